@@ -1,0 +1,182 @@
+/**
+ * The typed face of the addon. One function is one system call, or one fixed race-free sequence of them;
+ * there is no policy and no state here.
+ *
+ * Conventions, for every function unless it says otherwise:
+ * - the result is a non-negative number, or the negative errno (`-ENOENT`); nothing throws but a wrong argument type;
+ * - a file name or path is a *byte string*: a JavaScript string in which each character is one byte (latin1),
+ *   since file names on Linux are bytes and need not be UTF-8;
+ * - `dirfd` is an open descriptor or AT_FDCWD; every descriptor made here is close-on-exec;
+ * - a file offset or size is a number while it is a safe integer, and a bigint beyond (`FileOffset`);
+ * - functions ending in `Async` run on the libuv pool and resolve to the same kind of result; they never reject.
+ */
+
+/** Bytes from the start of a file. A plain number while it is a safe integer, else a bigint (up to 2^63 - 1). */
+export type FileOffset = number | bigint;
+
+/** Length of the word array that `statx` and `fstat` fill; the words are named by `StatWord`. */
+export const STAT_WORDS = 32;
+
+/**
+ * Where each field of a stat lies in the word array (32-bit little-endian words; 64-bit fields are lo, hi).
+ * The first 22 words are in the order of `struct fuse_attr`, so that an engine can copy them as they are.
+ */
+export const StatWord = {
+  inoLo: 0, inoHi: 1, sizeLo: 2, sizeHi: 3, blocksLo: 4, blocksHi: 5,
+  atimeLo: 6, atimeHi: 7, mtimeLo: 8, mtimeHi: 9, ctimeLo: 10, ctimeHi: 11,
+  atimeNsec: 12, mtimeNsec: 13, ctimeNsec: 14,
+  mode: 15, nlink: 16, uid: 17, gid: 18,
+  /** As fuse_attr wants it: new_encode_dev(), (minor & 0xff) | (major << 8) | ((minor & ~0xff) << 12). */
+  rdev: 19, blksize: 20, flags: 21,
+  devMajor: 22, devMinor: 23,
+  /** STATX_MNT_ID_UNIQUE where the kernel has it (6.8), else STATX_MNT_ID. */
+  mountIdLo: 24, mountIdHi: 25,
+  btimeLo: 26, btimeHi: 27, btimeNsec: 28,
+  /** stx_attributes, low word (STATX_ATTR_IMMUTABLE, _APPEND, ...). */
+  attributes: 29, mask: 30, reserved: 31,
+} as const;
+
+export interface Poller { close(): void }
+export interface Notifier {
+  /** Queues a copy of `length` bytes for the notifier's own thread to write. Returns the queue's length. */
+  post(bytes: Uint8Array, length: number): number;
+  /** Messages written, and messages the kernel refused (each with ENOENT when the inode is simply gone). */
+  counts(): { written: number; refused: number };
+  close(): void;
+}
+export interface PeerCredentials { pid: number; uid: number; gid: number }
+
+export interface Native {
+  // --- /dev/fuse -------------------------------------------------------------------------------------------
+  /** open("/dev/fuse", O_RDWR | O_NONBLOCK | O_CLOEXEC). */
+  fuseOpen(): number;
+  /** FUSE_DEV_IOC_BACKING_OPEN: registers `fd` as a backing file; its id (> 0). Runs with the thread's credentials. */
+  backingOpen(fuseFd: number, fd: number): number;
+  /** FUSE_DEV_IOC_BACKING_CLOSE. */
+  backingClose(fuseFd: number, backingId: number): number;
+  /** FUSE_DEV_IOC_CLONE: makes `cloneFd` (a fresh /dev/fuse) a further channel of `fuseFd`'s connection. */
+  fuseClone(cloneFd: number, fuseFd: number): number;
+  /** read(2) and write(2) into and out of `bytes[offset, offset + length)`; -EAGAIN where nothing is there. */
+  read(fd: number, bytes: Uint8Array, offset: number, length: number): number;
+  write(fd: number, bytes: Uint8Array, offset: number, length: number): number;
+  /** writev(2) of two pieces: a reply's header and its data. */
+  write2(fd: number, head: Uint8Array, headLength: number, body: Uint8Array, bodyOffset: number, bodyLength: number): number;
+  /** Calls `onReadable(events)` on the loop's thread (level-triggered uv_poll, UV_READABLE | UV_DISCONNECT) until closed. */
+  poll(fd: number, onReadable: (status: number, events: number) => void): Poller;
+  /**
+   * A thread of its own that writes FUSE notifications: the kernel may hold an inode's lock until the loop's thread
+   * has answered somebody else, so a notification written there could wait for itself.
+   */
+  notifier(fuseFd: number): Notifier;
+
+  // --- mounts ----------------------------------------------------------------------------------------------
+  mount(source: string, target: string, type: string, flags: number, data: string): number;
+  umount2(target: string, flags: number): number;
+  umount2Async(target: string, flags: number): Promise<number>;
+  /** open_tree(2); with OPEN_TREE_CLONE a private, detached copy of the mount that `path` lies on. */
+  openTree(dirfd: number, path: string, flags: number): number;
+  /** mount_setattr(2) on `dirfd`/`path`. */
+  mountSetattr(dirfd: number, path: string, flags: number, set: number, clear: number): number;
+  /** statfs(2) of a descriptor into 12 doubles: type, bsize, blocks, bfree, bavail, files, ffree, fsid lo, fsid hi, namelen, frsize, flags. */
+  fstatfs(fd: number, out: Float64Array): number;
+
+  // --- names -----------------------------------------------------------------------------------------------
+  openat(dirfd: number, name: string, flags: number, mode: number): number;
+  /** openat2(2): `resolve` are the RESOLVE_ flags. */
+  openat2(dirfd: number, path: string, flags: number, mode: number, resolve: number): number;
+  openatAsync(dirfd: number, name: string, flags: number, mode: number): Promise<number>;
+  close(fd: number): number;
+  dupfd(fd: number): number;
+  /** statx(2) with AT_ flags; fills STAT_WORDS words. `name` "" with AT_EMPTY_PATH stats `dirfd` itself. */
+  statx(dirfd: number, name: string, flags: number, words: Uint32Array): number;
+  /** getdents64(2): raw struct linux_dirent64 records; the count of bytes. */
+  getdents64(fd: number, bytes: Uint8Array): number;
+  mkdirat(dirfd: number, name: string, mode: number): number;
+  mknodat(dirfd: number, name: string, mode: number, major: number, minor: number): number;
+  symlinkat(target: string, dirfd: number, name: string): number;
+  linkat(oldDirfd: number, oldName: string, newDirfd: number, newName: string, flags: number): number;
+  unlinkat(dirfd: number, name: string, flags: number): number;
+  unlinkatAsync(dirfd: number, name: string, flags: number): Promise<number>;
+  renameat2(oldDirfd: number, oldName: string, newDirfd: number, newName: string, flags: number): number;
+  /** readlinkat(2); with name "" reads the link that the O_PATH descriptor `dirfd` stands for. The count of bytes. */
+  readlinkat(dirfd: number, name: string, bytes: Uint8Array): number;
+  /** fchmodat2(2); where the kernel lacks it (before 6.6), by /proc/self/fd of an O_PATH descriptor. flags: AT_SYMLINK_NOFOLLOW, AT_EMPTY_PATH. */
+  fchmodat(dirfd: number, name: string, mode: number, flags: number): number;
+  fchownat(dirfd: number, name: string, uid: number, gid: number, flags: number): number;
+  /** utimensat(2); seconds may be negative, nanoseconds may be UTIME_NOW or UTIME_OMIT. name "" needs AT_EMPTY_PATH. */
+  utimensat(dirfd: number, name: string, times: UtimeTimes, flags: number): number;
+  /** name_to_handle_at(2): fills `handle` with f_handle; the count of bytes | handle type * 2^16, so one call gives both. */
+  nameToHandleAt(dirfd: number, name: string, flags: number, handle: Uint8Array): number;
+  openByHandleAt(mountFd: number, handleType: number, handle: Uint8Array, flags: number): number;
+
+  // --- extended attributes (…at(2) of 6.13, else by /proc/self/fd of an O_PATH descriptor; links never followed) --
+  /** name "" is the object `dirfd` stands for (any descriptor, O_PATH too). With an empty `value`, the size. */
+  getxattrat(dirfd: number, name: string, attribute: string, value: Uint8Array): number;
+  setxattrat(dirfd: number, name: string, attribute: string, value: Uint8Array, flags: number): number;
+  listxattrat(dirfd: number, name: string, list: Uint8Array): number;
+  removexattrat(dirfd: number, name: string, attribute: string): number;
+
+  // --- data ------------------------------------------------------------------------------------------------
+  /** preadv2/pwritev2 of one piece: `bytes[offset, offset + length)` at `position`; flags are RWF_ (NOWAIT, APPEND, DSYNC, ...). */
+  pread(fd: number, bytes: Uint8Array, range: ByteRange, flags: number): number;
+  pwrite(fd: number, bytes: Uint8Array, range: ByteRange, flags: number): number;
+  /** The bytes stay pinned until it resolves. */
+  preadAsync(fd: number, bytes: Uint8Array, range: ByteRange, flags: number): Promise<number>;
+  pwriteAsync(fd: number, bytes: Uint8Array, range: ByteRange, flags: number): Promise<number>;
+  ftruncate(fd: number, size: FileOffset): number;
+  ftruncateAsync(fd: number, size: FileOffset): Promise<number>;
+  fallocateAsync(fd: number, mode: number, offset: FileOffset, length: FileOffset): Promise<number>;
+  /** The new offset: a bigint beyond 2^53. */
+  lseek(fd: number, offset: FileOffset, whence: number): FileOffset;
+  copyFileRangeAsync(source: number, sourceOffset: FileOffset, target: number, targetOffset: FileOffset, length: number): Promise<number>;
+  /** ioctl FICLONE: `target` becomes a reflink of `source`. */
+  ficlone(target: number, source: number): number;
+  fsyncAsync(fd: number, dataOnly: boolean): Promise<number>;
+  syncfsAsync(fd: number): Promise<number>;
+  /** FS_IOC_GETFLAGS / SETFLAGS. */
+  getFlags(fd: number): number;
+  setFlags(fd: number, flags: number): number;
+  /** ioctl FS_IOC_FSGETXATTR is not here: no operation needs it yet. */
+  flock(fd: number, operation: number): number;
+
+  // --- this thread's and this process' credentials -----------------------------------------------------------
+  /**
+   * Makes this thread create as the caller: raw setfsgid(gid), setfsuid(uid), re-raises the file-system capabilities
+   * that setfsuid dropped (so that the layer's own permissions never get in the way; the caller's were checked by the
+   * kernel on the merged inode), and umask(mask). `asDaemon` undoes all of it. Not for use across an await.
+   */
+  asCaller(uid: number, gid: number, mask: number): number;
+  asDaemon(): number;
+  /** This thread's effective capability set as a bigint mask, and setting it (permitted and inheritable stay). */
+  effectiveCapabilities(): bigint;
+  setEffectiveCapabilities(mask: bigint): number;
+  /** BACKING_OPEN with CAP_FSETID dropped from this thread for the call: so that the kernel clears suid on passthrough writes. */
+  backingOpenWithoutFsetid(fuseFd: number, fd: number): number;
+  /** Keeps only `mask` in permitted, effective and bounding, inheritable and ambient emptied: for every thread of the process (before any was made) or this one. */
+  limitCapabilities(mask: bigint): number;
+  /** PR_SET_NO_NEW_PRIVS, PR_SET_DUMPABLE 0, PR_SET_PDEATHSIG. */
+  setNoNewPrivileges(): number;
+  setDumpable(on: boolean): number;
+  setParentDeathSignal(signal: number): number;
+  setNofileLimit(soft: number): number;
+  nofileLimit(): { soft: number; hard: number };
+  umask(mask: number): number;
+
+  // --- other processes and sockets -----------------------------------------------------------------------------
+  /** pidfd_open(2); PIDFD_THREAD is tried first, since FUSE gives the thread's id. */
+  pidfdOpen(pid: number): number;
+  /** 0 while the process of `pidfd` lives, else -ESRCH. */
+  pidfdAlive(pidfd: number): number;
+  pidfdSendSignal(pidfd: number, signal: number): number;
+  /** SO_PEERCRED of a connected unix socket. */
+  peerCredentials(fd: number): PeerCredentials | number;
+  /** socket, bind, chmod(mode), listen: a listening unix stream socket at `path`. */
+  unixListen(path: string, mode: number, backlog: number): number;
+  /** memfd and mmap probes for tests: maps `length` bytes of `fd` shared; reads or writes one byte each through the mapping. */
+  mapShared(fd: number, length: number, writable: boolean): Mapping | number;
+}
+
+export interface UtimeTimes { atimeSec: number; atimeNsec: number; mtimeSec: number; mtimeNsec: number }
+/** Which bytes of a buffer, and where in the file. */
+export interface ByteRange { offset: number; length: number; position: FileOffset }
+export interface Mapping { bytes: Buffer; unmap(): number }

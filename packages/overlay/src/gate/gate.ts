@@ -1,0 +1,61 @@
+/**
+ * The port from the overlay to policy. No policy word lives below this file: the overlay says what is about to happen,
+ * the gate says whether and how, and is told what became of it.
+ */
+import type { Attr, CallContext } from "@sluice/vfs";
+
+export type Access = "read" | "write" | "execute" | "create" | "delete" | "link" | "rename" | "truncate" | "metadata";
+export type Operation =
+  | "open" | "create" | "tmpfile" | "mknod" | "mkdir" | "symlink" | "link" | "rename" | "unlink" | "rmdir" | "setattr";
+
+/** What is about to happen, before any side effect. */
+export interface Intent {
+  operation: Operation;
+  accesses: readonly Access[];
+  /** Every name the object is known by (or will get), below the mount, no leading slash, as byte strings. Never empty. */
+  paths: readonly string[];
+  /** "upper", "lower0", ...; for a creation the layer it will lie in. */
+  layer: string;
+  /** Attributes now; for a creation the ones it will have, as far as they are known. */
+  attr: Attr;
+  openFlags: number;
+  /** Reads an extended attribute of the object: undefined where it has none, a negative errno where it cannot be read. */
+  readXattr(name: string): Uint8Array | undefined | number;
+}
+
+/** The gate's answer. Opaque to the overlay but for these. */
+export interface Ruling {
+  readonly effect: "grant" | "mediate" | "deny";
+  /** Positive errno of a denial. */
+  readonly errno: number;
+}
+
+export type IoMode = "passthrough" | "passthrough-direct" | "cached" | "direct";
+/** Why a granted open is mediated all the same; a closed set, it labels a metric. */
+export type FallbackReason =
+  | "not-negotiated" | "layer-ineligible" | "stack-depth" | "permission" | "invalid" | "file-table" | "memory" | "io"
+  | "inode-cached" | "other-file" | "not-regular";
+
+/** What became of a ruling: one for each open that was let through. */
+export interface OpenRecord {
+  handle: number;
+  nodeId: number;
+  path: string;
+  layer: string;
+  mode: IoMode;
+  write: boolean;
+  fallback: FallbackReason | undefined;
+}
+
+export interface Gate {
+  /** Does the policy in force govern this access beside opens? A cheap test: the overlay asks nothing where it says no. */
+  governs(access: Access): boolean;
+  /** False where there is no policy at all: then nothing is asked, every ruling is a grant. */
+  readonly active: boolean;
+  /** Never throws: a failure to decide is a ruling by the outage mode. Rejects only if `call.signal` aborted it. */
+  authorize(call: CallContext, intent: Intent): Ruling | Promise<Ruling>;
+  opened(call: CallContext, ruling: Ruling, record: OpenRecord): void;
+  closed(handle: number): void;
+  /** Extended attribute user.sluice.decision|revision of a path's newest decision, for people; undefined: none known. */
+  describe(nodeId: number, what: "decision" | "revision"): string | undefined;
+}

@@ -1,0 +1,40 @@
+/** What a filesystem may ask of the kernel through its engine. */
+import type { ByteName, NodeId } from "./filesystem.js";
+
+/** Bytes from the start of a file: a number while it is a safe integer, else a bigint. */
+export type FileOffset = number | bigint;
+
+/** What was agreed with the kernel; a filesystem reads it in `Filesystem` calls only (never before the handshake). */
+export interface Negotiated {
+  readonly protocol: { major: number; minor: number };
+  /** 0: no passthrough (not offered, not asked for, or taken away); else max_stack_depth. */
+  readonly maxStackDepth: number;
+  readonly maxWriteBytes: number;
+  readonly posixAcl: boolean;
+  /** The kernel leaves clearing of suid and sgid to us (HANDLE_KILLPRIV_V2). */
+  readonly killprivV2: boolean;
+  readonly posixLocks: boolean;
+  readonly flockLocks: boolean;
+  readonly flags: readonly string[];
+}
+
+/** Backing files: the only way to passthrough. It sits behind one narrow interface so that a keeper can own it. */
+export interface BackingRegistrar {
+  /**
+   * Registers an open descriptor of a regular file (never O_PATH) with the kernel, suid-safe.
+   * @returns an id > 0, or the negative errno (-ELOOP: stacked too deep; -EPERM: no privilege or not agreed).
+   */
+  openBacking(fd: number): number;
+  /** Opens that already use the id go on. */
+  closeBacking(backingId: number): void;
+}
+
+export interface KernelPort extends BackingRegistrar {
+  readonly negotiated: Negotiated;
+  /** Drops cached attributes (length < 0 or offset < 0: attributes only) or pages. Never waits. */
+  invalidateInode(node: NodeId, offset: number, length: number): void;
+  /** Drops a cached name. `expireOnly` lets it live on until it is used next. */
+  invalidateEntry(parent: NodeId, name: ByteName, expireOnly: boolean): void;
+  /** Tells of a deletion, so that watchers hear of it. */
+  notifyDelete(parent: NodeId, child: NodeId, name: ByteName): void;
+}

@@ -1,0 +1,37 @@
+/** Reply objects with a shape of their own: directory listings and file system statistics. */
+import type { Attr } from "./attr.js";
+import type { ByteName, EntryOut } from "./filesystem.js";
+
+/** One entry of a listing. `offset` is the cookie of the entry *after* this one, as telldir(3) gives it. */
+export interface DirectoryEntry {
+  name: ByteName;
+  inoLo: number;
+  inoHi: number;
+  /** A DT value. */
+  type: number;
+  offset: number;
+}
+
+/** Collects entries until the reply is full. */
+export interface DirectoryOut {
+  /** False when the entry does not fit: it was not taken, stop and answer. */
+  add(entry: DirectoryEntry): boolean;
+  /** True when an entry with a name of so many bytes would still fit with attributes: ask before a lookup that counts. */
+  fitsPlus(nameBytes: number): boolean;
+  /** READDIRPLUS: the entry and its attributes. With `found` undefined only the entry (nodeId 0: the kernel looks up later). */
+  addPlus(entry: DirectoryEntry, found: EntryOut | undefined): boolean;
+  /** An EntryOut to look up into, for addPlus. */
+  readonly scratch: EntryOut & { readonly attr: Attr };
+}
+
+/** statfs(2): counts of blocks of `frsize` bytes. */
+export interface StatfsOut {
+  blocks: number;
+  bfree: number;
+  bavail: number;
+  files: number;
+  ffree: number;
+  bsize: number;
+  namelen: number;
+  frsize: number;
+}
