@@ -1,0 +1,78 @@
+// Copies what the services need at run time, and nothing else, from a built checkout into a directory: the `sluice`
+// command, the workspaces it imports (compiled), their production packages, and the health checks beside this file.
+// Both ways to an image go through it: the Dockerfile's build stage, and a context for its `prebuilt` target.
+//
+// Usage: collect-runtime.mjs TARGET_DIRECTORY
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync } from "node:fs";
+import { dirname, join, relative } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const root = fileURLToPath(new URL("../..", import.meta.url));
+const target = process.argv[2];
+if (target === undefined) {
+  process.stderr.write("collect-runtime: name a target directory\n");
+  process.exit(2);
+}
+
+const locked = JSON.parse(readFileSync(join(root, "package-lock.json"), "utf8")).packages;
+
+/** Where `name`, imported from the locked package at `from`, is found: Node's own walk up, over the lock file's keys. */
+const locate = (from, name) => {
+  for (let at = from; ; at = at.slice(0, Math.max(0, at.lastIndexOf("node_modules") - 1))) {
+    const candidate = at === "" ? `node_modules/${name}` : `${at}/node_modules/${name}`;
+    if (candidate in locked) return candidate;
+    if (at === "") return undefined;
+  }
+};
+
+/** The locked packages that `start` needs to run, itself included, by their path in the checkout. */
+const closure = (start) => {
+  const found = new Set();
+  const pending = [start];
+  for (let path = pending.pop(); path !== undefined; path = pending.pop()) {
+    const entry = locked[path];
+    if (found.has(path)) continue;
+    found.add(path);
+    if (entry.link === true) {
+      pending.push(entry.resolved);
+      continue;
+    }
+    for (const name of Object.keys({ ...entry.dependencies, ...entry.optionalDependencies })) {
+      const dependency = locate(path, name);
+      if (dependency !== undefined && existsSync(join(root, dependency))) pending.push(dependency);
+    }
+  }
+  return found;
+};
+
+/** Of a workspace only what Node loads; of an installed package everything but nested packages, which are entries of their own. */
+const WORKSPACE_PARTS = ["package.json", "bin", "dist", "build"];
+const copyWorkspace = (path) => {
+  for (const part of WORKSPACE_PARTS) {
+    const source = join(root, path, part);
+    if (existsSync(source)) cpSync(source, join(target, path, part), { recursive: true, filter: (file) => !file.endsWith(".tsbuildinfo") });
+  }
+};
+const copyPackage = (path) => {
+  mkdirSync(join(target, path), { recursive: true });
+  for (const part of readdirSync(join(root, path))) {
+    if (part !== "node_modules") cpSync(join(root, path, part), join(target, path, part), { recursive: true, verbatimSymlinks: true });
+  }
+};
+const copyLink = (path) => {
+  mkdirSync(dirname(join(target, path)), { recursive: true });
+  symlinkSync(relative(dirname(path), locked[path].resolved), join(target, path));
+};
+
+mkdirSync(target, { recursive: true });
+if (readdirSync(target).length > 0) {
+  process.stderr.write(`collect-runtime: ${target}: not empty: name a new directory\n`);
+  process.exit(2);
+}
+for (const path of closure("packages/cli")) {
+  if (locked[path].link === true) copyLink(path);
+  else if (path.includes("node_modules/")) copyPackage(path);
+  else copyWorkspace(path);
+}
+for (const file of ["package.json", "LICENSE"]) if (existsSync(join(root, file))) cpSync(join(root, file), join(target, file));
+for (const file of ["decision-health.mjs", "mount-health.mjs"]) cpSync(join(root, "deploy/docker", file), join(target, "deploy/docker", file));

@@ -1,0 +1,44 @@
+#!/bin/sh
+# Makes a stand-in for the base image node:20-trixie-slim from Debian packages and imports it into Docker, for machines
+# that reach a Debian mirror but no image registry. The stand-in has Node but no npm: it carries the Dockerfile's
+# `prebuilt` target, while `build` wants the real image.
+#
+# Usage: import-base-images.sh [--tar-only]
+# The tar is kept in $SLUICE_IMAGE_CACHE, by default ~/.cache/sluice; --tar-only makes it and needs no Docker, so that
+# the import can happen later where there is no network.
+set -eu
+
+image=node:20-trixie-slim
+cache=${SLUICE_IMAGE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/sluice}
+tar=$cache/node-20-trixie-slim.tar
+
+fail() { echo "import-base-images: $1" >&2; exit 3; }
+
+make_tar() {
+  command -v mmdebstrap >/dev/null || fail "mmdebstrap is missing: apt-get install mmdebstrap"
+  mkdir -p "$cache"
+  # Written aside and renamed: an interrupted run leaves no half tar behind.
+  rm -f "$tar.part.tar"
+  mmdebstrap --quiet --variant=minbase --include=nodejs,ca-certificates \
+    --dpkgopt='path-exclude=/usr/share/doc/*' \
+    --dpkgopt='path-exclude=/usr/share/man/*' \
+    --dpkgopt='path-exclude=/usr/share/locale/*' \
+    trixie "$tar.part.tar"
+  mv "$tar.part.tar" "$tar"
+}
+
+[ -s "$tar" ] || make_tar
+case ${1:-} in
+  --tar-only) exit 0 ;;
+  "") ;;
+  *) echo "import-base-images: $1: unknown option: the only one is --tar-only" >&2; exit 2 ;;
+esac
+
+command -v docker >/dev/null || fail "docker is missing: apt-get install docker.io docker-cli"
+docker import "$tar" "$image" >/dev/null
+# The floor of package.json's "engines"; an older Debian snapshot would fail later and less clearly.
+docker run --rm --pull never --network none "$image" node -e '
+  const [major, minor] = process.versions.node.split(".").map(Number);
+  if (major < 20 || (major === 20 && minor < 19)) { console.error(`node ${process.versions.node} is older than 20.19`); process.exit(1); }
+  console.log(`node:20-trixie-slim imported, node ${process.versions.node}`);
+'
