@@ -1,0 +1,45 @@
+/** A memory area seen as bytes and as words, with views of it that are made once. Not a pool: who owns it decides that. */
+
+/** Node's own methods that its type declarations leave out: no look-up of an encoding by its name. */
+export interface Latin1Buffer extends Buffer {
+  latin1Slice(start: number, end: number): string;
+  latin1Write(text: string, offset: number, length: number): number;
+}
+
+/** How many views of different lengths are kept: readers ask for few sizes, again and again. */
+const KEPT_VIEWS = 32;
+
+export class ByteBuffer {
+  readonly bytes: Latin1Buffer;
+  readonly words: Uint32Array;
+  #viewsAt = 0;
+  readonly #views = new Map<number, Uint8Array>();
+
+  constructor(readonly sizeBytes: number) {
+    const memory = new ArrayBuffer(Math.ceil(sizeBytes / 8) * 8);
+    this.bytes = Buffer.from(memory) as Latin1Buffer;
+    this.words = new Uint32Array(memory);
+  }
+
+  /** The `length` bytes from `start`: exactly so many, and usually without an allocation. */
+  view(start: number, length: number): Uint8Array {
+    if (start !== this.#viewsAt || this.#views.size > KEPT_VIEWS) {
+      this.#views.clear();
+      this.#viewsAt = start;
+    }
+    const known = this.#views.get(length);
+    if (known !== undefined) return known;
+    const made = new Uint8Array(this.bytes.buffer, start, length);
+    this.#views.set(length, made);
+    return made;
+  }
+}
+
+/** Writes a byte string. A loop wins over the call into Node for the usual name. */
+export function writeLatin1(bytes: Latin1Buffer, text: string, offset: number): void {
+  if (text.length > 32) {
+    bytes.latin1Write(text, offset, text.length);
+    return;
+  }
+  for (let i = 0; i < text.length; i++) bytes[offset + i] = text.charCodeAt(i);
+}

@@ -1,0 +1,18 @@
+/** The header of a reply, and an error reply. */
+import { OUT_HEADER_BYTES } from "./wire.js";
+
+/** Where a reply goes back to: the request's unique, bit 63 (a resent request) included. */
+export interface ReplyAddress {
+  uniqueLo: number;
+  uniqueHi: number;
+}
+
+/** fuse_out_header for a body of `bodyBytes`; `errno` is positive here and negative on the wire. Returns the length of it all. */
+export function encodeHeader(words: Uint32Array, to: ReplyAddress, errno: number, bodyBytes: number): number {
+  const length = OUT_HEADER_BYTES + bodyBytes;
+  words[0] = length;
+  words[1] = -errno;
+  words[2] = to.uniqueLo;
+  words[3] = to.uniqueHi;
+  return length;
+}

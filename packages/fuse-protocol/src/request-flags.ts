@@ -1,0 +1,18 @@
+/** The small flag words of single requests. */
+export const RequestFlag = {
+  GETATTR_FH: 1,
+  OPEN_KILL_SUIDGID: 1,
+  WRITE_CACHE: 1,
+  WRITE_LOCKOWNER: 2,
+  WRITE_KILL_SUIDGID: 4,
+  RELEASE_FLUSH: 1,
+  RELEASE_FLOCK_UNLOCK: 2,
+  LK_FLOCK: 1,
+  FSYNC_FDATASYNC: 1,
+  SETXATTR_ACL_KILL_SGID: 1,
+  IOCTL_COMPAT: 1,
+  IOCTL_UNRESTRICTED: 2,
+  IOCTL_RETRY: 4,
+  IOCTL_32BIT: 8,
+  IOCTL_DIR: 16,
+} as const;
