@@ -1,9 +1,79 @@
-// Regenerates packages/decision-api/src/gen from proto/; `--check` fails where the tree is not in step.
+// Checks proto/ (lint, format, no breaking change against the stored image) and regenerates packages/decision-api/src/gen
+// from it. `--check` generates into a scratch directory instead and fails, naming the files, where the tree is not in step.
+// `--accept` stores the contract as it is as the baseline that later changes may not break.
 import { spawnSync } from "node:child_process";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
+
 const root = fileURLToPath(new URL("../..", import.meta.url));
-const buf = (args) => {
-  const done = spawnSync(`${root}/node_modules/.bin/buf`, args, { cwd: `${root}/proto`, stdio: "inherit" });
-  if (done.status !== 0) process.exit(done.status ?? 1);
-};
-void buf;
+const proto = join(root, "proto");
+const genDir = join(root, "packages/decision-api/src/gen");
+const baseline = "sluice-decision-v1.binpb";
+
+function buf(args, remedy) {
+  const done = spawnSync(join(root, "node_modules/.bin/buf"), args, { cwd: proto, stdio: ["ignore", "inherit", "inherit"] });
+  if (done.error) fail(`proto: buf cannot be run (${done.error.message}): run 'npm ci'`);
+  if (done.status !== 0) fail(`proto: 'buf ${args.join(" ")}' failed: ${remedy}`);
+}
+
+function fail(sentence) {
+  process.stderr.write(`${sentence}\n`);
+  process.exit(1);
+}
+
+/** Relative name → content of every file below `directory`. */
+function filesOf(directory) {
+  const files = new Map();
+  if (!existsSync(directory)) return files;
+  for (const entry of readdirSync(directory, { withFileTypes: true, recursive: true })) {
+    if (!entry.isFile()) continue;
+    const path = join(entry.parentPath, entry.name);
+    files.set(relative(directory, path), readFileSync(path, "utf8"));
+  }
+  return files;
+}
+
+function outOfStep(wanted, present) {
+  const names = [];
+  for (const [name, content] of wanted) if (present.get(name) !== content) names.push(present.has(name) ? name : `${name} (missing)`);
+  for (const name of present.keys()) if (!wanted.has(name)) names.push(`${name} (left over)`);
+  return names.sort();
+}
+
+/** The plugin's output directory is fixed in buf.gen.yaml: a template with another one is made from it. */
+function generateInto(directory) {
+  const template = readFileSync(join(proto, "buf.gen.yaml"), "utf8").replace(/^(\s*out:).*$/m, `$1 ${directory}`);
+  const scratch = mkdtempSync(join(tmpdir(), "sluice-generate-"));
+  try {
+    const file = join(scratch, "buf.gen.yaml");
+    writeFileSync(file, template);
+    buf(["generate", "--include-imports", "--template", file], "repair the file it names");
+  } finally {
+    rmSync(scratch, { recursive: true });
+  }
+}
+
+function check() {
+  buf(["format", "--diff", "--exit-code"], "run 'npm run generate'");
+  const scratch = mkdtempSync(join(tmpdir(), "sluice-gen-"));
+  try {
+    generateInto(scratch);
+    const names = outOfStep(filesOf(scratch), filesOf(genDir));
+    if (names.length > 0) fail(`packages/decision-api/src/gen: not in step with proto/: ${names.join(", ")}: run 'npm run generate'`);
+  } finally {
+    rmSync(scratch, { recursive: true });
+  }
+}
+
+buf(["lint"], "repair the lines it names");
+if (process.argv.includes("--accept")) buf(["build", "-o", baseline], "repair the file it names");
+buf(["breaking", "--against", baseline], "keep the field or name that it misses, or store a new baseline with --accept");
+if (process.argv.includes("--check")) {
+  check();
+} else {
+  buf(["format", "-w"], "repair the file it names");
+  rmSync(genDir, { recursive: true, force: true });
+  generateInto(genDir);
+}

@@ -2,8 +2,7 @@
 
 export type Effect = "grant" | "mediate" | "deny";
 export type Access = "read" | "write" | "execute" | "create" | "delete" | "link" | "rename" | "truncate" | "metadata";
-export type Operation =
-  | "open" | "create" | "tmpfile" | "mknod" | "mkdir" | "symlink" | "link" | "rename" | "unlink" | "rmdir" | "setattr";
+export type Operation = "open" | "create" | "tmpfile" | "mknod" | "mkdir" | "symlink" | "link" | "rename" | "unlink" | "rmdir" | "setattr";
 export type FileKind = "regular" | "directory" | "symlink" | "character-device" | "block-device" | "fifo" | "socket";
 
 /** From lax to strict. */
@@ -34,7 +33,10 @@ export interface Resource {
 }
 
 /** A fact the policy asks for that could not be read; `name` as in proto MissingFact. */
-export interface MissingFact { name: string; reason: string }
+export interface MissingFact {
+  name: string;
+  reason: string;
+}
 
 export interface Question {
   /** Shared by every repetition of one question, so that logs count it once. */
@@ -54,7 +56,10 @@ export interface PolicyRevision {
 }
 
 /** What must be done if the open is let through; one that is not known denies. */
-export interface Obligation { name: string; value: string }
+export interface Obligation {
+  name: string;
+  value: string;
+}
 
 /** Where an answer came from: the service, no policy at all, a kept answer in an outage, or the outage mode itself. */
 export type DecisionSource = "service" | "none" | "stale" | "outage";
@@ -91,7 +96,11 @@ export type DecisionErrorCode = "unreachable" | "deadline" | "cancelled" | "malf
 
 export class DecisionError extends Error {
   override readonly name = "DecisionError";
-  constructor(readonly code: DecisionErrorCode, message: string, options?: ErrorOptions) {
+  constructor(
+    readonly code: DecisionErrorCode,
+    message: string,
+    options?: ErrorOptions,
+  ) {
     super(message, options);
   }
 }

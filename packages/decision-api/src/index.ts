@@ -1,1 +1,8 @@
-export {};
+/** The decision contract: domain types, the generated wire types as `wire`, and the one converter between them. */
+export * from "./convert.js";
+export { questionExcess, questionFromProto, questionToProto } from "./convert-question.js";
+export * from "./domain.js";
+export * as wire from "./gen/sluice/decision/v1/decision.js";
+export * from "./limits.js";
+export { mintIds, newQuestionId } from "./mint-ids.js";
+export { ALL_ACCESSES } from "./wire-names.js";

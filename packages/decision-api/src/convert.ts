@@ -1,0 +1,113 @@
+/**
+ * Answers between domain and wire; convert-question.ts has the questions. Strict on the way in: what is unknown denies,
+ * what is malformed is no answer at all (`DecisionError` "malformed").
+ */
+import { type Access, type Decision, DecisionError, type Obligation, type PolicyCapabilities, type PolicyRevision } from "./domain.js";
+import type * as wire from "./gen/sluice/decision/v1/decision.js";
+import { ANSWER_LIMITS } from "./limits.js";
+import { ACCESS_OF, EFFECT_OF, WIRE_ACCESS, WIRE_EFFECT } from "./wire-names.js";
+
+/** The errnos a denial may have. */
+export const DENIAL_ERRNO = { EPERM: 1, ENOENT: 2, EACCES: 13 } as const;
+
+const PRINTABLE = /^[\x21-\x7e]+$/;
+const SHA256_HEX = /^[0-9a-f]{64}$/;
+
+function malformed(what: string): DecisionError {
+  return new DecisionError("malformed", `answer is malformed: ${what}: check the version of the decision service`);
+}
+
+function bounded(text: string, length: number, what: string): string {
+  if (text.length > length) throw malformed(`${what} is longer than ${length} characters`);
+  return text;
+}
+
+function denialErrno(errno: number): number {
+  return errno === DENIAL_ERRNO.EPERM || errno === DENIAL_ERRNO.ENOENT ? errno : DENIAL_ERRNO.EACCES;
+}
+
+export function revisionFromProto(revision: wire.Revision | undefined): PolicyRevision {
+  if (revision === undefined) throw malformed("it names no policy revision");
+  if (!SHA256_HEX.test(revision.digest)) throw malformed("the digest of the policy revision is not a SHA-256 in hexadecimal");
+  return { sequence: revision.sequence, digest: revision.digest };
+}
+
+function obligationFromProto(obligation: wire.Obligation): Obligation {
+  if (obligation.name === "") throw malformed("an obligation has no name");
+  return {
+    name: bounded(obligation.name, ANSWER_LIMITS.nameLength, "the name of an obligation"),
+    value: bounded(obligation.value, ANSWER_LIMITS.valueLength, "the value of an obligation"),
+  };
+}
+
+/** Throws `DecisionError` "malformed". An effect that is unspecified or unknown is a denial. */
+export function decisionFromProto(decision: wire.Decision | undefined): Decision {
+  if (decision === undefined) throw malformed("it holds no decision");
+  if (decision.decisionId === "") throw malformed("it has no decision id");
+  bounded(decision.decisionId, ANSWER_LIMITS.idLength, "the decision id");
+  if (!PRINTABLE.test(decision.decisionId)) throw malformed("the decision id has characters that are not printable ASCII");
+  if (decision.obligations.length > ANSWER_LIMITS.obligations) throw malformed(`it has more than ${ANSWER_LIMITS.obligations} obligations`);
+  const effect = EFFECT_OF.get(decision.effect) ?? "deny";
+  return {
+    effect,
+    errno: effect === "deny" ? denialErrno(decision.errno) : 0,
+    decisionId: decision.decisionId,
+    policyId: bounded(decision.policyId, ANSWER_LIMITS.nameLength, "the policy id"),
+    rule: bounded(decision.rule, ANSWER_LIMITS.nameLength, "the name of the rule"),
+    revision: revisionFromProto(decision.revision),
+    reason: bounded(decision.reason, ANSWER_LIMITS.reasonLength, "the reason"),
+    obligations: decision.obligations.map(obligationFromProto),
+    source: "service",
+  };
+}
+
+export function decisionToProto(decision: Decision): wire.Decision {
+  return {
+    effect: WIRE_EFFECT[decision.effect],
+    errno: decision.errno,
+    decisionId: decision.decisionId,
+    policyId: decision.policyId,
+    rule: decision.rule,
+    revision: { ...decision.revision },
+    reason: decision.reason.slice(0, ANSWER_LIMITS.reasonLength),
+    obligations: decision.obligations.map((obligation) => ({ ...obligation })),
+  };
+}
+
+/**
+ * Throws `DecisionError` "malformed". An access that this version does not know is left out: it cannot be asked for.
+ * "Nothing needs to be asked" is believed only where nothing else is claimed.
+ */
+export function capabilitiesFromProto(capabilities: wire.Capabilities | undefined): PolicyCapabilities {
+  if (capabilities === undefined) throw malformed("it holds no capabilities");
+  if (capabilities.xattrs.length > ANSWER_LIMITS.xattrs)
+    throw malformed(`it asks for more than ${ANSWER_LIMITS.xattrs} extended attributes`);
+  const accesses = new Set<Access>();
+  for (const access of capabilities.accesses) {
+    const known = ACCESS_OF.get(access);
+    if (known !== undefined) accesses.add(known);
+  }
+  return {
+    revision: revisionFromProto(capabilities.revision),
+    policyId: bounded(capabilities.policyId, ANSWER_LIMITS.nameLength, "the policy id"),
+    accesses,
+    needsGroups: capabilities.needsGroups,
+    needsExecutable: capabilities.needsExecutable,
+    needsCgroup: capabilities.needsCgroup,
+    xattrs: capabilities.xattrs.map((name) => bounded(name, ANSWER_LIMITS.nameLength, "the name of an extended attribute")),
+    unconditionalGrant: capabilities.unconditionalGrant && capabilities.accesses.length === 0,
+  };
+}
+
+export function capabilitiesToProto(capabilities: PolicyCapabilities): wire.Capabilities {
+  return {
+    revision: { ...capabilities.revision },
+    policyId: capabilities.policyId,
+    accesses: [...capabilities.accesses].map((access) => WIRE_ACCESS[access]),
+    needsGroups: capabilities.needsGroups,
+    needsExecutable: capabilities.needsExecutable,
+    needsCgroup: capabilities.needsCgroup,
+    xattrs: [...capabilities.xattrs],
+    unconditionalGrant: capabilities.unconditionalGrant,
+  };
+}

@@ -1,0 +1,35 @@
+/** Bounds of the contract, the same at both ends: what goes over them is refused, never cut short. */
+
+/** Bounds that a question must keep. A question over them is a denial: it cannot be judged whole. */
+export const QUESTION_LIMITS = {
+  /** Longer than PATH_MAX, since the tree may be deeper than one path can say. */
+  pathBytes: 16_384,
+  /** Names of one file (hard links). */
+  paths: 256,
+  /** All names of one file together. */
+  allPathsBytes: 262_144,
+  groups: 65_536,
+  xattrs: 64,
+  xattrBytes: 65_536,
+  missing: 64,
+  /** Mount name, layer, executable, cgroup, names of facts and their reasons. */
+  textLength: 8_192,
+  idLength: 128,
+} as const;
+
+/** Bounds that an answer must keep. */
+export const ANSWER_LIMITS = {
+  idLength: 128,
+  nameLength: 256,
+  reasonLength: 4_096,
+  obligations: 32,
+  valueLength: 1_024,
+  xattrs: 64,
+} as const;
+
+/** One gRPC message, both ways. */
+export const MAX_MESSAGE_BYTES = 4 * 1024 * 1024;
+/** What a client puts into one batch. */
+export const MAX_BATCH_QUESTIONS = 128;
+/** What a server takes in one batch: more is refused as overloaded. */
+export const MAX_ACCEPTED_QUESTIONS = 1024;

@@ -1,0 +1,62 @@
+/** The words of the domain and the numbers of the wire, one row each. A number without a row is unknown. */
+import type { Access, Effect, FileKind, Operation } from "./domain.js";
+import {
+  Access as WireAccess,
+  Effect as WireEffect,
+  FileKind as WireKind,
+  Operation as WireOperation,
+} from "./gen/sluice/decision/v1/decision.js";
+
+export const WIRE_EFFECT: Readonly<Record<Effect, WireEffect>> = {
+  grant: WireEffect.GRANT,
+  mediate: WireEffect.MEDIATE,
+  deny: WireEffect.DENY,
+};
+
+export const WIRE_ACCESS: Readonly<Record<Access, WireAccess>> = {
+  read: WireAccess.READ,
+  write: WireAccess.WRITE,
+  execute: WireAccess.EXECUTE,
+  create: WireAccess.CREATE,
+  delete: WireAccess.DELETE,
+  link: WireAccess.LINK,
+  rename: WireAccess.RENAME,
+  truncate: WireAccess.TRUNCATE,
+  metadata: WireAccess.METADATA,
+};
+
+export const WIRE_OPERATION: Readonly<Record<Operation, WireOperation>> = {
+  open: WireOperation.OPEN,
+  create: WireOperation.CREATE,
+  tmpfile: WireOperation.TMPFILE,
+  mknod: WireOperation.MKNOD,
+  mkdir: WireOperation.MKDIR,
+  symlink: WireOperation.SYMLINK,
+  link: WireOperation.LINK,
+  rename: WireOperation.RENAME,
+  unlink: WireOperation.UNLINK,
+  rmdir: WireOperation.RMDIR,
+  setattr: WireOperation.SETATTR,
+};
+
+export const WIRE_KIND: Readonly<Record<FileKind, WireKind>> = {
+  regular: WireKind.REGULAR,
+  directory: WireKind.DIRECTORY,
+  symlink: WireKind.SYMLINK,
+  "character-device": WireKind.CHARACTER_DEVICE,
+  "block-device": WireKind.BLOCK_DEVICE,
+  fifo: WireKind.FIFO,
+  socket: WireKind.SOCKET,
+};
+
+function invert<Word extends string>(table: Readonly<Record<Word, number>>): ReadonlyMap<number, Word> {
+  return new Map((Object.keys(table) as Word[]).map((word) => [table[word], word]));
+}
+
+export const EFFECT_OF = invert(WIRE_EFFECT);
+export const ACCESS_OF = invert(WIRE_ACCESS);
+export const OPERATION_OF = invert(WIRE_OPERATION);
+export const KIND_OF = invert(WIRE_KIND);
+
+/** Every access there is. */
+export const ALL_ACCESSES = Object.keys(WIRE_ACCESS) as readonly Access[];
