@@ -1,1 +1,9 @@
-export {};
+/** What every service needs around its work: logger, metrics, admin port, exit codes. Only services import it. */
+export { type AdminOptions, type AdminServer, parseHostPort, startAdminServer } from "./admin-server.js";
+export { CliError, type Complaint, EXIT, type ExitCode, errorLine } from "./cli-error.js";
+export { createLogger, LOG_LEVELS, type Logger, type LoggerConfig, type LogLevel, silentLogger } from "./logger.js";
+export { type DecisionMetrics, decisionMetrics } from "./metrics/decision-metrics.js";
+export { type MountMetrics, mountMetrics } from "./metrics/mount-metrics.js";
+export { Counter, createRegistry, Gauge, Histogram, Registry } from "./metrics/registry.js";
+export { type CommandLike, runCli } from "./run-cli.js";
+export { VERSION } from "./version.js";

@@ -1,0 +1,49 @@
+/** What a command line says when it cannot do what it was asked: one line, and an exit code that says whose fault it is. */
+
+export const EXIT = {
+  DONE: 0,
+  /** Failed while running. */
+  FAILED: 1,
+  /** The command line or a file is wrong. */
+  USAGE: 2,
+  /** The machine lacks something. */
+  MACHINE: 3,
+  /** The mount point or a layer is in use or unfit. */
+  UNFIT: 4,
+} as const;
+export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
+
+export interface Complaint {
+  /** What it is about: a path, an option, a target. */
+  object: string;
+  /** What is wrong with it, lower case, without the errno. */
+  problem: string;
+  /** Name of the errno, where there is one: "EACCES". */
+  errno?: string | undefined;
+  /** What to do about it. */
+  remedy: string;
+  exitCode: ExitCode;
+}
+
+/** An error for the person at the terminal. Its message is the line without "sluice: ". */
+export class CliError extends Error {
+  override readonly name = "CliError";
+  readonly exitCode: ExitCode;
+  readonly object: string;
+  readonly problem: string;
+  readonly remedy: string;
+
+  constructor(complaint: Complaint, options?: ErrorOptions) {
+    const errno = complaint.errno === undefined ? "" : ` (${complaint.errno})`;
+    super(`${complaint.object}: ${complaint.problem}${errno}: ${complaint.remedy}`, options);
+    this.exitCode = complaint.exitCode;
+    this.object = complaint.object;
+    this.problem = complaint.problem;
+    this.remedy = complaint.remedy;
+  }
+}
+
+/** `sluice: OBJECT: what is wrong (ERRNO): what to do`, always one line: names may hold any byte. */
+export function errorLine(message: string): string {
+  return `sluice: ${message.replace(/\p{Cc}/gu, (character) => `\\x${character.charCodeAt(0).toString(16).padStart(2, "0")}`)}\n`;
+}

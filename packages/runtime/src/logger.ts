@@ -1,0 +1,35 @@
+/** The logger of a service: pino JSON, made pretty where a person looks at it. Libraries do not log; they emit. */
+import { isatty } from "node:tty";
+import { destination, type Logger, type LoggerOptions, pino } from "pino";
+import { build as prettyStream } from "pino-pretty";
+
+export type { Logger } from "pino";
+export const LOG_LEVELS = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
+export type LogLevel = (typeof LOG_LEVELS)[number];
+
+export interface LoggerConfig {
+  /** Of the service, in each line. */
+  name: string;
+  level?: LogLevel | undefined;
+  /** A file to append to; standard error where there is none, since standard output belongs to the commands. */
+  file?: string | undefined;
+}
+
+const STDERR = 2;
+
+/** Lines are written at once: those before a crash are the ones that matter. */
+export function createLogger(config: LoggerConfig): Logger {
+  const options: LoggerOptions = {
+    name: config.name,
+    level: config.level ?? "info",
+    timestamp: () => `,"time":"${new Date().toISOString()}"`,
+  };
+  if (config.file !== undefined) return pino(options, destination({ dest: config.file, append: true, mkdir: false, sync: true }));
+  if (!isatty(STDERR)) return pino(options, destination({ dest: STDERR, sync: true }));
+  return pino(options, prettyStream({ destination: STDERR, sync: true, ignore: "pid,hostname", translateTime: "SYS:HH:MM:ss.l" }));
+}
+
+/** A logger that says nothing. */
+export function silentLogger(): Logger {
+  return pino({ level: "silent" });
+}

@@ -1,0 +1,57 @@
+/** The metrics of a decision service. Names and labels are part of what users see: extend them, do not rename. */
+import { Counter, Gauge, Histogram, type Registry } from "prom-client";
+
+export interface DecisionMetrics {
+  evaluations: Counter<"backend" | "effect" | "rule">;
+  evaluationDuration: Histogram<"backend">;
+  /** 1 for the policy in force; its identity is in the labels. */
+  revisionInfo: Gauge<"backend" | "policy" | "sequence" | "digest">;
+  reloadFailures: Counter;
+  /** 1 while the policy file on disk does not check and the one before is in force. */
+  reloadFailing: Gauge;
+  /** Questions refused, by failure code. */
+  refused: Counter<"code">;
+  sessions: Gauge;
+}
+
+export function decisionMetrics(registry: Registry): DecisionMetrics {
+  const registers = [registry];
+  return {
+    evaluations: new Counter({
+      name: "sluice_evaluations_total",
+      help: "Questions answered, by backend, effect and the rule that decided.",
+      labelNames: ["backend", "effect", "rule"],
+      registers,
+    }),
+    evaluationDuration: new Histogram({
+      name: "sluice_evaluation_duration_seconds",
+      help: "Time the policy took for one question.",
+      labelNames: ["backend"],
+      buckets: [0.000001, 0.0000025, 0.000005, 0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.01, 0.1, 1],
+      registers,
+    }),
+    revisionInfo: new Gauge({
+      name: "sluice_policy_revision_info",
+      help: "The policy in force.",
+      labelNames: ["backend", "policy", "sequence", "digest"],
+      registers,
+    }),
+    reloadFailures: new Counter({
+      name: "sluice_policy_reload_failures_total",
+      help: "Edits of the policy that did not check.",
+      registers,
+    }),
+    reloadFailing: new Gauge({
+      name: "sluice_policy_reload_failing",
+      help: "1 while the policy on disk is not the one in force.",
+      registers,
+    }),
+    refused: new Counter({
+      name: "sluice_questions_refused_total",
+      help: "Questions that got no decision.",
+      labelNames: ["code"],
+      registers,
+    }),
+    sessions: new Gauge({ name: "sluice_decision_sessions", help: "Sessions of mount services open now.", registers }),
+  };
+}

@@ -1,0 +1,77 @@
+/** Runs a command line to its exit code, and says every failure in the one format of `errorLine`. */
+import { CliError, EXIT, type ExitCode, errorLine } from "./cli-error.js";
+
+/** As much of a commander `Command` as is needed here. */
+export interface CommandLike {
+  readonly commands: readonly CommandLike[];
+  name(): string;
+  exitOverride(callback?: (error: Error) => never | void): unknown;
+  configureOutput(configuration: { outputError(text: string, write: (text: string) => void): void }): unknown;
+  parseAsync(argv: readonly string[]): Promise<unknown>;
+}
+
+interface CommanderError extends Error {
+  code: string;
+  exitCode: number;
+}
+
+function isCommanderError(error: unknown): error is CommanderError {
+  return (
+    error instanceof Error &&
+    typeof (error as Partial<CommanderError>).code === "string" &&
+    (error as CommanderError).code.startsWith("commander.")
+  );
+}
+
+/** Commander would print in a format of its own and exit by itself: both are ours, on each level of the command. */
+function tame(command: CommandLike): void {
+  command.exitOverride((error) => {
+    throw error;
+  });
+  command.configureOutput({ outputError: () => undefined });
+  for (const child of command.commands) tame(child);
+}
+
+function complain(error: unknown, program: string): ExitCode {
+  if (error instanceof CliError) {
+    process.stderr.write(errorLine(error.message));
+    return error.exitCode;
+  }
+  if (isCommanderError(error)) {
+    if (error.exitCode === 0) return EXIT.DONE;
+    const problem = error.message
+      .replace(/^error: /, "")
+      .replace(/\.?\n/g, " ")
+      .trim();
+    process.stderr.write(
+      errorLine(
+        error.code === "commander.help"
+          ? `command line: no command: see '${program} --help'`
+          : `command line: ${problem}: see '${program} --help'`,
+      ),
+    );
+    return EXIT.USAGE;
+  }
+  const { message, code } = error instanceof Error ? (error as NodeJS.ErrnoException) : { message: String(error), code: undefined };
+  process.stderr.write(
+    errorLine(
+      `${program}: ${message}${code === undefined || message.includes(code) ? "" : ` (${code})`}: this is a defect, please report it`,
+    ),
+  );
+  if (process.env["SLUICE_DEBUG"] !== undefined && error instanceof Error) process.stderr.write(`${error.stack}\n`);
+  return EXIT.FAILED;
+}
+
+/**
+ * Parses `argv` (as `process.argv`) and runs the command it names; the result is the exit code.
+ * Actions throw `CliError`, or set `process.exitCode` where they have said what is wrong themselves.
+ */
+export async function runCli(program: CommandLike, argv: readonly string[] = process.argv): Promise<number> {
+  tame(program);
+  try {
+    await program.parseAsync(argv);
+    return Number(process.exitCode ?? EXIT.DONE);
+  } catch (error) {
+    return complain(error, program.name());
+  }
+}

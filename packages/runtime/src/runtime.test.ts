@@ -1,0 +1,81 @@
+import { afterEach, describe, expect, it, vi } from "vitest";
+import {
+  CliError,
+  type CommandLike,
+  createRegistry,
+  decisionMetrics,
+  EXIT,
+  mountMetrics,
+  parseHostPort,
+  runCli,
+  startAdminServer,
+} from "./index.js";
+
+function command(run: () => Promise<unknown>): CommandLike {
+  return { commands: [], name: () => "sluice", exitOverride: () => undefined, configureOutput: () => undefined, parseAsync: run };
+}
+
+describe("runCli", () => {
+  afterEach(() => void vi.restoreAllMocks());
+
+  async function said(run: () => Promise<unknown>): Promise<[number, string]> {
+    let text = "";
+    vi.spyOn(process.stderr, "write").mockImplementation((chunk) => {
+      text += String(chunk);
+      return true;
+    });
+    return [await runCli(command(run)), text];
+  }
+
+  it("says a complaint in one line, whatever the name holds, and exits with its code", async () => {
+    const complaint = { object: "/a\nb", problem: "layer is missing", errno: "ENOENT", remedy: "create it", exitCode: EXIT.UNFIT };
+    expect(await said(() => Promise.reject(new CliError(complaint)))).toEqual([
+      4,
+      "sluice: /a\\x0ab: layer is missing (ENOENT): create it\n",
+    ]);
+  });
+
+  it("turns an unknown option into exit code 2 and help into 0", async () => {
+    const error = (code: string, exitCode: number) => Object.assign(new Error("error: unknown option '--x'"), { code, exitCode });
+    expect(await said(() => Promise.reject(error("commander.unknownOption", 1)))).toEqual([
+      2,
+      "sluice: command line: unknown option '--x': see 'sluice --help'\n",
+    ]);
+    expect((await said(() => Promise.reject(error("commander.helpDisplayed", 0))))[0]).toBe(0);
+  });
+
+  it("exits 1 on a defect", async () => {
+    expect((await said(() => Promise.reject(new TypeError("x is undefined"))))[0]).toBe(1);
+  });
+});
+
+describe("the admin server", () => {
+  it("serves metrics, health and readiness, and refuses the rest", async () => {
+    const registry = createRegistry(false);
+    mountMetrics(registry).decisions.inc({ effect: "grant", source: "service" });
+    decisionMetrics(registry).reloadFailures.inc();
+    let notReady: string | undefined = "draining";
+    const admin = await startAdminServer({ address: "127.0.0.1:0", registry, notReady: () => notReady });
+    const get = (path: string, method = "GET") => fetch(`http://${admin.address}${path}`, { method });
+    try {
+      const text = await (await get("/metrics")).text();
+      expect(text).toContain('sluice_decisions_total{effect="grant",source="service"} 1');
+      expect(text).toContain("sluice_policy_reload_failures_total 1");
+      expect((await get("/healthz")).status).toBe(200);
+      expect((await get("/readyz")).status).toBe(503);
+      notReady = undefined;
+      expect((await get("/readyz")).status).toBe(200);
+      expect((await get("/other")).status).toBe(404);
+      expect((await get("/metrics", "POST")).status).toBe(405);
+    } finally {
+      await admin.close();
+    }
+  });
+
+  it("says what an address is", () => {
+    expect(parseHostPort(":90", "--admin")).toEqual({ host: "127.0.0.1", port: 90 });
+    expect(parseHostPort("[::1]:90", "--admin")).toEqual({ host: "::1", port: 90 });
+    expect(() => parseHostPort("90", "--admin")).toThrow("--admin: '90' is not an address");
+    expect(() => parseHostPort("a:99999", "--admin")).toThrow(CliError);
+  });
+});
