@@ -22,29 +22,59 @@ export const STAT_WORDS = 32;
  * The first 22 words are in the order of `struct fuse_attr`, so that an engine can copy them as they are.
  */
 export const StatWord = {
-  inoLo: 0, inoHi: 1, sizeLo: 2, sizeHi: 3, blocksLo: 4, blocksHi: 5,
-  atimeLo: 6, atimeHi: 7, mtimeLo: 8, mtimeHi: 9, ctimeLo: 10, ctimeHi: 11,
-  atimeNsec: 12, mtimeNsec: 13, ctimeNsec: 14,
-  mode: 15, nlink: 16, uid: 17, gid: 18,
+  inoLo: 0,
+  inoHi: 1,
+  sizeLo: 2,
+  sizeHi: 3,
+  blocksLo: 4,
+  blocksHi: 5,
+  atimeLo: 6,
+  atimeHi: 7,
+  mtimeLo: 8,
+  mtimeHi: 9,
+  ctimeLo: 10,
+  ctimeHi: 11,
+  atimeNsec: 12,
+  mtimeNsec: 13,
+  ctimeNsec: 14,
+  mode: 15,
+  nlink: 16,
+  uid: 17,
+  gid: 18,
   /** As fuse_attr wants it: new_encode_dev(), (minor & 0xff) | (major << 8) | ((minor & ~0xff) << 12). */
-  rdev: 19, blksize: 20, flags: 21,
-  devMajor: 22, devMinor: 23,
+  rdev: 19,
+  blksize: 20,
+  flags: 21,
+  devMajor: 22,
+  devMinor: 23,
   /** STATX_MNT_ID_UNIQUE where the kernel has it (6.8), else STATX_MNT_ID. */
-  mountIdLo: 24, mountIdHi: 25,
-  btimeLo: 26, btimeHi: 27, btimeNsec: 28,
+  mountIdLo: 24,
+  mountIdHi: 25,
+  btimeLo: 26,
+  btimeHi: 27,
+  btimeNsec: 28,
   /** stx_attributes, low word (STATX_ATTR_IMMUTABLE, _APPEND, ...). */
-  attributes: 29, mask: 30, reserved: 31,
+  attributes: 29,
+  mask: 30,
+  reserved: 31,
 } as const;
 
-export interface Poller { close(): void }
+export interface Poller {
+  close(): void;
+}
 export interface Notifier {
-  /** Queues a copy of `length` bytes for the notifier's own thread to write. Returns the queue's length. */
+  /** Queues a copy of `length` bytes for the notifier's own thread to write. Returns the queue's length; -EBADF once closed. */
   post(bytes: Uint8Array, length: number): number;
   /** Messages written, and messages the kernel refused (each with ENOENT when the inode is simply gone). */
   counts(): { written: number; refused: number };
+  /** Drops what is queued and ends the thread; one that is inside a write ends after it. The descriptor stays the caller's. */
   close(): void;
 }
-export interface PeerCredentials { pid: number; uid: number; gid: number }
+export interface PeerCredentials {
+  pid: number;
+  uid: number;
+  gid: number;
+}
 
 export interface Native {
   // --- /dev/fuse -------------------------------------------------------------------------------------------
@@ -61,7 +91,11 @@ export interface Native {
   write(fd: number, bytes: Uint8Array, offset: number, length: number): number;
   /** writev(2) of two pieces: a reply's header and its data. */
   write2(fd: number, head: Uint8Array, headLength: number, body: Uint8Array, bodyOffset: number, bodyLength: number): number;
-  /** Calls `onReadable(events)` on the loop's thread (level-triggered uv_poll, UV_READABLE | UV_DISCONNECT) until closed. */
+  /**
+   * Calls `onReadable` on the loop's thread (level-triggered uv_poll, UV_READABLE | UV_DISCONNECT) until closed;
+   * microtasks run after it. A status below 0 is the last call: POLL_STATUS_ENDED when the connection is gone. What it
+   * throws is an uncaught exception. Throws where `fd` cannot be polled. Close it before `fd`.
+   */
   poll(fd: number, onReadable: (status: number, events: number) => void): Poller;
   /**
    * A thread of its own that writes FUSE notifications: the kernel may hold an inode's lock until the loop's thread
@@ -73,7 +107,10 @@ export interface Native {
   mount(source: string, target: string, type: string, flags: number, data: string): number;
   umount2(target: string, flags: number): number;
   umount2Async(target: string, flags: number): Promise<number>;
-  /** open_tree(2); with OPEN_TREE_CLONE a private, detached copy of the mount that `path` lies on. */
+  /**
+   * open_tree(2); with OPEN_TREE_CLONE a private, detached copy of the mount that `path` lies on: taken out of the
+   * original's peer group, so that nothing mounted there later (our own mount, say) shows in it.
+   */
   openTree(dirfd: number, path: string, flags: number): number;
   /** mount_setattr(2) on `dirfd`/`path`. */
   mountSetattr(dirfd: number, path: string, flags: number, set: number, clear: number): number;
@@ -143,16 +180,24 @@ export interface Native {
   /**
    * Makes this thread create as the caller: raw setfsgid(gid), setfsuid(uid), re-raises the file-system capabilities
    * that setfsuid dropped (so that the layer's own permissions never get in the way; the caller's were checked by the
-   * kernel on the merged inode), and umask(mask). `asDaemon` undoes all of it. Not for use across an await.
+   * kernel on the merged inode), and umask(mask). For a uid other than 0 CAP_FSETID stays out, so that sgid on what is
+   * made or chmoded follows an unprivileged caller, and that a write, truncate or chown clears suid. `groups`, where
+   * given (CallContext.groups), are the thread's supplementary groups meanwhile; without them they stay the daemon's,
+   * which should have emptied its own. `asDaemon` undoes all of it. Not for use across an await: the umask is that of
+   * all threads, pool threads included, and the rest that of this thread alone. -EPERM: nothing was changed.
    */
-  asCaller(uid: number, gid: number, mask: number): number;
+  asCaller(uid: number, gid: number, mask: number, groups?: readonly number[]): number;
   asDaemon(): number;
   /** This thread's effective capability set as a bigint mask, and setting it (permitted and inheritable stay). */
   effectiveCapabilities(): bigint;
   setEffectiveCapabilities(mask: bigint): number;
   /** BACKING_OPEN with CAP_FSETID dropped from this thread for the call: so that the kernel clears suid on passthrough writes. */
   backingOpenWithoutFsetid(fuseFd: number, fd: number): number;
-  /** Keeps only `mask` in permitted, effective and bounding, inheritable and ambient emptied: for every thread of the process (before any was made) or this one. */
+  /**
+   * Keeps only `mask` in permitted, effective and bounding, inheritable and ambient emptied, for this thread and those
+   * it makes later: call it before anything has used the libuv pool, whose threads keep what they started with.
+   * -EPERM where the bounding set could not be limited (no CAP_SETPCAP); the other sets are limited then, too.
+   */
   limitCapabilities(mask: bigint): number;
   /** PR_SET_NO_NEW_PRIVS, PR_SET_DUMPABLE 0, PR_SET_PDEATHSIG. */
   setNoNewPrivileges(): number;
@@ -176,7 +221,19 @@ export interface Native {
   mapShared(fd: number, length: number, writable: boolean): Mapping | number;
 }
 
-export interface UtimeTimes { atimeSec: number; atimeNsec: number; mtimeSec: number; mtimeNsec: number }
+export interface UtimeTimes {
+  atimeSec: number;
+  atimeNsec: number;
+  mtimeSec: number;
+  mtimeNsec: number;
+}
 /** Which bytes of a buffer, and where in the file. */
-export interface ByteRange { offset: number; length: number; position: FileOffset }
-export interface Mapping { bytes: Buffer; unmap(): number }
+export interface ByteRange {
+  offset: number;
+  length: number;
+  position: FileOffset;
+}
+export interface Mapping {
+  bytes: Buffer;
+  unmap(): number;
+}

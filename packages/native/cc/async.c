@@ -1,0 +1,229 @@
+/*
+ * Calls that may wait, on the libuv pool: each gives a promise of the number that the call itself would give.
+ * Pool threads run with the daemon's own credentials, whatever asCaller made of the loop's thread; the umask alone is
+ * shared by all threads, which is why asCaller ... asDaemon never spans a return to the loop.
+ */
+#include "native.h"
+
+#include <sys/mount.h>
+
+struct work {
+  napi_async_work handle;
+  napi_deferred deferred;
+  /* Pins the bytes that the call reads or fills; NULL where there are none. */
+  napi_ref bytes;
+  int64_t (*run)(struct work *work);
+  int64_t result;
+  int fd, other_fd, flags;
+  uint32_t mode;
+  int64_t offset, other_offset, length;
+  struct transfer transfer;
+  char *name;
+};
+
+static void execute(napi_env env, void *data) {
+  struct work *work = data;
+  (void)env;
+  do work->result = work->run(work);
+  while (work->result == -EINTR);
+}
+
+static void work_free(napi_env env, struct work *work) {
+  if (work == NULL) return;
+  if (work->bytes != NULL) napi_delete_reference(env, work->bytes);
+  free(work->name);
+  free(work);
+}
+
+static void complete(napi_env env, napi_status status, void *data) {
+  struct work *work = data;
+  int64_t result = status == napi_cancelled ? -ECANCELED : work->result;
+  napi_resolve_deferred(env, work->deferred, result_number(env, result));
+  napi_delete_async_work(env, work->handle);
+  work_free(env, work);
+}
+
+static struct work *work_new(struct args *args, int64_t (*run)(struct work *work)) {
+  struct work *work = calloc(1, sizeof *work);
+  if (work == NULL) args->failure = ENOMEM;
+  else work->run = run;
+  return work;
+}
+
+static void work_name(struct args *args, size_t index, struct work *work) {
+  struct name name;
+  arg_name(args, index, &name);
+  if (args->failure) return;
+  work->name = strdup(name.bytes);
+  if (work->name == NULL) args->failure = ENOMEM;
+}
+
+static napi_value settled(struct args *args) {
+  napi_value promise;
+  napi_deferred deferred;
+  if (napi_create_promise(args->env, &deferred, &promise) != napi_ok) return NULL;
+  napi_resolve_deferred(args->env, deferred, result_number(args->env, -args->failure));
+  return promise;
+}
+
+/* Takes `work` over. A failure of the arguments throws, or resolves to the errno. */
+static napi_value start(struct args *args, struct work *work) {
+  napi_env env = args->env;
+  napi_value promise, name;
+  if (args->failure) {
+    work_free(env, work);
+    return args->failure == ARGS_THROWN ? NULL : settled(args);
+  }
+  napi_create_string_latin1(env, "sluice.call", NAPI_AUTO_LENGTH, &name);
+  napi_create_promise(env, &work->deferred, &promise);
+  napi_create_async_work(env, NULL, name, execute, complete, work, &work->handle);
+  napi_queue_async_work(env, work->handle);
+  return promise;
+}
+
+static int64_t run_umount(struct work *work) {
+  return or_errno(umount2(work->name, work->flags));
+}
+
+static napi_value umount2_async(napi_env env, napi_callback_info info) {
+  struct args args = args_read(env, info, 2);
+  struct work *work = work_new(&args, run_umount);
+  if (work != NULL) {
+    work_name(&args, 0, work);
+    work->flags = arg_int(&args, 1);
+  }
+  return start(&args, work);
+}
+
+static int64_t run_openat(struct work *work) {
+  return names_openat(work->fd, work->name, work->flags, work->mode);
+}
+
+static napi_value openat_async(napi_env env, napi_callback_info info) {
+  struct args args = args_read(env, info, 4);
+  struct work *work = work_new(&args, run_openat);
+  if (work != NULL) {
+    work->fd = arg_int(&args, 0);
+    work_name(&args, 1, work);
+    work->flags = arg_int(&args, 2);
+    work->mode = arg_uint(&args, 3);
+  }
+  return start(&args, work);
+}
+
+static int64_t run_unlinkat(struct work *work) {
+  return or_errno(unlinkat(work->fd, work->name, work->flags));
+}
+
+static napi_value unlinkat_async(napi_env env, napi_callback_info info) {
+  struct args args = args_read(env, info, 3);
+  struct work *work = work_new(&args, run_unlinkat);
+  if (work != NULL) {
+    work->fd = arg_int(&args, 0);
+    work_name(&args, 1, work);
+    work->flags = arg_int(&args, 2);
+  }
+  return start(&args, work);
+}
+
+static int64_t run_transfer(struct work *work) {
+  return data_transfer(&work->transfer);
+}
+
+static napi_value transfer_async(napi_env env, napi_callback_info info, bool writing) {
+  struct args args = args_read(env, info, 6);
+  struct work *work = work_new(&args, run_transfer);
+  if (work == NULL) return start(&args, work);
+  work->transfer = data_arguments(&args, writing);
+  if (!args.failure && napi_create_reference(env, args.values[1], 1, &work->bytes) != napi_ok) args.failure = ENOMEM;
+  return start(&args, work);
+}
+
+static napi_value pread_async(napi_env env, napi_callback_info info) {
+  return transfer_async(env, info, false);
+}
+
+static napi_value pwrite_async(napi_env env, napi_callback_info info) {
+  return transfer_async(env, info, true);
+}
+
+static int64_t run_ftruncate(struct work *work) {
+  return or_errno(ftruncate(work->fd, work->length));
+}
+
+static napi_value ftruncate_async(napi_env env, napi_callback_info info) {
+  struct args args = args_read(env, info, 2);
+  struct work *work = work_new(&args, run_ftruncate);
+  if (work != NULL) {
+    work->fd = arg_int(&args, 0);
+    work->length = arg_offset(&args, 1);
+  }
+  return start(&args, work);
+}
+
+static int64_t run_fallocate(struct work *work) {
+  return or_errno(fallocate(work->fd, work->flags, work->offset, work->length));
+}
+
+static napi_value fallocate_async(napi_env env, napi_callback_info info) {
+  struct args args = args_read(env, info, 4);
+  struct work *work = work_new(&args, run_fallocate);
+  if (work != NULL) {
+    work->fd = arg_int(&args, 0);
+    work->flags = arg_int(&args, 1);
+    work->offset = arg_offset(&args, 2);
+    work->length = arg_offset(&args, 3);
+  }
+  return start(&args, work);
+}
+
+static int64_t run_copy(struct work *work) {
+  int64_t from = work->offset;
+  int64_t to = work->other_offset;
+  return or_errno(syscall(SYS_copy_file_range, work->fd, &from, work->other_fd, &to, (size_t)work->length, 0));
+}
+
+static napi_value copy_file_range_async(napi_env env, napi_callback_info info) {
+  struct args args = args_read(env, info, 5);
+  struct work *work = work_new(&args, run_copy);
+  if (work != NULL) {
+    work->fd = arg_int(&args, 0);
+    work->offset = arg_offset(&args, 1);
+    work->other_fd = arg_int(&args, 2);
+    work->other_offset = arg_offset(&args, 3);
+    work->length = arg_int64(&args, 4);
+  }
+  return start(&args, work);
+}
+
+static int64_t run_fsync(struct work *work) {
+  return or_errno(work->flags ? fdatasync(work->fd) : fsync(work->fd));
+}
+
+static napi_value fsync_async(napi_env env, napi_callback_info info) {
+  struct args args = args_read(env, info, 2);
+  struct work *work = work_new(&args, run_fsync);
+  if (work != NULL) {
+    work->fd = arg_int(&args, 0);
+    work->flags = arg_bool(&args, 1);
+  }
+  return start(&args, work);
+}
+
+static int64_t run_syncfs(struct work *work) {
+  return or_errno(syncfs(work->fd));
+}
+
+static napi_value syncfs_async(napi_env env, napi_callback_info info) {
+  struct args args = args_read(env, info, 1);
+  struct work *work = work_new(&args, run_syncfs);
+  if (work != NULL) work->fd = arg_int(&args, 0);
+  return start(&args, work);
+}
+
+const struct exported async_functions[] = {
+  {"umount2Async", umount2_async},     {"openatAsync", openat_async},       {"unlinkatAsync", unlinkat_async},
+  {"preadAsync", pread_async},         {"pwriteAsync", pwrite_async},       {"ftruncateAsync", ftruncate_async},
+  {"fallocateAsync", fallocate_async}, {"copyFileRangeAsync", copy_file_range_async},
+  {"fsyncAsync", fsync_async},         {"syncfsAsync", syncfs_async},       {NULL, NULL},
+};

@@ -1,0 +1,221 @@
+/*
+ * Whom the kernel takes us for. Raw system calls throughout: the C library's setfsuid is the thread's alone already, but
+ * capset and setgroups must not be spread over all threads. The umask is the exception, the kernel shares it between the
+ * threads of a process.
+ */
+#include "native.h"
+
+#include <linux/capability.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+
+#define GROUPS_MAX_GIVEN 32
+#define GROUPS_MAX_KEPT 256
+#ifndef PR_CAP_AMBIENT
+#define PR_CAP_AMBIENT 47
+#define PR_CAP_AMBIENT_CLEAR_ALL 4
+#endif
+#define BIT(capability) (UINT64_C(1) << (capability))
+
+struct capabilities {
+  uint64_t effective, permitted, inheritable;
+};
+
+static int64_t capabilities_read(struct capabilities *out) {
+  struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+  struct __user_cap_data_struct halves[2];
+  if (syscall(SYS_capget, &header, halves) < 0) return -errno;
+  out->effective = halves[0].effective | ((uint64_t)halves[1].effective << 32);
+  out->permitted = halves[0].permitted | ((uint64_t)halves[1].permitted << 32);
+  out->inheritable = halves[0].inheritable | ((uint64_t)halves[1].inheritable << 32);
+  return 0;
+}
+
+static int64_t capabilities_write(const struct capabilities *in) {
+  struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+  const struct __user_cap_data_struct halves[2] = {
+    {(uint32_t)in->effective, (uint32_t)in->permitted, (uint32_t)in->inheritable},
+    {(uint32_t)(in->effective >> 32), (uint32_t)(in->permitted >> 32), (uint32_t)(in->inheritable >> 32)},
+  };
+  return or_errno(syscall(SYS_capset, &header, halves));
+}
+
+/* What asCaller changed on this thread, so that asDaemon can put it back. */
+static _Thread_local struct {
+  bool active;
+  bool groups_changed;
+  mode_t umask;
+  struct capabilities capabilities;
+  int group_count;
+  gid_t groups[GROUPS_MAX_KEPT];
+} daemon_self;
+
+static int64_t groups_replace(const gid_t *groups, int count) {
+  if (count < 0) return 0;
+  if (!daemon_self.groups_changed) {
+    daemon_self.group_count = (int)syscall(SYS_getgroups, GROUPS_MAX_KEPT, daemon_self.groups);
+    if (daemon_self.group_count < 0) return -errno;
+  }
+  if (syscall(SYS_setgroups, (size_t)count, groups) < 0) return -errno;
+  daemon_self.groups_changed = true;
+  return 0;
+}
+
+static void restore(void) {
+  if (!daemon_self.active) return;
+  daemon_self.active = false;
+  syscall(SYS_setfsuid, geteuid());
+  syscall(SYS_setfsgid, getegid());
+  /* Back at root the kernel raises every permitted file-system capability, also those that were not in force. */
+  capabilities_write(&daemon_self.capabilities);
+  if (daemon_self.groups_changed) syscall(SYS_setgroups, (size_t)daemon_self.group_count, daemon_self.groups);
+  daemon_self.groups_changed = false;
+  umask(daemon_self.umask);
+}
+
+/* setfsuid(2) tells of no failure; asking with an invalid id gives the one in force and changes nothing. */
+static bool identity_taken(uint32_t uid, uint32_t gid) {
+  return (uint32_t)syscall(SYS_setfsuid, -1) == uid && (uint32_t)syscall(SYS_setfsgid, -1) == gid;
+}
+
+/*
+ * setfsuid away from root drops CAP_CHOWN, MKNOD, DAC_OVERRIDE, DAC_READ_SEARCH, FOWNER, FSETID, LINUX_IMMUTABLE and
+ * MAC_OVERRIDE from the effective set; what was in force comes back, so that layer permissions do not get in the way.
+ * CAP_FSETID stays out for callers other than root: with it vfs_prepare_mode and setattr_prepare keep S_ISGID on what
+ * a caller outside the group makes or chmods, and a write or chown would leave suid and sgid standing.
+ */
+static int64_t become(uint32_t uid, uint32_t gid, const struct capabilities *before) {
+  struct capabilities wanted = *before;
+  if (uid != 0) wanted.effective &= ~BIT(CAP_FSETID);
+  syscall(SYS_setfsgid, gid);
+  syscall(SYS_setfsuid, uid);
+  if (!identity_taken(uid, gid)) return -EPERM;
+  return capabilities_write(&wanted);
+}
+
+static int groups_argument(struct args *args, size_t index, gid_t groups[GROUPS_MAX_GIVEN]) {
+  napi_valuetype kind = napi_undefined;
+  uint32_t count = 0;
+  if (args->failure || args->count <= index) return -1;
+  napi_typeof(args->env, args->values[index], &kind);
+  if (kind == napi_undefined) return -1;
+  if (napi_get_array_length(args->env, args->values[index], &count) != napi_ok || count > GROUPS_MAX_GIVEN) {
+    args_throw_type(args, index, "an array of at most 32 group ids");
+    return -1;
+  }
+  for (uint32_t at = 0; at < count; at++) {
+    napi_value element;
+    if (napi_get_element(args->env, args->values[index], at, &element) != napi_ok ||
+        napi_get_value_uint32(args->env, element, &groups[at]) != napi_ok) {
+      args_throw_type(args, index, "an array of at most 32 group ids");
+      return -1;
+    }
+  }
+  return (int)count;
+}
+
+static napi_value as_caller(napi_env env, napi_callback_info info) {
+  struct args args = args_read(env, info, 3);
+  gid_t groups[GROUPS_MAX_GIVEN];
+  uint32_t uid = arg_uint(&args, 0);
+  uint32_t gid = arg_uint(&args, 1);
+  uint32_t mask = arg_uint(&args, 2);
+  int group_count = groups_argument(&args, 3, groups);
+  if (args.failure) return args_failed(&args);
+  if (daemon_self.active) restore();
+  int64_t status = capabilities_read(&daemon_self.capabilities);
+  if (status < 0) return result_number(env, status);
+  daemon_self.active = true;
+  daemon_self.umask = umask((mode_t)mask);
+  status = groups_replace(groups, group_count);
+  if (status == 0) status = become(uid, gid, &daemon_self.capabilities);
+  if (status < 0) restore();
+  return result_number(env, status);
+}
+
+static napi_value as_daemon(napi_env env, napi_callback_info info) {
+  (void)info;
+  restore();
+  return result_number(env, 0);
+}
+
+static napi_value effective_capabilities(napi_env env, napi_callback_info info) {
+  (void)info;
+  struct capabilities now = {0, 0, 0};
+  napi_value mask;
+  capabilities_read(&now);
+  napi_create_bigint_uint64(env, now.effective, &mask);
+  return mask;
+}
+
+static napi_value set_effective_capabilities(napi_env env, napi_callback_info info) {
+  struct args args = args_read(env, info, 1);
+  struct capabilities now;
+  uint64_t mask = arg_mask(&args, 0);
+  if (args.failure) return args_failed(&args);
+  int64_t status = capabilities_read(&now);
+  if (status < 0) return result_number(env, status);
+  now.effective = mask;
+  return result_number(env, capabilities_write(&now));
+}
+
+static napi_value backing_open_without_fsetid(napi_env env, napi_callback_info info) {
+  struct args args = args_read(env, info, 2);
+  struct capabilities before;
+  int fuse_fd = arg_int(&args, 0);
+  int fd = arg_int(&args, 1);
+  if (args.failure) return args_failed(&args);
+  int64_t status = capabilities_read(&before);
+  if (status < 0) return result_number(env, status);
+  if (!(before.effective & BIT(CAP_FSETID))) return result_number(env, fuse_backing_open(fuse_fd, fd));
+  struct capabilities without = before;
+  without.effective &= ~BIT(CAP_FSETID);
+  status = capabilities_write(&without);
+  if (status < 0) return result_number(env, status);
+  int64_t id = fuse_backing_open(fuse_fd, fd);
+  capabilities_write(&before);
+  return result_number(env, id);
+}
+
+static int64_t bounding_limit(uint64_t mask) {
+  for (unsigned long capability = 0; capability < 64; capability++) {
+    if (mask & BIT(capability)) continue;
+    int held = prctl(PR_CAPBSET_READ, capability, 0, 0, 0);
+    if (held < 0) return 0; /* Beyond the last capability that this kernel knows. */
+    if (held > 0 && prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) < 0) return -errno;
+  }
+  return 0;
+}
+
+/* The bounding set first: dropping from it needs CAP_SETPCAP, which the last step may take away. */
+static napi_value limit_capabilities(napi_env env, napi_callback_info info) {
+  struct args args = args_read(env, info, 1);
+  struct capabilities now;
+  uint64_t mask = arg_mask(&args, 0);
+  if (args.failure) return args_failed(&args);
+  int64_t status = capabilities_read(&now);
+  if (status < 0) return result_number(env, status);
+  int64_t bounding = bounding_limit(mask);
+  prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+  struct capabilities kept = {now.permitted & mask, now.permitted & mask, 0};
+  status = capabilities_write(&kept);
+  return result_number(env, status < 0 ? status : bounding);
+}
+
+static napi_value set_umask(napi_env env, napi_callback_info info) {
+  struct args args = args_read(env, info, 1);
+  uint32_t mask = arg_uint(&args, 0);
+  if (args.failure) return args_failed(&args);
+  return result_number(env, umask((mode_t)mask));
+}
+
+const struct exported credentials_functions[] = {
+  {"asCaller", as_caller},
+  {"asDaemon", as_daemon},
+  {"effectiveCapabilities", effective_capabilities},
+  {"setEffectiveCapabilities", set_effective_capabilities},
+  {"backingOpenWithoutFsetid", backing_open_without_fsetid},
+  {"limitCapabilities", limit_capabilities},
+  {"umask", set_umask},
+  {NULL, NULL},
+};

@@ -1,0 +1,94 @@
+/* /dev/fuse: opening it, its ioctls, and the reads and writes of the request loop. */
+#include "native.h"
+
+#include <linux/ioctl.h>
+#include <sys/ioctl.h>
+#include <sys/uio.h>
+
+/* include/uapi/linux/fuse.h of 6.9; older distributions' headers lack it. */
+struct backing_map {
+  int32_t fd;
+  uint32_t flags;
+  uint64_t padding;
+};
+#define DEV_IOC_CLONE _IOR(229, 0, uint32_t)
+#define DEV_IOC_BACKING_OPEN _IOW(229, 1, struct backing_map)
+#define DEV_IOC_BACKING_CLOSE _IOW(229, 2, uint32_t)
+
+static napi_value fuse_open(napi_env env, napi_callback_info info) {
+  (void)info;
+  return result(env, open("/dev/fuse", O_RDWR | O_NONBLOCK | O_CLOEXEC));
+}
+
+int64_t fuse_backing_open(int fuse_fd, int fd) {
+  struct backing_map map = {.fd = fd, .flags = 0, .padding = 0};
+  return or_errno(ioctl(fuse_fd, DEV_IOC_BACKING_OPEN, &map));
+}
+
+static napi_value backing_open(napi_env env, napi_callback_info info) {
+  struct args args = args_read(env, info, 2);
+  int fuse_fd = arg_int(&args, 0);
+  int fd = arg_int(&args, 1);
+  if (args.failure) return args_failed(&args);
+  return result_number(env, fuse_backing_open(fuse_fd, fd));
+}
+
+static napi_value backing_close(napi_env env, napi_callback_info info) {
+  struct args args = args_read(env, info, 2);
+  int fuse_fd = arg_int(&args, 0);
+  uint32_t id = arg_uint(&args, 1);
+  if (args.failure) return args_failed(&args);
+  return result(env, ioctl(fuse_fd, DEV_IOC_BACKING_CLOSE, &id));
+}
+
+static napi_value fuse_clone(napi_env env, napi_callback_info info) {
+  struct args args = args_read(env, info, 2);
+  int clone_fd = arg_int(&args, 0);
+  uint32_t fuse_fd = arg_uint(&args, 1);
+  if (args.failure) return args_failed(&args);
+  return result(env, ioctl(clone_fd, DEV_IOC_CLONE, &fuse_fd));
+}
+
+static napi_value fd_read(napi_env env, napi_callback_info info) {
+  struct args args = args_read(env, info, 4);
+  int fd = arg_int(&args, 0);
+  struct slice piece = arg_piece(&args, 1);
+  if (args.failure) return args_failed(&args);
+  ssize_t count;
+  do count = read(fd, piece.data, piece.length);
+  while (count < 0 && errno == EINTR);
+  return result(env, count);
+}
+
+static napi_value fd_write(napi_env env, napi_callback_info info) {
+  struct args args = args_read(env, info, 4);
+  int fd = arg_int(&args, 0);
+  struct slice piece = arg_piece(&args, 1);
+  if (args.failure) return args_failed(&args);
+  ssize_t count;
+  do count = write(fd, piece.data, piece.length);
+  while (count < 0 && errno == EINTR);
+  return result(env, count);
+}
+
+static napi_value fd_write2(napi_env env, napi_callback_info info) {
+  struct args args = args_read(env, info, 6);
+  int fd = arg_int(&args, 0);
+  struct slice head = arg_bytes(&args, 1);
+  int64_t head_length = arg_int64(&args, 2);
+  struct slice body = arg_piece(&args, 3);
+  if (!args.failure && (head_length < 0 || (uint64_t)head_length > head.length)) {
+    args_throw_range(&args, "the head is shorter than headLength");
+  }
+  if (args.failure) return args_failed(&args);
+  struct iovec pieces[2] = {{head.data, (size_t)head_length}, {body.data, body.length}};
+  ssize_t count;
+  do count = writev(fd, pieces, 2);
+  while (count < 0 && errno == EINTR);
+  return result(env, count);
+}
+
+const struct exported fuse_functions[] = {
+  {"fuseOpen", fuse_open},   {"backingOpen", backing_open}, {"backingClose", backing_close}, {"fuseClone", fuse_clone},
+  {"read", fd_read},         {"write", fd_write},           {"write2", fd_write2},           {NULL, NULL},
+};

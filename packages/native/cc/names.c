@@ -1,0 +1,222 @@
+/* Names: opening, making, linking, renaming and removing directory entries, and an object's mode, owner and times. */
+#include "native.h"
+
+#include <stdio.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+bool assume_old_kernel = false;
+
+void proc_fd_path(char path[32], int fd) {
+  snprintf(path, 32, "/proc/self/fd/%d", fd);
+}
+
+int64_t names_openat(int dirfd, const char *name, int flags, mode_t mode) {
+  return or_errno(syscall(SYS_openat, dirfd, name, flags | O_CLOEXEC, mode));
+}
+
+static napi_value fs_openat(napi_env env, napi_callback_info info) {
+  struct args args = args_read(env, info, 4);
+  struct name name;
+  int dirfd = arg_int(&args, 0);
+  arg_name(&args, 1, &name);
+  int flags = arg_int(&args, 2);
+  uint32_t mode = arg_uint(&args, 3);
+  if (args.failure) return args_failed(&args);
+  return result_number(env, names_openat(dirfd, name.bytes, flags, mode));
+}
+
+static napi_value fs_openat2(napi_env env, napi_callback_info info) {
+  struct args args = args_read(env, info, 5);
+  struct name path;
+  struct {
+    uint64_t flags, mode, resolve;
+  } how;
+  int dirfd = arg_int(&args, 0);
+  arg_name(&args, 1, &path);
+  how.flags = arg_uint(&args, 2) | O_CLOEXEC;
+  how.mode = arg_uint(&args, 3);
+  how.resolve = arg_uint(&args, 4);
+  if (args.failure) return args_failed(&args);
+  return result(env, syscall(SLUICE_SYS_openat2, dirfd, path.bytes, &how, sizeof how));
+}
+
+/* Linux has closed the descriptor also where it answers EINTR: closing again would hit somebody else's. */
+static napi_value fs_close(napi_env env, napi_callback_info info) {
+  struct args args = args_read(env, info, 1);
+  int fd = arg_int(&args, 0);
+  if (args.failure) return args_failed(&args);
+  int status = close(fd);
+  return result_number(env, status < 0 && errno != EINTR ? -errno : 0);
+}
+
+static napi_value fs_dupfd(napi_env env, napi_callback_info info) {
+  struct args args = args_read(env, info, 1);
+  int fd = arg_int(&args, 0);
+  if (args.failure) return args_failed(&args);
+  return result(env, fcntl(fd, F_DUPFD_CLOEXEC, 0));
+}
+
+static napi_value fs_getdents64(napi_env env, napi_callback_info info) {
+  struct args args = args_read(env, info, 2);
+  int fd = arg_int(&args, 0);
+  struct slice bytes = arg_bytes(&args, 1);
+  if (args.failure) return args_failed(&args);
+  return result(env, syscall(SYS_getdents64, fd, bytes.data, bytes.length));
+}
+
+static napi_value fs_mkdirat(napi_env env, napi_callback_info info) {
+  struct args args = args_read(env, info, 3);
+  struct name name;
+  int dirfd = arg_int(&args, 0);
+  arg_name(&args, 1, &name);
+  uint32_t mode = arg_uint(&args, 2);
+  if (args.failure) return args_failed(&args);
+  return result(env, mkdirat(dirfd, name.bytes, mode));
+}
+
+static napi_value fs_mknodat(napi_env env, napi_callback_info info) {
+  struct args args = args_read(env, info, 5);
+  struct name name;
+  int dirfd = arg_int(&args, 0);
+  arg_name(&args, 1, &name);
+  uint32_t mode = arg_uint(&args, 2);
+  uint32_t major = arg_uint(&args, 3);
+  uint32_t minor = arg_uint(&args, 4);
+  if (args.failure) return args_failed(&args);
+  return result(env, mknodat(dirfd, name.bytes, mode, makedev(major, minor)));
+}
+
+static napi_value fs_symlinkat(napi_env env, napi_callback_info info) {
+  struct args args = args_read(env, info, 3);
+  struct name target, name;
+  arg_name(&args, 0, &target);
+  int dirfd = arg_int(&args, 1);
+  arg_name(&args, 2, &name);
+  if (args.failure) return args_failed(&args);
+  return result(env, symlinkat(target.bytes, dirfd, name.bytes));
+}
+
+static napi_value fs_linkat(napi_env env, napi_callback_info info) {
+  struct args args = args_read(env, info, 5);
+  struct name from, to;
+  int from_dirfd = arg_int(&args, 0);
+  arg_name(&args, 1, &from);
+  int to_dirfd = arg_int(&args, 2);
+  arg_name(&args, 3, &to);
+  int flags = arg_int(&args, 4);
+  if (args.failure) return args_failed(&args);
+  return result(env, linkat(from_dirfd, from.bytes, to_dirfd, to.bytes, flags));
+}
+
+static napi_value fs_unlinkat(napi_env env, napi_callback_info info) {
+  struct args args = args_read(env, info, 3);
+  struct name name;
+  int dirfd = arg_int(&args, 0);
+  arg_name(&args, 1, &name);
+  int flags = arg_int(&args, 2);
+  if (args.failure) return args_failed(&args);
+  return result(env, unlinkat(dirfd, name.bytes, flags));
+}
+
+static napi_value fs_renameat2(napi_env env, napi_callback_info info) {
+  struct args args = args_read(env, info, 5);
+  struct name from, to;
+  int from_dirfd = arg_int(&args, 0);
+  arg_name(&args, 1, &from);
+  int to_dirfd = arg_int(&args, 2);
+  arg_name(&args, 3, &to);
+  uint32_t flags = arg_uint(&args, 4);
+  if (args.failure) return args_failed(&args);
+  return result(env, syscall(SYS_renameat2, from_dirfd, from.bytes, to_dirfd, to.bytes, flags));
+}
+
+static napi_value fs_readlinkat(napi_env env, napi_callback_info info) {
+  struct args args = args_read(env, info, 3);
+  struct name name;
+  int dirfd = arg_int(&args, 0);
+  arg_name(&args, 1, &name);
+  struct slice bytes = arg_bytes(&args, 2);
+  if (args.failure) return args_failed(&args);
+  return result(env, readlinkat(dirfd, name.bytes, (char *)bytes.data, bytes.length));
+}
+
+static int64_t chmod_by_proc(int dirfd, const char *name, mode_t mode, int flags) {
+  char path[32];
+  bool itself = name[0] == 0 && (flags & AT_EMPTY_PATH) != 0;
+  int nofollow = (flags & AT_SYMLINK_NOFOLLOW) ? O_NOFOLLOW : 0;
+  int fd = itself ? dirfd : openat(dirfd, name, O_PATH | O_CLOEXEC | nofollow);
+  if (fd < 0) return itself ? -EBADF : -errno;
+  proc_fd_path(path, fd);
+  int64_t status = or_errno(chmod(path, mode));
+  if (!itself) close(fd);
+  return itself && status == -ENOENT ? -EBADF : status;
+}
+
+int64_t names_fchmodat(int dirfd, const char *name, mode_t mode, int flags) {
+  if (!assume_old_kernel) {
+    int64_t status = or_errno(syscall(SLUICE_SYS_fchmodat2, dirfd, name, mode, flags));
+    if (status != -ENOSYS) return status;
+  }
+  return chmod_by_proc(dirfd, name, mode, flags);
+}
+
+static napi_value fs_fchmodat(napi_env env, napi_callback_info info) {
+  struct args args = args_read(env, info, 4);
+  struct name name;
+  int dirfd = arg_int(&args, 0);
+  arg_name(&args, 1, &name);
+  uint32_t mode = arg_uint(&args, 2);
+  int flags = arg_int(&args, 3);
+  if (args.failure) return args_failed(&args);
+  return result_number(env, names_fchmodat(dirfd, name.bytes, mode, flags));
+}
+
+static napi_value fs_fchownat(napi_env env, napi_callback_info info) {
+  struct args args = args_read(env, info, 5);
+  struct name name;
+  int dirfd = arg_int(&args, 0);
+  arg_name(&args, 1, &name);
+  uint32_t uid = arg_uint(&args, 2);
+  uint32_t gid = arg_uint(&args, 3);
+  int flags = arg_int(&args, 4);
+  if (args.failure) return args_failed(&args);
+  return result(env, fchownat(dirfd, name.bytes, uid, gid, flags));
+}
+
+/* Flat arguments: dirfd, name, flags, then seconds and nanoseconds of atime and of mtime. */
+static napi_value fs_utimensat(napi_env env, napi_callback_info info) {
+  struct args args = args_read(env, info, 7);
+  struct name name;
+  struct timespec times[2];
+  int dirfd = arg_int(&args, 0);
+  arg_name(&args, 1, &name);
+  int flags = arg_int(&args, 2);
+  for (size_t which = 0; which < 2; which++) {
+    times[which].tv_sec = arg_int64(&args, 3 + 2 * which);
+    times[which].tv_nsec = arg_int64(&args, 4 + 2 * which);
+  }
+  if (args.failure) return args_failed(&args);
+  return result(env, syscall(SYS_utimensat, dirfd, name.bytes, times, flags));
+}
+
+static napi_value fs_assume_old_kernel(napi_env env, napi_callback_info info) {
+  struct args args = args_read(env, info, 1);
+  bool on = arg_bool(&args, 0);
+  if (args.failure) return args_failed(&args);
+  assume_old_kernel = on;
+  return NULL;
+}
+
+const struct exported names_functions[] = {
+  {"openat", fs_openat},         {"openat2", fs_openat2},
+  {"close", fs_close},           {"dupfd", fs_dupfd},
+  {"statx", stat_statx},         {"getdents64", fs_getdents64},
+  {"mkdirat", fs_mkdirat},       {"mknodat", fs_mknodat},
+  {"symlinkat", fs_symlinkat},   {"linkat", fs_linkat},
+  {"unlinkat", fs_unlinkat},     {"renameat2", fs_renameat2},
+  {"readlinkat", fs_readlinkat}, {"fchmodat", fs_fchmodat},
+  {"fchownat", fs_fchownat},     {"utimensat", fs_utimensat},
+  {"assumeOldKernel", fs_assume_old_kernel},
+  {NULL, NULL},
+};

@@ -1,0 +1,145 @@
+/* This process' limits and switches, other processes by pidfd, and unix sockets. */
+#include "native.h"
+
+#include <poll.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+/* PIDFD_THREAD of Linux 6.9. */
+#define PIDFD_OF_THREAD O_EXCL
+
+static napi_value set_no_new_privileges(napi_env env, napi_callback_info info) {
+  (void)info;
+  return result(env, prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
+}
+
+static napi_value set_dumpable(napi_env env, napi_callback_info info) {
+  struct args args = args_read(env, info, 1);
+  bool on = arg_bool(&args, 0);
+  if (args.failure) return args_failed(&args);
+  return result(env, prctl(PR_SET_DUMPABLE, on ? 1 : 0, 0, 0, 0));
+}
+
+static napi_value set_parent_death_signal(napi_env env, napi_callback_info info) {
+  struct args args = args_read(env, info, 1);
+  int number = arg_int(&args, 0);
+  if (args.failure) return args_failed(&args);
+  return result(env, prctl(PR_SET_PDEATHSIG, number, 0, 0, 0));
+}
+
+static napi_value set_nofile_limit(napi_env env, napi_callback_info info) {
+  struct args args = args_read(env, info, 1);
+  struct rlimit limit;
+  int64_t soft = arg_int64(&args, 0);
+  if (args.failure) return args_failed(&args);
+  if (soft < 0) return result_number(env, -EINVAL);
+  if (getrlimit(RLIMIT_NOFILE, &limit) < 0) return result_number(env, -errno);
+  limit.rlim_cur = (rlim_t)soft;
+  return result(env, setrlimit(RLIMIT_NOFILE, &limit));
+}
+
+static napi_value nofile_limit(napi_env env, napi_callback_info info) {
+  (void)info;
+  struct rlimit limit = {0, 0};
+  napi_value object;
+  getrlimit(RLIMIT_NOFILE, &limit);
+  napi_create_object(env, &object);
+  set_number(env, object, "soft", (double)limit.rlim_cur);
+  set_number(env, object, "hard", (double)limit.rlim_max);
+  return object;
+}
+
+static napi_value pidfd_open_thread(napi_env env, napi_callback_info info) {
+  struct args args = args_read(env, info, 1);
+  int pid = arg_int(&args, 0);
+  if (args.failure) return args_failed(&args);
+  int64_t fd = or_errno(syscall(SLUICE_SYS_pidfd_open, pid, PIDFD_OF_THREAD));
+  if (fd == -EINVAL && pid > 0) fd = or_errno(syscall(SLUICE_SYS_pidfd_open, pid, 0));
+  return result_number(env, fd);
+}
+
+/* A pidfd becomes readable when its process has ended, reaped or not; signal 0 would still reach a zombie. */
+static napi_value pidfd_alive(napi_env env, napi_callback_info info) {
+  struct args args = args_read(env, info, 1);
+  struct pollfd ended = {.fd = arg_int(&args, 0), .events = POLLIN, .revents = 0};
+  if (args.failure) return args_failed(&args);
+  int ready;
+  do ready = poll(&ended, 1, 0);
+  while (ready < 0 && errno == EINTR);
+  if (ready < 0) return result_number(env, -errno);
+  if (ended.fd < 0 || (ended.revents & POLLNVAL)) return result_number(env, -EBADF);
+  return result_number(env, ready == 0 ? 0 : -ESRCH);
+}
+
+static napi_value pidfd_signal(napi_env env, napi_callback_info info) {
+  struct args args = args_read(env, info, 2);
+  int pidfd = arg_int(&args, 0);
+  int number = arg_int(&args, 1);
+  if (args.failure) return args_failed(&args);
+  return result(env, syscall(SYS_pidfd_send_signal, pidfd, number, NULL, 0));
+}
+
+static napi_value peer_credentials(napi_env env, napi_callback_info info) {
+  struct args args = args_read(env, info, 1);
+  struct ucred peer;
+  socklen_t size = sizeof peer;
+  napi_value object;
+  int fd = arg_int(&args, 0);
+  if (args.failure) return args_failed(&args);
+  if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0) return result_number(env, -errno);
+  napi_create_object(env, &object);
+  set_number(env, object, "pid", peer.pid);
+  set_number(env, object, "uid", peer.uid);
+  set_number(env, object, "gid", peer.gid);
+  return object;
+}
+
+/*
+ * The mode is set on the socket before it has a name, so that it is never wider than asked, and again after, since bind
+ * takes the umask off it. Nobody can connect before listen.
+ */
+static int64_t bind_and_listen(int fd, const struct sockaddr_un *address, mode_t mode, int backlog) {
+  if (fchmod(fd, mode) < 0) return -errno;
+  if (bind(fd, (const struct sockaddr *)address, sizeof *address) < 0) return -errno;
+  int64_t status = names_fchmodat(AT_FDCWD, address->sun_path, mode, AT_SYMLINK_NOFOLLOW);
+  if (status == 0) status = or_errno(listen(fd, backlog));
+  if (status < 0) unlink(address->sun_path);
+  return status;
+}
+
+static napi_value unix_listen(napi_env env, napi_callback_info info) {
+  struct args args = args_read(env, info, 3);
+  struct name path;
+  struct sockaddr_un address = {.sun_family = AF_UNIX};
+  arg_name(&args, 0, &path);
+  uint32_t mode = arg_uint(&args, 1);
+  int backlog = arg_int(&args, 2);
+  if (args.failure) return args_failed(&args);
+  size_t length = strlen(path.bytes);
+  if (length == 0) return result_number(env, -ENOENT);
+  if (length >= sizeof address.sun_path) return result_number(env, -ENAMETOOLONG);
+  memcpy(address.sun_path, path.bytes, length + 1);
+  int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (fd < 0) return result_number(env, -errno);
+  int64_t status = bind_and_listen(fd, &address, mode, backlog);
+  if (status == 0) return result_number(env, fd);
+  close(fd);
+  return result_number(env, status);
+}
+
+const struct exported process_functions[] = {
+  {"setNoNewPrivileges", set_no_new_privileges},
+  {"setDumpable", set_dumpable},
+  {"setParentDeathSignal", set_parent_death_signal},
+  {"setNofileLimit", set_nofile_limit},
+  {"nofileLimit", nofile_limit},
+  {"pidfdOpen", pidfd_open_thread},
+  {"pidfdAlive", pidfd_alive},
+  {"pidfdSendSignal", pidfd_signal},
+  {"peerCredentials", peer_credentials},
+  {"unixListen", unix_listen},
+  {NULL, NULL},
+};

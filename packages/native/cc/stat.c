@@ -1,0 +1,73 @@
+/* statx(2) into the word array whose first 22 words are struct fuse_attr. */
+#include "native.h"
+
+/* struct statx of Linux 6.8 under a name of its own, so that older distributions' headers do. */
+struct stat_time {
+  int64_t sec;
+  uint32_t nsec;
+  int32_t reserved;
+};
+struct stat_result {
+  uint32_t mask, blksize;
+  uint64_t attributes;
+  uint32_t nlink, uid, gid;
+  uint16_t mode, spare0;
+  uint64_t ino, size, blocks, attributes_mask;
+  struct stat_time atime, btime, ctime, mtime;
+  uint32_t rdev_major, rdev_minor, dev_major, dev_minor;
+  uint64_t mount_id;
+  uint64_t spare[13];
+};
+_Static_assert(sizeof(struct stat_result) == 256, "struct statx is 256 bytes");
+_Static_assert(offsetof(struct stat_result, mount_id) == 0x90, "stx_mnt_id is at 0x90");
+
+#define STAT_WORDS 32
+/* BASIC_STATS | BTIME | MNT_ID | MNT_ID_UNIQUE; kernels before 6.8 ignore the last and give the reusable id. */
+#define STAT_MASK (0x7ffU | 0x800U | 0x1000U | 0x4000U)
+
+static inline void put64(uint32_t *words, uint64_t value) {
+  words[0] = (uint32_t)value;
+  words[1] = (uint32_t)(value >> 32);
+}
+
+static void fill(uint32_t *words, const struct stat_result *stat) {
+  put64(words + 0, stat->ino);
+  put64(words + 2, stat->size);
+  put64(words + 4, stat->blocks);
+  put64(words + 6, (uint64_t)stat->atime.sec);
+  put64(words + 8, (uint64_t)stat->mtime.sec);
+  put64(words + 10, (uint64_t)stat->ctime.sec);
+  words[12] = stat->atime.nsec;
+  words[13] = stat->mtime.nsec;
+  words[14] = stat->ctime.nsec;
+  words[15] = stat->mode;
+  words[16] = stat->nlink;
+  words[17] = stat->uid;
+  words[18] = stat->gid;
+  words[19] = (stat->rdev_minor & 0xff) | (stat->rdev_major << 8) | ((stat->rdev_minor & ~0xffU) << 12);
+  words[20] = stat->blksize;
+  words[21] = 0;
+  words[22] = stat->dev_major;
+  words[23] = stat->dev_minor;
+  put64(words + 24, stat->mount_id);
+  put64(words + 26, (uint64_t)stat->btime.sec);
+  words[28] = stat->btime.nsec;
+  words[29] = (uint32_t)stat->attributes;
+  words[30] = stat->mask;
+  words[31] = 0;
+}
+
+napi_value stat_statx(napi_env env, napi_callback_info info) {
+  struct args args = args_read(env, info, 4);
+  struct name name;
+  struct stat_result stat;
+  int dirfd = arg_int(&args, 0);
+  arg_name(&args, 1, &name);
+  int flags = arg_int(&args, 2);
+  struct slice words = arg_typed(&args, 3, napi_uint32_array);
+  if (!args.failure && words.length < STAT_WORDS) args_throw_range(&args, "the array must hold 32 words");
+  if (args.failure) return args_failed(&args);
+  if (syscall(SYS_statx, dirfd, name.bytes, flags, STAT_MASK, &stat) < 0) return result_number(env, -errno);
+  fill((uint32_t *)(void *)words.data, &stat);
+  return result_number(env, 0);
+}

@@ -1,0 +1,130 @@
+/*
+ * Extended attributes by (directory, name), never following a link: the ...xattrat(2) calls of Linux 6.13, else through
+ * /proc/self/fd. An empty name is the object that the descriptor itself stands for.
+ */
+#include "native.h"
+
+#include <sys/xattr.h>
+
+enum action { GET, SET, LIST, REMOVE };
+
+struct request {
+  enum action action;
+  const char *attribute;
+  void *value;
+  size_t size;
+  int flags;
+};
+
+static int64_t by_descriptor(int fd, const struct request *request) {
+  switch (request->action) {
+    case GET: return or_errno(fgetxattr(fd, request->attribute, request->value, request->size));
+    case SET: return or_errno(fsetxattr(fd, request->attribute, request->value, request->size, request->flags));
+    case LIST: return or_errno(flistxattr(fd, request->value, request->size));
+    case REMOVE: return or_errno(fremovexattr(fd, request->attribute));
+  }
+  return -EINVAL;
+}
+
+/* /proc/self/fd/N leads to the object itself, also where that is a symlink; it is not followed further. */
+static int64_t by_proc(int fd, const struct request *request) {
+  char path[32];
+  proc_fd_path(path, fd);
+  switch (request->action) {
+    case GET: return or_errno(getxattr(path, request->attribute, request->value, request->size));
+    case SET: return or_errno(setxattr(path, request->attribute, request->value, request->size, request->flags));
+    case LIST: return or_errno(listxattr(path, request->value, request->size));
+    case REMOVE: return or_errno(removexattr(path, request->attribute));
+  }
+  return -EINVAL;
+}
+
+static int64_t by_name(int dirfd, const char *name, const struct request *request) {
+  struct {
+    uint64_t value;
+    uint32_t size, flags;
+  } in = {(uint64_t)(uintptr_t)request->value, (uint32_t)request->size, (uint32_t)request->flags};
+  const int at = AT_SYMLINK_NOFOLLOW;
+  switch (request->action) {
+    case GET: return or_errno(syscall(SLUICE_SYS_getxattrat, dirfd, name, at, request->attribute, &in, sizeof in));
+    case SET: return or_errno(syscall(SLUICE_SYS_setxattrat, dirfd, name, at, request->attribute, &in, sizeof in));
+    case LIST: return or_errno(syscall(SLUICE_SYS_listxattrat, dirfd, name, at, request->value, request->size));
+    case REMOVE: return or_errno(syscall(SLUICE_SYS_removexattrat, dirfd, name, at, request->attribute));
+  }
+  return -EINVAL;
+}
+
+/* Only an O_PATH descriptor takes the detour: f...xattr(2) and AT_EMPTY_PATH alike refuse it with EBADF. */
+static int64_t on_itself(int fd, const struct request *request) {
+  int64_t status = by_descriptor(fd, request);
+  if (status != -EBADF || fcntl(fd, F_GETFD) < 0) return status;
+  return by_proc(fd, request);
+}
+
+static int64_t perform(int dirfd, const char *name, const struct request *request) {
+  if (name[0] == 0) return on_itself(dirfd, request);
+  if (!assume_old_kernel) {
+    int64_t status = by_name(dirfd, name, request);
+    if (status != -ENOSYS) return status;
+  }
+  int fd = openat(dirfd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+  if (fd < 0) return -errno;
+  int64_t status = by_proc(fd, request);
+  close(fd);
+  return status;
+}
+
+static napi_value fs_getxattrat(napi_env env, napi_callback_info info) {
+  struct args args = args_read(env, info, 4);
+  struct name name, attribute;
+  int dirfd = arg_int(&args, 0);
+  arg_name(&args, 1, &name);
+  arg_name(&args, 2, &attribute);
+  struct slice value = arg_bytes(&args, 3);
+  if (args.failure) return args_failed(&args);
+  struct request request = {GET, attribute.bytes, value.data, value.length, 0};
+  return result_number(env, perform(dirfd, name.bytes, &request));
+}
+
+static napi_value fs_setxattrat(napi_env env, napi_callback_info info) {
+  struct args args = args_read(env, info, 5);
+  struct name name, attribute;
+  int dirfd = arg_int(&args, 0);
+  arg_name(&args, 1, &name);
+  arg_name(&args, 2, &attribute);
+  struct slice value = arg_bytes(&args, 3);
+  int flags = arg_int(&args, 4);
+  if (args.failure) return args_failed(&args);
+  struct request request = {SET, attribute.bytes, value.data, value.length, flags};
+  return result_number(env, perform(dirfd, name.bytes, &request));
+}
+
+static napi_value fs_listxattrat(napi_env env, napi_callback_info info) {
+  struct args args = args_read(env, info, 3);
+  struct name name;
+  int dirfd = arg_int(&args, 0);
+  arg_name(&args, 1, &name);
+  struct slice list = arg_bytes(&args, 2);
+  if (args.failure) return args_failed(&args);
+  struct request request = {LIST, NULL, list.data, list.length, 0};
+  return result_number(env, perform(dirfd, name.bytes, &request));
+}
+
+static napi_value fs_removexattrat(napi_env env, napi_callback_info info) {
+  struct args args = args_read(env, info, 3);
+  struct name name, attribute;
+  int dirfd = arg_int(&args, 0);
+  arg_name(&args, 1, &name);
+  arg_name(&args, 2, &attribute);
+  if (args.failure) return args_failed(&args);
+  struct request request = {REMOVE, attribute.bytes, NULL, 0, 0};
+  return result_number(env, perform(dirfd, name.bytes, &request));
+}
+
+const struct exported xattr_functions[] = {
+  {"getxattrat", fs_getxattrat},
+  {"setxattrat", fs_setxattrat},
+  {"listxattrat", fs_listxattrat},
+  {"removexattrat", fs_removexattrat},
+  {NULL, NULL},
+};
