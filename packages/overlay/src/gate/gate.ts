@@ -5,8 +5,7 @@
 import type { Attr, CallContext } from "@sluice/vfs";
 
 export type Access = "read" | "write" | "execute" | "create" | "delete" | "link" | "rename" | "truncate" | "metadata";
-export type Operation =
-  | "open" | "create" | "tmpfile" | "mknod" | "mkdir" | "symlink" | "link" | "rename" | "unlink" | "rmdir" | "setattr";
+export type Operation = "open" | "create" | "tmpfile" | "mknod" | "mkdir" | "symlink" | "link" | "rename" | "unlink" | "rmdir" | "setattr";
 
 /** What is about to happen, before any side effect. */
 export interface Intent {
@@ -33,8 +32,17 @@ export interface Ruling {
 export type IoMode = "passthrough" | "passthrough-direct" | "cached" | "direct";
 /** Why a granted open is mediated all the same; a closed set, it labels a metric. */
 export type FallbackReason =
-  | "not-negotiated" | "layer-ineligible" | "stack-depth" | "permission" | "invalid" | "file-table" | "memory" | "io"
-  | "inode-cached" | "other-file" | "not-regular";
+  | "not-negotiated"
+  | "layer-ineligible"
+  | "stack-depth"
+  | "permission"
+  | "invalid"
+  | "file-table"
+  | "memory"
+  | "io"
+  | "inode-cached"
+  | "other-file"
+  | "not-regular";
 
 /** What became of a ruling: one for each open that was let through. */
 export interface OpenRecord {

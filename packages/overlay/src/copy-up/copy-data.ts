@@ -1,0 +1,92 @@
+/** Copies a file's bytes: by reflink, else by copy_file_range, else by reading and writing; holes stay holes. */
+import { Errno, SEEK } from "@sluice/vfs";
+import type { Core } from "../core.js";
+import { sys } from "../layer/host-layer.js";
+
+/** One step on the pool: small enough to stop soon, large enough not to feel the hop. */
+const CHUNK = 8n << 20n;
+const BUFFER_BYTES = 1 << 20;
+
+interface DataCopy {
+  source: number;
+  target: number;
+  size: bigint;
+}
+
+/** 0 or a positive errno. */
+export async function copyData(core: Core, copy: DataCopy): Promise<number> {
+  if (sys.ficlone(copy.target, copy.source) === 0) return 0;
+  if (copy.size <= BigInt(core.config.inlineCopyBytes)) return copySmall(copy);
+  const size = -sys.ftruncate(copy.target, plain(copy.size));
+  if (size > 0) return size;
+  let at = 0n;
+  while (at < copy.size) {
+    const data = sys.lseek(copy.source, plain(at), SEEK.DATA);
+    if (data === -Errno.ENXIO) return 0;
+    const start = data < 0 ? at : BigInt(data);
+    const hole = data < 0 ? copy.size : BigInt(sys.lseek(copy.source, plain(start), SEEK.HOLE));
+    const end = hole < 0n || hole > copy.size ? copy.size : hole;
+    const status = await copyExtent(copy, start, end);
+    if (status !== 0) return status;
+    at = end;
+  }
+  return 0;
+}
+
+/** So little that a hop to the pool would cost more than the copy. */
+function copySmall(copy: DataCopy): number {
+  const bytes = Buffer.allocUnsafe(Number(copy.size));
+  const read = sys.pread(copy.source, bytes, { offset: 0, length: bytes.length, position: 0 }, 0);
+  if (read < 0) return -read;
+  if (read !== bytes.length) return Errno.EIO;
+  const written = sys.pwrite(copy.target, bytes, { offset: 0, length: read, position: 0 }, 0);
+  if (written < 0) return -written;
+  return written === read ? 0 : Errno.ENOSPC;
+}
+
+async function copyExtent(copy: DataCopy, start: bigint, end: bigint): Promise<number> {
+  let at = start;
+  while (at < end) {
+    const length = end - at < CHUNK ? end - at : CHUNK;
+    const offset = plain(at);
+    const copied = await sys.copyFileRangeAsync(copy.source, offset, copy.target, offset, Number(length));
+    if (copied <= 0 && !unsupported(copied)) return copied === 0 ? Errno.EIO : -copied;
+    if (copied <= 0) return copyByHand(copy, at, end);
+    at += BigInt(copied);
+  }
+  return 0;
+}
+
+/** Two file systems, or one that cannot: EXDEV, EOPNOTSUPP, EINVAL; some answer 0 bytes. */
+function unsupported(result: number): boolean {
+  return result === 0 || result === -Errno.EXDEV || result === -Errno.EOPNOTSUPP || result === -Errno.EINVAL || result === -Errno.ENOSYS;
+}
+
+async function copyByHand(copy: DataCopy, start: bigint, end: bigint): Promise<number> {
+  const bytes = Buffer.allocUnsafe(BUFFER_BYTES);
+  let at = start;
+  while (at < end) {
+    const length = Number(end - at < BigInt(BUFFER_BYTES) ? end - at : BigInt(BUFFER_BYTES));
+    const read = await sys.preadAsync(copy.source, bytes, { offset: 0, length, position: plain(at) }, 0);
+    if (read <= 0) return read === 0 ? Errno.EIO : -read;
+    const status = await writeAll(copy.target, bytes.subarray(0, read), at);
+    if (status !== 0) return status;
+    at += BigInt(read);
+  }
+  return 0;
+}
+
+async function writeAll(target: number, bytes: Buffer, at: bigint): Promise<number> {
+  let done = 0;
+  while (done < bytes.length) {
+    const range = { offset: done, length: bytes.length - done, position: plain(at + BigInt(done)) };
+    const written = await sys.pwriteAsync(target, bytes, range, 0);
+    if (written <= 0) return written === 0 ? Errno.ENOSPC : -written;
+    done += written;
+  }
+  return 0;
+}
+
+function plain(offset: bigint): number | bigint {
+  return offset <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(offset) : offset;
+}

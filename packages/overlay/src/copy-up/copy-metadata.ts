@@ -1,0 +1,55 @@
+/** Owner, extended attributes (ACLs and capabilities among them), mode and times, in the order in which none undoes another. */
+import { AT, type Attr, Errno, S } from "@sluice/vfs";
+import type { Core } from "../core.js";
+import { sys } from "../layer/host-layer.js";
+
+const list = Buffer.alloc(65_536);
+const value = Buffer.alloc(65_536);
+
+export interface MetadataCopy {
+  /** Descriptors (O_PATH will do) of the original and the copy. */
+  source: number;
+  target: number;
+  /** The original's. */
+  attr: Attr;
+}
+
+/** 0 or a positive errno. */
+export function copyMetadata(core: Core, copy: MetadataCopy): number {
+  const { target, attr } = copy;
+  let status = sys.fchownat(target, "", attr.uid, attr.gid, AT.EMPTY_PATH | AT.SYMLINK_NOFOLLOW);
+  if (status < 0) return -status;
+  const copied = copyXattrs(core, copy);
+  if (copied !== 0) return copied;
+  if ((attr.mode & S.IFMT) !== S.IFLNK) {
+    status = sys.fchmodat(target, "", attr.mode & 0o7777, AT.EMPTY_PATH);
+    if (status < 0) return -status;
+  }
+  const times = { atimeSec: attr.atimeSec, atimeNsec: attr.atimeNsec, mtimeSec: attr.mtimeSec, mtimeNsec: attr.mtimeNsec };
+  return -sys.utimensat(target, "", times, AT.EMPTY_PATH | AT.SYMLINK_NOFOLLOW) || 0;
+}
+
+/** All but our own marks. An attribute that the upper file system cannot hold is lost, unless it is about security. */
+function copyXattrs(core: Core, copy: MetadataCopy): number {
+  const length = sys.listxattrat(copy.source, "", list);
+  if (length < 0) return length === -Errno.EOPNOTSUPP ? 0 : -length;
+  for (const name of list.toString("latin1", 0, length).split("\0")) {
+    if (name === "" || isOwnMark(core, name)) continue;
+    const status = copyXattr(copy, name);
+    if (status !== 0) return status;
+  }
+  return 0;
+}
+
+/** Marks are per layer; what a caller stored under the escaped name is the caller's. */
+function isOwnMark(core: Core, name: string): boolean {
+  return name.startsWith(core.marks.prefix) && !name.startsWith(core.marks.escaped);
+}
+
+function copyXattr(copy: MetadataCopy, name: string): number {
+  const length = sys.getxattrat(copy.source, "", name, value);
+  if (length < 0) return length === -Errno.ENODATA ? 0 : -length;
+  const status = sys.setxattrat(copy.target, "", name, value.subarray(0, length), 0);
+  if (status === -Errno.EOPNOTSUPP && !name.startsWith("security.") && !name.startsWith("system.")) return 0;
+  return status < 0 ? -status : 0;
+}

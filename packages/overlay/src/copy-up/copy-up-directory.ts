@@ -1,0 +1,66 @@
+/** Copy-up of directories: the directory alone, with its ancestors first; its entries stay where they are. */
+import { Attr, Errno, O } from "@sluice/vfs";
+import type { Core } from "../core.js";
+import { openName, statFd, sys } from "../layer/host-layer.js";
+import { RealDir } from "../layer/real-dir.js";
+import { encodeOrigin, writeOrigin } from "../marks/origin.js";
+import type { Node } from "../node/node.js";
+import { openNode } from "../node/open-node.js";
+import { markImpure } from "./copy-up.js";
+import { copyMetadata } from "./copy-metadata.js";
+import { restoreTimes } from "./publish.js";
+
+const attr = new Attr();
+const parentAttr = new Attr();
+
+/** 0 once `node` and all above it exist in the upper layer; else a positive errno. */
+export function copyUpDirectory(core: Core, node: Node): number {
+  if (core.upper === undefined) return Errno.EROFS;
+  if (node.upperDir !== undefined) return 0;
+  if (node.unlinked) return Errno.ENOENT;
+  const chain: Node[] = [];
+  for (let at: Node | undefined = node; at !== undefined && at.upperDir === undefined; at = at.parent) chain.push(at);
+  for (let next = chain.pop(); next !== undefined; next = chain.pop()) {
+    const status = copyOne(core, next);
+    if (status !== 0) return status;
+  }
+  return 0;
+}
+
+function copyOne(core: Core, node: Node): number {
+  const scratch = core.fds.of(core.scratch as RealDir);
+  const source = openNode(core, node, O.PATH | O.DIRECTORY);
+  if (source < 0) return -source;
+  const name = core.scratchName();
+  let status = -sys.mkdirat(scratch, name, 0o700) || 0;
+  if (status === 0) {
+    status = furnish(core, { source, scratch, name }) || moveIntoPlace(core, node, { scratch, name });
+    if (status !== 0) sys.unlinkat(scratch, name, 0x200);
+  }
+  sys.close(source);
+  return status;
+}
+
+function furnish(core: Core, copy: { source: number; scratch: number; name: string }): number {
+  const target = openName(copy.scratch, copy.name, O.RDONLY | O.DIRECTORY, 0);
+  if (target < 0) return -target;
+  const status = -statFd(copy.source, attr) || copyMetadata(core, { source: copy.source, target, attr });
+  if (status === 0) writeOrigin(core, target, encodeOrigin(copy.source));
+  sys.close(target);
+  return status;
+}
+
+function moveIntoPlace(core: Core, node: Node, copy: { scratch: number; name: string }): number {
+  const parent = node.parent as Node;
+  const upperDir = parent.upperDir as RealDir;
+  markImpure(core, parent);
+  const into = core.fds.of(upperDir);
+  if (into < 0) return -into;
+  const known = statFd(into, parentAttr) === 0;
+  const status = sys.renameat2(copy.scratch, copy.name, into, node.name, 1);
+  if (status < 0) return -status;
+  if (known) restoreTimes(into, parentAttr);
+  node.dirs?.unshift(new RealDir(core.upper as NonNullable<Core["upper"]>, upperDir, node.name));
+  node.version++;
+  return 0;
+}

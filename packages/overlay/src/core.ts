@@ -1,0 +1,35 @@
+/** What every operation works on: the stack, the tables, the ports. Made once by `createOverlay`. */
+import type { Attr, KernelPort } from "@sluice/vfs";
+import type { OverlayConfig, OverlayEvents } from "./config.js";
+import type { Gate } from "./gate/gate.js";
+import type { HandleTable } from "./io/handle-table.js";
+import type { DirectoryFds } from "./layer/directory-fds.js";
+import type { HostLayer } from "./layer/host-layer.js";
+import type { RealDir } from "./layer/real-dir.js";
+import type { MarkNames } from "./marks/names.js";
+import type { Node } from "./node/node.js";
+import type { NodeTable } from "./node/node-table.js";
+
+export interface Core {
+  readonly config: OverlayConfig;
+  readonly port: KernelPort;
+  readonly gate: Gate;
+  readonly events: OverlayEvents;
+  readonly marks: MarkNames;
+  /** Top first; the upper layer, where there is one, is layers[0]. */
+  readonly layers: readonly HostLayer[];
+  readonly upper: HostLayer | undefined;
+  /** The scratch directory in the upper's file system; undefined on a read-only mount. */
+  readonly scratch: RealDir | undefined;
+  readonly fds: DirectoryFds;
+  readonly nodes: NodeTable;
+  readonly handles: HandleTable;
+  readonly root: Node;
+  /** Layers lie on several devices: inode numbers carry the device's index. */
+  readonly severalDevices: boolean;
+  /** For objects that only pass by; never valid after another operation began. */
+  readonly scratchAttr: Attr;
+  copyUps: number;
+  /** A fresh name in the scratch directory. */
+  scratchName(): string;
+}

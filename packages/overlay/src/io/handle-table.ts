@@ -1,0 +1,77 @@
+/** Open file descriptions, by handle. The one place that holds them, so that they can be journaled. */
+import type { FileHandle, NodeId } from "@sluice/vfs";
+import type { IoMode } from "../gate/gate.js";
+import type { Listing } from "../merge/listing.js";
+import type { Node } from "../node/node.js";
+import type { Backing, InodeIo } from "./inode-io.js";
+
+export class OpenFile {
+  constructor(
+    readonly handle: FileHandle,
+    readonly node: Node,
+    /** The nodeId it was opened by: a former one keeps its own I/O state. */
+    readonly nodeId: NodeId,
+    readonly io: InodeIo,
+  ) {}
+
+  mode: IoMode = "cached";
+  /** What the daemon reads and writes by: its own descriptor, or the backing file's. */
+  fd = -1;
+  write = false;
+  /** Set where `fd` is the backing file's and not ours to close. */
+  backing: Backing | undefined = undefined;
+}
+
+export class OpenDirectory {
+  listing: Listing | undefined = undefined;
+  constructor(
+    readonly handle: FileHandle,
+    readonly node: Node,
+  ) {}
+}
+
+export class HandleTable {
+  readonly #byHandle = new Map<FileHandle, OpenFile | OpenDirectory>();
+  #next = 1;
+  #files = 0;
+
+  get files(): number {
+    return this.#files;
+  }
+
+  get directories(): number {
+    return this.#byHandle.size - this.#files;
+  }
+
+  addFile(node: Node, nodeId: NodeId, io: InodeIo): OpenFile {
+    const file = new OpenFile(this.#next++, node, nodeId, io);
+    this.#byHandle.set(file.handle, file);
+    this.#files++;
+    return file;
+  }
+
+  addDirectory(node: Node): OpenDirectory {
+    const directory = new OpenDirectory(this.#next++, node);
+    this.#byHandle.set(directory.handle, directory);
+    return directory;
+  }
+
+  file(handle: FileHandle): OpenFile | undefined {
+    const found = this.#byHandle.get(handle);
+    return found instanceof OpenFile ? found : undefined;
+  }
+
+  directory(handle: FileHandle): OpenDirectory | undefined {
+    const found = this.#byHandle.get(handle);
+    return found instanceof OpenDirectory ? found : undefined;
+  }
+
+  remove(handle: FileHandle): void {
+    if (this.#byHandle.get(handle) instanceof OpenFile) this.#files--;
+    this.#byHandle.delete(handle);
+  }
+
+  *allFiles(): IterableIterator<OpenFile> {
+    for (const entry of this.#byHandle.values()) if (entry instanceof OpenFile) yield entry;
+  }
+}

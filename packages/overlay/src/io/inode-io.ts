@@ -1,0 +1,28 @@
+/**
+ * What the kernel has open of one nodeId, as far as its I/O modes are concerned.
+ *
+ * The kernel (fs/fuse/iomode.c) lets an inode be in one mode at a time: cached, or passthrough to one backing object. A
+ * reply that does not fit is EIO for the application, so every new open is arbitrated against this state. The state
+ * counts an open until its RELEASE arrives, a little longer than the kernel does: it errs towards what always fits.
+ */
+import type { HostLayer } from "../layer/host-layer.js";
+import type { OpenFile } from "./handle-table.js";
+
+/** A registered backing file. `fd` is ours as long as it is registered. */
+export interface Backing {
+  readonly id: number;
+  readonly fd: number;
+  readonly layer: HostLayer;
+  /** `fd` was opened for writing too. */
+  readonly writable: boolean;
+}
+
+export class InodeIo {
+  readonly handles = new Set<OpenFile>();
+  /** Opens in cached mode. */
+  cached = 0;
+  /** Opens in passthrough mode, direct ones included. */
+  passthrough = 0;
+  /** What passthrough opens are tied to while there are any. */
+  backing: Backing | undefined = undefined;
+}

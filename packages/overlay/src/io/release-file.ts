@@ -1,0 +1,31 @@
+/** RELEASE: the last close of an open file. */
+import type { FileHandle } from "@sluice/vfs";
+import type { Core } from "../core.js";
+import { sys } from "../layer/host-layer.js";
+import type { InodeIo } from "./inode-io.js";
+
+export function releaseFile(core: Core, handle: FileHandle): number {
+  const file = core.handles.file(handle);
+  if (file === undefined) return 0;
+  core.handles.remove(handle);
+  const { io } = file;
+  io.handles.delete(file);
+  // A mediated open has a descriptor of its own; a passthrough one shares the backing file's.
+  if (file.backing?.fd !== file.fd) sys.close(file.fd);
+  if (file.mode === "cached") io.cached--;
+  else releasePassthrough(core, io);
+  core.events.openFiles(file.mode, -1);
+  core.gate.closed(handle);
+  core.nodes.letGo(file.node);
+  return 0;
+}
+
+/** Unregisters the backing file with its last open; the kernel left passthrough mode before it told us. */
+function releasePassthrough(core: Core, io: InodeIo): void {
+  io.passthrough--;
+  const backing = io.backing;
+  if (io.passthrough > 0 || backing === undefined) return;
+  core.port.closeBacking(backing.id);
+  sys.close(backing.fd);
+  io.backing = undefined;
+}

@@ -1,0 +1,65 @@
+/**
+ * One tree of the stack as the host has it: its root descriptor, and the only door to system calls below the overlay.
+ *
+ * Every object below a root is reached by single names relative to a descriptor of its directory, links never followed,
+ * so nothing can lead out of the layer, into another mount, or past PATH_MAX.
+ */
+import { native } from "@sluice/native";
+import { AT, type Attr, O, RESOLVE } from "@sluice/vfs";
+import { RealDir } from "./real-dir.js";
+
+/** The system calls the overlay uses. */
+export const sys = native;
+
+/** What is known of passthrough on a layer: nothing yet, that it works, or the errno class that rules it out. */
+export type Eligibility = { state: "unknown" } | { state: "eligible" } | { state: "ineligible"; errno: number };
+
+export class HostLayer {
+  readonly root: RealDir;
+  eligibility: Eligibility = { state: "unknown" };
+  /** Which of the stack's devices it lies on: 0 for the first one met. Goes into inode numbers where there are several. */
+  deviceIndex = 0;
+
+  constructor(
+    /** 0 is the top of the stack. */
+    readonly index: number,
+    /** "upper", "lower0", ... */
+    readonly name: string,
+    readonly spec: { path: string; rootFd: number },
+    readonly writable: boolean,
+  ) {
+    this.root = new RealDir(this, undefined, "");
+    this.root.fd = spec.rootFd;
+  }
+
+  #mountFd = -1;
+
+  /** A descriptor that open_by_handle_at takes (it refuses O_PATH); opened when first needed. */
+  get mountFd(): number {
+    if (this.#mountFd < 0) this.#mountFd = sys.openat(this.root.fd, ".", O.RDONLY | O.DIRECTORY | O.CLOEXEC, 0);
+    return this.#mountFd;
+  }
+
+  close(): void {
+    if (this.#mountFd >= 0) sys.close(this.#mountFd);
+    sys.close(this.root.fd);
+    this.root.fd = this.#mountFd = -1;
+  }
+}
+
+/** Opens one name in a directory: no link followed, no other mount entered, whatever somebody plants there meanwhile. */
+export function openName(dirFd: number, name: string, flags: number, mode: number): number {
+  return sys.openat2(dirFd, name, flags | O.NOFOLLOW | O.CLOEXEC, mode, NAME_RESOLVE);
+}
+
+const NAME_RESOLVE = RESOLVE.BENEATH | RESOLVE.NO_MAGICLINKS | RESOLVE.NO_SYMLINKS | RESOLVE.NO_XDEV;
+
+/** statx of one name, links not followed; the negative errno or 0. */
+export function statName(dirFd: number, name: string, attr: Attr): number {
+  return sys.statx(dirFd, name, AT.SYMLINK_NOFOLLOW, attr.words);
+}
+
+/** statx of the object a descriptor stands for. */
+export function statFd(fd: number, attr: Attr): number {
+  return sys.statx(fd, "", AT.EMPTY_PATH | AT.SYMLINK_NOFOLLOW, attr.words);
+}

@@ -1,0 +1,29 @@
+/** A directory of one layer: where it hangs in its layer's tree, and its cached descriptor. */
+import type { ByteName } from "@sluice/vfs";
+import type { HostLayer } from "./host-layer.js";
+
+export class RealDir {
+  /** O_PATH descriptor, or -1. Owned by DirectoryFds (the root's by the layer). */
+  fd = -1;
+  /** Where it lies in the descriptor cache while `fd` is open. */
+  slot = 0;
+  /** Second chance of the descriptor cache's clock. */
+  used = false;
+  /** In the upper layer: may hold objects with an origin (overlay.impure); read once. */
+  impure = false;
+  /** May hold whiteouts in the form of an attribute (opaque = "x"). */
+  xattrWhiteouts = false;
+
+  constructor(
+    readonly layer: HostLayer,
+    public parent: RealDir | undefined,
+    public name: ByteName,
+  ) {}
+
+  /** The path below the layer's root as components. */
+  components(): ByteName[] {
+    const names: ByteName[] = [];
+    for (let dir: RealDir = this; dir.parent !== undefined; dir = dir.parent) names.push(dir.name);
+    return names.reverse();
+  }
+}

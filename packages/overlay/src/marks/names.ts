@@ -1,0 +1,26 @@
+/** Names of the marks that overlayfs keeps in extended attributes (Documentation/filesystems/overlayfs.rst). */
+
+export interface MarkNames {
+  /** "trusted.overlay." or "user.overlay." */
+  readonly prefix: string;
+  /** What callers' own attributes of that name are kept under: prefix + "overlay.". */
+  readonly escaped: string;
+  readonly opaque: string;
+  readonly redirect: string;
+  readonly origin: string;
+  readonly impure: string;
+  readonly whiteout: string;
+}
+
+export function markNames(userXattr: boolean): MarkNames {
+  const prefix = userXattr ? "user.overlay." : "trusted.overlay.";
+  return {
+    prefix,
+    escaped: `${prefix}overlay.`,
+    opaque: `${prefix}opaque`,
+    redirect: `${prefix}redirect`,
+    origin: `${prefix}origin`,
+    impure: `${prefix}impure`,
+    whiteout: `${prefix}whiteout`,
+  };
+}

@@ -1,0 +1,21 @@
+/** Whiteouts: a character device 0/0, or (only in directories marked so) an empty file with the overlay.whiteout attribute. */
+import { type Attr, type ByteName, S } from "@sluice/vfs";
+import { sys } from "../layer/host-layer.js";
+import type { MarkNames } from "./names.js";
+
+export function isWhiteout(attr: Attr): boolean {
+  return (attr.mode & S.IFMT) === S.IFCHR && attr.rdev === 0;
+}
+
+const none = Buffer.alloc(0);
+
+/** Costs a system call: ask only in a directory with `xattrWhiteouts`. */
+export function isXattrWhiteout(names: MarkNames, at: { dirFd: number; name: ByteName }, attr: Attr): boolean {
+  if ((attr.mode & S.IFMT) !== S.IFREG || attr.size !== 0) return false;
+  return sys.getxattrat(at.dirFd, at.name, names.whiteout, none) >= 0;
+}
+
+/** Makes a whiteout under a name that does not exist. Needs no capability (kernel 5.8 and later). */
+export function makeWhiteout(dirFd: number, name: ByteName): number {
+  return sys.mknodat(dirFd, name, S.IFCHR, 0, 0);
+}

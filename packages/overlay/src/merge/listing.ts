@@ -1,0 +1,127 @@
+/** The merged list of a directory's names: read once for an open directory, and again after rewinddir(3). */
+import { type Attr, type ByteName, DT, O, S } from "@sluice/vfs";
+import type { Core } from "../core.js";
+import { statName, sys } from "../layer/host-layer.js";
+import type { RealDir } from "../layer/real-dir.js";
+import { isWhiteout, isXattrWhiteout } from "../marks/whiteout.js";
+import { mixDevice } from "../node/admit.js";
+import type { Node } from "../node/node.js";
+import { parseDirents } from "../layer/dirents.js";
+
+/** Entries that one turn of the event loop may add before others get theirs. */
+const ENTRIES_PER_TURN = 32_768;
+const bytes = Buffer.alloc(262_144);
+
+/** Columns of equal length: a row an entry. */
+export class Listing {
+  readonly names: ByteName[] = [];
+  readonly inoLo: number[] = [];
+  readonly inoHi: number[] = [];
+  readonly types: number[] = [];
+  /** The entry is in the upper layer: its inode number may come from an origin. */
+  readonly upper: boolean[] = [];
+  /** Removed in no layer but hidden by one: names of whiteouts met so far. */
+  whiteouts = 0;
+}
+
+/** Reads all layers of the directory; a promise for a large one. A positive errno where a layer fails. */
+export function readListing(core: Core, node: Node): Listing | number | Promise<Listing | number> {
+  const steps = fill(core, node);
+  for (;;) {
+    const step = steps.next();
+    if (step.done === true) return step.value;
+    if (step.value) return inTurns(steps);
+  }
+}
+
+/** The same without giving way: for a directory that has to be empty, and so is mostly small. */
+export function readListingNow(core: Core, node: Node): Listing | number {
+  const steps = fill(core, node);
+  for (;;) {
+    const step = steps.next();
+    if (step.done === true) return step.value;
+  }
+}
+
+async function inTurns(steps: Generator<boolean, Listing | number>): Promise<Listing | number> {
+  for (;;) {
+    await new Promise<void>((resolve) => {
+      setImmediate(resolve);
+    });
+    const step = steps.next();
+    if (step.done === true) return step.value;
+  }
+}
+
+/** Yields after each batch of entries: true when it is time to give way. */
+function* fill(core: Core, node: Node): Generator<boolean, Listing | number> {
+  const listing = new Listing();
+  const dirs = [...(node.dirs ?? [])];
+  const seen = dirs.length > 1 ? new Set<ByteName>() : undefined;
+  let turn = ENTRIES_PER_TURN;
+  for (const dir of dirs) {
+    const fd = open(core, node, dir);
+    if (fd < 0) return -fd;
+    try {
+      for (;;) {
+        const length = sys.getdents64(fd, bytes);
+        if (length < 0) return -length;
+        if (length === 0) break;
+        addBatch(core, { listing, seen, dir, fd }, length);
+        const due = listing.names.length >= turn;
+        if (due) turn = listing.names.length + ENTRIES_PER_TURN;
+        yield due;
+      }
+    } finally {
+      sys.close(fd);
+    }
+  }
+  return listing;
+}
+
+function open(core: Core, node: Node, dir: RealDir): number {
+  const base = node.fd >= 0 ? node.fd : core.fds.of(dir);
+  return base < 0 ? base : sys.openat(base, ".", O.RDONLY | O.DIRECTORY | O.CLOEXEC, 0);
+}
+
+interface Batch {
+  listing: Listing;
+  seen: Set<ByteName> | undefined;
+  dir: RealDir;
+  fd: number;
+}
+
+function addBatch(core: Core, batch: Batch, length: number): void {
+  const { listing, seen, dir } = batch;
+  parseDirents(bytes, length, (name, inoLo, inoHi, type) => {
+    if (name === "." || name === ".." || seen?.has(name) === true) return;
+    const known = mayBeWhiteout(dir, type) ? judge(core, batch, name) : type;
+    if (known === GONE) return;
+    seen?.add(name);
+    if (known === WHITEOUT) {
+      listing.whiteouts++;
+      return;
+    }
+    listing.names.push(name);
+    listing.inoLo.push(inoLo);
+    listing.inoHi.push(mixDevice(core, inoHi, dir.layer.deviceIndex));
+    listing.types.push(known);
+    listing.upper.push(dir.layer.writable);
+  });
+}
+
+const GONE = -1;
+const WHITEOUT = -2;
+
+function mayBeWhiteout(dir: RealDir, type: number): boolean {
+  return type === DT.CHR || type === DT.UNKNOWN || (dir.xattrWhiteouts && type === DT.REG);
+}
+
+/** The entry's type, or that it is a whiteout, or that it went away meanwhile. */
+function judge(core: Core, batch: Batch, name: ByteName): number {
+  const attr: Attr = core.scratchAttr;
+  if (statName(batch.fd, name, attr) < 0) return GONE;
+  if (isWhiteout(attr)) return WHITEOUT;
+  if (batch.dir.xattrWhiteouts && isXattrWhiteout(core.marks, { dirFd: batch.fd, name }, attr)) return WHITEOUT;
+  return (attr.mode & S.IFMT) >>> 12;
+}

@@ -1,0 +1,54 @@
+/** Reaching a node's object in its layer: by descriptor or by (directory descriptor, name). */
+import { AT, type Attr, Errno, O, S } from "@sluice/vfs";
+import type { Core } from "../core.js";
+import { openName, statFd, statName, sys } from "../layer/host-layer.js";
+import type { Node } from "./node.js";
+
+/**
+ * Opens a node's object with host flags (never O_CREAT or O_TRUNC). A descriptor or the negative errno.
+ * O_NONBLOCK, since somebody outside may have put a FIFO in the file's place.
+ */
+export function openNode(core: Core, node: Node, flags: number): number {
+  const quiet = (flags & O.PATH) !== 0 ? flags : flags | O.NONBLOCK | O.NOCTTY;
+  if (node.fd >= 0) return reopen(node.fd, quiet);
+  if (node.dirs !== undefined) {
+    const fd = core.fds.of(node.top);
+    return fd < 0 ? fd : sys.openat(fd, ".", quiet | O.DIRECTORY | O.CLOEXEC, 0);
+  }
+  const dirFd = core.fds.of(node.top);
+  return dirFd < 0 ? dirFd : openName(dirFd, node.realName, quiet, 0);
+}
+
+/** Opens the object of an O_PATH descriptor anew: it has no name left. */
+function reopen(fd: number, flags: number): number {
+  return sys.openat(AT.FDCWD, `/proc/self/fd/${fd}`, flags | O.CLOEXEC, 0);
+}
+
+/** Attributes of a node's object as the layer has them. 0 or the negative errno. */
+export function statNode(core: Core, node: Node, attr: Attr): number {
+  const status = statObject(core, node, attr);
+  if (status < 0) return status;
+  return (attr.mode & S.IFMT) === node.kind ? 0 : -Errno.ESTALE;
+}
+
+function statObject(core: Core, node: Node, attr: Attr): number {
+  if (node.fd >= 0) return statFd(node.fd, attr);
+  const top = node.top;
+  if (node.dirs === undefined) {
+    const dirFd = core.fds.of(top);
+    return dirFd < 0 ? dirFd : statName(dirFd, node.realName, attr);
+  }
+  if (top.fd >= 0 || top.parent === undefined) return statFd(top.fd, attr);
+  const parentFd = core.fds.of(top.parent);
+  return parentFd < 0 ? parentFd : statName(parentFd, top.name, attr);
+}
+
+/**
+ * Where to aim a call that takes (descriptor, name): an object without a name by its own descriptor and "".
+ * `fd` is negative where the directory cannot be reached.
+ */
+export function aim(core: Core, node: Node): { fd: number; name: string } {
+  if (node.fd >= 0) return { fd: node.fd, name: "" };
+  if (node.dirs === undefined) return { fd: core.fds.of(node.top), name: node.realName };
+  return { fd: core.fds.of(node.top), name: "" };
+}

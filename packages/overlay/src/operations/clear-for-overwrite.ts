@@ -1,0 +1,48 @@
+/**
+ * Before a directory is renamed over another: the target is empty in the merged tree, but its upper directory may hold
+ * whiteouts. It changes places with a clean, opaque one, so that the rename can replace it in one step.
+ */
+import { Attr, AT, O, RENAME } from "@sluice/vfs";
+import { copyMetadata } from "../copy-up/copy-metadata.js";
+import type { Core } from "../core.js";
+import { openName, statFd, sys } from "../layer/host-layer.js";
+import type { RealDir } from "../layer/real-dir.js";
+import { writeOpaque } from "../marks/directory-marks.js";
+import { readListingNow } from "../merge/listing.js";
+import { openNode } from "../node/open-node.js";
+import { purgeDirectory } from "./purge-directory.js";
+import type { RenamePlan } from "./rename.js";
+
+const attr = new Attr();
+
+/** 0 or a positive errno. */
+export function clearForOverwrite(core: Core, plan: RenamePlan): number {
+  const { target } = plan;
+  if (plan.exchange || target?.upperDir === undefined) return 0;
+  const content = readListingNow(core, target);
+  if (typeof content === "number") return content;
+  if (content.whiteouts === 0) return 0;
+  const scratch = core.fds.of(core.scratch as RealDir);
+  const into = core.fds.of(plan.newParent.upperDir as RealDir);
+  const source = openNode(core, target, O.PATH | O.DIRECTORY);
+  if (source < 0) return -source;
+  const name = core.scratchName();
+  let status = sys.mkdirat(scratch, name, 0o700);
+  if (status >= 0) status = furnish(core, { source, scratch, name });
+  if (status >= 0) status = sys.renameat2(scratch, name, into, plan.newName, RENAME.EXCHANGE);
+  sys.close(source);
+  if (status < 0) sys.unlinkat(scratch, name, AT.REMOVEDIR);
+  else purgeDirectory(scratch, name);
+  core.fds.drop(target.upperDir);
+  return status < 0 ? -status : 0;
+}
+
+function furnish(core: Core, clean: { source: number; scratch: number; name: string }): number {
+  const target = openName(clean.scratch, clean.name, O.RDONLY | O.DIRECTORY, 0);
+  if (target < 0) return target;
+  let status = statFd(clean.source, attr);
+  if (status >= 0) status = -copyMetadata(core, { source: clean.source, target, attr });
+  if (status >= 0) status = writeOpaque(core.marks, target, "");
+  sys.close(target);
+  return status;
+}

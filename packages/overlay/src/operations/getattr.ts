@@ -1,0 +1,25 @@
+/** GETATTR, and how a node's attributes are presented to callers. */
+import { type Attr, type AttrOut, Errno, type NodeId } from "@sluice/vfs";
+import type { Core } from "../core.js";
+import type { Node } from "../node/node.js";
+import { statNode } from "../node/open-node.js";
+
+export function getattr(core: Core, id: NodeId, out: AttrOut): number {
+  const node = core.nodes.get(id);
+  if (node === undefined) return Errno.ESTALE;
+  const status = statNode(core, node, out.attr);
+  if (status < 0) return -status;
+  out.attrTtlMs = present(core, node, out.attr);
+  return 0;
+}
+
+/**
+ * Turns a layer object's attributes into the node's: the inode number that stays over copy-up, and 1 link for a merged
+ * directory (its layers' counts add up to nothing). Returns how long the kernel may keep them, in ms: not at all once the
+ * file was granted for writing, since a mapping changes it without telling anybody.
+ */
+export function present(core: Core, node: Node, attr: Attr): number {
+  attr.setIno(node.inoLo, node.inoHi);
+  if (node.isMerged) attr.nlink = 1;
+  return node.writtenPastUs ? 0 : core.config.attrTtlMs;
+}

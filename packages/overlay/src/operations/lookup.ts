@@ -1,0 +1,67 @@
+/** LOOKUP, and the one way every operation finds a child by name. */
+import { type ByteName, type EntryOut, Errno, NAME_MAX, type NodeId } from "@sluice/vfs";
+import type { Core } from "../core.js";
+import { Found, find } from "../merge/find.js";
+import { admit } from "../node/admit.js";
+import type { Node } from "../node/node.js";
+import { statNode } from "../node/open-node.js";
+import { present } from "./getattr.js";
+
+const found = new Found();
+
+export function lookup(core: Core, parentId: NodeId, name: ByteName, out: EntryOut): number {
+  const parent = directoryOf(core, parentId);
+  if (typeof parent === "number") return parent;
+  if (name.length > NAME_MAX) return Errno.ENAMETOOLONG;
+  const known = parent.children?.get(name);
+  if (known !== undefined) {
+    const status = statNode(core, known, out.attr);
+    if (status === 0) return enter(core, known, out);
+    // Somebody changed the layer behind our back: what we knew is worth nothing.
+    core.nodes.detach(known, parent, name);
+  }
+  const errno = find(core, parent, name, found);
+  if (errno !== 0) return errno;
+  if (found.kind === 0) return absent(core, out);
+  const node = admit(core, { parent, name }, found);
+  out.attr.copyFrom(found.attr);
+  return enter(core, node, out);
+}
+
+/** Fills an entry for a node whose object's attributes are in `out.attr`, and counts the reference the kernel gets. */
+export function enter(core: Core, node: Node, out: EntryOut): number {
+  node.lookups++;
+  out.nodeId = node.id;
+  out.generation = 0;
+  out.entryTtlMs = core.config.entryTtlMs;
+  out.attrTtlMs = present(core, node, out.attr);
+  return 0;
+}
+
+/** A name that is not there: the kernel may remember that. */
+function absent(core: Core, out: EntryOut): number {
+  if (core.config.negativeTtlMs === 0) return Errno.ENOENT;
+  out.nodeId = 0;
+  out.generation = 0;
+  out.entryTtlMs = core.config.negativeTtlMs;
+  out.attrTtlMs = 0;
+  return 0;
+}
+
+/** The directory behind a nodeId, or the errno that says why it is none. */
+export function directoryOf(core: Core, id: NodeId): Node | number {
+  const node = core.nodes.get(id);
+  if (node === undefined) return Errno.ESTALE;
+  if (!node.isDirectory) return Errno.ENOTDIR;
+  return node.unlinked ? Errno.ENOENT : node;
+}
+
+/** A child by name, searched for where it is not known; the errno where there is none. Counts no reference. */
+export function childOf(core: Core, parent: Node, name: ByteName): Node | number {
+  if (name.length > NAME_MAX) return Errno.ENAMETOOLONG;
+  const known = parent.children?.get(name);
+  if (known !== undefined) return known;
+  const errno = find(core, parent, name, found);
+  if (errno !== 0) return errno;
+  return found.kind === 0 ? Errno.ENOENT : admit(core, { parent, name }, found);
+}

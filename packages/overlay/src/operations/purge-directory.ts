@@ -1,0 +1,60 @@
+/** Removes a directory of the upper file system that holds nothing but whiteouts. */
+import { AT, Attr, Errno, O } from "@sluice/vfs";
+import { parseDirents } from "../layer/dirents.js";
+import { openName, statName, sys } from "../layer/host-layer.js";
+import { isWhiteout } from "../marks/whiteout.js";
+
+const bytes = Buffer.alloc(65_536);
+const attr = new Attr();
+
+/** 0, or a negative errno; ENOTEMPTY where something else is in it, which stays. */
+export function purgeDirectory(dirFd: number, name: string): number {
+  const status = clearWhiteouts(dirFd, name);
+  return status < 0 ? status : sys.unlinkat(dirFd, name, AT.REMOVEDIR);
+}
+
+export function clearWhiteouts(dirFd: number, name: string): number {
+  const fd = openName(dirFd, name, O.RDONLY | O.DIRECTORY, 0);
+  if (fd < 0) return fd;
+  const names: string[] = [];
+  let length = sys.getdents64(fd, bytes);
+  for (; length > 0; length = sys.getdents64(fd, bytes)) {
+    parseDirents(bytes, length, (entry) => {
+      if (entry !== "." && entry !== "..") names.push(entry);
+    });
+  }
+  let status = length;
+  for (const entry of names) {
+    if (statName(fd, entry, attr) < 0) continue;
+    status = isWhiteout(attr) ? sys.unlinkat(fd, entry, 0) : -Errno.ENOTEMPTY;
+    if (status < 0) break;
+  }
+  sys.close(fd);
+  return status;
+}
+
+/** Removes whatever a crash left in the scratch directory. */
+export function purgeAll(dirFd: number): number {
+  const fd = sys.openat(dirFd, ".", O.RDONLY | O.DIRECTORY | O.CLOEXEC, 0);
+  if (fd < 0) return fd;
+  const names: string[] = [];
+  for (let length = sys.getdents64(fd, bytes); length > 0; length = sys.getdents64(fd, bytes)) {
+    parseDirents(bytes, length, (entry) => {
+      if (entry !== "." && entry !== "..") names.push(entry);
+    });
+  }
+  let status = 0;
+  for (const entry of names) status = Math.min(status, removeTree(fd, entry));
+  sys.close(fd);
+  return status;
+}
+
+function removeTree(dirFd: number, name: string): number {
+  const status = sys.unlinkat(dirFd, name, 0);
+  if (status !== -Errno.EISDIR && status !== -Errno.EPERM) return status;
+  const fd = openName(dirFd, name, O.RDONLY | O.DIRECTORY, 0);
+  if (fd < 0) return fd;
+  const emptied = purgeAll(fd);
+  sys.close(fd);
+  return emptied < 0 ? emptied : sys.unlinkat(dirFd, name, AT.REMOVEDIR);
+}

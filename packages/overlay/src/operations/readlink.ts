@@ -1,0 +1,18 @@
+/** READLINK. */
+import { type DataOut, Errno, type NodeId, S } from "@sluice/vfs";
+import type { Core } from "../core.js";
+import { sys } from "../layer/host-layer.js";
+import { aim } from "../node/open-node.js";
+
+const PATH_MAX = 4096;
+
+export function readlink(core: Core, id: NodeId, out: DataOut): number {
+  const node = core.nodes.get(id);
+  if (node === undefined) return Errno.ESTALE;
+  if (node.kind !== S.IFLNK) return Errno.EINVAL;
+  const at = aim(core, node);
+  const length = at.fd < 0 ? at.fd : sys.readlinkat(at.fd, at.name, out.reserve(PATH_MAX));
+  if (length < 0) return -length;
+  out.length = length;
+  return 0;
+}

@@ -1,0 +1,169 @@
+/**
+ * RENAME in the upper layer, as overlayfs does it: both ends copied up first, a whiteout where something below would show
+ * through, a redirect on a directory that takes its lower entries along. One rename(2) changes the merged tree.
+ */
+import { type ByteName, type CallContext, Errno, NAME_MAX, O, RENAME, type RenameArgs, type Status } from "@sluice/vfs";
+import { copyUp } from "../copy-up/copy-up.js";
+import { copyUpDirectory } from "../copy-up/copy-up-directory.js";
+import type { Core } from "../core.js";
+import { governsAny } from "../gate/authorize.js";
+import { statName, sys } from "../layer/host-layer.js";
+import type { RealDir } from "../layer/real-dir.js";
+import { isWhiteout } from "../marks/whiteout.js";
+import { existsBelow } from "../merge/find.js";
+import { readListingNow } from "../merge/listing.js";
+import type { Node } from "../node/node.js";
+import { openNode } from "../node/open-node.js";
+import { authorizeRename } from "./authorize-rename.js";
+import { clearForOverwrite } from "./clear-for-overwrite.js";
+import { childOf, directoryOf } from "./lookup.js";
+import { markMovedDirectory } from "./mark-moved-directory.js";
+import { forgetName } from "./remove.js";
+
+/** Both ends as they are now; looked at again after every wait. */
+export interface RenamePlan {
+  parent: Node;
+  name: ByteName;
+  newParent: Node;
+  newName: ByteName;
+  exchange: boolean;
+  node: Node;
+  /** What is at the target: undefined where nothing is. */
+  target: Node | undefined;
+}
+
+export function rename(core: Core, call: CallContext, args: RenameArgs): Status {
+  const { flags } = args;
+  if (core.upper === undefined) return Errno.EROFS;
+  // RENAME_WHITEOUT would let callers make whiteouts; overlayfs refuses it too.
+  if ((flags & ~(RENAME.NOREPLACE | RENAME.EXCHANGE)) !== 0) return Errno.EINVAL;
+  if (args.newName.length > NAME_MAX) return Errno.ENAMETOOLONG;
+  const plan = makePlan(core, args);
+  if (typeof plan === "number") return plan;
+  if (!governsAny(core.gate, "rename", "create", "delete")) return renameDecided(core, call, args);
+  return authorizeRename(core, call, plan).then((refused) => (refused !== 0 ? refused : renameDecided(core, call, args)));
+}
+
+function makePlan(core: Core, args: RenameArgs): RenamePlan | number {
+  const parent = directoryOf(core, args.parent);
+  if (typeof parent === "number") return parent;
+  const newParent = directoryOf(core, args.newParent);
+  if (typeof newParent === "number") return newParent;
+  const node = childOf(core, parent, args.name);
+  if (typeof node === "number") return node;
+  const target = childOf(core, newParent, args.newName);
+  if (typeof target === "number" && target !== Errno.ENOENT) return target;
+  const exchange = (args.flags & RENAME.EXCHANGE) !== 0;
+  const there = typeof target === "number" ? undefined : target;
+  if (exchange && there === undefined) return Errno.ENOENT;
+  if (there !== undefined && (args.flags & RENAME.NOREPLACE) !== 0) return Errno.EEXIST;
+  return { parent, name: args.name, newParent, newName: args.newName, exchange, node, target: there };
+}
+
+/** Copies up what the rename needs, which may wait, and plans anew after each wait. */
+function renameDecided(core: Core, call: CallContext, args: RenameArgs): Status {
+  for (;;) {
+    const plan = makePlan(core, args);
+    if (typeof plan === "number") return plan;
+    const refused = check(core, plan);
+    if (refused !== 0) return refused;
+    const missing = needsCopyUp(plan);
+    if (missing === undefined) return execute(core, plan);
+    const copied = copyUp(core, missing, { call, truncate: false });
+    if (typeof copied !== "number") return copied.then((status) => (status !== 0 ? status : renameDecided(core, call, args)));
+    if (copied !== 0) return copied;
+  }
+}
+
+function needsCopyUp(plan: RenamePlan): Node | undefined {
+  if (!plan.node.inUpper) return plan.node;
+  return plan.exchange && plan.target !== undefined && !plan.target.inUpper ? plan.target : undefined;
+}
+
+function check(core: Core, plan: RenamePlan): number {
+  const { node, target } = plan;
+  const redirects = core.config.redirectDir;
+  const moves = (dir: Node): boolean => dir.isDirectory && (dir.isMerged || !dir.inUpper);
+  if (!redirects && (moves(node) || (plan.exchange && target !== undefined && moves(target)))) return Errno.EXDEV;
+  if (plan.exchange || target === undefined || target === node) return 0;
+  if (node.isDirectory && !target.isDirectory) return Errno.ENOTDIR;
+  if (!node.isDirectory && target.isDirectory) return Errno.EISDIR;
+  if (!target.isDirectory) return 0;
+  const content = readListingNow(core, target);
+  if (typeof content === "number") return content;
+  return content.names.length > 0 ? Errno.ENOTEMPTY : 0;
+}
+
+function execute(core: Core, plan: RenamePlan): number {
+  const { node, target, parent, newParent } = plan;
+  // Two names of one inode: rename(2) does nothing and succeeds.
+  if (target === node && !plan.exchange) return 0;
+  const copied = copyUpDirectory(core, parent) || copyUpDirectory(core, newParent);
+  if (copied !== 0) return copied;
+  const marked = markMovedDirectory(core, plan, node) || (plan.exchange ? markMovedDirectory(core, plan, target as Node) : 0);
+  if (marked !== 0) return marked;
+  const kept = target === undefined || plan.exchange ? -1 : keep(core, target);
+  if (kept < -1) return -kept;
+  const cleared = clearForOverwrite(core, plan);
+  const status = cleared !== 0 ? cleared : renameReal(core, plan);
+  if (status !== 0) {
+    if (kept >= 0) sys.close(kept);
+    return status;
+  }
+  rebook(core, plan, kept);
+  return 0;
+}
+
+/** The object that is renamed over may be open. */
+function keep(core: Core, target: Node): number {
+  const fd = openNode(core, target, O.PATH | O.NOFOLLOW);
+  return fd < 0 ? fd - 1 : fd;
+}
+
+function renameReal(core: Core, plan: RenamePlan): number {
+  const from = core.fds.of(plan.parent.upperDir as RealDir);
+  const into = core.fds.of(plan.newParent.upperDir as RealDir);
+  if (from < 0 || into < 0) return from < 0 ? -from : -into;
+  if (plan.exchange) return -sys.renameat2(from, plan.name, into, plan.newName, RENAME.EXCHANGE) || 0;
+  const whiteoutThere = statName(into, plan.newName, core.scratchAttr) === 0 && isWhiteout(core.scratchAttr);
+  const hidesSource = existsBelow(core, plan.parent, plan.name) || plan.node.isMerged;
+  if (whiteoutThere && (hidesSource || plan.node.isDirectory)) {
+    // The whiteout at the target is needed at the source, or stands in a directory's way: they change places.
+    const status = sys.renameat2(from, plan.name, into, plan.newName, RENAME.EXCHANGE);
+    if (status < 0) return -status;
+    if (!hidesSource) sys.unlinkat(from, plan.name, 0);
+    return 0;
+  }
+  return -sys.renameat2(from, plan.name, into, plan.newName, hidesSource ? RENAME.WHITEOUT : 0) || 0;
+}
+
+function rebook(core: Core, plan: RenamePlan, kept: number): void {
+  const { node, target, parent, newParent } = plan;
+  if (target !== undefined && plan.exchange) {
+    move(core, target, { parent: newParent, name: plan.newName }, { parent, name: plan.name });
+    move(core, node, { parent, name: plan.name }, { parent: newParent, name: plan.newName });
+    parent.children?.set(plan.name, target);
+    return;
+  }
+  if (target !== undefined) forgetName(core, target, { parent: newParent, name: plan.newName, kept });
+  move(core, node, { parent, name: plan.name }, { parent: newParent, name: plan.newName });
+}
+
+interface Place {
+  parent: Node;
+  name: ByteName;
+}
+
+function move(core: Core, node: Node, from: Place, to: Place): void {
+  core.nodes.rename(node, from, to);
+  node.version++;
+  const upperDir = to.parent.upperDir as RealDir;
+  const own = node.upperDir;
+  if (own !== undefined) {
+    own.parent = upperDir;
+    own.name = to.name;
+  } else if (node.parent === to.parent && node.name === to.name) {
+    node.dir = upperDir;
+    node.realName = to.name;
+  }
+}

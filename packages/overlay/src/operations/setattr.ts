@@ -1,0 +1,122 @@
+/** SETATTR: copy-up, then size, owner, mode and times on the upper object. */
+import {
+  AT,
+  type AttrOut,
+  type CallContext,
+  Errno,
+  type FileOffset,
+  type NodeId,
+  O,
+  S,
+  type SetAttr,
+  type Status,
+  UTIME,
+} from "@sluice/vfs";
+import { copyUp } from "../copy-up/copy-up.js";
+import type { Core } from "../core.js";
+import { authorizeThen, governsAny } from "../gate/authorize.js";
+import type { Access } from "../gate/gate.js";
+import { clearSuid } from "../io/data.js";
+import type { InodeIo } from "../io/inode-io.js";
+import { needsNewId } from "../io/open-file.js";
+import { sys } from "../layer/host-layer.js";
+import type { Node } from "../node/node.js";
+import { aim, openNode } from "../node/open-node.js";
+import { getattr } from "./getattr.js";
+import { intentOn } from "./remove.js";
+
+export function setattr(core: Core, call: CallContext, request: { id: NodeId; set: SetAttr }, out: AttrOut): Status {
+  const { id, set } = request;
+  const node = core.nodes.get(id);
+  if (node === undefined) return Errno.ESTALE;
+  if (core.upper === undefined) return Errno.EROFS;
+  const access = governedAccess(core, set);
+  // The engine's object is used again for the next request; what waits keeps its own.
+  const kept = { ...set };
+  const act = (): Status => afterCopyUp(core, call, { id, node, set: kept }, out);
+  if (access === undefined) return act();
+  return authorizeThen(core, call, intentOn(core, node, { operation: "setattr", accesses: [access] }), act);
+}
+
+/** A size given by path is an access of its own: an open was never asked about. */
+function governedAccess(core: Core, set: SetAttr): Access | undefined {
+  if (set.size !== undefined) return set.handle === undefined && governsAny(core.gate, "truncate") ? "truncate" : undefined;
+  return governsAny(core.gate, "metadata") ? "metadata" : undefined;
+}
+
+interface Change {
+  id: NodeId;
+  node: Node;
+  set: SetAttr;
+}
+
+function afterCopyUp(core: Core, call: CallContext, change: Change, out: AttrOut): Status {
+  const truncate = change.set.size !== undefined && BigInt(change.set.size) === 0n;
+  const copied = copyUp(core, change.node, { call, truncate });
+  if (typeof copied === "number") return copied !== 0 ? copied : apply(core, change, out);
+  return copied.then((status) => (status !== 0 ? status : apply(core, change, out)));
+}
+
+function apply(core: Core, change: Change, out: AttrOut): Status {
+  const { node, set } = change;
+  if (set.size === undefined) return applyRest(core, change, out);
+  if (!node.isRegular) return node.isDirectory ? Errno.EISDIR : Errno.EINVAL;
+  if (set.handle === undefined && core.nodes.former(change.id) === undefined && needsNewId(node)) {
+    core.nodes.renumber(node, node.io as InodeIo);
+    return Errno.ESTALE;
+  }
+  const status = setSize(core, node, { size: set.size, handle: set.handle, killSuid: set.killSuidgid });
+  return status !== 0 ? status : applyRest(core, change, out);
+}
+
+function setSize(core: Core, node: Node, to: { size: FileOffset; handle: number | undefined; killSuid: boolean }): number {
+  const file = to.handle === undefined ? undefined : core.handles.file(to.handle);
+  const own = file?.write === true ? -1 : openNode(core, node, O.RDWR);
+  const fd = file?.write === true ? file.fd : own;
+  if (fd < 0) return -fd;
+  if (to.killSuid) clearSuid(fd);
+  const status = sys.ftruncate(fd, to.size);
+  if (own >= 0) sys.close(own);
+  return -status || 0;
+}
+
+function applyRest(core: Core, change: Change, out: AttrOut): number {
+  const { node, set } = change;
+  const status = setOwner(core, node, set) || setMode(core, node, set) || setTimes(core, node, set);
+  return status !== 0 ? status : getattr(core, change.id, out);
+}
+
+function setOwner(core: Core, node: Node, set: SetAttr): number {
+  if (set.uid === undefined && set.gid === undefined) {
+    if (set.killSuidgid && set.size === undefined && set.mode === undefined) return killSuid(core, node);
+    return 0;
+  }
+  const at = aim(core, node);
+  return -sys.fchownat(at.fd, at.name, set.uid ?? -1, set.gid ?? -1, AT.SYMLINK_NOFOLLOW | AT.EMPTY_PATH) || 0;
+}
+
+function killSuid(core: Core, node: Node): number {
+  const fd = openNode(core, node, O.PATH | O.NOFOLLOW);
+  if (fd < 0) return -fd;
+  clearSuid(fd);
+  sys.close(fd);
+  return 0;
+}
+
+function setMode(core: Core, node: Node, set: SetAttr): number {
+  if (set.mode === undefined || node.kind === S.IFLNK) return 0;
+  const at = aim(core, node);
+  return -sys.fchmodat(at.fd, at.name, set.mode & 0o7777, at.name === "" ? AT.EMPTY_PATH : AT.SYMLINK_NOFOLLOW) || 0;
+}
+
+function setTimes(core: Core, node: Node, set: SetAttr): number {
+  if (set.atime === undefined && set.mtime === undefined) return 0;
+  const at = aim(core, node);
+  const times = {
+    atimeSec: set.atime?.sec ?? 0,
+    atimeNsec: set.atime?.nsec ?? UTIME.OMIT,
+    mtimeSec: set.mtime?.sec ?? 0,
+    mtimeNsec: set.mtime?.nsec ?? UTIME.OMIT,
+  };
+  return -sys.utimensat(at.fd, at.name, times, at.name === "" ? AT.EMPTY_PATH : AT.SYMLINK_NOFOLLOW) || 0;
+}

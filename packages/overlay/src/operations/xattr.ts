@@ -1,0 +1,114 @@
+/** GETXATTR, SETXATTR, LISTXATTR and REMOVEXATTR. Overlay marks stay out of sight; callers' own of that name are escaped. */
+import { type CallContext, type DataOut, Errno, type NodeId, type Status, type XattrSetArgs } from "@sluice/vfs";
+import { copyUp } from "../copy-up/copy-up.js";
+import type { Core } from "../core.js";
+import { authorizeThen, governsAny } from "../gate/authorize.js";
+import { sys } from "../layer/host-layer.js";
+import type { Node } from "../node/node.js";
+import { aim } from "../node/open-node.js";
+import { intentOn } from "./remove.js";
+
+/** Attributes that the mount itself answers, for people: which layer serves a file, how it is open, what was decided. */
+const OWN_PREFIX = "user.sluice.";
+const XATTR_MAX = 65_536;
+const list = Buffer.alloc(XATTR_MAX);
+const value = Buffer.alloc(XATTR_MAX);
+
+export function getxattr(core: Core, id: NodeId, args: { name: string; size: number }, out: DataOut): number {
+  const node = core.nodes.get(id);
+  if (node === undefined) return Errno.ESTALE;
+  if (args.name.startsWith(OWN_PREFIX)) return answer(describe(core, node, args.name.slice(OWN_PREFIX.length)), args.size, out);
+  const at = aim(core, node);
+  const length = at.fd < 0 ? at.fd : sys.getxattrat(at.fd, at.name, realName(core, args.name), value);
+  return length < 0 ? -length : answer(value.subarray(0, length), args.size, out);
+}
+
+function answer(bytes: Uint8Array | undefined, size: number, out: DataOut): number {
+  if (bytes === undefined) return Errno.ENODATA;
+  out.length = bytes.length;
+  if (size === 0) return 0;
+  if (bytes.length > size) return Errno.ERANGE;
+  out.reserve(bytes.length).set(bytes);
+  return 0;
+}
+
+function describe(core: Core, node: Node, what: string): Uint8Array | undefined {
+  const text = (): string | undefined => {
+    switch (what) {
+      case "layer":
+        return node.top.layer.name;
+      case "mode":
+        return modeOf(node);
+      case "decision":
+      case "revision":
+        return core.gate.describe(node.id, what);
+      default:
+        return undefined;
+    }
+  };
+  if (!node.isRegular && !node.isDirectory) return undefined;
+  const known = text();
+  return known === undefined ? undefined : Buffer.from(known);
+}
+
+/** How the file is open now: the modes of its opens, or "closed". */
+function modeOf(node: Node): string {
+  const modes = new Set<string>();
+  for (const file of node.io?.handles ?? []) modes.add(file.mode);
+  return modes.size === 0 ? "closed" : [...modes].sort().join(",");
+}
+
+/** Where an attribute of this name lies: names in the overlay's own namespace are the callers' only when escaped. */
+function realName(core: Core, name: string): string {
+  return name.startsWith(core.marks.prefix) ? core.marks.escaped + name.slice(core.marks.prefix.length) : name;
+}
+
+export function listxattr(core: Core, id: NodeId, size: number, out: DataOut): number {
+  const node = core.nodes.get(id);
+  if (node === undefined) return Errno.ESTALE;
+  const at = aim(core, node);
+  const length = at.fd < 0 ? at.fd : sys.listxattrat(at.fd, at.name, list);
+  if (length < 0) return -length;
+  if (length === 0) return answer(list.subarray(0, 0), size, out);
+  const text = list.toString("latin1", 0, length);
+  if (!text.includes(core.marks.prefix)) return answer(list.subarray(0, length), size, out);
+  const shown = text.split("\0").flatMap((name) => shownName(core, name));
+  return answer(Buffer.from(shown.map((name) => `${name}\0`).join(""), "latin1"), size, out);
+}
+
+function shownName(core: Core, name: string): string[] {
+  if (name === "") return [];
+  if (!name.startsWith(core.marks.prefix)) return [name];
+  return name.startsWith(core.marks.escaped) ? [core.marks.prefix + name.slice(core.marks.escaped.length)] : [];
+}
+
+export function setxattr(core: Core, call: CallContext, request: { id: NodeId; args: XattrSetArgs }): Status {
+  const { name, flags, value: given } = request.args;
+  if (name.startsWith(OWN_PREFIX)) return Errno.EPERM;
+  const bytes = Buffer.from(given);
+  return change(core, call, request.id, (node) => {
+    const at = aim(core, node);
+    return at.fd < 0 ? at.fd : sys.setxattrat(at.fd, at.name, realName(core, name), bytes, flags);
+  });
+}
+
+export function removexattr(core: Core, call: CallContext, request: { id: NodeId; name: string }): Status {
+  if (request.name.startsWith(OWN_PREFIX)) return Errno.EPERM;
+  return change(core, call, request.id, (node) => {
+    const at = aim(core, node);
+    return at.fd < 0 ? at.fd : sys.removexattrat(at.fd, at.name, realName(core, request.name));
+  });
+}
+
+function change(core: Core, call: CallContext, id: NodeId, act: (node: Node) => number): Status {
+  const node = core.nodes.get(id);
+  if (node === undefined) return Errno.ESTALE;
+  if (core.upper === undefined) return Errno.EROFS;
+  const copied = (): Status => {
+    const status = copyUp(core, node, { call, truncate: false });
+    const finish = (errno: number): number => (errno !== 0 ? errno : -act(node) || 0);
+    return typeof status === "number" ? finish(status) : status.then(finish);
+  };
+  if (!governsAny(core.gate, "metadata")) return copied();
+  return authorizeThen(core, call, intentOn(core, node, { operation: "setattr", accesses: ["metadata"] }), copied);
+}

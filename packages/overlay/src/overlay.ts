@@ -1,0 +1,179 @@
+/** The overlay as a `Filesystem`: every method hands on to the operation of its name. Nothing is decided here. */
+import type {
+  AttrOut,
+  CallContext,
+  CopyRangeArgs,
+  CreateArgs,
+  DataOut,
+  DirectoryOut,
+  EntryOut,
+  FallocateArgs,
+  FileHandle,
+  FileOffset,
+  Filesystem,
+  IoArgs,
+  IoctlArgs,
+  NodeArgs,
+  NodeId,
+  OpenOut,
+  ReaddirArgs,
+  ReleaseArgs,
+  RenameArgs,
+  SetAttr,
+  StatfsOut,
+  Status,
+  WriteArgs,
+  XattrSetArgs,
+} from "@sluice/vfs";
+import type { OverlayStatus } from "./config.js";
+import type { Core } from "./core.js";
+import { createFile, createNameless } from "./io/create-file.js";
+import { readData, syncFile, writeData } from "./io/data.js";
+import { openFile } from "./io/open-file.js";
+import { releaseFile } from "./io/release-file.js";
+import { sys } from "./layer/host-layer.js";
+import { fsyncdir, opendir, readdir, releasedir } from "./operations/directories.js";
+import { copyFileRange, fallocate, lseek } from "./operations/file-space.js";
+import { getattr } from "./operations/getattr.js";
+import { link } from "./operations/link.js";
+import { lookup } from "./operations/lookup.js";
+import { type At, mkdir, mknod, symlink } from "./operations/make.js";
+import { readlink } from "./operations/readlink.js";
+import { rmdir, unlink } from "./operations/remove.js";
+import { rename } from "./operations/rename.js";
+import { setattr } from "./operations/setattr.js";
+import { ioctl, statfs, syncfs } from "./operations/whole-filesystem.js";
+import { getxattr, listxattr, removexattr, setxattr } from "./operations/xattr.js";
+import { overlayStatus } from "./status.js";
+
+export class Overlay implements Filesystem {
+  readonly #core: Core;
+
+  constructor(core: Core) {
+    this.#core = core;
+  }
+
+  status(): OverlayStatus {
+    return overlayStatus(this.#core);
+  }
+
+  lookup(_call: CallContext, parent: NodeId, name: string, out: EntryOut): Status {
+    return lookup(this.#core, parent, name, out);
+  }
+  forget(node: NodeId, count: number): void {
+    this.#core.nodes.forget(node, count);
+  }
+  getattr(_call: CallContext, node: NodeId, _handle: FileHandle | undefined, out: AttrOut): Status {
+    return getattr(this.#core, node, out);
+  }
+  setattr(call: CallContext, node: NodeId, set: SetAttr, out: AttrOut): Status {
+    return setattr(this.#core, call, { id: node, set }, out);
+  }
+  readlink(_call: CallContext, node: NodeId, out: DataOut): Status {
+    return readlink(this.#core, node, out);
+  }
+  mknod(call: CallContext, at: At, args: NodeArgs, out: EntryOut): Status {
+    return mknod(this.#core, call, { at, args }, out);
+  }
+  mkdir(call: CallContext, at: At, args: NodeArgs, out: EntryOut): Status {
+    return mkdir(this.#core, call, { at, args }, out);
+  }
+  symlink(call: CallContext, at: At, target: string, out: EntryOut): Status {
+    return symlink(this.#core, call, { at, target }, out);
+  }
+  link(call: CallContext, node: NodeId, at: At, out: EntryOut): Status {
+    return link(this.#core, call, { node, at }, out);
+  }
+  unlink(call: CallContext, parent: NodeId, name: string): Status {
+    return unlink(this.#core, call, parent, name);
+  }
+  rmdir(call: CallContext, parent: NodeId, name: string): Status {
+    return rmdir(this.#core, call, parent, name);
+  }
+  rename(call: CallContext, args: RenameArgs): Status {
+    return rename(this.#core, call, args);
+  }
+  open(call: CallContext, node: NodeId, flags: number, out: OpenOut): Status {
+    return openFile(this.#core, call, { nodeId: node, flags }, out);
+  }
+  create(call: CallContext, at: At, args: CreateArgs, out: { entry: EntryOut; open: OpenOut }): Status {
+    return createFile(this.#core, call, { at, args }, out);
+  }
+  tmpfile(call: CallContext, parent: NodeId, args: CreateArgs, out: { entry: EntryOut; open: OpenOut }): Status {
+    return createNameless(this.#core, call, { parent, args }, out);
+  }
+  read(_call: CallContext, _node: NodeId, args: IoArgs, out: DataOut): Status {
+    return readData(this.#core, args, out);
+  }
+  write(_call: CallContext, _node: NodeId, args: WriteArgs, out: { length: number }): Status {
+    return writeData(this.#core, args, out);
+  }
+  flush(_call: CallContext, _node: NodeId, _args: ReleaseArgs): Status {
+    return 0;
+  }
+  release(_call: CallContext, _node: NodeId, args: ReleaseArgs): Status {
+    return releaseFile(this.#core, args.handle);
+  }
+  fsync(_call: CallContext, _node: NodeId, handle: FileHandle, dataOnly: boolean): Status {
+    return syncFile(this.#core, handle, dataOnly);
+  }
+  fallocate(_call: CallContext, _node: NodeId, args: FallocateArgs): Status {
+    return fallocate(this.#core, args);
+  }
+  lseek(
+    _call: CallContext,
+    _node: NodeId,
+    args: { handle: FileHandle; offset: FileOffset; whence: number },
+    out: { offset: FileOffset },
+  ): Status {
+    return lseek(this.#core, args, out);
+  }
+  copyFileRange(_call: CallContext, _node: NodeId, args: CopyRangeArgs, out: { length: number }): Status {
+    return copyFileRange(this.#core, args, out);
+  }
+  opendir(_call: CallContext, node: NodeId, _flags: number, out: OpenOut): Status {
+    return opendir(this.#core, node, out);
+  }
+  readdir(call: CallContext, _node: NodeId, args: ReaddirArgs, out: DirectoryOut): Status {
+    return readdir(this.#core, call, args, out);
+  }
+  releasedir(_call: CallContext, _node: NodeId, handle: FileHandle): Status {
+    return releasedir(this.#core, handle);
+  }
+  fsyncdir(_call: CallContext, node: NodeId, _handle: FileHandle, _dataOnly: boolean): Status {
+    return fsyncdir(this.#core, node);
+  }
+  getxattr(_call: CallContext, node: NodeId, args: { name: string; size: number }, out: DataOut): Status {
+    return getxattr(this.#core, node, args, out);
+  }
+  setxattr(call: CallContext, node: NodeId, args: XattrSetArgs): Status {
+    return setxattr(this.#core, call, { id: node, args });
+  }
+  listxattr(_call: CallContext, node: NodeId, size: number, out: DataOut): Status {
+    return listxattr(this.#core, node, size, out);
+  }
+  removexattr(call: CallContext, node: NodeId, name: string): Status {
+    return removexattr(this.#core, call, { id: node, name });
+  }
+  statfs(_call: CallContext, _node: NodeId, out: StatfsOut): Status {
+    return statfs(this.#core, out);
+  }
+  syncfs(_call: CallContext, _node: NodeId): Status {
+    return syncfs(this.#core);
+  }
+  ioctl(call: CallContext, node: NodeId, args: IoctlArgs, out: DataOut): Status {
+    return ioctl(this.#core, call, { id: node, args }, out);
+  }
+  destroy(): void {
+    destroy(this.#core);
+  }
+}
+
+/** Gives every descriptor back: the layers are free again when this returns. */
+function destroy(core: Core): void {
+  for (const file of [...core.handles.allFiles()]) releaseFile(core, file.handle);
+  core.nodes.closeAll();
+  core.fds.closeAll();
+  if (core.scratch !== undefined) sys.close(core.scratch.fd);
+  for (const layer of core.layers) layer.close();
+}

@@ -1,0 +1,47 @@
+/** What the overlay tells of itself. */
+import type { LayerStatus, OverlayStatus } from "./config.js";
+import type { Core } from "./core.js";
+import { probeLayer } from "./io/probe-layer.js";
+import { fileSystemName } from "./layer/file-system-name.js";
+import { type HostLayer, sys } from "./layer/host-layer.js";
+
+const numbers = new Float64Array(12);
+
+export function overlayStatus(core: Core): OverlayStatus {
+  return {
+    layers: core.layers.map((layer) => layerStatus(core, layer)),
+    nodes: core.nodes.size,
+    openFiles: core.handles.files,
+    openDirectories: core.handles.directories,
+    directoryFds: core.fds.size,
+    copyUps: core.copyUps,
+  };
+}
+
+function layerStatus(core: Core, layer: HostLayer): LayerStatus {
+  const magic = sys.fstatfs(layer.root.fd, numbers) < 0 ? 0 : (numbers[0] as number);
+  const fileSystem = fileSystemName(magic);
+  if (layer.eligibility.state === "unknown") probeLayer(core, layer);
+  return {
+    name: layer.name,
+    path: layer.spec.path,
+    fileSystem,
+    stackDepth: fileSystem === "overlay" || fileSystem === "fuse" ? undefined : 0,
+    passthrough: eligibility(core, layer),
+  };
+}
+
+function eligibility(core: Core, layer: HostLayer): LayerStatus["passthrough"] {
+  if (core.port.negotiated.maxStackDepth === 0) return { eligible: false, reason: "passthrough was not agreed with the kernel" };
+  switch (layer.eligibility.state) {
+    case "eligible":
+      return { eligible: true };
+    case "unknown":
+      return { eligible: false, reason: "not tried yet: no regular file was found to try with" };
+    case "ineligible":
+      return {
+        eligible: false,
+        reason: "its file system is stacked too deep (ELOOP): mount with --max-stack-depth 2, or use an unstacked one",
+      };
+  }
+}
