@@ -70,8 +70,8 @@ function stack(config: OverlayConfig): HostLayer[] {
 function identifyRoot(core: Core): void {
   const attr = core.scratchAttr;
   const marks: DirectoryMarks = { opaque: false, xattrWhiteouts: false, impure: false, redirect: undefined };
-  const origin = core.layers.find((layer) => !layer.writable) ?? (core.layers[0] as HostLayer);
-  if (statFd(origin.root.fd, attr) === 0) {
+  const origin = core.layers.find((layer) => !layer.writable) ?? core.layers[0];
+  if (origin !== undefined && statFd(origin.root.fd, attr) === 0) {
     setIno(core, core.root, { lo: attr.words[0] as number, hi: attr.words[1] as number, device: origin.deviceIndex });
   }
   for (const layer of core.layers) {

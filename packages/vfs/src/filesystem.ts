@@ -3,7 +3,7 @@
  *
  * - A method answers with a status: 0, or a positive errno. It may throw `FsError`, which the engine turns into its
  *   errno. It answers at once, or with a promise where the operation has to wait; an engine must take both, and must
- *   keep `call` and `out` untouched until a promise settles.
+ *   keep `call`, the arguments and `out` untouched until a promise settles.
  * - Results are written into `out` objects that the engine owns and uses again: no allocation on a hot path.
  * - Names and link targets are byte strings (one character = one byte, latin1).
  * - The kernel checks permissions on the attributes it was given (default_permissions), so methods do not.
@@ -114,7 +114,6 @@ export interface Filesystem {
   flush(call: CallContext, node: NodeId, args: ReleaseArgs): Status;
   /** Last close. The kernel ignores the status. */
   release(call: CallContext, node: NodeId, args: ReleaseArgs): Status;
-  /** The kernel told that it will not use an open's reply (interrupted, or refused by it): close without a RELEASE. */
   fsync(call: CallContext, node: NodeId, handle: FileHandle, dataOnly: boolean): Status;
   fallocate(call: CallContext, node: NodeId, args: FallocateArgs): Status;
   /** SEEK_DATA and SEEK_HOLE. */

@@ -6,9 +6,8 @@ import { RealDir } from "../layer/real-dir.js";
 import { encodeOrigin, writeOrigin } from "../marks/origin.js";
 import type { Node } from "../node/node.js";
 import { openNode } from "../node/open-node.js";
-import { markImpure } from "./copy-up.js";
 import { copyMetadata } from "./copy-metadata.js";
-import { restoreTimes } from "./publish.js";
+import { markImpure, restoreTimes } from "./touched-parent.js";
 
 const attr = new Attr();
 const parentAttr = new Attr();

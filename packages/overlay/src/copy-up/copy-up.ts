@@ -8,7 +8,6 @@
 import { Attr, type CallContext, Errno, O, S, type Status } from "@sluice/vfs";
 import type { Core } from "../core.js";
 import { openName, statFd, sys } from "../layer/host-layer.js";
-import { writeImpure } from "../marks/directory-marks.js";
 import { encodeOrigin, writeOrigin } from "../marks/origin.js";
 import { lowerLinkKey } from "../node/admit.js";
 import { type Node, pathOf } from "../node/node.js";
@@ -146,12 +145,4 @@ function makeSpecial(special: { scratch: number; name: string; source: number; a
   }
   const rdev = attr.rdev;
   return sys.mknodat(scratch, name, attr.mode, (rdev >>> 8) & 0xfff, (rdev & 0xff) | ((rdev >>> 12) & 0xfff00));
-}
-
-/** Before the first object with an origin: tells overlayfs that inode numbers in this directory need a look. */
-export function markImpure(core: Core, parent: Node): void {
-  const dir = parent.upperDir;
-  if (dir === undefined || dir.impure) return;
-  const fd = core.fds.of(dir);
-  if (fd >= 0 && writeImpure(core.marks, fd, "") >= 0) dir.impure = true;
 }

@@ -5,7 +5,7 @@ import { statFd, sys } from "../layer/host-layer.js";
 import type { RealDir } from "../layer/real-dir.js";
 import type { Node } from "../node/node.js";
 import { openNode } from "../node/open-node.js";
-import { markImpure } from "./copy-up.js";
+import { markImpure, restoreTimes } from "./touched-parent.js";
 
 const parentAttr = new Attr();
 
@@ -40,12 +40,6 @@ function publishNameless(core: Core, node: Node, copy: { name: string; target: n
   node.version++;
   moveReaders(core, node);
   return 0;
-}
-
-/** A copy-up is no change of the parent directory that anybody asked for: its times stay. */
-export function restoreTimes(fd: number, attr: Attr): void {
-  const times = { atimeSec: attr.atimeSec, atimeNsec: attr.atimeNsec, mtimeSec: attr.mtimeSec, mtimeNsec: attr.mtimeNsec };
-  sys.utimensat(fd, "", times, 0x1000);
 }
 
 /** Mediated readers read the copy from now on, and so see later writes. Passthrough ones stay with the lower file. */

@@ -22,8 +22,9 @@ export class RealDir {
 
   /** The path below the layer's root as components. */
   components(): ByteName[] {
-    const names: ByteName[] = [];
-    for (let dir: RealDir = this; dir.parent !== undefined; dir = dir.parent) names.push(dir.name);
+    if (this.parent === undefined) return [];
+    const names: ByteName[] = [this.name];
+    for (let dir = this.parent; dir.parent !== undefined; dir = dir.parent) names.push(dir.name);
     return names.reverse();
   }
 }

@@ -58,25 +58,27 @@ function* fill(core: Core, node: Node): Generator<boolean, Listing | number> {
   const listing = new Listing();
   const dirs = [...(node.dirs ?? [])];
   const seen = dirs.length > 1 ? new Set<ByteName>() : undefined;
-  let turn = ENTRIES_PER_TURN;
   for (const dir of dirs) {
     const fd = open(core, node, dir);
     if (fd < 0) return -fd;
-    try {
-      for (;;) {
-        const length = sys.getdents64(fd, bytes);
-        if (length < 0) return -length;
-        if (length === 0) break;
-        addBatch(core, { listing, seen, dir, fd }, length);
-        const due = listing.names.length >= turn;
-        if (due) turn = listing.names.length + ENTRIES_PER_TURN;
-        yield due;
-      }
-    } finally {
-      sys.close(fd);
-    }
+    const errno = yield* readAll(core, { listing, seen, dir, fd });
+    sys.close(fd);
+    if (errno !== 0) return errno;
   }
   return listing;
+}
+
+function* readAll(core: Core, batch: Batch): Generator<boolean, number> {
+  const { listing } = batch;
+  let turn = listing.names.length + ENTRIES_PER_TURN;
+  for (let length = sys.getdents64(batch.fd, bytes); length !== 0; length = sys.getdents64(batch.fd, bytes)) {
+    if (length < 0) return -length;
+    addBatch(core, batch, length);
+    const due = listing.names.length >= turn;
+    if (due) turn = listing.names.length + ENTRIES_PER_TURN;
+    yield due;
+  }
+  return 0;
 }
 
 function open(core: Core, node: Node, dir: RealDir): number {

@@ -1,6 +1,7 @@
 /** LINK: one more name for an object of the upper layer. */
 import { AT, type CallContext, type EntryOut, Errno, type NodeId, type Status } from "@sluice/vfs";
-import { copyUp, markImpure } from "../copy-up/copy-up.js";
+import { copyUp } from "../copy-up/copy-up.js";
+import { markImpure } from "../copy-up/touched-parent.js";
 import type { Core } from "../core.js";
 import { authorizeMove } from "../gate/authorize-move.js";
 import { governsAny } from "../gate/authorize.js";

@@ -1,0 +1,20 @@
+/** What a copy-up does to the upper directory it lands in. */
+import { AT, type Attr } from "@sluice/vfs";
+import type { Core } from "../core.js";
+import { sys } from "../layer/host-layer.js";
+import { writeImpure } from "../marks/directory-marks.js";
+import type { Node } from "../node/node.js";
+
+/** Before the first object with an origin: tells overlayfs that inode numbers in this directory need a look. */
+export function markImpure(core: Core, parent: Node): void {
+  const dir = parent.upperDir;
+  if (dir === undefined || dir.impure) return;
+  const fd = core.fds.of(dir);
+  if (fd >= 0 && writeImpure(core.marks, fd, "") >= 0) dir.impure = true;
+}
+
+/** A copy-up is no change of the parent directory that anybody asked for: its times stay. */
+export function restoreTimes(fd: number, attr: Attr): void {
+  const times = { atimeSec: attr.atimeSec, atimeNsec: attr.atimeNsec, mtimeSec: attr.mtimeSec, mtimeNsec: attr.mtimeNsec };
+  sys.utimensat(fd, "", times, AT.EMPTY_PATH);
+}
