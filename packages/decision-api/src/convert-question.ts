@@ -113,6 +113,7 @@ export function questionFromProto(id: string, question: wire.Question | undefine
     resource: resourceFromProto(question.resource),
     openFlags: question.openFlags,
     missing: missingFromProto(question.missing),
+    factsFor: text(question.factsFor, "the digest of the policy"),
   };
 }
 
@@ -148,6 +149,7 @@ export function questionToProto(question: Question): wire.Question {
     resource: resourceToProto(question.resource),
     openFlags: question.openFlags >>> 0,
     missing: question.missing.map((fact) => ({ ...fact })),
+    factsFor: question.factsFor ?? "",
   };
 }
 

@@ -47,6 +47,11 @@ export interface Question {
   resource: Resource;
   openFlags: number;
   missing: readonly MissingFact[];
+  /**
+   * Digest of the policy whose capabilities the facts were gathered for. The client fills in the policy in force as it
+   * is asked; whoever gathers facts over a longer time sets it before it begins.
+   */
+  factsFor?: string;
 }
 
 export interface PolicyRevision {

@@ -392,6 +392,11 @@ export interface Question {
   /** The open flags of the caller (O_...), 0 where there are none. */
   openFlags: number;
   missing: MissingFact[];
+  /**
+   * Digest of the policy revision whose capabilities the asker gathered facts for; empty if it knew none. Where it is
+   * not the policy that decides, a fact that is absent counts as missing: it may only not have been looked for.
+   */
+  factsFor: string;
 }
 
 /** Something the mount service must do if it lets the open through. One that it does not know or cannot do: DENY. */
@@ -1147,7 +1152,15 @@ export const MissingFact: MessageFns<MissingFact> = {
 };
 
 function createBaseQuestion(): Question {
-  return { operation: 0, accesses: [], subject: undefined, resource: undefined, openFlags: 0, missing: [] };
+  return {
+    operation: 0,
+    accesses: [],
+    subject: undefined,
+    resource: undefined,
+    openFlags: 0,
+    missing: [],
+    factsFor: "",
+  };
 }
 
 export const Question: MessageFns<Question> = {
@@ -1173,6 +1186,9 @@ export const Question: MessageFns<Question> = {
     }
     for (const v of message.missing) {
       MissingFact.encode(v!, writer.uint32(50).fork()).join();
+    }
+    if (message.factsFor !== "") {
+      writer.uint32(58).string(message.factsFor);
     }
     return writer;
   },
@@ -1248,6 +1264,14 @@ export const Question: MessageFns<Question> = {
             message.missing.push(MissingFact.decode(reader, reader.uint32()));
             continue;
           }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.factsFor = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1272,6 +1296,11 @@ export const Question: MessageFns<Question> = {
         ? globalThis.Number(object.open_flags)
         : 0,
       missing: globalThis.Array.isArray(object?.missing) ? object.missing.map((e: any) => MissingFact.fromJSON(e)) : [],
+      factsFor: isSet(object.factsFor)
+        ? globalThis.String(object.factsFor)
+        : isSet(object.facts_for)
+        ? globalThis.String(object.facts_for)
+        : "",
     };
   },
 
@@ -1295,6 +1324,9 @@ export const Question: MessageFns<Question> = {
     if (message.missing?.length) {
       obj.missing = message.missing.map((e) => MissingFact.toJSON(e));
     }
+    if (message.factsFor !== "") {
+      obj.factsFor = message.factsFor;
+    }
     return obj;
   },
 
@@ -1313,6 +1345,7 @@ export const Question: MessageFns<Question> = {
       : undefined;
     message.openFlags = object.openFlags ?? 0;
     message.missing = object.missing?.map((e) => MissingFact.fromPartial(e)) || [];
+    message.factsFor = object.factsFor ?? "";
     return message;
   },
 };

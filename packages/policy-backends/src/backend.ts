@@ -1,0 +1,43 @@
+/**
+ * What a policy backend is: a source of policies, one of them in force. The rest of the decision service knows no more
+ * of rules, Cedar or OPA than this. A backend neither logs nor counts: it answers and throws, the service tells of it.
+ */
+import type { Effect, Obligation, PolicyCapabilities, PolicyRevision, Question } from "@sluice/decision-api";
+
+/** What a policy says to a question. The service makes a decision of it: an id, the revision, the audit line. */
+export interface Verdict {
+  effect: Effect;
+  /** Positive errno of a denial, else 0. */
+  errno: number;
+  /** "default" where no rule matched. */
+  rule: string;
+  /** For a person; names the fact where one was missing. */
+  reason: string;
+  obligations: readonly Obligation[];
+}
+
+/** One policy, never changing once it is made: whoever holds it gets answers of one revision only. */
+export interface Policy {
+  readonly id: string;
+  readonly revision: PolicyRevision;
+  readonly capabilities: PolicyCapabilities;
+  /** May throw or reject: the service then answers "internal", which the mount service turns into a denial. */
+  evaluate(question: Question): Verdict | Promise<Verdict>;
+}
+
+/** What a look at the source found. "failed": it has changed and does not check; the policy in force stays. */
+export type Refresh = { state: "unchanged" } | { state: "changed" } | { state: "failed"; error: Error };
+
+export interface PolicyBackend {
+  /** Label of metrics: "rules". */
+  readonly name: string;
+  /** The policy in force. Replaced as a whole by `refresh`, never altered. */
+  readonly policy: Policy;
+  /** Why the source is not what is in force, while that is so. */
+  readonly failure: Error | undefined;
+  /** Puts the newest policy in force. Called before each batch of questions, so it must be cheap where nothing changed. */
+  refresh(): Refresh;
+  /** Directories in which a change hints at a new policy. */
+  readonly watchedDirectories: readonly string[];
+  dispose(): Promise<void>;
+}

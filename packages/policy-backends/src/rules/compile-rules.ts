@@ -1,0 +1,185 @@
+/** A policy document → rules that can be evaluated, and every mistake that its shape does not show. */
+import { type Access, ALL_ACCESSES, DENIAL_ERRNO, type Effect, type Obligation } from "@sluice/decision-api";
+import { type Condition, compileCondition } from "./condition.js";
+import { compileGlob, type Matcher } from "./glob.js";
+import { GlobError } from "./glob-pattern.js";
+import type { PolicyDocument, RuleDocument } from "./policy-schema.js";
+import type { Locate } from "./policy-source.js";
+import type { PolicyProblem } from "./problem.js";
+
+export interface CompiledRule {
+  name: string;
+  effect: Effect;
+  /** 0 unless it denies. */
+  errno: number;
+  accesses: ReadonlySet<Access>;
+  /** Empty: every path. */
+  paths: readonly Matcher[];
+  uids: ReadonlySet<number> | undefined;
+  gids: ReadonlySet<number> | undefined;
+  executables: readonly Matcher[] | undefined;
+  cgroups: readonly Matcher[] | undefined;
+  condition: Condition | undefined;
+  obligations: readonly Obligation[];
+  /** What a cache may at most conclude: how long, and whether for other files too. */
+  cache: { ttlMs: number | undefined; thisOnly: boolean };
+}
+
+const ANY: ReadonlySet<Access> = new Set(ALL_ACCESSES);
+/** What a rule that lets through covers where it names no access: deleting and metadata are the file system's own matter. */
+const USE: ReadonlySet<Access> = new Set<Access>(["read", "write", "execute", "create", "link", "rename", "truncate"]);
+
+/** Accesses covered where none is named, by a rule or by the default. */
+export function impliedAccesses(effect: Effect): ReadonlySet<Access> {
+  return effect === "deny" ? ANY : USE;
+}
+
+const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
+
+function durationMs(text: string): number {
+  const [, count, unit] = /^(\d+)(\D+)$/.exec(text) as unknown as [string, string, string];
+  return Number(count) * (UNIT_MS[unit] as number);
+}
+
+function accessesOf(rule: RuleDocument): ReadonlySet<Access> {
+  if (rule.access === undefined) return impliedAccesses(rule.effect);
+  const accesses = new Set(rule.access as Access[]);
+  if (accesses.has("write")) accesses.add("truncate");
+  return accesses;
+}
+
+class Compiler {
+  readonly problems: PolicyProblem[] = [];
+  constructor(private readonly locate: Locate) {}
+
+  problem(path: readonly PropertyKey[], words: Pick<PolicyProblem, "message" | "remedy"> & { offset?: number; warning?: boolean }): void {
+    const { message, remedy, offset, warning } = words;
+    this.problems.push({ severity: warning === true ? "warning" : "error", ...this.locate(path, offset), message, remedy });
+  }
+
+  globs(patterns: readonly string[] | undefined, path: readonly PropertyKey[], absolute: boolean): readonly Matcher[] | undefined {
+    return patterns?.flatMap((pattern, index) => {
+      try {
+        return [compileGlob(pattern, absolute)];
+      } catch (error) {
+        if (!(error instanceof GlobError)) throw error;
+        this.problem([...path, index], {
+          message: `glob '${pattern.slice(0, 80)}': ${error.message}`,
+          remedy: error.remedy,
+          offset: error.offset,
+        });
+        return [];
+      }
+    });
+  }
+
+  condition(text: string | undefined, path: readonly PropertyKey[]): Condition | undefined {
+    if (text === undefined) return undefined;
+    const compiled = compileCondition(text);
+    if (!Array.isArray(compiled)) return compiled;
+    for (const { message, remedy, offset } of compiled) this.problem(path, { message: `condition: ${message}`, remedy, offset });
+    return undefined;
+  }
+
+  obligations(rule: RuleDocument, path: readonly PropertyKey[]): Obligation[] {
+    const wanted = Object.entries(rule.obligations ?? {}).filter(([, value]) => value !== undefined);
+    if (wanted.length > 0 && rule.effect === "deny") {
+      this.problem([...path, "obligations"], {
+        message: "a denial has nothing to oblige to",
+        remedy: "leave the obligations out, or write effect: mediate",
+      });
+    }
+    for (const [name] of wanted) {
+      if (rule.effect !== "grant" || name === "readOnly") continue;
+      this.problem([...path, "obligations", name], {
+        message: `'${name}' cannot be kept where the kernel does the I/O: such an open is denied`,
+        remedy: "write effect: mediate",
+        warning: true,
+      });
+    }
+    return wanted.map(([name, value]) => ({ name, value: String(value) }));
+  }
+
+  rule(rule: RuleDocument, index: number): CompiledRule {
+    const path = ["rules", index];
+    if (rule.errno !== undefined && rule.effect !== "deny") {
+      this.problem([...path, "errno"], { message: "'errno' belongs to a denial", remedy: "leave it out, or write effect: deny" });
+    }
+    return {
+      name: rule.name,
+      effect: rule.effect,
+      errno: rule.effect === "deny" ? DENIAL_ERRNO[rule.errno ?? "EACCES"] : 0,
+      accesses: accessesOf(rule),
+      paths: this.globs(rule.path, [...path, "path"], false) ?? [],
+      uids: rule.subject?.uid && new Set(rule.subject.uid),
+      gids: rule.subject?.gid && new Set(rule.subject.gid),
+      executables: this.globs(rule.subject?.executable, [...path, "subject", "executable"], true),
+      cgroups: this.globs(rule.subject?.cgroup, [...path, "subject", "cgroup"], true),
+      condition: this.condition(rule.when, [...path, "when"]),
+      obligations: this.obligations(rule, path),
+      cache: { ttlMs: rule.ttl === undefined ? undefined : durationMs(rule.ttl), thisOnly: rule.scope === "this" },
+    };
+  }
+
+  duplicates(rules: readonly RuleDocument[]): void {
+    const first = new Map<string, number>();
+    for (const [index, rule] of rules.entries()) {
+      const earlier = first.get(rule.name);
+      if (rule.name === "default")
+        this.problem(["rules", index, "name"], {
+          message: "a rule is named 'default'",
+          remedy: "choose another name: it means that no rule matched",
+        });
+      if (earlier === undefined) first.set(rule.name, index);
+      else
+        this.problem(["rules", index, "name"], {
+          message: `rule '${rule.name}' is there already, at line ${this.locate(["rules", earlier]).line}`,
+          remedy: "give it a name of its own",
+        });
+    }
+  }
+
+  /** A rule behind one that takes everything it could take. */
+  unreachable(rules: readonly RuleDocument[]): void {
+    const takers = rules
+      .map((rule, index) => ({ rule, index }))
+      .filter(({ rule }) => rule.subject === undefined && rule.when === undefined);
+    for (const [index, rule] of rules.entries()) {
+      const taker = takers.find((candidate) => candidate.index < index && covers(candidate.rule, rule));
+      if (taker === undefined) continue;
+      this.problem(["rules", index], {
+        message: `rule '${rule.name}' is never reached: rule '${taker.rule.name}' takes all of it`,
+        remedy: "move it before that rule, or delete it",
+        warning: true,
+      });
+    }
+  }
+
+  narrowGrants(document: PolicyDocument): void {
+    if (document.default !== "deny") return;
+    const index = (document.rules ?? []).findIndex((rule) => rule.effect !== "deny" && rule.access === undefined);
+    if (index < 0) return;
+    this.problem(["rules", index], {
+      message: "with default: deny, a rule that names no access lets nobody delete or change metadata",
+      remedy: "name them if they are wanted: access: [read, write, execute, create, link, rename, delete, metadata]",
+      warning: true,
+    });
+  }
+}
+
+function covers(taker: RuleDocument, rule: RuleDocument): boolean {
+  const accesses = accessesOf(taker);
+  for (const access of accessesOf(rule)) if (!accesses.has(access)) return false;
+  if (taker.path === undefined || taker.path.includes("**")) return true;
+  return rule.path?.every((pattern) => taker.path?.includes(pattern)) ?? false;
+}
+
+export function compileRules(document: PolicyDocument, locate: Locate): { rules: CompiledRule[]; problems: PolicyProblem[] } {
+  const compiler = new Compiler(locate);
+  const documents = document.rules ?? [];
+  const rules = documents.map((rule, index) => compiler.rule(rule, index));
+  compiler.duplicates(documents);
+  compiler.unreachable(documents);
+  compiler.narrowGrants(document);
+  return { rules, problems: compiler.problems };
+}

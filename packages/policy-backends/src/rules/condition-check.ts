@@ -1,0 +1,224 @@
+/**
+ * Looks over a condition's syntax tree before it may be used: which facts it reads, and everything in it that cannot
+ * hold or that could be made dear by whoever chooses file names. Sees names, not types: those are tried in condition.ts.
+ */
+import type { parse } from "@bufbuild/cel";
+
+type ParsedExpr = ReturnType<typeof parse>;
+export type Expr = ParsedExpr["expr"];
+
+export const FIELDS: Readonly<Record<string, readonly string[]>> = {
+  subject: ["uid", "gid", "groups", "pid", "executable", "cgroup"],
+  resource: ["path", "layer", "kind", "size", "mode", "uid", "gid", "xattr"],
+};
+const PLAIN = ["access", "operation"];
+/** Where `resource.xattr['x']` is read for its value: one that a file lacks reads as "". */
+export const XATTR_OR_EMPTY = "@xattrOrEmpty";
+
+const OPERATORS = [
+  "_&&_",
+  "_||_",
+  "!_",
+  "_==_",
+  "_!=_",
+  "_<_",
+  "_<=_",
+  "_>_",
+  "_>=_",
+  "_+_",
+  "_-_",
+  "-_",
+  "_*_",
+  "_/_",
+  "_%_",
+  "_[_]",
+  "_?_:_",
+  "@in",
+];
+const FUNCTIONS = [
+  "size",
+  "startsWith",
+  "endsWith",
+  "contains",
+  "matches",
+  "int",
+  "uint",
+  "double",
+  "string",
+  "bool",
+  "bytes",
+  "type",
+  "dyn",
+];
+const INTERNAL = ["@not_strictly_false"];
+
+export interface ConditionFlaw {
+  exprId: bigint;
+  message: string;
+  remedy: string;
+}
+
+/** Facts that a rule may read and that can be missing, as named in `MissingFact`. */
+export class ConditionFacts {
+  readonly names = new Set<string>();
+  readonly xattrs = new Set<string>();
+}
+
+export interface Inspection {
+  facts: ConditionFacts;
+  flaws: ConditionFlaw[];
+}
+
+interface Scope {
+  /** Names bound by exists(), all(), … around this place. */
+  bound: ReadonlySet<string>;
+  comprehensions: number;
+}
+
+/**
+ * Also rewrites reads of extended attributes to XATTR_OR_EMPTY: a file without the attribute then compares unequal,
+ * instead of making the whole condition fail; `has()` and `in` still see that it has none.
+ */
+export function inspectCondition(expr: Expr): Inspection {
+  const inspection: Inspection = { facts: new ConditionFacts(), flaws: [] };
+  visit(expr, { bound: new Set(), comprehensions: 0 }, inspection);
+  return inspection;
+}
+
+function flaw(into: Inspection, expr: Expr, words: { message: string; remedy: string }): void {
+  into.flaws.push({ exprId: expr.id, ...words });
+}
+
+function visit(expr: Expr | undefined, scope: Scope, into: Inspection): void {
+  if (expr === undefined) return;
+  const kind = expr.exprKind;
+  switch (kind.case) {
+    case "identExpr":
+      visitIdentifier(expr, kind.value.name, { scope, into });
+      return;
+    case "selectExpr":
+      if (!visitFact(expr, scope, into)) visit(kind.value.operand, scope, into);
+      return;
+    case "callExpr":
+      visitCall(expr, scope, into);
+      return;
+    case "listExpr":
+      for (const element of kind.value.elements) visit(element, scope, into);
+      return;
+    case "structExpr":
+      flaw(into, expr, { message: "maps and messages cannot be built in a condition", remedy: "write a list, or compare field by field" });
+      return;
+    case "comprehensionExpr":
+      visitComprehension(expr, scope, into);
+      return;
+    case "constExpr":
+    case undefined:
+      return;
+  }
+}
+
+function visitIdentifier(expr: Expr, name: string, { scope, into }: { scope: Scope; into: Inspection }): void {
+  if (scope.bound.has(name) || PLAIN.includes(name)) return;
+  if (name in FIELDS) {
+    flaw(into, expr, {
+      message: `'${name}' is used as a whole`,
+      remedy: `name a field: ${(FIELDS[name] as readonly string[]).map((field) => `${name}.${field}`).join(", ")}`,
+    });
+    return;
+  }
+  flaw(into, expr, { message: `'${name}' is not known`, remedy: "use subject.…, resource.…, access or operation" });
+}
+
+/** True where the expression is `subject.x`, `resource.x` or `resource.xattr.x`: those are facts and need no further look. */
+function visitFact(expr: Expr, scope: Scope, into: Inspection): boolean {
+  if (expr.exprKind.case !== "selectExpr") return false;
+  const select = expr.exprKind.value;
+  if (isXattrMap(select.operand)) {
+    readXattr(select.field, into);
+    if (!select.testOnly) renameToDefault(select.operand as Expr);
+    return true;
+  }
+  const owner = select.operand?.exprKind.case === "identExpr" ? select.operand.exprKind.value.name : undefined;
+  const fields = owner === undefined || scope.bound.has(owner) ? undefined : FIELDS[owner];
+  if (owner === undefined || fields === undefined) return false;
+  if (!fields.includes(select.field)) {
+    flaw(into, expr, {
+      message: `'${owner}.${select.field}' is not known`,
+      remedy: `use one of ${fields.map((field) => `${owner}.${field}`).join(", ")}`,
+    });
+  } else if (select.field === "xattr") {
+    flaw(into, expr, { message: "'resource.xattr' is used as a whole", remedy: "name the attribute: resource.xattr['user.NAME']" });
+  } else if (owner === "subject" && ["groups", "executable", "cgroup"].includes(select.field)) {
+    into.facts.names.add(`subject.${select.field}`);
+  }
+  return true;
+}
+
+function isXattrMap(expr: Expr | undefined): boolean {
+  if (expr?.exprKind.case !== "selectExpr" || expr.exprKind.value.field !== "xattr") return false;
+  const owner = expr.exprKind.value.operand?.exprKind;
+  return owner?.case === "identExpr" && owner.value.name === "resource";
+}
+
+function renameToDefault(expr: Expr): void {
+  if (expr.exprKind.case === "selectExpr") expr.exprKind.value.field = XATTR_OR_EMPTY;
+}
+
+function readXattr(name: string, into: Inspection): void {
+  into.facts.xattrs.add(name);
+  into.facts.names.add(`resource.xattr.${name}`);
+}
+
+function literal(expr: Expr | undefined): string | undefined {
+  const constant = expr?.exprKind.case === "constExpr" ? expr.exprKind.value.constantKind : undefined;
+  return constant?.case === "stringValue" ? constant.value : undefined;
+}
+
+function visitXattrCall(expr: Expr, into: Inspection): boolean {
+  if (expr.exprKind.case !== "callExpr") return false;
+  const { function: name, args } = expr.exprKind.value;
+  const [map, key] = name === "_[_]" ? args : name === "@in" ? [args[1], args[0]] : [];
+  if (!isXattrMap(map)) return false;
+  const attribute = literal(key);
+  if (attribute === undefined) {
+    flaw(into, expr, {
+      message: "the name of an extended attribute is computed",
+      remedy: "write it as a string: only named ones are read",
+    });
+    return true;
+  }
+  readXattr(attribute, into);
+  if (name === "_[_]") renameToDefault(map as Expr);
+  return true;
+}
+
+function visitCall(expr: Expr, scope: Scope, into: Inspection): void {
+  if (expr.exprKind.case !== "callExpr" || visitXattrCall(expr, into)) return;
+  const { function: name, args, target } = expr.exprKind.value;
+  if (!OPERATORS.includes(name) && !FUNCTIONS.includes(name) && !INTERNAL.includes(name)) {
+    flaw(into, expr, { message: `function '${name}' is not known`, remedy: `use one of ${FUNCTIONS.join(", ")}` });
+  }
+  if (name === "matches" && literal(args.at(-1)) === undefined) {
+    flaw(into, expr, { message: "the pattern of matches() is computed", remedy: "write it as a string: names are chosen by others" });
+  }
+  visit(target, scope, into);
+  for (const arg of args) visit(arg, scope, into);
+}
+
+function visitComprehension(expr: Expr, scope: Scope, into: Inspection): void {
+  if (expr.exprKind.case !== "comprehensionExpr") return;
+  const loop = expr.exprKind.value;
+  if (scope.comprehensions > 0) {
+    flaw(into, expr, {
+      message: "a loop stands inside another",
+      remedy: "write the condition without the inner one: its cost would multiply",
+    });
+  }
+  const inner: Scope = {
+    bound: new Set([...scope.bound, loop.iterVar, loop.iterVar2, loop.accuVar]),
+    comprehensions: scope.comprehensions + 1,
+  };
+  visit(loop.iterRange, inner, into);
+  visit(loop.accuInit, scope, into);
+  for (const part of [loop.loopCondition, loop.loopStep, loop.result]) visit(part, inner, into);
+}

@@ -1,0 +1,148 @@
+/** A rule's `when`: a CEL expression, checked at load and evaluated against the facts of one question. */
+import { celEnv, isCelError, parse, plan } from "@bufbuild/cel";
+import type { Access, FileKind, Question } from "@sluice/decision-api";
+import { type ConditionFacts, type Expr, inspectCondition, XATTR_OR_EMPTY } from "./condition-check.js";
+import { textOfBytes } from "./name-bytes.js";
+
+/** undefined: the expression failed on these facts. */
+export type ConditionResult = boolean | undefined;
+
+export interface Condition {
+  facts: ConditionFacts;
+  evaluate(bindings: Bindings): ConditionResult;
+}
+export interface Flaw {
+  /** Characters into the expression. */
+  offset: number;
+  message: string;
+  remedy: string;
+}
+
+type CelScalarValue = string | bigint;
+type Facts = Record<string, CelScalarValue | bigint[] | Map<string, string>>;
+export interface Bindings {
+  subject: Facts;
+  resource: Facts;
+  access: string;
+  operation: string;
+}
+
+const environment = celEnv();
+
+/** The facts of one question; path and access are set for each combination by `bindTo`. */
+export function bindingsOf(question: Question, xattrNames: readonly string[]): Bindings {
+  const { subject, resource } = question;
+  const xattrs = new Map<string, string>();
+  for (const [name, value] of resource.xattrs) xattrs.set(name, textOfBytes(Buffer.from(value).toString("latin1")));
+  const orEmpty = new Map(xattrs);
+  for (const name of xattrNames) if (!orEmpty.has(name)) orEmpty.set(name, "");
+  return {
+    subject: {
+      uid: BigInt(subject.uid),
+      gid: BigInt(subject.gid),
+      groups: (subject.groups ?? []).map(BigInt),
+      pid: BigInt(subject.pid),
+      executable: textOfBytes(subject.executable ?? ""),
+      cgroup: textOfBytes(subject.cgroup ?? ""),
+    },
+    resource: {
+      path: "",
+      layer: resource.layer,
+      kind: resource.kind satisfies FileKind,
+      size: BigInt.asIntN(64, resource.sizeBytes),
+      mode: BigInt(resource.mode),
+      uid: BigInt(resource.uid),
+      gid: BigInt(resource.gid),
+      xattr: xattrs,
+      [XATTR_OR_EMPTY]: orEmpty,
+    },
+    access: "",
+    operation: question.operation,
+  };
+}
+
+export function bindTo(bindings: Bindings, path: string, access: Access): void {
+  bindings.resource["path"] = textOfBytes(path);
+  bindings.access = access;
+}
+
+const SAMPLE: Question = {
+  id: "",
+  operation: "open",
+  accesses: ["read"],
+  subject: { uid: 1000, gid: 1000, groups: [1000], pid: 1, executable: "/bin/sh", cgroup: "/" },
+  resource: { mount: "", paths: ["a"], layer: "lower0", kind: "regular", sizeBytes: 1n, mode: 0o100644, uid: 0, gid: 0, xattrs: new Map() },
+  openFlags: 0,
+  missing: [],
+};
+
+/** The parts between &&, ||, ! and ?: — each is tried alone, since the others could hide it. */
+function leaves(expr: Expr): Expr[] {
+  if (expr.exprKind.case !== "callExpr") return [expr];
+  const call = expr.exprKind.value;
+  return ["_&&_", "_||_", "!_"].includes(call.function) ? (call.args as Expr[]).flatMap(leaves) : [expr];
+}
+
+/** A mistake of types shows on any facts, so that one sample finds it; a division by zero may be the sample's. */
+function typeFlaw(expr: Expr): { exprId: bigint; message: string; remedy: string } | undefined {
+  const bindings = bindingsOf(SAMPLE, xattrNamesIn(expr));
+  bindTo(bindings, "a", "read");
+  const result = plan(environment, expr)({ ...bindings });
+  if (isCelError(result)) {
+    if (/divi|modul|range|overflow|index/i.test(result.message)) return undefined;
+    return {
+      exprId: BigInt(result.exprId ?? expr.id),
+      message: result.message,
+      remedy: "compare values of one type, with functions that take it",
+    };
+  }
+  if (typeof result !== "boolean")
+    return { exprId: expr.id, message: "it does not say true or false", remedy: "compare the value with something" };
+  return undefined;
+}
+
+function xattrNamesIn(expr: Expr): string[] {
+  const names: string[] = [];
+  JSON.stringify(expr, (_key, value: unknown) => {
+    if (typeof value === "bigint") return Number(value);
+    const constant = value as { case?: string; value?: unknown } | null;
+    if (constant?.case === "stringValue" && typeof constant.value === "string") names.push(constant.value);
+    const select = value as { field?: string } | null;
+    if (typeof select?.field === "string") names.push(select.field);
+    return value;
+  });
+  return names;
+}
+
+function parseCondition(text: string): ReturnType<typeof parse> | Flaw {
+  try {
+    return parse(text);
+  } catch (error) {
+    const { message, location } = error as Error & { location?: { start?: { offset?: number } } };
+    return {
+      offset: location?.start?.offset ?? 0,
+      message: message.replace(/^syntax error <input>:\d+:\d+: /, "syntax error: "),
+      remedy: "repair the expression",
+    };
+  }
+}
+
+/** The condition, or all that is wrong with it. */
+export function compileCondition(text: string): Condition | Flaw[] {
+  const parsed = parseCondition(text);
+  if (!("expr" in parsed)) return [parsed];
+  const { facts, flaws } = inspectCondition(parsed.expr);
+  const found = flaws.length > 0 ? flaws : leaves(parsed.expr).flatMap((leaf) => typeFlaw(leaf) ?? []);
+  if (found.length > 0) {
+    const positions = (parsed.sourceInfo?.positions ?? {}) as Record<string, number>;
+    return found.map(({ exprId, message, remedy }) => ({ offset: positions[exprId.toString()] ?? 0, message, remedy }));
+  }
+  const run = plan(environment, parsed.expr);
+  return {
+    facts,
+    evaluate(bindings) {
+      const result = run({ ...bindings });
+      return typeof result === "boolean" ? result : undefined;
+    },
+  };
+}

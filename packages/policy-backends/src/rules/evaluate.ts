@@ -1,0 +1,167 @@
+/**
+ * Evaluates rules: for each access under each name the first rule that matches holds, and of all of those the strictest.
+ * So an open for reading and writing needs both, and a hard link is no way round a rule on the other name.
+ */
+import { type Access, type Effect, type Obligation, type Question, STRICTNESS } from "@sluice/decision-api";
+import type { Verdict } from "../backend.js";
+import { type CompiledRule, impliedAccesses } from "./compile-rules.js";
+import { type Bindings, bindingsOf, bindTo } from "./condition.js";
+import { type Matcher, namesOf } from "./glob.js";
+
+export interface RuleSet {
+  rules: readonly CompiledRule[];
+  default: Effect;
+  /** Every extended attribute that some condition reads. */
+  xattrs: readonly string[];
+  /** Digest of the policy these rules are from. */
+  digest: string;
+}
+
+/** One access under one name, decided. */
+interface Finding {
+  effect: Effect;
+  errno: number;
+  /** undefined: no rule matched. */
+  rule: CompiledRule | undefined;
+  /** The fact without which the rule was taken. */
+  missing: string | undefined;
+}
+
+const EACCES = 13;
+const DEFAULTS: Readonly<Record<Effect, Finding>> = {
+  grant: { effect: "grant", errno: 0, rule: undefined, missing: undefined },
+  mediate: { effect: "mediate", errno: 0, rule: undefined, missing: undefined },
+  deny: { effect: "deny", errno: EACCES, rule: undefined, missing: undefined },
+};
+
+/** One question under evaluation: facts are looked at once, and only if some rule does. */
+class Evaluation {
+  private readonly missing = new Map<string, string>();
+  private readonly executable: readonly string[];
+  private readonly cgroup: readonly string[];
+  private bindings: Bindings | undefined;
+  names: readonly string[] = [];
+  path = "";
+  access: Access = "read";
+
+  constructor(
+    private readonly set: RuleSet,
+    readonly question: Question,
+  ) {
+    const { subject } = question;
+    for (const fact of question.missing) this.missing.set(fact.name, fact.reason);
+    // A fact that was not sent is missing like one that could not be read: an older mount service, or one that
+    // asked while the policy changed.
+    const unsent = "it was not sent";
+    if (subject.executable === undefined) this.missing.set("subject.executable", this.missing.get("subject.executable") ?? unsent);
+    if (subject.cgroup === undefined) this.missing.set("subject.cgroup", this.missing.get("subject.cgroup") ?? unsent);
+    if (subject.groups === undefined) this.missing.set("subject.groups", this.missing.get("subject.groups") ?? unsent);
+    if (question.factsFor !== set.digest) this.distrustAbsent();
+    this.executable = namesOf(subject.executable ?? "");
+    this.cgroup = namesOf(subject.cgroup ?? "");
+  }
+
+  /** The asker gathered facts for another policy: an attribute or a group that is not there may only not have been looked for. */
+  private distrustAbsent(): void {
+    const reason = "it was asked for by a policy that came into force later";
+    for (const name of this.set.xattrs) if (!this.question.resource.xattrs.has(name)) this.missing.set(`resource.xattr.${name}`, reason);
+    if (this.question.subject.groups?.length === 0) this.missing.set("subject.groups", reason);
+  }
+
+  /** Whether the rule matches; the name of a fact where that cannot be known without it. */
+  match(rule: CompiledRule): boolean | string {
+    if (!rule.accesses.has(this.access) || !anyMatches(rule.paths, this.names)) return false;
+    const { subject } = this.question;
+    if (rule.uids?.has(subject.uid) === false || rule.gids?.has(subject.gid) === false) return false;
+    let unknown: string | undefined;
+    if (rule.executables !== undefined) {
+      if (this.missing.has("subject.executable")) unknown = "subject.executable";
+      else if (!anyMatches(rule.executables, this.executable)) return false;
+    }
+    if (rule.cgroups !== undefined) {
+      if (this.missing.has("subject.cgroup")) unknown = "subject.cgroup";
+      else if (!anyMatches(rule.cgroups, this.cgroup)) return false;
+    }
+    const condition = rule.condition === undefined ? true : this.conditionHolds(rule.condition);
+    return condition === true ? (unknown ?? true) : condition;
+  }
+
+  private conditionHolds(condition: NonNullable<CompiledRule["condition"]>): boolean | string {
+    for (const fact of condition.facts.names) if (this.missing.has(fact)) return fact;
+    this.bindings ??= bindingsOf(this.question, this.set.xattrs);
+    bindTo(this.bindings, this.path, this.access);
+    return condition.evaluate(this.bindings) ?? "what its condition computes";
+  }
+
+  /** Why a fact is missing, for the reason. */
+  whyMissing(fact: string): string {
+    return this.missing.get(fact) ?? "the condition fails on this file";
+  }
+
+  /** The first rule that matches. One that cannot be told counts only if it is stricter than what follows it. */
+  find(): Finding {
+    const open: { rule: CompiledRule; fact: string }[] = [];
+    let finding: Finding = impliedAccesses(this.set.default).has(this.access) ? DEFAULTS[this.set.default] : DEFAULTS.grant;
+    for (const rule of this.set.rules) {
+      const matched = this.match(rule);
+      if (matched === false) continue;
+      if (matched === true) {
+        finding = { effect: rule.effect, errno: rule.errno, rule, missing: undefined };
+        break;
+      }
+      open.push({ rule, fact: matched });
+    }
+    for (const { rule, fact } of open.reverse()) {
+      if (STRICTNESS[rule.effect] > STRICTNESS[finding.effect]) finding = { effect: rule.effect, errno: rule.errno, rule, missing: fact };
+    }
+    return finding;
+  }
+}
+
+function anyMatches(matchers: readonly Matcher[], names: readonly string[]): boolean {
+  if (matchers.length === 0) return true;
+  for (const matcher of matchers) if (matcher(names)) return true;
+  return false;
+}
+
+/** All obligations of all that was found hold together; of two numbers the smaller. */
+function addObligations(into: Map<string, string>, obligations: readonly Obligation[]): void {
+  for (const { name, value } of obligations) {
+    const present = into.get(name);
+    into.set(name, present === undefined || Number(value) < Number(present) ? value : present);
+  }
+}
+
+function reasonOf(finding: Finding, evaluation: Evaluation, access: Access): string {
+  if (finding.rule === undefined) return "no rule matches";
+  if (finding.missing === undefined) return `rule '${finding.rule.name}' matches for ${access}`;
+  return `rule '${finding.rule.name}' is taken for ${access}, since ${finding.missing} is missing: ${evaluation.whyMissing(finding.missing)}`;
+}
+
+export function evaluateRules(set: RuleSet, question: Question): Verdict {
+  const evaluation = new Evaluation(set, question);
+  const obligations = new Map<string, string>();
+  let worst: Finding | undefined;
+  let worstAccess: Access = "read";
+  for (const path of question.resource.paths) {
+    evaluation.path = path;
+    evaluation.names = namesOf(path);
+    for (const access of question.accesses) {
+      evaluation.access = access;
+      const finding = evaluation.find();
+      if (finding.rule !== undefined) addObligations(obligations, finding.rule.obligations);
+      if (worst === undefined || STRICTNESS[finding.effect] > STRICTNESS[worst.effect]) {
+        worst = finding;
+        worstAccess = access;
+      }
+    }
+  }
+  const held = worst ?? DEFAULTS.deny;
+  return {
+    effect: held.effect,
+    errno: held.errno,
+    rule: held.rule?.name ?? "default",
+    reason: reasonOf(held, evaluation, worstAccess),
+    obligations: held.effect === "deny" ? [] : [...obligations].map(([name, value]) => ({ name, value })),
+  };
+}

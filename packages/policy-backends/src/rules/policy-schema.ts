@@ -1,0 +1,68 @@
+/** The shape of a policy file, version 1. What zod cannot see (globs, conditions, names) is compile-rules.ts' work. */
+import { ALL_ACCESSES } from "@sluice/decision-api";
+import { z } from "zod";
+
+const oneOrMany = <T extends z.ZodType>(item: T) => z.preprocess((value) => (Array.isArray(value) ? value : [value]), z.array(item).min(1));
+
+const effect = z.enum(["grant", "mediate", "deny"]);
+const id = z.number().int().min(0).max(4_294_967_295);
+const bytesPerSecond = z.number().int().min(1).max(Number.MAX_SAFE_INTEGER);
+
+const subject = z.strictObject({
+  uid: oneOrMany(id).optional(),
+  /** The caller's primary group; others are `subject.groups` of a condition. */
+  gid: oneOrMany(id).optional(),
+  cgroup: oneOrMany(z.string()).optional(),
+  executable: oneOrMany(z.string()).optional(),
+});
+
+/** What the mount service honours; one that it cannot, it answers with a denial. */
+const obligations = z.strictObject({
+  audit: z.enum(["each-io"]).optional(),
+  readBytesPerSecond: bytesPerSecond.optional(),
+  writeBytesPerSecond: bytesPerSecond.optional(),
+  readOnly: z.literal(true).optional(),
+});
+
+const rule = z.strictObject({
+  name: z.string().min(1).max(100),
+  path: oneOrMany(z.string()).optional(),
+  access: oneOrMany(z.enum(ALL_ACCESSES as [string, ...string[]])).optional(),
+  subject: subject.optional(),
+  when: z.string().min(1).max(4096).optional(),
+  effect,
+  errno: z.enum(["EACCES", "EPERM", "ENOENT"]).optional(),
+  obligations: obligations.optional(),
+  ttl: z
+    .string()
+    .regex(/^\d{1,9}(ms|s|m|h)$/)
+    .optional(),
+  scope: z.enum(["this"]).optional(),
+});
+
+export const policySchema = z.strictObject({
+  version: z.literal(1),
+  revision: z.number().int().min(0).max(Number.MAX_SAFE_INTEGER).optional(),
+  default: effect,
+  rules: z.array(rule).max(10_000).optional(),
+});
+
+export type PolicyDocument = z.infer<typeof policySchema>;
+export type RuleDocument = z.infer<typeof rule>;
+
+/** Keys that may stand at a place, for "did you mean". */
+export function keysAt(path: readonly PropertyKey[]): readonly string[] {
+  const names = path.filter((key) => typeof key === "string");
+  switch (names.join(".")) {
+    case "":
+      return Object.keys(policySchema.shape);
+    case "rules":
+      return Object.keys(rule.shape);
+    case "rules.subject":
+      return Object.keys(subject.shape);
+    case "rules.obligations":
+      return Object.keys(obligations.shape);
+    default:
+      return [];
+  }
+}

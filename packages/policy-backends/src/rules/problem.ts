@@ -1,0 +1,59 @@
+/** Mistakes in a policy: each with its place and what to do. Collected, so that a check names all of them at once. */
+
+export interface PolicyProblem {
+  severity: "error" | "warning";
+  /** 1-based. */
+  line: number;
+  column: number;
+  message: string;
+  remedy: string;
+}
+
+/** `FILE:LINE:COLUMN: what is wrong: what to do` */
+export function problemLine(file: string, problem: PolicyProblem): string {
+  return `${file}:${problem.line}:${problem.column}: ${problem.message}: ${problem.remedy}`;
+}
+
+/** A policy that does not check. The message is the first mistake, and how many more there are. */
+export class PolicyError extends Error {
+  override readonly name = "PolicyError";
+  constructor(
+    readonly file: string,
+    /** Warnings too. */
+    readonly problems: readonly PolicyProblem[],
+    options?: ErrorOptions,
+  ) {
+    const errors = problems.filter((problem) => problem.severity === "error");
+    const first = errors[0];
+    const more = errors.length > 1 ? ` (and ${errors.length - 1} more)` : "";
+    super(first === undefined ? `${file}: policy does not check` : problemLine(file, first) + more, options);
+  }
+}
+
+/** The word of `known` that `word` may be a slip of; undefined where none is near. */
+export function didYouMean(word: string, known: readonly string[]): string | undefined {
+  let best: string | undefined;
+  let least = Math.max(1, Math.floor(word.length / 3)) + 1;
+  for (const candidate of known) {
+    const distance = editDistance(word.toLowerCase(), candidate.toLowerCase());
+    if (distance < least) {
+      least = distance;
+      best = candidate;
+    }
+  }
+  return best;
+}
+
+function editDistance(a: string, b: string): number {
+  if (Math.abs(a.length - b.length) > 8 || a.length > 64) return 99;
+  let row = Array.from({ length: b.length + 1 }, (_, i) => i);
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const change = (row[j - 1] as number) + (a[i - 1] === b[j - 1] ? 0 : 1);
+      next.push(Math.min(change, (row[j] as number) + 1, (next[j - 1] as number) + 1));
+    }
+    row = next;
+  }
+  return row[b.length] as number;
+}
