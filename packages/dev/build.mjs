@@ -1,0 +1,33 @@
+// Builds what is out of date: the addon, then every TypeScript project. Depends on nothing but Node.
+import { spawnSync } from "node:child_process";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+export const root = fileURLToPath(new URL("../..", import.meta.url)).replace(/\/$/, "");
+
+/** The compiler, or undefined where development dependencies are left out. */
+export function typescriptCli() {
+  const path = join(root, "node_modules/typescript/bin/tsc");
+  return existsSync(path) ? path : undefined;
+}
+
+/**
+ * Runs a Node script with its output on the terminal.
+ * @param {string[]} argv
+ * @returns {boolean} whether it exited with 0
+ */
+export function runNode(argv) {
+  return spawnSync(process.execPath, argv, { cwd: root, stdio: "inherit" }).status === 0;
+}
+
+/** The addon; its script does nothing where it is newer than its sources. */
+export function buildNative() {
+  return spawnSync(process.execPath, ["build.mjs"], { cwd: join(root, "packages/native"), stdio: "inherit" }).status === 0;
+}
+
+/** `tsc -b`, which compiles only what changed. */
+export function buildTypescript() {
+  const tsc = typescriptCli();
+  return tsc !== undefined && runNode([tsc, "-b"]);
+}

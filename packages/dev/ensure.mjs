@@ -1,0 +1,43 @@
+// Makes `npm start`, `npm test` and `npm run check` work from any state of the tree, a fresh clone included:
+// installs where node_modules is out of step with the lock file, then builds what is out of date.
+// Runs before anything is installed, so it imports nothing but Node and its neighbours.
+import { spawnSync } from "node:child_process";
+import { buildNative, buildTypescript, root } from "./build.mjs";
+import { whyInstall } from "./lock-step.mjs";
+
+const OLDEST_NODE = [20, 19];
+
+/** @param {string} message @returns {never} */
+function giveUp(message) {
+  console.error(`sluice: ${message}`);
+  process.exit(1);
+}
+
+function requireNode() {
+  const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
+  const [oldestMajor = 0, oldestMinor = 0] = OLDEST_NODE;
+  if (major > oldestMajor || (major === oldestMajor && minor >= oldestMinor)) return;
+  giveUp(`node ${process.versions.node} is too old: install Node.js ${OLDEST_NODE.join(".")} or newer`);
+}
+
+/** The npm that runs us if one does, so that a machine with several keeps to one. */
+function npmCi() {
+  const npm = process.env["npm_execpath"];
+  const command = npm?.endsWith(".js") ? { file: process.execPath, argv: [npm] } : { file: npm ?? "npm", argv: [] };
+  // --include=dev: NODE_ENV=production would leave the compiler out, and both commands build.
+  return spawnSync(command.file, [...command.argv, "ci", "--include=dev"], { cwd: root, stdio: "inherit" });
+}
+
+function ensureInstalled() {
+  const why = whyInstall(root);
+  if (!why) return;
+  console.log(`sluice: ${why}: running npm ci`);
+  const done = npmCi();
+  if (done.error) giveUp(`npm could not be started (${done.error.message}): install npm, then try again`);
+  if (done.status !== 0) giveUp("npm ci failed; its messages are above");
+}
+
+requireNode();
+ensureInstalled();
+if (!buildNative()) giveUp("the native addon was not built; the messages above say what is missing");
+if (!buildTypescript()) giveUp("the TypeScript build failed; its messages are above");

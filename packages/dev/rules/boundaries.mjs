@@ -1,0 +1,137 @@
+// Which package may import which, as data, and the check that holds the sources to it.
+// The reason is printed with each violation: a rule without a reason is a rule somebody will work around.
+import { existsSync } from "node:fs";
+import { dirname, join, normalize } from "node:path";
+import { importsOf, listFiles } from "./source-files.mjs";
+
+/**
+ * @typedef {object} Boundary
+ * @property {readonly string[]} may names of our own packages, without `@sluice/`
+ * @property {Readonly<Record<string, string>>} [onlyIn] package (ours or not) → folder below src that alone may import it
+ * @property {readonly string[]} [external] the only foreign packages allowed; absent: as package.json declares
+ * @property {string} reason
+ */
+
+/** @type {Readonly<Record<string, Boundary>>} */
+export const BOUNDARIES = {
+  "packages/native": { may: [], external: [], reason: "the addon's face is system calls: no policy, no state, nothing of ours below it" },
+  "packages/vfs": { may: [], external: [], reason: "the contract between engine and filesystem must not depend on either side of it" },
+  "packages/fuse-protocol": {
+    may: ["vfs"],
+    external: [],
+    reason: "bytes to values and back; a codec that could reach a descriptor could not be tested with bytes",
+  },
+  "packages/engine-devfuse": {
+    may: ["vfs", "fuse-protocol", "native"],
+    external: [],
+    reason: "an engine knows the contract, not the overlay: a stub must be mountable, and the overlay must run under another engine",
+  },
+  "packages/engine-fuse-native": { may: ["vfs"], reason: "the portable engine must work where the addon cannot be built" },
+  "packages/overlay": {
+    may: ["vfs", "native"],
+    onlyIn: { native: "layer" },
+    external: [],
+    reason: "only layer/ touches the host: everything above it runs on a layer that a test can make faulty; no policy, wire or engine here",
+  },
+  "packages/decision-api": {
+    may: [],
+    onlyIn: { "@grpc/grpc-js": "gen", "@bufbuild/protobuf": "gen" },
+    external: ["@grpc/grpc-js", "@bufbuild/protobuf"],
+    reason: "domain types carry no wire type; only generated code and the one converter beside it know the wire",
+  },
+  "packages/decision-client": {
+    may: ["decision-api"],
+    external: ["@grpc/grpc-js"],
+    reason: "a client of decisions knows nothing of file systems, so that it can be tested against a scripted server",
+  },
+  "packages/policy-backends": { may: ["decision-api"], reason: "a backend answers questions; where they come from is not its business" },
+  "packages/runtime": { may: [], reason: "logging and metrics serve the services; libraries emit events instead" },
+  "packages/testkit": {
+    may: ["decision-api", "native", "vfs", "fuse-protocol", "overlay"],
+    reason: "the mount harness drives the command line as a user would, so that it tests what ships",
+  },
+  "packages/cli": {
+    may: ["decision-api", "decision-client", "native", "overlay", "policy-backends", "runtime", "service-decision", "service-mount", "vfs"],
+    reason: "the only place that composes both services; engines are the mount service's choice",
+  },
+  "packages/demo": { may: ["native"], external: [], reason: "it drives the command line as a user would, so that it shows what ships" },
+  "services/mount": {
+    may: ["decision-api", "decision-client", "engine-devfuse", "engine-fuse-native", "native", "overlay", "runtime", "vfs"],
+    reason: "services never import each other: between them is gRPC, even on one machine",
+  },
+  "services/decision": {
+    may: ["decision-api", "native", "policy-backends", "runtime"],
+    reason: "the decision service knows no overlay, engine or mount: it must run on another machine, without privilege",
+  },
+};
+
+const EVERY_PACKAGE_MAY = /^node:/;
+// A unit test may use the kit and its runner; production code may not.
+const TEST_FILE = /\.test\.ts$|(^|\/)testing\//;
+const TEST_MODULES = new Set(["vitest", "fast-check", "@sluice/testkit"]);
+
+/** @param {string} module */
+function packageOf(module) {
+  const parts = module.split("/");
+  return module.startsWith("@") ? parts.slice(0, 2).join("/") : (parts[0] ?? module);
+}
+
+/**
+ * What is wrong with one import, in a few words, or undefined.
+ * @param {string} home "packages/x"
+ * @param {string} file relative to the repository
+ * @param {string} module
+ */
+function violationOf(home, file, module) {
+  const boundary = BOUNDARIES[home];
+  if (!boundary) return `${home} has no entry in the table`;
+  if (module.startsWith(".")) {
+    const target = normalize(join(dirname(file), module));
+    return target.startsWith(`${home}/`) ? undefined : `reaches into ${target}; import the package by name`;
+  }
+  if (EVERY_PACKAGE_MAY.test(module)) return undefined;
+  const name = packageOf(module);
+  if (TEST_FILE.test(file) && TEST_MODULES.has(name)) return undefined;
+  if (home === "packages/testkit" && TEST_MODULES.has(name)) return undefined;
+  return forbiddenPackage(boundary, { home, file, name });
+}
+
+/**
+ * @param {Boundary} boundary
+ * @param {{ home: string, file: string, name: string }} found
+ */
+function forbiddenPackage(boundary, { home, file, name }) {
+  const own = name.startsWith("@sluice/") ? name.slice("@sluice/".length) : undefined;
+  const allowed = own !== undefined ? boundary.may.includes(own) : (boundary.external?.includes(name) ?? true);
+  if (!allowed) return `may not import ${name}`;
+  const folder = boundary.onlyIn?.[own ?? name];
+  if (folder === undefined || TEST_FILE.test(file) || file.startsWith(`${home}/src/${folder}/`)) return undefined;
+  return `may import ${name} only in src/${folder}/`;
+}
+
+/**
+ * @param {string} root
+ * @returns {string[]} one line a violation
+ */
+export function checkBoundaries(root) {
+  const homes = ["packages", "services"].flatMap((group) => listHomes(root, group));
+  return homes.flatMap((home) => {
+    const sources = listFiles(root, `${home}/src`).filter((file) => file.endsWith(".ts"));
+    return sources.flatMap((file) => violationsOf(root, home, file));
+  });
+}
+
+/** @param {string} root @param {string} group */
+function listHomes(root, group) {
+  if (!existsSync(join(root, group))) return [];
+  const manifests = listFiles(root, group).filter((file) => /^[^/]+\/[^/]+\/package\.json$/.test(file));
+  return manifests.map((file) => dirname(file)).filter((home) => existsSync(join(root, home, "src")));
+}
+
+/** @param {string} root @param {string} home @param {string} file */
+function violationsOf(root, home, file) {
+  return importsOf(root, file).flatMap(({ module, line }) => {
+    const wrong = violationOf(home, file, module);
+    return wrong ? [`${file}:${line}: ${wrong}\n    why: ${BOUNDARIES[home]?.reason ?? "every package states what it may import"}`] : [];
+  });
+}
