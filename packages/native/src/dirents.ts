@@ -11,7 +11,9 @@ const HI = 0x1_0000_0000;
 const SAFE_HI = 0x20_0000;
 
 /** `name` is a byte string; `type` a DT value; `offset` the cookie to seek to for what comes after this entry. */
-export type VisitDirent = (name: string, inoLo: number, inoHi: number, type: number, offset: FileOffset) => void;
+export interface VisitDirent {
+  (name: string, inoLo: number, inoHi: number, type: number, offset: FileOffset): void;
+}
 
 /**
  * Visits the records in the first `length` bytes, "." and ".." among them, in the directory's order.

@@ -5,14 +5,12 @@
 import { createRequire } from "node:module";
 import type { FileOffset, Native } from "./binding.js";
 
-type FlatTransfer<Result> = (fd: number, bytes: Uint8Array, offset: number, length: number, position: FileOffset, flags: number) => Result;
-
 /** @internal What the addon exports. Use `native` instead. */
 export interface Raw extends Omit<Native, "pread" | "pwrite" | "preadAsync" | "pwriteAsync" | "utimensat"> {
-  pread: FlatTransfer<number>;
-  pwrite: FlatTransfer<number>;
-  preadAsync: FlatTransfer<Promise<number>>;
-  pwriteAsync: FlatTransfer<Promise<number>>;
+  pread(fd: number, bytes: Uint8Array, offset: number, length: number, position: FileOffset, flags: number): number;
+  pwrite(fd: number, bytes: Uint8Array, offset: number, length: number, position: FileOffset, flags: number): number;
+  preadAsync(fd: number, bytes: Uint8Array, offset: number, length: number, position: FileOffset, flags: number): Promise<number>;
+  pwriteAsync(fd: number, bytes: Uint8Array, offset: number, length: number, position: FileOffset, flags: number): Promise<number>;
   utimensat(dirfd: number, name: string, flags: number, ...secondsAndNanoseconds: [number, number, number, number]): number;
   /** For tests: behave as on a kernel without fchmodat2(2) and the ...xattrat(2) calls. */
   assumeOldKernel(on: boolean): void;
