@@ -1,0 +1,88 @@
+// What `npm test` runs: every test this machine can run, real mounts included, then a look for what they left behind.
+// Arguments are passed to vitest: `npm test -- packages/vfs`. Ends with `N passed, N failed, N skipped`.
+import { spawn } from "node:child_process";
+import { randomUUID } from "node:crypto";
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { root } from "./build.mjs";
+import { clearLeaks, findLeaks } from "./tests/leaks.mjs";
+import { describeSkips, summarize } from "./tests/summary.mjs";
+
+const LIMIT_MS = Number(process.env["SLUICE_TEST_LIMIT_SECONDS"] ?? 1200) * 1000;
+// A test blocked in a system call on a dead mount cannot time out by itself: after its mount is cut off, vitest gets
+// this long to report it.
+const GRACE_MS = 30_000;
+
+// What was told to end as the last test finished gets this long to be gone.
+const SETTLE_MS = 3000;
+
+const scratchBase = mkdtempSync(join(process.env["SLUICE_TEST_ROOT"] ?? tmpdir(), "sluice-test-"));
+const run = { id: randomUUID(), scratchRoot: join(scratchBase, "scratch") };
+// Decision services drop to another user and must still reach their socket below it.
+chmodSync(scratchBase, 0o755);
+mkdirSync(run.scratchRoot, { mode: 0o755 });
+const reportPath = join(scratchBase, "report.json");
+
+/** @returns {Promise<number>} vitest's exit code */
+function runVitest() {
+  const argv = ["run", "--reporter=default", "--reporter=json", `--outputFile.json=${reportPath}`, ...process.argv.slice(2)];
+  const env = { ...process.env, SLUICE_TEST_RUN: run.id, SLUICE_TEST_ROOT: run.scratchRoot };
+  const child = spawn(process.execPath, [join(root, "node_modules/vitest/vitest.mjs"), ...argv], { cwd: root, env, stdio: "inherit" });
+  const limit = setTimeout(() => cutOff(child), LIMIT_MS);
+  for (const signal of /** @type {const} */ (["SIGINT", "SIGTERM"])) process.on(signal, () => child.kill(signal));
+  return new Promise((resolve) => {
+    child.on("close", (code) => {
+      clearTimeout(limit);
+      resolve(code ?? 1);
+    });
+  });
+}
+
+/** @param {import("node:child_process").ChildProcess} child */
+function cutOff(child) {
+  console.error(`\nthe tests took longer than ${LIMIT_MS / 1000} s (SLUICE_TEST_LIMIT_SECONDS); still there:`);
+  for (const leak of findLeaks(run)) console.error(`  ${leak}`);
+  child.kill("SIGTERM");
+  setTimeout(() => child.kill("SIGKILL"), GRACE_MS).unref();
+}
+
+async function settledLeaks() {
+  const deadlineMs = Date.now() + SETTLE_MS;
+  let leaks = findLeaks(run);
+  while (leaks.length > 0 && Date.now() < deadlineMs) {
+    await sleep(100);
+    leaks = findLeaks(run);
+  }
+  return leaks;
+}
+
+/** @returns {import("./tests/summary.mjs").Summary} */
+function readSummary() {
+  try {
+    return summarize(JSON.parse(readFileSync(reportPath, "utf8")), root);
+  } catch {
+    return { passed: 0, failed: 1, skipped: 0, skips: new Map(), failures: ["vitest wrote no report: its messages are above"] };
+  }
+}
+
+/** @param {string} heading @param {readonly string[]} lines */
+function print(heading, lines) {
+  if (lines.length > 0) console.log(`\n${heading}\n${lines.map((line) => `  ${line}`).join("\n")}`);
+}
+
+const exitCode = await runVitest();
+const summary = readSummary();
+const leaks = await settledLeaks();
+clearLeaks(run);
+rmSync(scratchBase, { recursive: true, force: true });
+
+const unexplained = summary.skips.get("") ?? [];
+print("skipped", describeSkips(summary));
+print("skipped without a requirement: use requires() of @sluice/testkit", unexplained);
+print("left behind, and cleared now", leaks);
+print("failed", summary.failures);
+const failed = summary.failed + unexplained.length + (leaks.length > 0 ? 1 : 0);
+console.log(`\n${summary.passed} passed, ${failed} failed, ${summary.skipped - unexplained.length} skipped`);
+process.exitCode = failed > 0 || exitCode !== 0 || summary.passed === 0 ? 1 : 0;

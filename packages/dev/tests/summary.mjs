@@ -1,0 +1,73 @@
+// Reads vitest's JSON report: how many tests passed, failed and were skipped, and for which lack of this machine.
+import { relative } from "node:path";
+
+/**
+ * @typedef {{ fullName: string, status: string }} Assertion
+ * @typedef {{ name: string, status: string, message?: string, assertionResults: Assertion[] }} FileResult
+ * @typedef {{ success: boolean, testResults: FileResult[] }} Report
+ * @typedef {object} Summary
+ * @property {number} passed
+ * @property {number} failed
+ * @property {number} skipped
+ * @property {Map<string, string[]>} skips requirement → tests; "" → tests that name none
+ * @property {string[]} failures
+ */
+
+const SKIPPED = new Set(["skipped", "pending", "todo", "disabled"]);
+const REQUIREMENT = /\[(needs [^\]]+)\]/;
+
+/**
+ * A file that could not be loaded, or whose set-up failed, has no failed test in it and still failed: it counts as one.
+ * @param {FileResult} file
+ */
+function failsAsWhole(file) {
+  return file.status === "failed" && !file.assertionResults.some((test) => test.status === "failed");
+}
+
+/**
+ * @param {Report} report
+ * @param {string} root
+ * @returns {Summary}
+ */
+export function summarize(report, root) {
+  /** @type {Summary} */
+  const summary = { passed: 0, failed: 0, skipped: 0, skips: new Map(), failures: [] };
+  for (const file of report.testResults) addFile(summary, file, relative(root, file.name));
+  if (!report.success && summary.failed === 0) {
+    summary.failed = 1;
+    summary.failures.push("the run itself: see the unhandled error above");
+  }
+  return summary;
+}
+
+/** @param {Summary} summary @param {FileResult} file @param {string} path */
+function addFile(summary, file, path) {
+  const broken = failsAsWhole(file);
+  if (broken) summary.failures.push(`${path}: ${(file.message ?? "").split("\n")[0]}`);
+  summary.failed += broken ? 1 : 0;
+  for (const test of file.assertionResults) addTest(summary, test, path, broken);
+}
+
+/** @param {Summary} summary @param {Assertion} test @param {string} path @param {boolean} broken */
+function addTest(summary, test, path, broken) {
+  if (test.status === "passed") summary.passed += 1;
+  else if (test.status === "failed") {
+    summary.failed += 1;
+    summary.failures.push(`${path}: ${test.fullName}`);
+  } else if (SKIPPED.has(test.status)) {
+    summary.skipped += 1;
+    const requirement = REQUIREMENT.exec(test.fullName)?.[1] ?? (broken ? "set-up of the file failed" : "");
+    summary.skips.set(requirement, [...(summary.skips.get(requirement) ?? []), `${path}: ${test.fullName}`]);
+  }
+}
+
+/**
+ * What was skipped and why, as lines: a requirement, the number of tests it kept back, and the files they are in.
+ * @param {Summary} summary
+ */
+export function describeSkips(summary) {
+  return [...summary.skips].map(([requirement, tests]) => {
+    const files = [...new Set(tests.map((test) => test.split(": ")[0]))];
+    return `skipped ${tests.length}: ${requirement || "no requirement named"} (${files.join(", ")})`;
+  });
+}
