@@ -1,0 +1,48 @@
+/** Makes the generated lower layer, the empty upper one, and the policy file. */
+import { randomBytes } from "node:crypto";
+import { chmod, mkdir, open, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { FILES, MIB, type Places, PRIVATE_KEY, SECRET } from "./places.js";
+import { POLICY } from "./policy.js";
+
+/** Incompressible bytes in which no two blocks are alike, so that a block read from the wrong offset cannot pass. */
+async function writeBlocks(path: string, sizeBytes: number, signal: AbortSignal): Promise<void> {
+  const block = randomBytes(4 * MIB);
+  const file = await open(path, "wx", 0o644);
+  try {
+    for (let offset = 0; offset < sizeBytes; offset += block.length) {
+      signal.throwIfAborted();
+      for (let page = 0; page < block.length; page += 4096) block.writeDoubleLE(offset + page, page);
+      await file.write(block, 0, Math.min(block.length, sizeBytes - offset), offset);
+    }
+  } finally {
+    await file.close();
+  }
+}
+
+export async function generateLayers(places: Places, signal: AbortSignal): Promise<void> {
+  for (const directory of [
+    places.upper,
+    places.work,
+    places.kernelWork,
+    places.kernelMount,
+    places.mountPoint,
+    places.native,
+    places.snapshots,
+  ])
+    await mkdir(directory, { recursive: true });
+  for (const file of Object.values(FILES)) {
+    const path = join(places.lowerData, file.path);
+    await mkdir(dirname(path), { recursive: true });
+    await writeBlocks(path, file.sizeBytes, signal);
+  }
+  for (const [path, text] of [
+    [SECRET, "the token nobody reads\n"],
+    [PRIVATE_KEY, "not really a private key\n"],
+  ] as const) {
+    await mkdir(dirname(join(places.lowerData, path)), { recursive: true });
+    await writeFile(join(places.lowerData, path), text);
+  }
+  await chmod(places.scratch, 0o755);
+  await writeFile(places.policy, POLICY);
+}
