@@ -93,6 +93,11 @@ function missingFromProto(missing: readonly wire.MissingFact[]): MissingFact[] {
   }));
 }
 
+function lookedForFromProto(names: readonly string[]): readonly string[] {
+  if (names.length > QUESTION_LIMITS.lookedFor) throw malformed(`it looked for more than ${QUESTION_LIMITS.lookedFor} facts`);
+  return names.map((name) => text(name, "the name of a fact"));
+}
+
 /** Throws `DecisionError` "malformed". */
 export function questionFromProto(id: string, question: wire.Question | undefined): Question {
   if (question === undefined) throw malformed("it holds no question");
@@ -113,7 +118,7 @@ export function questionFromProto(id: string, question: wire.Question | undefine
     resource: resourceFromProto(question.resource),
     openFlags: question.openFlags,
     missing: missingFromProto(question.missing),
-    factsFor: text(question.factsFor, "the digest of the policy"),
+    lookedFor: lookedForFromProto(question.lookedFor),
   };
 }
 
@@ -149,7 +154,7 @@ export function questionToProto(question: Question): wire.Question {
     resource: resourceToProto(question.resource),
     openFlags: question.openFlags >>> 0,
     missing: question.missing.map((fact) => ({ ...fact })),
-    factsFor: question.factsFor ?? "",
+    lookedFor: question.lookedFor === undefined ? [] : [...question.lookedFor],
   };
 }
 

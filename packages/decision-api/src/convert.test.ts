@@ -33,7 +33,7 @@ const question: Question = {
   },
   openFlags: 2,
   missing: [{ name: "subject.groups", reason: "the caller has ended (ESRCH)" }],
-  factsFor: "",
+  lookedFor: ["resource.xattr.user.other"],
 };
 const decision: Decision = {
   effect: "deny",

@@ -48,10 +48,10 @@ export interface Question {
   openFlags: number;
   missing: readonly MissingFact[];
   /**
-   * Digest of the policy whose capabilities the facts were gathered for. The client fills in the policy in force as it
-   * is asked; whoever gathers facts over a longer time sets it before it begins.
+   * Facts that were looked for, named as in `MissingFact`: one that is absent and not among them counts as missing. Where
+   * this is left out, the client fills in what the policy in force as it is asked looks at.
    */
-  factsFor?: string;
+  lookedFor?: readonly string[];
 }
 
 export interface PolicyRevision {
@@ -128,4 +128,13 @@ export interface Decider {
   onPolicyChange(listener: (capabilities: PolicyCapabilities) => void): () => void;
   status(): DeciderStatus;
   close(): Promise<void>;
+}
+
+/** What a policy with these capabilities has its asker look for, as `Question.lookedFor` has it. */
+export function factsLookedFor(capabilities: PolicyCapabilities): readonly string[] {
+  const facts = capabilities.xattrs.map((name) => `resource.xattr.${name}`);
+  if (capabilities.needsGroups) facts.push("subject.groups");
+  if (capabilities.needsExecutable) facts.push("subject.executable");
+  if (capabilities.needsCgroup) facts.push("subject.cgroup");
+  return facts;
 }

@@ -12,6 +12,7 @@ export const QUESTION_LIMITS = {
   xattrs: 64,
   xattrBytes: 65_536,
   missing: 64,
+  lookedFor: 128,
   /** Mount name, layer, executable, cgroup, names of facts and their reasons. */
   textLength: 8_192,
   idLength: 128,

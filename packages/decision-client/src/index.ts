@@ -1,1 +1,7 @@
-export {};
+/** The mount service's way to decisions: a `Decider` over gRPC, and the one of a mount without a policy. */
+export type { TlsFiles } from "./channel.js";
+export { connectDecider, type DeciderOptions, whenReady } from "./connect-decider.js";
+export type { DecisionClientEvents } from "./decision-client-events.js";
+export { grantAllDecider } from "./grant-all-decider.js";
+export { parseTarget, type Target } from "./target.js";
+export type { OutageMode } from "./with-failure-mode.js";

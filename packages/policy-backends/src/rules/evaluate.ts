@@ -13,8 +13,6 @@ export interface RuleSet {
   default: Effect;
   /** Every extended attribute that some condition reads. */
   xattrs: readonly string[];
-  /** Digest of the policy these rules are from. */
-  digest: string;
 }
 
 /** One access under one name, decided. */
@@ -50,22 +48,25 @@ class Evaluation {
   ) {
     const { subject } = question;
     for (const fact of question.missing) this.missing.set(fact.name, fact.reason);
-    // A fact that was not sent is missing like one that could not be read: an older mount service, or one that
-    // asked while the policy changed.
-    const unsent = "it was not sent";
-    if (subject.executable === undefined) this.missing.set("subject.executable", this.missing.get("subject.executable") ?? unsent);
-    if (subject.cgroup === undefined) this.missing.set("subject.cgroup", this.missing.get("subject.cgroup") ?? unsent);
-    if (subject.groups === undefined) this.missing.set("subject.groups", this.missing.get("subject.groups") ?? unsent);
-    if (question.factsFor !== set.digest) this.distrustAbsent();
+    // A fact that was not sent is missing like one that could not be read: the policy changed after it was asked,
+    // or the mount service is of an older version.
+    if (subject.executable === undefined) this.miss("subject.executable");
+    if (subject.cgroup === undefined) this.miss("subject.cgroup");
+    if (subject.groups === undefined || (subject.groups.length === 0 && !this.lookedFor("subject.groups"))) this.miss("subject.groups");
+    for (const name of set.xattrs) {
+      const fact = `resource.xattr.${name}`;
+      if (!question.resource.xattrs.has(name) && !this.lookedFor(fact)) this.miss(fact);
+    }
     this.executable = namesOf(subject.executable ?? "");
     this.cgroup = namesOf(subject.cgroup ?? "");
   }
 
-  /** The asker gathered facts for another policy: an attribute or a group that is not there may only not have been looked for. */
-  private distrustAbsent(): void {
-    const reason = "it was asked for by a policy that came into force later";
-    for (const name of this.set.xattrs) if (!this.question.resource.xattrs.has(name)) this.missing.set(`resource.xattr.${name}`, reason);
-    if (this.question.subject.groups?.length === 0) this.missing.set("subject.groups", reason);
+  private lookedFor(fact: string): boolean {
+    return this.question.lookedFor?.includes(fact) ?? false;
+  }
+
+  private miss(fact: string): void {
+    if (!this.missing.has(fact)) this.missing.set(fact, "it was not sent");
   }
 
   /** Whether the rule matches; the name of a fact where that cannot be known without it. */

@@ -57,7 +57,7 @@ export function loadPolicy(bytes: Uint8Array, file: string, id: string): LoadedP
   if (problems.some((problem) => problem.severity === "error")) throw new PolicyError(file, problems);
   const revision = { sequence: BigInt(document.revision ?? 0), digest: createHash("sha256").update(bytes).digest("hex") };
   const capabilities = capabilitiesOf(document, rules, { id, revision });
-  const set: RuleSet = { rules, default: document.default, xattrs: capabilities.xattrs, digest: revision.digest };
+  const set: RuleSet = { rules, default: document.default, xattrs: capabilities.xattrs };
   return {
     policy: { id, revision, capabilities, evaluate: (question) => evaluateRules(set, question) },
     warnings: problems,

@@ -393,10 +393,10 @@ export interface Question {
   openFlags: number;
   missing: MissingFact[];
   /**
-   * Digest of the policy revision whose capabilities the asker gathered facts for; empty if it knew none. Where it is
-   * not the policy that decides, a fact that is absent counts as missing: it may only not have been looked for.
+   * Facts that were looked for, named as in MissingFact. One that is absent, not in here and needed by the policy that
+   * decides counts as missing: the policy may have changed after the facts were gathered, or at another replica first.
    */
-  factsFor: string;
+  lookedFor: string[];
 }
 
 /** Something the mount service must do if it lets the open through. One that it does not know or cannot do: DENY. */
@@ -1159,7 +1159,7 @@ function createBaseQuestion(): Question {
     resource: undefined,
     openFlags: 0,
     missing: [],
-    factsFor: "",
+    lookedFor: [],
   };
 }
 
@@ -1187,8 +1187,8 @@ export const Question: MessageFns<Question> = {
     for (const v of message.missing) {
       MissingFact.encode(v!, writer.uint32(50).fork()).join();
     }
-    if (message.factsFor !== "") {
-      writer.uint32(58).string(message.factsFor);
+    for (const v of message.lookedFor) {
+      writer.uint32(58).string(v!);
     }
     return writer;
   },
@@ -1269,7 +1269,7 @@ export const Question: MessageFns<Question> = {
               break;
             }
 
-            message.factsFor = reader.string();
+            message.lookedFor.push(reader.string());
             continue;
           }
         }
@@ -1296,11 +1296,11 @@ export const Question: MessageFns<Question> = {
         ? globalThis.Number(object.open_flags)
         : 0,
       missing: globalThis.Array.isArray(object?.missing) ? object.missing.map((e: any) => MissingFact.fromJSON(e)) : [],
-      factsFor: isSet(object.factsFor)
-        ? globalThis.String(object.factsFor)
-        : isSet(object.facts_for)
-        ? globalThis.String(object.facts_for)
-        : "",
+      lookedFor: globalThis.Array.isArray(object?.lookedFor)
+        ? object.lookedFor.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.looked_for)
+        ? object.looked_for.map((e: any) => globalThis.String(e))
+        : [],
     };
   },
 
@@ -1324,8 +1324,8 @@ export const Question: MessageFns<Question> = {
     if (message.missing?.length) {
       obj.missing = message.missing.map((e) => MissingFact.toJSON(e));
     }
-    if (message.factsFor !== "") {
-      obj.factsFor = message.factsFor;
+    if (message.lookedFor?.length) {
+      obj.lookedFor = message.lookedFor;
     }
     return obj;
   },
@@ -1345,7 +1345,7 @@ export const Question: MessageFns<Question> = {
       : undefined;
     message.openFlags = object.openFlags ?? 0;
     message.missing = object.missing?.map((e) => MissingFact.fromPartial(e)) || [];
-    message.factsFor = object.factsFor ?? "";
+    message.lookedFor = object.lookedFor?.map((e) => e) || [];
     return message;
   },
 };

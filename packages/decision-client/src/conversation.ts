@@ -1,0 +1,31 @@
+/**
+ * What a replica and its way of talking (a Session stream, or unary calls) say to each other.
+ * A conversation ends once, by `ended`; what it had not answered then is the replica's to give elsewhere.
+ */
+import type { PolicyCapabilities } from "@sluice/decision-api";
+import type { PendingQuestion } from "./pending-question.js";
+
+export interface ConversationListener {
+  /** The first word, and each change of policy. */
+  policy(capabilities: PolicyCapabilities): void;
+  /** No further questions, please. */
+  goAway(): void;
+  /** Cannot be answered just now: to be asked again. */
+  returned(pending: PendingQuestion): void;
+  ended(end: ConversationEnd): void;
+  stray(): void;
+  malformed(problem: string): void;
+}
+
+export type ConversationEnd = { kind: "no-sessions" } | { kind: "broken"; reason: string };
+
+export interface Conversation {
+  readonly inFlight: number;
+  ask(pending: PendingQuestion): void;
+  /** The answer is not wanted any more. */
+  cancel(pending: PendingQuestion): void;
+  /** Everything not answered yet, forgotten here. */
+  takeUnanswered(): PendingQuestion[];
+  /** Politely where nothing is in flight. */
+  close(): void;
+}

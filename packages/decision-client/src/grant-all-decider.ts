@@ -1,0 +1,35 @@
+/** The decider of a mount without a policy: everything is granted, nothing is asked. */
+import type { Decider, Decision, PolicyCapabilities } from "@sluice/decision-api";
+
+const REVISION = { sequence: 0n, digest: "" };
+const GRANT: Decision = {
+  effect: "grant",
+  errno: 0,
+  decisionId: "none",
+  policyId: "none",
+  rule: "default",
+  revision: REVISION,
+  reason: "there is no policy",
+  obligations: [],
+  source: "none",
+};
+const CAPABILITIES: PolicyCapabilities = {
+  revision: REVISION,
+  policyId: "none",
+  accesses: new Set(),
+  needsGroups: false,
+  needsExecutable: false,
+  needsCgroup: false,
+  xattrs: [],
+  unconditionalGrant: true,
+};
+
+export function grantAllDecider(): Decider {
+  return {
+    decide: () => GRANT,
+    capabilities: () => CAPABILITIES,
+    onPolicyChange: () => () => undefined,
+    status: () => ({ target: "none", state: "ready", replicas: [], revision: REVISION, policyId: "none" }),
+    close: () => Promise.resolve(),
+  };
+}

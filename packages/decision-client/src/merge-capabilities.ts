@@ -1,0 +1,18 @@
+/** What all replicas' policies together look at: while they differ, any of them may be the one that is asked. */
+import type { PolicyCapabilities } from "@sluice/decision-api";
+
+/** Identity is `last`'s, needs are everybody's. */
+export function mergeCapabilities(last: PolicyCapabilities, others: readonly PolicyCapabilities[]): PolicyCapabilities {
+  const all = [last, ...others.filter((other) => other.revision.digest !== last.revision.digest)];
+  if (all.length === 1) return last;
+  return {
+    revision: last.revision,
+    policyId: last.policyId,
+    accesses: new Set(all.flatMap((each) => [...each.accesses])),
+    needsGroups: all.some((each) => each.needsGroups),
+    needsExecutable: all.some((each) => each.needsExecutable),
+    needsCgroup: all.some((each) => each.needsCgroup),
+    xattrs: [...new Set(all.flatMap((each) => each.xattrs))],
+    unconditionalGrant: all.every((each) => each.unconditionalGrant),
+  };
+}

@@ -1,0 +1,165 @@
+/** One Session stream: questions of a turn of the event loop go out in one message, answers come back by their number. */
+import { type ClientDuplexStream, type ServiceError, status } from "@grpc/grpc-js";
+import { capabilitiesFromProto, DecisionError, MAX_BATCH_QUESTIONS, MAX_MESSAGE_BYTES, type wire } from "@sluice/decision-api";
+import { settleAnswer } from "./answer.js";
+import type { Conversation, ConversationEnd, ConversationListener } from "./conversation.js";
+import type { PendingQuestion } from "./pending-question.js";
+
+/** A service that accepts a connection and then says nothing is none. */
+const WELCOME_MS = 2_000;
+const MAX_BATCH_BYTES = MAX_MESSAGE_BYTES / 2;
+
+export interface Greeting {
+  mount: string;
+  clientVersion: string;
+}
+
+function sizeEstimate({ question: { resource, subject } }: PendingQuestion): number {
+  let bytes = 1024 + 6 * (subject.groups?.length ?? 0) + 3 * ((subject.executable?.length ?? 0) + (subject.cgroup?.length ?? 0));
+  for (const path of resource.paths) bytes += path.length + 8;
+  for (const value of resource.xattrs.values()) bytes += value.length + 256;
+  return bytes;
+}
+
+function wireTimeout(ms: number): { seconds: bigint; nanos: number } {
+  const whole = Math.floor(ms);
+  return { seconds: BigInt(Math.floor(whole / 1000)), nanos: (whole % 1000) * 1_000_000 };
+}
+
+export class SessionConversation implements Conversation {
+  private readonly asked = new Map<bigint, PendingQuestion>();
+  private readonly numbers = new Map<PendingQuestion, bigint>();
+  private nextNumber = 1n;
+  private batch: wire.PendingQuestion[] = [];
+  private batchBytes = 0;
+  private flushing = false;
+  private state: "greeting" | "open" | "ended" = "greeting";
+  private readonly welcomeTimer: NodeJS.Timeout;
+
+  constructor(
+    private readonly stream: ClientDuplexStream<wire.SessionRequest, wire.SessionResponse>,
+    greeting: Greeting,
+    private readonly listener: ConversationListener,
+  ) {
+    this.welcomeTimer = setTimeout(() => this.end({ kind: "broken", reason: "it does not welcome a session" }), WELCOME_MS);
+    stream.on("data", (response: wire.SessionResponse) => this.receive(response));
+    stream.on("error", (error: ServiceError) => {
+      const noSessions = error.code === status.UNIMPLEMENTED && this.state === "greeting";
+      this.end(noSessions ? { kind: "no-sessions" } : { kind: "broken", reason: error.details || error.message });
+    });
+    stream.on("end", () => this.end({ kind: "broken", reason: "it ended the session" }));
+    stream.write({ message: { $case: "hello", value: greeting } });
+  }
+
+  get inFlight(): number {
+    return this.asked.size;
+  }
+
+  ask(pending: PendingQuestion): void {
+    const id = this.nextNumber++;
+    this.asked.set(id, pending);
+    this.numbers.set(pending, id);
+    const bytes = sizeEstimate(pending);
+    if (this.batch.length >= MAX_BATCH_QUESTIONS || this.batchBytes + bytes > MAX_BATCH_BYTES) this.flush();
+    this.batch.push({ id, question: pending.wire(), timeout: wireTimeout(pending.remainingMs()), questionId: pending.question.id });
+    this.batchBytes += bytes;
+    if (this.flushing) return;
+    this.flushing = true;
+    // After everything of this turn has asked, but within the turn: a lone question waits for nothing.
+    queueMicrotask(() => process.nextTick(() => this.flush()));
+  }
+
+  cancel(pending: PendingQuestion): void {
+    const id = this.numbers.get(pending);
+    if (id === undefined) return;
+    this.forget(id);
+    const unsent = this.batch.findIndex((question) => question.id === id);
+    if (unsent >= 0) this.batch.splice(unsent, 1);
+    else this.write({ $case: "cancel", value: { ids: [id] } });
+  }
+
+  takeUnanswered(): PendingQuestion[] {
+    const unanswered = [...this.asked.values()];
+    this.asked.clear();
+    this.numbers.clear();
+    this.batch = [];
+    return unanswered.filter((pending) => !pending.settled);
+  }
+
+  close(): void {
+    if (this.state === "ended") return;
+    this.flush();
+    this.state = "ended";
+    clearTimeout(this.welcomeTimer);
+    this.stream.on("error", () => undefined);
+    if (this.asked.size === 0) this.stream.end();
+    else this.stream.cancel();
+  }
+
+  private flush(): void {
+    this.flushing = false;
+    if (this.batch.length === 0) return;
+    const questions = this.batch;
+    this.batch = [];
+    this.batchBytes = 0;
+    this.write({ $case: "batch", value: { questions } });
+  }
+
+  private write(message: NonNullable<wire.SessionRequest["message"]>): void {
+    // What piles up before a slow service is bounded by the deadlines of those who ask.
+    if (this.state !== "ended") this.stream.write({ message });
+  }
+
+  private forget(id: bigint): PendingQuestion | undefined {
+    const pending = this.asked.get(id);
+    if (pending !== undefined) this.numbers.delete(pending);
+    this.asked.delete(id);
+    return pending;
+  }
+
+  private receive({ message }: wire.SessionResponse): void {
+    if (this.state === "ended" || message === undefined) return;
+    try {
+      this.dispatch(message);
+    } catch (error) {
+      if (!(error instanceof DecisionError)) throw error;
+      this.listener.malformed(error.message);
+      this.end({ kind: "broken", reason: error.message });
+    }
+  }
+
+  private dispatch(message: NonNullable<wire.SessionResponse["message"]>): void {
+    if (this.state === "greeting" && message.$case !== "welcome")
+      throw new DecisionError("malformed", "session does not begin with Welcome");
+    switch (message.$case) {
+      case "welcome":
+      case "policyChanged": {
+        const capabilities = capabilitiesFromProto(message.value.capabilities);
+        clearTimeout(this.welcomeTimer);
+        this.state = "open";
+        this.listener.policy(capabilities);
+        return;
+      }
+      case "batch":
+        for (const answer of message.value.answers) this.take(answer);
+        return;
+      case "goAway":
+        this.listener.goAway();
+    }
+  }
+
+  private take(answer: wire.Answer): void {
+    const pending = this.forget(answer.id);
+    if (pending === undefined || pending.settled) this.listener.stray();
+    else settleAnswer(pending, answer, this.listener);
+  }
+
+  private end(end: ConversationEnd): void {
+    if (this.state === "ended") return;
+    this.state = "ended";
+    clearTimeout(this.welcomeTimer);
+    this.stream.on("error", () => undefined);
+    this.stream.cancel();
+    this.listener.ended(end);
+  }
+}

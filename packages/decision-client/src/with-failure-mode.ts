@@ -1,0 +1,91 @@
+/**
+ * What holds when no decision can be had. A guess is a decision for the one who asked and for nobody else: it is never
+ * kept. A question that was refused, or that cannot be asked at all, is a denial in every mode: otherwise a caller could
+ * choose the outage mode for itself.
+ */
+import {
+  type Decision,
+  DecisionError,
+  DENIAL_ERRNO,
+  mintIds,
+  type PolicyRevision,
+  type Question,
+  questionExcess,
+} from "@sluice/decision-api";
+import type { Ask } from "./with-deadline.js";
+
+export type OutageMode = { kind: "deny" } | { kind: "mediate" } | { kind: "stale"; staleForMs: number };
+
+const NO_REVISION: PolicyRevision = { sequence: 0n, digest: "" };
+const MAX_KEPT = 10_000;
+
+function keyOf({ operation, accesses, subject, resource }: Question): string {
+  return [operation, accesses.join(), subject.uid, subject.gid, resource.layer, ...resource.paths].join("\0");
+}
+
+interface Kept {
+  decision: Decision;
+  atMs: number;
+}
+
+/** The last decision for each question; the oldest goes first. */
+class KeptDecisions {
+  private readonly kept = new Map<string, Kept>();
+
+  keep(question: Question, decision: Decision): void {
+    const key = keyOf(question);
+    this.kept.delete(key);
+    this.kept.set(key, { decision, atMs: performance.now() });
+    if (this.kept.size > MAX_KEPT) this.kept.delete(this.kept.keys().next().value as string);
+  }
+
+  find(question: Question, forMs: number): Decision | undefined {
+    const kept = this.kept.get(keyOf(question));
+    return kept !== undefined && performance.now() - kept.atMs <= forMs ? kept.decision : undefined;
+  }
+}
+
+export function withFailureMode(ask: Ask, mode: OutageMode, revision: () => PolicyRevision | undefined): Ask {
+  const mint = mintIds("o");
+  const kept = mode.kind === "stale" ? new KeptDecisions() : undefined;
+
+  function guess(effect: "deny" | "mediate", rule: string, reason: string): Decision {
+    return {
+      effect,
+      errno: effect === "deny" ? DENIAL_ERRNO.EACCES : 0,
+      decisionId: mint(),
+      policyId: "on-outage",
+      rule,
+      revision: revision() ?? NO_REVISION,
+      reason,
+      obligations: [],
+      source: "outage",
+    };
+  }
+
+  function without(question: Question, error: DecisionError): Decision {
+    if (error.code === "refused") return guess("deny", "refused", error.message);
+    switch (mode.kind) {
+      case "deny":
+      case "mediate":
+        return guess(mode.kind, mode.kind, error.message);
+      case "stale": {
+        const last = kept?.find(question, mode.staleForMs);
+        return last === undefined ? guess("deny", "stale", error.message) : { ...last, source: "stale" };
+      }
+    }
+  }
+
+  return async (question, signal) => {
+    const excess = questionExcess(question);
+    if (excess !== undefined) return guess("deny", "refused", excess);
+    try {
+      const decision = await ask(question, signal);
+      kept?.keep(question, decision);
+      return decision;
+    } catch (error) {
+      if (!(error instanceof DecisionError) || error.code === "cancelled") throw error;
+      return without(question, error);
+    }
+  };
+}

@@ -1,0 +1,62 @@
+/**
+ * The decision log: one JSON line for each decision, in the shape of OPA's decision events. A decision is logged when it
+ * is made, whether its asker still waits or not. Off unless asked for: it names every file that is opened.
+ */
+import type { Decision, Question } from "@sluice/decision-api";
+import { type Destination, openLineLog } from "@sluice/runtime";
+
+export interface DecisionLog {
+  record(question: Question, decision: Decision): void;
+  /** Resolves when everything recorded is written. */
+  close(): Promise<void>;
+}
+
+/** "off", "stdout" or a file to append to. */
+export type DecisionLogTarget = "off" | "stdout" | { file: string };
+
+const OFF: DecisionLog = { record: () => undefined, close: () => Promise.resolve() };
+
+function inputOf(question: Question): Record<string, unknown> {
+  const { resource } = question;
+  return {
+    operation: question.operation,
+    accesses: question.accesses,
+    subject: question.subject,
+    resource: {
+      ...resource,
+      paths: resource.paths.map((path) => Buffer.from(path, "latin1").toString("utf8")),
+      sizeBytes: Number(resource.sizeBytes),
+      xattrs: Object.fromEntries([...resource.xattrs].map(([name, value]) => [name, Buffer.from(value).toString("utf8")])),
+    },
+    openFlags: question.openFlags,
+    missing: question.missing,
+  };
+}
+
+/** Throws where the file cannot be opened. */
+export function openDecisionLog(target: DecisionLogTarget, labels: Readonly<Record<string, string>>): DecisionLog {
+  if (target === "off") return OFF;
+  const destination: Destination = target === "stdout" ? { fd: 1 } : { file: target.file };
+  const lines = openLineLog(destination);
+  return {
+    record(question, decision) {
+      lines.write({
+        decision_id: decision.decisionId,
+        question_id: question.id,
+        labels,
+        policy: decision.policyId,
+        revision: { sequence: decision.revision.sequence.toString(), digest: decision.revision.digest },
+        input: inputOf(question),
+        result: {
+          effect: decision.effect,
+          errno: decision.errno,
+          rule: decision.rule,
+          reason: decision.reason,
+          obligations: decision.obligations,
+        },
+        timestamp: new Date().toISOString(),
+      });
+    },
+    close: () => lines.close(),
+  };
+}

@@ -1,0 +1,178 @@
+/** The composition root of the decision service: what it is made of, in the order it starts and the reverse in which it stops. */
+import type { PolicyCapabilities } from "@sluice/decision-api";
+import { type PolicyBackend, PolicyError, rulesBackend } from "@sluice/policy-backends";
+import {
+  type AdminServer,
+  CliError,
+  createRegistry,
+  decisionMetrics,
+  EXIT,
+  type Logger,
+  type Registry,
+  silentLogger,
+  startAdminServer,
+  VERSION,
+} from "@sluice/runtime";
+import { type DecisionLogTarget, openDecisionLog } from "./audit/decision-log.js";
+import { DecisionEngine } from "./engine/decision-engine.js";
+import { watchPolicy } from "./engine/policy-watch.js";
+import { startGrpcServer } from "./grpc/grpc-server.js";
+import type { ListenTarget } from "./grpc/listen-target.js";
+import type { TlsFiles } from "./grpc/tls.js";
+import type { Refusals } from "./handlers/failure.js";
+import { Session } from "./handlers/session.js";
+import { capabilitiesHandler, decideHandler } from "./handlers/unary.js";
+
+export interface DecisionServiceOptions {
+  /** The policy file of the built-in backend, or another backend, which the service then owns. */
+  policy: string | PolicyBackend;
+  listen: ListenTarget;
+  /** For TCP. */
+  tls?: TlsFiles | undefined;
+  /** Who may connect to a unix socket; by default this process' own user and root. */
+  allowedUids?: readonly number[] | undefined;
+  /** HOST:PORT of /metrics, /healthz and /readyz. */
+  admin?: string | undefined;
+  /** Default "off". */
+  decisionLog?: DecisionLogTarget | undefined;
+  log?: Logger | undefined;
+  registry?: Registry | undefined;
+}
+
+export interface DecisionServiceStatus {
+  policyId: string;
+  capabilities: PolicyCapabilities;
+  /** Why the newest edit of the policy is not in force; undefined where it is. */
+  reloadFailure: string | undefined;
+  sessions: number;
+}
+
+export interface DecisionService {
+  /** What clients write to reach it. */
+  target: string;
+  adminAddress: string | undefined;
+  status(): DecisionServiceStatus;
+  /** Says goodbye to every session, answers what was asked, and stops after at most `graceMs` (default 2000). */
+  drain(graceMs?: number): Promise<void>;
+}
+
+const DRAIN_MS = 2_000;
+
+function openBackend(policy: string | PolicyBackend): PolicyBackend {
+  if (typeof policy !== "string") return policy;
+  try {
+    return rulesBackend(policy);
+  } catch (error) {
+    if (!(error instanceof PolicyError)) throw error;
+    throw new CliError(
+      { object: "--policy", problem: error.message, remedy: `run 'sluice policy check ${policy}' for all mistakes`, exitCode: EXIT.USAGE },
+      { cause: error },
+    );
+  }
+}
+
+class RunningService implements DecisionService {
+  private readonly sessions = new Set<Session>();
+  private draining: Promise<void> | undefined;
+  private readonly closers: (() => void | Promise<void>)[] = [];
+  target = "";
+  adminAddress: string | undefined;
+  private stopAccepting: () => void = () => undefined;
+  private shutdown: (graceMs: number) => Promise<void> = () => Promise.resolve();
+
+  private constructor(private readonly engine: DecisionEngine) {}
+
+  static async start(options: DecisionServiceOptions): Promise<RunningService> {
+    const log = options.log ?? silentLogger();
+    const registry = options.registry ?? createRegistry(false);
+    const metrics = decisionMetrics(registry);
+    const backend = openBackend(options.policy);
+    const decisionLog = openDecisionLog(options.decisionLog ?? "off", {
+      service: "sluice-decision",
+      version: VERSION,
+      backend: backend.name,
+    });
+    const engine = new DecisionEngine({ backend, log, metrics, decisionLog });
+    const service = new RunningService(engine);
+    service.closers.push(
+      () => decisionLog.close(),
+      () => backend.dispose(),
+    );
+    try {
+      await service.listen(options, { log, metrics }, registry);
+    } catch (error) {
+      await service.close();
+      throw error;
+    }
+    const watcher = watchPolicy(backend.watchedDirectories, () => engine.refresh());
+    service.closers.push(() => watcher.close());
+    log.info({ target: service.target, policy: backend.policy.id, digest: backend.policy.revision.digest }, "decision service listens");
+    return service;
+  }
+
+  private async listen(options: DecisionServiceOptions, refusals: Refusals, registry: Registry): Promise<void> {
+    const { engine } = this;
+    const grpc = await startGrpcServer({
+      handlers: {
+        decide: decideHandler(engine, refusals),
+        getCapabilities: capabilitiesHandler(engine),
+        session: (stream) =>
+          this.openSession(new Session(stream, engine, refusals, (session) => this.closeSession(session, refusals)), refusals),
+      },
+      listen: options.listen,
+      tls: options.tls,
+      allowedUids: options.allowedUids ?? [process.geteuid?.() ?? 0, 0],
+      log: refusals.log,
+    });
+    this.target = grpc.target;
+    this.stopAccepting = grpc.stopAccepting;
+    this.shutdown = grpc.shutdown;
+    if (options.admin === undefined) return;
+    const admin: AdminServer = await startAdminServer({
+      address: options.admin,
+      registry,
+      notReady: () => (this.draining === undefined ? undefined : "draining"),
+    });
+    this.adminAddress = admin.address;
+    this.closers.push(() => admin.close());
+  }
+
+  private openSession(session: Session, { metrics }: Refusals): void {
+    this.sessions.add(session);
+    metrics.sessions.set(this.sessions.size);
+    if (this.draining !== undefined) session.goAway("the service is stopping");
+  }
+
+  private closeSession(session: Session, { metrics }: Refusals): void {
+    this.sessions.delete(session);
+    metrics.sessions.set(this.sessions.size);
+  }
+
+  status(): DecisionServiceStatus {
+    const capabilities = this.engine.capabilities();
+    return { policyId: capabilities.policyId, capabilities, reloadFailure: this.engine.failure?.message, sessions: this.sessions.size };
+  }
+
+  drain(graceMs: number = DRAIN_MS): Promise<void> {
+    this.draining ??= this.stop(graceMs);
+    return this.draining;
+  }
+
+  private async stop(graceMs: number): Promise<void> {
+    this.stopAccepting();
+    for (const session of this.sessions) session.goAway("the service is stopping");
+    await this.shutdown(graceMs);
+    await this.close();
+  }
+
+  private async close(): Promise<void> {
+    this.stopAccepting();
+    await this.shutdown(0);
+    for (const close of this.closers.reverse()) await close();
+  }
+}
+
+/** Throws `CliError` where the policy does not check or it cannot listen. */
+export function startDecisionService(options: DecisionServiceOptions): Promise<DecisionService> {
+  return RunningService.start(options);
+}

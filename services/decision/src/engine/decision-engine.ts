@@ -1,0 +1,96 @@
+/** Turns questions into decisions: the policy in force answers, the engine gives the answer its id, revision and audit line. */
+import { type Decision, mintIds, type PolicyCapabilities, type Question } from "@sluice/decision-api";
+import type { Policy, PolicyBackend, Verdict } from "@sluice/policy-backends";
+import type { DecisionMetrics, Logger } from "@sluice/runtime";
+import type { DecisionLog } from "../audit/decision-log.js";
+
+export interface EngineParts {
+  backend: PolicyBackend;
+  log: Logger;
+  metrics: DecisionMetrics;
+  decisionLog: DecisionLog;
+}
+
+export class DecisionEngine {
+  private readonly mint = mintIds("d");
+  private readonly listeners = new Set<(capabilities: PolicyCapabilities) => void>();
+
+  constructor(private readonly parts: EngineParts) {
+    this.tellRevision();
+  }
+
+  get backendName(): string {
+    return this.parts.backend.name;
+  }
+
+  capabilities(): PolicyCapabilities {
+    return this.parts.backend.policy.capabilities;
+  }
+
+  /** Why the newest edit of the policy is not in force; undefined where it is. */
+  get failure(): Error | undefined {
+    return this.parts.backend.failure;
+  }
+
+  /** Called on each change, before any question is answered by the new policy. Returns how to stop listening. */
+  onPolicyChange(listener: (capabilities: PolicyCapabilities) => void): () => void {
+    this.listeners.add(listener);
+    return () => void this.listeners.delete(listener);
+  }
+
+  /**
+   * To be called before each batch of questions. An edit must hold for the very next open, and a notification of the
+   * file system comes when it comes: so the file is looked at (one stat) each time, and the watch only serves those who
+   * do not ask.
+   */
+  refresh(): void {
+    const { backend, log, metrics } = this.parts;
+    const refresh = backend.refresh();
+    metrics.reloadFailing.set(backend.failure === undefined ? 0 : 1);
+    switch (refresh.state) {
+      case "unchanged":
+        return;
+      case "failed":
+        metrics.reloadFailures.inc();
+        log.error(
+          { err: refresh.error, inForce: backend.policy.revision.digest },
+          "policy edit does not check: the revision before stays in force",
+        );
+        return;
+      case "changed":
+        log.info({ policy: backend.policy.id, ...this.revisionLabels() }, "policy changed");
+        this.tellRevision();
+        for (const listener of this.listeners) listener(backend.policy.capabilities);
+    }
+  }
+
+  /** Rejects or throws only where the policy's evaluation does. */
+  decide(question: Question): Decision | Promise<Decision> {
+    // The policy is held over the evaluation, so that one answer never mixes two revisions.
+    const { policy } = this.parts.backend;
+    const startedNs = process.hrtime.bigint();
+    const verdict = policy.evaluate(question);
+    if (!(verdict instanceof Promise)) return this.conclude(policy, question, { verdict, startedNs });
+    return verdict.then((late) => this.conclude(policy, question, { verdict: late, startedNs }));
+  }
+
+  private conclude(policy: Policy, question: Question, { verdict, startedNs }: { verdict: Verdict; startedNs: bigint }): Decision {
+    const { backend, metrics, decisionLog } = this.parts;
+    metrics.evaluationDuration.observe({ backend: backend.name }, Number(process.hrtime.bigint() - startedNs) / 1e9);
+    metrics.evaluations.inc({ backend: backend.name, effect: verdict.effect, rule: verdict.rule });
+    const decision: Decision = { ...verdict, decisionId: this.mint(), policyId: policy.id, revision: policy.revision, source: "service" };
+    decisionLog.record(question, decision);
+    return decision;
+  }
+
+  private revisionLabels(): { sequence: string; digest: string } {
+    const { sequence, digest } = this.parts.backend.policy.revision;
+    return { sequence: sequence.toString(), digest };
+  }
+
+  private tellRevision(): void {
+    const { backend, metrics } = this.parts;
+    metrics.revisionInfo.reset();
+    metrics.revisionInfo.set({ backend: backend.name, policy: backend.policy.id, ...this.revisionLabels() }, 1);
+  }
+}

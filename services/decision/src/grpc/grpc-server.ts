@@ -1,0 +1,106 @@
+/** The gRPC server: which services it has, where it listens, and how it stops. */
+import { Server } from "@grpc/grpc-js";
+import { MAX_MESSAGE_BYTES, wire } from "@sluice/decision-api";
+import { CliError, EXIT, type Logger } from "@sluice/runtime";
+import { HealthImplementation } from "grpc-health-check";
+import type { ListenTarget } from "./listen-target.js";
+import { serverCredentials, type TlsFiles } from "./tls.js";
+import { listenOnFd, listenOnUnix } from "./unix-listener.js";
+
+const SERVICE = "sluice.decision.v1.DecisionService";
+
+export interface GrpcServerOptions {
+  handlers: wire.DecisionServiceServer;
+  listen: ListenTarget;
+  tls: TlsFiles | undefined;
+  allowedUids: readonly number[];
+  log: Logger;
+}
+export interface GrpcServer {
+  /** As clients write it: "unix:///…" or "127.0.0.1:50051". */
+  target: string;
+  /** Takes no further connection, and says so to health checks. */
+  stopAccepting(): void;
+  /** Resolves when every call has ended, or `graceMs` have passed and those left were cut. */
+  shutdown(graceMs: number): Promise<void>;
+}
+
+interface Listening {
+  target: string;
+  stop(): void;
+}
+
+async function bindTcp(server: Server, options: GrpcServerOptions, { host, port }: { host: string; port: number }): Promise<Listening> {
+  const credentials = serverCredentials(options.tls);
+  const address = `${host.includes(":") ? `[${host}]` : host}`;
+  const bound = await new Promise<number>((resolve, reject) => {
+    server.bindAsync(`${address}:${port}`, credentials, (cause, boundPort) => {
+      if (cause === null) resolve(boundPort);
+      else
+        reject(
+          new CliError(
+            {
+              object: `--listen ${address}:${port}`,
+              problem: `address cannot be listened on (${cause.message})`,
+              remedy: "choose another one",
+              exitCode: EXIT.USAGE,
+            },
+            { cause },
+          ),
+        );
+    });
+  });
+  if (options.tls === undefined && !/^(127\.|localhost$|::1$)/.test(host)) {
+    options.log.warn({ address: `${address}:${bound}` }, "listening without TLS: anybody on the network may ask and read the answers");
+  }
+  return { target: `${address}:${bound}`, stop: () => server.unbind(`${address}:${bound}`) };
+}
+
+async function bindLocal(server: Server, options: GrpcServerOptions): Promise<Listening> {
+  const { listen } = options;
+  const injector = server.createConnectionInjector(serverCredentials(undefined));
+  const rules = { allowedUids: new Set(options.allowedUids), log: options.log, accept: injector.injectConnection.bind(injector) };
+  if (listen.kind === "unix") {
+    const { server: listener, unlink } = await listenOnUnix(listen.path, rules);
+    const stop = (): void => {
+      unlink();
+      listener.close();
+    };
+    return { target: `unix://${listen.path}`, stop };
+  }
+  const fd = (listen as { fd: number }).fd;
+  const listener = await listenOnFd(fd, rules);
+  return { target: `fd:${fd}`, stop: () => void listener.close() };
+}
+
+/** Throws `CliError` where it cannot listen. */
+export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcServer> {
+  const server = new Server({ "grpc.max_receive_message_length": MAX_MESSAGE_BYTES, "grpc.max_concurrent_streams": 256 });
+  const health = new HealthImplementation({ "": "SERVING", [SERVICE]: "SERVING" });
+  server.addService(wire.DecisionServiceService, options.handlers);
+  health.addToServer(server);
+  const listening = options.listen.kind === "tcp" ? await bindTcp(server, options, options.listen) : await bindLocal(server, options);
+  let accepting = true;
+  return {
+    target: listening.target,
+    stopAccepting() {
+      if (!accepting) return;
+      accepting = false;
+      health.setStatus("", "NOT_SERVING");
+      health.setStatus(SERVICE, "NOT_SERVING");
+      listening.stop();
+    },
+    shutdown(graceMs) {
+      return new Promise((resolve) => {
+        const cut = setTimeout(() => {
+          server.forceShutdown();
+          resolve();
+        }, graceMs);
+        server.tryShutdown(() => {
+          clearTimeout(cut);
+          resolve();
+        });
+      });
+    },
+  };
+}

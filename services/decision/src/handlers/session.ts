@@ -1,0 +1,191 @@
+/**
+ * Session: batches of questions in, batches of answers out, for one mount service. Transport only.
+ * Order is the contract: Welcome first, PolicyChanged before the first answer of a new revision, GoAway before the end.
+ */
+import { type ServerDuplexStream, status } from "@grpc/grpc-js";
+import {
+  capabilitiesToProto,
+  type Decision,
+  decisionToProto,
+  MAX_ACCEPTED_QUESTIONS,
+  questionFromProto,
+  type wire,
+} from "@sluice/decision-api";
+import { VERSION } from "@sluice/runtime";
+import type { DecisionEngine } from "../engine/decision-engine.js";
+import { failure, failureOf, type Refusals } from "./failure.js";
+
+type Stream = ServerDuplexStream<wire.SessionRequest, wire.SessionResponse>;
+
+/** Answers that an evaluation owes one session at most; more is refused as overload. */
+const MAX_WAITING = 16_384;
+const MAX_TIMEOUT_MS = 60_000;
+
+function timeoutMsOf(question: wire.PendingQuestion): number {
+  if (question.timeout === undefined) return MAX_TIMEOUT_MS;
+  const ms = Number(question.timeout.seconds) * 1000 + question.timeout.nanos / 1e6;
+  return Math.min(Math.max(ms, 0), MAX_TIMEOUT_MS);
+}
+
+export class Session {
+  private greeted = false;
+  private ended = false;
+  private answers: wire.Answer[] = [];
+  private flushing = false;
+  /** Questions whose evaluation is under way, and how to stop waiting for it. */
+  private readonly waiting = new Map<bigint, NodeJS.Timeout>();
+  private readonly stopListening: () => void;
+
+  constructor(
+    private readonly stream: Stream,
+    private readonly engine: DecisionEngine,
+    private readonly refusals: Refusals,
+    private readonly onClose: (session: Session) => void,
+  ) {
+    this.stopListening = engine.onPolicyChange((capabilities) => {
+      if (!this.greeted) return;
+      this.flush(); // what is answered already is of the revision before
+      this.send({ $case: "policyChanged", value: { capabilities: capabilitiesToProto(capabilities) } });
+    });
+    stream.on("data", (request: wire.SessionRequest) => this.receive(request));
+    stream.on("end", () => this.finish());
+    stream.on("error", () => this.close());
+    stream.on("cancelled", () => this.close());
+    stream.on("drain", () => stream.resume());
+  }
+
+  /** No further questions, please. Those under way are answered. */
+  goAway(reason: string): void {
+    if (this.ended) return;
+    this.flush();
+    this.send({ $case: "goAway", value: { reason } });
+  }
+
+  private receive({ message }: wire.SessionRequest): void {
+    if (this.ended) return;
+    if (message === undefined) return; // of a newer contract
+    if (!this.greeted && message.$case !== "hello") {
+      this.fail("a session begins with Hello");
+      return;
+    }
+    switch (message.$case) {
+      case "hello":
+        this.greet(message.value);
+        return;
+      case "batch":
+        this.answerBatch(message.value.questions);
+        return;
+      case "cancel":
+        for (const id of message.value.ids) this.settle(id);
+    }
+  }
+
+  private greet(hello: wire.Hello): void {
+    if (this.greeted) {
+      this.fail("a session has one Hello");
+      return;
+    }
+    this.greeted = true;
+    this.engine.refresh();
+    this.refusals.log.info({ mount: hello.mount.slice(0, 256), version: hello.clientVersion.slice(0, 64) }, "session opened");
+    this.send({ $case: "welcome", value: { serverVersion: VERSION, capabilities: capabilitiesToProto(this.engine.capabilities()) } });
+  }
+
+  private answerBatch(questions: readonly wire.PendingQuestion[]): void {
+    this.engine.refresh();
+    questions.forEach((question, index) => {
+      if (index >= MAX_ACCEPTED_QUESTIONS || this.waiting.size >= MAX_WAITING) {
+        this.refuse(question.id, failure("OVERLOADED", "too many questions at once: send fewer", this.refusals));
+      } else {
+        this.answerOne(question);
+      }
+    });
+  }
+
+  private answerOne(pending: wire.PendingQuestion): void {
+    const { id } = pending;
+    try {
+      const decision = this.engine.decide(questionFromProto(pending.questionId, pending.question));
+      if (decision instanceof Promise) this.wait(pending, decision);
+      else this.reply(id, decision);
+    } catch (error) {
+      this.refuse(id, failureOf(error, this.refusals));
+    }
+  }
+
+  private wait(pending: wire.PendingQuestion, decision: Promise<Decision>): void {
+    const { id } = pending;
+    this.settle(id);
+    const timer = setTimeout(() => {
+      if (this.settle(id)) this.refuse(id, failure("DEADLINE", "the policy took longer than the asker waits", this.refusals));
+    }, timeoutMsOf(pending));
+    this.waiting.set(id, timer);
+    const mine = (): boolean => this.waiting.get(id) === timer && this.settle(id);
+    decision.then(
+      (value) => {
+        if (mine()) this.reply(id, value);
+      },
+      (error: unknown) => {
+        if (mine()) this.refuse(id, failureOf(error, this.refusals));
+      },
+    );
+  }
+
+  /** True where the question was still waited for. */
+  private settle(id: bigint): boolean {
+    const timer = this.waiting.get(id);
+    clearTimeout(timer);
+    return this.waiting.delete(id);
+  }
+
+  private reply(id: bigint, decision: Decision): void {
+    this.push({ id, result: { $case: "decision", value: decisionToProto(decision) } });
+  }
+
+  private refuse(id: bigint, value: wire.Failure): void {
+    this.push({ id, result: { $case: "failure", value } });
+  }
+
+  /** All answers of one turn of the event loop go out in one message. */
+  private push(answer: wire.Answer): void {
+    this.answers.push(answer);
+    if (this.flushing) return;
+    this.flushing = true;
+    setImmediate(() => this.flush());
+  }
+
+  private flush(): void {
+    this.flushing = false;
+    if (this.answers.length === 0) return;
+    const answers = this.answers;
+    this.answers = [];
+    this.send({ $case: "batch", value: { answers } });
+  }
+
+  private send(message: NonNullable<wire.SessionResponse["message"]>): void {
+    if (this.ended) return;
+    // Who does not read its answers is not read from either: nothing piles up here.
+    if (!this.stream.write({ message })) this.stream.pause();
+  }
+
+  private fail(details: string): void {
+    this.close();
+    this.stream.emit("error", { code: status.INVALID_ARGUMENT, details });
+  }
+
+  private finish(): void {
+    this.flush();
+    const wasOpen = !this.ended;
+    this.close();
+    if (wasOpen) this.stream.end();
+  }
+
+  private close(): void {
+    if (this.ended) return;
+    this.ended = true;
+    this.stopListening();
+    for (const timer of this.waiting.values()) clearTimeout(timer);
+    this.waiting.clear();
+    this.onClose(this);
+  }
+}
