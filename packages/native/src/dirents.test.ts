@@ -32,7 +32,7 @@ describe("parseDirents", () => {
     const offsets: unknown[] = [];
     for (const offset of [2n ** 53n - 1n, 2n ** 53n, 0x7fffffffffffffffn]) {
       const bytes = record("n", offset);
-      parseDirents(bytes, bytes.length, (_name, _lo, _hi, _type, cookie) => offsets.push(cookie));
+      parseDirents(bytes, bytes.length, (...entry) => offsets.push(entry[4]));
     }
     expect(offsets).toEqual([2 ** 53 - 1, 2n ** 53n, 0x7fffffffffffffffn]);
   });

@@ -159,7 +159,7 @@ describe.each(Object.entries(places))("names on %s", (_, place) => {
     const buffer = new Uint8Array(4096);
     const seen: { name: string; offset: number | bigint }[] = [];
     native.lseek(scratch.dir, 0, 0);
-    parseDirents(buffer, native.getdents64(scratch.dir, buffer), (name, _lo, _hi, _type, offset) => seen.push({ name, offset }));
+    parseDirents(buffer, native.getdents64(scratch.dir, buffer), (...[name, , , , offset]) => seen.push({ name, offset }));
     native.lseek(scratch.dir, seen[2]?.offset ?? 0, 0);
     const rest: string[] = [];
     parseDirents(buffer, native.getdents64(scratch.dir, buffer), (name) => rest.push(name));

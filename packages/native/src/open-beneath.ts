@@ -15,8 +15,8 @@ const MAX_ATTEMPTS = 32;
 
 /**
  * openat2(2) with O_CLOEXEC and O_NOFOLLOW added. `path` is relative, a byte string; `mode` is 0 unless `flags` create.
- * With O_PATH a symlink as the last component is still -ELOOP: stat it by its directory and name instead.
- * @returns the descriptor, or the negative errno: -EXDEV above the root or across a mount, -ELOOP at a symlink.
+ * A symlink as the last component is -ELOOP, but with O_PATH it is opened itself.
+ * @returns the descriptor, or the negative errno: -EXDEV above the root or across a mount, -ELOOP at a symlink on the way.
  */
 export function openBeneath(rootFd: number, path: string, flags: number, mode: number): number {
   // -EAGAIN: a rename or mount anywhere on the machine raced with a ".." in the path, and the kernel could not be sure.

@@ -82,7 +82,7 @@ export function statOf(dirfd: number, name: string, flags = name === "" ? AT_EMP
   const words = new Uint32Array(STAT_WORDS);
   const status = native.statx(dirfd, name, flags, words);
   if (status !== 0) throw new Error(`statx: ${status}`);
-  const word = (at: number): number => words[at] as number;
+  const word = (at: number): number => words[at] ?? 0;
   const wide = (at: number): bigint => (BigInt(word(at + 1)) << 32n) | BigInt(word(at));
   return {
     ino: wide(StatWord.inoLo),

@@ -1,0 +1,171 @@
+import { execFileSync } from "node:child_process";
+import { chmodSync, chownSync, readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import {
+  AT_SYMLINK_NOFOLLOW,
+  bytesOf,
+  createFile,
+  errno,
+  makeScratch,
+  O_CREAT,
+  O_RDWR,
+  O_WRONLY,
+  places,
+  type Scratch,
+  statOf,
+} from "../test/scratch.js";
+import { CAP, capabilityMask, native } from "./index.js";
+
+const addon = fileURLToPath(new URL("../build/sluice_native.node", import.meta.url));
+const PERMISSIONS = 0o7777;
+const whole = { offset: 0, length: 1, position: 0 };
+
+/** The line of this thread's own status, which is where per-thread credentials show. */
+function statusLine(key: string): string {
+  const line = readFileSync("/proc/thread-self/status", "latin1")
+    .split("\n")
+    .find((text) => text.startsWith(`${key}:`));
+  return line?.slice(key.length + 1).trim() ?? "";
+}
+
+/** Runs `script` with `native` and `status(key)` in a process of its own; gives what it prints as JSON. */
+function inChild(script: string): unknown {
+  const prelude = `const native = require(${JSON.stringify(addon)});
+    const status = (key) => require("fs").readFileSync("/proc/thread-self/status", "latin1").match(new RegExp("^" + key + ":\\\\s*(.*)$", "m"))[1];
+    const print = (value) => console.log(JSON.stringify(value, (_, v) => typeof v === "bigint" ? v.toString(16) : v));`;
+  return JSON.parse(execFileSync(process.execPath, ["-e", prelude + script], { encoding: "utf8" }));
+}
+
+describe.each(Object.entries(places))("acting as the caller on %s", (_, place) => {
+  let scratch: Scratch;
+  let before: { capabilities: bigint; uid: string; gid: string; groups: string; umask: number };
+  const now = (): typeof before => ({
+    capabilities: native.effectiveCapabilities(),
+    uid: statusLine("Uid"),
+    gid: statusLine("Gid"),
+    groups: statusLine("Groups"),
+    umask: process.umask(),
+  });
+  beforeEach(() => {
+    scratch = makeScratch(place);
+    before = now();
+  });
+  afterEach(() => {
+    native.asDaemon();
+    scratch.remove();
+    expect(now()).toEqual(before);
+  });
+
+  it("owns what it makes, where its own permissions would not let it, with its umask", () => {
+    chmodSync(scratch.path, 0o700);
+    expect(native.asCaller(1000, 1001, 0o027)).toBe(0);
+    native.close(createFile(scratch.dir, "f", 0o666));
+    expect(native.mkdirat(scratch.dir, "d", 0o777)).toBe(0);
+    expect(native.symlinkat("f", scratch.dir, "l")).toBe(0);
+    expect(native.mknodat(scratch.dir, "null", 0o020666, 1, 3)).toBe(0);
+    expect(native.asDaemon()).toBe(0);
+    expect(statOf(scratch.dir, "f")).toMatchObject({ uid: 1000, gid: 1001, mode: 0o100640 });
+    expect(statOf(scratch.dir, "d")).toMatchObject({ uid: 1000, gid: 1001, mode: 0o040750 });
+    expect(statOf(scratch.dir, "l")).toMatchObject({ uid: 1000, gid: 1001 });
+    expect(statOf(scratch.dir, "null")).toMatchObject({ uid: 1000, gid: 1001, mode: 0o020640 });
+    native.close(createFile(scratch.dir, "daemon"));
+    expect(statOf(scratch.dir, "daemon")).toMatchObject({ uid: 0, gid: 0 });
+  });
+
+  it("keeps every capability but FSETID, and for root that one too", () => {
+    native.asCaller(1000, 1000, 0o022);
+    expect(native.effectiveCapabilities()).toBe(before.capabilities & ~capabilityMask(CAP.FSETID));
+    native.asCaller(0, 0, 0o022);
+    expect(native.effectiveCapabilities()).toBe(before.capabilities);
+  });
+
+  it("gives back the set that was in force, not all that is permitted", () => {
+    const reduced = before.capabilities & ~capabilityMask(CAP.FSETID, CAP.MKNOD);
+    expect(native.setEffectiveCapabilities(reduced)).toBe(0);
+    native.asCaller(1000, 1000, 0);
+    native.asDaemon();
+    expect(native.effectiveCapabilities()).toBe(reduced);
+    expect(native.setEffectiveCapabilities(before.capabilities)).toBe(0);
+  });
+
+  it("goes from one caller to the next and back to the daemon at once", () => {
+    native.asCaller(1000, 1000, 0o077, [7]);
+    native.asCaller(2000, 2000, 0o007);
+    native.close(createFile(scratch.dir, "second", 0o666));
+    expect(statusLine("Groups")).toBe(before.groups);
+    native.asDaemon();
+    expect(statOf(scratch.dir, "second")).toMatchObject({ uid: 2000, gid: 2000, mode: 0o100660 });
+  });
+
+  it("changes nothing where the identity is refused", () => {
+    expect(native.asCaller(0xffffffff, 1000, 0o077)).toBe(-errno.EPERM);
+    expect(now()).toEqual(before);
+    expect(() => native.asCaller(1, 1, 0, ["x" as unknown as number])).toThrow(TypeError);
+    expect(now()).toEqual(before);
+  });
+
+  it("leaves sgid off what a caller outside the group makes in a sgid directory, unless its groups say otherwise", () => {
+    chownSync(scratch.path, 0, 4242);
+    chmodSync(scratch.path, 0o2777);
+    native.asCaller(1000, 1000, 0);
+    native.close(createFile(scratch.dir, "outsider", 0o2775));
+    native.mkdirat(scratch.dir, "dir", 0o755);
+    native.asCaller(1000, 1000, 0, [4242]);
+    native.close(createFile(scratch.dir, "member", 0o2775));
+    native.asCaller(0, 0, 0);
+    native.close(createFile(scratch.dir, "root", 0o2775));
+    native.asDaemon();
+    expect(statOf(scratch.dir, "outsider")).toMatchObject({ gid: 4242, mode: 0o100775 });
+    expect(statOf(scratch.dir, "dir")).toMatchObject({ gid: 4242, mode: 0o042755 });
+    expect(statOf(scratch.dir, "member")).toMatchObject({ gid: 4242, mode: 0o102775 });
+    expect(statOf(scratch.dir, "root")).toMatchObject({ gid: 4242, mode: 0o102775 });
+  });
+
+  it("clears suid and sgid when it writes, which the daemon does not", () => {
+    for (const name of ["daemon", "caller"]) {
+      native.close(createFile(scratch.dir, name));
+      native.fchmodat(scratch.dir, name, 0o6777, AT_SYMLINK_NOFOLLOW);
+      const fd = native.openat(scratch.dir, name, O_WRONLY, 0);
+      if (name === "caller") native.asCaller(1000, 1000, 0);
+      expect(native.pwrite(fd, bytesOf("x"), whole, 0)).toBe(1);
+      native.asDaemon();
+      native.close(fd);
+    }
+    expect(statOf(scratch.dir, "daemon").mode & PERMISSIONS).toBe(0o6777);
+    expect(statOf(scratch.dir, "caller").mode & PERMISSIONS).toBe(0o777);
+  });
+
+  it("is this thread's alone: the pool goes on as the daemon", async () => {
+    native.asCaller(1000, 1000, 0);
+    const opening = native.openatAsync(scratch.dir, "pool", O_RDWR | O_CREAT, 0o600);
+    native.asDaemon();
+    native.close(await opening);
+    expect(statOf(scratch.dir, "pool")).toMatchObject({ uid: 0, gid: 0 });
+  });
+});
+
+describe("limits of a process", () => {
+  it("keeps only the given capabilities in every set", () => {
+    const kept = capabilityMask(CAP.SYS_ADMIN, CAP.CHOWN);
+    const seen =
+      inChild(`print([native.limitCapabilities(${kept}n), status("CapPrm"), status("CapEff"), status("CapBnd"), status("CapInh"), status("CapAmb"),
+      native.setEffectiveCapabilities(1n << 4n), native.effectiveCapabilities()])`);
+    const hex = kept.toString(16).padStart(16, "0");
+    const zero = "0".repeat(16);
+    expect(seen).toEqual([0, hex, hex, hex, zero, zero, -errno.EPERM, kept.toString(16)]);
+  });
+
+  it("says so where the bounding set cannot be limited", () => {
+    const seen = inChild(`native.setEffectiveCapabilities(0n); print([native.limitCapabilities(0n), status("CapPrm")])`);
+    expect(seen).toEqual([-errno.EPERM, "0".repeat(16)]);
+  });
+
+  it("sets no_new_privs, dumpable, the death signal, the file limit and the umask", () => {
+    const seen = inChild(`const { hard } = native.nofileLimit();
+      print([native.setNoNewPrivileges(), status("NoNewPrivs"), native.setDumpable(false), native.setDumpable(true),
+        native.setParentDeathSignal(15), native.setParentDeathSignal(999), native.setNofileLimit(100), native.nofileLimit().soft,
+        native.nofileLimit().hard === hard, native.setNofileLimit(hard + 1), native.umask(0o27), native.umask(0o22)])`);
+    expect(seen).toEqual([0, "1", 0, 0, 0, -errno.EINVAL, 0, 100, true, -errno.EINVAL, process.umask(), 0o27]);
+  });
+});

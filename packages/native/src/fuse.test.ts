@@ -1,0 +1,209 @@
+/** /dev/fuse for real: needs CAP_SYS_ADMIN and a kernel with FUSE passthrough (6.9). */
+import { execFile } from "node:child_process";
+import { chmodSync } from "node:fs";
+import { open, readFile, stat } from "node:fs/promises";
+import { setTimeout as sleep } from "node:timers/promises";
+import { promisify } from "node:util";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { CAP, capabilityMask, native, POLL_STATUS_ENDED } from "./index.js";
+import {
+  AT_FDCWD,
+  bytesOf,
+  createFile,
+  errno,
+  makeScratch,
+  O_DIRECTORY,
+  O_PATH,
+  O_RDONLY,
+  O_RDWR,
+  places,
+  type Scratch,
+  statOf,
+} from "../test/scratch.js";
+import { FILE, startTinyFuse, type TinyFuse } from "../test/tiny-fuse.js";
+
+const run = promisify(execFile);
+const INVAL_INODE = 2;
+const READ = 15;
+const STRANGER = 65_534;
+
+let scratch: Scratch;
+let server: TinyFuse;
+let file: string;
+
+async function start(maxStackDepth: number): Promise<void> {
+  server = startTinyFuse(scratch, { maxStackDepth, content: "mediated" });
+  await stat(`${scratch.path}/m`);
+  await server.started;
+}
+
+function openAt(path: string, flags: number): number {
+  return native.openat(AT_FDCWD, path, flags, 0);
+}
+
+beforeEach(() => {
+  scratch = makeScratch(places.tmpfs);
+  chmodSync(scratch.path, 0o755);
+  file = `${scratch.path}/m/f`;
+});
+afterEach(() => {
+  server.close();
+  scratch.remove();
+});
+
+describe("a request loop on /dev/fuse", () => {
+  it("serves reads, has nothing to read in between, and is told of the end", async () => {
+    await start(0);
+    expect((await readFile(file)).toString()).toBe("mediated");
+    expect(server.seen).toContain(READ);
+    expect(native.read(server.fd, new Uint8Array(1 << 17), 0, 1 << 17)).toBe(-errno.EAGAIN);
+    expect(await native.umount2Async(`${scratch.path}/m`, 0)).toBe(0);
+    expect(await server.ended).toBe(POLL_STATUS_ENDED);
+    expect(native.read(server.fd, new Uint8Array(1 << 17), 0, 1 << 17)).toBe(-errno.ENODEV);
+  });
+
+  it("refuses an answer to a question that nobody asked", async () => {
+    await start(0);
+    const reply = Buffer.alloc(16);
+    reply.writeUInt32LE(16, 0);
+    reply.writeUInt32LE(12_345, 8);
+    expect(native.write(server.fd, reply, 0, 16)).toBe(-errno.ENOENT);
+  });
+
+  it("takes a clone as a further channel", async () => {
+    await start(0);
+    const clone = native.fuseOpen();
+    expect(native.read(clone, new Uint8Array(1 << 17), 0, 1 << 17)).toBe(-errno.EPERM);
+    expect(native.fuseClone(clone, server.fd)).toBe(0);
+    expect(native.fuseClone(clone, server.fd)).toBe(-errno.EINVAL);
+    expect(native.read(clone, new Uint8Array(1 << 17), 0, 1 << 17)).toBe(-errno.EAGAIN);
+    native.close(clone);
+  });
+});
+
+describe("backing files", () => {
+  it("are refused where passthrough was not agreed on", async () => {
+    await start(0);
+    const fd = createFile(scratch.dir, "backing");
+    expect(native.backingOpen(server.fd, fd)).toBe(-errno.EPERM);
+    native.close(fd);
+  });
+
+  it("are regular files, O_PATH or not, of file systems that do not stack", async () => {
+    await start(1);
+    const expected: [string, number, number][] = [
+      [scratch.path, O_RDONLY | O_DIRECTORY, -errno.EISDIR],
+      ["/dev/null", O_RDWR, -errno.EINVAL],
+      ["/proc/self/status", O_RDONLY, -errno.ELOOP],
+    ];
+    for (const [path, flags, status] of expected) {
+      const fd = openAt(path, flags);
+      expect([path, native.backingOpen(server.fd, fd)]).toEqual([path, status]);
+      native.close(fd);
+    }
+    expect(native.backingOpen(server.fd, 987_654)).toBe(-errno.EBADF);
+    expect(native.backingOpen(server.fd, -1)).toBe(-errno.EBADF);
+    native.close(createFile(scratch.dir, "backing"));
+    const path = openAt(`${scratch.path}/backing`, O_PATH);
+    const id = native.backingOpen(server.fd, path);
+    expect(id).toBeGreaterThan(0);
+    expect(native.backingClose(server.fd, id)).toBe(0);
+    expect(native.backingClose(server.fd, id)).toBe(-errno.ENOENT);
+    native.close(path);
+  });
+
+  it("are registered by nobody without CAP_SYS_ADMIN", async () => {
+    await start(1);
+    const fd = createFile(scratch.dir, "backing");
+    const all = native.effectiveCapabilities();
+    native.setEffectiveCapabilities(all & ~capabilityMask(CAP.SYS_ADMIN));
+    const refused = native.backingOpen(server.fd, fd);
+    native.setEffectiveCapabilities(all);
+    expect(refused).toBe(-errno.EPERM);
+    native.close(fd);
+  });
+
+  it("are read and written by the kernel itself", async () => {
+    await start(1);
+    const fd = createFile(scratch.dir, "backing", 0o666);
+    native.pwrite(fd, bytesOf("backing!"), { offset: 0, length: 8, position: 0 }, 0);
+    server.backingId = native.backingOpen(server.fd, fd);
+    const handle = await open(file, "r+");
+    expect((await handle.readFile()).toString()).toBe("backing!");
+    await handle.write("B", 0);
+    await handle.close();
+    const bytes = new Uint8Array(8);
+    native.pread(fd, bytes, { offset: 0, length: 8, position: 0 }, 0);
+    expect(Buffer.from(bytes).toString()).toBe("Backing!");
+    expect(server.seen).not.toContain(READ);
+    native.close(fd);
+  });
+
+  it.each([
+    { register: "backingOpen", after: 0o6777 },
+    { register: "backingOpenWithoutFsetid", after: 0o777 },
+  ] as const)("registered by $register, a stranger's write leaves mode $after", async ({ register, after }) => {
+    await start(1);
+    const fd = createFile(scratch.dir, "backing");
+    native.fchmodat(scratch.dir, "backing", 0o6777, 0);
+    const before = native.effectiveCapabilities();
+    server.backingId = native[register](server.fd, fd);
+    expect(server.backingId).toBeGreaterThan(0);
+    expect(native.effectiveCapabilities()).toBe(before);
+    await run("sh", ["-c", 'printf x >> "$1"', "sh", file], { uid: STRANGER, gid: STRANGER });
+    expect(statOf(scratch.dir, "backing")).toMatchObject({ size: 1n, mode: 0o100000 | after });
+    native.close(fd);
+  });
+});
+
+describe("the notifier", () => {
+  async function counted(notifier: { counts(): { written: number; refused: number } }, total: number): Promise<object> {
+    for (let waited = 0; waited < 200; waited++) {
+      const counts = notifier.counts();
+      if (counts.written + counts.refused >= total) return counts;
+      await sleep(10);
+    }
+    return notifier.counts();
+  }
+
+  function invalInode(node: number): Buffer {
+    const bytes = Buffer.alloc(40);
+    bytes.writeUInt32LE(40, 0);
+    bytes.writeInt32LE(INVAL_INODE, 4);
+    bytes.writeBigUInt64LE(BigInt(node), 16);
+    bytes.writeBigInt64LE(-1n, 24);
+    return bytes;
+  }
+
+  it("writes what is posted, in order, and counts what the kernel refuses", async () => {
+    await start(0);
+    await stat(file);
+    const notifier = native.notifier(server.fd);
+    const reused = invalInode(FILE);
+    expect(notifier.post(reused, 40)).toBeGreaterThan(0);
+    reused.fill(0);
+    notifier.post(invalInode(1), 40);
+    notifier.post(invalInode(99), 40);
+    expect(await counted(notifier, 3)).toEqual({ written: 2, refused: 1 });
+    expect(() => notifier.post(reused, 41)).toThrow(RangeError);
+    notifier.close();
+    notifier.close();
+    expect(notifier.post(reused, 40)).toBe(-errno.EBADF);
+    expect((await readFile(file)).toString()).toBe("mediated");
+  });
+
+  it("writes nothing to a descriptor that took the number over", async () => {
+    await start(0);
+    const duplicate = native.dupfd(server.fd);
+    const notifier = native.notifier(duplicate);
+    native.close(duplicate);
+    const victim = createFile(scratch.dir, "victim");
+    expect(victim).toBe(duplicate);
+    await stat(file);
+    notifier.post(invalInode(FILE), 40);
+    expect(await counted(notifier, 1)).toEqual({ written: 1, refused: 0 });
+    expect(statOf(victim, "").size).toBe(0n);
+    notifier.close();
+    native.close(victim);
+  });
+});

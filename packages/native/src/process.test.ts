@@ -1,0 +1,76 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { connect, createServer } from "node:net";
+import { Worker } from "node:worker_threads";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { errno, makeScratch, places, type Scratch, statOf } from "../test/scratch.js";
+import { native } from "./index.js";
+
+const SIGTERM = 15;
+
+describe("other processes", () => {
+  it("knows by pidfd whether a process lives, and signals no other", async () => {
+    const child = spawn("sleep", ["60"]);
+    const pidfd = native.pidfdOpen(child.pid as number);
+    expect(pidfd).toBeGreaterThan(2);
+    expect(native.pidfdAlive(pidfd)).toBe(0);
+    const exited = once(child, "exit");
+    expect(native.pidfdSendSignal(pidfd, SIGTERM)).toBe(0);
+    expect(await exited).toEqual([null, "SIGTERM"]);
+    expect(native.pidfdAlive(pidfd)).toBe(-errno.ESRCH);
+    expect(native.pidfdSendSignal(pidfd, SIGTERM)).toBe(-errno.ESRCH);
+    native.close(pidfd);
+    expect(native.pidfdAlive(pidfd)).toBe(-errno.EBADF);
+    expect(native.pidfdOpen(child.pid as number)).toBe(-errno.ESRCH);
+    expect(native.pidfdOpen(-1)).toBe(-errno.EINVAL);
+  });
+
+  it("opens a thread that is not its process' first", async () => {
+    const worker = new Worker('require("worker_threads").parentPort.postMessage(require("fs").readlinkSync("/proc/thread-self"))', {
+      eval: true,
+    });
+    const [link] = (await once(worker, "message")) as [string];
+    const tid = Number(link.split("/").at(-1));
+    // The worker may have gone already, which is an answer too; what may not come is EINVAL.
+    const pidfd = native.pidfdOpen(tid);
+    expect(pidfd === -errno.ESRCH || pidfd > 2).toBe(true);
+    if (pidfd > 2) native.close(pidfd);
+    await worker.terminate();
+  });
+});
+
+describe("unix sockets", () => {
+  let scratch: Scratch;
+  beforeEach(() => {
+    scratch = makeScratch(places.tmpfs);
+  });
+  afterEach(() => {
+    scratch.remove();
+  });
+
+  it("listens with exactly the mode asked for, and tells who connected", async () => {
+    const mask = native.umask(0o077);
+    const fd = native.unixListen(`${scratch.path}/s\xff`, 0o660, 8);
+    native.umask(mask);
+    expect(fd).toBeGreaterThan(2);
+    expect(statOf(scratch.dir, "s\xff").mode).toBe(0o140660);
+    expect(native.unixListen(`${scratch.path}/s\xff`, 0o600, 8)).toBe(-98);
+    native.renameat2(scratch.dir, "s\xff", scratch.dir, "s", 0);
+    const server = createServer();
+    const accepted = once(server, "connection");
+    server.listen({ fd });
+    const client = connect(`${scratch.path}/s`);
+    const [peer] = (await accepted) as [{ _handle: { fd: number }; destroy(): void }];
+    expect(native.peerCredentials(peer._handle.fd)).toEqual({ pid: process.pid, uid: process.getuid?.(), gid: process.getgid?.() });
+    client.destroy();
+    peer.destroy();
+    server.close();
+  });
+
+  it("answers paths that no socket can have, and descriptors that are none", () => {
+    expect(native.unixListen(`${scratch.path}/${"x".repeat(120)}`, 0o600, 1)).toBe(-errno.ENAMETOOLONG);
+    expect(native.unixListen(`${scratch.path}/no/s`, 0o600, 1)).toBe(-errno.ENOENT);
+    expect(native.unixListen("", 0o600, 1)).toBe(-errno.ENOENT);
+    expect(native.peerCredentials(scratch.dir)).toBe(-88);
+  });
+});
