@@ -74,9 +74,9 @@ export function decodeFlush(request: Request, args: RequestArgs): number {
 /** FSYNC and FSYNCDIR: fuse_fsync_in. */
 export function decodeFsync(request: Request, args: RequestArgs): number {
   if (request.need(16) !== 0) return Errno.EIO;
-  args.handle = readId(request.words, BODY);
-  args.dataOnly = ((request.words[BODY + 2] as number) & RequestFlag.FSYNC_FDATASYNC) !== 0;
-  return checkHandle(args.handle);
+  args.fsync.handle = readId(request.words, BODY);
+  args.fsync.dataOnly = ((request.words[BODY + 2] as number) & RequestFlag.FSYNC_FDATASYNC) !== 0;
+  return checkHandle(args.fsync.handle);
 }
 
 /** FALLOCATE: fuse_fallocate_in. */

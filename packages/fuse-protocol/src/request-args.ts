@@ -55,6 +55,7 @@ export class RequestArgs {
   readonly rename: RenameArgs = { parent: 0, name: "", newParent: 0, newName: "", flags: 0 };
   readonly io: IoArgs = { handle: 0, offset: 0, size: 0, flags: 0 };
   readonly write: WriteArgs = { handle: 0, offset: 0, size: 0, flags: 0, data: NOTHING, killSuidgid: false, lockOwner: 0n };
+  readonly fsync = { handle: 0, dataOnly: false };
   readonly fallocate: FallocateArgs = { handle: 0, offset: 0, length: 0, mode: 0 };
   readonly copy: CopyRangeArgs = { handleIn: 0, offsetIn: 0, nodeOut: 0, handleOut: 0, offsetOut: 0, length: 0, flags: 0 };
   readonly lock: LockArgs = { handle: 0, owner: 0n, start: 0n, end: 0n, type: 0, pid: 0, wait: false, flock: false };
@@ -69,7 +70,6 @@ export class RequestArgs {
   flags = 0;
   killSuidgid = false;
   handle: number | undefined = undefined;
-  dataOnly = false;
   size = 0;
   node2 = 0;
   groups: number[] | undefined = undefined;

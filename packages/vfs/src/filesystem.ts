@@ -30,6 +30,8 @@ export interface CallContext {
   readonly pid: number;
   /** Supplementary groups where the kernel sent them with a creation, else undefined. */
   readonly groups: readonly number[] | undefined;
+  /** OPEN with O_TRUNC by a caller without CAP_FSETID: the truncation clears suid and sgid (FUSE_OPEN_KILL_SUIDGID). */
+  readonly killSuidgid?: boolean;
   /** Aborted when the caller was interrupted (FUSE_INTERRUPT). Made when first asked for. */
   readonly signal: AbortSignal;
 }

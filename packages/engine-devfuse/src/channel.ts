@@ -1,0 +1,17 @@
+/** What the engine needs of /dev/fuse: one message a call. The real one is a descriptor; tests put bytes of their own here. */
+import { native } from "@sluice/native";
+
+export interface Channel {
+  /** The next request's length, or a negative errno (-EAGAIN: none now; -ENODEV: unmounted). */
+  read(into: Uint8Array, length: number): number;
+  /** Hands a reply over: negative errno where the kernel does not take it. */
+  write(bytes: Uint8Array, length: number): number;
+}
+
+/** The channel on an open /dev/fuse descriptor. It does not own the descriptor. */
+export function deviceChannel(fd: number): Channel {
+  return {
+    read: (into, length) => native.read(fd, into, 0, length),
+    write: (bytes, length) => native.write(fd, bytes, 0, length),
+  };
+}

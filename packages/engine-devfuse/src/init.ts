@@ -1,0 +1,107 @@
+/** What is agreed with the kernel in INIT: a pure function of what it offers and what the mount asks for. */
+import {
+  type InitFlag,
+  type InitOffer,
+  type InitReply,
+  initFlagNames,
+  initFlagWords,
+  OLDEST_MINOR,
+  PROTOCOL_MAJOR,
+  PROTOCOL_MINOR,
+} from "@sluice/fuse-protocol";
+import { Errno, FsError, type Negotiated } from "@sluice/vfs";
+
+const PAGE_BYTES = 4096;
+/** max_pages' own limit in the kernel (fs.fuse.max_pages_limit) is 256 by default; it lowers a larger one silently. */
+const MAX_PAGES = 256;
+/** Readahead and direct I/O requests in flight; two thirds of them make the device count as congested, as libfuse has it. */
+const MAX_BACKGROUND = 64;
+const CONGESTION_THRESHOLD = 48;
+
+/**
+ * Asked for where offered. Deliberately absent:
+ * - WRITEBACK_CACHE: the kernel then refuses passthrough without a word.
+ * - EXPLICIT_INVAL_DATA: files change below the page cache (passthrough writes by another node, shared mappings); the
+ *   kernel notices by mtime and size with AUTO_INVAL_DATA, while the explicit kind would need a notification for each.
+ * - DIRECT_IO_ALLOW_MMAP: a shared mapping of a direct handle silently makes the inode cached, and the next passthrough
+ *   open of it fails with EIO.
+ * - ALLOW_IDMAP: uid and gid then arrive as -1 on everything but creations.
+ * - POSIX_LOCKS, FLOCK_LOCKS: locks stay the kernel's. NO_OPEN_SUPPORT and NO_OPENDIR_SUPPORT need no asking.
+ * - EXPORT_SUPPORT: lookups of "." and ".." are refused. SPLICE_*: replies are written from memory.
+ */
+const WANTED: readonly InitFlag[] = [
+  "ASYNC_READ",
+  "ATOMIC_O_TRUNC",
+  "BIG_WRITES",
+  "DONT_MASK",
+  "AUTO_INVAL_DATA",
+  "DO_READDIRPLUS",
+  "READDIRPLUS_AUTO",
+  "ASYNC_DIO",
+  "PARALLEL_DIROPS",
+  "POSIX_ACL",
+  "MAX_PAGES",
+  "CACHE_SYMLINKS",
+  "HANDLE_KILLPRIV_V2",
+  "SETXATTR_EXT",
+  "INIT_EXT",
+  "HAS_IOCTL_DIR",
+  "CREATE_SUPP_GROUP",
+  "HAS_EXPIRE_ONLY",
+  "HAS_RESEND",
+];
+
+export type Handshake =
+  | { readonly kind: "agreed"; readonly reply: InitReply; readonly negotiated: Negotiated }
+  /** The kernel speaks a newer major: it is told ours and asks again. */
+  | { readonly kind: "ask-again" }
+  | { readonly kind: "refused"; readonly error: FsError };
+
+export interface Wishes {
+  maxStackDepth: 0 | 1 | 2;
+  maxWriteBytes: number;
+}
+
+export function negotiate(offer: InitOffer, wishes: Wishes): Handshake {
+  if (offer.major > PROTOCOL_MAJOR) return { kind: "ask-again" };
+  if (offer.major < PROTOCOL_MAJOR || offer.minor < OLDEST_MINOR) {
+    const spoken = `${offer.major}.${offer.minor}`;
+    const message = `the kernel speaks fuse protocol ${spoken}, too old: use Linux 5.4 or later (protocol ${PROTOCOL_MAJOR}.${OLDEST_MINOR})`;
+    return { kind: "refused", error: new FsError(Errno.EPROTO, message) };
+  }
+  return agree(offer, wishes);
+}
+
+function agree(offer: InitOffer, wishes: Wishes): Handshake {
+  const offered = new Set(initFlagNames(offer.flags, offer.flags2));
+  const flags = WANTED.filter((flag) => offered.has(flag));
+  const passthrough = wishes.maxStackDepth > 0 && offered.has("PASSTHROUGH");
+  if (passthrough) flags.push("PASSTHROUGH");
+  const maxStackDepth = passthrough ? wishes.maxStackDepth : 0;
+  const maxPages = Math.min(MAX_PAGES, Math.max(1, Math.ceil(wishes.maxWriteBytes / PAGE_BYTES)));
+  const maxWriteBytes = offered.has("MAX_PAGES") ? maxPages * PAGE_BYTES : Math.min(wishes.maxWriteBytes, 32 * PAGE_BYTES);
+  const minor = Math.min(PROTOCOL_MINOR, offer.minor);
+  const reply: InitReply = {
+    major: PROTOCOL_MAJOR,
+    minor,
+    maxReadaheadBytes: offer.maxReadaheadBytes,
+    ...initFlagWords(flags),
+    maxBackground: MAX_BACKGROUND,
+    congestionThreshold: CONGESTION_THRESHOLD,
+    maxWriteBytes,
+    timeGranNs: 1,
+    maxPages,
+    maxStackDepth,
+  };
+  const negotiated: Negotiated = {
+    protocol: { major: PROTOCOL_MAJOR, minor },
+    maxStackDepth,
+    maxWriteBytes,
+    posixAcl: flags.includes("POSIX_ACL"),
+    killprivV2: flags.includes("HANDLE_KILLPRIV_V2"),
+    posixLocks: false,
+    flockLocks: false,
+    flags,
+  };
+  return { kind: "agreed", reply, negotiated };
+}

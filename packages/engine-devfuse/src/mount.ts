@@ -1,0 +1,106 @@
+/** /dev/fuse and mount(2), with errors a person can act on; and the ways a mount ends. */
+import { readFileSync, realpathSync, writeFileSync } from "node:fs";
+import { MNT, native } from "@sluice/native";
+import { Errno, FsError } from "@sluice/vfs";
+import type { MountOptions } from "./engine.js";
+
+const S_IFDIR_OCTAL = "40000";
+
+export interface MountPoint {
+  readonly fuseFd: number;
+  /** The mount point's real path as a byte string. */
+  readonly path: string;
+  /** The connection's name in /sys/fs/fuse/connections, where it could be found out. */
+  readonly connection: string | undefined;
+}
+
+/** Opens the device and mounts. FsError with the reason where that fails; nothing stays open then. */
+export function mountDevice(options: MountOptions): MountPoint {
+  const path = resolve(options.mountpoint);
+  const fuseFd = native.fuseOpen();
+  if (fuseFd < 0) throw new FsError(-fuseFd, `cannot open /dev/fuse: ${deviceRemedy(-fuseFd)}`);
+  const data = `fd=${fuseFd},rootmode=${S_IFDIR_OCTAL},user_id=0,group_id=0,default_permissions${options.allowOther ? ",allow_other" : ""}`;
+  const mounted = native.mount(options.source, path, `fuse.${options.subtype}`, options.flags, data);
+  if (mounted < 0) {
+    native.close(fuseFd);
+    throw new FsError(-mounted, `cannot mount on ${options.mountpoint}: ${mountRemedy(-mounted)}`);
+  }
+  return { fuseFd, path, connection: connectionOf(path) };
+}
+
+/** umount2 on the pool; the positive errno, or 0. */
+export async function unmountDevice(at: MountPoint, lazy: boolean): Promise<number> {
+  return -(await native.umount2Async(at.path, lazy ? MNT.DETACH : 0));
+}
+
+/**
+ * Aborts the connection, so that every caller gets ENOTCONN at once: through sysfs, which names the connection and not a
+ * path; where that is not there or read-only (containers), by a forced unmount, if the topmost mount there is ours.
+ */
+export function abortDevice(at: MountPoint): void {
+  if (at.connection !== undefined && writeAbort(at.connection)) return;
+  if (connectionOf(at.path) === at.connection) native.umount2(at.path, MNT.FORCE);
+}
+
+function writeAbort(connection: string): boolean {
+  try {
+    writeFileSync(`/sys/fs/fuse/connections/${connection}/abort`, "1");
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function resolve(mountpoint: string): string {
+  try {
+    return realpathSync(mountpoint, { encoding: "latin1" });
+  } catch (cause) {
+    const errno = cause instanceof Error && "errno" in cause && typeof cause.errno === "number" ? -cause.errno : Errno.EIO;
+    throw new FsError(errno, `cannot mount on ${mountpoint}: ${mountRemedy(errno)}`, { cause });
+  }
+}
+
+/** The minor device number of the last mount on `path`, read without touching the mount itself. */
+function connectionOf(path: string): string | undefined {
+  const escaped = path.replace(/[ \t\n\\]/g, (c) => `\\${c.charCodeAt(0).toString(8).padStart(3, "0")}`);
+  let found: string | undefined;
+  for (const line of readFileSync("/proc/self/mountinfo", "latin1").split("\n")) {
+    const fields = line.split(" ");
+    if (fields[4] === escaped) found = fields[2]?.split(":")[1];
+  }
+  return found;
+}
+
+function deviceRemedy(errno: number): string {
+  switch (errno) {
+    case Errno.ENOENT:
+    case Errno.ENODEV:
+    case Errno.ENXIO:
+      return "the kernel has no fuse here; load the module (modprobe fuse), or give the container the device";
+    case Errno.EACCES:
+    case Errno.EPERM:
+      return "no permission; run as root, or allow the device in the container's device rules";
+    default:
+      return "see the errno";
+  }
+}
+
+function mountRemedy(errno: number): string {
+  switch (errno) {
+    case Errno.EPERM:
+    case Errno.EACCES:
+      return "no privilege; run as root (CAP_SYS_ADMIN), and let AppArmor or seccomp allow mount";
+    case Errno.ENOENT:
+      return "it does not exist; make the directory first";
+    case Errno.ENOTDIR:
+      return "it is not a directory";
+    case Errno.EBUSY:
+      return "it is in use already; choose another mount point or unmount it";
+    case Errno.ENODEV:
+      return "the kernel has no fuse file system; load the module (modprobe fuse)";
+    case Errno.ENOTCONN:
+      return "a dead mount is in the way; unmount it first (umount -l)";
+    default:
+      return "the kernel refused it";
+  }
+}

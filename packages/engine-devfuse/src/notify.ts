@@ -1,0 +1,46 @@
+/** Notifications to the kernel. They go out on the notifier's own thread: see `Native.notifier`. */
+import { ByteBuffer, encodeDelete, encodeInvalidateEntry, encodeInvalidateInode, NOTIFICATION_BYTES } from "@sluice/fuse-protocol";
+import { type Notifier, native } from "@sluice/native";
+import { NAME_MAX } from "@sluice/vfs";
+import type { Agreement } from "./agreement.js";
+
+export class Notifications {
+  readonly #fuseFd: number;
+  readonly #agreement: Agreement;
+  readonly #buffer = new ByteBuffer(NOTIFICATION_BYTES);
+  #notifier: Notifier | undefined;
+  #closed = false;
+
+  constructor(fuseFd: number, agreement: Agreement) {
+    this.#fuseFd = fuseFd;
+    this.#agreement = agreement;
+  }
+
+  invalidateInode(node: number, offset: number, length: number): void {
+    const attributesOnly = offset < 0 || length < 0;
+    this.#post(encodeInvalidateInode(this.#buffer, node, attributesOnly ? -1 : offset, attributesOnly ? -1 : length));
+  }
+
+  /** A kernel that cannot expire an entry drops it: more than was asked, never less. */
+  invalidateEntry(parent: number, name: string, expireOnly: boolean): void {
+    if (name.length > NAME_MAX) return;
+    const expire = expireOnly && this.#agreement.negotiated.flags.includes("HAS_EXPIRE_ONLY");
+    this.#post(encodeInvalidateEntry(this.#buffer, parent, name, expire));
+  }
+
+  notifyDelete(parent: number, child: number, name: string): void {
+    if (name.length <= NAME_MAX) this.#post(encodeDelete(this.#buffer, { parent, child }, name));
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#notifier?.close();
+    this.#notifier = undefined;
+  }
+
+  #post(length: number): void {
+    if (this.#closed) return;
+    this.#notifier ??= native.notifier(this.#fuseFd);
+    this.#notifier.post(this.#buffer.bytes, length);
+  }
+}

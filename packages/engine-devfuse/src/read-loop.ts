@@ -1,0 +1,61 @@
+/**
+ * Reads requests as long as there are any, on the event loop's thread: read, dispatch, write, without a promise between.
+ * One turn is bounded, so that timers, decisions and other sockets get theirs; uv_poll is level-triggered and calls again.
+ */
+import type { Request } from "@sluice/fuse-protocol";
+import { Errno } from "@sluice/vfs";
+import type { RequestPool } from "./buffer-pools.js";
+import type { Channel } from "./channel.js";
+import type { Session } from "./session.js";
+
+/** A few milliseconds of metadata operations. */
+const REQUESTS_PER_TURN = 256;
+
+export interface ReadLoopParts {
+  readonly channel: Channel;
+  readonly session: Session;
+  readonly requests: RequestPool;
+  /** The connection is over: with an errno that is not the usual end (ENODEV, ECONNABORTED) of one. */
+  onEnd(unusualErrno: number): void;
+}
+
+export class ReadLoop {
+  readonly #parts: ReadLoopParts;
+  #request: Request;
+  #over = false;
+
+  constructor(parts: ReadLoopParts) {
+    this.#parts = parts;
+    this.#request = parts.requests.take();
+  }
+
+  /** The descriptor became readable; `failed` where the poller gave up (it does so when the connection ends). */
+  wake(failed: boolean): void {
+    for (let i = 0; i < REQUESTS_PER_TURN && !this.#over; i++) {
+      const { buffer } = this.#request;
+      const length = this.#parts.channel.read(buffer.bytes, buffer.sizeBytes);
+      if (length > 0) this.#dispatch(length);
+      else if (!this.#goesOn(length)) break;
+    }
+    if (failed) this.#end(0);
+  }
+
+  #dispatch(length: number): void {
+    if (this.#parts.session.handle(this.#request, length)) this.#request = this.#parts.requests.take();
+  }
+
+  /** ENOENT: the request was withdrawn while it was read. */
+  #goesOn(result: number): boolean {
+    if (result === -Errno.EINTR || result === -Errno.ENOENT) return true;
+    if (result !== -Errno.EAGAIN) this.#end(result === -Errno.ENODEV || result === -ECONNABORTED ? 0 : -result);
+    return false;
+  }
+
+  #end(unusualErrno: number): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#parts.onEnd(unusualErrno);
+  }
+}
+
+const ECONNABORTED = 103;

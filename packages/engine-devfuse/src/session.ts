@@ -1,0 +1,185 @@
+/**
+ * A connection's requests from bytes to answer: looks the handler up, calls the filesystem, answers at once or when the
+ * promise settles. It never throws: a bug in a filesystem is EIO and an event. It reads nothing; the read loop does.
+ */
+import { opcodeName, type Request } from "@sluice/fuse-protocol";
+import { Errno, errnoName, type Status } from "@sluice/vfs";
+import { RequestPool } from "./buffer-pools.js";
+import type { ConnectionRequests } from "./connection-requests.js";
+import { handlerOf, leftToKernel } from "./dispatch-table.js";
+import type { EngineEvents } from "./engine.js";
+import type { Handler, HandlerContext } from "./handler.js";
+import type { InFlight } from "./interrupts.js";
+import type { Replies, ReplyOutcome } from "./replies.js";
+import { type Slot, SlotPool } from "./slots.js";
+import { statusOfError } from "./status-of-error.js";
+
+/** Errnos that the kernel takes in a reply. */
+const ERRNO_LIMIT = 512;
+/** Bytes of a header up to the unique: from there on an answer can be addressed. */
+const ADDRESSABLE_BYTES = 16;
+
+export interface SessionParts {
+  readonly context: HandlerContext;
+  readonly replies: Replies;
+  readonly inFlight: InFlight;
+  readonly connection: ConnectionRequests;
+  readonly requests: RequestPool;
+  readonly events: EngineEvents;
+}
+
+export class Session {
+  readonly #parts: SessionParts;
+  readonly #slots: SlotPool;
+
+  constructor(parts: SessionParts) {
+    this.#parts = parts;
+    this.#slots = new SlotPool(parts.context.data);
+  }
+
+  /** Handles one message of `readBytes` bytes. True where the request's buffer is still needed: read the next into another. */
+  handle(request: Request, readBytes: number): boolean {
+    const startedMs = performance.now();
+    if (request.load(readBytes) !== 0) {
+      this.#refuse(request, "a request's header does not fit its bytes", Errno.EIO);
+      return false;
+    }
+    const handler = handlerOf(request.opcode);
+    if (handler !== undefined) return this.#serve(handler, request, startedMs);
+    const status = this.#parts.connection.handle(request);
+    if (status !== undefined) this.#count(request.opcode, status, startedMs);
+    else this.#unknown(request, startedMs);
+    return false;
+  }
+
+  #serve(handler: Handler, request: Request, startedMs: number): boolean {
+    if (request.uniqueLo === 0 && request.uniqueHi === 0) {
+      this.#refuse(request, "a request without a unique cannot be answered", Errno.EIO);
+      return false;
+    }
+    if (request.nodeId <= 0 || !this.#parts.connection.agreement.reached) {
+      this.#refuse(request, "a request for a node that cannot be, or before the handshake", Errno.EIO);
+      return false;
+    }
+    if (this.#parts.connection.adoptResent(request)) return false;
+    const slot = this.#slots.take();
+    slot.begin(request, startedMs);
+    const status = this.#start(handler, slot, request);
+    if (typeof status === "number") {
+      this.#settle(handler, slot, status);
+      return false;
+    }
+    return this.#wait(handler, slot, { status, request });
+  }
+
+  #start(handler: Handler, slot: Slot, request: Request): Status {
+    try {
+      return handler.start(this.#parts.context, slot, request);
+    } catch (error) {
+      return this.#statusOf(error, slot);
+    }
+  }
+
+  /** Only here, on a request that waits, are there closures. */
+  #wait(handler: Handler, slot: Slot, waiting: { status: Promise<number>; request: Request }): boolean {
+    this.#parts.inFlight.add(slot);
+    if (handler.pinsRequest) slot.pinned = waiting.request;
+    const settle = (status: number): void => {
+      this.#parts.inFlight.remove(slot);
+      this.#settle(handler, slot, status);
+    };
+    waiting.status.then(settle, (error: unknown) => settle(this.#statusOf(error, slot)));
+    return slot.pinned !== undefined;
+  }
+
+  #settle(handler: Handler, slot: Slot, status: number): void {
+    const errno = this.#reply(handler, slot, status);
+    if (slot.malformed) this.#anomaly("a request is malformed", slot, errno);
+    this.#count(slot.opcode, errno, slot.startedMs);
+    if (slot.pinned !== undefined) this.#parts.requests.give(slot.pinned);
+    slot.pinned = undefined;
+    this.#slots.give(slot);
+  }
+
+  #reply(handler: Handler, slot: Slot, status: number): number {
+    const { replies } = this.#parts;
+    const errno = this.#checked(slot, status);
+    if (errno !== 0) {
+      replies.error(slot, errno);
+      return errno;
+    }
+    const outcome = replies.success(slot, handler);
+    if (outcome === "taken") return 0;
+    return this.#notTaken(handler, slot, outcome);
+  }
+
+  /** A status or a length that the kernel would not take is a bug: EIO. */
+  #checked(slot: Slot, status: number): number {
+    const { data } = slot;
+    if (status === 0 && (data.buffer === undefined || (data.length >= 0 && data.length <= data.reservedBytes))) return 0;
+    if (Number.isInteger(status) && status > 0 && status < ERRNO_LIMIT) return status;
+    const detail = status === 0 ? `${data.length} bytes in ${data.reservedBytes} reserved` : `status ${status}`;
+    this.#anomaly(`an answer is impossible: ${detail}`, slot, Errno.EIO);
+    return Errno.EIO;
+  }
+
+  #notTaken(handler: Handler, slot: Slot, outcome: ReplyOutcome): number {
+    if (outcome === "over") return Errno.ENOTCONN;
+    if (outcome === "invalid") {
+      this.#anomaly("the kernel refuses a reply as invalid", slot, Errno.EIO);
+      this.#parts.replies.error(slot, Errno.EIO);
+    }
+    this.#giveBack(handler, slot);
+    return outcome === "gone" ? Errno.EINTR : Errno.EIO;
+  }
+
+  /** What it starts may wait: it then works on a slot that is not used again. */
+  #giveBack(handler: Handler, slot: Slot): void {
+    if (handler.refused === undefined) return;
+    const apart = this.#slots.take();
+    apart.adopt(slot);
+    try {
+      const status = handler.refused(this.#parts.context, apart);
+      if (typeof status === "number") this.#slots.give(apart);
+      else
+        status.then(
+          () => this.#slots.give(apart),
+          (error: unknown) => this.#statusOf(error, apart),
+        );
+    } catch (error) {
+      this.#statusOf(error, apart);
+    }
+  }
+
+  #statusOf(error: unknown, slot: Slot): number {
+    const errno = statusOfError(error, slot.interrupted);
+    if (errno !== undefined) return errno;
+    const detail = { operation: opcodeName(slot.opcode), nodeId: slot.nodeId, error };
+    this.#parts.events.anomaly("a filesystem method failed with an error that is no FsError; its caller gets EIO", detail);
+    return Errno.EIO;
+  }
+
+  #unknown(request: Request, startedMs: number): void {
+    const { opcode } = request;
+    if (!leftToKernel.has(opcode))
+      this.#parts.events.anomaly(`${opcodeName(opcode)} is not known here; the kernel gets ENOSYS`, { opcode });
+    if (request.uniqueLo !== 0 || request.uniqueHi !== 0) this.#parts.replies.error(request, Errno.ENOSYS);
+    this.#count(opcode, Errno.ENOSYS, startedMs);
+  }
+
+  #refuse(request: Request, message: string, errno: number): void {
+    const addressable = request.length >= ADDRESSABLE_BYTES && (request.uniqueLo !== 0 || request.uniqueHi !== 0);
+    const opcode = addressable ? request.opcode : 0;
+    this.#parts.events.anomaly(message, { opcode, nodeId: addressable ? request.nodeId : 0, sizeBytes: request.length });
+    if (addressable && !this.#parts.connection.isUnanswered(opcode)) this.#parts.replies.error(request, errno);
+  }
+
+  #anomaly(message: string, slot: Slot, errno: number): void {
+    const { nodeId, pid } = slot;
+    this.#parts.events.anomaly(message, { operation: opcodeName(slot.opcode), nodeId, pid, errno: errnoName(errno) });
+  }
+
+  #count(opcode: number, errno: number, startedMs: number): void {
+    this.#parts.events.request(opcodeName(opcode), errno, performance.now() - startedMs);
+  }
+}

@@ -1,0 +1,147 @@
+/** Puts the engine together, in the order of its life: mount, handshake, serve, end. */
+import { MNT, native, type Poller } from "@sluice/native";
+import { Errno, type Filesystem, FsError, type KernelPort, type Negotiated } from "@sluice/vfs";
+import { Agreement } from "./agreement.js";
+import { DataPool, RequestPool } from "./buffer-pools.js";
+import { deviceChannel } from "./channel.js";
+import { ConnectionRequests } from "./connection-requests.js";
+import type { Engine, EngineEvents, MountOptions, StartEngine } from "./engine.js";
+import type { HandlerContext } from "./handler.js";
+import { InFlight } from "./interrupts.js";
+import { abortDevice, type MountPoint, mountDevice, unmountDevice } from "./mount.js";
+import { Notifications } from "./notify.js";
+import { ReadLoop } from "./read-loop.js";
+import { deviceRegistrar } from "./registrar.js";
+import { Replies } from "./replies.js";
+import { Session } from "./session.js";
+
+/** How long methods that still wait when the connection ends may take to notice it, before the filesystem is destroyed. */
+const DRAIN_LIMIT_MS = 5000;
+/** A read's reply is never larger: the kernel asks for no more than max_pages. */
+const MAX_DATA_BYTES = 1024 * 1024;
+
+export const startEngine: StartEngine = (options, makeFilesystem, events) => {
+  const mountPoint = mountDevice(options);
+  const engine = new DeviceEngine(mountPoint, options, events);
+  try {
+    engine.serve(makeFilesystem(engine.port));
+  } catch (error) {
+    engine.giveUp();
+    throw error;
+  }
+  return engine;
+};
+
+class DeviceEngine implements Engine {
+  readonly port: KernelPort;
+  readonly ready: Promise<Negotiated>;
+  readonly ended: Promise<void>;
+  readonly #at: MountPoint;
+  readonly #options: MountOptions;
+  readonly #events: EngineEvents;
+  readonly #agreement = new Agreement();
+  readonly #inFlight = new InFlight();
+  readonly #notifications: Notifications;
+  readonly #replies: Replies;
+  #poller: Poller | undefined;
+  #filesystem: Filesystem | undefined;
+  #ending = false;
+  #resolveReady: (negotiated: Negotiated) => void = () => undefined;
+  #rejectReady: (error: FsError) => void = () => undefined;
+  #resolveEnded: () => void = () => undefined;
+
+  constructor(at: MountPoint, options: MountOptions, events: EngineEvents) {
+    this.#at = at;
+    this.#options = options;
+    this.#events = events;
+    this.#notifications = new Notifications(at.fuseFd, this.#agreement);
+    this.#replies = new Replies(deviceChannel(at.fuseFd));
+    this.port = makePort(at.fuseFd, this.#agreement, this.#notifications);
+    this.ready = new Promise((resolve, reject) => {
+      this.#resolveReady = resolve;
+      this.#rejectReady = reject;
+    });
+    this.ready.catch(() => undefined);
+    this.ended = new Promise((resolve) => {
+      this.#resolveEnded = resolve;
+    });
+  }
+
+  serve(filesystem: Filesystem): void {
+    this.#filesystem = filesystem;
+    const { maxStackDepth, maxWriteBytes } = this.#options;
+    const context: HandlerContext = { filesystem, data: new DataPool(MAX_DATA_BYTES), setxattrExtended: false };
+    const shared = { context, replies: this.#replies, inFlight: this.#inFlight, events: this.#events };
+    const connection = new ConnectionRequests({
+      ...shared,
+      agreement: this.#agreement,
+      wishes: { maxStackDepth, maxWriteBytes },
+      onReady: this.#resolveReady,
+      onRefused: (error) => this.#refused(error),
+    });
+    const requests = new RequestPool(Math.max(maxWriteBytes, MAX_DATA_BYTES));
+    const session = new Session({ ...shared, connection, requests });
+    const loop = new ReadLoop({ channel: deviceChannel(this.#at.fuseFd), session, requests, onEnd: (errno) => this.#onEnd(errno) });
+    this.#poller = native.poll(this.#at.fuseFd, (status) => loop.wake(status < 0));
+  }
+
+  inFlight(): number {
+    return this.#inFlight.size;
+  }
+
+  unmount(lazy: boolean): Promise<number> {
+    return unmountDevice(this.#at, lazy);
+  }
+
+  abort(): void {
+    if (!this.#ending) abortDevice(this.#at);
+  }
+
+  /** The filesystem could not be made: nobody was served yet. */
+  giveUp(): void {
+    this.#ending = true;
+    native.umount2(this.#at.path, MNT.DETACH);
+    this.#notifications.close();
+    native.close(this.#at.fuseFd);
+  }
+
+  #refused(error: FsError): void {
+    this.#rejectReady(error);
+    this.unmount(true).catch(() => undefined);
+  }
+
+  #onEnd(unusualErrno: number): void {
+    if (this.#ending) return;
+    this.#ending = true;
+    if (unusualErrno !== 0) this.#events.anomaly("reading /dev/fuse failed; the connection is given up", { errno: unusualErrno });
+    this.#rejectReady(new FsError(Errno.ENOTCONN, `the mount on ${this.#options.mountpoint} ended before it was ready`));
+    this.#replies.close();
+    this.#poller?.close();
+    this.#notifications.close();
+    native.close(this.#at.fuseFd);
+    this.#finish().then(this.#resolveEnded, this.#resolveEnded);
+  }
+
+  async #finish(): Promise<void> {
+    this.#inFlight.interruptAll();
+    const idle = await this.#inFlight.idle(DRAIN_LIMIT_MS);
+    if (!idle) this.#events.anomaly("methods still wait although the connection has ended", { inFlight: this.#inFlight.size });
+    try {
+      this.#filesystem?.destroy();
+    } catch (error) {
+      this.#events.anomaly("destroying the filesystem failed", { error });
+    }
+  }
+}
+
+function makePort(fuseFd: number, agreement: Agreement, notifications: Notifications): KernelPort {
+  return {
+    ...deviceRegistrar(fuseFd, agreement),
+    get negotiated() {
+      return agreement.negotiated;
+    },
+    invalidateInode: (node, offset, length) => notifications.invalidateInode(node, offset, length),
+    invalidateEntry: (parent, name, expireOnly) => notifications.invalidateEntry(parent, name, expireOnly),
+    notifyDelete: (parent, child, name) => notifications.notifyDelete(parent, child, name),
+  };
+}
