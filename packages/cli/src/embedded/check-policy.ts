@@ -1,0 +1,46 @@
+/**
+ * Looks at a policy before a mount is begun, in a process without any rights, as the decision service itself will: so
+ * mistakes are told at once and all together, and a file that only root may read is told as such.
+ */
+import { spawnSync } from "node:child_process";
+import { CliError, EXIT, errorLine } from "@sluice/runtime";
+import { CHILD_MAIN, childEnvironment } from "./child-process.js";
+
+interface Problem {
+  severity: "error" | "warning";
+  line: number;
+  column: number;
+  message: string;
+  remedy: string;
+}
+
+const TIMEOUT_MS = 30_000;
+
+function complaint(file: string, problem: Problem): CliError {
+  const { line, column, message, remedy } = problem;
+  return new CliError({ object: `${file}:${line}:${column}`, problem: message, remedy, exitCode: EXIT.USAGE });
+}
+
+function parseProblems(stdout: string): Problem[] | undefined {
+  try {
+    return (JSON.parse(stdout) as { problems: Problem[] }).problems;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Throws CliError for the first mistake, having told the others on standard error. */
+export function checkPolicy(file: string): void {
+  const argv = [CHILD_MAIN, "policy", "check", "--json", file];
+  const done = spawnSync(process.execPath, argv, { cwd: "/", env: childEnvironment(), encoding: "utf8", timeout: TIMEOUT_MS });
+  if (done.status === 0) return;
+  const errors = parseProblems(done.stdout)?.filter((problem) => problem.severity === "error") ?? [];
+  const [first, ...others] = errors.map((problem) => complaint(file, problem));
+  if (first === undefined) {
+    const said = done.stderr.trim().split("\n").at(-1) ?? "";
+    const problem = said === "" ? "the policy could not be checked" : said.replace(/^sluice: /, "");
+    throw new CliError({ object: file, problem, remedy: "see 'sluice policy check'", exitCode: EXIT.USAGE });
+  }
+  for (const other of others) process.stderr.write(errorLine(other.message));
+  throw first;
+}

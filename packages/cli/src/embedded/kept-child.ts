@@ -1,0 +1,81 @@
+/** One child process that is there as long as we are: started again, with a growing pause, whenever it ends. */
+import type { ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { setTimeout as sleep } from "node:timers/promises";
+import { CliError, EXIT, type Logger } from "@sluice/runtime";
+import { type ChildOptions, startChild } from "./child-process.js";
+
+const FIRST_PAUSE_MS = 100;
+const LONGEST_PAUSE_MS = 5_000;
+/** A child that lived so long has earned a quick restart. */
+const SETTLED_MS = 10_000;
+const GRACE_MS = 3_000;
+
+export class KeptChild {
+  /** Resolves if the first child ends before it has served anybody. */
+  readonly failedToStart: Promise<Error>;
+  readonly #options: ChildOptions;
+  readonly #logger: Logger;
+  readonly #ending = new AbortController();
+  #child: ChildProcess | undefined;
+  #everServed = false;
+  #pauseMs = FIRST_PAUSE_MS;
+  #tellFailure: (error: Error) => void = () => undefined;
+
+  constructor(options: ChildOptions, logger: Logger) {
+    this.#options = options;
+    this.#logger = logger;
+    this.failedToStart = new Promise((resolve) => {
+      this.#tellFailure = resolve;
+    });
+    this.#start();
+  }
+
+  #start(): void {
+    const startedMs = Date.now();
+    const child = startChild(this.#options);
+    this.#child = child;
+    child.stdout?.once("data", () => {
+      this.#everServed = true;
+    });
+    child.stdout?.resume();
+    child.once("error", (error) => this.#ended(`it cannot be started: ${error.message}`, startedMs));
+    child.once("exit", (code, signal) => this.#ended(signal === null ? `exit code ${code}` : `signal ${signal}`, startedMs));
+  }
+
+  #ended(how: string, startedMs: number): void {
+    if (this.#ending.signal.aborted) return;
+    this.#child = undefined;
+    if (!this.#everServed) {
+      const problem = `it ended before it served (${how})`;
+      this.#tellFailure(new CliError({ object: "decision service", problem, remedy: "its own message is above", exitCode: EXIT.FAILED }));
+      return;
+    }
+    if (Date.now() - startedMs > SETTLED_MS) this.#pauseMs = FIRST_PAUSE_MS;
+    this.#logger.warn({ how, pauseMs: this.#pauseMs }, "the decision service ended: it is started again");
+    void this.#restart(this.#pauseMs);
+    this.#pauseMs = Math.min(this.#pauseMs * 2, LONGEST_PAUSE_MS);
+  }
+
+  async #restart(pauseMs: number): Promise<void> {
+    try {
+      await sleep(pauseMs, undefined, { signal: this.#ending.signal });
+    } catch {
+      // We are ending too.
+      return;
+    }
+    this.#start();
+  }
+
+  /** SIGTERM, and SIGKILL to one that does not heed it. */
+  async end(): Promise<void> {
+    this.#ending.abort();
+    const child = this.#child;
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
+    const gone = once(child, "exit");
+    child.kill("SIGTERM");
+    const late = sleep(GRACE_MS, "late" as const, { ref: false });
+    if ((await Promise.race([gone, late])) === "late") child.kill("SIGKILL");
+    await gone;
+  }
+}

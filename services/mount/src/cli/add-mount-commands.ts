@@ -1,0 +1,18 @@
+/** Every command of the mount service. */
+import type { Command } from "commander";
+import type { MountHost } from "../lifecycle/run-mount.js";
+import { addDiffCommand } from "./diff-command.js";
+import { addDoctorCommand } from "./doctor-command.js";
+import { addGrantsCommand } from "./grants-command.js";
+import { addMountCommand } from "./mount-command.js";
+import { addStatusCommand } from "./status-command.js";
+import { addUnmountCommand } from "./unmount-command.js";
+
+export function addMountCommands(program: Command, host: MountHost): void {
+  addMountCommand(program, host);
+  addUnmountCommand(program);
+  addStatusCommand(program);
+  addGrantsCommand(program);
+  addDiffCommand(program);
+  addDoctorCommand(program);
+}

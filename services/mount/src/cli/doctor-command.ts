@@ -1,0 +1,28 @@
+/** `sluice doctor`: what this machine allows. */
+import { EXIT } from "@sluice/runtime";
+import { type Command, Option } from "commander";
+import { splitEscaped } from "../config/escaped-list.js";
+import { checkUp, type Finding } from "../doctor/check-up.js";
+
+const SIGNS: Readonly<Record<Finding["state"], string>> = { ok: "ok   ", limit: "limit", lack: "LACK " };
+
+function line(finding: Finding): string {
+  const remedy = finding.remedy === undefined ? "" : `\n       -> ${finding.remedy}`;
+  return `${SIGNS[finding.state]}  ${finding.name}: ${finding.detail}${remedy}\n`;
+}
+
+async function doctor(args: { lower?: string[]; json?: boolean }): Promise<void> {
+  const findings = await checkUp((args.lower ?? []).flatMap((list) => splitEscaped(list, ":", true)));
+  process.stdout.write(args.json === true ? `${JSON.stringify(findings, null, 2)}\n` : findings.map(line).join(""));
+  if (findings.some((finding) => finding.state === "lack")) process.exitCode = EXIT.MACHINE;
+}
+
+export function addDoctorCommand(program: Command): void {
+  const collect = (value: string, before: string[] | undefined): string[] => [...(before ?? []), value];
+  program
+    .command("doctor")
+    .description("what this machine allows, and the remedy for each lack; exit code 3 if Sluice cannot mount here")
+    .addOption(new Option("--lower <dirs>", "layers to look at too; may be repeated").argParser(collect))
+    .option("--json", "as JSON")
+    .action(doctor);
+}

@@ -1,0 +1,55 @@
+/** `sluice grants`: the opens in force, once or as they come and go. */
+import type { Command } from "commander";
+import { ask, connectControl, noDaemon } from "../control/control-client.js";
+import type { GrantItem } from "../control/control-protocol.js";
+import { table } from "./table.js";
+
+const HEAD = ["PATH", "LAYER", "MODE", "ACCESS", "PID", "UID", "DECISION", "REVISION", "RULE", "SINCE"];
+
+function row(grant: GrantItem): string[] {
+  const mode = grant.fallback === null ? grant.mode : `${grant.mode} (${grant.fallback})`;
+  return [
+    grant.path,
+    grant.layer,
+    mode,
+    grant.write ? "write" : "read",
+    String(grant.pid),
+    String(grant.uid),
+    grant.decision ?? "-",
+    grant.revision?.slice(0, 12) ?? "-",
+    grant.rule ?? "-",
+    grant.since,
+  ];
+}
+
+interface GrantsArguments {
+  json?: boolean;
+  watch?: boolean;
+  control?: string;
+}
+
+async function show(mountpoint: string, args: GrantsArguments): Promise<void> {
+  const socket = await connectControl(mountpoint, args.control);
+  if (socket === undefined) throw noDaemon(mountpoint);
+  const watch = args.watch === true;
+  const items: GrantItem[] = [];
+  for await (const item of ask(socket, { method: "grants", watch }, mountpoint, watch)) {
+    const grant = item as GrantItem;
+    if (!watch) items.push(grant);
+    else if (args.json === true) process.stdout.write(`${JSON.stringify(grant)}\n`);
+    else process.stdout.write(`${grant.change.padEnd(6)}  ${row(grant).join("  ")}\n`);
+  }
+  if (watch) return;
+  process.stdout.write(args.json === true ? `${JSON.stringify(items, null, 2)}\n` : `${table(HEAD, items.map(row)).join("\n")}\n`);
+}
+
+export function addGrantsCommand(program: Command): void {
+  program
+    .command("grants")
+    .description("the opens in force: path, layer, how I/O flows, who, by which decision")
+    .argument("<mountpoint>")
+    .option("--json", "as JSON; with --watch one object a line")
+    .option("--watch", "go on and show each open and close")
+    .option("--control <socket>", "control socket, if the mount was given one")
+    .action(show);
+}

@@ -1,0 +1,48 @@
+/** `sluice mount`: what is typed, and nothing of what it does. */
+import { type Command, Option } from "commander";
+import { type MountArguments, parseMount } from "../config/parse-mount.js";
+import { type MountHost, runMount } from "../lifecycle/run-mount.js";
+
+const EXAMPLES = `
+Examples:
+  sluice mount --lower /srv/base /mnt/view                     read-only view of one layer
+  sluice mount --lower /srv/app:/srv/base --upper /srv/changes --work /srv/work --policy policy.yaml /mnt/view
+  sluice mount -o lowerdir=/srv/base,upperdir=/srv/changes,workdir=/srv/work /mnt/view
+  sluice mount --lower /srv/base --decision dns:///decision:50051 --on-outage stale --stale-for 5m /mnt/view
+
+A colon in a layer's name is written \\:, as with overlayfs. The command stays in the foreground: SIGTERM, SIGINT or
+'sluice unmount MOUNTPOINT' unmounts.
+
+Exit codes: 0 unmounted, 1 failed while running, 2 the command line or a file is wrong, 3 the machine lacks something
+('sluice doctor' says what), 4 the mount point or a layer is in use or unfit.
+`;
+
+const collect = (value: string, before: string[] | undefined): string[] => [...(before ?? []), value];
+
+export function addMountCommand(program: Command, host: MountHost): void {
+  program
+    .command("mount")
+    .description("mount layers as one tree and serve it until it is unmounted")
+    .argument("<mountpoint>", "an empty directory")
+    .addOption(new Option("--lower <dirs>", "read-only layers, topmost first, separated by ':'; may be repeated").argParser(collect))
+    .option("--upper <dir>", "the layer that takes every change; without it the mount is read-only")
+    .option("--work <dir>", "an empty directory on the upper layer's file system")
+    .addOption(new Option("-o <options>", "option string of overlayfs, fuse-overlayfs or mount(8); may be repeated").argParser(collect))
+    .option("--policy <file>", "start a decision service with this policy; without one everything is granted")
+    .option("--decision <target>", "use the decision service at this gRPC target")
+    .option("--decision-ca <file>", "certificate authority of the decision service")
+    .option("--decision-cert <file>", "our certificate for the decision service")
+    .option("--decision-key <file>", "its key")
+    .option("--on-outage <mode>", "what an open gets when no decision can be had: deny, mediate or stale", "deny")
+    .option("--stale-for <duration>", "how old a decision may be with --on-outage stale", "5m")
+    .option("--decision-timeout <duration>", "how long an open waits for its decision", "5s")
+    .option("--max-stack-depth <depth>", "1: overlayfs may be mounted on top; 2: layers may lie on an overlay", "1")
+    .option("--engine <name>", "devfuse or fuse-native", "devfuse")
+    .option("--control <socket>", "control socket; derived from the mount point by default")
+    .option("--admin <host:port>", "serve /metrics, /healthz and /readyz")
+    .option("--name <name>", "name of the mount for policies and logs; the mount point by default")
+    .option("--log-level <level>", "trace, debug, info, warn, error, fatal or silent", "info")
+    .option("--log-file <file>", "append the log to a file; standard error by default")
+    .addHelpText("after", EXAMPLES)
+    .action((mountpoint: string, args: MountArguments) => runMount(parseMount(mountpoint, args), host));
+}

@@ -1,0 +1,64 @@
+/** `sluice status`: how a mount is doing, for people and as JSON. */
+import type { Command } from "commander";
+import { askOnce } from "../control/control-client.js";
+import type { MountStatus } from "../control/control-protocol.js";
+import { table } from "./table.js";
+
+function counts(values: Record<string, number>): string {
+  const entries = Object.entries(values).filter(([, value]) => value !== 0);
+  return entries.length === 0 ? "none" : entries.map(([name, value]) => `${name} ${value}`).join(", ");
+}
+
+function duration(ms: number): string {
+  const seconds = Math.floor(ms / 1000);
+  const [hours, minutes] = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60];
+  return hours > 0 ? `${hours} h ${minutes} min` : minutes > 0 ? `${minutes} min ${seconds % 60} s` : `${seconds} s`;
+}
+
+function policyLine(status: MountStatus): string {
+  if (status.policy === null) return "not known yet";
+  if (status.policy.unconditionalGrant) return "none: everything is granted";
+  const { policyId, revision } = status.policy;
+  return `${policyId}, revision ${revision.sequence} (${revision.digest.slice(0, 12)})`;
+}
+
+export function renderStatus(status: MountStatus): string {
+  const { engine, overlay, decider } = status;
+  const layers = overlay.layers.map((layer) => [
+    layer.name,
+    layer.path,
+    layer.fileSystem,
+    layer.stackDepth === undefined ? "?" : String(layer.stackDepth),
+    layer.passthrough.eligible ? "eligible" : `not eligible: ${layer.passthrough.reason}`,
+  ]);
+  const passthrough = engine.passthrough ? `on (max stack depth ${engine.maxStackDepth})` : "off";
+  return [
+    `${status.mountpoint}  ${status.state}, up ${duration(status.uptimeMs)}, pid ${status.pid}, version ${status.version}`,
+    `engine      ${engine.name}, FUSE ${engine.protocol}, passthrough ${passthrough}, ${engine.inFlight} requests waiting`,
+    `decider     ${decider.target}, ${decider.state}; on outage: ${decider.onOutage}`,
+    `policy      ${policyLine(status)}`,
+    `decisions   ${counts(status.decisions)}`,
+    `open files  ${counts(status.openFilesByMode)}`,
+    `fallbacks   ${counts(status.fallbacks)}`,
+    `copy-ups    ${status.copyUps.count} (${status.copyUps.bytes} bytes)`,
+    `anomalies   ${status.anomalies}`,
+    "",
+    ...table(["LAYER", "PATH", "FILE SYSTEM", "DEPTH", "PASSTHROUGH"], layers),
+    "",
+  ].join("\n");
+}
+
+async function show(mountpoint: string, args: { json?: boolean; control?: string }): Promise<void> {
+  const status = (await askOnce(mountpoint, args.control, { method: "status" })) as MountStatus;
+  process.stdout.write(args.json === true ? `${JSON.stringify(status, null, 2)}\n` : renderStatus(status));
+}
+
+export function addStatusCommand(program: Command): void {
+  program
+    .command("status")
+    .description("engine, layers, decisions, fallbacks and open files of a mount")
+    .argument("<mountpoint>")
+    .option("--json", "as JSON")
+    .option("--control <socket>", "control socket, if the mount was given one")
+    .action(show);
+}

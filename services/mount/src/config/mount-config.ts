@@ -1,0 +1,51 @@
+/** What one mount is made of, checked for form only: whether the machine and the paths fit is preflight's question. */
+
+import type { LogLevel } from "@sluice/runtime";
+
+export type OnOutage = "deny" | "mediate" | "stale";
+export type RedirectDir = "on" | "off";
+
+export interface DecisionTlsFiles {
+  caFile: string | undefined;
+  certFile: string | undefined;
+  keyFile: string | undefined;
+}
+
+/** Who decides. "none": no policy, everything is granted and nothing is asked. */
+export type DecisionChoice =
+  | { kind: "none" }
+  | { kind: "embedded"; policyFile: string }
+  | { kind: "remote"; target: string /** Undefined: no TLS. */; tls: DecisionTlsFiles | undefined };
+
+export interface MountConfig {
+  /** Absolute; symbolic links are resolved by preflight. */
+  mountpoint: string;
+  /** Top first, absolute. Never empty. */
+  lowers: readonly string[];
+  upper: string | undefined;
+  work: string | undefined;
+  /** First column of /proc/mounts. */
+  source: string;
+  /** MS_ flags of mount(2). */
+  mountFlags: number;
+  /** Layers do not record reading either. */
+  noatime: boolean;
+  userXattr: boolean;
+  redirectDir: RedirectDir;
+  volatile: boolean;
+  /** How long the kernel may keep names and attributes. */
+  cacheTtlMs: number;
+  maxStackDepth: 1 | 2;
+  decision: DecisionChoice;
+  onOutage: OnOutage;
+  staleForMs: number;
+  decisionTimeoutMs: number;
+  /** Name of the mount in questions, policies and logs. */
+  name: string;
+  /** Control socket; undefined: derived from the mount point. */
+  control: string | undefined;
+  /** HOST:PORT of /metrics, /healthz and /readyz; undefined: none. */
+  admin: string | undefined;
+  logLevel: LogLevel;
+  logFile: string | undefined;
+}

@@ -1,0 +1,156 @@
+/** From what was typed to a MountConfig. Looks at no file. Throws CliError with exit code 2. */
+import { resolve } from "node:path";
+import { DecisionError } from "@sluice/decision-api";
+import { parseTarget } from "@sluice/decision-client";
+import { MS } from "@sluice/native";
+import { LOG_LEVELS, type LogLevel, parseHostPort } from "@sluice/runtime";
+import { wrong } from "../complaint.js";
+import { splitEscaped } from "./escaped-list.js";
+import type { DecisionChoice, MountConfig, OnOutage } from "./mount-config.js";
+import { type OptionString, parseOptionStrings } from "./option-string.js";
+
+/** The options of `sluice mount` as commander collects them. */
+export interface MountArguments {
+  lower?: string[];
+  upper?: string;
+  work?: string;
+  o?: string[];
+  policy?: string;
+  decision?: string;
+  decisionCa?: string;
+  decisionCert?: string;
+  decisionKey?: string;
+  onOutage: string;
+  staleFor: string;
+  decisionTimeout: string;
+  maxStackDepth: string;
+  engine: string;
+  control?: string;
+  admin?: string;
+  name?: string;
+  logLevel: string;
+  logFile?: string;
+}
+
+const DEFAULT_CACHE_TTL_MS = 86_400_000;
+const units: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
+
+/** "250ms", "30s", "5m", "1h", or plain seconds. */
+export function parseDurationMs(text: string, option: string): number {
+  const match = /^(\d+(?:\.\d+)?)(ms|s|m|h)?$/.exec(text);
+  if (match === null) throw wrong(option, `"${text}" is not a duration`, "write for instance 250ms, 30s or 5m");
+  return Number(match[1]) * (units[match[2] ?? "s"] as number);
+}
+
+function oneOf<T extends string>(value: string, allowed: readonly T[], option: string): T {
+  const found = allowed.find((name) => name === value);
+  if (found === undefined) throw wrong(option, `"${value}" is none of ${allowed.join(", ")}`, "choose one of them");
+  return found;
+}
+
+function checkEngine(engine: string): void {
+  if (oneOf(engine, ["devfuse", "fuse-native"], "--engine") === "fuse-native") {
+    throw wrong("--engine fuse-native", "this engine is not built yet", "use --engine devfuse, the default");
+  }
+}
+
+function parseDecision(args: MountArguments): DecisionChoice {
+  const tls = { caFile: absolute(args.decisionCa), certFile: absolute(args.decisionCert), keyFile: absolute(args.decisionKey) };
+  const tlsGiven = args.decisionCa !== undefined || args.decisionCert !== undefined || args.decisionKey !== undefined;
+  if (args.policy !== undefined && args.decision !== undefined) {
+    throw wrong("--policy", "cannot be combined with --decision", "give the policy to the decision service, or leave --decision out");
+  }
+  if (tlsGiven && args.decision === undefined) {
+    throw wrong("--decision-ca/-cert/-key", "they say how to reach a --decision target, and none is given", "add --decision TARGET");
+  }
+  if ((args.decisionCert === undefined) !== (args.decisionKey === undefined)) {
+    throw wrong("--decision-cert", "certificate and key go together", "give both --decision-cert and --decision-key");
+  }
+  if (args.policy !== undefined) return { kind: "embedded", policyFile: resolve(args.policy) };
+  if (args.decision !== undefined) {
+    checkTarget(args.decision);
+    return { kind: "remote", target: args.decision, tls: tlsGiven ? tls : undefined };
+  }
+  return { kind: "none" };
+}
+
+function checkTarget(target: string): void {
+  try {
+    parseTarget(target);
+  } catch (error) {
+    if (!(error instanceof DecisionError)) throw error;
+    throw wrong("--decision", error.message, "name a decision service");
+  }
+}
+
+function absolute(path: string | undefined): string | undefined {
+  return path === undefined ? undefined : resolve(path);
+}
+
+function layerLists(
+  args: MountArguments,
+  options: OptionString,
+): { lowers: string[]; upper: string | undefined; work: string | undefined } {
+  if (args.lower !== undefined && options.lowers !== undefined) {
+    throw wrong("--lower", "lower layers are given by -o lowerdir= too", "give them once");
+  }
+  const lowers = options.lowers ?? (args.lower ?? []).flatMap((list) => splitEscaped(list, ":", true));
+  if (lowers.length === 0) throw wrong("--lower", "no lower layer is given", "add --lower DIR");
+  if (lowers.includes(""))
+    throw wrong("--lower", "a layer's name is empty", "write DIR:DIR without a colon at an end; a colon in a name is \\:");
+  const upper = pickOne(args.upper, options.upper, "--upper", "-o upperdir=");
+  const work = pickOne(args.work, options.work, "--work", "-o workdir=");
+  if (upper !== undefined && work === undefined) {
+    throw wrong("--upper", "an upper layer needs a work directory", "add --work DIR, an empty directory on the same file system");
+  }
+  if (work !== undefined && upper === undefined) {
+    throw wrong(
+      "--work",
+      "a work directory is of use to an upper layer only",
+      "add --upper DIR, or leave --work out for a read-only mount",
+    );
+  }
+  return { lowers: lowers.map((path) => resolve(path)), upper: absolute(upper), work: absolute(work) };
+}
+
+function pickOne(flag: string | undefined, option: string | undefined, flagName: string, optionName: string): string | undefined {
+  if (flag !== undefined && option !== undefined) throw wrong(flagName, `${optionName} is given too`, "give it once");
+  const value = flag ?? option;
+  if (value === "") throw wrong(flagName, "the name is empty", "name a directory");
+  return value;
+}
+
+export function parseMount(mountpoint: string, args: MountArguments): MountConfig {
+  checkEngine(args.engine);
+  if (args.admin !== undefined) parseHostPort(args.admin, "--admin");
+  const options = parseOptionStrings(args.o ?? []);
+  const layers = layerLists(args, options);
+  for (const path of [mountpoint, ...layers.lowers, layers.upper ?? "", layers.work ?? ""]) {
+    if (path.includes("\ufffd"))
+      throw wrong(path, "the name is not valid UTF-8, which the command line needs", "reach it by a symbolic link");
+  }
+  if (mountpoint === "") throw wrong("MOUNTPOINT", "the name is empty", "name an empty directory");
+  const at = resolve(mountpoint);
+  const readOnly = layers.upper === undefined;
+  return {
+    mountpoint: at,
+    ...layers,
+    source: options.source ?? "sluice",
+    mountFlags: readOnly ? options.setFlags | MS.RDONLY : options.setFlags,
+    noatime: (options.setFlags & MS.NOATIME) !== 0,
+    userXattr: options.userXattr,
+    redirectDir: options.redirectDir,
+    volatile: options.volatile,
+    cacheTtlMs: options.cacheTtlMs ?? DEFAULT_CACHE_TTL_MS,
+    maxStackDepth: oneOf(args.maxStackDepth, ["1", "2"], "--max-stack-depth") === "1" ? 1 : 2,
+    decision: parseDecision(args),
+    onOutage: oneOf<OnOutage>(args.onOutage, ["deny", "mediate", "stale"], "--on-outage"),
+    staleForMs: parseDurationMs(args.staleFor, "--stale-for"),
+    decisionTimeoutMs: parseDurationMs(args.decisionTimeout, "--decision-timeout"),
+    name: args.name ?? at,
+    control: absolute(args.control),
+    admin: args.admin,
+    logLevel: oneOf<LogLevel>(args.logLevel, LOG_LEVELS, "--log-level"),
+    logFile: absolute(args.logFile),
+  };
+}

@@ -1,0 +1,91 @@
+/** The other end of a control socket, for the commands that look at a running mount. */
+import { connect, type Socket } from "node:net";
+import { join } from "node:path";
+import { codeOf, failed, unfit } from "../complaint.js";
+import { type ControlLine, type ControlRequest, MAX_LINE_BYTES } from "./control-protocol.js";
+import { realMountpoint, runDirectories } from "./run-directory.js";
+
+const ANSWER_TIMEOUT_MS = 30_000;
+
+export const CONTROL_SOCKET = "control.sock";
+
+function open(path: string): Promise<Socket> {
+  return new Promise((resolve, reject) => {
+    const socket = connect(path);
+    socket.once("error", reject);
+    socket.once("connect", () => {
+      socket.off("error", reject);
+      resolve(socket);
+    });
+  });
+}
+
+/** Undefined where no daemon answers for this mount point. Throws CliError where one is there and may not be asked. */
+export async function connectControl(mountpoint: string, control: string | undefined): Promise<Socket | undefined> {
+  const paths = control === undefined ? runDirectories(realMountpoint(mountpoint)).map((path) => join(path, CONTROL_SOCKET)) : [control];
+  for (const path of paths) {
+    try {
+      return await open(path);
+    } catch (error) {
+      const code = codeOf(error);
+      if (code === "EACCES" || code === "EPERM")
+        throw failed(path, `the control socket may not be used (${code})`, "run as root or as the daemon's user");
+    }
+  }
+  return undefined;
+}
+
+async function* linesOf(socket: Socket, path: string): AsyncGenerator<ControlLine> {
+  let text = "";
+  for await (const chunk of socket as AsyncIterable<string>) {
+    text += chunk;
+    for (let end = text.indexOf("\n"); end >= 0; end = text.indexOf("\n")) {
+      yield JSON.parse(text.slice(0, end)) as ControlLine;
+      text = text.slice(end + 1);
+    }
+    if (text.length > MAX_LINE_BYTES) throw failed(path, "the daemon's answer is too long", "ask a daemon of the same version");
+  }
+}
+
+/** Asks, and gives every item of the answer. With `forever` it may be silent for as long as it likes. */
+export async function* ask(socket: Socket, request: ControlRequest, mountpoint: string, forever: boolean): AsyncGenerator<unknown> {
+  socket.setEncoding("utf8");
+  if (!forever) {
+    socket.setTimeout(ANSWER_TIMEOUT_MS, () => {
+      socket.destroy(
+        failed(
+          mountpoint,
+          "the daemon does not answer (ETIMEDOUT)",
+          `see whether it is stopped; 'umount -l ${mountpoint}' gets rid of the mount`,
+        ),
+      );
+    });
+  }
+  socket.write(`${JSON.stringify(request)}\n`);
+  try {
+    for await (const line of linesOf(socket, mountpoint)) {
+      if ("error" in line) throw failed(mountpoint, line.error, "see the daemon's log");
+      if ("done" in line) return;
+      yield line.item;
+    }
+    if (!forever) throw failed(mountpoint, "the daemon went away before it had answered (EPIPE)", "see its log");
+  } finally {
+    socket.destroy();
+  }
+}
+
+/** The one item of an answer. Throws CliError where the mount has no daemon that answers. */
+export async function askOnce(mountpoint: string, control: string | undefined, request: ControlRequest): Promise<unknown> {
+  const socket = await connectControl(mountpoint, control);
+  if (socket === undefined) throw noDaemon(mountpoint);
+  for await (const item of ask(socket, request, mountpoint, false)) return item;
+  return undefined;
+}
+
+export function noDaemon(mountpoint: string): Error {
+  return unfit(
+    mountpoint,
+    "no Sluice daemon answers for this mount point (ENOENT)",
+    "check the name with 'findmnt -t fuse.sluice', or give --control",
+  );
+}

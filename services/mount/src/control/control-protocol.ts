@@ -1,0 +1,90 @@
+/**
+ * What goes over a control socket: one JSON request on a line, then JSON lines back: items, and at last `done` or
+ * `error`. Sizes are bounded on both sides.
+ */
+import type { DeciderStatus } from "@sluice/decision-api";
+import type { OverlayStatus } from "@sluice/overlay";
+
+export type ControlRequest = { method: "status" } | { method: "grants"; watch: boolean } | { method: "unmount" };
+export type ControlLine = { item: unknown } | { done: true } | { error: string };
+
+export const MAX_REQUEST_BYTES = 4096;
+/** Of one line of an answer. */
+export const MAX_LINE_BYTES = 4 << 20;
+
+export interface GrantItem {
+  change: "open" | "opened" | "closed";
+  handle: number;
+  path: string;
+  layer: string;
+  mode: string;
+  write: boolean;
+  fallback: string | null;
+  pid: number;
+  uid: number;
+  decision: string | null;
+  revision: string | null;
+  rule: string | null;
+  /** ISO 8601. */
+  since: string;
+}
+
+export interface PolicyStatus {
+  policyId: string;
+  revision: { sequence: string; digest: string };
+  unconditionalGrant: boolean;
+  governs: string[];
+  looksAt: string[];
+}
+
+export interface MountStatus {
+  name: string;
+  mountpoint: string;
+  version: string;
+  pid: number;
+  uptimeMs: number;
+  state: "serving" | "draining";
+  engine: {
+    name: "devfuse";
+    protocol: string;
+    passthrough: boolean;
+    maxStackDepth: number;
+    flags: readonly string[];
+    inFlight: number;
+  };
+  overlay: OverlayStatus;
+  upper: string | null;
+  lowers: readonly string[];
+  userXattr: boolean;
+  decider: Omit<DeciderStatus, "revision"> & { revision: { sequence: string; digest: string } | null; onOutage: string };
+  policy: PolicyStatus | null;
+  /** By "effect/source". */
+  decisions: Record<string, number>;
+  fallbacks: Record<string, number>;
+  openFilesByMode: Record<string, number>;
+  mediatedBytes: Record<string, number>;
+  grants: number;
+  copyUps: { count: number; bytes: number };
+  anomalies: number;
+}
+
+/** Undefined where it is no request that this build knows. */
+export function parseRequest(line: string): ControlRequest | undefined {
+  let value: unknown;
+  try {
+    value = JSON.parse(line);
+  } catch {
+    return undefined;
+  }
+  if (typeof value !== "object" || value === null) return undefined;
+  const { method, watch } = value as { method?: unknown; watch?: unknown };
+  switch (method) {
+    case "status":
+    case "unmount":
+      return { method };
+    case "grants":
+      return { method, watch: watch === true };
+    default:
+      return undefined;
+  }
+}

@@ -1,0 +1,136 @@
+/** Serves the control socket of a mount: root and the daemon's own user only, checked by the kernel's word on the peer. */
+import { rmSync } from "node:fs";
+import { connect, createServer, type Server, type Socket } from "node:net";
+import { native } from "@sluice/native";
+import { errnoName } from "@sluice/vfs";
+import { unfit, wrong } from "../complaint.js";
+import { toBytes } from "../path-bytes.js";
+import { type ControlLine, type ControlRequest, MAX_REQUEST_BYTES, parseRequest } from "./control-protocol.js";
+
+const EADDRINUSE = 98;
+const BACKLOG = 16;
+const MAX_CLIENTS = 64;
+/** A watcher that does not read is let go, rather than that its events fill our memory. */
+const MAX_UNREAD_BYTES = 4 << 20;
+/** sun_path of sockaddr_un, less the ending zero. */
+const MAX_SOCKET_PATH_BYTES = 107;
+
+/** Sends items; returns when the answer is complete. `closed` tells that the client went. */
+export type ControlHandler = (request: ControlRequest, send: (item: unknown) => void, closed: AbortSignal) => Promise<void>;
+
+function peerUid(socket: Socket): number | undefined {
+  // Node gives no other way to a connected socket's descriptor.
+  const fd = (socket as unknown as { _handle?: { fd?: number } })._handle?.fd;
+  if (fd === undefined || fd < 0) return undefined;
+  const peer = native.peerCredentials(fd);
+  return typeof peer === "number" ? undefined : peer.uid;
+}
+
+function write(socket: Socket, line: ControlLine): void {
+  if (socket.destroyed) return;
+  socket.write(`${JSON.stringify(line, (_key, value: unknown) => (typeof value === "bigint" ? value.toString() : value))}\n`);
+  if (socket.writableLength > MAX_UNREAD_BYTES) socket.destroy();
+}
+
+async function answer(socket: Socket, line: string, handler: ControlHandler, closed: AbortSignal): Promise<void> {
+  const request = parseRequest(line);
+  if (request === undefined) {
+    write(socket, { error: "unknown request" });
+  } else {
+    try {
+      await handler(request, (item) => write(socket, { item }), closed);
+      write(socket, { done: true });
+    } catch (error) {
+      write(socket, { error: error instanceof Error ? error.message : String(error) });
+    }
+  }
+  socket.end();
+}
+
+function serve(socket: Socket, handler: ControlHandler): void {
+  const uid = peerUid(socket);
+  if (uid !== 0 && uid !== process.geteuid?.()) {
+    socket.destroy();
+    return;
+  }
+  const gone = new AbortController();
+  let text = "";
+  const onData = (chunk: string): void => {
+    text += chunk;
+    const end = text.indexOf("\n");
+    if (end < 0 && text.length <= MAX_REQUEST_BYTES) return;
+    socket.off("data", onData);
+    // Later bytes are read and dropped, so that the end of the connection is seen.
+    socket.resume();
+    if (end < 0) socket.destroy();
+    else void answer(socket, text.slice(0, end), handler, gone.signal);
+  };
+  socket.setEncoding("utf8");
+  socket.on("data", onData);
+  socket.on("error", () => socket.destroy());
+  socket.on("close", () => gone.abort());
+}
+
+function connects(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(path);
+    socket.once("connect", () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.once("error", () => resolve(false));
+  });
+}
+
+/** A listening descriptor at `path`; a socket file that nobody listens on is replaced. */
+async function listenAt(path: string): Promise<number> {
+  if (Buffer.byteLength(path) > MAX_SOCKET_PATH_BYTES) {
+    throw wrong(path, `the socket's path is longer than ${MAX_SOCKET_PATH_BYTES} bytes (ENAMETOOLONG)`, "choose a shorter --control");
+  }
+  let fd = native.unixListen(toBytes(path), 0o600, BACKLOG);
+  if (fd === -EADDRINUSE) {
+    if (await connects(path)) throw unfit(path, "another process listens on this control socket (EADDRINUSE)", "choose another --control");
+    rmSync(path, { force: true });
+    fd = native.unixListen(toBytes(path), 0o600, BACKLOG);
+  }
+  if (fd < 0) throw wrong(path, `the control socket cannot be made (${errnoName(-fd)})`, "choose another --control");
+  return fd;
+}
+
+export interface ControlServer {
+  path: string;
+  close(): Promise<void>;
+}
+
+function closeServer(server: Server, sockets: Set<Socket>): Promise<void> {
+  return new Promise((resolve) => {
+    server.close(() => resolve());
+    for (const socket of sockets) socket.destroySoon();
+  });
+}
+
+/** Throws CliError where the socket cannot be made. */
+export async function startControlServer(path: string, handler: ControlHandler): Promise<ControlServer> {
+  const fd = await listenAt(path);
+  const sockets = new Set<Socket>();
+  const server = createServer((socket) => {
+    if (sockets.size >= MAX_CLIENTS) {
+      socket.destroy();
+      return;
+    }
+    sockets.add(socket);
+    socket.on("close", () => sockets.delete(socket));
+    serve(socket, handler);
+  });
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", reject);
+    server.listen({ fd }, () => resolve());
+  });
+  return {
+    path,
+    close: async () => {
+      await closeServer(server, sockets);
+      rmSync(path, { force: true });
+    },
+  };
+}

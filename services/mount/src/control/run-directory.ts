@@ -1,0 +1,74 @@
+/**
+ * Where the sockets of one mount lie: a private directory named after the mount point, so that commands find it again.
+ * In /run; for a daemon that may not write there, below the user's own runtime or temporary directory.
+ */
+import { createHash } from "node:crypto";
+import { lstatSync, mkdirSync, realpathSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { basename, dirname, join, resolve } from "node:path";
+import { codeOf, failed } from "../complaint.js";
+
+function bases(): string[] {
+  const own = process.env["XDG_RUNTIME_DIR"];
+  const uid = process.geteuid?.() ?? 0;
+  return ["/run/sluice", ...(own === undefined ? [] : [join(own, "sluice")]), join(tmpdir(), `sluice-${uid}`)];
+}
+
+/** The mount point's real path, found without touching the mount itself: it may be stale or stopped. */
+export function realMountpoint(mountpoint: string): string {
+  const path = resolve(mountpoint);
+  if (path === "/") return path;
+  try {
+    return join(realpathSync.native(dirname(path)), basename(path));
+  } catch {
+    return path;
+  }
+}
+
+/** Every place where the mount's directory may be, likeliest first. `mountpoint` is a real path. */
+export function runDirectories(mountpoint: string): string[] {
+  const name = createHash("sha256").update(mountpoint).digest("hex").slice(0, 16);
+  return bases().map((base) => join(base, name));
+}
+
+function makePrivate(directory: string): void {
+  const base = dirname(directory);
+  mkdirSync(base, { recursive: true, mode: 0o700 });
+  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  for (const path of [base, directory]) {
+    const stat = lstatSync(path);
+    // In /tmp anybody could have made it before us.
+    if (!stat.isDirectory() || stat.uid !== process.geteuid?.() || (stat.mode & 0o022) !== 0) {
+      throw failed(path, "it belongs to somebody else or can be written by others (EPERM)", "remove it");
+    }
+  }
+}
+
+/** Makes the directory, mode 0700. Throws CliError where none of the places can be used. */
+export function makeRunDirectory(mountpoint: string): { path: string; remove(): void } {
+  let problem: unknown;
+  for (const path of runDirectories(mountpoint)) {
+    try {
+      makePrivate(path);
+      return { path, remove: () => rmSync(path, { recursive: true, force: true }) };
+    } catch (error) {
+      problem = error;
+    }
+  }
+  throw failed(
+    bases()[0] as string,
+    `no directory for sockets can be made (${codeOf(problem)})`,
+    "make /run writable or set XDG_RUNTIME_DIR",
+  );
+}
+
+/** Removes what a dead daemon left. */
+export function removeRunDirectories(mountpoint: string): void {
+  for (const path of runDirectories(mountpoint)) {
+    try {
+      rmSync(path, { recursive: true, force: true });
+    } catch {
+      // Of another user: not ours to remove, and in nobody's way.
+    }
+  }
+}

@@ -1,0 +1,55 @@
+/** Would files of this layer pass through? Tried with the first regular file found in it. */
+import { type Dirent, opendirSync } from "node:fs";
+import { join } from "node:path";
+import { codeOf } from "../complaint.js";
+import { mountOf, readMountTable } from "../preflight/mount-table.js";
+import { realMountpoint } from "../control/run-directory.js";
+import type { Finding } from "./check-up.js";
+import type { PassthroughProbe } from "./passthrough-probe.js";
+
+const MAX_ENTRIES = 10_000;
+
+function* entriesOf(path: string): Iterable<Dirent> {
+  const directory = opendirSync(path);
+  try {
+    for (let entry = directory.readSync(); entry !== null; entry = directory.readSync()) yield entry;
+  } finally {
+    directory.closeSync();
+  }
+}
+
+/** Breadth first, within bounds. */
+function firstRegularFile(root: string): string | undefined {
+  const waiting = [root];
+  let seen = 0;
+  for (let path = waiting.shift(); path !== undefined; path = waiting.shift()) {
+    for (const entry of entriesOf(path)) {
+      if (++seen > MAX_ENTRIES) return undefined;
+      if (entry.isFile()) return join(path, entry.name);
+      if (entry.isDirectory()) waiting.push(join(path, entry.name));
+    }
+  }
+  return undefined;
+}
+
+export function checkLayerEligible(path: string, probe: PassthroughProbe): Finding {
+  const name = `layer ${path}`;
+  try {
+    const type = mountOf(realMountpoint(path), readMountTable())?.type ?? "unknown file system";
+    const file = firstRegularFile(path);
+    if (file === undefined) return { name, state: "ok", detail: `${type}; no file to try passthrough with` };
+    const errno = probe.register(file);
+    if (errno === undefined) return { name, state: "ok", detail: `${type}; passthrough works` };
+    if (errno === "ELOOP") {
+      return {
+        name,
+        state: "limit",
+        detail: `${type}; stacked too deep for passthrough (ELOOP)`,
+        remedy: "mount with --max-stack-depth 2",
+      };
+    }
+    return { name, state: "limit", detail: `${type}; no passthrough (${errno})`, remedy: "opens of its files will be mediated" };
+  } catch (error) {
+    return { name, state: "lack", detail: `it cannot be read (${codeOf(error)})`, remedy: "correct the name or its permissions" };
+  }
+}

@@ -1,0 +1,123 @@
+/** What this machine allows, each finding with the remedy for a lack. */
+import { readFileSync } from "node:fs";
+import { release } from "node:os";
+import { CliError } from "@sluice/runtime";
+import { checkDevice, missingCapabilities, requiredCapabilities } from "../preflight/check-machine.js";
+import { checkLayerEligible } from "./check-layer.js";
+import { type PassthroughProbe, withProbe, withTemporaryFile } from "./passthrough-probe.js";
+
+export interface Finding {
+  name: string;
+  /** "lack": Sluice cannot mount. "limit": it can, and something is slower or missing. */
+  state: "ok" | "limit" | "lack";
+  detail: string;
+  remedy?: string;
+}
+
+const OLDEST_WITH_PASSTHROUGH = [6, 9] as const;
+
+function checkKernel(): Finding {
+  const [major = 0, minor = 0] = release().split(".").map(Number);
+  const [wantMajor, wantMinor] = OLDEST_WITH_PASSTHROUGH;
+  if (major > wantMajor || (major === wantMajor && minor >= wantMinor)) return { name: "kernel", state: "ok", detail: release() };
+  return {
+    name: "kernel",
+    state: "limit",
+    detail: `${release()} has no FUSE passthrough`,
+    remedy: `use Linux ${wantMajor}.${wantMinor} or later`,
+  };
+}
+
+function checkFuse(): Finding {
+  try {
+    checkDevice();
+    return { name: "/dev/fuse", state: "ok", detail: "can be opened" };
+  } catch (error) {
+    if (!(error instanceof CliError)) throw error;
+    return { name: "/dev/fuse", state: "lack", detail: error.problem, remedy: error.remedy };
+  }
+}
+
+function checkCapabilities(): Finding {
+  const missing = missingCapabilities(requiredCapabilities(true)).map((name) => `CAP_${name}`);
+  if (missing.length > 0) {
+    return {
+      name: "capabilities",
+      state: "lack",
+      detail: `missing ${missing.join(", ")}`,
+      remedy: "run as root; in a container add --cap-add for each",
+    };
+  }
+  const hints = missingCapabilities(["SYS_PTRACE", "DAC_READ_SEARCH"]).map((name) => `CAP_${name}`);
+  if (hints.length === 0) return { name: "capabilities", state: "ok", detail: "all there" };
+  return {
+    name: "capabilities",
+    state: "limit",
+    detail: `${hints.join(", ")} missing: some callers' executables and some layers cannot be read`,
+    remedy: "add them if a policy needs those facts",
+  };
+}
+
+/** The first user namespace maps every user to itself. */
+function checkUserNamespace(): Finding {
+  const initial = /^\s*0\s+0\s+4294967295\s*$/.test(readFileSync("/proc/self/uid_map", "latin1"));
+  if (initial) return { name: "user namespace", state: "ok", detail: "the initial one" };
+  return {
+    name: "user namespace",
+    state: "limit",
+    detail: "not the initial one: the kernel refuses passthrough and trusted.* marks",
+    remedy: "run outside of it, or mount with -o userxattr and without passthrough",
+  };
+}
+
+function readParameter(path: string): string | undefined {
+  try {
+    return readFileSync(path, "latin1").trim();
+  } catch {
+    return undefined;
+  }
+}
+
+function checkUring(): Finding {
+  const value = readParameter("/sys/module/fuse/parameters/enable_uring");
+  const detail = value === undefined ? "not in this kernel" : value === "Y" ? "enabled" : "disabled";
+  return { name: "FUSE over io_uring", state: "ok", detail: `${detail} (Sluice does not use it yet)` };
+}
+
+function checkRegistration(probe: PassthroughProbe): Finding {
+  const name = "passthrough";
+  if (probe.negotiated.maxStackDepth === 0) {
+    return { name, state: "limit", detail: "the kernel does not offer it", remedy: "use a kernel with CONFIG_FUSE_PASSTHROUGH=y" };
+  }
+  const errno = withTemporaryFile((path) => probe.register(path));
+  if (errno === undefined) return { name, state: "ok", detail: "a file was registered on a mount made for it" };
+  const remedy = errno === "EPERM" ? "run with CAP_SYS_ADMIN in the initial user namespace" : "set TMPDIR to a directory on a disk";
+  return { name, state: "limit", detail: `a file cannot be registered (${errno})`, remedy };
+}
+
+async function checkMount(lowers: readonly string[]): Promise<Finding[]> {
+  try {
+    return await withProbe(1, (probe) => [
+      { name: "mount", state: "ok" as const, detail: `FUSE ${probe.negotiated.protocol.major}.${probe.negotiated.protocol.minor}` },
+      checkRegistration(probe),
+      ...lowers.map((path) => checkLayerEligible(path, probe)),
+    ]);
+  } catch (error) {
+    const detail = error instanceof Error ? error.message : String(error);
+    return [
+      {
+        name: "mount",
+        state: "lack",
+        detail,
+        remedy: "run as root; a container needs SYS_ADMIN, /dev/fuse and no seccomp or AppArmor rule against mount",
+      },
+    ];
+  }
+}
+
+export async function checkUp(lowers: readonly string[]): Promise<Finding[]> {
+  const findings = [checkKernel(), checkFuse(), checkCapabilities(), checkUserNamespace(), checkUring()];
+  // With a lack the mount would only say the same again.
+  if (findings.some((finding) => finding.state === "lack")) return findings;
+  return [...findings, ...(await checkMount(lowers))];
+}

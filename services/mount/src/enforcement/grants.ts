@@ -1,0 +1,83 @@
+/** The grants in force: one record an open file, from the open's reply to its release. Plain values, so that it can be journaled. */
+import type { IoMode, OpenRecord } from "@sluice/overlay";
+import type { Decision } from "@sluice/decision-api";
+
+export interface GrantRecord {
+  handle: number;
+  nodeId: number;
+  /** As bytes, one character each. */
+  path: string;
+  layer: string;
+  mode: IoMode;
+  write: boolean;
+  /** Why it is mediated although it was granted. */
+  fallback: string | undefined;
+  pid: number;
+  uid: number;
+  /** Undefined where there is no policy. */
+  decisionId: string | undefined;
+  revision: string | undefined;
+  rule: string | undefined;
+  /** Milliseconds since 1970. */
+  sinceMs: number;
+}
+
+export type GrantsListener = (change: "opened" | "closed", grant: GrantRecord) => void;
+
+export class Grants {
+  readonly #byHandle = new Map<number, GrantRecord>();
+  readonly #listeners = new Set<GrantsListener>();
+
+  get size(): number {
+    return this.#byHandle.size;
+  }
+
+  opened(caller: { pid: number; uid: number }, decision: Decision | undefined, record: OpenRecord): void {
+    const grant: GrantRecord = {
+      handle: record.handle,
+      nodeId: record.nodeId,
+      path: record.path,
+      layer: record.layer,
+      mode: record.mode,
+      write: record.write,
+      fallback: record.fallback,
+      pid: caller.pid,
+      uid: caller.uid,
+      decisionId: decision?.decisionId,
+      revision: decision?.revision.digest,
+      rule: decision?.rule,
+      sinceMs: Date.now(),
+    };
+    this.#byHandle.set(record.handle, grant);
+    this.#tell("opened", grant);
+  }
+
+  closed(handle: number): void {
+    const grant = this.#byHandle.get(handle);
+    if (grant === undefined) return;
+    this.#byHandle.delete(handle);
+    this.#tell("closed", grant);
+  }
+
+  /** Oldest first. */
+  all(): IterableIterator<GrantRecord> {
+    return this.#byHandle.values();
+  }
+
+  /** The newest grant of an inode. A walk over all of them: people ask for it, not programs. */
+  newestOf(nodeId: number): GrantRecord | undefined {
+    let newest: GrantRecord | undefined;
+    for (const grant of this.#byHandle.values()) if (grant.nodeId === nodeId) newest = grant;
+    return newest;
+  }
+
+  /** Returns how to stop listening. */
+  listen(listener: GrantsListener): () => void {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
+  }
+
+  #tell(change: "opened" | "closed", grant: GrantRecord): void {
+    for (const listener of this.#listeners) listener(change, grant);
+  }
+}

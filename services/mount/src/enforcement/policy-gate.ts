@@ -1,0 +1,181 @@
+/**
+ * The policy enforcement point: turns what the overlay is about to do into a question, and the answer into a ruling.
+ * It decides nothing itself, and it knows a Decider, not gRPC. What it cannot make sense of, it denies.
+ */
+import {
+  type Access,
+  type Decider,
+  type Decision,
+  DecisionError,
+  type MissingFact,
+  newQuestionId,
+  type PolicyCapabilities,
+  type Question,
+} from "@sluice/decision-api";
+import type { Gate, Intent, OpenRecord, Ruling } from "@sluice/overlay";
+import { type CallContext, Errno } from "@sluice/vfs";
+import { ALL_NAMELESS_FACTS, type FactNeeds, union } from "./fact-needs.js";
+import type { Grants } from "./grants.js";
+import { type GovernedAccesses, governedAccesses } from "./governed-accesses.js";
+import { KnownPolicies } from "./known-policies.js";
+import { readResource } from "./resource-facts.js";
+import { readSubject } from "./subject-facts.js";
+
+export interface PolicyGateEvents {
+  decided(decision: Decision, question: Question, durationMs: number): void;
+  /** Something that should not happen; the access was denied. */
+  anomaly(message: string, detail: Record<string, unknown>): void;
+}
+
+/** A ruling that remembers the decision it came from. */
+interface DecidedRuling extends Ruling {
+  readonly decision: Decision | undefined;
+}
+
+/** One access on its way to a ruling. */
+interface Asking {
+  readonly call: CallContext;
+  readonly intent: Intent;
+  readonly startedMs: number;
+  readonly carried: FactNeeds;
+  readonly attempt: number;
+}
+
+const UNASKED: DecidedRuling = { effect: "grant", errno: 0, decision: undefined };
+const DENIED: DecidedRuling = { effect: "deny", errno: Errno.EACCES, decision: undefined };
+/** How often a question is put again because the policy changed under it. */
+const MAX_ATTEMPTS = 3;
+/** No obligation can be honoured yet, so every one denies. */
+const HONOURED: ReadonlySet<string> = new Set();
+
+function interrupted(): DOMException {
+  return new DOMException("the caller was interrupted", "AbortError");
+}
+
+export class PolicyGate implements Gate {
+  readonly #decider: Decider;
+  readonly #mount: string;
+  readonly #grants: Grants;
+  readonly #events: PolicyGateEvents;
+  readonly #known = new KnownPolicies();
+  #capabilities: PolicyCapabilities | undefined;
+  #governed: GovernedAccesses;
+  #stopListening: () => void;
+
+  constructor(parts: { decider: Decider; mount: string; grants: Grants; events: PolicyGateEvents }) {
+    this.#decider = parts.decider;
+    this.#mount = parts.mount;
+    this.#grants = parts.grants;
+    this.#events = parts.events;
+    this.#capabilities = parts.decider.capabilities();
+    if (this.#capabilities !== undefined) this.#known.learn(this.#capabilities);
+    this.#governed = governedAccesses(this.#capabilities);
+    this.#stopListening = parts.decider.onPolicyChange((capabilities) => {
+      this.#known.learn(capabilities);
+      this.#capabilities = capabilities;
+      this.#governed = governedAccesses(capabilities);
+    });
+  }
+
+  get active(): boolean {
+    return this.#capabilities?.unconditionalGrant !== true;
+  }
+
+  governs(access: Access): boolean {
+    return this.#governed[access];
+  }
+
+  authorize(call: CallContext, intent: Intent): Ruling | Promise<Ruling> {
+    if (!this.active) return UNASKED;
+    return this.#ask({ call, intent, startedMs: performance.now(), carried: this.#capabilities ?? ALL_NAMELESS_FACTS, attempt: 1 });
+  }
+
+  opened(call: CallContext, ruling: Ruling, record: OpenRecord): void {
+    this.#grants.opened(call, (ruling as DecidedRuling).decision, record);
+  }
+
+  closed(handle: number): void {
+    this.#grants.closed(handle);
+  }
+
+  describe(nodeId: number, what: "decision" | "revision"): string | undefined {
+    const grant = this.#grants.newestOf(nodeId);
+    return what === "decision" ? grant?.decisionId : grant?.revision;
+  }
+
+  close(): void {
+    this.#stopListening();
+  }
+
+  #ask(asking: Asking): DecidedRuling | Promise<DecidedRuling> {
+    const { signal } = asking.call;
+    try {
+      const question = this.#question(asking);
+      const answer = this.#decider.decide(question, signal);
+      if (!(answer instanceof Promise)) return this.#weigh(answer, question, asking);
+      return answer.then((decision) => this.#weigh(decision, question, asking)).catch((error: unknown) => this.#noAnswer(error, signal));
+    } catch (error) {
+      return signal.aborted ? Promise.reject(interrupted()) : this.#noAnswer(error, signal);
+    }
+  }
+
+  #question({ call, intent, carried }: Asking): Question {
+    const missing: MissingFact[] = [];
+    return {
+      id: newQuestionId(),
+      operation: intent.operation,
+      accesses: intent.accesses.slice(),
+      subject: readSubject(call, carried, missing),
+      resource: readResource(this.#mount, intent, carried.xattrs, missing),
+      openFlags: intent.openFlags,
+      missing,
+    };
+  }
+
+  /** Takes the answer, or asks again with the facts that the policy which gave it looks at. */
+  #weigh(decision: Decision, question: Question, asking: Asking): DecidedRuling | Promise<DecidedRuling> {
+    const fitness = this.#known.fitness(decision, asking.carried);
+    if (fitness.kind === "fits") return this.#rule(decision, question, asking.startedMs);
+    if (fitness.kind === "unknown-revision" || asking.attempt >= MAX_ATTEMPTS) {
+      this.#events.anomaly("answer comes from a policy whose facts were not sent: denied", { question: question.id, why: fitness.kind });
+      return DENIED;
+    }
+    return this.#ask({ ...asking, carried: union(asking.carried, fitness.needs), attempt: asking.attempt + 1 });
+  }
+
+  #rule(decision: Decision, question: Question, startedMs: number): DecidedRuling {
+    const enforced = this.#obliged(decision);
+    this.#events.decided(enforced, question, performance.now() - startedMs);
+    switch (enforced.effect) {
+      case "grant":
+      case "mediate":
+        return { effect: enforced.effect, errno: 0, decision: enforced };
+      case "deny":
+        return { effect: "deny", errno: enforced.errno > 0 ? enforced.errno : Errno.EACCES, decision: enforced };
+      default:
+        return this.#unknownEffect(enforced.effect, question);
+    }
+  }
+
+  /** An answer of a kind this build does not know: the type says never, the wire might not. */
+  #unknownEffect(effect: never, question: Question): DecidedRuling {
+    this.#events.anomaly("answer has an unknown effect: denied", { question: question.id, effect: String(effect) });
+    return DENIED;
+  }
+
+  /** An obligation that cannot be honoured turns the answer into a denial. */
+  #obliged(decision: Decision): Decision {
+    if (decision.effect === "deny") return decision;
+    const unknown = decision.obligations.find((obligation) => !HONOURED.has(obligation.name));
+    if (unknown === undefined) return decision;
+    const reason = `obligation "${unknown.name}" cannot be honoured by this mount service; was: ${decision.reason}`;
+    return { ...decision, effect: "deny", errno: Errno.EACCES, reason };
+  }
+
+  #noAnswer(error: unknown, signal: AbortSignal): DecidedRuling {
+    if (signal.aborted) throw interrupted();
+    const code = error instanceof DecisionError ? error.code : "bug";
+    this.#events.anomaly("no decision could be had: denied", { code, error });
+    return DENIED;
+  }
+}

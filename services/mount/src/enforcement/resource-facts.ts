@@ -1,0 +1,37 @@
+/** What is asked for: the overlay's intent as a policy sees it. */
+import type { FileKind, MissingFact, Resource } from "@sluice/decision-api";
+import type { Intent } from "@sluice/overlay";
+import { errnoName, S } from "@sluice/vfs";
+
+const kinds: ReadonlyMap<number, FileKind> = new Map([
+  [S.IFREG, "regular"],
+  [S.IFDIR, "directory"],
+  [S.IFLNK, "symlink"],
+  [S.IFCHR, "character-device"],
+  [S.IFBLK, "block-device"],
+  [S.IFIFO, "fifo"],
+  [S.IFSOCK, "socket"],
+]);
+
+/** Attributes that the policy names and that cannot be read are added to `missing`; ones that are not there are left out. */
+export function readResource(mount: string, intent: Intent, xattrs: readonly string[], missing: MissingFact[]): Resource {
+  const values = new Map<string, Uint8Array>();
+  for (const name of xattrs) {
+    const value = intent.readXattr(name);
+    if (typeof value === "number") missing.push({ name: `resource.xattr.${name}`, reason: `it cannot be read (${errnoName(-value)})` });
+    // The overlay may use its buffer again while the question waits.
+    else if (value !== undefined) values.set(name, value.slice());
+  }
+  const { attr } = intent;
+  return {
+    mount,
+    paths: intent.paths.slice(),
+    layer: intent.layer,
+    kind: kinds.get(attr.mode & S.IFMT) ?? "regular",
+    sizeBytes: attr.sizeExact,
+    mode: attr.mode,
+    uid: attr.uid,
+    gid: attr.gid,
+    xattrs: values,
+  };
+}

@@ -1,0 +1,121 @@
+/**
+ * Who asks: facts about the caller that the kernel does not send, read from /proc. A pidfd held around the reading makes
+ * sure that all of it is about the caller and not about a later process with the same number. Executable and cgroup are
+ * hints for a policy, not a boundary.
+ */
+import { readFileSync, readlinkSync } from "node:fs";
+import type { MissingFact, PolicyCapabilities, Subject } from "@sluice/decision-api";
+import { native } from "@sluice/native";
+import { errnoName } from "@sluice/vfs";
+import { codeOf } from "../complaint.js";
+
+type Wanted = Pick<PolicyCapabilities, "needsGroups" | "needsExecutable" | "needsCgroup">;
+type FactName = "groups" | "executable" | "cgroup";
+interface Caller {
+  readonly uid: number;
+  readonly gid: number;
+  readonly pid: number;
+}
+
+/** The parts of the system this file looks at; a test puts others in their place. */
+export interface ProcessTable {
+  pidfdOpen(pid: number): number;
+  pidfdAlive(pidfd: number): number;
+  close(fd: number): number;
+  /** As bytes, one character each. */
+  readFile(pid: number, name: "status" | "cgroup"): string;
+  readLink(pid: number, name: "exe"): string;
+}
+
+export const procTable: ProcessTable = {
+  pidfdOpen: (pid) => native.pidfdOpen(pid),
+  pidfdAlive: (pidfd) => native.pidfdAlive(pidfd),
+  close: (fd) => native.close(fd),
+  readFile: (pid, name) => readFileSync(`/proc/${pid}/${name}`, "latin1"),
+  readLink: (pid, name) => readlinkSync(`/proc/${pid}/${name}`, "latin1"),
+};
+
+class Unreadable extends Error {}
+
+function parseGroups(status: string): number[] {
+  const line = /^Groups:\t(.*)$/m.exec(status)?.[1];
+  if (line === undefined) throw new Unreadable("the kernel does not tell the groups");
+  return line
+    .split(" ")
+    .filter((word) => word !== "")
+    .map(Number);
+}
+
+function parseCgroup(text: string): string {
+  const path = /^0::(.*)$/m.exec(text)?.[1];
+  if (path === undefined) throw new Unreadable("the caller is in no cgroup of version 2");
+  if (path.startsWith("/..")) throw new Unreadable("the cgroup lies outside the daemon's cgroup namespace");
+  return path;
+}
+
+function wantedNames(wanted: Wanted): FactName[] {
+  const names: FactName[] = [];
+  if (wanted.needsGroups) names.push("groups");
+  if (wanted.needsExecutable) names.push("executable");
+  if (wanted.needsCgroup) names.push("cgroup");
+  return names;
+}
+
+function readFact(table: ProcessTable, pid: number, name: FactName, subject: Subject): void {
+  switch (name) {
+    case "groups":
+      subject.groups = parseGroups(table.readFile(pid, "status"));
+      return;
+    case "executable":
+      subject.executable = table.readLink(pid, "exe");
+      return;
+    case "cgroup":
+      subject.cgroup = parseCgroup(table.readFile(pid, "cgroup"));
+      return;
+  }
+}
+
+function readAll(table: ProcessTable, subject: Subject, names: readonly FactName[], missing: MissingFact[]): void {
+  for (const name of names) {
+    try {
+      readFact(table, subject.pid, name, subject);
+    } catch (error) {
+      missing.push({
+        name: `subject.${name}`,
+        reason: error instanceof Unreadable ? error.message : `it cannot be read (${codeOf(error)})`,
+      });
+    }
+  }
+}
+
+function allMissing(names: readonly FactName[], missing: MissingFact[], reason: string): void {
+  for (const name of names) missing.push({ name: `subject.${name}`, reason });
+}
+
+/** Facts that cannot be read are added to `missing`, each with the reason. Never throws. */
+export function readSubject(caller: Caller, wanted: Wanted, missing: MissingFact[], table: ProcessTable = procTable): Subject {
+  const subject: Subject = { uid: caller.uid, gid: caller.gid, pid: caller.pid };
+  const names = wantedNames(wanted);
+  if (names.length === 0) return subject;
+  if (caller.pid === 0) {
+    allMissing(names, missing, "the caller is not visible from the daemon's pid namespace");
+    return subject;
+  }
+  const pidfd = table.pidfdOpen(caller.pid);
+  if (pidfd < 0) {
+    allMissing(names, missing, `the caller has ended (${errnoName(-pidfd)})`);
+    return subject;
+  }
+  const found: Subject = { ...subject };
+  const unread: MissingFact[] = [];
+  readAll(table, found, names, unread);
+  // Alive after the reading: then /proc/PID was the caller's all along.
+  const alive = table.pidfdAlive(pidfd);
+  table.close(pidfd);
+  if (alive < 0) {
+    allMissing(names, missing, `the caller has ended (${errnoName(-alive)})`);
+    return subject;
+  }
+  missing.push(...unread);
+  return found;
+}

@@ -1,0 +1,83 @@
+/**
+ * Opens every layer once, through a private detached clone of its mount. In a clone of a lower layer the kernel itself
+ * refuses every write and moves no atime; and since the clone is older than our mount and not recursive, no path below
+ * it can lead into the mount. What is not here: reading a layer (packages/overlay).
+ */
+import { relative, sep } from "node:path";
+import { MOUNT_ATTR, native, OPEN_TREE, openBeneath } from "@sluice/native";
+import type { LayerSpec } from "@sluice/overlay";
+import { AT, errnoName, O } from "@sluice/vfs";
+import { unfit } from "../complaint.js";
+import type { MountConfig } from "../config/mount-config.js";
+import { toBytes } from "../path-bytes.js";
+
+export interface OpenedLayers {
+  lowers: LayerSpec[];
+  upper: LayerSpec | undefined;
+  work: LayerSpec | undefined;
+  /** Lets go of the clone that upper and work lie in; to be called when the overlay is gone. */
+  release(): void;
+}
+
+function must(result: number, path: string, what: string, remedy: string): number {
+  if (result < 0) throw unfit(path, `${what} (${errnoName(-result)})`, remedy);
+  return result;
+}
+
+function cloneMount(path: string, set: number): number {
+  const fd = must(
+    native.openTree(AT.FDCWD, toBytes(path), OPEN_TREE.CLONE | O.CLOEXEC),
+    path,
+    "a private view of this layer cannot be made",
+    "run with CAP_SYS_ADMIN; a layer must not lie on an unbindable mount",
+  );
+  const clear = (set & MOUNT_ATTR.NOATIME) !== 0 ? MOUNT_ATTR.ATIME_MASK : 0;
+  const status = native.mountSetattr(fd, "", AT.EMPTY_PATH, set, clear);
+  if (status < 0) {
+    native.close(fd);
+    must(status, path, "the private view of this layer cannot be protected", "use a kernel of 5.12 or later");
+  }
+  return fd;
+}
+
+function openInClone(rootFd: number, root: string, path: string): number {
+  const below = relative(root, path);
+  return must(
+    openBeneath(rootFd, below === "" ? "." : toBytes(below), O.PATH | O.DIRECTORY, 0),
+    path,
+    "it cannot be opened in the private view of its mount",
+    "check that nothing moved or mounted over it just now",
+  );
+}
+
+/** The deepest directory above both: what is cloned, so that rename(2) works between the two. */
+export function commonAncestor(one: string, other: string): string {
+  const left = one.split(sep);
+  const right = other.split(sep);
+  let count = 0;
+  while (count < left.length && left[count] === right[count]) count++;
+  return left.slice(0, count).join(sep) || "/";
+}
+
+/** Paths are real paths, as preflight leaves them. The descriptors belong to the caller. */
+export function openLayers(config: Pick<MountConfig, "lowers" | "upper" | "work" | "noatime">): OpenedLayers {
+  const opened: number[] = [];
+  const keep = (fd: number): number => {
+    opened.push(fd);
+    return fd;
+  };
+  try {
+    const lowerFlags = MOUNT_ATTR.RDONLY | MOUNT_ATTR.NOATIME | MOUNT_ATTR.NOSUID | MOUNT_ATTR.NODEV;
+    const lowers = config.lowers.map((path) => ({ path, rootFd: keep(cloneMount(path, lowerFlags)) }));
+    if (config.upper === undefined || config.work === undefined)
+      return { lowers, upper: undefined, work: undefined, release: () => undefined };
+    const root = commonAncestor(config.upper, config.work);
+    const clone = keep(cloneMount(root, MOUNT_ATTR.NOSUID | MOUNT_ATTR.NODEV | (config.noatime ? MOUNT_ATTR.NOATIME : 0)));
+    const upper = { path: config.upper, rootFd: keep(openInClone(clone, root, config.upper)) };
+    const work = { path: config.work, rootFd: keep(openInClone(clone, root, config.work)) };
+    return { lowers, upper, work, release: () => void native.close(clone) };
+  } catch (error) {
+    for (const fd of opened) native.close(fd);
+    throw error;
+  }
+}

@@ -1,0 +1,21 @@
+/** What the daemon does to itself before it serves anybody. */
+import { native } from "@sluice/native";
+import type { Logger } from "@sluice/runtime";
+import { errnoName } from "@sluice/vfs";
+
+/** A failure is logged, not fatal: each of these is a second line of defence. */
+export function hardenProcess(logger: Logger): void {
+  // Modes of created files are the caller's business; a mask of ours would be applied on top of theirs.
+  native.umask(0);
+  // A mount must not hold the directory it was started in.
+  process.chdir("/");
+  const { soft, hard } = native.nofileLimit();
+  if (soft < hard) note(logger, "raise the limit of open files", native.setNofileLimit(hard));
+  // The daemon's memory holds file contents of everybody: no core dump, no ptrace by its own user.
+  note(logger, "become undumpable", native.setDumpable(false));
+  note(logger, "give up new privileges", native.setNoNewPrivileges());
+}
+
+function note(logger: Logger, what: string, status: number): void {
+  if (status < 0) logger.warn({ errno: errnoName(-status) }, `cannot ${what}`);
+}

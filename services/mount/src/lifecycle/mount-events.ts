@@ -1,0 +1,68 @@
+/** Libraries emit, this service logs and counts: the listeners of engine, overlay and gate. */
+import type { EngineEvents } from "@sluice/engine-devfuse";
+import type { OverlayEvents } from "@sluice/overlay";
+import type { Logger } from "@sluice/runtime";
+import { errnoName } from "@sluice/vfs";
+import type { PolicyGateEvents } from "../enforcement/policy-gate.js";
+import { toText } from "../path-bytes.js";
+import type { MountTelemetry } from "../telemetry/mount-telemetry.js";
+
+/** Of one kind of line in a minute: a client that sends nonsense must not fill the disk with our log. */
+const LINES_A_MINUTE = 60;
+
+function limited(
+  log: (detail: Record<string, unknown>, message: string) => void,
+): (detail: Record<string, unknown>, message: string) => void {
+  let minute = 0;
+  let lines = 0;
+  return (detail, message) => {
+    const now = Math.floor(Date.now() / 60_000);
+    if (now !== minute) {
+      minute = now;
+      lines = 0;
+    }
+    lines++;
+    if (lines < LINES_A_MINUTE) log(detail, message);
+    else if (lines === LINES_A_MINUTE) log({}, "more of these are counted and not logged for the rest of this minute");
+  };
+}
+
+export interface MountEvents {
+  engine: EngineEvents;
+  overlay: OverlayEvents;
+  gate: PolicyGateEvents;
+}
+
+export function mountEvents(telemetry: MountTelemetry, logger: Logger): MountEvents {
+  const warn = limited((detail, message) => logger.warn(detail, message));
+  const anomaly = (message: string, detail: Record<string, unknown>): void => {
+    telemetry.anomalies++;
+    warn({ ...detail, anomaly: true }, message);
+  };
+  const fallback = limited((detail, message) => logger.info(detail, message));
+  return {
+    engine: { anomaly, request: (operation, errno, durationMs) => telemetry.request(operation, errno, durationMs) },
+    overlay: {
+      anomaly,
+      copyUp: (event) => {
+        telemetry.copyUp(event.bytes, event.durationMs);
+        if (event.status !== 0) warn({ path: toText(event.path), errno: errnoName(event.status) }, "a copy-up failed");
+      },
+      fallback: (event) => {
+        telemetry.fallbacks.add(event.reason);
+        fallback({ ...event }, "a granted open is mediated all the same");
+      },
+      mediated: (direction, bytes) => telemetry.mediatedBytes.add(direction, bytes),
+      openFiles: (mode, delta) => telemetry.openFiles.add(mode, delta),
+    },
+    gate: {
+      anomaly,
+      decided: (decision, question, durationMs) => {
+        telemetry.decided(decision, durationMs);
+        if (!logger.isLevelEnabled("debug")) return;
+        const { effect, decisionId, rule, reason } = decision;
+        logger.debug({ question: question.id, paths: question.resource.paths.map(toText), effect, decisionId, rule, reason }, "decided");
+      },
+    },
+  };
+}

@@ -1,0 +1,97 @@
+/** What `sluice status` shows, gathered from everyone who knows. */
+import type { Decider } from "@sluice/decision-api";
+import type { Engine } from "@sluice/engine-devfuse";
+import type { Overlay } from "@sluice/overlay";
+import { VERSION } from "@sluice/runtime";
+import type { MountConfig } from "../config/mount-config.js";
+import type { GrantItem, MountStatus, PolicyStatus } from "../control/control-protocol.js";
+import type { GrantRecord, Grants } from "../enforcement/grants.js";
+import { toText } from "../path-bytes.js";
+import type { MountTelemetry } from "../telemetry/mount-telemetry.js";
+
+export interface MountParts {
+  config: MountConfig;
+  engine: Engine;
+  overlay: Overlay;
+  decider: Decider;
+  grants: Grants;
+  telemetry: MountTelemetry;
+}
+
+function policyStatus(decider: Decider): PolicyStatus | null {
+  const capabilities = decider.capabilities();
+  if (capabilities === undefined) return null;
+  const looksAt = capabilities.xattrs.map((name) => `xattr ${name}`);
+  if (capabilities.needsGroups) looksAt.push("groups");
+  if (capabilities.needsExecutable) looksAt.push("executable");
+  if (capabilities.needsCgroup) looksAt.push("cgroup");
+  return {
+    policyId: capabilities.policyId,
+    revision: { sequence: String(capabilities.revision.sequence), digest: capabilities.revision.digest },
+    unconditionalGrant: capabilities.unconditionalGrant,
+    governs: [...capabilities.accesses],
+    looksAt,
+  };
+}
+
+function engineStatus(engine: Engine): MountStatus["engine"] {
+  const { protocol, maxStackDepth, flags } = engine.port.negotiated;
+  return {
+    name: "devfuse",
+    protocol: `${protocol.major}.${protocol.minor}`,
+    passthrough: maxStackDepth > 0,
+    maxStackDepth,
+    flags,
+    inFlight: engine.inFlight(),
+  };
+}
+
+export function mountStatus(parts: MountParts, draining: boolean): MountStatus {
+  const { config, telemetry, decider } = parts;
+  const deciderStatus = decider.status();
+  const { revision } = deciderStatus;
+  return {
+    name: config.name,
+    mountpoint: config.mountpoint,
+    version: VERSION,
+    pid: process.pid,
+    uptimeMs: Date.now() - telemetry.startedMs,
+    state: draining ? "draining" : "serving",
+    engine: engineStatus(parts.engine),
+    overlay: parts.overlay.status(),
+    upper: config.upper ?? null,
+    lowers: config.lowers,
+    userXattr: config.userXattr,
+    decider: {
+      ...deciderStatus,
+      revision: revision === undefined ? null : { sequence: String(revision.sequence), digest: revision.digest },
+      onOutage: config.onOutage,
+    },
+    policy: policyStatus(decider),
+    decisions: telemetry.decisions.toObject(),
+    fallbacks: telemetry.fallbacks.toObject(),
+    openFilesByMode: telemetry.openFiles.toObject(),
+    mediatedBytes: telemetry.mediatedBytes.toObject(),
+    grants: parts.grants.size,
+    copyUps: { count: telemetry.copyUps, bytes: telemetry.copyUpBytes },
+    anomalies: telemetry.anomalies,
+  };
+}
+
+export function grantItem(change: GrantItem["change"], grant: GrantRecord): GrantItem {
+  return {
+    change,
+    handle: grant.handle,
+    path: toText(grant.path),
+    layer: grant.layer,
+    mode: grant.mode,
+    write: grant.write,
+    fallback: grant.fallback ?? null,
+    pid: grant.pid,
+    uid: grant.uid,
+    decision: grant.decisionId ?? null,
+    revision: grant.revision ?? null,
+    rule: grant.rule ?? null,
+    since: new Date(grant.sinceMs).toISOString(),
+  };
+}

@@ -1,0 +1,106 @@
+/** Who decides for this mount: nobody, the embedded service, or one elsewhere. The only file here that knows the client. */
+import { type Decider, DecisionError } from "@sluice/decision-api";
+import { connectDecider, type DecisionClientEvents, grantAllDecider, type OutageMode, whenReady } from "@sluice/decision-client";
+import { type Logger, VERSION } from "@sluice/runtime";
+import { wrong } from "../complaint.js";
+import type { MountConfig } from "../config/mount-config.js";
+import type { UndoStack } from "./undo-stack.js";
+
+/** A decision service that runs beside us as a child process. */
+export interface DecisionHost {
+  /** A gRPC target. */
+  readonly target: string;
+  /** Resolves when the child ended before it ever served, with the reason. */
+  readonly failedToStart: Promise<Error>;
+  close(): Promise<void>;
+}
+export interface EmbeddedDecisionOptions {
+  policyFile: string;
+  /** A private directory for its socket. */
+  runDirectory: string;
+  logger: Logger;
+  logLevel: string;
+  /** Undefined: standard error. */
+  logFile: string | undefined;
+}
+export type StartEmbeddedDecision = (options: EmbeddedDecisionOptions) => Promise<DecisionHost>;
+
+/** How long to wait for the first word of the service before the mount comes up without it. */
+const FIRST_WORD_MS = { embedded: 15_000, remote: 3_000 } as const;
+
+function outageMode(config: MountConfig): OutageMode {
+  return config.onOutage === "stale" ? { kind: "stale", staleForMs: config.staleForMs } : { kind: config.onOutage };
+}
+
+function clientEvents(logger: Logger): DecisionClientEvents {
+  return {
+    connected: (address) => logger.info({ address }, "a decision service answers"),
+    disconnected: (address, reason) => logger.warn({ address, reason }, "a decision service went away"),
+    replayed: (count) => logger.info({ count }, "questions were put again"),
+    strayAnswer: (address) => logger.warn({ address, anomaly: true }, "an answer that nobody waits for: not used"),
+    malformedAnswer: (address, problem) => logger.warn({ address, problem, anomaly: true }, "a malformed answer: not used"),
+  };
+}
+
+function connectTo(target: string, config: MountConfig, logger: Logger): Decider {
+  const { decision } = config;
+  try {
+    return connectDecider({
+      target,
+      tls: decision.kind === "remote" ? decision.tls : undefined,
+      mount: config.name,
+      clientVersion: VERSION,
+      onOutage: outageMode(config),
+      timeoutMs: config.decisionTimeoutMs,
+      events: clientEvents(logger),
+    });
+  } catch (error) {
+    if (!(error instanceof DecisionError)) throw error;
+    throw wrong(`--decision ${target}`, error.message, "correct the target or the certificates");
+  }
+}
+
+/** True once the service has said which policy is in force. Throws what broke it before. */
+function firstWord(decider: Decider, timeoutMs: number, broken: Promise<Error>): Promise<boolean> {
+  const failed = broken.then((error): never => {
+    throw error;
+  });
+  // It may break after the wait is over: then the outage mode holds, and the log has it.
+  failed.catch(() => undefined);
+  return Promise.race([whenReady(decider, timeoutMs), failed]);
+}
+
+const never = new Promise<Error>(() => undefined);
+
+export async function openDecider(
+  config: MountConfig,
+  parts: { start: StartEmbeddedDecision; runDirectory: string; logger: Logger; undo: UndoStack },
+): Promise<Decider> {
+  const { decision } = config;
+  const { logger, undo } = parts;
+  if (decision.kind === "none") return grantAllDecider();
+  let target: string;
+  let broken = never;
+  if (decision.kind === "embedded") {
+    const { policyFile } = decision;
+    const host = await parts.start({
+      policyFile,
+      runDirectory: parts.runDirectory,
+      logger,
+      logLevel: config.logLevel,
+      logFile: config.logFile,
+    });
+    undo.push("end the decision service", () => host.close());
+    target = host.target;
+    broken = host.failedToStart;
+  } else {
+    target = decision.target;
+  }
+  const decider = connectTo(target, config, logger);
+  undo.push("close the decision client", () => decider.close());
+  if (!(await firstWord(decider, FIRST_WORD_MS[decision.kind], broken))) {
+    const outcome = config.onOutage === "mediate" ? "opens are mediated" : "opens are denied";
+    logger.warn({ target, onOutage: config.onOutage }, `the decision service cannot be reached: ${outcome} until it can`);
+  }
+  return decider;
+}

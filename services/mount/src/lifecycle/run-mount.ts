@@ -1,0 +1,208 @@
+/**
+ * The composition root of the mount service: puts layers, decider, gate, overlay and engine together, serves until it is
+ * told to stop or the kernel ends the connection, and takes all of it down again.
+ */
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { type Engine, startEngine } from "@sluice/engine-devfuse";
+import { MNT, native } from "@sluice/native";
+import { createOverlay, type Overlay, type OverlayConfig } from "@sluice/overlay";
+import { createLogger, createRegistry, type Logger, startAdminServer } from "@sluice/runtime";
+import { FsError } from "@sluice/vfs";
+import { failed } from "../complaint.js";
+import type { MountConfig } from "../config/mount-config.js";
+import { CONTROL_SOCKET } from "../control/control-client.js";
+import { startControlServer } from "../control/control-server.js";
+import { makeRunDirectory } from "../control/run-directory.js";
+import { Grants } from "../enforcement/grants.js";
+import { PolicyGate } from "../enforcement/policy-gate.js";
+import { claimUpper } from "../layers/claim-upper.js";
+import { openLayers } from "../layers/open-layers.js";
+import { toBytes } from "../path-bytes.js";
+import { preflight } from "../preflight/preflight.js";
+import { MountTelemetry } from "../telemetry/mount-telemetry.js";
+import { controlHandler } from "./control-handler.js";
+import { hardenProcess } from "./harden-process.js";
+import { type MountEvents, mountEvents } from "./mount-events.js";
+import type { MountParts } from "./mount-status.js";
+import { openDecider, type StartEmbeddedDecision } from "./open-decider.js";
+import { StopRequests } from "./stop-requests.js";
+import { surviveBugs } from "./survive-bugs.js";
+import { takeDown } from "./take-down.js";
+import { UndoStack } from "./undo-stack.js";
+
+const READY_MS = 10_000;
+const INLINE_COPY_BYTES = 256 << 10;
+const MAX_DIRECTORY_FDS = 2048;
+const MAX_WRITE_BYTES = 1 << 20;
+const NEGATIVE_TTL_MS = 10_000;
+
+export interface MountHost {
+  startEmbeddedDecision: StartEmbeddedDecision;
+}
+
+/** What the mount's life needs from start to end. */
+interface Life {
+  config: MountConfig;
+  logger: Logger;
+  undo: UndoStack;
+  stop: StopRequests;
+  telemetry: MountTelemetry;
+  events: MountEvents;
+}
+
+function overlayConfig(life: Life, gate: PolicyGate): OverlayConfig {
+  const { config, undo } = life;
+  undo.push("unlock the upper layer", claimUpper(config.upper, config.work));
+  const { release, ...layers } = openLayers(config);
+  undo.push("let go of the layers", release);
+  return {
+    ...layers,
+    gate,
+    events: life.events.overlay,
+    userXattr: config.userXattr,
+    redirectDir: config.redirectDir === "on",
+    volatile: config.volatile,
+    entryTtlMs: config.cacheTtlMs,
+    attrTtlMs: config.cacheTtlMs,
+    negativeTtlMs: Math.min(config.cacheTtlMs, NEGATIVE_TTL_MS),
+    inlineCopyBytes: INLINE_COPY_BYTES,
+    maxDirectoryFds: MAX_DIRECTORY_FDS,
+  };
+}
+
+function start(life: Life, overlay: OverlayConfig): { engine: Engine; overlay: Overlay } {
+  const { config } = life;
+  let made: Overlay | undefined;
+  const options = {
+    mountpoint: toBytes(config.mountpoint),
+    source: toBytes(config.source),
+    subtype: "sluice",
+    flags: config.mountFlags,
+    allowOther: true,
+    maxStackDepth: config.maxStackDepth,
+    maxWriteBytes: MAX_WRITE_BYTES,
+  };
+  try {
+    const engine = startEngine(
+      options,
+      (port) => {
+        made = createOverlay(overlay, port);
+        return made;
+      },
+      life.events.engine,
+    );
+    if (made === undefined) throw failed(config.mountpoint, "the engine made no filesystem", "this is a bug: report it");
+    return { engine, overlay: made };
+  } catch (error) {
+    if (error instanceof FsError) throw failed(config.mountpoint, error.message, "run 'sluice doctor' to see what this machine allows");
+    throw error;
+  }
+}
+
+/** A mount without a server hangs or fails whoever looks at it: the last thing a dying process does is to remove it. */
+function neverLeaveMount(life: Life, engine: Engine): void {
+  let over = false;
+  const detach = (): void => {
+    if (!over) native.umount2(toBytes(life.config.mountpoint), MNT.DETACH);
+  };
+  process.on("exit", detach);
+  void engine.ended.then(() => {
+    over = true;
+    process.off("exit", detach);
+  });
+}
+
+async function untilReady(life: Life, engine: Engine): Promise<void> {
+  const { mountpoint } = life.config;
+  const timer = new AbortController();
+  const late = sleep(READY_MS, "late" as const, { signal: timer.signal }).catch(() => "late" as const);
+  const outcome = await Promise.race([
+    engine.ready.then(() => "ready" as const),
+    engine.ended.then(() => "ended" as const),
+    life.stop.reached(1).then(() => "stopped" as const),
+    late,
+  ]);
+  timer.abort();
+  if (outcome === "ready" || outcome === "stopped") return;
+  throw failed(
+    mountpoint,
+    outcome === "late" ? "the kernel did not shake hands (ETIMEDOUT)" : "the connection ended at once",
+    "see 'sluice doctor'",
+  );
+}
+
+async function openDoors(life: Life, parts: MountParts, runDirectory: string): Promise<void> {
+  const { config, undo, telemetry, stop } = life;
+  const control = await startControlServer(config.control ?? join(runDirectory, CONTROL_SOCKET), controlHandler(parts, stop));
+  undo.push("close the control socket", () => control.close());
+  if (config.admin === undefined) return;
+  const registry = createRegistry(true);
+  for (const metric of telemetry.metrics()) registry.registerMetric(metric as never);
+  const admin = await startAdminServer({ address: config.admin, registry, notReady: () => (stop.requested ? "draining" : undefined) });
+  undo.push("close the admin port", () => admin.close());
+  life.logger.info({ admin: admin.address }, "metrics are served");
+}
+
+function readyLine(parts: MountParts): string {
+  const { config, engine } = parts;
+  const { protocol, maxStackDepth } = engine.port.negotiated;
+  const layers = `${config.lowers.length} lower${config.upper === undefined ? ", read-only" : " + upper"}`;
+  return `mounted ${config.mountpoint} (${layers}; FUSE ${protocol.major}.${protocol.minor}; passthrough ${maxStackDepth > 0 ? "on" : "off"})\n`;
+}
+
+async function serve(life: Life, host: MountHost): Promise<void> {
+  const { config, logger, undo, stop } = life;
+  const run = makeRunDirectory(config.mountpoint);
+  undo.push("remove the socket directory", run.remove);
+  const decider = await openDecider(config, { start: host.startEmbeddedDecision, runDirectory: run.path, logger, undo });
+  if (stop.requested) return;
+  const grants = new Grants();
+  const gate = new PolicyGate({ decider, mount: config.name, grants, events: life.events.gate });
+  undo.push("stop listening to the policy", () => gate.close());
+  const { engine, overlay } = start(life, overlayConfig(life, gate));
+  neverLeaveMount(life, engine);
+  const tell = (line: string): void => void process.stderr.write(`sluice: ${config.mountpoint}: ${line}\n`);
+  let down: Promise<void> | undefined;
+  const unmount = (): Promise<void> => {
+    down ??= takeDown(engine, stop, logger, tell).then((how) => logger.info({ how }, "unmounted"));
+    return down;
+  };
+  undo.push("unmount", unmount);
+  await untilReady(life, engine);
+  if (stop.requested) return;
+  const parts: MountParts = { config, engine, overlay, decider, grants, telemetry: life.telemetry };
+  await openDoors(life, parts, run.path);
+  undo.push(
+    "stop surviving",
+    surviveBugs(logger, () => life.telemetry.anomalies++),
+  );
+  process.stdout.write(readyLine(parts));
+  logger.info({ mountpoint: config.mountpoint, lowers: config.lowers, upper: config.upper, negotiated: engine.port.negotiated }, "mounted");
+  await Promise.race([engine.ended, stop.reached(1)]);
+  // Before the doors close: who asked for it by the control socket waits for the answer.
+  await unmount();
+}
+
+/** Runs a mount to its end. Throws CliError where it never came up. Returns when nothing of it is left. */
+export async function runMount(given: MountConfig, host: MountHost): Promise<void> {
+  const config = preflight(given);
+  const logger = createLogger({ name: "mount", level: config.logLevel, file: config.logFile });
+  const telemetry = new MountTelemetry();
+  const life: Life = {
+    config,
+    logger,
+    telemetry,
+    undo: new UndoStack(),
+    stop: new StopRequests(),
+    events: mountEvents(telemetry, logger),
+  };
+  life.stop.listen();
+  hardenProcess(logger);
+  try {
+    await serve(life, host);
+  } finally {
+    await life.undo.run((what, err) => logger.error({ err }, `cannot ${what}`));
+    life.stop.close();
+  }
+}

@@ -1,0 +1,32 @@
+/** SIGTERM, SIGINT, SIGHUP and `sluice unmount`: the first asks to drain and unmount, the second to do it at once. */
+
+const SIGNALS = ["SIGTERM", "SIGINT", "SIGHUP"] as const;
+
+export class StopRequests {
+  #count = 0;
+  readonly #waiting: { atLeast: number; resolve: () => void }[] = [];
+  readonly #onSignal = (): void => this.request();
+
+  listen(): void {
+    for (const signal of SIGNALS) process.on(signal, this.#onSignal);
+  }
+
+  close(): void {
+    for (const signal of SIGNALS) process.off(signal, this.#onSignal);
+  }
+
+  request(): void {
+    this.#count++;
+    for (const { atLeast, resolve } of this.#waiting) if (this.#count >= atLeast) resolve();
+  }
+
+  get requested(): boolean {
+    return this.#count > 0;
+  }
+
+  /** Resolves when so many requests have come. */
+  reached(atLeast: number): Promise<void> {
+    if (this.#count >= atLeast) return Promise.resolve();
+    return new Promise((resolve) => this.#waiting.push({ atLeast, resolve }));
+  }
+}

@@ -1,0 +1,105 @@
+/** Do the layers exist, can they be read, and do they keep out of each other's way? */
+import { accessSync, constants, opendirSync, readdirSync, statSync } from "node:fs";
+import { codeOf, unfit } from "../complaint.js";
+import type { MountConfig } from "../config/mount-config.js";
+import type { MountRow } from "./mount-table.js";
+import { type Place, placeOf, relationOf } from "./place.js";
+
+export interface LayerPlaces {
+  lowers: readonly Place[];
+  upper: Place | undefined;
+  work: Place | undefined;
+}
+
+/** What an overlay leaves in its work directory: ours and the kernel's. */
+const WORK_ENTRIES = new Set(["work", "index", "sluice"]);
+
+const remedies: Readonly<Record<string, string>> = {
+  ENOENT: "create it or correct the name",
+  EACCES: "give the daemon read and search permission on it and on every directory above it",
+  ENOTCONN: "it lies on a mount whose server has died: unmount that one first",
+  ELOOP: "its symbolic links go in a circle: name the directory itself",
+};
+
+function problemOf(code: string): string {
+  if (code === "ENOENT") return "there is no such directory (ENOENT)";
+  if (code === "ENOTDIR") return "it is not a directory (ENOTDIR)";
+  return `it cannot be read (${code})`;
+}
+
+/** A directory that can be listed. `role` is how the complaint calls it: "lower layer". */
+export function readableDirectory(path: string, role: string, table: readonly MountRow[]): Place {
+  try {
+    if (!statSync(path).isDirectory()) throw unfit(path, `this ${role} is not a directory (ENOTDIR)`, "name a directory");
+    opendirSync(path).closeSync();
+    return placeOf(path, table);
+  } catch (error) {
+    if (!(error instanceof Error) || !("code" in error)) throw error;
+    const code = codeOf(error);
+    throw unfit(path, `${role}: ${problemOf(code)}`, remedies[code] ?? "name a directory that can be read");
+  }
+}
+
+function writableDirectory(path: string, role: string, table: readonly MountRow[]): Place {
+  const place = readableDirectory(path, role, table);
+  try {
+    accessSync(path, constants.W_OK);
+  } catch (error) {
+    throw unfit(path, `${role}: it cannot be written (${codeOf(error)})`, "put it on a file system that is mounted read-write");
+  }
+  return place;
+}
+
+function checkTwice(lowers: readonly Place[]): void {
+  const seen = new Map<string, Place>();
+  for (const place of lowers) {
+    const before = seen.get(place.key);
+    if (before !== undefined) {
+      throw unfit(place.given, `it is the same directory as lower layer ${before.given} (ELOOP)`, "give each layer once");
+    }
+    seen.set(place.key, place);
+  }
+}
+
+function checkApart(place: Place, role: string, other: Place, otherRole: string): void {
+  const relation = relationOf(place, other);
+  const remedy = `choose directories of which none lies in another`;
+  if (relation === "same") throw unfit(place.given, `this ${role} is the same directory as ${otherRole} ${other.given} (ELOOP)`, remedy);
+  if (relation === "inside") throw unfit(place.given, `this ${role} lies inside ${otherRole} ${other.given} (ELOOP)`, remedy);
+  if (relationOf(other, place) === "inside") {
+    throw unfit(place.given, `this ${role} contains ${otherRole} ${other.given} (ELOOP)`, remedy);
+  }
+}
+
+function checkOneFileSystem(upper: Place, work: Place): void {
+  const remedy = "put both on one file system, reached through one mount: files are renamed from work to upper";
+  if (upper.dev !== work.dev) {
+    throw unfit(work.given, `the work directory is on another file system than upper layer ${upper.given} (EXDEV)`, remedy);
+  }
+  if (upper.mount?.mountId !== work.mount?.mountId) {
+    throw unfit(work.given, `the work directory is on another mount than upper layer ${upper.given} (EXDEV)`, remedy);
+  }
+}
+
+function checkWorkEmpty(work: Place): void {
+  const foreign = readdirSync(work.real).find((name) => !WORK_ENTRIES.has(name));
+  if (foreign !== undefined) {
+    throw unfit(work.given, `the work directory holds "${foreign}" that no overlay put there (ENOTEMPTY)`, "give an empty directory");
+  }
+}
+
+export function checkLayers(config: MountConfig, table: readonly MountRow[]): LayerPlaces {
+  const lowers = config.lowers.map((path) => readableDirectory(path, "lower layer", table));
+  checkTwice(lowers);
+  if (config.upper === undefined || config.work === undefined) return { lowers, upper: undefined, work: undefined };
+  const upper = writableDirectory(config.upper, "upper layer", table);
+  const work = writableDirectory(config.work, "work directory", table);
+  checkApart(work, "work directory", upper, "upper layer");
+  for (const lower of lowers) {
+    checkApart(upper, "upper layer", lower, "lower layer");
+    checkApart(work, "work directory", lower, "lower layer");
+  }
+  checkOneFileSystem(upper, work);
+  checkWorkEmpty(work);
+  return { lowers, upper, work };
+}

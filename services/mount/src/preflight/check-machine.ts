@@ -1,0 +1,49 @@
+/** Does this machine let us mount at all? `sluice doctor` looks deeper. */
+import { closeSync, openSync, statSync } from "node:fs";
+import { CAP, native } from "@sluice/native";
+import { codeOf, lacking } from "../complaint.js";
+
+export type CapabilityName = keyof typeof CAP;
+
+const FUSE_RDEV_MAJOR = 10;
+const FUSE_RDEV_MINOR = 229;
+/** Writing means creating as others, with their modes, owners and attributes. */
+const WRITING: readonly CapabilityName[] = ["CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "SETGID", "SETUID", "MKNOD"];
+
+export function missingCapabilities(names: readonly CapabilityName[], held: bigint = native.effectiveCapabilities()): CapabilityName[] {
+  return names.filter((name) => (held & (1n << BigInt(CAP[name]))) === 0n);
+}
+
+export function requiredCapabilities(writable: boolean): readonly CapabilityName[] {
+  return writable ? ["SYS_ADMIN", ...WRITING] : ["SYS_ADMIN"];
+}
+
+/** Throws what /dev/fuse lacks, with the remedy. */
+export function checkDevice(): void {
+  try {
+    const { rdev } = statSync("/dev/fuse");
+    if (rdev >> 8 !== FUSE_RDEV_MAJOR || (rdev & 0xff) !== FUSE_RDEV_MINOR) {
+      throw lacking("/dev/fuse", "it is not the fuse device (ENODEV)", "recreate it: mknod /dev/fuse c 10 229");
+    }
+    closeSync(openSync("/dev/fuse", "r+"));
+  } catch (error) {
+    if (!(error instanceof Error) || !("code" in error)) throw error;
+    const code = codeOf(error);
+    if (code === "EACCES" || code === "EPERM") {
+      throw lacking("/dev/fuse", `it cannot be opened (${code})`, "run as root; in a container add --device /dev/fuse");
+    }
+    throw lacking("/dev/fuse", `the device is not there (${code})`, "load it with 'modprobe fuse'; in a container add --device /dev/fuse");
+  }
+}
+
+export function checkMachine(writable: boolean): void {
+  const missing = missingCapabilities(requiredCapabilities(writable));
+  if (missing.length > 0) {
+    throw lacking(
+      missing.map((name) => `CAP_${name}`).join(", "),
+      "the process lacks this privilege (EPERM)",
+      "run as root; in a container add --cap-add for each",
+    );
+  }
+  checkDevice();
+}

@@ -1,0 +1,88 @@
+/**
+ * Is the mount point an empty directory that nothing of ours depends on? It may lie inside a layer: layers are opened
+ * through private clones made before the mount, in which the mount is not there, so the daemon cannot walk into itself.
+ */
+import { readdirSync, realpathSync, statSync } from "node:fs";
+import { dirname } from "node:path";
+import { codeOf, unfit, wrong } from "../complaint.js";
+import type { MountConfig } from "../config/mount-config.js";
+import type { LayerPlaces } from "./check-layers.js";
+import { isBeneath, type MountRow, mountAt } from "./mount-table.js";
+
+/** The mount point without symbolic links. */
+export function resolveMountpoint(mountpoint: string, table: readonly MountRow[]): string {
+  try {
+    const directory = statSync(mountpoint).isDirectory();
+    if (!directory) throw unfit(mountpoint, "the mount point is not a directory (ENOTDIR)", "name an empty directory");
+    const real = realpathSync.native(mountpoint);
+    if (mountAt(real, table)?.type === "fuse.sluice") {
+      throw unfit(
+        mountpoint,
+        "it is already a Sluice mount (EBUSY)",
+        `run 'sluice unmount ${mountpoint}' first, or choose another directory`,
+      );
+    }
+    return real;
+  } catch (error) {
+    if (!(error instanceof Error) || !("code" in error)) throw error;
+    const code = codeOf(error);
+    if (code === "ENOTCONN") {
+      throw unfit(mountpoint, "it is a stale mount whose server has died (ENOTCONN)", `run 'sluice unmount ${mountpoint}'`);
+    }
+    if (code === "ENOENT") throw unfit(mountpoint, "there is no such mount point (ENOENT)", `create it: mkdir -p ${mountpoint}`);
+    throw unfit(mountpoint, `the mount point cannot be reached (${code})`, "name an empty directory");
+  }
+}
+
+export function checkEmpty(mountpoint: string): void {
+  if (readdirSync(mountpoint).length > 0) {
+    throw unfit(mountpoint, "the mount point is not empty (ENOTEMPTY)", "choose an empty directory: what lies in it would be hidden");
+  }
+}
+
+/** The directory that holds `path`, without symbolic links, as far up as it exists. */
+function realParent(path: string): string {
+  for (let up = dirname(path); ; up = dirname(up)) {
+    try {
+      return realpathSync.native(up);
+    } catch {
+      if (up === "/") return "/";
+    }
+  }
+}
+
+function filesOf(config: MountConfig): [role: string, path: string | undefined][] {
+  const decision = config.decision;
+  const tls = decision.kind === "remote" ? decision.tls : undefined;
+  const target = decision.kind === "remote" ? /^unix:(?:\/\/)?(\/.*)$/.exec(decision.target)?.[1] : undefined;
+  return [
+    ["policy file", decision.kind === "embedded" ? decision.policyFile : undefined],
+    ["certificate", tls?.caFile],
+    ["certificate", tls?.certFile],
+    ["key", tls?.keyFile],
+    ["socket of the decision service", target],
+    ["log file", config.logFile],
+    ["control socket", config.control],
+  ];
+}
+
+/** Whatever the daemon needs must not be hidden by its own mount: reading it would wait for the daemon itself. */
+export function checkNothingBeneath(config: MountConfig, mountpoint: string, layers: LayerPlaces): void {
+  for (const [role, path] of filesOf(config)) {
+    if (path !== undefined && isBeneath(realParent(path), mountpoint)) {
+      throw wrong(path, `the ${role} lies beneath the mount point ${mountpoint} (EINVAL)`, "move it elsewhere: the mount would hide it");
+    }
+  }
+  if (isBeneath(process.cwd(), mountpoint)) {
+    throw wrong(process.cwd(), "the working directory lies beneath the mount point (EBUSY)", "cd to another directory");
+  }
+  for (const place of [...layers.lowers, layers.upper, layers.work]) {
+    if (place === undefined || !isBeneath(place.real, mountpoint)) continue;
+    if (layers.lowers.includes(place) && place.real === mountpoint) continue;
+    throw unfit(
+      place.given,
+      `this layer lies beneath the mount point ${mountpoint} (EINVAL)`,
+      "choose a mount point outside: it would hide the layer",
+    );
+  }
+}

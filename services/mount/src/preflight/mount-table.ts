@@ -1,0 +1,65 @@
+/** /proc/self/mountinfo as values: which mounts there are, and where on its own file system a path lies. */
+import { readFileSync } from "node:fs";
+
+export interface MountRow {
+  mountId: number;
+  /** "major:minor" of the file system. */
+  device: string;
+  /** The directory of that file system which is mounted. */
+  root: string;
+  mountpoint: string;
+  options: string;
+  type: string;
+  source: string;
+  superOptions: string;
+}
+
+function decode(field: string): string {
+  return Buffer.from(
+    field.replace(/\\([0-7]{3})/g, (_all, octal: string) => String.fromCharCode(Number.parseInt(octal, 8))),
+    "latin1",
+  ).toString("utf8");
+}
+
+function parseRow(line: string): MountRow | undefined {
+  const fields = line.split(" ");
+  const dash = fields.indexOf("-", 6);
+  if (dash < 0) return undefined;
+  const at = (index: number): string => fields[index] ?? "";
+  return {
+    mountId: Number(at(0)),
+    device: at(2),
+    root: decode(at(3)),
+    mountpoint: decode(at(4)),
+    options: at(5),
+    type: at(dash + 1),
+    source: decode(at(dash + 2)),
+    superOptions: at(dash + 3),
+  };
+}
+
+/** In the order of mounting: of two at one place the later one covers the earlier. Read as latin1: names are bytes. */
+export function readMountTable(text: string = readFileSync("/proc/self/mountinfo", "latin1")): MountRow[] {
+  return text
+    .split("\n")
+    .map(parseRow)
+    .filter((row) => row !== undefined);
+}
+
+export function isBeneath(path: string, directory: string): boolean {
+  return path === directory || path.startsWith(directory === "/" ? "/" : `${directory}/`);
+}
+
+/** The mount that an absolute path without symbolic links lies on. */
+export function mountOf(path: string, table: readonly MountRow[]): MountRow | undefined {
+  let found: MountRow | undefined;
+  for (const row of table) {
+    if (isBeneath(path, row.mountpoint) && row.mountpoint.length >= (found?.mountpoint.length ?? 0)) found = row;
+  }
+  return found;
+}
+
+/** The newest mount at exactly this place. */
+export function mountAt(path: string, table: readonly MountRow[]): MountRow | undefined {
+  return table.findLast((row) => row.mountpoint === path);
+}

@@ -1,0 +1,52 @@
+/**
+ * Where a directory lies, so that two can be compared: by (device, inode) up through its parents, and by its path
+ * inside its own file system, since a bind mount hides the parents above its root.
+ */
+import { realpathSync, statSync } from "node:fs";
+import { dirname } from "node:path";
+import { isBeneath, type MountRow, mountOf } from "./mount-table.js";
+
+export interface Place {
+  /** As the user gave it. */
+  given: string;
+  /** Without symbolic links. */
+  real: string;
+  key: string;
+  dev: bigint;
+  mount: MountRow | undefined;
+}
+
+export type Relation = "apart" | "same" | "inside";
+
+function keyOf(path: string): string {
+  const stat = statSync(path, { bigint: true });
+  return `${stat.dev}:${stat.ino}`;
+}
+
+/** Throws the error of node:fs where the path cannot be resolved. */
+export function placeOf(given: string, table: readonly MountRow[]): Place {
+  const real = realpathSync.native(given);
+  const stat = statSync(real, { bigint: true });
+  return { given, real, key: `${stat.dev}:${stat.ino}`, dev: stat.dev, mount: mountOf(real, table) };
+}
+
+/** Path inside the file system that the place lies on. */
+function innerPath(place: Place): string | undefined {
+  if (place.mount === undefined) return undefined;
+  const below = place.mount.mountpoint === "/" ? place.real : place.real.slice(place.mount.mountpoint.length);
+  const root = place.mount.root === "/" ? "" : place.mount.root;
+  return root + (below === "/" ? "" : below) || "/";
+}
+
+/** How `place` lies to `other`: "inside" means below it. */
+export function relationOf(place: Place, other: Place): Relation {
+  if (place.key === other.key) return "same";
+  for (let up = dirname(place.real); ; up = dirname(up)) {
+    if (keyOf(up) === other.key) return "inside";
+    if (up === "/") break;
+  }
+  const inner = innerPath(place);
+  const outer = innerPath(other);
+  if (inner === undefined || outer === undefined || place.mount?.device !== other.mount?.device) return "apart";
+  return isBeneath(inner, outer) ? "inside" : "apart";
+}

@@ -1,0 +1,25 @@
+/** Every check that needs no mount, in the order in which a person would want to hear of it. */
+import type { MountConfig } from "../config/mount-config.js";
+import { checkDecisionFiles } from "./check-decision-files.js";
+import { checkLayers } from "./check-layers.js";
+import { checkMachine } from "./check-machine.js";
+import { checkEmpty, checkNothingBeneath, resolveMountpoint } from "./check-mountpoint.js";
+import { readMountTable } from "./mount-table.js";
+
+/** The configuration with every path resolved. Throws the first complaint, a CliError. */
+export function preflight(config: MountConfig): MountConfig {
+  const table = readMountTable();
+  const mountpoint = resolveMountpoint(config.mountpoint, table);
+  const layers = checkLayers(config, table);
+  checkNothingBeneath(config, mountpoint, layers);
+  checkDecisionFiles(config);
+  checkEmpty(mountpoint);
+  checkMachine(config.upper !== undefined);
+  return {
+    ...config,
+    mountpoint,
+    lowers: layers.lowers.map((place) => place.real),
+    upper: layers.upper?.real,
+    work: layers.work?.real,
+  };
+}

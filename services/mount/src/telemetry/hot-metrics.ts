@@ -1,0 +1,79 @@
+/**
+ * Counters and histograms for hot paths: plain arrays and maps that are written with no allocation, and read by a
+ * Prometheus registry only when somebody scrapes. The shape of `get()` is the one prom-client's registry reads.
+ */
+export interface MetricValue {
+  labels: Record<string, string | number>;
+  value: number;
+  metricName?: string;
+}
+export interface MetricSnapshot {
+  name: string;
+  help: string;
+  type: string;
+  aggregator: "sum";
+  values: MetricValue[];
+}
+export interface HotMetric {
+  readonly name: string;
+  get(): Promise<MetricSnapshot>;
+  reset(): void;
+}
+
+type Values = () => Iterable<MetricValue>;
+
+/** A metric that is computed from the owner's own state when it is asked for. */
+export function readMetric(name: string, help: string, type: "counter" | "gauge" | "histogram", values: Values): HotMetric {
+  return {
+    name,
+    // prom-client awaits it.
+    get: async () => ({ name, help, type, aggregator: "sum", values: [...values()] }),
+    reset: () => undefined,
+  };
+}
+
+/** From a lookup in memory to a decision that is about to time out. */
+const BOUNDS_MS = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100, 500, 1000, 5000] as const;
+
+/** One series of durations. */
+export class DurationSeries {
+  readonly #counts = new Float64Array(BOUNDS_MS.length + 1);
+  #sumMs = 0;
+  #count = 0;
+
+  observe(durationMs: number): void {
+    let bucket = 0;
+    while (bucket < BOUNDS_MS.length && durationMs > (BOUNDS_MS[bucket] as number)) bucket++;
+    this.#counts[bucket] = (this.#counts[bucket] as number) + 1;
+    this.#sumMs += durationMs;
+    this.#count++;
+  }
+
+  *values(name: string, labels: Record<string, string>): Iterable<MetricValue> {
+    let cumulative = 0;
+    for (const [bucket, boundMs] of BOUNDS_MS.entries()) {
+      cumulative += this.#counts[bucket] as number;
+      yield { metricName: `${name}_bucket`, labels: { ...labels, le: boundMs / 1000 }, value: cumulative };
+    }
+    yield { metricName: `${name}_bucket`, labels: { ...labels, le: "+Inf" }, value: this.#count };
+    yield { metricName: `${name}_sum`, labels, value: this.#sumMs / 1000 };
+    yield { metricName: `${name}_count`, labels, value: this.#count };
+  }
+}
+
+/** Counts by a small closed set of labels, read back as an object for `sluice status`. */
+export class CountBy<Key extends string> {
+  readonly #counts = new Map<Key, number>();
+
+  add(key: Key, amount = 1): void {
+    this.#counts.set(key, (this.#counts.get(key) ?? 0) + amount);
+  }
+
+  entries(): IterableIterator<[Key, number]> {
+    return this.#counts.entries();
+  }
+
+  toObject(): Record<string, number> {
+    return Object.fromEntries(this.#counts);
+  }
+}
