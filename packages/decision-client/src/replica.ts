@@ -32,6 +32,7 @@ export class Replica {
   private backoffMs = FIRST_BACKOFF_MS;
   private hasSessions = true;
   private retired = false;
+  private attempts = 0;
 
   constructor(
     readonly address: string,
@@ -92,10 +93,10 @@ export class Replica {
 
   private connect(): void {
     const client = this.parts.dialer.dial(this.address);
-    let current: Conversation | undefined;
+    const attempt = ++this.attempts;
     // A conversation that has been left may still speak: nobody listens then.
     const ifCurrent = (act: () => void): void => {
-      if ("conversation" in this.state && this.state.conversation === current) act();
+      if ("conversation" in this.state && this.attempts === attempt) act();
     };
     const listener: ConversationListener = {
       policy: (capabilities) => ifCurrent(() => this.heardPolicy(capabilities)),
@@ -108,7 +109,6 @@ export class Replica {
     const conversation = this.hasSessions
       ? new SessionConversation(client.session(), this.parts.greeting, listener)
       : new UnaryConversation(client, listener);
-    current = conversation;
     this.state = { kind: "connecting", conversation, client };
   }
 

@@ -181,5 +181,6 @@ export function compileRules(document: PolicyDocument, locate: Locate): { rules:
   compiler.duplicates(documents);
   compiler.unreachable(documents);
   compiler.narrowGrants(document);
-  return { rules, problems: compiler.problems };
+  const problems = compiler.problems.sort((a, b) => a.line - b.line || a.column - b.column);
+  return { rules, problems };
 }

@@ -1,5 +1,5 @@
 /** The text of a policy file → its document, or its mistakes with their places. Knows YAML and zod; no rule is understood here. */
-import { isCollection, isMap, isScalar, LineCounter, type Node, type Pair, type ParsedNode, parseDocument } from "yaml";
+import { isCollection, isMap, isScalar, LineCounter, type Node, type ParsedNode, parseDocument } from "yaml";
 import type { z } from "zod";
 import { keysAt, type PolicyDocument, policySchema } from "./policy-schema.js";
 import { didYouMean, type PolicyProblem } from "./problem.js";
@@ -56,7 +56,7 @@ function locateKey(
   let node: unknown = contents;
   for (const step of where.path) node = isCollection(node) ? node.get(step, true) : undefined;
   if (!isMap(node)) return undefined;
-  const pair = (node.items as Pair[]).find((item) => isScalar(item.key) && String(item.key.value) === where.key);
+  const pair = node.items.find((item) => isScalar(item.key) && String(item.key.value) === where.key);
   const start = rangeStart(pair?.key);
   if (start === undefined) return undefined;
   const { line, col } = lines.linePos(start);
@@ -168,7 +168,7 @@ export function readPolicy(source: string): ReadPolicy {
   if (Buffer.byteLength(source) > MAX_BYTES)
     return single(`the policy is larger than ${MAX_BYTES} bytes`, "write fewer rules with more globs each");
   const lines = new LineCounter();
-  const yaml = parseDocument(source, { lineCounter: lines, prettyErrors: false, version: "1.2" });
+  const yaml = parseDocument(source, { lineCounter: lines, prettyErrors: false, stringKeys: true, version: "1.2" });
   const flaws = [...yaml.errors, ...yaml.warnings];
   if (flaws.length > 0) {
     const problems = flaws.map((flaw): PolicyProblem => {
