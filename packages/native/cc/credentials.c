@@ -43,9 +43,10 @@ static int64_t capabilities_write(const struct capabilities *in) {
 /* What asCaller changed on this thread, so that asDaemon can put it back. */
 static _Thread_local struct {
   bool active;
+  bool identity_changed;
   bool groups_changed;
   mode_t umask;
-  struct capabilities capabilities;
+  uint64_t effective;
   int group_count;
   gid_t groups[GROUPS_MAX_KEPT];
 } daemon_self;
@@ -61,21 +62,36 @@ static int64_t groups_replace(const gid_t *groups, int count) {
   return 0;
 }
 
+/*
+ * A change of credentials costs microseconds, a look at them a tenth of one: so look first. An invalid id changes
+ * nothing and gives the one in force, which is also the only way to learn that setfsuid(2) or setfsgid(2) failed.
+ */
+static bool identity_take(long number, uint32_t id) {
+  if ((uint32_t)syscall(number, -1) == id) return true;
+  syscall(number, id);
+  return (uint32_t)syscall(number, -1) == id;
+}
+
+static int64_t effective_take(uint64_t wanted) {
+  struct capabilities now;
+  int64_t status = capabilities_read(&now);
+  if (status < 0 || now.effective == wanted) return status;
+  now.effective = wanted;
+  return capabilities_write(&now);
+}
+
 static void restore(void) {
   if (!daemon_self.active) return;
   daemon_self.active = false;
-  syscall(SYS_setfsuid, geteuid());
-  syscall(SYS_setfsgid, getegid());
-  /* Back at root the kernel raises every permitted file-system capability, also those that were not in force. */
-  capabilities_write(&daemon_self.capabilities);
+  if (daemon_self.identity_changed) {
+    identity_take(SYS_setfsuid, geteuid());
+    identity_take(SYS_setfsgid, getegid());
+    /* Back at root the kernel raises every permitted file-system capability, also those that were not in force. */
+    effective_take(daemon_self.effective);
+  }
   if (daemon_self.groups_changed) syscall(SYS_setgroups, (size_t)daemon_self.group_count, daemon_self.groups);
   daemon_self.groups_changed = false;
   umask(daemon_self.umask);
-}
-
-/* setfsuid(2) tells of no failure; asking with an invalid id gives the one in force and changes nothing. */
-static bool identity_taken(uint32_t uid, uint32_t gid) {
-  return (uint32_t)syscall(SYS_setfsuid, -1) == uid && (uint32_t)syscall(SYS_setfsgid, -1) == gid;
 }
 
 /*
@@ -84,13 +100,17 @@ static bool identity_taken(uint32_t uid, uint32_t gid) {
  * CAP_FSETID stays out for callers other than root: with it vfs_prepare_mode and setattr_prepare keep S_ISGID on what
  * a caller outside the group makes or chmods, and a write or chown would leave suid and sgid standing.
  */
-static int64_t become(uint32_t uid, uint32_t gid, const struct capabilities *before) {
-  struct capabilities wanted = *before;
-  if (uid != 0) wanted.effective &= ~BIT(CAP_FSETID);
-  syscall(SYS_setfsgid, gid);
-  syscall(SYS_setfsuid, uid);
-  if (!identity_taken(uid, gid)) return -EPERM;
-  return capabilities_write(&wanted);
+static int64_t become(uint32_t uid, uint32_t gid) {
+  struct capabilities now;
+  daemon_self.identity_changed = uid != 0 || (uint32_t)syscall(SYS_setfsuid, -1) != 0 || (uint32_t)syscall(SYS_setfsgid, -1) != gid;
+  if (!daemon_self.identity_changed) return 0;
+  int64_t status = capabilities_read(&now);
+  daemon_self.effective = now.effective;
+  daemon_self.identity_changed = status == 0;
+  if (status < 0) return status;
+  uint64_t effective = uid == 0 ? now.effective : now.effective & ~BIT(CAP_FSETID);
+  if (!identity_take(SYS_setfsgid, gid) || !identity_take(SYS_setfsuid, uid)) return -EPERM;
+  return effective_take(effective);
 }
 
 static int groups_argument(struct args *args, size_t index, gid_t groups[GROUPS_MAX_GIVEN]) {
@@ -123,12 +143,11 @@ static napi_value as_caller(napi_env env, napi_callback_info info) {
   int group_count = groups_argument(&args, 3, groups);
   if (args.failure) return args_failed(&args);
   if (daemon_self.active) restore();
-  int64_t status = capabilities_read(&daemon_self.capabilities);
-  if (status < 0) return result_number(env, status);
   daemon_self.active = true;
+  daemon_self.identity_changed = false;
   daemon_self.umask = umask((mode_t)mask);
-  status = groups_replace(groups, group_count);
-  if (status == 0) status = become(uid, gid, &daemon_self.capabilities);
+  int64_t status = groups_replace(groups, group_count);
+  if (status == 0) status = become(uid, gid);
   if (status < 0) restore();
   return result_number(env, status);
 }

@@ -185,6 +185,7 @@ export interface Native {
    * given (CallContext.groups), are the thread's supplementary groups meanwhile; without them they stay the daemon's,
    * which should have emptied its own. `asDaemon` undoes all of it. Not for use across an await: the umask is that of
    * all threads, pool threads included, and the rest that of this thread alone. -EPERM: nothing was changed.
+   * The kernel turns a process that changes its fsuid undumpable and forgets the calling thread's parent death signal.
    */
   asCaller(uid: number, gid: number, mask: number, groups?: readonly number[]): number;
   asDaemon(): number;
@@ -202,6 +203,7 @@ export interface Native {
   /** PR_SET_NO_NEW_PRIVS, PR_SET_DUMPABLE 0, PR_SET_PDEATHSIG. */
   setNoNewPrivileges(): number;
   setDumpable(on: boolean): number;
+  /** For this thread; lost when its fsuid or capabilities change (asCaller): for processes that never act as callers. */
   setParentDeathSignal(signal: number): number;
   setNofileLimit(soft: number): number;
   nofileLimit(): { soft: number; hard: number };
