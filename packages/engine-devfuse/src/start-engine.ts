@@ -2,23 +2,17 @@
 import { MNT, native, type Poller } from "@sluice/native";
 import { Errno, type Filesystem, FsError, type KernelPort, type Negotiated } from "@sluice/vfs";
 import { Agreement } from "./agreement.js";
-import { DataPool, RequestPool } from "./buffer-pools.js";
-import { deviceChannel } from "./channel.js";
-import { ConnectionRequests } from "./connection-requests.js";
+import { type Channel, deviceChannel } from "./channel.js";
 import type { Engine, EngineEvents, MountOptions, StartEngine } from "./engine.js";
-import type { HandlerContext } from "./handler.js";
 import { InFlight } from "./interrupts.js";
 import { abortDevice, type MountPoint, mountDevice, unmountDevice } from "./mount.js";
 import { Notifications } from "./notify.js";
-import { ReadLoop } from "./read-loop.js";
 import { deviceRegistrar } from "./registrar.js";
 import { Replies } from "./replies.js";
-import { Session } from "./session.js";
+import { serveChannel } from "./serve-channel.js";
 
 /** How long methods that still wait when the connection ends may take to notice it, before the filesystem is destroyed. */
 const DRAIN_LIMIT_MS = 5000;
-/** A read's reply is never larger: the kernel asks for no more than max_pages. */
-const MAX_DATA_BYTES = 1024 * 1024;
 
 export const startEngine: StartEngine = (options, makeFilesystem, events) => {
   const mountPoint = mountDevice(options);
@@ -42,6 +36,7 @@ class DeviceEngine implements Engine {
   readonly #agreement = new Agreement();
   readonly #inFlight = new InFlight();
   readonly #notifications: Notifications;
+  readonly #channel: Channel;
   readonly #replies: Replies;
   #poller: Poller | undefined;
   #filesystem: Filesystem | undefined;
@@ -55,7 +50,8 @@ class DeviceEngine implements Engine {
     this.#options = options;
     this.#events = events;
     this.#notifications = new Notifications(at.fuseFd, this.#agreement);
-    this.#replies = new Replies(deviceChannel(at.fuseFd));
+    this.#channel = deviceChannel(at.fuseFd);
+    this.#replies = new Replies(this.#channel);
     this.port = makePort(at.fuseFd, this.#agreement, this.#notifications);
     this.ready = new Promise((resolve, reject) => {
       this.#resolveReady = resolve;
@@ -70,18 +66,18 @@ class DeviceEngine implements Engine {
   serve(filesystem: Filesystem): void {
     this.#filesystem = filesystem;
     const { maxStackDepth, maxWriteBytes } = this.#options;
-    const context: HandlerContext = { filesystem, data: new DataPool(MAX_DATA_BYTES), setxattrExtended: false };
-    const shared = { context, replies: this.#replies, inFlight: this.#inFlight, events: this.#events };
-    const connection = new ConnectionRequests({
-      ...shared,
+    const loop = serveChannel({
+      channel: this.#channel,
+      filesystem,
       agreement: this.#agreement,
+      inFlight: this.#inFlight,
+      replies: this.#replies,
       wishes: { maxStackDepth, maxWriteBytes },
+      events: this.#events,
       onReady: this.#resolveReady,
       onRefused: (error) => this.#refused(error),
+      onEnd: (errno) => this.#onEnd(errno),
     });
-    const requests = new RequestPool(Math.max(maxWriteBytes, MAX_DATA_BYTES));
-    const session = new Session({ ...shared, connection, requests });
-    const loop = new ReadLoop({ channel: deviceChannel(this.#at.fuseFd), session, requests, onEnd: (errno) => this.#onEnd(errno) });
     this.#poller = native.poll(this.#at.fuseFd, (status) => loop.wake(status < 0));
   }
 

@@ -27,9 +27,9 @@ export function decodeSetattr(request: Request, args: RequestArgs): number {
   const { words } = request;
   const set = args.setattr;
   const valid = words[BODY] as number;
-  set.mode = valid & Fattr.MODE ? (words[BODY + 17] as number) : undefined;
-  set.uid = valid & Fattr.UID ? (words[BODY + 19] as number) : undefined;
-  set.gid = valid & Fattr.GID ? (words[BODY + 20] as number) : undefined;
+  set.mode = valid & Fattr.MODE ? words[BODY + 17] : undefined;
+  set.uid = valid & Fattr.UID ? words[BODY + 19] : undefined;
+  set.gid = valid & Fattr.GID ? words[BODY + 20] : undefined;
   set.size = valid & Fattr.SIZE ? readOffset(words, BODY + 4) : undefined;
   set.handle = valid & Fattr.FH ? readId(words, BODY + 2) : undefined;
   set.killSuidgid = (valid & Fattr.KILL_SUIDGID) !== 0;

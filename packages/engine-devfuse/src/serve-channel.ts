@@ -1,0 +1,40 @@
+/** Serves a filesystem on a channel: the engine without a mount, so that it runs on bytes of a test's own as well. */
+import type { Filesystem, FsError, Negotiated } from "@sluice/vfs";
+import type { Agreement } from "./agreement.js";
+import { DataPool, RequestPool } from "./buffer-pools.js";
+import type { Channel } from "./channel.js";
+import { ConnectionRequests } from "./connection-requests.js";
+import type { EngineEvents } from "./engine.js";
+import type { HandlerContext } from "./handler.js";
+import type { Wishes } from "./init.js";
+import type { InFlight } from "./interrupts.js";
+import { ReadLoop } from "./read-loop.js";
+import type { Replies } from "./replies.js";
+import { Session } from "./session.js";
+
+/** A read's reply is never larger: the kernel asks for no more than max_pages. */
+const MAX_DATA_BYTES = 1024 * 1024;
+
+export interface ServeParts {
+  readonly channel: Channel;
+  readonly filesystem: Filesystem;
+  readonly agreement: Agreement;
+  readonly inFlight: InFlight;
+  readonly replies: Replies;
+  readonly wishes: Wishes;
+  readonly events: EngineEvents;
+  onReady(negotiated: Negotiated): void;
+  onRefused(error: FsError): void;
+  /** The connection is over; an errno other than 0 where it did not end in the usual way. */
+  onEnd(unusualErrno: number): void;
+}
+
+/** The loop to wake whenever the channel has requests. */
+export function serveChannel(parts: ServeParts): ReadLoop {
+  const { filesystem, replies, inFlight, events, channel } = parts;
+  const context: HandlerContext = { filesystem, data: new DataPool(MAX_DATA_BYTES), setxattrExtended: false };
+  const requests = new RequestPool(Math.max(parts.wishes.maxWriteBytes, MAX_DATA_BYTES));
+  const connection = new ConnectionRequests({ ...parts, context });
+  const session = new Session({ context, replies, inFlight, connection, requests, events });
+  return new ReadLoop({ channel, session, requests, onEnd: parts.onEnd });
+}
