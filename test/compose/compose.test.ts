@@ -1,0 +1,24 @@
+// docker-compose.yml on a real Docker Engine: run-compose.sh does the work and names each check, also without vitest.
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { describeResult, requires, runScript, scratch } from "@sluice/testkit";
+import { expect } from "vitest";
+
+const SCRIPT = fileURLToPath(new URL("./run-compose.sh", import.meta.url));
+const LIMIT_MS = 6 * 60_000;
+
+const { test } = requires("CAP_SYS_ADMIN", "/dev/fuse", "command dockerd", "command docker", "command mmdebstrap", "command unshare");
+
+test(
+  "compose brings up two decision services and a mount that another container sees, and takes all of it down",
+  async () => {
+    const temporary = join(scratch(), "t");
+    mkdirSync(temporary);
+    const result = await runScript([SCRIPT], { env: { TMPDIR: temporary }, timeoutMs: LIMIT_MS });
+    expect(result.code, describeResult(result)).toBe(0);
+    expect(result.stdout).toContain("ok another container sees the merged tree");
+    expect(result.stdout).toContain("ok nothing is left on the machine");
+  },
+  LIMIT_MS + 10_000,
+);
