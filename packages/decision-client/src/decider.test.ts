@@ -1,0 +1,396 @@
+import { type Decider, type Decision, DecisionError, wire } from "@sluice/decision-api";
+import { afterEach, describe, expect, it } from "vitest";
+import { connectDecider, type DeciderOptions, grantAllDecider, parseTarget, whenReady } from "./index.js";
+import { answer, CAPABILITIES, DIGEST, grantFor, question, ScriptedService, type Script } from "./scripted-service.js";
+
+const open: (() => Promise<void> | void)[] = [];
+afterEach(async () => {
+  for (const close of open.splice(0).reverse()) await close();
+});
+
+const grantAll: Script = {
+  batch: (stream, questions) =>
+    answer(
+      stream,
+      questions.map(({ id }) => grantFor(id)),
+    ),
+};
+
+async function serve(script: Script, overrides?: Partial<wire.DecisionServiceServer>, withSession?: boolean): Promise<ScriptedService> {
+  const service = new ScriptedService(script, overrides, withSession);
+  open.push(() => service.end());
+  await service.start();
+  return service;
+}
+
+interface Counts {
+  stray: number;
+  malformed: number;
+  replayed: number;
+}
+async function ask(service: ScriptedService, options: Partial<DeciderOptions> = {}): Promise<{ decider: Decider; counts: Counts }> {
+  const counts: Counts = { stray: 0, malformed: 0, replayed: 0 };
+  const decider = connectDecider({
+    target: service.target,
+    mount: "m",
+    clientVersion: "0",
+    events: {
+      connected: () => undefined,
+      disconnected: () => undefined,
+      replayed: (count) => void (counts.replayed += count),
+      strayAnswer: () => void counts.stray++,
+      malformedAnswer: () => void counts.malformed++,
+    },
+    ...options,
+  });
+  open.push(() => decider.close());
+  return { decider, counts };
+}
+
+describe("a decider", () => {
+  it("asks at once what was asked within a turn, in one message, and tells what it looked for", async () => {
+    const batches: wire.PendingQuestion[][] = [];
+    const service = await serve({
+      batch: (stream, questions) => {
+        batches.push(questions);
+        grantAll.batch(stream, questions);
+      },
+    });
+    const { decider } = await ask(service);
+    expect(await whenReady(decider, 5000)).toBe(true);
+    await Promise.all(["a", "b", "c"].map((path) => decider.decide(question(path), undefined)));
+    await decider.decide(question("d"), undefined);
+    expect(batches.map((batch) => batch.length)).toEqual([3, 1]);
+    expect(batches[0]?.[0]?.question?.lookedFor).toEqual(["resource.xattr.user.class"]);
+    expect(decider.status()).toMatchObject({
+      state: "ready",
+      policyId: "p",
+      revision: { digest: DIGEST },
+      replicas: [{ state: "ready", inFlight: 0 }],
+    });
+  });
+
+  it("waits for a service that comes later", async () => {
+    const service = new ScriptedService(grantAll);
+    open.push(() => service.end());
+    const { decider } = await ask(service);
+    const decision = decider.decide(question(), undefined);
+    expect(decider.status().state).toBe("connecting");
+    await service.start();
+    expect((await decision).effect).toBe("grant");
+  });
+
+  it("hears of a change of policy before the answers that come of it", async () => {
+    const digest = "cd".repeat(32);
+    const service = await serve({
+      batch: (stream, questions) => {
+        stream.write({
+          message: {
+            $case: "policyChanged",
+            value: { capabilities: { ...CAPABILITIES, accesses: [wire.Access.DELETE], revision: { sequence: 2n, digest } } },
+          },
+        });
+        answer(
+          stream,
+          questions.map(({ id }) => grantFor(id, { revision: { sequence: 2n, digest } })),
+        );
+      },
+    });
+    const { decider } = await ask(service);
+    const heard: string[] = [];
+    decider.onPolicyChange((capabilities) => heard.push(capabilities.revision.digest));
+    await decider.decide(question(), undefined);
+    heard.push("answer");
+    expect(heard).toEqual([DIGEST, digest, "answer"]);
+    expect(decider.capabilities()?.accesses.has("delete")).toBe(true);
+  });
+});
+
+describe("a hostile service", () => {
+  const effectOf = async (decision: Decision | Promise<Decision>): Promise<string> => {
+    const { effect, source, errno } = await decision;
+    return `${effect} ${source} ${errno}`;
+  };
+
+  it.each<[string, Partial<wire.Decision>, string]>([
+    ["an unspecified effect", { effect: wire.Effect.UNSPECIFIED }, "deny service 13"],
+    ["an effect that is unknown", { effect: 77 as wire.Effect }, "deny service 13"],
+    ["an errno that no denial has", { effect: wire.Effect.DENY, errno: 5 }, "deny service 13"],
+    ["no decision id", { decisionId: "" }, "mediate outage 0"],
+    ["no revision", { revision: undefined }, "mediate outage 0"],
+    ["a reason without end", { reason: "x".repeat(100_000) }, "mediate outage 0"],
+  ])("with %s gets: %s", async (_name, change, expected) => {
+    const service = await serve({
+      batch: (stream, questions) =>
+        answer(
+          stream,
+          questions.map(({ id }) => grantFor(id, change)),
+        ),
+    });
+    const { decider } = await ask(service, { onOutage: { kind: "mediate" } });
+    expect(await effectOf(decider.decide(question(), undefined))).toBe(expected);
+  });
+
+  it("gets nothing believed that is not an answer to what was asked", async () => {
+    const service = await serve({
+      batch: (stream, questions) => {
+        for (const { id } of questions) answer(stream, [grantFor(id + 1000n), grantFor(0n), { id, result: undefined }, grantFor(id)]);
+      },
+    });
+    const { decider, counts } = await ask(service);
+    expect(await effectOf(decider.decide(question(), undefined))).toBe("deny outage 13");
+    expect(counts).toMatchObject({ stray: 3, malformed: 1 });
+  });
+
+  it("that answers late or twice is not heard", async () => {
+    const late: (() => void)[] = [];
+    const service = await serve({
+      batch: (stream, questions) => {
+        if (questions.some(({ question: asked }) => asked?.resource?.paths[0]?.toString() === "slow"))
+          late.push(() => grantAll.batch(stream, questions));
+        else
+          answer(
+            stream,
+            questions.flatMap(({ id }) => [grantFor(id, { effect: wire.Effect.DENY }), grantFor(id)]),
+          );
+      },
+    });
+    const { decider, counts } = await ask(service, { timeoutMs: 300 });
+    await whenReady(decider, 5000);
+    expect(await effectOf(decider.decide(question("slow"), undefined))).toBe("deny outage 13");
+    for (const send of late) send();
+    expect(await effectOf(decider.decide(question("twice"), undefined))).toBe("deny service 13");
+    expect(counts.stray).toBe(2);
+  });
+
+  it("that closes in the middle of a batch is asked again, with the same question id", async () => {
+    const asked: string[] = [];
+    let breaks = 2;
+    const service = await serve({
+      batch: (stream, questions) => {
+        asked.push(...questions.map(({ questionId }) => questionId));
+        if (breaks-- > 0) {
+          answer(
+            stream,
+            questions.slice(0, 1).map(({ id }) => grantFor(id)),
+          );
+          setImmediate(() => stream.emit("error", { code: 14, details: "going" }));
+        } else grantAll.batch(stream, questions);
+      },
+    });
+    const { decider, counts } = await ask(service);
+    await whenReady(decider, 5000);
+    const decisions = await Promise.all(["a", "b", "c"].map((path) => decider.decide(question(path), undefined)));
+    expect(decisions.map(({ source }) => source)).toEqual(["service", "service", "service"]);
+    expect(asked).toEqual(["q-a", "q-b", "q-c", "q-b", "q-c", "q-c"]);
+    expect(counts.replayed).toBe(3);
+  });
+
+  it("that sends a message without end, or no Welcome, is left and does no harm", async () => {
+    const service = await serve({
+      batch: (stream, questions) => answer(stream, [grantFor(questions[0]?.id ?? 0n, { reason: "x".repeat(6_000_000) })]),
+    });
+    const { decider } = await ask(service, { timeoutMs: 500 });
+    expect(await effectOf(decider.decide(question(), undefined))).toBe("deny outage 13");
+    service.script = { ...grantAll, welcome: (stream) => answer(stream, [grantFor(1n)]) };
+    const other = await ask(service, { timeoutMs: 300 });
+    expect(await effectOf(other.decider.decide(question(), undefined))).toBe("deny outage 13");
+    expect(other.counts.malformed).toBeGreaterThan(0);
+  });
+
+  it("that speaks no gRPC at all leaves an outage", async () => {
+    const { createServer } = await import("node:net");
+    const server = createServer((socket) => socket.on("error", () => undefined).end("HTTP/1.1 200 OK\r\n\r\n"));
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    open.push(() => void server.close());
+    const { port } = server.address() as { port: number };
+    const decider = connectDecider({ target: `127.0.0.1:${port}`, mount: "m", clientVersion: "0", timeoutMs: 200 });
+    open.push(() => decider.close());
+    expect(await effectOf(decider.decide(question(), undefined))).toBe("deny outage 13");
+  });
+
+  it("that refuses a question denies it, in every outage mode", async () => {
+    const service = await serve({
+      batch: (stream, questions) =>
+        answer(
+          stream,
+          questions.map(({ id }) => ({
+            id,
+            result: { $case: "failure", value: { code: wire.Failure_Code.INVALID_QUESTION, message: "no" } },
+          })),
+        ),
+    });
+    const { decider } = await ask(service, { onOutage: { kind: "mediate" } });
+    expect(await effectOf(decider.decide(question(), undefined))).toBe("deny outage 13");
+    expect(await effectOf(decider.decide(question("a".repeat(20_000)), undefined))).toBe("deny outage 13");
+  });
+
+  it("that is overloaded is asked again", async () => {
+    let refusals = 2;
+    const service = await serve({
+      batch: (stream, questions) => {
+        if (refusals-- > 0)
+          answer(
+            stream,
+            questions.map(({ id }) => ({ id, result: { $case: "failure", value: { code: wire.Failure_Code.OVERLOADED, message: "" } } })),
+          );
+        else grantAll.batch(stream, questions);
+      },
+    });
+    const { decider } = await ask(service);
+    expect(await effectOf(decider.decide(question(), undefined))).toBe("grant service 0");
+  });
+});
+
+describe("an interruption", () => {
+  it("rejects, and the service is told", async () => {
+    const told: bigint[] = [];
+    const asked: bigint[] = [];
+    const service = await serve({
+      batch: (_stream, questions) => void asked.push(...questions.map(({ id }) => id)),
+      cancel: (ids) => void told.push(...ids),
+    });
+    const { decider } = await ask(service);
+    await whenReady(decider, 5000);
+    const abort = new AbortController();
+    const decision = Promise.resolve(decider.decide(question(), abort.signal));
+    const failed = decision.then(
+      () => "decided",
+      (error: unknown) => (error instanceof DecisionError ? error.code : "other"),
+    );
+    await expect.poll(() => asked.length).toBe(1);
+    abort.abort();
+    expect(await failed).toBe("cancelled");
+    await expect.poll(() => told).toEqual(asked);
+    await expect(decider.decide(question(), abort.signal)).rejects.toMatchObject({ code: "cancelled" });
+  });
+});
+
+describe("an outage", () => {
+  it("ends as the operator chose, and a guess is never kept", async () => {
+    const service = await serve(grantAll);
+    const { decider } = await ask(service, { timeoutMs: 300, onOutage: { kind: "stale", staleForMs: 60_000 } });
+    expect(await decider.decide(question("known"), undefined)).toMatchObject({ effect: "grant", source: "service" });
+    service.kill();
+    expect(await decider.decide(question("known"), undefined)).toMatchObject({ effect: "grant", source: "stale" });
+    expect(await decider.decide(question("unknown"), undefined)).toMatchObject({ effect: "deny", source: "outage", errno: 13 });
+    expect(await decider.decide(question("unknown"), undefined)).toMatchObject({ source: "outage" });
+    expect(await decider.decide({ ...question("known"), accesses: ["write"] }, undefined)).toMatchObject({ source: "outage" });
+    await service.start();
+    await expect.poll(async () => (await decider.decide(question("unknown"), undefined)).source).toBe("service");
+  });
+
+  it("does not keep what is older than it may be", async () => {
+    const service = await serve(grantAll);
+    const { decider } = await ask(service, { timeoutMs: 100, onOutage: { kind: "stale", staleForMs: 0 } });
+    await decider.decide(question(), undefined);
+    service.kill();
+    expect(await decider.decide(question(), undefined)).toMatchObject({ effect: "deny", source: "outage" });
+  });
+
+  it("is told by status", async () => {
+    const service = await serve(grantAll);
+    const { decider } = await ask(service, { timeoutMs: 100 });
+    await decider.decide(question(), undefined);
+    service.kill();
+    await expect.poll(() => decider.status().state, { timeout: 5000 }).toBe("outage");
+    await decider.close();
+    expect(decider.status().state).toBe("closed");
+    expect(await decider.decide(question(), undefined)).toMatchObject({ effect: "deny", source: "outage" });
+  });
+
+  it("under load costs no question and no wrong answer while the service comes back", async () => {
+    const service = await serve({
+      batch: (stream, questions) =>
+        answer(
+          stream,
+          questions.map(({ id, question: asked }) => grantFor(id, { rule: asked?.resource?.paths[0]?.toString() ?? "" })),
+        ),
+    });
+    const { decider } = await ask(service);
+    await whenReady(decider, 5000);
+    let asked = 0;
+    let running = true;
+    const wrong: string[] = [];
+    const client = async (name: string): Promise<void> => {
+      while (running) {
+        const path = `${name}-${asked++}`;
+        const decision = await decider.decide(question(path), undefined);
+        if (decision.source !== "service" || decision.rule !== path) wrong.push(`${path}: ${decision.source} ${decision.rule}`);
+      }
+    };
+    const clients = Array.from({ length: 20 }, (_, i) => client(`c${i}`));
+    for (let round = 0; round < 4; round++) {
+      await new Promise((resolve) => setTimeout(resolve, 60));
+      service.kill();
+      await new Promise((resolve) => setTimeout(resolve, 30));
+      await service.start();
+    }
+    await expect.poll(() => decider.status().state).toBe("ready");
+    running = false;
+    await Promise.all(clients);
+    expect(wrong).toEqual([]);
+    expect(asked).toBeGreaterThan(100);
+  });
+});
+
+describe("a service that drains", () => {
+  it("answers what it was asked, and is left for the next", async () => {
+    const service = await serve({
+      batch: (stream, questions) => {
+        stream.write({ message: { $case: "goAway", value: { reason: "stopping" } } });
+        setTimeout(() => grantAll.batch(stream, questions), 20);
+      },
+    });
+    const { decider, counts } = await ask(service);
+    expect(await decider.decide(question("first"), undefined)).toMatchObject({ source: "service" });
+    service.script = grantAll;
+    expect(await decider.decide(question("second"), undefined)).toMatchObject({ source: "service" });
+    expect(service.streams.length).toBeGreaterThan(1);
+    expect(counts.replayed).toBe(0);
+  });
+});
+
+describe("a service without Session", () => {
+  const decide =
+    (id: (asked: string) => string): wire.DecisionServiceServer["decide"] =>
+    (call, callback) =>
+      callback(null, { questionId: id(call.request.questionId), decision: (grantFor(1n).result as { value: wire.Decision }).value });
+
+  it("is asked by single calls", async () => {
+    const service = await serve(grantAll, { decide: decide((id) => id) }, false);
+    const { decider } = await ask(service);
+    expect(await decider.decide(question(), undefined)).toMatchObject({ effect: "grant", source: "service" });
+    expect(decider.capabilities()?.policyId).toBe("p");
+  });
+
+  it("is not believed for another question", async () => {
+    const service = await serve(grantAll, { decide: decide(() => "other") }, false);
+    const { decider, counts } = await ask(service);
+    expect(await decider.decide(question(), undefined)).toMatchObject({ effect: "deny", source: "outage" });
+    expect(counts.malformed).toBe(1);
+  });
+});
+
+describe("targets", () => {
+  it.each([
+    ["unix:///run/x.sock", { kind: "unix", path: "/run/x.sock" }],
+    ["unix:rel.sock", { kind: "unix", path: "rel.sock" }],
+    ["dns:///decision:50051", { kind: "dns", host: "decision", port: 50051 }],
+    ["decision:50051", { kind: "dns", host: "decision", port: 50051 }],
+    ["10.0.0.1:1", { kind: "fixed", address: "10.0.0.1:1" }],
+    ["[::1]:1", { kind: "fixed", address: "[::1]:1" }],
+  ])("%s", (text, expected) => expect(parseTarget(text)).toEqual(expected));
+
+  it.each(["", "unix:", "decision", "decision:0", "decision:99999", "http://x:1", "a b:1"])("%j is none", (text) => {
+    expect(() => parseTarget(text)).toThrow(DecisionError);
+  });
+});
+
+describe("no policy", () => {
+  it("grants without asking", () => {
+    const decider = grantAllDecider();
+    expect(decider.decide(question(), undefined)).toMatchObject({ effect: "grant", source: "none" });
+    expect(decider.capabilities()?.unconditionalGrant).toBe(true);
+  });
+});

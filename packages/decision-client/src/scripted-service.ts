@@ -1,0 +1,126 @@
+/** A decision service that says what a test wants it to say, over real gRPC. For tests alone. */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Server, ServerCredentials, type ServerDuplexStream } from "@grpc/grpc-js";
+import { type Question, wire } from "@sluice/decision-api";
+
+export type Stream = ServerDuplexStream<wire.SessionRequest, wire.SessionResponse>;
+export const DIGEST = "ab".repeat(32);
+export const CAPABILITIES: wire.Capabilities = {
+  revision: { sequence: 1n, digest: DIGEST },
+  policyId: "p",
+  accesses: [],
+  needsGroups: false,
+  needsExecutable: false,
+  needsCgroup: false,
+  xattrs: ["user.class"],
+  unconditionalGrant: false,
+};
+
+export function grantFor(id: bigint, change: Partial<wire.Decision> = {}): wire.Answer {
+  const value = {
+    effect: wire.Effect.GRANT,
+    errno: 0,
+    decisionId: `d-${id}`,
+    policyId: "p",
+    rule: "r",
+    revision: { sequence: 1n, digest: DIGEST },
+    reason: "",
+    obligations: [],
+    ...change,
+  };
+  return { id, result: { $case: "decision", value } };
+}
+
+export function question(path = "a", id = `q-${path}`): Question {
+  return {
+    id,
+    operation: "open",
+    accesses: ["read"],
+    subject: { uid: 1, gid: 1, pid: 1 },
+    resource: {
+      mount: "m",
+      paths: [path],
+      layer: "upper",
+      kind: "regular",
+      sizeBytes: 0n,
+      mode: 0o100644,
+      uid: 0,
+      gid: 0,
+      xattrs: new Map(),
+    },
+    openFlags: 0,
+    missing: [],
+  };
+}
+
+export interface Script {
+  batch(stream: Stream, questions: wire.PendingQuestion[]): void;
+  cancel?(ids: bigint[]): void;
+  welcome?(stream: Stream): void;
+}
+
+export function answer(stream: Stream, answers: wire.Answer[]): void {
+  stream.write({ message: { $case: "batch", value: { answers } } });
+}
+
+export class ScriptedService {
+  readonly path: string;
+  streams: Stream[] = [];
+  private server: Server | undefined;
+  private readonly directory = mkdtempSync(join(tmpdir(), "sluice-client-"));
+
+  constructor(
+    public script: Script,
+    private readonly overrides: Partial<wire.DecisionServiceServer> = {},
+    private readonly withSession = true,
+  ) {
+    this.path = join(this.directory, "s.sock");
+  }
+
+  get target(): string {
+    return `unix://${this.path}`;
+  }
+
+  async start(): Promise<void> {
+    rmSync(this.path, { force: true });
+    const server = new Server();
+    this.server = server;
+    const session = (stream: Stream): void => {
+      this.streams.push(stream);
+      stream.on("error", () => undefined);
+      stream.on("end", () => stream.end());
+      stream.on("data", ({ message }: wire.SessionRequest) => {
+        if (message?.$case === "hello") {
+          if (this.script.welcome !== undefined) this.script.welcome(stream);
+          else stream.write({ message: { $case: "welcome", value: { serverVersion: "t", capabilities: CAPABILITIES } } });
+        } else if (message?.$case === "batch") this.script.batch(stream, message.value.questions);
+        else if (message?.$case === "cancel") this.script.cancel?.(message.value.ids);
+      });
+    };
+    const { decide, getCapabilities } = wire.DecisionServiceService;
+    const handlers = {
+      decide: ((_call, callback) => callback({ code: 12 })) as wire.DecisionServiceServer["decide"],
+      getCapabilities: ((_call, callback) =>
+        callback(null, { capabilities: CAPABILITIES })) as wire.DecisionServiceServer["getCapabilities"],
+      ...this.overrides,
+    };
+    if (this.withSession) server.addService(wire.DecisionServiceService, { ...handlers, session });
+    else server.addService({ decide, getCapabilities }, handlers);
+    await new Promise<void>((resolve, reject) =>
+      server.bindAsync(`unix:${this.path}`, ServerCredentials.createInsecure(), (error) => (error === null ? resolve() : reject(error))),
+    );
+  }
+
+  /** Gone at once, as by SIGKILL. */
+  kill(): void {
+    this.server?.forceShutdown();
+    this.streams = [];
+  }
+
+  end(): void {
+    this.kill();
+    rmSync(this.directory, { recursive: true, force: true });
+  }
+}
