@@ -1,1 +1,39 @@
-export {};
+export { bytes, nodePath } from "./byte-string.js";
+export { cleanUp } from "./clean-up.js";
+export { type KernelOverlayOptions, mountKernelOverlay, unmountKernelOverlay } from "./mount-kernel-overlay.js";
+export { MountFailure, mountSluice, runSluice, type SluiceExit, SluiceMount, type SluiceMountOptions } from "./mount-sluice.js";
+export { type MountEntry, mountsBelow, mountTable } from "./mount-table.js";
+export {
+  type Attributes,
+  blockDevice,
+  charDevice,
+  directory,
+  type Extent,
+  fifo,
+  file,
+  hardLink,
+  plant,
+  type Planted,
+  socket,
+  sparse,
+  symlink,
+  type Tree,
+  whiteout,
+} from "./plant.js";
+export { descendantsOf, identifyProcess, isAlive, killProcess, openDescriptors, type ProcessIdentity } from "./processes.js";
+export { type Gated, machineHas, type Need, requires } from "./requirements.js";
+export {
+  asUser,
+  type Credentials,
+  describeResult,
+  runScript,
+  type RunningScript,
+  type ScriptOptions,
+  scriptOutput,
+  type ScriptResult,
+  startScript,
+} from "./run-script.js";
+export { type ScratchOptions, scratch } from "./scratch.js";
+export { decisionOf, type Script, ScriptedDecider } from "./scripted-decider.js";
+export { diffSnapshots, type EntrySnapshot, type Snapshot, type SnapshotOptions, snapshot, treeHash } from "./snapshot.js";
+export { soakBudgetMs } from "./soak.js";

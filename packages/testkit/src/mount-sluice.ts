@@ -1,0 +1,260 @@
+// A mount as a user makes it: `sluice mount` as a child process, waited for, talked to by the command line, and gone at
+// the end of the test whatever happened to it. Imports nothing of what it drives.
+import { spawn, spawnSync } from "node:child_process";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import { bytes } from "./byte-string.js";
+import { cleanUp } from "./clean-up.js";
+import { mountsBelow } from "./mount-table.js";
+import { descendantsOf, identifyProcess, isAlive, killProcess, openDescriptors, type ProcessIdentity } from "./processes.js";
+import { describeResult, runScript, type ScriptOptions, type ScriptResult } from "./run-script.js";
+import { scratch } from "./scratch.js";
+
+export interface SluiceMountOptions {
+  /** Topmost first. */
+  lowers: readonly string[];
+  upper?: string;
+  /** A directory beside `upper` by default. */
+  work?: string;
+  /** A new directory by default. */
+  mountpoint?: string;
+  /** The text of a policy file; the file's path is `policyFile` of the mount. */
+  policy?: string;
+  /** Further arguments before the mount point. */
+  args?: readonly string[];
+  env?: Readonly<Record<string, string>>;
+  /** Default 30,000. */
+  readyMs?: number;
+}
+
+export interface SluiceExit {
+  code: number | null;
+  signal: NodeJS.Signals | null;
+}
+
+/** `sluice mount` ended, or said nothing, before it served. */
+export class MountFailure extends Error {
+  override readonly name = "MountFailure";
+  constructor(
+    readonly exit: SluiceExit,
+    readonly stdout: string,
+    readonly stderr: string,
+  ) {
+    super(`sluice mount did not serve (exit code ${exit.code}, signal ${exit.signal}):\n${stderr || stdout}`);
+  }
+}
+
+const CLI = fileURLToPath(new URL("../../cli/bin/sluice.mjs", import.meta.url));
+const READY_MS = 30_000;
+const STOP_MS = 20_000;
+const SETTLE_MS = 5_000;
+const POLL_MS = 20;
+const MAX_LOG_CHARACTERS = 1 << 20;
+
+/** Runs `sluice …` to its end. Never rejects. */
+export function runSluice(args: readonly string[], options: ScriptOptions = {}): Promise<ScriptResult> {
+  return runScript([process.execPath, CLI, ...args], options);
+}
+
+async function jsonOf(args: readonly string[]): Promise<unknown> {
+  const result = await runSluice(args);
+  if (result.code !== 0) throw new Error(`sluice ${args.join(" ")} failed: ${describeResult(result)}`);
+  return JSON.parse(result.stdout);
+}
+
+/** Resolves to whether `condition` came true within `ms`. */
+async function until(condition: () => boolean, ms: number): Promise<boolean> {
+  for (const deadlineMs = Date.now() + ms; !condition(); ) {
+    if (Date.now() > deadlineMs) return false;
+    await sleep(POLL_MS);
+  }
+  return true;
+}
+
+export class SluiceMount {
+  readonly mountpoint: string;
+  readonly policyFile: string | undefined;
+  /** The line it printed when it served. */
+  readonly readyLine: string;
+  readonly pid: number;
+  readonly #daemon: Daemon;
+
+  constructor(daemon: Daemon, place: { mountpoint: string; policyFile: string | undefined; readyLine: string }) {
+    this.#daemon = daemon;
+    this.mountpoint = place.mountpoint;
+    this.policyFile = place.policyFile;
+    this.readyLine = place.readyLine;
+    this.pid = daemon.pid;
+  }
+
+  /** How it ended, once it has. */
+  get exited(): Promise<SluiceExit> {
+    return this.#daemon.exited;
+  }
+
+  /** Of the embedded decision service, while there is one. */
+  get decisionPid(): number | undefined {
+    return descendantsOf(this.pid).find(({ command }) => command.includes("decision"))?.pid;
+  }
+
+  path(...names: readonly string[]): string {
+    return join(this.mountpoint, ...names);
+  }
+
+  /** Standard error so far. */
+  log(): string {
+    return this.#daemon.output.stderr;
+  }
+
+  /** What its descriptors point at; compare two moments to find a leak. */
+  descriptors(): string[] {
+    return openDescriptors(this.pid);
+  }
+
+  status(): Promise<unknown> {
+    return jsonOf(["status", "--json", this.mountpoint]);
+  }
+
+  grants(): Promise<unknown> {
+    return jsonOf(["grants", "--json", this.mountpoint]);
+  }
+
+  /** `sluice COMMAND MOUNTPOINT …REST`. */
+  cli(command: string, ...rest: readonly string[]): Promise<ScriptResult> {
+    return runSluice([command, this.mountpoint, ...rest]);
+  }
+
+  signal(signal: NodeJS.Signals): void {
+    process.kill(this.pid, signal);
+  }
+
+  /**
+   * Ends it as a user would and waits until nothing is left.
+   * @throws where it does not end, or leaves a mount or a process behind
+   */
+  async stop(signal: "SIGTERM" | "SIGINT" = "SIGTERM"): Promise<SluiceExit> {
+    const family = this.#daemon.family();
+    this.#daemon.signal("SIGCONT");
+    this.#daemon.signal(signal);
+    if (!(await until(() => this.#daemon.ended, STOP_MS))) {
+      throw new Error(`sluice mount (pid ${this.pid}) did not end within ${STOP_MS} ms of ${signal}:\n${this.log()}`);
+    }
+    await assertNothingLeft(this.mountpoint, family);
+    return this.exited;
+  }
+
+  /** SIGKILL: the mount stays behind, dead, until `discardMount` or the end of the test. Its children must end by themselves. */
+  async kill(): Promise<SluiceExit> {
+    this.#daemon.signal("SIGKILL");
+    return this.exited;
+  }
+
+  /** Removes a mount whose server is gone. */
+  discardMount(): void {
+    for (const { mountpoint } of mountsBelow(bytes(this.mountpoint))) spawnSync("umount", ["-l", mountpoint]);
+  }
+}
+
+async function assertNothingLeft(mountpoint: string, family: readonly ProcessIdentity[]): Promise<void> {
+  const left = (): string[] => [
+    ...mountsBelow(bytes(mountpoint)).map((entry) => `mount ${entry.mountpoint} (${entry.type})`),
+    ...family.filter(isAlive).map(({ pid, command }) => `process ${pid}: ${command}`),
+  ];
+  if (!(await until(() => left().length === 0, SETTLE_MS))) throw new Error(`sluice mount left behind: ${left().join("; ")}`);
+}
+
+/** The child process, from before it serves until after it has ended. */
+class Daemon {
+  readonly output = { stdout: "", stderr: "" };
+  readonly exited: Promise<SluiceExit>;
+  readonly pid: number;
+  ended = false;
+  readonly #identity: ProcessIdentity | undefined;
+
+  constructor(argv: readonly string[], env: Readonly<Record<string, string>>) {
+    const child = spawn(process.execPath, [CLI, ...argv], { env: { ...process.env, ...env }, stdio: ["ignore", "pipe", "pipe"] });
+    this.pid = child.pid ?? -1;
+    this.#identity = identifyProcess(this.pid);
+    for (const name of ["stdout", "stderr"] as const) {
+      child[name].setEncoding("utf8").on("data", (text: string) => {
+        this.output[name] = (this.output[name] + text).slice(-MAX_LOG_CHARACTERS);
+      });
+    }
+    this.exited = new Promise((resolve) => {
+      child.on("error", () => resolve({ code: null, signal: null }));
+      child.on("exit", (code, signal) => {
+        this.ended = true;
+        resolve({ code, signal });
+      });
+    });
+  }
+
+  /** Itself and its descendants, as of now. */
+  family(): ProcessIdentity[] {
+    return [...(this.#identity ? [this.#identity] : []), ...descendantsOf(this.pid)];
+  }
+
+  signal(signal: NodeJS.Signals): void {
+    if (!this.ended && this.#identity && isAlive(this.#identity)) process.kill(this.pid, signal);
+  }
+
+  readyLine(): string | undefined {
+    return this.output.stdout.split("\n").find((line) => line.startsWith("mounted "));
+  }
+}
+
+/** Whatever the test did to it: nothing of it may be there afterwards. Orderly if it can be had, by force if not. */
+async function putAway(daemon: Daemon, mountpoint: string): Promise<void> {
+  const endedBefore = daemon.ended;
+  const family = daemon.family();
+  daemon.signal("SIGCONT");
+  daemon.signal("SIGTERM");
+  const orderly = await until(() => daemon.ended, STOP_MS);
+  // Where the test let it run, it must tidy up by itself; where the test killed it, what is left is the test's doing.
+  const leak = orderly && !endedBefore ? await assertNothingLeft(mountpoint, family).catch((error: unknown) => error) : undefined;
+  for (const process of family) killProcess(process);
+  for (const entry of mountsBelow(bytes(mountpoint))) spawnSync("umount", ["-l", entry.mountpoint]);
+  if (leak !== undefined) throw leak;
+  if (!orderly) throw new Error(`sluice mount (pid ${daemon.pid}) had to be killed after ${STOP_MS} ms:\n${daemon.output.stderr}`);
+}
+
+function argvOf(options: SluiceMountOptions, mountpoint: string, policyFile: string | undefined): string[] {
+  const argv = ["mount", "--lower", options.lowers.map((lower) => lower.replace(/[\\:]/g, "\\$&")).join(":")];
+  if (options.upper !== undefined) {
+    const work = options.work ?? join(dirname(options.upper), `${basename(options.upper)}.work`);
+    mkdirSync(work, { recursive: true });
+    argv.push("--upper", options.upper, "--work", work);
+  }
+  if (policyFile !== undefined) argv.push("--policy", policyFile);
+  return [...argv, ...(options.args ?? []), mountpoint];
+}
+
+function newDirectory(name: string): string {
+  const path = join(scratch(), name);
+  mkdirSync(path);
+  return path;
+}
+
+function writePolicy(text: string): string {
+  const path = join(scratch(), "policy.yaml");
+  writeFileSync(path, text);
+  return path;
+}
+
+/**
+ * Mounts and resolves once requests are served.
+ * @throws MountFailure where it ended first, or did not serve in time
+ */
+export async function mountSluice(options: SluiceMountOptions): Promise<SluiceMount> {
+  const mountpoint = options.mountpoint ?? newDirectory("merged");
+  const policyFile = options.policy === undefined ? undefined : writePolicy(options.policy);
+  const daemon = new Daemon(argvOf(options, mountpoint, policyFile), options.env ?? {});
+  cleanUp(() => putAway(daemon, mountpoint));
+  await until(() => daemon.ended || daemon.readyLine() !== undefined, options.readyMs ?? READY_MS);
+  const readyLine = daemon.readyLine();
+  if (readyLine !== undefined) return new SluiceMount(daemon, { mountpoint, policyFile, readyLine });
+  const exit = daemon.ended ? await daemon.exited : { code: null, signal: null };
+  throw new MountFailure(exit, daemon.output.stdout, daemon.output.stderr);
+}

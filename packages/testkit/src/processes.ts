@@ -1,0 +1,69 @@
+// What /proc says of a process: alive, children, descriptors. A pid is held together with its start time, since the
+// number alone may belong to somebody else by the time it is looked at again.
+import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+
+export interface ProcessIdentity {
+  pid: number;
+  /** Clock ticks since boot. */
+  startTime: string;
+  command: string;
+}
+
+function readOr(path: string): string {
+  try {
+    return readFileSync(path, "latin1");
+  } catch {
+    return ""; // It ended.
+  }
+}
+
+/** Undefined where there is no such process, or only its zombie. */
+export function identifyProcess(pid: number): ProcessIdentity | undefined {
+  const stat = readOr(`/proc/${pid}/stat`);
+  // The name in parentheses may itself contain blanks and parentheses.
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  const [state, startTime] = [fields[0], fields[19]];
+  if (startTime === undefined || state === "Z" || state === "X") return undefined;
+  return { pid, startTime, command: readOr(`/proc/${pid}/cmdline`).replaceAll("\0", " ").trim() };
+}
+
+export function isAlive(process: ProcessIdentity): boolean {
+  return identifyProcess(process.pid)?.startTime === process.startTime;
+}
+
+/** All descendants of `pid`, parents before children. */
+export function descendantsOf(pid: number): ProcessIdentity[] {
+  const threads = listOr(`/proc/${pid}/task`);
+  const children = threads.flatMap((thread) =>
+    readOr(`/proc/${pid}/task/${thread}/children`).trim().split(" ").filter(Boolean).map(Number),
+  );
+  return children.flatMap((child) => {
+    const found = identifyProcess(child);
+    return found ? [found, ...descendantsOf(child)] : [];
+  });
+}
+
+function listOr(path: string): string[] {
+  try {
+    return readdirSync(path);
+  } catch {
+    return [];
+  }
+}
+
+/** What each open descriptor of `pid` points at, as /proc names it, sorted: "/srv/a", "socket:[12]", "anon_inode:[eventpoll]". */
+export function openDescriptors(pid: number): string[] {
+  const targets = listOr(`/proc/${pid}/fd`).flatMap((fd) => {
+    try {
+      return [readlinkSync(`/proc/${pid}/fd/${fd}`)];
+    } catch {
+      return []; // Closed meanwhile.
+    }
+  });
+  return targets.sort();
+}
+
+/** Sends SIGKILL if it is still the same process. */
+export function killProcess(process: ProcessIdentity): void {
+  if (isAlive(process)) globalThis.process.kill(process.pid, "SIGKILL");
+}

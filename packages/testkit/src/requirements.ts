@@ -1,0 +1,106 @@
+// What a test may need of the machine. A test whose need is not met is skipped under a title that names it; `npm test`
+// counts skips by that name, and one without a name is a failure.
+import { spawnSync } from "node:child_process";
+import { accessSync, closeSync, constants, openSync, readFileSync, statfsSync } from "node:fs";
+import { release, tmpdir } from "node:os";
+import { delimiter, join } from "node:path";
+import { CAP, capabilityMask, native } from "@sluice/native";
+import { describe, test } from "vitest";
+
+export type Need =
+  | "/dev/fuse"
+  | "CAP_SYS_ADMIN"
+  | "FUSE passthrough"
+  | "kernel overlayfs"
+  | "loop devices"
+  | "docker"
+  | `command ${string}`;
+
+const OVERLAYFS_MAGIC = 0x794c7630;
+const PASSTHROUGH_SINCE = [6, 9] as const;
+
+function hasCommand(name: string): boolean {
+  return (process.env["PATH"] ?? "").split(delimiter).some((directory) => {
+    try {
+      accessSync(join(directory, name), constants.X_OK);
+      return true;
+    } catch {
+      return false;
+    }
+  });
+}
+
+function canOpen(path: string): boolean {
+  try {
+    closeSync(openSync(path, "r+"));
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function hasCapability(capability: number): boolean {
+  return (native.effectiveCapabilities() & capabilityMask(capability)) !== 0n;
+}
+
+/** Also true where the kernel could load it as a module. */
+function knowsFileSystem(name: string): boolean {
+  if (new RegExp(`\\b${name}$`, "m").test(readFileSync("/proc/filesystems", "utf8"))) return true;
+  return spawnSync("modprobe", ["-n", "-q", name]).status === 0;
+}
+
+/** A layer that is itself an overlay (a container's root) is too deep a stack for the default depth of 1. */
+function isUnstacked(path: string): boolean {
+  return statfsSync(path).type !== OVERLAYFS_MAGIC;
+}
+
+function kernelSince([major, minor]: readonly [number, number]): boolean {
+  const [ourMajor = 0, ourMinor = 0] = release()
+    .split(".")
+    .map((part) => Number.parseInt(part, 10));
+  return ourMajor > major || (ourMajor === major && ourMinor >= minor);
+}
+
+const PROBES: Readonly<Record<string, () => boolean>> = {
+  "/dev/fuse": () => canOpen("/dev/fuse"),
+  CAP_SYS_ADMIN: () => hasCapability(CAP.SYS_ADMIN),
+  "FUSE passthrough": () =>
+    kernelSince(PASSTHROUGH_SINCE) &&
+    hasCapability(CAP.SYS_ADMIN) &&
+    canOpen("/dev/fuse") &&
+    isUnstacked(process.env["SLUICE_TEST_ROOT"] ?? tmpdir()),
+  "kernel overlayfs": () => hasCapability(CAP.SYS_ADMIN) && knowsFileSystem("overlay"),
+  "loop devices": () => hasCapability(CAP.SYS_ADMIN) && canOpen("/dev/loop-control"),
+  docker: () => hasCommand("docker") && spawnSync("docker", ["info"], { timeout: 10_000 }).status === 0,
+};
+
+const answers = new Map<Need, boolean>();
+
+/** Whether this machine has it; probed once a test file. */
+export function machineHas(need: Need): boolean {
+  const known = answers.get(need);
+  if (known !== undefined) return known;
+  const answer = need.startsWith("command ") ? hasCommand(need.slice("command ".length)) : (PROBES[need]?.() ?? false);
+  answers.set(need, answer);
+  return answer;
+}
+
+type Body = () => void | Promise<void>;
+
+export interface Gated {
+  test(name: string, body: Body, timeoutMs?: number): void;
+  describe(name: string, body: () => void): void;
+}
+
+/**
+ * Tests that run only where the machine has all of `needs`:
+ * `const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN")`. Elsewhere they are skipped as "NAME [needs docker]".
+ */
+export function requires(...needs: readonly Need[]): Gated {
+  const missing = needs.filter((need) => !machineHas(need));
+  if (missing.length === 0) {
+    return { test: (name, body, timeoutMs) => test(name, body, timeoutMs), describe: (name, body) => describe(name, body) };
+  }
+  const titled = (name: string): string => `${name} [needs ${missing.join(", ")}]`;
+  return { test: (name, body) => test.skip(titled(name), body), describe: (name, body) => describe.skip(titled(name), body) };
+}

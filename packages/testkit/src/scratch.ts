@@ -1,0 +1,61 @@
+// Directories for one test, on the file system it asks for, gone when it ends.
+import { execFileSync, spawnSync } from "node:child_process";
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { cleanUp } from "./clean-up.js";
+import { mountsBelow } from "./mount-table.js";
+
+export interface ScratchOptions {
+  /** "disk" (default) is wherever SLUICE_TEST_ROOT or the temporary directory lies. */
+  on?: "disk" | "tmpfs" | "ext4-loop" | "btrfs-loop";
+  /** Size of the file system made; images are sparse. Default 256; btrfs wants at least 128. */
+  sizeMb?: number;
+}
+
+const MKFS = { "ext4-loop": ["mkfs.ext4", "-q", "-F"], "btrfs-loop": ["mkfs.btrfs", "-q", "-f"] } as const;
+const DEFAULT_SIZE_MB = 256;
+
+/** What lies below is unmounted first: removing a directory must never empty somebody's mount. */
+function removeTree(path: string): void {
+  for (const { mountpoint } of mountsBelow(path)) spawnSync("umount", ["-l", mountpoint]);
+  const left = mountsBelow(path);
+  if (left.length > 0)
+    throw new Error(`scratch ${path} keeps its mounts (${left.map((entry) => entry.mountpoint).join(", ")}): unmount them by hand`);
+  rmSync(path, { recursive: true, force: true });
+}
+
+function makeDirectory(): string {
+  const root = process.env["SLUICE_TEST_ROOT"] ?? tmpdir();
+  mkdirSync(root, { recursive: true });
+  const path = mkdtempSync(join(root, "sluice-scratch-"));
+  // Other users must be able to walk in: tests run commands as them.
+  chmodSync(path, 0o755);
+  cleanUp(() => removeTree(path));
+  return path;
+}
+
+function mountImage(directory: string, on: keyof typeof MKFS, sizeMb: number): string {
+  const [image, mountpoint] = [join(directory, "image"), join(directory, "mnt")];
+  writeFileSync(image, "");
+  truncateSync(image, sizeMb * 1024 * 1024);
+  const [command, ...options] = MKFS[on];
+  execFileSync(command, [...options, image], { stdio: ["ignore", "ignore", "pipe"] });
+  mkdirSync(mountpoint);
+  // mount(8) sets the loop device up to vanish with the mount.
+  execFileSync("mount", ["-o", "loop", image, mountpoint], { stdio: ["ignore", "ignore", "pipe"] });
+  chmodSync(mountpoint, 0o755);
+  return mountpoint;
+}
+
+/**
+ * An empty directory of mode 0755, removed when the test (or, outside a test, the file) ends, with every mount below it.
+ * Anything but "disk" needs CAP_SYS_ADMIN, and "btrfs-loop" mkfs.btrfs: gate the test with `requires`.
+ */
+export function scratch({ on = "disk", sizeMb = DEFAULT_SIZE_MB }: ScratchOptions = {}): string {
+  const directory = makeDirectory();
+  if (on === "disk") return directory;
+  if (on !== "tmpfs") return mountImage(directory, on, sizeMb);
+  execFileSync("mount", ["-t", "tmpfs", "-o", `size=${sizeMb}m,mode=755`, "sluice-scratch", directory]);
+  return directory;
+}
