@@ -41,8 +41,9 @@ static int64_t set_attributes(int dirfd, const char *path, int flags, const stru
 }
 
 /*
- * A clone of a shared mount joins its peer group: what is mounted below the original would appear in the clone, our own
- * FUSE mount with it. So a clone is made private before anybody can see it.
+ * A clone of a shared mount joins its peer group. While it is detached the kernel propagates nothing into it, but once
+ * attached somewhere it would show what is mounted below the original, our own FUSE mount with it. So it is made private
+ * before anybody can see it.
  */
 static napi_value fs_open_tree(napi_env env, napi_callback_info info) {
   struct args args = args_read(env, info, 3);

@@ -109,7 +109,7 @@ export interface Native {
   umount2Async(target: string, flags: number): Promise<number>;
   /**
    * open_tree(2); with OPEN_TREE_CLONE a private, detached copy of the mount that `path` lies on: taken out of the
-   * original's peer group, so that nothing mounted there later (our own mount, say) shows in it.
+   * original's peer group, so that nothing mounted there later (our own mount, say) ever shows in it.
    */
   openTree(dirfd: number, path: string, flags: number): number;
   /** mount_setattr(2) on `dirfd`/`path`. */
