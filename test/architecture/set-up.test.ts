@@ -1,0 +1,169 @@
+// What `npm start` and `npm test` do before anything else, and what `npm test` makes of the results.
+import { spawn } from "node:child_process";
+import { randomUUID } from "node:crypto";
+import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { bytes, cleanUp, identifyProcess, isAlive, mountsBelow, requires, runScript, scratch } from "@sluice/testkit";
+import { describe, expect, test } from "vitest";
+import { firstDifference, type LockedPackages, whyInstall } from "../../packages/dev/lock-step.mjs";
+import { clearLeaks, findLeaks } from "../../packages/dev/tests/leaks.mjs";
+import { describeSkips, summarize } from "../../packages/dev/tests/summary.mjs";
+
+const root = fileURLToPath(new URL("../..", import.meta.url));
+
+describe("the lock file and node_modules", () => {
+  const platform = { os: "linux", cpu: "x64", libc: "glibc" };
+  const wanted: LockedPackages = {
+    "": { version: "0.1.0" },
+    "packages/own": { version: "0.1.0" },
+    "node_modules/@sluice/own": { resolved: "packages/own", link: true },
+    "node_modules/a": { version: "1.0.0", integrity: "sha512-a" },
+    "node_modules/for-arm": { version: "1.0.0", optional: true, os: ["linux"], cpu: ["arm64"] },
+    "node_modules/for-musl": { version: "1.0.0", optional: true, os: ["linux"], cpu: ["x64"], libc: ["musl"] },
+    "node_modules/for-us": { version: "1.0.0", optional: true, os: ["linux"], cpu: ["x64"], libc: ["glibc"] },
+    "node_modules/not-windows": { version: "1.0.0", optional: true, os: ["!win32"] },
+    "node_modules/came-with-arm": { version: "1.0.0", optional: true },
+  };
+  const inStep: LockedPackages = {
+    "node_modules/@sluice/own": { resolved: "packages/own", link: true },
+    "node_modules/a": { version: "1.0.0", integrity: "sha512-a" },
+    "node_modules/for-us": { version: "1.0.0", optional: true },
+    "node_modules/not-windows": { version: "1.0.0", optional: true },
+  };
+
+  test("are in step though packages for other machines are absent", () => {
+    expect(firstDifference(wanted, inStep, platform)).toBeUndefined();
+  });
+
+  test.each<[string, LockedPackages, RegExp]>([
+    ["another version", { "node_modules/a": { version: "1.0.1" } }, /a is 1\.0\.1, the lock file wants 1\.0\.0/],
+    ["other content under one version", { "node_modules/a": { version: "1.0.0", integrity: "sha512-b" } }, /a is 1\.0\.0/],
+    ["a link elsewhere", { "node_modules/@sluice/own": { resolved: "packages/other", link: true } }, /own is a link/],
+    ["a package too many", { "node_modules/b": { version: "1.0.0" } }, /b is installed but not in the lock file/],
+  ])("are out of step with %s", (_, change, expected) => {
+    expect(firstDifference(wanted, { ...inStep, ...change }, platform)).toMatch(expected);
+  });
+
+  test.each(["node_modules/a", "node_modules/for-us", "node_modules/not-windows", "node_modules/@sluice/own"])(
+    "are out of step without %s",
+    (gone) => {
+      const rest = Object.fromEntries(Object.entries(inStep).filter(([path]) => path !== gone));
+      expect(firstDifference(wanted, rest, platform)).toBe(`${gone} is not installed`);
+    },
+  );
+
+  test("tell a fresh clone, an interrupted install and a removed package", () => {
+    const folder = scratch();
+    writeFileSync(join(folder, "package-lock.json"), JSON.stringify({ packages: { "node_modules/a": { version: "1.0.0" } } }));
+    expect(whyInstall(folder)).toBe("node_modules is missing");
+    mkdirSync(join(folder, "node_modules"));
+    expect(whyInstall(folder)).toBe("node_modules is incomplete");
+    writeFileSync(
+      join(folder, "node_modules/.package-lock.json"),
+      JSON.stringify({ packages: { "node_modules/a": { version: "1.0.0" } } }),
+    );
+    expect(whyInstall(folder)).toBe("node_modules/a was removed");
+    mkdirSync(join(folder, "node_modules/a"));
+    expect(whyInstall(folder)).toBeUndefined();
+  });
+
+  test("are in step here, where the tests run", () => {
+    expect(whyInstall(root)).toBeUndefined();
+  });
+});
+
+describe("what is said before anything is installed", () => {
+  test("names the Node that is needed, in one line", async () => {
+    const source = `
+      Object.defineProperty(process.versions, "node", { value: "20.18.3" });
+      await import(${JSON.stringify(join(root, "packages/dev/ensure.mjs"))});`;
+    const result = await runScript(source);
+    expect(result).toMatchObject({ code: 1, stdout: "", stderr: "sluice: node 20.18.3 is too old: install Node.js 20.19 or newer\n" });
+  });
+
+  test("runs npm ci in a clone without node_modules, says why, and passes its failure on", async () => {
+    const clone = scratch();
+    mkdirSync(join(clone, "packages"));
+    symlinkSync(join(root, "packages/dev"), join(clone, "packages/dev"));
+    writeFileSync(join(clone, "npm"), '#!/bin/sh\necho npm "$@"\nexit 7\n', { mode: 0o755 });
+    const env = { npm_execpath: join(clone, "npm"), NODE_OPTIONS: "--preserve-symlinks --preserve-symlinks-main" };
+    const result = await runScript([process.execPath, join(clone, "packages/dev/ensure.mjs")], { env });
+    expect(result.stdout).toBe("sluice: node_modules is missing: running npm ci\nnpm ci --include=dev\n");
+    expect(result).toMatchObject({ code: 1, stderr: "sluice: npm ci failed; its messages are above\n" });
+  });
+});
+
+describe("the summary of a run", () => {
+  const result = (status: string, fullName: string): { status: string; fullName: string } => ({ status, fullName });
+
+  test("counts tests, and names what this machine lacks", () => {
+    const summary = summarize(
+      {
+        success: false,
+        testResults: [
+          { name: join(root, "test/a.test.ts"), status: "failed", assertionResults: [result("passed", "a"), result("failed", "b")] },
+          {
+            name: join(root, "test/b.test.ts"),
+            status: "passed",
+            assertionResults: [result("skipped", "c [needs docker]"), result("pending", "d")],
+          },
+        ],
+      },
+      root,
+    );
+    expect(summary).toMatchObject({ passed: 1, failed: 1, skipped: 2, failures: ["test/a.test.ts: b"] });
+    expect(describeSkips(summary)).toEqual([
+      "skipped 1: needs docker (test/b.test.ts)",
+      "skipped 1: no requirement named (test/b.test.ts)",
+    ]);
+  });
+
+  test("counts a file that could not be loaded, and a run that failed without a test", () => {
+    const broken = { name: join(root, "test/a.test.ts"), status: "failed", message: "SyntaxError\nat", assertionResults: [] };
+    expect(summarize({ success: false, testResults: [broken] }, root)).toMatchObject({
+      failed: 1,
+      failures: ["test/a.test.ts: SyntaxError"],
+    });
+    expect(summarize({ success: false, testResults: [] }, root)).toMatchObject({ failed: 1 });
+    expect(summarize({ success: true, testResults: [] }, root)).toMatchObject({ failed: 0 });
+  });
+});
+
+describe("a leak", () => {
+  test("of a process or a file is found and cleared, by its mark alone", async () => {
+    const run = { id: randomUUID(), scratchRoot: join(scratch(), "run") };
+    expect(findLeaks(run)).toEqual([]);
+    mkdirSync(run.scratchRoot);
+    writeFileSync(join(run.scratchRoot, "left"), "");
+    const ours = spawn("sleep", ["600"], { env: { ...process.env, SLUICE_TEST_RUN: run.id }, stdio: "ignore" });
+    const named = spawn("sh", ["-c", "sleep 600; :", run.scratchRoot], { env: {}, stdio: "ignore" });
+    const foreign = spawn("sleep", ["600"], { stdio: "ignore" });
+    cleanUp(() => void foreign.kill());
+    const ended = Promise.all([ours, named].map((child) => new Promise((resolve) => child.on("exit", resolve))));
+    await expect.poll(() => findLeaks(run).filter((leak) => leak.startsWith("process")).length).toBeGreaterThanOrEqual(2);
+    const leaks = findLeaks(run).join("\n");
+    expect(leaks).toContain(`process ${ours.pid}: sleep 600`);
+    expect(leaks).toContain(`process ${named.pid}: sh`);
+    expect(leaks).toContain(`scratch ${run.scratchRoot}/left`);
+    expect(leaks).not.toContain(`process ${foreign.pid}:`);
+    clearLeaks(run);
+    await ended;
+    expect(findLeaks(run)).toEqual([]);
+    expect(identifyProcess(foreign.pid ?? -1)).toSatisfy(isAlive);
+  });
+
+  requires("CAP_SYS_ADMIN").test("of a mount is found and cleared without touching what it shows", async () => {
+    const base = scratch();
+    const run = { id: randomUUID(), scratchRoot: join(base, "run") };
+    mkdirSync(join(run.scratchRoot, "a b"), { recursive: true });
+    mkdirSync(join(base, "precious"));
+    writeFileSync(join(base, "precious/file"), "");
+    expect((await runScript(["mount", "--bind", join(base, "precious"), join(run.scratchRoot, "a b")])).code).toBe(0);
+    expect(findLeaks(run).join("\n")).toContain(`mount ${run.scratchRoot}/a b (`);
+    clearLeaks(run);
+    expect(mountsBelow(bytes(run.scratchRoot))).toEqual([]);
+    expect(findLeaks(run)).toEqual([]);
+    expect((await runScript(["ls", join(base, "precious")])).stdout).toBe("file\n");
+  });
+});
