@@ -58,7 +58,7 @@ describe("a decider", () => {
     });
     const { decider } = await ask(service);
     expect(await whenReady(decider, 5000)).toBe(true);
-    await Promise.all(["a", "b", "c"].map((path) => decider.decide(question(path), undefined)));
+    await Promise.all(["a", "b", "c"].map(async (path) => decider.decide(question(path), undefined)));
     await decider.decide(question("d"), undefined);
     expect(batches.map((batch) => batch.length)).toEqual([3, 1]);
     expect(batches[0]?.[0]?.question?.lookedFor).toEqual(["resource.xattr.user.class"]);
@@ -180,7 +180,7 @@ describe("a hostile service", () => {
     });
     const { decider, counts } = await ask(service);
     await whenReady(decider, 5000);
-    const decisions = await Promise.all(["a", "b", "c"].map((path) => decider.decide(question(path), undefined)));
+    const decisions = await Promise.all(["a", "b", "c"].map(async (path) => decider.decide(question(path), undefined)));
     expect(decisions.map(({ source }) => source)).toEqual(["service", "service", "service"]);
     expect(asked).toEqual(["q-a", "q-b", "q-c", "q-b", "q-c", "q-c"]);
     expect(counts.replayed).toBe(3);

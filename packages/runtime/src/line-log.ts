@@ -1,5 +1,5 @@
 /** A file of JSON lines that are nobody's log messages: no level, no host, and written in the background. */
-import { destination, pino } from "pino";
+import { destination } from "pino";
 
 export type Destination = { fd: number } | { file: string };
 export interface LineLog {
@@ -11,11 +11,10 @@ export interface LineLog {
 /** Throws where the file cannot be opened. */
 export function openLineLog(to: Destination): LineLog {
   const sink = destination({ dest: "fd" in to ? to.fd : to.file, append: true, sync: false, minLength: 4096, periodicFlush: 1000 });
-  const lines = pino({ base: null, timestamp: false, formatters: { level: () => ({}) } }, sink);
-  // A full disk must not end the service: what cannot be written is lost, and pino says so by this event alone.
+  // A full disk must not end the service: what cannot be written is lost.
   sink.on("error", () => undefined);
   return {
-    write: (line) => lines.info(line),
+    write: (line) => void sink.write(`${JSON.stringify(line)}\n`),
     close: () => new Promise((resolve) => sink.flush(() => resolve())),
   };
 }
