@@ -1,0 +1,72 @@
+// The mount harness of the testkit on a real mount: it must serve, tell, and leave nothing behind, however it ends.
+import { readFileSync, writeFileSync } from "node:fs";
+import {
+  bytes,
+  identifyProcess,
+  isAlive,
+  MountFailure,
+  mountKernelOverlay,
+  mountSluice,
+  mountsBelow,
+  plant,
+  requires,
+  scratch,
+  snapshot,
+  diffSnapshots,
+  treeHash,
+} from "@sluice/testkit";
+import { expect } from "vitest";
+
+const { describe, test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
+
+describe("mountSluice", () => {
+  test("serves the layers, answers status, and is gone after stop", async () => {
+    const lower = plant(scratch(), { "a/b": "lower", c: "lower" });
+    const upper = scratch();
+    const before = treeHash(lower);
+    const mount = await mountSluice({ lowers: [lower], upper });
+    expect(readFileSync(mount.path("a/b"), "utf8")).toBe("lower");
+    writeFileSync(mount.path("a/b"), "upper");
+    expect(await mount.status()).toMatchObject({ mountpoint: mount.mountpoint, pid: mount.pid });
+    expect(await mount.stop()).toEqual({ code: 0, signal: null });
+    expect(mountsBelow(bytes(mount.mountpoint))).toEqual([]);
+    expect(readFileSync(`${upper}/a/b`, "utf8")).toBe("upper");
+    expect(treeHash(lower)).toBe(before);
+  });
+
+  test("starts a decision service for a policy, which ends with it", async () => {
+    const lower = plant(scratch(), { secret: "x", open: "y" });
+    const mount = await mountSluice({
+      lowers: [lower],
+      policy: "version: 1\ndefault: grant\nrules:\n  - { name: no, path: secret, effect: deny }\n",
+    });
+    const decision = identifyProcess(mount.decisionPid ?? -1);
+    expect(decision).toBeDefined();
+    expect(readFileSync(mount.path("open"), "utf8")).toBe("y");
+    expect(() => readFileSync(mount.path("secret"))).toThrow(/EACCES/);
+    await mount.stop("SIGINT");
+    expect(decision && isAlive(decision)).toBe(false);
+  });
+
+  test("puts a stopped server and a dead mount away", async () => {
+    const stopped = await mountSluice({ lowers: [plant(scratch(), { a: "1" })] });
+    stopped.signal("SIGSTOP");
+    const killed = await mountSluice({ lowers: [plant(scratch(), { a: "1" })] });
+    expect(await killed.kill()).toEqual({ code: null, signal: "SIGKILL" });
+    expect(mountsBelow(bytes(killed.mountpoint))).toHaveLength(1);
+    killed.discardMount();
+    expect(mountsBelow(bytes(killed.mountpoint))).toEqual([]);
+  });
+
+  test("says why a mount did not come to be", async () => {
+    const failure = await mountSluice({ lowers: ["/no/such/layer"] }).catch((error: unknown) => error);
+    expect(failure).toBeInstanceOf(MountFailure);
+    expect(failure).toMatchObject({ stderr: expect.stringContaining("/no/such/layer") });
+  });
+
+  requires("kernel overlayfs").test("shows what kernel overlayfs shows", async () => {
+    const lowers = [plant(scratch(), { "d/x": "top", "d/link": "1" }), plant(scratch(), { "d/x": "bottom", "d/y": "bottom" })];
+    const mount = await mountSluice({ lowers });
+    expect(diffSnapshots(snapshot(mount.mountpoint), snapshot(mountKernelOverlay({ lowers })))).toEqual([]);
+  });
+});
