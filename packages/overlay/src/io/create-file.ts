@@ -64,7 +64,7 @@ export function createNameless(core: Core, call: CallContext, request: { parent:
 function makeNameless(core: Core, made: { call: CallContext; parent: Node; args: CreateArgs }): number {
   const dirFd = core.fds.of(made.parent.upperDir as RealDir);
   if (dirFd < 0) return dirFd;
-  const status = sys.asCaller(made.call.uid, made.call.gid, made.args.umask);
+  const status = sys.asCaller(made.call.uid, made.call.gid, made.args.umask, made.call.groups);
   if (status < 0) return status;
   try {
     return sys.openat(dirFd, ".", O.TMPFILE | O.RDWR | O.CLOEXEC | (made.args.flags & O.EXCL), made.args.mode & 0o7777);

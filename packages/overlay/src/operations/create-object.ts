@@ -49,7 +49,7 @@ export function createObject(core: Core, creation: Creation): number {
 function makeAs(creation: Creation, dirFd: number, name: ByteName): number {
   if (creation.asDaemon === true) return creation.make(dirFd, name);
   const { call } = creation;
-  const status = sys.asCaller(call.uid, call.gid, creation.umask);
+  const status = sys.asCaller(call.uid, call.gid, creation.umask, call.groups);
   if (status < 0) return status;
   try {
     return creation.make(dirFd, name);
