@@ -16,8 +16,20 @@ interface Problem {
 
 const TIMEOUT_MS = 30_000;
 
+/** We can read it, or we would not have come here. */
+function unreadable(file: string): CliError {
+  return new CliError({
+    object: file,
+    problem: "the decision service runs as nobody (uid 65534) and may not read it",
+    errno: "EACCES",
+    remedy: `chmod o+r it and o+x the directories above it, or run 'sluice decision' yourself and give --decision`,
+    exitCode: EXIT.USAGE,
+  });
+}
+
 function complaint(file: string, problem: Problem): CliError {
   const { line, column, message, remedy } = problem;
+  if (message.includes("(EACCES)")) return unreadable(file);
   return new CliError({ object: `${file}:${line}:${column}`, problem: message, remedy, exitCode: EXIT.USAGE });
 }
 

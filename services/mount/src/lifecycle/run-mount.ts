@@ -21,6 +21,7 @@ import { openLayers } from "../layers/open-layers.js";
 import { toBytes } from "../path-bytes.js";
 import { preflight } from "../preflight/preflight.js";
 import { MountTelemetry } from "../telemetry/mount-telemetry.js";
+import { closeInherited } from "./close-inherited.js";
 import { controlHandler } from "./control-handler.js";
 import { hardenProcess } from "./harden-process.js";
 import { type MountEvents, mountEvents } from "./mount-events.js";
@@ -198,6 +199,7 @@ export async function runMount(given: MountConfig, host: MountHost): Promise<voi
     events: mountEvents(telemetry, logger),
   };
   life.stop.listen();
+  closeInherited();
   hardenProcess(logger);
   try {
     await serve(life, host);

@@ -1,0 +1,53 @@
+import { MS } from "@sluice/native";
+import { expect, test } from "vitest";
+import { type MountArguments, parseDurationMs, parseMount } from "./parse-mount.js";
+
+const DEFAULTS: MountArguments = {
+  onOutage: "deny",
+  staleFor: "5m",
+  decisionTimeout: "5s",
+  maxStackDepth: "1",
+  engine: "devfuse",
+  logLevel: "info",
+};
+const parse = (args: Partial<MountArguments>): ReturnType<typeof parseMount> => parseMount("/mnt", { ...DEFAULTS, ...args });
+
+test("layers in order, from several options", () => {
+  expect(parse({ lower: ["/a:/b", "/c\\:d"] }).lowers).toEqual(["/a", "/b", "/c:d"]);
+});
+
+test("without an upper layer the mount is read-only", () => {
+  expect(parse({ lower: ["/a"] }).mountFlags & MS.RDONLY).toBe(MS.RDONLY);
+  expect(parse({ lower: ["/a"], upper: "/u", work: "/w" }).mountFlags & MS.RDONLY).toBe(0);
+});
+
+test("who decides", () => {
+  expect(parse({ lower: ["/a"] }).decision).toEqual({ kind: "none" });
+  expect(parse({ lower: ["/a"], policy: "/p" }).decision).toEqual({ kind: "embedded", policyFile: "/p" });
+  expect(parse({ lower: ["/a"], decision: "dns:///d:1" }).decision).toEqual({ kind: "remote", target: "dns:///d:1", tls: undefined });
+  expect(parse({ lower: ["/a"], decision: "d:1", decisionCa: "/ca" }).decision).toMatchObject({ tls: { caFile: "/ca" } });
+});
+
+test.each<[string, Partial<MountArguments>, RegExp]>([
+  ["no layer", {}, /--lower: no lower layer/],
+  ["an empty name", { lower: ["/a:"] }, /--lower: a layer's name is empty/],
+  ["layers given twice", { lower: ["/a"], o: ["lowerdir=/b"] }, /--lower: .*given by -o lowerdir= too/],
+  ["upper given twice", { lower: ["/a"], upper: "/u", work: "/w", o: ["upperdir=/v"] }, /--upper: -o upperdir= is given too/],
+  ["work alone", { lower: ["/a"], work: "/w" }, /--work: .*of use to an upper layer only/],
+  ["policy and target", { lower: ["/a"], policy: "/p", decision: "d:1" }, /--policy: cannot be combined/],
+  ["certificate without a target", { lower: ["/a"], decisionCa: "/ca" }, /add --decision TARGET/],
+  ["certificate without a key", { lower: ["/a"], decision: "d:1", decisionCert: "/c" }, /give both/],
+  ["an unknown mode", { lower: ["/a"], onOutage: "allow" }, /--on-outage: "allow" is none of deny, mediate, stale/],
+  ["a depth", { lower: ["/a"], maxStackDepth: "3" }, /--max-stack-depth: "3" is none of 1, 2/],
+  ["an address", { lower: ["/a"], admin: "9090" }, /--admin: '9090' is not an address/],
+  ["bytes that are not UTF-8", { lower: ["/a\ufffd"] }, /not valid UTF-8/],
+])("%s is an error", (_what, args, message) => {
+  expect(() => parse(args)).toThrow(message);
+});
+
+test("durations", () => {
+  expect(["250ms", "30s", "5m", "1h", "2", "1.5s"].map((text) => parseDurationMs(text, "--x"))).toEqual([
+    250, 30_000, 300_000, 3_600_000, 2000, 1500,
+  ]);
+  expect(() => parseDurationMs("soon", "--x")).toThrow(/--x: "soon" is not a duration/);
+});

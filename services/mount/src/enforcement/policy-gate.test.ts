@@ -1,0 +1,150 @@
+import { type Decision, DecisionError, type PolicyCapabilities, type Question } from "@sluice/decision-api";
+import type { Intent, Ruling } from "@sluice/overlay";
+import { decisionOf, ScriptedDecider } from "@sluice/testkit";
+import { Attr, type CallContext } from "@sluice/vfs";
+import { expect, test } from "vitest";
+import { Grants } from "./grants.js";
+import { PolicyGate } from "./policy-gate.js";
+
+const EACCES = 13;
+const EPERM = 1;
+
+function call(signal = new AbortController().signal): CallContext {
+  return { uid: 1000, gid: 100, pid: 0, groups: undefined, signal };
+}
+
+function intent(changes: Partial<Intent> = {}): Intent {
+  const attr = new Attr();
+  attr.mode = 0o100644;
+  return {
+    operation: "open",
+    accesses: ["read"],
+    paths: ["a"],
+    layer: "lower0",
+    attr,
+    openFlags: 0,
+    readXattr: () => undefined,
+    ...changes,
+  };
+}
+
+function gateOf(decider: ScriptedDecider): { gate: PolicyGate; grants: Grants; decided: Decision[]; anomalies: string[] } {
+  const grants = new Grants();
+  const decided: Decision[] = [];
+  const anomalies: string[] = [];
+  const events = {
+    decided: (decision: Decision) => void decided.push(decision),
+    anomaly: (message: string) => void anomalies.push(message),
+  };
+  return { gate: new PolicyGate({ decider, mount: "m", grants, events }), grants, decided, anomalies };
+}
+
+const ask = async (decider: ScriptedDecider, what = intent()): Promise<Ruling> => gateOf(decider).gate.authorize(call(), what);
+
+test("grant, mediate and deny are enforced as they are", async () => {
+  expect(await ask(new ScriptedDecider("grant"))).toMatchObject({ effect: "grant" });
+  expect(await ask(new ScriptedDecider("mediate"))).toMatchObject({ effect: "mediate" });
+  expect(await ask(new ScriptedDecider(() => decisionOf("deny", { errno: EPERM })))).toMatchObject({ effect: "deny", errno: EPERM });
+  expect(await ask(new ScriptedDecider(() => decisionOf("deny", { errno: 0 })))).toMatchObject({ effect: "deny", errno: EACCES });
+});
+
+test("without a policy nothing is asked", () => {
+  const decider = new ScriptedDecider("deny", { unconditionalGrant: true });
+  const { gate } = gateOf(decider);
+  expect(gate.active).toBe(false);
+  expect(gate.governs("rename")).toBe(false);
+  expect(gate.authorize(call(), intent())).toMatchObject({ effect: "grant" });
+  expect(decider.questions).toEqual([]);
+});
+
+test("an answer of an effect that is none is a denial", async () => {
+  const { gate, anomalies } = gateOf(new ScriptedDecider(() => ({ ...decisionOf("grant"), effect: "allow" as never })));
+  expect(await gate.authorize(call(), intent())).toMatchObject({ effect: "deny", errno: EACCES });
+  expect(anomalies).toHaveLength(1);
+});
+
+test("an obligation that cannot be honoured is a denial, and says so", async () => {
+  const { gate, decided } = gateOf(new ScriptedDecider(() => decisionOf("grant", { obligations: [{ name: "audit", value: "each-io" }] })));
+  expect(await gate.authorize(call(), intent())).toMatchObject({ effect: "deny", errno: EACCES });
+  expect(decided[0]?.reason).toContain('obligation "audit"');
+});
+
+test("a decider that fails, of itself or by a bug, is a denial and no exception", async () => {
+  const failing = [new DecisionError("unreachable", "away"), new TypeError("bug")];
+  for (const error of failing) {
+    const { gate, anomalies } = gateOf(new ScriptedDecider(() => Promise.reject(error)));
+    expect(await gate.authorize(call(), intent())).toMatchObject({ effect: "deny", errno: EACCES });
+    expect(anomalies).toHaveLength(1);
+    const throwing = gateOf(
+      new ScriptedDecider(() => {
+        throw error;
+      }),
+    );
+    expect(await throwing.gate.authorize(call(), intent())).toMatchObject({ effect: "deny" });
+  }
+});
+
+test("the caller's interruption rejects, and only that", async () => {
+  const caller = new AbortController();
+  const decider = new ScriptedDecider(
+    (_question, signal) =>
+      new Promise((_resolve, reject) => {
+        signal?.addEventListener("abort", () => reject(new DecisionError("cancelled", "interrupted")));
+      }),
+  );
+  const { gate, anomalies } = gateOf(decider);
+  const ruling = gate.authorize(call(caller.signal), intent());
+  caller.abort();
+  await expect(ruling).rejects.toMatchObject({ name: "AbortError" });
+  expect(anomalies).toEqual([]);
+});
+
+test("what beside opens is governed follows the policy in force", () => {
+  const decider = new ScriptedDecider("grant", { accesses: new Set(["delete"]) });
+  const { gate } = gateOf(decider);
+  expect([gate.governs("delete"), gate.governs("rename")]).toEqual([true, false]);
+  decider.changePolicy({ ...(decider.capabilities() as PolicyCapabilities), accesses: new Set(["rename"]) });
+  expect([gate.governs("delete"), gate.governs("rename")]).toEqual([false, true]);
+});
+
+test("a policy's facts are in the question, and a fact that cannot be read is named", async () => {
+  const decider = new ScriptedDecider("grant", { xattrs: ["user.a", "user.b", "user.c"], needsGroups: true });
+  const readXattr = (name: string): Uint8Array | undefined | number =>
+    name === "user.a" ? Buffer.from("x") : name === "user.b" ? undefined : -EACCES;
+  await ask(decider, intent({ readXattr }));
+  const question = decider.questions[0] as Question;
+  expect([...question.resource.xattrs.keys()]).toEqual(["user.a"]);
+  expect(question.missing.map(({ name }) => name)).toEqual(["subject.groups", "resource.xattr.user.c"]);
+});
+
+test("a policy that changed between question and answer is asked again with the facts it looks at", async () => {
+  const next = { sequence: 2n, digest: "b".repeat(64) };
+  const decider: ScriptedDecider = new ScriptedDecider(async (question) => {
+    if (decider.questions.length === 1) {
+      decider.changePolicy({ ...(decider.capabilities() as PolicyCapabilities), revision: next, xattrs: ["user.class"] });
+    }
+    // The new policy denies what carries the attribute; it was not in the first question.
+    return decisionOf(question.resource.xattrs.has("user.class") ? "deny" : "grant", { revision: next });
+  });
+  expect(await ask(decider, intent({ readXattr: () => Buffer.from("restricted") }))).toMatchObject({ effect: "deny" });
+  expect(decider.questions).toHaveLength(2);
+});
+
+test("an answer of a policy that was never heard of grants nothing", async () => {
+  const { gate, anomalies } = gateOf(
+    new ScriptedDecider(() => decisionOf("grant", { revision: { sequence: 9n, digest: "c".repeat(64) } })),
+  );
+  expect(await gate.authorize(call(), intent())).toMatchObject({ effect: "deny", errno: EACCES });
+  expect(anomalies).toHaveLength(1);
+});
+
+test("grants in force: from opened to closed, told by inode", async () => {
+  const { gate, grants } = gateOf(new ScriptedDecider(() => decisionOf("grant", { decisionId: "d-1" })));
+  const record = { handle: 7, nodeId: 3, path: "a", layer: "lower0", mode: "passthrough", write: false, fallback: undefined } as const;
+  gate.opened(call(), await gate.authorize(call(), intent()), record);
+  expect(gate.describe(3, "decision")).toBe("d-1");
+  expect([...grants.all()]).toMatchObject([{ handle: 7, path: "a", mode: "passthrough", uid: 1000, decisionId: "d-1" }]);
+  gate.closed(7);
+  expect(gate.describe(3, "decision")).toBeUndefined();
+  expect(grants.size).toBe(0);
+});

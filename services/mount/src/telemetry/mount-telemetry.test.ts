@@ -1,0 +1,32 @@
+import { createRegistry } from "@sluice/runtime";
+import { decisionOf } from "@sluice/testkit";
+import { expect, test } from "vitest";
+import { MountTelemetry } from "./mount-telemetry.js";
+
+test("a scrape shows what was counted, in Prometheus' own words", async () => {
+  const telemetry = new MountTelemetry();
+  telemetry.decided(decisionOf("grant"), 2);
+  telemetry.request("LOOKUP", 2, 0.02);
+  telemetry.request("LOOKUP", 0, 20);
+  telemetry.fallbacks.add("stack-depth");
+  telemetry.openFiles.add("passthrough", 1);
+  telemetry.copyUp(1000, 1);
+  const registry = createRegistry(false);
+  for (const metric of telemetry.metrics()) registry.registerMetric(metric as never);
+  const lines = (await registry.metrics()).split("\n");
+  expect(lines).toEqual(
+    expect.arrayContaining([
+      "# TYPE sluice_decisions_total counter",
+      'sluice_decisions_total{effect="grant",source="service"} 1',
+      'sluice_requests_total{operation="LOOKUP",errno="ENOENT"} 1',
+      'sluice_request_duration_seconds_bucket{operation="LOOKUP",le="0.000025"} 1',
+      'sluice_request_duration_seconds_bucket{operation="LOOKUP",le="0.025"} 2',
+      'sluice_request_duration_seconds_bucket{operation="LOOKUP",le="+Inf"} 2',
+      'sluice_request_duration_seconds_count{operation="LOOKUP"} 2',
+      'sluice_passthrough_fallbacks_total{reason="stack-depth"} 1',
+      'sluice_open_files{mode="passthrough"} 1',
+      "sluice_copy_up_bytes_total 1000",
+      "sluice_copy_up_duration_seconds_count 1",
+    ]),
+  );
+});

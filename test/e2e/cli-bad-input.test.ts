@@ -1,0 +1,294 @@
+/** Every mistake a person can make with `sluice mount`: one line that says what is wrong and what to do, and the exit code. */
+import { spawnSync } from "node:child_process";
+import { chmodSync, existsSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { mountSluice, mountsBelow, requires, runSluice, type ScriptOptions, type ScriptResult, scratch } from "@sluice/testkit";
+import { expect } from "vitest";
+
+const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
+const CLI = fileURLToPath(new URL("../../packages/cli/bin/sluice.mjs", import.meta.url));
+
+/** A scratch directory with everything a good command line names. */
+interface Ground {
+  root: string;
+  lower: string;
+  upper: string;
+  work: string;
+  mnt: string;
+}
+
+function ground(): Ground {
+  const root = scratch();
+  const at = (name: string): string => {
+    const path = join(root, name);
+    mkdirSync(path);
+    return path;
+  };
+  return { root, lower: at("lower"), upper: at("upper"), work: at("work"), mnt: at("mnt") };
+}
+
+const full = (g: Ground): string[] => ["mount", "--lower", g.lower, "--upper", g.upper, "--work", g.work];
+
+/** One line on standard error and nothing mounted. */
+function expectComplaint(result: ScriptResult, code: number, pattern: RegExp): void {
+  expect(result.stderr).toMatch(pattern);
+  expect(result.stderr.trimEnd().split("\n")).toHaveLength(1);
+  expect(result.stderr).toMatch(/^sluice: [^:].*: .+: .+\n$/);
+  expect({ code: result.code, stdout: result.stdout }).toEqual({ code, stdout: "" });
+}
+
+async function complains(argv: string[], code: number, pattern: RegExp, options: ScriptOptions = {}): Promise<void> {
+  expectComplaint(await runSluice(argv, options), code, pattern);
+}
+
+/** As the tests' user, but changed by a command in front: unshare, setpriv, a shell. */
+function runChanged(front: string[], argv: string[]): ScriptResult {
+  const [command = "", ...rest] = [...front, process.execPath, CLI, ...argv];
+  const done = spawnSync(command, rest, { encoding: "utf8", timeout: 30_000 });
+  return { code: done.status, signal: done.signal, stdout: done.stdout, stderr: done.stderr, timedOut: false };
+}
+
+test("an unknown option", async () => {
+  const g = ground();
+  await complains([...full(g), "--fast", g.mnt], 2, /--fast/);
+});
+
+test("an unknown -o option, and one that is known and not supported", async () => {
+  const g = ground();
+  await complains([...full(g), "-o", "userxattr,fastest", g.mnt], 2, /-o fastest: unknown option: /);
+  await complains([...full(g), "-o", "xino=on", g.mnt], 2, /-o xino=on: option is not supported: .*: /);
+  await complains([...full(g), "-o", "redirect_dir=maybe", g.mnt], 2, /-o redirect_dir=maybe: value is none of on, off, follow/);
+});
+
+test("an engine that is not built yet", async () => {
+  const g = ground();
+  await complains([...full(g), "--engine", "fuse-native", g.mnt], 2, /fuse-native: this engine is not built yet: /);
+});
+
+test("no lower layer, and an upper layer without a work directory", async () => {
+  const g = ground();
+  await complains(["mount", g.mnt], 2, /--lower: no lower layer is given/);
+  await complains(["mount", "--lower", g.lower, "--upper", g.upper, g.mnt], 2, /--upper: an upper layer needs a work directory/);
+});
+
+test("a lower layer that is not there, and one that is not a directory", async () => {
+  const g = ground();
+  writeFileSync(join(g.root, "file"), "");
+  await complains(["mount", "--lower", join(g.root, "none"), g.mnt], 4, /none: lower layer: there is no such directory \(ENOENT\): /);
+  await complains(["mount", "--lower", join(g.root, "file"), g.mnt], 4, /file: this lower layer is not a directory \(ENOTDIR\): /);
+});
+
+requires("/dev/fuse", "CAP_SYS_ADMIN", "command setpriv").test("a lower layer that cannot be read", () => {
+  const g = ground();
+  chmodSync(g.lower, 0o000);
+  const front = ["setpriv", "--bounding-set", "-dac_override,-dac_read_search", "--inh-caps", "-dac_override,-dac_read_search"];
+  expectComplaint(runChanged(front, ["mount", "--lower", g.lower, g.mnt]), 4, /lower: lower layer: it cannot be read \(EACCES\): /);
+});
+
+test("upper and work on different file systems", async () => {
+  const g = ground();
+  await complains(
+    ["mount", "--lower", g.lower, "--upper", g.upper, "--work", scratch({ on: "tmpfs" }), g.mnt],
+    4,
+    /on another file system .*\(EXDEV\)/,
+  );
+});
+
+test("upper and work on different mounts of one file system", async () => {
+  const g = ground();
+  mkdirSync(join(g.root, "other"));
+  spawnSync("mount", ["--bind", g.work, join(g.root, "other")]);
+  await complains(
+    ["mount", "--lower", g.lower, "--upper", g.upper, "--work", join(g.root, "other"), g.mnt],
+    4,
+    /on another mount .*\(EXDEV\)/,
+  );
+});
+
+test("upper equal to, inside or around a lower layer, also behind a link or a bind mount", async () => {
+  const g = ground();
+  mkdirSync(join(g.lower, "inner"));
+  symlinkSync(join(g.lower, "inner"), join(g.root, "link"));
+  const withUpper = (upper: string): string[] => ["mount", "--lower", g.lower, "--upper", upper, "--work", g.work, g.mnt];
+  await complains(withUpper(g.lower), 4, /this upper layer is the same directory as lower layer/);
+  await complains(withUpper(join(g.lower, "inner")), 4, /this upper layer lies inside lower layer/);
+  await complains(withUpper(join(g.root, "link")), 4, /this upper layer lies inside lower layer/);
+  await complains(withUpper(g.root), 4, /this (upper layer|work directory) (contains|lies inside) /);
+  mkdirSync(join(g.root, "bound"));
+  spawnSync("mount", ["--bind", join(g.lower, "inner"), join(g.root, "bound")]);
+  await complains(withUpper(join(g.root, "bound")), 4, /this upper layer lies inside lower layer/);
+});
+
+test("work equal to or inside upper", async () => {
+  const g = ground();
+  mkdirSync(join(g.upper, "work"));
+  const withWork = (work: string): string[] => ["mount", "--lower", g.lower, "--upper", g.upper, "--work", work, g.mnt];
+  await complains(withWork(g.upper), 4, /this work directory is the same directory as upper layer/);
+  await complains(withWork(join(g.upper, "work")), 4, /this work directory lies inside upper layer/);
+});
+
+test("a work directory with somebody's files in it", async () => {
+  const g = ground();
+  writeFileSync(join(g.work, "thesis.txt"), "");
+  await complains([...full(g), g.mnt], 4, /work: the work directory holds "thesis.txt" .*\(ENOTEMPTY\): /);
+  expect(existsSync(join(g.work, "thesis.txt"))).toBe(true);
+});
+
+test("the same directory twice", async () => {
+  const g = ground();
+  symlinkSync(g.lower, join(g.root, "again"));
+  await complains(
+    ["mount", "--lower", `${g.lower}:${join(g.root, "again")}`, g.mnt],
+    4,
+    /again: it is the same directory as lower layer .*\(ELOOP\): /,
+  );
+});
+
+test("a mount point that is not there, no directory, or not empty", async () => {
+  const g = ground();
+  writeFileSync(join(g.root, "file"), "");
+  await complains([...full(g), join(g.root, "none")], 4, /none: there is no such mount point \(ENOENT\): create it/);
+  await complains([...full(g), join(g.root, "file")], 4, /file: the mount point is not a directory \(ENOTDIR\): /);
+  writeFileSync(join(g.mnt, "mine"), "");
+  await complains([...full(g), g.mnt], 4, /mnt: the mount point is not empty \(ENOTEMPTY\): /);
+});
+
+test("a mount point that is a Sluice mount already, and layers in use by one", async () => {
+  const g = ground();
+  await mountSluice({ lowers: [g.lower], upper: g.upper, work: g.work, mountpoint: g.mnt });
+  await complains(["mount", "--lower", g.lower, g.mnt], 4, /mnt: it is already a Sluice mount \(EBUSY\): run 'sluice unmount /);
+  mkdirSync(join(g.root, "mnt2"));
+  await complains([...full(g), join(g.root, "mnt2")], 4, /upper: this upper layer is in use by another mount \(EBUSY\): /);
+});
+
+test("a stale mount: named as such, cleaned up by unmount, usable afterwards", async () => {
+  const g = ground();
+  const first = await mountSluice({ lowers: [g.lower], upper: g.upper, work: g.work, mountpoint: g.mnt });
+  await first.kill();
+  await complains([...full(g), g.mnt], 4, /mnt: it is a stale mount .*\(ENOTCONN\): run 'sluice unmount /);
+  const cleaned = await runSluice(["unmount", g.mnt]);
+  expect(cleaned).toMatchObject({ code: 0, stdout: `cleaned up the stale mount ${g.mnt}\n`, stderr: "" });
+  expect(mountsBelow(g.mnt)).toEqual([]);
+  await mountSluice({ lowers: [g.lower], upper: g.upper, work: g.work, mountpoint: g.mnt });
+});
+
+test("a mount point inside a layer is fine: the layer is seen without the mount", async () => {
+  const g = ground();
+  mkdirSync(join(g.lower, "view"));
+  writeFileSync(join(g.lower, "file"), "content");
+  const mount = await mountSluice({ lowers: [g.lower], upper: g.upper, work: g.work, mountpoint: join(g.lower, "view") });
+  const listed = spawnSync("ls", ["-A", mount.mountpoint, join(mount.mountpoint, "view")], { encoding: "utf8", timeout: 10_000 });
+  expect(listed.stdout).toBe(`${mount.mountpoint}:\nfile\nview\n\n${join(mount.mountpoint, "view")}:\n`);
+});
+
+test("a layer beneath the mount point", async () => {
+  const g = ground();
+  const inner = join(g.mnt, "upper");
+  mkdirSync(inner);
+  await complains(
+    ["mount", "--lower", g.lower, "--upper", inner, "--work", g.work, g.mnt],
+    4,
+    /this layer lies beneath the mount point .*\(EINVAL\): /,
+  );
+});
+
+test("policy, certificate, log, socket or working directory beneath the mount point", async () => {
+  const g = ground();
+  const inside = join(g.mnt, "x");
+  writeFileSync(join(g.root, "policy.yaml"), "version: 1\ndefault: grant\n");
+  for (const [option, role] of [
+    ["--policy", "policy file"],
+    ["--log-file", "log file"],
+    ["--control", "control socket"],
+  ] as const) {
+    await complains([...full(g), option, inside, g.mnt], 2, new RegExp(`the ${role} lies beneath the mount point .*\\(EINVAL\\)`));
+  }
+  const remote = [...full(g), "--decision", "localhost:1"];
+  await complains([...remote, "--decision-ca", inside, g.mnt], 2, /the certificate lies beneath the mount point/);
+  await complains(
+    [...full(g), "--decision", `unix://${inside}`, g.mnt],
+    2,
+    /the socket of the decision service lies beneath the mount point/,
+  );
+  await complains([...full(g), g.mnt], 2, /the working directory lies beneath the mount point \(EBUSY\): cd /, { cwd: g.mnt });
+});
+
+test("a policy with a mistake: file, line, column and remedy", async () => {
+  const g = ground();
+  const policy = join(g.root, "policy.yaml");
+  writeFileSync(policy, "version: 1\ndefault: grant\nrules:\n  - name: a\n    path: 'x'\n    effect: dney\n");
+  chmodSync(policy, 0o644);
+  await complains([...full(g), "--policy", policy, g.mnt], 2, /policy\.yaml:6:13: .*did you mean 'deny'/);
+  writeFileSync(policy, "version: 1\ndefault: grnt\nrules:\n  - name: a\n    path: 'x'\n    effect: dney\n");
+  const both = await runSluice([...full(g), "--policy", policy, g.mnt]);
+  expect(both.stderr.split("\n").map((line) => /policy\.yaml:(\d+)/.exec(line)?.[1])).toEqual(expect.arrayContaining(["2", "6"]));
+});
+
+test("a policy that is not there, and one that only root may read", async () => {
+  const g = ground();
+  const policy = join(g.root, "policy.yaml");
+  await complains([...full(g), "--policy", policy, g.mnt], 2, /policy\.yaml: the policy file cannot be read \(ENOENT\): /);
+  writeFileSync(policy, "version: 1\ndefault: grant\n");
+  chmodSync(policy, 0o600);
+  await complains([...full(g), "--policy", policy, g.mnt], 2, /policy\.yaml: the decision service runs as nobody .*\(EACCES\): chmod/);
+});
+
+test("a decision target that is none", async () => {
+  const g = ground();
+  await complains([...full(g), "--decision", "nowhere", g.mnt], 2, /--decision: 'nowhere' is not a target: /);
+});
+
+test("a decision target that cannot be reached: the mount comes up and does as --on-outage says", async () => {
+  const g = ground();
+  writeFileSync(join(g.lower, "file"), "content");
+  for (const [mode, expected] of [
+    ["deny", "cat: FILE: Permission denied\n"],
+    ["mediate", "content"],
+    ["stale", "cat: FILE: Permission denied\n"],
+  ] as const) {
+    const args = ["--decision", `unix://${join(g.root, "nobody.sock")}`, "--on-outage", mode, "--decision-timeout", "200ms"];
+    const mount = await mountSluice({ lowers: [g.lower], mountpoint: g.mnt, args });
+    const cat = spawnSync("cat", [join(g.mnt, "file")], { encoding: "utf8", timeout: 10_000, env: { ...process.env, LC_ALL: "C" } });
+    expect((cat.stdout + cat.stderr).replace(join(g.mnt, "file"), "FILE")).toBe(expected);
+    expect(mount.log()).toContain("the decision service cannot be reached");
+    await mount.stop();
+  }
+});
+
+requires("/dev/fuse", "CAP_SYS_ADMIN", "command unshare").test("no /dev/fuse", () => {
+  const g = ground();
+  const front = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs none /dev && exec "$@"', "sh"];
+  expectComplaint(runChanged(front, [...full(g), g.mnt]), 3, /\/dev\/fuse: the device is not there \(ENOENT\): .*modprobe fuse/);
+});
+
+requires("/dev/fuse", "CAP_SYS_ADMIN", "command setpriv").test("no privilege", () => {
+  const g = ground();
+  const front = ["setpriv", "--bounding-set", "-sys_admin", "--inh-caps", "-sys_admin"];
+  expectComplaint(runChanged(front, [...full(g), g.mnt]), 3, /CAP_SYS_ADMIN: the process lacks this privilege \(EPERM\): run as root/);
+});
+
+test("a control socket that somebody listens on, or whose name is too long", async () => {
+  const g = ground();
+  const taken = join(g.root, "taken.sock");
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(taken, resolve));
+  await complains(
+    [...full(g), "--control", taken, "--log-level", "silent", g.mnt],
+    4,
+    /taken\.sock: another process listens on this control socket/,
+  );
+  server.close();
+  const long = join(g.root, "x".repeat(120));
+  await complains([...full(g), "--control", long, "--log-level", "silent", g.mnt], 2, /longer than 107 bytes \(ENAMETOOLONG\)/);
+  expect(mountsBelow(g.mnt)).toEqual([]);
+});
+
+test("unmount, status and grants of what is no Sluice mount", async () => {
+  const g = ground();
+  await complains(["unmount", g.mnt], 4, /mnt: nothing is mounted there \(EINVAL\): /);
+  await complains(["status", g.mnt], 4, /mnt: no Sluice daemon answers /);
+  await complains(["grants", g.mnt], 4, /mnt: no Sluice daemon answers /);
+  await complains(["unmount", scratch({ on: "tmpfs" })], 4, /it is a mount of type tmpfs, not a Sluice mount/);
+});
