@@ -9,6 +9,8 @@ export function hardenProcess(logger: Logger): void {
   native.umask(0);
   // A mount must not hold the directory it was started in.
   process.chdir("/");
+  // The caller's groups decide whether setgid stays on what is made; the daemon's own must not add to them.
+  process.setgroups?.([]);
   const { soft, hard } = native.nofileLimit();
   if (soft < hard) note(logger, "raise the limit of open files", native.setNofileLimit(hard));
   // The daemon's memory holds file contents of everybody: no core dump, no ptrace by its own user.
