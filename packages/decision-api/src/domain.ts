@@ -131,7 +131,9 @@ export interface Decider {
 }
 
 /** What a policy with these capabilities has its asker look for, as `Question.lookedFor` has it. */
-export function factsLookedFor(capabilities: PolicyCapabilities): readonly string[] {
+export function factsLookedFor(
+  capabilities: Pick<PolicyCapabilities, "xattrs" | "needsGroups" | "needsExecutable" | "needsCgroup">,
+): readonly string[] {
   const facts = capabilities.xattrs.map((name) => `resource.xattr.${name}`);
   if (capabilities.needsGroups) facts.push("subject.groups");
   if (capabilities.needsExecutable) facts.push("subject.executable");

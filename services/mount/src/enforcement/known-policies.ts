@@ -1,14 +1,12 @@
 /**
- * What each policy revision looks at, for the last few revisions heard of. A policy may change between a question and
- * its answer, and two replicas may be a revision apart: then an answer can come from a policy that looks at a fact which
- * the question does not carry, and such an answer is worth nothing.
+ * What each policy revision looks at, for the last few revisions heard of. A policy may change between a question and its
+ * answer, and two replicas may be a revision apart: then the policy that answered looked at facts which the question does
+ * not carry. It counts them as missing, which is safe, and stricter than it need be: so the question is put once more.
  */
 import type { Decision, PolicyCapabilities } from "@sluice/decision-api";
 import { covers, type FactNeeds } from "./fact-needs.js";
 
 const REMEMBERED = 16;
-
-export type AnswerFitness = { kind: "fits" } | { kind: "lacks-facts"; needs: FactNeeds } | { kind: "unknown-revision" };
 
 export class KnownPolicies {
   readonly #byDigest = new Map<string, PolicyCapabilities>();
@@ -22,11 +20,10 @@ export class KnownPolicies {
     }
   }
 
-  /** May the answer be used for a question that carried these facts? Only a service's answer depends on them. */
-  fitness(decision: Decision, carried: FactNeeds): AnswerFitness {
-    if (decision.source !== "service" || decision.effect === "deny") return { kind: "fits" };
+  /** What the policy that answered looks at and the question did not carry; undefined where nothing is known to lack. */
+  lacking(decision: Decision, carried: FactNeeds): FactNeeds | undefined {
+    if (decision.source !== "service") return undefined;
     const needs = this.#byDigest.get(decision.revision.digest);
-    if (needs === undefined) return { kind: "unknown-revision" };
-    return covers(carried, needs) ? { kind: "fits" } : { kind: "lacks-facts", needs };
+    return needs === undefined || covers(carried, needs) ? undefined : needs;
   }
 }

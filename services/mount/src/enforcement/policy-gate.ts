@@ -7,6 +7,7 @@ import {
   type Decider,
   type Decision,
   DecisionError,
+  factsLookedFor,
   type MissingFact,
   newQuestionId,
   type PolicyCapabilities,
@@ -129,18 +130,15 @@ export class PolicyGate implements Gate {
       resource: readResource(this.#mount, intent, carried.xattrs, missing),
       openFlags: intent.openFlags,
       missing,
+      lookedFor: factsLookedFor(carried),
     };
   }
 
   /** Takes the answer, or asks again with the facts that the policy which gave it looks at. */
   #weigh(decision: Decision, question: Question, asking: Asking): DecidedRuling | Promise<DecidedRuling> {
-    const fitness = this.#known.fitness(decision, asking.carried);
-    if (fitness.kind === "fits") return this.#rule(decision, question, asking.startedMs);
-    if (fitness.kind === "unknown-revision" || asking.attempt >= MAX_ATTEMPTS) {
-      this.#events.anomaly("answer comes from a policy whose facts were not sent: denied", { question: question.id, why: fitness.kind });
-      return DENIED;
-    }
-    return this.#ask({ ...asking, carried: union(asking.carried, fitness.needs), attempt: asking.attempt + 1 });
+    const needs = this.#known.lacking(decision, asking.carried);
+    if (needs === undefined || asking.attempt >= MAX_ATTEMPTS) return this.#rule(decision, question, asking.startedMs);
+    return this.#ask({ ...asking, carried: union(asking.carried, needs), attempt: asking.attempt + 1 });
   }
 
   #rule(decision: Decision, question: Question, startedMs: number): DecidedRuling {
