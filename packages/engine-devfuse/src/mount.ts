@@ -30,7 +30,8 @@ export function mountDevice(options: MountOptions): MountPoint {
 
 /** umount2 on the pool; the positive errno, or 0. */
 export async function unmountDevice(at: MountPoint, lazy: boolean): Promise<number> {
-  return -(await native.umount2Async(at.path, lazy ? MNT.DETACH : 0));
+  const result = await native.umount2Async(at.path, lazy ? MNT.DETACH : 0);
+  return result < 0 ? -result : 0;
 }
 
 /**

@@ -2,9 +2,34 @@
 import { Errno, UTIME } from "@sluice/vfs";
 import { describe, expect, it } from "vitest";
 import {
-  decodeBatchForget, decodeCopyFileRange, decodeCreate, decodeFlush, decodeForget, decodeGetattr, decodeGetxattr, decodeInit, decodeIoctl,
-  decodeLink, decodeLock, decodeLseek, decodeMkdir, decodeMknod, decodeName, decodeOpen, decodeRead, decodeRename, decodeRename2,
-  decodeSetattr, decodeSetxattr, decodeSymlink, decodeWrite, Fattr, Opcode, opcodeName, Request, RequestArgs,
+  decodeBatchForget,
+  decodeCopyFileRange,
+  decodeCreate,
+  decodeFlush,
+  decodeForget,
+  decodeGetattr,
+  decodeGetxattr,
+  decodeInit,
+  decodeIoctl,
+  decodeLink,
+  decodeLock,
+  decodeLseek,
+  decodeMkdir,
+  decodeMknod,
+  decodeName,
+  decodeOpen,
+  decodeRead,
+  decodeRename,
+  decodeRename2,
+  decodeSetattr,
+  decodeSetxattr,
+  decodeSymlink,
+  decodeWrite,
+  Fattr,
+  Opcode,
+  opcodeName,
+  Request,
+  RequestArgs,
 } from "./index.js";
 
 type Field = string | { u16: number } | { u32: number } | { u64: number | bigint };
@@ -30,7 +55,15 @@ function request(opcode: number, body: readonly Field[], extensions: readonly Fi
   const ext = pack(extensions);
   const length = 40 + args.length + ext.length;
   const header = pack([
-    u32(length), u32(opcode), u64(0x1_0000_0002n), u64(7), u32(1000), u32(100), u32(42), { u16: ext.length / 8 }, { u16: 0 },
+    u32(length),
+    u32(opcode),
+    u64(0x1_0000_0002n),
+    u64(7),
+    u32(1000),
+    u32(100),
+    u32(42),
+    { u16: ext.length / 8 },
+    { u16: 0 },
   ]);
   const made = new Request(8192);
   made.buffer.bytes.fill(0xee);
@@ -60,8 +93,17 @@ describe("header", () => {
 
 describe("names", () => {
   it.each([
-    ["plain\0", 0], ["\xff\xfe\0", 0], ["..a\0", 0], ["", Errno.EIO], ["no end", Errno.EIO], ["\0", Errno.EINVAL], [".\0", Errno.EINVAL],
-    ["..\0", Errno.EINVAL], ["a/b\0", Errno.EINVAL], [`${"x".repeat(255)}\0`, 0], [`${"x".repeat(256)}\0`, Errno.ENAMETOOLONG],
+    ["plain\0", 0],
+    ["\xff\xfe\0", 0],
+    ["..a\0", 0],
+    ["", Errno.EIO],
+    ["no end", Errno.EIO],
+    ["\0", Errno.EINVAL],
+    [".\0", Errno.EINVAL],
+    ["..\0", Errno.EINVAL],
+    ["a/b\0", Errno.EINVAL],
+    [`${"x".repeat(255)}\0`, 0],
+    [`${"x".repeat(256)}\0`, Errno.ENAMETOOLONG],
   ])("%j gives %d", (text, errno) => {
     expect(decodeName(request(Opcode.LOOKUP, [text]), args)).toBe(errno);
     if (errno === 0) expect(args.at).toEqual({ parent: 7, name: text.slice(0, -1) });
@@ -112,18 +154,47 @@ describe("creations", () => {
 describe("attributes", () => {
   /** fuse_setattr_in */
   const setattr = (valid: number, size: bigint = 5n): Field[] => [
-    u32(valid), u32(0), u64(77), u64(size), u64(0), u64(-2n), u64(1_700_000_000), u64(0), u32(11), u32(22), u32(0), u32(0o100600), u32(0),
-    u32(501), u32(20), u32(0),
+    u32(valid),
+    u32(0),
+    u64(77),
+    u64(size),
+    u64(0),
+    u64(-2n),
+    u64(1_700_000_000),
+    u64(0),
+    u32(11),
+    u32(22),
+    u32(0),
+    u32(0o100600),
+    u32(0),
+    u32(501),
+    u32(20),
+    u32(0),
   ];
 
   it("are set only where asked for", () => {
     expect(decodeSetattr(request(Opcode.SETATTR, setattr(Fattr.MODE | Fattr.SIZE | Fattr.FH | Fattr.KILL_SUIDGID)), args)).toBe(0);
     expect(args.setattr).toMatchObject({
-      mode: 0o100600, uid: undefined, gid: undefined, size: 5, atime: undefined, mtime: undefined, handle: 77, killSuidgid: true,
+      mode: 0o100600,
+      uid: undefined,
+      gid: undefined,
+      size: 5,
+      atime: undefined,
+      mtime: undefined,
+      handle: 77,
+      killSuidgid: true,
     });
-    expect(decodeSetattr(request(Opcode.SETATTR, setattr(Fattr.UID | Fattr.GID | Fattr.ATIME | Fattr.MTIME | Fattr.MTIME_NOW)), args)).toBe(0);
+    expect(decodeSetattr(request(Opcode.SETATTR, setattr(Fattr.UID | Fattr.GID | Fattr.ATIME | Fattr.MTIME | Fattr.MTIME_NOW)), args)).toBe(
+      0,
+    );
     expect(args.setattr).toMatchObject({
-      mode: undefined, uid: 501, gid: 20, size: undefined, handle: undefined, killSuidgid: false, atime: { sec: -2, nsec: 11 },
+      mode: undefined,
+      uid: 501,
+      gid: 20,
+      size: undefined,
+      handle: undefined,
+      killSuidgid: false,
+      atime: { sec: -2, nsec: 11 },
     });
     expect(args.setattr.mtime?.nsec).toBe(UTIME.NOW);
   });
@@ -196,7 +267,11 @@ describe("the connection", () => {
     const sink = { forget: (node: number, count: number): void => void seen.push([node, count]) };
     expect(decodeForget(request(Opcode.FORGET, [u64(3)]), sink)).toBe(0);
     expect(decodeBatchForget(request(Opcode.BATCH_FORGET, [u32(2), u32(0), u64(8), u64(1), u64(9), u64(5)]), sink)).toBe(0);
-    expect(seen).toEqual([[7, 3], [8, 1], [9, 5]]);
+    expect(seen).toEqual([
+      [7, 3],
+      [8, 1],
+      [9, 5],
+    ]);
     expect(decodeBatchForget(request(Opcode.BATCH_FORGET, [u32(0x4000_0000), u32(0), u64(8), u64(1)]), sink)).toBe(Errno.EIO);
     expect(seen).toHaveLength(3);
   });

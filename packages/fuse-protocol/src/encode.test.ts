@@ -2,8 +2,21 @@
 import { Attr, type EntryOut } from "@sluice/vfs";
 import { describe, expect, it } from "vitest";
 import {
-  ByteBuffer, DirectoryEncoder, eachListedNode, encodeDelete, encodeEntry, encodeHeader, encodeInit, encodeInvalidateEntry,
-  encodeInvalidateInode, encodeOpen, encodeStatx, Fopen, initFlagNames, initFlagWords, writeU64,
+  ByteBuffer,
+  DirectoryEncoder,
+  eachListedNode,
+  encodeDelete,
+  encodeEntry,
+  encodeHeader,
+  encodeInit,
+  encodeInvalidateEntry,
+  encodeInvalidateInode,
+  encodeOpen,
+  encodeStatx,
+  Fopen,
+  initFlagNames,
+  initFlagWords,
+  writeU64,
 } from "./index.js";
 
 function entry(nodeId: number): EntryOut {
@@ -55,8 +68,11 @@ describe("replies", () => {
   });
 
   it.each([
-    ["cached", true, Fopen.KEEP_CACHE, 0], ["cached", false, 0, 0], ["direct", true, Fopen.DIRECT_IO, 0],
-    ["passthrough", true, Fopen.PASSTHROUGH, 4], ["passthrough-direct", false, Fopen.PASSTHROUGH | Fopen.DIRECT_IO, 4],
+    ["cached", true, Fopen.KEEP_CACHE, 0],
+    ["cached", false, 0, 0],
+    ["direct", true, Fopen.DIRECT_IO, 0],
+    ["passthrough", true, Fopen.PASSTHROUGH, 4],
+    ["passthrough-direct", false, Fopen.PASSTHROUGH | Fopen.DIRECT_IO, 4],
   ] as const)("open %s (keep cache %s) with flags %d", (mode, keepCache, flags, id) => {
     const buffer = fresh();
     encodeOpen(buffer.words, 0, { handle: 9, mode, keepCache, backingId: 4 });
@@ -69,8 +85,16 @@ describe("replies", () => {
     expect(initFlagNames(flags.flags, flags.flags2)).toEqual(["ASYNC_READ", "INIT_EXT", "PASSTHROUGH"]);
     const buffer = fresh();
     const reply = {
-      major: 7, minor: 45, maxReadaheadBytes: 1, ...flags, maxBackground: 64, congestionThreshold: 48, maxWriteBytes: 2, timeGranNs: 1,
-      maxPages: 256, maxStackDepth: 1,
+      major: 7,
+      minor: 45,
+      maxReadaheadBytes: 1,
+      ...flags,
+      maxBackground: 64,
+      congestionThreshold: 48,
+      maxWriteBytes: 2,
+      timeGranNs: 1,
+      maxPages: 256,
+      maxStackDepth: 1,
     };
     expect(encodeInit(buffer.words, 0, reply)).toBe(64);
     expect(words(buffer, 0, 16)).toEqual([7, 45, 1, 0x4000_0001, 0x30_0040, 2, 1, 256, 0x20, 1, 0, 0, 0, 0, 0, 0]);
@@ -120,12 +144,14 @@ describe("notifications", () => {
 });
 
 describe("64-bit values", () => {
-  it.each([[0, 0, 0], [2 ** 53 - 1, 0xffff_ffff, 0x1f_ffff], [-1, 0xffff_ffff, 0xffff_ffff], [2n ** 63n - 1n, 0xffff_ffff, 0x7fff_ffff]])(
-    "%s is two words",
-    (value, lo, hi) => {
-      const pair = new Uint32Array(2);
-      writeU64(pair, 0, value);
-      expect([...pair]).toEqual([lo, hi]);
-    },
-  );
+  it.each([
+    [0, 0, 0],
+    [2 ** 53 - 1, 0xffff_ffff, 0x1f_ffff],
+    [-1, 0xffff_ffff, 0xffff_ffff],
+    [2n ** 63n - 1n, 0xffff_ffff, 0x7fff_ffff],
+  ])("%s is two words", (value, lo, hi) => {
+    const pair = new Uint32Array(2);
+    writeU64(pair, 0, value);
+    expect([...pair]).toEqual([lo, hi]);
+  });
 });

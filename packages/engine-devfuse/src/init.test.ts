@@ -1,0 +1,69 @@
+/** The handshake with kernels old and new. */
+import { initFlagWords, type InitOffer } from "@sluice/fuse-protocol";
+import { describe, expect, it } from "vitest";
+import { negotiate } from "./init.js";
+
+/** What Linux 6.18 offers. */
+const linux618: InitOffer = { major: 7, minor: 45, maxReadaheadBytes: 131072, flags: 0x73fffffb, flags2: 0x5fd };
+const wishes = { maxStackDepth: 1, maxWriteBytes: 1024 * 1024 } as const;
+
+describe("negotiate", () => {
+  it("takes what Linux 6.18 offers, and never what would break passthrough or hide callers", () => {
+    const handshake = negotiate(linux618, wishes);
+    if (handshake.kind !== "agreed") throw new Error(handshake.kind);
+    expect(handshake.reply).toMatchObject({
+      major: 7,
+      minor: 45,
+      maxStackDepth: 1,
+      maxPages: 256,
+      maxWriteBytes: 1024 * 1024,
+      timeGranNs: 1,
+    });
+    expect(handshake.negotiated).toMatchObject({
+      maxStackDepth: 1,
+      posixAcl: true,
+      killprivV2: true,
+      posixLocks: false,
+      flockLocks: false,
+    });
+    expect(handshake.negotiated.flags).toEqual(
+      expect.arrayContaining(["PASSTHROUGH", "INIT_EXT", "DONT_MASK", "READDIRPLUS_AUTO", "HAS_RESEND"]),
+    );
+    const never = initFlagWords([
+      "WRITEBACK_CACHE",
+      "ALLOW_IDMAP",
+      "DIRECT_IO_ALLOW_MMAP",
+      "EXPLICIT_INVAL_DATA",
+      "POSIX_LOCKS",
+      "FLOCK_LOCKS",
+    ]);
+    expect(handshake.reply.flags & never.flags).toBe(0);
+    expect(handshake.reply.flags2 & never.flags2).toBe(0);
+  });
+
+  it("asks for no passthrough where none is wanted or none is offered", () => {
+    for (const [offer, depth] of [
+      [linux618, 0],
+      [{ ...linux618, flags2: 0 }, 2],
+    ] as const) {
+      const handshake = negotiate(offer, { ...wishes, maxStackDepth: depth });
+      if (handshake.kind !== "agreed") throw new Error(handshake.kind);
+      expect(handshake.reply.maxStackDepth).toBe(0);
+      expect(handshake.negotiated.maxStackDepth).toBe(0);
+      expect(handshake.negotiated.flags).not.toContain("PASSTHROUGH");
+    }
+  });
+
+  it("takes an old kernel with what it has, and asks for nothing it did not offer", () => {
+    const handshake = negotiate({ ...linux618, minor: 31, flags: 0x0001_0001, flags2: 0 }, wishes);
+    if (handshake.kind !== "agreed") throw new Error(handshake.kind);
+    expect(handshake.reply).toMatchObject({ minor: 31, flags: 1, flags2: 0, maxWriteBytes: 131072 });
+  });
+
+  it("refuses what is too old, lets a newer major ask again, and caps a newer minor", () => {
+    const refused = negotiate({ ...linux618, minor: 30 }, wishes);
+    expect(refused).toMatchObject({ kind: "refused", error: { message: expect.stringContaining("use Linux 5.4 or later") } });
+    expect(negotiate({ ...linux618, major: 8, minor: 0 }, wishes).kind).toBe("ask-again");
+    expect(negotiate({ ...linux618, minor: 99 }, wishes)).toMatchObject({ reply: { minor: 45 } });
+  });
+});

@@ -1,0 +1,85 @@
+/** Mounts the mirror for one test, and runs what uses it in processes apart: this one serves, so it must never wait for itself. */
+import { type Engine, startEngine } from "@sluice/engine-devfuse";
+import { execFile, spawn } from "node:child_process";
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { MirrorFilesystem } from "./mirror-filesystem.js";
+
+const run = promisify(execFile);
+
+export class MountedMirror {
+  readonly scratch = mkdtempSync(join(process.env["SLUICE_TEST_ROOT"] ?? tmpdir(), "sluice-engine-"));
+  readonly backing = join(this.scratch, "backing");
+  readonly mountpoint = join(this.scratch, "mount point");
+  readonly anomalies: unknown[] = [];
+  readonly counts = new Map<string, number>();
+  readonly engine: Engine;
+  readonly mirror: MirrorFilesystem;
+
+  constructor(maxStackDepth: 0 | 1 | 2 = 1) {
+    mkdirSync(this.backing);
+    mkdirSync(this.mountpoint);
+    let mirror: MirrorFilesystem | undefined;
+    const options = {
+      mountpoint: this.mountpoint,
+      source: "mirror",
+      subtype: "mirror",
+      flags: 0,
+      allowOther: true,
+      maxStackDepth,
+      maxWriteBytes: 1048576,
+    };
+    this.engine = startEngine(
+      options,
+      (port) => {
+        mirror = new MirrorFilesystem(this.backing, port);
+        return mirror.filesystem();
+      },
+      {
+        request: (operation) => this.counts.set(operation, (this.counts.get(operation) ?? 0) + 1),
+        anomaly: (message, detail) => this.anomalies.push([message, detail]),
+      },
+    );
+    this.mirror = mirror as unknown as MirrorFilesystem;
+  }
+
+  /**
+   * Runs a shell script in the mount; its standard output. The shell goes there itself: with `cwd`, node would wait for
+   * the child's chdir on the thread that is to answer it.
+   */
+  async sh(script: string): Promise<string> {
+    const argv = ["-ec", `cd "$1"\n${script}`, "sh", this.mountpoint];
+    const { stdout } = await run("/bin/sh", argv, { encoding: "latin1", timeout: 20_000 });
+    return stdout;
+  }
+
+  /** Runs a module's text in a node process of its own, with the mount point as argument; its standard output. */
+  async node(script: string): Promise<string> {
+    const argv = ["--input-type=module", "-e", script, this.mountpoint];
+    const { stdout } = await run(process.execPath, argv, { cwd: import.meta.dirname, timeout: 20_000 });
+    return stdout;
+  }
+
+  /** Starts a process that opens `name` for reading and ends. */
+  opener(name: string): ReturnType<typeof spawn> {
+    return spawn("/bin/cat", [join(this.mountpoint, name)], { stdio: ["ignore", "ignore", "pipe"] });
+  }
+
+  async until(condition: () => boolean): Promise<void> {
+    const deadline = Date.now() + 10_000;
+    while (!condition()) {
+      if (Date.now() > deadline) throw new Error("what was waited for did not come");
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+  }
+
+  /** Unmounts lazily and waits for the end: always, also after a failure. */
+  async dispose(): Promise<void> {
+    this.mirror.release();
+    await this.engine.unmount(true);
+    await this.engine.ended;
+    rmSync(this.scratch, { recursive: true, force: true });
+  }
+}
