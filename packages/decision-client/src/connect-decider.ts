@@ -13,7 +13,7 @@ import { withDeadline } from "./with-deadline.js";
 import { type OutageMode, withFailureMode } from "./with-failure-mode.js";
 
 export interface DeciderOptions {
-  /** `unix:///path`, `host:port` or `dns:///host:port` (one replica for each address of the name). */
+  /** `unix:///path`, `host:port` or `dns:///host:port` (one replica for each address of the name), or several with commas. */
   target: string;
   /** The mount's name, for the service's policies and logs. */
   mount: string;

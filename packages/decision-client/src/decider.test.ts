@@ -1,6 +1,6 @@
 import { type Decider, type Decision, DecisionError, wire } from "@sluice/decision-api";
 import { afterEach, describe, expect, it } from "vitest";
-import { connectDecider, type DeciderOptions, grantAllDecider, parseTarget, whenReady } from "./index.js";
+import { connectDecider, type DeciderOptions, whenReady } from "./index.js";
 import { answer, CAPABILITIES, DIGEST, grantFor, question, ScriptedService, type Script } from "./scripted-service.js";
 
 const open: (() => Promise<void> | void)[] = [];
@@ -351,6 +351,35 @@ describe("a service that drains", () => {
   });
 });
 
+describe("two replicas", () => {
+  it("share the questions, and one takes over what the other leaves unanswered", async () => {
+    const seen = { one: 0, other: 0 };
+    const one = await serve({
+      batch: (stream, questions) => {
+        seen.one += questions.length;
+        grantAll.batch(stream, questions);
+      },
+    });
+    const other = await serve({
+      batch: (stream, questions) => {
+        seen.other += questions.length;
+        grantAll.batch(stream, questions);
+      },
+    });
+    const { decider, counts } = await ask(one, { target: `${one.target},${other.target}` });
+    await expect.poll(() => decider.status().replicas.filter(({ state }) => state === "ready").length).toBe(2);
+    const many = (): Promise<Decision[]> =>
+      Promise.all(Array.from({ length: 100 }, async (_, i) => decider.decide(question(`f${i}`), undefined)));
+    await many();
+    expect(Math.min(seen.one, seen.other)).toBeGreaterThan(20);
+    other.script = { batch: () => other.kill() };
+    const decisions = await many();
+    expect(decisions.every(({ source }) => source === "service")).toBe(true);
+    expect(counts.replayed).toBeGreaterThan(20);
+    expect(decider.status().state).toBe("ready");
+  });
+});
+
 describe("a service without Session", () => {
   const decide =
     (id: (asked: string) => string): wire.DecisionServiceServer["decide"] =>
@@ -369,28 +398,5 @@ describe("a service without Session", () => {
     const { decider, counts } = await ask(service);
     expect(await decider.decide(question(), undefined)).toMatchObject({ effect: "deny", source: "outage" });
     expect(counts.malformed).toBe(1);
-  });
-});
-
-describe("targets", () => {
-  it.each([
-    ["unix:///run/x.sock", { kind: "unix", path: "/run/x.sock" }],
-    ["unix:rel.sock", { kind: "unix", path: "rel.sock" }],
-    ["dns:///decision:50051", { kind: "dns", host: "decision", port: 50051 }],
-    ["decision:50051", { kind: "dns", host: "decision", port: 50051 }],
-    ["10.0.0.1:1", { kind: "fixed", address: "10.0.0.1:1" }],
-    ["[::1]:1", { kind: "fixed", address: "[::1]:1" }],
-  ])("%s", (text, expected) => expect(parseTarget(text)).toEqual(expected));
-
-  it.each(["", "unix:", "decision", "decision:0", "decision:99999", "http://x:1", "a b:1"])("%j is none", (text) => {
-    expect(() => parseTarget(text)).toThrow(DecisionError);
-  });
-});
-
-describe("no policy", () => {
-  it("grants without asking", () => {
-    const decider = grantAllDecider();
-    expect(decider.decide(question(), undefined)).toMatchObject({ effect: "grant", source: "none" });
-    expect(decider.capabilities()?.unconditionalGrant).toBe(true);
   });
 });

@@ -15,6 +15,11 @@ const DISCOVERY_MIN_MS = 500;
 const DISCOVERY_SPREAD_MS = 500;
 const OVERLOAD_PAUSE_MS = 20;
 
+/** Whether the addresses of a target can change. */
+function mayMove(target: Target): boolean {
+  return target.kind === "dns" || (target.kind === "list" && target.targets.some(mayMove));
+}
+
 export interface PoolParts {
   target: Target;
   dialer: Dialer;
@@ -131,7 +136,7 @@ export class ReplicaPool {
     } catch {
       // A name server that fails says nothing of the replicas: those that are known stay.
     }
-    if (this.closed || (this.parts.target.kind !== "dns" && this.replicas.size > 0)) return;
+    if (this.closed || (!mayMove(this.parts.target) && this.replicas.size > 0)) return;
     this.discovery = setTimeout(() => void this.discover(), DISCOVERY_MIN_MS + Math.random() * DISCOVERY_SPREAD_MS);
   }
 

@@ -3,12 +3,21 @@ import { lookup } from "node:dns/promises";
 import { isIP } from "node:net";
 import { DecisionError } from "@sluice/decision-api";
 
-export type Target = { kind: "unix"; path: string } | { kind: "fixed"; address: string } | { kind: "dns"; host: string; port: number };
+export type Target =
+  | { kind: "unix"; path: string }
+  | { kind: "fixed"; address: string }
+  | { kind: "dns"; host: string; port: number }
+  | { kind: "list"; targets: readonly Target[] };
 
 const HOST_PORT = /^(?:\[([0-9a-fA-F:]+)\]|([^:[\]/\s]+)):(\d{1,5})$/;
 
-/** `unix:///path`, `unix:path`, `dns:///host:port` or `host:port`. Throws `DecisionError` "unreachable". */
+/** A comma before something that begins a target: a socket's path may hold commas, too. */
+const SEPARATOR = /,(?=unix:|dns:|[^,/]+:\d+(?:,|$))/;
+
+/** `unix:///path`, `unix:path`, `dns:///host:port` or `host:port`, or several with commas between. Throws `DecisionError` "unreachable". */
 export function parseTarget(text: string): Target {
+  const several = text.split(SEPARATOR);
+  if (several.length > 1) return { kind: "list", targets: several.map(parseTarget) };
   if (text.startsWith("unix:")) {
     const path = text.slice("unix:".length).replace(/^\/\/(?=\/)/, "");
     if (path !== "") return { kind: "unix", path };
@@ -37,5 +46,7 @@ export async function resolveTarget(target: Target): Promise<string[]> {
       const found = await lookup(target.host, { all: true });
       return [...new Set(found.map(({ address }) => hostPort(address, target.port)))];
     }
+    case "list":
+      return [...new Set((await Promise.all(target.targets.map(resolveTarget))).flat())];
   }
 }
