@@ -1,7 +1,8 @@
 /** A Filesystem for the engine's tests: mirrors one directory, by paths. Names that start with "wait" open when `release` is called. */
-import { native, STAT_WORDS } from "@sluice/native";
+import { native } from "@sluice/native";
 import {
   AT,
+  Attr,
   type AttrOut,
   type CallContext,
   type DataOut,
@@ -228,12 +229,11 @@ export class MirrorFilesystem {
   }
 
   #list(node: number, names: string[], at: { from: number; plus: boolean }, out: DirectoryOut): Status {
-    const words = new Uint32Array(STAT_WORDS);
-    for (let i = at.from; i < names.length; i++) {
-      const name = names[i] as string;
+    const attr = new Attr();
+    for (const [i, name] of names.entries()) {
       const path = this.#child(node, name);
-      if (native.statx(AT.FDCWD, path, AT.SYMLINK_NOFOLLOW, words) < 0) continue;
-      const entry = { name, inoLo: words[0] as number, inoHi: words[1] as number, type: (words[15] as number) >>> 12, offset: i + 1 };
+      if (i < at.from || native.statx(AT.FDCWD, path, AT.SYMLINK_NOFOLLOW, attr.words) < 0) continue;
+      const entry = { name, inoLo: attr.ino % 2 ** 32, inoHi: Math.floor(attr.ino / 2 ** 32), type: attr.mode >>> 12, offset: i + 1 };
       if (!at.plus) {
         if (!out.add(entry)) break;
         continue;

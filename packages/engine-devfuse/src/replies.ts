@@ -39,7 +39,7 @@ export class Replies {
   #write(buffer: ByteBuffer, length: number): ReplyOutcome {
     if (this.#closed) return "over";
     let result = this.#channel.write(buffer.bytes, length);
-    while (result === -Errno.EINTR || result === -Errno.EAGAIN) result = this.#channel.write(buffer.bytes, length);
+    while (result === -Errno.EINTR) result = this.#channel.write(buffer.bytes, length);
     if (result >= 0) return "taken";
     if (result === -Errno.ENOENT) return "gone";
     return result === -Errno.ENODEV || result === -Errno.EPERM || result === -Errno.EBADF ? "over" : "invalid";
