@@ -195,6 +195,21 @@ describe("the end", () => {
   });
 });
 
+describe("the end, after a lazy unmount", () => {
+  it("comes by abort all the same, although no path leads to the mount", async () => {
+    const m = await mount();
+    writeFileSync(join(m.backing, "f"), "x");
+    const held = m.sh("exec 3< f; sleep 1; cat <&3");
+    const failed = expect(held).rejects.toThrow();
+    await m.until(() => m.mirror.handles.size === 1);
+    expect(await m.engine.unmount(true)).toBe(0);
+    m.engine.abort();
+    await m.engine.ended;
+    await failed;
+    expect(m.mirror.destroyed).toBe(1);
+  });
+});
+
 describe("a mount that cannot be", () => {
   it.each([
     ["missing", Errno.ENOENT, "make the directory first"],

@@ -16,7 +16,7 @@ export class FakeKernel {
   /** What a write of a reply answers instead of its length, while it is set. */
   refuseWith = 0;
   ended: number | undefined;
-  #next: Buffer | undefined;
+  #next: Uint8Array | undefined;
   readonly #wake: () => void;
 
   constructor(filesystem: Filesystem) {

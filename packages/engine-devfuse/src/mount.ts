@@ -37,10 +37,14 @@ export async function unmountDevice(at: MountPoint, lazy: boolean): Promise<numb
 /**
  * Aborts the connection, so that every caller gets ENOTCONN at once: through sysfs, which names the connection and not a
  * path; where that is not there or read-only (containers), by a forced unmount, if the topmost mount there is ours.
+ * False where neither is to be had (unmounted lazily, no sysfs): then only closing the descriptor ends it.
  */
-export function abortDevice(at: MountPoint): void {
-  if (at.connection !== undefined && writeAbort(at.connection)) return;
-  if (connectionOf(at.path) === at.connection) native.umount2(at.path, MNT.FORCE);
+export function abortDevice(at: MountPoint): boolean {
+  if (at.connection === undefined) return false;
+  if (writeAbort(at.connection)) return true;
+  if (connectionOf(at.path) !== at.connection) return false;
+  native.umount2(at.path, MNT.FORCE);
+  return true;
 }
 
 function writeAbort(connection: string): boolean {

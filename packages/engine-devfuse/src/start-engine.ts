@@ -90,7 +90,7 @@ class DeviceEngine implements Engine {
   }
 
   abort(): void {
-    if (!this.#ending) abortDevice(this.#at);
+    if (!this.#ending && !abortDevice(this.#at)) this.#onEnd(0);
   }
 
   /** The filesystem could not be made: nobody was served yet. */
