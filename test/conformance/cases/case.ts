@@ -1,0 +1,22 @@
+/** One rule of the file system, with what the layers hold before and the calls that show it. */
+import type { Probe } from "../probe/probe.js";
+import type { Tree } from "../tree/tree.js";
+
+export interface Case {
+  /** The rule in words; also names the case's directory in each layer. */
+  name: string;
+  /** The bottom lower layer. Undefined and no `top`: an empty directory. */
+  lower?: Tree;
+  /** The lower layer above it. */
+  top?: Tree;
+  /** What an earlier mount left in the upper layer. */
+  upper?: Tree;
+
+  /** Calls, each of which the probe records. */
+  run(probe: Probe): void | Promise<void>;
+}
+
+/** The case's directory below the mount and each layer. */
+export function directoryName(name: string): string {
+  return name.toLowerCase().replace(/[^a-z0-9]+/g, "-").slice(0, 80);
+}

@@ -1,0 +1,121 @@
+/** Extended attributes. */
+import { XATTR } from "@sluice/vfs";
+import { dir, file, symlink } from "../tree/tree.js";
+import type { Case } from "./case.js";
+
+export const xattrCases: readonly Case[] = [
+  {
+    name: "set get list and remove",
+    lower: { f: file("x", { xattrs: { "user.low": "lower" } }), d: dir({}, { xattrs: { "user.low": "lower" } }) },
+    run(t) {
+      for (const path of ["f", "d"]) {
+        t.getxattr(path, "user.low");
+        t.getxattr(path, "user.none");
+        t.setxattr(path, "user.new", "value");
+        t.setxattr(path, "user.new", "other", XATTR.CREATE);
+        t.setxattr(path, "user.none", "other", XATTR.REPLACE);
+        t.setxattr(path, "user.new", "replaced", XATTR.REPLACE);
+        t.setxattr(path, "user.empty", "");
+        t.getxattr(path, "user.new");
+        t.getxattr(path, "user.empty");
+        t.listxattr(path);
+        t.removexattr(path, "user.low");
+        t.removexattr(path, "user.low");
+        t.listxattr(path);
+      }
+    },
+  },
+  {
+    name: "sizes are told and ERANGE is given",
+    lower: { f: file("x", { xattrs: { "user.a": "0123456789", "user.b": "x" } }) },
+    run(t) {
+      t.getxattr("f", "user.a", 0);
+      t.getxattr("f", "user.a", 5);
+      t.getxattr("f", "user.a", 10);
+      t.listxattr("f", 0);
+      t.listxattr("f", 3);
+      t.setxattr("f", "user.big", "v".repeat(3000));
+      t.getxattr("f", "user.big");
+      t.setxattr("f", "user.huge", "v".repeat(65_536));
+      t.setxattr("f", "user.over", "v".repeat(65_537));
+      t.setxattr("f", `user.${"n".repeat(250)}`, "x");
+      t.setxattr("f", `user.${"n".repeat(251)}`, "x");
+      t.setxattr("f", "user.", "x");
+      t.setxattr("f", "nospace", "x");
+      t.setxattr("f", "strange.name", "x");
+      t.listxattr("f");
+    },
+  },
+  {
+    name: "namespaces of other users and other types",
+    lower: { f: file("x", { mode: 0o666, xattrs: { "trusted.t": "secret", "user.u": "open" } }), l: symlink("f"), d: dir({}, { mode: 0o1777 }) },
+    run(t) {
+      t.setxattr("l", "user.x", "1");
+      t.setxattr("l", "trusted.x", "1");
+      t.listxattr("l");
+      t.as({ uid: 1000, gid: 1000 }, () => {
+        t.listxattr("f");
+        t.getxattr("f", "trusted.t");
+        t.getxattr("f", "user.u");
+        t.setxattr("f", "user.mine", "1");
+        t.setxattr("f", "trusted.mine", "1");
+        t.setxattr("f", "security.mine", "1");
+        t.setxattr("d", "user.sticky", "1");
+      });
+      t.setxattr("f", "security.root", "1");
+      t.listxattr("f");
+    },
+  },
+  {
+    name: "overlay marks are invisible and a callers own are escaped",
+    lower: { d: dir({ a: "1" }), f: file("x", { xattrs: { "trusted.overlay.origin": "junk", "user.keep": "1" } }), e: dir({ x: "1" }) },
+    upper: { d: dir({}, { xattrs: { "trusted.overlay.opaque": "n" } }) },
+    run(t) {
+      t.listxattr("f");
+      t.getxattr("f", "trusted.overlay.origin");
+      t.getxattr("d", "trusted.overlay.opaque");
+      t.rename("e", "moved");
+      t.listxattr("moved");
+      t.getxattr("moved", "trusted.overlay.redirect");
+      t.mkdir("d/new");
+      t.listxattr("d/new");
+      t.setxattr("d", "trusted.overlay.opaque", "y");
+      t.getxattr("d", "trusted.overlay.opaque");
+      t.listxattr("d");
+      t.list("d");
+      t.setxattr("f", "trusted.overlay.custom", "mine");
+      t.listxattr("f");
+      t.removexattr("f", "trusted.overlay.custom");
+      t.setxattr("f", "user.overlay.opaque", "plain");
+      t.listxattr("f");
+      t.setxattr("d", "trusted.overlay.overlay.opaque", "nested");
+      t.getxattr("d", "trusted.overlay.overlay.opaque");
+      t.listxattr("d");
+    },
+  },
+  {
+    name: "escaped marks in a lower layer are shown unescaped",
+    lower: { d: dir({ a: "1" }, { xattrs: { "trusted.overlay.overlay.opaque": "y" } }), f: file("x", { xattrs: { "trusted.overlay.overlay.custom": "v" } }) },
+    run(t) {
+      t.listxattr("d");
+      t.getxattr("d", "trusted.overlay.opaque");
+      t.list("d");
+      t.chmod("f", 0o600);
+      t.listxattr("f");
+      t.getxattr("f", "trusted.overlay.custom");
+    },
+  },
+  {
+    name: "attributes by descriptor",
+    lower: { f: "x", d: dir() },
+    run(t) {
+      const fd = t.open("f", 2);
+      t.fsetxattr(fd, "user.a", "1");
+      t.fgetxattr(fd, "user.a");
+      t.getxattr("f", "user.a");
+      const directory = t.open("d", 0);
+      t.fsetxattr(directory, "user.d", "1");
+      t.fgetxattr(directory, "user.d");
+    },
+  },
+];

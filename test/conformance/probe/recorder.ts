@@ -1,0 +1,76 @@
+/** Runs calls in a case's directory and writes down what each gave: a value, or the name of its error. */
+import { spawnSync } from "node:child_process";
+import { getSystemErrorName } from "node:util";
+
+export interface Step {
+  /** The call in words, numbered, so that the same step of two runs can be found. */
+  call: string;
+  result: unknown;
+}
+
+export interface Identity {
+  uid: number;
+  gid: number;
+  groups?: readonly number[];
+}
+
+/** "ENOENT" for -2. */
+export function errorName(negative: number): string {
+  try {
+    return getSystemErrorName(negative);
+  } catch {
+    return `errno ${-negative}`;
+  }
+}
+
+export class Recorder {
+  readonly steps: Step[] = [];
+
+  /** `root` is the case's directory in the mount, a byte string. */
+  constructor(readonly root: string) {}
+
+  at(path: string): string {
+    return path === "." ? this.root : `${this.root}/${path}`;
+  }
+
+  /** Records a value that is no call's result. */
+  note(what: string, result: unknown): void {
+    this.steps.push({ call: `${this.steps.length + 1} ${what}`, result: typeof result === "bigint" ? String(result) : result });
+  }
+
+  /** Records a native result: the error's name, or what `shown` makes of it ("ok" unless given). Returns the result. */
+  protected record(call: string, result: number, shown: unknown = "ok"): number {
+    this.note(call, result < 0 ? errorName(result) : shown);
+    return result;
+  }
+
+  /** Runs calls with another user's identity, supplementary groups included. */
+  as(identity: Identity, calls: () => void): void {
+    const groups = process.getgroups?.() ?? [];
+    process.setgroups?.([...(identity.groups ?? [])]);
+    process.setegid?.(identity.gid);
+    process.seteuid?.(identity.uid);
+    try {
+      calls();
+    } finally {
+      process.seteuid?.(0);
+      process.setegid?.(0);
+      process.setgroups?.(groups);
+    }
+  }
+
+  withUmask(mask: number, calls: () => void): void {
+    const before = process.umask(mask);
+    try {
+      calls();
+    } finally {
+      process.umask(before);
+    }
+  }
+
+  /** A second process in the case's directory; its output and exit code are recorded. */
+  perl(what: string, script: string, ...args: string[]): void {
+    const ran = spawnSync("perl", ["-e", script, ...args], { cwd: Buffer.from(this.root, "latin1").toString(), encoding: "latin1", timeout: 20_000 });
+    this.note(`perl: ${what}`, { output: ran.stdout + ran.stderr, status: ran.status, signal: ran.signal });
+  }
+}

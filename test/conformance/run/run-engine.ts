@@ -1,0 +1,71 @@
+/** One engine's run: cases on a fresh mount, then what it left, seen by itself, on the disk, and by another engine. */
+import { execFile } from "node:child_process";
+import { mkdirSync, readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { mountKernelOverlay, mountSluice, scratch, unmountKernelOverlay } from "@sluice/testkit";
+import type { Snapshot } from "../tree/snapshot-tree.js";
+import { type Layers, plantLayers } from "./layers.js";
+import { type Results, runCases } from "./run-cases.js";
+
+export type Engine = "kernel" | "granted" | "mediated";
+
+export interface Outcome {
+  results: Results;
+  /** The merged tree by the engine that made it. */
+  merged: Snapshot;
+  /** The upper layer on the disk. */
+  upper: Snapshot;
+  /** The merged tree by another engine over the same layers. */
+  remounted: Snapshot;
+  lowersBefore: readonly Snapshot[];
+  lowersAfter: readonly Snapshot[];
+}
+
+/** The options that make the kernel do what Sluice does. */
+const KERNEL_OPTIONS = "redirect_dir=on,index=off,metacopy=off,xino=off";
+const POLICY = "version: 1\ndefault: mediate\n";
+const SNAPSHOT_PROCESS = fileURLToPath(new URL("../dist/run/snapshot-process.js", import.meta.url));
+const SNAPSHOT_MS = 120_000;
+const run = promisify(execFile);
+
+interface Mounted {
+  mountpoint: string;
+  stop(): Promise<void>;
+}
+
+async function mount(engine: Engine, layers: Layers): Promise<Mounted> {
+  if (engine === "kernel") {
+    const mountpoint = mountKernelOverlay({ ...layers, options: KERNEL_OPTIONS });
+    return { mountpoint, stop: async () => unmountKernelOverlay(mountpoint) };
+  }
+  const sluice = await mountSluice({ ...layers, ...(engine === "mediated" ? { policy: POLICY } : {}) });
+  const stop = async (): Promise<void> => {
+    await sluice.stop();
+    if (process.env["SLUICE_CONFORMANCE_LOG"] !== undefined) process.stderr.write(sluice.log());
+  };
+  return { mountpoint: sluice.mountpoint, stop };
+}
+
+async function look(kind: "merged" | "upper" | "lower", path: string): Promise<Snapshot> {
+  const output = `${scratch()}/snapshot.json`;
+  await run(process.execPath, [SNAPSHOT_PROCESS, kind, path, output], { timeout: SNAPSHOT_MS, killSignal: "SIGKILL" });
+  return JSON.parse(readFileSync(output, "utf8")) as Snapshot;
+}
+
+export async function runEngine(engine: Engine, names: readonly string[]): Promise<Outcome> {
+  const base = `${scratch()}/layers`;
+  mkdirSync(base);
+  const layers = plantLayers(base);
+  const lowersBefore = await Promise.all(layers.lowers.map((path) => look("lower", path)));
+  const mounted = await mount(engine, layers);
+  const results = await runCases(mounted.mountpoint, names);
+  const merged = await look("merged", mounted.mountpoint);
+  await mounted.stop();
+  const upper = await look("upper", layers.upper);
+  const again = await mount(engine === "kernel" ? "granted" : "kernel", layers);
+  const remounted = await look("merged", again.mountpoint);
+  await again.stop();
+  const lowersAfter = await Promise.all(layers.lowers.map((path) => look("lower", path)));
+  return { results, merged, upper, remounted, lowersBefore, lowersAfter };
+}
