@@ -15,6 +15,7 @@ import type { Node } from "../node/node.js";
 import { openNode } from "../node/open-node.js";
 import { readXattrOf } from "../node/node-xattr.js";
 import { arbitrate } from "./arbitrate.js";
+import { clearSuid } from "./data.js";
 import type { OpenFile } from "./handle-table.js";
 import { InodeIo } from "./inode-io.js";
 
@@ -117,6 +118,7 @@ function commit(core: Core, request: OpenRequest, ruling: Ruling): Status {
     return giveUp(request, Errno.ESTALE);
   }
   if ((request.flags & O.TRUNC) !== 0) {
+    if (request.call.killSuidgid === true) clearSuid(request.fd);
     const status = sys.ftruncate(request.fd, 0);
     if (status < 0) return giveUp(request, -status);
   }
