@@ -2,6 +2,7 @@
 import { native } from "@sluice/native";
 import type { Logger } from "@sluice/runtime";
 import { errnoName } from "@sluice/vfs";
+import { codeOf } from "../complaint.js";
 
 /** A failure is logged, not fatal: each of these is a second line of defence. */
 export function hardenProcess(logger: Logger): void {
@@ -10,12 +11,21 @@ export function hardenProcess(logger: Logger): void {
   // A mount must not hold the directory it was started in.
   process.chdir("/");
   // The caller's groups decide whether setgid stays on what is made; the daemon's own must not add to them.
-  process.setgroups?.([]);
+  dropGroups(logger);
   const { soft, hard } = native.nofileLimit();
   if (soft < hard) note(logger, "raise the limit of open files", native.setNofileLimit(hard));
   // The daemon's memory holds file contents of everybody: no core dump, no ptrace by its own user.
   note(logger, "become undumpable", native.setDumpable(false));
   note(logger, "give up new privileges", native.setNoNewPrivileges());
+}
+
+function dropGroups(logger: Logger): void {
+  try {
+    process.setgroups?.([]);
+  } catch (error) {
+    // Without CAP_SETGID nothing is made for others either: such a mount is read-only.
+    logger.warn({ errno: codeOf(error) }, "cannot drop the daemon's own groups");
+  }
 }
 
 function note(logger: Logger, what: string, status: number): void {

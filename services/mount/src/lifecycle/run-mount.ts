@@ -2,6 +2,7 @@
  * The composition root of the mount service: puts layers, decider, gate, overlay and engine together, serves until it is
  * told to stop or the kernel ends the connection, and takes all of it down again.
  */
+import { symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Engine, startEngine } from "@sluice/engine-devfuse";
@@ -135,7 +136,10 @@ async function untilReady(life: Life, engine: Engine): Promise<void> {
 
 async function openDoors(life: Life, parts: MountParts, runDirectory: string): Promise<void> {
   const { config, undo, telemetry, stop } = life;
-  const control = await startControlServer(config.control ?? join(runDirectory, CONTROL_SOCKET), controlHandler(parts, stop));
+  const derived = join(runDirectory, CONTROL_SOCKET);
+  const control = await startControlServer(config.control ?? derived, controlHandler(parts, stop));
+  // So that the commands find it by the mount point alone.
+  if (config.control !== undefined) symlinkSync(config.control, derived);
   undo.push("close the control socket", () => control.close());
   if (config.admin === undefined) return;
   const registry = createRegistry(true);

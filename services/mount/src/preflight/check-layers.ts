@@ -11,8 +11,8 @@ export interface LayerPlaces {
   work: Place | undefined;
 }
 
-/** What an overlay leaves in its work directory: ours and the kernel's. */
-const WORK_ENTRIES = new Set(["work", "index", "sluice"]);
+/** What an overlay leaves in its work directory, the kernel's and ours. */
+const WORK_ENTRIES = new Set(["work", "index"]);
 
 const remedies: Readonly<Record<string, string>> = {
   ENOENT: "create it or correct the name",

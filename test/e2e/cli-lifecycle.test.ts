@@ -1,0 +1,167 @@
+/** How a mount begins and ends: signals, busy users, an unmount from outside, `sluice unmount`, and what is left behind: nothing. */
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { mountSluice, mountsBelow, requires, runSluice, scratch, type SluiceMount, startScript } from "@sluice/testkit";
+import { expect } from "vitest";
+
+const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
+const POLICY = "version: 1\ndefault: grant\nrules:\n  - { name: slow, path: metered, effect: mediate }\n";
+
+async function mounted(args: string[] = [], policy: string | undefined = POLICY): Promise<SluiceMount> {
+  const root = scratch();
+  const lower = join(root, "lower");
+  for (const name of ["lower", "upper"]) mkdirSync(join(root, name));
+  for (const name of ["file", "metered"]) writeFileSync(join(lower, name), name);
+  return mountSluice({ lowers: [lower], upper: join(root, "upper"), args, ...(policy === undefined ? {} : { policy }) });
+}
+
+/** A process that holds a file open until it is told otherwise. */
+async function holder(mount: SluiceMount, name: string): Promise<{ letGo(): Promise<unknown> }> {
+  const program = `import { openSync } from "node:fs"; openSync(process.argv[1], "r"); console.log("open"); process.stdin.on("data", () => process.exit());`;
+  const script = startScript(program, { args: [mount.path(name)], timeoutMs: 50_000 });
+  await script.waitFor("open");
+  return {
+    letGo: () => {
+      script.write("x");
+      return script.finished;
+    },
+  };
+}
+
+for (const signal of ["SIGTERM", "SIGINT"] as const) {
+  test(`${signal} unmounts and exits 0`, async () => {
+    const mount = await mounted();
+    expect(mount.readyLine).toMatch(/^mounted .* \(1 lower \+ upper; FUSE 7\.\d+; passthrough (on|off)\)$/);
+    expect(await mount.stop(signal)).toEqual({ code: 0, signal: null });
+  });
+}
+
+test("an unmount from outside ends the daemon, exit 0", async () => {
+  const mount = await mounted();
+  expect(spawnSync("umount", [mount.mountpoint]).status).toBe(0);
+  expect(await mount.exited).toEqual({ code: 0, signal: null });
+});
+
+test("sluice unmount waits until the mount is gone", async () => {
+  const mount = await mounted();
+  expect(await mount.cli("unmount")).toMatchObject({ code: 0, stdout: `unmounted ${mount.mountpoint}\n`, stderr: "" });
+  expect(mountsBelow(mount.mountpoint)).toEqual([]);
+  expect(await mount.exited).toEqual({ code: 0, signal: null });
+});
+
+test("a mount in use is detached at once, and ends when its last user lets go", async () => {
+  const mount = await mounted();
+  const user = await holder(mount, "metered");
+  const unmounting = mount.cli("unmount");
+  await expect.poll(() => mountsBelow(mount.mountpoint), { timeout: 10_000 }).toEqual([]);
+  await user.letGo();
+  expect((await unmounting).code).toBe(0);
+  expect(await mount.exited).toEqual({ code: 0, signal: null });
+  expect(mount.log()).toContain("the mount is in use: detached");
+});
+
+test("a second signal does not wait for the last user", async () => {
+  const mount = await mounted();
+  const user = await holder(mount, "file");
+  mount.signal("SIGTERM");
+  await expect.poll(() => mountsBelow(mount.mountpoint), { timeout: 10_000 }).toEqual([]);
+  mount.signal("SIGTERM");
+  expect(await mount.exited).toEqual({ code: 0, signal: null });
+  // Not because the wait for the last user was over.
+  expect(mount.log()).toContain('"how":"detached"');
+  await user.letGo();
+});
+
+test("status, grants and metrics tell the same truth", async () => {
+  const mount = await mounted(["--admin", "127.0.0.1:0", "--name", "truth"]);
+  const port = /"admin":"127\.0\.0\.1:(\d+)"/.exec(mount.log())?.[1];
+  const users = [await holder(mount, "file"), await holder(mount, "metered")];
+  expect(await mount.status()).toMatchObject({
+    name: "truth",
+    state: "serving",
+    decisions: { "grant/service": 1, "mediate/service": 1 },
+    grants: 2,
+    decider: { state: "ready" },
+    anomalies: 0,
+  });
+  expect(await mount.grants()).toMatchObject([
+    { path: "file", layer: "lower0", write: false, uid: 0, rule: "default" },
+    { path: "metered", layer: "lower0", mode: "cached", rule: "slow" },
+  ]);
+  const metrics = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
+  expect(metrics).toContain('sluice_decisions_total{effect="mediate",source="service"} 1');
+  expect(metrics).toContain('sluice_open_files{mode="cached"} 1');
+  for (const user of users) await user.letGo();
+  await expect.poll(async () => await mount.grants(), { timeout: 10_000 }).toEqual([]);
+  await mount.stop();
+});
+
+test("grants --watch shows opens as they come and go", async () => {
+  const mount = await mounted();
+  const cli = join(import.meta.dirname, "../../packages/cli/bin/sluice.mjs");
+  const watch = startScript([process.execPath, cli, "grants", "--watch", "--json", mount.mountpoint], { timeoutMs: 50_000 });
+  const user = await holder(mount, "metered");
+  // It may have come too late for the first one; not for the second.
+  await watch.waitFor('"path":"metered"');
+  const second = await holder(mount, "file");
+  await watch.waitFor('"change":"opened"');
+  await second.letGo();
+  await watch.waitFor('"change":"closed"');
+  await user.letGo();
+  await mount.stop();
+  expect((await watch.finished).code).toBe(0);
+});
+
+test("diff of a mount and of its layers is the same", async () => {
+  const mount = await mounted();
+  const status = (await mount.status()) as { upper: string; lowers: string[] };
+  writeFileSync(mount.path("new"), "n");
+  writeFileSync(mount.path("file"), "changed");
+  spawnSync("rm", [mount.path("metered")]);
+  const live = await mount.cli("diff");
+  expect(live.stdout).toBe("M file\nD metered\nA new\n");
+  const apart = await runSluice(["diff", "--upper", status.upper, "--lower", status.lowers.join(":")]);
+  expect(apart.stdout).toBe(live.stdout);
+  await mount.stop();
+});
+
+test("the log goes to a file where one is given, the child's too", async () => {
+  const log = join(scratch(), "mount.log");
+  const mount = await mounted(["--log-file", log]);
+  expect(mount.log()).toBe("");
+  await mount.stop();
+  const text = readFileSync(log, "utf8");
+  for (const name of ["mount", "sluice-decision"]) expect(text).toContain(`"name":"${name}"`);
+});
+
+test("the decision child: nobody, no capability, no descriptor but its socket", async () => {
+  const mount = await mounted();
+  const pid = mount.decisionPid;
+  const status = readFileSync(`/proc/${pid}/status`, "utf8");
+  for (const line of [
+    /^Uid:\t65534\t65534\t65534\t65534$/m,
+    /^Groups:\t\s*$/m,
+    /^CapPrm:\t0+$/m,
+    /^CapEff:\t0+$/m,
+    /^CapInh:\t0+$/m,
+    /^NoNewPrivs:\t1$/m,
+  ]) {
+    expect(status).toMatch(line);
+  }
+  const files = spawnSync("sh", ["-c", `readlink /proc/${pid}/fd/*`], { encoding: "utf8" })
+    .stdout.split("\n")
+    .filter((path) => path.startsWith("/"));
+  expect(files.filter((path) => path !== "/dev/null")).toEqual([]);
+  expect(readFileSync(`/proc/${pid}/environ`, "utf8").split("\0").filter(Boolean)).toEqual(["PATH=/usr/bin:/bin", "NODE_ENV=production"]);
+  await mount.stop();
+});
+
+test("a control socket of one's own is used, is found by the mount point too, and goes with the mount", async () => {
+  const control = join(scratch(), "c.sock");
+  const mount = await mounted(["--control", control], undefined);
+  expect(await mount.cli("status", "--control", control)).toMatchObject({ code: 0 });
+  expect(await mount.cli("status")).toMatchObject({ code: 0 });
+  await mount.stop();
+  expect(existsSync(control)).toBe(false);
+});

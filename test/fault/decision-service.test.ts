@@ -1,0 +1,106 @@
+/** The decision service killed, frozen and restarted under a load of opens: never a wrong grant, and a denial by policy stays one. */
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { mountSluice, requires, scratch, type SluiceMount, type SluiceMountOptions } from "@sluice/testkit";
+import { expect } from "vitest";
+import { Opener } from "./harness/opener.js";
+
+const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
+const POLICY = `version: 1
+default: grant
+rules:
+  - { name: secrets, path: "secret", effect: deny, errno: EPERM }
+`;
+const KILLS = 6;
+
+async function mounted(options: Partial<SluiceMountOptions> = {}): Promise<SluiceMount> {
+  const lower = scratch();
+  for (const name of ["plain", "secret", "other"]) writeFileSync(join(lower, name), name);
+  return mountSluice({ lowers: [lower], policy: POLICY, ...options });
+}
+
+/** Waits for another decision service than the one that was `before`. */
+async function successor(mount: SluiceMount, before: number | undefined): Promise<number> {
+  for (;;) {
+    const pid = mount.decisionPid;
+    if (pid !== undefined && pid !== before) return pid;
+    await sleep(20);
+  }
+}
+
+test("killed over and over: every open waits for the next one, and gets what the policy says", async () => {
+  const mount = await mounted({ args: ["--decision-timeout", "30s"] });
+  const opener = await Opener.start([mount.path("plain"), mount.path("secret")]);
+  let pid = await successor(mount, undefined);
+  for (let kill = 0; kill < KILLS; kill++) {
+    await sleep(150);
+    process.kill(pid, "SIGKILL");
+    pid = await successor(mount, pid);
+  }
+  await sleep(500);
+  const outcomes = await opener.stop();
+  expect(Object.keys(outcomes[mount.path("plain")] ?? {})).toEqual(["ok"]);
+  expect(Object.keys(outcomes[mount.path("secret")] ?? {})).toEqual(["EPERM"]);
+  expect(mount.log()).toContain("it is started again");
+  await mount.stop();
+});
+
+test("frozen: opens are denied after their deadline, none is granted, and it goes on when it thaws", async () => {
+  const mount = await mounted({ args: ["--decision-timeout", "300ms"] });
+  const pid = await successor(mount, undefined);
+  const before = await Opener.start([mount.path("plain"), mount.path("secret")]);
+  await sleep(200);
+  expect(Object.keys((await before.stop())[mount.path("plain")] ?? {})).toEqual(["ok"]);
+
+  process.kill(pid, "SIGSTOP");
+  const during = await Opener.start([mount.path("plain"), mount.path("secret")]);
+  await sleep(1500);
+  const frozen = await during.stop();
+  process.kill(pid, "SIGCONT");
+  expect(Object.keys(frozen[mount.path("plain")] ?? {})).toEqual(["EACCES"]);
+  expect(Object.keys(frozen[mount.path("secret")] ?? {})).toEqual(["EACCES"]);
+
+  const after = await Opener.start([mount.path("plain"), mount.path("secret")]);
+  await sleep(3000);
+  const thawed = await after.stop();
+  expect(thawed[mount.path("plain")]?.["ok"]).toBeGreaterThan(0);
+  expect(thawed[mount.path("secret")]?.["ok"]).toBeUndefined();
+  await mount.stop();
+});
+
+test("stale: what was decided is decided so again, what was never asked is denied", async () => {
+  const mount = await mounted({ args: ["--on-outage", "stale", "--stale-for", "1h", "--decision-timeout", "300ms"] });
+  const pid = await successor(mount, undefined);
+  const before = await Opener.start([mount.path("plain"), mount.path("secret")]);
+  await sleep(200);
+  await before.stop();
+
+  process.kill(pid, "SIGSTOP");
+  const during = await Opener.start([mount.path("plain"), mount.path("secret"), mount.path("other")]);
+  await sleep(1500);
+  const frozen = await during.stop();
+  process.kill(pid, "SIGCONT");
+  expect(Object.keys(frozen[mount.path("plain")] ?? {})).toEqual(["ok"]);
+  expect(Object.keys(frozen[mount.path("secret")] ?? {})).toEqual(["EPERM"]);
+  expect(Object.keys(frozen[mount.path("other")] ?? {})).toEqual(["EACCES"]);
+  expect(await mount.status()).toMatchObject({ decisions: { "grant/stale": expect.any(Number) } });
+  await mount.stop();
+});
+
+test("the daemon killed: its decision service ends with it", async () => {
+  const mount = await mounted();
+  const pid = await successor(mount, undefined);
+  await mount.kill();
+  await expect.poll(() => isGone(pid), { timeout: 10_000 }).toBe(true);
+  expect((await mount.cli("unmount")).code).toBe(0);
+});
+
+function isGone(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return false;
+  } catch {
+    return true;
+  }
+}
