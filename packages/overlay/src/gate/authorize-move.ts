@@ -4,8 +4,8 @@
  */
 import { type CallContext, Errno } from "@sluice/vfs";
 import type { Core } from "../core.js";
-import { STRICTNESS } from "./authorize.js";
-import type { Access, Intent, Ruling } from "./gate.js";
+import { GRANTED, governsAny, STRICTNESS } from "./authorize.js";
+import type { Access, Gate, Intent, Ruling } from "./gate.js";
 
 export interface Move {
   operation: "rename" | "link";
@@ -14,25 +14,36 @@ export interface Move {
   targetPath: string;
 }
 
+/** The ways of opening that a path's rule speaks about. */
+const OPENINGS = ["read", "write", "execute"] as const;
+
+/**
+ * Does the policy in force say anything that a new path could get round? A rule about opening alone does: who may not read
+ * `secrets/x` may not move it to where it can be read either.
+ */
+export function governsMove(gate: Gate, operation: Move["operation"]): boolean {
+  return governsAny(gate, operation, "create", ...OPENINGS);
+}
+
 /** 0, or the errno of the refusal. */
 export async function authorizeMove(core: Core, call: CallContext, move: Move): Promise<number> {
   const { operation, source } = move;
   const target = { ...source, paths: [move.targetPath], layer: "upper" };
-  const ask = (at: Omit<Intent, "operation" | "accesses">, access: Access, as: Intent["operation"] = operation): Ruling | Promise<Ruling> =>
-    core.gate.authorize(call, { ...at, operation: as, accesses: [access] });
-  const [from, to, readFrom, readTo, writeFrom, writeTo] = await Promise.all([
+  const ask = (at: Omit<Intent, "operation" | "accesses">, access: Access): Ruling | Promise<Ruling> =>
+    core.gate.governs(access) ? core.gate.authorize(call, { ...at, operation, accesses: [access] }) : GRANTED;
+  const [from, to, ...openings] = await Promise.all([
     ask(source, operation),
     ask(target, "create"),
-    ask(source, "read"),
-    ask(target, "read"),
-    ask(source, "write"),
-    ask(target, "write"),
+    ...OPENINGS.map((access) => ask(source, access)),
+    ...OPENINGS.map((access) => ask(target, access)),
   ]);
   if (from.effect === "deny") return from.errno;
   if (to.effect === "deny") return to.errno;
-  return laxer(readTo, readFrom) || laxer(writeTo, writeFrom) ? Errno.EACCES : 0;
+  const before = openings.slice(0, OPENINGS.length);
+  const after = openings.slice(OPENINGS.length);
+  return after.some((ruling, at) => isLaxer(ruling, before[at] as Ruling)) ? Errno.EACCES : 0;
 }
 
-function laxer(target: Ruling, source: Ruling): boolean {
+function isLaxer(target: Ruling, source: Ruling): boolean {
   return STRICTNESS[target.effect] < STRICTNESS[source.effect];
 }

@@ -3,8 +3,7 @@ import { AT, type CallContext, type EntryOut, Errno, type NodeId, type Status } 
 import { copyUp } from "../copy-up/copy-up.js";
 import { markImpure } from "../copy-up/touched-parent.js";
 import type { Core } from "../core.js";
-import { authorizeMove } from "../gate/authorize-move.js";
-import { governsAny } from "../gate/authorize.js";
+import { authorizeMove, governsMove } from "../gate/authorize-move.js";
 import { sys } from "../layer/host-layer.js";
 import { type Node, pathAt } from "../node/node.js";
 import { aim, statNode } from "../node/open-node.js";
@@ -21,7 +20,7 @@ export function link(core: Core, call: CallContext, request: { node: NodeId; at:
   if (core.upper === undefined) return Errno.EROFS;
   if (node.isDirectory) return Errno.EPERM;
   const act = (): Status => linkCopied(core, call, { node, parent, name: request.at.name }, out);
-  if (!governsAny(core.gate, "link", "create")) return act();
+  if (!governsMove(core.gate, "link")) return act();
   const { operation: _, accesses: __, ...source } = intentOn(core, node, { operation: "link", accesses: ["link"] });
   return authorizeMove(core, call, { operation: "link", source, targetPath: pathAt(parent, request.at.name) }).then(
     (refused) => (refused !== 0 ? refused : act()),

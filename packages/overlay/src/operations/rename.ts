@@ -7,6 +7,7 @@ import { copyUp } from "../copy-up/copy-up.js";
 import { copyUpDirectory } from "../copy-up/copy-up-directory.js";
 import type { Core } from "../core.js";
 import { governsAny } from "../gate/authorize.js";
+import { governsMove } from "../gate/authorize-move.js";
 import { statName, sys } from "../layer/host-layer.js";
 import type { RealDir } from "../layer/real-dir.js";
 import { isWhiteout } from "../marks/whiteout.js";
@@ -40,7 +41,7 @@ export function rename(core: Core, call: CallContext, args: RenameArgs): Status 
   if (args.newName.length > NAME_MAX) return Errno.ENAMETOOLONG;
   const plan = makePlan(core, args);
   if (typeof plan === "number") return plan;
-  if (!governsAny(core.gate, "rename", "create", "delete")) return renameDecided(core, call, args);
+  if (!governsMove(core.gate, "rename") && !governsAny(core.gate, "delete")) return renameDecided(core, call, args);
   return authorizeRename(core, call, plan).then((refused) => (refused !== 0 ? refused : renameDecided(core, call, args)));
 }
 
