@@ -1,0 +1,132 @@
+/** A process that acts on a mount for a test: the test's own process must never be able to hang in it. */
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { chmodSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import { cleanUp } from "@sluice/testkit";
+
+export interface PlainStat {
+  ino: string;
+  size: string;
+  mode: number;
+  nlink: number;
+  uid: number;
+  gid: number;
+  /** Seconds and nanoseconds: "1700000000.000000005". */
+  atime: string;
+  mtime: string;
+  ctime: string;
+}
+
+const program = fileURLToPath(new URL("./actor-process.mjs", import.meta.url));
+/** One that hangs in a request of a stopped daemon goes only when the mount does, which is put away after it. */
+const LET_GO_MS = 2_000;
+let syscalls: string | undefined;
+
+/** Built on first use, once a test process. */
+function syscallsProgram(): string {
+  if (syscalls !== undefined) return syscalls;
+  const directory = mkdtempSync(join(process.env["SLUICE_TEST_ROOT"] ?? tmpdir(), "sluice-e2e-cc-"));
+  chmodSync(directory, 0o755);
+  process.once("exit", () => rmSync(directory, { recursive: true, force: true }));
+  const path = join(directory, "syscalls");
+  const run = spawnSync("cc", ["-O1", "-o", path, fileURLToPath(new URL("./syscalls.c", import.meta.url))], { encoding: "utf8" });
+  if (run.status !== 0) throw new Error(`cannot compile syscalls.c: ${run.stderr}`);
+  syscalls = path;
+  return path;
+}
+
+export class Actor {
+  readonly #process: ChildProcess;
+  readonly #waiting = new Map<number, (result: unknown) => void>();
+  #next = 1;
+  #exited = false;
+  readonly exit: Promise<string>;
+  #stderr = "";
+
+  private constructor(child: ChildProcess) {
+    this.#process = child;
+    child.stderr?.on("data", (chunk: Buffer) => {
+      this.#stderr += chunk.toString();
+    });
+    this.exit = new Promise((resolve) => {
+      child.once("exit", (code, signal) => {
+        this.#exited = true;
+        for (const answer of this.#waiting.values()) answer({ gone: signal ?? code });
+        resolve(String(signal ?? code));
+      });
+    });
+  }
+
+  /** Started, with everything it needs loaded, acting as `uid`. */
+  static async start(uid = 0, gid = uid): Promise<Actor> {
+    const child = spawn(process.execPath, [program, String(uid), String(gid), syscallsProgram()], { stdio: ["pipe", "pipe", "pipe"] });
+    const actor = new Actor(child);
+    cleanUp(async () => {
+      actor.kill("SIGKILL");
+      await within(LET_GO_MS, actor.exit);
+    });
+    const ready = new Promise<unknown>((resolve) => {
+      actor.#waiting.set(0, resolve);
+    });
+    createInterface({ input: child.stdout as NodeJS.ReadableStream }).on("line", (line) => {
+      const [id, result] = JSON.parse(line) as [number, unknown];
+      actor.#waiting.get(id)?.(result);
+      actor.#waiting.delete(id);
+    });
+    if (typeof (await ready) !== "number") throw new Error(`the actor did not start: ${actor.#stderr}`);
+    return actor;
+  }
+
+  get pid(): number {
+    return this.#process.pid as number;
+  }
+
+  get alive(): boolean {
+    return !this.#exited;
+  }
+
+  /** Starts an operation; what it resolves to is its result, or `{ gone }` where the actor ended first. */
+  do<T = number>(operation: string, ...args: unknown[]): Promise<T> {
+    if (this.#exited) return Promise.reject(new Error(`the actor has ended: ${this.#stderr}`));
+    const id = this.#next++;
+    const answered = new Promise<T>((resolve) => {
+      this.#waiting.set(id, resolve as (result: unknown) => void);
+    });
+    this.#process.stdin?.write(`${JSON.stringify([id, operation, ...args])}\n`);
+    return answered;
+  }
+
+  kill(signal: NodeJS.Signals): void {
+    this.#process.kill(signal);
+  }
+
+  async stop(): Promise<void> {
+    if (!this.#exited) this.kill("SIGKILL");
+    await this.exit;
+  }
+}
+
+/** "pending" where it is not settled within `limitMs`. The bound is for what must not happen, or must within generous time. */
+export async function within<T>(limitMs: number, promise: Promise<T>): Promise<T | "pending"> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<"pending">((resolve) => {
+    timer = setTimeout(() => resolve("pending"), limitMs);
+  });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** Asks again until the answer is yes; throws what `what` was after `limitMs`. */
+export async function eventually(what: string, limitMs: number, test: () => boolean | Promise<boolean>): Promise<void> {
+  const end = Date.now() + limitMs;
+  while (!(await test())) {
+    if (Date.now() > end) throw new Error(`did not happen within ${limitMs} ms: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 25));
+  }
+}

@@ -1,0 +1,47 @@
+/** What the commands say about a mount, with its shape; only as much of it as tests look at. */
+import type { SluiceMount } from "@sluice/testkit";
+
+export interface Status {
+  pid: number;
+  state: string;
+  engine: { inFlight: number; passthrough: boolean; maxStackDepth: number };
+  overlay: {
+    layers: { name: string; path: string; stackDepth?: number; passthrough: { eligible: boolean; reason?: string } }[];
+    copyUps: number;
+    openFiles: number;
+  };
+  decider: { target: string; state: string };
+  policy: { revision: { digest: string }; governs: string[] } | null;
+  decisions: Record<string, number>;
+  fallbacks: Record<string, number>;
+  openFilesByMode: Record<string, number>;
+  mediatedBytes: Record<string, number>;
+  grants: number;
+  anomalies: number;
+}
+
+export interface Grant {
+  path: string;
+  layer: string;
+  mode: string;
+  write: boolean;
+  fallback: string | null;
+  pid: number;
+  uid: number;
+  decision: string | null;
+  revision: string | null;
+  rule: string | null;
+}
+
+export async function statusOf(mount: SluiceMount): Promise<Status> {
+  return (await mount.status()) as Status;
+}
+
+export async function grantsOf(mount: SluiceMount): Promise<Grant[]> {
+  return (await mount.grants()) as Grant[];
+}
+
+/** How many decisions there were, of every kind. */
+export async function decisionsOf(mount: SluiceMount): Promise<number> {
+  return Object.values((await statusOf(mount)).decisions).reduce((sum, count) => sum + count, 0);
+}
