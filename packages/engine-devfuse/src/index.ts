@@ -1,4 +1,5 @@
 export { Agreement } from "./agreement.js";
+export { engineCapabilities } from "./capabilities.js";
 export type { Channel } from "./channel.js";
 export type { Engine, EngineEvents, MountOptions, StartEngine } from "./engine.js";
 export { negotiate } from "./init.js";

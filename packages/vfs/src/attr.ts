@@ -11,37 +11,83 @@ const HI = 0x1_0000_0000;
 export class Attr {
   readonly words = new Uint32Array(STAT_BLOCK_WORDS);
 
-  get ino(): number { return this.#u64(0); }
-  get size(): number { return this.#u64(2); }
-  get blocks(): number { return this.#u64(4); }
-  get atimeSec(): number { return this.#i64(6); }
-  get mtimeSec(): number { return this.#i64(8); }
-  get ctimeSec(): number { return this.#i64(10); }
-  get atimeNsec(): number { return this.words[12] as number; }
-  get mtimeNsec(): number { return this.words[13] as number; }
-  get ctimeNsec(): number { return this.words[14] as number; }
-  get mode(): number { return this.words[15] as number; }
-  get nlink(): number { return this.words[16] as number; }
-  get uid(): number { return this.words[17] as number; }
-  get gid(): number { return this.words[18] as number; }
-  get rdev(): number { return this.words[19] as number; }
-  get blksize(): number { return this.words[20] as number; }
-  get devMajor(): number { return this.words[22] as number; }
-  get devMinor(): number { return this.words[23] as number; }
+  get ino(): number {
+    return this.#u64(0);
+  }
+  get size(): number {
+    return this.#u64(2);
+  }
+  get blocks(): number {
+    return this.#u64(4);
+  }
+  get atimeSec(): number {
+    return this.#i64(6);
+  }
+  get mtimeSec(): number {
+    return this.#i64(8);
+  }
+  get ctimeSec(): number {
+    return this.#i64(10);
+  }
+  get atimeNsec(): number {
+    return this.words[12] as number;
+  }
+  get mtimeNsec(): number {
+    return this.words[13] as number;
+  }
+  get ctimeNsec(): number {
+    return this.words[14] as number;
+  }
+  get mode(): number {
+    return this.words[15] as number;
+  }
+  get nlink(): number {
+    return this.words[16] as number;
+  }
+  get uid(): number {
+    return this.words[17] as number;
+  }
+  get gid(): number {
+    return this.words[18] as number;
+  }
+  get rdev(): number {
+    return this.words[19] as number;
+  }
+  get blksize(): number {
+    return this.words[20] as number;
+  }
+  get devMajor(): number {
+    return this.words[22] as number;
+  }
+  get devMinor(): number {
+    return this.words[23] as number;
+  }
 
-  set mode(value: number) { this.words[15] = value; }
-  set nlink(value: number) { this.words[16] = value; }
+  set mode(value: number) {
+    this.words[15] = value;
+  }
+  set nlink(value: number) {
+    this.words[16] = value;
+  }
 
   /** The exact size where it may pass 2^53. */
-  get sizeExact(): bigint { return (BigInt(this.words[3] as number) << 32n) | BigInt(this.words[2] as number); }
+  get sizeExact(): bigint {
+    return (BigInt(this.words[3] as number) << 32n) | BigInt(this.words[2] as number);
+  }
 
   setIno(lo: number, hi: number): void {
     this.words[0] = lo;
     this.words[1] = hi;
   }
 
-  copyFrom(other: Attr): void { this.words.set(other.words); }
+  copyFrom(other: Attr): void {
+    this.words.set(other.words);
+  }
 
-  #u64(at: number): number { return (this.words[at + 1] as number) * HI + (this.words[at] as number); }
-  #i64(at: number): number { return ((this.words[at + 1] as number) | 0) * HI + (this.words[at] as number); }
+  #u64(at: number): number {
+    return (this.words[at + 1] as number) * HI + (this.words[at] as number);
+  }
+  #i64(at: number): number {
+    return ((this.words[at + 1] as number) | 0) * HI + (this.words[at] as number);
+  }
 }

@@ -75,20 +75,82 @@ export interface SetAttr {
   /** The caller lacks CAP_FSETID: a size or owner change clears suid and sgid (FATTR_KILL_SUIDGID). */
   killSuidgid: boolean;
 }
-export interface CreateArgs { mode: number; umask: number; flags: number; killSuidgid: boolean }
-export interface NodeArgs { mode: number; umask: number; /** As StatWord.rdev encodes it. */ rdev: number }
-export interface RenameArgs { parent: NodeId; name: ByteName; newParent: NodeId; newName: ByteName; flags: number }
-export interface IoArgs { handle: FileHandle; offset: FileOffset; size: number; /** The O_ flags of the open file now. */ flags: number }
-export interface WriteArgs extends IoArgs { /** Valid until the answer. */ data: Uint8Array; killSuidgid: boolean; lockOwner: bigint }
-export interface FallocateArgs { handle: FileHandle; offset: FileOffset; length: FileOffset; mode: number }
-export interface CopyRangeArgs {
-  handleIn: FileHandle; offsetIn: FileOffset; nodeOut: NodeId; handleOut: FileHandle; offsetOut: FileOffset; length: FileOffset; flags: number;
+export interface CreateArgs {
+  mode: number;
+  umask: number;
+  flags: number;
+  killSuidgid: boolean;
 }
-export interface LockArgs { handle: FileHandle; owner: bigint; start: bigint; end: bigint; type: number; pid: number; wait: boolean; flock: boolean }
-export interface ReaddirArgs { handle: FileHandle; offset: FileOffset; /** With attributes: READDIRPLUS. */ plus: boolean }
-export interface ReleaseArgs { handle: FileHandle; flags: number; lockOwner: bigint; flockRelease: boolean }
-export interface XattrSetArgs { name: string; value: Uint8Array; flags: number; /** Posix ACL set by one who is not in the owning group. */ killSgid: boolean }
-export interface IoctlArgs { handle: FileHandle; command: number; input: Uint8Array }
+export interface NodeArgs {
+  mode: number;
+  umask: number /** As StatWord.rdev encodes it. */;
+  rdev: number;
+}
+export interface RenameArgs {
+  parent: NodeId;
+  name: ByteName;
+  newParent: NodeId;
+  newName: ByteName;
+  flags: number;
+}
+export interface IoArgs {
+  handle: FileHandle;
+  offset: FileOffset;
+  size: number /** The O_ flags of the open file now. */;
+  flags: number;
+}
+export interface WriteArgs extends IoArgs {
+  /** Valid until the answer. */ data: Uint8Array;
+  killSuidgid: boolean;
+  lockOwner: bigint;
+}
+export interface FallocateArgs {
+  handle: FileHandle;
+  offset: FileOffset;
+  length: FileOffset;
+  mode: number;
+}
+export interface CopyRangeArgs {
+  handleIn: FileHandle;
+  offsetIn: FileOffset;
+  nodeOut: NodeId;
+  handleOut: FileHandle;
+  offsetOut: FileOffset;
+  length: FileOffset;
+  flags: number;
+}
+export interface LockArgs {
+  handle: FileHandle;
+  owner: bigint;
+  start: bigint;
+  end: bigint;
+  type: number;
+  pid: number;
+  wait: boolean;
+  flock: boolean;
+}
+export interface ReaddirArgs {
+  handle: FileHandle;
+  offset: FileOffset /** With attributes: READDIRPLUS. */;
+  plus: boolean;
+}
+export interface ReleaseArgs {
+  handle: FileHandle;
+  flags: number;
+  lockOwner: bigint;
+  flockRelease: boolean;
+}
+export interface XattrSetArgs {
+  name: string;
+  value: Uint8Array;
+  flags: number /** Posix ACL set by one who is not in the owning group. */;
+  killSgid: boolean;
+}
+export interface IoctlArgs {
+  handle: FileHandle;
+  command: number;
+  input: Uint8Array;
+}
 
 /** What a filesystem can do; an engine asks the kernel for no more than this. */
 export interface Filesystem {
@@ -119,7 +181,12 @@ export interface Filesystem {
   fsync(call: CallContext, node: NodeId, handle: FileHandle, dataOnly: boolean): Status;
   fallocate(call: CallContext, node: NodeId, args: FallocateArgs): Status;
   /** SEEK_DATA and SEEK_HOLE. */
-  lseek(call: CallContext, node: NodeId, args: { handle: FileHandle; offset: FileOffset; whence: number }, out: { offset: FileOffset }): Status;
+  lseek(
+    call: CallContext,
+    node: NodeId,
+    args: { handle: FileHandle; offset: FileOffset; whence: number },
+    out: { offset: FileOffset },
+  ): Status;
   copyFileRange(call: CallContext, node: NodeId, args: CopyRangeArgs, out: { length: number }): Status;
   opendir(call: CallContext, node: NodeId, flags: number, out: OpenOut): Status;
   readdir(call: CallContext, node: NodeId, args: ReaddirArgs, out: DirectoryOut): Status;

@@ -1,17 +1,42 @@
 /** Linux constants of the x86-64 and arm64 ABI that cross the contract: open flags, modes, rename and fallocate flags. */
 export const O = {
-  RDONLY: 0, WRONLY: 1, RDWR: 2, ACCMODE: 3, CREAT: 0o100, EXCL: 0o200, NOCTTY: 0o400, TRUNC: 0o1000, APPEND: 0o2000,
-  NONBLOCK: 0o4000, DSYNC: 0o10000, DIRECT: process.arch === "arm64" ? 0o200000 : 0o40000, LARGEFILE: 0o100000,
-  DIRECTORY: process.arch === "arm64" ? 0o40000 : 0o200000, NOFOLLOW: process.arch === "arm64" ? 0o100000 : 0o400000,
-  NOATIME: 0o1000000, CLOEXEC: 0o2000000, SYNC: 0o4010000, PATH: 0o10000000,
+  RDONLY: 0,
+  WRONLY: 1,
+  RDWR: 2,
+  ACCMODE: 3,
+  CREAT: 0o100,
+  EXCL: 0o200,
+  NOCTTY: 0o400,
+  TRUNC: 0o1000,
+  APPEND: 0o2000,
+  NONBLOCK: 0o4000,
+  DSYNC: 0o10000,
+  DIRECT: process.arch === "arm64" ? 0o200000 : 0o40000,
+  LARGEFILE: 0o100000,
+  DIRECTORY: process.arch === "arm64" ? 0o40000 : 0o200000,
+  NOFOLLOW: process.arch === "arm64" ? 0o100000 : 0o400000,
+  NOATIME: 0o1000000,
+  CLOEXEC: 0o2000000,
+  SYNC: 0o4010000,
+  PATH: 0o10000000,
   TMPFILE: 0o20000000 | (process.arch === "arm64" ? 0o40000 : 0o200000),
   /** The kernel's own flag for an open by execve(2), seen in FUSE_OPEN (FMODE_EXEC). */
   EXEC: 0o40,
 } as const;
 
 export const S = {
-  IFMT: 0o170000, IFSOCK: 0o140000, IFLNK: 0o120000, IFREG: 0o100000, IFBLK: 0o060000, IFDIR: 0o040000, IFCHR: 0o020000,
-  IFIFO: 0o010000, ISUID: 0o4000, ISGID: 0o2000, ISVTX: 0o1000, IXGRP: 0o010,
+  IFMT: 0o170000,
+  IFSOCK: 0o140000,
+  IFLNK: 0o120000,
+  IFREG: 0o100000,
+  IFBLK: 0o060000,
+  IFDIR: 0o040000,
+  IFCHR: 0o020000,
+  IFIFO: 0o010000,
+  ISUID: 0o4000,
+  ISGID: 0o2000,
+  ISVTX: 0o1000,
+  IXGRP: 0o010,
 } as const;
 
 /** d_type of a directory entry: the file type bits of a mode, shifted. */

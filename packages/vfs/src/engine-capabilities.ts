@@ -1,0 +1,46 @@
+/** What an engine can and cannot give, as data: for choosing one, for refusing what it cannot serve, and for the documentation. */
+
+/** `why`: the reason for a lack, and what is seen of it; for a thing that is there, what makes it so. One sentence or two. */
+export type EngineCapability = { readonly has: true } | { readonly has: false; readonly why: string };
+
+export type EngineCapabilityName =
+  /** The kernel does the I/O of granted opens. */
+  | "passthrough"
+  /** uid, gid and pid of who asks. */
+  | "callerIdentity"
+  /** Cached names, attributes and pages can be dropped, and watchers told. */
+  | "notifications"
+  /** A caller that is interrupted stops waiting. */
+  | "interrupt"
+  | "inode64"
+  | "nanosecondTimes"
+  /** utimensat(2) with UTIME_OMIT. */
+  | "singleTime"
+  /** An open file without a name stays whole. */
+  | "handleSurvivesUnlink"
+  /** … also where its directory is removed after it. */
+  | "handleSurvivesDirectory"
+  /** The names of one file are one inode to the kernel. */
+  | "hardLinksShareInode"
+  /** RENAME_NOREPLACE, EXCHANGE and WHITEOUT. */
+  | "renameFlags"
+  /** The access mode of an open that creates. */
+  | "createFlags"
+  | "fallocate"
+  /** SEEK_HOLE and SEEK_DATA. */
+  | "seekHole"
+  | "copyFileRange"
+  | "tmpfile"
+  | "ioctl"
+  | "syncfs"
+  /** Access control lists are enforced. */
+  | "posixAcl"
+  /** Names that are not UTF-8. */
+  | "byteNames"
+  /** Pages are kept, or not, as each open asks. */
+  | "cachePerOpen"
+  /** A privileged process that holds the mount while the server is exchanged. */
+  | "keeper"
+  | "upgrade";
+
+export type EngineCapabilities = { readonly [K in EngineCapabilityName]: EngineCapability };

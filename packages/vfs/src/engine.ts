@@ -1,0 +1,52 @@
+/** The face that every engine shows to the mount service. See ARCHITECTURE.md for a request's way through it. */
+import type { EngineCapabilities } from "./engine-capabilities.js";
+import type { Filesystem } from "./filesystem.js";
+import type { KernelPort, Negotiated } from "./kernel-port.js";
+
+/** A request's end, for metrics: opcode name, positive errno (0: fine), and how long it took. */
+export interface EngineEvents {
+  request(operation: string, errno: number, durationMs: number): void;
+  /** A request that was malformed or unknown, or a bug in a filesystem; survived. */
+  anomaly(message: string, detail: Record<string, unknown>): void;
+}
+
+export interface MountOptions {
+  mountpoint: string;
+  /** First column of /proc/mounts. */
+  source: string;
+  /** The type shows as fuse.SUBTYPE. */
+  subtype: string;
+  /** MS_ flags of mount(2). */
+  flags: number;
+  allowOther: boolean;
+  /** What to ask for: 1 or 2; 0 asks for no passthrough. */
+  maxStackDepth: 0 | 1 | 2;
+  maxWriteBytes: number;
+}
+
+export interface Engine {
+  readonly port: KernelPort;
+  /** Resolves when INIT was answered: from then on requests are served. */
+  readonly ready: Promise<Negotiated>;
+  /** Resolves when the connection has ended (unmounted, aborted), after Filesystem.destroy. */
+  readonly ended: Promise<void>;
+  /** Requests that wait for an answer. */
+  inFlight(): number;
+  /** Unmounts, off the event loop; a positive errno where it fails (EBUSY). Lazily (MNT_DETACH) where asked. */
+  unmount(lazy: boolean): Promise<number>;
+  /** Ends the connection at once: every caller gets ENOTCONN. */
+  abort(): void;
+}
+
+/**
+ * Makes the filesystem once the port exists, mounts, and serves. `makeFilesystem` must not wait for the kernel.
+ */
+export type StartEngine = (options: MountOptions, makeFilesystem: (port: KernelPort) => Filesystem, events: EngineEvents) => Engine;
+
+/** An engine to choose from. */
+export interface EngineKind {
+  /** As typed after --engine. */
+  readonly name: string;
+  readonly start: StartEngine;
+  readonly capabilities: EngineCapabilities;
+}
