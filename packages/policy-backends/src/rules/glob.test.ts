@@ -1,3 +1,4 @@
+// @ts-expect-error picomatch brings no types, and only this test uses it
 import picomatch from "picomatch";
 import { describe, expect, it } from "vitest";
 import { compileGlob, namesOf } from "./glob.js";

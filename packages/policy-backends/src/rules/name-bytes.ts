@@ -28,8 +28,7 @@ export function codePointAt(bytes: string, at: number, length: number): number {
   return point;
 }
 
-// oxlint-disable-next-line no-control-regex
-const ASCII = /^[\x00-\x7f]*$/;
+const ASCII = /^\p{ASCII}*$/u;
 
 /**
  * A byte string as text, for conditions. A byte that is not UTF-8 becomes U+DC80 to U+DCFF (as in Python's surrogateescape):

@@ -24,14 +24,3 @@ export function parseListenTarget(text: string): ListenTarget {
   }
   return { kind: "tcp", ...parseHostPort(text.replace(/^dns:\/\/\//, ""), "--listen") };
 }
-
-export function describeTarget(target: ListenTarget): string {
-  switch (target.kind) {
-    case "unix":
-      return `unix://${target.path}`;
-    case "tcp":
-      return `${target.host}:${target.port}`;
-    case "fd":
-      return `fd:${target.fd}`;
-  }
-}
