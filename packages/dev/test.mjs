@@ -18,8 +18,8 @@ const GRACE_MS = 30_000;
 // What was told to end as the last test finished gets this long to be gone.
 const SETTLE_MS = 3000;
 
-const scratchBase = mkdtempSync(join(process.env["SLUICE_TEST_ROOT"] ?? tmpdir(), "sluice-test-"));
-const run = { id: randomUUID(), scratchRoot: join(scratchBase, "scratch") };
+const scratchBase = mkdtempSync(join(process.env["SLUICE_TEST_ROOT"] ?? tmpdir(), "sluice-"));
+const run = { id: randomUUID(), scratchRoot: join(scratchBase, "t") };
 // Decision services drop to another user and must still reach their socket below it.
 chmodSync(scratchBase, 0o755);
 mkdirSync(run.scratchRoot, { mode: 0o755 });

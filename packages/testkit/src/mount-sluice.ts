@@ -1,7 +1,7 @@
 // A mount as a user makes it: `sluice mount` as a child process, waited for, talked to by the command line, and gone at
 // the end of the test whatever happened to it. Imports nothing of what it drives.
 import { spawn, spawnSync } from "node:child_process";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
@@ -213,10 +213,10 @@ async function putAway(daemon: Daemon, mountpoint: string): Promise<void> {
   daemon.signal("SIGTERM");
   const orderly = await until(() => daemon.ended, STOP_MS);
   // Where the test let it run, it must tidy up by itself; where the test killed it, what is left is the test's doing.
-  const leak = orderly && !endedBefore ? await assertNothingLeft(mountpoint, family).catch((error: unknown) => error) : undefined;
+  const leak = orderly && !endedBefore ? await assertNothingLeft(mountpoint, family).catch((error: Error) => error) : undefined;
   for (const process of family) killProcess(process);
   for (const entry of mountsBelow(bytes(mountpoint))) spawnSync("umount", ["-l", entry.mountpoint]);
-  if (leak !== undefined) throw leak;
+  if (leak instanceof Error) throw leak;
   if (!orderly) throw new Error(`sluice mount (pid ${daemon.pid}) had to be killed after ${STOP_MS} ms:\n${daemon.output.stderr}`);
 }
 
@@ -224,7 +224,10 @@ function argvOf(options: SluiceMountOptions, mountpoint: string, policyFile: str
   const argv = ["mount", "--lower", options.lowers.map((lower) => lower.replace(/[\\:]/g, "\\$&")).join(":")];
   if (options.upper !== undefined) {
     const work = options.work ?? join(dirname(options.upper), `${basename(options.upper)}.work`);
-    mkdirSync(work, { recursive: true });
+    if (!existsSync(work)) {
+      mkdirSync(work);
+      cleanUp(() => rmSync(work, { recursive: true, force: true }));
+    }
     argv.push("--upper", options.upper, "--work", work);
   }
   if (policyFile !== undefined) argv.push("--policy", policyFile);

@@ -26,9 +26,10 @@ function removeTree(path: string): void {
 }
 
 function makeDirectory(): string {
-  const root = process.env["SLUICE_TEST_ROOT"] ?? tmpdir();
+  const root = process.env["SLUICE_TEST_ROOT"] ?? join(tmpdir(), "sluice-scratch");
   mkdirSync(root, { recursive: true });
-  const path = mkdtempSync(join(root, "sluice-scratch-"));
+  // Short: a unix socket's path may have 107 bytes.
+  const path = mkdtempSync(join(root, "s-"));
   // Other users must be able to walk in: tests run commands as them.
   chmodSync(path, 0o755);
   cleanUp(() => removeTree(path));
