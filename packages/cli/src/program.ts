@@ -1,9 +1,6 @@
 /** The only place that composes both services: every command, and the embedded decision service of `sluice mount`. */
 import { VERSION } from "@sluice/runtime";
-import { addDecisionCommand, addPolicyCommands } from "@sluice/service-decision";
-import { addMountCommands } from "@sluice/service-mount";
 import { Command } from "commander";
-import { startEmbeddedDecision } from "./embedded/start-embedded-decision.js";
 
 const EPILOGUE = `
 Examples:
@@ -17,13 +14,38 @@ Exit codes: 0 done, 1 failed while running, 2 the command line or a file is wron
 4 the mount point or a layer is in use or unfit.
 `;
 
-export function buildProgram(): Command {
+type AddCommands = (program: Command) => Promise<void>;
+
+const addMount: AddCommands = async (program) => {
+  const [{ addMountCommands }, { startEmbeddedDecision }] = await Promise.all([
+    import("@sluice/service-mount"),
+    import("./embedded/start-embedded-decision.js"),
+  ]);
+  addMountCommands(program, { startEmbeddedDecision });
+};
+
+const addDecision: AddCommands = async (program) => {
+  const { addDecisionCommand, addPolicyCommands } = await import("@sluice/service-decision");
+  addDecisionCommand(program);
+  addPolicyCommands(program);
+};
+
+const DECISION_COMMANDS = new Set(["decision", "policy"]);
+const MOUNT_COMMANDS = new Set(["mount", "unmount", "status", "grants", "diff", "doctor"]);
+
+/** Only the service that the command belongs to is loaded: the other one takes longer to load than most commands run. */
+function servicesFor(command: string | undefined): AddCommands[] {
+  if (command !== undefined && DECISION_COMMANDS.has(command)) return [addDecision];
+  if (command !== undefined && MOUNT_COMMANDS.has(command)) return [addMount];
+  return command === "--version" ? [] : [addMount, addDecision];
+}
+
+/** `command` is the first word of the command line: with another one than a command's name, the program knows them all. */
+export async function buildProgram(command: string | undefined): Promise<Command> {
   const program = new Command("sluice")
     .description("an overlay filesystem in which a policy decides, per open, how I/O flows")
     .version(VERSION)
     .addHelpText("after", EPILOGUE);
-  addMountCommands(program, { startEmbeddedDecision });
-  addDecisionCommand(program);
-  addPolicyCommands(program);
+  for (const add of servicesFor(command)) await add(program);
   return program;
 }

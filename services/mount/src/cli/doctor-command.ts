@@ -2,7 +2,7 @@
 import { EXIT } from "@sluice/runtime";
 import { type Command, Option } from "commander";
 import { splitEscaped } from "../config/escaped-list.js";
-import { checkUp, type Finding } from "../doctor/check-up.js";
+import type { Finding } from "../doctor/check-up.js";
 
 const SIGNS: Readonly<Record<Finding["state"], string>> = { ok: "ok   ", limit: "limit", lack: "LACK " };
 
@@ -12,6 +12,7 @@ function line(finding: Finding): string {
 }
 
 async function doctor(args: { lower?: string[]; json?: boolean }): Promise<void> {
+  const { checkUp } = await import("../doctor/check-up.js");
   const findings = await checkUp((args.lower ?? []).flatMap((list) => splitEscaped(list, ":", true)));
   process.stdout.write(args.json === true ? `${JSON.stringify(findings, null, 2)}\n` : findings.map(line).join(""));
   if (findings.some((finding) => finding.state === "lack")) process.exitCode = EXIT.MACHINE;

@@ -1,7 +1,7 @@
 /** `sluice mount`: what is typed, and nothing of what it does. */
 import { type Command, Option } from "commander";
-import { type MountArguments, parseMount } from "../config/parse-mount.js";
-import { type MountHost, runMount } from "../lifecycle/run-mount.js";
+import type { MountArguments } from "../config/parse-mount.js";
+import type { MountHost } from "../lifecycle/run-mount.js";
 
 const EXAMPLES = `
 Examples:
@@ -44,5 +44,9 @@ export function addMountCommand(program: Command, host: MountHost): void {
     .option("--log-level <level>", "trace, debug, info, warn, error, fatal or silent", "info")
     .option("--log-file <file>", "append the log to a file; standard error by default")
     .addHelpText("after", EXAMPLES)
-    .action((mountpoint: string, args: MountArguments) => runMount(parseMount(mountpoint, args), host));
+    .action(async (mountpoint: string, args: MountArguments) => {
+      // Loaded only here: gRPC, engine and overlay take longer to load than the other commands take to run.
+      const [{ parseMount }, { runMount }] = await Promise.all([import("../config/parse-mount.js"), import("../lifecycle/run-mount.js")]);
+      await runMount(parseMount(mountpoint, args), host);
+    });
 }

@@ -1,0 +1,18 @@
+import { expect, test } from "vitest";
+import { buildProgram } from "./program.js";
+
+const EVERY = ["decision", "diff", "doctor", "grants", "mount", "policy", "status", "unmount"];
+
+async function names(command: string | undefined): Promise<string[]> {
+  return (await buildProgram(command)).commands.map((each) => each.name()).toSorted();
+}
+
+test("help knows every command", async () => {
+  expect(await names("--help")).toEqual(EVERY);
+  expect(await names(undefined)).toEqual(EVERY);
+  expect(await names("mont")).toEqual(EVERY);
+});
+
+test("each command is there when it is called by its name", async () => {
+  for (const name of EVERY) expect(await names(name)).toContain(name);
+});
