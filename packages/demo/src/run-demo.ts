@@ -19,7 +19,7 @@ import { TaskRunner } from "./task-process.js";
 import type { SnapshotOutput, TaskName, TaskTable } from "./tasks/task-table.js";
 
 const TASK_MS = 120_000;
-const ROUNDS = 3;
+const ROUNDS = 5;
 /** How long a read of a mediated file is watched not to come back. */
 const BLOCKED_MS = 500;
 
