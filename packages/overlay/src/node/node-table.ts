@@ -54,6 +54,7 @@ export class NodeTable {
   /** Gives a node a new id; the kernel goes on with the old one for what it has open. */
   renumber(node: Node, io: InodeIo): void {
     this.#byId.set(node.id, new FormerId(node.id, node, io, node.lookups));
+    node.formerIds++;
     node.id = this.#nextId++;
     node.lookups = 0;
     node.io = undefined;
@@ -132,6 +133,8 @@ export class NodeTable {
     if (found.lookups > 0) return;
     if (found instanceof FormerId) {
       this.#byId.delete(id);
+      found.node.formerIds--;
+      this.letGo(found.node);
       return;
     }
     this.letGo(found);
@@ -148,7 +151,12 @@ export class NodeTable {
   }
 
   #inUse(node: Node): boolean {
-    return (node.children !== undefined && node.children.size > 0) || (node.io?.handles.size ?? 0) > 0 || node.copyUp !== undefined;
+    return (
+      (node.children !== undefined && node.children.size > 0) ||
+      (node.io?.handles.size ?? 0) > 0 ||
+      node.copyUp !== undefined ||
+      node.formerIds > 0
+    );
   }
 
   #free(node: Node): void {

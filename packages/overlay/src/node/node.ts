@@ -34,6 +34,8 @@ export class Node {
   opaque = false;
   /** Its I/O state in the kernel while something is or was open; see io/inode-io.ts. */
   io: InodeIo | undefined = undefined;
+  /** Ids the kernel still uses for it beside `id`; see FormerId. */
+  formerIds = 0;
   /** Granted for writing once: the kernel may hold mappings that change it without telling; attributes are not cached. */
   writtenPastUs = false;
   /** The copy-up under way: everybody waits for the same one. */
