@@ -127,7 +127,7 @@ function renameReal(core: Core, plan: RenamePlan): number {
   if (from < 0 || into < 0) return from < 0 ? -from : -into;
   if (plan.exchange) return -sys.renameat2(from, plan.name, into, plan.newName, RENAME.EXCHANGE) || 0;
   const whiteoutThere = statName(into, plan.newName, core.scratchAttr) === 0 && isWhiteout(core.scratchAttr);
-  const hidesSource = existsBelow(core, plan.parent, plan.name) || plan.node.isMerged;
+  const hidesSource = existsBelow(core, plan.parent, plan.name);
   if (whiteoutThere && (hidesSource || plan.node.isDirectory)) {
     // The whiteout at the target is needed at the source, or stands in a directory's way: they change places.
     const status = sys.renameat2(from, plan.name, into, plan.newName, RENAME.EXCHANGE);
