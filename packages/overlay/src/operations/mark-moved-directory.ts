@@ -7,6 +7,8 @@ import { markImpure } from "../copy-up/touched-parent.js";
 import type { Node } from "../node/node.js";
 import type { RenamePlan } from "./rename.js";
 
+/** Bytes; what every reader of the mark has room for. */
+const REDIRECT_MAX = 4096;
 const marks: DirectoryMarks = { opaque: false, xattrWhiteouts: false, impure: false, redirect: undefined };
 
 /** 0 or a positive errno. Nothing to do for what is no directory. */
@@ -28,10 +30,18 @@ function markDirectory(core: Core, plan: RenamePlan, node: Node): number {
     return node.opaque && hasMark(core, fd) ? 0 : -writeOpaque(core.marks, fd, "") || 0;
   }
   const samePlace = plan.parent === plan.newParent;
+  const redirect = redirectTo(lower, samePlace);
+  if (redirect.length > REDIRECT_MAX) return Errno.EXDEV;
   if (readDirectoryMarks(core.marks, fd, "", marks) < 0) return Errno.EIO;
   if (marks.redirect !== undefined && (samePlace || marks.redirect.absolute)) return 0;
   markImpure(core, node === plan.node ? plan.newParent : plan.parent);
-  return -writeRedirect(core.marks, { dirFd: fd, name: "" }, redirectTo(lower, samePlace)) || 0;
+  return cannotRedirect(writeRedirect(core.marks, { dirFd: fd, name: "" }, redirect));
+}
+
+/** A file system that has no room for the mark: EXDEV, so that the caller copies the tree instead (as overlayfs answers). */
+function cannotRedirect(status: number): number {
+  const noRoom = status === -Errno.ENOSPC || status === -Errno.ERANGE || status === -Errno.E2BIG || status === -Errno.EOPNOTSUPP;
+  return noRoom ? Errno.EXDEV : -status || 0;
 }
 
 function hasMark(core: Core, fd: number): boolean {
