@@ -11,12 +11,14 @@ interface DataCopy {
   source: number;
   target: number;
   size: bigint;
+  /** Fewer blocks than the size needs: it has holes, which even a small file keeps. */
+  sparse: boolean;
 }
 
 /** 0 or a positive errno. */
 export async function copyData(core: Core, copy: DataCopy): Promise<number> {
   if (sys.ficlone(copy.target, copy.source) === 0) return 0;
-  if (copy.size <= BigInt(core.config.inlineCopyBytes)) return copySmall(copy);
+  if (!copy.sparse && copy.size <= BigInt(core.config.inlineCopyBytes)) return copySmall(copy);
   const size = -sys.ftruncate(copy.target, plain(copy.size));
   if (size > 0) return size;
   let at = 0n;

@@ -98,7 +98,7 @@ interface FileCopy {
 async function fill(core: Core, copy: FileCopy): Promise<number> {
   const { node, source, target, attr } = copy;
   if (copy.bytes > 0) {
-    const copied = await copyData(core, { source, target, size: attr.sizeExact });
+    const copied = await copyData(core, { source, target, size: attr.sizeExact, sparse: attr.blocks * 512 < attr.size });
     if (copied !== 0) return copied;
   }
   const status = copyMetadata(core, { source, target, attr });
