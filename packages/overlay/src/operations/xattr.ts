@@ -63,7 +63,8 @@ function realName(core: Core, name: string): string {
   return name.startsWith(core.marks.prefix) ? core.marks.escaped + name.slice(core.marks.prefix.length) : name;
 }
 
-export function listxattr(core: Core, id: NodeId, size: number, out: DataOut): number {
+export function listxattr(core: Core, call: CallContext, request: { id: NodeId; size: number }, out: DataOut): number {
+  const { id, size } = request;
   const node = core.nodes.get(id);
   if (node === undefined) return Errno.ESTALE;
   const at = aim(core, node);
@@ -71,13 +72,14 @@ export function listxattr(core: Core, id: NodeId, size: number, out: DataOut): n
   if (length < 0) return -length;
   if (length === 0) return answer(list.subarray(0, 0), size, out);
   const text = list.toString("latin1", 0, length);
-  if (!text.includes(core.marks.prefix)) return answer(list.subarray(0, length), size, out);
-  const shown = text.split("\0").flatMap((name) => shownName(core, name));
+  if (!text.includes("trusted.") && !text.includes(core.marks.prefix)) return answer(list.subarray(0, length), size, out);
+  const shown = text.split("\0").flatMap((name) => shownName(core, call, name));
   return answer(Buffer.from(shown.map((name) => `${name}\0`).join(""), "latin1"), size, out);
 }
 
-function shownName(core: Core, name: string): string[] {
-  if (name === "") return [];
+/** The host lists trusted names to the daemon, which has CAP_SYS_ADMIN; callers see them only as root (fs/overlayfs/xattrs.c ovl_can_list). */
+function shownName(core: Core, call: CallContext, name: string): string[] {
+  if (name === "" || (call.uid !== 0 && name.startsWith("trusted."))) return [];
   if (!name.startsWith(core.marks.prefix)) return [name];
   return name.startsWith(core.marks.escaped) ? [core.marks.prefix + name.slice(core.marks.escaped.length)] : [];
 }
