@@ -105,8 +105,8 @@ export class Overlay implements Filesystem {
   read(_call: CallContext, _node: NodeId, args: IoArgs, out: DataOut): Status {
     return readData(this.#core, args, out);
   }
-  write(_call: CallContext, _node: NodeId, args: WriteArgs, out: { length: number }): Status {
-    return writeData(this.#core, args, out);
+  write(call: CallContext, _node: NodeId, args: WriteArgs, out: { length: number }): Status {
+    return writeData(this.#core, call, args, out);
   }
   flush(_call: CallContext, _node: NodeId, _args: ReleaseArgs): Status {
     return 0;
@@ -117,8 +117,8 @@ export class Overlay implements Filesystem {
   fsync(_call: CallContext, _node: NodeId, handle: FileHandle, dataOnly: boolean): Status {
     return syncFile(this.#core, handle, dataOnly);
   }
-  fallocate(_call: CallContext, _node: NodeId, args: FallocateArgs): Status {
-    return fallocate(this.#core, args);
+  fallocate(call: CallContext, _node: NodeId, args: FallocateArgs): Status {
+    return fallocate(this.#core, call, args);
   }
   lseek(
     _call: CallContext,
@@ -128,8 +128,8 @@ export class Overlay implements Filesystem {
   ): Status {
     return lseek(this.#core, args, out);
   }
-  copyFileRange(_call: CallContext, _node: NodeId, args: CopyRangeArgs, out: { length: number }): Status {
-    return copyFileRange(this.#core, args, out);
+  copyFileRange(call: CallContext, _node: NodeId, args: CopyRangeArgs, out: { length: number }): Status {
+    return copyFileRange(this.#core, call, args, out);
   }
   opendir(_call: CallContext, node: NodeId, _flags: number, out: OpenOut): Status {
     return opendir(this.#core, node, out);
@@ -149,8 +149,8 @@ export class Overlay implements Filesystem {
   setxattr(call: CallContext, node: NodeId, args: XattrSetArgs): Status {
     return setxattr(this.#core, call, { id: node, args });
   }
-  listxattr(_call: CallContext, node: NodeId, size: number, out: DataOut): Status {
-    return listxattr(this.#core, node, size, out);
+  listxattr(call: CallContext, node: NodeId, size: number, out: DataOut): Status {
+    return listxattr(this.#core, call, { id: node, size }, out);
   }
   removexattr(call: CallContext, node: NodeId, name: string): Status {
     return removexattr(this.#core, call, { id: node, name });

@@ -1,5 +1,17 @@
 /** Reads and writes that the daemon does itself: without waiting where the page cache has the bytes, else on the pool. */
-import { Attr, type DataOut, Errno, type FileHandle, type IoArgs, O, RWF, S, type Status, type WriteArgs } from "@sluice/vfs";
+import {
+  Attr,
+  type CallContext,
+  type DataOut,
+  Errno,
+  type FileHandle,
+  type IoArgs,
+  O,
+  RWF,
+  S,
+  type Status,
+  type WriteArgs,
+} from "@sluice/vfs";
 import type { Core } from "../core.js";
 import { statFd, sys } from "../layer/host-layer.js";
 import type { OpenFile } from "./handle-table.js";
@@ -48,11 +60,11 @@ function finishRead(core: Core, out: DataOut, length: number): number {
   return 0;
 }
 
-export function writeData(core: Core, args: WriteArgs, out: { length: number }): Status {
+export function writeData(core: Core, call: CallContext, args: WriteArgs, out: { length: number }): Status {
   const file = core.handles.file(args.handle);
   if (file === undefined) return Errno.EBADF;
   if (!file.write) return Errno.EBADF;
-  if (args.killSuidgid) clearSuid(file.fd);
+  if (args.killSuidgid) clearSuid(file.fd, call);
   return writeRest(core, { file, args, flags: flagsOf(args.flags) }, out);
 }
 
@@ -84,12 +96,16 @@ function plain(offset: bigint): number | bigint {
   return offset <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(offset) : offset;
 }
 
-/** A write by somebody without CAP_FSETID takes suid, and sgid where the group may execute; the daemon has CAP_FSETID. */
-export function clearSuid(fd: number): void {
+/**
+ * A write by somebody without CAP_FSETID takes suid, and sgid where the group may execute or the caller is not in the group
+ * (fs/attr.c setattr_should_drop_sgid); the daemon has CAP_FSETID, so the host would leave both. Only the caller's first
+ * group is known here: who is in the file's group by a supplementary one loses sgid too, which is the safe side.
+ */
+export function clearSuid(fd: number, call: CallContext): void {
   if (statFd(fd, attr) < 0) return;
   const mode = attr.mode;
   let kept = mode & ~S.ISUID;
-  if ((mode & S.ISGID) !== 0 && (mode & S.IXGRP) !== 0) kept &= ~S.ISGID;
+  if ((mode & S.ISGID) !== 0 && ((mode & S.IXGRP) !== 0 || call.gid !== attr.gid)) kept &= ~S.ISGID;
   if (kept !== mode) sys.fchmodat(fd, "", kept & 0o7777, 0x1000);
 }
 

@@ -118,7 +118,7 @@ function commit(core: Core, request: OpenRequest, ruling: Ruling): Status {
     return giveUp(request, Errno.ESTALE);
   }
   if ((request.flags & O.TRUNC) !== 0) {
-    if (request.call.killSuidgid === true) clearSuid(request.fd);
+    if (request.call.killSuidgid === true) clearSuid(request.fd, request.call);
     const status = sys.ftruncate(request.fd, 0);
     if (status < 0) return giveUp(request, -status);
   }

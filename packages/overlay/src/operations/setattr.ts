@@ -33,7 +33,7 @@ export function setattr(core: Core, call: CallContext, request: { id: NodeId; se
   const access = governedAccess(core, set);
   // The engine's object is used again for the next request; what waits keeps its own.
   const kept = { ...set };
-  const act = (): Status => afterCopyUp(core, call, { id, node, set: kept }, out);
+  const act = (): Status => afterCopyUp(core, { call, id, node, set: kept }, out);
   if (access === undefined) return act();
   return authorizeThen(core, call, intentOn(core, node, { operation: "setattr", accesses: [access] }), act);
 }
@@ -45,14 +45,15 @@ function governedAccess(core: Core, set: SetAttr): Access | undefined {
 }
 
 interface Change {
+  call: CallContext;
   id: NodeId;
   node: Node;
   set: SetAttr;
 }
 
-function afterCopyUp(core: Core, call: CallContext, change: Change, out: AttrOut): Status {
+function afterCopyUp(core: Core, change: Change, out: AttrOut): Status {
   const truncate = change.set.size !== undefined && BigInt(change.set.size) === 0n;
-  const copied = copyUp(core, change.node, { call, truncate });
+  const copied = copyUp(core, change.node, { call: change.call, truncate });
   if (typeof copied === "number") return copied !== 0 ? copied : apply(core, change, out);
   return copied.then((status) => (status !== 0 ? status : apply(core, change, out)));
 }
@@ -65,40 +66,42 @@ function apply(core: Core, change: Change, out: AttrOut): Status {
     core.nodes.renumber(node, node.io as InodeIo);
     return Errno.ESTALE;
   }
-  const status = setSize(core, node, { size: set.size, handle: set.handle, killSuid: set.killSuidgid });
+  const status = setSize(core, change, set.size);
   return status !== 0 ? status : applyRest(core, change, out);
 }
 
-function setSize(core: Core, node: Node, to: { size: FileOffset; handle: number | undefined; killSuid: boolean }): number {
-  const file = to.handle === undefined ? undefined : core.handles.file(to.handle);
+function setSize(core: Core, change: Change, size: FileOffset): number {
+  const { node, set, call } = change;
+  const file = set.handle === undefined ? undefined : core.handles.file(set.handle);
   const own = file?.write === true ? -1 : openNode(core, node, O.RDWR);
   const fd = file?.write === true ? file.fd : own;
   if (fd < 0) return -fd;
-  if (to.killSuid) clearSuid(fd);
-  const status = sys.ftruncate(fd, to.size);
+  if (set.killSuidgid) clearSuid(fd, call);
+  const status = sys.ftruncate(fd, size);
   if (own >= 0) sys.close(own);
   return -status || 0;
 }
 
 function applyRest(core: Core, change: Change, out: AttrOut): number {
   const { node, set } = change;
-  const status = setOwner(core, node, set) || setMode(core, node, set) || setTimes(core, node, set);
+  const status = setOwner(core, change) || setMode(core, node, set) || setTimes(core, node, set);
   return status !== 0 ? status : getattr(core, change.id, out);
 }
 
-function setOwner(core: Core, node: Node, set: SetAttr): number {
+function setOwner(core: Core, change: Change): number {
+  const { node, set, call } = change;
   if (set.uid === undefined && set.gid === undefined) {
-    if (set.killSuidgid && set.size === undefined && set.mode === undefined) return killSuid(core, node);
+    if (set.killSuidgid && set.size === undefined && set.mode === undefined) return killSuid(core, call, node);
     return 0;
   }
   const at = aim(core, node);
   return -sys.fchownat(at.fd, at.name, set.uid ?? -1, set.gid ?? -1, AT.SYMLINK_NOFOLLOW | AT.EMPTY_PATH) || 0;
 }
 
-function killSuid(core: Core, node: Node): number {
+function killSuid(core: Core, call: CallContext, node: Node): number {
   const fd = openNode(core, node, O.PATH | O.NOFOLLOW);
   if (fd < 0) return -fd;
-  clearSuid(fd);
+  clearSuid(fd, call);
   sys.close(fd);
   return 0;
 }
