@@ -165,3 +165,15 @@ test("a control socket of one's own is used, is found by the mount point too, an
   await mount.stop();
   expect(existsSync(control)).toBe(false);
 });
+
+test("sockets that a killed daemon left are no obstacle to the next mount", async () => {
+  const root = scratch();
+  const [lower, mountpoint, control] = ["lower", "mnt", "c.sock"].map((name) => join(root, name)) as [string, string, string];
+  for (const path of [lower, mountpoint]) mkdirSync(path);
+  const mount = await mountSluice({ lowers: [lower], mountpoint, policy: POLICY, args: ["--control", control] });
+  await mount.kill();
+  mount.discardMount();
+  const next = await mountSluice({ lowers: [lower], mountpoint, args: ["--control", control] });
+  expect(await next.cli("status")).toMatchObject({ code: 0 });
+  await next.stop();
+});

@@ -2,7 +2,7 @@
  * The composition root of the mount service: puts layers, decider, gate, overlay and engine together, serves until it is
  * told to stop or the kernel ends the connection, and takes all of it down again.
  */
-import { symlinkSync } from "node:fs";
+import { rmSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Engine, startEngine } from "@sluice/engine-devfuse";
@@ -138,8 +138,11 @@ async function openDoors(life: Life, parts: MountParts, runDirectory: string): P
   const { config, undo, telemetry, stop } = life;
   const derived = join(runDirectory, CONTROL_SOCKET);
   const control = await startControlServer(config.control ?? derived, controlHandler(parts, stop));
-  // So that the commands find it by the mount point alone.
-  if (config.control !== undefined) symlinkSync(config.control, derived);
+  if (config.control !== undefined) {
+    // So that the commands find it by the mount point alone. What a killed daemon left there is in the way.
+    rmSync(derived, { force: true });
+    symlinkSync(config.control, derived);
+  }
   undo.push("close the control socket", () => control.close());
   if (config.admin === undefined) return;
   const registry = createRegistry(true);
