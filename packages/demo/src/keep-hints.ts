@@ -13,6 +13,7 @@ The mount is still up (process ${pid ?? "unknown"}, log ${places.log}). What to 
   cat ${mount}/project/.gitignore
   cat ${mount}/${SECRET}                        # denied: EACCES
   getfattr -n user.sluice.layer --only-values ${mount}/${FILES.large.path}
+  sleep 60 <${mount}/${FILES.large.path} &      # an open to look at
   getfattr -n user.sluice.mode --only-values ${mount}/${FILES.large.path}
   npx sluice status ${mount}
   npx sluice grants ${mount}
@@ -24,6 +25,6 @@ When you have seen enough:
   npx sluice unmount ${mount}
   mount -t overlay overlay -o ro,lowerdir=${lower},upperdir=${quote(places.upper)},workdir=${quote(places.kernelWork)},redirect_dir=follow ${quote(places.kernelMount)}
   ls ${quote(places.kernelMount)}                                  # the same tree, by kernel overlayfs
-  umount ${quote(places.kernelMount)}; rm -r ${quote(places.scratch)}
+  umount ${quote(places.kernelMount)}; rm -r --one-file-system ${quote(places.scratch)}
 `;
 }

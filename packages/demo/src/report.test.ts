@@ -75,6 +75,11 @@ test("fallbacks are told, since they are granted opens that do not pass through"
   );
 });
 
+test("changes are told in a fixed order, in words, and an unknown kind by its name", () => {
+  const text = formatReport({ ...DATA, upper: { ...DATA.upper, changes: { novel: 1, metadata: 2, deleted: 0, added: 1300 } } });
+  expect(text).toContain("  1,300 added, 2 changed in mode, owner or time only, 1 novel\n");
+});
+
 test("a skipped comparison says why", () => {
   const text = formatReport({ ...DATA, upper: { changes: {}, kernel: { kind: "skipped", reason: "no overlayfs" } } });
   expect(text).toContain("not compared with kernel overlayfs: no overlayfs");

@@ -35,6 +35,15 @@ export interface ReportData {
 }
 
 const SHOWN_DIFFERENCES = 5;
+/** How kinds of change are told, in this order; a kind that is not here is told by its own name. */
+const KINDS: Readonly<Record<string, string>> = {
+  added: "added",
+  modified: "modified",
+  deleted: "deleted",
+  opaque: "replaced as a whole",
+  metadata: "changed in mode, owner or time only",
+  copied: "copied up without a change",
+};
 
 const percent = (part: number, whole: number): string => `${Math.round((100 * part) / whole)} %`;
 
@@ -95,7 +104,11 @@ function largeFileLines({ largeFile }: ReportData): string[] {
 }
 
 function upperLines({ upper }: ReportData): string[] {
-  const changes = Object.entries(upper.changes).map(([kind, count]) => `${formatCount(count)} ${kind}`);
+  const kinds = new Set([...Object.keys(KINDS), ...Object.keys(upper.changes)]);
+  const changes = [...kinds].flatMap((kind) => {
+    const count = upper.changes[kind] ?? 0;
+    return count === 0 ? [] : [`${formatCount(count)} ${KINDS[kind] ?? kind}`];
+  });
   const kernel =
     upper.kernel.kind === "identical"
       ? `kernel overlayfs, given the same upper and lower layers, shows the identical tree: ${formatCount(upper.kernel.objects)} objects`
