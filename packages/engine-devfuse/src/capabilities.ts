@@ -24,6 +24,7 @@ export const engineCapabilities: EngineCapabilities = {
   ioctl: has,
   syncfs: has,
   posixAcl: has,
+  suidAndDevices: has,
   byteNames: has,
   cachePerOpen: has,
   keeper: { has: false, why: NO_KEEPER },

@@ -1,1 +1,2 @@
-export {};
+export { engineCapabilities } from "./capabilities.js";
+export { startEngine } from "./start-engine.js";

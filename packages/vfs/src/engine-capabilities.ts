@@ -35,6 +35,8 @@ export type EngineCapabilityName =
   | "syncfs"
   /** Access control lists are enforced. */
   | "posixAcl"
+  /** Programs with setuid run as their owner, and device files work. */
+  | "suidAndDevices"
   /** Names that are not UTF-8. */
   | "byteNames"
   /** Pages are kept, or not, as each open asks. */

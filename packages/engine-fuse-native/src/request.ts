@@ -1,0 +1,90 @@
+/** All that one callback needs until its answer: the caller as far as it is known, and the objects that results are written into. */
+import { Attr, type AttrOut, type CallContext, type DataOut, type EntryOut, type OpenOut, type StatfsOut } from "@sluice/vfs";
+import type { ThreadRecord } from "./addon.js";
+
+/** Bytes into a buffer of libfuse's, where there is one and they fit. */
+export class DataInto implements DataOut {
+  length = 0;
+  readonly #into: Uint8Array | undefined;
+  #apart: Uint8Array | undefined;
+
+  constructor(into: Uint8Array | undefined) {
+    this.#into = into;
+  }
+
+  reserve(sizeBytes: number): Uint8Array {
+    if (this.#into !== undefined && sizeBytes <= this.#into.length) {
+      this.#apart = undefined;
+      return this.#into.subarray(0, sizeBytes);
+    }
+    this.#apart = new Uint8Array(sizeBytes);
+    return this.#apart;
+  }
+
+  /** The bytes where there is no buffer; also moves what was reserved larger than it became. False where it does not fit. */
+  settle(): Uint8Array | false {
+    const bytes = (this.#apart ?? this.#into ?? new Uint8Array(0)).subarray(0, this.length);
+    if (this.#into === undefined || this.#apart === undefined) return bytes;
+    if (this.length > this.#into.length) return false;
+    this.#into.set(bytes);
+    return bytes;
+  }
+}
+
+/** Whom the addon does not name: the daemon's own user stands for all. */
+function daemonUser(): { uid: number; gid: number } {
+  return { uid: process.geteuid?.() ?? 0, gid: process.getegid?.() ?? 0 };
+}
+
+export class Request implements CallContext {
+  readonly uid: number;
+  readonly gid: number;
+  readonly pid = 0;
+  readonly groups = undefined;
+  readonly entry: EntryOut = { nodeId: 0, generation: 0, entryTtlMs: 0, attrTtlMs: 0, attr: new Attr() };
+  readonly attr: AttrOut = { attrTtlMs: 0, attr: new Attr() };
+  readonly open: OpenOut = { handle: 0, mode: "cached", keepCache: false, backingId: 0 };
+  readonly statfs: StatfsOut = { blocks: 0, bfree: 0, bavail: 0, files: 0, ffree: 0, bsize: 0, namelen: 0, frsize: 0 };
+  /** A success that is a count: of bytes. */
+  count = 0;
+  /** What a success is answered with besides. */
+  extras: readonly unknown[] = [];
+  #abort: AbortController | undefined;
+  #over = false;
+
+  constructor(
+    readonly args: readonly unknown[],
+    readonly record: ThreadRecord,
+  ) {
+    const user = daemonUser();
+    this.uid = user.uid;
+    this.gid = user.gid;
+  }
+
+  get signal(): AbortSignal {
+    this.#abort ??= new AbortController();
+    if (this.#over) this.#abort.abort();
+    return this.#abort.signal;
+  }
+
+  /** The connection ends. */
+  abort(): void {
+    this.#over = true;
+    this.#abort?.abort();
+  }
+
+  text(index: number): string {
+    return this.args[index] as string;
+  }
+  number(index: number): number {
+    return this.args[index] as number;
+  }
+  bytes(index: number): Buffer {
+    return this.args[index] as Buffer;
+  }
+  /** Two 32-bit words: a number while it is a safe integer. */
+  offset(index: number): number | bigint {
+    const exact = (BigInt(this.number(index + 1)) << 32n) | BigInt(this.number(index));
+    return exact <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(exact) : exact;
+  }
+}

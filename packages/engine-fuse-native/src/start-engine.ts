@@ -1,0 +1,157 @@
+/** Puts the engine together, in the order of its life: addon, filesystem, mount, serve, end. */
+import {
+  type Engine,
+  type EngineEvents,
+  Errno,
+  type Filesystem,
+  FsError,
+  type KernelPort,
+  type MountOptions,
+  type Negotiated,
+  type StartEngine,
+} from "@sluice/vfs";
+import { type Addon, loadAddon } from "./addon.js";
+import { abortConnection, connectionAt, findCommand, fuseDescriptors, isFuseDescriptor, unmountAt } from "./mount-point.js";
+import { MAX_IO_BYTES, optionString, textOf } from "./mount-options.js";
+import { Session } from "./session.js";
+
+/** How often to look whether libfuse has closed the connection: nobody tells of it. */
+const LOOK_MS = 100;
+/** Memory that the addon and the event loop point into for good: its handles are never closed. */
+const lent = new Set<Buffer>();
+
+/** What libfuse 2.9 speaks whatever the kernel offers. */
+const NEGOTIATED: Negotiated = {
+  protocol: { major: 7, minor: 19 },
+  maxStackDepth: 0,
+  maxWriteBytes: MAX_IO_BYTES,
+  posixAcl: false,
+  killprivV2: false,
+  posixLocks: false,
+  flockLocks: false,
+  flags: ["ASYNC_READ", "ATOMIC_O_TRUNC", "BIG_WRITES"],
+};
+
+/** Passthrough and notifications cannot be had: the first is refused as the kernel would, the second need not fail. */
+const port: KernelPort = {
+  negotiated: NEGOTIATED,
+  openBacking: () => -Errno.EPERM,
+  closeBacking: () => undefined,
+  invalidateInode: () => undefined,
+  invalidateEntry: () => undefined,
+  notifyDelete: () => undefined,
+};
+
+export const startEngine: StartEngine = (options, makeFilesystem, events) => {
+  const addon = loadAddon();
+  const path = textOf(options.mountpoint, "the mount point");
+  const filesystem = makeFilesystem(port);
+  const engine = new PortableEngine({ addon, path, filesystem, events });
+  try {
+    engine.mount(options);
+  } catch (error) {
+    filesystem.destroy();
+    throw error;
+  }
+  return engine;
+};
+
+interface Parts {
+  readonly addon: Addon;
+  /** The mount point, as text. */
+  readonly path: string;
+  readonly filesystem: Filesystem;
+  readonly events: EngineEvents;
+}
+
+class PortableEngine implements Engine {
+  readonly port = port;
+  readonly ready: Promise<Negotiated>;
+  readonly ended: Promise<void>;
+  readonly #parts: Parts;
+  readonly #session: Session;
+  readonly #state: Buffer;
+  #connection: string | undefined;
+  #resolveReady: (negotiated: Negotiated) => void = () => undefined;
+  #rejectReady: (error: FsError) => void = () => undefined;
+  #resolveEnded: () => void = () => undefined;
+  #over = false;
+
+  constructor(parts: Parts) {
+    this.#parts = parts;
+    this.#session = new Session(parts.filesystem, parts.events);
+    this.#state = lend(parts.addon.stateBytes);
+    this.ready = new Promise((resolve, reject) => {
+      this.#resolveReady = resolve;
+      this.#rejectReady = reject;
+    });
+    this.ready.catch(() => undefined);
+    this.ended = new Promise((resolve) => {
+      this.#resolveEnded = resolve;
+    });
+  }
+
+  mount(options: MountOptions): void {
+    const { addon, path } = this.#parts;
+    const how = { asRoot: process.geteuid?.() === 0, autoUnmount: findCommand("fusermount") !== undefined };
+    const before = fuseDescriptors();
+    const handlers = this.#session.handlers(addon, () => this.#resolveReady(NEGOTIATED));
+    try {
+      addon.mount(path, optionString(options, how), { state: this.#state, handlers, allocate: lend });
+    } catch (cause) {
+      if (cause instanceof FsError) throw cause;
+      throw new FsError(Errno.EPERM, `libfuse cannot mount on ${path}: ${remedy(how)}`, { cause });
+    }
+    this.#connection = connectionAt(options.mountpoint);
+    const fd = [...fuseDescriptors()].find((now) => !before.has(now));
+    this.#watch(fd);
+  }
+
+  inFlight(): number {
+    return this.#session.inFlight;
+  }
+
+  unmount(lazy: boolean): Promise<number> {
+    return unmountAt(this.#parts.path, lazy);
+  }
+
+  abort(): void {
+    if (this.#over) return;
+    this.#session.interruptAll();
+    void abortConnection(this.#connection, this.#parts.path);
+  }
+
+  #watch(fd: number | undefined): void {
+    const timer = setInterval(() => {
+      if (fd !== undefined && isFuseDescriptor(fd)) return;
+      clearInterval(timer);
+      this.#end();
+    }, LOOK_MS);
+  }
+
+  /** libfuse has joined its threads: every callback was answered. */
+  #end(): void {
+    const { addon, path, events, filesystem } = this.#parts;
+    this.#over = true;
+    this.#rejectReady(new FsError(Errno.ENOTCONN, `the mount on ${path} ended before it was ready`));
+    addon.letGo(path, this.#state);
+    try {
+      this.#session.server.walk.end();
+      filesystem.destroy();
+    } catch (error) {
+      events.anomaly("destroying the filesystem failed", { error });
+    }
+    this.#resolveEnded();
+  }
+}
+
+function lend(sizeBytes: number): Buffer {
+  const bytes = Buffer.alloc(sizeBytes);
+  lent.add(bytes);
+  return bytes;
+}
+
+function remedy(how: { asRoot: boolean; autoUnmount: boolean }): string {
+  if (!how.asRoot && !how.autoUnmount) return "only root mounts without fusermount; install fuse3 or run as root";
+  return "see what it printed above; the mount point must be an empty directory of yours and /dev/fuse must be there";
+}
