@@ -39,7 +39,7 @@ function outOfStep(wanted, present) {
   const names = [];
   for (const [name, content] of wanted) if (present.get(name) !== content) names.push(present.has(name) ? name : `${name} (missing)`);
   for (const name of present.keys()) if (!wanted.has(name)) names.push(`${name} (left over)`);
-  return names.sort();
+  return names.sort((a, b) => (a < b ? -1 : 1));
 }
 
 /** The plugin's output directory is fixed in buf.gen.yaml: a template with another one is made from it. */

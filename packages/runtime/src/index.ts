@@ -4,7 +4,6 @@ export { CliError, type Complaint, EXIT, type ExitCode, errorLine } from "./cli-
 export { createLogger, LOG_LEVELS, type Logger, type LoggerConfig, type LogLevel, silentLogger } from "./logger.js";
 export { type DecisionMetrics, decisionMetrics } from "./metrics/decision-metrics.js";
 export { type Destination, type LineLog, openLineLog } from "./line-log.js";
-export { type MountMetrics, mountMetrics } from "./metrics/mount-metrics.js";
 export { Counter, createRegistry, Gauge, Histogram, Registry } from "./metrics/registry.js";
 export { type CommandLike, runCli } from "./run-cli.js";
 export { VERSION } from "./version.js";
