@@ -55,6 +55,7 @@ export class NodeTable {
   renumber(node: Node, io: InodeIo): void {
     this.#byId.set(node.id, new FormerId(node.id, node, io, node.lookups));
     node.formerIds++;
+    node.formerIds++;
     node.id = this.#nextId++;
     node.lookups = 0;
     node.io = undefined;
@@ -151,12 +152,8 @@ export class NodeTable {
   }
 
   #inUse(node: Node): boolean {
-    return (
-      (node.children !== undefined && node.children.size > 0) ||
-      (node.io?.handles.size ?? 0) > 0 ||
-      node.copyUp !== undefined ||
-      node.formerIds > 0
-    );
+    if (node.copyUp !== undefined || node.formerIds > 0) return true;
+    return (node.children?.size ?? 0) > 0 || (node.io?.handles.size ?? 0) > 0;
   }
 
   #free(node: Node): void {

@@ -36,6 +36,8 @@ export class Node {
   io: InodeIo | undefined = undefined;
   /** Ids the kernel still uses for it beside `id`; see FormerId. */
   formerIds = 0;
+  /** Former ids that the kernel still uses: see NodeTable.renumber. */
+  formerIds = 0;
   /** Granted for writing once: the kernel may hold mappings that change it without telling; attributes are not cached. */
   writtenPastUs = false;
   /** The copy-up under way: everybody waits for the same one. */
