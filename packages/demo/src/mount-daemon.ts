@@ -64,6 +64,13 @@ export class MountDaemon {
     return this.#child?.pid;
   }
 
+  /** How the daemon ended, if it did although nobody told it to. */
+  get ended(): string | undefined {
+    const child = this.#child;
+    if (child === undefined || (child.exitCode === null && child.signalCode === null)) return undefined;
+    return child.signalCode ?? `status ${child.exitCode}`;
+  }
+
   /** SIGSTOP: the daemon serves no request until `thaw`. */
   freeze(): void {
     this.#child?.kill("SIGSTOP");
@@ -94,6 +101,9 @@ export class MountDaemon {
       killGroup(child.pid);
       await exited(child, STOP_MS);
     }
+    if (mountsBelow(this.places.mountPoint).length === 0) return clean;
+    // The command also clears what a killed daemon left beside its mount; where it fails, the mount goes all the same.
+    await runSluice(["unmount", this.places.mountPoint]).catch(() => "");
     for (const point of mountsBelow(this.places.mountPoint)) await native.umount2Async(Buffer.from(point).toString("latin1"), MNT.DETACH);
     return clean;
   }

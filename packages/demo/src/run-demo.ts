@@ -55,7 +55,9 @@ export class DemoRun {
     } catch (error) {
       // A task killed by an interruption fails of that; the interruption is the reason.
       this.signal.throwIfAborted();
-      throw error;
+      const { ended } = this.#daemon;
+      if (ended === undefined) throw error;
+      throw new DemoError(1, `the mount ended by itself (${ended}): ${this.#daemon.lastWords()}\n${String(error)}`, { cause: error });
     }
   }
 
