@@ -36,11 +36,11 @@ const below = new Attr();
 /** Searches `name` in `parent`. 0 with found.kind 0 where there is nothing; a positive errno where a layer fails. */
 export function find(core: Core, parent: Node, name: ByteName, found: Found): number {
   reset(found);
-  const search: Search = { core, found, redirect: undefined, stop: false };
+  const search: Search = { core, found, name, redirect: undefined, stop: false };
   const dirs = parent.dirs as RealDir[];
   for (let i = 0; i < dirs.length; i++) {
     const dir = dirs[i] as RealDir;
-    const errno = step(search, dir, name);
+    const errno = step(search, dir, search.name);
     if (errno !== 0) return errno;
     if (search.stop) return 0;
     if (search.redirect !== undefined) return followRedirect(search, dir.layer.index + 1);
@@ -62,7 +62,9 @@ export function existsBelow(core: Core, parent: Node, name: ByteName): boolean {
 interface Search {
   core: Core;
   found: Found;
-  /** Set by a step whose directory is redirected: where to go on in the layers below. */
+  /** Changed by a relative redirect: what to look for in the parent's directories of the layers below, wherever those lie. */
+  name: ByteName;
+  /** Set by an absolute redirect: where to go on in the layers below, from their roots. */
   redirect: ByteName[] | undefined;
   stop: boolean;
 }
@@ -116,7 +118,7 @@ function addDirectory(search: Search, at: { dir: RealDir; dirFd: number; name: B
     real.xattrWhiteouts = marks.xattrWhiteouts;
     search.stop = marks.opaque;
     if (marks.opaque && found.dirs.length === 0) found.opaque = true;
-    if (marks.redirect !== undefined && !marks.opaque) search.redirect = target(at.dir, marks.redirect);
+    if (marks.redirect !== undefined && !marks.opaque) redirect(search, marks.redirect);
   }
   if (!layer.writable && found.lowerIno === undefined) {
     const words = at.attr.words;
@@ -126,9 +128,11 @@ function addDirectory(search: Search, at: { dir: RealDir; dirFd: number; name: B
   return 0;
 }
 
-/** A relative redirect names a sibling: the same path as the directory's, but for the last component. */
-function target(parent: RealDir, redirect: NonNullable<DirectoryMarks["redirect"]>): ByteName[] {
-  return redirect.absolute ? redirect.components : [...parent.components(), ...redirect.components];
+/** A relative redirect is another name in the same merged directory; on an absolute path already, another last component. */
+function redirect(search: Search, to: NonNullable<DirectoryMarks["redirect"]>): void {
+  if (to.absolute) search.redirect = to.components;
+  else if (search.redirect !== undefined) search.redirect = [...search.redirect.slice(0, -1), ...to.components];
+  else search.name = to.components[0] as ByteName;
 }
 
 /** Goes on in the layers from `first` downwards along a path from their roots. */
@@ -137,7 +141,7 @@ function followRedirect(search: Search, first: number): number {
   for (let index = first; index < core.layers.length && !search.stop; index++) {
     const path = search.redirect as ByteName[];
     let dir: RealDir | undefined = core.layers[index]?.root;
-    for (let i = 0; i < path.length - 1 && dir !== undefined; i++) dir = descend(core, dir, path[i] as ByteName);
+    for (let i = 0; i < path.length - 1 && dir !== undefined; i++) dir = descend(search, dir, path[i] as ByteName);
     if (dir === undefined) continue;
     const errno = step(search, dir, path[path.length - 1] as ByteName);
     if (errno !== 0) return errno;
@@ -145,9 +149,16 @@ function followRedirect(search: Search, first: number): number {
   return 0;
 }
 
-/** One component of a redirect's path; undefined where this layer has no such directory. */
-function descend(core: Core, dir: RealDir, name: ByteName): RealDir | undefined {
+/**
+ * One component of a redirect's path; undefined where this layer has no such directory. What hides the path in the layers
+ * below, something else of that name or an opaque directory, ends the search with this layer (ovl_lookup_single).
+ */
+function descend(search: Search, dir: RealDir, name: ByteName): RealDir | undefined {
+  const { core } = search;
   const fd = core.fds.of(dir);
-  if (fd < 0 || statName(fd, name, below) < 0 || (below.mode & S.IFMT) !== S.IFDIR) return undefined;
-  return new RealDir(dir.layer, dir, name);
+  if (fd < 0 || statName(fd, name, below) < 0) return undefined;
+  const isDirectory = (below.mode & S.IFMT) === S.IFDIR;
+  const hides = !isDirectory || (readDirectoryMarks(core.marks, fd, name, marks) === 0 && marks.opaque);
+  if (hides) search.stop = true;
+  return isDirectory ? new RealDir(dir.layer, dir, name) : undefined;
 }
