@@ -55,7 +55,6 @@ export class NodeTable {
   renumber(node: Node, io: InodeIo): void {
     this.#byId.set(node.id, new FormerId(node.id, node, io, node.lookups));
     node.formerIds++;
-    node.formerIds++;
     node.id = this.#nextId++;
     node.lookups = 0;
     node.io = undefined;

@@ -34,8 +34,6 @@ export class Node {
   opaque = false;
   /** Its I/O state in the kernel while something is or was open; see io/inode-io.ts. */
   io: InodeIo | undefined = undefined;
-  /** Ids the kernel still uses for it beside `id`; see FormerId. */
-  formerIds = 0;
   /** Former ids that the kernel still uses: see NodeTable.renumber. */
   formerIds = 0;
   /** Granted for writing once: the kernel may hold mappings that change it without telling; attributes are not cached. */
