@@ -12,7 +12,7 @@ export const O = {
   NONBLOCK: 0o4000,
   DSYNC: 0o10000,
   DIRECT: process.arch === "arm64" ? 0o200000 : 0o40000,
-  LARGEFILE: 0o100000,
+  LARGEFILE: process.arch === "arm64" ? 0o400000 : 0o100000,
   DIRECTORY: process.arch === "arm64" ? 0o40000 : 0o200000,
   NOFOLLOW: process.arch === "arm64" ? 0o100000 : 0o400000,
   NOATIME: 0o1000000,

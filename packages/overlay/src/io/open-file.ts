@@ -113,8 +113,8 @@ function afterCopyUp(core: Core, request: OpenRequest, result: { ruling: Ruling;
 function commit(core: Core, request: OpenRequest, ruling: Ruling): Status {
   const { node, nodeId } = request;
   const former = core.nodes.former(nodeId);
-  if (former === undefined && needsNewId(node)) {
-    core.nodes.renumber(node, node.io as InodeIo);
+  if (isTiedElsewhere(node, former?.io ?? node.io) && cannotJoin(request, former !== undefined)) {
+    if (former === undefined) core.nodes.renumber(node, node.io as InodeIo);
     return giveUp(request, Errno.ESTALE);
   }
   if ((request.flags & O.TRUNC) !== 0) {
@@ -132,12 +132,29 @@ function commit(core: Core, request: OpenRequest, ruling: Ruling): Status {
 }
 
 /**
+ * Must the open find the node under another id? By the one it came with it can only join the readers of the lower file, and
+ * read the upper one through us. That will do:
+ * - for the kernel itself, which opens an inode for an ioctl on a descriptor (fs/fuse/ioctl.c fuse_priv_ioctl): it has no
+ *   name to look up again, ESTALE would reach the caller. A 64-bit caller of open(2) comes with O_LARGEFILE.
+ * - for a reader who came by a former id: ESTALE was answered already and no other name was found (/proc/self/fd). A
+ *   writer cannot be helped there, since the kernel would open the lower file for writing, on a read-only mount.
+ */
+function cannotJoin(request: OpenRequest, isFormer: boolean): boolean {
+  if ((request.flags & O.LARGEFILE) === 0 && !request.write) return false;
+  return request.write || !isFormer;
+}
+
+/** As `isTiedElsewhere`, of a node by its present id. */
+export function needsNewId(node: Node): boolean {
+  return isTiedElsewhere(node, node.io);
+}
+
+/**
  * Readers pass through to the lower file while the object lies in the upper layer now. An inode can be tied to one
  * backing file only, so the open is answered ESTALE: the kernel looks the name up again (fs/namei.c do_filp_open, once)
  * and finds the node under a new id with the same inode number, while the readers go on with what they have.
  */
-export function needsNewId(node: Node): boolean {
-  const io = node.io;
+function isTiedElsewhere(node: Node, io: InodeIo | undefined): boolean {
   return io !== undefined && io.passthrough > 0 && io.backing !== undefined && io.backing.layer !== node.top.layer;
 }
 
