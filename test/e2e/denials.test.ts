@@ -21,12 +21,13 @@ rules:
   - { name: noread, path: "only/noread", access: [read], effect: deny }
   - { name: nowrite, path: "only/nowrite", access: [write], effect: deny }
   - { name: noexec, path: "only/noexec", access: [execute], effect: deny }
+  - { name: nometa, path: "only/nometa", access: [metadata], effect: deny }
   - { name: nocreate, path: "fresh/**", access: [create], effect: deny, errno: EPERM }
 `;
 
 async function mounted(): Promise<{ mount: SluiceMount; actor: Actor; upper: string; lower: string }> {
   const files = file(script, { mode: 0o777, ...unread });
-  const names = ["deny/eacces", "deny/eperm", "deny/enoent", "only/noread", "only/nowrite", "only/noexec"];
+  const names = ["deny/eacces", "deny/eperm", "deny/enoent", "only/noread", "only/nowrite", "only/noexec", "only/nometa"];
   const { lower, upper } = layers({ lower: { ...Object.fromEntries(names.map((name) => [name, files])), "fresh/": directory() } });
   const mount = await mountSluice({ lowers: [lower], upper, policy });
   return { mount, actor: await Actor.start(), upper, lower };
@@ -69,6 +70,24 @@ describe("a denied open", () => {
     expect(await tries(actor, mount.path("only/nowrite"))).toEqual([0, denied, denied, 0]);
     expect(await tries(actor, mount.path("only/noexec"))).toEqual([0, 0, 0, denied]);
     expect(await actor.do("exec", mount.path("only/nowrite"))).toBe(7);
+    expect((await mount.stop()).code).toBe(0);
+  });
+
+  test("of attributes holds for a path and for a descriptor", async () => {
+    const { mount, actor, upper } = await mounted();
+    const path = mount.path("only/nometa");
+    const fd = await actor.do("open", path, O.RDONLY);
+    const flags = await actor.do("getFlags", fd);
+    expect(flags).toBeGreaterThanOrEqual(0);
+    const NOATIME_FLAG = 0x80;
+    expect(await actor.do("setFlags", fd, flags | NOATIME_FLAG)).toBe(-Errno.EACCES);
+    for (const at of [path, `/proc/self/fd/${fd}`]) expect(await actor.do("chmod", at, 0o600)).toBe(-Errno.EACCES);
+    expect(await actor.do("setxattr", path, "user.a", "b")).toBe(-Errno.EACCES);
+    expect(readdirSync(upper)).toEqual([]);
+    const free = await actor.do("open", mount.path("only/noexec"), O.RDONLY);
+    expect(await actor.do("setFlags", free, flags | NOATIME_FLAG)).toBe(0);
+    expect(await actor.do("getFlags", free)).toBe(flags | NOATIME_FLAG);
+    await actor.stop();
     expect((await mount.stop()).code).toBe(0);
   });
 

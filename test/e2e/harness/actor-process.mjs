@@ -182,6 +182,8 @@ const operations = {
           .filter((name) => name !== "")
           .sort();
   },
+  getFlags: (fd) => native.getFlags(fd),
+  setFlags: (fd, flags) => native.setFlags(fd, flags),
   flock: (fd, operation) => native.flock(fd, operation),
   /** What Node and the addon lack: see syscalls.c. */
   syscall: (...args) => {

@@ -1,0 +1,167 @@
+/** I/O that goes through the daemon is what it would be on the file itself, whoever does it and however. */
+import { readFileSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { mountSluice, requires, type SluiceMount, sparse } from "@sluice/testkit";
+import { Errno, O } from "@sluice/vfs";
+import { expect } from "vitest";
+import { Actor, type PlainStat } from "./harness/actor.js";
+import { layers, open } from "./harness/layers.js";
+import { grantsOf, statusOf } from "./harness/told.js";
+
+const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
+const policy = "version: 1\ndefault: mediate\n";
+const MIB = 1 << 20;
+const GIB = 2 ** 30;
+
+interface Stage {
+  mount: SluiceMount;
+  upper: string;
+  actors: Actor[];
+}
+
+async function staged(tree: Parameters<typeof layers>[0], count: number): Promise<Stage> {
+  const { lower, upper } = layers(tree);
+  const mount = await mountSluice({ lowers: [lower], upper, policy });
+  return { mount, upper, actors: await Promise.all(Array.from({ length: count }, () => Actor.start())) };
+}
+
+async function done({ mount, actors }: Stage): Promise<void> {
+  for (const actor of actors) await actor.stop();
+  await mount.stop();
+}
+
+/** The same numbers in each run: a failure can be looked at. */
+function* numbers(seed: number): Generator<number, never> {
+  for (let state = seed; ; ) {
+    state = (Math.imul(state, 1_103_515_245) + 12_345) >>> 0;
+    yield state / 2 ** 32;
+  }
+}
+
+test("random reads, writes, truncations and mappings by three processes equal a model", async () => {
+  const stage = await staged({ lower: { f: open(Buffer.alloc(MIB, "lower ")) } }, 3);
+  const path = stage.mount.path("f");
+  const random = numbers(20_240_229);
+  const below = (limit: number): number => Math.floor(random.next().value * limit);
+  let model = Buffer.alloc(MIB, "lower ");
+  const fds: number[] = [];
+  for (const actor of stage.actors) fds.push(await actor.do("open", path, O.RDWR));
+  const maps: number[] = [];
+  for (const [i, actor] of stage.actors.entries()) maps.push(await actor.do("map", fds[i], MIB, true));
+  const wrong: string[] = [];
+  for (let round = 0; round < 400; round++) {
+    const who = below(3);
+    const actor = stage.actors[who] as Actor;
+    const at = below(MIB);
+    const length = 1 + below(20_000);
+    const text = String.fromCharCode(97 + (round % 26)).repeat(length);
+    const kind = below(10);
+    if (kind < 4) {
+      await actor.do("write", fds[who], text, at);
+      if (at + length > model.length) model = Buffer.concat([model, Buffer.alloc(at + length - model.length)]);
+      model.write(text, at, "latin1");
+    } else if (kind < 6 && at < model.length) {
+      const end = Math.min(model.length, MIB, at + length);
+      if (end <= at) continue;
+      await actor.do("mapWrite", maps[who], at, text.slice(0, end - at));
+      model.write(text.slice(0, end - at), at, "latin1");
+    } else if (kind === 6) {
+      // Never shorter than what others have mapped and may touch next: that would be a SIGBUS of theirs.
+      const size = MIB + below(MIB);
+      await actor.do("ftruncate", fds[who], size);
+      model = size <= model.length ? model.subarray(0, size) : Buffer.concat([model, Buffer.alloc(size - model.length)]);
+      model = Buffer.from(model);
+    } else {
+      const seen = await actor.do<string>("read", fds[who], length, at);
+      if (seen !== model.toString("latin1", at, at + length)) wrong.push(`round ${round}: ${length} bytes at ${at} differ`);
+    }
+  }
+  expect(wrong).toEqual([]);
+  expect((await grantsOf(stage.mount)).map(({ mode }) => mode)).toEqual(["cached", "cached", "cached"]);
+  for (const [i, actor] of stage.actors.entries()) {
+    expect(await actor.do("unmap", maps[i])).toBe(0);
+    expect(await actor.do("fsync", fds[i])).toBe(0);
+  }
+  expect(readFileSync(join(stage.upper, "f")).equals(model)).toBe(true);
+  expect((await statusOf(stage.mount)).mediatedBytes["write"]).toBeGreaterThan(MIB);
+  await done(stage);
+});
+
+test("appends of several processes neither overwrite nor tear each other", async () => {
+  const stage = await staged({ upper: { log: open("") } }, 3);
+  const path = stage.mount.path("log");
+  const LINES = 150;
+  await Promise.all(
+    stage.actors.map(async (actor, who) => {
+      const fd = await actor.do("open", path, O.WRONLY | O.APPEND);
+      for (let line = 0; line < LINES; line++) await actor.do("append", fd, `${who} ${line} ${"x".repeat(line)}\n`);
+    }),
+  );
+  const lines = readFileSync(join(stage.upper, "log"), "latin1").trimEnd().split("\n");
+  const expected = [0, 1, 2].flatMap((who) => Array.from({ length: LINES }, (_, line) => `${who} ${line} ${"x".repeat(line)}`));
+  expect(lines.toSorted()).toEqual(expected.toSorted());
+  // And each process' own in its own order.
+  expect(lines.filter((line) => line.startsWith("1 ")).map((line) => Number(line.split(" ")[1]))).toEqual(
+    Array.from({ length: LINES }, (_, i) => i),
+  );
+  await done(stage);
+});
+
+test("O_DIRECT, and sizes that change under a reader", async () => {
+  const stage = await staged({ lower: { f: open(Buffer.alloc(3 * 4096, "a")) } }, 2);
+  const [one, other] = stage.actors as [Actor, Actor];
+  const path = stage.mount.path("f");
+  expect(await one.do("syscall", "direct", path, 0x62)).toBe(0x62);
+  expect(readFileSync(join(stage.upper, "f"), "latin1")).toBe("a".repeat(4096) + "b".repeat(4096) + "a".repeat(4096));
+  const fd = await other.do("open", path, O.RDONLY);
+  expect(await other.do("read", fd, 8, 4092)).toBe("aaaabbbb");
+  expect(await one.do("syscall", "truncate", path, 4094)).toBe(0);
+  expect(await other.do("read", fd, 8, 4090)).toBe("aaaa");
+  expect(await one.do("syscall", "truncate", path, 10_000)).toBe(0);
+  expect(await other.do("read", fd, 8, 4092)).toBe("aa\0\0\0\0\0\0");
+  expect(await other.do("fstat", fd)).toMatchObject({ size: "10000" });
+  expect(await other.do("write", fd, "x", 0)).toBe(-Errno.EBADF);
+  const emptied = await one.do("open", path, O.WRONLY | O.TRUNC);
+  expect(emptied).toBeGreaterThan(0);
+  expect(await other.do("read", fd, 8, 0)).toBe("");
+  await done(stage);
+});
+
+test("beyond 4 GiB, holes stay holes", async () => {
+  const stage = await staged({ lower: { big: sparse(6 * GIB, [{ at: 5 * GIB + 3, data: "far away" }], { mode: 0o666 }) } }, 1);
+  const [actor] = stage.actors as [Actor];
+  const path = stage.mount.path("big");
+  const fd = await actor.do("open", path, O.RDWR);
+  expect(await actor.do("read", fd, 8, 5 * GIB + 3)).toBe("far away");
+  expect(await actor.do("write", fd, "farther", 6 * GIB + 4090)).toBe(7);
+  expect(await actor.do("read", fd, 7, 6 * GIB + 4090)).toBe("farther");
+  expect(await actor.do("fstat", fd)).toMatchObject({ size: String(6 * GIB + 4097) });
+  const host = statSync(join(stage.upper, "big"));
+  expect(host.size).toBe(6 * GIB + 4097);
+  expect(host.blocks * 512).toBeLessThan(MIB);
+  await done(stage);
+});
+
+test("the mount's own attributes tell layer, mode, decision and revision, and hide from lists", async () => {
+  const stage = await staged({ lower: { "d/f": open("f") } }, 1);
+  const [actor] = stage.actors as [Actor];
+  const path = stage.mount.path("d/f");
+  const told = async (name: string): Promise<string | number> => actor.do<string | number>("getxattr", path, `user.sluice.${name}`);
+  expect([await told("layer"), await told("mode")]).toEqual(["lower0", "closed"]);
+  expect(await actor.do("getxattr", stage.mount.path("d"), "user.sluice.layer")).toBe("lower0");
+  const fd = await actor.do("open", path, O.RDWR);
+  const [grant] = await grantsOf(stage.mount);
+  expect([await told("layer"), await told("mode"), await told("decision"), await told("revision")]).toEqual([
+    "upper",
+    "cached",
+    grant?.decision,
+    grant?.revision,
+  ]);
+  expect(await actor.do("setxattr", path, "user.mine", "1")).toBe(0);
+  expect(await actor.do("listxattr", path)).toEqual(["user.mine"]);
+  expect(await actor.do("setxattr", path, "user.sluice.mode", "passthrough")).toBe(-Errno.EPERM);
+  expect(await told("nonsense")).toBe(-Errno.ENODATA);
+  const stat = (await actor.do("fstat", fd)) as unknown as PlainStat;
+  expect(stat.size).toBe("1");
+  await done(stage);
+});

@@ -1,0 +1,85 @@
+/** `sluice status` and `sluice grants` against what is really open, by whom and how; and layers that are free once the mount is gone. */
+import { execFileSync } from "node:child_process";
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { mountSluice, plant, requires, scratch } from "@sluice/testkit";
+import { Errno, O } from "@sluice/vfs";
+import { expect } from "vitest";
+import { Actor } from "./harness/actor.js";
+import { layers, open } from "./harness/layers.js";
+import { grantsOf, statusOf } from "./harness/told.js";
+
+const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "FUSE passthrough");
+const USER = 2002;
+const policy = `
+version: 1
+default: grant
+rules:
+  - { name: no, path: "denied", effect: deny }
+  - { name: slow, path: "slow", effect: mediate }
+`;
+
+test("every open is listed with its caller, mode and rule while it lasts, and no longer", async () => {
+  const { lower, upper } = layers({ lower: { fast: open("fast"), slow: open("slow"), denied: open("denied") } });
+  const mount = await mountSluice({ lowers: [lower], upper, policy });
+  const [root, user] = [await Actor.start(), await Actor.start(USER)];
+  const at = (name: string): string => mount.path(name);
+  const reader = await user.do("open", at("fast"), O.RDONLY);
+  const slow = await root.do("open", at("slow"), O.RDWR);
+  expect(await root.do("open", at("denied"), O.RDONLY)).toBe(-Errno.EACCES);
+  const created = await root.do("open", at("made"), O.CREAT | O.RDWR);
+  const { policy: inForce } = await statusOf(mount);
+  const revision = inForce?.revision.digest;
+  const shown = (await grantsOf(mount)).map(({ decision, ...rest }) => ({ ...rest, decision: typeof decision }));
+  const common = { fallback: null, revision, decision: "string" };
+  expect(shown.map((grant) => expect.objectContaining(grant))).toHaveLength(3);
+  expect(shown).toMatchObject([
+    { ...common, path: "fast", layer: "lower0", mode: "passthrough", write: false, pid: user.pid, uid: USER, rule: "default" },
+    { ...common, path: "slow", layer: "upper", mode: "cached", write: true, pid: root.pid, uid: 0, rule: "slow" },
+    { ...common, path: "made", layer: "upper", mode: "passthrough", write: true, pid: root.pid, uid: 0, rule: "default" },
+  ]);
+  expect(await root.do("write", slow, "12345", 0)).toBe(5);
+  const status = await statusOf(mount);
+  expect(status.decisions).toEqual({ "grant/service": 2, "mediate/service": 1, "deny/service": 1 });
+  expect(status.openFilesByMode).toMatchObject({ passthrough: 2, cached: 1 });
+  expect(status.mediatedBytes["write"]).toBe(5);
+  expect(status).toMatchObject({ pid: mount.pid, state: "serving", grants: 3, anomalies: 0, fallbacks: {} });
+  expect(status.overlay).toMatchObject({ openFiles: 3, copyUps: 1 });
+  await user.do("close", reader);
+  await root.do("close", slow);
+  await expect.poll(async () => (await grantsOf(mount)).map(({ path }) => path)).toEqual(["made"]);
+  // A descriptor that somebody else holds, too, is one open still.
+  await root.do("close", created);
+  await expect.poll(async () => (await statusOf(mount)).grants).toBe(0);
+  expect((await statusOf(mount)).openFilesByMode).toMatchObject({ passthrough: 0, cached: 0 });
+  await mount.stop();
+});
+
+test("a killed caller's opens are off the list", async () => {
+  const { lower, upper } = layers({ lower: { fast: open("fast"), slow: open("slow") } });
+  const mount = await mountSluice({ lowers: [lower], upper, policy });
+  const actor = await Actor.start();
+  for (const name of ["fast", "slow"]) await actor.do("open", mount.path(name), O.RDWR);
+  expect((await statusOf(mount)).grants).toBe(2);
+  await actor.stop();
+  await expect.poll(async () => (await statusOf(mount)).grants).toBe(0);
+  await mount.stop();
+});
+
+requires("/dev/fuse", "CAP_SYS_ADMIN", "loop devices", "command mkfs.ext4").test(
+  "layers on a file system of their own can be unmounted at once",
+  async () => {
+    const disk = scratch({ on: "ext4-loop" });
+    const [lower, upper, work] = ["lower", "upper", "work"].map((name) => join(disk, name)) as [string, string, string];
+    for (const path of [lower, upper, work]) mkdirSync(path);
+    plant(lower, { "a/f": open("f"), "b/g": open("g") });
+    const mount = await mountSluice({ lowers: [lower], upper, work, policy });
+    const actor = await Actor.start();
+    const fd = await actor.do("open", mount.path("a/f"), O.RDWR);
+    expect(await actor.do("write", fd, "x", 0)).toBe(1);
+    expect(await actor.do("contents", mount.path("b/g"))).toBe("g");
+    await actor.stop();
+    expect((await mount.stop()).code).toBe(0);
+    execFileSync("umount", [disk], { stdio: "pipe" });
+  },
+);
