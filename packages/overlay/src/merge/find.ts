@@ -116,9 +116,9 @@ function addDirectory(search: Search, at: { dir: RealDir; dirFd: number; name: B
     if (status < 0) return -status;
     real.impure = marks.impure;
     real.xattrWhiteouts = marks.xattrWhiteouts;
-    search.stop = marks.opaque;
+    if (marks.opaque) search.stop = true;
     if (marks.opaque && found.dirs.length === 0) found.opaque = true;
-    if (marks.redirect !== undefined && !marks.opaque) redirect(search, marks.redirect);
+    if (marks.redirect !== undefined && !marks.opaque) redirect(search, marks.redirect, 0);
   }
   if (!layer.writable && found.lowerIno === undefined) {
     const words = at.attr.words;
@@ -128,10 +128,16 @@ function addDirectory(search: Search, at: { dir: RealDir; dirFd: number; name: B
   return 0;
 }
 
-/** A relative redirect is another name in the same merged directory; on an absolute path already, another last component. */
-function redirect(search: Search, to: NonNullable<DirectoryMarks["redirect"]>): void {
-  if (to.absolute) search.redirect = to.components;
-  else if (search.redirect !== undefined) search.redirect = [...search.redirect.slice(0, -1), ...to.components];
+/**
+ * A relative redirect is another name in the same merged directory; on a path from the roots, another component of it, with
+ * `remaining` ones after it.
+ */
+function redirect(search: Search, to: NonNullable<DirectoryMarks["redirect"]>, remaining: number): void {
+  const path = search.redirect ?? [];
+  const at = path.length - remaining - 1;
+  const rest = path.slice(at + 1);
+  if (to.absolute) search.redirect = [...to.components, ...(remaining === 0 ? [] : rest)];
+  else if (search.redirect !== undefined) search.redirect = [...path.slice(0, at), ...to.components, ...rest];
   else search.name = to.components[0] as ByteName;
 }
 
@@ -141,7 +147,9 @@ function followRedirect(search: Search, first: number): number {
   for (let index = first; index < core.layers.length && !search.stop; index++) {
     const path = search.redirect as ByteName[];
     let dir: RealDir | undefined = core.layers[index]?.root;
-    for (let i = 0; i < path.length - 1 && dir !== undefined; i++) dir = descend(search, dir, path[i] as ByteName);
+    for (let i = 0; i < path.length - 1 && dir !== undefined; i++) {
+      dir = descend(search, { dir, name: path[i] as ByteName, remaining: path.length - 1 - i });
+    }
     if (dir === undefined) continue;
     const errno = step(search, dir, path[path.length - 1] as ByteName);
     if (errno !== 0) return errno;
@@ -151,14 +159,16 @@ function followRedirect(search: Search, first: number): number {
 
 /**
  * One component of a redirect's path; undefined where this layer has no such directory. What hides the path in the layers
- * below, something else of that name or an opaque directory, ends the search with this layer (ovl_lookup_single).
+ * below, something else of that name or an opaque directory, ends the search with this layer; a redirect of its own leads elsewhere in those (ovl_lookup_single).
  */
-function descend(search: Search, dir: RealDir, name: ByteName): RealDir | undefined {
+function descend(search: Search, at: { dir: RealDir; name: ByteName; remaining: number }): RealDir | undefined {
   const { core } = search;
+  const { dir, name } = at;
   const fd = core.fds.of(dir);
   if (fd < 0 || statName(fd, name, below) < 0) return undefined;
   const isDirectory = (below.mode & S.IFMT) === S.IFDIR;
-  const hides = !isDirectory || (readDirectoryMarks(core.marks, fd, name, marks) === 0 && marks.opaque);
-  if (hides) search.stop = true;
+  const isMarked = isDirectory && readDirectoryMarks(core.marks, fd, name, marks) === 0;
+  if (!isDirectory || (isMarked && marks.opaque)) search.stop = true;
+  else if (isMarked && marks.redirect !== undefined) redirect(search, marks.redirect, at.remaining);
   return isDirectory ? new RealDir(dir.layer, dir, name) : undefined;
 }
