@@ -9,7 +9,7 @@ import { Attr, type CallContext, Errno, O, S, type Status } from "@sluice/vfs";
 import type { Core } from "../core.js";
 import { openName, statFd, sys } from "../layer/host-layer.js";
 import { encodeOrigin, writeOrigin } from "../marks/origin.js";
-import { lowerLinkKey } from "../node/admit.js";
+import { lowerLinkKey, setIno } from "../node/admit.js";
 import { type Node, pathOf } from "../node/node.js";
 import { openNode } from "../node/open-node.js";
 import { copyUpDirectory } from "./copy-up-directory.js";
@@ -110,8 +110,16 @@ async function fill(core: Core, copy: FileCopy): Promise<number> {
   }
   const key = attr.nlink > 1 ? lowerLinkKey(node, attr.ino) : undefined;
   const published = publish(core, node, copy);
-  if (published === 0 && key !== undefined) core.nodes.forgetLowerLink(node, key);
+  if (published === 0 && key !== undefined) partFromLinks(core, node, { key, target });
   return published;
+}
+
+/** The lower file's other names stay behind: another file needs another inode number (fs/overlayfs/inode.c ovl_getattr). */
+function partFromLinks(core: Core, node: Node, copy: { key: string; target: number }): void {
+  core.nodes.forgetLowerLink(node, copy.key);
+  const { words } = core.scratchAttr;
+  if (statFd(copy.target, core.scratchAttr) < 0) return;
+  setIno(core, node, { lo: words[0] as number, hi: words[1] as number, device: node.top.layer.deviceIndex });
 }
 
 /** Symlinks, devices, FIFOs and sockets: nothing to copy but the object itself. */
@@ -126,7 +134,11 @@ function copyUpSpecial(core: Core, node: Node): number {
     if (status === 0) status = makeSpecial({ scratch, name, source, attr });
     if (status < 0) return -status;
     const target = openName(scratch, name, O.PATH | O.NOFOLLOW, 0);
-    const copied = target < 0 ? -target : copyMetadata(core, { source, target, attr }) || publish(core, node, { name, target });
+    let copied = target < 0 ? -target : copyMetadata(core, { source, target, attr });
+    if (copied === 0) {
+      writeOrigin(core, target, encodeOrigin(source));
+      copied = publish(core, node, { name, target });
+    }
     if (copied !== 0) sys.unlinkat(scratch, name, 0);
     if (target >= 0) sys.close(target);
     return copied;

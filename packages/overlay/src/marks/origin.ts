@@ -13,7 +13,10 @@ const handle = Buffer.alloc(128);
 const mark = Buffer.alloc(256);
 const attr = new Attr();
 
-/** The lower object's inode number, or undefined where the mark is absent or leads nowhere. */
+/**
+ * The lower object's inode number, or undefined where the mark is absent or leads nowhere, or to a file with other names:
+ * those may have been copied to different files, which must not share a number.
+ */
 export function readOrigin(core: Core, node: Node): { lo: number; hi: number; device: number } | undefined {
   const dirFd = core.fds.of(node.top);
   const length = dirFd < 0 ? dirFd : sys.getxattrat(dirFd, node.realName, core.marks.origin, mark);
@@ -26,6 +29,7 @@ export function readOrigin(core: Core, node: Node): { lo: number; hi: number; de
     const status = statFd(fd, attr);
     sys.close(fd);
     if (status < 0 || (attr.mode & 0o170000) !== node.kind) continue;
+    if (attr.nlink > 1) return undefined;
     return { lo: attr.words[0] as number, hi: attr.words[1] as number, device: layer.deviceIndex };
   }
   return undefined;
