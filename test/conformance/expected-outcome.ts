@@ -1,6 +1,6 @@
 /** What a case must come to on Sluice: what it came to on the kernel, but for the intended differences. */
-import { directoryName } from "./cases/case.js";
-import { type Difference, differences } from "./differences.js";
+import { type Case, directoryName } from "./cases/case.js";
+import { differences } from "./differences.js";
 import type { Step } from "./probe/recorder.js";
 import type { Engine, Outcome } from "./run/run-engine.js";
 import type { Snapshot } from "./tree/snapshot-tree.js";
@@ -10,16 +10,14 @@ export interface CaseOutcome {
   steps: readonly Step[];
   merged: Snapshot;
   upper: Snapshot;
-  remounted: Snapshot;
 }
 
-export function outcomeOf(outcome: Outcome, caseName: string): CaseOutcome {
-  const name = directoryName(caseName);
+export function outcomeOf(outcome: Outcome, one: Case): CaseOutcome {
+  const name = directoryName(one.name);
   return {
     steps: outcome.results[name] ?? [],
     merged: below(outcome.merged, name),
-    upper: below(outcome.upper, name),
-    remounted: below(outcome.remounted, name),
+    upper: one.seenOnly === true ? {} : below(outcome.upper, name),
   };
 }
 
@@ -27,26 +25,36 @@ function below(snapshot: Snapshot, name: string): Snapshot {
   return Object.fromEntries(Object.entries(snapshot).filter(([path]) => path === name || path.startsWith(`${name}/`)));
 }
 
-export function differencesOf(caseName: string, engine: Engine): Difference[] {
-  return differences.filter((difference) => difference.case === caseName && (difference.only ?? engine) === engine);
-}
-
 /** The kernel's outcome with each intended difference put in. Throws where the kernel does not do what the table says. */
-export function withDifferences(kernel: CaseOutcome, table: readonly Difference[]): CaseOutcome {
+export function withDifferences(kernel: CaseOutcome, one: Case, engine: Engine): CaseOutcome {
+  const table = differences.filter(({ case: name, on }) => name === one.name && (on === undefined || on.includes(engine)));
+  const directory = directoryName(one.name);
   const expected = structuredClone(kernel) as { -readonly [Key in keyof CaseOutcome]: CaseOutcome[Key] };
   for (const { at, kernel: said, sluice } of table) {
     if ("step" in at) {
       const step = expected.steps.find(({ call }) => call === at.step);
-      if (step === undefined || JSON.stringify(step.result) !== JSON.stringify(said)) throw new Error(`the kernel does not say ${JSON.stringify(said)} at ${at.step}`);
+      if (step === undefined || JSON.stringify(step.result) !== JSON.stringify(said))
+        throw new Error(`the kernel does not say ${JSON.stringify(said)} at ${at.step}`);
       step.result = sluice;
       continue;
     }
-    const { aspect, path } = at;
+    const { aspect } = at;
+    const path = `${directory}/${at.path}`;
     const snapshot: Record<string, unknown> = { ...expected[aspect] };
-    if (snapshot[path] !== said) throw new Error(`the kernel does not show ${JSON.stringify(said)} at ${path} (${aspect}) but ${JSON.stringify(snapshot[path])}`);
+    if (snapshot[path] !== said)
+      throw new Error(`the kernel does not show ${JSON.stringify(said)} at ${path} (${aspect}) but ${JSON.stringify(snapshot[path])}`);
     if (sluice === undefined) delete snapshot[path];
     else snapshot[path] = sluice;
     expected[aspect] = snapshot as Snapshot;
   }
   return expected;
+}
+
+/** One line a fact, so that a failure shows just those that differ. */
+export function asLines(outcome: CaseOutcome): string[] {
+  const lines = outcome.steps.map(({ call, result }) => `${call} = ${JSON.stringify(result)}`);
+  for (const aspect of ["merged", "upper"] as const) {
+    lines.push(...Object.entries(outcome[aspect]).map(([path, line]) => `${aspect} ${path}: ${line}`));
+  }
+  return lines;
 }

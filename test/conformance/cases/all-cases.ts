@@ -9,6 +9,8 @@ import { lookupCases } from "./lookup.js";
 import { makeCases } from "./make.js";
 import { nameCases } from "./names.js";
 import { permissionCases } from "./permissions.js";
+import { randomWalkCases } from "./random-walk.js";
+import { readOnlyCases } from "./read-only.js";
 import { removeCases } from "./remove.js";
 import { renameDirectoryCases } from "./rename-directories.js";
 import { renameFileCases } from "./rename-files.js";
@@ -38,4 +40,6 @@ export const allCases: readonly Case[] = [
   ...listingCases,
   ...inodeCases,
   ...timeCases,
+  ...readOnlyCases,
+  ...randomWalkCases,
 ];

@@ -12,11 +12,18 @@ export interface Case {
   /** What an earlier mount left in the upper layer. */
   upper?: Tree;
 
+  /** On a mount without an upper layer. */
+  readOnly?: boolean;
+  /** The upper layer on the disk may differ: for cases that are only about what is seen. */
+  seenOnly?: boolean;
   /** Calls, each of which the probe records. */
   run(probe: Probe): void | Promise<void>;
 }
 
 /** The case's directory below the mount and each layer. */
 export function directoryName(name: string): string {
-  return name.toLowerCase().replace(/[^a-z0-9]+/g, "-").slice(0, 80);
+  return name
+    .toLowerCase()
+    .replace(/[^a-z0-9]+/g, "-")
+    .slice(0, 80);
 }

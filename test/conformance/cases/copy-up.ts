@@ -6,8 +6,16 @@ import type { Case } from "./case.js";
 
 const OLD = { mtime: [900_000_000, 987_654_321], atime: [800_000_000, 1] } as const;
 /** user_obj rw, user 1000 r, group_obj r, mask rw, other r: the kernel's binary form. */
-const ACL = Buffer.from("0200000001000600ffffffff02000400e803000004000400ffffffff10000600ffffffff20000400ffffffff", "hex").toString("latin1");
-const RICH = { mode: 0o664, uid: 1000, gid: 1001, ...OLD, xattrs: { "user.one": "1", "user.empty": "", "trusted.two": "2", "system.posix_acl_access": ACL } };
+const ACL = Buffer.from("0200000001000600ffffffff02000400e803000004000400ffffffff10000600ffffffff20000400ffffffff", "hex").toString(
+  "latin1",
+);
+const RICH = {
+  mode: 0o664,
+  uid: 1000,
+  gid: 1001,
+  ...OLD,
+  xattrs: { "user.one": "1", "user.empty": "", "trusted.two": "2", "system.posix_acl_access": ACL },
+};
 
 const TRIGGERS: Readonly<Record<string, (t: Probe) => void>> = {
   chmod: (t) => t.chmod("d/f", 0o600),
@@ -35,7 +43,9 @@ const TRIGGERS: Readonly<Record<string, (t: Probe) => void>> = {
 function triggeredBy([how, trigger]: [string, (t: Probe) => void]): Case {
   return {
     name: `copy up by ${how}`,
-    lower: { d: dir({ f: file("content of the file", RICH), other: "x" }, { ...OLD, mode: 0o775, uid: 7, gid: 8, xattrs: { "user.dir": "d" } }) },
+    lower: {
+      d: dir({ f: file("content of the file", RICH), other: "x" }, { ...OLD, mode: 0o775, uid: 7, gid: 8, xattrs: { "user.dir": "d" } }),
+    },
     run(t) {
       trigger(t);
       for (const path of ["d", "d/f", "d/g"]) {
@@ -77,7 +87,11 @@ export const copyUpCases: readonly Case[] = [
   },
   {
     name: "copy up keeps holes",
-    lower: { f: sparse(8 << 20, { 0: "start", [4 << 20]: "middle", [(8 << 20) - 3]: "end" }, OLD), holes: sparse(3 << 20, {}), small: sparse(65_536, { 4096: "x" }) },
+    lower: {
+      f: sparse(8 << 20, { 0: "start", [4 << 20]: "middle", [(8 << 20) - 3]: "end" }, OLD),
+      holes: sparse(3 << 20, {}),
+      small: sparse(65_536, { 4096: "x" }),
+    },
     run(t) {
       for (const name of ["f", "holes", "small"]) {
         t.chmod(name, 0o600);
@@ -110,7 +124,10 @@ export const copyUpCases: readonly Case[] = [
   {
     name: "copy up makes all parents with their attributes",
     lower: {
-      a: dir({ b: dir({ c: dir({ f: "deep" }, { mode: 0o1777, ...OLD }) }, { uid: 1000, mode: 0o2755, ...OLD }) }, { gid: 50, xattrs: { "user.a": "a" }, ...OLD }),
+      a: dir(
+        { b: dir({ c: dir({ f: "deep" }, { mode: 0o1777, ...OLD }) }, { uid: 1000, mode: 0o2755, ...OLD }) },
+        { gid: 50, xattrs: { "user.a": "a" }, ...OLD },
+      ),
     },
     run(t) {
       t.chmod("a/b/c/f", 0o600);
@@ -125,7 +142,10 @@ export const copyUpCases: readonly Case[] = [
     name: "copy up of suid files and files with capabilities",
     lower: {
       s: file("x", { mode: 0o6755, uid: 1000, gid: 1000 }),
-      c: file("x", { mode: 0o755, xattrs: { "security.capability": Buffer.from("0100000200040000000000000000000000000000", "hex").toString("latin1") } }),
+      c: file("x", {
+        mode: 0o755,
+        xattrs: { "security.capability": Buffer.from("0100000200040000000000000000000000000000", "hex").toString("latin1") },
+      }),
     },
     run(t) {
       t.utimes("s", 950_000_000);

@@ -70,6 +70,8 @@ export const linkCases: readonly Case[] = [
       t.write(fd, "B");
       t.close(fd);
       for (const name of ["a", "b", "c"]) t.read(name);
+      t.same("a and b", t.ino("a"), t.ino("b"));
+      t.same("a and c", t.ino("a"), t.ino("c"));
     },
   },
   {

@@ -98,13 +98,62 @@ export const lookupCases: readonly Case[] = [
     name: "an absolute redirect left by an earlier mount leads from the layers roots",
     lower: { p: dir({ q: dir({ a: "1" }) }) },
     upper: {
-      here: dir({}, { xattrs: { "trusted.overlay.redirect": "/an-absolute-redirect-left-by-an-earlier-mount-leads-from-the-layers-roots/p/q" } }),
+      here: dir(
+        {},
+        { xattrs: { "trusted.overlay.redirect": "/an-absolute-redirect-left-by-an-earlier-mount-leads-from-the-layers-roots/p/q" } },
+      ),
       p: dir({ q: whiteout() }),
     },
     run(t) {
       t.list("here");
       t.list("p");
       t.read("here/a");
+    },
+  },
+  {
+    name: "what a redirects path meets in a middle layer hides the bottom",
+    lower: {
+      a: dir({ x: dir({ low: "1" }) }),
+      b: dir({ x: dir({ low: "1" }) }),
+      c: dir({ x: dir({ low: "1" }) }),
+      d: dir({ x: dir({ low: "1" }) }),
+    },
+    top: { a: opaque({ x: dir({ top: "2" }) }), b: "a file", c: whiteout(), d: dir({ x: dir({ top: "2" }) }) },
+    upper: Object.fromEntries(
+      // The places themselves are hidden: two directories over one lower directory are no overlay that anybody made.
+      ["a", "b", "c", "d"].flatMap((name) => [
+        [name, whiteout()],
+        [
+          `via ${name}`,
+          dir({}, { xattrs: { "trusted.overlay.redirect": `/what-a-redirects-path-meets-in-a-middle-layer-hides-the-bottom/${name}/x` } }),
+        ],
+      ]),
+    ),
+    run(t) {
+      for (const name of ["a", "b", "c", "d"]) t.list(`via ${name}`);
+    },
+  },
+  {
+    name: "redirects in lower layers are followed",
+    lower: { old: dir({ a: "1", sub: dir({ s: "1" }) }), far: dir({ old: dir({ f: "1" }) }) },
+    top: {
+      moved: dir(
+        { b: "2", submoved: dir({}, { xattrs: { "trusted.overlay.redirect": "sub" } }) },
+        { xattrs: { "trusted.overlay.redirect": "old" } },
+      ),
+      near: dir({}, { xattrs: { "trusted.overlay.redirect": "/redirects-in-lower-layers-are-followed/far/old" } }),
+      old: whiteout(),
+    },
+    upper: { again: dir({}, { xattrs: { "trusted.overlay.redirect": "moved" } }), moved: whiteout() },
+    run(t) {
+      t.list();
+      t.list("again");
+      t.list("again/submoved");
+      t.list("near");
+      t.rename("again/submoved", "sub2");
+      t.rename("near", "near2");
+      t.list("sub2");
+      t.list("near2");
     },
   },
   {

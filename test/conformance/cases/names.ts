@@ -8,7 +8,20 @@ import { errorName } from "../probe/recorder.js";
 const LONG = "n".repeat(255);
 const TOO_LONG = "n".repeat(256);
 /** Not UTF-8, and all that a shell would stumble over. */
-const ODD = ["\xff\xfe\x80", "caf\xe9", "new\nline", " leading", "tab\there", "-rf", "*", "\\", "\x01\x7f", "...", ":", "\u00fc".normalize("NFD").replace(/[^\0-\xff]/g, "\xcc")];
+const ODD = [
+  "\xff\xfe\x80",
+  "caf\xe9",
+  "new\nline",
+  " leading",
+  "tab\there",
+  "-rf",
+  "*",
+  "\\",
+  "\x01\x7f",
+  "...",
+  ":",
+  "\u00fc".normalize("NFD").replace(/[^\0-\xff]/g, "\xcc"),
+];
 
 export const nameCases: readonly Case[] = [
   {

@@ -6,7 +6,9 @@ import type { Case } from "./case.js";
 const USER = { uid: 1000, gid: 1000 };
 const MEMBER = { uid: 1001, gid: 1001, groups: [2000] };
 /** u::rwx u:1000:rwx g::r-x m::rwx o::--- */
-const DEFAULT_ACL = Buffer.from("0200000001000700ffffffff02000700e803000004000500ffffffff10000700ffffffff20000000ffffffff", "hex").toString("latin1");
+const DEFAULT_ACL = Buffer.from("0200000001000700ffffffff02000700e803000004000500ffffffff10000700ffffffff20000000ffffffff", "hex").toString(
+  "latin1",
+);
 const WITH_DEFAULT = { mode: 0o777, xattrs: { "system.posix_acl_default": DEFAULT_ACL } };
 
 export const permissionCases: readonly Case[] = [
@@ -37,7 +39,11 @@ export const permissionCases: readonly Case[] = [
     lower: { d: dir({ gone: "x", gonedir: dir({}) }, { mode: 0o2777, gid: 2000 }) },
     upper: { d: dir({ gone: whiteout(), gonedir: whiteout() }, { mode: 0o2777, gid: 2000 }) },
     run(t) {
-      for (const [who, identity] of [["user", USER], ["member", MEMBER], ["root", { uid: 0, gid: 0 }]] as const) {
+      for (const [who, identity] of [
+        ["user", USER],
+        ["member", MEMBER],
+        ["root", { uid: 0, gid: 0 }],
+      ] as const) {
         t.as(identity, () => {
           t.withUmask(0, () => {
             t.create(`d/${who}-file`, "", 0o2770);

@@ -6,7 +6,7 @@ import type { Case } from "./case.js";
 
 const STRANGER = { uid: 1001, gid: 1001 };
 const OWNER = { uid: 1000, gid: 1000 };
-const CAPABILITY = Buffer.from("0100000200040000000000000000000000000000", "hex").toString("latin1");
+export const CAPABILITY = Buffer.from("0100000200040000000000000000000000000000", "hex").toString("latin1");
 
 /** Descriptors are opened as that user; changes by descriptor then count as theirs. */
 type Change = (t: Probe, name: string) => void | Promise<void>;
@@ -39,7 +39,13 @@ const FILES = {
 function changedBy([how, change]: [string, Change]): Case {
   return {
     name: `suid after ${how}`,
-    lower: { stranger: "", owner: "", ...Object.fromEntries(["stranger", "owner", "root"].flatMap((who) => Object.entries(FILES).map(([name, entry]) => [`${who}-${name}`, entry]))) },
+    lower: {
+      stranger: "",
+      owner: "",
+      ...Object.fromEntries(
+        ["stranger", "owner", "root"].flatMap((who) => Object.entries(FILES).map(([name, entry]) => [`${who}-${name}`, entry])),
+      ),
+    },
     run(t) {
       for (const name of Object.keys(FILES)) {
         t.as(STRANGER, () => void change(t, `stranger-${name}`));
@@ -60,7 +66,11 @@ export const suidCases: readonly Case[] = [
     name: "suid after fallocate by another user",
     lower: { a: FILES.s, b: FILES.s, c: FILES.g },
     async run(t) {
-      for (const [name, mode] of [["a", 0], ["b", FALLOC.PUNCH_HOLE | FALLOC.KEEP_SIZE], ["c", FALLOC.KEEP_SIZE]] as const) {
+      for (const [name, mode] of [
+        ["a", 0],
+        ["b", FALLOC.PUNCH_HOLE | FALLOC.KEEP_SIZE],
+        ["c", FALLOC.KEEP_SIZE],
+      ] as const) {
         let fd = -1;
         t.as(STRANGER, () => (fd = t.open(name, O.RDWR)));
         process.setegid?.(1001);
@@ -71,6 +81,23 @@ export const suidCases: readonly Case[] = [
         });
         t.stat(name);
       }
+    },
+  },
+  {
+    name: "suid after copy_file_range by another user",
+    lower: { f: FILES.s, from: "copied" },
+    async run(t) {
+      const from = t.open("from", O.RDONLY);
+      let fd = -1;
+      t.as(STRANGER, () => (fd = t.open("f", O.RDWR)));
+      process.setegid?.(1001);
+      process.seteuid?.(1001);
+      await t.copyRange(from, 0, { fd, at: 0 }, 3).finally(() => {
+        process.seteuid?.(0);
+        process.setegid?.(0);
+      });
+      t.stat("f");
+      t.read("f");
     },
   },
   {

@@ -44,7 +44,36 @@ function opened(how: string, flags: number): Case {
 }
 
 export const unlinkedCases: readonly Case[] = [
-  opened("for reading", O.RDONLY),
+  {
+    name: "unlinked files opened for reading",
+    lower: { low: "lower content", cop: "lower content", d: dir({ x: "deep content" }) },
+    upper: { up: "upper content" },
+    async run(t) {
+      t.chmod("cop", 0o600);
+      for (const name of ["low", "cop", "up", "d/x"]) {
+        const fd = t.open(name, O.RDONLY);
+        t.unlink(name);
+        if (name === "cop" || name === "up") await exercise(t, fd, false);
+        t.pread(fd, 8, 0);
+        t.fstat(fd);
+        t.close(fd);
+        t.stat(name);
+      }
+      t.list();
+    },
+  },
+  {
+    name: "attributes of an unlinked lower file",
+    lower: { f: "lower content" },
+    run(t) {
+      const fd = t.open("f", O.RDONLY);
+      t.unlink("f");
+      t.fchmod(fd, 0o640);
+      t.fsetxattr(fd, "user.late", "1");
+      t.pread(fd, 8, 0);
+      t.fstat(fd);
+    },
+  },
   opened("for both", O.RDWR),
   {
     name: "an unlinked reader of a lower file beside a writer",
@@ -114,7 +143,10 @@ export const unlinkedCases: readonly Case[] = [
         "in a removed cwd",
         "mkdir 'c'; chdir 'c'; rmdir '../c'; open(F, '>', 'x') or print \"$!\"; mkdir('y') or print \" $!\"; opendir(D, '.') or print \" $!\"; print ' ', join(',', readdir D);",
       );
-      t.perl("in a removed lower cwd", "chdir 'd'; rmdir '../d'; open(F, '>', 'x') or print \"$!\"; mkdir('y') or print \" $!\"; rename('../a', 'b') or print \" $!\"");
+      t.perl(
+        "in a removed lower cwd",
+        "chdir 'd'; rmdir '../d'; open(F, '>', 'x') or print \"$!\"; mkdir('y') or print \" $!\"; rename('../a', 'b') or print \" $!\"",
+      );
     },
   },
   {

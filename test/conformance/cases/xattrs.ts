@@ -48,7 +48,11 @@ export const xattrCases: readonly Case[] = [
   },
   {
     name: "namespaces of other users and other types",
-    lower: { f: file("x", { mode: 0o666, xattrs: { "trusted.t": "secret", "user.u": "open" } }), l: symlink("f"), d: dir({}, { mode: 0o1777 }) },
+    lower: {
+      f: file("x", { mode: 0o666, xattrs: { "trusted.t": "secret", "user.u": "open" } }),
+      l: symlink("f"),
+      d: dir({}, { mode: 0o1777 }),
+    },
     run(t) {
       t.setxattr("l", "user.x", "1");
       t.setxattr("l", "trusted.x", "1");
@@ -95,7 +99,10 @@ export const xattrCases: readonly Case[] = [
   },
   {
     name: "escaped marks in a lower layer are shown unescaped",
-    lower: { d: dir({ a: "1" }, { xattrs: { "trusted.overlay.overlay.opaque": "y" } }), f: file("x", { xattrs: { "trusted.overlay.overlay.custom": "v" } }) },
+    lower: {
+      d: dir({ a: "1" }, { xattrs: { "trusted.overlay.overlay.opaque": "y" } }),
+      f: file("x", { xattrs: { "trusted.overlay.overlay.custom": "v" } }),
+    },
     run(t) {
       t.listxattr("d");
       t.getxattr("d", "trusted.overlay.opaque");

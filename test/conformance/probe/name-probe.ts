@@ -130,7 +130,10 @@ export class NameProbe extends Recorder {
     }
     const names = namesIn(fd);
     native.close(fd);
-    this.note(`list ${path}`, names.map((name) => `${name} ${this.#typeOf(`${path}/${name}`)}`));
+    this.note(
+      `list ${path}`,
+      names.map((name) => `${name} ${this.#typeOf(`${path}/${name}`)}`),
+    );
   }
 
   #typeOf(path: string): string {

@@ -18,7 +18,10 @@ export class Probe extends DataProbe {
   listxattr(path: string, room = 65_536): void {
     const bytes = Buffer.alloc(room);
     const length = native.listxattrat(AT.FDCWD, this.at(path), bytes);
-    const names = bytes.toString("latin1", 0, Math.max(0, length)).split("\0").filter((name) => name !== "");
+    const names = bytes
+      .toString("latin1", 0, Math.max(0, length))
+      .split("\0")
+      .filter((name) => name !== "");
     this.record(`listxattr ${path} ${room}`, length, room === 0 ? length : names.sort());
   }
 

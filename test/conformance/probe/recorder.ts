@@ -25,6 +25,8 @@ export function errorName(negative: number): string {
 
 export class Recorder {
   readonly steps: Step[] = [];
+  /** Runs after each call. */
+  afterEach: (() => void) | undefined = undefined;
 
   /** `root` is the case's directory in the mount, a byte string. */
   constructor(readonly root: string) {}
@@ -36,6 +38,7 @@ export class Recorder {
   /** Records a value that is no call's result. */
   note(what: string, result: unknown): void {
     this.steps.push({ call: `${this.steps.length + 1} ${what}`, result: typeof result === "bigint" ? String(result) : result });
+    this.afterEach?.();
   }
 
   /** Records a native result: the error's name, or what `shown` makes of it ("ok" unless given). Returns the result. */
@@ -70,7 +73,11 @@ export class Recorder {
 
   /** A second process in the case's directory; its output and exit code are recorded. */
   perl(what: string, script: string, ...args: string[]): void {
-    const ran = spawnSync("perl", ["-e", script, ...args], { cwd: Buffer.from(this.root, "latin1").toString(), encoding: "latin1", timeout: 20_000 });
+    const ran = spawnSync("perl", ["-e", script, ...args], {
+      cwd: Buffer.from(this.root, "latin1").toString(),
+      encoding: "latin1",
+      timeout: 20_000,
+    });
     this.note(`perl: ${what}`, { output: ran.stdout + ran.stderr, status: ran.status, signal: ran.signal });
   }
 }

@@ -2,9 +2,9 @@
  * A process that runs cases in a mounted tree and prints a line of JSON before and after each. Its own process, since a
  * call may hang for good if the file system under test fails, and since it takes other users' identities.
  *
- * Arguments: the mount point, then the names of the directories of the cases to run.
+ * Arguments: perhaps --forgetful (the kernel drops cached inodes and names after each call), the mount point, then the names of the directories of the cases to run.
  */
-import { writeSync } from "node:fs";
+import { openSync, writeSync } from "node:fs";
 import { allCases } from "../cases/all-cases.js";
 import { type Case, directoryName } from "../cases/case.js";
 import { Probe } from "../probe/probe.js";
@@ -20,10 +20,22 @@ function say(line: unknown): void {
   }
 }
 
+const DROP_CACHES = "/proc/sys/vm/drop_caches";
+const INODES_AND_NAMES = "2";
+
+/** Only root may, and the call that was made may have been another user's. */
+function forgetAll(): void {
+  const uid = process.geteuid?.() ?? 0;
+  process.seteuid?.(0);
+  writeSync(dropCaches, INODES_AND_NAMES);
+  process.seteuid?.(uid);
+}
+
 async function runOne(mountpoint: string, one: Case): Promise<void> {
   const name = directoryName(one.name);
   say({ began: name });
   const probe = new Probe(`${mountpoint}/${name}`);
+  if (dropCaches >= 0) probe.afterEach = forgetAll;
   try {
     await one.run(probe);
   } catch (error) {
@@ -32,7 +44,10 @@ async function runOne(mountpoint: string, one: Case): Promise<void> {
   say({ ended: name, steps: probe.steps });
 }
 
-const [mountpoint = "", ...names] = process.argv.slice(2);
+const forgetful = process.argv[2] === "--forgetful";
+// Opened while still root.
+const dropCaches = forgetful ? openSync(DROP_CACHES, "w") : -1;
+const [mountpoint = "", ...names] = process.argv.slice(forgetful ? 3 : 2);
 process.umask(0o022);
 const wanted = new Set(names);
 for (const one of allCases) {

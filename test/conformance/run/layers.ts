@@ -12,13 +12,14 @@ export interface Layers {
   work: string;
 }
 
-/** Makes equal layers below `base`, whatever machine and moment. */
-export function plantLayers(base: string): Layers {
+/** Makes equal layers below `base`, whatever machine and moment. `names`: of the directories of the cases that are planted. */
+export function plantLayers(base: string, names: readonly string[]): Layers {
   const layers: Layers = { lowers: [`${base}/top`, `${base}/bottom`], upper: `${base}/upper`, work: `${base}/work` };
   for (const path of [...layers.lowers, layers.upper, layers.work]) mkdirSync(path);
   const trees: [Tree, Tree, Tree] = [{}, {}, {}];
   for (const { name, lower, top, upper } of allCases) {
     const key = directoryName(name);
+    if (!names.includes(key)) continue;
     const add = (at: 0 | 1 | 2, tree: Tree | undefined): void => {
       if (tree !== undefined) trees[at] = { ...trees[at], [key]: dir(tree) };
     };

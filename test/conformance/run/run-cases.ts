@@ -19,11 +19,11 @@ interface Round {
   how: string;
 }
 
-export async function runCases(mountpoint: string, names: readonly string[]): Promise<Results> {
+export async function runCases(mountpoint: string, names: readonly string[], forgetful = false): Promise<Results> {
   const results: Results = {};
   let left = [...names];
   while (left.length > 0) {
-    const round = await runRound(mountpoint, left);
+    const round = await runRound(mountpoint, left, forgetful);
     Object.assign(results, round.results);
     const stopped = round.unfinished ?? left.find((name) => results[name] === undefined);
     if (stopped === undefined) return results;
@@ -33,8 +33,9 @@ export async function runCases(mountpoint: string, names: readonly string[]): Pr
   return results;
 }
 
-function runRound(mountpoint: string, names: readonly string[]): Promise<Round> {
-  const child = spawn(process.execPath, [CASE_PROCESS, mountpoint, ...names], { stdio: ["ignore", "pipe", "pipe"] });
+function runRound(mountpoint: string, names: readonly string[], forgetful: boolean): Promise<Round> {
+  const args = [CASE_PROCESS, ...(forgetful ? ["--forgetful"] : []), mountpoint, ...names];
+  const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "pipe"] });
   const results: Results = {};
   let unfinished: string | undefined;
   let stderr = "";

@@ -4,11 +4,15 @@ import { mkdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { mountKernelOverlay, mountSluice, scratch, unmountKernelOverlay } from "@sluice/testkit";
+import { allCases } from "../cases/all-cases.js";
+import { directoryName } from "../cases/case.js";
 import type { Snapshot } from "../tree/snapshot-tree.js";
 import { type Layers, plantLayers } from "./layers.js";
 import { type Results, runCases } from "./run-cases.js";
 
-export type Engine = "kernel" | "granted" | "mediated";
+/** "forgetful": everything granted, while the kernel drops its inodes and names after each call. */
+/** "portable": the engine fuse-native, see test/portable. */
+export type Engine = "kernel" | "granted" | "mediated" | "forgetful" | "portable";
 
 export interface Outcome {
   results: Results;
@@ -34,12 +38,14 @@ interface Mounted {
   stop(): Promise<void>;
 }
 
-async function mount(engine: Engine, layers: Layers): Promise<Mounted> {
+/** Without `upper` a read-only mount. */
+async function mount(engine: Engine, layers: Pick<Layers, "lowers"> & Partial<Layers>): Promise<Mounted> {
   if (engine === "kernel") {
     const mountpoint = mountKernelOverlay({ ...layers, options: KERNEL_OPTIONS });
     return { mountpoint, stop: async () => unmountKernelOverlay(mountpoint) };
   }
-  const sluice = await mountSluice({ ...layers, ...(engine === "mediated" ? { policy: POLICY } : {}) });
+  const args = engine === "portable" ? ["--engine", "fuse-native"] : [];
+  const sluice = await mountSluice({ ...layers, args, ...(engine === "mediated" ? { policy: POLICY } : {}) });
   const stop = async (): Promise<void> => {
     await sluice.stop();
     if (process.env["SLUICE_CONFORMANCE_LOG"] !== undefined) process.stderr.write(sluice.log());
@@ -56,16 +62,30 @@ async function look(kind: "merged" | "upper" | "lower", path: string): Promise<S
 export async function runEngine(engine: Engine, names: readonly string[]): Promise<Outcome> {
   const base = `${scratch()}/layers`;
   mkdirSync(base);
-  const layers = plantLayers(base);
+  const layers = plantLayers(base, names);
   const lowersBefore = await Promise.all(layers.lowers.map((path) => look("lower", path)));
   const mounted = await mount(engine, layers);
-  const results = await runCases(mounted.mountpoint, names);
+  const readOnly = allCases.filter((one) => one.readOnly === true).map(({ name }) => directoryName(name));
+  const results = await runCases(
+    mounted.mountpoint,
+    names.filter((name) => !readOnly.includes(name)),
+    engine === "forgetful",
+  );
   const merged = await look("merged", mounted.mountpoint);
   await mounted.stop();
   const upper = await look("upper", layers.upper);
   const again = await mount(engine === "kernel" ? "granted" : "kernel", layers);
   const remounted = await look("merged", again.mountpoint);
   await again.stop();
+  const bare = await mount(engine, { lowers: layers.lowers });
+  Object.assign(
+    results,
+    await runCases(
+      bare.mountpoint,
+      names.filter((name) => readOnly.includes(name)),
+    ),
+  );
+  await bare.stop();
   const lowersAfter = await Promise.all(layers.lowers.map((path) => look("lower", path)));
   return { results, merged, upper, remounted, lowersBefore, lowersAfter };
 }

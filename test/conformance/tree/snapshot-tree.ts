@@ -100,7 +100,10 @@ function xattrsOf(fd: number, name: string, options: SnapshotOptions): string[] 
   const bytes = Buffer.alloc(65_536);
   const length = native.listxattrat(fd, name, bytes);
   if (length < 0) return [`listxattr errno ${-length}`];
-  const names = bytes.toString("latin1", 0, length).split("\0").filter((attribute) => attribute !== "" && !SILENT_MARKS.includes(attribute));
+  const names = bytes
+    .toString("latin1", 0, length)
+    .split("\0")
+    .filter((attribute) => attribute !== "" && !SILENT_MARKS.includes(attribute));
   return names.sort().map((attribute) => {
     const size = native.getxattrat(fd, name, attribute, bytes);
     const value = size < 0 ? `errno ${-size}` : JSON.stringify(bytes.toString("latin1", 0, size));
