@@ -96,6 +96,14 @@ export function capabilitiesFromProto(capabilities: wire.Capabilities | undefine
     needsCgroup: capabilities.needsCgroup,
     xattrs: capabilities.xattrs.map((name) => bounded(name, ANSWER_LIMITS.nameLength, "the name of an extended attribute")),
     unconditionalGrant: capabilities.unconditionalGrant && capabilities.accesses.length === 0,
+    ...callerRulesFromProto(capabilities.callerRules),
+  };
+}
+
+function callerRulesFromProto(names: readonly string[]): { callerRules?: readonly string[] } {
+  if (names.length === 0) return {};
+  return {
+    callerRules: names.slice(0, ANSWER_LIMITS.callerRules).map((name) => bounded(name, ANSWER_LIMITS.nameLength, "the name of a rule")),
   };
 }
 
@@ -109,5 +117,6 @@ export function capabilitiesToProto(capabilities: PolicyCapabilities): wire.Capa
     needsCgroup: capabilities.needsCgroup,
     xattrs: [...capabilities.xattrs],
     unconditionalGrant: capabilities.unconditionalGrant,
+    callerRules: (capabilities.callerRules ?? []).slice(0, ANSWER_LIMITS.callerRules),
   };
 }

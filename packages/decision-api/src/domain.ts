@@ -94,6 +94,8 @@ export interface PolicyCapabilities {
   needsCgroup: boolean;
   xattrs: readonly string[];
   unconditionalGrant: boolean;
+  /** Names of rules that look at who asks, for an engine that does not know it. Absent: none. */
+  callerRules?: readonly string[];
 }
 
 /** Why no decision could be had. */

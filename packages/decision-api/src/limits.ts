@@ -26,6 +26,8 @@ export const ANSWER_LIMITS = {
   obligations: 32,
   valueLength: 1_024,
   xattrs: 64,
+  /** Some of the names are enough: one is all that it takes. */
+  callerRules: 64,
 } as const;
 
 /** One gRPC message, both ways. */

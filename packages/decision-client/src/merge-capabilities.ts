@@ -14,5 +14,6 @@ export function mergeCapabilities(last: PolicyCapabilities, others: readonly Pol
     needsCgroup: all.some((each) => each.needsCgroup),
     xattrs: [...new Set(all.flatMap((each) => each.xattrs))],
     unconditionalGrant: all.every((each) => each.unconditionalGrant),
+    callerRules: [...new Set(all.flatMap((each) => each.callerRules ?? []))],
   };
 }

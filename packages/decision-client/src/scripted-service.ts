@@ -16,6 +16,7 @@ export const CAPABILITIES: wire.Capabilities = {
   needsCgroup: false,
   xattrs: ["user.class"],
   unconditionalGrant: false,
+  callerRules: [],
 };
 
 export function grantFor(id: bigint, change: Partial<wire.Decision> = {}): wire.Answer {

@@ -148,7 +148,7 @@ function visitFact(expr: Expr, scope: Scope, into: Inspection): boolean {
     });
   } else if (select.field === "xattr") {
     flaw(into, expr, { message: "'resource.xattr' is used as a whole", remedy: "name the attribute: resource.xattr['user.NAME']" });
-  } else if (owner === "subject" && ["groups", "executable", "cgroup"].includes(select.field)) {
+  } else if (owner === "subject") {
     into.facts.names.add(`subject.${select.field}`);
   }
   return true;

@@ -72,19 +72,29 @@ class Evaluation {
   /** Whether the rule matches; the name of a fact where that cannot be known without it. */
   match(rule: CompiledRule): boolean | string {
     if (!rule.accesses.has(this.access) || !anyMatches(rule.paths, this.names)) return false;
-    const { subject } = this.question;
-    if (rule.uids?.has(subject.uid) === false || rule.gids?.has(subject.gid) === false) return false;
-    let unknown: string | undefined;
-    if (rule.executables !== undefined) {
-      if (this.missing.has("subject.executable")) unknown = "subject.executable";
-      else if (!anyMatches(rule.executables, this.executable)) return false;
-    }
-    if (rule.cgroups !== undefined) {
-      if (this.missing.has("subject.cgroup")) unknown = "subject.cgroup";
-      else if (!anyMatches(rule.cgroups, this.cgroup)) return false;
-    }
+    const caller = this.matchCaller(rule);
+    if (caller === false) return false;
     const condition = rule.condition === undefined ? true : this.conditionHolds(rule.condition);
-    return condition === true ? (unknown ?? true) : condition;
+    return condition === true ? caller : condition;
+  }
+
+  /** The same for what the rule asks of the caller. One fact that is known and does not match decides. */
+  private matchCaller(rule: CompiledRule): boolean | string {
+    if (!asksOfCaller(rule)) return true;
+    const { subject } = this.question;
+    const tests: readonly (readonly [fact: string, matches: boolean | undefined])[] = [
+      ["subject.uid", rule.uids?.has(subject.uid)],
+      ["subject.gid", rule.gids?.has(subject.gid)],
+      ["subject.executable", rule.executables && anyMatches(rule.executables, this.executable)],
+      ["subject.cgroup", rule.cgroups && anyMatches(rule.cgroups, this.cgroup)],
+    ];
+    let unknown: string | undefined;
+    for (const [fact, matches] of tests) {
+      if (matches === undefined) continue;
+      if (this.missing.has(fact)) unknown = fact;
+      else if (!matches) return false;
+    }
+    return unknown ?? true;
   }
 
   private conditionHolds(condition: NonNullable<CompiledRule["condition"]>): boolean | string {
@@ -117,6 +127,10 @@ class Evaluation {
     }
     return finding;
   }
+}
+
+function asksOfCaller(rule: CompiledRule): boolean {
+  return rule.uids !== undefined || rule.gids !== undefined || rule.executables !== undefined || rule.cgroups !== undefined;
 }
 
 function anyMatches(matchers: readonly Matcher[], names: readonly string[]): boolean {

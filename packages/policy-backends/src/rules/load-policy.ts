@@ -37,7 +37,18 @@ function capabilitiesOf(
     needsCgroup: facts("subject.cgroup") || rules.some((rule) => rule.cgroups !== undefined),
     xattrs: [...new Set(rules.flatMap((rule) => [...(rule.condition?.facts.xattrs ?? [])]))],
     unconditionalGrant: false,
+    ...callerRulesOf(rules),
   };
+}
+
+function looksAtCaller(rule: CompiledRule): boolean {
+  const inCondition = [...(rule.condition?.facts.names ?? [])].some((name) => name.startsWith("subject."));
+  return inCondition || [rule.uids, rule.gids, rule.executables, rule.cgroups].some((test) => test !== undefined);
+}
+
+function callerRulesOf(rules: readonly CompiledRule[]): { callerRules?: readonly string[] } {
+  const names = rules.filter(looksAtCaller).map(({ name }) => name);
+  return names.length === 0 ? {} : { callerRules: names };
 }
 
 /** Throws `PolicyError`. `id` names the policy in decisions. */

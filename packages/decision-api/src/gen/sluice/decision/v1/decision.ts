@@ -498,6 +498,11 @@ export interface Capabilities {
   xattrs: string[];
   /** The built-in "grant everything" has no rule: nothing needs to be asked. */
   unconditionalGrant: boolean;
+  /**
+   * Names of rules that look at who asks (uid, gid, pid, groups, executable, cgroup). A mount whose engine does not know
+   * that refuses such a policy and names them.
+   */
+  callerRules: string[];
 }
 
 export interface DecideRequest {
@@ -1820,6 +1825,7 @@ function createBaseCapabilities(): Capabilities {
     needsCgroup: false,
     xattrs: [],
     unconditionalGrant: false,
+    callerRules: [],
   };
 }
 
@@ -1852,6 +1858,9 @@ export const Capabilities: MessageFns<Capabilities> = {
     }
     if (message.unconditionalGrant !== false) {
       writer.uint32(64).bool(message.unconditionalGrant);
+    }
+    for (const v of message.callerRules) {
+      writer.uint32(74).string(v!);
     }
     return writer;
   },
@@ -1943,6 +1952,14 @@ export const Capabilities: MessageFns<Capabilities> = {
             message.unconditionalGrant = reader.bool();
             continue;
           }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.callerRules.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1985,6 +2002,11 @@ export const Capabilities: MessageFns<Capabilities> = {
         : isSet(object.unconditional_grant)
         ? globalThis.Boolean(object.unconditional_grant)
         : false,
+      callerRules: globalThis.Array.isArray(object?.callerRules)
+        ? object.callerRules.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.caller_rules)
+        ? object.caller_rules.map((e: any) => globalThis.String(e))
+        : [],
     };
   },
 
@@ -2014,6 +2036,9 @@ export const Capabilities: MessageFns<Capabilities> = {
     if (message.unconditionalGrant !== false) {
       obj.unconditionalGrant = message.unconditionalGrant;
     }
+    if (message.callerRules?.length) {
+      obj.callerRules = message.callerRules;
+    }
     return obj;
   },
 
@@ -2032,6 +2057,7 @@ export const Capabilities: MessageFns<Capabilities> = {
     message.needsCgroup = object.needsCgroup ?? false;
     message.xattrs = object.xattrs?.map((e) => e) || [];
     message.unconditionalGrant = object.unconditionalGrant ?? false;
+    message.callerRules = object.callerRules?.map((e) => e) || [];
     return message;
   },
 };
