@@ -40,6 +40,7 @@ export class Request implements CallContext {
   readonly uid: number;
   readonly gid: number;
   readonly pid = 0;
+  readonly anonymous = true;
   readonly groups = undefined;
   readonly entry: EntryOut = { nodeId: 0, generation: 0, entryTtlMs: 0, attrTtlMs: 0, attr: new Attr() };
   readonly attr: AttrOut = { attrTtlMs: 0, attr: new Attr() };

@@ -4,6 +4,7 @@ import { spawnSync } from "node:child_process";
 import { accessSync, closeSync, constants, openSync, readFileSync, statfsSync } from "node:fs";
 import { release, tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { CAP, capabilityMask, native } from "@sluice/native";
 import { describe, test } from "vitest";
 
@@ -14,6 +15,7 @@ export type Need =
   | "kernel overlayfs"
   | "loop devices"
   | "docker"
+  | "fuse-native"
   | `command ${string}`;
 
 const OVERLAYFS_MAGIC = 0x794c7630;
@@ -61,6 +63,13 @@ function kernelSince([major, minor]: readonly [number, number]): boolean {
   return ourMajor > major || (ourMajor === major && ourMinor >= minor);
 }
 
+/** The optional package, with a build for this machine; loaded by another process, as it may bring that down. */
+function hasPortableEngine(): boolean {
+  const load = "require('node:module').createRequire(process.argv[1])('fuse-native')";
+  const from = fileURLToPath(new URL("../../engine-fuse-native/package.json", import.meta.url));
+  return spawnSync(process.execPath, ["-e", load, from]).status === 0;
+}
+
 const PROBES: Readonly<Record<string, () => boolean>> = {
   "/dev/fuse": () => canOpen("/dev/fuse"),
   CAP_SYS_ADMIN: () => hasCapability(CAP.SYS_ADMIN),
@@ -71,6 +80,7 @@ const PROBES: Readonly<Record<string, () => boolean>> = {
     isUnstacked(process.env["SLUICE_TEST_ROOT"] ?? tmpdir()),
   "kernel overlayfs": () => hasCapability(CAP.SYS_ADMIN) && knowsFileSystem("overlay"),
   "loop devices": () => hasCapability(CAP.SYS_ADMIN) && canOpen("/dev/loop-control"),
+  "fuse-native": hasPortableEngine,
   docker: () => hasCommand("docker") && spawnSync("docker", ["info"], { timeout: 10_000 }).status === 0,
 };
 

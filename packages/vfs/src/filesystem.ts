@@ -28,6 +28,8 @@ export interface CallContext {
   readonly gid: number;
   /** The caller's thread id in our pid namespace; 0 where it is not visible from there. */
   readonly pid: number;
+  /** The engine does not know who asks: uid and gid are the daemon's own. */
+  readonly anonymous?: boolean;
   /** Supplementary groups where the kernel sent them with a creation, else undefined. */
   readonly groups: readonly number[] | undefined;
   /** OPEN with O_TRUNC by a caller without CAP_FSETID: the truncation clears suid and sgid (FUSE_OPEN_KILL_SUIDGID). */

@@ -37,7 +37,7 @@ export function addMountCommand(program: Command, host: MountHost): void {
     .option("--stale-for <duration>", "how old a decision may be with --on-outage stale", "5m")
     .option("--decision-timeout <duration>", "how long an open waits for its decision", "5s")
     .option("--max-stack-depth <depth>", "1: overlayfs may be mounted on top; 2: layers may lie on an overlay", "1")
-    .option("--engine <name>", "devfuse or fuse-native", "devfuse")
+    .option("--engine <name>", "devfuse, fuse-native, or auto: devfuse unless the machine does not let it mount", "auto")
     .option("--control <socket>", "control socket; derived from the mount point by default")
     .option("--admin <host:port>", "serve /metrics, /healthz and /readyz")
     .option("--name <name>", "name of the mount for policies and logs; the mount point by default")

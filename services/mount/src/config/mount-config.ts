@@ -3,6 +3,8 @@
 import type { LogLevel } from "@sluice/runtime";
 
 export type OnOutage = "deny" | "mediate" | "stale";
+/** "auto": devfuse, and fuse-native where the machine does not let devfuse mount. */
+export type EngineChoice = "devfuse" | "fuse-native" | "auto";
 export type RedirectDir = "on" | "off";
 
 export interface DecisionTlsFiles {
@@ -36,6 +38,7 @@ export interface MountConfig {
   /** How long the kernel may keep names and attributes. */
   cacheTtlMs: number;
   maxStackDepth: 1 | 2;
+  engine: EngineChoice;
   decision: DecisionChoice;
   onOutage: OnOutage;
   staleForMs: number;

@@ -6,7 +6,7 @@ import { MS } from "@sluice/native";
 import { LOG_LEVELS, type LogLevel, parseHostPort } from "@sluice/runtime";
 import { wrong } from "../complaint.js";
 import { splitEscaped } from "./escaped-list.js";
-import type { DecisionChoice, MountConfig, OnOutage } from "./mount-config.js";
+import type { DecisionChoice, EngineChoice, MountConfig, OnOutage } from "./mount-config.js";
 import { type OptionString, parseOptionStrings } from "./option-string.js";
 
 /** The options of `sluice mount` as commander collects them. */
@@ -46,12 +46,6 @@ function oneOf<T extends string>(value: string, allowed: readonly T[], option: s
   const found = allowed.find((name) => name === value);
   if (found === undefined) throw wrong(option, `"${value}" is none of ${allowed.join(", ")}`, "choose one of them");
   return found;
-}
-
-function checkEngine(engine: string): void {
-  if (oneOf(engine, ["devfuse", "fuse-native"], "--engine") === "fuse-native") {
-    throw wrong("--engine fuse-native", "this engine is not built yet", "use --engine devfuse, the default");
-  }
 }
 
 function parseDecision(args: MountArguments): DecisionChoice {
@@ -121,7 +115,6 @@ function pickOne(flag: string | undefined, option: string | undefined, flagName:
 }
 
 export function parseMount(mountpoint: string, args: MountArguments): MountConfig {
-  checkEngine(args.engine);
   if (args.admin !== undefined) parseHostPort(args.admin, "--admin");
   const options = parseOptionStrings(args.o ?? []);
   const layers = layerLists(args, options);
@@ -143,6 +136,7 @@ export function parseMount(mountpoint: string, args: MountArguments): MountConfi
     volatile: options.volatile,
     cacheTtlMs: options.cacheTtlMs ?? DEFAULT_CACHE_TTL_MS,
     maxStackDepth: oneOf(args.maxStackDepth, ["1", "2"], "--max-stack-depth") === "1" ? 1 : 2,
+    engine: oneOf<EngineChoice>(args.engine, ["auto", "devfuse", "fuse-native"], "--engine"),
     decision: parseDecision(args),
     onOutage: oneOf<OnOutage>(args.onOutage, ["deny", "mediate", "stale"], "--on-outage"),
     staleForMs: parseDurationMs(args.staleFor, "--stale-for"),

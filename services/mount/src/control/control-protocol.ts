@@ -4,6 +4,7 @@
  */
 import type { DeciderStatus } from "@sluice/decision-api";
 import type { OverlayStatus } from "@sluice/overlay";
+import type { EngineKind } from "@sluice/vfs";
 
 export type ControlRequest = { method: "status" } | { method: "grants"; watch: boolean } | { method: "unmount" };
 export type ControlLine = { item: unknown } | { done: true } | { error: string };
@@ -45,7 +46,9 @@ export interface MountStatus {
   uptimeMs: number;
   state: "serving" | "draining";
   engine: {
-    name: "devfuse";
+    name: EngineKind["name"];
+    /** What it cannot give, with the reason. */
+    limits: Record<string, string>;
     protocol: string;
     passthrough: boolean;
     maxStackDepth: number;

@@ -15,6 +15,7 @@ interface Caller {
   readonly uid: number;
   readonly gid: number;
   readonly pid: number;
+  readonly anonymous?: boolean;
 }
 
 /** The parts of the system this file looks at; a test puts others in their place. */
@@ -88,7 +89,7 @@ function readAll(table: ProcessTable, subject: Subject, names: readonly FactName
   }
 }
 
-function allMissing(names: readonly FactName[], missing: MissingFact[], reason: string): void {
+function allMissing(names: readonly (FactName | "uid" | "gid" | "pid")[], missing: MissingFact[], reason: string): void {
   for (const name of names) missing.push({ name: `subject.${name}`, reason });
 }
 
@@ -96,6 +97,10 @@ function allMissing(names: readonly FactName[], missing: MissingFact[], reason: 
 export function readSubject(caller: Caller, wanted: Wanted, missing: MissingFact[], table: ProcessTable = procTable): Subject {
   const subject: Subject = { uid: caller.uid, gid: caller.gid, pid: caller.pid };
   const names = wantedNames(wanted);
+  if (caller.anonymous === true) {
+    allMissing(["uid", "gid", "pid", ...names], missing, "the engine does not know who asks");
+    return subject;
+  }
   if (names.length === 0) return subject;
   if (caller.pid === 0) {
     allMissing(names, missing, "the caller is not visible from the daemon's pid namespace");

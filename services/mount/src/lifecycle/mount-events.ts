@@ -1,8 +1,7 @@
 /** Libraries emit, this service logs and counts: the listeners of engine, overlay and gate. */
-import type { EngineEvents } from "@sluice/engine-devfuse";
 import type { OverlayEvents } from "@sluice/overlay";
 import type { Logger } from "@sluice/runtime";
-import { errnoName } from "@sluice/vfs";
+import { type EngineEvents, errnoName } from "@sluice/vfs";
 import type { PolicyGateEvents } from "../enforcement/policy-gate.js";
 import { toText } from "../path-bytes.js";
 import type { MountTelemetry } from "../telemetry/mount-telemetry.js";

@@ -1,16 +1,18 @@
 /** What `sluice status` shows, gathered from everyone who knows. */
 import type { Decider } from "@sluice/decision-api";
-import type { Engine } from "@sluice/engine-devfuse";
 import type { Overlay } from "@sluice/overlay";
 import { VERSION } from "@sluice/runtime";
+import type { Engine, EngineKind } from "@sluice/vfs";
 import type { MountConfig } from "../config/mount-config.js";
 import type { GrantItem, MountStatus, PolicyStatus } from "../control/control-protocol.js";
 import type { GrantRecord, Grants } from "../enforcement/grants.js";
 import { toText } from "../path-bytes.js";
 import type { MountTelemetry } from "../telemetry/mount-telemetry.js";
+import { limitsOf } from "./choose-engine.js";
 
 export interface MountParts {
   config: MountConfig;
+  kind: EngineKind;
   engine: Engine;
   overlay: Overlay;
   decider: Decider;
@@ -34,10 +36,11 @@ function policyStatus(decider: Decider): PolicyStatus | null {
   };
 }
 
-function engineStatus(engine: Engine): MountStatus["engine"] {
+function engineStatus({ kind, engine }: MountParts): MountStatus["engine"] {
   const { protocol, maxStackDepth, flags } = engine.port.negotiated;
   return {
-    name: "devfuse",
+    name: kind.name,
+    limits: limitsOf(kind),
     protocol: `${protocol.major}.${protocol.minor}`,
     passthrough: maxStackDepth > 0,
     maxStackDepth,
@@ -57,7 +60,7 @@ export function mountStatus(parts: MountParts, draining: boolean): MountStatus {
     pid: process.pid,
     uptimeMs: Date.now() - telemetry.startedMs,
     state: draining ? "draining" : "serving",
-    engine: engineStatus(parts.engine),
+    engine: engineStatus(parts),
     overlay: parts.overlay.status(),
     upper: config.upper ?? null,
     lowers: config.lowers,

@@ -5,23 +5,25 @@
 import { rmSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { type Engine, startEngine } from "@sluice/engine-devfuse";
+import type { Decider } from "@sluice/decision-api";
 import { MNT, native } from "@sluice/native";
 import { createOverlay, type Overlay, type OverlayConfig } from "@sluice/overlay";
 import { createLogger, createRegistry, type Logger, startAdminServer } from "@sluice/runtime";
-import { FsError } from "@sluice/vfs";
+import { type Engine, type EngineKind, FsError } from "@sluice/vfs";
 import { failed } from "../complaint.js";
 import type { MountConfig } from "../config/mount-config.js";
 import { CONTROL_SOCKET } from "../control/control-client.js";
 import { startControlServer } from "../control/control-server.js";
 import { makeRunDirectory } from "../control/run-directory.js";
 import { Grants } from "../enforcement/grants.js";
+import { refuseUnfit, unfitFor } from "../enforcement/policy-fit.js";
 import { PolicyGate } from "../enforcement/policy-gate.js";
 import { claimUpper } from "../layers/claim-upper.js";
 import { openLayers } from "../layers/open-layers.js";
 import { toBytes } from "../path-bytes.js";
 import { preflight } from "../preflight/preflight.js";
 import { MountTelemetry } from "../telemetry/mount-telemetry.js";
+import { engineNotice, type StartedEngine, startChosen } from "./choose-engine.js";
 import { closeInherited } from "./close-inherited.js";
 import { controlHandler } from "./control-handler.js";
 import { hardenProcess } from "./harden-process.js";
@@ -73,7 +75,7 @@ function overlayConfig(life: Life, gate: PolicyGate): OverlayConfig {
   };
 }
 
-function start(life: Life, overlay: OverlayConfig): { engine: Engine; overlay: Overlay } {
+function start(life: Life, kind: EngineKind, overlay: OverlayConfig): { engine: Engine; overlay: Overlay } {
   const { config } = life;
   let made: Overlay | undefined;
   const options = {
@@ -85,21 +87,50 @@ function start(life: Life, overlay: OverlayConfig): { engine: Engine; overlay: O
     maxStackDepth: config.maxStackDepth,
     maxWriteBytes: MAX_WRITE_BYTES,
   };
+  const engine = kind.start(
+    options,
+    (port) => {
+      made = createOverlay(overlay, port);
+      return made;
+    },
+    life.events.engine,
+  );
+  if (made === undefined) throw failed(config.mountpoint, "the engine made no filesystem", "this is a bug: report it");
+  return { engine, overlay: made };
+}
+
+type Tell = (line: string) => void;
+
+function startBest(
+  life: Life,
+  gate: PolicyGate,
+  parts: { decider: Decider; tell: Tell },
+): StartedEngine<{ engine: Engine; overlay: Overlay }> {
+  const { config } = life;
+  const { decider, tell } = parts;
+  let layers: OverlayConfig | undefined;
+  const begin = (kind: EngineKind): { engine: Engine; overlay: Overlay } => {
+    refuseUnfit(kind, config.decision, decider.capabilities());
+    layers ??= overlayConfig(life, gate);
+    return start(life, kind, layers);
+  };
   try {
-    const engine = startEngine(
-      options,
-      (port) => {
-        made = createOverlay(overlay, port);
-        return made;
-      },
-      life.events.engine,
-    );
-    if (made === undefined) throw failed(config.mountpoint, "the engine made no filesystem", "this is a bug: report it");
-    return { engine, overlay: made };
+    const chosen = startChosen(config.engine, begin, tell);
+    const notice = engineNotice(chosen.kind);
+    if (notice !== undefined) tell(notice);
+    return chosen;
   } catch (error) {
     if (error instanceof FsError) throw failed(config.mountpoint, error.message, "run 'sluice doctor' to see what this machine allows");
     throw error;
   }
+}
+
+/** The policy may change to one that the engine cannot serve: what is not known about the caller then counts as missing. */
+function watchPolicy(kind: EngineKind, decider: Decider, logger: Logger): () => void {
+  return decider.onPolicyChange((capabilities) => {
+    const problem = unfitFor(kind, capabilities);
+    if (problem !== undefined) logger.warn({ revision: capabilities.revision.digest }, `${problem}: they hold where they are stricter`);
+  });
 }
 
 /** A mount without a server hangs or fails whoever looks at it: the last thing a dying process does is to remove it. */
@@ -153,10 +184,10 @@ async function openDoors(life: Life, parts: MountParts, runDirectory: string): P
 }
 
 function readyLine(parts: MountParts): string {
-  const { config, engine } = parts;
+  const { config, engine, kind } = parts;
   const { protocol, maxStackDepth } = engine.port.negotiated;
   const layers = `${config.lowers.length} lower${config.upper === undefined ? ", read-only" : " + upper"}`;
-  return `mounted ${config.mountpoint} (${layers}; FUSE ${protocol.major}.${protocol.minor}; passthrough ${maxStackDepth > 0 ? "on" : "off"})\n`;
+  return `mounted ${config.mountpoint} (${layers}; FUSE ${protocol.major}.${protocol.minor}; passthrough ${maxStackDepth > 0 ? "on" : "off"}${kind.name === "devfuse" ? "" : `; engine ${kind.name}`})\n`;
 }
 
 async function serve(life: Life, host: MountHost): Promise<void> {
@@ -168,9 +199,11 @@ async function serve(life: Life, host: MountHost): Promise<void> {
   const grants = new Grants();
   const gate = new PolicyGate({ decider, mount: config.name, grants, events: life.events.gate });
   undo.push("stop listening to the policy", () => gate.close());
-  const { engine, overlay } = start(life, overlayConfig(life, gate));
+  const tell: Tell = (line) => void process.stderr.write(`sluice: ${config.mountpoint}: ${line}\n`);
+  const { kind, started } = startBest(life, gate, { decider, tell });
+  undo.push("stop watching the policy", watchPolicy(kind, decider, logger));
+  const { engine, overlay } = started;
   neverLeaveMount(life, engine);
-  const tell = (line: string): void => void process.stderr.write(`sluice: ${config.mountpoint}: ${line}\n`);
   let down: Promise<void> | undefined;
   const unmount = (): Promise<void> => {
     down ??= takeDown(engine, stop, logger, tell).then((how) => logger.info({ how }, "unmounted"));
@@ -179,7 +212,7 @@ async function serve(life: Life, host: MountHost): Promise<void> {
   undo.push("unmount", unmount);
   await untilReady(life, engine);
   if (stop.requested) return;
-  const parts: MountParts = { config, engine, overlay, decider, grants, telemetry: life.telemetry };
+  const parts: MountParts = { config, kind, engine, overlay, decider, grants, telemetry: life.telemetry };
   await openDoors(life, parts, run.path);
   undo.push(
     "stop surviving",

@@ -1,8 +1,7 @@
 /** Unmounting while others may still use the mount: ask, then detach, wait a bounded time, then end the connection. */
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Engine } from "@sluice/engine-devfuse";
 import type { Logger } from "@sluice/runtime";
-import { Errno, errnoName } from "@sluice/vfs";
+import { type Engine, Errno, errnoName } from "@sluice/vfs";
 import type { StopRequests } from "./stop-requests.js";
 
 /** How long the last users of a detached mount may take to let go. */

@@ -1,0 +1,24 @@
+/** Can the engine serve the policy? A policy that looks at the caller is nothing for an engine that does not know who asks. */
+import type { PolicyCapabilities } from "@sluice/decision-api";
+import type { EngineKind } from "@sluice/vfs";
+import { wrong } from "../complaint.js";
+import type { DecisionChoice } from "../config/mount-config.js";
+
+const NAMED = 5;
+
+/** What the engine cannot give the policy, with the names of the rules; undefined where there is nothing. */
+export function unfitFor(kind: EngineKind, capabilities: PolicyCapabilities | undefined): string | undefined {
+  const rules = capabilities?.callerRules ?? [];
+  if (kind.capabilities.callerIdentity.has || rules.length === 0) return undefined;
+  const named = rules.slice(0, NAMED).map((name) => `'${name}'`);
+  const more = rules.length > NAMED ? ` and ${rules.length - NAMED} more` : "";
+  return `rule${rules.length === 1 ? "" : "s"} ${named.join(", ")}${more} look${rules.length === 1 ? "s" : ""} at who asks, which engine ${kind.name} does not know`;
+}
+
+/** @throws CliError, exit code 2. */
+export function refuseUnfit(kind: EngineKind, decision: DecisionChoice, capabilities: PolicyCapabilities | undefined): void {
+  const problem = unfitFor(kind, capabilities);
+  if (problem === undefined) return;
+  const object = decision.kind === "embedded" ? decision.policyFile : decision.kind === "remote" ? decision.target : "the policy";
+  throw wrong(object, problem, "use --engine devfuse, or a policy without them");
+}

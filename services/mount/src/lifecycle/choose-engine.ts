@@ -1,0 +1,63 @@
+/** Which engine brings the requests: the one that was asked for, or the portable one where the first cannot mount here. */
+import * as devfuse from "@sluice/engine-devfuse";
+import * as fuseNative from "@sluice/engine-fuse-native";
+import { type EngineCapabilityName, type EngineKind, Errno, FsError } from "@sluice/vfs";
+import type { EngineChoice } from "../config/mount-config.js";
+
+export const ENGINES: Readonly<Record<Exclude<EngineChoice, "auto">, EngineKind>> = {
+  devfuse: { name: "devfuse", start: devfuse.startEngine, capabilities: devfuse.engineCapabilities },
+  "fuse-native": { name: "fuse-native", start: fuseNative.startEngine, capabilities: fuseNative.engineCapabilities },
+};
+
+/** What the machine, and not the mount, refuses: another engine may get round it. */
+const REFUSED_BY_MACHINE: ReadonlySet<number> = new Set([Errno.EPERM, Errno.EACCES, Errno.ENODEV, Errno.ENOENT, Errno.ENXIO]);
+
+export interface StartedEngine<T> {
+  kind: EngineKind;
+  started: T;
+}
+
+/**
+ * Starts the engine of the choice. With "auto" a refusal by the machine is told, and the portable engine is tried; where
+ * that fails as well, the first refusal is the error. `start` must leave nothing behind where it throws.
+ */
+export function startChosen<T>(choice: EngineChoice, start: (kind: EngineKind) => T, tell: (line: string) => void): StartedEngine<T> {
+  if (choice !== "auto") return { kind: ENGINES[choice], started: start(ENGINES[choice]) };
+  try {
+    return { kind: ENGINES.devfuse, started: start(ENGINES.devfuse) };
+  } catch (refusal) {
+    if (!(refusal instanceof FsError) || !REFUSED_BY_MACHINE.has(refusal.errno)) throw refusal;
+    return startInstead(refusal, start, tell);
+  }
+}
+
+function startInstead<T>(refusal: FsError, start: (kind: EngineKind) => T, tell: (line: string) => void): StartedEngine<T> {
+  const kind = ENGINES["fuse-native"];
+  try {
+    const started = start(kind);
+    tell(`engine fuse-native is used, as devfuse cannot run here: ${refusal.message}`);
+    return { kind, started };
+  } catch (second) {
+    if (!(second instanceof FsError)) throw second;
+    tell(`engine fuse-native cannot run here either: ${second.message}`);
+    throw refusal;
+  }
+}
+
+/** What the engine lacks, by name, with the reason. */
+export function limitsOf(kind: EngineKind): Record<string, string> {
+  const limits: Record<string, string> = {};
+  for (const [name, capability] of Object.entries(kind.capabilities)) if (!capability.has) limits[name] = capability.why;
+  return limits;
+}
+
+/** What a person who mounts should know at once. Undefined where there is nothing to say: the default engine. */
+export function engineNotice(kind: EngineKind): string | undefined {
+  if (kind.name === "devfuse") return undefined;
+  const lacks = (name: EngineCapabilityName): boolean => !kind.capabilities[name].has;
+  const words: string[] = [];
+  if (lacks("passthrough")) words.push("every open is mediated");
+  if (lacks("callerIdentity")) words.push("what is created belongs to the daemon's user");
+  if (lacks("keeper") && lacks("upgrade")) words.push("no keeper and no upgrade with this engine");
+  return `engine ${kind.name}: ${words.join("; ")}; 'sluice status --json' lists all limits`;
+}
