@@ -1,5 +1,5 @@
 /** What the merged tree shows of two lower layers and an upper one. */
-import { charDevice, dir, fifo, file, opaque, socket, symlink, whiteout } from "../tree/tree.js";
+import { blockDevice, charDevice, dir, fifo, file, opaque, socket, symlink, whiteout } from "../tree/tree.js";
 import type { Case } from "./case.js";
 
 export const lookupCases: readonly Case[] = [
@@ -164,11 +164,12 @@ export const lookupCases: readonly Case[] = [
       pipe: fifo({ mode: 0o640 }),
       sock: socket({ mode: 0o755 }),
       null: charDevice(1, 3, { mode: 0o666 }),
+      disk: blockDevice(259, 70, { mode: 0o660, gid: 6 }),
       dir: dir({}, { mode: 0o1777 }),
     },
     run(t) {
       t.list();
-      for (const name of ["file", "link", "pipe", "sock", "null", "dir"]) t.stat(name);
+      for (const name of ["file", "link", "pipe", "sock", "null", "disk", "dir"]) t.stat(name);
       t.readlink("link");
       t.readlink("file");
     },

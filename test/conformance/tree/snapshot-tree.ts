@@ -43,14 +43,6 @@ export function snapshotTree(rootFd: number, options: SnapshotOptions): Snapshot
   return snapshot;
 }
 
-export function snapshotPath(path: string, options: SnapshotOptions): Snapshot {
-  const fd = native.openat(AT.FDCWD, path, O.RDONLY | O.DIRECTORY | O.CLOEXEC | O.NOATIME, 0);
-  if (fd < 0) return {};
-  const snapshot = snapshotTree(fd, options);
-  native.close(fd);
-  return snapshot;
-}
-
 function visitDirectory(fd: number, path: string, options: SnapshotOptions, snapshot: Snapshot): void {
   for (const name of namesIn(fd)) {
     const child = path === "" ? name : `${path}/${name}`;
