@@ -25,6 +25,7 @@ export const engineCapabilities: EngineCapabilities = {
   syncfs: has,
   posixAcl: has,
   suidAndDevices: has,
+  clearsPrivileges: has,
   byteNames: has,
   cachePerOpen: has,
   keeper: { has: false, why: NO_KEEPER },

@@ -37,6 +37,10 @@ export const engineCapabilities: EngineCapabilities = {
   syncfs: { has: false, why: `${NOT_IN_LIBFUSE}: syncfs(2) reaches the kernel only` },
   posixAcl: { has: false, why: "libfuse 2.9 does not agree on them: they are kept and not enforced; the group class of the mode holds" },
   suidAndDevices: { has: false, why: "fusermount mounts nosuid and nodev" },
+  clearsPrivileges: {
+    has: false,
+    why: "left to the kernel, which keeps setgid without group execute and drops file capabilities before a mapped write",
+  },
   byteNames: { has: false, why: "the addon decodes names as UTF-8: others are left out of listings and give EILSEQ" },
   cachePerOpen: { has: false, why: "the addon has no flags in the reply of open: pages are dropped at each open" },
   keeper: { has: false, why: NO_FD },

@@ -12,8 +12,6 @@ const NO_ID = 0xffff_ffff;
 /** Where the addon's record has the two times of utimens, in milliseconds: of its arguments it makes both from the first. */
 const RECORD_ATIME = 104;
 const RECORD_MTIME = 112;
-/** fuse-native's own JavaScript half pads the size that listxattr asks for, as some callers give back no more than it. */
-const LIST_MARGIN = 128;
 
 async function getattrOf(server: Server, request: Request, node: number): Promise<number> {
   const errno = await server.filesystem.getattr(request, node, undefined, request.attr);
@@ -132,9 +130,7 @@ export const listxattr: Operation = {
   ...buffer(1),
   async run(server, request) {
     const into = request.bytes(1);
-    const errno = await sized(server, request, into, (node, data) => server.filesystem.listxattr(request, node, into.length, data));
-    if (errno === 0 && into.length === 0 && request.count > 0) request.count += LIST_MARGIN;
-    return errno;
+    return sized(server, request, into, (node, data) => server.filesystem.listxattr(request, node, into.length, data));
   },
 };
 

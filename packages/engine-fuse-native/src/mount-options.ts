@@ -46,7 +46,6 @@ export function optionString(options: MountOptions, how: { asRoot: boolean; auto
     "default_permissions",
     "use_ino",
     "big_writes",
-    "atomic_o_trunc",
     `max_read=${MAX_IO_BYTES}`,
     "entry_timeout=1",
     "negative_timeout=0",

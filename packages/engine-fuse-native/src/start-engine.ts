@@ -29,7 +29,7 @@ const NEGOTIATED: Negotiated = {
   killprivV2: false,
   posixLocks: false,
   flockLocks: false,
-  flags: ["ASYNC_READ", "ATOMIC_O_TRUNC", "BIG_WRITES"],
+  flags: ["ASYNC_READ", "BIG_WRITES"],
 };
 
 /** Passthrough and notifications cannot be had: the first is refused as the kernel would, the second need not fail. */

@@ -37,6 +37,8 @@ export type EngineCapabilityName =
   | "posixAcl"
   /** Programs with setuid run as their owner, and device files work. */
   | "suidAndDevices"
+  /** Writing clears setuid, setgid and capabilities just as on the layers' file system. */
+  | "clearsPrivileges"
   /** Names that are not UTF-8. */
   | "byteNames"
   /** Pages are kept, or not, as each open asks. */

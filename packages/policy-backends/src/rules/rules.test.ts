@@ -113,6 +113,17 @@ describe("rules", () => {
     expect(evaluate("  - {name: a, subject: {cgroup: '/a', uid: 7}, effect: deny}\n", sampleQuestion(gone)).rule).toBe("default");
   });
 
+  it("that ask for a user or group whom nobody knows are rules on a missing fact", () => {
+    const anonymous = { missing: ["uid", "gid", "pid"].map((name) => ({ name: `subject.${name}`, reason: "the engine does not know" })) };
+    for (const test of ["subject: {uid: 1}", "subject: {gid: 1}", "when: 'subject.uid == 1'", "when: 'subject.pid == 1'"]) {
+      expect(evaluate(`  - {name: r, ${test}, effect: deny}\n`, sampleQuestion(anonymous))).toMatchObject({ effect: "deny", rule: "r" });
+      expect(evaluate(`  - {name: r, ${test}, effect: grant}\n`, sampleQuestion(anonymous), "deny")).toMatchObject({
+        effect: "deny",
+        rule: "default",
+      });
+    }
+  });
+
   it("take a fact that was not looked for as missing", () => {
     const rules = "  - {name: x, when: \"resource.xattr['user.class'] == 'restricted'\", effect: deny}\n";
     expect(evaluate(rules, sampleQuestion()).rule).toBe("x");
