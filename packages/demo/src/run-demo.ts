@@ -19,7 +19,8 @@ import { TaskRunner } from "./task-process.js";
 import type { SnapshotOutput, TaskName, TaskTable } from "./tasks/task-table.js";
 
 const TASK_MS = 120_000;
-const ROUNDS = 5;
+/** Many and short ones: what else the machine does comes and goes. */
+const ROUNDS = 15;
 /** How long a read of a mediated file is watched not to come back. */
 const BLOCKED_MS = 500;
 
