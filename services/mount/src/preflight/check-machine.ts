@@ -8,7 +8,7 @@ export type CapabilityName = keyof typeof CAP;
 const FUSE_RDEV_MAJOR = 10;
 const FUSE_RDEV_MINOR = 229;
 /** Writing means creating as others, with their modes, owners and attributes. */
-const WRITING: readonly CapabilityName[] = ["CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "SETGID", "SETUID", "MKNOD"];
+const WRITING: readonly CapabilityName[] = ["CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "SETGID", "SETUID"];
 
 export function missingCapabilities(names: readonly CapabilityName[], held: bigint = native.effectiveCapabilities()): CapabilityName[] {
   return names.filter((name) => (held & (1n << BigInt(CAP[name]))) === 0n);
