@@ -13,9 +13,16 @@ const NO_ID = 0xffff_ffff;
 const RECORD_ATIME = 104;
 const RECORD_MTIME = 112;
 
+/** libfuse takes one link off where it believes that the file has a hidden name left. */
+function statOf(server: Server, request: Request): Uint32Array {
+  const { attr } = request.attr;
+  if (server.walk.hidden.get(request.text(0)) !== undefined) attr.nlink++;
+  return statWords(attr);
+}
+
 async function getattrOf(server: Server, request: Request, node: number): Promise<number> {
   const errno = await server.filesystem.getattr(request, node, undefined, request.attr);
-  if (errno === 0) request.extras = [statWords(request.attr.attr)];
+  if (errno === 0) request.extras = [statOf(server, request)];
   return errno;
 }
 
@@ -41,7 +48,7 @@ export const fgetattr: Operation = {
     const open = server.handles.get(request.number(1));
     if (open === undefined) return Errno.EBADF;
     const errno = await server.filesystem.getattr(request, open.node.nodeId, open.handle, request.attr);
-    if (errno === 0) request.extras = [statWords(request.attr.attr)];
+    if (errno === 0) request.extras = [statOf(server, request)];
     return errno;
   },
 };

@@ -1,7 +1,7 @@
 /** Paths as libfuse has them ("/a/b", UTF-8 decoded by the addon) and names as the contract has them (byte strings). */
 import type { ByteName } from "@sluice/vfs";
 
-const ASCII = /^[\u0001-\u007f]*$/;
+const ASCII = /^[ -~]*$/;
 
 /** The bytes of a name; undefined where the addon lost them in decoding, as they were not UTF-8. */
 export function bytesOf(text: string): ByteName | undefined {

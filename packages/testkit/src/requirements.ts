@@ -16,6 +16,7 @@ export type Need =
   | "loop devices"
   | "docker"
   | "fuse-native"
+  | "user namespaces"
   | `command ${string}`;
 
 const OVERLAYFS_MAGIC = 0x794c7630;
@@ -81,6 +82,8 @@ const PROBES: Readonly<Record<string, () => boolean>> = {
   "kernel overlayfs": () => hasCapability(CAP.SYS_ADMIN) && knowsFileSystem("overlay"),
   "loop devices": () => hasCapability(CAP.SYS_ADMIN) && canOpen("/dev/loop-control"),
   "fuse-native": hasPortableEngine,
+  "user namespaces": () =>
+    spawnSync("unshare", ["-Ur", "-m", "-p", "-f", "--mount-proc", "mount", "-t", "tmpfs", "none", "/mnt"]).status === 0,
   docker: () => hasCommand("docker") && spawnSync("docker", ["info"], { timeout: 10_000 }).status === 0,
 };
 

@@ -22,7 +22,13 @@ function removeTree(path: string): void {
   const left = mountsBelow(path);
   if (left.length > 0)
     throw new Error(`scratch ${path} keeps its mounts (${left.map((entry) => entry.mountpoint).join(", ")}): unmount them by hand`);
-  rmSync(path, { recursive: true, force: true });
+  try {
+    rmSync(path, { recursive: true, force: true });
+  } catch (error) {
+    // A tree deeper than one path can name: rm goes down step by step.
+    if ((error as NodeJS.ErrnoException).code !== "ENAMETOOLONG") throw error;
+    execFileSync("rm", ["-rf", "--", path]);
+  }
 }
 
 function makeDirectory(): string {

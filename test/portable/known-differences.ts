@@ -1,0 +1,24 @@
+/**
+ * Where the portable engine differs from the kernel, with the declared limits that explain it: known-differences.json has
+ * the lines of each case, as they are compared. To see what differs now: SLUICE_PORTABLE_REPORT=FILE.
+ */
+import { readFileSync } from "node:fs";
+import type { EngineCapabilityName } from "@sluice/vfs";
+
+export interface KnownDifference {
+  case: string;
+  limits: readonly EngineCapabilityName[];
+  lines: readonly string[];
+}
+
+export const knownDifferences = JSON.parse(
+  readFileSync(new URL("known-differences.json", import.meta.url), "utf8"),
+) as readonly KnownDifference[];
+
+/** Cases of which nothing can be compared, and why. */
+export const excludedCases: readonly { case: RegExp; limits: readonly EngineCapabilityName[] }[] = [
+  // Its content is compared by walking from data to data.
+  { case: /^a sparse file of a tebibyte$/, limits: ["seekHole"] },
+  // From the first RENAME_EXCHANGE on the trees are others.
+  { case: /^random walk/, limits: ["renameFlags"] },
+];

@@ -1,0 +1,63 @@
+/** Without privilege in the initial namespace: the kernel refuses passthrough, and both engines serve all the same. */
+import { fileURLToPath } from "node:url";
+import { requires, runScript } from "@sluice/testkit";
+import { expect } from "vitest";
+
+const { test } = requires("/dev/fuse", "fuse-native", "user namespaces");
+const CLI = fileURLToPath(new URL("../../packages/cli/bin/sluice.mjs", import.meta.url));
+
+/** In namespaces of its own: layers on a tmpfs, a mount, a read and a write, the status, the end, and what is left. */
+const SCRIPT = `
+mount -t tmpfs none /mnt && mkdir /mnt/l /mnt/u /mnt/w /mnt/m && echo low > /mnt/l/a
+"$NODE" "$CLI" mount --engine "$1" --lower /mnt/l --upper /mnt/u --work /mnt/w -o userxattr --control /mnt/ctl /mnt/m > /mnt/out 2> /mnt/err &
+pid=$!
+for try in $(seq 100); do grep -q mounted /mnt/out && break; kill -0 $pid || break; sleep 0.1; done
+cat /mnt/m/a; echo new > /mnt/m/n; cat /mnt/m/n
+"$NODE" "$CLI" status --json --control /mnt/ctl /mnt/m
+kill -TERM $pid; wait $pid; echo "exit $?"
+grep -c ' /mnt/m ' /proc/self/mountinfo
+cat /mnt/err >&2
+`;
+
+interface Outcome {
+  words: string[];
+  status: { engine: { name: string }; fallbacks: Record<string, number>; anomalies: number };
+  log: string;
+}
+
+async function inNamespace(engine: string): Promise<Outcome> {
+  const env = { NODE: process.execPath, CLI };
+  const result = await runScript(["unshare", "-Ur", "-m", "-p", "-f", "--mount-proc", "sh", "-c", SCRIPT, "sh", engine], {
+    env,
+    timeoutMs: 60_000,
+  });
+  const json = /^\{[\s\S]*^\}$/m.exec(result.stdout)?.[0];
+  if (json === undefined) throw new Error(`${result.stdout}\n${result.stderr}`);
+  const words = result.stdout
+    .replace(json, "")
+    .split("\n")
+    .filter((line) => line !== "");
+  return { words, status: JSON.parse(json) as Outcome["status"], log: result.stderr };
+}
+
+const reasons = (outcome: Outcome): string[] =>
+  Object.entries(outcome.status.fallbacks).flatMap(([reason, count]) => (count > 0 ? [reason] : []));
+
+test("devfuse serves, and each registration that the kernel refuses is counted as permission", async () => {
+  const outcome = await inNamespace("devfuse");
+  expect(outcome.words).toEqual(["low", "new", "exit 0", "0"]);
+  expect(outcome.status).toMatchObject({ engine: { name: "devfuse" }, anomalies: 0 });
+  expect(reasons(outcome)).toEqual(["permission"]);
+}, 90_000);
+
+test("fuse-native serves through fusermount", async () => {
+  const outcome = await inNamespace("fuse-native");
+  expect(outcome.words).toEqual(["low", "new", "exit 0", "0"]);
+  expect(outcome.status).toMatchObject({ engine: { name: "fuse-native" }, anomalies: 0 });
+  expect(reasons(outcome)).toEqual(["not-negotiated"]);
+}, 90_000);
+
+test("auto stays with devfuse, which can mount here", async () => {
+  const outcome = await inNamespace("auto");
+  expect(outcome.status.engine.name).toBe("devfuse");
+}, 90_000);
