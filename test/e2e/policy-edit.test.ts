@@ -66,9 +66,16 @@ test("a mistake keeps the old policy in force, and says so", async () => {
   edit(mount, "version: 1\ndefault: grnt\nrules: []\n");
   expect(await outcome(mount, actor)).toBe("denied");
   expect((await statusOf(mount)).policy?.revision).toEqual(good.policy?.revision);
+  await eventually(
+    "status names the mistake",
+    10_000,
+    async () => (await statusOf(mount)).policy?.refusedEdit?.includes("policy.yaml:2:10") === true,
+  );
   await eventually("the log names the mistake", 10_000, () => /policy\.yaml:2:10: 'default' is none of/.test(mount.log()));
   edit(mount, policy("grant"));
   expect(await outcome(mount, actor)).toBe("passthrough");
-  expect((await statusOf(mount)).policy?.revision.digest).not.toBe(good.policy?.revision.digest);
+  const mended = await statusOf(mount);
+  expect(mended.policy?.revision.digest).not.toBe(good.policy?.revision.digest);
+  expect(mended.policy?.refusedEdit).toBeNull();
   expect((await mount.stop()).code).toBe(0);
 });

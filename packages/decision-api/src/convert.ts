@@ -97,6 +97,9 @@ export function capabilitiesFromProto(capabilities: wire.Capabilities | undefine
     xattrs: capabilities.xattrs.map((name) => bounded(name, ANSWER_LIMITS.nameLength, "the name of an extended attribute")),
     unconditionalGrant: capabilities.unconditionalGrant && capabilities.accesses.length === 0,
     ...callerRulesFromProto(capabilities.callerRules),
+    ...(capabilities.refusedEdit === ""
+      ? {}
+      : { refusedEdit: bounded(capabilities.refusedEdit, ANSWER_LIMITS.reasonLength, "the refused edit") }),
   };
 }
 
@@ -118,5 +121,6 @@ export function capabilitiesToProto(capabilities: PolicyCapabilities): wire.Capa
     xattrs: [...capabilities.xattrs],
     unconditionalGrant: capabilities.unconditionalGrant,
     callerRules: (capabilities.callerRules ?? []).slice(0, ANSWER_LIMITS.callerRules),
+    refusedEdit: (capabilities.refusedEdit ?? "").slice(0, ANSWER_LIMITS.reasonLength),
   };
 }

@@ -96,6 +96,8 @@ export interface PolicyCapabilities {
   unconditionalGrant: boolean;
   /** Names of rules that look at who asks, for an engine that does not know it. Absent: none. */
   callerRules?: readonly string[];
+  /** What is wrong with the newest edit of the policy, which is therefore not in force. Absent: the newest edit is. */
+  refusedEdit?: string;
 }
 
 /** Why no decision could be had. */

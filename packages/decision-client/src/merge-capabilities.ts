@@ -5,7 +5,9 @@ import type { PolicyCapabilities } from "@sluice/decision-api";
 export function mergeCapabilities(last: PolicyCapabilities, others: readonly PolicyCapabilities[]): PolicyCapabilities {
   const all = [last, ...others.filter((other) => other.revision.digest !== last.revision.digest)];
   if (all.length === 1) return last;
+  const refused = all.find((each) => each.refusedEdit !== undefined)?.refusedEdit;
   return {
+    ...(refused === undefined ? {} : { refusedEdit: refused }),
     revision: last.revision,
     policyId: last.policyId,
     accesses: new Set(all.flatMap((each) => [...each.accesses])),

@@ -17,6 +17,7 @@ export const CAPABILITIES: wire.Capabilities = {
   xattrs: ["user.class"],
   unconditionalGrant: false,
   callerRules: [],
+  refusedEdit: "",
 };
 
 export function grantFor(id: bigint, change: Partial<wire.Decision> = {}): wire.Answer {

@@ -1,6 +1,6 @@
 /** Turns questions into decisions: the policy in force answers, the engine gives the answer its id, revision and audit line. */
 import { type Decision, mintIds, type PolicyCapabilities, type Question } from "@sluice/decision-api";
-import type { Policy, PolicyBackend, Verdict } from "@sluice/policy-backends";
+import type { Policy, PolicyBackend, Refresh, Verdict } from "@sluice/policy-backends";
 import type { DecisionMetrics, Logger } from "@sluice/runtime";
 import type { DecisionLog } from "../audit/decision-log.js";
 
@@ -13,6 +13,8 @@ export interface EngineParts {
 
 export class DecisionEngine {
   private readonly mint = mintIds("d");
+  /** The failure that listeners heard of. */
+  private toldFailure: string | undefined;
   private readonly listeners = new Set<(capabilities: PolicyCapabilities) => void>();
 
   constructor(private readonly parts: EngineParts) {
@@ -23,8 +25,10 @@ export class DecisionEngine {
     return this.parts.backend.name;
   }
 
+  /** What the policy in force looks at, and what is wrong with a newer one that is not. */
   capabilities(): PolicyCapabilities {
-    return this.parts.backend.policy.capabilities;
+    const { policy, failure } = this.parts.backend;
+    return failure === undefined ? policy.capabilities : { ...policy.capabilities, refusedEdit: failure.message };
   }
 
   /** Why the newest edit of the policy is not in force; undefined where it is. */
@@ -44,9 +48,18 @@ export class DecisionEngine {
    * do not ask.
    */
   refresh(): void {
-    const { backend, log, metrics } = this.parts;
+    const { backend, metrics } = this.parts;
     const refresh = backend.refresh();
     metrics.reloadFailing.set(backend.failure === undefined ? 0 : 1);
+    const failure = backend.failure?.message;
+    const news = refresh.state === "changed" || failure !== this.toldFailure;
+    this.toldFailure = failure;
+    this.tell(refresh);
+    if (news) for (const listener of this.listeners) listener(this.capabilities());
+  }
+
+  private tell(refresh: Refresh): void {
+    const { backend, log, metrics } = this.parts;
     switch (refresh.state) {
       case "unchanged":
         return;
@@ -60,7 +73,6 @@ export class DecisionEngine {
       case "changed":
         log.info({ policy: backend.policy.id, ...this.revisionLabels() }, "policy changed");
         this.tellRevision();
-        for (const listener of this.listeners) listener(backend.policy.capabilities);
     }
   }
 

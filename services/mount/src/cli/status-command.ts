@@ -18,8 +18,9 @@ function duration(ms: number): string {
 function policyLine(status: MountStatus): string {
   if (status.policy === null) return "not known yet";
   if (status.policy.unconditionalGrant) return "none: everything is granted";
-  const { policyId, revision } = status.policy;
-  return `${policyId}, revision ${revision.sequence} (${revision.digest.slice(0, 12)})`;
+  const { policyId, revision, refusedEdit } = status.policy;
+  const inForce = `${policyId}, revision ${revision.sequence} (${revision.digest.slice(0, 12)})`;
+  return refusedEdit === null ? inForce : `${inForce}; a newer edit was refused: ${refusedEdit}`;
 }
 
 export function renderStatus(status: MountStatus): string {

@@ -36,6 +36,8 @@ export interface PolicyStatus {
   unconditionalGrant: boolean;
   governs: string[];
   looksAt: string[];
+  /** What is wrong with the newest edit of the policy; the revision above stays in force. */
+  refusedEdit: string | null;
 }
 
 export interface MountStatus {

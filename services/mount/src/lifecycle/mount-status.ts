@@ -33,6 +33,7 @@ function policyStatus(decider: Decider): PolicyStatus | null {
     unconditionalGrant: capabilities.unconditionalGrant,
     governs: [...capabilities.accesses],
     looksAt,
+    refusedEdit: capabilities.refusedEdit ?? null,
   };
 }
 

@@ -503,6 +503,11 @@ export interface Capabilities {
    * that refuses such a policy and names them.
    */
   callerRules: string[];
+  /**
+   * What is wrong with the newest edit of the policy, which is therefore not in force; empty where the newest edit is.
+   * A change of this alone comes as a PolicyChanged of the same revision.
+   */
+  refusedEdit: string;
 }
 
 export interface DecideRequest {
@@ -1826,6 +1831,7 @@ function createBaseCapabilities(): Capabilities {
     xattrs: [],
     unconditionalGrant: false,
     callerRules: [],
+    refusedEdit: "",
   };
 }
 
@@ -1861,6 +1867,9 @@ export const Capabilities: MessageFns<Capabilities> = {
     }
     for (const v of message.callerRules) {
       writer.uint32(74).string(v!);
+    }
+    if (message.refusedEdit !== "") {
+      writer.uint32(82).string(message.refusedEdit);
     }
     return writer;
   },
@@ -1960,6 +1969,14 @@ export const Capabilities: MessageFns<Capabilities> = {
             message.callerRules.push(reader.string());
             continue;
           }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.refusedEdit = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2007,6 +2024,11 @@ export const Capabilities: MessageFns<Capabilities> = {
         : globalThis.Array.isArray(object?.caller_rules)
         ? object.caller_rules.map((e: any) => globalThis.String(e))
         : [],
+      refusedEdit: isSet(object.refusedEdit)
+        ? globalThis.String(object.refusedEdit)
+        : isSet(object.refused_edit)
+        ? globalThis.String(object.refused_edit)
+        : "",
     };
   },
 
@@ -2039,6 +2061,9 @@ export const Capabilities: MessageFns<Capabilities> = {
     if (message.callerRules?.length) {
       obj.callerRules = message.callerRules;
     }
+    if (message.refusedEdit !== "") {
+      obj.refusedEdit = message.refusedEdit;
+    }
     return obj;
   },
 
@@ -2058,6 +2083,7 @@ export const Capabilities: MessageFns<Capabilities> = {
     message.xattrs = object.xattrs?.map((e) => e) || [];
     message.unconditionalGrant = object.unconditionalGrant ?? false;
     message.callerRules = object.callerRules?.map((e) => e) || [];
+    message.refusedEdit = object.refusedEdit ?? "";
     return message;
   },
 };
