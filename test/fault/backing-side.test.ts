@@ -1,5 +1,5 @@
 /** Whoever can write to the layers' directories on the host still cannot make the daemon hang, follow a link out of them, or write a lower. */
-import { chmodSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { chmodSync, chownSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { mountSluice, requires, type SluiceMount, startScript, symlink, treeHash } from "@sluice/testkit";
 import { Errno, O } from "@sluice/vfs";
@@ -14,43 +14,57 @@ const AMPLE_MS = 30_000;
 /** Somebody who may not read what lies outside, while the daemon may: if it shows, the daemon was led astray. */
 const NOBODY = 65_534;
 
-const SWAPPER = `
-import { mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+const NAMES = 90;
+
+/** What a file is exchanged for, by the program below and by name in the test beneath it. */
+const KINDS = ["link", "relative", "magic", "fifo", "socket", "device", "directory"] as const;
+const MAKE = `
+const { lstatSync, mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } = await import("node:fs");
 const { native } = await import(process.env.SLUICE_NATIVE_URL);
-const [upper, outside] = process.argv.slice(1);
-const at = (name) => upper + "/" + name;
-const fresh = {
+const make = {
   file: (path) => writeFileSync(path, "inside again", { mode: 0o666 }),
-  link: (path) => symlinkSync(outside + "/secret", path),
+  link: (path, outside) => symlinkSync(outside + "/secret", path),
   relative: (path) => symlinkSync("../outside/secret", path),
-  loop: (path) => symlinkSync(path.split("/").at(-1), path),
+  magic: (path, outside) => symlinkSync("/proc/self/cwd/../../../../../.." + outside + "/secret", path),
   fifo: (path) => native.mknodat(-100, path, 0o010666, 0, 0),
   socket: (path) => native.mknodat(-100, path, 0o140666, 0, 0),
-  zero: (path) => native.mknodat(-100, path, 0o020666, 1, 5),
+  device: (path) => native.mknodat(-100, path, 0o020666, 1, 5),
   directory: (path) => mkdirSync(path),
 };
+function put(kind, path, outside) {
+  make[kind](path + ".new", outside);
+  if (kind === "directory") rmSync(path, { force: true });
+  else if (kind !== "file" || lstatSync(path).isDirectory()) rmSync(path, { recursive: true });
+  renameSync(path + ".new", path);
+}
+`;
+
+const SWAPPER = `${MAKE}
+const [upper, outside, kinds, names] = process.argv.slice(1);
 console.log("swapping");
 for (let round = 0; ; round++) {
-  for (const [i, make] of Object.values(fresh).entries()) {
-    const name = at(["f0", "f1", "d/f2"][(round + i) % 3]);
-    try {
-      make(name + ".new");
-      rmSync(name, { recursive: true, force: true });
-      renameSync(name + ".new", name);
-    } catch {}
-    // A directory on the way becomes a link out, and comes back.
-    if (i % 4 === 3) try { renameSync(at("d"), at("kept")); symlinkSync(outside, at("d")); rmSync(at("d")); renameSync(at("kept"), at("d")); } catch {}
+  const name = upper + "/f" + (round % Number(names));
+  // Back to a file half of the time, so that opens succeed, too.
+  const kind = Math.floor(round / Number(names)) % 2 === 0 ? kinds.split(",")[round % kinds.split(",").length] : "file";
+  put(kind, name, outside);
+  // A directory on the way becomes a link out, and comes back.
+  if (round % 5 === 0) {
+    renameSync(upper + "/d", upper + "/kept");
+    symlinkSync(outside, upper + "/d");
+    rmSync(upper + "/d");
+    renameSync(upper + "/kept", upper + "/d");
   }
-  await new Promise((resolve) => setImmediate(resolve));
+  await new Promise((resolve) => setTimeout(resolve, 1));
 }
 `;
 
 function planted(): { root: string; lower: string; upper: string; outside: string } {
-  const tree = { f0: open("inside 0"), f1: open("inside 1"), "d/f2": open("inside 2") };
+  const numbered = Array.from({ length: NAMES }, (_, i) => [`f${i}`, open(`inside ${i}`)]);
+  const tree = { ...Object.fromEntries(numbered), "d/f": open("inside d") };
   const made = layers({ upper: tree, lower: { other: open("inside lower") } });
   const outside = join(made.root, "outside");
   mkdirSync(outside, { mode: 0o700 });
-  for (const name of ["secret", "f2"]) writeFileSync(join(outside, name), "OUTSIDE secret", { mode: 0o600 });
+  for (const name of ["secret", "f", "new"]) writeFileSync(join(outside, name), "OUTSIDE secret", { mode: 0o600 });
   return { ...made, outside };
 }
 
@@ -59,10 +73,19 @@ for (const effect of ["grant", "mediate"] as const) {
     const { lower, upper, outside } = planted();
     const policy = `version: 1\ndefault: grant\nrules:\n  - { name: all, path: "**", access: [read, write], effect: ${effect} }\n`;
     const mount = await mountSluice({ lowers: [lower], upper, policy });
-    const swapper = startScript(SWAPPER, { args: [upper, outside], timeoutMs: 50_000 });
+    // Known as files to the kernel and to the daemon, before they are something else.
+    const first = await Actor.start();
+    await first.do(
+      "stormRead",
+      Array.from({ length: NAMES }, (_, i) => mount.path(`f${i}`)),
+      1,
+      false,
+    );
+    const swapper = startScript(SWAPPER, { args: [upper, outside, KINDS.join(","), String(NAMES)], timeoutMs: 50_000 });
     await swapper.waitFor("swapping");
     const [reader, writer, root] = [await Actor.start(NOBODY), await Actor.start(NOBODY), await Actor.start()];
-    const paths = ["f0", "f1", "d/f2", "other"].map((name) => mount.path(name));
+    const names = Array.from({ length: NAMES }, (_, i) => `f${i}`);
+    const paths = [...names, "d/f", "d/new", "other"].map((name) => mount.path(name));
     const storms = [
       reader.do<Record<string, number>>("stormRead", paths, STORM_MS, false),
       writer.do<Record<string, number>>("stormRead", paths, STORM_MS, true),
@@ -76,7 +99,7 @@ for (const effect of ["grant", "mediate"] as const) {
       expect(words["inside"]).toBeGreaterThan(0);
     }
     expect(readFileSync(join(outside, "secret"), "utf8")).toBe("OUTSIDE secret");
-    expect(readFileSync(join(outside, "f2"), "utf8")).toBe("OUTSIDE secret");
+    expect(readFileSync(join(outside, "f"), "utf8")).toBe("OUTSIDE secret");
     // It lives, and what is there now is served.
     expect(await root.do("contents", mount.path("other"))).toMatch(/^inside/);
     expect((await statusOf(mount)).engine.inFlight).toBe(0);
@@ -84,6 +107,41 @@ for (const effect of ["grant", "mediate"] as const) {
     await mount.stop();
   });
 }
+
+test("what was a file when it was looked up, and is something else when it is used", async () => {
+  const names = KINDS.flatMap((kind) => ["read", "write", "change"].map((use) => `${kind}-${use}`));
+  const { lower, upper, outside } = planted();
+  for (const name of names) {
+    writeFileSync(join(upper, name), "inside file");
+    chownSync(join(upper, name), NOBODY, NOBODY);
+  }
+  const before = treeHash(outside);
+  const mount = await mountSluice({ lowers: [lower], upper });
+  const actor = await Actor.start(NOBODY);
+  for (const name of names) expect(await actor.do("contents", mount.path(name))).toBe("inside file");
+  const program = `${MAKE} for (const name of process.argv[3].split(",")) put(name.split("-")[0], process.argv[1] + "/" + name, process.argv[2]);`;
+  expect((await startScript(program, { args: [upper, outside, names.join(",")], input: "" }).finished).stderr).toBe("");
+  for (const kind of KINDS) {
+    const at = (use: string): string => mount.path(`${kind}-${use}`);
+    const uses = [
+      actor.do<string | number>("contents", at("read")),
+      actor.do("open", at("write"), O.RDWR | O.TRUNC),
+      actor.do("syscall", "truncate", at("change"), 0),
+      actor.do("chmod", at("change"), 0o777),
+      actor.do("setxattr", at("change"), "user.a", "b"),
+      actor.do("utimes", at("change"), 1),
+    ];
+    const results = await within(AMPLE_MS, Promise.all<string | number>(uses));
+    if (results === "pending") throw new Error(`the daemon hangs on a ${kind}`);
+    expect([kind, String(results[0])]).not.toEqual([kind, expect.stringContaining("OUTSIDE")]);
+    expect([kind, results[0], results[1]]).toEqual([kind, expect.any(Number), expect.any(Number)]);
+  }
+  expect(treeHash(outside)).toBe(before);
+  expect(await actor.do("contents", mount.path("other"))).toBe("inside lower");
+  expect((await statusOf(mount)).engine.inFlight).toBe(0);
+  await actor.stop();
+  await mount.stop();
+});
 
 test("a lower full of links that lead out of it: followed by nobody but the caller", async () => {
   const { root, lower, upper, outside } = planted();
