@@ -62,9 +62,9 @@ test("an unknown -o option, and one that is known and not supported", async () =
   await complains([...full(g), "-o", "redirect_dir=maybe", g.mnt], 2, /-o redirect_dir=maybe: value is none of on, off, follow/);
 });
 
-test("an engine that is not built yet", async () => {
+test("an engine that there is not", async () => {
   const g = ground();
-  await complains([...full(g), "--engine", "fuse-native", g.mnt], 2, /fuse-native: this engine is not built yet: /);
+  await complains([...full(g), "--engine", "fuse-naive", g.mnt], 2, /--engine: "fuse-naive" is none of auto, devfuse, fuse-native/);
 });
 
 test("no lower layer, and an upper layer without a work directory", async () => {
