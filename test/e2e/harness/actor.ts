@@ -2,7 +2,7 @@
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { chmodSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { cleanUp } from "@sluice/testkit";
@@ -24,13 +24,16 @@ const program = fileURLToPath(new URL("./actor-process.mjs", import.meta.url));
 /** One that hangs in a request of a stopped daemon goes only when the mount does, which is put away after it. */
 const LET_GO_MS = 2_000;
 let syscalls: string | undefined;
+// At the end of the test file, not of the test that needed it first.
+cleanUp(() => {
+  if (syscalls !== undefined) rmSync(dirname(syscalls), { recursive: true, force: true });
+});
 
-/** Built on first use, once a test process. */
+/** Built on first use, once a test file. */
 function syscallsProgram(): string {
   if (syscalls !== undefined) return syscalls;
   const directory = mkdtempSync(join(process.env["SLUICE_TEST_ROOT"] ?? tmpdir(), "sluice-e2e-cc-"));
   chmodSync(directory, 0o755);
-  process.once("exit", () => rmSync(directory, { recursive: true, force: true }));
   const path = join(directory, "syscalls");
   const run = spawnSync("cc", ["-O1", "-o", path, fileURLToPath(new URL("./syscalls.c", import.meta.url))], { encoding: "utf8" });
   if (run.status !== 0) throw new Error(`cannot compile syscalls.c: ${run.stderr}`);
