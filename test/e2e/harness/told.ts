@@ -11,7 +11,7 @@ export interface Status {
     openFiles: number;
   };
   decider: { target: string; state: string };
-  policy: { revision: { digest: string }; governs: string[] } | null;
+  policy: { revision: { digest: string }; governs: string[]; refusedEdit: string | null } | null;
   decisions: Record<string, number>;
   fallbacks: Record<string, number>;
   openFilesByMode: Record<string, number>;
