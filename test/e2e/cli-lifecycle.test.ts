@@ -87,11 +87,11 @@ test("status, grants and metrics tell the same truth", async () => {
   });
   expect(await mount.grants()).toMatchObject([
     { path: "file", layer: "lower0", write: false, uid: 0, rule: "default" },
-    { path: "metered", layer: "lower0", mode: "cached", rule: "slow" },
+    { path: "metered", layer: "lower0", mode: "mediated", rule: "slow" },
   ]);
   const metrics = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
   expect(metrics).toContain('sluice_decisions_total{effect="mediate",source="service"} 1');
-  expect(metrics).toContain('sluice_open_files{mode="cached"} 1');
+  expect(metrics).toContain('sluice_open_files{mode="mediated"} 1');
   for (const user of users) await user.letGo();
   await expect.poll(async () => await mount.grants(), { timeout: 10_000 }).toEqual([]);
   await mount.stop();

@@ -206,7 +206,7 @@ test("a mapping alone, its descriptor closed, does not stop anybody from opening
   await expect.poll(async () => (await statusOf(mount)).grants).toBe(0);
   const other = await mediated.do("open", path, O.RDWR);
   expect(other).toBeGreaterThan(0);
-  expect((await grantsOf(mount))[0]?.mode).toBe("cached");
+  expect((await grantsOf(mount))[0]?.mode).toBe("mediated");
   await granted.do("mapWrite", map, 0, "MAP");
   expect(await mediated.do("write", other, "X", 10)).toBe(1);
   expect(await mediated.do("close", other)).toBe(0);

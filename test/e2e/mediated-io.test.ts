@@ -77,7 +77,7 @@ test("random reads, writes, truncations and mappings by three processes equal a 
     }
   }
   expect(wrong).toEqual([]);
-  expect((await grantsOf(stage.mount)).map(({ mode }) => mode)).toEqual(["cached", "cached", "cached"]);
+  expect((await grantsOf(stage.mount)).map(({ mode }) => mode)).toEqual(["mediated", "mediated", "mediated"]);
   for (const [i, actor] of stage.actors.entries()) {
     expect(await actor.do("unmap", maps[i])).toBe(0);
     expect(await actor.do("fsync", fds[i])).toBe(0);
@@ -153,7 +153,7 @@ test("the mount's own attributes tell layer, mode, decision and revision, and hi
   const [grant] = await grantsOf(stage.mount);
   expect([await told("layer"), await told("mode"), await told("decision"), await told("revision")]).toEqual([
     "upper",
-    "cached",
+    "mediated",
     grant?.decision,
     grant?.revision,
   ]);

@@ -43,7 +43,7 @@ test("an edit holds for the very next open, without a restart", async () => {
     seen.push(await outcome(mount, actor));
     await eventually("the file is closed", 10_000, async () => (await statusOf(mount)).grants === 0);
   }
-  expect(seen).toEqual(effects.map((effect) => ({ deny: "denied", grant: "passthrough", mediate: "cached" })[effect]));
+  expect(seen).toEqual(effects.map((effect) => ({ deny: "denied", grant: "passthrough", mediate: "mediated" })[effect]));
   expect(mount.decisionPid).toBe(child);
   expect((await mount.stop()).code).toBe(0);
 });

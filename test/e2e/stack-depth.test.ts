@@ -25,7 +25,7 @@ test("depth 1: a layer on overlayfs is mediated, counted and explained; the othe
   expect(await actor.do("read", fds[1], 10, 0)).toBe("flat");
   const told = (await grantsOf(mount)).map(({ path, layer, mode, fallback }) => ({ path, layer, mode, fallback }));
   expect(told).toEqual([
-    { path: "deep", layer: "lower0", mode: "cached", fallback: "stack-depth" },
+    { path: "deep", layer: "lower0", mode: "mediated", fallback: "stack-depth" },
     { path: "flat", layer: "lower1", mode: "passthrough", fallback: null },
   ]);
   const status = await statusOf(mount);

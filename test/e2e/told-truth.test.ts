@@ -35,13 +35,13 @@ test("every open is listed with its caller, mode and rule while it lasts, and no
   expect(shown.map((grant) => expect.objectContaining(grant))).toHaveLength(3);
   expect(shown).toMatchObject([
     { ...common, path: "fast", layer: "lower0", mode: "passthrough", write: false, pid: user.pid, uid: USER, rule: "default" },
-    { ...common, path: "slow", layer: "upper", mode: "cached", write: true, pid: root.pid, uid: 0, rule: "slow" },
+    { ...common, path: "slow", layer: "upper", mode: "mediated", write: true, pid: root.pid, uid: 0, rule: "slow" },
     { ...common, path: "made", layer: "upper", mode: "passthrough", write: true, pid: root.pid, uid: 0, rule: "default" },
   ]);
   expect(await root.do("write", slow, "12345", 0)).toBe(5);
   const status = await statusOf(mount);
   expect(status.decisions).toEqual({ "grant/service": 2, "mediate/service": 1, "deny/service": 1 });
-  expect(status.openFilesByMode).toMatchObject({ passthrough: 2, cached: 1 });
+  expect(status.openFilesByMode).toMatchObject({ passthrough: 2, mediated: 1 });
   expect(status.mediatedBytes["write"]).toBe(5);
   expect(status).toMatchObject({ pid: mount.pid, state: "serving", grants: 3, anomalies: 0, fallbacks: {} });
   expect(status.overlay).toMatchObject({ openFiles: 3, copyUps: 1 });
@@ -51,7 +51,7 @@ test("every open is listed with its caller, mode and rule while it lasts, and no
   // A descriptor that somebody else holds, too, is one open still.
   await root.do("close", created);
   await expect.poll(async () => (await statusOf(mount)).grants).toBe(0);
-  expect((await statusOf(mount)).openFilesByMode).toMatchObject({ passthrough: 0, cached: 0 });
+  expect((await statusOf(mount)).openFilesByMode).toMatchObject({ passthrough: 0, mediated: 0 });
   await mount.stop();
 });
 

@@ -76,7 +76,7 @@ test("--on-outage mediate: an open waits for its deadline and is then mediated, 
   expect(await within(WATCH_MS, call)).toBe("pending");
   const fd = (await within(AMPLE_MS, call)) as number;
   expect(fd).toBeGreaterThan(0);
-  expect((await grantsOf(mount)).at(-1)).toMatchObject({ path: "f", mode: "cached", pid: actor.pid });
+  expect((await grantsOf(mount)).at(-1)).toMatchObject({ path: "f", mode: "mediated", pid: actor.pid });
   expect(await actor.do("read", fd, 10, 0)).toBe("content");
   expect((await statusOf(mount)).decisions["mediate/outage"]).toBeGreaterThan(0);
   thaw();

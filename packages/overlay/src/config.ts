@@ -1,5 +1,5 @@
 /** What an overlay is made of. Layers come as descriptors of private mount clones: see services/mount. */
-import type { FallbackReason, Gate, IoMode } from "./gate/gate.js";
+import type { FallbackReason, Flow, Gate } from "./gate/gate.js";
 
 export interface LayerSpec {
   /** As the user gave it, for people. */
@@ -37,7 +37,7 @@ export interface OverlayEvents {
   copyUp(event: { path: string; bytes: number; durationMs: number; status: number }): void;
   fallback(event: { layer: string; reason: FallbackReason }): void;
   mediated(direction: "read" | "write", bytes: number): void;
-  openFiles(mode: IoMode, delta: 1 | -1): void;
+  openFiles(mode: Flow, delta: 1 | -1): void;
   /** Something that should not happen and was survived. */
   anomaly(message: string, detail: Record<string, unknown>): void;
 }

@@ -29,7 +29,8 @@ export interface Ruling {
   readonly errno: number;
 }
 
-export type IoMode = "passthrough" | "passthrough-direct" | "cached" | "direct";
+/** How I/O flows, as people speak of it. What the kernel is told in detail is io/arbitrate.ts' business. */
+export type Flow = "passthrough" | "mediated";
 /** Why a granted open is mediated all the same; a closed set, it labels a metric. */
 export type FallbackReason =
   | "not-negotiated"
@@ -50,7 +51,7 @@ export interface OpenRecord {
   nodeId: number;
   path: string;
   layer: string;
-  mode: IoMode;
+  mode: Flow;
   write: boolean;
   fallback: FallbackReason | undefined;
 }

@@ -1,6 +1,6 @@
 /** Open file descriptions, by handle. The one place that holds them, so that they can be journaled. */
-import type { FileHandle, NodeId } from "@sluice/vfs";
-import type { IoMode } from "../gate/gate.js";
+import type { FileHandle, NodeId, OpenOut } from "@sluice/vfs";
+import type { Flow } from "../gate/gate.js";
 import type { Listing } from "../merge/listing.js";
 import type { Node } from "../node/node.js";
 import type { Backing, InodeIo } from "./inode-io.js";
@@ -14,10 +14,16 @@ export class OpenFile {
     readonly io: InodeIo,
   ) {}
 
-  mode: IoMode = "cached";
+  /** As the kernel was told. */
+  mode: OpenOut["mode"] = "cached";
   /** What the daemon reads and writes by: its own descriptor, or the backing file's. */
   fd = -1;
   write = false;
+
+  get flow(): Flow {
+    return this.mode === "passthrough" ? "passthrough" : "mediated";
+  }
+
   /** Set where `fd` is the backing file's and not ours to close. */
   backing: Backing | undefined = undefined;
 }

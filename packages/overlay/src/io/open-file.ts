@@ -171,9 +171,9 @@ export function settle(core: Core, open: { call: CallContext; file: OpenFile; fd
   out.mode = file.mode;
   out.keepCache = false;
   out.backingId = file.backing?.id ?? 0;
-  core.events.openFiles(file.mode, 1);
+  core.events.openFiles(file.flow, 1);
   const path = knownPaths(core, file.node, undefined)[0] as string;
-  const record = { handle: file.handle, nodeId: file.nodeId, path, layer: layer.name, mode: file.mode, write: file.write, fallback };
+  const record = { handle: file.handle, nodeId: file.nodeId, path, layer: layer.name, mode: file.flow, write: file.write, fallback };
   core.gate.opened(open.call, ruling, record);
 }
 

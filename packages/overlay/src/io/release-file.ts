@@ -14,7 +14,7 @@ export function releaseFile(core: Core, handle: FileHandle): number {
   if (file.backing?.fd !== file.fd) sys.close(file.fd);
   if (file.mode === "cached") io.cached--;
   else releasePassthrough(core, io);
-  core.events.openFiles(file.mode, -1);
+  core.events.openFiles(file.flow, -1);
   core.gate.closed(handle);
   core.nodes.letGo(file.node);
   return 0;

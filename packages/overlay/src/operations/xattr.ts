@@ -54,7 +54,7 @@ function describe(core: Core, node: Node, what: string): Uint8Array | undefined 
 /** How the file is open now: the modes of its opens, or "closed". */
 function modeOf(node: Node): string {
   const modes = new Set<string>();
-  for (const file of node.io?.handles ?? []) modes.add(file.mode);
+  for (const file of node.io?.handles ?? []) modes.add(file.flow);
   return modes.size === 0 ? "closed" : [...modes].sort().join(",");
 }
 

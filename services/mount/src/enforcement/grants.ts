@@ -1,5 +1,5 @@
 /** The grants in force: one record an open file, from the open's reply to its release. Plain values, so that it can be journaled. */
-import type { IoMode, OpenRecord } from "@sluice/overlay";
+import type { Flow, OpenRecord } from "@sluice/overlay";
 import type { Decision } from "@sluice/decision-api";
 
 export interface GrantRecord {
@@ -8,7 +8,7 @@ export interface GrantRecord {
   /** As bytes, one character each. */
   path: string;
   layer: string;
-  mode: IoMode;
+  mode: Flow;
   write: boolean;
   /** Why it is mediated although it was granted. */
   fallback: string | undefined;

@@ -1,6 +1,6 @@
 /** What the mount service counts: one place for the numbers of /metrics and of `sluice status`. Logs nothing. */
 import type { Decision } from "@sluice/decision-api";
-import type { FallbackReason, IoMode } from "@sluice/overlay";
+import type { FallbackReason, Flow } from "@sluice/overlay";
 import { errnoName } from "@sluice/vfs";
 import { CountBy, DurationSeries, type HotMetric, type MetricValue, readMetric } from "./hot-metrics.js";
 
@@ -12,7 +12,7 @@ interface OperationCounts {
 export class MountTelemetry {
   readonly decisions = new CountBy<`${string}/${string}`>();
   readonly fallbacks = new CountBy<FallbackReason>();
-  readonly openFiles = new CountBy<IoMode>();
+  readonly openFiles = new CountBy<Flow>();
   readonly mediatedBytes = new CountBy<"read" | "write">();
   readonly startedMs = Date.now();
   anomalies = 0;
