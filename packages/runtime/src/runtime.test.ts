@@ -1,14 +1,5 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
-import {
-  CliError,
-  type CommandLike,
-  createRegistry,
-  decisionMetrics,
-  EXIT,
-  parseHostPort,
-  runCli,
-  startAdminServer,
-} from "./index.js";
+import { CliError, type CommandLike, createRegistry, decisionMetrics, EXIT, parseHostPort, runCli, startAdminServer } from "./index.js";
 
 function command(run: () => Promise<unknown>): CommandLike {
   return { commands: [], name: () => "sluice", exitOverride: () => undefined, configureOutput: () => undefined, parseAsync: run };
