@@ -34,7 +34,7 @@ function abortOnSignal(): AbortSignal {
 async function demonstrate(options: DemoOptions): Promise<number> {
   const signal = abortOnSignal();
   const scratch = preflight(options.scratch);
-  const run = new DemoRun(placesBelow(scratch), new Progress(process.stdout), signal);
+  const run = new DemoRun({ places: placesBelow(scratch), engine: options.engine }, new Progress(process.stdout), signal);
   process.stdout.write(`Sluice demo, working in ${scratch}\n\n`);
   let failure: { error: unknown } | undefined;
   try {

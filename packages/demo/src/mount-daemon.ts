@@ -37,7 +37,10 @@ export function runSluice(args: readonly string[]): Promise<string> {
 export class MountDaemon {
   #child: ChildProcess | undefined;
 
-  constructor(readonly places: Places) {}
+  constructor(
+    readonly places: Places,
+    readonly engine: string | undefined,
+  ) {}
 
   /** Resolves when the mount serves. Throws DemoError 1 if it does not come about. */
   async start(signal: AbortSignal): Promise<void> {
@@ -45,7 +48,20 @@ export class MountDaemon {
     // Files, not pipes: the daemon may outlive the demo, and must not die of a pipe that nobody reads.
     const [out, log] = [openSync(`${places.log}.out`, "w"), openSync(places.log, "a")];
     const lower = [places.lowerData, places.lowerTree].map(escapeLayer).join(":");
-    const args = ["mount", "--lower", lower, "--upper", places.upper, "--work", places.work, "--policy", places.policy, places.mountPoint];
+    const engine = this.engine === undefined ? [] : ["--engine", this.engine];
+    const args = [
+      "mount",
+      ...engine,
+      "--lower",
+      lower,
+      "--upper",
+      places.upper,
+      "--work",
+      places.work,
+      "--policy",
+      places.policy,
+      places.mountPoint,
+    ];
     const child = spawn(process.execPath, [CLI, ...args], { detached: true, stdio: ["ignore", out, log], cwd: "/" });
     this.#child = child;
     child.on("error", () => {});

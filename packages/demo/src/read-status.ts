@@ -45,6 +45,11 @@ export function readPolicyFacts(json: unknown): PolicyFacts {
   };
 }
 
+/** Whether the engine and the kernel agreed on passthrough. */
+export function hasPassthrough(json: unknown): boolean {
+  return asRecord(asRecord(json, "status")["engine"], "engine")["passthrough"] === true;
+}
+
 /** Counts of changes by kind. */
 export function readChanges(json: unknown): Record<string, number> {
   const counts: Record<string, number> = {};

@@ -25,7 +25,8 @@ export type KernelCheck = { kind: "identical"; objects: number } | { kind: "skip
 export interface ReportData {
   policy: PolicyFacts;
   denied: DeniedOutput;
-  frozen: FrozenFacts;
+  /** undefined: this mount has no passthrough, every open was mediated. */
+  frozen: FrozenFacts | undefined;
   largeFile: LargeFileOutput;
   throughput: ThroughputOutput;
   /** Counts by kind of change, and how much the upper layer holds. */
@@ -47,13 +48,17 @@ const KINDS: Readonly<Record<string, string>> = {
 
 const percent = (part: number, whole: number): string => `${Math.round((100 * part) / whole)} %`;
 
-function policyLines({ policy, denied }: ReportData): string[] {
+function policyLines({ policy, denied, frozen }: ReportData): string[] {
   const line = (effect: string, count: number, meaning: string): string =>
     `  ${effect.padEnd(9)} ${formatCount(count).padStart(9)}  ${meaning}`;
   const fallbacks = Object.entries(policy.fallbacks).map(([reason, count]) => `  granted, yet mediated: ${formatCount(count)} (${reason})`);
   return [
     "What the policy did (decisions enforced)",
-    line("granted", policy.granted, "the kernel reads and writes the layer's file by itself"),
+    line(
+      "granted",
+      policy.granted,
+      frozen === undefined ? "mediated all the same" : "the kernel reads and writes the layer's file by itself",
+    ),
     line("mediated", policy.mediated, "every byte goes through the daemon"),
     line(
       "denied",
@@ -68,7 +73,7 @@ function policyLines({ policy, denied }: ReportData): string[] {
   ];
 }
 
-function throughputLines({ throughput }: ReportData): string[] {
+function throughputLines({ throughput, frozen }: ReportData): string[] {
   const row = (name: string, rates: Readonly<Record<Mode, number>>, format: (rate: number) => string): string =>
     `  ${name.padEnd(24)}${format(rates.native).padStart(13)}` +
     (["passthrough", "mediated"] as const)
@@ -76,7 +81,7 @@ function throughputLines({ throughput }: ReportData): string[] {
       .join("");
   return [
     "Throughput, measured in this run (medians of rounds in which the three took turns; page cache warm)",
-    `  ${"".padEnd(24)}${"native".padStart(13)}${"passthrough".padStart(21)}${"mediated".padStart(21)}`,
+    `  ${"".padEnd(24)}${"native".padStart(13)}${(frozen === undefined ? "granted" : "passthrough").padStart(21)}${"mediated".padStart(21)}`,
     row("sequential read", throughput.sequentialRead, formatRate),
     row("random read of 4 KiB", throughput.randomRead, (rate) => `${formatCount(Math.round(rate))}/s`),
     row("sequential write", throughput.sequentialWrite, formatRate),
@@ -84,6 +89,8 @@ function throughputLines({ throughput }: ReportData): string[] {
 }
 
 function frozenLines({ frozen }: ReportData): string[] {
+  if (frozen === undefined)
+    return ["Passthrough", "  none with this engine: what was granted was mediated all the same, as the counts above tell"];
   const { readBytes, readSeconds, writtenBytes } = frozen.frozen;
   return [
     "With the daemon stopped by SIGSTOP",
