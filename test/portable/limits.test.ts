@@ -28,7 +28,7 @@ interface Witness {
 
 const NO_READING = "version: 1\ndefault: grant\nrules:\n  - {name: w, path: new, access: [read], effect: deny}\n";
 const witnesses: Partial<Record<EngineCapabilityName, Witness>> = {
-  passthrough: { script: "exec 3< f; getfattr -n user.sluice.mode --only-values f", portable: /^cached$/, devfuse: /^passthrough$/ },
+  passthrough: { script: "exec 3< f; getfattr -n user.sluice.mode --only-values f", portable: /^mediated$/, devfuse: /^passthrough$/ },
   callerIdentity: {
     script: "chmod 777 d; setpriv --reuid=7 --regid=7 --clear-groups mkdir d/new; stat -c %u d/new",
     portable: /^0$/,

@@ -80,7 +80,7 @@ test("large reads and writes arrive whole", async () => {
 
 test("everything is mediated, each grant is counted with its reason, and the status has every limit", async () => {
   const { mount } = await serve();
-  expect(await lines(mount, "exec 3< a; cat d/g; getfattr -n user.sluice.mode --only-values a; echo")).toEqual(["gcached"]);
+  expect(await lines(mount, "exec 3< a; cat d/g; getfattr -n user.sluice.mode --only-values a; echo")).toEqual(["gmediated"]);
   const { engine, fallbacks, openFilesByMode } = await status(mount);
   expect(engine).toMatchObject({ name: "fuse-native", passthrough: false });
   expect(Object.keys(engine.limits)).toEqual(Object.entries(engineCapabilities).flatMap(([name, { has }]) => (has ? [] : [name])));
