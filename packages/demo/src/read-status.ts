@@ -50,6 +50,11 @@ export function hasPassthrough(json: unknown): boolean {
   return asRecord(asRecord(json, "status")["engine"], "engine")["passthrough"] === true;
 }
 
+/** Whether the engine tells times as the layers have them; the portable one rounds them. */
+export function hasExactTimes(json: unknown): boolean {
+  return asRecord(asRecord(asRecord(json, "status")["engine"], "engine")["limits"], "limits")["nanosecondTimes"] === undefined;
+}
+
 /** Counts of changes by kind. */
 export function readChanges(json: unknown): Record<string, number> {
   const counts: Record<string, number> = {};

@@ -13,7 +13,7 @@ import { MountDaemon } from "./mount-daemon.js";
 import { mountsBelow } from "./mount-table.js";
 import { FILES, type Places } from "./places.js";
 import type { Progress } from "./progress.js";
-import { hasPassthrough, readChanges, readPolicyFacts } from "./read-status.js";
+import { hasExactTimes, hasPassthrough, readChanges, readPolicyFacts } from "./read-status.js";
 import { formatReport, type FrozenFacts, type KernelCheck, type ReportData } from "./report.js";
 import { TaskRunner } from "./task-process.js";
 import type { SnapshotOutput, TaskName, TaskTable } from "./tasks/task-table.js";
@@ -198,9 +198,10 @@ export class DemoRun {
   /** The merged view as we show it, then as kernel overlayfs shows the same layers; we are unmounted in between. */
   async #compareWithKernel(): Promise<KernelCheck> {
     const { places } = this;
-    if (!kernelHasOverlayfs()) {
+    const reason = await this.#incomparable();
+    if (reason !== undefined) {
       await this.#daemon.stop();
-      return { kind: "skipped", reason: "this kernel has no overlayfs (modprobe overlay)" };
+      return { kind: "skipped", reason };
     }
     const [ours, kernels] = [join(places.snapshots, "merged"), join(places.snapshots, "kernel")];
     const record = (root: string, output: string) =>
@@ -221,6 +222,12 @@ export class DemoRun {
     if (differences.length > 0)
       throw new DemoError(1, `kernel overlayfs shows another tree:\n    ${differences.slice(0, 20).join("\n    ")}`);
     return { kind: "identical", objects };
+  }
+
+  /** Why our view and the kernel's cannot be compared to the nanosecond; undefined: they can. */
+  async #incomparable(): Promise<string | undefined> {
+    if (!kernelHasOverlayfs()) return "this kernel has no overlayfs (modprobe overlay)";
+    return hasExactTimes(await this.#daemon.statusJson()) ? undefined : "this engine tells times to the millisecond only";
   }
 
   async #compareLowers(before: SnapshotOutput): Promise<ReportData["lower"]> {
