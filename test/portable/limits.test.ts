@@ -57,6 +57,7 @@ for (const [limit, { script, portable, devfuse, policy }] of Object.entries(witn
 const unseen: Partial<Record<EngineCapabilityName, string>> = {
   notifications: "the port's methods do nothing: packages/engine-fuse-native/src/start-engine.ts",
   interrupt: "that a caller waits on cannot be told from one that was not interrupted in time",
+  atomicReplace: "shows only where a server is killed between the two renames: callers wait for both",
   inode64: "takes inode numbers that no file system here gives; the folding has a unit test",
   copyFileRange: "the kernel copies instead, with the same outcome: the conformance case passes",
   syncfs: "there is nothing to lose here without a power failure",

@@ -14,6 +14,7 @@ export const engineCapabilities: EngineCapabilities = {
   singleTime: has,
   handleSurvivesUnlink: has,
   handleSurvivesDirectory: has,
+  atomicReplace: has,
   hardLinksShareInode: has,
   renameFlags: has,
   createFlags: has,

@@ -20,6 +20,10 @@ export const engineCapabilities: EngineCapabilities = {
     has: false,
     why: "libfuse finds no path any more: an open file whose directory was removed gives ENOENT on read and write",
   },
+  atomicReplace: {
+    has: false,
+    why: "libfuse first renames an open target to a hidden name: a server killed in between leaves that and not the new content under the name",
+  },
   hardLinksShareInode: {
     has: false,
     why: "libfuse makes one inode a path: written data shows under another name once that is opened anew, locks do not meet",

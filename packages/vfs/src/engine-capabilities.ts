@@ -20,6 +20,8 @@ export type EngineCapabilityName =
   | "handleSurvivesUnlink"
   /** … also where its directory is removed after it. */
   | "handleSurvivesDirectory"
+  /** A rename over an open file is one step on the layer: a crash leaves the one or the other. */
+  | "atomicReplace"
   /** The names of one file are one inode to the kernel. */
   | "hardLinksShareInode"
   /** RENAME_NOREPLACE, EXCHANGE and WHITEOUT. */
