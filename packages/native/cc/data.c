@@ -88,6 +88,39 @@ static napi_value fs_set_flags(napi_env env, napi_callback_info info) {
   return result(env, ioctl(fd, FS_IOC_SETFLAGS, flags));
 }
 
+/* struct fsuuid2 and its ioctl are new in 6.9's headers. */
+struct fs_uuid {
+  uint8_t length;
+  uint8_t bytes[16];
+};
+#define GET_FS_UUID _IOR(0x15, 0, struct fs_uuid)
+
+static napi_value fs_get_fs_uuid(napi_env env, napi_callback_info info) {
+  struct args args = args_read(env, info, 2);
+  struct fs_uuid uuid = {0};
+  int fd = arg_int(&args, 0);
+  struct slice out = arg_bytes(&args, 1);
+  if (!args.failure && out.length < sizeof uuid.bytes) args_throw_range(&args, "the buffer must hold 16 bytes");
+  if (args.failure) return args_failed(&args);
+  if (ioctl(fd, GET_FS_UUID, &uuid) < 0) return result_number(env, -errno);
+  memcpy(out.data, uuid.bytes, sizeof uuid.bytes);
+  return result_number(env, uuid.length);
+}
+
+/* Both ways alike: struct fsxattr in `bytes`. */
+static napi_value move_fsxattr(napi_env env, napi_callback_info info, unsigned long command) {
+  struct args args = args_read(env, info, 2);
+  int fd = arg_int(&args, 0);
+  struct slice bytes = arg_bytes(&args, 1);
+  if (!args.failure && bytes.length < sizeof(struct fsxattr)) args_throw_range(&args, "the buffer must hold a struct fsxattr");
+  if (args.failure) return args_failed(&args);
+  return result(env, ioctl(fd, command, bytes.data));
+}
+
+static napi_value fs_get_fsxattr(napi_env env, napi_callback_info info) { return move_fsxattr(env, info, FS_IOC_FSGETXATTR); }
+
+static napi_value fs_set_fsxattr(napi_env env, napi_callback_info info) { return move_fsxattr(env, info, FS_IOC_FSSETXATTR); }
+
 static napi_value fs_flock(napi_env env, napi_callback_info info) {
   struct args args = args_read(env, info, 2);
   int fd = arg_int(&args, 0);
@@ -99,5 +132,6 @@ static napi_value fs_flock(napi_env env, napi_callback_info info) {
 const struct exported data_functions[] = {
   {"pread", fs_pread},   {"pwrite", fs_pwrite},       {"ftruncate", fs_ftruncate}, {"lseek", fs_lseek},
   {"ficlone", fs_ficlone}, {"getFlags", fs_get_flags}, {"setFlags", fs_set_flags},  {"flock", fs_flock},
+  {"getFsUuid", fs_get_fs_uuid}, {"getFsxattr", fs_get_fsxattr}, {"setFsxattr", fs_set_fsxattr},
   {NULL, NULL},
 };

@@ -173,7 +173,11 @@ export interface Native {
   /** FS_IOC_GETFLAGS / SETFLAGS. */
   getFlags(fd: number): number;
   setFlags(fd: number, flags: number): number;
-  /** ioctl FS_IOC_FSGETXATTR is not here: no operation needs it yet. */
+  /** FS_IOC_FSGETXATTR / FSSETXATTR: struct fsxattr (28 bytes) into and out of `bytes`. */
+  getFsxattr(fd: number, bytes: Uint8Array): number;
+  setFsxattr(fd: number, bytes: Uint8Array): number;
+  /** FS_IOC_GETFSUUID (6.9): the file system's UUID as overlayfs knows it into `bytes`; its length. -ENOTTY where it has none. */
+  getFsUuid(fd: number, bytes: Uint8Array): number;
   flock(fd: number, operation: number): number;
 
   // --- this thread's and this process' credentials -----------------------------------------------------------
