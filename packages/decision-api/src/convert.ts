@@ -3,9 +3,10 @@
  * what is malformed is no answer at all (`DecisionError` "malformed").
  */
 import { type Access, type Decision, DecisionError, type Obligation, type PolicyCapabilities, type PolicyRevision } from "./domain.js";
-import type * as wire from "./gen/sluice/decision/v1/decision.js";
+import { scopeFromProto, scopeToProto } from "./convert-scope.js";
+import * as wire from "./gen/sluice/decision/v1/decision.js";
 import { ANSWER_LIMITS } from "./limits.js";
-import { ACCESS_OF, EFFECT_OF, WIRE_ACCESS, WIRE_EFFECT } from "./wire-names.js";
+import { ACCESS_OF, EFFECT_OF, OUTAGE_OF, WIRE_ACCESS, WIRE_EFFECT, WIRE_OUTAGE } from "./wire-names.js";
 
 /** The errnos a denial may have. */
 export const DENIAL_ERRNO = { EPERM: 1, ENOENT: 2, EACCES: 13 } as const;
@@ -58,6 +59,8 @@ export function decisionFromProto(decision: wire.Decision | undefined): Decision
     reason: bounded(decision.reason, ANSWER_LIMITS.reasonLength, "the reason"),
     obligations: decision.obligations.map(obligationFromProto),
     source: "service",
+    scope: scopeFromProto(decision.scope),
+    onOutage: OUTAGE_OF.get(decision.onOutage),
   };
 }
 
@@ -71,6 +74,8 @@ export function decisionToProto(decision: Decision): wire.Decision {
     revision: { ...decision.revision },
     reason: decision.reason.slice(0, ANSWER_LIMITS.reasonLength),
     obligations: decision.obligations.map((obligation) => ({ ...obligation })),
+    scope: scopeToProto(decision.scope),
+    onOutage: decision.onOutage === undefined ? wire.OutageMode.UNSPECIFIED : WIRE_OUTAGE[decision.onOutage],
   };
 }
 

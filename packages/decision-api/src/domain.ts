@@ -66,8 +66,32 @@ export interface Obligation {
   value: string;
 }
 
-/** Where an answer came from: the service, no policy at all, a kept answer in an outage, or the outage mode itself. */
-export type DecisionSource = "service" | "none" | "stale" | "outage";
+/**
+ * Where an answer came from: the service, the service when a second replica was asked because the first was slow, a kept
+ * answer whose scope covers the question, no policy at all, a kept answer in an outage, or the outage mode itself.
+ */
+export type DecisionSource = "service" | "hedge" | "cache" | "none" | "stale" | "outage";
+
+export type SubjectField = "uid" | "gid" | "groups" | "executable" | "cgroup";
+/** "owner" is uid and gid of the file. */
+export type ResourceFact = "layer" | "kind" | "size" | "mode" | "owner" | "content" | "digest";
+
+/** For which other questions an answer holds, while its revision is in force. As in proto Scope. */
+export interface CacheScope {
+  /** A directory below the mount, "" for its root: every path below it. Undefined: the names of the question alone. */
+  subtree: string | undefined;
+  /** What was looked at; its values, taken afresh, must be those of the question that was answered. */
+  subject: readonly SubjectField[];
+  resource: readonly ResourceFact[];
+  xattrs: readonly string[];
+  /** Those of the question that was answered. */
+  accesses: readonly Access[];
+  /** Undefined: as long as the revision is in force. */
+  ttlMs: number | undefined;
+}
+
+/** What an open gets while no decision can be had. */
+export type OutageEffect = "deny" | "mediate" | "stale";
 
 export interface Decision {
   effect: Effect;
@@ -81,7 +105,30 @@ export interface Decision {
   reason: string;
   obligations: readonly Obligation[];
   source: DecisionSource;
+  /** Absent: for this question alone, never to be kept. */
+  scope?: CacheScope | undefined;
+  /** What the rule wants in an outage; absent: what the mount is configured to. */
+  onOutage?: OutageEffect | undefined;
 }
+
+/**
+ * What is about to be asked, before a question is made of it: each fact is read when it is asked for, and read afresh.
+ * So a kept answer costs only the facts that it depends on. Names and values as in `Question`.
+ */
+export interface Inquiry {
+  readonly operation: Operation;
+  readonly accesses: readonly Access[];
+  readonly paths: readonly string[];
+  readonly uid: number;
+  readonly gid: number;
+  /** One of the other facts as text, equal where the fact is equal; undefined where it cannot be read. */
+  fact(fact: TextFact): string | undefined;
+  xattr(name: string): string | undefined;
+}
+/** Facts of an `Inquiry` that come as text. */
+export type TextFact = Exclude<SubjectField, "uid" | "gid"> | ResourceFact;
+/** What `Inquiry.xattr` gives where the file has no such attribute: no value can be equal to it. */
+export const NO_XATTR = "-";
 
 /** What the policy in force looks at. */
 export interface PolicyCapabilities {
@@ -114,18 +161,36 @@ export class DecisionError extends Error {
   }
 }
 
+/** Counts since the start, and what is kept now. */
+export interface CacheStatus {
+  entries: number;
+  /** An estimate of what they take. */
+  bytes: number;
+  hits: number;
+  misses: number;
+  /** Answers that no later question can use: without scope, or with a fact that is dear to read. */
+  uncacheable: number;
+  evictions: number;
+  invalidations: number;
+}
+
 export interface DeciderStatus {
   target: string;
   state: "ready" | "connecting" | "outage" | "closed";
   replicas: readonly { address: string; state: string; inFlight: number }[];
   revision: PolicyRevision | undefined;
   policyId: string | undefined;
+  /** Revisions that replicas hold at once without an order between them: the stricter answer holds. Absent or empty: they agree. */
+  split?: readonly PolicyRevision[];
+  cache?: CacheStatus;
 }
 
 /** Answers questions. A promise rejects with `DecisionError` only. */
 export interface Decider {
   /** At once where nothing has to be waited for. `signal` is the caller's interruption. */
   decide(question: Question, signal: AbortSignal | undefined): Decision | Promise<Decision>;
+  /** A kept answer that holds for this, at once and without a question; undefined where one must be asked. Absent: nothing is kept. */
+  recall?(inquiry: Inquiry): Decision | undefined;
   /** Of the policy in force as last heard; undefined before the first word of the service. */
   capabilities(): PolicyCapabilities | undefined;
   /** Called on each change of policy. Returns how to stop listening. */

@@ -3,6 +3,7 @@ export * from "./convert.js";
 export { questionExcess, questionFromProto, questionToProto } from "./convert-question.js";
 export * from "./domain.js";
 export * as wire from "./gen/sluice/decision/v1/decision.js";
+export * from "./inquiry.js";
 export * from "./limits.js";
 export { mintIds, newQuestionId } from "./mint-ids.js";
-export { ALL_ACCESSES } from "./wire-names.js";
+export { ALL_ACCESSES, ALL_OPERATIONS } from "./wire-names.js";

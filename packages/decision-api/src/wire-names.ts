@@ -1,10 +1,13 @@
 /** The words of the domain and the numbers of the wire, one row each. A number without a row is unknown. */
-import type { Access, Effect, FileKind, Operation } from "./domain.js";
+import type { Access, Effect, FileKind, Operation, OutageEffect, ResourceFact, SubjectField } from "./domain.js";
 import {
   Access as WireAccess,
   Effect as WireEffect,
   FileKind as WireKind,
   Operation as WireOperation,
+  OutageMode as WireOutage,
+  ResourceFact as WireFact,
+  SubjectField as WireField,
 } from "./gen/sluice/decision/v1/decision.js";
 
 export const WIRE_EFFECT: Readonly<Record<Effect, WireEffect>> = {
@@ -49,6 +52,30 @@ export const WIRE_KIND: Readonly<Record<FileKind, WireKind>> = {
   socket: WireKind.SOCKET,
 };
 
+export const WIRE_FIELD: Readonly<Record<SubjectField, WireField>> = {
+  uid: WireField.UID,
+  gid: WireField.GID,
+  groups: WireField.GROUPS,
+  executable: WireField.EXECUTABLE,
+  cgroup: WireField.CGROUP,
+};
+
+export const WIRE_FACT: Readonly<Record<ResourceFact, WireFact>> = {
+  layer: WireFact.LAYER,
+  kind: WireFact.KIND,
+  size: WireFact.SIZE,
+  mode: WireFact.MODE,
+  owner: WireFact.OWNER,
+  content: WireFact.CONTENT,
+  digest: WireFact.DIGEST,
+};
+
+export const WIRE_OUTAGE: Readonly<Record<OutageEffect, WireOutage>> = {
+  deny: WireOutage.DENY,
+  mediate: WireOutage.MEDIATE,
+  stale: WireOutage.STALE,
+};
+
 function invert<Word extends string>(table: Readonly<Record<Word, number>>): ReadonlyMap<number, Word> {
   return new Map((Object.keys(table) as Word[]).map((word) => [table[word], word]));
 }
@@ -57,6 +84,12 @@ export const EFFECT_OF = invert(WIRE_EFFECT);
 export const ACCESS_OF = invert(WIRE_ACCESS);
 export const OPERATION_OF = invert(WIRE_OPERATION);
 export const KIND_OF = invert(WIRE_KIND);
+export const FIELD_OF = invert(WIRE_FIELD);
+export const FACT_OF = invert(WIRE_FACT);
+export const OUTAGE_OF = invert(WIRE_OUTAGE);
 
 /** Every access there is. */
 export const ALL_ACCESSES = Object.keys(WIRE_ACCESS) as readonly Access[];
+
+/** Every operation there is. */
+export const ALL_OPERATIONS = Object.keys(WIRE_OPERATION) as readonly Operation[];

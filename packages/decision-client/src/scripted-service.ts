@@ -30,6 +30,8 @@ export function grantFor(id: bigint, change: Partial<wire.Decision> = {}): wire.
     revision: { sequence: 1n, digest: DIGEST },
     reason: "",
     obligations: [],
+    scope: undefined,
+    onOutage: wire.OutageMode.UNSPECIFIED,
     ...change,
   };
   return { id, result: { $case: "decision", value } };
@@ -103,6 +105,7 @@ export class ScriptedService {
     };
     const { decide, getCapabilities } = wire.DecisionServiceService;
     const handlers = {
+      watch: (() => undefined) as wire.DecisionServiceServer["watch"],
       decide: ((_call, callback) => callback({ code: 12 })) as wire.DecisionServiceServer["decide"],
       getCapabilities: ((_call, callback) =>
         callback(null, { capabilities: CAPABILITIES })) as wire.DecisionServiceServer["getCapabilities"],

@@ -22,6 +22,7 @@ import type { TlsFiles } from "./grpc/tls.js";
 import type { Refusals } from "./handlers/failure.js";
 import { Session } from "./handlers/session.js";
 import { capabilitiesHandler, decideHandler } from "./handlers/unary.js";
+import { watchHandler } from "./handlers/watch.js";
 
 export interface DecisionServiceOptions {
   /** The policy file of the built-in backend, or another backend, which the service then owns. */
@@ -116,6 +117,7 @@ class RunningService implements DecisionService {
       handlers: {
         decide: decideHandler(engine, refusals),
         getCapabilities: capabilitiesHandler(engine),
+        watch: watchHandler(engine),
         session: (stream) =>
           this.openSession(new Session(stream, engine, refusals, (session) => this.closeSession(session, refusals)), refusals),
       },

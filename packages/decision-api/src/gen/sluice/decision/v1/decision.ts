@@ -12,8 +12,10 @@ import {
   Client,
   type ClientDuplexStream,
   type ClientOptions,
+  type ClientReadableStream,
   type ClientUnaryCall,
   type handleBidiStreamingCall,
+  type handleServerStreamingCall,
   type handleUnaryCall,
   makeGenericClientConstructor,
   type Metadata,
@@ -332,6 +334,185 @@ export function fileKindToJSON(object: FileKind): string {
   }
 }
 
+export enum SubjectField {
+  /** UNSPECIFIED - like one that is unknown: the answer is not kept */
+  UNSPECIFIED = 0,
+  UID = 1,
+  GID = 2,
+  GROUPS = 3,
+  EXECUTABLE = 4,
+  CGROUP = 5,
+  UNRECOGNIZED = -1,
+}
+
+export function subjectFieldFromJSON(object: any): SubjectField {
+  switch (object) {
+    case 0:
+    case "SUBJECT_FIELD_UNSPECIFIED":
+      return SubjectField.UNSPECIFIED;
+    case 1:
+    case "SUBJECT_FIELD_UID":
+      return SubjectField.UID;
+    case 2:
+    case "SUBJECT_FIELD_GID":
+      return SubjectField.GID;
+    case 3:
+    case "SUBJECT_FIELD_GROUPS":
+      return SubjectField.GROUPS;
+    case 4:
+    case "SUBJECT_FIELD_EXECUTABLE":
+      return SubjectField.EXECUTABLE;
+    case 5:
+    case "SUBJECT_FIELD_CGROUP":
+      return SubjectField.CGROUP;
+    case -1:
+    case "UNRECOGNIZED":
+    default:
+      return SubjectField.UNRECOGNIZED;
+  }
+}
+
+export function subjectFieldToJSON(object: SubjectField): string {
+  switch (object) {
+    case SubjectField.UNSPECIFIED:
+      return "SUBJECT_FIELD_UNSPECIFIED";
+    case SubjectField.UID:
+      return "SUBJECT_FIELD_UID";
+    case SubjectField.GID:
+      return "SUBJECT_FIELD_GID";
+    case SubjectField.GROUPS:
+      return "SUBJECT_FIELD_GROUPS";
+    case SubjectField.EXECUTABLE:
+      return "SUBJECT_FIELD_EXECUTABLE";
+    case SubjectField.CGROUP:
+      return "SUBJECT_FIELD_CGROUP";
+    case SubjectField.UNRECOGNIZED:
+    default:
+      return "UNRECOGNIZED";
+  }
+}
+
+export enum ResourceFact {
+  /** UNSPECIFIED - like one that is unknown: the answer is not kept */
+  UNSPECIFIED = 0,
+  LAYER = 1,
+  KIND = 2,
+  SIZE = 3,
+  MODE = 4,
+  /** OWNER - uid and gid */
+  OWNER = 5,
+  /** CONTENT - dear to take afresh: a mount service may not keep the answer */
+  CONTENT = 6,
+  /** DIGEST - likewise */
+  DIGEST = 7,
+  UNRECOGNIZED = -1,
+}
+
+export function resourceFactFromJSON(object: any): ResourceFact {
+  switch (object) {
+    case 0:
+    case "RESOURCE_FACT_UNSPECIFIED":
+      return ResourceFact.UNSPECIFIED;
+    case 1:
+    case "RESOURCE_FACT_LAYER":
+      return ResourceFact.LAYER;
+    case 2:
+    case "RESOURCE_FACT_KIND":
+      return ResourceFact.KIND;
+    case 3:
+    case "RESOURCE_FACT_SIZE":
+      return ResourceFact.SIZE;
+    case 4:
+    case "RESOURCE_FACT_MODE":
+      return ResourceFact.MODE;
+    case 5:
+    case "RESOURCE_FACT_OWNER":
+      return ResourceFact.OWNER;
+    case 6:
+    case "RESOURCE_FACT_CONTENT":
+      return ResourceFact.CONTENT;
+    case 7:
+    case "RESOURCE_FACT_DIGEST":
+      return ResourceFact.DIGEST;
+    case -1:
+    case "UNRECOGNIZED":
+    default:
+      return ResourceFact.UNRECOGNIZED;
+  }
+}
+
+export function resourceFactToJSON(object: ResourceFact): string {
+  switch (object) {
+    case ResourceFact.UNSPECIFIED:
+      return "RESOURCE_FACT_UNSPECIFIED";
+    case ResourceFact.LAYER:
+      return "RESOURCE_FACT_LAYER";
+    case ResourceFact.KIND:
+      return "RESOURCE_FACT_KIND";
+    case ResourceFact.SIZE:
+      return "RESOURCE_FACT_SIZE";
+    case ResourceFact.MODE:
+      return "RESOURCE_FACT_MODE";
+    case ResourceFact.OWNER:
+      return "RESOURCE_FACT_OWNER";
+    case ResourceFact.CONTENT:
+      return "RESOURCE_FACT_CONTENT";
+    case ResourceFact.DIGEST:
+      return "RESOURCE_FACT_DIGEST";
+    case ResourceFact.UNRECOGNIZED:
+    default:
+      return "UNRECOGNIZED";
+  }
+}
+
+/** What an open gets while no decision can be had. */
+export enum OutageMode {
+  /** UNSPECIFIED - what the mount is configured to */
+  UNSPECIFIED = 0,
+  DENY = 1,
+  MEDIATE = 2,
+  /** STALE - this decision itself, for as long as the mount lets one be stale */
+  STALE = 3,
+  UNRECOGNIZED = -1,
+}
+
+export function outageModeFromJSON(object: any): OutageMode {
+  switch (object) {
+    case 0:
+    case "OUTAGE_MODE_UNSPECIFIED":
+      return OutageMode.UNSPECIFIED;
+    case 1:
+    case "OUTAGE_MODE_DENY":
+      return OutageMode.DENY;
+    case 2:
+    case "OUTAGE_MODE_MEDIATE":
+      return OutageMode.MEDIATE;
+    case 3:
+    case "OUTAGE_MODE_STALE":
+      return OutageMode.STALE;
+    case -1:
+    case "UNRECOGNIZED":
+    default:
+      return OutageMode.UNRECOGNIZED;
+  }
+}
+
+export function outageModeToJSON(object: OutageMode): string {
+  switch (object) {
+    case OutageMode.UNSPECIFIED:
+      return "OUTAGE_MODE_UNSPECIFIED";
+    case OutageMode.DENY:
+      return "OUTAGE_MODE_DENY";
+    case OutageMode.MEDIATE:
+      return "OUTAGE_MODE_MEDIATE";
+    case OutageMode.STALE:
+      return "OUTAGE_MODE_STALE";
+    case OutageMode.UNRECOGNIZED:
+    default:
+      return "UNRECOGNIZED";
+  }
+}
+
 export interface Subject {
   uid: number;
   gid: number;
@@ -413,6 +594,28 @@ export interface Revision {
   digest: string;
 }
 
+/**
+ * For which other questions the same answer holds, while its revision is in force. Computed by the engine from what it
+ * looked at; a rule can only narrow it. A question is covered if its operation and its set of accesses are those of the
+ * question that was answered, if its name lies in the scope, and if every field and fact named here, taken afresh, has
+ * the value that the answered question had. What is not named was not looked at.
+ */
+export interface Scope {
+  /**
+   * A directory below the mount, "" for its root: the answer holds for every path below it, not for itself. Absent: for
+   * exactly the names of the question.
+   */
+  subtree?: Buffer | undefined;
+  subjectFields: SubjectField[];
+  resourceFacts: ResourceFact[];
+  /** Extended attributes, by name; that a file has none is a value, too. */
+  xattrs: string[];
+  /** The accesses of the question. */
+  accesses: Access[];
+  /** Absent: as long as the revision is in force. */
+  ttl: Duration | undefined;
+}
+
 export interface Decision {
   effect: Effect;
   /** errno for a DENY: EACCES (default, 0), EPERM or ENOENT, as a number. */
@@ -428,6 +631,12 @@ export interface Decision {
   /** For a person; names the fact where one was missing. */
   reason: string;
   obligations: Obligation[];
+  /** Absent: the answer is for this question alone and must not be kept. */
+  scope:
+    | Scope
+    | undefined;
+  /** For questions that the scope covers. */
+  onOutage: OutageMode;
 }
 
 export interface Failure {
@@ -528,6 +737,19 @@ export interface GetCapabilitiesResponse {
   capabilities: Capabilities | undefined;
 }
 
+/** Answers of before that are not to be used any more although the policy is the same. */
+export interface Invalidation {
+  /** Directories below the mount: answers for paths in and below them, and answers whose subtree holds one. Empty: all. */
+  subtrees: Buffer[];
+}
+
+export interface WatchRequest {
+}
+
+export interface WatchResponse {
+  message: { $case: "policy"; value: Capabilities } | { $case: "invalidation"; value: Invalidation } | undefined;
+}
+
 export interface Hello {
   /** Name of the mount, for policies and logs. */
   mount: string;
@@ -556,11 +778,25 @@ export interface Cancel {
   ids: bigint[];
 }
 
+/** How often kept answers were given again, for the decision log. */
+export interface Hits {
+  decisionId: string;
+  count: bigint;
+}
+
+/** Sent again, to any replica, until a HitsTaken comes: whoever reads several logs counts a report once, by its id. */
+export interface HitReport {
+  reportId: string;
+  hits: Hits[];
+}
+
 export interface SessionRequest {
-  message: { $case: "hello"; value: Hello } | { $case: "batch"; value: QuestionBatch } | {
-    $case: "cancel";
-    value: Cancel;
-  } | undefined;
+  message:
+    | { $case: "hello"; value: Hello }
+    | { $case: "batch"; value: QuestionBatch }
+    | { $case: "cancel"; value: Cancel }
+    | { $case: "hits"; value: HitReport }
+    | undefined;
 }
 
 export interface Welcome {
@@ -587,12 +823,19 @@ export interface GoAway {
   reason: string;
 }
 
+/** The report is in the log. */
+export interface HitsTaken {
+  reportId: string;
+}
+
 export interface SessionResponse {
   message:
     | { $case: "welcome"; value: Welcome }
     | { $case: "batch"; value: AnswerBatch }
     | { $case: "policyChanged"; value: PolicyChanged }
     | { $case: "goAway"; value: GoAway }
+    | { $case: "invalidation"; value: Invalidation }
+    | { $case: "hitsTaken"; value: HitsTaken }
     | undefined;
 }
 
@@ -1533,6 +1776,205 @@ export const Revision: MessageFns<Revision> = {
   },
 };
 
+function createBaseScope(): Scope {
+  return { subtree: undefined, subjectFields: [], resourceFacts: [], xattrs: [], accesses: [], ttl: undefined };
+}
+
+export const Scope: MessageFns<Scope> = {
+  encode(message: Scope, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.subtree !== undefined) {
+      writer.uint32(10).bytes(message.subtree);
+    }
+    if (message.subjectFields.length !== 0) {
+      writer.uint32(18).fork();
+      for (const v of message.subjectFields) {
+        writer.int32(v);
+      }
+      writer.join();
+    }
+    if (message.resourceFacts.length !== 0) {
+      writer.uint32(26).fork();
+      for (const v of message.resourceFacts) {
+        writer.int32(v);
+      }
+      writer.join();
+    }
+    for (const v of message.xattrs) {
+      writer.uint32(34).string(v!);
+    }
+    if (message.accesses.length !== 0) {
+      writer.uint32(42).fork();
+      for (const v of message.accesses) {
+        writer.int32(v);
+      }
+      writer.join();
+    }
+    if (message.ttl !== undefined) {
+      Duration.encode(message.ttl, writer.uint32(50).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Scope {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseScope();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.subtree = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 2: {
+            if (tag === 16) {
+              message.subjectFields.push(reader.int32() as any);
+
+              continue;
+            }
+
+            if (tag === 18) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.subjectFields.push(reader.int32() as any);
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 3: {
+            if (tag === 24) {
+              message.resourceFacts.push(reader.int32() as any);
+
+              continue;
+            }
+
+            if (tag === 26) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.resourceFacts.push(reader.int32() as any);
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.xattrs.push(reader.string());
+            continue;
+          }
+          case 5: {
+            if (tag === 40) {
+              message.accesses.push(reader.int32() as any);
+
+              continue;
+            }
+
+            if (tag === 42) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.accesses.push(reader.int32() as any);
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.ttl = Duration.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Scope {
+    return {
+      subtree: isSet(object.subtree) ? Buffer.from(bytesFromBase64(object.subtree)) : undefined,
+      subjectFields: globalThis.Array.isArray(object?.subjectFields)
+        ? object.subjectFields.map((e: any) => subjectFieldFromJSON(e))
+        : globalThis.Array.isArray(object?.subject_fields)
+        ? object.subject_fields.map((e: any) => subjectFieldFromJSON(e))
+        : [],
+      resourceFacts: globalThis.Array.isArray(object?.resourceFacts)
+        ? object.resourceFacts.map((e: any) => resourceFactFromJSON(e))
+        : globalThis.Array.isArray(object?.resource_facts)
+        ? object.resource_facts.map((e: any) => resourceFactFromJSON(e))
+        : [],
+      xattrs: globalThis.Array.isArray(object?.xattrs) ? object.xattrs.map((e: any) => globalThis.String(e)) : [],
+      accesses: globalThis.Array.isArray(object?.accesses) ? object.accesses.map((e: any) => accessFromJSON(e)) : [],
+      ttl: isSet(object.ttl) ? Duration.fromJSON(object.ttl) : undefined,
+    };
+  },
+
+  toJSON(message: Scope): unknown {
+    const obj: any = {};
+    if (message.subtree !== undefined) {
+      obj.subtree = base64FromBytes(message.subtree);
+    }
+    if (message.subjectFields?.length) {
+      obj.subjectFields = message.subjectFields.map((e) => subjectFieldToJSON(e));
+    }
+    if (message.resourceFacts?.length) {
+      obj.resourceFacts = message.resourceFacts.map((e) => resourceFactToJSON(e));
+    }
+    if (message.xattrs?.length) {
+      obj.xattrs = message.xattrs;
+    }
+    if (message.accesses?.length) {
+      obj.accesses = message.accesses.map((e) => accessToJSON(e));
+    }
+    if (message.ttl !== undefined) {
+      obj.ttl = Duration.toJSON(message.ttl);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Scope>): Scope {
+    return Scope.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Scope>): Scope {
+    const message = createBaseScope();
+    message.subtree = object.subtree ?? undefined;
+    message.subjectFields = object.subjectFields?.map((e) => e) || [];
+    message.resourceFacts = object.resourceFacts?.map((e) => e) || [];
+    message.xattrs = object.xattrs?.map((e) => e) || [];
+    message.accesses = object.accesses?.map((e) => e) || [];
+    message.ttl = (object.ttl !== undefined && object.ttl !== null) ? Duration.fromPartial(object.ttl) : undefined;
+    return message;
+  },
+};
+
 function createBaseDecision(): Decision {
   return {
     effect: 0,
@@ -1543,6 +1985,8 @@ function createBaseDecision(): Decision {
     revision: undefined,
     reason: "",
     obligations: [],
+    scope: undefined,
+    onOutage: 0,
   };
 }
 
@@ -1571,6 +2015,12 @@ export const Decision: MessageFns<Decision> = {
     }
     for (const v of message.obligations) {
       Obligation.encode(v!, writer.uint32(66).fork()).join();
+    }
+    if (message.scope !== undefined) {
+      Scope.encode(message.scope, writer.uint32(74).fork()).join();
+    }
+    if (message.onOutage !== 0) {
+      writer.uint32(80).int32(message.onOutage);
     }
     return writer;
   },
@@ -1652,6 +2102,22 @@ export const Decision: MessageFns<Decision> = {
             message.obligations.push(Obligation.decode(reader, reader.uint32()));
             continue;
           }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.scope = Scope.decode(reader, reader.uint32());
+            continue;
+          }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.onOutage = reader.int32() as any;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1684,6 +2150,12 @@ export const Decision: MessageFns<Decision> = {
       obligations: globalThis.Array.isArray(object?.obligations)
         ? object.obligations.map((e: any) => Obligation.fromJSON(e))
         : [],
+      scope: isSet(object.scope) ? Scope.fromJSON(object.scope) : undefined,
+      onOutage: isSet(object.onOutage)
+        ? outageModeFromJSON(object.onOutage)
+        : isSet(object.on_outage)
+        ? outageModeFromJSON(object.on_outage)
+        : 0,
     };
   },
 
@@ -1713,6 +2185,12 @@ export const Decision: MessageFns<Decision> = {
     if (message.obligations?.length) {
       obj.obligations = message.obligations.map((e) => Obligation.toJSON(e));
     }
+    if (message.scope !== undefined) {
+      obj.scope = Scope.toJSON(message.scope);
+    }
+    if (message.onOutage !== 0) {
+      obj.onOutage = outageModeToJSON(message.onOutage);
+    }
     return obj;
   },
 
@@ -1731,6 +2209,8 @@ export const Decision: MessageFns<Decision> = {
       : undefined;
     message.reason = object.reason ?? "";
     message.obligations = object.obligations?.map((e) => Obligation.fromPartial(e)) || [];
+    message.scope = (object.scope !== undefined && object.scope !== null) ? Scope.fromPartial(object.scope) : undefined;
+    message.onOutage = object.onOutage ?? 0;
     return message;
   },
 };
@@ -2391,6 +2871,230 @@ export const GetCapabilitiesResponse: MessageFns<GetCapabilitiesResponse> = {
   },
 };
 
+function createBaseInvalidation(): Invalidation {
+  return { subtrees: [] };
+}
+
+export const Invalidation: MessageFns<Invalidation> = {
+  encode(message: Invalidation, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.subtrees) {
+      writer.uint32(10).bytes(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Invalidation {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseInvalidation();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.subtrees.push(Buffer.from(reader.bytes()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Invalidation {
+    return {
+      subtrees: globalThis.Array.isArray(object?.subtrees)
+        ? object.subtrees.map((e: any) => Buffer.from(bytesFromBase64(e)))
+        : [],
+    };
+  },
+
+  toJSON(message: Invalidation): unknown {
+    const obj: any = {};
+    if (message.subtrees?.length) {
+      obj.subtrees = message.subtrees.map((e) => base64FromBytes(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Invalidation>): Invalidation {
+    return Invalidation.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Invalidation>): Invalidation {
+    const message = createBaseInvalidation();
+    message.subtrees = object.subtrees?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseWatchRequest(): WatchRequest {
+  return {};
+}
+
+export const WatchRequest: MessageFns<WatchRequest> = {
+  encode(_: WatchRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): WatchRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseWatchRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(_: any): WatchRequest {
+    return {};
+  },
+
+  toJSON(_: WatchRequest): unknown {
+    const obj: any = {};
+    return obj;
+  },
+
+  create(base?: DeepPartial<WatchRequest>): WatchRequest {
+    return WatchRequest.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<WatchRequest>): WatchRequest {
+    const message = createBaseWatchRequest();
+    return message;
+  },
+};
+
+function createBaseWatchResponse(): WatchResponse {
+  return { message: undefined };
+}
+
+export const WatchResponse: MessageFns<WatchResponse> = {
+  encode(message: WatchResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    switch (message.message?.$case) {
+      case "policy":
+        Capabilities.encode(message.message.value, writer.uint32(10).fork()).join();
+        break;
+      case "invalidation":
+        Invalidation.encode(message.message.value, writer.uint32(18).fork()).join();
+        break;
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): WatchResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseWatchResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.message = { $case: "policy", value: Capabilities.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.message = { $case: "invalidation", value: Invalidation.decode(reader, reader.uint32()) };
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): WatchResponse {
+    return {
+      message: isSet(object.policy)
+        ? { $case: "policy", value: Capabilities.fromJSON(object.policy) }
+        : isSet(object.invalidation)
+        ? { $case: "invalidation", value: Invalidation.fromJSON(object.invalidation) }
+        : undefined,
+    };
+  },
+
+  toJSON(message: WatchResponse): unknown {
+    const obj: any = {};
+    if (message.message?.$case === "policy") {
+      obj.policy = Capabilities.toJSON(message.message.value);
+    } else if (message.message?.$case === "invalidation") {
+      obj.invalidation = Invalidation.toJSON(message.message.value);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<WatchResponse>): WatchResponse {
+    return WatchResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<WatchResponse>): WatchResponse {
+    const message = createBaseWatchResponse();
+    switch (object.message?.$case) {
+      case "policy": {
+        if (object.message?.value !== undefined && object.message?.value !== null) {
+          message.message = { $case: "policy", value: Capabilities.fromPartial(object.message.value) };
+        }
+        break;
+      }
+      case "invalidation": {
+        if (object.message?.value !== undefined && object.message?.value !== null) {
+          message.message = { $case: "invalidation", value: Invalidation.fromPartial(object.message.value) };
+        }
+        break;
+      }
+    }
+    return message;
+  },
+};
+
 function createBaseHello(): Hello {
   return { mount: "", clientVersion: "" };
 }
@@ -2763,6 +3467,187 @@ export const Cancel: MessageFns<Cancel> = {
   },
 };
 
+function createBaseHits(): Hits {
+  return { decisionId: "", count: 0n };
+}
+
+export const Hits: MessageFns<Hits> = {
+  encode(message: Hits, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.decisionId !== "") {
+      writer.uint32(10).string(message.decisionId);
+    }
+    if (message.count !== 0n) {
+      if (BigInt.asUintN(64, message.count) !== message.count) {
+        throw new globalThis.Error("value provided for field message.count of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.count);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Hits {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseHits();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.decisionId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.count = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Hits {
+    return {
+      decisionId: isSet(object.decisionId)
+        ? globalThis.String(object.decisionId)
+        : isSet(object.decision_id)
+        ? globalThis.String(object.decision_id)
+        : "",
+      count: isSet(object.count) ? BigInt(object.count) : 0n,
+    };
+  },
+
+  toJSON(message: Hits): unknown {
+    const obj: any = {};
+    if (message.decisionId !== "") {
+      obj.decisionId = message.decisionId;
+    }
+    if (message.count !== 0n) {
+      obj.count = message.count.toString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Hits>): Hits {
+    return Hits.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Hits>): Hits {
+    const message = createBaseHits();
+    message.decisionId = object.decisionId ?? "";
+    message.count = (object.count !== undefined && object.count !== null) ? BigInt(object.count) : 0n;
+    return message;
+  },
+};
+
+function createBaseHitReport(): HitReport {
+  return { reportId: "", hits: [] };
+}
+
+export const HitReport: MessageFns<HitReport> = {
+  encode(message: HitReport, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.reportId !== "") {
+      writer.uint32(10).string(message.reportId);
+    }
+    for (const v of message.hits) {
+      Hits.encode(v!, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): HitReport {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseHitReport();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.reportId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.hits.push(Hits.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): HitReport {
+    return {
+      reportId: isSet(object.reportId)
+        ? globalThis.String(object.reportId)
+        : isSet(object.report_id)
+        ? globalThis.String(object.report_id)
+        : "",
+      hits: globalThis.Array.isArray(object?.hits) ? object.hits.map((e: any) => Hits.fromJSON(e)) : [],
+    };
+  },
+
+  toJSON(message: HitReport): unknown {
+    const obj: any = {};
+    if (message.reportId !== "") {
+      obj.reportId = message.reportId;
+    }
+    if (message.hits?.length) {
+      obj.hits = message.hits.map((e) => Hits.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<HitReport>): HitReport {
+    return HitReport.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<HitReport>): HitReport {
+    const message = createBaseHitReport();
+    message.reportId = object.reportId ?? "";
+    message.hits = object.hits?.map((e) => Hits.fromPartial(e)) || [];
+    return message;
+  },
+};
+
 function createBaseSessionRequest(): SessionRequest {
   return { message: undefined };
 }
@@ -2778,6 +3663,9 @@ export const SessionRequest: MessageFns<SessionRequest> = {
         break;
       case "cancel":
         Cancel.encode(message.message.value, writer.uint32(26).fork()).join();
+        break;
+      case "hits":
+        HitReport.encode(message.message.value, writer.uint32(34).fork()).join();
         break;
     }
     return writer;
@@ -2820,6 +3708,14 @@ export const SessionRequest: MessageFns<SessionRequest> = {
             message.message = { $case: "cancel", value: Cancel.decode(reader, reader.uint32()) };
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.message = { $case: "hits", value: HitReport.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2840,6 +3736,8 @@ export const SessionRequest: MessageFns<SessionRequest> = {
         ? { $case: "batch", value: QuestionBatch.fromJSON(object.batch) }
         : isSet(object.cancel)
         ? { $case: "cancel", value: Cancel.fromJSON(object.cancel) }
+        : isSet(object.hits)
+        ? { $case: "hits", value: HitReport.fromJSON(object.hits) }
         : undefined,
     };
   },
@@ -2852,6 +3750,8 @@ export const SessionRequest: MessageFns<SessionRequest> = {
       obj.batch = QuestionBatch.toJSON(message.message.value);
     } else if (message.message?.$case === "cancel") {
       obj.cancel = Cancel.toJSON(message.message.value);
+    } else if (message.message?.$case === "hits") {
+      obj.hits = HitReport.toJSON(message.message.value);
     }
     return obj;
   },
@@ -2877,6 +3777,12 @@ export const SessionRequest: MessageFns<SessionRequest> = {
       case "cancel": {
         if (object.message?.value !== undefined && object.message?.value !== null) {
           message.message = { $case: "cancel", value: Cancel.fromPartial(object.message.value) };
+        }
+        break;
+      }
+      case "hits": {
+        if (object.message?.value !== undefined && object.message?.value !== null) {
+          message.message = { $case: "hits", value: HitReport.fromPartial(object.message.value) };
         }
         break;
       }
@@ -3301,6 +4207,79 @@ export const GoAway: MessageFns<GoAway> = {
   },
 };
 
+function createBaseHitsTaken(): HitsTaken {
+  return { reportId: "" };
+}
+
+export const HitsTaken: MessageFns<HitsTaken> = {
+  encode(message: HitsTaken, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.reportId !== "") {
+      writer.uint32(10).string(message.reportId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): HitsTaken {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseHitsTaken();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.reportId = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): HitsTaken {
+    return {
+      reportId: isSet(object.reportId)
+        ? globalThis.String(object.reportId)
+        : isSet(object.report_id)
+        ? globalThis.String(object.report_id)
+        : "",
+    };
+  },
+
+  toJSON(message: HitsTaken): unknown {
+    const obj: any = {};
+    if (message.reportId !== "") {
+      obj.reportId = message.reportId;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<HitsTaken>): HitsTaken {
+    return HitsTaken.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<HitsTaken>): HitsTaken {
+    const message = createBaseHitsTaken();
+    message.reportId = object.reportId ?? "";
+    return message;
+  },
+};
+
 function createBaseSessionResponse(): SessionResponse {
   return { message: undefined };
 }
@@ -3319,6 +4298,12 @@ export const SessionResponse: MessageFns<SessionResponse> = {
         break;
       case "goAway":
         GoAway.encode(message.message.value, writer.uint32(34).fork()).join();
+        break;
+      case "invalidation":
+        Invalidation.encode(message.message.value, writer.uint32(42).fork()).join();
+        break;
+      case "hitsTaken":
+        HitsTaken.encode(message.message.value, writer.uint32(50).fork()).join();
         break;
     }
     return writer;
@@ -3369,6 +4354,22 @@ export const SessionResponse: MessageFns<SessionResponse> = {
             message.message = { $case: "goAway", value: GoAway.decode(reader, reader.uint32()) };
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.message = { $case: "invalidation", value: Invalidation.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.message = { $case: "hitsTaken", value: HitsTaken.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3395,6 +4396,12 @@ export const SessionResponse: MessageFns<SessionResponse> = {
         ? { $case: "goAway", value: GoAway.fromJSON(object.goAway) }
         : isSet(object.go_away)
         ? { $case: "goAway", value: GoAway.fromJSON(object.go_away) }
+        : isSet(object.invalidation)
+        ? { $case: "invalidation", value: Invalidation.fromJSON(object.invalidation) }
+        : isSet(object.hitsTaken)
+        ? { $case: "hitsTaken", value: HitsTaken.fromJSON(object.hitsTaken) }
+        : isSet(object.hits_taken)
+        ? { $case: "hitsTaken", value: HitsTaken.fromJSON(object.hits_taken) }
         : undefined,
     };
   },
@@ -3409,6 +4416,10 @@ export const SessionResponse: MessageFns<SessionResponse> = {
       obj.policyChanged = PolicyChanged.toJSON(message.message.value);
     } else if (message.message?.$case === "goAway") {
       obj.goAway = GoAway.toJSON(message.message.value);
+    } else if (message.message?.$case === "invalidation") {
+      obj.invalidation = Invalidation.toJSON(message.message.value);
+    } else if (message.message?.$case === "hitsTaken") {
+      obj.hitsTaken = HitsTaken.toJSON(message.message.value);
     }
     return obj;
   },
@@ -3443,6 +4454,18 @@ export const SessionResponse: MessageFns<SessionResponse> = {
         }
         break;
       }
+      case "invalidation": {
+        if (object.message?.value !== undefined && object.message?.value !== null) {
+          message.message = { $case: "invalidation", value: Invalidation.fromPartial(object.message.value) };
+        }
+        break;
+      }
+      case "hitsTaken": {
+        if (object.message?.value !== undefined && object.message?.value !== null) {
+          message.message = { $case: "hitsTaken", value: HitsTaken.fromPartial(object.message.value) };
+        }
+        break;
+      }
     }
     return message;
   },
@@ -3473,6 +4496,19 @@ export const DecisionServiceService = {
     responseSerialize: (value: SessionResponse): Buffer => Buffer.from(SessionResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): SessionResponse => SessionResponse.decode(value),
   },
+  /**
+   * For whoever keeps answers without a Session: the policy in force, then each change of it, then invalidations. An
+   * answer kept from a revision that is not the newest told here is not used any more.
+   */
+  watch: {
+    path: "/sluice.decision.v1.DecisionService/Watch" as const,
+    requestStream: false as const,
+    responseStream: true as const,
+    requestSerialize: (value: WatchRequest): Buffer => Buffer.from(WatchRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): WatchRequest => WatchRequest.decode(value),
+    responseSerialize: (value: WatchResponse): Buffer => Buffer.from(WatchResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): WatchResponse => WatchResponse.decode(value),
+  },
   /** Which accesses and facts the policy in force looks at, so that a mount service asks and sends no more than that. */
   getCapabilities: {
     path: "/sluice.decision.v1.DecisionService/GetCapabilities" as const,
@@ -3495,6 +4531,11 @@ export interface DecisionServiceServer extends UntypedServiceImplementation {
    * The first message of the client is a Hello, the first of the server a Welcome.
    */
   session: handleBidiStreamingCall<SessionRequest, SessionResponse>;
+  /**
+   * For whoever keeps answers without a Session: the policy in force, then each change of it, then invalidations. An
+   * answer kept from a revision that is not the newest told here is not used any more.
+   */
+  watch: handleServerStreamingCall<WatchRequest, WatchResponse>;
   /** Which accesses and facts the policy in force looks at, so that a mount service asks and sends no more than that. */
   getCapabilities: handleUnaryCall<GetCapabilitiesRequest, GetCapabilitiesResponse>;
 }
@@ -3523,6 +4564,16 @@ export interface DecisionServiceClient extends Client {
   session(): ClientDuplexStream<SessionRequest, SessionResponse>;
   session(options: Partial<CallOptions>): ClientDuplexStream<SessionRequest, SessionResponse>;
   session(metadata: Metadata, options?: Partial<CallOptions>): ClientDuplexStream<SessionRequest, SessionResponse>;
+  /**
+   * For whoever keeps answers without a Session: the policy in force, then each change of it, then invalidations. An
+   * answer kept from a revision that is not the newest told here is not used any more.
+   */
+  watch(request: WatchRequest, options?: Partial<CallOptions>): ClientReadableStream<WatchResponse>;
+  watch(
+    request: WatchRequest,
+    metadata?: Metadata,
+    options?: Partial<CallOptions>,
+  ): ClientReadableStream<WatchResponse>;
   /** Which accesses and facts the policy in force looks at, so that a mount service asks and sends no more than that. */
   getCapabilities(
     request: GetCapabilitiesRequest,
