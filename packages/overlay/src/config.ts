@@ -11,6 +11,8 @@ export interface LayerSpec {
 export interface OverlayConfig {
   /** Top first. */
   lowers: readonly LayerSpec[];
+  /** Only searched for the data of metadata-only files, in this order. */
+  dataLowers: readonly LayerSpec[];
   upper: LayerSpec | undefined;
   /** The scratch directory's own clone must be the upper's: it is reached as a directory beside it in the same mount. */
   work: LayerSpec | undefined;
@@ -18,8 +20,27 @@ export interface OverlayConfig {
   events: OverlayEvents;
   /** Marks in user.overlay.* instead of trusted.overlay.*. */
   userXattr: boolean;
-  /** Write redirects on a directory rename; off answers EXDEV. */
-  redirectDir: boolean;
+  /**
+   * Redirects: made on a directory's rename and followed; only followed (such a rename answers EXDEV); neither (what is
+   * redirected answers EPERM).
+   */
+  redirectDir: "on" | "follow" | "nofollow";
+  /** Follow metadata-only copies, and make them where only metadata changes; else they answer EPERM, as overlayfs does. */
+  metacopy: boolean;
+  /**
+   * "off" is refused where the layers lie on several file systems: one mount has one st_dev, so only the index of the file
+   * system in the inode numbers tells equal numbers apart. Elsewhere the numbers are the layers' own in any case.
+   */
+  xino: "on" | "off" | "auto";
+  /** Origins carry their file system's UUID; false ("uuid=off"): none is written, and only those without one are followed. */
+  originUuid: boolean;
+  /** Read whiteouts and opaque marks in the forms of fuse-overlayfs and OCI layers, too. Only the kernel's are written. */
+  foreignMarks: boolean;
+  /**
+   * Lower files with several names stay one file when one of them is changed, in the kernel's format (workdir/index). "auto":
+   * where the layers' file systems have file handles and the upper layer belongs to the topmost lower one, else not.
+   */
+  index: "on" | "off" | "auto";
   /** No fsync at copy-up. */
   volatile: boolean;
   /** How long the kernel may keep names and attributes, in ms. The layers are ours alone. */

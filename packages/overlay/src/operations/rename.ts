@@ -83,7 +83,7 @@ function needsCopyUp(plan: RenamePlan): Node | undefined {
 
 function check(core: Core, plan: RenamePlan): number {
   const { node, target } = plan;
-  const redirects = core.config.redirectDir;
+  const redirects = core.config.redirectDir === "on";
   const moves = (dir: Node): boolean => dir.isDirectory && (dir.isMerged || !dir.inUpper);
   if (!redirects && (moves(node) || (plan.exchange && target !== undefined && moves(target)))) return Errno.EXDEV;
   if (plan.exchange || target === undefined || target === node) return 0;

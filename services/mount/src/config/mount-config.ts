@@ -1,11 +1,11 @@
 /** What one mount is made of, checked for form only: whether the machine and the paths fit is preflight's question. */
 
 import type { LogLevel } from "@sluice/runtime";
+import type { OverlayOptions } from "./overlay-options.js";
 
 export type OnOutage = "deny" | "mediate" | "stale";
 /** "auto": devfuse, and fuse-native where the machine does not let devfuse mount. */
 export type EngineChoice = "devfuse" | "fuse-native" | "auto";
-export type RedirectDir = "on" | "off";
 
 export interface DecisionTlsFiles {
   caFile: string | undefined;
@@ -19,11 +19,13 @@ export type DecisionChoice =
   | { kind: "embedded"; policyFile: string }
   | { kind: "remote"; target: string /** Undefined: no TLS. */; tls: DecisionTlsFiles | undefined };
 
-export interface MountConfig {
+export interface MountConfig extends OverlayOptions {
   /** Absolute; symbolic links are resolved by preflight. */
   mountpoint: string;
   /** Top first, absolute. Never empty. */
   lowers: readonly string[];
+  /** Searched for the data of metadata-only files, in this order; absolute. Not part of the merged tree. */
+  dataLowers: readonly string[];
   upper: string | undefined;
   work: string | undefined;
   /** First column of /proc/mounts. */
@@ -32,9 +34,6 @@ export interface MountConfig {
   mountFlags: number;
   /** Layers do not record reading either. */
   noatime: boolean;
-  userXattr: boolean;
-  redirectDir: RedirectDir;
-  volatile: boolean;
   /** How long the kernel may keep names and attributes. */
   cacheTtlMs: number;
   maxStackDepth: 1 | 2;

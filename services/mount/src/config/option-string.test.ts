@@ -11,21 +11,41 @@ test("later words win over earlier ones", () => {
   expect(parseOptionStrings(["nosuid,ro", "suid,rw"])).toMatchObject({ setFlags: 0, clearFlags: MS.NOSUID | MS.RDONLY });
 });
 
-test("userxattr turns redirects off, and refuses to have them turned on", () => {
-  expect(parseOptionStrings(["userxattr"]).redirectDir).toBe("off");
-  expect(() => parseOptionStrings(["userxattr,redirect_dir=on"])).toThrow(/redirect_dir=on: not possible together with userxattr/);
-});
-
-test.each(["fastest", "lowerdir", "lowerdir=", "ro=1", "timeout=soon", "xino=on", "redirect_dir=nofollow", "subtype=other", "index=on"])(
+test.each(["fastest", "lowerdir", "lowerdir=", "ro=1", "timeout=soon", "xino=maybe", "redirect_dir=always", "subtype=other", "uuid=on"])(
   "%s is an error that names it",
   (word) => {
     expect(() => parseOptionStrings([word])).toThrow(`-o ${word}: `);
   },
 );
 
-test.each(["", "defaults", "index=off,metacopy=off", "default_permissions,allow_other", "subtype=sluice,fsname=x"])(
-  "%s is understood",
-  (text) => {
-    expect(() => parseOptionStrings([text])).not.toThrow();
+test.each(["verity=on", "verity=require", "nfs_export=on", "override_creds", "plugins=x", "uidmapping=0:1:2", "fsync=0"])(
+  "%s is refused, and why",
+  (word) => {
+    expect(() => parseOptionStrings([word])).toThrow(/option is not supported: \S/);
   },
 );
+
+test.each([
+  "",
+  "defaults",
+  "index=off,metacopy=off,verity=off,nfs_export=off,xino=auto,uuid=null",
+  "default_permissions,allow_other",
+  "subtype=sluice,fsname=x",
+])("%s is understood", (text) => {
+  expect(() => parseOptionStrings([text])).not.toThrow();
+});
+
+test("layers one by one, whose names need no escape but for the comma", () => {
+  const parsed = parseOptionStrings(["lowerdir+=/a:b,lowerdir+=/c\\,d,datadir+=/data"]);
+  expect(parsed).toMatchObject({ lowers: ["/a:b", "/c,d"], dataLowers: ["/data"] });
+});
+
+test.each([
+  "lowerdir=/a,lowerdir+=/b",
+  "lowerdir+=/a,lowerdir=/b",
+  "datadir+=/d,lowerdir+=/a",
+  "lowerdir=/a,lowerdir=/b",
+  "lowerdir=/a,datadir+=/d",
+])("%s is an error", (text) => {
+  expect(() => parseOptionStrings([text])).toThrow(/-o (lowerdir|datadir)/);
+});

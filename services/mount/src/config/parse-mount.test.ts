@@ -16,6 +16,10 @@ test("layers in order, from several options", () => {
   expect(parse({ lower: ["/a:/b", "/c\\:d"] }).lowers).toEqual(["/a", "/b", "/c:d"]);
 });
 
+test("data-only layers behind two colons", () => {
+  expect(parse({ lower: ["/a:/b::/d"] })).toMatchObject({ lowers: ["/a", "/b"], dataLowers: ["/d"] });
+});
+
 test("without an upper layer the mount is read-only", () => {
   expect(parse({ lower: ["/a"] }).mountFlags & MS.RDONLY).toBe(MS.RDONLY);
   expect(parse({ lower: ["/a"], upper: "/u", work: "/w" }).mountFlags & MS.RDONLY).toBe(0);
@@ -29,6 +33,12 @@ test("who decides", () => {
 });
 
 test.each<[string, Partial<MountArguments>, RegExp]>([
+  ["a data-only layer alone", { lower: ["::/d"] }, /--lower: a layer's name is empty/],
+  [
+    "more layers than a mount takes",
+    { lower: [Array.from({ length: 501 }, (_, i) => `/l${i}`).join(":")] },
+    /501 lower layers are more than the 500/,
+  ],
   ["no layer", {}, /--lower: no lower layer/],
   ["an empty name", { lower: ["/a:"] }, /--lower: a layer's name is empty/],
   ["layers given twice", { lower: ["/a"], o: ["lowerdir=/b"] }, /--lower: .*given by -o lowerdir= too/],

@@ -5,9 +5,11 @@ import { parseTarget } from "@sluice/decision-client";
 import { MS } from "@sluice/native";
 import { LOG_LEVELS, type LogLevel, parseHostPort } from "@sluice/runtime";
 import { wrong } from "../complaint.js";
-import { splitEscaped } from "./escaped-list.js";
+import { type LowerList, MAX_LOWERS, parseLowerList } from "./lower-list.js";
 import type { DecisionChoice, EngineChoice, MountConfig, OnOutage } from "./mount-config.js";
-import { type OptionString, parseOptionStrings } from "./option-string.js";
+import { parseOptionStrings } from "./option-string.js";
+import type { OptionString } from "./option-values.js";
+import { overlayOptions } from "./overlay-options.js";
 
 /** The options of `sluice mount` as commander collects them. */
 export interface MountArguments {
@@ -81,17 +83,28 @@ function absolute(path: string | undefined): string | undefined {
   return path === undefined ? undefined : resolve(path);
 }
 
-function layerLists(
-  args: MountArguments,
-  options: OptionString,
-): { lowers: string[]; upper: string | undefined; work: string | undefined } {
-  if (args.lower !== undefined && options.lowers !== undefined) {
+type LayerLists = LowerList & { upper: string | undefined; work: string | undefined };
+
+function lowerLayers(args: MountArguments, options: OptionString): LowerList {
+  const inOptions = options.lowers !== undefined || options.dataLowers.length > 0;
+  if (args.lower !== undefined && inOptions) {
     throw wrong("--lower", "lower layers are given by -o lowerdir= too", "give them once");
   }
-  const lowers = options.lowers ?? (args.lower ?? []).flatMap((list) => splitEscaped(list, ":", true));
+  const lists = inOptions
+    ? [{ lowers: options.lowers ?? [], dataLowers: options.dataLowers }]
+    : (args.lower ?? []).map((list) => parseLowerList(list, "--lower"));
+  const lowers = lists.flatMap((list) => list.lowers).map((path) => resolve(path));
+  const dataLowers = lists.flatMap((list) => list.dataLowers).map((path) => resolve(path));
   if (lowers.length === 0) throw wrong("--lower", "no lower layer is given", "add --lower DIR");
-  if (lowers.includes(""))
-    throw wrong("--lower", "a layer's name is empty", "write DIR:DIR without a colon at an end; a colon in a name is \\:");
+  const count = lowers.length + dataLowers.length;
+  if (count > MAX_LOWERS) {
+    throw wrong("--lower", `${count} lower layers are more than the ${MAX_LOWERS} that one mount takes`, "merge some of them into one");
+  }
+  return { lowers, dataLowers };
+}
+
+function layerLists(args: MountArguments, options: OptionString): LayerLists {
+  const lowers = lowerLayers(args, options);
   const upper = pickOne(args.upper, options.upper, "--upper", "-o upperdir=");
   const work = pickOne(args.work, options.work, "--work", "-o workdir=");
   if (upper !== undefined && work === undefined) {
@@ -104,7 +117,7 @@ function layerLists(
       "add --upper DIR, or leave --work out for a read-only mount",
     );
   }
-  return { lowers: lowers.map((path) => resolve(path)), upper: absolute(upper), work: absolute(work) };
+  return { ...lowers, upper: absolute(upper), work: absolute(work) };
 }
 
 function pickOne(flag: string | undefined, option: string | undefined, flagName: string, optionName: string): string | undefined {
@@ -118,7 +131,7 @@ export function parseMount(mountpoint: string, args: MountArguments): MountConfi
   if (args.admin !== undefined) parseHostPort(args.admin, "--admin");
   const options = parseOptionStrings(args.o ?? []);
   const layers = layerLists(args, options);
-  for (const path of [mountpoint, ...layers.lowers, layers.upper ?? "", layers.work ?? ""]) {
+  for (const path of [mountpoint, ...layers.lowers, ...layers.dataLowers, layers.upper ?? "", layers.work ?? ""]) {
     if (path.includes("\ufffd"))
       throw wrong(path, "the name is not valid UTF-8, which the command line needs", "reach it by a symbolic link");
   }
@@ -131,9 +144,7 @@ export function parseMount(mountpoint: string, args: MountArguments): MountConfi
     source: options.source ?? "sluice",
     mountFlags: readOnly ? options.setFlags | MS.RDONLY : options.setFlags,
     noatime: (options.setFlags & MS.NOATIME) !== 0,
-    userXattr: options.userXattr,
-    redirectDir: options.redirectDir,
-    volatile: options.volatile,
+    ...overlayOptions(options, !readOnly),
     cacheTtlMs: options.cacheTtlMs ?? DEFAULT_CACHE_TTL_MS,
     maxStackDepth: oneOf(args.maxStackDepth, ["1", "2"], "--max-stack-depth") === "1" ? 1 : 2,
     engine: oneOf<EngineChoice>(args.engine, ["auto", "devfuse", "fuse-native"], "--engine"),

@@ -13,6 +13,7 @@ import { toBytes } from "../path-bytes.js";
 
 export interface OpenedLayers {
   lowers: LayerSpec[];
+  dataLowers: LayerSpec[];
   upper: LayerSpec | undefined;
   work: LayerSpec | undefined;
   /** Lets go of the clone that upper and work lie in; to be called when the overlay is gone. */
@@ -60,7 +61,7 @@ export function commonAncestor(one: string, other: string): string {
 }
 
 /** Paths are real paths, as preflight leaves them. The descriptors belong to the caller. */
-export function openLayers(config: Pick<MountConfig, "lowers" | "upper" | "work" | "noatime">): OpenedLayers {
+export function openLayers(config: Pick<MountConfig, "lowers" | "dataLowers" | "upper" | "work" | "noatime">): OpenedLayers {
   const opened: number[] = [];
   const keep = (fd: number): number => {
     opened.push(fd);
@@ -68,14 +69,16 @@ export function openLayers(config: Pick<MountConfig, "lowers" | "upper" | "work"
   };
   try {
     const lowerFlags = MOUNT_ATTR.RDONLY | MOUNT_ATTR.NOATIME | MOUNT_ATTR.NOSUID | MOUNT_ATTR.NODEV;
-    const lowers = config.lowers.map((path) => ({ path, rootFd: keep(cloneMount(path, lowerFlags)) }));
+    const openLower = (path: string): LayerSpec => ({ path, rootFd: keep(cloneMount(path, lowerFlags)) });
+    const lowers = config.lowers.map(openLower);
+    const dataLowers = config.dataLowers.map(openLower);
     if (config.upper === undefined || config.work === undefined)
-      return { lowers, upper: undefined, work: undefined, release: () => undefined };
+      return { lowers, dataLowers, upper: undefined, work: undefined, release: () => undefined };
     const root = commonAncestor(config.upper, config.work);
     const clone = keep(cloneMount(root, MOUNT_ATTR.NOSUID | MOUNT_ATTR.NODEV | (config.noatime ? MOUNT_ATTR.NOATIME : 0)));
     const upper = { path: config.upper, rootFd: keep(openInClone(clone, root, config.upper)) };
     const work = { path: config.work, rootFd: keep(openInClone(clone, root, config.work)) };
-    return { lowers, upper, work, release: () => void native.close(clone) };
+    return { lowers, dataLowers, upper, work, release: () => void native.close(clone) };
   } catch (error) {
     for (const fd of opened) native.close(fd);
     throw error;

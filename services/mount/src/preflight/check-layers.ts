@@ -7,6 +7,7 @@ import { type Place, placeOf, relationOf } from "./place.js";
 
 export interface LayerPlaces {
   lowers: readonly Place[];
+  dataLowers: readonly Place[];
   upper: Place | undefined;
   work: Place | undefined;
 }
@@ -90,16 +91,18 @@ function checkWorkEmpty(work: Place): void {
 
 export function checkLayers(config: MountConfig, table: readonly MountRow[]): LayerPlaces {
   const lowers = config.lowers.map((path) => readableDirectory(path, "lower layer", table));
-  checkTwice(lowers);
-  if (config.upper === undefined || config.work === undefined) return { lowers, upper: undefined, work: undefined };
+  const dataLowers = config.dataLowers.map((path) => readableDirectory(path, "data-only layer", table));
+  const below = [...lowers, ...dataLowers];
+  checkTwice(below);
+  if (config.upper === undefined || config.work === undefined) return { lowers, dataLowers, upper: undefined, work: undefined };
   const upper = writableDirectory(config.upper, "upper layer", table);
   const work = writableDirectory(config.work, "work directory", table);
   checkApart(work, "work directory", upper, "upper layer");
-  for (const lower of lowers) {
+  for (const lower of below) {
     checkApart(upper, "upper layer", lower, "lower layer");
     checkApart(work, "work directory", lower, "lower layer");
   }
   checkOneFileSystem(upper, work);
   checkWorkEmpty(work);
-  return { lowers, upper, work };
+  return { lowers, dataLowers, upper, work };
 }

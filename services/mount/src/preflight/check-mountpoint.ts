@@ -76,7 +76,7 @@ export function checkNothingBeneath(config: MountConfig, mountpoint: string, lay
   if (isBeneath(process.cwd(), mountpoint)) {
     throw wrong(process.cwd(), "the working directory lies beneath the mount point (EBUSY)", "cd to another directory");
   }
-  for (const place of [...layers.lowers, layers.upper, layers.work]) {
+  for (const place of [...layers.lowers, ...layers.dataLowers, layers.upper, layers.work]) {
     if (place === undefined || !isBeneath(place.real, mountpoint)) continue;
     if (layers.lowers.includes(place) && place.real === mountpoint) continue;
     throw unfit(

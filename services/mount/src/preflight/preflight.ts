@@ -19,6 +19,7 @@ export function preflight(config: MountConfig): MountConfig {
     ...config,
     mountpoint,
     lowers: layers.lowers.map((place) => place.real),
+    dataLowers: layers.dataLowers.map((place) => place.real),
     upper: layers.upper?.real,
     work: layers.work?.real,
   };

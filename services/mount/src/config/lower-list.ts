@@ -1,0 +1,39 @@
+/** The value of `lowerdir=`: lower layers topmost first, and behind `::` data-only ones, by overlayfs' grammar (fs/overlayfs/params.c). */
+import { wrong } from "../complaint.js";
+import { splitEscaped } from "./escaped-list.js";
+
+/** Lower layers of one mount, data-only ones among them: overlayfs' OVL_MAX_STACK. Each costs a mount and a descriptor. */
+export const MAX_LOWERS = 500;
+
+export interface LowerList {
+  lowers: string[];
+  dataLowers: string[];
+}
+
+/** @throws CliError where the list is none. `option` is how the complaint calls it. */
+export function parseLowerList(text: string, option: string): LowerList {
+  const pieces = splitEscaped(text, ":", true);
+  const list: LowerList = { lowers: [], dataLowers: [] };
+  let data = false;
+  for (let at = 0; at < pieces.length; at++) {
+    let path = pieces[at] as string;
+    if (path === "") {
+      path = afterGap(pieces, at, option);
+      data = true;
+      at++;
+    } else if (data) {
+      throw wrong(option, `lower layer ${path} follows a data-only layer`, "put data-only layers last, each behind ::");
+    }
+    (data ? list.dataLowers : list.lowers).push(path);
+  }
+  return list;
+}
+
+/** What follows the empty piece that `::` makes: never at an end, never two of them. */
+function afterGap(pieces: readonly string[], at: number, option: string): string {
+  const next = pieces[at + 1];
+  if (at === 0 || next === undefined || next === "") {
+    throw wrong(option, "a layer's name is empty", "write DIR:DIR, and DIR::DATADIR for a data-only layer; a colon in a name is \\:");
+  }
+  return next;
+}

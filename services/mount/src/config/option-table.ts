@@ -1,0 +1,187 @@
+/**
+ * The table of `-o` options: one row a word, with what it does or why it is refused. docs/overlay-options.md shows it to
+ * people, and a test compares the two. Adding an option is adding a row.
+ */
+import { MS } from "@sluice/native";
+import { wrong } from "../complaint.js";
+import { splitEscaped, unescapeName } from "./escaped-list.js";
+import { parseLowerList } from "./lower-list.js";
+import type { OptionString } from "./option-values.js";
+
+type Apply = (into: OptionString, value: string | undefined, word: string) => void;
+
+export interface OptionRow {
+  name: string;
+  /** Whose option it is. */
+  of: "overlayfs" | "fuse-overlayfs" | "mount" | "sluice";
+  /** The values that are taken: "on|off", or a word in capitals for any. Undefined: a word without a value. */
+  values?: string;
+  /** Undefined: refused whatever its value. */
+  apply?: Apply;
+  /** Why it, or its other values, are refused. */
+  refused?: string;
+}
+
+export const MORE = "see docs/overlay-options.md for the options that are";
+
+export function refuse(word: string, why: string): never {
+  throw wrong(`-o ${word}`, `option is not supported: ${why}`, MORE);
+}
+
+function valueOf(value: string | undefined, word: string): string {
+  if (value === undefined || value === "") throw wrong(`-o ${word}`, "option lacks a value", `write ${word.replace(/=$/, "")}=VALUE`);
+  return value;
+}
+
+function withoutValue(value: string | undefined, word: string): void {
+  if (value !== undefined) throw wrong(`-o ${word}`, "option takes no value", "leave the value out");
+}
+
+type Of = OptionRow["of"];
+
+/** A word of closed values. `refused` values are known ones that Sluice has no way to do. */
+function choice(
+  of: Of,
+  name: string,
+  values: readonly string[],
+  more: { set?: (into: OptionString, value: string) => void; refused?: string; refusedValues?: readonly string[] },
+): OptionRow {
+  const apply: Apply = (into, given, word) => {
+    const value = valueOf(given, word);
+    if (more.refusedValues?.includes(value) === true) refuse(word, more.refused ?? "");
+    if (!values.includes(value)) throw wrong(`-o ${word}`, `value is none of ${values.join(", ")}`, "choose one of them");
+    more.set?.(into, value);
+  };
+  return { of, name, values: values.join("|"), apply, ...(more.refused === undefined ? {} : { refused: more.refused }) };
+}
+
+function onOff(of: Of, name: string, key: "metacopy" | "foreignMarks"): OptionRow {
+  return choice(of, name, ["on", "off"], { set: (into, value) => (into[key] = value === "on") });
+}
+
+function word(of: Of, name: string, set: (into: OptionString) => void = () => undefined): OptionRow {
+  const apply: Apply = (into, value, text) => {
+    withoutValue(value, text);
+    set(into);
+  };
+  return { of, name, apply };
+}
+
+function flag(name: string, bit: number, on: boolean): OptionRow {
+  return word("mount", name, (into) => {
+    into.setFlags = on ? into.setFlags | bit : into.setFlags & ~bit;
+    into.clearFlags = on ? into.clearFlags & ~bit : into.clearFlags | bit;
+  });
+}
+
+function once(of: Of, name: string, key: "upper" | "work" | "source"): OptionRow {
+  const apply: Apply = (into, value, text) => {
+    if (into[key] !== undefined) throw wrong(`-o ${text}`, "option is given twice", "give it once");
+    into[key] = unescapeName(valueOf(value, text));
+  };
+  return { of, name, values: key === "source" ? "NAME" : "DIR", apply };
+}
+
+function no(of: Of, refused: string, ...names: string[]): OptionRow[] {
+  return names.map((name) => ({ of, name, refused }));
+}
+
+const lowerdir: Apply = (into, value, text) => {
+  if (into.lowers !== undefined || into.dataLowers.length > 0) {
+    throw wrong(`-o ${text}`, "lower layers are given already", "give them in one list, topmost first, or one by one with lowerdir+=");
+  }
+  const list = parseLowerList(valueOf(value, text), `-o ${text}`);
+  into.lowers = list.lowers;
+  into.dataLowers = list.dataLowers;
+  into.lowerList = true;
+};
+
+/** One layer more, whose name needs no escape but for a comma: as fsconfig(2) takes it. */
+function added(name: "lowerdir+" | "datadir+"): OptionRow {
+  const apply: Apply = (into, value, text) => {
+    const path = splitEscaped(valueOf(value, text), ",", true).join(",");
+    if (into.lowerList) {
+      throw wrong(
+        `-o ${text}`,
+        "lowerdir= gave the whole list",
+        "give all layers in lowerdir=, or one by one with lowerdir+= and datadir+=",
+      );
+    }
+    if (name === "datadir+") into.dataLowers.push(path);
+    else if (into.dataLowers.length > 0) throw wrong(`-o ${text}`, "a lower layer follows a data-only one", "put the datadir+= last");
+    else into.lowers = [...(into.lowers ?? []), path];
+  };
+  return { of: "overlayfs", name, values: "DIR", apply };
+}
+
+const timeout: Apply = (into, value, text) => {
+  const seconds = Number(valueOf(value, text));
+  if (!Number.isFinite(seconds) || seconds < 0)
+    throw wrong(`-o ${text}`, "value is not a count of seconds", "write for instance timeout=60");
+  into.cacheTtlMs = Math.min(seconds * 1000, 2 ** 31 - 1);
+};
+
+const LATER = "it is not built yet";
+
+export const optionTable: readonly OptionRow[] = [
+  { of: "overlayfs", name: "lowerdir", values: "DIR[:DIR…][::DATADIR…]", apply: lowerdir },
+  added("lowerdir+"),
+  added("datadir+"),
+  once("overlayfs", "upperdir", "upper"),
+  once("overlayfs", "workdir", "work"),
+  choice("overlayfs", "redirect_dir", ["on", "off", "follow", "nofollow"], {
+    set: (into, value) => (into.redirectDir = value as NonNullable<OptionString["redirectDir"]>),
+  }),
+  onOff("overlayfs", "metacopy", "metacopy"),
+  choice("overlayfs", "index", ["on", "off"], { set: (into, value) => (into.index = value as NonNullable<OptionString["index"]>) }),
+  choice("overlayfs", "xino", ["on", "off", "auto"], { set: (into, value) => (into.xino = value as NonNullable<OptionString["xino"]>) }),
+  choice("overlayfs", "uuid", ["null", "off", "auto"], {
+    set: (into, value) => (into.uuid = value as NonNullable<OptionString["uuid"]>),
+    refusedValues: ["on"],
+    refused: "a FUSE mount shows no file system id of its own (statfs has none)",
+  }),
+  choice("overlayfs", "nfs_export", ["off"], {
+    refusedValues: ["on"],
+    refused: "file handles of a FUSE mount do not outlive its server",
+  }),
+  choice("overlayfs", "verity", ["off"], { refusedValues: ["on", "require"], refused: "digests of data files are not checked" }),
+  word("overlayfs", "userxattr", (into) => (into.userXattr = true)),
+  word("overlayfs", "volatile", (into) => (into.volatile = true)),
+  ...no("overlayfs", "layers are always reached with the daemon's credentials", "override_creds", "nooverride_creds"),
+  onOff("sluice", "foreign_marks", "foreignMarks"),
+  { of: "fuse-overlayfs", name: "timeout", values: "SECONDS", apply: timeout },
+  choice("fuse-overlayfs", "fsync", ["1"], { refusedValues: ["0"], refused: "use volatile to do without fsync" }),
+  ...no("fuse-overlayfs", LATER, "uidmapping", "gidmapping", "squash_to_root", "squash_to_uid", "squash_to_gid", "xattr_permissions"),
+  ...no("fuse-overlayfs", LATER, "static_nlink", "noacl", "noxattrs", "ino32_t", "fast_ino"),
+  ...no("fuse-overlayfs", "the kernel does not combine it with passthrough", "writeback"),
+  ...no("fuse-overlayfs", "Sluice has none", "plugins"),
+  once("mount", "fsname", "source"),
+  choice("mount", "subtype", ["sluice"], { refused: "the type is always fuse.sluice" }),
+  flag("ro", MS.RDONLY, true),
+  flag("rw", MS.RDONLY, false),
+  flag("nosuid", MS.NOSUID, true),
+  flag("suid", MS.NOSUID, false),
+  flag("nodev", MS.NODEV, true),
+  flag("dev", MS.NODEV, false),
+  flag("noexec", MS.NOEXEC, true),
+  flag("exec", MS.NOEXEC, false),
+  flag("sync", MS.SYNCHRONOUS, true),
+  flag("async", MS.SYNCHRONOUS, false),
+  flag("dirsync", MS.DIRSYNC, true),
+  flag("noatime", MS.NOATIME, true),
+  flag("atime", MS.NOATIME, false),
+  flag("nodiratime", MS.NODIRATIME, true),
+  flag("diratime", MS.NODIRATIME, false),
+  flag("relatime", MS.RELATIME, true),
+  flag("norelatime", MS.RELATIME, false),
+  flag("strictatime", MS.STRICTATIME, true),
+  flag("nostrictatime", MS.STRICTATIME, false),
+  flag("lazytime", MS.LAZYTIME, true),
+  flag("nolazytime", MS.LAZYTIME, false),
+  word("mount", "defaults"),
+  word("mount", "default_permissions"),
+  word("mount", "allow_other"),
+  ...no("mount", "every user may use the mount, as permissions say", "allow_root"),
+  ...no("mount", "the mount point must be empty", "nonempty"),
+  ...no("mount", LATER, "context", "fscontext", "defcontext", "rootcontext"),
+];

@@ -1,0 +1,48 @@
+/** What option strings give, before anything is concluded from it: undefined is what was not given. */
+
+export type RedirectDir = "on" | "off" | "follow" | "nofollow";
+export type Xino = "on" | "off" | "auto";
+export type Uuid = "null" | "off" | "auto";
+
+export interface OptionString {
+  lowers: string[] | undefined;
+  dataLowers: string[];
+  /** `lowerdir=` was given, which is the whole list: nothing can be added to it. */
+  lowerList: boolean;
+  upper: string | undefined;
+  work: string | undefined;
+  source: string | undefined;
+  setFlags: number;
+  clearFlags: number;
+  userXattr: boolean;
+  redirectDir: RedirectDir | undefined;
+  metacopy: boolean | undefined;
+  index: "on" | "off" | undefined;
+  xino: Xino | undefined;
+  uuid: Uuid | undefined;
+  foreignMarks: boolean | undefined;
+  volatile: boolean;
+  cacheTtlMs: number | undefined;
+}
+
+export function noOptions(): OptionString {
+  return {
+    lowers: undefined,
+    dataLowers: [],
+    lowerList: false,
+    upper: undefined,
+    work: undefined,
+    source: undefined,
+    setFlags: 0,
+    clearFlags: 0,
+    userXattr: false,
+    redirectDir: undefined,
+    metacopy: undefined,
+    index: undefined,
+    xino: undefined,
+    uuid: undefined,
+    foreignMarks: undefined,
+    volatile: false,
+    cacheTtlMs: undefined,
+  };
+}
