@@ -2,7 +2,7 @@
  * What a policy backend is: a source of policies, one of them in force. The rest of the decision service knows no more
  * of rules, Cedar or OPA than this. A backend neither logs nor counts: it answers and throws, the service tells of it.
  */
-import type { Effect, Obligation, PolicyCapabilities, PolicyRevision, Question } from "@sluice/decision-api";
+import type { CacheScope, Effect, Obligation, OutageEffect, PolicyCapabilities, PolicyRevision, Question } from "@sluice/decision-api";
 
 /** What a policy says to a question. The service makes a decision of it: an id, the revision, the audit line. */
 export interface Verdict {
@@ -14,6 +14,10 @@ export interface Verdict {
   /** For a person; names the fact where one was missing. */
   reason: string;
   obligations: readonly Obligation[];
+  /** For which other questions the verdict holds, from all that was looked at. Absent: it must not be kept. */
+  scope?: CacheScope | undefined;
+  /** What the rule wants while no decision can be had. */
+  onOutage?: OutageEffect | undefined;
 }
 
 /** One policy, never changing once it is made: whoever holds it gets answers of one revision only. */

@@ -1,8 +1,8 @@
 /** A policy document → rules that can be evaluated, and every mistake that its shape does not show. */
-import { type Access, ALL_ACCESSES, DENIAL_ERRNO, type Effect, type Obligation } from "@sluice/decision-api";
+import { type Access, ALL_ACCESSES, DENIAL_ERRNO, type Effect, type Obligation, type OutageEffect } from "@sluice/decision-api";
 import { type Condition, compileCondition } from "./condition.js";
 import { compileGlob, type Matcher } from "./glob.js";
-import { GlobError } from "./glob-pattern.js";
+import { GlobError, parseGlob, type Segment } from "./glob-pattern.js";
 import type { PolicyDocument, RuleDocument } from "./policy-schema.js";
 import type { Locate } from "./policy-source.js";
 import type { PolicyProblem } from "./problem.js";
@@ -13,8 +13,8 @@ export interface CompiledRule {
   /** 0 unless it denies. */
   errno: number;
   accesses: ReadonlySet<Access>;
-  /** Empty: every path. */
-  paths: readonly Matcher[];
+  /** Alternatives. Empty: every path. */
+  paths: readonly (readonly Segment[])[];
   uids: ReadonlySet<number> | undefined;
   gids: ReadonlySet<number> | undefined;
   executables: readonly Matcher[] | undefined;
@@ -23,6 +23,7 @@ export interface CompiledRule {
   obligations: readonly Obligation[];
   /** What a cache may at most conclude: how long, and whether for other files too. */
   cache: { ttlMs: number | undefined; thisOnly: boolean };
+  onOutage: OutageEffect | undefined;
 }
 
 const ANY: ReadonlySet<Access> = new Set(ALL_ACCESSES);
@@ -57,10 +58,15 @@ class Compiler {
     this.problems.push({ severity: warning === true ? "warning" : "error", ...this.locate(path, offset), message, remedy });
   }
 
-  globs(patterns: readonly string[] | undefined, path: readonly PropertyKey[], absolute: boolean): readonly Matcher[] | undefined {
-    return patterns?.flatMap((pattern, index) => {
+  matchers(patterns: readonly string[] | undefined, path: readonly PropertyKey[]): readonly Matcher[] | undefined {
+    return patterns && this.each(patterns, path, (pattern) => [compileGlob(pattern, true)]);
+  }
+
+  /** What is made of each glob; a mistake is a problem at its place. */
+  each<Made>(patterns: readonly string[], path: readonly PropertyKey[], make: (pattern: string) => readonly Made[]): readonly Made[] {
+    return patterns.flatMap((pattern, index) => {
       try {
-        return [compileGlob(pattern, absolute)];
+        return make(pattern);
       } catch (error) {
         if (!(error instanceof GlobError)) throw error;
         this.problem([...path, index], {
@@ -110,14 +116,15 @@ class Compiler {
       effect: rule.effect,
       errno: rule.effect === "deny" ? DENIAL_ERRNO[rule.errno ?? "EACCES"] : 0,
       accesses: accessesOf(rule),
-      paths: this.globs(rule.path, [...path, "path"], false) ?? [],
+      paths: this.each(rule.path ?? [], [...path, "path"], (pattern) => parseGlob(pattern, false)),
       uids: rule.subject?.uid && new Set(rule.subject.uid),
       gids: rule.subject?.gid && new Set(rule.subject.gid),
-      executables: this.globs(rule.subject?.executable, [...path, "subject", "executable"], true),
-      cgroups: this.globs(rule.subject?.cgroup, [...path, "subject", "cgroup"], true),
+      executables: this.matchers(rule.subject?.executable, [...path, "subject", "executable"]),
+      cgroups: this.matchers(rule.subject?.cgroup, [...path, "subject", "cgroup"]),
       condition: this.condition(rule.when, [...path, "when"]),
       obligations: this.obligations(rule, path),
       cache: { ttlMs: rule.ttl === undefined ? undefined : durationMs(rule.ttl), thisOnly: rule.scope === "this" },
+      onOutage: rule.onOutage,
     };
   }
 

@@ -62,6 +62,8 @@ export interface ConditionFlaw {
 export class ConditionFacts {
   readonly names = new Set<string>();
   readonly xattrs = new Set<string>();
+  /** Fields of `resource` that it reads, besides extended attributes; these are always there. */
+  readonly fields = new Set<string>();
 }
 
 export interface Inspection {
@@ -150,6 +152,8 @@ function visitFact(expr: Expr, scope: Scope, into: Inspection): boolean {
     flaw(into, expr, { message: "'resource.xattr' is used as a whole", remedy: "name the attribute: resource.xattr['user.NAME']" });
   } else if (owner === "subject") {
     into.facts.names.add(`subject.${select.field}`);
+  } else {
+    into.facts.fields.add(select.field);
   }
   return true;
 }

@@ -2,6 +2,7 @@
 import { celEnv, isCelError, parse, plan } from "@bufbuild/cel";
 import type { Access, FileKind, Question } from "@sluice/decision-api";
 import { type ConditionFacts, type Expr, inspectCondition, XATTR_OR_EMPTY } from "./condition-check.js";
+import { type LookedAt, RESOURCE_BIT, SUBJECT_BIT } from "./looked-at.js";
 import { textOfBytes } from "./name-bytes.js";
 
 /** undefined: the expression failed on these facts. */
@@ -9,6 +10,8 @@ export type ConditionResult = boolean | undefined;
 
 export interface Condition {
   facts: ConditionFacts;
+  /** Notes everything that the expression reads, whether this evaluation comes to it or not. */
+  note(lookedAt: LookedAt): void;
   evaluate(bindings: Bindings): ConditionResult;
 }
 export interface Flaw {
@@ -127,6 +130,40 @@ function parseCondition(text: string): ReturnType<typeof parse> | Flaw {
   }
 }
 
+const FIELD_BITS: Readonly<Record<string, number>> = {
+  layer: RESOURCE_BIT.layer,
+  kind: RESOURCE_BIT.kind,
+  size: RESOURCE_BIT.size,
+  mode: RESOURCE_BIT.mode,
+  uid: RESOURCE_BIT.owner,
+  gid: RESOURCE_BIT.owner,
+};
+
+function noteOf(facts: ConditionFacts): (lookedAt: LookedAt) => void {
+  let subject = 0;
+  let resource = 0;
+  let once = false;
+  for (const name of facts.names) {
+    const field = name.startsWith("subject.") ? name.slice("subject.".length) : undefined;
+    if (field === undefined) continue;
+    const bit = SUBJECT_BIT[field as keyof typeof SUBJECT_BIT] as number | undefined;
+    // The pid of another caller says nothing, even where it is the same.
+    if (bit === undefined) once = true;
+    else subject |= bit;
+  }
+  for (const field of facts.fields) if (field !== "path") resource |= FIELD_BITS[field] ?? 0;
+  const xattrs = [...facts.xattrs];
+  const path = facts.fields.has("path");
+  const unknown = [...facts.fields].some((field) => field !== "path" && !(field in FIELD_BITS));
+  return (lookedAt) => {
+    lookedAt.subject(subject);
+    lookedAt.resource(resource);
+    for (const name of xattrs) lookedAt.xattr(name);
+    if (path) lookedAt.thisFileOnly();
+    if (once || unknown) lookedAt.once();
+  };
+}
+
 /** The condition, or all that is wrong with it. */
 export function compileCondition(text: string): Condition | Flaw[] {
   const parsed = parseCondition(text);
@@ -140,6 +177,7 @@ export function compileCondition(text: string): Condition | Flaw[] {
   const run = plan(environment, parsed.expr);
   return {
     facts,
+    note: noteOf(facts),
     evaluate(bindings) {
       const result = run({ ...bindings });
       return typeof result === "boolean" ? result : undefined;

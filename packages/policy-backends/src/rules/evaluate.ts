@@ -6,10 +6,15 @@ import { type Access, type Effect, type Obligation, type Question, STRICTNESS } 
 import type { Verdict } from "../backend.js";
 import { type CompiledRule, impliedAccesses } from "./compile-rules.js";
 import { type Bindings, bindingsOf, bindTo } from "./condition.js";
-import { type Matcher, namesOf } from "./glob.js";
+import { type Matcher, namesOf, pathMatches } from "./glob.js";
+import { LookedAt, SUBJECT_BIT } from "./looked-at.js";
+import { EVERYTHING, type RuleIndex, type RuleWalk } from "./rule-index.js";
+import { uniformDepth } from "./uniform-depth.js";
 
 export interface RuleSet {
   rules: readonly CompiledRule[];
+  /** The same rules by what their globs begin with. */
+  index: RuleIndex;
   default: Effect;
   /** Every extended attribute that some condition reads. */
   xattrs: readonly string[];
@@ -38,9 +43,11 @@ class Evaluation {
   private readonly executable: readonly string[];
   private readonly cgroup: readonly string[];
   private bindings: Bindings | undefined;
+  private walk: RuleWalk | undefined;
+  readonly lookedAt = new LookedAt();
   names: readonly string[] = [];
-  path = "";
-  access: Access = "read";
+  private path = "";
+  private access: Access = "read";
 
   constructor(
     private readonly set: RuleSet,
@@ -69,9 +76,22 @@ class Evaluation {
     if (!this.missing.has(fact)) this.missing.set(fact, "it was not sent");
   }
 
-  /** Whether the rule matches; the name of a fact where that cannot be known without it. */
-  match(rule: CompiledRule): boolean | string {
-    if (!rule.accesses.has(this.access) || !anyMatches(rule.paths, this.names)) return false;
+  /** The name that the next findings are about. */
+  under(path: string): void {
+    this.path = path;
+    this.names = namesOf(path);
+    this.walk = this.set.index.walk(this.names);
+  }
+
+  private pathMatches({ rest, depth }: RuleWalk): boolean {
+    if (rest === EVERYTHING) return true;
+    const { lookedAt, names } = this;
+    if (lookedAt.depth < names.length) lookedAt.atLeast(uniformDepth(rest, names, depth));
+    return pathMatches(rest, names, depth);
+  }
+
+  /** Whether the rule matches, its path aside; the name of a fact where that cannot be known without it. */
+  private match(rule: CompiledRule): boolean | string {
     const caller = this.matchCaller(rule);
     if (caller === false) return false;
     const condition = rule.condition === undefined ? true : this.conditionHolds(rule.condition);
@@ -82,23 +102,30 @@ class Evaluation {
   private matchCaller(rule: CompiledRule): boolean | string {
     if (!asksOfCaller(rule)) return true;
     const { subject } = this.question;
-    const tests: readonly (readonly [fact: string, matches: boolean | undefined])[] = [
-      ["subject.uid", rule.uids?.has(subject.uid)],
-      ["subject.gid", rule.gids?.has(subject.gid)],
-      ["subject.executable", rule.executables && anyMatches(rule.executables, this.executable)],
-      ["subject.cgroup", rule.cgroups && anyMatches(rule.cgroups, this.cgroup)],
-    ];
     let unknown: string | undefined;
-    for (const [fact, matches] of tests) {
-      if (matches === undefined) continue;
-      if (this.missing.has(fact)) unknown = fact;
-      else if (!matches) return false;
-    }
+    const test = (fact: string, bit: number, matches: boolean): boolean => {
+      this.lookedAt.subject(bit);
+      if (!this.missing.has(fact)) return matches;
+      this.lookedAt.once();
+      unknown = fact;
+      return true;
+    };
+    if (rule.uids !== undefined && !test("subject.uid", SUBJECT_BIT.uid, rule.uids.has(subject.uid))) return false;
+    if (rule.gids !== undefined && !test("subject.gid", SUBJECT_BIT.gid, rule.gids.has(subject.gid))) return false;
+    const { executables, cgroups } = rule;
+    if (executables !== undefined && !test("subject.executable", SUBJECT_BIT.executable, anyMatches(executables, this.executable)))
+      return false;
+    if (cgroups !== undefined && !test("subject.cgroup", SUBJECT_BIT.cgroup, anyMatches(cgroups, this.cgroup))) return false;
     return unknown ?? true;
   }
 
   private conditionHolds(condition: NonNullable<CompiledRule["condition"]>): boolean | string {
-    for (const fact of condition.facts.names) if (this.missing.has(fact)) return fact;
+    condition.note(this.lookedAt);
+    for (const fact of condition.facts.names) {
+      if (!this.missing.has(fact)) continue;
+      this.lookedAt.once();
+      return fact;
+    }
     this.bindings ??= bindingsOf(this.question, this.set.xattrs);
     bindTo(this.bindings, this.path, this.access);
     return condition.evaluate(this.bindings) ?? "what its condition computes";
@@ -110,10 +137,18 @@ class Evaluation {
   }
 
   /** The first rule that matches. One that cannot be told counts only if it is stricter than what follows it. */
-  find(): Finding {
+  find(access: Access): Finding {
+    this.access = access;
     const open: { rule: CompiledRule; fact: string }[] = [];
-    let finding: Finding = impliedAccesses(this.set.default).has(this.access) ? DEFAULTS[this.set.default] : DEFAULTS.grant;
-    for (const rule of this.set.rules) {
+    let finding: Finding = impliedAccesses(this.set.default).has(access) ? DEFAULTS[this.set.default] : DEFAULTS.grant;
+    const walk = this.walk as RuleWalk;
+    walk.restart();
+    let tried = -1;
+    let next = walk.next();
+    for (; next >= 0; next = walk.next()) {
+      const rule = this.set.rules[next] as CompiledRule;
+      if (next === tried || !rule.accesses.has(access) || !this.pathMatches(walk)) continue;
+      tried = next;
       const matched = this.match(rule);
       if (matched === false) continue;
       if (matched === true) {
@@ -122,11 +157,19 @@ class Evaluation {
       }
       open.push({ rule, fact: matched });
     }
+    this.lookedAt.atLeast(walk.branchDepth(next < 0 ? this.set.rules.length : next));
     for (const { rule, fact } of open.reverse()) {
       if (STRICTNESS[rule.effect] > STRICTNESS[finding.effect]) finding = { effect: rule.effect, errno: rule.errno, rule, missing: fact };
     }
+    if (finding.rule !== undefined) narrow(this.lookedAt, finding.rule);
     return finding;
   }
+}
+
+/** What a rule itself lets a cache conclude. */
+function narrow(lookedAt: LookedAt, { cache }: CompiledRule): void {
+  if (cache.thisOnly) lookedAt.thisFileOnly();
+  if (cache.ttlMs !== undefined) lookedAt.atMost(cache.ttlMs);
 }
 
 function asksOfCaller(rule: CompiledRule): boolean {
@@ -134,7 +177,6 @@ function asksOfCaller(rule: CompiledRule): boolean {
 }
 
 function anyMatches(matchers: readonly Matcher[], names: readonly string[]): boolean {
-  if (matchers.length === 0) return true;
   for (const matcher of matchers) if (matcher(names)) return true;
   return false;
 }
@@ -159,11 +201,9 @@ export function evaluateRules(set: RuleSet, question: Question): Verdict {
   let worst: Finding | undefined;
   let worstAccess: Access = "read";
   for (const path of question.resource.paths) {
-    evaluation.path = path;
-    evaluation.names = namesOf(path);
+    evaluation.under(path);
     for (const access of question.accesses) {
-      evaluation.access = access;
-      const finding = evaluation.find();
+      const finding = evaluation.find(access);
       if (finding.rule !== undefined) addObligations(obligations, finding.rule.obligations);
       if (worst === undefined || STRICTNESS[finding.effect] > STRICTNESS[worst.effect]) {
         worst = finding;
@@ -178,5 +218,7 @@ export function evaluateRules(set: RuleSet, question: Question): Verdict {
     rule: held.rule?.name ?? "default",
     reason: reasonOf(held, evaluation, worstAccess),
     obligations: held.effect === "deny" ? [] : [...obligations].map(([name, value]) => ({ name, value })),
+    scope: evaluation.lookedAt.scope(question, question.resource.paths.length === 1 ? evaluation.names : undefined),
+    onOutage: held.rule?.onOutage,
   };
 }

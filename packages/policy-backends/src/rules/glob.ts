@@ -29,7 +29,7 @@ function take(part: Exclude<Part, { kind: "star" }>, name: string, at: number): 
   }
 }
 
-function nameMatches(parts: readonly Part[], name: string): boolean {
+export function nameMatches(parts: readonly Part[], name: string): boolean {
   let part = 0;
   let at = 0;
   let starPart = -1;
@@ -57,10 +57,10 @@ function nameMatches(parts: readonly Part[], name: string): boolean {
   return true;
 }
 
-/** The same one level up: names for characters, `**` for the star. */
-function pathMatches(pattern: readonly Segment[], names: readonly string[]): boolean {
+/** The same one level up: names for characters, `**` for the star. `from`: the first name that counts. */
+export function pathMatches(pattern: readonly Segment[], names: readonly string[], from = 0): boolean {
   let part = 0;
-  let at = 0;
+  let at = from;
   let starPart = -1;
   let starAt = 0;
   while (part < pattern.length || at < names.length) {

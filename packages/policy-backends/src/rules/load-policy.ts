@@ -7,6 +7,7 @@ import { evaluateRules, type RuleSet } from "./evaluate.js";
 import type { PolicyDocument } from "./policy-schema.js";
 import { readPolicy } from "./policy-source.js";
 import { PolicyError, type PolicyProblem } from "./problem.js";
+import { RuleIndex } from "./rule-index.js";
 
 export interface LoadedPolicy {
   policy: Policy;
@@ -68,7 +69,8 @@ export function loadPolicy(bytes: Uint8Array, file: string, id: string): LoadedP
   if (problems.some((problem) => problem.severity === "error")) throw new PolicyError(file, problems);
   const revision = { sequence: BigInt(document.revision ?? 0), digest: createHash("sha256").update(bytes).digest("hex") };
   const capabilities = capabilitiesOf(document, rules, { id, revision });
-  const set: RuleSet = { rules, default: document.default, xattrs: capabilities.xattrs };
+  const index = new RuleIndex(rules.map((rule) => rule.paths));
+  const set: RuleSet = { rules, index, default: document.default, xattrs: capabilities.xattrs };
   return {
     policy: { id, revision, capabilities, evaluate: (question) => evaluateRules(set, question) },
     warnings: problems,

@@ -38,6 +38,8 @@ const rule = z.strictObject({
     .regex(/^\d{1,9}(ms|s|m|h)$/)
     .optional(),
   scope: z.enum(["this"]).optional(),
+  /** What an open that the rule decided before gets while no decision can be had. */
+  onOutage: z.enum(["deny", "mediate", "stale"]).optional(),
 });
 
 export const policySchema = z.strictObject({

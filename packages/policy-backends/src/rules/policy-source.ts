@@ -90,6 +90,7 @@ const REMEDIES: Readonly<Record<string, string>> = {
   writeBytesPerSecond: "write a whole number of bytes",
   readOnly: "write readOnly: true, or leave it out",
   ttl: "write a whole number and ms, s, m or h, such as 30s",
+  onOutage: "write onOutage: deny, mediate or stale, or leave it out for what the mount is configured to",
   scope: "write scope: this, or leave it out: what may be cached is computed",
 };
 

@@ -1,0 +1,129 @@
+/**
+ * Rules by the names that their globs begin with, so that a question meets only rules that may match its path, however
+ * many there are for other places. Order stays that of the policy. A rule without a path is at the root.
+ */
+import type { Segment } from "./glob-pattern.js";
+
+/** One alternative of one glob of a rule: what is left of it behind the names that led here. */
+interface Candidate {
+  readonly rule: number;
+  readonly rest: readonly Segment[];
+}
+
+class Place {
+  readonly children = new Map<string, Place>();
+  readonly candidates: Candidate[] = [];
+  /** `first`: the first rule that is here or below. */
+  constructor(readonly first: number) {}
+}
+
+export const EVERYTHING: readonly Segment[] = ["globstar"];
+
+function literalName(segment: Segment | undefined): string | undefined {
+  if (segment === undefined || segment === "globstar" || segment.length !== 1) return undefined;
+  const [part] = segment;
+  return part?.kind === "literal" ? part.bytes : undefined;
+}
+
+/** The places along one path, and where rules for other paths branch off. */
+export class RuleWalk {
+  readonly #places: Place[] = [];
+  readonly #depths: number[] = [];
+  readonly #next: number[] = [];
+  readonly #branchDepths: number[] = [];
+  readonly #branchFirsts: number[] = [];
+  /** Of the candidate that `next` gave. */
+  rest: readonly Segment[] = EVERYTHING;
+  depth = 0;
+
+  constructor(root: Place, names: readonly string[]) {
+    let place: Place | undefined = root;
+    for (let depth = 0; place !== undefined; depth++) {
+      if (place.candidates.length > 0) {
+        this.#places.push(place);
+        this.#depths.push(depth);
+      }
+      const name = depth < names.length ? (names[depth] as string) : undefined;
+      const child: Place | undefined = name === undefined ? undefined : place.children.get(name);
+      if (place.children.size > (child === undefined ? 0 : 1)) this.#branch(place, { child, depth });
+      place = child;
+    }
+  }
+
+  /** A subtree that begins here or above holds paths that other rules may match. */
+  #branch(place: Place, { child, depth }: { child: Place | undefined; depth: number }): void {
+    for (const other of place.children.values()) {
+      if (other === child) continue;
+      // Children are there in the order of their first rules, as rules were added in theirs.
+      this.#branchDepths.push(depth + 1);
+      this.#branchFirsts.push(other.first);
+      return;
+    }
+  }
+
+  /** From the first rule on again. */
+  restart(): void {
+    for (let at = 0; at < this.#places.length; at++) this.#next[at] = 0;
+  }
+
+  /** The next rule that may match, or -1; `rest` and `depth` say how. One rule may come several times in a row. */
+  next(): number {
+    let best = -1;
+    let rule = Number.POSITIVE_INFINITY;
+    for (let at = 0; at < this.#places.length; at++) {
+      const candidate = (this.#places[at] as Place).candidates[this.#next[at] as number];
+      if (candidate === undefined || candidate.rule >= rule) continue;
+      best = at;
+      rule = candidate.rule;
+    }
+    if (best < 0) return -1;
+    const index = this.#next[best] as number;
+    this.#next[best] = index + 1;
+    this.rest = ((this.#places[best] as Place).candidates[index] as Candidate).rest;
+    this.depth = this.#depths[best] as number;
+    return rule;
+  }
+
+  /** How deep a subtree must begin so that no rule up to `last` branches off within it. */
+  branchDepth(last: number): number {
+    let deepest = 0;
+    for (let at = 0; at < this.#branchDepths.length; at++) {
+      if ((this.#branchFirsts[at] as number) <= last) deepest = Math.max(deepest, this.#branchDepths[at] as number);
+    }
+    return deepest;
+  }
+}
+
+export class RuleIndex {
+  readonly #root = new Place(0);
+
+  /** `globs[i]` are the alternatives of rule i; none: it has no path. */
+  constructor(globs: readonly (readonly (readonly Segment[])[])[]) {
+    for (const [rule, alternatives] of globs.entries()) {
+      if (alternatives.length === 0) this.#add(rule, EVERYTHING);
+      for (const alternative of alternatives) this.#add(rule, alternative);
+    }
+  }
+
+  walk(names: readonly string[]): RuleWalk {
+    return new RuleWalk(this.#root, names);
+  }
+
+  #add(rule: number, pattern: readonly Segment[]): void {
+    let place = this.#root;
+    for (const [depth, segment] of pattern.entries()) {
+      const name = literalName(segment);
+      if (name === undefined) {
+        place.candidates.push({ rule, rest: pattern.slice(depth) });
+        return;
+      }
+      let child = place.children.get(name);
+      if (child === undefined) {
+        child = new Place(rule);
+        place.children.set(name, child);
+      }
+      place = child;
+    }
+    place.candidates.push({ rule, rest: [] });
+  }
+}
