@@ -79,4 +79,8 @@ export interface OverlayStatus {
   openDirectories: number;
   directoryFds: number;
   copyUps: number;
+  /** File data being copied now. */
+  copyUpsUnderWay: readonly { path: string; sizeBytes: number; copiedBytes: number; elapsedMs: number }[];
+  /** Do hard links survive copy-up? Why not, where "auto" could not have it. */
+  index: { on: true } | { on: false; reason: string };
 }

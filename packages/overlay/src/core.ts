@@ -1,6 +1,7 @@
 /** What every operation works on: the stack, the tables, the ports. Made once by `createOverlay`. */
 import type { Attr, KernelPort } from "@sluice/vfs";
 import type { OverlayConfig, OverlayEvents } from "./config.js";
+import type { CopyUpJob } from "./copy-up/copy-up-job.js";
 import type { Gate } from "./gate/gate.js";
 import type { HandleTable } from "./io/handle-table.js";
 import type { DirectoryFds } from "./layer/directory-fds.js";
@@ -21,6 +22,10 @@ export interface Core {
   readonly upper: HostLayer | undefined;
   /** The scratch directory in the upper's file system; undefined on a read-only mount. */
   readonly scratch: RealDir | undefined;
+  /** workdir/index, where hard links survive copy-up; see node/link-index.ts. */
+  readonly linkIndex: RealDir | undefined;
+  /** Why there is none, for people. */
+  readonly noIndex: string;
   readonly fds: DirectoryFds;
   readonly nodes: NodeTable;
   readonly handles: HandleTable;
@@ -30,6 +35,8 @@ export interface Core {
   /** For objects that only pass by; never valid after another operation began. */
   readonly scratchAttr: Attr;
   copyUps: number;
+  /** Copies of file data under way. */
+  readonly copyUpJobs: Set<CopyUpJob>;
   /** A fresh name in the scratch directory. */
   scratchName(): string;
 }

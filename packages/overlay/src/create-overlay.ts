@@ -11,6 +11,7 @@ import { markNames } from "./marks/names.js";
 import { setIno } from "./node/admit.js";
 import type { Node } from "./node/node.js";
 import { NodeTable } from "./node/node-table.js";
+import { cleanLinkIndex, openLinkIndex } from "./open-link-index.js";
 import { purgeAll } from "./operations/purge-directory.js";
 import { Overlay } from "./overlay.js";
 
@@ -26,6 +27,7 @@ export function createOverlay(config: OverlayConfig, port: KernelPort): Overlay 
   const root = nodes.make(S.IFDIR);
   root.lookups = 1;
   root.dirs = layers.map((layer) => layer.root);
+  const index = openLinkIndex(config, layers, marks);
   const scratch = config.work === undefined || config.upper === undefined ? undefined : openScratch(layers[0] as HostLayer, config.work);
   let serial = 0;
   const core: Core = {
@@ -34,6 +36,8 @@ export function createOverlay(config: OverlayConfig, port: KernelPort): Overlay 
     marks,
     layers,
     scratch,
+    linkIndex: index.dir,
+    noIndex: index.reason,
     fds,
     nodes,
     root,
@@ -44,9 +48,11 @@ export function createOverlay(config: OverlayConfig, port: KernelPort): Overlay 
     severalDevices: layers.some((layer) => layer.deviceIndex !== 0),
     scratchAttr: new Attr(),
     copyUps: 0,
+    copyUpJobs: new Set(),
     scratchName: () => `#${(++serial).toString(16)}`,
   };
   identifyRoot(core);
+  cleanLinkIndex(core);
   return new Overlay(core);
 }
 

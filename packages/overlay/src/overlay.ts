@@ -175,5 +175,6 @@ function destroy(core: Core): void {
   core.nodes.closeAll();
   core.fds.closeAll();
   if (core.scratch !== undefined) sys.close(core.scratch.fd);
+  if (core.linkIndex !== undefined) sys.close(core.linkIndex.fd);
   for (const layer of core.layers) layer.close();
 }

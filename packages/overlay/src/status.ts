@@ -15,6 +15,10 @@ export function overlayStatus(core: Core): OverlayStatus {
     openDirectories: core.handles.directories,
     directoryFds: core.fds.size,
     copyUps: core.copyUps,
+    copyUpsUnderWay: [...core.copyUpJobs].map(({ path, sizeBytes, copiedBytes, startedMs }) => {
+      return { path, sizeBytes, copiedBytes, elapsedMs: Math.round(performance.now() - startedMs) };
+    }),
+    index: core.linkIndex === undefined ? { on: false, reason: core.noIndex } : { on: true },
   };
 }
 

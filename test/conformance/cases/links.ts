@@ -58,8 +58,8 @@ export const linkCases: readonly Case[] = [
     },
   },
   {
-    name: "names of one lower file part when one is written",
-    lower: { a: "one file", b: hardLink("a"), c: hardLink("a") },
+    name: "names of one lower file stay one file when one is written",
+    lower: { a: "one file", b: hardLink("a"), c: hardLink("a"), d: dir({ e: hardLink("a") }) },
     run(t) {
       t.nlink("a");
       t.chmod("a", 0o600);
@@ -72,6 +72,90 @@ export const linkCases: readonly Case[] = [
       for (const name of ["a", "b", "c"]) t.read(name);
       t.same("a and b", t.ino("a"), t.ino("b"));
       t.same("a and c", t.ino("a"), t.ino("c"));
+      t.same("a and d/e", t.ino("a"), t.ino("d/e"));
+    },
+  },
+  {
+    name: "names of one lower file are counted over link unlink and rename",
+    lower: { a: "one file", b: hardLink("a"), c: hardLink("a"), d: dir({ e: hardLink("a"), other: "o" }), t: "target" },
+    run(t) {
+      const counts = (): void => {
+        for (const path of ["a", "b", "c", "d/e", "d/f", "g", "t"]) t.nlink(path);
+      };
+      counts();
+      t.unlink("b");
+      counts();
+      t.link("c", "d/f");
+      counts();
+      t.rename("d/e", "g");
+      counts();
+      t.rename("g", "t");
+      counts();
+      t.rename("d/other", "c");
+      counts();
+      const fd = t.open("a", 2);
+      for (const path of ["a", "t", "d/f"]) {
+        t.unlink(path);
+        t.fstat(fd);
+      }
+      t.pwrite(fd, "ONE", 0);
+      t.pread(fd, 8, 0);
+      t.close(fd);
+      t.list();
+      t.list("d");
+    },
+  },
+  {
+    name: "names of lower symlinks and fifos stay one",
+    // Sluice links all names that are known in the upper layer, the kernel the one that is used.
+    seenOnly: true,
+    lower: { l: symlink("nowhere"), l2: hardLink("l"), p: fifo(), p2: hardLink("p") },
+    run(t) {
+      t.chown("l", 5, 6);
+      t.chmod("p", 0o600);
+      for (const name of ["l", "l2", "p", "p2"]) t.stat(name);
+      t.same("l", t.ino("l"), t.ino("l2"));
+      t.same("p", t.ino("p"), t.ino("p2"));
+      t.unlink("l");
+      t.readlink("l2");
+      t.nlink("l2");
+    },
+  },
+  {
+    name: "a name of a lower file that was written by another name is replaced and comes back",
+    lower: { a: "one file", b: hardLink("a"), c: hardLink("a") },
+    run(t) {
+      t.append(t.open("a", 1), "+");
+      t.unlink("b");
+      t.create("b", "new");
+      t.nlink("a");
+      t.read("c");
+      t.link("c", "d");
+      t.rename("b", "c");
+      for (const name of ["a", "c", "d"]) {
+        t.nlink(name);
+        t.read(name);
+      }
+      t.list();
+    },
+  },
+  {
+    name: "names of one lower file change places",
+    // Sluice links all names that are known in the upper layer, the kernel the one that is used.
+    seenOnly: true,
+    lower: { a: "one file", b: hardLink("a"), x: "other", y: hardLink("x"), d: dir({ z: hardLink("x") }) },
+    run(t) {
+      t.rename("a", "x", 2);
+      for (const name of ["a", "b", "x", "y", "d/z"]) {
+        t.nlink(name);
+        t.read(name);
+      }
+      t.rename("a", "y");
+      t.nlink("a");
+      t.rename("d", "d2");
+      t.unlink("d2/z");
+      t.nlink("y");
+      t.list();
     },
   },
   {

@@ -27,7 +27,7 @@ export interface Outcome {
 }
 
 /** The options that make the kernel do what Sluice does. */
-const KERNEL_OPTIONS = "redirect_dir=on,index=off,metacopy=off,xino=off";
+const KERNEL_OPTIONS = "redirect_dir=on,index=on,metacopy=off,xino=off";
 const POLICY = "version: 1\ndefault: mediate\n";
 const SNAPSHOT_PROCESS = fileURLToPath(new URL("../dist/run/snapshot-process.js", import.meta.url));
 const SNAPSHOT_MS = 120_000;

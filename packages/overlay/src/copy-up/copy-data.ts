@@ -2,6 +2,7 @@
 import { Errno, SEEK } from "@sluice/vfs";
 import type { Core } from "../core.js";
 import { sys } from "../layer/host-layer.js";
+import type { CopyUpJob } from "./copy-up-job.js";
 
 /** One step on the pool: small enough to stop soon, large enough not to feel the hop. */
 const CHUNK = 8n << 20n;
@@ -15,8 +16,14 @@ interface DataCopy {
   sparse: boolean;
 }
 
-/** 0 or a positive errno. */
-export async function copyData(core: Core, copy: DataCopy): Promise<number> {
+/** 0 or a positive errno; EINTR where the job was cancelled. */
+export async function copyData(core: Core, job: CopyUpJob, copy: DataCopy): Promise<number> {
+  const status = await copyBytes(core, job, copy);
+  if (status === 0) job.copiedBytes = Number(copy.size);
+  return status;
+}
+
+async function copyBytes(core: Core, job: CopyUpJob, copy: DataCopy): Promise<number> {
   if (sys.ficlone(copy.target, copy.source) === 0) return 0;
   if (!copy.sparse && copy.size <= BigInt(core.config.inlineCopyBytes)) return copySmall(copy);
   const size = -sys.ftruncate(copy.target, plain(copy.size));
@@ -28,7 +35,7 @@ export async function copyData(core: Core, copy: DataCopy): Promise<number> {
     const start = data < 0 ? at : BigInt(data);
     const hole = data < 0 ? copy.size : BigInt(sys.lseek(copy.source, plain(start), SEEK.HOLE));
     const end = hole < 0n || hole > copy.size ? copy.size : hole;
-    const status = await copyExtent(copy, start, end);
+    const status = await copyExtent(job, copy, { start, end });
     if (status !== 0) return status;
     at = end;
   }
@@ -46,14 +53,21 @@ function copySmall(copy: DataCopy): number {
   return written === read ? 0 : Errno.ENOSPC;
 }
 
-async function copyExtent(copy: DataCopy, start: bigint, end: bigint): Promise<number> {
+interface Extent {
+  start: bigint;
+  end: bigint;
+}
+
+async function copyExtent(job: CopyUpJob, copy: DataCopy, { start, end }: Extent): Promise<number> {
   let at = start;
   while (at < end) {
+    if (job.cancelled) return Errno.EINTR;
+    job.copiedBytes = Number(at);
     const length = end - at < CHUNK ? end - at : CHUNK;
     const offset = plain(at);
     const copied = await sys.copyFileRangeAsync(copy.source, offset, copy.target, offset, Number(length));
     if (copied <= 0 && !unsupported(copied)) return copied === 0 ? Errno.EIO : -copied;
-    if (copied <= 0) return copyByHand(copy, at, end);
+    if (copied <= 0) return copyByHand(job, copy, { start: at, end });
     at += BigInt(copied);
   }
   return 0;
@@ -64,10 +78,12 @@ function unsupported(result: number): boolean {
   return result === 0 || result === -Errno.EXDEV || result === -Errno.EOPNOTSUPP || result === -Errno.EINVAL || result === -Errno.ENOSYS;
 }
 
-async function copyByHand(copy: DataCopy, start: bigint, end: bigint): Promise<number> {
+async function copyByHand(job: CopyUpJob, copy: DataCopy, { start, end }: Extent): Promise<number> {
   const bytes = Buffer.allocUnsafe(BUFFER_BYTES);
   let at = start;
   while (at < end) {
+    if (job.cancelled) return Errno.EINTR;
+    job.copiedBytes = Number(at);
     const length = Number(end - at < BigInt(BUFFER_BYTES) ? end - at : BigInt(BUFFER_BYTES));
     const read = await sys.preadAsync(copy.source, bytes, { offset: 0, length, position: plain(at) }, 0);
     if (read <= 0) return read === 0 ? Errno.EIO : -read;

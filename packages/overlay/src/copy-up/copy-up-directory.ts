@@ -1,7 +1,7 @@
 /** Copy-up of directories: the directory alone, with its ancestors first; its entries stay where they are. */
 import { Attr, Errno, O } from "@sluice/vfs";
 import type { Core } from "../core.js";
-import { openName, statFd, sys } from "../layer/host-layer.js";
+import { type HostLayer, openName, statFd, sys } from "../layer/host-layer.js";
 import { RealDir } from "../layer/real-dir.js";
 import { encodeOrigin, writeOrigin } from "../marks/origin.js";
 import type { Node } from "../node/node.js";
@@ -33,18 +33,18 @@ function copyOne(core: Core, node: Node): number {
   const name = core.scratchName();
   let status = -sys.mkdirat(scratch, name, 0o700) || 0;
   if (status === 0) {
-    status = furnish(core, { source, scratch, name }) || moveIntoPlace(core, node, { scratch, name });
+    status = furnish(core, { source, scratch, name, layer: node.top.layer }) || moveIntoPlace(core, node, { scratch, name });
     if (status !== 0) sys.unlinkat(scratch, name, 0x200);
   }
   sys.close(source);
   return status;
 }
 
-function furnish(core: Core, copy: { source: number; scratch: number; name: string }): number {
+function furnish(core: Core, copy: { source: number; scratch: number; name: string; layer: HostLayer }): number {
   const target = openName(copy.scratch, copy.name, O.RDONLY | O.DIRECTORY, 0);
   if (target < 0) return -target;
   const status = -statFd(copy.source, attr) || copyMetadata(core, { source: copy.source, target, attr });
-  if (status === 0) writeOrigin(core, target, encodeOrigin(copy.source));
+  if (status === 0) writeOrigin(core, target, encodeOrigin(copy.layer, copy.source, ""));
   sys.close(target);
   return status;
 }

@@ -3,16 +3,31 @@ import { Attr, Errno, O, RENAME } from "@sluice/vfs";
 import type { Core } from "../core.js";
 import { statFd, sys } from "../layer/host-layer.js";
 import type { RealDir } from "../layer/real-dir.js";
+import { writeNlink } from "../node/link-index.js";
 import type { Node } from "../node/node.js";
 import { openNode } from "../node/open-node.js";
+import { linkUp } from "./link-up.js";
 import { markImpure, restoreTimes } from "./touched-parent.js";
 
 const parentAttr = new Attr();
+const own = new Attr();
 
-/** `target` is a descriptor of the copy, `name` its name in the scratch directory. 0 or a positive errno. */
-export function publish(core: Core, node: Node, copy: { name: string; target: number }): number {
-  const scratch = core.fds.of(core.scratch as RealDir);
+export interface FinishedCopy {
+  /** In the scratch directory. */
+  name: string;
+  /** Descriptor of the copy. */
+  target: number;
+  /** The lower object's handle, where its file system has any. */
+  origin: Buffer | undefined;
+  /** The lower object's. */
+  attr: Attr;
+}
+
+/** 0 or a positive errno. */
+export function publish(core: Core, node: Node, copy: FinishedCopy): number {
   if (node.parent === undefined) return publishNameless(core, node, copy);
+  if (copy.attr.nlink > 1 && core.linkIndex !== undefined) return publishInIndex(core, node, copy);
+  const scratch = core.fds.of(core.scratch as RealDir);
   const upperDir = node.parent.upperDir;
   if (upperDir === undefined) return Errno.ESTALE;
   markImpure(core, node.parent);
@@ -22,24 +37,46 @@ export function publish(core: Core, node: Node, copy: { name: string; target: nu
   const status = sys.renameat2(scratch, copy.name, into, node.name, RENAME.NOREPLACE);
   if (status < 0) return -status;
   if (known) restoreTimes(into, parentAttr);
-  node.dir = upperDir;
-  node.realName = node.name;
-  node.version++;
-  moveReaders(core, node);
+  settle(core, node, { dir: upperDir, name: node.name });
   return 0;
 }
 
+/** A file with several names goes to the index first, where each of them finds it. */
+function publishInIndex(core: Core, node: Node, copy: FinishedCopy): number {
+  const index = core.linkIndex as RealDir;
+  const { target, attr } = copy;
+  if (copy.origin === undefined) return Errno.EIO;
+  const name = copy.origin.toString("hex");
+  const scratch = core.fds.of(core.scratch as RealDir);
+  let status = sys.setxattrat(target, "", core.marks.origin, copy.origin, 0);
+  if (status >= 0) status = writeNlink(core, { fd: target, name: "" }, { to: "L", delta: 0 });
+  if (status >= 0) status = statFd(target, own);
+  if (status >= 0) status = sys.renameat2(scratch, copy.name, index.fd, name, RENAME.NOREPLACE);
+  if (status < 0) return -status;
+  node.indexed = { nlinkDelta: attr.nlink - own.nlink, lowerNlink: attr.nlink, bareNames: true };
+  core.nodes.rememberLink(node, own.ino);
+  settle(core, node, { dir: index, name });
+  return linkUp(core, node);
+}
+
 /** The object lost its name while it was copied, or before: the copy lives on by its descriptor alone. */
-function publishNameless(core: Core, node: Node, copy: { name: string; target: number }): number {
+function publishNameless(core: Core, node: Node, copy: FinishedCopy): number {
   const fd = sys.openat(-100, `/proc/self/fd/${copy.target}`, O.PATH | O.CLOEXEC, 0);
   if (fd < 0) return -fd;
-  sys.unlinkat(core.fds.of(core.scratch as RealDir), copy.name, 0);
+  const scratch = core.scratch as RealDir;
+  sys.unlinkat(core.fds.of(scratch), copy.name, 0);
   if (node.fd >= 0) sys.close(node.fd);
   node.fd = fd;
-  node.dir = core.scratch;
+  settle(core, node, { dir: scratch, name: node.realName });
+  return 0;
+}
+
+function settle(core: Core, node: Node, place: { dir: RealDir; name: string }): void {
+  core.nodes.forgetLowerLink(node);
+  node.dir = place.dir;
+  node.realName = place.name;
   node.version++;
   moveReaders(core, node);
-  return 0;
 }
 
 /** Mediated readers read the copy from now on, and so see later writes. Passthrough ones stay with the lower file. */

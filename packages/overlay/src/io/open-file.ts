@@ -89,7 +89,7 @@ function afterRuling(core: Core, request: OpenRequest, ruling: Ruling): Status {
   const { node } = request;
   if (ruling.effect === "deny") return giveUp(request, ruling.errno);
   if (node.version !== request.version) return restart(core, request);
-  if (!request.write || node.inUpper) return commit(core, request, ruling);
+  if (!request.write || node.copiedUp) return commit(core, request, ruling);
   const copied = copyUp(core, node, { call: request.call, truncate: (request.flags & O.TRUNC) !== 0 });
   if (typeof copied === "number") return afterCopyUp(core, request, { ruling, copied });
   return copied.then((status) => afterCopyUp(core, request, { ruling, copied: status }));

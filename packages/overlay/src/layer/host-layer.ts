@@ -14,6 +14,8 @@ export const sys = native;
 /** What is known of passthrough on a layer: nothing yet, that it works, or the errno class that rules it out. */
 export type Eligibility = { state: "unknown" } | { state: "eligible" } | { state: "ineligible"; errno: number };
 
+const UUID_BYTES = 16;
+
 export class HostLayer {
   readonly root: RealDir;
   eligibility: Eligibility = { state: "unknown" };
@@ -38,6 +40,17 @@ export class HostLayer {
   get mountFd(): number {
     if (this.#mountFd < 0) this.#mountFd = sys.openat(this.root.fd, ".", O.RDONLY | O.DIRECTORY | O.CLOEXEC, 0);
     return this.#mountFd;
+  }
+
+  #uuid: Buffer | undefined;
+
+  /** The file system's UUID as the kernel knows it (s_uuid); all zero where it has none. */
+  get uuid(): Buffer {
+    if (this.#uuid !== undefined) return this.#uuid;
+    this.#uuid = Buffer.alloc(UUID_BYTES);
+    const { mountFd } = this;
+    if (mountFd >= 0) sys.getFsUuid(mountFd, this.#uuid);
+    return this.#uuid;
   }
 
   close(): void {

@@ -10,6 +10,8 @@ export interface MarkNames {
   readonly origin: string;
   readonly impure: string;
   readonly whiteout: string;
+  readonly nlink: string;
+  readonly upper: string;
 }
 
 export function markNames(userXattr: boolean): MarkNames {
@@ -22,5 +24,7 @@ export function markNames(userXattr: boolean): MarkNames {
     origin: `${prefix}origin`,
     impure: `${prefix}impure`,
     whiteout: `${prefix}whiteout`,
+    nlink: `${prefix}nlink`,
+    upper: `${prefix}upper`,
   };
 }

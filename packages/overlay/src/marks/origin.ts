@@ -1,58 +1,79 @@
 /**
  * The origin mark: which lower object an upper one was copied from, so that its inode number stays the same over a
- * remount. In the kernel's format (struct ovl_fb: a file handle with the file system's UUID).
+ * remount. In the kernel's format (struct ovl_fb: a file handle with its file system's UUID), which also makes the names
+ * in the index of hard links.
  */
-import { Attr, Errno, O } from "@sluice/vfs";
+import { Attr, type ByteName, Errno, O, S } from "@sluice/vfs";
 import type { Core } from "../core.js";
 import { type HostLayer, statFd, sys } from "../layer/host-layer.js";
 import type { Node } from "../node/node.js";
 
 const MAGIC = 0xfb;
 const HEADER = 21;
+const UUID_AT = 5;
+const PATH_UPPER = 4;
+const NO_UUID = Buffer.alloc(16);
 const handle = Buffer.alloc(128);
 const mark = Buffer.alloc(256);
 const attr = new Attr();
+
+/** A lower object as a mark leads to it. */
+export interface Origin {
+  lo: number;
+  hi: number;
+  device: number;
+  nlink: number;
+}
 
 /**
  * The lower object's inode number, or undefined where the mark is absent or leads nowhere, or to a file with other names:
  * those may have been copied to different files, which must not share a number.
  */
-export function readOrigin(core: Core, node: Node): { lo: number; hi: number; device: number } | undefined {
+export function readOrigin(core: Core, node: Node): Origin | undefined {
   const dirFd = core.fds.of(node.top);
-  const length = dirFd < 0 ? dirFd : sys.getxattrat(dirFd, node.realName, core.marks.origin, mark);
-  if (length <= HEADER || mark[1] !== MAGIC) return undefined;
-  const type = mark[4] as number;
+  const bytes = dirFd < 0 ? undefined : readOriginMark(core, dirFd, node.realName);
+  const origin = bytes === undefined ? undefined : followOrigin(core, bytes, node.kind);
+  return origin === undefined || origin.nlink > 1 ? undefined : origin;
+}
+
+/** The mark's bytes, valid until the next call; undefined where there is none. */
+export function readOriginMark(core: Core, dirFd: number, name: ByteName): Buffer | undefined {
+  const length = sys.getxattrat(dirFd, name, core.marks.origin, mark);
+  return length <= HEADER || mark[1] !== MAGIC ? undefined : mark.subarray(0, length);
+}
+
+/** Finds the lower object of a mark. `kind` are S_IFMT bits: what is of another kind took the number over. */
+export function followOrigin(core: Core, bytes: Buffer, kind: number): Origin | undefined {
   for (const layer of core.layers) {
-    if (layer.writable) continue;
-    const fd = openHandle(layer, type, mark.subarray(HEADER, length));
+    if (layer.writable || !mayLieIn(layer, bytes)) continue;
+    const fd = sys.openByHandleAt(layer.mountFd, bytes[4] as number, bytes.subarray(HEADER), O.PATH | O.NOFOLLOW | O.CLOEXEC);
     if (fd < 0) continue;
     const status = statFd(fd, attr);
     sys.close(fd);
-    if (status < 0 || (attr.mode & 0o170000) !== node.kind) continue;
-    if (attr.nlink > 1) return undefined;
-    return { lo: attr.words[0] as number, hi: attr.words[1] as number, device: layer.deviceIndex };
+    if (status < 0 || (attr.mode & S.IFMT) !== kind) continue;
+    return { lo: attr.words[0] as number, hi: attr.words[1] as number, device: layer.deviceIndex, nlink: attr.nlink };
   }
   return undefined;
 }
 
-function openHandle(layer: HostLayer, type: number, bytes: Buffer): number {
-  return sys.openByHandleAt(layer.mountFd, type, bytes, O.PATH | O.NOFOLLOW | O.CLOEXEC);
+/** Handles of different file systems look alike: only the UUID tells whose it is. A mark without one may be anybody's. */
+function mayLieIn(layer: HostLayer, bytes: Buffer): boolean {
+  const uuid = bytes.subarray(UUID_AT, HEADER);
+  return uuid.equals(layer.uuid) || uuid.equals(NO_UUID);
 }
 
-/**
- * Encodes the origin of a lower object as the kernel does, with a null UUID (which overlayfs accepts where the lower file
- * systems' UUIDs are not unique, and writes itself then). undefined where the file system has no handles.
- */
-export function encodeOrigin(lowerFd: number): Buffer | undefined {
-  const both = sys.nameToHandleAt(lowerFd, "", 0x1000, handle);
+/** Encodes the object at (`dirFd`, `name`), or of the descriptor where `name` is "". undefined where the file system has no handles. */
+export function encodeOrigin(layer: HostLayer, dirFd: number, name: ByteName): Buffer | undefined {
+  const both = sys.nameToHandleAt(dirFd, name, name === "" ? 0x1000 : 0, handle);
   if (both < 0) return undefined;
   const length = both & 0xffff;
   const out = Buffer.alloc(HEADER + length);
   out[0] = 0;
   out[1] = MAGIC;
   out[2] = HEADER + length;
-  out[3] = process.arch === "x64" || process.arch === "arm64" ? 0 : 1;
+  out[3] = (process.arch === "x64" || process.arch === "arm64" ? 0 : 1) | (layer.writable ? PATH_UPPER : 0);
   out[4] = both >>> 16;
+  layer.uuid.copy(out, UUID_AT);
   handle.copy(out, HEADER, 0, length);
   return out;
 }

@@ -2,9 +2,11 @@
 import type { Attr, ByteName } from "@sluice/vfs";
 import { S } from "@sluice/vfs";
 import type { Core } from "../core.js";
-import { sys } from "../layer/host-layer.js";
+import { type HostLayer, sys } from "../layer/host-layer.js";
+import type { RealDir } from "../layer/real-dir.js";
 import { readOrigin } from "../marks/origin.js";
 import type { Found } from "../merge/find.js";
+import { type Indexed, lookUpIndex, readNlinkDelta } from "./link-index.js";
 import type { Node } from "./node.js";
 
 /** Bits of the high word that carry the device's index where layers lie on several devices. */
@@ -14,13 +16,13 @@ const DEVICE_SHIFT = 24;
 export function admit(core: Core, at: { parent: Node; name: ByteName }, found: Found): Node {
   const { attr } = found;
   const shared = found.kind !== S.IFDIR && attr.nlink > 1;
-  if (shared && found.dir?.layer.writable === true) {
-    const known = core.nodes.linked(attr.ino);
-    if (known !== undefined && known.kind === found.kind) {
-      if (known.fd >= 0) revive(known, at.name, found);
-      core.nodes.attach(known, at.parent, at.name);
-      return known;
-    }
+  const indexed = shared ? lookUpIndex(core, found, at.name) : undefined;
+  if (indexed !== undefined) return admitIndexed(core, at, { found, indexed });
+  const known = shared ? knownLink(core, found) : undefined;
+  if (known !== undefined && known.kind === found.kind) {
+    if (known.fd >= 0) revive(known, found.dir, at.name);
+    core.nodes.attach(known, at.parent, at.name);
+    return known;
   }
   const node = core.nodes.make(found.kind);
   place(core, node, at.name, found);
@@ -29,13 +31,40 @@ export function admit(core: Core, at: { parent: Node; name: ByteName }, found: F
   return node;
 }
 
+/** The node of another name of the same file. In a lower layer only where names do not part when one is copied up. */
+function knownLink(core: Core, found: Found): Node | undefined {
+  const dir = found.dir as RealDir;
+  if (dir.layer.writable) return core.nodes.linked(found.attr.ino);
+  if (core.linkIndex === undefined && core.upper !== undefined) return undefined;
+  return core.nodes.lowerLinks(lowerLinkKey(dir.layer, found.attr))?.values().next().value;
+}
+
 /** It had lost every name we knew of, and now we learn of one more. */
-function revive(node: Node, name: ByteName, found: Found): void {
+function revive(node: Node, dir: RealDir | undefined, name: ByteName): void {
   sys.close(node.fd);
   node.fd = -1;
   node.lastPath = undefined;
-  node.dir = found.dir;
+  node.dir = dir;
   node.realName = name;
+}
+
+/** The file is the index's entry, wherever its name was found. `found.attr` becomes the entry's. */
+function admitIndexed(core: Core, at: { parent: Node; name: ByteName }, what: { found: Found; indexed: Indexed }): Node {
+  const { found, indexed } = what;
+  const dir = core.linkIndex as RealDir;
+  const known = core.nodes.linked(indexed.attr.ino);
+  const node = known ?? core.nodes.make(found.kind);
+  if (node.fd >= 0) revive(node, dir, indexed.name);
+  node.dir = dir;
+  node.realName = indexed.name;
+  const { lower, attr } = indexed;
+  node.indexed ??= { nlinkDelta: readNlinkDelta(core, dir, indexed), lowerNlink: lower.nlink, bareNames: false };
+  if (found.dir?.layer.writable === false) node.indexed.bareNames = true;
+  if (known === undefined) setIno(core, node, lower);
+  core.nodes.rememberLink(node, attr.ino);
+  core.nodes.attach(node, at.parent, at.name);
+  found.attr.copyFrom(attr);
+  return node;
 }
 
 function place(core: Core, node: Node, name: ByteName, found: Found): void {
@@ -63,12 +92,13 @@ export function mixDevice(core: Core, hi: number, device: number): number {
   return core.severalDevices ? (hi ^ (device << DEVICE_SHIFT)) >>> 0 : hi;
 }
 
-/** Further names of the same object: one node in the upper layer; in a lower, separate nodes that know of each other. */
+/** Further names of the same object lead to the same node, or in a lower layer to one that knows of the others. */
 export function rememberLinks(core: Core, node: Node, attr: Attr): void {
   if (node.top.layer.writable) core.nodes.rememberLink(node, attr.ino);
-  else core.nodes.rememberLowerLink(node, lowerLinkKey(node, attr.ino));
+  else core.nodes.rememberLowerLink(node, lowerLinkKey(node.top.layer, attr));
 }
 
-export function lowerLinkKey(node: Node, ino: number): string {
-  return `${node.top.layer.index}:${ino}`;
+/** `attr` as the layer has it. Two layers of one device may hold names of the same file. */
+export function lowerLinkKey(layer: HostLayer, attr: Attr): string {
+  return `${layer.deviceIndex}:${attr.words[1]}:${attr.words[0]}`;
 }

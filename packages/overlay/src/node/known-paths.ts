@@ -8,7 +8,7 @@ import { type Node, pathsOf } from "./node.js";
 export function knownPaths(core: Core, node: Node, attr: Attr | undefined): string[] {
   const paths = pathsOf(node);
   if (attr === undefined || attr.nlink < 2 || node.inUpper) return paths;
-  for (const other of core.nodes.lowerLinks(lowerLinkKey(node, attr.ino)) ?? []) {
+  for (const other of core.nodes.lowerLinks(lowerLinkKey(node.top.layer, attr)) ?? []) {
     if (other !== node && !other.inUpper) paths.push(...pathsOf(other));
   }
   return paths;

@@ -21,7 +21,10 @@ export class NodeTable {
   readonly #byId = new Map<NodeId, Node | FormerId>();
   /** Nodes of the upper layer with several names, by inode number there: so that each name finds the same node. */
   readonly #byLink = new Map<number, Node>();
-  /** Nodes of lower files with several names, by layer and inode number: they are separate nodes, policy sees all their names. */
+  /**
+   * Nodes of lower files with several names, by device and inode number. One where the names stay one file (with the index
+   * of hard links, or without an upper layer); else separate ones, of which policy sees all names.
+   */
   readonly #lowerLinks = new Map<string, Set<Node>>();
   readonly #release: (node: Node) => void;
   #nextId = ROOT_ID;
@@ -111,6 +114,7 @@ export class NodeTable {
   }
 
   rememberLowerLink(node: Node, key: string): void {
+    node.lowerLinkKey = key;
     const set = this.#lowerLinks.get(key) ?? new Set();
     set.add(node);
     this.#lowerLinks.set(key, set);
@@ -120,7 +124,10 @@ export class NodeTable {
     return this.#lowerLinks.get(key);
   }
 
-  forgetLowerLink(node: Node, key: string): void {
+  forgetLowerLink(node: Node): void {
+    const key = node.lowerLinkKey;
+    if (key === undefined) return;
+    node.lowerLinkKey = undefined;
     const set = this.#lowerLinks.get(key);
     set?.delete(node);
     if (set?.size === 0) this.#lowerLinks.delete(key);
@@ -158,6 +165,7 @@ export class NodeTable {
   #free(node: Node): void {
     this.#byId.delete(node.id);
     if (node.linkKey !== undefined && this.#byLink.get(node.linkKey) === node) this.#byLink.delete(node.linkKey);
+    this.forgetLowerLink(node);
     if (node.parent?.children?.get(node.name) === node) node.parent.children.delete(node.name);
     for (const other of node.others ?? []) {
       if (other.parent.children?.get(other.name) === node) other.parent.children.delete(other.name);

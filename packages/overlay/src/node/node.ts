@@ -1,7 +1,9 @@
 /** An overlay inode as we know it: its names in the merged tree, where its object lies in the layers, what is open of it. */
 import { type ByteName, type NodeId, S } from "@sluice/vfs";
 import type { RealDir } from "../layer/real-dir.js";
+import type { CopyUpJob } from "../copy-up/copy-up-job.js";
 import type { InodeIo } from "../io/inode-io.js";
+import type { IndexEntry } from "./link-index.js";
 
 /** A name of a node: in which directory of the merged tree. */
 export interface Dentry {
@@ -39,11 +41,15 @@ export class Node {
   /** Granted for writing once: the kernel may hold mappings that change it without telling; attributes are not cached. */
   writtenPastUs = false;
   /** The copy-up under way: everybody waits for the same one. */
-  copyUp: Promise<number> | undefined = undefined;
+  copyUp: CopyUpJob | undefined = undefined;
   /** Counts changes of names and place, so that a decision's wait can be checked for what happened meanwhile. */
   version = 0;
   /** Key in the table of hard links of the upper layer, where it is in it. */
   linkKey: number | undefined = undefined;
+  /** Key in the table of hard links of lower layers: its object there has several names. */
+  lowerLinkKey: string | undefined = undefined;
+  /** Its object lies in the index of hard links, whatever its names are. */
+  indexed: IndexEntry | undefined = undefined;
 
   constructor(
     public id: NodeId,
@@ -71,6 +77,11 @@ export class Node {
 
   get inUpper(): boolean {
     return this.top.layer.writable;
+  }
+
+  /** Its object and every name that is known lie in the upper layer. */
+  get copiedUp(): boolean {
+    return this.inUpper && this.indexed?.bareNames !== true;
   }
 
   /** The real directory of this directory in the upper layer. */

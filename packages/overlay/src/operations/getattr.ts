@@ -14,12 +14,13 @@ export function getattr(core: Core, id: NodeId, out: AttrOut): number {
 }
 
 /**
- * Turns a layer object's attributes into the node's: the inode number that stays over copy-up, and 1 link for a merged
- * directory (its layers' counts add up to nothing). Returns how long the kernel may keep them, in ms: not at all once the
+ * Turns a layer object's attributes into the node's: the inode number that stays over copy-up, 1 link for a merged
+ * directory (its layers' counts add up to nothing), the links of all layers for a file in the index. Returns how long the kernel may keep them, in ms: not at all once the
  * file was granted for writing, since a mapping changes it without telling anybody.
  */
 export function present(core: Core, node: Node, attr: Attr): number {
   attr.setIno(node.inoLo, node.inoHi);
   if (node.isMerged) attr.nlink = 1;
+  if (node.indexed !== undefined) attr.nlink += node.indexed.nlinkDelta;
   return node.writtenPastUs ? 0 : core.config.attrTtlMs;
 }

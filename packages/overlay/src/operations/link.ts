@@ -55,8 +55,10 @@ function linkNow(core: Core, call: CallContext, wish: NewName, out: EntryOut): n
     sys.close(node.fd);
     node.fd = -1;
     node.lastPath = undefined;
-    node.dir = parent.upperDir;
-    node.realName = name;
+    if (node.indexed === undefined) {
+      node.dir = parent.upperDir;
+      node.realName = name;
+    }
   }
   core.nodes.attach(node, parent, name);
   node.version++;

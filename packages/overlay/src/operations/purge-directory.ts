@@ -49,7 +49,8 @@ export function purgeAll(dirFd: number): number {
   return status;
 }
 
-function removeTree(dirFd: number, name: string): number {
+/** Removes an object with all that is in it. */
+export function removeTree(dirFd: number, name: string): number {
   const status = sys.unlinkat(dirFd, name, 0);
   if (status !== -Errno.EISDIR && status !== -Errno.EPERM) return status;
   const fd = openName(dirFd, name, O.RDONLY | O.DIRECTORY, 0);

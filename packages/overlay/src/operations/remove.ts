@@ -1,5 +1,6 @@
 /** UNLINK and RMDIR. What lies in a lower layer cannot go away: a whiteout hides it. */
 import { AT, Attr, type ByteName, type CallContext, Errno, type NodeId, O, RENAME, type Status } from "@sluice/vfs";
+import { copyUp } from "../copy-up/copy-up.js";
 import { copyUpDirectory } from "../copy-up/copy-up-directory.js";
 import type { Core } from "../core.js";
 import { authorizeThen, governsAny } from "../gate/authorize.js";
@@ -9,6 +10,7 @@ import type { RealDir } from "../layer/real-dir.js";
 import { makeWhiteout } from "../marks/whiteout.js";
 import { existsBelow } from "../merge/find.js";
 import { readListingNow } from "../merge/listing.js";
+import { dropLastIndexed, losesItsCount } from "../node/link-index.js";
 import { knownPaths } from "../node/known-paths.js";
 import { type Node, pathAt } from "../node/node.js";
 import { openNode, statNode } from "../node/open-node.js";
@@ -28,7 +30,7 @@ function remove(core: Core, call: CallContext, which: { parentId: NodeId; name: 
   const parent = directoryOf(core, which.parentId);
   if (typeof parent === "number") return parent;
   if (core.upper === undefined) return Errno.EROFS;
-  const act = (): number => removeNow(core, parent, which);
+  const act = (): Status => removeCounted(core, call, parent, which);
   if (!governsAny(core.gate, "delete")) return act();
   const node = childOf(core, parent, which.name);
   if (typeof node === "number") return node;
@@ -58,6 +60,15 @@ function withDescriptor<T>(core: Core, node: Node, use: (fd: number) => T): T | 
   const result = use(fd);
   sys.close(fd);
   return result;
+}
+
+/** A name among several in a lower layer: copied up first, since only there the count of the others can be kept (ovl_nlink_start). */
+function removeCounted(core: Core, call: CallContext, parent: Node, which: { name: ByteName; directory: boolean }): Status {
+  const node = core.linkIndex === undefined || which.directory ? undefined : childOf(core, parent, which.name);
+  if (node === undefined || typeof node === "number" || !losesItsCount(core, node)) return removeNow(core, parent, which);
+  const copied = copyUp(core, node, { call, truncate: false });
+  const finish = (status: number): number => (status !== 0 ? status : removeNow(core, parent, which));
+  return typeof copied === "number" ? finish(copied) : copied.then(finish);
 }
 
 function removeNow(core: Core, parent: Node, which: { name: ByteName; directory: boolean }): number {
@@ -124,9 +135,10 @@ function replaceByWhiteout(core: Core, target: { into: number; name: ByteName; e
 export function forgetName(core: Core, node: Node, gone: Place & { kept: number }): void {
   const path = pathAt(gone.parent, gone.name);
   node.version++;
+  dropLastIndexed(core, node);
   if (core.nodes.detach(node, gone.parent, gone.name)) {
     sys.close(gone.kept);
-    if (node.dirs === undefined && node.inUpper) {
+    if (node.dirs === undefined && node.inUpper && node.indexed === undefined) {
       node.dir = node.parent?.upperDir;
       node.realName = node.name;
     }

@@ -13,6 +13,7 @@ import type { RealDir } from "../layer/real-dir.js";
 import { isWhiteout } from "../marks/whiteout.js";
 import { existsBelow } from "../merge/find.js";
 import { readListingNow } from "../merge/listing.js";
+import { losesItsCount } from "../node/link-index.js";
 import type { Node } from "../node/node.js";
 import { openNode } from "../node/open-node.js";
 import { authorizeRename } from "./authorize-rename.js";
@@ -68,7 +69,7 @@ function renameDecided(core: Core, call: CallContext, args: RenameArgs): Status 
     if (typeof plan === "number") return plan;
     const refused = check(core, plan);
     if (refused !== 0) return refused;
-    const missing = needsCopyUp(plan);
+    const missing = needsCopyUp(core, plan);
     if (missing === undefined) return execute(core, plan);
     const copied = copyUp(core, missing, { call, truncate: false });
     if (typeof copied !== "number") return copied.then((status) => (status !== 0 ? status : renameDecided(core, call, args)));
@@ -76,9 +77,11 @@ function renameDecided(core: Core, call: CallContext, args: RenameArgs): Status 
   }
 }
 
-function needsCopyUp(plan: RenamePlan): Node | undefined {
-  if (!plan.node.inUpper) return plan.node;
-  return plan.exchange && plan.target !== undefined && !plan.target.inUpper ? plan.target : undefined;
+function needsCopyUp(core: Core, plan: RenamePlan): Node | undefined {
+  const { node, target } = plan;
+  if (!node.copiedUp) return node;
+  if (target === undefined) return undefined;
+  return plan.exchange ? (target.copiedUp ? undefined : target) : losesItsCount(core, target) ? target : undefined;
 }
 
 function check(core: Core, plan: RenamePlan): number {
@@ -163,7 +166,7 @@ function move(core: Core, node: Node, from: Place, to: Place): void {
   if (own !== undefined) {
     own.parent = upperDir;
     own.name = to.name;
-  } else if (node.parent === to.parent && node.name === to.name) {
+  } else if (node.indexed === undefined && node.parent === to.parent && node.name === to.name) {
     node.dir = upperDir;
     node.realName = to.name;
   }

@@ -1,0 +1,79 @@
+/** One file's copy-up under way, and those who wait for it: it goes on as long as one of them does. */
+import { type CallContext, Errno } from "@sluice/vfs";
+import { isDying } from "../layer/caller-process.js";
+import { type Node, pathOf } from "../node/node.js";
+
+/** FUSE interrupts once, for any signal, and then waits for the answer: whether a later one is fatal has to be looked at. */
+const LOOK_AGAIN_MS = 200;
+
+export class CopyUpJob {
+  readonly startedMs = performance.now();
+  /** Of the original; 0 while it is not known. */
+  sizeBytes = 0;
+  copiedBytes = 0;
+  #waiting = 0;
+  #cancelled = false;
+  #result: Promise<number> | undefined;
+
+  constructor(
+    readonly node: Node,
+    /** The data is not wanted. */
+    readonly truncate: boolean,
+  ) {}
+
+  get path(): string {
+    return pathOf(this.node);
+  }
+
+  /** Nobody waits any more: stop at the next step. */
+  get cancelled(): boolean {
+    return this.#cancelled;
+  }
+
+  start(result: Promise<number>): void {
+    this.#result = result;
+  }
+
+  /**
+   * 0 or a positive errno. As overlayfs, only a signal that kills the caller ends the wait (EINTR): programs with timers do
+   * not expect open(2) of a file to fail. A copy without data is waited for anyhow: it is short, and who joined it for a
+   * change of attributes must not find the file empty because the one who truncates it went away.
+   */
+  wait(call: CallContext): Promise<number> {
+    const result = this.#result as Promise<number>;
+    if (this.truncate) return result;
+    this.#waiting++;
+    return new Promise((resolve, reject) => {
+      const leaving = whenDying(call, () => {
+        this.#leave();
+        resolve(Errno.EINTR);
+      });
+      result.then(resolve, reject).finally(leaving.stop);
+    });
+  }
+
+  #leave(): void {
+    if (--this.#waiting === 0) this.#cancelled = true;
+  }
+}
+
+/** Calls `act` once, when the caller was interrupted by what will kill it. */
+function whenDying(call: CallContext, act: () => void): { stop(): void } {
+  const { signal, pid } = call;
+  let timer: NodeJS.Timeout | undefined;
+  const look = (): void => {
+    if (pid !== 0 && !isDying(pid)) {
+      timer = setTimeout(look, LOOK_AGAIN_MS);
+      return;
+    }
+    stop();
+    act();
+  };
+  const stop = (): void => {
+    clearTimeout(timer);
+    signal.removeEventListener("abort", look);
+  };
+  signal.addEventListener("abort", look, { once: true });
+  if (signal.aborted) look();
+  return { stop };
+}

@@ -1,0 +1,120 @@
+/**
+ * The index of hard links: workdir/index, as overlayfs keeps it with index=on (fs/overlayfs/namei.c ovl_lookup_index).
+ *
+ * A lower file with several names is copied up once, to an entry named by the lower file's handle; its names in the upper
+ * layer are further links of that entry. So each name finds the same file, whether it has been copied up or not.
+ * The count of links that callers see is the entry's own plus a difference that is kept in an attribute of the file: names
+ * that are still only in a lower layer count, the entry itself does not.
+ */
+import { Attr, type ByteName, S } from "@sluice/vfs";
+import type { Core } from "../core.js";
+import { statName, sys } from "../layer/host-layer.js";
+import type { RealDir } from "../layer/real-dir.js";
+import { isWhiteout } from "../marks/whiteout.js";
+import { encodeOrigin, followOrigin, type Origin, readOriginMark } from "../marks/origin.js";
+import type { Found } from "../merge/find.js";
+import type { Node } from "./node.js";
+
+/** A node's file in the index. */
+export interface IndexEntry {
+  /** Links that callers see less those the upper file has. */
+  nlinkDelta: number;
+  /** Of the lower file, which does not change. */
+  readonly lowerNlink: number;
+  /** Some known name is in a lower layer only. */
+  bareNames: boolean;
+}
+
+/** What the index knows of a file that was found. */
+export interface Indexed {
+  /** The entry's name in the index. */
+  name: string;
+  /** The entry's attributes: valid until the next look. */
+  attr: Attr;
+  lower: Origin;
+}
+
+const entry = new Attr();
+const value = Buffer.alloc(16);
+
+/** `found` has several links. undefined where the index has no entry for it, or one that is another file's by now. */
+export function lookUpIndex(core: Core, found: Found, name: ByteName): Indexed | undefined {
+  const dir = core.linkIndex;
+  if (dir === undefined || found.dir === undefined) return undefined;
+  const fd = core.fds.of(found.dir);
+  if (fd < 0) return undefined;
+  return found.dir.layer.writable ? indexedUpper(core, dir, { fd, name, found }) : indexedLower(core, dir, { fd, name, found });
+}
+
+interface Place {
+  fd: number;
+  name: ByteName;
+  found: Found;
+}
+
+function indexedUpper(core: Core, dir: RealDir, at: Place): Indexed | undefined {
+  const mark = readOriginMark(core, at.fd, at.name);
+  if (mark === undefined) return undefined;
+  const name = mark.toString("hex");
+  if (statName(dir.fd, name, entry) < 0 || !sameFile(entry, at.found.attr)) return undefined;
+  const lower = followOrigin(core, mark, at.found.kind);
+  return lower === undefined ? undefined : { name, attr: entry, lower };
+}
+
+function indexedLower(core: Core, dir: RealDir, at: Place): Indexed | undefined {
+  const { attr, dir: place } = at.found;
+  const layer = (place as RealDir).layer;
+  const name = encodeOrigin(layer, at.fd, at.name)?.toString("hex");
+  if (name === undefined || statName(dir.fd, name, entry) < 0) return undefined;
+  if ((entry.mode & S.IFMT) !== at.found.kind || isWhiteout(entry)) {
+    core.events.anomaly("an entry of the index is no copy of its lower file", { entry: name });
+    return undefined;
+  }
+  const lower = { lo: attr.words[0] as number, hi: attr.words[1] as number, device: layer.deviceIndex, nlink: attr.nlink };
+  return { name, attr: entry, lower };
+}
+
+function sameFile(a: Attr, b: Attr): boolean {
+  return a.words[0] === b.words[0] && a.words[1] === b.words[1] && (a.mode & S.IFMT) === (b.mode & S.IFMT);
+}
+
+/**
+ * Reads how many links callers see: "U+1" is one more than the upper file has, "L+0" as many as the lower one. Without a
+ * mark that makes sense it is the upper file's count without the entry itself.
+ */
+export function readNlinkDelta(core: Core, dir: RealDir, indexed: Indexed): number {
+  const { nlink } = indexed.attr;
+  const length = sys.getxattrat(dir.fd, indexed.name, core.marks.nlink, value);
+  const parts = length > 0 ? /^([UL])([+-]\d+)$/.exec(value.toString("latin1", 0, length)) : null;
+  if (parts === null) return -1;
+  const delta = Number(parts[2]);
+  const shown = (parts[1] === "L" ? indexed.lower.nlink : nlink) + delta;
+  return shown > 0 ? shown - nlink : -1;
+}
+
+/** Written before and after each step that changes the upper file's count, so that a crash between leaves the right one. */
+export function writeNlink(core: Core, at: { fd: number; name: ByteName }, relative: { to: "U" | "L"; delta: number }): number {
+  const { to, delta } = relative;
+  return sys.setxattrat(at.fd, at.name, core.marks.nlink, Buffer.from(`${to}${delta < 0 ? "" : "+"}${delta}`), 0);
+}
+
+/** Would removing one of the names leave nothing that tells how many are left? */
+export function losesItsCount(core: Core, node: Node): boolean {
+  return core.linkIndex !== undefined && (node.lowerLinkKey !== undefined || node.indexed?.bareNames === true);
+}
+
+/** A name was taken from the node: its entry goes with the last one that callers see. */
+export function dropLastIndexed(core: Core, node: Node): void {
+  const { indexed } = node;
+  const dir = core.linkIndex;
+  if (indexed === undefined || dir === undefined) return;
+  if (statName(dir.fd, node.realName, entry) < 0 || entry.nlink + indexed.nlinkDelta > 0) return;
+  // Links that nobody counted are left: a lower layer got names while it was mounted. The file stays (ovl_cleanup_index).
+  if (entry.nlink > 1) {
+    indexed.nlinkDelta = -1;
+    writeNlink(core, { fd: dir.fd, name: node.realName }, { to: "U", delta: -1 });
+    return;
+  }
+  sys.unlinkat(dir.fd, node.realName, 0);
+  node.indexed = undefined;
+}
