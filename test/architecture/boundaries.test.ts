@@ -30,6 +30,8 @@ describe("import boundaries", () => {
     ["packages/fuse-protocol/src/a.ts", "@sluice/native"],
     ["packages/fuse-protocol/src/a.ts", "left-pad"],
     ["packages/engine-devfuse/src/a.ts", "@sluice/overlay"],
+    ["packages/id-mapping/src/a.ts", "@sluice/overlay"],
+    ["packages/overlayfs-cli/src/a.ts", "@sluice/overlay"],
     ["packages/overlay/src/node/a.ts", "@sluice/native"],
     ["packages/overlay/src/layer/a.ts", "@sluice/decision-api"],
     ["packages/decision-api/src/a.ts", "@grpc/grpc-js"],

@@ -27,6 +27,11 @@ export const BOUNDARIES = {
     reason: "an engine knows the contract, not the overlay: a stub must be mountable, and the overlay must run under another engine",
   },
   "packages/engine-fuse-native": { may: ["vfs"], reason: "the portable engine must work where the addon cannot be built" },
+  "packages/id-mapping": {
+    may: ["vfs"],
+    external: [],
+    reason: "ids are mapped around any filesystem, so that neither the overlay nor an engine knows of it",
+  },
   "packages/overlay": {
     may: ["vfs", "native"],
     onlyIn: { native: "layer" },
@@ -54,9 +59,14 @@ export const BOUNDARIES = {
     may: ["decision-api", "decision-client", "native", "overlay", "policy-backends", "runtime", "service-decision", "service-mount", "vfs"],
     reason: "the only place that composes both services; engines are the mount service's choice",
   },
+  "packages/overlayfs-cli": {
+    may: ["cli", "native", "runtime", "service-mount"],
+    external: ["commander"],
+    reason: "another face of the mount command: what it is made of is packages/cli's business",
+  },
   "packages/demo": { may: ["native"], external: [], reason: "it drives the command line as a user would, so that it shows what ships" },
   "services/mount": {
-    may: ["decision-api", "decision-client", "engine-devfuse", "engine-fuse-native", "native", "overlay", "runtime", "vfs"],
+    may: ["decision-api", "decision-client", "engine-devfuse", "engine-fuse-native", "id-mapping", "native", "overlay", "runtime", "vfs"],
     reason: "services never import each other: between them is gRPC, even on one machine",
   },
   "services/decision": {

@@ -57,6 +57,15 @@ static napi_value fs_dupfd(napi_env env, napi_callback_info info) {
   return result(env, fcntl(fd, F_DUPFD_CLOEXEC, 0));
 }
 
+/* Not close-on-exec: it is for standard input, output and error. */
+static napi_value fs_dup2(napi_env env, napi_callback_info info) {
+  struct args args = args_read(env, info, 2);
+  int fd = arg_int(&args, 0);
+  int onto = arg_int(&args, 1);
+  if (args.failure) return args_failed(&args);
+  return result(env, dup2(fd, onto));
+}
+
 static napi_value fs_getdents64(napi_env env, napi_callback_info info) {
   struct args args = args_read(env, info, 2);
   int fd = arg_int(&args, 0);
@@ -210,7 +219,7 @@ static napi_value fs_assume_old_kernel(napi_env env, napi_callback_info info) {
 
 const struct exported names_functions[] = {
   {"openat", fs_openat},         {"openat2", fs_openat2},
-  {"close", fs_close},           {"dupfd", fs_dupfd},
+  {"close", fs_close},           {"dupfd", fs_dupfd},             {"dup2", fs_dup2},
   {"statx", stat_statx},         {"getdents64", fs_getdents64},
   {"mkdirat", fs_mkdirat},       {"mknodat", fs_mknodat},
   {"symlinkat", fs_symlinkat},   {"linkat", fs_linkat},

@@ -124,6 +124,8 @@ export interface Native {
   openatAsync(dirfd: number, name: string, flags: number, mode: number): Promise<number>;
   close(fd: number): number;
   dupfd(fd: number): number;
+  /** Puts `fd` in the place of `onto`, whose old meaning is closed; for standard streams: stays open over exec. */
+  dup2(fd: number, onto: number): number;
   /** statx(2) with AT_ flags; fills STAT_WORDS words. `name` "" with AT_EMPTY_PATH stats `dirfd` itself. */
   statx(dirfd: number, name: string, flags: number, words: Uint32Array): number;
   /** getdents64(2): raw struct linux_dirent64 records; the count of bytes. */

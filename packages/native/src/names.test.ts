@@ -60,6 +60,15 @@ describe.each(Object.entries(places))("names on %s", (_, place) => {
     expect(native.close(fd)).toBe(-errno.EBADF);
   });
 
+  it("puts one descriptor in another's place, open over exec", () => {
+    const [fd, onto] = [native.openat(scratch.dir, ".", O_PATH, 0), native.openat(scratch.dir, ".", O_RDONLY, 0)];
+    expect(native.dup2(fd, onto)).toBe(onto);
+    expect(closeOnExec(onto)).toBe(false);
+    expect(native.getdents64(onto, new Uint8Array(64))).toBe(-errno.EBADF);
+    for (const open of [fd, onto]) expect(native.close(open)).toBe(0);
+    expect(native.dup2(fd, onto)).toBe(-errno.EBADF);
+  });
+
   it("makes directories, devices and pipes, and removes them", () => {
     expect(native.mkdirat(scratch.dir, "d", 0o700)).toBe(0);
     expect(native.mknodat(scratch.dir, "whiteout", S_IFCHR, 0, 0)).toBe(0);

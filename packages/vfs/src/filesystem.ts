@@ -30,6 +30,8 @@ export interface CallContext {
   readonly pid: number;
   /** The engine does not know who asks: uid and gid are the daemon's own. */
   readonly anonymous?: boolean;
+  /** Whom a policy is to see, where this is the caller as the layers know them. Undefined: this one. */
+  readonly asker?: CallContext;
   /** Supplementary groups where the kernel sent them with a creation, else undefined. */
   readonly groups: readonly number[] | undefined;
   /** OPEN with O_TRUNC by a caller without CAP_FSETID: the truncation clears suid and sgid (FUSE_OPEN_KILL_SUIDGID). */

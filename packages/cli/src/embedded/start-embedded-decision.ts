@@ -41,8 +41,8 @@ export async function startEmbeddedDecision(options: EmbeddedDecisionOptions): P
     close: async () => {
       await child.end();
       native.close(listenFd);
+      // The socket's file goes with the run directory: the next mount there may have one by now.
       if (logFd !== STDERR) closeSync(logFd);
-      rmSync(path, { force: true });
     },
   };
 }

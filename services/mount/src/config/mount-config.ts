@@ -1,6 +1,7 @@
 /** What one mount is made of, checked for form only: whether the machine and the paths fit is preflight's question. */
 
 import type { LogLevel } from "@sluice/runtime";
+import type { Shown } from "../shown/shown.js";
 import type { OverlayOptions } from "./overlay-options.js";
 
 export type OnOutage = "deny" | "mediate" | "stale";
@@ -28,6 +29,9 @@ export interface MountConfig extends OverlayOptions {
   dataLowers: readonly string[];
   upper: string | undefined;
   work: string | undefined;
+  /** The mount point may hold files: the mount hides them. */
+  nonEmpty: boolean;
+  shown: Shown;
   /** First column of /proc/mounts. */
   source: string;
   /** MS_ flags of mount(2). */

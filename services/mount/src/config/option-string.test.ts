@@ -18,7 +18,7 @@ test.each(["fastest", "lowerdir", "lowerdir=", "ro=1", "timeout=soon", "xino=may
   },
 );
 
-test.each(["verity=on", "verity=require", "nfs_export=on", "override_creds", "plugins=x", "uidmapping=0:1:2", "fsync=0"])(
+test.each(["verity=on", "verity=require", "nfs_export=on", "override_creds", "plugins=x", "xattr_permissions=2"])(
   "%s is refused, and why",
   (word) => {
     expect(() => parseOptionStrings([word])).toThrow(/option is not supported: \S/);
@@ -31,6 +31,8 @@ test.each([
   "index=off,metacopy=off,verity=off,nfs_export=off,xino=auto,uuid=null",
   "default_permissions,allow_other",
   "subtype=sluice,fsname=x",
+  "clone_fd,max_idle_threads=4,threaded=1,writeback=1,fast_ino=1,auto_unmount",
+  "_netdev,nofail,noauto,user,x-systemd.automount,X-mount.mkdir,comment=y",
 ])("%s is understood", (text) => {
   expect(() => parseOptionStrings([text])).not.toThrow();
 });

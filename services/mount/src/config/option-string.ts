@@ -4,7 +4,8 @@
  */
 import { wrong } from "../complaint.js";
 import { splitEscaped } from "./escaped-list.js";
-import { MORE, optionTable, refuse } from "./option-table.js";
+import { MORE, refuse } from "./option-row.js";
+import { optionTable } from "./option-table.js";
 import { noOptions, type OptionString } from "./option-values.js";
 
 const rows = new Map(optionTable.map((row) => [row.name, row]));
@@ -13,7 +14,8 @@ const rows = new Map(optionTable.map((row) => [row.name, row]));
 export function parseOptionStrings(strings: readonly string[]): OptionString {
   const into = noOptions();
   for (const word of strings.flatMap((text) => splitEscaped(text, ",", false))) {
-    if (word === "") continue;
+    // x-…: for whoever reads /etc/fstab.
+    if (word === "" || /^x-/i.test(word)) continue;
     const equals = word.indexOf("=");
     const row = rows.get(equals < 0 ? word : word.slice(0, equals));
     if (row === undefined) throw wrong(`-o ${word}`, "unknown option", MORE);

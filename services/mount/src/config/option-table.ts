@@ -6,36 +6,9 @@ import { MS } from "@sluice/native";
 import { wrong } from "../complaint.js";
 import { splitEscaped, unescapeName } from "./escaped-list.js";
 import { parseLowerList } from "./lower-list.js";
+import { type Apply, type OptionRow, refuse, valueOf, withoutValue } from "./option-row.js";
 import type { OptionString } from "./option-values.js";
-
-type Apply = (into: OptionString, value: string | undefined, word: string) => void;
-
-export interface OptionRow {
-  name: string;
-  /** Whose option it is. */
-  of: "overlayfs" | "fuse-overlayfs" | "mount" | "sluice";
-  /** The values that are taken: "on|off", or a word in capitals for any. Undefined: a word without a value. */
-  values?: string;
-  /** Undefined: refused whatever its value. */
-  apply?: Apply;
-  /** Why it, or its other values, are refused. */
-  refused?: string;
-}
-
-export const MORE = "see docs/overlay-options.md for the options that are";
-
-export function refuse(word: string, why: string): never {
-  throw wrong(`-o ${word}`, `option is not supported: ${why}`, MORE);
-}
-
-function valueOf(value: string | undefined, word: string): string {
-  if (value === undefined || value === "") throw wrong(`-o ${word}`, "option lacks a value", `write ${word.replace(/=$/, "")}=VALUE`);
-  return value;
-}
-
-function withoutValue(value: string | undefined, word: string): void {
-  if (value !== undefined) throw wrong(`-o ${word}`, "option takes no value", "leave the value out");
-}
+import { shownOptions } from "./shown-options.js";
 
 type Of = OptionRow["of"];
 
@@ -84,6 +57,11 @@ function once(of: Of, name: string, key: "upper" | "work" | "source"): OptionRow
 
 function no(of: Of, refused: string, ...names: string[]): OptionRow[] {
   return names.map((name) => ({ of, name, refused }));
+}
+
+/** Words for others (mount(8), systemd), and those that would only make fuse-overlayfs faster. */
+function unneeded(of: Of, ...names: string[]): OptionRow[] {
+  return names.map((name) => ({ of, name, values: "ANY", apply: () => undefined }));
 }
 
 const lowerdir: Apply = (into, value, text) => {
@@ -150,11 +128,13 @@ export const optionTable: readonly OptionRow[] = [
   ...no("overlayfs", "layers are always reached with the daemon's credentials", "override_creds", "nooverride_creds"),
   onOff("sluice", "foreign_marks", "foreignMarks"),
   { of: "fuse-overlayfs", name: "timeout", values: "SECONDS", apply: timeout },
-  choice("fuse-overlayfs", "fsync", ["1"], { refusedValues: ["0"], refused: "use volatile to do without fsync" }),
-  ...no("fuse-overlayfs", LATER, "uidmapping", "gidmapping", "squash_to_root", "squash_to_uid", "squash_to_gid", "xattr_permissions"),
-  ...no("fuse-overlayfs", LATER, "static_nlink", "noacl", "noxattrs", "ino32_t", "fast_ino"),
-  ...no("fuse-overlayfs", "the kernel does not combine it with passthrough", "writeback"),
+  choice("fuse-overlayfs", "fsync", ["0", "1"], { set: (into, value) => (into.volatile ||= value === "0") }),
+  ...shownOptions,
+  choice("fuse-overlayfs", "xattr_permissions", ["0"], { refusedValues: ["1", "2"], refused: "owners and modes are those of the layers" }),
+  ...no("fuse-overlayfs", "inode numbers have 64 bits", "ino32_t"),
   ...no("fuse-overlayfs", "Sluice has none", "plugins"),
+  ...unneeded("fuse-overlayfs", "clone_fd", "fast_ino", "writeback", "threaded", "max_idle_threads", "max_threads"),
+  ...unneeded("fuse-overlayfs", "auto_unmount", "big_writes"),
   once("mount", "fsname", "source"),
   choice("mount", "subtype", ["sluice"], { refused: "the type is always fuse.sluice" }),
   flag("ro", MS.RDONLY, true),
@@ -182,6 +162,7 @@ export const optionTable: readonly OptionRow[] = [
   word("mount", "default_permissions"),
   word("mount", "allow_other"),
   ...no("mount", "every user may use the mount, as permissions say", "allow_root"),
-  ...no("mount", "the mount point must be empty", "nonempty"),
+  word("mount", "nonempty", (into) => (into.nonEmpty = true)),
+  ...unneeded("mount", "_netdev", "nofail", "auto", "noauto", "user", "nouser", "users", "owner", "group", "comment"),
   ...no("mount", LATER, "context", "fscontext", "defcontext", "rootcontext"),
 ];

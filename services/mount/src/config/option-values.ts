@@ -1,5 +1,7 @@
 /** What option strings give, before anything is concluded from it: undefined is what was not given. */
 
+import { nothingShown, type ShownGiven } from "../shown/shown-given.js";
+
 export type RedirectDir = "on" | "off" | "follow" | "nofollow";
 export type Xino = "on" | "off" | "auto";
 export type Uuid = "null" | "off" | "auto";
@@ -23,6 +25,8 @@ export interface OptionString {
   foreignMarks: boolean | undefined;
   volatile: boolean;
   cacheTtlMs: number | undefined;
+  shown: ShownGiven;
+  nonEmpty: boolean;
 }
 
 export function noOptions(): OptionString {
@@ -44,5 +48,7 @@ export function noOptions(): OptionString {
     foreignMarks: undefined,
     volatile: false,
     cacheTtlMs: undefined,
+    shown: nothingShown(),
+    nonEmpty: false,
   };
 }

@@ -5,6 +5,7 @@ import { parseTarget } from "@sluice/decision-client";
 import { MS } from "@sluice/native";
 import { LOG_LEVELS, type LogLevel, parseHostPort } from "@sluice/runtime";
 import { wrong } from "../complaint.js";
+import { shownOf } from "../shown/shown-given.js";
 import { type LowerList, MAX_LOWERS, parseLowerList } from "./lower-list.js";
 import type { DecisionChoice, EngineChoice, MountConfig, OnOutage } from "./mount-config.js";
 import { parseOptionStrings } from "./option-string.js";
@@ -145,6 +146,8 @@ export function parseMount(mountpoint: string, args: MountArguments): MountConfi
     mountFlags: readOnly ? options.setFlags | MS.RDONLY : options.setFlags,
     noatime: (options.setFlags & MS.NOATIME) !== 0,
     ...overlayOptions(options, !readOnly),
+    shown: shownOf(options.shown),
+    nonEmpty: options.nonEmpty,
     cacheTtlMs: options.cacheTtlMs ?? DEFAULT_CACHE_TTL_MS,
     maxStackDepth: oneOf(args.maxStackDepth, ["1", "2"], "--max-stack-depth") === "1" ? 1 : 2,
     engine: oneOf<EngineChoice>(args.engine, ["auto", "devfuse", "fuse-native"], "--engine"),

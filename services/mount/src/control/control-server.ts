@@ -6,6 +6,7 @@ import { errnoName } from "@sluice/vfs";
 import { unfit, wrong } from "../complaint.js";
 import { toBytes } from "../path-bytes.js";
 import { type ControlLine, type ControlRequest, MAX_REQUEST_BYTES, parseRequest } from "./control-protocol.js";
+import { ownPath } from "./own-path.js";
 
 const EADDRINUSE = 98;
 const BACKLOG = 16;
@@ -112,6 +113,7 @@ function closeServer(server: Server, sockets: Set<Socket>): Promise<void> {
 /** Throws CliError where the socket cannot be made. */
 export async function startControlServer(path: string, handler: ControlHandler): Promise<ControlServer> {
   const fd = await listenAt(path);
+  const remove = ownPath(path);
   const sockets = new Set<Socket>();
   const server = createServer((socket) => {
     if (sockets.size >= MAX_CLIENTS) {
@@ -130,7 +132,7 @@ export async function startControlServer(path: string, handler: ControlHandler):
     path,
     close: async () => {
       await closeServer(server, sockets);
-      rmSync(path, { force: true });
+      remove();
     },
   };
 }

@@ -7,6 +7,7 @@ import { lstatSync, mkdirSync, realpathSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, dirname, join, resolve } from "node:path";
 import { codeOf, failed } from "../complaint.js";
+import { ownPath } from "./own-path.js";
 
 function bases(): string[] {
   const own = process.env["XDG_RUNTIME_DIR"];
@@ -34,6 +35,8 @@ export function runDirectories(mountpoint: string): string[] {
 function makePrivate(directory: string): void {
   const base = dirname(directory);
   mkdirSync(base, { recursive: true, mode: 0o700 });
+  // Nothing of Sluice's is mounted there any more: this is of a mount that died, or that is about to be gone.
+  rmSync(directory, { recursive: true, force: true });
   mkdirSync(directory, { recursive: true, mode: 0o700 });
   for (const path of [base, directory]) {
     const stat = lstatSync(path);
@@ -50,7 +53,7 @@ export function makeRunDirectory(mountpoint: string): { path: string; remove(): 
   for (const path of runDirectories(mountpoint)) {
     try {
       makePrivate(path);
-      return { path, remove: () => rmSync(path, { recursive: true, force: true }) };
+      return { path, remove: ownPath(path) };
     } catch (error) {
       problem = error;
     }

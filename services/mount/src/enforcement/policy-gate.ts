@@ -92,7 +92,7 @@ export class PolicyGate implements Gate {
   }
 
   opened(call: CallContext, ruling: Ruling, record: OpenRecord): void {
-    this.#grants.opened(call, (ruling as DecidedRuling).decision, record);
+    this.#grants.opened(call.asker ?? call, (ruling as DecidedRuling).decision, record);
   }
 
   closed(handle: number): void {
@@ -126,7 +126,7 @@ export class PolicyGate implements Gate {
       id: newQuestionId(),
       operation: intent.operation,
       accesses: intent.accesses.slice(),
-      subject: readSubject(call, carried, missing),
+      subject: readSubject(call.asker ?? call, carried, missing),
       resource: readResource(this.#mount, intent, carried.xattrs, missing),
       openFlags: intent.openFlags,
       missing,

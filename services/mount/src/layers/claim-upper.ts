@@ -1,4 +1,5 @@
 /** Holds the upper layer and the work directory against a second mount: a lock that the kernel drops with the process. */
+import { setTimeout as sleep } from "node:timers/promises";
 import { LOCK, native } from "@sluice/native";
 import { AT, Errno, errnoName, O } from "@sluice/vfs";
 import { unfit } from "../complaint.js";
@@ -30,4 +31,22 @@ export function claimUpper(upper: string | undefined, work: string | undefined):
     native.close(upperFd);
     native.close(workFd);
   };
+}
+
+/** umount(2) returns before the server has noticed: so long the next mount waits for the last one to let go. */
+const LETTING_GO_MS = 2_000;
+const POLL_MS = 10;
+
+function isClaimed(path: string): boolean {
+  const fd = native.openat(AT.FDCWD, toBytes(path), O.RDONLY | O.DIRECTORY | O.CLOEXEC, 0);
+  if (fd < 0) return false;
+  const status = native.flock(fd, LOCK.EX | LOCK.NB);
+  native.close(fd);
+  return status === -Errno.EAGAIN;
+}
+
+/** Resolves when neither directory is held, or when whoever holds one has had its time. `claimUpper` says which it is. */
+export async function untilLetGo(upper: string | undefined, work: string | undefined): Promise<void> {
+  const claimed = (): boolean => [upper, work].some((path) => path !== undefined && isClaimed(path));
+  for (const untilMs = Date.now() + LETTING_GO_MS; claimed() && Date.now() < untilMs; ) await sleep(POLL_MS);
 }

@@ -18,10 +18,11 @@ import { makeRunDirectory } from "../control/run-directory.js";
 import { Grants } from "../enforcement/grants.js";
 import { refuseUnfit, unfitFor } from "../enforcement/policy-fit.js";
 import { PolicyGate } from "../enforcement/policy-gate.js";
-import { claimUpper } from "../layers/claim-upper.js";
+import { claimUpper, untilLetGo } from "../layers/claim-upper.js";
 import { openLayers } from "../layers/open-layers.js";
 import { toBytes } from "../path-bytes.js";
 import { preflight } from "../preflight/preflight.js";
+import { shownFilesystem } from "../shown/shown-filesystem.js";
 import { MountTelemetry } from "../telemetry/mount-telemetry.js";
 import { engineNotice, type StartedEngine, startChosen } from "./choose-engine.js";
 import { closeInherited } from "./close-inherited.js";
@@ -43,6 +44,8 @@ const NEGATIVE_TTL_MS = 10_000;
 
 export interface MountHost {
   startEmbeddedDecision: StartEmbeddedDecision;
+  /** Is given the line that says that requests are served. Standard output where it is not here. */
+  announce?: (line: string) => void;
 }
 
 /** What the mount's life needs from start to end. */
@@ -96,7 +99,7 @@ function start(life: Life, kind: EngineKind, overlay: OverlayConfig): { engine: 
     options,
     (port) => {
       made = createOverlay(overlay, port);
-      return made;
+      return shownFilesystem(made, config.shown);
     },
     life.events.engine,
   );
@@ -200,6 +203,7 @@ async function serve(life: Life, host: MountHost): Promise<void> {
   const run = makeRunDirectory(config.mountpoint);
   undo.push("remove the socket directory", run.remove);
   const decider = await openDecider(config, { start: host.startEmbeddedDecision, runDirectory: run.path, logger, undo });
+  await untilLetGo(config.upper, config.work);
   if (stop.requested) return;
   const grants = new Grants();
   const gate = new PolicyGate({ decider, mount: config.name, grants, events: life.events.gate });
@@ -223,7 +227,8 @@ async function serve(life: Life, host: MountHost): Promise<void> {
     "stop surviving",
     surviveBugs(logger, () => life.telemetry.anomalies++),
   );
-  process.stdout.write(readyLine(parts));
+  const announce = host.announce ?? ((line: string): boolean => process.stdout.write(line));
+  announce(readyLine(parts));
   logger.info({ mountpoint: config.mountpoint, lowers: config.lowers, upper: config.upper, negotiated: engine.port.negotiated }, "mounted");
   await Promise.race([engine.ended, stop.reached(1)]);
   // Before the doors close: who asked for it by the control socket waits for the answer.

@@ -13,7 +13,7 @@ export function preflight(config: MountConfig): MountConfig {
   const layers = checkLayers(config, table);
   checkNothingBeneath(config, mountpoint, layers);
   checkDecisionFiles(config);
-  checkEmpty(mountpoint);
+  if (!config.nonEmpty) checkEmpty(mountpoint);
   checkMachine(config.upper !== undefined);
   return {
     ...config,

@@ -1,0 +1,44 @@
+/** A filesystem without extended attributes, or without ACLs alone. Those on the layers stay there. */
+import {
+  type CallContext,
+  type DataOut,
+  Errno,
+  type Filesystem,
+  FilesystemDecorator,
+  type NodeId,
+  type Status,
+  type XattrSetArgs,
+} from "@sluice/vfs";
+
+const ACL_PREFIX = "system.posix_acl_";
+
+export class LimitedXattrs extends FilesystemDecorator {
+  readonly #none: boolean;
+
+  constructor(inner: Filesystem, keep: "no-acl" | "none") {
+    super(inner);
+    this.#none = keep === "none";
+  }
+
+  /**
+   * ENOSYS is for all of them: the kernel then never asks again, and callers see EOPNOTSUPP. An ACL is answered as absent
+   * where it is read, since the kernel itself asks, and any other error would be that of the access it checks.
+   */
+  #refusal(name: string, ofAcl: number): number {
+    if (this.#none) return Errno.ENOSYS;
+    return name.startsWith(ACL_PREFIX) ? ofAcl : 0;
+  }
+
+  override getxattr(call: CallContext, node: NodeId, args: { name: string; size: number }, out: DataOut): Status {
+    return this.#refusal(args.name, Errno.ENODATA) || super.getxattr(call, node, args, out);
+  }
+  override setxattr(call: CallContext, node: NodeId, args: XattrSetArgs): Status {
+    return this.#refusal(args.name, Errno.EOPNOTSUPP) || super.setxattr(call, node, args);
+  }
+  override listxattr(call: CallContext, node: NodeId, size: number, out: DataOut): Status {
+    return this.#refusal("", 0) || super.listxattr(call, node, size, out);
+  }
+  override removexattr(call: CallContext, node: NodeId, name: string): Status {
+    return this.#refusal(name, Errno.ENODATA) || super.removexattr(call, node, name);
+  }
+}
