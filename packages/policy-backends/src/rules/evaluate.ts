@@ -2,7 +2,7 @@
  * Evaluates rules: for each access under each name the first rule that matches holds, and of all of those the strictest.
  * So an open for reading and writing needs both, and a hard link is no way round a rule on the other name.
  */
-import { type Access, type Effect, type Obligation, type Question, STRICTNESS } from "@sluice/decision-api";
+import { type Access, ALL_ACCESSES, type Effect, type Obligation, type Question, STRICTNESS } from "@sluice/decision-api";
 import type { Verdict } from "../backend.js";
 import { type CompiledRule, impliedAccesses } from "./compile-rules.js";
 import { type Bindings, bindingsOf, bindTo } from "./condition.js";
@@ -195,14 +195,20 @@ function reasonOf(finding: Finding, evaluation: Evaluation, access: Access): str
   return `rule '${finding.rule.name}' is taken for ${access}, since ${finding.missing} is missing: ${evaluation.whyMissing(finding.missing)}`;
 }
 
+/** In which order they were asked for must not matter: the answer is for the set of them. */
+function inOrder(accesses: readonly Access[]): readonly Access[] {
+  return accesses.length < 2 ? accesses : ALL_ACCESSES.filter((access) => accesses.includes(access));
+}
+
 export function evaluateRules(set: RuleSet, question: Question): Verdict {
+  const accesses = inOrder(question.accesses);
   const evaluation = new Evaluation(set, question);
   const obligations = new Map<string, string>();
   let worst: Finding | undefined;
   let worstAccess: Access = "read";
   for (const path of question.resource.paths) {
     evaluation.under(path);
-    for (const access of question.accesses) {
+    for (const access of accesses) {
       const finding = evaluation.find(access);
       if (finding.rule !== undefined) addObligations(obligations, finding.rule.obligations);
       if (worst === undefined || STRICTNESS[finding.effect] > STRICTNESS[worst.effect]) {

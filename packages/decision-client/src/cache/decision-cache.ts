@@ -1,0 +1,228 @@
+/**
+ * Answers kept by their scope, for one revision at a time. The values that a scope depends on are part of the key and are
+ * taken afresh at each hit, from the inquiry; a fact that cannot be read is a miss. Whether anything may be used at all
+ * (somebody can be asked, replicas agree) is for whoever asks to know.
+ */
+import { type CacheStatus, type Decision, type Inquiry, inquiryOf, type PolicyRevision, type Question } from "@sluice/decision-api";
+import { HitCounts } from "./hit-counts.js";
+import { hashText, mix, PathHashes } from "./path-hashes.js";
+import { accessMask, MAX_SUBTREE_DEPTH, purposeOf, type ScopeShape, ScopeShapes } from "./scope-shape.js";
+import { ScopeEntry, type ScopeKey, ScopeTable, type SharedAnswer } from "./scope-table.js";
+
+export interface CacheLimits {
+  entries: number;
+  bytes: number;
+}
+
+/** Answers whose reasons are all different are kept with their own. */
+const MAX_SHARED = 4_096;
+/** Between names of one file. No path holds it. */
+const BETWEEN_PATHS = "\0";
+const EXACT = -1;
+
+function sameRevision(one: PolicyRevision, other: PolicyRevision): boolean {
+  return one.digest === other.digest && one.sequence === other.sequence;
+}
+
+export class DecisionCache {
+  readonly #table: ScopeTable;
+  readonly #shapes = new ScopeShapes();
+  readonly #shared = new Map<string, SharedAnswer>();
+  readonly #hashes = new PathHashes();
+  readonly #key: ScopeKey = { hash: 0, shape: undefined as unknown as ScopeShape, purpose: 0, uid: 0, gid: 0, values: "" };
+  readonly hits = new HitCounts();
+  #revision: PolicyRevision | undefined;
+  #epoch = 0;
+  #hits = 0;
+  #misses = 0;
+  #uncacheable = 0;
+  #invalidations = 0;
+
+  constructor(limits: CacheLimits) {
+    this.#table = new ScopeTable(limits);
+  }
+
+  /** Changes whenever what was kept is dropped: an answer to a question of before is not kept. */
+  get epoch(): number {
+    return this.#epoch;
+  }
+
+  /** Drops everything and keeps answers of `revision` alone from now on; of none where it is undefined. */
+  begin(revision: PolicyRevision | undefined): void {
+    this.#revision = revision;
+    this.drop();
+  }
+
+  drop(): void {
+    this.#epoch++;
+    if (this.#table.size > 0) this.#invalidations++;
+    this.#table.clear();
+    this.#shapes.clear();
+    this.#shared.clear();
+  }
+
+  /** Drops answers for paths in or below these directories, and for subtrees that hold or lie in one. */
+  dropBelow(directories: readonly string[]): void {
+    this.#epoch++;
+    this.#invalidations++;
+    const below = (path: string, directory: string): boolean => directory === "" || path === directory || path.startsWith(`${directory}/`);
+    const touched = (entry: ScopeEntry): boolean =>
+      entry.path
+        .split(BETWEEN_PATHS)
+        .some((path) => directories.some((directory) => below(path, directory) || (entry.depth >= 0 && below(directory, path))));
+    for (const entry of this.#table.entries().filter(touched)) this.#table.remove(entry);
+  }
+
+  /** The kept answer that holds for this, counted as a hit. */
+  recall(inquiry: Inquiry): Decision | undefined {
+    const entry = this.#find(inquiry);
+    if (entry === undefined) {
+      this.#misses++;
+      return undefined;
+    }
+    this.#hits++;
+    entry.used = true;
+    this.hits.add(entry);
+    return entry.answer();
+  }
+
+  /** The same without counting, for an outage; expired ones included. */
+  peek(inquiry: Inquiry): Decision | undefined {
+    const { paths } = inquiry;
+    const path = paths.length === 1 ? (paths[0] as string) : paths.join(BETWEEN_PATHS);
+    return this.#search(inquiry, path, paths.length === 1)?.answer();
+  }
+
+  /** True where it is kept. `askedMs` on the clock of performance.now(); `epoch` as it was then. */
+  keep(question: Question, decision: Decision, asked: { atMs: number; epoch: number }): boolean {
+    const kept = asked.epoch === this.#epoch && this.#revision !== undefined && sameRevision(decision.revision, this.#revision);
+    if (kept && this.#add(question, decision, asked.atMs)) return true;
+    this.#uncacheable++;
+    return false;
+  }
+
+  status(): CacheStatus {
+    return {
+      entries: this.#table.size,
+      bytes: this.#table.bytes,
+      hits: this.#hits,
+      misses: this.#misses,
+      uncacheable: this.#uncacheable,
+      evictions: this.#table.evictions,
+      invalidations: this.#invalidations,
+    };
+  }
+
+  #find(inquiry: Inquiry): ScopeEntry | undefined {
+    if (this.#table.size === 0) return undefined;
+    const { paths } = inquiry;
+    const path = paths.length === 1 ? (paths[0] as string) : paths.join(BETWEEN_PATHS);
+    const entry = this.#search(inquiry, path, paths.length === 1);
+    if (entry === undefined || entry.expiresMs === 0 || performance.now() < entry.expiresMs) return entry;
+    this.#table.remove(entry);
+    return undefined;
+  }
+
+  #search(inquiry: Inquiry, path: string, single: boolean): ScopeEntry | undefined {
+    const key = this.#key;
+    this.#hashes.set(path);
+    key.purpose = purposeOf(inquiry);
+    for (const shape of this.#shapes.all) {
+      if (shape.exact === 0 && (shape.subtrees === 0 || !single)) continue;
+      const values = shape.values(inquiry);
+      if (values === undefined) continue;
+      key.shape = shape;
+      key.uid = shape.uid ? inquiry.uid : 0;
+      key.gid = shape.gid ? inquiry.gid : 0;
+      key.values = values;
+      const found = this.#searchShape(shape, path, single);
+      if (found !== undefined) return found;
+    }
+    return undefined;
+  }
+
+  #searchShape(shape: ScopeShape, path: string, single: boolean): ScopeEntry | undefined {
+    const key = this.#key;
+    const { whole, hashes, ends, directories } = this.#hashes;
+    if (shape.exact > 0) {
+      this.#hash(whole, EXACT);
+      const entry = this.#table.find(key, path, undefined);
+      if (entry !== undefined) return entry;
+    }
+    if (shape.subtrees === 0 || !single) return undefined;
+    for (let depth = 0; depth < directories; depth++) {
+      if (shape.atDepth[depth] === 0) continue;
+      this.#hash(hashes[depth] as number, depth);
+      const entry = this.#table.find(key, path, ends[depth]);
+      if (entry !== undefined) return entry;
+    }
+    return undefined;
+  }
+
+  #hash(pathHash: number, depth: number): void {
+    const { shape, purpose, uid, gid, values } = this.#key;
+    let hash = mix(pathHash, (shape.id << 8) ^ depth);
+    hash = mix(mix(mix(hash, purpose), uid), gid);
+    if (values !== "") hash = mix(hash, hashText(values));
+    this.#key.hash = hash & 0x3fff_ffff;
+  }
+
+  #add(question: Question, decision: Decision, askedMs: number): boolean {
+    const { scope } = decision;
+    if (scope === undefined || accessMask(scope.accesses) !== accessMask(question.accesses)) return false;
+    const shape = this.#shapes.of(scope);
+    const inquiry = inquiryOf(question);
+    const values = shape?.values(inquiry);
+    if (shape === undefined || values === undefined || (shape.uid && inquiry.uid < 0) || (shape.gid && inquiry.gid < 0)) return false;
+    const place = placeOf(question, scope.subtree);
+    if (place === undefined) return false;
+    const key = this.#key;
+    this.#hashes.set(place.path);
+    key.shape = shape;
+    key.purpose = purposeOf(inquiry);
+    key.uid = shape.uid ? inquiry.uid : 0;
+    key.gid = shape.gid ? inquiry.gid : 0;
+    key.values = values;
+    this.#hash(this.#hashes.whole, place.depth);
+    const present = this.#table.find(key, place.path, place.depth < 0 ? undefined : place.path.length);
+    if (present !== undefined) this.#table.remove(present);
+    const expiresMs = scope.ttlMs === undefined ? 0 : Math.max(1, Math.floor(askedMs + scope.ttlMs));
+    const { hash, purpose, uid, gid } = key;
+    const { depth } = place;
+    const shared = this.#share(decision);
+    const path = compact(place.path);
+    const { decisionId } = decision;
+    this.#table.add(
+      new ScopeEntry({ hash, shape, depth, path, purpose, uid, gid, values: compact(values), shared, decisionId, expiresMs }),
+    );
+    return true;
+  }
+
+  #share(decision: Decision): SharedAnswer {
+    const { effect, errno, policyId, rule, revision, reason, obligations, onOutage } = decision;
+    const name = [effect, errno, policyId, rule, reason, onOutage, ...obligations.flatMap((each) => [each.name, each.value])].join("\0");
+    let shared = this.#shared.get(name);
+    if (shared === undefined) {
+      shared = { effect, errno, policyId, rule, revision, reason, obligations, onOutage };
+      if (this.#shared.size < MAX_SHARED) this.#shared.set(name, shared);
+    }
+    return shared;
+  }
+}
+
+/** Its own copy, so that it holds on to nothing that it was cut or joined from. */
+function compact(text: string): string {
+  return Buffer.from(text, "latin1").toString("latin1");
+}
+
+/** Where the answer is kept; undefined where the scope does not hold the question it is for. */
+function placeOf(question: Question, subtree: string | undefined): { path: string; depth: number } | undefined {
+  const { paths } = question.resource;
+  if (subtree === undefined) return { path: paths.join(BETWEEN_PATHS), depth: EXACT };
+  const [path] = paths;
+  if (path === undefined || paths.length !== 1) return undefined;
+  if (subtree === "" ? path === "" : !path.startsWith(`${subtree}/`)) return undefined;
+  const depth = subtree === "" ? 0 : subtree.split("/").length;
+  // A narrower scope is as true.
+  return depth > MAX_SUBTREE_DEPTH ? { path, depth: EXACT } : { path: subtree, depth };
+}

@@ -1,0 +1,91 @@
+/**
+ * Which facts a scope names, apart from their values. Policies have few of these, so that a look-up tries each shape that
+ * is in use and reads only the facts that it names.
+ */
+import {
+  type Access,
+  ALL_ACCESSES,
+  ALL_OPERATIONS,
+  type CacheScope,
+  type Inquiry,
+  type Operation,
+  type TextFact,
+} from "@sluice/decision-api";
+
+/** More than a policy has; beyond it answers are not kept. */
+const MAX_SHAPES = 128;
+/** Deeper subtrees are kept as the path alone. */
+export const MAX_SUBTREE_DEPTH = 64;
+
+export class ScopeShape {
+  /** Entries for a path itself, and for subtrees by the number of their names. */
+  exact = 0;
+  subtrees = 0;
+  readonly atDepth = new Int32Array(MAX_SUBTREE_DEPTH + 1);
+
+  constructor(
+    readonly id: number,
+    readonly uid: boolean,
+    readonly gid: boolean,
+    readonly facts: readonly TextFact[],
+    readonly xattrs: readonly string[],
+  ) {}
+
+  /** The other facts' values as one text; undefined where one cannot be read. "" where there are none. */
+  values(inquiry: Inquiry): string | undefined {
+    let text = "";
+    for (const fact of this.facts) {
+      const value = inquiry.fact(fact);
+      if (value === undefined) return undefined;
+      text += `${value.length}:${value}`;
+    }
+    for (const name of this.xattrs) {
+      const value = inquiry.xattr(name);
+      if (value === undefined) return undefined;
+      text += `${value.length}:${value}`;
+    }
+    return text;
+  }
+}
+
+/** Read afresh at each hit these cost more than asking. */
+const DEAR: ReadonlySet<TextFact> = new Set(["content", "digest"]);
+
+export class ScopeShapes {
+  readonly #byNames = new Map<string, ScopeShape>();
+  /** All that were made since the last `clear`. */
+  readonly all: ScopeShape[] = [];
+
+  /** undefined: an answer with this scope cannot be kept. */
+  of(scope: CacheScope): ScopeShape | undefined {
+    const names = `${scope.subject.join()}|${scope.resource.join()}|${scope.xattrs.join("\0")}`;
+    const known = this.#byNames.get(names);
+    if (known !== undefined || this.all.length >= MAX_SHAPES) return known;
+    const facts: TextFact[] = [...scope.resource];
+    for (const field of scope.subject) if (field !== "uid" && field !== "gid") facts.push(field);
+    if (facts.some((fact) => DEAR.has(fact))) return undefined;
+    const shape = new ScopeShape(this.all.length, scope.subject.includes("uid"), scope.subject.includes("gid"), facts, scope.xattrs);
+    this.#byNames.set(names, shape);
+    this.all.push(shape);
+    return shape;
+  }
+
+  clear(): void {
+    this.#byNames.clear();
+    this.all.length = 0;
+  }
+}
+
+const ACCESS_BIT = new Map<Access, number>(ALL_ACCESSES.map((access, index) => [access, 1 << index]));
+const OPERATION_NUMBER = new Map<Operation, number>(ALL_OPERATIONS.map((operation, index) => [operation, index << ALL_ACCESSES.length]));
+
+export function accessMask(accesses: readonly Access[]): number {
+  let mask = 0;
+  for (const access of accesses) mask |= ACCESS_BIT.get(access) ?? 0;
+  return mask;
+}
+
+/** The operation and the set of accesses as one number. */
+export function purposeOf(inquiry: Inquiry): number {
+  return (OPERATION_NUMBER.get(inquiry.operation) ?? 0) | accessMask(inquiry.accesses);
+}

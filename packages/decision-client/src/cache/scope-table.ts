@@ -1,0 +1,214 @@
+/**
+ * Kept answers by scope: a hash table whose look-up allocates nothing. Bounded in number and in bytes; what was not used
+ * since the hand last came by goes first (CLOCK). No entry outlives its revision: `clear` drops all of them.
+ */
+import type { Decision, DecisionSource } from "@sluice/decision-api";
+import type { ScopeShape } from "./scope-shape.js";
+
+/** What answers of one rule have in common, so that a million of them hold it once. */
+export type SharedAnswer = Omit<Decision, "decisionId" | "source" | "scope">;
+
+export interface ScopeEntryParts {
+  hash: number;
+  shape: ScopeShape;
+  /** Number of names of the subtree; -1: the path itself. */
+  depth: number;
+  path: string;
+  purpose: number;
+  uid: number;
+  gid: number;
+  values: string;
+  shared: SharedAnswer;
+  decisionId: string;
+  /** On the clock of performance.now(), whole; 0: as long as the revision. */
+  expiresMs: number;
+}
+
+export class ScopeEntry {
+  next: ScopeEntry | undefined = undefined;
+  /** Place in the ring. */
+  place = 0;
+  /** Given again since the hits were last told of. */
+  hits = 0;
+  used = false;
+  readonly hash: number;
+  readonly shape: ScopeShape;
+  readonly depth: number;
+  readonly path: string;
+  readonly purpose: number;
+  readonly uid: number;
+  readonly gid: number;
+  readonly values: string;
+  readonly shared: SharedAnswer;
+  readonly decisionId: string;
+  readonly expiresMs: number;
+  private decision: Decision | undefined = undefined;
+
+  constructor(parts: ScopeEntryParts) {
+    this.hash = parts.hash;
+    this.shape = parts.shape;
+    this.depth = parts.depth;
+    this.path = parts.path;
+    this.purpose = parts.purpose;
+    this.uid = parts.uid;
+    this.gid = parts.gid;
+    this.values = parts.values;
+    this.shared = parts.shared;
+    this.decisionId = parts.decisionId;
+    this.expiresMs = parts.expiresMs;
+  }
+
+  /** Made when it is first given again: most never are. */
+  answer(): Decision {
+    this.decision ??= { ...this.shared, decisionId: this.decisionId, source: "cache" satisfies DecisionSource };
+    return this.decision;
+  }
+
+  /** An estimate of what it takes, from the sizes of V8's objects. */
+  get bytes(): number {
+    return 320 + this.path.length + this.values.length + this.decisionId.length;
+  }
+}
+
+/** What an entry is found by. Reused for each look-up. */
+export interface ScopeKey {
+  hash: number;
+  shape: ScopeShape;
+  purpose: number;
+  uid: number;
+  gid: number;
+  values: string;
+}
+
+/** Longer chains come of names that were chosen to meet: their oldest goes. */
+const MAX_CHAIN = 24;
+const FIRST_BUCKETS = 1024;
+
+function sameKey(entry: ScopeEntry, key: ScopeKey): boolean {
+  return (
+    entry.hash === key.hash &&
+    entry.shape === key.shape &&
+    entry.purpose === key.purpose &&
+    entry.uid === key.uid &&
+    entry.gid === key.gid &&
+    entry.values === key.values
+  );
+}
+
+export class ScopeTable {
+  #buckets: (ScopeEntry | undefined)[] = new Array<ScopeEntry | undefined>(FIRST_BUCKETS).fill(undefined);
+  #ring: ScopeEntry[] = [];
+  #hand = 0;
+  bytes = 0;
+  evictions = 0;
+
+  constructor(private readonly limits: { entries: number; bytes: number }) {}
+
+  get size(): number {
+    return this.#ring.length;
+  }
+
+  entries(): readonly ScopeEntry[] {
+    return this.#ring;
+  }
+
+  /** `end`: of `path`, what the subtree's name is; undefined: all of it, as the path itself. */
+  find(key: ScopeKey, path: string, end: number | undefined): ScopeEntry | undefined {
+    let entry = this.#buckets[key.hash & (this.#buckets.length - 1)];
+    for (; entry !== undefined; entry = entry.next) {
+      if (!sameKey(entry, key)) continue;
+      if (end === undefined) {
+        if (entry.depth < 0 && entry.path === path) return entry;
+      } else if (entry.depth >= 0 && entry.path.length === end && path.startsWith(entry.path)) return entry;
+    }
+    return undefined;
+  }
+
+  /** There is no entry with the same key. */
+  add(entry: ScopeEntry): void {
+    while (this.#ring.length > 0 && (this.#ring.length >= this.limits.entries || this.bytes + entry.bytes > this.limits.bytes))
+      this.#evict();
+    if (this.#ring.length >= this.#buckets.length) this.#grow();
+    this.#shorten(entry.hash);
+    const bucket = entry.hash & (this.#buckets.length - 1);
+    entry.next = this.#buckets[bucket];
+    this.#buckets[bucket] = entry;
+    entry.place = this.#ring.length;
+    this.#ring.push(entry);
+    this.bytes += entry.bytes;
+    this.#count(entry, 1);
+  }
+
+  remove(entry: ScopeEntry): void {
+    const bucket = entry.hash & (this.#buckets.length - 1);
+    let at = this.#buckets[bucket];
+    if (at === entry) {
+      this.#buckets[bucket] = entry.next;
+    } else {
+      while (at !== undefined && at.next !== entry) at = at.next;
+      if (at === undefined) return;
+      at.next = entry.next;
+    }
+    const last = this.#ring.pop() as ScopeEntry;
+    if (last !== entry) {
+      this.#ring[entry.place] = last;
+      last.place = entry.place;
+    }
+    this.bytes -= entry.bytes;
+    this.#count(entry, -1);
+  }
+
+  clear(): void {
+    this.#buckets = new Array<ScopeEntry | undefined>(FIRST_BUCKETS).fill(undefined);
+    this.#ring = [];
+    this.#hand = 0;
+    this.bytes = 0;
+  }
+
+  #count({ shape, depth }: ScopeEntry, change: number): void {
+    if (depth < 0) {
+      shape.exact += change;
+    } else {
+      shape.subtrees += change;
+      shape.atDepth[depth] = (shape.atDepth[depth] as number) + change;
+    }
+  }
+
+  #evict(): void {
+    for (;;) {
+      if (this.#hand >= this.#ring.length) this.#hand = 0;
+      const entry = this.#ring[this.#hand] as ScopeEntry;
+      if (!entry.used) {
+        this.remove(entry);
+        this.evictions++;
+        return;
+      }
+      entry.used = false;
+      this.#hand++;
+    }
+  }
+
+  #shorten(hash: number): void {
+    let length = 0;
+    let last: ScopeEntry | undefined;
+    for (let entry = this.#buckets[hash & (this.#buckets.length - 1)]; entry !== undefined; entry = entry.next) {
+      length++;
+      last = entry;
+    }
+    if (length < MAX_CHAIN || last === undefined) return;
+    this.remove(last);
+    this.evictions++;
+  }
+
+  #grow(): void {
+    const size = this.#buckets.length * 2;
+    // One kind of array from the start: holes would make each look-up slower.
+    const buckets = new Array<ScopeEntry | undefined>(size).fill(undefined);
+    for (const entry of this.#ring) {
+      const bucket = entry.hash & (size - 1);
+      entry.next = buckets[bucket];
+      buckets[bucket] = entry;
+    }
+    this.#buckets = buckets;
+  }
+}

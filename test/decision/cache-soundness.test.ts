@@ -1,0 +1,114 @@
+/**
+ * The cache is sound: an answer from it is the one that the policy gives to that very question at that revision. And the
+ * property is alive: a scope that is one field, one fact or one directory too wide is found.
+ */
+import { type CacheScope, type Decision, inquiryOf, type Question } from "@sluice/decision-api";
+import { DecisionCache } from "@sluice/decision-client";
+import { loadPolicy, type Policy, type Verdict } from "@sluice/policy-backends";
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { policies, questions } from "./random-policies.js";
+
+type Widen = (scope: CacheScope, question: Question) => CacheScope;
+
+const SEED = 20_250_807;
+const RUNS = 1_500;
+/** Of each fault, at most. */
+const FAULT_RUNS = 3_000;
+
+function asDecision(question: Question, verdict: Verdict, policy: Policy, widen: Widen): Decision {
+  const { scope } = verdict;
+  return {
+    ...verdict,
+    decisionId: "d",
+    policyId: policy.id,
+    revision: policy.revision,
+    source: "service",
+    scope: scope && widen(scope, question),
+  };
+}
+
+const whatHolds = ({ effect, errno, rule, obligations, reason }: Verdict): unknown => ({ effect, errno, rule, obligations, reason });
+
+interface Counts {
+  hits: number;
+  subtrees: number;
+}
+
+/** The first question that the cache answers otherwise than the policy. */
+function firstWrong(text: string, asked: readonly Question[], widen: Widen, counts?: Counts): unknown {
+  const { policy } = loadPolicy(Buffer.from(text), "p", "p");
+  const cache = new DecisionCache({ entries: 1000, bytes: 1e6 });
+  cache.begin(policy.revision);
+  for (const question of asked) {
+    const now = policy.evaluate(question) as Verdict;
+    const kept = cache.recall(inquiryOf(question));
+    if (kept === undefined) {
+      if (now.scope?.subtree !== undefined && counts !== undefined) counts.subtrees++;
+      cache.keep(question, asDecision(question, now, policy, widen), { atMs: performance.now(), epoch: cache.epoch });
+      continue;
+    }
+    if (counts !== undefined) counts.hits++;
+    if (JSON.stringify(whatHolds(kept)) !== JSON.stringify(whatHolds(now))) return { question, kept, now };
+  }
+  return undefined;
+}
+
+const sequences = fc.array(questions, { minLength: 30, maxLength: 60 });
+const asItIs: Widen = (scope) => scope;
+
+test("an answer from the cache is what the policy says now", () => {
+  const counts: Counts = { hits: 0, subtrees: 0 };
+  fc.assert(
+    fc.property(policies, sequences, (text, asked) => {
+      expect(firstWrong(text, asked, asItIs, counts)).toBeUndefined();
+    }),
+    { seed: SEED, numRuns: RUNS },
+  );
+  // Chance must have met the cache, or all of this says nothing.
+  expect(counts.hits).toBeGreaterThan(RUNS);
+  expect(counts.subtrees).toBeGreaterThan(RUNS / 4);
+});
+
+const without = <Name>(names: readonly Name[], name: Name): readonly Name[] => names.filter((other) => other !== name);
+
+const parentOf = (path: string): string => (path.includes("/") ? path.replace(/\/[^/]*$/, "") : "");
+
+const FAULTS: Record<string, Widen> = {
+  ...Object.fromEntries(
+    (["uid", "gid", "groups", "executable", "cgroup"] as const).map((name): [string, Widen] => [
+      `subject.${name} is forgotten`,
+      (scope) => ({ ...scope, subject: without(scope.subject, name) }),
+    ]),
+  ),
+  ...Object.fromEntries(
+    (["layer", "kind", "size", "mode", "owner"] as const).map((name): [string, Widen] => [
+      `resource.${name} is forgotten`,
+      (scope) => ({ ...scope, resource: without(scope.resource, name) }),
+    ]),
+  ),
+  ...Object.fromEntries(
+    ["user.class", "tag"].map((name): [string, Widen] => [
+      `xattr ${name} is forgotten`,
+      (scope) => ({ ...scope, xattrs: without(scope.xattrs, name) }),
+    ]),
+  ),
+  "a path is taken for its directory": (scope, { resource }) =>
+    scope.subtree === undefined && resource.paths.length === 1 ? { ...scope, subtree: parentOf(resource.paths[0] as string) } : scope,
+  "a subtree begins one directory too high": (scope) =>
+    scope.subtree === undefined || scope.subtree === "" ? scope : { ...scope, subtree: parentOf(scope.subtree) },
+};
+
+describe("a planted fault is found", () => {
+  test.each(Object.entries(FAULTS))("%s", (_name, widen) => {
+    let found = 0;
+    fc.check(
+      fc.property(policies, sequences, (text, asked) => {
+        if (firstWrong(text, asked, widen) !== undefined) found++;
+        return found === 0;
+      }),
+      { seed: SEED, numRuns: FAULT_RUNS, endOnFailure: true },
+    );
+    expect(found).toBe(1);
+  });
+});
