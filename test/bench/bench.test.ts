@@ -1,0 +1,165 @@
+import { spawn, spawnSync } from "node:child_process";
+import { mkdirSync, readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import { mountTable, requires, scratch } from "@sluice/testkit";
+import { describe, expect, test } from "vitest";
+import { drawPlot } from "./report/draw-plot.js";
+import type { BenchReport } from "./report/bench-report.js";
+import { judgeFigures } from "./report/figures.js";
+import { type PhaseResult, ratioOf } from "./run/measurements.js";
+import { spreadOf } from "./run/statistics.js";
+
+const MAIN = fileURLToPath(new URL("dist/main.js", import.meta.url));
+
+function place(): { tmp: string; out: string } {
+  const folder = scratch();
+  const [tmp, out] = [join(folder, "tmp"), join(folder, "out")];
+  mkdirSync(tmp);
+  return { tmp, out };
+}
+
+function bench(tmp: string, ...args: readonly string[]) {
+  return spawnSync(process.execPath, [MAIN, ...args], { env: { ...process.env, TMPDIR: tmp }, encoding: "utf8" });
+}
+
+function leftBelow(tmp: string): string[] {
+  return [...readdirSync(tmp), ...mountTable().flatMap(({ mountpoint }) => (mountpoint.startsWith(tmp) ? [mountpoint] : []))];
+}
+
+function result(samples: PhaseResult["samples"], unit: PhaseResult["unit"] = "ms"): PhaseResult {
+  return { name: "rand-write", group: "data", title: "", unit, samples, notes: {} };
+}
+
+describe("what is made of the samples", () => {
+  test("a spread is the median and the quartiles", () => {
+    expect(spreadOf([5, 1, 3, 2, 4])).toEqual({ median: 3, low: 2, high: 4 });
+  });
+
+  test("a ratio is taken within each round, and above 1 is faster whatever the unit", () => {
+    expect(ratioOf(result({ a: [10, 100], b: [20, 200] }), "a", "b")?.median).toBe(2);
+    expect(ratioOf(result({ a: [10, 100], b: [20, 200] }, "MB/s"), "a", "b")?.median).toBe(0.5);
+  });
+
+  test("a round that one of the two missed does not count", () => {
+    expect(ratioOf(result({ a: [null, 10], b: [1, 20] }), "a", "b")).toEqual({ median: 2, low: 2, high: 2 });
+    expect(ratioOf(result({ a: [10] }), "a", "b")).toBeUndefined();
+  });
+
+  test("a figure against the peers is held to the fastest of them", () => {
+    const samples = { "sluice-granted": [1000], slow: [10], fast: [200] };
+    const subjects = ["slow", "fast"].map((name) => ({ name, about: "", kind: "peer" }));
+    const report = { results: [result(samples, "MB/s")], subjects, scale: [] } as unknown as BenchReport;
+    const judged = judgeFigures(report).find(({ what }) => what === "granted random writes, against FUSE peers: rand-write");
+    expect(judged).toMatchObject({ found: "5.00", verdict: "short" });
+  });
+
+  test("a plot has a dot for each subject but the base", () => {
+    const plot = drawPlot("data", [result({ a: [1, 2], b: [2, 3], c: [3, 4] })], ["a", "b", "c"], "a");
+    expect(plot.match(/r="3.5"/g)).toHaveLength(2);
+  });
+});
+
+describe("the command line", () => {
+  test.each([
+    ["an unknown option", ["--fast"]],
+    ["an unknown subject", ["--subjects", "nobody"]],
+    ["an unknown phase", ["--phases", "no-such-phase"]],
+    ["a subject without a binary", ["--subject", "name"]],
+  ])("%s is refused before anything is made", (_title, args) => {
+    const { tmp } = place();
+    const { status, stderr } = bench(tmp, ...args);
+    expect({ status, left: leftBelow(tmp) }).toEqual({ status: 2, left: [] });
+    expect(stderr).toMatch(/^sluice bench: .+: /);
+  });
+
+  test("help names every option", () => {
+    const { stdout, status } = bench(place().tmp, "--help");
+    expect(status).toBe(0);
+    for (const option of ["--quick", "--phases", "--subjects", "--subject", "--rounds", "--layers-on", "--scale", "--figures"])
+      expect(stdout).toContain(option);
+  });
+});
+
+const TINY = ["--tiny", "--base", "native"];
+
+requires("/dev/fuse", "CAP_SYS_ADMIN", "kernel overlayfs", "command cc").describe("a run", () => {
+  test("measures every subject in every phase, and leaves nothing behind", { timeout: 120_000 }, () => {
+    const { tmp, out } = place();
+    const phases = "stat-cold,create,copy-up,untar,search";
+    const done = bench(
+      tmp,
+      ...TINY,
+      "--subjects",
+      "native,overlayfs,sluice,sluice-mediated",
+      "--phases",
+      phases,
+      "--figures",
+      "--out",
+      out,
+    );
+    expect(done.status, done.stderr).toBe(0);
+    const report = JSON.parse(readFileSync(join(out, "results.json"), "utf8")) as BenchReport;
+    expect(report.results.map(({ name }) => name)).toEqual(phases.split(","));
+    for (const { name, samples, notes } of report.results) {
+      const expected =
+        name === "copy-up" ? ["overlayfs", "sluice", "sluice-mediated"] : ["native", "overlayfs", "sluice", "sluice-mediated"];
+      expect(Object.keys(samples).sort(), name).toEqual(expected);
+      expect(Object.values(samples).every(([value]) => value !== null && value !== undefined && value > 0)).toBe(true);
+      expect(Object.keys(notes)).toEqual(name === "copy-up" ? ["native"] : []);
+    }
+    expect(report.memory["sluice"]?.idleBytes).toBeGreaterThan(1 << 20);
+    expect(readdirSync(out).sort()).toEqual(["metadata.svg", "results.json", "work.svg"]);
+    expect(done.stdout).toContain("Figures");
+    expect(leftBelow(tmp)).toEqual([]);
+  });
+
+  test("a subject that does not mount is named, the others are measured, and the exit code says so", { timeout: 60_000 }, () => {
+    const { tmp, out } = place();
+    const named = ["--subject", "broken=/bin/false", "--subject", "absent=/no/such/binary"];
+    const done = bench(tmp, ...TINY, ...named, "--subjects", "native,broken,absent", "--phases", "stat-warm", "--out", out);
+    expect(done.status).toBe(1);
+    expect(done.stderr).toContain("broken: did not mount");
+    expect(done.stderr).toContain("skipped absent: /no/such/binary cannot be run");
+    const report = JSON.parse(readFileSync(join(out, "results.json"), "utf8")) as BenchReport;
+    expect(Object.keys(report.results[0]?.samples ?? {})).toEqual(["native"]);
+    expect(leftBelow(tmp)).toEqual([]);
+  });
+
+  test("an interrupt takes mounts, daemons and files away", { timeout: 60_000 }, async () => {
+    const { tmp } = place();
+    const child = spawn(
+      process.execPath,
+      [MAIN, ...TINY, "--rounds", "1000", "--subjects", "native,overlayfs,sluice", "--phases", "create"],
+      {
+        env: { ...process.env, TMPDIR: tmp },
+        stdio: ["ignore", "ignore", "pipe"],
+      },
+    );
+    let said = "";
+    child.stderr.setEncoding("utf8").on("data", (text: string) => (said += text));
+    const code = new Promise<number | null>((resolve) => child.on("close", resolve));
+    while (!said.includes("round 1 ") && child.exitCode === null) await sleep(20);
+    child.kill("SIGINT");
+    expect(await code, said).toBe(130);
+    expect(leftBelow(tmp)).toEqual([]);
+  });
+});
+
+requires("/dev/fuse", "CAP_SYS_ADMIN", "command cc").test(
+  "scaling measures each amount on each subject",
+  () => {
+    const { tmp, out } = place();
+    const done = bench(tmp, ...TINY, "--scale", "--phases", "none", "--subjects", "native,sluice", "--out", out);
+    expect(done.status, done.stderr).toBe(0);
+    const { scale } = JSON.parse(readFileSync(join(out, "results.json"), "utf8")) as BenchReport;
+    const of = (quantity: string, subject: string) => scale.filter((point) => point.quantity === quantity && point.subject === subject);
+    expect(of("layers", "sluice").map(({ at }) => at)).toEqual([1, 1, 1, 3, 3, 3]);
+    expect(of("layers", "native")).toEqual([]);
+    for (const quantity of ["names in a directory", "client processes", "open files", "files in the tree"])
+      expect(of(quantity, "sluice").length, quantity).toBeGreaterThan(0);
+    expect(leftBelow(tmp)).toEqual([]);
+  },
+  120_000,
+);

@@ -1,0 +1,38 @@
+// What the phases of the load generator share: the plan they were given, the clock, and names made before it starts.
+#ifndef SLUICE_BENCH_LOAD_H
+#define SLUICE_BENCH_LOAD_H
+
+#include <stdint.h>
+
+struct plan {
+    const char *phase;
+    unsigned first;     // number of the first file
+    unsigned count;     // files this process works on
+    unsigned per_dir;   // files a directory
+    unsigned loops;     // times the whole set is gone through
+    unsigned size;      // bytes a file, where a phase reads or writes
+    const char *tag;    // makes names new: one round's differ from another's
+    const char *forget; // mount point whose cached names are dropped before the clock starts, or NULL
+};
+
+// Runs one phase and returns how many operations the clock covered. It works in the current directory.
+typedef uint64_t (*phase_fn)(const struct plan *plan);
+
+// Waits for the other processes, drops cached names where the plan says so, and starts the clock.
+void start_clock(const struct plan *plan);
+void stop_clock(void);
+
+// Prints what failed and ends the process.
+void fail(const char *what, const char *name) __attribute__((noreturn));
+
+// Names of files FIRST … FIRST+COUNT-1, "d003/f00042" with PREFIX before the "f". Never freed: the process ends.
+char **names_of(const struct plan *plan, const char *prefix);
+unsigned directories_of(const struct plan *plan);
+// The name of the directory that holds file number INDEX.
+void directory_name(char *out, unsigned index, const struct plan *plan);
+
+phase_fn look_phase(const char *name);
+phase_fn change_phase(const char *name);
+phase_fn hold_phase(const char *name);
+
+#endif

@@ -1,0 +1,44 @@
+/** What /proc says of the daemons that serve: who they are, what memory they hold. */
+import { readdirSync, readFileSync } from "node:fs";
+
+function readOr(path: string): string {
+  try {
+    return readFileSync(path, "latin1");
+  } catch {
+    return ""; // It ended.
+  }
+}
+
+function pids(): number[] {
+  return readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number);
+}
+
+function parentOf(pid: number): number {
+  const stat = readOr(`/proc/${pid}/stat`);
+  return Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1] ?? 0);
+}
+
+/** Every process with `word` as one of its arguments, and their descendants; never this one. */
+export function processesNaming(word: string): number[] {
+  const all = pids().filter((pid) => pid !== process.pid);
+  const family = new Set(all.filter((pid) => readOr(`/proc/${pid}/cmdline`).split("\0").includes(word)));
+  const parents = new Map(all.map((pid) => [pid, parentOf(pid)]));
+  for (let before = -1; before !== family.size; ) {
+    before = family.size;
+    for (const [pid, parent] of parents) if (family.has(parent)) family.add(pid);
+  }
+  return [...family];
+}
+
+/** Resident bytes of all of them together. */
+export function residentBytes(of: readonly number[]): number {
+  const kib = of.map((pid) => Number(/^VmRSS:\s+(\d+)/m.exec(readOr(`/proc/${pid}/status`))?.[1] ?? 0));
+  return kib.reduce((sum, one) => sum + one, 0) * 1024;
+}
+
+export function isAlive(pid: number): boolean {
+  const stat = readOr(`/proc/${pid}/stat`);
+  return stat !== "" && !/^[ZX]/.test(stat.slice(stat.lastIndexOf(")") + 2));
+}

@@ -1,0 +1,8 @@
+/** Where the benchmark finds its own parts and the command it measures. */
+import { fileURLToPath } from "node:url";
+
+// This module runs from dist/.
+const BENCH = new URL("../", import.meta.url);
+
+export const LOAD_SOURCES = fileURLToPath(new URL("load/", BENCH));
+export const SLUICE_CLI = fileURLToPath(new URL("../../packages/cli/bin/sluice.mjs", BENCH));

@@ -1,0 +1,76 @@
+/** Runs the scaling experiments: at each point every subject is mounted anew, repetition by repetition. */
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { messageOf } from "../bench-error.js";
+import type { CleanUp } from "../clean-up.js";
+import { runCommand } from "../machine/run-command.js";
+import type { Bench } from "../phases/phase.js";
+import type { Subject } from "../subjects/subject.js";
+import { openSession, type Tree } from "../subjects/session.js";
+import { type Experiment, experiments, type Reading } from "./experiments.js";
+import type { ScalePoint } from "./scale-point.js";
+
+export interface ScaleRun {
+  subjects: readonly Subject[];
+  bench: Bench;
+  cleanUp: CleanUp;
+  signal: AbortSignal;
+  progress(line: string): void;
+}
+
+const REPETITIONS = 3;
+// Above this a point takes minutes a subject and its spread is small.
+const ONCE_FROM = 500_000;
+
+interface Place {
+  experiment: Experiment;
+  at: number;
+  tree: Tree;
+}
+
+/** Empty where the subject breaks. */
+async function readOnce(run: ScaleRun, subject: Subject, { experiment, at, tree }: Place): Promise<readonly Reading[]> {
+  run.signal.throwIfAborted();
+  try {
+    const session = await openSession(subject, tree, { storage: run.bench.storage, cleanUp: run.cleanUp });
+    const readings = await experiment.measure(session, at, run.bench).catch((error: unknown) => messageOf(error));
+    await session.stop();
+    if (typeof readings !== "string") return readings;
+    run.progress(`scaling: ${subject.name} with ${at} ${experiment.quantity}: ${readings}`);
+  } catch (error) {
+    run.progress(`scaling: ${subject.name} with ${at} ${experiment.quantity}: ${messageOf(error)}`);
+  }
+  run.signal.throwIfAborted();
+  return [];
+}
+
+async function runPoint(run: ScaleRun, experiment: Experiment, at: number): Promise<ScalePoint[]> {
+  const folder = join(run.bench.storage.layers, "scale");
+  mkdirSync(folder);
+  const tree = await experiment.plant(folder, at, run.bench);
+  const points = new Map<string, ScalePoint & { values: number[] }>();
+  const subjects = run.subjects.filter(({ mirrors }) => !(experiment.stacks && mirrors));
+  const take = (subject: string, { name, unit, value }: Reading): void => {
+    const point = points.get(`${name} ${subject}`) ?? { experiment: name, subject, quantity: experiment.quantity, at, unit, values: [] };
+    point.values.push(value);
+    points.set(`${name} ${subject}`, point);
+  };
+  for (let repetition = 0; repetition < (at >= ONCE_FROM ? 1 : REPETITIONS); repetition++) {
+    for (const subject of subjects)
+      for (const reading of await readOnce(run, subject, { experiment, at, tree })) take(subject.name, reading);
+  }
+  await runCommand("rm", ["-rf", "--", folder]);
+  return [...points.values()];
+}
+
+/** @throws what `signal` was aborted with. A subject that breaks at a point is named and missing there. */
+export async function runScale(run: ScaleRun): Promise<ScalePoint[]> {
+  const points: ScalePoint[] = [];
+  for (const experiment of experiments) {
+    for (const at of experiment.points(run.bench.sizes)) {
+      points.push(...(await runPoint(run, experiment, at)));
+      run.progress(`scaling: ${at} ${experiment.quantity}`);
+    }
+  }
+  return points;
+}

@@ -1,0 +1,66 @@
+/** One subject mounted and ready to be measured. */
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import type { CleanUp } from "../clean-up.js";
+import { processesNaming, residentBytes } from "../machine/processes.js";
+import { runCommand } from "../machine/run-command.js";
+import type { Storage } from "../machine/storage.js";
+import { stopDaemon } from "./daemon.js";
+import type { Ground, Subject } from "./subject.js";
+
+export interface Session {
+  subject: Subject;
+  /** The merged tree. */
+  root: string;
+  /** Of the daemon and its children; 0 where there is none. */
+  residentBytes(): number;
+  stop(): Promise<void>;
+}
+
+export interface Tree {
+  /** Topmost first. */
+  lowers: readonly string[];
+  /** Left out of the copies that mirrors get: names at the top that only a copy-up could use. */
+  notForMirrors: readonly string[];
+}
+
+/** The merged tree as plain files: lowest layer first, so that the upper ones win. */
+async function copyMerged(tree: Tree, source: string): Promise<void> {
+  for (const lower of tree.lowers.toReversed()) {
+    const excluded = tree.notForMirrors.map((name) => `--exclude=./${name}`).join(" ");
+    await runCommand("sh", ["-c", `tar -C "$1" ${excluded} -cf - . | tar -C "$2" -xf -`, "sh", lower, source]);
+  }
+}
+
+async function makeGround(subject: Subject, tree: Tree, storage: Storage): Promise<Ground> {
+  const own = join(storage.layers, subject.name);
+  const ground: Ground = {
+    lowers: tree.lowers,
+    upper: join(own, "upper"),
+    work: join(own, "work"),
+    source: join(own, "copy"),
+    mountpoint: join(storage.mounts, subject.name),
+    layersRoot: storage.layers,
+    log: join(storage.outside, `${subject.name}.log`),
+  };
+  for (const path of [ground.upper, ground.work, ground.source, ground.mountpoint]) mkdirSync(path, { recursive: true });
+  if (subject.mirrors) await copyMerged(tree, ground.source);
+  return ground;
+}
+
+/** @throws BenchError where the subject does not mount */
+export async function openSession(subject: Subject, tree: Tree, machine: { storage: Storage; cleanUp: CleanUp }): Promise<Session> {
+  const ground = await makeGround(subject, tree, machine.storage);
+  const own = join(machine.storage.layers, subject.name);
+  const stop = machine.cleanUp.add(async () => {
+    await stopDaemon(ground.mountpoint);
+    await runCommand("rm", ["-rf", "--", own]);
+  });
+  await subject.start(ground);
+  return {
+    subject,
+    root: ground.mountpoint,
+    residentBytes: () => residentBytes(processesNaming(ground.mountpoint)),
+    stop,
+  };
+}

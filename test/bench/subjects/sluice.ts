@@ -1,0 +1,64 @@
+/** Sluice as users start it: without a policy, with one that grants, with one that mediates, and by the portable engine. */
+import { spawnSync } from "node:child_process";
+import { writeFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { SLUICE_CLI } from "../places.js";
+import { startDaemon } from "./daemon.js";
+import type { Ground, Subject } from "./subject.js";
+
+interface Variant {
+  name: string;
+  about: string;
+  /** The whole of the policy; undefined: none, and so no decision service. */
+  effect?: "grant" | "mediate";
+  engine: "devfuse" | "fuse-native";
+}
+
+const VARIANTS: readonly Variant[] = [
+  { name: "sluice", about: "Sluice without a policy: kernel passthrough, nobody asked", engine: "devfuse" },
+  {
+    name: "sluice-granted",
+    about: "Sluice, a decision service that grants every open: kernel passthrough",
+    effect: "grant",
+    engine: "devfuse",
+  },
+  {
+    name: "sluice-mediated",
+    about: "Sluice, a decision service that mediates every open: the daemon does the I/O",
+    effect: "mediate",
+    engine: "devfuse",
+  },
+  { name: "sluice-portable", about: "Sluice on the portable engine (fuse-native), no policy", engine: "fuse-native" },
+];
+
+function policyArguments(variant: Variant, ground: Ground): string[] {
+  if (variant.effect === undefined) return [];
+  const file = `${ground.log}.policy.yaml`;
+  writeFileSync(file, `version: 1\ndefault: ${variant.effect}\n`, { mode: 0o644 });
+  return ["--policy", file];
+}
+
+function start(variant: Variant, ground: Ground): Promise<void> {
+  const lowers = ground.lowers.map((path) => path.replace(/[\\:]/g, "\\$&")).join(":");
+  const layers = ["--lower", lowers, "--upper", ground.upper, "--work", ground.work];
+  const rest = ["--engine", variant.engine, "--log-level", "warn", ...policyArguments(variant, ground)];
+  const args = [SLUICE_CLI, "mount", ...layers, ...rest, ground.mountpoint];
+  return startDaemon({ name: variant.name, file: process.execPath, args, readyText: "mounted ", ...ground });
+}
+
+/** Loaded by another process, as it may bring that down. */
+function whyNoPortableEngine(): string | undefined {
+  const from = fileURLToPath(new URL("../../../../packages/engine-fuse-native/package.json", import.meta.url));
+  const load = "require('node:module').createRequire(process.argv[1])('fuse-native')";
+  const loaded = spawnSync(process.execPath, ["-e", load, from], { stdio: "ignore" }).status === 0;
+  return loaded ? undefined : "the optional package fuse-native does not load on this machine";
+}
+
+export const sluiceSubjects: readonly Subject[] = VARIANTS.map((variant) => ({
+  name: variant.name,
+  kind: "sluice",
+  about: variant.about,
+  mirrors: false,
+  missing: () => (variant.engine === "fuse-native" ? whyNoPortableEngine() : undefined),
+  start: (ground) => start(variant, ground),
+}));
