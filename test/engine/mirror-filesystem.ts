@@ -104,6 +104,8 @@ export class MirrorFilesystem {
       },
       flush: () => 0,
       release: (_, _node, args) => this.#close(args.handle),
+      getlk: () => Errno.ENOSYS,
+      setlk: () => Errno.ENOSYS,
       fsync: (_, _node, handle) => native.fsyncAsync(this.#handle(handle ?? 0).fd, false).then((result) => -result),
       opendir: (_, node, _flags, out) => {
         out.handle = this.#nextHandle++;

@@ -20,6 +20,8 @@ const methods = [
   "write",
   "flush",
   "release",
+  "getlk",
+  "setlk",
   "fsync",
   "fallocate",
   "lseek",

@@ -33,6 +33,9 @@ table[Opcode.OPENDIR] = directories.opendir;
 table[Opcode.READDIR] = directories.readdir;
 table[Opcode.RELEASEDIR] = directories.releasedir;
 table[Opcode.FSYNCDIR] = directories.fsyncdir;
+table[Opcode.GETLK] = files.getlk;
+table[Opcode.SETLK] = files.setlk;
+table[Opcode.SETLKW] = files.setlkw;
 table[Opcode.CREATE] = names.create;
 table[Opcode.IOCTL] = files.ioctl;
 table[Opcode.FALLOCATE] = files.fallocate;
@@ -50,17 +53,10 @@ export function handlerOf(opcode: number): Handler | undefined {
 }
 
 /**
- * ENOSYS tells the kernel to do without: locks are its own, permissions too (default_permissions), every file polls
- * ready, and files have no block map.
+ * ENOSYS tells the kernel to do without: permissions are its own (default_permissions), every file polls ready, and files
+ * have no block map.
  */
-export const leftToKernel: ReadonlySet<number> = new Set([
-  Opcode.GETLK,
-  Opcode.SETLK,
-  Opcode.SETLKW,
-  Opcode.ACCESS,
-  Opcode.BMAP,
-  Opcode.POLL,
-]);
+export const leftToKernel: ReadonlySet<number> = new Set([Opcode.ACCESS, Opcode.BMAP, Opcode.POLL]);
 
 /** Requests that take no answer, whatever they hold. */
 export const unanswered: ReadonlySet<number> = new Set([Opcode.FORGET, Opcode.BATCH_FORGET, Opcode.INTERRUPT, Opcode.NOTIFY_REPLY]);

@@ -5,12 +5,14 @@ import {
   decodeFlush,
   decodeFsync,
   decodeIoctl,
+  decodeLock,
   decodeLseek,
   decodeOpen,
   decodeRead,
   decodeRelease,
   decodeWrite,
   encodeIoctl,
+  encodeLock,
   encodeOffset,
   encodeOpen,
   encodeSize,
@@ -67,6 +69,22 @@ export const release: Handler = {
     slot.check(decodeRelease(request, slot.args)) || filesystem.release(slot, slot.nodeId, slot.args.release),
   encode: noBody,
 };
+
+export const getlk: Handler = {
+  start: ({ filesystem }, slot, request) =>
+    slot.check(decodeLock(request, slot.args, false)) || filesystem.getlk(slot, slot.nodeId, slot.args.lock),
+  encode: (slot, words) => encodeLock(words, BODY, slot.args.lock),
+};
+
+function setlkHandler(wait: boolean): Handler {
+  return {
+    start: ({ filesystem }, slot, request) =>
+      slot.check(decodeLock(request, slot.args, wait)) || filesystem.setlk(slot, slot.nodeId, slot.args.lock),
+    encode: noBody,
+  };
+}
+export const setlk = setlkHandler(false);
+export const setlkw = setlkHandler(true);
 
 export const fsync: Handler = {
   start: ({ filesystem }, slot, request) =>

@@ -5,9 +5,22 @@ import { negotiate } from "./init.js";
 
 /** What Linux 6.18 offers. */
 const linux618: InitOffer = { major: 7, minor: 45, maxReadaheadBytes: 131072, flags: 0x73fffffb, flags2: 0x5fd };
-const wishes = { maxStackDepth: 1, maxWriteBytes: 1024 * 1024 } as const;
+const wishes = { maxStackDepth: 1, maxWriteBytes: 1024 * 1024, locks: false } as const;
 
 describe("negotiate", () => {
+  it("takes both kinds of locks, or leaves both to the kernel", () => {
+    const taken = (locks: boolean, offer: InitOffer): unknown => {
+      const handshake = negotiate(offer, { ...wishes, locks });
+      if (handshake.kind !== "agreed") throw new Error(handshake.kind);
+      const { posixLocks, flockLocks, flags } = handshake.negotiated;
+      return [posixLocks, flockLocks, flags.includes("POSIX_LOCKS"), flags.includes("FLOCK_LOCKS")];
+    };
+    expect(taken(true, linux618)).toEqual([true, true, true, true]);
+    expect(taken(false, linux618)).toEqual([false, false, false, false]);
+    const noFlock = { ...linux618, flags: (linux618.flags & ~initFlagWords(["FLOCK_LOCKS"]).flags) >>> 0 };
+    expect(taken(true, noFlock)).toEqual([false, false, false, false]);
+  });
+
   it("takes what Linux 6.18 offers, and never what would break passthrough or hide callers", () => {
     const handshake = negotiate(linux618, wishes);
     if (handshake.kind !== "agreed") throw new Error(handshake.kind);

@@ -26,7 +26,7 @@ const CONGESTION_THRESHOLD = 48;
  * - DIRECT_IO_ALLOW_MMAP: a shared mapping of a direct handle silently makes the inode cached, and the next passthrough
  *   open of it fails with EIO.
  * - ALLOW_IDMAP: uid and gid then arrive as -1 on everything but creations.
- * - POSIX_LOCKS, FLOCK_LOCKS: locks stay the kernel's. NO_OPEN_SUPPORT and NO_OPENDIR_SUPPORT need no asking.
+ * - NO_OPEN_SUPPORT and NO_OPENDIR_SUPPORT need no asking.
  * - EXPORT_SUPPORT: lookups of "." and ".." are refused. SPLICE_*: replies are written from memory.
  */
 const WANTED: readonly InitFlag[] = [
@@ -60,6 +60,8 @@ export type Handshake =
 export interface Wishes {
   maxStackDepth: 0 | 1 | 2;
   maxWriteBytes: number;
+  /** Ask for POSIX_LOCKS and FLOCK_LOCKS, both or none: a close has to be told for the first anyway. */
+  locks: boolean;
 }
 
 export function negotiate(offer: InitOffer, wishes: Wishes): Handshake {
@@ -77,6 +79,8 @@ function agree(offer: InitOffer, wishes: Wishes): Handshake {
   const flags = WANTED.filter((flag) => offered.has(flag));
   const passthrough = wishes.maxStackDepth > 0 && offered.has("PASSTHROUGH");
   if (passthrough) flags.push("PASSTHROUGH");
+  const locks = wishes.locks && offered.has("POSIX_LOCKS") && offered.has("FLOCK_LOCKS");
+  if (locks) flags.push("POSIX_LOCKS", "FLOCK_LOCKS");
   const maxStackDepth = passthrough ? wishes.maxStackDepth : 0;
   const maxPages = Math.min(MAX_PAGES, Math.max(1, Math.ceil(wishes.maxWriteBytes / PAGE_BYTES)));
   const maxWriteBytes = offered.has("MAX_PAGES") ? maxPages * PAGE_BYTES : Math.min(wishes.maxWriteBytes, 32 * PAGE_BYTES);
@@ -99,8 +103,8 @@ function agree(offer: InitOffer, wishes: Wishes): Handshake {
     maxWriteBytes,
     posixAcl: flags.includes("POSIX_ACL"),
     killprivV2: flags.includes("HANDLE_KILLPRIV_V2"),
-    posixLocks: false,
-    flockLocks: false,
+    posixLocks: locks,
+    flockLocks: locks,
     flags,
   };
   return { kind: "agreed", reply, negotiated };

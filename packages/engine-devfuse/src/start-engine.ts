@@ -65,14 +65,14 @@ class DeviceEngine implements Engine {
 
   serve(filesystem: Filesystem): void {
     this.#filesystem = filesystem;
-    const { maxStackDepth, maxWriteBytes } = this.#options;
+    const { maxStackDepth, maxWriteBytes, locks = false } = this.#options;
     const loop = serveChannel({
       channel: this.#channel,
       filesystem,
       agreement: this.#agreement,
       inFlight: this.#inFlight,
       replies: this.#replies,
-      wishes: { maxStackDepth, maxWriteBytes },
+      wishes: { maxStackDepth, maxWriteBytes, locks },
       events: this.#events,
       onReady: this.#resolveReady,
       onRefused: (error) => this.#refused(error),

@@ -1,7 +1,7 @@
 /** Bodies of replies about open files and the file system: fuse_open_out and the small ones. Each returns the body's length. */
-import type { FileOffset, OpenOut, StatfsOut } from "@sluice/vfs";
+import type { FileOffset, LockArgs, OpenOut, StatfsOut } from "@sluice/vfs";
 import { Fopen } from "./open-flags.js";
-import { OPEN_OUT_BYTES, STATFS_OUT_BYTES, writeU64 } from "./wire.js";
+import { LK_OUT_BYTES, OPEN_OUT_BYTES, STATFS_OUT_BYTES, writeU64 } from "./wire.js";
 
 const MODE_FLAGS = {
   cached: 0,
@@ -58,4 +58,13 @@ export function encodeStatfs(words: Uint32Array, at: number, out: StatfsOut): nu
   words[at + 12] = out.frsize;
   words.fill(0, at + 13, at + STATFS_OUT_BYTES / 4);
   return STATFS_OUT_BYTES;
+}
+
+/** fuse_lk_out. */
+export function encodeLock(words: Uint32Array, at: number, lock: LockArgs): number {
+  writeU64(words, at, lock.start);
+  writeU64(words, at + 2, lock.end);
+  words[at + 4] = lock.type;
+  words[at + 5] = lock.pid;
+  return LK_OUT_BYTES;
 }

@@ -8,6 +8,7 @@ import type { DirectoryFds } from "./layer/directory-fds.js";
 import type { HostLayer } from "./layer/host-layer.js";
 import type { RealDir } from "./layer/real-dir.js";
 import type { MarkNames } from "./marks/names.js";
+import type { LockTable } from "./locks/lock-table.js";
 import type { Node } from "./node/node.js";
 import type { NodeTable } from "./node/node-table.js";
 
@@ -29,6 +30,7 @@ export interface Core {
   readonly fds: DirectoryFds;
   readonly nodes: NodeTable;
   readonly handles: HandleTable;
+  readonly locks: LockTable<Node>;
   readonly root: Node;
   /** Layers lie on several devices: inode numbers carry the device's index. */
   readonly severalDevices: boolean;

@@ -7,6 +7,7 @@ import { DirectoryFds } from "./layer/directory-fds.js";
 import { HostLayer, openName, statFd, sys } from "./layer/host-layer.js";
 import { RealDir } from "./layer/real-dir.js";
 import { type DirectoryMarks, readDirectoryMarks } from "./marks/directory-marks.js";
+import { LockTable } from "./locks/lock-table.js";
 import { markNames } from "./marks/names.js";
 import { setIno } from "./node/admit.js";
 import type { Node } from "./node/node.js";
@@ -45,6 +46,7 @@ export function createOverlay(config: OverlayConfig, port: KernelPort): Overlay 
     events: config.events,
     upper: config.upper === undefined ? undefined : layers[0],
     handles: new HandleTable(),
+    locks: new LockTable(),
     severalDevices: layers.some((layer) => layer.deviceIndex !== 0),
     scratchAttr: new Attr(),
     copyUps: 0,

@@ -13,6 +13,7 @@ import type {
   Filesystem,
   IoArgs,
   IoctlArgs,
+  LockArgs,
   NodeArgs,
   NodeId,
   OpenOut,
@@ -32,6 +33,7 @@ import { readData, syncFile, writeData } from "./io/data.js";
 import { openFile } from "./io/open-file.js";
 import { releaseFile } from "./io/release-file.js";
 import { sys } from "./layer/host-layer.js";
+import { flushFile, getLock, setLock } from "./locks/lock-file.js";
 import { fsyncdir, opendir, readdir, releasedir } from "./operations/directories.js";
 import { copyFileRange, fallocate, lseek } from "./operations/file-space.js";
 import { getattr } from "./operations/getattr.js";
@@ -108,8 +110,14 @@ export class Overlay implements Filesystem {
   write(call: CallContext, _node: NodeId, args: WriteArgs, out: { length: number }): Status {
     return writeData(this.#core, call, args, out);
   }
-  flush(_call: CallContext, _node: NodeId, _args: ReleaseArgs): Status {
-    return 0;
+  flush(_call: CallContext, _node: NodeId, args: ReleaseArgs): Status {
+    return flushFile(this.#core, args);
+  }
+  getlk(_call: CallContext, _node: NodeId, args: LockArgs): Status {
+    return getLock(this.#core, args);
+  }
+  setlk(call: CallContext, _node: NodeId, args: LockArgs): Status {
+    return setLock(this.#core, call, args);
   }
   release(_call: CallContext, _node: NodeId, args: ReleaseArgs): Status {
     return releaseFile(this.#core, args.handle);

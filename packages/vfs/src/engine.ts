@@ -22,6 +22,8 @@ export interface MountOptions {
   /** What to ask for: 1 or 2; 0 asks for no passthrough. */
   maxStackDepth: 0 | 1 | 2;
   maxWriteBytes: number;
+  /** Locks are the filesystem's: it has `getlk` and `setlk`. Default: the kernel's own. */
+  locks?: boolean;
 }
 
 export interface Engine {

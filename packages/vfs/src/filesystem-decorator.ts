@@ -16,6 +16,7 @@ import type {
   Filesystem,
   IoArgs,
   IoctlArgs,
+  LockArgs,
   NodeArgs,
   NodeId,
   OpenOut,
@@ -145,6 +146,12 @@ export class FilesystemDecorator implements Filesystem {
   }
   release(call: CallContext, node: NodeId, args: ReleaseArgs): Status {
     return this.inner.release(call, node, args);
+  }
+  getlk(call: CallContext, node: NodeId, args: LockArgs): Status {
+    return this.inner.getlk(call, node, args);
+  }
+  setlk(call: CallContext, node: NodeId, args: LockArgs): Status {
+    return this.inner.setlk(call, node, args);
   }
   fsync(call: CallContext, node: NodeId, handle: FileHandle, dataOnly: boolean): Status {
     return this.inner.fsync(call, node, handle, dataOnly);

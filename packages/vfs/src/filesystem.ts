@@ -123,8 +123,10 @@ export interface CopyRangeArgs {
   length: FileOffset;
   flags: number;
 }
+/** A lock of bytes `start` to `end`, both included; `type` is a LOCK value. */
 export interface LockArgs {
   handle: FileHandle;
+  /** Stands for the process, or for the open file (F_OFD_SETLK and flock). */
   owner: bigint;
   start: bigint;
   end: bigint;
@@ -178,10 +180,17 @@ export interface Filesystem {
   read(call: CallContext, node: NodeId, args: IoArgs, out: DataOut): Status;
   /** `out.length` is the count of bytes written. */
   write(call: CallContext, node: NodeId, args: WriteArgs, out: { length: number }): Status;
-  /** close(2) of one descriptor of the handle. */
+  /** close(2) of one descriptor of the handle: POSIX locks of `args.lockOwner` end. ENOSYS: nothing is ever to do here. */
   flush(call: CallContext, node: NodeId, args: ReleaseArgs): Status;
   /** Last close. The kernel ignores the status. */
   release(call: CallContext, node: NodeId, args: ReleaseArgs): Status;
+  /**
+   * F_GETLK: fills `args` with a lock that is in the way of the one it describes, or makes its type UNLCK. This and `setlk`
+   * come only where `Negotiated.posixLocks`.
+   */
+  getlk(call: CallContext, node: NodeId, args: LockArgs): Status;
+  /** F_SETLK, F_SETLKW (`args.wait`) and flock(2) (`args.flock`). EAGAIN where a lock is in the way, EDEADLK, EINTR. */
+  setlk(call: CallContext, node: NodeId, args: LockArgs): Status;
   fsync(call: CallContext, node: NodeId, handle: FileHandle, dataOnly: boolean): Status;
   fallocate(call: CallContext, node: NodeId, args: FallocateArgs): Status;
   /** SEEK_DATA and SEEK_HOLE. */

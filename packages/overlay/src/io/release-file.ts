@@ -2,12 +2,14 @@
 import type { FileHandle } from "@sluice/vfs";
 import type { Core } from "../core.js";
 import { sys } from "../layer/host-layer.js";
+import { releaseLocks } from "../locks/lock-file.js";
 import type { InodeIo } from "./inode-io.js";
 
 export function releaseFile(core: Core, handle: FileHandle): number {
   const file = core.handles.file(handle);
   if (file === undefined) return 0;
   core.handles.remove(handle);
+  releaseLocks(core, file, handle);
   const { io } = file;
   io.handles.delete(file);
   // A mediated open has a descriptor of its own; a passthrough one shares the backing file's.

@@ -8,6 +8,9 @@ export type OnOutage = "deny" | "mediate" | "stale";
 /** "auto": devfuse, and fuse-native where the machine does not let devfuse mount. */
 export type EngineChoice = "devfuse" | "fuse-native" | "auto";
 
+/** Who keeps advisory locks. "auto": the daemon where a file can have two nodeIds; see lifecycle/choose-locks.ts. */
+export type LocksChoice = "kernel" | "daemon" | "auto";
+
 export interface DecisionTlsFiles {
   caFile: string | undefined;
   certFile: string | undefined;
@@ -42,6 +45,7 @@ export interface MountConfig extends OverlayOptions {
   cacheTtlMs: number;
   maxStackDepth: 1 | 2;
   engine: EngineChoice;
+  locks: LocksChoice;
   decision: DecisionChoice;
   onOutage: OnOutage;
   staleForMs: number;

@@ -8,6 +8,7 @@ const DEFAULTS: MountArguments = {
   decisionTimeout: "5s",
   maxStackDepth: "1",
   engine: "devfuse",
+  locks: "auto",
   logLevel: "info",
 };
 const parse = (args: Partial<MountArguments>): ReturnType<typeof parseMount> => parseMount("/mnt", { ...DEFAULTS, ...args });

@@ -7,7 +7,7 @@ import { LOG_LEVELS, type LogLevel, parseHostPort } from "@sluice/runtime";
 import { wrong } from "../complaint.js";
 import { shownOf } from "../shown/shown-given.js";
 import { type LowerList, MAX_LOWERS, parseLowerList } from "./lower-list.js";
-import type { DecisionChoice, EngineChoice, MountConfig, OnOutage } from "./mount-config.js";
+import type { DecisionChoice, EngineChoice, LocksChoice, MountConfig, OnOutage } from "./mount-config.js";
 import { parseOptionStrings } from "./option-string.js";
 import type { OptionString } from "./option-values.js";
 import { overlayOptions } from "./overlay-options.js";
@@ -28,6 +28,7 @@ export interface MountArguments {
   decisionTimeout: string;
   maxStackDepth: string;
   engine: string;
+  locks: string;
   control?: string;
   admin?: string;
   name?: string;
@@ -151,6 +152,7 @@ export function parseMount(mountpoint: string, args: MountArguments): MountConfi
     cacheTtlMs: options.cacheTtlMs ?? DEFAULT_CACHE_TTL_MS,
     maxStackDepth: oneOf(args.maxStackDepth, ["1", "2"], "--max-stack-depth") === "1" ? 1 : 2,
     engine: oneOf<EngineChoice>(args.engine, ["auto", "devfuse", "fuse-native"], "--engine"),
+    locks: oneOf<LocksChoice>(args.locks, ["auto", "kernel", "daemon"], "--locks"),
     decision: parseDecision(args),
     onOutage: oneOf<OnOutage>(args.onOutage, ["deny", "mediate", "stale"], "--on-outage"),
     staleForMs: parseDurationMs(args.staleFor, "--stale-for"),

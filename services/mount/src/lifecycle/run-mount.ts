@@ -25,6 +25,7 @@ import { preflight } from "../preflight/preflight.js";
 import { shownFilesystem } from "../shown/shown-filesystem.js";
 import { MountTelemetry } from "../telemetry/mount-telemetry.js";
 import { engineNotice, type StartedEngine, startChosen } from "./choose-engine.js";
+import { daemonKeepsLocks } from "./choose-locks.js";
 import { closeInherited } from "./close-inherited.js";
 import { controlHandler } from "./control-handler.js";
 import { hardenProcess } from "./harden-process.js";
@@ -94,6 +95,7 @@ function start(life: Life, kind: EngineKind, overlay: OverlayConfig): { engine: 
     allowOther: true,
     maxStackDepth: config.maxStackDepth,
     maxWriteBytes: MAX_WRITE_BYTES,
+    locks: daemonKeepsLocks(config),
   };
   const engine = kind.start(
     options,

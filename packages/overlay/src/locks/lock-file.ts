@@ -1,0 +1,60 @@
+/** GETLK, SETLK and SETLKW of an open file, and what its closing lets go. */
+import { type CallContext, Errno, type FileHandle, LOCK, type LockArgs, type ReleaseArgs, type Status } from "@sluice/vfs";
+import type { Core } from "../core.js";
+import type { OpenFile } from "../io/handle-table.js";
+
+/** Fills `args` with a lock that is in the way, or makes its type UNLCK. */
+export function getLock(core: Core, args: LockArgs): Status {
+  const file = core.handles.file(args.handle);
+  if (file === undefined) return Errno.EBADF;
+  const found = core.locks.inTheWay(file.node, rangeOf(args));
+  if (found === undefined) {
+    args.type = LOCK.UNLCK;
+    return 0;
+  }
+  args.type = found.write ? LOCK.WRLCK : LOCK.RDLCK;
+  args.start = found.start;
+  args.end = found.end;
+  args.pid = found.pid;
+  return 0;
+}
+
+export function setLock(core: Core, call: CallContext, args: LockArgs): Status {
+  const file = core.handles.file(args.handle);
+  if (file === undefined) return Errno.EBADF;
+  if (args.type === LOCK.UNLCK) return unlock(core, file, args);
+  if (args.type !== LOCK.RDLCK && args.type !== LOCK.WRLCK) return Errno.EINVAL;
+  if (args.end < args.start) return Errno.EINVAL;
+  const caller = args.wait ? call : undefined;
+  const write = args.type === LOCK.WRLCK;
+  if (args.flock) return core.locks.lockWhole(file.node, { owner: args.owner, handle: args.handle, write }, caller);
+  return core.locks.lockRange(file.node, rangeOf(args), caller);
+}
+
+function unlock(core: Core, file: OpenFile, args: LockArgs): number {
+  if (args.flock) core.locks.unlockWhole(file.node, args.owner);
+  else core.locks.unlockRange(file.node, args);
+  return 0;
+}
+
+function rangeOf(args: LockArgs): Parameters<Core["locks"]["lockRange"]>[1] {
+  const { owner, handle, pid, start, end } = args;
+  return { owner, handle, pid, start, end, write: args.type === LOCK.WRLCK };
+}
+
+/**
+ * FLUSH: a process closed one descriptor. With locks of the kernel's own there is nothing to do, and ENOSYS tells it to
+ * send no more of these: one round trip less with each close.
+ */
+export function flushFile(core: Core, args: ReleaseArgs): number {
+  if (!core.port.negotiated.posixLocks) return Errno.ENOSYS;
+  if (core.locks.size === 0) return 0;
+  const file = core.handles.file(args.handle);
+  if (file !== undefined) core.locks.dropOwner(file.node, args.lockOwner);
+  return 0;
+}
+
+/** RELEASE: the open file is gone. Every process that had ranges by it has closed it before, so what is left is the file's own. */
+export function releaseLocks(core: Core, file: OpenFile, handle: FileHandle): void {
+  if (core.locks.size > 0) core.locks.dropHandle(file.node, handle);
+}

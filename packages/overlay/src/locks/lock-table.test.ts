@@ -1,0 +1,134 @@
+/** The table against the plainest model there is: who holds each byte. */
+import { Errno } from "@sluice/vfs";
+import { expect, test } from "vitest";
+import { LockTable } from "./lock-table.js";
+
+const BYTES = 24;
+const OWNERS = [1n, 2n, 3n];
+
+class Model {
+  /** For each byte: "r" or "w" by owner. */
+  readonly held: Map<bigint, "r" | "w">[] = Array.from({ length: BYTES }, () => new Map());
+
+  blocked(owner: bigint, write: boolean, at: readonly [number, number]): boolean {
+    return this.held.slice(at[0], at[1] + 1).some((byte) => [...byte].some(([other, how]) => other !== owner && (write || how === "w")));
+  }
+  set(owner: bigint, how: "r" | "w" | undefined, at: readonly [number, number]): void {
+    for (const byte of this.held.slice(at[0], at[1] + 1)) {
+      if (how === undefined) byte.delete(owner);
+      else byte.set(owner, how);
+    }
+  }
+}
+
+function random(seed: number): (below: number) => number {
+  let state = seed;
+  return (below) => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return Math.floor((state / 2 ** 32) * below);
+  };
+}
+
+/** One random step on both; the model's word is what must come out. */
+function step(parts: { table: LockTable<object>; file: object; model: Model; next: (below: number) => number }): void {
+  const { table, file, model, next } = parts;
+  const owner = OWNERS[next(3)] as bigint;
+  const first = next(BYTES);
+  const at = [first, Math.min(BYTES - 1, first + next(8))] as const;
+  const range = { owner, start: BigInt(at[0]), end: BigInt(at[1]) };
+  const kind = next(4);
+  if (kind === 0) {
+    table.unlockRange(file, range);
+    return model.set(owner, undefined, at);
+  }
+  const write = kind === 1;
+  const blocked = model.blocked(owner, write, at);
+  const lock = { ...range, handle: Number(owner), pid: Number(owner), write };
+  const inTheWay = table.inTheWay(file, lock);
+  expect(inTheWay === undefined || (inTheWay.start <= lock.end && inTheWay.end >= lock.start)).toBe(true);
+  expect(inTheWay !== undefined).toBe(blocked);
+  expect(table.lockRange(file, lock, undefined)).toBe(blocked ? Errno.EAGAIN : 0);
+  if (!blocked) model.set(owner, write ? "w" : "r", at);
+}
+
+test("random ranges equal a model of single bytes, and nothing is left behind", () => {
+  for (let seed = 1; seed <= 60; seed++) {
+    const parts = { table: new LockTable<object>(), file: {}, model: new Model(), next: random(seed) };
+    for (let i = 0; i < 200; i++) step(parts);
+    // Some go by closing a descriptor, some with the open file.
+    parts.table.dropOwner(parts.file, 1n);
+    parts.table.dropHandle(parts.file, 2);
+    parts.table.dropHandle(parts.file, 3);
+    expect(parts.table.size).toBe(0);
+  }
+});
+
+const all = { start: 0n, end: 99n, pid: 1 } as const;
+const by = (owner: bigint, write: boolean) => ({ ...all, owner, handle: Number(owner), write });
+const caller = () => {
+  const abort = new AbortController();
+  return { abort, signal: abort.signal };
+};
+
+test("who waits is served in the order of coming, readers together", async () => {
+  const table = new LockTable<object>();
+  const file = {};
+  const order: string[] = [];
+  const wait = (owner: bigint, write: boolean): void => {
+    void Promise.resolve(table.lockRange(file, by(owner, write), caller())).then((errno) => order.push(`${owner}:${errno}`));
+  };
+  expect(table.lockRange(file, by(1n, true), undefined)).toBe(0);
+  wait(2n, false);
+  wait(3n, true);
+  wait(4n, false);
+  table.dropOwner(file, 1n);
+  await Promise.resolve().then(() => undefined);
+  expect(order).toEqual(["2:0", "4:0"]);
+  table.dropOwner(file, 2n);
+  table.dropOwner(file, 4n);
+  await Promise.resolve().then(() => undefined);
+  expect(order).toEqual(["2:0", "4:0", "3:0"]);
+});
+
+test("a wait that is interrupted leaves nothing, and a write lock that becomes a read lock lets readers in", async () => {
+  const table = new LockTable<object>();
+  const file = {};
+  const { abort, signal } = caller();
+  expect(table.lockRange(file, by(1n, true), undefined)).toBe(0);
+  const waits = table.lockRange(file, by(2n, false), { signal });
+  const reads = table.lockRange(file, by(3n, false), caller());
+  abort.abort();
+  expect(await waits).toBe(Errno.EINTR);
+  expect(table.lockRange(file, by(2n, true), { signal })).toBe(Errno.EINTR);
+  expect(table.lockRange(file, by(1n, false), undefined)).toBe(0);
+  expect(await reads).toBe(0);
+  table.dropOwner(file, 1n);
+  table.dropOwner(file, 3n);
+  expect(table.size).toBe(0);
+});
+
+test("a circle of waits is refused to whoever would close it, also when it closes as a lock changes hands", async () => {
+  const table = new LockTable<object>();
+  const [f, g] = [{}, {}];
+  expect(table.lockRange(f, by(1n, true), undefined)).toBe(0);
+  expect(table.lockRange(g, by(2n, true), undefined)).toBe(0);
+  const waits = table.lockRange(g, by(1n, true), caller());
+  expect(table.lockRange(f, by(2n, true), caller())).toBe(Errno.EDEADLK);
+  table.dropOwner(g, 2n);
+  expect(await waits).toBe(0);
+});
+
+test("flock gives up what it has before it takes the other kind", async () => {
+  const table = new LockTable<object>();
+  const file = {};
+  const whole = (owner: bigint, write: boolean) => ({ owner, handle: Number(owner), write });
+  expect(table.lockWhole(file, whole(1n, false), undefined)).toBe(0);
+  expect(table.lockWhole(file, whole(2n, false), undefined)).toBe(0);
+  const waits = table.lockWhole(file, whole(3n, true), caller());
+  expect(table.lockWhole(file, whole(1n, true), undefined)).toBe(Errno.EAGAIN);
+  // 1 has none now: 2 alone is in the way of 3.
+  table.unlockWhole(file, 2n);
+  expect(await waits).toBe(0);
+  table.dropHandle(file, 3);
+  expect(table.size).toBe(0);
+});

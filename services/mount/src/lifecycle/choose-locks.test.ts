@@ -1,0 +1,20 @@
+import { expect, test } from "vitest";
+import { daemonKeepsLocks } from "./choose-locks.js";
+
+const none = { kind: "none" } as const;
+const policy = { kind: "embedded", policyFile: "/p" } as const;
+
+test.each([
+  ["an upper layer", { upper: "/u", decision: none }, true],
+  ["a policy", { upper: undefined, decision: policy }, true],
+  ["neither", { upper: undefined, decision: none }, false],
+] as const)("with %s a file can have two inodes: %s", (_what, config, expected) => {
+  expect(daemonKeepsLocks({ ...config, locks: "auto" }, () => true)).toBe(expected);
+  expect(daemonKeepsLocks({ ...config, locks: "kernel" }, () => true)).toBe(false);
+  expect(daemonKeepsLocks({ ...config, locks: "daemon" }, () => true)).toBe(true);
+});
+
+test("where callers are not visible, every lock would be refused: they are left to the kernel", () => {
+  expect(daemonKeepsLocks({ upper: "/u", decision: policy, locks: "auto" }, () => false)).toBe(false);
+  expect(daemonKeepsLocks({ upper: "/u", decision: policy, locks: "daemon" }, () => false)).toBe(true);
+});
