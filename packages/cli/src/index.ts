@@ -1,2 +1,3 @@
-/** The command line as an object, for tools that want to look at it. The command itself is main.ts. */
+/** The command line as an object, and the embedded decision service, for the command's other faces. The command itself is main.ts. */
+export { startEmbeddedDecision } from "./embedded/start-embedded-decision.js";
 export { buildProgram } from "./program.js";

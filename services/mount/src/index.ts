@@ -1,4 +1,5 @@
 /** The mount service: the filesystem and the enforcement of policy. The `sluice` command puts its commands in place. */
 export { addMountCommands } from "./cli/add-mount-commands.js";
+export { daemonPid } from "./control/daemon-pid.js";
 export type { DecisionHost, EmbeddedDecisionOptions, StartEmbeddedDecision } from "./lifecycle/open-decider.js";
 export type { MountHost } from "./lifecycle/run-mount.js";

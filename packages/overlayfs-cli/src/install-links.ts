@@ -1,0 +1,40 @@
+/** Puts the commands where mount(8), umount(8) and podman look for them, as symbolic links to this checkout. */
+import { lstatSync, mkdirSync, readlinkSync, symlinkSync, unlinkSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import { CliError, EXIT } from "@sluice/runtime/cli";
+
+const BIN = fileURLToPath(new URL("../bin", import.meta.url));
+
+/** mount(8) looks for helpers in /sbin alone. */
+const LINKS: readonly (readonly [link: string, program: string])[] = [
+  ["sbin/mount.fuse.sluice", "mount.fuse.sluice.mjs"],
+  ["sbin/umount.fuse.sluice", "umount.fuse.sluice.mjs"],
+  ["usr/local/bin/sluice-overlayfs", "sluice-overlayfs.mjs"],
+];
+
+function place(link: string, target: string): void {
+  const there = lstatSync(link, { throwIfNoEntry: false });
+  if (there !== undefined && !(there.isSymbolicLink() && readlinkSync(link).includes("overlayfs-cli/bin"))) {
+    throw new CliError({
+      object: link,
+      problem: "there is something that this command did not put there",
+      errno: "EEXIST",
+      remedy: "move it away",
+      exitCode: EXIT.UNFIT,
+    });
+  }
+  if (there !== undefined) unlinkSync(link);
+  mkdirSync(dirname(link), { recursive: true });
+  symlinkSync(target, link);
+}
+
+/** Lines that say what was done. `prefix` is "/" or a directory to be looked at first. */
+export function installLinks(prefix: string): string[] {
+  return LINKS.map(([name, program]) => {
+    const link = join(resolve(prefix), name);
+    const target = join(BIN, program);
+    place(link, target);
+    return `${link} -> ${target}`;
+  });
+}

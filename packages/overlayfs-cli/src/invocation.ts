@@ -1,0 +1,83 @@
+/** What was typed, in either of the two ways this command is called. Looks at no file. */
+import { CliError, EXIT } from "@sluice/runtime/cli";
+
+export interface MountInvocation {
+  kind: "mount";
+  /** First column of /proc/mounts; fsname= goes before it. */
+  source: string | undefined;
+  mountpoint: string;
+  /** `-o` strings as they came. */
+  options: string[];
+  foreground: boolean;
+  debug: boolean;
+  /** Look, and do not mount. */
+  fake: boolean;
+}
+export type Invocation = { kind: "help" } | { kind: "version" } | { kind: "install"; prefix: string } | MountInvocation;
+
+function usage(object: string, problem: string): CliError {
+  return new CliError({ object, problem, remedy: "see 'sluice-overlayfs --help'", exitCode: EXIT.USAGE });
+}
+
+/** The words that stand by themselves, and whatever followed -o. */
+interface Words {
+  plain: string[];
+  options: string[];
+  flags: Set<string>;
+}
+
+/** `valued`: letters that take a value, in the same word or the next one; "o" is collected, others are dropped. */
+function split(argv: readonly string[], known: ReadonlySet<string>, valued: string): Words {
+  const words: Words = { plain: [], options: [], flags: new Set() };
+  const rest = argv.slice();
+  for (let word = rest.shift(); word !== undefined; word = rest.shift()) {
+    if (word === "--") {
+      words.plain.push(...rest.splice(0));
+    } else if (word === "-" || !word.startsWith("-")) {
+      words.plain.push(word);
+    } else if (!word.startsWith("--") && valued.includes(word.charAt(1))) {
+      const value = word.length > 2 ? word.slice(2) : rest.shift();
+      if (value === undefined) throw usage(word, "a value is missing");
+      if (word.charAt(1) === "o") words.options.push(value);
+    } else {
+      const flags = word.startsWith("--") ? [word] : word.slice(1).split("");
+      if (!flags.every((flag) => known.has(flag))) throw usage(word, "unknown flag");
+      words.flags = new Set([...words.flags, ...flags]);
+    }
+  }
+  return words;
+}
+
+const FLAGS = new Set(["f", "d", "s", "h", "V", "--debug", "--help", "--version", "--foreground", "--install-helpers"]);
+
+/** `sluice-overlayfs [SOURCE] MOUNTPOINT -o …`, as fuse-overlayfs and mount.fuse3 have it. */
+export function parseOverlayfs(argv: readonly string[]): Invocation {
+  const at = argv.findIndex((word) => word.startsWith("--install-helpers"));
+  if (at >= 0) return { kind: "install", prefix: /=(.*)$/s.exec(argv[at] as string)?.[1] ?? argv[at + 1] ?? "/" };
+  const { plain, options, flags } = split(argv, FLAGS, "o");
+  if (flags.has("h") || flags.has("--help")) return { kind: "help" };
+  if (flags.has("V") || flags.has("--version")) return { kind: "version" };
+  const debug = flags.has("d") || flags.has("--debug");
+  return { ...placesOf(plain), options, foreground: debug || flags.has("f") || flags.has("--foreground"), debug, fake: false };
+}
+
+const HELPER_FLAGS = new Set(["f", "n", "s", "v", "r", "w", "h", "V", "--help", "--version"]);
+
+/** `mount.fuse.sluice SOURCE MOUNTPOINT [-sfnv] [-N NAMESPACE] [-o …] [-t TYPE]`, as mount(8) calls it. */
+export function parseMountHelper(argv: readonly string[]): Invocation {
+  const { plain, options, flags } = split(argv, HELPER_FLAGS, "oNt");
+  if (flags.has("h") || flags.has("--help")) return { kind: "help" };
+  if (flags.has("V") || flags.has("--version")) return { kind: "version" };
+  if (plain.length !== 2) throw usage("command line", "mount(8) gives a source and a mount point");
+  if (flags.has("r")) options.push("ro");
+  return { ...placesOf(plain), options, foreground: false, debug: false, fake: flags.has("f") };
+}
+
+function placesOf(plain: readonly string[]): { kind: "mount"; source: string | undefined; mountpoint: string } {
+  const [first, second] = plain;
+  if (first === undefined) throw usage("command line", "no mount point is given");
+  if (plain.length > 2) throw usage(plain[2] as string, "one word too many: a source and a mount point are all there is");
+  return second === undefined
+    ? { kind: "mount", source: undefined, mountpoint: first }
+    : { kind: "mount", source: first, mountpoint: second };
+}

@@ -1,0 +1,32 @@
+/** Where a daemon that nobody watches writes its log. */
+import { accessSync, constants, mkdirSync } from "node:fs";
+import { homedir } from "node:os";
+import { dirname, join, resolve } from "node:path";
+import { CliError, EXIT } from "@sluice/runtime/cli";
+
+function canAppend(path: string): boolean {
+  try {
+    mkdirSync(dirname(path), { recursive: true });
+    accessSync(dirname(path), constants.W_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** A place that can be written; /dev/null as the last. Throws CliError where the one asked for cannot. */
+export function logPlace(asked: string | undefined): string {
+  if (asked !== undefined) {
+    const path = resolve(asked);
+    if (path === "/dev/null" || canAppend(path)) return path;
+    throw new CliError({
+      object: path,
+      problem: "the log cannot be written there",
+      remedy: "name another file with -o log=",
+      exitCode: EXIT.USAGE,
+    });
+  }
+  const state = process.env["XDG_STATE_HOME"] ?? join(homedir(), ".local", "state");
+  const places = ["/var/log/sluice/overlayfs.log", join(state, "sluice", "overlayfs.log")];
+  return places.find(canAppend) ?? "/dev/null";
+}

@@ -1,0 +1,123 @@
+/**
+ * From options of fuse-overlayfs and mount(8) to the command line of `sluice mount`: what is this command's own is taken
+ * out, what follows from being a drop-in is put in, and everything else is the option table's business.
+ */
+import { CliError, EXIT } from "@sluice/runtime/cli";
+import type { MountInvocation } from "./invocation.js";
+
+/** Words of an option string; a backslash keeps a comma inside its word. */
+function wordsOf(options: readonly string[]): string[] {
+  return options.flatMap((text) => text.match(/(?:[^,\\]|\\.|\\$)+/gs) ?? []);
+}
+
+/** Options that are flags of `sluice mount`. */
+const FLAGS: ReadonlyMap<string, string> = new Map(
+  [
+    ["policy", "decision", "decision_ca", "decision_cert", "decision_key", "decision_timeout"],
+    ["on_outage", "stale_for", "max_stack_depth", "engine", "control", "admin", "name", "log_level"],
+  ]
+    .flat()
+    .map((name) => [name, `--${name.replaceAll("_", "-")}`]),
+);
+
+export interface MountArguments {
+  /** Of `sluice mount`, the mount point at their end. */
+  argv: string[];
+  foreground: boolean;
+  /** Where the log goes once nobody looks any more. */
+  logFile: string | undefined;
+  /** Flags of a mount that is there already. */
+  remount: boolean;
+  /** For people, on standard error: what was understood otherwise than it was said. */
+  notices: string[];
+}
+
+interface Sorted {
+  flags: string[];
+  words: string[];
+  logFile: string | undefined;
+  debug: boolean;
+  remount: boolean;
+  logLevel: boolean;
+}
+
+function nameOf(word: string): string {
+  const equals = word.indexOf("=");
+  return equals < 0 ? word : word.slice(0, equals);
+}
+
+function refusePlugins(word: string): void {
+  const value = word.slice(word.indexOf("=") + 1);
+  if (nameOf(word) !== "lowerdir" || !/(^|[^\\]:)\/\//.test(value)) return;
+  throw new CliError({
+    object: `-o ${word}`,
+    problem: "a lower layer that begins with // names a plugin of fuse-overlayfs, and Sluice has none",
+    errno: "EOPNOTSUPP",
+    remedy: "name a directory with one slash",
+    exitCode: EXIT.USAGE,
+  });
+}
+
+function sort(words: readonly string[]): Sorted {
+  const sorted: Sorted = { flags: [], words: [], logFile: undefined, debug: false, remount: false, logLevel: false };
+  for (const word of words) {
+    const name = nameOf(word);
+    const flag = FLAGS.get(name);
+    const last = sorted.words.at(-1);
+    refusePlugins(word);
+    if (flag !== undefined) sorted.flags.push(`${flag}=${word.slice(name.length + 1)}`);
+    else if (name === "log") sorted.logFile = word.slice(name.length + 1);
+    else if (name === "debug") sorted.debug = true;
+    else if (name === "remount") sorted.remount = true;
+    // The manual page of fuse-overlayfs separates ranges by commas.
+    else if (/^\d+:\d+:\d+$/.test(word) && last !== undefined && /^[ug]idmapping=/.test(last))
+      sorted.words.push(`${sorted.words.pop()}:${word}`);
+    else sorted.words.push(word);
+    sorted.logLevel ||= name === "log_level";
+  }
+  return sorted;
+}
+
+/** Everything that fuse-overlayfs does and `sluice mount` does not unless it is told to. */
+function asDropIn(given: readonly string[], initialNamespace: boolean): string[] {
+  const names = new Set(given.map(nameOf));
+  const words = ["nonempty", ...given];
+  // A caller of fuse-overlayfs takes what is in the upper layer for the whole of the difference (podman makes an image's
+  // layer of it), and that a renamed directory's contents are elsewhere would be lost on it.
+  const userXattr = names.has("userxattr") || (!initialNamespace && !names.has("redirect_dir") && !names.has("metacopy"));
+  if (userXattr && !names.has("userxattr")) words.unshift("userxattr");
+  if (!userXattr && !names.has("redirect_dir") && !names.has("metacopy")) words.unshift("redirect_dir=off");
+  // What fuse-overlayfs and image layers left in them.
+  if (!names.has("foreign_marks")) words.unshift("foreign_marks=on");
+  return words;
+}
+
+/** overlayfs and fuse-overlayfs take a work directory without an upper layer, and have no use for it. */
+function withoutIdleWork(words: readonly string[], notices: string[]): string[] {
+  if (words.some((word) => /^upperdir=./.test(word))) return words.slice();
+  const left = words.filter((word) => !word.startsWith("workdir=") && word !== "upperdir=");
+  if (left.length < words.length) notices.push("workdir= is of no use without upperdir=: the mount is read-only");
+  return left;
+}
+
+/**
+ * @param initialNamespace whether the process is in the initial user namespace, where trusted.* attributes can be written
+ * @throws CliError
+ */
+export function mountArguments(invocation: MountInvocation, initialNamespace: boolean): MountArguments {
+  const notices: string[] = [];
+  const sorted = sort(wordsOf(invocation.options));
+  const words = withoutIdleWork(asDropIn(sorted.words, initialNamespace), notices);
+  if (invocation.source !== undefined && !words.some((word) => word.startsWith("fsname="))) {
+    words.push(`fsname=${invocation.source.replace(/[\\,]/g, "\\$&")}`);
+  }
+  const debug = invocation.debug || sorted.debug;
+  if (!sorted.logLevel) sorted.flags.push(`--log-level=${debug ? "debug" : "warn"}`);
+  return {
+    argv: ["-o", words.join(","), ...sorted.flags, "--", invocation.mountpoint],
+    foreground: invocation.foreground || debug,
+    logFile: sorted.logFile,
+    remount: sorted.remount,
+    notices,
+  };
+}

@@ -1,0 +1,13 @@
+/** `mount.fuse.sluice`: mount(8) hands on what it was told, and passes our exit code on as its own. */
+import { EXIT } from "@sluice/runtime/cli";
+import { parseMountHelper } from "./invocation.js";
+import { run } from "./run.js";
+
+/** mount(8): "incorrect invocation or permissions", and "mount failure". */
+const MOUNT_USAGE = 1;
+const MOUNT_FAILURE = 32;
+
+await run(
+  () => parseMountHelper(process.argv.slice(2)),
+  (code) => (code === EXIT.USAGE ? MOUNT_USAGE : code === EXIT.DONE ? 0 : MOUNT_FAILURE),
+);

@@ -1,0 +1,68 @@
+/** What both ways of calling this command have in common: from an invocation to an exit code. */
+import { readFileSync } from "node:fs";
+import { CliError, EXIT, errorLine, VERSION } from "@sluice/runtime/cli";
+import { HELP } from "./help-text.js";
+import { installLinks } from "./install-links.js";
+import type { Invocation, MountInvocation } from "./invocation.js";
+import { launch } from "./launch.js";
+import { logPlace } from "./log-place.js";
+import { mountArguments } from "./mount-arguments.js";
+
+/** Of a process that no user namespace holds: every id is itself. */
+const WHOLE_MAP = /^\s*0\s+0\s+4294967295\s*$/;
+
+function inInitialNamespace(): boolean {
+  try {
+    return WHOLE_MAP.test(readFileSync("/proc/self/uid_map", "latin1"));
+  } catch {
+    // A kernel without user namespaces.
+    return true;
+  }
+}
+
+async function mount(invocation: MountInvocation): Promise<number> {
+  const { argv, foreground, logFile, remount, notices } = mountArguments(invocation, inInitialNamespace());
+  for (const notice of notices) process.stderr.write(errorLine(`${invocation.mountpoint}: ${notice}`));
+  if (remount) {
+    throw new CliError({
+      object: "-o remount",
+      problem: "a mount's layers and options do not change while it is there",
+      errno: "EOPNOTSUPP",
+      remedy: `umount ${invocation.mountpoint}, then mount it anew`,
+      exitCode: EXIT.USAGE,
+    });
+  }
+  if (invocation.fake) return EXIT.DONE;
+  if (!foreground) return launch(argv, logPlace(logFile));
+  const { serve } = await import("./serve.js");
+  const log = logFile === undefined ? [] : [`--log-file=${logPlace(logFile)}`];
+  // fuse-overlayfs says nothing when it is live.
+  return serve([...log, ...argv], () => undefined);
+}
+
+async function dispatch(invocation: Invocation): Promise<number> {
+  switch (invocation.kind) {
+    case "help":
+      process.stdout.write(HELP);
+      return EXIT.DONE;
+    case "version":
+      process.stdout.write(`sluice-overlayfs: version ${VERSION}\n`);
+      return EXIT.DONE;
+    case "install":
+      for (const line of installLinks(invocation.prefix)) process.stdout.write(`${line}\n`);
+      return EXIT.DONE;
+    case "mount":
+      return mount(invocation);
+  }
+}
+
+/** Ends the process. `exitCode` says what a failure is to whoever called. */
+export async function run(parse: () => Invocation, exitCode: (ours: number) => number): Promise<never> {
+  try {
+    process.exit(exitCode(await dispatch(parse())));
+  } catch (error) {
+    if (!(error instanceof CliError)) throw error;
+    process.stderr.write(errorLine(error.message));
+    process.exit(exitCode(error.exitCode));
+  }
+}
