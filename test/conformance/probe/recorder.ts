@@ -73,10 +73,20 @@ export class Recorder {
 
   /** A second process in the case's directory; its output and exit code are recorded. */
   perl(what: string, script: string, ...args: string[]): void {
-    const ran = spawnSync("perl", ["-e", script, ...args], {
+    this.#perl(what, [script, ...args], []);
+  }
+
+  /** The same with an open file as its descriptor 3. */
+  perlOn(fd: number, script: string, ...args: string[]): void {
+    this.#perl("on a descriptor", [script, ...args], [fd]);
+  }
+
+  #perl(what: string, argv: readonly string[], descriptors: readonly number[]): void {
+    const ran = spawnSync("perl", ["-e", ...argv], {
       cwd: Buffer.from(this.root, "latin1").toString(),
       encoding: "latin1",
       timeout: 20_000,
+      stdio: ["ignore", "pipe", "pipe", ...descriptors],
     });
     this.note(`perl: ${what}`, { output: ran.stdout + ran.stderr, status: ran.status, signal: ran.signal });
   }

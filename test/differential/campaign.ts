@@ -1,0 +1,59 @@
+/** Rounds until a budget is spent, with what was covered and what went apart, shrunk and kept as scripts. */
+import { mkdirSync, writeFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { compareRound, describeFailure, type Failure } from "./compare/compare.js";
+import { Coverage } from "./coverage/coverage.js";
+import { drawRound, type Round, type RoundShape } from "./generate/draw-round.js";
+import { EVERYTHING } from "./generate/operations.js";
+import { runRound } from "./run/round.js";
+import { formatScript } from "./script/script.js";
+import { shrink } from "./shrink/shrink.js";
+
+/** Where shrunk scripts go; replay.mjs runs one, and regressions/ is where it belongs once it is understood. */
+const FOUND = fileURLToPath(new URL("found/", import.meta.url));
+const TWO_NAMES = ["rename", "link", "linkfd"];
+/** Most that is spent on making scripts small: a look at the first ones tells most. */
+const MOST_SHRUNK = 3;
+const SHRINK_ROUNDS = 24;
+
+export interface Report {
+  /** One text a failure: what differs, and the script. */
+  failures: string[];
+  coverage: Coverage;
+  /** How often each intended difference was seen. */
+  intended: Map<string, number>;
+  operations: number;
+}
+
+export function newReport(): Report {
+  const rows = Object.keys(EVERYTHING).flatMap((call) => (TWO_NAMES.includes(call) ? [call, `${call} to`] : [call]));
+  return { failures: [], coverage: new Coverage(rows), intended: new Map(), operations: 0 };
+}
+
+async function keep({ seed, setting }: Round, failure: Failure, number: number): Promise<string> {
+  const sequence = number < MOST_SHRUNK ? await shrink(setting, failure, { rounds: SHRINK_ROUNDS }) : failure.sequence;
+  mkdirSync(FOUND, { recursive: true });
+  const file = `${FOUND}${seed}-${failure.sequence.name}.script`;
+  const remarks = [`seed ${seed}`, ...describeFailure(failure).split("\n")];
+  const script = formatScript({ setting, sequence }, remarks);
+  writeFileSync(file, script);
+  return `${script}\nrepeat with: node test/differential/replay.mjs ${file}`;
+}
+
+/** One round, added to the report. */
+export async function runSeed(report: Report, seed: number, shape: RoundShape): Promise<void> {
+  const round = drawRound(seed, shape);
+  const startedMs = Date.now();
+  const result = await runRound(round.setting, round.sequences);
+  const verdict = compareRound(round.setting, round.sequences, result);
+  for (const steps of result.steps.values()) {
+    report.coverage.add(steps);
+    report.operations += steps.length;
+  }
+  for (const [name, count] of verdict.intended) report.intended.set(name, (report.intended.get(name) ?? 0) + count);
+  console.log(`seed ${seed} ${JSON.stringify(round.setting)}: ${verdict.failures.length} differences in ${Date.now() - startedMs} ms`);
+  for (const failure of verdict.failures) {
+    console.log(describeFailure(failure));
+    report.failures.push(await keep(round, failure, report.failures.length));
+  }
+}

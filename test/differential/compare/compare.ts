@@ -1,0 +1,140 @@
+/** Compares what came of a sequence on both, and tells where it first went apart without an intended reason. */
+import type { Snapshot } from "../../conformance/tree/snapshot-tree.js";
+import type { NamedSequence, RoundResult, Step } from "../run/round.js";
+import { formatOperation } from "../script/operation.js";
+import type { Setting } from "../script/script.js";
+import { explanationOf, type Found, intendedDifferences } from "./intended-differences.js";
+
+export interface Failure {
+  sequence: NamedSequence;
+  /** "17 alice rename {…}", or "merged a/b". */
+  where: string;
+  kernel: unknown;
+  sluice: unknown;
+}
+
+export interface Verdict {
+  failures: Failure[];
+  /** How often each intended difference was seen, by name. */
+  intended: Map<string, number>;
+}
+
+const same = (one: unknown, other: unknown): boolean => JSON.stringify(one) === JSON.stringify(other);
+const isError = (result: unknown): boolean => typeof result === "string" && /^(E[A-Z0-9]+|errno )/.test(result);
+
+class Comparison {
+  readonly verdict: Verdict;
+  readonly #setting: Setting;
+  #ended = false;
+
+  constructor(setting: Setting, verdict: Verdict) {
+    this.#setting = setting;
+    this.verdict = verdict;
+  }
+
+  compare(sequence: NamedSequence, steps: readonly Step[], trees: RoundResult["trees"]): Failure | undefined {
+    for (const [index, step] of steps.entries()) {
+      const failure = this.#step(sequence, step, index);
+      if (failure !== undefined || this.#ended) return failure;
+    }
+    return this.#trees(sequence, steps, trees);
+  }
+
+  #step(sequence: NamedSequence, { operation, kernel, sluice }: Step, index: number): Failure | undefined {
+    const parts = Math.max(kernel.results.length, sluice.results.length);
+    for (let part = 0; part < parts; part++) {
+      const [one, other] = [kernel.results[part], sluice.results[part]];
+      const place = { kind: "step" as const, operation, facts: kernel.facts ?? { state: "absent" as const }, part };
+      if (same(one, other) || this.#explained({ mode: this.#setting.mode, place, kernel: one, sluice: other })) continue;
+      return { sequence, where: `${index + 1} ${formatOperation(operation)} (${kernel.facts?.state})`, kernel: one, sluice: other };
+    }
+    return undefined;
+  }
+
+  #explained(found: Found): boolean {
+    const explanation = explanationOf(found);
+    if (explanation === undefined) return false;
+    this.verdict.intended.set(explanation.name, (this.verdict.intended.get(explanation.name) ?? 0) + 1);
+    if (explanation.ends === true) this.#ended = true;
+    return true;
+  }
+
+  #trees(sequence: NamedSequence, steps: readonly Step[], { kernel, sluice }: RoundResult["trees"]): Failure | undefined {
+    const refused = refusedNames(sequence.name, steps);
+    for (const kind of ["merged", "upper"] as const) {
+      const failure = this.#tree(sequence, { kind, refused }, kernel[kind], sluice[kind]);
+      if (failure !== undefined) return failure;
+    }
+    return untouched(sequence, kernel, "kernel") ?? untouched(sequence, sluice, "sluice");
+  }
+
+  #tree(
+    sequence: NamedSequence,
+    { kind, refused }: { kind: "merged" | "upper"; refused: ReadonlySet<string> },
+    kernel: Snapshot,
+    sluice: Snapshot,
+  ): Failure | undefined {
+    for (const path of pathsBelow(sequence.name, kernel, sluice)) {
+      const [one, other] = [kernel[path], sluice[path]];
+      const place = { kind, path, refused };
+      if (same(one, other) || this.#explained({ mode: this.#setting.mode, place, kernel: one, sluice: other })) continue;
+      return { sequence, where: `${kind} ${path}`, kernel: one, sluice: other };
+    }
+    return undefined;
+  }
+}
+
+function pathsBelow(name: string, ...snapshots: readonly Snapshot[]): string[] {
+  const paths = snapshots.flatMap((snapshot) => Object.keys(snapshot));
+  return [...new Set(paths)].filter((path) => path === name || path.startsWith(`${name}/`)).sort();
+}
+
+/** The names that calls which failed were about, and the directories above them. */
+function refusedNames(directory: string, steps: readonly Step[]): Set<string> {
+  const names = new Set<string>();
+  for (const { operation, kernel } of steps) {
+    if (!isError(kernel.results[0])) continue;
+    for (const path of [operation.args["path"], operation.args["to"]]) {
+      if (typeof path !== "string") continue;
+      const parts = `${directory}/${path}`.split("/");
+      for (let length = 1; length <= parts.length; length++) names.add(parts.slice(0, length).join("/"));
+    }
+  }
+  return names;
+}
+
+/** The kernel moves the access time of a lower symbolic link that is read; what served a layer last is not all that did. */
+function lasting(line: string | undefined): string | undefined {
+  return line?.startsWith("symlink") === true ? line.replace(/ atime=\S+/, "") : line;
+}
+
+/** The lower layers are as they were, and the other implementation shows the same over what was left. */
+function untouched(sequence: NamedSequence, trees: RoundResult["trees"]["kernel"], side: string): Failure | undefined {
+  for (const [index, before] of trees.lowersBefore.entries()) {
+    const after = trees.lowersAfter[index] ?? {};
+    const path = pathsBelow(sequence.name, before, after).find((one) => lasting(before[one]) !== lasting(after[one]));
+    if (path !== undefined) return { sequence, where: `lower${index} ${path} on ${side}`, kernel: before[path], sluice: after[path] };
+  }
+  const { merged, remounted } = trees;
+  const path = pathsBelow(sequence.name, merged, remounted).find((one) => merged[one] !== remounted[one]);
+  if (path === undefined) return undefined;
+  return { sequence, where: `after a change of hands from ${side}: ${path}`, kernel: merged[path], sluice: remounted[path] };
+}
+
+export function compareRound(setting: Setting, sequences: readonly NamedSequence[], result: RoundResult): Verdict {
+  const verdict: Verdict = { failures: [], intended: new Map(intendedDifferences.map(({ name }) => [name, 0])) };
+  for (const sequence of sequences) {
+    const failure = new Comparison(setting, verdict).compare(sequence, result.steps.get(sequence.name) ?? [], result.trees);
+    if (failure !== undefined) verdict.failures.push(failure);
+  }
+  if (result.trouble !== undefined) {
+    const name = result.trouble.split(":")[0];
+    const sequence = sequences.find((one) => one.name === name) ?? sequences[0];
+    if (sequence !== undefined) verdict.failures.unshift({ sequence, where: "the whole run", kernel: "ends", sluice: result.trouble });
+  }
+  return verdict;
+}
+
+export function describeFailure({ where, kernel, sluice, sequence }: Failure): string {
+  return `${sequence.name}: ${where}\n    kernel: ${JSON.stringify(kernel)}\n    sluice: ${JSON.stringify(sluice)}`;
+}

@@ -1,0 +1,121 @@
+/**
+ * Where Sluice means to differ from the kernel's overlayfs in what a random run meets, each with its reason. Only here:
+ * what no entry explains is a failure. docs/differences.md is made of this table and of the conformance suite's.
+ */
+import type { Operation } from "../script/operation.js";
+import type { Mode } from "../script/script.js";
+import type { Facts } from "../run/side-process.js";
+
+/** One value that is not the same on both. */
+export interface Found {
+  mode: Mode;
+  /** A call, or a path of a tree. */
+  place:
+    | { kind: "step"; operation: Operation; facts: Facts /** Which of the values the call gave. */; part: number }
+    | { kind: "merged" | "upper"; path: string /** Names that calls which failed were about. */; refused: ReadonlySet<string> };
+  kernel: unknown;
+  sluice: unknown;
+}
+
+export interface IntendedDifference {
+  name: string;
+  modes: readonly Mode[];
+  reason: string;
+  explains(found: Found): boolean;
+  /** Nothing that comes after in the same sequence can be compared. */
+  ends?: true;
+}
+
+const EVERY: readonly Mode[] = ["unruled", "granted", "mediated", "mixed", "portable"];
+/** Reads and writes need not come to us. */
+const PASSED: readonly Mode[] = ["unruled", "granted", "mixed"];
+
+const READS = ["pread", "fread", "mapread", "mapprivate", "seek", "copyrange", "fstat"];
+const ATTRIBUTES = ["fchmod", "fchown", "futimes", "fsetxattr", "fgetxattr", "fstat", "linkfd", "fsync", "fdatasync", "flock"];
+
+function callOf({ place }: Found): string {
+  return place.kind === "step" ? place.operation.call : "";
+}
+
+function factsOf({ place }: Found): Facts {
+  return place.kind === "step" ? place.facts : { state: "absent" };
+}
+
+const PRIVILEGED = /^file ([0-7]+) /;
+
+/** The same but for setuid and setgid, which only the kernel still has. */
+function lostPrivilege(kernel: unknown, sluice: unknown): boolean {
+  if (typeof kernel !== "string" || typeof sluice !== "string") return false;
+  const [had, has] = [PRIVILEGED.exec(kernel)?.[1], PRIVILEGED.exec(sluice)?.[1]];
+  if (had === undefined || has === undefined) return false;
+  const without = (Number.parseInt(had, 8) & 0o1777).toString(8);
+  return has === without && sluice === kernel.replace(PRIVILEGED, `file ${without} `);
+}
+
+export const intendedDifferences: readonly IntendedDifference[] = [
+  {
+    name: "every write clears setuid",
+    modes: PASSED,
+    reason:
+      "The kernel writes to a backing file with the credentials that registered it, and only without CAP_FSETID do strangers' writes clear setuid and setgid; so everybody's do, root's and the owner's too.",
+    explains: ({ kernel, sluice }) => lostPrivilege(kernel, sluice),
+  },
+  {
+    name: "a reader in passthrough stays on the lower file",
+    modes: PASSED,
+    reason: "A file opened for reading is tied to the lower file until it is closed (fs/fuse/iomode.c); mediated readers follow a copy-up.",
+    explains: (found) => READS.includes(callOf(found)) && factsOf(found).lowerReader === true,
+  },
+  {
+    name: "a lower file without a name can be changed",
+    modes: EVERY,
+    reason:
+      "The kernel cannot copy up what lost its name (EEXIST) and still counts a link; Sluice copies it without a name, as any file system would.",
+    explains: (found) =>
+      ATTRIBUTES.includes(callOf(found)) && factsOf(found).state === "unlinked-open" && factsOf(found).fromLower === true,
+  },
+  {
+    name: "copy-up keeps every hole",
+    modes: EVERY,
+    reason: "The kernel copies a mebibyte from wherever data begins; Sluice keeps every hole.",
+    explains: (found) => callOf(found) === "seek",
+  },
+  {
+    name: "d_ino is st_ino in every directory",
+    modes: EVERY,
+    reason:
+      "The kernel lists the upper number of a merged directory until something in its parent was copied up; Sluice lists what stat says.",
+    explains: ({ place, kernel, sluice }) =>
+      place.kind === "step" &&
+      Array.isArray(kernel) &&
+      Array.isArray(sluice) &&
+      sluice.length === 0 &&
+      kernel.length > 0 &&
+      isInodePart(place),
+  },
+  {
+    name: "inode numbers outlive copy-up",
+    modes: EVERY,
+    reason: "Over layers of several file systems, and for files with several names, the kernel shows another number after a copy-up.",
+    explains: ({ kernel, sluice }) =>
+      Array.isArray(kernel) &&
+      Array.isArray(sluice) &&
+      kernel.length === sluice.length &&
+      kernel.every((one, index) => one === sluice[index] || (one === "other" && sluice[index] === "same")),
+  },
+  {
+    name: "a refused call leaves nothing in upper",
+    modes: EVERY,
+    reason: "The kernel copies up before it finds that it must refuse; Sluice looks first, and leaves nothing.",
+    explains: ({ place, sluice }) => place.kind === "upper" && sluice === undefined && place.refused.has(place.path),
+  },
+];
+
+function isInodePart({ operation, part }: { operation: Operation; part: number }): boolean {
+  return (operation.call === "list" && part === 1) || (operation.call === "relist" && part === 2);
+}
+
+/** The entry that explains a difference, or undefined: then it is a failure. */
+export function explanationOf(found: Found): IntendedDifference | undefined {
+  return intendedDifferences.find(({ modes, explains }) => modes.includes(found.mode) && explains(found));
+}

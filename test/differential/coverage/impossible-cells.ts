@@ -1,0 +1,68 @@
+/** Cells of the coverage table that no run can fill, each with the reason. */
+import type { State } from "../run/object-state.js";
+
+interface Impossible {
+  rows: readonly string[];
+  states: readonly State[];
+  reason: string;
+}
+
+const DATA = [
+  "fread",
+  "write",
+  "append",
+  "pread",
+  "pwrite",
+  "ftruncate",
+  "fallocate",
+  "seek",
+  "copyrange",
+  "mapread",
+  "mapwrite",
+  "mapprivate",
+];
+const BY_DESCRIPTOR = [
+  ...DATA,
+  "relist",
+  "fsync",
+  "fdatasync",
+  "syncfs",
+  "fstat",
+  "fchmod",
+  "fchown",
+  "futimes",
+  "fsetxattr",
+  "fgetxattr",
+  "flock",
+  "close",
+  "linkfd",
+];
+export const DIRECTORY_STATES: readonly State[] = ["merged", "opaque", "redirected"];
+
+const IMPOSSIBLE: readonly Impossible[] = [
+  {
+    rows: BY_DESCRIPTOR,
+    states: ["whiteout"],
+    reason: "a descriptor is of an object; what lost its name is unlinked-open",
+  },
+  {
+    rows: DATA.filter((row) => row !== "seek"),
+    states: DIRECTORY_STATES,
+    reason: "the kernel refuses data calls on a directory before it asks the file system",
+  },
+  { rows: ["relist"], states: ["hard-linked"], reason: "directories have one name" },
+  {
+    rows: ["umask"],
+    states: ["lower", "upper", "merged", "whiteout", "opaque", "redirected", "hard-linked", "unlinked-open"],
+    reason: "is of a process, not of an object",
+  },
+];
+
+const BY_NAME_ONLY: State = "unlinked-open";
+const DESCRIPTORS: ReadonlySet<string> = new Set(BY_DESCRIPTOR);
+
+/** The reason, or undefined where the cell must be filled. */
+export function impossibleBecause(row: string, state: State): string | undefined {
+  if (state === BY_NAME_ONLY && !DESCRIPTORS.has(row)) return "a name that is gone names nothing";
+  return IMPOSSIBLE.find(({ rows, states }) => rows.includes(row) && states.includes(state))?.reason;
+}

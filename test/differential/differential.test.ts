@@ -1,0 +1,53 @@
+/** Random sequences side by side on Sluice and on the kernel's overlayfs; see README.md beside. */
+import { readFileSync } from "node:fs";
+import { requires, soakBudgetMs } from "@sluice/testkit";
+import { beforeAll, expect } from "vitest";
+import { newReport, runSeed } from "./campaign.js";
+import { compareRound, describeFailure } from "./compare/compare.js";
+import { compilePrograms } from "./run/compile-programs.js";
+import { runRound } from "./run/round.js";
+import { parseScript } from "./script/script.js";
+
+const { describe, test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "kernel overlayfs", "loop devices", "command perl");
+const SHAPE = { sequences: 40, operations: 60 };
+const CI_SEEDS = [1, 2, 3, 4, 5, 6, 7, 8];
+const ROUND_MS = 300_000;
+
+const soakMs = soakBudgetMs(0);
+const script = process.env["SLUICE_DIFFERENTIAL_SCRIPT"];
+const seed = process.env["SLUICE_DIFFERENTIAL_SEED"];
+
+/** Given seeds, or fresh ones until the budget is spent. */
+function* seeds(): Generator<number> {
+  if (seed !== undefined) yield* seed.split(",").map(Number);
+  else if (soakMs === 0) yield* CI_SEEDS;
+  else for (const startMs = Date.now(); Date.now() < startMs + soakMs; ) yield Date.now() % 1_000_000_007;
+}
+
+describe("side by side with kernel overlayfs", () => {
+  beforeAll(compilePrograms);
+
+  if (script !== undefined) {
+    test(`replay ${script}`, async () => {
+      const { setting, sequence } = parseScript(readFileSync(script, "utf8"));
+      const sequences = [{ name: "s0", ...sequence }];
+      const result = await runRound(setting, sequences);
+      for (const { operation, kernel, sluice } of result.steps.get("s0") ?? []) console.log(operation, kernel, sluice.results);
+      expect(compareRound(setting, sequences, result).failures.map(describeFailure)).toEqual([]);
+    });
+    return;
+  }
+
+  test(
+    "random sequences do the same and leave the same",
+    async () => {
+      const report = newReport();
+      for (const one of seeds()) await runSeed(report, one, SHAPE);
+      console.log(
+        `${report.operations} calls\n${report.coverage.table()}\n${[...report.intended].map(([name, count]) => `${count} × ${name}`).join("\n")}`,
+      );
+      expect(report.failures.join("\n\n")).toBe("");
+    },
+    soakMs + ROUND_MS * 2,
+  );
+});

@@ -1,0 +1,63 @@
+/** A round by its seed: how to mount, and some sequences that share the mount, each in a directory of its own. */
+import type { NamedSequence } from "../run/round.js";
+import type { Operation } from "../script/operation.js";
+import type { Ground, Mode, Setting } from "../script/script.js";
+import { drawLayers } from "./layers.js";
+import { Names } from "./names.js";
+import { drawOperations, EVERYTHING, type Profile } from "./operations.js";
+import { randomFrom } from "./random.js";
+
+export interface Round {
+  seed: number;
+  setting: Setting;
+  sequences: NamedSequence[];
+}
+
+export interface RoundShape {
+  sequences: number;
+  operations: number;
+  profile?: Profile;
+  setting?: Partial<Setting>;
+}
+
+const MODES: readonly (readonly [number, Mode])[] = [
+  [2, "unruled"],
+  [3, "granted"],
+  [4, "mediated"],
+  [3, "mixed"],
+];
+const GROUNDS: readonly (readonly [number, Ground])[] = [
+  [4, "disk"],
+  [1, "split"],
+];
+const CONTROL: Operation = { actor: "root", call: "remount", args: {} };
+
+/** All sequences of a round are remounted together. */
+function withControls(operations: readonly Operation[], controls: readonly Operation[]): Operation[] {
+  const each = Math.ceil(operations.length / (controls.length + 1));
+  return operations.flatMap((operation, index) => {
+    const control = index > 0 && index % each === 0 ? controls[index / each - 1] : undefined;
+    return control === undefined ? [operation] : [control, operation];
+  });
+}
+
+export function drawRound(seed: number, shape: RoundShape): Round {
+  const random = randomFrom(seed);
+  const setting: Setting = {
+    mode: random.weighted(MODES),
+    ground: random.weighted(GROUNDS),
+    lowers: 1 + random.below(3),
+    readOnly: random.once(12),
+    forgetful: random.once(4),
+    ...shape.setting,
+  };
+  const controls = random.of([[], [], ["remount"], ["swap"], ["remount", "swap"]]).map((call) => ({ ...CONTROL, call }));
+  const sequences = Array.from({ length: shape.sequences }, (_, index) => {
+    const own = randomFrom(seed * 1009 + index);
+    const names = new Names(own);
+    const plants = drawLayers(own, names, setting.lowers);
+    const operations = drawOperations(own, names, { count: shape.operations, profile: shape.profile ?? EVERYTHING });
+    return { name: `s${index}`, plants, operations: withControls(operations, controls) };
+  });
+  return { seed, setting, sequences };
+}

@@ -1,0 +1,45 @@
+/** The few names that everything happens to: few, so that calls meet one another's objects. */
+import type { Random } from "./random.js";
+
+const PLAIN = ["a", "b", "c", "d"];
+/** Each is legal; most have broken somebody's overlay. Byte strings. */
+const EXOTIC = [
+  "\xff\xfe",
+  "new\nline",
+  "x".repeat(255),
+  "...",
+  " ",
+  "caf\xc3\xa9",
+  "-rf",
+  "back\\slash",
+  "co:lon,comma",
+  "#",
+  ".hidden",
+  "%2e",
+];
+/** Refused: ENAMETOOLONG whatever stands before it. */
+const TOO_LONG = "y".repeat(256);
+const DEEPEST = 3;
+
+export class Names {
+  readonly pool: readonly string[];
+  readonly #random: Random;
+
+  constructor(random: Random) {
+    this.#random = random;
+    this.pool = [...PLAIN, random.of(EXOTIC)];
+  }
+
+  name(): string {
+    return this.#random.once(150) ? TOO_LONG : this.#random.of(this.pool);
+  }
+
+  path(): string {
+    const depth = this.#random.weighted([
+      [4, 1],
+      [4, 2],
+      [2, DEEPEST],
+    ]);
+    return Array.from({ length: depth }, () => this.name()).join("/");
+  }
+}

@@ -1,0 +1,32 @@
+/** Numbers drawn by a seed: the same sequence everywhere, so that a run can be repeated. */
+
+export interface Random {
+  /** An integer from 0 to `below` - 1. */
+  below(below: number): number;
+  /** True once in `times`. */
+  once(times: number): boolean;
+  of<T>(items: readonly T[]): T;
+  /** By weight. */
+  weighted<T>(items: readonly (readonly [weight: number, item: T])[]): T;
+}
+
+/** Mulberry32. */
+export function randomFrom(seed: number): Random {
+  let state = seed | 0;
+  const below = (limit: number): number => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) % limit;
+  };
+  const of = <T>(items: readonly T[]): T => items[below(items.length)] as T;
+  const weighted = <T>(items: readonly (readonly [number, T])[]): T => {
+    let left = below(items.reduce((sum, [weight]) => sum + weight, 0));
+    for (const [weight, item] of items) {
+      if (left < weight) return item;
+      left -= weight;
+    }
+    throw new Error("weights must be positive integers");
+  };
+  return { below, of, weighted, once: (times) => below(times) === 0 };
+}

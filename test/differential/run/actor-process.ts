@@ -1,0 +1,34 @@
+/**
+ * One of the processes that call: takes one call a line, answers one line. It has its own ids, umask and descriptors.
+ * Arguments: the actor's name.
+ */
+import { createInterface } from "node:readline";
+import { type Actor, ACTORS, type Operation } from "../script/operation.js";
+import { Performer } from "./performer.js";
+
+/** Where the sequence's directory is, and the call; without a call, all descriptors of the sequence before are closed. */
+export interface Order {
+  root: string;
+  operation?: Operation;
+}
+
+const { uid, gid, groups } = ACTORS[process.argv[2] as Actor];
+process.setgroups?.([...groups]);
+process.setgid?.(gid);
+process.setuid?.(uid);
+process.umask(0o022);
+
+let performer = new Performer("");
+
+async function answer({ root, operation }: Order): Promise<unknown[]> {
+  if (operation === undefined) {
+    performer.dropAll();
+    process.umask(0o022);
+    performer = new Performer(root);
+    return [];
+  }
+  return performer.perform(operation);
+}
+
+for await (const line of createInterface(process.stdin))
+  process.stdout.write(`${JSON.stringify(await answer(JSON.parse(line) as Order))}\n`);

@@ -1,0 +1,28 @@
+/** What a call of a script is made of: a probe to make it with, open files in numbered slots, and named arguments. */
+import type { Probe } from "../../conformance/probe/probe.js";
+import type { Args } from "../script/operation.js";
+
+export interface Hands {
+  readonly probe: Probe;
+  /** A slot's descriptor, or one that is not open: every call answers EBADF then. */
+  fd(slot: number): number;
+  keep(slot: number, fd: number): void;
+  drop(slot: number): void;
+}
+
+export type Call = (hands: Hands, args: Args) => void | Promise<void>;
+
+export function text(args: Args, name: string): string {
+  const value = args[name];
+  return typeof value === "string" ? value : "";
+}
+
+export function number(args: Args, name: string): number {
+  const value = args[name];
+  return typeof value === "number" ? value : 0;
+}
+
+/** The data of a write: `text`, perhaps `times` over. */
+export function dataOf(args: Args): string {
+  return text(args, "text").repeat(number(args, "times") || 1);
+}

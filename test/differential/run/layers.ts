@@ -1,0 +1,43 @@
+/** Equal layers for the two sides of a run, on the ground the script asks for. */
+import { mkdirSync } from "node:fs";
+import { scratch } from "@sluice/testkit";
+import type { Sequence, Setting } from "../script/script.js";
+import { plantSequence } from "./plant-sequence.js";
+
+export interface Layers {
+  /** Top first. */
+  lowers: readonly string[];
+  upper: string;
+  work: string;
+}
+
+/** Blocks and inodes are compared by statfs: the same size for both. */
+const SMALL_MB = 16;
+const SPLIT_MB = 64;
+
+function directory(path: string): string {
+  mkdirSync(path);
+  return path;
+}
+
+function grounds({ ground }: Setting): { upper: string; lower(): string } {
+  if (ground === "disk") {
+    const base = scratch();
+    return { upper: base, lower: () => base };
+  }
+  const upper = scratch({ on: "ext4-loop", sizeMb: ground === "small" ? SMALL_MB : SPLIT_MB });
+  if (ground === "small") {
+    const base = scratch();
+    return { upper, lower: () => base };
+  }
+  return { upper, lower: () => scratch({ on: "tmpfs", sizeMb: SPLIT_MB }) };
+}
+
+export function plantLayers(setting: Setting, sequences: readonly (Sequence & { name: string })[]): Layers {
+  const { upper, lower } = grounds(setting);
+  const roots: Record<string, string> = { upper: directory(`${upper}/upper`) };
+  for (let index = 0; index < setting.lowers; index++) roots[`lower${index}`] = directory(`${lower()}/lower${index}`);
+  for (const sequence of sequences) plantSequence(roots, sequence.name, sequence);
+  const lowers = Object.entries(roots).flatMap(([name, root]) => (name === "upper" ? [] : [root]));
+  return { lowers, upper: roots["upper"] as string, work: directory(`${upper}/work`) };
+}

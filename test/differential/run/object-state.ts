@@ -1,0 +1,86 @@
+/**
+ * What an object is to an overlay, found out by looking at its layers as they lie on the disk: by a few rules of the
+ * format written down once more, so that coverage does not depend on what is tested.
+ */
+import { native } from "@sluice/native";
+import { AT, Attr, S } from "@sluice/vfs";
+
+export const STATES = ["lower", "upper", "merged", "whiteout", "opaque", "redirected", "hard-linked", "unlinked-open"] as const;
+/** "absent": no layer has anything of the name, nor a mark. */
+export type State = (typeof STATES)[number] | "absent";
+
+interface Place {
+  upper: boolean;
+  /** Of the layer; redirects begin here. */
+  root: string;
+  path: string;
+}
+
+interface Found {
+  places: readonly Place[];
+  whiteout: boolean;
+}
+
+function look(path: string): Attr | undefined {
+  const attr = new Attr();
+  return native.statx(AT.FDCWD, path, AT.SYMLINK_NOFOLLOW, attr.words) < 0 ? undefined : attr;
+}
+
+function mark(path: string, name: string): string | undefined {
+  const bytes = Buffer.alloc(4096);
+  const length = native.getxattrat(AT.FDCWD, path, `trusted.overlay.${name}`, bytes);
+  return length < 0 ? undefined : bytes.toString("latin1", 0, length);
+}
+
+const isDirectory = (attr: Attr): boolean => (attr.mode & S.IFMT) === S.IFDIR;
+const isWhiteout = (attr: Attr): boolean => (attr.mode & S.IFMT) === S.IFCHR && attr.rdev === 0;
+
+/** Where the layers below look for what a directory is merged with. */
+function redirected(place: Place, below: readonly Place[], name: string): Place[] {
+  const to = mark(place.path, "redirect");
+  if (to === undefined) return below.map((one) => ({ ...one, path: `${one.path}/${name}` }));
+  if (to.startsWith("/")) return below.map((one) => ({ ...one, path: `${one.root}${to}` }));
+  return below.map((one) => ({ ...one, path: `${one.path}/${to}` }));
+}
+
+/** One name below a merged directory. */
+function step(places: readonly Place[], name: string): Found {
+  const found: Place[] = [];
+  let left = places.map((place) => ({ ...place, path: `${place.path}/${name}` }));
+  let parents = [...places];
+  for (let at = left[0]; at !== undefined; at = left[0]) {
+    left = left.slice(1);
+    parents = parents.slice(1);
+    const attr = look(at.path);
+    if (attr === undefined) continue;
+    if (isWhiteout(attr)) return { places: found, whiteout: found.length === 0 && at.upper };
+    if (!isDirectory(attr)) return { places: found.length > 0 ? found : [at], whiteout: false };
+    found.push(at);
+    if (mark(at.path, "opaque") === "y") break;
+    if (mark(at.path, "redirect") !== undefined) left = redirected(at, parents, name);
+  }
+  return { places: found, whiteout: false };
+}
+
+/** `layers`: the roots, upper first, undefined where there is none. */
+export function stateOf(layers: { upper: string | undefined; lowers: readonly string[] }, directory: string, path: string): State {
+  const roots = [
+    ...(layers.upper === undefined ? [] : [{ root: layers.upper, upper: true }]),
+    ...layers.lowers.map((root) => ({ root, upper: false })),
+  ];
+  let at: Found = { places: roots.map(({ root, upper }) => ({ root, upper, path: `${root}/${directory}` })), whiteout: false };
+  for (const name of path.split("/").filter((part) => part !== "." && part !== "")) at = step(at.places, name);
+  const [top] = at.places;
+  if (top === undefined) return at.whiteout ? "whiteout" : "absent";
+  return describe(top, at.places.length);
+}
+
+function describe(top: Place, depth: number): State {
+  const attr = look(top.path);
+  if (attr === undefined) return "absent";
+  if (!isDirectory(attr)) return attr.nlink > 1 ? "hard-linked" : top.upper ? "upper" : "lower";
+  if (top.upper && mark(top.path, "redirect") !== undefined) return "redirected";
+  if (mark(top.path, "opaque") === "y") return "opaque";
+  if (depth > 1) return "merged";
+  return top.upper ? "upper" : "lower";
+}

@@ -1,0 +1,62 @@
+/** Follows what a script's slots have open and whether it still has its name, for coverage and for what may differ. */
+import { O } from "@sluice/vfs";
+import { type Operation, slotKey } from "../script/operation.js";
+import type { State } from "./object-state.js";
+
+interface Slot {
+  path: string;
+  gone: boolean;
+  /** Opened for reading alone while no layer but a lower had it: in passthrough it goes on showing that one. */
+  lowerReader: boolean;
+  /** Opened while a lower layer had it. */
+  fromLower: boolean;
+}
+
+function below(path: string, directory: string): boolean {
+  return path === directory || path.startsWith(`${directory}/`);
+}
+
+export class OpenFiles {
+  readonly #slots = new Map<string, Slot>();
+
+  find(operation: Operation, name: "slot" | "toSlot" = "slot"): Slot | undefined {
+    return this.#slots.get(slotKey(operation.actor, operation.args[name]));
+  }
+
+  /** After a call that went well. `before`: what the path was. */
+  note(operation: Operation, before: State): void {
+    const { call, args } = operation;
+    const path = String(args["path"] ?? "");
+    if (call === "open" || call === "tmpfile") this.#open(operation, path, before);
+    if (call === "close") this.#slots.delete(slotKey(operation.actor, args["slot"]));
+    if (call === "unlink" || call === "rmdir") this.#gone(path);
+    if (call === "rename") this.#renamed(path, String(args["to"]), Number(args["flags"]));
+  }
+
+  /** An open that failed leaves its slot empty. */
+  failed(operation: Operation): void {
+    if (operation.call === "open" || operation.call === "tmpfile") this.#slots.delete(slotKey(operation.actor, operation.args["slot"]));
+  }
+
+  #open(operation: Operation, path: string, before: State): void {
+    const flags = Number(operation.args["flags"]);
+    const reading = (flags & O.ACCMODE) === O.RDONLY && (flags & O.TRUNC) === 0;
+    const fromLower = before === "lower" || before === "hard-linked";
+    const slot = { path, gone: operation.call === "tmpfile", lowerReader: reading && fromLower, fromLower };
+    this.#slots.set(slotKey(operation.actor, operation.args["slot"]), slot);
+  }
+
+  #gone(path: string): void {
+    for (const slot of this.#slots.values()) if (!slot.gone && slot.path === path) slot.gone = true;
+  }
+
+  #renamed(from: string, to: string, flags: number): void {
+    const exchange = flags === 2;
+    for (const slot of this.#slots.values()) {
+      if (slot.gone) continue;
+      if (below(slot.path, from)) slot.path = `${to}${slot.path.slice(from.length)}`;
+      else if (exchange && below(slot.path, to)) slot.path = `${from}${slot.path.slice(to.length)}`;
+      else if (slot.path === to) slot.gone = true;
+    }
+  }
+}

@@ -1,0 +1,68 @@
+/** Makes the calls of a script in one process, on one sequence's directory, with descriptors kept in numbered slots. */
+import { createHash } from "node:crypto";
+import { native } from "@sluice/native";
+import { Probe } from "../../conformance/probe/probe.js";
+import type { Args, Operation } from "../script/operation.js";
+import { type Call, type Hands, text } from "./call.js";
+import { dataCalls } from "./data-calls.js";
+import { nameCalls } from "./name-calls.js";
+
+/** Longer values are shown by their hash: what matters is that they are equal. */
+const LONGEST_SHOWN = 160;
+
+function shortened(value: unknown): unknown {
+  if (typeof value !== "string" || value.length <= LONGEST_SHOWN) return value;
+  return `${value.length} bytes ${createHash("sha1").update(value, "latin1").digest("hex")}`;
+}
+
+const CALLS: Readonly<Record<string, Call>> = { ...nameCalls, ...dataCalls };
+
+export class Performer implements Hands {
+  readonly probe: Probe;
+  readonly #slots = new Map<number, number>();
+
+  constructor(root: string) {
+    this.probe = new Probe(root);
+  }
+
+  fd(slot: number): number {
+    return this.#slots.get(slot) ?? -1;
+  }
+
+  keep(slot: number, fd: number): void {
+    this.drop(slot);
+    if (fd >= 0) this.#slots.set(slot, fd);
+  }
+
+  drop(slot: number): void {
+    const fd = this.#slots.get(slot);
+    if (fd !== undefined) native.close(fd);
+    this.#slots.delete(slot);
+  }
+
+  dropAll(): void {
+    for (const slot of this.#slots.keys()) this.drop(slot);
+  }
+
+  /** What the call gave: one value for each thing that was looked at. */
+  async perform({ call, args }: Operation): Promise<unknown[]> {
+    const make = CALLS[call];
+    if (make === undefined) throw new Error(`no such call: ${call}`);
+    const before = this.probe.steps.length;
+    const watched = args["ino"] === true ? text(args, "path") : undefined;
+    const ino = watched === undefined ? "" : this.probe.ino(watched);
+    await make(this, args);
+    if (watched !== undefined) this.#compareInode(ino, args);
+    return this.probe.steps.splice(before).map(({ result }) => shortened(result));
+  }
+
+  /** Copy-up, rename and link must not change the number of what the path named. */
+  #compareInode(before: string, args: Args): void {
+    const names = [text(args, "path"), text(args, "to")].filter((name) => name !== "");
+    const after = names.map((name) => this.probe.ino(name));
+    this.probe.note(
+      "ino",
+      after.map((one) => (one.includes(":") ? (one === before ? "same" : before.includes(":") ? "other" : "new") : one)),
+    );
+  }
+}

@@ -1,0 +1,168 @@
+/** Sequences side by side: on the kernel's overlayfs and on Sluice, over equal layers, and all that came of it. */
+import type { Snapshot } from "../../conformance/tree/snapshot-tree.js";
+import { type Control, isControl, type Operation } from "../script/operation.js";
+import type { Sequence, Setting } from "../script/script.js";
+import { type Layers, plantLayers } from "./layers.js";
+import { look } from "./look.js";
+import { type Implementation, type Mounted, type MountOptions, mountSide } from "./mount-side.js";
+import { runSide } from "./run-side.js";
+import type { Outcome } from "./side-process.js";
+
+export interface NamedSequence extends Sequence {
+  name: string;
+}
+
+/** One call, as it went on both. */
+export interface Step {
+  operation: Operation;
+  kernel: Outcome;
+  sluice: Outcome;
+}
+
+/** The trees of one half of the run: "a" begins on the kernel, "b" on Sluice. */
+interface Trees {
+  merged: Snapshot;
+  upper: Snapshot;
+  /** As the other implementation shows them afterwards. */
+  remounted: Snapshot;
+  lowersBefore: readonly Snapshot[];
+  lowersAfter: readonly Snapshot[];
+}
+
+export interface RoundResult {
+  /** By the sequence's name. */
+  steps: ReadonlyMap<string, readonly Step[]>;
+  /** By who served last. */
+  trees: Readonly<Record<Implementation, Trees>>;
+  /** What did not come to an end. */
+  trouble: string | undefined;
+}
+
+interface Phase {
+  swapped: boolean;
+  /** By the sequence's name. */
+  operations: Map<string, Operation[]>;
+}
+
+/** A sequence with fewer remounts than another does nothing in the phases that it does not have. */
+function phasesOf(sequences: readonly NamedSequence[]): Phase[] {
+  const controls: Control[] = [];
+  const split = sequences.map(({ name, operations }) => {
+    const parts: Operation[][] = [[]];
+    for (const operation of operations) {
+      if (!isControl(operation.call)) {
+        parts.at(-1)?.push(operation);
+        continue;
+      }
+      controls[parts.length - 1] ??= operation.call;
+      parts.push([]);
+    }
+    return { name, parts };
+  });
+  let swapped = false;
+  return Array.from({ length: controls.length + 1 }, (_, index) => {
+    if (controls[index - 1] === "swap") swapped = !swapped;
+    return { swapped, operations: new Map(split.map(({ name, parts }) => [name, parts[index] ?? []])) };
+  });
+}
+
+const lowerTrees = ({ lowers }: Layers): { kind: "lower"; path: string }[] => lowers.map((path) => ({ kind: "lower", path }));
+
+interface Half {
+  layers: Layers;
+  lowersBefore: readonly Snapshot[];
+}
+
+async function prepare(setting: Setting, sequences: readonly NamedSequence[]): Promise<Half> {
+  const layers = plantLayers(setting, sequences);
+  return { layers, lowersBefore: await look(lowerTrees(layers)) };
+}
+
+/** `again`: by the other implementation, where that is asked for. */
+async function lookAround(half: Half, mounted: Mounted, setting: Setting, again: (() => Promise<Mounted>) | undefined): Promise<Trees> {
+  const [merged = {}] = await look([{ kind: "merged", path: mounted.mountpoint }]);
+  await mounted.stop();
+  let remounted = merged;
+  if (again !== undefined) {
+    const other = await again();
+    [remounted = {}] = await look([{ kind: "merged", path: other.mountpoint }]);
+    await other.stop();
+  }
+  const upper: { kind: "upper"; path: string }[] = setting.readOnly ? [] : [{ kind: "upper", path: half.layers.upper }];
+  const [first = {}, ...rest] = await look([...upper, ...lowerTrees(half.layers)]);
+  const lowersAfter = setting.readOnly ? [first, ...rest] : rest;
+  return { merged, upper: setting.readOnly ? {} : first, remounted, lowersBefore: half.lowersBefore, lowersAfter };
+}
+
+/** Both halves through one phase; where it is the last, what they left. */
+class PhaseRun {
+  readonly #setting: Setting;
+  readonly #halves: Readonly<Record<Implementation, Half>>;
+  readonly #options: MountOptions;
+
+  constructor(setting: Setting, halves: readonly [a: Half, b: Half], { swapped, options }: { swapped: boolean; options: MountOptions }) {
+    this.#setting = setting;
+    this.#halves = swapped ? { kernel: halves[1], sluice: halves[0] } : { kernel: halves[0], sluice: halves[1] };
+    this.#options = options;
+  }
+
+  async mount(side: Implementation): Promise<Mounted> {
+    return mountSide(side, this.#halves[side].layers, this.#setting, this.#options);
+  }
+
+  async run(side: Implementation, mounted: Mounted, operations: ReadonlyMap<string, Operation[]>): ReturnType<typeof runSide> {
+    const { upper, lowers } = this.#halves[side].layers;
+    return runSide({
+      mountpoint: mounted.mountpoint,
+      // Only where the layers are the kernel's: there no bug of ours can show a state that is none.
+      layers: side === "kernel" ? { upper: this.#setting.readOnly ? undefined : upper, lowers } : undefined,
+      forgetful: this.#setting.forgetful,
+      sequences: [...operations].map(([name, own]) => ({ name, operations: own })),
+    });
+  }
+
+  async look(side: Implementation, mounted: Mounted): Promise<Trees> {
+    const half = this.#halves[side];
+    // What the kernel left is served by Sluice in the runs that swap; to mount it once more here would take as long as the run.
+    const again = side === "sluice" ? () => mountSide("kernel", half.layers, this.#setting, this.#options) : undefined;
+    return lookAround(half, mounted, this.#setting, again);
+  }
+}
+
+type Sides = Record<Implementation, Awaited<ReturnType<typeof runSide>>>;
+
+function collect(steps: Map<string, Step[]>, { kernel, sluice }: Sides, operations: ReadonlyMap<string, Operation[]>): void {
+  for (const [name, own] of operations) {
+    const [one, other] = [kernel.outcomes.get(name) ?? [], sluice.outcomes.get(name) ?? []];
+    const pairs = own.flatMap((operation, index) => {
+      const [a, b] = [one[index], other[index]];
+      return a === undefined || b === undefined ? [] : [{ operation, kernel: a, sluice: b }];
+    });
+    steps.set(name, [...(steps.get(name) ?? []), ...pairs]);
+  }
+}
+
+export async function runRound(setting: Setting, sequences: readonly NamedSequence[], options: MountOptions = {}): Promise<RoundResult> {
+  const halves = [await prepare(setting, sequences), await prepare(setting, sequences)] as const;
+  const steps = new Map<string, Step[]>();
+  const phases = phasesOf(sequences);
+  for (const [index, { swapped, operations }] of phases.entries()) {
+    const run = new PhaseRun(setting, halves, { swapped, options });
+    const [kernel, sluice] = [await run.mount("kernel"), await run.mount("sluice")];
+    const sides = { kernel: await run.run("kernel", kernel, operations), sluice: await run.run("sluice", sluice, operations) };
+    collect(steps, sides, operations);
+    const trouble = sides.kernel.trouble ?? sides.sluice.trouble;
+    const last = index === phases.length - 1 || trouble !== undefined;
+    if (last) {
+      const trees =
+        trouble === undefined ? { kernel: await run.look("kernel", kernel), sluice: await run.look("sluice", sluice) } : NO_TREES;
+      return { steps, trees, trouble };
+    }
+    await kernel.stop();
+    await sluice.stop();
+  }
+  throw new Error("a run has at least one phase");
+}
+
+const NOTHING: Trees = { merged: {}, upper: {}, remounted: {}, lowersBefore: [], lowersAfter: [] };
+const NO_TREES = { kernel: NOTHING, sluice: NOTHING };

@@ -1,0 +1,47 @@
+/** Has a process run sequences on a mounted tree, and survives that one of them hangs or kills it. */
+import { spawn } from "node:child_process";
+import { writeFileSync } from "node:fs";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import { scratch } from "@sluice/testkit";
+import type { Assignment, Line, Outcome } from "./side-process.js";
+
+const SIDE_PROCESS = fileURLToPath(new URL("../dist/differential/run/side-process.js", import.meta.url));
+/** Longest silence: a sequence is small. */
+const SILENCE_MS = 40_000;
+
+export interface SideResult {
+  /** By the sequence's name. */
+  outcomes: Map<string, readonly Outcome[]>;
+  /** Why not all are there. */
+  trouble: string | undefined;
+}
+
+export function runSide(assignment: Assignment): Promise<SideResult> {
+  const file = `${scratch()}/assignment.json`;
+  writeFileSync(file, JSON.stringify(assignment));
+  const child = spawn(process.execPath, [SIDE_PROCESS, file], { stdio: ["ignore", "pipe", "pipe"] });
+  const outcomes = new Map<string, readonly Outcome[]>();
+  let under = "nothing";
+  let stderr = "";
+  return new Promise((resolve) => {
+    const finish = (how: string): void => {
+      clearTimeout(timer);
+      child.unref();
+      const missing = assignment.sequences.some(({ name }) => !outcomes.has(name));
+      resolve({ outcomes, trouble: missing ? `${under}: ${how}` : undefined });
+    };
+    const timer = setTimeout(() => {
+      child.kill("SIGKILL");
+      finish("it hung");
+    }, SILENCE_MS);
+    child.stderr.on("data", (text: Buffer) => (stderr += text.toString()));
+    createInterface(child.stdout).on("line", (text) => {
+      timer.refresh();
+      const line = JSON.parse(text) as Line;
+      if ("began" in line) under = line.began;
+      else outcomes.set(line.ended, line.outcomes);
+    });
+    child.on("close", (code, signal) => finish(`code ${code} signal ${signal} ${stderr}`));
+  });
+}

@@ -1,0 +1,114 @@
+/**
+ * Runs sequences of calls on one mounted tree, each call by the process it belongs to, one after the other, and prints
+ * a line of JSON for each sequence. Its own process, since a call may hang for good where the file system fails.
+ *
+ * Arguments: a file with an `Assignment`.
+ */
+import { type ChildProcess, spawn } from "node:child_process";
+import { openSync, readFileSync, writeSync } from "node:fs";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import { type Actor, ACTORS, type Operation } from "../script/operation.js";
+import type { Order } from "./actor-process.js";
+import { OpenFiles } from "./open-files.js";
+import { type State, stateOf } from "./object-state.js";
+
+export interface Assignment {
+  mountpoint: string;
+  /** As they lie on the disk, to see what state an object is in; undefined where nobody needs to know. */
+  layers: { upper: string | undefined; lowers: readonly string[] } | undefined;
+  forgetful: boolean;
+  sequences: readonly { name: string; operations: readonly Operation[] }[];
+}
+
+/** What was known of a call's objects before it was made. */
+export interface Facts {
+  state: State;
+  /** Of the second name. */
+  to?: State;
+  lowerReader?: boolean;
+  fromLower?: boolean;
+}
+
+export interface Outcome {
+  results: unknown[];
+  facts?: Facts;
+}
+
+export type Line = { began: string } | { ended: string; outcomes: Outcome[] };
+
+const ACTOR_PROCESS = fileURLToPath(new URL("actor-process.js", import.meta.url));
+
+class ActorProcess {
+  readonly #child: ChildProcess;
+  readonly #lines: AsyncIterator<string>;
+
+  constructor(name: Actor) {
+    this.#child = spawn(process.execPath, [ACTOR_PROCESS, name], { stdio: ["pipe", "pipe", "inherit"] });
+    if (this.#child.stdout === null) throw new Error("a child without output");
+    this.#lines = createInterface(this.#child.stdout)[Symbol.asyncIterator]();
+  }
+
+  async order(order: Order): Promise<unknown[]> {
+    this.#child.stdin?.write(`${JSON.stringify(order)}\n`);
+    const { value, done } = await this.#lines.next();
+    if (done === true) throw new Error("a calling process ended");
+    return JSON.parse(value) as unknown[];
+  }
+
+  end(): void {
+    this.#child.stdin?.end();
+  }
+}
+
+function say(line: Line): void {
+  const bytes = Buffer.from(`${JSON.stringify(line)}\n`);
+  for (let at = 0; at < bytes.length; ) at += writeSync(1, bytes, at);
+}
+
+function factsOf(operation: Operation, open: OpenFiles, directory: string): Facts | undefined {
+  const { layers } = assignment;
+  if (layers === undefined) return undefined;
+  const { path, to } = operation.args;
+  const slot = open.find(operation);
+  const look = (name: unknown): State => stateOf(layers, directory, String(name));
+  if (path !== undefined) return { state: look(path), ...(to === undefined ? {} : { to: look(to) }) };
+  if (slot === undefined) return { state: "absent" };
+  const state = slot.gone ? "unlinked-open" : look(slot.path);
+  const lowerReader = slot.lowerReader || open.find(operation, "toSlot")?.lowerReader === true;
+  return { state, lowerReader, fromLower: slot.fromLower, ...(to === undefined ? {} : { to: look(to) }) };
+}
+
+const isError = (result: unknown): boolean => typeof result === "string" && /^(E[A-Z0-9]+|errno )/.test(result);
+
+async function run(name: string, operations: readonly Operation[]): Promise<Outcome[]> {
+  const root = `${assignment.mountpoint}/${name}`;
+  for (const actor of Object.values(actors)) await actor.order({ root });
+  const open = new OpenFiles();
+  const outcomes: Outcome[] = [];
+  for (const operation of operations) {
+    const facts = factsOf(operation, open, name);
+    const results = await actors[operation.actor].order({ root, operation });
+    outcomes.push({ results, ...(facts === undefined ? {} : { facts }) });
+    if (isError(results[0])) open.failed(operation);
+    else open.note(operation, facts?.state ?? "absent");
+    if (dropCaches >= 0) writeSync(dropCaches, "2");
+  }
+  return outcomes;
+}
+
+const assignment = JSON.parse(readFileSync(process.argv[2] ?? "", "utf8")) as Assignment;
+const dropCaches = assignment.forgetful ? openSync("/proc/sys/vm/drop_caches", "w") : -1;
+const actors = Object.fromEntries(Object.keys(ACTORS).map((name) => [name, new ActorProcess(name as Actor)])) as Record<
+  Actor,
+  ActorProcess
+>;
+for (const { name, operations } of assignment.sequences) {
+  say({ began: name });
+  say({ ended: name, outcomes: await run(name, operations) });
+}
+// What is open at the end keeps nobody from unmounting.
+for (const actor of Object.values(actors)) {
+  await actor.order({ root: "" });
+  actor.end();
+}

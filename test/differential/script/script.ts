@@ -1,0 +1,63 @@
+/** A whole run as text that can be kept and replayed: how to mount, what the layers hold, and the calls in order. */
+import type { Entry } from "../../conformance/tree/tree.js";
+import { formatOperation, type Operation, parseOperation } from "./operation.js";
+
+/** How opens are decided; "portable" is the engine fuse-native. */
+export const MODES = ["unruled", "granted", "mediated", "mixed", "portable"] as const;
+export type Mode = (typeof MODES)[number];
+/** Where layers lie. "split": the lowers on a tmpfs each, the upper on an ext4 of its own; "small": the upper on a small ext4. */
+export const GROUNDS = ["disk", "split", "small"] as const;
+export type Ground = (typeof GROUNDS)[number];
+
+export interface Setting {
+  mode: Mode;
+  ground: Ground;
+  /** 1 to 3. */
+  lowers: number;
+  /** Without an upper layer. */
+  readOnly: boolean;
+  /** The kernel drops cached names and inodes after each call. */
+  forgetful: boolean;
+}
+
+export type LayerName = "upper" | `lower${number}`;
+
+/** One object in one layer; directories above it come by themselves. lower0 is the top. */
+export interface Plant {
+  layer: LayerName;
+  path: string;
+  entry: Entry;
+}
+
+export interface Sequence {
+  plants: readonly Plant[];
+  operations: readonly Operation[];
+}
+
+export interface Script {
+  setting: Setting;
+  sequence: Sequence;
+}
+
+export function formatScript({ setting, sequence }: Script, remarks: readonly string[] = []): string {
+  const lines = remarks.map((remark) => `# ${remark}`);
+  lines.push(`set ${JSON.stringify(setting)}`);
+  lines.push(...sequence.plants.map(({ layer, path, entry }) => `plant ${layer} ${JSON.stringify(path)} ${JSON.stringify(entry)}`));
+  lines.push(...sequence.operations.map(formatOperation));
+  return `${lines.join("\n")}\n`;
+}
+
+function parsePlant(line: string): Plant {
+  const [, layer = "", path = "", entry = ""] = /^plant (\w+) ("(?:[^"\\]|\\.)*") (.*)$/.exec(line) ?? [];
+  return { layer: layer as LayerName, path: JSON.parse(path) as string, entry: JSON.parse(entry) as Entry };
+}
+
+/** @throws Error where a line is neither */
+export function parseScript(text: string): Script {
+  const lines = text.split("\n").filter((line) => line !== "" && !line.startsWith("#"));
+  const set = lines.find((line) => line.startsWith("set "));
+  if (set === undefined) throw new Error('a script needs a line "set {...}": see test/differential/README.md');
+  const plants = lines.filter((line) => line.startsWith("plant ")).map(parsePlant);
+  const operations = lines.filter((line) => !/^(set|plant) /.test(line)).map(parseOperation);
+  return { setting: JSON.parse(set.slice(4)) as Setting, sequence: { plants, operations } };
+}
