@@ -1,5 +1,5 @@
 /** Open directories. The addon's readdir names no handle and wants the whole listing at once, so it opens one for itself. */
-import { type DirectoryEntry, type DirectoryOut, O, Errno } from "@sluice/vfs";
+import { type DirectoryEntry, type DirectoryOut, Errno, type FileOffset, O } from "@sluice/vfs";
 import { textOfBytes } from "./names.js";
 import { onNode, type Operation, type Server, withHandle } from "./operation.js";
 import { Request } from "./request.js";
@@ -12,7 +12,7 @@ class WholeListing implements DirectoryOut {
   readonly scratch = new Request([], Buffer.alloc(0)).entry;
   taken = 0;
   /** Cookie of the entry after the last one. */
-  offset = 0;
+  offset: FileOffset = 0;
 
   add(entry: DirectoryEntry): boolean {
     this.taken++;

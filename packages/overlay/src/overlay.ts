@@ -180,6 +180,7 @@ export class Overlay implements Filesystem {
 /** Gives every descriptor back: the layers are free again when this returns. */
 function destroy(core: Core): void {
   for (const file of core.handles.allFiles()) releaseFile(core, file.handle);
+  core.handles.closeDirectories();
   core.nodes.closeAll();
   core.fds.closeAll();
   if (core.scratch !== undefined) sys.close(core.scratch.fd);

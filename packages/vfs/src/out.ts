@@ -1,6 +1,7 @@
 /** Reply objects with a shape of their own: directory listings and file system statistics. */
 import type { Attr } from "./attr.js";
 import type { ByteName, EntryOut } from "./filesystem.js";
+import type { FileOffset } from "./kernel-port.js";
 
 /** One entry of a listing. `offset` is the cookie of the entry *after* this one, as telldir(3) gives it. */
 export interface DirectoryEntry {
@@ -9,7 +10,7 @@ export interface DirectoryEntry {
   inoHi: number;
   /** A DT value. */
   type: number;
-  offset: number;
+  offset: FileOffset;
 }
 
 /** Collects entries until the reply is full. */

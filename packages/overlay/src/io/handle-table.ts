@@ -1,6 +1,7 @@
 /** Open file descriptions, by handle. The one place that holds them, so that they can be journaled. */
 import type { FileHandle, NodeId, OpenOut } from "@sluice/vfs";
 import type { Flow } from "../gate/gate.js";
+import type { DirectoryStream } from "../merge/directory-stream.js";
 import type { Listing } from "../merge/listing.js";
 import type { Node } from "../node/node.js";
 import type { Backing, InodeIo } from "./inode-io.js";
@@ -30,6 +31,8 @@ export class OpenFile {
 
 export class OpenDirectory {
   listing: Listing | undefined = undefined;
+  /** Instead of a listing, where one layer holds it all. */
+  stream: DirectoryStream | undefined = undefined;
   constructor(
     readonly handle: FileHandle,
     readonly node: Node,
@@ -73,8 +76,14 @@ export class HandleTable {
   }
 
   remove(handle: FileHandle): void {
-    if (this.#byHandle.get(handle) instanceof OpenFile) this.#files--;
+    const found = this.#byHandle.get(handle);
+    if (found instanceof OpenFile) this.#files--;
+    else found?.stream?.close();
     this.#byHandle.delete(handle);
+  }
+
+  closeDirectories(): void {
+    for (const [handle, entry] of this.#byHandle) if (entry instanceof OpenDirectory) this.remove(handle);
   }
 
   *allFiles(): IterableIterator<OpenFile> {

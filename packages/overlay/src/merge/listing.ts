@@ -1,16 +1,16 @@
-/** The merged list of a directory's names: read once for an open directory, and again after rewinddir(3). */
-import { type Attr, type ByteName, DT, O, S } from "@sluice/vfs";
+/** The merged list of a directory's names: read once for an open directory of several layers, and again after rewinddir(3). */
+import { type ByteName, O } from "@sluice/vfs";
 import type { Core } from "../core.js";
-import { statName, sys } from "../layer/host-layer.js";
+import { sys } from "../layer/host-layer.js";
 import type { RealDir } from "../layer/real-dir.js";
-import { isWhiteout, isXattrWhiteout } from "../marks/whiteout.js";
 import { mixDevice } from "../node/admit.js";
 import type { Node } from "../node/node.js";
 import { parseDirents } from "../layer/dirents.js";
+import { GONE, judgeEntry, WHITEOUT } from "./judge-entry.js";
 
-/** Entries that one turn of the event loop may add before others get theirs. */
-const ENTRIES_PER_TURN = 32_768;
-const bytes = Buffer.alloc(262_144);
+/** Entries that one turn of the event loop may add before others get theirs: some milliseconds. */
+const ENTRIES_PER_TURN = 2048;
+const bytes = Buffer.alloc(65_536);
 
 /** Columns of equal length: a row an entry. */
 export class Listing {
@@ -26,7 +26,7 @@ export class Listing {
 
 /** Reads all layers of the directory; a promise for a large one. A positive errno where a layer fails. */
 export function readListing(core: Core, node: Node): Listing | number | Promise<Listing | number> {
-  const steps = fill(core, node);
+  const steps = fill(core, node, new Listing());
   for (;;) {
     const step = steps.next();
     if (step.done === true) return step.value;
@@ -34,12 +34,17 @@ export function readListing(core: Core, node: Node): Listing | number | Promise<
   }
 }
 
-/** The same without giving way: for a directory that has to be empty, and so is mostly small. */
-export function readListingNow(core: Core, node: Node): Listing | number {
-  const steps = fill(core, node);
+/** What a directory that has to be empty holds: `names` is true at the first name, however many there are. */
+export function readContent(core: Core, node: Node): { names: boolean; whiteouts: number } | number {
+  const listing = new Listing();
+  const steps = fill(core, node, listing);
   for (;;) {
     const step = steps.next();
-    if (step.done === true) return step.value;
+    if (listing.names.length > 0) {
+      steps.return(0);
+      return { names: true, whiteouts: listing.whiteouts };
+    }
+    if (step.done === true) return typeof step.value === "number" ? step.value : { names: false, whiteouts: listing.whiteouts };
   }
 }
 
@@ -54,16 +59,18 @@ async function inTurns(steps: Generator<boolean, Listing | number>): Promise<Lis
 }
 
 /** Yields after each batch of entries: true when it is time to give way. */
-function* fill(core: Core, node: Node): Generator<boolean, Listing | number> {
-  const listing = new Listing();
+function* fill(core: Core, node: Node, listing: Listing): Generator<boolean, Listing | number> {
   const dirs = [...(node.dirs ?? [])];
   const seen = dirs.length > 1 ? new Set<ByteName>() : undefined;
   for (const dir of dirs) {
     const fd = open(core, node, dir);
     if (fd < 0) return -fd;
-    const errno = yield* readAll(core, { listing, seen, dir, fd });
-    sys.close(fd);
-    if (errno !== 0) return errno;
+    try {
+      const errno = yield* readAll(core, { listing, seen, dir, fd });
+      if (errno !== 0) return errno;
+    } finally {
+      sys.close(fd);
+    }
   }
   return listing;
 }
@@ -97,7 +104,7 @@ function addBatch(core: Core, batch: Batch, length: number): void {
   const { listing, seen, dir } = batch;
   parseDirents(bytes, length, (name, inoLo, inoHi, type) => {
     if (name === "." || name === ".." || seen?.has(name) === true) return;
-    const known = mayBeWhiteout(dir, type) ? judge(core, batch, name) : type;
+    const known = judgeEntry(core, batch, { name, type });
     if (known === GONE) return;
     seen?.add(name);
     if (known === WHITEOUT) {
@@ -110,20 +117,4 @@ function addBatch(core: Core, batch: Batch, length: number): void {
     listing.types.push(known);
     listing.upper.push(dir.layer.writable);
   });
-}
-
-const GONE = -1;
-const WHITEOUT = -2;
-
-function mayBeWhiteout(dir: RealDir, type: number): boolean {
-  return type === DT.CHR || type === DT.UNKNOWN || (dir.xattrWhiteouts && type === DT.REG);
-}
-
-/** The entry's type, or that it is a whiteout, or that it went away meanwhile. */
-function judge(core: Core, batch: Batch, name: ByteName): number {
-  const attr: Attr = core.scratchAttr;
-  if (statName(batch.fd, name, attr) < 0) return GONE;
-  if (isWhiteout(attr)) return WHITEOUT;
-  if (batch.dir.xattrWhiteouts && isXattrWhiteout(core.marks, { dirFd: batch.fd, name }, attr)) return WHITEOUT;
-  return (attr.mode & S.IFMT) >>> 12;
 }

@@ -8,7 +8,7 @@ import type { Core } from "../core.js";
 import { openName, statFd, sys } from "../layer/host-layer.js";
 import type { RealDir } from "../layer/real-dir.js";
 import { writeOpaque } from "../marks/directory-marks.js";
-import { readListingNow } from "../merge/listing.js";
+import { readContent } from "../merge/listing.js";
 import { openNode } from "../node/open-node.js";
 import { purgeDirectory } from "./purge-directory.js";
 import type { RenamePlan } from "./rename.js";
@@ -19,7 +19,7 @@ const attr = new Attr();
 export function clearForOverwrite(core: Core, plan: RenamePlan): number {
   const { target } = plan;
   if (plan.exchange || target?.upperDir === undefined) return 0;
-  const content = readListingNow(core, target);
+  const content = readContent(core, target);
   if (typeof content === "number") return content;
   if (content.whiteouts === 0) return 0;
   const scratch = core.fds.of(core.scratch as RealDir);

@@ -1,11 +1,13 @@
 /** OPENDIR, READDIR, READDIRPLUS, RELEASEDIR and FSYNCDIR. */
 import {
+  type ByteName,
   type CallContext,
   type DirectoryEntry,
   type DirectoryOut,
   DT,
   Errno,
   type FileHandle,
+  type FileOffset,
   type NodeId,
   O,
   type OpenOut,
@@ -15,7 +17,9 @@ import {
 import type { Core } from "../core.js";
 import type { OpenDirectory } from "../io/handle-table.js";
 import { sys } from "../layer/host-layer.js";
+import { DirectoryStream, type StreamedEntry } from "../merge/directory-stream.js";
 import { type Listing, readListing } from "../merge/listing.js";
+import { mixDevice } from "../node/admit.js";
 import type { Node } from "../node/node.js";
 import { openNode } from "../node/open-node.js";
 import { childOf, lookup } from "./lookup.js";
@@ -36,25 +40,72 @@ export function releasedir(core: Core, handle: FileHandle): number {
   return 0;
 }
 
-export function readdir(core: Core, call: CallContext, args: ReaddirArgs, out: DirectoryOut): Status {
+export function readdir(core: Core, _call: CallContext, args: ReaddirArgs, out: DirectoryOut): Status {
   const directory = core.handles.directory(args.handle);
   if (directory === undefined) return Errno.EBADF;
   const offset = Number(args.offset);
   // rewinddir(3) shows what was added or removed since.
-  if (offset === 0) directory.listing = undefined;
-  if (directory.listing !== undefined) return emit(core, { call, directory, offset, plus: args.plus }, out);
+  if (offset === 0) begin(core, directory);
+  if (directory.stream !== undefined) return emitStream(core, directory.stream, { from: args.offset, plus: args.plus }, out);
+  if (directory.listing !== undefined) return emit(core, { directory, offset, plus: args.plus }, out);
   const listing = readListing(core, directory.node);
   const plus = args.plus;
   const use = (read: Listing | number): number => {
     if (typeof read === "number") return read;
     directory.listing = read;
-    return emit(core, { call, directory, offset, plus }, out);
+    return emit(core, { directory, offset, plus }, out);
   };
   return listing instanceof Promise ? listing.then(use) : use(listing);
 }
 
+/** Marks of other implementations hide names of the same layer: there a listing is needed, too. */
+function begin(core: Core, directory: OpenDirectory): void {
+  const { node } = directory;
+  directory.listing = undefined;
+  directory.stream?.close();
+  directory.stream = node.isMerged || core.config.foreignMarks ? undefined : new DirectoryStream(core, node, node.top);
+}
+
+/** Bytes of host records that about fill a reply of 32 KiB, which is what readdir(3) asks for. */
+const BATCH_BYTES = 24_576;
+const BATCH_PLUS_BYTES = 7168;
+
+/** An empty answer is the end, so it goes on where a batch held nothing to show. */
+function emitStream(core: Core, stream: DirectoryStream, request: { from: FileOffset; plus: boolean }, out: DirectoryOut): number {
+  let { from } = request;
+  let given = 0;
+  for (;;) {
+    let full = false;
+    const length = stream.read(from, request.plus ? BATCH_PLUS_BYTES : BATCH_BYTES, (row) => {
+      fillStreamed(core, stream, row);
+      full = !give(core, { node: stream.node, plus: request.plus }, isDot(row.name), out);
+      if (!full) given++;
+      return !full;
+    });
+    if (length < 0) return -length;
+    if (length === 0 || full || given > 0) return 0;
+    from = stream.position;
+  }
+}
+
+function isDot(name: ByteName): boolean {
+  return name === "." || name === "..";
+}
+
+function fillStreamed(core: Core, stream: DirectoryStream, row: StreamedEntry): void {
+  const { node, dir } = stream;
+  if (isDot(row.name)) dot(node, row.name === "." ? 0 : 1);
+  else {
+    entry.name = row.name;
+    entry.type = row.type;
+    const child = knownChild(core, node, { name: row.name, differs: dir.layer.writable && dir.impure });
+    entry.inoLo = child?.inoLo ?? row.inoLo;
+    entry.inoHi = child?.inoHi ?? mixDevice(core, row.inoHi, dir.layer.deviceIndex);
+  }
+  entry.offset = row.next;
+}
+
 interface Emission {
-  call: CallContext;
   directory: OpenDirectory;
   offset: number;
   plus: boolean;
@@ -64,14 +115,14 @@ const entry: DirectoryEntry = { name: "", inoLo: 0, inoHi: 0, type: 0, offset: 0
 
 /** The cookie of a row is its number plus one; rows 0 and 1 are "." and "..". */
 function emit(core: Core, emission: Emission, out: DirectoryOut): number {
-  const { directory } = emission;
-  const listing = directory.listing as Listing;
+  const { node } = emission.directory;
+  const listing = emission.directory.listing as Listing;
   const rows = listing.names.length + 2;
   for (let row = emission.offset; row < rows; row++) {
-    if (row < 2) dot(directory.node, row);
-    else if (!fillRow(core, directory.node, listing, row - 2)) continue;
+    if (row < 2) dot(node, row);
+    else fillRow(core, node, listing, row - 2);
     entry.offset = row + 1;
-    if (!give(core, emission, row, out)) break;
+    if (!give(core, { node, plus: emission.plus }, row < 2, out)) break;
   }
   return 0;
 }
@@ -84,26 +135,27 @@ function dot(node: Node, row: number): void {
   entry.type = DT.DIR;
 }
 
-/** d_ino has to equal st_ino: where that is not the layer's own number, the node knows. */
-function fillRow(core: Core, node: Node, listing: Listing, index: number): boolean {
+function fillRow(core: Core, node: Node, listing: Listing, index: number): void {
   const name = listing.names[index] as string;
   entry.name = name;
   entry.type = listing.types[index] as number;
-  const differs = listing.upper[index] === true && (node.isMerged || node.top.impure);
-  const child = node.children?.get(name) ?? (differs ? childOf(core, node, name) : undefined);
-  if (typeof child === "number") return false;
+  const child = knownChild(core, node, { name, differs: listing.upper[index] === true && (node.isMerged || node.top.impure) });
   entry.inoLo = child?.inoLo ?? (listing.inoLo[index] as number);
   entry.inoHi = child?.inoHi ?? (listing.inoHi[index] as number);
-  return true;
 }
 
-function give(core: Core, emission: Emission, row: number, out: DirectoryOut): boolean {
+/** d_ino has to equal st_ino: where that is not the layer's own number, the node knows. What is gone meanwhile keeps its own. */
+function knownChild(core: Core, node: Node, which: { name: ByteName; differs: boolean }): Node | undefined {
+  const child = node.children?.get(which.name) ?? (which.differs ? childOf(core, node, which.name) : undefined);
+  return typeof child === "number" ? undefined : child;
+}
+
+function give(core: Core, emission: { node: Node; plus: boolean }, isDotRow: boolean, out: DirectoryOut): boolean {
   if (!emission.plus) return out.add(entry);
-  if (row < 2) return out.addPlus(entry, undefined);
+  if (isDotRow) return out.addPlus(entry, undefined);
   if (!out.fitsPlus(entry.name.length)) return false;
-  const { node } = emission.directory;
   const found = out.scratch;
-  const status = lookup(core, node.id, entry.name, found);
+  const status = lookup(core, emission.node.id, entry.name, found);
   // Gone since the listing was read: the entry is skipped, as if it had never been listed.
   if (status !== 0 || found.nodeId === 0) return true;
   return out.addPlus(entry, found);

@@ -9,7 +9,7 @@ import { sys } from "../layer/host-layer.js";
 import type { RealDir } from "../layer/real-dir.js";
 import { makeWhiteout } from "../marks/whiteout.js";
 import { existsBelow } from "../merge/find.js";
-import { readListingNow } from "../merge/listing.js";
+import { readContent } from "../merge/listing.js";
 import { dropLastIndexed, losesItsCount } from "../node/link-index.js";
 import { knownPaths } from "../node/known-paths.js";
 import { type Node, pathAt } from "../node/node.js";
@@ -77,9 +77,9 @@ function removeNow(core: Core, parent: Node, which: { name: ByteName; directory:
   if (typeof node === "number") return node;
   if (node.isDirectory !== which.directory) return which.directory ? Errno.ENOTDIR : Errno.EISDIR;
   if (which.directory) {
-    const content = readListingNow(core, node);
+    const content = readContent(core, node);
     if (typeof content === "number") return content;
-    if (content.names.length > 0) return Errno.ENOTEMPTY;
+    if (content.names) return Errno.ENOTEMPTY;
   }
   const copied = copyUpDirectory(core, parent);
   if (copied !== 0) return copied;

@@ -12,7 +12,7 @@ import { statName, sys } from "../layer/host-layer.js";
 import type { RealDir } from "../layer/real-dir.js";
 import { isWhiteout } from "../marks/whiteout.js";
 import { existsBelow } from "../merge/find.js";
-import { readListingNow } from "../merge/listing.js";
+import { readContent } from "../merge/listing.js";
 import { losesItsCount } from "../node/link-index.js";
 import type { Node } from "../node/node.js";
 import { openNode } from "../node/open-node.js";
@@ -93,9 +93,9 @@ function check(core: Core, plan: RenamePlan): number {
   if (node.isDirectory && !target.isDirectory) return Errno.ENOTDIR;
   if (!node.isDirectory && target.isDirectory) return Errno.EISDIR;
   if (!target.isDirectory) return 0;
-  const content = readListingNow(core, target);
+  const content = readContent(core, target);
   if (typeof content === "number") return content;
-  return content.names.length > 0 ? Errno.ENOTEMPTY : 0;
+  return content.names ? Errno.ENOTEMPTY : 0;
 }
 
 function execute(core: Core, plan: RenamePlan): number {
