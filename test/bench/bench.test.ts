@@ -29,7 +29,7 @@ function leftBelow(tmp: string): string[] {
 }
 
 function result(samples: PhaseResult["samples"], unit: PhaseResult["unit"] = "ms"): PhaseResult {
-  return { name: "rand-write", group: "data", title: "", unit, samples, notes: {} };
+  return { name: "rand-write", group: "data", title: "", unit, samples, daemonCpuMs: {}, notes: {} };
 }
 
 describe("what is made of the samples", () => {
@@ -109,6 +109,7 @@ requires("/dev/fuse", "CAP_SYS_ADMIN", "kernel overlayfs", "command cc").describ
       expect(Object.values(samples).every(([value]) => value !== null && value !== undefined && value > 0)).toBe(true);
       expect(Object.keys(notes)).toEqual(name === "copy-up" ? ["native"] : []);
     }
+    expect(report.results.every(({ daemonCpuMs }) => (daemonCpuMs["sluice"]?.[0] ?? 0) > 0)).toBe(true);
     expect(report.memory["sluice"]?.idleBytes).toBeGreaterThan(1 << 20);
     expect(readdirSync(out).sort()).toEqual(["metadata.svg", "results.json", "work.svg"]);
     expect(done.stdout).toContain("Figures");

@@ -17,13 +17,16 @@ export interface Machine {
 
 const PROGRAMS = ["fuse-overlayfs", "mergerfs", "fio", "git", "rg", "sqlite3", "python3", "cc", "make", "npm"] as const;
 
-/** As the program says it; where that names no number, as the distribution does. */
+// What they print is not what they are: a version before the release, or none at all.
+const ASK_THE_DISTRIBUTION = new Set<string>(["fuse-overlayfs", "mergerfs"]);
+
 function versionOf(name: string): string | undefined {
   const said = linesOf(name, ["--version"]);
   if (said === undefined) return undefined;
-  const own = said.find((line) => line.includes(name) && /\d\.\d/.test(line)) ?? said.find((line) => /\d\.\d/.test(line)) ?? said[0] ?? "";
+  const own = said.find((line) => /\d\.\d/.test(line)) ?? said[0] ?? "";
+  if (!ASK_THE_DISTRIBUTION.has(name)) return own;
   const packaged = linesOf("dpkg-query", ["-W", "-f", "${Version}", name])?.[0];
-  return packaged !== undefined && /^\d/.test(packaged) ? `${own} (package ${packaged})` : own;
+  return packaged !== undefined && /^\d/.test(packaged) ? `package ${packaged}` : own;
 }
 
 export function describeMachine(): Machine {

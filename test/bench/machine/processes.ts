@@ -38,6 +38,20 @@ export function residentBytes(of: readonly number[]): number {
   return kib.reduce((sum, one) => sum + one, 0) * 1024;
 }
 
+/** Time on a processor so far, all their threads together: unlike elapsed time, what others do beside them is not in it. */
+export function processorNs(of: readonly number[]): number {
+  const threads = of.flatMap((pid) => listOr(`/proc/${pid}/task`).map((thread) => `/proc/${pid}/task/${thread}/schedstat`));
+  return threads.reduce((sum, path) => sum + Number(readOr(path).split(" ")[0] ?? 0), 0);
+}
+
+function listOr(path: string): string[] {
+  try {
+    return readdirSync(path);
+  } catch {
+    return []; // It ended.
+  }
+}
+
 export function isAlive(pid: number): boolean {
   const stat = readOr(`/proc/${pid}/stat`);
   return stat !== "" && !/^[ZX]/.test(stat.slice(stat.lastIndexOf(")") + 2));

@@ -1,5 +1,5 @@
 /** The lower layers that every subject of a run shares: a base, and a layer above it that overrides a tenth of the tree. */
-import { linkSync, mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { runCommand } from "../machine/run-command.js";
 import type { Tree } from "../subjects/session.js";
@@ -22,12 +22,13 @@ function plantOverrides(top: string, files: number): void {
   }
 }
 
-/** One large file under a name for each round: lower names are separate inodes, so each is copied up by itself. */
+/** A large file for each round: one with several names would be one inode to some subjects, copied up once for all. */
 async function plantLarge(base: string, { sizes, roundsInAll }: Bench): Promise<void> {
   mkdirSync(join(base, "big"));
-  const first = join(base, "big", "r0");
-  await runCommand("dd", ["if=/dev/urandom", `of=${first}`, "bs=1M", `count=${sizes.largeMb}`, "status=none"]);
-  for (let round = 1; round < roundsInAll; round++) linkSync(first, join(base, "big", `r${round}`));
+  for (let round = 0; round < roundsInAll; round++) {
+    const args = ["if=/dev/urandom", `of=${join(base, "big", `r${round}`)}`, "bs=1M", `count=${sizes.largeMb}`, "status=none"];
+    await runCommand("dd", args);
+  }
 }
 
 async function plantBuild(base: string, files: number): Promise<void> {

@@ -4,7 +4,7 @@ import { spreadOf } from "../run/statistics.js";
 import type { ScalePoint } from "../scale/scale-point.js";
 import type { BenchReport } from "./bench-report.js";
 import { formatTable } from "./format.js";
-import { printResults } from "./print-results.js";
+import { printProcessorTime, printResults } from "./print-results.js";
 
 function printMachine({ machine, loadAtEnd, layersOn, profile, rounds, subjects, skipped }: BenchReport): string {
   const lines = [
@@ -56,6 +56,7 @@ export function printReport(report: BenchReport, withFigures: boolean): string {
   const parts = [
     printMachine(report),
     printResults(report.results, names, report.base),
+    printProcessorTime(report.results, names),
     printMemory(report.memory),
     printScale(report.scale),
     withFigures ? printFigures(report) : "",

@@ -29,3 +29,16 @@ export function printResults(results: readonly PhaseResult[], subjects: readonly
   });
   return tables.join("\n\n");
 }
+
+/** What each daemon spent on a processor: the part of a round trip that a busy machine does not blur. */
+export function printProcessorTime(results: readonly PhaseResult[], subjects: readonly string[]): string {
+  const spent = (result: PhaseResult, subject: string): number => spreadOf(result.daemonCpuMs[subject] ?? []).median;
+  const daemons = subjects.filter((subject) => results.some((result) => spent(result, subject) > 0));
+  if (daemons.length === 0) return "";
+  const cell = (result: PhaseResult, subject: string): string => {
+    const value = spent(result, subject);
+    return Number.isNaN(value) ? "–" : value.toFixed(1);
+  };
+  const rows = results.map((result) => [result.name, ...daemons.map((subject) => cell(result, subject))]);
+  return `Processor time of the daemons, ms a round (what a phase makes and removes is in it)\n${formatTable([["phase", ...daemons], ...rows])}`;
+}

@@ -9,12 +9,14 @@ export interface PhaseResult {
   unit: Unit;
   /** One a round, by subject; a round that broke is missing here and named below. */
   samples: Record<string, (number | null)[]>;
+  /** What the daemon spent on a processor for it, in milliseconds a round, making and removing what is measured included. */
+  daemonCpuMs: Record<string, number[]>;
   /** Why a subject was not measured: by design, or because it broke. */
   notes: Record<string, string>;
 }
 
 export function emptyResult({ name, group, title, unit }: Phase): PhaseResult {
-  return { name, group, title, unit, samples: {}, notes: {} };
+  return { name, group, title, unit, samples: {}, daemonCpuMs: {}, notes: {} };
 }
 
 export function valuesOf(result: PhaseResult, subject: string): number[] {

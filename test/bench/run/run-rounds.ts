@@ -79,12 +79,18 @@ class Run {
       for (const session of order) {
         const counted = round - warmUps;
         await this.attempt(phase, session, async () => {
+          const spentNs = session.processorNs();
           const value = await phase.measure(session, bench, round);
-          const samples = (this.result(phase).samples[session.subject.name] ??= []);
-          if (counted >= 0) samples[counted] = value;
+          if (counted >= 0) this.#take(phase, session, { round: counted, value, cpuMs: (session.processorNs() - spentNs) / 1e6 });
         });
       }
     }
+  }
+
+  #take(phase: Phase, { subject }: Session, { round, value, cpuMs }: { round: number; value: number; cpuMs: number }): void {
+    const { samples, daemonCpuMs } = this.result(phase);
+    (samples[subject.name] ??= [])[round] = value;
+    (daemonCpuMs[subject.name] ??= []).push(cpuMs);
   }
 
   outcome(): RoundsOutcome {

@@ -2,7 +2,7 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import type { CleanUp } from "../clean-up.js";
-import { processesNaming, residentBytes } from "../machine/processes.js";
+import { processesNaming, processorNs, residentBytes } from "../machine/processes.js";
 import { runCommand } from "../machine/run-command.js";
 import type { Storage } from "../machine/storage.js";
 import { stopDaemon } from "./daemon.js";
@@ -14,6 +14,8 @@ export interface Session {
   root: string;
   /** Of the daemon and its children; 0 where there is none. */
   residentBytes(): number;
+  /** Of the daemon and its children, since they started. */
+  processorNs(): number;
   stop(): Promise<void>;
 }
 
@@ -57,10 +59,13 @@ export async function openSession(subject: Subject, tree: Tree, machine: { stora
     await runCommand("rm", ["-rf", "--", own]);
   });
   await subject.start(ground);
+  // Looked for once: walking /proc around every measurement would be load of our own.
+  const family = processesNaming(ground.mountpoint);
   return {
     subject,
     root: ground.mountpoint,
-    residentBytes: () => residentBytes(processesNaming(ground.mountpoint)),
+    residentBytes: () => residentBytes(family),
+    processorNs: () => processorNs(family),
     stop,
   };
 }
