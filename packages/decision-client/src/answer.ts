@@ -22,7 +22,9 @@ function settleFailure(pending: PendingQuestion, failure: wire.Failure, listener
 
 export function settleDecision(pending: PendingQuestion, decision: wire.Decision | undefined, listener: ConversationListener): void {
   try {
-    pending.resolve(decisionFromProto(decision));
+    const domain = decisionFromProto(decision);
+    listener.answered();
+    pending.resolve(domain);
   } catch (error) {
     if (!(error instanceof DecisionError)) throw error;
     listener.malformed(error.message);

@@ -1,5 +1,6 @@
 import { type Decider, type Decision, DecisionError, wire } from "@sluice/decision-api";
 import { afterEach, describe, expect, it } from "vitest";
+import { NO_EVENTS } from "./decision-client-events.js";
 import { connectDecider, type DeciderOptions, whenReady } from "./index.js";
 import { answer, CAPABILITIES, DIGEST, grantFor, question, ScriptedService, type Script } from "./scripted-service.js";
 
@@ -35,8 +36,7 @@ async function ask(service: ScriptedService, options: Partial<DeciderOptions> = 
     mount: "m",
     clientVersion: "0",
     events: {
-      connected: () => undefined,
-      disconnected: () => undefined,
+      ...NO_EVENTS,
       replayed: (count) => void (counts.replayed += count),
       strayAnswer: () => void counts.stray++,
       malformedAnswer: () => void counts.malformed++,
@@ -160,7 +160,8 @@ describe("a hostile service", () => {
     expect(await effectOf(decider.decide(question("slow"), undefined))).toBe("deny outage 13");
     for (const send of late) send();
     expect(await effectOf(decider.decide(question("twice"), undefined))).toBe("deny service 13");
-    expect(counts.stray).toBe(2);
+    // What was given up may still be answered: only the second answer to one question is strange.
+    expect(counts.stray).toBe(1);
   });
 
   it("that closes in the middle of a batch is asked again, with the same question id", async () => {
@@ -374,7 +375,7 @@ describe("two replicas", () => {
     expect(Math.min(seen.one, seen.other)).toBeGreaterThan(20);
     other.script = { batch: () => other.kill() };
     const decisions = await many();
-    expect(decisions.every(({ source }) => source === "service")).toBe(true);
+    expect(decisions.every(({ source }) => source === "service" || source === "hedge")).toBe(true);
     expect(counts.replayed).toBeGreaterThan(20);
     expect(decider.status().state).toBe("ready");
   });

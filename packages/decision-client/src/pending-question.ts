@@ -1,9 +1,38 @@
-/** One question on its way: what is asked, until when, and the promise of whoever asked. Settled once. */
-import { type Decision, DecisionError, questionToProto, type Question, type wire } from "@sluice/decision-api";
+/**
+ * One question on its way: what is asked, until when, and the promise of whoever asked. It may be put to several replicas
+ * at once, when one is slow or when they disagree: each time is a `PendingQuestion`, and all of them share its id.
+ */
+import {
+  type Decision,
+  type DecisionError,
+  type PolicyCapabilities,
+  questionToProto,
+  type Question,
+  type wire,
+} from "@sluice/decision-api";
 
-export class PendingQuestion {
-  private state: "open" | "settled" = "open";
+/** Whom a question is put to. */
+export interface Carrier {
+  /** Of the policy that it last told of. */
+  readonly capabilities: PolicyCapabilities | undefined;
+  ask(pending: PendingQuestion): void;
+  /** The answer is not wanted any more. */
+  cancel(pending: PendingQuestion): void;
+  /** To be called after answers: one that is to be left is left with the last. */
+  leaveIfIdle(): void;
+}
+
+export class AskedQuestion {
   private encoded: wire.Question | undefined;
+  /** Where it is being asked just now. */
+  readonly legs = new Map<PendingQuestion, Carrier>();
+  /** Answers of replicas that disagree, by the digest of their policy. */
+  answers: Map<string, Decision> | undefined;
+  /** Answers that could not be used. */
+  useless = 0;
+  hedged = false;
+  settled = false;
+  readonly askedMs = performance.now();
 
   constructor(
     readonly question: Question,
@@ -11,10 +40,6 @@ export class PendingQuestion {
     readonly deadlineMs: number,
     private readonly settle: { resolve(decision: Decision): void; reject(error: DecisionError): void },
   ) {}
-
-  get settled(): boolean {
-    return this.state === "settled";
-  }
 
   /** The same at each repetition, so it is made once. */
   wire(): wire.Question {
@@ -27,14 +52,54 @@ export class PendingQuestion {
   }
 
   resolve(decision: Decision): void {
-    if (this.state === "settled") return;
-    this.state = "settled";
+    if (this.settled) return;
+    this.settled = true;
     this.settle.resolve(decision);
   }
 
   reject(error: DecisionError): void {
-    if (this.state === "settled") return;
-    this.state = "settled";
+    if (this.settled) return;
+    this.settled = true;
     this.settle.reject(error);
+  }
+}
+
+export interface Fate {
+  answered(pending: PendingQuestion, decision: Decision): void;
+  failed(pending: PendingQuestion, error: DecisionError): void;
+}
+
+/** A question as it is put to one replica. Settled once. */
+export class PendingQuestion {
+  settled = false;
+
+  constructor(
+    readonly asked: AskedQuestion,
+    readonly hedge: boolean,
+    private readonly fate: Fate,
+  ) {}
+
+  get question(): Question {
+    return this.asked.question;
+  }
+
+  wire(): wire.Question {
+    return this.asked.wire();
+  }
+
+  remainingMs(): number {
+    return this.asked.remainingMs();
+  }
+
+  resolve(decision: Decision): void {
+    if (this.settled) return;
+    this.settled = true;
+    this.fate.answered(this, decision);
+  }
+
+  reject(error: DecisionError): void {
+    if (this.settled) return;
+    this.settled = true;
+    this.fate.failed(this, error);
   }
 }

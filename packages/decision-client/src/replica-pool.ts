@@ -1,23 +1,25 @@
 /**
- * All replicas behind one target. A question goes to the less loaded of two; one whose replica breaks goes to another,
- * or waits for one to come back. Deadlines are not kept here: whoever asked gives up by `abandon`.
+ * All replicas behind one target: which there are, which can be asked, and which policy holds according to them. What each
+ * question is put to is question-router.ts' work.
  */
-import { DecisionError, type PolicyCapabilities } from "@sluice/decision-api";
+import type { PolicyCapabilities, PolicyRevision, wire } from "@sluice/decision-api";
 import type { Dialer } from "./channel.js";
 import type { DecisionClientEvents } from "./decision-client-events.js";
 import { mergeCapabilities } from "./merge-capabilities.js";
-import type { PendingQuestion } from "./pending-question.js";
+import type { AskedQuestion, Carrier } from "./pending-question.js";
+import { QuestionRouter, type Replicas } from "./question-router.js";
 import { Replica, type ReplicaListener } from "./replica.js";
+import { Revisions, type RevisionView, sameRevision } from "./revision-view.js";
 import type { Greeting } from "./session-conversation.js";
 import { resolveTarget, type Target } from "./target.js";
 
-const DISCOVERY_MIN_MS = 500;
-const DISCOVERY_SPREAD_MS = 500;
-const OVERLOAD_PAUSE_MS = 20;
+/** A replica that is new is asked within a second. */
+const DISCOVERY_MIN_MS = 250;
+const DISCOVERY_SPREAD_MS = 250;
 
 /** Whether the addresses of a target can change. */
 function mayMove(target: Target): boolean {
-  return target.kind === "dns" || (target.kind === "list" && target.targets.some(mayMove));
+  return target.kind === "dns" || target.kind === "sockets" || (target.kind === "list" && target.targets.some(mayMove));
 }
 
 export interface PoolParts {
@@ -25,14 +27,17 @@ export interface PoolParts {
   dialer: Dialer;
   greeting: Greeting;
   events: DecisionClientEvents;
+  /** Another policy holds, or replicas disagree now. Called before any answer of it is used. */
+  onView(view: RevisionView): void;
   onPolicy(capabilities: PolicyCapabilities): void;
+  onInvalidation(directories: readonly string[]): void;
+  onHitsTaken(reportId: string): void;
 }
 
-export class ReplicaPool {
+export class ReplicaPool implements Replicas {
   private readonly replicas = new Map<string, Replica>();
-  /** Where each question is, so that it can be abandoned; in `waiting` while nobody can be asked. */
-  private readonly placed = new Map<PendingQuestion, Replica>();
-  private readonly waiting = new Set<PendingQuestion>();
+  readonly revisions = new Revisions();
+  private readonly router: QuestionRouter;
   private discovery: NodeJS.Timeout | undefined;
   private lastHeard: PolicyCapabilities | undefined;
   private closed = false;
@@ -40,6 +45,7 @@ export class ReplicaPool {
   private aloneSinceMs: number | undefined = performance.now();
 
   constructor(private readonly parts: PoolParts) {
+    this.router = new QuestionRouter(this, parts.events);
     void this.discover();
   }
 
@@ -60,74 +66,68 @@ export class ReplicaPool {
     return [...this.replicas.values()].map(({ address, stateName, inFlight }) => ({ address, state: stateName, inFlight }));
   }
 
-  ask(pending: PendingQuestion): void {
-    const replica = this.pick();
-    if (replica === undefined) {
-      this.waiting.add(pending);
-      return;
-    }
-    this.placed.set(pending, replica);
-    replica.ask(pending);
+  ask(asked: AskedQuestion): void {
+    this.router.ask(asked);
   }
 
-  /** Settled or given up: in either case it is nobody's business any more. */
-  release(pending: PendingQuestion): void {
-    this.waiting.delete(pending);
-    const replica = this.placed.get(pending);
-    this.placed.delete(pending);
-    replica?.cancel(pending);
+  release(asked: AskedQuestion): void {
+    this.router.release(asked);
+  }
+
+  /** True where a replica has it; it may break before the report is taken. */
+  report(report: wire.HitReport): boolean {
+    for (const replica of this.replicas.values()) if (replica.report(report)) return true;
+    return false;
   }
 
   close(): void {
     this.closed = true;
     clearTimeout(this.discovery);
+    this.router.close();
     for (const replica of this.replicas.values()) replica.close();
     this.replicas.clear();
-    const left = new Set([...this.waiting, ...this.placed.keys()]);
-    this.waiting.clear();
-    this.placed.clear();
-    for (const pending of left) pending.reject(new DecisionError("closed", "the connection to the decision service is closed"));
   }
 
-  private pick(): Replica | undefined {
-    const ready = [...this.replicas.values()].filter((replica) => replica.ready);
-    if (ready.length < 2) return ready[0];
-    const one = ready[Math.floor(Math.random() * ready.length)] as Replica;
-    const other = ready[Math.floor(Math.random() * ready.length)] as Replica;
+  pick(revision: PolicyRevision, except?: Carrier): Replica | undefined {
+    const able = [...this.replicas.values()].filter(
+      (replica) =>
+        replica !== except && replica.ready && replica.capabilities !== undefined && sameRevision(replica.capabilities.revision, revision),
+    );
+    if (able.length < 2) return able[0];
+    const first = Math.floor(Math.random() * able.length);
+    const second = (first + 1 + Math.floor(Math.random() * (able.length - 1))) % able.length;
+    const one = able[first] as Replica;
+    const other = able[second] as Replica;
     return other.inFlight < one.inFlight ? other : one;
   }
 
   private readonly listener: ReplicaListener = {
-    ready: () => {
-      this.aloneSinceMs = undefined;
-      const waiting = [...this.waiting];
-      this.waiting.clear();
-      for (const pending of waiting) this.ask(pending);
-    },
+    ready: () => this.look(),
     policy: (capabilities) => {
       this.lastHeard = capabilities;
+      this.revisions.told(capabilities.revision);
+      this.look();
       this.parts.onPolicy(this.capabilities ?? capabilities);
     },
-    orphaned: (questions, why) => this.adopt(questions, why),
-    changed: () => {
-      if (![...this.replicas.values()].some((replica) => replica.ready)) this.aloneSinceMs ??= performance.now();
-    },
+    invalidated: (directories) => this.parts.onInvalidation(directories),
+    hitsTaken: (reportId) => this.parts.onHitsTaken(reportId),
+    orphaned: (questions, why) => this.router.orphaned(questions, why),
+    changed: () => this.look(),
   };
 
-  private adopt(questions: readonly PendingQuestion[], why: "broken" | "overloaded"): void {
-    const wanted = questions.filter((pending) => !pending.settled);
-    for (const pending of wanted) {
-      this.placed.delete(pending);
-      this.waiting.add(pending);
+  /** Who can be asked, or what they hold, may be different now. */
+  private look(): void {
+    if (this.closed) return;
+    const ready = [...this.replicas.values()].filter((replica) => replica.ready);
+    const changed = this.revisions.update(ready.flatMap(({ capabilities }) => (capabilities === undefined ? [] : [capabilities.revision])));
+    const { view } = this.revisions;
+    if (view.kind === "none") this.aloneSinceMs ??= performance.now();
+    else this.aloneSinceMs = undefined;
+    if (changed) {
+      this.parts.onView(view);
+      this.parts.events.revisions(view);
     }
-    if (this.closed || wanted.length === 0) return;
-    this.parts.events.replayed(wanted.length);
-    // Not at once: the replica that let go of them is about to say that it is not ready any more.
-    const again = (): void => {
-      for (const pending of wanted) if (this.waiting.delete(pending)) this.ask(pending);
-    };
-    if (why === "broken") queueMicrotask(again);
-    else setTimeout(again, OVERLOAD_PAUSE_MS);
+    if (view.kind !== "none") this.router.wake();
   }
 
   private async discover(): Promise<void> {
@@ -151,6 +151,7 @@ export class ReplicaPool {
       if (addresses.includes(address)) continue;
       this.replicas.delete(address);
       replica.retire();
+      this.look();
     }
   }
 }

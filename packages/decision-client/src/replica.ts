@@ -3,36 +3,41 @@ import type { PolicyCapabilities, wire } from "@sluice/decision-api";
 import type { Dialer } from "./channel.js";
 import type { Conversation, ConversationEnd, ConversationListener } from "./conversation.js";
 import type { DecisionClientEvents } from "./decision-client-events.js";
-import type { PendingQuestion } from "./pending-question.js";
+import type { Carrier, PendingQuestion } from "./pending-question.js";
 import { type Greeting, SessionConversation } from "./session-conversation.js";
 import { UnaryConversation } from "./unary-conversation.js";
 
 /** The first attempts come fast: a service that is restarted is back within milliseconds. */
 const FIRST_BACKOFF_MS = 10;
 const LAST_BACKOFF_MS = 1_000;
+const MAX_NONSENSE = 8;
 
 type State =
   | { kind: "connecting"; conversation: Conversation; client: wire.DecisionServiceClient }
   | { kind: "ready"; conversation: Conversation; client: wire.DecisionServiceClient; capabilities: PolicyCapabilities }
   /** Answers what it was asked and takes no more. */
-  | { kind: "draining"; conversation: Conversation; client: wire.DecisionServiceClient }
+  | { kind: "draining"; conversation: Conversation; client: wire.DecisionServiceClient; capabilities: PolicyCapabilities | undefined }
   | { kind: "backoff"; timer: NodeJS.Timeout }
   | { kind: "closed" };
 
 export interface ReplicaListener {
   ready(replica: Replica): void;
   policy(capabilities: PolicyCapabilities): void;
+  invalidated(directories: readonly string[]): void;
+  hitsTaken(reportId: string): void;
   /** Questions that this replica will not answer. */
   orphaned(questions: readonly PendingQuestion[], why: "broken" | "overloaded"): void;
   changed(): void;
 }
 
-export class Replica {
+export class Replica implements Carrier {
   private state: State = { kind: "closed" };
   private backoffMs = FIRST_BACKOFF_MS;
   private hasSessions = true;
   private retired = false;
   private attempts = 0;
+  /** Malformed answers since the last good one. */
+  private nonsense = 0;
 
   constructor(
     readonly address: string,
@@ -54,7 +59,7 @@ export class Replica {
   }
 
   get capabilities(): PolicyCapabilities | undefined {
-    return this.state.kind === "ready" ? this.state.capabilities : undefined;
+    return this.state.kind === "ready" || this.state.kind === "draining" ? this.state.capabilities : undefined;
   }
 
   ask(pending: PendingQuestion): void {
@@ -65,6 +70,10 @@ export class Replica {
   cancel(pending: PendingQuestion): void {
     if ("conversation" in this.state) this.state.conversation.cancel(pending);
     this.leaveIfIdle();
+  }
+
+  report(report: wire.HitReport): boolean {
+    return this.ready && "conversation" in this.state && this.state.conversation.report(report);
   }
 
   /** The address is gone from the name: answers what it was asked, then closes. */
@@ -101,10 +110,19 @@ export class Replica {
     const listener: ConversationListener = {
       policy: (capabilities) => ifCurrent(() => this.heardPolicy(capabilities)),
       goAway: () => ifCurrent(() => this.drain()),
+      answered: () => {
+        this.backoffMs = FIRST_BACKOFF_MS;
+        this.nonsense = 0;
+      },
+      invalidated: (directories) => ifCurrent(() => this.parts.listener.invalidated(directories)),
+      hitsTaken: (reportId) => this.parts.listener.hitsTaken(reportId),
       returned: (pending) => this.parts.listener.orphaned([pending], "overloaded"),
       ended: (end) => ifCurrent(() => this.hangUp(end)),
       stray: () => this.parts.events.strayAnswer(this.address),
-      malformed: (problem) => this.parts.events.malformedAnswer(this.address, problem),
+      malformed: (problem) => {
+        this.parts.events.malformedAnswer(this.address, problem);
+        ifCurrent(() => this.distrust(problem));
+      },
     };
     const conversation = this.hasSessions
       ? new SessionConversation(client.session(), this.parts.greeting, listener)
@@ -117,7 +135,6 @@ export class Replica {
     switch (state.kind) {
       case "connecting":
         this.state = { ...state, kind: "ready", capabilities };
-        this.backoffMs = FIRST_BACKOFF_MS;
         this.parts.events.connected(this.address);
         this.parts.listener.policy(capabilities);
         this.parts.listener.ready(this);
@@ -127,6 +144,7 @@ export class Replica {
         this.parts.listener.policy(capabilities);
         return;
       case "draining":
+        this.state = { ...state, capabilities };
         this.parts.listener.policy(capabilities);
         return;
       case "backoff":
@@ -136,9 +154,22 @@ export class Replica {
 
   private drain(): void {
     if (this.state.kind !== "ready" && this.state.kind !== "connecting") return;
-    this.state = { kind: "draining", conversation: this.state.conversation, client: this.state.client };
+    this.state = {
+      kind: "draining",
+      conversation: this.state.conversation,
+      client: this.state.client,
+      capabilities: this.state.kind === "ready" ? this.state.capabilities : undefined,
+    };
     this.parts.listener.changed();
     this.leaveIfIdle();
+  }
+
+  /** Who answers nothing but nonsense is not asked for a while. Once is no reason: whoever asks might provoke it. */
+  private distrust(problem: string): void {
+    if (++this.nonsense < MAX_NONSENSE) return;
+    this.backoffMs = LAST_BACKOFF_MS;
+    // Not from within: the answers that came with this one are still being read.
+    queueMicrotask(() => this.hangUp({ kind: "broken", reason: problem }));
   }
 
   private hangUp(end: ConversationEnd): void {

@@ -7,6 +7,7 @@ import type { PendingQuestion } from "./pending-question.js";
 
 /** A service that accepts a connection and then says nothing is none. */
 const WELCOME_MS = 2_000;
+const MAX_CANCELLED = 4_096;
 const MAX_BATCH_BYTES = MAX_MESSAGE_BYTES / 2;
 
 export interface Greeting {
@@ -29,6 +30,8 @@ function wireTimeout(ms: number): { seconds: bigint; nanos: number } {
 export class SessionConversation implements Conversation {
   private readonly asked = new Map<bigint, PendingQuestion>();
   private readonly numbers = new Map<PendingQuestion, bigint>();
+  /** Their answers may be on their way. */
+  private readonly cancelled = new Set<bigint>();
   private nextNumber = 1n;
   private batch: wire.PendingQuestion[] = [];
   private batchBytes = 0;
@@ -74,8 +77,19 @@ export class SessionConversation implements Conversation {
     if (id === undefined) return;
     this.forget(id);
     const unsent = this.batch.findIndex((question) => question.id === id);
-    if (unsent >= 0) this.batch.splice(unsent, 1);
-    else this.write({ $case: "cancel", value: { ids: [id] } });
+    if (unsent >= 0) {
+      this.batch.splice(unsent, 1);
+      return;
+    }
+    this.cancelled.add(id);
+    if (this.cancelled.size > MAX_CANCELLED) this.cancelled.delete(this.cancelled.values().next().value as bigint);
+    this.write({ $case: "cancel", value: { ids: [id] } });
+  }
+
+  report(report: wire.HitReport): boolean {
+    if (this.state !== "open") return false;
+    this.write({ $case: "hits", value: report });
+    return true;
   }
 
   takeUnanswered(): PendingQuestion[] {
@@ -145,11 +159,18 @@ export class SessionConversation implements Conversation {
         return;
       case "goAway":
         this.listener.goAway();
+        return;
+      case "invalidation":
+        this.listener.invalidated(message.value.subtrees.map((bytes) => bytes.toString("latin1")));
+        return;
+      case "hitsTaken":
+        this.listener.hitsTaken(message.value.reportId);
     }
   }
 
   private take(answer: wire.Answer): void {
     const pending = this.forget(answer.id);
+    if (pending === undefined && this.cancelled.delete(answer.id)) return;
     if (pending === undefined || pending.settled) this.listener.stray();
     else settleAnswer(pending, answer, this.listener);
   }

@@ -1,10 +1,14 @@
 /** Where decision services are: the forms of a target, and the addresses behind it at a given moment. */
 import { lookup } from "node:dns/promises";
+import { readdir } from "node:fs/promises";
 import { isIP } from "node:net";
+import { basename, dirname, join } from "node:path";
 import { DecisionError } from "@sluice/decision-api";
 
 export type Target =
   | { kind: "unix"; path: string }
+  /** Every socket of a directory whose name ends so. */
+  | { kind: "sockets"; directory: string; suffix: string }
   | { kind: "fixed"; address: string }
   | { kind: "dns"; host: string; port: number }
   | { kind: "list"; targets: readonly Target[] };
@@ -14,12 +18,13 @@ const HOST_PORT = /^(?:\[([0-9a-fA-F:]+)\]|([^:[\]/\s]+)):(\d{1,5})$/;
 /** A comma before something that begins a target: a socket's path may hold commas, too. */
 const SEPARATOR = /,(?=unix:|dns:|[^,/]+:\d+(?:,|$))/;
 
-/** `unix:///path`, `unix:path`, `dns:///host:port` or `host:port`, or several with commas between. Throws `DecisionError` "unreachable". */
+/** `unix:///path`, `unix:///directory/*.sock` (every such socket), `unix:path`, `dns:///host:port` or `host:port`, or several with commas between. Throws `DecisionError` "unreachable". */
 export function parseTarget(text: string): Target {
   const several = text.split(SEPARATOR);
   if (several.length > 1) return { kind: "list", targets: several.map(parseTarget) };
   if (text.startsWith("unix:")) {
     const path = text.slice("unix:".length).replace(/^\/\/(?=\/)/, "");
+    if (basename(path).startsWith("*")) return { kind: "sockets", directory: dirname(path), suffix: basename(path).slice(1) };
     if (path !== "") return { kind: "unix", path };
   }
   const match = HOST_PORT.exec(text.replace(/^dns:(\/\/\/)?/, ""));
@@ -40,6 +45,11 @@ export async function resolveTarget(target: Target): Promise<string[]> {
   switch (target.kind) {
     case "unix":
       return [`unix:${target.path}`];
+    case "sockets": {
+      const { directory, suffix } = target;
+      const found = await readdir(directory, { withFileTypes: true });
+      return found.filter((entry) => entry.isSocket() && entry.name.endsWith(suffix)).map(({ name }) => `unix:${join(directory, name)}`);
+    }
     case "fixed":
       return [target.address];
     case "dns": {

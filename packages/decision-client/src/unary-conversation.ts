@@ -42,6 +42,10 @@ export class UnaryConversation implements Conversation {
     call?.cancel();
   }
 
+  report(): boolean {
+    return false;
+  }
+
   takeUnanswered(): PendingQuestion[] {
     const unanswered = [...this.calls.keys()].filter((pending) => !pending.settled);
     this.calls.clear();

@@ -1,6 +1,6 @@
 /** Asks the pool, until the deadline or until the asker is interrupted, whichever comes first. */
 import { type Decision, DecisionError, factsLookedFor, type PolicyCapabilities, type Question } from "@sluice/decision-api";
-import { PendingQuestion } from "./pending-question.js";
+import { AskedQuestion } from "./pending-question.js";
 import type { ReplicaPool } from "./replica-pool.js";
 
 export type Ask = (question: Question, signal: AbortSignal | undefined) => Promise<Decision>;
@@ -39,7 +39,7 @@ export function withDeadline(pool: ReplicaPool, timeoutMs: number, capabilities:
         signal?.removeEventListener("abort", interrupt);
         pool.release(pending);
       };
-      const pending = new PendingQuestion(
+      const pending = new AskedQuestion(
         question.lookedFor === undefined ? { ...question, lookedFor: lookedFor(capabilities()) } : question,
         performance.now() + patienceMs,
         {

@@ -18,6 +18,8 @@ export type OutageMode = { kind: "deny" } | { kind: "mediate" } | { kind: "stale
 
 const NO_REVISION: PolicyRevision = { sequence: 0n, digest: "" };
 const MAX_KEPT = 10_000;
+/** For a rule that wants it, where the mount says nothing of it. */
+const DEFAULT_STALE_MS = 60_000;
 
 function keyOf({ operation, accesses, subject, resource }: Question): string {
   return [operation, accesses.join(), subject.uid, subject.gid, resource.layer, ...resource.paths].join("\0");
@@ -45,9 +47,16 @@ class KeptDecisions {
   }
 }
 
-export function withFailureMode(ask: Ask, mode: OutageMode, revision: () => PolicyRevision | undefined): Ask {
+/** What is known of the time before the outage. */
+export interface Before {
+  revision(): PolicyRevision | undefined;
+  /** A kept answer whose scope covers the question, and how long nobody has been able to say that it still holds. */
+  recall(question: Question): { decision: Decision; unsureForMs: number } | undefined;
+}
+
+export function withFailureMode(ask: Ask, mode: OutageMode, before: Before): Ask {
   const mint = mintIds("o");
-  const kept = mode.kind === "stale" ? new KeptDecisions() : undefined;
+  const kept = new KeptDecisions();
 
   function guess(effect: "deny" | "mediate", rule: string, reason: string): Decision {
     return {
@@ -56,23 +65,26 @@ export function withFailureMode(ask: Ask, mode: OutageMode, revision: () => Poli
       decisionId: mint(),
       policyId: "on-outage",
       rule,
-      revision: revision() ?? NO_REVISION,
+      revision: before.revision() ?? NO_REVISION,
       reason,
       obligations: [],
       source: "outage",
     };
   }
 
+  /** A rule that decided this question before may want something else than the mount. */
   function without(question: Question, error: DecisionError): Decision {
     if (error.code === "refused") return guess("deny", "refused", error.message);
-    switch (mode.kind) {
+    const recalled = before.recall(question);
+    const staleForMs = mode.kind === "stale" ? mode.staleForMs : DEFAULT_STALE_MS;
+    const last = recalled !== undefined && recalled.unsureForMs <= staleForMs ? recalled.decision : kept.find(question, staleForMs);
+    const wanted = (recalled?.decision ?? kept.find(question, Number.POSITIVE_INFINITY))?.onOutage ?? mode.kind;
+    switch (wanted) {
       case "deny":
       case "mediate":
-        return guess(mode.kind, mode.kind, error.message);
-      case "stale": {
-        const last = kept?.find(question, mode.staleForMs);
+        return guess(wanted, wanted, error.message);
+      case "stale":
         return last === undefined ? guess("deny", "stale", error.message) : { ...last, source: "stale" };
-      }
     }
   }
 
@@ -81,7 +93,7 @@ export function withFailureMode(ask: Ask, mode: OutageMode, revision: () => Poli
     if (excess !== undefined) return guess("deny", "refused", excess);
     try {
       const decision = await ask(question, signal);
-      kept?.keep(question, decision);
+      if (mode.kind === "stale" || decision.onOutage !== undefined) kept.keep(question, decision);
       return decision;
     } catch (error) {
       if (!(error instanceof DecisionError) || error.code === "cancelled") throw error;

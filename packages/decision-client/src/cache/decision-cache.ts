@@ -4,6 +4,7 @@
  * (somebody can be asked, replicas agree) is for whoever asks to know.
  */
 import { type CacheStatus, type Decision, type Inquiry, inquiryOf, type PolicyRevision, type Question } from "@sluice/decision-api";
+import { sameRevision } from "../revision-view.js";
 import { HitCounts } from "./hit-counts.js";
 import { hashText, mix, PathHashes } from "./path-hashes.js";
 import { accessMask, MAX_SUBTREE_DEPTH, purposeOf, type ScopeShape, ScopeShapes } from "./scope-shape.js";
@@ -19,10 +20,6 @@ const MAX_SHARED = 4_096;
 /** Between names of one file. No path holds it. */
 const BETWEEN_PATHS = "\0";
 const EXACT = -1;
-
-function sameRevision(one: PolicyRevision, other: PolicyRevision): boolean {
-  return one.digest === other.digest && one.sequence === other.sequence;
-}
 
 export class DecisionCache {
   readonly #table: ScopeTable;
@@ -45,6 +42,11 @@ export class DecisionCache {
   /** Changes whenever what was kept is dropped: an answer to a question of before is not kept. */
   get epoch(): number {
     return this.#epoch;
+  }
+
+  /** Of the answers that are kept. */
+  get revision(): PolicyRevision | undefined {
+    return this.#revision;
   }
 
   /** Drops everything and keeps answers of `revision` alone from now on; of none where it is undefined. */
@@ -76,14 +78,16 @@ export class DecisionCache {
   /** The kept answer that holds for this, counted as a hit. */
   recall(inquiry: Inquiry): Decision | undefined {
     const entry = this.#find(inquiry);
-    if (entry === undefined) {
-      this.#misses++;
-      return undefined;
-    }
+    if (entry === undefined) return undefined;
     this.#hits++;
     entry.used = true;
     this.hits.add(entry);
     return entry.answer();
+  }
+
+  /** A question had to be asked. */
+  missed(): void {
+    this.#misses++;
   }
 
   /** The same without counting, for an outage; expired ones included. */

@@ -35,6 +35,15 @@ export function readPolicyFile(file: string): LoadedPolicy {
   return loadPolicy(bytes, file, basename(file));
 }
 
+/** Mounts do not use answers of a revision below one that they were told of, so that taking one back must get a new number. */
+function refuseOlder(file: string, next: LoadedPolicy, inForce: LoadedPolicy): void {
+  const { sequence } = next.policy.revision;
+  const newest = inForce.policy.revision.sequence;
+  if (sequence === 0n || sequence >= newest) return;
+  const message = `revision ${sequence} is lower than ${newest}, which is in force`;
+  throw new PolicyError(file, [{ severity: "error", line: 1, column: 1, message, remedy: "give each edit a higher one" }]);
+}
+
 class RulesBackend implements PolicyBackend {
   readonly name = "rules";
   readonly watchedDirectories: readonly string[];
@@ -70,8 +79,12 @@ class RulesBackend implements PolicyBackend {
     try {
       if (!this.look()) return { state: "unchanged" };
       const next = readPolicyFile(this.file);
+      if (next.policy.revision.digest === this.inForce.policy.revision.digest) {
+        this.failure = undefined;
+        return { state: "unchanged" };
+      }
+      refuseOlder(this.file, next, this.inForce);
       this.failure = undefined;
-      if (next.policy.revision.digest === this.inForce.policy.revision.digest) return { state: "unchanged" };
       this.inForce = next;
       return { state: "changed" };
     } catch (error) {

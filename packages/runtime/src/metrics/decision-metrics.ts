@@ -12,6 +12,8 @@ export interface DecisionMetrics {
   /** Questions refused, by failure code. */
   refused: Counter<"code">;
   sessions: Gauge;
+  /** Answers that mounts gave again from what they keep, as they reported them. */
+  keptHits: Counter;
 }
 
 export function decisionMetrics(registry: Registry): DecisionMetrics {
@@ -50,6 +52,11 @@ export function decisionMetrics(registry: Registry): DecisionMetrics {
       name: "sluice_questions_refused_total",
       help: "Questions that got no decision.",
       labelNames: ["code"],
+      registers,
+    }),
+    keptHits: new Counter({
+      name: "sluice_cache_hits_reported_total",
+      help: "Decisions that mounts gave again from their caches.",
       registers,
     }),
     sessions: new Gauge({ name: "sluice_decision_sessions", help: "Sessions of mount services open now.", registers }),

@@ -5,8 +5,16 @@
 import type { Decision, Question } from "@sluice/decision-api";
 import { type Destination, openLineLog } from "@sluice/runtime";
 
+/** How often one decision was given again by a mount that keeps it. */
+export interface KeptHits {
+  decisionId: string;
+  count: bigint;
+}
+
 export interface DecisionLog {
   record(question: Question, decision: Decision): void;
+  /** Decisions given again, by reference. `reportId` repeats where a report came twice. */
+  recordHits(mount: string, reportId: string, hits: readonly KeptHits[]): void;
   /** Resolves when everything recorded is written. */
   close(): Promise<void>;
 }
@@ -14,7 +22,7 @@ export interface DecisionLog {
 /** "off", "stdout" or a file to append to. */
 export type DecisionLogTarget = "off" | "stdout" | { file: string };
 
-const OFF: DecisionLog = { record: () => undefined, close: () => Promise.resolve() };
+const OFF: DecisionLog = { record: () => undefined, recordHits: () => undefined, close: () => Promise.resolve() };
 
 function inputOf(question: Question): Record<string, unknown> {
   const { resource } = question;
@@ -56,6 +64,11 @@ export function openDecisionLog(target: DecisionLogTarget, labels: Readonly<Reco
         },
         timestamp: new Date().toISOString(),
       });
+    },
+    recordHits(mount, reportId, hits) {
+      const timestamp = new Date().toISOString();
+      for (const { decisionId, count } of hits)
+        lines.write({ decision_id: decisionId, cached: true, count: Number(count), report_id: reportId, labels, mount, timestamp });
     },
     close: () => lines.close(),
   };

@@ -2,7 +2,7 @@
 import { type Decision, mintIds, type PolicyCapabilities, type Question } from "@sluice/decision-api";
 import type { Policy, PolicyBackend, Refresh, Verdict } from "@sluice/policy-backends";
 import type { DecisionMetrics, Logger } from "@sluice/runtime";
-import type { DecisionLog } from "../audit/decision-log.js";
+import type { DecisionLog, KeptHits } from "../audit/decision-log.js";
 
 export interface EngineParts {
   backend: PolicyBackend;
@@ -84,6 +84,14 @@ export class DecisionEngine {
     const verdict = policy.evaluate(question);
     if (!(verdict instanceof Promise)) return this.conclude(policy, question, { verdict, startedNs });
     return verdict.then((late) => this.conclude(policy, question, { verdict: late, startedNs }));
+  }
+
+  /** Decisions that a mount kept and gave again: logged and counted here, where the decisions are. */
+  recordHits(mount: string, reportId: string, hits: readonly KeptHits[]): void {
+    let sum = 0;
+    for (const { count } of hits) sum += Number(count);
+    this.parts.metrics.keptHits.inc(sum);
+    this.parts.decisionLog.recordHits(mount, reportId, hits);
   }
 
   private conclude(policy: Policy, question: Question, { verdict, startedNs }: { verdict: Verdict; startedNs: bigint }): Decision {

@@ -4,10 +4,12 @@
  */
 import { type ServerDuplexStream, status } from "@grpc/grpc-js";
 import {
+  ANSWER_LIMITS,
   capabilitiesToProto,
   type Decision,
   decisionToProto,
   MAX_ACCEPTED_QUESTIONS,
+  QUESTION_LIMITS,
   questionFromProto,
   type wire,
 } from "@sluice/decision-api";
@@ -29,6 +31,7 @@ function timeoutMsOf(question: wire.PendingQuestion): number {
 
 export class Session {
   private greeted = false;
+  private mount = "";
   private ended = false;
   private answers: wire.Answer[] = [];
   private flushing = false;
@@ -77,6 +80,9 @@ export class Session {
         return;
       case "cancel":
         for (const id of message.value.ids) this.settle(id);
+        return;
+      case "hits":
+        this.takeHits(message.value);
     }
   }
 
@@ -86,9 +92,21 @@ export class Session {
       return;
     }
     this.greeted = true;
+    this.mount = hello.mount.slice(0, 256);
     this.engine.refresh();
-    this.refusals.log.info({ mount: hello.mount.slice(0, 256), version: hello.clientVersion.slice(0, 64) }, "session opened");
+    this.refusals.log.info({ mount: this.mount, version: hello.clientVersion.slice(0, 64) }, "session opened");
     this.send({ $case: "welcome", value: { serverVersion: VERSION, capabilities: capabilitiesToProto(this.engine.capabilities()) } });
+  }
+
+  private takeHits({ reportId, hits }: wire.HitReport): void {
+    const sound =
+      reportId.length <= QUESTION_LIMITS.idLength && hits.every(({ decisionId }) => decisionId.length <= ANSWER_LIMITS.idLength);
+    if (!sound) {
+      this.fail("a report of hits has an id that is too long");
+      return;
+    }
+    this.engine.recordHits(this.mount, reportId, hits);
+    this.send({ $case: "hitsTaken", value: { reportId } });
   }
 
   private answerBatch(questions: readonly wire.PendingQuestion[]): void {

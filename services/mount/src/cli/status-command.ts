@@ -23,6 +23,17 @@ function policyLine(status: MountStatus): string {
   return refusedEdit === null ? inForce : `${inForce}; a newer edit was refused: ${refusedEdit}`;
 }
 
+function splitLines({ decider }: MountStatus): string[] {
+  if (decider.split.length === 0) return [];
+  const revisions = decider.split.map(({ sequence, digest }) => `${sequence} (${digest.slice(0, 12)})`);
+  return [`            SPLIT: decision services hold ${revisions.join(" and ")}: the stricter answer holds`];
+}
+
+function cacheLine({ decider: { cache } }: MountStatus): string {
+  if (cache === null) return "none";
+  return `${cache.entries} answers kept, ${cache.hits} hits, ${cache.misses} asked, ${cache.uncacheable} that could not be kept`;
+}
+
 export function renderStatus(status: MountStatus): string {
   const { engine, overlay, decider } = status;
   const layers = overlay.layers.map((layer) => [
@@ -38,6 +49,8 @@ export function renderStatus(status: MountStatus): string {
     `engine      ${engine.name}, FUSE ${engine.protocol}, passthrough ${passthrough}, ${engine.inFlight} requests waiting`,
     `decider     ${decider.target}, ${decider.state}; on outage: ${decider.onOutage}`,
     `policy      ${policyLine(status)}`,
+    ...splitLines(status),
+    `cache       ${cacheLine(status)}`,
     `decisions   ${counts(status.decisions)}`,
     `open files  ${counts(status.openFilesByMode)}`,
     `fallbacks   ${counts(status.fallbacks)}`,

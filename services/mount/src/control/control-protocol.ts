@@ -2,7 +2,7 @@
  * What goes over a control socket: one JSON request on a line, then JSON lines back: items, and at last `done` or
  * `error`. Sizes are bounded on both sides.
  */
-import type { DeciderStatus } from "@sluice/decision-api";
+import type { CacheStatus, DeciderStatus } from "@sluice/decision-api";
 import type { OverlayStatus } from "@sluice/overlay";
 import type { EngineKind } from "@sluice/vfs";
 
@@ -40,6 +40,11 @@ export interface PolicyStatus {
   refusedEdit: string | null;
 }
 
+export interface RevisionText {
+  sequence: string;
+  digest: string;
+}
+
 export interface MountStatus {
   name: string;
   mountpoint: string;
@@ -61,7 +66,13 @@ export interface MountStatus {
   upper: string | null;
   lowers: readonly string[];
   userXattr: boolean;
-  decider: Omit<DeciderStatus, "revision"> & { revision: { sequence: string; digest: string } | null; onOutage: string };
+  decider: Omit<DeciderStatus, "revision" | "split" | "cache"> & {
+    revision: RevisionText | null;
+    /** Policies that decision services hold at once without an order; empty where they agree. */
+    split: RevisionText[];
+    cache: CacheStatus | null;
+    onOutage: string;
+  };
   policy: PolicyStatus | null;
   /** By "effect/source". */
   decisions: Record<string, number>;

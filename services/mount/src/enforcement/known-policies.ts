@@ -22,7 +22,7 @@ export class KnownPolicies {
 
   /** What the policy that answered looks at and the question did not carry; undefined where nothing is known to lack. */
   lacking(decision: Decision, carried: FactNeeds): FactNeeds | undefined {
-    if (decision.source !== "service") return undefined;
+    if (decision.source !== "service" && decision.source !== "hedge") return undefined;
     const needs = this.#byDigest.get(decision.revision.digest);
     return needs === undefined || covers(carried, needs) ? undefined : needs;
   }

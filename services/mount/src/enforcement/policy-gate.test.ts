@@ -34,6 +34,7 @@ function gateOf(decider: ScriptedDecider): { gate: PolicyGate; grants: Grants; d
   const anomalies: string[] = [];
   const events = {
     decided: (decision: Decision) => void decided.push(decision),
+    recalled: (decision: Decision) => void decided.push(decision),
     anomaly: (message: string) => void anomalies.push(message),
   };
   return { gate: new PolicyGate({ decider, mount: "m", grants, events }), grants, decided, anomalies };

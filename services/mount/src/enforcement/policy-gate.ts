@@ -18,12 +18,15 @@ import { type CallContext, Errno } from "@sluice/vfs";
 import { ALL_NAMELESS_FACTS, type FactNeeds, union } from "./fact-needs.js";
 import type { Grants } from "./grants.js";
 import { type GovernedAccesses, governedAccesses } from "./governed-accesses.js";
+import { LiveInquiry } from "./live-inquiry.js";
 import { KnownPolicies } from "./known-policies.js";
 import { readResource } from "./resource-facts.js";
 import { readSubject } from "./subject-facts.js";
 
 export interface PolicyGateEvents {
   decided(decision: Decision, question: Question, durationMs: number): void;
+  /** A kept answer was enforced again: nothing was asked. */
+  recalled(decision: Decision): void;
   /** Something that should not happen; the access was denied. */
   anomaly(message: string, detail: Record<string, unknown>): void;
 }
@@ -59,6 +62,7 @@ export class PolicyGate implements Gate {
   readonly #grants: Grants;
   readonly #events: PolicyGateEvents;
   readonly #known = new KnownPolicies();
+  readonly #inquiry = new LiveInquiry();
   #capabilities: PolicyCapabilities | undefined;
   #governed: GovernedAccesses;
   #stopListening: () => void;
@@ -88,6 +92,8 @@ export class PolicyGate implements Gate {
 
   authorize(call: CallContext, intent: Intent): Ruling | Promise<Ruling> {
     if (!this.active) return UNASKED;
+    const kept = this.#recall(call, intent);
+    if (kept !== undefined) return kept;
     return this.#ask({ call, intent, startedMs: performance.now(), carried: this.#capabilities ?? ALL_NAMELESS_FACTS, attempt: 1 });
   }
 
@@ -120,6 +126,21 @@ export class PolicyGate implements Gate {
     }
   }
 
+  /** An answer of before that holds now: no promise, no question. */
+  #recall(call: CallContext, intent: Intent): DecidedRuling | undefined {
+    if (this.#capabilities === undefined || this.#decider.recall === undefined) return undefined;
+    try {
+      const decision = this.#decider.recall(this.#inquiry.of(call, intent, this.#capabilities));
+      if (decision === undefined) return undefined;
+      const enforced = this.#obliged(decision);
+      this.#events.recalled(enforced);
+      return this.#enforce(enforced, decision.decisionId);
+    } catch (error) {
+      this.#events.anomaly("what is kept cannot be looked at: the question is asked", { error });
+      return undefined;
+    }
+  }
+
   #question({ call, intent, carried }: Asking): Question {
     const missing: MissingFact[] = [];
     return {
@@ -144,6 +165,10 @@ export class PolicyGate implements Gate {
   #rule(decision: Decision, question: Question, startedMs: number): DecidedRuling {
     const enforced = this.#obliged(decision);
     this.#events.decided(enforced, question, performance.now() - startedMs);
+    return this.#enforce(enforced, question.id);
+  }
+
+  #enforce(enforced: Decision, id: string): DecidedRuling {
     switch (enforced.effect) {
       case "grant":
       case "mediate":
@@ -151,13 +176,13 @@ export class PolicyGate implements Gate {
       case "deny":
         return { effect: "deny", errno: enforced.errno > 0 ? enforced.errno : Errno.EACCES, decision: enforced };
       default:
-        return this.#unknownEffect(enforced.effect, question);
+        return this.#unknownEffect(enforced.effect, id);
     }
   }
 
   /** An answer of a kind this build does not know: the type says never, the wire might not. */
-  #unknownEffect(effect: never, question: Question): DecidedRuling {
-    this.#events.anomaly("answer has an unknown effect: denied", { question: question.id, effect: String(effect) });
+  #unknownEffect(effect: never, id: string): DecidedRuling {
+    this.#events.anomaly("answer has an unknown effect: denied", { question: id, effect: String(effect) });
     return DENIED;
   }
 

@@ -13,6 +13,10 @@ const kinds: ReadonlyMap<number, FileKind> = new Map([
   [S.IFSOCK, "socket"],
 ]);
 
+export function kindOf(mode: number): FileKind {
+  return kinds.get(mode & S.IFMT) ?? "regular";
+}
+
 /** Attributes that the policy names and that cannot be read are added to `missing`; ones that are not there are left out. */
 export function readResource(mount: string, intent: Intent, xattrs: readonly string[], missing: MissingFact[]): Resource {
   const values = new Map<string, Uint8Array>();
@@ -27,7 +31,7 @@ export function readResource(mount: string, intent: Intent, xattrs: readonly str
     mount,
     paths: intent.paths.slice(),
     layer: intent.layer,
-    kind: kinds.get(attr.mode & S.IFMT) ?? "regular",
+    kind: kindOf(attr.mode),
     sizeBytes: attr.sizeExact,
     mode: attr.mode,
     uid: attr.uid,

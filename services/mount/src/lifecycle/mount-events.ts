@@ -56,6 +56,7 @@ export function mountEvents(telemetry: MountTelemetry, logger: Logger): MountEve
     },
     gate: {
       anomaly,
+      recalled: (decision) => telemetry.recalled(decision.effect, decision.source),
       decided: (decision, question, durationMs) => {
         telemetry.decided(decision, durationMs);
         if (!logger.isLevelEnabled("debug")) return;

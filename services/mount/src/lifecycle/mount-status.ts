@@ -1,5 +1,5 @@
 /** What `sluice status` shows, gathered from everyone who knows. */
-import type { Decider } from "@sluice/decision-api";
+import type { Decider, PolicyRevision } from "@sluice/decision-api";
 import type { Overlay } from "@sluice/overlay";
 import { VERSION } from "@sluice/runtime";
 import type { Engine, EngineKind } from "@sluice/vfs";
@@ -29,7 +29,7 @@ function policyStatus(decider: Decider): PolicyStatus | null {
   if (capabilities.needsCgroup) looksAt.push("cgroup");
   return {
     policyId: capabilities.policyId,
-    revision: { sequence: String(capabilities.revision.sequence), digest: capabilities.revision.digest },
+    revision: revisionText(capabilities.revision),
     unconditionalGrant: capabilities.unconditionalGrant,
     governs: [...capabilities.accesses],
     looksAt,
@@ -50,6 +50,10 @@ function engineStatus({ kind, engine }: MountParts): MountStatus["engine"] {
   };
 }
 
+function revisionText({ sequence, digest }: PolicyRevision): { sequence: string; digest: string } {
+  return { sequence: String(sequence), digest };
+}
+
 export function mountStatus(parts: MountParts, draining: boolean): MountStatus {
   const { config, telemetry, decider } = parts;
   const deciderStatus = decider.status();
@@ -67,12 +71,17 @@ export function mountStatus(parts: MountParts, draining: boolean): MountStatus {
     lowers: config.lowers,
     userXattr: config.userXattr,
     decider: {
-      ...deciderStatus,
-      revision: revision === undefined ? null : { sequence: String(revision.sequence), digest: revision.digest },
+      target: deciderStatus.target,
+      state: deciderStatus.state,
+      replicas: deciderStatus.replicas,
+      policyId: deciderStatus.policyId,
+      split: (deciderStatus.split ?? []).map(revisionText),
+      cache: deciderStatus.cache ?? null,
+      revision: revision === undefined ? null : revisionText(revision),
       onOutage: config.onOutage,
     },
     policy: policyStatus(decider),
-    decisions: telemetry.decisions.toObject(),
+    decisions: telemetry.allDecisions(),
     fallbacks: telemetry.fallbacks.toObject(),
     openFilesByMode: telemetry.openFiles.toObject(),
     mediatedBytes: telemetry.mediatedBytes.toObject(),

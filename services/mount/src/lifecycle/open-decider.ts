@@ -1,9 +1,17 @@
 /** Who decides for this mount: nobody, the embedded service, or one elsewhere. The only file here that knows the client. */
 import { type Decider, DecisionError } from "@sluice/decision-api";
-import { connectDecider, type DecisionClientEvents, grantAllDecider, type OutageMode, whenReady } from "@sluice/decision-client";
+import {
+  connectDecider,
+  type DecisionClientEvents,
+  grantAllDecider,
+  type OutageMode,
+  type RevisionView,
+  whenReady,
+} from "@sluice/decision-client";
 import { type Logger, VERSION } from "@sluice/runtime";
 import { wrong } from "../complaint.js";
 import type { MountConfig } from "../config/mount-config.js";
+import { touchedSince } from "../enforcement/file-watch.js";
 import type { UndoStack } from "./undo-stack.js";
 
 /** A decision service that runs beside us as a child process. */
@@ -39,7 +47,24 @@ function clientEvents(logger: Logger): DecisionClientEvents {
     replayed: (count) => logger.info({ count }, "questions were put again"),
     strayAnswer: (address) => logger.warn({ address, anomaly: true }, "an answer that nobody waits for: not used"),
     malformedAnswer: (address, problem) => logger.warn({ address, problem, anomaly: true }, "a malformed answer: not used"),
+    hedged: () => logger.debug("a question was put to a second replica"),
+    revisions: (view) => tellView(logger, view),
+    hitsLost: (count) => logger.warn({ count }, "decisions from the cache that no decision log has"),
   };
+}
+
+function tellView(logger: Logger, view: RevisionView): void {
+  switch (view.kind) {
+    case "none":
+      return;
+    case "agreed":
+      logger.debug({ revision: view.revision.digest }, "all decision services hold one policy");
+      return;
+    case "split": {
+      const revisions = view.revisions.map(({ sequence, digest }) => `${sequence} ${digest}`);
+      logger.warn({ revisions }, "decision services hold different policies: the stricter answer holds, and none is kept");
+    }
+  }
 }
 
 function connectTo(target: string, config: MountConfig, logger: Logger): Decider {
@@ -53,6 +78,7 @@ function connectTo(target: string, config: MountConfig, logger: Logger): Decider
       onOutage: outageMode(config),
       timeoutMs: config.decisionTimeoutMs,
       events: clientEvents(logger),
+      policyTouched: decision.kind === "embedded" ? touchedSince(decision.policyFile) : undefined,
     });
   } catch (error) {
     if (!(error instanceof DecisionError)) throw error;

@@ -1,5 +1,5 @@
 /** What the mount service counts: one place for the numbers of /metrics and of `sluice status`. Logs nothing. */
-import type { Decision } from "@sluice/decision-api";
+import type { CacheStatus, Decision, DecisionSource, Effect } from "@sluice/decision-api";
 import type { FallbackReason, Flow } from "@sluice/overlay";
 import { errnoName } from "@sluice/vfs";
 import { CountBy, DurationSeries, type HotMetric, type MetricValue, readMetric } from "./hot-metrics.js";
@@ -15,11 +15,14 @@ export class MountTelemetry {
   readonly openFiles = new CountBy<Flow>();
   readonly mediatedBytes = new CountBy<"read" | "write">();
   readonly startedMs = Date.now();
+  /** Of the decider, told by whoever puts the mount together. */
+  cacheStatus: () => CacheStatus | undefined = () => undefined;
   anomalies = 0;
   copyUps = 0;
   copyUpBytes = 0;
   readonly #copyUpDurations = new DurationSeries();
   readonly #decisionDurations = new DurationSeries();
+  readonly #recalled: Record<Effect, number> = { grant: 0, mediate: 0, deny: 0 };
   readonly #operations = new Map<string, OperationCounts>();
 
   request(operation: string, errno: number, durationMs: number): void {
@@ -35,6 +38,12 @@ export class MountTelemetry {
   decided(decision: Decision, durationMs: number): void {
     this.decisions.add(`${decision.effect}/${decision.source}`);
     this.#decisionDurations.observe(durationMs);
+  }
+
+  /** A kept answer, enforced again. Its duration is nobody's wait: only what was asked is in the durations. */
+  recalled(effect: Effect, source: DecisionSource): void {
+    if (source === "cache") this.#recalled[effect]++;
+    else this.decisions.add(`${effect}/${source}`);
   }
 
   copyUp(bytes: number, durationMs: number): void {
@@ -60,11 +69,36 @@ export class MountTelemetry {
       histogram("sluice_copy_up_duration_seconds", "Time of a copy-up", this.#copyUpDurations),
       histogram("sluice_decision_duration_seconds", "Time from question to ruling", this.#decisionDurations),
       readMetric("sluice_request_duration_seconds", "Time of a request in the daemon", "histogram", () => this.#durationValues()),
+      ...this.#cacheMetrics(),
+    ];
+  }
+
+  /** Every decision by "effect/source", kept answers included. */
+  allDecisions(): Record<string, number> {
+    const all = this.decisions.toObject();
+    for (const [effect, count] of Object.entries(this.#recalled))
+      if (count > 0) all[`${effect}/cache`] = (all[`${effect}/cache`] ?? 0) + count;
+    return all;
+  }
+
+  /** Read when somebody scrapes. */
+  #cacheMetrics(): HotMetric[] {
+    const value = (name: keyof CacheStatus): (() => MetricValue[]) => {
+      return () => [{ labels: {}, value: this.cacheStatus()?.[name] ?? 0 }];
+    };
+    return [
+      readMetric("sluice_decision_cache_entries", "Answers kept now", "gauge", value("entries")),
+      readMetric("sluice_decision_cache_bytes", "What they take, estimated", "gauge", value("bytes")),
+      readMetric("sluice_decision_cache_hits_total", "Kept answers that were given again", "counter", value("hits")),
+      readMetric("sluice_decision_cache_misses_total", "Questions that no kept answer held for", "counter", value("misses")),
+      readMetric("sluice_decision_cache_uncacheable_total", "Answers that could not be kept", "counter", value("uncacheable")),
+      readMetric("sluice_decision_cache_evictions_total", "Kept answers that went for want of room", "counter", value("evictions")),
+      readMetric("sluice_decision_cache_invalidations_total", "Times that what was kept was dropped", "counter", value("invalidations")),
     ];
   }
 
   *#decisionValues(): Iterable<MetricValue> {
-    for (const [key, value] of this.decisions.entries()) {
+    for (const [key, value] of Object.entries(this.allDecisions())) {
       const [effect = "", source = ""] = key.split("/");
       yield { labels: { effect, source }, value };
     }

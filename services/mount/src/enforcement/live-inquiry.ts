@@ -1,0 +1,99 @@
+/**
+ * What is about to be asked, fact by fact, each read when a kept answer depends on it: from the caller and the object as
+ * they are now. One object for all inquiries of a gate, since a look at what is kept waits for nothing.
+ */
+import {
+  groupsText,
+  type Inquiry,
+  type MissingFact,
+  ownerText,
+  type PolicyCapabilities,
+  type Subject,
+  type TextFact,
+  UNKNOWN_ID,
+  xattrText,
+} from "@sluice/decision-api";
+import type { Intent } from "@sluice/overlay";
+import type { CallContext } from "@sluice/vfs";
+import { kindOf } from "./resource-facts.js";
+import { readSubject } from "./subject-facts.js";
+
+type Wanted = Pick<PolicyCapabilities, "needsGroups" | "needsExecutable" | "needsCgroup">;
+
+export class LiveInquiry implements Inquiry {
+  #call: CallContext | undefined;
+  #intent: Intent | undefined;
+  /** Read at most once for each inquiry. */
+  #subject: Subject | undefined;
+  #wanted: Wanted = { needsGroups: true, needsExecutable: true, needsCgroup: true };
+
+  /** `wanted`: the facts of the caller that the policy in force looks at. */
+  of(call: CallContext, intent: Intent, wanted: Wanted): this {
+    this.#call = call;
+    this.#intent = intent;
+    this.#wanted = wanted;
+    this.#subject = undefined;
+    return this;
+  }
+
+  get operation(): Intent["operation"] {
+    return this.#now.operation;
+  }
+  get accesses(): Intent["accesses"] {
+    return this.#now.accesses;
+  }
+  get paths(): readonly string[] {
+    return this.#now.paths;
+  }
+  get uid(): number {
+    return this.#caller.anonymous === true ? UNKNOWN_ID : this.#caller.uid;
+  }
+  get gid(): number {
+    return this.#caller.anonymous === true ? UNKNOWN_ID : this.#caller.gid;
+  }
+
+  fact(fact: TextFact): string | undefined {
+    const { attr } = this.#now;
+    switch (fact) {
+      case "groups": {
+        const groups = this.#read().groups;
+        return groups && groupsText(groups);
+      }
+      case "executable":
+        return this.#read().executable;
+      case "cgroup":
+        return this.#read().cgroup;
+      case "layer":
+        return this.#now.layer;
+      case "kind":
+        return kindOf(attr.mode);
+      case "size":
+        return attr.sizeExact.toString();
+      case "mode":
+        return attr.mode.toString();
+      case "owner":
+        return ownerText(attr.uid, attr.gid);
+      case "content":
+      case "digest":
+        return undefined;
+    }
+  }
+
+  xattr(name: string): string | undefined {
+    const value = this.#now.readXattr(name);
+    return typeof value === "number" ? undefined : xattrText(value);
+  }
+
+  #read(): Subject {
+    const unread: MissingFact[] = [];
+    this.#subject ??= readSubject(this.#caller, this.#wanted, unread);
+    return this.#subject;
+  }
+
+  get #now(): Intent {
+    return this.#intent as Intent;
+  }
+  get #caller(): CallContext {
+    return this.#call as CallContext;
+  }
+}
