@@ -30,6 +30,11 @@ export class CopyUpJob {
     return this.#cancelled;
   }
 
+  /** Resolves, whatever became of it. */
+  get ended(): Promise<unknown> {
+    return (this.#result as Promise<number>).catch(() => Errno.EIO);
+  }
+
   start(result: Promise<number>): void {
     this.#result = result;
   }

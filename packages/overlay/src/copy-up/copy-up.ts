@@ -25,6 +25,8 @@ export function copyUp(core: Core, node: Node, options: CopyUpOptions): Status {
   if (node.inUpper) return node.copiedUp ? 0 : linkUp(core, node);
   if (core.upper === undefined) return Errno.EROFS;
   if (node.isDirectory) return copyUpDirectory(core, node);
+  // Whoever comes between the last one's leaving and the copy's end begins anew.
+  if (node.copyUp?.cancelled === true) return node.copyUp.ended.then(() => copyUp(core, node, options));
   if (node.copyUp === undefined) {
     const parent = node.parent === undefined ? 0 : copyUpDirectory(core, node.parent);
     if (parent !== 0) return parent;
