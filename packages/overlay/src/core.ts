@@ -20,6 +20,8 @@ export interface Core {
   readonly marks: MarkNames;
   /** Top first; the upper layer, where there is one, is layers[0]. */
   readonly layers: readonly HostLayer[];
+  /** Only searched for the data of metadata-only files. */
+  readonly dataLayers: readonly HostLayer[];
   readonly upper: HostLayer | undefined;
   /** The scratch directory in the upper's file system; undefined on a read-only mount. */
   readonly scratch: RealDir | undefined;

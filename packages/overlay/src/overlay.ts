@@ -185,5 +185,5 @@ function destroy(core: Core): void {
   core.fds.closeAll();
   if (core.scratch !== undefined) sys.close(core.scratch.fd);
   if (core.linkIndex !== undefined) sys.close(core.linkIndex.fd);
-  for (const layer of core.layers) layer.close();
+  for (const layer of [...core.layers, ...core.dataLayers]) layer.close();
 }

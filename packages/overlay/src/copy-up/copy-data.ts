@@ -1,7 +1,7 @@
 /** Copies a file's bytes: by reflink, else by copy_file_range, else by reading and writing; holes stay holes. */
-import { Errno, SEEK } from "@sluice/vfs";
+import { Attr, Errno, SEEK } from "@sluice/vfs";
 import type { Core } from "../core.js";
-import { sys } from "../layer/host-layer.js";
+import { statFd, sys } from "../layer/host-layer.js";
 import type { CopyUpJob } from "./copy-up-job.js";
 
 /** One step on the pool: small enough to stop soon, large enough not to feel the hop. */
@@ -16,8 +16,21 @@ interface DataCopy {
   sparse: boolean;
 }
 
-/** 0 or a positive errno; EINTR where the job was cancelled. */
-export async function copyData(core: Core, job: CopyUpJob, copy: DataCopy): Promise<number> {
+/**
+ * Copies the content of `source` and gives the copy the size that `attr` says: the data that a metadata-only copy leads to may
+ * be longer or shorter. 0 or a positive errno; EINTR where the job was cancelled.
+ */
+export async function copyContent(core: Core, job: CopyUpJob, copy: { source: number; target: number; attr: Attr }): Promise<number> {
+  const { source, target, attr } = copy;
+  const data = new Attr();
+  let status = -statFd(source, data) || 0;
+  if (status !== 0) return status;
+  const size = data.sizeExact < attr.sizeExact ? data.sizeExact : attr.sizeExact;
+  status = await copyData(core, job, { source, target, size, sparse: data.blocks * 512 < data.size });
+  return status !== 0 || data.sizeExact === attr.sizeExact ? status : -sys.ftruncate(target, plain(attr.sizeExact)) || 0;
+}
+
+async function copyData(core: Core, job: CopyUpJob, copy: DataCopy): Promise<number> {
   const status = await copyBytes(core, job, copy);
   if (status === 0) job.copiedBytes = Number(copy.size);
   return status;

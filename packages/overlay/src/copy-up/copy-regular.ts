@@ -1,15 +1,17 @@
 /** Copy-up of a regular file: data, then attributes, made durable under a name in the scratch directory, then published. */
 import { Attr, Errno, O } from "@sluice/vfs";
 import type { Core } from "../core.js";
+import { DataPlace } from "../layer/data-place.js";
 import { type HostLayer, openName, statFd, sys } from "../layer/host-layer.js";
+import { writeMetacopy } from "../marks/metacopy.js";
 import { encodeOrigin, writeOrigin } from "../marks/origin.js";
 import { setIno } from "../node/admit.js";
 import type { Node } from "../node/node.js";
-import { openNode } from "../node/open-node.js";
-import { copyData } from "./copy-data.js";
+import { openNode, openObject } from "../node/open-node.js";
+import { copyContent } from "./copy-data.js";
 import { copyMetadata } from "./copy-metadata.js";
 import type { CopyUpJob } from "./copy-up-job.js";
-import { publish } from "./publish.js";
+import { type FinishedCopy, publish } from "./publish.js";
 
 /** 0 or a positive errno. */
 export async function copyRegular(core: Core, job: CopyUpJob): Promise<number> {
@@ -17,17 +19,19 @@ export async function copyRegular(core: Core, job: CopyUpJob): Promise<number> {
   const { layer } = node.top;
   const source = openNode(core, node, O.RDONLY);
   if (source < 0) return -source;
+  const object = node.data === undefined ? source : openObject(core, node, O.PATH | O.NOFOLLOW);
   const name = core.scratchName();
   const attr = new Attr();
   let status: number = Errno.EIO;
   try {
-    status = -statFd(source, attr) || 0;
+    status = object < 0 ? -object : -statFd(object, attr) || 0;
     if (status !== 0) return status;
-    job.sizeBytes = job.truncate ? 0 : attr.size;
-    status = await withTemporary(core, name, (target) => fill(core, job, { layer, source, target, attr, name }));
+    job.sizeBytes = job.truncate || isMetadataOnly(job, attr) ? 0 : attr.size;
+    status = await withTemporary(core, name, (target) => fill(core, job, { layer, source, object, target, attr, name }));
     return status;
   } finally {
     sys.close(source);
+    if (object >= 0 && object !== source) sys.close(object);
     core.copyUps++;
     core.events.copyUp({ path: job.path, bytes: job.copiedBytes, durationMs: performance.now() - job.startedMs, status });
   }
@@ -50,28 +54,50 @@ async function withTemporary(core: Core, name: string, work: (target: number) =>
 
 interface FileCopy {
   layer: HostLayer;
+  /** Of the data; of the object, which is another one where that is a metadata-only copy. */
   source: number;
+  object: number;
   target: number;
+  /** The object's. */
   attr: Attr;
   name: string;
 }
 
+/** Another name of the file would not find its data by its own name. */
+function isMetadataOnly(job: CopyUpJob, attr: Attr): boolean {
+  return job.metadataOnly && attr.nlink === 1;
+}
+
+/** 0 or a positive errno. */
+async function fillData(core: Core, job: CopyUpJob, copy: FileCopy): Promise<number> {
+  if (job.sizeBytes > 0) return copyContent(core, job, copy);
+  if (!isMetadataOnly(job, copy.attr)) return 0;
+  return -sys.ftruncate(copy.target, copy.attr.sizeExact) || -writeMetacopy(core.marks, copy.target) || 0;
+}
+
 async function fill(core: Core, job: CopyUpJob, copy: FileCopy): Promise<number> {
-  const { layer, source, target, attr, name } = copy;
-  const { node } = job;
-  if (job.sizeBytes > 0) {
-    const copied = await copyData(core, job, { source, target, size: attr.sizeExact, sparse: attr.blocks * 512 < attr.size });
-    if (copied !== 0) return copied;
-  }
-  const status = copyMetadata(core, { source, target, attr });
+  const { layer, object, target, attr, name } = copy;
+  const status = (await fillData(core, job, copy)) || copyMetadata(core, { source: object, target, attr });
   if (status !== 0) return status;
-  const origin = encodeOrigin(layer, source, "");
+  const origin = encodeOrigin(layer, object, "");
   writeOrigin(core, target, origin);
   if (!core.config.volatile) {
     const synced = await sys.fsyncAsync(target, false);
     if (synced < 0) return -synced;
   }
-  const published = job.cancelled ? Errno.EINTR : publish(core, node, { name, target, origin, attr });
+  if (job.cancelled) return Errno.EINTR;
+  return publishWhole(core, job, { name, target, origin, attr });
+}
+
+/** From now on the data is the upper object's own, or that of a metadata-only copy. */
+function publishWhole(core: Core, job: CopyUpJob, copy: FinishedCopy): number {
+  const { node } = job;
+  const { target, attr } = copy;
+  const { data } = node;
+  const stays = data ?? new DataPlace(node.dir, node.realName);
+  node.data = isMetadataOnly(job, attr) ? stays : undefined;
+  const published = publish(core, node, copy);
+  if (published !== 0) node.data = data;
   if (published === 0 && attr.nlink > 1 && node.indexed === undefined) partFromLinks(core, node, target);
   return published;
 }

@@ -19,6 +19,8 @@ export class CopyUpJob {
     readonly node: Node,
     /** The data is not wanted. */
     readonly truncate: boolean,
+    /** The data stays where it is. */
+    readonly metadataOnly: boolean,
   ) {}
 
   get path(): string {

@@ -9,6 +9,7 @@ import { type CallContext, Errno, type Status } from "@sluice/vfs";
 import type { Core } from "../core.js";
 import type { Node } from "../node/node.js";
 import { CopyUpJob } from "./copy-up-job.js";
+import { completeMetacopy } from "./complete-metacopy.js";
 import { copyUpDirectory } from "./copy-up-directory.js";
 import { copyRegular } from "./copy-regular.js";
 import { copySpecial } from "./copy-special.js";
@@ -18,11 +19,14 @@ export interface CopyUpOptions {
   call: CallContext;
   /** The data is about to be thrown away: copy none. */
   truncate: boolean;
+  /** Only attributes are about to change: where the mount makes metadata-only copies, one is enough. */
+  metadataOnly?: boolean;
 }
 
 /** 0 once the node's object lies in the upper layer. Concurrent callers wait for one and the same copy. */
 export function copyUp(core: Core, node: Node, options: CopyUpOptions): Status {
-  if (node.inUpper) return node.copiedUp ? 0 : linkUp(core, node);
+  const incomplete = node.inUpper && node.data !== undefined && options.metadataOnly !== true;
+  if (node.inUpper && !incomplete) return node.indexed?.bareNames === true ? linkUp(core, node) : 0;
   if (core.upper === undefined) return Errno.EROFS;
   if (node.isDirectory) return copyUpDirectory(core, node);
   // Whoever comes between the last one's leaving and the copy's end begins anew.
@@ -31,16 +35,20 @@ export function copyUp(core: Core, node: Node, options: CopyUpOptions): Status {
     const parent = node.parent === undefined ? 0 : copyUpDirectory(core, node.parent);
     if (parent !== 0) return parent;
     if (!node.isRegular) return copySpecial(core, node);
-    node.copyUp = begin(core, node, options.truncate);
+    const metadataOnly = options.metadataOnly === true && core.config.metacopy;
+    const job = new CopyUpJob(node, options.truncate, metadataOnly);
+    node.copyUp = begin(core, job, incomplete ? completeMetacopy : copyRegular);
   }
-  return node.copyUp.wait(options.call);
+  const waited = node.copyUp.wait(options.call);
+  // Who waited for attributes alone may need the data.
+  return core.config.metacopy ? waited.then((status) => (status !== 0 || node.copiedUp ? status : copyUp(core, node, options))) : waited;
 }
 
-function begin(core: Core, node: Node, truncate: boolean): CopyUpJob {
-  const job = new CopyUpJob(node, truncate);
+function begin(core: Core, job: CopyUpJob, copy: (core: Core, job: CopyUpJob) => Promise<number>): CopyUpJob {
+  const { node } = job;
   core.copyUpJobs.add(job);
   job.start(
-    copyRegular(core, job).finally(() => {
+    copy(core, job).finally(() => {
       node.copyUp = undefined;
       core.copyUpJobs.delete(job);
       core.nodes.letGo(node);

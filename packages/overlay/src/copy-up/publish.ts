@@ -80,7 +80,7 @@ function settle(core: Core, node: Node, place: { dir: RealDir; name: string }): 
 }
 
 /** Mediated readers read the copy from now on, and so see later writes. Passthrough ones stay with the lower file. */
-function moveReaders(core: Core, node: Node): void {
+export function moveReaders(core: Core, node: Node): void {
   for (const file of node.io?.handles ?? []) {
     if (file.mode === "passthrough") continue;
     const fd = openNode(core, node, O.RDONLY);

@@ -48,7 +48,7 @@ export function openFile(core: Core, call: CallContext, at: { nodeId: NodeId; fl
 function describeAndDecide(core: Core, request: OpenRequest): Status {
   const { node } = request;
   request.version = node.version;
-  request.fd = openNode(core, node, request.write && node.inUpper ? O.RDWR : O.RDONLY);
+  request.fd = openNode(core, node, request.write && node.inUpper && node.data === undefined ? O.RDWR : O.RDONLY);
   if (request.fd < 0) return -request.fd;
   if (!core.gate.active) return afterRuling(core, request, GRANTED);
   const attr = new Attr();
@@ -155,13 +155,13 @@ export function needsNewId(node: Node): boolean {
  * and finds the node under a new id with the same inode number, while the readers go on with what they have.
  */
 function isTiedElsewhere(node: Node, io: InodeIo | undefined): boolean {
-  return io !== undefined && io.passthrough > 0 && io.backing !== undefined && io.backing.layer !== node.top.layer;
+  return io !== undefined && io.passthrough > 0 && io.backing !== undefined && io.backing.layer !== node.dataLayer;
 }
 
 /** From a ruling and a descriptor to a reply; the descriptor is used up. */
 export function settle(core: Core, open: { call: CallContext; file: OpenFile; fd: number; ruling: Ruling }, out: OpenOut): void {
   const { file, ruling } = open;
-  const layer = file.node.top.layer;
+  const layer = file.node.dataLayer;
   const fallback = arbitrate(core, { file, fd: open.fd, granted: ruling.effect === "grant", layer });
   if (fallback !== undefined) core.events.fallback({ layer: layer.name, reason: fallback });
   if (file.fd !== open.fd) sys.close(open.fd);

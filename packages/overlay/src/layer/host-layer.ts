@@ -53,6 +53,11 @@ export class HostLayer {
     return this.#uuid;
   }
 
+  /** Origins are written and followed without a UUID (uuid=off). */
+  ignoreUuid(): void {
+    this.#uuid = Buffer.alloc(UUID_BYTES);
+  }
+
   close(): void {
     if (this.#mountFd >= 0) sys.close(this.#mountFd);
     sys.close(this.root.fd);

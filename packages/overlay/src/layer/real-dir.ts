@@ -11,7 +11,7 @@ export class RealDir {
   used = false;
   /** In the upper layer: may hold objects with an origin (overlay.impure); read once. */
   impure = false;
-  /** May hold whiteouts in the form of an attribute (opaque = "x"). */
+  /** A lower directory that is marked to hold whiteouts in the form of an attribute (opaque = "x"). */
   xattrWhiteouts = false;
 
   constructor(

@@ -1,14 +1,15 @@
-/** Reads and writes the marks of a directory: opaque, redirect, impure. */
+/** Reads the marks of a directory together, and writes opaque and impure (redirect: see redirect.ts). */
 import { type ByteName, Errno } from "@sluice/vfs";
 import { sys } from "../layer/host-layer.js";
+import { isForeignOpaque } from "./foreign-marks.js";
 import type { MarkNames } from "./names.js";
+import { type Redirect, readRedirect } from "./redirect.js";
 
 export interface DirectoryMarks {
   opaque: boolean;
   xattrWhiteouts: boolean;
   impure: boolean;
-  /** Absolute (from the layers' roots) or one name (in the parent's lower directories); undefined: none. */
-  redirect: { absolute: boolean; components: ByteName[] } | undefined;
+  redirect: Redirect | undefined;
 }
 
 const list = Buffer.alloc(65_536);
@@ -19,17 +20,21 @@ const YES = Buffer.from("y");
 export function readDirectoryMarks(names: MarkNames, dirFd: number, name: ByteName, out: DirectoryMarks): number {
   out.opaque = out.xattrWhiteouts = out.impure = false;
   out.redirect = undefined;
+  if (names.foreign) out.opaque = isForeignOpaque(dirFd, name);
   const length = sys.listxattrat(dirFd, name, list);
   if (length <= 0) return length === -Errno.EOPNOTSUPP ? 0 : length;
   const present = list.toString("latin1", 0, length);
   if (!present.includes(names.prefix)) return 0;
   if (present.includes(`${names.opaque}\0`)) {
     const mark = readMark(dirFd, name, names.opaque);
-    out.opaque = mark === "y";
+    out.opaque ||= mark === "y";
     out.xattrWhiteouts = mark === "x";
   }
   out.impure = present.includes(`${names.impure}\0`) && readMark(dirFd, name, names.impure) === "y";
-  if (present.includes(`${names.redirect}\0`)) return readRedirect(readMark(dirFd, name, names.redirect), out);
+  if (!present.includes(`${names.redirect}\0`)) return 0;
+  const redirect = readRedirect(names, dirFd, name);
+  if (typeof redirect === "number") return redirect;
+  out.redirect = redirect;
   return 0;
 }
 
@@ -38,25 +43,10 @@ function readMark(dirFd: number, name: ByteName, attribute: string): string | un
   return length < 0 ? undefined : value.toString("latin1", 0, length);
 }
 
-/** A redirect that could lead out of a layer, or that says nothing, is refused: the directory then cannot be looked up. */
-function readRedirect(text: string | undefined, out: DirectoryMarks): number {
-  if (text === undefined || text === "") return -Errno.EIO;
-  const absolute = text.startsWith("/");
-  const components = (absolute ? text.slice(1) : text).split("/");
-  const unsafe = components.some((part) => part === "" || part === "." || part === ".." || part.includes("\0"));
-  if (unsafe || (!absolute && components.length > 1)) return -Errno.EIO;
-  out.redirect = { absolute, components };
-  return 0;
-}
-
 export function writeOpaque(names: MarkNames, dirFd: number, name: ByteName): number {
   return sys.setxattrat(dirFd, name, names.opaque, YES, 0);
 }
 
 export function writeImpure(names: MarkNames, dirFd: number, name: ByteName): number {
   return sys.setxattrat(dirFd, name, names.impure, YES, 0);
-}
-
-export function writeRedirect(names: MarkNames, at: { dirFd: number; name: ByteName }, redirect: string): number {
-  return sys.setxattrat(at.dirFd, at.name, names.redirect, Buffer.from(redirect, "latin1"), 0);
 }

@@ -1,4 +1,4 @@
-/** Whiteouts: a character device 0/0, or (only in directories marked so) an empty file with the overlay.whiteout attribute. */
+/** Whiteouts in the kernel's forms: a character device 0/0, or an empty file with the overlay.whiteout attribute. */
 import { type Attr, type ByteName, S } from "@sluice/vfs";
 import { sys } from "../layer/host-layer.js";
 import type { MarkNames } from "./names.js";
@@ -9,7 +9,10 @@ export function isWhiteout(attr: Attr): boolean {
 
 const none = Buffer.alloc(0);
 
-/** Costs a system call: ask only in a directory with `xattrWhiteouts`. */
+/**
+ * Costs a system call for an empty file. A lookup asks in every directory, a listing only in those of lower layers that are
+ * marked for it (opaque = "x"), as overlayfs does.
+ */
 export function isXattrWhiteout(names: MarkNames, at: { dirFd: number; name: ByteName }, attr: Attr): boolean {
   if ((attr.mode & S.IFMT) !== S.IFREG || attr.size !== 0) return false;
   return sys.getxattrat(at.dirFd, at.name, names.whiteout, none) >= 0;

@@ -1,49 +1,44 @@
 /**
  * Merged lookup: what a name means in a directory that several layers make up. Reads the layers, changes nothing.
  *
- * The order rules are overlayfs': the first layer that has the name decides; a whiteout ends the search; directories of
- * the same name merge downwards until one is opaque or something that is no directory lies below; a redirect moves the
- * search in the layers below to another path.
+ * The order rules are overlayfs' (fs/overlayfs/namei.c): the first layer that has the name decides; a whiteout ends the
+ * search; directories of the same name merge downwards until one is opaque or something that is no directory lies below;
+ * a redirect moves the search in the layers below to another path; a metadata-only copy goes on until its data is found.
  */
 import { Attr, type ByteName, Errno, S } from "@sluice/vfs";
 import type { Core } from "../core.js";
+import { DataPlace } from "../layer/data-place.js";
 import { statName } from "../layer/host-layer.js";
 import { RealDir } from "../layer/real-dir.js";
 import { type DirectoryMarks, readDirectoryMarks } from "../marks/directory-marks.js";
+import { isForeignMark, isHiddenByFile } from "../marks/foreign-marks.js";
+import { isMetacopy } from "../marks/metacopy.js";
+import { readRedirect } from "../marks/redirect.js";
 import { isWhiteout, isXattrWhiteout } from "../marks/whiteout.js";
 import type { Node } from "../node/node.js";
+import { type Found, Search } from "./search.js";
 
-/** Result of the newest search; one object, used again. */
-export class Found {
-  /** S_IFMT bits; 0: nothing. */
-  kind = 0;
-  /** Attributes of the topmost object. */
-  attr: Attr = new Attr();
-  /** Not a directory: where it lies. */
-  dir: RealDir | undefined = undefined;
-  /** A directory: what it is merged from, top first. */
-  dirs: RealDir[] = [];
-  /** The upper layer has a whiteout under this name. */
-  upperWhiteout = false;
-  /** Attributes of the topmost lower directory, where `dirs` has one: the origin of the inode number. */
-  lowerIno: { lo: number; hi: number; device: number } | undefined = undefined;
-  opaque = false;
-}
+export { Found } from "./search.js";
 
 const marks: DirectoryMarks = { opaque: false, xattrWhiteouts: false, impure: false, redirect: undefined };
 const below = new Attr();
 
 /** Searches `name` in `parent`. 0 with found.kind 0 where there is nothing; a positive errno where a layer fails. */
 export function find(core: Core, parent: Node, name: ByteName, found: Found): number {
-  reset(found);
-  const search: Search = { core, found, name, redirect: undefined, stop: false };
-  const dirs = parent.dirs as RealDir[];
+  found.reset();
+  if (core.marks.foreign && isForeignMark(name)) return 0;
+  const search = new Search(core, found, name);
+  const errno = walk(search, parent.dirs as RealDir[]);
+  if (errno === 0 && search.wantsData) return findDataOnly(search);
+  return errno;
+}
+
+function walk(search: Search, dirs: readonly RealDir[]): number {
   for (let i = 0; i < dirs.length; i++) {
     const dir = dirs[i] as RealDir;
-    const errno = step(search, dir, search.name);
-    if (errno !== 0) return errno;
-    if (search.stop) return 0;
-    if (search.redirect !== undefined) return followRedirect(search, dir.layer.index + 1);
+    const errno = mayGoOn(search) || step(search, dir, search.name);
+    if (errno !== 0 || search.stop) return errno;
+    if (search.path !== undefined) return followPath(search, dir.layer.index + 1);
   }
   return 0;
 }
@@ -53,53 +48,50 @@ export function existsBelow(core: Core, parent: Node, name: ByteName): boolean {
   for (const dir of parent.dirs ?? []) {
     if (dir.layer.writable) continue;
     const fd = core.fds.of(dir);
-    if (fd < 0 || statName(fd, name, below) < 0) continue;
-    return !isWhiteout(below) && !(dir.xattrWhiteouts && isXattrWhiteout(core.marks, { dirFd: fd, name }, below));
+    if (fd < 0) continue;
+    if (statName(fd, name, below) >= 0) return !isHiding(core, { dirFd: fd, name }, below);
+    if (core.marks.foreign && isHiddenByFile(fd, name)) return false;
   }
   return false;
 }
 
-interface Search {
-  core: Core;
-  found: Found;
-  /** Changed by a relative redirect: what to look for in the parent's directories of the layers below, wherever those lie. */
-  name: ByteName;
-  /** Set by an absolute redirect: where to go on in the layers below, from their roots. */
-  redirect: ByteName[] | undefined;
-  stop: boolean;
+function isHiding(core: Core, at: { dirFd: number; name: ByteName }, attr: Attr): boolean {
+  return isWhiteout(attr) || isXattrWhiteout(core.marks, at, attr);
 }
 
-function reset(found: Found): void {
-  found.kind = 0;
-  found.dir = undefined;
-  found.dirs = [];
-  found.upperWhiteout = false;
-  found.lowerIno = undefined;
-  found.opaque = false;
+/** Following a redirect or a metadata-only copy is refused where the mount does not want it, as overlayfs refuses it. */
+function mayGoOn(search: Search): number {
+  const { config } = search.core;
+  if (search.wantsData && !config.metacopy) return Errno.EPERM;
+  return search.redirected && config.redirectDir === "nofollow" ? Errno.EPERM : 0;
 }
 
 /** Looks at one layer's directory. */
 function step(search: Search, dir: RealDir, name: ByteName): number {
   const { core, found } = search;
+  if (search.redirected && leadsUp(name)) return Errno.EACCES;
   const dirFd = core.fds.of(dir);
   if (dirFd < 0) return absent(dirFd);
   const attr = found.kind === 0 ? found.attr : below;
   const status = statName(dirFd, name, attr);
-  if (status < 0) return absent(status);
-  const whiteout = isWhiteout(attr) || (dir.xattrWhiteouts && isXattrWhiteout(core.marks, { dirFd, name }, attr));
+  if (status < 0) {
+    if (core.marks.foreign && isHiddenByFile(dirFd, name)) search.stop = true;
+    return absent(status);
+  }
   const kind = attr.mode & S.IFMT;
-  if (whiteout || (found.kind !== 0 && kind !== S.IFDIR)) {
+  const wanted = found.kind === 0 || (search.wantsData ? kind === S.IFREG : kind === S.IFDIR);
+  if (!wanted || isHiding(core, { dirFd, name }, attr)) {
     search.stop = true;
-    if (whiteout && dir.layer.writable) found.upperWhiteout = true;
     return 0;
   }
   if (found.kind === 0) found.kind = kind;
-  if (kind !== S.IFDIR) {
-    found.dir = dir;
-    search.stop = true;
-    return 0;
-  }
-  return addDirectory(search, { dir, dirFd, name, attr });
+  const at = { dir, dirFd, name, attr };
+  if (kind === S.IFDIR) return addDirectory(search, at);
+  return kind === S.IFREG ? addFile(search, at) : addObject(search, dir);
+}
+
+function leadsUp(name: ByteName): boolean {
+  return name === "." || name === "..";
 }
 
 /** Not there is an answer, not an error; so is a name that this layer cannot hold. */
@@ -107,18 +99,67 @@ function absent(status: number): number {
   return status === -Errno.ENOENT || status === -Errno.ENOTDIR || status === -Errno.ENAMETOOLONG ? 0 : -status;
 }
 
-function addDirectory(search: Search, at: { dir: RealDir; dirFd: number; name: ByteName; attr: Attr }): number {
+interface Hit {
+  dir: RealDir;
+  dirFd: number;
+  name: ByteName;
+  attr: Attr;
+}
+
+function addObject(search: Search, dir: RealDir): number {
+  search.found.dir = dir;
+  search.stop = true;
+  return 0;
+}
+
+/** A regular file: the object itself, or the data of the metadata-only copies above it. */
+function addFile(search: Search, at: Hit): number {
+  const { core, found } = search;
+  const metacopy = isMetacopy(core.marks, at.dirFd, at.name);
+  if (metacopy < 0) return -metacopy;
+  if (found.dir === undefined) found.dir = at.dir;
+  if (metacopy === 0) {
+    if (search.wantsData) found.data = new DataPlace(at.dir, at.name);
+    search.wantsData = false;
+    search.stop = true;
+    return 0;
+  }
+  search.wantsData = true;
+  search.absolute = false;
+  if (isLast(core, at.dir) && core.dataLayers.length === 0) return 0;
+  const redirect = readRedirect(core.marks, at.dirFd, at.name);
+  if (typeof redirect === "number") return -redirect;
+  if (redirect !== undefined) search.redirect(redirect, 0);
+  return 0;
+}
+
+/** Below the last layer nothing is looked for: its marks mean nothing. */
+function isLast(core: Core, dir: RealDir): boolean {
+  return !dir.layer.writable && dir.layer.index === core.layers.length - 1;
+}
+
+/** No layer of the tree has the data. Where there are data-only layers, an absolute redirect leads into them. */
+function findDataOnly(search: Search): number {
+  const { core, found } = search;
+  if (search.absolute && core.dataLayers.length > 0) {
+    found.data = new DataPlace(undefined, (search.path as ByteName[]).join("/"));
+    return 0;
+  }
+  return mayGoOn(search) || Errno.EIO;
+}
+
+function addDirectory(search: Search, at: Hit): number {
   const { core, found } = search;
   const layer = at.dir.layer;
   const real = new RealDir(layer, at.dir, at.name);
-  if (layer.index < core.layers.length - 1 || layer.writable) {
+  if (!isLast(core, at.dir)) {
     const status = readDirectoryMarks(core.marks, at.dirFd, at.name, marks);
     if (status < 0) return -status;
     real.impure = marks.impure;
-    real.xattrWhiteouts = marks.xattrWhiteouts;
+    real.xattrWhiteouts = marks.xattrWhiteouts && !layer.writable;
     if (marks.opaque) search.stop = true;
     if (marks.opaque && found.dirs.length === 0) found.opaque = true;
-    if (marks.redirect !== undefined && !marks.opaque) redirect(search, marks.redirect, 0);
+    if (marks.redirect !== undefined && !marks.opaque) search.redirect(marks.redirect, 0);
   }
   if (!layer.writable && found.lowerIno === undefined) {
     const words = at.attr.words;
@@ -128,28 +169,18 @@ function addDirectory(search: Search, at: { dir: RealDir; dirFd: number; name: B
   return 0;
 }
 
-/**
- * A relative redirect is another name in the same merged directory; on a path from the roots, another component of it, with
- * `remaining` ones after it.
- */
-function redirect(search: Search, to: NonNullable<DirectoryMarks["redirect"]>, remaining: number): void {
-  const path = search.redirect ?? [];
-  const at = path.length - remaining - 1;
-  const rest = path.slice(at + 1);
-  if (to.absolute) search.redirect = [...to.components, ...(remaining === 0 ? [] : rest)];
-  else if (search.redirect !== undefined) search.redirect = [...path.slice(0, at), ...to.components, ...rest];
-  else search.name = to.components[0] as ByteName;
-}
-
 /** Goes on in the layers from `first` downwards along a path from their roots. */
-function followRedirect(search: Search, first: number): number {
+function followPath(search: Search, first: number): number {
   const { core } = search;
   for (let index = first; index < core.layers.length && !search.stop; index++) {
-    const path = search.redirect as ByteName[];
-    let dir: RealDir | undefined = core.layers[index]?.root;
-    for (let i = 0; i < path.length - 1 && dir !== undefined; i++) {
+    const refused = mayGoOn(search);
+    if (refused !== 0) return refused;
+    const path = search.path as ByteName[];
+    let dir: RealDir | undefined | number = core.layers[index]?.root;
+    for (let i = 0; i < path.length - 1 && dir instanceof RealDir; i++) {
       dir = descend(search, { dir, name: path[i] as ByteName, remaining: path.length - 1 - i });
     }
+    if (typeof dir === "number") return dir;
     if (dir === undefined) continue;
     const errno = step(search, dir, path[path.length - 1] as ByteName);
     if (errno !== 0) return errno;
@@ -158,17 +189,29 @@ function followRedirect(search: Search, first: number): number {
 }
 
 /**
- * One component of a redirect's path; undefined where this layer has no such directory. What hides the path in the layers
- * below, something else of that name or an opaque directory, ends the search with this layer; a redirect of its own leads elsewhere in those (ovl_lookup_single).
+ * One component of a redirect's path; undefined where this layer has no such directory, a positive errno where it cannot be
+ * followed. What hides the path in the layers below, something else of that name or an opaque directory, ends the search
+ * with this layer; a redirect of its own leads elsewhere in those (ovl_lookup_single).
  */
-function descend(search: Search, at: { dir: RealDir; name: ByteName; remaining: number }): RealDir | undefined {
+function descend(search: Search, at: { dir: RealDir; name: ByteName; remaining: number }): RealDir | undefined | number {
   const { core } = search;
   const { dir, name } = at;
+  if (leadsUp(name)) return Errno.EACCES;
   const fd = core.fds.of(dir);
-  if (fd < 0 || statName(fd, name, below) < 0) return undefined;
-  const isDirectory = (below.mode & S.IFMT) === S.IFDIR;
-  const isMarked = isDirectory && readDirectoryMarks(core.marks, fd, name, marks) === 0;
-  if (!isDirectory || (isMarked && marks.opaque)) search.stop = true;
-  else if (isMarked && marks.redirect !== undefined) redirect(search, marks.redirect, at.remaining);
-  return isDirectory ? new RealDir(dir.layer, dir, name) : undefined;
+  if (fd < 0) return undefined;
+  if (statName(fd, name, below) < 0) {
+    if (core.marks.foreign && isHiddenByFile(fd, name)) search.stop = true;
+    return undefined;
+  }
+  if ((below.mode & S.IFMT) !== S.IFDIR) {
+    search.stop = true;
+    return undefined;
+  }
+  if (!isLast(core, dir)) {
+    const status = readDirectoryMarks(core.marks, fd, name, marks);
+    if (status < 0) return -status;
+    if (marks.opaque) search.stop = true;
+    else if (marks.redirect !== undefined) search.redirect(marks.redirect, at.remaining);
+  }
+  return new RealDir(dir.layer, dir, name);
 }

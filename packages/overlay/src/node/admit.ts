@@ -77,6 +77,7 @@ function place(core: Core, node: Node, name: ByteName, found: Found): void {
   } else {
     node.dir = found.dir;
     node.realName = name;
+    node.data = found.data;
     const origin = node.top.layer.writable && node.top.impure ? readOrigin(core, node) : undefined;
     if (origin !== undefined) return setIno(core, node, origin);
   }

@@ -1,5 +1,7 @@
 /** An overlay inode as we know it: its names in the merged tree, where its object lies in the layers, what is open of it. */
 import { type ByteName, type NodeId, S } from "@sluice/vfs";
+import type { DataPlace } from "../layer/data-place.js";
+import type { HostLayer } from "../layer/host-layer.js";
 import type { RealDir } from "../layer/real-dir.js";
 import type { CopyUpJob } from "../copy-up/copy-up-job.js";
 import type { InodeIo } from "../io/inode-io.js";
@@ -24,6 +26,8 @@ export class Node {
   /** Not a directory: the directory of the layer it lies in, and its name there. */
   dir: RealDir | undefined = undefined;
   realName: ByteName = "";
+  /** A metadata-only copy: where its data lies. */
+  data: DataPlace | undefined = undefined;
   /** A directory: the directories it is merged from, top first. */
   dirs: RealDir[] | undefined = undefined;
   /** Children that are known, by name. A directory with known children is not let go. */
@@ -75,13 +79,18 @@ export class Node {
     return (this.dirs === undefined ? this.dir : this.dirs[0]) as RealDir;
   }
 
+  /** The layer that serves a file's data. Of a data-only layer this is known once it was opened. */
+  get dataLayer(): HostLayer {
+    return this.data?.layer ?? this.top.layer;
+  }
+
   get inUpper(): boolean {
     return this.top.layer.writable;
   }
 
-  /** Its object and every name that is known lie in the upper layer. */
+  /** Its object, its data and every name that is known lie in the upper layer. */
   get copiedUp(): boolean {
-    return this.inUpper && this.indexed?.bareNames !== true;
+    return this.inUpper && this.data === undefined && this.indexed?.bareNames !== true;
   }
 
   /** The real directory of this directory in the upper layer. */

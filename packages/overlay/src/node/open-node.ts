@@ -3,12 +3,20 @@ import { AT, type Attr, Errno, O, S } from "@sluice/vfs";
 import type { Core } from "../core.js";
 import { openName, statFd, statName, sys } from "../layer/host-layer.js";
 import type { Node } from "./node.js";
+import { openData } from "./open-data.js";
 
 /**
- * Opens a node's object with host flags (never O_CREAT or O_TRUNC). A descriptor or the negative errno.
+ * Opens a node's object with host flags (never O_CREAT or O_TRUNC). A descriptor or the negative errno. Of a metadata-only
+ * copy its data is opened, for reading, and with O_PATH the copy.
  * O_NONBLOCK, since somebody outside may have put a FIFO in the file's place.
  */
 export function openNode(core: Core, node: Node, flags: number): number {
+  if (node.data !== undefined && (flags & O.PATH) === 0) return openData(core, node.data, flags | O.NONBLOCK | O.NOCTTY);
+  return openObject(core, node, flags);
+}
+
+/** The same of the object itself, a metadata-only copy too. */
+export function openObject(core: Core, node: Node, flags: number): number {
   const quiet = (flags & O.PATH) !== 0 ? flags : flags | O.NONBLOCK | O.NOCTTY;
   if (node.fd >= 0) return reopen(node.fd, quiet);
   if (node.dirs !== undefined) {

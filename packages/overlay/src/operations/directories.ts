@@ -157,8 +157,8 @@ function give(core: Core, emission: { node: Node; plus: boolean }, isDotRow: boo
   const found = out.scratch;
   const status = lookup(core, emission.node.id, entry.name, found);
   // Gone since the listing was read: the entry is skipped, as if it had never been listed.
-  if (status !== 0 || found.nodeId === 0) return true;
-  return out.addPlus(entry, found);
+  if (status === Errno.ENOENT || (status === 0 && found.nodeId === 0)) return true;
+  return out.addPlus(entry, status === 0 ? found : undefined);
 }
 
 export function fsyncdir(core: Core, id: NodeId): Status {

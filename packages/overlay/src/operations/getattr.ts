@@ -2,6 +2,7 @@
 import { type Attr, type AttrOut, Errno, type NodeId } from "@sluice/vfs";
 import type { Core } from "../core.js";
 import type { Node } from "../node/node.js";
+import { showBlocksOfData } from "../node/open-data.js";
 import { statNode } from "../node/open-node.js";
 
 export function getattr(core: Core, id: NodeId, out: AttrOut): number {
@@ -22,5 +23,6 @@ export function present(core: Core, node: Node, attr: Attr): number {
   attr.setIno(node.inoLo, node.inoHi);
   if (node.isMerged) attr.nlink = 1;
   if (node.indexed !== undefined) attr.nlink += node.indexed.nlinkDelta;
+  if (node.data !== undefined) showBlocksOfData(core, node.data, attr);
   return node.writtenPastUs ? 0 : core.config.attrTtlMs;
 }

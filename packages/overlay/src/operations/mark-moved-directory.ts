@@ -2,7 +2,8 @@
 import { Errno } from "@sluice/vfs";
 import type { Core } from "../core.js";
 import type { RealDir } from "../layer/real-dir.js";
-import { type DirectoryMarks, readDirectoryMarks, writeOpaque, writeRedirect } from "../marks/directory-marks.js";
+import { type DirectoryMarks, readDirectoryMarks, writeOpaque } from "../marks/directory-marks.js";
+import { writeRedirect } from "../marks/redirect.js";
 import { markImpure } from "../copy-up/touched-parent.js";
 import type { Node } from "../node/node.js";
 import type { RenamePlan } from "./rename.js";

@@ -53,7 +53,7 @@ interface Change {
 
 function afterCopyUp(core: Core, change: Change, out: AttrOut): Status {
   const truncate = change.set.size !== undefined && BigInt(change.set.size) === 0n;
-  const copied = copyUp(core, change.node, { call: change.call, truncate });
+  const copied = copyUp(core, change.node, { call: change.call, truncate, metadataOnly: change.set.size === undefined });
   if (typeof copied === "number") return copied !== 0 ? copied : apply(core, change, out);
   return copied.then((status) => (status !== 0 ? status : apply(core, change, out)));
 }

@@ -107,7 +107,7 @@ function change(core: Core, call: CallContext, id: NodeId, act: (node: Node) => 
   if (node === undefined) return Errno.ESTALE;
   if (core.upper === undefined) return Errno.EROFS;
   const copied = (): Status => {
-    const status = copyUp(core, node, { call, truncate: false });
+    const status = copyUp(core, node, { call, truncate: false, metadataOnly: true });
     const finish = (errno: number): number => (errno !== 0 ? errno : -act(node) || 0);
     return typeof status === "number" ? finish(status) : status.then(finish);
   };

@@ -1,7 +1,8 @@
 /** Do the layers exist, can they be read, and do they keep out of each other's way? */
-import { accessSync, constants, opendirSync, readdirSync, statSync } from "node:fs";
+import { accessSync, constants, opendirSync, statSync } from "node:fs";
 import { codeOf, unfit } from "../complaint.js";
 import type { MountConfig } from "../config/mount-config.js";
+import { checkCompatible, checkNoKernelOverlay, checkWorkEmpty } from "./check-work.js";
 import type { MountRow } from "./mount-table.js";
 import { type Place, placeOf, relationOf } from "./place.js";
 
@@ -11,9 +12,6 @@ export interface LayerPlaces {
   upper: Place | undefined;
   work: Place | undefined;
 }
-
-/** What an overlay leaves in its work directory, the kernel's and ours. */
-const WORK_ENTRIES = new Set(["work", "index"]);
 
 const remedies: Readonly<Record<string, string>> = {
   ENOENT: "create it or correct the name",
@@ -82,13 +80,6 @@ function checkOneFileSystem(upper: Place, work: Place): void {
   }
 }
 
-function checkWorkEmpty(work: Place): void {
-  const foreign = readdirSync(work.real).find((name) => !WORK_ENTRIES.has(name));
-  if (foreign !== undefined) {
-    throw unfit(work.given, `the work directory holds "${foreign}" that no overlay put there (ENOTEMPTY)`, "give an empty directory");
-  }
-}
-
 export function checkLayers(config: MountConfig, table: readonly MountRow[]): LayerPlaces {
   const lowers = config.lowers.map((path) => readableDirectory(path, "lower layer", table));
   const dataLowers = config.dataLowers.map((path) => readableDirectory(path, "data-only layer", table));
@@ -104,5 +95,7 @@ export function checkLayers(config: MountConfig, table: readonly MountRow[]): La
   }
   checkOneFileSystem(upper, work);
   checkWorkEmpty(work);
+  checkCompatible(work, upper);
+  checkNoKernelOverlay([upper, work], table);
   return { lowers, dataLowers, upper, work };
 }

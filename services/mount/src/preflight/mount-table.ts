@@ -14,7 +14,8 @@ export interface MountRow {
   superOptions: string;
 }
 
-function decode(field: string): string {
+/** A field as the kernel escapes it, as text. */
+export function decodeField(field: string): string {
   return Buffer.from(
     field.replace(/\\([0-7]{3})/g, (_all, octal: string) => String.fromCharCode(Number.parseInt(octal, 8))),
     "latin1",
@@ -29,11 +30,11 @@ function parseRow(line: string): MountRow | undefined {
   return {
     mountId: Number(at(0)),
     device: at(2),
-    root: decode(at(3)),
-    mountpoint: decode(at(4)),
+    root: decodeField(at(3)),
+    mountpoint: decodeField(at(4)),
     options: at(5),
     type: at(dash + 1),
-    source: decode(at(dash + 2)),
+    source: decodeField(at(dash + 2)),
     superOptions: at(dash + 3),
   };
 }

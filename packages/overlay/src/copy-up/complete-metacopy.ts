@@ -1,0 +1,81 @@
+/**
+ * Gives a metadata-only copy in the upper layer its data, in place: the mark goes last, so that until then, and after a
+ * crash, the data is still the one below.
+ */
+import { AT, Attr, Errno, O } from "@sluice/vfs";
+import type { Core } from "../core.js";
+import type { DataPlace } from "../layer/data-place.js";
+import { statFd, sys } from "../layer/host-layer.js";
+import { clearMetacopy } from "../marks/metacopy.js";
+import { openData } from "../node/open-data.js";
+import { openObject } from "../node/open-node.js";
+import { copyContent } from "./copy-data.js";
+import type { CopyUpJob } from "./copy-up-job.js";
+import { moveReaders } from "./publish.js";
+
+interface Completion {
+  source: number;
+  target: number;
+  /** The copy's. */
+  attr: Attr;
+}
+
+/** 0 or a positive errno. */
+export async function completeMetacopy(core: Core, job: CopyUpJob): Promise<number> {
+  const { node } = job;
+  const source = openData(core, node.data as DataPlace, O.RDONLY);
+  if (source < 0) return -source;
+  const target = openObject(core, node, O.RDWR);
+  let status: number = Errno.EIO;
+  try {
+    status = target < 0 ? -target : await complete(core, job, { source, target, attr: new Attr() });
+    if (status !== 0) return status;
+    node.data = undefined;
+    node.version++;
+    moveReaders(core, node);
+    return 0;
+  } finally {
+    sys.close(source);
+    if (target >= 0) sys.close(target);
+    core.copyUps++;
+    core.events.copyUp({ path: job.path, bytes: job.copiedBytes, durationMs: performance.now() - job.startedMs, status });
+  }
+}
+
+async function complete(core: Core, job: CopyUpJob, copy: Completion): Promise<number> {
+  const { target, attr } = copy;
+  const status = -statFd(target, attr) || 0;
+  if (status !== 0) return status;
+  job.sizeBytes = job.truncate ? 0 : attr.size;
+  // Writing takes the capabilities away.
+  const capability = readCapability(target);
+  const written = job.truncate ? -sys.ftruncate(target, 0) || 0 : await copyContent(core, job, copy);
+  if (written !== 0) emptyAgain(target, attr);
+  if (capability !== undefined) sys.setxattrat(target, "", CAPABILITY, capability, 0);
+  restoreTimes(target, attr);
+  if (written !== 0) return written;
+  if (!core.config.volatile) {
+    const synced = await sys.fsyncAsync(target, false);
+    if (synced < 0) return -synced;
+  }
+  return -clearMetacopy(core.marks, target) || 0;
+}
+
+const CAPABILITY = "security.capability";
+const value = Buffer.alloc(256);
+
+function readCapability(fd: number): Buffer | undefined {
+  const length = sys.getxattrat(fd, "", CAPABILITY, value);
+  return length < 0 ? undefined : Buffer.from(value.subarray(0, length));
+}
+
+/** It failed half-way: the room that was taken is given back, the size stays. */
+function emptyAgain(fd: number, attr: Attr): void {
+  sys.ftruncate(fd, 0);
+  sys.ftruncate(fd, attr.sizeExact);
+}
+
+function restoreTimes(fd: number, attr: Attr): void {
+  const times = { atimeSec: attr.atimeSec, atimeNsec: attr.atimeNsec, mtimeSec: attr.mtimeSec, mtimeNsec: attr.mtimeNsec };
+  sys.utimensat(fd, "", times, AT.EMPTY_PATH);
+}

@@ -1,0 +1,17 @@
+/** Where the data of a metadata-only copy lies. */
+import type { ByteName } from "@sluice/vfs";
+import type { HostLayer } from "./host-layer.js";
+import type { RealDir } from "./real-dir.js";
+
+export class DataPlace {
+  /** Undefined: in a data-only layer, which is found out when it is first opened, as overlayfs does. */
+  layer: HostLayer | undefined;
+
+  constructor(
+    /** Undefined: `name` is a path from the roots of the data-only layers. */
+    readonly dir: RealDir | undefined,
+    readonly name: ByteName,
+  ) {
+    this.layer = dir?.layer;
+  }
+}

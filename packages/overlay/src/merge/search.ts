@@ -1,0 +1,68 @@
+/** The state of one merged lookup, and what it finds. */
+import { Attr, type ByteName } from "@sluice/vfs";
+import type { Core } from "../core.js";
+import type { DataPlace } from "../layer/data-place.js";
+import type { RealDir } from "../layer/real-dir.js";
+import type { Redirect } from "../marks/redirect.js";
+
+/** Result of the newest search; one object, used again. */
+export class Found {
+  /** S_IFMT bits; 0: nothing. */
+  kind = 0;
+  /** Attributes of the topmost object. */
+  attr: Attr = new Attr();
+  /** Not a directory: where it lies. */
+  dir: RealDir | undefined = undefined;
+  /** A metadata-only copy: where its data lies. */
+  data: DataPlace | undefined = undefined;
+  /** A directory: what it is merged from, top first. */
+  dirs: RealDir[] = [];
+  /** Attributes of the topmost lower directory, where `dirs` has one: the origin of the inode number. */
+  lowerIno: { lo: number; hi: number; device: number } | undefined = undefined;
+  opaque = false;
+
+  reset(): void {
+    this.kind = 0;
+    this.dir = undefined;
+    this.data = undefined;
+    this.dirs = [];
+    this.lowerIno = undefined;
+    this.opaque = false;
+  }
+}
+
+export class Search {
+  /** An absolute redirect's path: where to go on in the layers below, from their roots. */
+  path: ByteName[] | undefined = undefined;
+  /** A redirect was met: going on follows it. */
+  redirected = false;
+  /** The newest redirect, of what was looked at last, is an absolute one. */
+  absolute = false;
+  /** What was found is a metadata-only copy, and its data was not found yet. */
+  wantsData = false;
+  stop = false;
+
+  constructor(
+    readonly core: Core,
+    readonly found: Found,
+    /** Changed by a relative redirect: what to look for in the parent's directories of the layers below, wherever those lie. */
+    public name: ByteName,
+  ) {}
+
+  /**
+   * Takes a redirect up. A relative one is another name in the same merged directory; on a path from the roots, another
+   * component of it, with `remaining` ones after it.
+   */
+  redirect(to: Redirect, remaining: number): void {
+    const path = this.path ?? [];
+    const at = path.length - remaining - 1;
+    const rest = path.slice(at + 1);
+    this.redirected = true;
+    this.absolute = to.absolute;
+    if (to.absolute) this.path = [...to.components, ...(remaining === 0 ? [] : rest)];
+    else if (this.path !== undefined) this.path = [...path.slice(0, at), ...to.components, ...rest];
+    else this.name = to.components[0] as ByteName;
+    // An opaque directory on the way does not hide what is redirected out of it (fs/overlayfs/namei.c ovl_check_redirect).
+    if (to.absolute) this.stop = false;
+  }
+}

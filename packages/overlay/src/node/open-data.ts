@@ -1,0 +1,40 @@
+/** The data of a metadata-only copy: in a layer of the tree, or where a path leads in the data-only layers. */
+import { Attr, Errno, O, RESOLVE, S } from "@sluice/vfs";
+import type { Core } from "../core.js";
+import type { DataPlace } from "../layer/data-place.js";
+import { openName, statFd, statName, sys } from "../layer/host-layer.js";
+
+/** Whatever a mark says: not out of the layer, through no link, into no other mount. */
+const PATH_RESOLVE = RESOLVE.BENEATH | RESOLVE.NO_MAGICLINKS | RESOLVE.NO_SYMLINKS | RESOLVE.NO_XDEV;
+const attr = new Attr();
+
+/** For reading, whatever access the flags ask for. A descriptor or the negative errno: ENOENT where no layer has it. */
+export function openData(core: Core, place: DataPlace, flags: number): number {
+  const reading = (flags & ~O.ACCMODE) | O.RDONLY;
+  if (place.dir !== undefined) {
+    const dirFd = core.fds.of(place.dir);
+    return dirFd < 0 ? dirFd : openName(dirFd, place.name, reading, 0);
+  }
+  for (const layer of core.dataLayers) {
+    const fd = sys.openat2(layer.root.fd, place.name, reading | O.NOFOLLOW | O.CLOEXEC, 0, PATH_RESOLVE);
+    if (fd < 0) continue;
+    if (statFd(fd, attr) === 0 && (attr.mode & S.IFMT) === S.IFREG) {
+      place.layer = layer;
+      return fd;
+    }
+    sys.close(fd);
+  }
+  return -Errno.ENOENT;
+}
+
+const BLOCK_BYTES = 512;
+const PAGE_BYTES = 4096;
+
+/** A copy itself takes no blocks: its data's are shown, guessed from the size where looking for them would be work, as overlayfs does. */
+export function showBlocksOfData(core: Core, place: DataPlace, shown: Attr): void {
+  const dirFd = place.dir === undefined ? -1 : core.fds.of(place.dir);
+  let blocks = Math.ceil(shown.size / PAGE_BYTES) * (PAGE_BYTES / BLOCK_BYTES);
+  if (dirFd >= 0 && statName(dirFd, place.name, attr) === 0) blocks = attr.blocks;
+  shown.words[4] = blocks >>> 0;
+  shown.words[5] = Math.floor(blocks / 2 ** 32);
+}

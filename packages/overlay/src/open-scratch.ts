@@ -1,0 +1,72 @@
+/**
+ * The directory `work` in the workdir, where overlayfs has it too: emptied of what a crash left, and locked as long as this
+ * overlay lives, so that no second one uses the same upper layer. Holds the mark of a volatile mount, which outlives it.
+ */
+import { Errno, FsError, O } from "@sluice/vfs";
+import type { LayerSpec } from "./config.js";
+import { parseDirents } from "./layer/dirents.js";
+import { type HostLayer, openName, sys } from "./layer/host-layer.js";
+import { RealDir } from "./layer/real-dir.js";
+import { purgeAll } from "./operations/purge-directory.js";
+
+/** flock(2): exclusive, and do not wait. */
+const LOCK_EX_NB = 6;
+const INCOMPAT = "incompat";
+const bytes = Buffer.alloc(4096);
+
+/** @throws FsError: EBUSY where another mount has it, EINVAL where an earlier mount left a mark that forbids its use */
+export function openScratch(upper: HostLayer, work: LayerSpec, volatile: boolean): RealDir {
+  const made = sys.mkdirat(work.rootFd, "work", 0o700);
+  if (made < 0 && made !== -Errno.EEXIST) throw new FsError(-made, `workdir ${work.path}: its scratch directory cannot be made`);
+  const fd = openName(work.rootFd, "work", O.RDONLY | O.DIRECTORY, 0);
+  if (fd < 0) throw new FsError(-fd, `workdir ${work.path}: its scratch directory cannot be opened`);
+  try {
+    prepare(fd, work, volatile);
+  } catch (error) {
+    sys.close(fd);
+    throw error;
+  }
+  sys.close(work.rootFd);
+  const scratch = new RealDir(upper, undefined, "");
+  scratch.fd = fd;
+  return scratch;
+}
+
+function prepare(fd: number, work: LayerSpec, volatile: boolean): void {
+  if (sys.flock(fd, LOCK_EX_NB) < 0) throw new FsError(Errno.EBUSY, `workdir ${work.path}: in use by another mount`);
+  const feature = incompatibleFeature(fd);
+  if (feature !== undefined) {
+    throw new FsError(Errno.EINVAL, `workdir ${work.path}: an earlier mount left work/incompat/${feature} in it`);
+  }
+  const purged = purgeAll(fd);
+  if (purged < 0) throw new FsError(-purged, `workdir ${work.path}: cannot be cleared of what an earlier mount left`);
+  const marked = volatile ? markVolatile(fd) : 0;
+  if (marked < 0) throw new FsError(-marked, `workdir ${work.path}: the mark of a volatile mount cannot be made`);
+}
+
+/** What is in work/incompat names a feature without which the upper layer may not be used (fs/overlayfs/readdir.c). */
+function incompatibleFeature(scratchFd: number): string | undefined {
+  const fd = openName(scratchFd, INCOMPAT, O.RDONLY | O.DIRECTORY, 0);
+  if (fd < 0) return undefined;
+  const names: string[] = [];
+  const length = sys.getdents64(fd, bytes);
+  if (length > 0) parseDirents(bytes, length, (name) => void names.push(name));
+  sys.close(fd);
+  return names.find((name) => name !== "." && name !== "..");
+}
+
+/** work/incompat/volatile/dirty: after a crash nobody may take the upper layer for complete. It is for people to remove. */
+function markVolatile(scratchFd: number): number {
+  let at = scratchFd;
+  for (const name of [INCOMPAT, "volatile"]) {
+    const made = sys.mkdirat(at, name, 0o700);
+    const next = made < 0 ? made : openName(at, name, O.RDONLY | O.DIRECTORY, 0);
+    if (at !== scratchFd) sys.close(at);
+    if (next < 0) return next;
+    at = next;
+  }
+  const dirty = openName(at, "dirty", O.WRONLY | O.CREAT | O.EXCL, 0o600);
+  sys.close(at);
+  if (dirty >= 0) sys.close(dirty);
+  return dirty;
+}
