@@ -1,4 +1,5 @@
-/** An open by file handle (open_by_handle_at(2)) carries no path: it is judged by the names the mount knows the file by. */
+/** Opens by file handle (open_by_handle_at(2)): they carry no path, are judged by the names the mount knows the file by, and outlive the kernel's caches. */
+import { writeFileSync } from "node:fs";
 import { mountSluice, plant, requires, scratch, scriptOutput } from "@sluice/testkit";
 import { Errno } from "@sluice/vfs";
 import { expect } from "vitest";
@@ -27,5 +28,51 @@ test("a handle is no way round a rule", async () => {
   const paths = [mount.path("open"), mount.path("secrets/key")];
   const output = await scriptOutput([process.execPath, "--input-type=module", "-e", BY_HANDLE, mount.mountpoint, ...paths]);
   expect(JSON.parse(output)).toEqual(["opened", -Errno.EACCES]);
+  expect((await mount.stop()).code).toBe(0);
+});
+
+/** Takes handles, has all forgotten, changes names, and opens by the handles; prints what each of them leads to. */
+const AFTER_FORGETTING = `
+import { appendFileSync, fstatSync, readFileSync, renameSync, statSync, unlinkSync, writeFileSync } from "node:fs";
+import { native } from "@sluice/native";
+const [root] = process.argv.slice(1);
+const mount = native.openat(-100, root, 0o200000, 0);
+const forget = () => writeFileSync("/proc/sys/vm/drop_caches", "2");
+const results = {};
+const names = ["low", "d/deep/low", "up", "changed", "moved", "gone", "d/deep"];
+const handles = names.map((name) => {
+  const handle = Buffer.alloc(128);
+  const both = native.nameToHandleAt(-100, root + "/" + name, 0, handle);
+  if (both < 0) throw new Error(name + ": " + both);
+  return { name, type: both >>> 16, ino: statSync(root + "/" + name).ino, bytes: Buffer.from(handle.subarray(0, both & 0xffff)) };
+});
+forget();
+appendFileSync(root + "/changed", "+");
+renameSync(root + "/moved", root + "/d/elsewhere");
+unlinkSync(root + "/gone");
+forget();
+for (const { name, type, bytes, ino } of handles) {
+  const fd = native.openByHandleAt(mount, type, bytes, 0);
+  if (fd < 0) results[name] = fd;
+  else if (fstatSync(fd).ino !== ino) results[name] = "another file";
+  else results[name] = fstatSync(fd).isDirectory() ? "directory" : readFileSync(fd, "utf8");
+}
+console.log(JSON.stringify(results));
+`;
+
+test("a handle opens its file after the kernel forgot it, and after its file was changed and renamed", async () => {
+  const lower = plant(scratch(), { low: "low", "d/deep/low": "deep", changed: "changed", moved: "moved", gone: "gone" });
+  const mount = await mountSluice({ lowers: [lower], upper: scratch() });
+  writeFileSync(mount.path("up"), "up");
+  const output = await scriptOutput([process.execPath, "--input-type=module", "-e", AFTER_FORGETTING, mount.mountpoint]);
+  expect(JSON.parse(output)).toEqual({
+    low: "low",
+    "d/deep/low": "deep",
+    up: "up",
+    changed: "changed+",
+    moved: "moved",
+    gone: -Errno.ESTALE,
+    "d/deep": "directory",
+  });
   expect((await mount.stop()).code).toBe(0);
 });

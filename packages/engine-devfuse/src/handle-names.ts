@@ -4,6 +4,7 @@ import {
   decodeLink,
   decodeMkdir,
   decodeMknod,
+  decodeLookup,
   decodeName,
   decodeRename,
   decodeRename2,
@@ -44,7 +45,7 @@ function dropCreated(context: HandlerContext, slot: Slot): Status {
 
 export const lookup: Handler = {
   start: ({ filesystem }, slot, request) =>
-    slot.check(decodeName(request, slot.args), TOO_LONG) || filesystem.lookup(slot, slot.nodeId, slot.args.at.name, slot.entry),
+    slot.check(decodeLookup(request, slot.args), TOO_LONG) || filesystem.lookup(slot, slot.nodeId, slot.args.at.name, slot.entry),
   encode: entryBody,
   refused: forgetUnused,
 };

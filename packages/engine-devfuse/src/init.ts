@@ -27,11 +27,12 @@ const CONGESTION_THRESHOLD = 48;
  *   open of it fails with EIO.
  * - ALLOW_IDMAP: uid and gid then arrive as -1 on everything but creations.
  * - NO_OPEN_SUPPORT and NO_OPENDIR_SUPPORT need no asking.
- * - EXPORT_SUPPORT: lookups of "." and ".." are refused. SPLICE_*: replies are written from memory.
+ * - SPLICE_*: replies are written from memory.
  */
 const WANTED: readonly InitFlag[] = [
   "ASYNC_READ",
   "ATOMIC_O_TRUNC",
+  "EXPORT_SUPPORT",
   "BIG_WRITES",
   "DONT_MASK",
   "AUTO_INVAL_DATA",

@@ -6,7 +6,15 @@ import type { RequestArgs } from "./request-args.js";
 import { RequestFlag } from "./request-flags.js";
 import { BAD_ID, IN_HEADER_WORDS as BODY, readId } from "./wire.js";
 
-/** LOOKUP, UNLINK, RMDIR: a name in the request's directory. */
+/** LOOKUP: a name in the request's directory, or "." or ".." of a node that the kernel has the handle of (EXPORT_SUPPORT). */
+export function decodeLookup(request: Request, args: RequestArgs): number {
+  const status = request.takeNameOrDots(0);
+  args.at.parent = request.nodeId;
+  args.at.name = request.text;
+  return status;
+}
+
+/** UNLINK, RMDIR: a name in the request's directory. */
 export function decodeName(request: Request, args: RequestArgs): number {
   return takeNameAt(request, args, 0);
 }

@@ -7,7 +7,6 @@ import { ByteBuffer } from "./byte-buffer.js";
 import { IN_HEADER_BYTES, readId } from "./wire.js";
 
 const SLASH = 0x2f;
-const DOT = 0x2e;
 /** PATH_MAX without its NUL: a longer link target cannot be made on Linux. */
 const TARGET_MAX = 4095;
 
@@ -65,6 +64,12 @@ export class Request {
 
   /** Takes the name at byte `at` of the body: EIO without a NUL, EINVAL if it cannot name an entry, ENAMETOOLONG. */
   takeName(at: number): number {
+    const status = this.takeNameOrDots(at);
+    return status === 0 && (this.text === "." || this.text === "..") ? Errno.EINVAL : status;
+  }
+
+  /** The same where "." and ".." mean something, too. */
+  takeNameOrDots(at: number): number {
     const start = IN_HEADER_BYTES + at;
     const end = this.#endOfString(start);
     if (end < 0) return Errno.EIO;
@@ -72,7 +77,6 @@ export class Request {
     const length = end - start;
     if (length === 0) return Errno.EINVAL;
     if (length > NAME_MAX) return Errno.ENAMETOOLONG;
-    if (bytes[start] === DOT && (length === 1 || (length === 2 && bytes[start + 1] === DOT))) return Errno.EINVAL;
     for (let i = start; i < end; i++) if (bytes[i] === SLASH) return Errno.EINVAL;
     return this.#take(start, end);
   }

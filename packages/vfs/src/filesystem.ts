@@ -160,6 +160,7 @@ export interface IoctlArgs {
 
 /** What a filesystem can do; an engine asks the kernel for no more than this. */
 export interface Filesystem {
+  /** `name` may be "." or "..": then `parent` is a node of a file handle, perhaps forgotten. ESTALE where it cannot be found. */
   lookup(call: CallContext, parent: NodeId, name: ByteName, out: EntryOut): Status;
   /** The kernel dropped `count` references to `node`. No answer, and it never fails. */
   forget(node: NodeId, count: number): void;

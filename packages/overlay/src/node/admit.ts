@@ -26,6 +26,7 @@ export function admit(core: Core, at: { parent: Node; name: ByteName }, found: F
   }
   const node = core.nodes.make(found.kind);
   place(core, node, at.name, found);
+  core.nodes.recall(node, at.parent, at.name);
   core.nodes.attach(node, at.parent, at.name);
   if (shared) rememberLinks(core, node, attr);
   return node;
@@ -60,7 +61,10 @@ function admitIndexed(core: Core, at: { parent: Node; name: ByteName }, what: { 
   const { lower, attr } = indexed;
   node.indexed ??= { nlinkDelta: readNlinkDelta(core, dir, indexed), lowerNlink: lower.nlink, bareNames: false };
   if (found.dir?.layer.writable === false) node.indexed.bareNames = true;
-  if (known === undefined) setIno(core, node, lower);
+  if (known === undefined) {
+    setIno(core, node, lower);
+    core.nodes.recall(node, at.parent, at.name);
+  }
   core.nodes.rememberLink(node, attr.ino);
   core.nodes.attach(node, at.parent, at.name);
   found.attr.copyFrom(attr);

@@ -5,6 +5,7 @@
  */
 import { type ByteName, type NodeId, ROOT_ID } from "@sluice/vfs";
 import type { InodeIo } from "../io/inode-io.js";
+import { ForgottenNodes } from "./forgotten-nodes.js";
 import { type Dentry, Node } from "./node.js";
 
 /** A nodeId that the kernel still uses for a node that got another one. */
@@ -26,6 +27,8 @@ export class NodeTable {
    * of hard links, or without an upper layer); else separate ones, of which policy sees all names.
    */
   readonly #lowerLinks = new Map<string, Set<Node>>();
+  /** Of nodes that are no more. */
+  readonly forgotten = new ForgottenNodes();
   readonly #release: (node: Node) => void;
   #nextId = ROOT_ID;
 
@@ -41,6 +44,15 @@ export class NodeTable {
     const node = new Node(this.#nextId++, kind);
     this.#byId.set(node.id, node);
     return node;
+  }
+
+  /** Gives a new node, not yet shown to the kernel, the id it was known by at this place. */
+  recall(node: Node, parent: Node, name: ByteName): void {
+    const id = this.forgotten.take(node, parent, name);
+    if (id === undefined) return;
+    this.#byId.delete(node.id);
+    node.id = id;
+    this.#byId.set(id, node);
   }
 
   /** The node behind an id, current or former. */
@@ -166,6 +178,7 @@ export class NodeTable {
     this.#byId.delete(node.id);
     if (node.linkKey !== undefined && this.#byLink.get(node.linkKey) === node) this.#byLink.delete(node.linkKey);
     this.forgetLowerLink(node);
+    if (node.shown && node.parent !== undefined) this.forgotten.remember(node, node.parent);
     if (node.parent?.children?.get(node.name) === node) node.parent.children.delete(node.name);
     for (const other of node.others ?? []) {
       if (other.parent.children?.get(other.name) === node) other.parent.children.delete(other.name);
@@ -177,6 +190,7 @@ export class NodeTable {
   closeAll(): void {
     for (const node of this.all()) this.#release(node);
     this.#byId.clear();
+    this.forgotten.clear();
     this.#byLink.clear();
     this.#lowerLinks.clear();
   }

@@ -16,6 +16,8 @@ export interface Dentry {
 export class Node {
   /** References the kernel holds on `id`. */
   lookups = 0;
+  /** The kernel was told its id. */
+  shown = false;
   inoLo = 0;
   inoHi = 0;
   /** First name; parent undefined for the root and for a node without a name left. */

@@ -101,6 +101,7 @@ function fillStreamed(core: Core, stream: DirectoryStream, row: StreamedEntry): 
     const child = knownChild(core, node, { name: row.name, differs: dir.layer.writable && dir.impure });
     entry.inoLo = child?.inoLo ?? row.inoLo;
     entry.inoHi = child?.inoHi ?? mixDevice(core, row.inoHi, dir.layer.deviceIndex);
+    if (child !== undefined) core.nodes.letGo(child);
   }
   entry.offset = row.next;
 }
@@ -142,9 +143,13 @@ function fillRow(core: Core, node: Node, listing: Listing, index: number): void 
   const child = knownChild(core, node, { name, differs: listing.upper[index] === true && (node.isMerged || node.top.impure) });
   entry.inoLo = child?.inoLo ?? (listing.inoLo[index] as number);
   entry.inoHi = child?.inoHi ?? (listing.inoHi[index] as number);
+  if (child !== undefined) core.nodes.letGo(child);
 }
 
-/** d_ino has to equal st_ino: where that is not the layer's own number, the node knows. What is gone meanwhile keeps its own. */
+/**
+ * d_ino has to equal st_ino: where that is not the layer's own number, the node knows. What is gone meanwhile keeps its own.
+ * Whoever asks lets the node go again: the kernel may never look at it.
+ */
 function knownChild(core: Core, node: Node, which: { name: ByteName; differs: boolean }): Node | undefined {
   const child = node.children?.get(which.name) ?? (which.differs ? childOf(core, node, which.name) : undefined);
   return typeof child === "number" ? undefined : child;

@@ -3,6 +3,7 @@ import { type ByteName, type EntryOut, Errno, NAME_MAX, type NodeId } from "@slu
 import type { Core } from "../core.js";
 import { Found, find } from "../merge/find.js";
 import { admit } from "../node/admit.js";
+import type { ForgottenNode } from "../node/forgotten-nodes.js";
 import type { Node } from "../node/node.js";
 import { statNode } from "../node/open-node.js";
 import { present } from "./getattr.js";
@@ -10,6 +11,7 @@ import { present } from "./getattr.js";
 const found = new Found();
 
 export function lookup(core: Core, parentId: NodeId, name: ByteName, out: EntryOut): number {
+  if (name === "." || name === "..") return lookUpById(core, parentId, name, out);
   const parent = directoryOf(core, parentId);
   if (typeof parent === "number") return parent;
   if (name.length > NAME_MAX) return Errno.ENAMETOOLONG;
@@ -28,9 +30,43 @@ export function lookup(core: Core, parentId: NodeId, name: ByteName, out: EntryO
   return enter(core, node, out);
 }
 
+/** "." and "..": the kernel has a file handle, or a directory that it reached by one. */
+function lookUpById(core: Core, id: NodeId, name: "." | "..", out: EntryOut): number {
+  const node = recalled(core, id);
+  const wanted = name === "." ? node : node?.parent;
+  if (wanted === undefined) return Errno.ESTALE;
+  const status = statNode(core, wanted, out.attr);
+  if (status === 0) return enter(core, wanted, out);
+  core.nodes.letGo(wanted);
+  return -status;
+}
+
+/** A node by its id, found again where the kernel forgot it; see ForgottenNodes. */
+function recalled(core: Core, id: NodeId): Node | undefined {
+  const path: ForgottenNode[] = [];
+  let at = core.nodes.get(id);
+  for (let next: NodeId = id; at === undefined; at = core.nodes.get(next)) {
+    const record = core.nodes.forgotten.get(next);
+    if (record === undefined) return undefined;
+    path.push(record);
+    next = record.parentId;
+  }
+  for (let record = path.pop(); record !== undefined; record = path.pop()) {
+    const child: Node | number = at.isDirectory ? childOf(core, at, record.name) : Errno.ENOTDIR;
+    if (typeof child === "number") return undefined;
+    if (child.id !== record.id) {
+      core.nodes.letGo(child);
+      return undefined;
+    }
+    at = child;
+  }
+  return at;
+}
+
 /** Fills an entry for a node whose object's attributes are in `out.attr`, and counts the reference the kernel gets. */
 export function enter(core: Core, node: Node, out: EntryOut): number {
   node.lookups++;
+  node.shown = true;
   out.nodeId = node.id;
   out.generation = 0;
   out.entryTtlMs = core.config.entryTtlMs;
