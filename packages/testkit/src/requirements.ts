@@ -17,6 +17,7 @@ export type Need =
   | "docker"
   | "fuse-native"
   | "user namespaces"
+  | "memory cgroup"
   | `command ${string}`;
 
 const OVERLAYFS_MAGIC = 0x794c7630;
@@ -36,6 +37,15 @@ function hasCommand(name: string): boolean {
 function canOpen(path: string): boolean {
   try {
     closeSync(openSync(path, "r+"));
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function canRead(path: string): boolean {
+  try {
+    accessSync(path, constants.R_OK);
     return true;
   } catch {
     return false;
@@ -84,6 +94,7 @@ const PROBES: Readonly<Record<string, () => boolean>> = {
   "fuse-native": hasPortableEngine,
   "user namespaces": () =>
     spawnSync("unshare", ["-Ur", "-m", "-p", "-f", "--mount-proc", "mount", "-t", "tmpfs", "none", "/mnt"]).status === 0,
+  "memory cgroup": () => hasCapability(CAP.SYS_ADMIN) && canRead("/sys/fs/cgroup/memory/memory.stat"),
   docker: () => hasCommand("docker") && spawnSync("docker", ["info"], { timeout: 10_000 }).status === 0,
 };
 

@@ -1,0 +1,34 @@
+/** Where the data path differs from the bare file system, line by line, and why. docs/data-path.md shows the same table. */
+import type { World } from "./worlds.js";
+
+export interface Difference {
+  rule: string;
+  worlds: readonly World[];
+  /** The probe's line on the bare file system, and what is said instead. */
+  native: string;
+  instead: string;
+  why: string;
+}
+
+const NO_NOWAIT =
+  "the kernel's FUSE file has no FMODE_NOWAIT, and kernel overlayfs here has none either: the caller is told, and reads as others do";
+const NO_ALIGNMENT = "the daemon reads and writes through its own page cache, which needs no alignment";
+
+export const differences: readonly Difference[] = [
+  { rule: "RWF_NOWAIT", worlds: ["kernel", "granted", "mediated"], native: "preadv2: 4", instead: "preadv2: EOPNOTSUPP", why: NO_NOWAIT },
+  ...(
+    [
+      ["offset 1", 4096],
+      ["length 100", 100],
+      ["buffer at 1", 4096],
+    ] as const
+  ).map(
+    ([label, written]): Difference => ({
+      rule: "O_DIRECT that is not aligned",
+      worlds: ["mediated"],
+      native: `${label}: EINVAL`,
+      instead: `${label}: ${written}`,
+      why: NO_ALIGNMENT,
+    }),
+  ),
+];

@@ -1,0 +1,71 @@
+/**
+ * The data path, rule by rule: what a program sees through passthrough, and mediated, is what it sees on the bare file
+ * system. Each rule runs there, on kernel overlayfs and on Sluice; differences.ts has what differs on purpose.
+ */
+import { mkdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { requires, runScript, scratch } from "@sluice/testkit";
+import { afterAll, beforeAll, expect } from "vitest";
+import { compileProbe } from "./compile-probe.js";
+import { differences } from "./differences.js";
+import { enter, type Place, type World, worlds } from "./worlds.js";
+
+const { describe, test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "FUSE passthrough", "kernel overlayfs", "loop devices", "command cc");
+const { program, rules } = compileProbe();
+/** Small, so that it is soon full; with room for a program and the largest file of a rule. */
+const LAYERS_MB = 64;
+
+function expected(world: World, rule: string, native: readonly string[]): string[] {
+  const known = differences.filter((difference) => difference.rule === rule && difference.worlds.includes(world));
+  for (const { native: line } of known) expect(native, `differences.ts, ${rule}`).toContain(line);
+  return native.map((line) => known.find((difference) => difference.native === line)?.instead ?? line).filter((line) => line !== "");
+}
+
+/** Where one rule is for another file system, and what that has. */
+const ON_TMPFS = "offsets beyond 32 and 53 bits";
+
+for (const on of ["ext4-loop", "tmpfs"] as const)
+  describe(`the data path on ${on}`, () => {
+    const places = new Map<World, Place>();
+    const native = new Map<string, string[]>();
+
+    async function outcome(world: World, rule: string): Promise<string[]> {
+      const cwd = (places.get(world) as Place).path;
+      const { code, stdout, stderr } = await runScript([program, rule], { cwd, timeoutMs: 60_000 });
+      return [...stdout.trim().split("\n"), ...(code === 0 ? [] : [`exit ${code} ${stderr.trim()}`])];
+    }
+
+    beforeAll(async () => {
+      for (const world of worlds) {
+        const base = join(scratch({ on, sizeMb: LAYERS_MB }), "layers");
+        mkdirSync(base);
+        places.set(world, await enter(world, base));
+      }
+    }, 60_000);
+    afterAll(async () => {
+      for (const place of places.values()) await place.end();
+    });
+
+    for (const rule of on === "tmpfs" ? [ON_TMPFS] : rules) {
+      for (const world of worlds) {
+        test(`${rule} (${world})`, async () => {
+          const lines = await outcome(world, rule);
+          if (world === "native") native.set(rule, lines);
+          expect(lines).toEqual(expected(world, rule, native.get(rule) ?? []));
+        });
+      }
+    }
+  });
+
+test("docs/data-path.md shows the differences as they are", () => {
+  const rows = differences.map(
+    ({ rule, worlds: where, native, instead, why }) => `| ${[rule, where.join(", "), native, instead, why].join(" | ")} |`,
+  );
+  const page = readFileSync(new URL("../../docs/data-path.md", import.meta.url), "utf8");
+  expect(
+    page
+      .split("\n")
+      .filter((line) => line.startsWith("| "))
+      .slice(1),
+  ).toEqual(rows);
+});
