@@ -7,10 +7,12 @@ import { expect } from "vitest";
 import { Opener } from "./harness/opener.js";
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
+/** Nothing may be kept: these tests are about asking. */
 const POLICY = `version: 1
 default: grant
 rules:
-  - { name: secrets, path: "secret", effect: deny, errno: EPERM }
+  - { name: secrets, path: "secret", effect: deny, errno: EPERM, ttl: 0ms }
+  - { name: the-rest, path: "**", effect: grant, ttl: 0ms }
 `;
 const KILLS = 6;
 
