@@ -3,7 +3,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { compareRound, describeFailure, type Failure } from "./compare/compare.js";
 import { Coverage } from "./coverage/coverage.js";
-import { drawRound, type Round, type RoundShape } from "./generate/draw-round.js";
+import type { Round } from "./generate/draw-round.js";
 import { EVERYTHING } from "./generate/operations.js";
 import { runRound } from "./run/round.js";
 import { formatScript } from "./script/script.js";
@@ -41,8 +41,7 @@ async function keep({ seed, setting }: Round, failure: Failure, number: number):
 }
 
 /** One round, added to the report. */
-export async function runSeed(report: Report, seed: number, shape: RoundShape): Promise<void> {
-  const round = drawRound(seed, shape);
+export async function runAndReport(report: Report, round: Round): Promise<void> {
   const startedMs = Date.now();
   const result = await runRound(round.setting, round.sequences);
   const verdict = compareRound(round.setting, round.sequences, result);
@@ -51,7 +50,9 @@ export async function runSeed(report: Report, seed: number, shape: RoundShape): 
     report.operations += steps.length;
   }
   for (const [name, count] of verdict.intended) report.intended.set(name, (report.intended.get(name) ?? 0) + count);
-  console.log(`seed ${seed} ${JSON.stringify(round.setting)}: ${verdict.failures.length} differences in ${Date.now() - startedMs} ms`);
+  console.log(
+    `seed ${round.seed} ${JSON.stringify(round.setting)}: ${verdict.failures.length} differences in ${Date.now() - startedMs} ms`,
+  );
   for (const failure of verdict.failures) {
     console.log(describeFailure(failure));
     report.failures.push(await keep(round, failure, report.failures.length));

@@ -2,15 +2,20 @@
 import { readFileSync } from "node:fs";
 import { requires, soakBudgetMs } from "@sluice/testkit";
 import { beforeAll, expect } from "vitest";
-import { newReport, runSeed } from "./campaign.js";
+import { newReport, runAndReport } from "./campaign.js";
 import { compareRound, describeFailure } from "./compare/compare.js";
+import { drawRound, sweepRound } from "./generate/draw-round.js";
 import { compilePrograms } from "./run/compile-programs.js";
 import { runRound } from "./run/round.js";
-import { parseScript } from "./script/script.js";
+import { parseScript, type Setting } from "./script/script.js";
 
 const { describe, test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "kernel overlayfs", "loop devices", "command perl");
 const SHAPE = { sequences: 40, operations: 60 };
 const CI_SEEDS = [1, 2, 3, 4, 5, 6, 7, 8];
+const SWEPT: readonly Setting[] = [
+  { mode: "mediated", ground: "disk", lowers: 1, readOnly: false, forgetful: false, index: true },
+  { mode: "granted", ground: "disk", lowers: 1, readOnly: false, forgetful: true, index: false },
+];
 const ROUND_MS = 300_000;
 
 const soakMs = soakBudgetMs(0);
@@ -39,10 +44,23 @@ describe("side by side with kernel overlayfs", () => {
   }
 
   test(
+    "every call does the same in every state of an object",
+    async () => {
+      const report = newReport();
+      for (const [index, setting] of SWEPT.entries()) await runAndReport(report, sweepRound(index + 1, setting));
+      console.log(report.coverage.table());
+      expect(report.failures.join("\n\n")).toBe("");
+      expect(report.coverage.empty()).toEqual([]);
+      expect(report.coverage.unexpected()).toEqual([]);
+    },
+    ROUND_MS * 2,
+  );
+
+  test(
     "random sequences do the same and leave the same",
     async () => {
       const report = newReport();
-      for (const one of seeds()) await runSeed(report, one, SHAPE);
+      for (const one of seeds()) await runAndReport(report, drawRound(one, SHAPE));
       console.log(
         `${report.operations} calls\n${report.coverage.table()}\n${[...report.intended].map(([name, count]) => `${count} × ${name}`).join("\n")}`,
       );

@@ -26,6 +26,13 @@ export const xattrCases: readonly Case[] = [
     },
   },
   {
+    name: "removing what is not there copies nothing up",
+    lower: { f: file("x", { xattrs: { "user.low": "lower" } }), d: dir({}) },
+    run(t) {
+      for (const path of ["f", "d"]) t.removexattr(path, "user.none");
+    },
+  },
+  {
     name: "sizes are told and ERANGE is given",
     lower: { f: file("x", { xattrs: { "user.a": "0123456789", "user.b": "x" } }) },
     run(t) {

@@ -26,9 +26,9 @@ export interface IntendedDifference {
   ends?: true;
 }
 
-const EVERY: readonly Mode[] = ["unruled", "granted", "mediated", "mixed", "portable"];
+const EVERY: readonly Mode[] = ["unruled", "granted", "mediated", "mixed", "named", "portable"];
 /** Reads and writes need not come to us. */
-const PASSED: readonly Mode[] = ["unruled", "granted", "mixed"];
+const PASSED: readonly Mode[] = ["unruled", "granted", "mixed", "named"];
 
 const READS = ["pread", "fread", "mapread", "mapprivate", "seek", "copyrange", "fstat"];
 const ATTRIBUTES = ["fchmod", "fchown", "futimes", "fsetxattr", "fgetxattr", "fstat", "linkfd", "fsync", "fdatasync", "flock"];
@@ -102,6 +102,14 @@ export const intendedDifferences: readonly IntendedDifference[] = [
       Array.isArray(sluice) &&
       kernel.length === sluice.length &&
       kernel.every((one, index) => one === sluice[index] || (one === "other" && sluice[index] === "same")),
+  },
+  {
+    name: "no way round a rule by another name",
+    modes: ["named"],
+    reason:
+      "A rename or link needs a rule at the target that is at least as strict as the source's, else a name would be a way round a rule.",
+    explains: (found) => ["rename", "link", "linkfd"].includes(callOf(found)) && found.sluice === "EACCES",
+    ends: true,
   },
   {
     name: "a refused call leaves nothing in upper",

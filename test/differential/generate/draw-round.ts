@@ -6,6 +6,7 @@ import { drawLayers } from "./layers.js";
 import { Names } from "./names.js";
 import { drawOperations, EVERYTHING, type Profile } from "./operations.js";
 import { randomFrom } from "./random.js";
+import { drawSweep } from "./sweep.js";
 
 export interface Round {
   seed: number;
@@ -25,6 +26,7 @@ const MODES: readonly (readonly [number, Mode])[] = [
   [3, "granted"],
   [4, "mediated"],
   [3, "mixed"],
+  [1, "named"],
 ];
 const GROUNDS: readonly (readonly [number, Ground])[] = [
   [4, "disk"],
@@ -41,6 +43,11 @@ function withControls(operations: readonly Operation[], controls: readonly Opera
   });
 }
 
+/** Every call in every state once. */
+export function sweepRound(seed: number, setting: Setting): Round {
+  return { seed, setting, sequences: drawSweep(seed) };
+}
+
 export function drawRound(seed: number, shape: RoundShape): Round {
   const random = randomFrom(seed);
   const setting: Setting = {
@@ -49,6 +56,7 @@ export function drawRound(seed: number, shape: RoundShape): Round {
     lowers: 1 + random.below(3),
     readOnly: random.once(12),
     forgetful: random.once(4),
+    index: !random.once(3),
     ...shape.setting,
   };
   const controls = random.of([[], [], ["remount"], ["swap"], ["remount", "swap"]]).map((call) => ({ ...CONTROL, call }));
@@ -56,6 +64,7 @@ export function drawRound(seed: number, shape: RoundShape): Round {
     const own = randomFrom(seed * 1009 + index);
     const names = new Names(own);
     const plants = drawLayers(own, names, setting.lowers);
+    names.planted = plants.map(({ path }) => path);
     const operations = drawOperations(own, names, { count: shape.operations, profile: shape.profile ?? EVERYTHING });
     return { name: `s${index}`, plants, operations: withControls(operations, controls) };
   });

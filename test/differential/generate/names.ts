@@ -23,6 +23,8 @@ const DEEPEST = 3;
 
 export class Names {
   readonly pool: readonly string[];
+  /** Paths at which the layers hold something. */
+  planted: readonly string[] = [];
   readonly #random: Random;
 
   constructor(random: Random) {
@@ -35,6 +37,7 @@ export class Names {
   }
 
   path(): string {
+    if (this.planted.length > 0 && this.#random.once(2)) return this.#random.of(this.planted);
     const depth = this.#random.weighted([
       [4, 1],
       [4, 2],

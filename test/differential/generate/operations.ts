@@ -26,6 +26,8 @@ interface Draw {
   names: Names;
   /** How many writes there were: each writes something else. */
   writes: number;
+  /** Slots that something may be open in, the latest last. */
+  opened: { actor: Actor; slot: number; path: string }[];
 }
 
 const pathOf = ({ names }: Draw): Args => ({ path: names.path() });
@@ -73,6 +75,13 @@ function fallocated({ random }: Draw): Args {
 
 const renameFlags = ({ random }: Draw): number =>
   random.of([0, 0, 0, 0, RENAME.NOREPLACE, RENAME.EXCHANGE, RENAME.EXCHANGE, RENAME.EXCHANGE | RENAME.NOREPLACE, 64]);
+
+/** One object of every kind of call, for who wants a call of a kind on a certain object. */
+export function drawArguments(random: Random, names: Names, call: string): Args {
+  const args = DRAWS[call]?.({ random, names, writes: random.below(1000), opened: [] });
+  if (args === undefined) throw new Error(`no such call: ${call}`);
+  return args;
+}
 
 const DRAWS: Readonly<Record<string, (draw: Draw) => Args>> = {
   mkdir: (draw) => ({ ...pathOf(draw), mode: draw.random.of(DIRECTORY_MODES) }),
@@ -170,14 +179,63 @@ const WHO: readonly (readonly [number, Actor])[] = [
   [1, "alice2"],
 ];
 
+/** A call on an open file is by whoever opened one, mostly. */
+function drawOperation(draw: Draw, call: string): Operation {
+  const { random, opened } = draw;
+  const args = DRAWS[call]?.(draw);
+  if (args === undefined) throw new Error(`no such call: ${call}`);
+  const actor = random.weighted(WHO);
+  if (call === "open" || call === "tmpfile") {
+    opened.push({ actor, slot: args["slot"] as number, path: args["path"] as string });
+    return { actor, call, args };
+  }
+  const chosen = args["slot"] !== undefined && opened.length > 0 && !random.once(12) ? random.of(opened.slice(-4)) : undefined;
+  return chosen === undefined ? { actor, call, args } : { actor: chosen.actor, call, args: { ...args, slot: chosen.slot } };
+}
+
+/** An object's name is gone while it is open. */
+function removeOpened({ random, opened, names }: Draw): Operation[] {
+  const path = opened.at(-1)?.path ?? names.path();
+  return [
+    {
+      actor: "root",
+      ...random.of([
+        { call: "unlink", args: { path } },
+        { call: "rename", args: { path: names.path(), to: path, flags: 0 } },
+      ]),
+    },
+  ];
+}
+
+/** A directory that is renamed, and something below it afterwards. */
+function moveDirectory(draw: Draw): Operation[] {
+  const [path, to] = [draw.random.of(draw.names.pool), draw.random.of(draw.names.pool)];
+  const inside = { path: `${to}/${draw.names.name()}` };
+  return [
+    { actor: "root", call: "rename", args: { path, to, flags: draw.random.of([0, 2]) } },
+    { actor: "root", call: draw.random.of(["list", "stat"]), args: draw.random.of([inside, { path: to }]) },
+  ];
+}
+
+/** A directory in the place of what was there before. */
+function replaceByDirectory({ random, names }: Draw): Operation[] {
+  const path = names.path();
+  return [
+    { actor: "root", call: "unlink", args: { path } },
+    { actor: "root", call: "rmdir", args: { path } },
+    { actor: "root", call: random.of(["mkdir", "create"]), args: { path, mode: 0o755, text: "in its place" } },
+  ];
+}
+
+const MOTIFS = [removeOpened, moveDirectory, replaceByDirectory];
+
 export function drawOperations(random: Random, names: Names, { count, profile }: { count: number; profile: Profile }): Operation[] {
-  const draw: Draw = { random, names, writes: 0 };
+  const draw: Draw = { random, names, writes: 0, opened: [] };
   const weights = Object.entries(profile).map(([call, weight]) => [weight, call] as const);
-  return Array.from({ length: count }, () => {
-    const call = random.weighted(weights);
-    const args = DRAWS[call]?.(draw);
-    if (args === undefined) throw new Error(`no such call: ${call}`);
-    // A slot belongs to its process: those who do little have little open, so most calls are by the same.
-    return { actor: random.weighted(WHO), call, args };
-  });
+  const operations: Operation[] = [];
+  while (operations.length < count) {
+    if (random.once(10)) operations.push(...random.of(MOTIFS)(draw));
+    else operations.push(drawOperation(draw, random.weighted(weights)));
+  }
+  return operations;
 }

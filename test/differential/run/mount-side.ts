@@ -10,11 +10,14 @@ export interface Mounted {
   stop(): Promise<void>;
 }
 
-/** The options that make the kernel do what Sluice does. */
-const KERNEL_OPTIONS = "redirect_dir=on,index=off,metacopy=off,xino=off";
-
-/** By name, so that names which move or are made anew change how they are opened. */
+/** By who opens, so that one file is open in several ways at once. */
 const MIXED = `version: 1
+default: grant
+rules:
+  - { name: alice, uid: 1000, effect: mediate }
+`;
+/** By name, so that what is renamed or made anew changes how it is opened. */
+const NAMED = `version: 1
 default: grant
 rules:
   - { name: mediated, path: "**/a", effect: mediate }
@@ -25,6 +28,7 @@ const POLICIES: Readonly<Record<Mode, string | undefined>> = {
   granted: "version: 1\ndefault: grant\n",
   mediated: "version: 1\ndefault: mediate\n",
   mixed: MIXED,
+  named: NAMED,
   portable: undefined,
 };
 
@@ -35,15 +39,17 @@ export interface MountOptions {
 
 export async function mountSide(side: Implementation, layers: Layers, setting: Setting, { env = {} }: MountOptions = {}): Promise<Mounted> {
   const { lowers, upper, work } = layers;
+  const index = setting.index ? "on" : "off";
   const stack = setting.readOnly ? { lowers } : { lowers, upper, work };
   if (side === "kernel") {
-    // Alone, a lower layer is no overlay to the kernel.
-    const options = setting.readOnly ? "xino=off" : KERNEL_OPTIONS;
+    // What makes the kernel do as Sluice does.
+    const options = setting.readOnly ? "xino=off" : `redirect_dir=on,index=${index},metacopy=off,xino=off`;
     const mountpoint = mountKernelOverlay({ ...stack, options });
     return { mountpoint, stop: async () => unmountKernelOverlay(mountpoint) };
   }
   const policy = POLICIES[setting.mode];
-  const args = setting.mode === "portable" ? ["--engine", "fuse-native"] : [];
+  const engine = setting.mode === "portable" ? ["--engine", "fuse-native"] : [];
+  const args = setting.readOnly ? engine : [...engine, "-o", `index=${index}`];
   const mount = await mountSluice({ ...stack, args, env, ...(policy === undefined ? {} : { policy }) });
   return { mountpoint: mount.mountpoint, stop: async () => void (await mount.stop()) };
 }

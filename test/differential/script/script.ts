@@ -2,12 +2,13 @@
 import type { Entry } from "../../conformance/tree/tree.js";
 import { formatOperation, type Operation, parseOperation } from "./operation.js";
 
-/** How opens are decided; "portable" is the engine fuse-native. */
-export const MODES = ["unruled", "granted", "mediated", "mixed", "portable"] as const;
-export type Mode = (typeof MODES)[number];
+/**
+ * How opens are decided: "mixed" by who calls, "named" by what the object is called; "portable" is the engine
+ * fuse-native.
+ */
+export type Mode = "unruled" | "granted" | "mediated" | "mixed" | "named" | "portable";
 /** Where layers lie. "split": the lowers on a tmpfs each, the upper on an ext4 of its own; "small": the upper on a small ext4. */
-export const GROUNDS = ["disk", "split", "small"] as const;
-export type Ground = (typeof GROUNDS)[number];
+export type Ground = "disk" | "split" | "small";
 
 export interface Setting {
   mode: Mode;
@@ -18,6 +19,8 @@ export interface Setting {
   readOnly: boolean;
   /** The kernel drops cached names and inodes after each call. */
   forgetful: boolean;
+  /** Hard links outlive copy-up. */
+  index: boolean;
 }
 
 export type LayerName = "upper" | `lower${number}`;

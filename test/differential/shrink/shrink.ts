@@ -42,6 +42,30 @@ function controlsOf(elements: readonly Element[]): string {
     .join();
 }
 
+/** The first parts of its paths; nothing for calls on open files, which go with their opens. */
+function namesIn(element: Element): string[] {
+  if ("plant" in element) return [firstName(element.plant.path)];
+  const { call, args } = element.operation;
+  const paths = [args["path"], args["to"]].flatMap((path) => (typeof path === "string" ? [firstName(path)] : []));
+  return paths.length === 0 ? [isControl(call) ? CONTROL : DESCRIPTOR] : paths;
+}
+
+const CONTROL = "a control";
+const DESCRIPTOR = "a descriptor";
+
+function firstName(path: string): string {
+  return path.split("/")[0] ?? "";
+}
+
+/** "upper s0/a/b" is about "a"; so is a call on "a/b". */
+function concerned({ where, sequence }: Failure): Set<string> {
+  const call = /^\d+ \w+ \w+ (\{.*\}) /.exec(where)?.[1];
+  const args = call === undefined ? {} : (JSON.parse(call) as Record<string, unknown>);
+  const paths = [args["path"], args["to"]].filter((path): path is string => typeof path === "string");
+  const tree = where.includes(` ${sequence.name}/`) ? [where.slice(where.indexOf(` ${sequence.name}/`) + sequence.name.length + 2)] : [];
+  return new Set([...[...paths, ...tree].map(firstName), DESCRIPTOR, CONTROL]);
+}
+
 class Shrinker {
   readonly #setting: Setting;
   readonly #wanted: string;
@@ -75,6 +99,14 @@ class Shrinker {
     return candidates.map((candidate) => failing.has(candidate));
   }
 
+  /** Those that have to do with what went apart alone, if that is enough. */
+  async narrow(elements: Element[], names: ReadonlySet<string>): Promise<Element[]> {
+    const narrowed = elements.filter((element) => namesIn(element).some((name) => names.has(name)));
+    if (narrowed.length === 0 || narrowed.length === elements.length) return elements;
+    const [still] = await this.#fails([narrowed]);
+    return still === true ? narrowed : elements;
+  }
+
   /** Leaves out chunks of one size, all that can go together if they can. */
   async pass(elements: Element[], size: number): Promise<Element[]> {
     const chunks = Array.from({ length: Math.ceil(elements.length / size) }, (_, index) =>
@@ -102,7 +134,7 @@ export async function shrink(setting: Setting, failure: Failure, options: Shrink
   // Nothing after the call that went apart matters; its number does not count controls.
   let left = Number.isNaN(at) ? operations.length : at;
   const needed = operations.filter(({ call }) => isControl(call) || left-- > 0);
-  let elements = elementsOf({ plants, operations: needed });
+  let elements = await shrinker.narrow(elementsOf({ plants, operations: needed }), concerned(failure));
   for (let size = Math.ceil(elements.length / 4); size >= 1 && !shrinker.spent; ) {
     const smaller = await shrinker.pass(elements, size);
     const stuck = smaller.length === elements.length;

@@ -13,6 +13,8 @@ const OWN_PREFIX = "user.sluice.";
 const XATTR_MAX = 65_536;
 const list = Buffer.alloc(XATTR_MAX);
 const value = Buffer.alloc(XATTR_MAX);
+/** Asks for a size alone. */
+const NO_ROOM = Buffer.alloc(0);
 
 export function getxattr(core: Core, id: NodeId, args: { name: string; size: number }, out: DataOut): number {
   const node = core.nodes.get(id);
@@ -88,25 +90,41 @@ export function setxattr(core: Core, call: CallContext, request: { id: NodeId; a
   const { name, flags, value: given } = request.args;
   if (name.startsWith(OWN_PREFIX)) return Errno.EPERM;
   const bytes = Buffer.from(given);
-  return change(core, call, request.id, (node) => {
+  const act = (node: Node): number => {
     const at = aim(core, node);
     return at.fd < 0 ? at.fd : sys.setxattrat(at.fd, at.name, realName(core, name), bytes, flags);
-  });
+  };
+  return change(core, call, request.id, { act, refuse: undefined });
 }
 
 export function removexattr(core: Core, call: CallContext, request: { id: NodeId; name: string }): Status {
   if (request.name.startsWith(OWN_PREFIX)) return Errno.EPERM;
-  return change(core, call, request.id, (node) => {
+  const name = realName(core, request.name);
+  const act = (node: Node): number => {
     const at = aim(core, node);
-    return at.fd < 0 ? at.fd : sys.removexattrat(at.fd, at.name, realName(core, request.name));
-  });
+    return at.fd < 0 ? at.fd : sys.removexattrat(at.fd, at.name, name);
+  };
+  // What is not there to be removed copies nothing up (fs/overlayfs/xattrs.c ovl_xattr_set).
+  const refuse = (node: Node): number => {
+    const at = aim(core, node);
+    return at.fd < 0 ? at.fd : Math.min(0, sys.getxattrat(at.fd, at.name, name, NO_ROOM));
+  };
+  return change(core, call, request.id, { act, refuse });
 }
 
-function change(core: Core, call: CallContext, id: NodeId, act: (node: Node) => number): Status {
+interface Change {
+  act: (node: Node) => number;
+  /** A negative errno where what is still in a lower layer needs no copy. */
+  refuse: ((node: Node) => number) | undefined;
+}
+
+function change(core: Core, call: CallContext, id: NodeId, { act, refuse }: Change): Status {
   const node = core.nodes.get(id);
   if (node === undefined) return Errno.ESTALE;
   if (core.upper === undefined) return Errno.EROFS;
   const copied = (): Status => {
+    const refused = node.inUpper ? 0 : (refuse?.(node) ?? 0);
+    if (refused < 0) return -refused;
     const status = copyUp(core, node, { call, truncate: false, metadataOnly: true });
     const finish = (errno: number): number => (errno !== 0 ? errno : -act(node) || 0);
     return typeof status === "number" ? finish(status) : status.then(finish);
