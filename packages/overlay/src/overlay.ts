@@ -37,6 +37,7 @@ import { flushFile, getLock, setLock } from "./locks/lock-file.js";
 import { fsyncdir, opendir, readdir, releasedir } from "./operations/directories.js";
 import { copyFileRange, fallocate, lseek } from "./operations/file-space.js";
 import { getattr } from "./operations/getattr.js";
+import { ioctl } from "./operations/ioctl.js";
 import { link } from "./operations/link.js";
 import { lookup } from "./operations/lookup.js";
 import { type At, mkdir, mknod, symlink } from "./operations/make.js";
@@ -44,7 +45,7 @@ import { readlink } from "./operations/readlink.js";
 import { rmdir, unlink } from "./operations/remove.js";
 import { rename } from "./operations/rename.js";
 import { setattr } from "./operations/setattr.js";
-import { ioctl, statfs, syncfs } from "./operations/whole-filesystem.js";
+import { statfs, syncfs } from "./operations/whole-filesystem.js";
 import { getxattr, listxattr, removexattr, setxattr } from "./operations/xattr.js";
 import { overlayStatus } from "./status.js";
 

@@ -132,4 +132,33 @@ export const xattrCases: readonly Case[] = [
       t.fgetxattr(directory, "user.d");
     },
   },
+  {
+    name: "extended inode flags are read and set",
+    lower: { low: "1", d: dir() },
+    upper: { up: "2" },
+    run(t) {
+      // FS_IOC_FSGETXATTR and FSSETXATTR: struct fsxattr begins with the flags.
+      const flags = (path: string, value: number): void =>
+        t.perl(
+          `flags ${value} of ${path}`,
+          `open(my $f, '<', '${path}') or die $!; my $x = "\\0" x 28; ioctl($f, 0x801c581f, $x) or print "get $! "; print unpack('L', $x), ' ';
+          substr($x, 0, 4) = pack('L', ${value}); ioctl($f, 0x401c5820, $x) or print "set $! "; ioctl($f, 0x801c581f, $x); print unpack('L', $x);`,
+        );
+      const NODUMP = 0x80;
+      const IMMUTABLE = 0x8;
+      const APPEND = 0x10;
+      flags("low", NODUMP);
+      flags("up", IMMUTABLE);
+      t.open("up", 1);
+      t.unlink("up");
+      t.rename("up", "d/up");
+      flags("up", 0);
+      flags("d", APPEND);
+      t.create("d/new");
+      t.unlink("d/new");
+      flags("d", 0);
+      t.unlink("d/new");
+      t.unlink("up");
+    },
+  },
 ];

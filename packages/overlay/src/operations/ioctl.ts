@@ -1,0 +1,72 @@
+/** IOCTL: inode flags (lsattr, chattr) and their extended form (xfs_io, project ids). Nothing else is known. */
+import { type CallContext, type DataOut, Errno, type IoctlArgs, type NodeId, O, type Status } from "@sluice/vfs";
+import { copyUp } from "../copy-up/copy-up.js";
+import type { Core } from "../core.js";
+import { authorizeThen, governsAny } from "../gate/authorize.js";
+import { sys } from "../layer/host-layer.js";
+import { openNode } from "../node/open-node.js";
+import { intentOn } from "./remove.js";
+
+const GETFLAGS = 0x80086601;
+const SETFLAGS = 0x40086602;
+/** struct fsxattr: flags, extent size hint, extent count, project id. */
+const FSGETXATTR = 0x801c581f;
+const FSSETXATTR = 0x401c5820;
+const FSXATTR_BYTES = 28;
+/** The commands' numbers say long, but the kernel moves an unsigned int (fs/fuse/ioctl.c) and refuses a longer answer. */
+const FLAGS_BYTES = 4;
+
+export function ioctl(core: Core, call: CallContext, request: { id: NodeId; args: IoctlArgs }, out: DataOut): Status {
+  const { id } = request;
+  const { input } = request.args;
+  switch (request.args.command >>> 0) {
+    case GETFLAGS:
+      return answer(core, id, out, FLAGS_BYTES);
+    case FSGETXATTR:
+      return answer(core, id, out, FSXATTR_BYTES);
+    case SETFLAGS:
+      return input.length < FLAGS_BYTES ? Errno.EINVAL : change(core, call, id, Buffer.from(input.subarray(0, FLAGS_BYTES)));
+    case FSSETXATTR:
+      return input.length < FSXATTR_BYTES ? Errno.EINVAL : change(core, call, id, Buffer.from(input.subarray(0, FSXATTR_BYTES)));
+    default:
+      return Errno.ENOTTY;
+  }
+}
+
+function answer(core: Core, id: NodeId, out: DataOut, sizeBytes: number): number {
+  const fd = openReal(core, id);
+  if (fd < 0) return -fd;
+  const bytes = out.reserve(sizeBytes);
+  const flags = sizeBytes === FLAGS_BYTES ? sys.getFlags(fd) : sys.getFsxattr(fd, bytes);
+  sys.close(fd);
+  if (flags < 0) return -flags;
+  if (sizeBytes === FLAGS_BYTES) new DataView(bytes.buffer, bytes.byteOffset, bytes.length).setUint32(0, flags, true);
+  out.length = bytes.length;
+  return 0;
+}
+
+function change(core: Core, call: CallContext, id: NodeId, wanted: Buffer): Status {
+  const node = core.nodes.get(id);
+  if (node === undefined) return Errno.ESTALE;
+  if (core.upper === undefined) return Errno.EROFS;
+  const act = (): Status => {
+    const copied = copyUp(core, node, { call, truncate: false });
+    if (typeof copied === "number") return copied !== 0 ? copied : changeNow(core, id, wanted);
+    return copied.then((status) => (status !== 0 ? status : changeNow(core, id, wanted)));
+  };
+  if (!governsAny(core.gate, "metadata")) return act();
+  return authorizeThen(core, call, intentOn(core, node, { operation: "setattr", accesses: ["metadata"] }), act);
+}
+
+function changeNow(core: Core, id: NodeId, wanted: Buffer): number {
+  const fd = openReal(core, id);
+  if (fd < 0) return -fd;
+  const status = wanted.length === FLAGS_BYTES ? sys.setFlags(fd, wanted.readUInt32LE(0)) : sys.setFsxattr(fd, wanted);
+  sys.close(fd);
+  return -status || 0;
+}
+
+function openReal(core: Core, id: NodeId): number {
+  const node = core.nodes.get(id);
+  return node === undefined ? -Errno.ESTALE : openNode(core, node, O.RDONLY);
+}
