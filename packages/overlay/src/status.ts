@@ -9,7 +9,7 @@ const numbers = new Float64Array(12);
 
 export function overlayStatus(core: Core): OverlayStatus {
   return {
-    layers: core.layers.map((layer) => layerStatus(core, layer)),
+    layers: [...core.layers, ...core.dataLayers].map((layer) => layerStatus(core, layer)),
     nodes: core.nodes.size,
     openFiles: core.handles.files,
     openDirectories: core.handles.directories,

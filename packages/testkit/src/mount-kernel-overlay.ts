@@ -10,6 +10,8 @@ import { scratch } from "./scratch.js";
 export interface KernelOverlayOptions {
   /** Topmost first. */
   lowers: readonly string[];
+  /** Behind `::`. */
+  dataLowers?: readonly string[];
   upper?: string;
   work?: string;
   /** Further mount options: "redirect_dir=on,index=off". */
@@ -21,10 +23,10 @@ function escapeLayer(path: string): string {
 }
 
 /** Mounts overlayfs on a new directory and returns it; unmounted when the test ends. @throws NativeError */
-export function mountKernelOverlay({ lowers, upper, work, options }: KernelOverlayOptions): string {
+export function mountKernelOverlay({ lowers, dataLowers = [], upper, work, options }: KernelOverlayOptions): string {
   const mountpoint = join(scratch(), "overlay");
   mkdirSync(mountpoint);
-  const data = [`lowerdir=${lowers.map(escapeLayer).join(":")}`];
+  const data = [`lowerdir=${[lowers.map(escapeLayer).join(":"), ...dataLowers.map(escapeLayer)].join("::")}`];
   if (upper !== undefined) data.push(`upperdir=${escapeLayer(upper)}`, `workdir=${escapeLayer(work ?? "")}`);
   if (options) data.push(options);
   check(native.mount("overlay", bytes(mountpoint), "overlay", 0, data.join(",")), `mount overlayfs (${data.join(",")})`);

@@ -15,6 +15,8 @@ import { scratch } from "./scratch.js";
 export interface SluiceMountOptions {
   /** Topmost first. */
   lowers: readonly string[];
+  /** Behind `::`. */
+  dataLowers?: readonly string[];
   upper?: string;
   /** A directory beside `upper` by default. */
   work?: string;
@@ -221,7 +223,8 @@ async function putAway(daemon: Daemon, mountpoint: string): Promise<void> {
 }
 
 function argvOf(options: SluiceMountOptions, mountpoint: string, policyFile: string | undefined): string[] {
-  const argv = ["mount", "--lower", options.lowers.map((lower) => lower.replace(/[\\:]/g, "\\$&")).join(":")];
+  const escape = (path: string): string => path.replace(/[\\:]/g, "\\$&");
+  const argv = ["mount", "--lower", [options.lowers.map(escape).join(":"), ...(options.dataLowers ?? []).map(escape)].join("::")];
   if (options.upper !== undefined) {
     const work = options.work ?? join(dirname(options.upper), `${basename(options.upper)}.work`);
     if (!existsSync(work)) {

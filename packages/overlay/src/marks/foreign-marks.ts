@@ -18,9 +18,9 @@ export function isForeignMark(name: ByteName): boolean {
   return name.startsWith(PREFIX);
 }
 
-/** The name that a mark of this name hides; undefined for the opaque mark. */
+/** The name that a mark of this name hides; undefined for the opaque mark, and for what is no mark. */
 export function hiddenBy(mark: ByteName): ByteName | undefined {
-  return mark === OPAQUE_FILE ? undefined : mark.slice(PREFIX.length);
+  return mark === OPAQUE_FILE || !isForeignMark(mark) ? undefined : mark.slice(PREFIX.length);
 }
 
 /** Is `name`, which this layer's directory does not have, hidden by it from the layers below? */

@@ -3,6 +3,7 @@ import { type ByteName, DT, S } from "@sluice/vfs";
 import type { Core } from "../core.js";
 import { statName } from "../layer/host-layer.js";
 import type { RealDir } from "../layer/real-dir.js";
+import { isForeignMark } from "../marks/foreign-marks.js";
 import { isWhiteout, isXattrWhiteout } from "../marks/whiteout.js";
 
 export const GONE = -1;
@@ -11,6 +12,7 @@ export const WHITEOUT = -2;
 /** The entry's DT type, WHITEOUT or GONE. Costs a system call only where the record leaves it open. */
 export function judgeEntry(core: Core, at: { dir: RealDir; fd: number }, entry: { name: ByteName; type: number }): number {
   const { type, name } = entry;
+  if (core.marks.foreign && isForeignMark(name)) return WHITEOUT;
   const open = type === DT.CHR || type === DT.UNKNOWN || (at.dir.xattrWhiteouts && type === DT.REG);
   if (!open) return type;
   const attr = core.scratchAttr;

@@ -3,6 +3,7 @@ import { type ByteName, O } from "@sluice/vfs";
 import type { Core } from "../core.js";
 import { sys } from "../layer/host-layer.js";
 import type { RealDir } from "../layer/real-dir.js";
+import { hiddenBy } from "../marks/foreign-marks.js";
 import { mixDevice } from "../node/admit.js";
 import type { Node } from "../node/node.js";
 import { parseDirents } from "../layer/dirents.js";
@@ -66,8 +67,10 @@ function* fill(core: Core, node: Node, listing: Listing): Generator<boolean, Lis
     const fd = open(core, node, dir);
     if (fd < 0) return -fd;
     try {
-      const errno = yield* readAll(core, { listing, seen, dir, fd });
+      const batch: Batch = { listing, seen, dir, fd, hidden: [] };
+      const errno = yield* readAll(core, batch);
       if (errno !== 0) return errno;
+      for (const name of batch.hidden) seen?.add(name);
     } finally {
       sys.close(fd);
     }
@@ -98,6 +101,8 @@ interface Batch {
   seen: Set<ByteName> | undefined;
   dir: RealDir;
   fd: number;
+  /** By foreign whiteouts of this layer, in the layers below: a file beside its own whiteout is there. */
+  hidden: ByteName[];
 }
 
 function addBatch(core: Core, batch: Batch, length: number): void {
@@ -109,6 +114,8 @@ function addBatch(core: Core, batch: Batch, length: number): void {
     seen?.add(name);
     if (known === WHITEOUT) {
       listing.whiteouts++;
+      const hidden = core.marks.foreign ? hiddenBy(name) : undefined;
+      if (hidden !== undefined) batch.hidden.push(hidden);
       return;
     }
     listing.names.push(name);

@@ -32,7 +32,7 @@ export function clearForOverwrite(core: Core, plan: RenamePlan): number {
   if (status >= 0) status = sys.renameat2(scratch, name, into, plan.newName, RENAME.EXCHANGE);
   sys.close(source);
   if (status < 0) sys.unlinkat(scratch, name, AT.REMOVEDIR);
-  else purgeDirectory(scratch, name);
+  else purgeDirectory(core, scratch, name);
   core.fds.drop(target.upperDir);
   return status < 0 ? -status : 0;
 }

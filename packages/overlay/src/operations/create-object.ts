@@ -11,6 +11,7 @@ import type { Core } from "../core.js";
 import { openName, statFd, statName, sys } from "../layer/host-layer.js";
 import type { RealDir } from "../layer/real-dir.js";
 import { writeOpaque } from "../marks/directory-marks.js";
+import { isForeignMark } from "../marks/foreign-marks.js";
 import { isWhiteout } from "../marks/whiteout.js";
 import type { Node } from "../node/node.js";
 
@@ -30,6 +31,7 @@ export interface Creation {
 export function createObject(core: Core, creation: Creation): number {
   const { parent, name } = creation;
   if (name.length > NAME_MAX) return -Errno.ENAMETOOLONG;
+  if (core.marks.foreign && isForeignMark(name)) return -Errno.EINVAL;
   const copied = copyUpDirectory(core, parent);
   if (copied !== 0) return -copied;
   const upperDir = parent.upperDir as RealDir;

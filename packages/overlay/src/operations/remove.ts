@@ -113,7 +113,7 @@ function removeDirectory(core: Core, node: Node, at: Place): number {
   if (node.upperDir === undefined) return makeWhiteout(into, at.name);
   if (node.isMerged || existsBelow(core, at.parent, at.name)) return replaceByWhiteout(core, { into, name: at.name, exchange: true });
   const status = sys.unlinkat(into, at.name, AT.REMOVEDIR);
-  return status === -Errno.ENOTEMPTY ? purgeDirectory(into, at.name) : status;
+  return status === -Errno.ENOTEMPTY ? purgeDirectory(core, into, at.name) : status;
 }
 
 /**
@@ -127,7 +127,7 @@ function replaceByWhiteout(core: Core, target: { into: number; name: ByteName; e
   if (status < 0) return status;
   status = sys.renameat2(scratch, name, target.into, target.name, target.exchange ? RENAME.EXCHANGE : 0);
   if (status < 0) sys.unlinkat(scratch, name, 0);
-  else if (target.exchange) purgeDirectory(scratch, name);
+  else if (target.exchange) purgeDirectory(core, scratch, name);
   return status;
 }
 

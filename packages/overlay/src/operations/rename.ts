@@ -10,6 +10,7 @@ import { governsAny } from "../gate/authorize.js";
 import { governsMove } from "../gate/authorize-move.js";
 import { statName, sys } from "../layer/host-layer.js";
 import type { RealDir } from "../layer/real-dir.js";
+import { isForeignMark } from "../marks/foreign-marks.js";
 import { isWhiteout } from "../marks/whiteout.js";
 import { existsBelow } from "../merge/find.js";
 import { readContent } from "../merge/listing.js";
@@ -40,6 +41,7 @@ export function rename(core: Core, call: CallContext, args: RenameArgs): Status 
   // RENAME_WHITEOUT would let callers make whiteouts; overlayfs refuses it too.
   if ((flags & ~(RENAME.NOREPLACE | RENAME.EXCHANGE)) !== 0) return Errno.EINVAL;
   if (args.newName.length > NAME_MAX) return Errno.ENAMETOOLONG;
+  if (core.marks.foreign && isForeignMark(args.newName)) return Errno.EINVAL;
   const plan = makePlan(core, args);
   if (typeof plan === "number") return plan;
   if (!governsMove(core.gate, "rename") && !governsAny(core.gate, "delete")) return renameDecided(core, call, args);

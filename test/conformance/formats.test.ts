@@ -1,0 +1,218 @@
+/**
+ * Marks in the layers and the options that say what becomes of them: each setting on kernel overlayfs and on Sluice, over
+ * equal layers and with equal options. What is printed and what lies in the upper layer afterwards has to be the same.
+ */
+import { directory, file, plant, type Planted, requires, scratch, symlink, type Tree, whiteout } from "@sluice/testkit";
+import { expect } from "vitest";
+import { onLayers } from "./formats/alternating.js";
+import { onKernel, onSluice, type Setting } from "./formats/side-by-side.js";
+
+const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "kernel overlayfs");
+const MEDIATE = "version: 1\ndefault: mediate\n";
+
+async function alike(setting: Setting): Promise<string> {
+  const kernel = await onKernel(setting);
+  expect(await onSluice(setting)).toEqual(kernel);
+  expect(await onSluice(setting, MEDIATE)).toEqual(kernel);
+  return kernel.output;
+}
+
+/** A metadata-only file of that size. */
+function metacopy(size: number, redirect?: string, more: { prefix?: string; mode?: number; mark?: string } = {}): Planted {
+  const { prefix = "trusted.overlay.", mode = 0o640, mark = "" } = more;
+  const xattrs = { [`${prefix}metacopy`]: mark, ...(redirect === undefined ? {} : { [`${prefix}redirect`]: redirect }) };
+  return { kind: "sparse", sizeBytes: size, extents: [], mode, xattrs };
+}
+
+const redirected = (to: string): Planted => directory({ xattrs: { "trusted.overlay.redirect": to } });
+const showAll = (names: readonly string[]): string => `for f in ${names.join(" ")}; do stat -c "%n %s %a" $f; cat $f; done; ls`;
+
+const chained: readonly Tree[] = [
+  { h: metacopy(9, "/g", { mode: 0o600 }), same: metacopy(4), gap: metacopy(9, "f") },
+  { g: metacopy(9, "f"), same: metacopy(4, undefined, { mode: 0o644 }) },
+  { f: "REALDATA\n", same: "abc\n" },
+];
+
+for (const options of ["metacopy=on", "metacopy=off", "redirect_dir=nofollow", "userxattr"]) {
+  test(`metadata-only files in a chain of layers: ${options}`, async () => {
+    const seen = await alike({ lowers: chained, options, script: showAll(["f", "g", "h", "same", "gap"]) });
+    if (options === "metacopy=on") expect(seen.match(/REALDATA/g)).toHaveLength(4);
+  });
+}
+
+const data: readonly Tree[] = [
+  { "blobs/b1": "DATA\n", "blobs/first": "1\n" },
+  { "blobs/first": "2\n", "blobs/second": "3\n", hidden: "x", plain: "p" },
+];
+const pointing: Tree = {
+  f: metacopy(5, "/blobs/b1"),
+  first: metacopy(2, "/blobs/first"),
+  second: metacopy(2, "/blobs/second"),
+  dots: metacopy(5, "/blobs/../blobs/b1"),
+  relative: metacopy(5, "b1"),
+  gone: metacopy(5, "/blobs/none"),
+  directory: metacopy(5, "/blobs"),
+  plain: metacopy(5),
+  longer: metacopy(99, "/blobs/b1"),
+  malformed: metacopy(5, "//blobs"),
+  empty: metacopy(5, ""),
+};
+
+for (const options of ["metacopy=on", "metacopy=off", "metacopy=off,redirect_dir=nofollow", "userxattr"]) {
+  test(`data-only layers: ${options}`, async () => {
+    const script = showAll([...Object.keys(pointing), "hidden", "blobs"]);
+    for (const lowers of options === "metacopy=off" ? [[pointing], [pointing, {}]] : [[pointing]])
+      await alike({ lowers, data, options, script });
+  });
+}
+
+test("a path into a data-only layer does not lead out of it", async () => {
+  const outside = scratch();
+  plant(outside, { secret: "secret\n" });
+  const upwards = `/${"../".repeat(12)}${outside.slice(1)}/secret`;
+  const setting = {
+    lowers: [{ f: metacopy(7, upwards), l: metacopy(7, "/out/secret") }],
+    data: [{ out: symlink(outside) }],
+    script: "cat f l",
+  };
+  expect((await onKernel(setting)).output).not.toContain("secret\n");
+  const seen = (await onSluice(setting)).output;
+  expect(seen).not.toContain("secret\n");
+  expect(seen.match(/^cat: /gm)).toHaveLength(2);
+});
+
+test("a file over a data-only layer is copied up with its data when it is written", async () => {
+  const change =
+    "chmod 600 f; echo more >> f; cat f; : > first; stat -c %s first; mv second away; cat away; truncate -s 3 longer; cat longer";
+  const seen = await onSluice({ lowers: [pointing], data, upper: {}, options: "metacopy=on", script: change });
+  expect(seen.output).toBe("DATA\nmore\n0\n3\nDAT");
+  expect(Object.values(seen.upper).join("\n")).not.toContain("metacopy");
+});
+
+test("metadata-only files without data, or over what is none, are refused", async () => {
+  const upper = {
+    none: metacopy(4),
+    over_dir: metacopy(4),
+    over_link: metacopy(4),
+    over_whiteout: metacopy(4),
+    cut: metacopy(4, undefined, { mark: "\x01" }),
+  };
+  const lower = { "over_dir/": directory(), over_link: symlink("x"), over_whiteout: whiteout(), cut: "abc\n", alone: metacopy(4) };
+  for (const options of ["metacopy=on", "metacopy=off"]) {
+    const script = showAll([...Object.keys(upper), "alone"]);
+    expect(await onSluice({ lowers: [lower], upper, options, script })).toEqual(
+      await onKernel({ lowers: [lower], upper, options, script }, "uuid=null"),
+    );
+  }
+});
+
+test("with metacopy=on a change of attributes alone leaves the data where it is", async () => {
+  const lowers = [
+    { "d/a": file("content\n", { mode: 0o644 }), "d/b": file("content\n"), "d/c": "content\n", "d/w": "content\n", "d/e": "" },
+  ];
+  const script =
+    "chmod 600 d/a; chown 5:6 d/b; touch -d @5 d/c; stat -c '%n %s %a %u:%g' d/*; cat d/*; chmod 600 d/w; echo x >> d/w; cat d/w; chmod 600 d/e; mv d d2; cat d2/a";
+  const setting = { lowers, upper: {}, options: "metacopy=on", script };
+  const kernel = await onKernel(setting);
+  const sluice = await onSluice(setting);
+  expect(sluice).toEqual(kernel);
+  expect(sluice.upper["d2/a"]).toContain("trusted.overlay.metacopy");
+  expect(sluice.upper["d2/w"]).not.toContain("trusted.overlay.metacopy");
+});
+
+test("what one of the two left metadata-only, the other completes", async () => {
+  await onLayers({ a: file("content a\n"), b: file("content b\n"), c: file("content c\n") }, async (layers) => {
+    expect(await layers.kernel("metacopy=on", "chmod 600 a b; cat a b")).toBe("content a\ncontent b\n");
+    expect(await layers.sluice("metacopy=on", "cat a b; echo more >> a; mv b away; chmod 700 c; cat a away c; cat nothing")).toContain(
+      "content a\nmore\ncontent b\ncontent c\n",
+    );
+    expect(await layers.sluice("metacopy=off", "cat c; ls")).toMatch(/cat: c: Operation not permitted\na\naway\nc\n/);
+    expect(await layers.kernel("metacopy=on", "cat a away c; stat -c %a a away c; echo more >> c; cat c")).toBe(
+      "content a\nmore\ncontent b\ncontent c\n600\n600\n700\ncontent c\nmore\n",
+    );
+  });
+});
+
+const long = "x".repeat(300);
+const targets = [
+  "..",
+  ".",
+  "/..",
+  "/../..",
+  "a/b",
+  "/",
+  "//",
+  "/a/",
+  "/.",
+  "",
+  long,
+  `/${long}`,
+  "none",
+  "/none",
+  "/a/../b",
+  "/none/../b",
+  "/b",
+  "c",
+  "/file",
+  "/link/x",
+];
+
+for (const how of ["on", "follow", "nofollow"]) {
+  test(`directories with redirects of every kind, redirect_dir=${how}`, async () => {
+    const upper: Record<string, Planted> = {};
+    for (const [i, to] of targets.entries()) Object.assign(upper, { [`d${i}/`]: redirected(to), [`d${i}/up`]: "u" });
+    const lowers = [{ "a/sub/x": "1", "b/g": "2", "c/h": "3", file: "f", link: symlink("a") }];
+    const script = `for i in $(seq 0 ${targets.length - 1}); do echo $i; ls d$i; done`;
+    await alike({ lowers, upper, options: `redirect_dir=${how}`, script });
+  });
+}
+
+for (const how of ["on", "off", "follow", "nofollow"]) {
+  test(`renames of directories with redirect_dir=${how}`, async () => {
+    const move = (from: string, to: string): string => `perl -e 'print rename("${from}", "${to}") ? "ok" : $!+0, "\\n"'`;
+    const lowers = [{ "d/a": "1", "e/f": "2" }];
+    const setting = {
+      lowers,
+      upper: { "new/x": "3" },
+      options: `redirect_dir=${how}`,
+      script: `mkdir t; ${move("d", "t/d")}; ${move("new", "t/new")}; ls -R`,
+    };
+    expect((await onSluice(setting)).output).toBe((await onKernel(setting)).output);
+  });
+}
+
+test("with userxattr marks are user.overlay.*, and neither redirects nor metadata-only files are followed", async () => {
+  const prefix = "user.overlay.";
+  await alike({
+    lowers: [{ "a/x": "1", "o/low": "2", f: "content", "trusted/low": "3" }],
+    upper: {
+      "d/": directory({ xattrs: { "user.overlay.redirect": "a" } }),
+      "o/": directory({ xattrs: { "user.overlay.opaque": "y" } }),
+      "trusted/": directory({ xattrs: { "trusted.overlay.opaque": "y" } }),
+      f: metacopy(7, undefined, { prefix }),
+    },
+    options: "userxattr",
+    script: "ls d; ls o; ls trusted; cat f; rm -r o; mkdir o; ls o",
+  });
+});
+
+test("whiteouts as attributes: looked up everywhere, listed by lower directories that say so", async () => {
+  const hiding = file("", { xattrs: { "trusted.overlay.whiteout": "" } });
+  const x = directory({ xattrs: { "trusted.overlay.opaque": "x" } });
+  const kernel = await onKernel({
+    lowers: [
+      { "x/": x, "x/a": hiding, "x/b": "", "plain/a": hiding },
+      { "x/a": "1", "x/b": "2", "x/c": "3", "plain/a": "1" },
+    ],
+    script: "ls x; cat x/a x/c plain/a; stat -c %s x/b",
+  });
+  const sluice = await onSluice({
+    lowers: [
+      { "x/": x, "x/a": hiding, "x/b": "", "plain/a": hiding },
+      { "x/a": "1", "x/b": "2", "x/c": "3", "plain/a": "1" },
+    ],
+    script: "ls x; cat x/a x/c plain/a; stat -c %s x/b",
+  });
+  expect(sluice).toEqual(kernel);
+  expect(sluice.output).toContain("b\nc\n");
+});
