@@ -7,7 +7,7 @@ import { DecisionCache } from "@sluice/decision-client";
 import { loadPolicy, type Policy, type Verdict } from "@sluice/policy-backends";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { policies, questions } from "./random-policies.js";
+import { policies, questions } from "./harness/random-policies.js";
 
 type Widen = (scope: CacheScope, question: Question) => CacheScope;
 

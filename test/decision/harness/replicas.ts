@@ -1,0 +1,61 @@
+/** Decision services as processes of their own, beside each other in one directory of sockets. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, readFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { cleanUp } from "@sluice/testkit";
+
+const MAIN = fileURLToPath(new URL("../../../services/decision/bin/sluice-decision.mjs", import.meta.url));
+
+export interface LogLine {
+  decision_id: string;
+  question_id?: string;
+  cached?: boolean;
+  count?: number;
+  report_id?: string;
+  timestamp: string;
+}
+
+export class Replica {
+  private constructor(
+    private readonly child: ChildProcess,
+    readonly socket: string,
+    private readonly logFile: string,
+    /** When it said that it listens, in milliseconds since 1970. */
+    readonly listensMs: number,
+  ) {}
+
+  static async start(directory: string, name: string, policyFile: string): Promise<Replica> {
+    const socket = join(directory, `${name}.sock`);
+    const logFile = join(directory, `${name}-${Date.now()}.log`);
+    const args = ["--policy", policyFile, "--listen", `unix://${socket}`, "--decision-log", logFile, "--log-level", "silent"];
+    const child = spawn(process.execPath, [MAIN, "decision", ...args], { stdio: ["ignore", "pipe", "inherit"] });
+    cleanUp(() => {
+      child.kill("SIGCONT");
+      child.kill("SIGKILL");
+    });
+    await once(child.stdout as NonNullable<typeof child.stdout>, "data");
+    return new Replica(child, socket, logFile, Date.now());
+  }
+
+  signal(signal: NodeJS.Signals): void {
+    this.child.kill(signal);
+  }
+
+  async end(signal: "SIGTERM" | "SIGKILL"): Promise<void> {
+    const ended = this.child.exitCode === null && this.child.signalCode === null ? once(this.child, "exit") : undefined;
+    this.child.kill(signal);
+    await ended;
+    // Whoever is killed leaves its socket behind: the next at the same place puts it away.
+    if (signal === "SIGKILL") rmSync(this.socket, { force: true });
+  }
+
+  log(): LogLine[] {
+    if (!existsSync(this.logFile)) return [];
+    return readFileSync(this.logFile, "utf8")
+      .split("\n")
+      .slice(0, -1)
+      .map((line) => JSON.parse(line) as LogLine);
+  }
+}
