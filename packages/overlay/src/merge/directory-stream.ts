@@ -61,7 +61,7 @@ export class DirectoryStream {
 
   #deliver(batch: Buffer, length: number, take: TakeEntry): void {
     let full = false;
-    parseDirents(batch, length, (name, inoLo, inoHi, type, next) => {
+    parseDirents(batch, length, (name, inoLo, inoHi, ...[type, next]) => {
       if (full) return;
       const known = judgeEntry(this.#core, { dir: this.dir, fd: this.#fd }, { name, type });
       if (known !== WHITEOUT) full = known >= 0 && !take({ name, inoLo, inoHi, type: known, next });
