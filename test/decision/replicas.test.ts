@@ -147,9 +147,10 @@ test("replicas come, go, freeze and talk nonsense while the policy changes", asy
   const fromMs = Date.now();
   await Promise.all([two.end("SIGKILL"), four.end("SIGKILL")]);
   await sleep(500);
-  const five = await start("five");
+  await start("five");
   await expect.poll(async () => (await told(mount)).decider.state, { timeout: 30_000 }).toBe("ready");
   const blackout = { fromMs, toMs: Date.now() };
+  await policy.change();
   await policy.change();
   const opens = await load.stop();
 
@@ -158,7 +159,6 @@ test("replicas come, go, freeze and talk nonsense while the policy changes", asy
   for (const directory of ["open", "secret", "turn", "asked"]) {
     expect(opens.filter(({ file }) => file.includes(`/${directory}/`)).length).toBeGreaterThan(100);
   }
-  expect(five.log).toBeDefined();
   // One decision an open, wherever it came from.
   expect(sum((await told(mount)).decisions)).toBe(opens.length);
   expect((await mount.stop()).code).toBe(0);
