@@ -148,6 +148,33 @@ requires("/dev/fuse", "CAP_SYS_ADMIN", "kernel overlayfs", "command cc").describ
   });
 });
 
+requires("CAP_SYS_ADMIN", "kernel overlayfs", "loop devices", "command mkfs.ext4", "command cc").test(
+  "layers may lie on an ext4 of the run's own",
+  () => {
+    const { tmp, out } = place();
+    const done = bench(
+      tmp,
+      ...TINY,
+      "--layers-on",
+      "ext4",
+      "--subjects",
+      "native,overlayfs",
+      "--phases",
+      "create,copy-up-large",
+      "--out",
+      out,
+    );
+    expect(done.status, done.stderr).toBe(0);
+    const { results, layersOn } = JSON.parse(readFileSync(join(out, "results.json"), "utf8")) as BenchReport;
+    expect({ layersOn, measured: results.map(({ samples }) => Object.keys(samples)) }).toEqual({
+      layersOn: "ext4",
+      measured: [["native", "overlayfs"], ["overlayfs"]],
+    });
+    expect(leftBelow(tmp)).toEqual([]);
+  },
+  60_000,
+);
+
 requires("/dev/fuse", "CAP_SYS_ADMIN", "command cc").test(
   "scaling measures each amount on each subject",
   () => {
