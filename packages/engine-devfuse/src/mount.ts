@@ -28,8 +28,9 @@ export function mountDevice(options: MountOptions): MountPoint {
   return { fuseFd, path, connection: connectionOf(path) };
 }
 
-/** umount2 on the pool; the positive errno, or 0. */
+/** umount2 on the pool; the positive errno, or 0. EINVAL where the mount is gone: another may have taken its place since. */
 export async function unmountDevice(at: MountPoint, lazy: boolean): Promise<number> {
+  if (at.connection !== undefined && connectionOf(at.path) !== at.connection) return Errno.EINVAL;
   const result = await native.umount2Async(at.path, lazy ? MNT.DETACH : 0);
   return result < 0 ? -result : 0;
 }

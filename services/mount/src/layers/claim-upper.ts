@@ -1,12 +1,14 @@
 /** Holds the upper layer and the work directory against a second mount: a lock that the kernel drops with the process. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { LOCK, native } from "@sluice/native";
+import type { LayerSpec } from "@sluice/overlay";
 import { AT, Errno, errnoName, O } from "@sluice/vfs";
 import { unfit } from "../complaint.js";
 import { toBytes } from "../path-bytes.js";
 
-function claim(path: string, role: string): number {
-  const fd = native.openat(AT.FDCWD, toBytes(path), O.RDONLY | O.DIRECTORY | O.CLOEXEC, 0);
+function claim({ path, rootFd }: LayerSpec, role: string): number {
+  // Through the layer's own view: the mount that it was found on stays free to be unmounted.
+  const fd = native.openat(rootFd, ".", O.RDONLY | O.DIRECTORY | O.CLOEXEC, 0);
   const status = fd < 0 ? fd : native.flock(fd, LOCK.EX | LOCK.NB);
   if (status >= 0) return fd;
   if (fd >= 0) native.close(fd);
@@ -17,7 +19,7 @@ function claim(path: string, role: string): number {
 }
 
 /** Returns how to let go. Throws CliError, exit code 4, where another mount has one of them. */
-export function claimUpper(upper: string | undefined, work: string | undefined): () => void {
+export function claimUpper(upper: LayerSpec | undefined, work: LayerSpec | undefined): () => void {
   if (upper === undefined || work === undefined) return () => undefined;
   const upperFd = claim(upper, "upper layer");
   let workFd: number;

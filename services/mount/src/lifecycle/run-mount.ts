@@ -21,6 +21,7 @@ import { PolicyGate } from "../enforcement/policy-gate.js";
 import { claimUpper, untilLetGo } from "../layers/claim-upper.js";
 import { openLayers } from "../layers/open-layers.js";
 import { toBytes } from "../path-bytes.js";
+import { mountAt, readMountTable } from "../preflight/mount-table.js";
 import { preflight } from "../preflight/preflight.js";
 import { shownFilesystem } from "../shown/shown-filesystem.js";
 import { MountTelemetry } from "../telemetry/mount-telemetry.js";
@@ -61,9 +62,9 @@ interface Life {
 
 function overlayConfig(life: Life, gate: PolicyGate): OverlayConfig {
   const { config, undo } = life;
-  undo.push("unlock the upper layer", claimUpper(config.upper, config.work));
   const { release, ...layers } = openLayers(config);
   undo.push("let go of the layers", release);
+  undo.push("unlock the upper layer", claimUpper(layers.upper, layers.work));
   return {
     ...layers,
     gate,
@@ -145,9 +146,12 @@ function watchPolicy(kind: EngineKind, decider: Decider, logger: Logger): () => 
 
 /** A mount without a server hangs or fails whoever looks at it: the last thing a dying process does is to remove it. */
 function neverLeaveMount(life: Life, engine: Engine): void {
+  const { mountpoint } = life.config;
   let over = false;
+  const ours = mountAt(mountpoint, readMountTable())?.mountId;
   const detach = (): void => {
-    if (!over) native.umount2(toBytes(life.config.mountpoint), MNT.DETACH);
+    // Not another mount that has taken its place.
+    if (!over && mountAt(mountpoint, readMountTable())?.mountId === ours) native.umount2(toBytes(mountpoint), MNT.DETACH);
   };
   process.on("exit", detach);
   void engine.ended.then(() => {

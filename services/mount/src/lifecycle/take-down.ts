@@ -26,6 +26,8 @@ async function detach(engine: Engine, logger: Logger): Promise<void> {
 
 /** `tell` says to a person what is going on. Always ends with the connection ended. */
 export async function takeDown(engine: Engine, stop: StopRequests, logger: Logger, tell: (line: string) => void): Promise<TakenDown> {
+  // Somebody ran umount(8).
+  if (await within(engine.ended, 0)) return "clean";
   const errno = await engine.unmount(false);
   if (errno === 0) {
     if (await within(engine.ended, ENDED_MS)) return "clean";
