@@ -16,6 +16,7 @@ import { renameDirectoryCases } from "./rename-directories.js";
 import { renameFileCases } from "./rename-files.js";
 import { renameFlagCases } from "./rename-flags.js";
 import { spaceCases } from "./space.js";
+import { stackedLayerCases } from "./stacked-layers.js";
 import { suidCases } from "./suid.js";
 import { timeCases } from "./times.js";
 import { unlinkedCases } from "./unlinked.js";
@@ -29,6 +30,7 @@ export const allCases: readonly Case[] = [
   ...renameFileCases,
   ...renameDirectoryCases,
   ...renameFlagCases,
+  ...stackedLayerCases,
   ...copyUpCases,
   ...permissionCases,
   ...suidCases,

@@ -1,7 +1,6 @@
 /** Marks a directory before it moves, so that it finds its lower entries from its new place, and no others. */
 import { Errno } from "@sluice/vfs";
 import type { Core } from "../core.js";
-import type { RealDir } from "../layer/real-dir.js";
 import { type DirectoryMarks, readDirectoryMarks, writeOpaque } from "../marks/directory-marks.js";
 import { writeRedirect } from "../marks/redirect.js";
 import { markImpure } from "../copy-up/touched-parent.js";
@@ -31,10 +30,12 @@ function markDirectory(core: Core, plan: RenamePlan, node: Node): number {
     return node.opaque && hasMark(core, fd) ? 0 : -writeOpaque(core.marks, fd, "") || 0;
   }
   const samePlace = plan.parent === plan.newParent;
-  const redirect = redirectTo(lower, samePlace);
-  if (redirect.length > REDIRECT_MAX) return Errno.EXDEV;
   if (readDirectoryMarks(core.marks, fd, "", marks) < 0) return Errno.EIO;
   if (marks.redirect !== undefined && (samePlace || marks.redirect.absolute)) return 0;
+  // In the same directory the lower name is enough; elsewhere the path from the layers' roots.
+  const redirect = samePlace ? lower.name : pathInLowers(core, node);
+  if (redirect === undefined) return Errno.EIO;
+  if (redirect.length > REDIRECT_MAX) return Errno.EXDEV;
   markImpure(core, node === plan.node ? plan.newParent : plan.parent);
   return cannotRedirect(writeRedirect(core.marks, { dirFd: fd, name: "" }, redirect));
 }
@@ -49,7 +50,19 @@ function hasMark(core: Core, fd: number): boolean {
   return readDirectoryMarks(core.marks, fd, "", marks) === 0 && marks.opaque;
 }
 
-/** In the same directory the lower name is enough; elsewhere the path from the layers' roots. */
-function redirectTo(lower: RealDir, samePlace: boolean): string {
-  return samePlace ? lower.name : `/${lower.components().join("/")}`;
+/**
+ * The path that leads to the node's lower directories from the layers' roots, as the lower layers together show it: a layer
+ * between may have moved a directory on the path, so it is not the path in the layer where the node lies (ovl_get_redirect).
+ * Undefined where a mark cannot be read.
+ */
+function pathInLowers(core: Core, node: Node): string | undefined {
+  let path = "";
+  for (let at: Node = node; at.parent !== undefined; at = at.parent) {
+    const own = at.upperDir;
+    if (own !== undefined && readDirectoryMarks(core.marks, core.fds.of(own), "", marks) < 0) return undefined;
+    const redirect = own === undefined ? undefined : marks.redirect;
+    if (redirect?.absolute === true) return `/${redirect.components.join("/")}${path}`;
+    path = `/${redirect?.components[0] ?? at.name}${path}`;
+  }
+  return path;
 }

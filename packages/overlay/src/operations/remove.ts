@@ -111,9 +111,18 @@ function removeDirectory(core: Core, node: Node, at: Place): number {
   const into = core.fds.of(at.parent.upperDir as RealDir);
   if (into < 0) return into;
   if (node.upperDir === undefined) return makeWhiteout(into, at.name);
-  if (node.isMerged || existsBelow(core, at.parent, at.name)) return replaceByWhiteout(core, { into, name: at.name, exchange: true });
+  if (existsBelow(core, at.parent, at.name)) return replaceByWhiteout(core, { into, name: at.name, exchange: true });
   const status = sys.unlinkat(into, at.name, AT.REMOVEDIR);
-  return status === -Errno.ENOTEMPTY ? purgeDirectory(core, into, at.name) : status;
+  return status === -Errno.ENOTEMPTY ? takeAway(core, into, at.name) : status;
+}
+
+/** Only whiteouts are left in it: they go where nobody sees that what they hid would show. */
+function takeAway(core: Core, into: number, name: ByteName): number {
+  const scratch = core.fds.of(core.scratch as RealDir);
+  const away = core.scratchName();
+  const status = scratch < 0 ? scratch : sys.renameat2(into, name, scratch, away, 0);
+  if (status >= 0) purgeDirectory(core, scratch, away);
+  return status;
 }
 
 /**
