@@ -43,6 +43,8 @@ export interface OverlayConfig {
   index: "on" | "off" | "auto";
   /** No fsync at copy-up. */
   volatile: boolean;
+  /** Lower files that can be copied up are not passed through, so that who reads one sees what is written to it later. */
+  coherentReaders: boolean;
   /** How long the kernel may keep names and attributes, in ms. The layers are ours alone. */
   entryTtlMs: number;
   attrTtlMs: number;

@@ -4,6 +4,7 @@ import type { OverlayConfig, OverlayEvents } from "./config.js";
 import type { CopyUpJob } from "./copy-up/copy-up-job.js";
 import type { Gate } from "./gate/gate.js";
 import type { HandleTable } from "./io/handle-table.js";
+import type { Reroutes } from "./io/reroutes.js";
 import type { DirectoryFds } from "./layer/directory-fds.js";
 import type { HostLayer } from "./layer/host-layer.js";
 import type { RealDir } from "./layer/real-dir.js";
@@ -33,6 +34,7 @@ export interface Core {
   readonly nodes: NodeTable;
   readonly handles: HandleTable;
   readonly locks: LockTable<Node>;
+  readonly reroutes: Reroutes;
   readonly root: Node;
   /** Layers lie on several devices: inode numbers carry the device's index. */
   readonly severalDevices: boolean;

@@ -3,6 +3,7 @@ import { Attr, type KernelPort, S } from "@sluice/vfs";
 import type { OverlayConfig } from "./config.js";
 import type { Core } from "./core.js";
 import { HandleTable } from "./io/handle-table.js";
+import { Reroutes } from "./io/reroutes.js";
 import { DirectoryFds } from "./layer/directory-fds.js";
 import { type HostLayer, statFd, sys } from "./layer/host-layer.js";
 import { type DirectoryMarks, readDirectoryMarks } from "./marks/directory-marks.js";
@@ -46,6 +47,7 @@ export function createOverlay(config: OverlayConfig, port: KernelPort): Overlay 
     upper: config.upper === undefined ? undefined : layers[0],
     handles: new HandleTable(),
     locks: new LockTable(),
+    reroutes: new Reroutes((node) => nodes.letGo(node)),
     severalDevices: layers.some((layer) => layer.deviceIndex !== 0),
     scratchAttr: new Attr(),
     copyUps: 0,

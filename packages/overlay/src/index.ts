@@ -2,6 +2,6 @@
 export type { LayerSpec, LayerStatus, OverlayConfig, OverlayEvents, OverlayStatus } from "./config.js";
 export { createOverlay } from "./create-overlay.js";
 export { STRICTNESS } from "./gate/authorize.js";
-export type { Access, FallbackReason, Flow, Gate, Intent, OpenRecord, Operation, Ruling } from "./gate/gate.js";
+export type { Access, FallbackReason, Flow, Gate, Intent, IoWatch, OpenRecord, Operation, Ruling, WatchedIo } from "./gate/gate.js";
 export { type MarkNames, markNames } from "./marks/names.js";
 export type { Overlay } from "./overlay.js";

@@ -31,6 +31,7 @@ import type { Core } from "./core.js";
 import { createFile, createNameless } from "./io/create-file.js";
 import { readData, syncFile, writeData } from "./io/data.js";
 import { openFile } from "./io/open-file.js";
+import { followReroute } from "./io/route-open.js";
 import { releaseFile } from "./io/release-file.js";
 import { sys } from "./layer/host-layer.js";
 import { flushFile, getLock, setLock } from "./locks/lock-file.js";
@@ -60,8 +61,9 @@ export class Overlay implements Filesystem {
     return overlayStatus(this.#core);
   }
 
-  lookup(_call: CallContext, parent: NodeId, name: string, out: EntryOut): Status {
-    return lookup(this.#core, parent, name, out);
+  lookup(call: CallContext, parent: NodeId, name: string, out: EntryOut): Status {
+    const status = lookup(this.#core, parent, name, out);
+    return this.#core.reroutes.size === 0 ? status : followReroute(this.#core, call, status, out);
   }
   forget(node: NodeId, count: number): void {
     this.#core.nodes.forget(node, count);
@@ -105,8 +107,8 @@ export class Overlay implements Filesystem {
   tmpfile(call: CallContext, parent: NodeId, args: CreateArgs, out: { entry: EntryOut; open: OpenOut }): Status {
     return createNameless(this.#core, call, { parent, args }, out);
   }
-  read(_call: CallContext, _node: NodeId, args: IoArgs, out: DataOut): Status {
-    return readData(this.#core, args, out);
+  read(call: CallContext, _node: NodeId, args: IoArgs, out: DataOut): Status {
+    return readData(this.#core, call, args, out);
   }
   write(call: CallContext, _node: NodeId, args: WriteArgs, out: { length: number }): Status {
     return writeData(this.#core, call, args, out);

@@ -2,7 +2,7 @@
  * The port from the overlay to policy. No policy word lives below this file: the overlay says what is about to happen,
  * the gate says whether and how, and is told what became of it.
  */
-import type { Attr, CallContext } from "@sluice/vfs";
+import type { Attr, CallContext, OpenOut } from "@sluice/vfs";
 
 export type Access = "read" | "write" | "execute" | "create" | "delete" | "link" | "rename" | "truncate" | "metadata";
 export type Operation = "open" | "create" | "tmpfile" | "mknod" | "mkdir" | "symlink" | "link" | "rename" | "unlink" | "rmdir" | "setattr";
@@ -22,11 +22,33 @@ export interface Intent {
   readXattr(name: string): Uint8Array | undefined | number;
 }
 
+/** One transfer or change of size by an open file that is watched. */
+export interface WatchedIo {
+  kind: "read" | "write" | "truncate" | "allocate";
+  /** Where it starts: an append where the file ends now. */
+  offset: bigint;
+  /** Bytes; of a truncation 0. */
+  length: number;
+}
+
+/** What has to be done about each read and write of one open file. */
+export interface IoWatch {
+  /**
+   * Before it. How many of the bytes may go at once (a truncation: 0), or the negative errno; a promise where it has to wait,
+   * which the caller's interruption ends with -EINTR.
+   */
+  before(io: WatchedIo, call: CallContext): number | Promise<number>;
+  /** What became of it: bytes, or the negative errno. */
+  after(io: WatchedIo, result: number, call: CallContext): void;
+}
+
 /** The gate's answer. Opaque to the overlay but for these. */
 export interface Ruling {
   readonly effect: "grant" | "mediate" | "deny";
   /** Positive errno of a denial. */
   readonly errno: number;
+  /** The open's bytes must pass the daemon, which does this about them. With "mediate" only. */
+  readonly watch?: ((opened: OpenRecord) => IoWatch) | undefined;
 }
 
 /** How I/O flows, as people speak of it. What the kernel is told in detail is io/arbitrate.ts' business. */
@@ -43,6 +65,8 @@ export type FallbackReason =
   | "io"
   | "inode-cached"
   | "other-file"
+  | "observed"
+  | "coherent-readers"
   | "not-regular";
 
 /** What became of a ruling: one for each open that was let through. */
@@ -52,6 +76,8 @@ export interface OpenRecord {
   path: string;
   layer: string;
   mode: Flow;
+  /** As the kernel was told: with "passthrough-direct" reads and writes come to us, and mappings pass us by. */
+  io: OpenOut["mode"];
   write: boolean;
   fallback: FallbackReason | undefined;
 }

@@ -1,21 +1,17 @@
 /**
- * Which I/O mode an open gets, from what it was granted and what is open of the inode already.
- *
- * | open now            | granted                       | mediated                  |
- * |---------------------|-------------------------------|---------------------------|
- * | nothing             | passthrough (registered)      | cached                    |
- * | passthrough         | passthrough, same backing id  | passthrough-direct, same id: reads and writes come to us |
- * | cached              | cached, counted as a fallback | cached                    |
+ * Gives an open its I/O mode: what mode-table.ts says, carried out.
  *
  * A registration that fails is classified and this one open is mediated; passthrough is never turned off for the mount.
  * (The review of FUSE passthrough asked that a fallback may not be silent: hence the reason, counted and logged.)
  */
 import { Attr, Errno, S } from "@sluice/vfs";
 import type { Core } from "../core.js";
-import type { FallbackReason } from "../gate/gate.js";
+import type { FallbackReason, Ruling } from "../gate/gate.js";
 import { type HostLayer, statFd } from "../layer/host-layer.js";
+import type { Node } from "../node/node.js";
 import type { OpenFile } from "./handle-table.js";
 import type { Backing } from "./inode-io.js";
+import { liveOf, MODE_TABLE, type Wish } from "./mode-table.js";
 
 const check = new Attr();
 
@@ -23,32 +19,61 @@ const check = new Attr();
 export interface Arbitration {
   file: OpenFile;
   fd: number;
+  wish: Wish;
+  /** By the policy, whatever became of the wish. */
   granted: boolean;
   layer: HostLayer;
+}
+
+/**
+ * What an open asks of the kernel. With coherent readers none passes through to a lower file that can be copied up: it
+ * would go on with the old data then.
+ */
+export function wishOf(core: Core, node: Node, ruling: Ruling): Wish {
+  if (ruling.watch !== undefined) return "observe";
+  if (ruling.effect !== "grant") return "mediate";
+  return core.config.coherentReaders && core.upper !== undefined && !node.dataLayer.writable ? "mediate" : "grant";
 }
 
 /** Sets `file.mode`, `file.fd` and `file.backing`. Returns why a granted open is mediated, or undefined. */
 export function arbitrate(core: Core, open: Arbitration): FallbackReason | undefined {
   const { io } = open.file;
-  if (io.passthrough > 0 && io.backing !== undefined) return join(open, io.backing);
-  if (!open.granted) return mediate(open, undefined);
-  if (io.cached > 0) return mediate(open, "inode-cached");
+  const withheld = open.granted && open.wish !== "grant" ? "coherent-readers" : undefined;
+  switch (MODE_TABLE[liveOf(io)][open.wish]) {
+    case "passthrough":
+      return io.backing === undefined ? passNewly(core, open) : join(open, io.backing, withheld);
+    case "passthrough-direct":
+      return join(open, io.backing as Backing, withheld);
+    case "cached, counted":
+      return mediate(open, "inode-cached");
+    case "cached":
+      return mediate(open, withheld);
+    case "direct":
+      return observe(open);
+    // Without a name it could not be sent there (see route-open.ts).
+    case "another node":
+      return open.wish === "observe" ? observe(open) : mediate(open, "observed");
+  }
+}
+
+function passNewly(core: Core, open: Arbitration): FallbackReason | undefined {
+  if (open.file.io.apart) return mediate(open, "observed");
   if (core.port.negotiated.maxStackDepth === 0) return mediate(open, "not-negotiated");
   if (open.layer.eligibility.state === "ineligible") return mediate(open, "stack-depth");
   const backing = register(core, open);
   if (typeof backing === "string") return mediate(open, backing);
-  io.backing = backing;
+  open.file.io.backing = backing;
   return passThrough(open, backing);
 }
 
 /** The inode is in passthrough mode: every further open has to name the same backing file. */
-function join(open: Arbitration, backing: Backing): FallbackReason | undefined {
-  if (open.granted && backing.layer === open.layer) return passThrough(open, backing);
+function join(open: Arbitration, backing: Backing, withheld: FallbackReason | undefined): FallbackReason | undefined {
+  if (open.wish === "grant" && backing.layer === open.layer) return passThrough(open, backing);
   open.file.mode = "passthrough-direct";
   open.file.fd = open.fd;
   open.file.backing = backing;
   open.file.io.passthrough++;
-  return open.granted ? "other-file" : undefined;
+  return open.wish === "grant" ? "other-file" : withheld;
 }
 
 function passThrough(open: Arbitration, backing: Backing): undefined {
@@ -65,6 +90,12 @@ function mediate(open: Arbitration, reason: FallbackReason | undefined): Fallbac
   open.file.fd = open.fd;
   open.file.io.cached++;
   return reason;
+}
+
+function observe(open: Arbitration): undefined {
+  open.file.mode = "direct";
+  open.file.fd = open.fd;
+  open.file.io.direct++;
 }
 
 /** Registers the very descriptor that was described to the policy, after one more look at what it is. */

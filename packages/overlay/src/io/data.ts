@@ -5,6 +5,7 @@ import {
   type DataOut,
   Errno,
   type FileHandle,
+  type FileOffset,
   type IoArgs,
   O,
   RWF,
@@ -14,16 +15,20 @@ import {
 } from "@sluice/vfs";
 import type { Core } from "../core.js";
 import { statFd, sys } from "../layer/host-layer.js";
+import type { IoWatch } from "../gate/gate.js";
+import { currentFd } from "./current-fd.js";
 import type { OpenFile } from "./handle-table.js";
+import { transfer } from "./watched-io.js";
 
 const attr = new Attr();
 
-export function readData(core: Core, args: IoArgs, out: DataOut): Status {
+export function readData(core: Core, call: CallContext, args: IoArgs, out: DataOut): Status {
   const file = core.handles.file(args.handle);
   if (file === undefined) return Errno.EBADF;
   const bytes = out.reserve(args.size);
+  if (file.watch !== undefined) return readWatched(core, call, { file, args, bytes, watch: file.watch }, out);
   const range = { offset: 0, length: args.size, position: args.offset };
-  const read = sys.pread(file.fd, bytes, range, RWF.NOWAIT);
+  const read = sys.pread(currentFd(core, file), bytes, range, RWF.NOWAIT);
   if (read === args.size || (read >= 0 && endsAt(file, args, read))) return finishRead(core, out, read);
   const have = Math.max(read, 0);
   return readRest(core, { file, args, bytes, have }, out);
@@ -42,16 +47,37 @@ interface PartialRead {
 }
 
 async function readRest(core: Core, part: PartialRead, out: DataOut): Promise<number> {
-  const { args } = part;
+  const read = await readUpTo(part, part.args.size);
+  return read < 0 ? -read : finishRead(core, out, read);
+}
+
+/** Reads on to `length` bytes in all; bytes, or the negative errno where there are none. */
+async function readUpTo(part: PartialRead, length: number): Promise<number> {
   let have = part.have;
-  while (have < args.size) {
-    const position = BigInt(args.offset) + BigInt(have);
-    const read = await sys.preadAsync(part.file.fd, part.bytes, { offset: have, length: args.size - have, position: plain(position) }, 0);
-    if (read < 0) return have > 0 ? finishRead(core, out, have) : -read;
+  while (have < length) {
+    const position = plain(BigInt(part.args.offset) + BigInt(have));
+    const read = await sys.preadAsync(part.file.fd, part.bytes, { offset: have, length: length - have, position }, 0);
+    if (read < 0) return have > 0 ? have : read;
     if (read === 0) break;
     have += read;
   }
-  return finishRead(core, out, have);
+  return have;
+}
+
+interface WatchedRead {
+  file: OpenFile;
+  args: IoArgs;
+  bytes: Uint8Array;
+  watch: IoWatch;
+}
+
+async function readWatched(core: Core, call: CallContext, what: WatchedRead, out: DataOut): Promise<number> {
+  const { file, args, bytes } = what;
+  currentFd(core, file);
+  const { offset, size, flags } = args;
+  const act = (length: number): Promise<number> => readUpTo({ file, args, bytes, have: 0 }, length);
+  const read = await transfer(what.watch, file, call, { kind: "read", offset, length: size, flags, act });
+  return read < 0 ? -read : finishRead(core, out, read);
 }
 
 function finishRead(core: Core, out: DataOut, length: number): number {
@@ -65,7 +91,7 @@ export function writeData(core: Core, call: CallContext, args: WriteArgs, out: {
   if (file === undefined) return Errno.EBADF;
   if (!file.write) return Errno.EBADF;
   if (args.killSuidgid) clearSuid(file.fd, call);
-  return writeRest(core, { file, args, flags: flagsOf(args.flags) }, out);
+  return writeRest(core, call, { file, args, flags: flagsOf(args.flags) }, out);
 }
 
 /** O_APPEND is asked of the host again: its idea of the end is the right one, also beside passthrough writers. */
@@ -77,19 +103,48 @@ function flagsOf(flags: number): number {
   return rwf;
 }
 
-async function writeRest(core: Core, part: { file: OpenFile; args: WriteArgs; flags: number }, out: { length: number }): Promise<number> {
-  const { args, file } = part;
+interface WholeWrite {
+  file: OpenFile;
+  args: WriteArgs;
+  flags: number;
+}
+
+async function writeRest(core: Core, call: CallContext, whole: WholeWrite, out: { length: number }): Promise<number> {
+  const { args, file } = whole;
+  const { offset, size, flags } = args;
+  const act = (length: number): Promise<number> => writeUpTo(whole, length);
+  const done =
+    file.watch === undefined
+      ? await act(size)
+      : await transfer(file.watch, file, call, { kind: "write", offset, length: size, flags, act });
+  if (done < 0) return -done;
+  out.length = done;
+  core.events.mediated("write", done);
+  tellOtherIds(core, file, { offset, length: done });
+  return 0;
+}
+
+async function writeUpTo({ file, args, flags }: WholeWrite, length: number): Promise<number> {
   let done = 0;
-  while (done < args.size) {
+  while (done < length) {
     const position = plain(BigInt(args.offset) + BigInt(done));
-    const written = await sys.pwriteAsync(file.fd, args.data, { offset: done, length: args.size - done, position }, part.flags);
-    if (written < 0 && done === 0) return -written;
+    const written = await sys.pwriteAsync(file.fd, args.data, { offset: done, length: length - done, position }, flags);
+    if (written < 0 && done === 0) return written;
     if (written <= 0) break;
     done += written;
   }
-  out.length = done;
-  core.events.mediated("write", done);
-  return 0;
+  return done;
+}
+
+/** Pages that the kernel keeps for another id of the same file hold the old bytes. */
+function tellOtherIds(core: Core, file: OpenFile, range: { offset: FileOffset; length: number }): void {
+  const { node } = file;
+  if (node.formerIds === 0) return;
+  if (node.id !== file.nodeId && (node.io?.cached ?? 0) > 0) core.port.invalidateInode(node.id, Number(range.offset), range.length);
+  const { apart } = node;
+  if (apart !== undefined && apart.id !== file.nodeId && apart.io.cached > 0) {
+    core.port.invalidateInode(apart.id, Number(range.offset), range.length);
+  }
 }
 
 function plain(offset: bigint): number | bigint {
@@ -114,5 +169,5 @@ export function syncFile(core: Core, handle: FileHandle, dataOnly: boolean): Sta
   const file = core.handles.file(handle);
   if (file === undefined) return Errno.EBADF;
   if (core.config.volatile) return 0;
-  return sys.fsyncAsync(file.fd, dataOnly).then((status) => -status);
+  return sys.fsyncAsync(currentFd(core, file), dataOnly).then((status) => -status);
 }

@@ -1,7 +1,8 @@
 /** Open file descriptions, by handle. The one place that holds them, so that they can be journaled. */
 import type { FileHandle, NodeId, OpenOut } from "@sluice/vfs";
-import type { Flow } from "../gate/gate.js";
 import type { DirectoryStream } from "../merge/directory-stream.js";
+import type { Flow, IoWatch } from "../gate/gate.js";
+import type { HostLayer } from "../layer/host-layer.js";
 import type { Listing } from "../merge/listing.js";
 import type { Node } from "../node/node.js";
 import type { Backing, InodeIo } from "./inode-io.js";
@@ -20,6 +21,12 @@ export class OpenFile {
   /** What the daemon reads and writes by: its own descriptor, or the backing file's. */
   fd = -1;
   write = false;
+  /** The layer that `fd`'s file lies in. */
+  layer: HostLayer | undefined = undefined;
+  /** Descriptors that `fd` was before a copy-up; reads may still be under way on them. */
+  formerFds: number[] | undefined = undefined;
+  /** What has to be done about each of its reads and writes, all of which come to us then. */
+  watch: IoWatch | undefined = undefined;
 
   get flow(): Flow {
     return this.mode === "passthrough" ? "passthrough" : "mediated";

@@ -21,8 +21,12 @@ export class InodeIo {
   readonly handles = new Set<OpenFile>();
   /** Opens in cached mode. */
   cached = 0;
-  /** Opens in passthrough mode, direct ones included. */
+  /** Opens in direct mode. */
+  direct = 0;
+  /** Opens in passthrough mode, those whose reads and writes come to us included. */
   passthrough = 0;
+  /** Of an id for opens whose bytes must pass us: it never goes into passthrough, so that they always find a place. */
+  apart = false;
   /** What passthrough opens are tied to while there are any. */
   backing: Backing | undefined = undefined;
 }

@@ -14,10 +14,10 @@ import { knownPaths } from "../node/known-paths.js";
 import type { Node } from "../node/node.js";
 import { openNode } from "../node/open-node.js";
 import { readXattrOf } from "../node/node-xattr.js";
-import { arbitrate } from "./arbitrate.js";
+import { arbitrate, wishOf } from "./arbitrate.js";
 import { clearSuid } from "./data.js";
 import type { OpenFile } from "./handle-table.js";
-import { InodeIo } from "./inode-io.js";
+import { routeOpen } from "./route-open.js";
 
 /** Restarts of one open because the node changed during a decision; each means that somebody renamed or wrote it just then. */
 const MAX_RESTARTS = 16;
@@ -111,70 +111,59 @@ function afterCopyUp(core: Core, request: OpenRequest, result: { ruling: Ruling;
 }
 
 function commit(core: Core, request: OpenRequest, ruling: Ruling): Status {
-  const { node, nodeId } = request;
-  const former = core.nodes.former(nodeId);
-  if (isTiedElsewhere(node, former?.io ?? node.io) && cannotJoin(request, former !== undefined)) {
-    if (former === undefined) core.nodes.renumber(node, node.io as InodeIo);
-    return giveUp(request, Errno.ESTALE);
-  }
-  if ((request.flags & O.TRUNC) !== 0) {
-    if (request.call.killSuidgid === true) clearSuid(request.fd, request.call);
+  const { node, nodeId, call, write, flags } = request;
+  // A 64-bit caller of open(2) comes with O_LARGEFILE.
+  const nameless = (flags & O.LARGEFILE) === 0 && !write;
+  const io = routeOpen(core, { call, node, nodeId, write, nameless, wish: wishOf(core, node, ruling) });
+  if (typeof io === "number") return giveUp(request, io);
+  if ((flags & O.TRUNC) !== 0) {
+    if (call.killSuidgid === true) clearSuid(request.fd, call);
     const status = sys.ftruncate(request.fd, 0);
     if (status < 0) return giveUp(request, -status);
   }
-  node.io ??= new InodeIo();
-  const io = former?.io ?? node.io;
   const file = core.handles.addFile(node, nodeId, io);
-  file.write = request.write;
-  settle(core, { call: request.call, file, fd: request.fd, ruling }, request.out);
+  file.write = write;
+  settle(core, { call, file, fd: request.fd, ruling }, request.out);
   request.fd = -1;
   return 0;
-}
-
-/**
- * Must the open find the node under another id? By the one it came with it can only join the readers of the lower file, and
- * read the upper one through us. That will do:
- * - for the kernel itself, which opens an inode for an ioctl on a descriptor (fs/fuse/ioctl.c fuse_priv_ioctl): it has no
- *   name to look up again, ESTALE would reach the caller. A 64-bit caller of open(2) comes with O_LARGEFILE.
- * - for a reader who came by a former id: ESTALE was answered already and no other name was found (/proc/self/fd). A
- *   writer cannot be helped there, since the kernel would open the lower file for writing, on a read-only mount.
- */
-function cannotJoin(request: OpenRequest, isFormer: boolean): boolean {
-  if ((request.flags & O.LARGEFILE) === 0 && !request.write) return false;
-  return request.write || !isFormer;
-}
-
-/** As `isTiedElsewhere`, of a node by its present id. */
-export function needsNewId(node: Node): boolean {
-  return isTiedElsewhere(node, node.io);
-}
-
-/**
- * Readers pass through to the lower file while the object lies in the upper layer now. An inode can be tied to one
- * backing file only, so the open is answered ESTALE: the kernel looks the name up again (fs/namei.c do_filp_open, once)
- * and finds the node under a new id with the same inode number, while the readers go on with what they have.
- */
-function isTiedElsewhere(node: Node, io: InodeIo | undefined): boolean {
-  return io !== undefined && io.passthrough > 0 && io.backing !== undefined && io.backing.layer !== node.dataLayer;
 }
 
 /** From a ruling and a descriptor to a reply; the descriptor is used up. */
 export function settle(core: Core, open: { call: CallContext; file: OpenFile; fd: number; ruling: Ruling }, out: OpenOut): void {
   const { file, ruling } = open;
   const layer = file.node.dataLayer;
-  const fallback = arbitrate(core, { file, fd: open.fd, granted: ruling.effect === "grant", layer });
+  const wish = wishOf(core, file.node, ruling);
+  const fallback = arbitrate(core, { file, fd: open.fd, wish, granted: ruling.effect === "grant", layer });
   if (fallback !== undefined) core.events.fallback({ layer: layer.name, reason: fallback });
   if (file.fd !== open.fd) sys.close(open.fd);
   file.io.handles.add(file);
-  if (file.mode === "passthrough" && file.write) file.node.writtenPastUs = true;
+  file.layer = layer;
+  if (file.mode === "passthrough" && file.write) writesPastUs(core, file);
   out.handle = file.handle;
   out.mode = file.mode;
   out.keepCache = false;
   out.backingId = file.backing?.id ?? 0;
   core.events.openFiles(file.flow, 1);
   const path = knownPaths(core, file.node, undefined)[0] as string;
-  const record = { handle: file.handle, nodeId: file.nodeId, path, layer: layer.name, mode: file.flow, write: file.write, fallback };
+  const record = {
+    handle: file.handle,
+    nodeId: file.nodeId,
+    path,
+    layer: layer.name,
+    mode: file.flow,
+    io: file.mode,
+    write: file.write,
+    fallback,
+  };
+  file.watch = ruling.watch?.(record);
   core.gate.opened(open.call, ruling, record);
+}
+
+/** From now on a mapping may change the file without a word: what the kernel keeps of its attributes is worth nothing. */
+function writesPastUs(core: Core, file: OpenFile): void {
+  if (file.node.writtenPastUs) return;
+  file.node.writtenPastUs = true;
+  core.port.invalidateInode(file.nodeId, -1, 0);
 }
 
 function giveUp(request: OpenRequest, errno: number): number {

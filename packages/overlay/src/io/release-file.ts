@@ -14,7 +14,9 @@ export function releaseFile(core: Core, handle: FileHandle): number {
   io.handles.delete(file);
   // A mediated open has a descriptor of its own; a passthrough one shares the backing file's.
   if (file.backing?.fd !== file.fd) sys.close(file.fd);
+  for (const fd of file.formerFds ?? []) sys.close(fd);
   if (file.mode === "cached") io.cached--;
+  else if (file.mode === "direct") io.direct--;
   else releasePassthrough(core, io);
   core.events.openFiles(file.flow, -1);
   core.gate.closed(handle);

@@ -4,11 +4,11 @@
  * copied-up file is served under a new one (see io/inode-io.ts).
  */
 import { type ByteName, type NodeId, ROOT_ID } from "@sluice/vfs";
-import type { InodeIo } from "../io/inode-io.js";
 import { ForgottenNodes } from "./forgotten-nodes.js";
+import { InodeIo } from "../io/inode-io.js";
 import { type Dentry, Node } from "./node.js";
 
-/** A nodeId that the kernel still uses for a node that got another one. */
+/** A nodeId that the kernel uses for a node besides its own: one it had before, or one for opens apart from the others. */
 export class FormerId {
   constructor(
     readonly id: NodeId,
@@ -74,6 +74,14 @@ export class NodeTable {
     node.lookups = 0;
     node.io = undefined;
     this.#byId.set(node.id, node);
+  }
+
+  /** One more id, with I/O of its own. */
+  addId(node: Node): FormerId {
+    const added = new FormerId(this.#nextId++, node, new InodeIo(), 0);
+    this.#byId.set(added.id, added);
+    node.formerIds++;
+    return added;
   }
 
   attach(node: Node, parent: Node, name: ByteName): void {
@@ -153,6 +161,7 @@ export class NodeTable {
     if (found instanceof FormerId) {
       this.#byId.delete(id);
       found.node.formerIds--;
+      if (found.node.apart === found) found.node.apart = undefined;
       this.letGo(found.node);
       return;
     }
@@ -170,7 +179,7 @@ export class NodeTable {
   }
 
   #inUse(node: Node): boolean {
-    if (node.copyUp !== undefined || node.formerIds > 0) return true;
+    if (node.copyUp !== undefined || node.formerIds > 0 || node.reroutes > 0) return true;
     return (node.children?.size ?? 0) > 0 || (node.io?.handles.size ?? 0) > 0;
   }
 

@@ -5,6 +5,7 @@ import type { HostLayer } from "../layer/host-layer.js";
 import type { RealDir } from "../layer/real-dir.js";
 import type { CopyUpJob } from "../copy-up/copy-up-job.js";
 import type { InodeIo } from "../io/inode-io.js";
+import type { FormerId } from "./node-table.js";
 import type { IndexEntry } from "./link-index.js";
 
 /** A name of a node: in which directory of the merged tree. */
@@ -42,8 +43,12 @@ export class Node {
   opaque = false;
   /** Its I/O state in the kernel while something is or was open; see io/inode-io.ts. */
   io: InodeIo | undefined = undefined;
-  /** Former ids that the kernel still uses: see NodeTable.renumber. */
+  /** Further ids that the kernel uses: see NodeTable.renumber and addId. */
   formerIds = 0;
+  /** The one of them for opens whose bytes must pass us: see io/route-open.ts. */
+  apart: FormerId | undefined = undefined;
+  /** Opens of it that are to come again: see io/reroutes.ts. */
+  reroutes = 0;
   /** Granted for writing once: the kernel may hold mappings that change it without telling; attributes are not cached. */
   writtenPastUs = false;
   /** The copy-up under way: everybody waits for the same one. */

@@ -3,6 +3,7 @@ import {
   type CallContext,
   type CopyRangeArgs,
   Errno,
+  FALLOC,
   type FallocateArgs,
   type FileHandle,
   type FileOffset,
@@ -11,19 +12,24 @@ import {
 import type { Core } from "../core.js";
 import { clearSuid } from "../io/data.js";
 import type { OpenFile } from "../io/handle-table.js";
+import { currentFd } from "../io/current-fd.js";
+import { change, transfer } from "../io/watched-io.js";
+import type { WatchedIo } from "../gate/gate.js";
 import { sys } from "../layer/host-layer.js";
 
 export function fallocate(core: Core, call: CallContext, args: FallocateArgs): Status {
   const file = core.handles.file(args.handle);
   if (file === undefined || !file.write) return Errno.EBADF;
+  const { mode, offset, length } = args;
   takeSuid(file, call);
-  return sys.fallocateAsync(file.fd, args.mode, args.offset, args.length).then((status) => -status || 0);
+  const io: WatchedIo = { kind: "allocate", offset: BigInt(offset), length: growth(mode, length) };
+  return change(file, call, io, () => sys.fallocateAsync(file.fd, mode, offset, length).then((status) => -status || 0));
 }
 
 export function lseek(core: Core, args: { handle: FileHandle; offset: FileOffset; whence: number }, out: { offset: FileOffset }): number {
   const file = core.handles.file(args.handle);
   if (file === undefined) return Errno.EBADF;
-  const offset = sys.lseek(file.fd, args.offset, args.whence);
+  const offset = sys.lseek(currentFd(core, file), args.offset, args.whence);
   if (offset < 0) return -Number(offset);
   out.offset = offset;
   return 0;
@@ -43,10 +49,39 @@ export function copyFileRange(core: Core, call: CallContext, args: CopyRangeArgs
   if (source === undefined || target === undefined || !target.write) return Errno.EBADF;
   if (args.flags !== 0) return Errno.EINVAL;
   takeSuid(target, call);
-  const length = Number(BigInt(args.length) < BigInt(STEP_BYTES) ? args.length : STEP_BYTES);
-  return sys.copyFileRangeAsync(source.fd, args.offsetIn, target.fd, args.offsetOut, length).then((copied) => {
+  const { offsetIn, offsetOut } = args;
+  const all = Number(BigInt(args.length) < BigInt(STEP_BYTES) ? args.length : STEP_BYTES);
+  const fd = currentFd(core, source);
+  const copy = (length: number): Promise<number> => sys.copyFileRangeAsync(fd, offsetIn, target.fd, offsetOut, length);
+  return watchedCopy(call, { source, target, args }, { length: all, copy }).then((copied) => {
     if (copied < 0) return -copied;
     out.length = copied;
     return 0;
   });
+}
+
+interface CopiedFiles {
+  source: OpenFile;
+  target: OpenFile;
+  args: CopyRangeArgs;
+}
+
+/** Read by one file and written by another: who watches either is asked. */
+function watchedCopy(
+  call: CallContext,
+  files: CopiedFiles,
+  what: { length: number; copy(length: number): Promise<number> },
+): Promise<number> {
+  const { source, target, args } = files;
+  const write = (length: number): Promise<number> =>
+    target.watch === undefined
+      ? what.copy(length)
+      : transfer(target.watch, target, call, { kind: "write", offset: args.offsetOut, length, flags: 0, act: what.copy });
+  if (source.watch === undefined) return write(what.length);
+  return transfer(source.watch, source, call, { kind: "read", offset: args.offsetIn, length: what.length, flags: 0, act: write });
+}
+
+/** How far behind its offset an allocation can make the file grow. */
+function growth(mode: number, length: FileOffset): number {
+  return (mode & (FALLOC.KEEP_SIZE | FALLOC.PUNCH_HOLE | FALLOC.COLLAPSE_RANGE)) === 0 ? Number(length) : 0;
 }

@@ -15,10 +15,11 @@ import {
 import { copyUp } from "../copy-up/copy-up.js";
 import type { Core } from "../core.js";
 import { authorizeThen, governsAny } from "../gate/authorize.js";
-import type { Access } from "../gate/gate.js";
+import type { Access, WatchedIo } from "../gate/gate.js";
 import { clearSuid } from "../io/data.js";
-import type { InodeIo } from "../io/inode-io.js";
-import { needsNewId } from "../io/open-file.js";
+import type { OpenFile } from "../io/handle-table.js";
+import { change as changeSize } from "../io/watched-io.js";
+import { giveNewId, needsNewId } from "../io/route-open.js";
 import { sys } from "../layer/host-layer.js";
 import type { Node } from "../node/node.js";
 import { aim, openNode } from "../node/open-node.js";
@@ -63,16 +64,24 @@ function apply(core: Core, change: Change, out: AttrOut): Status {
   if (set.size === undefined) return applyRest(core, change, out);
   if (!node.isRegular) return node.isDirectory ? Errno.EISDIR : Errno.EINVAL;
   if (set.handle === undefined && core.nodes.former(change.id) === undefined && needsNewId(node)) {
-    core.nodes.renumber(node, node.io as InodeIo);
+    giveNewId(core, node);
     return Errno.ESTALE;
   }
   const status = setSize(core, change, set.size);
+  if (typeof status !== "number") return status.then((late) => (late !== 0 ? late : applyRest(core, change, out)));
   return status !== 0 ? status : applyRest(core, change, out);
 }
 
-function setSize(core: Core, change: Change, size: FileOffset): number {
-  const { node, set, call } = change;
+function setSize(core: Core, change: Change, size: FileOffset): Status {
+  const { set, call } = change;
   const file = set.handle === undefined ? undefined : core.handles.file(set.handle);
+  const io: WatchedIo = { kind: "truncate", offset: BigInt(size), length: 0 };
+  return changeSize(file, call, io, () => truncateTo(core, change, { size, file }));
+}
+
+function truncateTo(core: Core, change: Change, to: { size: FileOffset; file: OpenFile | undefined }): number {
+  const { node, set, call } = change;
+  const { size, file } = to;
   const own = file?.write === true ? -1 : openNode(core, node, O.RDWR);
   const fd = file?.write === true ? file.fd : own;
   if (fd < 0) return -fd;

@@ -103,7 +103,9 @@ class Compiler {
         warning: true,
       });
     }
-    return wanted.map(([name, value]) => ({ name, value: String(value) }));
+    return wanted.map(([name, value]) =>
+      name === "expiresAfter" ? { name: "expiresAfterMs", value: String(durationMs(String(value))) } : { name, value: String(value) },
+    );
   }
 
   rule(rule: RuleDocument, index: number): CompiledRule {

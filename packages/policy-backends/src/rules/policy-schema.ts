@@ -16,11 +16,19 @@ const subject = z.strictObject({
   executable: oneOrMany(z.string()).optional(),
 });
 
+const duration = z.string().regex(/^\d{1,9}(ms|s|m|h)$/);
+
 /** What the mount service honours; one that it cannot, it answers with a denial. */
 const obligations = z.strictObject({
   audit: z.enum(["each-io"]).optional(),
   readBytesPerSecond: bytesPerSecond.optional(),
   writeBytesPerSecond: bytesPerSecond.optional(),
+  /** What shares a rate: default subject, the files that one user has open under the rule. */
+  ratePer: z.enum(["handle", "subject", "rule"]).optional(),
+  /** The file may not become longer by writing. */
+  maxSizeBytes: z.number().int().min(0).max(Number.MAX_SAFE_INTEGER).optional(),
+  /** The open is judged anew after this. */
+  expiresAfter: duration.optional(),
   readOnly: z.literal(true).optional(),
 });
 

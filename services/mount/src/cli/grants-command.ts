@@ -7,7 +7,8 @@ import { table } from "./table.js";
 const HEAD = ["PATH", "LAYER", "MODE", "ACCESS", "PID", "UID", "DECISION", "REVISION", "RULE", "SINCE"];
 
 function row(grant: GrantItem): string[] {
-  const mode = grant.fallback === null ? grant.mode : `${grant.mode} (${grant.fallback})`;
+  const notes = [grant.fallback ?? "", grant.io === "passthrough-direct" ? "mappings pass through" : ""].filter((note) => note !== "");
+  const mode = notes.length === 0 ? grant.mode : `${grant.mode} (${notes.join("; ")})`;
   return [
     grant.path,
     grant.layer,

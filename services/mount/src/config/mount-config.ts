@@ -46,6 +46,8 @@ export interface MountConfig extends OverlayOptions {
   maxStackDepth: 1 | 2;
   engine: EngineChoice;
   locks: LocksChoice;
+  /** Nobody passes through to a lower file that can be copied up. */
+  coherentReaders: boolean;
   decision: DecisionChoice;
   onOutage: OnOutage;
   staleForMs: number;

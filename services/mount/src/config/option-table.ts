@@ -127,6 +127,7 @@ export const optionTable: readonly OptionRow[] = [
   word("overlayfs", "volatile", (into) => (into.volatile = true)),
   ...no("overlayfs", "layers are always reached with the daemon's credentials", "override_creds", "nooverride_creds"),
   onOff("sluice", "foreign_marks", "foreignMarks"),
+  word("sluice", "coherent_readers", (into) => (into.coherentReaders = true)),
   { of: "fuse-overlayfs", name: "timeout", values: "SECONDS", apply: timeout },
   choice("fuse-overlayfs", "fsync", ["0", "1"], { set: (into, value) => (into.volatile ||= value === "0") }),
   ...shownOptions,

@@ -24,6 +24,7 @@ export interface OptionString {
   uuid: Uuid | undefined;
   foreignMarks: boolean | undefined;
   volatile: boolean;
+  coherentReaders: boolean;
   cacheTtlMs: number | undefined;
   shown: ShownGiven;
   nonEmpty: boolean;
@@ -47,6 +48,7 @@ export function noOptions(): OptionString {
     uuid: undefined,
     foreignMarks: undefined,
     volatile: false,
+    coherentReaders: false,
     cacheTtlMs: undefined,
     shown: nothingShown(),
     nonEmpty: false,

@@ -29,6 +29,7 @@ export interface MountArguments {
   maxStackDepth: string;
   engine: string;
   locks: string;
+  coherentReaders?: boolean;
   control?: string;
   admin?: string;
   name?: string;
@@ -153,6 +154,7 @@ export function parseMount(mountpoint: string, args: MountArguments): MountConfi
     maxStackDepth: oneOf(args.maxStackDepth, ["1", "2"], "--max-stack-depth") === "1" ? 1 : 2,
     engine: oneOf<EngineChoice>(args.engine, ["auto", "devfuse", "fuse-native"], "--engine"),
     locks: oneOf<LocksChoice>(args.locks, ["auto", "kernel", "daemon"], "--locks"),
+    coherentReaders: args.coherentReaders === true || options.coherentReaders,
     decision: parseDecision(args),
     onOutage: oneOf<OnOutage>(args.onOutage, ["deny", "mediate", "stale"], "--on-outage"),
     staleForMs: parseDurationMs(args.staleFor, "--stale-for"),

@@ -16,9 +16,12 @@ export const MAX_LINE_BYTES = 4 << 20;
 export interface GrantItem {
   change: "open" | "opened" | "closed";
   handle: number;
+  nodeId: number;
   path: string;
   layer: string;
   mode: string;
+  /** As the kernel was told: passthrough, passthrough-direct (mediated, but mappings pass the daemon by), cached, direct. */
+  io: string;
   write: boolean;
   fallback: string | null;
   pid: number;

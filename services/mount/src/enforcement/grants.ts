@@ -9,6 +9,7 @@ export interface GrantRecord {
   path: string;
   layer: string;
   mode: Flow;
+  io: OpenRecord["io"];
   write: boolean;
   /** Why it is mediated although it was granted. */
   fallback: string | undefined;
@@ -39,6 +40,7 @@ export class Grants {
       path: record.path,
       layer: record.layer,
       mode: record.mode,
+      io: record.io,
       write: record.write,
       fallback: record.fallback,
       pid: caller.pid,

@@ -35,6 +35,7 @@ function gateOf(decider: ScriptedDecider): { gate: PolicyGate; grants: Grants; d
   const events = {
     decided: (decision: Decision) => void decided.push(decision),
     recalled: (decision: Decision) => void decided.push(decision),
+    audited: () => undefined,
     anomaly: (message: string) => void anomalies.push(message),
   };
   return { gate: new PolicyGate({ decider, mount: "m", grants, events }), grants, decided, anomalies };
@@ -146,7 +147,16 @@ test("a policy that changes at each question is not asked for ever", async () =>
 
 test("grants in force: from opened to closed, told by inode", async () => {
   const { gate, grants } = gateOf(new ScriptedDecider(() => decisionOf("grant", { decisionId: "d-1" })));
-  const record = { handle: 7, nodeId: 3, path: "a", layer: "lower0", mode: "passthrough", write: false, fallback: undefined } as const;
+  const record = {
+    handle: 7,
+    nodeId: 3,
+    path: "a",
+    layer: "lower0",
+    mode: "passthrough",
+    io: "passthrough",
+    write: false,
+    fallback: undefined,
+  } as const;
   gate.opened(call(), await gate.authorize(call(), intent()), record);
   expect(gate.describe(3, "decision")).toBe("d-1");
   expect([...grants.all()]).toMatchObject([{ handle: 7, path: "a", mode: "passthrough", uid: 1000, decisionId: "d-1" }]);

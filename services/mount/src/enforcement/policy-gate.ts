@@ -4,6 +4,7 @@
  */
 import {
   type Access,
+  ALL_ACCESSES,
   type Decider,
   type Decision,
   DecisionError,
@@ -16,10 +17,13 @@ import {
 import type { Gate, Intent, OpenRecord, Ruling } from "@sluice/overlay";
 import { type CallContext, Errno } from "@sluice/vfs";
 import { ALL_NAMELESS_FACTS, type FactNeeds, union } from "./fact-needs.js";
+import { type AuditedIo, ObligedIo, type Standing } from "./io-watch.js";
 import type { Grants } from "./grants.js";
 import { type GovernedAccesses, governedAccesses } from "./governed-accesses.js";
 import { LiveInquiry } from "./live-inquiry.js";
 import { KnownPolicies } from "./known-policies.js";
+import { type IoTerms, NO_TERMS, readObligations } from "./obligations.js";
+import { RateLimits } from "./rate-limits.js";
 import { readResource } from "./resource-facts.js";
 import { readSubject } from "./subject-facts.js";
 
@@ -27,6 +31,8 @@ export interface PolicyGateEvents {
   decided(decision: Decision, question: Question, durationMs: number): void;
   /** A kept answer was enforced again: nothing was asked. */
   recalled(decision: Decision): void;
+  /** A transfer that an obligation wants told. */
+  audited(io: AuditedIo): void;
   /** Something that should not happen; the access was denied. */
   anomaly(message: string, detail: Record<string, unknown>): void;
 }
@@ -49,8 +55,10 @@ const UNASKED: DecidedRuling = { effect: "grant", errno: 0, decision: undefined 
 const DENIED: DecidedRuling = { effect: "deny", errno: Errno.EACCES, decision: undefined };
 /** How often a question is put again because the policy changed under it. */
 const MAX_ATTEMPTS = 3;
-/** No obligation can be honoured yet, so every one denies. */
-const HONOURED: ReadonlySet<string> = new Set();
+/** How long an open goes on unasked whose expiring answer was followed by one without obligations. */
+const REASK_MS = 10_000;
+/** Accesses that a read-only answer refuses. */
+const CHANGING: ReadonlySet<Access> = new Set(ALL_ACCESSES.filter((access) => access !== "read" && access !== "execute"));
 
 function interrupted(): DOMException {
   return new DOMException("the caller was interrupted", "AbortError");
@@ -63,6 +71,9 @@ export class PolicyGate implements Gate {
   readonly #events: PolicyGateEvents;
   readonly #known = new KnownPolicies();
   readonly #inquiry = new LiveInquiry();
+  readonly #limits = new RateLimits();
+  /** Open files that obligations hold for. */
+  readonly #obliged = new Map<number, ObligedIo>();
   #capabilities: PolicyCapabilities | undefined;
   #governed: GovernedAccesses;
   #stopListening: () => void;
@@ -102,6 +113,8 @@ export class PolicyGate implements Gate {
   }
 
   closed(handle: number): void {
+    this.#obliged.get(handle)?.close();
+    this.#obliged.delete(handle);
     this.#grants.closed(handle);
   }
 
@@ -131,10 +144,10 @@ export class PolicyGate implements Gate {
     if (this.#capabilities === undefined || this.#decider.recall === undefined) return undefined;
     try {
       const decision = this.#decider.recall(this.#inquiry.of(call, intent, this.#capabilities));
-      if (decision === undefined) return undefined;
-      const enforced = this.#obliged(decision);
-      this.#events.recalled(enforced);
-      return this.#enforce(enforced, decision.decisionId);
+      // Obligations hold for an open file, and can be asked for again: that takes the question.
+      if (decision === undefined || decision.obligations.length > 0) return undefined;
+      this.#events.recalled(decision);
+      return this.#enforce(decision, decision.decisionId);
     } catch (error) {
       this.#events.anomaly("what is kept cannot be looked at: the question is asked", { error });
       return undefined;
@@ -163,8 +176,9 @@ export class PolicyGate implements Gate {
   }
 
   #rule(decision: Decision, question: Question, startedMs: number): DecidedRuling {
-    const enforced = this.#obliged(decision);
+    const { enforced, terms } = obliged(decision, question);
     this.#events.decided(enforced, question, performance.now() - startedMs);
+    if (enforced.effect === "mediate" && terms !== undefined) return this.#watched({ allowed: true, decision: enforced, terms }, question);
     return this.#enforce(enforced, question.id);
   }
 
@@ -180,19 +194,36 @@ export class PolicyGate implements Gate {
     }
   }
 
+  #watched(standing: Standing & { allowed: true }, question: Question): DecidedRuling {
+    const watch = (opened: OpenRecord): ObligedIo => {
+      const askAgain = (call: CallContext): Promise<Standing> => this.#askAgain(question, call);
+      const audited = (io: AuditedIo): void => this.#events.audited(io);
+      const io = new ObligedIo({ opened, uid: question.subject.uid, standing, limits: this.#limits, askAgain, audited });
+      this.#obliged.set(opened.handle, io);
+      return io;
+    };
+    return { effect: "mediate", errno: 0, decision: standing.decision, watch };
+  }
+
+  /** The same question under the policy in force now, with the facts of the opening. */
+  async #askAgain(question: Question, call: CallContext): Promise<Standing> {
+    const again = { ...question, id: newQuestionId() };
+    const startedMs = performance.now();
+    try {
+      const { enforced, terms } = obliged(await this.#decider.decide(again, call.signal), again);
+      this.#events.decided(enforced, again, performance.now() - startedMs);
+      if (enforced.effect === "deny") return { allowed: false, errno: enforced.errno > 0 ? enforced.errno : Errno.EACCES };
+      // Nothing is obliged to any more: it goes on as it is open, and asks again.
+      return { allowed: true, decision: enforced, terms: terms ?? { ...NO_TERMS, expiresAfterMs: REASK_MS } };
+    } catch (error) {
+      return { allowed: false, errno: this.#noAnswer(error, call.signal).errno };
+    }
+  }
+
   /** An answer of a kind this build does not know: the type says never, the wire might not. */
   #unknownEffect(effect: never, id: string): DecidedRuling {
     this.#events.anomaly("answer has an unknown effect: denied", { question: id, effect: String(effect) });
     return DENIED;
-  }
-
-  /** An obligation that cannot be honoured turns the answer into a denial. */
-  #obliged(decision: Decision): Decision {
-    if (decision.effect === "deny") return decision;
-    const unknown = decision.obligations.find((obligation) => !HONOURED.has(obligation.name));
-    if (unknown === undefined) return decision;
-    const reason = `obligation "${unknown.name}" cannot be honoured by this mount service; was: ${decision.reason}`;
-    return { ...decision, effect: "deny", errno: Errno.EACCES, reason };
   }
 
   #noAnswer(error: unknown, signal: AbortSignal): DecidedRuling {
@@ -201,4 +232,18 @@ export class PolicyGate implements Gate {
     this.#events.anomaly("no decision could be had: denied", { code, error });
     return DENIED;
   }
+}
+
+/** An obligation that cannot be honoured turns the answer into a denial, and a read-only one refuses what changes. */
+function obliged(decision: Decision, question: Question): { enforced: Decision; terms?: IoTerms | undefined } {
+  if (decision.effect === "deny" || decision.obligations.length === 0) return { enforced: decision };
+  const obligations = readObligations(decision, question);
+  if ("name" in obligations) {
+    const reason = `obligation "${obligations.name}" cannot be honoured by this mount service; was: ${decision.reason}`;
+    return { enforced: { ...decision, effect: "deny", errno: Errno.EACCES, reason } };
+  }
+  if (obligations.readOnly && question.accesses.some((access) => CHANGING.has(access))) {
+    return { enforced: { ...decision, effect: "deny", errno: Errno.EROFS, reason: `read-only by obligation; was: ${decision.reason}` } };
+  }
+  return { enforced: decision, terms: obligations.io };
 }

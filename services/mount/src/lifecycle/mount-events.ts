@@ -32,6 +32,10 @@ export interface MountEvents {
   gate: PolicyGateEvents;
 }
 
+function outcome(result: number): Record<string, unknown> {
+  return result < 0 ? { errno: errnoName(-result) } : { bytes: result };
+}
+
 export function mountEvents(telemetry: MountTelemetry, logger: Logger): MountEvents {
   const warn = limited((detail, message) => logger.warn(detail, message));
   const anomaly = (message: string, detail: Record<string, unknown>): void => {
@@ -57,6 +61,9 @@ export function mountEvents(telemetry: MountTelemetry, logger: Logger): MountEve
     gate: {
       anomaly,
       recalled: (decision) => telemetry.recalled(decision.effect, decision.source),
+      // Each of them, without a limit: that is what was asked for.
+      audited: ({ path, offset, result, ...io }) =>
+        logger.info({ audit: true, path: toText(path), offset: Number(offset), ...outcome(result), ...io }, "transfer"),
       decided: (decision, question, durationMs) => {
         telemetry.decided(decision, durationMs);
         if (!logger.isLevelEnabled("debug")) return;

@@ -95,9 +95,11 @@ export function grantItem(change: GrantItem["change"], grant: GrantRecord): Gran
   return {
     change,
     handle: grant.handle,
+    nodeId: grant.nodeId,
     path: toText(grant.path),
     layer: grant.layer,
     mode: grant.mode,
+    io: grant.io,
     write: grant.write,
     fallback: grant.fallback ?? null,
     pid: grant.pid,

@@ -77,6 +77,7 @@ function overlayConfig(life: Life, gate: PolicyGate): OverlayConfig {
     originUuid: config.uuid !== "off",
     foreignMarks: config.foreignMarks,
     volatile: config.volatile,
+    coherentReaders: config.coherentReaders,
     entryTtlMs: config.cacheTtlMs,
     attrTtlMs: config.cacheTtlMs,
     negativeTtlMs: Math.min(config.cacheTtlMs, NEGATIVE_TTL_MS),

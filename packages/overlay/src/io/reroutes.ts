@@ -1,0 +1,67 @@
+/**
+ * Opens that were answered ESTALE to come again by another nodeId: whose look-up is to find which, and who comes a second
+ * time by the same one, having no name to look up (/proc/self/fd). By the caller's thread: the kernel does all of it on one.
+ */
+import type { Node } from "../node/node.js";
+
+/** Callers that are killed in between leave theirs behind: the oldest go. */
+const MAX_REROUTES = 1024;
+
+interface Reroute {
+  readonly node: Node;
+  /** To the node's id for opens whose bytes must pass us; else to its own. */
+  readonly apart: boolean;
+  lookedUp: boolean;
+}
+
+export type Arrival = "first" | "again" | "nameless";
+
+export class Reroutes {
+  readonly #byPid = new Map<number, Reroute>();
+  readonly #letGo: (node: Node) => void;
+
+  /** `letGo` frees a node that nobody refers to any more. */
+  constructor(letGo: (node: Node) => void) {
+    this.#letGo = letGo;
+  }
+
+  get size(): number {
+    return this.#byPid.size;
+  }
+
+  begin(pid: number, node: Node, apart: boolean): void {
+    this.#end(pid);
+    // The kernel may forget the node before it looks again: the look-up would find another one then.
+    node.reroutes++;
+    this.#byPid.set(pid, { node, apart, lookedUp: false });
+    if (this.#byPid.size > MAX_REROUTES) this.#end(this.#byPid.keys().next().value as number);
+  }
+
+  #end(pid: number): void {
+    const reroute = this.#byPid.get(pid);
+    if (reroute === undefined) return;
+    this.#byPid.delete(pid);
+    reroute.node.reroutes--;
+    this.#letGo(reroute.node);
+  }
+
+  /** A look-up found the node. True where it is to lead to its id for opens that pass us. */
+  found(pid: number, node: Node): boolean {
+    const reroute = this.#byPid.get(pid);
+    if (reroute?.node !== node) return false;
+    reroute.lookedUp = true;
+    return reroute.apart;
+  }
+
+  /**
+   * An open is here. "again": it was sent on, and must not be once more, as the kernel looks again but once and then hands
+   * ESTALE to the caller. "nameless": besides, no look-up followed.
+   */
+  arrived(pid: number, node: Node): Arrival {
+    if (this.#byPid.size === 0) return "first";
+    const reroute = this.#byPid.get(pid);
+    if (reroute?.node !== node) return "first";
+    this.#end(pid);
+    return reroute.lookedUp ? "again" : "nameless";
+  }
+}

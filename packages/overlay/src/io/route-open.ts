@@ -1,0 +1,115 @@
+/**
+ * By which of its nodeIds an open is served. Nearly always the one it came with. Where that one is in a mode that does not
+ * go with the open, it is answered ESTALE: the kernel looks the name up again (fs/namei.c do_filp_open, once), finds the
+ * node under another id with the same inode number, and opens that. What is open goes on with what it has.
+ *
+ * A node has its own id, and may have others:
+ * - one whose readers pass through to the lower file, while the object lies in the upper layer by now;
+ * - one for opens whose bytes must pass the daemon, while others of the same file pass it by.
+ */
+import { type CallContext, type EntryOut, Errno, type NodeId, type Status } from "@sluice/vfs";
+import type { Core } from "../core.js";
+import type { Node } from "../node/node.js";
+import { InodeIo } from "./inode-io.js";
+import { liveOf, MODE_TABLE, type Wish } from "./mode-table.js";
+
+export interface RoutedOpen {
+  readonly call: CallContext;
+  readonly node: Node;
+  readonly nodeId: NodeId;
+  readonly write: boolean;
+  readonly wish: Wish;
+  /** The kernel opens by itself, without a name to look up again (fs/fuse/ioctl.c): ESTALE would reach the caller. */
+  readonly nameless: boolean;
+}
+
+/** The I/O state to open in; or the errno to answer: ESTALE where the kernel is to look again. */
+export function routeOpen(core: Core, open: RoutedOpen): InodeIo | number {
+  const { node, nodeId, wish } = open;
+  const former = core.nodes.former(nodeId);
+  const io = former?.io ?? (node.io ??= new InodeIo());
+  const arrival = core.reroutes.arrived(open.call.pid, node);
+  const stays = arrival !== "first" || open.nameless;
+  if (wish === "observe") return io.passthrough === 0 ? io : sendApart(core, open, stays);
+  if (isTiedElsewhere(node, io)) return fromLowerReaders(core, open, { io, nameless: open.nameless || arrival === "nameless" });
+  if (stays) return io;
+  if (io.apart) return sendHome(core, open);
+  return MODE_TABLE[liveOf(io)][wish] === "another node" ? part(core, open, io) : io;
+}
+
+/** An open whose bytes must pass us, on an inode in passthrough: by the node's id for such. Without a name it cannot be had. */
+function sendApart(core: Core, open: RoutedOpen, stays: boolean): number {
+  if (stays) return Errno.EACCES;
+  core.reroutes.begin(open.call.pid, open.node, true);
+  return Errno.ESTALE;
+}
+
+/** Granted or mediated, by an id that serves opens which pass us: back to the node's own. Without a name it is served as those are. */
+function sendHome(core: Core, open: RoutedOpen): number {
+  const { node, wish } = open;
+  // It must not be sent on a second time: the kernel looks again but once.
+  if (needsNewId(node) || MODE_TABLE[liveOf(node.io)][wish] === "another node") giveNewId(core, node);
+  core.reroutes.begin(open.call.pid, node, false);
+  return Errno.ESTALE;
+}
+
+/** A grant where only opens are that pass us: they keep the id, and the node goes on under a new one. */
+function part(core: Core, open: RoutedOpen, io: InodeIo): number {
+  giveNewId(core, open.node);
+  io.apart = true;
+  open.node.apart ??= core.nodes.former(open.nodeId);
+  core.reroutes.begin(open.call.pid, open.node, false);
+  return Errno.ESTALE;
+}
+
+/**
+ * A look-up found a node, whose entry is in `out`: where it is the look-up of an open that was sent apart, it leads to the
+ * node's id for such.
+ */
+export function followReroute(core: Core, call: CallContext, status: Status, out: EntryOut): Status {
+  if (status !== 0 || out.nodeId === 0) return status;
+  const node = core.nodes.get(out.nodeId);
+  if (node === undefined || !core.reroutes.found(call.pid, node)) return status;
+  if (node.apart === undefined) {
+    node.apart = core.nodes.addId(node);
+    node.apart.io.apart = true;
+    // What the kernel keeps of the node's attributes would not follow what is done by the other id.
+    core.port.invalidateInode(node.id, -1, 0);
+  }
+  node.lookups--;
+  node.apart.lookups++;
+  out.nodeId = node.apart.id;
+  out.attrTtlMs = 0;
+  return status;
+}
+
+/** Gives the node another id; attributes that the kernel keeps for the old one would not follow what is done by the new one. */
+export function giveNewId(core: Core, node: Node): void {
+  const old = node.id;
+  core.nodes.renumber(node, node.io ?? new InodeIo());
+  core.port.invalidateInode(old, -1, 0);
+}
+
+/**
+ * Readers pass through to the lower file while the object lies in the upper layer now. By the id it came with an open can
+ * only join them, and read the upper file through us. That will do:
+ * - for the kernel itself, which has no name to look up again;
+ * - for a reader who came by a former id: ESTALE was answered already and no other name was found (/proc/self/fd). A
+ *   writer cannot be helped there, since the kernel would open the lower file for writing, on a read-only mount.
+ */
+function fromLowerReaders(core: Core, open: RoutedOpen, at: { io: InodeIo; nameless: boolean }): InodeIo | number {
+  const isFormer = core.nodes.former(open.nodeId) !== undefined;
+  if (!open.write && (isFormer || at.nameless)) return at.io;
+  if (!isFormer) giveNewId(core, open.node);
+  core.reroutes.begin(open.call.pid, open.node, false);
+  return Errno.ESTALE;
+}
+
+/** Is the node, by its own id, tied to a file of another layer than the one its object lies in? */
+export function needsNewId(node: Node): boolean {
+  return isTiedElsewhere(node, node.io);
+}
+
+function isTiedElsewhere(node: Node, io: InodeIo | undefined): boolean {
+  return io !== undefined && io.passthrough > 0 && io.backing !== undefined && io.backing.layer !== node.dataLayer;
+}

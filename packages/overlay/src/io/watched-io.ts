@@ -1,0 +1,42 @@
+/** I/O of open files that somebody watches: asks before, and tells after. Nothing here knows why. */
+import { type CallContext, Errno, type FileOffset, O, type Status } from "@sluice/vfs";
+import { Attr } from "@sluice/vfs";
+import { statFd } from "../layer/host-layer.js";
+import type { IoWatch, WatchedIo } from "../gate/gate.js";
+import type { OpenFile } from "./handle-table.js";
+
+const attr = new Attr();
+
+/** A transfer of at most `length` bytes; `act` does as many as it is given and answers bytes or the negative errno. */
+export interface Transfer {
+  kind: "read" | "write";
+  offset: FileOffset;
+  length: number;
+  /** O_ flags of the open file: with O_APPEND it starts where the file ends. */
+  flags: number;
+  act(length: number): Promise<number>;
+}
+
+/** Bytes, or the negative errno. */
+export async function transfer(watch: IoWatch, file: OpenFile, call: CallContext, what: Transfer): Promise<number> {
+  const appends = what.kind === "write" && (what.flags & O.APPEND) !== 0 && statFd(file.fd, attr) === 0;
+  const io: WatchedIo = { kind: what.kind, offset: appends ? attr.sizeExact : BigInt(what.offset), length: what.length };
+  const allowed = await watch.before(io, call);
+  const done = allowed < 0 || (allowed === 0 && what.length > 0) ? Math.min(allowed, 0) : await what.act(allowed);
+  watch.after(io, done, call);
+  return done;
+}
+
+/** Asks for a change of size or space, then makes it. A status. */
+export function change(file: OpenFile | undefined, call: CallContext, io: WatchedIo, act: () => Status): Status {
+  const watch = file?.watch;
+  if (watch === undefined) return act();
+  const go = async (): Promise<number> => {
+    const allowed = await watch.before(io, call);
+    // Space is given whole or not at all.
+    const status = allowed < 0 ? -allowed : allowed < io.length ? Errno.EFBIG : await act();
+    watch.after(io, status === 0 ? io.length : -status, call);
+    return status;
+  };
+  return go();
+}

@@ -1,0 +1,77 @@
+/** What a decision obliges to, read: what can be honoured for which operation. One that cannot be, or is not known, denies. */
+import type { Decision, Obligation, Question } from "@sluice/decision-api";
+
+/** Whose transfers count against one rate. */
+export type RateShare = "handle" | "subject" | "rule";
+
+/** What is to be done about each read and write of an open file. */
+export interface IoTerms {
+  auditEach: boolean;
+  readBytesPerSecond: number | undefined;
+  writeBytesPerSecond: number | undefined;
+  rateShare: RateShare;
+  /** The file may not become longer than this by the handle. */
+  maxSizeBytes: number | undefined;
+  /** After this the question is put again before the next read or write. */
+  expiresAfterMs: number | undefined;
+}
+
+export interface Obligations {
+  readOnly: boolean;
+  /** undefined: nothing has to be done about single reads and writes. */
+  io: IoTerms | undefined;
+}
+
+export const NO_TERMS: IoTerms = {
+  auditEach: false,
+  readBytesPerSecond: undefined,
+  writeBytesPerSecond: undefined,
+  rateShare: "subject",
+  maxSizeBytes: undefined,
+  expiresAfterMs: undefined,
+};
+
+/** Each reads its value into the terms; false where that makes no sense. */
+const readers: Readonly<Record<string, (into: IoTerms & { readOnly: boolean }, value: string) => boolean>> = {
+  audit: (into, value) => {
+    into.auditEach = value === "each-io";
+    return into.auditEach;
+  },
+  readBytesPerSecond: (into, value) => isCount((into.readBytesPerSecond = Number(value))),
+  writeBytesPerSecond: (into, value) => isCount((into.writeBytesPerSecond = Number(value))),
+  ratePer: (into, value) => {
+    if (value !== "handle" && value !== "subject" && value !== "rule") return false;
+    into.rateShare = value;
+    return true;
+  },
+  maxSizeBytes: (into, value) => isCount((into.maxSizeBytes = Number(value)), 0),
+  expiresAfterMs: (into, value) => isCount((into.expiresAfterMs = Number(value))),
+  readOnly: (into, value) => {
+    into.readOnly = value === "true";
+    return into.readOnly;
+  },
+};
+
+function isCount(value: number, least = 1): boolean {
+  return Number.isSafeInteger(value) && value >= least;
+}
+
+/** Operations whose answer is an open file, on which something can be done about each read and write. */
+const OPENS: ReadonlySet<Question["operation"]> = new Set(["open", "create", "tmpfile"]);
+/** These move no bytes: with no file open there is nothing to count or to slow down. */
+const VACUOUS: ReadonlySet<string> = new Set(["readBytesPerSecond", "writeBytesPerSecond", "ratePer", "expiresAfterMs", "readOnly"]);
+
+/** The obligations of an answer, or the one that cannot be honoured. */
+export function readObligations(decision: Decision, question: Question): Obligations | Obligation {
+  const terms = { ...NO_TERMS, readOnly: false };
+  const opens = OPENS.has(question.operation);
+  for (const obligation of decision.obligations) {
+    if (readers[obligation.name]?.(terms, obligation.value) !== true) return obligation;
+    if (!opens && !VACUOUS.has(obligation.name)) return obligation;
+  }
+  const { readOnly, ...io } = terms;
+  const watched = opens && decision.obligations.some(({ name }) => name !== "readOnly" && name !== "ratePer");
+  // Where the kernel does the I/O nothing can be done about it.
+  if (watched && decision.effect === "grant") return decision.obligations.find(({ name }) => name !== "readOnly") as Obligation;
+  return { readOnly, io: watched ? io : undefined };
+}

@@ -1,0 +1,35 @@
+import { expect, test } from "vitest";
+import { RateLimits } from "./rate-limits.js";
+
+test("one second's worth goes at once, and who comes later waits behind who came before", () => {
+  let now = 0;
+  const limits = new RateLimits(() => now);
+  limits.join("a", 1000);
+  expect(limits.take("a", 1000)).toBe(0);
+  expect(limits.take("a", 500)).toBe(500);
+  expect(limits.take("a", 500)).toBe(1000);
+  now = 1000;
+  expect(limits.take("a", 1)).toBe(1);
+  limits.giveBack("a", 1);
+  now = 60_000;
+  // It holds no more than a second's worth, however long nobody came.
+  expect(limits.take("a", 1000)).toBe(0);
+  expect(limits.take("a", 1)).toBe(1);
+});
+
+test("a rate lasts as long as somebody shares it, the newest holds, and others are their own", () => {
+  let now = 0;
+  const limits = new RateLimits(() => now);
+  limits.join("a", 10);
+  limits.join("a", 1000);
+  limits.join("b", 10);
+  expect(limits.take("a", 10)).toBe(0);
+  expect(limits.take("a", 100)).toBe(100);
+  limits.leave("a");
+  expect(limits.take("b", 10)).toBe(0);
+  now = 1;
+  limits.leave("a");
+  limits.leave("b");
+  expect(limits.size).toBe(0);
+  expect(limits.take("a", 1_000_000)).toBe(0);
+});

@@ -1,0 +1,242 @@
+/**
+ * Every cell of the table of I/O modes, on a real mount: what is open of a file, what one more open asks and is granted,
+ * and what comes of it. The table in docs/io-modes.md is the one that was seen here.
+ */
+import { readFileSync, writeFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { mountSluice, requires, type SluiceMount, treeHash } from "@sluice/testkit";
+import { Errno, O } from "@sluice/vfs";
+import { expect } from "vitest";
+import { Actor, type PlainStat } from "../e2e/harness/actor.js";
+import { layers, open } from "../e2e/harness/layers.js";
+import { type Grant, grantsOf, statusOf } from "../e2e/harness/told.js";
+
+const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "FUSE passthrough");
+const DOC = fileURLToPath(new URL("../../docs/io-modes.md", import.meta.url));
+const BEGIN = "<!-- table: written by test/passthrough/mode-table.test.ts with SLUICE_WRITE_DOCS=1 -->";
+const END = "<!-- end of table -->";
+
+const UIDS = { grant: 0, mediate: 2001, observe: 2002 } as const;
+const policy = `
+version: 1
+default: grant
+rules:
+  - { name: mediated, subject: { uid: [${UIDS.mediate}] }, effect: mediate }
+  - { name: observed, subject: { uid: [${UIDS.observe}] }, effect: mediate, obligations: { audit: each-io } }
+`;
+
+const LIVE = ["nothing", "cached", "direct", "passthrough, reading", "passthrough, writing", "mapped after close"] as const;
+const WISHES = ["grant", "mediate", "observe"] as const;
+type Live = (typeof LIVE)[number];
+type Wish = (typeof WISHES)[number];
+
+const OLD = "old content";
+const NODE = "another node";
+const free = { grant: "passthrough", mediate: "cached", observe: "direct" } as const;
+const passing = { grant: "passthrough", mediate: "passthrough-direct", observe: `direct, ${NODE}` } as const;
+const cached = { grant: "cached (inode-cached)", mediate: "cached", observe: "direct" } as const;
+
+/** What has to come of it in an upper layer, reading or writing. */
+const EXPECTED: Record<Live, Record<Wish, string>> = {
+  nothing: free,
+  cached,
+  direct: { ...free, grant: `passthrough, ${NODE}` },
+  "passthrough, reading": passing,
+  "passthrough, writing": passing,
+  "mapped after close": free,
+};
+/** Of a lower file: who writes copies it up, and the readers of the lower one keep their node. */
+const partsReaders: Record<Wish, string> = { grant: `passthrough, ${NODE}`, mediate: `cached, ${NODE}`, observe: `direct, ${NODE}` };
+
+interface Cell {
+  layer: "upper" | "lower";
+  live: Live;
+  wish: Wish;
+  write: boolean;
+  name: string;
+  expected: string;
+}
+
+function cellsOf(layer: Cell["layer"]): Cell[] {
+  return LIVE.flatMap((live) =>
+    WISHES.flatMap((wish) =>
+      [false, true].map((write) => {
+        const parts = layer === "lower" && live === "passthrough, reading" && write;
+        const expected = parts ? partsReaders[wish] : EXPECTED[live][wish];
+        return { layer, live, wish, write, expected, name: `${live} ${wish} ${write}`.replaceAll(/[ ,]+/g, "-") };
+      }),
+    ),
+  );
+}
+
+type Cast = Record<Wish, Actor>;
+
+/** Brings the file into its state: the actor and descriptor that keep it so, if any do. */
+async function bring(cast: Cast, path: string, live: Live): Promise<{ actor: Actor; fd: number } | undefined> {
+  const by = async (wish: Wish, flags: number): Promise<{ actor: Actor; fd: number }> => {
+    const fd = await cast[wish].do("open", path, flags);
+    expect(fd, `${path}: ${live}`).toBeGreaterThan(0);
+    return { actor: cast[wish], fd };
+  };
+  switch (live) {
+    case "nothing":
+      return undefined;
+    case "cached":
+      return by("mediate", O.RDONLY);
+    case "direct":
+      return by("observe", O.RDONLY);
+    case "passthrough, reading":
+      return by("grant", O.RDONLY);
+    case "passthrough, writing":
+      return by("grant", O.RDWR);
+    case "mapped after close": {
+      const { actor, fd } = await by("grant", O.RDWR);
+      expect(await actor.do("map", fd, OLD.length, true)).toBeGreaterThan(0);
+      await actor.do("close", fd);
+      return undefined;
+    }
+  }
+}
+
+interface Played {
+  cell: Cell;
+  fd: number;
+  held: { actor: Actor; fd: number } | undefined;
+  wrong: string[];
+}
+
+async function play(mount: SluiceMount, cast: Cast, cell: Cell): Promise<Played> {
+  const path = mount.path(cell.name);
+  const wrong: string[] = [];
+  const held = await bring(cast, path, cell.live);
+  const ino = ((await cast.grant.do("stat", path)) as unknown as PlainStat).ino;
+  const actor = cast[cell.wish];
+  const fd = await actor.do("open", path, cell.write ? O.RDWR : O.RDONLY);
+  if (fd < 0) return { cell, fd, held, wrong: [`open gave ${fd}`] };
+  const stat = (await actor.do("fstat", fd)) as unknown as PlainStat;
+  if (stat.ino !== ino) wrong.push(`inode number ${stat.ino}, not ${ino}`);
+  let content = OLD;
+  if (cell.write) {
+    if ((await actor.do("write", fd, "N", 0)) !== 1) wrong.push("write failed");
+    content = `N${content.slice(1)}`;
+    const again = ((await cast.mediate.do("stat", path)) as unknown as PlainStat).mtime;
+    const own = ((await actor.do("fstat", fd)) as unknown as PlainStat).mtime;
+    if (again !== own) wrong.push(`mtime ${own} by descriptor, ${again} by path`);
+  }
+  if (held !== undefined && cell.live.endsWith("writing")) {
+    await held.actor.do("write", held.fd, "H", 1);
+    content = `${content[0]}H${content.slice(2)}`;
+  }
+  const seen = await actor.do<string | number>("read", fd, 32, 0);
+  if (seen !== content) wrong.push(`read ${seen}, not ${content}`);
+  const stale = cell.expected.endsWith(NODE) && cell.layer === "lower" && cell.live === "passthrough, reading" && cell.write;
+  if (held !== undefined) {
+    const before = await held.actor.do<string | number>("read", held.fd, 32, 0);
+    if (before !== (stale ? OLD : content)) wrong.push(`who had it open read ${before}`);
+  }
+  const map = await actor.do("map", fd, OLD.length, cell.write);
+  if (cell.expected.startsWith("direct") ? map !== -Errno.ENODEV : map < 0) wrong.push(`mmap shared gave ${map}`);
+  return { cell, fd, held, wrong };
+}
+
+type Told = Grant & { io: string; nodeId: number };
+
+/** As EXPECTED says it; the newest of the file's opens is the cell's. */
+function outcome(cell: Cell, grants: Told[]): string {
+  const of = grants.filter((grant) => grant.path === cell.name);
+  const last = of.at(-1);
+  if (last === undefined) return "not open";
+  const apart = of.length > 1 && of.some(({ nodeId }) => nodeId !== last.nodeId);
+  return `${last.io}${last.fallback === null ? "" : ` (${last.fallback})`}${apart ? `, ${NODE}` : ""}`;
+}
+
+function tableOf(cells: readonly { cell: Cell; got: string }[]): string {
+  const lines: string[] = [];
+  for (const layer of ["upper", "lower"] as const) {
+    const head = WISHES.flatMap((wish) => [`${wish}, read`, `${wish}, write`]);
+    lines.push("", layer === "upper" ? "Files of the upper layer:" : "Files of a lower layer:", "");
+    lines.push(`| open now | ${head.join(" | ")} |`, `|---|${head.map(() => "---|").join("")}`);
+    for (const live of LIVE) {
+      const row = WISHES.flatMap((wish) =>
+        [false, true].map(
+          (write) =>
+            cells.find(({ cell }) => cell.layer === layer && cell.live === live && cell.wish === wish && cell.write === write)?.got,
+        ),
+      );
+      lines.push(`| ${live} | ${row.join(" | ")} |`);
+    }
+  }
+  return `${lines.join("\n")}\n\n`;
+}
+
+test("every cell", async () => {
+  const seen: { cell: Cell; got: string }[] = [];
+  const wrong: string[] = [];
+  for (const layer of ["upper", "lower"] as const) {
+    const cells = cellsOf(layer);
+    const made = layers({ [layer]: Object.fromEntries(cells.map(({ name }) => [name, open(OLD)])) });
+    const before = treeHash(made.lower);
+    const mount = await mountSluice({ lowers: [made.lower], upper: made.upper, policy });
+    const cast = { grant: await Actor.start(), mediate: await Actor.start(UIDS.mediate), observe: await Actor.start(UIDS.observe) };
+    const played: Played[] = [];
+    for (const cell of cells) played.push(await play(mount, cast, cell));
+    const grants = (await grantsOf(mount)) as Told[];
+    for (const { cell, wrong: said } of played) {
+      const got = outcome(cell, grants);
+      seen.push({ cell, got });
+      if (got !== cell.expected) said.push(`came to ${got}, not ${cell.expected}`);
+      wrong.push(...said.map((what) => `${layer} ${cell.name}: ${what}`));
+    }
+    expect(await statusOf(mount)).toMatchObject({ anomalies: 0 });
+    for (const actor of Object.values(cast)) await actor.stop();
+    expect((await mount.stop()).code).toBe(0);
+    expect(treeHash(made.lower)).toBe(before);
+  }
+  expect(wrong).toEqual([]);
+  const doc = readFileSync(DOC, "utf8");
+  const [head = "", rest = ""] = doc.split(BEGIN);
+  const [shown = "", tail = ""] = rest.split(END);
+  if (process.env["SLUICE_WRITE_DOCS"] === "1") writeFileSync(DOC, `${head}${BEGIN}\n${tableOf(seen)}${END}${tail}`);
+  else expect(shown.trim()).toBe(tableOf(seen).trim());
+}, 240_000);
+
+test("an open whose bytes must pass the daemon, on a file in passthrough and without a name, is refused, and never EIO or ESTALE", async () => {
+  const { lower, upper } = layers({ upper: { f: open(OLD) } });
+  const mount = await mountSluice({ lowers: [lower], upper, policy });
+  const [granted, observed] = [await Actor.start(), await Actor.start(UIDS.observe)];
+  const path = mount.path("f");
+  const own = await observed.do("open", path, O.PATH);
+  const fd = await granted.do("open", path, O.RDWR);
+  expect(await observed.do("open", `/proc/self/fd/${own}`, O.RDONLY)).toBe(-Errno.EACCES);
+  const apart = await observed.do("open", path, O.RDONLY);
+  expect(apart).toBeGreaterThan(0);
+  // The other way round: a grant by a descriptor of the node that passes us.
+  expect(await observed.do("open", `/proc/self/fd/${apart}`, O.RDWR)).toBeGreaterThan(0);
+  expect(await granted.do("write", fd, "NEW", 0)).toBe(3);
+  expect(await observed.do("read", apart, 32, 0)).toBe("NEW content");
+  await granted.stop();
+  await observed.stop();
+  await mount.stop();
+});
+
+test("many who take turns at one file, granted, mediated and observed, never see an error", async () => {
+  const { lower, upper } = layers({ lower: { f: open(OLD) } });
+  const before = treeHash(lower);
+  const mount = await mountSluice({ lowers: [lower], upper, policy });
+  const actors = [
+    await Actor.start(),
+    await Actor.start(UIDS.mediate),
+    await Actor.start(UIDS.observe),
+    await Actor.start(UIDS.observe),
+    await Actor.start(),
+  ];
+  const flags = [O.RDONLY, O.RDONLY, O.RDONLY, O.RDWR, O.RDWR];
+  const counts = await Promise.all(
+    actors.map((actor, i) => actor.do<Record<string, Record<string, number>>>("storm", [mount.path("f")], flags[i], 3_000)),
+  );
+  for (const count of counts) expect(Object.keys(count[mount.path("f")] as object)).toEqual(["opened"]);
+  expect(treeHash(lower)).toBe(before);
+  for (const actor of actors) await actor.stop();
+  expect(await statusOf(mount)).toMatchObject({ anomalies: 0, grants: 0 });
+  await mount.stop();
+}, 60_000);

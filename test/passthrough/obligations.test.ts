@@ -1,0 +1,130 @@
+/** Obligations on a real mount: each is seen to hold where the rule says, and one that cannot be kept denies. */
+import { readFileSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { mountSluice, requires, scratch } from "@sluice/testkit";
+import { Errno, O } from "@sluice/vfs";
+import { expect } from "vitest";
+import { Actor, eventually } from "../e2e/harness/actor.js";
+import { layers, open } from "../e2e/harness/layers.js";
+import { grantsOf, statusOf } from "../e2e/harness/told.js";
+
+const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "FUSE passthrough");
+
+const rule = (name: string, obligations: string, more = ""): string =>
+  `  - { name: ${name}, path: "${name}/**", effect: mediate, obligations: { ${obligations} }${more} }\n`;
+const POLICY = `version: 1
+default: grant
+rules:
+${rule("audited", "audit: each-io")}${rule("short", "maxSizeBytes: 16")}${rule("fixed", "readOnly: true")}${rule("slow", "readBytesPerSecond: 100000")}`;
+const FALLOC_KEEP_SIZE = 1;
+
+async function staged(policy = POLICY, args: string[] = []) {
+  const names = ["audited", "short", "fixed", "slow", "free"];
+  const { lower, upper } = layers({ upper: Object.fromEntries(names.map((name) => [`${name}/f`, open("0123456789")])) });
+  const mount = await mountSluice({ lowers: [lower], upper, policy, args });
+  return { mount, actor: await Actor.start(), at: (name: string) => mount.path(name, "f"), upper };
+}
+
+test("audit: each read and write is told, however it comes", async () => {
+  const logFile = join(scratch(), "log");
+  const { mount, actor, at } = await staged(POLICY, ["--log-file", logFile]);
+  const fd = await actor.do("open", at("audited"), O.RDWR);
+  expect(await actor.do("read", fd, 4, 2)).toBe("2345");
+  expect(await actor.do("write", fd, "abc", 10)).toBe(3);
+  expect(await actor.do("ftruncate", fd, 5)).toBe(0);
+  expect(await actor.do("syscall", "copy", at("audited"), at("free"))).toBe(5);
+  expect(await actor.do("map", fd, 5, false)).toBe(-Errno.ENODEV);
+  expect(await actor.do("syscall", "mapprivate", at("audited"))).toBe("0".charCodeAt(0));
+  await actor.stop();
+  await mount.stop();
+  const told = readFileSync(logFile, "utf8")
+    .split("\n")
+    .filter((line) => line.includes('"audit":true'))
+    .map((line) => JSON.parse(line) as { path: string; kind: string; offset: number; bytes: number; rule: string; pid: number });
+  expect(told.every(({ path, rule: by, pid }) => path === "audited/f" && by === "audited" && pid > 0)).toBe(true);
+  const shown = told.map(({ kind, offset, bytes }) => `${kind} ${bytes} at ${offset}`);
+  expect(shown.slice(0, 4)).toEqual(["read 4 at 2", "write 3 at 10", "truncate 0 at 5", "read 5 at 0"]);
+  expect(shown.at(-1)).toBe("read 5 at 0");
+}, 60_000);
+
+test("maxSizeBytes: nothing makes the file longer, and what fits is written", async () => {
+  const { mount, actor, at, upper } = await staged();
+  const path = at("short");
+  const fd = await actor.do("open", path, O.RDWR);
+  expect(await actor.do("syscall", "pwrite-once", path, 12, 10)).toBe(4);
+  expect(await actor.do("write", fd, "x", 16)).toBe(-Errno.EFBIG);
+  expect(await actor.do("ftruncate", fd, 17)).toBe(-Errno.EFBIG);
+  expect(await actor.do("ftruncate", fd, 12)).toBe(0);
+  expect(await actor.do("syscall", "fallocate", path, 0, 0, 17)).toBe(-Errno.EFBIG);
+  expect(await actor.do("syscall", "fallocate", path, FALLOC_KEEP_SIZE, 0, 4096)).toBe(0);
+  const appender = await actor.do("open", path, O.WRONLY | O.APPEND);
+  expect(await actor.do("append", appender, "12345")).toBe(4);
+  expect(await actor.do("append", appender, "6")).toBe(-Errno.EFBIG);
+  expect(await actor.do("syscall", "copy", at("free"), path)).toBe(10);
+  expect(statSync(join(upper, "short/f")).size).toBe(16);
+  // By the name alone there is nobody to hold to it: that is refused.
+  expect(await actor.do("syscall", "truncate", path, 100)).toBe(-Errno.EACCES);
+  await actor.stop();
+  await mount.stop();
+}, 60_000);
+
+test("readOnly: reading goes on, and every way of writing is EROFS", async () => {
+  const { mount, actor, at, upper } = await staged();
+  const path = at("fixed");
+  expect(await actor.do("contents", path)).toBe("0123456789");
+  for (const flags of [O.WRONLY, O.RDWR, O.RDONLY | O.TRUNC]) expect(await actor.do("open", path, flags)).toBe(-Errno.EROFS);
+  expect(await actor.do("open", mount.path("fixed", "new"), O.CREAT | O.WRONLY)).toBe(-Errno.EROFS);
+  expect(await actor.do("syscall", "truncate", path, 1)).toBe(-Errno.EROFS);
+  expect(readFileSync(join(upper, "fixed/f"), "utf8")).toBe("0123456789");
+  await actor.stop();
+  await mount.stop();
+}, 60_000);
+
+test("a rate: who reads past it waits, and can be interrupted", async () => {
+  const { mount, actor, at } = await staged();
+  expect(await actor.do("open", at("slow"), O.RDONLY)).toBeGreaterThan(0);
+  expect(await actor.do("syscall", "truncate", at("slow"), 300_000)).toBe(0);
+  const fd = await actor.do("open", at("slow"), O.RDONLY);
+  const started = performance.now();
+  expect(await actor.do("readHash", fd, 300_000, 0)).toMatch(/^[0-9a-f]{64}$/);
+  // One second's worth may go at once: 200,000 bytes more take two seconds. The bound is what the rule promises.
+  expect(performance.now() - started).toBeGreaterThan(1_900);
+  const other = await Actor.start();
+  const again = await other.do("open", at("slow"), O.RDONLY);
+  const waits = other.do("readHash", again, 300_000, 0);
+  await eventually("it waits", 10_000, async () => (await statusOf(mount)).engine.inFlight > 0);
+  other.kill("SIGKILL");
+  await other.exit;
+  await waits;
+  await eventually("nobody waits any more", 10_000, async () => (await statusOf(mount)).engine.inFlight === 0);
+  await actor.stop();
+  await mount.stop();
+}, 60_000);
+
+test("expiresAfter: an open is judged anew, and refused or allowed again as the policy says by then", async () => {
+  const expiring = (effect: string): string =>
+    `version: 1\ndefault: grant\nrules:\n  - { name: brief, path: "free/**", effect: ${effect} }\n`;
+  const mediate = expiring("mediate, obligations: { expiresAfter: 50ms }");
+  const { mount, actor, at } = await staged(mediate);
+  const fd = await actor.do("open", at("free"), O.RDONLY);
+  expect(await actor.do("read", fd, 4, 0)).toBe("0123");
+  const edit = (text: string): void => writeFileSync(mount.policyFile as string, text);
+  edit(expiring("deny"));
+  await eventually("it is refused", 10_000, async () => (await actor.do("read", fd, 4, 0)) === -Errno.EACCES);
+  edit(mediate);
+  await eventually("it is allowed", 10_000, async () => (await actor.do<unknown>("read", fd, 4, 0)) === "0123");
+  await actor.stop();
+  await mount.stop();
+}, 60_000);
+
+test("an obligation that cannot be kept denies: with a grant, and where no file is opened", async () => {
+  const grant =
+    'version: 1\ndefault: grant\nrules:\n  - { name: g, path: "free/**", effect: grant, obligations: { audit: each-io } }\n' +
+    '  - { name: d, path: "slow/**", access: delete, effect: mediate, obligations: { audit: each-io } }\n';
+  const { mount, actor, at } = await staged(grant);
+  expect(await actor.do("open", at("free"), O.RDONLY)).toBe(-Errno.EACCES);
+  expect(await actor.do("unlink", at("slow"))).toBe(-Errno.EACCES);
+  expect(await grantsOf(mount)).toEqual([]);
+  await actor.stop();
+  await mount.stop();
+}, 60_000);
