@@ -7,7 +7,8 @@
 import type { ByteName, NodeId } from "@sluice/vfs";
 import type { Node } from "./node.js";
 
-const MAX_RECORDS = 65_536;
+/** Of one generation; there are two. */
+const MAX_RECORDS = 32_768;
 
 export interface ForgottenNode {
   id: NodeId;
@@ -18,46 +19,59 @@ export interface ForgottenNode {
   inoHi: number;
 }
 
+class Generation {
+  readonly byId = new Map<NodeId, ForgottenNode>();
+  readonly byPlace = new Map<string, ForgottenNode>();
+
+  take(place: string): ForgottenNode | undefined {
+    const record = this.byPlace.get(place);
+    if (record === undefined) return undefined;
+    this.byPlace.delete(place);
+    this.byId.delete(record.id);
+    return record;
+  }
+}
+
+/**
+ * Two generations, of which the older is dropped as a whole: taking the oldest record out of one map, again and again, would
+ * walk over all that were taken before.
+ */
 export class ForgottenNodes {
-  /** In the order in which they were forgotten. */
-  readonly #byId = new Map<NodeId, ForgottenNode>();
-  readonly #byPlace = new Map<string, ForgottenNode>();
+  #young = new Generation();
+  #old = new Generation();
 
   get(id: NodeId): ForgottenNode | undefined {
-    return this.#byId.get(id);
+    return this.#young.byId.get(id) ?? this.#old.byId.get(id);
   }
 
   remember(node: Node, parent: Node): void {
     const { id, name, kind, inoLo, inoHi } = node;
+    const place = placeOf(parent.id, name);
+    this.#take(place);
+    if (this.#young.byId.size >= MAX_RECORDS) {
+      this.#old = this.#young;
+      this.#young = new Generation();
+    }
     const record = { id, parentId: parent.id, name, kind, inoLo, inoHi };
-    const before = this.#byPlace.get(placeOf(parent.id, name));
-    if (before !== undefined) this.#byId.delete(before.id);
-    this.#byId.set(id, record);
-    this.#byPlace.set(placeOf(parent.id, name), record);
-    if (this.#byId.size > MAX_RECORDS) this.#dropOldest();
+    this.#young.byId.set(id, record);
+    this.#young.byPlace.set(place, record);
   }
 
   /** The id that the same object had at the same place; it is not remembered any more. */
   take(node: Node, parent: Node, name: ByteName): NodeId | undefined {
-    const record = this.#byPlace.get(placeOf(parent.id, name));
+    const record = this.#take(placeOf(parent.id, name));
     if (record === undefined) return undefined;
-    this.#byPlace.delete(placeOf(parent.id, name));
-    this.#byId.delete(record.id);
     const same = record.kind === node.kind && record.inoLo === node.inoLo && record.inoHi === node.inoHi;
     return same ? record.id : undefined;
   }
 
   clear(): void {
-    this.#byId.clear();
-    this.#byPlace.clear();
+    this.#young = new Generation();
+    this.#old = new Generation();
   }
 
-  #dropOldest(): void {
-    for (const [id, { parentId, name }] of this.#byId) {
-      this.#byId.delete(id);
-      this.#byPlace.delete(placeOf(parentId, name));
-      return;
-    }
+  #take(place: string): ForgottenNode | undefined {
+    return this.#young.take(place) ?? this.#old.take(place);
   }
 }
 
