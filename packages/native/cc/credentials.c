@@ -167,6 +167,16 @@ static napi_value effective_capabilities(napi_env env, napi_callback_info info) 
   return mask;
 }
 
+static napi_value bounding_capabilities(napi_env env, napi_callback_info info) {
+  (void)info;
+  uint64_t held = 0;
+  napi_value mask;
+  for (unsigned long capability = 0; capability < 64; capability++)
+    if (prctl(PR_CAPBSET_READ, capability, 0, 0, 0) > 0) held |= BIT(capability);
+  napi_create_bigint_uint64(env, held, &mask);
+  return mask;
+}
+
 static napi_value set_effective_capabilities(napi_env env, napi_callback_info info) {
   struct args args = args_read(env, info, 1);
   struct capabilities now;
@@ -232,6 +242,7 @@ const struct exported credentials_functions[] = {
   {"asCaller", as_caller},
   {"asDaemon", as_daemon},
   {"effectiveCapabilities", effective_capabilities},
+  {"boundingCapabilities", bounding_capabilities},
   {"setEffectiveCapabilities", set_effective_capabilities},
   {"backingOpenWithoutFsetid", backing_open_without_fsetid},
   {"limitCapabilities", limit_capabilities},

@@ -206,6 +206,13 @@ export interface Native {
    * -EPERM where the bounding set could not be limited (no CAP_SETPCAP); the other sets are limited then, too.
    */
   limitCapabilities(mask: bigint): number;
+  /** The bounding set of this thread as a bigint mask. */
+  boundingCapabilities(): bigint;
+  /**
+   * execve(2): this process becomes another program, under the same pid, with every thread gone. Comes back only where
+   * that failed. `argv` and `env`: blocks of strings, each ended by a NUL. The new program gets the descriptors below `descriptors`.
+   */
+  execve(path: string, argv: Uint8Array, env: Uint8Array, descriptors: number): number;
   /** PR_SET_NO_NEW_PRIVS, PR_SET_DUMPABLE 0, PR_SET_PDEATHSIG. */
   setNoNewPrivileges(): number;
   setDumpable(on: boolean): number;

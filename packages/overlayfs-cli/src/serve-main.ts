@@ -4,6 +4,7 @@
  */
 import { closeSync, openSync, writeSync } from "node:fs";
 import { native } from "@sluice/native";
+import { keepLeastPrivilege } from "@sluice/service-mount";
 import { serve } from "./serve.js";
 
 const STDERR = 2;
@@ -30,6 +31,8 @@ function letGoOfParent(ready: number, logFile: string): void {
   closeSync(ready);
 }
 
+// First: it starts this program anew, with the descriptor that is still open to it.
+keepLeastPrivilege(READY_FD + 1);
 const ready = takeReadyPipe();
 const [logFile = "/dev/null", ...argv] = process.argv.slice(2);
 process.exit(await serve([`--log-file=${logFile}`, ...argv], () => letGoOfParent(ready, logFile)));

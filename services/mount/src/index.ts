@@ -2,4 +2,5 @@
 export { addMountCommands } from "./cli/add-mount-commands.js";
 export { daemonPid } from "./control/daemon-pid.js";
 export type { DecisionHost, EmbeddedDecisionOptions, StartEmbeddedDecision } from "./lifecycle/open-decider.js";
+export { keepLeastPrivilege } from "./lifecycle/least-privilege.js";
 export type { MountHost } from "./lifecycle/run-mount.js";

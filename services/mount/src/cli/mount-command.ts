@@ -1,6 +1,7 @@
 /** `sluice mount`: what is typed, and nothing of what it does. */
 import { type Command, Option } from "commander";
 import type { MountArguments } from "../config/parse-mount.js";
+import { keepLeastPrivilege } from "../lifecycle/least-privilege.js";
 import type { MountHost } from "../lifecycle/run-mount.js";
 
 const EXAMPLES = `
@@ -47,6 +48,7 @@ export function addMountCommand(program: Command, host: MountHost): void {
     .option("--log-file <file>", "append the log to a file; standard error by default")
     .addHelpText("after", EXAMPLES)
     .action(async (mountpoint: string, args: MountArguments) => {
+      keepLeastPrivilege();
       // Loaded only here: gRPC, engine and overlay take longer to load than the other commands take to run.
       const [{ parseMount }, { runMount }] = await Promise.all([import("../config/parse-mount.js"), import("../lifecycle/run-mount.js")]);
       await runMount(parseMount(mountpoint, args), host);

@@ -1,0 +1,47 @@
+/** Which capabilities the server keeps, and how it gets rid of the others: once, before it does anything. */
+import { CAP, capabilityMask, native } from "@sluice/native";
+
+/** Why each one stays. The table in docs/security.md is made of this, and a test compares them. */
+export const KEPT_CAPABILITIES: Readonly<Partial<Record<keyof typeof CAP, string>>> = {
+  SYS_ADMIN: "mount(2) and private mount clones, registration of backing files, trusted.* and security.* attributes",
+  CHOWN: "copy-up keeps the owner; chown by callers whom the kernel let pass",
+  DAC_OVERRIDE: "files of every user, in layers; callers are checked by the kernel before they reach the daemon",
+  DAC_READ_SEARCH: "files found by their handle: copy-up's origin, the index of hard links",
+  FOWNER: "mode, times and attributes of files of others",
+  FSETID: "copy-up keeps setgid; dropped for each registration of a backing file",
+  SETUID: "objects are made as the caller",
+  SETGID: "objects are made with the caller's group",
+  SETFCAP: "copy-up keeps security.capability",
+  MKNOD: "device nodes that callers make (whiteouts need none)",
+  LINUX_IMMUTABLE: "chattr +i and +a by callers who may",
+  SYS_PTRACE: "the executable of a caller of another user, for policies that look at it",
+  KILL: "signals to the holders of a revoked grant, where that is asked for",
+};
+
+export const keptMask: bigint = capabilityMask(...Object.keys(KEPT_CAPABILITIES).map((name) => CAP[name as keyof typeof CAP]));
+
+function block(strings: readonly string[]): Uint8Array {
+  return Buffer.from(strings.map((text) => `${text}\0`).join(""), "utf8");
+}
+
+/** Standard input, output and error. */
+const STDIO = 3;
+
+/**
+ * A thread's capabilities are its own, and Node has several before the first line of ours runs: what is dropped here
+ * would stay with those. So the process limits its bounding set and starts its own program once more; after that no
+ * thread has more than the table, nor can ever get it. Does nothing where there is nothing to drop (a container that
+ * adds what it needs), or no right to (CAP_SETPCAP): what a process of root holds there is the container's to say. The descriptors below `descriptors` stay.
+ */
+export function keepLeastPrivilege(descriptors = STDIO): void {
+  const beyond = native.boundingCapabilities() & ~keptMask;
+  const isRoot = process.geteuid?.() === 0;
+  if (!isRoot || beyond === 0n || (native.effectiveCapabilities() & capabilityMask(CAP.SETPCAP)) === 0n) return;
+  if (native.limitCapabilities(keptMask) < 0) return;
+  // Also a thread's own, and inherited.
+  native.setNoNewPrivileges();
+  const argv = [process.execPath, ...process.execArgv, ...process.argv.slice(1)];
+  const environment = Object.entries(process.env).map(([name, value]) => `${name}=${value ?? ""}`);
+  native.execve(process.execPath, block(argv), block(environment), descriptors);
+  // It only comes back where it failed; then this thread at least has dropped them.
+}
