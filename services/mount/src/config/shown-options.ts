@@ -19,7 +19,8 @@ function overlap(one: IdRange, other: IdRange, key: "layer" | "shown"): boolean 
 
 /** "0:100000:65536", or several of them in one list. */
 function parseRanges(value: string | undefined, word: string): IdRange[] {
-  const ids = (value ?? "").split(":");
+  // podman begins the list with a colon.
+  const ids = (value ?? "").replace(/^:/, "").split(":");
   if (ids.length % 3 !== 0) throw wrong(`-o ${word}`, "value is not a list of ID:ID:COUNT", "write for instance uidmapping=0:100000:65536");
   const ranges: IdRange[] = [];
   for (let at = 0; at < ids.length; at += 3) {
