@@ -41,6 +41,8 @@ export class MirrorFilesystem {
   destroyed = 0;
   ttlMs = 1000;
   mode: OpenOut["mode"] = "cached";
+  /** What an open in passthrough is answered with. A test puts something else in its place, as a confused server might. */
+  register = (fd: number, _path: string): number => this.port.openBacking(fd);
   #byPath = new Map<string, number>();
   #nextNode = 2;
   #nextHandle = 1;
@@ -205,7 +207,7 @@ export class MirrorFilesystem {
     out.handle = this.#nextHandle++;
     out.mode = this.mode;
     out.keepCache = false;
-    out.backingId = passthrough ? check(this.port.openBacking(fd), path) : 0;
+    out.backingId = passthrough ? check(this.register(fd, path), path) : 0;
     this.handles.set(out.handle, { fd, backingId: out.backingId, names: [] });
     return 0;
   }

@@ -10,6 +10,7 @@ import { expect } from "vitest";
 import { eventually, within } from "../e2e/harness/actor.js";
 import { layers, open } from "../e2e/harness/layers.js";
 import { statusOf } from "../e2e/harness/told.js";
+import { requestsOf, WITH_METRICS } from "./harness/request-counts.js";
 import { Locker } from "./harness/locker.js";
 
 const { describe, test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "FUSE passthrough");
@@ -224,12 +225,11 @@ describe("where the kernel has two nodes of a file", () => {
 });
 
 test("with the kernel's locks, closing is not told to the daemon", async () => {
-  const admin = "127.0.0.1:0";
   for (const [locks, told] of [
     ["kernel", false],
     ["daemon", true],
   ] as const) {
-    const mount = await mounted(["--locks", locks, "--admin", admin]);
+    const mount = await mounted(["--locks", locks, ...WITH_METRICS]);
     const a = new Locker();
     for (let i = 0; i < 5; i++) {
       expect(await a.do("open", 0, O.RDONLY, mount.path("f"))).toBe("0");
@@ -238,12 +238,7 @@ test("with the kernel's locks, closing is not told to the daemon", async () => {
     }
     const flags = ((await mount.status()) as { engine: { flags: string[] } }).engine.flags;
     expect(flags.includes("POSIX_LOCKS")).toBe(told);
-    const address = /"admin":"([^"]+)"/.exec(mount.log())?.[1];
-    const metrics = await (await fetch(`http://${address}/metrics`)).text();
-    const flushes = [...metrics.matchAll(/^sluice_requests_total\{[^}]*operation="FLUSH"[^}]*\} (\d+)/gm)].reduce(
-      (sum, m) => sum + Number(m[1]),
-      0,
-    );
+    const flushes = await requestsOf(mount, "FLUSH");
     expect(flushes).toBe(told ? 5 : 1);
     await a.end();
     await mount.stop();

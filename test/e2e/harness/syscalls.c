@@ -5,11 +5,17 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/aio_abi.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/xattr.h>
+#include <time.h>
 #include <unistd.h>
 
 /* O_TMPFILE in a directory, written, then given a name by way of /proc: argv = DIRECTORY TARGET */
@@ -51,6 +57,79 @@ static int copy(const char *from, const char *to) {
   return in < 0 || out < 0 ? -1 : (int)copy_file_range(in, &in_at, out, &out_at, 64, 0);
 }
 
+/* What is done to a descriptor for reading while its file is changed by name, beside what the same gives after it: argv = PATH HOW */
+static int by_old_descriptor(const char *path, const char *how) {
+  char proc[64];
+  struct timespec times[2] = {{1000, 1}, {2000, 2}};
+  int old = open(path, O_RDONLY);
+  int writer = open(path, O_WRONLY);
+  if (old < 0 || writer < 0 || pwrite(writer, "X", 1, 0) != 1) return -1;
+  snprintf(proc, sizeof proc, "/proc/self/fd/%d", old);
+  if (strcmp(how, "ftruncate") == 0) return ftruncate(old, 1);
+  if (strcmp(how, "fchmod") == 0) return fchmod(old, 0601);
+  if (strcmp(how, "fchown") == 0) return fchown(old, 7, 8);
+  if (strcmp(how, "futimens") == 0) return futimens(old, times);
+  if (strcmp(how, "fsetxattr") == 0) return fsetxattr(old, "user.old", "v", 1, 0);
+  if (strcmp(how, "fsync") == 0) return fsync(old);
+  if (strcmp(how, "reopen") == 0) return open(proc, O_RDWR) < 0 ? -1 : 0;
+  if (strcmp(how, "reopen-read") == 0) return open(proc, O_RDONLY) < 0 ? -1 : 0;
+  errno = ENOSYS;
+  return -1;
+}
+
+/* One transfer of 512 bytes by the kernel's own asynchronous interface. */
+static int by_aio(int fd) {
+  aio_context_t context = 0;
+  static char bytes[512];
+  struct iocb block = {.aio_fildes = fd, .aio_lio_opcode = IOCB_CMD_PWRITE, .aio_buf = (uintptr_t)bytes, .aio_nbytes = sizeof bytes, .aio_offset = 40000};
+  struct iocb *blocks[1] = {&block};
+  struct io_event event;
+  if (syscall(SYS_io_setup, 1, &context) < 0 || syscall(SYS_io_submit, context, 1, blocks) != 1) return -1;
+  if (syscall(SYS_io_getevents, context, 1, 1, &event, NULL) != 1) return -1;
+  syscall(SYS_io_destroy, context);
+  return event.res == sizeof bytes ? 0 : -1;
+}
+
+static int by_splice(int fd) {
+  int ends[2];
+  if (pipe(ends) < 0 || write(ends[1], "spliced", 7) != 7) return -1;
+  return splice(ends[0], NULL, fd, NULL, 7, 0) == 7 ? 0 : -1;
+}
+
+static int by_mapping(int fd, int protection, int close_first) {
+  char *bytes = mmap(NULL, 4096, protection, MAP_SHARED, fd, 0);
+  if (bytes == MAP_FAILED) return -1;
+  if (close_first) close(fd);
+  if (protection & PROT_WRITE) bytes[10] = 'm';
+  else if (bytes[10] == 1) return -1;
+  return munmap(bytes, 4096);
+}
+
+/* Changes or reads a file in one of the ways there are: argv = HOW PATH */
+static int touch_by(const char *how, const char *path) {
+  char bytes[16];
+  loff_t from = 0, to = 30000;
+  off_t at = 0;
+  int reads = strcmp(how, "read") == 0 || strcmp(how, "maprd") == 0;
+  int fd = open(path, reads ? O_RDONLY : strcmp(how, "append") == 0 ? O_RDWR | O_APPEND : O_RDWR);
+  int other = open(path, O_RDONLY);
+  if (fd < 0 || other < 0) return -1;
+  if (strcmp(how, "pwrite") == 0) return pwrite(fd, "written", 7, 3) == 7 ? 0 : -1;
+  if (strcmp(how, "append") == 0) return write(fd, "written", 7) == 7 ? 0 : -1;
+  if (strcmp(how, "truncate") == 0) return ftruncate(fd, 100);
+  if (strcmp(how, "fallocate") == 0) return fallocate(fd, 0, 0, 1 << 20);
+  if (strcmp(how, "punch") == 0) return fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 8192);
+  if (strcmp(how, "copy-range") == 0) return copy_file_range(other, &from, fd, &to, 5000, 0) == 5000 ? 0 : -1;
+  if (strcmp(how, "splice") == 0) return by_splice(fd);
+  if (strcmp(how, "sendfile") == 0) return sendfile(fd, other, &at, 1000) == 1000 ? 0 : -1;
+  if (strcmp(how, "aio") == 0) return by_aio(fd);
+  if (strcmp(how, "map") == 0 || strcmp(how, "mapclose") == 0) return by_mapping(fd, PROT_READ | PROT_WRITE, how[3] == 'c');
+  if (strcmp(how, "maprd") == 0) return by_mapping(fd, PROT_READ, 0);
+  if (strcmp(how, "read") == 0) return pread(fd, bytes, sizeof bytes, 5) == sizeof bytes ? 0 : -1;
+  errno = ENOSYS;
+  return -1;
+}
+
 /* The first byte of a private mapping: argv = PATH */
 static int map_private(const char *path) {
   int fd = open(path, O_RDONLY);
@@ -79,6 +158,8 @@ int main(int argc, char **argv) {
   else if (argc == 4 && strcmp(argv[1], "reopen-unlinked") == 0) result = reopen_unlinked(argv[2], atoi(argv[3]));
   else if (argc == 4 && strcmp(argv[1], "direct") == 0) result = direct(argv[2], atoi(argv[3]));
   else if (argc == 4 && strcmp(argv[1], "copy") == 0) result = copy(argv[2], argv[3]);
+  else if (argc == 4 && strcmp(argv[1], "old-descriptor") == 0) result = by_old_descriptor(argv[2], argv[3]);
+  else if (argc == 4 && strcmp(argv[1], "touch-by") == 0) result = touch_by(argv[2], argv[3]);
   else if (argc == 3 && strcmp(argv[1], "mapprivate") == 0) result = map_private(argv[2]);
   else if (argc == 5 && strcmp(argv[1], "pwrite-once") == 0) result = pwrite_once(argv[2], atoll(argv[3]), atoll(argv[4]));
   else if (argc == 6 && strcmp(argv[1], "fallocate") == 0) result = allocate(argv[2], atoi(argv[3]), atoll(argv[4]), atoll(argv[5]));

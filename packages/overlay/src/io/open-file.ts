@@ -22,6 +22,8 @@ import { routeOpen } from "./route-open.js";
 /** Restarts of one open because the node changed during a decision; each means that somebody renamed or wrote it just then. */
 const MAX_RESTARTS = 16;
 
+const now = new Attr();
+
 interface OpenRequest {
   readonly call: CallContext;
   readonly node: Node;
@@ -31,6 +33,8 @@ interface OpenRequest {
   readonly out: OpenOut;
   /** Described to the gate; -1 once it is somebody else's. */
   fd: number;
+  /** As it was described; undefined where nobody was asked. */
+  described: Attr | undefined;
   version: number;
   restarts: number;
 }
@@ -41,7 +45,18 @@ export function openFile(core: Core, call: CallContext, at: { nodeId: NodeId; fl
   if (!node.isRegular) return node.isDirectory ? Errno.EISDIR : Errno.ENXIO;
   const write = (at.flags & O.ACCMODE) !== O.RDONLY || (at.flags & O.TRUNC) !== 0;
   if (write && core.upper === undefined) return Errno.EROFS;
-  const request: OpenRequest = { call, node, nodeId: at.nodeId, flags: at.flags, write, out, fd: -1, version: 0, restarts: 0 };
+  const request: OpenRequest = {
+    call,
+    node,
+    nodeId: at.nodeId,
+    flags: at.flags,
+    write,
+    out,
+    fd: -1,
+    described: undefined,
+    version: 0,
+    restarts: 0,
+  };
   return describeAndDecide(core, request);
 }
 
@@ -54,6 +69,7 @@ function describeAndDecide(core: Core, request: OpenRequest): Status {
   const attr = new Attr();
   const status = statFd(request.fd, attr);
   if (status < 0 || (attr.mode & S.IFMT) !== S.IFREG) return giveUp(request, status < 0 ? -status : Errno.ESTALE);
+  request.described = attr;
   const ruling = core.gate.authorize(request.call, describe(core, request, attr));
   if (!(ruling instanceof Promise)) return afterRuling(core, request, ruling);
   return ruling.then(
@@ -88,7 +104,7 @@ export function accessesOf(flags: number): Access[] {
 function afterRuling(core: Core, request: OpenRequest, ruling: Ruling): Status {
   const { node } = request;
   if (ruling.effect === "deny") return giveUp(request, ruling.errno);
-  if (node.version !== request.version) return restart(core, request);
+  if (node.version !== request.version || differs(request)) return restart(core, request);
   if (!request.write || node.copiedUp) return commit(core, request, ruling);
   const copied = copyUp(core, node, { call: request.call, truncate: (request.flags & O.TRUNC) !== 0 });
   if (typeof copied === "number") return afterCopyUp(core, request, { ruling, copied });
@@ -100,6 +116,14 @@ function restart(core: Core, request: OpenRequest): Status {
   giveUp(request, 0);
   if (++request.restarts > MAX_RESTARTS) return Errno.EAGAIN;
   return describeAndDecide(core, request);
+}
+
+/** Is the file another one than was described, or may others do with it what they might not then? */
+function differs({ fd, described }: OpenRequest): boolean {
+  if (described === undefined) return false;
+  if (statFd(fd, now) < 0) return true;
+  const [was, is] = [described.words, now.words];
+  return was[0] !== is[0] || was[1] !== is[1] || described.mode !== now.mode || described.uid !== now.uid || described.gid !== now.gid;
 }
 
 function afterCopyUp(core: Core, request: OpenRequest, result: { ruling: Ruling; copied: number }): Status {

@@ -1,0 +1,108 @@
+/**
+ * Size, blocks and times are those of the layer's file, at once and to the nanosecond, for whoever looks, however the file
+ * was changed or read; and while nobody writes, looking costs no request.
+ */
+import { statSync } from "node:fs";
+import { join } from "node:path";
+import { mountSluice, requires } from "@sluice/testkit";
+import { O } from "@sluice/vfs";
+import { expect } from "vitest";
+import { Actor } from "../e2e/harness/actor.js";
+import { requestsOf, WITH_METRICS } from "./harness/request-counts.js";
+import { layers, open } from "../e2e/harness/layers.js";
+
+const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "FUSE passthrough");
+const OLD = "old content";
+const WAYS = [
+  "pwrite",
+  "append",
+  "truncate",
+  "fallocate",
+  "punch",
+  "copy-range",
+  "splice",
+  "sendfile",
+  "aio",
+  "map",
+  "mapclose",
+  "read",
+  "maprd",
+];
+
+/** Has `stat` of a path by the kernel's cache and by the layer be the same. */
+function same(ours: string, layer: string): string[] {
+  const [a, b] = [statSync(ours, { bigint: true }), statSync(layer, { bigint: true })];
+  const wrong: string[] = [];
+  for (const what of ["size", "blocks", "mtimeNs", "ctimeNs", "atimeNs"] as const)
+    if (a[what] !== b[what]) wrong.push(`${what} ${a[what]}, not ${b[what]}`);
+  return wrong;
+}
+
+test("after each way to change or read a file that passes us by", async () => {
+  const { lower, upper } = layers({ upper: Object.fromEntries(WAYS.map((way) => [way, open("0123456789".repeat(2000))])) });
+  const mount = await mountSluice({ lowers: [lower], upper });
+  const [actor, other] = [await Actor.start(), await Actor.start(2001)];
+  for (const way of WAYS) {
+    const path = mount.path(way);
+    // Looked at before, so that there are attributes that could be kept.
+    expect([way, same(path, join(upper, way))]).toEqual([way, []]);
+    expect([way, await actor.do("syscall", "touch-by", way, path)]).toEqual([way, 0]);
+    expect([way, same(path, join(upper, way))]).toEqual([way, []]);
+    await other.do("stat", path);
+    expect([way, same(path, join(upper, way))]).toEqual([way, []]);
+  }
+  await actor.stop();
+  await other.stop();
+  await mount.stop();
+}, 60_000);
+
+test("a file made and mapped at once, and one looked at before it was opened for writing", async () => {
+  const { lower, upper } = layers({ upper: { f: open(OLD.repeat(1000)) } });
+  const mount = await mountSluice({ lowers: [lower], upper });
+  const actor = await Actor.start();
+  for (const [name, flags] of [
+    ["made", O.CREAT | O.RDWR],
+    ["f", O.RDWR],
+  ] as const) {
+    const path = mount.path(name);
+    if (name === "f") same(path, join(upper, name));
+    const fd = await actor.do("open", path, flags);
+    if (name === "made") expect(await actor.do("syscall", "truncate", path, 4096)).toBe(0);
+    const map = await actor.do("map", fd, 4096, true);
+    same(path, join(upper, name));
+    await actor.do("mapWrite", map, 0, "through the mapping");
+    expect(await actor.do("close", fd)).toBe(0);
+    await actor.do("mapWrite", map, 64, "after the close");
+    expect(await actor.do("unmap", map)).toBe(0);
+    expect([name, same(path, join(upper, name))]).toEqual([name, []]);
+  }
+  await actor.stop();
+  await mount.stop();
+}, 60_000);
+
+test("under concurrent writers, whenever nobody is in the middle of a write", async () => {
+  const { lower, upper } = layers({ upper: { f: open("") } });
+  const mount = await mountSluice({ lowers: [lower], upper });
+  const writers = await Promise.all([1, 2, 3].map(() => Actor.start()));
+  const path = mount.path("f");
+  const fds = await Promise.all(writers.map((writer) => writer.do("open", path, O.WRONLY | O.APPEND)));
+  for (let round = 0; round < 30; round++) {
+    await Promise.all(writers.map((writer, i) => writer.do("append", fds[i], "x".repeat(100 + round))));
+    expect(same(path, join(upper, "f"))).toEqual([]);
+  }
+  for (const writer of writers) await writer.stop();
+  await mount.stop();
+}, 60_000);
+
+test("while nobody writes, looking costs no request", async () => {
+  const { lower, upper } = layers({ lower: { f: open(OLD) }, upper: { g: open(OLD) } });
+  const mount = await mountSluice({ lowers: [lower], upper, args: WITH_METRICS });
+  const actor = await Actor.start();
+  const count = (): Promise<number> => requestsOf(mount, "GETATTR", "LOOKUP", "STATX");
+  for (const name of ["f", "g"]) await actor.do("stat", mount.path(name));
+  const before = await count();
+  for (let i = 0; i < 20; i++) for (const name of ["f", "g"]) await actor.do("stat", mount.path(name));
+  expect(await count()).toBe(before);
+  await actor.stop();
+  await mount.stop();
+}, 60_000);

@@ -1,0 +1,83 @@
+/** Who has a lower file open while somebody copies it up: what they can do beside kernel overlayfs, and what they see. */
+import { mkdirSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { mountKernelOverlay, mountSluice, requires, scratch, treeHash } from "@sluice/testkit";
+import { Errno, O } from "@sluice/vfs";
+import { expect } from "vitest";
+import { Actor } from "../e2e/harness/actor.js";
+import { layers, open } from "../e2e/harness/layers.js";
+import { statusOf } from "../e2e/harness/told.js";
+
+const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "FUSE passthrough");
+const HOW = ["ftruncate", "fchmod", "fchown", "futimens", "fsetxattr", "fsync", "reopen-read", "reopen"];
+const OLD = "old content";
+
+test("what is done by an old descriptor comes to the same as with kernel overlayfs", async () => {
+  const tree = Object.fromEntries(HOW.map((how) => [how, open(OLD)]));
+  const ours = layers({ lower: tree });
+  const theirs = layers({ lower: tree }, scratch());
+  const mount = await mountSluice({ lowers: [ours.lower], upper: ours.upper });
+  const work = join(theirs.root, "work");
+  mkdirSync(work);
+  const kernel = mountKernelOverlay({ lowers: [theirs.lower], upper: theirs.upper, work });
+  const actor = await Actor.start();
+  const look = async (path: string, how: string): Promise<unknown[]> => {
+    const result = await actor.do("syscall", "old-descriptor", path, how);
+    return [how, result];
+  };
+  const seen = (upper: string, how: string): unknown => {
+    const { mode, uid, gid, size, mtimeNs } = statSync(join(upper, how), { bigint: true });
+    return { mode, uid, gid, size, mtimeNs: how === "futimens" ? mtimeNs : "now" };
+  };
+  for (const how of HOW) {
+    const expected = await look(join(kernel, how), how);
+    // The one difference: the kernel would open the lower file for writing, by a node that has no other name.
+    expect(await look(mount.path(how), how)).toEqual(how === "reopen" ? [how, -Errno.ESTALE] : expected);
+    expect([how, seen(ours.upper, how)]).toEqual([how, seen(theirs.upper, how)]);
+  }
+  await actor.stop();
+  await mount.stop();
+}, 60_000);
+
+test("with coherent readers everybody sees what is written, mapped or not, and nothing in a lower layer is passed through", async () => {
+  const { lower, upper } = layers({ lower: { f: open(OLD), g: open(OLD) } });
+  const before = treeHash(lower);
+  const mount = await mountSluice({ lowers: [lower], upper, args: ["--coherent-readers"] });
+  const actor = await Actor.start();
+  const [f, g] = [mount.path("f"), mount.path("g")];
+  const reader = await actor.do("open", f, O.RDONLY);
+  const map = await actor.do("map", reader, OLD.length, false);
+  expect(await actor.do("mapRead", map, 0, OLD.length)).toBe(OLD);
+  const writer = await actor.do("open", f, O.RDWR);
+  expect(await actor.do("write", writer, "NEW", 0)).toBe(3);
+  expect(await actor.do("read", reader, 32, 0)).toBe("NEW content");
+  expect(await actor.do("mapRead", map, 0, OLD.length)).toBe("NEW content");
+  expect(await actor.do("read", await actor.do("open", g, O.RDONLY), 32, 0)).toBe(OLD);
+  const status = await statusOf(mount);
+  expect(status.fallbacks).toMatchObject({ "coherent-readers": 2 });
+  for (const fd of [reader, writer]) expect(await actor.do("close", fd)).toBe(0);
+  expect(await actor.do("unmap", map)).toBe(0);
+  // In the upper layer there is nobody left behind: that passes through again.
+  expect(await actor.do("open", f, O.RDWR)).toBeGreaterThan(0);
+  expect((await statusOf(mount)).openFilesByMode).toMatchObject({ passthrough: 1 });
+  await actor.stop();
+  await mount.stop();
+  expect(treeHash(lower)).toBe(before);
+}, 60_000);
+
+test("a mediated reader of a lower file follows it to the upper layer", async () => {
+  const { lower, upper } = layers({ lower: { f: open(OLD) } });
+  const policy = "version: 1\ndefault: grant\nrules:\n  - { name: m, subject: { uid: [2001] }, effect: mediate }\n";
+  const mount = await mountSluice({ lowers: [lower], upper, policy });
+  const [root, mediated] = [await Actor.start(), await Actor.start(2001)];
+  const path = mount.path("f");
+  const reader = await mediated.do("open", path, O.RDONLY);
+  const writer = await root.do("open", path, O.RDWR);
+  expect(await root.do("write", writer, "NEW", 0)).toBe(3);
+  expect(await mediated.do("read", reader, 32, 0)).toBe("NEW content");
+  expect(await root.do("ftruncate", writer, 3)).toBe(0);
+  expect(await mediated.do("read", reader, 32, 0)).toBe("NEW");
+  await root.stop();
+  await mediated.stop();
+  await mount.stop();
+}, 60_000);
