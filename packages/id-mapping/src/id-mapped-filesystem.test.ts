@@ -1,6 +1,6 @@
 import { Attr, type CallContext, type EntryOut, Errno, type Filesystem, type SetAttr } from "@sluice/vfs";
 import { expect, test } from "vitest";
-import { IdMap } from "./id-map.js";
+import { IdMap, OVERFLOW_ID } from "./id-map.js";
 import { IdMappedFilesystem } from "./id-mapped-filesystem.js";
 
 const mapping = {
@@ -71,11 +71,10 @@ test("what is made belongs to the caller's ids on the layer, and a policy sees t
   expect(inner.seen).toEqual([{ uid: 1, gid: 2, groups: [3], asker: 100_001 }]);
 });
 
-test("a caller whom the layers have no id for makes nothing", async () => {
+test("what a caller makes whom the layers have no id for is nobody's", async () => {
   const { inner, filesystem } = mapped();
-  expect(await filesystem.mkdir(caller(0, 200_000), AT, NEW, entry())).toBe(Errno.EOVERFLOW);
-  expect(await filesystem.mkdir(caller(100_000, 0), AT, NEW, entry())).toBe(Errno.EOVERFLOW);
-  expect(inner.seen).toEqual([]);
+  expect(await filesystem.mkdir(caller(0, 0), AT, NEW, entry())).toBe(0);
+  expect(inner.seen).toMatchObject([{ uid: OVERFLOW_ID, gid: OVERFLOW_ID, asker: 0 }]);
 });
 
 test("chown takes shown ids, and refuses those that the layers cannot hold", async () => {

@@ -1,7 +1,8 @@
 /**
  * A filesystem whose owners are shown under other ids than the layers hold: uidmapping, gidmapping and squash_to_* of
  * fuse-overlayfs. Both ways: attributes and ACLs on their way out; owners, ACLs and whoever makes something on their way in.
- * An id that the layers cannot hold gives EOVERFLOW, as an id-mapped mount of the kernel does, rather than somebody else's.
+ * An owner that the layers cannot hold is EOVERFLOW, as with an id-mapped mount of the kernel; what is made by a caller
+ * whom they have no id for is nobody's, as with fuse-overlayfs: podman's root makes files in a container whose ids are mapped.
  */
 import {
   type Attr,
@@ -77,24 +78,19 @@ export class IdMappedFilesystem extends FilesystemDecorator {
   }
 
   override mknod(call: CallContext, at: At, args: NodeArgs, out: EntryOut): Status {
-    const owner = this.#calls.owner(call);
-    return owner === undefined ? Errno.EOVERFLOW : super.mknod(owner, at, args, out);
+    return super.mknod(this.#calls.owner(call), at, args, out);
   }
   override mkdir(call: CallContext, at: At, args: NodeArgs, out: EntryOut): Status {
-    const owner = this.#calls.owner(call);
-    return owner === undefined ? Errno.EOVERFLOW : super.mkdir(owner, at, args, out);
+    return super.mkdir(this.#calls.owner(call), at, args, out);
   }
   override symlink(call: CallContext, at: At, target: ByteName, out: EntryOut): Status {
-    const owner = this.#calls.owner(call);
-    return owner === undefined ? Errno.EOVERFLOW : super.symlink(owner, at, target, out);
+    return super.symlink(this.#calls.owner(call), at, target, out);
   }
   override create(call: CallContext, at: At, args: CreateArgs, out: Created): Status {
-    const owner = this.#calls.owner(call);
-    return owner === undefined ? Errno.EOVERFLOW : super.create(owner, at, args, out);
+    return super.create(this.#calls.owner(call), at, args, out);
   }
   override tmpfile(call: CallContext, parent: NodeId, args: CreateArgs, out: Created): Status {
-    const owner = this.#calls.owner(call);
-    return owner === undefined ? Errno.EOVERFLOW : super.tmpfile(owner, parent, args, out);
+    return super.tmpfile(this.#calls.owner(call), parent, args, out);
   }
 
   override setattr(call: CallContext, node: NodeId, set: SetAttr, out: AttrOut): Status {

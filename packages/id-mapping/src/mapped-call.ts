@@ -2,7 +2,7 @@
 import type { CallContext } from "@sluice/vfs";
 import { type IdMapping, OVERFLOW_ID } from "./id-map.js";
 
-/** For what makes objects: whom they will belong to on the layers. To be used only where `isExpressible` is true. */
+/** For what makes objects: whom they will belong to on the layers; nobody, where those have no id for the caller (podman's root, say). */
 class OwnerCall implements CallContext {
   readonly asker: CallContext;
   readonly #mapping: IdMapping;
@@ -51,9 +51,7 @@ export class MappedCalls {
     this.#mapping = mapping;
   }
 
-  /** Undefined where the layers have no id for the caller: nothing can be made then. */
-  owner(call: CallContext): CallContext | undefined {
-    if (this.#mapping.uids.toLayer(call.uid) === undefined || this.#mapping.gids.toLayer(call.gid) === undefined) return undefined;
+  owner(call: CallContext): CallContext {
     return this.#once(this.#owners, call, () => new OwnerCall(call, this.#mapping));
   }
 

@@ -1,0 +1,133 @@
+// mount(8), umount(8), /etc/fstab and mount.fuse3 as suites and init systems call them; and a user namespace of one's own.
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { requires, runScript } from "@sluice/testkit";
+import { expect } from "vitest";
+import { PROGRAM, place, serversGone } from "./drop-in.js";
+
+const LIMIT_MS = 180_000;
+
+/**
+ * The helpers are linked into /sbin of a mount namespace of its own, where that is an overlay: nothing of the machine's
+ * is changed.
+ */
+const WITH_HELPERS = `
+set -e
+mkdir hu hw bu bw
+mount -t overlay none /usr/sbin -o lowerdir=/usr/sbin,upperdir=hu,workdir=hw
+mount -t overlay none /usr/local/bin -o lowerdir=/usr/local/bin,upperdir=bu,workdir=bw
+"$PROGRAM" --install-helpers > /dev/null
+row() { while read -r source at type flags rest; do [ "$at" != "$PWD/m" ] || echo "$source $type \${flags%%,user_id*}"; done < /proc/mounts; }
+set +e
+`;
+
+function inNamespace(directory: string, script: string): ReturnType<typeof runScript> {
+  return runScript(["unshare", "--mount", "--propagation", "private", "bash", "-c", WITH_HELPERS + script], {
+    cwd: directory,
+    env: { PROGRAM, XDG_STATE_HOME: directory },
+    timeoutMs: 150_000,
+  });
+}
+
+const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "kernel overlayfs", "command unshare");
+
+test(
+  "mount -t fuse.sluice, umount and mount again, as test suites do",
+  async () => {
+    const at = place({ zero: "" }, { one: "" });
+    const result = await inNamespace(
+      at.directory,
+      `
+      mount -t fuse.sluice sluice $PWD/m -orw -olowerdir=l0:l1,upperdir=u,workdir=w; echo "$? $(row) $(cd m && echo *)"
+      touch m/new; umount $PWD/m; echo "$? $(row)"
+      mount -t fuse.sluice sluice $PWD/m -oro,noatime -olowerdir=l1; echo "$? $(row) $(cd m && echo *)"
+      umount ./m; echo "$? $(row)"
+      mount -t fuse.sluice sluice $PWD/m -olowerdir=l1,fastest; echo "$? $(row)"
+      mount -t fuse.sluice sluice $PWD/m -olowerdir=nowhere; echo "$? $(row)"
+      `,
+    );
+    expect(result.stdout.split("\n")).toEqual([
+      "0 sluice fuse.sluice rw,relatime one zero",
+      "0 ",
+      "0 sluice fuse.sluice ro,noatime one",
+      "0 ",
+      "1 ",
+      "32 ",
+      "",
+    ]);
+    expect(await serversGone(at)).toBe(true);
+  },
+  LIMIT_MS,
+);
+
+test(
+  "a line of /etc/fstab, with words for others than the file system",
+  async () => {
+    const at = place({ a: "" });
+    const result = await inNamespace(
+      at.directory,
+      `
+      echo "overlay $PWD/m fuse.sluice lowerdir=$PWD/l0,upperdir=$PWD/u,workdir=$PWD/w,nofail,_netdev,noauto,nosuid,x-systemd.requires=/srv 0 0" > fstab
+      mount -T fstab $PWD/m; echo "$? $(row)"
+      mount -o remount,ro $PWD/m; echo "$?"
+      umount $PWD/m; echo "$? $(row)"
+      `,
+    );
+    expect(result.stdout.split("\n")).toEqual(["0 overlay fuse.sluice rw,nosuid,relatime", "1", "0 ", ""]);
+    expect(result.stderr).toMatch(/-o remount: .*umount/);
+  },
+  LIMIT_MS,
+);
+
+const fuse3 = requires("/dev/fuse", "CAP_SYS_ADMIN", "kernel overlayfs", "command unshare", "command mount.fuse3");
+fuse3.test(
+  "mount.fuse3 runs it by its name",
+  async () => {
+    const at = place({ a: "" });
+    const result = await inNamespace(
+      at.directory,
+      `
+      mount -t fuse.sluice-overlayfs layers $PWD/m -o rw,lowerdir=$PWD/l0,upperdir=$PWD/u,workdir=$PWD/w; echo "$? $(row)"; umount $PWD/m
+      mount -t fuse sluice-overlayfs#named $PWD/m -o ro,lowerdir=$PWD/l0; echo "$? $(row)"; umount $PWD/m
+      `,
+    );
+    expect(result.stdout.split("\n")).toEqual(["0 layers fuse.sluice rw,relatime", "0 named fuse.sluice ro,relatime", ""]);
+  },
+  LIMIT_MS,
+);
+
+const rootless = requires("/dev/fuse", "user namespaces");
+rootless.test(
+  "in a user namespace: marks are user.*, opens are mediated, and everything works",
+  async () => {
+    const at = place({});
+    const script = `
+      mount -t tmpfs none /mnt && cd /mnt && mkdir -p l/gone l/dir u w m && echo low > l/a && echo deep > l/dir/f
+      "$PROGRAM" -o lowerdir=l,upperdir=u,workdir=w,log=/mnt/log m; echo $?
+      cat m/a; echo new > m/n; rm -r m/gone m/dir; mkdir m/dir; ls m m/dir
+      getfattr -n user.sluice.mode --only-values m/n 2>&1; echo; getfattr -n user.overlay.opaque --only-values u/dir; echo
+      umount m; echo $?
+      for try in $(seq 200); do pgrep -f "[s]erve-main.js /mnt/log" > /dev/null || break; sleep 0.1; done; echo ended $(($try < 200)); cat log`;
+    const result = await runScript(["unshare", "-Ur", "-m", "-p", "-f", "--mount-proc", "sh", "-c", script], {
+      env: { PROGRAM, XDG_STATE_HOME: at.directory },
+      timeoutMs: 120_000,
+    });
+    expect(result.stdout.replaceAll(/\{.*\}\n/g, "").split("\n")).toEqual([
+      "0",
+      "low",
+      "m:",
+      "a",
+      "dir",
+      "n",
+      "",
+      "m/dir:",
+      "closed",
+      "y",
+      "0",
+      "ended 1",
+      "",
+    ]);
+    expect(readFileSync(join("/proc/self/uid_map"), "latin1")).toBeDefined();
+  },
+  LIMIT_MS,
+);
