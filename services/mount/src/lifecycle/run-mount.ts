@@ -212,6 +212,7 @@ async function serve(life: Life, host: MountHost): Promise<void> {
   const decider = await openDecider(config, { start: host.startEmbeddedDecision, runDirectory: run.path, logger, undo });
   await untilLetGo(config.upper, config.work);
   if (stop.requested) return;
+  life.telemetry.cacheStatus = () => decider.status().cache;
   const grants = new Grants();
   const gate = new PolicyGate({ decider, mount: config.name, grants, events: life.events.gate });
   undo.push("stop listening to the policy", () => gate.close());

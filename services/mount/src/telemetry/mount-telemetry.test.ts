@@ -11,6 +11,8 @@ test("a scrape shows what was counted, in Prometheus' own words", async () => {
   telemetry.fallbacks.add("stack-depth");
   telemetry.openFiles.add("passthrough", 1);
   telemetry.copyUp(1000, 1);
+  telemetry.recalled("deny", "cache");
+  telemetry.cacheStatus = () => ({ entries: 3, bytes: 900, hits: 5, misses: 4, uncacheable: 1, evictions: 0, invalidations: 2 });
   const registry = createRegistry(false);
   for (const metric of telemetry.metrics()) registry.registerMetric(metric as never);
   const lines = (await registry.metrics()).split("\n");
@@ -27,6 +29,10 @@ test("a scrape shows what was counted, in Prometheus' own words", async () => {
       'sluice_open_files{mode="passthrough"} 1',
       "sluice_copy_up_bytes_total 1000",
       "sluice_copy_up_duration_seconds_count 1",
+      'sluice_decisions_total{effect="deny",source="cache"} 1',
+      "sluice_decision_cache_entries 3",
+      "sluice_decision_cache_hits_total 5",
+      "sluice_decision_cache_misses_total 4",
     ]),
   );
 });
