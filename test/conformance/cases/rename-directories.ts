@@ -27,6 +27,19 @@ export const renameDirectoryCases: readonly Case[] = [
     },
   },
   {
+    name: "a directory that moves where nothing lies below gets no mark",
+    lower: { d: dir({ x: "1" }) },
+    run(t) {
+      t.mkdir("n");
+      t.mkdir("n/a");
+      t.rename("n/a", "n/b");
+      t.mkdir("m");
+      t.rename("m", "n/m");
+      t.rename("n/b", "d/b");
+      t.list("d/b");
+    },
+  },
+  {
     name: "rename a lower directory into another directory and back",
     lower: { d: dir({ a: "1", s: dir({ b: "2" }) }), p: dir({ x: "1" }), q: dir({ r: dir() }) },
     run(t) {

@@ -41,6 +41,10 @@ function factsOf({ place }: Found): Facts {
   return place.kind === "step" ? place.facts : { state: "absent" };
 }
 
+function linksOf(stat: unknown): number {
+  return typeof stat === "string" ? Number(/ nlink=(\d+) /.exec(stat)?.[1] ?? 0) : 0;
+}
+
 const PRIVILEGED = /^file ([0-7]+) /;
 
 /** The same but for setuid and setgid, which only the kernel still has. */
@@ -72,7 +76,10 @@ export const intendedDifferences: readonly IntendedDifference[] = [
     reason:
       "The kernel cannot copy up what lost its name (EEXIST) and still counts a link; Sluice copies it without a name, as any file system would.",
     explains: (found) =>
-      ATTRIBUTES.includes(callOf(found)) && factsOf(found).state === "unlinked-open" && factsOf(found).fromLower === true,
+      ATTRIBUTES.includes(callOf(found)) &&
+      factsOf(found).state === "unlinked-open" &&
+      factsOf(found).fromLower === true &&
+      (callOf(found) !== "fstat" || linksOf(found.sluice) < linksOf(found.kernel)),
   },
   {
     name: "copy-up keeps every hole",

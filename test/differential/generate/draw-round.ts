@@ -1,6 +1,6 @@
 /** A round by its seed: how to mount, and some sequences that share the mount, each in a directory of its own. */
 import type { NamedSequence } from "../run/round.js";
-import type { Operation } from "../script/operation.js";
+import type { Control, Operation } from "../script/operation.js";
 import type { Ground, Mode, Setting } from "../script/script.js";
 import { drawLayers } from "./layers.js";
 import { Names } from "./names.js";
@@ -19,6 +19,8 @@ export interface RoundShape {
   operations: number;
   profile?: Profile;
   setting?: Partial<Setting>;
+  /** Remounts in between; drawn where not given. */
+  controls?: readonly Control[];
 }
 
 const MODES: readonly (readonly [number, Mode])[] = [
@@ -32,6 +34,7 @@ const GROUNDS: readonly (readonly [number, Ground])[] = [
   [4, "disk"],
   [1, "split"],
 ];
+const REMOUNTS: readonly (readonly Control[])[] = [[], [], ["remount"], ["swap"], ["remount", "swap"]];
 const CONTROL: Operation = { actor: "root", call: "remount", args: {} };
 
 /** All sequences of a round are remounted together. */
@@ -43,9 +46,9 @@ function withControls(operations: readonly Operation[], controls: readonly Opera
   });
 }
 
-/** Every call in every state once. */
-export function sweepRound(seed: number, setting: Setting): Round {
-  return { seed, setting, sequences: drawSweep(seed) };
+/** Every call, or these, in every state once. */
+export function sweepRound(seed: number, setting: Setting, calls?: readonly string[]): Round {
+  return { seed, setting, sequences: drawSweep(seed, calls) };
 }
 
 export function drawRound(seed: number, shape: RoundShape): Round {
@@ -59,7 +62,7 @@ export function drawRound(seed: number, shape: RoundShape): Round {
     index: !random.once(3),
     ...shape.setting,
   };
-  const controls = random.of([[], [], ["remount"], ["swap"], ["remount", "swap"]]).map((call) => ({ ...CONTROL, call }));
+  const controls = (shape.controls ?? random.of(REMOUNTS)).map((call) => ({ ...CONTROL, call }));
   const sequences = Array.from({ length: shape.sequences }, (_, index) => {
     const own = randomFrom(seed * 1009 + index);
     const names = new Names(own);

@@ -118,8 +118,8 @@ function operationsFor({ call, state, second, path }: Cell, directory: boolean, 
   ];
 }
 
-function sequenceOf(state: State, directory: boolean, random: Random): NamedSequence {
-  const cells = Object.keys(EVERYTHING).flatMap((call) => {
+function sequenceOf(state: State, directory: boolean, { random, calls }: { random: Random; calls: readonly string[] }): NamedSequence {
+  const cells = calls.flatMap((call) => {
     const to = drawArguments(random, new Names(random), call)["to"] !== undefined;
     const rows = to ? [call, `${call} to`] : [call];
     return rows
@@ -135,12 +135,10 @@ function sequenceOf(state: State, directory: boolean, random: Random): NamedSequ
 }
 
 /** Two sequences for the states that files and directories can have. */
-export function drawSweep(seed: number): NamedSequence[] {
-  const random = randomFrom(seed);
+export function drawSweep(seed: number, calls: readonly string[] = Object.keys(EVERYTHING)): NamedSequence[] {
+  const draw = { random: randomFrom(seed), calls };
   return STATES.flatMap((state) => {
-    if (DIRECTORY_STATES.includes(state)) return [sequenceOf(state, true, random)];
-    return state === "hard-linked"
-      ? [sequenceOf(state, false, random)]
-      : [sequenceOf(state, false, random), sequenceOf(state, true, random)];
+    if (DIRECTORY_STATES.includes(state)) return [sequenceOf(state, true, draw)];
+    return state === "hard-linked" ? [sequenceOf(state, false, draw)] : [sequenceOf(state, false, draw), sequenceOf(state, true, draw)];
   });
 }

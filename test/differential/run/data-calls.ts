@@ -33,7 +33,10 @@ function mapped(hands: Hands, args: Args, use: ((bytes: Buffer) => void) | undef
     return;
   }
   hands.probe.mapped(fd, length, use !== undefined, (bytes) => {
+    // While it is mapped, as nobody is told of a write: times that are kept are stale then.
+    if (use !== undefined) hands.probe.fstat(fd);
     use?.(bytes);
+    if (use !== undefined) hands.probe.fstat(fd);
     hands.probe.note("mapped", bytes.toString("latin1"));
   });
 }

@@ -73,9 +73,14 @@ interface Half {
   lowersBefore: readonly Snapshot[];
 }
 
-async function prepare(setting: Setting, sequences: readonly NamedSequence[]): Promise<Half> {
-  const layers = plantLayers(setting, sequences);
-  return { layers, lowersBefore: await look(lowerTrees(layers)) };
+async function prepare(setting: Setting, sequences: readonly NamedSequence[]): Promise<readonly [Half, Half]> {
+  const [a, b] = [plantLayers(setting, sequences), plantLayers(setting, sequences)];
+  const before = await look([...lowerTrees(a), ...lowerTrees(b)]);
+  const count = a.lowers.length;
+  return [
+    { layers: a, lowersBefore: before.slice(0, count) },
+    { layers: b, lowersBefore: before.slice(count) },
+  ];
 }
 
 /** `again`: by the other implementation, where that is asked for. */
@@ -143,7 +148,7 @@ function collect(steps: Map<string, Step[]>, { kernel, sluice }: Sides, operatio
 }
 
 export async function runRound(setting: Setting, sequences: readonly NamedSequence[], options: MountOptions = {}): Promise<RoundResult> {
-  const halves = [await prepare(setting, sequences), await prepare(setting, sequences)] as const;
+  const halves = await prepare(setting, sequences);
   const steps = new Map<string, Step[]>();
   const phases = phasesOf(sequences);
   for (const [index, { swapped, operations }] of phases.entries()) {

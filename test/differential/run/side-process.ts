@@ -83,12 +83,12 @@ const isError = (result: unknown): boolean => typeof result === "string" && /^(E
 
 async function run(name: string, operations: readonly Operation[]): Promise<Outcome[]> {
   const root = `${assignment.mountpoint}/${name}`;
-  for (const actor of Object.values(actors)) await actor.order({ root });
+  for (const actor of actors.values()) await actor.order({ root });
   const open = new OpenFiles();
   const outcomes: Outcome[] = [];
   for (const operation of operations) {
     const facts = factsOf(operation, open, name);
-    const results = await actors[operation.actor].order({ root, operation });
+    const results = (await actors.get(operation.actor)?.order({ root, operation })) ?? [];
     outcomes.push({ results, ...(facts === undefined ? {} : { facts }) });
     if (isError(results[0])) open.failed(operation);
     else open.note(operation, facts?.state ?? "absent");
@@ -99,16 +99,17 @@ async function run(name: string, operations: readonly Operation[]): Promise<Outc
 
 const assignment = JSON.parse(readFileSync(process.argv[2] ?? "", "utf8")) as Assignment;
 const dropCaches = assignment.forgetful ? openSync("/proc/sys/vm/drop_caches", "w") : -1;
-const actors = Object.fromEntries(Object.keys(ACTORS).map((name) => [name, new ActorProcess(name as Actor)])) as Record<
-  Actor,
-  ActorProcess
->;
+/** Only those that have something to do. */
+const busy = (Object.keys(ACTORS) as Actor[]).filter((name) =>
+  assignment.sequences.some(({ operations }) => operations.some(({ actor }) => actor === name)),
+);
+const actors = new Map(busy.map((name) => [name, new ActorProcess(name)]));
 for (const { name, operations } of assignment.sequences) {
   say({ began: name });
   say({ ended: name, outcomes: await run(name, operations) });
 }
 // What is open at the end keeps nobody from unmounting.
-for (const actor of Object.values(actors)) {
+for (const actor of actors.values()) {
   await actor.order({ root: "" });
   actor.end();
 }

@@ -55,12 +55,20 @@ function parsePlant(line: string): Plant {
   return { layer: layer as LayerName, path: JSON.parse(path) as string, entry: JSON.parse(entry) as Entry };
 }
 
-/** @throws Error where a line is neither */
-export function parseScript(text: string): Script {
-  const lines = text.split("\n").filter((line) => line !== "" && !line.startsWith("#"));
-  const set = lines.find((line) => line.startsWith("set "));
-  if (set === undefined) throw new Error('a script needs a line "set {...}": see test/differential/README.md');
+function linesOf(text: string): string[] {
+  return text.split("\n").filter((line) => line !== "" && !line.startsWith("#"));
+}
+
+/** Plants and calls alone. @throws Error where a line is neither */
+export function parseSequence(text: string): Sequence {
+  const lines = linesOf(text);
   const plants = lines.filter((line) => line.startsWith("plant ")).map(parsePlant);
-  const operations = lines.filter((line) => !/^(set|plant) /.test(line)).map(parseOperation);
-  return { setting: JSON.parse(set.slice(4)) as Setting, sequence: { plants, operations } };
+  return { plants, operations: lines.filter((line) => !/^(set|plant) /.test(line)).map(parseOperation) };
+}
+
+/** @throws Error where a line is neither, or there is no setting */
+export function parseScript(text: string): Script {
+  const set = linesOf(text).find((line) => line.startsWith("set "));
+  if (set === undefined) throw new Error('a script needs a line "set {...}": see test/differential/README.md');
+  return { setting: JSON.parse(set.slice(4)) as Setting, sequence: parseSequence(text) };
 }

@@ -14,19 +14,20 @@ const marks: DirectoryMarks = { opaque: false, xattrWhiteouts: false, impure: fa
 /** 0 or a positive errno. Nothing to do for what is no directory. */
 export function markMovedDirectory(core: Core, plan: RenamePlan, node: Node): number {
   const into = node === plan.node ? plan.newParent : plan.parent;
-  if (node.isDirectory) return markDirectory(core, plan, node);
+  if (node.isDirectory) return markDirectory(core, { plan, into }, node);
   markImpure(core, into);
   return 0;
 }
 
-function markDirectory(core: Core, plan: RenamePlan, node: Node): number {
+function markDirectory(core: Core, { plan, into }: { plan: RenamePlan; into: Node }, node: Node): number {
   const own = node.upperDir;
   if (own === undefined) return Errno.ESTALE;
   const fd = core.fds.of(own);
   if (fd < 0) return -fd;
   const lower = node.dirs?.[1];
   if (lower === undefined) {
-    // Nothing below belongs to it; at the new place something might.
+    // Nothing below belongs to it; at the new place something might, unless that is of the upper layer alone (ovl_rename).
+    if (!into.isMerged) return 0;
     return node.opaque && hasMark(core, fd) ? 0 : -writeOpaque(core.marks, fd, "") || 0;
   }
   const samePlace = plan.parent === plan.newParent;
@@ -36,7 +37,7 @@ function markDirectory(core: Core, plan: RenamePlan, node: Node): number {
   const redirect = samePlace ? lower.name : pathInLowers(core, node);
   if (redirect === undefined) return Errno.EIO;
   if (redirect.length > REDIRECT_MAX) return Errno.EXDEV;
-  markImpure(core, node === plan.node ? plan.newParent : plan.parent);
+  markImpure(core, into);
   return cannotRedirect(writeRedirect(core.marks, { dirFd: fd, name: "" }, redirect));
 }
 

@@ -1,0 +1,280 @@
+/**
+ * One bug for each trap that other overlays fell into, as changes of the built code, and the short run that must find it.
+ * Patches name text that occurs once; when the code changes, they have to.
+ */
+import { cases, type Directed } from "./directed-runs.js";
+
+export interface Patch {
+  /** The end of the module's path. */
+  file: string;
+  find: string;
+  replace: string;
+}
+
+export interface Mutant {
+  /** What goes wrong, as somebody would report it. */
+  name: string;
+  patches: readonly Patch[];
+  run: Directed;
+}
+
+const OVERLAY = "overlay/dist";
+
+function patch(file: string, find: string, replace: string): readonly Patch[] {
+  return [{ file: `${OVERLAY}/${file}`, find, replace }];
+}
+
+export const mutants: readonly Mutant[] = [
+  {
+    name: "attributes are changed through symbolic links",
+    patches: patch(
+      "operations/setattr.js",
+      "set.uid ?? -1, set.gid ?? -1, AT.SYMLINK_NOFOLLOW | AT.EMPTY_PATH)",
+      "set.uid ?? -1, set.gid ?? -1, AT.EMPTY_PATH)",
+    ),
+    run: cases.symlinks,
+  },
+  {
+    name: "a name that is too long is just not there",
+    patches: patch(
+      "operations/lookup.js",
+      "    if (name.length > NAME_MAX)\n        return Errno.ENAMETOOLONG;\n    const known = parent.children?.get(name);\n    if (known !== undefined) {",
+      "    if (name.length > NAME_MAX)\n        return Errno.ENOENT;\n    const known = parent.children?.get(name);\n    if (known !== undefined) {",
+    ),
+    run: cases.longNames,
+  },
+  {
+    name: "an open file without a name has a link",
+    patches: patch(
+      "operations/getattr.js",
+      "if (node.isMerged)",
+      "if (node.lastPath !== undefined) attr.nlink = 1;\n    if (node.isMerged)",
+    ),
+    run: cases.unlinked,
+  },
+  {
+    name: "an open file that was removed cannot be truncated",
+    patches: patch(
+      "operations/setattr.js",
+      "    const own = file?.write === true ? -1 : openNode(core, node, O.RDWR);",
+      "    if (node.lastPath !== undefined) return Errno.ENOENT;\n    const own = file?.write === true ? -1 : openNode(core, node, O.RDWR);",
+    ),
+    run: cases.unlinked,
+  },
+  {
+    name: "copy-up changes the inode number",
+    patches: patch(
+      "copy-up/copy-regular.js",
+      "if (published === 0 && attr.nlink > 1 && node.indexed === undefined)",
+      "if (published === 0)",
+    ),
+    run: cases.copyUp,
+  },
+  {
+    name: "a directory's entries have inode numbers of their own",
+    patches: patch(
+      "operations/directories.js",
+      "    entry.inoLo = child?.inoLo ?? listing.inoLo[index];",
+      "    entry.inoLo = listing.inoLo[index] + 1;",
+    ),
+    run: cases.listings,
+  },
+  {
+    name: "umask is not asked",
+    patches: patch(
+      "operations/create-object.js",
+      "sys.asCaller(call.uid, call.gid, creation.umask, call.groups)",
+      "sys.asCaller(call.uid, call.gid, 0, call.groups)",
+    ),
+    run: cases.making,
+  },
+  {
+    name: "new objects are root's",
+    patches: patch(
+      "operations/create-object.js",
+      "sys.asCaller(call.uid, call.gid, creation.umask, call.groups)",
+      "sys.asCaller(0, 0, creation.umask, call.groups)",
+    ),
+    run: cases.inheriting,
+  },
+  {
+    name: "a setgid directory passes nothing on where a whiteout was",
+    patches: patch("operations/create-object.js", "0o700 | (attr.mode & S.ISGID)", "0o700"),
+    run: cases.inheriting,
+  },
+  {
+    name: "a default ACL passes nothing on where a whiteout was",
+    patches: patch(
+      "operations/create-object.js",
+      "    if (length > 0)\n        sys.setxattrat(fd",
+      "    if (length > 1 << 20)\n        sys.setxattrat(fd",
+    ),
+    run: cases.inheriting,
+  },
+  {
+    name: "a stranger's write leaves setuid",
+    patches: patch("io/data.js", "    if (kept !== mode)", "    if (kept > mode)"),
+    run: cases.setuid,
+  },
+  {
+    name: "times are stale after a mapped write in passthrough",
+    patches: patch("operations/getattr.js", "node.writtenPastUs ? 0 : core.config.attrTtlMs", "100000000"),
+    run: cases.mappedWrites,
+  },
+  {
+    name: "a directory of a lower layer cannot be renamed",
+    patches: patch("operations/rename.js", 'const redirects = core.config.redirectDir === "on";', "const redirects = false;"),
+    run: cases.renames,
+  },
+  {
+    name: "RENAME_NOREPLACE replaces",
+    patches: patch(
+      "operations/rename.js",
+      "if (there !== undefined && (args.flags & RENAME.NOREPLACE) !== 0)",
+      "if (there === undefined && false)",
+    ),
+    run: cases.renames,
+  },
+  {
+    name: "RENAME_EXCHANGE moves",
+    patches: patch("operations/rename.js", "plan.newName, RENAME.EXCHANGE) || 0;", "plan.newName, 0) || 0;"),
+    run: cases.renames,
+  },
+  {
+    name: "a renamed directory forgets where its lower entries are",
+    patches: patch(
+      "operations/mark-moved-directory.js",
+      "    const lower = node.dirs?.[1];",
+      "    return 0;\n    const lower = node.dirs?.[1];",
+    ),
+    run: cases.renames,
+  },
+  {
+    name: "a directory of nothing but whiteouts is not empty",
+    patches: patch(
+      "operations/remove.js",
+      "        if (content.names)\n            return Errno.ENOTEMPTY;",
+      "        if (content.names || content.whiteouts > 0)\n            return Errno.ENOTEMPTY;",
+    ),
+    run: cases.emptied,
+  },
+  {
+    name: "rewinding a directory shows what was there",
+    patches: patch(
+      "operations/directories.js",
+      "    if (offset === 0)\n        begin(core, directory);",
+      "    if (offset === 0 && directory.listing === undefined)\n        begin(core, directory);",
+    ),
+    run: cases.rewinds,
+  },
+  {
+    name: "times before 1970 are 0",
+    patches: patch("operations/setattr.js", "mtimeSec: set.mtime?.sec ?? 0,", "mtimeSec: Math.max(0, set.mtime?.sec ?? 0),"),
+    run: cases.oldTimes,
+  },
+  {
+    name: "O_TMPFILE is not there",
+    patches: patch(
+      "io/create-file.js",
+      "        const copied = copyUpDirectory(core, parent);",
+      "        return Errno.EOPNOTSUPP;\n        const copied = copyUpDirectory(core, parent);",
+    ),
+    run: cases.making,
+  },
+  {
+    name: "readers stay with the lower file after a copy-up",
+    patches: patch("copy-up/publish.js", 'if (file.mode === "passthrough")', "if (file.mode !== undefined)"),
+    run: cases.readers,
+  },
+  {
+    name: "after some traffic unlink says EISDIR",
+    patches: patch(
+      "operations/remove.js",
+      "    if (!node.inUpper)\n        return makeWhiteout(into, at.name);\n    if (!existsBelow",
+      "    core.traffic = (core.traffic ?? 0) + 1;\n    if (core.traffic > 8) return -Errno.EISDIR;\n    if (!node.inUpper)\n        return makeWhiteout(into, at.name);\n    if (!existsBelow",
+    ),
+    run: cases.removing,
+  },
+  {
+    name: "hard links part at copy-up",
+    patches: patch("copy-up/publish.js", "if (copy.attr.nlink > 1 && core.linkIndex !== undefined)", "if (copy.attr.nlink > 1e6)"),
+    run: cases.copyUp,
+  },
+  {
+    name: "callers can write the overlay's own marks",
+    patches: patch(
+      "operations/xattr.js",
+      "return name.startsWith(core.marks.prefix) ? core.marks.escaped",
+      'return name === "" ? core.marks.escaped',
+    ),
+    run: cases.marks,
+  },
+  {
+    name: "a write after a copy-up goes to the lower file",
+    patches: [
+      { file: `${OVERLAY}/io/arbitrate.js`, find: "if (open.granted && backing.layer === open.layer)", replace: "if (open.granted)" },
+      { file: `${OVERLAY}/io/open-file.js`, find: "io.backing.layer !== node.dataLayer", replace: "io.backing.layer === undefined" },
+    ],
+    run: cases.heldReaders,
+  },
+  {
+    name: "an open in another mode fails while passthrough is live",
+    patches: patch(
+      "io/arbitrate.js",
+      '    open.file.mode = "passthrough-direct";\n    open.file.fd = open.fd;\n    open.file.backing = backing;\n    open.file.io.passthrough++;\n    return open.granted ? "other-file" : undefined;',
+      "    return mediate(open, undefined);",
+    ),
+    run: cases.mixedModes,
+  },
+  {
+    name: "an open that is granted fails while the file is cached",
+    patches: patch("io/arbitrate.js", "if (io.cached > 0)", "if (io.cached > 1e6)"),
+    run: cases.mixedModes,
+  },
+  {
+    name: "O_TRUNC does not truncate",
+    patches: patch("io/open-file.js", "const status = sys.ftruncate(request.fd, 0);", "const status = 0;"),
+    run: cases.opening,
+  },
+  {
+    name: "O_APPEND writes where it stands",
+    patches: patch("io/data.js", "    if ((flags & O.APPEND) !== 0)", "    if ((flags & O.APPEND) < 0)"),
+    run: cases.appending,
+  },
+  {
+    name: "copy-up loses attributes",
+    patches: patch(
+      "copy-up/copy-metadata.js",
+      '        if (name === "" || isOwnMark(core, name))',
+      '        if (name !== "" || isOwnMark(core, name))',
+    ),
+    run: cases.attributes,
+  },
+  {
+    name: "copy-up sets the time to now",
+    patches: patch(
+      "copy-up/copy-metadata.js",
+      "mtimeNsec: attr.mtimeNsec };",
+      "mtimeNsec: UTIME_NOW };\n    const UTIME_NOW = 0x3fffffff;",
+    ),
+    run: cases.attributes,
+  },
+  {
+    name: "a removed lower file shows again",
+    patches: patch(
+      "operations/remove.js",
+      "    if (!existsBelow(core, at.parent, at.name))\n        return sys.unlinkat(into, at.name, 0);",
+      '    if (at.name !== "")\n        return sys.unlinkat(into, at.name, 0);',
+    ),
+    run: cases.removing,
+  },
+  {
+    name: "a directory made over a whiteout shows what was hidden",
+    patches: patch(
+      "operations/create-object.js",
+      "        if (creation.directory)\n            writeOpaque(core.marks, stage.fd, name);",
+      "",
+    ),
+    run: cases.making,
+  },
+];
