@@ -4,4 +4,5 @@ export { createOverlay } from "./create-overlay.js";
 export { STRICTNESS } from "./gate/authorize.js";
 export type { Access, FallbackReason, Flow, Gate, Intent, IoWatch, OpenRecord, Operation, Ruling, WatchedIo } from "./gate/gate.js";
 export { type MarkNames, markNames } from "./marks/names.js";
+export type { OpenReview } from "./io/review-open.js";
 export type { Overlay } from "./overlay.js";

@@ -32,6 +32,7 @@ import { createFile, createNameless } from "./io/create-file.js";
 import { readData, syncFile, writeData } from "./io/data.js";
 import { openFile } from "./io/open-file.js";
 import { followReroute } from "./io/route-open.js";
+import { type OpenReview, reviewOpen, withhold } from "./io/review-open.js";
 import { releaseFile } from "./io/release-file.js";
 import { sys } from "./layer/host-layer.js";
 import { flushFile, getLock, setLock } from "./locks/lock-file.js";
@@ -59,6 +60,15 @@ export class Overlay implements Filesystem {
 
   status(): OverlayStatus {
     return overlayStatus(this.#core);
+  }
+
+  /** An open file as it is now; undefined where it is none any more. */
+  review(handle: FileHandle): OpenReview | undefined {
+    return reviewOpen(this.#core, handle);
+  }
+  /** Refuses every further transfer that comes to the daemon with `errno`; undefined lets them go on. */
+  withhold(handle: FileHandle, errno: number | undefined): void {
+    withhold(this.#core, handle, errno);
   }
 
   lookup(call: CallContext, parent: NodeId, name: string, out: EntryOut): Status {

@@ -31,7 +31,7 @@ export function createFile(core: Core, call: CallContext, request: { at: At; arg
       sys.close(fd);
       return status;
     }
-    open(core, { call, fd, ruling, node: core.nodes.get(out.entry.nodeId) as Node }, out);
+    open(core, { call, fd, ruling, node: core.nodes.get(out.entry.nodeId) as Node, flags: args.flags }, out);
     return 0;
   });
 }
@@ -56,7 +56,7 @@ export function createNameless(core: Core, call: CallContext, request: { parent:
     const words = out.entry.attr.words;
     setIno(core, node, { lo: words[0] as number, hi: words[1] as number, device: node.top.layer.deviceIndex });
     enter(core, node, out.entry);
-    open(core, { call, fd, ruling, node }, out);
+    open(core, { call, fd, ruling, node, flags: args.flags }, out);
     return 0;
   });
 }
@@ -73,11 +73,12 @@ function makeNameless(core: Core, made: { call: CallContext; parent: Node; args:
   }
 }
 
-function open(core: Core, made: { call: CallContext; fd: number; ruling: Ruling; node: Node }, out: CreateOut): void {
+function open(core: Core, made: { call: CallContext; fd: number; ruling: Ruling; node: Node; flags: number }, out: CreateOut): void {
   const { node } = made;
   node.io = new InodeIo();
   const file = core.handles.addFile(node, node.id, node.io);
   file.write = true;
+  file.flags = made.flags;
   settle(core, { call: made.call, file, fd: made.fd, ruling: made.ruling }, out.open);
   // The entry was filled before the file was granted for writing.
   if (node.writtenPastUs) out.entry.attrTtlMs = 0;

@@ -21,6 +21,10 @@ export class OpenFile {
   /** What the daemon reads and writes by: its own descriptor, or the backing file's. */
   fd = -1;
   write = false;
+  /** O_ flags of its open. */
+  flags = 0;
+  /** `watch` refuses everything: see review-open.ts. */
+  withheld = false;
   /** The layer that `fd`'s file lies in. */
   layer: HostLayer | undefined = undefined;
   /** Descriptors that `fd` was before a copy-up; reads may still be under way on them. */

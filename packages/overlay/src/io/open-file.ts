@@ -147,6 +147,7 @@ function commit(core: Core, request: OpenRequest, ruling: Ruling): Status {
   }
   const file = core.handles.addFile(node, nodeId, io);
   file.write = write;
+  file.flags = flags;
   settle(core, { call, file, fd: request.fd, ruling }, request.out);
   request.fd = -1;
   return 0;

@@ -7,7 +7,10 @@ import { table } from "./table.js";
 const HEAD = ["PATH", "LAYER", "MODE", "ACCESS", "PID", "UID", "DECISION", "REVISION", "RULE", "SINCE"];
 
 function row(grant: GrantItem): string[] {
-  const notes = [grant.fallback ?? "", grant.io === "passthrough-direct" ? "mappings pass through" : ""].filter((note) => note !== "");
+  const revoked = grant.revoked === null ? "" : `REVOKED: ${grant.revoked.effect} by ${grant.revoked.rule ?? "default"}`;
+  const notes = [revoked, grant.fallback ?? "", grant.io === "passthrough-direct" ? "mappings pass through" : ""].filter(
+    (note) => note !== "",
+  );
   const mode = notes.length === 0 ? grant.mode : `${grant.mode} (${notes.join("; ")})`;
   return [
     grant.path,
@@ -19,7 +22,7 @@ function row(grant: GrantItem): string[] {
     grant.decision ?? "-",
     grant.revision?.slice(0, 12) ?? "-",
     grant.rule ?? "-",
-    grant.since,
+    grant.since ?? "-",
   ];
 }
 
@@ -47,7 +50,7 @@ async function show(mountpoint: string, args: GrantsArguments): Promise<void> {
 export function addGrantsCommand(program: Command): void {
   program
     .command("grants")
-    .description("the opens in force: path, layer, how I/O flows, who, by which decision")
+    .description("the opens in force, and mappings that outlived theirs: path, layer, how I/O flows, who, by which decision")
     .argument("<mountpoint>")
     .option("--json", "as JSON; with --watch one object a line")
     .option("--watch", "go on and show each open and close")

@@ -35,6 +35,11 @@ export function addMountCommand(program: Command, host: MountHost): void {
     .option("--decision-cert <file>", "our certificate for the decision service")
     .option("--decision-key <file>", "its key")
     .option("--on-outage <mode>", "what an open gets when no decision can be had: deny, mediate or stale", "deny")
+    .option(
+      "--on-revoke <what>",
+      "after a change of policy, what becomes of who passes through without a grant: report, sigterm or sigkill",
+      "report",
+    )
     .option("--stale-for <duration>", "how old a decision may be with --on-outage stale", "5m")
     .option("--decision-timeout <duration>", "how long an open waits for its decision", "5s")
     .option("--max-stack-depth <depth>", "1: overlayfs may be mounted on top; 2: layers may lie on an overlay", "1")

@@ -34,6 +34,13 @@ function cacheLine({ decider: { cache } }: MountStatus): string {
   return `${cache.entries} answers kept, ${cache.hits} hits, ${cache.misses} asked, ${cache.uncacheable} that could not be kept`;
 }
 
+function revokedLine({ revocation }: MountStatus): string {
+  const { passthrough, mediated, onRevoke, holdersUnseen, signalled } = revocation;
+  const counted = `${passthrough} passed through all the same, ${mediated} refused; on revoke: ${onRevoke}`;
+  const signals = signalled > 0 ? `, ${signalled} holders signalled` : "";
+  return `${counted}${signals}${holdersUnseen === null ? "" : ` (not all holders can be seen: ${holdersUnseen})`}`;
+}
+
 export function renderStatus(status: MountStatus): string {
   const { engine, overlay, decider } = status;
   const layers = overlay.layers.map((layer) => [
@@ -53,6 +60,7 @@ export function renderStatus(status: MountStatus): string {
     `cache       ${cacheLine(status)}`,
     `decisions   ${counts(status.decisions)}`,
     `open files  ${counts(status.openFilesByMode)}`,
+    `revoked     ${revokedLine(status)}`,
     `fallbacks   ${counts(status.fallbacks)}`,
     `copy-ups    ${status.copyUps.count} (${status.copyUps.bytes} bytes)`,
     `anomalies   ${status.anomalies}`,

@@ -2,6 +2,7 @@
 
 import type { LogLevel } from "@sluice/runtime";
 import type { Shown } from "../shown/shown.js";
+import type { OnRevoke } from "../enforcement/revocation.js";
 import type { OverlayOptions } from "./overlay-options.js";
 
 export type OnOutage = "deny" | "mediate" | "stale";
@@ -52,6 +53,8 @@ export interface MountConfig extends OverlayOptions {
   onOutage: OnOutage;
   staleForMs: number;
   decisionTimeoutMs: number;
+  /** What happens to whoever holds a file open by passthrough that the policy in force would not pass through. */
+  onRevoke: OnRevoke;
   /** Name of the mount in questions, policies and logs. */
   name: string;
   /** Control socket; undefined: derived from the mount point. */

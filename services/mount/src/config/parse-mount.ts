@@ -6,6 +6,7 @@ import { MS } from "@sluice/native";
 import { LOG_LEVELS, type LogLevel, parseHostPort } from "@sluice/runtime";
 import { wrong } from "../complaint.js";
 import { shownOf } from "../shown/shown-given.js";
+import type { OnRevoke } from "../enforcement/revocation.js";
 import { type LowerList, MAX_LOWERS, parseLowerList } from "./lower-list.js";
 import type { DecisionChoice, EngineChoice, LocksChoice, MountConfig, OnOutage } from "./mount-config.js";
 import { parseOptionStrings } from "./option-string.js";
@@ -24,6 +25,7 @@ export interface MountArguments {
   decisionCert?: string;
   decisionKey?: string;
   onOutage: string;
+  onRevoke: string;
   staleFor: string;
   decisionTimeout: string;
   maxStackDepth: string;
@@ -157,6 +159,7 @@ export function parseMount(mountpoint: string, args: MountArguments): MountConfi
     coherentReaders: args.coherentReaders === true || options.coherentReaders,
     decision: parseDecision(args),
     onOutage: oneOf<OnOutage>(args.onOutage, ["deny", "mediate", "stale"], "--on-outage"),
+    onRevoke: oneOf<OnRevoke>(args.onRevoke, ["report", "sigterm", "sigkill"], "--on-revoke"),
     staleForMs: parseDurationMs(args.staleFor, "--stale-for"),
     decisionTimeoutMs: parseDurationMs(args.decisionTimeout, "--decision-timeout"),
     name: args.name ?? at,

@@ -3,6 +3,8 @@
  * `error`. Sizes are bounded on both sides.
  */
 import type { CacheStatus, DeciderStatus } from "@sluice/decision-api";
+import type { Revoked } from "../enforcement/grants.js";
+import type { OnRevoke } from "../enforcement/revocation.js";
 import type { OverlayStatus } from "@sluice/overlay";
 import type { EngineKind } from "@sluice/vfs";
 
@@ -14,7 +16,8 @@ export const MAX_REQUEST_BYTES = 4096;
 export const MAX_LINE_BYTES = 4 << 20;
 
 export interface GrantItem {
-  change: "open" | "opened" | "closed";
+  /** "mapped": a mapping whose descriptor is closed. */
+  change: "open" | "opened" | "closed" | "mapped";
   handle: number;
   nodeId: number;
   path: string;
@@ -30,7 +33,9 @@ export interface GrantItem {
   revision: string | null;
   rule: string | null;
   /** ISO 8601. */
-  since: string;
+  since: string | null;
+  /** What the policy in force would say; null where it says the same. */
+  revoked: Revoked | null;
 }
 
 export interface PolicyStatus {
@@ -83,6 +88,8 @@ export interface MountStatus {
   openFilesByMode: Record<string, number>;
   mediatedBytes: Record<string, number>;
   grants: number;
+  /** Opens that the policy in force would not give any more: passed through, which cannot be taken back, and mediated, which are refused. */
+  revocation: { onRevoke: OnRevoke; holdersUnseen: string | null; passthrough: number; mediated: number; signalled: number };
   copyUps: { count: number; bytes: number };
   anomalies: number;
 }

@@ -15,12 +15,23 @@ export interface GrantRecord {
   fallback: string | undefined;
   pid: number;
   uid: number;
+  gid: number;
+  /** Under the policy in force now it would not have been given: see revocation.ts. */
+  revoked: Revoked | undefined;
   /** Undefined where there is no policy. */
   decisionId: string | undefined;
   revision: string | undefined;
   rule: string | undefined;
   /** Milliseconds since 1970. */
   sinceMs: number;
+}
+
+/** What the policy in force would say. */
+export interface Revoked {
+  effect: "mediate" | "deny";
+  rule: string | undefined;
+  revision: string | undefined;
+  reason: string;
 }
 
 export type GrantsListener = (change: "opened" | "closed", grant: GrantRecord) => void;
@@ -33,7 +44,7 @@ export class Grants {
     return this.#byHandle.size;
   }
 
-  opened(caller: { pid: number; uid: number }, decision: Decision | undefined, record: OpenRecord): void {
+  opened(caller: { pid: number; uid: number; gid: number }, decision: Decision | undefined, record: OpenRecord): void {
     const grant: GrantRecord = {
       handle: record.handle,
       nodeId: record.nodeId,
@@ -45,6 +56,8 @@ export class Grants {
       fallback: record.fallback,
       pid: caller.pid,
       uid: caller.uid,
+      gid: caller.gid,
+      revoked: undefined,
       decisionId: decision?.decisionId,
       revision: decision?.revision.digest,
       rule: decision?.rule,

@@ -42,6 +42,14 @@ interface DecidedRuling extends Ruling {
   readonly decision: Decision | undefined;
 }
 
+/** The answer to a review. */
+export interface Review {
+  readonly effect: "grant" | "mediate" | "deny";
+  readonly decision: Decision | undefined;
+  /** Only if something is done about each transfer. */
+  readonly watched: boolean;
+}
+
 /** One access on its way to a ruling. */
 interface Asking {
   readonly call: CallContext;
@@ -106,6 +114,14 @@ export class PolicyGate implements Gate {
     const kept = this.#recall(call, intent);
     if (kept !== undefined) return kept;
     return this.#ask({ call, intent, startedMs: performance.now(), carried: this.#capabilities ?? ALL_NAMELESS_FACTS, attempt: 1 });
+  }
+
+  /** What would be said to it now, by the policy in force and not by what is kept of answers before. Rejects where nobody can say. */
+  async review(call: CallContext, intent: Intent): Promise<Review> {
+    if (!this.active) return { effect: "grant", decision: undefined, watched: false };
+    const carried = this.#capabilities ?? ALL_NAMELESS_FACTS;
+    const { effect, decision, watch } = await this.#ask({ call, intent, startedMs: performance.now(), carried, attempt: 1 });
+    return { effect, decision, watched: watch !== undefined };
   }
 
   opened(call: CallContext, ruling: Ruling, record: OpenRecord): void {

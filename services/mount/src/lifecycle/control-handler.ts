@@ -1,6 +1,8 @@
 /** Answers the control socket's questions about a running mount. */
 import type { ControlHandler } from "../control/control-server.js";
-import { grantItem, type MountParts, mountStatus } from "./mount-status.js";
+import { findHolders, type Holder } from "../enforcement/holders.js";
+import { mountAt, readMountTable } from "../preflight/mount-table.js";
+import { grantItem, mappingItem, type MountParts, mountStatus } from "./mount-status.js";
 import type { StopRequests } from "./stop-requests.js";
 
 function closed(signal: AbortSignal): Promise<void> {
@@ -8,6 +10,15 @@ function closed(signal: AbortSignal): Promise<void> {
     if (signal.aborted) resolve();
     else signal.addEventListener("abort", () => resolve(), { once: true });
   });
+}
+
+/** Mappings of processes that have no descriptor of the same file: no open of theirs tells of it. */
+async function mappingsOnly({ config }: MountParts): Promise<Holder[]> {
+  const device = mountAt(config.mountpoint, readMountTable())?.device;
+  if (device === undefined) return [];
+  const holders = await findHolders(device, undefined);
+  const open = new Set(holders.filter(({ by }) => by === "descriptor").map(({ pid, ino }) => `${pid} ${ino}`));
+  return holders.filter(({ by, pid, ino }) => by === "mapping" && !open.has(`${pid} ${ino}`));
 }
 
 export function controlHandler(parts: MountParts, stop: StopRequests): ControlHandler {
@@ -18,7 +29,10 @@ export function controlHandler(parts: MountParts, stop: StopRequests): ControlHa
         return;
       case "grants": {
         for (const grant of parts.grants.all()) send(grantItem("open", grant));
-        if (!request.watch) return;
+        if (!request.watch) {
+          for (const mapping of await mappingsOnly(parts)) send(mappingItem(mapping, parts.config.mountpoint));
+          return;
+        }
         const unlisten = parts.grants.listen((change, grant) => send(grantItem(change, grant)));
         await Promise.race([closed(gone), parts.engine.ended]);
         unlisten();

@@ -6,6 +6,8 @@ import type { Engine, EngineKind } from "@sluice/vfs";
 import type { MountConfig } from "../config/mount-config.js";
 import type { GrantItem, MountStatus, PolicyStatus } from "../control/control-protocol.js";
 import type { GrantRecord, Grants } from "../enforcement/grants.js";
+import { type Holder, holdersUnseen } from "../enforcement/holders.js";
+import type { Revocation } from "../enforcement/revocation.js";
 import { toText } from "../path-bytes.js";
 import type { MountTelemetry } from "../telemetry/mount-telemetry.js";
 import { limitsOf } from "./choose-engine.js";
@@ -17,6 +19,7 @@ export interface MountParts {
   overlay: Overlay;
   decider: Decider;
   grants: Grants;
+  revocation: Revocation;
   telemetry: MountTelemetry;
 }
 
@@ -86,6 +89,12 @@ export function mountStatus(parts: MountParts, draining: boolean): MountStatus {
     openFilesByMode: telemetry.openFiles.toObject(),
     mediatedBytes: telemetry.mediatedBytes.toObject(),
     grants: parts.grants.size,
+    revocation: {
+      onRevoke: config.onRevoke,
+      holdersUnseen: holdersUnseen() ?? null,
+      ...parts.revocation.counts(),
+      signalled: parts.revocation.signalled,
+    },
     copyUps: { count: telemetry.copyUps, bytes: telemetry.copyUpBytes },
     anomalies: telemetry.anomalies,
   };
@@ -108,5 +117,29 @@ export function grantItem(change: GrantItem["change"], grant: GrantRecord): Gran
     revision: grant.revision ?? null,
     rule: grant.rule ?? null,
     since: new Date(grant.sinceMs).toISOString(),
+    revoked: grant.revoked ?? null,
+  };
+}
+
+/** A mapping that outlived its descriptor: the open it came from is over, and with it what is known of its decision. */
+export function mappingItem({ pid, uid, path, writes }: Holder, mountpoint: string): GrantItem {
+  const below = path?.startsWith(`${mountpoint}/`) ? path.slice(mountpoint.length + 1) : (path ?? "");
+  return {
+    change: "mapped",
+    handle: 0,
+    nodeId: 0,
+    path: toText(below),
+    layer: "-",
+    mode: "mapping",
+    io: "mapping",
+    write: writes,
+    fallback: null,
+    pid,
+    uid,
+    decision: null,
+    revision: null,
+    rule: null,
+    since: null,
+    revoked: null,
   };
 }

@@ -37,6 +37,7 @@ import { StopRequests } from "./stop-requests.js";
 import { surviveBugs } from "./survive-bugs.js";
 import { takeDown } from "./take-down.js";
 import { UndoStack } from "./undo-stack.js";
+import { refuseUnseenHolders, watchRevocation } from "./watch-revocation.js";
 
 const READY_MS = 10_000;
 const INLINE_COPY_BYTES = 256 << 10;
@@ -221,6 +222,8 @@ async function serve(life: Life, host: MountHost): Promise<void> {
   undo.push("stop watching the policy", watchPolicy(kind, decider, logger));
   const { engine, overlay } = started;
   neverLeaveMount(life, engine);
+  const revocation = watchRevocation(config, { decider, gate, grants, overlay }, logger);
+  undo.push("stop judging what is open", () => revocation.close());
   let down: Promise<void> | undefined;
   const unmount = (): Promise<void> => {
     down ??= takeDown(engine, stop, logger, tell).then((how) => logger.info({ how }, "unmounted"));
@@ -229,7 +232,7 @@ async function serve(life: Life, host: MountHost): Promise<void> {
   undo.push("unmount", unmount);
   await untilReady(life, engine);
   if (stop.requested) return;
-  const parts: MountParts = { config, kind, engine, overlay, decider, grants, telemetry: life.telemetry };
+  const parts: MountParts = { config, kind, engine, overlay, decider, grants, revocation, telemetry: life.telemetry };
   await openDoors(life, parts, run.path);
   undo.push(
     "stop surviving",
@@ -246,6 +249,7 @@ async function serve(life: Life, host: MountHost): Promise<void> {
 /** Runs a mount to its end. Throws CliError where it never came up. Returns when nothing of it is left. */
 export async function runMount(given: MountConfig, host: MountHost): Promise<void> {
   const config = preflight(given);
+  refuseUnseenHolders(config);
   const logger = createLogger({ name: "mount", level: config.logLevel, file: config.logFile });
   const telemetry = new MountTelemetry();
   const life: Life = {

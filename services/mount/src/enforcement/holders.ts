@@ -1,0 +1,114 @@
+/**
+ * Who holds files of this mount: found afresh in /proc, by open descriptors and by mappings. Whoever opened a file may have
+ * handed it on, or ended; a mapping outlives its descriptor and the daemon is not told of it.
+ */
+import { readFileSync, readlinkSync } from "node:fs";
+import { readdir, readFile } from "node:fs/promises";
+import { native } from "@sluice/native";
+import { Errno } from "@sluice/vfs";
+import { codeOf } from "../complaint.js";
+
+export interface Holder {
+  pid: number;
+  uid: number;
+  gid: number;
+  /** st_ino in the mount. */
+  ino: bigint;
+  by: "descriptor" | "mapping";
+  writes: boolean;
+  /** Of a mapping: its path as the holder's namespace has it, as bytes. */
+  path: string | undefined;
+}
+
+/** The inode number of the machine's own pid namespace (include/linux/proc_ns.h PROC_PID_INIT_INO). */
+const INITIAL_PID_NAMESPACE = "pid:[4026531836]";
+const ACCMODE = 3;
+
+/** Why holders may be there that nobody sees from here; undefined: all are seen. */
+export function holdersUnseen(): string | undefined {
+  if (readlinkSync("/proc/self/ns/pid") !== INITIAL_PID_NAMESPACE) {
+    return "this is a pid namespace of its own: processes outside of it do not show in /proc";
+  }
+  const options = /^\S+ \S+ \S+ \S+ \/proc .* - proc \S+ (\S+)$/m.exec(readFileSync("/proc/self/mountinfo", "latin1"))?.[1] ?? "";
+  if (/hidepid=(?!0|off)/.test(options)) return "/proc is mounted with hidepid";
+  return undefined;
+}
+
+/** Holders of files on `device` ("major:minor"), of these inodes or, undefined, of all. The daemon itself is left out. */
+export async function findHolders(device: string, inos: ReadonlySet<bigint> | undefined): Promise<Holder[]> {
+  const found: Holder[] = [];
+  for (const name of await readdir("/proc")) {
+    if (!/^\d+$/.test(name) || Number(name) === process.pid) continue;
+    try {
+      found.push(...(await holdingsOf(Number(name), device, inos)));
+    } catch (error) {
+      // It ended while it was looked at. Anything else is not for a whole look to fail by: it is a thread of the kernel, say.
+      if (!["ENOENT", "ESRCH", "EACCES", "EPERM", "EINVAL"].includes(codeOf(error))) throw error;
+    }
+  }
+  return found;
+}
+
+async function holdingsOf(pid: number, device: string, inos: ReadonlySet<bigint> | undefined): Promise<Holder[]> {
+  const held = new Map<string, Omit<Holder, "uid" | "gid">>();
+  const note = (holding: Omit<Holder, "uid" | "gid" | "pid">): void => {
+    if (inos !== undefined && !inos.has(holding.ino)) return;
+    const key = `${holding.by} ${holding.ino}`;
+    const known = held.get(key);
+    held.set(key, { ...holding, pid, writes: holding.writes || known?.writes === true });
+  };
+  for (const mapping of parseMaps(await readFile(`/proc/${pid}/maps`, "latin1"), device)) note(mapping);
+  for (const descriptor of await descriptorsOf(pid, device)) note(descriptor);
+  if (held.size === 0) return [];
+  const status = await readFile(`/proc/${pid}/status`, "latin1");
+  // The fourth of each is the one that file systems look at.
+  const idOf = (name: string): number => Number(new RegExp(`^${name}:(?:\\t\\d+){3}\\t(\\d+)`, "m").exec(status)?.[1] ?? -1);
+  const [uid, gid] = [idOf("Uid"), idOf("Gid")];
+  return [...held.values()].map((holding) => ({ ...holding, uid, gid }));
+}
+
+/** A line: "7f12-7f13 rw-s 00001000 00:2d 123  /mnt/view/file". The device in hexadecimal, the inode not. */
+function* parseMaps(text: string, device: string): Generator<Omit<Holder, "uid" | "gid" | "pid">> {
+  const [major = 0, minor = 0] = device.split(":").map(Number);
+  for (const line of text.split("\n")) {
+    const [, permissions = "", dev = "", ino = "0", path = ""] = /^\S+ (\S+) \S+ (\S+) (\d+)\s*(.*)$/.exec(line) ?? [];
+    const [mappedMajor, mappedMinor] = dev.split(":").map((part) => Number.parseInt(part, 16));
+    if (mappedMajor !== major || mappedMinor !== minor || ino === "0") continue;
+    yield { ino: BigInt(ino), by: "mapping", writes: permissions[1] === "w" && permissions[3] === "s", path };
+  }
+}
+
+/**
+ * Not by stat of /proc/PID/fd/N, which would ask this mount, and so this very process. What is mounted where is the
+ * holder's namespace's business: the device of a mount's number is read from its own table.
+ */
+async function descriptorsOf(pid: number, device: string): Promise<Omit<Holder, "uid" | "gid" | "pid">[]> {
+  const found: (Omit<Holder, "uid" | "gid" | "pid"> & { mountId: string })[] = [];
+  for (const name of await readdir(`/proc/${pid}/fdinfo`)) {
+    const info = await readFile(`/proc/${pid}/fdinfo/${name}`, "latin1").catch(() => "");
+    const [, flags = "0"] = /^flags:\t(\d+)$/m.exec(info) ?? [];
+    const [, mountId] = /^mnt_id:\t(\d+)$/m.exec(info) ?? [];
+    const [, ino] = /^ino:\t(\d+)$/m.exec(info) ?? [];
+    if (mountId === undefined || ino === undefined) continue;
+    const writes = (Number.parseInt(flags, 8) & ACCMODE) !== 0;
+    found.push({ ino: BigInt(ino), by: "descriptor", writes, path: undefined, mountId });
+  }
+  if (found.length === 0) return [];
+  const table = await readFile(`/proc/${pid}/mountinfo`, "latin1");
+  const ours = new Set([...table.matchAll(/^(\d+) \d+ (\S+) /gm)].filter((row) => row[2] === device).map((row) => row[1]));
+  return found.filter(({ mountId }) => ours.has(mountId)).map(({ mountId: _mountId, ...holding }) => holding);
+}
+
+/** Looks once more with a pidfd in hand: the number may be another process' by now. 0, or the negative errno. */
+export async function signalHolder(holder: Holder, device: string, signal: number): Promise<number> {
+  const pidfd = native.pidfdOpen(holder.pid);
+  if (pidfd < 0) return pidfd;
+  try {
+    const still = await holdingsOf(holder.pid, device, new Set([holder.ino]));
+    return still.length === 0 ? -Errno.ESRCH : native.pidfdSendSignal(pidfd, signal);
+  } catch {
+    return -Errno.ESRCH;
+  } finally {
+    native.close(pidfd);
+  }
+}

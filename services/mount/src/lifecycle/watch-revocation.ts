@@ -1,0 +1,53 @@
+/** Puts the revocation of a mount together: what it looks at, and where it says what it found. */
+import { constants } from "node:os";
+import type { Decider } from "@sluice/decision-api";
+import type { Overlay } from "@sluice/overlay";
+import type { Logger } from "@sluice/runtime";
+import { errnoName } from "@sluice/vfs";
+import { lacking } from "../complaint.js";
+import type { MountConfig } from "../config/mount-config.js";
+import type { Grants } from "../enforcement/grants.js";
+import { findHolders, holdersUnseen, signalHolder } from "../enforcement/holders.js";
+import type { PolicyGate } from "../enforcement/policy-gate.js";
+import { Revocation } from "../enforcement/revocation.js";
+import { toText } from "../path-bytes.js";
+import { mountAt, readMountTable } from "../preflight/mount-table.js";
+
+/** @throws CliError, exit code 3, where holders are to be signalled that cannot be found. */
+export function refuseUnseenHolders({ onRevoke }: MountConfig): void {
+  const reason = onRevoke === "report" ? undefined : holdersUnseen();
+  if (reason === undefined) return;
+  throw lacking(`--on-revoke ${onRevoke}`, reason, "run in the machine's pid namespace (docker: --pid host), or use --on-revoke report");
+}
+
+export function watchRevocation(
+  config: MountConfig,
+  parts: { decider: Decider; gate: PolicyGate; grants: Grants; overlay: Overlay },
+  logger: Logger,
+): Revocation {
+  // Asked for when it is needed: at this moment the mount may not be in the table yet.
+  const device = (): string => mountAt(config.mountpoint, readMountTable())?.device ?? "";
+  return new Revocation({
+    ...parts,
+    onRevoke: config.onRevoke,
+    holders: {
+      find: (inos) => findHolders(device(), inos),
+      signal: (holder, signal) => signalHolder(holder, device(), constants.signals[signal]),
+    },
+    events: {
+      revoked: ({ handle, mode, path, pid, uid }, { effect, rule, reason }) =>
+        logger.warn(
+          { handle, mode, path: toText(path), pid, uid, effect, rule, reason },
+          mode === "passthrough"
+            ? "a passthrough open is no longer granted, and cannot be taken back"
+            : "an open is no longer allowed: its I/O is refused",
+        ),
+      signalled: ({ pid, uid, by }, status) =>
+        logger.warn(
+          { pid, uid, by, signal: config.onRevoke, ...(status < 0 ? { errno: errnoName(-status) } : {}) },
+          "a holder was signalled",
+        ),
+      failed: (message, detail) => logger.error(detail, message),
+    },
+  });
+}

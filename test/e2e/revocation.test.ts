@@ -1,0 +1,108 @@
+/** A policy is edited while files are open: what was mediated is refused, what passes through is told, and its holders are signalled if asked for. */
+import { writeFileSync } from "node:fs";
+import { file, mountSluice, plant, requires, runScript, scratch, type SluiceMount, startScript } from "@sluice/testkit";
+import { expect } from "vitest";
+import { eventually } from "./harness/actor.js";
+
+const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "FUSE passthrough");
+const AMPLE_MS = 20_000;
+
+interface Grant {
+  change: string;
+  path: string;
+  pid: number;
+  mode: string;
+  revoked: { effect: string; rule: string } | null;
+}
+interface Status {
+  revocation: { onRevoke: string; holdersUnseen: string | null; passthrough: number; mediated: number; signalled: number };
+}
+
+const status = async (mount: SluiceMount): Promise<Status["revocation"]> => ((await mount.status()) as Status).revocation;
+const grants = async (mount: SluiceMount): Promise<Grant[]> => (await mount.grants()) as Grant[];
+const allow = (effect: string): string => `version: 1\ndefault: ${effect}\n`;
+const refuse = (effect: string, subject = ""): string =>
+  `version: 1\ndefault: ${effect}\nrules:\n  - { name: no more, path: "f"${subject}, effect: deny }\n`;
+
+/** Reads the first byte of the file whenever it is told to, by one descriptor; "map" maps it shared and closes it. */
+const HOLDER = `
+const { openSync, readSync, closeSync } = await import("node:fs");
+const { native } = await import(process.env.SLUICE_NATIVE_URL);
+const fd = openSync(process.argv[1], "r+");
+let mapping;
+console.log("open");
+for await (const line of (await import("node:readline")).createInterface({ input: process.stdin })) {
+  if (line === "map") { mapping = native.mapShared(fd, 4096, true); closeSync(fd); console.log("mapped"); continue; }
+  try { const byte = Buffer.alloc(1); readSync(fd, byte, 0, 1, 0); console.log(line + " " + byte); } catch (error) { console.log(line + " " + error.code); }
+}
+`;
+
+async function mounted(effect: string, args: string[] = []): Promise<SluiceMount> {
+  const lower = plant(scratch(), { f: file("content", { mode: 0o666 }), g: file("other", { mode: 0o666 }) });
+  return mountSluice({ lowers: [lower], upper: plant(scratch(), {}), policy: allow(effect), args });
+}
+
+test("a mediated open is refused at its next read, also of what it has read before, until it is allowed again", async () => {
+  const mount = await mounted("mediate");
+  const holder = startScript(HOLDER, { args: [mount.path("f")] });
+  await holder.waitFor("open");
+  holder.write("first\n");
+  await holder.waitFor("first c");
+  writeFileSync(mount.policyFile as string, refuse("mediate"));
+  await eventually("the open is refused", AMPLE_MS, async () => (await status(mount)).mediated === 1);
+  holder.write("second\n");
+  await holder.waitFor("second EACCES");
+  expect((await grants(mount))[0]).toMatchObject({ mode: "mediated", revoked: { effect: "deny", rule: "no more" } });
+  writeFileSync(mount.policyFile as string, allow("mediate"));
+  await eventually("it is allowed again", AMPLE_MS, async () => (await status(mount)).mediated === 0);
+  holder.write("third\n");
+  await holder.waitFor("third c");
+  await mount.stop();
+}, 120_000);
+
+test("what passes through cannot be taken back: it is counted and told, and so is a mapping whose descriptor is closed", async () => {
+  const mount = await mounted("grant");
+  const holder = startScript(HOLDER, { args: [mount.path("f")] });
+  await holder.waitFor("open");
+  writeFileSync(mount.policyFile as string, refuse("grant"));
+  await eventually("the open is marked", AMPLE_MS, async () => (await status(mount)).passthrough === 1);
+  holder.write("still\n");
+  await holder.waitFor("still c");
+  const table = await runScript([process.execPath, "packages/cli/bin/sluice.mjs", "grants", mount.mountpoint]);
+  expect(table.stdout).toMatch(/f +upper +passthrough \(REVOKED: deny by no more\)/);
+  holder.write("map\n");
+  await holder.waitFor("mapped");
+  await eventually("the descriptor is closed", AMPLE_MS, async () => !(await grants(mount)).some(({ change }) => change === "open"));
+  expect(await grants(mount)).toMatchObject([{ change: "mapped", path: "f", pid: holder.pid, mode: "mapping" }]);
+  expect(await status(mount)).toMatchObject({ onRevoke: "report", passthrough: 0, signalled: 0 });
+  holder.kill();
+  await mount.stop();
+}, 120_000);
+
+test("with --on-revoke sigterm who holds it without a grant is ended, found by what it holds and not by who opened it", async () => {
+  const mount = await mounted("grant", ["--on-revoke", "sigterm"]);
+  // The shell opens the file and is gone; what it leaves behind has the descriptor.
+  const heir = await runScript(["sh", "-c", "exec 3<> f; sleep 60 < /dev/null > /dev/null 2>&1 & echo $!"], { cwd: mount.mountpoint });
+  const pid = Number(heir.stdout);
+  const other = startScript(HOLDER, { args: [mount.path("g")] });
+  await other.waitFor("open");
+  const allowed = startScript(HOLDER, { args: [mount.path("f")], as: { uid: 12, gid: 12 } });
+  await allowed.waitFor("open");
+  writeFileSync(mount.policyFile as string, refuse("grant", ", subject: { uid: [0] }"));
+  await eventually("the heir is gone", AMPLE_MS, async () => (await runScript(["kill", "-0", String(pid)])).code !== 0);
+  await eventually("it is counted", AMPLE_MS, async () => (await status(mount)).signalled === 1);
+  for (const spared of [other, allowed]) {
+    spared.write("spared\n");
+    await spared.waitFor("spared ");
+  }
+  await mount.stop();
+}, 120_000);
+
+test("where not all holders can be seen, signalling them is refused at mount, and status says why", async () => {
+  const script = `"$NODE" packages/cli/bin/sluice.mjs mount --on-revoke sigkill --lower "$1" "$2"; echo "exit $?"`;
+  const [lower, at] = [plant(scratch(), {}), scratch()];
+  const argv = ["unshare", "-p", "-f", "-m", "--mount-proc", "sh", "-c", script, "sh", lower, at];
+  const { stdout, stderr } = await runScript(argv, { env: { NODE: process.execPath } });
+  expect(stdout).toContain("exit 3");
+  expect(stderr).toMatch(/--on-revoke sigkill: this is a pid namespace of its own/);
+}, 120_000);
