@@ -24,8 +24,8 @@ export interface Carrier {
 
 export class AskedQuestion {
   private encoded: wire.Question | undefined;
-  /** Where it is being asked just now. */
-  readonly legs = new Map<PendingQuestion, Carrier>();
+  /** Each time that it is being asked just now: one, but for the late and the disputed. */
+  readonly legs: PendingQuestion[] = [];
   /** Answers of replicas that disagree, by the digest of their policy. */
   answers: Map<string, Decision> | undefined;
   /** Answers that could not be used. */
@@ -62,6 +62,11 @@ export class AskedQuestion {
     this.settled = true;
     this.settle.reject(error);
   }
+
+  forget(pending: PendingQuestion): void {
+    const at = this.legs.indexOf(pending);
+    if (at >= 0) this.legs.splice(at, 1);
+  }
 }
 
 export interface Fate {
@@ -72,9 +77,12 @@ export interface Fate {
 /** A question as it is put to one replica. Settled once. */
 export class PendingQuestion {
   settled = false;
+  /** What its conversation calls it. */
+  number: bigint | undefined;
 
   constructor(
     readonly asked: AskedQuestion,
+    readonly carrier: Carrier,
     readonly hedge: boolean,
     private readonly fate: Fate,
   ) {}

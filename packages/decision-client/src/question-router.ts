@@ -46,11 +46,11 @@ export class QuestionRouter implements Fate {
   release(asked: AskedQuestion): void {
     this.#open.delete(asked);
     this.#waiting.delete(asked);
-    for (const [pending, replica] of asked.legs) {
+    for (const pending of asked.legs) {
       pending.settled = true;
-      replica.cancel(pending);
+      pending.carrier.cancel(pending);
     }
-    asked.legs.clear();
+    asked.legs.length = 0;
   }
 
   /** Somebody can be asked, or holds another policy now. */
@@ -60,15 +60,15 @@ export class QuestionRouter implements Fate {
     for (const asked of waiting) this.#place(asked);
     if (this.replicas.revisions.view.kind !== "split") return;
     // What was put to one of those who disagree is put to the others, too.
-    for (const asked of this.#open) if (asked.legs.size > 0) this.#place(asked);
+    for (const asked of this.#open) if (asked.legs.length > 0) this.#place(asked);
   }
 
   /** Questions that a replica will not answer. */
   orphaned(questions: readonly PendingQuestion[], why: "broken" | "overloaded"): void {
     const again = questions.filter((pending) => {
       pending.settled = true;
-      pending.asked.legs.delete(pending);
-      return !pending.asked.settled && pending.asked.legs.size === 0;
+      pending.asked.forget(pending);
+      return !pending.asked.settled && pending.asked.legs.length === 0;
     });
     if (this.#closed || again.length === 0) return;
     for (const { asked } of again) this.#waiting.add(asked);
@@ -102,9 +102,9 @@ export class QuestionRouter implements Fate {
 
   failed(pending: PendingQuestion, error: DecisionError): void {
     const { asked } = pending;
-    const carrier = this.#leave(pending);
+    this.#leave(pending);
     if (asked.settled) return;
-    if (error.code === "malformed") this.#askAnother(asked, carrier, error);
+    if (error.code === "malformed") this.#askAnother(asked, pending.carrier, error);
     else asked.reject(error);
   }
 
@@ -117,24 +117,22 @@ export class QuestionRouter implements Fate {
     for (const asked of left) asked.reject(new DecisionError("closed", "the connection to the decision service is closed"));
   }
 
-  #leave(pending: PendingQuestion): Carrier | undefined {
-    const carrier = pending.asked.legs.get(pending);
-    pending.asked.legs.delete(pending);
-    carrier?.leaveIfIdle();
-    return carrier;
+  #leave(pending: PendingQuestion): void {
+    pending.asked.forget(pending);
+    pending.carrier.leaveIfIdle();
   }
 
   /** Nonsense from one is no answer from the others. */
-  #askAnother(asked: AskedQuestion, carrier: Carrier | undefined, error: DecisionError): void {
-    const revision = carrier?.capabilities?.revision;
+  #askAnother(asked: AskedQuestion, carrier: Carrier, error: DecisionError): void {
+    const revision = carrier.capabilities?.revision;
     const other = revision === undefined || ++asked.useless >= MAX_USELESS ? undefined : this.replicas.pick(revision, carrier);
     if (other !== undefined) this.#put(asked, other, false);
-    else if (asked.legs.size === 0) asked.reject(error);
+    else if (asked.legs.length === 0) asked.reject(error);
   }
 
   #useless(asked: AskedQuestion, problem: string): void {
     if (++asked.useless >= MAX_USELESS) asked.reject(new DecisionError("malformed", problem));
-    else if (asked.legs.size === 0) this.#later(asked);
+    else if (asked.legs.length === 0) this.#later(asked);
   }
 
   #later(asked: AskedQuestion): void {
@@ -154,7 +152,7 @@ export class QuestionRouter implements Fate {
       asked.resolve(heard.reduce((one, other) => (STRICTNESS[other.effect] > STRICTNESS[one.effect] ? other : one)));
     } else if (view.kind === "split") {
       this.#place(asked);
-    } else if (asked.legs.size === 0) {
+    } else if (asked.legs.length === 0) {
       // It was the answer of somebody who has left those who agree now.
       this.#useless(asked, "every answer is of a policy that is not in force any more");
     }
@@ -164,10 +162,10 @@ export class QuestionRouter implements Fate {
     const { view } = this.replicas.revisions;
     switch (view.kind) {
       case "none":
-        if (asked.legs.size === 0) this.#waiting.add(asked);
+        if (asked.legs.length === 0) this.#waiting.add(asked);
         return;
       case "agreed":
-        if (asked.legs.size === 0) this.#put(asked, this.replicas.pick(view.revision), false);
+        if (asked.legs.length === 0) this.#put(asked, this.replicas.pick(view.revision), false);
         return;
       case "split":
         for (const revision of view.revisions) {
@@ -179,11 +177,11 @@ export class QuestionRouter implements Fate {
 
   #put(asked: AskedQuestion, replica: Carrier | undefined, hedge: boolean): void {
     if (replica === undefined) {
-      if (asked.legs.size === 0) this.#waiting.add(asked);
+      if (asked.legs.length === 0) this.#waiting.add(asked);
       return;
     }
-    const pending = new PendingQuestion(asked, hedge, this);
-    asked.legs.set(pending, replica);
+    const pending = new PendingQuestion(asked, replica, hedge, this);
+    asked.legs.push(pending);
     replica.ask(pending);
   }
 
@@ -196,9 +194,9 @@ export class QuestionRouter implements Fate {
     if (view.kind !== "agreed") return;
     for (const asked of this.#open) {
       if (now - asked.askedMs < lateMs || this.#hedges < 1) return;
-      const [first] = asked.legs.values();
+      const [first] = asked.legs;
       if (asked.hedged || first === undefined) continue;
-      const other = this.replicas.pick(view.revision, first);
+      const other = this.replicas.pick(view.revision, first.carrier);
       if (other === undefined) return;
       asked.hedged = true;
       this.#hedges--;
@@ -209,8 +207,8 @@ export class QuestionRouter implements Fate {
 }
 
 function isAskedOf(asked: AskedQuestion, revision: PolicyRevision): boolean {
-  for (const replica of asked.legs.values()) {
-    const told = replica.capabilities?.revision;
+  for (const { carrier } of asked.legs) {
+    const told = carrier.capabilities?.revision;
     if (told !== undefined && sameRevision(told, revision)) return true;
   }
   return false;

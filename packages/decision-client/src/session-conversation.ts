@@ -29,7 +29,6 @@ function wireTimeout(ms: number): { seconds: bigint; nanos: number } {
 
 export class SessionConversation implements Conversation {
   private readonly asked = new Map<bigint, PendingQuestion>();
-  private readonly numbers = new Map<PendingQuestion, bigint>();
   /** Their answers may be on their way. */
   private readonly cancelled = new Set<bigint>();
   private nextNumber = 1n;
@@ -61,7 +60,7 @@ export class SessionConversation implements Conversation {
   ask(pending: PendingQuestion): void {
     const id = this.nextNumber++;
     this.asked.set(id, pending);
-    this.numbers.set(pending, id);
+    pending.number = id;
     const bytes = sizeEstimate(pending);
     if (this.batch.length >= MAX_BATCH_QUESTIONS || this.batchBytes + bytes > MAX_BATCH_BYTES) this.flush();
     this.batch.push({ id, question: pending.wire(), timeout: wireTimeout(pending.remainingMs()), questionId: pending.question.id });
@@ -73,8 +72,8 @@ export class SessionConversation implements Conversation {
   }
 
   cancel(pending: PendingQuestion): void {
-    const id = this.numbers.get(pending);
-    if (id === undefined) return;
+    const id = pending.number;
+    if (id === undefined || this.asked.get(id) !== pending) return;
     this.forget(id);
     const unsent = this.batch.findIndex((question) => question.id === id);
     if (unsent >= 0) {
@@ -95,7 +94,6 @@ export class SessionConversation implements Conversation {
   takeUnanswered(): PendingQuestion[] {
     const unanswered = [...this.asked.values()];
     this.asked.clear();
-    this.numbers.clear();
     this.batch = [];
     return unanswered.filter((pending) => !pending.settled);
   }
@@ -126,7 +124,6 @@ export class SessionConversation implements Conversation {
 
   private forget(id: bigint): PendingQuestion | undefined {
     const pending = this.asked.get(id);
-    if (pending !== undefined) this.numbers.delete(pending);
     this.asked.delete(id);
     return pending;
   }
