@@ -1,5 +1,6 @@
 /** Random sequences side by side on Sluice and on the kernel's overlayfs; see README.md beside. */
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
 import { requires, soakBudgetMs } from "@sluice/testkit";
 import { beforeAll, expect } from "vitest";
 import { newReport, runAndReport } from "./campaign.js";
@@ -7,6 +8,7 @@ import { compareRound, describeFailure } from "./compare/compare.js";
 import { drawRound, sweepRound } from "./generate/draw-round.js";
 import { compilePrograms } from "./run/compile-programs.js";
 import { runRound } from "./run/round.js";
+import { formatOperation } from "./script/operation.js";
 import { parseScript, type Setting } from "./script/script.js";
 
 const { describe, test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "kernel overlayfs", "loop devices", "command perl");
@@ -16,11 +18,23 @@ const SWEPT: readonly Setting[] = [
   { mode: "mediated", ground: "disk", lowers: 1, readOnly: false, forgetful: false, index: true },
   { mode: "granted", ground: "disk", lowers: 1, readOnly: false, forgetful: true, index: false },
 ];
+const REGRESSIONS = fileURLToPath(new URL("regressions/", import.meta.url));
 const ROUND_MS = 300_000;
 
 const soakMs = soakBudgetMs(0);
 const script = process.env["SLUICE_DIFFERENTIAL_SCRIPT"];
 const seed = process.env["SLUICE_DIFFERENTIAL_SEED"];
+
+async function replay(file: string, shown: boolean): Promise<string[]> {
+  const { setting, sequence } = parseScript(readFileSync(file, "utf8"));
+  const sequences = [{ name: "s0", ...sequence }];
+  const result = await runRound(setting, sequences);
+  for (const { operation, kernel, sluice } of result.steps.get("s0") ?? []) {
+    if (shown)
+      console.log(`${formatOperation(operation)}\n  kernel ${JSON.stringify(kernel.results)}\n  sluice ${JSON.stringify(sluice.results)}`);
+  }
+  return compareRound(setting, sequences, result).failures.map(describeFailure);
+}
 
 /** Given seeds, or fresh ones until the budget is spent. */
 function* seeds(): Generator<number> {
@@ -33,14 +47,12 @@ describe("side by side with kernel overlayfs", () => {
   beforeAll(compilePrograms);
 
   if (script !== undefined) {
-    test(`replay ${script}`, async () => {
-      const { setting, sequence } = parseScript(readFileSync(script, "utf8"));
-      const sequences = [{ name: "s0", ...sequence }];
-      const result = await runRound(setting, sequences);
-      for (const { operation, kernel, sluice } of result.steps.get("s0") ?? []) console.log(operation, kernel, sluice.results);
-      expect(compareRound(setting, sequences, result).failures.map(describeFailure)).toEqual([]);
-    });
+    test(`replay ${script}`, async () => expect(await replay(script, true)).toEqual([]), ROUND_MS);
     return;
+  }
+
+  for (const name of readdirSync(REGRESSIONS).filter((file) => file.endsWith(".script"))) {
+    test(`regression ${name}`, async () => expect(await replay(`${REGRESSIONS}${name}`, false)).toEqual([]), ROUND_MS);
   }
 
   test(

@@ -71,7 +71,19 @@ root fstat {"slot":0}
 `,
   ),
   renames: sweep(MEDIATED, "rename"),
-  emptied: sweep(MEDIATED, "rmdir"),
+  noReplace: script(
+    MEDIATED,
+    `plant lower0 "f" {"kind":"file","content":"text","traits":{}}
+root rename {"path":"f","to":"g","flags":1}
+`,
+  ),
+  emptied: script(
+    MEDIATED,
+    `plant lower0 "d/f" {"kind":"file","content":"text","traits":{}}
+root unlink {"path":"d/f"}
+root rmdir {"path":"d"}
+`,
+  ),
   rewinds: script(
     MEDIATED,
     `plant lower0 "d/low" {"kind":"file","content":"","traits":{}}
@@ -132,16 +144,14 @@ root open {"slot":1,"path":"g","flags":${O_RDONLY}}
 root pread {"slot":1,"at":0,"length":50}
 `,
   ),
-  opening: sweep(MEDIATED, "open", "truncate"),
-  appending: script(
+  opening: script(
     MEDIATED,
-    `plant lower0 "f" {"kind":"file","content":"lower content","traits":{"mode":438}}
-root open {"slot":0,"path":"f","flags":1025}
-alice open {"slot":0,"path":"f","flags":1025}
-root write {"slot":0,"text":"one"}
-alice write {"slot":0,"text":"two"}
-root append {"slot":0,"text":"three"}
+    `plant lower0 "f" {"kind":"file","content":"text","traits":{}}
+plant upper "g" {"kind":"file","content":"text","traits":{}}
+root open {"slot":0,"path":"f","flags":513}
+root open {"slot":1,"path":"g","flags":513}
 root read {"path":"f"}
+root read {"path":"g"}
 `,
   ),
   attributes: random(MEDIATED, "chmod", "setxattr", "listxattr"),

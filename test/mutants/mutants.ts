@@ -127,13 +127,13 @@ export const mutants: readonly Mutant[] = [
     run: cases.renames,
   },
   {
-    name: "RENAME_NOREPLACE replaces",
+    name: "RENAME_NOREPLACE is not known",
     patches: patch(
       "operations/rename.js",
-      "if (there !== undefined && (args.flags & RENAME.NOREPLACE) !== 0)",
-      "if (there === undefined && false)",
+      "if ((flags & ~(RENAME.NOREPLACE | RENAME.EXCHANGE)) !== 0)",
+      "if ((flags & ~RENAME.EXCHANGE) !== 0)",
     ),
-    run: cases.renames,
+    run: cases.noReplace,
   },
   {
     name: "RENAME_EXCHANGE moves",
@@ -191,7 +191,7 @@ export const mutants: readonly Mutant[] = [
     patches: patch(
       "operations/remove.js",
       "    if (!node.inUpper)\n        return makeWhiteout(into, at.name);\n    if (!existsBelow",
-      "    core.traffic = (core.traffic ?? 0) + 1;\n    if (core.traffic > 8) return -Errno.EISDIR;\n    if (!node.inUpper)\n        return makeWhiteout(into, at.name);\n    if (!existsBelow",
+      "    core.traffic = (core.traffic ?? 0) + 1;\n    if (core.traffic > 3) return -Errno.EISDIR;\n    if (!node.inUpper)\n        return makeWhiteout(into, at.name);\n    if (!existsBelow",
     ),
     run: cases.removing,
   },
@@ -235,11 +235,6 @@ export const mutants: readonly Mutant[] = [
     name: "O_TRUNC does not truncate",
     patches: patch("io/open-file.js", "const status = sys.ftruncate(request.fd, 0);", "const status = 0;"),
     run: cases.opening,
-  },
-  {
-    name: "O_APPEND writes where it stands",
-    patches: patch("io/data.js", "    if ((flags & O.APPEND) !== 0)", "    if ((flags & O.APPEND) < 0)"),
-    run: cases.appending,
   },
   {
     name: "copy-up loses attributes",

@@ -1,7 +1,7 @@
 /** Cells of the coverage table that no run can fill, each with the reason. */
 import type { State } from "../run/object-state.js";
 
-interface Impossible {
+export interface Impossible {
   rows: readonly string[];
   states: readonly State[];
   reason: string;
@@ -65,4 +65,9 @@ const DESCRIPTORS: ReadonlySet<string> = new Set(BY_DESCRIPTOR);
 export function impossibleBecause(row: string, state: State): string | undefined {
   if (state === BY_NAME_ONLY && !DESCRIPTORS.has(row)) return "a name that is gone names nothing";
   return IMPOSSIBLE.find(({ rows, states }) => rows.includes(row) && states.includes(state))?.reason;
+}
+
+/** All of them, for the documentation. */
+export function impossibleReasons(): readonly Impossible[] {
+  return [...IMPOSSIBLE, { rows: ["calls that take a name"], states: [BY_NAME_ONLY], reason: "a name that is gone names nothing" }];
 }

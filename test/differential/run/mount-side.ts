@@ -14,7 +14,7 @@ export interface Mounted {
 const MIXED = `version: 1
 default: grant
 rules:
-  - { name: alice, uid: 1000, effect: mediate }
+  - { name: alice, subject: { uid: 1000 }, effect: mediate }
 `;
 /** By name, so that what is renamed or made anew changes how it is opened. */
 const NAMED = `version: 1
