@@ -1,12 +1,12 @@
 /** A caller that waits for a decision can be killed at any time, and nothing of its request stays behind. */
-import { mountSluice, requires, type SluiceMount } from "@sluice/testkit";
+import { mountSluice, requires, type SluiceMount, startScript } from "@sluice/testkit";
 import { Errno, O } from "@sluice/vfs";
 import { expect } from "vitest";
 import { Actor, eventually, within } from "../e2e/harness/actor.js";
 import { layers, open } from "../e2e/harness/layers.js";
 import { grantsOf, statusOf } from "../e2e/harness/told.js";
 
-const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
+const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "command perl");
 const policy = 'version: 1\ndefault: grant\nrules:\n  - { name: no, path: "denied", effect: deny }\n';
 const AMPLE_MS = 15_000;
 const WATCH_MS = 700;
@@ -51,6 +51,25 @@ test("SIGINT and SIGKILL end callers that wait in open, create, rename and unlin
   expect(await grantsOf(mount)).toEqual([]);
   await actor.stop();
   await eventually("nothing waits any more", AMPLE_MS, async () => (await statusOf(mount)).engine.inFlight === 0);
+  await mount.stop();
+});
+
+test("a timer of its own does not end the wait of a caller: open, mkdir, rename and unlink are made in the end", async () => {
+  const { mount, thaw } = await frozen("10m");
+  const script = String.raw`
+    use Time::HiRes; $| = 1; $SIG{ALRM} = sub { print "alarm\n" };
+    Time::HiRes::ualarm(100_000, 100_000);
+    chdir $ARGV[0] or die "chdir: $!";
+    sysopen(F, "f", 0) or die "open: $!"; print "opened\n";
+    mkdir "new" or die "mkdir: $!"; rename "d/g", "h" or die "rename: $!"; unlink "h" or die "unlink: $!";
+    print "done\n"`;
+  const caller = startScript(["perl", "-e", script, mount.mountpoint], { timeoutMs: 60_000 });
+  await eventually("it waits", AMPLE_MS, async () => (await statusOf(mount)).engine.inFlight === 1);
+  expect(await within(WATCH_MS, caller.finished)).toBe("pending");
+  thaw();
+  const { stdout, stderr, code } = await caller.finished;
+  expect({ stderr, code }).toEqual({ stderr: "", code: 0 });
+  expect(stdout).toMatch(/alarm\n[^]*opened\n[^]*done\n/);
   await mount.stop();
 });
 

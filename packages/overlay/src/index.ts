@@ -3,6 +3,7 @@ export type { LayerSpec, LayerStatus, OverlayConfig, OverlayEvents, OverlayStatu
 export { createOverlay } from "./create-overlay.js";
 export { STRICTNESS } from "./gate/authorize.js";
 export type { Access, FallbackReason, Flow, Gate, Intent, IoWatch, OpenRecord, Operation, Ruling, WatchedIo } from "./gate/gate.js";
+export { whenAskedToEnd } from "./layer/caller-process.js";
 export { type MarkNames, markNames } from "./marks/names.js";
 export type { OpenReview } from "./io/review-open.js";
 export type { Overlay } from "./overlay.js";

@@ -1,10 +1,7 @@
 /** One file's copy-up under way, and those who wait for it: it goes on as long as one of them does. */
 import { type CallContext, Errno } from "@sluice/vfs";
-import { isDying } from "../layer/caller-process.js";
+import { whenDying } from "../layer/caller-process.js";
 import { type Node, pathOf } from "../node/node.js";
-
-/** FUSE interrupts once, for any signal, and then waits for the answer: whether a later one is fatal has to be looked at. */
-const LOOK_AGAIN_MS = 200;
 
 export class CopyUpJob {
   readonly startedMs = performance.now();
@@ -62,25 +59,4 @@ export class CopyUpJob {
   #leave(): void {
     if (--this.#waiting === 0) this.#cancelled = true;
   }
-}
-
-/** Calls `act` once, when the caller was interrupted by what will kill it. */
-function whenDying(call: CallContext, act: () => void): { stop(): void } {
-  const { signal, pid } = call;
-  let timer: NodeJS.Timeout | undefined;
-  const look = (): void => {
-    if (pid !== 0 && !isDying(pid)) {
-      timer = setTimeout(look, LOOK_AGAIN_MS);
-      return;
-    }
-    stop();
-    act();
-  };
-  const stop = (): void => {
-    clearTimeout(timer);
-    signal.removeEventListener("abort", look);
-  };
-  signal.addEventListener("abort", look, { once: true });
-  if (signal.aborted) look();
-  return { stop };
 }

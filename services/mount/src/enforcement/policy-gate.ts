@@ -14,7 +14,7 @@ import {
   type PolicyCapabilities,
   type Question,
 } from "@sluice/decision-api";
-import type { Gate, Intent, OpenRecord, Ruling } from "@sluice/overlay";
+import { type Gate, type Intent, type OpenRecord, type Ruling, whenAskedToEnd } from "@sluice/overlay";
 import { type CallContext, Errno } from "@sluice/vfs";
 import { ALL_NAMELESS_FACTS, type FactNeeds, union } from "./fact-needs.js";
 import { type AuditedIo, ObligedIo, type Standing } from "./io-watch.js";
@@ -70,6 +70,16 @@ const CHANGING: ReadonlySet<Access> = new Set(ALL_ACCESSES.filter((access) => ac
 
 function interrupted(): DOMException {
   return new DOMException("the caller was interrupted", "AbortError");
+}
+
+/**
+ * The wait for a decision ends early only for a caller who shall end: on a disk's file system open(2) never fails with EINTR,
+ * and programs with timers do not expect it. The decision's deadline bounds the wait of all others.
+ */
+function untilAskedToEnd(call: CallContext): { signal: AbortSignal; settled(): void } {
+  const ending = new AbortController();
+  const watch = whenAskedToEnd(call, () => ending.abort());
+  return { signal: ending.signal, settled: watch.stop };
 }
 
 export class PolicyGate implements Gate {
@@ -144,13 +154,20 @@ export class PolicyGate implements Gate {
   }
 
   #ask(asking: Asking): DecidedRuling | Promise<DecidedRuling> {
-    const { signal } = asking.call;
+    const { signal, settled } = untilAskedToEnd(asking.call);
     try {
       const question = this.#question(asking);
       const answer = this.#decider.decide(question, signal);
-      if (!(answer instanceof Promise)) return this.#weigh(answer, question, asking);
-      return answer.then((decision) => this.#weigh(decision, question, asking)).catch((error: unknown) => this.#noAnswer(error, signal));
+      if (!(answer instanceof Promise)) {
+        settled();
+        return this.#weigh(answer, question, asking);
+      }
+      return answer
+        .finally(settled)
+        .then((decision) => this.#weigh(decision, question, asking))
+        .catch((error: unknown) => this.#noAnswer(error, signal));
     } catch (error) {
+      settled();
       return signal.aborted ? Promise.reject(interrupted()) : this.#noAnswer(error, signal);
     }
   }
@@ -225,14 +242,17 @@ export class PolicyGate implements Gate {
   async #askAgain(question: Question, call: CallContext): Promise<Standing> {
     const again = { ...question, id: newQuestionId() };
     const startedMs = performance.now();
+    const { signal, settled } = untilAskedToEnd(call);
     try {
-      const { enforced, terms } = obliged(await this.#decider.decide(again, call.signal), again);
+      const { enforced, terms } = obliged(await this.#decider.decide(again, signal), again);
       this.#events.decided(enforced, again, performance.now() - startedMs);
       if (enforced.effect === "deny") return { allowed: false, errno: enforced.errno > 0 ? enforced.errno : Errno.EACCES };
       // Nothing is obliged to any more: it goes on as it is open, and asks again.
       return { allowed: true, decision: enforced, terms: terms ?? { ...NO_TERMS, expiresAfterMs: REASK_MS } };
     } catch (error) {
-      return { allowed: false, errno: this.#noAnswer(error, call.signal).errno };
+      return { allowed: false, errno: this.#noAnswer(error, signal).errno };
+    } finally {
+      settled();
     }
   }
 
