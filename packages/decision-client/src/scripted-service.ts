@@ -72,6 +72,8 @@ export function answer(stream: Stream, answers: wire.Answer[]): void {
 export class ScriptedService {
   readonly path: string;
   streams: Stream[] = [];
+  /** Everything that was reported, one after the other. */
+  hits: wire.Hits[] = [];
   private server: Server | undefined;
   private readonly directory = mkdtempSync(join(tmpdir(), "sluice-client-"));
 
@@ -100,7 +102,10 @@ export class ScriptedService {
           if (this.script.welcome !== undefined) this.script.welcome(stream);
           else stream.write({ message: { $case: "welcome", value: { serverVersion: "t", capabilities: CAPABILITIES } } });
         } else if (message?.$case === "batch") this.script.batch(stream, message.value.questions);
-        else if (message?.$case === "cancel") this.script.cancel?.(message.value.ids);
+        else if (message?.$case === "hits") {
+          this.hits.push(...message.value.hits);
+          stream.write({ message: { $case: "hitsTaken", value: { reportId: message.value.reportId } } });
+        } else if (message?.$case === "cancel") this.script.cancel?.(message.value.ids);
       });
     };
     const { decide, getCapabilities } = wire.DecisionServiceService;

@@ -1,0 +1,189 @@
+/** What is kept and for how long, who is asked where several can be, and what holds when they disagree, over real gRPC. */
+import { type Decider, type Decision, inquiryOf, type Question, wire } from "@sluice/decision-api";
+import { afterEach, describe, expect, it } from "vitest";
+import { NO_EVENTS } from "./decision-client-events.js";
+import { connectDecider, type DeciderOptions } from "./index.js";
+import { answer, CAPABILITIES, DIGEST, grantFor, question, ScriptedService, type Stream } from "./scripted-service.js";
+
+const open: (() => Promise<void> | void)[] = [];
+afterEach(async () => {
+  for (const close of open.splice(0).reverse()) await close();
+});
+
+const OTHER_DIGEST = "cd".repeat(32);
+const READ: wire.Scope = {
+  subtree: undefined,
+  subjectFields: [wire.SubjectField.UID],
+  resourceFacts: [],
+  xattrs: [],
+  accesses: [wire.Access.READ],
+  ttl: undefined,
+};
+
+interface Holding {
+  digest: string;
+  sequence: bigint;
+}
+const welcoming =
+  ({ digest, sequence }: Holding) =>
+  (stream: Stream): void =>
+    void stream.write({
+      message: { $case: "welcome", value: { serverVersion: "t", capabilities: { ...CAPABILITIES, revision: { sequence, digest } } } },
+    });
+
+/** Answers each question with `change`, and counts them. */
+async function serve(change: Partial<wire.Decision>, holding: Holding = { digest: DIGEST, sequence: 1n }, delayMs = 0) {
+  const asked: string[] = [];
+  const revision = { ...holding };
+  const service = new ScriptedService({
+    welcome: welcoming(holding),
+    batch: (stream, questions) => {
+      asked.push(...questions.map(({ questionId }) => questionId));
+      const reply = (): void =>
+        answer(
+          stream,
+          questions.map(({ id }) => grantFor(id, { revision, ...change })),
+        );
+      if (delayMs === 0) reply();
+      else setTimeout(reply, delayMs);
+    },
+  });
+  open.push(() => service.end());
+  await service.start();
+  return { service, asked };
+}
+
+async function connect(services: readonly ScriptedService[], options: Partial<DeciderOptions> = {}): Promise<Decider> {
+  const target = services.map((service) => service.target).join(",");
+  const decider = connectDecider({ target, mount: "m", clientVersion: "0", ...options });
+  open.push(() => decider.close());
+  await expect.poll(() => decider.status().replicas.filter(({ state }) => state === "ready").length).toBe(services.length);
+  return decider;
+}
+
+const kept = (decider: Decider, asked: Question): Decision | undefined => decider.recall?.(inquiryOf(asked));
+
+describe("an answer", () => {
+  it("with a scope is given again without a question, a denial too, to whom it covers", async () => {
+    const { service, asked } = await serve({ scope: READ, effect: wire.Effect.DENY });
+    const decider = await connect([service]);
+    expect(kept(decider, question())).toBeUndefined();
+    const first = await decider.decide(question(), undefined);
+    expect(kept(decider, question())).toMatchObject({ effect: "deny", source: "cache", decisionId: first.decisionId });
+    expect(kept(decider, { ...question(), subject: { uid: 2, gid: 1, pid: 1 } })).toBeUndefined();
+    expect(kept(decider, { ...question(), accesses: ["write"] })).toBeUndefined();
+    expect(kept(decider, question("b"))).toBeUndefined();
+    expect(asked).toHaveLength(1);
+    expect(decider.status().cache).toMatchObject({ entries: 1, hits: 1, misses: 1 });
+  });
+
+  it.each<[string, Partial<wire.Decision>]>([
+    ["without scope", {}],
+    ["whose time is over", { scope: { ...READ, ttl: { seconds: 0n, nanos: 0 } } }],
+    ["that looked at content", { scope: { ...READ, resourceFacts: [wire.ResourceFact.CONTENT] } }],
+    ["whose scope is not understood", { scope: { ...READ, subjectFields: [77 as wire.SubjectField] } }],
+    ["for a subtree that does not hold the path", { scope: { ...READ, subtree: Buffer.from("z") } }],
+    ["for other accesses than were asked for", { scope: { ...READ, accesses: [wire.Access.READ, wire.Access.WRITE] } }],
+  ])("%s is not", async (_name, change) => {
+    const { service } = await serve(change);
+    const decider = await connect([service]);
+    await decider.decide(question("d/a"), undefined);
+    expect(kept(decider, question("d/a"))).toBeUndefined();
+  });
+
+  it("is asked for once by many who want the same, and told of as often as it was given", async () => {
+    const { service, asked } = await serve({ scope: { ...READ, subtree: Buffer.from("") } });
+    const decider = await connect([service]);
+    const all = await Promise.all(Array.from({ length: 10 }, async (_, i) => decider.decide(question("d/a", `q-${i}`), undefined)));
+    expect(all.map(({ source }) => source).sort()).toEqual([...Array<string>(9).fill("cache"), "service"]);
+    expect(asked).toHaveLength(1);
+    expect(kept(decider, question("e/f/g"))).toMatchObject({ source: "cache" });
+    await expect.poll(() => service.hits, { timeout: 5000 }).toEqual([{ decisionId: all[0]?.decisionId, count: 10n }]);
+  });
+
+  it("is dropped with its revision, before the first of the next is used, and where the policy itself was seen to change", async () => {
+    let touched = false;
+    const { service } = await serve({ scope: READ });
+    const decider = await connect([service], { policyTouched: () => touched });
+    await decider.decide(question(), undefined);
+    expect(kept(decider, question())).toBeDefined();
+    touched = true;
+    expect(kept(decider, question())).toBeUndefined();
+    touched = false;
+    expect(kept(decider, question())).toBeUndefined();
+    await decider.decide(question(), undefined);
+    expect(kept(decider, question())).toBeDefined();
+    const heard = new Promise((resolve) => decider.onPolicyChange(() => resolve(kept(decider, question()))));
+    const capabilities = { ...CAPABILITIES, revision: { sequence: 2n, digest: OTHER_DIGEST } };
+    service.streams[0]?.write({ message: { $case: "policyChanged", value: { capabilities } } });
+    expect(await heard).toBeUndefined();
+  });
+
+  it("is dropped where the service says so, below the directories that it names", async () => {
+    const { service } = await serve({ scope: READ });
+    const decider = await connect([service]);
+    for (const path of ["a/x", "b/x"]) await decider.decide(question(path), undefined);
+    service.streams[0]?.write({ message: { $case: "invalidation", value: { subtrees: [Buffer.from("a")] } } });
+    await expect.poll(() => kept(decider, question("a/x"))).toBeUndefined();
+    expect(kept(decider, question("b/x"))).toBeDefined();
+  });
+});
+
+describe("in an outage", () => {
+  it("nothing kept is used as if it held, and the rule that decided says what is", async () => {
+    const { service } = await serve({ scope: READ, onOutage: wire.OutageMode.MEDIATE });
+    const decider = await connect([service], { timeoutMs: 200 });
+    await decider.decide(question(), undefined);
+    service.kill();
+    await expect.poll(() => decider.status().replicas[0]?.state).not.toBe("ready");
+    expect(kept(decider, question())).toBeUndefined();
+    expect(await decider.decide(question(), undefined)).toMatchObject({ effect: "mediate", source: "outage" });
+    expect(await decider.decide(question("b"), undefined)).toMatchObject({ effect: "deny", source: "outage" });
+  });
+});
+
+describe("replicas", () => {
+  it("that hold different policies without an order are all asked: the stricter answer holds and is not kept", async () => {
+    const lax = await serve({ scope: READ }, { digest: DIGEST, sequence: 0n });
+    const strict = await serve({ scope: READ, effect: wire.Effect.DENY }, { digest: OTHER_DIGEST, sequence: 0n });
+    const views: string[] = [];
+    const events = { ...NO_EVENTS, revisions: (view: { kind: string }) => void views.push(view.kind) };
+    const decider = await connect([lax.service, strict.service], { events });
+    for (let turn = 0; turn < 5; turn++)
+      expect(await decider.decide(question(`f${turn}`), undefined)).toMatchObject({ effect: "deny", source: "service" });
+    expect([lax.asked.length, strict.asked.length]).toEqual([5, 5]);
+    expect(kept(decider, question("f1"))).toBeUndefined();
+    expect(decider.status().split).toHaveLength(2);
+    expect(views).toContain("split");
+  });
+
+  it("that hold an older policy than one that was told of are not asked", async () => {
+    const newer = await serve({ effect: wire.Effect.DENY }, { digest: OTHER_DIGEST, sequence: 2n });
+    const older = await serve({}, { digest: DIGEST, sequence: 1n });
+    const decider = await connect([newer.service, older.service], { timeoutMs: 300 });
+    for (let turn = 0; turn < 20; turn++)
+      expect(await decider.decide(question(`f${turn}`), undefined)).toMatchObject({ effect: "deny", source: "service" });
+    expect(older.asked).toEqual([]);
+    newer.service.kill();
+    expect(await decider.decide(question(), undefined)).toMatchObject({ effect: "deny", source: "outage" });
+    expect(older.asked).toEqual([]);
+  });
+
+  it("of which one is slow: the other is asked too, under the same id, and the first answer holds", async () => {
+    const slow = await serve({}, undefined, 60_000);
+    const fast = await serve({});
+    const decider = await connect([slow.service, fast.service]);
+    const all = await Promise.all(Array.from({ length: 20 }, async (_, i) => decider.decide(question(`f${i}`), undefined)));
+    expect(new Set(all.map(({ source }) => source))).toEqual(new Set(["service", "hedge"]));
+    expect(slow.asked.length).toBeGreaterThan(0);
+    expect(fast.asked).toEqual(expect.arrayContaining(slow.asked));
+  });
+
+  it("of which one answers nonsense: another is asked", async () => {
+    const nonsense = await serve({ decisionId: "" });
+    const sane = await serve({});
+    const decider = await connect([nonsense.service, sane.service]);
+    for (let turn = 0; turn < 30; turn++) expect((await decider.decide(question(`f${turn}`), undefined)).source).toBe("service");
+    expect(nonsense.asked.length).toBeGreaterThan(0);
+  });
+});
