@@ -85,7 +85,7 @@ describe("the command line", () => {
 const TINY = ["--tiny", "--base", "native"];
 
 requires("/dev/fuse", "CAP_SYS_ADMIN", "kernel overlayfs", "command cc").describe("a run", () => {
-  test("measures every subject in every phase, and leaves nothing behind", { timeout: 120_000 }, () => {
+  test("measures every subject in every phase, and leaves nothing behind", { timeout: 180_000 }, () => {
     const { tmp, out } = place();
     const phases = "stat-cold,create,copy-up,untar,search";
     const done = bench(
@@ -116,7 +116,7 @@ requires("/dev/fuse", "CAP_SYS_ADMIN", "kernel overlayfs", "command cc").describ
     expect(leftBelow(tmp)).toEqual([]);
   });
 
-  test("a subject that does not mount is named, the others are measured, and the exit code says so", { timeout: 60_000 }, () => {
+  test("a subject that does not mount is named, the others are measured, and the exit code says so", { timeout: 120_000 }, () => {
     const { tmp, out } = place();
     const named = ["--subject", "broken=/bin/false", "--subject", "absent=/no/such/binary"];
     const done = bench(tmp, ...TINY, ...named, "--subjects", "native,broken,absent", "--phases", "stat-warm", "--out", out);
@@ -128,7 +128,7 @@ requires("/dev/fuse", "CAP_SYS_ADMIN", "kernel overlayfs", "command cc").describ
     expect(leftBelow(tmp)).toEqual([]);
   });
 
-  test("an interrupt takes mounts, daemons and files away", { timeout: 60_000 }, async () => {
+  test("an interrupt takes mounts, daemons and files away", { timeout: 120_000 }, async () => {
     const { tmp } = place();
     const child = spawn(
       process.execPath,
@@ -172,7 +172,7 @@ requires("CAP_SYS_ADMIN", "kernel overlayfs", "loop devices", "command mkfs.ext4
     });
     expect(leftBelow(tmp)).toEqual([]);
   },
-  60_000,
+  120_000,
 );
 
 requires("/dev/fuse", "CAP_SYS_ADMIN", "command cc").test(
@@ -189,5 +189,5 @@ requires("/dev/fuse", "CAP_SYS_ADMIN", "command cc").test(
       expect(of(quantity, "sluice").length, quantity).toBeGreaterThan(0);
     expect(leftBelow(tmp)).toEqual([]);
   },
-  120_000,
+  180_000,
 );

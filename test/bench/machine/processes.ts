@@ -38,10 +38,34 @@ export function residentBytes(of: readonly number[]): number {
   return kib.reduce((sum, one) => sum + one, 0) * 1024;
 }
 
-/** Time on a processor so far, all their threads together: unlike elapsed time, what others do beside them is not in it. */
-export function processorNs(of: readonly number[]): number {
+/** Time on a processor so far: unlike elapsed time, what others do beside is not in it. */
+export interface ProcessorTime {
+  /** The threads counted in `exactNs`; one that ended takes its time along. */
+  threads: string;
+  exactNs: number;
+  /** Ended threads included, but in steps of a clock tick. */
+  steppedNs: number;
+}
+
+const TICK_NS = 10_000_000;
+
+export function processorTime(of: readonly number[]): ProcessorTime {
   const threads = of.flatMap((pid) => listOr(`/proc/${pid}/task`).map((thread) => `/proc/${pid}/task/${thread}/schedstat`));
-  return threads.reduce((sum, path) => sum + Number(readOr(path).split(" ")[0] ?? 0), 0);
+  const ticks = of.map((pid) => {
+    const stat = readOr(`/proc/${pid}/stat`);
+    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    return Number(fields[11] ?? 0) + Number(fields[12] ?? 0);
+  });
+  return {
+    threads: threads.join(),
+    exactNs: threads.reduce((sum, path) => sum + Number(readOr(path).split(" ")[0] ?? 0), 0),
+    steppedNs: ticks.reduce((sum, one) => sum + one, 0) * TICK_NS,
+  };
+}
+
+/** From one moment to a later one: exact where no thread came or went between. */
+export function processorNsBetween(from: ProcessorTime, to: ProcessorTime): number {
+  return from.threads === to.threads ? to.exactNs - from.exactNs : to.steppedNs - from.steppedNs;
 }
 
 function listOr(path: string): string[] {

@@ -17,6 +17,8 @@ export interface Sizes {
   insertedRows: number;
   modules: number;
   npmPackages: number;
+  /** Times each point of a scaling curve is taken. */
+  repetitions: number;
   /** Scaling stops here. */
   mostLayers: number;
   mostNames: number;
@@ -41,6 +43,7 @@ const STANDARD: Sizes = {
   insertedRows: 200,
   modules: 200,
   npmPackages: 30,
+  repetitions: 3,
   mostLayers: 128,
   mostNames: 1_000_000,
   mostClients: 64,
@@ -86,6 +89,7 @@ export const PROFILES: Readonly<Record<ProfileName, Sizes>> = {
     insertedRows: 5,
     modules: 5,
     npmPackages: 2,
+    repetitions: 1,
     mostLayers: 3,
     mostNames: 100,
     mostClients: 2,

@@ -4,6 +4,7 @@
  */
 import { messageOf } from "../bench-error.js";
 import { findProgram } from "../machine/find-program.js";
+import { processorNsBetween } from "../machine/processes.js";
 import type { Bench, Phase } from "../phases/phase.js";
 import type { Session } from "../subjects/session.js";
 import { emptyResult, type PhaseResult } from "./measurements.js";
@@ -79,9 +80,10 @@ class Run {
       for (const session of order) {
         const counted = round - warmUps;
         await this.attempt(phase, session, async () => {
-          const spentNs = session.processorNs();
+          const before = session.processorTime();
           const value = await phase.measure(session, bench, round);
-          if (counted >= 0) this.#take(phase, session, { round: counted, value, cpuMs: (session.processorNs() - spentNs) / 1e6 });
+          const cpuMs = processorNsBetween(before, session.processorTime()) / 1e6;
+          if (counted >= 0) this.#take(phase, session, { round: counted, value, cpuMs });
         });
       }
     }

@@ -18,7 +18,6 @@ export interface ScaleRun {
   progress(line: string): void;
 }
 
-const REPETITIONS = 3;
 // Above this a point takes minutes a subject and its spread is small.
 const ONCE_FROM = 500_000;
 
@@ -55,7 +54,7 @@ async function runPoint(run: ScaleRun, experiment: Experiment, at: number): Prom
     point.values.push(value);
     points.set(`${name} ${subject}`, point);
   };
-  for (let repetition = 0; repetition < (at >= ONCE_FROM ? 1 : REPETITIONS); repetition++) {
+  for (let repetition = 0; repetition < (at >= ONCE_FROM ? 1 : run.bench.sizes.repetitions); repetition++) {
     for (const subject of subjects)
       for (const reading of await readOnce(run, subject, { experiment, at, tree })) take(subject.name, reading);
   }

@@ -2,7 +2,7 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import type { CleanUp } from "../clean-up.js";
-import { processesNaming, processorNs, residentBytes } from "../machine/processes.js";
+import { type ProcessorTime, processesNaming, processorTime, residentBytes } from "../machine/processes.js";
 import { runCommand } from "../machine/run-command.js";
 import type { Storage } from "../machine/storage.js";
 import { stopDaemon } from "./daemon.js";
@@ -15,7 +15,7 @@ export interface Session {
   /** Of the daemon and its children; 0 where there is none. */
   residentBytes(): number;
   /** Of the daemon and its children, since they started. */
-  processorNs(): number;
+  processorTime(): ProcessorTime;
   stop(): Promise<void>;
 }
 
@@ -65,7 +65,7 @@ export async function openSession(subject: Subject, tree: Tree, machine: { stora
     subject,
     root: ground.mountpoint,
     residentBytes: () => residentBytes(family),
-    processorNs: () => processorNs(family),
+    processorTime: () => processorTime(family),
     stop,
   };
 }
