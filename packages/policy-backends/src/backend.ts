@@ -33,7 +33,7 @@ export interface Policy {
 export type Refresh = { state: "unchanged" } | { state: "changed" } | { state: "failed"; error: Error };
 
 export interface PolicyBackend {
-  /** Label of metrics: "rules". */
+  /** What kind the policy in force is, for labels of metrics: "rules". */
   readonly name: string;
   /** The policy in force. Replaced as a whole by `refresh`, never altered. */
   readonly policy: Policy;
@@ -43,5 +43,7 @@ export interface PolicyBackend {
   refresh(): Refresh;
   /** Directories in which a change hints at a new policy. */
   readonly watchedDirectories: readonly string[];
+  /** Calls when a refresh would find a policy that took time to make, or that changed elsewhere. Absent: never. */
+  onHint?(listener: () => void): void;
   dispose(): Promise<void>;
 }

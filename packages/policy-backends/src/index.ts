@@ -1,5 +1,7 @@
-/** Policy backends behind one contract, and the built-in one, `rules`. */
+/** Policy backends behind one contract: the built-in one, `rules`, and engines of others, configured by a file with `kind:`. */
 export type { Policy, PolicyBackend, Refresh, Verdict } from "./backend.js";
-export { type LoadedPolicy, loadPolicy } from "./rules/load-policy.js";
+export { openPolicyFile, rulesBackend } from "./file-backend.js";
+export { loadPolicyFile } from "./load-file.js";
+export { type BackendEvents, type LoadedPolicy, NO_BACKEND_EVENTS, type ShadowDifference } from "./policy-kind.js";
+export { loadPolicy } from "./rules/load-policy.js";
 export { type PolicyProblem, PolicyError, problemLine } from "./rules/problem.js";
-export { readPolicyFile, rulesBackend } from "./rules/rules-backend.js";

@@ -1,6 +1,6 @@
 /** The composition root of the decision service: what it is made of, in the order it starts and the reverse in which it stops. */
 import type { PolicyCapabilities } from "@sluice/decision-api";
-import { type PolicyBackend, PolicyError, rulesBackend } from "@sluice/policy-backends";
+import { openPolicyFile, type PolicyBackend, PolicyError } from "@sluice/policy-backends";
 import {
   type AdminServer,
   CliError,
@@ -16,6 +16,7 @@ import {
 import { type DecisionLogTarget, openDecisionLog } from "./audit/decision-log.js";
 import { DecisionEngine } from "./engine/decision-engine.js";
 import { watchPolicy } from "./engine/policy-watch.js";
+import { shadowReports } from "./engine/shadow-reports.js";
 import { startGrpcServer } from "./grpc/grpc-server.js";
 import type { ListenTarget } from "./grpc/listen-target.js";
 import type { TlsFiles } from "./grpc/tls.js";
@@ -25,7 +26,7 @@ import { capabilitiesHandler, decideHandler } from "./handlers/unary.js";
 import { watchHandler } from "./handlers/watch.js";
 
 export interface DecisionServiceOptions {
-  /** The policy file of the built-in backend, or another backend, which the service then owns. */
+  /** A policy file, of rules or of any other kind, or a backend, which the service then owns. */
   policy: string | PolicyBackend;
   listen: ListenTarget;
   /** For TCP. */
@@ -59,10 +60,10 @@ export interface DecisionService {
 
 const DRAIN_MS = 2_000;
 
-function openBackend(policy: string | PolicyBackend): PolicyBackend {
+async function openBackend(policy: string | PolicyBackend, tellers: Refusals): Promise<PolicyBackend> {
   if (typeof policy !== "string") return policy;
   try {
-    return rulesBackend(policy);
+    return await openPolicyFile(policy, shadowReports(tellers));
   } catch (error) {
     if (!(error instanceof PolicyError)) throw error;
     throw new CliError(
@@ -87,11 +88,14 @@ class RunningService implements DecisionService {
     const log = options.log ?? silentLogger();
     const registry = options.registry ?? createRegistry(false);
     const metrics = decisionMetrics(registry);
-    const backend = openBackend(options.policy);
+    const backend = await openBackend(options.policy, { log, metrics });
     const decisionLog = openDecisionLog(options.decisionLog ?? "off", {
       service: "sluice-decision",
       version: VERSION,
-      backend: backend.name,
+      // Of the policy in force as each line is written.
+      get backend() {
+        return backend.name;
+      },
     });
     const engine = new DecisionEngine({ backend, log, metrics, decisionLog });
     const service = new RunningService(engine);
@@ -105,7 +109,10 @@ class RunningService implements DecisionService {
       await service.close();
       throw error;
     }
-    const watcher = watchPolicy(backend.watchedDirectories, () => engine.refresh());
+    const watcher = watchPolicy(
+      () => backend.watchedDirectories,
+      () => engine.refresh(),
+    );
     service.closers.push(() => watcher.close());
     log.info({ target: service.target, policy: backend.policy.id, digest: backend.policy.revision.digest }, "decision service listens");
     return service;

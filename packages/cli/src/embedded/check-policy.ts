@@ -33,9 +33,15 @@ function complaint(file: string, problem: Problem): CliError {
   return new CliError({ object: `${file}:${line}:${column}`, problem: message, remedy, exitCode: EXIT.USAGE });
 }
 
-function parseProblems(stdout: string): Problem[] | undefined {
+interface Checked {
+  problems: Problem[];
+  /** The policy file, or another one that it names. */
+  problemFile: string;
+}
+
+function parseChecked(stdout: string): Checked | undefined {
   try {
-    return (JSON.parse(stdout) as { problems: Problem[] }).problems;
+    return JSON.parse(stdout) as Checked;
   } catch {
     return undefined;
   }
@@ -46,8 +52,9 @@ export function checkPolicy(file: string): void {
   const argv = [CHILD_MAIN, "policy", "check", "--json", file];
   const done = spawnSync(process.execPath, argv, { cwd: "/", env: childEnvironment(), encoding: "utf8", timeout: TIMEOUT_MS });
   if (done.status === 0) return;
-  const errors = parseProblems(done.stdout)?.filter((problem) => problem.severity === "error") ?? [];
-  const [first, ...others] = errors.map((problem) => complaint(file, problem));
+  const checked = parseChecked(done.stdout);
+  const errors = checked?.problems.filter((problem) => problem.severity === "error") ?? [];
+  const [first, ...others] = errors.map((problem) => complaint(checked?.problemFile ?? file, problem));
   if (first === undefined) {
     const said = done.stderr.trim().split("\n").at(-1) ?? "";
     const problem = said === "" ? "the policy could not be checked" : said.replace(/^sluice: /, "");

@@ -1,5 +1,6 @@
 /** A policy document → rules that can be evaluated, and every mistake that its shape does not show. */
 import { type Access, ALL_ACCESSES, DENIAL_ERRNO, type Effect, type Obligation, type OutageEffect } from "@sluice/decision-api";
+import { durationMs } from "../document/duration.js";
 import { type Condition, compileCondition } from "./condition.js";
 import { compileGlob, type Matcher } from "./glob.js";
 import { GlobError, parseGlob, type Segment } from "./glob-pattern.js";
@@ -33,13 +34,6 @@ const USE: ReadonlySet<Access> = new Set<Access>(["read", "write", "execute", "c
 /** Accesses covered where none is named, by a rule or by the default. */
 export function impliedAccesses(effect: Effect): ReadonlySet<Access> {
   return effect === "deny" ? ANY : USE;
-}
-
-const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
-
-function durationMs(text: string): number {
-  const [, count, unit] = /^(\d+)(\D+)$/.exec(text) as unknown as [string, string, string];
-  return Number(count) * (UNIT_MS[unit] as number);
 }
 
 function accessesOf(rule: RuleDocument): ReadonlySet<Access> {

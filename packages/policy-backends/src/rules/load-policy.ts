@@ -1,15 +1,18 @@
-/** The bytes of a policy file → a policy that can be asked, or `PolicyError` with every mistake in it. */
+/** The text of a policy file → rules that can be asked, or `PolicyError` with every mistake in it. */
 import { createHash } from "node:crypto";
-import { type Access, ALL_ACCESSES, type PolicyCapabilities, type PolicyRevision } from "@sluice/decision-api";
+import { type Access, ALL_ACCESSES, type PolicyCapabilities } from "@sluice/decision-api";
 import type { Policy } from "../backend.js";
+import { type ParsedYaml, parseYaml } from "../document/yaml-document.js";
+import type { Engine, LooksAt } from "../policy-kind.js";
 import { type CompiledRule, compileRules, impliedAccesses } from "./compile-rules.js";
 import { evaluateRules, type RuleSet } from "./evaluate.js";
 import type { PolicyDocument } from "./policy-schema.js";
-import { readPolicy } from "./policy-source.js";
+import { readParsedPolicy } from "./policy-source.js";
 import { PolicyError, type PolicyProblem } from "./problem.js";
 import { RuleIndex } from "./rule-index.js";
 
-export interface LoadedPolicy {
+/** A policy made of bytes alone, without a file that could change. */
+export interface LoadedRules {
   policy: Policy;
   warnings: readonly PolicyProblem[];
   ruleCount: number;
@@ -23,21 +26,14 @@ function governedAccesses(document: PolicyDocument, rules: readonly CompiledRule
   return new Set(ALL_ACCESSES.filter(governs));
 }
 
-function capabilitiesOf(
-  document: PolicyDocument,
-  rules: readonly CompiledRule[],
-  identity: { id: string; revision: PolicyRevision },
-): PolicyCapabilities {
+function looksAtOf(document: PolicyDocument, rules: readonly CompiledRule[]): LooksAt {
   const facts = (name: string): boolean => rules.some((rule) => rule.condition?.facts.names.has(name));
   return {
-    revision: identity.revision,
-    policyId: identity.id,
     accesses: governedAccesses(document, rules),
     needsGroups: facts("subject.groups"),
     needsExecutable: facts("subject.executable") || rules.some((rule) => rule.executables !== undefined),
     needsCgroup: facts("subject.cgroup") || rules.some((rule) => rule.cgroups !== undefined),
     xattrs: [...new Set(rules.flatMap((rule) => [...(rule.condition?.facts.xattrs ?? [])]))],
-    unconditionalGrant: false,
     ...callerRulesOf(rules),
   };
 }
@@ -52,28 +48,36 @@ function callerRulesOf(rules: readonly CompiledRule[]): { callerRules?: readonly
   return names.length === 0 ? {} : { callerRules: names };
 }
 
-/** Throws `PolicyError`. `id` names the policy in decisions. */
-export function loadPolicy(bytes: Uint8Array, file: string, id: string): LoadedPolicy {
-  let text: string;
-  try {
-    text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
-  } catch (cause) {
-    throw new PolicyError(file, [{ severity: "error", line: 1, column: 1, message: "it is not UTF-8", remedy: "save it as UTF-8" }], {
-      cause,
-    });
-  }
-  const read = readPolicy(text);
+/** Throws `PolicyError`. */
+export function loadRules(parsed: ParsedYaml, file: string): { engine: Engine; sequence: bigint } {
+  const read = readParsedPolicy(parsed);
   if (read.document === undefined) throw new PolicyError(file, read.problems);
   const { document } = read;
   const { rules, problems } = compileRules(document, read.locate);
   if (problems.some((problem) => problem.severity === "error")) throw new PolicyError(file, problems);
-  const revision = { sequence: BigInt(document.revision ?? 0), digest: createHash("sha256").update(bytes).digest("hex") };
-  const capabilities = capabilitiesOf(document, rules, { id, revision });
+  const looksAt = looksAtOf(document, rules);
   const index = new RuleIndex(rules.map((rule) => rule.paths));
-  const set: RuleSet = { rules, index, default: document.default, xattrs: capabilities.xattrs };
-  return {
-    policy: { id, revision, capabilities, evaluate: (question) => evaluateRules(set, question) },
-    warnings: problems,
+  const set: RuleSet = { rules, index, default: document.default, xattrs: looksAt.xattrs };
+  const engine: Engine = {
+    evaluate: (question) => evaluateRules(set, question),
+    looksAt,
     ruleCount: rules.length,
+    warnings: problems,
+    dispose: () => Promise.resolve(),
+  };
+  return { engine, sequence: BigInt(document.revision ?? 0) };
+}
+
+/** Throws `PolicyError`. `id` names the policy in decisions. */
+export function loadPolicy(bytes: Uint8Array, file: string, id: string): LoadedRules {
+  const parsed = parseYaml(Buffer.from(bytes).toString("utf8"));
+  if (!parsed.ok) throw new PolicyError(file, parsed.problems);
+  const { engine, sequence } = loadRules(parsed.result, file);
+  const revision = { sequence, digest: createHash("sha256").update(bytes).digest("hex") };
+  const capabilities: PolicyCapabilities = { revision, policyId: id, unconditionalGrant: false, ...engine.looksAt };
+  return {
+    policy: { id, revision, capabilities, evaluate: (question) => engine.evaluate(question) },
+    warnings: engine.warnings,
+    ruleCount: engine.ruleCount,
   };
 }

@@ -4,10 +4,10 @@ import { join } from "node:path";
 import type { Question } from "@sluice/decision-api";
 import { afterAll, describe, expect, it } from "vitest";
 import type { Verdict } from "../backend.js";
-import { backendContract, sampleQuestion } from "../contract-suite.js";
+import { backendContract, sampleQuestion, STANDARD_POLICY } from "../contract-suite.js";
 import { loadPolicy } from "./load-policy.js";
 import { PolicyError, problemLine } from "./problem.js";
-import { rulesBackend } from "./rules-backend.js";
+import { rulesBackend } from "../file-backend.js";
 
 const directory = mkdtempSync(join(tmpdir(), "sluice-rules-"));
 afterAll(() => rmSync(directory, { recursive: true }));
@@ -30,13 +30,7 @@ function problems(text: string): string[] {
   }
 }
 
-backendContract("rules", () =>
-  rulesBackend(
-    file(
-      "version: 1\ndefault: mediate\nrules:\n  - {name: s, path: 'secret/**', effect: deny}\n  - {name: w, access: [write], effect: deny, errno: EPERM}\n",
-    ),
-  ),
-);
+backendContract("rules", () => rulesBackend(file(STANDARD_POLICY)));
 
 describe("rules", () => {
   const subject = sampleQuestion().subject;

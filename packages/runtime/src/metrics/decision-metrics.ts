@@ -14,6 +14,10 @@ export interface DecisionMetrics {
   sessions: Gauge;
   /** Answers that mounts gave again from what they keep, as they reported them. */
   keptHits: Counter;
+  /** Questions put to a candidate policy beside the one in force: same, different, failed, skipped. */
+  shadowCompared: Counter<"outcome">;
+  /** Those of them that it decides differently, by both effects. */
+  shadowDifferences: Counter<"in_force" | "candidate">;
 }
 
 export function decisionMetrics(registry: Registry): DecisionMetrics {
@@ -57,6 +61,18 @@ export function decisionMetrics(registry: Registry): DecisionMetrics {
     keptHits: new Counter({
       name: "sluice_cache_hits_reported_total",
       help: "Decisions that mounts gave again from their caches.",
+      registers,
+    }),
+    shadowCompared: new Counter({
+      name: "sluice_shadow_comparisons_total",
+      help: "Questions for a candidate policy beside the one in force, by outcome: same, different, failed or skipped.",
+      labelNames: ["outcome"],
+      registers,
+    }),
+    shadowDifferences: new Counter({
+      name: "sluice_shadow_differences_total",
+      help: "Questions that a candidate policy decides differently, by the effect in force and the candidate's.",
+      labelNames: ["in_force", "candidate"],
       registers,
     }),
     sessions: new Gauge({ name: "sluice_decision_sessions", help: "Sessions of mount services open now.", registers }),

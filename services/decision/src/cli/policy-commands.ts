@@ -1,5 +1,12 @@
 /** `sluice policy …`: what can be done with a policy file without running anything. */
-import { type LoadedPolicy, PolicyError, type PolicyProblem, problemLine, readPolicyFile } from "@sluice/policy-backends";
+import {
+  loadPolicyFile,
+  type LoadedPolicy,
+  NO_BACKEND_EVENTS,
+  PolicyError,
+  type PolicyProblem,
+  problemLine,
+} from "@sluice/policy-backends";
 import { EXIT, errorLine } from "@sluice/runtime";
 import type { Command } from "commander";
 
@@ -7,15 +14,18 @@ interface CheckResult {
   ok: boolean;
   loaded: LoadedPolicy | undefined;
   problems: readonly PolicyProblem[];
+  /** Of the mistakes: the policy file, or another one that it names. */
+  problemFile: string;
 }
 
-function checkFile(file: string): CheckResult {
+async function checkFile(file: string): Promise<CheckResult> {
   try {
-    const loaded = readPolicyFile(file);
-    return { ok: true, loaded, problems: loaded.warnings };
+    const loaded = await loadPolicyFile(file, NO_BACKEND_EVENTS);
+    await loaded.engine.dispose();
+    return { ok: true, loaded, problems: loaded.warnings, problemFile: file };
   } catch (error) {
     if (!(error instanceof PolicyError)) throw error;
-    return { ok: false, loaded: undefined, problems: error.problems };
+    return { ok: false, loaded: undefined, problems: error.problems, problemFile: error.file };
   }
 }
 
@@ -26,15 +36,15 @@ function summary(file: string, { policy, ruleCount, warnings }: LoadedPolicy): s
   return `${file}: ok, ${count(ruleCount, "rule")}, revision ${sequence} ${digest.slice(0, 12)}${tail}\n`;
 }
 
-function check(file: string, { json }: { json?: true }): void {
-  const { ok, loaded, problems } = checkFile(file);
+async function check(file: string, { json }: { json?: true }): Promise<void> {
+  const { ok, loaded, problems, problemFile } = await checkFile(file);
   if (json === true) {
     const revision =
       loaded === undefined ? null : { sequence: loaded.policy.revision.sequence.toString(), digest: loaded.policy.revision.digest };
-    process.stdout.write(`${JSON.stringify({ file, ok, rules: loaded?.ruleCount ?? null, revision, problems })}\n`);
+    process.stdout.write(`${JSON.stringify({ file, ok, rules: loaded?.ruleCount ?? null, revision, problems, problemFile })}\n`);
   } else {
     for (const problem of problems)
-      process.stderr.write(errorLine((problem.severity === "warning" ? "warning: " : "") + problemLine(file, problem)));
+      process.stderr.write(errorLine((problem.severity === "warning" ? "warning: " : "") + problemLine(problemFile, problem)));
     if (loaded !== undefined) process.stdout.write(summary(file, loaded));
   }
   if (!ok) process.exitCode = EXIT.USAGE;

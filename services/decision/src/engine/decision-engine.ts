@@ -19,6 +19,7 @@ export class DecisionEngine {
 
   constructor(private readonly parts: EngineParts) {
     this.tellRevision();
+    parts.backend.onHint?.(() => this.refresh());
   }
 
   get backendName(): string {
@@ -83,7 +84,18 @@ export class DecisionEngine {
     const startedNs = process.hrtime.bigint();
     const verdict = policy.evaluate(question);
     if (!(verdict instanceof Promise)) return this.conclude(policy, question, { verdict, startedNs });
-    return verdict.then((late) => this.conclude(policy, question, { verdict: late, startedNs }));
+    return this.whenLate(policy, question, { verdict, startedNs });
+  }
+
+  /** A policy that was swapped while it was thinking has nothing to say any more: the one in force is asked instead. */
+  private async whenLate(policy: Policy, question: Question, late: { verdict: Promise<Verdict>; startedNs: bigint }): Promise<Decision> {
+    try {
+      const verdict = await late.verdict;
+      if (policy === this.parts.backend.policy) return this.conclude(policy, question, { verdict, startedNs: late.startedNs });
+    } catch (error) {
+      if (policy === this.parts.backend.policy) throw error;
+    }
+    return this.decide(question);
   }
 
   /** Decisions that a mount kept and gave again: logged and counted here, where the decisions are. */

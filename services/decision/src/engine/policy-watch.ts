@@ -7,7 +7,9 @@ import { type FSWatcher, watch } from "node:fs";
 const DEBOUNCE_MS = 20;
 const POLL_MS = 1_000;
 
-export function watchPolicy(directories: readonly string[], onHint: () => void): { close(): void } {
+/** `directories` may become others with each change of the policy: new ones are watched from the next look on. */
+export function watchPolicy(directories: () => readonly string[], onHint: () => void): { close(): void } {
+  const watchers = new Map<string, FSWatcher | undefined>();
   let pending: NodeJS.Timeout | undefined;
   const hint = (): void => {
     pending ??= setTimeout(() => {
@@ -15,20 +17,28 @@ export function watchPolicy(directories: readonly string[], onHint: () => void):
       onHint();
     }, DEBOUNCE_MS).unref();
   };
-  const watchers = directories.flatMap((directory): FSWatcher[] => {
-    try {
-      // A watch that breaks later leaves the interval, too.
-      return [watch(directory, { persistent: false }, hint).on("error", () => undefined)];
-    } catch {
-      return [];
-    }
-  });
-  const poll = setInterval(onHint, POLL_MS).unref();
+  const watchNew = (): void => {
+    for (const directory of directories()) if (!watchers.has(directory)) watchers.set(directory, watchDirectory(directory, hint));
+  };
+  watchNew();
+  const poll = setInterval(() => {
+    onHint();
+    watchNew();
+  }, POLL_MS).unref();
   return {
     close() {
       clearInterval(poll);
       clearTimeout(pending);
-      for (const watcher of watchers) watcher.close();
+      for (const watcher of watchers.values()) watcher?.close();
     },
   };
+}
+
+/** undefined: the interval has to do. A watch that breaks later leaves the interval, too. */
+function watchDirectory(directory: string, hint: () => void): FSWatcher | undefined {
+  try {
+    return watch(directory, { persistent: false }, hint).on("error", () => undefined);
+  } catch {
+    return undefined;
+  }
 }

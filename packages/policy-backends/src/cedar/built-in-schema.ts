@@ -1,0 +1,32 @@
+/** The Cedar schema of what Sluice asks: what a policy may look at, and so what a mistake in one is held against. */
+
+const xattrAttributes = (xattrs: readonly string[]): string => xattrs.map((name) => `${JSON.stringify(name)}?: String`).join(", ");
+
+/** `xattrs`: the extended attributes that policies may read. In Cedar's own notation, as the documentation shows it. */
+export function builtInSchema(xattrs: readonly string[]): string {
+  return `entity Group;
+entity Directory;
+entity User in [Group] {
+  uid: Long,
+  gid: Long,
+  executable?: String,
+  cgroup?: String,
+};
+entity File in [Directory] {
+  path: String,
+  name: String,
+  mount: String,
+  layer: String,
+  kind: String,
+  size: Long,
+  mode: Long,
+  uid: Long,
+  gid: Long,
+  xattr: { ${xattrAttributes(xattrs)} },
+};
+action "open";
+action "read", "write", "execute", "create", "delete", "link", "rename", "truncate", "metadata" in ["open"]
+  appliesTo { principal: User, resource: File, context: { access: String } };
+action "passthrough" appliesTo { principal: User, resource: File, context: { access: String } };
+`;
+}

@@ -1,0 +1,163 @@
+/** The Cedar engine in a thread of its own: policies are parsed and validated once, then asked. The program of the thread. */
+import {
+  type DetailedError,
+  policySetTextToParts,
+  policyToJson,
+  preparsePolicySet,
+  schemaToJson,
+  statefulIsAuthorized,
+  templateToJson,
+  validate,
+} from "@cedar-policy/cedar-wasm/nodejs";
+import { Refusal, serveTasks } from "../worker/serve-tasks.js";
+import type { CedarRequest, Entity } from "./cedar-request.js";
+import { type CedarUses, usesOf } from "./cedar-uses.js";
+
+export interface CedarSetup {
+  files: readonly { name: string; text: string }[];
+  schema: string;
+  entities: readonly Entity[];
+}
+/** A mistake in one of the files, at a character of it; no file: in the schema. */
+export interface CedarMistake {
+  file: string | undefined;
+  offset: number | undefined;
+  message: string;
+  help: string;
+}
+export interface CedarReady {
+  uses: CedarUses;
+  warnings: CedarMistake[];
+}
+/** `reason`: ids of the policies that decided. `errors`: of those that could not be evaluated, with what was wrong. */
+export interface CedarAnswer {
+  allowed: boolean;
+  reason: string[];
+  errors: { id: string; message: string }[];
+}
+
+const SET = "set";
+let entities = new Map<string, Entity>();
+/** Each action by its id, with the groups that it is in. */
+let actions = new Map<string, Entity[]>();
+
+function mistakeOf({ message, help, sourceLocations, related }: DetailedError, file: string | undefined): CedarMistake {
+  const place = sourceLocations?.[0];
+  const detail = place?.label ?? related?.[0]?.message;
+  return { file, offset: place?.start, message: detail == null ? message : `${message}: ${detail}`, help: help ?? "" };
+}
+
+/** Every policy under a name that is its own: that of its `@id`, or its file and number. */
+function collect(setup: CedarSetup): { policies: Map<string, string>; json: Map<string, unknown> } {
+  const policies = new Map<string, string>();
+  const json = new Map<string, unknown>();
+  for (const { name, text } of setup.files) {
+    const parts = policySetTextToParts(text);
+    if (parts.type === "failure")
+      throw new Refusal(
+        "policies do not parse",
+        parts.errors.map((error) => mistakeOf(error, name)),
+      );
+    if (parts.policy_templates.length > 0) {
+      const template = templateToJson(parts.policy_templates[0] as string);
+      const mistake = { file: name, offset: undefined, message: "a template is never used", help: "write it as a policy" };
+      throw new Refusal(`templates: ${template.type}`, [mistake]);
+    }
+    parts.policies.forEach((policy, index) => {
+      const parsed = policyToJson(policy);
+      if (parsed.type === "failure")
+        throw new Refusal(
+          "policies do not parse",
+          parsed.errors.map((error) => mistakeOf(error, name)),
+        );
+      const named = parsed.json.annotations?.["id"] ?? `${name}#${index + 1}`;
+      const id = policies.has(named) ? `${named} (${name}#${index + 1})` : named;
+      policies.set(id, policy);
+      json.set(id, parsed.json);
+    });
+  }
+  return { policies, json };
+}
+
+function check(setup: CedarSetup): CedarMistake[] {
+  const mistakes: CedarMistake[] = [];
+  const warnings: CedarMistake[] = [];
+  for (const { name, text } of setup.files) {
+    const answer = validate({ schema: setup.schema, policies: { staticPolicies: text } });
+    if (answer.type === "failure") mistakes.push(...answer.errors.map((error) => mistakeOf(error, undefined)));
+    else {
+      mistakes.push(...answer.validationErrors.map(({ error }) => mistakeOf(error, name)));
+      warnings.push(...answer.validationWarnings.map(({ error }) => mistakeOf(error, name)));
+    }
+  }
+  if (mistakes.length > 0) throw new Refusal("policies do not fit the schema", mistakes);
+  return warnings;
+}
+
+/** What the schema says of actions; requests carry it, since schemas are for checking only. */
+function actionsOf(schema: string): Map<string, Entity[]> {
+  const answer = schemaToJson(schema);
+  if (answer.type === "failure")
+    throw new Refusal(
+      "schema does not parse",
+      answer.errors.map((error) => mistakeOf(error, undefined)),
+    );
+  const declared = answer.json[""]?.actions ?? {};
+  const entityOf = (id: string): Entity => ({
+    uid: { type: "Action", id },
+    attrs: {},
+    parents: (declared[id]?.memberOf ?? []).map((parent) => ({ type: "Action", id: parent.id })),
+  });
+  const withAncestors = (id: string, found = new Map<string, Entity>()): Map<string, Entity> => {
+    if (found.has(id)) return found;
+    const entity = entityOf(id);
+    found.set(id, entity);
+    for (const parent of entity.parents) withAncestors(parent.id, found);
+    return found;
+  };
+  return new Map(Object.keys(declared).map((id) => [id, [...withAncestors(id).values()]]));
+}
+
+const keyOf = ({ type, id }: Entity["uid"]): string => `${type}::${JSON.stringify(id)}`;
+
+function setUp(setup: CedarSetup): CedarReady {
+  const { policies, json } = collect(setup);
+  const warnings = check(setup);
+  const prepared = preparsePolicySet(SET, { staticPolicies: Object.fromEntries(policies) });
+  if (prepared.type === "failure")
+    throw new Refusal(
+      "policies do not parse",
+      prepared.errors.map((error) => mistakeOf(error, undefined)),
+    );
+  actions = actionsOf(setup.schema);
+  entities = new Map(setup.entities.map((entity) => [keyOf(entity.uid), entity]));
+  return { uses: usesOf(json, setup.entities), warnings };
+}
+
+/** What the question knows of an entity goes before what the configuration says of it; it is below the parents of both. */
+function merged(known: Entity): Entity {
+  const added = entities.get(keyOf(known.uid));
+  if (added === undefined) return known;
+  return { uid: known.uid, attrs: { ...added.attrs, ...known.attrs }, parents: [...known.parents, ...added.parents] };
+}
+
+function ask({ user, file, ...request }: CedarRequest): CedarAnswer {
+  const own = [merged(user), merged(file)];
+  const keys = new Set(own.map(({ uid }) => keyOf(uid)));
+  const others = [...entities].filter(([key]) => !keys.has(key)).map(([, entity]) => entity);
+  const answer = statefulIsAuthorized({
+    ...request,
+    preparsedPolicySetId: SET,
+    validateRequest: false,
+    entities: [...own, ...(actions.get(request.action.id) ?? []), ...others] as Parameters<typeof statefulIsAuthorized>[0]["entities"],
+  });
+  if (answer.type === "failure") throw new Error(`Cedar refuses the question: ${answer.errors[0]?.message ?? "unknown"}`);
+  const { decision, diagnostics } = answer.response;
+  return {
+    allowed: decision === "allow",
+    reason: diagnostics.reason,
+    errors: diagnostics.errors.map(({ policyId, error }) => ({ id: policyId, message: error.message })),
+  };
+}
+
+serveTasks<CedarSetup, CedarRequest[]>({ setup: setUp, run: (requests) => requests.map(ask) });

@@ -1,0 +1,104 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Question } from "@sluice/decision-api";
+import { afterAll, afterEach, describe, expect, it } from "vitest";
+import type { PolicyBackend, Verdict } from "../backend.js";
+import { backendContract, wholeQuestion } from "../contract-suite.js";
+import { openPolicyFile } from "../file-backend.js";
+import { STANDARD_CEDAR } from "../testing/standard-cedar.js";
+
+const directory = mkdtempSync(join(tmpdir(), "sluice-cedar-"));
+const opened: PolicyBackend[] = [];
+afterEach(async () => {
+  for (const backend of opened.splice(0)) await backend.dispose();
+});
+afterAll(() => rmSync(directory, { recursive: true }));
+let files = 0;
+
+function file(policies: string, options = "xattrs: [user.class]\nthreads: 1\n"): string {
+  const number = files++;
+  writeFileSync(join(directory, `p${number}.cedar`), policies);
+  const path = join(directory, `policy${number}.yaml`);
+  writeFileSync(path, `kind: cedar\npolicies: p${number}.cedar\n${options}`);
+  return path;
+}
+
+async function open(policies: string, options?: string): Promise<(question: Question) => Promise<Verdict>> {
+  const backend = await openPolicyFile(file(policies, options));
+  opened.push(backend);
+  return async (question) => backend.policy.evaluate(question);
+}
+
+const refusal = (policies: string, options?: string): Promise<string> =>
+  openPolicyFile(file(policies, options)).then(
+    () => "",
+    (error: Error) => error.message.replace(directory, ""),
+  );
+
+backendContract("cedar", () => openPolicyFile(file(STANDARD_CEDAR)));
+
+describe("cedar", () => {
+  it("names the place of what does not parse, and of what does not fit the schema", async () => {
+    expect(await refusal("permit(principal, action, resource)\n  wen { true };")).toMatch(/^\/p\d+\.cedar:2:3: /);
+    expect(await refusal('permit(principal, action, resource)\n  when { resource.pth == "a" };')).toMatch(
+      /^\/p\d+\.cedar:2:10: .*`pth`.*: did you mean `path`\?/,
+    );
+    expect(await refusal("permit(principal, action, resource);", "xatrs: []\n")).toMatch(
+      /policy\d+\.yaml:3:1: key 'xatrs' is not known here: did you mean 'xattrs'\?$/,
+    );
+    expect(await refusal("permit(principal, action, resource);", "entities: nowhere.json\n")).toMatch(
+      /policy\d+\.yaml:3:11: 'nowhere.json': policy cannot be read \(ENOENT\)/,
+    );
+  });
+
+  it("says nothing where no policy permits, so that a chain may go on", async () => {
+    const ask = await open('permit(principal == User::"7", action, resource);');
+    expect(await ask(wholeQuestion())).toMatchObject({ effect: "deny", rule: "default" });
+  });
+
+  it("knows groups, and what the entities of the configuration add to a user", async () => {
+    const entities = [{ uid: { type: "User", id: "1000" }, parents: [{ type: "Group", id: "staff" }] }];
+    writeFileSync(join(directory, "entities.json"), JSON.stringify(entities));
+    const ask = await open(
+      'permit(principal in Group::"staff", action, resource); @id("g5") forbid(principal in Group::"5", action, resource);',
+      "entities: entities.json\nthreads: 1\n",
+    );
+    const { subject } = wholeQuestion();
+    expect((await ask(wholeQuestion())).effect).toBe("grant");
+    expect((await ask(wholeQuestion({ subject: { ...subject, uid: 2 } }))).effect).toBe("deny");
+    const verdict = await ask(wholeQuestion({ subject: { ...subject, groups: [4, 5] } }));
+    expect(verdict).toMatchObject({ effect: "deny", rule: "g5" });
+    expect(verdict.scope?.subject).toEqual(["uid", "gid", "groups"]);
+    expect((await ask(wholeQuestion({ lookedFor: [] }))).effect).toBe("deny");
+  });
+
+  it("takes what forbids for the want of a fact, and does not take what permits", async () => {
+    const { executable: _, ...subject } = wholeQuestion().subject;
+    const unknown = wholeQuestion({ subject });
+    const forbids = await open(
+      'permit(principal, action, resource); @id("x") forbid(principal, action, resource) when { principal has executable && principal.executable == "/x" };',
+    );
+    expect(await forbids(unknown)).toMatchObject({
+      effect: "deny",
+      rule: "x",
+      reason: expect.stringContaining("subject.executable is missing"),
+    });
+    const permits = await open('permit(principal, action, resource) unless { principal has executable && principal.executable == "/x" };');
+    expect(await permits(unknown)).toMatchObject({ effect: "deny" });
+    const blind = await open("permit(principal, action, resource);");
+    expect(await blind(unknown)).toMatchObject({ effect: "grant" });
+  });
+
+  it("keeps an answer for what the policies mention, and for no more", async () => {
+    const ask = await open("permit(principal, action, resource) when { resource.size < 100 };");
+    expect((await ask(wholeQuestion())).scope).toEqual({
+      subtree: undefined,
+      subject: ["uid"],
+      resource: ["size"],
+      xattrs: ["user.class"],
+      accesses: ["read"],
+      ttlMs: undefined,
+    });
+  });
+});

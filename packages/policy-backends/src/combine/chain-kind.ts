@@ -1,0 +1,46 @@
+/** `kind: chain`: policies are tried in order, and the first one of which a rule matches holds. */
+import type { Question } from "@sluice/decision-api";
+import { z } from "zod";
+import type { Verdict } from "../backend.js";
+import type { NamedEngine, PolicyKind } from "../policy-kind.js";
+import { byPair } from "./by-pair.js";
+import { combined, loadParts } from "./parts.js";
+import { mergeScopes } from "./strictest.js";
+
+const part = z.union([z.string().min(1), z.looseObject({ kind: z.string() })]);
+export const partsSchema = z.array(part).min(1).max(16);
+export const partSchema = part;
+export const PART_REMEDY = "write the name of a policy file, or a configuration with kind:";
+
+const schema = z.strictObject({ kind: z.literal("chain"), revision: z.number().int().min(0).optional(), policies: partsSchema });
+
+/** No rule of a policy matched: another one may know more. */
+export const abstains = ({ rule }: Verdict): boolean => rule === "default";
+
+function from(parts: readonly NamedEngine[], at: number, tried: readonly Verdict[], question: Question): Verdict | Promise<Verdict> {
+  const { engine } = parts[at] as NamedEngine;
+  const verdict = engine.evaluate(question);
+  const go = (found: Verdict): Verdict | Promise<Verdict> => {
+    const all = [...tried, found];
+    if (abstains(found) && at + 1 < parts.length) return from(parts, at + 1, all, question);
+    // Those that said nothing were looked into, too.
+    return all.length === 1 ? found : { ...found, scope: mergeScopes(all) };
+  };
+  return verdict instanceof Promise ? verdict.then(go) : go(verdict);
+}
+
+export const chainKind: PolicyKind<z.infer<typeof schema>> = {
+  name: "chain",
+  schema,
+  words: {
+    keysAt: (path) => (path.length === 0 ? Object.keys(schema.shape) : []),
+    remedies: { policies: `write a list; for each, ${PART_REMEDY}`, revision: "write a whole number that grows with each edit" },
+  },
+  async load({ policies }, context) {
+    const parts = await loadParts(
+      policies.map((each, index) => ({ part: each, path: ["policies", index] })),
+      context,
+    );
+    return combined(parts, (question) => byPair(question, (pair) => from(parts, 0, [], pair)));
+  },
+};

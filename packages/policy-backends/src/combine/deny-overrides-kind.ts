@@ -1,0 +1,38 @@
+/** `kind: deny-overrides`: all policies are asked, and the strictest answer of those of which a rule matches holds. */
+import type { Question } from "@sluice/decision-api";
+import { z } from "zod";
+import type { Verdict } from "../backend.js";
+import type { NamedEngine, PolicyKind } from "../policy-kind.js";
+import { byPair } from "./by-pair.js";
+import { abstains, PART_REMEDY, partsSchema } from "./chain-kind.js";
+import { combined, loadParts } from "./parts.js";
+import { mergeScopes, strictest } from "./strictest.js";
+
+const schema = z.strictObject({ kind: z.literal("deny-overrides"), revision: z.number().int().min(0).optional(), policies: partsSchema });
+
+function weigh(verdicts: readonly Verdict[]): Verdict {
+  const matched = verdicts.filter((verdict) => !abstains(verdict));
+  return { ...strictest(matched.length === 0 ? verdicts : matched), scope: mergeScopes(verdicts) };
+}
+
+function ofAll(parts: readonly NamedEngine[], question: Question): Verdict | Promise<Verdict> {
+  const verdicts = parts.map(({ engine }) => engine.evaluate(question));
+  if (verdicts.every((verdict): verdict is Verdict => !(verdict instanceof Promise))) return weigh(verdicts);
+  return Promise.all(verdicts).then(weigh);
+}
+
+export const denyOverridesKind: PolicyKind<z.infer<typeof schema>> = {
+  name: "deny-overrides",
+  schema,
+  words: {
+    keysAt: (path) => (path.length === 0 ? Object.keys(schema.shape) : []),
+    remedies: { policies: `write a list; for each, ${PART_REMEDY}`, revision: "write a whole number that grows with each edit" },
+  },
+  async load({ policies }, context) {
+    const parts = await loadParts(
+      policies.map((each, index) => ({ part: each, path: ["policies", index] })),
+      context,
+    );
+    return combined(parts, (question) => byPair(question, (pair) => ofAll(parts, pair)));
+  },
+};

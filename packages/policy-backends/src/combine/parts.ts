@@ -1,0 +1,57 @@
+/** What combinators are made of: other policies, loaded together and let go together. */
+import type { Access, Question } from "@sluice/decision-api";
+import type { Verdict } from "../backend.js";
+import type { Engine, LoadContext, LooksAt, NamedEngine } from "../policy-kind.js";
+
+/** Rejects with `PolicyError` of the first that does not check, and holds none of the others then. */
+export async function loadParts(
+  parts: readonly { part: unknown; path: readonly PropertyKey[] }[],
+  context: LoadContext,
+): Promise<NamedEngine[]> {
+  const loaded: NamedEngine[] = [];
+  try {
+    for (const { part, path } of parts) loaded.push(await context.loadPart(part, path));
+  } catch (error) {
+    await Promise.all(loaded.map(({ engine }) => engine.dispose()));
+    throw error;
+  }
+  return loaded;
+}
+
+function looksAtAll(engines: readonly Engine[]): LooksAt {
+  const all = engines.map(({ looksAt }) => looksAt);
+  const callerRules = all.flatMap((each) => each.callerRules ?? []);
+  return {
+    accesses: new Set<Access>(all.flatMap(({ accesses }) => [...accesses])),
+    needsGroups: all.some((each) => each.needsGroups),
+    needsExecutable: all.some((each) => each.needsExecutable),
+    needsCgroup: all.some((each) => each.needsCgroup),
+    xattrs: [...new Set(all.flatMap(({ xattrs }) => xattrs))],
+    ...(callerRules.length === 0 ? {} : { callerRules }),
+  };
+}
+
+function remoteRevisionOf(engines: readonly Engine[]): (() => string) | undefined {
+  const remote = engines.flatMap(({ remoteRevision }) => (remoteRevision === undefined ? [] : [remoteRevision]));
+  return remote.length === 0 ? undefined : () => remote.map((revision) => revision()).join("\n");
+}
+
+/** An engine made of these, but for how it answers. */
+export function combined(parts: readonly NamedEngine[], evaluate: (question: Question) => Verdict | Promise<Verdict>): Engine {
+  const engines = parts.map(({ engine }) => engine);
+  return {
+    evaluate,
+    get looksAt() {
+      return looksAtAll(engines);
+    },
+    ruleCount: engines.reduce((sum, { ruleCount }) => sum + ruleCount, 0),
+    warnings: engines.flatMap(({ warnings }) => warnings),
+    remoteRevision: remoteRevisionOf(engines),
+    onChange(listener) {
+      for (const engine of engines) engine.onChange?.(listener);
+    },
+    async dispose() {
+      await Promise.all(engines.map((engine) => engine.dispose()));
+    },
+  };
+}

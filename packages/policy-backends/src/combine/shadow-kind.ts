@@ -1,0 +1,103 @@
+/**
+ * `kind: shadow`: one policy is in force, and a candidate is asked beside it. What the candidate says is told where it
+ * differs, and never changes an answer; that it is slow, broken or gone harms nobody: it is asked later, and of what it
+ * cannot keep up with it is not asked at all.
+ */
+import type { Question } from "@sluice/decision-api";
+import { z } from "zod";
+import type { Verdict } from "../backend.js";
+import type { BackendEvents, Engine, PolicyKind } from "../policy-kind.js";
+import { PART_REMEDY, partSchema } from "./chain-kind.js";
+import { combined, loadParts } from "./parts.js";
+
+const schema = z.strictObject({
+  kind: z.literal("shadow"),
+  revision: z.number().int().min(0).optional(),
+  enforce: partSchema,
+  candidate: partSchema,
+});
+
+/** Questions that wait for the candidate. */
+const MAX_BEHIND = 1_024;
+/** Asked in one turn of the event loop, so that those who wait for an answer are not behind the candidate. */
+const A_TURN = 16;
+
+const key = ({ effect, errno, obligations }: Verdict): string =>
+  JSON.stringify([effect, errno, obligations.map(({ name, value }) => `${name}=${value}`).sort()]);
+
+class Candidate {
+  private readonly waiting: { question: Question; inForce: Verdict }[] = [];
+  private underWay = 0;
+  private scheduled = false;
+
+  constructor(
+    private readonly engine: Engine,
+    private readonly events: BackendEvents,
+  ) {}
+
+  compare(question: Question, inForce: Verdict): void {
+    if (this.waiting.length + this.underWay >= MAX_BEHIND) {
+      this.events.shadowSkipped();
+      return;
+    }
+    this.waiting.push({ question, inForce });
+    this.schedule();
+  }
+
+  private schedule(): void {
+    if (this.scheduled || this.waiting.length === 0) return;
+    this.scheduled = true;
+    setImmediate(() => {
+      this.scheduled = false;
+      for (const { question, inForce } of this.waiting.splice(0, A_TURN)) void this.ask(question, inForce);
+      this.schedule();
+    });
+  }
+
+  private async ask(question: Question, inForce: Verdict): Promise<void> {
+    this.underWay++;
+    try {
+      const candidate = await this.engine.evaluate(question);
+      if (key(candidate) === key(inForce)) this.events.shadowAgreed();
+      else this.events.shadowDiffered({ question, inForce, candidate });
+    } catch (error) {
+      this.events.shadowFailed(error instanceof Error ? error : new Error(String(error)));
+    } finally {
+      this.underWay--;
+    }
+  }
+}
+
+export const shadowKind: PolicyKind<z.infer<typeof schema>> = {
+  name: "shadow",
+  schema,
+  words: {
+    keysAt: (path) => (path.length === 0 ? Object.keys(schema.shape) : []),
+    remedies: { enforce: PART_REMEDY, candidate: PART_REMEDY, revision: "write a whole number that grows with each edit" },
+  },
+  async load({ enforce, candidate: proposed }, context) {
+    const parts = await loadParts(
+      [enforce, proposed].map((part, index) => ({ part, path: [index === 0 ? "enforce" : "candidate"] })),
+      context,
+    );
+    const [inForce, beside] = parts.map(({ engine }) => engine) as [Engine, Engine];
+    const candidate = new Candidate(beside, context.events);
+    const tell = (question: Question, verdict: Verdict): Verdict => {
+      candidate.compare(question, verdict);
+      return verdict;
+    };
+    const all = combined(parts, (question) => {
+      const verdict = inForce.evaluate(question);
+      return verdict instanceof Promise ? verdict.then((late) => tell(question, late)) : tell(question, verdict);
+    });
+    return {
+      ...all,
+      get looksAt() {
+        return all.looksAt;
+      },
+      // A change of the candidate is none of the policy in force.
+      remoteRevision: inForce.remoteRevision,
+      onChange: (listener) => inForce.onChange?.(listener),
+    };
+  },
+};

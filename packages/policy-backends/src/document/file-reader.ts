@@ -1,0 +1,109 @@
+/**
+ * Reads the files that a policy is made of, and keeps which they were and what they held: the policy's digest comes of
+ * it, and a change of one is a change of the policy. A file is measured before it is read: nothing too large is loaded.
+ */
+import { createHash } from "node:crypto";
+import { type BigIntStats, readFileSync, statSync } from "node:fs";
+import { dirname, resolve } from "node:path";
+
+/** A file that was written this shortly before it was read could be written again with the same times. */
+const SETTLED_MS = 200;
+
+/** No file of a policy is larger. */
+export const MAX_POLICY_BYTES = 16 * 1024 * 1024;
+
+interface SeenFile {
+  stats: BigIntStats | undefined;
+  settled: boolean;
+  /** undefined: it could not be read. */
+  digest: string | undefined;
+}
+
+/** What is wrong with a file, for a sentence that names it. */
+export class UnreadableFile extends Error {
+  override readonly name = "UnreadableFile";
+  constructor(
+    readonly problem: string,
+    readonly remedy: string,
+    options?: ErrorOptions,
+  ) {
+    super(`${problem}: ${remedy}`, options);
+  }
+}
+
+function statOf(file: string): BigIntStats | undefined {
+  try {
+    return statSync(file, { bigint: true, throwIfNoEntry: false });
+  } catch {
+    return undefined; // reading it says why
+  }
+}
+
+const isSettled = (stats: BigIntStats | undefined): boolean => stats === undefined || Date.now() - Number(stats.ctimeMs) > SETTLED_MS;
+
+function sameFile(a: BigIntStats | undefined, b: BigIntStats | undefined): boolean {
+  if (a === undefined || b === undefined) return a === b;
+  return a.ino === b.ino && a.dev === b.dev && a.size === b.size && a.mtimeNs === b.mtimeNs && a.ctimeNs === b.ctimeNs;
+}
+
+const sha256 = (content: Uint8Array | string): string => createHash("sha256").update(content).digest("hex");
+
+function digestOf(path: string, stats: BigIntStats | undefined): string | undefined {
+  if (stats === undefined || stats.size > BigInt(MAX_POLICY_BYTES)) return undefined;
+  try {
+    return sha256(readFileSync(path));
+  } catch {
+    return undefined;
+  }
+}
+
+function tooLarge(maxBytes: number): UnreadableFile {
+  return new UnreadableFile(`it is larger than ${maxBytes} bytes`, "make it smaller, or split it");
+}
+
+export class FileReader {
+  readonly #seen = new Map<string, SeenFile>();
+  readonly #digests: string[] = [];
+
+  /** Throws `UnreadableFile`. */
+  read(file: string, maxBytes: number): Buffer {
+    const path = resolve(file);
+    const stats = statOf(path);
+    const seen: SeenFile = { stats, settled: isSettled(stats), digest: undefined };
+    this.#seen.set(path, seen);
+    if (stats !== undefined && stats.size > BigInt(maxBytes)) throw tooLarge(maxBytes);
+    let bytes: Buffer;
+    try {
+      bytes = readFileSync(path);
+    } catch (cause) {
+      const code = (cause as NodeJS.ErrnoException).code ?? "unknown";
+      throw new UnreadableFile(`policy cannot be read (${code})`, "check that it is there and readable", { cause });
+    }
+    if (bytes.length > maxBytes) throw tooLarge(maxBytes);
+    seen.digest = sha256(bytes);
+    this.#digests.push(seen.digest);
+    return bytes;
+  }
+
+  /** Of one file its own digest; of several that of their digests, in the order they were read. */
+  digest(): string {
+    const [only] = this.#digests;
+    return this.#digests.length === 1 && only !== undefined ? only : sha256(this.#digests.join("\n"));
+  }
+
+  /** Whether a file holds something else than was read of it. One stat each, microseconds, once they have settled. */
+  changed(): boolean {
+    for (const [path, seen] of this.#seen) {
+      const stats = statOf(path);
+      if (seen.settled && sameFile(seen.stats, stats)) continue;
+      if (seen.digest === undefined ? !sameFile(seen.stats, stats) : seen.digest !== digestOf(path, stats)) return true;
+      seen.stats = stats;
+      seen.settled = isSettled(stats);
+    }
+    return false;
+  }
+
+  directories(): readonly string[] {
+    return [...new Set([...this.#seen.keys()].map(dirname))];
+  }
+}

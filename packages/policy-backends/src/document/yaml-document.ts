@@ -1,0 +1,190 @@
+/**
+ * The text of a policy of any kind → its value, or its mistakes with their places. Knows YAML and zod; what the keys mean
+ * is the business of each kind.
+ */
+import { isCollection, isMap, isScalar, LineCounter, type Node, type ParsedNode, parseDocument } from "yaml";
+import type { z } from "zod";
+import { didYouMean, type PolicyProblem } from "../rules/problem.js";
+
+export interface Position {
+  line: number;
+  column: number;
+}
+/** Where the value at a path of keys stands; the nearest that exists above it. `offset` counts characters into a plain scalar. */
+export type Locate = (path: readonly PropertyKey[], offset?: number) => Position;
+/** What a kind of document says of itself in messages. */
+export interface DocumentWords {
+  /** Keys that may stand at a place, for "did you mean". */
+  keysAt(path: readonly PropertyKey[]): readonly string[];
+  /** Key → what to write. */
+  remedies: Readonly<Record<string, string>>;
+}
+
+export interface ParsedYaml {
+  contents: ParsedNode | null;
+  lines: LineCounter;
+  locate: Locate;
+  value: unknown;
+}
+/** Mistakes, or none and what was read. */
+export type Read<Result> = { ok: true; result: Result } | { ok: false; problems: PolicyProblem[] };
+
+export const MAX_YAML_BYTES = 4 * 1024 * 1024;
+
+function rangeStart(node: unknown): number | undefined {
+  return (node as Node | null | undefined)?.range?.[0];
+}
+
+/** Where the text of a scalar begins: behind its quote; for a block, just its start. */
+function scalarTextStart(node: Node, source: string): { start: number; exact: boolean } {
+  const start = rangeStart(node) ?? 0;
+  const first = source[start];
+  if (first === '"' || first === "'") return { start: start + 1, exact: true };
+  return { start, exact: first !== "|" && first !== ">" };
+}
+
+function makeLocate(contents: ParsedNode | null, lines: LineCounter, source: string): Locate {
+  return (path, offset) => {
+    let node: unknown = contents;
+    for (const key of path) {
+      if (!isCollection(node)) break;
+      const next = node.get(key, true);
+      if (next === undefined) break;
+      node = next;
+    }
+    let at = rangeStart(node) ?? 0;
+    if (offset !== undefined && isScalar(node)) {
+      const { start, exact } = scalarTextStart(node, source);
+      at = exact ? start + offset : start;
+    }
+    const { line, col } = lines.linePos(at);
+    return { line, column: col };
+  };
+}
+
+/** The place of a key itself, not of its value. */
+function locateKey(
+  contents: ParsedNode | null,
+  lines: LineCounter,
+  where: { path: readonly PropertyKey[]; key: string },
+): Position | undefined {
+  let node: unknown = contents;
+  for (const step of where.path) node = isCollection(node) ? node.get(step, true) : undefined;
+  if (!isMap(node)) return undefined;
+  const pair = node.items.find((item) => isScalar(item.key) && String(item.key.value) === where.key);
+  const start = rangeStart(pair?.key);
+  if (start === undefined) return undefined;
+  const { line, col } = lines.linePos(start);
+  return { line, column: col };
+}
+
+function pathText(path: readonly PropertyKey[]): string {
+  const names = path.filter((key) => typeof key === "string");
+  return names.length === 0 ? "the policy" : `'${String(names.at(-1))}'`;
+}
+
+function remedyFor(path: readonly PropertyKey[], words: DocumentWords): string {
+  const last = path.filter((key) => typeof key === "string").at(-1);
+  return (last === undefined ? undefined : words.remedies[String(last)]) ?? "write it as the documentation of the policy file shows";
+}
+
+function describe(issue: z.core.$ZodIssue, missing: boolean): string {
+  const what = pathText(issue.path);
+  if (missing) return `${what} is missing`;
+  switch (issue.code) {
+    case "invalid_type":
+      return `${what} is not ${/^[aeiou]/.test(issue.expected) ? "an" : "a"} ${issue.expected === "object" ? "mapping" : issue.expected}`;
+    case "invalid_value":
+      return `${what} is none of ${issue.values.map(String).join(", ")}`;
+    case "too_small":
+      return `${what} is too small or empty`;
+    case "too_big":
+      return `${what} is too big or too long`;
+    default:
+      return `${what} is not valid`;
+  }
+}
+
+function valueAt(value: unknown, path: readonly PropertyKey[]): unknown {
+  let at = value;
+  for (const key of path) at = typeof at === "object" && at !== null ? (at as Record<PropertyKey, unknown>)[key] : undefined;
+  return at;
+}
+
+function unknownKeys(issue: z.core.$ZodIssue & { code: "unrecognized_keys" }, parsed: ParsedYaml, words: DocumentWords): PolicyProblem[] {
+  return issue.keys.map((key) => {
+    const known = words.keysAt(issue.path);
+    const near = didYouMean(key, known);
+    return {
+      severity: "error",
+      ...(locateKey(parsed.contents, parsed.lines, { path: issue.path, key }) ?? parsed.locate(issue.path)),
+      message: `key '${key}' is not known here`,
+      remedy: near === undefined ? `use one of ${known.join(", ")}` : `did you mean '${near}'?`,
+    };
+  });
+}
+
+function problemsOf(issue: z.core.$ZodIssue, parsed: ParsedYaml, words: DocumentWords): PolicyProblem[] {
+  if (issue.code === "unrecognized_keys") return unknownKeys(issue, parsed, words);
+  const missing =
+    valueAt(parsed.value, issue.path) === undefined &&
+    valueAt(parsed.value, issue.path.slice(0, -1)) !== undefined &&
+    typeof issue.path.at(-1) === "string";
+  const value = valueAt(parsed.value, issue.path);
+  const near = issue.code === "invalid_value" && typeof value === "string" ? didYouMean(value, issue.values.map(String)) : undefined;
+  return [
+    {
+      severity: "error",
+      ...parsed.locate(issue.path),
+      message: describe(issue, missing),
+      remedy: near === undefined ? remedyFor(issue.path, words) : `did you mean '${near}'?`,
+    },
+  ];
+}
+
+function single(message: string, remedy: string): Read<never> {
+  return { ok: false, problems: [{ severity: "error", line: 1, column: 1, message, remedy }] };
+}
+
+/** Never throws: what is wrong is in `problems`. */
+export function parseYaml(source: string): Read<ParsedYaml> {
+  if (Buffer.byteLength(source) > MAX_YAML_BYTES)
+    return single(`the policy is larger than ${MAX_YAML_BYTES} bytes`, "write fewer rules with more globs each");
+  try {
+    return parseChecked(source);
+  } catch (error) {
+    // The parser descends as deep as the text is nested.
+    if (error instanceof RangeError) return single("it is nested too deeply", "write it flat");
+    throw error;
+  }
+}
+
+function parseChecked(source: string): Read<ParsedYaml> {
+  const lines = new LineCounter();
+  const yaml = parseDocument(source, { lineCounter: lines, prettyErrors: false, stringKeys: true, version: "1.2" });
+  const flaws = [...yaml.errors, ...yaml.warnings];
+  if (flaws.length > 0) {
+    const problems = flaws.map((flaw): PolicyProblem => {
+      const { line, col } = lines.linePos(flaw.pos[0]);
+      const message = flaw.code === "DUPLICATE_KEY" ? "a key is given twice" : `this is not YAML: ${flaw.message.split("\n", 1)[0] ?? ""}`;
+      return { severity: "error", line, column: col, message, remedy: flaw.code === "DUPLICATE_KEY" ? "keep one" : "repair the line" };
+    });
+    return { ok: false, problems };
+  }
+  let value: unknown;
+  try {
+    value = yaml.toJS({ maxAliasCount: 100 });
+  } catch (error) {
+    if (error instanceof RangeError) throw error;
+    return single("its aliases stand for too much", "write the values out");
+  }
+  if (value === null) return single("the policy is empty", "write version: 1 and default: grant, mediate or deny");
+  return { ok: true, result: { contents: yaml.contents, lines, locate: makeLocate(yaml.contents, lines, source), value } };
+}
+
+/** Holds a value to its schema. */
+export function validateYaml<Document>(parsed: ParsedYaml, schema: z.ZodType<Document>, words: DocumentWords): Read<Document> {
+  const result = schema.safeParse(parsed.value);
+  if (result.success) return { ok: true, result: result.data };
+  return { ok: false, problems: result.error.issues.flatMap((issue) => problemsOf(issue, parsed, words)) };
+}

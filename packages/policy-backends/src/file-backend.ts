@@ -1,0 +1,164 @@
+/**
+ * The policy of a file, of whatever kind, swapped as a whole where an edit checks. Rules hold for the very next question;
+ * an engine that takes time to make is made beside the one in force, which answers until then.
+ */
+import type { Policy, PolicyBackend, Refresh } from "./backend.js";
+import { FileReader } from "./document/file-reader.js";
+import { beginLoad, loadPolicyFile, policyOf } from "./load-file.js";
+import { type BackendEvents, type LoadedPolicy, NO_BACKEND_EVENTS } from "./policy-kind.js";
+import { PolicyError } from "./rules/problem.js";
+
+/** What has been made since the last refresh. */
+type Outcome = { reader: FileReader; result: { ok: true; loaded: LoadedPolicy } | { ok: false; error: Error } };
+
+const asError = (error: unknown): Error => (error instanceof Error ? error : new Error(String(error)));
+
+class FileBackend implements PolicyBackend {
+  failure: Error | undefined;
+  private outcome: Outcome | undefined;
+  /** Counts loads, so that one that was overtaken by an edit is dropped. */
+  private turn = 0;
+  private disposed = false;
+  private remoteChanged = false;
+  private readonly hints = new Set<() => void>();
+  private retiring: Promise<void>[] = [];
+
+  constructor(
+    private readonly file: string,
+    private inForce: LoadedPolicy,
+    private reader: FileReader,
+    private readonly events: BackendEvents,
+  ) {
+    this.follow(inForce);
+  }
+
+  get name(): string {
+    return this.inForce.kind;
+  }
+
+  get policy(): Policy {
+    return this.inForce.policy;
+  }
+
+  get watchedDirectories(): readonly string[] {
+    return this.reader.directories();
+  }
+
+  onHint(listener: () => void): void {
+    this.hints.add(listener);
+  }
+
+  refresh(): Refresh {
+    if (this.reader.changed()) this.load();
+    const { outcome } = this;
+    this.outcome = undefined;
+    if (outcome !== undefined) return this.conclude(outcome);
+    return this.remoteChanged ? this.renew() : { state: "unchanged" };
+  }
+
+  private load(): void {
+    const reader = new FileReader();
+    const turn = ++this.turn;
+    // From here on these files are watched, whether they make a policy or not.
+    this.reader = reader;
+    try {
+      const load = beginLoad(this.file, reader, this.events);
+      if (load.state === "done") this.outcome = { reader, result: { ok: true, loaded: load.loaded } };
+      else this.await(load.finish(), { reader, turn });
+    } catch (error) {
+      this.outcome = { reader, result: { ok: false, error: asError(error) } };
+    }
+  }
+
+  private await(finishing: Promise<LoadedPolicy>, { reader, turn }: { reader: FileReader; turn: number }): void {
+    finishing.then(
+      (loaded) => {
+        if (turn !== this.turn || this.disposed) this.retire(loaded);
+        else this.ready({ reader, result: { ok: true, loaded } });
+      },
+      (error: unknown) => {
+        if (turn === this.turn) this.ready({ reader, result: { ok: false, error: asError(error) } });
+      },
+    );
+  }
+
+  private ready(outcome: Outcome): void {
+    this.outcome = outcome;
+    for (const hint of this.hints) hint();
+  }
+
+  private conclude({ result }: Outcome): Refresh {
+    if (!result.ok) return this.refused(result.error);
+    const { loaded } = result;
+    const same = loaded.policy.revision.digest === this.inForce.policy.revision.digest;
+    const refusal = same ? undefined : olderThan(this.inForce, loaded, this.file);
+    if (refusal !== undefined || same) this.retire(loaded);
+    if (refusal !== undefined) return this.refused(refusal);
+    this.failure = undefined;
+    if (same) return { state: "unchanged" };
+    this.retire(this.inForce);
+    this.inForce = loaded;
+    this.remoteChanged = false;
+    this.follow(loaded);
+    return { state: "changed" };
+  }
+
+  private refused(error: Error): Refresh {
+    const known = this.failure?.message === error.message;
+    this.failure = error;
+    return known ? { state: "unchanged" } : { state: "failed", error };
+  }
+
+  /** A policy that lives elsewhere has changed there. */
+  private renew(): Refresh {
+    this.remoteChanged = false;
+    this.inForce = policyOf(this.inForce.engine, this.inForce.base);
+    return { state: "changed" };
+  }
+
+  private follow({ engine }: LoadedPolicy): void {
+    engine.onChange?.(() => {
+      if (this.inForce.engine !== engine) return;
+      this.remoteChanged = true;
+      for (const hint of this.hints) hint();
+    });
+  }
+
+  private retire({ engine }: LoadedPolicy): void {
+    const done = engine.dispose().finally(() => {
+      this.retiring = this.retiring.filter((each) => each !== done);
+    });
+    this.retiring.push(done);
+  }
+
+  async dispose(): Promise<void> {
+    this.disposed = true;
+    this.hints.clear();
+    this.retire(this.inForce);
+    await Promise.all(this.retiring);
+  }
+}
+
+/** Mounts do not use answers of a revision below one that they were told of, so that taking one back must get a new number. */
+function olderThan(inForce: LoadedPolicy, next: LoadedPolicy, file: string): PolicyError | undefined {
+  const { sequence } = next.policy.revision;
+  const newest = inForce.policy.revision.sequence;
+  if (sequence === 0n || sequence >= newest) return undefined;
+  const message = `revision ${sequence} is lower than ${newest}, which is in force`;
+  return new PolicyError(file, [{ severity: "error", line: 1, column: 1, message, remedy: "give each edit a higher one" }]);
+}
+
+/** Rejects with `PolicyError`: nothing starts on a policy that does not check. */
+export async function openPolicyFile(file: string, events: BackendEvents = NO_BACKEND_EVENTS): Promise<PolicyBackend> {
+  const reader = new FileReader();
+  return new FileBackend(file, await loadPolicyFile(file, events, reader), reader, events);
+}
+
+/** The same at once, for a file of rules. Throws `PolicyError`. */
+export function rulesBackend(file: string): PolicyBackend {
+  const reader = new FileReader();
+  const load = beginLoad(file, reader, NO_BACKEND_EVENTS);
+  if (load.state === "done") return new FileBackend(file, load.loaded, reader, NO_BACKEND_EVENTS);
+  const problem = { severity: "error" as const, line: 1, column: 1, message: "it holds no rules", remedy: "write version: 1 and rules" };
+  throw new PolicyError(file, [problem]);
+}

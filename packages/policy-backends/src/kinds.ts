@@ -1,0 +1,23 @@
+/** Every kind of policy but `rules`, by the name that `kind:` has. */
+import { authzenKind } from "./authzen/authzen-kind.js";
+import { cedarKind } from "./cedar/cedar-kind.js";
+import { chainKind } from "./combine/chain-kind.js";
+import { denyOverridesKind } from "./combine/deny-overrides-kind.js";
+import { shadowKind } from "./combine/shadow-kind.js";
+import { opaKind } from "./opa/opa-kind.js";
+import type { PolicyKind } from "./policy-kind.js";
+
+const KINDS: readonly PolicyKind[] = [
+  authzenKind,
+  cedarKind,
+  opaKind,
+  chainKind,
+  denyOverridesKind,
+  shadowKind,
+] as unknown as readonly PolicyKind[];
+
+export const KIND_NAMES: readonly string[] = ["rules", ...KINDS.map(({ name }) => name)];
+
+export function findKind(name: string): PolicyKind | undefined {
+  return KINDS.find((kind) => kind.name === name);
+}

@@ -1,0 +1,138 @@
+/**
+ * A policy file of any kind → a policy. `version: 1` and rules are compiled at once; a file with `kind:` configures another
+ * engine, which is made in the background. Nothing of a policy that does not check is left behind.
+ */
+import { createHash } from "node:crypto";
+import { basename, dirname, resolve } from "node:path";
+import type { PolicyCapabilities } from "@sluice/decision-api";
+import { isCollection } from "yaml";
+import { FileReader, MAX_POLICY_BYTES, UnreadableFile } from "./document/file-reader.js";
+import { MAX_YAML_BYTES, type ParsedYaml, parseYaml, validateYaml } from "./document/yaml-document.js";
+import { findKind, KIND_NAMES } from "./kinds.js";
+import type { BackendEvents, Engine, LoadContext, LoadedPolicy, NamedEngine, PolicyIdentity, PolicyKind } from "./policy-kind.js";
+import { loadRules } from "./rules/load-policy.js";
+import { didYouMean, PolicyError } from "./rules/problem.js";
+
+/** Where loading stands: most policies are there at once. */
+export type Load = { state: "done"; loaded: LoadedPolicy } | { state: "later"; finish: () => Promise<LoadedPolicy> };
+
+/** Configurations that name configurations. */
+const MAX_DEPTH = 8;
+
+function mistake(file: string, position: { line: number; column: number }, message: string, remedy: string): PolicyError {
+  return new PolicyError(file, [{ severity: "error", ...position, message, remedy }]);
+}
+
+function readText(reader: FileReader, file: string): string {
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(reader.read(file, MAX_YAML_BYTES));
+  } catch (cause) {
+    if (cause instanceof UnreadableFile) throw mistake(file, { line: 1, column: 1 }, cause.problem, cause.remedy);
+    throw mistake(file, { line: 1, column: 1 }, "it is not UTF-8", "save it as UTF-8");
+  }
+}
+
+function parse(reader: FileReader, file: string): ParsedYaml {
+  const parsed = parseYaml(readText(reader, file));
+  if (!parsed.ok) throw new PolicyError(file, parsed.problems);
+  return parsed.result;
+}
+
+function kindOf({ value }: ParsedYaml): unknown {
+  return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as { kind?: unknown }).kind : undefined;
+}
+
+interface Place {
+  file: string;
+  reader: FileReader;
+  events: BackendEvents;
+  depth: number;
+}
+
+/** A part of a document as a document of its own, whose places are those of the whole. */
+function partOf(parsed: ParsedYaml, path: readonly PropertyKey[], value: unknown): ParsedYaml {
+  const contents = isCollection(parsed.contents) ? (parsed.contents.getIn(path, true) as ParsedYaml["contents"]) : null;
+  return { ...parsed, contents, value, locate: (below, offset) => parsed.locate([...path, ...below], offset) };
+}
+
+function contextOf(parsed: ParsedYaml, place: Place): LoadContext {
+  const { file, reader, events, depth } = place;
+  const problem = (path: readonly PropertyKey[], message: string, remedy: string): PolicyError =>
+    mistake(file, parsed.locate(path), message, remedy);
+  const fromHere = (name: string): string => resolve(dirname(file), name);
+  return {
+    file,
+    id: basename(file),
+    events,
+    resolve: fromHere,
+    problem,
+    read(name, path, maxBytes = MAX_POLICY_BYTES) {
+      try {
+        return reader.read(fromHere(name), maxBytes);
+      } catch (error) {
+        if (error instanceof UnreadableFile) throw problem(path, `'${name}': ${error.problem}`, error.remedy);
+        throw error;
+      }
+    },
+    async loadPart(part, path): Promise<NamedEngine> {
+      if (depth >= MAX_DEPTH) throw problem(path, `policies name policies more than ${MAX_DEPTH} deep`, "let none name itself");
+      if (typeof part !== "string") return loadParsed(partOf(parsed, path, part), { ...place, depth: depth + 1 });
+      const partFile = fromHere(part);
+      return { ...(await loadParsed(parse(reader, partFile), { ...place, file: partFile, depth: depth + 1 })), name: basename(part) };
+    },
+  };
+}
+
+function kindFor(parsed: ParsedYaml, file: string): PolicyKind | undefined {
+  const name = kindOf(parsed);
+  if (name === undefined || name === "rules") return undefined;
+  const kind = typeof name === "string" ? findKind(name) : undefined;
+  if (kind !== undefined) return kind;
+  const near = typeof name === "string" ? didYouMean(name, KIND_NAMES) : undefined;
+  const remedy = near === undefined ? `write one of ${KIND_NAMES.join(", ")}` : `did you mean '${near}'?`;
+  throw mistake(file, parsed.locate(["kind"]), `'${String(name).slice(0, 40)}' is no kind of policy`, remedy);
+}
+
+function checkedOptions(parsed: ParsedYaml, kind: PolicyKind, file: string): never {
+  const checked = validateYaml(parsed, kind.schema, kind.words);
+  if (!checked.ok) throw new PolicyError(file, checked.problems);
+  return checked.result;
+}
+
+async function loadParsed(parsed: ParsedYaml, place: Place): Promise<NamedEngine> {
+  const kind = kindFor(parsed, place.file);
+  if (kind === undefined) return { name: "rules", engine: loadRules(parsed, place.file).engine };
+  const engine = await kind.load(checkedOptions(parsed, kind, place.file), contextOf(parsed, place));
+  return { name: kind.name, engine };
+}
+
+const sequenceOf = ({ value }: ParsedYaml): bigint => BigInt((value as { revision?: number }).revision ?? 0);
+
+/** The policy of an engine as it is now; of one that lives elsewhere it changes, and a new one is made. */
+export function policyOf(engine: Engine, identity: PolicyIdentity): LoadedPolicy {
+  const { kind, id, sequence } = identity;
+  const remote = engine.remoteRevision?.();
+  const digest = remote === undefined ? identity.digest : createHash("sha256").update(`${identity.digest}\n${remote}`).digest("hex");
+  const revision = { sequence, digest };
+  const capabilities: PolicyCapabilities = { revision, policyId: id, unconditionalGrant: false, ...engine.looksAt };
+  const policy = { id, revision, capabilities, evaluate: (question: Parameters<Engine["evaluate"]>[0]) => engine.evaluate(question) };
+  return { kind, policy, warnings: engine.warnings, ruleCount: engine.ruleCount, engine, base: identity };
+}
+
+/** Throws `PolicyError` where that shows at once; `finish` rejects with it. `reader` is new, and tells what was read. */
+export function beginLoad(file: string, reader: FileReader, events: BackendEvents): Load {
+  const parsed = parse(reader, file);
+  const kind = kindFor(parsed, file);
+  const made = (engine: Engine, name: string): LoadedPolicy =>
+    policyOf(engine, { kind: name, id: basename(file), sequence: sequenceOf(parsed), digest: reader.digest() });
+  if (kind === undefined) return { state: "done", loaded: made(loadRules(parsed, file).engine, "rules") };
+  const options = checkedOptions(parsed, kind, file);
+  const context = contextOf(parsed, { file, reader, events, depth: 0 });
+  return { state: "later", finish: async () => made(await kind.load(options, context), kind.name) };
+}
+
+/** Both in one. Rejects with `PolicyError`. */
+export async function loadPolicyFile(file: string, events: BackendEvents, reader: FileReader = new FileReader()): Promise<LoadedPolicy> {
+  const load = beginLoad(file, reader, events);
+  return load.state === "done" ? load.loaded : load.finish();
+}

@@ -1,0 +1,29 @@
+/** What an OPA policy answers, be it asked over REST or as a module: yes or no, an effect, or an object that says more. */
+import { DENIAL_ERRNO, type Effect, type Obligation } from "@sluice/decision-api";
+import type { Reply } from "../two-questions.js";
+
+const EFFECTS: ReadonlySet<unknown> = new Set<Effect>(["grant", "mediate", "deny"]);
+const UNDEFINED: Reply = { kind: "none", reason: "the policy is undefined for this question" };
+
+function obligationsOf(value: unknown): readonly Obligation[] {
+  if (typeof value !== "object" || value === null) return [];
+  return Object.entries(value).map(([name, each]) => ({ name, value: typeof each === "string" ? each : JSON.stringify(each) }));
+}
+
+const textOf = (value: unknown): string | undefined => (typeof value === "string" ? value : undefined);
+
+/** An answer that is none of these is no answer. Throws. */
+export function replyOfResult(result: unknown): Reply {
+  if (result === undefined) return UNDEFINED;
+  if (typeof result === "boolean") return { kind: "boolean", allowed: result };
+  if (EFFECTS.has(result)) return { kind: "effect", effect: result as Effect };
+  if (typeof result !== "object" || result === null) throw new Error("the policy answered neither with true or false nor with an effect");
+  const { effect, allow, errno, rule, reason, obligations } = result as Record<string, unknown>;
+  const words = { rule: textOf(rule), reason: textOf(reason), obligations: obligationsOf(obligations) };
+  if (EFFECTS.has(effect)) {
+    const code = typeof errno === "string" ? (DENIAL_ERRNO as Record<string, number>)[errno] : undefined;
+    return { kind: "effect", effect: effect as Effect, errno: code, ...words };
+  }
+  if (typeof allow === "boolean") return { kind: "boolean", allowed: allow, ...words };
+  throw new Error("the policy answered with an object that has neither 'effect' nor 'allow'");
+}

@@ -1,0 +1,99 @@
+/** What a kind of policy is: how its configuration looks, and how an engine is made of one. */
+import type { Access, PolicyCapabilities, Question } from "@sluice/decision-api";
+import type { z } from "zod";
+import type { Policy, Verdict } from "./backend.js";
+import type { DocumentWords } from "./document/yaml-document.js";
+import type { PolicyProblem } from "./rules/problem.js";
+
+/** What the policy in force and a candidate beside it said to one question. */
+export interface ShadowDifference {
+  question: Question;
+  inForce: Verdict;
+  candidate: Verdict;
+}
+
+/** What backends tell of besides their answers. Called often: cheap. */
+export interface BackendEvents {
+  /** A candidate said the same. */
+  shadowAgreed(): void;
+  shadowDiffered(difference: ShadowDifference): void;
+  shadowFailed(error: Error): void;
+  /** The candidate was not asked: it is behind by more questions than are kept for it. */
+  shadowSkipped(): void;
+}
+
+export const NO_BACKEND_EVENTS: BackendEvents = {
+  shadowAgreed: () => undefined,
+  shadowDiffered: () => undefined,
+  shadowFailed: () => undefined,
+  shadowSkipped: () => undefined,
+};
+
+/** What an engine looks at, as `PolicyCapabilities` has it. */
+export type LooksAt = Pick<PolicyCapabilities, "needsGroups" | "needsExecutable" | "needsCgroup" | "xattrs" | "callerRules"> & {
+  accesses: ReadonlySet<Access>;
+};
+
+/** What answers, without a name or a revision of its own. */
+export interface Engine {
+  evaluate(question: Question): Verdict | Promise<Verdict>;
+  readonly looksAt: LooksAt;
+  readonly ruleCount: number;
+  readonly warnings: readonly PolicyProblem[];
+  /** Of a policy that lives elsewhere: changes with it. */
+  readonly remoteRevision?: (() => string) | undefined;
+  /** Calls when `looksAt` or `remoteRevision` have changed, before the first answer that comes of it. */
+  onChange?(listener: () => void): void;
+  /** Lets what is being evaluated end, within its time budget. */
+  dispose(): Promise<void>;
+}
+
+/** How an engine gets at what its configuration names. */
+export interface LoadContext {
+  /** The configuration, for messages and for labels. */
+  readonly file: string;
+  readonly id: string;
+  /** The name of a file as the configuration writes it, relative to the configuration. */
+  resolve(name: string): string;
+  /** Throws `PolicyError` at the place of `path`. */
+  read(name: string, path: readonly PropertyKey[], maxBytes?: number): Buffer;
+  /** The same mistake at a place of the configuration. */
+  problem(path: readonly PropertyKey[], message: string, remedy: string): Error;
+  readonly events: BackendEvents;
+  /** The policy that a combinator names: a file, or a configuration in place. */
+  loadPart(part: unknown, path: readonly PropertyKey[]): Promise<NamedEngine>;
+}
+
+/** A part of a combinator. */
+export interface NamedEngine {
+  name: string;
+  engine: Engine;
+}
+
+export interface PolicyKind<Options = never> {
+  readonly name: string;
+  /** With `kind` and `revision` among its keys. */
+  readonly schema: z.ZodType<Options>;
+  readonly words: DocumentWords;
+  /** Rejects with `PolicyError`. Holds nothing where it rejects. */
+  load(options: Options, context: LoadContext): Promise<Engine>;
+}
+
+/** A policy with everything that is known of it, and what must be let go of with it. */
+export interface LoadedPolicy {
+  readonly kind: string;
+  readonly policy: Policy;
+  readonly warnings: readonly PolicyProblem[];
+  readonly ruleCount: number;
+  readonly engine: Engine;
+  /** From which, and of the engine as it is, another policy may be made. */
+  readonly base: PolicyIdentity;
+}
+
+export interface PolicyIdentity {
+  kind: string;
+  id: string;
+  sequence: bigint;
+  /** Of the files that it is made of. */
+  digest: string;
+}

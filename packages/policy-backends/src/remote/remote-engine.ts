@@ -1,0 +1,33 @@
+/** An engine elsewhere as an `Engine`. What it looked at is not known, so that its answers are never kept. */
+import type { Question } from "@sluice/decision-api";
+import type { Verdict } from "../backend.js";
+import type { Engine, LooksAt } from "../policy-kind.js";
+import { type Ask, askTwoQuestions, type Reply } from "../two-questions.js";
+import { unknownFacts } from "../unknown-facts.js";
+
+export interface RemoteParts {
+  looksAt: LooksAt;
+  askAll(question: Question, asks: readonly Ask[]): Promise<readonly Reply[]>;
+  close(): Promise<void>;
+}
+
+const EACCES = 13;
+
+/** What an engine needs and cannot be told is a denial: which of its rules look at it is not known here. */
+function forWantOf(fact: string, question: Question): Verdict {
+  const why = question.missing.find(({ name }) => name === fact)?.reason ?? "it was not sent";
+  return { effect: "deny", errno: EACCES, rule: "missing-fact", reason: `${fact} is missing: ${why}`, obligations: [] };
+}
+
+export function remoteEngine({ looksAt, askAll, close }: RemoteParts): Engine {
+  return {
+    looksAt,
+    ruleCount: 0,
+    warnings: [],
+    evaluate(question) {
+      const [fact] = unknownFacts(question, looksAt);
+      return fact === undefined ? askTwoQuestions(question, (asks) => askAll(question, asks)) : forWantOf(fact, question);
+    },
+    dispose: close,
+  };
+}

@@ -1,0 +1,103 @@
+/**
+ * Three effects from engines that only know yes and no. Of each name and access two questions are asked at once: may it be
+ * opened, and if so, may the kernel do the I/O (passthrough). No to the first denies, no to the second mediates.
+ */
+import { type Access, ALL_ACCESSES, DENIAL_ERRNO, type Effect, type Obligation, type Question } from "@sluice/decision-api";
+import type { Verdict } from "./backend.js";
+import { strictest } from "./combine/strictest.js";
+
+/** One question for yes or no. `path` is a byte string. */
+export interface Ask {
+  action: "open" | "passthrough";
+  access: Access;
+  path: string;
+}
+
+export type Reply =
+  | { kind: "boolean"; allowed: boolean; rule?: string | undefined; reason?: string | undefined; obligations?: readonly Obligation[] }
+  /** The engine says an effect itself: to a question "open" it is the whole answer. */
+  | {
+      kind: "effect";
+      effect: Effect;
+      errno?: number | undefined;
+      rule?: string | undefined;
+      reason?: string | undefined;
+      obligations?: readonly Obligation[];
+    }
+  /** It knows nothing of it. */
+  | { kind: "none"; reason: string };
+
+/** Answers in the order of the questions. */
+export type AskAll = (asks: readonly Ask[]) => Promise<readonly Reply[]>;
+
+/** Names of rules become labels of metrics: short, and in one line. */
+const MAX_RULE = 100;
+const MAX_REASON = 500;
+const UNPRINTABLE = /[^\x20-\x7e]/g;
+
+function label(text: string | undefined, otherwise: string): string {
+  const clean = (text ?? "").slice(0, MAX_RULE).replace(UNPRINTABLE, "?");
+  return clean === "" ? otherwise : clean;
+}
+
+function verdict(
+  effect: Effect,
+  words: { rule: string; reason: string; obligations: readonly Obligation[]; errno?: number | undefined },
+): Verdict {
+  const { rule, reason, obligations, errno } = words;
+  const known = errno === DENIAL_ERRNO.EPERM || errno === DENIAL_ERRNO.ENOENT ? errno : DENIAL_ERRNO.EACCES;
+  return {
+    effect,
+    errno: effect === "deny" ? known : 0,
+    rule,
+    reason: reason.slice(0, MAX_REASON),
+    obligations: effect === "deny" ? [] : obligations,
+  };
+}
+
+function effectOf(open: Reply, passthrough: Reply, access: Access): Verdict {
+  if (open.kind === "none") return verdict("deny", { rule: "default", reason: open.reason, obligations: [] });
+  const obligations = [...(open.obligations ?? []), ...(passthrough.kind === "none" ? [] : (passthrough.obligations ?? []))];
+  if (open.kind === "effect") {
+    const { effect, errno } = open;
+    return verdict(effect, {
+      rule: label(open.rule, effect),
+      reason: open.reason ?? `the policy says ${effect} for ${access}`,
+      obligations,
+      errno,
+    });
+  }
+  if (!open.allowed)
+    return verdict("deny", { rule: label(open.rule, "deny"), reason: open.reason ?? `the policy does not allow ${access}`, obligations });
+  if (passthrough.kind === "boolean" && passthrough.allowed)
+    return verdict("grant", {
+      rule: label(open.rule, "allow"),
+      reason: open.reason ?? `the policy allows ${access} and passthrough`,
+      obligations,
+    });
+  const { rule, reason } = passthrough.kind === "none" ? { rule: undefined, reason: passthrough.reason } : passthrough;
+  return verdict("mediate", {
+    rule: label(rule, "no-passthrough"),
+    reason: reason ?? `the policy allows ${access}, but not passthrough`,
+    obligations,
+  });
+}
+
+/** The pairs of name and access, in an order that does not depend on how they were asked. */
+export function pairsOf(question: Question): { access: Access; path: string }[] {
+  const accesses = question.accesses.length < 2 ? question.accesses : ALL_ACCESSES.filter((access) => question.accesses.includes(access));
+  return question.resource.paths.flatMap((path) => accesses.map((access) => ({ access, path })));
+}
+
+/** The strictest over all pairs. Rejects where the engine does. The verdict has no scope: who knows more adds it. */
+export async function askTwoQuestions(question: Question, askAll: AskAll): Promise<Verdict> {
+  const pairs = pairsOf(question);
+  const asks = pairs.flatMap((pair): Ask[] => [
+    { action: "open", ...pair },
+    { action: "passthrough", ...pair },
+  ]);
+  const replies = await askAll(asks);
+  if (replies.length !== asks.length)
+    throw new Error(`the engine answered ${replies.length} of ${asks.length} questions: check its version`);
+  return strictest(pairs.map(({ access }, index) => effectOf(replies[2 * index] as Reply, replies[2 * index + 1] as Reply, access)));
+}
