@@ -5,16 +5,16 @@
  *   deadline       one question has one deadline, whatever is retried inside it
  *   replica pool   which replica, by Session or by unary calls, again after a break, a second time when it is late
  */
-import { type Decider, type DeciderStatus, inquiryOf, type PolicyCapabilities } from "@sluice/decision-api";
+import { type Decider, type DeciderStatus, type Decision, type Inquiry, inquiryOf, type PolicyCapabilities } from "@sluice/decision-api";
 import { type CacheLimits, DecisionCache } from "./cache/decision-cache.js";
 import { makeDialer, type TlsFiles } from "./channel.js";
 import { type DecisionClientEvents, NO_EVENTS } from "./decision-client-events.js";
 import { HitReports } from "./hit-reports.js";
 import { ReplicaPool } from "./replica-pool.js";
-import { sameRevision } from "./revision-view.js";
-import { parseTarget } from "./target.js";
+import { type RevisionView, sameRevision } from "./revision-view.js";
+import { parseTarget, type Target } from "./target.js";
 import { withCache } from "./with-cache.js";
-import { withDeadline } from "./with-deadline.js";
+import { type Ask, withDeadline } from "./with-deadline.js";
 import { type OutageMode, withFailureMode } from "./with-failure-mode.js";
 
 export interface DeciderOptions {
@@ -43,82 +43,108 @@ const DEFAULT_CACHE: CacheLimits = { entries: 1_000_000, bytes: 300_000_000 };
 /** Shorter, and it is a reconnect. */
 const OUTAGE_AFTER_MS = 1_000;
 
-/** Throws `DecisionError` "unreachable" where the target is none or a certificate cannot be read. Connects in the background. */
-export function connectDecider(options: DeciderOptions): Decider {
-  const target = parseTarget(options.target);
-  const listeners = new Set<(capabilities: PolicyCapabilities) => void>();
-  let closed = false;
-  const events = options.events ?? NO_EVENTS;
-  const limits = { ...DEFAULT_CACHE, ...options.cache };
-  const cache = new DecisionCache(limits);
-  let latest: PolicyCapabilities | undefined;
-  const pool = new ReplicaPool({
-    target,
-    dialer: makeDialer(options.tls, target.kind === "dns" ? target.host : undefined),
-    greeting: { mount: options.mount, clientVersion: options.clientVersion },
-    events,
-    onView(view) {
-      // While nobody can be asked nothing is used, and nothing is known to be wrong.
-      if (view.kind === "split") cache.begin(undefined);
-      else if (view.kind === "agreed" && (cache.revision === undefined || !sameRevision(cache.revision, view.revision)))
-        cache.begin(view.revision);
-    },
-    onPolicy: (capabilities) => {
-      latest = capabilities;
-      for (const listener of listeners) listener(capabilities);
-    },
-    onInvalidation: (directories) => (directories.length === 0 ? cache.drop() : cache.dropBelow(directories)),
-    onHitsTaken: (reportId) => reports.taken(reportId),
-  });
-  const reports = new HitReports(cache.hits, (report) => pool.report(report), events.hitsLost);
-  const { policyTouched } = options;
+class ConnectedDecider implements Decider {
+  readonly decide: Ask;
+  private readonly listeners = new Set<(capabilities: PolicyCapabilities) => void>();
+  private readonly limits: CacheLimits;
+  private readonly cache: DecisionCache;
+  private readonly pool: ReplicaPool;
+  private readonly reports: HitReports;
+  private latest: PolicyCapabilities | undefined;
+  private closed = false;
 
-  function usable(): boolean {
-    if (policyTouched?.() === true) cache.drop();
-    return limits.entries > 0 && pool.revisions.view.kind === "agreed";
+  constructor(private readonly options: DeciderOptions) {
+    this.limits = { ...DEFAULT_CACHE, ...options.cache };
+    this.cache = new DecisionCache(this.limits);
+    const events = options.events ?? NO_EVENTS;
+    this.pool = this.openPool(parseTarget(options.target), events);
+    this.reports = new HitReports(this.cache.hits, (report) => this.pool.report(report), events.hitsLost);
+    const asked = withDeadline(this.pool, options.timeoutMs ?? DEFAULT_TIMEOUT_MS, () => this.latest);
+    const thrifty = this.limits.entries > 0 ? withCache(asked, this.cache, () => this.usable()) : asked;
+    this.decide = withFailureMode(thrifty, options.onOutage ?? { kind: "deny" }, {
+      revision: () => this.latest?.revision,
+      recall: (question) => {
+        const decision = this.cache.peek(inquiryOf(question));
+        return decision && { decision, unsureForMs: this.pool.aloneForMs() };
+      },
+    });
   }
 
-  const asked = withDeadline(pool, options.timeoutMs ?? DEFAULT_TIMEOUT_MS, () => latest);
-  const decide = withFailureMode(limits.entries > 0 ? withCache(asked, cache, usable) : asked, options.onOutage ?? { kind: "deny" }, {
-    revision: () => latest?.revision,
-    recall(question) {
-      const decision = cache.peek(inquiryOf(question));
-      return decision && { decision, unsureForMs: pool.aloneForMs() };
-    },
-  });
+  recall(inquiry: Inquiry): Decision | undefined {
+    return this.usable() ? this.cache.recall(inquiry) : undefined;
+  }
 
-  function state(): DeciderStatus["state"] {
-    if (closed) return "closed";
-    const aloneMs = pool.aloneForMs();
+  capabilities(): PolicyCapabilities | undefined {
+    return this.latest;
+  }
+
+  onPolicyChange(listener: (capabilities: PolicyCapabilities) => void): () => void {
+    this.listeners.add(listener);
+    return () => void this.listeners.delete(listener);
+  }
+
+  status(): DeciderStatus {
+    const { view } = this.pool.revisions;
+    return {
+      target: this.options.target,
+      state: this.state(),
+      replicas: this.pool.describe(),
+      revision: this.latest?.revision,
+      policyId: this.latest?.policyId,
+      ...(view.kind === "split" ? { split: view.revisions } : {}),
+      cache: this.cache.status(),
+    };
+  }
+
+  close(): Promise<void> {
+    this.closed = true;
+    this.listeners.clear();
+    this.reports.close();
+    this.pool.close();
+    return Promise.resolve();
+  }
+
+  private openPool(target: Target, events: DecisionClientEvents): ReplicaPool {
+    const { tls, mount, clientVersion } = this.options;
+    return new ReplicaPool({
+      target,
+      dialer: makeDialer(tls, target.kind === "dns" ? target.host : undefined),
+      greeting: { mount, clientVersion },
+      events,
+      onView: (view) => this.see(view),
+      onPolicy: (capabilities) => {
+        this.latest = capabilities;
+        for (const listener of this.listeners) listener(capabilities);
+      },
+      onInvalidation: (directories) => (directories.length === 0 ? this.cache.drop() : this.cache.dropBelow(directories)),
+      onHitsTaken: (reportId) => this.reports.taken(reportId),
+    });
+  }
+
+  /** While nobody can be asked nothing is used, and nothing is known to be wrong. */
+  private see(view: RevisionView): void {
+    const { cache } = this;
+    if (view.kind === "split") cache.begin(undefined);
+    else if (view.kind === "agreed" && (cache.revision === undefined || !sameRevision(cache.revision, view.revision)))
+      cache.begin(view.revision);
+  }
+
+  private usable(): boolean {
+    if (this.options.policyTouched?.() === true) this.cache.drop();
+    return this.limits.entries > 0 && this.pool.revisions.view.kind === "agreed";
+  }
+
+  private state(): DeciderStatus["state"] {
+    if (this.closed) return "closed";
+    const aloneMs = this.pool.aloneForMs();
     if (aloneMs === 0) return "ready";
     return aloneMs < OUTAGE_AFTER_MS ? "connecting" : "outage";
   }
+}
 
-  return {
-    decide,
-    recall: (inquiry) => (usable() ? cache.recall(inquiry) : undefined),
-    capabilities: () => latest,
-    onPolicyChange(listener) {
-      listeners.add(listener);
-      return () => void listeners.delete(listener);
-    },
-    status: () => ({
-      target: options.target,
-      state: state(),
-      replicas: pool.describe(),
-      revision: latest?.revision,
-      policyId: latest?.policyId,
-      ...(pool.revisions.view.kind === "split" ? { split: pool.revisions.view.revisions } : {}),
-      cache: cache.status(),
-    }),
-    close() {
-      closed = true;
-      listeners.clear();
-      reports.close();
-      pool.close();
-      return Promise.resolve();
-    },
-  };
+/** Throws `DecisionError` "unreachable" where the target is none or a certificate cannot be read. Connects in the background. */
+export function connectDecider(options: DeciderOptions): Decider {
+  return new ConnectedDecider(options);
 }
 
 /** True as soon as a service has told its policy; false where none has within `timeoutMs`. */

@@ -23,13 +23,22 @@ export class ScopeShape {
   subtrees = 0;
   readonly atDepth = new Int32Array(MAX_SUBTREE_DEPTH + 1);
 
+  readonly uid: boolean;
+  readonly gid: boolean;
+  readonly facts: readonly TextFact[];
+  readonly xattrs: readonly string[];
+
   constructor(
     readonly id: number,
-    readonly uid: boolean,
-    readonly gid: boolean,
-    readonly facts: readonly TextFact[],
-    readonly xattrs: readonly string[],
-  ) {}
+    { subject, resource, xattrs }: CacheScope,
+  ) {
+    const facts: TextFact[] = [...resource];
+    for (const field of subject) if (field !== "uid" && field !== "gid") facts.push(field);
+    this.facts = facts;
+    this.uid = subject.includes("uid");
+    this.gid = subject.includes("gid");
+    this.xattrs = xattrs;
+  }
 
   /** The other facts' values as one text; undefined where one cannot be read. "" where there are none. */
   values(inquiry: Inquiry): string | undefined {
@@ -61,10 +70,8 @@ export class ScopeShapes {
     const names = `${scope.subject.join()}|${scope.resource.join()}|${scope.xattrs.join("\0")}`;
     const known = this.#byNames.get(names);
     if (known !== undefined || this.all.length >= MAX_SHAPES) return known;
-    const facts: TextFact[] = [...scope.resource];
-    for (const field of scope.subject) if (field !== "uid" && field !== "gid") facts.push(field);
-    if (facts.some((fact) => DEAR.has(fact))) return undefined;
-    const shape = new ScopeShape(this.all.length, scope.subject.includes("uid"), scope.subject.includes("gid"), facts, scope.xattrs);
+    if (scope.resource.some((fact) => DEAR.has(fact))) return undefined;
+    const shape = new ScopeShape(this.all.length, scope);
     this.#byNames.set(names, shape);
     this.all.push(shape);
     return shape;
