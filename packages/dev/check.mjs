@@ -97,7 +97,7 @@ const STEPS = [
   },
   {
     name: "C warnings",
-    run: () => listed([...checkC(root), ...checkC(root, "test/bench/load")]),
+    run: () => listed([...checkC(root), ...checkC(root, "test/bench/load"), ...checkC(root, "test/fault/exercisers")]),
     reason: "the addon runs with privilege, the load generator measures, and in C a warning is often the only sign",
     remedy: "mend the code; a cast that silences needs a reason beside it",
   },

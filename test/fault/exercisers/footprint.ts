@@ -1,0 +1,31 @@
+/** What a mount service holds of the machine: memory and descriptors, before and after. */
+import { readFileSync, writeFileSync } from "node:fs";
+import type { SluiceMount } from "@sluice/testkit";
+import { expect } from "vitest";
+
+export interface Footprint {
+  rssKib: number;
+  /** Of files without a name: what somebody forgot to close. */
+  nameless: readonly string[];
+  descriptors: number;
+}
+
+/** V8 keeps what it once took, and the kernel keeps inodes: growth below this says nothing. */
+const NOISE_KIB = 160 * 1024;
+/** Descriptors of directories are kept on purpose, up to a bound. */
+const KEPT_DESCRIPTORS = 1100;
+
+/** After the kernel let go of what it can. */
+export function footprintOf(mount: SluiceMount): Footprint {
+  writeFileSync("/proc/sys/vm/drop_caches", "2");
+  const descriptors = mount.descriptors();
+  const rss = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${mount.pid}/status`, "utf8"))?.[1];
+  return { rssKib: Number(rss), nameless: descriptors.filter((target) => target.endsWith(" (deleted)")), descriptors: descriptors.length };
+}
+
+/** `warm` is taken when everything had been used once. */
+export function expectNoLeak(warm: Footprint, end: Footprint): void {
+  expect(end.nameless).toEqual([]);
+  expect(end.descriptors).toBeLessThan(Math.max(warm.descriptors, KEPT_DESCRIPTORS) + 16);
+  expect(end.rssKib).toBeLessThan(warm.rssKib + NOISE_KIB);
+}

@@ -1,0 +1,48 @@
+/**
+ * One set of layers that grows: what was the upper layer of one mount is the topmost lower one of the next, as deep as
+ * unionmount-testsuite's --ov=10, and kernel overlayfs must see in them what the mount showed.
+ */
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { mountKernelOverlay, mountSluice, type SluiceMount, scratch, unmountKernelOverlay } from "@sluice/testkit";
+
+const MOST_LOWERS = 10;
+
+export class StackedMounts {
+  readonly #root = scratch();
+  #lowers: string[] = [];
+  #count = 0;
+
+  /** The bottom layer, to be filled before the first mount. */
+  readonly bottom = this.#layer("bottom");
+
+  constructor(readonly policy: string) {
+    this.#lowers = [this.bottom];
+  }
+
+  get full(): boolean {
+    return this.#lowers.length >= MOST_LOWERS;
+  }
+
+  #layer(name: string): string {
+    const path = join(this.#root, name);
+    mkdirSync(path);
+    return path;
+  }
+
+  /** `onSluice` on a mount with a new upper layer, then `onKernel` over the same layers; the upper one then joins the lowers. */
+  async round(onSluice: (mount: SluiceMount) => Promise<void>, onKernel: (mountpoint: string) => Promise<void>): Promise<void> {
+    const upper = this.#layer(`upper${++this.#count}`);
+    const mount = await mountSluice({ lowers: this.#lowers, upper, policy: this.policy });
+    await onSluice(mount);
+    await mount.stop();
+    const work = this.#layer(`kernel-work${this.#count}`);
+    const mountpoint = mountKernelOverlay({ lowers: this.#lowers, upper, work, options: "redirect_dir=on,index=off,metacopy=off" });
+    try {
+      await onKernel(mountpoint);
+    } finally {
+      unmountKernelOverlay(mountpoint);
+    }
+    this.#lowers = [upper, ...this.#lowers];
+  }
+}

@@ -1,0 +1,90 @@
+/**
+ * Several processes, one of them without privilege, make, move, link and remove what they like in a tree each; every call
+ * must come to what a model says, every tree must be as in the model on Sluice and then on kernel overlayfs over the same
+ * layers, and the layers pile up from mount to mount.
+ */
+import { chownSync, mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { requires, runScript, soakBudgetMs } from "@sluice/testkit";
+import { beforeAll, expect } from "vitest";
+import { compileExerciser } from "./compile-exerciser.js";
+import { footprintOf } from "./footprint.js";
+import { chooseSeed, POLICIES } from "./policies.js";
+import { StackedMounts } from "./stacked-mounts.js";
+
+const { describe, test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "kernel overlayfs", "command cc");
+const TREES = [
+  { name: "root", options: "" },
+  { name: "user", options: "u" },
+  { name: "root2", options: "" },
+] as const;
+const USER = 1000;
+/** In rounds of the exerciser, 500 operations each. */
+const PLANTED = 2;
+const PER_MOUNT = 2;
+const SPARE_MS = 120_000;
+const budgetMs = soakBudgetMs(12_000) / Object.keys(POLICIES).length;
+
+interface Stretch {
+  seed: number;
+  from: number;
+  to: number;
+  /** See tree-exerciser.c. */
+  options: string;
+}
+
+describe("trees exercised", () => {
+  let program = "";
+  const seed = chooseSeed();
+  beforeAll(() => {
+    program = compileExerciser("tree-exerciser");
+  });
+
+  async function exercise(directory: string, stretch: Stretch): Promise<void> {
+    const runs = TREES.map(({ name, options }, i) =>
+      runScript(
+        [program, join(directory, name), String(stretch.seed + i), String(stretch.from), String(stretch.to), options + stretch.options],
+        { timeoutMs: SPARE_MS },
+      ),
+    );
+    const results = await Promise.all(runs);
+    expect(results.map(({ code, stdout, stderr }) => (code === 0 ? "ok" : `${stderr}${stdout}`))).toEqual(TREES.map(() => "ok"));
+  }
+
+  /** As many mounts as there may be layers, or until the time is up. */
+  async function pile(policy: string, run: { seed: number; untilMs: number }): Promise<void> {
+    const stack = new StackedMounts(policy);
+    for (const { name } of TREES) mkdirSync(join(stack.bottom, name));
+    chownSync(join(stack.bottom, "user"), USER, USER);
+    let at = PLANTED;
+    await exercise(stack.bottom, { seed: run.seed, from: 0, to: at, options: "n" });
+    // Two at least: the second stands on what the first one left.
+    for (let mounts = 0; mounts < 2 || (Date.now() < run.untilMs && !stack.full); mounts++) {
+      const to = at + PER_MOUNT;
+      await stack.round(
+        async (mount) => {
+          await exercise(mount.mountpoint, { seed: run.seed, from: at, to, options: "n" });
+          expect(footprintOf(mount).nameless).toEqual([]);
+        },
+        // The kernel lists the upper number of a merged directory until something in its parent was copied up.
+        (mountpoint) => exercise(mountpoint, { seed: run.seed, from: to, to, options: "" }),
+      );
+      at = to;
+    }
+  }
+
+  for (const [name, policy] of Object.entries(POLICIES)) {
+    test(
+      name,
+      async () => {
+        const untilMs = Date.now() + budgetMs;
+        let next = seed;
+        do {
+          await pile(policy, { seed: next, untilMs });
+          next += 100;
+        } while (Date.now() < untilMs);
+      },
+      budgetMs + 3 * SPARE_MS,
+    );
+  }
+});
