@@ -1,6 +1,9 @@
 /**
  * Questions to an AuthZEN 1.0 policy decision point, many in one request (boxcarred): those of one turn of the event loop
  * go together, and while requests are under way the next ones gather. A point without `evaluations` is asked one by one.
+ *
+ * Only questions that agree on whatever they share go into one request. Cerbos 0.55 judges two evaluations of one resource
+ * by the properties of the first of them: a read and a write, told apart by a property, would get the same answer.
  */
 import type { JsonClient, JsonResponse } from "../remote/json-client.js";
 
@@ -21,6 +24,8 @@ export interface Endpoints {
 }
 
 const MAX_IN_REQUEST = 64;
+/** How many of those that wait are looked at for one request. */
+const LOOK_AHEAD = 512;
 const MAX_UNDER_WAY = 8;
 const NOT_THERE = new Set([404, 405, 501]);
 
@@ -40,6 +45,25 @@ function answerOf(value: unknown): EvaluationAnswer {
   if (typeof decision !== "boolean") throw new Error("the policy decision point answered without a decision");
   return value as EvaluationAnswer;
 }
+
+/** What the evaluations of one request say of a subject, of a resource, and of what is around them: each the same everywhere. */
+class Shared {
+  private readonly said = new Map<string, string>();
+
+  fits({ subject, action, resource, context }: Evaluation): boolean {
+    const { properties } = action as { properties?: unknown };
+    const says: [string, string][] = [
+      ["context", JSON.stringify(context)],
+      [`subject ${idOf(subject)}`, JSON.stringify(subject)],
+      [`resource ${idOf(resource)}`, JSON.stringify([resource, properties])],
+    ];
+    if (says.some(([key, text]) => (this.said.get(key) ?? text) !== text)) return false;
+    for (const [key, text] of says) this.said.set(key, text);
+    return true;
+  }
+}
+
+const idOf = (part: unknown): string => String((part as { id?: unknown } | null | undefined)?.id);
 
 export class Evaluations {
   private readonly waiting: Waiting[] = [];
@@ -65,13 +89,26 @@ export class Evaluations {
 
   private send(): void {
     while (this.waiting.length > 0 && this.underWay < MAX_UNDER_WAY) {
-      const together = this.waiting.splice(0, this.endpoints.evaluations === undefined ? 1 : MAX_IN_REQUEST);
+      const together = this.endpoints.evaluations === undefined ? this.waiting.splice(0, 1) : this.takeTogether();
       this.underWay++;
       void this.sendTogether(together).finally(() => {
         this.underWay--;
         this.send();
       });
     }
+  }
+
+  /** The oldest, and those after it that fit to it. */
+  private takeTogether(): Waiting[] {
+    const shared = new Shared();
+    const together: Waiting[] = [];
+    const left: Waiting[] = [];
+    for (const each of this.waiting.splice(0, LOOK_AHEAD)) {
+      if (together.length < MAX_IN_REQUEST && shared.fits(each.evaluation)) together.push(each);
+      else left.push(each);
+    }
+    this.waiting.unshift(...left);
+    return together;
   }
 
   /** Never rejects: each of them hears of it. */
