@@ -13,7 +13,7 @@ import { shrink } from "./shrink/shrink.js";
 const FOUND = fileURLToPath(new URL("found/", import.meta.url));
 const TWO_NAMES = ["rename", "link", "linkfd"];
 /** Most that is spent on making scripts small: a look at the first ones tells most. */
-const MOST_SHRUNK = 3;
+const MOST_SHRUNK = Number(process.env["SLUICE_DIFFERENTIAL_SHRINK"] ?? 3);
 const SHRINK_ROUNDS = 24;
 
 export interface Report {

@@ -191,7 +191,7 @@ export const mutants: readonly Mutant[] = [
     patches: patch(
       "operations/remove.js",
       "    if (!node.inUpper)\n        return makeWhiteout(into, at.name);\n    if (!existsBelow",
-      "    core.traffic = (core.traffic ?? 0) + 1;\n    if (core.traffic > 3) return -Errno.EISDIR;\n    if (!node.inUpper)\n        return makeWhiteout(into, at.name);\n    if (!existsBelow",
+      "    core.traffic = (core.traffic ?? 0) + 1;\n    if (core.traffic > 1) return -Errno.EISDIR;\n    if (!node.inUpper)\n        return makeWhiteout(into, at.name);\n    if (!existsBelow",
     ),
     run: cases.removing,
   },

@@ -46,6 +46,17 @@ function linksOf(stat: unknown): number {
   return typeof stat === "string" ? Number(/ nlink=(\d+) /.exec(stat)?.[1] ?? 0) : 0;
 }
 
+/** The same, but that the kernel marked it. */
+function isMarked(kernel: unknown, sluice: unknown): boolean {
+  return typeof kernel === "string" && kernel.replace(/ (trusted\.overlay\.opaque|redirect)="[^"]*"/, "") === sluice;
+}
+
+function hasMoreLinks(kernel: unknown, sluice: unknown): boolean {
+  if (typeof kernel !== "string" || typeof sluice !== "string") return false;
+  const bare = (line: string): string => line.replace(/ nlink=\d+ /, " ");
+  return bare(kernel) === bare(sluice) && linksOf(sluice) > linksOf(kernel);
+}
+
 const PRIVILEGED = /^file ([0-7]+) /;
 
 /** The same but for setuid and setgid, which only the kernel still has. */
@@ -90,6 +101,14 @@ export const intendedDifferences: readonly IntendedDifference[] = [
       place.kind === "step" && place.operation.call === "seek" && Number(place.operation.args["whence"]) >= SEEK.DATA,
   },
   {
+    name: "the end of a directory",
+    modes: EVERY,
+    reason:
+      "The kernel's overlayfs knows no SEEK_END in a directory (EINVAL); FUSE seeks by its size before it asks the daemon (fs/fuse/dir.c).",
+    explains: ({ place, kernel }) =>
+      kernel === "EINVAL" && place.kind === "step" && place.operation.call === "seek" && place.operation.args["whence"] === SEEK.END,
+  },
+  {
     name: "d_ino is st_ino in every directory",
     modes: EVERY,
     reason:
@@ -124,7 +143,16 @@ export const intendedDifferences: readonly IntendedDifference[] = [
     name: "a refused call leaves nothing in upper",
     modes: EVERY,
     reason: "The kernel copies up before it finds that it must refuse; Sluice looks first, and leaves nothing.",
-    explains: ({ place, sluice }) => place.kind === "upper" && sluice === undefined && place.refused.has(place.path),
+    explains: ({ place, kernel, sluice }) =>
+      place.kind === "upper" && place.refused.has(place.path) && (sluice === undefined || isMarked(kernel, sluice)),
+  },
+  {
+    name: "the names of one file go up together",
+    modes: EVERY,
+    reason:
+      "With index=on the kernel copies up a file with several names one name at a time. To FUSE they are one inode, so Sluice does not learn by which of them it was asked, and gives all that it knows a name in upper. What is shown is the same.",
+    explains: ({ place, kernel, sluice }) =>
+      place.kind === "upper" && (kernel === undefined ? /^\w+ .* nlink=([2-9]|\d\d)/.test(String(sluice)) : hasMoreLinks(kernel, sluice)),
   },
 ];
 
