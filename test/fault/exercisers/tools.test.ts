@@ -1,0 +1,118 @@
+/**
+ * The exercisers of others, where they are installed: stress-ng's file system class, fio with verification, dbench. A few
+ * seconds of the most telling ones; as long as SLUICE_SOAK_SECONDS says, all of them.
+ */
+import { readdirSync } from "node:fs";
+import { diffSnapshots, mountSluice, requires, runScript, type SluiceMount, snapshot, soakBudgetMs } from "@sluice/testkit";
+import { expect } from "vitest";
+import { layers, open } from "../../e2e/harness/layers.js";
+import { expectNoLeak, footprintOf } from "./footprint.js";
+import { POLICIES } from "./policies.js";
+
+const EXACT = { atime: true, hardLinks: true };
+const SPARE_MS = 90_000;
+const soaking = soakBudgetMs(0) > 0;
+const KINDS = ["granted", "mediated"] as const;
+/** Names of stress-ng's stressors that use the directory they are given; others of the class need no file system. */
+const TELLING = ["metamix", "rename", "dentry", "link", "filename", "xattr", "iomix", "utime"] as const;
+const ALL = (
+  "access acl chattr chdir chmod chown copy-file dentry dir dirdeep dirmany dnotify dup fallocate fanotify fcntl file-ioctl filename " +
+  "filerace flock fpunch fsize fstat getdent handle hdd inode-flags inotify io iomix lease link locka lockf lockmix lockofd metamix " +
+  "mknod open pseek rename symlink sync-file touch umask unlink utime xattr"
+).split(" ");
+const stressors: readonly string[] = soaking ? ALL : TELLING;
+
+interface Work {
+  /** Its last argument but for the directory, which is put in at "@". */
+  argv: readonly string[];
+  seconds: number;
+}
+
+async function mounted(kind: (typeof KINDS)[number], use: (mount: SluiceMount) => Promise<void>): Promise<void> {
+  const { lower, upper } = layers({ lower: { "work/below": open("below"), "work/more/below": open("x".repeat(100_000)) } });
+  const before = snapshot(lower, EXACT);
+  const mount = await mountSluice({ lowers: [lower], upper, policy: POLICIES[kind] });
+  await use(mount);
+  expect((await mount.stop()).code).toBe(0);
+  expect(diffSnapshots(before, snapshot(lower, EXACT))).toEqual([]);
+}
+
+async function run(mount: SluiceMount, work: Work): Promise<void> {
+  const directory = mount.path("work");
+  const argv = work.argv.map((word) => word.replace("@", directory));
+  const result = await runScript(argv, { timeoutMs: work.seconds * 1000 + SPARE_MS, cwd: directory });
+  expect(result.code === 0 ? "" : `${argv.join(" ")}: ${result.stdout}${result.stderr}`).toBe("");
+}
+
+/** Once to warm up, once more to see that nothing is kept. */
+async function twice(mount: SluiceMount, works: readonly Work[]): Promise<void> {
+  for (const work of works) await run(mount, { ...work });
+  const warm = footprintOf(mount);
+  for (const work of works.slice(0, 3)) await run(mount, work);
+  expectNoLeak(warm, footprintOf(mount));
+}
+
+function each(seconds: number, argvs: readonly string[][]): Work[] {
+  return argvs.map((argv) => ({ argv: argv.map((word) => word.replace("SECONDS", String(seconds))), seconds }));
+}
+
+const stress = requires("/dev/fuse", "CAP_SYS_ADMIN", "command stress-ng");
+const fio = requires("/dev/fuse", "CAP_SYS_ADMIN", "command fio");
+const dbench = requires("/dev/fuse", "CAP_SYS_ADMIN", "command dbench");
+
+for (const kind of KINDS) {
+  const budgetMs = soakBudgetMs(0);
+  const seconds = (parts: number): number => Math.max(1, Math.round(budgetMs / 1000 / parts));
+
+  const stressSeconds = seconds(KINDS.length * 2 * stressors.length);
+  stress.test(
+    `stress-ng, ${kind}`,
+    () =>
+      mounted(kind, async (mount) => {
+        const argvs = stressors.map((name) => ["stress-ng", "--temp-path", "@", "--timeout", "SECONDSs", "--verify", `--${name}`, "2"]);
+        await twice(mount, each(stressSeconds, argvs));
+        expect(readdirSync(mount.path("work")).sort()).toEqual(["below", "more"]);
+      }),
+    (stressSeconds + 10) * 1000 * (stressors.length + 3) + SPARE_MS,
+  );
+
+  const fioSeconds = seconds(KINDS.length * 2 * 3);
+  const fioWith = (engine: string, ...more: string[]): string[] => [
+    "fio",
+    "--name=verify",
+    "--directory=@",
+    "--rw=randrw",
+    "--bsrange=512-65536",
+    "--size=4M",
+    "--numjobs=2",
+    "--verify=crc32c",
+    "--verify_fatal=1",
+    `--ioengine=${engine}`,
+    "--time_based=0",
+    `--loops=${soaking ? 40 : 1}`,
+    "--runtime=SECONDS",
+    ...more,
+  ];
+  fio.test(
+    `fio --verify, ${kind}`,
+    () =>
+      mounted(kind, (mount) =>
+        twice(
+          mount,
+          each(fioSeconds, [
+            fioWith("psync"),
+            fioWith("mmap"),
+            fioWith("libaio", "--direct=1", "--bsrange=4096-65536", "--blockalign=4096", "--iodepth=8"),
+          ]),
+        ),
+      ),
+    fioSeconds * 6000 + SPARE_MS * 2,
+  );
+
+  const dbenchSeconds = seconds(KINDS.length * 2);
+  dbench.test(
+    `dbench, ${kind}`,
+    () => mounted(kind, (mount) => twice(mount, each(dbenchSeconds, [["dbench", "-D", "@", "-t", "SECONDS", "2"]]))),
+    dbenchSeconds * 2000 + SPARE_MS * 2,
+  );
+}
