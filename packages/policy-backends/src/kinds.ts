@@ -5,12 +5,14 @@ import { chainKind } from "./combine/chain-kind.js";
 import { denyOverridesKind } from "./combine/deny-overrides-kind.js";
 import { shadowKind } from "./combine/shadow-kind.js";
 import { opaKind } from "./opa/opa-kind.js";
+import { opaWasmKind } from "./opa-wasm/opa-wasm-kind.js";
 import type { PolicyKind } from "./policy-kind.js";
 
 const KINDS: readonly PolicyKind[] = [
   authzenKind,
   cedarKind,
   opaKind,
+  opaWasmKind,
   chainKind,
   denyOverridesKind,
   shadowKind,
