@@ -60,18 +60,27 @@ export function openFile(core: Core, call: CallContext, at: { nodeId: NodeId; fl
   return describeAndDecide(core, request);
 }
 
+/** A typed array is dear to make: one that no ruling waits with serves the next open. */
+let spareAttr: Attr | undefined;
+
 function describeAndDecide(core: Core, request: OpenRequest): Status {
   const { node } = request;
   request.version = node.version;
   request.fd = openNode(core, node, request.write && node.inUpper && node.data === undefined ? O.RDWR : O.RDONLY);
   if (request.fd < 0) return -request.fd;
   if (!core.gate.active) return afterRuling(core, request, GRANTED);
-  const attr = new Attr();
+  const attr = spareAttr ?? new Attr();
+  spareAttr = undefined;
   const status = statFd(request.fd, attr);
   if (status < 0 || (attr.mode & S.IFMT) !== S.IFREG) return giveUp(request, status < 0 ? -status : Errno.ESTALE);
-  request.described = attr;
   const ruling = core.gate.authorize(request.call, describe(core, request, attr));
-  if (!(ruling instanceof Promise)) return afterRuling(core, request, ruling);
+  if (!(ruling instanceof Promise)) {
+    // Nobody waited, so there is nothing to look at again.
+    request.described = undefined;
+    spareAttr = attr;
+    return afterRuling(core, request, ruling);
+  }
+  request.described = attr;
   return ruling.then(
     (late) => afterRuling(core, request, late),
     () => giveUp(request, Errno.EINTR),
