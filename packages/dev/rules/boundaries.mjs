@@ -49,7 +49,11 @@ export const BOUNDARIES = {
     external: ["@grpc/grpc-js"],
     reason: "a client of decisions knows nothing of file systems, so that it can be tested against a scripted server",
   },
-  "packages/policy-backends": { may: ["decision-api"], reason: "a backend answers questions; where they come from is not its business" },
+  "packages/policy-backends": {
+    may: ["decision-api", "decision-client"],
+    onlyIn: { "decision-client": "grpc" },
+    reason: "a backend answers questions; where they come from is not its business, and only the one that asks another service asks on",
+  },
   "packages/runtime": { may: [], reason: "logging and metrics serve the services; libraries emit events instead" },
   "packages/testkit": {
     may: ["decision-api", "native", "vfs", "fuse-protocol", "overlay"],

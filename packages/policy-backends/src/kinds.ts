@@ -4,6 +4,8 @@ import { cedarKind } from "./cedar/cedar-kind.js";
 import { chainKind } from "./combine/chain-kind.js";
 import { denyOverridesKind } from "./combine/deny-overrides-kind.js";
 import { shadowKind } from "./combine/shadow-kind.js";
+import { extAuthzKind } from "./ext-authz/ext-authz-kind.js";
+import { grpcKind } from "./grpc/grpc-kind.js";
 import { opaKind } from "./opa/opa-kind.js";
 import { opaWasmKind } from "./opa-wasm/opa-wasm-kind.js";
 import type { PolicyKind } from "./policy-kind.js";
@@ -13,6 +15,8 @@ const KINDS: readonly PolicyKind[] = [
   cedarKind,
   opaKind,
   opaWasmKind,
+  extAuthzKind,
+  grpcKind,
   chainKind,
   denyOverridesKind,
   shadowKind,

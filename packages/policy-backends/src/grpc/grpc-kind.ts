@@ -1,0 +1,119 @@
+/** `kind: grpc`: another decision service of Sluice. It says itself what it looked at, so its answers are kept like ours. */
+import type { Decision, Question } from "@sluice/decision-api";
+import { connectDecider, type TlsFiles, whenReady } from "@sluice/decision-client";
+import { z } from "zod";
+import type { Verdict } from "../backend.js";
+import type { Engine, LoadContext, LooksAt, PolicyKind } from "../policy-kind.js";
+import { looksAtOf, REMOTE_REMEDIES, REMOTE_SHAPE, timeoutMsOf } from "../remote/remote-options.js";
+
+const schema = z.strictObject({
+  kind: z.literal("grpc"),
+  revision: REMOTE_SHAPE.revision,
+  timeout: REMOTE_SHAPE.timeout,
+  target: z.string().min(1),
+  tls: z
+    .strictObject({ caFile: z.string().min(1).optional(), certFile: z.string().min(1).optional(), keyFile: z.string().min(1).optional() })
+    .optional(),
+});
+type GrpcOptions = z.infer<typeof schema>;
+type Decider = ReturnType<typeof connectDecider>;
+
+/** The other service may come later: until it does, questions are outages. */
+const READY_MS = 2_000;
+
+function tlsOf({ tls }: GrpcOptions, context: LoadContext): TlsFiles | undefined {
+  if (tls === undefined) return undefined;
+  const { caFile, certFile, keyFile } = tls;
+  const at = (name: string | undefined): string | undefined => (name === undefined ? undefined : context.resolve(name));
+  return { caFile: at(caFile), certFile: at(certFile), keyFile: at(keyFile) };
+}
+
+function connect(options: GrpcOptions, context: LoadContext): Decider {
+  try {
+    return connectDecider({
+      target: options.target,
+      mount: context.id,
+      clientVersion: "backend",
+      tls: tlsOf(options, context),
+      timeoutMs: timeoutMsOf(options),
+      // Who asks us keeps answers; what is kept twice is wrong twice as long.
+      cache: { entries: 0 },
+    });
+  } catch (error) {
+    throw context.problem(["target"], (error as Error).message, "correct it");
+  }
+}
+
+class GrpcEngine implements Engine {
+  readonly ruleCount = 0;
+  readonly warnings = [];
+  private underWay = 0;
+  private onIdle: (() => void) | undefined;
+
+  constructor(private readonly decider: Decider) {}
+
+  get looksAt(): LooksAt {
+    const known = this.decider.capabilities();
+    if (known === undefined) return looksAtOf({}, "grpc");
+    const { accesses, needsGroups, needsExecutable, needsCgroup, xattrs, callerRules } = known;
+    return { accesses, needsGroups, needsExecutable, needsCgroup, xattrs, ...(callerRules === undefined ? {} : { callerRules }) };
+  }
+
+  remoteRevision = (): string => {
+    const revision = this.decider.capabilities()?.revision;
+    return revision === undefined ? "none" : `${revision.sequence}:${revision.digest}`;
+  };
+
+  onChange(listener: () => void): void {
+    let told = this.remoteRevision();
+    this.decider.onPolicyChange(() => {
+      const now = this.remoteRevision();
+      if (now === told) return;
+      told = now;
+      listener();
+    });
+  }
+
+  async evaluate(question: Question): Promise<Verdict> {
+    this.underWay++;
+    try {
+      return this.verdictOf(await this.decider.decide(question, undefined));
+    } finally {
+      this.underWay--;
+      if (this.underWay === 0) this.onIdle?.();
+    }
+  }
+
+  private verdictOf({ effect, errno, rule, reason, obligations, scope, onOutage, source }: Decision): Verdict {
+    // What to do without a decision is for the mount to say, not for a guess made in between.
+    if (source === "outage" || source === "stale") throw new Error(`the other decision service gives no decision: ${reason}`);
+    const split = (this.decider.status().split?.length ?? 0) > 0;
+    return { effect, errno, rule, reason, obligations, onOutage, ...(split ? {} : { scope }) };
+  }
+
+  async dispose(): Promise<void> {
+    if (this.underWay > 0)
+      await new Promise<void>((resolve) => {
+        this.onIdle = resolve;
+      });
+    await this.decider.close();
+  }
+}
+
+export const grpcKind: PolicyKind<GrpcOptions> = {
+  name: "grpc",
+  schema,
+  words: {
+    keysAt: (path) => (path.length === 0 ? Object.keys(schema.shape) : ["caFile", "certFile", "keyFile"]),
+    remedies: {
+      ...REMOTE_REMEDIES,
+      target: "write unix:///PATH.sock, HOST:PORT or dns:///HOST:PORT",
+      tls: "write { caFile: …, certFile: …, keyFile: … }",
+    },
+  },
+  async load(options, context) {
+    const decider = connect(options, context);
+    await whenReady(decider, READY_MS);
+    return new GrpcEngine(decider);
+  },
+};
