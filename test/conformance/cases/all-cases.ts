@@ -1,4 +1,5 @@
 /** Every case of the suite. */
+import { changeTimeCases } from "./change-times.js";
 import { copyUpCases } from "./copy-up.js";
 import type { Case } from "./case.js";
 import { dataCases } from "./data.js";
@@ -8,9 +9,11 @@ import { listingCases } from "./listing.js";
 import { lookupCases } from "./lookup.js";
 import { makeCases } from "./make.js";
 import { nameCases } from "./names.js";
+import { openFlagCases } from "./open-flags.js";
 import { permissionCases } from "./permissions.js";
 import { randomWalkCases } from "./random-walk.js";
 import { readOnlyCases } from "./read-only.js";
+import { refusalCases } from "./refusals.js";
 import { removeCases } from "./remove.js";
 import { renameDirectoryCases } from "./rename-directories.js";
 import { renameFileCases } from "./rename-files.js";
@@ -42,6 +45,9 @@ export const allCases: readonly Case[] = [
   ...listingCases,
   ...inodeCases,
   ...timeCases,
+  ...changeTimeCases,
+  ...openFlagCases,
+  ...refusalCases,
   ...readOnlyCases,
   ...randomWalkCases,
 ];

@@ -99,12 +99,19 @@ function applyRest(core: Core, change: Change, out: AttrOut): number {
 
 function setOwner(core: Core, change: Change): number {
   const { node, set, call } = change;
-  if (set.uid === undefined && set.gid === undefined) {
-    if (set.killSuidgid && set.size === undefined && set.mode === undefined) return killSuid(core, call, node);
-    return 0;
+  const given = set.uid !== undefined || set.gid !== undefined;
+  if (!given && set.killSuidgid && set.size === undefined && set.mode === undefined) {
+    const status = killSuid(core, call, node);
+    if (status !== 0) return status;
   }
+  if (!given && !isEmpty(set)) return 0;
   const at = aim(core, node);
   return -sys.fchownat(at.fd, at.name, set.uid ?? -1, set.gid ?? -1, AT.SYMLINK_NOFOLLOW | AT.EMPTY_PATH) || 0;
+}
+
+/** chown(2) of neither owner nor group arrives as a request for nothing, and yet moves the change time. */
+function isEmpty(set: SetAttr): boolean {
+  return set.mode === undefined && set.size === undefined && set.atime === undefined && set.mtime === undefined;
 }
 
 function killSuid(core: Core, call: CallContext, node: Node): number {
