@@ -118,13 +118,17 @@ export const suidCases: readonly Case[] = [
   },
   {
     name: "suid after chown by root and by the owner",
-    lower: { a: FILES.s, b: FILES.g, c: FILES.c, d: FILES.s },
+    lower: { a: FILES.s, b: FILES.g, c: FILES.c, d: FILES.s, e: FILES.s, f: file("sgid no exec", { mode: 0o2644, uid: 1000, gid: 0 }) },
     run(t) {
+      t.as({ ...OWNER, groups: [] }, () => {
+        t.chown("e", -1, -1);
+        t.chown("f", -1, -1);
+      });
       t.chown("a", 1001, 1001);
       t.chown("b", -1, 1001);
       t.chown("c", 1001, -1);
       t.as({ ...OWNER, groups: [2000] }, () => t.chown("d", -1, 2000));
-      for (const name of ["a", "b", "c", "d"]) {
+      for (const name of ["a", "b", "c", "d", "e", "f"]) {
         t.stat(name);
         t.listxattr(name);
       }

@@ -61,8 +61,9 @@ class Comparison {
 
   #trees(sequence: NamedSequence, steps: readonly Step[], { kernel, sluice }: RoundResult["trees"]): Failure | undefined {
     const refused = refusedNames(sequence.name, steps);
+    const swapped = sequence.operations.some(({ call }) => call === "swap");
     for (const kind of ["merged", "upper"] as const) {
-      const failure = this.#tree(sequence, { kind, refused }, kernel[kind], sluice[kind]);
+      const failure = this.#tree(sequence, { kind, refused, swapped }, kernel[kind], sluice[kind]);
       if (failure !== undefined) return failure;
     }
     return untouched(sequence, kernel, "kernel") ?? untouched(sequence, sluice, "sluice");
@@ -70,15 +71,15 @@ class Comparison {
 
   #tree(
     sequence: NamedSequence,
-    { kind, refused }: { kind: "merged" | "upper"; refused: ReadonlySet<string> },
+    common: { kind: "merged" | "upper"; refused: ReadonlySet<string>; swapped: boolean },
     kernel: Snapshot,
     sluice: Snapshot,
   ): Failure | undefined {
     for (const path of pathsBelow(sequence.name, kernel, sluice)) {
       const [one, other] = [kernel[path], sluice[path]];
-      const place = { kind, path, refused };
+      const place = { ...common, path, ours: sluice };
       if (same(one, other) || this.#explained({ mode: this.#setting.mode, place, kernel: one, sluice: other })) continue;
-      return { sequence, where: `${kind} ${path}`, kernel: one, sluice: other };
+      return { sequence, where: `${common.kind} ${path}`, kernel: one, sluice: other };
     }
     return undefined;
   }
@@ -103,16 +104,17 @@ function refusedNames(directory: string, steps: readonly Step[]): Set<string> {
   return names;
 }
 
-/** The kernel moves the access time of a lower symbolic link that is read; what served a layer last is not all that did. */
-function lasting(line: string | undefined): string | undefined {
-  return line?.startsWith("symlink") === true ? line.replace(/ atime=\S+/, "") : line;
+/** The kernel moves access times of lower symbolic links and directories that are read; Sluice moves none. */
+function lasting(line: string | undefined, byKernel: boolean): string | undefined {
+  return byKernel ? line?.replace(/ atime=\S+/, "") : line;
 }
 
 /** The lower layers are as they were, and the other implementation shows the same over what was left. */
 function untouched(sequence: NamedSequence, trees: RoundResult["trees"]["kernel"], side: string): Failure | undefined {
   for (const [index, before] of trees.lowersBefore.entries()) {
     const after = trees.lowersAfter[index] ?? {};
-    const path = pathsBelow(sequence.name, before, after).find((one) => lasting(before[one]) !== lasting(after[one]));
+    const byKernel = side === "kernel" || sequence.operations.some(({ call }) => call === "swap");
+    const path = pathsBelow(sequence.name, before, after).find((one) => lasting(before[one], byKernel) !== lasting(after[one], byKernel));
     if (path !== undefined) return { sequence, where: `lower${index} ${path} on ${side}`, kernel: before[path], sluice: after[path] };
   }
   const { merged, remounted } = trees;

@@ -87,16 +87,16 @@ async function prepare(setting: Setting, sequences: readonly NamedSequence[]): P
 async function lookAround(half: Half, mounted: Mounted, setting: Setting, again: (() => Promise<Mounted>) | undefined): Promise<Trees> {
   const [merged = {}] = await look([{ kind: "merged", path: mounted.mountpoint }]);
   await mounted.stop();
+  const upperTree: { kind: "upper"; path: string }[] = setting.readOnly ? [] : [{ kind: "upper", path: half.layers.upper }];
+  const [first = {}, ...rest] = await look([...upperTree, ...lowerTrees(half.layers)]);
+  const [upper, lowersAfter] = setting.readOnly ? [{}, [first, ...rest]] : [first, rest];
   let remounted = merged;
   if (again !== undefined) {
     const other = await again();
     [remounted = {}] = await look([{ kind: "merged", path: other.mountpoint }]);
     await other.stop();
   }
-  const upper: { kind: "upper"; path: string }[] = setting.readOnly ? [] : [{ kind: "upper", path: half.layers.upper }];
-  const [first = {}, ...rest] = await look([...upper, ...lowerTrees(half.layers)]);
-  const lowersAfter = setting.readOnly ? [first, ...rest] : rest;
-  return { merged, upper: setting.readOnly ? {} : first, remounted, lowersBefore: half.lowersBefore, lowersAfter };
+  return { merged, upper, remounted, lowersBefore: half.lowersBefore, lowersAfter };
 }
 
 /** Both halves through one phase; where it is the last, what they left. */

@@ -100,7 +100,7 @@ function applyRest(core: Core, change: Change, out: AttrOut): number {
 function setOwner(core: Core, change: Change): number {
   const { node, set, call } = change;
   const given = set.uid !== undefined || set.gid !== undefined;
-  if (!given && set.killSuidgid && set.size === undefined && set.mode === undefined) {
+  if (!given && (set.killSuidgid || isEmpty(set)) && set.size === undefined && set.mode === undefined) {
     const status = killSuid(core, call, node);
     if (status !== 0) return status;
   }
@@ -109,7 +109,7 @@ function setOwner(core: Core, change: Change): number {
   return -sys.fchownat(at.fd, at.name, set.uid ?? -1, set.gid ?? -1, AT.SYMLINK_NOFOLLOW | AT.EMPTY_PATH) || 0;
 }
 
-/** chown(2) of neither owner nor group arrives as a request for nothing, and yet moves the change time. */
+/** chown(2) of neither owner nor group arrives as a request for nothing, and yet takes suid and moves the change time. */
 function isEmpty(set: SetAttr): boolean {
   return set.mode === undefined && set.size === undefined && set.atime === undefined && set.mtime === undefined;
 }
