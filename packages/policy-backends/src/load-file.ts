@@ -90,7 +90,12 @@ function kindFor(parsed: ParsedYaml, file: string): PolicyKind | undefined {
   if (kind !== undefined) return kind;
   const near = typeof name === "string" ? didYouMean(name, KIND_NAMES) : undefined;
   const remedy = near === undefined ? `write one of ${KIND_NAMES.join(", ")}` : `did you mean '${near}'?`;
-  throw mistake(file, parsed.locate(["kind"]), `'${String(name).slice(0, 40)}' is no kind of policy`, remedy);
+  throw mistake(
+    file,
+    parsed.locate(["kind"]),
+    `'${(typeof name === "string" ? name : JSON.stringify(name)).slice(0, 40)}' is no kind of policy`,
+    remedy,
+  );
 }
 
 function checkedOptions(parsed: ParsedYaml, kind: PolicyKind, file: string): never {

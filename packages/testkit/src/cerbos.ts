@@ -115,7 +115,7 @@ resourcePolicy:
       actions: ["passthrough"]
       effect: EFFECT_DENY
       roles: ["*"]
-      condition: {match: {expr: 'R.id.startsWith("/work/") && R.attr.layer == "upper"'}}
+      condition: {match: {expr: 'R.id.startsWith("/" + "work/") && R.attr.layer == "upper"'}}
     - name: everybody
       actions: ["open", "passthrough"]
       effect: EFFECT_ALLOW

@@ -6,7 +6,7 @@ import type { LoadContext, PolicyKind } from "../policy-kind.js";
 import { JsonClient } from "../remote/json-client.js";
 import { remoteEngine } from "../remote/remote-engine.js";
 import { HTTP_SHAPE, looksAtOf, NEEDS_KEYS, REMOTE_REMEDIES, secretsOf, timeoutMsOf } from "../remote/remote-options.js";
-import { compileTemplate, type Fill, TemplateError } from "../remote/template.js";
+import { compileTemplate, type Fill, TemplateError, textOf } from "../remote/template.js";
 import type { Reply } from "../two-questions.js";
 import { type Endpoints, type EvaluationAnswer, Evaluations } from "./evaluations.js";
 
@@ -48,7 +48,7 @@ type Fills = Record<(typeof PARTS)[number], Fill>;
 function withTexts(part: unknown): unknown {
   if (typeof part !== "object" || part === null) return part;
   const { id, name } = part as { id?: unknown; name?: unknown };
-  return { ...part, ...(id === undefined ? {} : { id: String(id) }), ...(name === undefined ? {} : { name: String(name) }) };
+  return { ...part, ...(id === undefined ? {} : { id: textOf(id) }), ...(name === undefined ? {} : { name: textOf(name) }) };
 }
 
 function fillsOf(options: AuthzenOptions, context: LoadContext): Fills {
@@ -94,7 +94,7 @@ function obligationsOf(context: unknown): readonly Obligation[] {
   return listed.flatMap((each: { type?: unknown; properties?: unknown }): Obligation[] => {
     const own = each?.type === "sluice" && typeof each.properties === "object" && each.properties !== null;
     if (!own)
-      return [{ name: String(each?.type ?? "unknown").slice(0, 100), value: JSON.stringify(each?.properties ?? {}).slice(0, 1000) }];
+      return [{ name: textOf(each?.type ?? "unknown").slice(0, 100), value: JSON.stringify(each?.properties ?? {}).slice(0, 1000) }];
     return Object.entries(each.properties as Record<string, unknown>).map(([name, value]) => ({ name, value: String(value) }));
   });
 }

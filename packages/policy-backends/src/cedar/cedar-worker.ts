@@ -44,7 +44,12 @@ let actions = new Map<string, Entity[]>();
 function mistakeOf({ message, help, sourceLocations, related }: DetailedError, file: string | undefined): CedarMistake {
   const place = sourceLocations?.[0];
   const detail = place?.label ?? related?.[0]?.message;
-  return { file, offset: place?.start, message: detail == null ? message : `${message}: ${detail}`, help: help ?? "" };
+  return {
+    file,
+    offset: place?.start,
+    message: detail === undefined || detail === null ? message : `${message}: ${detail}`,
+    help: help ?? "",
+  };
 }
 
 /** Every policy under a name that is its own: that of its `@id`, or its file and number. */

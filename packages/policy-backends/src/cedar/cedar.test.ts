@@ -4,7 +4,8 @@ import { join } from "node:path";
 import type { Question } from "@sluice/decision-api";
 import { afterAll, afterEach, describe, expect, it } from "vitest";
 import type { PolicyBackend, Verdict } from "../backend.js";
-import { backendContract, wholeQuestion } from "../contract-suite.js";
+import { backendContract } from "../contract-suite.js";
+import { wholeQuestion } from "../testing/standard-policy.js";
 import { openPolicyFile } from "../file-backend.js";
 import { STANDARD_CEDAR } from "../testing/standard-cedar.js";
 

@@ -13,8 +13,8 @@ export function byPair(question: Question, evaluate: (question: Question) => Ver
     evaluate({ ...question, accesses: [access], resource: { ...question.resource, paths: [path] } }),
   );
   const several = question.resource.paths.length > 1;
-  const all = verdicts.every((verdict): verdict is Verdict => !(verdict instanceof Promise)) ? verdicts : Promise.all(verdicts);
-  return all instanceof Promise ? all.then((settled) => whole(settled, several)) : whole(all, several);
+  if (verdicts.every((verdict): verdict is Verdict => !(verdict instanceof Promise))) return whole(verdicts, several);
+  return Promise.all(verdicts.map((verdict) => Promise.resolve(verdict))).then((settled) => whole(settled, several));
 }
 
 /** Of several names no subtree holds all. */

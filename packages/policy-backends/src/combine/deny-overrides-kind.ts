@@ -18,7 +18,7 @@ function weigh(verdicts: readonly Verdict[]): Verdict {
 function ofAll(parts: readonly NamedEngine[], question: Question): Verdict | Promise<Verdict> {
   const verdicts = parts.map(({ engine }) => engine.evaluate(question));
   if (verdicts.every((verdict): verdict is Verdict => !(verdict instanceof Promise))) return weigh(verdicts);
-  return Promise.all(verdicts).then(weigh);
+  return Promise.all(verdicts.map((verdict) => Promise.resolve(verdict))).then(weigh);
 }
 
 export const denyOverridesKind: PolicyKind<z.infer<typeof schema>> = {

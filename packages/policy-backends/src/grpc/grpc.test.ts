@@ -5,7 +5,8 @@ import { type sendUnaryData, Server, ServerCredentials, type ServerUnaryCall, ty
 import { capabilitiesToProto, decisionToProto, questionFromProto, wire } from "@sluice/decision-api";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Policy, PolicyBackend, Verdict } from "../backend.js";
-import { backendContract, STANDARD_POLICY, wholeQuestion } from "../contract-suite.js";
+import { backendContract } from "../contract-suite.js";
+import { STANDARD_POLICY, wholeQuestion } from "../testing/standard-policy.js";
 import { openPolicyFile } from "../file-backend.js";
 import { loadPolicy } from "../rules/load-policy.js";
 

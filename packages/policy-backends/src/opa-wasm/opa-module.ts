@@ -98,7 +98,7 @@ function instantiate(bytes: Uint8Array, memory: WasmMemory): Exports {
   };
   let exports: Partial<Exports>;
   try {
-    exports = new webAssembly.Instance(new webAssembly.Module(bytes), { env }).exports as unknown as Partial<Exports>;
+    exports = new webAssembly.Instance(new webAssembly.Module(bytes), { env }).exports as Partial<Exports>;
   } catch (error) {
     throw new OpaModuleError(`it is no WebAssembly module of OPA (${(error as Error).message}): make one with 'opa build -t wasm'`);
   }

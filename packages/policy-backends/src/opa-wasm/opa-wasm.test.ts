@@ -5,7 +5,8 @@ import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 import { afterAll, afterEach, describe, expect, it } from "vitest";
 import type { PolicyBackend } from "../backend.js";
-import { backendContract, wholeQuestion } from "../contract-suite.js";
+import { backendContract } from "../contract-suite.js";
+import { wholeQuestion } from "../testing/standard-policy.js";
 import { openPolicyFile } from "../file-backend.js";
 
 const MODULE = fileURLToPath(new URL("./fixture/standard.wasm", import.meta.url));

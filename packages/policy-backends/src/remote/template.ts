@@ -38,7 +38,8 @@ function factNamed(name: string): Fill {
   return (facts) => (facts[whose] as unknown as Record<string, unknown>)[key];
 }
 
-const textOf = (value: unknown): string => (typeof value === "string" ? value : value === undefined ? "" : JSON.stringify(value));
+/** Of a fact, or of what a template made of one. */
+export const textOf = (value: unknown): string => (typeof value === "string" ? value : value === undefined ? "" : JSON.stringify(value));
 
 function compileText(text: string): Fill {
   const whole = /^\$\{([^{}]*)\}$/.exec(text);
