@@ -4,6 +4,7 @@ import { type MountArguments, parseDurationMs, parseMount } from "./parse-mount.
 
 const DEFAULTS: MountArguments = {
   onOutage: "deny",
+  onRevoke: "report",
   staleFor: "5m",
   decisionTimeout: "5s",
   maxStackDepth: "1",
