@@ -1,6 +1,6 @@
 /** When a change takes the suid and sgid bits and file capabilities away. */
 import { FALLOC, O } from "@sluice/vfs";
-import { file } from "../tree/tree.js";
+import { dir, file } from "../tree/tree.js";
 import type { Probe } from "../probe/probe.js";
 import type { Case } from "./case.js";
 
@@ -118,9 +118,18 @@ export const suidCases: readonly Case[] = [
   },
   {
     name: "suid after chown by root and by the owner",
-    lower: { a: FILES.s, b: FILES.g, c: FILES.c, d: FILES.s, e: FILES.s, f: file("sgid no exec", { mode: 0o2644, uid: 1000, gid: 0 }) },
+    lower: {
+      a: FILES.s,
+      b: FILES.g,
+      c: FILES.c,
+      d: FILES.s,
+      e: FILES.s,
+      f: file("sgid no exec", { mode: 0o2644, uid: 1000, gid: 0 }),
+      h: dir({}, { mode: 0o2777, uid: 1000, gid: 1000 }),
+    },
     run(t) {
       t.as({ ...OWNER, groups: [] }, () => {
+        t.chown("h", -1, -1);
         t.chown("e", -1, -1);
         t.chown("f", -1, -1);
       });
@@ -128,7 +137,7 @@ export const suidCases: readonly Case[] = [
       t.chown("b", -1, 1001);
       t.chown("c", 1001, -1);
       t.as({ ...OWNER, groups: [2000] }, () => t.chown("d", -1, 2000));
-      for (const name of ["a", "b", "c", "d", "e", "f"]) {
+      for (const name of ["a", "b", "c", "d", "e", "f", "h"]) {
         t.stat(name);
         t.listxattr(name);
       }

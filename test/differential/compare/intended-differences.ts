@@ -14,7 +14,16 @@ export interface Found {
   /** A call, or a path of a tree. */
   place:
     | { kind: "step"; operation: Operation; facts: Facts /** Which of the values the call gave. */; part: number }
-    | { kind: "merged" | "upper"; path: string /** Names that calls which failed were about. */; refused: ReadonlySet<string> };
+    | {
+        kind: "merged" | "upper";
+        path: string;
+        /** Names that calls which failed were about. */
+        refused: ReadonlySet<string>;
+        /** The layer was the other implementation's before: what that left is still there. */
+        swapped: boolean;
+        /** The whole tree on Sluice. */
+        ours: Snapshot;
+      };
   kernel: unknown;
   sluice: unknown;
 }

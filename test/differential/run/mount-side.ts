@@ -1,4 +1,5 @@
 /** Mounts layers by the kernel's overlayfs or by Sluice as the script asks, so that both should show and do the same. */
+import { setTimeout as sleep } from "node:timers/promises";
 import { mountKernelOverlay, mountSluice, unmountKernelOverlay } from "@sluice/testkit";
 import type { Mode, Setting } from "../script/script.js";
 import type { Layers } from "./layers.js";
@@ -32,9 +33,25 @@ const POLICIES: Readonly<Record<Mode, string | undefined>> = {
   portable: undefined,
 };
 
+const UNMOUNT_TRIES = 50;
+const UNMOUNT_WAIT_MS = 100;
+
 export interface MountOptions {
   /** The environment of `sluice mount`. */
   env?: Readonly<Record<string, string>>;
+}
+
+/** Whoever looks through /proc at what others have open keeps a mount busy for a moment. */
+async function unmountInTime(mountpoint: string): Promise<void> {
+  for (let tries = 1; ; tries++) {
+    try {
+      unmountKernelOverlay(mountpoint);
+      return;
+    } catch (error) {
+      if (tries === UNMOUNT_TRIES) throw error;
+      await sleep(UNMOUNT_WAIT_MS);
+    }
+  }
 }
 
 export async function mountSide(side: Implementation, layers: Layers, setting: Setting, { env = {} }: MountOptions = {}): Promise<Mounted> {
@@ -45,7 +62,7 @@ export async function mountSide(side: Implementation, layers: Layers, setting: S
     // What makes the kernel do as Sluice does.
     const options = setting.readOnly ? "xino=off" : `redirect_dir=on,index=${index},metacopy=off,xino=off`;
     const mountpoint = mountKernelOverlay({ ...stack, options });
-    return { mountpoint, stop: async () => unmountKernelOverlay(mountpoint) };
+    return { mountpoint, stop: () => unmountInTime(mountpoint) };
   }
   const policy = POLICIES[setting.mode];
   const engine = setting.mode === "portable" ? ["--engine", "fuse-native"] : [];

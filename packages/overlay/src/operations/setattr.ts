@@ -100,7 +100,8 @@ function applyRest(core: Core, change: Change, out: AttrOut): number {
 function setOwner(core: Core, change: Change): number {
   const { node, set, call } = change;
   const given = set.uid !== undefined || set.gid !== undefined;
-  if (!given && (set.killSuidgid || isEmpty(set)) && set.size === undefined && set.mode === undefined) {
+  const kills = set.killSuidgid || (isEmpty(set) && !node.isDirectory);
+  if (!given && kills && set.size === undefined && set.mode === undefined) {
     const status = killSuid(core, call, node);
     if (status !== 0) return status;
   }
