@@ -62,7 +62,7 @@ class FileBackend implements PolicyBackend {
     // From here on these files are watched, whether they make a policy or not.
     this.reader = reader;
     try {
-      const load = beginLoad(this.file, reader, this.events);
+      const load = beginLoad({ file: this.file, reader, events: this.events, busy: true });
       if (load.state === "done") this.outcome = { reader, result: { ok: true, loaded: load.loaded } };
       else this.await(load.finish(), { reader, turn });
     } catch (error) {
@@ -157,7 +157,7 @@ export async function openPolicyFile(file: string, events: BackendEvents = NO_BA
 /** The same at once, for a file of rules. Throws `PolicyError`. */
 export function rulesBackend(file: string): PolicyBackend {
   const reader = new FileReader();
-  const load = beginLoad(file, reader, NO_BACKEND_EVENTS);
+  const load = beginLoad({ file, reader, events: NO_BACKEND_EVENTS, busy: false });
   if (load.state === "done") return new FileBackend(file, load.loaded, reader, NO_BACKEND_EVENTS);
   const problem = { severity: "error" as const, line: 1, column: 1, message: "it holds no rules", remedy: "write version: 1 and rules" };
   throw new PolicyError(file, [problem]);

@@ -10,7 +10,8 @@ import { FileReader, MAX_POLICY_BYTES, UnreadableFile } from "./document/file-re
 import { MAX_YAML_BYTES, type ParsedYaml, parseYaml, validateYaml } from "./document/yaml-document.js";
 import { findKind, KIND_NAMES } from "./kinds.js";
 import type { BackendEvents, Engine, LoadContext, LoadedPolicy, NamedEngine, PolicyIdentity, PolicyKind } from "./policy-kind.js";
-import { loadRules } from "./rules/load-policy.js";
+import { checkAside } from "./rules/check-aside.js";
+import { checkRules, rulesEngine } from "./rules/load-policy.js";
 import { didYouMean, PolicyError } from "./rules/problem.js";
 
 /** Where loading stands: most policies are there at once. */
@@ -32,8 +33,8 @@ function readText(reader: FileReader, file: string): string {
   }
 }
 
-function parse(reader: FileReader, file: string): ParsedYaml {
-  const parsed = parseYaml(readText(reader, file));
+function parse(text: string, file: string): ParsedYaml {
+  const parsed = parseYaml(text);
   if (!parsed.ok) throw new PolicyError(file, parsed.problems);
   return parsed.result;
 }
@@ -78,7 +79,10 @@ function contextOf(parsed: ParsedYaml, place: Place): LoadContext {
       if (depth >= MAX_DEPTH) throw problem(path, `policies name policies more than ${MAX_DEPTH} deep`, "let none name itself");
       if (typeof part !== "string") return loadParsed(partOf(parsed, path, part), { ...place, depth: depth + 1 });
       const partFile = fromHere(part);
-      return { ...(await loadParsed(parse(reader, partFile), { ...place, file: partFile, depth: depth + 1 })), name: basename(part) };
+      return {
+        ...(await loadParsed(parse(readText(reader, partFile), partFile), { ...place, file: partFile, depth: depth + 1 })),
+        name: basename(part),
+      };
     },
   };
 }
@@ -106,12 +110,10 @@ function checkedOptions(parsed: ParsedYaml, kind: PolicyKind, file: string): nev
 
 async function loadParsed(parsed: ParsedYaml, place: Place): Promise<NamedEngine> {
   const kind = kindFor(parsed, place.file);
-  if (kind === undefined) return { name: "rules", engine: loadRules(parsed, place.file).engine };
+  if (kind === undefined) return { name: "rules", engine: rulesEngine(checkRules(parsed, place.file)) };
   const engine = await kind.load(checkedOptions(parsed, kind, place.file), contextOf(parsed, place));
   return { name: kind.name, engine };
 }
-
-const sequenceOf = ({ value }: ParsedYaml): bigint => BigInt((value as { revision?: number }).revision ?? 0);
 
 /** The policy of an engine as it is now; of one that lives elsewhere it changes, and a new one is made. */
 export function policyOf(engine: Engine, identity: PolicyIdentity): LoadedPolicy {
@@ -124,20 +126,47 @@ export function policyOf(engine: Engine, identity: PolicyIdentity): LoadedPolicy
   return { kind, policy, warnings: engine.warnings, ruleCount: engine.ruleCount, engine, base: identity };
 }
 
-/** Throws `PolicyError` where that shows at once; `finish` rejects with it. `reader` is new, and tells what was read. */
-export function beginLoad(file: string, reader: FileReader, events: BackendEvents): Load {
-  const parsed = parse(reader, file);
+/** A larger file is read aside while others are being answered. */
+const MAX_AT_ONCE = 64 * 1024;
+
+interface Source extends Omit<Place, "depth"> {
+  /** Others are being answered meanwhile: nothing that takes long may be done at once. */
+  busy: boolean;
+}
+
+function finished({ file, reader }: Source, kind: string, engine: Engine, revision: number | undefined): LoadedPolicy {
+  return policyOf(engine, { kind, id: basename(file), sequence: BigInt(revision ?? 0), digest: reader.digest() });
+}
+
+function loadText(text: string, source: Source): Load {
+  const { file, reader, events } = source;
+  const parsed = parse(text, file);
   const kind = kindFor(parsed, file);
-  const made = (engine: Engine, name: string): LoadedPolicy =>
-    policyOf(engine, { kind: name, id: basename(file), sequence: sequenceOf(parsed), digest: reader.digest() });
-  if (kind === undefined) return { state: "done", loaded: made(loadRules(parsed, file).engine, "rules") };
-  const options = checkedOptions(parsed, kind, file);
-  const context = contextOf(parsed, { file, reader, events, depth: 0 });
-  return { state: "later", finish: async () => made(await kind.load(options, context), kind.name) };
+  if (kind === undefined) {
+    const checked = checkRules(parsed, file);
+    return { state: "done", loaded: finished(source, "rules", rulesEngine(checked), checked.document.revision) };
+  }
+  const options = checkedOptions(parsed, kind, file) as { revision?: number };
+  const engine = (): Promise<Engine> => kind.load(options as never, contextOf(parsed, { file, reader, events, depth: 0 }));
+  return { state: "later", finish: async () => finished(source, kind.name, await engine(), options.revision) };
+}
+
+async function loadAside(text: string, source: Source): Promise<LoadedPolicy> {
+  const checked = await checkAside(text, source.file);
+  if (checked !== undefined) return finished(source, "rules", rulesEngine(checked), checked.document.revision);
+  const load = loadText(text, source);
+  return load.state === "done" ? load.loaded : load.finish();
+}
+
+/** Throws `PolicyError` where that shows at once; `finish` rejects with it. `reader` is new, and tells what was read. */
+export function beginLoad(source: Source): Load {
+  const text = readText(source.reader, source.file);
+  if (source.busy && text.length > MAX_AT_ONCE) return { state: "later", finish: () => loadAside(text, source) };
+  return loadText(text, source);
 }
 
 /** Both in one. Rejects with `PolicyError`. */
 export async function loadPolicyFile(file: string, events: BackendEvents, reader: FileReader = new FileReader()): Promise<LoadedPolicy> {
-  const load = beginLoad(file, reader, events);
+  const load = beginLoad({ file, reader, events, busy: false });
   return load.state === "done" ? load.loaded : load.finish();
 }

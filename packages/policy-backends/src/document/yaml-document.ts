@@ -150,13 +150,31 @@ function single(message: string, remedy: string): Read<never> {
 export function parseYaml(source: string): Read<ParsedYaml> {
   if (Buffer.byteLength(source) > MAX_YAML_BYTES)
     return single(`the policy is larger than ${MAX_YAML_BYTES} bytes`, "write fewer rules with more globs each");
+  if (nestsTooDeep(source)) return tooDeep();
   try {
     return parseChecked(source);
   } catch (error) {
     // The parser descends as deep as the text is nested.
-    if (error instanceof RangeError) return single("it is nested too deeply", "write it flat");
+    if (error instanceof RangeError) return tooDeep();
     throw error;
   }
+}
+
+const tooDeep = (): Read<never> => single("it is nested too deeply", "write it flat");
+/** Brackets that are open at once, and marks of nested blocks in one line. Patterns in texts come nowhere near. */
+const MAX_NESTING = 200;
+const NESTED_BLOCKS = new RegExp(`(?:[-?:][ \\t]+){${MAX_NESTING}}`);
+
+/** Found before the parser is, which takes quadratic time for it. One pass over the text, knowing nothing of quotes. */
+function nestsTooDeep(source: string): boolean {
+  let open = 0;
+  for (let at = 0; at < source.length; at++) {
+    const code = source.charCodeAt(at);
+    if (code === 0x5b || code === 0x7b) open++;
+    else if ((code === 0x5d || code === 0x7d) && open > 0) open--;
+    if (open > MAX_NESTING) return true;
+  }
+  return NESTED_BLOCKS.test(source);
 }
 
 function parseChecked(source: string): Read<ParsedYaml> {

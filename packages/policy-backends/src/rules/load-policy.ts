@@ -48,32 +48,44 @@ function callerRulesOf(rules: readonly CompiledRule[]): { callerRules?: readonly
   return names.length === 0 ? {} : { callerRules: names };
 }
 
+/** A document that has been found right, with what is worth a warning in it. Plain values: it goes from thread to thread. */
+export interface CheckedRules {
+  document: PolicyDocument;
+  warnings: PolicyProblem[];
+}
+
 /** Throws `PolicyError`. */
-export function loadRules(parsed: ParsedYaml, file: string): { engine: Engine; sequence: bigint } {
+export function checkRules(parsed: ParsedYaml, file: string): CheckedRules & { rules: CompiledRule[] } {
   const read = readParsedPolicy(parsed);
   if (read.document === undefined) throw new PolicyError(file, read.problems);
   const { document } = read;
   const { rules, problems } = compileRules(document, read.locate);
   if (problems.some((problem) => problem.severity === "error")) throw new PolicyError(file, problems);
-  const looksAt = looksAtOf(document, rules);
-  const index = new RuleIndex(rules.map((rule) => rule.paths));
-  const set: RuleSet = { rules, index, default: document.default, xattrs: looksAt.xattrs };
-  const engine: Engine = {
+  return { document, rules, warnings: problems };
+}
+
+/** `rules` are compiled anew where they were checked in another thread. */
+export function rulesEngine({ document, warnings, rules }: CheckedRules & { rules?: CompiledRule[] }): Engine {
+  const compiled = rules ?? compileRules(document, () => ({ line: 1, column: 1 })).rules;
+  const looksAt = looksAtOf(document, compiled);
+  const index = new RuleIndex(compiled.map((rule) => rule.paths));
+  const set: RuleSet = { rules: compiled, index, default: document.default, xattrs: looksAt.xattrs };
+  return {
     evaluate: (question) => evaluateRules(set, question),
     looksAt,
-    ruleCount: rules.length,
-    warnings: problems,
+    ruleCount: compiled.length,
+    warnings,
     dispose: () => Promise.resolve(),
   };
-  return { engine, sequence: BigInt(document.revision ?? 0) };
 }
 
 /** Throws `PolicyError`. `id` names the policy in decisions. */
 export function loadPolicy(bytes: Uint8Array, file: string, id: string): LoadedRules {
   const parsed = parseYaml(Buffer.from(bytes).toString("utf8"));
   if (!parsed.ok) throw new PolicyError(file, parsed.problems);
-  const { engine, sequence } = loadRules(parsed.result, file);
-  const revision = { sequence, digest: createHash("sha256").update(bytes).digest("hex") };
+  const checked = checkRules(parsed.result, file);
+  const engine = rulesEngine(checked);
+  const revision = { sequence: BigInt(checked.document.revision ?? 0), digest: createHash("sha256").update(bytes).digest("hex") };
   const capabilities: PolicyCapabilities = { revision, policyId: id, unconditionalGrant: false, ...engine.looksAt };
   return {
     policy: { id, revision, capabilities, evaluate: (question) => engine.evaluate(question) },

@@ -52,6 +52,8 @@ const rule = z.strictObject({
 
 export const policySchema = z.strictObject({
   version: z.literal(1),
+  /** As the other kinds of policy say theirs. */
+  kind: z.literal("rules").optional(),
   revision: z.number().int().min(0).max(Number.MAX_SAFE_INTEGER).optional(),
   default: effect,
   rules: z.array(rule).max(10_000).optional(),
