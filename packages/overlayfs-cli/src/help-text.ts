@@ -19,7 +19,8 @@ Layers
     lowerdir=A:B    read-only layers, topmost first; a colon in a name is \\:, a comma \\,
     upperdir=DIR    takes every change; without it the mount is read-only
     workdir=DIR     an empty directory beside it
-    redirect_dir=   on | follow | nofollow | off (default: off, a directory of a lower layer is copied and not renamed)
+    redirect_dir=   on | follow | nofollow | off (default: off, a directory of a lower layer is copied and
+                    not renamed; through mount(8): on)
     volatile, fsync=0             no fsync
     userxattr       marks in user.*; the default in a user namespace
 

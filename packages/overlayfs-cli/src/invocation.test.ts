@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { parseMountHelper, parseOverlayfs } from "./invocation.js";
 
-const plain = { kind: "mount", source: undefined, mountpoint: "/m", foreground: false, debug: false, fake: false };
+const plain = { kind: "mount", source: undefined, mountpoint: "/m", foreground: false, debug: false, fake: false, byMount: false };
 
 test.each([
   [["-o", "lowerdir=a:b", "/m"], { ...plain, options: ["lowerdir=a:b"] }],
@@ -27,7 +27,7 @@ test.each([
   [["sluice", "/m", "-fnsv", "-t", "fuse.sluice", "-N", "/ns"], { ...plain, source: "sluice", options: [], fake: true }],
   [["sluice", "/m", "-r"], { ...plain, source: "sluice", options: ["ro"] }],
 ])("mount.fuse.sluice %j", (argv, expected) => {
-  expect(parseMountHelper(argv)).toEqual(expected);
+  expect(parseMountHelper(argv)).toEqual({ ...expected, byMount: true });
 });
 
 test("mount(8) always gives a source", () => {

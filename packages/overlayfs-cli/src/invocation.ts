@@ -12,6 +12,8 @@ export interface MountInvocation {
   debug: boolean;
   /** Look, and do not mount. */
   fake: boolean;
+  /** Called by mount(8), which stands for itself; else in the place of fuse-overlayfs, and behaves as that. */
+  byMount: boolean;
 }
 export type Invocation = { kind: "help" } | { kind: "version" } | { kind: "install"; prefix: string } | MountInvocation;
 
@@ -58,7 +60,7 @@ export function parseOverlayfs(argv: readonly string[]): Invocation {
   if (flags.has("h") || flags.has("--help")) return { kind: "help" };
   if (flags.has("V") || flags.has("--version")) return { kind: "version" };
   const debug = flags.has("d") || flags.has("--debug");
-  return { ...placesOf(plain), options, foreground: debug || flags.has("f") || flags.has("--foreground"), debug, fake: false };
+  return { ...placesOf(plain), options, foreground: debug || flags.has("f") || flags.has("--foreground"), debug, fake: false, byMount: false };
 }
 
 const HELPER_FLAGS = new Set(["f", "n", "s", "v", "r", "w", "h", "V", "--help", "--version"]);
@@ -70,7 +72,7 @@ export function parseMountHelper(argv: readonly string[]): Invocation {
   if (flags.has("V") || flags.has("--version")) return { kind: "version" };
   if (plain.length !== 2) throw usage("command line", "mount(8) gives a source and a mount point");
   if (flags.has("r")) options.push("ro");
-  return { ...placesOf(plain), options, foreground: false, debug: false, fake: flags.has("f") };
+  return { ...placesOf(plain), options, foreground: false, debug: false, fake: flags.has("f"), byMount: true };
 }
 
 function placesOf(plain: readonly string[]): { kind: "mount"; source: string | undefined; mountpoint: string } {

@@ -2,8 +2,8 @@ import { expect, test } from "vitest";
 import type { MountInvocation } from "./invocation.js";
 import { mountArguments } from "./mount-arguments.js";
 
-function invocation(options: string, source?: string): MountInvocation {
-  return { kind: "mount", source, mountpoint: "-m", options: [options], foreground: false, debug: false, fake: false };
+function invocation(options: string, source?: string, byMount = false): MountInvocation {
+  return { kind: "mount", source, mountpoint: "-m", options: [options], foreground: false, debug: false, fake: false, byMount };
 }
 
 function wordsOf(options: string, initial = true, source?: string): string[] {
@@ -20,6 +20,11 @@ test("a directory is not renamed unless that is asked for, and marks of others a
     "redirect_dir=on",
     "foreign_marks=off",
   ]);
+});
+
+test("through mount(8) a directory is renamed, as by overlayfs", () => {
+  const { argv } = mountArguments(invocation("lowerdir=a", "sluice", true), true);
+  expect(argv[1]).toBe("foreign_marks=on,nonempty,lowerdir=a,fsname=sluice");
 });
 
 test("in a user namespace marks are user.*", () => {

@@ -79,14 +79,16 @@ function sort(words: readonly string[]): Sorted {
 }
 
 /** Everything that fuse-overlayfs does and `sluice mount` does not unless it is told to. */
-function asDropIn(given: readonly string[], initialNamespace: boolean): string[] {
+function asDropIn(given: readonly string[], caller: { initialNamespace: boolean; byMount: boolean }): string[] {
+  const { initialNamespace, byMount } = caller;
   const names = new Set(given.map(nameOf));
   const words = ["nonempty", ...given];
   // A caller of fuse-overlayfs takes what is in the upper layer for the whole of the difference (podman makes an image's
-  // layer of it), and that a renamed directory's contents are elsewhere would be lost on it.
+  // layer of it), and that a renamed directory's contents are elsewhere would be lost on it. Whoever calls mount(8) wants a
+  // file system, in which directories can be renamed.
   const userXattr = names.has("userxattr") || (!initialNamespace && !names.has("redirect_dir") && !names.has("metacopy"));
   if (userXattr && !names.has("userxattr")) words.unshift("userxattr");
-  if (!userXattr && !names.has("redirect_dir") && !names.has("metacopy")) words.unshift("redirect_dir=off");
+  if (!byMount && !userXattr && !names.has("redirect_dir") && !names.has("metacopy")) words.unshift("redirect_dir=off");
   // What fuse-overlayfs and image layers left in them.
   if (!names.has("foreign_marks")) words.unshift("foreign_marks=on");
   return words;
@@ -107,7 +109,7 @@ function withoutIdleWork(words: readonly string[], notices: string[]): string[] 
 export function mountArguments(invocation: MountInvocation, initialNamespace: boolean): MountArguments {
   const notices: string[] = [];
   const sorted = sort(wordsOf(invocation.options));
-  const words = withoutIdleWork(asDropIn(sorted.words, initialNamespace), notices);
+  const words = withoutIdleWork(asDropIn(sorted.words, { initialNamespace, byMount: invocation.byMount }), notices);
   if (invocation.source !== undefined && !words.some((word) => word.startsWith("fsname="))) {
     words.push(`fsname=${invocation.source.replace(/[\\,]/g, "\\$&")}`);
   }
