@@ -60,7 +60,14 @@ export function parseOverlayfs(argv: readonly string[]): Invocation {
   if (flags.has("h") || flags.has("--help")) return { kind: "help" };
   if (flags.has("V") || flags.has("--version")) return { kind: "version" };
   const debug = flags.has("d") || flags.has("--debug");
-  return { ...placesOf(plain), options, foreground: debug || flags.has("f") || flags.has("--foreground"), debug, fake: false, byMount: false };
+  return {
+    ...placesOf(plain),
+    options,
+    foreground: debug || flags.has("f") || flags.has("--foreground"),
+    debug,
+    fake: false,
+    byMount: false,
+  };
 }
 
 const HELPER_FLAGS = new Set(["f", "n", "s", "v", "r", "w", "h", "V", "--help", "--version"]);
