@@ -1,5 +1,7 @@
 /** Policy backends behind one contract: the built-in one, `rules`, and engines of others, configured by a file with `kind:`. */
 export type { Policy, PolicyBackend, Refresh, Verdict } from "./backend.js";
+export { type DescribedQuestion, questionOf } from "./cases/described-question.js";
+export { type PolicyCase, readPolicyCases, runPolicyCase } from "./cases/policy-cases.js";
 export { openPolicyFile, rulesBackend } from "./file-backend.js";
 export { loadPolicyFile } from "./load-file.js";
 export { type BackendEvents, type LoadedPolicy, NO_BACKEND_EVENTS, type ShadowDifference } from "./policy-kind.js";

@@ -24,6 +24,20 @@ export type DecisionLogTarget = "off" | "stdout" | { file: string };
 
 const OFF: DecisionLog = { record: () => undefined, recordHits: () => undefined, close: () => Promise.resolve() };
 
+const isText = (bytes: Uint8Array): boolean => Buffer.from(bytes).equals(Buffer.from(Buffer.from(bytes).toString("utf8"), "utf8"));
+
+/** What text cannot say of the input: names and values that are no UTF-8, in base64 and beside their text. */
+function rawParts({ resource }: Question): Record<string, unknown> {
+  const paths = resource.paths.map((path) => Buffer.from(path, "latin1"));
+  const xattrs = [...resource.xattrs].filter(([, value]) => !isText(value));
+  return {
+    ...(paths.every(isText) ? {} : { rawPaths: paths.map((path) => path.toString("base64")) }),
+    ...(xattrs.length === 0
+      ? {}
+      : { rawXattrs: Object.fromEntries(xattrs.map(([name, value]) => [name, Buffer.from(value).toString("base64")])) }),
+  };
+}
+
 function inputOf(question: Question): Record<string, unknown> {
   const { resource } = question;
   return {
@@ -35,9 +49,11 @@ function inputOf(question: Question): Record<string, unknown> {
       paths: resource.paths.map((path) => Buffer.from(path, "latin1").toString("utf8")),
       sizeBytes: Number(resource.sizeBytes),
       xattrs: Object.fromEntries([...resource.xattrs].map(([name, value]) => [name, Buffer.from(value).toString("utf8")])),
+      ...rawParts(question),
     },
     openFlags: question.openFlags,
     missing: question.missing,
+    lookedFor: question.lookedFor ?? [],
   };
 }
 

@@ -9,6 +9,7 @@ import {
 } from "@sluice/policy-backends";
 import { EXIT, errorLine } from "@sluice/runtime";
 import type { Command } from "commander";
+import { addPolicyRunCommands } from "./policy-run-commands.js";
 
 interface CheckResult {
   ok: boolean;
@@ -51,11 +52,12 @@ async function check(file: string, { json }: { json?: true }): Promise<void> {
 }
 
 export function addPolicyCommands(program: Command): void {
-  const policy = program.command("policy").description("check policy files");
+  const policy = program.command("policy").description("check policies and try them");
   policy
     .command("check")
     .description("name every mistake of a policy file, with its place and the remedy; exits 2 if there is one")
     .argument("<file>", "the policy file")
     .option("--json", "one JSON object on standard output")
     .action(check);
+  addPolicyRunCommands(policy);
 }

@@ -1,0 +1,83 @@
+/** A question as a person writes it: only what matters, the rest as of an ordinary user reading an ordinary file. */
+import { type Access, ALL_ACCESSES, type FileKind, type Operation, type Question } from "@sluice/decision-api";
+import { z } from "zod";
+import { bytesOfText } from "../rules/name-bytes.js";
+
+const KINDS = [
+  "regular",
+  "directory",
+  "symlink",
+  "character-device",
+  "block-device",
+  "fifo",
+  "socket",
+] as const satisfies readonly FileKind[];
+const oneOrMany = <T extends z.ZodType>(item: T) => z.preprocess((value) => (Array.isArray(value) ? value : [value]), z.array(item).min(1));
+const id = z.number().int().min(0).max(4_294_967_295);
+
+/** Keys of a described question. */
+export const DESCRIBED_SHAPE = {
+  path: oneOrMany(z.string()),
+  access: oneOrMany(z.enum(ALL_ACCESSES as [string, ...string[]])).optional(),
+  uid: id.optional(),
+  gid: id.optional(),
+  groups: z.array(id).optional(),
+  executable: z.string().optional(),
+  cgroup: z.string().optional(),
+  mount: z.string().optional(),
+  layer: z.string().optional(),
+  kind: z.enum(KINDS).optional(),
+  size: z.number().int().min(0).optional(),
+  mode: z.number().int().min(0).optional(),
+  owner: z.strictObject({ uid: id, gid: id }).optional(),
+  xattrs: z.record(z.string(), z.string()).optional(),
+  /** Facts that could not be read, such as subject.executable. */
+  missing: z.array(z.string()).optional(),
+};
+const described = z.strictObject(DESCRIBED_SHAPE);
+export type DescribedQuestion = z.infer<typeof described>;
+
+const OPERATION_OF: Readonly<Partial<Record<Access, Operation>>> = {
+  create: "create",
+  delete: "unlink",
+  link: "link",
+  rename: "rename",
+  metadata: "setattr",
+};
+const S_IFREG = 0o100000;
+const NOBODY_SPECIAL = 1_000;
+
+/** `xattrs` are those that the policy looks at: where the description has none of them, the file has none. */
+export function questionOf(description: DescribedQuestion, id: string, xattrs: readonly string[]): Question {
+  const accesses = (description.access ?? ["read"]) as Access[];
+  const missing = description.missing ?? [];
+  const known = (fact: string): boolean => !missing.includes(fact);
+  const { owner, uid = NOBODY_SPECIAL } = description;
+  return {
+    id,
+    operation: OPERATION_OF[accesses[0] as Access] ?? "open",
+    accesses,
+    subject: {
+      uid,
+      gid: description.gid ?? uid,
+      groups: description.groups ?? [],
+      pid: 0,
+      ...(known("subject.executable") ? { executable: bytesOfText(description.executable ?? "/usr/bin/cat") } : {}),
+      ...(known("subject.cgroup") ? { cgroup: bytesOfText(description.cgroup ?? "/") } : {}),
+    },
+    resource: {
+      mount: description.mount ?? "test",
+      paths: description.path.map(bytesOfText),
+      layer: description.layer ?? "lower0",
+      kind: description.kind ?? "regular",
+      sizeBytes: BigInt(description.size ?? 0),
+      mode: description.mode ?? S_IFREG | 0o644,
+      uid: owner?.uid ?? 0,
+      gid: owner?.gid ?? 0,
+      xattrs: new Map(Object.entries(description.xattrs ?? {}).map(([name, value]) => [name, Buffer.from(value, "utf8")])),
+    },
+    openFlags: 0,
+    missing: missing.map((name) => ({ name, reason: "the case says so" })),
+    lookedFor: ["subject.groups", "subject.executable", "subject.cgroup", ...xattrs.map((name) => `resource.xattr.${name}`)].filter(known),
+  };
+}

@@ -1,0 +1,99 @@
+/** Table cases for a policy: what is asked, and what it shall say. Read from YAML, run against a policy of any kind. */
+import { DENIAL_ERRNO, type Effect } from "@sluice/decision-api";
+import { z } from "zod";
+import type { Policy, Verdict } from "../backend.js";
+import { type DocumentWords, parseYaml, validateYaml } from "../document/yaml-document.js";
+import { PolicyError } from "../rules/problem.js";
+import { DESCRIBED_SHAPE, questionOf } from "./described-question.js";
+
+const effect = z.enum(["grant", "mediate", "deny"]);
+const expected = z.strictObject({
+  effect: effect.optional(),
+  rule: z.string().optional(),
+  errno: z.enum(["EACCES", "EPERM", "ENOENT"]).optional(),
+  obligations: z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])).optional(),
+});
+const policyCase = z.strictObject({
+  name: z.string().min(1).optional(),
+  ...DESCRIBED_SHAPE,
+  expect: z.union([effect, expected]),
+});
+const casesSchema = z.strictObject({ cases: z.array(policyCase).min(1).max(10_000) });
+const OWNER_KEYS = ["uid", "gid"];
+
+const WORDS: DocumentWords = {
+  keysAt(path) {
+    const names = path.filter((key) => typeof key === "string").join(".");
+    switch (names) {
+      case "":
+        return Object.keys(casesSchema.shape);
+      case "cases":
+        return Object.keys(policyCase.shape);
+      case "cases.expect":
+        return Object.keys(expected.shape);
+      default:
+        return OWNER_KEYS;
+    }
+  },
+  remedies: {
+    cases: "write a list of cases",
+    path: "write a path below the mount, without a leading slash, or a list of paths",
+    access: "write read, write, execute, create, delete, link, rename, truncate or metadata, or a list of them",
+    expect: "write grant, mediate or deny, or { effect: …, rule: …, errno: …, obligations: { … } }",
+    effect: "write grant, mediate or deny",
+    uid: "write a number",
+    gid: "write a number",
+    groups: "write a list of numbers",
+    size: "write a whole number of bytes",
+    kind: "write regular, directory, symlink, character-device, block-device, fifo or socket",
+    owner: "write { uid: …, gid: … }",
+    xattrs: "write { user.class: restricted }",
+    missing: "write a list such as [subject.executable]",
+  },
+};
+
+export type PolicyCase = Omit<z.infer<typeof policyCase>, "expect"> & { expect: z.infer<typeof expected>; line: number };
+
+/** Of one case: what differs from what it expects, in words; empty where nothing does. */
+export interface CaseOutcome {
+  differences: readonly string[];
+  verdict: Verdict | undefined;
+}
+
+/** Throws `PolicyError` with every mistake in the file. */
+export function readPolicyCases(text: string, file: string): readonly PolicyCase[] {
+  const parsed = parseYaml(text);
+  if (!parsed.ok) throw new PolicyError(file, parsed.problems);
+  const checked = validateYaml(parsed.result, casesSchema, WORDS);
+  if (!checked.ok) throw new PolicyError(file, checked.problems);
+  const { locate } = parsed.result;
+  return checked.result.cases.map((each, index) => ({
+    ...each,
+    expect: typeof each.expect === "string" ? { effect: each.expect } : each.expect,
+    line: locate(["cases", index]).line,
+  }));
+}
+
+function differencesOf(verdict: Verdict, { expect }: PolicyCase): string[] {
+  const differences: string[] = [];
+  const compare = (what: string, wanted: unknown, found: unknown): void => {
+    if (wanted !== undefined && wanted !== found)
+      differences.push(`${what} is ${JSON.stringify(found ?? "none")}, not ${JSON.stringify(wanted)}`);
+  };
+  compare("effect", expect.effect satisfies Effect | undefined, verdict.effect);
+  compare("rule", expect.rule, verdict.rule);
+  compare("errno", expect.errno === undefined ? undefined : DENIAL_ERRNO[expect.errno], verdict.errno);
+  const found = new Map(verdict.obligations.map(({ name, value }) => [name, value]));
+  for (const [name, value] of Object.entries(expect.obligations ?? {})) compare(`obligation ${name}`, String(value), found.get(name));
+  return differences;
+}
+
+/** A policy that gives no answer differs from every expectation. */
+export async function runPolicyCase(policy: Policy, each: PolicyCase): Promise<CaseOutcome> {
+  try {
+    const verdict = await policy.evaluate(questionOf(each, `case-${each.line}`, policy.capabilities.xattrs));
+    return { differences: differencesOf(verdict, each), verdict };
+  } catch (error) {
+    return { differences: [`no answer: ${(error as Error).message}`], verdict: undefined };
+  }
+}

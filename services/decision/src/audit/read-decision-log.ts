@@ -1,0 +1,73 @@
+/** Lines of a decision log → what was asked and answered. What is no decision, or none that can be asked again, is told apart. */
+import { ALL_ACCESSES, ALL_OPERATIONS, type Effect, type Question } from "@sluice/decision-api";
+
+export type LogLine =
+  | { kind: "decision"; decisionId: string; question: Question; result: { effect: Effect; errno: number; rule: string } }
+  /** A mount gave the decision again, so often. */
+  | { kind: "hits"; decisionId: string; reportId: string; count: number }
+  | { kind: "unreadable" };
+
+interface LoggedInput {
+  operation: Question["operation"];
+  accesses: Question["accesses"];
+  subject: Question["subject"];
+  resource: {
+    mount: string;
+    paths: string[];
+    rawPaths?: string[];
+    layer: string;
+    kind: Question["resource"]["kind"];
+    sizeBytes: number;
+    mode: number;
+    uid: number;
+    gid: number;
+    xattrs: Record<string, string>;
+    rawXattrs?: Record<string, string>;
+  };
+  openFlags: number;
+  missing: Question["missing"];
+  lookedFor?: readonly string[];
+}
+
+const EFFECTS: ReadonlySet<unknown> = new Set<Effect>(["grant", "mediate", "deny"]);
+
+function questionOf(id: string, input: LoggedInput): Question {
+  const { paths, rawPaths, xattrs, rawXattrs, sizeBytes, ...resource } = input.resource;
+  const known = ALL_OPERATIONS.includes(input.operation) && input.accesses.every((access) => ALL_ACCESSES.includes(access));
+  if (!known || paths.length === 0 || typeof input.subject.uid !== "number") throw new Error("it is no question");
+  const values = new Map<string, Uint8Array>(Object.entries(xattrs).map(([name, value]) => [name, Buffer.from(value, "utf8")]));
+  for (const [name, value] of Object.entries(rawXattrs ?? {})) values.set(name, Buffer.from(value, "base64"));
+  return {
+    id,
+    operation: input.operation,
+    accesses: input.accesses,
+    subject: input.subject,
+    resource: {
+      ...resource,
+      paths:
+        rawPaths?.map((raw) => Buffer.from(raw, "base64").toString("latin1")) ??
+        paths.map((path) => Buffer.from(path, "utf8").toString("latin1")),
+      sizeBytes: BigInt(sizeBytes),
+      xattrs: values,
+    },
+    openFlags: input.openFlags,
+    missing: input.missing,
+    lookedFor: input.lookedFor ?? [],
+  };
+}
+
+/** Never throws. */
+export function readLogLine(line: string): LogLine {
+  try {
+    const entry = JSON.parse(line) as Record<string, unknown>;
+    const decisionId = String(entry["decision_id"] as string);
+    if (entry["cached"] === true)
+      return { kind: "hits", decisionId, reportId: String(entry["report_id"] as string), count: Number(entry["count"]) };
+    const result = entry["result"] as { effect: Effect; errno: number; rule: string };
+    if (!EFFECTS.has(result.effect)) return { kind: "unreadable" };
+    const question = questionOf(String(entry["question_id"] as string), entry["input"] as LoggedInput);
+    return { kind: "decision", decisionId, question, result };
+  } catch {
+    return { kind: "unreadable" };
+  }
+}

@@ -1,0 +1,130 @@
+/** A recorded decision log against another policy: what would change, by rule and by path. Changes nothing itself. */
+import type { Effect } from "@sluice/decision-api";
+import type { Policy, Verdict } from "@sluice/policy-backends";
+import { type LogLine, readLogLine } from "./read-decision-log.js";
+
+type Recorded = Extract<LogLine, { kind: "decision" }>;
+
+/** What was and what would be, and how often. */
+export interface Change {
+  was: { effect: Effect; rule: string };
+  now: { effect: Effect; rule: string };
+  /** Decisions, with those that mounts gave again from what they keep. */
+  count: number;
+}
+
+export interface Replay {
+  decisions: number;
+  same: number;
+  /** Decided differently: another effect, or another errno. */
+  different: number;
+  /** The policy gave no answer. */
+  failed: number;
+  /** Lines that are none of a decision log, or cut off. */
+  unreadable: number;
+  firstFailure: string | undefined;
+  byRule: Change[];
+  byPath: (Change & { path: string })[];
+}
+
+/** Questions asked at once: engines elsewhere take many together. */
+const AT_ONCE = 64;
+/** Paths that are told apart; of a change at more the rest goes by rule alone. */
+const MAX_PATHS = 100_000;
+
+class Tally {
+  readonly replay: Replay = {
+    decisions: 0,
+    same: 0,
+    different: 0,
+    failed: 0,
+    unreadable: 0,
+    firstFailure: undefined,
+    byRule: [],
+    byPath: [],
+  };
+  private readonly byRule = new Map<string, Change>();
+  private readonly byPath = new Map<string, Change & { path: string }>();
+  /** What a decision came to, for the hits that name it. */
+  private readonly outcomes = new Map<string, Change[]>();
+
+  failed(error: unknown): void {
+    this.replay.decisions++;
+    this.replay.failed++;
+    this.replay.firstFailure ??= error instanceof Error ? error.message : String(error);
+  }
+
+  settle({ decisionId, question, result }: Recorded, verdict: Verdict): void {
+    this.replay.decisions++;
+    if (verdict.effect === result.effect && verdict.errno === result.errno) {
+      this.replay.same++;
+      return;
+    }
+    this.replay.different++;
+    const was = { effect: result.effect, rule: result.rule };
+    const now = { effect: verdict.effect, rule: verdict.rule };
+    const path = Buffer.from(question.resource.paths[0] ?? "", "latin1").toString("utf8");
+    const key = JSON.stringify([was, now]);
+    const rule = entryOf(this.byRule, key, () => ({ was, now, count: 0 }));
+    const changes: Change[] = [rule];
+    const pathKey = `${path}\n${key}`;
+    if (this.byPath.has(pathKey) || this.byPath.size < MAX_PATHS)
+      changes.push(entryOf(this.byPath, pathKey, () => ({ path, was, now, count: 0 })));
+    for (const change of changes) change.count++;
+    this.outcomes.set(decisionId, changes);
+  }
+
+  hits(decisionId: string, count: number): void {
+    for (const change of this.outcomes.get(decisionId) ?? []) change.count += count;
+  }
+
+  done(): Replay {
+    const most = <Each extends Change>(changes: Iterable<Each>): Each[] => [...changes].sort((a, b) => b.count - a.count);
+    return { ...this.replay, byRule: most(this.byRule.values()), byPath: most(this.byPath.values()) };
+  }
+}
+
+function entryOf<Entry>(map: Map<string, Entry>, key: string, make: () => Entry): Entry {
+  let entry = map.get(key);
+  if (entry === undefined) {
+    entry = make();
+    map.set(key, entry);
+  }
+  return entry;
+}
+
+/** Hedged and repeated questions share an id, and are counted once; so are reports of hits. */
+export async function replayLog(lines: AsyncIterable<string>, policy: Policy): Promise<Replay> {
+  const tally = new Tally();
+  const seen = new Set<string>();
+  let together: Recorded[] = [];
+  const ask = async (recorded: Recorded): Promise<void> => {
+    try {
+      tally.settle(recorded, await policy.evaluate(recorded.question));
+    } catch (error) {
+      tally.failed(error);
+    }
+  };
+  const flush = async (): Promise<void> => {
+    const batch = together;
+    together = [];
+    await Promise.all(batch.map(ask));
+  };
+  for await (const text of lines) {
+    if (text.trim() === "") continue;
+    const line = readLogLine(text);
+    const key =
+      line.kind === "decision" ? `q${line.question.id}` : line.kind === "hits" ? `h${line.reportId} ${line.decisionId}` : undefined;
+    if (key !== undefined && seen.has(key)) continue;
+    if (key !== undefined) seen.add(key);
+    if (line.kind === "unreadable") tally.replay.unreadable++;
+    else if (line.kind === "decision") together.push(line);
+    else {
+      await flush();
+      tally.hits(line.decisionId, line.count);
+    }
+    if (together.length >= AT_ONCE) await flush();
+  }
+  await flush();
+  return tally.done();
+}

@@ -1,0 +1,204 @@
+/** `sluice policy test`, `replay` and `explain`: what a policy says, without a mount and without a service. */
+import { createReadStream, readFileSync } from "node:fs";
+import { createInterface } from "node:readline";
+import { ALL_ACCESSES } from "@sluice/decision-api";
+import {
+  type DescribedQuestion,
+  loadPolicyFile,
+  NO_BACKEND_EVENTS,
+  type Policy,
+  PolicyError,
+  problemLine,
+  questionOf,
+  readPolicyCases,
+  runPolicyCase,
+} from "@sluice/policy-backends";
+import { CliError, EXIT, errorLine } from "@sluice/runtime";
+import { type Command, Option } from "commander";
+import { type Change, type Replay, replayLog } from "../audit/replay-log.js";
+
+const SHOWN = 20;
+
+/** Tells all mistakes of a policy or of cases, and gives the first as the error. */
+function refused(error: unknown): unknown {
+  if (!(error instanceof PolicyError)) return error;
+  const [first, ...others] = error.problems.filter(({ severity }) => severity === "error");
+  for (const other of others) process.stderr.write(errorLine(problemLine(error.file, other)));
+  if (first === undefined) return error;
+  const { line, column, message, remedy } = first;
+  return new CliError({ object: `${error.file}:${line}:${column}`, problem: message, remedy, exitCode: EXIT.USAGE }, { cause: error });
+}
+
+async function withPolicy(file: string, use: (policy: Policy) => Promise<void>): Promise<void> {
+  const { policy, engine } = await loadPolicyFile(file, NO_BACKEND_EVENTS).catch((error: unknown) => {
+    throw refused(error);
+  });
+  try {
+    await use(policy);
+  } finally {
+    await engine.dispose();
+  }
+}
+
+function readable(file: string): string {
+  try {
+    return readFileSync(file, "utf8");
+  } catch (cause) {
+    const errno = (cause as NodeJS.ErrnoException).code;
+    throw new CliError(
+      { object: file, problem: "it cannot be read", errno, remedy: "check that it is there and readable", exitCode: EXIT.USAGE },
+      { cause },
+    );
+  }
+}
+
+function casesOf(file: string): ReturnType<typeof readPolicyCases> {
+  const text = readable(file);
+  try {
+    return readPolicyCases(text, file);
+  } catch (error) {
+    throw refused(error);
+  }
+}
+
+const test = (file: string, casesFile: string): Promise<void> =>
+  withPolicy(file, async (policy) => {
+    const cases = casesOf(casesFile);
+    let failed = 0;
+    for (const each of cases) {
+      const { differences, verdict } = await runPolicyCase(policy, each);
+      if (differences.length === 0) continue;
+      failed++;
+      const name = each.name ?? each.path.join(", ");
+      const why = verdict === undefined ? "" : ` (${verdict.reason})`;
+      process.stdout.write(`${casesFile}:${each.line}: ${name}: ${differences.join("; ")}${why}\n`);
+    }
+    process.stdout.write(`${cases.length - failed} of ${cases.length} cases pass\n`);
+    if (failed > 0) process.exitCode = EXIT.FAILED;
+  });
+
+const arrow = ({ was, now }: Change): string => `${was.effect} '${was.rule}' -> ${now.effect} '${now.rule}'`;
+const printable = (text: string): string => text.replace(/\p{Cc}/gu, "?");
+
+function report(replay: Replay): string {
+  const { decisions, same, different, failed, unreadable } = replay;
+  const lines = [`${decisions} decisions: ${same} the same, ${different} different, ${failed} without an answer`];
+  if (replay.firstFailure !== undefined) lines.push(`the first without an answer: ${replay.firstFailure}`);
+  if (unreadable > 0) lines.push(`${unreadable} lines are none of a decision log`);
+  const list = (title: string, changes: readonly Change[], name: (change: never) => string): void => {
+    if (changes.length === 0) return;
+    lines.push("", title, ...changes.slice(0, SHOWN).map((change) => `${String(change.count).padStart(8)}  ${name(change as never)}`));
+    if (changes.length > SHOWN) lines.push(`          and ${changes.length - SHOWN} more: see --json`);
+  };
+  list("by rule (with what mounts gave again from their caches):", replay.byRule, arrow);
+  list("by path:", replay.byPath, (change: Change & { path: string }) => `${printable(change.path)}: ${arrow(change)}`);
+  return `${lines.join("\n")}\n`;
+}
+
+interface ReplayFlags {
+  policy: string;
+  json?: true;
+  exitCode?: true;
+}
+
+const replay = (log: string, flags: ReplayFlags): Promise<void> =>
+  withPolicy(flags.policy, async (policy) => {
+    const input = createReadStream(log, "utf8");
+    // An error of the stream reaches no reader of lines: it is looked for before.
+    await new Promise<void>((resolve, reject) => input.once("open", () => resolve()).once("error", reject)).catch(
+      (cause: NodeJS.ErrnoException) => {
+        throw new CliError(
+          { object: log, problem: "it cannot be read", errno: cause.code, remedy: "give a decision log", exitCode: EXIT.USAGE },
+          { cause },
+        );
+      },
+    );
+    const found = await replayLog(createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY }), policy);
+    process.stdout.write(flags.json === true ? `${JSON.stringify(found)}\n` : report(found));
+    if (flags.exitCode === true && found.different + found.failed > 0) process.exitCode = EXIT.FAILED;
+  });
+
+interface ExplainFlags {
+  access: DescribedQuestion["access"];
+  uid?: string;
+  gid?: string;
+  executable?: string;
+  layer?: string;
+  json?: true;
+}
+
+function idOf(text: string | undefined, option: string): number | undefined {
+  if (text === undefined || /^\d{1,9}$/.test(text)) return text === undefined ? undefined : Number(text);
+  throw new CliError({ object: `${option} ${text}`, problem: "it is not a whole number", remedy: "write one", exitCode: EXIT.USAGE });
+}
+
+const explain = (file: string, path: string, flags: ExplainFlags): Promise<void> =>
+  withPolicy(file, async (policy) => {
+    const described: DescribedQuestion = {
+      path: [path.replace(/^\/+/, "")],
+      access: flags.access,
+      uid: idOf(flags.uid, "--uid"),
+      gid: idOf(flags.gid, "--gid"),
+      executable: flags.executable,
+      layer: flags.layer,
+    };
+    const verdict = await policy.evaluate(questionOf(described, "explain", policy.capabilities.xattrs));
+    const { sequence, digest } = policy.revision;
+    const whole = { ...verdict, policy: policy.id, revision: { sequence: sequence.toString(), digest } };
+    process.stdout.write(flags.json === true ? `${JSON.stringify(whole)}\n` : explanation(whole));
+  });
+
+function explanation(
+  verdict: Awaited<ReturnType<Policy["evaluate"]>> & { policy: string; revision: { sequence: string; digest: string } },
+): string {
+  const { scope, revision } = verdict;
+  const kept =
+    scope === undefined
+      ? "for this question alone"
+      : [
+          scope.subtree === undefined ? "for this file" : `for all of '${scope.subtree}/'`,
+          `and these accesses: ${scope.accesses.join(", ")}`,
+          `while these are the same: ${[...scope.subject, ...scope.resource, ...scope.xattrs].join(", ") || "(nothing else was looked at)"}`,
+          ...(scope.ttlMs === undefined ? [] : [`at most ${scope.ttlMs} ms`]),
+        ].join(", ");
+  const obligations = verdict.obligations.map(({ name, value }) => `${name}: ${value}`).join(", ");
+  return [
+    `effect       ${verdict.effect}${verdict.errno === 0 ? "" : ` (errno ${verdict.errno})`}`,
+    `rule         ${verdict.rule}`,
+    `reason       ${verdict.reason}`,
+    ...(obligations === "" ? [] : [`obligations  ${obligations}`]),
+    `policy       ${verdict.policy}, revision ${revision.sequence} ${revision.digest.slice(0, 12)}`,
+    `holds        ${kept}`,
+    "",
+  ].join("\n");
+}
+
+/** Below `sluice policy`. */
+export function addPolicyRunCommands(policy: Command): void {
+  policy
+    .command("test")
+    .description("run table cases against a policy of any kind; exits 1 if one fails")
+    .argument("<file>", "the policy file")
+    .argument("<cases>", "a YAML file: cases: [{path: …, access: …, uid: …, expect: deny}]")
+    .action(test);
+  policy
+    .command("replay")
+    .description("put the questions of a decision log to a policy, and show what would change")
+    .argument("<log>", "a file that 'sluice decision --decision-log' wrote")
+    .requiredOption("--policy <file>", "the policy to try, of any kind")
+    .option("--json", "one JSON object on standard output, with every path")
+    .option("--exit-code", "exit 1 if anything would change")
+    .action(replay);
+  policy
+    .command("explain")
+    .description("show what a policy says of a path, and why, without a mount")
+    .argument("<file>", "the policy file")
+    .argument("<path>", "a path below the mount")
+    .addOption(new Option("--access <access...>", "what is asked for").choices(ALL_ACCESSES).default(["read"]))
+    .option("--uid <n>", "who asks (default 1000)")
+    .option("--gid <n>", "their group (default: the uid)")
+    .option("--executable <path>", "with what (default /usr/bin/cat)")
+    .option("--layer <name>", "where the file lies: upper, lower0, ... (default lower0)")
+    .option("--json", "one JSON object on standard output")
+    .action(explain);
+}

@@ -1,0 +1,156 @@
+// The commands that try a policy without a mount, as they are typed, and a decision log as the service writes it.
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import type { Question } from "@sluice/decision-api";
+import { afterAll, describe, expect, it } from "vitest";
+import { openDecisionLog } from "./audit/decision-log.js";
+import { readLogLine } from "./audit/read-decision-log.js";
+
+const MAIN = fileURLToPath(new URL("../dist/main.js", import.meta.url));
+const directory = mkdtempSync(join(tmpdir(), "sluice-policy-run-"));
+afterAll(() => rmSync(directory, { recursive: true }));
+function file(name: string, text: string): string {
+  const path = join(directory, name);
+  writeFileSync(path, text);
+  return path;
+}
+function sluice(...argv: string[]): { status: number | null; stdout: string; stderr: string } {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [MAIN, ...argv], { encoding: "utf8", timeout: 60_000 });
+  return { status, stdout, stderr };
+}
+
+const question: Question = {
+  id: "q1",
+  operation: "open",
+  accesses: ["read"],
+  subject: { uid: 5, gid: 5, groups: [5, 6], pid: 1, executable: "/bin/cat", cgroup: "/" },
+  resource: {
+    mount: "m",
+    paths: ["d\xff/key.pem"],
+    layer: "upper",
+    kind: "regular",
+    sizeBytes: 7n,
+    mode: 0o100600,
+    uid: 1,
+    gid: 2,
+    xattrs: new Map([
+      ["user.class", Buffer.from("x")],
+      ["user.raw", Buffer.from([0xff, 0])],
+    ]),
+  },
+  openFlags: 0,
+  missing: [{ name: "subject.cgroup", reason: "gone" }],
+  lookedFor: ["resource.xattr.user.class"],
+};
+const decision = {
+  effect: "grant" as const,
+  errno: 0,
+  decisionId: "d1",
+  policyId: "p",
+  rule: "default",
+  revision: { sequence: 1n, digest: "0".repeat(64) },
+  reason: "no rule matches",
+  obligations: [],
+  source: "service" as const,
+};
+
+async function writeLog(name: string): Promise<string> {
+  const path = join(directory, name);
+  const log = openDecisionLog({ file: path }, { backend: "rules" });
+  log.record(question, decision);
+  log.record(question, { ...decision, decisionId: "d2" }); // hedged: the same question
+  log.record({ ...question, id: "q2", resource: { ...question.resource, paths: ["a"] } }, { ...decision, decisionId: "d3" });
+  log.recordHits("m", "r1", [{ decisionId: "d1", count: 40n }]);
+  log.recordHits("m", "r1", [{ decisionId: "d1", count: 40n }]);
+  await log.close();
+  return path;
+}
+
+describe("a decision log", () => {
+  it("is read back as it was asked, to the byte", async () => {
+    const [first] = readFileSync(await writeLog("bytes.jsonl"), "utf8").split("\n") as [string];
+    const line = readLogLine(first);
+    expect(line).toMatchObject({ kind: "decision", decisionId: "d1", result: { effect: "grant", rule: "default" } });
+    const back = (line as { question: Question }).question;
+    const values = (of: Question): unknown =>
+      [...of.resource.xattrs].map(([name, value]) => [name, Buffer.from(value).toString("hex")]).sort();
+    expect({ ...back, resource: { ...back.resource, xattrs: values(back) } }).toEqual({
+      ...question,
+      resource: { ...question.resource, xattrs: values(question) },
+    });
+    for (const odd of ["", "{", "{}", '{"decision_id":"x","result":{"effect":"maybe"}}', "null"])
+      expect(readLogLine(odd)).toEqual({ kind: "unreadable" });
+  });
+});
+
+describe("sluice policy replay", () => {
+  it("shows what would change by rule and by path, counting a question once and kept answers with it", async () => {
+    const log = await writeLog("replay.jsonl");
+    writeFileSync(log, "nonsense\n", { flag: "a" });
+    const policy = file("new.yaml", "version: 1\ndefault: grant\nrules:\n  - {name: keys, path: '**/*.pem', effect: deny}\n");
+    const { status, stdout } = sluice("policy", "replay", log, "--policy", policy, "--json", "--exit-code");
+    expect(status).toBe(1);
+    const change = { was: { effect: "grant", rule: "default" }, now: { effect: "deny", rule: "keys" }, count: 41 };
+    expect(JSON.parse(stdout)).toEqual({
+      decisions: 2,
+      same: 1,
+      different: 1,
+      failed: 0,
+      unreadable: 1,
+      byRule: [change],
+      byPath: [{ ...change, path: "d\ufffd/key.pem" }],
+    });
+    const told = sluice("policy", "replay", log, "--policy", policy);
+    expect(told.status).toBe(0);
+    expect(told.stdout).toContain("2 decisions: 1 the same, 1 different, 0 without an answer");
+    expect(told.stdout).toContain("41  grant 'default' -> deny 'keys'");
+  });
+
+  it("replays against another engine, too", { timeout: 60_000 }, async () => {
+    file("p.cedar", "permit(principal, action, resource);");
+    const { status, stdout } = sluice(
+      "policy",
+      "replay",
+      await writeLog("cedar.jsonl"),
+      "--policy",
+      file("cedar.yaml", "kind: cedar\npolicies: p.cedar\n"),
+    );
+    expect(stdout).toContain("2 decisions: 2 the same");
+    expect(status).toBe(0);
+  });
+});
+
+describe("sluice policy test", () => {
+  it("exits 1 and tells the line where a case does not pass, and 2 where a file is wrong", { timeout: 60_000 }, () => {
+    const policy = file("t.yaml", "version: 1\ndefault: grant\nrules:\n  - {name: keys, path: '**/*.pem', effect: deny}\n");
+    const cases = file(
+      "cases.yaml",
+      "cases:\n  - {path: a.pem, expect: deny}\n  - {name: open file, path: a, expect: {effect: mediate}}\n",
+    );
+    const found = sluice("policy", "test", policy, cases);
+    expect(found).toMatchObject({ status: 1, stderr: "" });
+    expect(found.stdout).toBe(`${cases}:3: open file: effect is "grant", not "mediate" (no rule matches)\n1 of 2 cases pass\n`);
+    const wrong = sluice("policy", "test", policy, file("wrong.yaml", "cases:\n  - {path: a}\n"));
+    expect(wrong.status).toBe(2);
+    expect(wrong.stderr).toMatch(/^sluice: .*wrong.yaml:2:5: 'expect' is missing: write grant/);
+    expect(sluice("policy", "test", policy, join(directory, "none")).status).toBe(2);
+  });
+});
+
+describe("sluice policy explain", () => {
+  it("shows effect, rule, revision and for what else it holds", () => {
+    const policy = file(
+      "e.yaml",
+      "version: 1\nrevision: 7\ndefault: grant\nrules:\n  - {name: own, path: 'd/**', subject: {uid: 5}, effect: deny}\n",
+    );
+    const { status, stdout } = sluice("policy", "explain", policy, "/d/x", "--uid", "5", "--access", "write");
+    expect(status).toBe(0);
+    expect(stdout).toMatch(
+      /effect +deny \(errno 13\)\nrule +own\nreason .*\npolicy +e.yaml, revision 7 [0-9a-f]{12}\nholds +for all of 'd\/'.*write.*uid/,
+    );
+    expect(sluice("policy", "explain", policy, "a", "--uid", "x").status).toBe(2);
+  });
+});
