@@ -58,7 +58,7 @@ test("an unknown option", async () => {
 test("an unknown -o option, and one that is known and not supported", async () => {
   const g = ground();
   await complains([...full(g), "-o", "userxattr,fastest", g.mnt], 2, /-o fastest: unknown option: /);
-  await complains([...full(g), "-o", "xino=on", g.mnt], 2, /-o xino=on: option is not supported: .*: /);
+  await complains([...full(g), "-o", "nfs_export=on", g.mnt], 2, /-o nfs_export=on: .*: /);
   await complains([...full(g), "-o", "redirect_dir=maybe", g.mnt], 2, /-o redirect_dir=maybe: value is none of on, off, follow/);
 });
 

@@ -21,6 +21,7 @@ export interface Status {
 }
 
 export interface Grant {
+  change: string;
   path: string;
   layer: string;
   mode: string;
@@ -37,8 +38,9 @@ export async function statusOf(mount: SluiceMount): Promise<Status> {
   return (await mount.status()) as Status;
 }
 
+/** The opens in force, without the mappings that outlived theirs. */
 export async function grantsOf(mount: SluiceMount): Promise<Grant[]> {
-  return (await mount.grants()) as Grant[];
+  return ((await mount.grants()) as Grant[]).filter(({ change }) => change !== "mapped");
 }
 
 /** How many decisions there were, of every kind. */
