@@ -123,7 +123,8 @@ export class DataProbe extends NameProbe {
   }
 
   statfs(path: string): void {
-    const fd = native.openat(AT.FDCWD, this.at(path), O.RDONLY | O.CLOEXEC, 0);
+    // O_NONBLOCK: a FIFO has nobody at its other end.
+    const fd = native.openat(AT.FDCWD, this.at(path), O.RDONLY | O.CLOEXEC | O.NONBLOCK, 0);
     const numbers = new Float64Array(12);
     const status = native.fstatfs(fd, numbers);
     native.close(fd);
