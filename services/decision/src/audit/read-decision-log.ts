@@ -29,6 +29,17 @@ interface LoggedInput {
   lookedFor?: readonly string[];
 }
 
+/** As openDecisionLog writes it; what is not so shows when it is used. */
+interface LoggedLine {
+  decision_id: string;
+  question_id: string;
+  report_id: string;
+  cached?: boolean;
+  count: number;
+  input: LoggedInput;
+  result: { effect: Effect; errno: number; rule: string };
+}
+
 const EFFECTS: ReadonlySet<unknown> = new Set<Effect>(["grant", "mediate", "deny"]);
 
 function questionOf(id: string, input: LoggedInput): Question {
@@ -59,13 +70,13 @@ function questionOf(id: string, input: LoggedInput): Question {
 /** Never throws. */
 export function readLogLine(line: string): LogLine {
   try {
-    const entry = JSON.parse(line) as Record<string, unknown>;
-    const decisionId = String(entry["decision_id"] as string);
-    if (entry["cached"] === true)
-      return { kind: "hits", decisionId, reportId: String(entry["report_id"] as string), count: Number(entry["count"]) };
-    const result = entry["result"] as { effect: Effect; errno: number; rule: string };
+    const entry = JSON.parse(line) as LoggedLine;
+    const { decision_id: decisionId } = entry;
+    if (typeof decisionId !== "string") return { kind: "unreadable" };
+    if (entry.cached === true) return { kind: "hits", decisionId, reportId: entry.report_id, count: entry.count };
+    const result = entry.result;
     if (!EFFECTS.has(result.effect)) return { kind: "unreadable" };
-    const question = questionOf(String(entry["question_id"] as string), entry["input"] as LoggedInput);
+    const question = questionOf(entry.question_id, entry.input);
     return { kind: "decision", decisionId, question, result };
   } catch {
     return { kind: "unreadable" };
