@@ -25,6 +25,8 @@ export class OpenFile {
   flags = 0;
   /** `watch` refuses everything: see review-open.ts. */
   withheld = false;
+  /** What `watch` was before that. */
+  watchBefore: IoWatch | undefined = undefined;
   /** The layer that `fd`'s file lies in. */
   layer: HostLayer | undefined = undefined;
   /** Descriptors that `fd` was before a copy-up; reads may still be under way on them. */

@@ -34,7 +34,7 @@ export function reviewOpen(core: Core, handle: FileHandle): OpenReview | undefin
     openFlags: file.flags,
     readXattr: (name) => readXattrOf(fd, name),
   };
-  return { intent, ino, watched: file.watch !== undefined };
+  return { intent, ino, watched: (file.withheld ? file.watchBefore : file.watch) !== undefined };
 }
 
 /** `before` answers for every transfer that comes to us from now on, and pages that the kernel keeps are dropped; undefined undoes that. */
@@ -42,10 +42,11 @@ export function withhold(core: Core, handle: FileHandle, errno: number | undefin
   const file = core.handles.file(handle);
   if (file === undefined) return;
   if (errno === undefined) {
-    if (file.withheld) file.watch = undefined;
+    if (file.withheld) file.watch = file.watchBefore;
     file.withheld = false;
     return;
   }
+  if (!file.withheld) file.watchBefore = file.watch;
   file.watch = refusing(errno);
   file.withheld = true;
   dropPages(core, file);

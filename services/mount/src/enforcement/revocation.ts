@@ -120,8 +120,7 @@ export class Revocation {
     if (review.effect === "deny") return told("deny", decision?.reason ?? "denied");
     if (grant.mode === "passthrough") return review.effect === "grant" ? undefined : told("mediate", decision?.reason ?? "mediated");
     // What it has read lies in the page cache, where nothing can be done about it: an obligation that cannot be kept denies.
-    const cannotWatch = review.watched && (!watched || grant.revoked !== undefined);
-    return cannotWatch ? told("deny", "its obligations cannot be kept by what is open already: open it again") : undefined;
+    return review.watched && !watched ? told("deny", "its obligations cannot be kept by what is open already: open it again") : undefined;
   }
 
   /** Each holder is judged for itself: another may have the same file by right. */
