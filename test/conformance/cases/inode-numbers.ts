@@ -65,6 +65,21 @@ export const inodeCases: readonly Case[] = [
     },
   },
   {
+    name: "d_ino equals st_ino of a directory moved on into a new one",
+    lower: { d: dir({ x: "1" }), e: dir({ x: "1" }) },
+    run(t) {
+      t.mkdir("new");
+      t.mkdir("newer");
+      t.rename("d", "new/d");
+      t.rename("new/d", "newer/d");
+      t.note("moved twice", mismatches(t, "newer"));
+      t.mkdir("newest");
+      t.rename("e", "f");
+      t.rename("f", "newest/f");
+      t.note("renamed, then moved", mismatches(t, "newest"));
+    },
+  },
+  {
     name: "different objects have different numbers",
     lower: { a: "1", b: "1", d: dir({ c: "1" }) },
     run(t) {

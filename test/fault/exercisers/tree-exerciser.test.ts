@@ -3,7 +3,7 @@
  * must come to what a model says, every tree must be as in the model on Sluice and then on kernel overlayfs over the same
  * layers, and the layers pile up from mount to mount.
  */
-import { chownSync, mkdirSync } from "node:fs";
+import { chownSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { requires, runScript, soakBudgetMs } from "@sluice/testkit";
 import { beforeAll, expect } from "vitest";
@@ -22,6 +22,7 @@ const USER = 1000;
 /** In rounds of the exerciser, 500 operations each. */
 const PLANTED = 2;
 const PER_MOUNT = 2;
+const FORGET_EVERY_MS = 100;
 const SPARE_MS = 120_000;
 const budgetMs = soakBudgetMs(12_000) / Object.keys(POLICIES).length;
 
@@ -31,6 +32,12 @@ interface Stretch {
   to: number;
   /** See tree-exerciser.c. */
   options: string;
+}
+
+/** Has the kernel drop the inodes and names it can: what they were has to be found anew, and to be the same. */
+function forgetAgainAndAgain(): () => void {
+  const timer = setInterval(() => writeFileSync("/proc/sys/vm/drop_caches", "2"), FORGET_EVERY_MS);
+  return () => clearInterval(timer);
 }
 
 describe("trees exercised", () => {
@@ -63,7 +70,8 @@ describe("trees exercised", () => {
       const to = at + PER_MOUNT;
       await stack.round(
         async (mount) => {
-          await exercise(mount.mountpoint, { seed: run.seed, from: at, to, options: "n" });
+          const stop = mounts % 2 === 0 ? () => undefined : forgetAgainAndAgain();
+          await exercise(mount.mountpoint, { seed: run.seed, from: at, to, options: "n" }).finally(stop);
           expect(footprintOf(mount).nameless).toEqual([]);
         },
         // The kernel lists the upper number of a merged directory until something in its parent was copied up.

@@ -30,6 +30,8 @@ function markDirectory(core: Core, { plan, into }: { plan: RenamePlan; into: Nod
     if (!into.isMerged) return 0;
     return node.opaque && hasMark(core, fd) ? 0 : -writeOpaque(core.marks, fd, "") || 0;
   }
+  // Its number is the lower directory's, whichever move this is.
+  markImpure(core, into);
   const samePlace = plan.parent === plan.newParent;
   if (readDirectoryMarks(core.marks, fd, "", marks) < 0) return Errno.EIO;
   if (marks.redirect !== undefined && (samePlace || marks.redirect.absolute)) return 0;
@@ -37,7 +39,6 @@ function markDirectory(core: Core, { plan, into }: { plan: RenamePlan; into: Nod
   const redirect = samePlace ? lower.name : pathInLowers(core, node);
   if (redirect === undefined) return Errno.EIO;
   if (redirect.length > REDIRECT_MAX) return Errno.EXDEV;
-  markImpure(core, into);
   return cannotRedirect(writeRedirect(core.marks, { dirFd: fd, name: "" }, redirect));
 }
 
