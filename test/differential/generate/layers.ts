@@ -10,6 +10,8 @@ const FILE_MODES = [0o644, 0o644, 0o666, 0o600, 0o640, 0o755, 0o444, 0o660, 0];
 const PRIVILEGED_MODES = [0o4755, 0o2755, 0o6777, 0o2644];
 const DIRECTORY_MODES = [0o755, 0o777, 0o777, 0o700, 0o1777, 0o2777, 0o2775, 0o555];
 const DEEPEST = 3;
+/** None leads out of the sequence's directory: what lies there is everybody's. */
+export const LINK_TARGETS = ["a", "b/c", "./d", "nowhere"];
 const PER_LAYER = 14;
 
 /** user::rwx user:1000:rwx group::r-x mask::rwx other::--- */
@@ -71,7 +73,7 @@ function drawEntry(draw: Draw): Entry {
   return random.weighted<() => Entry>([
     [8, () => drawFile(draw)],
     [8, () => drawDirectory(draw)],
-    [2, () => ({ kind: "symlink", target: random.of(["a", "../b", "/a", "nowhere"]), traits: {} })],
+    [2, () => ({ kind: "symlink", target: random.of(LINK_TARGETS), traits: {} })],
     [draw.lowest ? 0 : 4, () => ({ kind: "whiteout" })],
     [target === undefined ? 0 : 3, () => ({ kind: "hard-link", to: target ?? "" })],
     [1, () => ({ kind: random.of(["fifo", "socket"]), traits: bareTraits(draw) })],

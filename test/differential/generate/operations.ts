@@ -2,7 +2,7 @@
 import { constants } from "node:fs";
 import { FALLOC, O, RENAME, SEEK, UTIME, XATTR } from "@sluice/vfs";
 import type { Actor, Args, Operation } from "../script/operation.js";
-import { ACL, SPECIAL_MODES } from "./layers.js";
+import { ACL, LINK_TARGETS, SPECIAL_MODES } from "./layers.js";
 import type { Names } from "./names.js";
 import type { Random } from "./random.js";
 
@@ -87,7 +87,7 @@ const DRAWS: Readonly<Record<string, (draw: Draw) => Args>> = {
   mkdir: (draw) => ({ ...pathOf(draw), mode: draw.random.of(DIRECTORY_MODES) }),
   create: (draw) => ({ ...pathOf(draw), text: written(draw)["text"] as string, mode: draw.random.of(MODES) }),
   mknod: (draw) => ({ ...pathOf(draw), mode: draw.random.of(SPECIAL_MODES), major: draw.random.of([0, 1]), minor: 3 }),
-  symlink: (draw) => ({ ...pathOf(draw), target: draw.random.of(["a", "../b", "/nowhere", "x".repeat(300)]) }),
+  symlink: (draw) => ({ ...pathOf(draw), target: draw.random.of([...LINK_TARGETS, "x".repeat(300)]) }),
   readlink: pathOf,
   link: (draw) => ({ ...watched(draw), to: draw.names.path() }),
   unlink: pathOf,
