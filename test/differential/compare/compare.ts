@@ -43,6 +43,7 @@ class Comparison {
   #step(sequence: NamedSequence, { operation, kernel, sluice }: Step, index: number): Failure | undefined {
     const parts = Math.max(kernel.results.length, sluice.results.length);
     for (let part = 0; part < parts; part++) {
+      if (this.#ended) return undefined;
       const [one, other] = [kernel.results[part], sluice.results[part]];
       const place = { kind: "step" as const, operation, facts: kernel.facts ?? { state: "absent" as const }, part };
       if (same(one, other) || this.#explained({ mode: this.#setting.mode, place, kernel: one, sluice: other })) continue;

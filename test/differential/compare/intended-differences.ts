@@ -91,7 +91,7 @@ function leadsToLinks(place: { path: string; ours: Snapshot }, kernel: unknown):
 
 const PRIVILEGED = /^file ([0-7]+) /;
 
-/** The same but for setuid and setgid, which only the kernel still has. */
+/** The same but for setuid and setgid, which only the first still has. */
 function lostPrivilege(kernel: unknown, sluice: unknown): boolean {
   if (typeof kernel !== "string" || typeof sluice !== "string") return false;
   const [had, has] = [PRIVILEGED.exec(kernel)?.[1], PRIVILEGED.exec(sluice)?.[1]];
@@ -106,7 +106,8 @@ export const intendedDifferences: readonly IntendedDifference[] = [
     modes: PASSED,
     reason:
       "The kernel writes to a backing file with the credentials that registered it, and only without CAP_FSETID do strangers' writes clear setuid and setgid; so everybody's do, root's and the owner's too.",
-    explains: ({ kernel, sluice }) => lostPrivilege(kernel, sluice),
+    explains: ({ place, kernel, sluice }) =>
+      lostPrivilege(kernel, sluice) || (place.kind !== "step" && place.swapped && lostPrivilege(sluice, kernel)),
   },
   {
     name: "a reader in passthrough stays on the lower file",
