@@ -36,7 +36,12 @@ root stat {"path":"l"}
 root stat {"path":"f"}
 `,
   ),
-  longNames: random(MEDIATED, "stat", "mkdir", "open"),
+  longNames: script(
+    MEDIATED,
+    `root stat {"path":"${"y".repeat(256)}"}
+root mkdir {"path":"${"y".repeat(256)}","mode":493}
+`,
+  ),
   unlinked: sweep(MEDIATED, "fstat", "ftruncate", "fchmod"),
   copyUp: sweep(MEDIATED, "chmod", "truncate", "setxattr"),
   listings: sweep(MEDIATED, "list", "unlink"),

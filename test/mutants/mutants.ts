@@ -36,11 +36,13 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: "a name that is too long is just not there",
-    patches: patch(
-      "operations/lookup.js",
-      "    if (name.length > NAME_MAX)\n        return Errno.ENAMETOOLONG;\n    const known = parent.children?.get(name);\n    if (known !== undefined) {",
-      "    if (name.length > NAME_MAX)\n        return Errno.ENOENT;\n    const known = parent.children?.get(name);\n    if (known !== undefined) {",
-    ),
+    patches: [
+      {
+        file: "fuse-protocol/dist/request.js",
+        find: "if (length > NAME_MAX)\n            return Errno.ENAMETOOLONG;",
+        replace: "if (length > NAME_MAX)\n            return Errno.ENOENT;",
+      },
+    ],
     run: cases.longNames,
   },
   {
@@ -113,12 +115,16 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: "a stranger's write leaves setuid",
-    patches: patch("io/data.js", "    if (kept !== mode)", "    if (kept > mode)"),
+    // Two ways lead there: the flag of the write, and a request for nothing after it.
+    patches: [
+      { file: `${OVERLAY}/io/data.js`, find: "if (kept !== mode)", replace: "if (kept > mode)" },
+      { file: `${OVERLAY}/operations/setattr.js`, find: "return set.mode === undefined", replace: "return set.mode === null" },
+    ],
     run: cases.setuid,
   },
   {
     name: "times are stale after a mapped write in passthrough",
-    patches: patch("operations/getattr.js", "node.writtenPastUs ? 0 : core.config.attrTtlMs", "100000000"),
+    patches: patch("operations/getattr.js", "node.writtenPastUs || node.formerIds > 0 ? 0 : core.config.attrTtlMs", "100000000"),
     run: cases.mappedWrites,
   },
   {
@@ -183,7 +189,14 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: "readers stay with the lower file after a copy-up",
-    patches: patch("copy-up/publish.js", 'if (file.mode === "passthrough")', "if (file.mode !== undefined)"),
+    patches: [
+      { file: `${OVERLAY}/copy-up/publish.js`, find: 'if (file.mode === "passthrough")', replace: "if (file.mode !== undefined)" },
+      {
+        file: `${OVERLAY}/io/current-fd.js`,
+        find: 'if (file.layer === layer || file.mode === "passthrough")',
+        replace: "if (file.mode !== undefined)",
+      },
+    ],
     run: cases.readers,
   },
   {
@@ -212,23 +225,23 @@ export const mutants: readonly Mutant[] = [
   {
     name: "a write after a copy-up goes to the lower file",
     patches: [
-      { file: `${OVERLAY}/io/arbitrate.js`, find: "if (open.granted && backing.layer === open.layer)", replace: "if (open.granted)" },
-      { file: `${OVERLAY}/io/open-file.js`, find: "io.backing.layer !== node.dataLayer", replace: "io.backing.layer === undefined" },
+      {
+        file: `${OVERLAY}/io/arbitrate.js`,
+        find: 'if (open.wish === "grant" && backing.layer === open.layer)',
+        replace: 'if (open.wish === "grant")',
+      },
+      { file: `${OVERLAY}/io/route-open.js`, find: "io.backing.layer !== node.dataLayer", replace: "io.backing.layer === undefined" },
     ],
     run: cases.heldReaders,
   },
   {
     name: "an open in another mode fails while passthrough is live",
-    patches: patch(
-      "io/arbitrate.js",
-      '    open.file.mode = "passthrough-direct";\n    open.file.fd = open.fd;\n    open.file.backing = backing;\n    open.file.io.passthrough++;\n    return open.granted ? "other-file" : undefined;',
-      "    return mediate(open, undefined);",
-    ),
+    patches: patch("io/mode-table.js", 'mediate: "passthrough-direct"', 'mediate: "cached"'),
     run: cases.mixedModes,
   },
   {
     name: "an open that is granted fails while the file is cached",
-    patches: patch("io/arbitrate.js", "if (io.cached > 0)", "if (io.cached > 1e6)"),
+    patches: patch("io/mode-table.js", 'grant: "cached, counted"', 'grant: "passthrough"'),
     run: cases.mixedModes,
   },
   {

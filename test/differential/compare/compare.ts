@@ -91,11 +91,14 @@ function pathsBelow(name: string, ...snapshots: readonly Snapshot[]): string[] {
   return [...new Set(paths)].filter((path) => path === name || path.startsWith(`${name}/`)).sort();
 }
 
+/** Whatever comes of these, nothing is copied for them. */
+const LOOKS: ReadonlySet<string> = new Set(["stat", "read", "list", "readlink", "getxattr", "listxattr", "access", "statfs"]);
+
 /** The names that calls which failed were about, and the directories above them. */
 function refusedNames(directory: string, steps: readonly Step[]): Set<string> {
   const names = new Set<string>();
   for (const { operation, kernel } of steps) {
-    if (!isError(kernel.results[0])) continue;
+    if (!isError(kernel.results[0]) || LOOKS.has(operation.call)) continue;
     for (const path of [operation.args["path"], operation.args["to"]]) {
       if (typeof path !== "string") continue;
       const parts = `${directory}/${path}`.split("/");
