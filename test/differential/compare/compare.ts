@@ -94,18 +94,30 @@ function pathsBelow(name: string, ...snapshots: readonly Snapshot[]): string[] {
 /** Whatever comes of these, nothing is copied for them. */
 const LOOKS: ReadonlySet<string> = new Set(["stat", "read", "list", "readlink", "getxattr", "listxattr", "access", "statfs"]);
 
-/** The names that calls which failed were about, and the directories above them. */
+/** The names that calls which failed were about, and the directories above them, under whatever name they are at the end. */
 function refusedNames(directory: string, steps: readonly Step[]): Set<string> {
   const names = new Set<string>();
   for (const { operation, kernel } of steps) {
-    if (!isError(kernel.results[0]) || LOOKS.has(operation.call)) continue;
-    for (const path of [operation.args["path"], operation.args["to"]]) {
-      if (typeof path !== "string") continue;
-      const parts = `${directory}/${path}`.split("/");
+    const [path, to] = [operation.args["path"], operation.args["to"]].map((name) => `${directory}/${String(name)}`) as [string, string];
+    if (!isError(kernel.results[0])) {
+      if (operation.call === "rename") follow(names, path, to);
+      continue;
+    }
+    if (LOOKS.has(operation.call)) continue;
+    for (const name of [path, to]) {
+      const parts = name.split("/");
       for (let length = 1; length <= parts.length; length++) names.add(parts.slice(0, length).join("/"));
     }
   }
   return names;
+}
+
+/** Either way, since the two may have changed places. */
+function follow(names: Set<string>, one: string, other: string): void {
+  for (const name of [...names]) {
+    if (name === one || name.startsWith(`${one}/`)) names.add(`${other}${name.slice(one.length)}`);
+    if (name === other || name.startsWith(`${other}/`)) names.add(`${one}${name.slice(other.length)}`);
+  }
 }
 
 /** The kernel moves access times of lower symbolic links and directories that are read; Sluice moves none. */
