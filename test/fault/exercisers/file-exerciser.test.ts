@@ -5,6 +5,7 @@ import { layers, open } from "../../e2e/harness/layers.js";
 import { compileExerciser } from "./compile-exerciser.js";
 import { expectNoLeak, footprintOf } from "./footprint.js";
 import { chooseSeed, POLICIES } from "./policies.js";
+import { withLog } from "./with-log.js";
 
 const { describe, test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "command cc");
 const FILES = ["deep/er/a", "b", "empty"] as const;
@@ -47,7 +48,7 @@ describe("files exercised", () => {
         const mount = await mountSluice({ lowers: [lower], upper, policy });
         await exercise(mount.mountpoint, { seed, seconds: warmUpSeconds });
         const warm = footprintOf(mount);
-        await exercise(mount.mountpoint, { seed: seed + 100, seconds });
+        await withLog(mount, () => exercise(mount.mountpoint, { seed: seed + 100, seconds }));
         expectNoLeak(warm, footprintOf(mount));
         expect((await mount.stop()).code).toBe(0);
         expect(treeHash(lower)).toBe(before);

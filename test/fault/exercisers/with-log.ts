@@ -1,0 +1,14 @@
+/** A failure under a mount, with what the mount has to say about it, and whether it is still there. */
+import { mountTable, type SluiceMount } from "@sluice/testkit";
+
+const LAST_CHARACTERS = 4000;
+
+export async function withLog(mount: SluiceMount, work: () => Promise<void>): Promise<void> {
+  try {
+    await work();
+  } catch (error) {
+    const there = mountTable().some(({ mountpoint }) => mountpoint === mount.mountpoint);
+    const state = `${mount.mountpoint} is ${there ? "mounted" : "no longer mounted"}; its log:\n${mount.log().slice(-LAST_CHARACTERS)}`;
+    throw new Error(`${error instanceof Error ? error.message : String(error)}\n${state}`, { cause: error });
+  }
+}
