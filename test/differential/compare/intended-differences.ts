@@ -73,7 +73,8 @@ function unmarked(line: string): string {
 function leftByRefusal(kind: "merged" | "upper", left: unknown, other: unknown): boolean {
   if (typeof left !== "string") return false;
   if (other === undefined) return kind === "upper";
-  return unmarked(left) === unmarked(String(other)) || (left.startsWith("directory") && sameButTime(left, other));
+  if (typeof other !== "string") return false;
+  return unmarked(left) === unmarked(other) || (left.startsWith("directory") && sameButTime(left, other));
 }
 
 function isOneOfSeveral(there: unknown, other: unknown): boolean {
