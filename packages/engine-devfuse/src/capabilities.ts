@@ -12,6 +12,7 @@ export const engineCapabilities: EngineCapabilities = {
   inode64: has,
   nanosecondTimes: has,
   singleTime: has,
+  emptyChown: has,
   handleSurvivesUnlink: has,
   handleSurvivesDirectory: has,
   atomicReplace: has,

@@ -15,6 +15,10 @@ export const engineCapabilities: EngineCapabilities = {
   inode64: { has: false, why: "the addon passes on 32 bits: longer inode numbers are folded, so two files may have the same" },
   nanosecondTimes: { has: false, why: "the addon carries milliseconds, none before 1970" },
   singleTime: { has: false, why: "libfuse calls utimens only for both times: setting one of them is silently left out" },
+  emptyChown: {
+    has: false,
+    why: "libfuse passes on no chown that names neither owner nor group: it moves no change time, clears no setuid and copies nothing up",
+  },
   handleSurvivesUnlink: { has: true },
   handleSurvivesDirectory: {
     has: false,

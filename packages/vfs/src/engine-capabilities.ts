@@ -16,6 +16,8 @@ export type EngineCapabilityName =
   | "nanosecondTimes"
   /** utimensat(2) with UTIME_OMIT. */
   | "singleTime"
+  /** chown(2) that names neither owner nor group. */
+  | "emptyChown"
   /** An open file without a name stays whole. */
   | "handleSurvivesUnlink"
   /** … also where its directory is removed after it. */
