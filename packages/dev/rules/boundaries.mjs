@@ -21,8 +21,13 @@ export const BOUNDARIES = {
     external: [],
     reason: "bytes to values and back; a codec that could reach a descriptor could not be tested with bytes",
   },
+  "packages/keeper-link": {
+    may: ["native", "vfs"],
+    external: [],
+    reason: "what is done with privilege stays small: no policy, no overlay, no protocol of files or decisions",
+  },
   "packages/engine-devfuse": {
-    may: ["vfs", "fuse-protocol", "native"],
+    may: ["vfs", "fuse-protocol", "keeper-link", "native"],
     external: [],
     reason: "an engine knows the contract, not the overlay: a stub must be mountable, and the overlay must run under another engine",
   },
@@ -70,7 +75,18 @@ export const BOUNDARIES = {
   },
   "packages/demo": { may: ["native"], external: [], reason: "it drives the command line as a user would, so that it shows what ships" },
   "services/mount": {
-    may: ["decision-api", "decision-client", "engine-devfuse", "engine-fuse-native", "id-mapping", "native", "overlay", "runtime", "vfs"],
+    may: [
+      "decision-api",
+      "decision-client",
+      "engine-devfuse",
+      "engine-fuse-native",
+      "id-mapping",
+      "keeper-link",
+      "native",
+      "overlay",
+      "runtime",
+      "vfs",
+    ],
     reason: "services never import each other: between them is gRPC, even on one machine",
   },
   "services/decision": {

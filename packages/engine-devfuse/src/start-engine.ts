@@ -1,11 +1,11 @@
-/** Puts the engine together, in the order of its life: mount, handshake, serve, end. */
-import { MNT, native, type Poller } from "@sluice/native";
-import { Errno, type Filesystem, FsError, type KernelPort, type Negotiated } from "@sluice/vfs";
+/** Puts the engine together, in the order of its life: connection, handshake, serve, end. */
+import { connectHere } from "@sluice/keeper-link";
+import { native, type Poller } from "@sluice/native";
+import { Errno, type Filesystem, FsError, type KernelConnection, type KernelPort, type Negotiated } from "@sluice/vfs";
 import { Agreement } from "./agreement.js";
 import { type Channel, deviceChannel } from "./channel.js";
 import type { Engine, EngineEvents, MountOptions, StartEngine } from "./engine.js";
 import { InFlight } from "./interrupts.js";
-import { abortDevice, type MountPoint, mountDevice, unmountDevice } from "./mount.js";
 import { Notifications } from "./notify.js";
 import { deviceRegistrar } from "./registrar.js";
 import { Replies } from "./replies.js";
@@ -15,8 +15,8 @@ import { serveChannel } from "./serve-channel.js";
 const DRAIN_LIMIT_MS = 5000;
 
 export const startEngine: StartEngine = (options, makeFilesystem, events) => {
-  const mountPoint = mountDevice(options);
-  const engine = new DeviceEngine(mountPoint, options, events);
+  const connection = (options.connect ?? ((): KernelConnection => connectHere(options)))();
+  const engine = new DeviceEngine(connection, options, events);
   try {
     engine.serve(makeFilesystem(engine.port));
   } catch (error) {
@@ -30,7 +30,7 @@ class DeviceEngine implements Engine {
   readonly port: KernelPort;
   readonly ready: Promise<Negotiated>;
   readonly ended: Promise<void>;
-  readonly #at: MountPoint;
+  readonly #at: KernelConnection;
   readonly #options: MountOptions;
   readonly #events: EngineEvents;
   readonly #agreement = new Agreement();
@@ -45,14 +45,14 @@ class DeviceEngine implements Engine {
   #rejectReady: (error: FsError) => void = () => undefined;
   #resolveEnded: () => void = () => undefined;
 
-  constructor(at: MountPoint, options: MountOptions, events: EngineEvents) {
+  constructor(at: KernelConnection, options: MountOptions, events: EngineEvents) {
     this.#at = at;
     this.#options = options;
     this.#events = events;
     this.#notifications = new Notifications(at.fuseFd, this.#agreement);
     this.#channel = deviceChannel(at.fuseFd);
     this.#replies = new Replies(this.#channel);
-    this.port = makePort(at.fuseFd, this.#agreement, this.#notifications);
+    this.port = makePort(at, this.#agreement, this.#notifications);
     this.ready = new Promise((resolve, reject) => {
       this.#resolveReady = resolve;
       this.#rejectReady = reject;
@@ -86,19 +86,18 @@ class DeviceEngine implements Engine {
   }
 
   unmount(lazy: boolean): Promise<number> {
-    return unmountDevice(this.#at, lazy);
+    return this.#at.unmount(lazy);
   }
 
   abort(): void {
-    if (!this.#ending && !abortDevice(this.#at)) this.#onEnd(0);
+    if (!this.#ending && !this.#at.abort()) this.#onEnd(0);
   }
 
   /** The filesystem could not be made: nobody was served yet. */
   giveUp(): void {
     this.#ending = true;
-    native.umount2(this.#at.path, MNT.DETACH);
     this.#notifications.close();
-    native.close(this.#at.fuseFd);
+    this.#at.giveUp();
   }
 
   #refused(error: FsError): void {
@@ -130,9 +129,9 @@ class DeviceEngine implements Engine {
   }
 }
 
-function makePort(fuseFd: number, agreement: Agreement, notifications: Notifications): KernelPort {
+function makePort({ fuseFd, registrar }: KernelConnection, agreement: Agreement, notifications: Notifications): KernelPort {
   return {
-    ...deviceRegistrar(fuseFd, agreement),
+    ...(registrar ?? deviceRegistrar(fuseFd, agreement)),
     get negotiated() {
       return agreement.negotiated;
     },

@@ -1,4 +1,4 @@
-/* A shared mapping of a file as a Buffer. For tests of mmap: a file truncated below the mapping ends the process. */
+/* A shared mapping of a file as a Buffer. A file truncated below the mapping ends the process: seal it against shrinking. */
 #include "native.h"
 
 #include <sys/mman.h>

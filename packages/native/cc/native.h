@@ -160,5 +160,7 @@ extern const struct exported process_functions[];
 extern const struct exported poll_functions[];
 extern const struct exported notifier_functions[];
 extern const struct exported mapping_functions[];
+extern const struct exported messages_functions[];
+extern const struct exported guard_functions[];
 
 #endif

@@ -232,8 +232,42 @@ export interface Native {
   peerCredentials(fd: number): PeerCredentials | number;
   /** socket, bind, chmod(mode), listen: a listening unix stream socket at `path`. */
   unixListen(path: string, mode: number, backlog: number): number;
-  /** memfd and mmap probes for tests: maps `length` bytes of `fd` shared; reads or writes one byte each through the mapping. */
+  /** An unnamed pair of connected SOCK_SEQPACKET sockets, non-blocking, into `out`. */
+  seqpacketPair(out: Int32Array): number;
+  /**
+   * Sends `bytes[0, length)` as one record with `fds[0, count)` (at most 253) beside it; waits up to `timeoutMs` for room.
+   * The count of bytes; -EAGAIN (0 ms) or -ETIMEDOUT where there was none, -EPIPE or -ECONNRESET where the peer is gone. No SIGPIPE.
+   */
+  sendMessage(socket: number, bytes: Uint8Array, length: number, fds: Int32Array, count: number, timeoutMs: number): number;
+  /**
+   * Receives one record of up to 65,535 bytes: its length | count of descriptors * 2^16; 0 where the peer is gone.
+   * The descriptors, close-on-exec, are in `fds` and the caller's. A record or descriptors beyond the room given are
+   * closed and dropped: -EMSGSIZE. -EAGAIN (0 ms) or -ETIMEDOUT where nothing came.
+   */
+  receiveMessage(socket: number, bytes: Uint8Array, fds: Int32Array, timeoutMs: number): number;
+  /** poll(2) of one descriptor: the POLL bits that are set. Errors and hang-ups are told unasked. */
+  pollNow(fd: number, events: number, timeoutMs: number): number;
+  /** fcntl(F_GETFL): access mode and status flags (O_PATH, O_APPEND, ...). */
+  statusFlags(fd: number): number;
+
+  // --- what outlives a process, and what it gives up ------------------------------------------------------------
+  /** memfd_create(2), close-on-exec and sealable. `name` shows in /proc only. */
+  memoryFile(name: string): number;
+  /** F_ADD_SEALS: SEAL flags. */
+  addSeals(fd: number, seals: number): number;
+  /** Maps `length` bytes of `fd` shared. A file truncated below the mapping ends the process at the next access. */
   mapShared(fd: number, length: number, writable: boolean): Mapping | number;
+  /**
+   * From now on this process gets `signal` when `parentPid`, which must be its parent (-ESRCH), ends: by a thread of its
+   * own, so that it holds for processes that act as callers, are stopped, or whose loop is busy.
+   */
+  dieWithParent(signal: number, parentPid: number): number;
+  /**
+   * Forbids all threads of this process, for good, the calls that CAP_SYS_ADMIN opens and a server never needs: mounting
+   * of every kind, namespaces, ptrace, bpf, kexec, modules, ... (EPERM; clone3: ENOSYS). Needs no_new_privs or
+   * CAP_SYS_ADMIN. -EOPNOTSUPP on an architecture that the filter does not know.
+   */
+  forbidMounting(): number;
 }
 
 export interface UtimeTimes {

@@ -1,13 +1,29 @@
 /** The face that every engine shows to the mount service. See ARCHITECTURE.md for a request's way through it. */
 import type { EngineCapabilities } from "./engine-capabilities.js";
 import type { Filesystem } from "./filesystem.js";
-import type { KernelPort, Negotiated } from "./kernel-port.js";
+import type { BackingRegistrar, KernelPort, Negotiated } from "./kernel-port.js";
 
 /** A request's end, for metrics: opcode name, positive errno (0: fine), and how long it took. */
 export interface EngineEvents {
   request(operation: string, errno: number, durationMs: number): void;
   /** A request that was malformed or unknown, or a bug in a filesystem; survived. */
   anomaly(message: string, detail: Record<string, unknown>): void;
+}
+
+/** A connection to the kernel that somebody else mounted and may hold beyond the engine's end: the keeper. */
+export interface KernelConnection {
+  /** /dev/fuse, non-blocking. The engine closes it. */
+  readonly fuseFd: number;
+  /** What a former server agreed with the kernel: no INIT comes, the engine goes on. Undefined: the handshake is to come. */
+  readonly negotiated: Negotiated | undefined;
+  /** Who registers backing files. Undefined: the engine itself. */
+  readonly registrar: BackingRegistrar | undefined;
+  /** As `Engine.unmount`. */
+  unmount(lazy: boolean): Promise<number>;
+  /** Ends the connection at once. False where it cannot: then only closing the descriptor ends it. */
+  abort(): boolean;
+  /** The filesystem could not be made: takes the mount away, before anybody was served. */
+  giveUp(): void;
 }
 
 export interface MountOptions {
@@ -24,6 +40,8 @@ export interface MountOptions {
   maxWriteBytes: number;
   /** Locks are the filesystem's: it has `getlk` and `setlk`. Default: the kernel's own. */
   locks?: boolean;
+  /** Makes the connection. Without it the engine mounts by itself. The portable engine has no use for it. */
+  connect?: () => KernelConnection;
 }
 
 export interface Engine {

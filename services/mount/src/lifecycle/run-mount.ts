@@ -6,11 +6,12 @@ import { rmSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Decider } from "@sluice/decision-api";
+import { type KeeperLink, LayerError, type MountPlan, openInProcess, untilLetGo } from "@sluice/keeper-link";
 import { MNT, native } from "@sluice/native";
 import { createOverlay, type Overlay, type OverlayConfig } from "@sluice/overlay";
 import { createLogger, createRegistry, type Logger, startAdminServer } from "@sluice/runtime";
 import { type Engine, type EngineKind, FsError } from "@sluice/vfs";
-import { failed } from "../complaint.js";
+import { failed, unfit } from "../complaint.js";
 import type { MountConfig } from "../config/mount-config.js";
 import { CONTROL_SOCKET } from "../control/control-client.js";
 import { startControlServer } from "../control/control-server.js";
@@ -18,8 +19,6 @@ import { makeRunDirectory } from "../control/run-directory.js";
 import { Grants } from "../enforcement/grants.js";
 import { refuseUnfit, unfitFor } from "../enforcement/policy-fit.js";
 import { PolicyGate } from "../enforcement/policy-gate.js";
-import { claimUpper, untilLetGo } from "../layers/claim-upper.js";
-import { openLayers } from "../layers/open-layers.js";
 import { toBytes } from "../path-bytes.js";
 import { mountAt, readMountTable } from "../preflight/mount-table.js";
 import { preflight } from "../preflight/preflight.js";
@@ -61,13 +60,26 @@ interface Life {
   events: MountEvents;
 }
 
-function overlayConfig(life: Life, gate: PolicyGate): OverlayConfig {
-  const { config, undo } = life;
-  const { release, ...layers } = openLayers(config);
-  undo.push("let go of the layers", release);
-  undo.push("unlock the upper layer", claimUpper(layers.upper, layers.work));
+function mountPlan(config: MountConfig): MountPlan {
+  const { mountpoint, source, mountFlags: flags, lowers, dataLowers, upper, work, noatime } = config;
+  return { mountpoint, source, subtype: "sluice", flags, allowOther: true, lowers, dataLowers, upper, work, noatime };
+}
+
+function openLink(life: Life): KeeperLink {
+  try {
+    const link = openInProcess(mountPlan(life.config));
+    life.undo.push("let go of the layers", () => link.close());
+    return link;
+  } catch (error) {
+    if (error instanceof LayerError) throw unfit(error.path, error.problem, error.remedy);
+    throw error;
+  }
+}
+
+function overlayConfig(life: Life, link: KeeperLink, gate: PolicyGate): OverlayConfig {
+  const { config } = life;
   return {
-    ...layers,
+    ...link.layers,
     gate,
     events: life.events.overlay,
     userXattr: config.userXattr,
@@ -87,7 +99,13 @@ function overlayConfig(life: Life, gate: PolicyGate): OverlayConfig {
   };
 }
 
-function start(life: Life, kind: EngineKind, overlay: OverlayConfig): { engine: Engine; overlay: Overlay } {
+/** What the mount stands on, whichever engine serves it. */
+interface Ground {
+  link: KeeperLink;
+  overlay: OverlayConfig;
+}
+
+function start(life: Life, kind: EngineKind, { link, overlay }: Ground): { engine: Engine; overlay: Overlay } {
   const { config } = life;
   let made: Overlay | undefined;
   const options = {
@@ -99,6 +117,7 @@ function start(life: Life, kind: EngineKind, overlay: OverlayConfig): { engine: 
     maxStackDepth: config.maxStackDepth,
     maxWriteBytes: MAX_WRITE_BYTES,
     locks: daemonKeepsLocks(config),
+    connect: () => link.connect(),
   };
   const engine = kind.start(
     options,
@@ -112,6 +131,11 @@ function start(life: Life, kind: EngineKind, overlay: OverlayConfig): { engine: 
   return { engine, overlay: made };
 }
 
+function groundOf(life: Life, gate: PolicyGate): Ground {
+  const link = openLink(life);
+  return { link, overlay: overlayConfig(life, link, gate) };
+}
+
 type Tell = (line: string) => void;
 
 function startBest(
@@ -121,11 +145,11 @@ function startBest(
 ): StartedEngine<{ engine: Engine; overlay: Overlay }> {
   const { config } = life;
   const { decider, tell } = parts;
-  let layers: OverlayConfig | undefined;
+  let ground: Ground | undefined;
   const begin = (kind: EngineKind): { engine: Engine; overlay: Overlay } => {
     refuseUnfit(kind, config.decision, decider.capabilities());
-    layers ??= overlayConfig(life, gate);
-    return start(life, kind, layers);
+    ground ??= groundOf(life, gate);
+    return start(life, kind, ground);
   };
   try {
     const chosen = startChosen(config.engine, begin, tell);

@@ -2,7 +2,7 @@
 import { readFileSync, realpathSync, writeFileSync } from "node:fs";
 import { MNT, native } from "@sluice/native";
 import { Errno, FsError } from "@sluice/vfs";
-import type { MountOptions } from "./engine.js";
+import type { MountPlan } from "../mount-plan.js";
 
 const S_IFDIR_OCTAL = "40000";
 
@@ -14,8 +14,10 @@ export interface MountPoint {
   readonly connection: string | undefined;
 }
 
+export type MountPlace = Pick<MountPlan, "mountpoint" | "source" | "subtype" | "flags" | "allowOther">;
+
 /** Opens the device and mounts. FsError with the reason where that fails; nothing stays open then. */
-export function mountDevice(options: MountOptions): MountPoint {
+export function mountDevice(options: MountPlace): MountPoint {
   const path = resolve(options.mountpoint);
   const fuseFd = native.fuseOpen();
   if (fuseFd < 0) throw new FsError(-fuseFd, `cannot open /dev/fuse: ${deviceRemedy(-fuseFd)}`);

@@ -1,27 +1,23 @@
 /**
  * Opens every layer once, through a private detached clone of its mount. In a clone of a lower layer the kernel itself
  * refuses every write and moves no atime; and since the clone is older than our mount and not recursive, no path below
- * it can lead into the mount. What is not here: reading a layer (packages/overlay).
+ * it can lead into the mount. What is not here: reading a layer.
  */
 import { relative, sep } from "node:path";
 import { MOUNT_ATTR, native, OPEN_TREE, openBeneath } from "@sluice/native";
-import type { LayerSpec } from "@sluice/overlay";
 import { AT, errnoName, O } from "@sluice/vfs";
-import { unfit } from "../complaint.js";
-import type { MountConfig } from "../config/mount-config.js";
-import { toBytes } from "../path-bytes.js";
+import type { OpenLayer, OpenLayers } from "../keeper-link.js";
+import type { MountPlan } from "../mount-plan.js";
+import { LayerError } from "./layer-error.js";
+import { toBytes } from "./path-bytes.js";
 
-export interface OpenedLayers {
-  lowers: LayerSpec[];
-  dataLowers: LayerSpec[];
-  upper: LayerSpec | undefined;
-  work: LayerSpec | undefined;
+export interface OpenedLayers extends OpenLayers {
   /** Lets go of the clone that upper and work lie in; to be called when the overlay is gone. */
   release(): void;
 }
 
 function must(result: number, path: string, what: string, remedy: string): number {
-  if (result < 0) throw unfit(path, `${what} (${errnoName(-result)})`, remedy);
+  if (result < 0) throw new LayerError(path, `${what} (${errnoName(-result)})`, remedy);
   return result;
 }
 
@@ -61,7 +57,7 @@ export function commonAncestor(one: string, other: string): string {
 }
 
 /** Paths are real paths, as preflight leaves them. The descriptors belong to the caller. */
-export function openLayers(config: Pick<MountConfig, "lowers" | "dataLowers" | "upper" | "work" | "noatime">): OpenedLayers {
+export function openLayers(config: Pick<MountPlan, "lowers" | "dataLowers" | "upper" | "work" | "noatime">): OpenedLayers {
   const opened: number[] = [];
   const keep = (fd: number): number => {
     opened.push(fd);
@@ -69,7 +65,7 @@ export function openLayers(config: Pick<MountConfig, "lowers" | "dataLowers" | "
   };
   try {
     const lowerFlags = MOUNT_ATTR.RDONLY | MOUNT_ATTR.NOATIME | MOUNT_ATTR.NOSUID | MOUNT_ATTR.NODEV;
-    const openLower = (path: string): LayerSpec => ({ path, rootFd: keep(cloneMount(path, lowerFlags)) });
+    const openLower = (path: string): OpenLayer => ({ path, rootFd: keep(cloneMount(path, lowerFlags)) });
     const lowers = config.lowers.map(openLower);
     const dataLowers = config.dataLowers.map(openLower);
     if (config.upper === undefined || config.work === undefined)

@@ -1,25 +1,25 @@
 /** Holds the upper layer and the work directory against a second mount: a lock that the kernel drops with the process. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { LOCK, native } from "@sluice/native";
-import type { LayerSpec } from "@sluice/overlay";
 import { AT, Errno, errnoName, O } from "@sluice/vfs";
-import { unfit } from "../complaint.js";
-import { toBytes } from "../path-bytes.js";
+import type { OpenLayer } from "../keeper-link.js";
+import { LayerError } from "./layer-error.js";
+import { toBytes } from "./path-bytes.js";
 
-function claim({ path, rootFd }: LayerSpec, role: string): number {
+function claim({ path, rootFd }: OpenLayer, role: string): number {
   // Through the layer's own view: the mount that it was found on stays free to be unmounted.
   const fd = native.openat(rootFd, ".", O.RDONLY | O.DIRECTORY | O.CLOEXEC, 0);
   const status = fd < 0 ? fd : native.flock(fd, LOCK.EX | LOCK.NB);
   if (status >= 0) return fd;
   if (fd >= 0) native.close(fd);
   if (status === -Errno.EAGAIN) {
-    throw unfit(path, `this ${role} is in use by another mount (EBUSY)`, "unmount that one first, or give another directory");
+    throw new LayerError(path, `this ${role} is in use by another mount (EBUSY)`, "unmount that one first, or give another directory");
   }
-  throw unfit(path, `this ${role} cannot be locked (${errnoName(-status)})`, "put it on a file system with flock(2)");
+  throw new LayerError(path, `this ${role} cannot be locked (${errnoName(-status)})`, "put it on a file system with flock(2)");
 }
 
-/** Returns how to let go. Throws CliError, exit code 4, where another mount has one of them. */
-export function claimUpper(upper: LayerSpec | undefined, work: LayerSpec | undefined): () => void {
+/** Returns how to let go. Throws LayerError where another mount has one of them. */
+export function claimUpper(upper: OpenLayer | undefined, work: OpenLayer | undefined): () => void {
   if (upper === undefined || work === undefined) return () => undefined;
   const upperFd = claim(upper, "upper layer");
   let workFd: number;

@@ -1,0 +1,49 @@
+/** A mount without a keeper: the same acts in the server's own process. Nothing survives it. */
+import { MNT, native } from "@sluice/native";
+import type { KernelConnection } from "@sluice/vfs";
+import { claimUpper } from "./acts/claim-upper.js";
+import { abortDevice, mountDevice, type MountPlace, unmountDevice } from "./acts/mount-device.js";
+import { openLayers } from "./acts/open-layers.js";
+import { toBytes } from "./acts/path-bytes.js";
+import type { KeeperLink } from "./keeper-link.js";
+import type { MountPlan } from "./mount-plan.js";
+
+/** Mounts; the connection ends with this process. `source` is a byte string. @throws FsError */
+export function connectHere(place: MountPlace): KernelConnection {
+  const at = mountDevice(place);
+  return {
+    fuseFd: at.fuseFd,
+    negotiated: undefined,
+    registrar: undefined,
+    unmount: (lazy) => unmountDevice(at, lazy),
+    abort: () => abortDevice(at),
+    giveUp: () => {
+      native.umount2(at.path, MNT.DETACH);
+      native.close(at.fuseFd);
+    },
+  };
+}
+
+/** Opens and claims the layers. @throws LayerError where one cannot be used. */
+export function openInProcess(plan: MountPlan): KeeperLink {
+  const { release, ...layers } = openLayers(plan);
+  const letGo = claimUpper(layers.upper, layers.work);
+  return {
+    keeper: undefined,
+    restored: false,
+    layers,
+    journalFd: undefined,
+    stored: new Map(),
+    connect: () => connectHere({ ...plan, source: toBytes(plan.source) }),
+    store: () => 0,
+    drop: () => undefined,
+    keepInit: () => undefined,
+    ready: () => undefined,
+    onDrain: () => undefined,
+    handOver: () => undefined,
+    close: () => {
+      letGo();
+      release();
+    },
+  };
+}

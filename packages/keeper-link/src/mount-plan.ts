@@ -1,0 +1,20 @@
+/** What is done with privilege for one mount: everything the keeper needs to know, and nothing of policies or options. */
+export interface MountPlan {
+  /** A real path. */
+  mountpoint: string;
+  /** First column of /proc/mounts. */
+  source: string;
+  /** The type shows as fuse.SUBTYPE. */
+  subtype: string;
+  /** MS_ flags of mount(2). */
+  flags: number;
+  /** Every user may come; else only the user the mount is for. */
+  allowOther: boolean;
+  /** Real paths, top first. */
+  lowers: readonly string[];
+  dataLowers: readonly string[];
+  upper: string | undefined;
+  work: string | undefined;
+  /** The upper layer does not record reading. */
+  noatime: boolean;
+}
