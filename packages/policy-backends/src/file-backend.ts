@@ -6,6 +6,7 @@ import type { Policy, PolicyBackend, Refresh } from "./backend.js";
 import { FileReader } from "./document/file-reader.js";
 import { beginLoad, loadPolicyFile, policyOf } from "./load-file.js";
 import { type BackendEvents, type LoadedPolicy, NO_BACKEND_EVENTS } from "./policy-kind.js";
+import { type PolicyPlace, policyPlace } from "./source/policy-place.js";
 import { PolicyError } from "./rules/problem.js";
 
 /** What has been made since the last refresh. */
@@ -14,7 +15,10 @@ type Outcome = { reader: FileReader; result: { ok: true; loaded: LoadedPolicy } 
 const asError = (error: unknown): Error => (error instanceof Error ? error : new Error(String(error)));
 
 class FileBackend implements PolicyBackend {
-  failure: Error | undefined;
+  /** Of the file itself. */
+  private refusedEdit: Error | undefined;
+  /** Of a source that the policy in force comes from, as last told. */
+  private toldRefusal: Error | undefined;
   private outcome: Outcome | undefined;
   /** Counts loads, so that one that was overtaken by an edit is dropped. */
   private turn = 0;
@@ -24,12 +28,16 @@ class FileBackend implements PolicyBackend {
   private retiring: Promise<void>[] = [];
 
   constructor(
-    private readonly file: string,
+    private readonly place: PolicyPlace,
     private inForce: LoadedPolicy,
     private reader: FileReader,
     private readonly events: BackendEvents,
   ) {
     this.follow(inForce);
+  }
+
+  get failure(): Error | undefined {
+    return this.refusedEdit ?? this.inForce.engine.refusal?.();
   }
 
   get name(): string {
@@ -41,7 +49,7 @@ class FileBackend implements PolicyBackend {
   }
 
   get watchedDirectories(): readonly string[] {
-    return this.reader.directories();
+    return [...this.place.directories, ...this.reader.directories()];
   }
 
   onHint(listener: () => void): void {
@@ -49,7 +57,7 @@ class FileBackend implements PolicyBackend {
   }
 
   refresh(): Refresh {
-    if (this.reader.changed()) this.load();
+    if (this.place.moved() || this.reader.changed()) this.load();
     const { outcome } = this;
     this.outcome = undefined;
     if (outcome !== undefined) return this.conclude(outcome);
@@ -62,7 +70,7 @@ class FileBackend implements PolicyBackend {
     // From here on these files are watched, whether they make a policy or not.
     this.reader = reader;
     try {
-      const load = beginLoad({ file: this.file, reader, events: this.events, busy: true });
+      const load = beginLoad({ file: this.place.locate(), reader, events: this.events, depth: 0, busy: true });
       if (load.state === "done") this.outcome = { reader, result: { ok: true, loaded: load.loaded } };
       else this.await(load.finish(), { reader, turn });
     } catch (error) {
@@ -74,12 +82,20 @@ class FileBackend implements PolicyBackend {
     finishing.then(
       (loaded) => {
         if (turn !== this.turn || this.disposed) this.retire(loaded);
+        else if (reader.changed()) this.again(loaded);
         else this.ready({ reader, result: { ok: true, loaded } });
       },
       (error: unknown) => {
         if (turn === this.turn) this.ready({ reader, result: { ok: false, error: asError(error) } });
       },
     );
+  }
+
+  /** Its files were edited while they were read: it may be of two versions. */
+  private again(mixed: LoadedPolicy): void {
+    this.retire(mixed);
+    this.load();
+    if (this.outcome !== undefined) this.ready(this.outcome);
   }
 
   private ready(outcome: Outcome): void {
@@ -91,29 +107,36 @@ class FileBackend implements PolicyBackend {
     if (!result.ok) return this.refused(result.error);
     const { loaded } = result;
     const same = loaded.policy.revision.digest === this.inForce.policy.revision.digest;
-    const refusal = same ? undefined : olderThan(this.inForce, loaded, this.file);
+    const refusal = same ? undefined : olderThan(this.inForce, loaded, this.place.name);
     if (refusal !== undefined || same) this.retire(loaded);
     if (refusal !== undefined) return this.refused(refusal);
-    this.failure = undefined;
+    this.refusedEdit = undefined;
     if (same) return { state: "unchanged" };
     this.retire(this.inForce);
     this.inForce = loaded;
     this.remoteChanged = false;
+    this.toldRefusal = undefined;
     this.follow(loaded);
     return { state: "changed" };
   }
 
   private refused(error: Error): Refresh {
-    const known = this.failure?.message === error.message;
-    this.failure = error;
+    const known = this.refusedEdit?.message === error.message;
+    this.refusedEdit = error;
     return known ? { state: "unchanged" } : { state: "failed", error };
   }
 
-  /** A policy that lives elsewhere has changed there. */
+  /** A policy that lives elsewhere has changed there, or what its source has is refused. */
   private renew(): Refresh {
     this.remoteChanged = false;
-    this.inForce = policyOf(this.inForce.engine, this.inForce.base);
-    return { state: "changed" };
+    const refusal = this.inForce.engine.refusal?.();
+    const newRefusal = refusal !== undefined && refusal !== this.toldRefusal;
+    this.toldRefusal = refusal;
+    const next = policyOf(this.inForce.engine, this.inForce.base);
+    const news = refusal === undefined || next.policy.revision.digest !== this.inForce.policy.revision.digest;
+    if (news) this.inForce = next;
+    if (newRefusal) return { state: "failed", error: refusal };
+    return news ? { state: "changed" } : { state: "unchanged" };
   }
 
   private follow({ engine }: LoadedPolicy): void {
@@ -148,17 +171,19 @@ function olderThan(inForce: LoadedPolicy, next: LoadedPolicy, file: string): Pol
   return new PolicyError(file, [{ severity: "error", line: 1, column: 1, message, remedy: "give each edit a higher one" }]);
 }
 
-/** Rejects with `PolicyError`: nothing starts on a policy that does not check. */
+/** Rejects with `PolicyError`: nothing starts on a policy that does not check. A directory holds `policy.yaml`. */
 export async function openPolicyFile(file: string, events: BackendEvents = NO_BACKEND_EVENTS): Promise<PolicyBackend> {
+  const place = policyPlace(file);
   const reader = new FileReader();
-  return new FileBackend(file, await loadPolicyFile(file, events, reader), reader, events);
+  return new FileBackend(place, await loadPolicyFile(place.locate(), events, reader), reader, events);
 }
 
 /** The same at once, for a file of rules. Throws `PolicyError`. */
 export function rulesBackend(file: string): PolicyBackend {
+  const place = policyPlace(file);
   const reader = new FileReader();
-  const load = beginLoad({ file, reader, events: NO_BACKEND_EVENTS, busy: false });
-  if (load.state === "done") return new FileBackend(file, load.loaded, reader, NO_BACKEND_EVENTS);
+  const load = beginLoad({ file: place.locate(), reader, events: NO_BACKEND_EVENTS, depth: 0, busy: false });
+  if (load.state === "done") return new FileBackend(place, load.loaded, reader, NO_BACKEND_EVENTS);
   const problem = { severity: "error" as const, line: 1, column: 1, message: "it holds no rules", remedy: "write version: 1 and rules" };
   throw new PolicyError(file, [problem]);
 }

@@ -9,6 +9,8 @@ import { grpcKind } from "./grpc/grpc-kind.js";
 import { opaKind } from "./opa/opa-kind.js";
 import { opaWasmKind } from "./opa-wasm/opa-wasm-kind.js";
 import type { PolicyKind } from "./policy-kind.js";
+import { bundleKind } from "./source/bundle-kind.js";
+import { natsKind } from "./source/nats-kind.js";
 
 const KINDS: readonly PolicyKind[] = [
   authzenKind,
@@ -20,6 +22,8 @@ const KINDS: readonly PolicyKind[] = [
   chainKind,
   denyOverridesKind,
   shadowKind,
+  bundleKind,
+  natsKind,
 ] as unknown as readonly PolicyKind[];
 
 export const KIND_NAMES: readonly string[] = ["rules", ...KINDS.map(({ name }) => name)];

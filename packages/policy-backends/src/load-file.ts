@@ -2,17 +2,28 @@
  * A policy file of any kind → a policy. `version: 1` and rules are compiled at once; a file with `kind:` configures another
  * engine, which is made in the background. Nothing of a policy that does not check is left behind.
  */
-import { createHash } from "node:crypto";
 import { basename, dirname, resolve } from "node:path";
-import type { PolicyCapabilities } from "@sluice/decision-api";
+import type { PolicyCapabilities, PolicyRevision } from "@sluice/decision-api";
 import { isCollection } from "yaml";
-import { FileReader, MAX_POLICY_BYTES, UnreadableFile } from "./document/file-reader.js";
-import { MAX_YAML_BYTES, type ParsedYaml, parseYaml, validateYaml } from "./document/yaml-document.js";
+import type { z } from "zod";
+import { FileReader, MAX_POLICY_BYTES } from "./document/file-reader.js";
+import { DeliveredFiles, type PolicyFiles, sha256, UnreadableFile } from "./document/policy-files.js";
+import { type DocumentWords, MAX_YAML_BYTES, type ParsedYaml, parseYaml, validateYaml } from "./document/yaml-document.js";
 import { findKind, KIND_NAMES } from "./kinds.js";
-import type { BackendEvents, Engine, LoadContext, LoadedPolicy, NamedEngine, PolicyIdentity, PolicyKind } from "./policy-kind.js";
+import {
+  type BackendEvents,
+  type Engine,
+  type LoadContext,
+  type LoadedPolicy,
+  type NamedEngine,
+  NO_BACKEND_EVENTS,
+  type PolicyIdentity,
+  type PolicyKind,
+} from "./policy-kind.js";
 import { checkAside } from "./rules/check-aside.js";
 import { checkRules, rulesEngine } from "./rules/load-policy.js";
 import { didYouMean, PolicyError } from "./rules/problem.js";
+import { policyPlace } from "./source/policy-place.js";
 
 /** Where loading stands: most policies are there at once. */
 export type Load = { state: "done"; loaded: LoadedPolicy } | { state: "later"; finish: () => Promise<LoadedPolicy> };
@@ -24,7 +35,7 @@ function mistake(file: string, position: { line: number; column: number }, messa
   return new PolicyError(file, [{ severity: "error", ...position, message, remedy }]);
 }
 
-function readText(reader: FileReader, file: string): string {
+function readText(reader: PolicyFiles, file: string): string {
   try {
     return new TextDecoder("utf-8", { fatal: true }).decode(reader.read(file, MAX_YAML_BYTES));
   } catch (cause) {
@@ -45,7 +56,7 @@ function kindOf({ value }: ParsedYaml): unknown {
 
 interface Place {
   file: string;
-  reader: FileReader;
+  reader: PolicyFiles;
   events: BackendEvents;
   depth: number;
 }
@@ -56,7 +67,8 @@ function partOf(parsed: ParsedYaml, path: readonly PropertyKey[], value: unknown
   return { ...parsed, contents, value, locate: (below, offset) => parsed.locate([...path, ...below], offset) };
 }
 
-function contextOf(parsed: ParsedYaml, place: Place): LoadContext {
+/** How an engine gets at what the document names. */
+export function loadContext(parsed: ParsedYaml, place: Place): LoadContext {
   const { file, reader, events, depth } = place;
   const problem = (path: readonly PropertyKey[], message: string, remedy: string): PolicyError =>
     mistake(file, parsed.locate(path), message, remedy);
@@ -74,6 +86,12 @@ function contextOf(parsed: ParsedYaml, place: Place): LoadContext {
         if (error instanceof UnreadableFile) throw problem(path, `'${name}': ${error.problem}`, error.remedy);
         throw error;
       }
+    },
+    async loadDelivered(files, entry) {
+      if (depth >= MAX_DEPTH) throw problem([], `policies name policies more than ${MAX_DEPTH} deep`, "let none name itself");
+      const source: Source = { file: `/${entry}`, reader: new DeliveredFiles(files), events, depth: depth + 1, busy: true };
+      const load = beginLoad(source);
+      return load.state === "done" ? load.loaded : load.finish();
     },
     async loadPart(part, path): Promise<NamedEngine> {
       if (depth >= MAX_DEPTH) throw problem(path, `policies name policies more than ${MAX_DEPTH} deep`, "let none name itself");
@@ -108,19 +126,37 @@ function checkedOptions(parsed: ParsedYaml, kind: PolicyKind, file: string): nev
   return checked.result;
 }
 
+/** A configuration that is no policy, read as one is. Throws `PolicyError`. */
+export function openDocument<Document>(
+  file: string,
+  schema: z.ZodType<Document>,
+  words: DocumentWords,
+  reader: PolicyFiles,
+): { document: Document; context: LoadContext } {
+  const parsed = parse(readText(reader, file), file);
+  const checked = validateYaml(parsed, schema, words);
+  if (!checked.ok) throw new PolicyError(file, checked.problems);
+  return { document: checked.result, context: loadContext(parsed, { file, reader, events: NO_BACKEND_EVENTS, depth: 0 }) };
+}
+
 async function loadParsed(parsed: ParsedYaml, place: Place): Promise<NamedEngine> {
   const kind = kindFor(parsed, place.file);
   if (kind === undefined) return { name: "rules", engine: rulesEngine(checkRules(parsed, place.file)) };
-  const engine = await kind.load(checkedOptions(parsed, kind, place.file), contextOf(parsed, place));
+  const engine = await kind.load(checkedOptions(parsed, kind, place.file), loadContext(parsed, place));
   return { name: kind.name, engine };
+}
+
+function revisionOf(engine: Engine, { sequence, digest }: PolicyIdentity): PolicyRevision {
+  const delivered = engine.deliveredRevision?.();
+  if (delivered !== undefined) return delivered;
+  const remote = engine.remoteRevision?.();
+  return { sequence, digest: remote === undefined ? digest : sha256(`${digest}\n${remote}`) };
 }
 
 /** The policy of an engine as it is now; of one that lives elsewhere it changes, and a new one is made. */
 export function policyOf(engine: Engine, identity: PolicyIdentity): LoadedPolicy {
-  const { kind, id, sequence } = identity;
-  const remote = engine.remoteRevision?.();
-  const digest = remote === undefined ? identity.digest : createHash("sha256").update(`${identity.digest}\n${remote}`).digest("hex");
-  const revision = { sequence, digest };
+  const { kind, id } = identity;
+  const revision = revisionOf(engine, identity);
   const capabilities: PolicyCapabilities = { revision, policyId: id, unconditionalGrant: false, ...engine.looksAt };
   const policy = { id, revision, capabilities, evaluate: (question: Parameters<Engine["evaluate"]>[0]) => engine.evaluate(question) };
   return { kind, policy, warnings: engine.warnings, ruleCount: engine.ruleCount, engine, base: identity };
@@ -129,7 +165,7 @@ export function policyOf(engine: Engine, identity: PolicyIdentity): LoadedPolicy
 /** A larger file is read aside while others are being answered. */
 const MAX_AT_ONCE = 64 * 1024;
 
-interface Source extends Omit<Place, "depth"> {
+interface Source extends Place {
   /** Others are being answered meanwhile: nothing that takes long may be done at once. */
   busy: boolean;
 }
@@ -139,7 +175,7 @@ function finished({ file, reader }: Source, kind: string, engine: Engine, revisi
 }
 
 function loadText(text: string, source: Source): Load {
-  const { file, reader, events } = source;
+  const { file } = source;
   const parsed = parse(text, file);
   const kind = kindFor(parsed, file);
   if (kind === undefined) {
@@ -147,7 +183,7 @@ function loadText(text: string, source: Source): Load {
     return { state: "done", loaded: finished(source, "rules", rulesEngine(checked), checked.document.revision) };
   }
   const options = checkedOptions(parsed, kind, file) as { revision?: number };
-  const engine = (): Promise<Engine> => kind.load(options as never, contextOf(parsed, { file, reader, events, depth: 0 }));
+  const engine = (): Promise<Engine> => kind.load(options as never, loadContext(parsed, source));
   return { state: "later", finish: async () => finished(source, kind.name, await engine(), options.revision) };
 }
 
@@ -165,8 +201,8 @@ export function beginLoad(source: Source): Load {
   return loadText(text, source);
 }
 
-/** Both in one. Rejects with `PolicyError`. */
+/** Both in one, of a file or of a directory with one. Rejects with `PolicyError`. */
 export async function loadPolicyFile(file: string, events: BackendEvents, reader: FileReader = new FileReader()): Promise<LoadedPolicy> {
-  const load = beginLoad({ file, reader, events, busy: false });
+  const load = beginLoad({ file: policyPlace(file).locate(), reader, events, depth: 0, busy: false });
   return load.state === "done" ? load.loaded : load.finish();
 }

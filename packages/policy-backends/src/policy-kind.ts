@@ -1,5 +1,5 @@
 /** What a kind of policy is: how its configuration looks, and how an engine is made of one. */
-import type { Access, PolicyCapabilities, Question } from "@sluice/decision-api";
+import type { Access, PolicyCapabilities, PolicyRevision, Question } from "@sluice/decision-api";
 import type { z } from "zod";
 import type { Policy, Verdict } from "./backend.js";
 import type { DocumentWords } from "./document/yaml-document.js";
@@ -20,6 +20,10 @@ export interface BackendEvents {
   shadowFailed(error: Error): void;
   /** The candidate was not asked: it is behind by more questions than are kept for it. */
   shadowSkipped(): void;
+  /** A source of policies elsewhere answers again, or for the first time. */
+  sourceReached(source: string): void;
+  /** It does not: the last policy that it delivered stays in force. Told again with each attempt. */
+  sourceUnreachable(source: string, error: Error): void;
 }
 
 export const NO_BACKEND_EVENTS: BackendEvents = {
@@ -27,6 +31,8 @@ export const NO_BACKEND_EVENTS: BackendEvents = {
   shadowDiffered: () => undefined,
   shadowFailed: () => undefined,
   shadowSkipped: () => undefined,
+  sourceReached: () => undefined,
+  sourceUnreachable: () => undefined,
 };
 
 /** What an engine looks at, as `PolicyCapabilities` has it. */
@@ -42,7 +48,11 @@ export interface Engine {
   readonly warnings: readonly PolicyProblem[];
   /** Of a policy that lives elsewhere: changes with it. */
   readonly remoteRevision?: (() => string) | undefined;
-  /** Calls when `looksAt` or `remoteRevision` have changed, before the first answer that comes of it. */
+  /** Of a policy that a source delivers as a whole: its identity, wherever it is asked for. */
+  readonly deliveredRevision?: (() => PolicyRevision) | undefined;
+  /** Why the newest that the source has is not in force; undefined where it is. */
+  readonly refusal?: (() => Error | undefined) | undefined;
+  /** Calls when `looksAt` or `remoteRevision` or `refusal` have changed, before the first answer that comes of it. */
   onChange?(listener: () => void): void;
   /** Lets what is being evaluated end, within its time budget. */
   dispose(): Promise<void>;
@@ -60,6 +70,8 @@ export interface LoadContext {
   /** The same mistake at a place of the configuration. */
   problem(path: readonly PropertyKey[], message: string, remedy: string): Error;
   readonly events: BackendEvents;
+  /** The policy of files that a source delivered. Rejects with `PolicyError`. */
+  loadDelivered(files: ReadonlyMap<string, Buffer>, entry: string): Promise<LoadedPolicy>;
   /** The policy that a combinator names: a file, or a configuration in place. */
   loadPart(part: unknown, path: readonly PropertyKey[]): Promise<NamedEngine>;
 }

@@ -4,6 +4,7 @@ export { cleanUp } from "./clean-up.js";
 export { type KernelOverlayOptions, mountKernelOverlay, unmountKernelOverlay } from "./mount-kernel-overlay.js";
 export { MountFailure, mountSluice, runSluice, type SluiceExit, SluiceMount, type SluiceMountOptions } from "./mount-sluice.js";
 export { type MountEntry, mountsBelow, mountTable } from "./mount-table.js";
+export { NatsServer } from "./nats.js";
 export {
   type Attributes,
   blockDevice,
@@ -38,3 +39,4 @@ export { type ScratchOptions, scratch } from "./scratch.js";
 export { decisionOf, type Script, ScriptedDecider } from "./scripted-decider.js";
 export { diffSnapshots, type EntrySnapshot, type Snapshot, type SnapshotOptions, snapshot, treeHash } from "./snapshot.js";
 export { soakBudgetMs } from "./soak.js";
+export { tarGz } from "./tar.js";

@@ -13,10 +13,11 @@ import {
   startAdminServer,
   VERSION,
 } from "@sluice/runtime";
-import { type DecisionLogTarget, openDecisionLog } from "./audit/decision-log.js";
+import { type DecisionLog, type DecisionLogTarget, openDecisionLog } from "./audit/decision-log.js";
+import { logReports } from "./audit/log-reports.js";
+import { backendReports } from "./engine/backend-reports.js";
 import { DecisionEngine } from "./engine/decision-engine.js";
 import { watchPolicy } from "./engine/policy-watch.js";
-import { shadowReports } from "./engine/shadow-reports.js";
 import { startGrpcServer } from "./grpc/grpc-server.js";
 import type { ListenTarget } from "./grpc/listen-target.js";
 import type { TlsFiles } from "./grpc/tls.js";
@@ -53,6 +54,8 @@ export interface DecisionService {
   /** What clients write to reach it. */
   target: string;
   adminAddress: string | undefined;
+  /** Events of the decision log go to standard output: nothing else may. */
+  logsToStdout: boolean;
   status(): DecisionServiceStatus;
   /** Says goodbye to every session, answers what was asked, and stops after at most `graceMs` (default 2000). */
   drain(graceMs?: number): Promise<void>;
@@ -63,7 +66,7 @@ const DRAIN_MS = 2_000;
 async function openBackend(policy: string | PolicyBackend, tellers: Refusals): Promise<PolicyBackend> {
   if (typeof policy !== "string") return policy;
   try {
-    return await openPolicyFile(policy, shadowReports(tellers));
+    return await openPolicyFile(policy, backendReports(tellers));
   } catch (error) {
     if (!(error instanceof PolicyError)) throw error;
     throw new CliError(
@@ -73,12 +76,33 @@ async function openBackend(policy: string | PolicyBackend, tellers: Refusals): P
   }
 }
 
+function openLog(target: DecisionLogTarget, backend: PolicyBackend, { log, metrics }: Refusals): DecisionLog {
+  const labels = {
+    service: "sluice-decision",
+    version: VERSION,
+    // Of the policy in force as each line is written.
+    get backend() {
+      return backend.name;
+    },
+  };
+  try {
+    return openDecisionLog(target, labels, logReports({ log, metrics }));
+  } catch (error) {
+    const { code, path } = error as NodeJS.ErrnoException;
+    const object = path === undefined ? "--decision-log" : `--decision-log ${path}`;
+    const remedy = "correct the file or its directory";
+    const problem = code === undefined ? (error as Error).message : "the file cannot be written";
+    throw new CliError({ object, problem, errno: code, remedy, exitCode: EXIT.USAGE }, { cause: error });
+  }
+}
+
 class RunningService implements DecisionService {
   private readonly sessions = new Set<Session>();
   private draining: Promise<void> | undefined;
   private readonly closers: (() => void | Promise<void>)[] = [];
   target = "";
   adminAddress: string | undefined;
+  logsToStdout = false;
   private stopAccepting: () => void = () => undefined;
   private shutdown: (graceMs: number) => Promise<void> = () => Promise.resolve();
 
@@ -89,16 +113,10 @@ class RunningService implements DecisionService {
     const registry = options.registry ?? createRegistry(false);
     const metrics = decisionMetrics(registry);
     const backend = await openBackend(options.policy, { log, metrics });
-    const decisionLog = openDecisionLog(options.decisionLog ?? "off", {
-      service: "sluice-decision",
-      version: VERSION,
-      // Of the policy in force as each line is written.
-      get backend() {
-        return backend.name;
-      },
-    });
+    const decisionLog = openLog(options.decisionLog ?? "off", backend, { log, metrics });
     const engine = new DecisionEngine({ backend, log, metrics, decisionLog });
     const service = new RunningService(engine);
+    service.logsToStdout = decisionLog.toStdout;
     service.closers.push(
       () => decisionLog.close(),
       () => backend.dispose(),

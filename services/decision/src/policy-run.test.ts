@@ -60,9 +60,9 @@ const decision = {
 async function writeLog(name: string): Promise<string> {
   const path = join(directory, name);
   const log = openDecisionLog({ file: path }, { backend: "rules" });
-  log.record(question, decision);
-  log.record(question, { ...decision, decisionId: "d2" }); // hedged: the same question
-  log.record({ ...question, id: "q2", resource: { ...question.resource, paths: ["a"] } }, { ...decision, decisionId: "d3" });
+  log.record(question, decision, 1_000n);
+  log.record(question, { ...decision, decisionId: "d2" }, 1_000n); // hedged: the same question
+  log.record({ ...question, id: "q2", resource: { ...question.resource, paths: ["a"] } }, { ...decision, decisionId: "d3" }, 1_000n);
   log.recordHits("m", "r1", [{ decisionId: "d1", count: 40n }]);
   log.recordHits("m", "r1", [{ decisionId: "d1", count: 40n }]);
   await log.close();

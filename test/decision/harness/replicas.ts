@@ -4,6 +4,8 @@ import { once } from "node:events";
 import { existsSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { credentials, type ServiceError } from "@grpc/grpc-js";
+import { questionToProto, wire } from "@sluice/decision-api";
 import { cleanUp } from "@sluice/testkit";
 
 const MAIN = fileURLToPath(new URL("../../../services/decision/bin/sluice-decision.mjs", import.meta.url));
@@ -17,6 +19,9 @@ export interface LogLine {
   timestamp: string;
 }
 
+/** With a decision log in a file. */
+const LOGGED: readonly string[] = [];
+
 export class Replica {
   private constructor(
     private readonly child: ChildProcess,
@@ -26,10 +31,11 @@ export class Replica {
     readonly listensMs: number,
   ) {}
 
-  static async start(directory: string, name: string, policyFile: string): Promise<Replica> {
+  static async start(directory: string, name: string, policyFile: string, more: readonly string[] = LOGGED): Promise<Replica> {
     const socket = join(directory, `${name}.sock`);
     const logFile = join(directory, `${name}-${Date.now()}.log`);
-    const args = ["--policy", policyFile, "--listen", `unix://${socket}`, "--decision-log", logFile, "--log-level", "silent"];
+    const log = more === LOGGED ? ["--decision-log", logFile] : more;
+    const args = ["--policy", policyFile, "--listen", `unix://${socket}`, "--log-level", "silent", ...log];
     const child = spawn(process.execPath, [MAIN, "decision", ...args], { stdio: ["ignore", "pipe", "inherit"] });
     cleanUp(() => {
       child.kill("SIGCONT");
@@ -49,6 +55,51 @@ export class Replica {
     await ended;
     // Whoever is killed leaves its socket behind: the next at the same place puts it away.
     if (signal === "SIGKILL") rmSync(this.socket, { force: true });
+  }
+
+  /** What it says of its policy. */
+  async capabilities(): Promise<wire.Capabilities> {
+    const { capabilities } = await this.call<wire.GetCapabilitiesResponse>((client, done) => client.getCapabilities({}, done));
+    if (capabilities === undefined) throw new Error("it says nothing of its policy");
+    return capabilities;
+  }
+
+  /** Its decision on reading a file. */
+  async decide(path: string): Promise<wire.Decision> {
+    const question = questionToProto({
+      id: "q",
+      operation: "open",
+      accesses: ["read"],
+      subject: { uid: 1, gid: 1, groups: [], pid: 1 },
+      resource: {
+        mount: "m",
+        paths: [path],
+        layer: "upper",
+        kind: "regular",
+        sizeBytes: 0n,
+        mode: 0o100644,
+        uid: 0,
+        gid: 0,
+        xattrs: new Map(),
+      },
+      openFlags: 0,
+      missing: [],
+      lookedFor: [],
+    });
+    const { decision } = await this.call<wire.DecideResponse>((client, done) => client.decide({ questionId: "q", question }, done));
+    if (decision === undefined) throw new Error("it gives no decision");
+    return decision;
+  }
+
+  private async call<Response>(
+    how: (client: wire.DecisionServiceClient, done: (error: ServiceError | null, response: Response) => void) => unknown,
+  ): Promise<Response> {
+    const client = new wire.DecisionServiceClient(`unix:${this.socket}`, credentials.createInsecure());
+    try {
+      return await new Promise((resolve, reject) => how(client, (error, response) => (error === null ? resolve(response) : reject(error))));
+    } finally {
+      client.close();
+    }
   }
 
   log(): LogLine[] {

@@ -151,6 +151,7 @@ describe("shadow", () => {
       told,
       differences,
       events: {
+        ...NO_BACKEND_EVENTS,
         shadowAgreed: () => tell("same"),
         shadowDiffered: (difference) => {
           differences.push(difference);

@@ -47,6 +47,7 @@ export function combined(parts: readonly NamedEngine[], evaluate: (question: Que
     ruleCount: engines.reduce((sum, { ruleCount }) => sum + ruleCount, 0),
     warnings: engines.flatMap(({ warnings }) => warnings),
     remoteRevision: remoteRevisionOf(engines),
+    refusal: () => engines.map(({ refusal }) => refusal?.()).find((each) => each !== undefined),
     onChange(listener) {
       for (const engine of engines) engine.onChange?.(listener);
     },

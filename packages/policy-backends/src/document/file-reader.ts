@@ -2,9 +2,9 @@
  * Reads the files that a policy is made of, and keeps which they were and what they held: the policy's digest comes of
  * it, and a change of one is a change of the policy. A file is measured before it is read: nothing too large is loaded.
  */
-import { createHash } from "node:crypto";
 import { type BigIntStats, readFileSync, statSync } from "node:fs";
 import { dirname, resolve } from "node:path";
+import { type PolicyFiles, sha256, tooLarge, UnreadableFile } from "./policy-files.js";
 
 /** A file that was written this shortly before it was read could be written again with the same times. */
 const SETTLED_MS = 200;
@@ -17,18 +17,6 @@ interface SeenFile {
   settled: boolean;
   /** undefined: it could not be read. */
   digest: string | undefined;
-}
-
-/** What is wrong with a file, for a sentence that names it. */
-export class UnreadableFile extends Error {
-  override readonly name = "UnreadableFile";
-  constructor(
-    readonly problem: string,
-    readonly remedy: string,
-    options?: ErrorOptions,
-  ) {
-    super(`${problem}: ${remedy}`, options);
-  }
 }
 
 function statOf(file: string): BigIntStats | undefined {
@@ -46,8 +34,6 @@ function sameFile(a: BigIntStats | undefined, b: BigIntStats | undefined): boole
   return a.ino === b.ino && a.dev === b.dev && a.size === b.size && a.mtimeNs === b.mtimeNs && a.ctimeNs === b.ctimeNs;
 }
 
-const sha256 = (content: Uint8Array | string): string => createHash("sha256").update(content).digest("hex");
-
 function digestOf(path: string, stats: BigIntStats | undefined): string | undefined {
   if (stats === undefined || stats.size > BigInt(MAX_POLICY_BYTES)) return undefined;
   try {
@@ -57,11 +43,7 @@ function digestOf(path: string, stats: BigIntStats | undefined): string | undefi
   }
 }
 
-function tooLarge(maxBytes: number): UnreadableFile {
-  return new UnreadableFile(`it is larger than ${maxBytes} bytes`, "make it smaller, or split it");
-}
-
-export class FileReader {
+export class FileReader implements PolicyFiles {
   readonly #seen = new Map<string, SeenFile>();
   readonly #digests: string[] = [];
 

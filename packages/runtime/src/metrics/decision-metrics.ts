@@ -9,6 +9,10 @@ export interface DecisionMetrics {
   reloadFailures: Counter;
   /** 1 while the policy file on disk does not check and the one before is in force. */
   reloadFailing: Gauge;
+  /** 1 while a source that delivers policies answers, 0 while it does not. */
+  sourceReachable: Gauge<"source">;
+  /** Events of the decision log: sent, dropped (no room, or refused by the sink), and by sink "-" those that a rule leaves out. */
+  logEvents: Counter<"sink" | "result">;
   /** Questions refused, by failure code. */
   refused: Counter<"code">;
   sessions: Gauge;
@@ -23,6 +27,7 @@ export interface DecisionMetrics {
 export function decisionMetrics(registry: Registry): DecisionMetrics {
   const registers = [registry];
   return {
+    ...placesElsewhere(registers),
     evaluations: new Counter({
       name: "sluice_evaluations_total",
       help: "Questions answered, by backend, effect and the rule that decided.",
@@ -76,5 +81,23 @@ export function decisionMetrics(registry: Registry): DecisionMetrics {
       registers,
     }),
     sessions: new Gauge({ name: "sluice_decision_sessions", help: "Sessions of mount services open now.", registers }),
+  };
+}
+
+/** Of what a service takes its policy from and sends its log to. */
+function placesElsewhere(registers: Registry[]): Pick<DecisionMetrics, "sourceReachable" | "logEvents"> {
+  return {
+    sourceReachable: new Gauge({
+      name: "sluice_policy_source_reachable",
+      help: "1 while a source that delivers policies can be had, 0 while the last one that it gave is in force without it.",
+      labelNames: ["source"],
+      registers,
+    }),
+    logEvents: new Counter({
+      name: "sluice_decision_log_events_total",
+      help: "Events of the decision log, by sink and what became of them: sent, dropped, or left out by a rule.",
+      labelNames: ["sink", "result"],
+      registers,
+    }),
   };
 }

@@ -1,9 +1,14 @@
 /**
- * The decision log: one JSON line for each decision, in the shape of OPA's decision events. A decision is logged when it
- * is made, whether its asker still waits or not. Off unless asked for: it names every file that is opened.
+ * The decision log: one JSON event for each decision, in the shape of OPA's. A decision is logged when it is made, whether
+ * its asker still waits or not. Off unless asked for: it names every file that is opened.
  */
 import type { Decision, Question } from "@sluice/decision-api";
-import { type Destination, openLineLog } from "@sluice/runtime";
+import { decisionEvent } from "./log-event.js";
+import { type DecisionLogTarget, type LogPlan, planOf } from "./log-plan.js";
+import { LogQueue, type QueueReports } from "./log-queue.js";
+import { compileDrops, compileMasks } from "./redact.js";
+
+export type { DecisionLogTarget } from "./log-plan.js";
 
 /** How often one decision was given again by a mount that keeps it. */
 export interface KeptHits {
@@ -12,80 +17,125 @@ export interface KeptHits {
 }
 
 export interface DecisionLog {
-  record(question: Question, decision: Decision): void;
-  /** Decisions given again, by reference. `reportId` repeats where a report came twice. */
-  recordHits(mount: string, reportId: string, hits: readonly KeptHits[]): void;
-  /** Resolves when everything recorded is written. */
+  /** Nothing else may be written there. */
+  readonly toStdout: boolean;
+  /**
+   * To be awaited before a decision is made, where there is anything to wait for: the log is full, and nothing may be decided
+   * that it does not take. Rejects where there is no room in time.
+   */
+  room(): Promise<void> | undefined;
+  record(question: Question, decision: Decision, tookNs: bigint): void;
+  /** Decisions given again, by reference. `reportId` repeats where a report came twice. False: it has no room for them now. */
+  recordHits(mount: string, reportId: string, hits: readonly KeptHits[]): boolean;
+  /** Resolves when everything recorded is written, or as much of it as could be. */
   close(): Promise<void>;
 }
 
-/** "off", "stdout" or a file to append to. */
-export type DecisionLogTarget = "off" | "stdout" | { file: string };
+export const SILENT_REPORTS: QueueReports & { ruledOut(): void } = {
+  settled: () => undefined,
+  failing: () => undefined,
+  working: () => undefined,
+  ruledOut: () => undefined,
+};
+export type LogReports = typeof SILENT_REPORTS;
 
-const OFF: DecisionLog = { record: () => undefined, recordHits: () => undefined, close: () => Promise.resolve() };
+const OFF: DecisionLog = {
+  toStdout: false,
+  room: () => undefined,
+  record: () => undefined,
+  recordHits: () => true,
+  close: () => Promise.resolve(),
+};
+const CLOSE_MS = 3_000;
 
-const isText = (bytes: Uint8Array): boolean => Buffer.from(bytes).equals(Buffer.from(Buffer.from(bytes).toString("utf8"), "utf8"));
+class QueuedLog implements DecisionLog {
+  private readonly queues: readonly LogQueue[];
+  private readonly mask: ReturnType<typeof compileMasks>;
+  private readonly isDropped: ReturnType<typeof compileDrops>;
 
-/** What text cannot say of the input: names and values that are no UTF-8, in base64 and beside their text. */
-function rawParts({ resource }: Question): Record<string, unknown> {
-  const paths = resource.paths.map((path) => Buffer.from(path, "latin1"));
-  const xattrs = [...resource.xattrs].filter(([, value]) => !isText(value));
-  return {
-    ...(paths.every(isText) ? {} : { rawPaths: paths.map((path) => path.toString("base64")) }),
-    ...(xattrs.length === 0
-      ? {}
-      : { rawXattrs: Object.fromEntries(xattrs.map(([name, value]) => [name, Buffer.from(value).toString("base64")])) }),
-  };
+  constructor(
+    private readonly plan: LogPlan,
+    private readonly labels: Readonly<Record<string, string>>,
+    private readonly reports: LogReports,
+  ) {
+    this.queues = plan.sinks.map((sink) => new LogQueue(sink, plan, reports));
+    this.mask = compileMasks(plan.masks);
+    this.isDropped = compileDrops(plan.drops);
+  }
+
+  get toStdout(): boolean {
+    return this.plan.sinks.some(({ name }) => name === "stdout");
+  }
+
+  room(): Promise<void> | undefined {
+    const full = this.fullQueues();
+    return full.length === 0 ? undefined : this.waitFor(full);
+  }
+
+  record(question: Question, decision: Decision, tookNs: bigint): void {
+    const { effect, rule } = decision;
+    if (this.isDropped({ effect, rule, paths: question.resource.paths, uid: question.subject.uid })) {
+      this.reports.ruledOut();
+      return;
+    }
+    const event = this.mask({ labels: { ...this.labels }, ...decisionEvent(question, decision, tookNs) });
+    this.push(decision.decisionId, event);
+  }
+
+  recordHits(mount: string, reportId: string, hits: readonly KeptHits[]): boolean {
+    if (this.fullQueues().length > 0) return false;
+    const timestamp = new Date().toISOString();
+    for (const { decisionId, count } of hits) {
+      const event = {
+        decision_id: decisionId,
+        cached: true,
+        count: Number(count),
+        report_id: reportId,
+        labels: { ...this.labels },
+        mount,
+        timestamp,
+      };
+      this.push(`${reportId}/${decisionId}`, event);
+    }
+    return true;
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.queues.map((queue) => queue.close(CLOSE_MS)));
+  }
+
+  /** Those that have to be waited for. */
+  private fullQueues(): readonly LogQueue[] {
+    return this.plan.blockMs === undefined ? [] : this.queues.filter(({ full }) => full);
+  }
+
+  private async waitFor(full: readonly LogQueue[]): Promise<void> {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(
+        () => reject(new Error("the decision log takes nothing, and nothing may be decided without it")),
+        this.plan.blockMs,
+      );
+    });
+    try {
+      await Promise.race([Promise.all(full.map((queue) => queue.room())), late]);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  private push(key: string, event: Record<string, unknown>): void {
+    const text = JSON.stringify(event);
+    for (const queue of this.queues) queue.push({ text, key }, this.plan.blockMs !== undefined);
+  }
 }
 
-function inputOf(question: Question): Record<string, unknown> {
-  const { resource } = question;
-  return {
-    operation: question.operation,
-    accesses: question.accesses,
-    subject: question.subject,
-    resource: {
-      ...resource,
-      paths: resource.paths.map((path) => Buffer.from(path, "latin1").toString("utf8")),
-      sizeBytes: Number(resource.sizeBytes),
-      xattrs: Object.fromEntries([...resource.xattrs].map(([name, value]) => [name, Buffer.from(value).toString("utf8")])),
-      ...rawParts(question),
-    },
-    openFlags: question.openFlags,
-    missing: question.missing,
-    lookedFor: question.lookedFor ?? [],
-  };
-}
-
-/** Throws where the file cannot be opened. */
-export function openDecisionLog(target: DecisionLogTarget, labels: Readonly<Record<string, string>>): DecisionLog {
-  if (target === "off") return OFF;
-  const destination: Destination = target === "stdout" ? { fd: 1 } : { file: target.file };
-  const lines = openLineLog(destination);
-  return {
-    record(question, decision) {
-      lines.write({
-        decision_id: decision.decisionId,
-        question_id: question.id,
-        labels,
-        policy: decision.policyId,
-        revision: { sequence: decision.revision.sequence.toString(), digest: decision.revision.digest },
-        input: inputOf(question),
-        result: {
-          effect: decision.effect,
-          errno: decision.errno,
-          rule: decision.rule,
-          reason: decision.reason,
-          obligations: decision.obligations,
-        },
-        timestamp: new Date().toISOString(),
-      });
-    },
-    recordHits(mount, reportId, hits) {
-      const timestamp = new Date().toISOString();
-      for (const { decisionId, count } of hits)
-        lines.write({ decision_id: decisionId, cached: true, count: Number(count), report_id: reportId, labels, mount, timestamp });
-    },
-    close: () => lines.close(),
-  };
+/** Throws where the configuration does not check or a file cannot be opened. `labels` are read for each event. */
+export function openDecisionLog(
+  target: DecisionLogTarget,
+  labels: Readonly<Record<string, string>>,
+  reports: LogReports = SILENT_REPORTS,
+): DecisionLog {
+  const plan = planOf(target);
+  return plan === undefined ? OFF : new QueuedLog(plan, labels, reports);
 }

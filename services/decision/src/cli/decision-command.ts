@@ -13,7 +13,8 @@ interface DecisionFlags {
   listenFd?: string;
   allowUid?: string[];
   admin?: string;
-  decisionLog: string;
+  decisionLog?: string;
+  decisionLogConfig?: string;
   tlsCert?: string;
   tlsKey?: string;
   tlsClientCa?: string;
@@ -51,8 +52,13 @@ function tlsFiles(flags: DecisionFlags, listen: ListenTarget): TlsFiles | undefi
   return { certFile, keyFile, clientCaFile };
 }
 
-function decisionLogTarget(text: string): DecisionLogTarget {
-  return text === "off" || text === "stdout" ? text : { file: text };
+function decisionLogTarget({ decisionLog, decisionLogConfig }: DecisionFlags): DecisionLogTarget {
+  if (decisionLogConfig === undefined) {
+    const text = decisionLog ?? "off";
+    return text === "off" || text === "stdout" ? text : { file: text };
+  }
+  if (decisionLog !== undefined) throw usage("--decision-log-config", "it excludes --decision-log", "give one of them");
+  return { config: decisionLogConfig };
 }
 
 /**
@@ -91,13 +97,13 @@ async function run(flags: DecisionFlags): Promise<void> {
     tls,
     allowedUids: flags.allowUid?.map((uid) => wholeNumber(uid, "--allow-uid")),
     admin: flags.admin,
-    decisionLog: decisionLogTarget(flags.decisionLog),
+    decisionLog: decisionLogTarget(flags),
     log: createLogger({ name: "sluice-decision", level: flags.logLevel, file: flags.logFile }),
     registry: createRegistry(true),
   });
   const stopped = untilStopped(service);
   // The line that whoever started it waits for; with the decision log on stdout it goes to the log alone.
-  if (flags.decisionLog !== "stdout") process.stdout.write(`deciding at ${service.target}\n`);
+  if (!service.logsToStdout) process.stdout.write(`deciding at ${service.target}\n`);
   await stopped;
 }
 
@@ -105,12 +111,13 @@ export function addDecisionCommand(program: Command): void {
   program
     .command("decision")
     .description("run the decision service alone")
-    .option("--policy <file>", "policy of the built-in backend; an edit holds for the next question")
+    .option("--policy <file>", "the policy, of any kind, or a directory with policy.yaml; an edit holds for the next question")
     .option("--listen <target>", "unix:///PATH (mode 0600) or HOST:PORT")
     .option("--listen-fd <n>", "a listening unix socket that was inherited, instead of --listen")
     .option("--allow-uid <uid...>", "who may connect to the unix socket (default: this user and root)")
     .option("--admin <host:port>", "serve /metrics, /healthz and /readyz")
-    .option("--decision-log <target>", "one JSON line for each decision: FILE, stdout or off", "off")
+    .option("--decision-log <target>", "one JSON line for each decision: FILE, stdout or off (default off)")
+    .option("--decision-log-config <file>", "the same as a file says: several sinks, rotation, masks, what is left out, back-pressure")
     .option("--tls-cert <file>", "certificate (PEM), for TCP")
     .option("--tls-key <file>", "its key (PEM)")
     .option("--tls-client-ca <file>", "ask clients for a certificate of this authority")

@@ -1,4 +1,4 @@
-/** `sluice policy test`, `replay` and `explain`: what a policy says, without a mount and without a service. */
+/** `sluice policy test`, `replay`, `publish` and `explain`: what a policy says, without a mount and without a service. */
 import { createReadStream, readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { ALL_ACCESSES } from "@sluice/decision-api";
@@ -9,6 +9,7 @@ import {
   type Policy,
   PolicyError,
   problemLine,
+  publishPolicy,
   questionOf,
   readPolicyCases,
   runPolicyCase,
@@ -148,6 +149,18 @@ const explain = (file: string, path: string, flags: ExplainFlags): Promise<void>
     process.stdout.write(flags.json === true ? `${JSON.stringify(whole)}\n` : explanation(whole));
   });
 
+async function publish(file: string, { to }: { to: string }): Promise<void> {
+  const { sequence, digest, place } = await publishPolicy(file, to).catch((error: unknown) => {
+    if (error instanceof PolicyError) throw refused(error);
+    const problem = `it cannot be published (${error instanceof Error ? error.message : String(error)})`;
+    throw new CliError(
+      { object: to, problem, remedy: "see that the server runs and has the bucket", exitCode: EXIT.FAILED },
+      { cause: error },
+    );
+  });
+  process.stdout.write(`${file}: published as revision ${sequence} ${digest.slice(0, 12)} in ${place}\n`);
+}
+
 function explanation(
   verdict: Awaited<ReturnType<Policy["evaluate"]>> & { policy: string; revision: { sequence: string; digest: string } },
 ): string {
@@ -189,6 +202,12 @@ export function addPolicyRunCommands(policy: Command): void {
     .option("--json", "one JSON object on standard output, with every path")
     .option("--exit-code", "exit 1 if anything would change")
     .action(replay);
+  policy
+    .command("publish")
+    .description("check a policy and put it into a NATS bucket, from where every decision service takes it")
+    .argument("<file>", "the policy file, or a bundle (.tar.gz) with all that it names")
+    .requiredOption("--to <file>", "a configuration with kind: nats")
+    .action(publish);
   policy
     .command("explain")
     .description("show what a policy says of a path, and why, without a mount")

@@ -77,8 +77,13 @@ export class DecisionEngine {
     }
   }
 
-  /** Rejects or throws only where the policy's evaluation does. */
+  /** Rejects or throws only where the policy's evaluation does, or where the log must have the decision and has no room. */
   decide(question: Question): Decision | Promise<Decision> {
+    const room = this.parts.decisionLog.room();
+    return room === undefined ? this.evaluate(question) : room.then(() => this.decide(question));
+  }
+
+  private evaluate(question: Question): Decision | Promise<Decision> {
     // The policy is held over the evaluation, so that one answer never mixes two revisions.
     const { policy } = this.parts.backend;
     const startedNs = process.hrtime.bigint();
@@ -95,23 +100,25 @@ export class DecisionEngine {
     } catch (error) {
       if (policy === this.parts.backend.policy) throw error;
     }
-    return this.decide(question);
+    return this.evaluate(question);
   }
 
-  /** Decisions that a mount kept and gave again: logged and counted here, where the decisions are. */
-  recordHits(mount: string, reportId: string, hits: readonly KeptHits[]): void {
+  /** Decisions that a mount kept and gave again: logged and counted here, where the decisions are. False: not now. */
+  recordHits(mount: string, reportId: string, hits: readonly KeptHits[]): boolean {
+    if (!this.parts.decisionLog.recordHits(mount, reportId, hits)) return false;
     let sum = 0;
     for (const { count } of hits) sum += Number(count);
     this.parts.metrics.keptHits.inc(sum);
-    this.parts.decisionLog.recordHits(mount, reportId, hits);
+    return true;
   }
 
   private conclude(policy: Policy, question: Question, { verdict, startedNs }: { verdict: Verdict; startedNs: bigint }): Decision {
     const { backend, metrics, decisionLog } = this.parts;
-    metrics.evaluationDuration.observe({ backend: backend.name }, Number(process.hrtime.bigint() - startedNs) / 1e9);
+    const tookNs = process.hrtime.bigint() - startedNs;
+    metrics.evaluationDuration.observe({ backend: backend.name }, Number(tookNs) / 1e9);
     metrics.evaluations.inc({ backend: backend.name, effect: verdict.effect, rule: verdict.rule });
     const decision: Decision = { ...verdict, decisionId: this.mint(), policyId: policy.id, revision: policy.revision, source: "service" };
-    decisionLog.record(question, decision);
+    decisionLog.record(question, decision, tookNs);
     return decision;
   }
 

@@ -7,7 +7,7 @@ import { type FSWatcher, watch } from "node:fs";
 const DEBOUNCE_MS = 20;
 const POLL_MS = 1_000;
 
-/** `directories` may become others with each change of the policy: new ones are watched from the next look on. */
+/** `directories` may become others with each change of the policy: new ones are watched from the next look on, others no more. */
 export function watchPolicy(directories: () => readonly string[], onHint: () => void): { close(): void } {
   const watchers = new Map<string, FSWatcher | undefined>();
   let pending: NodeJS.Timeout | undefined;
@@ -18,7 +18,13 @@ export function watchPolicy(directories: () => readonly string[], onHint: () => 
     }, DEBOUNCE_MS).unref();
   };
   const watchNew = (): void => {
-    for (const directory of directories()) if (!watchers.has(directory)) watchers.set(directory, watchDirectory(directory, hint));
+    const wanted = new Set(directories());
+    for (const directory of wanted) if (!watchers.has(directory)) watchers.set(directory, watchDirectory(directory, hint));
+    for (const [directory, watcher] of watchers) {
+      if (wanted.has(directory)) continue;
+      watcher?.close();
+      watchers.delete(directory);
+    }
   };
   watchNew();
   const poll = setInterval(() => {

@@ -105,8 +105,8 @@ export class Session {
       this.fail("a report of hits has an id that is too long");
       return;
     }
-    this.engine.recordHits(this.mount, reportId, hits);
-    this.send({ $case: "hitsTaken", value: { reportId } });
+    // A log without room for it hears it again.
+    if (this.engine.recordHits(this.mount, reportId, hits)) this.send({ $case: "hitsTaken", value: { reportId } });
   }
 
   private answerBatch(questions: readonly wire.PendingQuestion[]): void {

@@ -1,4 +1,6 @@
 /** Who decides for this mount: nobody, the embedded service, or one elsewhere. The only file here that knows the client. */
+import { statSync } from "node:fs";
+import { join } from "node:path";
 import { type Decider, DecisionError } from "@sluice/decision-api";
 import {
   connectDecider,
@@ -67,6 +69,11 @@ function tellView(logger: Logger, view: RevisionView): void {
   }
 }
 
+/** Of a directory the file in it that a policy begins with. */
+function entryOf(policy: string): string {
+  return statSync(policy, { throwIfNoEntry: false })?.isDirectory() === true ? join(policy, "policy.yaml") : policy;
+}
+
 function connectTo(target: string, config: MountConfig, logger: Logger): Decider {
   const { decision } = config;
   try {
@@ -78,7 +85,7 @@ function connectTo(target: string, config: MountConfig, logger: Logger): Decider
       onOutage: outageMode(config),
       timeoutMs: config.decisionTimeoutMs,
       events: clientEvents(logger),
-      policyTouched: decision.kind === "embedded" ? touchedSince(decision.policyFile) : undefined,
+      policyTouched: decision.kind === "embedded" ? touchedSince(entryOf(decision.policyFile)) : undefined,
     });
   } catch (error) {
     if (!(error instanceof DecisionError)) throw error;

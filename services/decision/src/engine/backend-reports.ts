@@ -1,4 +1,7 @@
-/** What a candidate policy says differently from the one in force: counted, and logged one by one. */
+/**
+ * What backends tell of besides answers, for log and metrics: what a candidate policy says differently from the one in
+ * force, and whether a source of policies can be had.
+ */
 import type { BackendEvents, ShadowDifference } from "@sluice/policy-backends";
 import type { Refusals } from "../handlers/failure.js";
 
@@ -16,8 +19,20 @@ function fields({ question, inForce, candidate }: ShadowDifference): Record<stri
   };
 }
 
-export function shadowReports({ log, metrics }: Refusals): BackendEvents {
+export function backendReports({ log, metrics }: Refusals): BackendEvents {
+  /** Sources that could not be had when they were last heard of. */
+  const away = new Set<string>();
   return {
+    sourceReached(source) {
+      metrics.sourceReachable.set({ source }, 1);
+      if (away.delete(source)) log.info({ source }, "the source of the policy answers again");
+    },
+    sourceUnreachable(source, error) {
+      metrics.sourceReachable.set({ source }, 0);
+      if (away.has(source)) return;
+      away.add(source);
+      log.warn({ source, err: error }, "the source of the policy cannot be had: the last one that it gave stays in force");
+    },
     shadowAgreed: () => metrics.shadowCompared.inc({ outcome: "same" }),
     shadowDiffered(difference) {
       metrics.shadowCompared.inc({ outcome: "different" });

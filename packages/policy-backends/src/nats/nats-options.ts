@@ -1,0 +1,45 @@
+/** How a configuration names NATS servers and what is shown to them. */
+import { z } from "zod";
+import type { LoadContext } from "../policy-kind.js";
+import type { NatsServers } from "./connect-nats.js";
+
+const file = z.string().min(1).optional();
+const server = z.string().min(1).max(1_000);
+
+export const NATS_SHAPE = {
+  servers: z.union([server, z.array(server).min(1).max(16)]),
+  tokenFile: file,
+  credsFile: file,
+  caFile: file,
+  certFile: file,
+  keyFile: file,
+};
+
+export const NATS_REMEDIES: Readonly<Record<string, string>> = {
+  servers: "write nats://HOST:4222, tls://HOST:4222, or a list of them",
+  tokenFile: "write the name of a file with a token",
+  credsFile: "write the name of a file with credentials of NATS (.creds)",
+  caFile: "write the name of a file with certificates (PEM)",
+  certFile: "write the name of a file with a certificate (PEM)",
+  keyFile: "write the name of a file with its key (PEM)",
+};
+
+type NatsOptions = { servers: string | string[] } & Partial<
+  Record<"tokenFile" | "credsFile" | "caFile" | "certFile" | "keyFile", string | undefined>
+>;
+
+const MAX_SECRET_BYTES = 1024 * 1024;
+
+/** Reads what the configuration names. Throws `PolicyError`. */
+export function natsServers(options: NatsOptions, context: Pick<LoadContext, "read">): NatsServers {
+  const read = (key: Exclude<keyof NatsOptions, "servers">): Buffer | undefined =>
+    options[key] === undefined ? undefined : context.read(options[key], [key], MAX_SECRET_BYTES);
+  return {
+    servers: typeof options.servers === "string" ? [options.servers] : options.servers,
+    token: read("tokenFile")?.toString("utf8").trim(),
+    creds: read("credsFile"),
+    ca: read("caFile")?.toString("utf8"),
+    cert: read("certFile")?.toString("utf8"),
+    key: read("keyFile")?.toString("utf8"),
+  };
+}

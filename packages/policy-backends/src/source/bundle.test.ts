@@ -1,0 +1,135 @@
+// Policies that a web server delivers: what is there is fetched once, and nothing that does not check comes into force.
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { tarGz } from "@sluice/testkit";
+import { afterAll, afterEach, beforeEach, expect, it } from "vitest";
+import type { PolicyBackend } from "../backend.js";
+import { openPolicyFile } from "../file-backend.js";
+import { wholeQuestion } from "../testing/standard-policy.js";
+
+const directory = mkdtempSync(join(tmpdir(), "sluice-bundle-"));
+afterAll(() => rmSync(directory, { recursive: true }));
+
+let server: Server;
+let url = "";
+let now: (request: IncomingMessage, response: ServerResponse) => void;
+let asked: { etag: string | undefined; token: string | undefined; status: number }[] = [];
+let backend: PolicyBackend | undefined;
+
+const rules = (effect: string, revision = 0): string => `version: 1\nrevision: ${revision}\ndefault: ${effect}\n`;
+
+beforeEach(async () => {
+  asked = [];
+  server = createServer((request, response) => {
+    now(request, response);
+    asked.push({ etag: request.headers["if-none-match"], token: request.headers.authorization, status: response.statusCode });
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  url = `http://127.0.0.1:${(server.address() as { port: number }).port}/bundle`;
+});
+afterEach(async () => {
+  await backend?.dispose();
+  backend = undefined;
+  server.closeAllConnections();
+  await new Promise((resolve) => server.close(resolve));
+});
+
+/** What the server has from now on. */
+function put(bytes: Buffer | string, etag: string): void {
+  now = ({ headers }, response) => {
+    if (headers["if-none-match"] === etag) response.writeHead(304).end();
+    else response.writeHead(200, { etag }).end(bytes);
+  };
+}
+
+async function open(options = ""): Promise<PolicyBackend> {
+  const file = join(directory, "policy.yaml");
+  writeFileSync(file, `kind: bundle\nurl: ${url}\npoll: 20ms\n${options}`);
+  backend = await openPolicyFile(file);
+  return backend;
+}
+const effect = async (): Promise<string> => (await (backend as PolicyBackend).policy.evaluate(wholeQuestion())).effect;
+/** Resolves when a refresh finds something. */
+async function untilNews(): Promise<unknown> {
+  for (;;) {
+    const found = (backend as PolicyBackend).refresh();
+    if (found.state !== "unchanged") return found;
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
+
+it("is fetched once for each version, and swapped as a whole", async () => {
+  writeFileSync(join(directory, "token"), "s3cret\n");
+  put(rules("mediate", 4), '"a"');
+  const opened = await open("tokenFile: token\n");
+  expect(opened.policy.revision).toMatchObject({ sequence: 4n });
+  expect(await effect()).toBe("mediate");
+  await expect.poll(() => asked.filter(({ status }) => status === 304).length).toBeGreaterThan(2);
+  expect(asked.filter(({ status }) => status === 200)).toHaveLength(1);
+  expect(asked.at(-1)).toMatchObject({ etag: '"a"', token: "Bearer s3cret" });
+  const files = { ".manifest": '{"revision": "5"}', "/policy.yaml": "kind: cedar\npolicies: [a/b.cedar]\n", "a/b.cedar": "" };
+  put(tarGz({ ...files, "a/b.cedar": "permit(principal, action, resource);" }), '"b"');
+  expect(await untilNews()).toEqual({ state: "changed" });
+  expect(opened.policy.revision.sequence).toBe(5n);
+  expect(await effect()).toBe("grant");
+});
+
+it("of one revision is the same one wherever it is fetched", async () => {
+  put(rules("grant", 1), '"a"');
+  const { revision } = (await open("timeout: 5s\n")).policy;
+  const other = join(directory, "other.yaml");
+  writeFileSync(other, `kind: bundle\nurl: ${url}?x\n`);
+  const second = await openPolicyFile(other);
+  expect(second.policy.revision).toEqual(revision);
+  await second.dispose();
+});
+
+it.each<[string, Buffer | string, RegExp]>([
+  ["has a mistake", rules("grnt"), /bundle: policy\.yaml:3:10: .*did you mean 'grant'/],
+  ["is larger than any", Buffer.alloc(100 * 1024 * 1024), /larger than 16777216 bytes/],
+  ["unpacks to more than any", tarGz({ "policy.yaml": Buffer.alloc(70 * 1024 * 1024) }), /unpacks to more than/],
+  ["is cut off", tarGz({ "policy.yaml": rules("deny") }).subarray(0, 60), /no gzip|broken/],
+  ["has files outside of it", tarGz({ "../policy.yaml": rules("deny") }), /holds a file '\.\./],
+  ["holds links only", tarGz({ "policy.yaml": "" }, "2"), /does not hold it/],
+  ["names a file of the machine", tarGz({ "policy.yaml": "kind: cedar\npolicies: /etc/passwd\n" }), /does not hold it/],
+  ["is older", rules("deny", 3), /revision 3 is lower than 4/],
+])("that %s is kept out, and told", async (_, bytes, message) => {
+  put(rules("mediate", 4), '"good"');
+  const opened = await open();
+  const { revision } = opened.policy;
+  put(bytes, '"bad"');
+  expect(await untilNews()).toMatchObject({ state: "failed" });
+  expect(opened.failure?.message).toMatch(message);
+  expect(opened.policy.revision).toEqual(revision);
+  expect(await effect()).toBe("mediate");
+  put(rules("deny", 5), '"repaired"');
+  expect(await untilNews()).toEqual({ state: "changed" });
+  expect(opened.failure).toBeUndefined();
+  expect(await effect()).toBe("deny");
+});
+
+it("keeps what it had while the server is away, breaks off, or sends elsewhere", async () => {
+  put(rules("mediate"), '"a"');
+  const opened = await open("timeout: 100ms\n");
+  for (const fault of [
+    (_: IncomingMessage, response: ServerResponse) => void response.writeHead(503).end(),
+    (_: IncomingMessage, response: ServerResponse) => void response.writeHead(200, { "content-length": "999" }).write("version: 1\n"),
+    (request: IncomingMessage) => void request.socket.destroy(),
+    (_: IncomingMessage, response: ServerResponse) => void response.writeHead(302, { location: "ftp://x/y" }).end(),
+  ]) {
+    now = fault;
+    const before = asked.length;
+    await expect.poll(() => asked.length, { timeout: 10_000 }).toBeGreaterThan(before + 1);
+    expect(opened.refresh()).toEqual({ state: "unchanged" });
+    expect(await effect()).toBe("mediate");
+  }
+  put(rules("deny"), '"b"');
+  expect(await untilNews()).toEqual({ state: "changed" });
+});
+
+it("that is not there at all starts nothing", async () => {
+  put("version: 1\n", '"a"');
+  await expect(open()).rejects.toThrow(/policy\.yaml:2:6: .*bundle: policy\.yaml:.*'default' is missing/);
+});

@@ -1,0 +1,40 @@
+/** What a source delivers: the bytes of one policy file, or of a bundle (.tar.gz, in OPA's form) with everything it names. */
+import { isGzip, unpack, untar } from "../document/tar.js";
+
+export interface Delivered {
+  files: ReadonlyMap<string, Buffer>;
+  /** Of the bundle's manifest, where its revision is a whole number. */
+  sequence: bigint | undefined;
+}
+
+/** Bytes of one delivery, packed. */
+export const MAX_DELIVERED_BYTES = 16 * 1024 * 1024;
+const MANIFEST = ".manifest";
+const MAX_SEQUENCE = 2n ** 63n;
+
+/** The revision of a manifest is any text: one that is a whole number orders. */
+function sequenceOf(manifest: Buffer | undefined): bigint | undefined {
+  if (manifest === undefined) return undefined;
+  let revision: unknown;
+  try {
+    revision = (JSON.parse(manifest.toString("utf8")) as { revision?: unknown } | null)?.revision;
+  } catch {
+    throw new Error("the bundle's .manifest is no JSON: build it anew");
+  }
+  const text = typeof revision === "string" || typeof revision === "number" ? String(revision) : "";
+  if (!/^\d{1,19}$/.test(text)) return undefined;
+  const sequence = BigInt(text);
+  return sequence < MAX_SEQUENCE ? sequence : undefined;
+}
+
+export function tooMuchDelivered(): Error {
+  return new Error(`what the source has is larger than ${MAX_DELIVERED_BYTES} bytes: make it smaller`);
+}
+
+/** Rejects with what is wrong and what to do. `entry`: the name that a lone policy file is given. */
+export async function readDelivered(bytes: Buffer, entry: string): Promise<Delivered> {
+  if (bytes.length > MAX_DELIVERED_BYTES) throw tooMuchDelivered();
+  if (!isGzip(bytes)) return { files: new Map([[entry, bytes]]), sequence: undefined };
+  const files = untar(await unpack(bytes));
+  return { files, sequence: sequenceOf(files.get(MANIFEST)) };
+}

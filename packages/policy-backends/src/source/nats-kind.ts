@@ -1,0 +1,173 @@
+/**
+ * `kind: nats`: a policy in a bucket of NATS JetStream's key-value store. Every replica that watches the key comes to the
+ * same revision, whose number is the bucket's own. An edit that does not check is refused by each of them; one that starts
+ * while such an edit is the newest takes the newest before it that checks, as those hold it that were there.
+ */
+import type { KV, KvEntry } from "@nats-io/kv";
+import type { NatsConnection } from "@nats-io/transport-node";
+import { z } from "zod";
+import { connectNats, type NatsServers } from "../nats/connect-nats.js";
+import { NATS_REMEDIES, NATS_SHAPE, natsServers } from "../nats/nats-options.js";
+import type { LoadContext, PolicyKind } from "../policy-kind.js";
+import { SourceEngine } from "./source-engine.js";
+
+const schema = z.strictObject({
+  kind: z.literal("nats"),
+  bucket: z.string().regex(/^[-\w]+$/),
+  key: z
+    .string()
+    .regex(/^[-/_=.a-zA-Z0-9]+$/)
+    .optional(),
+  ...NATS_SHAPE,
+});
+export type NatsPolicyOptions = z.infer<typeof schema>;
+
+const DEFAULT_KEY = "policy";
+/** Beside the watch, which may be lost with its server. */
+const LOOK_MS = 5_000;
+const WATCH_AGAIN_MS = 500;
+
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
+/** The bucket, which must be there: to make it is for whoever knows how many copies it shall have. */
+export async function openBucket(connection: NatsConnection, bucket: string): Promise<KV> {
+  const { Kvm } = await import("@nats-io/kv");
+  const kv = await new Kvm(connection).open(bucket);
+  await kv.status();
+  return kv;
+}
+
+class NatsEngine extends SourceEngine {
+  private seen = 0;
+  private timer: NodeJS.Timeout | undefined;
+  private stopped = false;
+  private stopWatch: () => void = () => undefined;
+
+  constructor(
+    private readonly place: { source: string; key: string; context: LoadContext },
+    private readonly connection: NatsConnection,
+    private readonly kv: KV,
+  ) {
+    super(place.source, place.context);
+  }
+
+  /** Rejects where the bucket holds nothing that checks. */
+  async start(): Promise<void> {
+    const entries: KvEntry[] = [];
+    for await (const entry of await this.kv.history({ key: this.place.key })) entries.push(entry);
+    for (const entry of entries.reverse()) {
+      if (entry.operation === "PUT") await this.offer({ bytes: Buffer.from(entry.value), sequence: BigInt(entry.revision) });
+      if (this.ready) break;
+    }
+    if (!this.ready) throw new Error(this.refusal()?.message ?? `the bucket has no key '${this.place.key}'`);
+    const [newest] = entries;
+    this.seen = newest?.revision ?? 0;
+    // What is newest and did not check is why this one is not: it is tried once more, to be told of.
+    if (newest !== undefined && BigInt(newest.revision) !== this.deliveredRevision().sequence) await this.judge(newest);
+    this.place.context.events.sourceReached(this.place.source);
+    void this.watch();
+    void this.follow();
+    this.look();
+  }
+
+  override async dispose(): Promise<void> {
+    this.stopped = true;
+    clearTimeout(this.timer);
+    this.stopWatch();
+    await this.connection.close();
+    await super.dispose();
+  }
+
+  private async take(entry: KvEntry): Promise<void> {
+    if (entry.revision <= this.seen) return;
+    this.seen = entry.revision;
+    await this.judge(entry);
+  }
+
+  private async judge(entry: KvEntry): Promise<void> {
+    if (entry.operation === "PUT") await this.offer({ bytes: Buffer.from(entry.value), sequence: BigInt(entry.revision) });
+    else this.refuse(`key '${this.place.key}' has been deleted: put a policy there`);
+  }
+
+  private async watch(): Promise<void> {
+    while (!this.stopped) {
+      try {
+        const entries = await this.kv.watch({ key: this.place.key });
+        this.stopWatch = () => entries.stop();
+        for await (const entry of entries) await this.take(entry);
+      } catch {
+        // The look tells of it.
+      }
+      await new Promise((resolve) => void setTimeout(resolve, WATCH_AGAIN_MS).unref());
+    }
+  }
+
+  /** Looks at once when the server is back. */
+  private async follow(): Promise<void> {
+    const { events } = this.place.context;
+    for await (const status of this.connection.status()) {
+      if (status.type === "disconnect") events.sourceUnreachable(this.place.source, new Error("the connection was lost"));
+      if (status.type === "reconnect") void this.lookNow();
+    }
+  }
+
+  private look(): void {
+    if (this.stopped) return;
+    this.timer = setTimeout(() => void this.lookNow().finally(() => this.look()), LOOK_MS * (0.75 + Math.random() / 2)).unref();
+  }
+
+  private async lookNow(): Promise<void> {
+    const { source, key, context } = this.place;
+    try {
+      const entry = await this.kv.get(key);
+      context.events.sourceReached(source);
+      if (entry !== null) await this.take(entry);
+    } catch (error) {
+      if (!this.stopped) context.events.sourceUnreachable(source, new Error(messageOf(error)));
+    }
+  }
+}
+
+async function open(options: NatsPolicyOptions, servers: NatsServers, context: LoadContext): Promise<NatsEngine> {
+  const key = options.key ?? DEFAULT_KEY;
+  const source = `nats bucket ${options.bucket}, key ${key}`;
+  const connection = await connectNats("sluice-decision", servers);
+  try {
+    const engine = new NatsEngine({ source, key, context }, connection, await openBucket(connection, options.bucket));
+    await engine.start();
+    return engine;
+  } catch (error) {
+    await connection.close();
+    throw error;
+  }
+}
+
+export const natsKind: PolicyKind<NatsPolicyOptions> = {
+  name: "nats",
+  schema,
+  words: {
+    keysAt: (path) => (path.length === 0 ? Object.keys(schema.shape) : []),
+    remedies: { ...NATS_REMEDIES, bucket: "write the name of a key-value bucket", key: "write the name of a key, such as policy" },
+  },
+  async load(options, context) {
+    const servers = natsServers(options, context);
+    return open(options, servers, context).catch((error: unknown) => {
+      throw context.problem(
+        ["servers"],
+        `the policy cannot be had: ${messageOf(error)}`,
+        "start the server, and put a policy there that checks",
+      );
+    });
+  },
+};
+
+/** Puts a policy, which the caller has checked, and gives the revision that it became. */
+export async function publishToNats(options: NatsPolicyOptions, servers: NatsServers, bytes: Uint8Array): Promise<bigint> {
+  const connection = await connectNats("sluice-publish", servers);
+  try {
+    const kv = await openBucket(connection, options.bucket);
+    return BigInt(await kv.put(options.key ?? DEFAULT_KEY, bytes));
+  } finally {
+    await connection.close();
+  }
+}

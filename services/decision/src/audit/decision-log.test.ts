@@ -1,0 +1,262 @@
+// The decision log's sinks, what is masked and left out, and what happens where there is no room.
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createServer, type Server } from "node:http";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { gunzipSync } from "node:zlib";
+import type { Decision, Question } from "@sluice/decision-api";
+import { loadPolicy, type PolicyBackend } from "@sluice/policy-backends";
+import { createRegistry, decisionMetrics, silentLogger } from "@sluice/runtime";
+import { afterAll, afterEach, describe, expect, it } from "vitest";
+import { DecisionEngine } from "../engine/decision-engine.js";
+import { type DecisionLog, openDecisionLog, SILENT_REPORTS } from "./decision-log.js";
+
+const directory = mkdtempSync(join(tmpdir(), "sluice-log-"));
+afterAll(() => rmSync(directory, { recursive: true }));
+const opened: DecisionLog[] = [];
+const servers: Server[] = [];
+afterEach(async () => {
+  for (const log of opened.splice(0)) await log.close();
+  for (const server of servers.splice(0)) {
+    server.closeAllConnections();
+    server.close();
+  }
+});
+
+const question: Question = {
+  id: "q1",
+  operation: "open",
+  accesses: ["read"],
+  subject: { uid: 1000, gid: 1000, groups: [], pid: 1, executable: "/bin/cat" },
+  resource: {
+    mount: "m",
+    paths: ["public/a"],
+    layer: "upper",
+    kind: "regular",
+    sizeBytes: 5n,
+    mode: 0o100644,
+    uid: 0,
+    gid: 0,
+    xattrs: new Map([["user.key", Buffer.from("s3cret")]]),
+  },
+  openFlags: 0,
+  missing: [],
+};
+const decision = (decisionId: string, change: Partial<Decision> = {}): Decision => ({
+  effect: "grant",
+  errno: 0,
+  decisionId,
+  policyId: "p.yaml",
+  rule: "r",
+  revision: { sequence: 3n, digest: "ab" },
+  reason: "because",
+  obligations: [],
+  source: "service",
+  ...change,
+});
+
+class Counts {
+  readonly outcomes: Record<string, number> = {};
+  readonly troubles: string[] = [];
+  readonly reports = {
+    ...SILENT_REPORTS,
+    settled: (sink: string, outcome: string, lines: number): void => {
+      this.outcomes[`${sink} ${outcome}`] = (this.outcomes[`${sink} ${outcome}`] ?? 0) + lines;
+    },
+    ruledOut: (): void => this.reports.settled("-", "ruled-out", 1),
+    failing: (sink: string, error: Error): void => void this.troubles.push(`${sink}: ${error.message}`),
+    working: (sink: string): void => void this.troubles.push(`${sink} works`),
+  };
+}
+
+let files = 0;
+function open(config: string, counts = new Counts()): { log: DecisionLog; counts: Counts } {
+  const file = join(directory, `log${files++}.yaml`);
+  writeFileSync(file, config);
+  const log = openDecisionLog({ config: file }, { service: "s" }, counts.reports);
+  opened.push(log);
+  return { log, counts };
+}
+type Event = Record<string, unknown> & { decision_id: string };
+const eventsIn = (file: string): Event[] =>
+  readFileSync(join(directory, file), "utf8")
+    .split("\n")
+    .slice(0, -1)
+    .map((line) => JSON.parse(line) as Event);
+
+/** A receiver as OPA's: what it got, and how it answers. */
+async function receiver(answer: (events: Event[]) => number): Promise<{ url: string; got: Event[] }> {
+  const got: Event[] = [];
+  const server = createServer((request, response) => {
+    const chunks: Buffer[] = [];
+    request.on("data", (chunk: Buffer) => chunks.push(chunk));
+    request.on("end", () => {
+      const events = JSON.parse(gunzipSync(Buffer.concat(chunks)).toString()) as Event[];
+      const status = answer(events);
+      if (status === 200) got.push(...events);
+      response.writeHead(status).end();
+    });
+  });
+  servers.push(server);
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  return { url: `http://127.0.0.1:${(server.address() as { port: number }).port}/logs`, got };
+}
+
+describe("an event", () => {
+  it("has the shape of OPA's, and says less where it is masked", async () => {
+    const { log } = open(`sinks: [{ kind: file, path: shape.log }]
+mask: [/input/subject/executable, /input/nothing/there, { path: /input/resource/xattrs/user.key, op: upsert, value: "***" }, /result/a~1b]
+`);
+    log.record(question, decision("d1"), 7_000n);
+    log.recordHits("m", "r1", [{ decisionId: "d1", count: 4n }]);
+    await log.close();
+    const [event, hits] = eventsIn("shape.log") as [Event, Event];
+    expect(event).toMatchObject({
+      labels: { service: "s" },
+      decision_id: "d1",
+      path: "sluice/decision",
+      bundles: { "p.yaml": { revision: "3 ab" } },
+      requested_by: "m",
+      result: { effect: "grant" },
+      metrics: { timer_server_handler_ns: 7000 },
+      erased: ["/input/subject/executable"],
+      masked: ["/input/resource/xattrs/user.key"],
+    });
+    expect(Date.parse(event["timestamp"] as string)).toBeGreaterThan(0);
+    expect(readFileSync(join(directory, "shape.log"), "utf8")).not.toMatch(/s3cret|bin\/cat/);
+    expect(hits).toMatchObject({ decision_id: "d1", cached: true, count: 4, report_id: "r1" });
+    // What was asked is as it was.
+    expect(question.subject.executable).toBe("/bin/cat");
+  });
+
+  it("is left out where a rule says so, and that is counted", async () => {
+    const { log, counts } = open(`sinks: [{ kind: file, path: drops.log }]
+drop: [{ effect: grant, path: "public/**" }, { rule: noise }]
+`);
+    const elsewhere = { ...question, resource: { ...question.resource, paths: ["public/a", "b"] } };
+    log.record(question, decision("d1"), 0n);
+    log.record(question, decision("d2", { effect: "deny" }), 0n);
+    log.record(elsewhere, decision("d3"), 0n);
+    log.record(elsewhere, decision("d4", { rule: "noise" }), 0n);
+    await log.close();
+    expect(eventsIn("drops.log").map((event) => event.decision_id)).toEqual(["d2", "d3"]);
+    expect(counts.outcomes).toEqual({ "- ruled-out": 2, "file sent": 2 });
+  });
+});
+
+describe("a file", () => {
+  it("is put aside as it grows, and only so many are kept", async () => {
+    const { log, counts } = open("sinks: [{ kind: file, path: rotated.log, maxSize: 4kB, keep: 2 }]\n");
+    for (let n = 0; n < 40; n++) {
+      log.record(question, decision(`d${n}`), 0n);
+      await new Promise((resolve) => setImmediate(resolve));
+      while ((counts.outcomes["file sent"] ?? 0) <= n) await new Promise((resolve) => setTimeout(resolve, 1));
+    }
+    await log.close();
+    const kept = ["rotated.log.2", "rotated.log.1", "rotated.log"].flatMap(eventsIn).map((event) => event.decision_id);
+    expect(kept).toEqual(Array.from({ length: kept.length }, (_, n) => `d${40 - kept.length + n}`));
+    expect(existsSync(join(directory, "rotated.log.3"))).toBe(false);
+    for (const file of ["rotated.log.1", "rotated.log.2"]) expect(readFileSync(join(directory, file)).length).toBeLessThanOrEqual(4_000);
+  });
+
+  it("is put aside as it ages", async () => {
+    const { log, counts } = open("sinks: [{ kind: file, path: aged.log, maxAge: 20ms }]\n");
+    log.record(question, decision("d1"), 0n);
+    await expect.poll(() => counts.outcomes["file sent"]).toBe(1);
+    await new Promise((resolve) => setTimeout(resolve, 40));
+    log.record(question, decision("d2"), 0n);
+    await log.close();
+    expect([eventsIn("aged.log.1"), eventsIn("aged.log")].map((events) => events.map((event) => event.decision_id))).toEqual([
+      ["d1"],
+      ["d2"],
+    ]);
+  });
+});
+
+describe("a server", () => {
+  it("gets each event once, in order, though it fails and takes little at a time", async () => {
+    let turn = 0;
+    const { url, got } = await receiver((events) => {
+      turn++;
+      if (turn <= 2) return 503;
+      return events.length > 16 ? 413 : 200;
+    });
+    const { log, counts } = open(`sinks: [{ kind: http, url: "${url}" }]\n`);
+    for (let n = 0; n < 100; n++) log.record(question, decision(`d${n}`), 0n);
+    await expect.poll(() => got.length, { timeout: 10_000 }).toBe(100);
+    expect(got.map((event) => event.decision_id)).toEqual(Array.from({ length: 100 }, (_, n) => `d${n}`));
+    await expect.poll(() => counts.outcomes).toEqual({ "http sent": 100 });
+    expect(counts.troubles).toEqual(["http: the log's server answers with HTTP 503", "http works"]);
+  });
+
+  it("that is full or gone loses what does not fit, and each is counted; the other sinks lose nothing", async () => {
+    const { url, got } = await receiver(() => 503);
+    const { log, counts } = open(`sinks: [{ kind: http, url: "${url}" }, { kind: file, path: beside.log }]\nqueue: { maxEvents: 10 }\n`);
+    for (let n = 0; n < 10; n++) log.record(question, decision(`d${n}`), 0n);
+    await expect.poll(() => counts.outcomes["file sent"]).toBe(10);
+    for (let n = 10; n < 25; n++) {
+      log.record(question, decision(`d${n}`), 0n);
+      await expect.poll(() => counts.outcomes["file sent"], { interval: 1 }).toBe(n + 1);
+    }
+    expect(counts.outcomes["http dropped"]).toBe(15);
+    expect(log.room()).toBeUndefined();
+    await log.close();
+    expect(counts.outcomes).toEqual({ "http dropped": 25, "file sent": 25 });
+    expect(got).toEqual([]);
+  });
+
+  it("that will never take an event does not hold up the others", async () => {
+    const { url, got } = await receiver((events) => (events.some((event) => event.decision_id === "bad") ? 400 : 200));
+    const { log, counts } = open(`sinks: [{ kind: http, url: "${url}" }]\n`);
+    log.record(question, decision("bad"), 0n);
+    await expect.poll(() => counts.outcomes["http dropped"]).toBe(1);
+    log.record(question, decision("good"), 0n);
+    await expect.poll(() => got.map((event) => event.decision_id)).toEqual(["good"]);
+  });
+});
+
+describe("where nothing may be decided that is not logged", () => {
+  function engineOf(log: DecisionLog): DecisionEngine {
+    const { policy } = loadPolicy(Buffer.from("version: 1\ndefault: grant\n"), "p", "p");
+    const backend: PolicyBackend = {
+      name: "rules",
+      policy,
+      failure: undefined,
+      watchedDirectories: [],
+      refresh: () => ({ state: "unchanged" }),
+      dispose: () => Promise.resolve(),
+    };
+    return new DecisionEngine({ backend, log: silentLogger(), metrics: decisionMetrics(createRegistry(false)), decisionLog: log });
+  }
+
+  it("a question waits for room, and is refused where none comes", async () => {
+    let works = false;
+    const { url, got } = await receiver(() => (works ? 200 : 503));
+    const { log, counts } = open(`sinks: [{ kind: http, url: "${url}" }]\nqueue: { maxEvents: 3, whenFull: block, blockFor: 100ms }\n`);
+    const engine = engineOf(log);
+    for (let n = 0; n < 3; n++) expect(engine.decide(question)).toMatchObject({ effect: "grant" });
+    await expect(engine.decide(question)).rejects.toThrow("the decision log takes nothing");
+    expect(engine.recordHits("m", "r", [{ decisionId: "d", count: 1n }])).toBe(false);
+    works = true;
+    await expect.poll(() => got.length, { timeout: 10_000 }).toBe(3);
+    await expect.poll(() => log.room()).toBeUndefined();
+    expect(engine.decide(question)).toMatchObject({ effect: "grant" });
+    expect(engine.recordHits("m", "r", [{ decisionId: "d", count: 1n }])).toBe(true);
+    await expect.poll(() => got.length).toBe(5);
+    expect(counts.outcomes).toEqual({ "http sent": 5 });
+  });
+});
+
+describe("a configuration", () => {
+  it.each([
+    ["sinks: []\n", /:1:8: 'sinks' is too small or empty: write a list/],
+    ["sinks: [{ kind: fiel, path: x }]\n", /kind/],
+    ["sinks: [{ kind: stdout }]\nmask: [/labels/x]\n", /:2:8: .*write pointers such as/],
+    ["sinks: [{ kind: stdout }]\ndrop: [{ path: '[' }]\n", /:2:16: .*glob/],
+    ["sinks: [{ kind: stdout }]\nqueue: { whenFul: drop }\n", /:2:10: key 'whenFul' is not known here: did you mean 'whenFull'\?/],
+    ["sinks: [{ kind: http, url: localhost }]\n", /'url' is not valid: write http/],
+    ["sinks: [{ kind: file, path: /nonexistent/x }]\n", /ENOENT/],
+  ])("%j is refused with its place", (config, message) => {
+    expect(() => open(config)).toThrow(message);
+  });
+});

@@ -1,0 +1,81 @@
+/** The decision log in a file, which is put aside where it grows too large or too old: FILE.1 is the newest of those. */
+import { openSync } from "node:fs";
+import { open, type FileHandle, rename, rm, stat } from "node:fs/promises";
+import { closeSync } from "node:fs";
+import type { LogEntry, LogSink } from "./log-sink.js";
+
+export interface FileSinkOptions {
+  path: string;
+  /** undefined: it grows as it will. */
+  maxSizeBytes: number | undefined;
+  maxAgeMs: number | undefined;
+  /** How many of those put aside are kept. */
+  keep: number;
+}
+
+const MODE = 0o640;
+
+export class FileSink implements LogSink {
+  readonly name = "file";
+  private handle: FileHandle | undefined;
+  private sizeBytes = 0;
+  private sinceMs = 0;
+
+  /** Throws where the file cannot be opened. */
+  constructor(private readonly options: FileSinkOptions) {
+    closeSync(openSync(options.path, "a", MODE));
+  }
+
+  async write(lines: readonly LogEntry[]): Promise<void> {
+    const bytes = Buffer.from(`${lines.map(({ text }) => text).join("\n")}\n`);
+    this.handle ??= await this.open();
+    if (this.isDue(bytes.length)) {
+      await this.putAside();
+      this.handle = await this.open();
+    }
+    const before = this.sizeBytes;
+    try {
+      await this.handle.appendFile(bytes);
+      this.sizeBytes = before + bytes.length;
+    } catch (error) {
+      // What got there of them must not stand there twice.
+      await this.handle.truncate(before).catch(() => undefined);
+      throw error;
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.handle?.close();
+    this.handle = undefined;
+  }
+
+  private async open(): Promise<FileHandle> {
+    const handle = await open(this.options.path, "a", MODE);
+    const { size, birthtimeMs } = await handle.stat();
+    this.sizeBytes = size;
+    // Of a file that was there before: it is as old as it is.
+    this.sinceMs = size === 0 ? Date.now() : birthtimeMs;
+    return handle;
+  }
+
+  private isDue(moreBytes: number): boolean {
+    const { maxSizeBytes, maxAgeMs } = this.options;
+    if (this.sizeBytes === 0) return false;
+    if (maxSizeBytes !== undefined && this.sizeBytes + moreBytes > maxSizeBytes) return true;
+    return maxAgeMs !== undefined && Date.now() - this.sinceMs > maxAgeMs;
+  }
+
+  private async putAside(): Promise<void> {
+    const { path, keep } = this.options;
+    await this.close();
+    if (keep === 0) {
+      await rm(path, { force: true });
+      return;
+    }
+    for (let n = keep; n > 1; n--) {
+      const there = await stat(`${path}.${n - 1}`).catch(() => undefined);
+      if (there !== undefined) await rename(`${path}.${n - 1}`, `${path}.${n}`);
+    }
+    await rename(path, `${path}.1`);
+  }
+}

@@ -1,0 +1,23 @@
+/** Where lines of the decision log go. */
+export interface LogSink {
+  /** For metrics and messages: "stdout", "file", "http", "nats". */
+  readonly name: string;
+  /**
+   * Takes all of them or none: where it rejects, they are put again. `keys` tell repetitions of one line apart from another.
+   * Rejects with `Unacceptable` where no repetition will help.
+   */
+  write(lines: readonly LogEntry[]): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface LogEntry {
+  /** JSON, without the end of the line. */
+  text: string;
+  /** The same for each repetition. */
+  key: string;
+}
+
+/** These lines will never be taken. */
+export class Unacceptable extends Error {
+  override readonly name = "Unacceptable";
+}

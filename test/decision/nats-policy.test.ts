@@ -1,0 +1,141 @@
+/**
+ * Decision services on one NATS server: an edit brings each of them to the same revision, one that does not check none of
+ * them, whenever they started; and they go on with what they have while the server is away.
+ */
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { type KV, Kvm } from "@nats-io/kv";
+import { jetstreamManager } from "@nats-io/jetstream";
+import { connect, type NatsConnection } from "@nats-io/transport-node";
+import { cleanUp, NatsServer, requires, scratch } from "@sluice/testkit";
+import { expect } from "vitest";
+import { runDecision } from "./harness/decision-process.js";
+import { Replica } from "./harness/replicas.js";
+
+const { test } = requires("command nats-server");
+
+const rules = (effect: string): string => `version: 1\ndefault: ${effect}\n`;
+
+interface Fleet {
+  server: NatsServer;
+  config: string;
+  directory: string;
+  put(text: string): Promise<bigint>;
+  /** Of the test itself, to a server that was restarted. */
+  reconnect(): Promise<void>;
+  start(name: string, args?: readonly string[]): Promise<Replica>;
+  connection(): NatsConnection;
+}
+
+async function fleet(): Promise<Fleet> {
+  const directory = scratch();
+  const server = await NatsServer.start(scratch());
+  const config = join(directory, "policy.yaml");
+  writeFileSync(config, `kind: nats\nservers: ${server.url}\nbucket: policies\nkey: fleet\n`);
+  let connection: NatsConnection;
+  const bucket = async (): Promise<KV> => {
+    connection = await connect({ servers: server.url });
+    cleanUp(() => connection.close());
+    return new Kvm(connection).create("policies", { history: 10 });
+  };
+  let current = await bucket();
+  return {
+    server,
+    config,
+    directory,
+    put: async (text) => BigInt(await current.put("fleet", text)),
+    reconnect: async () => void (current = await bucket()),
+    start: (name, args) => Replica.start(directory, name, config, args),
+    connection: () => connection,
+  };
+}
+
+/** What a replica says that it holds: the revision's number, its digest, and why the newest is not in force. */
+async function held(replica: Replica): Promise<[bigint, string, string]> {
+  const capabilities = await replica.capabilities();
+  return [capabilities.revision?.sequence ?? -1n, capabilities.revision?.digest ?? "", capabilities.refusedEdit];
+}
+const sequences = async (replicas: readonly Replica[]): Promise<bigint[]> =>
+  Promise.all(replicas.map(async (replica) => (await held(replica))[0]));
+
+test("replicas come to one revision, and none to one that does not check", async () => {
+  const { put, start } = await fleet();
+  const first = await put(rules("grant"));
+  const replicas = await Promise.all(["a", "b", "c"].map((name) => start(name)));
+  expect(await sequences(replicas)).toEqual([first, first, first]);
+
+  let newest = first;
+  for (const effect of ["mediate", "deny", "grant", "mediate", "deny"]) newest = await put(rules(effect));
+  await expect.poll(() => sequences(replicas), { timeout: 10_000 }).toEqual([newest, newest, newest]);
+  expect(new Set((await Promise.all(replicas.map(held))).map(([, digest]) => digest)).size).toBe(1);
+
+  await put(rules("grnt"));
+  await put("kind: cedar\npolicies: [/etc/passwd]\n");
+  const why = async (): Promise<boolean[]> =>
+    (await Promise.all(replicas.map(held))).map(([, , refused]) => refused.includes("does not hold it"));
+  await expect.poll(why, { timeout: 10_000 }).toEqual([true, true, true]);
+  expect(await sequences(replicas)).toEqual([newest, newest, newest]);
+
+  // One that starts now comes to what the others hold, not to what is newest in the bucket.
+  const late = await start("late");
+  expect((await held(late)).slice(0, 2)).toEqual((await held(replicas[0] as Replica)).slice(0, 2));
+  expect((await held(late))[2]).toContain("does not hold it");
+
+  newest = await put(rules("mediate"));
+  const all = [...replicas, late];
+  await expect.poll(() => sequences(all), { timeout: 10_000 }).toEqual(all.map(() => newest));
+  expect((await Promise.all(all.map(held))).map(([, , refused]) => refused)).toEqual(["", "", "", ""]);
+});
+
+test("they go on without the server, and follow it when it is back", async () => {
+  const { server, put, start, reconnect } = await fleet();
+  const first = await put(rules("grant"));
+  const replicas = await Promise.all(["a", "b"].map((name) => start(name)));
+  await server.stop("SIGKILL");
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  expect(await sequences(replicas)).toEqual([first, first]);
+  await server.restart();
+  await reconnect();
+  const second = await put(rules("deny"));
+  expect(second).toBeGreaterThan(first);
+  await expect.poll(() => sequences(replicas), { timeout: 20_000 }).toEqual([second, second]);
+});
+
+test("a policy is published once it checks", async () => {
+  const { server, config, directory, put } = await fleet();
+  await put(rules("grant"));
+  const edit = join(directory, "edit.yaml");
+  writeFileSync(edit, rules("grnt"));
+  const refused = await runDecision(["policy", "publish", edit, "--to", config]);
+  expect(refused).toMatchObject({ code: 2, stderr: expect.stringContaining("did you mean 'grant'?") as string });
+  writeFileSync(edit, rules("mediate"));
+  const published = await runDecision(["policy", "publish", edit, "--to", config]);
+  expect(published).toMatchObject({ code: 0, stdout: expect.stringMatching(/published as revision 2 /) as string });
+  await server.stop();
+  expect(await runDecision(["policy", "publish", edit, "--to", config])).toMatchObject({ code: 1 });
+});
+
+test("decisions stream into JetStream, each once, over a server that goes and comes", async () => {
+  const { server, directory, put, start, connection, reconnect } = await fleet();
+  await put(rules("mediate"));
+  const log = join(directory, "log.yaml");
+  writeFileSync(log, `sinks: [{ kind: nats, servers: "${server.url}", subject: sluice.decisions }]\n`);
+  await (await jetstreamManager(connection())).streams.add({ name: "DECISIONS", subjects: ["sluice.decisions"] });
+  const replica = await start("a", ["--decision-log-config", log]);
+  const asked = new Set<string>();
+  const ask = async (count: number): Promise<void> => {
+    for (let n = 0; n < count; n++) asked.add((await replica.decide("a/b")).decisionId);
+  };
+  await ask(20);
+  await server.stop("SIGKILL");
+  await ask(20);
+  await server.restart();
+  await reconnect();
+  await ask(20);
+  const { streams } = await jetstreamManager(connection());
+  await expect.poll(async () => (await streams.info("DECISIONS")).state.messages, { timeout: 20_000 }).toBe(60);
+  const told = new Set<string>();
+  for (let seq = 1; seq <= 60; seq++)
+    told.add((await streams.getMessage("DECISIONS", { seq }))?.json<{ decision_id: string }>().decision_id ?? "");
+  expect(told).toEqual(asked);
+});
