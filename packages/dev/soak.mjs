@@ -8,6 +8,7 @@ import { root } from "./build.mjs";
 const SOAKS = /** @type {const} */ ({
   differential: ["test/differential/differential.test.ts", "-t", "random sequences"],
   exercisers: ["test/fault/exercisers"],
+  storm: ["test/passthrough/storm.test.ts"],
 });
 
 const DEFAULT_SECONDS = 1800;

@@ -37,6 +37,12 @@ for await (const line of (await import("node:readline")).createInterface({ input
 }
 `;
 
+/** A mount is taken down at once where nobody uses it, and waits for whoever does. */
+async function ended(...scripts: ReturnType<typeof startScript>[]): Promise<void> {
+  for (const script of scripts) script.kill();
+  await Promise.all(scripts.map(({ finished }) => finished));
+}
+
 async function mounted(effect: string, args: string[] = []): Promise<SluiceMount> {
   const lower = plant(scratch(), { f: file("content", { mode: 0o666 }), g: file("other", { mode: 0o666 }) });
   return mountSluice({ lowers: [lower], upper: plant(scratch(), {}), policy: allow(effect), args });
@@ -48,6 +54,8 @@ test("a mediated open is refused at its next read, also of what it has read befo
   await holder.waitFor("open");
   holder.write("first\n");
   await holder.waitFor("first c");
+  const watch = startScript([process.execPath, "packages/cli/bin/sluice.mjs", "grants", mount.mountpoint, "--watch"]);
+  await watch.waitFor("open      f  ");
   writeFileSync(mount.policyFile as string, refuse("mediate"));
   await eventually("the open is refused", AMPLE_MS, async () => (await status(mount)).mediated === 1);
   holder.write("second\n");
@@ -57,6 +65,9 @@ test("a mediated open is refused at its next read, also of what it has read befo
   await eventually("it is allowed again", AMPLE_MS, async () => (await status(mount)).mediated === 0);
   holder.write("third\n");
   await holder.waitFor("third c");
+  await watch.waitFor("revoked   f  ");
+  await watch.waitFor("restored  f  ");
+  await ended(watch, holder);
   await mount.stop();
 }, 120_000);
 
@@ -75,7 +86,7 @@ test("what passes through cannot be taken back: it is counted and told, and so i
   await eventually("the descriptor is closed", AMPLE_MS, async () => !(await grants(mount)).some(({ change }) => change === "open"));
   expect(await grants(mount)).toMatchObject([{ change: "mapped", path: "f", pid: holder.pid, mode: "mapping" }]);
   expect(await status(mount)).toMatchObject({ onRevoke: "report", passthrough: 0, signalled: 0 });
-  holder.kill();
+  await ended(holder);
   await mount.stop();
 }, 120_000);
 
@@ -95,6 +106,7 @@ test("with --on-revoke sigterm who holds it without a grant is ended, found by w
     spared.write("spared\n");
     await spared.waitFor("spared ");
   }
+  await ended(other, allowed);
   await mount.stop();
 }, 120_000);
 

@@ -1,8 +1,18 @@
-/** Layers that lie on an overlay themselves: mediated and counted where they are too deep, and no loss to the others. */
-import { execFileSync } from "node:child_process";
-import { mkdirSync } from "node:fs";
-import { join } from "node:path";
-import { cleanUp, mountKernelOverlay, mountSluice, plant, requires, scratch, type SluiceMount } from "@sluice/testkit";
+/** What lies on what: layers on an overlay or on Sluice itself, overlayfs on top, and a container with its root on it. */
+import { execFileSync, spawnSync } from "node:child_process";
+import { copyFileSync, mkdirSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
+import {
+  cleanUp,
+  directory,
+  mountKernelOverlay,
+  mountSluice,
+  plant,
+  requires,
+  runScript,
+  scratch,
+  type SluiceMount,
+} from "@sluice/testkit";
 import { O } from "@sluice/vfs";
 import { expect } from "vitest";
 import { Actor } from "./harness/actor.js";
@@ -75,3 +85,78 @@ test("depth 1: overlayfs can be mounted on top, and reads what we grant", async 
   expect(reader).toBeGreaterThan(0);
   await actor.stop();
 });
+
+test("depth 2: the kernel refuses overlayfs on top, and status says so beforehand", async () => {
+  const { root, lower, upper } = layers({ lower: { "d/f": open("from below") } });
+  const mount = await mountSluice({ lowers: [lower], upper, args: ["--max-stack-depth", "2"] });
+  const top = join(root, "top");
+  mkdirSync(top);
+  const result = await runScript(["mount", "-t", "overlay", "-o", `lowerdir=${mount.mountpoint}:${lower}`, "top", top]);
+  cleanUp(() => void spawnSync("umount", ["-l", top], { stdio: "ignore" }));
+  expect(result.code).not.toBe(0);
+  expect((await mount.cli("status")).stdout).toContain("passthrough on (max stack depth 2: no overlayfs can be mounted on top)");
+  await mount.stop();
+});
+
+test("Sluice on Sluice: mediated at depth 1 with the reason told, passed through at depth 2, and coherent either way", async () => {
+  const { lower, upper } = layers({ lower: { "d/f": open("from below") } });
+  const below = await mountSluice({ lowers: [lower], upper });
+  for (const [depth, mode, fallback] of [
+    ["1", "mediated", "stack-depth"],
+    ["2", "passthrough", null],
+  ] as const) {
+    const above = layers({});
+    const mount = await mountSluice({ lowers: [below.mountpoint], upper: above.upper, args: ["--max-stack-depth", depth] });
+    const actor = await Actor.start();
+    const reader = await actor.do("open", mount.path("d/f"), O.RDONLY);
+    expect(await actor.do("read", reader, 32, 0)).toBe("from below");
+    expect(await grantsOf(mount)).toMatchObject([{ path: "d/f", layer: "lower0", mode, fallback }]);
+    const writer = await actor.do("open", mount.path("d/f"), O.RDWR);
+    expect(await actor.do("write", writer, "FROM", 0)).toBe(4);
+    expect(await actor.do("contents", mount.path("d/f"))).toBe("FROM below");
+    expect(await actor.do("contents", below.path("d/f"))).toBe("from below");
+    const [, layer] = (await statusOf(mount)).overlay.layers;
+    if (depth === "1") expect(layer?.passthrough.reason).toContain("mount with --max-stack-depth 2");
+    else expect(layer?.passthrough).toEqual({ eligible: true });
+    await actor.stop();
+    await mount.stop();
+  }
+  await below.stop();
+}, 60_000);
+
+/** A root file system of a few programs and what they load, in a mount namespace of its own whose root is the mount. */
+const CONTAINER = `
+set -e
+mount --make-rprivate /
+cd "$1"
+mkdir -p old proc
+pivot_root . old
+mount -t proc proc /proc
+umount -l /old
+rmdir /old
+exec /bin/sh -c 'cat /etc/motd; echo changed > /etc/motd; ln /etc/motd /etc/again; cat /etc/again; ls /; test -e /secret/key && cat /secret/key 2>&1 || true'
+`;
+
+test("as the root of a container: programs run from it, and the policy holds inside", async () => {
+  const { lower, upper } = layers({ lower: { "etc/motd": open("welcome\n"), "secret/key": open("key"), "bin/": directory() } });
+  const programs = ["sh", "cat", "ls", "ln", "mount", "umount", "rmdir"].map((name) =>
+    execFileSync("which", [name], { encoding: "utf8" }).trim(),
+  );
+  const libraries = execFileSync("ldd", programs, { encoding: "utf8" }).matchAll(/(\/[^ :]+) \(0x/g);
+  for (const path of new Set([...libraries].map(([, path]) => path as string))) {
+    mkdirSync(join(lower, dirname(path)), { recursive: true });
+    copyFileSync(path, join(lower, path));
+  }
+  for (const path of programs) copyFileSync(path, join(lower, "bin", basename(path)));
+  const policy = 'version: 1\ndefault: grant\nrules:\n  - { name: secrets, path: "secret/**", effect: deny }\n';
+  const mount = await mountSluice({ lowers: [lower], upper, policy });
+  const env = { PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" };
+  const { stdout, stderr } = await runScript(["unshare", "-m", "-p", "-f", "sh", "-c", CONTAINER, "sh", mount.mountpoint], { env });
+  expect(stderr).toBe("");
+  expect(stdout.split("\n").filter((line) => line !== "")).toEqual(
+    expect.arrayContaining(["welcome", "changed", "etc", "proc", "cat: /secret/key: Permission denied"]),
+  );
+  expect((await statusOf(mount)).fallbacks).toEqual({});
+  expect(Object.keys((await statusOf(mount)).decisions)).toEqual(expect.arrayContaining(["deny/service"]));
+  await mount.stop();
+}, 60_000);

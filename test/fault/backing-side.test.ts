@@ -9,7 +9,7 @@ import { layers, open } from "../e2e/harness/layers.js";
 import { grantsOf, statusOf } from "../e2e/harness/told.js";
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
-const STORM_MS = 4_000;
+const STORM_MS = 2_500;
 const AMPLE_MS = 30_000;
 /** Somebody who may not read what lies outside, while the daemon may: if it shows, the daemon was led astray. */
 const NOBODY = 65_534;

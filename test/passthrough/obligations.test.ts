@@ -117,6 +117,30 @@ test("expiresAfter: an open is judged anew, and refused or allowed again as the 
   await mount.stop();
 }, 60_000);
 
+test("terms that a policy edit changes hold for what is open at once, and for who waits already", async () => {
+  const logFile = join(scratch(), "log");
+  const terms = (obligations: string): string =>
+    `version: 1\ndefault: grant\nrules:\n  - { name: changing, path: "free/**", effect: mediate${obligations} }\n`;
+  const { mount, actor, at } = await staged(terms(", obligations: { readBytesPerSecond: 1 }"), ["--log-file", logFile]);
+  const edit = (obligations: string): void => writeFileSync(mount.policyFile as string, terms(obligations));
+  const fd = await actor.do("open", at("free"), O.RDWR);
+  const waits = actor.do("read", fd, 10, 0);
+  await eventually("it waits", 10_000, async () => (await statusOf(mount)).engine.inFlight > 0);
+  edit(", obligations: { audit: each-io }");
+  expect(await waits).toBe("0123456789");
+  expect(readFileSync(logFile, "utf8")).toContain('"audit":true');
+  edit(", obligations: { maxSizeBytes: 12 }");
+  await eventually("it may not grow", 10_000, async () => (await actor.do("write", fd, "x", 12)) === -Errno.EFBIG);
+  const told = readFileSync(logFile, "utf8").split('"audit":true').length;
+  expect(await actor.do("write", fd, "ab", 10)).toBe(2);
+  edit("");
+  await eventually("it may grow again", 10_000, async () => (await actor.do("write", fd, "c", 12)) === 1);
+  expect(readFileSync(logFile, "utf8").split('"audit":true').length).toBe(told);
+  expect(await actor.do("read", fd, 20, 0)).toBe("0123456789abc");
+  await actor.stop();
+  await mount.stop();
+}, 60_000);
+
 test("an obligation that cannot be kept denies: with a grant, and where no file is opened", async () => {
   const grant =
     'version: 1\ndefault: grant\nrules:\n  - { name: g, path: "free/**", effect: grant, obligations: { audit: each-io } }\n' +

@@ -35,12 +35,14 @@ test("what is done by an old descriptor comes to the same as with kernel overlay
     expect(await look(mount.path(how), how)).toEqual(how === "reopen" ? [how, -Errno.ESTALE] : expected);
     expect([how, seen(ours.upper, how)]).toEqual([how, seen(theirs.upper, how)]);
   }
+  expect((await statusOf(mount)).overlay.staleReopens).toBe(1);
+  expect((await mount.cli("status")).stdout).toContain("1 opens for writing by a reader's descriptor got ESTALE");
   await actor.stop();
   await mount.stop();
 }, 60_000);
 
 test("with coherent readers everybody sees what is written, mapped or not, and nothing in a lower layer is passed through", async () => {
-  const { lower, upper } = layers({ lower: { f: open(OLD), g: open(OLD) } });
+  const { lower, upper } = layers({ lower: { f: open(OLD), g: open(OLD), h: open(OLD) } });
   const before = treeHash(lower);
   const mount = await mountSluice({ lowers: [lower], upper, args: ["--coherent-readers"] });
   const actor = await Actor.start();
@@ -55,6 +57,7 @@ test("with coherent readers everybody sees what is written, mapped or not, and n
   expect(await actor.do("read", await actor.do("open", g, O.RDONLY), 32, 0)).toBe(OLD);
   const status = await statusOf(mount);
   expect(status.fallbacks).toMatchObject({ "coherent-readers": 2 });
+  expect(await actor.do("syscall", "old-descriptor", mount.path("h"), "reopen")).toBe(0);
   for (const fd of [reader, writer]) expect(await actor.do("close", fd)).toBe(0);
   expect(await actor.do("unmap", map)).toBe(0);
   // In the upper layer there is nobody left behind: that passes through again.
@@ -77,6 +80,12 @@ test("a mediated reader of a lower file follows it to the upper layer", async ()
   expect(await mediated.do("read", reader, 32, 0)).toBe("NEW content");
   expect(await root.do("ftruncate", writer, 3)).toBe(0);
   expect(await mediated.do("read", reader, 32, 0)).toBe("NEW");
+  // What is stored through a mapping by its other node reaches it when it is written back.
+  const mapper = await mediated.do("open", path, O.RDWR);
+  const map = await mediated.do("map", mapper, 3, true);
+  expect(await mediated.do("mapWrite", map, 0, "MAP")).toBe(0);
+  expect(await mediated.do("fsync", mapper)).toBe(0);
+  expect(await mediated.do("read", reader, 32, 0)).toBe("MAP");
   await root.stop();
   await mediated.stop();
   await mount.stop();

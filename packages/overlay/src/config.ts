@@ -81,6 +81,8 @@ export interface OverlayStatus {
   openDirectories: number;
   directoryFds: number;
   copyUps: number;
+  /** Opens for writing that got ESTALE: by a descriptor of who passes through to a lower file that was copied up. */
+  staleReopens: number;
   /** File data being copied now. */
   copyUpsUnderWay: readonly { path: string; sizeBytes: number; copiedBytes: number; elapsedMs: number }[];
   /** Do hard links survive copy-up? Why not, where "auto" could not have it. */

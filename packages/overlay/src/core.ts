@@ -41,6 +41,8 @@ export interface Core {
   /** For objects that only pass by; never valid after another operation began. */
   readonly scratchAttr: Attr;
   copyUps: number;
+  /** Opens for writing by a descriptor (/proc/self/fd) of a lower file's reader that got ESTALE: see io/route-open.ts. */
+  staleReopens: number;
   /** Copies of file data under way. */
   readonly copyUpJobs: Set<CopyUpJob>;
   /** A fresh name in the scratch directory. */

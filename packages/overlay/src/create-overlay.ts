@@ -51,6 +51,7 @@ export function createOverlay(config: OverlayConfig, port: KernelPort): Overlay 
     severalDevices: layers.some((layer) => layer.deviceIndex !== 0),
     scratchAttr: new Attr(),
     copyUps: 0,
+    staleReopens: 0,
     copyUpJobs: new Set(),
     scratchName: () => `#${(++serial).toString(16)}`,
   };

@@ -15,6 +15,7 @@ export function overlayStatus(core: Core): OverlayStatus {
     openDirectories: core.handles.directories,
     directoryFds: core.fds.size,
     copyUps: core.copyUps,
+    staleReopens: core.staleReopens,
     copyUpsUnderWay: [...core.copyUpJobs].map(({ path, sizeBytes, copiedBytes, startedMs }) => {
       return { path, sizeBytes, copiedBytes, elapsedMs: Math.round(performance.now() - startedMs) };
     }),

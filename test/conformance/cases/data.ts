@@ -52,6 +52,18 @@ export const dataCases: readonly Case[] = [
     },
   },
   {
+    name: "a reader from before a copy up is opened again by its descriptor",
+    lower: { f: "lower content" },
+    run(t) {
+      const reader = t.open("f", O.RDONLY);
+      const writer = t.open("f", O.RDWR);
+      t.pwrite(writer, "UPPER", 0);
+      t.pread(t.reopen(reader, O.RDONLY), 20, 0);
+      t.reopen(reader, O.RDWR);
+      t.pread(t.reopen(writer, O.RDWR), 20, 0);
+    },
+  },
+  {
     name: "O_APPEND from two descriptors",
     lower: { f: "start " },
     run(t) {

@@ -9,6 +9,11 @@ export class DataProbe extends NameProbe {
     return this.record(`open ${path} 0${flags.toString(8)}`, native.openat(AT.FDCWD, this.at(path), flags | O.CLOEXEC, mode));
   }
 
+  /** The same file by the descriptor, as open(2) of /proc/self/fd does. */
+  reopen(fd: number, flags: number): number {
+    return this.record(`reopen 0${flags.toString(8)}`, native.openat(AT.FDCWD, `/proc/self/fd/${fd}`, flags | O.CLOEXEC, 0));
+  }
+
   close(fd: number): void {
     this.record("close", native.close(fd));
   }

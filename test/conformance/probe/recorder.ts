@@ -1,5 +1,6 @@
 /** Runs calls in a case's directory and writes down what each gave: a value, or the name of its error. */
 import { spawnSync } from "node:child_process";
+import { constants } from "node:os";
 import { getSystemErrorName } from "node:util";
 
 export interface Step {
@@ -16,11 +17,10 @@ export interface Identity {
 
 /** "ENOENT" for -2. */
 export function errorName(negative: number): string {
-  try {
-    return getSystemErrorName(negative);
-  } catch {
-    return `errno ${-negative}`;
-  }
+  const name = getSystemErrorName(negative);
+  if (!name.startsWith("Unknown")) return name;
+  // libuv knows not all of them: ESTALE for one.
+  return Object.entries(constants.errno).find(([, value]) => value === -negative)?.[0] ?? `errno ${-negative}`;
 }
 
 export class Recorder {

@@ -9,6 +9,7 @@ export interface Status {
     layers: { name: string; path: string; stackDepth?: number; passthrough: { eligible: boolean; reason?: string } }[];
     copyUps: number;
     openFiles: number;
+    staleReopens: number;
   };
   decider: { target: string; state: string };
   policy: { revision: { digest: string }; governs: string[]; refusedEdit: string | null } | null;

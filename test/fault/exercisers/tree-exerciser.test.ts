@@ -25,7 +25,7 @@ const PLANTED = 2;
 const PER_MOUNT = soakBudgetMs(0) > 0 ? 2 : 1;
 const FORGET_EVERY_MS = 100;
 const SPARE_MS = 120_000;
-const budgetMs = soakBudgetMs(12_000) / Object.keys(POLICIES).length;
+const budgetMs = soakBudgetMs(8_000) / Object.keys(POLICIES).length;
 
 interface Stretch {
   seed: number;

@@ -95,13 +95,15 @@ export function giveNewId(core: Core, node: Node): void {
  * only join them, and read the upper file through us. That will do:
  * - for the kernel itself, which has no name to look up again;
  * - for a reader who came by a former id: ESTALE was answered already and no other name was found (/proc/self/fd). A
- *   writer cannot be helped there, since the kernel would open the lower file for writing, on a read-only mount.
+ *   writer cannot be helped there, since the kernel would open the lower file for writing, on a read-only mount: that
+ *   ESTALE reaches the caller, and is counted.
  */
 function fromLowerReaders(core: Core, open: RoutedOpen, at: { io: InodeIo; nameless: boolean }): InodeIo | number {
   const isFormer = core.nodes.former(open.nodeId) !== undefined;
   if (!open.write && (isFormer || at.nameless)) return at.io;
   if (!isFormer) giveNewId(core, open.node);
-  core.reroutes.begin(open.call.pid, open.node, false);
+  if (at.nameless) core.staleReopens++;
+  else core.reroutes.begin(open.call.pid, open.node, false);
   return Errno.ESTALE;
 }
 

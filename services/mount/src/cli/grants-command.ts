@@ -41,7 +41,7 @@ async function show(mountpoint: string, args: GrantsArguments): Promise<void> {
     const grant = item as GrantItem;
     if (!watch) items.push(grant);
     else if (args.json === true) process.stdout.write(`${JSON.stringify(grant)}\n`);
-    else process.stdout.write(`${grant.change.padEnd(6)}  ${row(grant).join("  ")}\n`);
+    else process.stdout.write(`${grant.change.padEnd(8)}  ${row(grant).join("  ")}\n`);
   }
   if (watch) return;
   process.stdout.write(args.json === true ? `${JSON.stringify(items, null, 2)}\n` : `${table(HEAD, items.map(row)).join("\n")}\n`);
@@ -53,7 +53,7 @@ export function addGrantsCommand(program: Command): void {
     .description("the opens in force, and mappings that outlived theirs: path, layer, how I/O flows, who, by which decision")
     .argument("<mountpoint>")
     .option("--json", "as JSON; with --watch one object a line")
-    .option("--watch", "go on and show each open and close")
+    .option("--watch", "go on and show each open and close, and what a change of policy revokes or restores")
     .option("--control <socket>", "control socket, if the mount was given one")
     .action(show);
 }

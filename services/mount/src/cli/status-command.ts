@@ -41,6 +41,18 @@ function revokedLine({ revocation }: MountStatus): string {
   return `${counted}${signals}${holdersUnseen === null ? "" : ` (not all holders can be seen: ${holdersUnseen})`}`;
 }
 
+function staleLines({ overlay: { staleReopens } }: MountStatus): string[] {
+  if (staleReopens === 0) return [];
+  return [`            ${staleReopens} opens for writing by a reader's descriptor got ESTALE: --coherent-readers avoids that`];
+}
+
+function copyUpLines({ overlay }: MountStatus): string[] {
+  return overlay.copyUpsUnderWay.map(({ path, sizeBytes, copiedBytes, elapsedMs }) => {
+    const percent = sizeBytes === 0 ? 100 : Math.floor((copiedBytes / sizeBytes) * 100);
+    return `            ${path}: ${copiedBytes} of ${sizeBytes} bytes (${percent} %), for ${duration(elapsedMs)}`;
+  });
+}
+
 export function renderStatus(status: MountStatus): string {
   const { engine, overlay, decider } = status;
   const layers = overlay.layers.map((layer) => [
@@ -50,7 +62,8 @@ export function renderStatus(status: MountStatus): string {
     layer.stackDepth === undefined ? "?" : String(layer.stackDepth),
     layer.passthrough.eligible ? "eligible" : `not eligible: ${layer.passthrough.reason}`,
   ]);
-  const passthrough = engine.passthrough ? `on (max stack depth ${engine.maxStackDepth})` : "off";
+  const onTop = engine.maxStackDepth > 1 ? ": no overlayfs can be mounted on top" : "";
+  const passthrough = engine.passthrough ? `on (max stack depth ${engine.maxStackDepth}${onTop})` : "off";
   return [
     `${status.mountpoint}  ${status.state}, up ${duration(status.uptimeMs)}, pid ${status.pid}, version ${status.version}`,
     `engine      ${engine.name}, FUSE ${engine.protocol}, passthrough ${passthrough}, ${engine.inFlight} requests waiting`,
@@ -62,7 +75,9 @@ export function renderStatus(status: MountStatus): string {
     `open files  ${counts(status.openFilesByMode)}`,
     `revoked     ${revokedLine(status)}`,
     `fallbacks   ${counts(status.fallbacks)}`,
+    ...staleLines(status),
     `copy-ups    ${status.copyUps.count} (${status.copyUps.bytes} bytes)`,
+    ...copyUpLines(status),
     `anomalies   ${status.anomalies}`,
     "",
     ...table(["LAYER", "PATH", "FILE SYSTEM", "DEPTH", "PASSTHROUGH"], layers),

@@ -16,8 +16,8 @@ export const MAX_REQUEST_BYTES = 4096;
 export const MAX_LINE_BYTES = 4 << 20;
 
 export interface GrantItem {
-  /** "mapped": a mapping whose descriptor is closed. */
-  change: "open" | "opened" | "closed" | "mapped";
+  /** "mapped": a mapping whose descriptor is closed. "revoked", "restored": by a change of policy, while it is open. */
+  change: "open" | "opened" | "closed" | "mapped" | "revoked" | "restored";
   handle: number;
   nodeId: number;
   path: string;

@@ -34,7 +34,8 @@ export interface Revoked {
   reason: string;
 }
 
-export type GrantsListener = (change: "opened" | "closed", grant: GrantRecord) => void;
+export type GrantChange = "opened" | "closed" | "revoked" | "restored";
+export type GrantsListener = (change: GrantChange, grant: GrantRecord) => void;
 
 export class Grants {
   readonly #byHandle = new Map<number, GrantRecord>();
@@ -74,6 +75,11 @@ export class Grants {
     this.#tell("closed", grant);
   }
 
+  /** The policy in force says something else of it than before. */
+  changed(change: "revoked" | "restored", grant: GrantRecord): void {
+    this.#tell(change, grant);
+  }
+
   /** Oldest first. */
   all(): IterableIterator<GrantRecord> {
     return this.#byHandle.values();
@@ -92,7 +98,7 @@ export class Grants {
     return () => void this.#listeners.delete(listener);
   }
 
-  #tell(change: "opened" | "closed", grant: GrantRecord): void {
+  #tell(change: GrantChange, grant: GrantRecord): void {
     for (const listener of this.#listeners) listener(change, grant);
   }
 }

@@ -34,12 +34,24 @@ export interface IoWatchParts {
   audited(io: AuditedIo): void;
 }
 
+/** Of the rates that hold for a handle. */
+interface Keys {
+  readonly read: string | undefined;
+  readonly write: string | undefined;
+}
+
+const NO_KEYS: Keys = { read: undefined, write: undefined };
+
 export class ObligedIo implements IoWatch {
   readonly #parts: IoWatchParts;
   #standing: Standing;
   #asked: Promise<Standing> | undefined;
   #expiresMs = 0;
-  #keys: { read: string | undefined; write: string | undefined } = { read: undefined, write: undefined };
+  /** Changes with each renewal: what was asked before one does not hold after it. */
+  #renewals = 0;
+  /** Transfers that wait for their rate. */
+  readonly #waiting = new Set<AbortController>();
+  #keys: Keys = NO_KEYS;
 
   constructor(parts: IoWatchParts) {
     this.#parts = parts;
@@ -60,9 +72,23 @@ export class ObligedIo implements IoWatch {
     this.#parts.audited({ path: opened.path, kind: io.kind, offset: io.offset, result, pid: call.pid, uid: call.uid, decisionId, rule });
   }
 
+  /**
+   * The policy changed: what it says now holds from here on, for transfers that wait already, too. Without a decision nothing
+   * was asked, as nothing is obliged to.
+   */
+  renew(terms: IoTerms, decision: Decision | undefined): void {
+    const before = this.#standing;
+    const holds = decision ?? (before.allowed ? before.decision : undefined);
+    if (holds === undefined) return;
+    this.#renewals++;
+    this.#enter({ allowed: true, decision: holds, terms });
+    for (const transfer of this.#waiting) transfer.abort();
+  }
+
   /** The handle is closed: its rates are nobody's share any more. */
   close(): void {
-    this.#leave();
+    this.#leave(this.#keys);
+    this.#keys = NO_KEYS;
   }
 
   #admit(io: WatchedIo, call: CallContext): number | Promise<number> {
@@ -72,11 +98,25 @@ export class ObligedIo implements IoWatch {
     if (length < 0) return length;
     const key = io.kind === "read" ? this.#keys.read : io.kind === "write" ? this.#keys.write : undefined;
     const waitMs = key === undefined ? 0 : this.#parts.limits.take(key, length);
-    if (waitMs === 0) return length;
-    return sleep(waitMs, length, { signal: call.signal }).catch(() => {
-      this.#parts.limits.giveBack(key as string, length);
-      return -Errno.EINTR;
-    });
+    return waitMs === 0 ? length : this.#wait(io, call, { key: key as string, length, waitMs });
+  }
+
+  /** Until it is its turn; or to be admitted anew, under terms that have changed. */
+  async #wait(io: WatchedIo, call: CallContext, turn: { key: string; length: number; waitMs: number }): Promise<number> {
+    const waking = new AbortController();
+    const wake = (): void => waking.abort();
+    this.#waiting.add(waking);
+    call.signal.addEventListener("abort", wake, { once: true });
+    try {
+      if (!call.signal.aborted) return await sleep(turn.waitMs, turn.length, { signal: waking.signal });
+    } catch {
+      // Woken.
+    } finally {
+      this.#waiting.delete(waking);
+      call.signal.removeEventListener("abort", wake);
+    }
+    this.#parts.limits.giveBack(turn.key, turn.length);
+    return call.signal.aborted ? -Errno.EINTR : this.#admit(io, call);
   }
 
   #expired(): boolean {
@@ -88,8 +128,10 @@ export class ObligedIo implements IoWatch {
     this.#asked ??= Promise.resolve(this.#parts.askAgain(call)).finally(() => {
       this.#asked = undefined;
     });
+    const renewals = this.#renewals;
     try {
       const standing = await this.#asked;
+      if (renewals !== this.#renewals) return 0;
       if (standing !== this.#standing) this.#enter(standing);
       return standing.allowed ? 0 : standing.errno;
     } catch {
@@ -98,14 +140,18 @@ export class ObligedIo implements IoWatch {
   }
 
   #enter(standing: Standing): void {
-    this.#leave();
+    const before = this.#keys;
     this.#standing = standing;
     // Who was refused asks again with the next read or write: the policy may have changed.
     this.#expiresMs = standing.allowed ? expiryOf(standing.terms) : 1;
-    if (!standing.allowed) return;
-    const { terms, decision } = standing;
+    this.#keys = standing.allowed ? this.#joinRates(standing.terms, standing.decision) : NO_KEYS;
+    // Only now: a rate that goes on keeps what was taken of it.
+    this.#leave(before);
+  }
+
+  #joinRates(terms: IoTerms, decision: Decision): Keys {
     const share = this.#share(terms, decision);
-    this.#keys = {
+    return {
       read: this.#join(`read ${share}`, terms.readBytesPerSecond),
       write: this.#join(`write ${share}`, terms.writeBytesPerSecond),
     };
@@ -129,9 +175,8 @@ export class ObligedIo implements IoWatch {
     return key;
   }
 
-  #leave(): void {
-    for (const key of [this.#keys.read, this.#keys.write]) if (key !== undefined) this.#parts.limits.leave(key);
-    this.#keys = { read: undefined, write: undefined };
+  #leave({ read, write }: Keys): void {
+    for (const key of [read, write]) if (key !== undefined) this.#parts.limits.leave(key);
   }
 }
 

@@ -40,14 +40,16 @@ export interface PolicyGateEvents {
 /** A ruling that remembers the decision it came from. */
 interface DecidedRuling extends Ruling {
   readonly decision: Decision | undefined;
+  /** With `watch`. */
+  readonly terms?: IoTerms;
 }
 
 /** The answer to a review. */
 export interface Review {
   readonly effect: "grant" | "mediate" | "deny";
   readonly decision: Decision | undefined;
-  /** Only if something is done about each transfer. */
-  readonly watched: boolean;
+  /** What is to be done about each transfer; undefined: nothing. */
+  readonly terms: IoTerms | undefined;
 }
 
 /** One access on its way to a ruling. */
@@ -128,10 +130,15 @@ export class PolicyGate implements Gate {
 
   /** What would be said to it now, by the policy in force and not by what is kept of answers before. Rejects where nobody can say. */
   async review(call: CallContext, intent: Intent): Promise<Review> {
-    if (!this.active) return { effect: "grant", decision: undefined, watched: false };
+    if (!this.active) return { effect: "grant", decision: undefined, terms: undefined };
     const carried = this.#capabilities ?? ALL_NAMELESS_FACTS;
-    const { effect, decision, watch } = await this.#ask({ call, intent, startedMs: performance.now(), carried, attempt: 1 });
-    return { effect, decision, watched: watch !== undefined };
+    const { effect, decision, terms } = await this.#ask({ call, intent, startedMs: performance.now(), carried, attempt: 1 });
+    return { effect, decision, terms };
+  }
+
+  /** What a review came to holds for the open file from now on, as far as something is done about its transfers. */
+  renew(handle: number, { decision, terms }: Review): void {
+    this.#obliged.get(handle)?.renew(terms ?? NO_TERMS, decision);
   }
 
   opened(call: CallContext, ruling: Ruling, record: OpenRecord): void {
@@ -235,7 +242,7 @@ export class PolicyGate implements Gate {
       this.#obliged.set(opened.handle, io);
       return io;
     };
-    return { effect: "mediate", errno: 0, decision: standing.decision, watch };
+    return { effect: "mediate", errno: 0, decision: standing.decision, terms: standing.terms, watch };
   }
 
   /** The same question under the policy in force now, with the facts of the opening. */

@@ -2,6 +2,7 @@
  * What a change of policy means for what is open. Each open file is judged anew:
  *
  * - mediated, and refused now: every further read and write is refused, and pages that the kernel keeps are dropped;
+ * - mediated with obligations, and still allowed: the terms that the policy names now hold from the next transfer on;
  * - passed through, and not granted now: it cannot be taken back. The kernel has no way to: the descriptor works, and so
  *   does every mapping. It is marked, counted, told by `sluice grants`, and its holders are signalled where that is asked for.
  *
@@ -24,7 +25,7 @@ export interface RevocationEvents {
 
 export interface RevocationParts {
   decider: Pick<Decider, "onPolicyChange">;
-  gate: Pick<PolicyGate, "review">;
+  gate: Pick<PolicyGate, "review" | "renew">;
   grants: Grants;
   overlay: Pick<Overlay, "review" | "withhold">;
   onRevoke: OnRevoke;
@@ -95,7 +96,7 @@ export class Revocation {
 
   /** `escaped`: what passes through and is not granted any more, by st_ino. */
   async #reviewOne(grant: GrantRecord, escaped: Map<bigint, GrantRecord>): Promise<void> {
-    const { overlay, gate, events } = this.#parts;
+    const { overlay, gate, grants, events } = this.#parts;
     const open = overlay.review(grant.handle);
     if (open === undefined) return;
     const review = await gate.review(callOf(grant), open.intent);
@@ -103,13 +104,18 @@ export class Revocation {
     const was = grant.revoked;
     grant.revoked = this.#verdict(grant, review, open.watched);
     if (grant.revoked === undefined) {
-      if (was !== undefined) overlay.withhold(grant.handle, undefined);
+      gate.renew(grant.handle, review);
+      if (was === undefined) return;
+      overlay.withhold(grant.handle, undefined);
+      grants.changed("restored", grant);
       return;
     }
     if (grant.mode === "passthrough") escaped.set(open.ino, grant);
     // Also of what passes through: truncation, space and copies by the descriptor come to us.
     if (was?.effect !== grant.revoked.effect) overlay.withhold(grant.handle, review.decision?.errno || Errno.EACCES);
-    if (was === undefined) events.revoked(grant, grant.revoked);
+    if (was !== undefined) return;
+    events.revoked(grant, grant.revoked);
+    grants.changed("revoked", grant);
   }
 
   #verdict(grant: GrantRecord, review: Review, watched: boolean): Revoked | undefined {
@@ -120,7 +126,9 @@ export class Revocation {
     if (review.effect === "deny") return told("deny", decision?.reason ?? "denied");
     if (grant.mode === "passthrough") return review.effect === "grant" ? undefined : told("mediate", decision?.reason ?? "mediated");
     // What it has read lies in the page cache, where nothing can be done about it: an obligation that cannot be kept denies.
-    return review.watched && !watched ? told("deny", "its obligations cannot be kept by what is open already: open it again") : undefined;
+    return review.terms !== undefined && !watched
+      ? told("deny", "its obligations cannot be kept by what is open already: open it again")
+      : undefined;
   }
 
   /** Each holder is judged for itself: another may have the same file by right. */

@@ -57,6 +57,11 @@ function revisionText({ sequence, digest }: PolicyRevision): { sequence: string;
   return { sequence: String(sequence), digest };
 }
 
+function overlayStatus({ overlay }: MountParts): MountStatus["overlay"] {
+  const status = overlay.status();
+  return { ...status, copyUpsUnderWay: status.copyUpsUnderWay.map((job) => ({ ...job, path: toText(job.path) })) };
+}
+
 export function mountStatus(parts: MountParts, draining: boolean): MountStatus {
   const { config, telemetry, decider } = parts;
   const deciderStatus = decider.status();
@@ -69,7 +74,7 @@ export function mountStatus(parts: MountParts, draining: boolean): MountStatus {
     uptimeMs: Date.now() - telemetry.startedMs,
     state: draining ? "draining" : "serving",
     engine: engineStatus(parts),
-    overlay: parts.overlay.status(),
+    overlay: overlayStatus(parts),
     upper: config.upper ?? null,
     lowers: config.lowers,
     userXattr: config.userXattr,
