@@ -17,11 +17,12 @@ Exit codes: 0 done, 1 failed while running, 2 the command line or a file is wron
 type AddCommands = (program: Command) => Promise<void>;
 
 const addMount: AddCommands = async (program) => {
-  const [{ addMountCommands }, { startEmbeddedDecision }] = await Promise.all([
+  const [{ addMountCommands }, { startEmbeddedDecision }, { becomeKeeper }] = await Promise.all([
     import("@sluice/service-mount"),
     import("./embedded/start-embedded-decision.js"),
+    import("./become-keeper.js"),
   ]);
-  addMountCommands(program, { startEmbeddedDecision });
+  addMountCommands(program, { startEmbeddedDecision, becomeKeeper });
 };
 
 const addDecision: AddCommands = async (program) => {
@@ -31,7 +32,7 @@ const addDecision: AddCommands = async (program) => {
 };
 
 const DECISION_COMMANDS = new Set(["decision", "policy"]);
-const MOUNT_COMMANDS = new Set(["mount", "unmount", "status", "grants", "diff", "doctor"]);
+const MOUNT_COMMANDS = new Set(["mount", "mount-server", "unmount", "status", "grants", "diff", "doctor"]);
 
 /** Only the service that the command belongs to is loaded: the other one takes longer to load than most commands run. */
 function servicesFor(command: string | undefined): AddCommands[] {

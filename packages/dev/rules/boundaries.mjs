@@ -65,7 +65,18 @@ export const BOUNDARIES = {
     reason: "the mount harness drives the command line as a user would, so that it tests what ships",
   },
   "packages/cli": {
-    may: ["decision-api", "decision-client", "native", "overlay", "policy-backends", "runtime", "service-decision", "service-mount", "vfs"],
+    may: [
+      "decision-api",
+      "decision-client",
+      "native",
+      "overlay",
+      "policy-backends",
+      "runtime",
+      "service-decision",
+      "service-keeper",
+      "service-mount",
+      "vfs",
+    ],
     reason: "the only place that composes both services; engines are the mount service's choice",
   },
   "packages/overlayfs-cli": {
@@ -88,6 +99,11 @@ export const BOUNDARIES = {
       "vfs",
     ],
     reason: "services never import each other: between them is gRPC, even on one machine",
+  },
+  "services/keeper": {
+    may: ["keeper-link", "native", "vfs"],
+    external: [],
+    reason: "it alone needs the privilege to mount: it holds and checks, and knows no policy, overlay or gRPC",
   },
   "services/decision": {
     may: ["decision-api", "native", "policy-backends", "runtime"],

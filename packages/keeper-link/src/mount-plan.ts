@@ -8,8 +8,10 @@ export interface MountPlan {
   subtype: string;
   /** MS_ flags of mount(2). */
   flags: number;
-  /** Every user may come; else only the user the mount is for. */
+  /** Every user may come; else only the owner. */
   allowOther: boolean;
+  /** Whom the mount is for; root where it is absent. */
+  owner?: { uid: number; gid: number } | undefined;
   /** Real paths, top first. */
   lowers: readonly string[];
   dataLowers: readonly string[];

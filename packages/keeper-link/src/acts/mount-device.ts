@@ -14,20 +14,37 @@ export interface MountPoint {
   readonly connection: string | undefined;
 }
 
-export type MountPlace = Pick<MountPlan, "mountpoint" | "source" | "subtype" | "flags" | "allowOther">;
+export type MountPlace = Pick<MountPlan, "mountpoint" | "source" | "subtype" | "flags" | "allowOther" | "owner">;
 
-/** Opens the device and mounts. FsError with the reason where that fails; nothing stays open then. */
-export function mountDevice(options: MountPlace): MountPoint {
-  const path = resolve(options.mountpoint);
+const ROOT = { uid: 0, gid: 0 };
+
+/** @throws FsError with the reason */
+export function openDevice(): number {
   const fuseFd = native.fuseOpen();
   if (fuseFd < 0) throw new FsError(-fuseFd, `cannot open /dev/fuse: ${deviceRemedy(-fuseFd)}`);
-  const data = `fd=${fuseFd},rootmode=${S_IFDIR_OCTAL},user_id=0,group_id=0,default_permissions${options.allowOther ? ",allow_other" : ""}`;
-  const mounted = native.mount(options.source, path, `fuse.${options.subtype}`, options.flags, data);
-  if (mounted < 0) {
-    native.close(fuseFd);
-    throw new FsError(-mounted, `cannot mount on ${options.mountpoint}: ${mountRemedy(-mounted)}`);
-  }
+  return fuseFd;
+}
+
+/** Mounts with an open device. @throws FsError with the reason; the device stays open */
+export function mountOn(fuseFd: number, place: MountPlace): MountPoint {
+  const path = resolve(place.mountpoint);
+  const { uid, gid } = place.owner ?? ROOT;
+  const access = `default_permissions${place.allowOther ? ",allow_other" : ""}`;
+  const data = `fd=${fuseFd},rootmode=${S_IFDIR_OCTAL},user_id=${uid},group_id=${gid},${access}`;
+  const mounted = native.mount(place.source, path, `fuse.${place.subtype}`, place.flags, data);
+  if (mounted < 0) throw new FsError(-mounted, `cannot mount on ${place.mountpoint}: ${mountRemedy(-mounted)}`);
   return { fuseFd, path, connection: connectionOf(path) };
+}
+
+/** Opens the device and mounts. @throws FsError with the reason; nothing stays open then */
+export function mountDevice(place: MountPlace): MountPoint {
+  const fuseFd = openDevice();
+  try {
+    return mountOn(fuseFd, place);
+  } catch (error) {
+    native.close(fuseFd);
+    throw error;
+  }
 }
 
 /** umount2 on the pool; the positive errno, or 0. EINVAL where the mount is gone: another may have taken its place since. */
@@ -79,7 +96,7 @@ function connectionOf(path: string): string | undefined {
   return found;
 }
 
-function deviceRemedy(errno: number): string {
+export function deviceRemedy(errno: number): string {
   switch (errno) {
     case Errno.ENOENT:
     case Errno.ENODEV:
@@ -93,7 +110,7 @@ function deviceRemedy(errno: number): string {
   }
 }
 
-function mountRemedy(errno: number): string {
+export function mountRemedy(errno: number): string {
   switch (errno) {
     case Errno.EPERM:
     case Errno.EACCES:

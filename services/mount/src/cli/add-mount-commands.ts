@@ -5,11 +5,13 @@ import { addDiffCommand } from "./diff-command.js";
 import { addDoctorCommand } from "./doctor-command.js";
 import { addGrantsCommand } from "./grants-command.js";
 import { addMountCommand } from "./mount-command.js";
+import { addMountServerCommand } from "./mount-server-command.js";
 import { addStatusCommand } from "./status-command.js";
 import { addUnmountCommand } from "./unmount-command.js";
 
 export function addMountCommands(program: Command, host: MountHost): void {
   addMountCommand(program, host);
+  addMountServerCommand(program, host);
   addUnmountCommand(program);
   addStatusCommand(program);
   addGrantsCommand(program);

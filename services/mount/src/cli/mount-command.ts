@@ -45,6 +45,11 @@ export function addMountCommand(program: Command, host: MountHost): void {
     .option("--max-stack-depth <depth>", "1: overlayfs may be mounted on top; 2: layers may lie on an overlay", "1")
     .option("--engine <name>", "devfuse, fuse-native, or auto: devfuse unless the machine does not let it mount", "auto")
     .option("--locks <who>", "who keeps fcntl and flock locks: kernel, daemon, or auto: the daemon where a file can change nodes", "auto")
+    .addOption(
+      new Option("--keeper <on|off>", "a process that holds the mount, and starts the server again should it die")
+        .default("off")
+        .env("SLUICE_KEEPER"),
+    )
     .option("--coherent-readers", "mediate lower files that can be copied up, so that who reads one sees later writes")
     .option("--control <socket>", "control socket; derived from the mount point by default")
     .option("--admin <host:port>", "serve /metrics, /healthz and /readyz")
@@ -53,6 +58,13 @@ export function addMountCommand(program: Command, host: MountHost): void {
     .option("--log-file <file>", "append the log to a file; standard error by default")
     .addHelpText("after", EXAMPLES)
     .action(async (mountpoint: string, args: MountArguments) => {
+      if (args.keeper !== "off" && host.becomeKeeper !== undefined) {
+        const [{ parseMount }, { keepMount }] = await Promise.all([
+          import("../config/parse-mount.js"),
+          import("../lifecycle/kept-mount.js"),
+        ]);
+        keepMount(parseMount(mountpoint, args), host.becomeKeeper);
+      }
       keepLeastPrivilege();
       // Loaded only here: gRPC, engine and overlay take longer to load than the other commands take to run.
       const [{ parseMount }, { runMount }] = await Promise.all([import("../config/parse-mount.js"), import("../lifecycle/run-mount.js")]);

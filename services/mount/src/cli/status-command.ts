@@ -53,6 +53,12 @@ function copyUpLines({ overlay }: MountStatus): string[] {
   });
 }
 
+function keeperLine({ keeper }: MountStatus): string {
+  if (keeper === null) return "none: the mount ends with its server";
+  const died = keeper.lastDeath === null ? "" : `; the last one: ${keeper.lastDeath}`;
+  return `pid ${keeper.pid}, ${keeper.restarts} servers died${died}`;
+}
+
 export function renderStatus(status: MountStatus): string {
   const { engine, overlay, decider } = status;
   const layers = overlay.layers.map((layer) => [
@@ -66,6 +72,7 @@ export function renderStatus(status: MountStatus): string {
   const passthrough = engine.passthrough ? `on (max stack depth ${engine.maxStackDepth}${onTop})` : "off";
   return [
     `${status.mountpoint}  ${status.state}, up ${duration(status.uptimeMs)}, pid ${status.pid}, version ${status.version}`,
+    `keeper      ${keeperLine(status)}`,
     `engine      ${engine.name}, FUSE ${engine.protocol}, passthrough ${passthrough}, ${engine.inFlight} requests waiting`,
     `decider     ${decider.target}, ${decider.state}; on outage: ${decider.onOutage}`,
     `policy      ${policyLine(status)}`,

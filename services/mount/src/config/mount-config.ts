@@ -12,6 +12,9 @@ export type EngineChoice = "devfuse" | "fuse-native" | "auto";
 /** Who keeps advisory locks. "auto": the daemon where a file can have two nodeIds; see lifecycle/choose-locks.ts. */
 export type LocksChoice = "kernel" | "daemon" | "auto";
 
+/** Whether another process holds the mount beyond the server's death. */
+export type KeeperChoice = "on" | "off";
+
 export interface DecisionTlsFiles {
   caFile: string | undefined;
   certFile: string | undefined;
@@ -47,6 +50,7 @@ export interface MountConfig extends OverlayOptions {
   maxStackDepth: 1 | 2;
   engine: EngineChoice;
   locks: LocksChoice;
+  keeper: KeeperChoice;
   /** Nobody passes through to a lower file that can be copied up. */
   coherentReaders: boolean;
   decision: DecisionChoice;

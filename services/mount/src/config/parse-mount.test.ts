@@ -10,6 +10,7 @@ const DEFAULTS: MountArguments = {
   maxStackDepth: "1",
   engine: "devfuse",
   locks: "auto",
+  keeper: "off",
   logLevel: "info",
 };
 const parse = (args: Partial<MountArguments>): ReturnType<typeof parseMount> => parseMount("/mnt", { ...DEFAULTS, ...args });

@@ -8,7 +8,7 @@ import { wrong } from "../complaint.js";
 import { shownOf } from "../shown/shown-given.js";
 import type { OnRevoke } from "../enforcement/revocation.js";
 import { type LowerList, MAX_LOWERS, parseLowerList } from "./lower-list.js";
-import type { DecisionChoice, EngineChoice, LocksChoice, MountConfig, OnOutage } from "./mount-config.js";
+import type { DecisionChoice, EngineChoice, KeeperChoice, LocksChoice, MountConfig, OnOutage } from "./mount-config.js";
 import { parseOptionStrings } from "./option-string.js";
 import type { OptionString } from "./option-values.js";
 import { overlayOptions } from "./overlay-options.js";
@@ -31,6 +31,7 @@ export interface MountArguments {
   maxStackDepth: string;
   engine: string;
   locks: string;
+  keeper: string;
   coherentReaders?: boolean;
   control?: string;
   admin?: string;
@@ -156,6 +157,7 @@ export function parseMount(mountpoint: string, args: MountArguments): MountConfi
     maxStackDepth: oneOf(args.maxStackDepth, ["1", "2"], "--max-stack-depth") === "1" ? 1 : 2,
     engine: oneOf<EngineChoice>(args.engine, ["auto", "devfuse", "fuse-native"], "--engine"),
     locks: oneOf<LocksChoice>(args.locks, ["auto", "kernel", "daemon"], "--locks"),
+    keeper: oneOf<KeeperChoice>(args.keeper, ["on", "off"], "--keeper"),
     coherentReaders: args.coherentReaders === true || options.coherentReaders,
     decision: parseDecision(args),
     onOutage: oneOf<OnOutage>(args.onOutage, ["deny", "mediate", "stale"], "--on-outage"),

@@ -5,7 +5,7 @@ import { errnoName } from "@sluice/vfs";
 import { codeOf } from "../complaint.js";
 
 /** A failure is logged, not fatal: each of these is a second line of defence. */
-export function hardenProcess(logger: Logger): void {
+export function hardenProcess(logger: Logger, kept: boolean): void {
   // Modes of created files are the caller's business; a mask of ours would be applied on top of theirs.
   native.umask(0);
   // A mount must not hold the directory it was started in.
@@ -17,6 +17,8 @@ export function hardenProcess(logger: Logger): void {
   // The daemon's memory holds file contents of everybody: no core dump, no ptrace by its own user.
   note(logger, "become undumpable", native.setDumpable(false));
   note(logger, "give up new privileges", native.setNoNewPrivileges());
+  // The keeper mounts; what else CAP_SYS_ADMIN opens is of no use to a server.
+  if (kept) note(logger, "give up mounting", native.forbidMounting());
 }
 
 function dropGroups(logger: Logger): void {

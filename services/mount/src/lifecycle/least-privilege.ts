@@ -40,8 +40,12 @@ export function keepLeastPrivilege(descriptors = STDIO): void {
   if (native.limitCapabilities(keptMask) < 0) return;
   // Also a thread's own, and inherited.
   native.setNoNewPrivileges();
-  const argv = [process.execPath, ...process.execArgv, ...process.argv.slice(1)];
-  const environment = Object.entries(process.env).map(([name, value]) => `${name}=${value ?? ""}`);
-  native.execve(process.execPath, block(argv), block(environment), descriptors);
+  replaceProcess(process.argv.slice(1), descriptors);
   // It only comes back where it failed; then this thread at least has dropped them.
+}
+
+/** This process becomes Node with other arguments: its memory and every thread are gone. Comes back only where that fails. */
+export function replaceProcess(argv: readonly string[], descriptors: number): void {
+  const environment = Object.entries(process.env).map(([name, value]) => `${name}=${value ?? ""}`);
+  native.execve(process.execPath, block([process.execPath, ...process.execArgv, ...argv]), block(environment), descriptors);
 }

@@ -1,5 +1,6 @@
 /** What `sluice status` shows, gathered from everyone who knows. */
 import type { Decider, PolicyRevision } from "@sluice/decision-api";
+import type { KeeperInfo } from "@sluice/keeper-link";
 import type { Overlay } from "@sluice/overlay";
 import { VERSION } from "@sluice/runtime";
 import type { Engine, EngineKind } from "@sluice/vfs";
@@ -20,6 +21,7 @@ export interface MountParts {
   decider: Decider;
   grants: Grants;
   revocation: Revocation;
+  keeper: KeeperInfo | undefined;
   telemetry: MountTelemetry;
 }
 
@@ -62,6 +64,10 @@ function overlayStatus({ overlay }: MountParts): MountStatus["overlay"] {
   return { ...status, copyUpsUnderWay: status.copyUpsUnderWay.map((job) => ({ ...job, path: toText(job.path) })) };
 }
 
+function keeperStatus(keeper: KeeperInfo | undefined): MountStatus["keeper"] {
+  return keeper === undefined ? null : { pid: keeper.keeperPid, restarts: keeper.restarts, lastDeath: keeper.lastDeath ?? null };
+}
+
 export function mountStatus(parts: MountParts, draining: boolean): MountStatus {
   const { config, telemetry, decider } = parts;
   const deciderStatus = decider.status();
@@ -71,6 +77,7 @@ export function mountStatus(parts: MountParts, draining: boolean): MountStatus {
     mountpoint: config.mountpoint,
     version: VERSION,
     pid: process.pid,
+    keeper: keeperStatus(parts.keeper),
     uptimeMs: Date.now() - telemetry.startedMs,
     state: draining ? "draining" : "serving",
     engine: engineStatus(parts),

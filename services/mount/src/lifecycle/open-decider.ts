@@ -32,6 +32,8 @@ export interface EmbeddedDecisionOptions {
   logLevel: string;
   /** Undefined: standard error. */
   logFile: string | undefined;
+  /** The policy was looked at when the mount was made: a mistake in it now is the service's to tell. */
+  checked: boolean;
 }
 export type StartEmbeddedDecision = (options: EmbeddedDecisionOptions) => Promise<DecisionHost>;
 
@@ -107,7 +109,7 @@ const never = new Promise<Error>(() => undefined);
 
 export async function openDecider(
   config: MountConfig,
-  parts: { start: StartEmbeddedDecision; runDirectory: string; logger: Logger; undo: UndoStack },
+  parts: { start: StartEmbeddedDecision; runDirectory: string; logger: Logger; undo: UndoStack; checked: boolean },
 ): Promise<Decider> {
   const { decision } = config;
   const { logger, undo } = parts;
@@ -122,6 +124,7 @@ export async function openDecider(
       logger,
       logLevel: config.logLevel,
       logFile: config.logFile,
+      checked: parts.checked,
     });
     undo.push("end the decision service", () => host.close());
     target = host.target;

@@ -6,7 +6,7 @@ import { rmSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Decider } from "@sluice/decision-api";
-import { type KeeperLink, LayerError, type MountPlan, openInProcess, untilLetGo } from "@sluice/keeper-link";
+import { type KeeperLink, LayerError, openInProcess, untilLetGo } from "@sluice/keeper-link";
 import { MNT, native } from "@sluice/native";
 import { createOverlay, type Overlay, type OverlayConfig } from "@sluice/overlay";
 import { createLogger, createRegistry, type Logger, startAdminServer } from "@sluice/runtime";
@@ -29,6 +29,7 @@ import { daemonKeepsLocks } from "./choose-locks.js";
 import { closeInherited } from "./close-inherited.js";
 import { controlHandler } from "./control-handler.js";
 import { hardenProcess } from "./harden-process.js";
+import { type BecomeKeeper, mountPlan } from "./kept-mount.js";
 import { type MountEvents, mountEvents } from "./mount-events.js";
 import type { MountParts } from "./mount-status.js";
 import { openDecider, type StartEmbeddedDecision } from "./open-decider.js";
@@ -46,13 +47,23 @@ const NEGATIVE_TTL_MS = 10_000;
 
 export interface MountHost {
   startEmbeddedDecision: StartEmbeddedDecision;
+  /** This process becomes the keeper of a mount. Comes back only by throwing. */
+  becomeKeeper?: BecomeKeeper;
   /** Is given the line that says that requests are served. Standard output where it is not here. */
   announce?: (line: string) => void;
+}
+
+/** The keeper that this server was started by. */
+export interface Kept {
+  link: KeeperLink;
+  /** Where the sockets lie: the keeper's. */
+  runDirectory: string;
 }
 
 /** What the mount's life needs from start to end. */
 interface Life {
   config: MountConfig;
+  kept: Kept | undefined;
   logger: Logger;
   undo: UndoStack;
   stop: StopRequests;
@@ -60,15 +71,15 @@ interface Life {
   events: MountEvents;
 }
 
-function mountPlan(config: MountConfig): MountPlan {
-  const { mountpoint, source, mountFlags: flags, lowers, dataLowers, upper, work, noatime } = config;
-  return { mountpoint, source, subtype: "sluice", flags, allowOther: true, lowers, dataLowers, upper, work, noatime };
-}
-
 function openLink(life: Life): KeeperLink {
+  const { kept, undo } = life;
+  if (kept !== undefined) {
+    undo.push("let go of the keeper", () => kept.link.close());
+    return kept.link;
+  }
   try {
     const link = openInProcess(mountPlan(life.config));
-    life.undo.push("let go of the layers", () => link.close());
+    undo.push("let go of the layers", () => link.close());
     return link;
   } catch (error) {
     if (error instanceof LayerError) throw unfit(error.path, error.problem, error.remedy);
@@ -230,13 +241,33 @@ function readyLine(parts: MountParts): string {
   return `mounted ${config.mountpoint} (${layers}; FUSE ${protocol.major}.${protocol.minor}; passthrough ${maxStackDepth > 0 ? "on" : "off"}${kind.name === "devfuse" ? "" : `; engine ${kind.name}`})\n`;
 }
 
-async function serve(life: Life, host: MountHost): Promise<void> {
-  const { config, logger, undo, stop } = life;
+function ownRunDirectory({ config, undo }: Life): string {
   const run = makeRunDirectory(config.mountpoint);
   undo.push("remove the socket directory", run.remove);
-  const decider = await openDecider(config, { start: host.startEmbeddedDecision, runDirectory: run.path, logger, undo });
-  await untilLetGo(config.upper, config.work);
+  return run.path;
+}
+
+/** Tells the keeper that this server serves, and whoever waits that the mount is there. */
+function tellReady(life: Life, parts: MountParts, announce: (line: string) => unknown): void {
+  const { config, logger, kept } = life;
+  const { negotiated } = parts.engine.port;
+  kept?.link.keepInit(Buffer.from(JSON.stringify(negotiated)));
+  kept?.link.ready();
+  if (kept?.link.restored !== true) announce(readyLine(parts));
+  logger.info(
+    { mountpoint: config.mountpoint, lowers: config.lowers, upper: config.upper, negotiated, keeper: kept?.link.keeper },
+    "mounted",
+  );
+}
+
+async function serve(life: Life, host: MountHost): Promise<void> {
+  const { config, logger, undo, stop } = life;
+  const runDirectory = life.kept?.runDirectory ?? ownRunDirectory(life);
+  const restored = life.kept?.link.restored === true;
+  const decider = await openDecider(config, { start: host.startEmbeddedDecision, runDirectory, logger, undo, checked: restored });
+  if (life.kept === undefined) await untilLetGo(config.upper, config.work);
   if (stop.requested) return;
+  life.telemetry.restarts = life.kept?.link.keeper?.restarts ?? 0;
   life.telemetry.cacheStatus = () => decider.status().cache;
   const grants = new Grants();
   const gate = new PolicyGate({ decider, mount: config.name, grants, events: life.events.gate });
@@ -245,7 +276,7 @@ async function serve(life: Life, host: MountHost): Promise<void> {
   const { kind, started } = startBest(life, gate, { decider, tell });
   undo.push("stop watching the policy", watchPolicy(kind, decider, logger));
   const { engine, overlay } = started;
-  neverLeaveMount(life, engine);
+  if (life.kept === undefined) neverLeaveMount(life, engine);
   const revocation = watchRevocation(config, { decider, gate, grants, overlay }, logger);
   undo.push("stop judging what is open", () => revocation.close());
   let down: Promise<void> | undefined;
@@ -256,15 +287,14 @@ async function serve(life: Life, host: MountHost): Promise<void> {
   undo.push("unmount", unmount);
   await untilReady(life, engine);
   if (stop.requested) return;
-  const parts: MountParts = { config, kind, engine, overlay, decider, grants, revocation, telemetry: life.telemetry };
-  await openDoors(life, parts, run.path);
+  const { keeper } = life.kept?.link ?? {};
+  const parts: MountParts = { config, kind, engine, overlay, decider, grants, revocation, keeper, telemetry: life.telemetry };
+  await openDoors(life, parts, runDirectory);
   undo.push(
     "stop surviving",
     surviveBugs(logger, () => life.telemetry.anomalies++),
   );
-  const announce = host.announce ?? ((line: string): boolean => process.stdout.write(line));
-  announce(readyLine(parts));
-  logger.info({ mountpoint: config.mountpoint, lowers: config.lowers, upper: config.upper, negotiated: engine.port.negotiated }, "mounted");
+  tellReady(life, parts, host.announce ?? ((line) => process.stdout.write(line)));
   await Promise.race([engine.ended, stop.reached(1)]);
   // Before the doors close: who asked for it by the control socket waits for the answer.
   await unmount();
@@ -274,10 +304,20 @@ async function serve(life: Life, host: MountHost): Promise<void> {
 export async function runMount(given: MountConfig, host: MountHost): Promise<void> {
   const config = preflight(given);
   refuseUnseenHolders(config);
+  await run(config, host, undefined);
+}
+
+/** Serves a mount that a keeper holds, until it ends or is handed over. The configuration has passed preflight. */
+export async function runServer(config: MountConfig, host: MountHost, kept: Kept): Promise<void> {
+  await run(config, host, kept);
+}
+
+async function run(config: MountConfig, host: MountHost, kept: Kept | undefined): Promise<void> {
   const logger = createLogger({ name: "mount", level: config.logLevel, file: config.logFile });
   const telemetry = new MountTelemetry();
   const life: Life = {
     config,
+    kept,
     logger,
     telemetry,
     undo: new UndoStack(),
@@ -286,7 +326,7 @@ export async function runMount(given: MountConfig, host: MountHost): Promise<voi
   };
   life.stop.listen();
   closeInherited();
-  hardenProcess(logger);
+  hardenProcess(logger, kept !== undefined);
   try {
     await serve(life, host);
   } finally {

@@ -18,6 +18,8 @@ export class MountTelemetry {
   /** Of the decider, told by whoever puts the mount together. */
   cacheStatus: () => CacheStatus | undefined = () => undefined;
   anomalies = 0;
+  /** Servers of this mount that died before this one. */
+  restarts = 0;
   copyUps = 0;
   copyUpBytes = 0;
   readonly #copyUpDurations = new DurationSeries();
@@ -65,6 +67,9 @@ export class MountTelemetry {
       counter("sluice_mediated_bytes_total", "Bytes read and written by the daemon itself", () => byLabel("direction", this.mediatedBytes)),
       counter("sluice_copy_up_bytes_total", "Bytes copied up", () => [{ labels: {}, value: this.copyUpBytes }]),
       counter("sluice_anomalies_total", "What should not have happened and was survived", () => [{ labels: {}, value: this.anomalies }]),
+      counter("sluice_server_restarts_total", "Servers of this mount that died and were replaced", () => [
+        { labels: {}, value: this.restarts },
+      ]),
       counter("sluice_requests_total", "Requests of the kernel", () => this.#requestValues()),
       histogram("sluice_copy_up_duration_seconds", "Time of a copy-up", this.#copyUpDurations),
       histogram("sluice_decision_duration_seconds", "Time from question to ruling", this.#decisionDurations),

@@ -1,0 +1,45 @@
+/**
+ * `sluice mount` becomes the keeper: the same process, under the same pid, as a program of its own that has loaded
+ * neither the overlay nor gRPC, and remembers nothing of what the command line or a policy file said.
+ */
+import { fileURLToPath } from "node:url";
+import { CAP, capabilityMask, native } from "@sluice/native";
+import { CliError, EXIT } from "@sluice/runtime";
+import type { KeeperConfig } from "@sluice/service-keeper";
+import { type KeptMount, replaceProcess } from "@sluice/service-mount";
+
+const KEEPER_MAIN = fileURLToPath(new URL("./keeper-main.js", import.meta.url));
+const MAIN = fileURLToPath(new URL("./main.js", import.meta.url));
+/** Where the keeper finds its configuration, after standard input, output and error. */
+const CONFIG_FD = 3;
+
+function pass(config: KeeperConfig): number {
+  const bytes = Buffer.from(JSON.stringify(config));
+  const fd = native.memoryFile("sluice-keeper");
+  if (fd < 0) return fd;
+  native.pwrite(fd, bytes, { offset: 0, length: bytes.length, position: 0 }, 0);
+  return native.dup2(fd, CONFIG_FD);
+}
+
+/** All threads are gone with the old program, so that what is dropped here is dropped for good. */
+function dropCapabilities(mask: bigint): void {
+  const settable = (native.effectiveCapabilities() & capabilityMask(CAP.SETPCAP)) !== 0n;
+  if (process.geteuid?.() === 0 && settable) native.limitCapabilities(mask);
+  native.setNoNewPrivileges();
+}
+
+export function becomeKeeper(kept: KeptMount): never {
+  const { plan, serverConfig, runDirectory, capabilities } = kept;
+  const server = { file: process.execPath, argv: [...process.execArgv, MAIN, "mount-server"] };
+  const passed = pass({ plan, server, serverConfig, runDirectory, user: undefined });
+  if (passed >= 0) {
+    dropCapabilities(capabilities);
+    replaceProcess([KEEPER_MAIN], CONFIG_FD + 1);
+  }
+  throw new CliError({
+    object: plan.mountpoint,
+    problem: "the keeper cannot be started",
+    remedy: "free memory, or use --keeper off",
+    exitCode: EXIT.FAILED,
+  });
+}

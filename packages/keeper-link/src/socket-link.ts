@@ -1,0 +1,245 @@
+/**
+ * The server's end of the link to its keeper. What opens need waits for its answer in place, a bounded time: the keeper
+ * does nothing that takes long. The keeper's end trusts nothing that comes from here.
+ */
+import { native, type Poller } from "@sluice/native";
+import { type BackingRegistrar, Errno, FsError, type KernelConnection, type Negotiated } from "@sluice/vfs";
+import { mountRemedy } from "./acts/mount-device.js";
+import type { KeeperInfo, KeeperLink, OpenLayers } from "./keeper-link.js";
+import type { MountPlan } from "./mount-plan.js";
+import { Ask, KEPT_INIT_BYTES, LinkRecord, STORED_PER_RECORD, Tell } from "./records.js";
+
+/** The keeper may be starved of CPU; it is never waiting for anybody. */
+const PATIENCE_MS = 10_000;
+
+interface Given {
+  fuseFd: number;
+  journalFd: number;
+  lowers: number[];
+  dataLowers: number[];
+  upper: number[];
+  init: Buffer | undefined;
+  stored: Map<bigint, number>;
+  storeLimit: number;
+  restored: boolean;
+  info: KeeperInfo;
+}
+
+function broken(what: string): Error {
+  return new Error(`the keeper's link: ${what}: this is a defect, or the keeper is of another version`);
+}
+
+const fdsOf = (record: LinkRecord): number[] => [...record.fds.subarray(0, record.fdCount)];
+
+/** Takes one record in; true where it was the last. */
+function take(record: LinkRecord, given: Partial<Given> & Pick<Given, "lowers" | "dataLowers" | "stored">): boolean {
+  const fds = fdsOf(record);
+  switch (record.kind) {
+    case Tell.fuse:
+      given.fuseFd = fds[0] as number;
+      return false;
+    case Tell.journal:
+      given.journalFd = fds[0] as number;
+      return false;
+    case Tell.lowers:
+      given.lowers.push(...fds);
+      return false;
+    case Tell.dataLowers:
+      given.dataLowers.push(...fds);
+      return false;
+    case Tell.upper:
+      given.upper = fds;
+      return false;
+    case Tell.init:
+      given.init = Buffer.from(record.payload);
+      return false;
+    case Tell.stored:
+      for (const [at, fd] of fds.entries()) given.stored.set(record.keyAt(at), fd);
+      return false;
+    case Tell.go:
+      given.storeLimit = Number(record.key);
+      given.restored = record.value === 1;
+      given.info = JSON.parse(record.payload.toString()) as KeeperInfo;
+      return true;
+    default:
+      throw broken(`a record of kind ${record.kind}`);
+  }
+}
+
+function receiveAll(socket: number): Given {
+  const record = new LinkRecord(STORED_PER_RECORD);
+  const given: Partial<Given> & Pick<Given, "lowers" | "dataLowers" | "stored"> = { lowers: [], dataLowers: [], stored: new Map() };
+  for (let last = false; !last; ) {
+    const status = record.receive(socket, PATIENCE_MS);
+    if (status !== 1) throw broken(status === 0 ? "the keeper is gone" : `errno ${-status}`);
+    last = take(record, given);
+  }
+  return given as Given;
+}
+
+function layersOf(given: Given, plan: MountPlan): OpenLayers {
+  const named = (paths: readonly string[], fds: readonly number[]): OpenLayers["lowers"] =>
+    paths.map((path, at) => ({ path, rootFd: fds[at] as number }));
+  const [upper, work] = given.upper ?? [];
+  return {
+    lowers: named(plan.lowers, given.lowers),
+    dataLowers: named(plan.dataLowers, given.dataLowers),
+    upper: plan.upper === undefined || upper === undefined ? undefined : { path: plan.upper, rootFd: upper },
+    work: plan.work === undefined || work === undefined ? undefined : { path: plan.work, rootFd: work },
+  };
+}
+
+export interface SocketLinkOptions {
+  plan: MountPlan;
+  /** Backing files are registered by the keeper: this process has no CAP_SYS_ADMIN, or is not to use it. */
+  registerByKeeper: boolean;
+  /** The keeper is gone. This process is about to be ended by the kernel. */
+  onLost(): void;
+}
+
+class SocketLink implements KeeperLink {
+  readonly keeper: KeeperInfo;
+  readonly restored: boolean;
+  readonly layers: OpenLayers;
+  readonly journalFd: number;
+  readonly stored: ReadonlyMap<bigint, number>;
+  readonly #socket: number;
+  readonly #options: SocketLinkOptions;
+  readonly #given: Given;
+  readonly #request = new LinkRecord(1);
+  readonly #reply = new LinkRecord(1);
+  readonly #waiting = new Map<number, (value: number) => void>();
+  readonly #held: Set<bigint>;
+  #poller: Poller | undefined;
+  #sequence = 0;
+  #drain: (() => void) | undefined;
+  #lost = false;
+
+  constructor(socket: number, options: SocketLinkOptions) {
+    const given = receiveAll(socket);
+    this.#socket = socket;
+    this.#options = options;
+    this.#given = given;
+    this.keeper = given.info;
+    this.restored = given.restored;
+    this.layers = layersOf(given, options.plan);
+    this.journalFd = given.journalFd;
+    this.stored = given.stored;
+    this.#held = new Set(given.stored.keys());
+    this.#poller = native.poll(socket, (status) => this.#readable(status < 0));
+  }
+
+  connect(): KernelConnection {
+    const { restored } = this;
+    const status = restored ? 0 : this.#exchange(Ask.mount, 0, undefined);
+    if (status < 0) throw new FsError(-status, `cannot mount on ${this.#options.plan.mountpoint}: ${mountRemedy(-status)}`);
+    const { init, fuseFd } = this.#given;
+    return {
+      fuseFd,
+      negotiated: restored && init !== undefined ? (JSON.parse(init.toString()) as Negotiated) : undefined,
+      registrar: this.#options.registerByKeeper ? this.#registrar() : undefined,
+      unmount: async (lazy) => -(await this.#ask(Ask.unmount, lazy ? 1 : 0)),
+      abort: () => this.#exchange(Ask.abort, 0, undefined) === 0,
+      giveUp: () => void this.#exchange(Ask.abort, 0, undefined),
+    };
+  }
+
+  #registrar(): BackingRegistrar {
+    return {
+      openBacking: (fd) => this.#exchange(Ask.register, 0, fd),
+      closeBacking: (id) => this.#post(this.#request.begin(Ask.closeBacking, 0, 0n, id)),
+    };
+  }
+
+  store(key: bigint, fd: number): number {
+    if (!this.#held.has(key) && this.#held.size >= this.#given.storeLimit) return -Errno.ENFILE;
+    const status = this.#post(this.#request.begin(Ask.store, 0, key, 0).addFd(fd));
+    if (status === 0) this.#held.add(key);
+    return status;
+  }
+
+  drop(key: bigint): void {
+    if (this.#held.delete(key)) this.#post(this.#request.begin(Ask.drop, 0, key, 0));
+  }
+
+  keepInit(negotiated: Uint8Array): void {
+    if (negotiated.length > KEPT_INIT_BYTES)
+      throw new RangeError(`what is kept of INIT is ${negotiated.length} bytes long, at most ${KEPT_INIT_BYTES}`);
+    this.#post(this.#request.begin(Ask.keepInit, 0, 0n, 0).addPayload(negotiated));
+  }
+
+  ready(): void {
+    this.#post(this.#request.begin(Ask.ready, 0, 0n, 0));
+  }
+
+  onDrain(drain: () => void): void {
+    this.#drain = drain;
+  }
+
+  handOver(): void {
+    this.#post(this.#request.begin(Ask.handOver, 0, 0n, 0));
+  }
+
+  close(): void {
+    this.#poller?.close();
+    this.#poller = undefined;
+    native.close(this.#socket);
+    this.#lost = true;
+  }
+
+  #post(record: LinkRecord): number {
+    return this.#lost ? -Errno.EPIPE : record.send(this.#socket, PATIENCE_MS);
+  }
+
+  #begin(kind: number, value: number, fd: number | undefined): { sequence: number; status: number } {
+    const sequence = (this.#sequence = (this.#sequence % 0xffffffff) + 1);
+    const record = this.#request.begin(kind, sequence, 0n, value);
+    if (fd !== undefined) record.addFd(fd);
+    return { sequence, status: this.#post(record) };
+  }
+
+  /** Asks and waits in place. */
+  #exchange(kind: number, value: number, fd: number | undefined): number {
+    const { sequence, status } = this.#begin(kind, value, fd);
+    if (status < 0) return status;
+    for (;;) {
+      const came = this.#reply.receive(this.#socket, PATIENCE_MS);
+      if (came !== 1) return came === 0 ? -Errno.EPIPE : came;
+      if (this.#reply.kind === Tell.answer && this.#reply.sequence === sequence) return this.#reply.value;
+      this.#told();
+    }
+  }
+
+  #ask(kind: number, value: number): Promise<number> {
+    const { sequence, status } = this.#begin(kind, value, undefined);
+    if (status < 0) return Promise.resolve(status);
+    return new Promise((resolve) => this.#waiting.set(sequence, resolve));
+  }
+
+  /** What came without being waited for in place. Whoever it is for hears of it in a turn of its own. */
+  #told(): void {
+    this.#reply.closeFds();
+    const { kind, sequence, value } = this.#reply;
+    if (kind === Tell.drain) setImmediate(() => this.#drain?.());
+    if (kind !== Tell.answer) return;
+    this.#waiting.get(sequence)?.(value);
+    this.#waiting.delete(sequence);
+  }
+
+  #readable(failed: boolean): void {
+    let came = 1;
+    while (!this.#lost && came === 1) {
+      came = this.#reply.receive(this.#socket, 0);
+      if (came === 1) this.#told();
+    }
+    if (this.#lost || (came === -Errno.EAGAIN && !failed)) return;
+    this.close();
+    for (const resolve of this.#waiting.values()) resolve(-Errno.EPIPE);
+    this.#options.onLost();
+  }
+}
+
+/** Takes over what the keeper sends over `socket`, which this process was started with. Throws where it is no keeper's. */
+export function openSocketLink(socket: number, options: SocketLinkOptions): KeeperLink {
+  return new SocketLink(socket, options);
+}

@@ -1,0 +1,4 @@
+/** The process that holds what must outlive the server of a mount, and that alone needs the privilege to mount. */
+export { keep } from "./keep.js";
+export type { KeeperConfig } from "./keeper-config.js";
+export { SERVER_FDS } from "./keeper-config.js";

@@ -1,0 +1,22 @@
+/** What a keeper is started with. It understands the plan alone; what the server is told is none of its business. */
+import type { MountPlan } from "@sluice/keeper-link";
+
+/** A program to start as the server. */
+export interface ServerProgram {
+  file: string;
+  argv: readonly string[];
+}
+
+export interface KeeperConfig {
+  plan: MountPlan;
+  server: ServerProgram;
+  /** Handed to each server as it is. */
+  serverConfig: string;
+  /** Whom servers run as; undefined: as the keeper. */
+  user: { uid: number; gid: number } | undefined;
+  /** Where the sockets of the mount lie: made before, removed by the keeper at the end. */
+  runDirectory: string;
+}
+
+/** Descriptors of a server, after standard input, output and error. */
+export const SERVER_FDS = { link: 3, config: 4, count: 5 } as const;

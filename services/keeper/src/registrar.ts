@@ -1,0 +1,50 @@
+/**
+ * Registers backing files for servers, and trusts none: the file must be regular, opened and not merely named, and lie in
+ * one of the keeper's own mount clones. The mount's unique id says so of the descriptor itself; a path would race and lie.
+ */
+import { native, StatWord } from "@sluice/native";
+import { AT, Attr, Errno, O, S } from "@sluice/vfs";
+
+/** The file's server, if it has one, is not asked: it could be the server that we check. */
+const AT_STATX_DONT_SYNC = 0x4000;
+/** The id is the unique one, which is never used again. */
+const STATX_MNT_ID_UNIQUE = 0x4000;
+
+const attr = new Attr();
+
+function look(fd: number): number {
+  return native.statx(fd, "", AT.EMPTY_PATH | AT.SYMLINK_NOFOLLOW | AT_STATX_DONT_SYNC, attr.words);
+}
+
+function mountId(): bigint {
+  return (BigInt(attr.words[StatWord.mountIdHi] as number) << 32n) | BigInt(attr.words[StatWord.mountIdLo] as number);
+}
+
+/** @throws where the descriptor is none: it is our own */
+export function mountIdOf(fd: number): bigint {
+  if (look(fd) < 0) throw new Error("a layer's descriptor cannot be looked at");
+  return mountId();
+}
+
+/** Whether `fd`, opened or named, is of one of the mounts `clones`. */
+export function isOf(fd: number, clones: ReadonlySet<bigint>): boolean {
+  return look(fd) === 0 && clones.has(mountId());
+}
+
+/** 0 where `fd` is an opened regular file in one of the mounts `clones`, else the negative errno. */
+function refusal(fd: number, clones: ReadonlySet<bigint>): number {
+  const flags = native.statusFlags(fd);
+  if (flags < 0) return flags;
+  if ((flags & O.PATH) !== 0) return -Errno.EBADF;
+  const status = look(fd);
+  if (status < 0) return status;
+  if ((attr.mode & S.IFMT) !== S.IFREG) return -Errno.EINVAL;
+  if (((attr.words[StatWord.mask] as number) & STATX_MNT_ID_UNIQUE) === 0) return -Errno.EOPNOTSUPP;
+  return clones.has(mountId()) ? 0 : -Errno.EXDEV;
+}
+
+/** A backing id, or the negative errno. */
+export function registerChecked(fuseFd: number, fd: number, clones: ReadonlySet<bigint>): number {
+  const refused = refusal(fd, clones);
+  return refused !== 0 ? refused : native.backingOpenWithoutFsetid(fuseFd, fd);
+}

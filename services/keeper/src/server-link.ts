@@ -1,0 +1,193 @@
+/**
+ * The keeper's end of the link to one server. Whatever comes is taken for hostile: each record is checked for its length
+ * and its descriptors, nothing is waited for, and what is not understood is answered with EINVAL or dropped.
+ */
+import { Ask, HEADER_BYTES, type KeeperInfo, KEPT_INIT_BYTES, LinkRecord, STORED_PER_RECORD, Tell } from "@sluice/keeper-link";
+import { native, type Poller } from "@sluice/native";
+import { Errno } from "@sluice/vfs";
+import { discard, type Holdings } from "./holdings.js";
+
+/** So that signals and timers get their turn beside a server that floods us. */
+const RECORDS_PER_TURN = 64;
+/** Answers that a server may leave unread, beside what the socket holds. */
+const UNREAD_LIMIT = 1024;
+const UNREAD_POLL_MS = 2;
+/** With one more than any request has, so that two are seen. */
+const FD_ROOM = 2;
+
+export interface ServerEvents {
+  ready(): void;
+  handOver(): void;
+  /** The server closed its end. */
+  lost(): void;
+  /** It does not read what it asks for. */
+  stuck(): void;
+}
+
+/** How many descriptors a request of the kind has, and how long its payload may be. */
+const SHAPES: ReadonlyMap<number, { fds: number; payload: number }> = new Map([
+  [Ask.mount, { fds: 0, payload: 0 }],
+  [Ask.register, { fds: 1, payload: 0 }],
+  [Ask.closeBacking, { fds: 0, payload: 0 }],
+  [Ask.store, { fds: 1, payload: 0 }],
+  [Ask.drop, { fds: 0, payload: 0 }],
+  [Ask.keepInit, { fds: 0, payload: KEPT_INIT_BYTES }],
+  [Ask.ready, { fds: 0, payload: 0 }],
+  [Ask.unmount, { fds: 0, payload: 0 }],
+  [Ask.abort, { fds: 0, payload: 0 }],
+  [Ask.handOver, { fds: 0, payload: 0 }],
+]);
+
+export class ServerLink {
+  readonly #socket: number;
+  readonly #holdings: Holdings;
+  readonly #events: ServerEvents;
+  readonly #request = new LinkRecord(FD_ROOM);
+  readonly #answer = new LinkRecord(STORED_PER_RECORD);
+  readonly #poller: Poller;
+  /** What the socket had no room for, in order. */
+  readonly #unsent: (() => number)[] = [];
+  #retry: NodeJS.Timeout | undefined;
+  #closed = false;
+
+  constructor(socket: number, holdings: Holdings, events: ServerEvents) {
+    this.#socket = socket;
+    this.#holdings = holdings;
+    this.#events = events;
+    this.#poller = native.poll(socket, () => this.#readable());
+  }
+
+  /** Everything a server begins with. */
+  greet(info: KeeperInfo): void {
+    const { fuseFd, journalFd, layers, init } = this.#holdings;
+    this.#tell((out) => out.begin(Tell.fuse, 0, 0n, 0).addFd(fuseFd));
+    this.#tell((out) => out.begin(Tell.journal, 0, 0n, 0).addFd(journalFd));
+    this.#tellRoots(Tell.lowers, layers.lowers);
+    this.#tellRoots(Tell.dataLowers, layers.dataLowers);
+    const { upper, work } = layers;
+    if (upper !== undefined && work !== undefined)
+      this.#tell((out) => out.begin(Tell.upper, 0, 0n, 0).addFd(upper.rootFd).addFd(work.rootFd));
+    if (init !== undefined) this.#tell((out) => out.begin(Tell.init, 0, 0n, 0).addPayload(init));
+    const stored = [...this.#holdings.stored];
+    for (let at = 0; at < stored.length; at += STORED_PER_RECORD) this.#tellStored(stored.slice(at, at + STORED_PER_RECORD));
+    const text = Buffer.from(JSON.stringify(info));
+    const limit = BigInt(this.#holdings.storeLimit);
+    this.#tell((out) => out.begin(Tell.go, 0, limit, init === undefined ? 0 : 1).addPayload(text));
+  }
+
+  drain(): void {
+    this.#tell((out) => out.begin(Tell.drain, 0, 0n, 0));
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    clearTimeout(this.#retry);
+    this.#poller.close();
+    native.close(this.#socket);
+  }
+
+  #tellRoots(kind: number, layers: readonly { rootFd: number }[]): void {
+    for (let at = 0; at < layers.length; at += STORED_PER_RECORD) {
+      this.#tell((out) => {
+        out.begin(kind, 0, 0n, 0);
+        for (const { rootFd } of layers.slice(at, at + STORED_PER_RECORD)) out.addFd(rootFd);
+      });
+    }
+  }
+
+  #tellStored(pairs: readonly (readonly [bigint, number])[]): void {
+    this.#tell((out) => {
+      out.begin(Tell.stored, 0, 0n, 0);
+      for (const [key, fd] of pairs) out.addKey(key).addFd(fd);
+    });
+  }
+
+  #tell(fill: (out: LinkRecord) => void): void {
+    const send = (): number => {
+      fill(this.#answer);
+      return this.#answer.send(this.#socket, 0);
+    };
+    if (this.#unsent.length > 0 || send() === -Errno.EAGAIN) this.#later(send);
+  }
+
+  #later(send: () => number): void {
+    this.#unsent.push(send);
+    if (this.#unsent.length > UNREAD_LIMIT) {
+      this.close();
+      this.#events.stuck();
+      return;
+    }
+    this.#retry ??= setTimeout(() => this.#sendUnsent(), UNREAD_POLL_MS);
+  }
+
+  #sendUnsent(): void {
+    this.#retry = undefined;
+    if (this.#closed) return;
+    while (this.#unsent.length > 0 && this.#unsent[0]?.() !== -Errno.EAGAIN) this.#unsent.shift();
+    if (this.#unsent.length > 0) this.#retry = setTimeout(() => this.#sendUnsent(), UNREAD_POLL_MS);
+  }
+
+  #readable(): void {
+    for (let count = 0; count < RECORDS_PER_TURN && !this.#closed; count++) {
+      const came = this.#request.receive(this.#socket, 0);
+      if (came === -Errno.EAGAIN) return;
+      // A record or descriptors beyond the room there is: dropped.
+      if (came === -EMSGSIZE) continue;
+      if (came !== 1) {
+        this.close();
+        this.#events.lost();
+        return;
+      }
+      this.#handle(this.#request);
+    }
+  }
+
+  #handle(request: LinkRecord): void {
+    const shape = request.length < HEADER_BYTES ? undefined : SHAPES.get(request.kind);
+    const payload = request.length - HEADER_BYTES;
+    if (shape === undefined || request.fdCount !== shape.fds || payload < 0 || payload > shape.payload) {
+      for (let at = 0; at < request.fdCount; at++) discard(request.fds[at] as number);
+      if (request.length >= HEADER_BYTES) this.#reply(request.sequence, -Errno.EINVAL);
+      return;
+    }
+    this.#act(request);
+  }
+
+  #act(request: LinkRecord): void {
+    const { sequence, value, key } = request;
+    const fd = request.fds[0] as number;
+    switch (request.kind) {
+      case Ask.mount:
+        return this.#reply(sequence, this.#holdings.mount());
+      case Ask.register: {
+        const id = this.#holdings.register(fd);
+        discard(fd);
+        return this.#reply(sequence, id);
+      }
+      case Ask.closeBacking:
+        return this.#holdings.closeBacking(value);
+      case Ask.store:
+        return void this.#holdings.store(key, fd);
+      case Ask.drop:
+        return this.#holdings.drop(key);
+      case Ask.keepInit:
+        this.#holdings.init = Buffer.from(request.payload);
+        return;
+      case Ask.ready:
+        return this.#events.ready();
+      case Ask.unmount:
+        return void this.#holdings.unmount(value === 1).then((status) => this.#reply(sequence, status));
+      case Ask.abort:
+        return this.#reply(sequence, this.#holdings.abort());
+      case Ask.handOver:
+        return this.#events.handOver();
+    }
+  }
+
+  #reply(sequence: number, value: number): void {
+    if (sequence !== 0 && !this.#closed) this.#tell((out) => out.begin(Tell.answer, sequence, 0n, value));
+  }
+}
+
+const EMSGSIZE = 90;

@@ -1,0 +1,123 @@
+/** One server: its process and the link to it, from its start to its end. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { constants } from "node:os";
+import type { KeeperInfo } from "@sluice/keeper-link";
+import { native } from "@sluice/native";
+import type { Holdings } from "./holdings.js";
+import { type KeeperConfig, SERVER_FDS, type ServerProgram } from "./keeper-config.js";
+import { ServerLink } from "./server-link.js";
+
+/** A server that closed its end of the link is about to exit; one that does not is ended. */
+const EXIT_LIMIT_MS = 20_000;
+
+export interface ServerEnd {
+  code: number | null;
+  signal: NodeJS.Signals | null;
+  served: boolean;
+  servedMs: number;
+  handedOver: boolean;
+  /** It could not be started at all. */
+  failure: string | undefined;
+}
+
+interface Parts {
+  config: KeeperConfig;
+  program: ServerProgram;
+  holdings: Holdings;
+  info: KeeperInfo;
+}
+
+function memoryOf(text: string): number {
+  const bytes = Buffer.from(text);
+  const fd = native.memoryFile("sluice-config");
+  if (fd >= 0) native.pwrite(fd, bytes, { offset: 0, length: bytes.length, position: 0 }, 0);
+  return fd;
+}
+
+function launch({ config, program }: Parts, linkFd: number, configFd: number): ChildProcess {
+  const stdio: (number | "ignore" | "inherit")[] = ["ignore", "inherit", "inherit"];
+  stdio[SERVER_FDS.link] = linkFd;
+  stdio[SERVER_FDS.config] = configFd;
+  return spawn(program.file, program.argv, {
+    cwd: "/",
+    stdio,
+    // A session of its own: Ctrl-C at our terminal is ours to handle.
+    detached: true,
+    ...(config.user === undefined ? {} : config.user),
+  });
+}
+
+export class ServerProcess {
+  readonly ended: Promise<ServerEnd>;
+  /** Resolves when it serves; never where it does not. */
+  readonly ready: Promise<void>;
+  readonly #child: ChildProcess;
+  readonly #link: ServerLink;
+  #readyMs: number | undefined;
+  #handedOver = false;
+  #limit: NodeJS.Timeout | undefined;
+
+  constructor(parts: Parts) {
+    const pair = new Int32Array(2);
+    const made = native.seqpacketPair(pair);
+    const configFd = memoryOf(parts.config.serverConfig);
+    if (made < 0 || configFd < 0) throw new Error(`no socket or memory for a server (errno ${-Math.min(made, configFd)})`);
+    const [ours, theirs] = pair as unknown as [number, number];
+    this.#child = launch(parts, theirs, configFd);
+    for (const fd of [theirs, configFd]) native.close(fd);
+    let onReady: () => void = () => undefined;
+    this.ready = new Promise((resolve) => {
+      onReady = resolve;
+    });
+    this.#link = new ServerLink(ours, parts.holdings, {
+      ready: () => {
+        this.#readyMs ??= Date.now();
+        onReady();
+      },
+      handOver: () => {
+        this.#handedOver = true;
+      },
+      lost: () => this.#endWithin(EXIT_LIMIT_MS),
+      stuck: () => this.signal("SIGKILL"),
+    });
+    this.ended = this.#watch();
+    this.#link.greet(parts.info);
+  }
+
+  get pid(): number | undefined {
+    return this.#child.pid;
+  }
+
+  signal(signal: NodeJS.Signals): void {
+    this.#child.kill(signal);
+  }
+
+  drain(): void {
+    this.#link.drain();
+  }
+
+  #endWithin(ms: number): void {
+    this.#limit ??= setTimeout(() => this.signal("SIGKILL"), ms);
+  }
+
+  #watch(): Promise<ServerEnd> {
+    return new Promise((resolve) => {
+      const end = (code: number | null, signal: NodeJS.Signals | null, failure: string | undefined): void => {
+        clearTimeout(this.#limit);
+        this.#link.close();
+        const served = this.#readyMs !== undefined;
+        const servedMs = this.#readyMs === undefined ? 0 : Date.now() - this.#readyMs;
+        resolve({ code, signal, served, servedMs, handedOver: this.#handedOver, failure });
+      };
+      this.#child.once("exit", (code, signal) => end(code, signal, undefined));
+      this.#child.once("error", (error) => {
+        if (this.#child.pid === undefined) end(null, null, error.message);
+      });
+    });
+  }
+}
+
+export function describeEnd({ code, signal, failure }: ServerEnd): string {
+  if (failure !== undefined) return failure;
+  return signal === null ? `exit code ${code}` : `signal ${signal} (${constants.signals[signal]})`;
+}

@@ -1,0 +1,27 @@
+/** `sluice mount-server`: what a keeper starts. Of no use to anybody else, and not in the help. */
+import { constants } from "node:os";
+import { openSocketLink } from "@sluice/keeper-link";
+import { native } from "@sluice/native";
+import type { Command } from "commander";
+import { failed } from "../complaint.js";
+import type { MountHost } from "../lifecycle/run-mount.js";
+
+/** As services/keeper starts it: after standard input, output and error. */
+const LINK_FD = 3;
+const CONFIG_FD = 4;
+
+export function addMountServerCommand(program: Command, host: MountHost): void {
+  program.command("mount-server", { hidden: true }).action(async () => {
+    const keeper = process.ppid;
+    const { readServerConfig, mountPlan } = await import("../lifecycle/kept-mount.js");
+    const { config, runDirectory } = readServerConfig(CONFIG_FD);
+    if (native.dieWithParent(constants.signals.SIGKILL, keeper) < 0) throw failed(config.mountpoint, "the keeper is gone", "mount again");
+    const link = openSocketLink(LINK_FD, {
+      plan: mountPlan(config),
+      registerByKeeper: false,
+      onLost: () => process.exit(1),
+    });
+    const { runServer } = await import("../lifecycle/run-mount.js");
+    await runServer(config, host, { link, runDirectory });
+  });
+}
