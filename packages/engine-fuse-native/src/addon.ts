@@ -4,6 +4,7 @@
  * utimens. An operation arrives as (record, opcode, ...arguments) and is answered by the signal of its name, once.
  */
 import { createRequire } from "node:module";
+import { constants } from "node:os";
 import { dirname, join } from "node:path";
 import { Errno, FsError } from "@sluice/vfs";
 
@@ -72,14 +73,41 @@ const TABLE_LENGTH = 35;
 type Binding = Readonly<Record<string, number | ((...args: never[]) => unknown)>>;
 
 function load(): Binding {
+  const ours = createRequire(import.meta.url);
   try {
-    const ours = createRequire(import.meta.url);
     const home = dirname(ours.resolve("fuse-native/package.json"));
     const build = createRequire(join(home, "index.js"))("node-gyp-build") as (root: string) => Binding;
-    return build(home);
+    return buildOn(home, () => build(home));
   } catch (cause) {
     const remedy = "run 'npm install --include=optional', or use --engine devfuse";
-    throw new FsError(Errno.ENOSYS, `the package fuse-native, or its build for this machine, is not there: ${remedy}`, { cause });
+    const why = (cause as Error).message.split("\n")[0];
+    throw new FsError(Errno.ENOSYS, `the package fuse-native does not load (${why}): ${remedy}`, { cause });
+  }
+}
+
+/** On the machine's own libfuse 2 where it has one, which gets its updates; else on the one that comes in the package. */
+function buildOn(home: string, build: () => Binding): Binding {
+  try {
+    return build();
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ERR_DLOPEN_FAILED") throw error;
+    bringLibfuse(join(home, "prebuilds", `${process.platform}-${process.arch}`, "libfuse.so"));
+    return build();
+  }
+}
+
+/** dlopen(3): the library stays when its handle is closed. */
+const RTLD_NODELETE = 0x1000;
+
+/**
+ * Into the process, for the addon to find by its soname: the package's install script would copy it beside the addon for
+ * that. It is no addon itself, which is all that can be said against it here; whether it is there is seen by who needs it.
+ */
+function bringLibfuse(path: string): void {
+  try {
+    process.dlopen({ exports: {} }, path, constants.dlopen.RTLD_NOW | RTLD_NODELETE);
+  } catch {
+    return;
   }
 }
 

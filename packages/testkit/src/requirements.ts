@@ -4,7 +4,6 @@ import { spawnSync } from "node:child_process";
 import { accessSync, closeSync, constants, openSync, readFileSync, statfsSync } from "node:fs";
 import { release, tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { CAP, capabilityMask, native } from "@sluice/native";
 import { describe, test } from "vitest";
 
@@ -76,9 +75,9 @@ function kernelSince([major, minor]: readonly [number, number]): boolean {
 
 /** The optional package, with a build for this machine; loaded by another process, as it may bring that down. */
 function hasPortableEngine(): boolean {
-  const load = "require('node:module').createRequire(process.argv[1])('fuse-native')";
-  const from = fileURLToPath(new URL("../../engine-fuse-native/package.json", import.meta.url));
-  return spawnSync(process.execPath, ["-e", load, from]).status === 0;
+  const loader = new URL("../../engine-fuse-native/dist/addon.js", import.meta.url);
+  const load = "import(process.argv[1]).then(({ loadAddon }) => loadAddon())";
+  return spawnSync(process.execPath, ["-e", load, loader.href]).status === 0;
 }
 
 const PROBES: Readonly<Record<string, () => boolean>> = {

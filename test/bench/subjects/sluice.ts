@@ -1,7 +1,6 @@
 /** Sluice as users start it: without a policy, with one that grants, with one that mediates, and by the portable engine. */
 import { spawnSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
-import { fileURLToPath } from "node:url";
 import { SLUICE_CLI } from "../places.js";
 import { startDaemon } from "./daemon.js";
 import type { Ground, Subject } from "./subject.js";
@@ -48,9 +47,9 @@ function start(variant: Variant, ground: Ground): Promise<void> {
 
 /** Loaded by another process, as it may bring that down. */
 function whyNoPortableEngine(): string | undefined {
-  const from = fileURLToPath(new URL("../../../../packages/engine-fuse-native/package.json", import.meta.url));
-  const load = "require('node:module').createRequire(process.argv[1])('fuse-native')";
-  const loaded = spawnSync(process.execPath, ["-e", load, from], { stdio: "ignore" }).status === 0;
+  const loader = new URL("../../../../packages/engine-fuse-native/dist/addon.js", import.meta.url);
+  const load = "import(process.argv[1]).then(({ loadAddon }) => loadAddon())";
+  const loaded = spawnSync(process.execPath, ["-e", load, loader.href], { stdio: "ignore" }).status === 0;
   return loaded ? undefined : "the optional package fuse-native does not load on this machine";
 }
 

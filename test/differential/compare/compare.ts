@@ -19,7 +19,15 @@ export interface Verdict {
   intended: Map<string, number>;
 }
 
-const same = (one: unknown, other: unknown): boolean => JSON.stringify(one) === JSON.stringify(other);
+/** The portable engine carries milliseconds: what lies below them is not compared there. */
+function inMilliseconds(text: string | undefined): string | undefined {
+  return text?.replace(/\b(\d+\.\d{3})\d{6}\b/g, "$1");
+}
+
+function same({ mode }: Setting, one: unknown, other: unknown): boolean {
+  const [a, b] = [JSON.stringify(one), JSON.stringify(other)];
+  return a === b || (mode === "portable" && inMilliseconds(a) === inMilliseconds(b));
+}
 const isError = (result: unknown): boolean => typeof result === "string" && /^(E[A-Z0-9]+|errno )/.test(result);
 
 class Comparison {
@@ -46,7 +54,7 @@ class Comparison {
       if (this.#ended) return undefined;
       const [one, other] = [kernel.results[part], sluice.results[part]];
       const place = { kind: "step" as const, operation, facts: kernel.facts ?? { state: "absent" as const }, part };
-      if (same(one, other) || this.#explained({ mode: this.#setting.mode, place, kernel: one, sluice: other })) continue;
+      if (same(this.#setting, one, other) || this.#explained({ mode: this.#setting.mode, place, kernel: one, sluice: other })) continue;
       return { sequence, where: `${index + 1} ${formatOperation(operation)} (${kernel.facts?.state})`, kernel: one, sluice: other };
     }
     return undefined;
@@ -67,7 +75,7 @@ class Comparison {
       const failure = this.#tree(sequence, { kind, refused, swapped }, kernel[kind], sluice[kind]);
       if (failure !== undefined) return failure;
     }
-    return untouched(sequence, kernel, "kernel") ?? untouched(sequence, sluice, "sluice");
+    return this.#untouched(sequence, kernel, "kernel") ?? this.#untouched(sequence, sluice, "sluice");
   }
 
   #tree(
@@ -79,10 +87,24 @@ class Comparison {
     for (const path of pathsBelow(sequence.name, kernel, sluice)) {
       const [one, other] = [kernel[path], sluice[path]];
       const place = { ...common, path, ours: sluice };
-      if (same(one, other) || this.#explained({ mode: this.#setting.mode, place, kernel: one, sluice: other })) continue;
+      if (same(this.#setting, one, other) || this.#explained({ mode: this.#setting.mode, place, kernel: one, sluice: other })) continue;
       return { sequence, where: `${common.kind} ${path}`, kernel: one, sluice: other };
     }
     return undefined;
+  }
+
+  /** The lower layers are as they were, and the other implementation shows the same over what was left. */
+  #untouched(sequence: NamedSequence, trees: RoundResult["trees"]["kernel"], side: string): Failure | undefined {
+    for (const [index, before] of trees.lowersBefore.entries()) {
+      const after = trees.lowersAfter[index] ?? {};
+      const byKernel = side === "kernel" || sequence.operations.some(({ call }) => call === "swap");
+      const path = pathsBelow(sequence.name, before, after).find((one) => lasting(before[one], byKernel) !== lasting(after[one], byKernel));
+      if (path !== undefined) return { sequence, where: `lower${index} ${path} on ${side}`, kernel: before[path], sluice: after[path] };
+    }
+    const { merged, remounted } = trees;
+    const path = pathsBelow(sequence.name, merged, remounted).find((one) => !same(this.#setting, merged[one], remounted[one]));
+    if (path === undefined) return undefined;
+    return { sequence, where: `after a change of hands from ${side}: ${path}`, kernel: merged[path], sluice: remounted[path] };
   }
 }
 
@@ -123,20 +145,6 @@ function follow(names: Set<string>, one: string, other: string): void {
 /** The kernel moves access times of lower symbolic links and directories that are read; Sluice moves none. */
 function lasting(line: string | undefined, byKernel: boolean): string | undefined {
   return byKernel ? line?.replace(/ atime=\S+/, "") : line;
-}
-
-/** The lower layers are as they were, and the other implementation shows the same over what was left. */
-function untouched(sequence: NamedSequence, trees: RoundResult["trees"]["kernel"], side: string): Failure | undefined {
-  for (const [index, before] of trees.lowersBefore.entries()) {
-    const after = trees.lowersAfter[index] ?? {};
-    const byKernel = side === "kernel" || sequence.operations.some(({ call }) => call === "swap");
-    const path = pathsBelow(sequence.name, before, after).find((one) => lasting(before[one], byKernel) !== lasting(after[one], byKernel));
-    if (path !== undefined) return { sequence, where: `lower${index} ${path} on ${side}`, kernel: before[path], sluice: after[path] };
-  }
-  const { merged, remounted } = trees;
-  const path = pathsBelow(sequence.name, merged, remounted).find((one) => merged[one] !== remounted[one]);
-  if (path === undefined) return undefined;
-  return { sequence, where: `after a change of hands from ${side}: ${path}`, kernel: merged[path], sluice: remounted[path] };
 }
 
 export function compareRound(setting: Setting, sequences: readonly NamedSequence[], result: RoundResult): Verdict {
