@@ -5,7 +5,7 @@ import type { EngineCapabilityName } from "@sluice/vfs";
 import { expect, test as plainTest } from "vitest";
 import { excludedCases, knownDifferences } from "./known-differences.js";
 
-const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "fuse-native", "command perl", "command lsattr");
+const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "fuse-native", "command perl", "command lsattr", "command getfattr");
 
 async function mounted(engine: string, policy?: string): Promise<SluiceMount> {
   const lower = plant(scratch(), { f: file("content"), "d/one": file("x", { mode: 0o666 }) });

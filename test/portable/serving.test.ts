@@ -5,7 +5,7 @@ import { engineCapabilities } from "@sluice/engine-fuse-native";
 import { file, mountSluice, mountTable, plant, requires, runScript, scratch, type SluiceMount, type Tree } from "@sluice/testkit";
 import { expect } from "vitest";
 
-const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "fuse-native", "command fusermount");
+const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "fuse-native", "command fusermount", "command getfattr");
 const LOWER: Tree = { a: file("lower a"), "d/f": file("deep"), "d/g": file("g"), secret: file("secret") };
 
 interface Status {

@@ -22,7 +22,7 @@ export const engineCapabilities: EngineCapabilities = {
   handleSurvivesUnlink: { has: true },
   handleSurvivesDirectory: {
     has: false,
-    why: "libfuse finds no path any more: an open file whose directory was removed gives ENOENT on read and write",
+    why: "libfuse finds no path any more: an open file whose directory was removed gives ENOENT on read and write, as does what is asked of an open directory, FIFO or device that was removed",
   },
   atomicReplace: {
     has: false,

@@ -1,5 +1,5 @@
 /** Open files. */
-import { type ReleaseArgs, Errno } from "@sluice/vfs";
+import { type ReleaseArgs, Errno, O } from "@sluice/vfs";
 import type { OpenHandle } from "./open-handles.js";
 import { onNode, type Operation, type Server, withHandle } from "./operation.js";
 import { DataInto, type Request } from "./request.js";
@@ -44,7 +44,9 @@ export const write: Operation = {
     withHandle(server, request, 1, async ({ node, handle, flags }) => {
       const bytes = request.bytes(2);
       const written = { length: 0 };
-      const args = { handle, offset: request.offset(4), size: bytes.length, flags, data: bytes, killSuidgid: false, lockOwner: 0n };
+      // The kernel has found the end where it appends; a page that it writes back belongs where it lies.
+      const placed = flags & ~O.APPEND;
+      const args = { handle, offset: request.offset(4), size: bytes.length, flags: placed, data: bytes, killSuidgid: false, lockOwner: 0n };
       const errno = await server.filesystem.write(request, node.nodeId, args, written);
       if (errno !== 0) return errno;
       request.count = written.length;

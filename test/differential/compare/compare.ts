@@ -42,19 +42,26 @@ class Comparison {
 
   compare(sequence: NamedSequence, steps: readonly Step[], trees: RoundResult["trees"]): Failure | undefined {
     for (const [index, step] of steps.entries()) {
-      const failure = this.#step(sequence, step, index);
+      const failure = this.#step(sequence, step, { index, before: steps.slice(0, index) });
       if (failure !== undefined || this.#ended) return failure;
     }
     return this.#trees(sequence, steps, trees);
   }
 
-  #step(sequence: NamedSequence, { operation, kernel, sluice }: Step, index: number): Failure | undefined {
+  #step(
+    sequence: NamedSequence,
+    { operation, kernel, sluice }: Step,
+    { index, before }: { index: number; before: readonly Step[] },
+  ): Failure | undefined {
     const parts = Math.max(kernel.results.length, sluice.results.length);
     for (let part = 0; part < parts; part++) {
       if (this.#ended) return undefined;
       const [one, other] = [kernel.results[part], sluice.results[part]];
-      const place = { kind: "step" as const, operation, facts: kernel.facts ?? { state: "absent" as const }, part };
-      if (same(this.#setting, one, other) || this.#explained({ mode: this.#setting.mode, place, kernel: one, sluice: other })) continue;
+      if (same(this.#setting, one, other)) continue;
+      const facts = kernel.facts ?? { state: "absent" as const };
+      const refused = refusedNames(sequence.name, before).has(`${sequence.name}/${String(operation.args["path"])}`);
+      const place = { kind: "step" as const, operation, facts, part, refused };
+      if (this.#explained({ mode: this.#setting.mode, place, kernel: one, sluice: other })) continue;
       return { sequence, where: `${index + 1} ${formatOperation(operation)} (${kernel.facts?.state})`, kernel: one, sluice: other };
     }
     return undefined;

@@ -13,7 +13,15 @@ export interface Found {
   mode: Mode;
   /** A call, or a path of a tree. */
   place:
-    | { kind: "step"; operation: Operation; facts: Facts /** Which of the values the call gave. */; part: number }
+    | {
+        kind: "step";
+        operation: Operation;
+        facts: Facts;
+        /** Which of the values the call gave. */
+        part: number;
+        /** Its first name is one that a call which failed was about, or above one. */
+        refused: boolean;
+      }
     | {
         kind: "merged" | "upper";
         path: string;
@@ -36,6 +44,9 @@ export interface IntendedDifference {
   /** Nothing that comes after in the same sequence can be compared. */
   ends?: true;
 }
+
+/** With the sequence's own directory before it, such a path makes a redirect of more than 256 bytes. */
+const LONG_REDIRECT = 250;
 
 const EVERY: readonly Mode[] = ["unruled", "granted", "mediated", "mixed", "named", "portable"];
 /** Reads and writes need not come to us. */
@@ -156,6 +167,20 @@ export const intendedDifferences: readonly IntendedDifference[] = [
       (kernel === "EINVAL" || Number(kernel) >= Number.MAX_SAFE_INTEGER),
   },
   {
+    name: "what is open is reached by its path",
+    modes: ["portable"],
+    reason: "libfuse asks by path alone: an open directory or special file that has none any more gives ENOENT (handleSurvivesDirectory).",
+    explains: (found) => factsOf(found).state === "unlinked-open" && found.sluice === "ENOENT",
+  },
+  {
+    name: "the place in a directory that was read to its end",
+    modes: ["portable"],
+    reason:
+      "libfuse counts entries, the file systems below end at the largest offset there is: read(2) of that directory is EISDIR on one and EINVAL on the other.",
+    explains: ({ place, kernel, sluice }) =>
+      place.kind === "step" && ["fread", "pread"].includes(place.operation.call) && kernel === "errno 22" && sluice === "errno 21",
+  },
+  {
     name: "a change of owner to nobody in particular",
     modes: EVERY,
     reason:
@@ -193,6 +218,19 @@ export const intendedDifferences: readonly IntendedDifference[] = [
       kernel.every((one, index) => one === sluice[index] || (one === "other" && sluice[index] === "same")),
   },
   {
+    name: "a directory's rename with a long way back",
+    modes: EVERY,
+    reason:
+      "The kernel writes redirects of 256 bytes at most (its module parameter redirect_max) and answers EXDEV beyond; it follows longer ones, and Sluice writes them.",
+    explains: ({ place, kernel, sluice }) =>
+      place.kind === "step" &&
+      place.operation.call === "rename" &&
+      kernel === "EXDEV" &&
+      sluice === "ok" &&
+      [place.operation.args["path"], place.operation.args["to"]].some((path) => String(path).length > LONG_REDIRECT),
+    ends: true,
+  },
+  {
     name: "no way round a rule by another name",
     modes: ["named"],
     reason:
@@ -205,9 +243,10 @@ export const intendedDifferences: readonly IntendedDifference[] = [
     modes: EVERY,
     reason: "The kernel copies up before it finds that it must refuse; Sluice looks first, and leaves nothing.",
     explains: ({ place, kernel, sluice }) =>
-      place.kind !== "step" &&
-      place.refused.has(place.path) &&
-      (leftByRefusal(place.kind, kernel, sluice) || (place.swapped && leftByRefusal(place.kind, sluice, kernel))),
+      place.kind === "step"
+        ? place.refused && place.operation.call === "stat" && String(kernel).startsWith("directory") && sameButTime(kernel, sluice)
+        : place.refused.has(place.path) &&
+          (leftByRefusal(place.kind, kernel, sluice) || (place.swapped && leftByRefusal(place.kind, sluice, kernel))),
   },
   {
     name: "the names of one file go up together",

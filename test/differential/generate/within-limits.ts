@@ -20,7 +20,7 @@ const BEYOND: Partial<Record<EngineCapabilityName, (operation: Operation) => boo
   nanosecondTimes: ({ args }) => Number(args["sec"] ?? 0) < 0 || (args["nsec"] !== UTIME.NOW && Number(args["nsec"] ?? 0) % MS !== 0),
   emptyChown: ({ call, args }) => /chown/.test(call) && args["uid"] === -1 && args["gid"] === -1,
   renameFlags: ({ call, args }) => call === "rename" && args["flags"] !== 0,
-  hardLinksShareInode: ({ call }) => /^(flock)$/.test(call),
+  hardLinksShareInode: ({ call }) => /^(link|linkfd|flock)$/.test(call),
   suidAndDevices: ({ call, args }) => call === "mknod" && (Number(args["mode"]) & S.IFMT) === S.IFCHR,
   fallocate: ({ call }) => call === "fallocate",
   seekHole: ({ call }) => call === "seek",
@@ -36,7 +36,7 @@ function isWithin(operation: Operation): boolean {
 
 /** The entry without setuid, setgid and ACLs; undefined for the further name of a file, and for a device. */
 function plain(entry: Entry): Entry | undefined {
-  if (entry.kind === "device") return undefined;
+  if (entry.kind === "hard-link" || entry.kind === "device") return undefined;
   if (!("traits" in entry)) return entry;
   const { mode, xattrs = {}, ...rest } = entry.traits;
   const kept = Object.entries(xattrs).filter(([name]) => !name.startsWith("system."));
