@@ -25,7 +25,7 @@ const BEYOND: Partial<Record<EngineCapabilityName, (operation: Operation) => boo
   fallocate: ({ call }) => call === "fallocate",
   seekHole: ({ call }) => call === "seek",
   tmpfile: ({ call }) => call === "tmpfile",
-  posixAcl: ({ args }) => /^system\./.test(String(args["name"] ?? "")),
+  posixAcl: ({ args }) => String(args["name"] ?? "").startsWith("system."),
   clearsPrivileges: ({ call, args }) => /chmod/.test(call) && (Number(args["mode"]) & PRIVILEGED) !== 0,
   byteNames: ({ args }) => NOT_TEXT.test(`${String(args["path"] ?? "")}${String(args["to"] ?? "")}`),
 };
