@@ -1,5 +1,6 @@
 /** What an overlay is made of. Layers come as descriptors of private mount clones: see services/mount. */
 import type { FallbackReason, Flow, Gate } from "./gate/gate.js";
+import type { Survival } from "./journal/overlay-journal.js";
 
 export interface LayerSpec {
   /** As the user gave it, for people. */
@@ -53,6 +54,8 @@ export interface OverlayConfig {
   inlineCopyBytes: number;
   /** Bound of the directory descriptor cache. */
   maxDirectoryFds: number;
+  /** Where what must outlive this process is written down, and what one before it left there. */
+  survival?: Survival | undefined;
 }
 
 /** Libraries emit, services log and count. Every method returns at once and never throws. */

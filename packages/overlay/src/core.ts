@@ -7,6 +7,7 @@ import type { HandleTable } from "./io/handle-table.js";
 import type { Reroutes } from "./io/reroutes.js";
 import type { DirectoryFds } from "./layer/directory-fds.js";
 import type { HostLayer } from "./layer/host-layer.js";
+import type { OverlayJournal } from "./journal/overlay-journal.js";
 import type { RealDir } from "./layer/real-dir.js";
 import type { MarkNames } from "./marks/names.js";
 import type { LockTable } from "./locks/lock-table.js";
@@ -35,6 +36,8 @@ export interface Core {
   readonly handles: HandleTable;
   readonly locks: LockTable<Node>;
   readonly reroutes: Reroutes;
+  /** Where this is written down for a process to come; undefined where none is. */
+  readonly journal: OverlayJournal | undefined;
   readonly root: Node;
   /** Layers lie on several devices: inode numbers carry the device's index. */
   readonly severalDevices: boolean;

@@ -7,6 +7,7 @@ import { Reroutes } from "./io/reroutes.js";
 import { DirectoryFds } from "./layer/directory-fds.js";
 import { type HostLayer, statFd, sys } from "./layer/host-layer.js";
 import { type DirectoryMarks, readDirectoryMarks } from "./marks/directory-marks.js";
+import { OverlayJournal } from "./journal/overlay-journal.js";
 import { LockTable } from "./locks/lock-table.js";
 import { markNames } from "./marks/names.js";
 import { setIno } from "./node/admit.js";
@@ -14,6 +15,7 @@ import type { Node } from "./node/node.js";
 import { NodeTable } from "./node/node-table.js";
 import { cleanLinkIndex, openLinkIndex } from "./open-link-index.js";
 import { openScratch } from "./open-scratch.js";
+import { restoreOverlay } from "./restore/restore-overlay.js";
 import { Overlay } from "./overlay.js";
 import { stackLayers } from "./stack-layers.js";
 
@@ -22,7 +24,8 @@ export function createOverlay(config: OverlayConfig, port: KernelPort): Overlay 
   const { layers, dataLayers } = stackLayers(config);
   const marks = markNames(config.userXattr, config.foreignMarks);
   const fds = new DirectoryFds(config.maxDirectoryFds);
-  const nodes = new NodeTable((node) => release(fds, node));
+  const journal = config.survival === undefined ? undefined : new OverlayJournal(config.survival);
+  const nodes = new NodeTable((node) => release(fds, node), journal);
   const root = nodes.make(S.IFDIR);
   root.lookups = 1;
   root.dirs = layers.map((layer) => layer.root);
@@ -45,7 +48,8 @@ export function createOverlay(config: OverlayConfig, port: KernelPort): Overlay 
     gate: config.gate,
     events: config.events,
     upper: config.upper === undefined ? undefined : layers[0],
-    handles: new HandleTable(),
+    journal,
+    handles: new HandleTable(journal),
     locks: new LockTable(),
     reroutes: new Reroutes((node) => nodes.letGo(node)),
     severalDevices: layers.some((layer) => layer.deviceIndex !== 0),
@@ -56,7 +60,11 @@ export function createOverlay(config: OverlayConfig, port: KernelPort): Overlay 
     scratchName: () => `#${(++serial).toString(16)}`,
   };
   identifyRoot(core);
-  cleanLinkIndex(core);
+  if (config.survival?.journal.takenOver === true) restoreOverlay(core, config.survival);
+  else {
+    cleanLinkIndex(core);
+    journal?.begin(root);
+  }
   return new Overlay(core);
 }
 

@@ -65,14 +65,17 @@ function publishNameless(core: Core, node: Node, copy: FinishedCopy): number {
   if (fd < 0) return -fd;
   const scratch = core.scratch as RealDir;
   sys.unlinkat(core.fds.of(scratch), copy.name, 0);
+  core.journal?.keep(node, fd);
   if (node.fd >= 0) sys.close(node.fd);
   node.fd = fd;
   settle(core, node, { dir: scratch, name: node.realName });
+  core.journal?.nameless(node);
   return 0;
 }
 
 function settle(core: Core, node: Node, place: { dir: RealDir; name: string }): void {
   core.nodes.forgetLowerLink(node);
+  core.journal?.keepBackings(node);
   node.dir = place.dir;
   node.realName = place.name;
   node.version++;

@@ -4,6 +4,7 @@ import type { DirectoryStream } from "../merge/directory-stream.js";
 import type { Flow, IoWatch } from "../gate/gate.js";
 import type { HostLayer } from "../layer/host-layer.js";
 import type { Listing } from "../merge/listing.js";
+import type { OverlayJournal } from "../journal/overlay-journal.js";
 import type { Node } from "../node/node.js";
 import type { Backing, InodeIo } from "./inode-io.js";
 
@@ -16,6 +17,8 @@ export class OpenFile {
     readonly io: InodeIo,
   ) {}
 
+  /** Where it is written down, or 0. */
+  slot = 0;
   /** As the kernel was told. */
   mode: OpenOut["mode"] = "cached";
   /** What the daemon reads and writes by: its own descriptor, or the backing file's. */
@@ -43,7 +46,11 @@ export class OpenFile {
 }
 
 export class OpenDirectory {
+  /** Where it is written down, or 0. */
+  slot = 0;
   listing: Listing | undefined = undefined;
+  /** Of a list that an earlier process read, how many rows it had; see operations/directories.ts. */
+  rows = 0;
   /** Instead of a listing, where one layer holds it all. */
   stream: DirectoryStream | undefined = undefined;
   constructor(
@@ -54,8 +61,31 @@ export class OpenDirectory {
 
 export class HandleTable {
   readonly #byHandle = new Map<FileHandle, OpenFile | OpenDirectory>();
+  readonly #journal: OverlayJournal | undefined;
   #next = 1;
+  #reserved = Number.MAX_SAFE_INTEGER;
   #files = 0;
+
+  constructor(journal: OverlayJournal | undefined) {
+    this.#journal = journal;
+    if (journal !== undefined) this.#reserved = 1;
+  }
+
+  /** Goes on behind the handles that a process before this one may have given away. */
+  skip(next: FileHandle): void {
+    this.#next = this.#reserved = Math.max(this.#next, next);
+  }
+
+  #newHandle(): FileHandle {
+    if (this.#next >= this.#reserved) this.#reserved = this.#journal?.records.reserveHandles(this.#next) ?? this.#reserved;
+    return this.#next++;
+  }
+
+  /** One that was open before. */
+  adopt(open: OpenFile | OpenDirectory): void {
+    this.#byHandle.set(open.handle, open);
+    if (open instanceof OpenFile) this.#files++;
+  }
 
   get files(): number {
     return this.#files;
@@ -66,15 +96,16 @@ export class HandleTable {
   }
 
   addFile(node: Node, nodeId: NodeId, io: InodeIo): OpenFile {
-    const file = new OpenFile(this.#next++, node, nodeId, io);
+    const file = new OpenFile(this.#newHandle(), node, nodeId, io);
     this.#byHandle.set(file.handle, file);
     this.#files++;
     return file;
   }
 
   addDirectory(node: Node): OpenDirectory {
-    const directory = new OpenDirectory(this.#next++, node);
+    const directory = new OpenDirectory(this.#newHandle(), node);
     this.#byHandle.set(directory.handle, directory);
+    this.#journal?.openedDirectory(directory);
     return directory;
   }
 
@@ -93,6 +124,7 @@ export class HandleTable {
     if (found instanceof OpenFile) this.#files--;
     else found?.stream?.close();
     this.#byHandle.delete(handle);
+    if (found !== undefined) this.#journal?.closed(found.slot);
   }
 
   closeDirectories(): void {

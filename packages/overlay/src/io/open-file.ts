@@ -173,6 +173,7 @@ export function settle(core: Core, open: { call: CallContext; file: OpenFile; fd
   file.io.handles.add(file);
   file.layer = layer;
   if (file.mode === "passthrough" && file.write) writesPastUs(core, file);
+  core.journal?.opened(file);
   out.handle = file.handle;
   out.mode = file.mode;
   out.keepCache = false;
@@ -197,6 +198,7 @@ export function settle(core: Core, open: { call: CallContext; file: OpenFile; fd
 function writesPastUs(core: Core, file: OpenFile): void {
   if (file.node.writtenPastUs) return;
   file.node.writtenPastUs = true;
+  core.journal?.writtenPastUs(file.node);
   core.port.invalidateInode(file.nodeId, -1, 0);
 }
 

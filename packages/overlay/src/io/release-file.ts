@@ -30,6 +30,7 @@ function releasePassthrough(core: Core, io: InodeIo): void {
   const backing = io.backing;
   if (io.passthrough > 0 || backing === undefined) return;
   core.port.closeBacking(backing.id);
+  core.journal?.backingClosed(backing.id);
   sys.close(backing.fd);
   io.backing = undefined;
 }

@@ -58,6 +58,7 @@ function part(core: Core, open: RoutedOpen, io: InodeIo): number {
   giveNewId(core, open.node);
   io.apart = true;
   open.node.apart ??= core.nodes.former(open.nodeId);
+  core.journal?.apart(core.nodes.former(open.nodeId));
   core.reroutes.begin(open.call.pid, open.node, false);
   return Errno.ESTALE;
 }
@@ -73,11 +74,11 @@ export function followReroute(core: Core, call: CallContext, status: Status, out
   if (node.apart === undefined) {
     node.apart = core.nodes.addId(node);
     node.apart.io.apart = true;
+    core.journal?.apart(node.apart);
     // What the kernel keeps of the node's attributes would not follow what is done by the other id.
     core.port.invalidateInode(node.id, -1, 0);
   }
-  node.lookups--;
-  node.apart.lookups++;
+  core.nodes.enterInstead(node.apart);
   out.nodeId = node.apart.id;
   out.attrTtlMs = 0;
   return status;

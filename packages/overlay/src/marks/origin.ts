@@ -56,6 +56,18 @@ export function followOrigin(core: Core, bytes: Buffer, kind: number): Origin | 
   return undefined;
 }
 
+/** Opens the lower object that the mark of an upper one leads to. A descriptor or the negative errno. */
+export function followOriginOf(core: Core, at: { dirFd: number; name: ByteName }, flags: number): number {
+  const bytes = readOriginMark(core, at.dirFd, at.name);
+  if (bytes === undefined) return -Errno.ENOENT;
+  for (const layer of core.layers) {
+    if (layer.writable || !mayLieIn(layer, bytes)) continue;
+    const fd = sys.openByHandleAt(layer.mountFd, bytes[4] as number, bytes.subarray(HEADER), flags | O.NOFOLLOW | O.CLOEXEC);
+    if (fd >= 0) return fd;
+  }
+  return -Errno.ENOENT;
+}
+
 /** Handles of different file systems look alike: only the UUID tells whose it is. A mark without one may be anybody's. */
 function mayLieIn(layer: HostLayer, bytes: Buffer): boolean {
   const uuid = bytes.subarray(UUID_AT, HEADER);

@@ -20,7 +20,7 @@ export function admit(core: Core, at: { parent: Node; name: ByteName }, found: F
   if (indexed !== undefined) return admitIndexed(core, at, { found, indexed });
   const known = shared ? knownLink(core, found) : undefined;
   if (known !== undefined && known.kind === found.kind) {
-    if (known.fd >= 0) revive(known, found.dir, at.name);
+    if (known.fd >= 0) revive(core, known, { dir: found.dir, name: at.name });
     core.nodes.attach(known, at.parent, at.name);
     return known;
   }
@@ -41,10 +41,11 @@ function knownLink(core: Core, found: Found): Node | undefined {
 }
 
 /** It had lost every name we knew of, and now we learn of one more. */
-function revive(node: Node, dir: RealDir | undefined, name: ByteName): void {
+function revive(core: Core, node: Node, { dir, name }: { dir: RealDir | undefined; name: ByteName }): void {
   sys.close(node.fd);
   node.fd = -1;
   node.lastPath = undefined;
+  core.journal?.nameless(node);
   node.dir = dir;
   node.realName = name;
 }
@@ -55,12 +56,9 @@ function admitIndexed(core: Core, at: { parent: Node; name: ByteName }, what: { 
   const dir = core.linkIndex as RealDir;
   const known = core.nodes.linked(indexed.attr.ino);
   const node = known ?? core.nodes.make(found.kind);
-  if (node.fd >= 0) revive(node, dir, indexed.name);
-  node.dir = dir;
-  node.realName = indexed.name;
+  if (node.fd >= 0) revive(core, node, { dir, name: indexed.name });
+  placeInIndex(core, node, what);
   const { lower, attr } = indexed;
-  node.indexed ??= { nlinkDelta: readNlinkDelta(core, dir, indexed), lowerNlink: lower.nlink, bareNames: false };
-  if (found.dir?.layer.writable === false) node.indexed.bareNames = true;
   if (known === undefined) {
     setIno(core, node, lower);
     core.nodes.recall(node, at.parent, at.name);
@@ -71,7 +69,17 @@ function admitIndexed(core: Core, at: { parent: Node; name: ByteName }, what: { 
   return node;
 }
 
-function place(core: Core, node: Node, name: ByteName, found: Found): void {
+/** Its object is the index's entry. */
+export function placeInIndex(core: Core, node: Node, { found, indexed }: { found: Found; indexed: Indexed }): void {
+  const dir = core.linkIndex as RealDir;
+  node.dir = dir;
+  node.realName = indexed.name;
+  node.indexed ??= { nlinkDelta: readNlinkDelta(core, dir, indexed), lowerNlink: indexed.lower.nlink, bareNames: false };
+  if (found.dir?.layer.writable === false) node.indexed.bareNames = true;
+}
+
+/** Where its object lies, and its inode number. */
+export function place(core: Core, node: Node, name: ByteName, found: Found): void {
   const words = found.attr.words;
   if (found.kind === S.IFDIR) {
     node.dirs = found.dirs;

@@ -4,12 +4,17 @@
  * copied-up file is served under a new one (see io/inode-io.ts).
  */
 import { type ByteName, type NodeId, ROOT_ID } from "@sluice/vfs";
+import type { OverlayJournal } from "../journal/overlay-journal.js";
+import type { Revival } from "../restore/revival.js";
 import { ForgottenNodes } from "./forgotten-nodes.js";
 import { InodeIo } from "../io/inode-io.js";
 import { type Dentry, Node } from "./node.js";
 
 /** A nodeId that the kernel uses for a node besides its own: one it had before, or one for opens apart from the others. */
 export class FormerId {
+  /** Where it is written down, or 0. */
+  slot = 0;
+
   constructor(
     readonly id: NodeId,
     readonly node: Node,
@@ -30,18 +35,47 @@ export class NodeTable {
   /** Of nodes that are no more. */
   readonly forgotten = new ForgottenNodes();
   readonly #release: (node: Node) => void;
+  /** Where it is written down, for a process to come. */
+  readonly #journal: OverlayJournal | undefined;
+  /** What a process before this one knew and nobody has asked for since. */
+  revival: Revival | undefined = undefined;
   #nextId = ROOT_ID;
+  #reservedId = Number.MAX_SAFE_INTEGER;
 
-  constructor(release: (node: Node) => void) {
+  constructor(release: (node: Node) => void, journal: OverlayJournal | undefined) {
     this.#release = release;
+    this.#journal = journal;
+    if (journal !== undefined) this.#reservedId = ROOT_ID;
   }
 
   get size(): number {
-    return this.#byId.size;
+    return this.#byId.size + (this.revival?.size ?? 0);
+  }
+
+  #newId(): NodeId {
+    if (this.#nextId >= this.#reservedId) this.#reservedId = this.#journal?.records.reserveIds(this.#nextId) ?? this.#reservedId;
+    return this.#nextId++;
+  }
+
+  /** Goes on behind the ids that a process before this one may have given away. */
+  skipIds(next: NodeId): void {
+    this.#nextId = this.#reservedId = Math.max(this.#nextId, next);
+  }
+
+  /** A node that was known before, under its own id. */
+  adopt(node: Node): void {
+    this.#byId.set(node.id, node);
+    if (node.linkKey !== undefined) this.#byLink.set(node.linkKey, node);
+    if (node.lowerLinkKey !== undefined) this.rememberLowerLink(node, node.lowerLinkKey);
+  }
+
+  adoptAlias(alias: FormerId): void {
+    this.#byId.set(alias.id, alias);
+    alias.node.formerIds++;
   }
 
   make(kind: number): Node {
-    const node = new Node(this.#nextId++, kind);
+    const node = new Node(this.#newId(), kind);
     this.#byId.set(node.id, node);
     return node;
   }
@@ -57,30 +91,61 @@ export class NodeTable {
 
   /** The node behind an id, current or former. */
   get(id: NodeId): Node | undefined {
-    const found = this.#byId.get(id);
+    const found = this.#find(id);
     return found instanceof FormerId ? found.node : found;
   }
 
-  former(id: NodeId): FormerId | undefined {
+  #find(id: NodeId): Node | FormerId | undefined {
     const found = this.#byId.get(id);
+    if (found !== undefined || this.revival === undefined) return found;
+    return this.revival.reviveId(id) ? this.#byId.get(id) : undefined;
+  }
+
+  /** A node by its name in a directory, where it is known. */
+  child(parent: Node, name: ByteName): Node | undefined {
+    const known = parent.children?.get(name);
+    return known !== undefined || parent.dormantChildren === 0 ? known : this.revival?.reviveChild(parent, name);
+  }
+
+  /** The kernel is told of the node once more. */
+  enter(node: Node): void {
+    node.lookups++;
+    node.shown = true;
+    this.#journal?.entered(node);
+  }
+
+  /** The same of another id of a node, instead of its own. */
+  enterInstead(alias: FormerId): void {
+    alias.lookups++;
+    this.#journal?.lookupsChanged(alias);
+    alias.node.lookups--;
+    this.#journal?.lookupsChanged(alias.node);
+  }
+
+  former(id: NodeId): FormerId | undefined {
+    const found = this.#find(id);
     return found instanceof FormerId ? found : undefined;
   }
 
   /** Gives a node a new id; the kernel goes on with the old one for what it has open. */
   renumber(node: Node, io: InodeIo): void {
-    this.#byId.set(node.id, new FormerId(node.id, node, io, node.lookups));
+    const former = new FormerId(node.id, node, io, node.lookups);
+    this.#byId.set(node.id, former);
     node.formerIds++;
-    node.id = this.#nextId++;
+    this.#journal?.aliased(former);
+    node.id = this.#newId();
     node.lookups = 0;
     node.io = undefined;
     this.#byId.set(node.id, node);
+    this.#journal?.renumbered(node);
   }
 
   /** One more id, with I/O of its own. */
   addId(node: Node): FormerId {
-    const added = new FormerId(this.#nextId++, node, new InodeIo(), 0);
+    const added = new FormerId(this.#newId(), node, new InodeIo(), 0);
     this.#byId.set(added.id, added);
     node.formerIds++;
+    this.#journal?.aliased(added);
     return added;
   }
 
@@ -90,10 +155,11 @@ export class NodeTable {
     if (node.parent === undefined) {
       node.parent = parent;
       node.name = name;
-      return;
+    } else {
+      node.others ??= [];
+      node.others.push({ parent, name });
     }
-    node.others ??= [];
-    node.others.push({ parent, name });
+    this.#journal?.attached(node, { parent, name });
   }
 
   /** Takes a name from a node. False when that was its last one. */
@@ -107,6 +173,7 @@ export class NodeTable {
       node.others = node.others?.filter((other) => other.parent !== parent || other.name !== name);
     }
     if (node.others?.length === 0) node.others = undefined;
+    this.#journal?.detached(node, { parent, name });
     return node.parent !== undefined;
   }
 
@@ -115,6 +182,7 @@ export class NodeTable {
     if (from.parent.children?.get(from.name) === node) from.parent.children.delete(from.name);
     to.parent.children ??= new Map();
     to.parent.children.set(to.name, node);
+    this.#journal?.renamed(node, from, to);
     if (node.parent === from.parent && node.name === from.name) {
       node.parent = to.parent;
       node.name = to.name;
@@ -125,12 +193,13 @@ export class NodeTable {
   }
 
   linked(ino: number): Node | undefined {
-    return this.#byLink.get(ino);
+    return this.#byLink.get(ino) ?? this.revival?.reviveLinked(ino);
   }
 
   rememberLink(node: Node, ino: number): void {
     node.linkKey = ino;
     this.#byLink.set(ino, node);
+    this.#journal?.linked(node, ino);
   }
 
   rememberLowerLink(node: Node, key: string): void {
@@ -138,9 +207,11 @@ export class NodeTable {
     const set = this.#lowerLinks.get(key) ?? new Set();
     set.add(node);
     this.#lowerLinks.set(key, set);
+    this.#journal?.lowerLinked(node, key);
   }
 
   lowerLinks(key: string): ReadonlySet<Node> | undefined {
+    this.revival?.reviveLowerLinked(key);
     return this.#lowerLinks.get(key);
   }
 
@@ -148,6 +219,7 @@ export class NodeTable {
     const key = node.lowerLinkKey;
     if (key === undefined) return;
     node.lowerLinkKey = undefined;
+    this.#journal?.lowerLinked(node, undefined);
     const set = this.#lowerLinks.get(key);
     set?.delete(node);
     if (set?.size === 0) this.#lowerLinks.delete(key);
@@ -155,13 +227,15 @@ export class NodeTable {
 
   forget(id: NodeId, count: number): void {
     const found = this.#byId.get(id);
-    if (found === undefined) return;
+    if (found === undefined) return this.revival?.forget(id, count);
     found.lookups -= count;
+    this.#journal?.lookupsChanged(found);
     if (found.lookups > 0) return;
     if (found instanceof FormerId) {
       this.#byId.delete(id);
       found.node.formerIds--;
       if (found.node.apart === found) found.node.apart = undefined;
+      this.#journal?.gone(found);
       this.letGo(found.node);
       return;
     }
@@ -180,11 +254,12 @@ export class NodeTable {
 
   #inUse(node: Node): boolean {
     if (node.copyUp !== undefined || node.formerIds > 0 || node.reroutes > 0) return true;
-    return (node.children?.size ?? 0) > 0 || (node.io?.handles.size ?? 0) > 0;
+    return (node.children?.size ?? 0) > 0 || node.dormantChildren > 0 || (node.io?.handles.size ?? 0) > 0;
   }
 
   #free(node: Node): void {
     this.#byId.delete(node.id);
+    this.#journal?.gone(node);
     if (node.linkKey !== undefined && this.#byLink.get(node.linkKey) === node) this.#byLink.delete(node.linkKey);
     this.forgetLowerLink(node);
     if (node.shown && node.parent !== undefined) this.forgotten.remember(node, node.parent);

@@ -53,6 +53,10 @@ export class Node {
   writtenPastUs = false;
   /** The copy-up under way: everybody waits for the same one. */
   copyUp: CopyUpJob | undefined = undefined;
+  /** Where it is written down, or 0: see journal/overlay-journal.ts. */
+  slot = 0;
+  /** Names in it of nodes that an earlier process knew and this one has not looked at yet: see restore/revival.ts. */
+  dormantChildren = 0;
   /** Counts changes of names and place, so that a decision's wait can be checked for what happened meanwhile. */
   version = 0;
   /** Key in the table of hard links of the upper layer, where it is in it. */

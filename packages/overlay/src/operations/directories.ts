@@ -151,7 +151,7 @@ function fillRow(core: Core, node: Node, listing: Listing, index: number): void 
  * Whoever asks lets the node go again: the kernel may never look at it.
  */
 function knownChild(core: Core, node: Node, which: { name: ByteName; differs: boolean }): Node | undefined {
-  const child = node.children?.get(which.name) ?? (which.differs ? childOf(core, node, which.name) : undefined);
+  const child = core.nodes.child(node, which.name) ?? (which.differs ? childOf(core, node, which.name) : undefined);
   return typeof child === "number" ? undefined : child;
 }
 

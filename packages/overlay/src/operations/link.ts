@@ -55,6 +55,7 @@ function linkNow(core: Core, call: CallContext, wish: NewName, out: EntryOut): n
     sys.close(node.fd);
     node.fd = -1;
     node.lastPath = undefined;
+    core.journal?.nameless(node);
     if (node.indexed === undefined) {
       node.dir = parent.upperDir;
       node.realName = name;

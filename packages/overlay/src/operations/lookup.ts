@@ -15,7 +15,7 @@ export function lookup(core: Core, parentId: NodeId, name: ByteName, out: EntryO
   const parent = directoryOf(core, parentId);
   if (typeof parent === "number") return parent;
   if (name.length > NAME_MAX) return Errno.ENAMETOOLONG;
-  const known = parent.children?.get(name);
+  const known = core.nodes.child(parent, name);
   if (known !== undefined) {
     const status = statNode(core, known, out.attr);
     if (status === 0) return enter(core, known, out);
@@ -65,8 +65,7 @@ function recalled(core: Core, id: NodeId): Node | undefined {
 
 /** Fills an entry for a node whose object's attributes are in `out.attr`, and counts the reference the kernel gets. */
 export function enter(core: Core, node: Node, out: EntryOut): number {
-  node.lookups++;
-  node.shown = true;
+  core.nodes.enter(node);
   out.nodeId = node.id;
   out.generation = 0;
   out.entryTtlMs = core.config.entryTtlMs;
@@ -95,7 +94,7 @@ export function directoryOf(core: Core, id: NodeId): Node | number {
 /** A child by name, searched for where it is not known; the errno where there is none. Counts no reference. */
 export function childOf(core: Core, parent: Node, name: ByteName): Node | number {
   if (name.length > NAME_MAX) return Errno.ENAMETOOLONG;
-  const known = parent.children?.get(name);
+  const known = core.nodes.child(parent, name);
   if (known !== undefined) return known;
   const errno = find(core, parent, name, found);
   if (errno !== 0) return errno;

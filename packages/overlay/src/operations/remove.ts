@@ -85,6 +85,7 @@ function removeNow(core: Core, parent: Node, which: { name: ByteName; directory:
   if (copied !== 0) return copied;
   const kept = openNode(core, node, O.PATH | O.NOFOLLOW);
   if (kept < 0) return -kept;
+  if (node.others === undefined) core.journal?.keep(node, kept);
   const status = which.directory ? removeDirectory(core, node, { parent, name }) : removeFile(core, node, { parent, name });
   if (status < 0) {
     sys.close(kept);
@@ -156,6 +157,7 @@ export function forgetName(core: Core, node: Node, gone: Place & { kept: number 
   node.lastPath = path;
   if (node.fd >= 0) sys.close(node.fd);
   node.fd = gone.kept;
+  core.journal?.nameless(node);
   for (const dir of node.dirs ?? []) core.fds.drop(dir);
   core.nodes.letGo(node);
 }

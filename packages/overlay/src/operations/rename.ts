@@ -123,6 +123,7 @@ function execute(core: Core, plan: RenamePlan): number {
 /** The object that is renamed over may be open. */
 function keep(core: Core, target: Node): number {
   const fd = openNode(core, target, O.PATH | O.NOFOLLOW);
+  if (fd >= 0 && target.others === undefined) core.journal?.keep(target, fd);
   return fd < 0 ? fd - 1 : fd;
 }
 

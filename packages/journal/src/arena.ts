@@ -1,0 +1,126 @@
+/**
+ * What has no fixed size: names, paths, whatever others attach. Chunks of some sizes, each used again for the same size: so
+ * there is nothing to compact, and the arena never takes more than the most that was in use of each size.
+ *
+ * A chunk's size follows from what it holds. Which are free is not written down: it is what nobody refers to.
+ */
+import { Header, type JournalMemory, placeOf } from "./layout.js";
+
+/** Bytes of a unit; a reference counts units. 0 is none. */
+const UNIT = 16;
+/** Up to so many units there is a size for each, beyond for each power of two. */
+const LINEAR = 20;
+
+export class Arena {
+  readonly words: Uint32Array;
+  readonly bytes: Uint8Array;
+  readonly #base: number;
+  readonly #capacity: number;
+  /** By size in units. */
+  #free = new Map<number, number[]>();
+
+  constructor(memory: JournalMemory) {
+    const place = placeOf(memory.words, "arena");
+    this.words = memory.words;
+    this.bytes = memory.bytes;
+    this.#base = place.base;
+    this.#capacity = place.capacity;
+  }
+
+  /** The word at which a chunk starts. */
+  at(ref: number): number {
+    return this.#base + ref * (UNIT / 4);
+  }
+
+  get mark(): number {
+    return this.words[Header.arenaMark] as number;
+  }
+
+  /** A chunk of at least so many bytes, or 0 where there is no room. */
+  take(sizeBytes: number): number {
+    const units = unitsOf(sizeBytes);
+    const free = this.#free.get(units)?.pop();
+    if (free !== undefined) return free;
+    const next = this.mark;
+    if (next + units > this.#capacity) return 0;
+    this.words[Header.arenaMark] = next + units;
+    return next;
+  }
+
+  give(ref: number, sizeBytes: number): void {
+    this.#keep(ref, unitsOf(sizeBytes));
+  }
+
+  #keep(ref: number, units: number): void {
+    const kept = this.#free.get(units);
+    if (kept === undefined) this.#free.set(units, [ref]);
+    else kept.push(ref);
+  }
+
+  /** Finds the free chunks again: `walk` tells of all that are in use. */
+  recover(walk: (used: (ref: number, sizeBytes: number) => void) => void): void {
+    this.#free = new Map();
+    const { mark } = this;
+    const units = new Uint32Array(mark);
+    walk((ref, sizeBytes) => {
+      if (ref < mark) units[ref] = unitsOf(sizeBytes);
+    });
+    let gap = 0;
+    for (let at = 1; at < mark; ) {
+      const size = units[at] as number;
+      if (size === 0) {
+        gap++;
+        at++;
+        continue;
+      }
+      this.#fill(at - gap, gap);
+      gap = 0;
+      at += size;
+    }
+    this.#fill(mark - gap, gap);
+  }
+
+  #fill(from: number, length: number): void {
+    for (let at = from, left = length; left > 0; ) {
+      const size = left <= LINEAR ? left : Math.max(LINEAR, 2 ** Math.floor(Math.log2(left)));
+      this.#keep(at, size);
+      at += size;
+      left -= size;
+    }
+  }
+
+  /** A byte string with its length before it. */
+  store(text: string): number {
+    const ref = this.take(4 + text.length);
+    if (ref === 0) return 0;
+    const at = this.at(ref);
+    this.writeText(at * 4 + 4, text);
+    this.words[at] = text.length;
+    return ref;
+  }
+
+  load(ref: number): string {
+    const at = this.at(ref);
+    return this.readText(at * 4 + 4, this.words[at] as number);
+  }
+
+  storedBytes(ref: number): number {
+    return 4 + (this.words[this.at(ref)] as number);
+  }
+
+  writeText(at: number, text: string): void {
+    const { bytes } = this;
+    for (let i = 0; i < text.length; i++) bytes[at + i] = text.charCodeAt(i);
+  }
+
+  readText(at: number, length: number): string {
+    let text = "";
+    for (let i = 0; i < length; i++) text += String.fromCharCode(this.bytes[at + i] as number);
+    return text;
+  }
+}
+
+function unitsOf(sizeBytes: number): number {
+  const units = Math.ceil(sizeBytes / UNIT);
+  return units <= LINEAR ? units : 2 ** Math.ceil(Math.log2(units));
+}

@@ -1,0 +1,88 @@
+/**
+ * State that outlives the process, in memory that somebody else holds. Writing to it is a few stores: no system call, no
+ * allocation. It knows no file system and no kernel: what the records mean is their writers' business.
+ */
+import { Arena } from "./arena.js";
+import { HandleRecords } from "./handle-records.js";
+import { checkFormat, format, Header, isBlank, type JournalMemory } from "./layout.js";
+import { LockRecords } from "./lock-records.js";
+import { NodeRecords } from "./node-records.js";
+import { RequestRecords } from "./request-records.js";
+import { RerouteRecords } from "./reroute-records.js";
+
+/** Ids are set apart so many at a time: a server that takes over goes on behind them. */
+const RESERVE = 4096;
+
+export class Journal {
+  readonly nodes: NodeRecords;
+  readonly handles: HandleRecords;
+  readonly requests: RequestRecords;
+  readonly locks: LockRecords;
+  readonly reroutes: RerouteRecords;
+  /** A server before this one wrote to it. */
+  readonly takenOver: boolean;
+  readonly #words: Uint32Array;
+  readonly #arena: Arena;
+
+  /** @throws JournalError where the memory holds what this build cannot read */
+  constructor(memory: JournalMemory) {
+    if (isBlank(memory)) format(memory);
+    checkFormat(memory);
+    this.#words = memory.words;
+    this.#arena = new Arena(memory);
+    this.nodes = new NodeRecords(memory, this.#arena);
+    this.handles = new HandleRecords(memory, this.#arena);
+    this.requests = new RequestRecords(memory);
+    this.locks = new LockRecords(memory);
+    this.reroutes = new RerouteRecords(memory);
+    this.takenOver = this.starts > 0;
+    if (this.takenOver) this.#recover();
+    this.#words[Header.starts] = this.starts + 1;
+  }
+
+  /** Servers that have begun with it. */
+  get starts(): number {
+    return this.#words[Header.starts] as number;
+  }
+
+  /** Bytes of the arena that were ever used. */
+  get arenaBytes(): number {
+    return this.#arena.mark * 16;
+  }
+
+  /** The first node id that was never given away; tells that those up to the next such number may be. */
+  reserveIds(from: number): number {
+    return this.#reserve(Header.idLo, from);
+  }
+
+  reserveHandles(from: number): number {
+    return this.#reserve(Header.handleLo, from);
+  }
+
+  /** What is above all that may have been given away. */
+  get nextId(): number {
+    return this.#get(Header.idLo);
+  }
+  get nextHandle(): number {
+    return this.#get(Header.handleLo);
+  }
+
+  #reserve(at: number, from: number): number {
+    const limit = from + RESERVE;
+    this.#words[at + 1] = Math.floor(limit / 2 ** 32);
+    this.#words[at] = limit >>> 0;
+    return limit;
+  }
+
+  #get(at: number): number {
+    return (this.#words[at + 1] as number) * 2 ** 32 + (this.#words[at] as number);
+  }
+
+  #recover(): void {
+    for (const table of [this.nodes, this.handles, this.requests, this.locks, this.reroutes]) table.recover();
+    this.#arena.recover((used) => {
+      this.nodes.walkChunks(used);
+      this.handles.walkChunks(used);
+    });
+  }
+}

@@ -1,0 +1,138 @@
+/**
+ * How the journal's memory is divided, and which of it this build can read.
+ *
+ * The memory outlives the process that writes it, and nothing else: it need not be ordered against a power cut. So a
+ * record is written word by word, and the word that makes it count is written last; a process that is killed between
+ * leaves the record as it was before. Sizes and places of all tables stand in the header: a build reads them from there,
+ * so that a later one may make its tables larger, or add some, and still read what an older one left.
+ */
+
+/** All that is mapped. Sparse: what was never written takes no memory. */
+export const JOURNAL_BYTES = 0x5000_0000;
+
+const MAGIC_LO = 0x4955_4c53; // "SLUI"
+const MAGIC_HI = 0x4a45_4343; // "CCEJ"
+/** Raised when an older build could not read what this one writes; what is only added gets a table of its own. */
+export const FORMAT_VERSION = 1;
+
+/** Words of the header. */
+export const Header = {
+  magicLo: 0,
+  magicHi: 1,
+  version: 2,
+  /** Bits of what a reader must know: an unknown one makes the journal unreadable. */
+  features: 3,
+  /** Ids up to here may have been given away. */
+  idLo: 4,
+  idHi: 5,
+  handleLo: 6,
+  handleHi: 7,
+  /** Servers that have begun with this journal. */
+  starts: 8,
+  /** Units of the arena that were ever used. */
+  arenaMark: 9,
+  /** First of the table descriptions: four words each. */
+  tables: 16,
+} as const;
+
+/** Of a table's description. */
+const Described = { page: 0, slotWords: 1, capacity: 2, mark: 3, words: 4 } as const;
+
+export const TableId = { nodes: 0, handles: 1, requests: 2, locks: 3, reroutes: 4, arena: 5, agreement: 6 } as const;
+export type TableName = keyof typeof TableId;
+
+export const PAGE_WORDS = 1024;
+
+interface Shape {
+  slotWords: number;
+  capacity: number;
+}
+
+const SHAPES: Readonly<Record<TableName, Shape>> = {
+  nodes: { slotWords: 16, capacity: 0x80_0000 },
+  handles: { slotWords: 16, capacity: 0x2_0000 },
+  requests: { slotWords: 256, capacity: 4096 },
+  locks: { slotWords: 16, capacity: 0x4_0000 },
+  reroutes: { slotWords: 8, capacity: 2048 },
+  arena: { slotWords: 4, capacity: 0x280_0000 },
+  agreement: { slotWords: 1, capacity: 1024 },
+};
+
+/** Both views are of the same bytes. */
+export interface JournalMemory {
+  readonly words: Uint32Array;
+  readonly bytes: Uint8Array;
+}
+
+export interface Place extends Shape {
+  /** Word at which it starts. */
+  base: number;
+  /** Word that holds how many of its slots were ever used. */
+  markAt: number;
+}
+
+/** Why a journal cannot be restored, for people. */
+export class JournalError extends Error {
+  override readonly name = "JournalError";
+}
+
+export function isBlank({ words }: JournalMemory): boolean {
+  return words[Header.magicLo] === 0 && words[Header.magicHi] === 0;
+}
+
+/** Lays out fresh memory. What makes it a journal is written last. */
+export function format({ words }: JournalMemory): void {
+  let page = 1;
+  for (const name of Object.keys(TableId) as TableName[]) {
+    const { slotWords, capacity } = SHAPES[name];
+    const at = Header.tables + TableId[name] * Described.words;
+    words[at + Described.page] = page;
+    words[at + Described.slotWords] = slotWords;
+    words[at + Described.capacity] = capacity;
+    words[at + Described.mark] = 1;
+    page += Math.ceil((slotWords * capacity) / PAGE_WORDS);
+  }
+  words[Header.version] = FORMAT_VERSION;
+  words[Header.features] = 0;
+  words[Header.arenaMark] = 1;
+  words[Header.magicHi] = MAGIC_HI;
+  words[Header.magicLo] = MAGIC_LO;
+}
+
+/** @throws JournalError where this build cannot make sense of it */
+export function checkFormat({ words }: JournalMemory): void {
+  if (words[Header.magicLo] !== MAGIC_LO || words[Header.magicHi] !== MAGIC_HI) {
+    throw new JournalError("the state to take over is no journal of this program: unmount and mount again");
+  }
+  const version = words[Header.version] as number;
+  if (version > FORMAT_VERSION) {
+    throw new JournalError(
+      `the state to take over has format ${version}, and this version reads up to ${FORMAT_VERSION}: start a newer version, or unmount and mount again`,
+    );
+  }
+  const features = words[Header.features] as number;
+  if (features !== 0) {
+    throw new JournalError(
+      `the state to take over needs features (0x${features.toString(16)}) that this version does not have: start a newer version, or unmount and mount again`,
+    );
+  }
+  for (const name of Object.keys(TableId) as TableName[]) checkPlace(words, name);
+}
+
+function checkPlace(words: Uint32Array, name: TableName): void {
+  const { base, slotWords, capacity } = placeOf(words, name);
+  const known = SHAPES[name].slotWords;
+  if (slotWords < known || base + slotWords * capacity > words.length) {
+    throw new JournalError(`the state to take over is damaged (table ${name}): unmount and mount again`);
+  }
+}
+
+export function placeOf(words: Uint32Array, name: TableName): Place {
+  const at = Header.tables + TableId[name] * Described.words;
+  return {
+    base: (words[at + Described.page] as number) * PAGE_WORDS,
+    slotWords: words[at + Described.slotWords] as number,
+    capacity: words[at + Described.capacity] as number,
+    markAt: at + Described.mark,
+  };
+}

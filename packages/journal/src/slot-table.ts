@@ -1,0 +1,59 @@
+/**
+ * Slots of one size, used again when they are given back. Slot 0 is none. The first word of a slot is its state, 0 where it
+ * is free: whoever fills a slot writes that word last, so that one that is half filled does not count.
+ */
+import { type JournalMemory, placeOf, type TableName } from "./layout.js";
+
+export class SlotTable {
+  readonly words: Uint32Array;
+  readonly #base: number;
+  readonly #slotWords: number;
+  readonly #capacity: number;
+  readonly #markAt: number;
+  /** Last given back is first taken: what is in use stays close together. */
+  #free: number[] = [];
+
+  constructor(memory: JournalMemory, name: TableName) {
+    const place = placeOf(memory.words, name);
+    this.words = memory.words;
+    this.#base = place.base;
+    this.#slotWords = place.slotWords;
+    this.#capacity = place.capacity;
+    this.#markAt = place.markAt;
+  }
+
+  /** The word at which a slot starts. */
+  at(slot: number): number {
+    return this.#base + slot * this.#slotWords;
+  }
+
+  /** One above the highest slot that was ever used. */
+  get mark(): number {
+    return this.words[this.#markAt] as number;
+  }
+
+  get used(): number {
+    return this.mark - 1 - this.#free.length;
+  }
+
+  /** A free slot, or 0 where all are taken. */
+  take(): number {
+    const free = this.#free.pop();
+    if (free !== undefined) return free;
+    const next = this.mark;
+    if (next >= this.#capacity) return 0;
+    this.words[this.#markAt] = next + 1;
+    return next;
+  }
+
+  give(slot: number): void {
+    this.words[this.at(slot)] = 0;
+    this.#free.push(slot);
+  }
+
+  /** Finds the free slots again. */
+  recover(): void {
+    this.#free = [];
+    for (let slot = this.mark - 1; slot > 0; slot--) if (this.words[this.at(slot)] === 0) this.#free.push(slot);
+  }
+}

@@ -1,0 +1,213 @@
+/**
+ * What the overlay writes down so that another process can go on with it, in the words of the overlay. Called by the tables
+ * at each change that the kernel is about to be told of, before it is; what is written but was not told is a leak at worst.
+ *
+ * A node is written down when the kernel is first told its id, with the directories above it. Where its object lies is not:
+ * its name leads there.
+ */
+import { type Journal, NodeFlag } from "@sluice/journal";
+import { type NodeId, ROOT_ID } from "@sluice/vfs";
+import type { OpenDirectory, OpenFile } from "../io/handle-table.js";
+import { sys } from "../layer/host-layer.js";
+import type { FormerId } from "../node/node-table.js";
+import type { Dentry, Node } from "../node/node.js";
+
+/** Descriptors that outlive the process, by key. */
+export interface FdStore {
+  /** Keeps a copy of `fd`, instead of what was kept by the same key. */
+  store(key: bigint, fd: number): void;
+  drop(key: bigint): void;
+}
+
+/** What an overlay needs to outlive its process. `stored`: what an earlier process kept, ours now. */
+export interface Survival extends FdStore {
+  readonly journal: Journal;
+  readonly stored: Map<bigint, number>;
+}
+
+/** Keys of the store: what a number stands for is in its lowest two bits. */
+export const storeKey = {
+  node: (id: NodeId): bigint => BigInt(id) << 2n,
+  backing: (id: number): bigint => (BigInt(id) << 2n) | 1n,
+  listing: (handle: number): bigint => (BigInt(handle) << 2n) | 2n,
+};
+
+export const MODES = ["cached", "direct", "passthrough", "passthrough-direct"] as const;
+
+export class OverlayJournal {
+  readonly records: Journal;
+  readonly #store: FdStore;
+  /** Backing files whose descriptor is in the store. */
+  readonly #storedBackings = new Set<number>();
+
+  constructor(survival: Survival) {
+    this.records = survival.journal;
+    this.#store = survival;
+  }
+
+  // --- nodes -----------------------------------------------------------------------------------------------------
+
+  /** The kernel is about to be told of the node once more. */
+  entered(node: Node): void {
+    if (node.slot !== 0) this.records.nodes.setLookups(node.slot, node.lookups);
+    else this.#record(node);
+  }
+
+  lookupsChanged(of: Node | FormerId): void {
+    if (of.slot !== 0) this.records.nodes.setLookups(of.slot, Math.max(0, of.lookups));
+  }
+
+  /** Its slot; written down first where it is not yet, with all above it. */
+  slotOf(node: Node): number {
+    if (node.slot === 0) this.#record(node);
+    return node.slot;
+  }
+
+  #record(node: Node): void {
+    const chain: Node[] = [];
+    for (let at: Node | undefined = node; at !== undefined && at.slot === 0; at = at.parent) chain.push(at);
+    for (let next = chain.pop(); next !== undefined; next = chain.pop()) this.#recordOne(next);
+  }
+
+  #recordOne(node: Node): void {
+    const { nodes } = this.records;
+    const { id, kind, lookups, inoLo, inoHi } = node;
+    const flags = (node.shown ? NodeFlag.shown : 0) | (node.writtenPastUs ? NodeFlag.writtenPastUs : 0);
+    node.slot = nodes.addNode({ id, kind, lookups, inoLo, inoHi, flags }, node.parent?.slot ?? 0, node.name);
+    if (node.slot === 0) return;
+    for (const other of node.others ?? []) nodes.addName(node.slot, this.slotOf(other.parent), other.name);
+    if (node.linkKey !== undefined) this.linked(node, node.linkKey);
+    if (node.lowerLinkKey !== undefined) this.lowerLinked(node, node.lowerLinkKey);
+    if (node.fd < 0) return;
+    this.keep(node, node.fd);
+    this.nameless(node);
+  }
+
+  gone(of: Node | FormerId): void {
+    if (of.slot === 0) return;
+    if (this.records.nodes.has(of.slot, NodeFlag.nameless)) this.#store.drop(storeKey.node(of.id));
+    this.records.nodes.remove(of.slot);
+    of.slot = 0;
+  }
+
+  attached(node: Node, at: Dentry): void {
+    if (node.slot !== 0) this.records.nodes.addName(node.slot, this.slotOf(at.parent), at.name);
+  }
+
+  detached(node: Node, at: Dentry): void {
+    if (node.slot !== 0 && at.parent.slot !== 0) this.records.nodes.removeName(node.slot, at.parent.slot, at.name);
+  }
+
+  renamed(node: Node, from: Dentry, to: Dentry): void {
+    if (node.slot === 0) return;
+    const target = this.slotOf(to.parent);
+    this.records.nodes.changeName(node.slot, { parent: from.parent.slot, name: from.name }, { parent: target, name: to.name });
+  }
+
+  /** Its object has no name and is reached by `node.fd`, which `keep` stored; or has one again. */
+  nameless(node: Node): void {
+    if (node.slot === 0) return;
+    if (node.fd < 0) {
+      this.records.nodes.flag(node.slot, NodeFlag.nameless, false);
+      this.#store.drop(storeKey.node(node.id));
+      return;
+    }
+    this.records.nodes.setNameless(node.slot, node.top.layer.index, node.lastPath ?? "");
+  }
+
+  /** Stores a descriptor of the node's object: before its last name goes. */
+  keep(node: Node, fd: number): void {
+    if (node.slot !== 0) this.#store.store(storeKey.node(node.id), fd);
+  }
+
+  /** A descriptor that was stored by an earlier process is of no use any more. */
+  discard(key: bigint, fd: number): void {
+    sys.close(fd);
+    this.#store.drop(key);
+  }
+
+  linked(node: Node, ino: number): void {
+    const key = { lo: ino >>> 0, hi: Math.floor(ino / 2 ** 32), device: 0 };
+    if (node.slot !== 0) this.records.nodes.setLink(node.slot, NodeFlag.linked, key);
+  }
+
+  lowerLinked(node: Node, text: string | undefined): void {
+    if (node.slot === 0) return;
+    const [device = 0, hi = 0, lo = 0] = (text ?? "").split(":").map(Number);
+    this.records.nodes.setLink(node.slot, NodeFlag.lowerLinked, text === undefined ? undefined : { lo, hi, device });
+  }
+
+  writtenPastUs(node: Node): void {
+    if (node.slot !== 0) this.records.nodes.flag(node.slot, NodeFlag.writtenPastUs, true);
+  }
+
+  /** The node has one more id. */
+  aliased(alias: FormerId): void {
+    const { node } = alias;
+    const flags = (alias.io.apart ? NodeFlag.apart : 0) | (node.apart === alias ? NodeFlag.current : 0);
+    alias.slot = this.records.nodes.addAlias(alias.id, this.slotOf(node), { lookups: alias.lookups, flags });
+  }
+
+  /** After `aliased` took the former id down: one of both ids is the node's at any time, perhaps both. */
+  renumbered(node: Node): void {
+    if (node.slot === 0) return;
+    this.records.nodes.setId(node.slot, node.id);
+    this.records.nodes.setLookups(node.slot, 0);
+  }
+
+  apart(alias: FormerId | undefined): void {
+    if (alias === undefined || alias.slot === 0) return;
+    this.records.nodes.flag(alias.slot, NodeFlag.apart, alias.io.apart);
+    this.records.nodes.flag(alias.slot, NodeFlag.current, alias.node.apart === alias);
+  }
+
+  // --- what is open ------------------------------------------------------------------------------------------------
+
+  opened(file: OpenFile): void {
+    const { handle, nodeId, write, flags, node } = file;
+    const mode = MODES.indexOf(file.mode);
+    const layer = file.backing?.layer.index ?? file.layer?.index ?? 0;
+    const backingId = file.backing?.id ?? 0;
+    file.slot = this.records.handles.addFile({ handle, node: this.slotOf(node), nodeId, mode, write, flags, layer, backingId });
+  }
+
+  openedDirectory(directory: OpenDirectory): void {
+    directory.slot = this.records.handles.addDirectory(directory.handle, this.slotOf(directory.node));
+  }
+
+  /** How its names are read from now on: as the layer has them, or by a list of `rows`. */
+  reads(directory: OpenDirectory, rows: number): void {
+    if (directory.slot === 0) return;
+    const { stream } = directory;
+    const reading = stream !== undefined ? stream.dir.layer.index + 2 : 1;
+    this.records.handles.setReading(directory.slot, reading, rows);
+  }
+
+  closed(slot: number): void {
+    if (slot !== 0) this.records.handles.remove(slot);
+  }
+
+  /** The node's object will be another one than what is open by the kernel: that one is not found by name any more. */
+  keepBackings(node: Node): void {
+    for (const file of node.io?.handles ?? []) {
+      const { backing } = file;
+      if (backing === undefined || this.#storedBackings.has(backing.id)) continue;
+      this.#storedBackings.add(backing.id);
+      this.#store.store(storeKey.backing(backing.id), backing.fd);
+    }
+  }
+
+  /** It is stored already, by the process before. */
+  backingIsStored(id: number): void {
+    this.#storedBackings.add(id);
+  }
+
+  backingClosed(id: number): void {
+    if (this.#storedBackings.delete(id)) this.#store.drop(storeKey.backing(id));
+  }
+
+  /** The root is known from the start. */
+  begin(root: Node): void {
+    if (root.id === ROOT_ID) this.#record(root);
+  }
+}

@@ -1,0 +1,115 @@
+/**
+ * What was open goes on: files are opened anew by their nodes, in the mode that the kernel was told. A passthrough open needs
+ * its backing id alone for reads and writes; the descriptor is for what still comes to the daemon.
+ */
+import type { DirectoryRecord, FileRecord, HandleRecords } from "@sluice/journal";
+import { O } from "@sluice/vfs";
+import type { Core } from "../core.js";
+import { OpenDirectory, OpenFile } from "../io/handle-table.js";
+import { InodeIo } from "../io/inode-io.js";
+import { MODES, storeKey } from "../journal/overlay-journal.js";
+import type { HostLayer } from "../layer/host-layer.js";
+import { sys } from "../layer/host-layer.js";
+import { followOriginOf } from "../marks/origin.js";
+import { DirectoryStream } from "../merge/directory-stream.js";
+import type { Node } from "../node/node.js";
+import { openNode } from "../node/open-node.js";
+import type { Revival } from "./revival.js";
+
+export interface Restoring {
+  readonly core: Core;
+  readonly revival: Revival;
+  readonly stored: Map<bigint, number>;
+}
+
+export function restoreHandles(restoring: Restoring, records: HandleRecords): void {
+  for (const slot of [...records.slots()]) {
+    const record = records.read(slot);
+    const node = restoring.revival.reviveSlot(record.node);
+    if (node === undefined) {
+      restoring.core.events.anomaly("what was open is not there any more", { handle: record.handle });
+      records.remove(slot);
+    } else if (record.kind === "file") restoreFile(restoring, { slot, node, record });
+    else restoreDirectory(restoring.core, { slot, node, record });
+  }
+}
+
+interface Was<T> {
+  slot: number;
+  node: Node;
+  record: T;
+}
+
+function restoreFile(restoring: Restoring, was: Was<FileRecord>): void {
+  const { core } = restoring;
+  const { node, record } = was;
+  const io = core.nodes.former(record.nodeId)?.io ?? (node.io ??= new InodeIo());
+  const file = new OpenFile(record.handle, node, record.nodeId, io);
+  file.slot = was.slot;
+  file.mode = MODES[record.mode] ?? "cached";
+  file.write = record.write;
+  file.flags = record.flags;
+  if (file.mode === "cached") io.cached++;
+  else if (file.mode === "direct") io.direct++;
+  else joinBacking(restoring, file, record);
+  if (file.fd < 0) file.fd = openOwn(core, file);
+  file.layer = file.mode === "passthrough" ? core.layers[record.layer] : node.dataLayer;
+  if (file.fd < 0) core.events.anomaly("an open file cannot be opened again", { handle: file.handle, errno: -file.fd });
+  io.handles.add(file);
+  core.handles.adopt(file);
+  core.events.openFiles(file.flow, 1);
+}
+
+function openOwn(core: Core, file: OpenFile): number {
+  const { node } = file;
+  return openNode(core, node, file.write && node.inUpper && node.data === undefined ? O.RDWR : O.RDONLY);
+}
+
+function joinBacking(restoring: Restoring, file: OpenFile, record: FileRecord): void {
+  const { core } = restoring;
+  const { io, node } = file;
+  const layer = core.layers[record.layer] ?? core.dataLayers[record.layer - core.layers.length] ?? node.dataLayer;
+  io.backing ??= { id: record.backingId, ...openBackingFile(restoring, node, { layer, id: record.backingId }), layer };
+  file.backing = io.backing;
+  io.passthrough++;
+  if (file.mode === "passthrough" && (!file.write || io.backing.writable)) file.fd = io.backing.fd;
+}
+
+/** The file that the kernel has: the node's own, or the lower one that it was copied from since. */
+function openBackingFile(restoring: Restoring, node: Node, at: { layer: HostLayer; id: number }): { fd: number; writable: boolean } {
+  const { core, stored } = restoring;
+  const kept = stored.get(storeKey.backing(at.id));
+  if (kept !== undefined) {
+    stored.delete(storeKey.backing(at.id));
+    core.journal?.backingIsStored(at.id);
+    return { fd: kept, writable: false };
+  }
+  if (at.layer !== node.dataLayer) return { fd: openOrigin(core, node), writable: false };
+  const writable = at.layer.writable;
+  return { fd: openNode(core, node, writable ? O.RDWR : O.RDONLY), writable };
+}
+
+/** The server was killed between a copy-up and what it would have kept of the file below. */
+function openOrigin(core: Core, node: Node): number {
+  const dirFd = core.fds.of(node.top);
+  return dirFd < 0 ? dirFd : followOriginOf(core, { dirFd, name: node.realName }, O.RDONLY);
+}
+
+function restoreDirectory(core: Core, was: Was<DirectoryRecord>): void {
+  const { node, record } = was;
+  const directory = new OpenDirectory(record.handle, node);
+  directory.slot = was.slot;
+  const dir = record.reading < 2 ? undefined : node.dirs?.find((one) => one.layer.index === record.reading - 2);
+  if (dir !== undefined) directory.stream = new DirectoryStream(core, node, dir);
+  directory.rows = record.rows;
+  core.handles.adopt(directory);
+}
+
+/** Descriptors that nobody came for. */
+export function discardStored(core: Core, stored: Map<bigint, number>): void {
+  for (const [key, fd] of stored) {
+    if (core.journal === undefined) sys.close(fd);
+    else core.journal.discard(key, fd);
+  }
+  stored.clear();
+}

@@ -1,0 +1,15 @@
+/** Takes over what a process before this one wrote down: ids and handles go on behind its own, what was open is opened again. */
+import type { Core } from "../core.js";
+import type { Survival } from "../journal/overlay-journal.js";
+import { restoreHandles } from "./restore-handles.js";
+import { Revival } from "./revival.js";
+
+export function restoreOverlay(core: Core, survival: Survival): void {
+  const { journal, stored } = survival;
+  const revival = new Revival(core, journal.nodes, stored);
+  core.nodes.revival = revival;
+  core.nodes.skipIds(journal.nextId);
+  core.handles.skip(journal.nextHandle);
+  revival.adoptRoot(core.root);
+  restoreHandles({ core, revival, stored }, journal.handles);
+}

@@ -1,0 +1,253 @@
+/**
+ * Nodes that a process before this one knew, brought back when somebody asks for them: by id, by name, or as another name of
+ * a file. A node is found again where its name leads to in the layers, after its directories; one without a name by its
+ * descriptor, which was kept. What is not found any more is not there: ESTALE.
+ */
+import { NodeFlag, type NodeRecords, RecordKind } from "@sluice/journal";
+import { type ByteName, type NodeId, S } from "@sluice/vfs";
+import type { Core } from "../core.js";
+import { InodeIo } from "../io/inode-io.js";
+import { storeKey } from "../journal/overlay-journal.js";
+import type { HostLayer } from "../layer/host-layer.js";
+import { RealDir } from "../layer/real-dir.js";
+import { Found, find } from "../merge/find.js";
+import { place, placeInIndex } from "../node/admit.js";
+import { lookUpIndex } from "../node/link-index.js";
+import { FormerId } from "../node/node-table.js";
+import { Node } from "../node/node.js";
+import { DormantIndex } from "./dormant-index.js";
+
+const found = new Found();
+
+export class Revival {
+  readonly #core: Core;
+  readonly #records: NodeRecords;
+  readonly #index: DormantIndex;
+  readonly #stored: Map<bigint, number>;
+  /** Slots of aliases by their node's. */
+  readonly #aliases = new Map<number, number[]>();
+  readonly #linked = new Map<number, number>();
+  readonly #lowerLinked = new Map<string, number[]>();
+
+  constructor(core: Core, records: NodeRecords, stored: Map<bigint, number>) {
+    this.#core = core;
+    this.#records = records;
+    this.#stored = stored;
+    this.#index = new DormantIndex(records);
+    for (let slot = 1; slot < records.mark; slot++) this.#note(slot);
+  }
+
+  /** Nodes and further ids that nobody asked for yet. */
+  get size(): number {
+    return this.#index.size;
+  }
+
+  /** The root lives from the start. */
+  adoptRoot(root: Node): void {
+    root.slot = this.#index.byId(root.id);
+    this.#index.wake(root.slot);
+    root.dormantChildren = this.#index.childrenOf(root.slot);
+    root.lookups = Math.max(1, this.#records.lookupsOf(root.slot));
+  }
+
+  /** True where the id is known now. */
+  reviveId(id: NodeId): boolean {
+    const slot = this.#index.byId(id);
+    if (slot === 0) return false;
+    return this.reviveSlot(this.#records.kindOf(slot) === RecordKind.alias ? this.#records.nodeOf(slot) : slot) !== undefined;
+  }
+
+  reviveChild(parent: Node, name: ByteName): Node | undefined {
+    const slot = this.#index.byName(parent.slot, name);
+    return slot === 0 ? undefined : this.reviveSlot(slot);
+  }
+
+  reviveLinked(ino: number): Node | undefined {
+    const slot = this.#linked.get(ino);
+    return slot === undefined || !this.#index.isDormant(slot) ? undefined : this.reviveSlot(slot);
+  }
+
+  reviveLowerLinked(key: string): void {
+    const slots = this.#lowerLinked.get(key);
+    if (slots === undefined) return;
+    this.#lowerLinked.delete(key);
+    for (const slot of slots) if (this.#index.isDormant(slot)) this.reviveSlot(slot);
+  }
+
+  /** The kernel forgets a node that nobody asked for: it need not be looked for. */
+  forget(id: NodeId, count: number): void {
+    const slot = this.#index.byId(id);
+    if (slot === 0) return;
+    const left = this.#records.lookupsOf(slot) - count;
+    const plain = this.#records.kindOf(slot) === RecordKind.node && !this.#aliases.has(slot) && this.#index.childrenOf(slot) === 0;
+    if (left > 0) return this.#records.setLookups(slot, left);
+    if (plain) return this.#drop(slot);
+    if (this.reviveId(id)) this.#core.nodes.forget(id, count);
+    else this.#records.setLookups(slot, 0);
+  }
+
+  /** The node of a record, alive; undefined where its object is not there any more. */
+  reviveSlot(slot: number): Node | undefined {
+    const chain: number[] = [];
+    let at = slot;
+    for (; at !== 0 && this.#index.isDormant(at); at = this.#parentSlot(at)) chain.push(at);
+    let node = at === 0 ? undefined : this.#alive(at);
+    if (node === undefined && at !== 0) return undefined;
+    for (let next = chain.pop(); next !== undefined; next = chain.pop()) {
+      node = this.#build(next);
+      if (node === undefined) return undefined;
+    }
+    return node;
+  }
+
+  #note(slot: number): void {
+    const records = this.#records;
+    if (records.kindOf(slot) === RecordKind.alias) {
+      const node = records.nodeOf(slot);
+      this.#aliases.set(node, [...(this.#aliases.get(node) ?? []), slot]);
+      return;
+    }
+    if (records.kindOf(slot) !== RecordKind.node) return;
+    const { lo, hi, device } = records.linkOf(slot);
+    if (records.has(slot, NodeFlag.linked)) this.#linked.set(hi * 2 ** 32 + lo, slot);
+    if (!records.has(slot, NodeFlag.lowerLinked)) return;
+    const key = `${device}:${hi}:${lo}`;
+    const same = this.#lowerLinked.get(key);
+    if (same === undefined) this.#lowerLinked.set(key, [slot]);
+    else same.push(slot);
+  }
+
+  #parentSlot(slot: number): number {
+    const name = this.#records.firstName(slot);
+    return name === 0 ? 0 : this.#records.parentOf(name);
+  }
+
+  #alive(slot: number): Node | undefined {
+    return this.#core.nodes.get(this.#records.idOf(slot));
+  }
+
+  #build(slot: number): Node | undefined {
+    const records = this.#records;
+    const node = new Node(records.idOf(slot), records.modeOf(slot));
+    node.slot = slot;
+    const there = records.has(slot, NodeFlag.nameless) ? this.#placeByDescriptor(node) : this.#placeByNames(node);
+    if (!there) return undefined;
+    node.lookups = records.lookupsOf(slot);
+    node.shown = records.has(slot, NodeFlag.shown);
+    node.writtenPastUs = records.has(slot, NodeFlag.writtenPastUs);
+    node.inoLo = records.inoLo(slot);
+    node.inoHi = records.inoHi(slot);
+    node.dormantChildren = this.#index.childrenOf(slot);
+    this.#index.wake(slot);
+    this.#core.nodes.adopt(node);
+    for (const alias of this.#aliases.get(slot) ?? []) this.#buildAlias(node, alias);
+    return node;
+  }
+
+  #placeByDescriptor(node: Node): boolean {
+    const key = storeKey.node(node.id);
+    const fd = this.#stored.get(key);
+    const layer = this.#core.layers[this.#records.layerOf(node.slot)];
+    if (fd === undefined || layer === undefined) return false;
+    this.#stored.delete(key);
+    node.fd = fd;
+    node.lastPath = this.#records.lastPathOf(node.slot);
+    placeNowhere(node, layer);
+    return true;
+  }
+
+  /** Its first name that leads to it says where it lies; all that are left become its names. */
+  #placeByNames(node: Node): boolean {
+    const records = this.#records;
+    let placed = false;
+    for (let ref = records.firstName(node.slot); ref !== 0; ref = records.nextName(ref)) {
+      const parent = this.#parentNode(records.parentOf(ref));
+      if (parent === undefined) continue;
+      const name = records.nameText(ref);
+      placed ||= this.#placeByName(node, parent, name);
+      parent.children ??= new Map();
+      parent.children.set(name, node);
+      if (node.parent === undefined) [node.parent, node.name] = [parent, name];
+      else (node.others ??= []).push({ parent, name });
+      parent.dormantChildren--;
+    }
+    if (!placed) this.#takeBack(node);
+    return placed;
+  }
+
+  #takeBack(node: Node): void {
+    for (const { parent, name } of [{ parent: node.parent, name: node.name }, ...(node.others ?? [])]) {
+      if (parent === undefined) continue;
+      parent.children?.delete(name);
+      parent.dormantChildren++;
+    }
+  }
+
+  #parentNode(slot: number): Node | undefined {
+    return this.#index.isDormant(slot) ? this.reviveSlot(slot) : this.#alive(slot);
+  }
+
+  #placeByName(node: Node, parent: Node, name: ByteName): boolean {
+    const core = this.#core;
+    if (parent.fd >= 0 || find(core, parent, name, found) !== 0 || found.kind !== node.kind) return false;
+    const { linked, lowerLinked } = { linked: this.#records.has(node.slot, NodeFlag.linked), lowerLinked: this.#records.has(node.slot, NodeFlag.lowerLinked) };
+    const { lo, hi, device } = this.#records.linkOf(node.slot);
+    if (linked) node.linkKey = hi * 2 ** 32 + lo;
+    if (lowerLinked) node.lowerLinkKey = `${device}:${hi}:${lo}`;
+    const indexed = found.kind !== S.IFDIR && found.attr.nlink > 1 ? lookUpIndex(core, found, name) : undefined;
+    if (indexed !== undefined) placeInIndex(core, node, { found, indexed });
+    else place(core, node, name, found);
+    return true;
+  }
+
+  #buildAlias(node: Node, slot: number): void {
+    if (!this.#index.isDormant(slot)) return;
+    const records = this.#records;
+    this.#index.wake(slot);
+    // It was to become an alias when the process ended, and the node had not got its new id.
+    if (records.idOf(slot) === node.id) return records.remove(slot);
+    const alias = new FormerId(records.idOf(slot), node, new InodeIo(), records.lookupsOf(slot));
+    alias.slot = slot;
+    alias.io.apart = records.has(slot, NodeFlag.apart);
+    this.#core.nodes.adoptAlias(alias);
+    if (records.has(slot, NodeFlag.current)) node.apart = alias;
+  }
+
+  #drop(slot: number): void {
+    const records = this.#records;
+    this.#index.wake(slot);
+    const parents: number[] = [];
+    for (let ref = records.firstName(slot); ref !== 0; ref = records.nextName(ref)) parents.push(records.parentOf(ref));
+    if (records.has(slot, NodeFlag.nameless)) this.#discard(records.idOf(slot));
+    records.remove(slot);
+    for (const parent of parents) this.#childLost(parent);
+  }
+
+  #discard(id: NodeId): void {
+    const key = storeKey.node(id);
+    const fd = this.#stored.get(key);
+    if (fd === undefined) return;
+    this.#stored.delete(key);
+    this.#core.journal?.discard(key, fd);
+  }
+
+  #childLost(parent: number): void {
+    this.#index.lost(parent);
+    if (this.#index.isDormant(parent)) {
+      const idle = this.#records.lookupsOf(parent) === 0 && this.#index.childrenOf(parent) === 0 && !this.#aliases.has(parent);
+      if (idle) this.#drop(parent);
+      return;
+    }
+    const node = this.#alive(parent);
+    if (node === undefined) return;
+    node.dormantChildren--;
+    this.#core.nodes.letGo(node);
+  }
+}
+
+/** An object without a name: only its layer matters. */
+function placeNowhere(node: Node, layer: HostLayer): void {
+  const nowhere = new RealDir(layer, layer.root, "");
+  if (node.isDirectory) node.dirs = [nowhere];
+  else node.dir = nowhere;
+}
