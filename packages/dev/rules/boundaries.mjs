@@ -26,6 +26,12 @@ export const BOUNDARIES = {
     external: [],
     reason: "what is done with privilege stays small: no policy, no overlay, no protocol of files or decisions",
   },
+  "packages/journal": {
+    may: [],
+    external: [],
+    reason:
+      "state that outlives a process is bytes in a table: it knows neither who writes it nor what it means, so that formats can be tested alone",
+  },
   "packages/engine-devfuse": {
     may: ["vfs", "fuse-protocol", "keeper-link", "native"],
     external: [],
@@ -38,7 +44,7 @@ export const BOUNDARIES = {
     reason: "ids are mapped around any filesystem, so that neither the overlay nor an engine knows of it",
   },
   "packages/overlay": {
-    may: ["vfs", "native"],
+    may: ["journal", "vfs", "native"],
     onlyIn: { native: "layer" },
     external: [],
     reason: "only layer/ touches the host: everything above it runs on a layer that a test can make faulty; no policy, wire or engine here",
@@ -92,6 +98,7 @@ export const BOUNDARIES = {
       "engine-devfuse",
       "engine-fuse-native",
       "id-mapping",
+      "journal",
       "keeper-link",
       "native",
       "overlay",

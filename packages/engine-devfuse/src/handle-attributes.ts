@@ -61,6 +61,7 @@ export const listxattr: Handler = {
 };
 
 export const setxattr: Handler = {
+  once: true,
   start: ({ filesystem, setxattrExtended }, slot, request) =>
     slot.check(decodeSetxattr(request, slot.args, setxattrExtended), TOO_LONG) ||
     filesystem.setxattr(slot, slot.nodeId, slot.args.setxattr),
@@ -69,6 +70,7 @@ export const setxattr: Handler = {
 };
 
 export const removexattr: Handler = {
+  once: true,
   start: ({ filesystem }, slot, request) =>
     slot.check(decodeRemovexattr(request, slot.args), TOO_LONG) || filesystem.removexattr(slot, slot.nodeId, slot.args.at.name),
   encode: noBody,

@@ -14,6 +14,7 @@ import { BODY, type Handler, type HandlerContext, noBody } from "./handler.js";
 import type { Slot } from "./slots.js";
 
 export const opendir: Handler = {
+  once: true,
   start: ({ filesystem }, slot, request) =>
     slot.check(decodeOpen(request, slot.args)) || filesystem.opendir(slot, slot.nodeId, slot.args.flags, slot.open),
   encode: (slot, words) => encodeOpendir(words, BODY, slot.open),

@@ -39,6 +39,7 @@ export function releaseUnused({ filesystem }: HandlerContext, slot: Slot, node: 
 }
 
 export const open: Handler = {
+  once: true,
   start: ({ filesystem }, slot, request) =>
     slot.check(decodeOpen(request, slot.args)) || filesystem.open(slot, slot.nodeId, slot.args.flags, slot.open),
   encode: (slot, words) => encodeOpen(words, BODY, slot.open),
@@ -52,6 +53,7 @@ export const read: Handler = {
 };
 
 export const write: Handler = {
+  once: true,
   start: ({ filesystem }, slot, request) =>
     slot.check(decodeWrite(request, slot.args)) || filesystem.write(slot, slot.nodeId, slot.args.write, slot.count),
   encode: (slot, words) => encodeSize(words, BODY, slot.count.length),

@@ -51,6 +51,7 @@ export const lookup: Handler = {
 };
 
 export const mknod: Handler = {
+  once: true,
   start: ({ filesystem }, slot, request) =>
     slot.check(decodeMknod(request, slot.args), TOO_LONG) || filesystem.mknod(slot, slot.args.at, slot.args.node, slot.entry),
   encode: entryBody,
@@ -58,6 +59,7 @@ export const mknod: Handler = {
 };
 
 export const mkdir: Handler = {
+  once: true,
   start: ({ filesystem }, slot, request) =>
     slot.check(decodeMkdir(request, slot.args), TOO_LONG) || filesystem.mkdir(slot, slot.args.at, slot.args.node, slot.entry),
   encode: entryBody,
@@ -65,6 +67,7 @@ export const mkdir: Handler = {
 };
 
 export const symlink: Handler = {
+  once: true,
   start: ({ filesystem }, slot, request) =>
     slot.check(decodeSymlink(request, slot.args), TOO_LONG) || filesystem.symlink(slot, slot.args.at, slot.args.target, slot.entry),
   encode: entryBody,
@@ -72,6 +75,7 @@ export const symlink: Handler = {
 };
 
 export const link: Handler = {
+  once: true,
   start: ({ filesystem }, slot, request) =>
     slot.check(decodeLink(request, slot.args), TOO_LONG) || filesystem.link(slot, slot.args.node2, slot.args.at, slot.entry),
   encode: entryBody,
@@ -79,30 +83,35 @@ export const link: Handler = {
 };
 
 export const unlink: Handler = {
+  once: true,
   start: ({ filesystem }, slot, request) =>
     slot.check(decodeName(request, slot.args), TOO_LONG) || filesystem.unlink(slot, slot.nodeId, slot.args.at.name),
   encode: noBody,
 };
 
 export const rmdir: Handler = {
+  once: true,
   start: ({ filesystem }, slot, request) =>
     slot.check(decodeName(request, slot.args), TOO_LONG) || filesystem.rmdir(slot, slot.nodeId, slot.args.at.name),
   encode: noBody,
 };
 
 export const rename: Handler = {
+  once: true,
   start: ({ filesystem }, slot, request) =>
     slot.check(decodeRename(request, slot.args), TOO_LONG) || filesystem.rename(slot, slot.args.rename),
   encode: noBody,
 };
 
 export const rename2: Handler = {
+  once: true,
   start: ({ filesystem }, slot, request) =>
     slot.check(decodeRename2(request, slot.args), TOO_LONG) || filesystem.rename(slot, slot.args.rename),
   encode: noBody,
 };
 
 export const create: Handler = {
+  once: true,
   start: ({ filesystem }, slot, request) =>
     slot.check(decodeCreate(request, slot.args), TOO_LONG) || filesystem.create(slot, slot.args.at, slot.args.create, slot.created),
   encode: createdBody,
@@ -110,6 +119,7 @@ export const create: Handler = {
 };
 
 export const tmpfile: Handler = {
+  once: true,
   start: ({ filesystem }, slot, request) =>
     slot.check(decodeTmpfile(request, slot.args)) || filesystem.tmpfile(slot, slot.nodeId, slot.args.create, slot.created),
   encode: createdBody,

@@ -20,6 +20,8 @@ export interface Handler {
   readonly encode: (slot: Slot, words: Uint32Array) => number;
   /** The kernel did not take the reply: give back what it would have held (a lookup count, a handle). */
   readonly refused?: (context: HandlerContext, slot: Slot) => Status;
+  /** Its effect must not happen twice: written down until it is answered. */
+  readonly once?: true;
   /** An argument points into the request's bytes: they must live until the answer. */
   readonly pinsRequest?: true;
 }

@@ -3,6 +3,7 @@ import { ByteBuffer, encodeHeader, OUT_HEADER_BYTES, type ReplyAddress } from "@
 import { Errno } from "@sluice/vfs";
 import type { Channel } from "./channel.js";
 import type { Handler } from "./handler.js";
+import type { RequestJournal } from "@sluice/vfs";
 import type { Slot } from "./slots.js";
 
 /** taken; gone: the request is not there any more; invalid: the kernel finds the reply wrong, and waits on; over: no connection. */
@@ -11,10 +12,13 @@ export type ReplyOutcome = "taken" | "gone" | "invalid" | "over";
 export class Replies {
   readonly #channel: Channel;
   readonly #bare = new ByteBuffer(OUT_HEADER_BYTES);
+  readonly #requests: RequestJournal | undefined;
   #closed = false;
 
-  constructor(channel: Channel) {
+  /** `requests`: where answers are kept before they are written. */
+  constructor(channel: Channel, requests?: RequestJournal) {
     this.#channel = channel;
+    this.#requests = requests;
   }
 
   /** From here on nothing is written: the descriptor's number may be somebody else's. */
@@ -28,7 +32,18 @@ export class Replies {
 
   success(slot: Slot, handler: Handler): ReplyOutcome {
     const buffer = slot.data.buffer ?? slot.reply;
-    return this.#write(buffer, encodeHeader(buffer.words, slot, 0, handler.encode(slot, buffer.words)));
+    const length = encodeHeader(buffer.words, slot, 0, handler.encode(slot, buffer.words));
+    if (slot.journalSlot !== 0) this.#requests?.answer(slot.journalSlot, buffer.bytes, length);
+    return this.#write(buffer, length);
+  }
+
+  /** The answer that a process before this one kept and may not have written. */
+  again(to: ReplyAddress, answer: Uint8Array): ReplyOutcome {
+    const buffer = new ByteBuffer(answer.length);
+    buffer.bytes.set(answer);
+    buffer.words[2] = to.uniqueLo;
+    buffer.words[3] = to.uniqueHi;
+    return this.#write(buffer, answer.length);
   }
 
   /** A reply whose body was written behind the header of `buffer` already. */

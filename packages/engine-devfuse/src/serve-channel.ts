@@ -1,5 +1,5 @@
 /** Serves a filesystem on a channel: the engine without a mount, so that it runs on bytes of a test's own as well. */
-import type { Filesystem, FsError, Negotiated } from "@sluice/vfs";
+import type { Filesystem, FsError, Negotiated, RequestJournal } from "@sluice/vfs";
 import type { Agreement } from "./agreement.js";
 import { DataPool, RequestPool } from "./buffer-pools.js";
 import type { Channel } from "./channel.js";
@@ -23,6 +23,7 @@ export interface ServeParts {
   readonly replies: Replies;
   readonly wishes: Wishes;
   readonly events: EngineEvents;
+  readonly journal?: RequestJournal | undefined;
   onReady(negotiated: Negotiated): void;
   onRefused(error: FsError): void;
   /** The connection is over; an errno other than 0 where it did not end in the usual way. */
@@ -32,9 +33,14 @@ export interface ServeParts {
 /** The loop to wake whenever the channel has requests. */
 export function serveChannel(parts: ServeParts): ReadLoop {
   const { filesystem, replies, inFlight, events, channel } = parts;
-  const context: HandlerContext = { filesystem, data: new DataPool(MAX_DATA_BYTES), setxattrExtended: false };
+  const context: HandlerContext = { filesystem, data: new DataPool(MAX_DATA_BYTES), setxattrExtended: takesLongSetxattr(parts.agreement) };
   const requests = new RequestPool(Math.max(parts.wishes.maxWriteBytes, MAX_DATA_BYTES));
   const connection = new ConnectionRequests({ ...parts, context });
-  const session = new Session({ context, replies, inFlight, connection, requests, events });
+  const session = new Session({ context, replies, inFlight, connection, requests, events, journal: parts.journal });
   return new ReadLoop({ channel, session, requests, onEnd: parts.onEnd });
+}
+
+/** Of a connection that was agreed on before. */
+function takesLongSetxattr(agreement: Agreement): boolean {
+  return agreement.reached && agreement.negotiated.flags.includes("SETXATTR_EXT");
 }

@@ -2,8 +2,8 @@
  * A connection's requests from bytes to answer: looks the handler up, calls the filesystem, answers at once or when the
  * promise settles. It never throws: a bug in a filesystem is EIO and an event. It reads nothing; the read loop does.
  */
-import { opcodeName, type Request } from "@sluice/fuse-protocol";
-import { Errno, errnoName, type Status } from "@sluice/vfs";
+import { opcodeName, RESEND_BIT_HI, type Request } from "@sluice/fuse-protocol";
+import { Errno, errnoName, type RequestJournal, type Status } from "@sluice/vfs";
 import { RequestPool } from "./buffer-pools.js";
 import type { ConnectionRequests } from "./connection-requests.js";
 import { handlerOf, leftToKernel } from "./dispatch-table.js";
@@ -26,6 +26,7 @@ export interface SessionParts {
   readonly connection: ConnectionRequests;
   readonly requests: RequestPool;
   readonly events: EngineEvents;
+  readonly journal: RequestJournal | undefined;
 }
 
 export class Session {
@@ -61,15 +62,31 @@ export class Session {
       this.#refuse(request, "a request for a node that cannot be, or before the handshake", Errno.EIO);
       return false;
     }
-    if (this.#parts.connection.adoptResent(request)) return false;
+    if ((request.uniqueHi & RESEND_BIT_HI) !== 0 && this.#isKnown(request)) return false;
     const slot = this.#slots.take();
     slot.begin(request, startedMs);
+    if (handler.once === true) this.#writeDown(slot);
     const status = this.#start(handler, slot, request);
     if (typeof status === "number") {
       this.#settle(handler, slot, status);
       return false;
     }
     return this.#wait(handler, slot, { status, request });
+  }
+
+  /** A request that comes again: it waits here, or was answered by a process before this one. */
+  #isKnown(request: Request): boolean {
+    const { connection, journal, replies } = this.#parts;
+    if (connection.adoptResent(request)) return true;
+    const record = journal?.findAnswered(request.uniqueLo, request.uniqueHi) ?? 0;
+    if (journal === undefined || record === 0) return false;
+    replies.again(request, journal.answerOf(record));
+    journal.end(record);
+    return true;
+  }
+
+  #writeDown(slot: Slot): void {
+    slot.journalSlot = this.#parts.journal?.begin(slot.uniqueLo, slot.uniqueHi, slot.opcode) ?? 0;
   }
 
   #start(handler: Handler, slot: Slot, request: Request): Status {
@@ -94,6 +111,8 @@ export class Session {
 
   #settle(handler: Handler, slot: Slot, status: number): void {
     const errno = this.#reply(handler, slot, status);
+    if (slot.journalSlot !== 0) this.#parts.journal?.end(slot.journalSlot);
+    slot.journalSlot = 0;
     if (slot.malformed) this.#anomaly("a request is malformed", slot, errno);
     this.#count(slot.opcode, errno, slot.startedMs);
     if (slot.pinned !== undefined) this.#parts.requests.give(slot.pinned);

@@ -25,6 +25,8 @@ export class Slot implements CallContext {
   uniqueLo = 0;
   uniqueHi = 0;
   startedMs = 0;
+  /** Where the request is written down, or 0. */
+  journalSlot = 0;
   /** The decoder found bytes that the kernel does not send. */
   malformed = false;
   interrupted = false;

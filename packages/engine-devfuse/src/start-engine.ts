@@ -1,5 +1,6 @@
 /** Puts the engine together, in the order of its life: connection, handshake, serve, end. */
 import { connectHere } from "@sluice/keeper-link";
+import { ByteBuffer, encodeResend, OUT_HEADER_BYTES } from "@sluice/fuse-protocol";
 import { native, type Poller } from "@sluice/native";
 import { Errno, type Filesystem, FsError, type KernelConnection, type KernelPort, type Negotiated } from "@sluice/vfs";
 import { Agreement } from "./agreement.js";
@@ -51,7 +52,8 @@ class DeviceEngine implements Engine {
     this.#events = events;
     this.#notifications = new Notifications(at.fuseFd, this.#agreement);
     this.#channel = deviceChannel(at.fuseFd);
-    this.#replies = new Replies(this.#channel);
+    this.#replies = new Replies(this.#channel, options.requests);
+    if (at.negotiated !== undefined) this.#agreement.settle(at.negotiated);
     this.port = makePort(at, this.#agreement, this.#notifications);
     this.ready = new Promise((resolve, reject) => {
       this.#resolveReady = resolve;
@@ -74,11 +76,23 @@ class DeviceEngine implements Engine {
       replies: this.#replies,
       wishes: { maxStackDepth, maxWriteBytes, locks },
       events: this.#events,
+      journal: this.#options.requests,
       onReady: this.#resolveReady,
       onRefused: (error) => this.#refused(error),
       onEnd: (errno) => this.#onEnd(errno),
     });
+    if (this.#at.negotiated !== undefined) this.#goOn(this.#at.negotiated);
     this.#poller = native.poll(this.#at.fuseFd, (status) => loop.wake(status < 0));
+  }
+
+  /** The connection was served by a process before this one: what that read and did not answer comes again, before anything is read. */
+  #goOn(negotiated: Negotiated): void {
+    if (negotiated.flags.includes("HAS_RESEND")) {
+      const buffer = new ByteBuffer(OUT_HEADER_BYTES);
+      const status = this.#channel.write(buffer.bytes, encodeResend(buffer));
+      if (status < 0) this.#events.anomaly("the kernel does not send again what was not answered", { errno: -status });
+    }
+    this.#resolveReady(negotiated);
   }
 
   inFlight(): number {

@@ -28,6 +28,11 @@ export function encodeDelete(into: ByteBuffer, of: { parent: number; child: numb
   return frame(into, NotifyCode.DELETE, 24 + writeName(into, 24, name));
 }
 
+/** Asks for every request again that was read and not answered. */
+export function encodeResend(into: ByteBuffer): number {
+  return frame(into, NotifyCode.RESEND, 0);
+}
+
 function writeName(into: ByteBuffer, bodyAt: number, name: string): number {
   writeLatin1(into.bytes, name, OUT_HEADER_BYTES + bodyAt);
   into.bytes[OUT_HEADER_BYTES + bodyAt + name.length] = 0;

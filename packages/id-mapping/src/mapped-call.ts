@@ -30,6 +30,9 @@ class OwnerCall implements CallContext {
   get killSuidgid(): boolean {
     return this.asker.killSuidgid === true;
   }
+  get journalSlot(): number {
+    return this.asker.journalSlot ?? 0;
+  }
   get signal(): AbortSignal {
     return this.asker.signal;
   }

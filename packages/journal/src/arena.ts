@@ -18,6 +18,8 @@ export class Arena {
   readonly #capacity: number;
   /** By size in units. */
   #free = new Map<number, number[]>();
+  /** Room between chunks that an earlier process left, of any size: it is cut up before more is taken. */
+  #gaps: { at: number; units: number }[] = [];
 
   constructor(memory: JournalMemory) {
     const place = placeOf(memory.words, "arena");
@@ -41,6 +43,8 @@ export class Arena {
     const units = unitsOf(sizeBytes);
     const free = this.#free.get(units)?.pop();
     if (free !== undefined) return free;
+    const cut = this.#gaps.length === 0 ? 0 : this.#cut(units);
+    if (cut !== 0) return cut;
     const next = this.mark;
     if (next + units > this.#capacity) return 0;
     this.words[Header.arenaMark] = next + units;
@@ -49,6 +53,20 @@ export class Arena {
 
   give(ref: number, sizeBytes: number): void {
     this.#keep(ref, unitsOf(sizeBytes));
+  }
+
+  /** From the last gap that is large enough; smaller ones before it become chunks of their size. */
+  #cut(units: number): number {
+    for (let gap = this.#gaps.pop(); gap !== undefined; gap = this.#gaps.pop()) {
+      if (gap.units < units) {
+        this.#fill(gap.at, gap.units);
+        continue;
+      }
+      const { at } = gap;
+      if (gap.units > units) this.#gaps.push({ at: at + units, units: gap.units - units });
+      return at;
+    }
+    return 0;
   }
 
   #keep(ref: number, units: number): void {
@@ -60,6 +78,7 @@ export class Arena {
   /** Finds the free chunks again: `walk` tells of all that are in use. */
   recover(walk: (used: (ref: number, sizeBytes: number) => void) => void): void {
     this.#free = new Map();
+    this.#gaps = [];
     const { mark } = this;
     const units = new Uint32Array(mark);
     walk((ref, sizeBytes) => {
@@ -73,11 +92,11 @@ export class Arena {
         at++;
         continue;
       }
-      this.#fill(at - gap, gap);
+      if (gap > 0) this.#gaps.push({ at: at - gap, units: gap });
       gap = 0;
       at += size;
     }
-    this.#fill(mark - gap, gap);
+    if (gap > 0) this.#gaps.push({ at: mark - gap, units: gap });
   }
 
   #fill(from: number, length: number): void {

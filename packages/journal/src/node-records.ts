@@ -147,7 +147,7 @@ export class NodeRecords {
     words[at + Word.linkLo] = key.lo;
     words[at + Word.linkHi] = key.hi;
     words[at + Word.linkDevice] = key.device;
-    words[at] = (words[at] as number) | flag;
+    words[at] |= flag;
   }
 
   flag(slot: number, flag: number, on: boolean): void {

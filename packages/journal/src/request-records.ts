@@ -44,10 +44,16 @@ export interface RequestRecord {
   intent: Intent | undefined;
 }
 
+function keyOf(lo: number, hi: number): number {
+  return (hi & UNIQUE_HI) * 2 ** 32 + lo;
+}
+
 export class RequestRecords {
   readonly #table: SlotTable;
   readonly #words: Uint32Array;
   readonly #bytes: Uint8Array;
+  /** Of the process before this one, by unique. */
+  readonly #left = new Map<number, number>();
 
   constructor(memory: JournalMemory) {
     this.#table = new SlotTable(memory, "requests");
@@ -57,6 +63,10 @@ export class RequestRecords {
 
   /** Its slot, or 0 where there is no room: it goes unrecorded then. */
   begin(uniqueLo: number, uniqueHi: number, opcode: number): number {
+    if (this.#left.size > 0) {
+      const left = this.#left.get(keyOf(uniqueLo, uniqueHi));
+      if (left !== undefined) return left;
+    }
     const slot = this.#table.take();
     if (slot === 0) return 0;
     const at = this.#table.at(slot);
@@ -97,13 +107,23 @@ export class RequestRecords {
     this.#words[at + Word.state] = ANSWERED;
   }
 
+  findAnswered(uniqueLo: number, uniqueHi: number): number {
+    const slot = this.#left.get(keyOf(uniqueLo, uniqueHi)) ?? 0;
+    return slot !== 0 && this.#words[this.#table.at(slot)] === ANSWERED ? slot : 0;
+  }
+
   /** The kernel has the answer. */
   end(slot: number): void {
+    if (this.#left.size > 0) {
+      const at = this.#table.at(slot);
+      this.#left.delete(keyOf(this.#words[at + Word.uniqueLo] as number, this.#words[at + Word.uniqueHi] as number));
+    }
     this.#table.give(slot);
   }
 
   recover(): void {
     this.#table.recover();
+    for (const { slot, uniqueLo, uniqueHi } of this.all()) this.#left.set(keyOf(uniqueLo, uniqueHi), slot);
   }
 
   *all(): IterableIterator<RequestRecord> {

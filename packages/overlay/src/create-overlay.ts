@@ -23,6 +23,7 @@ import { stackLayers } from "./stack-layers.js";
 export function createOverlay(config: OverlayConfig, port: KernelPort): Overlay {
   const { layers, dataLayers } = stackLayers(config);
   const marks = markNames(config.userXattr, config.foreignMarks);
+  const takesOver = config.survival?.journal.takenOver === true;
   const fds = new DirectoryFds(config.maxDirectoryFds);
   const journal = config.survival === undefined ? undefined : new OverlayJournal(config.survival);
   const nodes = new NodeTable((node) => release(fds, node), journal);
@@ -31,7 +32,9 @@ export function createOverlay(config: OverlayConfig, port: KernelPort): Overlay 
   root.dirs = layers.map((layer) => layer.root);
   const index = openLinkIndex(config, layers, marks);
   const scratch =
-    config.work === undefined || config.upper === undefined ? undefined : openScratch(layers[0] as HostLayer, config.work, config.volatile);
+    config.work === undefined || config.upper === undefined
+      ? undefined
+      : openScratch(layers[0] as HostLayer, config.work, { volatile: config.volatile, goesOn: takesOver });
   let serial = 0;
   const core: Core = {
     config,
@@ -60,7 +63,7 @@ export function createOverlay(config: OverlayConfig, port: KernelPort): Overlay 
     scratchName: () => `#${(++serial).toString(16)}`,
   };
   identifyRoot(core);
-  if (config.survival?.journal.takenOver === true) restoreOverlay(core, config.survival);
+  if (takesOver && config.survival !== undefined) restoreOverlay(core, config.survival);
   else {
     cleanLinkIndex(core);
     journal?.begin(root);

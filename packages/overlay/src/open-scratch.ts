@@ -15,13 +15,13 @@ const INCOMPAT = "incompat";
 const bytes = Buffer.alloc(4096);
 
 /** @throws FsError: EBUSY where another mount has it, EINVAL where an earlier mount left a mark that forbids its use */
-export function openScratch(upper: HostLayer, work: LayerSpec, volatile: boolean): RealDir {
+export function openScratch(upper: HostLayer, work: LayerSpec, mount: { volatile: boolean; goesOn: boolean }): RealDir {
   const made = sys.mkdirat(work.rootFd, "work", 0o700);
   if (made < 0 && made !== -Errno.EEXIST) throw new FsError(-made, `workdir ${work.path}: its scratch directory cannot be made`);
   const fd = openName(work.rootFd, "work", O.RDONLY | O.DIRECTORY, 0);
   if (fd < 0) throw new FsError(-fd, `workdir ${work.path}: its scratch directory cannot be opened`);
   try {
-    prepare(fd, work, volatile);
+    prepare(fd, work, mount);
   } catch (error) {
     sys.close(fd);
     throw error;
@@ -32,10 +32,11 @@ export function openScratch(upper: HostLayer, work: LayerSpec, volatile: boolean
   return scratch;
 }
 
-function prepare(fd: number, work: LayerSpec, volatile: boolean): void {
+/** `goesOn`: the same mount, served by another process: its mark is its own, and nothing was lost. */
+function prepare(fd: number, work: LayerSpec, { volatile, goesOn }: { volatile: boolean; goesOn: boolean }): void {
   if (sys.flock(fd, LOCK_EX_NB) < 0) throw new FsError(Errno.EBUSY, `workdir ${work.path}: in use by another mount`);
   const feature = incompatibleFeature(fd);
-  if (feature !== undefined) {
+  if (feature !== undefined && !(volatile && goesOn && feature === "volatile")) {
     throw new FsError(Errno.EINVAL, `workdir ${work.path}: an earlier mount left work/incompat/${feature} in it`);
   }
   const purged = purgeAll(fd);

@@ -26,6 +26,18 @@ export interface KernelConnection {
   giveUp(): void;
 }
 
+/** Requests whose effect must not happen twice, written down from their beginning until the kernel has the answer. */
+export interface RequestJournal {
+  /** The request's record, that of an earlier process where it comes again; 0 where there is no room. */
+  begin(uniqueLo: number, uniqueHi: number, opcode: number): number;
+  /** Keeps the answer that is about to be written. */
+  answer(record: number, bytes: Uint8Array, length: number): void;
+  end(record: number): void;
+  /** The record of an earlier process, where one was left with an answer; 0 where there is none. */
+  findAnswered(uniqueLo: number, uniqueHi: number): number;
+  answerOf(record: number): Uint8Array;
+}
+
 export interface MountOptions {
   mountpoint: string;
   /** First column of /proc/mounts. */
@@ -42,6 +54,8 @@ export interface MountOptions {
   locks?: boolean;
   /** Makes the connection. Without it the engine mounts by itself. The portable engine has no use for it. */
   connect?: () => KernelConnection;
+  /** Where requests are written down, so that a process that takes over does none of them twice. */
+  requests?: RequestJournal | undefined;
 }
 
 export interface Engine {

@@ -36,6 +36,8 @@ export interface CallContext {
   readonly groups: readonly number[] | undefined;
   /** OPEN with O_TRUNC by a caller without CAP_FSETID: the truncation clears suid and sgid (FUSE_OPEN_KILL_SUIDGID). */
   readonly killSuidgid?: boolean;
+  /** Where the request is written down for a process to come: see RequestJournal. 0 or undefined: nowhere. */
+  readonly journalSlot?: number;
   /** Aborted when the caller was interrupted (FUSE_INTERRUPT). Made when first asked for. */
   readonly signal: AbortSignal;
 }

@@ -9,7 +9,6 @@ import { OpenDirectory, OpenFile } from "../io/handle-table.js";
 import { InodeIo } from "../io/inode-io.js";
 import { MODES, storeKey } from "../journal/overlay-journal.js";
 import type { HostLayer } from "../layer/host-layer.js";
-import { sys } from "../layer/host-layer.js";
 import { followOriginOf } from "../marks/origin.js";
 import { DirectoryStream } from "../merge/directory-stream.js";
 import type { Node } from "../node/node.js";
@@ -105,11 +104,11 @@ function restoreDirectory(core: Core, was: Was<DirectoryRecord>): void {
   core.handles.adopt(directory);
 }
 
-/** Descriptors that nobody came for. */
-export function discardStored(core: Core, stored: Map<bigint, number>): void {
+/** Descriptors that nobody will come for: of what was let go just before the process ended. */
+export function discardStored({ core, revival, stored }: Restoring): void {
   for (const [key, fd] of stored) {
-    if (core.journal === undefined) sys.close(fd);
-    else core.journal.discard(key, fd);
+    if (revival.expects(key)) continue;
+    stored.delete(key);
+    core.journal?.discard(key, fd);
   }
-  stored.clear();
 }

@@ -1,7 +1,7 @@
 /** Takes over what a process before this one wrote down: ids and handles go on behind its own, what was open is opened again. */
 import type { Core } from "../core.js";
 import type { Survival } from "../journal/overlay-journal.js";
-import { restoreHandles } from "./restore-handles.js";
+import { discardStored, restoreHandles } from "./restore-handles.js";
 import { Revival } from "./revival.js";
 
 export function restoreOverlay(core: Core, survival: Survival): void {
@@ -11,5 +11,7 @@ export function restoreOverlay(core: Core, survival: Survival): void {
   core.nodes.skipIds(journal.nextId);
   core.handles.skip(journal.nextHandle);
   revival.adoptRoot(core.root);
-  restoreHandles({ core, revival, stored }, journal.handles);
+  const restoring = { core, revival, stored };
+  restoreHandles(restoring, journal.handles);
+  discardStored(restoring);
 }

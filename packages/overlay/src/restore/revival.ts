@@ -50,6 +50,12 @@ export class Revival {
     root.lookups = Math.max(1, this.#records.lookupsOf(root.slot));
   }
 
+  /** A stored descriptor is that of a node without a name that nobody asked for yet. */
+  expects(key: bigint): boolean {
+    const slot = this.#index.byId(Number(key >> 2n));
+    return slot !== 0 && key === storeKey.node(Number(key >> 2n)) && this.#records.has(slot, NodeFlag.nameless);
+  }
+
   /** True where the id is known now. */
   reviveId(id: NodeId): boolean {
     const slot = this.#index.byId(id);
@@ -190,7 +196,10 @@ export class Revival {
   #placeByName(node: Node, parent: Node, name: ByteName): boolean {
     const core = this.#core;
     if (parent.fd >= 0 || find(core, parent, name, found) !== 0 || found.kind !== node.kind) return false;
-    const { linked, lowerLinked } = { linked: this.#records.has(node.slot, NodeFlag.linked), lowerLinked: this.#records.has(node.slot, NodeFlag.lowerLinked) };
+    const { linked, lowerLinked } = {
+      linked: this.#records.has(node.slot, NodeFlag.linked),
+      lowerLinked: this.#records.has(node.slot, NodeFlag.lowerLinked),
+    };
     const { lo, hi, device } = this.#records.linkOf(node.slot);
     if (linked) node.linkKey = hi * 2 ** 32 + lo;
     if (lowerLinked) node.lowerLinkKey = `${device}:${hi}:${lo}`;

@@ -1,0 +1,201 @@
+/** The journal as a process finds it that takes over from one that was killed: after each single store, and from other versions. */
+import { expect, test } from "vitest";
+import { Journal } from "./journal.js";
+import { FORMAT_VERSION, Header, JOURNAL_BYTES, JournalError, type JournalMemory } from "./layout.js";
+import { type NodeRecords, RecordKind } from "./node-records.js";
+
+/** Sparse: pages are made when they are first written. */
+const buffer = new ArrayBuffer(JOURNAL_BYTES);
+
+function blank(): JournalMemory {
+  const memory = { words: new Uint32Array(buffer), bytes: new Uint8Array(buffer) };
+  // Only what was written is to be undone: a fill of it all would make every page.
+  for (const place of written) memory.words[place] = 0;
+  written.clear();
+  return memory;
+}
+
+const written = new Set<number>();
+
+class Killed extends Error {}
+
+/** Memory whose writer is killed before its store number `limit`. */
+function mortal(memory: JournalMemory, limit: number): JournalMemory & { stores: number } {
+  const life = { stores: 0 };
+  const watch = <T extends Uint8Array | Uint32Array>(array: T, bytesEach: number): T =>
+    new Proxy(array, {
+      get: (target, key) => (key === "slice" ? target.slice.bind(target) : Reflect.get(target, key, target)),
+      set: (target, key, value: number) => {
+        if (life.stores === limit) throw new Killed();
+        life.stores++;
+        written.add(Math.floor((Number(key) * bytesEach) / 4));
+        target[Number(key)] = value;
+        return true;
+      },
+    });
+  return {
+    words: watch(memory.words, 4),
+    bytes: watch(memory.bytes, 1),
+    get stores() {
+      return life.stores;
+    },
+  };
+}
+
+/** All that a reader sees of the nodes, by id. */
+function nodesOf({ nodes }: Journal): Record<number, unknown> {
+  const seen: Record<number, unknown> = {};
+  for (let slot = 1; slot < nodes.mark; slot++) {
+    if (nodes.kindOf(slot) !== RecordKind.free) seen[nodes.idOf(slot)] = { ...describe(nodes, slot) };
+  }
+  return seen;
+}
+
+function describe(nodes: NodeRecords, slot: number): object {
+  if (nodes.kindOf(slot) === RecordKind.alias) return { of: nodes.idOf(nodes.nodeOf(slot)), lookups: nodes.lookupsOf(slot) };
+  const names: string[] = [];
+  for (let ref = nodes.firstName(slot); ref !== 0; ref = nodes.nextName(ref)) names.push(`${nodes.parentOf(ref)}/${nodes.nameText(ref)}`);
+  return { mode: nodes.modeOf(slot), lookups: nodes.lookupsOf(slot), names: names.sort(), lastPath: nodes.lastPathOf(slot) };
+}
+
+const file = (id: number) => ({ id, kind: 0o100000, lookups: 1, inoLo: id, inoHi: 0, flags: 0 });
+
+/** One change a step; each must be there as a whole or not at all. */
+const steps: readonly ((journal: Journal, slots: number[]) => void)[] = [
+  ({ nodes }, slots) => void slots.push(nodes.addNode({ ...file(1), kind: 0o040000 }, 0, "")),
+  ({ nodes }, slots) => void slots.push(nodes.addNode(file(2), slots[0] as number, "first name")),
+  ({ nodes }, slots) => nodes.setLookups(slots[1] as number, 7),
+  ({ nodes }, slots) => nodes.addName(slots[1] as number, slots[0] as number, "a second name, of some length"),
+  ({ nodes }, slots) =>
+    nodes.changeName(slots[1] as number, { parent: slots[0] as number, name: "first name" }, { parent: slots[0] as number, name: "x" }),
+  ({ nodes }, slots) => void slots.push(nodes.addAlias(3, slots[1] as number, { lookups: 2, flags: 0 })),
+  ({ nodes }, slots) => nodes.removeName(slots[1] as number, slots[0] as number, "a second name, of some length"),
+  ({ nodes }, slots) => nodes.removeName(slots[1] as number, slots[0] as number, "x"),
+  ({ nodes }, slots) => nodes.setNameless(slots[1] as number, 0, "where it was"),
+  ({ nodes }, slots) => nodes.remove(slots[2] as number),
+  ({ nodes }, slots) => nodes.remove(slots[1] as number),
+  ({ nodes }, slots) => void slots.push(nodes.addNode(file(9), slots[0] as number, "in the place of what is gone")),
+];
+
+/** Runs the steps until the writer is killed; what a reader sees then. */
+function killedAfter(limit: number): { seen: Record<number, unknown>; done: number; over: boolean } {
+  const memory = blank();
+  const own = mortal(memory, Number.POSITIVE_INFINITY);
+  const begun = new Journal(own).starts;
+  expect(begun).toBe(1);
+  const dying = mortal(memory, limit);
+  let done = 0;
+  let over = true;
+  try {
+    // The constructor stores one word: that this process began.
+    const journal = new Journal(dying);
+    const slots: number[] = [];
+    for (const step of steps) {
+      step(journal, slots);
+      done++;
+    }
+  } catch (error) {
+    if (!(error instanceof Killed)) throw error;
+    over = false;
+  }
+  return { seen: nodesOf(new Journal(mortal(memory, Number.POSITIVE_INFINITY))), done, over };
+}
+
+test("a writer that is killed between any two stores leaves each change done or not done", () => {
+  const states: string[] = [];
+  for (let done = 0; done <= steps.length; done++) {
+    const memory = blank();
+    const journal = new Journal(mortal(memory, Number.POSITIVE_INFINITY));
+    const slots: number[] = [];
+    for (const step of steps.slice(0, done)) step(journal, slots);
+    states.push(JSON.stringify(nodesOf(journal)));
+  }
+  let limit = 0;
+  for (; ; limit++) {
+    const { seen, done, over } = killedAfter(limit);
+    expect([states[done], states[done + 1]], `killed before store ${limit}, in step ${done}`).toContain(JSON.stringify(seen));
+    if (over) break;
+  }
+  expect(limit).toBeGreaterThan(100);
+});
+
+test("what is given back is used again: the memory stays as large as the most that was in use", () => {
+  const journal = new Journal(mortal(blank(), Number.POSITIVE_INFINITY));
+  const { nodes } = journal;
+  const root = nodes.addNode({ ...file(1), kind: 0o040000 }, 0, "");
+  const cycle = (): void => {
+    const slots = Array.from({ length: 200 }, (_, i) => nodes.addNode(file(10 + i), root, `name ${"x".repeat(i % 60)}`));
+    for (const slot of slots) nodes.remove(slot);
+  };
+  cycle();
+  const before = { mark: nodes.mark, arena: journal.arenaBytes };
+  for (let i = 0; i < 20; i++) cycle();
+  expect({ mark: nodes.mark, arena: journal.arenaBytes }).toEqual(before);
+});
+
+test("a process that takes over finds free what was free, and goes on behind the ids that were given away", () => {
+  const memory = blank();
+  const first = new Journal(mortal(memory, Number.POSITIVE_INFINITY));
+  expect(first.takenOver).toBe(false);
+  const slots = Array.from({ length: 50 }, (_, i) => first.nodes.addNode(file(i + 1), i === 0 ? 0 : 1, `n${i}`));
+  for (const slot of slots.slice(10, 20)) first.nodes.remove(slot);
+  const limit = first.reserveIds(51);
+  const { arenaBytes } = first;
+  const second = new Journal(mortal(memory, Number.POSITIVE_INFINITY));
+  expect(second.takenOver).toBe(true);
+  expect(second.nextId).toBe(limit);
+  for (let i = 0; i < 10; i++) expect(slots.slice(10, 20)).toContain(second.nodes.addNode(file(100 + i), 1, `m${i}`));
+  expect(second.arenaBytes).toBe(arenaBytes);
+});
+
+test("a request that comes again finds its answer, or what was intended", () => {
+  const memory = blank();
+  const first = new Journal(mortal(memory, Number.POSITIVE_INFINITY)).requests;
+  const answered = first.begin(10, 0, 9);
+  first.answer(answered, Uint8Array.of(16, 0, 0, 0, 0, 0, 0, 0, 10, 0, 0, 0, 0, 0, 0, 0), 16);
+  const intended = first.begin(12, 0, 12);
+  first.intend(intended, { kind: 3, numbers: [2 ** 40 + 5, 0], names: ["from", "\xff\x01"] });
+  const over = first.begin(14, 0, 9);
+  first.end(over);
+  const second = new Journal(mortal(memory, Number.POSITIVE_INFINITY)).requests;
+  const RESENT = 0x8000_0000;
+  expect(second.answerOf(second.findAnswered(10, RESENT))[8]).toBe(10);
+  expect(second.findAnswered(12, RESENT)).toBe(0);
+  expect(second.intentOf(second.begin(12, RESENT, 12))).toEqual({ kind: 3, numbers: [2 ** 40 + 5, 0], names: ["from", "\xff\x01"] });
+  expect(second.intentOf(second.begin(14, RESENT, 9))).toBeUndefined();
+  second.end(second.findAnswered(10, RESENT));
+  expect(second.findAnswered(10, RESENT)).toBe(0);
+});
+
+test("locks keep all of their 64 bits", () => {
+  const memory = blank();
+  const lock = {
+    whole: false,
+    write: true,
+    node: 3,
+    owner: 0xfedc_ba98_7654_3210n,
+    handle: 2 ** 33,
+    pid: 7,
+    start: 5n,
+    end: 2n ** 63n - 1n,
+  };
+  new Journal(mortal(memory, Number.POSITIVE_INFINITY)).locks.add(lock);
+  const [found] = new Journal(mortal(memory, Number.POSITIVE_INFINITY)).locks.all();
+  expect(found).toMatchObject(lock);
+});
+
+test.each([
+  ["of a newer format", Header.version, FORMAT_VERSION + 1, /has format 2, and this version reads up to 1/],
+  ["with a feature from the future", Header.features, 4, /needs features \(0x4\)/],
+  ["that is none", Header.magicHi, 1, /no journal of this program/],
+  ["whose tables lie outside", Header.tables, 0xffff_ffff, /damaged/],
+])("a journal %s is refused with a sentence that says what to do", (_, word, value, message) => {
+  const memory = blank();
+  const journal = new Journal(mortal(memory, Number.POSITIVE_INFINITY));
+  expect(journal.starts).toBe(1);
+  memory.words[word] = value;
+  const refused = (): Journal => new Journal(mortal(memory, Number.POSITIVE_INFINITY));
+  expect(refused).toThrow(JournalError);
+  expect(refused).toThrow(message);
+  expect(refused).toThrow(/unmount and mount again/);
+});
