@@ -29,9 +29,9 @@ function dropCapabilities(mask: bigint): void {
 }
 
 export function becomeKeeper(kept: KeptMount): never {
-  const { plan, serverConfig, runDirectory, capabilities } = kept;
+  const { plan, serverConfig, runDirectory, user, capabilities } = kept;
   const server = { file: process.execPath, argv: [...process.execArgv, MAIN, "mount-server"] };
-  const passed = pass({ plan, server, serverConfig, runDirectory, user: undefined });
+  const passed = pass({ plan, server, serverConfig, runDirectory, user });
   if (passed >= 0) {
     dropCapabilities(capabilities);
     replaceProcess([KEEPER_MAIN], CONFIG_FD + 1);

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { buildProgram } from "./program.js";
 
-const EVERY = ["decision", "diff", "doctor", "grants", "mount", "policy", "status", "unmount"];
+const EVERY = ["decision", "diff", "doctor", "grants", "mount", "mount-server", "policy", "status", "unmount"];
 
 async function names(command: string | undefined): Promise<string[]> {
   return (await buildProgram(command)).commands.map((each) => each.name()).toSorted();

@@ -2,7 +2,8 @@
  * The keeper's life: opens what is held, starts a server, starts another one when it dies, hands over to a new one when
  * asked to, and takes everything down at the end. It says on standard error what a person should know, and nothing else.
  */
-import { rmSync } from "node:fs";
+import { readdirSync, rmdirSync, unlinkSync } from "node:fs";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { isatty } from "node:tty";
 import { LayerError, untilLetGo } from "@sluice/keeper-link";
@@ -189,6 +190,17 @@ function prepare(): void {
   for (const stream of [process.stdout, process.stderr]) stream.on("error", () => undefined);
 }
 
+/** Nothing deeper is looked at: the directory may be the server's user's. */
+function removeSockets(directory: string): void {
+  try {
+    for (const name of readdirSync(directory)) unlinkSync(join(directory, name));
+    rmdirSync(directory);
+  } catch (error) {
+    const code = error instanceof Error && "code" in error ? String(error.code) : String(error);
+    if (code !== "ENOENT") say(directory, `the directory of the mount's sockets cannot be removed (${code}): remove it`);
+  }
+}
+
 /** Keeps a mount to its end; returns the exit code. */
 export async function keep(config: KeeperConfig): Promise<number> {
   prepare();
@@ -200,6 +212,6 @@ export async function keep(config: KeeperConfig): Promise<number> {
     return await keeper.run();
   } finally {
     await holdings.end();
-    rmSync(config.runDirectory, { recursive: true, force: true });
+    removeSockets(config.runDirectory);
   }
 }

@@ -50,6 +50,16 @@ export function addMountCommand(program: Command, host: MountHost): void {
         .default("off")
         .env("SLUICE_KEEPER"),
     )
+    .addOption(
+      new Option(
+        "--privilege <auto|strict>",
+        "strict: only the keeper registers files for passthrough, even where the server could",
+      ).default("auto"),
+    )
+    .option(
+      "--user <uid:gid>",
+      "run the server as this user without any capability, for this user alone; with --keeper on and -o userxattr",
+    )
     .option("--coherent-readers", "mediate lower files that can be copied up, so that who reads one sees later writes")
     .option("--control <socket>", "control socket; derived from the mount point by default")
     .option("--admin <host:port>", "serve /metrics, /healthz and /readyz")

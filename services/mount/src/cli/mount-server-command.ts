@@ -4,6 +4,7 @@ import { openSocketLink } from "@sluice/keeper-link";
 import { native } from "@sluice/native";
 import type { Command } from "commander";
 import { failed } from "../complaint.js";
+import { keepOnly } from "../lifecycle/least-privilege.js";
 import type { MountHost } from "../lifecycle/run-mount.js";
 
 /** As services/keeper starts it: after standard input, output and error. */
@@ -14,11 +15,13 @@ export function addMountServerCommand(program: Command, host: MountHost): void {
   program.command("mount-server", { hidden: true }).action(async () => {
     const keeper = process.ppid;
     const { readServerConfig, mountPlan } = await import("../lifecycle/kept-mount.js");
-    const { config, runDirectory } = readServerConfig(CONFIG_FD);
+    const { config, runDirectory, capabilities, registerByKeeper } = readServerConfig(CONFIG_FD);
+    keepOnly(BigInt(capabilities), CONFIG_FD + 1);
+    native.close(CONFIG_FD);
     if (native.dieWithParent(constants.signals.SIGKILL, keeper) < 0) throw failed(config.mountpoint, "the keeper is gone", "mount again");
     const link = openSocketLink(LINK_FD, {
       plan: mountPlan(config),
-      registerByKeeper: false,
+      registerByKeeper,
       onLost: () => process.exit(1),
     });
     const { runServer } = await import("../lifecycle/run-mount.js");

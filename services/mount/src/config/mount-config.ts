@@ -15,6 +15,13 @@ export type LocksChoice = "kernel" | "daemon" | "auto";
 /** Whether another process holds the mount beyond the server's death. */
 export type KeeperChoice = "on" | "off";
 
+export type PrivilegeChoice = "auto" | "strict";
+
+export interface UserIds {
+  uid: number;
+  gid: number;
+}
+
 export interface DecisionTlsFiles {
   caFile: string | undefined;
   certFile: string | undefined;
@@ -38,6 +45,8 @@ export interface MountConfig extends OverlayOptions {
   work: string | undefined;
   /** The mount point may hold files: the mount hides them. */
   nonEmpty: boolean;
+  /** Asked for by name: it is so anyway, but for a server without privilege. */
+  allowOther: boolean;
   shown: Shown;
   /** First column of /proc/mounts. */
   source: string;
@@ -51,6 +60,10 @@ export interface MountConfig extends OverlayOptions {
   engine: EngineChoice;
   locks: LocksChoice;
   keeper: KeeperChoice;
+  /** "strict": the server registers no backing file itself, even where it could. */
+  privilege: PrivilegeChoice;
+  /** Whom the server runs as, without any capability; undefined: root, with those it needs. */
+  user: UserIds | undefined;
   /** Nobody passes through to a lower file that can be copied up. */
   coherentReaders: boolean;
   decision: DecisionChoice;

@@ -161,7 +161,7 @@ export const optionTable: readonly OptionRow[] = [
   flag("nolazytime", MS.LAZYTIME, false),
   word("mount", "defaults"),
   word("mount", "default_permissions"),
-  word("mount", "allow_other"),
+  word("mount", "allow_other", (into) => (into.allowOther = true)),
   ...no("mount", "every user may use the mount, as permissions say", "allow_root"),
   word("mount", "nonempty", (into) => (into.nonEmpty = true)),
   ...unneeded("mount", "_netdev", "nofail", "auto", "noauto", "user", "nouser", "users", "owner", "group", "comment"),

@@ -28,6 +28,7 @@ export interface OptionString {
   cacheTtlMs: number | undefined;
   shown: ShownGiven;
   nonEmpty: boolean;
+  allowOther: boolean;
 }
 
 export function noOptions(): OptionString {
@@ -52,5 +53,6 @@ export function noOptions(): OptionString {
     cacheTtlMs: undefined,
     shown: nothingShown(),
     nonEmpty: false,
+    allowOther: false,
   };
 }

@@ -11,6 +11,7 @@ const DEFAULTS: MountArguments = {
   engine: "devfuse",
   locks: "auto",
   keeper: "off",
+  privilege: "auto",
   logLevel: "info",
 };
 const parse = (args: Partial<MountArguments>): ReturnType<typeof parseMount> => parseMount("/mnt", { ...DEFAULTS, ...args });

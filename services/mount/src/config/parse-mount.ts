@@ -8,7 +8,16 @@ import { wrong } from "../complaint.js";
 import { shownOf } from "../shown/shown-given.js";
 import type { OnRevoke } from "../enforcement/revocation.js";
 import { type LowerList, MAX_LOWERS, parseLowerList } from "./lower-list.js";
-import type { DecisionChoice, EngineChoice, KeeperChoice, LocksChoice, MountConfig, OnOutage } from "./mount-config.js";
+import type {
+  DecisionChoice,
+  EngineChoice,
+  KeeperChoice,
+  LocksChoice,
+  MountConfig,
+  OnOutage,
+  PrivilegeChoice,
+  UserIds,
+} from "./mount-config.js";
 import { parseOptionStrings } from "./option-string.js";
 import type { OptionString } from "./option-values.js";
 import { overlayOptions } from "./overlay-options.js";
@@ -32,6 +41,8 @@ export interface MountArguments {
   engine: string;
   locks: string;
   keeper: string;
+  privilege: string;
+  user?: string;
   coherentReaders?: boolean;
   control?: string;
   admin?: string;
@@ -40,6 +51,8 @@ export interface MountArguments {
   logFile?: string;
 }
 
+/** One more is the id that means "none". */
+const MAX_ID = 0xffff_fffe;
 const DEFAULT_CACHE_TTL_MS = 86_400_000;
 const units: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
 
@@ -83,6 +96,17 @@ function checkTarget(target: string): void {
     if (!(error instanceof DecisionError)) throw error;
     throw wrong("--decision", error.message, "name a decision service");
   }
+}
+
+/** "UID" or "UID:GID", in numbers: names belong to whoever's user database that is. */
+function parseUser(text: string | undefined): UserIds | undefined {
+  if (text === undefined) return undefined;
+  const match = /^(\d{1,10})(?::(\d{1,10}))?$/.exec(text);
+  const [uid, gid] = [Number(match?.[1]), Number(match?.[2] ?? match?.[1])];
+  if (match === null || uid === 0 || uid > MAX_ID || gid > MAX_ID) {
+    throw wrong("--user", `"${text}" is not UID or UID:GID of a user other than root`, "write for instance 1000:1000");
+  }
+  return { uid, gid };
 }
 
 function absolute(path: string | undefined): string | undefined {
@@ -153,11 +177,14 @@ export function parseMount(mountpoint: string, args: MountArguments): MountConfi
     ...overlayOptions(options, !readOnly),
     shown: shownOf(options.shown),
     nonEmpty: options.nonEmpty,
+    allowOther: options.allowOther,
     cacheTtlMs: options.cacheTtlMs ?? DEFAULT_CACHE_TTL_MS,
     maxStackDepth: oneOf(args.maxStackDepth, ["1", "2"], "--max-stack-depth") === "1" ? 1 : 2,
     engine: oneOf<EngineChoice>(args.engine, ["auto", "devfuse", "fuse-native"], "--engine"),
     locks: oneOf<LocksChoice>(args.locks, ["auto", "kernel", "daemon"], "--locks"),
     keeper: oneOf<KeeperChoice>(args.keeper, ["on", "off"], "--keeper"),
+    privilege: oneOf<PrivilegeChoice>(args.privilege, ["auto", "strict"], "--privilege"),
+    user: parseUser(args.user),
     coherentReaders: args.coherentReaders === true || options.coherentReaders,
     decision: parseDecision(args),
     onOutage: oneOf<OnOutage>(args.onOutage, ["deny", "mediate", "stale"], "--on-outage"),

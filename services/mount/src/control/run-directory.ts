@@ -3,7 +3,7 @@
  * In /run; for a daemon that may not write there, below the user's own runtime or temporary directory.
  */
 import { createHash } from "node:crypto";
-import { lstatSync, mkdirSync, realpathSync, rmSync } from "node:fs";
+import { chmodSync, chownSync, lstatSync, mkdirSync, readdirSync, realpathSync, rmdirSync, unlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, dirname, join, resolve } from "node:path";
 import { codeOf, failed } from "../complaint.js";
@@ -32,11 +32,18 @@ export function runDirectories(mountpoint: string): string[] {
   return bases().map((base) => join(base, name));
 }
 
+/** With the sockets in it. Nothing deeper is looked at: the directory may have been a user's (`--user`), who is not to lead us elsewhere. */
+function removeFlat(directory: string): void {
+  if (lstatSync(directory, { throwIfNoEntry: false }) === undefined) return;
+  for (const name of readdirSync(directory)) unlinkSync(join(directory, name));
+  rmdirSync(directory);
+}
+
 function makePrivate(directory: string): void {
   const base = dirname(directory);
   mkdirSync(base, { recursive: true, mode: 0o700 });
   // Nothing of Sluice's is mounted there any more: this is of a mount that died, or that is about to be gone.
-  rmSync(directory, { recursive: true, force: true });
+  removeFlat(directory);
   mkdirSync(directory, { recursive: true, mode: 0o700 });
   for (const path of [base, directory]) {
     const stat = lstatSync(path);
@@ -65,11 +72,17 @@ export function makeRunDirectory(mountpoint: string): { path: string; remove(): 
   );
 }
 
+/** Gives the directory to the user that a server runs as. The one above lets everybody through, and tells nobody what is there. */
+export function giveRunDirectory(path: string, user: { uid: number; gid: number }): void {
+  chmodSync(dirname(path), 0o711);
+  chownSync(path, user.uid, user.gid);
+}
+
 /** Removes what a dead daemon left. */
 export function removeRunDirectories(mountpoint: string): void {
   for (const path of runDirectories(mountpoint)) {
     try {
-      rmSync(path, { recursive: true, force: true });
+      removeFlat(path);
     } catch {
       // Of another user: not ours to remove, and in nobody's way.
     }

@@ -22,6 +22,8 @@ export function hardenProcess(logger: Logger, kept: boolean): void {
 }
 
 function dropGroups(logger: Logger): void {
+  // A server that was started as a user has none, and could not drop any.
+  if (process.getgroups?.().every((gid) => gid === process.getegid?.()) === true) return;
   try {
     process.setgroups?.([]);
   } catch (error) {

@@ -1,24 +1,29 @@
 /** A mount with a keeper: what the keeper is told, and what the server is told through it. */
-import { readFileSync } from "node:fs";
+import { fstatSync, readSync } from "node:fs";
 import type { MountPlan } from "@sluice/keeper-link";
-import { native } from "@sluice/native";
 import { failed, wrong } from "../complaint.js";
-import type { MountConfig } from "../config/mount-config.js";
-import { makeRunDirectory } from "../control/run-directory.js";
+import type { MountConfig, UserIds } from "../config/mount-config.js";
+import { giveRunDirectory, makeRunDirectory } from "../control/run-directory.js";
 import { preflight } from "../preflight/preflight.js";
 import { keptMask } from "./least-privilege.js";
+import { serverShape } from "./server-shape.js";
 import { refuseUnseenHolders } from "./watch-revocation.js";
 
 /** What a server is started with: `config` has passed preflight. */
 export interface ServerConfig {
   config: MountConfig;
   runDirectory: string;
+  /** A bigint, in text. */
+  capabilities: string;
+  registerByKeeper: boolean;
 }
 
 export interface KeptMount {
   plan: MountPlan;
   serverConfig: string;
   runDirectory: string;
+  /** Whom servers run as; undefined: as the keeper. */
+  user: UserIds | undefined;
   /** The capabilities that keeper and server may have at most. */
   capabilities: bigint;
 }
@@ -27,7 +32,15 @@ export type BecomeKeeper = (kept: KeptMount) => never;
 
 export function mountPlan(config: MountConfig): MountPlan {
   const { mountpoint, source, mountFlags: flags, lowers, dataLowers, upper, work, noatime } = config;
-  return { mountpoint, source, subtype: "sluice", flags, allowOther: true, lowers, dataLowers, upper, work, noatime };
+  const { allowOther, user: owner } = serverShape(config);
+  return { mountpoint, source, subtype: "sluice", flags, allowOther, owner, lowers, dataLowers, upper, work, noatime };
+}
+
+/** The server's own sockets lie beside the keeper's. */
+function ownedRunDirectory(mountpoint: string, user: UserIds | undefined): string {
+  const { path } = makeRunDirectory(mountpoint);
+  if (user !== undefined) giveRunDirectory(path, user);
+  return path;
 }
 
 /** Checks everything that needs no mount, and gives the process to the keeper. Throws CliError. */
@@ -37,18 +50,19 @@ export function keepMount(given: MountConfig, become: BecomeKeeper): never {
   }
   const config = { ...preflight(given), engine: "devfuse" as const };
   refuseUnseenHolders(config);
-  const { path: runDirectory } = makeRunDirectory(config.mountpoint);
-  const server: ServerConfig = { config, runDirectory };
-  return become({ plan: mountPlan(config), serverConfig: JSON.stringify(server), runDirectory, capabilities: keptMask });
+  const { user, capabilities, registerByKeeper } = serverShape(config);
+  const runDirectory = ownedRunDirectory(config.mountpoint, user);
+  const server: ServerConfig = { config, runDirectory, capabilities: String(capabilities), registerByKeeper };
+  return become({ plan: mountPlan(config), serverConfig: JSON.stringify(server), runDirectory, user, capabilities: keptMask });
 }
 
-/** Of a descriptor that this process was started with. */
+/** Of a descriptor that this process was started with; it stays open. */
 export function readServerConfig(fd: number): ServerConfig {
   try {
-    return JSON.parse(readFileSync(`/proc/self/fd/${fd}`, "utf8")) as ServerConfig;
+    const bytes = Buffer.alloc(fstatSync(fd).size);
+    readSync(fd, bytes, 0, bytes.length, 0);
+    return JSON.parse(bytes.toString("utf8")) as ServerConfig;
   } catch (cause) {
     throw failed("mount-server", `it was not started by a keeper (${String(cause)})`, "use 'sluice mount'");
-  } finally {
-    native.close(fd);
   }
 }

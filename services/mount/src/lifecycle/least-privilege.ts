@@ -44,6 +44,18 @@ export function keepLeastPrivilege(descriptors = STDIO): void {
   // It only comes back where it failed; then this thread at least has dropped them.
 }
 
+/**
+ * Keeps only `mask`, for a process that has no_new_privs set: then its own program, started once more, gets no more than
+ * this thread has left, whatever the bounding set holds. Does nothing where there is nothing to drop.
+ */
+export function keepOnly(mask: bigint, descriptors: number): void {
+  if ((native.effectiveCapabilities() & ~mask) === 0n) return;
+  // -EPERM for the bounding set, where there is no CAP_SETPCAP: the other sets are limited then, too.
+  native.limitCapabilities(mask);
+  replaceProcess(process.argv.slice(1), descriptors);
+  throw new Error("the server cannot drop its capabilities: free memory, or mount without --keeper");
+}
+
 /** This process becomes Node with other arguments: its memory and every thread are gone. Comes back only where that fails. */
 export function replaceProcess(argv: readonly string[], descriptors: number): void {
   const environment = Object.entries(process.env).map(([name, value]) => `${name}=${value ?? ""}`);

@@ -33,6 +33,7 @@ import { type BecomeKeeper, mountPlan } from "./kept-mount.js";
 import { type MountEvents, mountEvents } from "./mount-events.js";
 import type { MountParts } from "./mount-status.js";
 import { openDecider, type StartEmbeddedDecision } from "./open-decider.js";
+import { serverShape } from "./server-shape.js";
 import { StopRequests } from "./stop-requests.js";
 import { surviveBugs } from "./survive-bugs.js";
 import { takeDown } from "./take-down.js";
@@ -302,6 +303,8 @@ async function serve(life: Life, host: MountHost): Promise<void> {
 
 /** Runs a mount to its end. Throws CliError where it never came up. Returns when nothing of it is left. */
 export async function runMount(given: MountConfig, host: MountHost): Promise<void> {
+  // Refuses what only a keeper makes possible.
+  serverShape(given);
   const config = preflight(given);
   refuseUnseenHolders(config);
   await run(config, host, undefined);
