@@ -140,7 +140,8 @@ class SocketLink implements KeeperLink {
       registrar: this.#options.registerByKeeper ? this.#registrar() : undefined,
       unmount: async (lazy) => -(await this.#ask(Ask.unmount, lazy ? 1 : 0)),
       abort: () => this.#exchange(Ask.abort, 0, undefined) === 0,
-      giveUp: () => void this.#exchange(Ask.abort, 0, undefined),
+      // Where others were served before, another server may do better.
+      giveUp: () => void (restored ? 0 : this.#exchange(Ask.abort, 0, undefined)),
     };
   }
 

@@ -36,6 +36,7 @@ import { openDecider, type StartEmbeddedDecision } from "./open-decider.js";
 import { serverShape } from "./server-shape.js";
 import { StopRequests } from "./stop-requests.js";
 import { surviveBugs } from "./survive-bugs.js";
+import { survivalOf } from "./survival.js";
 import { takeDown } from "./take-down.js";
 import { UndoStack } from "./undo-stack.js";
 import { refuseUnseenHolders, watchRevocation } from "./watch-revocation.js";
@@ -92,6 +93,7 @@ function overlayConfig(life: Life, link: KeeperLink, gate: PolicyGate): OverlayC
   const { config } = life;
   return {
     ...link.layers,
+    survival: survivalOf(link, config.mountpoint),
     gate,
     events: life.events.overlay,
     userXattr: config.userXattr,
@@ -130,6 +132,7 @@ function start(life: Life, kind: EngineKind, { link, overlay }: Ground): { engin
     maxWriteBytes: MAX_WRITE_BYTES,
     locks: daemonKeepsLocks(config),
     connect: () => link.connect(),
+    requests: overlay.survival?.journal.requests,
   };
   const engine = kind.start(
     options,

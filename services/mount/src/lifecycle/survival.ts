@@ -1,0 +1,36 @@
+/** What a kept server goes on with: the journal in the keeper's memory file, and the keeper's store of descriptors. */
+import { Journal, JOURNAL_BYTES, JournalError } from "@sluice/journal";
+import type { KeeperLink } from "@sluice/keeper-link";
+import { native } from "@sluice/native";
+import type { Survival } from "@sluice/overlay";
+import { errnoName } from "@sluice/vfs";
+import { failed } from "../complaint.js";
+
+function memoryOf(fd: number, mountpoint: string): Buffer {
+  const grown = native.ftruncate(fd, JOURNAL_BYTES);
+  const mapping = grown < 0 ? grown : native.mapShared(fd, JOURNAL_BYTES, true);
+  if (typeof mapping !== "number") return mapping.bytes;
+  throw failed(mountpoint, `the journal's memory cannot be mapped (${errnoName(-mapping)})`, "free memory, or mount with --keeper off");
+}
+
+function openJournal(bytes: Buffer, mountpoint: string): Journal {
+  try {
+    return new Journal({ bytes, words: new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.length / Uint32Array.BYTES_PER_ELEMENT) });
+  } catch (error) {
+    if (error instanceof JournalError) throw failed(mountpoint, error.message, "see 'sluice upgrade --help'");
+    throw error;
+  }
+}
+
+/** Undefined where there is no keeper: nothing survives then, and nothing is written down. */
+export function survivalOf(link: KeeperLink, mountpoint: string): Survival | undefined {
+  if (link.journalFd === undefined) return undefined;
+  const bytes = memoryOf(link.journalFd, mountpoint);
+  native.close(link.journalFd);
+  return {
+    journal: openJournal(bytes, mountpoint),
+    stored: new Map(link.stored),
+    store: (key, fd) => void link.store(key, fd),
+    drop: (key) => link.drop(key),
+  };
+}
