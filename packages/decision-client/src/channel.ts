@@ -1,5 +1,5 @@
 /** How a client dials one replica: credentials and the options of its channel. */
-import { readFileSync } from "node:fs";
+import { readFileSync, statSync } from "node:fs";
 import { type ChannelCredentials, type ClientOptions, credentials } from "@grpc/grpc-js";
 import { DecisionError, MAX_MESSAGE_BYTES, wire } from "@sluice/decision-api";
 
@@ -8,6 +8,8 @@ export interface TlsFiles {
   caFile?: string | undefined;
   certFile?: string | undefined;
   keyFile?: string | undefined;
+  /** A name that the service's certificate must hold, such as "URI:spiffe://example.org/decision", instead of the host's. */
+  serverSan?: string | undefined;
 }
 
 export interface Dialer {
@@ -27,14 +29,58 @@ function read(file: string | undefined): Buffer | null {
   }
 }
 
-function channelCredentials(tls: TlsFiles | undefined): ChannelCredentials {
-  if (tls === undefined) return credentials.createInsecure();
-  return credentials.createSsl(read(tls.caFile), read(tls.keyFile), read(tls.certFile));
+/** Node puts a name with anything unusual into quotes, so that no name looks like two. */
+const ENTRY = /(?:^|, )([^:,"]+):("(?:[^"\\]|\\.)*"|[^,]*)/gy;
+
+function holdsName(subjectAltName: string, name: string): boolean {
+  return [...subjectAltName.matchAll(ENTRY)].some(
+    ([, type = "", value = ""]) => `${type}:${value.startsWith('"') ? String(JSON.parse(value)) : value}` === name,
+  );
+}
+
+function channelCredentials(tls: TlsFiles): ChannelCredentials {
+  const { caFile, certFile, keyFile, serverSan } = tls;
+  const [ca, key, cert] = [read(caFile), read(keyFile), read(certFile)];
+  if (serverSan === undefined) return credentials.createSsl(ca, key, cert);
+  return credentials.createSsl(ca, key, cert, {
+    checkServerIdentity(_host, { subjectaltname = "" }) {
+      return holdsName(subjectaltname, serverSan)
+        ? undefined
+        : new Error(`the certificate of the decision service does not hold ${serverSan}`);
+    },
+  });
+}
+
+/** Credentials as the files are now, so that a renewed certificate is used from the next connection on. */
+class FollowedCredentials {
+  private made: { stamp: string; credentials: ChannelCredentials };
+
+  constructor(private readonly tls: TlsFiles) {
+    this.made = { stamp: this.stamp(), credentials: channelCredentials(tls) };
+  }
+
+  now(): ChannelCredentials {
+    const stamp = this.stamp();
+    if (stamp !== this.made.stamp) {
+      try {
+        this.made = { stamp, credentials: channelCredentials(this.tls) };
+      } catch {
+        // Half of it is written: what was before is as good as anything until the next attempt.
+      }
+    }
+    return this.made.credentials;
+  }
+
+  private stamp(): string {
+    const { caFile, certFile, keyFile } = this.tls;
+    const stats = [caFile, certFile, keyFile].map((file) => file && statSync(file, { bigint: true, throwIfNoEntry: false }));
+    return stats.map((each) => (each ? `${each.ino} ${each.mtimeNs} ${each.size}` : "-")).join();
+  }
 }
 
 /** Throws `DecisionError` "unreachable" where a certificate cannot be read. `host`: the name that certificates are for. */
 export function makeDialer(tls: TlsFiles | undefined, host: string | undefined): Dialer {
-  const channel = channelCredentials(tls);
+  const followed = tls === undefined ? undefined : new FollowedCredentials(tls);
   const options: ClientOptions = {
     "grpc.max_receive_message_length": MAX_MESSAGE_BYTES,
     // A frozen replica answers no ping: known within a second and a half.
@@ -45,5 +91,5 @@ export function makeDialer(tls: TlsFiles | undefined, host: string | undefined):
     "grpc.enable_retries": 0,
     ...(tls !== undefined && host !== undefined ? { "grpc.ssl_target_name_override": host, "grpc.default_authority": host } : {}),
   };
-  return { dial: (address) => new wire.DecisionServiceClient(address, channel, options) };
+  return { dial: (address) => new wire.DecisionServiceClient(address, followed?.now() ?? credentials.createInsecure(), options) };
 }

@@ -15,12 +15,13 @@ import {
 } from "@sluice/runtime";
 import { type DecisionLog, type DecisionLogTarget, openDecisionLog } from "./audit/decision-log.js";
 import { logReports } from "./audit/log-reports.js";
+import { startAuthzenServer } from "./authzen/authzen-server.js";
 import { backendReports } from "./engine/backend-reports.js";
 import { DecisionEngine } from "./engine/decision-engine.js";
 import { watchPolicy } from "./engine/policy-watch.js";
 import { startGrpcServer } from "./grpc/grpc-server.js";
 import type { ListenTarget } from "./grpc/listen-target.js";
-import type { TlsFiles } from "./grpc/tls.js";
+import type { TlsFiles } from "./grpc/tls-files.js";
 import type { Refusals } from "./handlers/failure.js";
 import { Session } from "./handlers/session.js";
 import { capabilitiesHandler, decideHandler } from "./handlers/unary.js";
@@ -36,6 +37,8 @@ export interface DecisionServiceOptions {
   allowedUids?: readonly number[] | undefined;
   /** HOST:PORT of /metrics, /healthz and /readyz. */
   admin?: string | undefined;
+  /** Serve AuthZEN 1.0, with the certificates of `tls` where there are any. */
+  authzen?: { address: string; url?: string | undefined; token?: string | undefined } | undefined;
   /** Default "off". */
   decisionLog?: DecisionLogTarget | undefined;
   log?: Logger | undefined;
@@ -54,6 +57,8 @@ export interface DecisionService {
   /** What clients write to reach it. */
   target: string;
   adminAddress: string | undefined;
+  /** What clients of AuthZEN know it by. */
+  authzenUrl: string | undefined;
   /** Events of the decision log go to standard output: nothing else may. */
   logsToStdout: boolean;
   status(): DecisionServiceStatus;
@@ -102,6 +107,7 @@ class RunningService implements DecisionService {
   private readonly closers: (() => void | Promise<void>)[] = [];
   target = "";
   adminAddress: string | undefined;
+  authzenUrl: string | undefined;
   logsToStdout = false;
   private stopAccepting: () => void = () => undefined;
   private shutdown: (graceMs: number) => Promise<void> = () => Promise.resolve();
@@ -154,6 +160,16 @@ class RunningService implements DecisionService {
     this.target = grpc.target;
     this.stopAccepting = grpc.stopAccepting;
     this.shutdown = grpc.shutdown;
+    await this.listenBeside(options, refusals, registry);
+  }
+
+  private async listenBeside(options: DecisionServiceOptions, { log }: Refusals, registry: Registry): Promise<void> {
+    if (options.authzen !== undefined) {
+      const { address, url, token } = options.authzen;
+      const authzen = await startAuthzenServer({ address, url, token, tls: options.tls, log }, this.engine);
+      this.authzenUrl = authzen.url;
+      this.closers.push(() => authzen.close());
+    }
     if (options.admin === undefined) return;
     const admin: AdminServer = await startAdminServer({
       address: options.admin,

@@ -4,4 +4,4 @@ export { addDecisionCommand } from "./cli/decision-command.js";
 export { addPolicyCommands } from "./cli/policy-commands.js";
 export { type DecisionService, type DecisionServiceOptions, type DecisionServiceStatus, startDecisionService } from "./decision-service.js";
 export { type ListenTarget, parseListenTarget } from "./grpc/listen-target.js";
-export type { TlsFiles } from "./grpc/tls.js";
+export type { TlsFiles } from "./grpc/tls-files.js";

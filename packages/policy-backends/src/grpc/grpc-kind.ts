@@ -12,7 +12,12 @@ const schema = z.strictObject({
   timeout: REMOTE_SHAPE.timeout,
   target: z.string().min(1),
   tls: z
-    .strictObject({ caFile: z.string().min(1).optional(), certFile: z.string().min(1).optional(), keyFile: z.string().min(1).optional() })
+    .strictObject({
+      caFile: z.string().min(1).optional(),
+      certFile: z.string().min(1).optional(),
+      keyFile: z.string().min(1).optional(),
+      serverSan: z.string().min(1).optional(),
+    })
     .optional(),
 });
 type GrpcOptions = z.infer<typeof schema>;
@@ -23,9 +28,9 @@ const READY_MS = 2_000;
 
 function tlsOf({ tls }: GrpcOptions, context: LoadContext): TlsFiles | undefined {
   if (tls === undefined) return undefined;
-  const { caFile, certFile, keyFile } = tls;
+  const { caFile, certFile, keyFile, serverSan } = tls;
   const at = (name: string | undefined): string | undefined => (name === undefined ? undefined : context.resolve(name));
-  return { caFile: at(caFile), certFile: at(certFile), keyFile: at(keyFile) };
+  return { caFile: at(caFile), certFile: at(certFile), keyFile: at(keyFile), serverSan };
 }
 
 function connect(options: GrpcOptions, context: LoadContext): Decider {
@@ -104,11 +109,12 @@ export const grpcKind: PolicyKind<GrpcOptions> = {
   name: "grpc",
   schema,
   words: {
-    keysAt: (path) => (path.length === 0 ? Object.keys(schema.shape) : ["caFile", "certFile", "keyFile"]),
+    keysAt: (path) => (path.length === 0 ? Object.keys(schema.shape) : ["caFile", "certFile", "keyFile", "serverSan"]),
     remedies: {
       ...REMOTE_REMEDIES,
       target: "write unix:///PATH.sock, HOST:PORT or dns:///HOST:PORT",
       tls: "write { caFile: …, certFile: …, keyFile: … }",
+      serverSan: "write a name of the service's certificate, such as URI:spiffe://example.org/decision",
     },
   },
   async load(options, context) {

@@ -126,6 +126,12 @@ class Evaluation {
       this.lookedAt.once();
       return fact;
     }
+    // A mount always says these; whoever asks by AuthZEN may not.
+    for (const field of this.missing.size === 0 ? [] : condition.facts.fields) {
+      if (!this.missing.has(`resource.${field}`)) continue;
+      this.lookedAt.once();
+      return `resource.${field}`;
+    }
     this.bindings ??= bindingsOf(this.question, this.set.xattrs);
     bindTo(this.bindings, this.path, this.access);
     return condition.evaluate(this.bindings) ?? "what its condition computes";

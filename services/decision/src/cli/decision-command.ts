@@ -1,11 +1,12 @@
 /** `sluice decision`: the decision service in a process of its own. */
+import { readFileSync } from "node:fs";
 import { native } from "@sluice/native";
 import { CliError, createLogger, createRegistry, EXIT, LOG_LEVELS, type LogLevel } from "@sluice/runtime";
 import { type Command, Option } from "commander";
 import type { DecisionLogTarget } from "../audit/decision-log.js";
-import { type DecisionService, startDecisionService } from "../decision-service.js";
+import { type DecisionService, type DecisionServiceOptions, startDecisionService } from "../decision-service.js";
 import { type ListenTarget, parseListenTarget } from "../grpc/listen-target.js";
-import type { TlsFiles } from "../grpc/tls.js";
+import type { TlsFiles } from "../grpc/tls-files.js";
 
 interface DecisionFlags {
   policy?: string;
@@ -18,6 +19,10 @@ interface DecisionFlags {
   tlsCert?: string;
   tlsKey?: string;
   tlsClientCa?: string;
+  tlsClientSan?: string[];
+  authzen?: string;
+  authzenUrl?: string;
+  authzenTokenFile?: string;
   parentDeath?: string | true;
   logLevel: LogLevel;
   logFile?: string;
@@ -44,12 +49,33 @@ function listenTarget(flags: DecisionFlags): ListenTarget {
 }
 
 function tlsFiles(flags: DecisionFlags, listen: ListenTarget): TlsFiles | undefined {
-  const { tlsCert: certFile, tlsKey: keyFile, tlsClientCa: clientCaFile } = flags;
+  const { tlsCert: certFile, tlsKey: keyFile, tlsClientCa: clientCaFile, tlsClientSan: clientSans = [] } = flags;
+  if (clientSans.length > 0 && clientCaFile === undefined)
+    throw usage("--tls-client-san", "names are in certificates, and none is asked for", "give --tls-client-ca");
+  const unnamed = clientSans.find((name) => !/^(URI|DNS|IP Address|email):./.test(name));
+  if (unnamed !== undefined) throw usage(`--tls-client-san ${unnamed}`, "it is no name of a certificate", "write URI:… or DNS:…");
   if (certFile === undefined && keyFile === undefined && clientCaFile === undefined) return undefined;
-  if (listen.kind !== "tcp") throw usage("--tls-cert", "TLS is for TCP", "leave it out: a unix socket knows its callers");
+  if (listen.kind !== "tcp" && flags.authzen === undefined)
+    throw usage("--tls-cert", "TLS is for TCP", "leave it out: a unix socket knows its callers");
   if (certFile === undefined || keyFile === undefined)
     throw usage("--tls-cert", "certificate and key belong together", "give --tls-cert and --tls-key");
-  return { certFile, keyFile, clientCaFile };
+  return { certFile, keyFile, clientCaFile, clientSans };
+}
+
+function tokenIn(file: string): string {
+  try {
+    const token = readFileSync(file, "utf8").trim();
+    if (token !== "") return token;
+  } catch (cause) {
+    throw usage(`--authzen-token-file ${file}`, `file cannot be read (${(cause as NodeJS.ErrnoException).code})`, "correct the name");
+  }
+  throw usage(`--authzen-token-file ${file}`, "file is empty", "write the token into it");
+}
+
+function authzenOptions({ authzen: address, authzenUrl: url, authzenTokenFile }: DecisionFlags): DecisionServiceOptions["authzen"] {
+  if (address !== undefined) return { address, url, token: authzenTokenFile === undefined ? undefined : tokenIn(authzenTokenFile) };
+  if (url === undefined && authzenTokenFile === undefined) return undefined;
+  throw usage("--authzen-url/-token-file", "they say how AuthZEN is served, and it is not", "add --authzen HOST:PORT");
 }
 
 function decisionLogTarget({ decisionLog, decisionLogConfig }: DecisionFlags): DecisionLogTarget {
@@ -86,6 +112,10 @@ function untilStopped(service: DecisionService): Promise<void> {
   });
 }
 
+function announcement({ target, authzenUrl }: DecisionService): string {
+  return `deciding at ${target}\n${authzenUrl === undefined ? "" : `AuthZEN at ${authzenUrl}\n`}`;
+}
+
 async function run(flags: DecisionFlags): Promise<void> {
   if (flags.parentDeath !== undefined) followParent(flags.parentDeath, process.ppid);
   if (flags.policy === undefined) throw usage("--policy", "option is missing", "write --policy FILE");
@@ -97,13 +127,14 @@ async function run(flags: DecisionFlags): Promise<void> {
     tls,
     allowedUids: flags.allowUid?.map((uid) => wholeNumber(uid, "--allow-uid")),
     admin: flags.admin,
+    authzen: authzenOptions(flags),
     decisionLog: decisionLogTarget(flags),
     log: createLogger({ name: "sluice-decision", level: flags.logLevel, file: flags.logFile }),
     registry: createRegistry(true),
   });
   const stopped = untilStopped(service);
   // The line that whoever started it waits for; with the decision log on stdout it goes to the log alone.
-  if (!service.logsToStdout) process.stdout.write(`deciding at ${service.target}\n`);
+  if (!service.logsToStdout) process.stdout.write(announcement(service));
   await stopped;
 }
 
@@ -121,6 +152,10 @@ export function addDecisionCommand(program: Command): void {
     .option("--tls-cert <file>", "certificate (PEM), for TCP")
     .option("--tls-key <file>", "its key (PEM)")
     .option("--tls-client-ca <file>", "ask clients for a certificate of this authority")
+    .option("--tls-client-san <name...>", "and only for these names in it, such as URI:spiffe://example.org/mount/a")
+    .option("--authzen <host:port>", "answer AuthZEN 1.0 too: /access/v1/evaluation and evaluations, over TLS where --tls-cert is given")
+    .option("--authzen-url <url>", "what its clients know it by (default: where it listens)")
+    .option("--authzen-token-file <file>", "ask them for this bearer token")
     .addOption(new Option("--parent-death [pid]", "end when the parent ends").hideHelp())
     .addOption(new Option("--log-level <level>", "how much to log").choices(LOG_LEVELS).default("info"))
     .option("--log-file <file>", "log to a file instead of standard error")

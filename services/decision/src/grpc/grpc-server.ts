@@ -1,10 +1,12 @@
 /** The gRPC server: which services it has, where it listens, and how it stops. */
-import { Server } from "@grpc/grpc-js";
+import { Server, ServerCredentials } from "@grpc/grpc-js";
 import { MAX_MESSAGE_BYTES, wire } from "@sluice/decision-api";
 import { CliError, EXIT, type Logger } from "@sluice/runtime";
 import { HealthImplementation } from "grpc-health-check";
 import type { ListenTarget } from "./listen-target.js";
-import { serverCredentials, type TlsFiles } from "./tls.js";
+import { onlyNamed } from "./client-names.js";
+import { serverCredentials } from "./tls.js";
+import type { TlsFiles } from "./tls-files.js";
 import { listenOnFd, listenOnUnix } from "./unix-listener.js";
 
 const SERVICE = "sluice.decision.v1.DecisionService";
@@ -31,7 +33,7 @@ interface Listening {
 }
 
 async function bindTcp(server: Server, options: GrpcServerOptions, { host, port }: { host: string; port: number }): Promise<Listening> {
-  const credentials = serverCredentials(options.tls);
+  const { credentials, close } = serverCredentials(options.tls, options.log);
   const address = `${host.includes(":") ? `[${host}]` : host}`;
   const bound = await new Promise<number>((resolve, reject) => {
     server.bindAsync(`${address}:${port}`, credentials, (cause, boundPort) => {
@@ -53,12 +55,16 @@ async function bindTcp(server: Server, options: GrpcServerOptions, { host, port 
   if (options.tls === undefined && !/^(127\.|localhost$|::1$)/.test(host)) {
     options.log.warn({ address: `${address}:${bound}` }, "listening without TLS: anybody on the network may ask and read the answers");
   }
-  return { target: `${address}:${bound}`, stop: () => server.unbind(`${address}:${bound}`) };
+  const stop = (): void => {
+    close();
+    server.unbind(`${address}:${bound}`);
+  };
+  return { target: `${address}:${bound}`, stop };
 }
 
 async function bindLocal(server: Server, options: GrpcServerOptions): Promise<Listening> {
   const { listen } = options;
-  const injector = server.createConnectionInjector(serverCredentials(undefined));
+  const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
   const rules = { allowedUids: new Set(options.allowedUids), log: options.log, accept: injector.injectConnection.bind(injector) };
   if (listen.kind === "unix") {
     const { server: listener, unlink } = await listenOnUnix(listen.path, rules);
@@ -75,7 +81,12 @@ async function bindLocal(server: Server, options: GrpcServerOptions): Promise<Li
 
 /** Throws `CliError` where it cannot listen. */
 export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcServer> {
-  const server = new Server({ "grpc.max_receive_message_length": MAX_MESSAGE_BYTES, "grpc.max_concurrent_streams": 256 });
+  const names = options.tls?.clientSans ?? [];
+  const server = new Server({
+    "grpc.max_receive_message_length": MAX_MESSAGE_BYTES,
+    "grpc.max_concurrent_streams": 256,
+    ...(names.length === 0 ? {} : { interceptors: [onlyNamed(names, options.log)] }),
+  });
   const health = new HealthImplementation({ "": "SERVING", [SERVICE]: "SERVING" });
   server.addService(wire.DecisionServiceService, options.handlers);
   health.addToServer(server);

@@ -1,48 +1,32 @@
-/** Credentials of a TCP listener. */
-import { readFileSync } from "node:fs";
+/** Credentials of a TCP listener of gRPC, whose certificate may be replaced while it listens. */
+import type { SecureContextOptions } from "node:tls";
 import { ServerCredentials } from "@grpc/grpc-js";
-import { CliError, EXIT } from "@sluice/runtime";
+import type { Logger } from "@sluice/runtime";
+import { followTlsFiles, readTlsFiles, type TlsFiles } from "./tls-files.js";
 
-export interface TlsFiles {
-  certFile: string;
-  keyFile: string;
-  /** Clients must show a certificate of this authority. */
-  clientCaFile: string | undefined;
+class FollowedCredentials extends ServerCredentials {
+  constructor(mutual: boolean, context: SecureContextOptions) {
+    super({ minVersion: "TLSv1.3", requestCert: mutual, rejectUnauthorized: mutual }, context);
+  }
+
+  replace(context: SecureContextOptions): void {
+    this.updateSecureContextOptions(context);
+  }
+
+  _equals(other: ServerCredentials): boolean {
+    return this === other;
+  }
 }
 
-function read(file: string, option: string): Buffer {
-  try {
-    return readFileSync(file);
-  } catch (cause) {
-    throw new CliError(
-      {
-        object: `${option} ${file}`,
-        problem: "file cannot be read",
-        errno: (cause as NodeJS.ErrnoException).code,
-        remedy: "correct the name or its permissions",
-        exitCode: EXIT.USAGE,
-      },
-      { cause },
-    );
-  }
+export interface ListenerCredentials {
+  credentials: ServerCredentials;
+  close(): void;
 }
 
 /** Throws `CliError`. */
-export function serverCredentials(tls: TlsFiles | undefined): ServerCredentials {
-  if (tls === undefined) return ServerCredentials.createInsecure();
-  const pair = { cert_chain: read(tls.certFile, "--tls-cert"), private_key: read(tls.keyFile, "--tls-key") };
-  const clientCa = tls.clientCaFile === undefined ? null : read(tls.clientCaFile, "--tls-client-ca");
-  try {
-    return ServerCredentials.createSsl(clientCa, [pair], clientCa !== null);
-  } catch (cause) {
-    throw new CliError(
-      {
-        object: `--tls-cert ${tls.certFile}`,
-        problem: `certificate and key do not fit (${(cause as Error).message})`,
-        remedy: "give a PEM certificate and its key",
-        exitCode: EXIT.USAGE,
-      },
-      { cause },
-    );
-  }
+export function serverCredentials(tls: TlsFiles | undefined, log: Logger): ListenerCredentials {
+  if (tls === undefined) return { credentials: ServerCredentials.createInsecure(), close: () => undefined };
+  const credentials = new FollowedCredentials(tls.clientCaFile !== undefined, readTlsFiles(tls));
+  const following = followTlsFiles(tls, (context) => credentials.replace(context), log);
+  return { credentials, close: () => following.close() };
 }

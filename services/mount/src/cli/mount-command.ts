@@ -32,6 +32,7 @@ export function addMountCommand(program: Command, host: MountHost): void {
     .option("--policy <file>", "start a decision service with this policy; without one everything is granted")
     .option("--decision <target>", "use the decision service at this gRPC target")
     .option("--decision-ca <file>", "certificate authority of the decision service")
+    .option("--decision-server-san <name>", "a name that its certificate must hold, such as URI:spiffe://example.org/decision")
     .option("--decision-cert <file>", "our certificate for the decision service")
     .option("--decision-key <file>", "its key")
     .option("--on-outage <mode>", "what an open gets when no decision can be had: deny, mediate or stale", "deny")

@@ -31,6 +31,7 @@ export interface MountArguments {
   policy?: string;
   decision?: string;
   decisionCa?: string;
+  decisionServerSan?: string;
   decisionCert?: string;
   decisionKey?: string;
   onOutage: string;
@@ -70,15 +71,16 @@ function oneOf<T extends string>(value: string, allowed: readonly T[], option: s
 }
 
 function parseDecision(args: MountArguments): DecisionChoice {
-  const tls = { caFile: absolute(args.decisionCa), certFile: absolute(args.decisionCert), keyFile: absolute(args.decisionKey) };
-  const tlsGiven = args.decisionCa !== undefined || args.decisionCert !== undefined || args.decisionKey !== undefined;
+  const { decisionCa, decisionCert, decisionKey, decisionServerSan: serverSan } = args;
+  const tls = { caFile: absolute(decisionCa), certFile: absolute(decisionCert), keyFile: absolute(decisionKey), serverSan };
+  const tlsGiven = Object.values(tls).some((given) => given !== undefined);
   if (args.policy !== undefined && args.decision !== undefined) {
     throw wrong("--policy", "cannot be combined with --decision", "give the policy to the decision service, or leave --decision out");
   }
   if (tlsGiven && args.decision === undefined) {
     throw wrong("--decision-ca/-cert/-key", "they say how to reach a --decision target, and none is given", "add --decision TARGET");
   }
-  if ((args.decisionCert === undefined) !== (args.decisionKey === undefined)) {
+  if ((decisionCert === undefined) !== (decisionKey === undefined)) {
     throw wrong("--decision-cert", "certificate and key go together", "give both --decision-cert and --decision-key");
   }
   if (args.policy !== undefined) return { kind: "embedded", policyFile: resolve(args.policy) };
