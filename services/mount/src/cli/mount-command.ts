@@ -20,21 +20,25 @@ Exit codes: 0 unmounted, 1 failed while running, 2 the command line or a file is
 
 const collect = (value: string, before: string[] | undefined): string[] => [...(before ?? []), value];
 
+/** Who decides. */
+function withDecider(command: Command): Command {
+  return command
+    .option("--policy <file>", "start a decision service with this policy; without one everything is granted")
+    .option("--decision <target>", "use the decision service at this gRPC target")
+    .option("--decision-ca <file>", "certificate authority of the decision service")
+    .option("--decision-server-san <name>", "a name that its certificate must hold, such as URI:spiffe://example.org/decision")
+    .option("--decision-cert <file>", "our certificate for the decision service")
+    .option("--decision-key <file>", "its key");
+}
+
 export function addMountCommand(program: Command, host: MountHost): void {
-  program
-    .command("mount")
+  withDecider(program.command("mount"))
     .description("mount layers as one tree and serve it until it is unmounted")
     .argument("<mountpoint>", "an empty directory")
     .addOption(new Option("--lower <dirs>", "read-only layers, topmost first, separated by ':'; may be repeated").argParser(collect))
     .option("--upper <dir>", "the layer that takes every change; without it the mount is read-only")
     .option("--work <dir>", "an empty directory on the upper layer's file system")
     .addOption(new Option("-o <options>", "option string of overlayfs, fuse-overlayfs or mount(8); may be repeated").argParser(collect))
-    .option("--policy <file>", "start a decision service with this policy; without one everything is granted")
-    .option("--decision <target>", "use the decision service at this gRPC target")
-    .option("--decision-ca <file>", "certificate authority of the decision service")
-    .option("--decision-server-san <name>", "a name that its certificate must hold, such as URI:spiffe://example.org/decision")
-    .option("--decision-cert <file>", "our certificate for the decision service")
-    .option("--decision-key <file>", "its key")
     .option("--on-outage <mode>", "what an open gets when no decision can be had: deny, mediate or stale", "deny")
     .option(
       "--on-revoke <what>",
