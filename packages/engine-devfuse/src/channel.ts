@@ -4,6 +4,8 @@ import { native } from "@sluice/native";
 export interface Channel {
   /** The next request's length, or a negative errno (-EAGAIN: none now; -ENODEV: unmounted). */
   read(into: Uint8Array, length: number): number;
+  /** The same, waiting for one for so long; -EAGAIN where none came. */
+  readWithin?(into: Uint8Array, length: number, limitUs: number): number;
   /** Hands a reply over: negative errno where the kernel does not take it. */
   write(bytes: Uint8Array, length: number): number;
 }
@@ -12,6 +14,7 @@ export interface Channel {
 export function deviceChannel(fd: number): Channel {
   return {
     read: (into, length) => native.read(fd, into, 0, length),
+    readWithin: (into, length, limitUs) => native.readWithin(fd, into, 0, length, limitUs),
     write: (bytes, length) => native.write(fd, bytes, 0, length),
   };
 }

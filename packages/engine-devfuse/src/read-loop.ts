@@ -6,21 +6,25 @@ import type { Request } from "@sluice/fuse-protocol";
 import { Errno } from "@sluice/vfs";
 import type { RequestPool } from "./buffer-pools.js";
 import type { Channel } from "./channel.js";
+import type { InFlight } from "./interrupts.js";
+import { Patience } from "./patience.js";
 import type { Session } from "./session.js";
 
-/** A few milliseconds of metadata operations. */
-const REQUESTS_PER_TURN = 256;
+/** A few milliseconds of metadata operations, with the waiting for each. */
+const REQUESTS_PER_TURN = 128;
 
 export interface ReadLoopParts {
   readonly channel: Channel;
   readonly session: Session;
   readonly requests: RequestPool;
+  readonly inFlight: InFlight;
   /** The connection is over: with an errno that is not the usual end (ENODEV, ECONNABORTED) of one. */
   onEnd(unusualErrno: number): void;
 }
 
 export class ReadLoop {
   readonly #parts: ReadLoopParts;
+  readonly #patience = new Patience();
   #request: Request;
   #over = false;
 
@@ -32,12 +36,25 @@ export class ReadLoop {
   /** The descriptor became readable; `failed` where the poller gave up (it does so when the connection ends). */
   wake(failed: boolean): void {
     for (let i = 0; i < REQUESTS_PER_TURN && !this.#over; i++) {
-      const { buffer } = this.#request;
-      const length = this.#parts.channel.read(buffer.bytes, buffer.sizeBytes);
+      const length = this.#next(i > 0);
       if (length > 0) this.#dispatch(length);
       else if (!this.#goesOn(length)) break;
     }
     if (failed) this.#end(0);
+  }
+
+  /** After an answer the client's next request may be on its way; not waited for while something of our own may come in. */
+  #next(answered: boolean): number {
+    const { channel, inFlight } = this.#parts;
+    const { buffer } = this.#request;
+    const length = channel.read(buffer.bytes, buffer.sizeBytes);
+    if (!answered || length !== -Errno.EAGAIN || channel.readWithin === undefined || inFlight.size > 0) return length;
+    const limitUs = this.#patience.limitUs();
+    if (limitUs === 0) return length;
+    const startedMs = performance.now();
+    const late = channel.readWithin(buffer.bytes, buffer.sizeBytes, limitUs);
+    this.#patience.waited((performance.now() - startedMs) * 1000, late > 0);
+    return late;
   }
 
   #dispatch(length: number): void {

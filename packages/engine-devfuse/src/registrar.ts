@@ -5,30 +5,18 @@
  * descriptor too, which whoever may look a name up gets without being allowed to open the file.
  */
 import { native } from "@sluice/native";
-import { AT, Attr, type BackingRegistrar, Errno, S, SEEK } from "@sluice/vfs";
+import { type BackingRegistrar, Errno } from "@sluice/vfs";
 import type { Agreement } from "./agreement.js";
-
-const attr = new Attr();
 
 /** Without CAP_FSETID in the registered credentials: the kernel then clears suid and sgid on passthrough writes. */
 export function deviceRegistrar(fuseFd: number, agreement: Agreement): BackingRegistrar {
   return {
     openBacking: (fd) => {
       if (agreement.negotiated.maxStackDepth === 0) return -Errno.EPERM;
-      const unfit = refuse(fd);
-      return unfit !== 0 ? unfit : native.backingOpenWithoutFsetid(fuseFd, fd);
+      return native.backingOpenWithoutFsetid(fuseFd, fd);
     },
     closeBacking: (backingId) => {
       native.backingClose(fuseFd, backingId);
     },
   };
-}
-
-function refuse(fd: number): number {
-  const status = native.statx(fd, "", AT.EMPTY_PATH | AT.SYMLINK_NOFOLLOW, attr.words);
-  if (status < 0) return status;
-  if ((attr.mode & S.IFMT) !== S.IFREG) return -Errno.EINVAL;
-  // EBADF for an O_PATH descriptor, which has no position.
-  const position = native.lseek(fd, 0, SEEK.CUR);
-  return position < 0 ? Number(position) : 0;
 }

@@ -37,7 +37,7 @@ export function serveChannel(parts: ServeParts): ReadLoop {
   const requests = new RequestPool(Math.max(parts.wishes.maxWriteBytes, MAX_DATA_BYTES));
   const connection = new ConnectionRequests({ ...parts, context });
   const session = new Session({ context, replies, inFlight, connection, requests, events, journal: parts.journal });
-  return new ReadLoop({ channel, session, requests, onEnd: parts.onEnd });
+  return new ReadLoop({ channel, session, requests, inFlight, onEnd: parts.onEnd });
 }
 
 /** Of a connection that was agreed on before. */

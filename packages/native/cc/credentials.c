@@ -194,7 +194,8 @@ static napi_value backing_open_without_fsetid(napi_env env, napi_callback_info i
   int fuse_fd = arg_int(&args, 0);
   int fd = arg_int(&args, 1);
   if (args.failure) return args_failed(&args);
-  int64_t status = capabilities_read(&before);
+  int64_t status = fuse_backing_refuse(fd);
+  if (status == 0) status = capabilities_read(&before);
   if (status < 0) return result_number(env, status);
   if (!(before.effective & BIT(CAP_FSETID))) return result_number(env, fuse_backing_open(fuse_fd, fd));
   struct capabilities without = before;

@@ -2,8 +2,11 @@
 #include "native.h"
 
 #include <linux/ioctl.h>
+#include <sched.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
+#include <time.h>
 
 /* include/uapi/linux/fuse.h of 6.9; older distributions' headers lack it. */
 struct backing_map {
@@ -18,6 +21,15 @@ struct backing_map {
 static napi_value fuse_open(napi_env env, napi_callback_info info) {
   (void)info;
   return result(env, open("/dev/fuse", O_RDWR | O_NONBLOCK | O_CLOEXEC));
+}
+
+/* Only a regular file that the caller has open: the kernel would take an O_PATH descriptor, too. */
+int64_t fuse_backing_refuse(int fd) {
+  struct stat stat;
+  int flags = fcntl(fd, F_GETFL);
+  if (flags < 0 || fstat(fd, &stat) < 0) return -errno;
+  if (!S_ISREG(stat.st_mode)) return -EINVAL;
+  return (flags & O_PATH) ? -EBADF : 0;
 }
 
 int64_t fuse_backing_open(int fuse_fd, int fd) {
@@ -60,6 +72,33 @@ static napi_value fd_read(napi_env env, napi_callback_info info) {
   return result(env, count);
 }
 
+static int64_t now_us(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+/*
+ * Reads as soon as there is something, for so long. Whoever else wants the processor gets it in between: the client that
+ * was just answered may be waiting for this very one.
+ */
+static napi_value fd_read_within(napi_env env, napi_callback_info info) {
+  struct args args = args_read(env, info, 5);
+  int fd = arg_int(&args, 0);
+  struct slice piece = arg_piece(&args, 1);
+  int64_t limit_us = arg_int64(&args, 4);
+  if (args.failure) return args_failed(&args);
+  int64_t until = now_us() + limit_us;
+  ssize_t count;
+  for (;;) {
+    count = read(fd, piece.data, piece.length);
+    if (count >= 0 || (errno != EAGAIN && errno != EINTR)) break;
+    if (now_us() >= until) break;
+    sched_yield();
+  }
+  return result(env, count);
+}
+
 static napi_value fd_write(napi_env env, napi_callback_info info) {
   struct args args = args_read(env, info, 4);
   int fd = arg_int(&args, 0);
@@ -90,5 +129,6 @@ static napi_value fd_write2(napi_env env, napi_callback_info info) {
 
 const struct exported fuse_functions[] = {
   {"fuseOpen", fuse_open},   {"backingOpen", backing_open}, {"backingClose", backing_close}, {"fuseClone", fuse_clone},
-  {"read", fd_read},         {"write", fd_write},           {"write2", fd_write2},           {NULL, NULL},
+  {"read", fd_read},         {"readWithin", fd_read_within},
+  {"write", fd_write},       {"write2", fd_write2},         {NULL, NULL},
 };

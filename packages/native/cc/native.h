@@ -135,6 +135,7 @@ struct transfer {
 };
 struct transfer data_arguments(struct args *args, bool writing);
 int64_t data_transfer(const struct transfer *transfer);
+int64_t fuse_backing_refuse(int fd);
 int64_t fuse_backing_open(int fuse_fd, int fd);
 int64_t names_fchmodat(int dirfd, const char *name, mode_t mode, int flags);
 napi_value stat_statx(napi_env env, napi_callback_info info);

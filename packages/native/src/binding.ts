@@ -88,6 +88,8 @@ export interface Native {
   fuseClone(cloneFd: number, fuseFd: number): number;
   /** read(2) and write(2) into and out of `bytes[offset, offset + length)`; -EAGAIN where nothing is there. */
   read(fd: number, bytes: Uint8Array, offset: number, length: number): number;
+  /** The same, trying again for up to `limitUs` where nothing is there; whoever else can run gets the processor in between. */
+  readWithin(fd: number, bytes: Uint8Array, offset: number, length: number, limitUs: number): number;
   write(fd: number, bytes: Uint8Array, offset: number, length: number): number;
   /** writev(2) of two pieces: a reply's header and its data. */
   write2(fd: number, head: Uint8Array, headLength: number, body: Uint8Array, bodyOffset: number, bodyLength: number): number;
@@ -198,7 +200,10 @@ export interface Native {
   /** This thread's effective capability set as a bigint mask, and setting it (permitted and inheritable stay). */
   effectiveCapabilities(): bigint;
   setEffectiveCapabilities(mask: bigint): number;
-  /** BACKING_OPEN with CAP_FSETID dropped from this thread for the call: so that the kernel clears suid on passthrough writes. */
+  /**
+   * BACKING_OPEN of a regular file that `fd` has open, with CAP_FSETID dropped from this thread for the call: so that the kernel
+   * clears suid on passthrough writes. -EINVAL of anything else, -EBADF of an O_PATH descriptor.
+   */
   backingOpenWithoutFsetid(fuseFd: number, fd: number): number;
   /**
    * Keeps only `mask` in permitted, effective and bounding, inheritable and ambient emptied, for this thread and those

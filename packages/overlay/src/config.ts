@@ -56,6 +56,8 @@ export interface OverlayConfig {
   maxDirectoryFds: number;
   /** Where what must outlive this process is written down, and what one before it left there. */
   survival?: Survival | undefined;
+  /** Bound of the registrations that outlive the last close of their file, a descriptor each. */
+  maxKeptBackings: number;
 }
 
 /** Libraries emit, services log and count. Every method returns at once and never throws. */

@@ -4,6 +4,7 @@ import type { OverlayConfig, OverlayEvents } from "./config.js";
 import type { CopyUpJob } from "./copy-up/copy-up-job.js";
 import type { Gate } from "./gate/gate.js";
 import type { HandleTable } from "./io/handle-table.js";
+import type { KeptBackings } from "./io/kept-backings.js";
 import type { Reroutes } from "./io/reroutes.js";
 import type { DirectoryFds } from "./layer/directory-fds.js";
 import type { HostLayer } from "./layer/host-layer.js";
@@ -38,6 +39,7 @@ export interface Core {
   readonly reroutes: Reroutes;
   /** Where this is written down for a process to come; undefined where none is. */
   readonly journal: OverlayJournal | undefined;
+  readonly kept: KeptBackings;
   readonly root: Node;
   /** Layers lie on several devices: inode numbers carry the device's index. */
   readonly severalDevices: boolean;

@@ -3,6 +3,7 @@ import { Attr, type KernelPort, S } from "@sluice/vfs";
 import type { OverlayConfig } from "./config.js";
 import type { Core } from "./core.js";
 import { HandleTable } from "./io/handle-table.js";
+import { KeptBackings } from "./io/kept-backings.js";
 import { Reroutes } from "./io/reroutes.js";
 import { DirectoryFds } from "./layer/directory-fds.js";
 import { type HostLayer, statFd, sys } from "./layer/host-layer.js";
@@ -26,7 +27,14 @@ export function createOverlay(config: OverlayConfig, port: KernelPort): Overlay 
   const takesOver = config.survival?.journal.takenOver === true;
   const fds = new DirectoryFds(config.maxDirectoryFds);
   const journal = config.survival === undefined ? undefined : new OverlayJournal(config.survival);
-  const nodes = new NodeTable((node) => release(fds, node), journal);
+  const kept = new KeptBackings(config.maxKeptBackings, (id) => {
+    port.closeBacking(id);
+    journal?.backingClosed(id);
+  });
+  const nodes = new NodeTable((node) => {
+    kept.drop(node);
+    release(fds, node);
+  }, journal);
   const root = nodes.make(S.IFDIR);
   root.lookups = 1;
   root.dirs = layers.map((layer) => layer.root);
@@ -54,6 +62,7 @@ export function createOverlay(config: OverlayConfig, port: KernelPort): Overlay 
     journal,
     handles: new HandleTable(journal),
     locks: new LockTable(),
+    kept,
     reroutes: new Reroutes((node) => nodes.letGo(node)),
     severalDevices: layers.some((layer) => layer.deviceIndex !== 0),
     scratchAttr: new Attr(),

@@ -194,6 +194,7 @@ export class Overlay implements Filesystem {
 function destroy(core: Core): void {
   for (const file of core.handles.allFiles()) releaseFile(core, file.handle);
   core.handles.closeDirectories();
+  core.kept.clear();
   core.nodes.closeAll();
   core.fds.closeAll();
   if (core.scratch !== undefined) sys.close(core.scratch.fd);

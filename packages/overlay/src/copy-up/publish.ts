@@ -76,6 +76,7 @@ function publishNameless(core: Core, node: Node, copy: FinishedCopy): number {
 function settle(core: Core, node: Node, place: { dir: RealDir; name: string }): void {
   core.nodes.forgetLowerLink(node);
   core.journal?.keepBackings(node);
+  core.kept.drop(node);
   node.dir = place.dir;
   node.realName = place.name;
   node.version++;

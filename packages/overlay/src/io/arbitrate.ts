@@ -10,7 +10,7 @@ import type { FallbackReason, Ruling } from "../gate/gate.js";
 import { type HostLayer, statFd } from "../layer/host-layer.js";
 import type { Node } from "../node/node.js";
 import type { OpenFile } from "./handle-table.js";
-import type { Backing } from "./inode-io.js";
+import type { Backing, Identity } from "./inode-io.js";
 import { liveOf, MODE_TABLE, type Wish } from "./mode-table.js";
 
 const check = new Attr();
@@ -23,6 +23,8 @@ export interface Arbitration {
   /** By the policy, whatever became of the wish. */
   granted: boolean;
   layer: HostLayer;
+  /** A registration of `fd`'s file that an earlier open left; the caller ends it where it is not used. */
+  kept: Backing | undefined;
 }
 
 /**
@@ -60,7 +62,7 @@ function passNewly(core: Core, open: Arbitration): FallbackReason | undefined {
   if (open.file.io.apart) return mediate(open, "observed");
   if (core.port.negotiated.maxStackDepth === 0) return mediate(open, "not-negotiated");
   if (open.layer.eligibility.state === "ineligible") return mediate(open, "stack-depth");
-  const backing = register(core, open);
+  const backing = open.kept ?? register(core, open);
   if (typeof backing === "string") return mediate(open, backing);
   open.file.io.backing = backing;
   return passThrough(open, backing);
@@ -101,14 +103,20 @@ function observe(open: Arbitration): undefined {
 /** Registers the very descriptor that was described to the policy, after one more look at what it is. */
 function register(core: Core, open: Arbitration): Backing | FallbackReason {
   if (statFd(open.fd, check) < 0 || (check.mode & S.IFMT) !== S.IFREG) return "not-regular";
+  const kept = core.kept.match(open.file.node, check);
+  if (kept !== undefined) return kept;
   const id = core.port.openBacking(open.fd);
   if (id > 0) {
-    open.layer.eligibility = { state: "eligible" };
-    return { id, fd: open.fd, layer: open.layer, writable: open.file.write };
+    if (open.layer.eligibility.state !== "eligible") open.layer.eligibility = { state: "eligible" };
+    return { id, fd: open.fd, layer: open.layer, writable: open.file.write, identity: identityOf(check) };
   }
   // ELOOP is a property of the layer's file system: it would be the same for each of its files. Everything else may pass.
   if (id === -Errno.ELOOP) open.layer.eligibility = { state: "ineligible", errno: Errno.ELOOP };
   return classify(-id);
+}
+
+function identityOf({ words }: Attr): Identity {
+  return { inoLo: words[0] as number, inoHi: words[1] as number, devMajor: words[22] as number, devMinor: words[23] as number };
 }
 
 export function classify(errno: number): FallbackReason {

@@ -79,7 +79,7 @@ function open(core: Core, made: { call: CallContext; fd: number; ruling: Ruling;
   const file = core.handles.addFile(node, node.id, node.io);
   file.write = true;
   file.flags = made.flags;
-  settle(core, { call: made.call, file, fd: made.fd, ruling: made.ruling }, out.open);
+  settle(core, { call: made.call, file, fd: made.fd, ruling: made.ruling, fresh: true }, out.open);
   // The entry was filled before the file was granted for writing.
   if (node.writtenPastUs) out.entry.attrTtlMs = 0;
 }

@@ -15,6 +15,15 @@ export interface Backing {
   readonly layer: HostLayer;
   /** `fd` was opened for writing too. */
   readonly writable: boolean;
+  /** Which file it is, as the layer has it; undefined where another server registered it. */
+  readonly identity: Identity | undefined;
+}
+
+export interface Identity {
+  readonly inoLo: number;
+  readonly inoHi: number;
+  readonly devMajor: number;
+  readonly devMinor: number;
 }
 
 export class InodeIo {

@@ -17,6 +17,7 @@ import { readXattrOf } from "../node/node-xattr.js";
 import { arbitrate, wishOf } from "./arbitrate.js";
 import { clearSuid } from "./data.js";
 import type { OpenFile } from "./handle-table.js";
+import type { Backing } from "./inode-io.js";
 import { routeOpen } from "./route-open.js";
 
 /** Restarts of one open because the node changed during a decision; each means that somebody renamed or wrote it just then. */
@@ -33,6 +34,8 @@ interface OpenRequest {
   readonly out: OpenOut;
   /** Described to the gate; -1 once it is somebody else's. */
   fd: number;
+  /** What an earlier open left registered: `fd` is its descriptor. */
+  kept: Backing | undefined;
   /** As it was described; undefined where nobody was asked. */
   described: Attr | undefined;
   version: number;
@@ -53,6 +56,7 @@ export function openFile(core: Core, call: CallContext, at: { nodeId: NodeId; fl
     write,
     out,
     fd: -1,
+    kept: undefined,
     described: undefined,
     version: 0,
     restarts: 0,
@@ -64,16 +68,12 @@ export function openFile(core: Core, call: CallContext, at: { nodeId: NodeId; fl
 let spareAttr: Attr | undefined;
 
 function describeAndDecide(core: Core, request: OpenRequest): Status {
-  const { node } = request;
-  request.version = node.version;
-  request.fd = openNode(core, node, request.write && node.inUpper && node.data === undefined ? O.RDWR : O.RDONLY);
-  if (request.fd < 0) return -request.fd;
-  if (!core.gate.active) return afterRuling(core, request, GRANTED);
+  request.version = request.node.version;
   const attr = spareAttr ?? new Attr();
   spareAttr = undefined;
-  const status = statFd(request.fd, attr);
-  if (status < 0 || (attr.mode & S.IFMT) !== S.IFREG) return giveUp(request, status < 0 ? -status : Errno.ESTALE);
-  const ruling = core.gate.authorize(request.call, describe(core, request, attr));
+  const errno = reach(core, request, attr);
+  if (errno !== 0) return giveUp(core, request, errno);
+  const ruling = core.gate.active ? core.gate.authorize(request.call, describe(core, request, attr)) : GRANTED;
   if (!(ruling instanceof Promise)) {
     // Nobody waited, so there is nothing to look at again.
     request.described = undefined;
@@ -83,8 +83,26 @@ function describeAndDecide(core: Core, request: OpenRequest): Status {
   request.described = attr;
   return ruling.then(
     (late) => afterRuling(core, request, late),
-    () => giveUp(request, Errno.EINTR),
+    () => giveUp(core, request, Errno.EINTR),
   );
+}
+
+/** A descriptor of the file, and where somebody is asked its attributes. 0, or the errno. */
+function reach(core: Core, request: OpenRequest, attr: Attr): number {
+  const { node, write } = request;
+  request.kept = write ? undefined : core.kept.take(core, node, attr);
+  if (request.kept !== undefined) {
+    request.fd = request.kept.fd;
+    return 0;
+  }
+  const flags = write && node.inUpper && node.data === undefined ? O.RDWR : O.RDONLY;
+  request.fd = openNode(core, node, flags);
+  if (request.fd === -Errno.EMFILE && core.kept.clear()) request.fd = openNode(core, node, flags);
+  if (request.fd < 0) return -request.fd;
+  if (!core.gate.active) return 0;
+  const status = statFd(request.fd, attr);
+  if (status < 0) return -status;
+  return (attr.mode & S.IFMT) === S.IFREG ? 0 : Errno.ESTALE;
 }
 
 function describe(core: Core, request: OpenRequest, attr: Attr): Intent {
@@ -112,7 +130,7 @@ export function accessesOf(flags: number): Access[] {
 
 function afterRuling(core: Core, request: OpenRequest, ruling: Ruling): Status {
   const { node } = request;
-  if (ruling.effect === "deny") return giveUp(request, ruling.errno);
+  if (ruling.effect === "deny") return giveUp(core, request, ruling.errno);
   if (node.version !== request.version || differs(request)) return restart(core, request);
   if (!request.write || node.copiedUp) return commit(core, request, ruling);
   const copied = copyUp(core, node, { call: request.call, truncate: (request.flags & O.TRUNC) !== 0 });
@@ -122,7 +140,7 @@ function afterRuling(core: Core, request: OpenRequest, ruling: Ruling): Status {
 
 /** The node was renamed, linked or copied up while the decision was under way: what was decided on is not what would be opened. */
 function restart(core: Core, request: OpenRequest): Status {
-  giveUp(request, 0);
+  giveUp(core, request, 0);
   if (++request.restarts > MAX_RESTARTS) return Errno.EAGAIN;
   return describeAndDecide(core, request);
 }
@@ -136,7 +154,7 @@ function differs({ fd, described }: OpenRequest): boolean {
 }
 
 function afterCopyUp(core: Core, request: OpenRequest, result: { ruling: Ruling; copied: number }): Status {
-  giveUp(request, 0);
+  giveUp(core, request, 0);
   if (result.copied !== 0) return result.copied;
   request.fd = openNode(core, request.node, O.RDWR);
   if (request.fd < 0) return -request.fd;
@@ -148,31 +166,43 @@ function commit(core: Core, request: OpenRequest, ruling: Ruling): Status {
   // A 64-bit caller of open(2) comes with O_LARGEFILE.
   const nameless = (flags & O.LARGEFILE) === 0 && !write;
   const io = routeOpen(core, { call, node, nodeId, write, nameless, wish: wishOf(core, node, ruling) });
-  if (typeof io === "number") return giveUp(request, io);
+  if (typeof io === "number") return giveUp(core, request, io);
   if ((flags & O.TRUNC) !== 0) {
     if (call.killSuidgid === true) clearSuid(request.fd, call);
     const status = sys.ftruncate(request.fd, 0);
-    if (status < 0) return giveUp(request, -status);
+    if (status < 0) return giveUp(core, request, -status);
   }
   const file = core.handles.addFile(node, nodeId, io);
   file.write = write;
   file.flags = flags;
-  settle(core, { call, file, fd: request.fd, ruling }, request.out);
+  settle(core, { call, file, fd: request.fd, ruling, kept: request.kept }, request.out);
   request.fd = -1;
   return 0;
 }
 
+interface Settling {
+  call: CallContext;
+  file: OpenFile;
+  fd: number;
+  ruling: Ruling;
+  /** What `fd` is registered as already. */
+  kept?: Backing | undefined;
+  /** The file was made just now: the kernel has nothing of it yet. */
+  fresh?: true;
+}
+
 /** From a ruling and a descriptor to a reply; the descriptor is used up. */
-export function settle(core: Core, open: { call: CallContext; file: OpenFile; fd: number; ruling: Ruling }, out: OpenOut): void {
-  const { file, ruling } = open;
+export function settle(core: Core, open: Settling, out: OpenOut): void {
+  const { file, ruling, kept } = open;
   const layer = file.node.dataLayer;
   const wish = wishOf(core, file.node, ruling);
-  const fallback = arbitrate(core, { file, fd: open.fd, wish, granted: ruling.effect === "grant", layer });
+  const fallback = arbitrate(core, { file, fd: open.fd, wish, granted: ruling.effect === "grant", layer, kept });
   if (fallback !== undefined) core.events.fallback({ layer: layer.name, reason: fallback });
+  if (kept !== undefined && file.backing !== kept) core.port.closeBacking(kept.id);
   if (file.fd !== open.fd) sys.close(open.fd);
   file.io.handles.add(file);
   file.layer = layer;
-  if (file.mode === "passthrough" && file.write) writesPastUs(core, file);
+  if (file.mode === "passthrough" && file.write) writesPastUs(core, file, open.fresh === true);
   core.journal?.opened(file);
   out.handle = file.handle;
   out.mode = file.mode;
@@ -195,15 +225,17 @@ export function settle(core: Core, open: { call: CallContext; file: OpenFile; fd
 }
 
 /** From now on a mapping may change the file without a word: what the kernel keeps of its attributes is worth nothing. */
-function writesPastUs(core: Core, file: OpenFile): void {
+function writesPastUs(core: Core, file: OpenFile, fresh: boolean): void {
   if (file.node.writtenPastUs) return;
   file.node.writtenPastUs = true;
   core.journal?.writtenPastUs(file.node);
-  core.port.invalidateInode(file.nodeId, -1, 0);
+  if (!fresh) core.port.invalidateInode(file.nodeId, -1, 0);
 }
 
-function giveUp(request: OpenRequest, errno: number): number {
-  if (request.fd >= 0) sys.close(request.fd);
+function giveUp(core: Core, request: OpenRequest, errno: number): number {
+  if (request.kept !== undefined) core.kept.give(request.node, request.kept);
+  else if (request.fd >= 0) sys.close(request.fd);
+  request.kept = undefined;
   request.fd = -1;
   return errno;
 }

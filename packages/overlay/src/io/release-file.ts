@@ -3,7 +3,7 @@ import type { FileHandle } from "@sluice/vfs";
 import type { Core } from "../core.js";
 import { sys } from "../layer/host-layer.js";
 import { releaseLocks } from "../locks/lock-file.js";
-import type { InodeIo } from "./inode-io.js";
+import type { OpenFile } from "./handle-table.js";
 
 export function releaseFile(core: Core, handle: FileHandle): number {
   const file = core.handles.file(handle);
@@ -17,20 +17,18 @@ export function releaseFile(core: Core, handle: FileHandle): number {
   for (const fd of file.formerFds ?? []) sys.close(fd);
   if (file.mode === "cached") io.cached--;
   else if (file.mode === "direct") io.direct--;
-  else releasePassthrough(core, io);
+  else releasePassthrough(core, file);
   core.events.openFiles(file.flow, -1);
   core.gate.closed(handle);
   core.nodes.letGo(file.node);
   return 0;
 }
 
-/** Unregisters the backing file with its last open; the kernel left passthrough mode before it told us. */
-function releasePassthrough(core: Core, io: InodeIo): void {
+/** The last open of a registered file: the kernel left passthrough mode before it told us. */
+function releasePassthrough(core: Core, { io, node }: OpenFile): void {
   io.passthrough--;
   const backing = io.backing;
   if (io.passthrough > 0 || backing === undefined) return;
-  core.port.closeBacking(backing.id);
-  core.journal?.backingClosed(backing.id);
-  sys.close(backing.fd);
   io.backing = undefined;
+  core.kept.give(node, backing);
 }

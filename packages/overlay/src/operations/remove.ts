@@ -154,6 +154,7 @@ export function forgetName(core: Core, node: Node, gone: Place & { kept: number 
     }
     return;
   }
+  core.kept.drop(node);
   node.lastPath = path;
   if (node.fd >= 0) sys.close(node.fd);
   node.fd = gone.kept;

@@ -68,7 +68,12 @@ function joinBacking(restoring: Restoring, file: OpenFile, record: FileRecord): 
   const { core } = restoring;
   const { io, node } = file;
   const layer = core.layers[record.layer] ?? core.dataLayers[record.layer - core.layers.length] ?? node.dataLayer;
-  io.backing ??= { id: record.backingId, ...openBackingFile(restoring, node, { layer, id: record.backingId }), layer };
+  io.backing ??= {
+    id: record.backingId,
+    ...openBackingFile(restoring, node, { layer, id: record.backingId }),
+    layer,
+    identity: undefined,
+  };
   file.backing = io.backing;
   io.passthrough++;
   if (file.mode === "passthrough" && (!file.write || io.backing.writable)) file.fd = io.backing.fd;

@@ -1,0 +1,94 @@
+/**
+ * Registrations that outlive the last close of their file, since most files that were opened are opened again. None is a
+ * grant: the kernel uses one only where the reply to an open names it, and each open is judged and looked at as if there were
+ * none. What is kept is never open for writing, so nobody who looks at the layer is kept from anything.
+ */
+import { type Attr, S } from "@sluice/vfs";
+import type { Core } from "../core.js";
+import { statName, sys } from "../layer/host-layer.js";
+import type { Node } from "../node/node.js";
+import type { Backing } from "./inode-io.js";
+
+export class KeptBackings {
+  /** Those used longest ago first. */
+  readonly #byNode = new Map<Node, Backing>();
+  readonly #max: number;
+  readonly #unregister: (backingId: number) => void;
+
+  constructor(max: number, unregister: (backingId: number) => void) {
+    this.#max = max;
+    this.#unregister = unregister;
+  }
+
+  get size(): number {
+    return this.#byNode.size;
+  }
+
+  /** Takes a registration over, to keep or to end it. */
+  give(node: Node, backing: Backing): void {
+    const before = this.#byNode.get(node);
+    if (before !== undefined) this.#end(node, before);
+    if (backing.writable || backing.identity === undefined || !isPlain(node) || backing.layer !== node.dataLayer)
+      return this.#close(backing);
+    this.#byNode.set(node, backing);
+    if (this.#byNode.size <= this.#max) return;
+    const [oldest, its] = this.#byNode.entries().next().value as [Node, Backing];
+    this.#end(oldest, its);
+  }
+
+  /** For a reader: what is kept of the file that the node's name leads to now, whose attributes are in `attr` then. */
+  take(core: Core, node: Node, attr: Attr): Backing | undefined {
+    const kept = this.#byNode.get(node);
+    if (kept === undefined) return undefined;
+    const dirFd = isPlain(node) ? core.fds.of(node.top) : -1;
+    if (dirFd >= 0 && statName(dirFd, node.realName, attr) === 0) return this.match(node, attr);
+    this.#end(node, kept);
+    return undefined;
+  }
+
+  /** What is kept of the very file that has these attributes. */
+  match(node: Node, attr: Attr): Backing | undefined {
+    const kept = this.#byNode.get(node);
+    if (kept === undefined) return undefined;
+    if (isSame(kept, attr) && kept.layer === node.dataLayer) {
+      this.#byNode.delete(node);
+      return kept;
+    }
+    this.#end(node, kept);
+    return undefined;
+  }
+
+  /** The node is no more, or its file another one. */
+  drop(node: Node): void {
+    const kept = this.#byNode.get(node);
+    if (kept !== undefined) this.#end(node, kept);
+  }
+
+  /** Gives every descriptor back. False where there was none. */
+  clear(): boolean {
+    const had = this.#byNode.size > 0;
+    for (const [node, kept] of this.#byNode) this.#end(node, kept);
+    return had;
+  }
+
+  #end(node: Node, backing: Backing): void {
+    this.#byNode.delete(node);
+    this.#close(backing);
+  }
+
+  #close(backing: Backing): void {
+    this.#unregister(backing.id);
+    sys.close(backing.fd);
+  }
+}
+
+/** Has a name, and its data there. */
+function isPlain(node: Node): boolean {
+  return node.fd < 0 && node.data === undefined && node.parent !== undefined;
+}
+
+/** While it is registered, no other file can have its numbers. */
+function isSame({ identity }: Backing, { words, mode }: Attr): boolean {
+  if (identity === undefined || (mode & S.IFMT) !== S.IFREG) return false;
+  return words[0] === identity.inoLo && words[1] === identity.inoHi && words[22] === identity.devMajor && words[23] === identity.devMinor;
+}

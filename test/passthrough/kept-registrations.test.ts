@@ -1,0 +1,66 @@
+/** What was registered of a file outlives its last close, and yet every open is judged, and led to the file of that name. */
+import { execFileSync } from "node:child_process";
+import { readFileSync, renameSync, unlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { mountSluice, openDescriptors, requires } from "@sluice/testkit";
+import { Errno, O } from "@sluice/vfs";
+import { expect } from "vitest";
+import { Actor, eventually } from "../e2e/harness/actor.js";
+import { layers, open } from "../e2e/harness/layers.js";
+import { statusOf } from "../e2e/harness/told.js";
+
+const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "FUSE passthrough");
+
+function read(path: string): string {
+  return execFileSync("cat", [path], { encoding: "latin1", timeout: 10_000 });
+}
+
+test("a closed file that was granted is judged anew for each caller", async () => {
+  const { lower, upper } = layers({ lower: { f: open("content") } });
+  const rules =
+    "rules:\n  - { name: denied, subject: { uid: [2001] }, effect: deny }\n  - { name: by-us, subject: { uid: [2002] }, effect: mediate }\n";
+  const mount = await mountSluice({ lowers: [lower], upper, policy: `version: 1\ndefault: grant\n${rules}` });
+  const [denied, mediated] = [await Actor.start(2001), await Actor.start(2002)];
+  const path = mount.path("f");
+  for (let i = 0; i < 3; i++) {
+    expect(read(path)).toBe("content");
+    expect(await denied.do("open", path, O.RDONLY)).toBe(-Errno.EACCES);
+    const fd = await mediated.do("open", path, O.RDONLY);
+    expect((await statusOf(mount)).openFilesByMode).toMatchObject({ mediated: 1 });
+    expect(await mediated.do("read", fd, 32, 0)).toBe("content");
+    expect(await mediated.do("close", fd)).toBe(0);
+  }
+  await denied.stop();
+  await mediated.stop();
+  await mount.stop();
+}, 60_000);
+
+test("a name leads to the file it stands for by now: changed below, renamed over, removed, copied up", async () => {
+  const { lower, upper } = layers({ lower: { low: open("lower") }, upper: { a: open("a"), b: open("b"), c: open("c") } });
+  const mount = await mountSluice({ lowers: [lower], upper });
+  const names = ["a", "b", "c", "low"];
+  const all = (): string => names.map((name) => read(mount.path(name))).join(" ");
+  for (let i = 0; i < 2; i++) expect(all()).toBe("a b c lower");
+  renameSync(mount.path("a"), mount.path("b"));
+  names.shift();
+  expect(all()).toBe("a c lower");
+  writeFileSync(mount.path("low"), "upper");
+  expect(all()).toBe("a c upper");
+  expect(readFileSync(join(lower, "low"), "latin1")).toBe("lower");
+  // Behind the mount's back another file takes the name: what was registered is not it.
+  writeFileSync(join(upper, "new"), "C");
+  renameSync(join(upper, "new"), join(upper, "c"));
+  expect(all()).toBe("a C upper");
+  await mount.stop();
+}, 60_000);
+
+test("what was removed is not held on to", async () => {
+  const { lower, upper } = layers({ upper: { gone: open("content"), kept: open("content") } });
+  const mount = await mountSluice({ lowers: [lower], upper });
+  for (const name of ["gone", "kept"]) expect(read(mount.path(name))).toBe("content");
+  const held = (): string => openDescriptors(mount.pid).join("\n");
+  await eventually("both are kept", 10_000, () => held().includes("gone") && held().includes("kept"));
+  unlinkSync(mount.path("gone"));
+  await eventually("one is let go", 10_000, () => !held().includes("gone") && held().includes("kept"));
+  await mount.stop();
+}, 60_000);
