@@ -1,11 +1,14 @@
 /** Every command of the mount service. */
 import type { Command } from "commander";
 import type { MountHost } from "../lifecycle/run-mount.js";
+import { addCommitCommand } from "./commit-command.js";
 import { addDiffCommand } from "./diff-command.js";
 import { addDoctorCommand } from "./doctor-command.js";
+import { addExportCommand } from "./export-command.js";
 import { addGrantsCommand } from "./grants-command.js";
 import { addMountCommand } from "./mount-command.js";
 import { addMountServerCommand } from "./mount-server-command.js";
+import { addResetCommand } from "./reset-command.js";
 import { addStatusCommand } from "./status-command.js";
 import { addUnmountCommand } from "./unmount-command.js";
 
@@ -16,5 +19,8 @@ export function addMountCommands(program: Command, host: MountHost): void {
   addStatusCommand(program);
   addGrantsCommand(program);
   addDiffCommand(program);
+  addExportCommand(program);
+  addCommitCommand(program);
+  addResetCommand(program);
   addDoctorCommand(program);
 }

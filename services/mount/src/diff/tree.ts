@@ -56,12 +56,13 @@ export function find(tree: Tree, directory: string, name: string): Found | undef
   if (fd < 0) return undefined;
   const attr = new Attr();
   const status = native.statx(fd, name, AT.SYMLINK_NOFOLLOW, attr.words);
-  const whiteout = status === 0 && isWhiteout(tree, fd, name, attr);
+  const whiteout = status === 0 && isWhiteoutAt(tree, fd, { name, attr });
   native.close(fd);
   return status < 0 ? undefined : { attr, whiteout };
 }
 
-function isWhiteout(tree: Tree, dirFd: number, name: string, attr: Attr): boolean {
+/** Is the name, in the directory of the descriptor, a whiteout in one of the kernel's forms? */
+export function isWhiteoutAt(tree: Tree, dirFd: number, { name, attr }: { name: string; attr: Attr }): boolean {
   const kind = attr.mode & S.IFMT;
   if (kind === S.IFCHR) return attr.rdev === 0;
   return kind === S.IFREG && attr.size === 0 && native.getxattrat(dirFd, name, `${tree.prefix}whiteout`, new Uint8Array(0)) >= 0;

@@ -1,0 +1,47 @@
+/** `sluice export`: the upper layer as a layer of an OCI image. */
+import { createWriteStream, rmSync } from "node:fs";
+import type { Command } from "commander";
+import { codeOf, failed, wrong } from "../complaint.js";
+import { LayerExport } from "../layer-tools/export-layer.js";
+import { toText } from "../path-bytes.js";
+import { addLayerOptions, layersOf, type LayersArguments, stackOf } from "./layers-argument.js";
+
+interface ExportArguments extends LayersArguments {
+  output?: string;
+}
+
+async function exportLayer(mountpoint: string | undefined, args: ExportArguments): Promise<void> {
+  const stack = stackOf(await layersOf("export", mountpoint, args));
+  const { output } = args;
+  if (output === undefined && process.stdout.isTTY) throw wrong("export", "a tar is nothing for a terminal", "add --output FILE, or pipe it");
+  const into = output === undefined ? process.stdout : createWriteStream(output);
+  try {
+    const { objects, left } = await new LayerExport(stack, into).run();
+    for (const path of left) process.stderr.write(`sluice: ${toText(path)}: a socket, which a tar cannot hold: left out\n`);
+    if (output !== undefined) process.stderr.write(`${output}: ${objects} objects\n`);
+  } catch (error) {
+    // Half an archive looks like a whole one.
+    if (output !== undefined) rmSync(output, { force: true });
+    if (error instanceof Error && "syscall" in error)
+      throw failed(output ?? "standard output", `the archive cannot be written (${codeOf(error)})`, "make room, or write it elsewhere");
+    throw error;
+  }
+}
+
+const NOTES = `
+Whiteouts become .wh.NAME, opaque directories get a .wh..wh..opq, extended attributes are kept (PAX, SCHILY.xattr), hard links
+stay hard links. The same tree gives the same bytes. Directories that were renamed, and copies of metadata only, take what they
+need from the lower layers. Do not change the layers meanwhile.
+
+Examples:
+  sluice export /mnt/view --output layer.tar
+  sluice export --upper /srv/changes --lower /srv/base | gzip > layer.tar.gz
+`;
+
+export function addExportCommand(program: Command): void {
+  addLayerOptions(program.command("export").description("the upper layer as a layer of an OCI image (tar)").argument("[mountpoint]"))
+    .option("--output <file>", "where to write it; standard output by default")
+    .option("--control <socket>", "control socket, if the mount was given one")
+    .addHelpText("after", NOTES)
+    .action(exportLayer);
+}

@@ -1,0 +1,153 @@
+/**
+ * Layers looked at from outside, top first: what a name of the merged tree is made of. By overlayfs' rules: whiteouts, opaque
+ * directories, redirects and metadata-only copies. Nothing here writes, and no link is followed.
+ */
+import { native, openBeneath } from "@sluice/native";
+import { AT, Attr, Errno, errnoName, O, S } from "@sluice/vfs";
+import { failed } from "../complaint.js";
+import { isWhiteoutAt, join, namesIn, type Tree } from "../diff/tree.js";
+import { toText } from "../path-bytes.js";
+
+/** A directory of one layer. */
+export interface Place {
+  /** Index into the stack. */
+  layer: number;
+  path: string;
+}
+
+/** One object of one layer. */
+export interface Hit extends Place {
+  attr: Attr;
+  opaque: boolean;
+  /** Regular files: the data lies further below. */
+  metacopy: boolean;
+}
+
+const MAX_MARK_BYTES = 8192;
+const mark = Buffer.alloc(MAX_MARK_BYTES);
+
+export const isDirectory = (attr: Attr): boolean => (attr.mode & S.IFMT) === S.IFDIR;
+export const isRegular = (attr: Attr): boolean => (attr.mode & S.IFMT) === S.IFREG;
+
+export class LayerStack {
+  /** The upper layer first, where there is one. */
+  constructor(readonly trees: readonly Tree[]) {}
+
+  /** The roots of the layers from `top` on. */
+  roots(top = 0): Place[] {
+    return this.trees.map((_tree, layer) => ({ layer, path: "" })).slice(top);
+  }
+
+  tree(place: Place): Tree {
+    return this.trees[place.layer] as Tree;
+  }
+
+  /** A layer's file for messages. */
+  shown({ layer, path }: Place): string {
+    return `${this.tree({ layer, path }).path}/${toText(path)}`;
+  }
+
+  /** Names in the merged directory, whited-out ones among them, sorted by their bytes. */
+  names(places: readonly Place[]): string[] {
+    const all = new Set<string>();
+    for (const place of places) for (const name of namesIn(this.tree(place), place.path)) all.add(name);
+    return [...all].sort();
+  }
+
+  /** What lies at one name of one layer: "whiteout"; undefined where it is not there. */
+  look({ layer, path }: Place, name: string): Hit | "whiteout" | undefined {
+    const tree = this.tree({ layer, path });
+    const fd = openBeneath(tree.fd, path === "" ? "." : path, O.PATH | O.DIRECTORY, 0);
+    if (fd < 0) return undefined;
+    try {
+      const attr = new Attr();
+      if (native.statx(fd, name, AT.SYMLINK_NOFOLLOW, attr.words) < 0) return undefined;
+      if (isWhiteoutAt(tree, fd, { name, attr })) return "whiteout";
+      const has = (what: string): boolean => native.getxattrat(fd, name, tree.prefix + what, mark) >= 0;
+      const opaque = isDirectory(attr) && has("opaque") && mark[0] === 0x79;
+      return { layer, path: join(path, name), attr, opaque, metacopy: isRegular(attr) && has("metacopy") };
+    } finally {
+      native.close(fd);
+    }
+  }
+
+  /**
+   * The objects that make up `name` in the directory that `parents` merge into, topmost first: of a directory all that merge;
+   * of a metadata-only copy those down to the data. Empty where there is nothing.
+   */
+  resolve(parents: readonly Place[], name: string): Hit[] {
+    const hits: Hit[] = [];
+    let [at, wanted] = [parents, name];
+    for (let index = 0; index < at.length; index++) {
+      const hit = this.look(at[index] as Place, wanted);
+      if (hit === undefined) continue;
+      if (hit === "whiteout" || (hits.length > 0 && !this.#goesOn(hits, hit))) break;
+      hits.push(hit);
+      if (hit.opaque || !(isDirectory(hit.attr) || hit.metacopy)) break;
+      const redirect = this.mark(hit, "redirect");
+      if (redirect === undefined) continue;
+      const below = at.slice(index + 1);
+      [at, wanted] = redirect.startsWith("/") ? this.#follow(hit.layer + 1, redirect) : [below, redirect];
+      index = -1;
+    }
+    return hits;
+  }
+
+  /** Under a directory only directories count, under a metadata-only copy only files. */
+  #goesOn(hits: readonly Hit[], hit: Hit): boolean {
+    return isDirectory((hits[0] as Hit).attr) === isDirectory(hit.attr);
+  }
+
+  /** An absolute redirect, from the roots of the layers below: the directory that it names, and the last name. */
+  #follow(top: number, redirect: string): [Place[], string] {
+    const names = redirect.slice(1).split("/");
+    const last = names.pop() as string;
+    let at: Place[] = this.roots(top);
+    for (const name of names) at = this.resolve(at, name).filter(({ attr }) => isDirectory(attr));
+    return [at, last];
+  }
+
+  /** A mark as text; undefined where it has none. */
+  mark(place: Place, name: string): string | undefined {
+    const bytes = this.rawMark(place, name);
+    return bytes?.toString("latin1");
+  }
+
+  rawMark(place: Place, name: string): Buffer | undefined {
+    const tree = this.tree(place);
+    return this.withObject(place, (fd) => {
+      const length = native.getxattrat(fd, "", tree.prefix + name, mark);
+      if (length >= 0) return Buffer.from(mark.subarray(0, length));
+      if (length === -Errno.ENODATA || length === -Errno.EOPNOTSUPP) return undefined;
+      throw failed(this.shown(place), `its marks cannot be read (${errnoName(-length)})`, "run as root");
+    });
+  }
+
+  /** Runs `use` on an O_PATH descriptor of the object itself. */
+  withObject<T>(place: Place, use: (fd: number) => T): T {
+    const fd = openBeneath(this.tree(place).fd, place.path === "" ? "." : place.path, O.PATH | O.NOFOLLOW, 0);
+    if (fd < 0) throw failed(this.shown(place), `it cannot be opened (${errnoName(-fd)})`, "do not change the layers meanwhile");
+    try {
+      return use(fd);
+    } finally {
+      native.close(fd);
+    }
+  }
+
+  /** A layer's root as an object. */
+  rootOf(place: Place): Hit {
+    return this.withObject(place, (fd) => {
+      const attr = new Attr();
+      const status = native.statx(fd, "", AT.EMPTY_PATH, attr.words);
+      if (status < 0) throw failed(this.shown(place), `it cannot be looked at (${errnoName(-status)})`, "check its disk");
+      return { ...place, attr, opaque: false, metacopy: false };
+    });
+  }
+
+  /** A descriptor for reading of a regular file. */
+  openData(place: Place): number {
+    const fd = openBeneath(this.tree(place).fd, place.path, O.RDONLY | O.NOFOLLOW, 0);
+    if (fd < 0) throw failed(this.shown(place), `it cannot be read (${errnoName(-fd)})`, "check its permissions and its disk");
+    return fd;
+  }
+}

@@ -1,0 +1,109 @@
+/**
+ * The content of layers in an order that can be written down again: a directory before what it holds, names sorted, the
+ * first name of a file before its further ones. Either the whole merged tree, or what the upper layer alone says, with all
+ * that it takes from below by redirects and metadata-only copies, so that the result leans on nothing but names.
+ */
+import { unfit } from "../complaint.js";
+import { join } from "../diff/tree.js";
+import { toText } from "../path-bytes.js";
+import { type Hit, isDirectory, isRegular, type LayerStack, type Place } from "./layer-stack.js";
+
+export type Item =
+  /** `opaque`: it hides what lies below it. */
+  | { kind: "directory"; path: string; object: Hit; opaque: boolean }
+  /** `data`: of a regular file, where its bytes are. */
+  | { kind: "object"; path: string; object: Hit; data: Hit }
+  | { kind: "hard-link"; path: string; object: Hit; to: string }
+  | { kind: "whiteout"; path: string };
+
+/** Of a file with several names: the first one that was met. */
+class FirstNames {
+  readonly #paths = new Map<string, string>();
+
+  itemOf(path: string, object: Hit, data: Hit): Item {
+    const { words, nlink } = object.attr;
+    if (nlink < 2) return { kind: "object", path, object, data };
+    const key = `${object.layer} ${words[22]}:${words[23]} ${words[1]}:${words[0]}`;
+    const to = this.#paths.get(key);
+    if (to !== undefined) return { kind: "hard-link", path, object, to };
+    this.#paths.set(key, path);
+    return { kind: "object", path, object, data };
+  }
+}
+
+function dataOf(stack: LayerStack, hits: readonly Hit[]): Hit {
+  const object = hits[0] as Hit;
+  if (!isRegular(object.attr)) return object;
+  const data = hits.find(({ metacopy }) => !metacopy);
+  if (data !== undefined) return data;
+  throw unfit(stack.shown(object), "it is a metadata-only copy whose data lies in no layer given", "give all its layers with --lower");
+}
+
+class Walk {
+  readonly #names = new FirstNames();
+
+  constructor(readonly stack: LayerStack) {}
+
+  *merged(directory: string, places: readonly Place[]): Iterable<Item> {
+    for (const name of this.stack.names(places)) {
+      const hits = this.stack.resolve(places, name);
+      if (hits.length > 0) yield* this.#whole(join(directory, name), hits, false);
+    }
+  }
+
+  /** An object with everything that merges into it. */
+  *#whole(path: string, hits: readonly Hit[], opaque: boolean): Iterable<Item> {
+    const object = hits[0] as Hit;
+    if (!isDirectory(object.attr)) {
+      yield this.#names.itemOf(path, object, dataOf(this.stack, hits));
+      return;
+    }
+    yield { kind: "directory", path, object, opaque };
+    yield* this.merged(path, hits);
+  }
+
+  /** `below`: what the upper directory merges with. */
+  *changes(directory: string, upper: Place, below: readonly Place[]): Iterable<Item> {
+    for (const name of this.stack.names([upper])) {
+      const path = join(directory, name);
+      const hit = this.stack.look(upper, name);
+      if (hit === "whiteout") yield { kind: "whiteout", path };
+      else if (hit !== undefined) yield* this.#change(path, hit, this.stack.resolve([upper, ...below], name));
+    }
+  }
+
+  *#change(path: string, hit: Hit, hits: readonly Hit[]): Iterable<Item> {
+    if (!isDirectory(hit.attr)) {
+      yield this.#names.itemOf(path, hit, dataOf(this.stack, hits));
+      return;
+    }
+    if (this.stack.mark(hit, "redirect") !== undefined) {
+      if (hits.length < 2) throw unfit(this.stack.shown(hit), "what it was renamed from lies in no layer given", "give all its layers with --lower");
+      yield* this.#whole(path, hits, true);
+      return;
+    }
+    yield { kind: "directory", path, object: hit, opaque: hit.opaque };
+    yield* this.changes(path, hit, hits.slice(1));
+  }
+}
+
+function root(stack: LayerStack): Item {
+  const [top] = stack.roots();
+  return { kind: "directory", path: "", object: stack.rootOf(top as Place), opaque: false };
+}
+
+/** The merged tree, its root first. */
+export function* walkMerged(stack: LayerStack): Iterable<Item> {
+  yield root(stack);
+  yield* new Walk(stack).merged("", stack.roots());
+}
+
+/** What the topmost layer says, its root first. */
+export function* walkChanges(stack: LayerStack): Iterable<Item> {
+  yield root(stack);
+  const [upper, ...below] = stack.roots();
+  yield* new Walk(stack).changes("", upper as Place, below);
+}
+
+/** For messages. */
+export const shownPath = (path: string): string => (path === "" ? "/" : toText(path));

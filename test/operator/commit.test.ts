@@ -1,0 +1,69 @@
+/** The upper layer as a new lower one, and thrown away: seen by the kernel's own overlayfs. */
+import { execFileSync } from "node:child_process";
+import { existsSync, mkdirSync, readdirSync } from "node:fs";
+import { join } from "node:path";
+import { diffSnapshots, file, mountKernelOverlay, mountSluice, plant, requires, runSluice, scratch, treeHash } from "@sluice/testkit";
+import { expect } from "vitest";
+import { changedLayers, layersBelow, seen } from "./changed-layers.js";
+
+const { test } = requires("CAP_SYS_ADMIN", "kernel overlayfs", "command setfattr");
+
+test("committed on top of its lower layer, or flattened into one directory, it shows the same merged tree", async () => {
+  const layers = changedLayers();
+  // Reading moves access times.
+  const hash = (path: string): string => treeHash(path, { hardLinks: true });
+  const before = [hash(layers.lower), hash(layers.upper)];
+  const [on, flat] = [join(layers.root, "on top"), join(layers.root, "flat")];
+  const args = ["commit", "--upper", layers.upper, "--lower", layers.lower, "--into"];
+  const done = await runSluice([...args, on]);
+  expect(done).toMatchObject({ code: 0, stderr: "" });
+  expect(done.stdout).toMatch(/on top: \d+ objects; mount it with --lower .*on top:.*lower\n$/);
+  expect(diffSnapshots(layers.merged, layersBelow([on, layers.lower]))).toEqual([]);
+  expect(await runSluice([...args, flat, "--flatten"])).toMatchObject({ code: 0, stderr: "" });
+  expect(diffSnapshots(layers.merged, seen(flat))).toEqual([]);
+  expect([hash(layers.lower), hash(layers.upper)]).toEqual(before);
+  const marks = execFileSync("getfattr", ["-R", "-h", "-d", "-m", "trusted.overlay", "--absolute-names", flat], { encoding: "utf8" });
+  expect(marks).toBe("");
+  // Holes stay holes.
+  const blocks = (path: string): number => Number(execFileSync("stat", ["-c", "%b", join(path, "big hole")], { encoding: "utf8" }));
+  expect(blocks(flat)).toBeLessThanOrEqual(blocks(layers.upper));
+  expect((await runSluice([...args, on])).stderr).toMatch(/on top: it is there already \(EEXIST\)/);
+  expect(readdirSync(layers.root).filter((name) => name.includes("partial"))).toEqual([]);
+}, 60_000);
+
+test("reset shows what is lost, asks, and leaves nothing of it", async () => {
+  const layers = changedLayers();
+  const args = ["reset", "--upper", layers.upper, "--work", layers.work, "--lower", layers.lower];
+  const upper = treeHash(layers.upper);
+  const unasked = await runSluice(args);
+  expect(unasked).toMatchObject({ code: 2, stderr: "sluice: reset: there is no terminal to ask the question on: add --yes\n" });
+  expect(treeHash(layers.upper)).toBe(upper);
+  const done = await runSluice([...args, "--yes"]);
+  expect(done).toMatchObject({ code: 0, stderr: expect.stringMatching(/changes thrown away\n$/) });
+  expect(done.stdout.split("\n")).toEqual(expect.arrayContaining(["D gone", "M written", "A new"]));
+  expect([readdirSync(layers.upper), readdirSync(layers.work)]).toEqual([[], []]);
+  expect(diffSnapshots(seen(layers.lower), layersBelow([layers.lower], layers)).filter((line) => !line.startsWith(".: mtimeNs"))).toEqual([]);
+}, 60_000);
+
+test("what is mounted is neither committed nor reset, whoever mounted it", async () => {
+  const root = scratch();
+  const [lower, upper, work] = ["lower", "upper", "upper.work"].map((name) => join(root, name)) as [string, string, string];
+  for (const path of [lower, upper, work]) mkdirSync(path);
+  plant(upper, { f: file("f") });
+  const refused = async (by: RegExp): Promise<void> => {
+    for (const command of [
+      ["commit", "--into", join(root, "into")],
+      ["reset", "--yes"],
+    ]) {
+      const result = await runSluice([...command, "--upper", upper, "--lower", lower]);
+      expect(result.stderr).toMatch(by);
+      expect(result.code).toBe(4);
+    }
+    expect([readdirSync(upper), existsSync(join(root, "into"))]).toEqual([["f"], false]);
+  };
+  const mount = await mountSluice({ lowers: [lower], upper, work });
+  await refused(/upper: this upper layer is mounted \(EBUSY\): unmount it first/);
+  await mount.stop();
+  mountKernelOverlay({ lowers: [lower], upper, work });
+  await refused(/upper: kernel overlayfs mounted on .* writes to this directory \(EBUSY\)/);
+}, 60_000);

@@ -1,0 +1,66 @@
+/** The upper layer as an OCI layer: unpacked by somebody else's tar over the same lower layer, it shows what it showed before. */
+import { execFileSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { mkdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { diffSnapshots, directory, file, plant, requires, runSluice, scratch, socket, whiteout } from "@sluice/testkit";
+import { expect } from "vitest";
+import { changedLayers, layersBelow } from "./changed-layers.js";
+
+const { test } = requires("CAP_SYS_ADMIN", "kernel overlayfs", "command tar", "command setfattr");
+
+/** What an image tool does with a layer: GNU tar, then the marks in the form of the file system. */
+function unpack(archive: string, into: string): void {
+  mkdirSync(into);
+  execFileSync("tar", ["--xattrs", "--xattrs-include=*", "--numeric-owner", "-xpf", archive, "-C", into]);
+  execFileSync("sh", ["-ec", CONVERT], { cwd: into });
+}
+
+/** Directories keep the times that the archive gave them. */
+const CONVERT = `
+find . -depth -name '.wh.*' | while read -r mark; do
+  dir=$(dirname "$mark"); name=$(basename "$mark")
+  touch -r "$dir" ../times
+  rm "$mark"
+  if [ "$name" = .wh..wh..opq ]; then setfattr -n trusted.overlay.opaque -v y "$dir"; else mknod "$dir/\${name#.wh.}" c 0 0; fi
+  touch -r ../times "$dir"
+done
+`;
+
+test("what is exported, unpacked as a lower layer, shows the same merged tree; and the same tree gives the same bytes", async () => {
+  const layers = changedLayers();
+  const args = ["export", "--upper", layers.upper, "--lower", layers.lower, "--output"];
+  const [one, other] = [join(layers.root, "one.tar"), join(layers.root, "other.tar")];
+  for (const archive of [one, other]) expect(await runSluice([...args, archive])).toMatchObject({ code: 0 });
+  const hash = (path: string): string => createHash("sha256").update(readFileSync(path)).digest("hex");
+  expect(hash(one)).toBe(hash(other));
+  const unpacked = join(layers.root, "unpacked");
+  unpack(one, unpacked);
+  expect(diffSnapshots(layers.merged, layersBelow([unpacked, layers.lower]))).toEqual([]);
+  const names = execFileSync("tar", ["-tf", one], { encoding: "latin1" }).split("\n");
+  expect(names).toEqual(expect.arrayContaining(["./", ".wh.gone", "again/.wh..wh..opq", "moved/.wh..wh..opq", "new again"]));
+  expect(names.filter((name) => /gone|tree/.test(name))).toEqual([".wh.gone", ".wh.tree"]);
+}, 60_000);
+
+test("to a pipe, and what cannot be in an archive is told", async () => {
+  const root = scratch();
+  const upper = join(root, "upper");
+  mkdirSync(upper);
+  plant(upper, { "d/f": file("f"), "d/socket": socket(), gone: whiteout() });
+  const piped = await runSluice(["export", "--upper", upper]);
+  expect(piped.stderr).toBe("sluice: d/socket: a socket, which a tar cannot hold: left out\n");
+  expect(piped.code).toBe(0);
+  expect(piped.stdout).toContain(".wh.gone");
+  plant(upper, { ".wh.taken": file("x") });
+  const refused = await runSluice(["export", "--upper", upper, "--output", join(root, "x.tar")]);
+  expect(refused).toMatchObject({ code: 4, stderr: expect.stringMatching(/^sluice: \.wh\.taken: in an OCI layer a name that begins with/) });
+  expect(() => readFileSync(join(root, "x.tar"))).toThrow();
+});
+
+test("what leans on a lower layer is refused without it", async () => {
+  const upper = scratch();
+  plant(upper, { "moved/": directory({ xattrs: { "trusted.overlay.redirect": "/from" } }) });
+  const { code, stderr } = await runSluice(["export", "--upper", upper]);
+  expect(code).toBe(4);
+  expect(stderr).toMatch(/moved: what it was renamed from lies in no layer given: give all its layers with --lower/);
+});
