@@ -33,7 +33,10 @@ const OLD = { mtimeNs: 1_234_567_890_123_456_789n, uid: 7, gid: 8 } as const;
 const LONG = `${"long".repeat(40)}`;
 /** Neither UTF-8 nor ASCII. */
 const ODD = "b\xe9te \xff";
-const ACL = Buffer.from("02000000010007ffffffffff02000700e8030000040005ffffffffff10000700ffffffff20000500ffffffff".replace(/ffffffffff/g, "00ffffffff"), "hex");
+const ACL = Buffer.from(
+  "02000000010007ffffffffff02000700e8030000040005ffffffffff10000700ffffffff20000500ffffffff".replace(/ffffffffff/g, "00ffffffff"),
+  "hex",
+);
 export const MARKS = /^trusted\.overlay\./;
 
 /** What whoever looks at the merged tree sees of it. */
@@ -77,7 +80,12 @@ export function changedLayers(): ChangedLayers {
   plant(merged, {
     new: file("new", { ...OLD, mode: 0o4755, uid: 1000, gid: 4_000_000_000 }),
     "new again": hardLink("new"),
-    capable: file("x", { xattrs: { "security.capability": Buffer.from("0100000200040000000000000000000000000000", "hex"), "user.binary": Buffer.from([0, 10, 255, 61]) } }),
+    capable: file("x", {
+      xattrs: {
+        "security.capability": Buffer.from("0100000200040000000000000000000000000000", "hex"),
+        "user.binary": Buffer.from([0, 10, 255, 61]),
+      },
+    }),
     acl: file("acl", { xattrs: { "system.posix_acl_access": ACL } }),
     "directory/": directory({ mode: 0o1777, mtimeNs: -1_500_000_000n, xattrs: { "user.d": "d" } }),
     "directory/inner": file("", { mtimeNs: 2n }),

@@ -42,7 +42,9 @@ test("reset shows what is lost, asks, and leaves nothing of it", async () => {
   expect(done).toMatchObject({ code: 0, stderr: expect.stringMatching(/changes thrown away\n$/) });
   expect(done.stdout.split("\n")).toEqual(expect.arrayContaining(["D gone", "M written", "A new"]));
   expect([readdirSync(layers.upper), readdirSync(layers.work)]).toEqual([[], []]);
-  expect(diffSnapshots(seen(layers.lower), layersBelow([layers.lower], layers)).filter((line) => !line.startsWith(".: mtimeNs"))).toEqual([]);
+  expect(diffSnapshots(seen(layers.lower), layersBelow([layers.lower], layers)).filter((line) => !line.startsWith(".: mtimeNs"))).toEqual(
+    [],
+  );
 }, 60_000);
 
 test("what is mounted is neither committed nor reset, whoever mounted it", async () => {

@@ -53,7 +53,10 @@ test("to a pipe, and what cannot be in an archive is told", async () => {
   expect(piped.stdout).toContain(".wh.gone");
   plant(upper, { ".wh.taken": file("x") });
   const refused = await runSluice(["export", "--upper", upper, "--output", join(root, "x.tar")]);
-  expect(refused).toMatchObject({ code: 4, stderr: expect.stringMatching(/^sluice: \.wh\.taken: in an OCI layer a name that begins with/) });
+  expect(refused).toMatchObject({
+    code: 4,
+    stderr: expect.stringMatching(/^sluice: \.wh\.taken: in an OCI layer a name that begins with/),
+  });
   expect(() => readFileSync(join(root, "x.tar"))).toThrow();
 });
 

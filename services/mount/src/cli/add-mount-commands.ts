@@ -5,6 +5,7 @@ import { addCommitCommand } from "./commit-command.js";
 import { addDiffCommand } from "./diff-command.js";
 import { addDoctorCommand } from "./doctor-command.js";
 import { addExportCommand } from "./export-command.js";
+import { addFsckCommand } from "./fsck-command.js";
 import { addGrantsCommand } from "./grants-command.js";
 import { addMountCommand } from "./mount-command.js";
 import { addMountServerCommand } from "./mount-server-command.js";
@@ -22,5 +23,6 @@ export function addMountCommands(program: Command, host: MountHost): void {
   addExportCommand(program);
   addCommitCommand(program);
   addResetCommand(program);
+  addFsckCommand(program);
   addDoctorCommand(program);
 }

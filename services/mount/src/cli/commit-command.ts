@@ -20,7 +20,8 @@ function makePartial(into: string): string {
   try {
     mkdirSync(partial, { mode: 0o700 });
   } catch (error) {
-    const remedy = codeOf(error) === "EEXIST" ? `remove ${partial}, which an interrupted commit left` : "choose a directory that can be written";
+    const remedy =
+      codeOf(error) === "EEXIST" ? `remove ${partial}, which an interrupted commit left` : "choose a directory that can be written";
     throw unfit(into, `it cannot be made (${codeOf(error)})`, remedy);
   }
   return partial;

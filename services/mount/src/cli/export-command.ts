@@ -13,7 +13,8 @@ interface ExportArguments extends LayersArguments {
 async function exportLayer(mountpoint: string | undefined, args: ExportArguments): Promise<void> {
   const stack = stackOf(await layersOf("export", mountpoint, args));
   const { output } = args;
-  if (output === undefined && process.stdout.isTTY) throw wrong("export", "a tar is nothing for a terminal", "add --output FILE, or pipe it");
+  if (output === undefined && process.stdout.isTTY)
+    throw wrong("export", "a tar is nothing for a terminal", "add --output FILE, or pipe it");
   const into = output === undefined ? process.stdout : createWriteStream(output);
   try {
     const { objects, left } = await new LayerExport(stack, into).run();

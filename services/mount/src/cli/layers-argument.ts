@@ -46,10 +46,12 @@ export function namedLayers(command: string, args: LayersArguments, lowers: "nee
 /** The layers of a mount where one is named, else those of the options. */
 export async function layersOf(command: string, mountpoint: string | undefined, args: LayersArguments): Promise<Layers> {
   if (mountpoint === undefined) {
-    if (args.upper === undefined) throw wrong(command, "neither a mount point nor layers are given", "give MOUNTPOINT, or --upper DIR and --lower DIR");
+    if (args.upper === undefined)
+      throw wrong(command, "neither a mount point nor layers are given", "give MOUNTPOINT, or --upper DIR and --lower DIR");
     return namedLayers(command, args, command === "diff" ? "needed" : "optional");
   }
-  if (args.upper !== undefined || args.lower !== undefined) throw wrong(command, "a mount point and layers are given", "give one of the two");
+  if (args.upper !== undefined || args.lower !== undefined)
+    throw wrong(command, "a mount point and layers are given", "give one of the two");
   const { upper, lowers, userXattr } = (await askOnce(mountpoint, args.control, { method: "status" })) as MountStatus;
   if (upper === null) throw unfit(mountpoint, "the mount is read-only: it has no upper layer", "nothing can have changed");
   return { upper, lowers, userXattr };

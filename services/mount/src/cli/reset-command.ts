@@ -24,9 +24,13 @@ const SLASH = Buffer.from("/");
 function empty(directory: string): void {
   for (const name of readdirSync(directory, { encoding: "buffer" })) {
     try {
-      rmSync(Buffer.concat([Buffer.from(directory), SLASH, name]) as unknown as string, { recursive: true });
+      rmSync(Buffer.concat([Buffer.from(directory), SLASH, name]), { recursive: true });
     } catch (error) {
-      throw failed(`${directory}/${name.toString()}`, `it cannot be removed (${codeOf(error)})`, "see what keeps it (lsattr), then reset again");
+      throw failed(
+        `${directory}/${name.toString()}`,
+        `it cannot be removed (${codeOf(error)})`,
+        "see what keeps it (lsattr), then reset again",
+      );
     }
   }
 }

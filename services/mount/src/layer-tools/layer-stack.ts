@@ -29,6 +29,12 @@ const mark = Buffer.alloc(MAX_MARK_BYTES);
 export const isDirectory = (attr: Attr): boolean => (attr.mode & S.IFMT) === S.IFDIR;
 export const isRegular = (attr: Attr): boolean => (attr.mode & S.IFMT) === S.IFREG;
 
+/** Overlayfs takes an absolute path or a single name, without empty parts; and nothing may lead upwards. */
+export function isMalformed(redirect: string): boolean {
+  const parts = (redirect.startsWith("/") ? redirect.slice(1) : redirect).split("/");
+  return parts.some((part) => part === "" || part === "." || part === "..") || (!redirect.startsWith("/") && parts.length > 1);
+}
+
 export class LayerStack {
   /** The upper layer first, where there is one. */
   constructor(readonly trees: readonly Tree[]) {}
@@ -86,6 +92,7 @@ export class LayerStack {
       if (hit.opaque || !(isDirectory(hit.attr) || hit.metacopy)) break;
       const redirect = this.mark(hit, "redirect");
       if (redirect === undefined) continue;
+      if (isMalformed(redirect)) break;
       const below = at.slice(index + 1);
       [at, wanted] = redirect.startsWith("/") ? this.#follow(hit.layer + 1, redirect) : [below, redirect];
       index = -1;

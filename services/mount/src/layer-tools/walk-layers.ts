@@ -78,7 +78,8 @@ class Walk {
       return;
     }
     if (this.stack.mark(hit, "redirect") !== undefined) {
-      if (hits.length < 2) throw unfit(this.stack.shown(hit), "what it was renamed from lies in no layer given", "give all its layers with --lower");
+      if (hits.length < 2)
+        throw unfit(this.stack.shown(hit), "what it was renamed from lies in no layer given", "give all its layers with --lower");
       yield* this.#whole(path, hits, true);
       return;
     }

@@ -18,7 +18,11 @@ interface Spot {
 
 function checked(result: number, path: string, what: string): number {
   if (result >= 0) return result;
-  throw failed(toText(path), `${what} (${errnoName(-result)})`, "make room, or write to a file system that takes owners, devices and attributes");
+  throw failed(
+    toText(path),
+    `${what} (${errnoName(-result)})`,
+    "make room, or write to a file system that takes owners, devices and attributes",
+  );
 }
 
 export class LayerWriter {
@@ -31,7 +35,11 @@ export class LayerWriter {
   /** `directory` is there, and empty. */
   constructor(stack: LayerStack, directory: string) {
     this.#stack = stack;
-    this.#root = checked(native.openat(AT.FDCWD, toBytes(directory), O.RDONLY | O.DIRECTORY | O.CLOEXEC, 0), directory, "it cannot be opened");
+    this.#root = checked(
+      native.openat(AT.FDCWD, toBytes(directory), O.RDONLY | O.DIRECTORY | O.CLOEXEC, 0),
+      directory,
+      "it cannot be opened",
+    );
     this.#opaqueMark = `${stack.trees[0]?.prefix}opaque`;
   }
 
@@ -120,7 +128,8 @@ export class LayerWriter {
     if (item.kind === "directory" && item.opaque) {
       checked(native.setxattrat(directory, name, this.#opaqueMark, Buffer.from("y"), 0), item.path, "it cannot be marked opaque");
     }
-    if ((attr.mode & S.IFMT) !== S.IFLNK) checked(native.fchmodat(directory, name, attr.mode & 0o7777, 0), item.path, "its mode cannot be set");
+    if ((attr.mode & S.IFMT) !== S.IFLNK)
+      checked(native.fchmodat(directory, name, attr.mode & 0o7777, 0), item.path, "its mode cannot be set");
     if (isDirectory(attr)) this.#directoryTimes.push({ path: item.path, attr });
     else this.#times(item.path, attr);
   }

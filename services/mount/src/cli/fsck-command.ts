@@ -1,0 +1,79 @@
+/** `sluice fsck`: checks an upper layer, and mends what can be. */
+import { resolve } from "node:path";
+import { errnoName } from "@sluice/vfs";
+import type { Command } from "commander";
+import type { Tree } from "../diff/tree.js";
+import { type Problem, UpperCheck } from "../layer-tools/check-upper.js";
+import { checkWorkLeft } from "../layer-tools/check-work-left.js";
+import { holdUnmounted } from "../layer-tools/hold-layer.js";
+import { mend, mendText } from "../layer-tools/mend.js";
+import { toText } from "../path-bytes.js";
+import { addLayerOptions, namedLayers, type LayersArguments, stackOf } from "./layers-argument.js";
+
+interface FsckArguments extends LayersArguments {
+  work?: string;
+  fix?: boolean;
+  json?: boolean;
+}
+
+interface Outcome {
+  problem: Problem;
+  /** "mended", "left", or why mending failed. */
+  state: string;
+}
+
+function line({ problem, state }: Outcome): string {
+  const { path, what, damage } = problem;
+  const where = problem.in === "work" ? `work directory: ${toText(path)}` : path === "" ? "/" : toText(path);
+  const remedy = problem.mend === undefined ? "see to it by hand" : `--fix would ${mendText(problem.mend)}`;
+  const end = state === "left" ? remedy : state === "mended" && problem.mend !== undefined ? `done: ${mendText(problem.mend)}` : state;
+  return `${damage ? "DAMAGE" : "untidy"}  ${where}: ${what}: ${end}\n`;
+}
+
+function plain({ problem, state }: Outcome): object {
+  return { ...problem, path: toText(problem.path), mend: problem.mend === undefined ? null : mendText(problem.mend), state };
+}
+
+/** Marks are mended from the bottom up: what is removed must not be what another path goes through. */
+function settle(problems: readonly Problem[], fix: boolean, places: { upper: Tree; work: string | undefined }): Outcome[] {
+  return problems.map((problem) => {
+    if (!fix || problem.mend === undefined) return { problem, state: "left" };
+    const status = mend(problem, places.upper, places.work);
+    return { problem, state: status < 0 ? `cannot ${mendText(problem.mend)} (${errnoName(-status)})` : "mended" };
+  });
+}
+
+function fsck(args: FsckArguments): void {
+  const layers = namedLayers("fsck", args, "needed");
+  const work = args.work === undefined ? undefined : resolve(args.work);
+  const letGo = holdUnmounted(layers.upper, work);
+  try {
+    const stack = stackOf(layers);
+    const problems = [...new UpperCheck(stack).run(), ...(work === undefined ? [] : checkWorkLeft(work))];
+    const outcomes = settle(problems, args.fix === true, { upper: stack.tree({ layer: 0, path: "" }), work });
+    const damaged = outcomes.filter(({ problem, state }) => problem.damage && state !== "mended").length;
+    if (args.json === true) process.stdout.write(`${JSON.stringify(outcomes.map(plain), null, 2)}\n`);
+    else {
+      for (const outcome of outcomes) process.stdout.write(line(outcome));
+      process.stdout.write(`${layers.upper}: ${outcomes.length} found, ${damaged} of them damage that is left\n`);
+    }
+    if (damaged > 0) process.exitCode = 1;
+  } finally {
+    letGo();
+  }
+}
+
+const NOTES = `
+DAMAGE: the merged tree shows something wrong, or something cannot be read. untidy: harmless, and mended with the rest.
+Exit codes: 0 no damage is left, 1 some is. Name all lower layers in their order, as the mount does, and --work for what an
+interrupted mount left there. While the upper layer is mounted this is refused.
+`;
+
+export function addFsckCommand(program: Command): void {
+  addLayerOptions(program.command("fsck").description("check an upper layer's marks, redirects, origins and leftovers"))
+    .option("--work <dir>", "its work directory")
+    .option("--fix", "mend what can be mended")
+    .option("--json", "as JSON")
+    .addHelpText("after", NOTES)
+    .action(fsck);
+}

@@ -1,0 +1,182 @@
+/**
+ * What is wrong with an upper layer over its lower ones: marks that say nothing or lead nowhere, copies without data, and what an
+ * interrupted mount left in the work directory. Finds, and says how each may be mended; mends nothing by itself.
+ */
+import { native, openBeneath } from "@sluice/native";
+import { Errno, O, S } from "@sluice/vfs";
+import { join } from "../diff/tree.js";
+import { type Hit, isDirectory, isMalformed, isRegular, type LayerStack, type Place } from "./layer-stack.js";
+
+export type Mend =
+  | { do: "remove-mark"; mark: string }
+  | { do: "set-mark"; mark: string; value: string }
+  | { do: "remove" }
+  | { do: "whiteout"; at: string };
+
+export interface Problem {
+  /** Of the upper layer, or below "work/". */
+  path: string;
+  in: "upper" | "work";
+  what: string;
+  /** The merged tree shows something wrong, or something cannot be read; else it is only untidy. */
+  damage: boolean;
+  /** Undefined: only people can. */
+  mend: Mend | undefined;
+}
+
+const KNOWN = new Set(["opaque", "redirect", "origin", "impure", "nlink", "upper", "metacopy", "uuid", "protattr", "whiteout", "overlay"]);
+const ORIGIN_HEADER = 21;
+const ORIGIN_MAGIC = 0xfb;
+const METACOPY_LEAST = 4;
+const list = Buffer.alloc(65_536);
+
+export class UpperCheck {
+  readonly #stack: LayerStack;
+  readonly #prefix: string;
+  /** Where a redirect leads → the first directory that has it. */
+  readonly #redirected = new Map<string, string>();
+  readonly #problems: Problem[] = [];
+
+  constructor(stack: LayerStack) {
+    this.#stack = stack;
+    this.#prefix = stack.tree({ layer: 0, path: "" }).prefix;
+  }
+
+  run(): Problem[] {
+    const [upper, ...below] = this.#stack.roots();
+    this.#directory(upper as Place, below);
+    return this.#problems;
+  }
+
+  #found(path: string, what: string, damage: boolean, mend?: Mend): void {
+    this.#problems.push({ path, in: "upper", what, damage, mend });
+  }
+
+  #directory(upper: Place, below: readonly Place[]): void {
+    let impure = false;
+    for (const name of this.#stack.names([upper])) {
+      const path = join(upper.path, name);
+      const hit = this.#stack.look(upper, name);
+      if (hit === "whiteout") this.#whiteout(path, name, below);
+      else if (hit !== undefined) impure = this.#object(hit, this.#stack.resolve([upper, ...below], name)) || impure;
+    }
+    if (!impure || this.#stack.rawMark(upper, "impure") !== undefined) return;
+    const what = "it holds what was copied up or renamed, and is not marked impure: readdir may give other inode numbers than stat";
+    this.#found(upper.path, what, false, { do: "set-mark", mark: "impure", value: "y" });
+  }
+
+  #whiteout(path: string, name: string, below: readonly Place[]): void {
+    if (this.#stack.resolve(below, name).length > 0) return;
+    this.#found(path, "a whiteout that hides nothing", false, { do: "remove" });
+  }
+
+  /** True where its directory must be marked impure. */
+  #object(hit: Hit, hits: readonly Hit[]): boolean {
+    const marks = this.#marks(hit);
+    for (const mark of marks) {
+      if (!KNOWN.has(mark.split(".")[0] as string))
+        this.#found(hit.path, `a mark that no overlayfs known here has: ${this.#prefix}${mark}`, false);
+    }
+    const origin = marks.has("origin") && this.#origin(hit);
+    if (marks.has("nlink")) this.#nlink(hit);
+    if (isRegular(hit.attr)) this.#file(hit, hits);
+    if (!isDirectory(hit.attr)) return origin;
+    const redirected = marks.has("redirect") && this.#redirect(hit, hits);
+    if (marks.has("opaque")) this.#opaque(hit);
+    this.#directory(hit, hits.slice(1));
+    return origin || redirected;
+  }
+
+  #marks(hit: Hit): Set<string> {
+    return this.#stack.withObject(hit, (fd) => {
+      const length = Math.max(0, native.listxattrat(fd, "", list));
+      const names = list.toString("latin1", 0, length).split("\0");
+      return new Set(names.filter((name) => name.startsWith(this.#prefix)).map((name) => name.slice(this.#prefix.length)));
+    });
+  }
+
+  #opaque(hit: Hit): void {
+    const value = this.#stack.mark(hit, "opaque");
+    if (value === "y" || value === "x") return;
+    this.#found(hit.path, `an opaque mark that says ${JSON.stringify(value)}, and hides nothing`, false, {
+      do: "remove-mark",
+      mark: "opaque",
+    });
+  }
+
+  #redirect(hit: Hit, hits: readonly Hit[]): boolean {
+    const value = this.#stack.mark(hit, "redirect") as string;
+    if (isMalformed(value)) {
+      this.#found(hit.path, `a redirect that is malformed: ${JSON.stringify(value)}`, true, { do: "remove-mark", mark: "redirect" });
+      return false;
+    }
+    const [, target] = hits;
+    if (target === undefined) {
+      const what = `its redirect leads nowhere: ${value}; what it had from below is missing`;
+      this.#found(hit.path, what, true, { do: "remove-mark", mark: "redirect" });
+      return false;
+    }
+    const key = `${target.layer} ${target.path}`;
+    const before = this.#redirected.get(key);
+    if (before === undefined) this.#redirected.set(key, hit.path);
+    else this.#found(hit.path, `it is redirected to what ${before} is redirected to: one of the two is a copy`, true);
+    this.#seenTwice(hit, target, value);
+    return true;
+  }
+
+  /** What was renamed away must be hidden where it was. */
+  #seenTwice(hit: Hit, target: Hit, redirect: string): void {
+    const slash = hit.path.lastIndexOf("/");
+    const at = redirect.startsWith("/") ? redirect.slice(1) : join(slash < 0 ? "" : hit.path.slice(0, slash), redirect);
+    const parts = at.split("/");
+    const name = parts.pop() as string;
+    let parents: Place[] = this.#stack.roots();
+    for (const part of parts) parents = this.#stack.resolve(parents, part).filter(({ attr }) => isDirectory(attr));
+    const [top] = this.#stack.resolve(parents, name);
+    if (top === undefined || top.layer !== target.layer || top.path !== target.path) return;
+    const what = `it was renamed from ${at}, which still shows what it had`;
+    this.#found(hit.path, what, true, parents[0]?.layer === 0 ? { do: "whiteout", at: join(parents[0].path, name) } : undefined);
+  }
+
+  #file(hit: Hit, hits: readonly Hit[]): void {
+    if (!hit.metacopy) return;
+    const { length } = this.#stack.rawMark(hit, "metacopy") as Buffer;
+    if (length > 0 && length < METACOPY_LEAST) this.#found(hit.path, "a mark of a metadata-only copy that is cut off", true);
+    else if (!hits.some(({ metacopy }) => !metacopy)) this.#found(hit.path, "a metadata-only copy whose data lies in no layer", true);
+  }
+
+  /** True where the object has one. */
+  #origin(hit: Hit): boolean {
+    const bytes = this.#stack.rawMark(hit, "origin") as Buffer;
+    // Empty: copied up where there are no file handles.
+    if (bytes.length === 0) return true;
+    const mend: Mend = { do: "remove-mark", mark: "origin" };
+    if (bytes.length <= ORIGIN_HEADER || bytes[1] !== ORIGIN_MAGIC || bytes[2] !== bytes.length) {
+      this.#found(hit.path, "an origin mark that is malformed", false, mend);
+      return false;
+    }
+    if (this.#leadsSomewhere(bytes, hit.attr.mode & S.IFMT)) return true;
+    this.#found(hit.path, "its origin lies in none of the lower layers: its inode number is another one than before", false, mend);
+    return false;
+  }
+
+  #leadsSomewhere(origin: Buffer, kind: number): boolean {
+    for (const place of this.#stack.roots(1)) {
+      const root = openBeneath(this.#stack.tree(place).fd, ".", O.RDONLY | O.DIRECTORY, 0);
+      if (root < 0) continue;
+      const fd = native.openByHandleAt(root, origin[4] as number, origin.subarray(ORIGIN_HEADER), O.PATH | O.NOFOLLOW | O.CLOEXEC);
+      native.close(root);
+      if (fd === -Errno.EPERM || fd === -Errno.EOPNOTSUPP) return true;
+      if (fd < 0) continue;
+      native.close(fd);
+      return kind !== 0;
+    }
+    return false;
+  }
+
+  #nlink(hit: Hit): void {
+    const value = this.#stack.mark(hit, "nlink") as string;
+    if (/^[UL][+-]\d+$/.test(value)) return;
+    this.#found(hit.path, `a count of links that is malformed: ${JSON.stringify(value)}`, true, { do: "remove-mark", mark: "nlink" });
+  }
+}
