@@ -1,7 +1,21 @@
 import { expect, test } from "vitest";
 import { buildProgram } from "./program.js";
 
-const EVERY = ["commit", "decision", "diff", "doctor", "export", "fsck", "grants", "mount", "mount-server", "policy", "reset", "status", "unmount"];
+const EVERY = [
+  "commit",
+  "decision",
+  "diff",
+  "doctor",
+  "export",
+  "fsck",
+  "grants",
+  "mount",
+  "mount-server",
+  "policy",
+  "reset",
+  "status",
+  "unmount",
+];
 
 async function names(command: string | undefined): Promise<string[]> {
   return (await buildProgram(command)).commands.map((each) => each.name()).toSorted();

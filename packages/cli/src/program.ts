@@ -32,7 +32,19 @@ const addDecision: AddCommands = async (program) => {
 };
 
 const DECISION_COMMANDS = new Set(["decision", "policy"]);
-const MOUNT_COMMANDS = new Set(["mount", "mount-server", "unmount", "status", "grants", "diff", "doctor", "export", "commit", "reset", "fsck"]);
+const MOUNT_COMMANDS = new Set([
+  "mount",
+  "mount-server",
+  "unmount",
+  "status",
+  "grants",
+  "diff",
+  "doctor",
+  "export",
+  "commit",
+  "reset",
+  "fsck",
+]);
 
 /** Only the service that the command belongs to is loaded: the other one takes longer to load than most commands run. */
 function servicesFor(command: string | undefined): AddCommands[] {
