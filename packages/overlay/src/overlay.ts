@@ -28,8 +28,10 @@ import type {
 } from "@sluice/vfs";
 import type { OverlayStatus } from "./config.js";
 import type { Core } from "./core.js";
+import type { Access } from "./gate/gate.js";
 import { createFile, createNameless } from "./io/create-file.js";
 import { readData, syncFile, writeData } from "./io/data.js";
+import { type Explained, explainOpen } from "./io/explain-open.js";
 import { openFile } from "./io/open-file.js";
 import { followReroute } from "./io/route-open.js";
 import { type OpenReview, reviewOpen, withhold } from "./io/review-open.js";
@@ -69,6 +71,11 @@ export class Overlay implements Filesystem {
   /** Refuses every further transfer that comes to the daemon with `errno`; undefined lets them go on. */
   withhold(handle: FileHandle, errno: number | undefined): void {
     withhold(this.#core, handle, errno);
+  }
+
+  /** What an open of a path would be, without opening it: what `use` makes of that, or the errno. */
+  explain<Result>(what: { names: readonly string[]; accesses: Access[] }, use: (explained: Explained) => Result): Result | number {
+    return explainOpen(this.#core, what, use);
   }
 
   lookup(call: CallContext, parent: NodeId, name: string, out: EntryOut): Status {

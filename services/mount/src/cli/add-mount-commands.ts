@@ -4,6 +4,7 @@ import type { MountHost } from "../lifecycle/run-mount.js";
 import { addCommitCommand } from "./commit-command.js";
 import { addDiffCommand } from "./diff-command.js";
 import { addDoctorCommand } from "./doctor-command.js";
+import { addExplainCommand } from "./explain-command.js";
 import { addExportCommand } from "./export-command.js";
 import { addFsckCommand } from "./fsck-command.js";
 import { addGrantsCommand } from "./grants-command.js";
@@ -19,6 +20,7 @@ export function addMountCommands(program: Command, host: MountHost): void {
   addUnmountCommand(program);
   addStatusCommand(program);
   addGrantsCommand(program);
+  addExplainCommand(program);
   addDiffCommand(program);
   addExportCommand(program);
   addCommitCommand(program);

@@ -2,16 +2,37 @@
  * What goes over a control socket: one JSON request on a line, then JSON lines back: items, and at last `done` or
  * `error`. Sizes are bounded on both sides.
  */
-import type { CacheStatus, DeciderStatus } from "@sluice/decision-api";
+import {
+  type Access,
+  ALL_ACCESSES,
+  type CacheScope,
+  type CacheStatus,
+  type DeciderStatus,
+  type DecisionSource,
+  type Effect,
+} from "@sluice/decision-api";
 import type { Revoked } from "../enforcement/grants.js";
 import type { OnRevoke } from "../enforcement/revocation.js";
-import type { OverlayStatus } from "@sluice/overlay";
+import type { FallbackReason, Flow, OverlayStatus } from "@sluice/overlay";
 import type { EngineKind } from "@sluice/vfs";
 
-export type ControlRequest = { method: "status" } | { method: "grants"; watch: boolean } | { method: "unmount" };
+/** Names are byte strings (one character, one byte). */
+export interface ExplainRequest {
+  method: "explain";
+  /** Below the mount point. */
+  path: string;
+  accesses: Access[];
+  uid: number;
+  gid: number;
+  groups: number[];
+  executable: string | undefined;
+  cgroup: string | undefined;
+}
+export type ControlRequest = ExplainRequest | { method: "status" } | { method: "grants"; watch: boolean } | { method: "unmount" };
 export type ControlLine = { item: unknown } | { done: true } | { error: string };
 
-export const MAX_REQUEST_BYTES = 4096;
+/** Room for a path of any length that is asked about. */
+export const MAX_REQUEST_BYTES = 64 << 10;
 /** Of one line of an answer. */
 export const MAX_LINE_BYTES = 4 << 20;
 
@@ -36,6 +57,34 @@ export interface GrantItem {
   since: string | null;
   /** What the policy in force would say; null where it says the same. */
   revoked: Revoked | null;
+}
+
+/** The answer to `explain`. */
+export interface Explanation {
+  path: string;
+  /** Every name that the mount knows of the file: the strictest answer over all of them holds. */
+  names: string[];
+  accesses: readonly Access[];
+  subject: { uid: number; gid: number; groups: number[]; executable: string | null; cgroup: string | null };
+  missing: { name: string; reason: string }[];
+  effect: Effect;
+  /** Of a denial. */
+  errno: string | null;
+  rule: string;
+  reason: string;
+  /** The policy that decided. */
+  backend: string;
+  revision: RevisionText;
+  decision: string;
+  source: DecisionSource;
+  /** For which other questions the answer holds; null: for none. */
+  scope: (Omit<CacheScope, "subtree" | "ttlMs"> & { subtree: string | null; ttlMs: number | null }) | null;
+  obligations: { name: string; value: string }[];
+  layer: string;
+  /** Another one than `layer` where only metadata was copied up. */
+  dataLayer: string;
+  /** Null where it is denied, or no regular file. */
+  opened: { flow: Flow; because: FallbackReason | null; copiesUp: boolean } | null;
 }
 
 export interface PolicyStatus {
@@ -112,7 +161,20 @@ export function parseRequest(line: string): ControlRequest | undefined {
       return { method };
     case "grants":
       return { method, watch: watch === true };
+    case "explain":
+      return explainRequest(value as Record<string, unknown>);
     default:
       return undefined;
   }
+}
+
+function explainRequest(value: Record<string, unknown>): ExplainRequest | undefined {
+  const { path, accesses, uid, gid, groups, executable, cgroup } = value;
+  const isId = (each: unknown): each is number => Number.isInteger(each) && (each as number) >= 0 && (each as number) <= 0xffff_ffff;
+  const isText = (each: unknown): each is string | undefined => each === undefined || typeof each === "string";
+  const isAccess = (each: unknown): each is Access => ALL_ACCESSES.includes(each as Access);
+  if (typeof path !== "string" || path.split("/").some((name) => name === "." || name === "..")) return undefined;
+  if (!Array.isArray(accesses) || accesses.length === 0 || !accesses.every(isAccess)) return undefined;
+  if (!isId(uid) || !isId(gid) || !Array.isArray(groups) || !groups.every(isId) || !isText(executable) || !isText(cgroup)) return undefined;
+  return { method: "explain", path, accesses, uid, gid, groups, executable, cgroup };
 }

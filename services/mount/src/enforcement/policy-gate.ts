@@ -141,6 +141,11 @@ export class PolicyGate implements Gate {
     this.#obliged.get(handle)?.renew(terms ?? NO_TERMS, decision);
   }
 
+  /** The decision that an open with these facts would be held to. Asked as an open is, but nothing is counted as one. */
+  async wouldSay(question: Question): Promise<Decision> {
+    return obliged(await this.#decider.decide(question, undefined), question).enforced;
+  }
+
   opened(call: CallContext, ruling: Ruling, record: OpenRecord): void {
     this.#grants.opened(call.asker ?? call, (ruling as DecidedRuling).decision, record);
   }

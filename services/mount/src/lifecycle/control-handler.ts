@@ -2,6 +2,7 @@
 import type { ControlHandler } from "../control/control-server.js";
 import { findHolders, type Holder } from "../enforcement/holders.js";
 import { mountAt, readMountTable } from "../preflight/mount-table.js";
+import { explain } from "./explain.js";
 import { grantItem, mappingItem, type MountParts, mountStatus } from "./mount-status.js";
 import type { StopRequests } from "./stop-requests.js";
 
@@ -38,6 +39,9 @@ export function controlHandler(parts: MountParts, stop: StopRequests): ControlHa
         unlisten();
         return;
       }
+      case "explain":
+        send(await explain(parts, request));
+        return;
       case "unmount":
         stop.request();
         await parts.engine.ended;

@@ -8,6 +8,7 @@ import type { MountConfig } from "../config/mount-config.js";
 import type { GrantItem, MountStatus, PolicyStatus } from "../control/control-protocol.js";
 import type { GrantRecord, Grants } from "../enforcement/grants.js";
 import { type Holder, holdersUnseen } from "../enforcement/holders.js";
+import type { PolicyGate } from "../enforcement/policy-gate.js";
 import type { Revocation } from "../enforcement/revocation.js";
 import { toText } from "../path-bytes.js";
 import type { MountTelemetry } from "../telemetry/mount-telemetry.js";
@@ -19,6 +20,7 @@ export interface MountParts {
   engine: Engine;
   overlay: Overlay;
   decider: Decider;
+  gate: PolicyGate;
   grants: Grants;
   revocation: Revocation;
   keeper: KeeperInfo | undefined;

@@ -301,7 +301,7 @@ async function serve(life: Life, host: MountHost): Promise<void> {
   await untilReady(life, engine);
   if (stop.requested) return;
   const { keeper } = life.kept?.link ?? {};
-  const parts: MountParts = { config, kind, engine, overlay, decider, grants, revocation, keeper, telemetry: life.telemetry };
+  const parts: MountParts = { config, kind, engine, overlay, decider, gate, grants, revocation, keeper, telemetry: life.telemetry };
   await openDoors(life, parts, runDirectory);
   undo.push(
     "stop surviving",

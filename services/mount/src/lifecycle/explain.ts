@@ -1,0 +1,84 @@
+/** `sluice explain` on a running mount: what the policy in force says to an open, who serves the file, and how it would be opened. */
+import { factsLookedFor, type MissingFact, newQuestionId, type Question, type Subject } from "@sluice/decision-api";
+import { errnoName } from "@sluice/vfs";
+import type { Explanation, ExplainRequest } from "../control/control-protocol.js";
+import { readResource } from "../enforcement/resource-facts.js";
+import { toText } from "../path-bytes.js";
+import type { MountParts } from "./mount-status.js";
+
+/** Who is supposed: what was not said of them is missing. */
+function supposed(asked: ExplainRequest, missing: MissingFact[]): Subject {
+  const { uid, gid, groups, executable, cgroup } = asked;
+  const say = (name: string, option: string, value: unknown): void => {
+    if (value === undefined) missing.push({ name: `subject.${name}`, reason: `it was not said: give ${option}` });
+  };
+  say("executable", "--executable", executable);
+  say("cgroup", "--cgroup", cgroup);
+  return { uid, gid, groups, pid: 0, ...(executable === undefined ? {} : { executable }), ...(cgroup === undefined ? {} : { cgroup }) };
+}
+
+interface Described {
+  question: Question;
+  isRegular: boolean;
+  layer: string;
+  dataLayer: string;
+}
+
+function describe(parts: MountParts, asked: ExplainRequest): Described {
+  const { overlay, decider, config } = parts;
+  const capabilities = decider.capabilities();
+  const names = asked.path.split("/").filter((name) => name !== "");
+  const described = overlay.explain({ names, accesses: asked.accesses }, ({ intent, isRegular, dataLayer }): Described => {
+    const missing: MissingFact[] = [];
+    const subject = supposed(asked, missing);
+    const wanted = capabilities === undefined ? [] : factsLookedFor(capabilities);
+    const question: Question = {
+      id: newQuestionId(),
+      operation: intent.operation,
+      accesses: intent.accesses.slice(),
+      subject,
+      resource: readResource(config.name, intent, capabilities?.xattrs ?? [], missing),
+      openFlags: 0,
+      // What no rule looks at is nothing that is missing.
+      missing: missing.filter(({ name }) => wanted.includes(name) || name.startsWith("resource.")),
+      lookedFor: wanted,
+    };
+    return { question, isRegular, layer: intent.layer, dataLayer };
+  });
+  if (typeof described === "number") throw new Error(`'${toText(asked.path)}' cannot be looked at (${errnoName(described)})`);
+  return described;
+}
+
+export async function explain(parts: MountParts, asked: ExplainRequest): Promise<Explanation> {
+  const { question, isRegular, layer, dataLayer } = describe(parts, asked);
+  const { effect, errno, rule, reason, policyId, revision, decisionId, source, scope, obligations } = await parts.gate.wouldSay(question);
+  const watch = obligations.length > 0 ? () => ({ before: () => 0, after: () => undefined }) : undefined;
+  const names = asked.path.split("/").filter((name) => name !== "");
+  const expected =
+    effect === "deny" || !isRegular
+      ? undefined
+      : parts.overlay.explain({ names, accesses: asked.accesses }, ({ expect }) => expect({ effect, errno, watch }));
+  return {
+    path: toText(asked.path),
+    names: question.resource.paths.map(toText),
+    accesses: question.accesses,
+    subject: { uid: asked.uid, gid: asked.gid, groups: asked.groups, executable: asked.executable ?? null, cgroup: asked.cgroup ?? null },
+    missing: question.missing.map(({ name, reason: why }) => ({ name, reason: why })),
+    effect,
+    errno: errno === 0 ? null : errnoName(errno),
+    rule,
+    reason,
+    backend: policyId,
+    revision: { sequence: revision.sequence.toString(), digest: revision.digest },
+    decision: decisionId,
+    source,
+    scope:
+      scope === undefined
+        ? null
+        : { ...scope, subtree: scope.subtree === undefined ? null : toText(scope.subtree), ttlMs: scope.ttlMs ?? null },
+    obligations: obligations.map(({ name, value }) => ({ name, value })),
+    layer,
+    dataLayer,
+    opened: expected === undefined || typeof expected === "number" ? null : { ...expected, because: expected.because ?? null },
+  };
+}

@@ -1,0 +1,114 @@
+/** `sluice explain` tells what opening does, and does nothing itself. */
+import { connect } from "node:net";
+import { join } from "node:path";
+import { mountSluice, plant, requires, runSluice, scratch, startScript, type SluiceMount, treeHash } from "@sluice/testkit";
+import { expect } from "vitest";
+
+const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "FUSE passthrough");
+
+const POLICY = `version: 1
+revision: 3
+default: grant
+rules:
+  - { name: secrets, path: "secret/**", effect: deny, errno: EPERM }
+  - { name: metered, path: "media/**", effect: mediate, obligations: { readBytesPerSecond: 1000000 } }
+  - { name: only-root, path: "admin/**", subject: { uid: 1000 }, effect: deny }
+  - { name: tools, path: "tools/**", subject: { executable: /usr/bin/evil }, effect: deny }
+`;
+
+interface Told {
+  effect: string;
+  rule: string;
+  layer: string;
+  source: string;
+  errno: string | null;
+  names: string[];
+  revision: { sequence: string };
+  missing: { name: string }[];
+  scope: { subtree: string | null; subject: string[] } | null;
+  opened: { flow: string; because: string | null; copiesUp: boolean } | null;
+}
+
+interface Served {
+  mount: SluiceMount;
+  layers: string[];
+  /** By the control socket, as the command does it; the command itself takes a second to start. */
+  explained(path: string, change?: object): Promise<Told>;
+}
+
+function ask(socket: string, request: object): Promise<Told> {
+  return new Promise((resolve, reject) => {
+    let text = "";
+    const control = connect(socket, () => void control.write(`${JSON.stringify(request)}\n`));
+    control.on("error", reject);
+    control.on("data", (chunk: Buffer) => {
+      text += chunk.toString();
+    });
+    control.on("end", () => {
+      const line = JSON.parse(text.split("\n")[0] as string) as { item: Told } | { error: string };
+      if ("item" in line) resolve(line.item);
+      else reject(new Error(line.error));
+    });
+  });
+}
+
+async function mounted(): Promise<Served> {
+  const [lower, upper, work] = [scratch(), scratch(), scratch()];
+  const socket = join(scratch(), "c.sock");
+  plant(lower, { "a/b": "x", "secret/key": "k", "media/v": "v", "admin/x": "x", "tools/t": "t" });
+  const mount = await mountSluice({ lowers: [lower], upper, work, policy: POLICY, args: ["--control", socket] });
+  const asked = { method: "explain", accesses: ["read"], uid: 0, gid: 0, groups: [] };
+  return { mount, layers: [lower, upper], explained: (path, change = {}) => ask(socket, { ...asked, path, ...change }) };
+}
+
+test("tells rule, revision, scope, source, layer, and how it would be opened", async () => {
+  const { mount, layers, explained } = await mounted();
+  const before = layers.map((layer) => treeHash(layer));
+  expect(await explained("a/b")).toMatchObject({
+    effect: "grant",
+    rule: "default",
+    revision: { sequence: "3" },
+    source: "service",
+    layer: "lower0",
+    scope: { subtree: "a" },
+    opened: { flow: "passthrough", because: null, copiesUp: false },
+  });
+  await expect.poll(async () => (await explained("a/b")).source).toBe("cache");
+  expect(await explained("a/b", { accesses: ["read", "write"] })).toMatchObject({ opened: { flow: "passthrough", copiesUp: true } });
+  expect(await explained("secret/key")).toMatchObject({ effect: "deny", rule: "secrets", errno: "EPERM", opened: null });
+  expect(await explained("media/v")).toMatchObject({ effect: "mediate", rule: "metered", opened: { flow: "mediated", because: null } });
+  expect(await explained("admin/x", { uid: 1000 })).toMatchObject({ effect: "deny", rule: "only-root", scope: { subject: ["uid"] } });
+  expect(await explained("admin/x", { uid: 1001 })).toMatchObject({ effect: "grant" });
+  expect(await explained("tools/t")).toMatchObject({ effect: "deny", rule: "tools", missing: [{ name: "subject.executable" }] });
+  expect(await explained("tools/t", { executable: "/usr/bin/cat" })).toMatchObject({ effect: "grant", missing: [] });
+  await expect(explained("a/nothing")).rejects.toThrow("'a/nothing' cannot be looked at (ENOENT)");
+  await expect(explained("../etc/passwd")).rejects.toThrow("unknown request");
+  // Nothing was opened, copied up or counted.
+  expect(layers.map((layer) => treeHash(layer))).toEqual(before);
+  expect(await mount.status()).toMatchObject({ decisions: {}, copyUps: { count: 0 }, overlay: { openFiles: 0 } });
+});
+
+test("what it says is what happens, before a copy-up and after", async () => {
+  const { mount, explained } = await mounted();
+  const said = await explained("a/b", { accesses: ["write"] });
+  expect(said).toMatchObject({ layer: "lower0", opened: { flow: "passthrough", copiesUp: true } });
+  const open = startScript(["sh", "-c", 'exec 3>>"$0"; echo open; read -r x', mount.path("a/b")]);
+  await expect.poll(async () => ((await mount.grants()) as { mode: string }[]).map(({ mode }) => mode)).toEqual([said.opened?.flow]);
+  expect(await explained("a/b", { accesses: ["write"] })).toMatchObject({
+    layer: "upper",
+    opened: { flow: "passthrough", copiesUp: false },
+  });
+  open.kill();
+  await open.finished;
+});
+
+test("in words, and in one line where there is nothing to explain", async () => {
+  const { mount } = await mounted();
+  const words = await runSluice(["explain", mount.path("secret/key")]);
+  expect(words.stdout).toMatch(/^effect {7}deny\nrule {9}secrets\n[^]*^opened {7}not at all: EPERM$/m);
+  const nowhere = await runSluice(["explain", join(scratch(), "x")]);
+  expect(nowhere).toMatchObject({
+    code: 4,
+    stderr: expect.stringMatching(/^sluice: .* does not lie on a mount of Sluice: .*\n$/) as string,
+  });
+});
