@@ -18,6 +18,8 @@ export interface OpenLayers {
   dataLowers: OpenLayer[];
   upper: OpenLayer | undefined;
   work: OpenLayer | undefined;
+  /** On a volatile mount: a descriptor whose fsync tells of writeback errors (acts/error-witness.ts), where there can be one. */
+  errorWitness: number | undefined;
 }
 
 export interface KeeperInfo {

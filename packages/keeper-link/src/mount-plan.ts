@@ -19,4 +19,6 @@ export interface MountPlan {
   work: string | undefined;
   /** The upper layer does not record reading. */
   noatime: boolean;
+  /** Nothing is synced, so somebody has to notice what could not be written. */
+  volatile: boolean;
 }

@@ -47,7 +47,7 @@ export const Tell = {
   /** Descriptors of lower layers, in order, continued by the next such record. */
   lowers: 67,
   dataLowers: 68,
-  /** Two descriptors: upper, work. */
+  /** Two descriptors: upper, work; on a volatile mount perhaps a third, the witness of errors. */
   upper: 69,
   /** A payload. */
   init: 70,

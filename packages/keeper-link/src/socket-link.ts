@@ -80,12 +80,13 @@ function receiveAll(socket: number): Given {
 function layersOf(given: Given, plan: MountPlan): OpenLayers {
   const named = (paths: readonly string[], fds: readonly number[]): OpenLayers["lowers"] =>
     paths.map((path, at) => ({ path, rootFd: fds[at] as number }));
-  const [upper, work] = given.upper ?? [];
+  const [upper, work, errorWitness] = given.upper ?? [];
   return {
     lowers: named(plan.lowers, given.lowers),
     dataLowers: named(plan.dataLowers, given.dataLowers),
     upper: plan.upper === undefined || upper === undefined ? undefined : { path: plan.upper, rootFd: upper },
     work: plan.work === undefined || work === undefined ? undefined : { path: plan.work, rootFd: work },
+    errorWitness,
   };
 }
 

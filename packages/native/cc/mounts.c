@@ -74,6 +74,37 @@ static napi_value fs_mount_setattr(napi_env env, napi_callback_info info) {
   return result_number(env, set_attributes(dirfd, path.bytes, flags, &attributes));
 }
 
+/* A file system that is configured, not yet there. */
+static napi_value fs_fsopen(napi_env env, napi_callback_info info) {
+  struct args args = args_read(env, info, 1);
+  struct name type;
+  arg_name(&args, 0, &type);
+  if (args.failure) return args_failed(&args);
+  return result(env, syscall(SLUICE_SYS_fsopen, type.bytes, 1 /* FSOPEN_CLOEXEC */));
+}
+
+/* FSCONFIG_SET_STRING, or FSCONFIG_SET_FLAG where the value is empty. */
+static napi_value fs_fsconfig(napi_env env, napi_callback_info info) {
+  struct args args = args_read(env, info, 3);
+  struct name key, value;
+  int fd = arg_int(&args, 0);
+  arg_name(&args, 1, &key);
+  arg_name(&args, 2, &value);
+  if (args.failure) return args_failed(&args);
+  bool flag = value.bytes[0] == 0;
+  return result(env, syscall(SLUICE_SYS_fsconfig, fd, flag ? 0 : 1, key.bytes, flag ? NULL : value.bytes, 0));
+}
+
+/* FSCONFIG_CMD_CREATE, then fsmount(2): a mount that is nowhere, and gone with its descriptor. */
+static napi_value fs_fsmount(napi_env env, napi_callback_info info) {
+  struct args args = args_read(env, info, 1);
+  int fd = arg_int(&args, 0);
+  if (args.failure) return args_failed(&args);
+  int64_t status = or_errno(syscall(SLUICE_SYS_fsconfig, fd, 6, NULL, NULL, 0));
+  if (status < 0) return result_number(env, status);
+  return result(env, syscall(SLUICE_SYS_fsmount, fd, 1 /* FSMOUNT_CLOEXEC */, 0));
+}
+
 #define STATFS_FIELDS 12
 
 static napi_value fs_fstatfs(napi_env env, napi_callback_info info) {
@@ -96,5 +127,5 @@ static napi_value fs_fstatfs(napi_env env, napi_callback_info info) {
 
 const struct exported mounts_functions[] = {
   {"mount", fs_mount},     {"umount2", fs_umount2},   {"openTree", fs_open_tree}, {"mountSetattr", fs_mount_setattr},
-  {"fstatfs", fs_fstatfs}, {NULL, NULL},
+  {"fsopen", fs_fsopen},   {"fsconfig", fs_fsconfig}, {"fsmount", fs_fsmount}, {"fstatfs", fs_fstatfs}, {NULL, NULL},
 };

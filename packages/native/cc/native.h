@@ -31,6 +31,9 @@ _Static_assert(sizeof(long) == 8, "the addon needs a 64-bit Linux");
 
 /* Numbers that the C library of an older distribution may lack; the same on every architecture but alpha. */
 #define SLUICE_SYS_open_tree 428
+#define SLUICE_SYS_fsopen 430
+#define SLUICE_SYS_fsconfig 431
+#define SLUICE_SYS_fsmount 432
 #define SLUICE_SYS_pidfd_open 434
 #define SLUICE_SYS_openat2 437
 #define SLUICE_SYS_mount_setattr 442

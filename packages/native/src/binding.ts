@@ -114,6 +114,12 @@ export interface Native {
    * original's peer group, so that nothing mounted there later (our own mount, say) ever shows in it.
    */
   openTree(dirfd: number, path: string, flags: number): number;
+  /** fsopen(2): a file system of this type, to be configured. */
+  fsopen(type: string): number;
+  /** fsconfig(2): a string, or a flag where `value` is empty. */
+  fsconfig(fd: number, key: string, value: string): number;
+  /** Creates what was configured, and mounts it nowhere: an O_PATH descriptor, with which the mount goes. */
+  fsmount(fd: number): number;
   /** mount_setattr(2) on `dirfd`/`path`. */
   mountSetattr(dirfd: number, path: string, flags: number, set: number, clear: number): number;
   /** statfs(2) of a descriptor into 12 doubles: type, bsize, blocks, bfree, bavail, files, ffree, fsid lo, fsid hi, namelen, frsize, flags. */

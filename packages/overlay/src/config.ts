@@ -44,6 +44,8 @@ export interface OverlayConfig {
   index: "on" | "off" | "auto";
   /** No fsync at copy-up. */
   volatile: boolean;
+  /** A descriptor whose fsync answers with the first writeback error of the upper layer's file system since the mount. Owned by the overlay. */
+  errorWitness: number | undefined;
   /** Lower files that can be copied up are not passed through, so that who reads one sees what is written to it later. */
   coherentReaders: boolean;
   /** How long the kernel may keep names and attributes, in ms. The layers are ours alone. */

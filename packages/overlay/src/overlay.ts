@@ -206,5 +206,6 @@ function destroy(core: Core): void {
   core.fds.closeAll();
   if (core.scratch !== undefined) sys.close(core.scratch.fd);
   if (core.linkIndex !== undefined) sys.close(core.linkIndex.fd);
+  if (core.config.errorWitness !== undefined) sys.close(core.config.errorWitness);
   for (const layer of [...core.layers, ...core.dataLayers]) layer.close();
 }

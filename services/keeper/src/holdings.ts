@@ -134,7 +134,7 @@ export class Holdings {
       abortDevice(this.#mounted);
     }
     for (const key of [...this.#store.keys()]) this.drop(key);
-    for (const fd of [...this.#roots(), this.fuseFd, this.journalFd]) native.close(fd);
+    for (const fd of [...this.#roots(), this.fuseFd, this.journalFd, this.layers.errorWitness ?? -1]) if (fd >= 0) native.close(fd);
     this.#release();
   }
 }

@@ -64,9 +64,12 @@ export class ServerLink {
     this.#tell((out) => out.begin(Tell.journal, 0, 0n, 0).addFd(journalFd));
     this.#tellRoots(Tell.lowers, layers.lowers);
     this.#tellRoots(Tell.dataLowers, layers.dataLowers);
-    const { upper, work } = layers;
+    const { upper, work, errorWitness } = layers;
     if (upper !== undefined && work !== undefined)
-      this.#tell((out) => out.begin(Tell.upper, 0, 0n, 0).addFd(upper.rootFd).addFd(work.rootFd));
+      this.#tell((out) => {
+        out.begin(Tell.upper, 0, 0n, 0).addFd(upper.rootFd).addFd(work.rootFd);
+        return errorWitness === undefined ? out : out.addFd(errorWitness);
+      });
     if (init !== undefined) this.#tell((out) => out.begin(Tell.init, 0, 0n, 0).addPayload(init));
     const stored = [...this.#holdings.stored];
     for (let at = 0; at < stored.length; at += STORED_PER_RECORD) this.#tellStored(stored.slice(at, at + STORED_PER_RECORD));

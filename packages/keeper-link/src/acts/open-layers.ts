@@ -8,6 +8,7 @@ import { MOUNT_ATTR, native, OPEN_TREE, openBeneath } from "@sluice/native";
 import { AT, errnoName, O } from "@sluice/vfs";
 import type { OpenLayer, OpenLayers } from "../keeper-link.js";
 import type { MountPlan } from "../mount-plan.js";
+import { openErrorWitness } from "./error-witness.js";
 import { LayerError } from "./layer-error.js";
 import { toBytes } from "./path-bytes.js";
 
@@ -57,7 +58,7 @@ export function commonAncestor(one: string, other: string): string {
 }
 
 /** Paths are real paths, as preflight leaves them. The descriptors belong to the caller. */
-export function openLayers(config: Pick<MountPlan, "lowers" | "dataLowers" | "upper" | "work" | "noatime">): OpenedLayers {
+export function openLayers(config: Pick<MountPlan, "lowers" | "dataLowers" | "upper" | "work" | "noatime" | "volatile">): OpenedLayers {
   const opened: number[] = [];
   const keep = (fd: number): number => {
     opened.push(fd);
@@ -69,12 +70,13 @@ export function openLayers(config: Pick<MountPlan, "lowers" | "dataLowers" | "up
     const lowers = config.lowers.map(openLower);
     const dataLowers = config.dataLowers.map(openLower);
     if (config.upper === undefined || config.work === undefined)
-      return { lowers, dataLowers, upper: undefined, work: undefined, release: () => undefined };
+      return { lowers, dataLowers, upper: undefined, work: undefined, errorWitness: undefined, release: () => undefined };
     const root = commonAncestor(config.upper, config.work);
     const clone = keep(cloneMount(root, MOUNT_ATTR.NOSUID | MOUNT_ATTR.NODEV | (config.noatime ? MOUNT_ATTR.NOATIME : 0)));
     const upper = { path: config.upper, rootFd: keep(openInClone(clone, root, config.upper)) };
     const work = { path: config.work, rootFd: keep(openInClone(clone, root, config.work)) };
-    return { lowers, dataLowers, upper, work, release: () => void native.close(clone) };
+    const witness = config.volatile ? openErrorWitness(work) : -1;
+    return { lowers, dataLowers, upper, work, errorWitness: witness < 0 ? undefined : witness, release: () => void native.close(clone) };
   } catch (error) {
     for (const fd of opened) native.close(fd);
     throw error;

@@ -16,6 +16,7 @@ import {
 import type { Core } from "../core.js";
 import { statFd, sys } from "../layer/host-layer.js";
 import type { IoWatch } from "../gate/gate.js";
+import { syncVolatile } from "../operations/whole-filesystem.js";
 import { currentFd } from "./current-fd.js";
 import type { OpenFile } from "./handle-table.js";
 import { transfer } from "./watched-io.js";
@@ -168,6 +169,6 @@ export function clearSuid(fd: number, call: CallContext): void {
 export function syncFile(core: Core, handle: FileHandle, dataOnly: boolean): Status {
   const file = core.handles.file(handle);
   if (file === undefined) return Errno.EBADF;
-  if (core.config.volatile) return 0;
+  if (core.config.volatile) return syncVolatile(core);
   return sys.fsyncAsync(currentFd(core, file), dataOnly).then((status) => -status);
 }

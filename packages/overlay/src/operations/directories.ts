@@ -23,6 +23,7 @@ import { mixDevice } from "../node/admit.js";
 import type { Node } from "../node/node.js";
 import { openNode } from "../node/open-node.js";
 import { childOf, lookup } from "./lookup.js";
+import { syncVolatile } from "./whole-filesystem.js";
 
 export function opendir(core: Core, id: NodeId, out: OpenOut): number {
   const node = core.nodes.get(id);
@@ -169,7 +170,8 @@ function give(core: Core, emission: { node: Node; plus: boolean }, isDotRow: boo
 export function fsyncdir(core: Core, id: NodeId): Status {
   const node = core.nodes.get(id);
   if (node === undefined) return Errno.ESTALE;
-  if (core.config.volatile || node.upperDir === undefined || node.unlinked) return 0;
+  if (core.config.volatile) return syncVolatile(core);
+  if (node.upperDir === undefined || node.unlinked) return 0;
   const fd = openNode(core, node, O.RDONLY | O.DIRECTORY);
   if (fd < 0) return -fd;
   return sys.fsyncAsync(fd, false).then((status) => {

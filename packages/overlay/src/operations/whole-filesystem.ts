@@ -1,4 +1,4 @@
-/** STATFS and SYNCFS. */
+/** STATFS and SYNCFS, and what every kind of sync does on a volatile mount. */
 import { Errno, type StatfsOut, type Status } from "@sluice/vfs";
 import type { Core } from "../core.js";
 import { sys } from "../layer/host-layer.js";
@@ -17,7 +17,17 @@ export function statfs(core: Core, out: StatfsOut): number {
 }
 
 export function syncfs(core: Core): Status {
-  if (core.upper === undefined || core.config.volatile) return 0;
+  if (core.upper === undefined) return 0;
+  if (core.config.volatile) return syncVolatile(core);
   const fd = core.upper.mountFd;
   return fd < 0 ? -fd : sys.syncfsAsync(fd).then((status) => -status || 0);
+}
+
+/**
+ * Nothing is written; but once something could not be, everybody who syncs is told so for good, as what the mount holds is
+ * not what was written (overlayfs: fs/overlayfs/super.c ovl_sync_status).
+ */
+export function syncVolatile(core: Core): Status {
+  const witness = core.config.errorWitness;
+  return witness === undefined ? 0 : sys.fsyncAsync(witness, false).then((status) => -status || 0);
 }

@@ -161,6 +161,8 @@ function groundOf(life: Life, gate: PolicyGate): Ground {
 }
 
 type Tell = (line: string) => void;
+const BLIND_VOLATILE =
+  "volatile: fsync cannot tell of writeback errors here, since kernel overlayfs cannot be mounted over the work directory";
 
 function startBest(
   life: Life,
@@ -179,6 +181,7 @@ function startBest(
     const chosen = startChosen(config.engine, begin, tell);
     const notice = engineNotice(chosen.kind);
     if (notice !== undefined) tell(notice);
+    if (config.volatile && ground?.overlay.errorWitness === undefined) tell(BLIND_VOLATILE);
     return chosen;
   } catch (error) {
     if (error instanceof FsError) throw failed(config.mountpoint, error.message, "run 'sluice doctor' to see what this machine allows");
