@@ -47,6 +47,7 @@ const WANTED: readonly InitFlag[] = [
   "SETXATTR_EXT",
   "INIT_EXT",
   "HAS_IOCTL_DIR",
+  "SECURITY_CTX",
   "CREATE_SUPP_GROUP",
   "HAS_EXPIRE_ONLY",
   "HAS_RESEND",

@@ -3,7 +3,7 @@
  * are written into and a small reply. Slots are used again; only a request that waits keeps one beyond its turn.
  */
 import { ByteBuffer, DirectoryEncoder, OUT_HEADER_BYTES, type Request, RequestArgs, STATX_OUT_BYTES } from "@sluice/fuse-protocol";
-import { Attr, type AttrOut, type CallContext, type EntryOut, type FileOffset, type OpenOut, type StatfsOut } from "@sluice/vfs";
+import { Attr, type AttrOut, type CallContext, type EntryOut, type FileOffset, type OpenOut, type SecurityLabel, type StatfsOut } from "@sluice/vfs";
 import type { DataPool } from "./buffer-pools.js";
 import { ReplyData } from "./reply-data.js";
 
@@ -53,6 +53,9 @@ export class Slot implements CallContext {
   get groups(): readonly number[] | undefined {
     return this.args.groups;
   }
+  get labels(): readonly SecurityLabel[] | undefined {
+    return this.args.labels;
+  }
   get killSuidgid(): boolean {
     return this.args.killSuidgid;
   }
@@ -83,6 +86,7 @@ export class Slot implements CallContext {
     this.malformed = false;
     this.interrupted = false;
     this.args.groups = undefined;
+    this.args.labels = undefined;
     this.args.killSuidgid = false;
   }
 
@@ -102,6 +106,7 @@ export class Slot implements CallContext {
     this.interrupted = false;
     this.args.flags = other.args.flags;
     this.args.groups = undefined;
+    this.args.labels = undefined;
     this.entry.nodeId = other.entry.nodeId;
     this.open.handle = other.open.handle;
     this.data.adopt(other.data);

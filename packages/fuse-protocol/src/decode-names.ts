@@ -1,6 +1,6 @@
 /** Decoders of the requests that work on names: lookup, create and remove kinds, rename, link. All return 0 or an errno. */
 import { Errno } from "@sluice/vfs";
-import { decodeGroups } from "./decode-extensions.js";
+import { decodeExtensions } from "./decode-extensions.js";
 import type { Request } from "./request.js";
 import type { RequestArgs } from "./request-args.js";
 import { RequestFlag } from "./request-flags.js";
@@ -25,7 +25,7 @@ export function decodeMknod(request: Request, args: RequestArgs): number {
   args.node.mode = request.words[BODY] as number;
   args.node.rdev = request.words[BODY + 1] as number;
   args.node.umask = request.words[BODY + 2] as number;
-  return takeNameAt(request, args, 16) || decodeGroups(request, args);
+  return takeNameAt(request, args, 16) || decodeExtensions(request, args);
 }
 
 /** MKDIR: fuse_mkdir_in, name. */
@@ -34,7 +34,7 @@ export function decodeMkdir(request: Request, args: RequestArgs): number {
   args.node.mode = request.words[BODY] as number;
   args.node.umask = request.words[BODY + 1] as number;
   args.node.rdev = 0;
-  return takeNameAt(request, args, 8) || decodeGroups(request, args);
+  return takeNameAt(request, args, 8) || decodeExtensions(request, args);
 }
 
 /** SYMLINK: name, target. */
@@ -42,16 +42,16 @@ export function decodeSymlink(request: Request, args: RequestArgs): number {
   const status = takeNameAt(request, args, 0) || request.takeTarget(request.next);
   if (status !== 0) return status;
   args.target = request.text;
-  return decodeGroups(request, args);
+  return decodeExtensions(request, args);
 }
 
 /** CREATE and TMPFILE: fuse_create_in, name. TMPFILE's name is "/" and means nothing. */
 export function decodeCreate(request: Request, args: RequestArgs): number {
-  return fillCreate(request, args) || takeNameAt(request, args, 16) || decodeGroups(request, args);
+  return fillCreate(request, args) || takeNameAt(request, args, 16) || decodeExtensions(request, args);
 }
 
 export function decodeTmpfile(request: Request, args: RequestArgs): number {
-  return fillCreate(request, args) || decodeGroups(request, args);
+  return fillCreate(request, args) || decodeExtensions(request, args);
 }
 
 /** LINK: fuse_link_in (the inode to link), new name; the request's node is the new parent. */

@@ -127,6 +127,8 @@ describe("creations", () => {
   /** fuse_secctx_header of one context, padded; then fuse_ext_header of type 32 with one group. */
   const security: Field[] = [u32(40), u32(1), u32(8), u32(0), "security\0", "label_t\0", "\0\0\0\0\0\0\0"];
   const groups: Field[] = [u32(16), u32(32), u32(1), u32(2000)];
+  /** Two labels, "one" and nothing; each begins at a multiple of eight. */
+  const two: Field[] = [u32(56), u32(2), u32(3), u32(0), "security.a\0", "one", "\0\0", u32(0), u32(0), "security.b\0", "\0\0\0\0\0"];
 
   it("take modes, the umask and a device", () => {
     expect(decodeMknod(request(Opcode.MKNOD, [u32(0o60644), u32(0x801), u32(0o22), u32(0), "sda1\0"]), args)).toBe(0);
@@ -136,17 +138,29 @@ describe("creations", () => {
     expect(args.groups).toBeUndefined();
   });
 
-  it("take the groups from behind an unaligned name, and step over a security context", () => {
+  it("take the groups and the labels from behind an unaligned name", () => {
     const create = [u32(0o102), u32(0o100644), u32(0o27), u32(1), "f\0"];
     expect(decodeCreate(request(Opcode.CREATE, create, [...security, ...groups]), args)).toBe(0);
     expect(args.create).toEqual({ flags: 0o102, mode: 0o100644, umask: 0o27, killSuidgid: true });
     expect(args.groups).toEqual([2000]);
+    expect(args.labels).toEqual([{ name: "security", value: new Uint8Array(Buffer.from("label_t\0")) }]);
+    // Where no module has any, an empty list comes all the same.
+    expect(decodeCreate(request(Opcode.CREATE, create, [u32(8), u32(0)]), args)).toBe(0);
+    expect(args.labels).toBeUndefined();
+    expect(decodeMkdir(request(Opcode.MKDIR, [u32(0o755), u32(0o77), "d\0"], two), args)).toBe(0);
+    expect(args.labels?.map(({ name, value }) => `${name}=${Buffer.from(value).toString()}`)).toEqual(["security.a=one", "security.b="]);
   });
 
   it("refuse extensions that do not fit their frame", () => {
     const create = [u32(0), u32(0), u32(0), u32(0), "f\0"];
     expect(decodeCreate(request(Opcode.CREATE, create, [u32(16), u32(32), u32(2), u32(5)]), args)).toBe(Errno.EIO);
     expect(decodeCreate(request(Opcode.CREATE, create, [u32(4), u32(32)]), args)).toBe(Errno.EIO);
+    for (const size of [9, 2 ** 31, 2 ** 32 - 1]) {
+      const label = [u32(40), u32(1), u32(size), u32(0), ...security.slice(4)];
+      expect(decodeCreate(request(Opcode.CREATE, create, label), args), `a label of ${size} bytes`).toBe(size === 9 ? 0 : Errno.EIO);
+    }
+    expect(decodeCreate(request(Opcode.CREATE, create, [u32(24), u32(1), u32(0), u32(0), "noend_n_"]), args)).toBe(Errno.EIO);
+    expect(decodeCreate(request(Opcode.CREATE, create, [u32(24), u32(2), u32(0), u32(0), "security"]), args)).toBe(Errno.EIO);
     expect(decodeCreate(request(Opcode.CREATE, create, [u32(24), u32(32), u32(0), u32(0)]), args)).toBe(Errno.EIO);
   });
 });

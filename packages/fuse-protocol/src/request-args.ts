@@ -14,6 +14,7 @@ import type {
   ReaddirArgs,
   ReleaseArgs,
   RenameArgs,
+  SecurityLabel,
   SetAttr,
   WriteArgs,
   XattrSetArgs,
@@ -73,4 +74,5 @@ export class RequestArgs {
   size = 0;
   node2 = 0;
   groups: number[] | undefined = undefined;
+  labels: SecurityLabel[] | undefined = undefined;
 }

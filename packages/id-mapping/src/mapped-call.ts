@@ -1,5 +1,5 @@
 /** A caller as the layers know them. The engine uses its contexts again and again, so one of these is made for each, once. */
-import type { CallContext } from "@sluice/vfs";
+import type { CallContext, SecurityLabel } from "@sluice/vfs";
 import { type IdMapping, OVERFLOW_ID } from "./id-map.js";
 
 /** For what makes objects: whom they will belong to on the layers; nobody, where those have no id for the caller (podman's root, say). */
@@ -26,6 +26,9 @@ class OwnerCall implements CallContext {
   }
   get groups(): readonly number[] | undefined {
     return this.asker.groups?.flatMap((gid) => this.#mapping.gids.toLayer(gid) ?? []);
+  }
+  get labels(): readonly SecurityLabel[] | undefined {
+    return this.asker.labels;
   }
   get killSuidgid(): boolean {
     return this.asker.killSuidgid === true;

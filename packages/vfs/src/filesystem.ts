@@ -22,6 +22,12 @@ export type ByteName = string;
 
 export const ROOT_ID: NodeId = 1;
 
+/** An extended attribute, "security.selinux" say. */
+export interface SecurityLabel {
+  readonly name: ByteName;
+  readonly value: Uint8Array;
+}
+
 /** Who asks. One per request; valid until its answer. */
 export interface CallContext {
   readonly uid: number;
@@ -34,6 +40,8 @@ export interface CallContext {
   readonly asker?: CallContext;
   /** Supplementary groups where the kernel sent them with a creation, else undefined. */
   readonly groups: readonly number[] | undefined;
+  /** What a security module wants on what is created, else undefined: it has to be there from the beginning. */
+  readonly labels?: readonly SecurityLabel[] | undefined;
   /** OPEN with O_TRUNC by a caller without CAP_FSETID: the truncation clears suid and sgid (FUSE_OPEN_KILL_SUIDGID). */
   readonly killSuidgid?: boolean;
   /** Where the request is written down for a process to come: see RequestJournal. 0 or undefined: nowhere. */

@@ -62,6 +62,8 @@ export function drawRound(seed: number, shape: RoundShape): Round {
     index: !random.once(3),
     ...shape.setting,
   };
+  // Without an upper layer the kernel wants two (fs/overlayfs/super.c); Sluice takes one.
+  if (setting.readOnly) setting.lowers = Math.max(setting.lowers, 2);
   const controls = (shape.controls ?? random.of(REMOUNTS)).map((call) => ({ ...CONTROL, call }));
   const sequences = Array.from({ length: shape.sequences }, (_, index) => {
     const own = randomFrom(seed * 1009 + index);

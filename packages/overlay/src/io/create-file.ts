@@ -9,7 +9,7 @@ import type { RealDir } from "../layer/real-dir.js";
 import { setIno } from "../node/admit.js";
 import { type Node, pathAt } from "../node/node.js";
 import { admitNew } from "../operations/admit-new.js";
-import { createObject } from "../operations/create-object.js";
+import { createObject, writeLabels } from "../operations/create-object.js";
 import { directoryOf, enter } from "../operations/lookup.js";
 import { type At, creationIntent } from "../operations/make.js";
 import { InodeIo } from "./inode-io.js";
@@ -66,11 +66,16 @@ function makeNameless(core: Core, made: { call: CallContext; parent: Node; args:
   if (dirFd < 0) return dirFd;
   const status = sys.asCaller(made.call.uid, made.call.gid, made.args.umask, made.call.groups);
   if (status < 0) return status;
+  let fd: number;
   try {
-    return sys.openat(dirFd, ".", O.TMPFILE | O.RDWR | O.CLOEXEC | (made.args.flags & O.EXCL), made.args.mode & 0o7777);
+    fd = sys.openat(dirFd, ".", O.TMPFILE | O.RDWR | O.CLOEXEC | (made.args.flags & O.EXCL), made.args.mode & 0o7777);
   } finally {
     sys.asDaemon();
   }
+  const labelled = fd < 0 ? fd : writeLabels(made.call, fd, "");
+  if (labelled >= 0) return fd;
+  if (fd >= 0) sys.close(fd);
+  return labelled;
 }
 
 function open(core: Core, made: { call: CallContext; fd: number; ruling: Ruling; node: Node; flags: number }, out: CreateOut): void {

@@ -2,8 +2,8 @@
  * The common part of everything that makes a name: MKNOD, MKDIR, SYMLINK, CREATE, LINK.
  *
  * The object is made straight in the upper directory, as the caller (so that the host applies owner, umask, setgid and
- * default ACL as it does for everybody). Only where a whiteout is in the way it is made aside and renamed over it, in a
- * staging directory that passes on what the real parent would.
+ * default ACL as it does for everybody). Only where a whiteout is in the way, or where a security module wants a label on it
+ * from the beginning, it is made aside and renamed into place, in a staging directory that passes on what the real parent would.
  */
 import { AT, type ByteName, type CallContext, Errno, NAME_MAX, O, RENAME, S } from "@sluice/vfs";
 import { copyUpDirectory } from "../copy-up/copy-up-directory.js";
@@ -37,15 +37,18 @@ export function createObject(core: Core, creation: Creation): number {
   const upperDir = parent.upperDir as RealDir;
   const dirFd = core.fds.of(upperDir);
   if (dirFd < 0) return dirFd;
-  const made = makeAs(creation, dirFd, name);
+  const labelled = creation.asDaemon !== true && creation.call.labels !== undefined;
+  const made = labelled ? -Errno.EEXIST : makeAs(creation, dirFd, name);
   if (made !== -Errno.EEXIST) {
     // Nothing below can show through today, but a name added to a lower layer later must not either (as overlayfs does).
     if (made >= 0 && creation.directory && parent.isMerged) writeOpaque(core.marks, dirFd, name);
     return made;
   }
   const inWay = core.scratchAttr;
-  if (statName(dirFd, name, inWay) < 0 || !isWhiteout(inWay)) return -Errno.EEXIST;
-  return makeOverWhiteout(core, creation, dirFd);
+  const there = statName(dirFd, name, inWay);
+  if (labelled && there === -Errno.ENOENT) return makeAside(core, creation, { dirFd, overWhiteout: false });
+  if (there < 0 || !isWhiteout(inWay)) return -Errno.EEXIST;
+  return makeAside(core, creation, { dirFd, overWhiteout: true });
 }
 
 function makeAs(creation: Creation, dirFd: number, name: ByteName): number {
@@ -60,22 +63,44 @@ function makeAs(creation: Creation, dirFd: number, name: ByteName): number {
   }
 }
 
-function makeOverWhiteout(core: Core, creation: Creation, dirFd: number): number {
-  const stage = openStage(core, dirFd);
+interface Place {
+  dirFd: number;
+  overWhiteout: boolean;
+}
+
+function makeAside(core: Core, creation: Creation, place: Place): number {
+  const stage = openStage(core, place.dirFd);
   if (stage.fd < 0) return stage.fd;
   const name = "new";
   const made = makeAs(creation, stage.fd, name);
   let status = made;
   if (made >= 0) {
-    if (creation.directory) writeOpaque(core.marks, stage.fd, name);
-    // A directory cannot be renamed over a device: they change places, and the whiteout goes with the stage.
-    status = sys.renameat2(stage.fd, name, dirFd, creation.name, creation.directory ? RENAME.EXCHANGE : 0);
+    if (creation.directory && (place.overWhiteout || creation.parent.isMerged)) writeOpaque(core.marks, stage.fd, name);
+    status = writeLabels(creation.call, stage.fd, name);
+    if (status >= 0) status = putInPlace(creation, place, { fd: stage.fd, name });
     if (status < 0) sys.unlinkat(stage.fd, name, creation.directory ? AT.REMOVEDIR : 0);
-    else if (creation.directory) sys.unlinkat(stage.fd, name, 0);
   }
   closeStage(core, stage);
   if (status < 0 && made > 0) sys.close(made);
   return status < 0 ? status : made;
+}
+
+function putInPlace(creation: Creation, { dirFd, overWhiteout }: Place, from: { fd: number; name: string }): number {
+  if (!overWhiteout) return sys.renameat2(from.fd, from.name, dirFd, creation.name, RENAME.NOREPLACE);
+  if (!creation.directory) return sys.renameat2(from.fd, from.name, dirFd, creation.name, 0);
+  // A directory cannot be renamed over a device: they change places, and the whiteout goes with the stage.
+  const status = sys.renameat2(from.fd, from.name, dirFd, creation.name, RENAME.EXCHANGE);
+  if (status >= 0) sys.unlinkat(from.fd, from.name, 0);
+  return status;
+}
+
+/** What a security module wants on a new object (name "": the one that the descriptor stands for), where the file system can hold it. */
+export function writeLabels(call: CallContext, dirFd: number, name: string): number {
+  for (const label of call.labels ?? []) {
+    const status = sys.setxattrat(dirFd, name, label.name, label.value, 0);
+    if (status < 0 && status !== -Errno.EOPNOTSUPP) return status;
+  }
+  return 0;
 }
 
 interface Stage {

@@ -99,7 +99,7 @@ const timeout: Apply = (into, value, text) => {
   into.cacheTtlMs = Math.min(seconds * 1000, 2 ** 31 - 1);
 };
 
-const LATER = "it is not built yet";
+const OWN_LABELS = "each object keeps and shows its own label (security.selinux): mount the layers' file system with this option";
 
 export const optionTable: readonly OptionRow[] = [
   { of: "overlayfs", name: "lowerdir", values: "DIR[:DIR…][::DATADIR…]", apply: lowerdir },
@@ -165,5 +165,5 @@ export const optionTable: readonly OptionRow[] = [
   ...no("mount", "every user may use the mount, as permissions say", "allow_root"),
   word("mount", "nonempty", (into) => (into.nonEmpty = true)),
   ...unneeded("mount", "_netdev", "nofail", "auto", "noauto", "user", "nouser", "users", "owner", "group", "comment"),
-  ...no("mount", LATER, "context", "fscontext", "defcontext", "rootcontext"),
+  ...no("mount", OWN_LABELS, "context", "fscontext", "defcontext", "rootcontext"),
 ];
