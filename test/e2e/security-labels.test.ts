@@ -59,6 +59,7 @@ const SETTINGS: Omit<OverlayConfig, "lowers" | "dataLowers" | "upper" | "work" |
   negativeTtlMs: 1000,
   inlineCopyBytes: 4096,
   maxDirectoryFds: 64,
+  maxKeptBackings: 0,
 };
 
 function overlayOver(base: string): Overlay {

@@ -3,7 +3,16 @@
  * are written into and a small reply. Slots are used again; only a request that waits keeps one beyond its turn.
  */
 import { ByteBuffer, DirectoryEncoder, OUT_HEADER_BYTES, type Request, RequestArgs, STATX_OUT_BYTES } from "@sluice/fuse-protocol";
-import { Attr, type AttrOut, type CallContext, type EntryOut, type FileOffset, type OpenOut, type SecurityLabel, type StatfsOut } from "@sluice/vfs";
+import {
+  Attr,
+  type AttrOut,
+  type CallContext,
+  type EntryOut,
+  type FileOffset,
+  type OpenOut,
+  type SecurityLabel,
+  type StatfsOut,
+} from "@sluice/vfs";
 import type { DataPool } from "./buffer-pools.js";
 import { ReplyData } from "./reply-data.js";
 
