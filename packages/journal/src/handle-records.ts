@@ -16,6 +16,9 @@ const Word = {
   /** Of a directory: how its names are read (see `Reading`), and how many there are. */
   reading: 9,
   rows: 10,
+  /** Slot of the request that it was opened by, and the low word of that one's unique. */
+  request: 11,
+  unique: 12,
 } as const;
 
 const FILE = 1;
@@ -24,6 +27,12 @@ const WRITE = 1 << 8;
 const MODE_SHIFT = 4;
 const LAYER_SHIFT = 16;
 const HI = 2 ** 32;
+
+/** The request that the kernel learns of it by: its slot, and the low word of its unique. */
+export interface OpenedBy {
+  slot: number;
+  unique: number;
+}
 
 export interface FileRecord {
   kind: "file";
@@ -67,7 +76,7 @@ export class HandleRecords {
   }
 
   /** Its slot, or 0 where there is no room. */
-  addFile(file: Omit<FileRecord, "kind">): number {
+  addFile(file: Omit<FileRecord, "kind">, by: OpenedBy): number {
     const slot = this.#table.take();
     if (slot === 0) return 0;
     const at = this.#table.at(slot);
@@ -80,11 +89,13 @@ export class HandleRecords {
     words[at + Word.flags] = file.flags;
     words[at + Word.backing] = file.backingId;
     words[at + Word.attached] = 0;
+    words[at + Word.request] = by.slot;
+    words[at + Word.unique] = by.unique;
     words[at + Word.state] = FILE | (file.mode << MODE_SHIFT) | (file.write ? WRITE : 0) | (file.layer << LAYER_SHIFT);
     return slot;
   }
 
-  addDirectory(handle: number, node: number): number {
+  addDirectory(handle: number, node: number, by: OpenedBy): number {
     const slot = this.#table.take();
     if (slot === 0) return 0;
     const at = this.#table.at(slot);
@@ -93,6 +104,8 @@ export class HandleRecords {
     words[at + Word.handleHi] = Math.floor(handle / HI);
     words[at + Word.node] = node;
     words[at + Word.attached] = 0;
+    words[at + Word.request] = by.slot;
+    words[at + Word.unique] = by.unique;
     words[at + Word.reading] = 0;
     words[at + Word.rows] = 0;
     words[at + Word.state] = DIRECTORY;
@@ -104,6 +117,11 @@ export class HandleRecords {
     const at = this.#table.at(slot);
     this.#words[at + Word.rows] = rows;
     this.#words[at + Word.reading] = reading;
+  }
+
+  openedBy(slot: number): OpenedBy {
+    const at = this.#table.at(slot);
+    return { slot: this.#words[at + Word.request] as number, unique: this.#words[at + Word.unique] as number };
   }
 
   setLayer(slot: number, layer: number): void {

@@ -68,7 +68,7 @@ export class Journal {
   }
 
   #reserve(at: number, from: number): number {
-    const limit = from + RESERVE;
+    const limit = Math.max(from + RESERVE, this.#get(at));
     this.#words[at + 1] = Math.floor(limit / 2 ** 32);
     this.#words[at] = limit >>> 0;
     return limit;

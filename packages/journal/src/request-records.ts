@@ -112,6 +112,13 @@ export class RequestRecords {
     return slot !== 0 && this.#words[this.#table.at(slot)] === ANSWERED ? slot : 0;
   }
 
+  /** It was done: the answer is success without a body. */
+  answerDone(slot: number): void {
+    const header = new Uint8Array(16);
+    header[0] = header.length;
+    this.answer(slot, header, header.length);
+  }
+
   /** The kernel has the answer. */
   end(slot: number): void {
     if (this.#left.size > 0) {
@@ -128,6 +135,16 @@ export class RequestRecords {
 
   *all(): IterableIterator<RequestRecord> {
     for (let slot = 1; slot < this.#table.mark; slot++) if (this.#words[this.#table.at(slot)] !== 0) yield this.#read(slot);
+  }
+
+  /** The low word of its unique, 0 where there is none. */
+  uniqueOf(slot: number): number {
+    return slot === 0 ? 0 : (this.#words[this.#table.at(slot) + Word.uniqueLo] as number);
+  }
+
+  /** It is under way, by the process before this one, and was not answered. */
+  isOpen(slot: number): boolean {
+    return slot !== 0 && this.#words[this.#table.at(slot)] === BEGUN;
   }
 
   intentOf(slot: number): Intent | undefined {

@@ -8,7 +8,9 @@ import { Reroutes } from "./io/reroutes.js";
 import { DirectoryFds } from "./layer/directory-fds.js";
 import { type HostLayer, statFd, sys } from "./layer/host-layer.js";
 import { type DirectoryMarks, readDirectoryMarks } from "./marks/directory-marks.js";
+import { LockBook } from "./journal/lock-book.js";
 import { OverlayJournal } from "./journal/overlay-journal.js";
+import type { LockNotes } from "./locks/file-locks.js";
 import { LockTable } from "./locks/lock-table.js";
 import { markNames } from "./marks/names.js";
 import { setIno } from "./node/admit.js";
@@ -61,9 +63,9 @@ export function createOverlay(config: OverlayConfig, port: KernelPort): Overlay 
     upper: config.upper === undefined ? undefined : layers[0],
     journal,
     handles: new HandleTable(journal),
-    locks: new LockTable(),
+    locks: new LockTable(lockNotes(journal)),
     kept,
-    reroutes: new Reroutes((node) => nodes.letGo(node)),
+    reroutes: new Reroutes((node) => nodes.letGo(node), journal),
     severalDevices: layers.some((layer) => layer.deviceIndex !== 0),
     scratchAttr: new Attr(),
     copyUps: 0,
@@ -78,6 +80,12 @@ export function createOverlay(config: OverlayConfig, port: KernelPort): Overlay 
     journal?.begin(root);
   }
   return new Overlay(core);
+}
+
+function lockNotes(journal: OverlayJournal | undefined): ((node: Node) => LockNotes) | undefined {
+  if (journal === undefined) return undefined;
+  const book = new LockBook(journal.records.locks, (node) => journal.slotOf(node));
+  return (node) => book.notesOf(node);
 }
 
 /** The root's marks and inode number: the topmost lower's, so that it stays when the upper layer is a new one. */

@@ -159,8 +159,8 @@ export class Overlay implements Filesystem {
   copyFileRange(call: CallContext, _node: NodeId, args: CopyRangeArgs, out: { length: number }): Status {
     return copyFileRange(this.#core, call, args, out);
   }
-  opendir(_call: CallContext, node: NodeId, _flags: number, out: OpenOut): Status {
-    return opendir(this.#core, node, out);
+  opendir(call: CallContext, node: NodeId, _flags: number, out: OpenOut): Status {
+    return opendir(this.#core, call, node, out);
   }
   readdir(call: CallContext, _node: NodeId, args: ReaddirArgs, out: DirectoryOut): Status {
     return readdir(this.#core, call, args, out);

@@ -17,6 +17,7 @@ import type { Core } from "../core.js";
 import { statFd, sys } from "../layer/host-layer.js";
 import type { IoWatch } from "../gate/gate.js";
 import { syncVolatile } from "../operations/whole-filesystem.js";
+import { appendBegun } from "./append-once.js";
 import { currentFd } from "./current-fd.js";
 import type { OpenFile } from "./handle-table.js";
 import { transfer } from "./watched-io.js";
@@ -113,7 +114,9 @@ interface WholeWrite {
 async function writeRest(core: Core, call: CallContext, whole: WholeWrite, out: { length: number }): Promise<number> {
   const { args, file } = whole;
   const { offset, size, flags } = args;
-  const act = (length: number): Promise<number> => writeUpTo(whole, length);
+  const begun = appendBegun(core, call, { fd: file.fd, args });
+  const where: WholeWrite = begun === undefined ? whole : { file, args: { ...args, offset: begun }, flags: whole.flags & ~RWF.APPEND };
+  const act = (length: number): Promise<number> => writeUpTo(where, length);
   const done =
     file.watch === undefined
       ? await act(size)

@@ -105,7 +105,6 @@ export class HandleTable {
   addDirectory(node: Node): OpenDirectory {
     const directory = new OpenDirectory(this.#newHandle(), node);
     this.#byHandle.set(directory.handle, directory);
-    this.#journal?.openedDirectory(directory);
     return directory;
   }
 

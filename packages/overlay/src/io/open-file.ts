@@ -203,7 +203,7 @@ export function settle(core: Core, open: Settling, out: OpenOut): void {
   file.io.handles.add(file);
   file.layer = layer;
   if (file.mode === "passthrough" && file.write) writesPastUs(core, file, open.fresh === true);
-  core.journal?.opened(file);
+  core.journal?.opened(file, open.call.journalSlot ?? 0);
   out.handle = file.handle;
   out.mode = file.mode;
   out.keepCache = false;

@@ -30,5 +30,6 @@ function releasePassthrough(core: Core, { io, node }: OpenFile): void {
   const backing = io.backing;
   if (io.passthrough > 0 || backing === undefined) return;
   io.backing = undefined;
+  core.journal?.backingClosed(backing.id);
   core.kept.give(node, backing);
 }

@@ -2,6 +2,7 @@
  * Opens that were answered ESTALE to come again by another nodeId: whose look-up is to find which, and who comes a second
  * time by the same one, having no name to look up (/proc/self/fd). By the caller's thread: the kernel does all of it on one.
  */
+import type { OverlayJournal } from "../journal/overlay-journal.js";
 import type { Node } from "../node/node.js";
 
 /** Callers that are killed in between leave theirs behind: the oldest go. */
@@ -12,6 +13,8 @@ interface Reroute {
   /** To the node's id for opens whose bytes must pass us; else to its own. */
   readonly apart: boolean;
   lookedUp: boolean;
+  /** Where it is written down, or 0. */
+  readonly slot: number;
 }
 
 export type Arrival = "first" | "again" | "nameless";
@@ -19,10 +22,12 @@ export type Arrival = "first" | "again" | "nameless";
 export class Reroutes {
   readonly #byPid = new Map<number, Reroute>();
   readonly #letGo: (node: Node) => void;
+  readonly #journal: OverlayJournal | undefined;
 
   /** `letGo` frees a node that nobody refers to any more. */
-  constructor(letGo: (node: Node) => void) {
+  constructor(letGo: (node: Node) => void, journal: OverlayJournal | undefined) {
     this.#letGo = letGo;
+    this.#journal = journal;
   }
 
   get size(): number {
@@ -30,10 +35,17 @@ export class Reroutes {
   }
 
   begin(pid: number, node: Node, apart: boolean): void {
+    this.restore(pid, node, { apart, lookedUp: false });
+  }
+
+  /** One that a process before this one began. */
+  restore(pid: number, node: Node, { apart, lookedUp }: { apart: boolean; lookedUp: boolean }): void {
     this.#end(pid);
     // The kernel may forget the node before it looks again: the look-up would find another one then.
     node.reroutes++;
-    this.#byPid.set(pid, { node, apart, lookedUp: false });
+    const slot = this.#journal?.rerouted(pid, node, apart) ?? 0;
+    if (lookedUp && slot !== 0) this.#journal?.records.reroutes.setLookedUp(slot);
+    this.#byPid.set(pid, { node, apart, lookedUp, slot });
     if (this.#byPid.size > MAX_REROUTES) this.#end(this.#byPid.keys().next().value as number);
   }
 
@@ -41,6 +53,7 @@ export class Reroutes {
     const reroute = this.#byPid.get(pid);
     if (reroute === undefined) return;
     this.#byPid.delete(pid);
+    if (reroute.slot !== 0) this.#journal?.records.reroutes.remove(reroute.slot);
     reroute.node.reroutes--;
     this.#letGo(reroute.node);
   }
@@ -50,6 +63,7 @@ export class Reroutes {
     const reroute = this.#byPid.get(pid);
     if (reroute?.node !== node) return false;
     reroute.lookedUp = true;
+    if (reroute.slot !== 0) this.#journal?.records.reroutes.setLookedUp(reroute.slot);
     return reroute.apart;
   }
 

@@ -108,6 +108,7 @@ export class OverlayJournal {
   nameless(node: Node): void {
     if (node.slot === 0) return;
     if (node.fd < 0) {
+      if (!this.records.nodes.has(node.slot, NodeFlag.nameless)) return;
       this.records.nodes.flag(node.slot, NodeFlag.nameless, false);
       this.#store.drop(storeKey.node(node.id));
       return;
@@ -163,16 +164,22 @@ export class OverlayJournal {
 
   // --- what is open ------------------------------------------------------------------------------------------------
 
-  opened(file: OpenFile): void {
+  /** `request`: where the request is written down that the kernel learns of it by; it does not know of it before that is answered. */
+  opened(file: OpenFile, request: number): void {
     const { handle, nodeId, write, flags, node } = file;
     const mode = MODES.indexOf(file.mode);
     const layer = file.backing?.layer.index ?? file.layer?.index ?? 0;
     const backingId = file.backing?.id ?? 0;
-    file.slot = this.records.handles.addFile({ handle, node: this.slotOf(node), nodeId, mode, write, flags, layer, backingId });
+    const record = { handle, node: this.slotOf(node), nodeId, mode, write, flags, layer, backingId };
+    file.slot = this.records.handles.addFile(record, this.#openedBy(request));
   }
 
-  openedDirectory(directory: OpenDirectory): void {
-    directory.slot = this.records.handles.addDirectory(directory.handle, this.slotOf(directory.node));
+  #openedBy(slot: number): { slot: number; unique: number } {
+    return { slot, unique: this.records.requests.uniqueOf(slot) };
+  }
+
+  openedDirectory(directory: OpenDirectory, request: number): void {
+    directory.slot = this.records.handles.addDirectory(directory.handle, this.slotOf(directory.node), this.#openedBy(request));
   }
 
   /** How its names are read from now on: as the layer has them, or by a list of `rows`. */
@@ -204,6 +211,10 @@ export class OverlayJournal {
 
   backingClosed(id: number): void {
     if (this.#storedBackings.delete(id)) this.#store.drop(storeKey.backing(id));
+  }
+
+  rerouted(pid: number, node: Node, apart: boolean): number {
+    return this.records.reroutes.add(pid, this.slotOf(node), apart);
   }
 
   /** The root is known from the start. */

@@ -21,10 +21,21 @@ export interface WholeLock {
   readonly write: boolean;
 }
 
+/** Is told what an owner holds from now on. */
+export interface LockNotes {
+  ranges(owner: bigint, held: readonly RangeLock[]): void;
+  whole(owner: bigint, lock: WholeLock | undefined): void;
+}
+
 export class FileLocks {
+  readonly #notes: LockNotes | undefined;
   /** Ranges by owner, sorted; owners in the order in which they came, which is how F_GETLK finds the first in the way. */
   readonly #ranges = new Map<bigint, RangeLock[]>();
   readonly #whole = new Map<bigint, WholeLock>();
+
+  constructor(notes?: LockNotes) {
+    this.#notes = notes;
+  }
 
   get empty(): boolean {
     return this.#ranges.size === 0 && this.#whole.size === 0;
@@ -69,13 +80,15 @@ export class FileLocks {
   }
 
   dropOwner(owner: bigint): boolean {
-    return this.#ranges.delete(owner);
+    if (!this.#ranges.delete(owner)) return false;
+    this.#notes?.ranges(owner, []);
+    return true;
   }
 
   /** What is left of an open file that is gone: its flock, and ranges of its own (F_OFD_SETLK). */
   dropHandle(handle: number): boolean {
     let dropped = false;
-    for (const [owner, lock] of this.#whole) if (lock.handle === handle) dropped = this.#whole.delete(owner) || dropped;
+    for (const [owner, lock] of this.#whole) if (lock.handle === handle) dropped = this.dropWhole(owner) || dropped;
     for (const [owner, ranges] of this.#ranges) {
       const rest = ranges.filter((held) => held.handle !== handle);
       if (rest.length === ranges.length) continue;
@@ -96,10 +109,13 @@ export class FileLocks {
 
   takeWhole(wanted: WholeLock): void {
     this.#whole.set(wanted.owner, wanted);
+    this.#notes?.whole(wanted.owner, wanted);
   }
 
   dropWhole(owner: bigint): boolean {
-    return this.#whole.delete(owner);
+    if (!this.#whole.delete(owner)) return false;
+    this.#notes?.whole(owner, undefined);
+    return true;
   }
 
   /** The owner's ranges with this one cut out. */
@@ -119,6 +135,7 @@ export class FileLocks {
         owner,
         ranges.sort((a, b) => (a.start < b.start ? -1 : 1)),
       );
+    this.#notes?.ranges(owner, ranges);
   }
 }
 

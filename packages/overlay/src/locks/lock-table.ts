@@ -6,7 +6,7 @@
  * whether a range is the process' or the open file's (F_OFD_SETLK): unlike there, waits of open files are looked at too.
  */
 import { type CallContext, Errno } from "@sluice/vfs";
-import { FileLocks, type RangeLock, type WholeLock } from "./file-locks.js";
+import { FileLocks, type LockNotes, type RangeLock, type WholeLock } from "./file-locks.js";
 
 /** Whoever waits, until he is interrupted. */
 type Caller = Pick<CallContext, "signal">;
@@ -28,8 +28,26 @@ interface Locked {
 /** `File` stands for a file: whatever object is the same for all of its nodeIds. */
 export class LockTable<File extends object> {
   readonly #files = new Map<File, Locked>();
+  readonly #notesOf: ((file: File) => LockNotes) | undefined;
   /** Waits for ranges by who waits: a process has several where its threads wait. */
   readonly #waits = new Map<bigint, Set<Waiter>>();
+
+  /** `notesOf`: where it is written down who holds what. */
+  constructor(notesOf?: (file: File) => LockNotes) {
+    this.#notesOf = notesOf;
+  }
+
+  /** A lock that was held before: nothing is in its way. */
+  restore(file: File, lock: RangeLock & { whole: boolean }): void {
+    const locked = this.#files.get(file) ?? this.#none(file);
+    this.#files.set(file, locked);
+    if (lock.whole) locked.locks.takeWhole(lock);
+    else locked.locks.take(lock);
+  }
+
+  #none(file: File): Locked {
+    return { locks: new FileLocks(this.#notesOf?.(file)), waiters: new Set() };
+  }
 
   /** Files with locks or waiters. */
   get size(): number {
@@ -79,7 +97,7 @@ export class LockTable<File extends object> {
   }
 
   #lock(file: File, wanted: Wanted, caller: Caller | undefined): number | Promise<number> {
-    const locked = this.#files.get(file) ?? { locks: new FileLocks(), waiters: new Set() };
+    const locked = this.#files.get(file) ?? this.#none(file);
     if (isFree(locked.locks, wanted)) {
       this.#files.set(file, locked);
       take(locked.locks, wanted);

@@ -8,6 +8,7 @@
 import { AT, type ByteName, type CallContext, Errno, NAME_MAX, O, RENAME, S } from "@sluice/vfs";
 import { copyUpDirectory } from "../copy-up/copy-up-directory.js";
 import type { Core } from "../core.js";
+import { intendToMake } from "../journal/intents.js";
 import { openName, statFd, statName, sys } from "../layer/host-layer.js";
 import type { RealDir } from "../layer/real-dir.js";
 import { writeOpaque } from "../marks/directory-marks.js";
@@ -37,6 +38,8 @@ export function createObject(core: Core, creation: Creation): number {
   const upperDir = parent.upperDir as RealDir;
   const dirFd = core.fds.of(upperDir);
   if (dirFd < 0) return dirFd;
+  const taken = creation.asDaemon === true ? 0 : intendToMake(core, creation.call, { parent, name, dirFd });
+  if (taken < 0) return taken;
   const labelled = creation.asDaemon !== true && creation.call.labels !== undefined;
   const made = labelled ? -Errno.EEXIST : makeAs(creation, dirFd, name);
   if (made !== -Errno.EEXIST) {

@@ -25,11 +25,13 @@ import { openNode } from "../node/open-node.js";
 import { childOf, lookup } from "./lookup.js";
 import { syncVolatile } from "./whole-filesystem.js";
 
-export function opendir(core: Core, id: NodeId, out: OpenOut): number {
+export function opendir(core: Core, call: CallContext, id: NodeId, out: OpenOut): number {
   const node = core.nodes.get(id);
   if (node === undefined) return Errno.ESTALE;
   if (!node.isDirectory) return Errno.ENOTDIR;
-  out.handle = core.handles.addDirectory(node).handle;
+  const directory = core.handles.addDirectory(node);
+  core.journal?.openedDirectory(directory, call.journalSlot ?? 0);
+  out.handle = directory.handle;
   out.mode = "cached";
   out.keepCache = false;
   out.backingId = 0;

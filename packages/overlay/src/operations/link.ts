@@ -4,7 +4,8 @@ import { copyUp } from "../copy-up/copy-up.js";
 import { markImpure } from "../copy-up/touched-parent.js";
 import type { Core } from "../core.js";
 import { authorizeMove, governsMove } from "../gate/authorize-move.js";
-import { sys } from "../layer/host-layer.js";
+import { IntentKind, intendToLink, intentLeft } from "../journal/intents.js";
+import { statName, sys } from "../layer/host-layer.js";
 import { type Node, pathAt } from "../node/node.js";
 import { aim, statNode } from "../node/open-node.js";
 import { createObject } from "./create-object.js";
@@ -40,6 +41,14 @@ function linkCopied(core: Core, call: CallContext, wish: NewName, out: EntryOut)
   return copied.then((status) => (status !== 0 ? status : linkNow(core, call, wish, out)));
 }
 
+/** Does the name lead to the node's object already? An earlier process was about to make it. */
+function isThere(core: Core, { node, parent, name }: NewName): boolean {
+  const dirFd = parent.upperDir === undefined ? -1 : core.fds.of(parent.upperDir);
+  if (dirFd < 0 || statName(dirFd, name, core.scratchAttr) < 0) return false;
+  const { ino } = core.scratchAttr;
+  return statNode(core, node, core.scratchAttr) === 0 && core.scratchAttr.ino === ino;
+}
+
 function linkNow(core: Core, call: CallContext, wish: NewName, out: EntryOut): number {
   const { node, parent, name } = wish;
   const make = (dirFd: number, newName: string): number => {
@@ -47,7 +56,9 @@ function linkNow(core: Core, call: CallContext, wish: NewName, out: EntryOut): n
     if (from.fd < 0) return from.fd;
     return sys.linkat(from.fd, from.name, dirFd, newName, from.name === "" ? AT.EMPTY_PATH : 0);
   };
-  const made = createObject(core, { call, parent, name, umask: 0, directory: false, asDaemon: true, make });
+  const begun = intentLeft(core, call, IntentKind.link) !== undefined && isThere(core, wish);
+  intendToLink(core, call, wish);
+  const made = begun ? 0 : createObject(core, { call, parent, name, umask: 0, directory: false, asDaemon: true, make });
   if (made < 0) return -made;
   markImpure(core, parent);
   if (node.fd >= 0) {
@@ -55,13 +66,13 @@ function linkNow(core: Core, call: CallContext, wish: NewName, out: EntryOut): n
     sys.close(node.fd);
     node.fd = -1;
     node.lastPath = undefined;
-    core.journal?.nameless(node);
     if (node.indexed === undefined) {
       node.dir = parent.upperDir;
       node.realName = name;
     }
   }
-  core.nodes.attach(node, parent, name);
+  if (core.nodes.child(parent, name) !== node) core.nodes.attach(node, parent, name);
+  core.journal?.nameless(node);
   node.version++;
   const status = statNode(core, node, out.attr);
   if (status < 0) return -status;

@@ -5,6 +5,7 @@ import { copyUpDirectory } from "../copy-up/copy-up-directory.js";
 import type { Core } from "../core.js";
 import { authorizeThen, governsAny } from "../gate/authorize.js";
 import type { Access, Intent } from "../gate/gate.js";
+import { intendToRemove } from "../journal/intents.js";
 import { sys } from "../layer/host-layer.js";
 import type { RealDir } from "../layer/real-dir.js";
 import { makeWhiteout } from "../marks/whiteout.js";
@@ -65,13 +66,13 @@ function withDescriptor<T>(core: Core, node: Node, use: (fd: number) => T): T | 
 /** A name among several in a lower layer: copied up first, since only there the count of the others can be kept (ovl_nlink_start). */
 function removeCounted(core: Core, call: CallContext, parent: Node, which: { name: ByteName; directory: boolean }): Status {
   const node = core.linkIndex === undefined || which.directory ? undefined : childOf(core, parent, which.name);
-  if (node === undefined || typeof node === "number" || !losesItsCount(core, node)) return removeNow(core, parent, which);
+  if (node === undefined || typeof node === "number" || !losesItsCount(core, node)) return removeNow(core, call, parent, which);
   const copied = copyUp(core, node, { call, truncate: false });
-  const finish = (status: number): number => (status !== 0 ? status : removeNow(core, parent, which));
+  const finish = (status: number): number => (status !== 0 ? status : removeNow(core, call, parent, which));
   return typeof copied === "number" ? finish(copied) : copied.then(finish);
 }
 
-function removeNow(core: Core, parent: Node, which: { name: ByteName; directory: boolean }): number {
+function removeNow(core: Core, call: CallContext, parent: Node, which: { name: ByteName; directory: boolean }): number {
   const { name } = which;
   const node = childOf(core, parent, name);
   if (typeof node === "number") return node;
@@ -86,6 +87,7 @@ function removeNow(core: Core, parent: Node, which: { name: ByteName; directory:
   const kept = openNode(core, node, O.PATH | O.NOFOLLOW);
   if (kept < 0) return -kept;
   if (node.others === undefined) core.journal?.keep(node, kept);
+  intendToRemove(core, call, { parent, name, node });
   const status = which.directory ? removeDirectory(core, node, { parent, name }) : removeFile(core, node, { parent, name });
   if (status < 0) {
     sys.close(kept);

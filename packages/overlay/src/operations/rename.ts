@@ -8,6 +8,7 @@ import { copyUpDirectory } from "../copy-up/copy-up-directory.js";
 import type { Core } from "../core.js";
 import { governsAny } from "../gate/authorize.js";
 import { governsMove } from "../gate/authorize-move.js";
+import { intendToRename } from "../journal/intents.js";
 import { statName, sys } from "../layer/host-layer.js";
 import type { RealDir } from "../layer/real-dir.js";
 import { isForeignMark } from "../marks/foreign-marks.js";
@@ -72,7 +73,7 @@ function renameDecided(core: Core, call: CallContext, args: RenameArgs): Status 
     const refused = check(core, plan);
     if (refused !== 0) return refused;
     const missing = needsCopyUp(core, plan);
-    if (missing === undefined) return execute(core, plan);
+    if (missing === undefined) return execute(core, call, plan);
     const copied = copyUp(core, missing, { call, truncate: false });
     if (typeof copied !== "number") return copied.then((status) => (status !== 0 ? status : renameDecided(core, call, args)));
     if (copied !== 0) return copied;
@@ -100,7 +101,7 @@ function check(core: Core, plan: RenamePlan): number {
   return content.names ? Errno.ENOTEMPTY : 0;
 }
 
-function execute(core: Core, plan: RenamePlan): number {
+function execute(core: Core, call: CallContext, plan: RenamePlan): number {
   const { node, target, parent, newParent } = plan;
   // Two names of one inode: rename(2) does nothing and succeeds.
   if (target === node && !plan.exchange) return 0;
@@ -111,6 +112,7 @@ function execute(core: Core, plan: RenamePlan): number {
   const kept = target === undefined || plan.exchange ? -1 : keep(core, target);
   if (kept < -1) return -kept;
   const cleared = clearForOverwrite(core, plan);
+  if (cleared === 0) intendToRename(core, call, plan);
   const status = cleared !== 0 ? cleared : renameReal(core, plan);
   if (status !== 0) {
     if (kept >= 0) sys.close(kept);

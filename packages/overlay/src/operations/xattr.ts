@@ -3,6 +3,7 @@ import { type CallContext, type DataOut, Errno, type NodeId, type Status, type X
 import { copyUp } from "../copy-up/copy-up.js";
 import type { Core } from "../core.js";
 import { authorizeThen, governsAny } from "../gate/authorize.js";
+import { IntentKind, intendXattr, intentLeft, isJournaled } from "../journal/intents.js";
 import { sys } from "../layer/host-layer.js";
 import type { Node } from "../node/node.js";
 import { aim } from "../node/open-node.js";
@@ -92,7 +93,9 @@ export function setxattr(core: Core, call: CallContext, request: { id: NodeId; a
   const bytes = Buffer.from(given);
   const act = (node: Node): number => {
     const at = aim(core, node);
-    return at.fd < 0 ? at.fd : sys.setxattrat(at.fd, at.name, realName(core, name), bytes, flags);
+    if (at.fd < 0) return at.fd;
+    const real = realName(core, name);
+    return sys.setxattrat(at.fd, at.name, real, bytes, flags & ~madeBefore(core, call, { ...at, real, flags }));
   };
   return change(core, call, request.id, { act, refuse: undefined });
 }
@@ -102,7 +105,7 @@ export function removexattr(core: Core, call: CallContext, request: { id: NodeId
   const name = realName(core, request.name);
   const act = (node: Node): number => {
     const at = aim(core, node);
-    return at.fd < 0 ? at.fd : sys.removexattrat(at.fd, at.name, name);
+    return at.fd < 0 ? at.fd : removeOnce(core, call, { fd: at.fd, file: at.name, attribute: name });
   };
   // What is not there to be removed copies nothing up (fs/overlayfs/xattrs.c ovl_xattr_set).
   const refuse = (node: Node): number => {
@@ -110,6 +113,26 @@ export function removexattr(core: Core, call: CallContext, request: { id: NodeId
     return at.fd < 0 ? at.fd : Math.min(0, sys.getxattrat(at.fd, at.name, name, NO_ROOM));
   };
   return change(core, call, request.id, { act, refuse });
+}
+
+const XATTR_CREATE = 1;
+
+/** XATTR_CREATE where an earlier process was about to make the attribute, which was not there then: it may be by now. */
+function madeBefore(core: Core, call: CallContext, at: { fd: number; name: string; real: string; flags: number }): number {
+  if ((at.flags & XATTR_CREATE) === 0 || !isJournaled(core, call)) return 0;
+  if (intentLeft(core, call, IntentKind.makeXattr) !== undefined) return XATTR_CREATE;
+  if (sys.getxattrat(at.fd, at.name, at.real, NO_ROOM) === -Errno.ENODATA) intendXattr(core, call, IntentKind.makeXattr);
+  return 0;
+}
+
+/** Where an earlier process was about to take the attribute away, which was there then, it may be gone by now. */
+function removeOnce(core: Core, call: CallContext, at: { fd: number; file: string; attribute: string }): number {
+  const begun = intentLeft(core, call, IntentKind.removeXattr) !== undefined;
+  if (!begun && isJournaled(core, call) && sys.getxattrat(at.fd, at.file, at.attribute, NO_ROOM) >= 0) {
+    intendXattr(core, call, IntentKind.removeXattr);
+  }
+  const status = sys.removexattrat(at.fd, at.file, at.attribute);
+  return begun && status === -Errno.ENODATA ? 0 : status;
 }
 
 interface Change {

@@ -52,6 +52,23 @@ export class DormantIndex {
     this.#size--;
   }
 
+  /** A name of a dormant node is about to be freed. */
+  loseName(ref: number): void {
+    const parent = this.#records.parentOf(ref);
+    const mask = this.#names.length - 1;
+    for (let at = this.#records.hashName(ref, parent) & mask; this.#names[at] !== 0; at = (at + 1) & mask) {
+      if (this.#names[at] === ref) this.#names[at] = LOST;
+    }
+    this.lost(parent);
+  }
+
+  /** A dormant node has one more name: there is room for the few that a restart finds. */
+  gainName(slot: number, ref: number): void {
+    const parent = this.#records.parentOf(ref);
+    this.#children[parent] = (this.#children[parent] as number) + 1;
+    this.#owners[insert(this.#names, this.#records.hashName(ref, parent), ref)] = slot;
+  }
+
   /** One name fewer in a directory. */
   lost(parent: number): void {
     this.#children[parent] = (this.#children[parent] as number) - 1;
@@ -72,7 +89,7 @@ export class DormantIndex {
     for (let at = hashText(parent, name) & mask; this.#names[at] !== 0; at = (at + 1) & mask) {
       const owner = this.#owners[at] as number;
       const ref = this.#names[at] as number;
-      if (this.#dormant[owner] !== 1 || this.#records.parentOf(ref) !== parent) continue;
+      if (ref === LOST || this.#dormant[owner] !== 1 || this.#records.parentOf(ref) !== parent) continue;
       if (this.#records.nameText(ref) === name) return owner;
     }
     return 0;
@@ -88,14 +105,13 @@ export class DormantIndex {
     for (let ref = this.#records.firstName(slot); ref !== 0; ref = this.#records.nextName(ref)) {
       const parent = this.#records.parentOf(ref);
       this.#children[parent] = (this.#children[parent] as number) + 1;
-      this.#owners[insert(this.#names, this.#hashName(parent, ref), ref)] = slot;
+      this.#owners[insert(this.#names, this.#records.hashName(ref, parent), ref)] = slot;
     }
   }
-
-  #hashName(parent: number, ref: number): number {
-    return this.#records.hashName(ref, parent);
-  }
 }
+
+/** In the place of a name that is not one any more. */
+const LOST = 0xffff_ffff;
 
 /** A power of two, at least half of it empty. */
 function roomFor(entries: number): number {

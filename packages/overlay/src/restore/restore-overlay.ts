@@ -2,7 +2,9 @@
 import type { Core } from "../core.js";
 import type { Survival } from "../journal/overlay-journal.js";
 import { discardStored, restoreHandles } from "./restore-handles.js";
+import { restoreLocks, restoreReroutes } from "./restore-locks.js";
 import { Revival } from "./revival.js";
+import { settleRequests } from "./settle-requests.js";
 
 export function restoreOverlay(core: Core, survival: Survival): void {
   const { journal, stored } = survival;
@@ -12,6 +14,10 @@ export function restoreOverlay(core: Core, survival: Survival): void {
   core.handles.skip(journal.nextHandle);
   revival.adoptRoot(core.root);
   const restoring = { core, revival, stored };
+  settleRequests(restoring);
   restoreHandles(restoring, journal.handles);
+  restoreLocks(restoring, journal);
+  restoreReroutes(restoring, journal);
   discardStored(restoring);
+  revival.sweep();
 }

@@ -14,7 +14,7 @@ import { Found, find } from "../merge/find.js";
 import { place, placeInIndex } from "../node/admit.js";
 import { lookUpIndex } from "../node/link-index.js";
 import { FormerId } from "../node/node-table.js";
-import { Node } from "../node/node.js";
+import { type Dentry, Node, pathAt } from "../node/node.js";
 import { DormantIndex } from "./dormant-index.js";
 
 const found = new Found();
@@ -54,6 +54,67 @@ export class Revival {
   expects(key: bigint): boolean {
     const slot = this.#index.byId(Number(key >> 2n));
     return slot !== 0 && key === storeKey.node(Number(key >> 2n)) && this.#records.has(slot, NodeFlag.nameless);
+  }
+
+  isDormant(slot: number): boolean {
+    return this.#index.isDormant(slot);
+  }
+
+  /** A dormant node, or 0. */
+  slotOf(id: NodeId): number {
+    return this.#index.byId(id);
+  }
+
+  slotAt(parent: Node, name: ByteName): number {
+    return this.#index.byName(parent.slot, name);
+  }
+
+  /** A dormant node has lost a name, which was its last one where none is left: its object's layer is told then. */
+  loseName(slot: number, at: { parent: Node; name: ByteName }, layer: number): void {
+    const records = this.#records;
+    for (let ref = records.firstName(slot); ref !== 0; ref = records.nextName(ref)) {
+      if (records.parentOf(ref) !== at.parent.slot || records.nameText(ref) !== at.name) continue;
+      this.#index.loseName(ref);
+      at.parent.dormantChildren--;
+      break;
+    }
+    records.removeName(slot, at.parent.slot, at.name);
+    if (records.firstName(slot) === 0) records.setNameless(slot, layer, pathAt(at.parent, at.name));
+  }
+
+  /** One of its names is another one by now. */
+  moveName(slot: number, from: Dentry, to: Dentry): void {
+    const records = this.#records;
+    const target = this.#core.journal?.slotOf(to.parent) ?? 0;
+    for (let ref = records.firstName(slot); ref !== 0; ref = records.nextName(ref)) {
+      if (records.parentOf(ref) === target && records.nameText(ref) === to.name) return;
+    }
+    for (let ref = records.firstName(slot); ref !== 0; ref = records.nextName(ref)) {
+      if (records.parentOf(ref) !== from.parent.slot || records.nameText(ref) !== from.name) continue;
+      this.#index.loseName(ref);
+      from.parent.dormantChildren--;
+      break;
+    }
+    records.changeName(slot, { parent: from.parent.slot, name: from.name }, { parent: target, name: to.name });
+    for (let ref = records.firstName(slot); ref !== 0; ref = records.nextName(ref)) {
+      if (records.parentOf(ref) !== target || records.nameText(ref) !== to.name) continue;
+      this.#index.gainName(slot, ref);
+      to.parent.dormantChildren++;
+    }
+  }
+
+  /** A node that the kernel was never told of. */
+  drop(slot: number): void {
+    this.#drop(slot);
+  }
+
+  /** Records that were written for the kernel, which was not told any more, or forgot them meanwhile. */
+  sweep(): void {
+    const records = this.#records;
+    for (let slot = records.mark - 1; slot > 0; slot--) {
+      if (!this.#index.isDormant(slot) || records.lookupsOf(slot) > 0 || this.#index.childrenOf(slot) > 0) continue;
+      if (records.kindOf(slot) === RecordKind.node && !this.#aliases.has(slot)) this.#drop(slot);
+    }
   }
 
   /** True where the id is known now. */
@@ -101,9 +162,20 @@ export class Revival {
     if (node === undefined && at !== 0) return undefined;
     for (let next = chain.pop(); next !== undefined; next = chain.pop()) {
       node = this.#build(next);
-      if (node === undefined) return undefined;
+      if (node === undefined) {
+        this.#lost(next);
+        return undefined;
+      }
     }
     return node;
+  }
+
+  #lost(slot: number): void {
+    const records = this.#records;
+    const names: string[] = [];
+    for (let ref = records.firstName(slot); ref !== 0; ref = records.nextName(ref)) names.push(records.nameText(ref));
+    const detail = { nodeId: records.idOf(slot), names, nameless: records.has(slot, NodeFlag.nameless) };
+    this.#core.events.anomaly("a node that the kernel knows is not where it was", detail);
   }
 
   #note(slot: number): void {

@@ -1,0 +1,34 @@
+/**
+ * An append that may have been begun by a process before this one. Where the file ended then is known, so what is there now
+ * tells how much of it was done; the rest is written at its place, whoever else has appended since.
+ */
+import { Attr, type CallContext, O, type WriteArgs } from "@sluice/vfs";
+import type { Core } from "../core.js";
+import { IntentKind, intendToAppend, intentLeft, isJournaled } from "../journal/intents.js";
+import { statFd, sys } from "../layer/host-layer.js";
+
+const attr = new Attr();
+
+/** Before an append: undefined where it is to be done as ever, else the offset at which it was begun. */
+export function appendBegun(core: Core, call: CallContext, what: { fd: number; args: WriteArgs }): number | undefined {
+  if ((what.args.flags & O.APPEND) === 0 || !isJournaled(core, call)) return undefined;
+  if (statFd(what.fd, attr) < 0) return undefined;
+  const { size } = attr;
+  const before = intentLeft(core, call, IntentKind.append);
+  if (before !== undefined && holdsStart(what, before.numbers[0] as number, size)) return before.numbers[0];
+  intendToAppend(core, call, size);
+  return undefined;
+}
+
+/** Are the bytes from `start` on those that were to be written, as far as there are any? */
+function holdsStart({ fd, args }: { fd: number; args: WriteArgs }, start: number, size: number): boolean {
+  const length = Math.min(size - start, args.size);
+  if (length <= 0) return false;
+  // The file may be open for writing alone.
+  const readable = sys.openat(-100, `/proc/self/fd/${fd}`, O.RDONLY | O.CLOEXEC | O.NONBLOCK, 0);
+  if (readable < 0) return false;
+  const there = Buffer.alloc(length);
+  const read = sys.pread(readable, there, { offset: 0, length, position: start }, 0);
+  sys.close(readable);
+  return read === length && there.equals(args.data.subarray(0, length));
+}

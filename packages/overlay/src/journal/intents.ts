@@ -1,0 +1,95 @@
+/**
+ * What is about to happen in the upper layer, written down just before it does, so that a process that takes over can tell
+ * whether it did: the request comes again, and must not be done twice nor fail for having been done. Each is written in the
+ * same turn of the event loop as its effect, so that at most one change of names is ever in doubt.
+ *
+ * What may be done twice without harm has no intent: sizes, modes, owners, times, writes at an offset, locks.
+ */
+import type { RequestIntent } from "@sluice/journal";
+import { type ByteName, type CallContext, Errno } from "@sluice/vfs";
+import type { Core } from "../core.js";
+import { statName } from "../layer/host-layer.js";
+import type { RealDir } from "../layer/real-dir.js";
+import { isWhiteout } from "../marks/whiteout.js";
+import type { Node } from "../node/node.js";
+
+export const IntentKind = {
+  /** A name is made: [directory's id, was a whiteout there], [name]. */
+  make: 1,
+  /** A name is given to a file: [directory's id, node's id], [name]. */
+  link: 2,
+  /** A name is taken: [directory's id, node's id, index of the layer the object lies in], [name]. */
+  remove: 3,
+  /** [directory's id, other directory's id, node's id, id of what is there or 0, exchange, ino of the object, layer of what is there], [name, new name]. */
+  rename: 4,
+  /** Bytes are added to a file: [where it ended]. */
+  append: 5,
+  /** An attribute is made that was not there; taken that was there: []. */
+  makeXattr: 6,
+  removeXattr: 7,
+} as const;
+
+function intend(core: Core, call: CallContext, intent: RequestIntent): void {
+  const slot = call.journalSlot ?? 0;
+  if (slot !== 0) core.journal?.records.requests.intend(slot, intent);
+}
+
+/** Is it written down at all? */
+export function isJournaled(core: Core, call: CallContext): boolean {
+  return core.journal !== undefined && (call.journalSlot ?? 0) !== 0;
+}
+
+/** What an earlier process was about to do for the request: it may be done. */
+export function intentLeft(core: Core, call: CallContext, kind: number): RequestIntent | undefined {
+  const slot = call.journalSlot ?? 0;
+  if (slot === 0 || core.journal === undefined) return undefined;
+  const intent = core.journal.records.requests.intentOf(slot);
+  return intent?.kind === kind ? intent : undefined;
+}
+
+/** 0, or -EEXIST where the name is taken: what is there later was made by this request. */
+export function intendToMake(core: Core, call: CallContext, at: { parent: Node; name: ByteName; dirFd: number }): number {
+  if (!isJournaled(core, call)) return 0;
+  const there = statName(at.dirFd, at.name, core.scratchAttr) >= 0;
+  const whiteout = there && isWhiteout(core.scratchAttr);
+  if (there && !whiteout) return -Errno.EEXIST;
+  intend(core, call, { kind: IntentKind.make, numbers: [at.parent.id, whiteout ? 1 : 0], names: [at.name] });
+  return 0;
+}
+
+export function intendToLink(core: Core, call: CallContext, at: { parent: Node; name: ByteName; node: Node }): void {
+  intend(core, call, { kind: IntentKind.link, numbers: [at.parent.id, at.node.id], names: [at.name] });
+}
+
+export function intendToRemove(core: Core, call: CallContext, at: { parent: Node; name: ByteName; node: Node }): void {
+  if (!isJournaled(core, call)) return;
+  const numbers = [at.parent.id, at.node.id, at.node.top.layer.index];
+  intend(core, call, { kind: IntentKind.remove, numbers, names: [at.name] });
+}
+
+export interface Move {
+  parent: Node;
+  name: ByteName;
+  newParent: Node;
+  newName: ByteName;
+  node: Node;
+  target: Node | undefined;
+  exchange: boolean;
+}
+
+export function intendToRename(core: Core, call: CallContext, move: Move): void {
+  if (!isJournaled(core, call)) return;
+  const { parent, newParent, node, target, exchange } = move;
+  const dirFd = core.fds.of(parent.upperDir as RealDir);
+  const ino = dirFd >= 0 && statName(dirFd, move.name, core.scratchAttr) >= 0 ? core.scratchAttr.ino : 0;
+  const numbers = [parent.id, newParent.id, node.id, target?.id ?? 0, exchange ? 1 : 0, ino, target?.top.layer.index ?? 0];
+  intend(core, call, { kind: IntentKind.rename, numbers, names: [move.name, move.newName] });
+}
+
+export function intendToAppend(core: Core, call: CallContext, end: number): void {
+  intend(core, call, { kind: IntentKind.append, numbers: [end], names: [] });
+}
+
+export function intendXattr(core: Core, call: CallContext, kind: number): void {
+  intend(core, call, { kind, numbers: [], names: [] });
+}

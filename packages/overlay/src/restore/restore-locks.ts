@@ -1,0 +1,19 @@
+/** Locks are held on; who waited for one waits again when his request comes again. Opens that were sent elsewhere go on there. */
+import type { Journal } from "@sluice/journal";
+import type { Restoring } from "./restore-handles.js";
+
+export function restoreLocks({ core, revival }: Restoring, { locks }: Journal): void {
+  for (const record of [...locks.all()]) {
+    const node = revival.reviveSlot(record.node);
+    if (node !== undefined) core.locks.restore(node, record);
+    locks.remove(record.slot);
+  }
+}
+
+export function restoreReroutes({ core, revival }: Restoring, { reroutes }: Journal): void {
+  for (const record of [...reroutes.all()]) {
+    const node = revival.reviveSlot(record.node);
+    reroutes.remove(record.slot);
+    if (node !== undefined) core.reroutes.restore(record.pid, node, record);
+  }
+}

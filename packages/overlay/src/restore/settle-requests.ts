@@ -1,0 +1,132 @@
+/**
+ * Requests that a process was killed over: what was begun of them is brought to an end or undone, before anything else is
+ * looked at. The kernel sends them again, and finds them done, or not begun.
+ */
+import type { RequestIntent } from "@sluice/journal";
+import { AT, S } from "@sluice/vfs";
+import type { Core } from "../core.js";
+import { IntentKind } from "../journal/intents.js";
+import { statName, sys } from "../layer/host-layer.js";
+import type { RealDir } from "../layer/real-dir.js";
+import { isWhiteout, makeWhiteout } from "../marks/whiteout.js";
+import { existsBelow, Found, find } from "../merge/find.js";
+import type { Node } from "../node/node.js";
+import type { Restoring } from "./restore-handles.js";
+
+const found = new Found();
+
+const TMPFILE = 51;
+
+export function settleRequests(restoring: Restoring): void {
+  const { requests } = restoring.core.journal?.records ?? {};
+  if (requests === undefined) return;
+  const open = [...requests.all()].filter((request) => !request.answered);
+  for (const { slot, opcode } of open) forgetOpened(restoring, slot, opcode === TMPFILE);
+  for (const { slot, intent } of open) {
+    if (intent === undefined) continue;
+    const outcome = settle(restoring, intent);
+    if (outcome === "done") requests.answerDone(slot);
+    if (outcome === "undone") requests.withdraw(slot);
+  }
+}
+
+/** "again": the request itself finds out how much of it is done, when it comes. */
+function settle(restoring: Restoring, intent: RequestIntent): "done" | "undone" | "again" {
+  switch (intent.kind) {
+    case IntentKind.make:
+      return unmake(restoring, intent);
+    case IntentKind.remove:
+      return settleRemoval(restoring, intent);
+    case IntentKind.rename:
+      return settleRename(restoring, intent);
+    default:
+      return "again";
+  }
+}
+
+/** What was opened, and the kernel was not told. */
+function forgetOpened({ core, revival }: Restoring, request: number, nameless: boolean): void {
+  const { handles, requests } = (core.journal as NonNullable<Core["journal"]>).records;
+  for (const slot of [...handles.slots()]) {
+    const by = handles.openedBy(slot);
+    if (by.slot !== request || by.unique !== requests.uniqueOf(request)) continue;
+    const record = handles.read(slot);
+    handles.remove(slot);
+    if (record.kind === "directory") continue;
+    const shared = [...handles.slots()].some((other) => {
+      const file = handles.read(other);
+      return file.kind === "file" && file.backingId === record.backingId;
+    });
+    if (record.backingId !== 0 && !shared) core.port.closeBacking(record.backingId);
+    if (nameless && revival.isDormant(record.node)) revival.drop(record.node);
+  }
+}
+
+/** Whatever is under the name was made by the request, for nothing was there, or a whiteout. */
+function unmake({ core, revival }: Restoring, { numbers, names }: RequestIntent): "undone" {
+  const parent = core.nodes.get(numbers[0] as number);
+  const name = names[0] as string;
+  const dirFd = parent?.upperDir === undefined ? -1 : core.fds.of(parent.upperDir);
+  if (parent === undefined || dirFd < 0) return "undone";
+  const attr = core.scratchAttr;
+  if (statName(dirFd, name, attr) >= 0 && !isWhiteout(attr)) {
+    sys.unlinkat(dirFd, name, (attr.mode & S.IFMT) === S.IFDIR ? AT.REMOVEDIR : 0);
+  }
+  // A process may have been killed over this very place, too.
+  if (numbers[1] === 1) makeWhiteout(dirFd, name);
+  const slot = revival.slotAt(parent, name);
+  if (slot !== 0) revival.drop(slot);
+  return "undone";
+}
+
+function settleRemoval({ core, revival }: Restoring, { numbers, names }: RequestIntent): "done" | "undone" {
+  const [parentId, nodeId, layer] = numbers as [number, number, number];
+  const name = names[0] as string;
+  const parent = core.nodes.get(parentId);
+  if (parent === undefined || find(core, parent, name, found) !== 0 || found.kind !== 0) return "undone";
+  const slot = revival.slotOf(nodeId);
+  if (slot !== 0) revival.loseName(slot, { parent, name }, layer);
+  return "done";
+}
+
+interface Ends {
+  parent: Node;
+  name: string;
+  newParent: Node;
+  newName: string;
+}
+
+function settleRename({ core, revival }: Restoring, { numbers, names }: RequestIntent): "done" | "undone" {
+  const [parentId, newParentId, nodeId, targetId, exchange, ino, layer] = numbers as [
+    number,
+    number,
+    number,
+    number,
+    number,
+    number,
+    number,
+  ];
+  const [name, newName] = names as [string, string];
+  const parent = core.nodes.get(parentId);
+  const newParent = core.nodes.get(newParentId);
+  if (parent?.upperDir === undefined || newParent?.upperDir === undefined) return "undone";
+  const into = core.fds.of(newParent.upperDir);
+  if (into < 0 || statName(into, newName, core.scratchAttr) < 0 || core.scratchAttr.ino !== ino) return "undone";
+  const ends = { parent, name, newParent, newName };
+  if (exchange === 0) clearSource(core, ends);
+  const from = { parent, name };
+  const to = { parent: newParent, name: newName };
+  const target = revival.slotOf(targetId);
+  const node = revival.slotOf(nodeId);
+  if (target !== 0 && exchange === 0) revival.loseName(target, to, layer);
+  if (node !== 0) revival.moveName(node, from, to);
+  if (target !== 0 && exchange !== 0) revival.moveName(target, to, from);
+  return "done";
+}
+
+/** A whiteout that changed places with what was renamed, and hides nothing where it is now. */
+function clearSource(core: Core, { parent, name }: Ends): void {
+  const from = core.fds.of(parent.upperDir as RealDir);
+  if (from < 0 || statName(from, name, core.scratchAttr) < 0 || !isWhiteout(core.scratchAttr)) return;
+  if (!existsBelow(core, parent, name)) sys.unlinkat(from, name, 0);
+}
