@@ -165,3 +165,22 @@ test("the mount's own attributes tell layer, mode, decision and revision, and hi
   expect(stat.size).toBe("1");
   await done(stage);
 });
+
+test("what a mapping wrote before chattr +i is kept, and what it writes afterwards is not", async () => {
+  const stage = await staged({ lower: { f: open(Buffer.alloc(MIB, "lower ")) } }, 1);
+  const [actor] = stage.actors as [Actor];
+  const IMMUTABLE = 0x10;
+  const fd = await actor.do("open", stage.mount.path("f"), O.RDWR);
+  const map = await actor.do("map", fd, MIB, true);
+  await actor.do("mapWrite", map, 5000, "before");
+  const flags = await actor.do("getFlags", fd);
+  const set = await actor.do("setFlags", fd, flags | IMMUTABLE);
+  await actor.do("mapWrite", map, 9000, "after");
+  const late = [await actor.do("write", fd, "x", 0), await actor.do("fsync", fd)];
+  const kept = readFileSync(join(stage.upper, "f"), "latin1");
+  // Else nobody could remove it.
+  await actor.do("setFlags", fd, flags);
+  expect([set, ...late]).toEqual([0, -Errno.EPERM, -Errno.EPERM]);
+  expect([kept.slice(5000, 5006), kept.slice(9000, 9005)]).toEqual(["before", "lower"]);
+  await done(stage);
+});

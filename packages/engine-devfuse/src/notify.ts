@@ -1,8 +1,13 @@
 /** Notifications to the kernel. They go out on the notifier's own thread: see `Native.notifier`. */
+import { setTimeout as sleep } from "node:timers/promises";
 import { ByteBuffer, encodeDelete, encodeInvalidateEntry, encodeInvalidateInode, NOTIFICATION_BYTES } from "@sluice/fuse-protocol";
 import { type Notifier, native } from "@sluice/native";
 import { NAME_MAX } from "@sluice/vfs";
 import type { Agreement } from "./agreement.js";
+
+/** How long a notification may wait for the kernel before who waits for it goes on without. */
+const PATIENCE_MS = 10_000;
+const LOOK_MS = 1;
 
 export class Notifications {
   readonly #fuseFd: number;
@@ -10,6 +15,7 @@ export class Notifications {
   readonly #buffer = new ByteBuffer(NOTIFICATION_BYTES);
   #notifier: Notifier | undefined;
   #closed = false;
+  #posted = 0;
 
   constructor(fuseFd: number, agreement: Agreement) {
     this.#fuseFd = fuseFd;
@@ -19,6 +25,19 @@ export class Notifications {
   invalidateInode(node: number, offset: number, length: number): void {
     const attributesOnly = offset < 0 || length < 0;
     this.#post(encodeInvalidateInode(this.#buffer, node, attributesOnly ? -1 : offset, attributesOnly ? -1 : length));
+  }
+
+  /** Dropping pages writes dirty ones back first (fs/fuse/inode.c fuse_reverse_inval_inode): when that notification is through, they are. */
+  async writeBackInode(node: number): Promise<void> {
+    this.invalidateInode(node, 0, 0);
+    const ours = this.#posted;
+    const untilMs = performance.now() + PATIENCE_MS;
+    while (this.#settled() < ours && performance.now() < untilMs) await sleep(LOOK_MS);
+  }
+
+  #settled(): number {
+    const counts = this.#notifier?.counts();
+    return counts === undefined ? Number.POSITIVE_INFINITY : counts.written + counts.refused;
   }
 
   /** A kernel that cannot expire an entry drops it: more than was asked, never less. */
@@ -42,5 +61,6 @@ export class Notifications {
     if (this.#closed) return;
     this.#notifier ??= native.notifier(this.#fuseFd);
     this.#notifier.post(this.#buffer.bytes, length);
+    this.#posted++;
   }
 }

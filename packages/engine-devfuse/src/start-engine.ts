@@ -150,6 +150,7 @@ function makePort({ fuseFd, registrar }: KernelConnection, agreement: Agreement,
       return agreement.negotiated;
     },
     invalidateInode: (node, offset, length) => notifications.invalidateInode(node, offset, length),
+    writeBackInode: (node) => notifications.writeBackInode(node),
     invalidateEntry: (parent, name, expireOnly) => notifications.invalidateEntry(parent, name, expireOnly),
     notifyDelete: (parent, child, name) => notifications.notifyDelete(parent, child, name),
   };

@@ -38,6 +38,7 @@ const port: KernelPort = {
   openBacking: () => -Errno.EPERM,
   closeBacking: () => undefined,
   invalidateInode: () => undefined,
+  writeBackInode: () => Promise.resolve(),
   invalidateEntry: () => undefined,
   notifyDelete: () => undefined,
 };

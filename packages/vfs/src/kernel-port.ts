@@ -33,6 +33,8 @@ export interface KernelPort extends BackingRegistrar {
   readonly negotiated: Negotiated;
   /** Drops cached attributes (length < 0 or offset < 0: attributes only) or pages. Never waits. */
   invalidateInode(node: NodeId, offset: number, length: number): void;
+  /** Resolves when the kernel has written back, to us, what it keeps of the file's data, or cannot within a bounded time. Never within an answer that is waited for with a page locked. */
+  writeBackInode(node: NodeId): Promise<void>;
   /** Drops a cached name. `expireOnly` lets it live on until it is used next. */
   invalidateEntry(parent: NodeId, name: ByteName, expireOnly: boolean): void;
   /** Tells of a deletion, so that watchers hear of it. */

@@ -4,6 +4,7 @@ import { copyUp } from "../copy-up/copy-up.js";
 import type { Core } from "../core.js";
 import { authorizeThen, governsAny } from "../gate/authorize.js";
 import { sys } from "../layer/host-layer.js";
+import type { Node } from "../node/node.js";
 import { openNode } from "../node/open-node.js";
 import { intentOn } from "./remove.js";
 
@@ -51,11 +52,26 @@ function change(core: Core, call: CallContext, id: NodeId, wanted: Buffer): Stat
   if (core.upper === undefined) return Errno.EROFS;
   const act = (): Status => {
     const copied = copyUp(core, node, { call, truncate: false });
-    if (typeof copied === "number") return copied !== 0 ? copied : changeNow(core, id, wanted);
-    return copied.then((status) => (status !== 0 ? status : changeNow(core, id, wanted)));
+    if (typeof copied === "number") return copied !== 0 ? copied : changeWhenClean(core, node, { id, wanted });
+    return copied.then((status) => (status !== 0 ? status : changeWhenClean(core, node, { id, wanted })));
   };
   if (!governsAny(core.gate, "metadata")) return act();
   return authorizeThen(core, call, intentOn(core, node, { operation: "setattr", accesses: ["metadata"] }), act);
+}
+
+const IMMUTABLE = 0x10;
+const XFLAG_IMMUTABLE = 0x8;
+
+/**
+ * Nobody can write to an immutable file, not by what was open before either: what the kernel keeps of mappings would be lost
+ * if it came later. File systems write it back before they set the flag (fs/ext4/ioctl.c ext4_ioctl_setflags).
+ */
+function changeWhenClean(core: Core, node: Node, change: { id: NodeId; wanted: Buffer }): Status {
+  const { id, wanted } = change;
+  const bit = wanted.length === FLAGS_BYTES ? IMMUTABLE : XFLAG_IMMUTABLE;
+  if (!node.isRegular || (wanted.readUInt32LE(0) & bit) === 0) return changeNow(core, id, wanted);
+  const ids = node.apart === undefined ? [node.id] : [node.id, node.apart.id];
+  return Promise.all(ids.map((one) => core.port.writeBackInode(one))).then(() => changeNow(core, id, wanted));
 }
 
 function changeNow(core: Core, id: NodeId, wanted: Buffer): number {
