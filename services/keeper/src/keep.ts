@@ -19,6 +19,7 @@ const FAILED = 1;
 const UNFIT = 4;
 /** How long a server may take to unmount: more than it waits for the mount's last users. */
 const STOP_LIMIT_MS = 40_000;
+const PATIENT_STOPS = 2;
 /** A new version that does not serve within this is a failure. */
 const READY_LIMIT_MS = 30_000;
 const DRAIN_LIMIT_MS = 15_000;
@@ -61,11 +62,11 @@ class Keeper {
     }
   }
 
-  /** SIGTERM, SIGINT, and SIGHUP of a terminal that is gone: the server unmounts; at the second time it makes haste. */
+  /** SIGTERM, SIGINT, and SIGHUP of a terminal that is gone: the server unmounts; the second time it makes haste, the third it is ended. */
   stop(): void {
     this.#stops++;
     this.#stopping.abort();
-    this.#server?.signal("SIGTERM");
+    this.#server?.signal(this.#stops > PATIENT_STOPS ? "SIGKILL" : "SIGTERM");
     this.#limit ??= setTimeout(() => this.#server?.signal("SIGKILL"), STOP_LIMIT_MS);
   }
 

@@ -1,0 +1,98 @@
+/** A server that means harm gets nothing out of its keeper, and does not keep it from its work. */
+import { spawnSync } from "node:child_process";
+import { setTimeout as sleep } from "node:timers/promises";
+import { Errno } from "@sluice/vfs";
+import { cleanUp, requires } from "@sluice/testkit";
+import { expect } from "vitest";
+import { AttackedKeeper, type Place, place } from "./keeper-under-attack.js";
+
+const { describe, test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
+const { test: withPassthrough } = requires("/dev/fuse", "CAP_SYS_ADMIN", "FUSE passthrough");
+
+/** The record with too many descriptors is dropped whole, with the number that an answer would need. */
+const ETIMEDOUT = 110;
+
+/** Still answers, and ends as it should, with nothing left. */
+async function expectSound(keeper: AttackedKeeper): Promise<void> {
+  // One after the other: signals that are not yet taken are one.
+  for (const ended = keeper.exited.then(() => true); !(await Promise.race([ended, sleep(100, false)])); ) keeper.signal("SIGTERM");
+  expect(keeper.mounted()).toBe(false);
+  expect(keeper.log).not.toContain("    at ");
+}
+
+function bindLower({ at, lower }: Place): string {
+  const bound = `${at}/bound`;
+  expect(spawnSync("mount", ["--bind", lower, bound]).status).toBe(0);
+  cleanUp(() => void spawnSync("umount", [bound]));
+  return bound;
+}
+
+describe("a hostile server", () => {
+  withPassthrough("has registered what it opened in a layer, and nothing else", async () => {
+    const where = place();
+    const keeper = new AttackedKeeper(where, ["register", where.outside, bindLower(where)]);
+    expect(await keeper.said()).toEqual({
+      honest: true,
+      outside: -Errno.EXDEV,
+      sameFileThroughItsOwnMount: -Errno.EXDEV,
+      sameFileThroughABind: -Errno.EXDEV,
+      named: -Errno.EBADF,
+      fifo: -Errno.EINVAL,
+      directory: -Errno.EINVAL,
+      device: -Errno.EINVAL,
+      proc: -Errno.EXDEV,
+      socket: -Errno.EINVAL,
+      none: -Errno.EINVAL,
+      two: -Errno.EINVAL,
+      many: -ETIMEDOUT,
+      afterAll: true,
+    });
+    await expectSound(keeper);
+  });
+
+  withPassthrough("cannot take back what the keeper did not register", async () => {
+    const keeper = new AttackedKeeper(place(), ["ids"]);
+    expect(await keeper.said()).toEqual({ foreign: 0, own: -Errno.ENOENT });
+    await expectSound(keeper);
+  });
+
+  test("mounts once, and unmounts that alone", async () => {
+    const keeper = new AttackedKeeper(place(), ["twice"]);
+    expect(await keeper.said()).toEqual({ again: -Errno.EBUSY, unmount: 0, unmountAgain: -Errno.EINVAL });
+    await expectSound(keeper);
+  });
+
+  withPassthrough("finds it unmoved by garbage, and with no descriptor more than before", async () => {
+    const keeper = new AttackedKeeper(place(), ["garbage"]);
+    expect(await keeper.said()).toMatchObject({ afterAll: expect.toSatisfy((id: number) => id > 0) as number });
+    // What garbage stored by chance is bounded by the keys that it can hit.
+    expect(keeper.descriptors().filter((name) => name.endsWith("/outside"))).toEqual([]);
+    await expectSound(keeper);
+  });
+
+  withPassthrough("cannot fill its table of descriptors, nor have it hold a file of elsewhere", async () => {
+    const where = place();
+    const keeper = new AttackedKeeper(where, ["store", where.outside], 600);
+    const { storeLimit, afterAll } = (await keeper.said()) as { storeLimit: number; afterAll: boolean };
+    expect(afterAll).toBe(true);
+    expect(storeLimit).toBeGreaterThan(100);
+    const held = keeper.descriptors();
+    expect(held.filter((name) => name.includes("file")).length).toBe(storeLimit);
+    expect(held.length).toBeLessThan(600);
+    expect(held.filter((name) => name.includes("outside"))).toEqual([]);
+    await expectSound(keeper);
+  });
+
+  test("is ended where it does not read what it asked for", async () => {
+    const keeper = new AttackedKeeper(place(), ["deaf"]);
+    expect(await keeper.exited).toEqual([1, null]);
+    expect(keeper.log).toContain("the server ended before it served (signal SIGKILL");
+    expect(keeper.mounted()).toBe(false);
+  });
+
+  test("does not outlast three signals to its keeper", async () => {
+    const keeper = new AttackedKeeper(place(), ["stubborn"]);
+    await keeper.said();
+    await expectSound(keeper);
+  });
+});
