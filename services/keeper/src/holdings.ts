@@ -128,10 +128,11 @@ export class Holdings {
 
   /** Takes the mount away and lets go of everything. */
   async end(): Promise<void> {
-    if (this.#mounted !== undefined && !this.connectionOver) {
+    if (this.#mounted !== undefined) {
+      // An aborted connection leaves its mount behind.
       await unmountDevice(this.#mounted, true);
       // Who still has files open gets ENOTCONN: nobody serves them any more.
-      abortDevice(this.#mounted);
+      if (!this.connectionOver) abortDevice(this.#mounted);
     }
     for (const key of [...this.#store.keys()]) this.drop(key);
     for (const fd of [...this.#roots(), this.fuseFd, this.journalFd, this.layers.errorWitness ?? -1]) if (fd >= 0) native.close(fd);

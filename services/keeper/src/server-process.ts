@@ -9,6 +9,9 @@ import { ServerLink } from "./server-link.js";
 
 /** A server that closed its end of the link is about to exit; one that does not is ended. */
 const EXIT_LIMIT_MS = 20_000;
+/** A server notices by itself that the connection has ended, and gives what still waits five seconds. */
+const OVER_LIMIT_MS = 6_500;
+const LOOK_MS = 500;
 
 export interface ServerEnd {
   code: number | null;
@@ -56,6 +59,8 @@ export class ServerProcess {
   #readyMs: number | undefined;
   #handedOver = false;
   #limit: NodeJS.Timeout | undefined;
+  /** Looked at now and then, and not waited for: whoever polls the device is woken by each request. */
+  readonly #look: NodeJS.Timeout;
 
   constructor(parts: Parts) {
     const pair = new Int32Array(2);
@@ -80,6 +85,9 @@ export class ServerProcess {
       lost: () => this.#endWithin(EXIT_LIMIT_MS),
       stuck: () => this.signal("SIGKILL"),
     });
+    this.#look = setInterval(() => {
+      if (parts.holdings.connectionOver) this.#endWithin(OVER_LIMIT_MS);
+    }, LOOK_MS);
     this.ended = this.#watch();
     this.#link.greet(parts.info);
   }
@@ -104,6 +112,7 @@ export class ServerProcess {
     return new Promise((resolve) => {
       const end = (code: number | null, signal: NodeJS.Signals | null, failure: string | undefined): void => {
         clearTimeout(this.#limit);
+        clearInterval(this.#look);
         this.#link.close();
         const served = this.#readyMs !== undefined;
         const servedMs = this.#readyMs === undefined ? 0 : Date.now() - this.#readyMs;

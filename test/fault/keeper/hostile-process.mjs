@@ -1,6 +1,6 @@
 // A server that means harm: started by a keeper as any server is, it speaks the link's protocol as it likes. What it
 // does is named by its first argument; it answers with one line of JSON, and then stays until it is ended.
-import { closeSync, openSync } from "node:fs";
+import { closeSync } from "node:fs";
 import { Ask, LinkRecord, STORED_PER_RECORD, Tell } from "@sluice/keeper-link";
 import { native } from "@sluice/native";
 
@@ -26,6 +26,7 @@ function greeted() {
     if (reply.kind === Tell.fuse) fuse = fds[0] ?? -1;
     if (reply.kind === Tell.go) {
       storeLimit = Number(reply.key);
+      if (reply.value === 1) process.exit(3);
       return;
     }
   }
@@ -128,9 +129,10 @@ const ATTACKS = {
     for (const signal of /** @type {const} */ (["SIGTERM", "SIGINT"])) process.on(signal, () => undefined);
     return {};
   },
-  serves: () => {
+  loop: () => {
     post(Ask.keepInit, { payload: Buffer.from("{}") });
     post(Ask.ready);
+    setTimeout(() => process.exit(3), 100);
     return {};
   },
 };

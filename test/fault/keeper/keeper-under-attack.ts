@@ -57,7 +57,7 @@ export class AttackedKeeper {
     this.#child.stdout?.setEncoding("utf8").on("data", (text: string) => this.#lines.push(...text.split("\n").filter(Boolean)));
     this.#child.stderr?.setEncoding("utf8").on("data", (text: string) => (this.log += text));
     this.exited = once(this.#child, "exit") as Promise<[number | null, NodeJS.Signals | null]>;
-    cleanUp(() => this.#child.kill("SIGKILL"));
+    cleanUp(() => void this.#child.kill("SIGKILL"));
   }
 
   get pid(): number {

@@ -1,9 +1,14 @@
 /** /dev/fuse and mount(2), with errors a person can act on; and the ways a mount ends. */
 import { readFileSync, realpathSync, writeFileSync } from "node:fs";
-import { MNT, native } from "@sluice/native";
-import { Errno, FsError } from "@sluice/vfs";
+import { MNT, native, StatWord } from "@sluice/native";
+import { AT, Attr, Errno, FsError } from "@sluice/vfs";
 import type { MountPlan } from "../mount-plan.js";
 
+const AT_NO_AUTOMOUNT = 0x800;
+const AT_STATX_DONT_SYNC = 0x4000;
+/** Of the mask that came: the mount's id is the unique one. */
+const STATX_MNT_ID_UNIQUE = 0x4000;
+const attr = new Attr();
 const S_IFDIR_OCTAL = "40000";
 
 export interface MountPoint {
@@ -12,6 +17,8 @@ export interface MountPoint {
   readonly path: string;
   /** The connection's name in /sys/fs/fuse/connections, where it could be found out. */
   readonly connection: string | undefined;
+  /** Never used for another mount, unlike the connection's name. Undefined where the kernel does not tell (before 6.8). */
+  readonly mountId: bigint | undefined;
 }
 
 export type MountPlace = Pick<MountPlan, "mountpoint" | "source" | "subtype" | "flags" | "allowOther" | "owner">;
@@ -33,7 +40,22 @@ export function mountOn(fuseFd: number, place: MountPlace): MountPoint {
   const data = `fd=${fuseFd},rootmode=${S_IFDIR_OCTAL},user_id=${uid},group_id=${gid},${access}`;
   const mounted = native.mount(place.source, path, `fuse.${place.subtype}`, place.flags, data);
   if (mounted < 0) throw new FsError(-mounted, `cannot mount on ${place.mountpoint}: ${mountRemedy(-mounted)}`);
-  return { fuseFd, path, connection: connectionOf(path) };
+  return { fuseFd, path, connection: connectionOf(path), mountId: uniqueMountId(path) };
+}
+
+/** Of the mount on `path`. The filesystem itself is not asked. */
+function uniqueMountId(path: string): bigint | undefined {
+  const { words } = attr;
+  const status = native.statx(AT.FDCWD, path, AT.SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC, words);
+  if (status < 0 || ((words[StatWord.mask] as number) & STATX_MNT_ID_UNIQUE) === 0) return undefined;
+  return (BigInt(words[StatWord.mountIdHi] as number) << 32n) | BigInt(words[StatWord.mountIdLo] as number);
+}
+
+/** Whether the topmost mount on its path is this one, and not one that took its place. */
+function isInPlace(at: MountPoint): boolean {
+  if (at.connection !== undefined && connectionOf(at.path) !== at.connection) return false;
+  const now = at.mountId === undefined ? undefined : uniqueMountId(at.path);
+  return now === undefined || now === at.mountId;
 }
 
 /** Opens the device and mounts. @throws FsError with the reason; nothing stays open then */
@@ -49,7 +71,7 @@ export function mountDevice(place: MountPlace): MountPoint {
 
 /** umount2 on the pool; the positive errno, or 0. EINVAL where the mount is gone: another may have taken its place since. */
 export async function unmountDevice(at: MountPoint, lazy: boolean): Promise<number> {
-  if (at.connection !== undefined && connectionOf(at.path) !== at.connection) return Errno.EINVAL;
+  if (!isInPlace(at)) return Errno.EINVAL;
   const result = await native.umount2Async(at.path, lazy ? MNT.DETACH : 0);
   return result < 0 ? -result : 0;
 }
@@ -62,7 +84,7 @@ export async function unmountDevice(at: MountPoint, lazy: boolean): Promise<numb
 export function abortDevice(at: MountPoint): boolean {
   if (at.connection === undefined) return false;
   if (writeAbort(at.connection)) return true;
-  if (connectionOf(at.path) !== at.connection) return false;
+  if (!isInPlace(at)) return false;
   native.umount2(at.path, MNT.FORCE);
   return true;
 }

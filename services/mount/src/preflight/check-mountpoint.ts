@@ -4,12 +4,23 @@
  */
 import { readdirSync, realpathSync, statSync } from "node:fs";
 import { dirname } from "node:path";
+import { MNT, native } from "@sluice/native";
 import { codeOf, unfit, wrong } from "../complaint.js";
 import type { MountConfig } from "../config/mount-config.js";
+import { realMountpoint } from "../control/run-directory.js";
+import { toBytes } from "../path-bytes.js";
 import type { LayerPlaces } from "./check-layers.js";
-import { isBeneath, type MountRow, mountAt } from "./mount-table.js";
+import { isBeneath, type MountRow, mountAt, readMountTable } from "./mount-table.js";
 
-/** The mount point without symbolic links. */
+/** A mount of ours whose server and keeper have died: nobody can use it, and its last users know it. True where it is gone. */
+function clearStale(mountpoint: string, table: readonly MountRow[]): boolean {
+  const path = realMountpoint(mountpoint);
+  if (mountAt(path, table)?.type !== "fuse.sluice" || native.umount2(toBytes(path), MNT.DETACH) < 0) return false;
+  process.stderr.write(`sluice: ${mountpoint}: cleared away a stale mount whose server had died\n`);
+  return true;
+}
+
+/** The mount point without symbolic links. A stale mount of ours there is cleared away. */
 export function resolveMountpoint(mountpoint: string, table: readonly MountRow[]): string {
   try {
     const directory = statSync(mountpoint).isDirectory();
@@ -27,7 +38,8 @@ export function resolveMountpoint(mountpoint: string, table: readonly MountRow[]
     if (!(error instanceof Error) || !("code" in error)) throw error;
     const code = codeOf(error);
     if (code === "ENOTCONN") {
-      throw unfit(mountpoint, "it is a stale mount whose server has died (ENOTCONN)", `run 'sluice unmount ${mountpoint}'`);
+      if (clearStale(mountpoint, table)) return resolveMountpoint(mountpoint, readMountTable());
+      throw unfit(mountpoint, "it is a stale mount whose server has died (ENOTCONN)", `run 'umount -l ${mountpoint}'`);
     }
     if (code === "ENOENT") throw unfit(mountpoint, "there is no such mount point (ENOENT)", `create it: mkdir -p ${mountpoint}`);
     throw unfit(mountpoint, `the mount point cannot be reached (${code})`, "name an empty directory");

@@ -1,0 +1,175 @@
+/** However a kept mount ends, nothing of it is left: no process, no mount, no socket, and the layers are free. */
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { join } from "node:path";
+import { LOCK, MNT, native } from "@sluice/native";
+import { Errno } from "@sluice/vfs";
+import {
+  bytes,
+  descendantsOf,
+  file,
+  isAlive,
+  killProcess,
+  mountsBelow,
+  mountSluice,
+  plant,
+  type ProcessIdentity,
+  requires,
+  runScript,
+  runSluice,
+  scratch,
+  type SluiceMount,
+} from "@sluice/testkit";
+import { expect } from "vitest";
+import { AttackedKeeper, place } from "./keeper-under-attack.js";
+
+const { describe, test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
+
+interface Kept {
+  mount: SluiceMount;
+  lower: string;
+  upper: string;
+  work: string;
+  mountpoint: string;
+  family: ProcessIdentity[];
+}
+
+async function kept(args: readonly string[] = [], policy?: string): Promise<Kept> {
+  const root = scratch();
+  const [lower, upper, work, mountpoint] = ["lower", "upper", "work", "mnt"].map((name) => join(root, name)) as [
+    string,
+    string,
+    string,
+    string,
+  ];
+  for (const path of [upper, work, mountpoint]) mkdirSync(path);
+  plant(lower, { f: file("lower") });
+  const mount = await mountSluice({
+    lowers: [lower],
+    upper,
+    work,
+    mountpoint,
+    args: ["--keeper", "on", ...args],
+    ...(policy === undefined ? {} : { policy }),
+  });
+  return { mount, lower, upper, work, mountpoint, family: descendantsOf(mount.pid) };
+}
+
+const serverOf = (mount: SluiceMount): ProcessIdentity => {
+  const server = descendantsOf(mount.pid).find(({ command }) => command.includes("mount-server"));
+  if (server === undefined) throw new Error("there is no server");
+  return server;
+};
+
+const socketsOf = (mountpoint: string): string => join("/run/sluice", createHash("sha256").update(mountpoint).digest("hex").slice(0, 16));
+
+async function expectNothingLeft({ mountpoint, family, upper, work }: Kept): Promise<void> {
+  await expect.poll(() => family.filter(isAlive), { timeout: 20_000 }).toEqual([]);
+  expect(mountsBelow(bytes(mountpoint))).toEqual([]);
+  expect(existsSync(socketsOf(mountpoint))).toBe(false);
+  // Whoever had one of them open would keep its lock.
+  for (const path of [upper, work]) {
+    const fd = openSync(path, "r");
+    expect(native.flock(fd, LOCK.EX | LOCK.NB)).toBe(0);
+    closeSync(fd);
+  }
+}
+
+/** What /sys/fs/fuse/connections/N/abort does, which is not mounted everywhere: the kernel ends the connection, the mount stays. */
+function abort(mountpoint: string, between: () => void = () => undefined): void {
+  const fd = openSync(mountpoint, "r");
+  between();
+  expect(native.umount2(bytes(mountpoint), MNT.FORCE)).toBe(-Errno.EBUSY);
+  closeSync(fd);
+}
+
+const POLICY = "version: 1\ndefault: grant\n";
+
+describe("a kept mount ends", () => {
+  test("by SIGTERM, its decision service with it", async () => {
+    const it = await kept([], POLICY);
+    expect(it.family.length).toBe(2);
+    expect((await it.mount.stop()).code).toBe(0);
+    await expectNothingLeft(it);
+  });
+
+  test("by umount", async () => {
+    const it = await kept();
+    expect((await runScript(["umount", it.mountpoint])).code).toBe(0);
+    expect((await it.mount.exited).code).toBe(0);
+    await expectNothingLeft(it);
+  });
+
+  test("by sluice unmount, with files still open", async () => {
+    const it = await kept();
+    const fd = openSync(join(it.mountpoint, "f"), "r");
+    const unmounting = it.mount.cli("unmount");
+    await expect.poll(() => mountsBelow(bytes(it.mountpoint)), { timeout: 20_000 }).toEqual([]);
+    closeSync(fd);
+    expect((await unmounting).code).toBe(0);
+    expect((await it.mount.exited).code).toBe(0);
+    await expectNothingLeft(it);
+  });
+
+  test("by abort of the connection", async () => {
+    const it = await kept();
+    abort(it.mountpoint);
+    await it.mount.exited;
+    await expectNothingLeft(it);
+  });
+
+  test("by abort while the server is stopped: it is ended, not waited for", async () => {
+    const it = await kept();
+    abort(it.mountpoint, () => process.kill(serverOf(it.mount).pid, "SIGSTOP"));
+    await it.mount.exited;
+    await expectNothingLeft(it);
+  });
+
+  test("with its keeper: the server and the decision service go, and the next mount clears the dead one away", async () => {
+    const it = await kept([], POLICY);
+    await it.mount.kill();
+    await expect.poll(() => it.family.filter(isAlive), { timeout: 20_000 }).toEqual([]);
+    expect((await runScript(["stat", it.mountpoint])).stderr).toContain("not connected");
+    const again = await mountSluice({
+      lowers: [it.lower],
+      upper: it.upper,
+      work: it.work,
+      mountpoint: it.mountpoint,
+      args: ["--keeper", "on"],
+    });
+    expect(readFileSync(join(it.mountpoint, "f"), "utf8")).toBe("lower");
+    expect(mountsBelow(bytes(it.mountpoint)).length).toBe(1);
+    expect((await again.stop()).code).toBe(0);
+    await expectNothingLeft(it);
+  });
+
+  test("when its servers die again and again", async () => {
+    const keeper = new AttackedKeeper(place(), ["loop"]);
+    await keeper.said();
+    expect(await keeper.exited).toEqual([1, null]);
+    expect(keeper.log).toContain("the server dies again and again (exit code 3)");
+    expect(keeper.log.match(/another one goes on/g)?.length).toBeGreaterThan(2);
+    expect(keeper.mounted()).toBe(false);
+  });
+});
+
+describe("a killed server", () => {
+  test("is replaced, and status and metrics say so", async () => {
+    const it = await kept();
+    for (let kills = 1; kills <= 3; kills++) {
+      const server = serverOf(it.mount);
+      killProcess(server);
+      await expect
+        .poll(async () => (await runSluice(["status", "--json", it.mountpoint])).stdout, { timeout: 20_000 })
+        .toContain(`"restarts": ${kills}`);
+      expect((await runScript(["cat", join(it.mountpoint, "f")])).stdout).toBe("lower");
+    }
+    const { keeper, pid } = (await it.mount.status()) as { keeper: { pid: number; lastDeath: string }; pid: number };
+    expect(keeper.pid).toBe(it.mount.pid);
+    expect(pid).toBe(serverOf(it.mount).pid);
+    expect(keeper.lastDeath).toContain("SIGKILL");
+    const family = [...it.family, ...descendantsOf(it.mount.pid)];
+    expect((await it.mount.stop()).code).toBe(0);
+    await expectNothingLeft({ ...it, family });
+  });
+});
