@@ -11,7 +11,8 @@ import { ACCESS_OF, EFFECT_OF, OUTAGE_OF, WIRE_ACCESS, WIRE_EFFECT, WIRE_OUTAGE 
 /** The errnos a denial may have. */
 export const DENIAL_ERRNO = { EPERM: 1, ENOENT: 2, EACCES: 13 } as const;
 
-const PRINTABLE = /^[\x21-\x7e]+$/;
+/** Of ids. */
+export const PRINTABLE = /^[\x21-\x7e]+$/;
 const SHA256_HEX = /^[0-9a-f]{64}$/;
 
 function malformed(what: string): DecisionError {

@@ -1,5 +1,5 @@
 /** An answer off the wire → the fate of its question. Nothing of a malformed one is used. */
-import { decisionFromProto, DecisionError, wire } from "@sluice/decision-api";
+import { type Decision, decisionFromProto, DecisionError, type ReceivedAnswer, wire } from "@sluice/decision-api";
 import type { ConversationListener } from "./conversation.js";
 import type { PendingQuestion } from "./pending-question.js";
 
@@ -20,20 +20,30 @@ function settleFailure(pending: PendingQuestion, failure: wire.Failure, listener
   }
 }
 
-export function settleDecision(pending: PendingQuestion, decision: wire.Decision | undefined, listener: ConversationListener): void {
+function judged(decision: wire.Decision | undefined): Decision | DecisionError {
   try {
-    const domain = decisionFromProto(decision);
-    listener.answered();
-    pending.resolve(domain);
+    return decisionFromProto(decision);
   } catch (error) {
-    if (!(error instanceof DecisionError)) throw error;
-    listener.malformed(error.message);
-    pending.reject(error);
+    if (error instanceof DecisionError) return error;
+    throw error;
   }
 }
 
-export function settleAnswer(pending: PendingQuestion, answer: wire.Answer, listener: ConversationListener): void {
-  const { result } = answer;
-  if (result?.$case === "failure") settleFailure(pending, result.value, listener);
-  else settleDecision(pending, result?.value, listener);
+function settle(pending: PendingQuestion, decision: Decision | DecisionError, listener: ConversationListener): void {
+  if (decision instanceof DecisionError) {
+    listener.malformed(decision.message);
+    pending.reject(decision);
+    return;
+  }
+  listener.answered();
+  pending.resolve(decision);
+}
+
+export function settleDecision(pending: PendingQuestion, decision: wire.Decision | undefined, listener: ConversationListener): void {
+  settle(pending, judged(decision), listener);
+}
+
+export function settleAnswer(pending: PendingQuestion, answer: ReceivedAnswer, listener: ConversationListener): void {
+  if ("failure" in answer) settleFailure(pending, answer.failure, listener);
+  else settle(pending, answer.decision, listener);
 }

@@ -32,14 +32,18 @@ export class AskedQuestion {
   useless = 0;
   hedged = false;
   settled = false;
+  /** What its deadline says where nothing came. */
+  readonly expire: () => void;
   readonly askedMs = performance.now();
 
   constructor(
     readonly question: Question,
     /** On the clock of performance.now(). */
     readonly deadlineMs: number,
-    private readonly settle: { resolve(decision: Decision): void; reject(error: DecisionError): void },
-  ) {}
+    private readonly settle: { resolve(decision: Decision): void; reject(error: DecisionError): void; expire(): void },
+  ) {
+    this.expire = settle.expire;
+  }
 
   /** The same at each repetition, so it is made once. */
   wire(): wire.Question {
@@ -78,7 +82,7 @@ export interface Fate {
 export class PendingQuestion {
   settled = false;
   /** What its conversation calls it. */
-  number: bigint | undefined;
+  number: number | undefined;
 
   constructor(
     readonly asked: AskedQuestion,

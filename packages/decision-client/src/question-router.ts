@@ -1,7 +1,7 @@
 /**
  * Which replica each question is put to, and what its answers amount to. One whose replica breaks goes to another, or waits
  * for one to come back; one that is late goes to a second, too; where replicas disagree it goes to one of each opinion.
- * Deadlines are not kept here: whoever asked gives up by `release`.
+ * One whose deadline comes is told so; whoever asked gives up by `release`.
  */
 import { type Decision, DecisionError, type PolicyRevision, STRICTNESS } from "@sluice/decision-api";
 import type { DecisionClientEvents } from "./decision-client-events.js";
@@ -29,6 +29,9 @@ export class QuestionRouter implements Fate {
   readonly #latency = new Latency();
   #hedges = HEDGES_AT_ONCE;
   #sweep: NodeJS.Timeout | undefined;
+  #expiry: NodeJS.Timeout | undefined;
+  /** When the next deadline is looked at, on the clock of performance.now(). */
+  #expiresAtMs = Number.POSITIVE_INFINITY;
   #closed = false;
 
   constructor(
@@ -38,6 +41,7 @@ export class QuestionRouter implements Fate {
 
   ask(asked: AskedQuestion): void {
     this.#open.add(asked);
+    if (asked.deadlineMs < this.#expiresAtMs) this.#expireAt(asked.deadlineMs);
     this.#place(asked);
     this.#sweep ??= setTimeout(() => this.#hedgeLate(), this.#latency.lateMs);
   }
@@ -111,6 +115,7 @@ export class QuestionRouter implements Fate {
   close(): void {
     this.#closed = true;
     clearTimeout(this.#sweep);
+    clearTimeout(this.#expiry);
     const left = [...this.#open];
     this.#open.clear();
     this.#waiting.clear();
@@ -183,6 +188,25 @@ export class QuestionRouter implements Fate {
     const pending = new PendingQuestion(asked, replica, hedge, this);
     asked.legs.push(pending);
     replica.ask(pending);
+  }
+
+  /** One timer for all deadlines: each question having its own was a good part of what asking cost. */
+  #expireAt(deadlineMs: number): void {
+    clearTimeout(this.#expiry);
+    this.#expiresAtMs = deadlineMs;
+    this.#expiry = setTimeout(() => this.#expire(), Math.max(1, Math.ceil(deadlineMs - performance.now())));
+  }
+
+  #expire(): void {
+    const now = performance.now();
+    let next = Number.POSITIVE_INFINITY;
+    this.#expiresAtMs = next;
+    for (const asked of this.#open) {
+      if (asked.deadlineMs <= now) asked.expire();
+      else next = Math.min(next, asked.deadlineMs);
+    }
+    // Whoever asked meanwhile may have set it already.
+    if (next < this.#expiresAtMs) this.#expireAt(next);
   }
 
   /** One look at the oldest questions for all of them: a timer each would cost more than it brings. */

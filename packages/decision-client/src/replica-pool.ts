@@ -89,10 +89,11 @@ export class ReplicaPool implements Replicas {
   }
 
   pick(revision: PolicyRevision, except?: Carrier): Replica | undefined {
-    const able = [...this.replicas.values()].filter(
-      (replica) =>
-        replica !== except && replica.ready && replica.capabilities !== undefined && sameRevision(replica.capabilities.revision, revision),
-    );
+    const able: Replica[] = [];
+    for (const replica of this.replicas.values()) {
+      const told = replica.capabilities?.revision;
+      if (replica !== except && replica.ready && told !== undefined && sameRevision(told, revision)) able.push(replica);
+    }
     if (able.length < 2) return able[0];
     const first = Math.floor(Math.random() * able.length);
     const second = (first + 1 + Math.floor(Math.random() * (able.length - 1))) % able.length;

@@ -5,6 +5,7 @@ import type { Conversation, ConversationEnd, ConversationListener } from "./conv
 import type { DecisionClientEvents } from "./decision-client-events.js";
 import type { Carrier, PendingQuestion } from "./pending-question.js";
 import { type Greeting, SessionConversation } from "./session-conversation.js";
+import { openSession } from "./session-stream.js";
 import { UnaryConversation } from "./unary-conversation.js";
 
 /** The first attempts come fast: a service that is restarted is back within milliseconds. */
@@ -125,7 +126,7 @@ export class Replica implements Carrier {
       },
     };
     const conversation = this.hasSessions
-      ? new SessionConversation(client.session(), this.parts.greeting, listener)
+      ? new SessionConversation(openSession(client), this.parts.greeting, listener)
       : new UnaryConversation(client, listener);
     this.state = { kind: "connecting", conversation, client };
   }

@@ -1,9 +1,20 @@
 /** One Session stream: questions of a turn of the event loop go out in one message, answers come back by their number. */
-import { type ClientDuplexStream, type ServiceError, status } from "@grpc/grpc-js";
-import { capabilitiesFromProto, DecisionError, MAX_BATCH_QUESTIONS, MAX_MESSAGE_BYTES, type wire } from "@sluice/decision-api";
+import { type ServiceError, status } from "@grpc/grpc-js";
+import {
+  capabilitiesFromProto,
+  DecisionError,
+  encodeQuestions,
+  MAX_BATCH_QUESTIONS,
+  MAX_MESSAGE_BYTES,
+  MessageWriter,
+  type ReceivedAnswer,
+  type SentQuestion,
+  type wire,
+} from "@sluice/decision-api";
 import { settleAnswer } from "./answer.js";
 import type { Conversation, ConversationEnd, ConversationListener } from "./conversation.js";
 import type { PendingQuestion } from "./pending-question.js";
+import type { FromService, SessionStream } from "./session-stream.js";
 
 /** A service that accepts a connection and then says nothing is none. */
 const WELCOME_MS = 2_000;
@@ -22,29 +33,27 @@ function sizeEstimate({ question: { resource, subject } }: PendingQuestion): num
   return bytes;
 }
 
-function wireTimeout(ms: number): { seconds: bigint; nanos: number } {
-  const whole = Math.floor(ms);
-  return { seconds: BigInt(Math.floor(whole / 1000)), nanos: (whole % 1000) * 1_000_000 };
-}
+/** One for all conversations: what it holds is taken before anything else runs. */
+const writer = new MessageWriter();
 
 export class SessionConversation implements Conversation {
-  private readonly asked = new Map<bigint, PendingQuestion>();
+  private readonly asked = new Map<number, PendingQuestion>();
   /** Their answers may be on their way. */
-  private readonly cancelled = new Set<bigint>();
-  private nextNumber = 1n;
-  private batch: wire.PendingQuestion[] = [];
+  private readonly cancelled = new Set<number>();
+  private nextNumber = 1;
+  private batch: SentQuestion[] = [];
   private batchBytes = 0;
   private flushing = false;
   private state: "greeting" | "open" | "ended" = "greeting";
   private readonly welcomeTimer: NodeJS.Timeout;
 
   constructor(
-    private readonly stream: ClientDuplexStream<wire.SessionRequest, wire.SessionResponse>,
+    private readonly stream: SessionStream,
     greeting: Greeting,
     private readonly listener: ConversationListener,
   ) {
     this.welcomeTimer = setTimeout(() => this.end({ kind: "broken", reason: "it does not welcome a session" }), WELCOME_MS);
-    stream.on("data", (response: wire.SessionResponse) => this.receive(response));
+    stream.on("data", (response: FromService) => this.receive(response));
     stream.on("error", (error: ServiceError) => {
       const noSessions = error.code === status.UNIMPLEMENTED && this.state === "greeting";
       this.end(noSessions ? { kind: "no-sessions" } : { kind: "broken", reason: error.details || error.message });
@@ -63,7 +72,7 @@ export class SessionConversation implements Conversation {
     pending.number = id;
     const bytes = sizeEstimate(pending);
     if (this.batch.length >= MAX_BATCH_QUESTIONS || this.batchBytes + bytes > MAX_BATCH_BYTES) this.flush();
-    this.batch.push({ id, question: pending.wire(), timeout: wireTimeout(pending.remainingMs()), questionId: pending.question.id });
+    this.batch.push({ id, question: pending.question, timeoutMs: pending.remainingMs() });
     this.batchBytes += bytes;
     if (this.flushing) return;
     this.flushing = true;
@@ -81,8 +90,8 @@ export class SessionConversation implements Conversation {
       return;
     }
     this.cancelled.add(id);
-    if (this.cancelled.size > MAX_CANCELLED) this.cancelled.delete(this.cancelled.values().next().value as bigint);
-    this.write({ $case: "cancel", value: { ids: [id] } });
+    if (this.cancelled.size > MAX_CANCELLED) this.cancelled.delete(this.cancelled.values().next().value as number);
+    this.write({ $case: "cancel", value: { ids: [BigInt(id)] } });
   }
 
   report(report: wire.HitReport): boolean {
@@ -114,29 +123,35 @@ export class SessionConversation implements Conversation {
     const questions = this.batch;
     this.batch = [];
     this.batchBytes = 0;
-    this.write({ $case: "batch", value: { questions } });
+    // What piles up before a slow service is bounded by the deadlines of those who ask.
+    if (this.state !== "ended") this.stream.write(encodeQuestions(writer, questions));
   }
 
   private write(message: NonNullable<wire.SessionRequest["message"]>): void {
-    // What piles up before a slow service is bounded by the deadlines of those who ask.
     if (this.state !== "ended") this.stream.write({ message });
   }
 
-  private forget(id: bigint): PendingQuestion | undefined {
+  private forget(id: number): PendingQuestion | undefined {
     const pending = this.asked.get(id);
     this.asked.delete(id);
     return pending;
   }
 
-  private receive({ message }: wire.SessionResponse): void {
-    if (this.state === "ended" || message === undefined) return;
+  private receive(response: FromService): void {
+    if (this.state === "ended") return;
     try {
-      this.dispatch(message);
+      if ("answers" in response) this.takeAll(response.answers);
+      else if (response.message !== undefined) this.dispatch(response.message);
     } catch (error) {
       if (!(error instanceof DecisionError)) throw error;
       this.listener.malformed(error.message);
       this.end({ kind: "broken", reason: error.message });
     }
+  }
+
+  private takeAll(answers: readonly ReceivedAnswer[]): void {
+    if (this.state === "greeting") throw new DecisionError("malformed", "session does not begin with Welcome");
+    for (const answer of answers) this.take(answer);
   }
 
   private dispatch(message: NonNullable<wire.SessionResponse["message"]>): void {
@@ -152,7 +167,7 @@ export class SessionConversation implements Conversation {
         return;
       }
       case "batch":
-        for (const answer of message.value.answers) this.take(answer);
+        // The stream has read it.
         return;
       case "goAway":
         this.listener.goAway();
@@ -165,7 +180,7 @@ export class SessionConversation implements Conversation {
     }
   }
 
-  private take(answer: wire.Answer): void {
+  private take(answer: ReceivedAnswer): void {
     const pending = this.forget(answer.id);
     if (pending === undefined && this.cancelled.delete(answer.id)) return;
     if (pending === undefined || pending.settled) this.listener.stray();

@@ -12,6 +12,12 @@ function cancelled(): DecisionError {
   return new DecisionError("cancelled", "the asker was interrupted");
 }
 
+function tooLate(pool: ReplicaPool, patienceMs: number): DecisionError {
+  const reached = pool.aloneForMs() === 0;
+  const message = reached ? `no decision within ${patienceMs} ms` : "no decision service can be reached: start it or correct the target";
+  return new DecisionError(reached ? "deadline" : "unreachable", message);
+}
+
 /** What is looked for changes with the policy alone, so the list is made once for each. */
 function lookedForMemo(): (capabilities: PolicyCapabilities | undefined) => readonly string[] {
   let of: PolicyCapabilities | undefined;
@@ -35,7 +41,6 @@ export function withDeadline(pool: ReplicaPool, timeoutMs: number, capabilities:
       }
       const patienceMs = pool.aloneForMs() > timeoutMs ? Math.min(OUTAGE_PATIENCE_MS, timeoutMs) : timeoutMs;
       const finish = (): void => {
-        clearTimeout(timer);
         signal?.removeEventListener("abort", interrupt);
         pool.release(pending);
       };
@@ -51,16 +56,10 @@ export function withDeadline(pool: ReplicaPool, timeoutMs: number, capabilities:
             finish();
             reject(error);
           },
+          expire: () => pending.reject(tooLate(pool, patienceMs)),
         },
       );
       const interrupt = (): void => pending.reject(cancelled());
-      const timer = setTimeout(() => {
-        const reached = pool.aloneForMs() === 0;
-        const message = reached
-          ? `no decision within ${patienceMs} ms`
-          : "no decision service can be reached: start it or correct the target";
-        pending.reject(new DecisionError(reached ? "deadline" : "unreachable", message));
-      }, patienceMs);
       signal?.addEventListener("abort", interrupt);
       pool.ask(pending);
     });

@@ -11,10 +11,17 @@ export interface EngineParts {
   decisionLog: DecisionLog;
 }
 
+interface Counted {
+  evaluations: { inc(): void };
+  duration: { observe(seconds: number): void };
+}
+const MAX_SERIES = 4_096;
+
 export class DecisionEngine {
   private readonly mint = mintIds("d");
   /** The failure that listeners heard of. */
   private toldFailure: string | undefined;
+  private readonly series = new Map<string, Counted>();
   private readonly listeners = new Set<(capabilities: PolicyCapabilities) => void>();
 
   constructor(private readonly parts: EngineParts) {
@@ -113,13 +120,32 @@ export class DecisionEngine {
   }
 
   private conclude(policy: Policy, question: Question, { verdict, startedNs }: { verdict: Verdict; startedNs: bigint }): Decision {
-    const { backend, metrics, decisionLog } = this.parts;
+    const { decisionLog } = this.parts;
     const tookNs = process.hrtime.bigint() - startedNs;
-    metrics.evaluationDuration.observe({ backend: backend.name }, Number(tookNs) / 1e9);
-    metrics.evaluations.inc({ backend: backend.name, effect: verdict.effect, rule: verdict.rule });
+    const counted = this.counted(verdict);
+    counted.duration.observe(Number(tookNs) / 1e9);
+    counted.evaluations.inc();
     const decision: Decision = { ...verdict, decisionId: this.mint(), policyId: policy.id, revision: policy.revision, source: "service" };
     decisionLog.record(question, decision, tookNs);
     return decision;
+  }
+
+  /** Finding a metric by its labels costs more than an evaluation does. */
+  private counted({ effect, rule }: Verdict): Counted {
+    const { backend, metrics } = this.parts;
+    const key = `${backend.name}\0${effect}\0${rule}`;
+    let counted = this.series.get(key);
+    if (counted === undefined) {
+      // Rules of an engine elsewhere may be without number.
+      if (this.series.size >= MAX_SERIES) this.series.clear();
+      const { name } = backend;
+      counted = {
+        evaluations: metrics.evaluations.labels({ backend: name, effect, rule }),
+        duration: metrics.evaluationDuration.labels({ backend: name }),
+      };
+      this.series.set(key, counted);
+    }
+    return counted;
   }
 
   private revisionLabels(): { sequence: string; digest: string } {

@@ -1,10 +1,11 @@
 /** The gRPC server: which services it has, where it listens, and how it stops. */
 import { Server, ServerCredentials } from "@grpc/grpc-js";
-import { MAX_MESSAGE_BYTES, wire } from "@sluice/decision-api";
+import { MAX_MESSAGE_BYTES } from "@sluice/decision-api";
 import { CliError, EXIT, type Logger } from "@sluice/runtime";
 import { HealthImplementation } from "grpc-health-check";
 import type { ListenTarget } from "./listen-target.js";
 import { onlyNamed } from "./client-names.js";
+import { type Handlers, SERVICE_DEFINITION } from "./service-definition.js";
 import { serverCredentials } from "./tls.js";
 import type { TlsFiles } from "./tls-files.js";
 import { listenOnFd, listenOnUnix } from "./unix-listener.js";
@@ -12,7 +13,7 @@ import { listenOnFd, listenOnUnix } from "./unix-listener.js";
 const SERVICE = "sluice.decision.v1.DecisionService";
 
 export interface GrpcServerOptions {
-  handlers: wire.DecisionServiceServer;
+  handlers: Handlers;
   listen: ListenTarget;
   tls: TlsFiles | undefined;
   allowedUids: readonly number[];
@@ -88,7 +89,7 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcS
     ...(names.length === 0 ? {} : { interceptors: [onlyNamed(names, options.log)] }),
   });
   const health = new HealthImplementation({ "": "SERVING", [SERVICE]: "SERVING" });
-  server.addService(wire.DecisionServiceService, options.handlers);
+  server.addService(SERVICE_DEFINITION, options.handlers);
   health.addToServer(server);
   const listening = options.listen.kind === "tcp" ? await bindTcp(server, options, options.listen) : await bindLocal(server, options);
   let accepting = true;

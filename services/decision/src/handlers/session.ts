@@ -7,36 +7,37 @@ import {
   ANSWER_LIMITS,
   capabilitiesToProto,
   type Decision,
-  decisionToProto,
+  DecisionError,
+  encodeAnswers,
   MAX_ACCEPTED_QUESTIONS,
+  MessageWriter,
   QUESTION_LIMITS,
-  questionFromProto,
+  type ReceivedQuestion,
+  type SentAnswer,
   type wire,
 } from "@sluice/decision-api";
 import { VERSION } from "@sluice/runtime";
 import type { DecisionEngine } from "../engine/decision-engine.js";
+import type { FromMount, ToMount } from "../grpc/service-definition.js";
 import { failure, failureOf, type Refusals } from "./failure.js";
 
-type Stream = ServerDuplexStream<wire.SessionRequest, wire.SessionResponse>;
+type Stream = ServerDuplexStream<FromMount, ToMount>;
+
+/** One for all sessions: what it holds is taken before anything else runs. */
+const writer = new MessageWriter();
 
 /** Answers that an evaluation owes one session at most; more is refused as overload. */
 const MAX_WAITING = 16_384;
 const MAX_TIMEOUT_MS = 60_000;
 
-function timeoutMsOf(question: wire.PendingQuestion): number {
-  if (question.timeout === undefined) return MAX_TIMEOUT_MS;
-  const ms = Number(question.timeout.seconds) * 1000 + question.timeout.nanos / 1e6;
-  return Math.min(Math.max(ms, 0), MAX_TIMEOUT_MS);
-}
-
 export class Session {
   private greeted = false;
   private mount = "";
   private ended = false;
-  private answers: wire.Answer[] = [];
+  private answers: SentAnswer[] = [];
   private flushing = false;
   /** Questions whose evaluation is under way, and how to stop waiting for it. */
-  private readonly waiting = new Map<bigint, NodeJS.Timeout>();
+  private readonly waiting = new Map<number, NodeJS.Timeout>();
   private readonly stopListening: () => void;
 
   constructor(
@@ -50,7 +51,7 @@ export class Session {
       this.flush(); // what is answered already is of the revision before
       this.send({ $case: "policyChanged", value: { capabilities: capabilitiesToProto(capabilities) } });
     });
-    stream.on("data", (request: wire.SessionRequest) => this.receive(request));
+    stream.on("data", (request: FromMount) => this.receive(request));
     stream.on("end", () => this.finish());
     stream.on("error", () => this.close());
     stream.on("cancelled", () => this.close());
@@ -64,8 +65,14 @@ export class Session {
     this.send({ $case: "goAway", value: { reason } });
   }
 
-  private receive({ message }: wire.SessionRequest): void {
+  private receive(request: FromMount): void {
     if (this.ended) return;
+    if ("questions" in request) {
+      if (this.greeted) this.answerBatch(request.questions);
+      else this.fail("a session begins with Hello");
+      return;
+    }
+    const { message } = request;
     if (message === undefined) return; // of a newer contract
     if (!this.greeted && message.$case !== "hello") {
       this.fail("a session begins with Hello");
@@ -76,10 +83,10 @@ export class Session {
         this.greet(message.value);
         return;
       case "batch":
-        this.answerBatch(message.value.questions);
+        // The stream has read it.
         return;
       case "cancel":
-        for (const id of message.value.ids) this.settle(id);
+        for (const id of message.value.ids) this.settle(Number(id));
         return;
       case "hits":
         this.takeHits(message.value);
@@ -109,7 +116,7 @@ export class Session {
     if (this.engine.recordHits(this.mount, reportId, hits)) this.send({ $case: "hitsTaken", value: { reportId } });
   }
 
-  private answerBatch(questions: readonly wire.PendingQuestion[]): void {
+  private answerBatch(questions: readonly ReceivedQuestion[]): void {
     this.engine.refresh();
     questions.forEach((question, index) => {
       if (index >= MAX_ACCEPTED_QUESTIONS || this.waiting.size >= MAX_WAITING) {
@@ -120,10 +127,11 @@ export class Session {
     });
   }
 
-  private answerOne(pending: wire.PendingQuestion): void {
-    const { id } = pending;
+  private answerOne(pending: ReceivedQuestion): void {
+    const { id, question } = pending;
     try {
-      const decision = this.engine.decide(questionFromProto(pending.questionId, pending.question));
+      if (question instanceof DecisionError) throw question;
+      const decision = this.engine.decide(question);
       if (decision instanceof Promise) this.wait(pending, decision);
       else this.reply(id, decision);
     } catch (error) {
@@ -131,12 +139,15 @@ export class Session {
     }
   }
 
-  private wait(pending: wire.PendingQuestion, decision: Promise<Decision>): void {
+  private wait(pending: ReceivedQuestion, decision: Promise<Decision>): void {
     const { id } = pending;
     this.settle(id);
-    const timer = setTimeout(() => {
-      if (this.settle(id)) this.refuse(id, failure("DEADLINE", "the policy took longer than the asker waits", this.refusals));
-    }, timeoutMsOf(pending));
+    const timer = setTimeout(
+      () => {
+        if (this.settle(id)) this.refuse(id, failure("DEADLINE", "the policy took longer than the asker waits", this.refusals));
+      },
+      Math.min(Math.max(pending.timeoutMs ?? MAX_TIMEOUT_MS, 0), MAX_TIMEOUT_MS),
+    );
     this.waiting.set(id, timer);
     const mine = (): boolean => this.waiting.get(id) === timer && this.settle(id);
     decision.then(
@@ -150,22 +161,22 @@ export class Session {
   }
 
   /** True where the question was still waited for. */
-  private settle(id: bigint): boolean {
+  private settle(id: number): boolean {
     const timer = this.waiting.get(id);
     clearTimeout(timer);
     return this.waiting.delete(id);
   }
 
-  private reply(id: bigint, decision: Decision): void {
-    this.push({ id, result: { $case: "decision", value: decisionToProto(decision) } });
+  private reply(id: number, decision: Decision): void {
+    this.push({ id, decision });
   }
 
-  private refuse(id: bigint, value: wire.Failure): void {
-    this.push({ id, result: { $case: "failure", value } });
+  private refuse(id: number, value: wire.Failure): void {
+    this.push({ id, failure: value });
   }
 
   /** All answers of one turn of the event loop go out in one message. */
-  private push(answer: wire.Answer): void {
+  private push(answer: SentAnswer): void {
     this.answers.push(answer);
     if (this.flushing) return;
     this.flushing = true;
@@ -177,13 +188,16 @@ export class Session {
     if (this.answers.length === 0) return;
     const answers = this.answers;
     this.answers = [];
-    this.send({ $case: "batch", value: { answers } });
+    if (!this.ended) this.write(encodeAnswers(writer, answers));
   }
 
   private send(message: NonNullable<wire.SessionResponse["message"]>): void {
-    if (this.ended) return;
+    if (!this.ended) this.write({ message });
+  }
+
+  private write(message: ToMount): void {
     // Who does not read its answers is not read from either: nothing piles up here.
-    if (!this.stream.write({ message })) this.stream.pause();
+    if (!this.stream.write(message)) this.stream.pause();
   }
 
   private fail(details: string): void {

@@ -1,0 +1,30 @@
+/** The service as it is served: as generated, but that batches of a Session are read and written without objects in between. */
+import type { handleBidiStreamingCall } from "@grpc/grpc-js";
+import { decodeQuestions, type ReceivedQuestion, wire } from "@sluice/decision-api";
+
+export type FromMount = wire.SessionRequest | { questions: ReceivedQuestion[] };
+/** A message, or a batch of answers that is encoded already. */
+export type ToMount = wire.SessionResponse | Buffer;
+
+export type Handlers = Omit<wire.DecisionServiceServer, "session"> & { session: handleBidiStreamingCall<FromMount, ToMount> };
+
+const generated = wire.DecisionServiceService;
+
+function requestDeserialize(bytes: Buffer): FromMount {
+  const questions = decodeQuestions(bytes);
+  if (questions !== undefined) return { questions };
+  const request = wire.SessionRequest.decode(bytes);
+  // Several batches in one message, or fields of a newer contract beside one: read once more, as a batch alone.
+  if (request.message?.$case !== "batch") return request;
+  const alone = wire.SessionRequest.encode({ message: request.message }).finish();
+  return { questions: decodeQuestions(Buffer.from(alone)) ?? [] };
+}
+
+export const SERVICE_DEFINITION = {
+  ...generated,
+  session: {
+    ...generated.session,
+    requestDeserialize,
+    responseSerialize: (message: ToMount): Buffer => ("message" in message ? generated.session.responseSerialize(message) : message),
+  },
+};
