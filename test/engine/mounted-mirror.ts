@@ -1,5 +1,6 @@
 /** Mounts the mirror for one test, and runs what uses it in processes apart: this one serves, so it must never wait for itself. */
 import { type Engine, startEngine } from "@sluice/engine-devfuse";
+import type { TransportWish } from "@sluice/vfs";
 import { execFile, spawn } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -18,7 +19,7 @@ export class MountedMirror {
   readonly engine: Engine;
   readonly mirror: MirrorFilesystem;
 
-  constructor(maxStackDepth: 0 | 1 | 2 = 1) {
+  constructor(maxStackDepth: 0 | 1 | 2 = 1, transport: TransportWish = "auto") {
     mkdirSync(this.backing);
     mkdirSync(this.mountpoint);
     let mirror: MirrorFilesystem | undefined;
@@ -30,6 +31,7 @@ export class MountedMirror {
       allowOther: true,
       maxStackDepth,
       maxWriteBytes: 1048576,
+      transport,
     };
     this.engine = startEngine(
       options,

@@ -24,13 +24,13 @@ export class FakeKernel {
       read: (into, length) => this.#read(into, length),
       write: (bytes, length) => this.#write(bytes, length),
     };
-    const loop = serveChannel({
+    const { loop } = serveChannel({
       channel,
       filesystem,
       agreement: new Agreement(),
       inFlight: this.inFlight,
       replies: new Replies(channel),
-      wishes: { maxStackDepth: 1, maxWriteBytes: 128 * 1024, locks: true },
+      wishes: { maxStackDepth: 1, maxWriteBytes: 128 * 1024, locks: true, uring: false },
       events: { request: () => undefined, anomaly: (message) => this.anomalies.push(message) },
       onReady: () => undefined,
       onRefused: (error) => {

@@ -18,7 +18,7 @@ export class RequestPool {
   constructor(readonly maxWriteBytes: number) {}
 
   take(): Request {
-    return this.#free.pop() ?? new Request(Math.max(this.maxWriteBytes, SMALL_BYTES) + REQUEST_HEAD_BYTES);
+    return this.#free.pop() ?? Request.ofSize(Math.max(this.maxWriteBytes, SMALL_BYTES) + REQUEST_HEAD_BYTES);
   }
 
   give(request: Request): void {

@@ -5,7 +5,7 @@ import { negotiate } from "./init.js";
 
 /** What Linux 6.18 offers. */
 const linux618: InitOffer = { major: 7, minor: 45, maxReadaheadBytes: 131072, flags: 0x73fffffb, flags2: 0x5fd };
-const wishes = { maxStackDepth: 1, maxWriteBytes: 1024 * 1024, locks: false } as const;
+const wishes = { maxStackDepth: 1, maxWriteBytes: 1024 * 1024, locks: false, uring: false } as const;
 
 describe("negotiate", () => {
   it("takes both kinds of locks, or leaves both to the kernel", () => {

@@ -64,6 +64,8 @@ export interface Wishes {
   maxWriteBytes: number;
   /** Ask for POSIX_LOCKS and FLOCK_LOCKS, both or none: a close has to be told for the first anyway. */
   locks: boolean;
+  /** A ring is ready to take requests: ask for OVER_IO_URING. The kernel then holds every request back until it is in use. */
+  uring: boolean;
 }
 
 export function negotiate(offer: InitOffer, wishes: Wishes): Handshake {
@@ -83,6 +85,7 @@ function agree(offer: InitOffer, wishes: Wishes): Handshake {
   if (passthrough) flags.push("PASSTHROUGH");
   const locks = wishes.locks && offered.has("POSIX_LOCKS") && offered.has("FLOCK_LOCKS");
   if (locks) flags.push("POSIX_LOCKS", "FLOCK_LOCKS");
+  if (wishes.uring && offered.has("OVER_IO_URING")) flags.push("OVER_IO_URING");
   const maxStackDepth = passthrough ? wishes.maxStackDepth : 0;
   const maxPages = Math.min(MAX_PAGES, Math.max(1, Math.ceil(wishes.maxWriteBytes / PAGE_BYTES)));
   const maxWriteBytes = offered.has("MAX_PAGES") ? maxPages * PAGE_BYTES : Math.min(wishes.maxWriteBytes, 32 * PAGE_BYTES);

@@ -33,14 +33,21 @@ export class ReadLoop {
     this.#request = parts.requests.take();
   }
 
-  /** The descriptor became readable; `failed` where the poller gave up (it does so when the connection ends). */
-  wake(failed: boolean): void {
+  /**
+   * The descriptor became readable; `failed` where the poller gave up (it does so when the connection ends). How many
+   * requests there were.
+   */
+  wake(failed: boolean): number {
+    let served = 0;
     for (let i = 0; i < REQUESTS_PER_TURN && !this.#over; i++) {
       const length = this.#next(i > 0);
-      if (length > 0) this.#dispatch(length);
-      else if (!this.#goesOn(length)) break;
+      if (length > 0) {
+        this.#dispatch(length);
+        served += 1;
+      } else if (!this.#goesOn(length)) break;
     }
     if (failed) this.#end(0);
+    return served;
   }
 
   /** After an answer the client's next request may be on its way; not waited for while something of our own may come in. */

@@ -1,5 +1,5 @@
 /** Hands replies to the kernel, and says what became of them. */
-import { ByteBuffer, encodeHeader, OUT_HEADER_BYTES, type ReplyAddress } from "@sluice/fuse-protocol";
+import { ByteBuffer, encodeHeader, OUT_HEADER_BYTES, type ReplyAddress, type ReplyRoom } from "@sluice/fuse-protocol";
 import { Errno } from "@sluice/vfs";
 import type { Channel } from "./channel.js";
 import type { Handler } from "./handler.js";
@@ -27,14 +27,15 @@ export class Replies {
   }
 
   error(to: ReplyAddress, errno: number): ReplyOutcome {
-    return this.#write(this.#bare, encodeHeader(this.#bare.words, to, errno, 0));
+    const buffer = to.room?.buffer ?? this.#bare;
+    return this.#hand(to, buffer, encodeHeader(buffer.words, to, errno, 0));
   }
 
   success(slot: Slot, handler: Handler): ReplyOutcome {
-    const buffer = slot.data.buffer ?? slot.reply;
+    const buffer = slot.data.buffer ?? slot.room?.buffer ?? slot.reply;
     const length = encodeHeader(buffer.words, slot, 0, handler.encode(slot, buffer.words));
     if (slot.journalSlot !== 0) this.#requests?.answer(slot.journalSlot, buffer.bytes, length);
-    return this.#write(buffer, length);
+    return this.#hand(slot, buffer, length);
   }
 
   /** The answer that a process before this one kept and may not have written. */
@@ -43,16 +44,27 @@ export class Replies {
     buffer.bytes.set(answer);
     buffer.words[2] = to.uniqueLo;
     buffer.words[3] = to.uniqueHi;
-    return this.#write(buffer, answer.length);
+    return this.#hand(to, buffer, answer.length);
   }
 
   /** A reply whose body was written behind the header of `buffer` already. */
   body(to: ReplyAddress, buffer: ByteBuffer, bodyBytes: number): ReplyOutcome {
-    return this.#write(buffer, encodeHeader(buffer.words, to, 0, bodyBytes));
+    return this.#hand(to, buffer, encodeHeader(buffer.words, to, 0, bodyBytes));
+  }
+
+  #hand(to: ReplyAddress, buffer: ByteBuffer, length: number): ReplyOutcome {
+    if (this.#closed) return "over";
+    return to.room === undefined ? this.#write(buffer, length) : this.#send(to.room, buffer, length);
+  }
+
+  /** What the kernel finds wrong there it tells the caller, not us. */
+  #send(room: ReplyRoom, buffer: ByteBuffer, length: number): ReplyOutcome {
+    if (buffer !== room.buffer) room.buffer.bytes.set(buffer.view(0, length));
+    room.send();
+    return "taken";
   }
 
   #write(buffer: ByteBuffer, length: number): ReplyOutcome {
-    if (this.#closed) return "over";
     let result = this.#channel.write(buffer.bytes, length);
     while (result === -Errno.EINTR) result = this.#channel.write(buffer.bytes, length);
     if (result >= 0) return "taken";

@@ -9,6 +9,8 @@ export class ReplyData implements DataOut {
   reservedBytes = 0;
   /** Bytes of a structure between the reply's header and the data. */
   headBytes = 0;
+  /** The reply's own room, where the transport has one: data are put there right away. */
+  room: ByteBuffer | undefined;
   readonly #pool: DataPool;
 
   constructor(pool: DataPool) {
@@ -18,8 +20,8 @@ export class ReplyData implements DataOut {
   reserve(sizeBytes: number): Uint8Array {
     const held = this.buffer;
     if (held === undefined || held.sizeBytes < OUT_HEADER_BYTES + this.headBytes + sizeBytes) {
-      this.buffer = this.#pool.take(sizeBytes);
-      if (held !== undefined) this.#pool.give(held);
+      this.buffer = this.#take(sizeBytes);
+      if (held !== undefined) this.#give(held);
     }
     this.reservedBytes = sizeBytes;
     return (this.buffer as ByteBuffer).view(OUT_HEADER_BYTES + this.headBytes, sizeBytes);
@@ -33,10 +35,22 @@ export class ReplyData implements DataOut {
   }
 
   clear(): void {
-    if (this.buffer !== undefined) this.#pool.give(this.buffer);
+    if (this.buffer !== undefined) this.#give(this.buffer);
     this.buffer = undefined;
+    this.room = undefined;
     this.length = 0;
     this.reservedBytes = 0;
     this.headBytes = 0;
+  }
+
+  /** Where a structure stands before the data (IOCTL) they are not put into the room: the request's own data are there. */
+  #take(sizeBytes: number): ByteBuffer {
+    const { room } = this;
+    if (room !== undefined && this.headBytes === 0 && OUT_HEADER_BYTES + sizeBytes <= room.sizeBytes) return room;
+    return this.#pool.take(sizeBytes);
+  }
+
+  #give(buffer: ByteBuffer): void {
+    if (buffer !== this.room) this.#pool.give(buffer);
   }
 }

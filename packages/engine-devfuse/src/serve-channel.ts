@@ -30,14 +30,19 @@ export interface ServeParts {
   onEnd(unusualErrno: number): void;
 }
 
-/** The loop to wake whenever the channel has requests. */
-export function serveChannel(parts: ServeParts): ReadLoop {
+export interface Served {
+  /** To wake whenever the channel has requests. */
+  readonly loop: ReadLoop;
+  readonly session: Session;
+}
+
+export function serveChannel(parts: ServeParts): Served {
   const { filesystem, replies, inFlight, events, channel } = parts;
   const context: HandlerContext = { filesystem, data: new DataPool(MAX_DATA_BYTES), setxattrExtended: takesLongSetxattr(parts.agreement) };
   const requests = new RequestPool(Math.max(parts.wishes.maxWriteBytes, MAX_DATA_BYTES));
   const connection = new ConnectionRequests({ ...parts, context });
   const session = new Session({ context, replies, inFlight, connection, requests, events, journal: parts.journal });
-  return new ReadLoop({ channel, session, requests, inFlight, onEnd: parts.onEnd });
+  return { loop: new ReadLoop({ channel, session, requests, inFlight, onEnd: parts.onEnd }), session };
 }
 
 /** Of a connection that was agreed on before. */

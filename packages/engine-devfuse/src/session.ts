@@ -100,13 +100,13 @@ export class Session {
   /** Only here, on a request that waits, are there closures. */
   #wait(handler: Handler, slot: Slot, waiting: { status: Promise<number>; request: Request }): boolean {
     this.#parts.inFlight.add(slot);
-    if (handler.pinsRequest) slot.pinned = waiting.request;
+    if (handler.pinsRequest && slot.room === undefined) slot.pinned = waiting.request;
     const settle = (status: number): void => {
       this.#parts.inFlight.remove(slot);
       this.#settle(handler, slot, status);
     };
     waiting.status.then(settle, (error: unknown) => settle(this.#statusOf(error, slot)));
-    return slot.pinned !== undefined;
+    return slot.pinned !== undefined || slot.room !== undefined;
   }
 
   #settle(handler: Handler, slot: Slot, status: number): void {

@@ -2,7 +2,15 @@
  * A slot is all that one request needs until its answer: the caller's context, the arguments, the objects that results
  * are written into and a small reply. Slots are used again; only a request that waits keeps one beyond its turn.
  */
-import { ByteBuffer, DirectoryEncoder, OUT_HEADER_BYTES, type Request, RequestArgs, STATX_OUT_BYTES } from "@sluice/fuse-protocol";
+import {
+  ByteBuffer,
+  DirectoryEncoder,
+  OUT_HEADER_BYTES,
+  type ReplyRoom,
+  type Request,
+  RequestArgs,
+  STATX_OUT_BYTES,
+} from "@sluice/fuse-protocol";
 import {
   Attr,
   type AttrOut,
@@ -41,6 +49,8 @@ export class Slot implements CallContext {
   interrupted = false;
   /** The request whose bytes an argument still points into, while the method waits. */
   pinned: Request | undefined;
+  /** Where the request's own answer goes, on a transport that has such places: held until it is answered. */
+  room: ReplyRoom | undefined;
 
   readonly args = new RequestArgs();
   readonly entry: EntryOut = newEntry();
@@ -91,6 +101,8 @@ export class Slot implements CallContext {
     this.opcode = request.opcode;
     this.uniqueLo = request.uniqueLo;
     this.uniqueHi = request.uniqueHi;
+    this.room = request.room;
+    this.data.room = request.room?.buffer;
     this.startedMs = startedMs;
     this.malformed = false;
     this.interrupted = false;
@@ -123,6 +135,7 @@ export class Slot implements CallContext {
 
   end(): void {
     this.data.clear();
+    this.room = undefined;
     this.directory.end();
     this.#abort = undefined;
   }

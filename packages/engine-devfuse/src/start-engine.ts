@@ -2,7 +2,7 @@
 import { connectHere } from "@sluice/keeper-link";
 import { ByteBuffer, encodeResend, OUT_HEADER_BYTES } from "@sluice/fuse-protocol";
 import { native, type Poller } from "@sluice/native";
-import { Errno, type Filesystem, FsError, type KernelConnection, type KernelPort, type Negotiated } from "@sluice/vfs";
+import { Errno, type Filesystem, FsError, type KernelConnection, type KernelPort, type Negotiated, type TransportInUse } from "@sluice/vfs";
 import { Agreement } from "./agreement.js";
 import { type Channel, deviceChannel } from "./channel.js";
 import type { Engine, EngineEvents, MountOptions, StartEngine } from "./engine.js";
@@ -10,14 +10,16 @@ import { InFlight } from "./interrupts.js";
 import { Notifications } from "./notify.js";
 import { deviceRegistrar } from "./registrar.js";
 import { Replies } from "./replies.js";
+import type { RingServed } from "./ring-loop.js";
 import { serveChannel } from "./serve-channel.js";
+import { Transport } from "./transport.js";
 
 /** How long methods that still wait when the connection ends may take to notice it, before the filesystem is destroyed. */
 const DRAIN_LIMIT_MS = 5000;
 
 export const startEngine: StartEngine = (options, makeFilesystem, events) => {
   const connection = (options.connect ?? ((): KernelConnection => connectHere(options)))();
-  const engine = new DeviceEngine(connection, options, events);
+  const engine = new DeviceEngine(connection, makeTransport(connection, options, events), options, events);
   try {
     engine.serve(makeFilesystem(engine.port));
   } catch (error) {
@@ -26,6 +28,15 @@ export const startEngine: StartEngine = (options, makeFilesystem, events) => {
   }
   return engine;
 };
+
+function makeTransport(at: KernelConnection, { transport, withoutUring }: MountOptions, events: EngineEvents): Transport {
+  try {
+    return new Transport({ fuseFd: at.fuseFd, wish: transport ?? "auto", without: withoutUring }, events);
+  } catch (error) {
+    at.giveUp();
+    throw error;
+  }
+}
 
 class DeviceEngine implements Engine {
   readonly port: KernelPort;
@@ -39,6 +50,7 @@ class DeviceEngine implements Engine {
   readonly #notifications: Notifications;
   readonly #channel: Channel;
   readonly #replies: Replies;
+  readonly #transport: Transport;
   #poller: Poller | undefined;
   #filesystem: Filesystem | undefined;
   #ending = false;
@@ -46,13 +58,14 @@ class DeviceEngine implements Engine {
   #rejectReady: (error: FsError) => void = () => undefined;
   #resolveEnded: () => void = () => undefined;
 
-  constructor(at: KernelConnection, options: MountOptions, events: EngineEvents) {
+  constructor(at: KernelConnection, transport: Transport, options: MountOptions, events: EngineEvents) {
     this.#at = at;
     this.#options = options;
     this.#events = events;
     this.#notifications = new Notifications(at.fuseFd, this.#agreement);
     this.#channel = deviceChannel(at.fuseFd);
     this.#replies = new Replies(this.#channel, options.requests);
+    this.#transport = transport;
     if (at.negotiated !== undefined) this.#agreement.settle(at.negotiated);
     this.port = makePort(at, this.#agreement, this.#notifications);
     this.ready = new Promise((resolve, reject) => {
@@ -68,21 +81,28 @@ class DeviceEngine implements Engine {
   serve(filesystem: Filesystem): void {
     this.#filesystem = filesystem;
     const { maxStackDepth, maxWriteBytes, locks = false } = this.#options;
-    const loop = serveChannel({
+    const { loop, session } = serveChannel({
       channel: this.#channel,
       filesystem,
       agreement: this.#agreement,
       inFlight: this.#inFlight,
       replies: this.#replies,
-      wishes: { maxStackDepth, maxWriteBytes, locks },
+      wishes: { maxStackDepth, maxWriteBytes, locks, uring: this.#transport.wanted },
       events: this.#events,
       journal: this.#options.requests,
-      onReady: this.#resolveReady,
+      onReady: (negotiated) => this.#settle(negotiated, { session, loop }),
       onRefused: (error) => this.#refused(error),
       onEnd: (errno) => this.#onEnd(errno),
     });
     if (this.#at.negotiated !== undefined) this.#goOn(this.#at.negotiated);
-    this.#poller = native.poll(this.#at.fuseFd, (status) => loop.wake(status < 0));
+    this.#poller = native.poll(this.#at.fuseFd, (status) => {
+      this.#transport.wake();
+      loop.wake(status < 0);
+    });
+  }
+
+  get transport(): TransportInUse {
+    return this.#transport.inUse;
   }
 
   /** The connection was served by a process before this one: what that read and did not answer comes again, before anything is read. */
@@ -110,8 +130,20 @@ class DeviceEngine implements Engine {
   /** The filesystem could not be made: nobody was served yet. */
   giveUp(): void {
     this.#ending = true;
+    this.#transport.close();
     this.#notifications.close();
     this.#at.giveUp();
+  }
+
+  /** Requests come from here on, by the transport that could be had. */
+  #settle(negotiated: Negotiated, served: RingServed): void {
+    try {
+      this.#transport.settle(negotiated.flags.includes("OVER_IO_URING"), served);
+    } catch (error) {
+      this.#refused(error instanceof FsError ? error : new FsError(Errno.EIO, "the ring cannot be started", { cause: error }));
+      return;
+    }
+    this.#resolveReady(negotiated);
   }
 
   #refused(error: FsError): void {
@@ -126,6 +158,7 @@ class DeviceEngine implements Engine {
     this.#rejectReady(new FsError(Errno.ENOTCONN, `the mount on ${this.#options.mountpoint} ended before it was ready`));
     this.#replies.close();
     this.#poller?.close();
+    this.#transport.close();
     this.#notifications.close();
     native.close(this.#at.fuseFd);
     this.#finish().then(this.#resolveEnded, this.#resolveEnded);

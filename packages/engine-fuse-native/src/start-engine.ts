@@ -67,6 +67,7 @@ interface Parts {
 
 class PortableEngine implements Engine {
   readonly port = port;
+  readonly transport = { name: "read", why: "libfuse 2.9 knows no other" } as const;
   readonly ready: Promise<Negotiated>;
   readonly ended: Promise<void>;
   readonly #parts: Parts;

@@ -9,16 +9,24 @@ export interface Latin1Buffer extends Buffer {
 /** How many views of different lengths are kept: readers ask for few sizes, again and again. */
 const KEPT_VIEWS = 32;
 
+/** A piece of memory that somebody else made: `offset` is a multiple of 4. */
+export interface MemoryPiece {
+  readonly memory: ArrayBuffer;
+  readonly offset: number;
+}
+
 export class ByteBuffer {
   readonly bytes: Latin1Buffer;
   readonly words: Uint32Array;
   #viewsAt = 0;
   readonly #views = new Map<number, Uint8Array>();
 
-  constructor(readonly sizeBytes: number) {
-    const memory = new ArrayBuffer(Math.ceil(sizeBytes / 8) * 8);
-    this.bytes = Buffer.from(memory) as Latin1Buffer;
-    this.words = new Uint32Array(memory);
+  constructor(
+    readonly sizeBytes: number,
+    at: MemoryPiece = { memory: new ArrayBuffer(Math.ceil(sizeBytes / 8) * 8), offset: 0 },
+  ) {
+    this.bytes = Buffer.from(at.memory, at.offset, sizeBytes) as Latin1Buffer;
+    this.words = new Uint32Array(at.memory, at.offset, Math.ceil(sizeBytes / 4));
   }
 
   /** The `length` bytes from `start`: exactly so many, and usually without an allocation. */
@@ -29,7 +37,7 @@ export class ByteBuffer {
     }
     const known = this.#views.get(length);
     if (known !== undefined) return known;
-    const made = new Uint8Array(this.bytes.buffer, start, length);
+    const made = new Uint8Array(this.bytes.buffer, this.bytes.byteOffset + start, length);
     this.#views.set(length, made);
     return made;
   }

@@ -65,7 +65,7 @@ function request(opcode: number, body: readonly Field[], extensions: readonly Fi
     { u16: ext.length / 8 },
     { u16: 0 },
   ]);
-  const made = new Request(8192);
+  const made = Request.ofSize(8192);
   made.buffer.bytes.fill(0xee);
   Buffer.concat([header, args, ext]).copy(made.buffer.bytes);
   expect(made.load(length)).toBe(0);

@@ -1,10 +1,19 @@
-/** The header of a reply, and an error reply. */
+/** The header of a reply, and where a reply goes. */
+import type { ByteBuffer } from "./byte-buffer.js";
 import { OUT_HEADER_BYTES } from "./wire.js";
 
 /** Where a reply goes back to: the request's unique, bit 63 (a resent request) included. */
 export interface ReplyAddress {
   uniqueLo: number;
   uniqueHi: number;
+  /** Where the transport has room for this very reply; undefined where it takes one from anywhere. */
+  readonly room?: ReplyRoom | undefined;
+}
+
+/** Memory that one reply is built in, header first, and handed over from. It overlaps the request's: decode that before. */
+export interface ReplyRoom {
+  readonly buffer: ByteBuffer;
+  send(): void;
 }
 
 /** fuse_out_header for a body of `bodyBytes`; `errno` is positive here and negative on the wire. Returns the length of it all. */

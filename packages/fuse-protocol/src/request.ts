@@ -4,6 +4,7 @@
  */
 import { Errno, NAME_MAX } from "@sluice/vfs";
 import { ByteBuffer } from "./byte-buffer.js";
+import type { ReplyRoom } from "./encode-reply.js";
 import { IN_HEADER_BYTES, readId } from "./wire.js";
 
 const SLASH = 0x2f;
@@ -11,7 +12,6 @@ const SLASH = 0x2f;
 const TARGET_MAX = 4095;
 
 export class Request {
-  readonly buffer: ByteBuffer;
   readonly words: Uint32Array;
   /** Bytes of the whole request, and where its arguments end: extensions lie from there. */
   length = 0;
@@ -20,9 +20,16 @@ export class Request {
   text = "";
   next = 0;
 
-  constructor(sizeBytes: number) {
-    this.buffer = new ByteBuffer(sizeBytes);
-    this.words = this.buffer.words;
+  constructor(
+    readonly buffer: ByteBuffer,
+    readonly room?: ReplyRoom,
+  ) {
+    this.words = buffer.words;
+  }
+
+  /** One with memory of its own. */
+  static ofSize(sizeBytes: number): Request {
+    return new Request(new ByteBuffer(sizeBytes));
   }
 
   get opcode(): number {

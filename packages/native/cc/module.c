@@ -3,8 +3,8 @@
 
 static const struct exported *const tables[] = {
   fuse_functions,  poll_functions,  notifier_functions,    mounts_functions,  names_functions,   handles_functions, xattr_functions,
-  data_functions,  async_functions, credentials_functions, process_functions, mapping_functions,
-  messages_functions, guard_functions,
+  data_functions,  async_functions, credentials_functions, process_functions, mapping_functions, messages_functions, guard_functions,
+  fuse_ring_functions,
 };
 
 NAPI_MODULE_INIT() {

@@ -166,5 +166,6 @@ extern const struct exported notifier_functions[];
 extern const struct exported mapping_functions[];
 extern const struct exported messages_functions[];
 extern const struct exported guard_functions[];
+extern const struct exported fuse_ring_functions[];
 
 #endif

@@ -70,6 +70,43 @@ export interface Notifier {
   /** Drops what is queued and ends the thread; one that is inside a write ends after it. The descriptor stays the caller's. */
   close(): void;
 }
+export const RING_LOST = 0xffff_ffff;
+export const RING_LOOP_WORD = 256;
+
+/**
+ * FUSE over io_uring on one connection: entries of one io_uring, each with memory for one request and its reply. To be
+ * used by the thread that made it. Numbers are counts or negative errnos, -EBADF once it is closed.
+ */
+export interface FuseRing {
+  /**
+   * What `turn` fills: an entry's index, and the length of the request in it (0: the kernel's parts do not fit each
+   * other; RING_LOST: none any more). At RING_LOOP_WORD, where nothing is ready, whether the event loop has something else.
+   */
+  readonly ready: Uint32Array;
+  /** Readable when there is something for `turn`, but not between `begin` and `end`. */
+  readonly eventFd: number;
+  /** An entry's piece of its block, and where in it a request starts and a reply is built, header first. */
+  readonly entryBytes: number;
+  readonly requestAt: number;
+  readonly replyAt: number;
+  /** Every block that `add` gave: the kernel writes there, so they live as long as this. */
+  readonly blocks: readonly ArrayBuffer[];
+  /** Registers so many further entries (at most 128) for a queue, numbered on; the block that they lie in. */
+  add(queue: number, count: number): ArrayBuffer | number;
+  begin(): void;
+  /**
+   * Submits what was committed, and takes what is ready. With `linger`, where nothing is, it sleeps until something is,
+   * the event loop has something else to do, or two milliseconds are over: one system call answers a request and fetches
+   * the next.
+   */
+  turn(linger: boolean): number;
+  /** Submits what was committed. More that became ready makes `eventFd` readable. */
+  end(): number;
+  /** The reply that was built in an entry is the answer to its request: goes out with the next turn, end or submit. */
+  commit(entry: number): number;
+  submit(): number;
+  close(): void;
+}
 export interface PeerCredentials {
   pid: number;
   uid: number;
@@ -99,6 +136,11 @@ export interface Native {
    * throws is an uncaught exception. Throws where `fd` cannot be polled. Close it before `fd`.
    */
   poll(fd: number, onReadable: (status: number, events: number) => void): Poller;
+  /**
+   * An io_uring for up to `entries` entries of `payloadBytes` each on a connection (Linux 6.14), of which it keeps a
+   * duplicate. Nothing is registered yet: what is refused here (-EPERM, -ENOSYS: io_uring is) leaves /dev/fuse as it was.
+   */
+  fuseRing(fuseFd: number, entries: number, payloadBytes: number): FuseRing | number;
   /**
    * A thread of its own that writes FUSE notifications: the kernel may hold an inode's lock until the loop's thread
    * has answered somebody else, so a notification written there could wait for itself.

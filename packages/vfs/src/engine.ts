@@ -56,6 +56,19 @@ export interface MountOptions {
   connect?: () => KernelConnection;
   /** Where requests are written down, so that a process that takes over does none of them twice. */
   requests?: RequestJournal | undefined;
+  /** What requests are to come by, where the engine has a choice. Default: auto. */
+  transport?: TransportWish;
+  /** Why io_uring must not be used for this mount, although it could be. */
+  withoutUring?: string | undefined;
+}
+
+/** auto: io_uring where it can be had, else read(2); uring: that or an error. */
+export type TransportWish = "auto" | "uring" | "read";
+
+export interface TransportInUse {
+  readonly name: "uring" | "read";
+  /** Why not io_uring; "" with it. */
+  readonly why: string;
 }
 
 export interface Engine {
@@ -64,6 +77,8 @@ export interface Engine {
   readonly ready: Promise<Negotiated>;
   /** Resolves when the connection has ended (unmounted, aborted), after Filesystem.destroy. */
   readonly ended: Promise<void>;
+  /** Settled once `ready` has resolved. */
+  readonly transport: TransportInUse;
   /** Requests that wait for an answer. */
   inFlight(): number;
   /** Unmounts, off the event loop; a positive errno where it fails (EBUSY). Lazily (MNT_DETACH) where asked. */

@@ -1,0 +1,117 @@
+/**
+ * What requests come by: read(2) on /dev/fuse, or io_uring beside it. The ring is made before the handshake, since from
+ * the handshake's answer on the kernel holds requests back until the ring is in use; it takes requests after it.
+ */
+import { readFileSync } from "node:fs";
+import { type FuseRing, native, type Poller } from "@sluice/native";
+import { Errno, errnoName, FsError, type TransportInUse, type TransportWish } from "@sluice/vfs";
+import type { EngineEvents } from "./engine.js";
+import { mostOfQueue } from "./ring-entries.js";
+import { RingLoop, type RingServed } from "./ring-loop.js";
+
+const PARAMETER = "/sys/module/fuse/parameters/enable_uring";
+/** The largest request or reply: max_pages of init.ts, and no less than the largest write. */
+const PAYLOAD_BYTES = 1024 * 1024;
+
+export interface TransportChoice {
+  readonly fuseFd: number;
+  readonly wish: TransportWish;
+  /** Why io_uring must not be used, although it could be. */
+  readonly without: string | undefined;
+}
+
+export class Transport {
+  #loop: RingLoop | undefined;
+  #poller: Poller | undefined;
+  #why = "";
+  readonly #wish: TransportWish;
+
+  /** FsError where io_uring alone will do and cannot be had. */
+  constructor({ fuseFd, wish, without }: TransportChoice, events: EngineEvents) {
+    this.#wish = wish;
+    const made = wish === "read" ? "--transport read was asked for" : (without ?? makeRing(fuseFd));
+    if (typeof made === "string") {
+      this.#without(made);
+      return;
+    }
+    const loop = new RingLoop({ ...made, payloadBytes: PAYLOAD_BYTES, events });
+    this.#loop = loop;
+    this.#poller = native.poll(made.ring.eventFd, () => loop.wake());
+  }
+
+  /** A ring is there: ask the kernel for it. */
+  get wanted(): boolean {
+    return this.#loop !== undefined;
+  }
+
+  get inUse(): TransportInUse {
+    return this.#loop === undefined ? { name: "read", why: this.#why } : { name: "uring", why: "" };
+  }
+
+  /** The handshake was answered; FsError as above. Where the kernel does not take the ring, it goes on with /dev/fuse. */
+  settle(agreed: boolean, served: RingServed): void {
+    if (this.#loop === undefined) return;
+    if (!agreed) {
+      this.#without("the kernel does not offer it to this mount");
+      return;
+    }
+    const failure = this.#loop.start(served);
+    if (failure < 0) this.#without(`the kernel does not take the ring (${errnoName(-failure)})`);
+  }
+
+  /** Serves what is ready in the ring: before /dev/fuse is read, so that no INTERRUPT overtakes its request. */
+  wake(): void {
+    this.#loop?.wake();
+  }
+
+  close(): void {
+    this.#poller?.close();
+    this.#loop?.close();
+    this.#poller = undefined;
+  }
+
+  #without(why: string): void {
+    this.close();
+    this.#loop = undefined;
+    this.#why = why;
+    if (this.#wish === "uring") throw new FsError(Errno.EOPNOTSUPP, `no FUSE over io_uring: ${why}`);
+  }
+}
+
+/** Why FUSE over io_uring cannot be had here, as far as that shows before a mount; undefined where it can. */
+export function whyNoUring(): string | undefined {
+  const parameter = enableUring();
+  if (parameter === undefined) return "the kernel has none: it needs Linux 6.14 with CONFIG_FUSE_IO_URING";
+  return parameter ? undefined : `it is switched off: as root, "echo Y > ${PARAMETER}" switches it on for mounts made from then on`;
+}
+
+function makeRing(fuseFd: number): { ring: FuseRing; queues: number } | string {
+  const why = whyNoUring();
+  if (why !== undefined) return why;
+  const queues = possibleCpus();
+  const ring = native.fuseRing(fuseFd, queues * mostOfQueue(queues), PAYLOAD_BYTES);
+  return typeof ring === "number" ? refusal(-ring) : { ring, queues };
+}
+
+function refusal(errno: number): string {
+  const denied = errno === Errno.EPERM || errno === Errno.EACCES || errno === Errno.ENOSYS;
+  const remedy = denied ? ": let the seccomp profile and kernel.io_uring_disabled allow io_uring" : "";
+  return `this process may not use io_uring (${errnoName(errno)})${remedy}`;
+}
+
+function enableUring(): boolean | undefined {
+  try {
+    return readFileSync(PARAMETER, "latin1").startsWith("Y");
+  } catch {
+    return undefined;
+  }
+}
+
+/** The kernel has a queue for each, online or not, and uses none before all have an entry. */
+function possibleCpus(): number {
+  const ranges = readFileSync("/sys/devices/system/cpu/possible", "latin1").trim().split(",");
+  return ranges.reduce((sum, range) => {
+    const [first = 0, last = first] = range.split("-").map(Number);
+    return sum + last - first + 1;
+  }, 0);
+}
