@@ -7,3 +7,4 @@ export { InFlight } from "./interrupts.js";
 export { Replies } from "./replies.js";
 export { type ServeParts, serveChannel } from "./serve-channel.js";
 export { startEngine } from "./start-engine.js";
+export { type UringLack, whyNoUring } from "./transport.js";

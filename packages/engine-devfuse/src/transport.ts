@@ -2,7 +2,7 @@
  * What requests come by: read(2) on /dev/fuse, or io_uring beside it. The ring is made before the handshake, since from
  * the handshake's answer on the kernel holds requests back until the ring is in use; it takes requests after it.
  */
-import { readFileSync } from "node:fs";
+import { closeSync, openSync, readFileSync } from "node:fs";
 import { type FuseRing, native, type Poller } from "@sluice/native";
 import { Errno, errnoName, FsError, type TransportInUse, type TransportWish } from "@sluice/vfs";
 import type { EngineEvents } from "./engine.js";
@@ -29,9 +29,10 @@ export class Transport {
   /** FsError where io_uring alone will do and cannot be had. */
   constructor({ fuseFd, wish, without }: TransportChoice, events: EngineEvents) {
     this.#wish = wish;
-    const made = wish === "read" ? "--transport read was asked for" : (without ?? makeRing(fuseFd));
-    if (typeof made === "string") {
-      this.#without(made);
+    const reason = wish === "read" ? "--transport read was asked for" : without;
+    const made = reason === undefined ? makeRing(fuseFd) : { problem: reason, remedy: "" };
+    if ("problem" in made) {
+      this.#without(made.remedy === "" ? made.problem : `${made.problem}: ${made.remedy}`);
       return;
     }
     const loop = new RingLoop({ ...made, payloadBytes: PAYLOAD_BYTES, events });
@@ -78,14 +79,30 @@ export class Transport {
   }
 }
 
-/** Why FUSE over io_uring cannot be had here, as far as that shows before a mount; undefined where it can. */
-export function whyNoUring(): string | undefined {
-  const parameter = enableUring();
-  if (parameter === undefined) return "the kernel has none: it needs Linux 6.14 with CONFIG_FUSE_IO_URING";
-  return parameter ? undefined : `it is switched off: as root, "echo Y > ${PARAMETER}" switches it on for mounts made from then on`;
+export interface UringLack {
+  readonly problem: string;
+  readonly remedy: string;
 }
 
-function makeRing(fuseFd: number): { ring: FuseRing; queues: number } | string {
+/** Why FUSE over io_uring cannot be had here, as far as that shows without a mount; undefined where it can. */
+export function whyNoUring(): UringLack | undefined {
+  const parameter = enableUring();
+  if (parameter === undefined) return { problem: "the kernel has no FUSE over io_uring", remedy: "use Linux 6.14 or later with CONFIG_FUSE_IO_URING=y" };
+  if (!parameter) return { problem: "FUSE over io_uring is switched off", remedy: `as root: echo Y > ${PARAMETER}; mounts made from then on use it` };
+  return whyNoRing();
+}
+
+/** Makes one, on any file. */
+function whyNoRing(): UringLack | undefined {
+  const fd = openSync("/dev/null", "r");
+  const probe = native.fuseRing(fd, 1, 1);
+  closeSync(fd);
+  if (typeof probe === "number") return refusal(-probe);
+  probe.close();
+  return undefined;
+}
+
+function makeRing(fuseFd: number): { ring: FuseRing; queues: number } | UringLack {
   const why = whyNoUring();
   if (why !== undefined) return why;
   const queues = possibleCpus();
@@ -93,10 +110,10 @@ function makeRing(fuseFd: number): { ring: FuseRing; queues: number } | string {
   return typeof ring === "number" ? refusal(-ring) : { ring, queues };
 }
 
-function refusal(errno: number): string {
+function refusal(errno: number): UringLack {
   const denied = errno === Errno.EPERM || errno === Errno.EACCES || errno === Errno.ENOSYS;
-  const remedy = denied ? ": let the seccomp profile and kernel.io_uring_disabled allow io_uring" : "";
-  return `this process may not use io_uring (${errnoName(errno)})${remedy}`;
+  const problem = `this process may not use io_uring (${errnoName(errno)})`;
+  return { problem, remedy: denied ? "let the seccomp profile and kernel.io_uring_disabled allow it" : "see the errno" };
 }
 
 function enableUring(): boolean | undefined {

@@ -265,7 +265,7 @@ int64_t fuse_ring_turn(struct fuse_ring *ring, bool linger) {
 }
 
 int fuse_ring_open(struct fuse_ring *ring, int fuse_fd) {
-  int failure = uring_open(&ring->uring, SUBMISSIONS, ring->limit + 2);
+  int failure = uring_open(&ring->uring, SUBMISSIONS, ring->limit + SUBMISSIONS);
   if (failure < 0) return failure;
   const int files[] = {[FUSE_FILE] = fuse_fd, [LOOP_FILE] = uv_backend_fd(ring->loop)};
   failure = uring_files(&ring->uring, files, 2);

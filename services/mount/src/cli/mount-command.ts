@@ -49,6 +49,14 @@ export function addMountCommand(program: Command, host: MountHost): void {
     .option("--decision-timeout <duration>", "how long an open waits for its decision", "5s")
     .option("--max-stack-depth <depth>", "1: overlayfs may be mounted on top; 2: layers may lie on an overlay", "1")
     .option("--engine <name>", "devfuse, fuse-native, or auto: devfuse unless the machine does not let it mount", "auto")
+    .addOption(
+      new Option(
+        "--transport <how>",
+        "what the kernel's requests come by: uring (FUSE over io_uring), read, or auto: uring where it can be had and no keeper is there",
+      )
+        .default("auto")
+        .env("SLUICE_TRANSPORT"),
+    )
     .option("--locks <who>", "who keeps fcntl and flock locks: kernel, daemon, or auto: the daemon where a file can change nodes", "auto")
     .addOption(
       new Option("--keeper <on|off>", "a process that holds the mount, and starts the server again should it die")

@@ -59,6 +59,10 @@ function keeperLine({ keeper }: MountStatus): string {
   return `pid ${keeper.pid}, ${keeper.restarts} servers died${died}`;
 }
 
+function requestsLine({ name, why }: MountStatus["engine"]["transport"]): string {
+  return name === "uring" ? "by io_uring" : `by read: ${why}`;
+}
+
 export function renderStatus(status: MountStatus): string {
   const { engine, overlay, decider } = status;
   const layers = overlay.layers.map((layer) => [
@@ -74,6 +78,7 @@ export function renderStatus(status: MountStatus): string {
     `${status.mountpoint}  ${status.state}, up ${duration(status.uptimeMs)}, pid ${status.pid}, version ${status.version}`,
     `keeper      ${keeperLine(status)}`,
     `engine      ${engine.name}, FUSE ${engine.protocol}, passthrough ${passthrough}, ${engine.inFlight} requests waiting`,
+    `requests    ${requestsLine(engine.transport)}`,
     `decider     ${decider.target}, ${decider.state}; on outage: ${decider.onOutage}`,
     `policy      ${policyLine(status)}`,
     ...splitLines(status),

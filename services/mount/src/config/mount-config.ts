@@ -17,6 +17,9 @@ export type KeeperChoice = "on" | "off";
 
 export type PrivilegeChoice = "auto" | "strict";
 
+/** What the kernel's requests come by; see lifecycle/choose-transport.ts. */
+export type TransportChoice = "auto" | "uring" | "read";
+
 export interface UserIds {
   uid: number;
   gid: number;
@@ -58,6 +61,7 @@ export interface MountConfig extends OverlayOptions {
   cacheTtlMs: number;
   maxStackDepth: 1 | 2;
   engine: EngineChoice;
+  transport: TransportChoice;
   locks: LocksChoice;
   keeper: KeeperChoice;
   /** "strict": the server registers no backing file itself, even where it could. */

@@ -10,6 +10,7 @@ const DEFAULTS: MountArguments = {
   maxStackDepth: "1",
   engine: "devfuse",
   locks: "auto",
+  transport: "auto",
   keeper: "off",
   privilege: "auto",
   logLevel: "info",

@@ -16,6 +16,7 @@ import type {
   MountConfig,
   OnOutage,
   PrivilegeChoice,
+  TransportChoice,
   UserIds,
 } from "./mount-config.js";
 import { parseOptionStrings } from "./option-string.js";
@@ -40,6 +41,7 @@ export interface MountArguments {
   decisionTimeout: string;
   maxStackDepth: string;
   engine: string;
+  transport: string;
   locks: string;
   keeper: string;
   privilege: string;
@@ -183,6 +185,7 @@ export function parseMount(mountpoint: string, args: MountArguments): MountConfi
     cacheTtlMs: options.cacheTtlMs ?? DEFAULT_CACHE_TTL_MS,
     maxStackDepth: oneOf(args.maxStackDepth, ["1", "2"], "--max-stack-depth") === "1" ? 1 : 2,
     engine: oneOf<EngineChoice>(args.engine, ["auto", "devfuse", "fuse-native"], "--engine"),
+    transport: oneOf<TransportChoice>(args.transport, ["auto", "uring", "read"], "--transport"),
     locks: oneOf<LocksChoice>(args.locks, ["auto", "kernel", "daemon"], "--locks"),
     keeper: oneOf<KeeperChoice>(args.keeper, ["on", "off"], "--keeper"),
     privilege: oneOf<PrivilegeChoice>(args.privilege, ["auto", "strict"], "--privilege"),

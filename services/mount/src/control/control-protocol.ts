@@ -14,7 +14,7 @@ import {
 import type { Revoked } from "../enforcement/grants.js";
 import type { OnRevoke } from "../enforcement/revocation.js";
 import type { FallbackReason, Flow, OverlayStatus } from "@sluice/overlay";
-import type { EngineKind } from "@sluice/vfs";
+import type { EngineKind, TransportInUse } from "@sluice/vfs";
 
 /** Names are byte strings (one character, one byte). */
 export interface ExplainRequest {
@@ -119,6 +119,7 @@ export interface MountStatus {
     passthrough: boolean;
     maxStackDepth: number;
     flags: readonly string[];
+    transport: TransportInUse;
     inFlight: number;
   };
   overlay: OverlayStatus;

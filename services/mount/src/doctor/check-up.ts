@@ -1,6 +1,7 @@
 /** What this machine allows, each finding with the remedy for a lack. */
 import { readFileSync } from "node:fs";
 import { release } from "node:os";
+import { whyNoUring } from "@sluice/engine-devfuse";
 import { CliError } from "@sluice/runtime";
 import { checkDevice, missingCapabilities, requiredCapabilities } from "../preflight/check-machine.js";
 import { checkLayerEligible } from "./check-layer.js";
@@ -70,18 +71,11 @@ function checkUserNamespace(): Finding {
   };
 }
 
-function readParameter(path: string): string | undefined {
-  try {
-    return readFileSync(path, "latin1").trim();
-  } catch {
-    return undefined;
-  }
-}
-
 function checkUring(): Finding {
-  const value = readParameter("/sys/module/fuse/parameters/enable_uring");
-  const detail = value === undefined ? "not in this kernel" : value === "Y" ? "enabled" : "disabled";
-  return { name: "FUSE over io_uring", state: "ok", detail: `${detail} (Sluice does not use it yet)` };
+  const name = "FUSE over io_uring";
+  const why = whyNoUring();
+  if (why === undefined) return { name, state: "ok", detail: "enabled: mounts without a keeper use it" };
+  return { name, state: "limit", detail: `${why.problem}: requests come by read(2)`, remedy: why.remedy };
 }
 
 function checkRegistration(probe: PassthroughProbe): Finding {

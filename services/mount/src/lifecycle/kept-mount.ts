@@ -5,6 +5,7 @@ import { failed, wrong } from "../complaint.js";
 import type { MountConfig, UserIds } from "../config/mount-config.js";
 import { giveRunDirectory, makeRunDirectory } from "../control/run-directory.js";
 import { preflight } from "../preflight/preflight.js";
+import { refuseImpossibleTransport } from "./choose-transport.js";
 import { keptMask } from "./least-privilege.js";
 import { serverShape } from "./server-shape.js";
 import { refuseUnseenHolders } from "./watch-revocation.js";
@@ -48,6 +49,7 @@ export function keepMount(given: MountConfig, become: BecomeKeeper): never {
   if (given.engine === "fuse-native") {
     throw wrong("--keeper on", "the engine fuse-native holds its connection itself", "use --engine devfuse, or --keeper off");
   }
+  refuseImpossibleTransport(given);
   const config = { ...preflight(given), engine: "devfuse" as const };
   refuseUnseenHolders(config);
   const { user, capabilities, registerByKeeper } = serverShape(config);

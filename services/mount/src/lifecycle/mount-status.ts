@@ -53,6 +53,7 @@ function engineStatus({ kind, engine }: MountParts): MountStatus["engine"] {
     passthrough: maxStackDepth > 0,
     maxStackDepth,
     flags,
+    transport: engine.transport,
     inFlight: engine.inFlight(),
   };
 }

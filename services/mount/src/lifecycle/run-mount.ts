@@ -26,6 +26,7 @@ import { shownFilesystem } from "../shown/shown-filesystem.js";
 import { MountTelemetry } from "../telemetry/mount-telemetry.js";
 import { engineNotice, type StartedEngine, startChosen } from "./choose-engine.js";
 import { daemonKeepsLocks } from "./choose-locks.js";
+import { refuseImpossibleTransport, transportWord, withoutUring } from "./choose-transport.js";
 import { closeInherited } from "./close-inherited.js";
 import { controlHandler } from "./control-handler.js";
 import { hardenProcess } from "./harden-process.js";
@@ -141,6 +142,8 @@ function start(life: Life, kind: EngineKind, { link, overlay }: Ground): { engin
     maxWriteBytes: MAX_WRITE_BYTES,
     locks: daemonKeepsLocks(config),
     connect: () => link.connect(),
+    transport: config.transport,
+    withoutUring: withoutUring(life.kept !== undefined),
     requests: overlay.survival?.journal.requests,
   };
   const engine = kind.start(
@@ -254,7 +257,7 @@ function readyLine(parts: MountParts): string {
   const { config, engine, kind } = parts;
   const { protocol, maxStackDepth } = engine.port.negotiated;
   const layers = `${config.lowers.length} lower${config.upper === undefined ? ", read-only" : " + upper"}`;
-  return `mounted ${config.mountpoint} (${layers}; FUSE ${protocol.major}.${protocol.minor}; passthrough ${maxStackDepth > 0 ? "on" : "off"}${kind.name === "devfuse" ? "" : `; engine ${kind.name}`})\n`;
+  return `mounted ${config.mountpoint} (${layers}; FUSE ${protocol.major}.${protocol.minor}; passthrough ${maxStackDepth > 0 ? "on" : "off"}${transportWord(kind, engine)}${kind.name === "devfuse" ? "" : `; engine ${kind.name}`})\n`;
 }
 
 function ownRunDirectory({ config, undo }: Life): string {
@@ -274,6 +277,9 @@ function tellReady(life: Life, parts: MountParts, announce: (line: string) => un
     { mountpoint: config.mountpoint, lowers: config.lowers, upper: config.upper, negotiated, keeper: kept?.link.keeper },
     "mounted",
   );
+  const { transport } = parts.engine;
+  if (transport.name === "read" && config.transport === "auto" && parts.kind.name === "devfuse")
+    logger.info({ why: transport.why }, "requests come by read(2), not by io_uring, which answers more of them in the same time");
 }
 
 async function serve(life: Life, host: MountHost): Promise<void> {
@@ -320,6 +326,7 @@ async function serve(life: Life, host: MountHost): Promise<void> {
 export async function runMount(given: MountConfig, host: MountHost): Promise<void> {
   // Refuses what only a keeper makes possible.
   serverShape(given);
+  refuseImpossibleTransport(given);
   const config = preflight(given);
   refuseUnseenHolders(config);
   await run(config, host, undefined);
