@@ -2,6 +2,8 @@
 // mount: one file at a time, since they share the machine's mount table, loop devices and processors.
 import { defineConfig } from "vitest/config";
 
+const TRANSPORT = "./packages/testkit/src/transport-setup.ts";
+
 export default defineConfig({
   test: {
     pool: "forks",
@@ -23,6 +25,21 @@ export default defineConfig({
           testTimeout: 60_000,
           hookTimeout: 60_000,
           sequence: { groupOrder: 1 },
+          setupFiles: [TRANSPORT],
+        },
+      },
+      // What is most likely to differ where requests come by io_uring. `SLUICE_TRANSPORT=uring npm test -- …` runs any other so.
+      {
+        test: {
+          name: "uring",
+          include: ["test/engine/engine-mount.test.ts"],
+          env: { SLUICE_TRANSPORT: "uring" },
+          fileParallelism: false,
+          maxWorkers: 1,
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+          sequence: { groupOrder: 2 },
+          setupFiles: [TRANSPORT],
         },
       },
     ],

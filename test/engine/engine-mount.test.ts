@@ -5,11 +5,14 @@ import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { mkdirSync, readFileSync, rmdirSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterEach, describe, expect, it } from "vitest";
+import { requires } from "@sluice/testkit";
+import { afterEach, expect, it } from "vitest";
 import { MountedMirror } from "./mounted-mirror.js";
 
-let mounted: MountedMirror;
-afterEach(() => mounted.dispose());
+const { describe } = requires("/dev/fuse", "CAP_SYS_ADMIN");
+
+let mounted: MountedMirror | undefined;
+afterEach(() => mounted?.dispose());
 
 async function mount(maxStackDepth: 0 | 1 | 2 = 1): Promise<MountedMirror> {
   mounted = new MountedMirror(maxStackDepth);

@@ -19,7 +19,7 @@ export class MountedMirror {
   readonly engine: Engine;
   readonly mirror: MirrorFilesystem;
 
-  constructor(maxStackDepth: 0 | 1 | 2 = 1, transport: TransportWish = "auto") {
+  constructor(maxStackDepth: 0 | 1 | 2 = 1, transport = (process.env["SLUICE_TRANSPORT"] ?? "auto") as TransportWish) {
     mkdirSync(this.backing);
     mkdirSync(this.mountpoint);
     let mirror: MirrorFilesystem | undefined;

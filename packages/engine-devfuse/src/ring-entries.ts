@@ -87,7 +87,8 @@ export class RingEntries {
     queue.held += 1;
     if (queue.held * 2 < queue.entries || queue.entries + this.#step > this.#most) return;
     const failure = this.#add(entry.queue);
-    if (failure < 0) this.#parts.events.anomaly("the ring takes no further entries", { errno: errnoName(-failure), entries: queue.entries });
+    if (failure < 0)
+      this.#parts.events.anomaly("the ring takes no further entries", { errno: errnoName(-failure), entries: queue.entries });
   }
 
   free(entry: RingEntry): void {

@@ -87,8 +87,10 @@ export interface UringLack {
 /** Why FUSE over io_uring cannot be had here, as far as that shows without a mount; undefined where it can. */
 export function whyNoUring(): UringLack | undefined {
   const parameter = enableUring();
-  if (parameter === undefined) return { problem: "the kernel has no FUSE over io_uring", remedy: "use Linux 6.14 or later with CONFIG_FUSE_IO_URING=y" };
-  if (!parameter) return { problem: "FUSE over io_uring is switched off", remedy: `as root: echo Y > ${PARAMETER}; mounts made from then on use it` };
+  if (parameter === undefined)
+    return { problem: "the kernel has no FUSE over io_uring", remedy: "use Linux 6.14 or later with CONFIG_FUSE_IO_URING=y" };
+  if (!parameter)
+    return { problem: "FUSE over io_uring is switched off", remedy: `as root: echo Y > ${PARAMETER}; mounts made from then on use it` };
   return whyNoRing();
 }
 

@@ -40,3 +40,4 @@ export { decisionOf, type Script, ScriptedDecider } from "./scripted-decider.js"
 export { diffSnapshots, type EntrySnapshot, type Snapshot, type SnapshotOptions, snapshot, treeHash } from "./snapshot.js";
 export { soakBudgetMs } from "./soak.js";
 export { tarGz } from "./tar.js";
+export { switchUring, uringCanBeHad } from "./uring-switch.js";

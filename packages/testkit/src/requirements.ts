@@ -6,11 +6,13 @@ import { release, tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { CAP, capabilityMask, native } from "@sluice/native";
 import { describe, test } from "vitest";
+import { uringCanBeHad } from "./uring-switch.js";
 
 export type Need =
   | "/dev/fuse"
   | "CAP_SYS_ADMIN"
   | "FUSE passthrough"
+  | "FUSE over io_uring"
   | "kernel overlayfs"
   | "loop devices"
   | "docker"
@@ -88,6 +90,7 @@ const PROBES: Readonly<Record<string, () => boolean>> = {
     hasCapability(CAP.SYS_ADMIN) &&
     canOpen("/dev/fuse") &&
     isUnstacked(process.env["SLUICE_TEST_ROOT"] ?? tmpdir()),
+  "FUSE over io_uring": uringCanBeHad,
   "kernel overlayfs": () => hasCapability(CAP.SYS_ADMIN) && knowsFileSystem("overlay"),
   "loop devices": () => hasCapability(CAP.SYS_ADMIN) && canOpen("/dev/loop-control"),
   "fuse-native": hasPortableEngine,
@@ -119,7 +122,9 @@ export interface Gated {
  * Tests that run only where the machine has all of `needs`:
  * `const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN")`. Elsewhere they are skipped as "NAME [needs docker]".
  */
-export function requires(...needs: readonly Need[]): Gated {
+export function requires(...given: readonly Need[]): Gated {
+  const needs: readonly Need[] =
+    process.env["SLUICE_TRANSPORT"] === "uring" ? [...new Set([...given, "FUSE over io_uring" as const])] : given;
   const missing = needs.filter((need) => !machineHas(need));
   if (missing.length === 0) {
     return { test: (name, body, timeoutMs) => test(name, body, timeoutMs), describe: (name, body) => describe(name, body) };

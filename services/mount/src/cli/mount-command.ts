@@ -31,8 +31,34 @@ function withDecider(command: Command): Command {
     .option("--decision-key <file>", "its key");
 }
 
+/** The options of how the mount is held and served. */
+function withServing(command: Command): Command {
+  return command
+    .option("--engine <name>", "devfuse, fuse-native, or auto: devfuse unless the machine does not let it mount", "auto")
+    .addOption(
+      new Option("--transport <how>", "what requests come by: uring (FUSE over io_uring), read, or auto: uring where it is to be had")
+        .default("auto")
+        .env("SLUICE_TRANSPORT"),
+    )
+    .addOption(
+      new Option("--keeper <on|off>", "a process that holds the mount, and starts the server again should it die")
+        .default("off")
+        .env("SLUICE_KEEPER"),
+    )
+    .addOption(
+      new Option(
+        "--privilege <auto|strict>",
+        "strict: only the keeper registers files for passthrough, even where the server could",
+      ).default("auto"),
+    )
+    .option(
+      "--user <uid:gid>",
+      "run the server as this user without any capability, for this user alone; with --keeper on and -o userxattr",
+    );
+}
+
 export function addMountCommand(program: Command, host: MountHost): void {
-  withDecider(program.command("mount"))
+  withServing(withDecider(program.command("mount")))
     .description("mount layers as one tree and serve it until it is unmounted")
     .argument("<mountpoint>", "an empty directory")
     .addOption(new Option("--lower <dirs>", "read-only layers, topmost first, separated by ':'; may be repeated").argParser(collect))
@@ -48,31 +74,7 @@ export function addMountCommand(program: Command, host: MountHost): void {
     .option("--stale-for <duration>", "how old a decision may be with --on-outage stale", "5m")
     .option("--decision-timeout <duration>", "how long an open waits for its decision", "5s")
     .option("--max-stack-depth <depth>", "1: overlayfs may be mounted on top; 2: layers may lie on an overlay", "1")
-    .option("--engine <name>", "devfuse, fuse-native, or auto: devfuse unless the machine does not let it mount", "auto")
-    .addOption(
-      new Option(
-        "--transport <how>",
-        "what the kernel's requests come by: uring (FUSE over io_uring), read, or auto: uring where it can be had and no keeper is there",
-      )
-        .default("auto")
-        .env("SLUICE_TRANSPORT"),
-    )
     .option("--locks <who>", "who keeps fcntl and flock locks: kernel, daemon, or auto: the daemon where a file can change nodes", "auto")
-    .addOption(
-      new Option("--keeper <on|off>", "a process that holds the mount, and starts the server again should it die")
-        .default("off")
-        .env("SLUICE_KEEPER"),
-    )
-    .addOption(
-      new Option(
-        "--privilege <auto|strict>",
-        "strict: only the keeper registers files for passthrough, even where the server could",
-      ).default("auto"),
-    )
-    .option(
-      "--user <uid:gid>",
-      "run the server as this user without any capability, for this user alone; with --keeper on and -o userxattr",
-    )
     .option("--coherent-readers", "mediate lower files that can be copied up, so that who reads one sees later writes")
     .option("--control <socket>", "control socket; derived from the mount point by default")
     .option("--admin <host:port>", "serve /metrics, /healthz and /readyz")

@@ -1,0 +1,28 @@
+// FUSE over io_uring is off in a kernel until root turns it on, for all mounts made from then on: tests that need it do, for
+// as short as they can, and put back what was there.
+import { readFileSync, writeFileSync } from "node:fs";
+import { native } from "@sluice/native";
+
+const PARAMETER = "/sys/module/fuse/parameters/enable_uring";
+
+/** Whether tests can have it: a kernel that knows it, the right to turn it on, and to make rings. */
+export function uringCanBeHad(): boolean {
+  try {
+    writeFileSync(PARAMETER, readFileSync(PARAMETER, "latin1"));
+  } catch {
+    return false;
+  }
+  const fuseFd = native.fuseOpen();
+  const ring = fuseFd < 0 ? fuseFd : native.fuseRing(fuseFd, 1, 4096);
+  if (fuseFd >= 0) native.close(fuseFd);
+  if (typeof ring === "number") return false;
+  ring.close();
+  return true;
+}
+
+/** Turns it on or off; the result puts back what was there. */
+export function switchUring(on: boolean): () => void {
+  const before = readFileSync(PARAMETER, "latin1");
+  writeFileSync(PARAMETER, on ? "Y" : "N");
+  return () => writeFileSync(PARAMETER, before);
+}
