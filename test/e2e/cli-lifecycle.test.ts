@@ -32,7 +32,7 @@ async function holder(mount: SluiceMount, name: string): Promise<{ letGo(): Prom
 for (const signal of ["SIGTERM", "SIGINT"] as const) {
   test(`${signal} unmounts and exits 0`, async () => {
     const mount = await mounted();
-    expect(mount.readyLine).toMatch(/^mounted .* \(1 lower \+ upper; FUSE 7\.\d+; passthrough (on|off)\)$/);
+    expect(mount.readyLine).toMatch(/^mounted .* \(1 lower \+ upper; FUSE 7\.\d+; passthrough (on|off); requests by (read|io_uring)\)$/);
     expect(await mount.stop(signal)).toEqual({ code: 0, signal: null });
   });
 }
