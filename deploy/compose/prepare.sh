@@ -1,6 +1,7 @@
 #!/bin/sh
-# Makes the directories that docker-compose.yml binds, and shares the mount point's parent, so that the tree mounted in
-# a container is seen outside of it. Safe to run again. Needs root for the mount.
+# Makes the directories that docker-compose.yml binds, shares the mount point's parent, so that the tree mounted in a
+# container is seen outside of it, and makes the certificates that the services know each other by
+# (make-certificates.sh, beside this file). Safe to run again. Needs root for the mount.
 #
 # Usage: prepare.sh [DATA_DIRECTORY]   default: $SLUICE_DATA, else /var/lib/sluice
 set -eu
@@ -14,4 +15,5 @@ if ! mountpoint -q "$data/merged"; then
 fi
 # Without it Docker refuses rshared with "is not a shared mount".
 mount --make-rshared "$data/merged"
+"$(dirname "$0")/make-certificates.sh" "$data/certificates"
 echo "prepared $data"

@@ -75,5 +75,5 @@ for (const path of closure("packages/cli")) {
   else copyWorkspace(path);
 }
 for (const file of ["package.json", "LICENSE"]) if (existsSync(join(root, file))) cpSync(join(root, file), join(target, file));
-for (const file of ["decision-health.mjs", "mount-health.mjs"])
+for (const file of ["decision-health.mjs", "mount-health.mjs", "publish-policy.mjs"])
   cpSync(join(root, "deploy/docker", file), join(target, "deploy/docker", file));

@@ -5,8 +5,9 @@ set -eu
 
 repository=$1 scratch=$2 cgroup=$3
 export DOCKER_HOST="unix://$scratch/docker.sock" DOCKER_BUILDKIT=0 COMPOSE_PROJECT_NAME=sluice
-export SLUICE_DATA="$scratch/data" SLUICE_POLICY_DIR="$scratch/policy"
+export SLUICE_DATA="$scratch/data" SLUICE_POLICY_DIR="$scratch/policy" PROMETHEUS_PORT=19090
 compose="docker compose -f $repository/docker-compose.yml --profile demo"
+all="$compose --profile observability --profile nats --profile cerbos"
 tree=$SLUICE_DATA/merged/tree
 
 ok() { echo "ok $1"; }
@@ -43,7 +44,7 @@ finish() {
     $compose logs --no-color --tail 15 2>/dev/null || true
     [ "$status" = 0 ] || grep -v level=info "$scratch/dockerd.log" | tail -8 || true
   fi
-  $compose down --timeout 5 >/dev/null 2>&1 || true
+  $all down --volumes --timeout 5 >/dev/null 2>&1 || true
   [ -z "${engine:-}" ] || { kill "$engine" 2>/dev/null; wait "$engine" 2>/dev/null; } || true
   exit "$status"
 }
@@ -65,15 +66,27 @@ build_image() {
     -f "$repository/deploy/docker/Dockerfile" "$scratch/context"
 }
 
+# Stand-ins for what a registry would have; what is not on this machine is left out, by name.
+import_tools() {
+  for tool in prometheus nats-server; do command -v "$tool" >/dev/null || echo "left out: $tool is not installed"; done
+  ! command -v prometheus >/dev/null ||
+    check "prometheus has an image" "$repository/test/compose/import-tool.sh" prom/prometheus:v2.53.3 "$(command -v prometheus)" /prometheus
+  ! command -v nats-server >/dev/null ||
+    check "nats has an image" "$repository/test/compose/import-tool.sh" nats:2.10 "$(command -v nats-server)" /data
+  check "cerbos has an image" "$repository/test/compose/import-tool.sh" ghcr.io/cerbos/cerbos:0.55.0 \
+    "$repository/node_modules/@cerbos/cerbos-linux-x64/cerbos-linux-x64"
+}
+
 make_data() {
   check "the directories are prepared" "$repository/deploy/compose/prepare.sh" "$SLUICE_DATA"
-  cp -r "$repository/deploy/compose" "$SLUICE_POLICY_DIR"
+  cp -r "$repository/deploy/compose/policies/rules" "$SLUICE_POLICY_DIR"
   cd "$SLUICE_DATA"
   chmod 0777 upper/upper
   mkdir -p lower/datasets/metered lower/secrets
   echo "from the lower layer" >lower/hello.txt
   echo "counted" >lower/datasets/metered/table.csv
   echo "hidden" >lower/secrets/token
+  head -c 4194304 /dev/urandom >lower/big.bin
   chmod -R a+rX lower "$SLUICE_POLICY_DIR"
   cd /
 }
@@ -93,7 +106,7 @@ look_at_tree() {
 }
 
 # The decider as a whole and each of its two replicas say so of themselves.
-knows_both_replicas() { [ "$(sluice status /merged/tree --json | grep -o '"state": *"ready"' | wc -l)" = 3 ]; }
+knows_both_replicas() { replicas_ready 2; }
 
 # Each replica alone carries the mount: so both are known to it and both are used.
 look_at_replicas() {
@@ -110,6 +123,86 @@ look_at_replicas() {
   done
 }
 
+replicas_ready() { [ "$(sluice status /merged/tree --json | grep -o '"state": *"ready"' | wc -l)" = "$(($1 + 1))" ]; }
+
+look_at_scaling() {
+  check "--scale decision=4 is taken" $compose up -d --no-build --pull never --no-recreate --scale decision=4
+  eventually "the mount asks all four" 30 replicas_ready 4
+  check "the certificates are renewed while all runs" "$repository/deploy/compose/make-certificates.sh" --renew "$SLUICE_DATA/certificates"
+  check "and scaled down again" $compose up -d --no-build --pull never --no-recreate --scale decision=2
+  eventually "the mount asks the two that are left" 30 replicas_ready 2
+  # Its clock started when the certificates were replaced, a while ago.
+  eventually "a new connection by the renewed certificates is made" 20 sh -c "docker restart -t 1 \$($compose ps -q decision | head -n 1) >/dev/null && sleep 2 && $compose exec -T consumer sh -c 'echo renewed >/merged/tree/renewed.txt'"
+  eventually "and both are asked again" 30 replicas_ready 2
+  expect "who shows no certificate gets no answer" "decision-health: decision:50051" in_mount node /opt/sluice/deploy/docker/decision-health.mjs decision:50051
+}
+
+# A reader that never closes: granted before the restart, it must read the same bytes throughout.
+reader_source='const fs = require("fs"), fd = fs.openSync("/merged/tree/big.bin"), [first, now] = [0, 0].map(() => Buffer.alloc(4194304));
+  fs.readSync(fd, first, 0, first.length, 0);
+  let count = 0;
+  setInterval(() => {
+    if (fs.existsSync("/tmp/stop")) { console.log("OK", count); process.exit(0); }
+    fs.readSync(fd, now, 0, now.length, 0);
+    if (!now.equals(first)) { console.log("BAD", count); process.exit(1); }
+    count++;
+  }, 50);'
+
+look_at_restart() {
+  $compose exec -T consumer node -e "$reader_source" >"$scratch/reader" 2>&1 &
+  reader=$!
+  eventually "a reader passes through" 10 sh -c "node $repository/test/compose/read-xattr.mjs $tree/big.bin user.sluice.mode | grep -q passthrough"
+  mount=$($compose ps -q mount)
+  check "the mount service is killed" docker kill -s KILL "$mount"
+  expect "others are told so" "not connected|Transport endpoint" in_consumer cat /merged/tree/hello.txt
+  check "it is started again" docker start "$mount"
+  eventually "it is healthy" 40 sh -c "docker inspect -f '{{.State.Health.Status}}' $mount | grep -qx healthy"
+  expect "a consumer that was there before sees the new mount" "^from the lower layer" in_consumer cat /merged/tree/hello.txt
+  expect "there is one mount, not a pile of them" "^1$" sh -c "grep -c '$tree .* fuse.sluice' /proc/self/mountinfo"
+  check "it is stopped in order" docker stop -t 20 "$mount"
+  expect "nothing is mounted then" "^0$" sh -c "grep -c '$tree .* fuse.sluice' /proc/self/mountinfo"
+  check "and started" docker start "$mount"
+  eventually "and healthy" 40 sh -c "docker inspect -f '{{.State.Health.Status}}' $mount | grep -qx healthy"
+  in_consumer touch /tmp/stop
+  wait "$reader" || true
+  expect "the reader read on through both restarts" "^OK [0-9]{2,}" cat "$scratch/reader"
+}
+
+# With the daemon stopped a granted descriptor still reads and a mediated one waits.
+look_at_passthrough() {
+  $compose exec -T consumer sh -c 'exec 3</merged/tree/big.bin; touch /tmp/opened; while [ ! -e /tmp/frozen ]; do sleep 0.1; done; wc -c <&3' >"$scratch/passing" 2>&1 &
+  passing=$!
+  eventually "a granted file is open" 10 in_consumer test -e /tmp/opened
+  daemon=$(sluice status /merged/tree --json | sed -n 's/^ *"pid": *\([0-9]*\).*/\1/p' | head -n 1)
+  # The pid of its own namespace is the host's here: pid: host.
+  check "the daemon is stopped" kill -STOP "$daemon"
+  in_consumer touch /tmp/frozen
+  wait "$passing" || true
+  kill -CONT "$daemon"
+  expect "a granted file was read with the daemon stopped" "^4194304$" cat "$scratch/passing"
+}
+
+look_at_backends() {
+  check "a Cerbos server decides" docker compose -f "$repository/docker-compose.yml" -f "$repository/deploy/compose/backend-cerbos.yml" up -d --no-build --pull never --wait --wait-timeout 60 decision
+  eventually "its denial holds" 20 sh -c "$compose exec -T consumer cat /merged/tree/secrets/token 2>&1 | grep -q denied"
+  eventually "its grant holds" 20 in_consumer cat /merged/tree/hello.txt
+  expect "and it is Cerbos' word" "authzen" sluice status /merged/tree --json
+  command -v nats-server >/dev/null || return 0
+  check "a policy from a NATS bucket decides" docker compose -f "$repository/docker-compose.yml" -f "$repository/deploy/compose/backend-nats.yml" up -d --no-build --pull never decision
+  eventually "its denial holds" 40 sh -c "$compose exec -T consumer cat /merged/tree/secrets/token 2>&1 | grep -q denied"
+  eventually "its grant holds" 20 in_consumer cat /merged/tree/hello.txt
+  eventually "both replicas have it" 30 replicas_ready 2
+}
+
+# Grafana has no image here: its files are checked as data, in test/monitoring.
+look_at_metrics() {
+  command -v prometheus >/dev/null || return 0
+  check "prometheus comes up" $all up -d --no-build --pull never prometheus
+  query() { node "$repository/test/compose/query-prometheus.mjs" "http://127.0.0.1:$PROMETHEUS_PORT" "$1"; }
+  eventually "prometheus scrapes both replicas and the mount" 40 sh -c "node $repository/test/compose/query-prometheus.mjs http://127.0.0.1:$PROMETHEUS_PORT 'sum(up)' | grep -qx 3"
+  eventually "decisions are counted" 30 sh -c "node $repository/test/compose/query-prometheus.mjs http://127.0.0.1:$PROMETHEUS_PORT 'sum(sluice_decisions_total{effect=\"grant\"}) > bool 0' | grep -qx 1"
+}
+
 edit_policy() {
   sed -i 's/^default: grant/default: deny/' "$SLUICE_POLICY_DIR/policy.yaml"
   eventually "a policy edit takes effect" 20 sh -c "! $compose exec -T consumer cat /merged/tree/note.txt"
@@ -118,19 +211,27 @@ edit_policy() {
 }
 
 take_down() {
-  check "compose goes down" $compose down --timeout 20
+  check "compose goes down" $all down --volumes --remove-orphans --timeout 20
   # Below our own directory: the namespace began with a copy of the machine's mounts, whatever they were.
   expect "no FUSE mount is left" "^0$" sh -c "grep -c '$scratch.* - fuse' /proc/self/mountinfo"
   expect "no container is left" "^0$" sh -c "docker ps -aq | wc -l"
+  expect "no network is left" "^0$" sh -c "docker network ls -q --filter name=sluice | wc -l"
+  expect "no volume is left" "^0$" sh -c "docker volume ls -q | wc -l"
   expect "no service is left running" "^0$" sh -c "cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' ' ' | grep -c 'cli/bin/[s]luice.mjs'"
   expect "the upper layer keeps what was written" "from the consumer" cat "$SLUICE_DATA/upper/upper/note.txt"
 }
 
 start_engine
 build_image
+import_tools
 make_data
 check "compose comes up healthy" $compose up -d --no-build --pull never --wait --wait-timeout 120
 look_at_tree
+look_at_passthrough
 look_at_replicas
+look_at_scaling
+look_at_restart
 edit_policy
+look_at_metrics
+look_at_backends
 take_down

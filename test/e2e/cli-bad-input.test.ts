@@ -177,6 +177,18 @@ test("a stale mount: cleaned up by unmount, and by the next mount", async () => 
   expect(mountsBelow(g.mnt).length).toBe(1);
 });
 
+test("several stale mounts at one place are all cleared away by the next one", async () => {
+  const g = ground();
+  const options = { lowers: [g.lower], upper: g.upper, work: g.work, mountpoint: g.mnt };
+  const first = await mountSluice(options);
+  await first.kill();
+  // A second one on top, as a namespace that kept a copy of the first would have it.
+  spawnSync("mount", ["--bind", g.mnt, g.mnt]);
+  await mountSluice(options);
+  expect(mountsBelow(g.mnt)).toHaveLength(1);
+  expect((await runSluice(["status", g.mnt])).code).toBe(0);
+});
+
 test("a mount point inside a layer is fine: the layer is seen without the mount", async () => {
   const g = ground();
   mkdirSync(join(g.lower, "view"));
