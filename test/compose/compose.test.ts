@@ -6,7 +6,8 @@ import { describeResult, requires, runScript, scratch } from "@sluice/testkit";
 import { expect } from "vitest";
 
 const SCRIPT = fileURLToPath(new URL("./run-compose.sh", import.meta.url));
-const LIMIT_MS = 6 * 60_000;
+// Under three minutes on a machine that has nothing else to do.
+const LIMIT_MS = 12 * 60_000;
 
 const { test } = requires("CAP_SYS_ADMIN", "/dev/fuse", "command dockerd", "command docker", "command mmdebstrap", "command unshare");
 

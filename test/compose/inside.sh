@@ -186,7 +186,8 @@ look_at_backends() {
   check "a Cerbos server decides" docker compose -f "$repository/docker-compose.yml" -f "$repository/deploy/compose/backend-cerbos.yml" up -d --no-build --pull never --wait --wait-timeout 60 decision
   eventually "its denial holds" 20 sh -c "$compose exec -T consumer cat /merged/tree/secrets/token 2>&1 | grep -q denied"
   eventually "its grant holds" 20 in_consumer cat /merged/tree/hello.txt
-  expect "and it is Cerbos' word" "authzen" sluice status /merged/tree --json
+  check "Cerbos is stopped" $all stop -t 1 cerbos
+  eventually "and without it nothing is granted: it was its word" 20 sh -c "! $compose exec -T consumer cat /merged/tree/note.txt"
   command -v nats-server >/dev/null || return 0
   check "a policy from a NATS bucket decides" docker compose -f "$repository/docker-compose.yml" -f "$repository/deploy/compose/backend-nats.yml" up -d --no-build --pull never decision
   eventually "its denial holds" 40 sh -c "$compose exec -T consumer cat /merged/tree/secrets/token 2>&1 | grep -q denied"

@@ -31,6 +31,11 @@ const addDecision: AddCommands = async (program) => {
   addPolicyCommands(program);
 };
 
+const addVolumePlugin: AddCommands = async (program) => {
+  const { addVolumePluginCommand } = await import("@sluice/service-volume-plugin");
+  addVolumePluginCommand(program, [process.execPath, process.argv[1] ?? "sluice"]);
+};
+
 const DECISION_COMMANDS = new Set(["decision", "policy"]);
 const MOUNT_COMMANDS = new Set([
   "mount",
@@ -50,7 +55,8 @@ const MOUNT_COMMANDS = new Set([
 function servicesFor(command: string | undefined): AddCommands[] {
   if (command !== undefined && DECISION_COMMANDS.has(command)) return [addDecision];
   if (command !== undefined && MOUNT_COMMANDS.has(command)) return [addMount];
-  return command === "--version" ? [] : [addMount, addDecision];
+  if (command === "volume-plugin") return [addVolumePlugin];
+  return command === "--version" ? [] : [addMount, addDecision, addVolumePlugin];
 }
 
 /** `command` is the first word of the command line: with another one than a command's name, the program knows them all. */

@@ -81,6 +81,7 @@ export const BOUNDARIES = {
       "service-decision",
       "service-keeper",
       "service-mount",
+      "service-volume-plugin",
       "vfs",
     ],
     reason: "the only place that composes both services; engines are the mount service's choice",
@@ -111,6 +112,11 @@ export const BOUNDARIES = {
     may: ["keeper-link", "native", "vfs"],
     external: [],
     reason: "it alone needs the privilege to mount: it holds and checks, and knows no policy, overlay or gRPC",
+  },
+  "services/volume-plugin": {
+    may: ["runtime"],
+    external: ["commander"],
+    reason: "it mounts by the command line, as a user would: what a mount is made of is the mount service's business",
   },
   "services/decision": {
     may: ["decision-api", "native", "policy-backends", "runtime"],

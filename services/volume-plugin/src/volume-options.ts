@@ -1,0 +1,99 @@
+/** What `docker volume create -o KEY=VALUE` may say, and the command line of `sluice mount` that it becomes. */
+import { statSync } from "node:fs";
+import { isAbsolute, join } from "node:path";
+
+export type VolumeOptions = Readonly<Record<string, string>>;
+
+/** An error for whoever typed the option: Docker shows it as it is. */
+export class VolumeError extends Error {
+  override readonly name = "VolumeError";
+}
+
+/** Options of `sluice mount` by the same name, all with a value. */
+const PASSED_ON = [
+  "policy",
+  "decision",
+  "decision-ca",
+  "decision-cert",
+  "decision-key",
+  "decision-server-san",
+  "decision-timeout",
+  "on-outage",
+  "on-revoke",
+  "stale-for",
+  "max-stack-depth",
+  "locks",
+  "log-level",
+] as const;
+const FILES = new Set(["policy", "decision-ca", "decision-cert", "decision-key"]);
+const ALL = ["lower", "upper", "work", "coherent-readers", ...PASSED_ON];
+/** As Docker itself has it. It becomes a directory's name. */
+const NAME = /^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,127}$/;
+
+function checkPath(key: string, path: string, wanted: "directory" | "file"): void {
+  if (!isAbsolute(path))
+    throw new VolumeError(`option ${key}: '${path}' is not absolute: the plugin has another working directory than you`);
+  const stat = statSync(path, { throwIfNoEntry: false });
+  if (stat === undefined) throw new VolumeError(`option ${key}: ${path}: there is no such ${wanted} (ENOENT): create it`);
+  if (wanted === "directory" && !stat.isDirectory()) throw new VolumeError(`option ${key}: ${path}: it is not a directory (ENOTDIR)`);
+}
+
+/** The parts of a list with ':' between, where "\:" is one of a name. */
+function lowersOf(list: string): string[] {
+  return list.split(/(?<!\\):/).map((part) => part.replaceAll("\\:", ":"));
+}
+
+function checkLayers({ lower, upper, work }: VolumeOptions): void {
+  if (lower === undefined || lower === "") throw new VolumeError("option lower is missing: write -o lower=/DIRECTORY[:/DIRECTORY…]");
+  for (const part of lowersOf(lower)) checkPath("lower", part, "directory");
+  if (upper === "auto") {
+    if (work !== undefined) throw new VolumeError("option work: with upper=auto the plugin makes both: leave it out");
+    return;
+  }
+  if ((upper === undefined) !== (work === undefined)) {
+    throw new VolumeError(
+      `option ${upper === undefined ? "upper" : "work"} is missing: upper and work belong together, on one file system; or write -o upper=auto`,
+    );
+  }
+  if (upper !== undefined && work !== undefined) {
+    checkPath("upper", upper, "directory");
+    checkPath("work", work, "directory");
+  }
+}
+
+/** Throws `VolumeError`. What only `sluice mount` can find out is told when the volume is first used. */
+export function checkVolume(name: string, options: VolumeOptions): void {
+  if (!NAME.test(name)) throw new VolumeError(`'${name}' is no name for a volume: letters, digits, '_', '.' and '-', at most 128`);
+  for (const key of Object.keys(options)) {
+    if (!ALL.includes(key)) throw new VolumeError(`'${key}' is not an option: there are ${ALL.join(", ")}`);
+  }
+  checkLayers(options);
+  for (const key of FILES) if (options[key] !== undefined) checkPath(key, options[key], "file");
+  if (options["policy"] !== undefined && options["decision"] !== undefined)
+    throw new VolumeError("option policy: it excludes decision: give one of them");
+  const coherent = options["coherent-readers"];
+  if (coherent !== undefined && coherent !== "true" && coherent !== "false")
+    throw new VolumeError(`option coherent-readers: '${coherent}' is neither true nor false`);
+}
+
+/** Where a volume's own things lie, below the plugin's directory. */
+export interface VolumePlaces {
+  mountpoint: string;
+  upper: string;
+  work: string;
+  log: string;
+}
+
+export function placesOf(root: string, name: string): VolumePlaces {
+  const own = join(root, "volumes", name);
+  return { mountpoint: join(own, "merged"), upper: join(own, "upper"), work: join(own, "work"), log: join(own, "log") };
+}
+
+/** Arguments of `sluice`. */
+export function mountArguments(name: string, options: VolumeOptions, places: VolumePlaces): string[] {
+  const { upper, work } = options["upper"] === "auto" ? places : options;
+  const layers = upper === undefined || work === undefined ? [] : ["--upper", upper, "--work", work];
+  const passed = PASSED_ON.flatMap((key) => (options[key] === undefined ? [] : [`--${key}`, options[key]]));
+  const flags = options["coherent-readers"] === "true" ? ["--coherent-readers"] : [];
+  return ["mount", "--name", name, "--lower", options["lower"] ?? "", ...layers, ...passed, ...flags, places.mountpoint];
+}

@@ -1,0 +1,62 @@
+/** `sluice volume-plugin`: serves Docker's volume plugin protocol until it is told to stop. Mounts outlive it. */
+import { CliError, createLogger, EXIT, LOG_LEVELS, type LogLevel } from "@sluice/runtime";
+import { type Command, Option } from "commander";
+import { startPluginServer } from "./plugin-server.js";
+import { MountCommand, type SluiceCommand } from "./sluice-command.js";
+import { VolumeStore } from "./volume-store.js";
+import { Volumes } from "./volumes.js";
+
+interface Flags {
+  socket: string;
+  root: string;
+  logLevel: LogLevel;
+  logFile?: string;
+}
+
+const EXAMPLES = `
+Examples:
+  sluice volume-plugin &
+  docker volume create -d sluice -o lower=/srv/models -o policy=/etc/sluice/policy.yaml models
+  docker run --rm -v models:/models alpine ls /models
+  docker volume create -d sluice -o lower=/srv/base -o upper=auto work       a writable one; its changes go with the volume
+
+Options of a volume: lower (required), upper and work, or upper=auto; policy or decision; and by the names they have with
+'sluice mount': decision-ca, decision-cert, decision-key, decision-server-san, decision-timeout, on-outage, on-revoke,
+stale-for, max-stack-depth, locks, log-level, coherent-readers=true.
+
+Mounts are processes of their own. A plugin that is started again finds them, and mounts again what has died.
+`;
+
+async function run(flags: Flags, command: SluiceCommand): Promise<void> {
+  if (process.geteuid?.() !== 0)
+    throw new CliError({
+      object: "volume-plugin",
+      problem: "it needs root",
+      errno: "EPERM",
+      remedy: "run it as root: it mounts",
+      exitCode: EXIT.MACHINE,
+    });
+  const log = createLogger({ name: "sluice-volume-plugin", level: flags.logLevel, file: flags.logFile });
+  const volumes = new Volumes({ root: flags.root, store: new VolumeStore(flags.root), command: new MountCommand(command), log });
+  const server = await startPluginServer(flags.socket, volumes, log);
+  process.stdout.write(`volumes at ${flags.socket}\n`);
+  await volumes.recover();
+  await new Promise<void>((resolve) => {
+    process.once("SIGTERM", resolve);
+    process.once("SIGINT", resolve);
+  });
+  await server.close();
+}
+
+/** `command`: how the mounts' own `sluice` is called. */
+export function addVolumePluginCommand(program: Command, command: SluiceCommand): void {
+  program
+    .command("volume-plugin")
+    .description("serve Docker volumes that are Sluice mounts: docker volume create -d sluice -o lower=…")
+    .option("--socket <path>", "where Docker finds it: the file's name is the driver's", "/run/docker/plugins/sluice.sock")
+    .option("--root <dir>", "where volumes are mounted and remembered", "/var/lib/sluice/volume-plugin")
+    .addOption(new Option("--log-level <level>", "how much to log").choices(LOG_LEVELS).default("info"))
+    .option("--log-file <file>", "log to a file instead of standard error")
+    .addHelpText("after", EXAMPLES)
+    .action((flags: Flags) => run(flags, command));
+}

@@ -1,0 +1,46 @@
+/** Which volumes there are and who uses them: in one file, so that a plugin that is started again knows. */
+import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { CliError, EXIT } from "@sluice/runtime";
+import type { VolumeOptions } from "./volume-options.js";
+
+export interface Volume {
+  name: string;
+  options: VolumeOptions;
+  /** What Docker calls each use: one for each container. */
+  users: Set<string>;
+  createdAt: string;
+}
+
+interface Stored {
+  version: 1;
+  volumes: (Omit<Volume, "users"> & { users: string[] })[];
+}
+
+export class VolumeStore {
+  readonly volumes = new Map<string, Volume>();
+  private readonly file: string;
+
+  /** Makes the directory. Throws `CliError` where it, or what it holds, cannot be used. */
+  constructor(root: string) {
+    this.file = join(root, "volumes.json");
+    try {
+      mkdirSync(root, { recursive: true, mode: 0o711 });
+      const { volumes } = JSON.parse(readFileSync(this.file, "utf8")) as Stored;
+      for (const volume of volumes) this.volumes.set(volume.name, { ...volume, users: new Set(volume.users) });
+    } catch (cause) {
+      const { code } = cause as NodeJS.ErrnoException;
+      if (code === "ENOENT") return;
+      const problem = cause instanceof SyntaxError ? "it is no list of volumes" : "it cannot be used";
+      const remedy = "mend it, or move it away to begin without volumes";
+      throw new CliError({ object: this.file, problem, errno: code, remedy, exitCode: EXIT.FAILED }, { cause });
+    }
+  }
+
+  /** Written aside and renamed: whoever dies in the middle leaves the old list. */
+  save(): void {
+    const stored: Stored = { version: 1, volumes: [...this.volumes.values()].map((volume) => ({ ...volume, users: [...volume.users] })) };
+    writeFileSync(`${this.file}.new`, `${JSON.stringify(stored, null, 2)}\n`, { mode: 0o600 });
+    renameSync(`${this.file}.new`, this.file);
+  }
+}

@@ -1,0 +1,135 @@
+/**
+ * What Docker asks of a volume. A volume is mounted while somebody uses it: at the first use, until the last one ends.
+ * What is asked of one volume is done one after the other.
+ */
+import { mkdirSync, rmSync } from "node:fs";
+import { dirname } from "node:path";
+import type { Logger } from "@sluice/runtime";
+import type { MountCommand } from "./sluice-command.js";
+import { checkVolume, mountArguments, placesOf, VolumeError, type VolumeOptions } from "./volume-options.js";
+import type { Volume, VolumeStore } from "./volume-store.js";
+
+export interface VolumesParts {
+  root: string;
+  store: VolumeStore;
+  command: MountCommand;
+  log: Logger;
+}
+
+export interface ShownVolume {
+  Name: string;
+  Mountpoint: string;
+  CreatedAt: string;
+  Status: Record<string, unknown>;
+}
+
+const same = (one: VolumeOptions, other: VolumeOptions): boolean => {
+  const sorted = (options: VolumeOptions): string => JSON.stringify(Object.entries(options).sort());
+  return sorted(one) === sorted(other);
+};
+
+export class Volumes {
+  private readonly queues = new Map<string, Promise<unknown>>();
+
+  constructor(private readonly parts: VolumesParts) {}
+
+  create(name: string, options: VolumeOptions): Promise<void> {
+    return this.inTurn(name, async () => {
+      checkVolume(name, options);
+      const { store } = this.parts;
+      const known = store.volumes.get(name);
+      if (known !== undefined) {
+        // Docker asks again after a restart of its own.
+        if (same(known.options, options)) return;
+        throw new VolumeError(`there is a volume ${name} with other options: remove it first`);
+      }
+      store.volumes.set(name, { name, options, users: new Set(), createdAt: new Date().toISOString() });
+      store.save();
+    });
+  }
+
+  remove(name: string): Promise<void> {
+    return this.inTurn(name, async () => {
+      const { store, root } = this.parts;
+      const volume = this.known(name);
+      if (volume.users.size > 0) throw new VolumeError(`volume ${name} is in use by ${volume.users.size} containers`);
+      store.volumes.delete(name);
+      store.save();
+      // The mount point, the log, and what upper=auto made; layers that the user named are the user's.
+      rmSync(dirname(placesOf(root, name).mountpoint), { recursive: true, force: true });
+    });
+  }
+
+  mount(name: string, user: string): Promise<string> {
+    return this.inTurn(name, async () => {
+      const volume = this.known(name);
+      const mountpoint = await this.serve(volume);
+      volume.users.add(user);
+      this.parts.store.save();
+      return mountpoint;
+    });
+  }
+
+  unmount(name: string, user: string): Promise<void> {
+    return this.inTurn(name, async () => {
+      const volume = this.known(name);
+      const { root, store, command } = this.parts;
+      if (!volume.users.delete(user)) return;
+      store.save();
+      if (volume.users.size === 0) await command.unmount(placesOf(root, name).mountpoint);
+    });
+  }
+
+  get(name: string): ShownVolume {
+    return this.shown(this.known(name));
+  }
+
+  list(): ShownVolume[] {
+    return [...this.parts.store.volumes.values()].map((volume) => this.shown(volume));
+  }
+
+  /** After a start: volumes in use whose mount has died meanwhile are mounted again. */
+  async recover(): Promise<void> {
+    for (const volume of this.parts.store.volumes.values()) {
+      if (volume.users.size === 0) continue;
+      await this.inTurn(volume.name, () => this.serve(volume)).catch((error: unknown) =>
+        this.parts.log.error({ err: error, volume: volume.name }, "a volume in use cannot be mounted again"),
+      );
+    }
+  }
+
+  private async serve({ name, options, users }: Volume): Promise<string> {
+    const { root, command, log } = this.parts;
+    const places = placesOf(root, name);
+    if (users.size > 0 && (await command.serves(places.mountpoint))) return places.mountpoint;
+    if (options["upper"] === "auto") for (const path of [places.upper, places.work]) mkdirSync(path, { recursive: true, mode: 0o755 });
+    await command.mount(mountArguments(name, options, places), places);
+    log.info({ volume: name, mountpoint: places.mountpoint }, "volume is mounted");
+    return places.mountpoint;
+  }
+
+  private known(name: string): Volume {
+    const volume = this.parts.store.volumes.get(name);
+    if (volume === undefined) throw new VolumeError(`there is no volume ${name}`);
+    return volume;
+  }
+
+  private shown({ name, options, users, createdAt }: Volume): ShownVolume {
+    const { mountpoint, log } = placesOf(this.parts.root, name);
+    return { Name: name, Mountpoint: mountpoint, CreatedAt: createdAt, Status: { options, users: users.size, log } };
+  }
+
+  private inTurn<Result>(name: string, work: () => Promise<Result>): Promise<Result> {
+    const before = this.queues.get(name) ?? Promise.resolve();
+    const result = before.then(work, work);
+    const settled: Promise<void> = result.then(
+      () => undefined,
+      () => undefined,
+    );
+    void settled.then(() => {
+      if (this.queues.get(name) === settled) this.queues.delete(name);
+    });
+    this.queues.set(name, settled);
+    return result;
+  }
+}

@@ -1,0 +1,145 @@
+/** The Docker volume plugin by its protocol, without Docker; test/compose has it with a real engine. */
+import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { request } from "node:http";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { cleanUp, mountsBelow, plant, requires, type RunningScript, runSluice, scratch, scriptOutput, startScript } from "@sluice/testkit";
+import { expect } from "vitest";
+
+const SLUICE = fileURLToPath(new URL("../../packages/cli/bin/sluice.mjs", import.meta.url));
+
+const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
+
+interface Answer {
+  Err?: string;
+  Mountpoint?: string;
+  Volume?: { Name: string; Mountpoint: string; Status: { users: number } };
+  Volumes?: { Name: string }[];
+  Implements?: string[];
+}
+
+class Plugin {
+  readonly directory = scratch();
+  readonly root = join(this.directory, "root");
+  readonly socket = join(this.directory, "sluice.sock");
+  process: RunningScript | undefined;
+
+  async start(): Promise<this> {
+    this.process = startScript([process.execPath, SLUICE, "volume-plugin", "--socket", this.socket, "--root", this.root], {
+      timeoutMs: 120_000,
+    });
+    await expect
+      .poll(async () => (await this.ask("Plugin.Activate").catch(() => undefined))?.Implements, { timeout: 20_000 })
+      .toEqual(["VolumeDriver"]);
+    return this;
+  }
+
+  async end(signal: NodeJS.Signals): Promise<void> {
+    this.process?.kill(signal);
+    await this.process?.finished;
+  }
+
+  ask(call: string, body: object = {}): Promise<Answer> {
+    return new Promise((resolve, reject) => {
+      const asked = request({ socketPath: this.socket, path: `/${call}`, method: "POST" }, (response) => {
+        let text = "";
+        response.on("data", (chunk: Buffer) => {
+          text += chunk.toString();
+        });
+        response.on("end", () => resolve(JSON.parse(text) as Answer));
+      });
+      asked.on("error", reject);
+      asked.end(JSON.stringify(body));
+    });
+  }
+}
+
+const volume = (call: string): string => `VolumeDriver.${call}`;
+
+async function withVolumes(): Promise<Plugin> {
+  const plugin = new Plugin();
+  // Mounts outlive the plugin: whatever is left is taken away before the directory goes.
+  cleanUp(async () => {
+    for (const { mountpoint } of mountsBelow(plugin.root)) await runSluice(["unmount", mountpoint]);
+  });
+  return plugin.start();
+}
+
+test("a volume is mounted at its first use, unmounted after its last, and outlives the plugin", async () => {
+  const plugin = await withVolumes();
+  const lower = plant(scratch(), { file: "text" });
+  expect(await plugin.ask(volume("Create"), { Name: "models", Opts: { lower, upper: "auto" } })).toEqual({});
+  expect(statSync(plugin.socket).mode & 0o777).toBe(0o600);
+  expect(mountsBelow(plugin.root)).toEqual([]);
+  const { Mountpoint = "" } = await plugin.ask(volume("Mount"), { Name: "models", ID: "one" });
+  expect(await scriptOutput(["cat", join(Mountpoint, "file")])).toBe("text");
+  expect((await plugin.ask(volume("Mount"), { Name: "models", ID: "two" })).Mountpoint).toBe(Mountpoint);
+  expect(mountsBelow(plugin.root)).toHaveLength(1);
+  expect((await plugin.ask(volume("Remove"), { Name: "models" })).Err).toBe("volume models is in use by 2 containers");
+
+  await plugin.end("SIGKILL");
+  expect(await scriptOutput(["cat", join(Mountpoint, "file")])).toBe("text");
+  await plugin.start();
+  expect((await plugin.ask(volume("Get"), { Name: "models" })).Volume?.Status.users).toBe(2);
+  await scriptOutput(["sh", "-c", `echo changed >${join(Mountpoint, "file")}`]);
+
+  expect(await plugin.ask(volume("Unmount"), { Name: "models", ID: "one" })).toEqual({});
+  expect(mountsBelow(plugin.root)).toHaveLength(1);
+  expect(await plugin.ask(volume("Unmount"), { Name: "models", ID: "two" })).toEqual({});
+  expect(mountsBelow(plugin.root)).toEqual([]);
+  expect(readFileSync(join(lower, "file"), "utf8")).toBe("text");
+  expect(readFileSync(join(plugin.root, "volumes/models/upper/file"), "utf8")).toBe("changed\n");
+  expect(await plugin.ask(volume("Remove"), { Name: "models" })).toEqual({});
+  expect(existsSync(join(plugin.root, "volumes/models"))).toBe(false);
+  expect((await plugin.ask(volume("List"))).Volumes).toEqual([]);
+});
+
+test("a mount that died is made again for the next container, and by a plugin that starts", async () => {
+  const plugin = await withVolumes();
+  await plugin.ask(volume("Create"), { Name: "v", Opts: { lower: plant(scratch(), { file: "text" }) } });
+  const { Mountpoint = "" } = await plugin.ask(volume("Mount"), { Name: "v", ID: "one" });
+  const die = async (): Promise<void> => {
+    const { pid } = JSON.parse((await runSluice(["status", Mountpoint, "--json"])).stdout) as { pid: number };
+    process.kill(pid, "SIGKILL");
+  };
+  await die();
+  expect(await plugin.ask(volume("Mount"), { Name: "v", ID: "two" })).toEqual({ Mountpoint });
+  expect(await scriptOutput(["cat", join(Mountpoint, "file")])).toBe("text");
+  await plugin.end("SIGTERM");
+  await die();
+  await plugin.start();
+  await expect.poll(async () => (await runSluice(["status", Mountpoint])).code, { timeout: 20_000 }).toBe(0);
+  expect(await scriptOutput(["cat", join(Mountpoint, "file")])).toBe("text");
+});
+
+test("bad options are named with what to do", async () => {
+  const plugin = await withVolumes();
+  const lower = plant(scratch(), { file: "text" });
+  const policy = join(scratch(), "policy.yaml");
+  writeFileSync(policy, "version: 1\ndefault: sometimes\n");
+  const upper = join(scratch(), "upper");
+  mkdirSync(upper);
+  const cases: [string, Record<string, string>, RegExp][] = [
+    ["v", {}, /^option lower is missing: write -o lower=/],
+    ["v", { lower: "models" }, /^option lower: 'models' is not absolute/],
+    ["v", { lower: "/nowhere" }, /^option lower: \/nowhere: there is no such directory \(ENOENT\): create it$/],
+    ["v", { lower, upper }, /^option work is missing: upper and work belong together/],
+    ["v", { lower, upper: "auto", work: upper }, /^option work: with upper=auto/],
+    ["v", { lower, size: "10G" }, /^'size' is not an option: there are lower, upper, /],
+    ["v", { lower, policy, decision: "unix:///x" }, /^option policy: it excludes decision/],
+    ["../v", { lower }, /^'\.\.\/v' is no name for a volume/],
+  ];
+  for (const [Name, Opts, message] of cases) expect((await plugin.ask(volume("Create"), { Name, Opts })).Err).toMatch(message);
+  expect(await plugin.ask(volume("Create"), { Name: "v", Opts: { lower, policy } })).toEqual({});
+  expect(await plugin.ask(volume("Create"), { Name: "v", Opts: { policy, lower } })).toEqual({});
+  expect((await plugin.ask(volume("Create"), { Name: "v", Opts: { lower } })).Err).toBe(
+    "there is a volume v with other options: remove it first",
+  );
+  // The mount's own complaint.
+  expect((await plugin.ask(volume("Mount"), { Name: "v", ID: "one" })).Err).toMatch(
+    /policy\.yaml:2:10: 'default' is none of grant, mediate, deny/,
+  );
+  expect((await plugin.ask(volume("Mount"), { Name: "none", ID: "one" })).Err).toBe("there is no volume none");
+  expect((await plugin.ask("VolumeDriver.Explode")).Err).toContain("no such call");
+  expect(mountsBelow(plugin.root)).toEqual([]);
+});
