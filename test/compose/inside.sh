@@ -195,6 +195,29 @@ look_at_backends() {
   eventually "both replicas have it" 30 replicas_ready 2
 }
 
+# The plugin runs beside the engine, on the host's side; its sockets lie where this engine looks for them.
+look_at_volumes() {
+  node "$repository/packages/cli/bin/sluice.mjs" volume-plugin --root "$scratch/volumes" >"$scratch/plugin.log" 2>&1 &
+  plugin=$!
+  eventually "the volume plugin serves" 20 test -S /run/docker/plugins/sluice.sock
+  expect "a wrong option is named" "'size' is not an option" docker volume create -d sluice -o lower="$SLUICE_DATA/lower" -o size=1 wrong
+  volumes="docker compose -f $repository/test/compose/volume.yml"
+  check "compose brings up a container with a volume of the plugin" $volumes up -d --pull never
+  expect "it reads the merged tree" "^from the lower layer" $volumes exec -T reader cat /gated/hello.txt
+  expect "the policy holds" "Permission denied" $volumes exec -T reader cat /gated/secrets/token
+  expect "docker tells where it is" "$scratch/volumes/volumes/volumes_gated/merged" docker volume inspect volumes_gated
+  expect "a volume in use is not removed" "in use" docker volume rm volumes_gated
+  check "the plugin is killed and started again" sh -c "kill -KILL $plugin"
+  node "$repository/packages/cli/bin/sluice.mjs" volume-plugin --root "$scratch/volumes" >>"$scratch/plugin.log" 2>&1 &
+  plugin=$!
+  eventually "it still knows the volume" 20 sh -c "docker volume inspect -f '{{.Status.users}}' volumes_gated | grep -qx 1"
+  expect "and the container reads on" "^from the lower layer" $volumes exec -T reader cat /gated/hello.txt
+  check "compose takes container and volume down" $volumes down --volumes --timeout 5
+  expect "and nothing of it is mounted" "^0$" sh -c "grep -c '$scratch/volumes.* fuse.sluice' /proc/self/mountinfo"
+  kill "$plugin"
+  wait "$plugin" || true
+}
+
 # Grafana has no image here: its files are checked as data, in test/monitoring.
 look_at_metrics() {
   command -v prometheus >/dev/null || return 0
@@ -234,5 +257,6 @@ look_at_scaling
 look_at_restart
 edit_policy
 look_at_metrics
+look_at_volumes
 look_at_backends
 take_down
