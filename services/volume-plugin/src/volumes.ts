@@ -23,10 +23,8 @@ export interface ShownVolume {
   Status: Record<string, unknown>;
 }
 
-const same = (one: VolumeOptions, other: VolumeOptions): boolean => {
-  const sorted = (options: VolumeOptions): string => JSON.stringify(Object.entries(options).sort());
-  return sorted(one) === sorted(other);
-};
+const same = (one: VolumeOptions, other: VolumeOptions): boolean =>
+  Object.keys(one).length === Object.keys(other).length && Object.entries(one).every(([key, value]) => other[key] === value);
 
 export class Volumes {
   private readonly queues = new Map<string, Promise<unknown>>();
