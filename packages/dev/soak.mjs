@@ -9,6 +9,7 @@ const SOAKS = /** @type {const} */ ({
   differential: ["test/differential/differential.test.ts"],
   exercisers: ["test/fault/exercisers"],
   storm: ["test/passthrough/storm.test.ts"],
+  "take-over": ["test/fault/take-over"],
 });
 
 const DEFAULT_SECONDS = 1800;

@@ -1,0 +1,115 @@
+/** A mount with a keeper, whose server is killed again and again while something works on it. */
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import { descendantsOf, killProcess, mountSluice, scratch, type SluiceMount } from "@sluice/testkit";
+
+const POLL_MS = 10;
+const PLANT = fileURLToPath(new URL("./plant-kill.mjs", import.meta.url));
+
+export interface KeptMountOptions {
+  lower: string;
+  upper: string;
+  policy?: string;
+  /** Has every server kill itself at a point that is drawn from this. */
+  plant?: { seed: number; untilMs: number };
+  args?: readonly string[];
+}
+
+export interface Killing {
+  random: () => number;
+  /** Longest time that a server is let live. */
+  pauseMs: number;
+  untilMs: number;
+  decisionToo: boolean;
+}
+
+export class KeptMount {
+  readonly mount: SluiceMount;
+  readonly #countFile: string;
+
+  constructor(mount: SluiceMount, countFile: string) {
+    this.mount = mount;
+    this.#countFile = countFile;
+  }
+
+  get mountpoint(): string {
+    return this.mount.mountpoint;
+  }
+
+  /** Servers that were started with a point to die at, the first included. */
+  get planted(): number {
+    return readFileSync(this.#countFile).length;
+  }
+
+  /** Servers that came as far as to serve. */
+  get served(): number {
+    return this.mount.log().split('"msg":"mounted"').length - 1;
+  }
+
+  killServer(): boolean {
+    const server = descendantsOf(this.mount.pid).find(({ command }) => command.includes("mount-server"));
+    if (server === undefined) return false;
+    killProcess(server);
+    return true;
+  }
+
+  /** The decision service of the mount's own: a process below the server. */
+  killDecision(): void {
+    const service = descendantsOf(this.mount.pid).find(({ command }) => command.includes("decision"));
+    if (service !== undefined) killProcess(service);
+  }
+
+  /** Kills the server at random moments until `work` is done or the time is up; how often it was. */
+  async killingWhile(work: Promise<unknown>, kills: Killing): Promise<number> {
+    let over = false;
+    const done = work.finally(() => {
+      over = true;
+    });
+    done.catch(() => undefined);
+    let killed = 0;
+    let servedThen = 0;
+    for (let inRow = 0; !over && Date.now() < kills.untilMs; inRow = this.served > servedThen ? 0 : inRow + 1) {
+      // Some are killed while they take over, but few in a row: the keeper gives up a server that never serves.
+      const starting = inRow < 2 && kills.random() < 0.2;
+      while (!over && !starting && Date.now() < kills.untilMs && this.served <= servedThen) await sleep(POLL_MS);
+      servedThen = this.served;
+      await sleep(kills.pauseMs * kills.random());
+      if (over) break;
+      if (kills.decisionToo && kills.random() < 0.3) this.killDecision();
+      if (this.killServer()) killed++;
+    }
+    await done;
+    return killed;
+  }
+}
+
+export async function mountKept({ lower, upper, policy, plant, args = [] }: KeptMountOptions): Promise<KeptMount> {
+  const countFile = join(scratch(), "starts");
+  writeFileSync(countFile, "");
+  const planted = {
+    NODE_OPTIONS: `--import=${PLANT}`,
+    SLUICE_KILL_SEED: String(plant?.seed),
+    SLUICE_KILL_UNTIL: String(plant?.untilMs),
+    SLUICE_KILL_COUNT: countFile,
+  };
+  const env = plant === undefined ? {} : planted;
+  const mount = await mountSluice({
+    lowers: [lower],
+    upper,
+    args: ["--keeper", "on", ...args],
+    env,
+    ...(policy === undefined ? {} : { policy }),
+  });
+  return new KeptMount(mount, countFile);
+}
+
+/** Numbers from 0 to 1 by a seed. */
+export function randomBy(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return state / 2 ** 32;
+  };
+}

@@ -1,0 +1,60 @@
+// Loaded into a server by NODE_OPTIONS=--import: kills it at a named point, before or after one of the calls it makes. Which
+// is drawn from SLUICE_KILL_SEED and how often the server was started: a number in the file SLUICE_KILL_COUNT.
+import { createHash } from "node:crypto";
+import { appendFileSync, readFileSync } from "node:fs";
+
+/** In the order of a request: written down, intended, done, answer kept, answer written, over. */
+const REQUEST = ["begin", "intend", "answer", "end"];
+const LAYERS = [
+  "renameat2",
+  "mkdirat",
+  "mknodat",
+  "symlinkat",
+  "linkat",
+  "unlinkat",
+  "setxattrat",
+  "removexattrat",
+  "fchownat",
+  "utimensat",
+  "ftruncate",
+  "ficlone",
+  "pwriteAsync",
+  "copyFileRangeAsync",
+  "fsyncAsync",
+  "sendMessage",
+  "backingOpenWithoutFsetid",
+];
+/** How many calls a server lives at most. */
+const CALLS = { request: 150, layer: 15, write: 600, openat2: 250 };
+
+/** @returns {never} */
+function die() {
+  process.kill(process.pid, "SIGKILL");
+  for (;;);
+}
+
+async function plant() {
+  const { native } = await import("@sluice/native");
+  const { RequestRecords } = await import("@sluice/journal");
+  const countFile = process.env["SLUICE_KILL_COUNT"] ?? "";
+  const start = readFileSync(countFile).length;
+  appendFileSync(countFile, ".");
+  const digest = createHash("sha256").update(`${process.env["SLUICE_KILL_SEED"]}/${start}`).digest();
+  const points = [...REQUEST, ...REQUEST, ...LAYERS, "write", "openat2"];
+  const point = /** @type {string} */ (points[digest.readUInt32LE(0) % points.length]);
+  /** @type {Record<string, (...args: unknown[]) => unknown>} */
+  const owner = REQUEST.includes(point) ? /** @type {never} */ (RequestRecords.prototype) : /** @type {never} */ (native);
+  const calls = REQUEST.includes(point) ? CALLS.request : point === "write" || point === "openat2" ? CALLS[point] : CALLS.layer;
+  let left = 1 + (digest.readUInt32LE(4) % calls);
+  const untilMs = Number(process.env["SLUICE_KILL_UNTIL"]);
+  const after = digest.readUInt32LE(8) % 2 === 1;
+  const real = /** @type {(...args: unknown[]) => unknown} */ (owner[point]);
+  /** @this {unknown} @param {unknown[]} args */
+  owner[point] = function (...args) {
+    if (Date.now() > untilMs || --left > 0) return real.apply(this, args);
+    const result = after ? real.apply(this, args) : undefined;
+    return result instanceof Promise ? result.then(die) : die();
+  };
+}
+
+if (process.argv.includes("mount-server")) await plant();

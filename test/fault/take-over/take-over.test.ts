@@ -1,0 +1,116 @@
+/**
+ * The server is killed while processes work on the mount, at random moments and at planted ones (before and after each kind
+ * of change in the layers, between an effect and its answer, while it takes over): every call of theirs comes to what a model
+ * says, nothing is lost or done twice, and in the end the trees are as in the model, on the mount and on kernel overlayfs.
+ */
+import { chownSync, mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { mountKernelOverlay, requires, runScript, scratch, soakBudgetMs, treeHash } from "@sluice/testkit";
+import { beforeAll, expect } from "vitest";
+import { compileExerciser } from "../exercisers/compile-exerciser.js";
+import { chooseSeed, POLICIES } from "../exercisers/policies.js";
+import { withLog } from "../exercisers/with-log.js";
+import { type KeptMount, mountKept, randomBy } from "./kept-mount.js";
+
+const { describe, test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "kernel overlayfs", "command cc");
+const USER = 1000;
+const SPARE_MS = 180_000;
+const SOAK = soakBudgetMs(0) > 0;
+const CASES = [
+  { name: "killed at random", policy: undefined, planted: false },
+  { name: "killed at planted points", policy: POLICIES["mixed: readers mediated"], planted: true },
+] as const;
+const budgetMs = soakBudgetMs(16_000) / CASES.length;
+const PLANTED_ROUNDS = 2;
+const START_MS = 2000;
+const CONTENT = Buffer.from(Array.from({ length: 70_001 }, (_, i) => (i * 131) % 251));
+
+interface Programs {
+  tree: string;
+  file: string;
+}
+
+/** Two trees, one of them an unprivileged user's, and a file to read, write, map and lock. */
+function plantLower(tree: string, seed: number): Promise<string> {
+  const lower = scratch();
+  for (const name of ["root", "user"]) mkdirSync(join(lower, name));
+  chownSync(join(lower, "user"), USER, USER);
+  writeFileSync(join(lower, "file"), CONTENT);
+  return exerciseTrees(tree, lower, { seed, from: 0, to: PLANTED_ROUNDS, options: "n" }).then(() => lower);
+}
+
+async function exerciseTrees(program: string, at: string, run: { seed: number; from: number; to: number; options: string }): Promise<void> {
+  const runs = ["", "u"].map((user, i) =>
+    runScript(
+      [program, join(at, user === "" ? "root" : "user"), String(run.seed + i), String(run.from), String(run.to), user + run.options],
+      {
+        timeoutMs: budgetMs + SPARE_MS,
+      },
+    ),
+  );
+  const results = await Promise.all(runs);
+  expect(results.map(({ code, stdout, stderr }) => (code === 0 ? "ok" : `${stderr}${stdout}`))).toEqual(["ok", "ok"]);
+}
+
+async function exerciseFile(program: string, path: string, run: { seed: number; seconds: number }): Promise<void> {
+  const { code, stdout, stderr } = await runScript([program, path, String(run.seed), String(run.seconds)], {
+    timeoutMs: budgetMs + SPARE_MS,
+  });
+  expect(code === 0 ? "ok" : `${stderr}${stdout}`).toBe("ok");
+}
+
+/** Round after round until the time is up; how far the trees came. */
+async function workOn(kept: KeptMount, programs: Programs, run: { seed: number; untilMs: number }): Promise<number> {
+  let at = PLANTED_ROUNDS;
+  const trees = async (): Promise<void> => {
+    while (Date.now() < run.untilMs) {
+      await exerciseTrees(programs.tree, kept.mountpoint, { seed: run.seed, from: at, to: at + 1, options: "n" });
+      at++;
+    }
+  };
+  const seconds = Math.max(2, Math.round((run.untilMs - Date.now()) / 1000));
+  await Promise.all([trees(), exerciseFile(programs.file, join(kept.mountpoint, "file"), { seed: run.seed, seconds })]);
+  return at;
+}
+
+describe("a server that is killed is followed by one that goes on", () => {
+  const programs: Programs = { tree: "", file: "" };
+  const seed = chooseSeed();
+  beforeAll(() => {
+    programs.tree = compileExerciser("tree-exerciser");
+    programs.file = compileExerciser("file-exerciser");
+  });
+
+  for (const { name, policy, planted } of CASES) {
+    test(
+      name,
+      async () => {
+        const lower = await plantLower(programs.tree, seed);
+        const before = treeHash(lower);
+        const [upper, work] = [join(scratch(), "upper"), scratch()];
+        mkdirSync(upper);
+        const untilMs = Date.now() + START_MS + budgetMs;
+        const plant = planted ? { plant: { seed, untilMs } } : {};
+        const kept = await mountKept({ lower, upper, args: ["--work", work], ...(policy === undefined ? {} : { policy }), ...plant });
+        let at = 0;
+        let kills = 0;
+        await withLog(kept.mount, async () => {
+          const working = workOn(kept, programs, { seed, untilMs }).then((rounds) => {
+            at = rounds;
+          });
+          const random = randomBy(seed);
+          kills = await kept.killingWhile(working, { random, pauseMs: planted ? 4000 : 700, untilMs, decisionToo: planted });
+          if (planted) kills += kept.planted - 1;
+          await exerciseTrees(programs.tree, kept.mountpoint, { seed, from: at, to: at, options: "n" });
+        });
+        process.stdout.write(`${name}: ${kills} kills, ${at - PLANTED_ROUNDS} rounds of two trees\n`);
+        expect(kills).toBeGreaterThan(SOAK ? 20 : 3);
+        expect((await kept.mount.stop()).code).toBe(0);
+        expect(treeHash(lower)).toBe(before);
+        const overlay = mountKernelOverlay({ lowers: [lower], upper, work, options: "redirect_dir=on,index=on,metacopy=off" });
+        await exerciseTrees(programs.tree, overlay, { seed, from: at, to: at, options: "" });
+      },
+      budgetMs + 3 * SPARE_MS,
+    );
+  }
+});
