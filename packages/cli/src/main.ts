@@ -2,6 +2,17 @@
 import { runCli } from "@sluice/runtime";
 import { buildProgram } from "./program.js";
 
+/** These serve whether or not anybody reads what they say. */
+const SERVING = new Set(["mount", "mount-server", "decision"]);
+
+if (!SERVING.has(process.argv[2] ?? "")) {
+  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+    // Whoever read has gone: there is nothing more to say, as with SIGPIPE.
+    if (error.code === "EPIPE") process.exit(1);
+    throw error;
+  });
+}
+
 const code = await runCli(await buildProgram(process.argv[2]));
 // What still holds the event loop (a gRPC channel that is closing) is of no use to anybody any more.
 process.exit(code);

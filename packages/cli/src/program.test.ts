@@ -12,8 +12,10 @@ const EVERY = [
   "mount",
   "mount-server",
   "policy",
+  "profile",
   "reset",
   "status",
+  "top",
   "unmount",
 ];
 

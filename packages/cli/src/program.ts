@@ -26,9 +26,10 @@ const addMount: AddCommands = async (program) => {
 };
 
 const addDecision: AddCommands = async (program) => {
-  const { addDecisionCommand, addPolicyCommands } = await import("@sluice/service-decision");
+  const { addDecisionCommand, addPolicyCommands, addProfileCommand } = await import("@sluice/service-decision");
   addDecisionCommand(program);
   addPolicyCommands(program);
+  addProfileCommand(program);
 };
 
 const addVolumePlugin: AddCommands = async (program) => {
@@ -36,7 +37,7 @@ const addVolumePlugin: AddCommands = async (program) => {
   addVolumePluginCommand(program, [process.execPath, process.argv[1] ?? "sluice"]);
 };
 
-const DECISION_COMMANDS = new Set(["decision", "policy"]);
+const DECISION_COMMANDS = new Set(["decision", "policy", "profile"]);
 const MOUNT_COMMANDS = new Set([
   "mount",
   "mount-server",
@@ -49,6 +50,7 @@ const MOUNT_COMMANDS = new Set([
   "commit",
   "reset",
   "fsck",
+  "top",
 ]);
 
 /** Only the service that the command belongs to is loaded: the other one takes longer to load than most commands run. */

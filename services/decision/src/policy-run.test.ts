@@ -123,6 +123,34 @@ describe("sluice policy replay", () => {
   });
 });
 
+describe("sluice profile", () => {
+  it("shows where decisions and their time went, counting a question once and kept answers with it", async () => {
+    const log = await writeLog("profile.jsonl");
+    writeFileSync(log, "nonsense\n", { flag: "a" });
+    const { status, stdout } = sluice("profile", log, "--json");
+    expect(status).toBe(0);
+    const took = { sum: 0.002, p50: 0.001, p99: 0.001, max: 0.001 };
+    const grant = (count: number): object => ({ grant: count, mediate: 0, deny: 0 });
+    expect(JSON.parse(stdout)).toMatchObject({
+      unreadable: 1,
+      all: { asked: 2, kept: 40, effects: grant(2), tookMs: took },
+      rules: [{ name: "default", asked: 2, kept: 40 }],
+      directories: [
+        { name: "d\ufffd/", asked: 1, kept: 40 },
+        { name: "/", asked: 1, kept: 0 },
+      ],
+      paths: [{ name: "d\ufffd/key.pem" }, { name: "a" }],
+      subjects: [{ name: "uid 5 /bin/cat", asked: 2 }],
+    });
+    const told = sluice("profile", log);
+    expect(told.stdout).toMatch(/^42 decisions, from .*Z to .*Z: 2 asked, 95 % given again by mounts\n1 lines are none/);
+    expect(told.stdout).toMatch(/ 1 +40 +1 +0 +0 +0\.001 +0\.001 +0\.001 {2}d\ufffd\/key\.pem\n/);
+    expect(sluice("profile", join(directory, "not-there")).stderr).toMatch(
+      /^sluice: .*not-there: it cannot be read \(ENOENT\): give a decision log\n$/,
+    );
+  });
+});
+
 describe("sluice policy test", () => {
   it("exits 1 and tells the line where a case does not pass, and 2 where a file is wrong", { timeout: 60_000 }, () => {
     const policy = file("t.yaml", "version: 1\ndefault: grant\nrules:\n  - {name: keys, path: '**/*.pem', effect: deny}\n");

@@ -2,7 +2,16 @@
 import { ALL_ACCESSES, ALL_OPERATIONS, type Effect, type Question } from "@sluice/decision-api";
 
 export type LogLine =
-  | { kind: "decision"; decisionId: string; question: Question; result: { effect: Effect; errno: number; rule: string } }
+  | {
+      kind: "decision";
+      decisionId: string;
+      question: Question;
+      result: { effect: Effect; errno: number; rule: string };
+      /** In the service. */
+      tookNs: number | undefined;
+      /** ISO 8601. */
+      timestamp: string | undefined;
+    }
   /** A mount gave the decision again, so often. */
   | { kind: "hits"; decisionId: string; reportId: string; count: number }
   | { kind: "unreadable" };
@@ -38,6 +47,8 @@ interface LoggedLine {
   count: number;
   input: LoggedInput;
   result: { effect: Effect; errno: number; rule: string };
+  timestamp?: unknown;
+  metrics?: { timer_server_handler_ns?: unknown };
 }
 
 const EFFECTS: ReadonlySet<unknown> = new Set<Effect>(["grant", "mediate", "deny"]);
@@ -77,7 +88,15 @@ export function readLogLine(line: string): LogLine {
     const result = entry.result;
     if (!EFFECTS.has(result.effect)) return { kind: "unreadable" };
     const question = questionOf(entry.question_id, entry.input);
-    return { kind: "decision", decisionId, question, result };
+    const took = entry.metrics?.timer_server_handler_ns;
+    return {
+      kind: "decision",
+      decisionId,
+      question,
+      result,
+      tookNs: typeof took === "number" ? took : undefined,
+      timestamp: typeof entry.timestamp === "string" ? entry.timestamp : undefined,
+    };
   } catch {
     return { kind: "unreadable" };
   }

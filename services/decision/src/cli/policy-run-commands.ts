@@ -1,6 +1,5 @@
 /** `sluice policy test`, `replay`, `publish` and `explain`: what a policy says, without a mount and without a service. */
-import { createReadStream, readFileSync } from "node:fs";
-import { createInterface } from "node:readline";
+import { readFileSync } from "node:fs";
 import { ALL_ACCESSES } from "@sluice/decision-api";
 import {
   type DescribedQuestion,
@@ -17,6 +16,7 @@ import {
 import { CliError, EXIT, errorLine } from "@sluice/runtime";
 import { type Command, Option } from "commander";
 import { type Change, type Replay, replayLog } from "../audit/replay-log.js";
+import { logLines } from "./log-lines.js";
 
 const SHOWN = 20;
 
@@ -104,17 +104,7 @@ interface ReplayFlags {
 
 const replay = (log: string, flags: ReplayFlags): Promise<void> =>
   withPolicy(flags.policy, async (policy) => {
-    const input = createReadStream(log, "utf8");
-    // An error of the stream reaches no reader of lines: it is looked for before.
-    await new Promise<void>((resolve, reject) => input.once("open", () => resolve()).once("error", reject)).catch(
-      (cause: NodeJS.ErrnoException) => {
-        throw new CliError(
-          { object: log, problem: "it cannot be read", errno: cause.code, remedy: "give a decision log", exitCode: EXIT.USAGE },
-          { cause },
-        );
-      },
-    );
-    const found = await replayLog(createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY }), policy);
+    const found = await replayLog(await logLines(log), policy);
     process.stdout.write(flags.json === true ? `${JSON.stringify(found)}\n` : report(found));
     if (flags.exitCode === true && found.different + found.failed > 0) process.exitCode = EXIT.FAILED;
   });

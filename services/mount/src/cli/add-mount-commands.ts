@@ -12,6 +12,7 @@ import { addMountCommand } from "./mount-command.js";
 import { addMountServerCommand } from "./mount-server-command.js";
 import { addResetCommand } from "./reset-command.js";
 import { addStatusCommand } from "./status-command.js";
+import { addTopCommand } from "./top-command.js";
 import { addUnmountCommand } from "./unmount-command.js";
 
 export function addMountCommands(program: Command, host: MountHost): void {
@@ -26,5 +27,6 @@ export function addMountCommands(program: Command, host: MountHost): void {
   addCommitCommand(program);
   addResetCommand(program);
   addFsckCommand(program);
+  addTopCommand(program);
   addDoctorCommand(program);
 }

@@ -14,6 +14,7 @@ import {
 import type { Revoked } from "../enforcement/grants.js";
 import type { OnRevoke } from "../enforcement/revocation.js";
 import type { FallbackReason, Flow, OverlayStatus } from "@sluice/overlay";
+import type { DurationCounts } from "../telemetry/hot-metrics.js";
 import type { EngineKind, TransportInUse } from "@sluice/vfs";
 
 /** Names are byte strings (one character, one byte). */
@@ -28,7 +29,7 @@ export interface ExplainRequest {
   executable: string | undefined;
   cgroup: string | undefined;
 }
-export type ControlRequest = ExplainRequest | { method: "status" } | { method: "grants"; watch: boolean } | { method: "unmount" };
+export type ControlRequest = ExplainRequest | { method: "status" } | { method: "activity" } | { method: "grants"; watch: boolean } | { method: "unmount" };
 export type ControlLine = { item: unknown } | { done: true } | { error: string };
 
 /** Room for a path of any length that is asked about. */
@@ -146,6 +147,31 @@ export interface MountStatus {
   anomalies: number;
 }
 
+/** What was counted since the server started; two of them give rates. */
+export interface ActivityReport {
+  mountpoint: string;
+  /** Milliseconds since 1970. */
+  atMs: number;
+  uptimeMs: number;
+  engine: string;
+  passthrough: boolean;
+  state: "serving" | "draining";
+  inFlight: number;
+  requests: Record<string, { errors: number; durations: DurationCounts }>;
+  opens: Record<string, number>;
+  openNow: Record<string, number>;
+  /** By "effect/source". */
+  decisions: Record<string, number>;
+  decisionDurations: DurationCounts;
+  rules: [rule: string, counts: Record<string, number>][];
+  /** The hottest first; a count may be too high by `atMostOver`. */
+  paths: { path: string; count: number; atMostOver: number }[];
+  mediatedBytes: Record<string, number>;
+  copyUps: { count: number; bytes: number; underWay: { path: string; sizeBytes: number; copiedBytes: number; elapsedMs: number }[] };
+  grants: number;
+  revoked: number;
+}
+
 /** Undefined where it is no request that this build knows. */
 export function parseRequest(line: string): ControlRequest | undefined {
   let value: unknown;
@@ -158,6 +184,7 @@ export function parseRequest(line: string): ControlRequest | undefined {
   const { method, watch } = value as { method?: unknown; watch?: unknown };
   switch (method) {
     case "status":
+    case "activity":
     case "unmount":
       return { method };
     case "grants":

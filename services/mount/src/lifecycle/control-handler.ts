@@ -3,6 +3,7 @@ import type { ControlHandler } from "../control/control-server.js";
 import { findHolders, type Holder } from "../enforcement/holders.js";
 import { mountAt, readMountTable } from "../preflight/mount-table.js";
 import { explain } from "./explain.js";
+import { mountActivity } from "./mount-activity.js";
 import { grantItem, mappingItem, type MountParts, mountStatus } from "./mount-status.js";
 import type { StopRequests } from "./stop-requests.js";
 
@@ -27,6 +28,9 @@ export function controlHandler(parts: MountParts, stop: StopRequests): ControlHa
     switch (request.method) {
       case "status":
         send(mountStatus(parts, stop.requested));
+        return;
+      case "activity":
+        send(mountActivity(parts, stop.requested));
         return;
       case "grants": {
         for (const grant of parts.grants.all()) send(grantItem("open", grant));

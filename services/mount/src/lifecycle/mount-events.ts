@@ -60,7 +60,7 @@ export function mountEvents(telemetry: MountTelemetry, logger: Logger): MountEve
     },
     gate: {
       anomaly,
-      recalled: (decision) => telemetry.recalled(decision.effect, decision.source),
+      recalled: (decision) => telemetry.recalled(decision),
       // Each of them, without a limit: that is what was asked for.
       audited: ({ path, offset, result, ...io }) =>
         logger.info({ audit: true, path: toText(path), offset: Number(offset), ...outcome(result), ...io }, "transfer"),

@@ -292,6 +292,9 @@ async function serve(life: Life, host: MountHost): Promise<void> {
   life.telemetry.restarts = life.kept?.link.keeper?.restarts ?? 0;
   life.telemetry.cacheStatus = () => decider.status().cache;
   const grants = new Grants();
+  grants.listen((change, { path, mode }) => {
+    if (change === "opened") life.telemetry.activity.opened(path, mode);
+  });
   const gate = new PolicyGate({ decider, mount: config.name, grants, events: life.events.gate });
   undo.push("stop listening to the policy", () => gate.close());
   const tell: Tell = (line) => void process.stderr.write(`sluice: ${config.mountpoint}: ${line}\n`);

@@ -35,6 +35,14 @@ export function readMetric(name: string, help: string, type: "counter" | "gauge"
 /** From a lookup in memory to a decision that is about to time out. */
 const BOUNDS_MS = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100, 500, 1000, 5000] as const;
 
+export interface DurationCounts {
+  boundsMs: readonly number[];
+  /** One more than the bounds. */
+  counts: number[];
+  sumMs: number;
+  count: number;
+}
+
 /** One series of durations. */
 export class DurationSeries {
   readonly #counts = new Float64Array(BOUNDS_MS.length + 1);
@@ -47,6 +55,11 @@ export class DurationSeries {
     this.#counts[bucket] = (this.#counts[bucket] as number) + 1;
     this.#sumMs += durationMs;
     this.#count++;
+  }
+
+  /** For who compares two moments: what fell between the bounds, the last one open. */
+  snapshot(): DurationCounts {
+    return { boundsMs: BOUNDS_MS, counts: [...this.#counts], sumMs: this.#sumMs, count: this.#count };
   }
 
   *values(name: string, labels: Record<string, string>): Iterable<MetricValue> {

@@ -11,7 +11,7 @@ test("a scrape shows what was counted, in Prometheus' own words", async () => {
   telemetry.fallbacks.add("stack-depth");
   telemetry.openFiles.add("passthrough", 1);
   telemetry.copyUp(1000, 1);
-  telemetry.recalled("deny", "cache");
+  telemetry.recalled({ ...decisionOf("deny"), source: "cache" });
   telemetry.cacheStatus = () => ({ entries: 3, bytes: 900, hits: 5, misses: 4, uncacheable: 1, evictions: 0, invalidations: 2 });
   const registry = createRegistry(false);
   for (const metric of telemetry.metrics()) registry.registerMetric(metric as never);

@@ -1,8 +1,9 @@
 /** What the mount service counts: one place for the numbers of /metrics and of `sluice status`. Logs nothing. */
-import type { CacheStatus, Decision, DecisionSource, Effect } from "@sluice/decision-api";
+import type { CacheStatus, Decision, Effect } from "@sluice/decision-api";
 import type { FallbackReason, Flow } from "@sluice/overlay";
 import { errnoName } from "@sluice/vfs";
-import { CountBy, DurationSeries, type HotMetric, type MetricValue, readMetric } from "./hot-metrics.js";
+import { Activity } from "./activity.js";
+import { CountBy, type DurationCounts, DurationSeries, type HotMetric, type MetricValue, readMetric } from "./hot-metrics.js";
 
 interface OperationCounts {
   readonly byErrno: Map<number, number>;
@@ -14,6 +15,7 @@ export class MountTelemetry {
   readonly fallbacks = new CountBy<FallbackReason>();
   readonly openFiles = new CountBy<Flow>();
   readonly mediatedBytes = new CountBy<"read" | "write">();
+  readonly activity = new Activity();
   readonly startedMs = Date.now();
   /** Of the decider, told by whoever puts the mount together. */
   cacheStatus: () => CacheStatus | undefined = () => undefined;
@@ -38,12 +40,15 @@ export class MountTelemetry {
   }
 
   decided(decision: Decision, durationMs: number): void {
+    this.activity.ruled(decision);
     this.decisions.add(`${decision.effect}/${decision.source}`);
     this.#decisionDurations.observe(durationMs);
   }
 
   /** A kept answer, enforced again. Its duration is nobody's wait: only what was asked is in the durations. */
-  recalled(effect: Effect, source: DecisionSource): void {
+  recalled(decision: Decision): void {
+    const { effect, source } = decision;
+    this.activity.ruled(decision);
     if (source === "cache") this.#recalled[effect]++;
     else this.decisions.add(`${effect}/${source}`);
   }
@@ -52,6 +57,19 @@ export class MountTelemetry {
     this.copyUps++;
     this.copyUpBytes += bytes;
     this.#copyUpDurations.observe(durationMs);
+  }
+
+  /** By operation: how often, with which errno, and how long. */
+  requests(): Record<string, { errors: number; durations: DurationCounts }> {
+    const all = [...this.#operations].map(([operation, { byErrno, durations }]) => {
+      const taken = durations.snapshot();
+      return [operation, { errors: taken.count - (byErrno.get(0) ?? 0), durations: taken }] as const;
+    });
+    return Object.fromEntries(all);
+  }
+
+  decisionDurations(): DurationCounts {
+    return this.#decisionDurations.snapshot();
   }
 
   metrics(): HotMetric[] {

@@ -1,0 +1,35 @@
+/** What `sluice top` shows, gathered from everyone who counts. */
+import type { ActivityReport } from "../control/control-protocol.js";
+import { toText } from "../path-bytes.js";
+import type { MountParts } from "./mount-status.js";
+
+const SHOWN_PATHS = 20;
+
+export function mountActivity(parts: MountParts, draining: boolean): ActivityReport {
+  const { config, engine, kind, telemetry, overlay, revocation } = parts;
+  const revoked = revocation.counts();
+  return {
+    mountpoint: config.mountpoint,
+    atMs: Date.now(),
+    uptimeMs: Date.now() - telemetry.startedMs,
+    engine: kind.name,
+    passthrough: engine.port.negotiated.maxStackDepth > 0,
+    state: draining ? "draining" : "serving",
+    inFlight: engine.inFlight(),
+    requests: telemetry.requests(),
+    opens: { ...telemetry.activity.opens },
+    openNow: telemetry.openFiles.toObject(),
+    decisions: telemetry.allDecisions(),
+    decisionDurations: telemetry.decisionDurations(),
+    rules: telemetry.activity.rules(),
+    paths: telemetry.activity.paths.top(SHOWN_PATHS).map(({ key, ...counts }) => ({ path: toText(key), ...counts })),
+    mediatedBytes: telemetry.mediatedBytes.toObject(),
+    copyUps: { count: telemetry.copyUps, bytes: telemetry.copyUpBytes, underWay: copyUpsOf(overlay.status()) },
+    grants: parts.grants.size,
+    revoked: revoked.passthrough + revoked.mediated,
+  };
+}
+
+function copyUpsOf({ copyUpsUnderWay }: ReturnType<MountParts["overlay"]["status"]>): ActivityReport["copyUps"]["underWay"] {
+  return copyUpsUnderWay.map((job) => ({ ...job, path: toText(job.path) }));
+}

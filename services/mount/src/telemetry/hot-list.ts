@@ -1,0 +1,46 @@
+/**
+ * The most frequent of many keys, in bounded room (the "space saving" count of Metwally, Agrawal and El Abbadi): whatever occurs
+ * more than once in `size` times is in it, and its count is too high by no more than `atMostOver`.
+ */
+export interface HotKey {
+  key: string;
+  count: number;
+  /** By so much the count may be too high. */
+  atMostOver: number;
+}
+
+export class HotList {
+  readonly #size: number;
+  readonly #slots = new Map<string, HotKey>();
+
+  constructor(size: number) {
+    this.#size = size;
+  }
+
+  add(key: string): void {
+    const slot = this.#slots.get(key);
+    if (slot !== undefined) {
+      slot.count++;
+      return;
+    }
+    if (this.#slots.size < this.#size) {
+      this.#slots.set(key, { key, count: 1, atMostOver: 0 });
+      return;
+    }
+    const least = this.#least();
+    this.#slots.delete(least.key);
+    const { count } = least;
+    this.#slots.set(key, { key, count: count + 1, atMostOver: count });
+  }
+
+  #least(): HotKey {
+    let least: HotKey | undefined;
+    for (const slot of this.#slots.values()) if (least === undefined || slot.count < least.count) least = slot;
+    return least as HotKey;
+  }
+
+  /** The hottest first. */
+  top(count: number): HotKey[] {
+    return [...this.#slots.values()].sort((one, other) => other.count - one.count || (one.key < other.key ? -1 : 1)).slice(0, count);
+  }
+}

@@ -1,0 +1,83 @@
+/** From two reports of what was counted to what went on between them. */
+import type { ActivityReport } from "../control/control-protocol.js";
+import type { DurationCounts } from "../telemetry/hot-metrics.js";
+
+/** What went on between two moments; a second's worth of each count is `count / seconds`. */
+export interface Interval {
+  seconds: number;
+  now: ActivityReport;
+  requests: { operation: string; count: number; errors: number; durations: DurationCounts }[];
+  opens: Record<string, number>;
+  decisions: Record<string, number>;
+  decisionDurations: DurationCounts;
+  rules: { rule: string; counts: Record<string, number> }[];
+  paths: { path: string; count: number }[];
+  mediatedBytes: Record<string, number>;
+  copyUpBytes: number;
+}
+
+const NO_DURATIONS: DurationCounts = { boundsMs: [], counts: [], sumMs: 0, count: 0 };
+
+function countsBetween(before: Record<string, number>, now: Record<string, number>): Record<string, number> {
+  return Object.fromEntries(Object.entries(now).map(([key, count]) => [key, count - (before[key] ?? 0)]));
+}
+
+function durationsBetween(before: DurationCounts, now: DurationCounts): DurationCounts {
+  return {
+    boundsMs: now.boundsMs,
+    counts: now.counts.map((count, bucket) => count - (before.counts[bucket] ?? 0)),
+    sumMs: now.sumMs - before.sumMs,
+    count: now.count - before.count,
+  };
+}
+
+function requestsBetween(before: ActivityReport["requests"], now: ActivityReport["requests"]): Interval["requests"] {
+  const all = Object.entries(now).map(([operation, { errors, durations }]) => {
+    const was = before[operation] ?? { errors: 0, durations: NO_DURATIONS };
+    const between = durationsBetween(was.durations, durations);
+    return { operation, count: between.count, errors: errors - was.errors, durations: between };
+  });
+  return all.filter(({ count }) => count > 0).sort((one, other) => other.count - one.count);
+}
+
+function rulesBetween(before: ActivityReport["rules"], now: ActivityReport["rules"]): Interval["rules"] {
+  const was = new Map(before);
+  const sum = (counts: Record<string, number>): number => Object.values(counts).reduce((total, count) => total + count, 0);
+  const all = now.map(([rule, counts]) => ({ rule, counts: countsBetween(was.get(rule) ?? {}, counts) }));
+  return all.filter(({ counts }) => sum(counts) > 0).sort((one, other) => sum(other.counts) - sum(one.counts));
+}
+
+function pathsBetween(before: ActivityReport["paths"], now: ActivityReport["paths"]): Interval["paths"] {
+  const was = new Map(before.map(({ path, count }) => [path, count]));
+  // One that came into the list since then took the count of the one that it drove out.
+  const all = now.map(({ path, count, atMostOver }) => ({ path, count: count - (was.get(path) ?? atMostOver) }));
+  return all.filter(({ count }) => count > 0).sort((one, other) => other.count - one.count);
+}
+
+/** Without an earlier report: since the server started. */
+export function between(before: ActivityReport | undefined, now: ActivityReport): Interval {
+  const elapsedMs = before === undefined ? now.uptimeMs : now.atMs - before.atMs;
+  return {
+    seconds: Math.max(elapsedMs, 1) / 1000,
+    now,
+    requests: requestsBetween(before?.requests ?? {}, now.requests),
+    opens: countsBetween(before?.opens ?? {}, now.opens),
+    decisions: countsBetween(before?.decisions ?? {}, now.decisions),
+    decisionDurations: durationsBetween(before?.decisionDurations ?? NO_DURATIONS, now.decisionDurations),
+    rules: rulesBetween(before?.rules ?? [], now.rules),
+    paths: pathsBetween(before?.paths ?? [], now.paths),
+    mediatedBytes: countsBetween(before?.mediatedBytes ?? {}, now.mediatedBytes),
+    copyUpBytes: now.copyUps.bytes - (before?.copyUps.bytes ?? 0),
+  };
+}
+
+/** The bound that the share of durations does not pass; Infinity past the last one, undefined where there are none. */
+export function percentileMs({ boundsMs, counts, count }: DurationCounts, share: number): number | undefined {
+  if (count <= 0) return undefined;
+  let seen = 0;
+  for (const [bucket, boundMs] of boundsMs.entries()) {
+    seen += counts[bucket] ?? 0;
+    if (seen >= count * share) return boundMs;
+  }
+  return Number.POSITIVE_INFINITY;
+}

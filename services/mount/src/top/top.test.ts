@@ -1,0 +1,96 @@
+import { expect, test } from "vitest";
+import type { ActivityReport } from "../control/control-protocol.js";
+import type { DurationCounts } from "../telemetry/hot-metrics.js";
+import { frame } from "./frame.js";
+import { between, percentileMs } from "./rates.js";
+
+const durations = (...counts: number[]): DurationCounts => {
+  return { boundsMs: [1, 10], counts, sumMs: 0, count: counts.reduce((sum, count) => sum + count, 0) };
+};
+
+const before: ActivityReport = {
+  mountpoint: "/mnt/view",
+  atMs: 1000,
+  uptimeMs: 10_000,
+  engine: "devfuse",
+  passthrough: true,
+  state: "serving",
+  inFlight: 0,
+  requests: { OPEN: { errors: 1, durations: durations(5, 1, 0) } },
+  opens: { passthrough: 4, mediated: 1 },
+  openNow: { passthrough: 1 },
+  decisions: { "grant/cache": 3, "deny/service": 2 },
+  decisionDurations: durations(1, 1, 0),
+  rules: [["default", { grant: 3, mediate: 0, deny: 0 }]],
+  paths: [{ path: "old", count: 5, atMostOver: 0 }],
+  mediatedBytes: { read: 100 },
+  copyUps: { count: 0, bytes: 0, underWay: [] },
+  grants: 1,
+  revoked: 0,
+};
+
+const now: ActivityReport = {
+  ...before,
+  atMs: 3000,
+  uptimeMs: 12_000,
+  inFlight: 2,
+  requests: { OPEN: { errors: 3, durations: durations(11, 3, 2) }, LOOKUP: { errors: 0, durations: durations(200, 0, 0) } },
+  opens: { passthrough: 10, mediated: 3 },
+  openNow: { passthrough: 2, mediated: 1 },
+  decisions: { "grant/cache": 9, "deny/service": 4 },
+  decisionDurations: durations(1, 3, 0),
+  rules: [
+    ["default", { grant: 9, mediate: 0, deny: 0 }],
+    ["keys", { grant: 0, mediate: 0, deny: 2 }],
+  ],
+  paths: [
+    { path: "new", count: 9, atMostOver: 5 },
+    { path: "old", count: 5, atMostOver: 0 },
+  ],
+  mediatedBytes: { read: 4_000_100 },
+  copyUps: {
+    count: 1,
+    bytes: 2000,
+    underWay: [{ path: "b\u001b[31mig", sizeBytes: 2_000_000_000, copiedBytes: 500_000_000, elapsedMs: 4200 }],
+  },
+};
+
+test("what went on between two moments, as a picture", () => {
+  expect(frame(between(before, now), "every 2 s").join("\n")).toBe(
+    `
+/mnt/view  serving, devfuse, passthrough on; every 2 s
+
+requests    105/s, 1/s with an error, 2 waiting
+opens       4/s: 75 % passthrough, 25 % mediated
+open now    2 passthrough, 1 mediated; 1 grants in force, 0 of them revoked
+decisions   4/s: 75 % grant, 25 % deny; from 75 % cache, 25 % service
+asked       within ms: p50 10, p90 10, p99 10
+mediated    2.0 MB/s read, 0 B/s written; 1.0 kB/s copied up
+
+COPY-UP                        BYTES               SINCE  PATH
+25 %     #####...............  500.0 MB of 2.0 GB  4 s    b?[31mig
+
+OPERATION  A SECOND  ERRORS  P50 MS  P90  P99
+LOOKUP     100       0       1       1    1
+OPEN       5         1       1       >10  >10
+
+RULE, A SECOND  GRANT  MEDIATE  DENY
+default         3      0        0
+keys            0      0        1
+
+OPENS  HOTTEST PATHS, A SECOND
+2      new`.slice(1),
+  );
+});
+
+test("since the start, and where nothing went on", () => {
+  expect(between(undefined, now).seconds).toBe(12);
+  const idle = frame(between(now, { ...now, atMs: 5000, copyUps: { count: 1, bytes: 2000, underWay: [] } }), "every 2 s");
+  expect(idle).toHaveLength(8);
+  expect(idle).toEqual(expect.arrayContaining(["opens       0/s: none", "asked       within ms: p50 -, p90 -, p99 -"]));
+});
+
+test("a percentile is the bound that so many did not pass", () => {
+  expect([0.5, 0.9, 0.99, 1].map((share) => percentileMs(durations(90, 9, 1), share))).toEqual([1, 1, 10, Number.POSITIVE_INFINITY]);
+  expect(percentileMs(durations(0, 0, 0), 0.5)).toBeUndefined();
+});
