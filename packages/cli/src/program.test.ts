@@ -6,6 +6,7 @@ const EVERY = [
   "decision",
   "diff",
   "doctor",
+  "explain",
   "export",
   "fsck",
   "grants",

@@ -29,7 +29,12 @@ export interface ExplainRequest {
   executable: string | undefined;
   cgroup: string | undefined;
 }
-export type ControlRequest = ExplainRequest | { method: "status" } | { method: "activity" } | { method: "grants"; watch: boolean } | { method: "unmount" };
+export type ControlRequest =
+  | ExplainRequest
+  | { method: "status" }
+  | { method: "activity" }
+  | { method: "grants"; watch: boolean }
+  | { method: "unmount" };
 export type ControlLine = { item: unknown } | { done: true } | { error: string };
 
 /** Room for a path of any length that is asked about. */
