@@ -19,6 +19,8 @@ const Word = {
   /** Slot of the request that it was opened by, and the low word of that one's unique. */
   request: 11,
   unique: 12,
+  /** Errno that its transfers are refused with, or 0. */
+  refused: 13,
 } as const;
 
 const FILE = 1;
@@ -89,6 +91,7 @@ export class HandleRecords {
     words[at + Word.flags] = file.flags;
     words[at + Word.backing] = file.backingId;
     words[at + Word.attached] = 0;
+    words[at + Word.refused] = 0;
     words[at + Word.request] = by.slot;
     words[at + Word.unique] = by.unique;
     words[at + Word.state] = FILE | (file.mode << MODE_SHIFT) | (file.write ? WRITE : 0) | (file.layer << LAYER_SHIFT);
@@ -117,6 +120,14 @@ export class HandleRecords {
     const at = this.#table.at(slot);
     this.#words[at + Word.rows] = rows;
     this.#words[at + Word.reading] = reading;
+  }
+
+  setRefused(slot: number, errno: number): void {
+    this.#words[this.#table.at(slot) + Word.refused] = errno;
+  }
+
+  refusedBy(slot: number): number {
+    return this.#words[this.#table.at(slot) + Word.refused] as number;
   }
 
   openedBy(slot: number): OpenedBy {

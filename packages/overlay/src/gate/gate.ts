@@ -91,6 +91,10 @@ export interface Gate {
   authorize(call: CallContext, intent: Intent): Ruling | Promise<Ruling>;
   opened(call: CallContext, ruling: Ruling, record: OpenRecord): void;
   closed(handle: number): void;
+  /** What has to be kept of what is open, for a process that takes over: a byte string. Undefined: nothing. */
+  keep?(handle: number): string | undefined;
+  /** It was opened by a process before this one, which kept this of it. What has to be done about its transfers. */
+  restored?(record: OpenRecord, kept: string): IoWatch | undefined;
   /** Extended attribute user.sluice.decision|revision of a path's newest decision, for people; undefined: none known. */
   describe(nodeId: number, what: "decision" | "revision"): string | undefined;
 }

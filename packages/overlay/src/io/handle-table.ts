@@ -49,8 +49,10 @@ export class OpenDirectory {
   /** Where it is written down, or 0. */
   slot = 0;
   listing: Listing | undefined = undefined;
-  /** Of a list that an earlier process read, how many rows it had; see operations/directories.ts. */
+  /** Of a list that an earlier process read, how many rows it had: whoever has seen them all is at the end. */
   rows = 0;
+  /** The list is in the store. */
+  keptListing = false;
   /** Instead of a listing, where one layer holds it all. */
   stream: DirectoryStream | undefined = undefined;
   constructor(
@@ -123,7 +125,9 @@ export class HandleTable {
     if (found instanceof OpenFile) this.#files--;
     else found?.stream?.close();
     this.#byHandle.delete(handle);
-    if (found !== undefined) this.#journal?.closed(found.slot);
+    if (found === undefined || this.#journal === undefined) return;
+    this.#journal.closed(found.slot);
+    if (found instanceof OpenDirectory && found.keptListing) this.#journal.dropListing(handle);
   }
 
   closeDirectories(): void {

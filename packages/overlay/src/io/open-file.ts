@@ -222,6 +222,8 @@ export function settle(core: Core, open: Settling, out: OpenOut): void {
   };
   file.watch = ruling.watch?.(record);
   core.gate.opened(open.call, ruling, record);
+  const keeps = core.journal === undefined ? undefined : core.gate.keep?.(file.handle);
+  if (keeps !== undefined) core.journal?.attach(file, keeps);
 }
 
 /** From now on a mapping may change the file without a word: what the kernel keeps of its attributes is worth nothing. */

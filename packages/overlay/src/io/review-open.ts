@@ -41,6 +41,7 @@ export function reviewOpen(core: Core, handle: FileHandle): OpenReview | undefin
 export function withhold(core: Core, handle: FileHandle, errno: number | undefined): void {
   const file = core.handles.file(handle);
   if (file === undefined) return;
+  core.journal?.withheld(file, errno);
   if (errno === undefined) {
     if (file.withheld) file.watch = file.watchBefore;
     file.withheld = false;

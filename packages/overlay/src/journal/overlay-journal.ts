@@ -9,6 +9,7 @@ import { type Journal, NodeFlag } from "@sluice/journal";
 import { type NodeId, ROOT_ID } from "@sluice/vfs";
 import type { OpenDirectory, OpenFile } from "../io/handle-table.js";
 import { sys } from "../layer/host-layer.js";
+import { writeListing } from "./kept-listing.js";
 import type { FormerId } from "../node/node-table.js";
 import type { Dentry, Node } from "../node/node.js";
 
@@ -174,6 +175,16 @@ export class OverlayJournal {
     file.slot = this.records.handles.addFile(record, this.#openedBy(request));
   }
 
+  /** What belongs to an open file, and is not ours to understand. */
+  attach(file: OpenFile, kept: string): void {
+    if (file.slot !== 0) this.records.handles.attach(file.slot, kept);
+  }
+
+  /** Its transfers are refused from now on; undefined: no more. */
+  withheld(file: OpenFile, errno: number | undefined): void {
+    if (file.slot !== 0) this.records.handles.setRefused(file.slot, errno ?? 0);
+  }
+
   #openedBy(slot: number): { slot: number; unique: number } {
     return { slot, unique: this.records.requests.uniqueOf(slot) };
   }
@@ -188,6 +199,20 @@ export class OverlayJournal {
     const { stream } = directory;
     const reading = stream !== undefined ? stream.dir.layer.index + 2 : 1;
     this.records.handles.setReading(directory.slot, reading, rows);
+  }
+
+  /** The reader has not seen all of its list, and is told positions in it. */
+  keepListing(directory: OpenDirectory): void {
+    if (directory.slot === 0 || directory.keptListing || directory.listing === undefined) return;
+    const fd = writeListing(directory.listing);
+    if (fd < 0) return;
+    directory.keptListing = true;
+    this.#store.store(storeKey.listing(directory.handle), fd);
+    sys.close(fd);
+  }
+
+  dropListing(handle: number): void {
+    this.#store.drop(storeKey.listing(handle));
   }
 
   closed(slot: number): void {

@@ -51,11 +51,14 @@ export function readdir(core: Core, _call: CallContext, args: ReaddirArgs, out: 
   if (offset === 0) begin(core, directory);
   if (directory.stream !== undefined) return emitStream(core, directory.stream, { from: args.offset, plus: args.plus }, out);
   if (directory.listing !== undefined) return emit(core, { directory, offset, plus: args.plus }, out);
+  // What an earlier process listed to its end.
+  if (directory.rows > 0 && offset >= directory.rows) return 0;
   const listing = readListing(core, directory.node);
   const plus = args.plus;
   const use = (read: Listing | number): number => {
     if (typeof read === "number") return read;
     directory.listing = read;
+    core.journal?.reads(directory, read.names.length + 2);
     return emit(core, { directory, offset, plus }, out);
   };
   return listing instanceof Promise ? listing.then(use) : use(listing);
@@ -67,6 +70,10 @@ function begin(core: Core, directory: OpenDirectory): void {
   directory.listing = undefined;
   directory.stream?.close();
   directory.stream = node.isMerged || core.config.foreignMarks ? undefined : new DirectoryStream(core, node, node.top);
+  directory.rows = 0;
+  if (directory.stream !== undefined) core.journal?.reads(directory, 0);
+  if (directory.keptListing) core.journal?.dropListing(directory.handle);
+  directory.keptListing = false;
 }
 
 /** Bytes of host records that about fill a reply of 32 KiB, which is what readdir(3) asks for. */
@@ -126,7 +133,10 @@ function emit(core: Core, emission: Emission, out: DirectoryOut): number {
     if (row < 2) dot(node, row);
     else fillRow(core, node, listing, row - 2);
     entry.offset = row + 1;
-    if (!give(core, { node, plus: emission.plus }, row < 2, out)) break;
+    if (!give(core, { node, plus: emission.plus }, row < 2, out)) {
+      core.journal?.keepListing(emission.directory);
+      break;
+    }
   }
   return 0;
 }

@@ -7,11 +7,13 @@ import { O } from "@sluice/vfs";
 import type { Core } from "../core.js";
 import { OpenDirectory, OpenFile } from "../io/handle-table.js";
 import { InodeIo } from "../io/inode-io.js";
-import { MODES, storeKey } from "../journal/overlay-journal.js";
-import type { HostLayer } from "../layer/host-layer.js";
+import { withhold } from "../io/review-open.js";
+import { MODES, type OverlayJournal, storeKey } from "../journal/overlay-journal.js";
+import { readListingFrom } from "../journal/kept-listing.js";
+import { type HostLayer, sys } from "../layer/host-layer.js";
 import { followOriginOf } from "../marks/origin.js";
 import { DirectoryStream } from "../merge/directory-stream.js";
-import type { Node } from "../node/node.js";
+import { type Node, pathOf } from "../node/node.js";
 import { openNode } from "../node/open-node.js";
 import type { Revival } from "./revival.js";
 
@@ -29,7 +31,7 @@ export function restoreHandles(restoring: Restoring, records: HandleRecords): vo
       restoring.core.events.anomaly("what was open is not there any more", { handle: record.handle });
       records.remove(slot);
     } else if (record.kind === "file") restoreFile(restoring, { slot, node, record });
-    else restoreDirectory(restoring.core, { slot, node, record });
+    else restoreDirectory(restoring, { slot, node, record });
   }
 }
 
@@ -57,6 +59,18 @@ function restoreFile(restoring: Restoring, was: Was<FileRecord>): void {
   io.handles.add(file);
   core.handles.adopt(file);
   core.events.openFiles(file.flow, 1);
+  restoreRuling(core, file);
+}
+
+/** What was decided of it holds on. */
+function restoreRuling(core: Core, file: OpenFile): void {
+  const { handles } = (core.journal as OverlayJournal).records;
+  const kept = handles.attachedTo(file.slot);
+  const { handle, nodeId, node, write, mode: io, flow: mode } = file;
+  const record = { handle, nodeId, path: pathOf(node), layer: node.dataLayer.name, mode, io, write, fallback: undefined };
+  if (kept !== undefined) file.watch = core.gate.restored?.(record, kept);
+  const refused = handles.refusedBy(file.slot);
+  if (refused !== 0) withhold(core, handle, refused);
 }
 
 function openOwn(core: Core, file: OpenFile): number {
@@ -99,13 +113,21 @@ function openOrigin(core: Core, node: Node): number {
   return dirFd < 0 ? dirFd : followOriginOf(core, { dirFd, name: node.realName }, O.RDONLY);
 }
 
-function restoreDirectory(core: Core, was: Was<DirectoryRecord>): void {
+function restoreDirectory({ core, stored }: Restoring, was: Was<DirectoryRecord>): void {
   const { node, record } = was;
   const directory = new OpenDirectory(record.handle, node);
   directory.slot = was.slot;
   const dir = record.reading < 2 ? undefined : node.dirs?.find((one) => one.layer.index === record.reading - 2);
   if (dir !== undefined) directory.stream = new DirectoryStream(core, node, dir);
   directory.rows = record.rows;
+  const key = storeKey.listing(record.handle);
+  const fd = stored.get(key);
+  if (fd !== undefined) {
+    stored.delete(key);
+    directory.listing = record.reading === 1 ? readListingFrom(fd) : undefined;
+    directory.keptListing = true;
+    sys.close(fd);
+  }
   core.handles.adopt(directory);
 }
 

@@ -1,6 +1,7 @@
 /** The grants in force: one record an open file, from the open's reply to its release. Plain values, so that it can be journaled. */
 import type { Flow, OpenRecord } from "@sluice/overlay";
 import type { Decision } from "@sluice/decision-api";
+import type { KeptGrant } from "./kept-grant.js";
 
 export interface GrantRecord {
   handle: number;
@@ -65,6 +66,19 @@ export class Grants {
       sinceMs: Date.now(),
     };
     this.#byHandle.set(record.handle, grant);
+    this.#tell("opened", grant);
+  }
+
+  get(handle: number): GrantRecord | undefined {
+    return this.#byHandle.get(handle);
+  }
+
+  /** One that a server before this one gave. */
+  restored(record: OpenRecord, kept: KeptGrant): void {
+    const { caller, obliged: _, ...rest } = kept;
+    const { handle, nodeId, path, layer, mode, io, write } = record;
+    const grant: GrantRecord = { handle, nodeId, path, layer, mode, io, write, ...caller, revoked: undefined, ...rest };
+    this.#byHandle.set(handle, grant);
     this.#tell("opened", grant);
   }
 

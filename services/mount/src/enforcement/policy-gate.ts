@@ -14,12 +14,13 @@ import {
   type PolicyCapabilities,
   type Question,
 } from "@sluice/decision-api";
-import { type Gate, type Intent, type OpenRecord, type Ruling, whenAskedToEnd } from "@sluice/overlay";
+import { type Gate, type Intent, type IoWatch, type OpenRecord, type Ruling, whenAskedToEnd } from "@sluice/overlay";
 import { type CallContext, Errno } from "@sluice/vfs";
 import { ALL_NAMELESS_FACTS, type FactNeeds, union } from "./fact-needs.js";
 import { type AuditedIo, ObligedIo, type Standing } from "./io-watch.js";
 import type { Grants } from "./grants.js";
 import { type GovernedAccesses, governedAccesses } from "./governed-accesses.js";
+import { decodeGrant, encodeGrant, type KeptGrant } from "./kept-grant.js";
 import { LiveInquiry } from "./live-inquiry.js";
 import { KnownPolicies } from "./known-policies.js";
 import { type IoTerms, NO_TERMS, readObligations } from "./obligations.js";
@@ -70,6 +71,8 @@ const REASK_MS = 10_000;
 /** Accesses that a read-only answer refuses. */
 const CHANGING: ReadonlySet<Access> = new Set(ALL_ACCESSES.filter((access) => access !== "read" && access !== "execute"));
 
+const REFUSING: IoWatch = { before: () => -Errno.EACCES, after: () => undefined };
+
 function interrupted(): DOMException {
   return new DOMException("the caller was interrupted", "AbortError");
 }
@@ -94,6 +97,8 @@ export class PolicyGate implements Gate {
   readonly #limits = new RateLimits();
   /** Open files that obligations hold for. */
   readonly #obliged = new Map<number, ObligedIo>();
+  /** By what question and answer they came to. */
+  readonly #questions = new Map<number, NonNullable<KeptGrant["obliged"]>>();
   #capabilities: PolicyCapabilities | undefined;
   #governed: GovernedAccesses;
   #stopListening: () => void;
@@ -153,7 +158,32 @@ export class PolicyGate implements Gate {
   closed(handle: number): void {
     this.#obliged.get(handle)?.close();
     this.#obliged.delete(handle);
+    this.#questions.delete(handle);
     this.#grants.closed(handle);
+  }
+
+  keep(handle: number): string | undefined {
+    const grant = this.#grants.get(handle);
+    if (grant === undefined) return undefined;
+    const { pid, uid, gid, sinceMs, fallback, decisionId, revision, rule } = grant;
+    const obligedBy = this.#questions.get(handle);
+    return encodeGrant({ caller: { pid, uid, gid }, sinceMs, fallback, decisionId, revision, rule, obliged: obligedBy });
+  }
+
+  /** Its obligations hold on; one that expires is asked about before the next transfer. What is not understood is refused. */
+  restored(record: OpenRecord, text: string): IoWatch | undefined {
+    const kept = decodeGrant(text);
+    if (kept === undefined) {
+      this.#events.anomaly("what an earlier server kept of an open file is not understood: its transfers are refused", {
+        path: record.path,
+      });
+      return REFUSING;
+    }
+    this.#grants.restored(record, kept);
+    if (kept.obliged === undefined) return undefined;
+    const { question, decision, terms } = kept.obliged;
+    const again = terms.expiresAfterMs === undefined ? terms : { ...terms, expiresAfterMs: 1 };
+    return this.#watched({ allowed: true, decision, terms: again }, question).watch?.(record);
   }
 
   describe(nodeId: number, what: "decision" | "revision"): string | undefined {
@@ -245,6 +275,7 @@ export class PolicyGate implements Gate {
       const audited = (io: AuditedIo): void => this.#events.audited(io);
       const io = new ObligedIo({ opened, uid: question.subject.uid, standing, limits: this.#limits, askAgain, audited });
       this.#obliged.set(opened.handle, io);
+      this.#questions.set(opened.handle, { question, decision: standing.decision, terms: standing.terms });
       return io;
     };
     return { effect: "mediate", errno: 0, decision: standing.decision, terms: standing.terms, watch };

@@ -58,6 +58,11 @@ export class Revocation {
     this.#stopListening = parts.decider.onPolicyChange(() => void this.#run());
   }
 
+  /** Judges all that is open by the policy in force now: it may have changed while no server was there. */
+  judgeAll(): void {
+    void this.#run();
+  }
+
   close(): void {
     this.#closed = true;
     this.#stopListening();

@@ -304,6 +304,7 @@ async function serve(life: Life, host: MountHost): Promise<void> {
   if (life.kept === undefined) neverLeaveMount(life, engine);
   const revocation = watchRevocation(config, { decider, gate, grants, overlay }, logger);
   undo.push("stop judging what is open", () => revocation.close());
+  if (life.kept?.link.restored === true && grants.size > 0) revocation.judgeAll();
   let down: Promise<void> | undefined;
   const unmount = (): Promise<void> => {
     down ??= takeDown(engine, stop, logger, tell).then((how) => logger.info({ how }, "unmounted"));

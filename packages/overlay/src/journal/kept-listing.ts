@@ -1,0 +1,49 @@
+/**
+ * A merged listing as bytes: it is kept for a process that takes over where a reader has not seen all of it, since what it
+ * was told are positions in this very list.
+ */
+import { sys } from "../layer/host-layer.js";
+import { Listing } from "../merge/listing.js";
+
+/** type, is it in the upper layer, the name's length (two bytes), the inode number (eight); then the name. */
+const HEAD = 12;
+
+/** A memory file's descriptor, or the negative errno. */
+export function writeListing(listing: Listing): number {
+  const { names, types, upper, inoLo, inoHi } = listing;
+  const bytes = Buffer.alloc(names.reduce((sum, name) => sum + HEAD + name.length, 0));
+  let at = 0;
+  for (let i = 0; i < names.length; i++) {
+    const name = names[i] as string;
+    bytes[at] = types[i] as number;
+    bytes[at + 1] = upper[i] === true ? 1 : 0;
+    bytes.writeUInt16LE(name.length, at + 2);
+    bytes.writeUInt32LE(inoLo[i] as number, at + 4);
+    bytes.writeUInt32LE(inoHi[i] as number, at + 8);
+    bytes.write(name, at + HEAD, "latin1");
+    at += HEAD + name.length;
+  }
+  const fd = sys.memoryFile("sluice-listing");
+  const written = fd < 0 ? fd : sys.pwrite(fd, bytes, { offset: 0, length: bytes.length, position: 0 }, 0);
+  if (written === bytes.length) return fd;
+  if (fd >= 0) sys.close(fd);
+  return Math.min(written, -1);
+}
+
+/** undefined where it cannot be read as a whole. */
+export function readListingFrom(fd: number): Listing | undefined {
+  const size = Number(sys.lseek(fd, 0, 2));
+  const bytes = Buffer.alloc(Math.max(0, size));
+  if (sys.pread(fd, bytes, { offset: 0, length: bytes.length, position: 0 }, 0) !== size) return undefined;
+  const listing = new Listing();
+  for (let at = 0; at + HEAD <= size; ) {
+    const length = bytes.readUInt16LE(at + 2);
+    listing.names.push(bytes.toString("latin1", at + HEAD, at + HEAD + length));
+    listing.types.push(bytes[at] as number);
+    listing.upper.push(bytes[at + 1] === 1);
+    listing.inoLo.push(bytes.readUInt32LE(at + 4));
+    listing.inoHi.push(bytes.readUInt32LE(at + 8));
+    at += HEAD + length;
+  }
+  return listing;
+}

@@ -1,0 +1,55 @@
+/**
+ * What is kept of a decision in force, for a server that takes over: as text, one character a byte. Who opened it and when;
+ * with obligations also the question and the answer, so that they hold on and the question can be put again.
+ */
+import type { Decision, Question } from "@sluice/decision-api";
+import type { IoTerms } from "./obligations.js";
+
+/** Raised when an older build could not make sense of what this one keeps. */
+const VERSION = 1;
+
+export interface KeptGrant {
+  caller: { pid: number; uid: number; gid: number };
+  sinceMs: number;
+  fallback: string | undefined;
+  decisionId: string | undefined;
+  revision: string | undefined;
+  rule: string | undefined;
+  /** What each read and write is held to; undefined where nothing is done about them. */
+  obliged: { question: Question; decision: Decision; terms: IoTerms } | undefined;
+}
+
+export function encodeGrant(kept: KeptGrant): string {
+  return Buffer.from(JSON.stringify({ version: VERSION, ...kept }, pack), "utf8").toString("latin1");
+}
+
+/** Undefined where it is not understood: whoever opened it must not get more than it says. */
+export function decodeGrant(text: string): KeptGrant | undefined {
+  try {
+    const read = JSON.parse(Buffer.from(text, "latin1").toString("utf8"), unpack) as KeptGrant & { version: number };
+    return read.version === VERSION ? read : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function pack(_key: string, value: unknown): unknown {
+  if (typeof value === "bigint") return { $integer: String(value) };
+  if (value instanceof Uint8Array) return { $bytes: Buffer.from(value).toString("base64") };
+  // Buffer.toJSON was here before us.
+  if (isObject(value) && value["type"] === "Buffer" && Array.isArray(value["data"])) {
+    return { $bytes: Buffer.from(value["data"] as number[]).toString("base64") };
+  }
+  return value instanceof Map ? { $map: [...value] } : value;
+}
+
+function unpack(_key: string, value: unknown): unknown {
+  if (!isObject(value)) return value;
+  if (typeof value["$integer"] === "string") return BigInt(value["$integer"]);
+  if (typeof value["$bytes"] === "string") return new Uint8Array(Buffer.from(value["$bytes"], "base64"));
+  return Array.isArray(value["$map"]) ? new Map(value["$map"] as [unknown, unknown][]) : value;
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null;
+}

@@ -1,0 +1,131 @@
+/** What a process has open, locked, half read or without a name goes on as it was when the server is killed under it. */
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { requires, runScript, runSluice, scratch, startScript, treeHash } from "@sluice/testkit";
+import { expect } from "vitest";
+import { type KeptMount, mountKept } from "./kept-mount.js";
+
+const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "command python3");
+
+const POLICY = `version: 1
+default: grant
+rules:
+  - { name: small, path: "small", effect: mediate, obligations: { maxSizeBytes: 10, audit: each-io } }
+  - { name: metered, path: "mediated*", effect: mediate }
+`;
+
+/** Holds one of everything; looks at it again each time it is told to. */
+const HOLDER = `
+import fcntl, os, sys
+root = sys.argv[1]
+at = lambda name: os.path.join(root, name)
+lower = open(at("granted"), "rb")
+mediated = open(at("mediated"), "r+b", buffering=0)
+appended = open(at("mediated-log"), "ab", buffering=0)
+small = open(at("small"), "r+b", buffering=0)
+made = open(at("made"), "w+b", buffering=0)
+made.write(b"before")
+gone = open(at("gone"), "r+b", buffering=0)
+os.unlink(at("gone"))
+nameless = os.open(root, os.O_TMPFILE | os.O_RDWR)
+os.write(nameless, b"nameless")
+copied = open(at("copied"), "rb")
+writer = open(at("copied"), "r+b", buffering=0)
+writer.write(b"NEW")
+os.mkdir(at("cwd")); os.chdir(at("cwd")); os.rmdir(at("cwd"))
+fcntl.lockf(made, fcntl.LOCK_EX, 10, 5)
+fcntl.flock(mediated, fcntl.LOCK_EX)
+names = os.scandir(at("many"))
+seen = [next(names).name for _ in range(10)]
+print("holding", flush=True)
+for line in sys.stdin:
+    n = line.strip()
+    if n == "end": break
+    assert lower.seek(0) == 0 and lower.read() == b"granted content", "granted"
+    os.pwrite(mediated.fileno(), n.encode(), 3)
+    assert os.pread(mediated.fileno(), 1, 3) == n.encode(), "mediated"
+    appended.write(n.encode())
+    os.pwrite(small.fileno(), b"123", 0)
+    try:
+        os.pwrite(small.fileno(), b"x", 20)
+        raise SystemExit("a write beyond the largest size was let through")
+    except OSError as error:
+        assert error.errno == 27, error
+    made.write(n.encode())
+    gone.seek(0); assert gone.read().startswith(b"gone"), "gone"
+    assert os.fstat(gone.fileno()).st_nlink == 0
+    os.pwrite(gone.fileno(), b"gone again", 0)
+    assert os.pread(nameless, 8, 0) == b"nameless"
+    copied.seek(0); old = copied.read(); assert old in (b"old content", b"NEW content"), old
+    assert writer.seek(0) == 0 and writer.read(3) == b"NEW"
+    assert os.stat(".").st_nlink >= 0
+    seen += [next(names).name for _ in range(300)]
+    print("fine " + n, flush=True)
+seen += [entry.name for entry in names]
+print("names", len(seen), len(set(seen)), flush=True)
+`;
+
+/** Another process finds the locks held. */
+const RIVAL = `
+import fcntl, sys
+held = []
+for name, how in (("made", "lockf"), ("mediated", "flock")):
+    file = open(sys.argv[1] + "/" + name, "r+b")
+    try:
+        getattr(fcntl, how)(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        held.append(name)
+print(",".join(held))
+`;
+
+const MANY = 1500;
+const KILLS = 3;
+
+function plantLower(): string {
+  const lower = scratch();
+  const files = {
+    granted: "granted content",
+    mediated: "mediated content",
+    "mediated-log": "",
+    small: "small",
+    gone: "gone",
+    copied: "old content",
+  };
+  for (const [name, content] of Object.entries(files)) writeFileSync(join(lower, name), content);
+  mkdirSync(join(lower, "many"));
+  for (let i = 0; i < MANY / 2; i++) writeFileSync(join(lower, "many", `lower-${i}`), "");
+  return lower;
+}
+
+async function afterKill(kept: KeptMount): Promise<void> {
+  const before = kept.served;
+  expect(kept.killServer()).toBe(true);
+  await expect.poll(() => kept.served, { timeout: 60_000 }).toBeGreaterThan(before);
+}
+
+test("what a process holds goes on when the server is killed", async () => {
+  const lower = plantLower();
+  const before = treeHash(lower);
+  const upper = join(scratch(), "upper");
+  mkdirSync(join(upper, "many"), { recursive: true });
+  for (let i = 0; i < MANY / 2; i++) writeFileSync(join(upper, "many", `upper-${i}`), "");
+  const kept = await mountKept({ lower, upper, policy: POLICY });
+  const program = join(scratch(), "holder.py");
+  writeFileSync(program, HOLDER);
+  const rival = join(scratch(), "rival.py");
+  writeFileSync(rival, RIVAL);
+  const holder = startScript(["python3", program, kept.mountpoint], { timeoutMs: 280_000 });
+  await holder.waitFor("holding");
+  for (let i = 1; i <= KILLS; i++) {
+    await afterKill(kept);
+    holder.write(`${i}\n`);
+    await holder.waitFor(`fine ${i}`);
+    expect((await runScript(["python3", rival, kept.mountpoint])).stdout.trim()).toBe("made,mediated");
+    const { stdout } = await runSluice(["grants", "--json", kept.mountpoint]);
+    expect(stdout).toContain('"small"');
+  }
+  holder.write("end\n");
+  expect((await holder.finished).stdout).toContain(`names ${MANY} ${MANY}`);
+  expect((await kept.mount.stop()).code).toBe(0);
+  expect(treeHash(lower)).toBe(before);
+}, 300_000);
