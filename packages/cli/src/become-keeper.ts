@@ -13,6 +13,9 @@ const MAIN = fileURLToPath(new URL("./main.js", import.meta.url));
 /** Where the keeper finds its configuration, after standard input, output and error. */
 const CONFIG_FD = 3;
 
+/** How this program is started as a mount's server. */
+export const serverProgram = { file: process.execPath, argv: [...process.execArgv, MAIN, "mount-server"] };
+
 function pass(config: KeeperConfig): number {
   const bytes = Buffer.from(JSON.stringify(config));
   const fd = native.memoryFile("sluice-keeper");
@@ -30,8 +33,7 @@ function dropCapabilities(mask: bigint): void {
 
 export function becomeKeeper(kept: KeptMount): never {
   const { plan, serverConfig, runDirectory, user, capabilities } = kept;
-  const server = { file: process.execPath, argv: [...process.execArgv, MAIN, "mount-server"] };
-  const passed = pass({ plan, server, serverConfig, runDirectory, user });
+  const passed = pass({ plan, server: serverProgram, serverConfig, runDirectory, user });
   if (passed >= 0) {
     dropCapabilities(capabilities);
     replaceProcess([KEEPER_MAIN], CONFIG_FD + 1);

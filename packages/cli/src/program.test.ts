@@ -18,6 +18,7 @@ const EVERY = [
   "status",
   "top",
   "unmount",
+  "upgrade",
 ];
 
 async function names(command: string | undefined): Promise<string[]> {

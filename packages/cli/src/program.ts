@@ -17,12 +17,12 @@ Exit codes: 0 done, 1 failed while running, 2 the command line or a file is wron
 type AddCommands = (program: Command) => Promise<void>;
 
 const addMount: AddCommands = async (program) => {
-  const [{ addMountCommands }, { startEmbeddedDecision }, { becomeKeeper }] = await Promise.all([
+  const [{ addMountCommands }, { startEmbeddedDecision }, { becomeKeeper, serverProgram }] = await Promise.all([
     import("@sluice/service-mount"),
     import("./embedded/start-embedded-decision.js"),
     import("./become-keeper.js"),
   ]);
-  addMountCommands(program, { startEmbeddedDecision, becomeKeeper });
+  addMountCommands(program, { startEmbeddedDecision, becomeKeeper, serverProgram });
 };
 
 const addDecision: AddCommands = async (program) => {
@@ -42,6 +42,7 @@ const MOUNT_COMMANDS = new Set([
   "mount",
   "mount-server",
   "unmount",
+  "upgrade",
   "status",
   "grants",
   "diff",

@@ -119,6 +119,12 @@ class DeviceEngine implements Engine {
     return this.#inFlight.size;
   }
 
+  drain(limitMs: number): Promise<boolean> {
+    this.#poller?.close();
+    this.#poller = undefined;
+    return this.#inFlight.idle(limitMs);
+  }
+
   unmount(lazy: boolean): Promise<number> {
     return this.#at.unmount(lazy);
   }

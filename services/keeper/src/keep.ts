@@ -9,11 +9,13 @@ import { isatty } from "node:tty";
 import { LayerError, untilLetGo } from "@sluice/keeper-link";
 import { native } from "@sluice/native";
 import { FsError } from "@sluice/vfs";
+import { openDoor } from "./door.js";
 import { Holdings } from "./holdings.js";
 import type { KeeperConfig, ServerProgram } from "./keeper-config.js";
 import { RestartRule } from "./restart-rule.js";
 import { describeEnd, type ServerEnd, ServerProcess } from "./server-process.js";
 
+const DOOR = "keeper.sock";
 const STDIN = 0;
 const FAILED = 1;
 const UNFIT = 4;
@@ -43,6 +45,7 @@ class Keeper {
   /** What ran before the program that is on trial. */
   #before: ServerProgram | undefined;
   #limit: NodeJS.Timeout | undefined;
+  #tellUpgraded: (problem: string | undefined) => void = () => undefined;
 
   constructor(config: KeeperConfig, holdings: Holdings) {
     this.#config = config;
@@ -70,12 +73,21 @@ class Keeper {
     this.#limit ??= setTimeout(() => this.#server?.signal("SIGKILL"), STOP_LIMIT_MS);
   }
 
-  /** Hands over to `program`. */
-  upgrade(program: ServerProgram): void {
-    if (this.#stops > 0 || this.#server === undefined) return;
+  /** Hands over to `program`. What went wrong; undefined where it serves. */
+  upgrade(program: ServerProgram): Promise<string | undefined> {
+    const server = this.#server;
+    if (this.#stops > 0 || server === undefined) return Promise.resolve("the mount is about to end, or to start another server: try again");
+    if (this.#upgradeTo !== undefined || this.#before !== undefined) return Promise.resolve("another upgrade is under way");
     this.#upgradeTo = program;
-    this.#server.drain();
-    this.#limit ??= setTimeout(() => this.#server?.signal("SIGKILL"), DRAIN_LIMIT_MS);
+    server.drain();
+    this.#limit ??= setTimeout(() => server.signal("SIGKILL"), DRAIN_LIMIT_MS);
+    return new Promise((resolve) => {
+      this.#tellUpgraded = resolve;
+    });
+  }
+
+  get serverPid(): number | undefined {
+    return this.#server?.pid;
   }
 
   get program(): ServerProgram {
@@ -136,6 +148,7 @@ class Keeper {
   /** Back to the program before, once, where the new one does not serve. */
   #failedTrial(end: ServerEnd, before: ServerProgram): undefined {
     say(this.#config.plan.mountpoint, `the new server does not serve (${describeEnd(end)}): back to the one before`);
+    this.#tellUpgraded(`the new server does not serve (${describeEnd(end)}): the one before goes on`);
     this.#program = before;
     this.#before = undefined;
     return undefined;
@@ -148,6 +161,7 @@ class Keeper {
       clearTimeout(this.#limit);
       this.#limit = undefined;
       this.#before = undefined;
+      this.#tellUpgraded(undefined);
       say(this.#config.plan.mountpoint, "a new server has taken over");
     });
   }
@@ -158,7 +172,7 @@ function listen(keeper: Keeper): void {
   process.on("SIGHUP", () => {
     // Of a terminal that went away, or sent by somebody who wants the program in its place started anew.
     if (isatty(STDIN)) keeper.stop();
-    else keeper.upgrade(keeper.program);
+    else void keeper.upgrade(keeper.program);
   });
   process.on("SIGPIPE", () => undefined);
 }
@@ -209,9 +223,14 @@ export async function keep(config: KeeperConfig): Promise<number> {
   if (typeof holdings === "number") return holdings;
   const keeper = new Keeper(config, holdings);
   listen(keeper);
+  const door = openDoor(join(config.runDirectory, DOOR), {
+    upgrade: (program) => keeper.upgrade(program),
+    serverPid: () => keeper.serverPid,
+  });
   try {
     return await keeper.run();
   } finally {
+    door?.close();
     await holdings.end();
     removeSockets(config.runDirectory);
   }

@@ -14,11 +14,13 @@ import { addResetCommand } from "./reset-command.js";
 import { addStatusCommand } from "./status-command.js";
 import { addTopCommand } from "./top-command.js";
 import { addUnmountCommand } from "./unmount-command.js";
+import { addUpgradeCommand } from "./upgrade-command.js";
 
 export function addMountCommands(program: Command, host: MountHost): void {
   addMountCommand(program, host);
   addMountServerCommand(program, host);
   addUnmountCommand(program);
+  addUpgradeCommand(program, host);
   addStatusCommand(program);
   addGrantsCommand(program);
   addExplainCommand(program);

@@ -2,12 +2,14 @@
 import { connect, type Socket } from "node:net";
 import { join } from "node:path";
 import { codeOf, failed, unfit } from "../complaint.js";
-import { type ControlLine, type ControlRequest, MAX_LINE_BYTES } from "./control-protocol.js";
+import { type ControlLine, type ControlRequest, type KeeperRequest, MAX_LINE_BYTES } from "./control-protocol.js";
 import { realMountpoint, runDirectories } from "./run-directory.js";
 
 const ANSWER_TIMEOUT_MS = 30_000;
 
 export const CONTROL_SOCKET = "control.sock";
+/** The keeper's, beside it. */
+const KEEPER_SOCKET = "keeper.sock";
 
 function open(path: string): Promise<Socket> {
   return new Promise((resolve, reject) => {
@@ -21,8 +23,20 @@ function open(path: string): Promise<Socket> {
 }
 
 /** Undefined where no daemon answers for this mount point. Throws CliError where one is there and may not be asked. */
-export async function connectControl(mountpoint: string, control: string | undefined): Promise<Socket | undefined> {
-  const paths = control === undefined ? runDirectories(realMountpoint(mountpoint)).map((path) => join(path, CONTROL_SOCKET)) : [control];
+export function connectControl(mountpoint: string, control: string | undefined): Promise<Socket | undefined> {
+  return connectFirst(control === undefined ? socketPaths(mountpoint, CONTROL_SOCKET) : [control]);
+}
+
+/** The same of a mount's keeper. */
+export function connectKeeper(mountpoint: string): Promise<Socket | undefined> {
+  return connectFirst(socketPaths(mountpoint, KEEPER_SOCKET));
+}
+
+function socketPaths(mountpoint: string, name: string): string[] {
+  return runDirectories(realMountpoint(mountpoint)).map((path) => join(path, name));
+}
+
+async function connectFirst(paths: readonly string[]): Promise<Socket | undefined> {
   for (const path of paths) {
     try {
       return await open(path);
@@ -48,7 +62,12 @@ async function* linesOf(socket: Socket, path: string): AsyncGenerator<ControlLin
 }
 
 /** Asks, and gives every item of the answer. With `forever` it may be silent for as long as it likes. */
-export async function* ask(socket: Socket, request: ControlRequest, mountpoint: string, forever: boolean): AsyncGenerator<unknown> {
+export async function* ask(
+  socket: Socket,
+  request: ControlRequest | KeeperRequest,
+  mountpoint: string,
+  forever: boolean,
+): AsyncGenerator<unknown> {
   socket.setEncoding("utf8");
   if (!forever) {
     socket.setTimeout(ANSWER_TIMEOUT_MS, () => {

@@ -35,6 +35,8 @@ export type ControlRequest =
   | { method: "activity" }
   | { method: "grants"; watch: boolean }
   | { method: "unmount" };
+/** To the keeper's own socket. */
+export type KeeperRequest = { method: "upgrade"; file: string; argv: readonly string[] };
 export type ControlLine = { item: unknown } | { done: true } | { error: string };
 
 /** Room for a path of any length that is asked about. */

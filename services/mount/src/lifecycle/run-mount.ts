@@ -43,6 +43,8 @@ import { UndoStack } from "./undo-stack.js";
 import { refuseUnseenHolders, watchRevocation } from "./watch-revocation.js";
 
 const READY_MS = 10_000;
+/** How long requests may take that were read, before they are left to the next server. */
+const HAND_OVER_MS = 5_000;
 const INLINE_COPY_BYTES = 256 << 10;
 const MAX_DIRECTORY_FDS = 2048;
 const MAX_KEPT_BACKINGS = 4096;
@@ -55,6 +57,8 @@ const NEGATIVE_TTL_MS = 10_000;
 
 export interface MountHost {
   startEmbeddedDecision: StartEmbeddedDecision;
+  /** What a keeper is to start as the server: this program. */
+  serverProgram?: { file: string; argv: readonly string[] };
   /** This process becomes the keeper of a mount. Comes back only by throwing. */
   becomeKeeper?: BecomeKeeper;
   /** Is given the line that says that requests are served. Standard output where it is not here. */
@@ -282,6 +286,14 @@ function tellReady(life: Life, parts: MountParts, announce: (line: string) => un
     logger.info({ why: transport.why }, "requests come by read(2), not by io_uring, which answers more of them in the same time");
 }
 
+/** Another server goes on from what is written down and stored: nothing is taken apart, and what still waits comes to it again. */
+async function handOver({ kept, logger }: Life, engine: Engine): Promise<never> {
+  const idle = await engine.drain?.(HAND_OVER_MS);
+  logger.info({ idle, inFlight: engine.inFlight() }, "handed over to another server");
+  kept?.link.handOver();
+  process.exit(0);
+}
+
 async function serve(life: Life, host: MountHost): Promise<void> {
   const { config, logger, undo, stop } = life;
   const runDirectory = life.kept?.runDirectory ?? ownRunDirectory(life);
@@ -310,7 +322,9 @@ async function serve(life: Life, host: MountHost): Promise<void> {
     down ??= takeDown(engine, stop, logger, tell).then((how) => logger.info({ how }, "unmounted"));
     return down;
   };
-  undo.push("unmount", unmount);
+  // A server that cannot take over leaves the mount to the next one.
+  let serves = !restored;
+  undo.push("unmount", () => (serves || stop.requested ? unmount() : undefined));
   await untilReady(life, engine);
   if (stop.requested) return;
   const { keeper } = life.kept?.link ?? {};
@@ -320,7 +334,9 @@ async function serve(life: Life, host: MountHost): Promise<void> {
     "stop surviving",
     surviveBugs(logger, () => life.telemetry.anomalies++),
   );
+  serves = true;
   tellReady(life, parts, host.announce ?? ((line) => process.stdout.write(line)));
+  life.kept?.link.onDrain(() => void handOver(life, engine));
   await Promise.race([engine.ended, stop.reached(1)]);
   // Before the doors close: who asked for it by the control socket waits for the answer.
   await unmount();

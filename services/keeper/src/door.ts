@@ -1,0 +1,67 @@
+/**
+ * The keeper's own socket, for `sluice upgrade`: one line of JSON in, one out, from root alone. It is not the server's to
+ * use: what it names is started with the keeper's privilege.
+ */
+import { createServer, type Server, type Socket } from "node:net";
+import { native } from "@sluice/native";
+import type { ServerProgram } from "./keeper-config.js";
+
+const BACKLOG = 4;
+const MAX_LINE = 16_384;
+
+export interface DoorEvents {
+  /** Resolves to what went wrong; to undefined where the program serves. */
+  upgrade(program: ServerProgram): Promise<string | undefined>;
+  /** The server's own process, which may not ask. */
+  serverPid(): number | undefined;
+}
+
+function mayAsk(socket: Socket, events: DoorEvents): boolean {
+  // Node gives no other way to a connected socket's descriptor.
+  const fd = (socket as unknown as { _handle?: { fd?: number } })._handle?.fd ?? -1;
+  const peer = native.peerCredentials(fd);
+  return typeof peer !== "number" && peer.uid === process.geteuid?.() && peer.pid !== events.serverPid();
+}
+
+/** Undefined where it is no request to upgrade. */
+function parse(line: string): ServerProgram | undefined {
+  try {
+    const { method, file, argv } = JSON.parse(line) as { method?: unknown; file?: unknown; argv?: unknown };
+    const fine = method === "upgrade" && typeof file === "string" && Array.isArray(argv) && argv.every((word) => typeof word === "string");
+    return fine ? { file, argv } : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+async function answer(socket: Socket, line: string, events: DoorEvents): Promise<void> {
+  const program = parse(line);
+  const problem = program === undefined ? "unknown request" : await events.upgrade(program);
+  const reply = problem === undefined ? [{ item: { upgraded: true } }, { done: true }] : [{ error: problem }];
+  if (!socket.destroyed) socket.end(reply.map((each) => `${JSON.stringify(each)}\n`).join(""));
+}
+
+function serve(socket: Socket, events: DoorEvents): void {
+  socket.on("error", () => socket.destroy());
+  if (!mayAsk(socket, events)) {
+    socket.destroy();
+    return;
+  }
+  let text = "";
+  socket.setEncoding("utf8").on("data", (chunk: string) => {
+    const before = text;
+    text += chunk;
+    const end = text.indexOf("\n");
+    if (end >= 0 && !before.includes("\n")) void answer(socket, text.slice(0, end), events);
+    else if (text.length > MAX_LINE) socket.destroy();
+  });
+}
+
+/** Undefined where the socket cannot be made: the mount does without. */
+export function openDoor(path: string, events: DoorEvents): Server | undefined {
+  const fd = native.unixListen(Buffer.from(path, "utf8").toString("latin1"), 0o600, BACKLOG);
+  if (fd < 0) return undefined;
+  const server = createServer((socket) => serve(socket, events));
+  server.maxConnections = BACKLOG;
+  return server.listen({ fd });
+}

@@ -1,0 +1,34 @@
+/** `sluice upgrade`: asks the keeper of a mount to put this program in the place of its server. */
+import type { Command } from "commander";
+import { failed, unfit } from "../complaint.js";
+import { ask, connectKeeper } from "../control/control-client.js";
+import type { MountHost } from "../lifecycle/run-mount.js";
+
+const HELP = `
+Run it with the version that is to serve from now on. The server that runs answers what it has read, hands over and ends;
+files stay open, locks stay held, nobody sees an error. Where the new one does not come to serve, the old one goes on.
+A server reads the state of any older version, and refuses that of a newer one with a sentence.
+`;
+
+async function upgrade(mountpoint: string, host: MountHost): Promise<void> {
+  if (host.serverProgram === undefined) throw failed(mountpoint, "this command has no server to offer", "use 'sluice upgrade'");
+  const socket = await connectKeeper(mountpoint);
+  if (socket === undefined) {
+    throw unfit(
+      mountpoint,
+      "no keeper holds this mount (ENOENT)",
+      "a mount without one is upgraded by mounting again: use --keeper on then",
+    );
+  }
+  const request = { method: "upgrade", ...host.serverProgram } as const;
+  for await (const _item of ask(socket, request, mountpoint, true)) process.stdout.write(`upgraded ${mountpoint}\n`);
+}
+
+export function addUpgradeCommand(program: Command, host: MountHost): void {
+  program
+    .command("upgrade")
+    .description("put this version in the place of a mount's server, without unmounting")
+    .argument("<mountpoint>")
+    .addHelpText("after", HELP)
+    .action((mountpoint: string) => upgrade(mountpoint, host));
+}
