@@ -19,6 +19,7 @@ const EVERY = [
   "top",
   "unmount",
   "upgrade",
+  "volume-plugin",
 ];
 
 async function names(command: string | undefined): Promise<string[]> {

@@ -47,6 +47,7 @@ const MOUNT_COMMANDS = new Set([
   "grants",
   "diff",
   "doctor",
+  "explain",
   "export",
   "commit",
   "reset",
