@@ -1,11 +1,13 @@
 /** What the server may do, thread by thread, is what the table says, and what it needs is still there. */
-import { readdirSync, readFileSync } from "node:fs";
-import { CAP } from "@sluice/native";
-import { file, mountSluice, plant, requires, runScript, scratch } from "@sluice/testkit";
+import { chmodSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { CAP, capabilityMask } from "@sluice/native";
+import { file, mountSluice, plant, requires, runScript, runSluice, scratch, startScript } from "@sluice/testkit";
 import { expect, test as plainTest } from "vitest";
 import { KEPT_CAPABILITIES, keptMask } from "../../services/mount/dist/lifecycle/least-privilege.js";
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
+const { test: withPassthrough } = requires("/dev/fuse", "CAP_SYS_ADMIN", "FUSE passthrough");
 const SETS = ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"] as const;
 
 function setsOf(status: string): bigint[] {
@@ -25,6 +27,76 @@ test("no thread of the server holds, or can get, a capability beyond the table",
   }
   expect(Object.keys(KEPT_CAPABILITIES)).not.toContain("NET_ADMIN");
   await mount.stop();
+});
+
+interface Shape {
+  args: readonly string[];
+  held: bigint;
+  owner?: { uid: number; gid: number };
+}
+
+const admin = capabilityMask(CAP.SYS_ADMIN);
+const shapes: [string, Shape][] = [
+  ["the default", { args: [], held: keptMask }],
+  ["--privilege strict", { args: ["--privilege", "strict"], held: keptMask }],
+  ["userxattr", { args: ["-o", "userxattr"], held: keptMask & ~admin }],
+  ["--user", { args: ["-o", "userxattr", "--user", "1000:1000"], held: 0n, owner: { uid: 1000, gid: 1000 } }],
+];
+
+/** Opens, says so, and stays until it is told to go: it has passed through. */
+const READER = `
+import { openSync, readFileSync, appendFileSync } from "node:fs";
+process.chdir(process.argv[1]);
+const fd = openSync("f", "r");
+if (readFileSync(fd, "utf8") !== "lower") throw new Error("f is not what it was");
+appendFileSync("g", "made");
+console.log("open");
+process.stdin.resume();
+`;
+
+for (const [name, shape] of shapes) {
+  withPassthrough(`a kept server, ${name}: what it holds, and that files pass through all the same`, () => expectShape(shape));
+}
+
+async function expectShape({ args, held, owner }: Shape): Promise<void> {
+  const root = scratch();
+  chmodSync(root, 0o755);
+  const lower = plant(join(root, "lower"), { f: file("lower") });
+  const [upper, work, mountpoint] = ["upper", "work", "mnt"].map((name) => join(root, name)) as [string, string, string];
+  for (const path of [upper, work, mountpoint]) mkdirSync(path);
+  if (owner !== undefined) await runScript(["chown", "-R", `${owner.uid}:${owner.gid}`, lower, upper, work, mountpoint]);
+  const mount = await mountSluice({ lowers: [lower], upper, work, mountpoint, args: ["--keeper", "on", ...args] });
+  const reader = startScript(READER, { args: [mountpoint], ...(owner === undefined ? {} : { as: owner }) });
+  await reader.waitFor("open");
+  const grants = (await mount.grants()) as { path: string; mode: string }[];
+  expect(grants.find(({ path }) => path === "f")?.mode).toBe("passthrough");
+  const { pid } = (await mount.status()) as { pid: number };
+  expect(pid).not.toBe(mount.pid);
+  for (const task of readdirSync(`/proc/${pid}/task`)) {
+    const status = readFileSync(`/proc/${pid}/task/${task}/status`, "utf8");
+    const [inheritable, permitted, effective, , ambient] = setsOf(status) as [bigint, bigint, bigint, bigint, bigint];
+    expect((inheritable | permitted | effective | ambient) & ~held).toBe(0n);
+    expect(status).toMatch(/^NoNewPrivs:\s+1$/m);
+    expect(status).toMatch(/^Seccomp:\s+2$/m);
+    expect(status).toMatch(new RegExp(`^Uid:\\s+${owner?.uid ?? 0}\\s`, "m"));
+  }
+  reader.kill();
+  await reader.finished;
+  expect((await mount.stop()).code).toBe(0);
+}
+
+test("what does not go together with a server without privilege is refused", async () => {
+  const lower = plant(scratch(), { f: file("lower") });
+  const refused = async (...args: readonly string[]): Promise<unknown> => {
+    const { code, stderr } = await runSluice(["mount", "--lower", lower, ...args, scratch()]);
+    return [code, /^sluice: (.*?):/.exec(stderr)?.[1]];
+  };
+  expect(await refused("--keeper", "on", "--user", "1000")).toEqual([2, "--user"]);
+  expect(await refused("--keeper", "on", "--user", "1000", "-o", "userxattr,allow_other")).toEqual([2, "-o allow_other"]);
+  expect(await refused("--user", "1000", "-o", "userxattr")).toEqual([2, "--user"]);
+  expect(await refused("--privilege", "strict")).toEqual([2, "--privilege strict"]);
+  expect(await refused("--keeper", "on", "--user", "root", "-o", "userxattr")).toEqual([2, "--user"]);
+  expect(await refused("--keeper", "on", "--engine", "fuse-native")).toEqual([2, "--keeper on"]);
 });
 
 plainTest("docs/security.md has the table", () => {
