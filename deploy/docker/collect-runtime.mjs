@@ -46,7 +46,7 @@ const closure = (start) => {
 };
 
 /** Of a workspace only what Node loads; of an installed package everything but nested packages, which are entries of their own. */
-const WORKSPACE_PARTS = ["package.json", "bin", "dist", "build"];
+const WORKSPACE_PARTS = ["package.json", "bin", "dist", "build", "console"];
 const copyWorkspace = (path) => {
   for (const part of WORKSPACE_PARTS) {
     const source = join(root, path, part);

@@ -201,7 +201,7 @@ look_at_volumes() {
   plugin=$!
   eventually "the volume plugin serves" 20 test -S /run/docker/plugins/sluice.sock
   expect "a wrong option is named" "'size' is not an option" docker volume create -d sluice -o lower="$SLUICE_DATA/lower" -o size=1 wrong
-  volumes="docker compose -f $repository/test/compose/volume.yml"
+  volumes="docker compose -p volumes -f $repository/test/compose/volume.yml"
   check "compose brings up a container with a volume of the plugin" $volumes up -d --pull never
   expect "it reads the merged tree" "^from the lower layer" $volumes exec -T reader cat /gated/hello.txt
   expect "the policy holds" "Permission denied" $volumes exec -T reader cat /gated/secrets/token

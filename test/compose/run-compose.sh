@@ -18,6 +18,8 @@ docker compose version >/dev/null 2>&1 || { echo "run-compose: docker compose is
 
 scratch=$(mktemp -d "${TMPDIR:-/tmp}/sluice-compose-XXXXXX")
 cgroup=$(basename "$scratch")
+# The volume plugin's mounts read their policy as nobody.
+chmod 711 "$scratch"
 
 # Containers' cgroups are empty once the namespace is gone; the engine makes one tree a controller and leaves it.
 remove_cgroups() {

@@ -1,4 +1,4 @@
-/** The admin port of a service: /metrics, /healthz and /readyz over plain HTTP. It changes nothing and tells no file names. */
+/** The admin port of a service: /metrics, /healthz and /readyz over plain HTTP, which tell no file names; and what the service adds. */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { Registry } from "prom-client";
@@ -10,6 +10,8 @@ export interface AdminOptions {
   registry: Registry;
   /** undefined while the service can take work, else why not, for /readyz. */
   notReady(): string | undefined;
+  /** Asked first; true where it has answered. */
+  also?: ((request: IncomingMessage, response: ServerResponse) => Promise<boolean>) | undefined;
 }
 export interface AdminServer {
   /** HOST:PORT it listens on. */
@@ -33,6 +35,7 @@ export function parseHostPort(text: string, object: string): { host: string; por
 }
 
 async function answer(options: AdminOptions, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  if (options.also !== undefined && (await options.also(request, response))) return;
   if (request.method !== "GET" && request.method !== "HEAD") {
     response.writeHead(405, { allow: "GET, HEAD" }).end("only GET\n");
     return;

@@ -2,12 +2,14 @@
 import type { PolicyCapabilities } from "@sluice/decision-api";
 import { openPolicyFile, type PolicyBackend, PolicyError } from "@sluice/policy-backends";
 import {
+  type AdminOptions,
   type AdminServer,
   CliError,
   createRegistry,
   decisionMetrics,
   EXIT,
   type Logger,
+  parseHostPort,
   type Registry,
   silentLogger,
   startAdminServer,
@@ -17,6 +19,9 @@ import { type DecisionLog, type DecisionLogTarget, openDecisionLog } from "./aud
 import { logReports } from "./audit/log-reports.js";
 import { startAuthzenServer } from "./authzen/authzen-server.js";
 import { backendReports } from "./engine/backend-reports.js";
+import { Console } from "./console/console.js";
+import { isLoopback } from "./console/console-access.js";
+import { DecisionFeed } from "./console/decision-feed.js";
 import { DecisionEngine } from "./engine/decision-engine.js";
 import { watchPolicy } from "./engine/policy-watch.js";
 import { startGrpcServer } from "./grpc/grpc-server.js";
@@ -37,6 +42,8 @@ export interface DecisionServiceOptions {
   allowedUids?: readonly number[] | undefined;
   /** HOST:PORT of /metrics, /healthz and /readyz. */
   admin?: string | undefined;
+  /** Who has it may use the web console at the admin address; without one it is there on loopback alone. */
+  adminToken?: string | undefined;
   /** Serve AuthZEN 1.0, with the certificates of `tls` where there are any. */
   authzen?: { address: string; url?: string | undefined; token?: string | undefined } | undefined;
   /** Default "off". */
@@ -112,16 +119,22 @@ class RunningService implements DecisionService {
   private stopAccepting: () => void = () => undefined;
   private shutdown: (graceMs: number) => Promise<void> = () => Promise.resolve();
 
-  private constructor(private readonly engine: DecisionEngine) {}
+  private constructor(
+    private readonly engine: DecisionEngine,
+    private readonly backend: PolicyBackend,
+    private readonly feed: DecisionFeed,
+  ) {}
 
   static async start(options: DecisionServiceOptions): Promise<RunningService> {
     const log = options.log ?? silentLogger();
     const registry = options.registry ?? createRegistry(false);
     const metrics = decisionMetrics(registry);
     const backend = await openBackend(options.policy, { log, metrics });
-    const decisionLog = openLog(options.decisionLog ?? "off", backend, { log, metrics });
+    const feed = new DecisionFeed();
+    const openedLog = openLog(options.decisionLog ?? "off", backend, { log, metrics });
+    const decisionLog = options.admin === undefined ? openedLog : feed.beside(openedLog);
     const engine = new DecisionEngine({ backend, log, metrics, decisionLog });
-    const service = new RunningService(engine);
+    const service = new RunningService(engine, backend, feed);
     service.logsToStdout = decisionLog.toStdout;
     service.closers.push(
       () => decisionLog.close(),
@@ -175,9 +188,21 @@ class RunningService implements DecisionService {
       address: options.admin,
       registry,
       notReady: () => (this.draining === undefined ? undefined : "draining"),
+      also: this.consoleFor(options, options.admin),
     });
     this.adminAddress = admin.address;
     this.closers.push(() => admin.close());
+  }
+
+  /** Undefined where it would be open to a network. */
+  private consoleFor({ policy, adminToken }: DecisionServiceOptions, address: string): AdminOptions["also"] {
+    const { host } = parseHostPort(address, "--admin");
+    if (adminToken === undefined && !isLoopback(host)) return undefined;
+    const { backend, feed, sessions } = this;
+    const policyFile = typeof policy === "string" ? policy : undefined;
+    const mounts = () => [...sessions].flatMap(({ peer }) => peer ?? []);
+    const page = new Console({ backend, policyFile, mounts }, feed, { host, token: adminToken });
+    return (request, response) => page.handle(request, response);
   }
 
   private openSession(session: Session, { metrics }: Refusals): void {

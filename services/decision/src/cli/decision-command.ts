@@ -23,6 +23,7 @@ interface DecisionFlags {
   authzen?: string;
   authzenUrl?: string;
   authzenTokenFile?: string;
+  adminTokenFile?: string;
   parentDeath?: string | true;
   logLevel: LogLevel;
   logFile?: string;
@@ -62,14 +63,14 @@ function tlsFiles(flags: DecisionFlags, listen: ListenTarget): TlsFiles | undefi
   return { certFile, keyFile, clientCaFile, clientSans };
 }
 
-function tokenIn(file: string): string {
+function tokenIn(file: string, option = "--authzen-token-file"): string {
   try {
     const token = readFileSync(file, "utf8").trim();
     if (token !== "") return token;
   } catch (cause) {
-    throw usage(`--authzen-token-file ${file}`, `file cannot be read (${(cause as NodeJS.ErrnoException).code})`, "correct the name");
+    throw usage(`${option} ${file}`, `file cannot be read (${(cause as NodeJS.ErrnoException).code})`, "correct the name");
   }
-  throw usage(`--authzen-token-file ${file}`, "file is empty", "write the token into it");
+  throw usage(`${option} ${file}`, "file is empty", "write the token into it");
 }
 
 function authzenOptions({ authzen: address, authzenUrl: url, authzenTokenFile }: DecisionFlags): DecisionServiceOptions["authzen"] {
@@ -127,6 +128,7 @@ async function run(flags: DecisionFlags): Promise<void> {
     tls,
     allowedUids: flags.allowUid?.map((uid) => wholeNumber(uid, "--allow-uid")),
     admin: flags.admin,
+    adminToken: flags.adminTokenFile === undefined ? undefined : tokenIn(flags.adminTokenFile, "--admin-token-file"),
     authzen: authzenOptions(flags),
     decisionLog: decisionLogTarget(flags),
     log: createLogger({ name: "sluice-decision", level: flags.logLevel, file: flags.logFile }),
@@ -146,7 +148,8 @@ export function addDecisionCommand(program: Command): void {
     .option("--listen <target>", "unix:///PATH (mode 0600) or HOST:PORT")
     .option("--listen-fd <n>", "a listening unix socket that was inherited, instead of --listen")
     .option("--allow-uid <uid...>", "who may connect to the unix socket (default: this user and root)")
-    .option("--admin <host:port>", "serve /metrics, /healthz and /readyz")
+    .option("--admin <host:port>", "serve /metrics, /healthz, /readyz and, on loopback, the web console at /console/")
+    .option("--admin-token-file <file>", "serve the console on any address, to who has this token")
     .option("--decision-log <target>", "one JSON line for each decision: FILE, stdout or off (default off)")
     .option("--decision-log-config <file>", "the same as a file says: several sinks, rotation, masks, what is left out, back-pressure")
     .option("--tls-cert <file>", "certificate (PEM), for TCP")

@@ -33,6 +33,9 @@ const MAX_TIMEOUT_MS = 60_000;
 export class Session {
   private greeted = false;
   private mount = "";
+  private version = "";
+  private readonly since = new Date().toISOString();
+  private questions = 0;
   private ended = false;
   private answers: SentAnswer[] = [];
   private flushing = false;
@@ -56,6 +59,12 @@ export class Session {
     stream.on("error", () => this.close());
     stream.on("cancelled", () => this.close());
     stream.on("drain", () => stream.resume());
+  }
+
+  /** Who is at the other end; undefined before its Hello. */
+  get peer(): { mount: string; version: string; since: string; questions: number } | undefined {
+    const { mount, version, since, questions } = this;
+    return this.greeted ? { mount, version, since, questions } : undefined;
   }
 
   /** No further questions, please. Those under way are answered. */
@@ -100,8 +109,9 @@ export class Session {
     }
     this.greeted = true;
     this.mount = hello.mount.slice(0, 256);
+    this.version = hello.clientVersion.slice(0, 64);
     this.engine.refresh();
-    this.refusals.log.info({ mount: this.mount, version: hello.clientVersion.slice(0, 64) }, "session opened");
+    this.refusals.log.info({ mount: this.mount, version: this.version }, "session opened");
     this.send({ $case: "welcome", value: { serverVersion: VERSION, capabilities: capabilitiesToProto(this.engine.capabilities()) } });
   }
 
@@ -117,6 +127,7 @@ export class Session {
   }
 
   private answerBatch(questions: readonly ReceivedQuestion[]): void {
+    this.questions += questions.length;
     this.engine.refresh();
     questions.forEach((question, index) => {
       if (index >= MAX_ACCEPTED_QUESTIONS || this.waiting.size >= MAX_WAITING) {

@@ -1,0 +1,81 @@
+// The console's frame: which part is shown, who is allowed in, what went wrong.
+import { startLive } from "./live.js";
+import { startPlayground } from "./playground.js";
+import { startReplay } from "./replay.js";
+import { fill, get, keepToken, Refused, tableRow } from "./server.js";
+
+const at = (id) => document.getElementById(id);
+const PARTS = ["live", "playground", "mounts", "replay"];
+
+function tell(error) {
+  at("problem").hidden = error === undefined;
+  at("problem").textContent = error === undefined ? "" : error.message;
+}
+
+function showPart() {
+  const wanted = PARTS.includes(location.hash.slice(1)) ? location.hash.slice(1) : "live";
+  for (const part of PARTS) at(part).hidden = part !== wanted;
+  for (const link of document.querySelectorAll("nav a")) {
+    if (link.hash === `#${wanted}`) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  }
+  tell(undefined);
+}
+
+function showState({ policy, version, mounts }) {
+  const refused = policy.refusedEdit === null ? "" : ` — the newest edit does not check: ${policy.refusedEdit}`;
+  at("policy").textContent =
+    `${policy.id} (${policy.kind}), revision ${policy.sequence} ${policy.digest.slice(0, 12)}, Sluice ${version}${refused}`;
+  const rows = mounts.map((mount) =>
+    tableRow([
+      [mount.mount, "path"],
+      [mount.version, ""],
+      [mount.since, ""],
+      [mount.questions, "number"],
+    ]),
+  );
+  fill(
+    at("mount-rows"),
+    rows.length > 0
+      ? rows
+      : [
+          tableRow([
+            ["none", ""],
+            ["", ""],
+            ["", ""],
+            ["", ""],
+          ]),
+        ],
+  );
+}
+
+async function open() {
+  const state = await get("state");
+  at("login").hidden = true;
+  showState(state);
+  startPlayground(state, tell);
+  startReplay(state, tell);
+  startLive(() => tell(new Error("the service has ended the stream: load the page again")));
+  at("refresh").addEventListener("click", () => void get("state").then(showState, tell));
+  setInterval(() => void get("state").then(showState, () => undefined), 5_000);
+  addEventListener("hashchange", showPart);
+  showPart();
+}
+
+function begin() {
+  open().catch((error) => {
+    if (!(error instanceof Refused)) {
+      tell(error);
+      return;
+    }
+    at("login").hidden = false;
+    at("token").focus();
+  });
+}
+
+at("login").addEventListener("submit", (event) => {
+  event.preventDefault();
+  keepToken(at("token").value);
+  begin();
+});
+begin();

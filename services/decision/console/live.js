@@ -1,0 +1,59 @@
+// The stream of decisions, filtered here: what is left out by a filter comes back when the filter goes.
+import { follow, tableRow } from "./server.js";
+
+const KEPT = 1000;
+const SHOWN = 200;
+const at = (id) => document.getElementById(id);
+const state = { decisions: [], missed: 0, total: 0, paused: false };
+
+function passes(decision) {
+  const holds = (text, id) => text.toLowerCase().includes(at(id).value.trim().toLowerCase());
+  const is = (value, id) => at(id).value.trim() === "" || String(value) === at(id).value.trim();
+  return (
+    holds(decision.path, "f-path") &&
+    holds(decision.rule, "f-rule") &&
+    holds(decision.mount, "f-mount") &&
+    is(decision.effect, "f-effect") &&
+    is(decision.uid, "f-uid")
+  );
+}
+
+const rowOf = (decision) =>
+  tableRow([
+    [decision.at.slice(11, 23), ""],
+    [decision.effect, decision.effect],
+    [decision.access, ""],
+    [decision.path, "path"],
+    [decision.rule, ""],
+    [decision.uid, "number"],
+    [decision.pid, "number"],
+    [decision.mount, ""],
+    [decision.tookUs, "number"],
+  ]);
+
+function show() {
+  const found = state.decisions.filter(passes);
+  at("decisions").replaceChildren(...found.slice(-SHOWN).reverse().map(rowOf));
+  const missed = state.missed === 0 ? "" : `, ${state.missed} more were too fast to show`;
+  at("live-status").textContent = `${found.length} of the last ${state.decisions.length}${missed}${state.paused ? " (paused)" : ""}`;
+}
+
+function take(batch) {
+  state.decisions.push(...batch.decisions);
+  state.decisions.splice(0, state.decisions.length - KEPT);
+  state.missed += batch.missed;
+  if (!state.paused) show();
+}
+
+export function startLive(onEnd) {
+  at("filters").addEventListener("input", show);
+  at("filters").addEventListener("submit", (event) => event.preventDefault());
+  at("pause").addEventListener("click", () => {
+    state.paused = !state.paused;
+    at("pause").setAttribute("aria-pressed", String(state.paused));
+    show();
+  });
+  void follow("decisions", take)
+    .catch(() => undefined)
+    .then(() => onEnd());
+}

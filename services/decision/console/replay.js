@@ -1,0 +1,55 @@
+// A recorded log against a candidate policy.
+import { element, post, tableRow } from "./server.js";
+
+const at = (id) => document.getElementById(id);
+const MAX_BYTES = 30e6;
+
+function changes(title, list, nameOf) {
+  if (list.length === 0) return [];
+  const table = document.createElement("table");
+  const head = document.createElement("thead");
+  const row = document.createElement("tr");
+  for (const name of ["Count", title, "Was", "Would be"]) {
+    const cell = element("th", name);
+    cell.scope = "col";
+    row.append(cell);
+  }
+  head.append(row);
+  const body = document.createElement("tbody");
+  body.append(
+    ...list.map((change) =>
+      tableRow([
+        [change.count, "number"],
+        [nameOf(change), "path"],
+        [`${change.was.effect} (${change.was.rule})`, change.was.effect],
+        [`${change.now.effect} (${change.now.rule})`, change.now.effect],
+      ]),
+    ),
+  );
+  table.append(head, body);
+  return [table];
+}
+
+function show(found) {
+  const summary = `${found.decisions} decisions: ${found.same} the same, ${found.different} different, ${found.failed} without an answer`;
+  const unreadable = found.unreadable === 0 ? "" : `; ${found.unreadable} lines are none of a decision log`;
+  at("replayed").replaceChildren(element("h3", summary + unreadable), ...changes("Path", found.byPath, (change) => change.path));
+}
+
+export function startReplay(state, tell) {
+  at("r-candidate").value = state.source ?? "";
+  const replay = async () => {
+    try {
+      const [file] = at("r-log").files;
+      if (file.size > MAX_BYTES) throw new Error(`${file.name}: it is larger than 30 MB: use sluice policy replay`);
+      show(await post("replay", { log: await file.text(), candidate: at("r-candidate").value }));
+      tell(undefined);
+    } catch (error) {
+      tell(error);
+    }
+  };
+  at("replay-form").addEventListener("submit", (event) => {
+    event.preventDefault();
+    void replay();
+  });
+}

@@ -1,0 +1,58 @@
+// Calls to the service. The token is kept for this tab alone, and travels in a header.
+const KEY = "sluice-token";
+
+export class Refused extends Error {}
+
+export const keepToken = (token) => sessionStorage.setItem(KEY, token);
+
+function headers() {
+  const token = sessionStorage.getItem(KEY);
+  return token === null ? {} : { authorization: `Bearer ${token}` };
+}
+
+async function checked(response) {
+  if (response.ok) return response;
+  const { error } = await response.json().catch(() => ({ error: `status ${response.status}` }));
+  throw response.status === 401 ? new Refused(error) : new Error(error);
+}
+
+export async function get(call) {
+  return (await checked(await fetch(`api/${call}`, { headers: headers() }))).json();
+}
+
+export async function post(call, body) {
+  const options = { method: "POST", headers: { ...headers(), "content-type": "application/json" }, body: JSON.stringify(body) };
+  return (await checked(await fetch(`api/${call}`, options))).json();
+}
+
+/** Calls `take` with each value, until the stream ends. */
+export async function follow(call, take) {
+  const response = await checked(await fetch(`api/${call}`, { headers: headers() }));
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  let rest = "";
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) return;
+    const lines = (rest + value).split("\n");
+    rest = lines.pop();
+    for (const line of lines) if (line !== "") take(JSON.parse(line));
+  }
+}
+
+/** An element with text: never markup, since paths are chosen by anybody. */
+export function element(name, text = "", className = "") {
+  const made = document.createElement(name);
+  made.textContent = text;
+  if (className !== "") made.className = className;
+  return made;
+}
+
+export function fill(body, rows) {
+  body.replaceChildren(...rows);
+}
+
+export function tableRow(cells) {
+  const row = document.createElement("tr");
+  row.append(...cells.map(([text, className]) => element("td", String(text), className)));
+  return row;
+}

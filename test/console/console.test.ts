@@ -1,0 +1,269 @@
+/** The web console in a real browser, in front of a real decision service; and its doors, by hand. */
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { request } from "node:http";
+import { join } from "node:path";
+import { connectDecider, whenReady } from "@sluice/decision-client";
+import type { Decider, Question } from "@sluice/decision-api";
+import { questionOf } from "@sluice/policy-backends";
+import { type DecisionService, type DecisionServiceOptions, startDecisionService } from "@sluice/service-decision";
+import { cleanUp, requires, scratch } from "@sluice/testkit";
+import { type Browser, chromium, type Page } from "playwright-core";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+
+const CHROMIUM = "/usr/bin/chromium";
+const FLAGS = [
+  "--headless",
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+];
+const POLICY = `version: 1
+revision: 7
+default: grant
+rules:
+  - name: private-keys
+    path: "**/*.pem"
+    effect: deny
+  - name: metered
+    path: "datasets/**"
+    access: [read]
+    effect: mediate
+`;
+
+interface Served {
+  service: DecisionService;
+  decider: Decider;
+  logFile: string;
+  policy: string;
+}
+
+async function serve(options: Partial<DecisionServiceOptions> = {}): Promise<Served> {
+  const directory = scratch();
+  const policy = join(directory, "policy.yaml");
+  const logFile = join(directory, "decisions.log");
+  writeFileSync(policy, POLICY);
+  const listen = { kind: "unix", path: join(directory, "d.sock") } as const;
+  const service = await startDecisionService({ policy, listen, admin: "127.0.0.1:0", decisionLog: { file: logFile }, ...options });
+  cleanUp(() => service.drain(100));
+  const decider = connectDecider({ target: service.target, mount: "/srv/view", clientVersion: "0.1.0", cache: { entries: 0 } });
+  cleanUp(() => decider.close());
+  expect(await whenReady(decider, 10_000)).toBe(true);
+  return { service, decider, logFile, policy };
+}
+
+let asked = 0;
+const ask = async (decider: Decider, path: string, uid = 1000): Promise<unknown> => {
+  const question: Question = { ...questionOf({ path: [path], uid }, `q${++asked}`, []), id: `q${asked}` };
+  return decider.decide({ ...question, resource: { ...question.resource, mount: "/srv/view" } }, AbortSignal.timeout(10_000));
+};
+
+interface Answer {
+  status: number;
+  headers: Record<string, unknown>;
+  body: string;
+}
+function call(service: DecisionService, path: string, headers: Record<string, string> = {}, method = "GET"): Promise<Answer> {
+  const [host, port] = (service.adminAddress as string).split(":");
+  return new Promise((resolve, reject) => {
+    const sent = request({ host, port, path, method, headers }, (response) => {
+      let body = "";
+      response.on("data", (chunk: Buffer) => {
+        body += chunk.toString();
+      });
+      response.on("end", () => resolve({ status: response.statusCode ?? 0, headers: response.headers, body }));
+    });
+    sent.on("error", reject);
+    sent.end(method === "POST" ? "{}" : undefined);
+  });
+}
+
+describe("the doors of the console", () => {
+  test("on loopback: by loopback's own names, from no other page", async () => {
+    const { service } = await serve();
+    const port = service.adminAddress?.split(":")[1];
+    const page = await call(service, "/console/");
+    expect(page.status).toBe(200);
+    expect(page.headers["content-security-policy"]).toMatch(/default-src 'none'; script-src 'self'/);
+    expect(page.headers["content-security-policy"]).not.toContain("unsafe");
+    expect((await call(service, "/console/api/state")).status).toBe(200);
+    expect((await call(service, "/console/api/state", { host: `localhost:${port}` })).status).toBe(200);
+    for (const headers of [
+      { host: `evil.example:${port}` },
+      { host: `127.0.0.1.evil.example:${port}` },
+      { origin: "https://evil.example" },
+      { origin: "null" },
+      { "sec-fetch-site": "cross-site" },
+    ] as Record<string, string>[]) {
+      expect((await call(service, "/console/api/state", headers)).status, JSON.stringify(headers)).toBe(403);
+      expect((await call(service, "/console/api/ask", headers, "POST")).status, JSON.stringify(headers)).toBe(403);
+    }
+    for (const path of ["/console/../package.json", "/console/%2e%2e/package.json", "/console/constructor", "/console/api/constructor"])
+      expect((await call(service, path)).status, path).toBe(404);
+    expect((await call(service, "/console/api/ask", {}, "POST")).status).toBe(400);
+    expect((await call(service, "/metrics")).status).toBe(200);
+  });
+
+  test("beyond loopback: not at all without a token, and with it only for who has it", async () => {
+    const open = await serve({ admin: "0.0.0.0:0" });
+    expect((await call(open.service, "/console/")).status).toBe(404);
+    expect((await call(open.service, "/console/api/state")).status).toBe(404);
+    const closed = await serve({ admin: "0.0.0.0:0", adminToken: "correct horse" });
+    const state = (headers: Record<string, string>): Promise<Answer> => call(closed.service, "/console/api/state", headers);
+    expect((await state({})).status).toBe(401);
+    expect((await state({ authorization: "Bearer correct" })).status).toBe(401);
+    expect((await state({ authorization: "Bearer correct horse" })).status).toBe(200);
+    expect((await state({ authorization: "Bearer correct horse", origin: "https://evil.example" })).status).toBe(403);
+    expect((await call(closed.service, "/metrics")).status).toBe(200);
+  });
+
+  test("a candidate is rules alone: it reaches no file and no server", async () => {
+    const { service } = await serve();
+    const send = async (body: object): Promise<{ error: string }> => {
+      const response = await fetch(`http://${service.adminAddress}/console/api/replay`, { method: "POST", body: JSON.stringify(body) });
+      expect(response.status).toBe(400);
+      return (await response.json()) as { error: string };
+    };
+    expect((await send({ log: "", candidate: "kind: opa\nurl: http://127.0.0.1:1\npath: a/b\n" })).error).toContain("candidate");
+    expect((await send({ log: "", candidate: "version: 1\ndefault: maybe\n" })).error).toContain("candidate:2:10");
+  });
+});
+
+const { test: browsed } = requires(`command ${CHROMIUM.split("/").at(-1)}`);
+
+describe("in Chromium", () => {
+  let browser: Browser | undefined;
+  beforeAll(async () => {
+    browser = await chromium.launch({ executablePath: CHROMIUM, args: FLAGS }).catch(() => undefined);
+  }, 60_000);
+  afterAll(() => browser?.close());
+
+  /** A page that fails the test on an error in it, a refused resource, or a request to anywhere else. */
+  async function openPage(service: DecisionService, part: string): Promise<{ page: Page; wrong: string[] }> {
+    if (browser === undefined) throw new Error("Chromium does not start");
+    const page = await browser.newPage({ viewport: { width: 1200, height: 800 } });
+    cleanUp(() => page.close());
+    const wrong: string[] = [];
+    page.on("console", (message) => message.type() === "error" && wrong.push(message.text()));
+    page.on("pageerror", (error) => wrong.push(error.message));
+    page.on("request", (sent) => !sent.url().startsWith(`http://${service.adminAddress}/`) && wrong.push(sent.url()));
+    await page.goto(`http://${service.adminAddress}/console/#${part}`);
+    return { page, wrong };
+  }
+
+  const picture = async (page: Page, name: string): Promise<void> => {
+    const directory = process.env["SLUICE_SCREENSHOTS"] ?? scratch();
+    mkdirSync(directory, { recursive: true });
+    const file = join(directory, `${name}.png`);
+    await page.screenshot({ path: file });
+    expect(readFileSync(file).length).toBeGreaterThan(5_000);
+  };
+
+  browsed("decisions come in as they are made, are filtered, and stop while paused", async () => {
+    const { service, decider } = await serve();
+    const { page, wrong } = await openPage(service, "live");
+    await page.locator("#policy", { hasText: "revision 7" }).waitFor();
+    await ask(decider, "a/file");
+    await ask(decider, "home/<b>key</b>.pem", 1001);
+    await ask(decider, "datasets/table");
+    const rows = page.locator("#decisions tr");
+    await expect.poll(() => rows.count(), { timeout: 10_000 }).toBe(3);
+    expect(await rows.nth(1).innerText()).toContain("home/<b>key</b>.pem");
+    expect(await page.locator("#decisions td.deny").innerText()).toBe("deny");
+    await picture(page, "live");
+    await page.getByLabel("Effect", { exact: true }).selectOption("deny");
+    expect(await rows.count()).toBe(1);
+    await page.getByLabel("Effect", { exact: true }).selectOption("");
+    await page.locator("#f-uid").fill("1001");
+    expect(await rows.count()).toBe(1);
+    await page.locator("#f-uid").fill("");
+    await page.getByLabel("Path holds").fill("DATA");
+    expect(await rows.innerText()).toContain("metered");
+    await page.getByLabel("Path holds").fill("");
+    await page.getByRole("button", { name: "Pause" }).press("Enter");
+    expect(await page.getByRole("button", { name: "Pause" }).getAttribute("aria-pressed")).toBe("true");
+    await ask(decider, "later");
+    await page.waitForTimeout(600);
+    expect(await rows.count()).toBe(3);
+    await page.getByRole("button", { name: "Pause" }).click();
+    await expect.poll(() => rows.count()).toBe(4);
+    expect(wrong).toEqual([]);
+  });
+
+  browsed("the playground shows the decision, marks the rule in the source, and asks a candidate beside it", async () => {
+    const { service, logFile } = await serve();
+    const { page, wrong } = await openPage(service, "playground");
+    await page.getByLabel("Path below the mount").fill("/ssl/id.pem");
+    await page.getByRole("button", { name: "Ask" }).click();
+    await page.locator("#answer dd.deny").waitFor();
+    expect(await page.locator("#answer").innerText()).toContain("private-keys");
+    expect(await page.locator("#source .hit").allInnerTexts()).toEqual([
+      "  - name: private-keys",
+      '    path: "**/*.pem"',
+      "    effect: deny",
+    ]);
+    await page.getByText("And what a candidate would say").click();
+    await page.getByRole("button", { name: "Begin with the policy in force" }).click();
+    await page.locator("#a-candidate").fill(POLICY.replace("effect: deny", "effect: mediate"));
+    await page.getByRole("button", { name: "Ask" }).click();
+    await page.locator("#answer dd.mediate").waitFor();
+    await picture(page, "playground");
+    await page.locator("#a-candidate").fill("version: 2\n");
+    await page.getByRole("button", { name: "Ask" }).click();
+    await page.getByRole("alert").filter({ hasText: "candidate:1" }).waitFor();
+    expect(wrong.filter((line) => !line.includes("400"))).toEqual([]);
+    expect(readFileSync(logFile, "utf8")).toBe("");
+  });
+
+  browsed("mounts are shown, and a recorded log is put to a candidate", async () => {
+    const { service, decider, logFile } = await serve();
+    for (const path of ["a.pem", "b.pem", "c.txt"]) await ask(decider, path);
+    const { page, wrong } = await openPage(service, "mounts");
+    await page.locator("#mount-rows", { hasText: "/srv/view" }).waitFor();
+    await picture(page, "mounts");
+    await expect.poll(() => readFileSync(logFile, "utf8").split("\n").length, { timeout: 10_000 }).toBe(4);
+    await page.getByRole("link", { name: "Replay" }).click();
+    await page.getByLabel("Decision log").setInputFiles(logFile);
+    await page.getByLabel("Rules of the candidate").last().fill("version: 1\ndefault: grant\n");
+    await page.getByRole("button", { name: "Replay" }).click();
+    await page.locator("#replayed h3").waitFor();
+    expect(await page.locator("#replayed h3").innerText()).toBe("3 decisions: 1 the same, 2 different, 0 without an answer");
+    expect(await page.locator("#replayed").innerText()).toContain("a.pem");
+    await picture(page, "replay");
+    expect(wrong).toEqual([]);
+  });
+
+  browsed("under load the page keeps up, and says what it left out", async () => {
+    const { service, decider } = await serve();
+    const { page, wrong } = await openPage(service, "live");
+    await page.locator("#policy", { hasText: "revision 7" }).waitFor();
+    for (let round = 0; round < 20; round++)
+      await Promise.all(Array.from({ length: 500 }, (_, index) => ask(decider, `load/${round}/${index}`)));
+    await ask(decider, "the/last/one");
+    await page.locator("#decisions tr").filter({ hasText: "the/last/one" }).waitFor({ timeout: 20_000 });
+    expect(await page.locator("#live-status").innerText()).toMatch(/\d+ more were too fast to show/);
+    await page.getByRole("link", { name: "Playground" }).click();
+    await page.getByRole("button", { name: "Ask" }).click();
+    await page.locator("#answer dd.grant").waitFor();
+    expect(wrong).toEqual([]);
+  });
+
+  browsed("with a token the page asks for it, and every control has a name", async () => {
+    const { service } = await serve({ adminToken: "correct horse" });
+    const { page } = await openPage(service, "live");
+    await page.locator("#token").fill("wrong");
+    await page.keyboard.press("Enter");
+    await page.waitForTimeout(300);
+    expect(await page.locator("#live").isVisible()).toBe(false);
+    await page.locator("#token").fill("correct horse");
+    await page.keyboard.press("Enter");
+    await page.locator("#live").waitFor();
+    const unnamed = await page.evaluate(
+      `[...document.querySelectorAll("input, select, textarea")].filter((field) => field.labels.length === 0).map((field) => field.id)`,
+    );
+    expect(unnamed).toEqual([]);
+  });
+});
