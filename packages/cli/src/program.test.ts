@@ -3,6 +3,7 @@ import { buildProgram } from "./program.js";
 
 const EVERY = [
   "commit",
+  "completion",
   "decision",
   "diff",
   "doctor",
@@ -10,6 +11,7 @@ const EVERY = [
   "export",
   "fsck",
   "grants",
+  "man",
   "mount",
   "mount-server",
   "policy",

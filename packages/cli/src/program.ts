@@ -1,6 +1,7 @@
 /** The only place that composes both services: every command, and the embedded decision service of `sluice mount`. */
 import { VERSION } from "@sluice/runtime";
 import { Command } from "commander";
+import { addManualCommands } from "./manual/manual-commands.js";
 
 const EPILOGUE = `
 Examples:
@@ -55,6 +56,8 @@ const MOUNT_COMMANDS = new Set([
   "top",
 ]);
 
+const SERVICE_COMMANDS = new Set([...DECISION_COMMANDS, ...MOUNT_COMMANDS, "volume-plugin"]);
+
 /** Only the service that the command belongs to is loaded: the other one takes longer to load than most commands run. */
 function servicesFor(command: string | undefined): AddCommands[] {
   if (command !== undefined && DECISION_COMMANDS.has(command)) return [addDecision];
@@ -70,5 +73,6 @@ export async function buildProgram(command: string | undefined): Promise<Command
     .version(VERSION)
     .addHelpText("after", EPILOGUE);
   for (const add of servicesFor(command)) await add(program);
+  if (command === undefined || !SERVICE_COMMANDS.has(command)) addManualCommands(program);
   return program;
 }

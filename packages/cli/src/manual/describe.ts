@@ -1,0 +1,85 @@
+/** The commands as they are defined, read for manual pages and completion: nothing is written down twice. */
+import type { Command, Option } from "commander";
+
+export type Completes = "file" | "directory" | "nothing";
+
+export interface DescribedOption {
+  /** "-o <options>", "--upper <dir>". */
+  flags: string;
+  /** "--upper"; of -o "-o". */
+  names: string[];
+  description: string;
+  takesValue: boolean;
+  /** Values to choose from; empty where they are not closed. */
+  choices: readonly string[];
+  completes: Completes;
+}
+
+export interface DescribedCommand {
+  /** "sluice policy check", in words. */
+  words: readonly string[];
+  description: string;
+  usage: string;
+  arguments: { name: string; description: string; choices: readonly string[]; completes: Completes }[];
+  options: DescribedOption[];
+  commands: DescribedCommand[];
+  /** What its help says below the options. */
+  notes: string;
+}
+
+function completesOf(words: string): Completes {
+  if (/dirs?\b|mountpoint/.test(words)) return "directory";
+  return /file|log|socket|cases|path/.test(words) ? "file" : "nothing";
+}
+
+/** The defaults are a part of what the help says. */
+function described(option: Option): string {
+  const fallback: unknown = option.defaultValue;
+  return typeof fallback === "string" ? `${option.description} (default: ${fallback})` : option.description;
+}
+
+function describeOption(option: Option): DescribedOption {
+  const value = /[<[](.*)[>\]]/.exec(option.flags)?.[1] ?? "";
+  return {
+    flags: option.flags,
+    names: [option.short, option.long].filter((name) => name !== undefined),
+    description: described(option),
+    takesValue: option.required || option.optional,
+    // "<auto|strict>" names them, too.
+    choices: option.argChoices ?? (value.includes("|") ? value.split("|") : []),
+    completes: completesOf(value),
+  };
+}
+
+/** What comes after the help proper, as its author wrote it. */
+function notesOf(command: Command): string {
+  let whole = "";
+  command.configureOutput({ writeOut: (text) => (whole += text) });
+  command.outputHelp();
+  return whole.slice(command.helpInformation().length).trim();
+}
+
+export function describeCommand(command: Command, above: readonly string[] = []): DescribedCommand {
+  const words = [...above, command.name()];
+  const help = command.createHelp();
+  return {
+    words,
+    description: command.description(),
+    usage: `${words.join(" ")} ${command.usage()}`.trim(),
+    arguments: command.registeredArguments.map((argument) => {
+      const name = argument.required ? `<${argument.name()}>` : `[${argument.name()}]`;
+      return { name, description: argument.description, choices: argument.argChoices ?? [], completes: completesOf(argument.name()) };
+    }),
+    options: help.visibleOptions(command).map(describeOption),
+    commands: help
+      .visibleCommands(command)
+      .filter((each) => each.name() !== "help")
+      .map((each) => describeCommand(each, words)),
+    notes: notesOf(command),
+  };
+}
+
+/** Itself and everything below it. */
+export function everyCommand(command: DescribedCommand): DescribedCommand[] {
+  return [command, ...command.commands.flatMap(everyCommand)];
+}
