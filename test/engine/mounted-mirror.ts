@@ -69,8 +69,8 @@ export class MountedMirror {
     return spawn("/bin/cat", [join(this.mountpoint, name)], { stdio: ["ignore", "ignore", "pipe"] });
   }
 
-  async until(condition: () => boolean): Promise<void> {
-    const deadline = Date.now() + 10_000;
+  async until(condition: () => boolean, ms = 10_000): Promise<void> {
+    const deadline = Date.now() + ms;
     while (!condition()) {
       if (Date.now() > deadline) throw new Error("what was waited for did not come");
       await new Promise((resolve) => setTimeout(resolve, 5));

@@ -1,24 +1,26 @@
 /**
  * The entries of a ring: each holds one request at a time, in memory that the kernel fills, and the room for its reply.
- * A request that waits holds its entry until it is answered. Requests beyond a queue's entries wait in the kernel, those
- * that would end the waiting too: so a queue that runs low gets more, up to a limit.
+ *
+ * A request that waits holds its entry until it is answered. What comes beyond a queue's entries waits in the kernel, and
+ * is fetched by the next answer of that queue and by nothing else, not by further entries either: so all that a queue may
+ * need are there from the start. They cost the kernel half a kilobyte each, and memory of ours only once they are used;
+ * the kernel gives the entry that was used last to the next request.
  */
 import { ByteBuffer, OUT_HEADER_BYTES, type ReplyRoom, Request } from "@sluice/fuse-protocol";
-import type { FuseRing } from "@sluice/native";
-import { Errno, errnoName } from "@sluice/vfs";
+import { Errno } from "@sluice/vfs";
 import type { RingLoopParts } from "./ring-loop.js";
 
-/** Entries at the start, of all queues together: none of a queue's is likely to be missed before there are more. */
-const FIRST_ENTRIES = 128;
-const FIRST_OF_QUEUE = { least: 8, most: 32 } as const;
-/** An entry whose request waits has used two pages of its memory at least, and a megabyte at most. */
-const ALL_ENTRIES = 16384;
-const MOST_OF_QUEUE = 1024;
+/** As many threads may wait at once for each processor that they asked from. */
+const OF_QUEUE = { most: 512, least: 8 } as const;
+const OF_ALL = 8192;
+/** The last entries of a queue are for requests that do not wait for another one: see `crowded`. */
+const KEPT_FREE = 4;
 
 export class RingEntry implements ReplyRoom {
   readonly request: Request;
   answered = true;
   held = false;
+  readonly #onAnswer: (entry: RingEntry) => void;
 
   constructor(
     readonly index: number,
@@ -34,61 +36,62 @@ export class RingEntry implements ReplyRoom {
     this.answered = true;
     this.#onAnswer(this);
   }
-
-  readonly #onAnswer: (entry: RingEntry) => void;
 }
 
-function firstOfQueue(queues: number): number {
-  return Math.min(FIRST_OF_QUEUE.most, Math.max(FIRST_OF_QUEUE.least, Math.floor(FIRST_ENTRIES / queues)));
+/** How many entries each of so many queues has. */
+export function entriesOfQueue(queues: number): number {
+  return Math.max(OF_QUEUE.least, Math.min(OF_QUEUE.most, Math.floor(OF_ALL / queues)));
 }
 
-/** How many entries each queue may come to have. */
-export function mostOfQueue(queues: number): number {
-  return Math.max(firstOfQueue(queues), Math.min(MOST_OF_QUEUE, Math.floor(ALL_ENTRIES / queues)));
+interface Queue {
+  readonly memory: ArrayBuffer;
+  entries: number;
+  held: number;
 }
 
 export class RingEntries {
   readonly #parts: RingLoopParts;
   readonly #onAnswer: (entry: RingEntry) => void;
-  readonly #entries: RingEntry[] = [];
-  readonly #queues: { entries: number; held: number }[] = [];
-  readonly #step: number;
-  readonly #most: number;
+  /** Made when they are first used. */
+  readonly #entries: (RingEntry | undefined)[] = [];
+  readonly #queues: Queue[] = [];
+  #ofQueue: number;
 
   constructor(parts: RingLoopParts, onAnswer: (entry: RingEntry) => void) {
     this.#parts = parts;
     this.#onAnswer = onAnswer;
-    this.#step = firstOfQueue(parts.queues);
-    this.#most = mostOfQueue(parts.queues);
+    this.#ofQueue = entriesOfQueue(parts.queues);
   }
 
-  /** 0 or a negative errno. */
+  /** 0 or a negative errno. With less where so much address space is not to be had. */
   start(): number {
-    for (let queue = 0; queue < this.#parts.queues; queue++) {
-      this.#queues.push({ entries: 0, held: 0 });
-      const failure = this.#add(queue);
-      if (failure < 0) return failure;
+    let failure = this.#add();
+    while (failure === -Errno.ENOMEM && this.#queues.length === 0 && this.#ofQueue > OF_QUEUE.least) {
+      this.#ofQueue = Math.floor(this.#ofQueue / 2);
+      failure = this.#add();
     }
-    return Errno.OK;
+    while (failure === 0 && this.#queues.length < this.#parts.queues) failure = this.#add();
+    return failure;
   }
 
   at(index: number): RingEntry {
-    return this.#entries[index] as RingEntry;
+    return this.#entries[index] ?? this.#make(index);
   }
 
   get eachQueueHasOne(): boolean {
     return this.#queues.every((queue) => queue.entries > 0);
   }
 
-  /** Its request waits. Half a queue held is the sign to hand over more: requests go on coming meanwhile. */
-  hold(entry: RingEntry): void {
+  /** So many requests of its queue wait that one more might be the last, and what ends the waiting would not come through. */
+  crowded(entry: RingEntry): boolean {
     const queue = this.#queueOf(entry);
+    return queue.held + KEPT_FREE >= queue.entries;
+  }
+
+  hold(entry: RingEntry): void {
+    if (entry.answered) return;
     entry.held = true;
-    queue.held += 1;
-    if (queue.held * 2 < queue.entries || queue.entries + this.#step > this.#most) return;
-    const failure = this.#add(entry.queue);
-    if (failure < 0)
-      this.#parts.events.anomaly("the ring takes no further entries", { errno: errnoName(-failure), entries: queue.entries });
+    this.#queueOf(entry).held += 1;
   }
 
   free(entry: RingEntry): void {
@@ -96,29 +99,33 @@ export class RingEntries {
     entry.held = false;
   }
 
-  /** The kernel took it back: the connection is over. */
+  /** The kernel took it back: the connection is over, or it was never taken. */
   lose(entry: RingEntry): void {
     this.free(entry);
     this.#queueOf(entry).entries -= 1;
   }
 
-  #queueOf(entry: RingEntry): { entries: number; held: number } {
-    return this.#queues[entry.queue] as { entries: number; held: number };
+  #queueOf(entry: RingEntry): Queue {
+    return this.#queues[entry.queue] as Queue;
   }
 
-  #add(queue: number): number {
-    const { ring } = this.#parts;
-    const memory = ring.add(queue, this.#step);
+  /** One more queue. */
+  #add(): number {
+    const memory = this.#parts.ring.add(this.#queues.length, this.#ofQueue);
     if (typeof memory === "number") return memory;
-    for (let i = 0; i < this.#step; i++) this.#entries.push(this.#entryAt(ring, queue, { memory, offset: i * ring.entryBytes }));
-    (this.#queues[queue] as { entries: number }).entries += this.#step;
+    this.#queues.push({ memory, entries: this.#ofQueue, held: 0 });
     return Errno.OK;
   }
 
-  #entryAt(ring: FuseRing, queue: number, at: { memory: ArrayBuffer; offset: number }): RingEntry {
-    const { memory, offset } = at;
-    const buffer = new ByteBuffer(OUT_HEADER_BYTES + this.#parts.payloadBytes, { memory, offset: offset + ring.replyAt });
+  #make(index: number): RingEntry {
+    const { ring, payloadBytes } = this.#parts;
+    const number = Math.floor(index / this.#ofQueue);
+    const { memory } = this.#queues[number] as Queue;
+    const offset = (index % this.#ofQueue) * ring.entryBytes;
+    const buffer = new ByteBuffer(OUT_HEADER_BYTES + payloadBytes, { memory, offset: offset + ring.replyAt });
     const request = new ByteBuffer(ring.entryBytes - ring.requestAt, { memory, offset: offset + ring.requestAt });
-    return new RingEntry(this.#entries.length, queue, buffer, { request, onAnswer: this.#onAnswer });
+    const entry = new RingEntry(index, number, buffer, { request, onAnswer: this.#onAnswer });
+    this.#entries[index] = entry;
+    return entry;
   }
 }

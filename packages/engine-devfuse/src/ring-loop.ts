@@ -3,7 +3,7 @@
  * hands over the answers and fetches what came meanwhile, or sleeps a moment for it. Not the handshake, FORGET, INTERRUPT
  * and notifications: those go by /dev/fuse, which the read loop goes on reading.
  */
-import { encodeHeader } from "@sluice/fuse-protocol";
+import { encodeHeader, Opcode } from "@sluice/fuse-protocol";
 import { type FuseRing, RING_LOOP_WORD, RING_LOST } from "@sluice/native";
 import { Errno, errnoName } from "@sluice/vfs";
 import type { EngineEvents } from "./engine.js";
@@ -116,17 +116,21 @@ export class RingLoop {
   #handle(entry: RingEntry, length: number): boolean {
     const { session } = this.#served as RingServed;
     entry.answered = false;
+    if (entry.request.opcode === Opcode.SETLKW && this.#entries.crowded(entry)) {
+      this.#refuse(entry, Errno.ENOLCK);
+      return false;
+    }
     if (session.handle(entry.request, length)) {
       this.#entries.hold(entry);
       return true;
     }
-    if (!entry.answered) this.#refuse(entry);
+    if (!entry.answered) this.#refuse(entry, Errno.EIO);
     return false;
   }
 
   /** What cannot be understood or takes no answer on /dev/fuse needs one here: the entry would never come back. */
-  #refuse(entry: RingEntry): void {
-    encodeHeader(entry.buffer.words, entry.request, Errno.EIO, 0);
+  #refuse(entry: RingEntry, errno: number): void {
+    encodeHeader(entry.buffer.words, entry.request, errno, 0);
     entry.send();
   }
 

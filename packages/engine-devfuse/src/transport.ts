@@ -6,7 +6,7 @@ import { closeSync, openSync, readFileSync } from "node:fs";
 import { type FuseRing, native, type Poller } from "@sluice/native";
 import { Errno, errnoName, FsError, type TransportInUse, type TransportWish } from "@sluice/vfs";
 import type { EngineEvents } from "./engine.js";
-import { mostOfQueue } from "./ring-entries.js";
+import { entriesOfQueue } from "./ring-entries.js";
 import { RingLoop, type RingServed } from "./ring-loop.js";
 
 const PARAMETER = "/sys/module/fuse/parameters/enable_uring";
@@ -108,7 +108,7 @@ function makeRing(fuseFd: number): { ring: FuseRing; queues: number } | UringLac
   const why = whyNoUring();
   if (why !== undefined) return why;
   const queues = possibleCpus();
-  const ring = native.fuseRing(fuseFd, queues * mostOfQueue(queues), PAYLOAD_BYTES);
+  const ring = native.fuseRing(fuseFd, queues * entriesOfQueue(queues), PAYLOAD_BYTES);
   return typeof ring === "number" ? refusal(-ring) : { ring, queues };
 }
 

@@ -7,6 +7,8 @@
 
 /* The completion queue's own limit is 65536. */
 #define ENTRIES_MAX 32768
+/* Of one `add`: their iovecs are on the stack meanwhile. */
+#define ADDED_MAX 1024
 
 static void stop(struct fuse_ring *ring) {
   if (!ring->open) return;
@@ -74,7 +76,7 @@ static napi_value ring_add(napi_env env, napi_callback_info info) {
   uint32_t queue = arg_uint(&args, 0);
   uint32_t count = arg_uint(&args, 1);
   if (args.failure) return args_failed(&args);
-  if (count == 0 || count > RING_READY_MAX || ring->count + count > ring->limit) return result_number(env, -EINVAL);
+  if (count == 0 || count > ADDED_MAX || ring->count + count > ring->limit) return result_number(env, -EINVAL);
   struct block *block = malloc(sizeof *block);
   if (block == NULL) return result_number(env, -ENOMEM);
   block->bytes = count * fuse_ring_entry_bytes(ring);
@@ -83,6 +85,8 @@ static napi_value ring_add(napi_env env, napi_callback_info info) {
     free(block);
     return result_number(env, -ENOMEM);
   }
+  /* A huge page would hold the memory of two entries for the two pages that a request touches. */
+  madvise(block->memory, block->bytes, MADV_NOHUGEPAGE);
   napi_value buffer = block_buffer(env, block);
   if (buffer == NULL) return result_number(env, -ENOMEM);
   keep_block(&args, buffer);

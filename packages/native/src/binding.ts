@@ -91,7 +91,7 @@ export interface FuseRing {
   readonly replyAt: number;
   /** Every block that `add` gave: the kernel writes there, so they live as long as this. */
   readonly blocks: readonly ArrayBuffer[];
-  /** Registers so many further entries (at most 128) for a queue, numbered on; the block that they lie in. */
+  /** Registers so many further entries (at most 1024) for a queue, numbered on; the block that they lie in. */
   add(queue: number, count: number): ArrayBuffer | number;
   begin(): void;
   /**
