@@ -30,9 +30,9 @@ class HeldMount {
     expect(native.mount("held", this.#path, "fuse.held", 0, data)).toBe(0);
   }
 
-  /** See ring-server.mjs. Resolves when it serves. */
+  /** See ring-server-process.mjs. Resolves when it serves. */
   async server(how: "handshake" | "read" | "register"): Promise<ChildProcess> {
-    const program = join(import.meta.dirname, "ring-server.mjs");
+    const program = join(import.meta.dirname, "ring-server-process.mjs");
     const child = spawn(process.execPath, [program, how], { stdio: ["ignore", "pipe", "inherit", this.#fd] });
     this.#children.push(child);
     let ready = false;

@@ -1,6 +1,6 @@
-/** Sluice as users start it: without a policy, with one that grants, with one that mediates, and by the portable engine. */
+/** Sluice as users start it: without a policy, by either transport, with a policy that grants or mediates, and by the portable engine. */
 import { spawnSync } from "node:child_process";
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { SLUICE_CLI } from "../places.js";
 import { startDaemon } from "./daemon.js";
 import type { Ground, Subject } from "./subject.js";
@@ -11,10 +11,15 @@ interface Variant {
   /** The whole of the policy; undefined: none, and so no decision service. */
   effect?: "grant" | "mediate";
   engine: "devfuse" | "fuse-native";
+  /** Default: read. */
+  transport?: "uring";
 }
+
+const ENABLE_URING = "/sys/module/fuse/parameters/enable_uring";
 
 const VARIANTS: readonly Variant[] = [
   { name: "sluice", about: "Sluice without a policy: kernel passthrough, nobody asked", engine: "devfuse" },
+  { name: "sluice-uring", about: "the same, its requests by io_uring instead of read(2)", engine: "devfuse", transport: "uring" },
   {
     name: "sluice-granted",
     about: "Sluice, a decision service that grants every open: kernel passthrough",
@@ -37,12 +42,39 @@ function policyArguments(variant: Variant, ground: Ground): string[] {
   return ["--policy", file];
 }
 
+/** The kernel looks at it when a mount is made: it is as it was for everybody else. */
+async function whileUringIsOn(start: () => Promise<void>): Promise<void> {
+  const before = readFileSync(ENABLE_URING, "latin1");
+  writeFileSync(ENABLE_URING, "Y");
+  try {
+    await start();
+  } finally {
+    writeFileSync(ENABLE_URING, before);
+  }
+}
+
+function whyNoUring(): string | undefined {
+  try {
+    writeFileSync(ENABLE_URING, readFileSync(ENABLE_URING, "latin1"));
+    return undefined;
+  } catch {
+    return `FUSE over io_uring cannot be switched on: no Linux 6.14 with it, or ${ENABLE_URING} may not be written`;
+  }
+}
+
+function whyMissing({ engine, transport }: Variant): string | undefined {
+  if (engine === "fuse-native") return whyNoPortableEngine();
+  return transport === "uring" ? whyNoUring() : undefined;
+}
+
 function start(variant: Variant, ground: Ground): Promise<void> {
   const lowers = ground.lowers.map((path) => path.replace(/[\\:]/g, "\\$&")).join(":");
   const layers = ["--lower", lowers, "--upper", ground.upper, "--work", ground.work];
-  const rest = ["--engine", variant.engine, "--log-level", "warn", ...policyArguments(variant, ground)];
+  const serving = ["--engine", variant.engine, "--transport", variant.transport ?? "read"];
+  const rest = [...serving, "--log-level", "warn", ...policyArguments(variant, ground)];
   const args = [SLUICE_CLI, "mount", ...layers, ...rest, ground.mountpoint];
-  return startDaemon({ name: variant.name, file: process.execPath, args, readyText: "mounted ", ...ground });
+  const daemon = (): Promise<void> => startDaemon({ name: variant.name, file: process.execPath, args, readyText: "mounted ", ...ground });
+  return variant.transport === "uring" ? whileUringIsOn(daemon) : daemon();
 }
 
 /** Loaded by another process, as it may bring that down. */
@@ -58,6 +90,6 @@ export const sluiceSubjects: readonly Subject[] = VARIANTS.map((variant) => ({
   kind: "sluice",
   about: variant.about,
   mirrors: false,
-  missing: () => (variant.engine === "fuse-native" ? whyNoPortableEngine() : undefined),
+  missing: () => whyMissing(variant),
   start: (ground) => start(variant, ground),
 }));
