@@ -50,8 +50,9 @@ tree, and prints ratios with their spread. Needs root, cc, and fio for the data 
   --out DIR             write results.json and one plot a group
   --help
 
-Subjects: native, overlayfs, fuse-overlayfs, mergerfs, sluice (no policy), sluice-granted, sluice-mediated, sluice-portable
-(the fuse-native engine), and those named with --subject.
+Subjects: native, overlayfs, fuse-overlayfs, mergerfs, sluice (no policy), sluice-uring (the same by FUSE over io_uring, which
+is switched on while it starts), sluice-granted, sluice-mediated, sluice-portable (the fuse-native engine), and those named
+with --subject.
 
 Exit codes: 0 measured, also where a figure is short; 1 a subject or a phase broke; 2 the command line is wrong; 3 the machine
 lacks something; 130 interrupted, and cleaned up.

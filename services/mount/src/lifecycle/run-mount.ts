@@ -283,7 +283,7 @@ function tellReady(life: Life, parts: MountParts, announce: (line: string) => un
   );
   const { transport } = parts.engine;
   if (transport.name === "read" && config.transport === "auto" && parts.kind.name === "devfuse")
-    logger.info({ why: transport.why }, "requests come by read(2), not by io_uring, which answers more of them in the same time");
+    logger.info({ why: transport.why }, "requests come by read(2), not by io_uring");
 }
 
 /** Another server goes on from what is written down and stored: nothing is taken apart, and what still waits comes to it again. */
