@@ -220,7 +220,10 @@ function removeSockets(directory: string): void {
 export async function keep(config: KeeperConfig): Promise<number> {
   prepare();
   const holdings = await openHoldings(config);
-  if (typeof holdings === "number") return holdings;
+  if (typeof holdings === "number") {
+    removeSockets(config.runDirectory);
+    return holdings;
+  }
   const keeper = new Keeper(config, holdings);
   listen(keeper);
   const door = openDoor(join(config.runDirectory, DOOR), {

@@ -12,7 +12,8 @@ Examples:
   sluice mount --lower /srv/base --decision dns:///decision:50051 --on-outage stale --stale-for 5m /mnt/view
 
 A colon in a layer's name is written \\:, as with overlayfs. The command stays in the foreground: SIGTERM, SIGINT or
-'sluice unmount MOUNTPOINT' unmounts.
+'sluice unmount MOUNTPOINT' unmounts. With --keeper on it goes on when its server dies, and SIGHUP starts the server anew
+without unmounting; 'sluice upgrade MOUNTPOINT' does so with another version.
 
 Exit codes: 0 unmounted, 1 failed while running, 2 the command line or a file is wrong, 3 the machine lacks something
 ('sluice doctor' says what), 4 the mount point or a layer is in use or unfit.
