@@ -1,4 +1,6 @@
 /** `npm run bench`: reads the command line, measures, reports, and leaves nothing behind, also when interrupted. */
+import { spawnSync } from "node:child_process";
+import { fileURLToPath } from "node:url";
 import { BenchError, messageOf } from "./bench-error.js";
 import { CleanUp } from "./clean-up.js";
 import { killRunningCommands } from "./machine/run-command.js";
@@ -7,7 +9,15 @@ import { runBench } from "./run-bench.js";
 
 const INTERRUPTED = 130;
 
+/** The decision plane is measured by a program of its own, which looks at its memory. */
+function measureDecisions(parts: readonly string[]): number {
+  const program = fileURLToPath(new URL("./decision/main.js", import.meta.url));
+  return spawnSync(process.execPath, ["--expose-gc", program, ...parts], { stdio: "inherit" }).status ?? INTERRUPTED;
+}
+
 async function main(): Promise<number> {
+  const [first, ...rest] = process.argv.slice(2);
+  if (first === "--decisions") return measureDecisions(rest);
   const cleanUp = new CleanUp();
   const interrupt = new AbortController();
   const onSignal = (): void => {

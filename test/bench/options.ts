@@ -46,6 +46,7 @@ tree, and prints ratios with their spread. Needs root, cc, and fio for the data 
                         mirrors one directory and is given a copy of the tree
   --base NAME           what ratios are against (default overlayfs, or native where that is missing)
   --scale               also: 1 to 128 layers, directories of 10 to 1,000,000 names, 1 to 64 clients, open files, 1,000,000 files
+  --decisions [PART]    only the figures of the decision plane: open, wire, rules, memory, or all of them; three to ten minutes
   --figures             at the end: each figure the project set itself, met or short
   --out DIR             write results.json and one plot a group
   --help

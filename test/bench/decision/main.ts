@@ -1,5 +1,5 @@
 /**
- * The figures of the decision plane: `node --expose-gc test/bench/dist/decision/main.js [open|wire|rules|memory]…`.
+ * The figures of the decision plane: `npm run bench -- --decisions [open|wire|rules|memory]…`.
  * Ratios are judged, times are told.
  */
 import { chmodSync, mkdtempSync, rmSync } from "node:fs";
@@ -40,7 +40,11 @@ async function measure(parts: readonly string[]): Promise<void> {
 
 const asked = process.argv.slice(2);
 const unknown = asked.find((part) => !(part in PARTS));
-if (unknown !== undefined) throw new Error(`'${unknown}' is no part: name some of ${Object.keys(PARTS).join(", ")}`);
-await measure(asked.length === 0 ? Object.keys(PARTS) : asked);
+if (unknown === undefined) {
+  await measure(asked.length === 0 ? Object.keys(PARTS) : asked);
+} else {
+  process.stderr.write(`sluice bench: --decisions ${unknown}: it is no part: name some of ${Object.keys(PARTS).join(", ")}\n`);
+  process.exitCode = 2;
+}
 // What was closed may still have timers.
-process.exit(0);
+process.exit();

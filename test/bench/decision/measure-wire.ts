@@ -1,7 +1,7 @@
 /** Questions over a unix socket to a service of its own: by Session, by single calls, and what the socket itself costs. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -19,6 +19,7 @@ const SERVICE = fileURLToPath(new URL("../../../../services/decision/bin/sluice-
 const RAW = fileURLToPath(new URL("./raw-server.js", import.meta.url));
 const CONCURRENCY = 256;
 const KEPT = 10_000;
+const LONE = 3_000;
 
 export const POLICY = `version: 1
 default: deny
@@ -29,10 +30,27 @@ rules:
 
 type Undo = (undo: () => void) => void;
 
-export async function startServer(args: readonly string[], undo: Undo): Promise<void> {
+/** Its pid. */
+export async function startServer(args: readonly string[], undo: Undo): Promise<number> {
   const child: ChildProcess = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] });
   undo(() => child.kill("SIGKILL"));
   await once(child.stdout as NonNullable<typeof child.stdout>, "data");
+  return child.pid as number;
+}
+
+/** Microseconds of processor time that another process has had; the kernel counts them by the hundredth of a second. */
+function processorUs(pid: number): number {
+  const [user = 0, system = 0] = readFileSync(`/proc/${pid}/stat`, "latin1").split(") ")[1]?.split(" ").slice(11, 13).map(Number) ?? [];
+  return (user + system) * 10_000;
+}
+
+/** Of both sides, for each of the turns. */
+async function processorTime(pid: number, turns: number, act: () => Promise<unknown>): Promise<number> {
+  const own = process.cpuUsage();
+  const theirs = processorUs(pid);
+  await act();
+  const { user, system } = process.cpuUsage(own);
+  return (user + system + processorUs(pid) - theirs) / turns;
 }
 
 async function rawAsker(path: string, undo: Undo): Promise<() => Promise<void>> {
@@ -62,8 +80,11 @@ export async function measureWire(directory: string, undo: Undo): Promise<Figure
   const socket = join(directory, "service.sock");
   const raw = join(directory, "raw.sock");
   writeFileSync(policy, POLICY);
-  await startServer([SERVICE, "decision", "--policy", policy, "--listen", `unix://${socket}`, "--log-level", "silent"], undo);
-  await startServer([RAW, raw], undo);
+  const service = await startServer(
+    [SERVICE, "decision", "--policy", policy, "--listen", `unix://${socket}`, "--log-level", "silent"],
+    undo,
+  );
+  const floor = await startServer([RAW, raw], undo);
   const decider = connectDecider({ target: `unix://${socket}`, mount: "bench", clientVersion: "0", cache: { entries: 0 } });
   const unary = new wire.DecisionServiceClient(`unix:${socket}`, credentials.createInsecure());
   undo(() => {
@@ -85,9 +106,14 @@ export async function measureWire(directory: string, undo: Undo): Promise<Figure
   const askRaw = await rawAsker(raw, undo);
   const evaluation = evaluationUs(POLICY, questionFor(pathOf(1)));
   const lone = await compare(
-    () => timedAtOnce(3_000, 1, bySession),
-    async () => evaluation + (await timedAtOnce(3_000, 1, askRaw)),
+    () => timedAtOnce(LONE, 1, bySession),
+    async () => evaluation + (await timedAtOnce(LONE, 1, askRaw)),
     9,
+  );
+  const loneTime = await compare(
+    () => processorTime(service, LONE, () => timedAtOnce(LONE, 1, bySession)),
+    async () => evaluation + (await processorTime(floor, LONE, () => timedAtOnce(LONE, 1, askRaw))),
+    5,
   );
   const hit = hitUs(filledCache(KEPT), KEPT);
   return [
@@ -102,6 +128,10 @@ export async function measureWire(directory: string, undo: Undo): Promise<Figure
       measured: `${lone.one.toFixed(1)} µs and ${lone.other.toFixed(1)} µs, ${evaluation.toFixed(2)} µs of them evaluation`,
       value: lone.ratio,
       bound: { kind: "most", value: 1.8, unit: "times" },
+    },
+    {
+      name: "the same in processor time of both sides",
+      measured: `${loneTime.ratio.toFixed(2)} times: ${loneTime.one.toFixed(0)} µs and ${loneTime.other.toFixed(0)} µs`,
     },
     {
       name: "a decision alone, of a hit",

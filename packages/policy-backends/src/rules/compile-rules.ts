@@ -36,6 +36,20 @@ export function impliedAccesses(effect: Effect): ReadonlySet<Access> {
   return effect === "deny" ? ANY : USE;
 }
 
+/** Equal parts of rules are one object: a question over ten thousand rules touches less memory then. */
+class Shared<Value> {
+  private readonly known = new Map<string, Value>();
+
+  of(key: string, make: () => Value): Value {
+    let value = this.known.get(key);
+    if (value === undefined) {
+      value = make();
+      this.known.set(key, value);
+    }
+    return value;
+  }
+}
+
 function accessesOf(rule: RuleDocument): ReadonlySet<Access> {
   if (rule.access === undefined) return impliedAccesses(rule.effect);
   const accesses = new Set(rule.access as Access[]);
@@ -45,6 +59,8 @@ function accessesOf(rule: RuleDocument): ReadonlySet<Access> {
 
 class Compiler {
   readonly problems: PolicyProblem[] = [];
+  private readonly accesses = new Shared<ReadonlySet<Access>>();
+  private readonly caches = new Shared<CompiledRule["cache"]>();
   constructor(private readonly locate: Locate) {}
 
   problem(path: readonly PropertyKey[], words: Pick<PolicyProblem, "message" | "remedy"> & { offset?: number; warning?: boolean }): void {
@@ -111,7 +127,7 @@ class Compiler {
       name: rule.name,
       effect: rule.effect,
       errno: rule.effect === "deny" ? DENIAL_ERRNO[rule.errno ?? "EACCES"] : 0,
-      accesses: accessesOf(rule),
+      accesses: this.accesses.of(rule.access?.join() ?? rule.effect, () => accessesOf(rule)),
       paths: this.each(rule.path ?? [], [...path, "path"], (pattern) => parseGlob(pattern, false)),
       uids: rule.subject?.uid && new Set(rule.subject.uid),
       gids: rule.subject?.gid && new Set(rule.subject.gid),
@@ -119,7 +135,10 @@ class Compiler {
       cgroups: this.matchers(rule.subject?.cgroup, [...path, "subject", "cgroup"]),
       condition: this.condition(rule.when, [...path, "when"]),
       obligations: this.obligations(rule, path),
-      cache: { ttlMs: rule.ttl === undefined ? undefined : durationMs(rule.ttl), thisOnly: rule.scope === "this" },
+      cache: this.caches.of(`${rule.ttl} ${rule.scope}`, () => ({
+        ttlMs: rule.ttl === undefined ? undefined : durationMs(rule.ttl),
+        thisOnly: rule.scope === "this",
+      })),
       onOutage: rule.onOutage,
     };
   }

@@ -84,8 +84,11 @@ class Evaluation {
   }
 
   private pathMatches({ rest, depth }: RuleWalk): boolean {
-    if (rest === EVERYTHING) return true;
     const { lookedAt, names } = this;
+    if (rest === EVERYTHING) {
+      lookedAt.atLeast(depth);
+      return true;
+    }
     if (lookedAt.depth < names.length) lookedAt.atLeast(uniformDepth(rest, names, depth));
     return pathMatches(rest, names, depth);
   }

@@ -10,14 +10,35 @@ interface Candidate {
   readonly rest: readonly Segment[];
 }
 
+export const EVERYTHING: readonly Segment[] = ["globstar"];
+const NO_CHILDREN = new Map<string, Place>();
+const NO_CANDIDATES: Candidate[] = [];
+
 class Place {
-  readonly children = new Map<string, Place>();
-  readonly candidates: Candidate[] = [];
+  /** Shared by all that have none: of ten thousand places most are the last of their path. */
+  children: Map<string, Place> = NO_CHILDREN;
+  /** The first candidate is here itself, and nearly always the only one; -1: none. */
+  rule = -1;
+  rest: readonly Segment[] = EVERYTHING;
+  private more: Candidate[] = NO_CANDIDATES;
   /** `first`: the first rule that is here or below. */
   constructor(readonly first: number) {}
-}
 
-export const EVERYTHING: readonly Segment[] = ["globstar"];
+  add(rule: number, rest: readonly Segment[]): void {
+    if (this.rule >= 0) {
+      if (this.more === NO_CANDIDATES) this.more = [];
+      this.more.push({ rule, rest });
+      return;
+    }
+    this.rule = rule;
+    this.rest = rest;
+  }
+
+  candidate(index: number): Candidate | undefined {
+    if (index > 0) return this.more[index - 1];
+    return this.rule < 0 ? undefined : this;
+  }
+}
 
 function literalName(segment: Segment | undefined): string | undefined {
   if (segment === undefined || segment === "globstar" || segment.length !== 1) return undefined;
@@ -39,7 +60,7 @@ export class RuleWalk {
   constructor(root: Place, names: readonly string[]) {
     let place: Place | undefined = root;
     for (let depth = 0; place !== undefined; depth++) {
-      if (place.candidates.length > 0) {
+      if (place.rule >= 0) {
         this.#places.push(place);
         this.#depths.push(depth);
       }
@@ -71,7 +92,7 @@ export class RuleWalk {
     let best = -1;
     let rule = Number.POSITIVE_INFINITY;
     for (let at = 0; at < this.#places.length; at++) {
-      const candidate = (this.#places[at] as Place).candidates[this.#next[at] as number];
+      const candidate = (this.#places[at] as Place).candidate(this.#next[at] as number);
       if (candidate === undefined || candidate.rule >= rule) continue;
       best = at;
       rule = candidate.rule;
@@ -79,7 +100,7 @@ export class RuleWalk {
     if (best < 0) return -1;
     const index = this.#next[best] as number;
     this.#next[best] = index + 1;
-    this.rest = ((this.#places[best] as Place).candidates[index] as Candidate).rest;
+    this.rest = ((this.#places[best] as Place).candidate(index) as Candidate).rest;
     this.depth = this.#depths[best] as number;
     return rule;
   }
@@ -114,16 +135,18 @@ export class RuleIndex {
     for (const [depth, segment] of pattern.entries()) {
       const name = literalName(segment);
       if (name === undefined) {
-        place.candidates.push({ rule, rest: pattern.slice(depth) });
+        const rest = pattern.slice(depth);
+        place.add(rule, rest.length === 1 && rest[0] === "globstar" ? EVERYTHING : rest);
         return;
       }
       let child = place.children.get(name);
       if (child === undefined) {
         child = new Place(rule);
+        if (place.children === NO_CHILDREN) place.children = new Map();
         place.children.set(name, child);
       }
       place = child;
     }
-    place.candidates.push({ rule, rest: [] });
+    place.add(rule, []);
   }
 }

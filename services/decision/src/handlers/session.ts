@@ -29,6 +29,7 @@ const writer = new MessageWriter();
 /** Answers that an evaluation owes one session at most; more is refused as overload. */
 const MAX_WAITING = 16_384;
 const MAX_TIMEOUT_MS = 60_000;
+const FEW = 8;
 
 export class Session {
   private greeted = false;
@@ -136,6 +137,8 @@ export class Session {
         this.answerOne(question);
       }
     });
+    // Whoever asks little waits for each answer: nothing is gained by gathering more.
+    if (questions.length <= FEW) this.flush();
   }
 
   private answerOne(pending: ReceivedQuestion): void {
@@ -186,16 +189,18 @@ export class Session {
     this.push({ id, failure: value });
   }
 
-  /** All answers of one turn of the event loop go out in one message. */
+  /** All answers of one turn of the event loop go out in one message; those to a few questions at once. */
   private push(answer: SentAnswer): void {
     this.answers.push(answer);
     if (this.flushing) return;
     this.flushing = true;
-    setImmediate(() => this.flush());
+    setImmediate(() => {
+      this.flushing = false;
+      this.flush();
+    });
   }
 
   private flush(): void {
-    this.flushing = false;
     if (this.answers.length === 0) return;
     const answers = this.answers;
     this.answers = [];
