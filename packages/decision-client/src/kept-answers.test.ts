@@ -183,7 +183,11 @@ describe("replicas", () => {
     const nonsense = await serve({ decisionId: "" });
     const sane = await serve({});
     const decider = await connect([nonsense.service, sane.service]);
-    for (let turn = 0; turn < 30; turn++) expect((await decider.decide(question(`f${turn}`), undefined)).source).toBe("service");
+    for (let turn = 0; turn < 30; turn++) {
+      const { effect, source } = await decider.decide(question(`f${turn}`), undefined);
+      // On a busy machine an answer may be late, and the other asked because of that.
+      expect({ effect, known: source === "service" || source === "hedge" }).toEqual({ effect: "grant", known: true });
+    }
     expect(nonsense.asked.length).toBeGreaterThan(0);
   });
 });

@@ -8,10 +8,11 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type ClientDuplexStream, credentials, type ServiceError } from "@grpc/grpc-js";
 import { wire } from "@sluice/decision-api";
-import { loadPolicy, type PolicyBackend, type Verdict } from "@sluice/policy-backends";
-import { createLogger, createRegistry } from "@sluice/runtime";
+import type { PolicyBackend } from "@sluice/policy-backends";
+import { createRegistry } from "@sluice/runtime";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { type DecisionService, type DecisionServiceOptions, startDecisionService } from "./index.js";
+import { decide, question } from "./testing/wire-question.js";
 
 let directory = "";
 let policy = "";
@@ -42,32 +43,6 @@ function client(target = `unix:${socket}`): wire.DecisionServiceClient {
   closers.push(() => made.close());
   return made;
 }
-
-function question(path: string, change: Partial<wire.Question> = {}): wire.Question {
-  return {
-    operation: wire.Operation.OPEN,
-    accesses: [wire.Access.READ],
-    subject: { uid: 1, gid: 1, groups: [], pid: 1, executable: "", cgroup: "" },
-    resource: {
-      mount: "m",
-      paths: [Buffer.from(path)],
-      layer: "upper",
-      kind: wire.FileKind.REGULAR,
-      size: 0n,
-      mode: 0o100644,
-      uid: 0,
-      gid: 0,
-      xattrs: {},
-    },
-    openFlags: 0,
-    missing: [],
-    lookedFor: [],
-    ...change,
-  };
-}
-
-const decide = (from: wire.DecisionServiceClient, request: wire.DecideRequest): Promise<wire.DecideResponse> =>
-  new Promise((resolve, reject) => from.decide(request, (error, response) => (error === null ? resolve(response) : reject(error))));
 
 /** A session by hand, with everything that came of it. */
 class Talk {
@@ -198,33 +173,6 @@ describe("a session", () => {
   });
 });
 
-describe("a decision", () => {
-  it("is logged though whoever asked is gone", async () => {
-    const log = join(directory, "decisions.log");
-    const { policy: ready } = loadPolicy(Buffer.from("version: 1\ndefault: grant\n"), "p", "p");
-    let answer: (() => void) | undefined;
-    const evaluate = (asked: Parameters<typeof ready.evaluate>[0]): Promise<Verdict> =>
-      new Promise((resolve) => {
-        answer = (): void => void resolve(ready.evaluate(asked) as Verdict);
-      });
-    const backend: PolicyBackend = {
-      name: "slow",
-      failure: undefined,
-      watchedDirectories: [],
-      refresh: () => ({ state: "unchanged" }),
-      dispose: () => Promise.resolve(),
-      policy: { ...ready, evaluate },
-    };
-    const service = await start({ policy: backend, decisionLog: { file: log } });
-    const talk = new Talk(client()).hello().ask([1n, question("a")]);
-    await expect.poll(() => answer).toBeDefined();
-    talk.stream.cancel();
-    await expect.poll(() => service.status().sessions).toBe(0);
-    answer?.();
-    await expect.poll(() => readFileSync(log, "utf8")).toContain('"question_id":"q1"');
-  });
-});
-
 describe("a slow backend", () => {
   it("is waited for no longer than the asker does, can be cancelled, and its failure is a failure", async () => {
     const digest = "ab".repeat(32);
@@ -306,54 +254,6 @@ describe("the socket", () => {
     raw.destroy();
     expect((await decide(client(), { questionId: "q", question: question("a") })).decision?.effect).toBe(wire.Effect.GRANT);
     await expect(decide(client(), { questionId: "q", question: undefined })).rejects.toMatchObject({ code: 3 });
-  });
-});
-
-describe("who watches", () => {
-  it("hears of the policy in force, of each that follows before its first answer, and of an edit that is refused", async () => {
-    await start();
-    const watcher = client();
-    const heard: wire.Capabilities[] = [];
-    const stream = watcher.watch({});
-    stream.on("data", ({ message }: wire.WatchResponse) => message?.$case === "policy" && heard.push(message.value));
-    stream.on("error", () => undefined);
-    closers.push(() => stream.cancel());
-    await expect.poll(() => heard.length).toBe(1);
-    for (let round = 0; round < 10; round++) {
-      writeFileSync(policy, policyText(round % 2 === 0 ? "deny" : "mediate"));
-      const { decision } = await decide(watcher, { questionId: `q${round}`, question: question("a") });
-      expect(heard.at(-1)?.revision?.digest).toBe(decision?.revision?.digest);
-      expect(heard.length).toBeGreaterThanOrEqual(round + 2);
-    }
-    const { digest } = heard.at(-1)?.revision ?? {};
-    writeFileSync(policy, "version: 1\ndefault: grnt\n");
-    await expect.poll(() => heard.at(-1)?.refusedEdit, { timeout: 5_000 }).toContain("did you mean 'grant'?");
-    expect(heard.at(-1)?.revision?.digest).toBe(digest);
-  });
-});
-
-describe("a candidate in the shadow", () => {
-  it("shows each difference in the log as it happens, and in the metrics", async () => {
-    const registry = createRegistry(false);
-    const logFile = join(directory, "service.log");
-    writeFileSync(policy, `kind: shadow\nenforce: ${directory}/now.yaml\ncandidate: ${directory}/next.yaml\n`);
-    writeFileSync(join(directory, "now.yaml"), policyText("mediate", "m/**"));
-    writeFileSync(join(directory, "next.yaml"), policyText("deny", "m/x"));
-    await start({ registry, log: createLogger({ name: "d", level: "info", file: logFile }) });
-    const asker = client();
-    for (const path of ["m/x", "m/y", "a"]) await decide(asker, { questionId: path, question: question(path) });
-    const differences = (): object[] =>
-      readFileSync(logFile, "utf8")
-        .split("\n")
-        .filter((line) => line.includes("decides differently"))
-        .map((line) => JSON.parse(line) as object);
-    await expect.poll(differences, { timeout: 5_000 }).toMatchObject([
-      { path: "m/x", inForce: { effect: "mediate" }, candidate: { effect: "deny", rule: "r" } },
-      { path: "m/y", inForce: { effect: "mediate" }, candidate: { effect: "grant", rule: "default" } },
-    ]);
-    const metrics = await registry.metrics();
-    expect(metrics).toContain('sluice_shadow_differences_total{in_force="mediate",candidate="deny"} 1');
-    expect(metrics).toContain('sluice_shadow_comparisons_total{outcome="same"} 1');
   });
 });
 
