@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { Client, credentials } from "@grpc/grpc-js";
 
 const [target = "127.0.0.1:50051", certificates] = process.argv.slice(2);
-const DEADLINE_MS = 2000;
+const DEADLINE_MS = 5000;
 /** HealthCheckResponse { ServingStatus status = 1 }: an absent field is UNKNOWN. */
 const SERVING = 1;
 const EMPTY_REQUEST = Buffer.alloc(0);

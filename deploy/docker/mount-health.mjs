@@ -7,7 +7,7 @@ import { spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
 
 const mountPoint = process.argv[2];
-const DEADLINE_MS = 4000;
+const DEADLINE_MS = 10_000;
 const FUSE_SUPER_MAGIC = "65735546";
 const cli = fileURLToPath(new URL("../../packages/cli/bin/sluice.mjs", import.meta.url));
 

@@ -183,7 +183,7 @@ look_at_passthrough() {
 }
 
 look_at_backends() {
-  check "a Cerbos server decides" docker compose -f "$repository/docker-compose.yml" -f "$repository/deploy/compose/backend-cerbos.yml" up -d --no-build --pull never --wait --wait-timeout 60 decision
+  check "a Cerbos server decides" docker compose -f "$repository/docker-compose.yml" -f "$repository/deploy/compose/backend-cerbos.yml" up -d --no-build --pull never --wait --wait-timeout 120 decision
   eventually "its denial holds" 20 sh -c "$compose exec -T consumer cat /merged/tree/secrets/token 2>&1 | grep -q denied"
   eventually "its grant holds" 20 in_consumer cat /merged/tree/hello.txt
   check "Cerbos is stopped" $all stop -t 1 cerbos
@@ -249,7 +249,7 @@ start_engine
 build_image
 import_tools
 make_data
-check "compose comes up healthy" $compose up -d --no-build --pull never --wait --wait-timeout 120
+check "compose comes up healthy" $compose up -d --no-build --pull never --wait --wait-timeout 240
 look_at_tree
 look_at_passthrough
 look_at_replicas
