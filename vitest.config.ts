@@ -32,7 +32,7 @@ export default defineConfig({
       {
         test: {
           name: "uring",
-          include: ["test/engine/engine-mount.test.ts"],
+          include: ["test/engine/engine-mount.test.ts", "test/e2e/mediated-io.test.ts", "test/fault/interrupts.test.ts"],
           env: { SLUICE_TRANSPORT: "uring" },
           fileParallelism: false,
           maxWorkers: 1,
