@@ -32,8 +32,7 @@ describe("conformance of the portable engine", () => {
   beforeAll(async () => {
     execFileSync(process.execPath, [`${CONFORMANCE}../../node_modules/typescript/bin/tsc`, "-p", CONFORMANCE], { stdio: "inherit" });
     const names = cases.map(({ name }) => directoryName(name));
-    kernel = await runEngine("kernel", names);
-    portable = await runEngine("portable", names);
+    [kernel, portable] = await Promise.all([runEngine("kernel", names), runEngine("portable", names)]);
   }, RUN_MS);
 
   for (const one of cases) {

@@ -71,7 +71,7 @@ function sameButTime(kernel: unknown, sluice: unknown): boolean {
   return (
     typeof kernel === "string" &&
     typeof sluice === "string" &&
-    kernel.endsWith(" mtime=now") &&
+    / mtime=now( |$)/.test(kernel) &&
     sluice.replace(/ mtime=\S+/, " mtime=now") === kernel
   );
 }

@@ -153,8 +153,10 @@ export async function runRound(setting: Setting, sequences: readonly NamedSequen
   const phases = phasesOf(sequences);
   for (const [index, { swapped, operations }] of phases.entries()) {
     const run = new PhaseRun(setting, halves, { swapped, options });
-    const [kernel, sluice] = [await run.mount("kernel"), await run.mount("sluice")];
-    const sides = { kernel: await run.run("kernel", kernel, operations), sluice: await run.run("sluice", sluice, operations) };
+    // Side by side in time too: each waits for its own calls most of the time.
+    const [kernel, sluice] = await Promise.all([run.mount("kernel"), run.mount("sluice")]);
+    const [onKernel, onSluice] = await Promise.all([run.run("kernel", kernel, operations), run.run("sluice", sluice, operations)]);
+    const sides = { kernel: onKernel, sluice: onSluice };
     collect(steps, sides, operations);
     const trouble = sides.kernel.trouble ?? sides.sluice.trouble;
     const last = index === phases.length - 1 || trouble !== undefined;

@@ -242,12 +242,13 @@ export class NodeTable {
     this.letGo(found);
   }
 
-  /** Frees a node nobody refers to, and its parents that were only kept for it. */
+  /** Frees a node nobody refers to, and the parents of each of its names that were only kept for it. */
   letGo(node: Node): void {
     let next: Node | undefined = node;
     while (next !== undefined && next.lookups <= 0 && next.id !== ROOT_ID && !this.#inUse(next)) {
-      const parent: Node | undefined = next.parent;
+      const { parent, others }: Node = next;
       this.#free(next);
+      for (const other of others ?? []) if (other.parent !== parent) this.letGo(other.parent);
       next = parent;
     }
   }

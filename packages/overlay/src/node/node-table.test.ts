@@ -1,0 +1,23 @@
+import { S } from "@sluice/vfs";
+import { expect, test } from "vitest";
+import { NodeTable } from "./node-table.js";
+
+test("a file with names in several directories keeps each of them, and lets go of all when it goes", () => {
+  const released: number[] = [];
+  const nodes = new NodeTable((node) => void released.push(node.id), undefined);
+  const root = nodes.make(S.IFDIR);
+  const directories = ["one", "two", "three"].map((name) => {
+    const directory = nodes.make(S.IFDIR);
+    nodes.attach(directory, root, name);
+    nodes.enter(directory);
+    return directory;
+  });
+  const file = nodes.make(S.IFREG);
+  for (const directory of directories) nodes.attach(file, directory, "file");
+  nodes.enter(file);
+  for (const directory of directories) nodes.forget(directory.id, 1);
+  expect(released).toEqual([]);
+  nodes.forget(file.id, 1);
+  expect(nodes.size).toBe(1);
+  expect(released.toSorted()).toEqual([...directories.map(({ id }) => id), file.id].toSorted());
+});
