@@ -60,7 +60,8 @@ class Comparison {
       if (same(this.#setting, one, other)) continue;
       const facts = kernel.facts ?? { state: "absent" as const };
       const refused = refusedNames(sequence.name, before).has(`${sequence.name}/${String(operation.args["path"])}`);
-      const place = { kind: "step" as const, operation, facts, part, refused };
+      const swapped = sequence.operations.some(({ call }) => call === "swap");
+      const place = { kind: "step" as const, operation, facts, part, refused, swapped };
       if (this.#explained({ mode: this.#setting.mode, place, kernel: one, sluice: other })) continue;
       return { sequence, where: `${index + 1} ${formatOperation(operation)} (${kernel.facts?.state})`, kernel: one, sluice: other };
     }

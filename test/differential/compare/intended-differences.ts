@@ -21,6 +21,8 @@ export interface Found {
         part: number;
         /** Its first name is one that a call which failed was about, or above one. */
         refused: boolean;
+        /** The layers change hands, here or later. */
+        swapped: boolean;
       }
     | {
         kind: "merged" | "upper";
@@ -121,8 +123,7 @@ export const intendedDifferences: readonly IntendedDifference[] = [
     modes: PASSED,
     reason:
       "The kernel writes to a backing file with the credentials that registered it, and only without CAP_FSETID do strangers' writes clear setuid and setgid; so everybody's do, root's and the owner's too.",
-    explains: ({ place, kernel, sluice }) =>
-      lostPrivilege(kernel, sluice) || (place.kind !== "step" && place.swapped && lostPrivilege(sluice, kernel)),
+    explains: ({ place, kernel, sluice }) => lostPrivilege(kernel, sluice) || (place.swapped && lostPrivilege(sluice, kernel)),
   },
   {
     name: "a reader in passthrough stays on the lower file",
