@@ -69,12 +69,27 @@ test(
       `
       echo "overlay $PWD/m fuse.sluice lowerdir=$PWD/l0,upperdir=$PWD/u,workdir=$PWD/w,nofail,_netdev,noauto,nosuid,x-systemd.requires=/srv 0 0" > fstab
       mount -T fstab $PWD/m; echo "$? $(row)"
+      mount -o remount,ro $PWD/m; echo "$? $(row)"
+      touch m/new; echo "$?"
+      mount -o remount,rw,noexec $PWD/m; echo "$? $(row)"
+      touch m/new; echo "$?"
+      sleep 100 > m/open & sleep 0.3
       mount -o remount,ro $PWD/m; echo "$?"
+      kill $!; wait $! 2> /dev/null
       umount $PWD/m; echo "$? $(row)"
       `,
     );
-    expect(result.stdout.split("\n")).toEqual(["0 overlay fuse.sluice rw,nosuid,relatime", "1", "0 ", ""]);
-    expect(result.stderr).toMatch(/-o remount: .*umount/);
+    expect(result.stdout.split("\n")).toEqual([
+      "0 overlay fuse.sluice rw,nosuid,relatime",
+      "0 overlay fuse.sluice ro,nosuid,relatime",
+      "1",
+      "0 overlay fuse.sluice rw,nosuid,noexec,relatime",
+      "0",
+      "32",
+      "0 ",
+      "",
+    ]);
+    expect(result.stderr).toMatch(/m: it cannot be remounted \(EBUSY\): close what is open/);
   },
   LIMIT_MS,
 );

@@ -26,8 +26,8 @@ export interface MountArguments {
   foreground: boolean;
   /** Where the log goes once nobody looks any more. */
   logFile: string | undefined;
-  /** Flags of a mount that is there already. */
-  remount: boolean;
+  /** The words of a remount; undefined where it is none. */
+  remount: readonly string[] | undefined;
   /** For people, on standard error: what was understood otherwise than it was said. */
   notices: string[];
 }
@@ -119,7 +119,7 @@ export function mountArguments(invocation: MountInvocation, initialNamespace: bo
     argv: ["-o", words.join(","), ...sorted.flags, "--", invocation.mountpoint],
     foreground: invocation.foreground || debug,
     logFile: sorted.logFile,
-    remount: sorted.remount,
+    remount: sorted.remount ? sorted.words : undefined,
     notices,
   };
 }

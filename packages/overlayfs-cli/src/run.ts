@@ -7,6 +7,7 @@ import type { Invocation, MountInvocation } from "./invocation.js";
 import { launch } from "./launch.js";
 import { logPlace } from "./log-place.js";
 import { mountArguments } from "./mount-arguments.js";
+import { remount as remountAt } from "./remount.js";
 
 /** Of a process that no user namespace holds: every id is itself. */
 const WHOLE_MAP = /^\s*0\s+0\s+4294967295\s*$/;
@@ -23,16 +24,11 @@ function inInitialNamespace(): boolean {
 async function mount(invocation: MountInvocation): Promise<number> {
   const { argv, foreground, logFile, remount, notices } = mountArguments(invocation, inInitialNamespace());
   for (const notice of notices) process.stderr.write(errorLine(`${invocation.mountpoint}: ${notice}`));
-  if (remount) {
-    throw new CliError({
-      object: "-o remount",
-      problem: "a mount's layers and options do not change while it is there",
-      errno: "EOPNOTSUPP",
-      remedy: `umount ${invocation.mountpoint}, then mount it anew`,
-      exitCode: EXIT.USAGE,
-    });
-  }
   if (invocation.fake) return EXIT.DONE;
+  if (remount !== undefined) {
+    remountAt(invocation.mountpoint, remount);
+    return EXIT.DONE;
+  }
   if (!foreground) return launch(argv, logPlace(logFile));
   const { serve } = await import("./serve.js");
   const log = logFile === undefined ? [] : [`--log-file=${logPlace(logFile)}`];
