@@ -62,7 +62,8 @@ class Comparison {
       const refused = refusedNames(sequence.name, before).has(`${sequence.name}/${String(operation.args["path"])}`);
       const swapped = sequence.operations.some(({ call }) => call === "swap");
       const place = { kind: "step" as const, operation, facts, part, refused, swapped };
-      if (this.#explained({ mode: this.#setting.mode, place, kernel: one, sluice: other })) continue;
+      const aclRemoved = removesAcl(before);
+      if (this.#explained({ mode: this.#setting.mode, place, kernel: one, sluice: other, aclRemoved })) continue;
       return { sequence, where: `${index + 1} ${formatOperation(operation)} (${kernel.facts?.state})`, kernel: one, sluice: other };
     }
     return undefined;
@@ -79,8 +80,9 @@ class Comparison {
   #trees(sequence: NamedSequence, steps: readonly Step[], { kernel, sluice }: RoundResult["trees"]): Failure | undefined {
     const refused = refusedNames(sequence.name, steps);
     const swapped = sequence.operations.some(({ call }) => call === "swap");
+    const common = { refused, swapped, aclRemoved: removesAcl(steps) };
     for (const kind of ["merged", "upper"] as const) {
-      const failure = this.#tree(sequence, { kind, refused, swapped }, kernel[kind], sluice[kind]);
+      const failure = this.#tree(sequence, { kind, ...common }, kernel[kind], sluice[kind]);
       if (failure !== undefined) return failure;
     }
     return this.#untouched(sequence, kernel, "kernel") ?? this.#untouched(sequence, sluice, "sluice");
@@ -88,14 +90,15 @@ class Comparison {
 
   #tree(
     sequence: NamedSequence,
-    common: { kind: "merged" | "upper"; refused: ReadonlySet<string>; swapped: boolean },
+    { aclRemoved, ...common }: { kind: "merged" | "upper"; refused: ReadonlySet<string>; swapped: boolean; aclRemoved: boolean },
     kernel: Snapshot,
     sluice: Snapshot,
   ): Failure | undefined {
     for (const path of pathsBelow(sequence.name, kernel, sluice)) {
       const [one, other] = [kernel[path], sluice[path]];
       const place = { ...common, path, ours: sluice };
-      if (same(this.#setting, one, other) || this.#explained({ mode: this.#setting.mode, place, kernel: one, sluice: other })) continue;
+      if (same(this.#setting, one, other) || this.#explained({ mode: this.#setting.mode, place, kernel: one, sluice: other, aclRemoved }))
+        continue;
       return { sequence, where: `${common.kind} ${path}`, kernel: one, sluice: other };
     }
     return undefined;
@@ -119,6 +122,13 @@ class Comparison {
 function pathsBelow(name: string, ...snapshots: readonly Snapshot[]): string[] {
   const paths = snapshots.flatMap((snapshot) => Object.keys(snapshot));
   return [...new Set(paths)].filter((path) => path === name || path.startsWith(`${name}/`)).sort();
+}
+
+function removesAcl(steps: readonly Step[]): boolean {
+  return steps.some(
+    ({ operation, kernel }) =>
+      operation.call === "removexattr" && operation.args["name"] === "system.posix_acl_access" && !isError(kernel.results[0]),
+  );
 }
 
 /** Whatever comes of these, nothing is copied for them. */

@@ -36,6 +36,8 @@ export interface Found {
       };
   kernel: unknown;
   sluice: unknown;
+  /** Before, somebody took an access ACL away. */
+  aclRemoved: boolean;
 }
 
 export interface IntendedDifference {
@@ -117,6 +119,15 @@ function lostPrivilege(kernel: unknown, sluice: unknown): boolean {
   return has === without && sluice === kernel.replace(PRIVILEGED, `file ${without} `);
 }
 
+const MODE = /^(file|directory) ([0-7]+) /;
+
+/** The same but for setgid, which only the second still has. */
+function lostSetgid(without: unknown, having: unknown): boolean {
+  if (typeof without !== "string" || typeof having !== "string") return false;
+  const mode = Number.parseInt(MODE.exec(having)?.[2] ?? "0", 8);
+  return (mode & 0o2000) !== 0 && without === having.replace(MODE, `$1 ${(mode & ~0o2000).toString(8)} `);
+}
+
 export const intendedDifferences: readonly IntendedDifference[] = [
   {
     name: "every write clears setuid",
@@ -124,6 +135,14 @@ export const intendedDifferences: readonly IntendedDifference[] = [
     reason:
       "The kernel writes to a backing file with the credentials that registered it, and only without CAP_FSETID do strangers' writes clear setuid and setgid; so everybody's do, root's and the owner's too.",
     explains: ({ place, kernel, sluice }) => lostPrivilege(kernel, sluice) || (place.swapped && lostPrivilege(sluice, kernel)),
+  },
+  {
+    name: "removing an ACL leaves setgid",
+    modes: EVERY,
+    reason:
+      "The kernel's overlayfs clears setgid of what is outside the caller's groups when an ACL is set, and when one is removed too (fs/overlayfs/inode.c); the file systems below only where one is set, and Sluice does as they do.",
+    explains: ({ kernel, sluice, aclRemoved, place }) =>
+      aclRemoved && (lostSetgid(kernel, sluice) || (place.swapped && lostSetgid(sluice, kernel))),
   },
   {
     name: "a reader in passthrough stays on the lower file",
