@@ -3,7 +3,7 @@ import type { Snapshot } from "../../conformance/tree/snapshot-tree.js";
 import type { NamedSequence, RoundResult, Step } from "../run/round.js";
 import { formatOperation } from "../script/operation.js";
 import type { Setting } from "../script/script.js";
-import { explanationOf, type Found, intendedDifferences } from "./intended-differences.js";
+import { explanationOf, type Found, type History, intendedDifferences } from "./intended-differences.js";
 
 export interface Failure {
   sequence: NamedSequence;
@@ -62,8 +62,8 @@ class Comparison {
       const refused = refusedNames(sequence.name, before).has(`${sequence.name}/${String(operation.args["path"])}`);
       const swapped = sequence.operations.some(({ call }) => call === "swap");
       const place = { kind: "step" as const, operation, facts, part, refused, swapped };
-      const aclRemoved = removesAcl(before);
-      if (this.#explained({ mode: this.#setting.mode, place, kernel: one, sluice: other, aclRemoved })) continue;
+      const history = historyOf(before);
+      if (this.#explained({ mode: this.#setting.mode, place, kernel: one, sluice: other, history })) continue;
       return { sequence, where: `${index + 1} ${formatOperation(operation)} (${kernel.facts?.state})`, kernel: one, sluice: other };
     }
     return undefined;
@@ -80,7 +80,7 @@ class Comparison {
   #trees(sequence: NamedSequence, steps: readonly Step[], { kernel, sluice }: RoundResult["trees"]): Failure | undefined {
     const refused = refusedNames(sequence.name, steps);
     const swapped = sequence.operations.some(({ call }) => call === "swap");
-    const common = { refused, swapped, aclRemoved: removesAcl(steps) };
+    const common = { refused, swapped, history: historyOf(steps) };
     for (const kind of ["merged", "upper"] as const) {
       const failure = this.#tree(sequence, { kind, ...common }, kernel[kind], sluice[kind]);
       if (failure !== undefined) return failure;
@@ -90,14 +90,14 @@ class Comparison {
 
   #tree(
     sequence: NamedSequence,
-    { aclRemoved, ...common }: { kind: "merged" | "upper"; refused: ReadonlySet<string>; swapped: boolean; aclRemoved: boolean },
+    { history, ...common }: { kind: "merged" | "upper"; refused: ReadonlySet<string>; swapped: boolean; history: History },
     kernel: Snapshot,
     sluice: Snapshot,
   ): Failure | undefined {
     for (const path of pathsBelow(sequence.name, kernel, sluice)) {
       const [one, other] = [kernel[path], sluice[path]];
       const place = { ...common, path, ours: sluice };
-      if (same(this.#setting, one, other) || this.#explained({ mode: this.#setting.mode, place, kernel: one, sluice: other, aclRemoved }))
+      if (same(this.#setting, one, other) || this.#explained({ mode: this.#setting.mode, place, kernel: one, sluice: other, history }))
         continue;
       return { sequence, where: `${common.kind} ${path}`, kernel: one, sluice: other };
     }
@@ -124,11 +124,14 @@ function pathsBelow(name: string, ...snapshots: readonly Snapshot[]): string[] {
   return [...new Set(paths)].filter((path) => path === name || path.startsWith(`${name}/`)).sort();
 }
 
-function removesAcl(steps: readonly Step[]): boolean {
-  return steps.some(
-    ({ operation, kernel }) =>
-      operation.call === "removexattr" && operation.args["name"] === "system.posix_acl_access" && !isError(kernel.results[0]),
-  );
+function historyOf(steps: readonly Step[]): History {
+  const done = steps.filter(({ kernel }) => !isError(kernel.results[0]));
+  return {
+    aclRemoved: done.some(({ operation: { call, args } }) => call === "removexattr" && args["name"] === "system.posix_acl_access"),
+    namelessChanged: done.some(
+      ({ operation, kernel: { facts } }) => operation.call.startsWith("f") && facts?.state === "unlinked-open" && facts.fromLower === true,
+    ),
+  };
 }
 
 /** Whatever comes of these, nothing is copied for them. */

@@ -36,8 +36,15 @@ export interface Found {
       };
   kernel: unknown;
   sluice: unknown;
-  /** Before, somebody took an access ACL away. */
+  history: History;
+}
+
+/** What happened before, anywhere in the sequence. */
+export interface History {
+  /** Somebody took an access ACL away. */
   aclRemoved: boolean;
+  /** Somebody changed a lower object that had lost its name, by a descriptor. */
+  namelessChanged: boolean;
 }
 
 export interface IntendedDifference {
@@ -119,6 +126,10 @@ function lostPrivilege(kernel: unknown, sluice: unknown): boolean {
   return has === without && sluice === kernel.replace(PRIVILEGED, `file ${without} `);
 }
 
+function isSpecialAgain(there: unknown, gone: unknown): boolean {
+  return gone === "whiteout" && typeof there === "string" && /^((character|block) device|fifo|socket) /.test(there);
+}
+
 const MODE = /^(file|directory) ([0-7]+) /;
 
 /** The same but for setgid, which only the second still has. */
@@ -141,8 +152,8 @@ export const intendedDifferences: readonly IntendedDifference[] = [
     modes: EVERY,
     reason:
       "The kernel's overlayfs clears setgid of what is outside the caller's groups when an ACL is set, and when one is removed too (fs/overlayfs/inode.c); the file systems below only where one is set, and Sluice does as they do.",
-    explains: ({ kernel, sluice, aclRemoved, place }) =>
-      aclRemoved && (lostSetgid(kernel, sluice) || (place.swapped && lostSetgid(sluice, kernel))),
+    explains: ({ kernel, sluice, history, place }) =>
+      history.aclRemoved && (lostSetgid(kernel, sluice) || (place.swapped && lostSetgid(sluice, kernel))),
   },
   {
     name: "a reader in passthrough stays on the lower file",
@@ -160,6 +171,16 @@ export const intendedDifferences: readonly IntendedDifference[] = [
       factsOf(found).state === "unlinked-open" &&
       factsOf(found).fromLower === true &&
       (callOf(found) !== "fstat" || linksOf(found.sluice) < linksOf(found.kernel)),
+  },
+  {
+    name: "what was removed stays removed",
+    modes: EVERY,
+    reason:
+      "Changed by a descriptor after its removal, a lower device, FIFO or socket is copied up by the kernel under its old name, in the place of the whiteout; Sluice copies it without a name.",
+    explains: ({ kernel, sluice, history, place }) =>
+      place.kind === "upper" &&
+      history.namelessChanged &&
+      (isSpecialAgain(kernel, sluice) || (place.swapped && isSpecialAgain(sluice, kernel))),
   },
   {
     name: "copy-up keeps every hole",
