@@ -19,5 +19,5 @@ test("a file with names in several directories keeps each of them, and lets go o
   expect(released).toEqual([]);
   nodes.forget(file.id, 1);
   expect(nodes.size).toBe(1);
-  expect(released.toSorted()).toEqual([...directories.map(({ id }) => id), file.id].toSorted());
+  expect(new Set(released)).toEqual(new Set([...directories.map(({ id }) => id), file.id]));
 });
