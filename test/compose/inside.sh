@@ -68,11 +68,9 @@ build_image() {
 
 # Stand-ins for what a registry would have; what is not on this machine is left out, by name.
 import_tools() {
-  for tool in prometheus nats-server; do command -v "$tool" >/dev/null || echo "left out: $tool is not installed"; done
+  command -v prometheus >/dev/null || echo "left out: prometheus is not installed"
   ! command -v prometheus >/dev/null ||
     check "prometheus has an image" "$repository/test/compose/import-tool.sh" prom/prometheus:v2.53.3 "$(command -v prometheus)" /prometheus
-  ! command -v nats-server >/dev/null ||
-    check "nats has an image" "$repository/test/compose/import-tool.sh" nats:2.10 "$(command -v nats-server)" /data
   check "cerbos has an image" "$repository/test/compose/import-tool.sh" ghcr.io/cerbos/cerbos:0.55.0 \
     "$repository/node_modules/@cerbos/cerbos-linux-x64/cerbos-linux-x64"
 }
@@ -188,11 +186,6 @@ look_at_backends() {
   eventually "its grant holds" 20 in_consumer cat /merged/tree/hello.txt
   check "Cerbos is stopped" $all stop -t 1 cerbos
   eventually "and without it nothing is granted: it was its word" 20 sh -c "! $compose exec -T consumer cat /merged/tree/note.txt"
-  command -v nats-server >/dev/null || return 0
-  check "a policy from a NATS bucket decides" docker compose -f "$repository/docker-compose.yml" -f "$repository/deploy/compose/backend-nats.yml" up -d --no-build --pull never decision
-  eventually "its denial holds" 40 sh -c "$compose exec -T consumer cat /merged/tree/secrets/token 2>&1 | grep -q denied"
-  eventually "its grant holds" 20 in_consumer cat /merged/tree/hello.txt
-  eventually "both replicas have it" 30 replicas_ready 2
 }
 
 # The plugin runs beside the engine, on the host's side; its sockets lie where this engine looks for them.
