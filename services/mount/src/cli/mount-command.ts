@@ -1,6 +1,9 @@
 /** `sluice mount`: what is typed, and nothing of what it does. */
 import { type Command, Option } from "commander";
+import { wrong } from "../complaint.js";
+import type { ConfigFile } from "../config/config-file.js";
 import type { MountArguments } from "../config/parse-mount.js";
+import { IN_BACKGROUND, launchInBackground } from "../lifecycle/launch-background.js";
 import { keepLeastPrivilege } from "../lifecycle/least-privilege.js";
 import type { MountHost } from "../lifecycle/run-mount.js";
 
@@ -9,11 +12,12 @@ Examples:
   sluice mount --lower /srv/base /mnt/view                     read-only view of one layer
   sluice mount --lower /srv/app:/srv/base --upper /srv/changes --work /srv/work --policy policy.yaml /mnt/view
   sluice mount -o lowerdir=/srv/base,upperdir=/srv/changes,workdir=/srv/work /mnt/view
+  sluice mount --config /etc/sluice/view.yaml --background --log-file /var/log/sluice.log
   sluice mount --lower /srv/base --decision dns:///decision:50051 --on-outage stale --stale-for 5m /mnt/view
 
-A colon in a layer's name is written \\:, as with overlayfs. The command stays in the foreground: SIGTERM, SIGINT or
-'sluice unmount MOUNTPOINT' unmounts. With --keeper on it goes on when its server dies, and SIGHUP starts the server anew
-without unmounting; 'sluice upgrade MOUNTPOINT' does so with another version.
+A colon in a layer's name is written \\:, as with overlayfs. The command stays in the foreground unless --background is given:
+SIGTERM, SIGINT or 'sluice unmount MOUNTPOINT' unmounts. With --keeper on it goes on when its server dies, and
+SIGHUP starts the server anew without unmounting; 'sluice upgrade MOUNTPOINT' does so with another version.
 
 Exit codes: 0 unmounted, 1 failed while running, 2 the command line or a file is wrong, 3 the machine lacks something
 ('sluice doctor' says what), 4 the mount point or a layer is in use or unfit.
@@ -61,7 +65,9 @@ function withServing(command: Command): Command {
 export function addMountCommand(program: Command, host: MountHost): void {
   withServing(withDecider(program.command("mount")))
     .description("mount layers as one tree and serve it until it is unmounted")
-    .argument("<mountpoint>", "an empty directory")
+    .argument("[mountpoint]", "an empty directory")
+    .option("--config <file>", "take options from a YAML file: mountpoint, and the names of these without dashes; what is typed goes first")
+    .option("--background", "return when the mount is live, and leave it running; needs --log-file")
     .addOption(new Option("--lower <dirs>", "read-only layers, topmost first, separated by ':'; may be repeated").argParser(collect))
     .option("--upper <dir>", "the layer that takes every change; without it the mount is read-only")
     .option("--work <dir>", "an empty directory on the upper layer's file system")
@@ -83,17 +89,31 @@ export function addMountCommand(program: Command, host: MountHost): void {
     .option("--log-level <level>", "trace, debug, info, warn, error, fatal or silent", "info")
     .option("--log-file <file>", "append the log to a file; standard error by default")
     .addHelpText("after", EXAMPLES)
-    .action(async (mountpoint: string, args: MountArguments) => {
-      if (args.keeper !== "off" && host.becomeKeeper !== undefined) {
-        const [{ parseMount }, { keepMount }] = await Promise.all([
-          import("../config/parse-mount.js"),
-          import("../lifecycle/kept-mount.js"),
-        ]);
-        keepMount(parseMount(mountpoint, args), host.becomeKeeper);
+    .action(async (typed: string | undefined, args: MountArguments, command: Command) => {
+      const { applyConfigFile, placed } = await import("../config/config-file.js");
+      const written: ConfigFile =
+        args.config === undefined ? { mountpoint: undefined, places: new Map() } : applyConfigFile(args.config, command);
+      try {
+        await mount(typed ?? written.mountpoint, command.opts<MountArguments>(), host);
+      } catch (error) {
+        throw placed(error, written);
       }
-      keepLeastPrivilege();
-      // Loaded only here: gRPC, engine and overlay take longer to load than the other commands take to run.
-      const [{ parseMount }, { runMount }] = await Promise.all([import("../config/parse-mount.js"), import("../lifecycle/run-mount.js")]);
-      await runMount(parseMount(mountpoint, args), host);
     });
+}
+
+async function mount(mountpoint: string | undefined, args: MountArguments, host: MountHost): Promise<void> {
+  if (mountpoint === undefined) throw wrong("mount", "no mount point is given", "name an empty directory");
+  if (args.background === true && process.env[IN_BACKGROUND] === undefined) {
+    process.exitCode = await launchInBackground(args.logFile);
+    return;
+  }
+  // Loaded only here: gRPC, engine and overlay take longer to load than the other commands take to run.
+  const { parseMount } = await import("../config/parse-mount.js");
+  if (args.keeper !== "off" && host.becomeKeeper !== undefined) {
+    const { keepMount } = await import("../lifecycle/kept-mount.js");
+    keepMount(parseMount(mountpoint, args), host.becomeKeeper);
+  }
+  keepLeastPrivilege();
+  const { runMount } = await import("../lifecycle/run-mount.js");
+  await runMount(parseMount(mountpoint, args), host);
 }

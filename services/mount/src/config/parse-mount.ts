@@ -25,6 +25,9 @@ import { overlayOptions } from "./overlay-options.js";
 
 /** The options of `sluice mount` as commander collects them. */
 export interface MountArguments {
+  /** Seen to before the rest is read: config-file.ts, launch-background.ts. */
+  config?: string;
+  background?: boolean;
   lower?: string[];
   upper?: string;
   work?: string;

@@ -1,0 +1,115 @@
+/**
+ * `sluice mount --config FILE`: the options of the command line as keys of a YAML file. What is typed, or set in the
+ * environment, goes before what is written there.
+ */
+import { readFileSync } from "node:fs";
+import { CliError } from "@sluice/runtime";
+import type { Command, Option } from "commander";
+import { isMap, isScalar, LineCounter, parseDocument } from "yaml";
+import { codeOf, wrong } from "../complaint.js";
+
+const MOUNTPOINT = "mountpoint";
+/** -o has no long name. */
+const OPTION_STRINGS = "options";
+/** Whose value is a list, one directory or string an item. */
+const LISTS: ReadonlySet<string> = new Set(["lower", OPTION_STRINGS]);
+const NOT_IN_FILES: ReadonlySet<string> = new Set(["config", "help"]);
+
+interface Entry {
+  key: string;
+  value: unknown;
+  /** "FILE:LINE:COLUMN". */
+  place: string;
+}
+
+export interface ConfigFile {
+  mountpoint: string | undefined;
+  /** "--on-outage" → where it was written: "FILE:LINE:COLUMN: on-outage". */
+  places: ReadonlyMap<string, string>;
+}
+
+function keyOf(option: Option): string {
+  return option.long === undefined ? OPTION_STRINGS : option.long.slice(2);
+}
+
+function textOf(file: string): string {
+  try {
+    return readFileSync(file, "utf8");
+  } catch (error) {
+    throw wrong(file, `the configuration cannot be read (${codeOf(error)})`, "check its name and permissions");
+  }
+}
+
+function entriesOf(file: string): Entry[] {
+  const lines = new LineCounter();
+  const document = parseDocument(textOf(file), { lineCounter: lines });
+  const at = (offset: number | undefined): string => {
+    const { line, col } = lines.linePos(offset ?? 0);
+    return `${file}:${line}:${col}`;
+  };
+  const [mistake] = document.errors;
+  if (mistake !== undefined) throw wrong(at(mistake.pos[0]), mistake.message.split("\n", 1)[0] as string, "write YAML: key: value");
+  const { contents } = document;
+  if (contents === null) return [];
+  if (!isMap(contents)) throw wrong(at(contents.range?.[0]), "it is no mapping of keys to values", "write one option a line: key: value");
+  return contents.items.map(({ key, value }) => {
+    if (!isScalar(key)) throw wrong(at(contents.range?.[0]), "a key is no name", "write one option a line: key: value");
+    const plain: unknown = value === null || typeof value !== "object" ? value : (value as { toJSON(): unknown }).toJSON();
+    return { key: String(key.value), value: plain, place: at(key.range?.[0]) };
+  });
+}
+
+const isText = (value: unknown): value is string | number => typeof value === "string" || typeof value === "number";
+/** An item names one directory, whatever is in its name. */
+const escaped = (directory: string): string => directory.replace(/[\\:]/g, "\\$&");
+
+function listOf({ key, value, place }: Entry): string[] {
+  if (isText(value)) return [String(value)];
+  if (!Array.isArray(value) || !value.every(isText)) throw wrong(`${place}: ${key}`, "it is no list of names", "write it as [one, other]");
+  return value.map((item) => (key === OPTION_STRINGS ? String(item) : escaped(String(item))));
+}
+
+function valueOf(entry: Entry, option: Option): unknown {
+  const { key, value, place } = entry;
+  if (LISTS.has(key)) return listOf(entry);
+  const isFlag = !option.required && !option.optional;
+  if (isFlag) {
+    if (typeof value !== "boolean") throw wrong(`${place}: ${key}`, "it is neither true nor false", "write one of the two");
+    return value;
+  }
+  if (!isText(value)) throw wrong(`${place}: ${key}`, "its value is no text or number", "write what would follow the option");
+  return String(value);
+}
+
+/** Sets the command's options from the file. @throws CliError, exit code 2, with file, line and key */
+export function applyConfigFile(file: string, command: Command): ConfigFile {
+  const known = new Map(command.options.map((option) => [keyOf(option), option]));
+  const places = new Map<string, string>();
+  let mountpoint: string | undefined;
+  for (const entry of entriesOf(file)) {
+    const { key, value, place } = entry;
+    const option = NOT_IN_FILES.has(key) ? undefined : known.get(key);
+    if (key === MOUNTPOINT) {
+      if (!isText(value)) throw wrong(`${place}: ${key}`, "its value is no name", "name an empty directory");
+      mountpoint = String(value);
+    } else if (option === undefined) {
+      const names = [MOUNTPOINT, ...known.keys()].filter((name) => !NOT_IN_FILES.has(name));
+      throw wrong(`${place}: ${key}`, "it is no option of mount", `use one of ${names.sort().join(", ")}`);
+    } else {
+      const set = valueOf(entry, option);
+      const source = command.getOptionValueSource(option.attributeName());
+      if (source !== undefined && source !== "default") continue;
+      command.setOptionValueWithSource(option.attributeName(), set, "config");
+      places.set(key === OPTION_STRINGS ? "-o" : `--${key}`, `${place}: ${key}`);
+    }
+  }
+  return { mountpoint, places };
+}
+
+/** A complaint about an option that was written in the file names where. */
+export function placed(error: unknown, { places }: ConfigFile): unknown {
+  const place = error instanceof CliError ? places.get(error.object) : undefined;
+  if (!(error instanceof CliError) || place === undefined) return error;
+  const { problem, remedy, exitCode } = error;
+  return new CliError({ object: place, problem, remedy, exitCode }, { cause: error });
+}

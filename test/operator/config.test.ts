@@ -1,0 +1,95 @@
+/** `sluice mount --config` and `--background`: the same keys in a file, and a mount that outlives the command. */
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { cleanUp, plant, requires, runScript, runSluice, scratch } from "@sluice/testkit";
+import { expect } from "vitest";
+
+const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
+
+interface Place {
+  root: string;
+  at: string;
+  config(text: string): string;
+}
+
+function place(): Place {
+  const root = scratch();
+  const names = ["lower", "with:colon", "upper", "work", "merged"].map((name) => join(root, name));
+  for (const path of names) mkdirSync(path);
+  plant(join(root, "lower"), { a: "a" });
+  plant(join(root, "with:colon"), { b: "b" });
+  const config = (text: string): string => {
+    const path = join(root, "sluice.yaml");
+    writeFileSync(path, text.replaceAll("ROOT", root));
+    return path;
+  };
+  return { root, at: join(root, "merged"), config };
+}
+
+const WHOLE = `
+mountpoint: ROOT/merged
+lower: [ROOT/lower, "ROOT/with:colon"]
+upper: ROOT/upper
+work: ROOT/work
+options: [volatile]
+coherent-readers: true
+max-stack-depth: 1
+on-revoke: report
+name: from the file
+background: true
+log-file: ROOT/log
+`;
+
+test("a mount from a file, in the background: it is live when the command ends, and what is typed goes before what is written", async () => {
+  const { root, at, config } = place();
+  const file = config(WHOLE);
+  cleanUp(async () => void (await runScript(["umount", "-l", at])));
+  const started = await runSluice(["mount", "--config", file, "--name", "typed"]);
+  expect(started).toMatchObject({ code: 0, stderr: "", stdout: expect.stringMatching(/^mounted .*merged \(2 lower \+ upper; /) });
+  const status = JSON.parse((await runSluice(["status", "--json", at])).stdout) as { name: string; lowers: string[]; upper: string };
+  expect(status).toMatchObject({ name: "typed", lowers: [join(root, "lower"), join(root, "with:colon")], upper: join(root, "upper") });
+  expect((await runScript(["ls", at])).stdout).toBe("a\nb\n");
+  expect(readFileSync(join(root, "log"), "utf8")).toContain('"msg":"mounted"');
+  expect(await runSluice(["unmount", at])).toMatchObject({ code: 0 });
+}, 60_000);
+
+test("in the background a failure comes back with its line and its exit code", async () => {
+  const { root, at } = place();
+  const log = ["--background", "--log-file", join(root, "log")];
+  const missing = await runSluice(["mount", ...log, "--lower", join(root, "none"), at]);
+  expect(missing).toMatchObject({
+    code: 4,
+    stdout: "",
+    stderr: expect.stringMatching(/^sluice: .*none: lower layer: there is no such directory/),
+  });
+  const unlogged = await runSluice(["mount", "--background", "--lower", join(root, "lower"), at]);
+  expect(unlogged).toMatchObject({
+    code: 2,
+    stderr: expect.stringMatching(/^sluice: --background: there is nowhere to log to: add --log-file/),
+  });
+}, 60_000);
+
+test("a mistake in the file is told with its place", async () => {
+  const { root, config } = place();
+  const refused = async (text: string): Promise<string> => {
+    const { code, stderr } = await runSluice(["mount", "--config", config(text)]);
+    expect(code, stderr).toBe(2);
+    return stderr.replace(join(root, "sluice.yaml"), "FILE");
+  };
+  const layers = "mountpoint: ROOT/merged\nlower: ROOT/lower\n";
+  expect(await refused(`${layers}uper: x\n`)).toMatch(/^sluice: FILE:3:1: uper: it is no option of mount: use one of .*upper.*\n$/);
+  expect(await refused(`${layers}on-outage: maybe\n`)).toBe(
+    'sluice: FILE:3:1: on-outage: "maybe" is none of deny, mediate, stale: choose one of them\n',
+  );
+  expect(await refused(`${layers}coherent-readers: perhaps\n`)).toMatch(
+    /^sluice: FILE:3:1: coherent-readers: it is neither true nor false/,
+  );
+  expect(await refused(`${layers}upper: [a, b]\n`)).toMatch(/^sluice: FILE:3:1: upper: its value is no text or number/);
+  expect(await refused("lower: {a: b}\n")).toMatch(/^sluice: FILE:1:1: lower: it is no list of names/);
+  expect(await refused("lower: [a\n")).toMatch(/^sluice: FILE:\d:\d: /);
+  expect(await refused("- lower\n")).toMatch(/^sluice: FILE:1:1: it is no mapping of keys to values/);
+  expect(await refused("lower: ROOT/lower\n")).toMatch(/^sluice: mount: no mount point is given/);
+  expect((await runSluice(["mount", "--config", join(root, "none.yaml")])).stderr).toMatch(
+    /none\.yaml: the configuration cannot be read \(ENOENT\)/,
+  );
+}, 60_000);
