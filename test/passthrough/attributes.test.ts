@@ -2,7 +2,8 @@
  * Size, blocks and times are those of the layer's file, at once and to the nanosecond, for whoever looks, however the file
  * was changed or read; and while nobody writes, looking costs no request.
  */
-import { statSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { mountSluice, requires } from "@sluice/testkit";
 import { O } from "@sluice/vfs";
@@ -104,5 +105,57 @@ test("while nobody writes, looking costs no request", async () => {
   for (let i = 0; i < 20; i++) for (const name of ["f", "g"]) await actor.do("stat", mount.path(name));
   expect(await count()).toBe(before);
   await actor.stop();
+  await mount.stop();
+}, 60_000);
+
+test("a file that was made or written by who could not map it is asked for once, and no more", async () => {
+  const { lower, upper } = layers({ upper: { f: open(OLD) } });
+  const mount = await mountSluice({ lowers: [lower], upper, args: WITH_METRICS });
+  const actor = await Actor.start();
+  const count = (): Promise<number> => requestsOf(mount, "GETATTR", "LOOKUP", "STATX");
+  for (const [name, flags] of [
+    ["made", O.CREAT | O.WRONLY],
+    ["f", O.WRONLY | O.TRUNC],
+  ] as const) {
+    const path = mount.path(name);
+    same(path.replace(/made$/, "f"), join(upper, "f"));
+    const fd = await actor.do("open", path, flags);
+    for (const text of ["one", "two"]) {
+      expect(await actor.do("append", fd, text)).toBe(3);
+      expect([name, same(path, join(upper, name))]).toEqual([name, []]);
+    }
+    expect(await actor.do("close", fd)).toBe(0);
+    await actor.do("stat", path);
+    const before = await count();
+    for (let i = 0; i < 20; i++) await actor.do("stat", path);
+    expect(await count()).toBe(before);
+    expect([name, same(path, join(upper, name))]).toEqual([name, []]);
+  }
+  await actor.stop();
+  await mount.stop();
+}, 60_000);
+
+test("suid that a write past us took is gone for whoever looks or runs it, at once", async () => {
+  const program = { mode: 0o4777, content: readFileSync("/usr/bin/id") };
+  const names = ["write", "truncate", "again"];
+  const { lower, upper } = layers({
+    upper: Object.fromEntries(names.map((name) => [name, open(program.content, { mode: program.mode })])),
+  });
+  const mount = await mountSluice({ lowers: [lower], upper });
+  const [owner, other] = [await Actor.start(), await Actor.start(2001)];
+  /** Whose rights the program runs with: looked at by running it alone, since stat(2) makes the kernel ask. */
+  const runsAs = (path: string): string => spawnSync(path, ["-u"], { uid: 2001, gid: 2001, encoding: "latin1" }).stdout.trim();
+  for (const name of names) {
+    const path = mount.path(name);
+    expect([name, runsAs(path)]).toEqual([name, "0"]);
+    const fd = await other.do("open", path, O.WRONLY | (name === "truncate" ? O.TRUNC : 0));
+    if (name === "again") expect(await owner.do("chmod", path, program.mode)).toBe(0);
+    expect(await other.do("write", fd, program.content.toString("latin1", 0, 4096), 0)).toBe(4096);
+    expect(await other.do("close", fd)).toBe(0);
+    if (name === "truncate") writeFileSync(join(upper, name), program.content.subarray(4096), { flag: "a" });
+    expect([name, runsAs(path), statSync(path).mode & 0o7777]).toEqual([name, "2001", 0o777]);
+  }
+  await owner.stop();
+  await other.stop();
   await mount.stop();
 }, 60_000);

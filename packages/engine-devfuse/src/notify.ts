@@ -40,6 +40,11 @@ export class Notifications {
     return counts === undefined ? Number.POSITIVE_INFINITY : counts.written + counts.refused;
   }
 
+  /** By the calling thread: see `KernelPort.dropAttributes`. A node that the kernel does not know has none (ENOENT). */
+  dropAttributes(node: number): void {
+    if (!this.#closed) native.write(this.#fuseFd, this.#buffer.bytes, 0, encodeInvalidateInode(this.#buffer, node, -1, -1));
+  }
+
   /** A kernel that cannot expire an entry drops it: more than was asked, never less. */
   invalidateEntry(parent: number, name: string, expireOnly: boolean): void {
     if (name.length > NAME_MAX) return;

@@ -14,21 +14,28 @@ const DISTURBED_US = 3 * LIMIT_US;
 /** At the rarest: a wait in so many ends of a burst. */
 const RAREST = 256;
 
+/** It was there already, and says nothing of waiting. */
+const AT_ONCE_US = 3;
+
 export class Patience {
+  readonly limitUs = LIMIT_US;
   #passOver = 0;
   #rarity = 0;
 
-  /** Microseconds to wait this time; 0: not at all. */
-  limitUs(): number {
-    if (this.#passOver === 0) return LIMIT_US;
-    this.#passOver--;
-    return 0;
+  /** Is the next request to be waited for, where none is there? */
+  get waits(): boolean {
+    return this.#passOver === 0;
+  }
+
+  /** There was none, and it was not waited for. */
+  passedOver(): void {
+    if (this.#passOver > 0) this.#passOver--;
   }
 
   /** What a wait came to. */
   waited(elapsedUs: number, rewarded: boolean): void {
     if (rewarded && elapsedUs <= DISTURBED_US) {
-      this.#rarity = 0;
+      if (elapsedUs > AT_ONCE_US) this.#rarity = 0;
       return;
     }
     this.#rarity = Math.min(RAREST, this.#rarity * 2 + 1);

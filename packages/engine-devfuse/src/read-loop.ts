@@ -38,15 +38,30 @@ export class ReadLoop {
    * requests there were.
    */
   wake(failed: boolean): number {
+    const served = this.#turn(false);
+    if (failed) this.#end(0);
+    return served;
+  }
+
+  /** A request that waited was answered, outside of any turn: its client may be back at once. */
+  linger(): void {
+    if (this.#parts.inFlight.size === 0) this.#turn(true);
+  }
+
+  /** Reads nothing any more: the channel's descriptor is somebody else's, or about to be closed. */
+  stop(): void {
+    this.#over = true;
+  }
+
+  #turn(answered: boolean): number {
     let served = 0;
     for (let i = 0; i < REQUESTS_PER_TURN && !this.#over; i++) {
-      const length = this.#next(i > 0);
+      const length = this.#next(answered || i > 0);
       if (length > 0) {
         this.#dispatch(length);
         served += 1;
       } else if (!this.#goesOn(length)) break;
     }
-    if (failed) this.#end(0);
     return served;
   }
 
@@ -54,13 +69,15 @@ export class ReadLoop {
   #next(answered: boolean): number {
     const { channel, inFlight } = this.#parts;
     const { buffer } = this.#request;
-    const length = channel.read(buffer.bytes, buffer.sizeBytes);
-    if (!answered || length !== -Errno.EAGAIN || channel.readWithin === undefined || inFlight.size > 0) return length;
-    const limitUs = this.#patience.limitUs();
-    if (limitUs === 0) return length;
+    const patience = this.#patience;
+    if (!answered || !patience.waits || channel.readWithin === undefined || inFlight.size > 0) {
+      const length = channel.read(buffer.bytes, buffer.sizeBytes);
+      if (answered && length === -Errno.EAGAIN) patience.passedOver();
+      return length;
+    }
     const startedMs = performance.now();
-    const late = channel.readWithin(buffer.bytes, buffer.sizeBytes, limitUs);
-    this.#patience.waited((performance.now() - startedMs) * 1000, late > 0);
+    const late = channel.readWithin(buffer.bytes, buffer.sizeBytes, patience.limitUs);
+    patience.waited((performance.now() - startedMs) * 1000, late > 0);
     return late;
   }
 

@@ -42,7 +42,9 @@ export function serveChannel(parts: ServeParts): Served {
   const requests = new RequestPool(Math.max(parts.wishes.maxWriteBytes, MAX_DATA_BYTES));
   const connection = new ConnectionRequests({ ...parts, context });
   const session = new Session({ context, replies, inFlight, connection, requests, events, journal: parts.journal });
-  return { loop: new ReadLoop({ channel, session, requests, inFlight, onEnd: parts.onEnd }), session };
+  const loop = new ReadLoop({ channel, session, requests, inFlight, onEnd: parts.onEnd });
+  session.onLateAnswer = () => loop.linger();
+  return { loop, session };
 }
 
 /** Of a connection that was agreed on before. */

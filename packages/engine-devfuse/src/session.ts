@@ -32,6 +32,8 @@ export interface SessionParts {
 export class Session {
   readonly #parts: SessionParts;
   readonly #slots: SlotPool;
+  /** Called after each answer to a request that had to wait. */
+  onLateAnswer: () => void = () => undefined;
 
   constructor(parts: SessionParts) {
     this.#parts = parts;
@@ -104,6 +106,7 @@ export class Session {
     const settle = (status: number): void => {
       this.#parts.inFlight.remove(slot);
       this.#settle(handler, slot, status);
+      this.onLateAnswer();
     };
     waiting.status.then(settle, (error: unknown) => settle(this.#statusOf(error, slot)));
     return slot.pinned !== undefined || slot.room !== undefined;

@@ -8,6 +8,7 @@ import { type Channel, deviceChannel } from "./channel.js";
 import type { Engine, EngineEvents, MountOptions, StartEngine } from "./engine.js";
 import { InFlight } from "./interrupts.js";
 import { Notifications } from "./notify.js";
+import type { ReadLoop } from "./read-loop.js";
 import { deviceRegistrar } from "./registrar.js";
 import { Replies } from "./replies.js";
 import type { RingServed } from "./ring-loop.js";
@@ -52,6 +53,7 @@ class DeviceEngine implements Engine {
   readonly #replies: Replies;
   readonly #transport: Transport;
   #poller: Poller | undefined;
+  #loop: ReadLoop | undefined;
   #filesystem: Filesystem | undefined;
   #ending = false;
   #resolveReady: (negotiated: Negotiated) => void = () => undefined;
@@ -94,6 +96,7 @@ class DeviceEngine implements Engine {
       onRefused: (error) => this.#refused(error),
       onEnd: (errno) => this.#onEnd(errno),
     });
+    this.#loop = loop;
     if (this.#at.negotiated !== undefined) this.#goOn(this.#at.negotiated);
     this.#poller = native.poll(this.#at.fuseFd, (status) => {
       this.#transport.wake();
@@ -122,6 +125,7 @@ class DeviceEngine implements Engine {
   drain(limitMs: number): Promise<boolean> {
     this.#poller?.close();
     this.#poller = undefined;
+    this.#loop?.stop();
     return this.#inFlight.idle(limitMs);
   }
 
@@ -165,6 +169,7 @@ class DeviceEngine implements Engine {
     this.#replies.close();
     this.#poller?.close();
     this.#transport.close();
+    this.#loop?.stop();
     this.#notifications.close();
     native.close(this.#at.fuseFd);
     this.#finish().then(this.#resolveEnded, this.#resolveEnded);
@@ -190,6 +195,7 @@ function makePort({ fuseFd, registrar }: KernelConnection, agreement: Agreement,
     },
     invalidateInode: (node, offset, length) => notifications.invalidateInode(node, offset, length),
     writeBackInode: (node) => notifications.writeBackInode(node),
+    dropAttributes: (node) => notifications.dropAttributes(node),
     invalidateEntry: (parent, name, expireOnly) => notifications.invalidateEntry(parent, name, expireOnly),
     notifyDelete: (parent, child, name) => notifications.notifyDelete(parent, child, name),
   };

@@ -39,6 +39,7 @@ const port: KernelPort = {
   closeBacking: () => undefined,
   invalidateInode: () => undefined,
   writeBackInode: () => Promise.resolve(),
+  dropAttributes: () => undefined,
   invalidateEntry: () => undefined,
   notifyDelete: () => undefined,
 };

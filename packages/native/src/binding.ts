@@ -125,7 +125,7 @@ export interface Native {
   fuseClone(cloneFd: number, fuseFd: number): number;
   /** read(2) and write(2) into and out of `bytes[offset, offset + length)`; -EAGAIN where nothing is there. */
   read(fd: number, bytes: Uint8Array, offset: number, length: number): number;
-  /** The same, trying again for up to `limitUs` where nothing is there; whoever else can run gets the processor in between. */
+  /** The same, trying again for up to `limitUs` where nothing is there. */
   readWithin(fd: number, bytes: Uint8Array, offset: number, length: number, limitUs: number): number;
   write(fd: number, bytes: Uint8Array, offset: number, length: number): number;
   /** writev(2) of two pieces: a reply's header and its data. */
@@ -220,6 +220,8 @@ export interface Native {
   copyFileRangeAsync(source: number, sourceOffset: FileOffset, target: number, targetOffset: FileOffset, length: number): Promise<number>;
   /** ioctl FICLONE: `target` becomes a reflink of `source`. */
   ficlone(target: number, source: number): number;
+  /** fsync(2) on the loop's thread: where the file system is known to be in memory. */
+  fsync(fd: number): number;
   fsyncAsync(fd: number, dataOnly: boolean): Promise<number>;
   syncfsAsync(fd: number): Promise<number>;
   /** FS_IOC_GETFLAGS / SETFLAGS. */

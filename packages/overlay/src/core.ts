@@ -10,6 +10,7 @@ import type { DirectoryFds } from "./layer/directory-fds.js";
 import type { HostLayer } from "./layer/host-layer.js";
 import type { OverlayJournal } from "./journal/overlay-journal.js";
 import type { RealDir } from "./layer/real-dir.js";
+import type { RecentListings } from "./merge/recent-listings.js";
 import type { MarkNames } from "./marks/names.js";
 import type { LockTable } from "./locks/lock-table.js";
 import type { Node } from "./node/node.js";
@@ -40,6 +41,7 @@ export interface Core {
   /** Where this is written down for a process to come; undefined where none is. */
   readonly journal: OverlayJournal | undefined;
   readonly kept: KeptBackings;
+  readonly recentListings: RecentListings;
   readonly root: Node;
   /** Layers lie on several devices: inode numbers carry the device's index. */
   readonly severalDevices: boolean;

@@ -13,6 +13,7 @@ import { OverlayJournal } from "./journal/overlay-journal.js";
 import type { LockNotes } from "./locks/file-locks.js";
 import { LockTable } from "./locks/lock-table.js";
 import { markNames } from "./marks/names.js";
+import { RecentListings } from "./merge/recent-listings.js";
 import { setIno } from "./node/admit.js";
 import type { Node } from "./node/node.js";
 import { NodeTable } from "./node/node-table.js";
@@ -65,6 +66,7 @@ export function createOverlay(config: OverlayConfig, port: KernelPort): Overlay 
     handles: new HandleTable(journal),
     locks: new LockTable(lockNotes(journal)),
     kept,
+    recentListings: new RecentListings(),
     reroutes: new Reroutes((node) => nodes.letGo(node), journal),
     severalDevices: layers.some((layer) => layer.deviceIndex !== 0),
     scratchAttr: new Attr(),

@@ -35,6 +35,11 @@ export interface KernelPort extends BackingRegistrar {
   invalidateInode(node: NodeId, offset: number, length: number): void;
   /** Resolves when the kernel has written back, to us, what it keeps of the file's data, or cannot within a bounded time. Never within an answer that is waited for with a page locked. */
   writeBackInode(node: NodeId): Promise<void>;
+  /**
+   * Drops cached attributes at once. Only of a node that the request being answered is about: the kernel holds that one, and so
+   * has nothing to wait for us with.
+   */
+  dropAttributes(node: NodeId): void;
   /** Drops a cached name. `expireOnly` lets it live on until it is used next. */
   invalidateEntry(parent: NodeId, name: ByteName, expireOnly: boolean): void;
   /** Tells of a deletion, so that watchers hear of it. */

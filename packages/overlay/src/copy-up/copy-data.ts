@@ -1,8 +1,9 @@
 /** Copies a file's bytes: by reflink, else by copy_file_range, else by reading and writing; holes stay holes. */
-import { Attr, Errno, SEEK } from "@sluice/vfs";
+import { Attr, Errno, SEEK, type Status } from "@sluice/vfs";
 import type { Core } from "../core.js";
 import { statFd, sys } from "../layer/host-layer.js";
 import type { CopyUpJob } from "./copy-up-job.js";
+import { then } from "./statuses.js";
 
 /** One step on the pool: small enough to stop soon, large enough not to feel the hop. */
 const CHUNK = 8n << 20n;
@@ -20,25 +21,28 @@ interface DataCopy {
  * Copies the content of `source` and gives the copy the size that `attr` says: the data that a metadata-only copy leads to may
  * be longer or shorter. 0 or a positive errno; EINTR where the job was cancelled.
  */
-export async function copyContent(core: Core, job: CopyUpJob, copy: { source: number; target: number; attr: Attr }): Promise<number> {
+export function copyContent(core: Core, job: CopyUpJob, copy: { source: number; target: number; attr: Attr }): Status {
   const { source, target, attr } = copy;
   const data = new Attr();
-  let status = -statFd(source, data) || 0;
-  if (status !== 0) return status;
+  const looked = -statFd(source, data) || 0;
+  if (looked !== 0) return looked;
   const size = data.sizeExact < attr.sizeExact ? data.sizeExact : attr.sizeExact;
-  status = await copyData(core, job, { source, target, size, sparse: data.blocks * 512 < data.size });
-  return status !== 0 || data.sizeExact === attr.sizeExact ? status : -sys.ftruncate(target, plain(attr.sizeExact)) || 0;
+  const copied = copyBytes(core, job, { source, target, size, sparse: data.blocks * 512 < data.size });
+  return then(copied, (status) => {
+    if (status !== 0) return status;
+    job.copiedBytes = Number(size);
+    return data.sizeExact === attr.sizeExact ? 0 : -sys.ftruncate(target, plain(attr.sizeExact)) || 0;
+  });
 }
 
-async function copyData(core: Core, job: CopyUpJob, copy: DataCopy): Promise<number> {
-  const status = await copyBytes(core, job, copy);
-  if (status === 0) job.copiedBytes = Number(copy.size);
-  return status;
-}
-
-async function copyBytes(core: Core, job: CopyUpJob, copy: DataCopy): Promise<number> {
-  if (sys.ficlone(copy.target, copy.source) === 0) return 0;
+function copyBytes(core: Core, job: CopyUpJob, copy: DataCopy): Status {
+  // Nothing can be cloned on a tmpfs.
+  if (core.upper?.inMemory !== true && sys.ficlone(copy.target, copy.source) === 0) return 0;
   if (!copy.sparse && copy.size <= BigInt(core.config.inlineCopyBytes)) return copySmall(copy);
+  return copyExtents(job, copy);
+}
+
+async function copyExtents(job: CopyUpJob, copy: DataCopy): Promise<number> {
   const size = -sys.ftruncate(copy.target, plain(copy.size));
   if (size > 0) return size;
   let at = 0n;

@@ -1,8 +1,8 @@
 /** Copy-up of a regular file: data, then attributes, made durable under a name in the scratch directory, then published. */
-import { Attr, Errno, O } from "@sluice/vfs";
+import { Attr, Errno, O, type Status } from "@sluice/vfs";
 import type { Core } from "../core.js";
 import { DataPlace } from "../layer/data-place.js";
-import { type HostLayer, openName, statFd, sys } from "../layer/host-layer.js";
+import { type HostLayer, openName, statFd, syncIn, sys } from "../layer/host-layer.js";
 import { writeMetacopy } from "../marks/metacopy.js";
 import { encodeOrigin, writeOrigin } from "../marks/origin.js";
 import { setIno } from "../node/admit.js";
@@ -12,9 +12,10 @@ import { copyContent } from "./copy-data.js";
 import { copyMetadata } from "./copy-metadata.js";
 import type { CopyUpJob } from "./copy-up-job.js";
 import { type FinishedCopy, publish } from "./publish.js";
+import { ending, then } from "./statuses.js";
 
 /** 0 or a positive errno. */
-export async function copyRegular(core: Core, job: CopyUpJob): Promise<number> {
+export function copyRegular(core: Core, job: CopyUpJob): Status {
   const { node } = job;
   const { layer } = node.top;
   const source = openNode(core, node, O.RDONLY);
@@ -22,34 +23,32 @@ export async function copyRegular(core: Core, job: CopyUpJob): Promise<number> {
   const object = node.data === undefined ? source : openObject(core, node, O.PATH | O.NOFOLLOW);
   const name = core.scratchName();
   const attr = new Attr();
-  let status: number = Errno.EIO;
-  try {
-    status = object < 0 ? -object : -statFd(object, attr) || 0;
+  const copy = (): Status => {
+    const status = object < 0 ? -object : -statFd(object, attr) || 0;
     if (status !== 0) return status;
     job.sizeBytes = job.truncate || isMetadataOnly(job, attr) ? 0 : attr.size;
-    status = await withTemporary(core, name, (target) => fill(core, job, { layer, source, object, target, attr, name }));
-    return status;
-  } finally {
+    return withTemporary(core, name, (target) => fill(core, job, { layer, source, object, target, attr, name }));
+  };
+  return ending(copy, (status) => {
     sys.close(source);
     if (object >= 0 && object !== source) sys.close(object);
     core.copyUps++;
     core.events.copyUp({ path: job.path, bytes: job.copiedBytes, durationMs: performance.now() - job.startedMs, status });
-  }
+  });
 }
 
 /** Runs `work` on a new file in the scratch directory, which is gone again if it fails. */
-async function withTemporary(core: Core, name: string, work: (target: number) => Promise<number>): Promise<number> {
+function withTemporary(core: Core, name: string, work: (target: number) => Status): Status {
   const scratch = core.fds.of(core.scratch as NonNullable<Core["scratch"]>);
   const target = scratch < 0 ? scratch : openName(scratch, name, O.RDWR | O.CREAT | O.EXCL, 0o600);
   if (target < 0) return -target;
-  let status: number = Errno.EIO;
-  try {
-    status = await work(target);
-  } finally {
-    sys.close(target);
-    if (status !== 0) sys.unlinkat(core.fds.of(core.scratch as NonNullable<Core["scratch"]>), name, 0);
-  }
-  return status;
+  return ending(
+    () => work(target),
+    (status) => {
+      sys.close(target);
+      if (status !== 0) sys.unlinkat(core.fds.of(core.scratch as NonNullable<Core["scratch"]>), name, 0);
+    },
+  );
 }
 
 interface FileCopy {
@@ -69,24 +68,24 @@ function isMetadataOnly(job: CopyUpJob, attr: Attr): boolean {
 }
 
 /** 0 or a positive errno. */
-async function fillData(core: Core, job: CopyUpJob, copy: FileCopy): Promise<number> {
+function fillData(core: Core, job: CopyUpJob, copy: FileCopy): Status {
   if (job.sizeBytes > 0) return copyContent(core, job, copy);
   if (!isMetadataOnly(job, copy.attr)) return 0;
   return -sys.ftruncate(copy.target, copy.attr.sizeExact) || -writeMetacopy(core.marks, copy.target) || 0;
 }
 
-async function fill(core: Core, job: CopyUpJob, copy: FileCopy): Promise<number> {
+function fill(core: Core, job: CopyUpJob, copy: FileCopy): Status {
   const { layer, object, target, attr, name } = copy;
-  const status = (await fillData(core, job, copy)) || copyMetadata(core, { source: object, target, attr });
-  if (status !== 0) return status;
-  const origin = encodeOrigin(layer, object, "");
-  writeOrigin(core, target, origin);
-  if (!core.config.volatile) {
-    const synced = await sys.fsyncAsync(target, false);
-    if (synced < 0) return -synced;
-  }
-  if (job.cancelled) return Errno.EINTR;
-  return publishWhole(core, job, { name, target, origin, attr });
+  return then(fillData(core, job, copy), (filled) => {
+    const status = filled || copyMetadata(core, { source: object, target, attr });
+    if (status !== 0) return status;
+    const origin = encodeOrigin(layer, object, "");
+    writeOrigin(core, target, origin);
+    return then(core.config.volatile ? 0 : syncIn(core.upper as HostLayer, target), (synced) => {
+      if (synced < 0) return -synced;
+      return job.cancelled ? Errno.EINTR : publishWhole(core, job, { name, target, origin, attr });
+    });
+  });
 }
 
 /** From now on the data is the upper object's own, or that of a metadata-only copy. */
@@ -107,4 +106,6 @@ function partFromLinks(core: Core, node: Node, target: number): void {
   const { words } = core.scratchAttr;
   if (statFd(target, core.scratchAttr) < 0) return;
   setIno(core, node, { lo: words[0] as number, hi: words[1] as number, device: node.top.layer.deviceIndex });
+  // Lists that the kernel keeps show the old one.
+  if (node.parent !== undefined) core.port.invalidateInode(node.parent.id, 0, 0);
 }

@@ -37,22 +37,26 @@ export function copyUp(core: Core, node: Node, options: CopyUpOptions): Status {
     if (!node.isRegular) return copySpecial(core, node);
     const metadataOnly = options.metadataOnly === true && core.config.metacopy;
     const job = new CopyUpJob(node, options.truncate, metadataOnly);
-    node.copyUp = begin(core, job, incomplete ? completeMetacopy : copyRegular);
+    const copied = begin(core, job, incomplete ? completeMetacopy : copyRegular);
+    if (typeof copied === "number") return copied;
+    node.copyUp = job;
   }
   const waited = node.copyUp.wait(options.call);
   // Who waited for attributes alone may need the data.
   return core.config.metacopy ? waited.then((status) => (status !== 0 || node.copiedUp ? status : copyUp(core, node, options))) : waited;
 }
 
-function begin(core: Core, job: CopyUpJob, copy: (core: Core, job: CopyUpJob) => Promise<number>): CopyUpJob {
+/** Who can be done at once is. */
+function begin(core: Core, job: CopyUpJob, copy: (core: Core, job: CopyUpJob) => Status): Status {
   const { node } = job;
+  const copied = copy(core, job);
+  if (typeof copied === "number") return copied;
   core.copyUpJobs.add(job);
-  job.start(
-    copy(core, job).finally(() => {
-      node.copyUp = undefined;
-      core.copyUpJobs.delete(job);
-      core.nodes.letGo(node);
-    }),
-  );
-  return job;
+  const result = copied.finally(() => {
+    node.copyUp = undefined;
+    core.copyUpJobs.delete(job);
+    core.nodes.letGo(node);
+  });
+  job.start(result);
+  return result;
 }

@@ -10,6 +10,7 @@ import { setIno } from "../node/admit.js";
 import { type Node, pathAt } from "../node/node.js";
 import { admitNew } from "../operations/admit-new.js";
 import { createObject, writeLabels } from "../operations/create-object.js";
+import { attrTtlMs } from "../operations/getattr.js";
 import { directoryOf, enter } from "../operations/lookup.js";
 import { type At, creationIntent } from "../operations/make.js";
 import { InodeIo } from "./inode-io.js";
@@ -86,7 +87,7 @@ function open(core: Core, made: { call: CallContext; fd: number; ruling: Ruling;
   file.flags = made.flags;
   settle(core, { call: made.call, file, fd: made.fd, ruling: made.ruling, fresh: true }, out.open);
   // The entry was filled before the file was granted for writing.
-  if (node.writtenPastUs) out.entry.attrTtlMs = 0;
+  out.entry.attrTtlMs = attrTtlMs(core, node);
 }
 
 interface Wish {

@@ -124,6 +124,7 @@ async function writeRest(core: Core, call: CallContext, whole: WholeWrite, out: 
   if (done < 0) return -done;
   out.length = done;
   core.events.mediated("write", done);
+  if (file.mode !== "cached") file.io.pagesOf = undefined;
   tellOtherIds(core, file, { offset, length: done });
   return 0;
 }

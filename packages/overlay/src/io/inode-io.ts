@@ -38,4 +38,6 @@ export class InodeIo {
   apart = false;
   /** What passthrough opens are tied to while there are any. */
   backing: Backing | undefined = undefined;
+  /** The state of the file that the kernel's pages are of, where they may stay; see kept-pages.ts. */
+  pagesOf: Uint32Array | undefined = undefined;
 }

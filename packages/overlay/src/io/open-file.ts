@@ -18,6 +18,7 @@ import { arbitrate, wishOf } from "./arbitrate.js";
 import { clearSuid } from "./data.js";
 import type { OpenFile } from "./handle-table.js";
 import type { Backing } from "./inode-io.js";
+import { mayKeepPages } from "./kept-pages.js";
 import { routeOpen } from "./route-open.js";
 
 /** Restarts of one open because the node changed during a decision; each means that somebody renamed or wrote it just then. */
@@ -206,7 +207,7 @@ export function settle(core: Core, open: Settling, out: OpenOut): void {
   core.journal?.opened(file, open.call.journalSlot ?? 0);
   out.handle = file.handle;
   out.mode = file.mode;
-  out.keepCache = false;
+  out.keepCache = file.mode === "cached" && mayKeepPages(file);
   out.backingId = file.backing?.id ?? 0;
   core.events.openFiles(file.flow, 1);
   const path = knownPaths(core, file.node, undefined)[0] as string;
@@ -226,12 +227,23 @@ export function settle(core: Core, open: Settling, out: OpenOut): void {
   if (keeps !== undefined) core.journal?.attach(file, keeps);
 }
 
-/** From now on a mapping may change the file without a word: what the kernel keeps of its attributes is worth nothing. */
+/**
+ * From now on a mapping may change the file without a word: what the kernel keeps of its attributes is worth nothing. What
+ * cannot be read cannot be mapped: there each write has the kernel ask again, and one that takes suid is announced before.
+ */
 function writesPastUs(core: Core, file: OpenFile, fresh: boolean): void {
-  if (file.node.writtenPastUs) return;
-  file.node.writtenPastUs = true;
-  core.journal?.writtenPastUs(file.node);
-  if (!fresh) core.port.invalidateInode(file.nodeId, -1, 0);
+  const { node, nodeId, flags } = file;
+  file.io.pagesOf = undefined;
+  if (node.io !== undefined) node.io.pagesOf = undefined;
+  if ((flags & O.ACCMODE) === O.WRONLY) {
+    // What truncation takes of the mode is not.
+    if (!fresh && (flags & O.TRUNC) !== 0) core.port.dropAttributes(nodeId);
+    return;
+  }
+  if (node.writtenPastUs) return;
+  node.writtenPastUs = true;
+  core.journal?.writtenPastUs(node);
+  if (!fresh) core.port.dropAttributes(nodeId);
 }
 
 function giveUp(core: Core, request: OpenRequest, errno: number): number {

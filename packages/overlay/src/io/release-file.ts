@@ -4,6 +4,7 @@ import type { Core } from "../core.js";
 import { sys } from "../layer/host-layer.js";
 import { releaseLocks } from "../locks/lock-file.js";
 import type { OpenFile } from "./handle-table.js";
+import { pagesWritten } from "./kept-pages.js";
 
 export function releaseFile(core: Core, handle: FileHandle): number {
   const file = core.handles.file(handle);
@@ -11,6 +12,7 @@ export function releaseFile(core: Core, handle: FileHandle): number {
   core.handles.remove(handle);
   releaseLocks(core, file, handle);
   const { io } = file;
+  if (file.write && file.mode === "cached") pagesWritten(file);
   io.handles.delete(file);
   // A mediated open has a descriptor of its own; a passthrough one shares the backing file's.
   if (file.backing?.fd !== file.fd) sys.close(file.fd);

@@ -15,6 +15,8 @@ export const sys = native;
 export type Eligibility = { state: "unknown" } | { state: "eligible" } | { state: "ineligible"; errno: number };
 
 const UUID_BYTES = 16;
+const TMPFS_MAGIC = 0x01021994;
+const numbers = new Float64Array(12);
 
 export class HostLayer {
   readonly root: RealDir;
@@ -42,6 +44,14 @@ export class HostLayer {
     return this.#mountFd;
   }
 
+  #inMemory: boolean | undefined;
+
+  /** On a tmpfs: nothing waits for a disk. */
+  get inMemory(): boolean {
+    this.#inMemory ??= sys.fstatfs(this.root.fd, numbers) >= 0 && numbers[0] === TMPFS_MAGIC;
+    return this.#inMemory;
+  }
+
   #uuid: Buffer | undefined;
 
   /** The file system's UUID as the kernel knows it (s_uuid); all zero where it has none. */
@@ -63,6 +73,11 @@ export class HostLayer {
     sys.close(this.root.fd);
     this.root.fd = this.#mountFd = -1;
   }
+}
+
+/** fsync(2) of a file in a layer: on the pool, unless that would be for nothing. */
+export function syncIn(layer: HostLayer, fd: number): number | Promise<number> {
+  return layer.inMemory ? sys.fsync(fd) : sys.fsyncAsync(fd, false);
 }
 
 /** Opens one name in a directory: no link followed, no other mount entered, whatever somebody plants there meanwhile. */

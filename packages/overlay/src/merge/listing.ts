@@ -21,6 +21,8 @@ export class Listing {
   readonly types: number[] = [];
   /** The entry is in the upper layer: its inode number may come from an origin. */
   readonly upper: boolean[] = [];
+  /** See recent-listings.ts. */
+  number = 0;
   /** Removed in no layer but hidden by one: names of whiteouts met so far. */
   whiteouts = 0;
 }

@@ -19,6 +19,7 @@ import type { OpenDirectory } from "../io/handle-table.js";
 import { sys } from "../layer/host-layer.js";
 import { DirectoryStream, type StreamedEntry } from "../merge/directory-stream.js";
 import { type Listing, readListing } from "../merge/listing.js";
+import { cookieOf, numberIn, rowAt } from "../merge/recent-listings.js";
 import { mixDevice } from "../node/admit.js";
 import type { Node } from "../node/node.js";
 import { openNode } from "../node/open-node.js";
@@ -31,9 +32,11 @@ export function opendir(core: Core, call: CallContext, id: NodeId, out: OpenOut)
   if (!node.isDirectory) return Errno.ENOTDIR;
   const directory = core.handles.addDirectory(node);
   core.journal?.openedDirectory(directory, call.journalSlot ?? 0);
+  begin(core, directory);
   out.handle = directory.handle;
   out.mode = "cached";
-  out.keepCache = false;
+  // The kernel knows of every change of the names, since each comes through it.
+  out.keepCache = core.config.entryTtlMs > 0;
   out.backingId = 0;
   return 0;
 }
@@ -46,20 +49,23 @@ export function releasedir(core: Core, handle: FileHandle): number {
 export function readdir(core: Core, _call: CallContext, args: ReaddirArgs, out: DirectoryOut): Status {
   const directory = core.handles.directory(args.handle);
   if (directory === undefined) return Errno.EBADF;
-  const offset = Number(args.offset);
   // rewinddir(3) shows what was added or removed since.
-  if (offset === 0) begin(core, directory);
+  if (args.offset === 0) begin(core, directory);
   if (directory.stream !== undefined) return emitStream(core, directory.stream, { from: args.offset, plus: args.plus }, out);
-  if (directory.listing !== undefined) return emit(core, { directory, offset, plus: args.plus }, out);
+  const { plus } = args;
+  const cookie = Number(args.offset);
+  // Read from the kernel's own list so far, which it dropped meanwhile.
+  directory.listing ??= core.recentListings.find(numberIn(cookie), directory.node);
+  if (directory.listing !== undefined) return emit(core, { directory, cookie, plus }, out);
   // What an earlier process listed to its end.
-  if (directory.rows > 0 && offset >= directory.rows) return 0;
+  if (directory.rows > 0 && rowAt(cookie) >= directory.rows) return 0;
   const listing = readListing(core, directory.node);
-  const plus = args.plus;
   const use = (read: Listing | number): number => {
     if (typeof read === "number") return read;
+    read.number = core.recentListings.add(directory.node, read);
     directory.listing = read;
     core.journal?.reads(directory, read.names.length + 2);
-    return emit(core, { directory, offset, plus }, out);
+    return emit(core, { directory, cookie, plus }, out);
   };
   return listing instanceof Promise ? listing.then(use) : use(listing);
 }
@@ -118,21 +124,21 @@ function fillStreamed(core: Core, stream: DirectoryStream, row: StreamedEntry): 
 
 interface Emission {
   directory: OpenDirectory;
-  offset: number;
+  cookie: number;
   plus: boolean;
 }
 
 const entry: DirectoryEntry = { name: "", inoLo: 0, inoHi: 0, type: 0, offset: 0 };
 
-/** The cookie of a row is its number plus one; rows 0 and 1 are "." and "..". */
+/** Rows 0 and 1 are "." and "..". */
 function emit(core: Core, emission: Emission, out: DirectoryOut): number {
   const { node } = emission.directory;
   const listing = emission.directory.listing as Listing;
   const rows = listing.names.length + 2;
-  for (let row = emission.offset; row < rows; row++) {
+  for (let row = rowAt(emission.cookie); row < rows; row++) {
     if (row < 2) dot(node, row);
     else fillRow(core, node, listing, row - 2);
-    entry.offset = row + 1;
+    entry.offset = cookieOf(listing.number, row);
     if (!give(core, { node, plus: emission.plus }, row < 2, out)) {
       core.journal?.keepListing(emission.directory);
       break;

@@ -17,13 +17,20 @@ export function getattr(core: Core, id: NodeId, out: AttrOut): number {
 /**
  * Turns a layer object's attributes into the node's: the inode number that stays over copy-up, 1 link for a merged
  * directory (its layers' counts add up to nothing), the links of all layers for a file in the index. Returns how
- * long the kernel may keep them, in ms: not at all once the file was granted for writing, since a mapping changes it without
- * telling anybody, nor while it has several ids, as the kernel does not know that they are one file.
+ * long the kernel may keep them, in ms.
  */
 export function present(core: Core, node: Node, attr: Attr): number {
   attr.setIno(node.inoLo, node.inoHi);
   if (node.isMerged) attr.nlink = 1;
   if (node.indexed !== undefined) attr.nlink += node.indexed.nlinkDelta;
   if (node.data !== undefined) showBlocksOfData(core, node.data, attr);
+  return attrTtlMs(core, node);
+}
+
+/**
+ * Not at all once the file was granted for reading and writing, since a mapping changes it without telling anybody, nor while
+ * it has several ids, as the kernel does not know that they are one file.
+ */
+export function attrTtlMs(core: Core, node: Node): number {
   return node.writtenPastUs || node.formerIds > 0 ? 0 : core.config.attrTtlMs;
 }

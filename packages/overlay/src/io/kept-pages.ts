@@ -1,0 +1,38 @@
+/**
+ * Pages of a mediated file that the kernel has from earlier opens. They may stay while the file is what it was when they were
+ * read or written: same file, size and times, and nobody has ever written to it past us, since a mapping can do so within
+ * one tick of the file's clock. Opens that somebody watches have no pages; what is revoked drops them (review-open.ts).
+ */
+import { Attr } from "@sluice/vfs";
+import { statFd } from "../layer/host-layer.js";
+import type { OpenFile } from "./handle-table.js";
+
+const attr = new Attr();
+/** Words of a stat that tell whether content may be another: inode, size, seconds and nanoseconds of change, device. */
+const WORDS = [0, 1, 2, 3, 8, 9, 10, 11, 13, 14, 22, 23] as const;
+
+/** Whether the pages that the kernel has of a file opened through its cache may stay. */
+export function mayKeepPages(file: OpenFile): boolean {
+  const { io, node } = file;
+  if (node.writtenPastUs || node.formerIds > 0 || statFd(file.fd, attr) < 0) return forgetPages(file);
+  const kept = io.pagesOf !== undefined && WORDS.every((word, index) => io.pagesOf?.[index] === attr.words[word]);
+  if (!kept) remember(file);
+  return kept;
+}
+
+/** A writer's last close: what it wrote went into the pages and into the file. */
+export function pagesWritten(file: OpenFile): void {
+  if (file.io.pagesOf === undefined) return;
+  if (file.node.writtenPastUs || statFd(file.fd, attr) < 0) forgetPages(file);
+  else remember(file);
+}
+
+function remember({ io }: OpenFile): void {
+  io.pagesOf ??= new Uint32Array(WORDS.length);
+  for (const [index, word] of WORDS.entries()) io.pagesOf[index] = attr.words[word] as number;
+}
+
+function forgetPages({ io }: OpenFile): false {
+  io.pagesOf = undefined;
+  return false;
+}

@@ -1,0 +1,66 @@
+/**
+ * The newest lists of merged directories, by a number that their cookies carry. The kernel keeps a listing and reads it to
+ * whoever opens the directory next; where it drops it in the middle, because of a change, it goes on with us, and by a cookie
+ * of the list it had: without that list, rows would come twice or not at all.
+ */
+import type { Listing } from "./listing.js";
+import type { Node } from "../node/node.js";
+
+/** Cookies stay below 2^31, for programs that count in 32 bits. */
+const ROWS = 2 ** 20;
+const NUMBERS = 2 ** 10 - 1;
+/** From here on cookies are of lists without a number. */
+const UNNUMBERED = 2 ** 30;
+/** Rows in all that are kept. */
+const MAX_ROWS = 2 ** 16;
+
+interface Recent {
+  readonly number: number;
+  readonly node: Node;
+  readonly listing: Listing;
+}
+
+export class RecentListings {
+  readonly #byNumber = new Map<number, Recent>();
+  #next = 1;
+  #rows = 0;
+
+  /** The list's number; 0 for one so long that only its owner has it. */
+  add(node: Node, listing: Listing): number {
+    const rows = listing.names.length;
+    if (rows >= MAX_ROWS) return 0;
+    const number = this.#next;
+    this.#next = number + 1 < NUMBERS ? number + 1 : 1;
+    this.#drop(number);
+    this.#byNumber.set(number, { number, node, listing });
+    this.#rows += rows;
+    while (this.#rows > MAX_ROWS) this.#drop(this.#byNumber.keys().next().value as number);
+    return number;
+  }
+
+  find(number: number, node: Node): Listing | undefined {
+    const recent = this.#byNumber.get(number);
+    return recent?.node === node ? recent.listing : undefined;
+  }
+
+  #drop(number: number): void {
+    const recent = this.#byNumber.get(number);
+    if (recent === undefined) return;
+    this.#byNumber.delete(number);
+    this.#rows -= recent.listing.names.length;
+  }
+}
+
+/** The cookie of what comes after row `row` of a list. It tells the row by itself, also to another process. */
+export function cookieOf(number: number, row: number): number {
+  return (number === 0 ? UNNUMBERED : number * ROWS) + row + 1;
+}
+
+export function rowAt(cookie: number): number {
+  return cookie >= UNNUMBERED ? cookie - UNNUMBERED : cookie % ROWS;
+}
+
+/** 0: none. */
+export function numberIn(cookie: number): number {
+  return cookie >= UNNUMBERED ? 0 : Math.floor(cookie / ROWS);
+}

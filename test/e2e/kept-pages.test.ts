@@ -1,0 +1,69 @@
+/** A mediated file that is opened again is read from the kernel's pages while it is what it was, and never when it is not. */
+import { closeSync, openSync, readSync, truncateSync, writeFileSync, writeSync } from "node:fs";
+import { mountSluice, requires, type SluiceMount } from "@sluice/testkit";
+import { O } from "@sluice/vfs";
+import { expect } from "vitest";
+import { requestsOf, WITH_METRICS } from "../passthrough/harness/request-counts.js";
+import { Actor } from "./harness/actor.js";
+import { layers, open } from "./harness/layers.js";
+
+const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
+const MEDIATE = "version: 1\ndefault: mediate\n";
+
+function mounted(policy: string): Promise<SluiceMount> {
+  const { lower, upper } = layers({ lower: { f: open("old content") }, upper: { g: open("old content") } });
+  return mountSluice({ lowers: [lower], upper, policy, args: WITH_METRICS });
+}
+
+function read(path: string): string {
+  const fd = openSync(path, "r");
+  const bytes = Buffer.alloc(64);
+  const length = readSync(fd, bytes);
+  closeSync(fd);
+  return bytes.toString("latin1", 0, length);
+}
+
+test("opened again, a file that did not change is not asked for; each change shows at once", async () => {
+  const mount = await mounted(MEDIATE);
+  for (const name of ["f", "g"]) {
+    const path = mount.path(name);
+    expect(read(path)).toBe("old content");
+    const before = await requestsOf(mount, "READ");
+    for (let i = 0; i < 5; i++) expect(read(path)).toBe("old content");
+    expect(await requestsOf(mount, "READ")).toBe(before);
+    // Many times within a tick of the clock that files have.
+    for (let i = 0; i < 200; i++) {
+      writeFileSync(path, `content ${i}`);
+      expect(read(path)).toBe(`content ${i}`);
+    }
+    truncateSync(path, 3);
+    expect(read(path)).toBe("con");
+    const fd = openSync(path, "r+");
+    writeSync(fd, "C");
+    expect(read(path)).toBe("Con");
+    closeSync(fd);
+    expect(read(path)).toBe("Con");
+  }
+  await mount.stop();
+}, 60_000);
+
+test("what others wrote past the daemon, or under an obligation, is read by whoever is mediated", async () => {
+  const rules = [
+    "  - { name: granted, subject: { uid: [2001] }, effect: grant }",
+    "  - { name: observed, subject: { uid: [2002] }, effect: mediate, obligations: { audit: each-io } }",
+  ];
+  const mount = await mounted(`${MEDIATE}rules:\n${rules.join("\n")}\n`);
+  const path = mount.path("g");
+  const writers = [await Actor.start(2002), await Actor.start(2001)];
+  for (let round = 0; round < 30; round++) {
+    const text = `content ${String(round).padStart(3, "0")}`;
+    const writer = writers[Math.floor(round / 15)] as Actor;
+    expect(read(path).length).toBe(11);
+    const fd = await writer.do("open", path, O.RDWR);
+    expect(await writer.do("write", fd, text, 0)).toBe(text.length);
+    expect(await writer.do("close", fd)).toBe(0);
+    expect(read(path)).toBe(text);
+  }
+  for (const writer of writers) await writer.stop();
+  await mount.stop();
+}, 60_000);
