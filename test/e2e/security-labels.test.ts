@@ -30,6 +30,7 @@ const port: KernelPort = {
   openBacking: () => -Errno.EPERM,
   closeBacking: () => undefined,
   invalidateInode: () => undefined,
+  dropAttributes: () => undefined,
   writeBackInode: () => Promise.resolve(),
   invalidateEntry: () => undefined,
   notifyDelete: () => undefined,

@@ -3,7 +3,7 @@ import { Attr, Errno, SEEK, type Status } from "@sluice/vfs";
 import type { Core } from "../core.js";
 import { statFd, sys } from "../layer/host-layer.js";
 import type { CopyUpJob } from "./copy-up-job.js";
-import { then } from "./statuses.js";
+import { goOn } from "./statuses.js";
 
 /** One step on the pool: small enough to stop soon, large enough not to feel the hop. */
 const CHUNK = 8n << 20n;
@@ -28,7 +28,7 @@ export function copyContent(core: Core, job: CopyUpJob, copy: { source: number; 
   if (looked !== 0) return looked;
   const size = data.sizeExact < attr.sizeExact ? data.sizeExact : attr.sizeExact;
   const copied = copyBytes(core, job, { source, target, size, sparse: data.blocks * 512 < data.size });
-  return then(copied, (status) => {
+  return goOn(copied, (status) => {
     if (status !== 0) return status;
     job.copiedBytes = Number(size);
     return data.sizeExact === attr.sizeExact ? 0 : -sys.ftruncate(target, plain(attr.sizeExact)) || 0;

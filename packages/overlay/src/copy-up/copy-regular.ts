@@ -12,7 +12,7 @@ import { copyContent } from "./copy-data.js";
 import { copyMetadata } from "./copy-metadata.js";
 import type { CopyUpJob } from "./copy-up-job.js";
 import { type FinishedCopy, publish } from "./publish.js";
-import { ending, then } from "./statuses.js";
+import { ending, goOn } from "./statuses.js";
 
 /** 0 or a positive errno. */
 export function copyRegular(core: Core, job: CopyUpJob): Status {
@@ -76,12 +76,12 @@ function fillData(core: Core, job: CopyUpJob, copy: FileCopy): Status {
 
 function fill(core: Core, job: CopyUpJob, copy: FileCopy): Status {
   const { layer, object, target, attr, name } = copy;
-  return then(fillData(core, job, copy), (filled) => {
+  return goOn(fillData(core, job, copy), (filled) => {
     const status = filled || copyMetadata(core, { source: object, target, attr });
     if (status !== 0) return status;
     const origin = encodeOrigin(layer, object, "");
     writeOrigin(core, target, origin);
-    return then(core.config.volatile ? 0 : syncIn(core.upper as HostLayer, target), (synced) => {
+    return goOn(core.config.volatile ? 0 : syncIn(core.upper as HostLayer, target), (synced) => {
       if (synced < 0) return -synced;
       return job.cancelled ? Errno.EINTR : publishWhole(core, job, { name, target, origin, attr });
     });
