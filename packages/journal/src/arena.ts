@@ -16,8 +16,9 @@ export class Arena {
   readonly bytes: Uint8Array;
   readonly #base: number;
   readonly #capacity: number;
-  /** By size in units. */
-  #free = new Map<number, number[]>();
+  /** By size in units: in a list where there are many of, in a map the larger ones. */
+  #free: number[][] = Array.from({ length: LINEAR + 1 }, () => []);
+  #large = new Map<number, number[]>();
   /** Room between chunks that an earlier process left, of any size: it is cut up before more is taken. */
   #gaps: { at: number; units: number }[] = [];
 
@@ -41,7 +42,7 @@ export class Arena {
   /** A chunk of at least so many bytes, or 0 where there is no room. */
   take(sizeBytes: number): number {
     const units = unitsOf(sizeBytes);
-    const free = this.#free.get(units)?.pop();
+    const free = (units <= LINEAR ? this.#free[units] : this.#large.get(units))?.pop();
     if (free !== undefined) return free;
     const cut = this.#gaps.length === 0 ? 0 : this.#cut(units);
     if (cut !== 0) return cut;
@@ -70,14 +71,15 @@ export class Arena {
   }
 
   #keep(ref: number, units: number): void {
-    const kept = this.#free.get(units);
-    if (kept === undefined) this.#free.set(units, [ref]);
+    const kept = units <= LINEAR ? this.#free[units] : this.#large.get(units);
+    if (kept === undefined) this.#large.set(units, [ref]);
     else kept.push(ref);
   }
 
   /** Finds the free chunks again: `walk` tells of all that are in use. */
   recover(walk: (used: (ref: number, sizeBytes: number) => void) => void): void {
-    this.#free = new Map();
+    this.#free = Array.from({ length: LINEAR + 1 }, () => []);
+    this.#large = new Map();
     this.#gaps = [];
     const { mark } = this;
     const units = new Uint32Array(mark);
@@ -129,7 +131,8 @@ export class Arena {
 
   writeText(at: number, text: string): void {
     const { bytes } = this;
-    for (let i = 0; i < text.length; i++) bytes[at + i] = text.charCodeAt(i);
+    const { length } = text;
+    for (let i = 0; i < length; i++) bytes[at + i] = text.charCodeAt(i);
   }
 
   readText(at: number, length: number): string {
@@ -140,6 +143,6 @@ export class Arena {
 }
 
 function unitsOf(sizeBytes: number): number {
-  const units = Math.ceil(sizeBytes / UNIT);
+  const units = (sizeBytes + UNIT - 1) >>> 4;
   return units <= LINEAR ? units : 2 ** Math.ceil(Math.log2(units));
 }

@@ -58,12 +58,12 @@ function describe(nodes: NodeRecords, slot: number): object {
   return { mode: nodes.modeOf(slot), lookups: nodes.lookupsOf(slot), names: names.sort(), lastPath: nodes.lastPathOf(slot) };
 }
 
-const file = (id: number) => ({ id, kind: 0o100000, lookups: 1, inoLo: id, inoHi: 0, flags: 0 });
+const file = (id: number) => ({ id, kind: 0o100000, lookups: 1, inoLo: id, inoHi: 0 });
 
 /** One change a step; each must be there as a whole or not at all. */
 const steps: readonly ((journal: Journal, slots: number[]) => void)[] = [
-  ({ nodes }, slots) => void slots.push(nodes.addNode({ ...file(1), kind: 0o040000 }, 0, "")),
-  ({ nodes }, slots) => void slots.push(nodes.addNode(file(2), slots[0] as number, "first name")),
+  ({ nodes }, slots) => void slots.push(nodes.addNode({ ...file(1), kind: 0o040000 }, 0, 0, "")),
+  ({ nodes }, slots) => void slots.push(nodes.addNode(file(2), 0, slots[0] as number, "first name")),
   ({ nodes }, slots) => nodes.setLookups(slots[1] as number, 7),
   ({ nodes }, slots) => nodes.addName(slots[1] as number, slots[0] as number, "a second name, of some length"),
   ({ nodes }, slots) =>
@@ -74,7 +74,7 @@ const steps: readonly ((journal: Journal, slots: number[]) => void)[] = [
   ({ nodes }, slots) => nodes.setNameless(slots[1] as number, 0, "where it was"),
   ({ nodes }, slots) => nodes.remove(slots[2] as number),
   ({ nodes }, slots) => nodes.remove(slots[1] as number),
-  ({ nodes }, slots) => void slots.push(nodes.addNode(file(9), slots[0] as number, "in the place of what is gone")),
+  ({ nodes }, slots) => void slots.push(nodes.addNode(file(9), 0, slots[0] as number, "in the place of what is gone")),
 ];
 
 /** Runs the steps until the writer is killed; what a reader sees then. */
@@ -122,9 +122,9 @@ test("a writer that is killed between any two stores leaves each change done or 
 test("what is given back is used again: the memory stays as large as the most that was in use", () => {
   const journal = new Journal(mortal(blank(), Number.POSITIVE_INFINITY));
   const { nodes } = journal;
-  const root = nodes.addNode({ ...file(1), kind: 0o040000 }, 0, "");
+  const root = nodes.addNode({ ...file(1), kind: 0o040000 }, 0, 0, "");
   const cycle = (): void => {
-    const slots = Array.from({ length: 200 }, (_, i) => nodes.addNode(file(10 + i), root, `name ${"x".repeat(i % 60)}`));
+    const slots = Array.from({ length: 200 }, (_, i) => nodes.addNode(file(10 + i), 0, root, `name ${"x".repeat(i % 60)}`));
     for (const slot of slots) nodes.remove(slot);
   };
   cycle();
@@ -137,14 +137,14 @@ test("a process that takes over finds free what was free, and goes on behind the
   const memory = blank();
   const first = new Journal(mortal(memory, Number.POSITIVE_INFINITY));
   expect(first.takenOver).toBe(false);
-  const slots = Array.from({ length: 50 }, (_, i) => first.nodes.addNode(file(i + 1), i === 0 ? 0 : 1, `n${i}`));
+  const slots = Array.from({ length: 50 }, (_, i) => first.nodes.addNode(file(i + 1), 0, i === 0 ? 0 : 1, `n${i}`));
   for (const slot of slots.slice(10, 20)) first.nodes.remove(slot);
   const limit = first.reserveIds(51);
   const { arenaBytes } = first;
   const second = new Journal(mortal(memory, Number.POSITIVE_INFINITY));
   expect(second.takenOver).toBe(true);
   expect(second.nextId).toBe(limit);
-  for (let i = 0; i < 10; i++) expect(slots.slice(10, 20)).toContain(second.nodes.addNode(file(100 + i), 1, `m${i}`));
+  for (let i = 0; i < 10; i++) expect(slots.slice(10, 20)).toContain(second.nodes.addNode(file(100 + i), 0, 1, `m${i}`));
   expect(second.arenaBytes).toBe(arenaBytes);
 });
 

@@ -62,7 +62,6 @@ export interface NewNode {
   lookups: number;
   inoLo: number;
   inoHi: number;
-  flags: number;
 }
 
 export interface LinkKey {
@@ -90,7 +89,7 @@ export class NodeRecords {
   }
 
   /** Its slot, or 0 where there is no room. A name, where it has one, is that of `parent`'s slot. */
-  addNode(node: NewNode, parent: number, name: string): number {
+  addNode(node: NewNode, flags: number, parent: number, name: string): number {
     const slot = this.#table.take();
     if (slot === 0) return 0;
     const at = this.#table.at(slot);
@@ -104,7 +103,7 @@ export class NodeRecords {
     words[at + Word.linkHi] = 0;
     words[at + Word.lastPath] = 0;
     words[at + Word.names] = parent === 0 ? 0 : this.#newName(parent, name, 0);
-    words[at + Word.state] = RecordKind.node | (node.kind >>> 8) | node.flags;
+    words[at + Word.state] = RecordKind.node | (node.kind >>> 8) | flags;
     return slot;
   }
 

@@ -65,6 +65,7 @@ export class OverlayJournal {
   }
 
   #record(node: Node): void {
+    if (node.parent === undefined || node.parent.slot !== 0) return this.#recordOne(node);
     const chain: Node[] = [];
     for (let at: Node | undefined = node; at !== undefined && at.slot === 0; at = at.parent) chain.push(at);
     for (let next = chain.pop(); next !== undefined; next = chain.pop()) this.#recordOne(next);
@@ -72,11 +73,10 @@ export class OverlayJournal {
 
   #recordOne(node: Node): void {
     const { nodes } = this.records;
-    const { id, kind, lookups, inoLo, inoHi } = node;
     const flags = (node.shown ? NodeFlag.shown : 0) | (node.writtenPastUs ? NodeFlag.writtenPastUs : 0);
-    node.slot = nodes.addNode({ id, kind, lookups, inoLo, inoHi, flags }, node.parent?.slot ?? 0, node.name);
+    node.slot = nodes.addNode(node, flags, node.parent?.slot ?? 0, node.name);
     if (node.slot === 0) return;
-    for (const other of node.others ?? []) nodes.addName(node.slot, this.slotOf(other.parent), other.name);
+    if (node.others !== undefined) for (const other of node.others) nodes.addName(node.slot, this.slotOf(other.parent), other.name);
     if (node.linkKey !== undefined) this.linked(node, node.linkKey);
     if (node.lowerLinkKey !== undefined) this.lowerLinked(node, node.lowerLinkKey);
     if (node.fd < 0) return;

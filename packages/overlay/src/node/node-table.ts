@@ -159,7 +159,7 @@ export class NodeTable {
       node.others ??= [];
       node.others.push({ parent, name });
     }
-    this.#journal?.attached(node, { parent, name });
+    if (node.slot !== 0) this.#journal?.attached(node, { parent, name });
   }
 
   /** Takes a name from a node. False when that was its last one. */
@@ -173,7 +173,7 @@ export class NodeTable {
       node.others = node.others?.filter((other) => other.parent !== parent || other.name !== name);
     }
     if (node.others?.length === 0) node.others = undefined;
-    this.#journal?.detached(node, { parent, name });
+    if (node.slot !== 0) this.#journal?.detached(node, { parent, name });
     return node.parent !== undefined;
   }
 
