@@ -36,7 +36,8 @@ export function becomeKeeper(kept: KeptMount): never {
   const passed = pass({ plan, server: serverProgram, serverConfig, runDirectory, user });
   if (passed >= 0) {
     dropCapabilities(capabilities);
-    replaceProcess([KEEPER_MAIN], CONFIG_FD + 1);
+    // The mount point is for whoever lists processes.
+    replaceProcess([KEEPER_MAIN, plan.mountpoint], CONFIG_FD + 1);
   }
   throw new CliError({
     object: plan.mountpoint,

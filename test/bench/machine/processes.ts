@@ -32,6 +32,11 @@ export function processesNaming(word: string): number[] {
   return [...family];
 }
 
+/** Of these processes the one with `word` as one of its arguments. */
+export function processWith(word: string, of: readonly number[]): number | undefined {
+  return of.find((pid) => readOr(`/proc/${pid}/cmdline`).split("\0").includes(word));
+}
+
 /** Resident bytes of all of them together. */
 export function residentBytes(of: readonly number[]): number {
   const kib = of.map((pid) => Number(/^VmRSS:\s+(\d+)/m.exec(readOr(`/proc/${pid}/status`))?.[1] ?? 0));

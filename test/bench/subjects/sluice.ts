@@ -13,6 +13,8 @@ interface Variant {
   engine: "devfuse" | "fuse-native";
   /** Default: read. */
   transport?: "uring";
+  /** A keeper starts the server again. */
+  kept?: true;
 }
 
 const ENABLE_URING = "/sys/module/fuse/parameters/enable_uring";
@@ -32,6 +34,7 @@ const VARIANTS: readonly Variant[] = [
     effect: "mediate",
     engine: "devfuse",
   },
+  { name: "sluice-kept", about: "Sluice with a keeper, without a policy: its server may be killed", engine: "devfuse", kept: true },
   { name: "sluice-portable", about: "Sluice on the portable engine (fuse-native), no policy", engine: "fuse-native" },
 ];
 
@@ -70,7 +73,8 @@ function whyMissing({ engine, transport }: Variant): string | undefined {
 function start(variant: Variant, ground: Ground): Promise<void> {
   const lowers = ground.lowers.map((path) => path.replace(/[\\:]/g, "\\$&")).join(":");
   const layers = ["--lower", lowers, "--upper", ground.upper, "--work", ground.work];
-  const serving = ["--engine", variant.engine, "--transport", variant.transport ?? "read"];
+  const keeper = variant.kept === true ? ["--keeper", "on"] : [];
+  const serving = ["--engine", variant.engine, "--transport", variant.transport ?? "read", ...keeper];
   const rest = [...serving, "--log-level", "warn", ...policyArguments(variant, ground)];
   const args = [SLUICE_CLI, "mount", ...layers, ...rest, ground.mountpoint];
   const daemon = (): Promise<void> => startDaemon({ name: variant.name, file: process.execPath, args, readyText: "mounted ", ...ground });
@@ -90,6 +94,7 @@ export const sluiceSubjects: readonly Subject[] = VARIANTS.map((variant) => ({
   kind: "sluice",
   about: variant.about,
   mirrors: false,
+  kept: variant.kept === true,
   missing: () => whyMissing(variant),
   start: (ground) => start(variant, ground),
 }));

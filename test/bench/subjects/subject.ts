@@ -21,6 +21,8 @@ export interface Subject {
   about: string;
   /** It shows `ground.source` and does no copy-up: phases that need one pass it over. */
   mirrors: boolean;
+  /** Another server goes on when its server is killed. */
+  kept?: boolean;
   /** What the machine lacks for it, or undefined. */
   missing(): string | undefined;
   /** Resolves when it serves at `ground.mountpoint`. @throws BenchError */
