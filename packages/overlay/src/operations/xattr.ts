@@ -1,10 +1,10 @@
 /** GETXATTR, SETXATTR, LISTXATTR and REMOVEXATTR. Overlay marks stay out of sight; callers' own of that name are escaped. */
-import { type CallContext, type DataOut, Errno, type NodeId, type Status, type XattrSetArgs } from "@sluice/vfs";
+import { AT, type CallContext, type DataOut, Errno, type NodeId, S, type Status, type XattrSetArgs } from "@sluice/vfs";
 import { copyUp } from "../copy-up/copy-up.js";
 import type { Core } from "../core.js";
 import { authorizeThen, governsAny } from "../gate/authorize.js";
 import { IntentKind, intendXattr, intentLeft, isJournaled } from "../journal/intents.js";
-import { sys } from "../layer/host-layer.js";
+import { statFd, statName, sys } from "../layer/host-layer.js";
 import type { Node } from "../node/node.js";
 import { aim } from "../node/open-node.js";
 import { intentOn } from "./remove.js";
@@ -88,16 +88,25 @@ function shownName(core: Core, call: CallContext, name: string): string[] {
 }
 
 export function setxattr(core: Core, call: CallContext, request: { id: NodeId; args: XattrSetArgs }): Status {
-  const { name, flags, value: given } = request.args;
+  const { name, flags, value: given, killSgid } = request.args;
   if (name.startsWith(OWN_PREFIX)) return Errno.EPERM;
   const bytes = Buffer.from(given);
   const act = (node: Node): number => {
     const at = aim(core, node);
     if (at.fd < 0) return at.fd;
     const real = realName(core, name);
-    return sys.setxattrat(at.fd, at.name, real, bytes, flags & ~madeBefore(core, call, { ...at, real, flags }));
+    const status = sys.setxattrat(at.fd, at.name, real, bytes, flags & ~madeBefore(core, call, { ...at, real, flags }));
+    return status < 0 || !killSgid ? status : dropSgid(core, at);
   };
   return change(core, call, request.id, { act, refuse: undefined });
+}
+
+/** An ACL set by somebody outside the object's group takes setgid (FUSE_SETXATTR_ACL_KILL_SGID); the daemon's own would not. */
+function dropSgid(core: Core, at: { fd: number; name: string }): number {
+  const attr = core.scratchAttr;
+  const status = at.name === "" ? statFd(at.fd, attr) : statName(at.fd, at.name, attr);
+  if (status < 0 || (attr.mode & S.ISGID) === 0) return status;
+  return sys.fchmodat(at.fd, at.name, attr.mode & 0o7777 & ~S.ISGID, at.name === "" ? AT.EMPTY_PATH : AT.SYMLINK_NOFOLLOW);
 }
 
 export function removexattr(core: Core, call: CallContext, request: { id: NodeId; name: string }): Status {
