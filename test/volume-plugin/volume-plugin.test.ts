@@ -112,6 +112,26 @@ test("a mount that died is made again for the next container, and by a plugin th
   expect(await scriptOutput(["cat", join(Mountpoint, "file")])).toBe("text");
 });
 
+test("removing a volume whose mount was left behind takes nothing from its layers", async () => {
+  const plugin = await withVolumes();
+  const place = scratch();
+  const upper = plant(join(place, "upper"), { kept: "text" });
+  const work = join(place, "work");
+  mkdirSync(work);
+  await plugin.ask(volume("Create"), { Name: "v", Opts: { lower: plant(scratch(), { file: "text" }), upper, work } });
+  await plugin.ask(volume("Mount"), { Name: "v", ID: "one" });
+  await plugin.end("SIGKILL");
+  // As a plugin leaves it that dies between mounting and writing down for whom.
+  const list = join(plugin.root, "volumes.json");
+  writeFileSync(list, readFileSync(list, "utf8").replace(/"users": \[[^\]]*\]/, '"users": []'));
+  await plugin.start();
+  expect(mountsBelow(plugin.root)).toHaveLength(1);
+  expect(await plugin.ask(volume("Remove"), { Name: "v" })).toEqual({});
+  expect(mountsBelow(plugin.root)).toEqual([]);
+  expect(readFileSync(join(upper, "kept"), "utf8")).toBe("text");
+  expect(existsSync(join(plugin.root, "volumes/v"))).toBe(false);
+});
+
 test("bad options are named with what to do", async () => {
   const plugin = await withVolumes();
   const lower = plant(scratch(), { file: "text" });

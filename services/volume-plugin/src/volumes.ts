@@ -2,7 +2,7 @@
  * What Docker asks of a volume. A volume is mounted while somebody uses it: at the first use, until the last one ends.
  * What is asked of one volume is done one after the other.
  */
-import { mkdirSync, rmSync } from "node:fs";
+import { mkdirSync, rmdirSync, rmSync } from "node:fs";
 import { dirname } from "node:path";
 import type { Logger } from "@sluice/runtime";
 import type { MountCommand } from "./sluice-command.js";
@@ -51,6 +51,7 @@ export class Volumes {
       const { store, root } = this.parts;
       const volume = this.known(name);
       if (volume.users.size > 0) throw new VolumeError(`volume ${name} is in use by ${volume.users.size} containers`);
+      await this.freeMountpoint(placesOf(root, name).mountpoint);
       store.volumes.delete(name);
       store.save();
       // The mount point, the log, and what upper=auto made; layers that the user named are the user's.
@@ -104,6 +105,21 @@ export class Volumes {
     await command.mount(mountArguments(name, options, places), places);
     log.info({ volume: name, mountpoint: places.mountpoint }, "volume is mounted");
     return places.mountpoint;
+  }
+
+  /** A mount that nobody uses may still be there: what is removed below would be removed from its layers. */
+  private async freeMountpoint(mountpoint: string): Promise<void> {
+    const codeOfRemoval = (): string | undefined => {
+      try {
+        rmdirSync(mountpoint);
+        return undefined;
+      } catch (error) {
+        return (error as NodeJS.ErrnoException).code;
+      }
+    };
+    if (codeOfRemoval() !== "EBUSY") return;
+    await this.parts.command.unmount(mountpoint);
+    if (codeOfRemoval() === "EBUSY") throw new VolumeError(`something is still mounted on ${mountpoint}: unmount it first`);
   }
 
   private known(name: string): Volume {
