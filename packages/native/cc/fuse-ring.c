@@ -203,7 +203,8 @@ static void take_back(struct fuse_ring *ring, uint8_t operation, uint64_t what) 
 /*
  * Nothing but requests may complete while the eventfd is to tell of it. The kernel signals it for the first of several
  * completions only, and not at all where that comes from within another eventfd's wake-up (libuv's threads wake the loop
- * by one): requests behind it would then never be told of. Seen on Linux 6.18.
+ * by one): requests behind it would then never be told of. A ring that stuck so was seen on
+ * Linux 6.18; that this is why is inferred from the kernel's source.
  */
 int fuse_ring_settle(struct fuse_ring *ring) {
   if (ring->loop_watched) take_back(ring, OP_POLL_REMOVE, LOOP_READY);
