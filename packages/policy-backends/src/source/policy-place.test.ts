@@ -24,6 +24,13 @@ function swap(n: number): void {
   renameSync(join(directory, ".new"), join(directory, "..data"));
 }
 
+it("is a mistake of the user's where its name cannot be looked at", async () => {
+  const name = join(directory, "loop.yaml");
+  symlinkSync("loop.yaml", name);
+  await expect(openPolicyFile(name)).rejects.toThrow(/loop\.yaml:1:1: policy cannot be read \(ELOOP\): check that it is there and readable/);
+  rmSync(name);
+});
+
 it("is of one version at each moment, as a ConfigMap is", async () => {
   for (let n = 1; n <= 20; n++) version(n);
   swap(1);

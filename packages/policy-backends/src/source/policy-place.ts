@@ -46,9 +46,16 @@ class DirectoryPlace implements PolicyPlace {
   }
 }
 
+function isDirectory(name: string): boolean {
+  try {
+    return statSync(name, { throwIfNoEntry: false })?.isDirectory() === true;
+  } catch {
+    return false; // reading it says why
+  }
+}
+
 /** `name`: a policy file, or a directory with one. */
 export function policyPlace(name: string): PolicyPlace {
-  const isDirectory = statSync(name, { throwIfNoEntry: false })?.isDirectory() === true;
-  if (isDirectory) return new DirectoryPlace(name);
+  if (isDirectory(name)) return new DirectoryPlace(name);
   return { name, directories: [], locate: () => name, moved: () => false };
 }
