@@ -4,7 +4,7 @@
  *
  * A chunk's size follows from what it holds. Which are free is not written down: it is what nobody refers to.
  */
-import { Header, type JournalMemory, placeOf } from "./layout.js";
+import { damaged, Header, type JournalMemory, placeOf } from "./layout.js";
 
 /** Bytes of a unit; a reference counts units. 0 is none. */
 const UNIT = 16;
@@ -76,7 +76,10 @@ export class Arena {
     else kept.push(ref);
   }
 
-  /** Finds the free chunks again: `walk` tells of all that are in use. */
+  /**
+   * Finds the free chunks again: `walk` tells of all that are in use, and goes on from one to the next only after that.
+   * @throws JournalError where one lies outside, or is told of twice: then it is in two lists, or its list is a circle
+   */
   recover(walk: (used: (ref: number, sizeBytes: number) => void) => void): void {
     this.#free = Array.from({ length: LINEAR + 1 }, () => []);
     this.#large = new Map();
@@ -84,7 +87,9 @@ export class Arena {
     const { mark } = this;
     const units = new Uint32Array(mark);
     walk((ref, sizeBytes) => {
-      if (ref < mark) units[ref] = unitsOf(sizeBytes);
+      const inside = ref > 0 && ref < mark && sizeBytes <= (mark - ref) * UNIT;
+      if (!inside || units[ref] !== 0) throw damaged(`chunk ${ref}`);
+      units[ref] = unitsOf(sizeBytes);
     });
     let gap = 0;
     for (let at = 1; at < mark; ) {

@@ -1,7 +1,7 @@
 /** The journal as a process finds it that takes over from one that was killed: after each single store, and from other versions. */
 import { expect, test } from "vitest";
 import { Journal } from "./journal.js";
-import { FORMAT_VERSION, Header, JOURNAL_BYTES, JournalError, type JournalMemory } from "./layout.js";
+import { FORMAT_VERSION, Header, JOURNAL_BYTES, JournalError, type JournalMemory, placeOf } from "./layout.js";
 import { type NodeRecords, RecordKind } from "./node-records.js";
 
 /** Sparse: pages are made when they are first written. */
@@ -199,3 +199,26 @@ test.each([
   expect(refused).toThrow(message);
   expect(refused).toThrow(/unmount and mount again/);
 });
+
+test.each<[string, (words: Uint32Array, base: number) => void]>([
+  ["more records than there is room for", (words) => void (words[Header.tables + 3] = 0xffff_ffff)],
+  ["more of the arena than there is", (words) => void (words[Header.arenaMark] = 0xffff_ffff)],
+  ["a name outside of the arena", (words, node) => void (words[node + 4] = 0x100_0000)],
+  ["names in a circle", (words, node) => void (words[arenaOf(words) + (words[node + 4] as number) * 4 + 1] = words[node + 4] as number)],
+  ["a name of any length", (words, node) => void (words[arenaOf(words) + (words[node + 4] as number) * 4 + 2] = 0xffff_ffff)],
+  ["a name in no directory", (words, node) => void (words[arenaOf(words) + (words[node + 4] as number) * 4] = 0x100_0000)],
+  ["a request with more names than there is room for", (words) => void (words[requestOf(words) + 4] = 0xffff_0001)],
+  ["an answer that is too long", (words) => words.set([2, 0, 0, 0, 0, 0xffff_ffff], requestOf(words))],
+])("a journal with %s is refused, and neither gone after nor waited for", (_, damage) => {
+  const memory = blank();
+  const journal = new Journal(mortal(memory, Number.POSITIVE_INFINITY));
+  const root = journal.nodes.addNode({ ...file(1), kind: 0o040000 }, 0, 0, "");
+  const slot = journal.nodes.addNode(file(2), 0, root, "name");
+  journal.requests.begin(10, 0, 9);
+  damage(memory.words, placeOf(memory.words, "nodes").base + slot * 16);
+  for (const place of [requestOf(memory.words) + 4, requestOf(memory.words) + 5]) written.add(place);
+  expect(() => new Journal(mortal(memory, Number.POSITIVE_INFINITY))).toThrow(JournalError);
+});
+
+const arenaOf = (words: Uint32Array): number => placeOf(words, "arena").base;
+const requestOf = (words: Uint32Array): number => placeOf(words, "requests").base + 256;

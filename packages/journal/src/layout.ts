@@ -119,12 +119,17 @@ export function checkFormat({ words }: JournalMemory): void {
   for (const name of Object.keys(TableId) as TableName[]) checkPlace(words, name);
 }
 
+/** Whoever wrote it may have died of what it wrote: what would lead out of the memory, or in a circle, is not gone after. */
+export function damaged(what: string): JournalError {
+  return new JournalError(`the state to take over is damaged (${what}): unmount and mount again`);
+}
+
 function checkPlace(words: Uint32Array, name: TableName): void {
-  const { base, slotWords, capacity } = placeOf(words, name);
+  const { base, slotWords, capacity, markAt } = placeOf(words, name);
   const known = SHAPES[name].slotWords;
-  if (slotWords < known || base + slotWords * capacity > words.length) {
-    throw new JournalError(`the state to take over is damaged (table ${name}): unmount and mount again`);
-  }
+  const mark = words[name === "arena" ? Header.arenaMark : markAt] as number;
+  const lies = base >= PAGE_WORDS && slotWords >= known && base + slotWords * capacity <= words.length;
+  if (!lies || mark < 1 || mark > capacity) throw damaged(`table ${name}`);
 }
 
 export function placeOf(words: Uint32Array, name: TableName): Place {

@@ -3,7 +3,7 @@
  * layers again. Where a node's object lies is not here: its name leads there.
  */
 import { Arena } from "./arena.js";
-import type { JournalMemory } from "./layout.js";
+import { damaged, type JournalMemory } from "./layout.js";
 import { SlotTable } from "./slot-table.js";
 
 export const RecordKind = {
@@ -285,8 +285,13 @@ export class NodeRecords {
       if (kind === RecordKind.free) continue;
       const path = this.#words[this.#table.at(slot) + Word.lastPath] as number;
       if (path !== 0) used(path, this.#arena.storedBytes(path));
+      // Of an alias it is its node.
+      if (kind === RecordKind.alias && this.nodeOf(slot) >= this.mark) throw damaged(`record ${slot}`);
       if (kind === RecordKind.alias) continue;
-      for (let name = this.firstName(slot); name !== 0; name = this.nextName(name)) used(name, Name.head + this.nameLength(name));
+      for (let name = this.firstName(slot); name !== 0; name = this.nextName(name)) {
+        used(name, Name.head + this.nameLength(name));
+        if (this.parentOf(name) >= this.mark) throw damaged(`record ${slot}`);
+      }
     }
   }
 

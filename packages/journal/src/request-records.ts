@@ -5,7 +5,7 @@
  * answer is written, the answer itself is kept. A server that takes over finds requests that came to neither, which begin
  * anew; ones with an answer, which is given again; and ones with an intent alone, which have to be looked at.
  */
-import type { JournalMemory } from "./layout.js";
+import { damaged, type JournalMemory } from "./layout.js";
 import { SlotTable } from "./slot-table.js";
 
 const Word = {
@@ -26,6 +26,8 @@ const ANSWERED = 2;
 const NUMBERS = Word.reply - Word.numbers;
 const REPLY_BYTES = (Word.names - Word.reply) * 4;
 const NAME_WORDS = 68;
+const NAME_BYTES = (NAME_WORDS - 1) * 4;
+const NAMES = 2;
 const UNIQUE_HI = 0x7fff_ffff;
 
 /** Numbers are up to 2^53; names are byte strings of up to 255. */
@@ -130,7 +132,20 @@ export class RequestRecords {
 
   recover(): void {
     this.#table.recover();
+    for (let slot = 1; slot < this.#table.mark; slot++) if (!this.#fits(this.#table.at(slot))) throw damaged(`request ${slot}`);
     for (const { slot, uniqueLo, uniqueHi } of this.all()) this.#left.set(keyOf(uniqueLo, uniqueHi), slot);
+  }
+
+  /** It says of nothing in it that it is larger than there is room for; a free one says nothing. */
+  #fits(at: number): boolean {
+    const words = this.#words;
+    if (words[at] === 0) return true;
+    if (words[at] === ANSWERED && (words[at + Word.replyLength] as number) > REPLY_BYTES) return false;
+    const what = words[at + Word.intent] as number;
+    const names = what >>> 16;
+    if (((what >>> 8) & 0xff) * 2 > NUMBERS || names > NAMES) return false;
+    for (let i = 0; i < names; i++) if ((words[at + Word.names + i * NAME_WORDS] as number) > NAME_BYTES) return false;
+    return true;
   }
 
   *all(): IterableIterator<RequestRecord> {

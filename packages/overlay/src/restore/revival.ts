@@ -157,7 +157,8 @@ export class Revival {
   reviveSlot(slot: number): Node | undefined {
     const chain: number[] = [];
     let at = slot;
-    for (; at !== 0 && this.#index.isDormant(at); at = this.#parentSlot(at)) chain.push(at);
+    // As many at most as there are, should the records be damaged and lead in a circle.
+    for (; at !== 0 && this.#index.isDormant(at) && chain.length < this.#records.mark; at = this.#parentSlot(at)) chain.push(at);
     let node = at === 0 ? undefined : this.#alive(at);
     if (node === undefined && at !== 0) return undefined;
     for (let next = chain.pop(); next !== undefined; next = chain.pop()) {

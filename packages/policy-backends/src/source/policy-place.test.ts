@@ -27,7 +27,9 @@ function swap(n: number): void {
 it("is a mistake of the user's where its name cannot be looked at", async () => {
   const name = join(directory, "loop.yaml");
   symlinkSync("loop.yaml", name);
-  await expect(openPolicyFile(name)).rejects.toThrow(/loop\.yaml:1:1: policy cannot be read \(ELOOP\): check that it is there and readable/);
+  await expect(openPolicyFile(name)).rejects.toThrow(
+    /loop\.yaml:1:1: policy cannot be read \(ELOOP\): check that it is there and readable/,
+  );
   rmSync(name);
 });
 
