@@ -129,6 +129,26 @@ mask: [/input/subject/executable, /input/nothing/there, { path: /input/resource/
     expect(question.subject.executable).toBe("/bin/cat");
   });
 
+  it("says of what is masked nothing in base64 either", async () => {
+    const xattrs = new Map([
+      ["user.key", Buffer.from("\xffs3cret", "latin1")],
+      ["user.other", Buffer.from([0xfe])],
+    ]);
+    const secret: Question = { ...question, resource: { ...question.resource, paths: ["s3cret/\xff"], xattrs } };
+    const { log } = open(`sinks: [{ kind: file, path: raw.log }]
+mask: [/input/resource/paths/0, { path: /input/resource/xattrs/user.key, op: upsert, value: "***" }]
+`);
+    log.record(secret, decision("d1"), 0n);
+    await log.close();
+    const [event] = eventsIn("raw.log") as [Event & { input: { resource: object } }];
+    expect(event.input.resource).toMatchObject({ paths: [], rawXattrs: { "user.other": "/g==" } });
+    expect(event).toMatchObject({
+      erased: ["/input/resource/paths/0", "/input/resource/rawPaths", "/input/resource/rawXattrs/user.key"],
+      masked: ["/input/resource/xattrs/user.key"],
+    });
+    expect(JSON.stringify(event)).not.toMatch(/s3cret|czNjcmV0|\/3Mz|rawPaths":/);
+  });
+
   it("is left out where a rule says so, and that is counted", async () => {
     const { log, counts } = open(`sinks: [{ kind: file, path: drops.log }]
 drop: [{ effect: grant, path: "public/**" }, { rule: noise }]

@@ -50,13 +50,21 @@ function apply(event: Json, { path, op, value }: Mask, done: Masked): void {
   done.erased.push(path);
 }
 
+/** Names and values that are no UTF-8 stand in the event once more, in base64 (log-event.ts): they go with what was masked. */
+function withRaw(mask: Mask): Mask[] {
+  const [, beside = ""] = /^\/input\/resource\/(xattrs(?:\/.*)?|paths)/s.exec(mask.path) ?? [];
+  const raw = beside === "paths" ? "rawPaths" : beside.replace("xattrs", "rawXattrs");
+  return raw === "" ? [mask] : [mask, { path: `/input/resource/${raw}`, op: "remove" }];
+}
+
 /** Makes a function that gives the event without what the masks name, and with their names in `erased` and `masked`. */
 export function compileMasks(masks: readonly Mask[]): (event: Json) => Json {
   if (masks.length === 0) return (event) => event;
+  const all = masks.flatMap(withRaw);
   return (event) => {
     const copy = structuredClone(event);
     const done: Masked = { erased: [], masked: [] };
-    for (const mask of masks) apply(copy, mask, done);
+    for (const mask of all) apply(copy, mask, done);
     return { ...copy, ...(done.erased.length > 0 && { erased: done.erased }), ...(done.masked.length > 0 && { masked: done.masked }) };
   };
 }
