@@ -120,6 +120,50 @@ describe("the doors of the console", () => {
     expect((await call(closed.service, "/metrics")).status).toBe(200);
   });
 
+  test("those who look on are bounded, and one that leaves makes room", async () => {
+    const { service } = await serve();
+    const watch = (): { status: Promise<number>; leave(): void } => {
+      const [host, port] = (service.adminAddress as string).split(":");
+      const sent = request({ host, port, path: "/console/api/decisions" });
+      const status = new Promise<number>((resolve, reject) => {
+        sent.once("response", (response) => resolve(response.resume().statusCode ?? 0)).on("error", reject);
+      });
+      sent.end();
+      return { status, leave: () => void sent.destroy() };
+    };
+    const all = Array.from({ length: 70 }, watch);
+    const statuses = await Promise.all(all.map(({ status }) => status));
+    expect(statuses.filter((status) => status === 200)).toHaveLength(64);
+    expect(statuses.filter((status) => status === 503)).toHaveLength(6);
+    expect((await call(service, "/metrics")).status).toBe(200);
+    for (const { leave } of all) leave();
+    await expect
+      .poll(async () => {
+        const next = watch();
+        const status = await next.status;
+        next.leave();
+        return status;
+      })
+      .toBe(200);
+  });
+
+  test("a replay of a long log keeps nobody waiting for a decision", async () => {
+    const { service, decider } = await serve();
+    const log = `${"x".repeat(20)}\n`.repeat(150_000);
+    let done = false;
+    const replayed = fetch(`http://${service.adminAddress}/console/api/replay`, {
+      method: "POST",
+      body: JSON.stringify({ log, candidate: POLICY }),
+    }).finally(() => {
+      done = true;
+    });
+    let meanwhile = 0;
+    for (; !done; meanwhile++) await ask(decider, "public/a");
+    expect((await replayed).status).toBe(200);
+    // Each a round trip: they were answered between lines, not before and after.
+    expect(meanwhile).toBeGreaterThan(100);
+  });
+
   test("a candidate is rules alone: it reaches no file and no server", async () => {
     const { service } = await serve();
     const send = async (body: object): Promise<{ error: string }> => {

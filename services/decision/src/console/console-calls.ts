@@ -1,6 +1,7 @@
 /** What the console's pages ask for. Nothing here changes the policy in force, a mount, or a file. */
 import { readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
+import { setImmediate as turn } from "node:timers/promises";
 import { type Access, ALL_ACCESSES } from "@sluice/decision-api";
 import { loadPolicy, type Policy, type PolicyBackend, PolicyError, problemLine, questionOf, type Verdict } from "@sluice/policy-backends";
 import { VERSION } from "@sluice/runtime";
@@ -27,6 +28,7 @@ export class CallError extends Error {
 
 const MAX_SOURCE_BYTES = 1 << 20;
 const MAX_PATHS_SHOWN = 200;
+const LINES_A_TURN = 100;
 const ACCESSES = ALL_ACCESSES as [Access, ...Access[]];
 const id = z.number().int().min(0).max(4_294_967_295);
 const asked = z.strictObject({
@@ -103,8 +105,12 @@ async function ask(parts: ConsoleParts, body: unknown): Promise<object> {
   };
 }
 
+/** Between some of them whoever else asks has his turn: mounts wait for their decisions in the same process. */
 async function* linesOf(text: string): AsyncIterable<string> {
-  yield* text.split("\n");
+  for (const [index, line] of text.split("\n").entries()) {
+    if (index % LINES_A_TURN === 0) await turn();
+    yield line;
+  }
 }
 
 async function replay(_parts: ConsoleParts, body: unknown): Promise<Replay> {

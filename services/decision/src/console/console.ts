@@ -21,6 +21,9 @@ const PREFIX = "/console/";
 const MAX_BODY_BYTES = 32 << 20;
 /** What waits for a reader that does not read; beyond it batches are left out. */
 const MAX_WAITING_BYTES = 1 << 20;
+/** Whoever is on the machine may look: so many at a time, and so many large requests. */
+const MAX_STREAMS = 64;
+const MAX_CALLS = 8;
 
 const HEADERS = {
   "content-security-policy":
@@ -31,6 +34,8 @@ const HEADERS = {
   "cross-origin-resource-policy": "same-origin",
   "cache-control": "no-store",
 } as const;
+
+const TOO_MANY = { status: 503, problem: "too many are using the console just now: try again" } as const;
 
 function send(response: ServerResponse, status: number, body: object): void {
   response.writeHead(status, { ...HEADERS, "content-type": "application/json" }).end(JSON.stringify(body));
@@ -52,6 +57,9 @@ async function bodyOf(request: IncomingMessage): Promise<unknown> {
 }
 
 export class Console {
+  private streams = 0;
+  private calls = 0;
+
   constructor(
     private readonly parts: ConsoleParts,
     private readonly feed: DecisionFeed,
@@ -86,7 +94,8 @@ export class Console {
       return;
     }
     if (name === "decisions" && request.method === "GET") {
-      this.stream(response);
+      if (this.streams < MAX_STREAMS) this.stream(response);
+      else this.refuse(response, TOO_MANY);
       return;
     }
     const key = `${request.method} ${name}`;
@@ -95,17 +104,25 @@ export class Console {
       send(response, 404, { error: "there is no such call" });
       return;
     }
+    if (this.calls >= MAX_CALLS) {
+      this.refuse(response, TOO_MANY);
+      return;
+    }
+    this.calls++;
     try {
       send(response, 200, await call(this.parts, await bodyOf(request)));
     } catch (error) {
       // An engine that does not answer is its own message.
       send(response, error instanceof CallError ? 400 : 502, { error: error instanceof Error ? error.message : String(error) });
+    } finally {
+      this.calls--;
     }
   }
 
   /** JSON lines, for as long as the reader stays. */
   private stream(response: ServerResponse): void {
     response.writeHead(200, { ...HEADERS, "content-type": "application/x-ndjson" });
+    this.streams++;
     let missed = 0;
     const stop = this.feed.watch((batch: Batch) => {
       if (response.writableLength > MAX_WAITING_BYTES) {
@@ -115,10 +132,13 @@ export class Console {
       response.write(`${JSON.stringify({ ...batch, missed: batch.missed + missed })}\n`);
       missed = 0;
     });
-    response.on("close", stop);
+    response.on("close", () => {
+      this.streams--;
+      stop();
+    });
   }
 
-  private refuse(response: ServerResponse, { status, problem }: Refusal): void {
+  private refuse(response: ServerResponse, { status, problem }: Refusal | typeof TOO_MANY): void {
     send(response, status, { error: problem });
   }
 }
