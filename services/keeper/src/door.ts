@@ -2,6 +2,7 @@
  * The keeper's own socket, for `sluice upgrade`: one line of JSON in, one out, from root alone. It is not the server's to
  * use: what it names is started with the keeper's privilege.
  */
+import { readFileSync } from "node:fs";
 import { createServer, type Server, type Socket } from "node:net";
 import { native } from "@sluice/native";
 import type { ServerProgram } from "./keeper-config.js";
@@ -16,11 +17,22 @@ export interface DoorEvents {
   serverPid(): number | undefined;
 }
 
+/** How many filters of system calls a process is under; it passes them on to all that it starts, and none takes one off. */
+function filtersOf(pid: number | "self"): number {
+  try {
+    return Number(/^Seccomp_filters:\s*(\d+)$/m.exec(readFileSync(`/proc/${pid}/status`, "latin1"))?.[1] ?? 0);
+  } catch {
+    return Number.POSITIVE_INFINITY;
+  }
+}
+
+/** Not the server, which has shut itself in, and nobody whom it has started. */
 function mayAsk(socket: Socket, events: DoorEvents): boolean {
   // Node gives no other way to a connected socket's descriptor.
   const fd = (socket as unknown as { _handle?: { fd?: number } })._handle?.fd ?? -1;
   const peer = native.peerCredentials(fd);
-  return typeof peer !== "number" && peer.uid === process.geteuid?.() && peer.pid !== events.serverPid();
+  if (typeof peer === "number" || peer.uid !== process.geteuid?.() || peer.pid === events.serverPid()) return false;
+  return filtersOf(peer.pid) <= filtersOf("self");
 }
 
 /** Undefined where it is no request to upgrade. */

@@ -2,6 +2,7 @@
 import { connect } from "node:net";
 import { createHash } from "node:crypto";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { file, mountSluice, plant, requires, scratch, type SluiceMount, startScript } from "@sluice/testkit";
 import { expect } from "vitest";
 
@@ -39,9 +40,12 @@ async function serverPid(mount: SluiceMount): Promise<number> {
   return ((await mount.status()) as { pid: number }).pid;
 }
 
+function keeperSocket(mount: SluiceMount): string {
+  return join("/run/sluice", createHash("sha256").update(mount.mountpoint).digest("hex").slice(0, 16), "keeper.sock");
+}
+
 function askKeeper(mount: SluiceMount, request: unknown): Promise<string> {
-  const name = createHash("sha256").update(mount.mountpoint).digest("hex").slice(0, 16);
-  const socket = connect(join("/run/sluice", name, "keeper.sock"));
+  const socket = connect(keeperSocket(mount));
   return new Promise((resolve, reject) => {
     let text = "";
     socket.setEncoding("utf8").on("data", (chunk: string) => (text += chunk));
@@ -49,6 +53,24 @@ function askKeeper(mount: SluiceMount, request: unknown): Promise<string> {
     socket.write(`${JSON.stringify(request)}\n`);
   });
 }
+
+test("no upgrade is asked for by what a server has started", async () => {
+  const mount = await mountSluice({ lowers: [plant(scratch(), {})], args: ["--keeper", "on"], policy: "version: 1\ndefault: grant\n" });
+  const before = await serverPid(mount);
+  const addon = fileURLToPath(new URL("../../../packages/native/build/sluice_native.node", import.meta.url));
+  const asker = (confined: boolean): string => `
+    import { createRequire } from "node:module";
+    import { connect } from "node:net";
+    const native = createRequire(${JSON.stringify(addon)})(${JSON.stringify(addon)});
+    if (${confined}) { native.setNoNewPrivileges(); if (native.forbidMounting() !== 0) throw new Error("no filter"); }
+    const socket = connect(${JSON.stringify(keeperSocket(mount))});
+    socket.on("error", () => undefined).on("data", (text) => process.stdout.write(text)).on("close", () => process.exit(0));
+    socket.write('{"method":"exec"}\\n');`;
+  expect((await startScript(asker(false), { timeoutMs: 20_000 }).finished).stdout).toContain("unknown request");
+  expect((await startScript(asker(true), { timeoutMs: 20_000 }).finished).stdout).toBe("");
+  expect(await serverPid(mount)).toBe(before);
+  expect((await mount.stop()).code).toBe(0);
+});
 
 test("an upgrade under load: by command, by SIGHUP, and to a program that does not serve", async () => {
   const mount = await mountSluice({
