@@ -1,11 +1,13 @@
 /** A mediated file that is opened again is read from the kernel's pages while it is what it was, and never when it is not. */
-import { closeSync, openSync, readSync, truncateSync, writeFileSync, writeSync } from "node:fs";
+import { closeSync, openSync, readSync, statSync, truncateSync, writeFileSync, writeSync } from "node:fs";
+import { join } from "node:path";
 import { mountSluice, requires, type SluiceMount } from "@sluice/testkit";
 import { O } from "@sluice/vfs";
 import { expect } from "vitest";
 import { requestsOf, WITH_METRICS } from "../passthrough/harness/request-counts.js";
-import { Actor } from "./harness/actor.js";
+import { Actor, eventually } from "./harness/actor.js";
 import { layers, open } from "./harness/layers.js";
+import { statusOf } from "./harness/told.js";
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
 const MEDIATE = "version: 1\ndefault: mediate\n";
@@ -65,5 +67,31 @@ test("what others wrote past the daemon, or under an obligation, is read by whoe
     expect(read(path)).toBe(text);
   }
   for (const writer of writers) await writer.stop();
+  await mount.stop();
+}, 60_000);
+
+test("what a mediated mapping beside a grant changes, closed long ago, is read by whoever is mediated after that", async () => {
+  const { lower, upper } = layers({ upper: { g: open("old content") } });
+  const granted = "rules:\n  - { name: granted, subject: { uid: [2001] }, effect: grant }\n";
+  const mount = await mountSluice({ lowers: [lower], upper, policy: `${MEDIATE}${granted}` });
+  const path = mount.path("g");
+  const [writer, other] = [await Actor.start(), await Actor.start(2001)];
+  expect(read(path)).toBe("old content");
+  const reader = await other.do("open", path, O.RDONLY);
+  const fd = await writer.do("open", path, O.RDWR);
+  const map = await writer.do("map", fd, 11, true);
+  await writer.do("mapWrite", map, 0, "one");
+  expect(await writer.do("close", fd)).toBe(0);
+  expect(await other.do("close", reader)).toBe(0);
+  // The page is written to already: no time of the file moves any more.
+  for (const text of ["two", "six"]) {
+    await eventually("nobody has it open", 10_000, async () => (await statusOf(mount)).openFilesByMode["passthrough"] === 0);
+    expect(read(path).slice(3)).toBe(" content");
+    await writer.do("mapWrite", map, 0, text);
+    expect(read(path)).toBe(`${text} content`);
+    expect(statSync(path, { bigint: true }).mtimeNs).toBe(statSync(join(upper, "g"), { bigint: true }).mtimeNs);
+  }
+  await writer.stop();
+  await other.stop();
   await mount.stop();
 }, 60_000);

@@ -203,7 +203,8 @@ export function settle(core: Core, open: Settling, out: OpenOut): void {
   if (file.fd !== open.fd) sys.close(open.fd);
   file.io.handles.add(file);
   file.layer = layer;
-  if (file.mode === "passthrough" && file.write) writesPastUs(core, file, open.fresh === true);
+  // Of one that was mediated beside a grant the mappings alone pass us by.
+  if (file.backing !== undefined && file.write) writesPastUs(core, file, open.fresh === true);
   core.journal?.opened(file, open.call.journalSlot ?? 0);
   out.handle = file.handle;
   out.mode = file.mode;
