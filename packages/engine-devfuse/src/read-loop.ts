@@ -26,6 +26,7 @@ export class ReadLoop {
   readonly #parts: ReadLoopParts;
   readonly #patience = new Patience();
   #request: Request;
+  #lingered = 0;
   #over = false;
 
   constructor(parts: ReadLoopParts) {
@@ -38,14 +39,18 @@ export class ReadLoop {
    * requests there were.
    */
   wake(failed: boolean): number {
+    this.#lingered = 0;
     const served = this.#turn(false);
     if (failed) this.#end(0);
     return served;
   }
 
-  /** A request that waited was answered, outside of any turn: its client may be back at once. */
+  /**
+   * A request that waited was answered, outside of any turn: its client may be back at once. Bounded as a turn is, since what
+   * was waited for may have been promises alone, after which nothing but this comes again.
+   */
   linger(): void {
-    if (this.#parts.inFlight.size === 0) this.#turn(true);
+    if (this.#parts.inFlight.size === 0 && this.#lingered < REQUESTS_PER_TURN) this.#lingered += this.#turn(true);
   }
 
   /** Reads nothing any more: the channel's descriptor is somebody else's, or about to be closed. */
