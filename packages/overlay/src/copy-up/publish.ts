@@ -89,7 +89,10 @@ export function moveReaders(core: Core, node: Node): void {
     if (file.mode === "passthrough") continue;
     const fd = openNode(core, node, O.RDONLY);
     if (fd < 0) continue;
-    sys.close(file.fd);
+    // Reads may be under way on the old one: it is closed with the file.
+    file.formerFds ??= [];
+    file.formerFds.push(file.fd);
     file.fd = fd;
+    file.layer = node.dataLayer;
   }
 }
