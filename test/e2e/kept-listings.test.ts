@@ -3,6 +3,7 @@ import { mkdirSync, opendirSync, readdirSync, renameSync, rmSync, unlinkSync, wr
 import { mountSluice, requires } from "@sluice/testkit";
 import { expect } from "vitest";
 import { requestsOf, WITH_METRICS } from "../passthrough/harness/request-counts.js";
+import { Actor, eventually } from "./harness/actor.js";
 import { layers } from "./harness/layers.js";
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
@@ -64,5 +65,17 @@ test("makes, renames and removals show at once, and listing again asks for nothi
   expect(before).toBeGreaterThan(0);
   for (let i = 0; i < 5; i++) expect(list()).toBe("c new z");
   expect(await asked()).toBe(before);
+  await mount.stop();
+}, 60_000);
+
+test("a directory that was moved lists its new parent", async () => {
+  const { lower, upper } = layers({ lower: { "a/d/low": "x" }, upper: { "a/d/up": "x", "b/y": "x" } });
+  const mount = await mountSluice({ lowers: [lower], upper });
+  const actor = await Actor.start();
+  const listed = (name: string): Promise<number> => actor.do("syscall", "parent-listed", mount.path(name));
+  expect(await listed("a/d")).toBe(1);
+  renameSync(mount.path("a/d"), mount.path("b/d"));
+  await eventually("the kernel dropped its list", 10_000, async () => (await listed("b/d")) === 1);
+  await actor.stop();
   await mount.stop();
 }, 60_000);

@@ -3,6 +3,7 @@
  * A test's tool, no part of the product.
  */
 #define _GNU_SOURCE
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/aio_abi.h>
@@ -150,6 +151,17 @@ static int allocate(const char *path, int mode, off_t offset, off_t length) {
   return fd < 0 ? -1 : fallocate(fd, mode, offset, length);
 }
 
+/* Is ".." listed by the inode number of what it leads to, in a list that is read to its end: argv = PATH */
+static int parent_listed(const char *path) {
+  struct stat parent;
+  DIR *directory = opendir(path);
+  ino_t listed = 0;
+  if (directory == NULL || fstatat(dirfd(directory), "..", &parent, 0) < 0) return -1;
+  for (struct dirent *entry = readdir(directory); entry != NULL; entry = readdir(directory))
+    if (strcmp(entry->d_name, "..") == 0) listed = entry->d_ino;
+  return listed == parent.st_ino;
+}
+
 int main(int argc, char **argv) {
   int result = -1;
   errno = EINVAL;
@@ -161,6 +173,7 @@ int main(int argc, char **argv) {
   else if (argc == 4 && strcmp(argv[1], "old-descriptor") == 0) result = by_old_descriptor(argv[2], argv[3]);
   else if (argc == 4 && strcmp(argv[1], "touch-by") == 0) result = touch_by(argv[2], argv[3]);
   else if (argc == 3 && strcmp(argv[1], "mapprivate") == 0) result = map_private(argv[2]);
+  else if (argc == 3 && strcmp(argv[1], "parent-listed") == 0) result = parent_listed(argv[2]);
   else if (argc == 5 && strcmp(argv[1], "pwrite-once") == 0) result = pwrite_once(argv[2], atoll(argv[3]), atoll(argv[4]));
   else if (argc == 6 && strcmp(argv[1], "fallocate") == 0) result = allocate(argv[2], atoi(argv[3]), atoll(argv[4]), atoll(argv[5]));
   printf("%d\n", result < 0 ? -errno : result);

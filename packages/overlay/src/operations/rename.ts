@@ -166,6 +166,8 @@ interface Place {
 function move(core: Core, node: Node, from: Place, to: Place): void {
   core.nodes.rename(node, from, to);
   node.version++;
+  // The list that the kernel keeps of a directory says what ".." was.
+  if (node.isDirectory && from.parent !== to.parent) core.port.invalidateInode(node.id, 0, 0);
   const upperDir = to.parent.upperDir as RealDir;
   const own = node.upperDir;
   if (own !== undefined) {
