@@ -3,7 +3,7 @@ import { connect, type Socket } from "node:net";
 import { join } from "node:path";
 import { codeOf, failed, unfit } from "../complaint.js";
 import { type ControlLine, type ControlRequest, type KeeperRequest, MAX_LINE_BYTES } from "./control-protocol.js";
-import { realMountpoint, runDirectories } from "./run-directory.js";
+import { realMountpoint, trustedRunDirectories } from "./run-directory.js";
 
 const ANSWER_TIMEOUT_MS = 30_000;
 
@@ -33,7 +33,7 @@ export function connectKeeper(mountpoint: string): Promise<Socket | undefined> {
 }
 
 function socketPaths(mountpoint: string, name: string): string[] {
-  return runDirectories(realMountpoint(mountpoint)).map((path) => join(path, name));
+  return trustedRunDirectories(realMountpoint(mountpoint)).map((path) => join(path, name));
 }
 
 async function connectFirst(paths: readonly string[]): Promise<Socket | undefined> {

@@ -32,9 +32,33 @@ export function runDirectories(mountpoint: string): string[] {
   return bases().map((base) => join(base, name));
 }
 
-/** With the sockets in it. Nothing deeper is looked at: the directory may have been a user's (`--user`), who is not to lead us elsewhere. */
+/** Of those the ones that nobody but root and ourselves can have put there: what a socket says is believed. */
+export function trustedRunDirectories(mountpoint: string): string[] {
+  return runDirectories(mountpoint).filter((path) => {
+    try {
+      const stat = lstatSync(dirname(path), { throwIfNoEntry: false });
+      return stat?.isDirectory() === true && [0, process.geteuid?.()].includes(stat.uid) && (stat.mode & 0o022) === 0;
+    } catch {
+      return true; // whoever connects is told why not
+    }
+  });
+}
+
+function checkOwn(path: string): void {
+  const stat = lstatSync(path);
+  // In /tmp anybody could have made it before us.
+  if (!stat.isDirectory() || stat.uid !== process.geteuid?.() || (stat.mode & 0o022) !== 0) {
+    throw failed(path, "it belongs to somebody else or can be written by others (EPERM)", "remove it");
+  }
+}
+
+/**
+ * With the sockets in it. Nothing deeper is looked at, and nothing but a directory in one of our own: it may have been a
+ * user's (`--user`), or never ours, and nobody is to lead us elsewhere.
+ */
 function removeFlat(directory: string): void {
-  if (lstatSync(directory, { throwIfNoEntry: false }) === undefined) return;
+  if (lstatSync(directory, { throwIfNoEntry: false })?.isDirectory() !== true) return;
+  checkOwn(dirname(directory));
   for (const name of readdirSync(directory)) unlinkSync(join(directory, name));
   rmdirSync(directory);
 }
@@ -42,16 +66,11 @@ function removeFlat(directory: string): void {
 function makePrivate(directory: string): void {
   const base = dirname(directory);
   mkdirSync(base, { recursive: true, mode: 0o700 });
+  checkOwn(base);
   // Nothing of Sluice's is mounted there any more: this is of a mount that died, or that is about to be gone.
   removeFlat(directory);
   mkdirSync(directory, { recursive: true, mode: 0o700 });
-  for (const path of [base, directory]) {
-    const stat = lstatSync(path);
-    // In /tmp anybody could have made it before us.
-    if (!stat.isDirectory() || stat.uid !== process.geteuid?.() || (stat.mode & 0o022) !== 0) {
-      throw failed(path, "it belongs to somebody else or can be written by others (EPERM)", "remove it");
-    }
-  }
+  checkOwn(directory);
 }
 
 /** Makes the directory, mode 0700. Throws CliError where none of the places can be used. */

@@ -1,0 +1,67 @@
+/** The places of a mount's sockets in a directory where anybody may have been before us. */
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { basename, dirname, join } from "node:path";
+import { afterEach, beforeEach, expect, it } from "vitest";
+import { removeRunDirectories, runDirectories, trustedRunDirectories } from "./run-directory.js";
+
+const MOUNTPOINT = "/nowhere/of-this-test";
+const former = process.env["TMPDIR"];
+let home: string;
+/** The last of the places: below the temporary directory. */
+let place: string;
+
+beforeEach(() => {
+  home = mkdtempSync(join(tmpdir(), "sluice-run-"));
+  process.env["TMPDIR"] = home;
+  place = runDirectories(MOUNTPOINT).at(-1) as string;
+});
+afterEach(() => {
+  if (former === undefined) delete process.env["TMPDIR"];
+  else process.env["TMPDIR"] = former;
+  rmSync(home, { recursive: true });
+});
+
+function plant(directory: string): string {
+  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  const file = join(directory, "file");
+  writeFileSync(file, "");
+  return file;
+}
+
+it("removes what a dead daemon left", () => {
+  plant(place);
+  removeRunDirectories(MOUNTPOINT);
+  expect(existsSync(place)).toBe(false);
+});
+
+it("is not led to other people's files by a link in the directory's place", () => {
+  const file = plant(join(home, "victim"));
+  mkdirSync(dirname(place), { mode: 0o700 });
+  symlinkSync(dirname(file), place);
+  removeRunDirectories(MOUNTPOINT);
+  expect(existsSync(file)).toBe(true);
+});
+
+it("is not led there by a link above it, or by a directory that others may change", () => {
+  const file = plant(join(home, "victim", basename(place)));
+  symlinkSync(join(home, "victim"), dirname(place));
+  removeRunDirectories(MOUNTPOINT);
+  expect(existsSync(file)).toBe(true);
+  rmSync(dirname(place));
+  const other = plant(place);
+  chmodSync(dirname(place), 0o777);
+  removeRunDirectories(MOUNTPOINT);
+  expect(existsSync(other)).toBe(true);
+});
+
+it("looks for sockets in no directory that others may change or lead elsewhere", () => {
+  plant(place);
+  expect(trustedRunDirectories(MOUNTPOINT)).toContain(place);
+  chmodSync(dirname(place), 0o777);
+  expect(trustedRunDirectories(MOUNTPOINT)).not.toContain(place);
+  rmSync(dirname(place), { recursive: true });
+  plant(join(home, "victim", basename(place)));
+  symlinkSync(join(home, "victim"), dirname(place));
+  expect(trustedRunDirectories(MOUNTPOINT)).not.toContain(place);
+});
