@@ -14,7 +14,7 @@ import type { FormerId } from "./node-table.js";
 class Rarities {
   /** Counts changes of names and place, so that a decision's wait can be checked for what happened meanwhile. */
   version = 0;
-  /** Granted for writing once: the kernel may hold mappings that change it without telling; attributes are not cached. */
+  /** Granted for writing once, or mediated for it beside a grant: the kernel may hold mappings that change it without telling; attributes are not cached. */
   writtenPastUs = false;
   /** Children that are known, by name. A directory with known children is not let go. */
   children: Map<ByteName, Node> | undefined = undefined;
