@@ -1,10 +1,10 @@
 /** `sluice reset`: throws an upper layer's changes away. */
-import { readdirSync, rmSync } from "node:fs";
 import { resolve } from "node:path";
 import { native } from "@sluice/native";
 import { AT, errnoName } from "@sluice/vfs";
 import type { Command } from "commander";
-import { codeOf, failed } from "../complaint.js";
+import { failed } from "../complaint.js";
+import { emptyTree } from "../layer-tools/empty-tree.js";
 import { holdUnmounted } from "../layer-tools/hold-layer.js";
 import { openTree } from "../diff/tree.js";
 import { walkUpper } from "../diff/walk-upper.js";
@@ -18,21 +18,11 @@ interface ResetArguments extends LayersArguments {
   yes?: boolean;
 }
 
-const SLASH = Buffer.from("/");
-
 /** Everything in a directory, whose names may be any bytes. */
-function empty(directory: string): void {
-  for (const name of readdirSync(directory, { encoding: "buffer" })) {
-    try {
-      rmSync(Buffer.concat([Buffer.from(directory), SLASH, name]), { recursive: true });
-    } catch (error) {
-      throw failed(
-        `${directory}/${name.toString()}`,
-        `it cannot be removed (${codeOf(error)})`,
-        "see what keeps it (lsattr), then reset again",
-      );
-    }
-  }
+function empty(directory: string, userXattr: boolean): void {
+  const tree = openTree(directory, userXattr);
+  emptyTree(tree);
+  native.close(tree.fd);
 }
 
 const list = Buffer.alloc(65_536);
@@ -71,9 +61,9 @@ async function reset(args: ResetArguments): Promise<void> {
       process.exitCode = 1;
       return;
     }
-    empty(layers.upper);
+    empty(layers.upper, layers.userXattr);
     unmark(layers.upper, layers.userXattr);
-    if (work !== undefined) empty(work);
+    if (work !== undefined) empty(work, layers.userXattr);
     process.stderr.write(`${layers.upper}: ${count} changes thrown away\n`);
   } finally {
     letGo();
