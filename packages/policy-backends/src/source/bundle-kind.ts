@@ -24,18 +24,25 @@ const START_MS = 10_000;
 
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => void setTimeout(resolve, ms).unref());
 
+/** For messages and logs: a password in the address is for the server alone. */
+function shownUrl(url: string): string {
+  return url.replace(/^(https?:\/\/)[^/?#]*@/, "$1");
+}
+
 class BundleEngine extends SourceEngine {
   private etag: string | undefined;
   private timer: NodeJS.Timeout | undefined;
   private failures = 0;
   private stopped = false;
+  private readonly shown: string;
 
   constructor(
     private readonly fetching: FetchOptions,
     private readonly pollMs: number,
     private readonly place: LoadContext,
   ) {
-    super(fetching.url, place);
+    super(shownUrl(fetching.url), place);
+    this.shown = shownUrl(fetching.url);
   }
 
   /** Rejects where nothing that checks has come within the time for it. */
@@ -64,7 +71,7 @@ class BundleEngine extends SourceEngine {
     try {
       const fetched = await fetchBytes(this.fetching, this.etag);
       this.failures = 0;
-      events.sourceReached(this.fetching.url);
+      events.sourceReached(this.shown);
       if (fetched.state === "new") {
         await this.offer({ bytes: fetched.bytes, sequence: undefined });
         // One that is refused has been judged: it is not fetched again either.
@@ -78,7 +85,7 @@ class BundleEngine extends SourceEngine {
         return undefined;
       }
       this.failures++;
-      events.sourceUnreachable(this.fetching.url, error);
+      events.sourceUnreachable(this.shown, error);
       return error;
     }
   }

@@ -7,6 +7,7 @@ import { tarGz } from "@sluice/testkit";
 import { afterAll, afterEach, beforeEach, expect, it } from "vitest";
 import type { PolicyBackend } from "../backend.js";
 import { openPolicyFile } from "../file-backend.js";
+import { NO_BACKEND_EVENTS } from "../policy-kind.js";
 import { wholeQuestion } from "../testing/standard-policy.js";
 
 const directory = mkdtempSync(join(tmpdir(), "sluice-bundle-"));
@@ -132,4 +133,14 @@ it("keeps what it had while the server is away, breaks off, or sends elsewhere",
 it("that is not there at all starts nothing", async () => {
   put("version: 1\n", '"a"');
   await expect(open()).rejects.toThrow(/policy\.yaml:2:6: .*bundle: policy\.yaml:.*'default' is missing/);
+});
+
+it("tells nobody the password in an address but the server", async () => {
+  put(rules("grant"), '"1"');
+  const told: string[] = [];
+  const file = join(directory, "password.yaml");
+  writeFileSync(file, `kind: bundle\nurl: ${url.replace("//", "//user:s3cret@")}\npoll: 20ms\n`);
+  backend = await openPolicyFile(file, { ...NO_BACKEND_EVENTS, sourceReached: (source) => void told.push(source) });
+  expect(asked[0]?.token).toBe(`Basic ${Buffer.from("user:s3cret").toString("base64")}`);
+  expect(told[0]).toBe(url);
 });
