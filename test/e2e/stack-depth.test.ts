@@ -98,6 +98,19 @@ test("depth 2: the kernel refuses overlayfs on top, and status says so beforehan
   await mount.stop();
 });
 
+test("overlayfs takes no upper layer on Sluice, as on no file system whose names are looked up again", async () => {
+  const { root, lower, upper } = layers({ lower: { "d/f": open("from below"), "upper/": directory(), "work/": directory() } });
+  const mount = await mountSluice({ lowers: [lower], upper });
+  const top = join(root, "top");
+  mkdirSync(top);
+  const options = `lowerdir=${lower},upperdir=${mount.path("upper")},workdir=${mount.path("work")}`;
+  const result = await runScript(["mount", "-t", "overlay", "-o", options, "top", top]);
+  cleanUp(() => void spawnSync("umount", ["-l", top], { stdio: "ignore" }));
+  expect(result.code).not.toBe(0);
+  expect(result.stderr).toMatch(/wrong fs type|Invalid argument/);
+  await mount.stop();
+});
+
 test("Sluice on Sluice: mediated at depth 1 with the reason told, passed through at depth 2, and coherent either way", async () => {
   const { lower, upper } = layers({ lower: { "d/f": open("from below") } });
   const below = await mountSluice({ lowers: [lower], upper });

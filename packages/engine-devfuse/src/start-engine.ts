@@ -156,9 +156,11 @@ class DeviceEngine implements Engine {
     this.#resolveReady(negotiated);
   }
 
+  /** Whoever came in meanwhile must not wait for a server that will not serve. */
   #refused(error: FsError): void {
     this.#rejectReady(error);
-    this.unmount(true).catch(() => undefined);
+    const end = (): void => this.abort();
+    this.unmount(true).then(end, end);
   }
 
   #onEnd(unusualErrno: number): void {

@@ -49,7 +49,10 @@ export class Transport {
     return this.#loop === undefined ? { name: "read", why: this.#why } : { name: "uring", why: "" };
   }
 
-  /** The handshake was answered; FsError as above. Where the kernel does not take the ring, it goes on with /dev/fuse. */
+  /**
+   * The handshake was answered. FsError as above, and where the ring was agreed on but cannot be started (root switched it
+   * off meanwhile): the kernel holds all requests back for it then, so nobody could ever be served by read(2).
+   */
   settle(agreed: boolean, served: RingServed): void {
     if (this.#loop === undefined) return;
     if (!agreed) {
@@ -57,7 +60,10 @@ export class Transport {
       return;
     }
     const failure = this.#loop.start(served);
-    if (failure < 0) this.#without(`the kernel does not take the ring (${errnoName(-failure)})`);
+    if (failure >= 0) return;
+    this.close();
+    this.#loop = undefined;
+    throw new FsError(Errno.EOPNOTSUPP, `the kernel does not take the ring that it offered (${errnoName(-failure)}): use --transport read`);
   }
 
   /** Serves what is ready in the ring: before /dev/fuse is read, so that no INTERRUPT overtakes its request. */

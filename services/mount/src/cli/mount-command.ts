@@ -41,7 +41,7 @@ function withServing(command: Command): Command {
   return command
     .option("--engine <name>", "devfuse, fuse-native, or auto: devfuse unless the machine does not let it mount", "auto")
     .addOption(
-      new Option("--transport <how>", "what requests come by: uring (FUSE over io_uring), read, or auto: uring where it is to be had")
+      new Option("--transport <how>", "what requests come by: uring (FUSE over io_uring), read, or auto, which is read today")
         .default("auto")
         .env("SLUICE_TRANSPORT"),
     )

@@ -147,7 +147,7 @@ function start(life: Life, kind: EngineKind, { link, overlay }: Ground): { engin
     locks: daemonKeepsLocks(config),
     connect: () => link.connect(),
     transport: config.transport,
-    withoutUring: withoutUring(life.kept !== undefined),
+    withoutUring: withoutUring(config, life.kept !== undefined),
     requests: overlay.survival?.journal.requests,
   };
   const engine = kind.start(
