@@ -168,8 +168,8 @@ export const mutants: readonly Mutant[] = [
     name: "rewinding a directory shows what was there",
     patches: patch(
       "operations/directories.js",
-      "    if (offset === 0)\n        begin(core, directory);",
-      "    if (offset === 0 && directory.listing === undefined)\n        begin(core, directory);",
+      "    if (args.offset === 0)\n        begin(core, directory);",
+      "    if (args.offset === 0 && directory.listing === undefined)\n        begin(core, directory);",
     ),
     run: cases.rewinds,
   },
@@ -280,7 +280,7 @@ export const mutants: readonly Mutant[] = [
     name: "a directory made over a whiteout shows what was hidden",
     patches: patch(
       "operations/create-object.js",
-      "        if (creation.directory)\n            writeOpaque(core.marks, stage.fd, name);",
+      "        if (creation.directory && (place.overWhiteout || creation.parent.isMerged))\n            writeOpaque(core.marks, stage.fd, name);",
       "",
     ),
     run: cases.making,

@@ -5,7 +5,7 @@ import { Ask, LinkRecord, STORED_PER_RECORD, Tell } from "@sluice/keeper-link";
 import { native } from "@sluice/native";
 
 const LINK = 3;
-const PATIENCE_MS = 5000;
+const PATIENCE_MS = 30_000;
 const O_PATH = 0o10000000;
 const O_RDONLY = 0;
 const O_NONBLOCK = 0o4000;
