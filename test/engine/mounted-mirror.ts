@@ -1,6 +1,6 @@
 /** Mounts the mirror for one test, and runs what uses it in processes apart: this one serves, so it must never wait for itself. */
 import { type Engine, startEngine } from "@sluice/engine-devfuse";
-import type { TransportWish } from "@sluice/vfs";
+import type { Filesystem, KernelPort, TransportWish } from "@sluice/vfs";
 import { execFile, spawn } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -22,7 +22,6 @@ export class MountedMirror {
   constructor(maxStackDepth: 0 | 1 | 2 = 1, transport = (process.env["SLUICE_TRANSPORT"] ?? "auto") as TransportWish) {
     mkdirSync(this.backing);
     mkdirSync(this.mountpoint);
-    let mirror: MirrorFilesystem | undefined;
     const options = {
       mountpoint: this.mountpoint,
       source: "mirror",
@@ -33,17 +32,21 @@ export class MountedMirror {
       maxWriteBytes: 1048576,
       transport,
     };
-    this.engine = startEngine(
-      options,
-      (port) => {
-        mirror = new MirrorFilesystem(this.backing, port);
-        return mirror.filesystem();
-      },
-      {
+    let mirror: MirrorFilesystem | undefined;
+    const make = (port: KernelPort): Filesystem => {
+      mirror = new MirrorFilesystem(this.backing, port);
+      return mirror.filesystem();
+    };
+    try {
+      this.engine = startEngine(options, make, {
         request: (operation) => this.counts.set(operation, (this.counts.get(operation) ?? 0) + 1),
         anomaly: (message, detail) => this.anomalies.push([message, detail]),
-      },
-    );
+      });
+    } catch (error) {
+      // Nobody gets to dispose of what was not made.
+      rmSync(this.scratch, { recursive: true, force: true });
+      throw error;
+    }
     this.mirror = mirror as unknown as MirrorFilesystem;
   }
 
