@@ -2,7 +2,6 @@
 import type { EngineCapabilities } from "@sluice/vfs";
 
 const has = { has: true } as const;
-const NO_KEEPER = "there is no keeper yet: the mount ends with its server";
 
 export const engineCapabilities: EngineCapabilities = {
   passthrough: has,
@@ -30,6 +29,7 @@ export const engineCapabilities: EngineCapabilities = {
   clearsPrivileges: has,
   byteNames: has,
   cachePerOpen: has,
-  keeper: { has: false, why: NO_KEEPER },
-  upgrade: { has: false, why: NO_KEEPER },
+  // With --keeper on; whether a mount has one is in its status.
+  keeper: has,
+  upgrade: has,
 };
