@@ -1,16 +1,17 @@
 /** Several processes read, write, map, truncate and punch a file each, and know at all times what must be in it. */
-import { requires, mountSluice, plant, runScript, scratch, soakBudgetMs, treeHash } from "@sluice/testkit";
+import { requires, mountSluice, plant, runScript, scratch, treeHash } from "@sluice/testkit";
 import { beforeAll, expect } from "vitest";
 import { layers, open } from "../../e2e/harness/layers.js";
 import { compileExerciser } from "./compile-exerciser.js";
 import { expectNoLeak, footprintOf } from "./footprint.js";
 import { chooseSeed, POLICIES } from "./policies.js";
+import { shareMs } from "./share.js";
 import { withLog } from "./with-log.js";
 
 const { describe, test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "command cc");
 const FILES = ["deep/er/a", "b", "empty"] as const;
 const SPARE_MS = 60_000;
-const budgetMs = soakBudgetMs(6000) / Object.keys(POLICIES).length;
+const budgetMs = shareMs(6000) / Object.keys(POLICIES).length;
 /** A short run first, after which nothing more may be taken. */
 const warmUpSeconds = 1;
 const seconds = Math.max(1, Math.round(budgetMs / 1000));

@@ -5,12 +5,13 @@
  */
 import { chownSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { requires, runScript, soakBudgetMs } from "@sluice/testkit";
+import { requires, runScript } from "@sluice/testkit";
 import { beforeAll, expect } from "vitest";
 import { compileExerciser } from "./compile-exerciser.js";
 import { footprintOf } from "./footprint.js";
 import { chooseSeed, POLICIES } from "./policies.js";
 import { StackedMounts } from "./stacked-mounts.js";
+import { shareMs } from "./share.js";
 import { withLog } from "./with-log.js";
 
 const { describe, test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "kernel overlayfs", "command cc");
@@ -22,10 +23,10 @@ const TREES = [
 const USER = 1000;
 /** In rounds of the exerciser, 500 operations each. */
 const PLANTED = 2;
-const PER_MOUNT = soakBudgetMs(0) > 0 ? 2 : 1;
+const PER_MOUNT = shareMs(0) > 0 ? 2 : 1;
 const FORGET_EVERY_MS = 100;
 const SPARE_MS = 120_000;
-const budgetMs = soakBudgetMs(8_000) / Object.keys(POLICIES).length;
+const budgetMs = shareMs(8_000) / Object.keys(POLICIES).length;
 
 interface Stretch {
   seed: number;
