@@ -1,6 +1,16 @@
-// Two kinds of tests: those beside the sources, which need nothing and run side by side, and those in test/, which
-// mount: one file at a time, since they share the machine's mount table, loop devices and processors.
+// Three kinds of tests: those beside the sources, which need nothing and run side by side; those in test/, which mount, one
+// file at a time, since they share the machine's mount table, loop devices and processors; and, of these, the long ones that
+// share no more than processors, two at a time.
 import { defineConfig } from "vitest/config";
+
+/** Neither loop devices nor module parameters, nothing counted or timed that another mount would change. */
+const PAIRED = [
+  "test/conformance/**/*.test.ts",
+  "test/dropin/{command-line,owners}.test.ts",
+  "test/e2e/{attacks,cli-bad-input,cli-lifecycle,denials,explain,policy-edit,unasked}.test.ts",
+  "test/mutants/**/*.test.ts",
+  "test/portable/{conformance,serving}.test.ts",
+];
 
 const TRANSPORT = "./packages/testkit/src/transport-setup.ts";
 
@@ -18,13 +28,25 @@ export default defineConfig({
       },
       {
         test: {
+          name: "mount-pairs",
+          include: PAIRED,
+          maxWorkers: 2,
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+          sequence: { groupOrder: 1 },
+          setupFiles: [TRANSPORT],
+        },
+      },
+      {
+        test: {
           name: "mount",
           include: ["test/**/*.test.ts"],
+          exclude: PAIRED,
           fileParallelism: false,
           maxWorkers: 1,
           testTimeout: 60_000,
           hookTimeout: 60_000,
-          sequence: { groupOrder: 1 },
+          sequence: { groupOrder: 2 },
           setupFiles: [TRANSPORT],
         },
       },
@@ -38,7 +60,7 @@ export default defineConfig({
           maxWorkers: 1,
           testTimeout: 60_000,
           hookTimeout: 60_000,
-          sequence: { groupOrder: 2 },
+          sequence: { groupOrder: 3 },
           setupFiles: [TRANSPORT],
         },
       },
