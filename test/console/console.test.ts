@@ -1,12 +1,13 @@
 /** The web console in a real browser, in front of a real decision service; and its doors, by hand. */
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { open } from "node:fs/promises";
 import { request } from "node:http";
 import { join } from "node:path";
 import { connectDecider, whenReady } from "@sluice/decision-client";
 import type { Decider, Question } from "@sluice/decision-api";
 import { questionOf } from "@sluice/policy-backends";
 import { type DecisionService, type DecisionServiceOptions, startDecisionService } from "@sluice/service-decision";
-import { cleanUp, requires, scratch } from "@sluice/testkit";
+import { cleanUp, mountSluice, plant, requires, scratch } from "@sluice/testkit";
 import { type Browser, chromium, type Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 
@@ -262,12 +263,44 @@ describe("in Chromium", () => {
     expect(readFileSync(logFile, "utf8")).toBe("");
   });
 
-  browsed("mounts are shown, and a recorded log is put to a candidate", async () => {
+  const { test: mounting } = requires(`command ${CHROMIUM.split("/").at(-1)}`, "/dev/fuse", "CAP_SYS_ADMIN", "FUSE passthrough");
+
+  mounting("a mount is shown with its layers, what may pass through, and the grants in force", async () => {
+    const { service, decider } = await serve();
+    const [lower, upper] = [scratch(), scratch()];
+    plant(lower, { "a<i>b": "x", "datasets/table": "t" });
+    const mount = await mountSluice({ lowers: [lower], upper, args: ["--decision", service.target, "--name", "a view"] });
+    // Not synchronously: who decides is this process.
+    const files = [await open(mount.path("a<i>b")), await open(mount.path("datasets/table"))];
+    const close = async (): Promise<void> => void (await Promise.all(files.splice(0).map((file) => file.close())));
+    cleanUp(close);
+    const { page, wrong } = await openPage(service, "mounts");
+    const part = page.locator("#mount-list details").filter({ hasText: "a view" });
+    const look = (): Promise<void> => page.getByRole("button", { name: "Look again" }).click();
+    const grants = part.getByRole("table", { name: /Grants in force/ }).locator("tbody tr");
+    await expect.poll(() => look().then(() => grants.count()), { timeout: 15_000 }).toBe(2);
+    const cells = async (row: number): Promise<string[]> => (await grants.nth(row).locator("td").allInnerTexts()).slice(0, 7);
+    expect(await cells(0)).toEqual(["datasets/table", "lower0", "mediated", "read", "0", expect.stringMatching(/^\d+$/), "metered"]);
+    expect(await cells(1)).toEqual(["a<i>b", "lower0", "passthrough", "read", "0", expect.stringMatching(/^\d+$/), "default"]);
+    const layers = part.getByRole("table", { name: /Layers/ }).locator("tbody tr");
+    expect(await layers.nth(0).innerText()).toContain(upper);
+    expect(await layers.nth(1).innerText()).toMatch(new RegExp(`lower0\\s${lower}\\s\\w+\\s0\\seligible`));
+    // The other end of the connection tells nothing of itself.
+    expect(await page.locator("#mount-list details").filter({ hasText: "/srv/view" }).innerText()).toContain("has not told yet");
+    await picture(page, "mounts");
+    await close();
+    await expect.poll(() => look().then(() => grants.count()), { timeout: 15_000 }).toBe(0);
+    await mount.stop();
+    await expect.poll(() => look().then(() => part.count()), { timeout: 15_000 }).toBe(0);
+    expect(decider.status().state).toBe("ready");
+    expect(wrong).toEqual([]);
+  });
+
+  browsed("a recorded log is put to a candidate", async () => {
     const { service, decider, logFile } = await serve();
     for (const path of ["a.pem", "b.pem", "c.txt"]) await ask(decider, path);
     const { page, wrong } = await openPage(service, "mounts");
-    await page.locator("#mount-rows", { hasText: "/srv/view" }).waitFor();
-    await picture(page, "mounts");
+    await page.locator("#mount-list", { hasText: "/srv/view" }).waitFor();
     await expect.poll(() => readFileSync(logFile, "utf8").split("\n").length, { timeout: 10_000 }).toBe(4);
     await page.getByRole("link", { name: "Replay" }).click();
     await page.getByLabel("Decision log").setInputFiles(logFile);

@@ -8,5 +8,6 @@ export { MessageWriter } from "./hot/message-writer.js";
 export { decodeQuestions, encodeQuestions, type ReceivedQuestion, type SentQuestion } from "./hot/question-codec.js";
 export * from "./inquiry.js";
 export * from "./limits.js";
+export * from "./mount-report.js";
 export { mintIds, newQuestionId } from "./mint-ids.js";
 export { ALL_ACCESSES, ALL_OPERATIONS } from "./wire-names.js";

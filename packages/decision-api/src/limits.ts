@@ -30,6 +30,15 @@ export const ANSWER_LIMITS = {
   callerRules: 64,
 } as const;
 
+/** Bounds of what a mount tells a console of itself. */
+export const REPORT_LIMITS = {
+  layers: 64,
+  grants: 100,
+  /** Ways that bytes flow. */
+  modes: 16,
+  textLength: 1_024,
+} as const;
+
 /** One gRPC message, both ways. */
 export const MAX_MESSAGE_BYTES = 4 * 1024 * 1024;
 /** What a client puts into one batch. */

@@ -5,7 +5,15 @@
  *   deadline       one question has one deadline, whatever is retried inside it
  *   replica pool   which replica, by Session or by unary calls, again after a break, a second time when it is late
  */
-import { type Decider, type DeciderStatus, type Decision, type Inquiry, inquiryOf, type PolicyCapabilities } from "@sluice/decision-api";
+import {
+  type Decider,
+  type DeciderStatus,
+  type Decision,
+  type Inquiry,
+  inquiryOf,
+  type MountReport,
+  type PolicyCapabilities,
+} from "@sluice/decision-api";
 import { type CacheLimits, DecisionCache } from "./cache/decision-cache.js";
 import { makeDialer, type TlsFiles } from "./channel.js";
 import { type DecisionClientEvents, NO_EVENTS } from "./decision-client-events.js";
@@ -36,6 +44,8 @@ export interface DeciderOptions {
    * whoever can see the policy itself; everybody else hears of a change from the service. Called before each use: cheap.
    */
   policyTouched?: (() => boolean) | undefined;
+  /** What the mount is made of and has open, for services with a console. Called every few seconds while one wants it. */
+  describeMount?: (() => MountReport | undefined) | undefined;
 }
 
 const DEFAULT_TIMEOUT_MS = 5_000;
@@ -105,11 +115,12 @@ class ConnectedDecider implements Decider {
   }
 
   private openPool(target: Target, events: DecisionClientEvents): ReplicaPool {
-    const { tls, mount, clientVersion } = this.options;
+    const { tls, mount, clientVersion, describeMount } = this.options;
     return new ReplicaPool({
       target,
       dialer: makeDialer(tls, target.kind === "dns" ? target.host : undefined),
       greeting: { mount, clientVersion },
+      describeMount,
       events,
       onView: (view) => this.see(view),
       onPolicy: (capabilities) => {

@@ -32,6 +32,10 @@ export interface Conversation {
   cancel(pending: PendingQuestion): void;
   /** Tells of kept answers that were given again. False where it has no way to. */
   report(report: wire.HitReport): boolean;
+  /** Whether somebody there can look at `tell`. */
+  readonly wantsReports: boolean;
+  /** What the mount is made of and has open just now. */
+  tell(report: wire.MountReport): void;
   /** Everything not answered yet, forgotten here. */
   takeUnanswered(): PendingQuestion[];
   /** Politely where nothing is in flight. */

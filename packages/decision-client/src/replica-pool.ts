@@ -2,11 +2,12 @@
  * All replicas behind one target: which there are, which can be asked, and which policy holds according to them. What each
  * question is put to is question-router.ts' work.
  */
-import type { PolicyCapabilities, PolicyRevision, wire } from "@sluice/decision-api";
+import type { MountReport, PolicyCapabilities, PolicyRevision, wire } from "@sluice/decision-api";
 import type { Dialer } from "./channel.js";
 import type { DecisionClientEvents } from "./decision-client-events.js";
 import { mergeCapabilities } from "./merge-capabilities.js";
 import type { AskedQuestion, Carrier } from "./pending-question.js";
+import { MountReports } from "./mount-reports.js";
 import { QuestionRouter, type Replicas } from "./question-router.js";
 import { Replica, type ReplicaListener } from "./replica.js";
 import { Revisions, type RevisionView, sameRevision } from "./revision-view.js";
@@ -32,12 +33,15 @@ export interface PoolParts {
   onPolicy(capabilities: PolicyCapabilities): void;
   onInvalidation(directories: readonly string[]): void;
   onHitsTaken(reportId: string): void;
+  /** What the mount is made of and has open; undefined while there is nothing to tell. */
+  describeMount?: (() => MountReport | undefined) | undefined;
 }
 
 export class ReplicaPool implements Replicas {
   private readonly replicas = new Map<string, Replica>();
   readonly revisions = new Revisions();
   private readonly router: QuestionRouter;
+  private readonly mountReports: MountReports | undefined;
   private discovery: NodeJS.Timeout | undefined;
   private lastHeard: PolicyCapabilities | undefined;
   private closed = false;
@@ -46,6 +50,7 @@ export class ReplicaPool implements Replicas {
 
   constructor(private readonly parts: PoolParts) {
     this.router = new QuestionRouter(this, parts.events);
+    if (parts.describeMount !== undefined) this.mountReports = new MountReports(parts.describeMount, () => this.replicas.values());
     void this.discover();
   }
 
@@ -84,6 +89,7 @@ export class ReplicaPool implements Replicas {
     this.closed = true;
     clearTimeout(this.discovery);
     this.router.close();
+    this.mountReports?.close();
     for (const replica of this.replicas.values()) replica.close();
     this.replicas.clear();
   }

@@ -77,6 +77,14 @@ export class Replica implements Carrier {
     return this.ready && "conversation" in this.state && this.state.conversation.report(report);
   }
 
+  get wantsReports(): boolean {
+    return this.ready && "conversation" in this.state && this.state.conversation.wantsReports;
+  }
+
+  tell(report: wire.MountReport): void {
+    if (this.ready && "conversation" in this.state) this.state.conversation.tell(report);
+  }
+
   /** The address is gone from the name: answers what it was asked, then closes. */
   retire(): void {
     this.retired = true;

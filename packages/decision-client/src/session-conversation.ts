@@ -46,6 +46,7 @@ export class SessionConversation implements Conversation {
   private flushing = false;
   private state: "greeting" | "open" | "ended" = "greeting";
   private readonly welcomeTimer: NodeJS.Timeout;
+  wantsReports = false;
 
   constructor(
     private readonly stream: SessionStream,
@@ -98,6 +99,11 @@ export class SessionConversation implements Conversation {
     if (this.state !== "open") return false;
     this.write({ $case: "hits", value: report });
     return true;
+  }
+
+  tell(report: wire.MountReport): void {
+    // Who does not read is not told: the next one says all.
+    if (this.state === "open" && !this.stream.writableNeedDrain) this.write({ $case: "report", value: report });
   }
 
   takeUnanswered(): PendingQuestion[] {
@@ -163,6 +169,7 @@ export class SessionConversation implements Conversation {
         const capabilities = capabilitiesFromProto(message.value.capabilities);
         clearTimeout(this.welcomeTimer);
         this.state = "open";
+        if (message.$case === "welcome") this.wantsReports = message.value.wantsReports === true;
         this.listener.policy(capabilities);
         return;
       }

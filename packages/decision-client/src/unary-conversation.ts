@@ -9,6 +9,7 @@ import type { PendingQuestion } from "./pending-question.js";
 const CAPABILITIES_MS = 1_000;
 
 export class UnaryConversation implements Conversation {
+  readonly wantsReports = false;
   private readonly calls = new Map<PendingQuestion, ClientUnaryCall>();
   private ended = false;
   private knownDigest: string | undefined;
@@ -44,6 +45,10 @@ export class UnaryConversation implements Conversation {
 
   report(): boolean {
     return false;
+  }
+
+  tell(): void {
+    // There is no call for it: a console shows who has a session.
   }
 
   takeUnanswered(): PendingQuestion[] {

@@ -1,8 +1,9 @@
 // The console's frame: which part is shown, who is allowed in, what went wrong.
 import { startLive } from "./live.js";
+import { showMounts } from "./mounts.js";
 import { startPlayground } from "./playground.js";
 import { startReplay } from "./replay.js";
-import { fill, get, keepToken, Refused, tableRow } from "./server.js";
+import { get, keepToken, Refused } from "./server.js";
 
 const at = (id) => document.getElementById(id);
 const PARTS = ["live", "playground", "mounts", "replay"];
@@ -26,27 +27,7 @@ function showState({ policy, version, mounts }) {
   const refused = policy.refusedEdit === null ? "" : ` — the newest edit does not check: ${policy.refusedEdit}`;
   at("policy").textContent =
     `${policy.id} (${policy.kind}), revision ${policy.sequence} ${policy.digest.slice(0, 12)}, Sluice ${version}${refused}`;
-  const rows = mounts.map((mount) =>
-    tableRow([
-      [mount.mount, "path"],
-      [mount.version, ""],
-      [mount.since, ""],
-      [mount.questions, "number"],
-    ]),
-  );
-  fill(
-    at("mount-rows"),
-    rows.length > 0
-      ? rows
-      : [
-          tableRow([
-            ["none", ""],
-            ["", ""],
-            ["", ""],
-            ["", ""],
-          ]),
-        ],
-  );
+  showMounts(mounts);
 }
 
 async function open() {

@@ -1,33 +1,20 @@
 // A recorded log against a candidate policy.
-import { element, post, tableRow } from "./server.js";
+import { element, post, table, tableRow } from "./server.js";
 
 const at = (id) => document.getElementById(id);
 const MAX_BYTES = 30e6;
 
 function changes(title, list, nameOf) {
   if (list.length === 0) return [];
-  const table = document.createElement("table");
-  const head = document.createElement("thead");
-  const row = document.createElement("tr");
-  for (const name of ["Count", title, "Was", "Would be"]) {
-    const cell = element("th", name);
-    cell.scope = "col";
-    row.append(cell);
-  }
-  head.append(row);
-  const body = document.createElement("tbody");
-  body.append(
-    ...list.map((change) =>
-      tableRow([
-        [change.count, "number"],
-        [nameOf(change), "path"],
-        [`${change.was.effect} (${change.was.rule})`, change.was.effect],
-        [`${change.now.effect} (${change.now.rule})`, change.now.effect],
-      ]),
-    ),
+  const rows = list.map((change) =>
+    tableRow([
+      [change.count, "number"],
+      [nameOf(change), "path"],
+      [`${change.was.effect} (${change.was.rule})`, change.was.effect],
+      [`${change.now.effect} (${change.now.rule})`, change.now.effect],
+    ]),
   );
-  table.append(head, body);
-  return [table];
+  return [table("Decided differently", ["Count", title, "Was", "Would be"], rows)];
 }
 
 function show(found) {

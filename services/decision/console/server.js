@@ -56,3 +56,18 @@ export function tableRow(cells) {
   row.append(...cells.map(([text, className]) => element("td", String(text), className)));
   return row;
 }
+
+/** A table with a caption, its columns named. */
+export function table(title, columns, rows) {
+  const made = document.createElement("table");
+  const head = document.createElement("tr");
+  for (const column of columns) {
+    const cell = element("th", column);
+    cell.scope = "col";
+    head.append(cell);
+  }
+  made.createTHead().append(head);
+  made.createTBody().append(...rows);
+  made.prepend(element("caption", title));
+  return made;
+}

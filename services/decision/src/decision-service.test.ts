@@ -84,6 +84,7 @@ describe("a session", () => {
     await start();
     const talk = new Talk(client()).hello().ask([1n, question("a")], [2n, question("m/x")], [9n, question("a")]);
     await expect.poll(() => talk.answers.length).toBe(3);
+    expect(talk.heard[0]).toMatchObject({ value: { wantsReports: false } });
     expect(talk.heard.map(({ $case }) => $case)).toEqual(["welcome", "batch"]);
     expect(talk.effects()).toEqual(["1 GRANT", "2 MEDIATE", "9 GRANT"]);
     const ids = talk.answers.map(({ result }) => (result?.$case === "decision" ? result.value.decisionId : ""));
@@ -112,6 +113,34 @@ describe("a session", () => {
       "5 MEDIATE",
       "6 INVALID_QUESTION",
     ]);
+  });
+
+  it("may tell what its mount has open where there is a console, within bounds, and only there", async () => {
+    const told = (grants: number, rule: string, sinceMs = 1n): wire.MountReport => {
+      const grant = { path: Buffer.from("a"), layer: "upper", flow: "passthrough", write: false, uid: 1, pid: 2, rule, decisionId: "d" };
+      const all = Array.from({ length: grants }, () => ({ ...grant, sinceMs, now: wire.Effect.GRANT }));
+      const rest = { mountpoint: "/m", engine: "devfuse", protocol: "7.45", transport: "read", passthrough: true };
+      return { ...rest, layers: [], layerCount: 0, grants: all, grantCount: grants, openFiles: { passthrough: grants } };
+    };
+    const service = await start({ admin: "127.0.0.1:0" });
+    const talk = new Talk(client()).hello();
+    await expect.poll(() => talk.heard.length).toBe(1);
+    expect(talk.heard[0]).toMatchObject({ $case: "welcome", value: { wantsReports: true } });
+    const shown = async (): Promise<unknown> => {
+      const state = await fetch(`http://${service.adminAddress}/console/api/state`);
+      return ((await state.json()) as { mounts: { report: { grants: unknown[] } | null }[] }).mounts[0]?.report?.grants;
+    };
+    talk.say({ $case: "report", value: told(2, "r") });
+    await expect.poll(shown).toMatchObject([{ path: "a", rule: "r", since: "1970-01-01T00:00:00.001Z", now: "grant" }, {}]);
+    for (const over of [told(101, "r"), told(1, "r".repeat(1025)), told(1, "r", 1n << 60n)]) {
+      talk.say({ $case: "report", value: told(1, "r") });
+      await expect.poll(shown).toHaveLength(1);
+      talk.say({ $case: "report", value: over });
+      await expect.poll(shown).toBeUndefined();
+    }
+    // Nothing that is decided depends on it.
+    talk.ask([1n, question("a")]);
+    await expect.poll(() => talk.effects()).toEqual(["1 GRANT"]);
   });
 
   it("without Hello, or with two, is ended", async () => {

@@ -28,7 +28,7 @@ import { startGrpcServer } from "./grpc/grpc-server.js";
 import type { ListenTarget } from "./grpc/listen-target.js";
 import type { TlsFiles } from "./grpc/tls-files.js";
 import type { Refusals } from "./handlers/failure.js";
-import { Session } from "./handlers/session.js";
+import { Session, type SessionHost } from "./handlers/session.js";
 import { capabilitiesHandler, decideHandler } from "./handlers/unary.js";
 import { watchHandler } from "./handlers/watch.js";
 
@@ -108,6 +108,11 @@ function openLog(target: DecisionLogTarget, backend: PolicyBackend, { log, metri
   }
 }
 
+/** Not where it would be open to a network. */
+function hasConsole({ admin, adminToken }: DecisionServiceOptions): boolean {
+  return admin !== undefined && (adminToken !== undefined || isLoopback(parseHostPort(admin, "--admin").host));
+}
+
 class RunningService implements DecisionService {
   private readonly sessions = new Set<Session>();
   private draining: Promise<void> | undefined;
@@ -157,13 +162,13 @@ class RunningService implements DecisionService {
 
   private async listen(options: DecisionServiceOptions, refusals: Refusals, registry: Registry): Promise<void> {
     const { engine } = this;
+    const host: SessionHost = { closed: (session) => this.closeSession(session, refusals), hasConsole: hasConsole(options) };
     const grpc = await startGrpcServer({
       handlers: {
         decide: decideHandler(engine, refusals),
         getCapabilities: capabilitiesHandler(engine),
         watch: watchHandler(engine),
-        session: (stream) =>
-          this.openSession(new Session(stream, engine, refusals, (session) => this.closeSession(session, refusals)), refusals),
+        session: (stream) => this.openSession(new Session(stream, engine, refusals, host), refusals),
       },
       listen: options.listen,
       tls: options.tls,
@@ -194,10 +199,10 @@ class RunningService implements DecisionService {
     this.closers.push(() => admin.close());
   }
 
-  /** Undefined where it would be open to a network. */
-  private consoleFor({ policy, adminToken }: DecisionServiceOptions, address: string): AdminOptions["also"] {
+  private consoleFor(options: DecisionServiceOptions, address: string): AdminOptions["also"] {
+    if (!hasConsole(options)) return undefined;
+    const { policy, adminToken } = options;
     const { host } = parseHostPort(address, "--admin");
-    if (adminToken === undefined && !isLoopback(host)) return undefined;
     const { backend, feed, sessions } = this;
     const policyFile = typeof policy === "string" ? policy : undefined;
     const mounts = () => [...sessions].flatMap(({ peer }) => peer ?? []);

@@ -7,18 +7,13 @@ import { loadPolicy, type Policy, type PolicyBackend, PolicyError, problemLine, 
 import { VERSION } from "@sluice/runtime";
 import { z } from "zod";
 import { type Replay, replayLog } from "../audit/replay-log.js";
+import type { Peer } from "../handlers/session.js";
 
-export interface ConnectedMount {
-  mount: string;
-  version: string;
-  since: string;
-  questions: number;
-}
 export interface ConsoleParts {
   backend: PolicyBackend;
   /** The policy file, where there is one. */
   policyFile: string | undefined;
-  mounts(): ConnectedMount[];
+  mounts(): Peer[];
 }
 
 /** What the asker did wrong; its message is for them. */
@@ -70,6 +65,23 @@ function sourceOf(file: string | undefined): string | null {
   }
 }
 
+const text = (bytes: string): string => Buffer.from(bytes, "latin1").toString("utf8");
+
+/** As JSON: names as text, times as ISO 8601, what is not known as null. */
+function shownMount({ report, ...peer }: Peer): object {
+  if (report === undefined) return { ...peer, report: null };
+  const { layers, grants, ...told } = report.told;
+  return {
+    ...peer,
+    report: {
+      at: report.at,
+      ...told,
+      layers: layers.map((layer) => ({ ...layer, stackDepth: layer.stackDepth ?? null })),
+      grants: grants.map(({ path, sinceMs, ...grant }) => ({ path: text(path), since: new Date(sinceMs).toISOString(), ...grant })),
+    },
+  };
+}
+
 function stateOf({ backend, policyFile, mounts }: ConsoleParts): object {
   const { policy, failure } = backend;
   const { sequence, digest } = policy.revision;
@@ -77,7 +89,7 @@ function stateOf({ backend, policyFile, mounts }: ConsoleParts): object {
     version: VERSION,
     policy: { id: policy.id, kind: backend.name, sequence: sequence.toString(), digest, refusedEdit: failure?.message ?? null },
     source: sourceOf(policyFile),
-    mounts: mounts(),
+    mounts: mounts().map(shownMount),
     accesses: ALL_ACCESSES,
   };
 }

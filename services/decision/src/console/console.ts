@@ -12,6 +12,7 @@ const PAGES: Readonly<Record<string, readonly [file: string, type: string]>> = {
   "console.js": ["console.js", "text/javascript; charset=utf-8"],
   "icon.svg": ["icon.svg", "image/svg+xml"],
   "live.js": ["live.js", "text/javascript; charset=utf-8"],
+  "mounts.js": ["mounts.js", "text/javascript; charset=utf-8"],
   "playground.js": ["playground.js", "text/javascript; charset=utf-8"],
   "replay.js": ["replay.js", "text/javascript; charset=utf-8"],
   "server.js": ["server.js", "text/javascript; charset=utf-8"],

@@ -11,6 +11,8 @@ import {
   encodeAnswers,
   MAX_ACCEPTED_QUESTIONS,
   MessageWriter,
+  type MountReport,
+  mountReportFromProto,
   QUESTION_LIMITS,
   type ReceivedQuestion,
   type SentAnswer,
@@ -31,12 +33,30 @@ const MAX_WAITING = 16_384;
 const MAX_TIMEOUT_MS = 60_000;
 const FEW = 8;
 
+export interface SessionHost {
+  closed(session: Session): void;
+  /** Somebody can look at what mounts tell of themselves. */
+  hasConsole: boolean;
+}
+
+/** Who is at the other end of a session. */
+export interface Peer {
+  mount: string;
+  version: string;
+  /** ISO 8601. */
+  since: string;
+  questions: number;
+  /** What it told last, and when (ISO 8601). */
+  report: { at: string; told: MountReport } | undefined;
+}
+
 export class Session {
   private greeted = false;
   private mount = "";
   private version = "";
   private readonly since = new Date().toISOString();
   private questions = 0;
+  private report: Peer["report"];
   private ended = false;
   private answers: SentAnswer[] = [];
   private flushing = false;
@@ -48,7 +68,7 @@ export class Session {
     private readonly stream: Stream,
     private readonly engine: DecisionEngine,
     private readonly refusals: Refusals,
-    private readonly onClose: (session: Session) => void,
+    private readonly host: SessionHost,
   ) {
     this.stopListening = engine.onPolicyChange((capabilities) => {
       if (!this.greeted) return;
@@ -62,10 +82,10 @@ export class Session {
     stream.on("drain", () => stream.resume());
   }
 
-  /** Who is at the other end; undefined before its Hello. */
-  get peer(): { mount: string; version: string; since: string; questions: number } | undefined {
-    const { mount, version, since, questions } = this;
-    return this.greeted ? { mount, version, since, questions } : undefined;
+  /** Undefined before its Hello. */
+  get peer(): Peer | undefined {
+    const { mount, version, since, questions, report } = this;
+    return this.greeted ? { mount, version, since, questions, report } : undefined;
   }
 
   /** No further questions, please. Those under way are answered. */
@@ -100,6 +120,9 @@ export class Session {
         return;
       case "hits":
         this.takeHits(message.value);
+        return;
+      case "report":
+        this.takeReport(message.value);
     }
   }
 
@@ -113,7 +136,8 @@ export class Session {
     this.version = hello.clientVersion.slice(0, 64);
     this.engine.refresh();
     this.refusals.log.info({ mount: this.mount, version: this.version }, "session opened");
-    this.send({ $case: "welcome", value: { serverVersion: VERSION, capabilities: capabilitiesToProto(this.engine.capabilities()) } });
+    const capabilities = capabilitiesToProto(this.engine.capabilities());
+    this.send({ $case: "welcome", value: { serverVersion: VERSION, capabilities, wantsReports: this.host.hasConsole } });
   }
 
   private takeHits({ reportId, hits }: wire.HitReport): void {
@@ -125,6 +149,18 @@ export class Session {
     }
     // A log without room for it hears it again.
     if (this.engine.recordHits(this.mount, reportId, hits)) this.send({ $case: "hitsTaken", value: { reportId } });
+  }
+
+  /** What is over the limits is not kept; nothing that is decided depends on it, so the session goes on. */
+  private takeReport(report: wire.MountReport): void {
+    if (!this.host.hasConsole) return;
+    try {
+      this.report = { at: new Date().toISOString(), told: mountReportFromProto(report) };
+    } catch (error) {
+      if (!(error instanceof DecisionError)) throw error;
+      this.report = undefined;
+      this.refusals.log.debug({ mount: this.mount }, error.message);
+    }
   }
 
   private answerBatch(questions: readonly ReceivedQuestion[]): void {
@@ -234,6 +270,6 @@ export class Session {
     this.stopListening();
     for (const timer of this.waiting.values()) clearTimeout(timer);
     this.waiting.clear();
-    this.onClose(this);
+    this.host.closed(this);
   }
 }

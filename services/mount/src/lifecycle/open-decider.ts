@@ -1,7 +1,7 @@
 /** Who decides for this mount: nobody, the embedded service, or one elsewhere. The only file here that knows the client. */
 import { statSync } from "node:fs";
 import { join } from "node:path";
-import { type Decider, DecisionError } from "@sluice/decision-api";
+import { type Decider, DecisionError, type MountReport } from "@sluice/decision-api";
 import {
   connectDecider,
   type DecisionClientEvents,
@@ -76,7 +76,17 @@ function entryOf(policy: string): string {
   return statSync(policy, { throwIfNoEntry: false })?.isDirectory() === true ? join(policy, "policy.yaml") : policy;
 }
 
-function connectTo(target: string, config: MountConfig, logger: Logger): Decider {
+interface DeciderParts {
+  start: StartEmbeddedDecision;
+  runDirectory: string;
+  logger: Logger;
+  undo: UndoStack;
+  checked: boolean;
+  /** For the consoles of decision services; undefined until the mount serves. */
+  describeMount: () => MountReport | undefined;
+}
+
+function connectTo(target: string, config: MountConfig, { logger, describeMount }: DeciderParts): Decider {
   const { decision } = config;
   try {
     return connectDecider({
@@ -88,6 +98,7 @@ function connectTo(target: string, config: MountConfig, logger: Logger): Decider
       timeoutMs: config.decisionTimeoutMs,
       events: clientEvents(logger),
       policyTouched: decision.kind === "embedded" ? touchedSince(entryOf(decision.policyFile)) : undefined,
+      describeMount,
     });
   } catch (error) {
     if (!(error instanceof DecisionError)) throw error;
@@ -107,10 +118,7 @@ function firstWord(decider: Decider, timeoutMs: number, broken: Promise<Error>):
 
 const never = new Promise<Error>(() => undefined);
 
-export async function openDecider(
-  config: MountConfig,
-  parts: { start: StartEmbeddedDecision; runDirectory: string; logger: Logger; undo: UndoStack; checked: boolean },
-): Promise<Decider> {
+export async function openDecider(config: MountConfig, parts: DeciderParts): Promise<Decider> {
   const { decision } = config;
   const { logger, undo } = parts;
   if (decision.kind === "none") return grantAllDecider();
@@ -132,7 +140,7 @@ export async function openDecider(
   } else {
     target = decision.target;
   }
-  const decider = connectTo(target, config, logger);
+  const decider = connectTo(target, config, parts);
   undo.push("close the decision client", () => decider.close());
   if (!(await firstWord(decider, FIRST_WORD_MS[decision.kind], broken))) {
     const outcome = config.onOutage === "mediate" ? "opens are mediated" : "opens are denied";

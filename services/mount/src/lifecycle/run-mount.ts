@@ -5,7 +5,7 @@
 import { rmSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Decider } from "@sluice/decision-api";
+import type { Decider, MountReport } from "@sluice/decision-api";
 import { type KeeperLink, LayerError, openInProcess, untilLetGo } from "@sluice/keeper-link";
 import { MNT, native } from "@sluice/native";
 import { createOverlay, type Overlay, type OverlayConfig } from "@sluice/overlay";
@@ -32,6 +32,7 @@ import { controlHandler } from "./control-handler.js";
 import { hardenProcess } from "./harden-process.js";
 import { type BecomeKeeper, mountPlan } from "./kept-mount.js";
 import { type MountEvents, mountEvents } from "./mount-events.js";
+import { mountReporter } from "./mount-report.js";
 import type { MountParts } from "./mount-status.js";
 import { openDecider, type StartEmbeddedDecision } from "./open-decider.js";
 import { serverShape } from "./server-shape.js";
@@ -81,6 +82,8 @@ interface Life {
   stop: StopRequests;
   telemetry: MountTelemetry;
   events: MountEvents;
+  /** For the consoles of decision services, from when it serves. */
+  describeMount?: () => MountReport;
 }
 
 function openLink(life: Life): KeeperLink {
@@ -298,7 +301,14 @@ async function serve(life: Life, host: MountHost): Promise<void> {
   const { config, logger, undo, stop } = life;
   const runDirectory = life.kept?.runDirectory ?? ownRunDirectory(life);
   const restored = life.kept?.link.restored === true;
-  const decider = await openDecider(config, { start: host.startEmbeddedDecision, runDirectory, logger, undo, checked: restored });
+  const decider = await openDecider(config, {
+    start: host.startEmbeddedDecision,
+    runDirectory,
+    logger,
+    undo,
+    checked: restored,
+    describeMount: () => life.describeMount?.(),
+  });
   if (life.kept === undefined) await untilLetGo(config.upper, config.work);
   if (stop.requested) return;
   life.telemetry.restarts = life.kept?.link.keeper?.restarts ?? 0;
@@ -329,6 +339,7 @@ async function serve(life: Life, host: MountHost): Promise<void> {
   if (stop.requested) return;
   const { keeper } = life.kept?.link ?? {};
   const parts: MountParts = { config, kind, engine, overlay, decider, gate, grants, revocation, keeper, telemetry: life.telemetry };
+  life.describeMount = mountReporter(parts);
   await openDoors(life, parts, runDirectory);
   undo.push(
     "stop surviving",

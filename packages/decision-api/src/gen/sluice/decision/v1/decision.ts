@@ -35,8 +35,8 @@ export const protobufFileName = "sluice/decision/v1/decision.proto";
  * effect says how I/O flows: GRANT (the kernel does it straight on the backing file), MEDIATE (the mount service does
  * it), DENY. Anything that is missing, unknown or unspecified in an answer is a DENY.
  *
- * What is deliberately absent: file descriptors, host paths, and any means for a decision service to name a file other
- * than the one it was asked about.
+ * What is deliberately absent: file descriptors, and any means for a decision service to name a file other than the one it
+ * was asked about. Host paths go one way only, in a MountReport, for a person to read.
  */
 
 export enum Effect {
@@ -722,7 +722,11 @@ export interface Capabilities {
 export interface DecideRequest {
   /** Chosen by the asker and given back; the same for every repetition of one question. */
   questionId: string;
-  question: Question | undefined;
+  question:
+    | Question
+    | undefined;
+  /** As in PendingQuestion. */
+  traceparent?: string | undefined;
 }
 
 export interface DecideResponse {
@@ -768,6 +772,8 @@ export interface PendingQuestion {
     | undefined;
   /** As in DecideRequest. */
   questionId: string;
+  /** The span that asks, as W3C Trace Context has it; absent where the question is not traced. */
+  traceparent?: string | undefined;
 }
 
 export interface QuestionBatch {
@@ -790,18 +796,82 @@ export interface HitReport {
   hits: Hits[];
 }
 
+/** A layer of a mount, and whether what is opened of it can pass through. */
+export interface LayerReport {
+  /** As in Resource.layer. */
+  name: string;
+  /** Where it lies at the mount service: for a person. Nothing is ever opened by it. */
+  path: string;
+  fileSystem: string;
+  /** As s_stack_depth in the kernel: 0 on a disk, 1 on an overlay; absent where it was not found out. */
+  stackDepth?: number | undefined;
+  passthrough: boolean;
+  /** Why not. */
+  reason: string;
+}
+
+/** An open in force. */
+export interface GrantReport {
+  /** Below the mount, without a leading slash. */
+  path: Buffer;
+  layer: string;
+  /** How its bytes flow: "passthrough", "mediated". */
+  flow: string;
+  write: boolean;
+  uid: number;
+  pid: number;
+  /** Empty where there was no policy. */
+  rule: string;
+  decisionId: string;
+  /** Milliseconds since 1970. */
+  sinceMs: bigint;
+  /** What the policy in force would say: GRANT, or that it is revoked. */
+  now: Effect;
+}
+
+/**
+ * What a mount is made of and has open, for a person who looks at the service's console; nothing is decided by it. Sent
+ * every few seconds to services that want it (Welcome); each takes the place of the one before. One with more or longer
+ * parts than the limits of the contract is not taken: who sends it cuts it short, and gives the whole numbers beside.
+ */
+export interface MountReport {
+  mountpoint: string;
+  engine: string;
+  /** Of FUSE, as MAJOR.MINOR. */
+  protocol: string;
+  transport: string;
+  passthrough: boolean;
+  layers: LayerReport[];
+  layerCount: number;
+  /** The newest first. */
+  grants: GrantReport[];
+  grantCount: number;
+  /** Open files by how their bytes flow. */
+  openFiles: { [key: string]: number };
+}
+
+export interface MountReport_OpenFilesEntry {
+  key: string;
+  value: number;
+}
+
 export interface SessionRequest {
   message:
     | { $case: "hello"; value: Hello }
     | { $case: "batch"; value: QuestionBatch }
     | { $case: "cancel"; value: Cancel }
     | { $case: "hits"; value: HitReport }
+    | { $case: "report"; value: MountReport }
     | undefined;
 }
 
 export interface Welcome {
   serverVersion: string;
-  capabilities: Capabilities | undefined;
+  capabilities:
+    | Capabilities
+    | undefined;
+  /** Somebody can look at reports here: the service has a console. */
+  wantsReports?: boolean | undefined;
 }
 
 export interface Answer {
@@ -2569,7 +2639,7 @@ export const Capabilities: MessageFns<Capabilities> = {
 };
 
 function createBaseDecideRequest(): DecideRequest {
-  return { questionId: "", question: undefined };
+  return { questionId: "", question: undefined, traceparent: undefined };
 }
 
 export const DecideRequest: MessageFns<DecideRequest> = {
@@ -2579,6 +2649,9 @@ export const DecideRequest: MessageFns<DecideRequest> = {
     }
     if (message.question !== undefined) {
       Question.encode(message.question, writer.uint32(18).fork()).join();
+    }
+    if (message.traceparent !== undefined) {
+      writer.uint32(26).string(message.traceparent);
     }
     return writer;
   },
@@ -2612,6 +2685,14 @@ export const DecideRequest: MessageFns<DecideRequest> = {
             message.question = Question.decode(reader, reader.uint32());
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.traceparent = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2632,6 +2713,7 @@ export const DecideRequest: MessageFns<DecideRequest> = {
         ? globalThis.String(object.question_id)
         : "",
       question: isSet(object.question) ? Question.fromJSON(object.question) : undefined,
+      traceparent: isSet(object.traceparent) ? globalThis.String(object.traceparent) : undefined,
     };
   },
 
@@ -2642,6 +2724,9 @@ export const DecideRequest: MessageFns<DecideRequest> = {
     }
     if (message.question !== undefined) {
       obj.question = Question.toJSON(message.question);
+    }
+    if (message.traceparent !== undefined) {
+      obj.traceparent = message.traceparent;
     }
     return obj;
   },
@@ -2655,6 +2740,7 @@ export const DecideRequest: MessageFns<DecideRequest> = {
     message.question = (object.question !== undefined && object.question !== null)
       ? Question.fromPartial(object.question)
       : undefined;
+    message.traceparent = object.traceparent ?? undefined;
     return message;
   },
 };
@@ -3185,7 +3271,7 @@ export const Hello: MessageFns<Hello> = {
 };
 
 function createBasePendingQuestion(): PendingQuestion {
-  return { id: 0n, question: undefined, timeout: undefined, questionId: "" };
+  return { id: 0n, question: undefined, timeout: undefined, questionId: "", traceparent: undefined };
 }
 
 export const PendingQuestion: MessageFns<PendingQuestion> = {
@@ -3204,6 +3290,9 @@ export const PendingQuestion: MessageFns<PendingQuestion> = {
     }
     if (message.questionId !== "") {
       writer.uint32(34).string(message.questionId);
+    }
+    if (message.traceparent !== undefined) {
+      writer.uint32(42).string(message.traceparent);
     }
     return writer;
   },
@@ -3253,6 +3342,14 @@ export const PendingQuestion: MessageFns<PendingQuestion> = {
             message.questionId = reader.string();
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.traceparent = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3275,6 +3372,7 @@ export const PendingQuestion: MessageFns<PendingQuestion> = {
         : isSet(object.question_id)
         ? globalThis.String(object.question_id)
         : "",
+      traceparent: isSet(object.traceparent) ? globalThis.String(object.traceparent) : undefined,
     };
   },
 
@@ -3292,6 +3390,9 @@ export const PendingQuestion: MessageFns<PendingQuestion> = {
     if (message.questionId !== "") {
       obj.questionId = message.questionId;
     }
+    if (message.traceparent !== undefined) {
+      obj.traceparent = message.traceparent;
+    }
     return obj;
   },
 
@@ -3308,6 +3409,7 @@ export const PendingQuestion: MessageFns<PendingQuestion> = {
       ? Duration.fromPartial(object.timeout)
       : undefined;
     message.questionId = object.questionId ?? "";
+    message.traceparent = object.traceparent ?? undefined;
     return message;
   },
 };
@@ -3648,6 +3750,754 @@ export const HitReport: MessageFns<HitReport> = {
   },
 };
 
+function createBaseLayerReport(): LayerReport {
+  return { name: "", path: "", fileSystem: "", stackDepth: undefined, passthrough: false, reason: "" };
+}
+
+export const LayerReport: MessageFns<LayerReport> = {
+  encode(message: LayerReport, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.path !== "") {
+      writer.uint32(18).string(message.path);
+    }
+    if (message.fileSystem !== "") {
+      writer.uint32(26).string(message.fileSystem);
+    }
+    if (message.stackDepth !== undefined) {
+      writer.uint32(32).uint32(message.stackDepth);
+    }
+    if (message.passthrough !== false) {
+      writer.uint32(40).bool(message.passthrough);
+    }
+    if (message.reason !== "") {
+      writer.uint32(50).string(message.reason);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LayerReport {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLayerReport();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.path = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.fileSystem = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.stackDepth = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.passthrough = reader.bool();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): LayerReport {
+    return {
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+      path: isSet(object.path) ? globalThis.String(object.path) : "",
+      fileSystem: isSet(object.fileSystem)
+        ? globalThis.String(object.fileSystem)
+        : isSet(object.file_system)
+        ? globalThis.String(object.file_system)
+        : "",
+      stackDepth: isSet(object.stackDepth)
+        ? globalThis.Number(object.stackDepth)
+        : isSet(object.stack_depth)
+        ? globalThis.Number(object.stack_depth)
+        : undefined,
+      passthrough: isSet(object.passthrough) ? globalThis.Boolean(object.passthrough) : false,
+      reason: isSet(object.reason) ? globalThis.String(object.reason) : "",
+    };
+  },
+
+  toJSON(message: LayerReport): unknown {
+    const obj: any = {};
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.path !== "") {
+      obj.path = message.path;
+    }
+    if (message.fileSystem !== "") {
+      obj.fileSystem = message.fileSystem;
+    }
+    if (message.stackDepth !== undefined) {
+      obj.stackDepth = Math.round(message.stackDepth);
+    }
+    if (message.passthrough !== false) {
+      obj.passthrough = message.passthrough;
+    }
+    if (message.reason !== "") {
+      obj.reason = message.reason;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<LayerReport>): LayerReport {
+    return LayerReport.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<LayerReport>): LayerReport {
+    const message = createBaseLayerReport();
+    message.name = object.name ?? "";
+    message.path = object.path ?? "";
+    message.fileSystem = object.fileSystem ?? "";
+    message.stackDepth = object.stackDepth ?? undefined;
+    message.passthrough = object.passthrough ?? false;
+    message.reason = object.reason ?? "";
+    return message;
+  },
+};
+
+function createBaseGrantReport(): GrantReport {
+  return {
+    path: Buffer.alloc(0),
+    layer: "",
+    flow: "",
+    write: false,
+    uid: 0,
+    pid: 0,
+    rule: "",
+    decisionId: "",
+    sinceMs: 0n,
+    now: 0,
+  };
+}
+
+export const GrantReport: MessageFns<GrantReport> = {
+  encode(message: GrantReport, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.path.length !== 0) {
+      writer.uint32(10).bytes(message.path);
+    }
+    if (message.layer !== "") {
+      writer.uint32(18).string(message.layer);
+    }
+    if (message.flow !== "") {
+      writer.uint32(26).string(message.flow);
+    }
+    if (message.write !== false) {
+      writer.uint32(32).bool(message.write);
+    }
+    if (message.uid !== 0) {
+      writer.uint32(40).uint32(message.uid);
+    }
+    if (message.pid !== 0) {
+      writer.uint32(48).uint32(message.pid);
+    }
+    if (message.rule !== "") {
+      writer.uint32(58).string(message.rule);
+    }
+    if (message.decisionId !== "") {
+      writer.uint32(66).string(message.decisionId);
+    }
+    if (message.sinceMs !== 0n) {
+      if (BigInt.asUintN(64, message.sinceMs) !== message.sinceMs) {
+        throw new globalThis.Error("value provided for field message.sinceMs of type uint64 too large");
+      }
+      writer.uint32(72).uint64(message.sinceMs);
+    }
+    if (message.now !== 0) {
+      writer.uint32(80).int32(message.now);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GrantReport {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGrantReport();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.path = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.layer = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.flow = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.write = reader.bool();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.uid = reader.uint32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.pid = reader.uint32();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.rule = reader.string();
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.decisionId = reader.string();
+            continue;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.sinceMs = reader.uint64() as bigint;
+            continue;
+          }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.now = reader.int32() as any;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): GrantReport {
+    return {
+      path: isSet(object.path) ? Buffer.from(bytesFromBase64(object.path)) : Buffer.alloc(0),
+      layer: isSet(object.layer) ? globalThis.String(object.layer) : "",
+      flow: isSet(object.flow) ? globalThis.String(object.flow) : "",
+      write: isSet(object.write) ? globalThis.Boolean(object.write) : false,
+      uid: isSet(object.uid) ? globalThis.Number(object.uid) : 0,
+      pid: isSet(object.pid) ? globalThis.Number(object.pid) : 0,
+      rule: isSet(object.rule) ? globalThis.String(object.rule) : "",
+      decisionId: isSet(object.decisionId)
+        ? globalThis.String(object.decisionId)
+        : isSet(object.decision_id)
+        ? globalThis.String(object.decision_id)
+        : "",
+      sinceMs: isSet(object.sinceMs) ? BigInt(object.sinceMs) : isSet(object.since_ms) ? BigInt(object.since_ms) : 0n,
+      now: isSet(object.now) ? effectFromJSON(object.now) : 0,
+    };
+  },
+
+  toJSON(message: GrantReport): unknown {
+    const obj: any = {};
+    if (message.path.length !== 0) {
+      obj.path = base64FromBytes(message.path);
+    }
+    if (message.layer !== "") {
+      obj.layer = message.layer;
+    }
+    if (message.flow !== "") {
+      obj.flow = message.flow;
+    }
+    if (message.write !== false) {
+      obj.write = message.write;
+    }
+    if (message.uid !== 0) {
+      obj.uid = Math.round(message.uid);
+    }
+    if (message.pid !== 0) {
+      obj.pid = Math.round(message.pid);
+    }
+    if (message.rule !== "") {
+      obj.rule = message.rule;
+    }
+    if (message.decisionId !== "") {
+      obj.decisionId = message.decisionId;
+    }
+    if (message.sinceMs !== 0n) {
+      obj.sinceMs = message.sinceMs.toString();
+    }
+    if (message.now !== 0) {
+      obj.now = effectToJSON(message.now);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<GrantReport>): GrantReport {
+    return GrantReport.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<GrantReport>): GrantReport {
+    const message = createBaseGrantReport();
+    message.path = object.path ?? Buffer.alloc(0);
+    message.layer = object.layer ?? "";
+    message.flow = object.flow ?? "";
+    message.write = object.write ?? false;
+    message.uid = object.uid ?? 0;
+    message.pid = object.pid ?? 0;
+    message.rule = object.rule ?? "";
+    message.decisionId = object.decisionId ?? "";
+    message.sinceMs = (object.sinceMs !== undefined && object.sinceMs !== null) ? BigInt(object.sinceMs) : 0n;
+    message.now = object.now ?? 0;
+    return message;
+  },
+};
+
+function createBaseMountReport(): MountReport {
+  return {
+    mountpoint: "",
+    engine: "",
+    protocol: "",
+    transport: "",
+    passthrough: false,
+    layers: [],
+    layerCount: 0,
+    grants: [],
+    grantCount: 0,
+    openFiles: {},
+  };
+}
+
+export const MountReport: MessageFns<MountReport> = {
+  encode(message: MountReport, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.mountpoint !== "") {
+      writer.uint32(10).string(message.mountpoint);
+    }
+    if (message.engine !== "") {
+      writer.uint32(18).string(message.engine);
+    }
+    if (message.protocol !== "") {
+      writer.uint32(26).string(message.protocol);
+    }
+    if (message.transport !== "") {
+      writer.uint32(34).string(message.transport);
+    }
+    if (message.passthrough !== false) {
+      writer.uint32(40).bool(message.passthrough);
+    }
+    for (const v of message.layers) {
+      LayerReport.encode(v!, writer.uint32(50).fork()).join();
+    }
+    if (message.layerCount !== 0) {
+      writer.uint32(56).uint32(message.layerCount);
+    }
+    for (const v of message.grants) {
+      GrantReport.encode(v!, writer.uint32(66).fork()).join();
+    }
+    if (message.grantCount !== 0) {
+      writer.uint32(72).uint32(message.grantCount);
+    }
+    globalThis.Object.entries(message.openFiles).forEach(([key, value]: [string, number]) => {
+      MountReport_OpenFilesEntry.encode({ key: key as any, value }, writer.uint32(82).fork()).join();
+    });
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): MountReport {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseMountReport();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.mountpoint = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.engine = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.protocol = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.transport = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.passthrough = reader.bool();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.layers.push(LayerReport.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.layerCount = reader.uint32();
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.grants.push(GrantReport.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.grantCount = reader.uint32();
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            const entry10 = MountReport_OpenFilesEntry.decode(reader, reader.uint32());
+            if (entry10.value !== undefined) {
+              message.openFiles[entry10.key] = entry10.value;
+            }
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): MountReport {
+    return {
+      mountpoint: isSet(object.mountpoint) ? globalThis.String(object.mountpoint) : "",
+      engine: isSet(object.engine) ? globalThis.String(object.engine) : "",
+      protocol: isSet(object.protocol) ? globalThis.String(object.protocol) : "",
+      transport: isSet(object.transport) ? globalThis.String(object.transport) : "",
+      passthrough: isSet(object.passthrough) ? globalThis.Boolean(object.passthrough) : false,
+      layers: globalThis.Array.isArray(object?.layers) ? object.layers.map((e: any) => LayerReport.fromJSON(e)) : [],
+      layerCount: isSet(object.layerCount)
+        ? globalThis.Number(object.layerCount)
+        : isSet(object.layer_count)
+        ? globalThis.Number(object.layer_count)
+        : 0,
+      grants: globalThis.Array.isArray(object?.grants) ? object.grants.map((e: any) => GrantReport.fromJSON(e)) : [],
+      grantCount: isSet(object.grantCount)
+        ? globalThis.Number(object.grantCount)
+        : isSet(object.grant_count)
+        ? globalThis.Number(object.grant_count)
+        : 0,
+      openFiles: isObject(object.openFiles)
+        ? (globalThis.Object.entries(object.openFiles) as [string, any][]).reduce(
+          (acc: { [key: string]: number }, [key, value]: [string, any]) => {
+            globalThis.Object.defineProperty(acc, key, {
+              value: globalThis.Number(value),
+              enumerable: true,
+              configurable: true,
+              writable: true,
+            });
+            return acc;
+          },
+          {},
+        )
+        : isObject(object.open_files)
+        ? (globalThis.Object.entries(object.open_files) as [string, any][]).reduce(
+          (acc: { [key: string]: number }, [key, value]: [string, any]) => {
+            globalThis.Object.defineProperty(acc, key, {
+              value: globalThis.Number(value),
+              enumerable: true,
+              configurable: true,
+              writable: true,
+            });
+            return acc;
+          },
+          {},
+        )
+        : {},
+    };
+  },
+
+  toJSON(message: MountReport): unknown {
+    const obj: any = {};
+    if (message.mountpoint !== "") {
+      obj.mountpoint = message.mountpoint;
+    }
+    if (message.engine !== "") {
+      obj.engine = message.engine;
+    }
+    if (message.protocol !== "") {
+      obj.protocol = message.protocol;
+    }
+    if (message.transport !== "") {
+      obj.transport = message.transport;
+    }
+    if (message.passthrough !== false) {
+      obj.passthrough = message.passthrough;
+    }
+    if (message.layers?.length) {
+      obj.layers = message.layers.map((e) => LayerReport.toJSON(e));
+    }
+    if (message.layerCount !== 0) {
+      obj.layerCount = Math.round(message.layerCount);
+    }
+    if (message.grants?.length) {
+      obj.grants = message.grants.map((e) => GrantReport.toJSON(e));
+    }
+    if (message.grantCount !== 0) {
+      obj.grantCount = Math.round(message.grantCount);
+    }
+    if (message.openFiles) {
+      const entries = globalThis.Object.entries(message.openFiles) as [string, number][];
+      if (entries.length > 0) {
+        obj.openFiles = {};
+        entries.forEach(([k, v]) => {
+          obj.openFiles[k] = Math.round(v);
+        });
+      }
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<MountReport>): MountReport {
+    return MountReport.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<MountReport>): MountReport {
+    const message = createBaseMountReport();
+    message.mountpoint = object.mountpoint ?? "";
+    message.engine = object.engine ?? "";
+    message.protocol = object.protocol ?? "";
+    message.transport = object.transport ?? "";
+    message.passthrough = object.passthrough ?? false;
+    message.layers = object.layers?.map((e) => LayerReport.fromPartial(e)) || [];
+    message.layerCount = object.layerCount ?? 0;
+    message.grants = object.grants?.map((e) => GrantReport.fromPartial(e)) || [];
+    message.grantCount = object.grantCount ?? 0;
+    message.openFiles = (globalThis.Object.entries(object.openFiles ?? {}) as [string, number][]).reduce(
+      (acc: { [key: string]: number }, [key, value]: [string, number]) => {
+        if (value !== undefined) {
+          acc[key] = globalThis.Number(value);
+        }
+        return acc;
+      },
+      {},
+    );
+    return message;
+  },
+};
+
+function createBaseMountReport_OpenFilesEntry(): MountReport_OpenFilesEntry {
+  return { key: "", value: 0 };
+}
+
+export const MountReport_OpenFilesEntry: MessageFns<MountReport_OpenFilesEntry> = {
+  encode(message: MountReport_OpenFilesEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== 0) {
+      writer.uint32(16).uint32(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): MountReport_OpenFilesEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseMountReport_OpenFilesEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.value = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): MountReport_OpenFilesEntry {
+    return {
+      key: isSet(object.key) ? globalThis.String(object.key) : "",
+      value: isSet(object.value) ? globalThis.Number(object.value) : 0,
+    };
+  },
+
+  toJSON(message: MountReport_OpenFilesEntry): unknown {
+    const obj: any = {};
+    if (message.key !== "") {
+      obj.key = message.key;
+    }
+    if (message.value !== 0) {
+      obj.value = Math.round(message.value);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<MountReport_OpenFilesEntry>): MountReport_OpenFilesEntry {
+    return MountReport_OpenFilesEntry.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<MountReport_OpenFilesEntry>): MountReport_OpenFilesEntry {
+    const message = createBaseMountReport_OpenFilesEntry();
+    message.key = object.key ?? "";
+    message.value = object.value ?? 0;
+    return message;
+  },
+};
+
 function createBaseSessionRequest(): SessionRequest {
   return { message: undefined };
 }
@@ -3666,6 +4516,9 @@ export const SessionRequest: MessageFns<SessionRequest> = {
         break;
       case "hits":
         HitReport.encode(message.message.value, writer.uint32(34).fork()).join();
+        break;
+      case "report":
+        MountReport.encode(message.message.value, writer.uint32(42).fork()).join();
         break;
     }
     return writer;
@@ -3716,6 +4569,14 @@ export const SessionRequest: MessageFns<SessionRequest> = {
             message.message = { $case: "hits", value: HitReport.decode(reader, reader.uint32()) };
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.message = { $case: "report", value: MountReport.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3738,6 +4599,8 @@ export const SessionRequest: MessageFns<SessionRequest> = {
         ? { $case: "cancel", value: Cancel.fromJSON(object.cancel) }
         : isSet(object.hits)
         ? { $case: "hits", value: HitReport.fromJSON(object.hits) }
+        : isSet(object.report)
+        ? { $case: "report", value: MountReport.fromJSON(object.report) }
         : undefined,
     };
   },
@@ -3752,6 +4615,8 @@ export const SessionRequest: MessageFns<SessionRequest> = {
       obj.cancel = Cancel.toJSON(message.message.value);
     } else if (message.message?.$case === "hits") {
       obj.hits = HitReport.toJSON(message.message.value);
+    } else if (message.message?.$case === "report") {
+      obj.report = MountReport.toJSON(message.message.value);
     }
     return obj;
   },
@@ -3786,13 +4651,19 @@ export const SessionRequest: MessageFns<SessionRequest> = {
         }
         break;
       }
+      case "report": {
+        if (object.message?.value !== undefined && object.message?.value !== null) {
+          message.message = { $case: "report", value: MountReport.fromPartial(object.message.value) };
+        }
+        break;
+      }
     }
     return message;
   },
 };
 
 function createBaseWelcome(): Welcome {
-  return { serverVersion: "", capabilities: undefined };
+  return { serverVersion: "", capabilities: undefined, wantsReports: undefined };
 }
 
 export const Welcome: MessageFns<Welcome> = {
@@ -3802,6 +4673,9 @@ export const Welcome: MessageFns<Welcome> = {
     }
     if (message.capabilities !== undefined) {
       Capabilities.encode(message.capabilities, writer.uint32(18).fork()).join();
+    }
+    if (message.wantsReports !== undefined) {
+      writer.uint32(24).bool(message.wantsReports);
     }
     return writer;
   },
@@ -3835,6 +4709,14 @@ export const Welcome: MessageFns<Welcome> = {
             message.capabilities = Capabilities.decode(reader, reader.uint32());
             continue;
           }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.wantsReports = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3855,6 +4737,11 @@ export const Welcome: MessageFns<Welcome> = {
         ? globalThis.String(object.server_version)
         : "",
       capabilities: isSet(object.capabilities) ? Capabilities.fromJSON(object.capabilities) : undefined,
+      wantsReports: isSet(object.wantsReports)
+        ? globalThis.Boolean(object.wantsReports)
+        : isSet(object.wants_reports)
+        ? globalThis.Boolean(object.wants_reports)
+        : undefined,
     };
   },
 
@@ -3865,6 +4752,9 @@ export const Welcome: MessageFns<Welcome> = {
     }
     if (message.capabilities !== undefined) {
       obj.capabilities = Capabilities.toJSON(message.capabilities);
+    }
+    if (message.wantsReports !== undefined) {
+      obj.wantsReports = message.wantsReports;
     }
     return obj;
   },
@@ -3878,6 +4768,7 @@ export const Welcome: MessageFns<Welcome> = {
     message.capabilities = (object.capabilities !== undefined && object.capabilities !== null)
       ? Capabilities.fromPartial(object.capabilities)
       : undefined;
+    message.wantsReports = object.wantsReports ?? undefined;
     return message;
   },
 };

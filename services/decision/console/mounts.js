@@ -1,0 +1,86 @@
+// The mounts connected: how each is made, what of it may pass through, and what it has open.
+import { element, fill, table, tableRow } from "./server.js";
+
+const at = (id) => document.getElementById(id);
+const EFFECT_OF = { passthrough: "grant", mediated: "mediate" };
+/** What is drawn stays, so that it keeps its focus and what was folded up; only its content is new each time. */
+const drawn = new Map();
+
+const layerRow = ({ name, path, fileSystem, stackDepth, passthrough, reason }) =>
+  tableRow([
+    [name, ""],
+    [path, "path"],
+    [fileSystem, ""],
+    [stackDepth ?? "unknown", "number"],
+    passthrough ? ["eligible", "grant"] : [`no: ${reason}`, "mediate"],
+  ]);
+
+const grantRow = ({ path, layer, flow, write, uid, pid, rule, since, now }) =>
+  tableRow([
+    [path, "path"],
+    [layer, ""],
+    [flow, EFFECT_OF[flow] ?? ""],
+    [write ? "read, write" : "read", ""],
+    [uid, "number"],
+    [pid, "number"],
+    [rule, ""],
+    [since.slice(0, 19).replace("T", " "), ""],
+    now === "grant" ? ["in force", ""] : [`revoked: now ${now}`, "deny"],
+  ]);
+
+const some = (shown, all, what) => (shown === all ? `${all} ${what}` : `the newest ${shown} of ${all} ${what}`);
+
+function described({ engine, protocol, transport, passthrough, layers, layerCount, grants, grantCount, openFiles, at: told }) {
+  const list = document.createElement("dl");
+  const say = (term, text) => list.append(element("dt", term), element("dd", text));
+  say("Engine", `${engine}, FUSE ${protocol}, requests by ${transport}; passthrough ${passthrough ? "on" : "off"}`);
+  const open = Object.entries(openFiles).map(([flow, count]) => `${count} ${flow}`);
+  say("Open files", open.length === 0 ? "none" : open.join(", "));
+  say("Told", told.slice(0, 19).replace("T", " "));
+  const parts = [
+    list,
+    table(
+      `Layers, the topmost first: ${some(layers.length, layerCount, "layers")}`,
+      ["Layer", "Place", "File system", "Stack depth", "Passthrough"],
+      layers.map(layerRow),
+    ),
+  ];
+  const title = `Grants in force: ${some(grants.length, grantCount, "opens")}`;
+  if (grants.length === 0) parts.push(element("p", title));
+  else parts.push(table(title, ["Path", "Layer", "Flow", "Access", "uid", "pid", "Rule", "Since", "Policy now"], grants.map(grantRow)));
+  return parts;
+}
+
+function newPart(mount) {
+  const details = document.createElement("details");
+  details.open = true;
+  const content = document.createElement("div");
+  details.append(element("summary", mount, "path"), content);
+  return { details, content };
+}
+
+function contentOf({ version, since, questions, report }) {
+  const connected = `Sluice ${version}, connected since ${since.slice(0, 19).replace("T", " ")}, ${questions} questions`;
+  const told =
+    report === null
+      ? [element("p", "It has not told yet what it is made of; one of an older version does not.", "hint")]
+      : described(report);
+  return [element("p", connected, "hint"), ...told];
+}
+
+export function showMounts(mounts) {
+  const list = at("mount-list");
+  const keyed = new Map(mounts.map((mount) => [`${mount.since} ${mount.mount}`, mount]));
+  for (const [key, { details }] of drawn) {
+    if (keyed.has(key)) continue;
+    details.remove();
+    drawn.delete(key);
+  }
+  for (const [key, mount] of keyed) {
+    const part = drawn.get(key) ?? newPart(mount.mount);
+    if (!drawn.has(key)) list.append(part.details);
+    drawn.set(key, part);
+    fill(part.content, contentOf(mount));
+  }
+  at("no-mounts").hidden = mounts.length > 0;
+}
