@@ -4,7 +4,7 @@ import { open } from "node:fs/promises";
 import { request } from "node:http";
 import { join } from "node:path";
 import { connectDecider, whenReady } from "@sluice/decision-client";
-import type { Decider, Question } from "@sluice/decision-api";
+import { type Decider, NO_FACTS, type Question } from "@sluice/decision-api";
 import { questionOf } from "@sluice/policy-backends";
 import { type DecisionService, type DecisionServiceOptions, startDecisionService } from "@sluice/service-decision";
 import { cleanUp, mountSluice, plant, requires, scratch } from "@sluice/testkit";
@@ -58,7 +58,7 @@ async function serve(options: Partial<DecisionServiceOptions> = {}): Promise<Ser
 
 let asked = 0;
 const ask = async (decider: Decider, path: string, uid = 1000): Promise<unknown> => {
-  const question: Question = { ...questionOf({ path: [path], uid }, `q${++asked}`, []), id: `q${asked}` };
+  const question: Question = { ...questionOf({ path: [path], uid }, `q${++asked}`, NO_FACTS), id: `q${asked}` };
   return decider.decide({ ...question, resource: { ...question.resource, mount: "/srv/view" } }, AbortSignal.timeout(10_000));
 };
 

@@ -30,7 +30,7 @@ describe("asked by our own client", () => {
     const file = join(scratch(), "client.yaml");
     writeFileSync(
       file,
-      `kind: authzen\nurl: ${authzenUrl}\ndiscover: true\nneeds: { groups: true, executable: true, cgroup: true, xattrs: [user.class] }\n`,
+      `kind: authzen\nurl: ${authzenUrl}\ndiscover: true\ntimeout: 20s\nneeds: { groups: true, executable: true, cgroup: true, xattrs: [user.class] }\n`,
     );
     return openPolicyFile(file);
   });
@@ -51,6 +51,7 @@ rules:
   - { name: metered, path: "media/**", effect: mediate, obligations: { readBytesPerSecond: 100 } }
   - { name: big, path: "sized/**", when: "resource.size > 10", effect: deny }
   - { name: staff, path: "staff/**", when: "!(7 in subject.groups)", effect: deny }
+  - { name: programs, path: "data/**", when: "resource.head.startsWith('\\x7fELF')", effect: deny }
 `;
 const alice = { type: "user", id: "1000", properties: { gid: 1000, groups: [7] } };
 const bob = { type: "user", id: "2000" };
@@ -118,6 +119,18 @@ describe("a point", () => {
       ["one that is", { subject: alice, action: read, resource: { type: "file", id: "/sized/a", properties: { size: 3 } } }, true],
       ["groups that are not said", { subject: bob, action: read, resource: { type: "file", id: "/staff/a" } }, false],
       ["groups that are", { subject: alice, action: read, resource: { type: "file", id: "/staff/a" } }, true],
+      ["content that is not told", { subject: alice, action: read, resource: { type: "file", id: "/data/a" } }, false],
+      ...(
+        [
+          ["content that is", { head: "7f454c46", size: 4 }, false],
+          ["content of another kind", { head: "23212f", size: 3 }, true],
+          ["content that may go on", { head: "23212f" }, false],
+        ] as const
+      ).map(([name, properties, decision]): [string, object, boolean] => [
+        name,
+        { subject: alice, action: read, resource: { type: "file", id: "/data/a", properties } },
+        decision,
+      ]),
     ])("%s", async (_, body, decision) => {
       expect(await send({ body })).toMatchObject({ status: 200, body: { decision } });
     });

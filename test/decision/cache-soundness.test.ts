@@ -7,10 +7,11 @@ import { DecisionCache } from "@sluice/decision-client";
 import { loadPolicy, type Policy, type Verdict } from "@sluice/policy-backends";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { policies, questions } from "./harness/random-policies.js";
+import { KNOWN_DIGESTS, policies, questions } from "./harness/random-policies.js";
 
 type Widen = (scope: CacheScope, question: Question) => CacheScope;
 
+const NAMED = new Map([["known.sha256", Buffer.from(KNOWN_DIGESTS)]]);
 const SEED = 20_250_807;
 const RUNS = 1_500;
 /** Of each fault, at most. */
@@ -37,7 +38,7 @@ interface Counts {
 
 /** The first question that the cache answers otherwise than the policy. */
 function firstWrong(text: string, asked: readonly Question[], widen: Widen, counts?: Counts): unknown {
-  const { policy } = loadPolicy(Buffer.from(text), "p", "p");
+  const { policy } = loadPolicy(Buffer.from(text), "p", "p", NAMED);
   const cache = new DecisionCache({ entries: 1000, bytes: 1e6 });
   cache.begin(policy.revision);
   for (const question of asked) {
@@ -82,7 +83,7 @@ const FAULTS: Record<string, Widen> = {
     ]),
   ),
   ...Object.fromEntries(
-    (["layer", "kind", "size", "mode", "owner"] as const).map((name): [string, Widen] => [
+    (["layer", "kind", "size", "mode", "owner", "content", "digest"] as const).map((name): [string, Widen] => [
       `resource.${name} is forgotten`,
       (scope) => ({ ...scope, resource: without(scope.resource, name) }),
     ]),

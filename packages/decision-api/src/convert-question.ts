@@ -3,9 +3,9 @@
  * not hold is `DecisionError` "malformed" with a sentence for the asker's log, and nothing of it is guessed.
  * Names of files are bytes on the wire and byte strings (one character = one byte) here.
  */
-import { DecisionError, type MissingFact, type Question, type Resource, type Subject } from "./domain.js";
+import { DecisionError, type Head, type MissingFact, type Question, type Resource, type Subject } from "./domain.js";
 import type * as wire from "./gen/sluice/decision/v1/decision.js";
-import { QUESTION_LIMITS } from "./limits.js";
+import { QUESTION_LIMITS, SHA256_HEX } from "./limits.js";
 import { ACCESS_OF, KIND_OF, OPERATION_OF, WIRE_ACCESS, WIRE_KIND, WIRE_OPERATION } from "./wire-names.js";
 
 function malformed(what: string): DecisionError {
@@ -68,6 +68,17 @@ function xattrsFromProto(xattrs: Readonly<Record<string, Uint8Array>>): Map<stri
   return new Map(entries);
 }
 
+function headFromProto({ bytes, askedBytes }: wire.Head): Head {
+  const whole = askedBytes > 0 && askedBytes <= QUESTION_LIMITS.headBytes && bytes.length <= askedBytes;
+  if (!whole) throw malformed(`the head of the content is longer than was asked for, or than ${QUESTION_LIMITS.headBytes} bytes`);
+  return { bytes, askedBytes };
+}
+
+function digestFromProto(digest: string): string {
+  if (digest !== "" && !SHA256_HEX.test(digest)) throw malformed("the digest of the content is not a SHA-256 in hexadecimal");
+  return digest;
+}
+
 function resourceFromProto(resource: wire.Resource | undefined): Resource {
   if (resource === undefined) throw malformed("it has no resource");
   const kind = KIND_OF.get(resource.kind);
@@ -82,6 +93,8 @@ function resourceFromProto(resource: wire.Resource | undefined): Resource {
     uid: resource.uid,
     gid: resource.gid,
     xattrs: xattrsFromProto(resource.xattrs),
+    ...(resource.head === undefined ? {} : { head: headFromProto(resource.head) }),
+    ...(resource.digest === undefined ? {} : { digest: digestFromProto(resource.digest) }),
   };
 }
 
@@ -135,6 +148,8 @@ function resourceToProto(resource: Resource): wire.Resource {
     xattrs: Object.fromEntries(
       [...resource.xattrs].map(([name, value]) => [name, Buffer.from(value.buffer, value.byteOffset, value.byteLength)]),
     ),
+    head: resource.head && { bytes: Buffer.from(resource.head.bytes), askedBytes: resource.head.askedBytes },
+    digest: resource.digest,
   };
 }
 

@@ -141,6 +141,8 @@ describe("capabilities", () => {
     needsExecutable: false,
     needsCgroup: true,
     xattrs: ["user.class"],
+    headBytes: 512,
+    needsDigest: true,
     unconditionalGrant: false,
   };
   it("come back from the wire as they were", () => {

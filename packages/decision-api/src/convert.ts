@@ -5,7 +5,7 @@
 import { type Access, type Decision, DecisionError, type Obligation, type PolicyCapabilities, type PolicyRevision } from "./domain.js";
 import { scopeFromProto, scopeToProto } from "./convert-scope.js";
 import * as wire from "./gen/sluice/decision/v1/decision.js";
-import { ANSWER_LIMITS } from "./limits.js";
+import { ANSWER_LIMITS, QUESTION_LIMITS, SHA256_HEX } from "./limits.js";
 import { ACCESS_OF, EFFECT_OF, OUTAGE_OF, WIRE_ACCESS, WIRE_EFFECT, WIRE_OUTAGE } from "./wire-names.js";
 
 /** The errnos a denial may have. */
@@ -13,7 +13,6 @@ export const DENIAL_ERRNO = { EPERM: 1, ENOENT: 2, EACCES: 13 } as const;
 
 /** Of ids. */
 export const PRINTABLE = /^[\x21-\x7e]+$/;
-const SHA256_HEX = /^[0-9a-f]{64}$/;
 
 function malformed(what: string): DecisionError {
   return new DecisionError("malformed", `answer is malformed: ${what}: check the version of the decision service`);
@@ -101,12 +100,19 @@ export function capabilitiesFromProto(capabilities: wire.Capabilities | undefine
     needsExecutable: capabilities.needsExecutable,
     needsCgroup: capabilities.needsCgroup,
     xattrs: capabilities.xattrs.map((name) => bounded(name, ANSWER_LIMITS.nameLength, "the name of an extended attribute")),
+    headBytes: headBytesFromProto(capabilities.headBytes),
+    needsDigest: capabilities.needsDigest,
     unconditionalGrant: capabilities.unconditionalGrant && capabilities.accesses.length === 0,
     ...callerRulesFromProto(capabilities.callerRules),
     ...(capabilities.refusedEdit === ""
       ? {}
       : { refusedEdit: bounded(capabilities.refusedEdit, ANSWER_LIMITS.reasonLength, "the refused edit") }),
   };
+}
+
+function headBytesFromProto(bytes: number): number {
+  if (bytes > QUESTION_LIMITS.headBytes) throw malformed(`it asks for more than ${QUESTION_LIMITS.headBytes} bytes of a file`);
+  return bytes;
 }
 
 function callerRulesFromProto(names: readonly string[]): { callerRules?: readonly string[] } {
@@ -125,6 +131,8 @@ export function capabilitiesToProto(capabilities: PolicyCapabilities): wire.Capa
     needsExecutable: capabilities.needsExecutable,
     needsCgroup: capabilities.needsCgroup,
     xattrs: [...capabilities.xattrs],
+    headBytes: capabilities.headBytes,
+    needsDigest: capabilities.needsDigest,
     unconditionalGrant: capabilities.unconditionalGrant,
     callerRules: (capabilities.callerRules ?? []).slice(0, ANSWER_LIMITS.callerRules),
     refusedEdit: (capabilities.refusedEdit ?? "").slice(0, ANSWER_LIMITS.reasonLength),

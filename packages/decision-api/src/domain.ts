@@ -1,4 +1,5 @@
 /** Decisions as the services speak of them: no wire type and no transport here. */
+import type { FactNeeds } from "./fact-needs.js";
 
 export type Effect = "grant" | "mediate" | "deny";
 export type Access = "read" | "write" | "execute" | "create" | "delete" | "link" | "rename" | "truncate" | "metadata";
@@ -18,6 +19,13 @@ export interface Subject {
   cgroup?: string;
 }
 
+/** The beginning of a file's content. */
+export interface Head {
+  /** Fewer than were asked for: all that there are. */
+  bytes: Uint8Array;
+  askedBytes: number;
+}
+
 export interface Resource {
   mount: string;
   /** Every known name below the mount, no leading slash, as byte strings (one character = one byte). */
@@ -30,6 +38,10 @@ export interface Resource {
   uid: number;
   gid: number;
   xattrs: ReadonlyMap<string, Uint8Array>;
+  /** Absent: not looked for, or missing. Empty where there is no content. */
+  head?: Head;
+  /** SHA-256 of the content, hexadecimal; "" where there is none. Absent: not looked for, or missing. */
+  digest?: string;
 }
 
 /** A fact the policy asks for that could not be read; `name` as in proto MissingFact. */
@@ -74,6 +86,7 @@ export type DecisionSource = "service" | "hedge" | "cache" | "none" | "stale" | 
 
 export type SubjectField = "uid" | "gid" | "groups" | "executable" | "cgroup";
 /** "owner" is uid and gid of the file. */
+/** "content" is the head. */
 export type ResourceFact = "layer" | "kind" | "size" | "mode" | "owner" | "content" | "digest";
 
 /** For which other questions an answer holds, while its revision is in force. As in proto Scope. */
@@ -131,15 +144,11 @@ export type TextFact = Exclude<SubjectField, "uid" | "gid"> | ResourceFact;
 export const NO_XATTR = "-";
 
 /** What the policy in force looks at. */
-export interface PolicyCapabilities {
+export interface PolicyCapabilities extends FactNeeds {
   revision: PolicyRevision;
   policyId: string;
   /** Accesses that some rule governs, besides the ones of an open, which are always asked. */
   accesses: ReadonlySet<Access>;
-  needsGroups: boolean;
-  needsExecutable: boolean;
-  needsCgroup: boolean;
-  xattrs: readonly string[];
   unconditionalGrant: boolean;
   /** Names of rules that look at who asks, for an engine that does not know it. Absent: none. */
   callerRules?: readonly string[];
@@ -197,15 +206,4 @@ export interface Decider {
   onPolicyChange(listener: (capabilities: PolicyCapabilities) => void): () => void;
   status(): DeciderStatus;
   close(): Promise<void>;
-}
-
-/** What a policy with these capabilities has its asker look for, as `Question.lookedFor` has it. */
-export function factsLookedFor(
-  capabilities: Pick<PolicyCapabilities, "xattrs" | "needsGroups" | "needsExecutable" | "needsCgroup">,
-): readonly string[] {
-  const facts = capabilities.xattrs.map((name) => `resource.xattr.${name}`);
-  if (capabilities.needsGroups) facts.push("subject.groups");
-  if (capabilities.needsExecutable) facts.push("subject.executable");
-  if (capabilities.needsCgroup) facts.push("subject.cgroup");
-  return facts;
 }

@@ -2,6 +2,7 @@
 export * from "./convert.js";
 export { questionExcess, questionFromProto, questionToProto } from "./convert-question.js";
 export * from "./domain.js";
+export * from "./fact-needs.js";
 export * as wire from "./gen/sluice/decision/v1/decision.js";
 export { AnswerReader, encodeAnswers, type ReceivedAnswer, type SentAnswer } from "./hot/answer-codec.js";
 export { MessageWriter } from "./hot/message-writer.js";
@@ -10,4 +11,5 @@ export * from "./inquiry.js";
 export * from "./limits.js";
 export * from "./mount-report.js";
 export { mintIds, newQuestionId } from "./mint-ids.js";
-export { ALL_ACCESSES, ALL_OPERATIONS } from "./wire-names.js";
+export { plainQuestion, usualOperation } from "./plain-question.js";
+export { ALL_ACCESSES, ALL_KINDS, ALL_OPERATIONS } from "./wire-names.js";

@@ -2,7 +2,7 @@
  * The facts of a question in the form in which an `Inquiry` gives them: what a kept answer is compared by. Whoever reads
  * facts afresh writes them with the same functions, so that equal facts are equal text.
  */
-import { type Inquiry, NO_XATTR, type Question, type TextFact } from "./domain.js";
+import { type Head, type Inquiry, NO_XATTR, type Question, type TextFact } from "./domain.js";
 
 export function xattrText(value: Uint8Array | undefined): string {
   return value === undefined ? NO_XATTR : `=${Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString("latin1")}`;
@@ -10,6 +10,11 @@ export function xattrText(value: Uint8Array | undefined): string {
 
 export function groupsText(groups: readonly number[]): string {
   return groups.join();
+}
+
+/** A shorter head that is all of a file is not the same as the beginning of a longer one. */
+export function headText({ bytes, askedBytes }: Head): string {
+  return `${askedBytes}:${Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("latin1")}`;
 }
 
 export function ownerText(uid: number, gid: number): string {
@@ -58,8 +63,9 @@ class AskedInquiry implements Inquiry {
       case "owner":
         return ownerText(resource.uid, resource.gid);
       case "content":
+        return resource.head && headText(resource.head);
       case "digest":
-        return undefined;
+        return resource.digest;
     }
   }
 

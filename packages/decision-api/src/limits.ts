@@ -1,5 +1,8 @@
 /** Bounds of the contract, the same at both ends: what goes over them is refused, never cut short. */
 
+/** A digest, of a policy or of a file. */
+export const SHA256_HEX = /^[0-9a-f]{64}$/;
+
 /** Bounds that a question must keep. A question over them is a denial: it cannot be judged whole. */
 export const QUESTION_LIMITS = {
   /** Longer than PATH_MAX, since the tree may be deeper than one path can say. */
@@ -11,6 +14,7 @@ export const QUESTION_LIMITS = {
   groups: 65_536,
   xattrs: 64,
   xattrBytes: 65_536,
+  headBytes: 4_096,
   missing: 64,
   lookedFor: 128,
   /** Mount name, layer, executable, cgroup, names of facts and their reasons. */

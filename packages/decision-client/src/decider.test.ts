@@ -1,8 +1,8 @@
-import { type Decider, type Decision, DecisionError, wire } from "@sluice/decision-api";
+import { type Decider, type Decision, DecisionError, plainQuestion as question, wire } from "@sluice/decision-api";
 import { afterEach, describe, expect, it } from "vitest";
 import { NO_EVENTS } from "./decision-client-events.js";
 import { connectDecider, type DeciderOptions, whenReady } from "./index.js";
-import { answer, CAPABILITIES, DIGEST, grantFor, question, ScriptedService, type Script } from "./scripted-service.js";
+import { answer, CAPABILITIES, DIGEST, grantFor, ScriptedService, type Script } from "./scripted-service.js";
 
 const open: (() => Promise<void> | void)[] = [];
 afterEach(async () => {

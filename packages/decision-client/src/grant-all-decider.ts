@@ -1,5 +1,5 @@
 /** The decider of a mount without a policy: everything is granted, nothing is asked. */
-import type { Decider, Decision, PolicyCapabilities } from "@sluice/decision-api";
+import { type Decider, type Decision, NO_FACTS, type PolicyCapabilities } from "@sluice/decision-api";
 
 const REVISION = { sequence: 0n, digest: "" };
 const GRANT: Decision = {
@@ -17,10 +17,7 @@ const CAPABILITIES: PolicyCapabilities = {
   revision: REVISION,
   policyId: "none",
   accesses: new Set(),
-  needsGroups: false,
-  needsExecutable: false,
-  needsCgroup: false,
-  xattrs: [],
+  ...NO_FACTS,
   unconditionalGrant: true,
 };
 

@@ -1,9 +1,9 @@
 /** What is kept and for how long, who is asked where several can be, and what holds when they disagree, over real gRPC. */
-import { type Decider, type Decision, inquiryOf, type Question, wire } from "@sluice/decision-api";
+import { type Decider, type Decision, inquiryOf, plainQuestion as question, type Question, wire } from "@sluice/decision-api";
 import { afterEach, describe, expect, it } from "vitest";
 import { NO_EVENTS } from "./decision-client-events.js";
 import { connectDecider, type DeciderOptions } from "./index.js";
-import { answer, CAPABILITIES, DIGEST, grantFor, question, ScriptedService, type Stream } from "./scripted-service.js";
+import { answer, CAPABILITIES, DIGEST, grantFor, ScriptedService, type Stream } from "./scripted-service.js";
 
 const open: (() => Promise<void> | void)[] = [];
 afterEach(async () => {

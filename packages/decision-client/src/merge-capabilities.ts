@@ -1,5 +1,5 @@
 /** What all replicas' policies together look at: while they differ, any of them may be the one that is asked. */
-import type { PolicyCapabilities } from "@sluice/decision-api";
+import { type PolicyCapabilities, uniteFactNeeds } from "@sluice/decision-api";
 
 /** Identity is `last`'s, needs are everybody's. */
 export function mergeCapabilities(last: PolicyCapabilities, others: readonly PolicyCapabilities[]): PolicyCapabilities {
@@ -11,10 +11,7 @@ export function mergeCapabilities(last: PolicyCapabilities, others: readonly Pol
     revision: last.revision,
     policyId: last.policyId,
     accesses: new Set(all.flatMap((each) => [...each.accesses])),
-    needsGroups: all.some((each) => each.needsGroups),
-    needsExecutable: all.some((each) => each.needsExecutable),
-    needsCgroup: all.some((each) => each.needsCgroup),
-    xattrs: [...new Set(all.flatMap((each) => each.xattrs))],
+    ...uniteFactNeeds(all),
     unconditionalGrant: all.every((each) => each.unconditionalGrant),
     callerRules: [...new Set(all.flatMap((each) => each.callerRules ?? []))],
   };

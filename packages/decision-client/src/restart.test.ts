@@ -5,9 +5,9 @@ import { mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { plainQuestion as question } from "@sluice/decision-api";
 import { expect, it } from "vitest";
 import { connectDecider, whenReady } from "./index.js";
-import { question } from "./scripted-service.js";
 
 const MAIN = fileURLToPath(new URL("../../../services/decision/bin/sluice-decision.mjs", import.meta.url));
 const policy = (revision: number, effect: string): string =>

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Server, ServerCredentials, type ServerDuplexStream } from "@grpc/grpc-js";
-import { type Question, wire } from "@sluice/decision-api";
+import { wire } from "@sluice/decision-api";
 
 export type Stream = ServerDuplexStream<wire.SessionRequest, wire.SessionResponse>;
 export const DIGEST = "ab".repeat(32);
@@ -15,6 +15,8 @@ export const CAPABILITIES: wire.Capabilities = {
   needsExecutable: false,
   needsCgroup: false,
   xattrs: ["user.class"],
+  headBytes: 0,
+  needsDigest: false,
   unconditionalGrant: false,
   callerRules: [],
   refusedEdit: "",
@@ -35,28 +37,6 @@ export function grantFor(id: bigint, change: Partial<wire.Decision> = {}): wire.
     ...change,
   };
   return { id, result: { $case: "decision", value } };
-}
-
-export function question(path = "a", id = `q-${path}`): Question {
-  return {
-    id,
-    operation: "open",
-    accesses: ["read"],
-    subject: { uid: 1, gid: 1, pid: 1 },
-    resource: {
-      mount: "m",
-      paths: [path],
-      layer: "upper",
-      kind: "regular",
-      sizeBytes: 0n,
-      mode: 0o100644,
-      uid: 0,
-      gid: 0,
-      xattrs: new Map(),
-    },
-    openFlags: 0,
-    missing: [],
-  };
 }
 
 export interface Script {

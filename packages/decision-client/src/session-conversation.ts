@@ -30,6 +30,7 @@ function sizeEstimate({ question: { resource, subject } }: PendingQuestion): num
   let bytes = 1024 + 6 * (subject.groups?.length ?? 0) + 3 * ((subject.executable?.length ?? 0) + (subject.cgroup?.length ?? 0));
   for (const path of resource.paths) bytes += path.length + 8;
   for (const value of resource.xattrs.values()) bytes += value.length + 256;
+  if (resource.head !== undefined) bytes += resource.head.bytes.length;
   return bytes;
 }
 

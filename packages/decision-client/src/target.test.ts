@@ -1,7 +1,6 @@
-import { DecisionError } from "@sluice/decision-api";
+import { DecisionError, plainQuestion as question } from "@sluice/decision-api";
 import { describe, expect, it } from "vitest";
 import { grantAllDecider, parseTarget } from "./index.js";
-import { question } from "./scripted-service.js";
 
 describe("targets", () => {
   it.each([

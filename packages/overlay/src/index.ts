@@ -2,7 +2,19 @@
 export type { LayerSpec, LayerStatus, OverlayConfig, OverlayEvents, OverlayStatus } from "./config.js";
 export { createOverlay } from "./create-overlay.js";
 export { STRICTNESS } from "./gate/authorize.js";
-export type { Access, FallbackReason, Flow, Gate, Intent, IoWatch, OpenRecord, Operation, Ruling, WatchedIo } from "./gate/gate.js";
+export type {
+  Access,
+  Content,
+  FallbackReason,
+  Flow,
+  Gate,
+  Intent,
+  IoWatch,
+  OpenRecord,
+  Operation,
+  Ruling,
+  WatchedIo,
+} from "./gate/gate.js";
 export { whenAskedToEnd } from "./layer/caller-process.js";
 export { type MarkNames, markNames } from "./marks/names.js";
 export type { OpenReview } from "./io/review-open.js";

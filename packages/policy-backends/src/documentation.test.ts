@@ -6,6 +6,7 @@ import { readPolicyCases } from "./cases/policy-cases.js";
 import { parseYaml, validateYaml } from "./document/yaml-document.js";
 import { findKind, KIND_NAMES } from "./kinds.js";
 import type { PolicyKind } from "./policy-kind.js";
+import { loadPolicy } from "./rules/load-policy.js";
 
 const text = readFileSync(fileURLToPath(new URL("../../../docs/policy-backends.md", import.meta.url)), "utf8");
 const examples = [...text.matchAll(/```yaml\n([\s\S]*?)```/g)].map((match) => match[1] as string);
@@ -27,5 +28,11 @@ it("shows an example of every kind, and each checks", () => {
 it("shows cases that can be read", () => {
   const cases = examples.filter((example) => example.startsWith("cases:"));
   expect(cases).toHaveLength(1);
-  expect(readPolicyCases(cases[0] as string, "docs")).toHaveLength(3);
+  expect(readPolicyCases(cases[0] as string, "docs")).toHaveLength(4);
+});
+
+it("shows rules that check", () => {
+  const rules = examples.filter((example) => example.startsWith("version: 1"));
+  expect(rules.length).toBeGreaterThan(0);
+  for (const example of rules) loadPolicy(Buffer.from(example), "docs", "docs", new Map([["approved.sha256", Buffer.alloc(0)]]));
 });

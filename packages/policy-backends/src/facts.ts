@@ -1,7 +1,8 @@
 /** A question as the engines of others get it: plain values, each under a name that a configuration can write. */
-import type { Question } from "@sluice/decision-api";
+import type { FactNeeds, Question } from "@sluice/decision-api";
 import type { Ask } from "./two-questions.js";
 import { codePointAt, sequenceLength } from "./rules/name-bytes.js";
+import { headOf } from "./unknown-facts.js";
 
 const ASCII = /^\p{ASCII}*$/u;
 
@@ -42,6 +43,10 @@ export interface ResourceFacts {
   uid: number;
   gid: number;
   xattr: Readonly<Record<string, string>>;
+  /** Hexadecimal. Absent unless the engine looks at it. */
+  head?: string;
+  /** The same. */
+  digest?: string;
 }
 
 export interface Facts {
@@ -63,8 +68,18 @@ function subjectFacts({ subject }: Question): SubjectFacts {
   };
 }
 
-/** What is the same for all that is asked of one question is made once. */
-export function factsOf(question: Question): (ask: Ask) => Facts {
+export function contentFacts(question: Question, { headBytes, needsDigest }: ContentNeeds): Pick<ResourceFacts, "head" | "digest"> {
+  const { head, digest } = question.resource;
+  return {
+    ...(headBytes === 0 || head === undefined ? {} : { head: Buffer.from(headOf(question, headBytes), "latin1").toString("hex") }),
+    ...(needsDigest && digest !== undefined ? { digest } : {}),
+  };
+}
+
+type ContentNeeds = Pick<FactNeeds, "headBytes" | "needsDigest">;
+
+/** What is the same for all that is asked of one question is made once. Of the content no more than the engine looks at. */
+export function factsOf(question: Question, needs: ContentNeeds): (ask: Ask) => Facts {
   const { resource } = question;
   const subject = subjectFacts(question);
   const missing = question.missing.map(({ name }) => name);
@@ -72,10 +87,11 @@ export function factsOf(question: Question): (ask: Ask) => Facts {
   const xattr = Object.create(null) as Record<string, string>;
   for (const [name, value] of resource.xattrs) xattr[name] = safeText(Buffer.from(value).toString("latin1"));
   const { mount, layer, kind, mode, uid, gid } = resource;
+  const content = contentFacts(question, needs);
   return ({ action, access, path: bytes }) => {
     const path = safeText(bytes);
     const name = path.slice(path.lastIndexOf("/") + 1);
     const size = Number(resource.sizeBytes);
-    return { action, access, subject, resource: { path, name, mount, layer, kind, size, mode, uid, gid, xattr }, missing };
+    return { action, access, subject, resource: { path, name, mount, layer, kind, size, mode, uid, gid, xattr, ...content }, missing };
   };
 }

@@ -67,16 +67,12 @@ function partOf(parsed: ParsedYaml, path: readonly PropertyKey[], value: unknown
   return { ...parsed, contents, value, locate: (below, offset) => parsed.locate([...path, ...below], offset) };
 }
 
-/** How an engine gets at what the document names. */
-export function loadContext(parsed: ParsedYaml, place: Place): LoadContext {
-  const { file, reader, events, depth } = place;
+/** The files that a document names. */
+function filesOf(locate: ParsedYaml["locate"], { file, reader }: Place): Pick<LoadContext, "resolve" | "problem" | "read"> {
   const problem = (path: readonly PropertyKey[], message: string, remedy: string): PolicyError =>
-    mistake(file, parsed.locate(path), message, remedy);
+    mistake(file, locate(path), message, remedy);
   const fromHere = (name: string): string => resolve(dirname(file), name);
   return {
-    file,
-    id: basename(file),
-    events,
     resolve: fromHere,
     problem,
     read(name, path, maxBytes = MAX_POLICY_BYTES) {
@@ -87,9 +83,22 @@ export function loadContext(parsed: ParsedYaml, place: Place): LoadContext {
         throw error;
       }
     },
-    async loadDelivered(files, entry) {
+  };
+}
+
+/** How an engine gets at what the document names. */
+export function loadContext(parsed: ParsedYaml, place: Place): LoadContext {
+  const { file, reader, events, depth } = place;
+  const files = filesOf(parsed.locate, place);
+  const { problem, resolve: fromHere } = files;
+  return {
+    file,
+    id: basename(file),
+    events,
+    ...files,
+    async loadDelivered(delivered, entry) {
       if (depth >= MAX_DEPTH) throw problem([], `policies name policies more than ${MAX_DEPTH} deep`, "let none name itself");
-      const source: Source = { file: `/${entry}`, reader: new DeliveredFiles(files), events, depth: depth + 1, busy: true };
+      const source: Source = { file: `/${entry}`, reader: new DeliveredFiles(delivered), events, depth: depth + 1, busy: true };
       const load = beginLoad(source);
       return load.state === "done" ? load.loaded : load.finish();
     },
@@ -141,7 +150,7 @@ export function openDocument<Document>(
 
 async function loadParsed(parsed: ParsedYaml, place: Place): Promise<NamedEngine> {
   const kind = kindFor(parsed, place.file);
-  if (kind === undefined) return { name: "rules", engine: rulesEngine(checkRules(parsed, place.file)) };
+  if (kind === undefined) return { name: "rules", engine: rulesEngine(checkRules(parsed, place.file), filesOf(parsed.locate, place)) };
   const engine = await kind.load(checkedOptions(parsed, kind, place.file), loadContext(parsed, place));
   return { name: kind.name, engine };
 }
@@ -180,7 +189,8 @@ function loadText(text: string, source: Source): Load {
   const kind = kindFor(parsed, file);
   if (kind === undefined) {
     const checked = checkRules(parsed, file);
-    return { state: "done", loaded: finished(source, "rules", rulesEngine(checked), checked.document.revision) };
+    const engine = rulesEngine(checked, filesOf(parsed.locate, source));
+    return { state: "done", loaded: finished(source, "rules", engine, checked.document.revision) };
   }
   const options = checkedOptions(parsed, kind, file) as { revision?: number };
   const engine = (): Promise<Engine> => kind.load(options as never, loadContext(parsed, source));
@@ -189,7 +199,13 @@ function loadText(text: string, source: Source): Load {
 
 async function loadAside(text: string, source: Source): Promise<LoadedPolicy> {
   const checked = await checkAside(text, source.file);
-  if (checked !== undefined) return finished(source, "rules", rulesEngine(checked), checked.document.revision);
+  if (checked !== undefined) {
+    const engine = rulesEngine(
+      checked,
+      filesOf(() => ({ line: 1, column: 1 }), source),
+    );
+    return finished(source, "rules", engine, checked.document.revision);
+  }
   const load = loadText(text, source);
   return load.state === "done" ? load.loaded : load.finish();
 }

@@ -1,5 +1,5 @@
 /** What a kind of policy is: how its configuration looks, and how an engine is made of one. */
-import type { Access, PolicyCapabilities, PolicyRevision, Question } from "@sluice/decision-api";
+import type { Access, FactNeeds, PolicyCapabilities, PolicyRevision, Question } from "@sluice/decision-api";
 import type { z } from "zod";
 import type { Policy, Verdict } from "./backend.js";
 import type { DocumentWords } from "./document/yaml-document.js";
@@ -36,9 +36,10 @@ export const NO_BACKEND_EVENTS: BackendEvents = {
 };
 
 /** What an engine looks at, as `PolicyCapabilities` has it. */
-export type LooksAt = Pick<PolicyCapabilities, "needsGroups" | "needsExecutable" | "needsCgroup" | "xattrs" | "callerRules"> & {
-  accesses: ReadonlySet<Access>;
-};
+export type LooksAt = FactNeeds &
+  Pick<PolicyCapabilities, "callerRules"> & {
+    accesses: ReadonlySet<Access>;
+  };
 
 /** What answers, without a name or a revision of its own. */
 export interface Engine {

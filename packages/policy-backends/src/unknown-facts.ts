@@ -16,18 +16,36 @@ export function unknownFacts(question: Question, looksAt: LooksAt): readonly str
     unknown.add("subject.groups");
   for (const name of looksAt.xattrs)
     if (!resource.xattrs.has(name) && !looked(`resource.xattr.${name}`)) unknown.add(`resource.xattr.${name}`);
+  for (const name of unknownContent(question, looksAt)) unknown.add(name);
   return [...unknown].filter((name) => isLookedAt(name, looksAt));
 }
 
-function isLookedAt(name: string, { needsGroups, needsExecutable, needsCgroup, xattrs }: LooksAt): boolean {
+/** Less of the content than is wanted may be all that there is of it, or not: who asked for less does not know. */
+export function unknownContent({ resource }: Question, wanted: Pick<LooksAt, "headBytes" | "needsDigest">): readonly string[] {
+  const unknown: string[] = [];
+  if (wanted.headBytes > (resource.head?.askedBytes ?? 0)) unknown.push("resource.head");
+  if (wanted.needsDigest && resource.digest === undefined) unknown.push("resource.digest");
+  return unknown;
+}
+
+/** As much of it as was wanted, whatever else others wanted of it: one character for each byte. */
+export function headOf({ resource: { head } }: Question, headBytes: number): string {
+  return head === undefined ? "" : Buffer.from(head.bytes).toString("latin1", 0, Math.min(headBytes, head.bytes.length));
+}
+
+function isLookedAt(name: string, looksAt: LooksAt): boolean {
   switch (name) {
     case "subject.groups":
-      return needsGroups;
+      return looksAt.needsGroups;
     case "subject.executable":
-      return needsExecutable;
+      return looksAt.needsExecutable;
     case "subject.cgroup":
-      return needsCgroup;
+      return looksAt.needsCgroup;
+    case "resource.head":
+      return looksAt.headBytes > 0;
+    case "resource.digest":
+      return looksAt.needsDigest;
     default:
-      return !name.startsWith("resource.xattr.") || xattrs.some((xattr) => name === `resource.xattr.${xattr}`);
+      return !name.startsWith("resource.xattr.") || looksAt.xattrs.some((xattr) => name === `resource.xattr.${xattr}`);
   }
 }

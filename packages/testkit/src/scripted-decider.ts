@@ -1,5 +1,14 @@
 // A decider that answers as a test says and remembers what it was asked. Speaks no gRPC: for tests of what asks.
-import type { Decider, DeciderStatus, Decision, Effect, PolicyCapabilities, PolicyRevision, Question } from "@sluice/decision-api";
+import {
+  type Decider,
+  type DeciderStatus,
+  type Decision,
+  type Effect,
+  NO_FACTS,
+  type PolicyCapabilities,
+  type PolicyRevision,
+  type Question,
+} from "@sluice/decision-api";
 
 export type Script = (question: Question, signal: AbortSignal | undefined) => Effect | Decision | Promise<Effect | Decision>;
 
@@ -36,10 +45,7 @@ export class ScriptedDecider implements Decider {
       revision: REVISION,
       policyId: "scripted",
       accesses: new Set(),
-      needsGroups: false,
-      needsExecutable: false,
-      needsCgroup: false,
-      xattrs: [],
+      ...NO_FACTS,
       unconditionalGrant: false,
       ...capabilities,
     };

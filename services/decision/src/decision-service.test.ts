@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type ClientDuplexStream, credentials, type ServiceError } from "@grpc/grpc-js";
-import { wire } from "@sluice/decision-api";
+import { NO_FACTS, wire } from "@sluice/decision-api";
 import type { PolicyBackend } from "@sluice/policy-backends";
 import { createRegistry } from "@sluice/runtime";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -219,10 +219,7 @@ describe("a slow backend", () => {
           revision,
           policyId: "slow",
           accesses: new Set(),
-          needsGroups: false,
-          needsExecutable: false,
-          needsCgroup: false,
-          xattrs: [],
+          ...NO_FACTS,
           unconditionalGrant: false,
         },
         evaluate: ({ resource }) =>

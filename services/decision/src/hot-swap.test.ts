@@ -7,6 +7,7 @@ import { wire } from "@sluice/decision-api";
 import { type Cerbos, cerbosPolicyFile, STANDARD_CERBOS, startCerbos } from "@sluice/testkit";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { type DecisionService, startDecisionService } from "./index.js";
+import { decide, question } from "./testing/wire-question.js";
 
 const directory = mkdtempSync(join(tmpdir(), "sluice-hot-swap-"));
 const policy = join(directory, "policy.yaml");
@@ -38,34 +39,17 @@ afterAll(async () => {
   rmSync(directory, { recursive: true });
 });
 
-const question: wire.Question = {
-  operation: wire.Operation.OPEN,
-  accesses: [wire.Access.READ],
+const asking = question("a", {
   subject: { uid: 1, gid: 1, groups: [], pid: 1, executable: "/bin/cat", cgroup: "/" },
-  resource: {
-    mount: "m",
-    paths: [Buffer.from("a")],
-    layer: "upper",
-    kind: wire.FileKind.REGULAR,
-    size: 0n,
-    mode: 0o100644,
-    uid: 0,
-    gid: 0,
-    xattrs: {},
-  },
-  openFlags: 0,
-  missing: [],
   lookedFor: ["resource.xattr.user.class", "subject.groups"],
-};
+});
 
 let asked = 0;
-const decide = (): Promise<wire.Decision> =>
-  new Promise((resolve, reject) => {
-    client.decide({ questionId: `q${asked++}`, question }, (error, response) => {
-      if (error !== null || response.decision === undefined) reject(error ?? new Error("no decision"));
-      else resolve(response.decision);
-    });
-  });
+async function decideNow(): Promise<wire.Decision> {
+  const { decision } = await decide(client, { questionId: `q${asked++}`, question: asking });
+  if (decision === undefined) throw new Error("no decision");
+  return decision;
+}
 
 /** Asks with eight at a time until the new rule has answered `times` times, and gives the rules of all answers. */
 async function rulesUntil(next: string, times: number): Promise<Set<string>> {
@@ -73,7 +57,7 @@ async function rulesUntil(next: string, times: number): Promise<Set<string>> {
   let seen = 0;
   const asker = async (): Promise<void> => {
     while (seen < times) {
-      const { rule } = await decide();
+      const { rule } = await decideNow();
       rules.add(rule);
       if (rule === next) seen++;
     }
@@ -105,12 +89,12 @@ it("keeps the policy in force where an edit does not check, whatever kind it is"
   const digest = service.status().capabilities.revision.digest;
   for (const text of ["kind: cedr\n", "kind: cedar\npolicies: nowhere.cedar\n", "kind: authzen\nurl: x\n"]) {
     edit(text);
-    expect((await decide()).rule).toBe("by-rules");
+    expect((await decideNow()).rule).toBe("by-rules");
     expect(service.status().reloadFailure).toContain(policy);
   }
   writeFileSync(join(directory, "policy.cedar"), "forbid(principal, action, resource) when { resource.nothing };");
   edit(CEDAR);
-  while (service.status().reloadFailure?.includes("nothing") !== true) expect((await decide()).rule).toBe("by-rules");
+  while (service.status().reloadFailure?.includes("nothing") !== true) expect((await decideNow()).rule).toBe("by-rules");
   expect(service.status().capabilities.revision.digest).toBe(digest);
   // The file that the configuration names is repaired, not the configuration.
   writeFileSync(join(directory, "policy.cedar"), '@id("repaired") forbid(principal, action, resource);');

@@ -27,7 +27,16 @@ const CONDITIONS = [
   "subject.uid == 1 || resource.size == 11",
   "10 / (resource.size - 10) > 0",
   "subject.pid == 3",
+  "resource.head.startsWith('\\x7fELF')",
+  "resource.head == 'ab'",
+  "resource.head.size() == 4",
+  "resource.digest in digests.known",
+  "resource.digest == ''",
 ];
+
+const DIGEST = "a".repeat(64);
+/** Read as the file that a policy names `known`. */
+export const KNOWN_DIGESTS = `${DIGEST}  a\n`;
 
 const accesses = fc.constantFrom<Access>("read", "write", "execute", "delete");
 const optional = <T>(arbitrary: fc.Arbitrary<T>): fc.Arbitrary<T | undefined> => fc.option(arbitrary, { nil: undefined, freq: 2 });
@@ -58,12 +67,16 @@ const rule = fc.record(
 export const policies = fc
   .record({
     default: fc.constantFrom("grant", "mediate", "deny"),
+    // More or less than the questions carry: a short head may be all of the content, or not.
+    headBytes: fc.constantFrom(2, 4, 6),
     rules: fc.array(fc.tuple(rule, fc.constantFrom("grant", "mediate", "deny")), { minLength: 1, maxLength: 6 }),
   })
-  .map(({ default: otherwise, rules }) =>
+  .map(({ default: otherwise, headBytes, rules }) =>
     JSON.stringify({
       version: 1,
       default: otherwise,
+      headBytes,
+      digests: { known: "known.sha256" },
       rules: rules.map(([parts, effect], index) => ({ name: `r${index}`, ...parts, effect })),
     }),
   );
@@ -90,10 +103,16 @@ export const questions: fc.Arbitrary<Question> = fc
     layer: fc.constantFrom("upper", "lower0"),
     kind: fc.constantFrom("regular" as const, "directory" as const),
     xattrs,
-    missing: fc.option(fc.constantFrom("subject.groups", "subject.cgroup", "subject.uid", "resource.xattr.tag"), {
-      nil: undefined,
-      freq: 12,
-    }),
+    head: fc.constantFrom("", "ab", "abcd", "abce", "\x7fELF"),
+    askedBytes: fc.constantFrom(4, 6),
+    digest: fc.constantFrom("", DIGEST, "b".repeat(64)),
+    missing: fc.option(
+      fc.constantFrom("subject.groups", "subject.cgroup", "subject.uid", "resource.xattr.tag", "resource.head", "resource.digest"),
+      {
+        nil: undefined,
+        freq: 12,
+      },
+    ),
   })
   .map((facts) => ({
     id: "q",
@@ -117,6 +136,8 @@ export const questions: fc.Arbitrary<Question> = fc
       uid: facts.owner,
       gid: facts.group,
       xattrs: facts.xattrs,
+      ...(facts.missing === "resource.head" ? {} : { head: { bytes: Buffer.from(facts.head, "latin1"), askedBytes: facts.askedBytes } }),
+      ...(facts.missing === "resource.digest" ? {} : { digest: facts.digest }),
     },
     openFlags: 0,
     missing: facts.missing === undefined ? [] : [{ name: facts.missing, reason: "as chance has it" }],

@@ -5,7 +5,7 @@ import { existsSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { credentials, type ServiceError } from "@grpc/grpc-js";
-import { questionToProto, wire } from "@sluice/decision-api";
+import { plainQuestion, questionToProto, wire } from "@sluice/decision-api";
 import { cleanUp } from "@sluice/testkit";
 
 const MAIN = fileURLToPath(new URL("../../../services/decision/bin/sluice-decision.mjs", import.meta.url));
@@ -66,26 +66,7 @@ export class Replica {
 
   /** Its decision on reading a file. */
   async decide(path: string): Promise<wire.Decision> {
-    const question = questionToProto({
-      id: "q",
-      operation: "open",
-      accesses: ["read"],
-      subject: { uid: 1, gid: 1, groups: [], pid: 1 },
-      resource: {
-        mount: "m",
-        paths: [path],
-        layer: "upper",
-        kind: "regular",
-        sizeBytes: 0n,
-        mode: 0o100644,
-        uid: 0,
-        gid: 0,
-        xattrs: new Map(),
-      },
-      openFlags: 0,
-      missing: [],
-      lookedFor: [],
-    });
+    const question = questionToProto(plainQuestion(path, "q"));
     const { decision } = await this.call<wire.DecideResponse>((client, done) => client.decide({ questionId: "q", question }, done));
     if (decision === undefined) throw new Error("it gives no decision");
     return decision;

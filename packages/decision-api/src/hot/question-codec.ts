@@ -1,6 +1,6 @@
 /**
  * Batches of questions of a Session, between domain and bytes without a wire object in between. It says what the generated
- * code says, and a test holds it to that; what is rare in a question (extended attributes, missing facts, fields of a newer
+ * code says, and a test holds it to that; what is rare in a question (extended attributes, content, missing facts, fields of a newer
  * contract) is left to the generated code.
  */
 import { questionFromProto, questionToProto } from "../convert-question.js";
@@ -69,7 +69,9 @@ const MAX_EXACT = BigInt(Number.MAX_SAFE_INTEGER);
 
 /** Nothing is in it that only the generated code writes. */
 function isPlain({ missing, resource }: Question): boolean {
-  return missing.length === 0 && resource.xattrs.size === 0 && resource.sizeBytes <= MAX_EXACT && resource.sizeBytes >= 0n;
+  const { xattrs, sizeBytes, head, digest } = resource;
+  const bare = missing.length === 0 && xattrs.size === 0 && head === undefined && digest === undefined;
+  return bare && sizeBytes <= MAX_EXACT && sizeBytes >= 0n;
 }
 
 function writeQuestion(writer: MessageWriter, question: Question): void {

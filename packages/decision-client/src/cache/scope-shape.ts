@@ -57,9 +57,6 @@ export class ScopeShape {
   }
 }
 
-/** Read afresh at each hit these cost more than asking. */
-const DEAR: ReadonlySet<TextFact> = new Set(["content", "digest"]);
-
 export class ScopeShapes {
   readonly #byNames = new Map<string, ScopeShape>();
   /** All that were made since the last `clear`. */
@@ -70,7 +67,6 @@ export class ScopeShapes {
     const names = `${scope.subject.join()}|${scope.resource.join()}|${scope.xattrs.join("\0")}`;
     const known = this.#byNames.get(names);
     if (known !== undefined || this.all.length >= MAX_SHAPES) return known;
-    if (scope.resource.some((fact) => DEAR.has(fact))) return undefined;
     const shape = new ScopeShape(this.all.length, scope);
     this.#byNames.set(names, shape);
     this.all.push(shape);

@@ -20,6 +20,16 @@ export interface Intent {
   openFlags: number;
   /** Reads an extended attribute of the object: undefined where it has none, a negative errno where it cannot be read. */
   readXattr(name: string): Uint8Array | undefined | number;
+  /** undefined where there is none: not a regular file, or one that is about to be made. */
+  content: Content | undefined;
+}
+
+/** The bytes of a regular file, as they are when they are looked at. */
+export interface Content {
+  /** Somebody has it open for writing through this mount, or mapped: what is read of it may be gone the next moment. */
+  readonly beingWritten: boolean;
+  /** Gives what `use` makes of a descriptor of the bytes, open for reading until it returns; a negative errno where there is none. */
+  withDescriptor<T>(use: (fd: number) => T): T | number;
 }
 
 /** One transfer or change of size by an open file that is watched. */

@@ -15,6 +15,7 @@ import type { Node } from "../node/node.js";
 import { openNode } from "../node/open-node.js";
 import { readXattrOf } from "../node/node-xattr.js";
 import { arbitrate, wishOf } from "./arbitrate.js";
+import { contentOf } from "./content.js";
 import { clearSuid } from "./data.js";
 import type { OpenFile } from "./handle-table.js";
 import type { Backing } from "./inode-io.js";
@@ -116,6 +117,7 @@ function describe(core: Core, request: OpenRequest, attr: Attr): Intent {
     attr,
     openFlags: request.flags,
     readXattr: (name) => readXattrOf(fd, name),
+    content: contentOf(core, node, fd),
   };
 }
 

@@ -5,6 +5,7 @@ import type { Intent, IoWatch } from "../gate/gate.js";
 import { statFd } from "../layer/host-layer.js";
 import { knownPaths } from "../node/known-paths.js";
 import { readXattrOf } from "../node/node-xattr.js";
+import { contentOf } from "./content.js";
 import type { OpenFile } from "./handle-table.js";
 import { accessesOf } from "./open-file.js";
 
@@ -33,6 +34,7 @@ export function reviewOpen(core: Core, handle: FileHandle): OpenReview | undefin
     attr,
     openFlags: file.flags,
     readXattr: (name) => readXattrOf(fd, name),
+    content: contentOf(core, node),
   };
   return { intent, ino, watched: (file.withheld ? file.watchBefore : file.watch) !== undefined };
 }

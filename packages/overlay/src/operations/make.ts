@@ -91,5 +91,6 @@ export function creationIntent(
     attr,
     openFlags: 0,
     readXattr: () => undefined,
+    content: undefined,
   };
 }

@@ -14,6 +14,7 @@ import { readContent } from "../merge/listing.js";
 import { dropLastIndexed, losesItsCount } from "../node/link-index.js";
 import { knownPaths } from "../node/known-paths.js";
 import { type Node, pathAt } from "../node/node.js";
+import { contentOf, withDescriptor } from "../io/content.js";
 import { openNode, statNode } from "../node/open-node.js";
 import { readXattrOf } from "../node/node-xattr.js";
 import { purgeDirectory } from "./purge-directory.js";
@@ -51,16 +52,9 @@ export function intentOn(core: Core, node: Node, what: { operation: Intent["oper
     layer: node.top.layer.name,
     attr,
     openFlags: 0,
-    readXattr: (name) => withDescriptor(core, node, (fd) => readXattrOf(fd, name)),
+    readXattr: (name) => withDescriptor(core, node, { flags: O.PATH | O.NOFOLLOW, use: (fd) => readXattrOf(fd, name) }),
+    content: contentOf(core, node),
   };
-}
-
-function withDescriptor<T>(core: Core, node: Node, use: (fd: number) => T): T | number {
-  const fd = openNode(core, node, O.PATH | O.NOFOLLOW);
-  if (fd < 0) return fd;
-  const result = use(fd);
-  sys.close(fd);
-  return result;
 }
 
 /** A name among several in a lower layer: copied up first, since only there the count of the others can be kept (ovl_nlink_start). */

@@ -37,7 +37,7 @@ const DEFAULTS = {
     type: "file",
     // Never empty, as some require: the root of the mount is "/".
     id: `/${hole("resource.path")}`,
-    properties: holes("resource", ["path", "name", "mount", "layer", "kind", "size", "mode", "uid", "gid", "xattr"]),
+    properties: holes("resource", ["path", "name", "mount", "layer", "kind", "size", "mode", "uid", "gid", "xattr", "head", "digest"]),
   },
   context: { access: hole("access") },
 };
@@ -135,10 +135,11 @@ export const authzenKind: PolicyKind<AuthzenOptions> = {
     try {
       const endpoints = options.discover === true ? await discovered(client, options, context) : { ...DEFAULT_ENDPOINTS };
       const evaluations = new Evaluations(client, endpoints);
+      const looksAt = looksAtOf(options, "authzen");
       return remoteEngine({
-        looksAt: looksAtOf(options, "authzen"),
+        looksAt,
         askAll(question, asks) {
-          const facts = factsOf(question);
+          const facts = factsOf(question, looksAt);
           const { subject, action: done, resource, context: around } = fills;
           const all = asks.map((ask) => {
             const known = facts(ask);

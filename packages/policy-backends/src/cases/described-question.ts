@@ -1,17 +1,17 @@
 /** A question as a person writes it: only what matters, the rest as of an ordinary user reading an ordinary file. */
-import { type Access, ALL_ACCESSES, type FileKind, type Operation, type Question } from "@sluice/decision-api";
+import {
+  type Access,
+  ALL_ACCESSES,
+  ALL_KINDS,
+  type FactNeeds,
+  type FileKind,
+  type Question,
+  QUESTION_LIMITS,
+  usualOperation,
+} from "@sluice/decision-api";
 import { z } from "zod";
 import { bytesOfText } from "../rules/name-bytes.js";
 
-const KINDS = [
-  "regular",
-  "directory",
-  "symlink",
-  "character-device",
-  "block-device",
-  "fifo",
-  "socket",
-] as const satisfies readonly FileKind[];
 const oneOrMany = <T extends z.ZodType>(item: T) => z.preprocess((value) => (Array.isArray(value) ? value : [value]), z.array(item).min(1));
 const id = z.number().int().min(0).max(4_294_967_295);
 
@@ -26,36 +26,40 @@ export const DESCRIBED_SHAPE = {
   cgroup: z.string().optional(),
   mount: z.string().optional(),
   layer: z.string().optional(),
-  kind: z.enum(KINDS).optional(),
+  kind: z.enum(ALL_KINDS as [FileKind, ...FileKind[]]).optional(),
   size: z.number().int().min(0).optional(),
   mode: z.number().int().min(0).optional(),
   owner: z.strictObject({ uid: id, gid: id }).optional(),
   xattrs: z.record(z.string(), z.string()).optional(),
+  /** The content's beginning, one character for each byte; by default it has none. */
+  head: z
+    .string()
+    .max(QUESTION_LIMITS.headBytes)
+    .regex(/^[\0-\xff]*$/)
+    .optional(),
+  /** SHA-256 of the content. */
+  digest: z
+    .string()
+    .regex(/^([0-9a-f]{64})?$/)
+    .optional(),
   /** Facts that could not be read, such as subject.executable. */
   missing: z.array(z.string()).optional(),
 };
 const described = z.strictObject(DESCRIBED_SHAPE);
 export type DescribedQuestion = z.infer<typeof described>;
 
-const OPERATION_OF: Readonly<Partial<Record<Access, Operation>>> = {
-  create: "create",
-  delete: "unlink",
-  link: "link",
-  rename: "rename",
-  metadata: "setattr",
-};
 const S_IFREG = 0o100000;
 const NOBODY_SPECIAL = 1_000;
 
-/** `xattrs` are those that the policy looks at: where the description has none of them, the file has none. */
-export function questionOf(description: DescribedQuestion, id: string, xattrs: readonly string[]): Question {
+/** `wanted`: what the policy looks at. Where the description has none of it, the file has none: no attribute, no content. */
+export function questionOf(description: DescribedQuestion, id: string, { xattrs, headBytes, needsDigest }: FactNeeds): Question {
   const accesses = (description.access ?? ["read"]) as Access[];
   const missing = description.missing ?? [];
   const known = (fact: string): boolean => !missing.includes(fact);
   const { owner, uid = NOBODY_SPECIAL } = description;
   return {
     id,
-    operation: OPERATION_OF[accesses[0] as Access] ?? "open",
+    operation: usualOperation(accesses[0]),
     accesses,
     subject: {
       uid,
@@ -75,6 +79,10 @@ export function questionOf(description: DescribedQuestion, id: string, xattrs: r
       uid: owner?.uid ?? 0,
       gid: owner?.gid ?? 0,
       xattrs: new Map(Object.entries(description.xattrs ?? {}).map(([name, value]) => [name, Buffer.from(value, "utf8")])),
+      ...(headBytes > 0 && known("resource.head")
+        ? { head: { bytes: Buffer.from(description.head ?? "", "latin1").subarray(0, headBytes), askedBytes: headBytes } }
+        : {}),
+      ...(needsDigest && known("resource.digest") ? { digest: description.digest ?? "" } : {}),
     },
     openFlags: 0,
     missing: missing.map((name) => ({ name, reason: "the case says so" })),

@@ -48,6 +48,8 @@ const WORDS: DocumentWords = {
     kind: "write regular, directory, symlink, character-device, block-device, fifo or socket",
     owner: "write { uid: …, gid: … }",
     xattrs: "write { user.class: restricted }",
+    head: 'write the beginning of the content, one character for each byte, such as "\\x7fELF"',
+    digest: "write a SHA-256 sum, as 64 hexadecimal digits",
     missing: "write a list such as [subject.executable]",
   },
 };
@@ -91,7 +93,7 @@ function differencesOf(verdict: Verdict, { expect }: PolicyCase): string[] {
 /** A policy that gives no answer differs from every expectation. */
 export async function runPolicyCase(policy: Policy, each: PolicyCase): Promise<CaseOutcome> {
   try {
-    const verdict = await policy.evaluate(questionOf(each, `case-${each.line}`, policy.capabilities.xattrs));
+    const verdict = await policy.evaluate(questionOf(each, `case-${each.line}`, policy.capabilities));
     return { differences: differencesOf(verdict, each), verdict };
   } catch (error) {
     return { differences: [`no answer: ${(error as Error).message}`], verdict: undefined };

@@ -23,6 +23,8 @@ entity File in [Directory] {
   uid: Long,
   gid: Long,
   xattr: { ${xattrAttributes(xattrs)} },
+  head?: String,
+  digest?: String,
 };
 action "open";
 action "read", "write", "execute", "create", "delete", "link", "rename", "truncate", "metadata" in ["open"]

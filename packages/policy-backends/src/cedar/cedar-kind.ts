@@ -2,6 +2,7 @@
 import { type Access, ALL_ACCESSES, type CacheScope, type Question, type ResourceFact, type SubjectField } from "@sluice/decision-api";
 import { z } from "zod";
 import type { Verdict } from "../backend.js";
+import { DEFAULT_HEAD_BYTES, HEAD_BYTES_REMEDY, headBytesSchema } from "../document/head-bytes.js";
 import { positionAt } from "../document/position.js";
 import { durationMs, durationSchema } from "../document/duration.js";
 import type { Engine, LoadContext, LooksAt, PolicyKind } from "../policy-kind.js";
@@ -23,6 +24,7 @@ const schema = z.strictObject({
   schema: z.string().min(1).optional(),
   entities: z.string().min(1).optional(),
   xattrs: z.array(z.string().min(1).max(255)).max(64).optional(),
+  headBytes: headBytesSchema.optional(),
   timeBudget: durationSchema.optional(),
   threads: z.number().int().min(1).max(16).optional(),
 });
@@ -81,7 +83,14 @@ function refusal(error: unknown, setup: CedarSetup, context: LoadContext): Error
   return new PolicyError(file === undefined ? context.file : context.resolve(file), problemsOf(mistakes, setup, "error"), { cause: error });
 }
 
-const FACT_OF: Readonly<Record<string, ResourceFact>> = { layer: "layer", kind: "kind", size: "size", mode: "mode" };
+const FACT_OF: Readonly<Record<string, ResourceFact>> = {
+  layer: "layer",
+  kind: "kind",
+  size: "size",
+  mode: "mode",
+  head: "content",
+  digest: "digest",
+};
 
 /** `uid` is always looked at: it is the caller's name. Attributes are not told apart by whose they are. */
 function scopePartsOf(uses: CedarUses, xattrs: readonly string[]): Pick<CacheScope, "subject" | "resource" | "xattrs"> {
@@ -96,7 +105,7 @@ function scopePartsOf(uses: CedarUses, xattrs: readonly string[]): Pick<CacheSco
   return { subject, resource, xattrs };
 }
 
-function looksAtOf(uses: CedarUses, xattrs: readonly string[]): LooksAt {
+function looksAtOf(uses: CedarUses, { xattrs = [], headBytes = DEFAULT_HEAD_BYTES }: CedarOptions): LooksAt {
   const mentioned = new Set(uses.attributes);
   return {
     accesses: new Set<Access>(ALL_ACCESSES),
@@ -104,6 +113,8 @@ function looksAtOf(uses: CedarUses, xattrs: readonly string[]): LooksAt {
     needsExecutable: mentioned.has("executable"),
     needsCgroup: mentioned.has("cgroup"),
     xattrs,
+    headBytes: mentioned.has("head") ? headBytes : 0,
+    needsDigest: mentioned.has("digest"),
     callerRules: ["cedar"],
   };
 }
@@ -132,13 +143,13 @@ class CedarEngine implements Engine {
   constructor(
     private readonly pool: WorkerPool,
     private readonly uses: CedarUses,
-    xattrs: readonly string[],
+    options: CedarOptions,
     readonly warnings: readonly PolicyProblem[],
   ) {
     this.directories = new Set(uses.directories);
     this.policies = new Map(uses.policies.map((policy) => [policy.id, policy]));
-    this.scope = scopePartsOf(uses, xattrs);
-    this.looksAt = looksAtOf(uses, xattrs);
+    this.looksAt = looksAtOf(uses, options);
+    this.scope = scopePartsOf(uses, this.looksAt.xattrs);
     this.ruleCount = uses.policies.length;
   }
 
@@ -150,7 +161,7 @@ class CedarEngine implements Engine {
   }
 
   private async askAll(question: Question, asks: readonly Ask[], unknown: readonly UnknownFact[]): Promise<readonly Reply[]> {
-    const requests = requestsOf(question, asks, { directories: this.directories, groups: this.uses.groups });
+    const requests = requestsOf(question, asks, { directories: this.directories, groups: this.uses.groups, content: this.looksAt });
     const answers = (await this.pool.run(requests)) as CedarAnswer[];
     return answers.map((answer) => this.forWantOf(unknown, answer) ?? this.replyOf(answer));
   }
@@ -196,6 +207,7 @@ export const cedarKind: PolicyKind<CedarOptions> = {
       schema: "write the name of a file with a Cedar schema, or leave it out for the built-in one",
       entities: "write the name of a JSON file with entities",
       xattrs: "write a list of names such as [user.class]",
+      headBytes: HEAD_BYTES_REMEDY,
       timeBudget: "write a whole number and ms, s, m or h, such as 500ms",
       threads: "write a whole number from 1 to 16",
       revision: "write a whole number that grows with each edit",
@@ -208,7 +220,7 @@ export const cedarKind: PolicyKind<CedarOptions> = {
     try {
       const { pool, output } = await WorkerPool.open({ program: PROGRAM, setup, threads, budgetMs, setupBudgetMs: SETUP_BUDGET_MS });
       const ready = output as CedarReady;
-      return new CedarEngine(pool, ready.uses, options.xattrs ?? [], problemsOf(ready.warnings, setup, "warning"));
+      return new CedarEngine(pool, ready.uses, options, problemsOf(ready.warnings, setup, "warning"));
     } catch (error) {
       throw refusal(error, setup, context);
     }

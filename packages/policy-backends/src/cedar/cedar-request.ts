@@ -1,5 +1,5 @@
 /** A question in Cedar's words: who and what as entities, with the ancestors that some policy names. */
-import type { Question } from "@sluice/decision-api";
+import type { FactNeeds, Question } from "@sluice/decision-api";
 import { factsOf } from "../facts.js";
 import type { Ask } from "../two-questions.js";
 
@@ -38,9 +38,13 @@ function above(path: string, directories: ReadonlySet<string>): EntityId[] {
 export function requestsOf(
   question: Question,
   asks: readonly Ask[],
-  { directories, groups }: { directories: ReadonlySet<string>; groups: boolean },
+  {
+    directories,
+    groups,
+    content,
+  }: { directories: ReadonlySet<string>; groups: boolean; content: Pick<FactNeeds, "headBytes" | "needsDigest"> },
 ): CedarRequest[] {
-  const facts = factsOf(question);
+  const facts = factsOf(question, content);
   return asks.map((ask): CedarRequest => {
     const { subject, resource, access } = facts(ask);
     const { groups: memberOf, ...userAttrs } = subject;

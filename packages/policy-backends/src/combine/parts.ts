@@ -1,5 +1,5 @@
 /** What combinators are made of: other policies, loaded together and let go together. */
-import type { Access, Question } from "@sluice/decision-api";
+import { type Access, type Question, uniteFactNeeds } from "@sluice/decision-api";
 import type { Verdict } from "../backend.js";
 import type { Engine, LoadContext, LooksAt, NamedEngine } from "../policy-kind.js";
 
@@ -23,10 +23,7 @@ function looksAtAll(engines: readonly Engine[]): LooksAt {
   const callerRules = all.flatMap((each) => each.callerRules ?? []);
   return {
     accesses: new Set<Access>(all.flatMap(({ accesses }) => [...accesses])),
-    needsGroups: all.some((each) => each.needsGroups),
-    needsExecutable: all.some((each) => each.needsExecutable),
-    needsCgroup: all.some((each) => each.needsCgroup),
-    xattrs: [...new Set(all.flatMap(({ xattrs }) => xattrs))],
+    ...uniteFactNeeds(all),
     ...(callerRules.length === 0 ? {} : { callerRules }),
   };
 }

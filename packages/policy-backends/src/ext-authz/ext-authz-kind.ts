@@ -2,7 +2,8 @@
 import { type ChannelCredentials, Client, credentials } from "@grpc/grpc-js";
 import type { Effect, Question } from "@sluice/decision-api";
 import { z } from "zod";
-import type { LoadContext, PolicyKind } from "../policy-kind.js";
+import { contentFacts } from "../facts.js";
+import type { LoadContext, LooksAt, PolicyKind } from "../policy-kind.js";
 import { remoteEngine } from "../remote/remote-engine.js";
 import { looksAtOf, NEEDS_KEYS, REMOTE_REMEDIES, REMOTE_SHAPE, timeoutMsOf } from "../remote/remote-options.js";
 import type { Ask, Reply } from "../two-questions.js";
@@ -32,7 +33,7 @@ function escaped(bytes: string): string {
     .join("");
 }
 
-function requestOf(question: Question, { action, access, path }: Ask): CheckRequest {
+function requestOf(question: Question, { action, access, path }: Ask, looksAt: LooksAt): CheckRequest {
   const { subject, resource, operation } = question;
   const headers: Record<string, string> = {
     "x-sluice-access": access,
@@ -46,6 +47,9 @@ function requestOf(question: Question, { action, access, path }: Ask): CheckRequ
   };
   if (subject.executable !== undefined) headers["x-sluice-executable"] = escaped(subject.executable);
   if (subject.cgroup !== undefined) headers["x-sluice-cgroup"] = escaped(subject.cgroup);
+  const { head, digest } = contentFacts(question, looksAt);
+  if (head !== undefined) headers["x-sluice-head"] = head;
+  if (digest !== undefined) headers["x-sluice-digest"] = digest;
   for (const [name, value] of resource.xattrs)
     headers[`x-sluice-xattr-${name.toLowerCase()}`] = escaped(Buffer.from(value).toString("latin1"));
   return {
@@ -147,9 +151,10 @@ export const extAuthzKind: PolicyKind<ExtAuthzOptions> = {
   },
   load(options, context) {
     const client = new CheckClient(options.target, credentialsOf(options, context), timeoutMsOf(options));
+    const looksAt = looksAtOf(options, "ext-authz");
     const engine = remoteEngine({
-      looksAt: looksAtOf(options, "ext-authz"),
-      askAll: (question, asks) => Promise.all(asks.map(async (ask) => replyOf(await client.check(requestOf(question, ask))))),
+      looksAt,
+      askAll: (question, asks) => Promise.all(asks.map(async (ask) => replyOf(await client.check(requestOf(question, ask, looksAt))))),
       close: () => client.close(),
     });
     return Promise.resolve(engine);

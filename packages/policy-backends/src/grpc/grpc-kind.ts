@@ -1,5 +1,5 @@
 /** `kind: grpc`: another decision service of Sluice. It says itself what it looked at, so its answers are kept like ours. */
-import type { Decision, Question } from "@sluice/decision-api";
+import { type Decision, factNeedsOf, type Question } from "@sluice/decision-api";
 import { connectDecider, type TlsFiles, whenReady } from "@sluice/decision-client";
 import { z } from "zod";
 import type { Verdict } from "../backend.js";
@@ -60,8 +60,8 @@ class GrpcEngine implements Engine {
   get looksAt(): LooksAt {
     const known = this.decider.capabilities();
     if (known === undefined) return looksAtOf({}, "grpc");
-    const { accesses, needsGroups, needsExecutable, needsCgroup, xattrs, callerRules } = known;
-    return { accesses, needsGroups, needsExecutable, needsCgroup, xattrs, ...(callerRules === undefined ? {} : { callerRules }) };
+    const { accesses, callerRules } = known;
+    return { accesses, ...factNeedsOf(known), ...(callerRules === undefined ? {} : { callerRules }) };
   }
 
   remoteRevision = (): string => {

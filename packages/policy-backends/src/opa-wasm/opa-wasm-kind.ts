@@ -48,10 +48,11 @@ export const opaWasmKind: PolicyKind<OpaWasmOptions> = {
       const [problem, ...remedy] = error.message.split(": ");
       throw context.problem(["bundle"], `'${options.bundle}': ${problem ?? ""}`, remedy.join(": ") || "build it anew");
     });
+    const looksAt = looksAtOf(options, "opa-wasm");
     return remoteEngine({
-      looksAt: looksAtOf(options, "opa-wasm"),
+      looksAt,
       async askAll(question, asks) {
-        const facts = factsOf(question);
+        const facts = factsOf(question, looksAt);
         const { operation } = question;
         const results = (await pool.run(asks.map((ask) => ({ ...facts(ask), operation })))) as unknown[];
         return results.map(replyOfResult);

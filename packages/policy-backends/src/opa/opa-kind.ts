@@ -41,10 +41,11 @@ export const opaKind: PolicyKind<OpaOptions> = {
   load(options, context) {
     const client = new JsonClient({ url: options.url, timeoutMs: timeoutMsOf(options), ...secretsOf(options, context) });
     const path = `/v1/data/${options.path ?? DEFAULT_PATH}`;
+    const looksAt = looksAtOf(options, "opa");
     const engine = remoteEngine({
-      looksAt: looksAtOf(options, "opa"),
+      looksAt,
       askAll(question, asks) {
-        const facts = factsOf(question);
+        const facts = factsOf(question, looksAt);
         const { operation } = question;
         return Promise.all(asks.map((each) => ask(client, path, { ...facts(each), operation })));
       },

@@ -1,6 +1,7 @@
 /** What the configurations of engines elsewhere have in common: where they are, and which facts they need. */
-import { type Access, ALL_ACCESSES } from "@sluice/decision-api";
+import { type Access, ALL_ACCESSES, NO_FACTS } from "@sluice/decision-api";
 import { z } from "zod";
+import { HEAD_BYTES_REMEDY, headBytesSchema } from "../document/head-bytes.js";
 import { durationMs, durationSchema } from "../document/duration.js";
 import type { LoadContext, LooksAt } from "../policy-kind.js";
 
@@ -9,6 +10,8 @@ const needs = z.strictObject({
   executable: z.boolean().optional(),
   cgroup: z.boolean().optional(),
   xattrs: z.array(z.string().min(1).max(255)).max(64).optional(),
+  headBytes: headBytesSchema.optional(),
+  digest: z.boolean().optional(),
 });
 
 /** Keys that every engine elsewhere has. */
@@ -29,11 +32,13 @@ export const HTTP_SHAPE = {
 export const REMOTE_REMEDIES: Readonly<Record<string, string>> = {
   revision: "write a whole number that grows with each edit",
   timeout: "write a whole number and ms, s, m or h, such as 500ms",
-  needs: "write { groups: true, executable: true, cgroup: true, xattrs: [user.class] }",
+  needs: "write { groups: true, executable: true, cgroup: true, xattrs: [user.class], headBytes: 512, digest: true }",
   groups: "write groups: true, or leave it out",
   executable: "write executable: true, or leave it out",
   cgroup: "write cgroup: true, or leave it out",
   xattrs: "write a list of names such as [user.class]",
+  headBytes: HEAD_BYTES_REMEDY,
+  digest: "write digest: true, or leave it out",
   url: "write http://HOST:PORT, https://HOST:PORT or unix:///PATH.sock",
   tokenFile: "write the name of a file with a bearer token",
   caFile: "write the name of a file with certificates (PEM)",
@@ -48,13 +53,15 @@ export const timeoutMsOf = ({ timeout }: { timeout?: string | undefined }): numb
 
 /** Everything is asked: what an engine elsewhere governs is not known here. */
 export function looksAtOf(options: { needs?: z.infer<typeof needs> | undefined }, kind: string): LooksAt {
-  const { groups, executable, cgroup, xattrs } = options.needs ?? {};
+  const { groups, executable, cgroup, xattrs, headBytes, digest } = options.needs ?? {};
   return {
     accesses: new Set<Access>(ALL_ACCESSES),
-    needsGroups: groups ?? false,
-    needsExecutable: executable ?? false,
-    needsCgroup: cgroup ?? false,
-    xattrs: xattrs ?? [],
+    needsGroups: groups ?? NO_FACTS.needsGroups,
+    needsExecutable: executable ?? NO_FACTS.needsExecutable,
+    needsCgroup: cgroup ?? NO_FACTS.needsCgroup,
+    xattrs: xattrs ?? NO_FACTS.xattrs,
+    headBytes: headBytes ?? NO_FACTS.headBytes,
+    needsDigest: digest ?? NO_FACTS.needsDigest,
     callerRules: [kind],
   };
 }

@@ -6,7 +6,7 @@ import type { Facts } from "../facts.js";
 import { didYouMean } from "../rules/problem.js";
 
 const SUBJECT = ["uid", "gid", "groups", "executable", "cgroup"] as const;
-const RESOURCE = ["path", "name", "mount", "layer", "kind", "size", "mode", "uid", "gid", "xattr"] as const;
+const RESOURCE = ["path", "name", "mount", "layer", "kind", "size", "mode", "uid", "gid", "xattr", "head", "digest"] as const;
 const NAMES = ["action", "access", ...SUBJECT.map((name) => `subject.${name}`), ...RESOURCE.map((name) => `resource.${name}`)];
 const XATTR = "resource.xattr.";
 const HOLE = /\$\{([^{}]*)\}/g;

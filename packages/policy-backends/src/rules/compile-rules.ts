@@ -61,7 +61,10 @@ class Compiler {
   readonly problems: PolicyProblem[] = [];
   private readonly accesses = new Shared<ReadonlySet<Access>>();
   private readonly caches = new Shared<CompiledRule["cache"]>();
-  constructor(private readonly locate: Locate) {}
+  constructor(
+    private readonly locate: Locate,
+    private readonly digestLists: readonly string[],
+  ) {}
 
   problem(path: readonly PropertyKey[], words: Pick<PolicyProblem, "message" | "remedy"> & { offset?: number; warning?: boolean }): void {
     const { message, remedy, offset, warning } = words;
@@ -91,7 +94,7 @@ class Compiler {
 
   condition(text: string | undefined, path: readonly PropertyKey[]): Condition | undefined {
     if (text === undefined) return undefined;
-    const compiled = compileCondition(text);
+    const compiled = compileCondition(text, this.digestLists);
     if (!Array.isArray(compiled)) return compiled;
     for (const { message, remedy, offset } of compiled) this.problem(path, { message: `condition: ${message}`, remedy, offset });
     return undefined;
@@ -219,7 +222,7 @@ function covers(taker: RuleDocument, rule: RuleDocument): boolean {
 }
 
 export function compileRules(document: PolicyDocument, locate: Locate): { rules: CompiledRule[]; problems: PolicyProblem[] } {
-  const compiler = new Compiler(locate);
+  const compiler = new Compiler(locate, Object.keys(document.digests ?? {}));
   const documents = document.rules ?? [];
   const rules = documents.map((rule, index) => compiler.rule(rule, index));
   compiler.duplicates(documents);

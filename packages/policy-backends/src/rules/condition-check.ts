@@ -9,9 +9,11 @@ export type Expr = ParsedExpr["expr"];
 
 export const FIELDS: Readonly<Record<string, readonly string[]>> = {
   subject: ["uid", "gid", "groups", "pid", "executable", "cgroup"],
-  resource: ["path", "layer", "kind", "size", "mode", "uid", "gid", "xattr"],
+  resource: ["path", "layer", "kind", "size", "mode", "uid", "gid", "xattr", "head", "digest"],
 };
 const PLAIN = ["access", "operation"];
+/** Lists of digests, as the policy names them. */
+const DIGESTS = "digests";
 /** Where `resource.xattr['x']` is read for its value: one that a file lacks reads as "". */
 export const XATTR_OR_EMPTY = "@xattrOrEmpty";
 
@@ -62,12 +64,17 @@ export interface ConditionFlaw {
 export class ConditionFacts {
   readonly names = new Set<string>();
   readonly xattrs = new Set<string>();
-  /** Fields of `resource` that it reads, besides extended attributes; these are always there. */
+  /** Fields of `resource` that it reads, besides extended attributes; but for the content's these are always there. */
   readonly fields = new Set<string>();
 }
 
+/** Fields of `resource` that are read only for a policy that wants them. */
+const CONTENT = ["head", "digest"];
+
 export interface Inspection {
   facts: ConditionFacts;
+  /** Lists of digests that the policy has. */
+  digestLists: readonly string[];
   flaws: ConditionFlaw[];
 }
 
@@ -81,8 +88,8 @@ interface Scope {
  * Also rewrites reads of extended attributes to XATTR_OR_EMPTY: a file without the attribute then compares unequal,
  * instead of making the whole condition fail; `has()` and `in` still see that it has none.
  */
-export function inspectCondition(expr: Expr): Inspection {
-  const inspection: Inspection = { facts: new ConditionFacts(), flaws: [] };
+export function inspectCondition(expr: Expr, digestLists: readonly string[]): Inspection {
+  const inspection: Inspection = { facts: new ConditionFacts(), digestLists, flaws: [] };
   visit(expr, { bound: new Set(), comprehensions: 0 }, inspection);
   return inspection;
 }
@@ -121,6 +128,10 @@ function visit(expr: Expr | undefined, scope: Scope, into: Inspection): void {
 
 function visitIdentifier(expr: Expr, name: string, { scope, into }: { scope: Scope; into: Inspection }): void {
   if (scope.bound.has(name) || PLAIN.includes(name)) return;
+  if (name === DIGESTS) {
+    flaw(into, expr, { message: `'${DIGESTS}' is used otherwise than to look one up`, remedy: `write resource.digest in ${DIGESTS}.NAME` });
+    return;
+  }
   if (name in FIELDS) {
     flaw(into, expr, {
       message: `'${name}' is used as a whole`,
@@ -154,6 +165,7 @@ function visitFact(expr: Expr, scope: Scope, into: Inspection): boolean {
     into.facts.names.add(`subject.${select.field}`);
   } else {
     into.facts.fields.add(select.field);
+    if (CONTENT.includes(select.field)) into.facts.names.add(`resource.${select.field}`);
   }
   return true;
 }
@@ -196,8 +208,26 @@ function visitXattrCall(expr: Expr, into: Inspection): boolean {
   return true;
 }
 
+/** `VALUE in digests.NAME`, the only way to a list: looking one up costs the same however long it is. */
+function visitDigestLookup(expr: Expr, scope: Scope, into: Inspection): boolean {
+  if (expr.exprKind.case !== "callExpr" || expr.exprKind.value.function !== "@in" || scope.bound.has(DIGESTS)) return false;
+  const [value, list] = expr.exprKind.value.args;
+  if (list?.exprKind.case !== "selectExpr") return false;
+  const { operand, field } = list.exprKind.value;
+  if (operand?.exprKind.case !== "identExpr" || operand.exprKind.value.name !== DIGESTS) return false;
+  if (!into.digestLists.includes(field)) {
+    const known = into.digestLists.map((name) => `${DIGESTS}.${name}`).join(", ");
+    flaw(into, list, {
+      message: `'${DIGESTS}.${field}' is not known`,
+      remedy: known === "" ? `name its file at the top of the policy: ${DIGESTS}: { ${field}: FILE }` : `use one of ${known}`,
+    });
+  }
+  visit(value, scope, into);
+  return true;
+}
+
 function visitCall(expr: Expr, scope: Scope, into: Inspection): void {
-  if (expr.exprKind.case !== "callExpr" || visitXattrCall(expr, into)) return;
+  if (expr.exprKind.case !== "callExpr" || visitXattrCall(expr, into) || visitDigestLookup(expr, scope, into)) return;
   const { function: name, args, target } = expr.exprKind.value;
   if (!OPERATORS.includes(name) && !FUNCTIONS.includes(name) && !INTERNAL.includes(name)) {
     flaw(into, expr, { message: `function '${name}' is not known`, remedy: `use one of ${FUNCTIONS.join(", ")}` });

@@ -1,7 +1,9 @@
 /** A rule's `when`: a CEL expression, checked at load and evaluated against the facts of one question. */
 import { celEnv, isCelError, parse, plan } from "@bufbuild/cel";
-import type { Access, FileKind, Question } from "@sluice/decision-api";
+import { type Access, type FileKind, plainQuestion, type Question } from "@sluice/decision-api";
 import { type ConditionFacts, type Expr, inspectCondition, XATTR_OR_EMPTY } from "./condition-check.js";
+import type { DigestLists } from "./digest-lists.js";
+import { headOf } from "../unknown-facts.js";
 import { type LookedAt, RESOURCE_BIT, SUBJECT_BIT } from "./looked-at.js";
 import { textOfBytes } from "./name-bytes.js";
 
@@ -28,12 +30,20 @@ export interface Bindings {
   resource: Facts;
   access: string;
   operation: string;
+  digests: DigestLists;
+}
+
+/** What conditions read besides the plain facts of a question. */
+export interface ConditionContext {
+  xattrs: readonly string[];
+  headBytes: number;
+  digests: DigestLists;
 }
 
 const environment = celEnv();
 
 /** The facts of one question; path and access are set for each combination by `bindTo`. */
-export function bindingsOf(question: Question, xattrNames: readonly string[]): Bindings {
+export function bindingsOf(question: Question, { xattrs: xattrNames, headBytes, digests }: ConditionContext): Bindings {
   const { subject, resource } = question;
   const xattrs = new Map<string, string>();
   for (const [name, value] of resource.xattrs) xattrs.set(name, textOfBytes(Buffer.from(value).toString("latin1")));
@@ -58,9 +68,12 @@ export function bindingsOf(question: Question, xattrNames: readonly string[]): B
       gid: BigInt(resource.gid),
       xattr: xattrs,
       [XATTR_OR_EMPTY]: orEmpty,
+      head: headOf(question, headBytes),
+      digest: resource.digest ?? "",
     },
     access: "",
     operation: question.operation,
+    digests,
   };
 }
 
@@ -69,15 +82,7 @@ export function bindTo(bindings: Bindings, path: string, access: Access): void {
   bindings.access = access;
 }
 
-const SAMPLE: Question = {
-  id: "",
-  operation: "open",
-  accesses: ["read"],
-  subject: { uid: 1000, gid: 1000, groups: [1000], pid: 1, executable: "/bin/sh", cgroup: "/" },
-  resource: { mount: "", paths: ["a"], layer: "lower0", kind: "regular", sizeBytes: 1n, mode: 0o100644, uid: 0, gid: 0, xattrs: new Map() },
-  openFlags: 0,
-  missing: [],
-};
+const SAMPLE = plainQuestion("a");
 
 /** The parts between &&, ||, ! and ?: — each is tried alone, since the others could hide it. */
 function leaves(expr: Expr): Expr[] {
@@ -87,8 +92,9 @@ function leaves(expr: Expr): Expr[] {
 }
 
 /** A mistake of types shows on any facts, so that one sample finds it; a division by zero may be the sample's. */
-function typeFlaw(expr: Expr): { exprId: bigint; message: string; remedy: string } | undefined {
-  const bindings = bindingsOf(SAMPLE, xattrNamesIn(expr));
+function typeFlaw(expr: Expr, digestLists: readonly string[]): { exprId: bigint; message: string; remedy: string } | undefined {
+  const digests = Object.fromEntries(digestLists.map((name) => [name, new Map<string, string>()]));
+  const bindings = bindingsOf(SAMPLE, { xattrs: xattrNamesIn(expr), headBytes: 0, digests });
   bindTo(bindings, "a", "read");
   const result = plan(environment, expr)({ ...bindings });
   if (isCelError(result)) {
@@ -137,6 +143,8 @@ const FIELD_BITS: Readonly<Record<string, number>> = {
   mode: RESOURCE_BIT.mode,
   uid: RESOURCE_BIT.owner,
   gid: RESOURCE_BIT.owner,
+  head: RESOURCE_BIT.content,
+  digest: RESOURCE_BIT.digest,
 };
 
 function noteOf(facts: ConditionFacts): (lookedAt: LookedAt) => void {
@@ -164,12 +172,12 @@ function noteOf(facts: ConditionFacts): (lookedAt: LookedAt) => void {
   };
 }
 
-/** The condition, or all that is wrong with it. */
-export function compileCondition(text: string): Condition | Flaw[] {
+/** The condition, or all that is wrong with it. `digestLists`: the names of those that the policy has. */
+export function compileCondition(text: string, digestLists: readonly string[]): Condition | Flaw[] {
   const parsed = parseCondition(text);
   if (!("expr" in parsed)) return [parsed];
-  const { facts, flaws } = inspectCondition(parsed.expr);
-  const found = flaws.length > 0 ? flaws : leaves(parsed.expr).flatMap((leaf) => typeFlaw(leaf) ?? []);
+  const { facts, flaws } = inspectCondition(parsed.expr, digestLists);
+  const found = flaws.length > 0 ? flaws : leaves(parsed.expr).flatMap((leaf) => typeFlaw(leaf, digestLists) ?? []);
   if (found.length > 0) {
     const positions = (parsed.sourceInfo?.positions ?? {}) as Record<string, number>;
     return found.map(({ exprId, message, remedy }) => ({ offset: positions[exprId.toString()] ?? 0, message, remedy }));

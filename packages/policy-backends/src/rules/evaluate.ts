@@ -5,19 +5,19 @@
 import { type Access, ALL_ACCESSES, type Effect, type Obligation, type Question, STRICTNESS } from "@sluice/decision-api";
 import type { Verdict } from "../backend.js";
 import { type CompiledRule, impliedAccesses } from "./compile-rules.js";
-import { type Bindings, bindingsOf, bindTo } from "./condition.js";
+import { unknownContent } from "../unknown-facts.js";
+import { type Bindings, bindingsOf, bindTo, type ConditionContext } from "./condition.js";
 import { type Matcher, namesOf, pathMatches } from "./glob.js";
 import { LookedAt, SUBJECT_BIT } from "./looked-at.js";
 import { EVERYTHING, type RuleIndex, type RuleWalk } from "./rule-index.js";
 import { uniformDepth } from "./uniform-depth.js";
 
-export interface RuleSet {
+export interface RuleSet extends ConditionContext {
   rules: readonly CompiledRule[];
   /** The same rules by what their globs begin with. */
   index: RuleIndex;
   default: Effect;
-  /** Every extended attribute that some condition reads. */
-  xattrs: readonly string[];
+  needsDigest: boolean;
 }
 
 /** One access under one name, decided. */
@@ -64,6 +64,7 @@ class Evaluation {
       const fact = `resource.xattr.${name}`;
       if (!question.resource.xattrs.has(name) && !this.lookedFor(fact)) this.miss(fact);
     }
+    for (const fact of unknownContent(question, set)) this.miss(fact);
     this.executable = namesOf(subject.executable ?? "");
     this.cgroup = namesOf(subject.cgroup ?? "");
   }
@@ -135,7 +136,7 @@ class Evaluation {
       this.lookedAt.once();
       return `resource.${field}`;
     }
-    this.bindings ??= bindingsOf(this.question, this.set.xattrs);
+    this.bindings ??= bindingsOf(this.question, this.set);
     bindTo(this.bindings, this.path, this.access);
     return condition.evaluate(this.bindings) ?? "what its condition computes";
   }

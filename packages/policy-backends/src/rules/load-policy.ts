@@ -1,10 +1,12 @@
 /** The text of a policy file → rules that can be asked, or `PolicyError` with every mistake in it. */
 import { createHash } from "node:crypto";
-import { type Access, ALL_ACCESSES, type PolicyCapabilities } from "@sluice/decision-api";
+import { type Access, ALL_ACCESSES, factNeedsOf, type PolicyCapabilities } from "@sluice/decision-api";
 import type { Policy } from "../backend.js";
+import { DEFAULT_HEAD_BYTES } from "../document/head-bytes.js";
 import { type ParsedYaml, parseYaml } from "../document/yaml-document.js";
 import type { Engine, LooksAt } from "../policy-kind.js";
 import { type CompiledRule, compileRules, impliedAccesses } from "./compile-rules.js";
+import { type ListFiles, readDigestLists } from "./digest-lists.js";
 import { evaluateRules, type RuleSet } from "./evaluate.js";
 import type { PolicyDocument } from "./policy-schema.js";
 import { readParsedPolicy } from "./policy-source.js";
@@ -34,6 +36,8 @@ function looksAtOf(document: PolicyDocument, rules: readonly CompiledRule[]): Lo
     needsExecutable: facts("subject.executable") || rules.some((rule) => rule.executables !== undefined),
     needsCgroup: facts("subject.cgroup") || rules.some((rule) => rule.cgroups !== undefined),
     xattrs: [...new Set(rules.flatMap((rule) => [...(rule.condition?.facts.xattrs ?? [])]))],
+    headBytes: facts("resource.head") ? (document.headBytes ?? DEFAULT_HEAD_BYTES) : 0,
+    needsDigest: facts("resource.digest"),
     ...callerRulesOf(rules),
   };
 }
@@ -64,12 +68,13 @@ export function checkRules(parsed: ParsedYaml, file: string): CheckedRules & { r
   return { document, rules, warnings: problems };
 }
 
-/** `rules` are compiled anew where they were checked in another thread. */
-export function rulesEngine({ document, warnings, rules }: CheckedRules & { rules?: CompiledRule[] }): Engine {
+/** `rules` are compiled anew where they were checked in another thread. Throws `PolicyError` where a list of digests cannot be read. */
+export function rulesEngine({ document, warnings, rules }: CheckedRules & { rules?: CompiledRule[] }, files: ListFiles): Engine {
+  const digests = readDigestLists(document, files);
   const compiled = rules ?? compileRules(document, () => ({ line: 1, column: 1 })).rules;
   const looksAt = looksAtOf(document, compiled);
   const index = new RuleIndex(compiled.map((rule) => rule.paths));
-  const set: RuleSet = { rules: compiled, index, default: document.default, xattrs: looksAt.xattrs };
+  const set: RuleSet = { rules: compiled, index, default: document.default, digests, ...factNeedsOf(looksAt) };
   return {
     evaluate: (question) => evaluateRules(set, question),
     looksAt,
@@ -79,12 +84,19 @@ export function rulesEngine({ document, warnings, rules }: CheckedRules & { rule
   };
 }
 
-/** Throws `PolicyError`. `id` names the policy in decisions. */
-export function loadPolicy(bytes: Uint8Array, file: string, id: string): LoadedRules {
+/** Throws `PolicyError`. `id` names the policy in decisions; `named` are the files that it may name. */
+export function loadPolicy(bytes: Uint8Array, file: string, id: string, named: ReadonlyMap<string, Buffer> = new Map()): LoadedRules {
   const parsed = parseYaml(Buffer.from(bytes).toString("utf8"));
   if (!parsed.ok) throw new PolicyError(file, parsed.problems);
   const checked = checkRules(parsed.result, file);
-  const engine = rulesEngine(checked);
+  const problem: ListFiles["problem"] = (_path, message, remedy) =>
+    new PolicyError(file, [{ severity: "error", line: 1, column: 1, message, remedy }]);
+  const read = (name: string): Buffer => {
+    const bytesOfIt = named.get(name);
+    if (bytesOfIt === undefined) throw problem([], `it names '${name}', which is not there`, "write the policy without it");
+    return bytesOfIt;
+  };
+  const engine = rulesEngine(checked, { problem, read });
   const revision = { sequence: BigInt(checked.document.revision ?? 0), digest: createHash("sha256").update(bytes).digest("hex") };
   const capabilities: PolicyCapabilities = { revision, policyId: id, unconditionalGrant: false, ...engine.looksAt };
   return {

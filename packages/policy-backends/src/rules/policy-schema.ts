@@ -1,6 +1,7 @@
 /** The shape of a policy file, version 1. What zod cannot see (globs, conditions, names) is compile-rules.ts' work. */
 import { ALL_ACCESSES } from "@sluice/decision-api";
 import { z } from "zod";
+import { headBytesSchema } from "../document/head-bytes.js";
 
 const oneOrMany = <T extends z.ZodType>(item: T) => z.preprocess((value) => (Array.isArray(value) ? value : [value]), z.array(item).min(1));
 
@@ -56,6 +57,10 @@ export const policySchema = z.strictObject({
   kind: z.literal("rules").optional(),
   revision: z.number().int().min(0).max(Number.MAX_SAFE_INTEGER).optional(),
   default: effect,
+  /** How much `resource.head` has. */
+  headBytes: headBytesSchema.optional(),
+  /** Files of SHA-256 sums, each by the name that conditions have for it: `resource.digest in digests.NAME`. */
+  digests: z.record(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]{0,63}$/), z.string().min(1)).optional(),
   rules: z.array(rule).max(10_000).optional(),
 });
 

@@ -1,4 +1,5 @@
 /** A parsed policy file → its document, or its mistakes with their places. No rule is understood here. */
+import { HEAD_BYTES_REMEDY } from "../document/head-bytes.js";
 import { type DocumentWords, type Locate, type ParsedYaml, validateYaml } from "../document/yaml-document.js";
 import { keysAt, type PolicyDocument, policySchema } from "./policy-schema.js";
 import type { PolicyProblem } from "./problem.js";
@@ -13,6 +14,8 @@ const REMEDIES: Readonly<Record<string, string>> = {
   revision: "write a whole number that grows with each edit",
   default: "write default: grant, mediate or deny",
   rules: "write a list of rules",
+  headBytes: HEAD_BYTES_REMEDY,
+  digests: "write { NAME: FILE }, with files as sha256sum writes them and names of letters, digits and _",
   name: "give the rule a short name of its own",
   path: 'write a glob such as "data/**", or a list of globs',
   access: "write a list of read, write, execute, create, delete, link, rename, truncate, metadata",

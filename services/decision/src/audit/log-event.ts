@@ -16,7 +16,7 @@ function rawParts({ resource }: Question): Record<string, unknown> {
 }
 
 function inputOf(question: Question): Record<string, unknown> {
-  const { resource } = question;
+  const { head, ...resource } = question.resource;
   return {
     operation: question.operation,
     accesses: question.accesses,
@@ -26,6 +26,7 @@ function inputOf(question: Question): Record<string, unknown> {
       paths: resource.paths.map((path) => Buffer.from(path, "latin1").toString("utf8")),
       sizeBytes: Number(resource.sizeBytes),
       xattrs: Object.fromEntries([...resource.xattrs].map(([name, value]) => [name, Buffer.from(value).toString("utf8")])),
+      ...(head === undefined ? {} : { head: { askedBytes: head.askedBytes, base64: Buffer.from(head.bytes).toString("base64") } }),
       ...rawParts(question),
     },
     openFlags: question.openFlags,

@@ -32,6 +32,8 @@ interface LoggedInput {
     gid: number;
     xattrs: Record<string, string>;
     rawXattrs?: Record<string, string>;
+    head?: { askedBytes: number; base64: string };
+    digest?: string;
   };
   openFlags: number;
   missing: Question["missing"];
@@ -54,7 +56,7 @@ interface LoggedLine {
 const EFFECTS: ReadonlySet<unknown> = new Set<Effect>(["grant", "mediate", "deny"]);
 
 function questionOf(id: string, input: LoggedInput): Question {
-  const { paths, rawPaths, xattrs, rawXattrs, sizeBytes, ...resource } = input.resource;
+  const { paths, rawPaths, xattrs, rawXattrs, sizeBytes, head, ...resource } = input.resource;
   const known = ALL_OPERATIONS.includes(input.operation) && input.accesses.every((access) => ALL_ACCESSES.includes(access));
   if (!known || paths.length === 0 || typeof input.subject.uid !== "number") throw new Error("it is no question");
   const values = new Map<string, Uint8Array>(Object.entries(xattrs).map(([name, value]) => [name, Buffer.from(value, "utf8")]));
@@ -71,6 +73,8 @@ function questionOf(id: string, input: LoggedInput): Question {
         paths.map((path) => Buffer.from(path, "utf8").toString("latin1")),
       sizeBytes: BigInt(sizeBytes),
       xattrs: values,
+      // What a mask left out is missing.
+      ...(typeof head?.base64 === "string" ? { head: { askedBytes: head.askedBytes, bytes: Buffer.from(head.base64, "base64") } } : {}),
     },
     openFlags: input.openFlags,
     missing: input.missing,

@@ -5,6 +5,7 @@
 import {
   type Access,
   ALL_ACCESSES,
+  ALL_KINDS,
   ALL_OPERATIONS,
   type FileKind,
   type MissingFact,
@@ -13,6 +14,8 @@ import {
   type PolicyCapabilities,
   type Question,
   QUESTION_LIMITS,
+  SHA256_HEX,
+  usualOperation,
 } from "@sluice/decision-api";
 
 /** The request's mistake: HTTP 400, or the error of one evaluation of several. */
@@ -108,24 +111,6 @@ function pathOf(id: string): string {
   return path.slice(1);
 }
 
-const OPERATION_OF: Readonly<Partial<Record<Access, Operation>>> = {
-  create: "create",
-  delete: "unlink",
-  link: "link",
-  rename: "rename",
-  truncate: "setattr",
-  metadata: "setattr",
-};
-const KINDS: ReadonlySet<string> = new Set<FileKind>([
-  "regular",
-  "directory",
-  "symlink",
-  "character-device",
-  "block-device",
-  "fifo",
-  "socket",
-]);
-
 const isAccess = (value: unknown): value is Access => ALL_ACCESSES.includes(value as Access);
 
 /** The access itself, or `open` and `passthrough` with it beside them, as Sluice's own client of AuthZEN asks. */
@@ -158,11 +143,29 @@ function uidOf(subject: Json): number | undefined {
   return Number.isInteger(number) && (number as number) >= 0 && (number as number) <= 0xffff_ffff ? (number as number) : undefined;
 }
 
+/**
+ * As Sluice's own client of AuthZEN says it, in hexadecimal. A head that is shorter than what the policy here looks at is
+ * believed only where the size says that there is no more.
+ */
+function contentOf({ head, digest, size }: Json): Pick<Question["resource"], "head" | "digest"> {
+  const most = QUESTION_LIMITS.headBytes;
+  const isHead = typeof head === "string" && /^([0-9a-f]{2})*$/.test(head) && head.length <= 2 * most;
+  if (head !== undefined && !isHead) throw new BadRequest(`'resource.properties.head' is no hexadecimal text of at most ${most} bytes`);
+  if (digest !== undefined && digest !== "" && !(typeof digest === "string" && SHA256_HEX.test(digest)))
+    throw new BadRequest("'resource.properties.digest' is no SHA-256 in hexadecimal");
+  const bytes = isHead ? Buffer.from(head, "hex") : undefined;
+  return {
+    ...(bytes === undefined ? {} : { head: { bytes, askedBytes: typeof size === "number" && size <= bytes.length ? most : bytes.length } }),
+    ...(typeof digest === "string" ? { digest } : {}),
+  };
+}
+
 function resourceOf(resource: Json, path: string, missing: MissingFact[]): Question["resource"] {
   const given = propertiesOf(resource, "resource");
   const known = new Properties(given, "resource", missing);
   const kind = known.text("kind") ?? "regular";
-  if (!KINDS.has(kind)) throw new BadRequest(`'resource.properties.kind' is none of ${[...KINDS].join(", ")}`);
+  if (!(ALL_KINDS as readonly string[]).includes(kind))
+    throw new BadRequest(`'resource.properties.kind' is none of ${ALL_KINDS.join(", ")}`);
   return {
     mount: typeof given["mount"] === "string" ? given["mount"].slice(0, 256) : "authzen",
     paths: [path],
@@ -173,6 +176,7 @@ function resourceOf(resource: Json, path: string, missing: MissingFact[]): Quest
     uid: known.number("uid"),
     gid: known.number("gid"),
     xattrs: xattrsOf(given) ?? new Map(),
+    ...contentOf(given),
   };
 }
 
@@ -200,13 +204,12 @@ export function askedOf(parts: EvaluationParts, capabilities: PolicyCapabilities
   const missing: MissingFact[] = [];
   const caller = new Properties(propertiesOf(subject, "subject"), "subject", missing);
   const { operation } = context as { operation?: Operation };
-  const [first = "read"] = done.accesses;
   const groups = caller.numbers("groups");
   const executable = caller.text("executable");
   const cgroup = caller.text("cgroup");
   const question: Question = {
     id: newQuestionId(),
-    operation: operation !== undefined && ALL_OPERATIONS.includes(operation) ? operation : (OPERATION_OF[first] ?? "open"),
+    operation: operation !== undefined && ALL_OPERATIONS.includes(operation) ? operation : usualOperation(done.accesses[0]),
     accesses: done.accesses,
     subject: {
       uid,

@@ -1,6 +1,7 @@
 /** `sluice policy test`, `replay`, `publish` and `explain`: what a policy says, without a mount and without a service. */
+import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
-import { ALL_ACCESSES } from "@sluice/decision-api";
+import { ALL_ACCESSES, QUESTION_LIMITS } from "@sluice/decision-api";
 import {
   type DescribedQuestion,
   loadPolicyFile,
@@ -115,7 +116,21 @@ interface ExplainFlags {
   gid?: string;
   executable?: string;
   layer?: string;
+  content?: string;
   json?: true;
+}
+
+/** Of a file at hand, in place of one on a mount. */
+function contentOf(file: string | undefined): Pick<DescribedQuestion, "size" | "head" | "digest"> {
+  if (file === undefined) return {};
+  try {
+    const bytes = readFileSync(file);
+    const digest = createHash("sha256").update(bytes).digest("hex");
+    return { size: bytes.length, head: bytes.toString("latin1", 0, QUESTION_LIMITS.headBytes), digest };
+  } catch (error) {
+    const problem = `it cannot be read (${(error as NodeJS.ErrnoException).code ?? "unknown"})`;
+    throw new CliError({ object: file, problem, remedy: "name a file that is there and readable", exitCode: EXIT.USAGE }, { cause: error });
+  }
 }
 
 function idOf(text: string | undefined, option: string): number | undefined {
@@ -132,8 +147,9 @@ const explain = (file: string, path: string, flags: ExplainFlags): Promise<void>
       gid: idOf(flags.gid, "--gid"),
       executable: flags.executable,
       layer: flags.layer,
+      ...contentOf(flags.content),
     };
-    const verdict = await policy.evaluate(questionOf(described, "explain", policy.capabilities.xattrs));
+    const verdict = await policy.evaluate(questionOf(described, "explain", policy.capabilities));
     const { sequence, digest } = policy.revision;
     const whole = { ...verdict, policy: policy.id, revision: { sequence: sequence.toString(), digest } };
     process.stdout.write(flags.json === true ? `${JSON.stringify(whole)}\n` : explanation(whole));
@@ -208,6 +224,7 @@ export function addPolicyRunCommands(policy: Command): void {
     .option("--gid <n>", "their group (default: the uid)")
     .option("--executable <path>", "with what (default /usr/bin/cat)")
     .option("--layer <name>", "where the file lies: upper, lower0, ... (default lower0)")
+    .option("--content <file>", "what it holds, and its size (default nothing)")
     .option("--json", "one JSON object on standard output")
     .action(explain);
 }

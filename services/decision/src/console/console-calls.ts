@@ -106,7 +106,7 @@ const shown = ({ effect, errno, rule, reason, obligations, scope }: Verdict): ob
 async function ask(parts: ConsoleParts, body: unknown): Promise<object> {
   const { candidate, path, ...described } = checked(asked, body);
   const verdictOf = async (policy: Policy): Promise<object> => {
-    const question = questionOf({ ...described, path: [path.replace(/^\/+/, "")] }, "console", policy.capabilities.xattrs);
+    const question = questionOf({ ...described, path: [path.replace(/^\/+/, "")] }, "console", policy.capabilities);
     return shown(await policy.evaluate(question));
   };
   const { policy } = parts.backend;

@@ -3,8 +3,7 @@
  * answer, and two replicas may be a revision apart: then the policy that answered looked at facts which the question does
  * not carry. It counts them as missing, which is safe, and stricter than it need be: so the question is put once more.
  */
-import type { Decision, PolicyCapabilities } from "@sluice/decision-api";
-import { covers, type FactNeeds } from "./fact-needs.js";
+import { coversFactNeeds, type Decision, type FactNeeds, type PolicyCapabilities } from "@sluice/decision-api";
 
 const REMEMBERED = 16;
 
@@ -24,6 +23,6 @@ export class KnownPolicies {
   lacking(decision: Decision, carried: FactNeeds): FactNeeds | undefined {
     if (decision.source !== "service" && decision.source !== "hedge") return undefined;
     const needs = this.#byDigest.get(decision.revision.digest);
-    return needs === undefined || covers(carried, needs) ? undefined : needs;
+    return needs === undefined || coversFactNeeds(carried, needs) ? undefined : needs;
   }
 }

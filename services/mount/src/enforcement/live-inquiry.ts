@@ -3,11 +3,12 @@
  * they are now. One object for all inquiries of a gate, since a look at what is kept waits for nothing.
  */
 import {
+  type FactNeeds,
   groupsText,
   type Inquiry,
   type MissingFact,
+  NO_FACTS,
   ownerText,
-  type PolicyCapabilities,
   type Subject,
   type TextFact,
   UNKNOWN_ID,
@@ -15,20 +16,24 @@ import {
 } from "@sluice/decision-api";
 import type { Intent } from "@sluice/overlay";
 import type { CallContext } from "@sluice/vfs";
+import type { ContentReader } from "./content-facts.js";
 import { kindOf } from "./resource-facts.js";
 import { readSubject } from "./subject-facts.js";
-
-type Wanted = Pick<PolicyCapabilities, "needsGroups" | "needsExecutable" | "needsCgroup">;
 
 export class LiveInquiry implements Inquiry {
   #call: CallContext | undefined;
   #intent: Intent | undefined;
   /** Read at most once for each inquiry. */
   #subject: Subject | undefined;
-  #wanted: Wanted = { needsGroups: true, needsExecutable: true, needsCgroup: true };
+  #wanted: FactNeeds = NO_FACTS;
+  readonly #contents: ContentReader;
 
-  /** `wanted`: the facts of the caller that the policy in force looks at. */
-  of(call: CallContext, intent: Intent, wanted: Wanted): this {
+  constructor(contents: ContentReader) {
+    this.#contents = contents;
+  }
+
+  /** `wanted`: what the policy in force looks at. */
+  of(call: CallContext, intent: Intent, wanted: FactNeeds): this {
     this.#call = call;
     this.#intent = intent;
     this.#wanted = wanted;
@@ -74,8 +79,9 @@ export class LiveInquiry implements Inquiry {
       case "owner":
         return ownerText(attr.uid, attr.gid);
       case "content":
+        return this.#contents.headText(this.#now.content, this.#wanted.headBytes);
       case "digest":
-        return undefined;
+        return this.#contents.digestText(this.#now.content);
     }
   }
 

@@ -24,6 +24,7 @@ function intent(changes: Partial<Intent> = {}): Intent {
     attr,
     openFlags: 0,
     readXattr: () => undefined,
+    content: undefined,
     ...changes,
   };
 }

@@ -8,15 +8,18 @@ import {
   type Decider,
   type Decision,
   DecisionError,
+  type FactNeeds,
   factsLookedFor,
   type MissingFact,
   newQuestionId,
+  NO_FACTS,
   type PolicyCapabilities,
   type Question,
+  uniteFactNeeds,
 } from "@sluice/decision-api";
 import { type Gate, type Intent, type IoWatch, type OpenRecord, type Ruling, whenAskedToEnd } from "@sluice/overlay";
 import { type CallContext, Errno } from "@sluice/vfs";
-import { ALL_NAMELESS_FACTS, type FactNeeds, union } from "./fact-needs.js";
+import { ContentReader } from "./content-facts.js";
 import { type AuditedIo, ObligedIo, type Standing } from "./io-watch.js";
 import type { Grants } from "./grants.js";
 import { type GovernedAccesses, governedAccesses } from "./governed-accesses.js";
@@ -60,7 +63,12 @@ interface Asking {
   readonly startedMs: number;
   readonly carried: FactNeeds;
   readonly attempt: number;
+  /** Why the content has no digest. */
+  readonly noDigest?: string | undefined;
 }
+
+/** Before the first word of the service: what can be read without knowing its name or how much of it. */
+const FIRST_FACTS: FactNeeds = { ...NO_FACTS, needsGroups: true, needsExecutable: true, needsCgroup: true };
 
 const UNASKED: DecidedRuling = { effect: "grant", errno: 0, decision: undefined };
 const DENIED: DecidedRuling = { effect: "deny", errno: Errno.EACCES, decision: undefined };
@@ -93,7 +101,8 @@ export class PolicyGate implements Gate {
   readonly #grants: Grants;
   readonly #events: PolicyGateEvents;
   readonly #known = new KnownPolicies();
-  readonly #inquiry = new LiveInquiry();
+  readonly #contents = new ContentReader();
+  readonly #inquiry = new LiveInquiry(this.#contents);
   readonly #limits = new RateLimits();
   /** Open files that obligations hold for. */
   readonly #obliged = new Map<number, ObligedIo>();
@@ -130,13 +139,13 @@ export class PolicyGate implements Gate {
     if (!this.active) return UNASKED;
     const kept = this.#recall(call, intent);
     if (kept !== undefined) return kept;
-    return this.#ask({ call, intent, startedMs: performance.now(), carried: this.#capabilities ?? ALL_NAMELESS_FACTS, attempt: 1 });
+    return this.#ask({ call, intent, startedMs: performance.now(), carried: this.#capabilities ?? FIRST_FACTS, attempt: 1 });
   }
 
   /** What would be said to it now, by the policy in force and not by what is kept of answers before. Rejects where nobody can say. */
   async review(call: CallContext, intent: Intent): Promise<Review> {
     if (!this.active) return { effect: "grant", decision: undefined, terms: undefined };
-    const carried = this.#capabilities ?? ALL_NAMELESS_FACTS;
+    const carried = this.#capabilities ?? FIRST_FACTS;
     const { effect, decision, terms } = await this.#ask({ call, intent, startedMs: performance.now(), carried, attempt: 1 });
     return { effect, decision, terms };
   }
@@ -149,6 +158,19 @@ export class PolicyGate implements Gate {
   /** The decision that an open with these facts would be held to. Asked as an open is, but nothing is counted as one. */
   async wouldSay(question: Question): Promise<Decision> {
     return obliged(await this.#decider.decide(question, undefined), question).enforced;
+  }
+
+  /** What `readContent` would wait for: as `ContentReader.prepare`. */
+  prepareContent(intent: Intent): Promise<string | undefined> | undefined {
+    return this.#contents.prepare(intent.content, this.#capabilities ?? FIRST_FACTS);
+  }
+
+  /** The content as a question of now has it. */
+  readContent(
+    intent: Intent,
+    into: { missing: MissingFact[]; noDigest: string | undefined },
+  ): Pick<Question["resource"], "head" | "digest"> {
+    return this.#contents.read(intent.content, this.#capabilities ?? FIRST_FACTS, into);
   }
 
   opened(call: CallContext, ruling: Ruling, record: OpenRecord): void {
@@ -193,9 +215,28 @@ export class PolicyGate implements Gate {
 
   close(): void {
     this.#stopListening();
+    void this.#contents.close();
   }
 
   #ask(asking: Asking): DecidedRuling | Promise<DecidedRuling> {
+    const { carried, intent } = asking;
+    const looksInside = carried.needsDigest || carried.headBytes > 0;
+    const content = looksInside ? this.#contents.prepare(intent.content, carried) : undefined;
+    return content === undefined ? this.#askNow(asking) : this.#askWith(asking, content);
+  }
+
+  /** What the file holds takes a while to look at. */
+  async #askWith(asking: Asking, content: Promise<string | undefined>): Promise<DecidedRuling> {
+    const { signal, settled } = untilAskedToEnd(asking.call);
+    const ended = new Promise<never>((_, reject) => signal.addEventListener("abort", () => reject(interrupted()), { once: true }));
+    try {
+      return await this.#askNow({ ...asking, noDigest: await Promise.race([content, ended]) });
+    } finally {
+      settled();
+    }
+  }
+
+  #askNow(asking: Asking): DecidedRuling | Promise<DecidedRuling> {
     const { signal, settled } = untilAskedToEnd(asking.call);
     try {
       const question = this.#question(asking);
@@ -206,7 +247,7 @@ export class PolicyGate implements Gate {
       }
       return answer
         .finally(settled)
-        .then((decision) => this.#weigh(decision, question, asking))
+        .then((decision) => this.#weighLater(decision, question, asking))
         .catch((error: unknown) => this.#noAnswer(error, signal));
     } catch (error) {
       settled();
@@ -229,25 +270,37 @@ export class PolicyGate implements Gate {
     }
   }
 
-  #question({ call, intent, carried }: Asking): Question {
+  #question({ call, intent, carried, noDigest }: Asking): Question {
     const missing: MissingFact[] = [];
+    const subject = readSubject(call.asker ?? call, carried, missing);
+    const resource = readResource(this.#mount, intent, carried.xattrs, missing);
     return {
       id: newQuestionId(),
       operation: intent.operation,
       accesses: intent.accesses.slice(),
-      subject: readSubject(call.asker ?? call, carried, missing),
-      resource: readResource(this.#mount, intent, carried.xattrs, missing),
+      subject,
+      resource: { ...resource, ...this.#contents.read(intent.content, carried, { missing, noDigest }) },
       openFlags: intent.openFlags,
       missing,
       lookedFor: factsLookedFor(carried),
     };
   }
 
+  /** While the answer was on its way the content may have become another. */
+  #weighLater(decision: Decision, question: Question, asking: Asking): DecidedRuling | Promise<DecidedRuling> {
+    const { head, digest } = question.resource;
+    const untouched = (head === undefined && digest === undefined) || this.#contents.holds(asking.intent.content, question.resource);
+    if (untouched) return this.#weigh(decision, question, asking);
+    if (asking.attempt < MAX_ATTEMPTS) return this.#ask({ ...asking, attempt: asking.attempt + 1 });
+    this.#events.anomaly("the content changes faster than it is judged: denied", { path: question.resource.paths[0] });
+    return DENIED;
+  }
+
   /** Takes the answer, or asks again with the facts that the policy which gave it looks at. */
   #weigh(decision: Decision, question: Question, asking: Asking): DecidedRuling | Promise<DecidedRuling> {
     const needs = this.#known.lacking(decision, asking.carried);
     if (needs === undefined || asking.attempt >= MAX_ATTEMPTS) return this.#rule(decision, question, asking.startedMs);
-    return this.#ask({ ...asking, carried: union(asking.carried, needs), attempt: asking.attempt + 1 });
+    return this.#ask({ ...asking, carried: uniteFactNeeds([asking.carried, needs]), attempt: asking.attempt + 1 });
   }
 
   #rule(decision: Decision, question: Question, startedMs: number): DecidedRuling {

@@ -17,7 +17,7 @@ export function kindOf(mode: number): FileKind {
   return kinds.get(mode & S.IFMT) ?? "regular";
 }
 
-/** Attributes that the policy names and that cannot be read are added to `missing`; ones that are not there are left out. */
+/** Attributes that the policy names and that cannot be read are added to `missing`; ones that are not there are left out. The content is content-facts.ts' work. */
 export function readResource(mount: string, intent: Intent, xattrs: readonly string[], missing: MissingFact[]): Resource {
   const values = new Map<string, Uint8Array>();
   for (const name of xattrs) {

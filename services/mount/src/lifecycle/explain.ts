@@ -24,8 +24,16 @@ interface Described {
   dataLayer: string;
 }
 
-function describe(parts: MountParts, asked: ExplainRequest): Described {
-  const { overlay, decider, config } = parts;
+/** What the content has to be waited for. Resolves with the reason why it has no digest. */
+async function lookInside(parts: MountParts, { path, accesses }: ExplainRequest): Promise<string | undefined> {
+  const { overlay, gate } = parts;
+  const names = path.split("/").filter((name) => name !== "");
+  const looking = overlay.explain({ names, accesses }, ({ intent }) => ({ done: gate.prepareContent(intent) }));
+  return typeof looking === "number" ? undefined : looking.done;
+}
+
+function describe(parts: MountParts, asked: ExplainRequest, noDigest: string | undefined): Described {
+  const { overlay, decider, config, gate } = parts;
   const capabilities = decider.capabilities();
   const names = asked.path.split("/").filter((name) => name !== "");
   const described = overlay.explain({ names, accesses: asked.accesses }, ({ intent, isRegular, dataLayer }): Described => {
@@ -37,7 +45,10 @@ function describe(parts: MountParts, asked: ExplainRequest): Described {
       operation: intent.operation,
       accesses: intent.accesses.slice(),
       subject,
-      resource: readResource(config.name, intent, capabilities?.xattrs ?? [], missing),
+      resource: {
+        ...readResource(config.name, intent, capabilities?.xattrs ?? [], missing),
+        ...gate.readContent(intent, { missing, noDigest }),
+      },
       openFlags: 0,
       // What no rule looks at is nothing that is missing.
       missing: missing.filter(({ name }) => wanted.includes(name) || name.startsWith("resource.")),
@@ -50,7 +61,7 @@ function describe(parts: MountParts, asked: ExplainRequest): Described {
 }
 
 export async function explain(parts: MountParts, asked: ExplainRequest): Promise<Explanation> {
-  const { question, isRegular, layer, dataLayer } = describe(parts, asked);
+  const { question, isRegular, layer, dataLayer } = describe(parts, asked, await lookInside(parts, asked));
   const { effect, errno, rule, reason, policyId, revision, decisionId, source, scope, obligations } = await parts.gate.wouldSay(question);
   const watch = obligations.length > 0 ? () => ({ before: () => 0, after: () => undefined }) : undefined;
   const names = asked.path.split("/").filter((name) => name !== "");

@@ -34,6 +34,8 @@ function policyStatus(decider: Decider): PolicyStatus | null {
   if (capabilities.needsGroups) looksAt.push("groups");
   if (capabilities.needsExecutable) looksAt.push("executable");
   if (capabilities.needsCgroup) looksAt.push("cgroup");
+  if (capabilities.headBytes > 0) looksAt.push(`head (${capabilities.headBytes} bytes)`);
+  if (capabilities.needsDigest) looksAt.push("digest");
   return {
     policyId: capabilities.policyId,
     revision: revisionText(capabilities.revision),

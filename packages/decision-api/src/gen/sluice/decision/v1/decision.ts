@@ -401,9 +401,12 @@ export enum ResourceFact {
   MODE = 4,
   /** OWNER - uid and gid */
   OWNER = 5,
-  /** CONTENT - dear to take afresh: a mount service may not keep the answer */
+  /** CONTENT - The head, as long as it was asked for. Not to be compared while somebody has the file open for writing: asked again. */
   CONTENT = 6,
-  /** DIGEST - likewise */
+  /**
+   * DIGEST - To be compared only where it is known of the file as it is now: the same inode, size, mtime and ctime, and nobody has
+   * it open for writing.
+   */
   DIGEST = 7,
   UNRECOGNIZED = -1,
 }
@@ -526,6 +529,13 @@ export interface Subject {
   cgroup: string;
 }
 
+/** The beginning of a file's content. */
+export interface Head {
+  bytes: Buffer;
+  /** How many bytes were asked for: fewer in `bytes` are all that there are. */
+  askedBytes: number;
+}
+
 export interface Resource {
   /** The name the mount service gave itself in Hello. */
   mount: string;
@@ -545,6 +555,18 @@ export interface Resource {
   gid: number;
   /** Values of the extended attributes that the policy asks for, by name. */
   xattrs: { [key: string]: Buffer };
+  /**
+   * Read just before the question is asked, from the file that would be opened. Absent unless the policy asks for it;
+   * empty where there is no content: not a regular file, or one that is about to be created.
+   */
+  head:
+    | Head
+    | undefined;
+  /**
+   * SHA-256 of the content in hexadecimal, "" where there is no content. Absent unless the policy asks for it. A file that
+   * somebody has open for writing has none: it is a missing fact.
+   */
+  digest?: string | undefined;
 }
 
 export interface Resource_XattrsEntry {
@@ -557,7 +579,7 @@ export interface Resource_XattrsEntry {
  * than what follows, and does not match if it is laxer.
  */
 export interface MissingFact {
-  /** "subject.executable", "subject.cgroup", "subject.groups", "resource.xattr.NAME" */
+  /** "subject.executable", "subject.cgroup", "subject.groups", "resource.xattr.NAME", "resource.head", "resource.digest" */
   name: string;
   /** Why, for the log: "the caller has ended (ESRCH)". */
   reason: string;
@@ -717,6 +739,10 @@ export interface Capabilities {
    * A change of this alone comes as a PolicyChanged of the same revision.
    */
   refusedEdit: string;
+  /** How many bytes of a file's beginning; 0: none. At most 4096. */
+  headBytes: number;
+  /** SHA-256 of the content. */
+  needsDigest: boolean;
 }
 
 export interface DecideRequest {
@@ -1072,8 +1098,109 @@ export const Subject: MessageFns<Subject> = {
   },
 };
 
+function createBaseHead(): Head {
+  return { bytes: Buffer.alloc(0), askedBytes: 0 };
+}
+
+export const Head: MessageFns<Head> = {
+  encode(message: Head, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.bytes.length !== 0) {
+      writer.uint32(10).bytes(message.bytes);
+    }
+    if (message.askedBytes !== 0) {
+      writer.uint32(16).uint32(message.askedBytes);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Head {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseHead();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.bytes = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.askedBytes = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Head {
+    return {
+      bytes: isSet(object.bytes) ? Buffer.from(bytesFromBase64(object.bytes)) : Buffer.alloc(0),
+      askedBytes: isSet(object.askedBytes)
+        ? globalThis.Number(object.askedBytes)
+        : isSet(object.asked_bytes)
+        ? globalThis.Number(object.asked_bytes)
+        : 0,
+    };
+  },
+
+  toJSON(message: Head): unknown {
+    const obj: any = {};
+    if (message.bytes.length !== 0) {
+      obj.bytes = base64FromBytes(message.bytes);
+    }
+    if (message.askedBytes !== 0) {
+      obj.askedBytes = Math.round(message.askedBytes);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Head>): Head {
+    return Head.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Head>): Head {
+    const message = createBaseHead();
+    message.bytes = object.bytes ?? Buffer.alloc(0);
+    message.askedBytes = object.askedBytes ?? 0;
+    return message;
+  },
+};
+
 function createBaseResource(): Resource {
-  return { mount: "", paths: [], layer: "", kind: 0, size: 0n, mode: 0, uid: 0, gid: 0, xattrs: {} };
+  return {
+    mount: "",
+    paths: [],
+    layer: "",
+    kind: 0,
+    size: 0n,
+    mode: 0,
+    uid: 0,
+    gid: 0,
+    xattrs: {},
+    head: undefined,
+    digest: undefined,
+  };
 }
 
 export const Resource: MessageFns<Resource> = {
@@ -1108,6 +1235,12 @@ export const Resource: MessageFns<Resource> = {
     globalThis.Object.entries(message.xattrs).forEach(([key, value]: [string, Buffer]) => {
       Resource_XattrsEntry.encode({ key: key as any, value }, writer.uint32(74).fork()).join();
     });
+    if (message.head !== undefined) {
+      Head.encode(message.head, writer.uint32(82).fork()).join();
+    }
+    if (message.digest !== undefined) {
+      writer.uint32(90).string(message.digest);
+    }
     return writer;
   },
 
@@ -1199,6 +1332,22 @@ export const Resource: MessageFns<Resource> = {
             }
             continue;
           }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.head = Head.decode(reader, reader.uint32());
+            continue;
+          }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.digest = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1237,6 +1386,8 @@ export const Resource: MessageFns<Resource> = {
           {},
         )
         : {},
+      head: isSet(object.head) ? Head.fromJSON(object.head) : undefined,
+      digest: isSet(object.digest) ? globalThis.String(object.digest) : undefined,
     };
   },
 
@@ -1275,6 +1426,12 @@ export const Resource: MessageFns<Resource> = {
         });
       }
     }
+    if (message.head !== undefined) {
+      obj.head = Head.toJSON(message.head);
+    }
+    if (message.digest !== undefined) {
+      obj.digest = message.digest;
+    }
     return obj;
   },
 
@@ -1300,6 +1457,8 @@ export const Resource: MessageFns<Resource> = {
       },
       {},
     );
+    message.head = (object.head !== undefined && object.head !== null) ? Head.fromPartial(object.head) : undefined;
+    message.digest = object.digest ?? undefined;
     return message;
   },
 };
@@ -2382,6 +2541,8 @@ function createBaseCapabilities(): Capabilities {
     unconditionalGrant: false,
     callerRules: [],
     refusedEdit: "",
+    headBytes: 0,
+    needsDigest: false,
   };
 }
 
@@ -2420,6 +2581,12 @@ export const Capabilities: MessageFns<Capabilities> = {
     }
     if (message.refusedEdit !== "") {
       writer.uint32(82).string(message.refusedEdit);
+    }
+    if (message.headBytes !== 0) {
+      writer.uint32(88).uint32(message.headBytes);
+    }
+    if (message.needsDigest !== false) {
+      writer.uint32(96).bool(message.needsDigest);
     }
     return writer;
   },
@@ -2527,6 +2694,22 @@ export const Capabilities: MessageFns<Capabilities> = {
             message.refusedEdit = reader.string();
             continue;
           }
+          case 11: {
+            if (tag !== 88) {
+              break;
+            }
+
+            message.headBytes = reader.uint32();
+            continue;
+          }
+          case 12: {
+            if (tag !== 96) {
+              break;
+            }
+
+            message.needsDigest = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2579,6 +2762,16 @@ export const Capabilities: MessageFns<Capabilities> = {
         : isSet(object.refused_edit)
         ? globalThis.String(object.refused_edit)
         : "",
+      headBytes: isSet(object.headBytes)
+        ? globalThis.Number(object.headBytes)
+        : isSet(object.head_bytes)
+        ? globalThis.Number(object.head_bytes)
+        : 0,
+      needsDigest: isSet(object.needsDigest)
+        ? globalThis.Boolean(object.needsDigest)
+        : isSet(object.needs_digest)
+        ? globalThis.Boolean(object.needs_digest)
+        : false,
     };
   },
 
@@ -2614,6 +2807,12 @@ export const Capabilities: MessageFns<Capabilities> = {
     if (message.refusedEdit !== "") {
       obj.refusedEdit = message.refusedEdit;
     }
+    if (message.headBytes !== 0) {
+      obj.headBytes = Math.round(message.headBytes);
+    }
+    if (message.needsDigest !== false) {
+      obj.needsDigest = message.needsDigest;
+    }
     return obj;
   },
 
@@ -2634,6 +2833,8 @@ export const Capabilities: MessageFns<Capabilities> = {
     message.unconditionalGrant = object.unconditionalGrant ?? false;
     message.callerRules = object.callerRules?.map((e) => e) || [];
     message.refusedEdit = object.refusedEdit ?? "";
+    message.headBytes = object.headBytes ?? 0;
+    message.needsDigest = object.needsDigest ?? false;
     return message;
   },
 };

@@ -1,0 +1,48 @@
+/** The content of a file, for the gate. A lower layer's is nobody's to write; of the upper layer's the open files are looked over. */
+import { O } from "@sluice/vfs";
+import type { Core } from "../core.js";
+import type { Content } from "../gate/gate.js";
+import { sys } from "../layer/host-layer.js";
+import type { Node } from "../node/node.js";
+import { openNode } from "../node/open-node.js";
+
+/** A mapping keeps its open file, so that a file which is mapped for writing has one that writes. */
+function isBeingWritten(core: Core, node: Node): boolean {
+  if (!node.inUpper) return false;
+  // Opens by further ids have I/O states of their own.
+  const files = node.formerIds === 0 && node.apart === undefined ? node.io?.handles : core.handles.allFiles();
+  for (const file of files ?? []) if (file.node === node && file.write) return true;
+  return false;
+}
+
+export function withDescriptor<T>(core: Core, node: Node, how: { flags: number; use: (fd: number) => T }): T | number {
+  const fd = openNode(core, node, how.flags);
+  if (fd < 0) return fd;
+  try {
+    return how.use(fd);
+  } finally {
+    sys.close(fd);
+  }
+}
+
+class FileContent implements Content {
+  constructor(
+    private readonly core: Core,
+    private readonly node: Node,
+    private readonly fd: number | undefined,
+  ) {}
+
+  get beingWritten(): boolean {
+    return isBeingWritten(this.core, this.node);
+  }
+
+  withDescriptor<T>(use: (fd: number) => T): T | number {
+    const { core, node, fd } = this;
+    return fd === undefined ? withDescriptor(core, node, { flags: O.RDONLY | O.NOFOLLOW, use }) : use(fd);
+  }
+}
+
+/** `fd`: one that is open already, as long as the content is looked at. */
+export function contentOf(core: Core, node: Node, fd?: number): Content | undefined {
+  return node.isRegular ? new FileContent(core, node, fd) : undefined;
+}

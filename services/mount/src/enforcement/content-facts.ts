@@ -1,0 +1,99 @@
+/**
+ * What a policy may ask about the bytes of a file. They are looked at just before the question goes out, and once more when
+ * the answer is there: what is let through holds what was judged. What is written to it after that nobody judged.
+ */
+import { type FactNeeds, type Head, headText, type MissingFact, QUESTION_LIMITS, type Resource } from "@sluice/decision-api";
+import { native } from "@sluice/native";
+import type { Content } from "@sluice/overlay";
+import { Errno, errnoName, RWF } from "@sluice/vfs";
+import { FileDigests, WRITTEN } from "./file-digests.js";
+
+type ContentNeeds = Pick<FactNeeds, "headBytes" | "needsDigest">;
+type ContentFacts = Pick<Resource, "head" | "digest">;
+
+const beginning = Buffer.alloc(QUESTION_LIMITS.headBytes);
+const CHANGED = "it was changed since it was read";
+const NOTHING = new Uint8Array(0);
+
+/**
+ * Up to `bytes` of it, in a buffer that the next call uses again; or the negative errno. With RWF_NOWAIT -EAGAIN where a
+ * disk would be waited for; file systems that do not know that (tmpfs) are read as they are, like all that is opened there.
+ */
+function readHead(content: Content, bytes: number, flags: number): Uint8Array | number {
+  return content.withDescriptor((fd) => {
+    const range = { offset: 0, length: Math.min(bytes, beginning.length), position: 0 };
+    let read = native.pread(fd, beginning, range, flags);
+    if (read === -Errno.EOPNOTSUPP) read = native.pread(fd, beginning, range, 0);
+    return read < 0 ? read : beginning.subarray(0, read);
+  });
+}
+
+/** Has the disk bring it. What goes wrong shows when it is read. */
+async function fetchHead(content: Content, bytes: number): Promise<void> {
+  const fd = content.withDescriptor((open) => native.dupfd(open));
+  if (fd < 0) return;
+  await native.preadAsync(fd, Buffer.alloc(bytes), { offset: 0, length: bytes, position: 0 }, 0);
+  native.close(fd);
+}
+
+export class ContentReader {
+  readonly #digests = new FileDigests();
+
+  /** Resolves once `read` will wait for nothing, with the reason why there is no digest; undefined where that is so at once. */
+  prepare(content: Content | undefined, needs: ContentNeeds): Promise<string | undefined> | undefined {
+    if (content === undefined) return undefined;
+    const { headBytes, needsDigest } = needs;
+    const cold = headBytes > 0 && readHead(content, headBytes, RWF.NOWAIT) === -Errno.EAGAIN;
+    const fetched = cold ? fetchHead(content, headBytes) : undefined;
+    const digested = needsDigest ? this.#digests.prepare(content) : undefined;
+    return fetched === undefined ? digested : fetched.then(() => digested);
+  }
+
+  /** `noDigest`: the reason, where `prepare` gave one. What cannot be read is added to `missing`. */
+  read(
+    content: Content | undefined,
+    { headBytes, needsDigest }: ContentNeeds,
+    into: { missing: MissingFact[]; noDigest: string | undefined },
+  ): ContentFacts {
+    const { missing, noDigest } = into;
+    const facts: ContentFacts = {};
+    if (headBytes > 0) {
+      const bytes = content === undefined ? NOTHING : readHead(content, headBytes, 0);
+      if (typeof bytes === "number") missing.push({ name: "resource.head", reason: `it cannot be read (${errnoName(-bytes)})` });
+      else facts.head = { bytes: bytes.slice(), askedBytes: headBytes };
+    }
+    if (needsDigest) {
+      const digest = content === undefined ? "" : this.#digests.known(content);
+      if (digest !== undefined) facts.digest = digest;
+      else missing.push({ name: "resource.digest", reason: content?.beingWritten === true ? WRITTEN : (noDigest ?? CHANGED) });
+    }
+    return facts;
+  }
+
+  /** The head as a kept answer is compared by; undefined where it cannot be had, or changes. */
+  headText(content: Content | undefined, headBytes: number): string | undefined {
+    if (content === undefined) return headText({ bytes: NOTHING, askedBytes: headBytes });
+    if (content.beingWritten) return undefined;
+    const bytes = readHead(content, headBytes, RWF.NOWAIT);
+    return typeof bytes === "number" ? undefined : headText({ bytes, askedBytes: headBytes });
+  }
+
+  digestText(content: Content | undefined): string | undefined {
+    return content === undefined ? "" : this.#digests.known(content);
+  }
+
+  /** Whether what was looked at is there still. */
+  holds(content: Content | undefined, { head, digest }: ContentFacts): boolean {
+    if (content === undefined) return true;
+    if (digest !== undefined && this.#digests.known(content) !== digest) return false;
+    return head === undefined || sameHead(readHead(content, head.askedBytes, 0), head);
+  }
+
+  close(): Promise<void> {
+    return this.#digests.close();
+  }
+}
+
+function sameHead(now: Uint8Array | number, { bytes }: Head): boolean {
+  return typeof now !== "number" && Buffer.compare(now, bytes) === 0;
+}

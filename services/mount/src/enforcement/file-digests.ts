@@ -1,0 +1,103 @@
+/**
+ * SHA-256 of what files hold, remembered by which file it is and when it was last changed. The kernel changes a file's ctime
+ * with each write, so that the same inode, size, mtime and ctime are the same content, but for two traps: a second write
+ * within one tick of a coarse clock shows nothing, so a file that was just changed is read a little later; and stores through
+ * a mapping are not all stamped, so a file that is open for writing has no digest.
+ */
+import { fstatSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
+import { native } from "@sluice/native";
+import type { Content } from "@sluice/overlay";
+import { errnoName } from "@sluice/vfs";
+import { type Digested, DigestThread, MAX_DIGEST_BYTES } from "./digest-thread.js";
+
+const REMEMBERED = 65_536;
+/** Two ticks of the slowest clock that kernels stamp files by (100 Hz). */
+const SETTLED_MS = 20;
+/** How often a file that changes while it is read is read again. */
+const MAX_READINGS = 3;
+
+export const WRITTEN = "somebody has it open for writing";
+
+interface Identity {
+  file: string;
+  state: string;
+  sizeBytes: bigint;
+  changedMs: number;
+}
+
+function identityOf(fd: number): Identity {
+  const { dev, ino, size, mtimeNs, ctimeNs } = fstatSync(fd, { bigint: true });
+  return { file: `${dev}:${ino}`, state: `${size}:${mtimeNs}:${ctimeNs}`, sizeBytes: size, changedMs: Number(ctimeNs / 1_000_000n) };
+}
+
+export class FileDigests {
+  readonly #thread = new DigestThread();
+  /** The newest last. */
+  readonly #known = new Map<string, { state: string; digest: string }>();
+  readonly #underWay = new Map<string, Promise<string | undefined>>();
+
+  /** Of the content as it is now; undefined where that is not known, or is being changed. */
+  known(content: Content): string | undefined {
+    if (content.beingWritten) return undefined;
+    const found = content.withDescriptor((fd) => {
+      const { file, state } = identityOf(fd);
+      const known = this.#known.get(file);
+      return known?.state === state ? known.digest : undefined;
+    });
+    return typeof found === "number" ? undefined : found;
+  }
+
+  /** Resolves once it is known, or with the reason why it will not be; undefined where that is so at once. Never rejects. */
+  prepare(content: Content): Promise<string | undefined> | undefined {
+    if (content.beingWritten || this.known(content) !== undefined) return undefined;
+    const begun = content.withDescriptor((fd) => this.#begin(fd));
+    return typeof begun === "number" ? Promise.resolve(`it cannot be read (${errnoName(-begun)})`) : begun;
+  }
+
+  close(): Promise<void> {
+    return this.#thread.close();
+  }
+
+  /** Opens of one file wait for the same reading. */
+  #begin(fd: number): Promise<string | undefined> {
+    const { file, sizeBytes } = identityOf(fd);
+    if (sizeBytes > MAX_DIGEST_BYTES) return Promise.resolve(`it is larger than ${MAX_DIGEST_BYTES} bytes`);
+    const underWay = this.#underWay.get(file);
+    if (underWay !== undefined) return underWay;
+    const own = native.dupfd(fd);
+    if (own < 0) return Promise.resolve(`it cannot be read (${errnoName(-own)})`);
+    const reading = this.#read(own).finally(() => {
+      native.close(own);
+      this.#underWay.delete(file);
+    });
+    this.#underWay.set(file, reading);
+    return reading;
+  }
+
+  async #read(fd: number): Promise<string | undefined> {
+    for (let reading = 0; reading < MAX_READINGS; reading++) {
+      const before = identityOf(fd);
+      if (Date.now() - before.changedMs < SETTLED_MS) {
+        await sleep(SETTLED_MS);
+        if (identityOf(fd).state !== before.state) continue;
+      }
+      const copy = native.dupfd(fd);
+      const digested: Digested = copy < 0 ? { problem: `it cannot be read (${errnoName(-copy)})` } : await this.#thread.compute(copy);
+      if ("problem" in digested) return digested.problem;
+      if (identityOf(fd).state !== before.state) continue;
+      this.#remember(before, digested.digest);
+      return undefined;
+    }
+    return "it changes while it is read";
+  }
+
+  #remember({ file, state }: Identity, digest: string): void {
+    this.#known.delete(file);
+    this.#known.set(file, { state, digest });
+    for (const oldest of this.#known.keys()) {
+      if (this.#known.size <= REMEMBERED) break;
+      this.#known.delete(oldest);
+    }
+  }
+}

@@ -1,0 +1,123 @@
+/** Rules about what files hold, on a real mount: the beginning of the content and its digest, kept answers included. */
+import { createHash } from "node:crypto";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { Errno, O } from "@sluice/vfs";
+import { mountSluice, requires, type SluiceMount } from "@sluice/testkit";
+import { expect } from "vitest";
+import { Actor, eventually } from "../e2e/harness/actor.js";
+import { layers, open } from "../e2e/harness/layers.js";
+import { statusOf } from "../e2e/harness/told.js";
+
+const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "FUSE passthrough");
+
+const GOOD = "#!/bin/sh\necho approved\n";
+const EVIL = "#!/bin/sh\necho deceived\n";
+const sha256 = (text: string): string => createHash("sha256").update(text).digest("hex");
+
+interface Looking {
+  decider: { cache: { hits: number } | null };
+  policy: { looksAt: string[] } | null;
+}
+const look = async (mount: SluiceMount): Promise<Looking> => (await statusOf(mount)) as unknown as Looking;
+
+/** 0, or the errno of the refusal. */
+async function reading(actor: Actor, mount: SluiceMount, path: string): Promise<number> {
+  const fd = await actor.do("open", mount.path(path), O.RDONLY);
+  if (fd < 0) return -fd;
+  await actor.do("close", fd);
+  return 0;
+}
+
+/** The same, as a kept answer says it: none is kept while the policy file is as good as new. */
+async function recalled(actor: Actor, mount: SluiceMount, path: string): Promise<number> {
+  const hits = async (): Promise<number> => (await look(mount)).decider.cache?.hits ?? 0;
+  const before = await hits();
+  let outcome = -1;
+  await eventually("an answer is recalled", 10_000, async () => {
+    outcome = await reading(actor, mount, path);
+    return (await hits()) > before;
+  });
+  return outcome;
+}
+
+async function mounted(policy: (approved: string) => string): Promise<{ mount: SluiceMount; actor: Actor }> {
+  const program = open(GOOD);
+  const { root, lower, upper } = layers({
+    lower: { elf: open("\x7fELF\x02\x01"), script: open(GOOD), good: program, other: open(EVIL), written: program, mapped: program },
+  });
+  const approved = join(root, "approved.sha256");
+  writeFileSync(approved, `# programs\n${sha256(GOOD)}  good\n`);
+  return { mount: await mountSluice({ lowers: [lower], upper, policy: policy(approved) }), actor: await Actor.start() };
+}
+
+test("the beginning of the content is judged, and an answer is kept for as long as it is the same", async () => {
+  const { mount, actor } = await mounted(
+    () => `version: 1
+default: grant
+rules:
+  - { name: no-programs, when: "resource.head.startsWith('\\\\x7fELF')", access: [read, rename], effect: deny }
+`,
+  );
+  expect(await reading(actor, mount, "elf")).toBe(Errno.EACCES);
+  expect(await reading(actor, mount, "script")).toBe(0);
+  expect(await recalled(actor, mount, "elf")).toBe(Errno.EACCES);
+  expect(await recalled(actor, mount, "script")).toBe(0);
+  expect((await look(mount)).policy?.looksAt).toEqual(["head (512 bytes)"]);
+  expect(await actor.do("rename", mount.path("elf"), mount.path("moved"))).toBe(-Errno.EACCES);
+  // Through the mount, while the answer about it is kept: the next open is judged by what it holds then.
+  const fd = await actor.do("open", mount.path("script"), O.WRONLY);
+  await actor.do("write", fd, "\x7fELF", 0);
+  expect(await reading(actor, mount, "script")).toBe(Errno.EACCES);
+  await actor.do("close", fd);
+  expect(await reading(actor, mount, "script")).toBe(Errno.EACCES);
+  expect((await mount.stop()).code).toBe(0);
+});
+
+test("a digest is that of the content now, and a file that may be changing has none", async () => {
+  const { mount, actor } = await mounted(
+    (approved) => `version: 1
+default: grant
+digests: { approved: "${approved}" }
+rules:
+  - { name: approved-alone, access: [read, execute], when: "!(resource.digest in digests.approved)", effect: deny }
+`,
+  );
+  expect(await reading(actor, mount, "good")).toBe(0);
+  expect(await reading(actor, mount, "other")).toBe(Errno.EACCES);
+  expect(await recalled(actor, mount, "good")).toBe(0);
+
+  // Open for writing, it holds what it held, and is refused all the same.
+  const released = (): Promise<void> => eventually("it is closed", 10_000, async () => (await statusOf(mount)).overlay.openFiles === 0);
+  const fd = await actor.do("open", mount.path("written"), O.WRONLY);
+  expect(await reading(actor, mount, "written")).toBe(Errno.EACCES);
+  await actor.do("close", fd);
+  await released();
+  expect(await reading(actor, mount, "written")).toBe(0);
+
+  // As long, and with its old times: only the content is another. And back.
+  for (const [content, outcome] of [
+    [EVIL, Errno.EACCES],
+    [GOOD, 0],
+  ] as const) {
+    const writing = await actor.do("open", mount.path("written"), O.WRONLY);
+    await actor.do("write", writing, content, 0);
+    await actor.do("close", writing);
+    await actor.do("utimes", mount.path("written"), 1_500_000_000);
+    await released();
+    expect(await reading(actor, mount, "written")).toBe(outcome);
+  }
+
+  // A mapping outlives the descriptor that it was made by.
+  expect(await reading(actor, mount, "mapped")).toBe(0);
+  const both = await actor.do("open", mount.path("mapped"), O.RDWR);
+  const mapping = await actor.do("map", both, EVIL.length, true);
+  await actor.do("close", both);
+  await actor.do("mapWrite", mapping, 0, EVIL);
+  expect(await reading(actor, mount, "mapped")).toBe(Errno.EACCES);
+  await actor.do("unmap", mapping);
+  await released();
+  expect(await reading(actor, mount, "mapped")).toBe(Errno.EACCES);
+  expect((await look(mount)).policy?.looksAt).toEqual(["digest"]);
+  expect((await mount.stop()).code).toBe(0);
+});
