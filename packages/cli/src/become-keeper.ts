@@ -5,8 +5,8 @@
 import { fileURLToPath } from "node:url";
 import { CAP, capabilityMask, native } from "@sluice/native";
 import { CliError, EXIT } from "@sluice/runtime";
-import type { KeeperConfig } from "@sluice/service-keeper";
-import { type KeptMount, replaceProcess } from "@sluice/service-mount";
+import type { AwaitingConfig, KeeperConfig } from "@sluice/service-keeper";
+import { type AwaitedMount, type KeptMount, replaceProcess } from "@sluice/service-mount";
 
 const KEEPER_MAIN = fileURLToPath(new URL("./keeper-main.js", import.meta.url));
 const MAIN = fileURLToPath(new URL("./main.js", import.meta.url));
@@ -16,7 +16,7 @@ const CONFIG_FD = 3;
 /** How this program is started as a mount's server. */
 export const serverProgram = { file: process.execPath, argv: [...process.execArgv, MAIN, "mount-server"] };
 
-function pass(config: KeeperConfig): number {
+function pass(config: KeeperConfig | AwaitingConfig): number {
   const bytes = Buffer.from(JSON.stringify(config));
   const fd = native.memoryFile("sluice-keeper");
   if (fd < 0) return fd;
@@ -31,18 +31,20 @@ function dropCapabilities(mask: bigint): void {
   native.setNoNewPrivileges();
 }
 
-export function becomeKeeper(kept: KeptMount): never {
-  const { plan, serverConfig, runDirectory, user, capabilities } = kept;
-  const passed = pass({ plan, server: serverProgram, serverConfig, runDirectory, user });
-  if (passed >= 0) {
+function become(config: KeeperConfig | AwaitingConfig, capabilities: bigint, remedy: string): never {
+  const { mountpoint } = config.plan;
+  if (pass(config) >= 0) {
     dropCapabilities(capabilities);
     // The mount point is for whoever lists processes.
-    replaceProcess([KEEPER_MAIN, plan.mountpoint], CONFIG_FD + 1);
+    replaceProcess([KEEPER_MAIN, mountpoint], CONFIG_FD + 1);
   }
-  throw new CliError({
-    object: plan.mountpoint,
-    problem: "the keeper cannot be started",
-    remedy: "free memory, or use --keeper off",
-    exitCode: EXIT.FAILED,
-  });
+  throw new CliError({ object: mountpoint, problem: "the keeper cannot be started", remedy, exitCode: EXIT.FAILED });
+}
+
+export function becomeKeeper({ plan, serverConfig, runDirectory, user, capabilities }: KeptMount): never {
+  return become({ plan, server: serverProgram, serverConfig, runDirectory, user }, capabilities, "free memory, or use --keeper off");
+}
+
+export function becomeAwaitingKeeper({ capabilities, ...config }: AwaitedMount): never {
+  return become(config, capabilities, "free memory");
 }

@@ -3,7 +3,7 @@ import { runCli } from "@sluice/runtime";
 import { buildProgram } from "./program.js";
 
 /** These serve whether or not anybody reads what they say. */
-const SERVING = new Set(["mount", "mount-server", "decision"]);
+const SERVING = new Set(["mount", "keeper", "mount-server", "decision"]);
 
 if (!SERVING.has(process.argv[2] ?? "")) {
   process.stdout.on("error", (error: NodeJS.ErrnoException) => {

@@ -18,12 +18,12 @@ Exit codes: 0 done, 1 failed while running, 2 the command line or a file is wron
 type AddCommands = (program: Command) => Promise<void>;
 
 const addMount: AddCommands = async (program) => {
-  const [{ addMountCommands }, { startEmbeddedDecision }, { becomeKeeper, serverProgram }] = await Promise.all([
+  const [{ addMountCommands }, { startEmbeddedDecision }, { becomeAwaitingKeeper, becomeKeeper, serverProgram }] = await Promise.all([
     import("@sluice/service-mount"),
     import("./embedded/start-embedded-decision.js"),
     import("./become-keeper.js"),
   ]);
-  addMountCommands(program, { startEmbeddedDecision, becomeKeeper, serverProgram });
+  addMountCommands(program, { startEmbeddedDecision, becomeAwaitingKeeper, becomeKeeper, serverProgram });
 };
 
 const addDecision: AddCommands = async (program) => {
@@ -41,6 +41,7 @@ const addVolumePlugin: AddCommands = async (program) => {
 const DECISION_COMMANDS = new Set(["decision", "policy", "profile"]);
 const MOUNT_COMMANDS = new Set([
   "mount",
+  "keeper",
   "mount-server",
   "unmount",
   "upgrade",

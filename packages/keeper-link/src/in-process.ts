@@ -41,6 +41,7 @@ export function openInProcess(plan: MountPlan): KeeperLink {
     ready: () => undefined,
     onDrain: () => undefined,
     handOver: () => undefined,
+    onStop: () => undefined,
     close: () => {
       letGo();
       release();

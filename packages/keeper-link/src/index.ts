@@ -3,6 +3,7 @@ export { claimUpper, untilLetGo } from "./acts/claim-upper.js";
 export { LayerError } from "./acts/layer-error.js";
 export { abortDevice, mountOn, type MountPoint, openDevice, unmountDevice } from "./acts/mount-device.js";
 export { openLayers } from "./acts/open-layers.js";
+export { joinKeeper, type Namespaces, namespacesHere, OFFER_VERSION, type Offer, untilGreeted } from "./join-keeper.js";
 export { connectHere, openInProcess } from "./in-process.js";
 export type { KeeperInfo, KeeperLink, OpenLayer, OpenLayers } from "./keeper-link.js";
 export type { MountPlan } from "./mount-plan.js";

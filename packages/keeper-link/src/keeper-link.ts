@@ -59,5 +59,7 @@ export interface KeeperLink {
   /** `drain` is called when the keeper wants to start another server: finish what is in flight, then `handOver` and exit with 0. */
   onDrain(drain: () => void): void;
   handOver(): void;
+  /** `stop` is called when the keeper wants the mount to end, by a keeper that cannot send a signal. */
+  onStop(stop: () => void): void;
   close(): void;
 }

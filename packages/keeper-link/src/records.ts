@@ -56,6 +56,10 @@ export const Tell = {
   /** That was all. `key`: how many descriptors may be stored. `value` 1: a former server served this connection. A payload: KeeperInfo as JSON. */
   go: 72,
   drain: 73,
+  /** One descriptor, a memory file: the offer, to whoever connects to a keeper that starts no servers. `go` may come much later. */
+  offer: 74,
+  /** Unmount, as SIGTERM would have a server do that the keeper can send one to. */
+  stop: 75,
 } as const;
 
 /** A record with its descriptors, to write into or read out of; one is used again and again. */

@@ -114,6 +114,7 @@ class SocketLink implements KeeperLink {
   #poller: Poller | undefined;
   #sequence = 0;
   #drain: (() => void) | undefined;
+  #stop: (() => void) | undefined;
   #lost = false;
 
   constructor(socket: number, options: SocketLinkOptions) {
@@ -182,6 +183,10 @@ class SocketLink implements KeeperLink {
     this.#post(this.#request.begin(Ask.handOver, 0, 0n, 0));
   }
 
+  onStop(stop: () => void): void {
+    this.#stop = stop;
+  }
+
   close(): void {
     this.#poller?.close();
     this.#poller = undefined;
@@ -223,6 +228,7 @@ class SocketLink implements KeeperLink {
     this.#reply.closeFds();
     const { kind, sequence, value } = this.#reply;
     if (kind === Tell.drain) setImmediate(() => this.#drain?.());
+    if (kind === Tell.stop) setImmediate(() => this.#stop?.());
     if (kind !== Tell.answer) return;
     this.#waiting.get(sequence)?.(value);
     this.#waiting.delete(sequence);

@@ -110,7 +110,16 @@ static int64_t bind_and_listen(int fd, const struct sockaddr_un *address, mode_t
   return status;
 }
 
-static napi_value unix_listen(napi_env env, napi_callback_info info) {
+/* Fills `address` with the name in argument 0; the result of a failed check is a negative errno. */
+static int64_t address_of(const struct name *path, struct sockaddr_un *address) {
+  size_t length = strlen(path->bytes);
+  if (length == 0) return -ENOENT;
+  if (length >= sizeof address->sun_path) return -ENAMETOOLONG;
+  memcpy(address->sun_path, path->bytes, length + 1);
+  return 0;
+}
+
+static napi_value listen_by(napi_env env, napi_callback_info info, int type) {
   struct args args = args_read(env, info, 3);
   struct name path;
   struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -118,16 +127,45 @@ static napi_value unix_listen(napi_env env, napi_callback_info info) {
   uint32_t mode = arg_uint(&args, 1);
   int backlog = arg_int(&args, 2);
   if (args.failure) return args_failed(&args);
-  size_t length = strlen(path.bytes);
-  if (length == 0) return result_number(env, -ENOENT);
-  if (length >= sizeof address.sun_path) return result_number(env, -ENAMETOOLONG);
-  memcpy(address.sun_path, path.bytes, length + 1);
-  int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  int64_t status = address_of(&path, &address);
+  if (status < 0) return result_number(env, status);
+  int fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (fd < 0) return result_number(env, -errno);
-  int64_t status = bind_and_listen(fd, &address, mode, backlog);
+  status = bind_and_listen(fd, &address, mode, backlog);
   if (status == 0) return result_number(env, fd);
   close(fd);
   return result_number(env, status);
+}
+
+static napi_value unix_listen(napi_env env, napi_callback_info info) {
+  return listen_by(env, info, SOCK_STREAM);
+}
+
+static napi_value seqpacket_listen(napi_env env, napi_callback_info info) {
+  return listen_by(env, info, SOCK_SEQPACKET);
+}
+
+static napi_value seqpacket_connect(napi_env env, napi_callback_info info) {
+  struct args args = args_read(env, info, 1);
+  struct name path;
+  struct sockaddr_un address = {.sun_family = AF_UNIX};
+  arg_name(&args, 0, &path);
+  if (args.failure) return args_failed(&args);
+  int64_t status = address_of(&path, &address);
+  if (status < 0) return result_number(env, status);
+  int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (fd < 0) return result_number(env, -errno);
+  if (connect(fd, (const struct sockaddr *)&address, sizeof address) == 0) return result_number(env, fd);
+  status = -errno;
+  close(fd);
+  return result_number(env, status);
+}
+
+static napi_value accept_socket(napi_env env, napi_callback_info info) {
+  struct args args = args_read(env, info, 1);
+  int fd = arg_int(&args, 0);
+  if (args.failure) return args_failed(&args);
+  return result(env, accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK));
 }
 
 /* The strings of a block, each ended by a NUL, as execve wants them. NULL where there is no memory, or no last NUL. */
@@ -182,5 +220,8 @@ const struct exported process_functions[] = {
   {"pidfdSendSignal", pidfd_signal},
   {"peerCredentials", peer_credentials},
   {"unixListen", unix_listen},
+  {"seqpacketListen", seqpacket_listen},
+  {"seqpacketConnect", seqpacket_connect},
+  {"acceptSocket", accept_socket},
   {NULL, NULL},
 };

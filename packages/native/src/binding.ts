@@ -287,6 +287,12 @@ export interface Native {
   peerCredentials(fd: number): PeerCredentials | number;
   /** socket, bind, chmod(mode), listen: a listening unix stream socket at `path`. */
   unixListen(path: string, mode: number, backlog: number): number;
+  /** The same of a SOCK_SEQPACKET socket, for `acceptSocket`. */
+  seqpacketListen(path: string, mode: number, backlog: number): number;
+  /** Connects to one, without waiting: -ENOENT, -ECONNREFUSED where nobody listens, -EAGAIN where too many wait. */
+  seqpacketConnect(path: string): number;
+  /** A connection that waits at a listening socket, non-blocking and close-on-exec; -EAGAIN where there is none. */
+  acceptSocket(fd: number): number;
   /** An unnamed pair of connected SOCK_SEQPACKET sockets, non-blocking, into `out`. */
   seqpacketPair(out: Int32Array): number;
   /**

@@ -91,6 +91,10 @@ export class Holdings {
     return this.#mounted !== undefined && abortDevice(this.#mounted) ? 0 : -Errno.EOPNOTSUPP;
   }
 
+  get mounted(): boolean {
+    return this.#mounted !== undefined;
+  }
+
   /** Unmounted by somebody, or aborted. */
   get connectionOver(): boolean {
     return this.#mounted !== undefined && (native.pollNow(this.fuseFd, 0, 0) & POLL.ERR) !== 0;

@@ -2,33 +2,24 @@
  * The keeper's life: opens what is held, starts a server, starts another one when it dies, hands over to a new one when
  * asked to, and takes everything down at the end. It says on standard error what a person should know, and nothing else.
  */
-import { readdirSync, rmdirSync, unlinkSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { isatty } from "node:tty";
-import { LayerError, untilLetGo } from "@sluice/keeper-link";
-import { native } from "@sluice/native";
-import { FsError } from "@sluice/vfs";
 import { openDoor } from "./door.js";
-import { Holdings } from "./holdings.js";
+import { FAILED, openHoldings, prepare, removeSockets, say } from "./ground.js";
+import type { Holdings } from "./holdings.js";
 import type { KeeperConfig, ServerProgram } from "./keeper-config.js";
 import { RestartRule } from "./restart-rule.js";
 import { describeEnd, type ServerEnd, ServerProcess } from "./server-process.js";
 
 const DOOR = "keeper.sock";
 const STDIN = 0;
-const FAILED = 1;
-const UNFIT = 4;
 /** How long a server may take to unmount: more than it waits for the mount's last users. */
 const STOP_LIMIT_MS = 40_000;
 const PATIENT_STOPS = 2;
 /** A new version that does not serve within this is a failure. */
 const READY_LIMIT_MS = 30_000;
 const DRAIN_LIMIT_MS = 15_000;
-
-function say(what: string, text: string): void {
-  process.stderr.write(`sluice: ${what}: ${text.replace(/\p{Cc}/gu, " ")}\n`);
-}
 
 class Keeper {
   readonly #config: KeeperConfig;
@@ -175,45 +166,6 @@ function listen(keeper: Keeper): void {
     else void keeper.upgrade(keeper.program);
   });
   process.on("SIGPIPE", () => undefined);
-}
-
-async function openHoldings(config: KeeperConfig): Promise<Holdings | number> {
-  try {
-    await untilLetGo(config.plan.upper, config.plan.work);
-    return new Holdings(config.plan);
-  } catch (error) {
-    if (error instanceof LayerError) {
-      say(error.path, `${error.problem}: ${error.remedy}`);
-      return UNFIT;
-    }
-    if (error instanceof FsError) {
-      say(config.plan.mountpoint, error.message);
-      return FAILED;
-    }
-    throw error;
-  }
-}
-
-function prepare(): void {
-  process.chdir("/");
-  native.umask(0o077);
-  const { hard } = native.nofileLimit();
-  native.setNofileLimit(hard);
-  native.setDumpable(false);
-  native.setNoNewPrivileges();
-  // Whoever read the mount's first line may have closed the pipe since.
-  for (const stream of [process.stdout, process.stderr]) stream.on("error", () => undefined);
-}
-
-/** Nothing deeper is looked at: the directory may be the server's user's. */
-function removeSockets(directory: string): void {
-  try {
-    for (const name of readdirSync(directory)) unlinkSync(join(directory, name));
-    rmdirSync(directory);
-  } catch (error) {
-    const code = error instanceof Error && "code" in error ? String(error.code) : String(error);
-    if (code !== "ENOENT") say(directory, `the directory of the mount's sockets cannot be removed (${code}): remove it`);
-  }
 }
 
 /** Keeps a mount to its end; returns the exit code. */

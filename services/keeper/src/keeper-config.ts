@@ -18,5 +18,18 @@ export interface KeeperConfig {
   runDirectory: string;
 }
 
+/** Of a keeper that starts no servers: they come to its socket, from other containers for instance. */
+export interface AwaitingConfig {
+  plan: MountPlan;
+  /** Where it listens; made by the keeper, and removed at the end. */
+  socket: string;
+  /** Whom servers run as, and nobody else is let in; undefined: as the keeper. */
+  user: { uid: number; gid: number } | undefined;
+  /** Told to each server as it is. */
+  offer: string;
+  /** How long the mount may be without a server that serves, before it is unmounted. Infinity is null in JSON: for ever. */
+  waitMs: number | null;
+}
+
 /** Descriptors of a server, after standard input, output and error. */
 export const SERVER_FDS = { link: 3, config: 4, count: 5 } as const;

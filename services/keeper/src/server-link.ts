@@ -82,6 +82,10 @@ export class ServerLink {
     this.#tell((out) => out.begin(Tell.drain, 0, 0n, 0));
   }
 
+  stop(): void {
+    this.#tell((out) => out.begin(Tell.stop, 0, 0n, 0));
+  }
+
   close(): void {
     if (this.#closed) return;
     this.#closed = true;

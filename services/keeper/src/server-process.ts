@@ -10,8 +10,8 @@ import { ServerLink } from "./server-link.js";
 /** A server that closed its end of the link is about to exit; one that does not is ended. */
 const EXIT_LIMIT_MS = 20_000;
 /** A server notices by itself that the connection has ended, and gives what still waits five seconds. */
-const OVER_LIMIT_MS = 6_500;
-const LOOK_MS = 500;
+export const OVER_LIMIT_MS = 6_500;
+export const LOOK_MS = 500;
 
 export interface ServerEnd {
   code: number | null;
@@ -30,7 +30,8 @@ interface Parts {
   info: KeeperInfo;
 }
 
-function memoryOf(text: string): number {
+/** A memory file; or the negative errno. */
+export function memoryOf(text: string): number {
   const bytes = Buffer.from(text);
   const fd = native.memoryFile("sluice-config");
   if (fd >= 0) native.pwrite(fd, bytes, { offset: 0, length: bytes.length, position: 0 }, 0);

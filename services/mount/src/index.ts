@@ -2,6 +2,6 @@
 export { addMountCommands } from "./cli/add-mount-commands.js";
 export { daemonPid } from "./control/daemon-pid.js";
 export type { DecisionHost, EmbeddedDecisionOptions, StartEmbeddedDecision } from "./lifecycle/open-decider.js";
-export type { BecomeKeeper, KeptMount } from "./lifecycle/kept-mount.js";
+export type { AwaitedMount, BecomeKeeper, KeptMount } from "./lifecycle/kept-mount.js";
 export { keepLeastPrivilege, replaceProcess } from "./lifecycle/least-privilege.js";
 export type { MountHost } from "./lifecycle/run-mount.js";

@@ -8,6 +8,7 @@ import { addExplainCommand } from "./explain-command.js";
 import { addExportCommand } from "./export-command.js";
 import { addFsckCommand } from "./fsck-command.js";
 import { addGrantsCommand } from "./grants-command.js";
+import { addKeeperCommand } from "./keeper-command.js";
 import { addMountCommand } from "./mount-command.js";
 import { addMountServerCommand } from "./mount-server-command.js";
 import { addResetCommand } from "./reset-command.js";
@@ -18,6 +19,7 @@ import { addUpgradeCommand } from "./upgrade-command.js";
 
 export function addMountCommands(program: Command, host: MountHost): void {
   addMountCommand(program, host);
+  addKeeperCommand(program, host);
   addMountServerCommand(program, host);
   addUnmountCommand(program);
   addUpgradeCommand(program, host);

@@ -14,6 +14,7 @@ Examples:
   sluice mount -o lowerdir=/srv/base,upperdir=/srv/changes,workdir=/srv/work /mnt/view
   sluice mount --config /etc/sluice/view.yaml --background --log-file /var/log/sluice.log
   sluice mount --lower /srv/base --decision dns:///decision:50051 --on-outage stale --stale-for 5m /mnt/view
+  sluice mount --keeper-socket /run/keeper/socket --decision dns:///decision:50051    the server of a 'sluice keeper'
 
 A colon in a layer's name is written \\:, as with overlayfs. The command stays in the foreground unless --background is given:
 SIGTERM, SIGINT or 'sluice unmount MOUNTPOINT' unmounts. With --keeper on it goes on when its server dies, and
@@ -39,6 +40,7 @@ function withDecider(command: Command): Command {
 /** The options of how the mount is held and served. */
 function withServing(command: Command): Command {
   return command
+    .option("--keeper-socket <path>", "serve what the keeper there holds ('sluice keeper'), which knows mount point and layers")
     .option("--engine <name>", "devfuse, fuse-native, or auto: devfuse unless the machine does not let it mount", "auto")
     .addOption(
       new Option("--transport <how>", "what requests come by: uring (FUSE over io_uring), read, or auto, which is read today")
@@ -102,6 +104,10 @@ export function addMountCommand(program: Command, host: MountHost): void {
 }
 
 async function mount(mountpoint: string | undefined, args: MountArguments, host: MountHost): Promise<void> {
+  if (args.keeperSocket !== undefined) {
+    const { joinMount } = await import("../lifecycle/join-mount.js");
+    joinMount(mountpoint, args, host);
+  }
   if (mountpoint === undefined) throw wrong("mount", "no mount point is given", "name an empty directory");
   if (args.background === true && process.env[IN_BACKGROUND] === undefined) {
     process.exitCode = await launchInBackground(args.logFile);

@@ -1,6 +1,6 @@
 /** `sluice mount-server`: what a keeper starts. Of no use to anybody else, and not in the help. */
 import { constants } from "node:os";
-import { openSocketLink } from "@sluice/keeper-link";
+import { openSocketLink, untilGreeted } from "@sluice/keeper-link";
 import { native } from "@sluice/native";
 import type { Command } from "commander";
 import { failed } from "../complaint.js";
@@ -15,16 +15,17 @@ export function addMountServerCommand(program: Command, host: MountHost): void {
   program.command("mount-server", { hidden: true }).action(async () => {
     const keeper = process.ppid;
     const { readServerConfig, mountPlan } = await import("../lifecycle/kept-mount.js");
-    const { config, runDirectory, capabilities, registerByKeeper } = readServerConfig(CONFIG_FD);
+    const { config, runDirectory, capabilities, registerByKeeper, joined } = readServerConfig(CONFIG_FD);
     keepOnly(BigInt(capabilities), CONFIG_FD + 1);
     native.close(CONFIG_FD);
-    if (native.dieWithParent(constants.signals.SIGKILL, keeper) < 0) throw failed(config.mountpoint, "the keeper is gone", "mount again");
+    if (joined) await untilGreeted(LINK_FD, () => process.stderr.write(`sluice: ${config.mountpoint}: another server serves it: standing by\n`));
+    else if (native.dieWithParent(constants.signals.SIGKILL, keeper) < 0) throw failed(config.mountpoint, "the keeper is gone", "mount again");
     const link = openSocketLink(LINK_FD, {
       plan: mountPlan(config),
       registerByKeeper,
       onLost: () => process.exit(1),
     });
     const { runServer } = await import("../lifecycle/run-mount.js");
-    await runServer(config, host, { link, runDirectory });
+    await runServer(config, host, { link, runDirectory, joined });
   });
 }

@@ -47,6 +47,7 @@ export interface MountArguments {
   transport: string;
   locks: string;
   keeper: string;
+  keeperSocket?: string;
   privilege: string;
   user?: string;
   coherentReaders?: boolean;

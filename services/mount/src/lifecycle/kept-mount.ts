@@ -13,10 +13,13 @@ import { refuseUnseenHolders } from "./watch-revocation.js";
 /** What a server is started with: `config` has passed preflight. */
 export interface ServerConfig {
   config: MountConfig;
-  runDirectory: string;
+  /** Undefined: the server makes its own. */
+  runDirectory: string | undefined;
   /** A bigint, in text. */
   capabilities: string;
   registerByKeeper: boolean;
+  /** It came to its keeper by itself, and is not its child. */
+  joined: boolean;
 }
 
 export interface KeptMount {
@@ -26,6 +29,17 @@ export interface KeptMount {
   /** Whom servers run as; undefined: as the keeper. */
   user: UserIds | undefined;
   /** The capabilities that keeper and server may have at most. */
+  capabilities: bigint;
+}
+
+/** What a keeper is told that starts no servers: they come to `socket`, and are told `offer`. */
+export interface AwaitedMount {
+  plan: MountPlan;
+  socket: string;
+  offer: string;
+  /** Null: for ever. */
+  waitMs: number | null;
+  user: UserIds | undefined;
   capabilities: bigint;
 }
 
@@ -54,8 +68,19 @@ export function keepMount(given: MountConfig, become: BecomeKeeper): never {
   refuseUnseenHolders(config);
   const { user, capabilities, registerByKeeper } = serverShape(config);
   const runDirectory = ownedRunDirectory(config.mountpoint, user);
-  const server: ServerConfig = { config, runDirectory, capabilities: String(capabilities), registerByKeeper };
+  const server: ServerConfig = { config, runDirectory, capabilities: String(capabilities), registerByKeeper, joined: false };
   return become({ plan: mountPlan(config), serverConfig: JSON.stringify(server), runDirectory, user, capabilities: keptMask });
+}
+
+/** The same for a keeper that starts no server: `awaited` says how servers come to it. Throws CliError. */
+export function keepForServers(
+  given: MountConfig,
+  become: (kept: AwaitedMount) => never,
+  awaited: (plan: MountPlan) => Pick<AwaitedMount, "socket" | "waitMs" | "offer">,
+): never {
+  const config = preflight(given);
+  const plan = mountPlan(config);
+  return become({ plan, ...awaited(plan), user: config.user, capabilities: keptMask });
 }
 
 /** Of a descriptor that this process was started with; it stays open. */

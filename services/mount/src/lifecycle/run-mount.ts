@@ -29,8 +29,9 @@ import { daemonKeepsLocks } from "./choose-locks.js";
 import { refuseImpossibleTransport, transportWord, withoutUring } from "./choose-transport.js";
 import { closeInherited } from "./close-inherited.js";
 import { controlHandler } from "./control-handler.js";
+import { leaveToTheNext } from "./hand-over.js";
 import { hardenProcess } from "./harden-process.js";
-import { type BecomeKeeper, mountPlan } from "./kept-mount.js";
+import { type AwaitedMount, type BecomeKeeper, mountPlan } from "./kept-mount.js";
 import { type MountEvents, mountEvents } from "./mount-events.js";
 import { mountReporter } from "./mount-report.js";
 import type { MountParts } from "./mount-status.js";
@@ -44,8 +45,6 @@ import { UndoStack } from "./undo-stack.js";
 import { refuseUnseenHolders, watchRevocation } from "./watch-revocation.js";
 
 const READY_MS = 10_000;
-/** How long requests may take that were read, before they are left to the next server. */
-const HAND_OVER_MS = 5_000;
 const INLINE_COPY_BYTES = 256 << 10;
 const MAX_DIRECTORY_FDS = 2048;
 const MAX_KEPT_BACKINGS = 4096;
@@ -60,17 +59,21 @@ export interface MountHost {
   startEmbeddedDecision: StartEmbeddedDecision;
   /** What a keeper is to start as the server: this program. */
   serverProgram?: { file: string; argv: readonly string[] };
+  /** This process becomes a keeper that waits for servers. Comes back only by throwing. */
+  becomeAwaitingKeeper?: (kept: AwaitedMount) => never;
   /** This process becomes the keeper of a mount. Comes back only by throwing. */
   becomeKeeper?: BecomeKeeper;
   /** Is given the line that says that requests are served. Standard output where it is not here. */
   announce?: (line: string) => void;
 }
 
-/** The keeper that this server was started by. */
+/** The keeper whose mount this server serves. */
 export interface Kept {
   link: KeeperLink;
-  /** Where the sockets lie: the keeper's. */
-  runDirectory: string;
+  /** Where the sockets lie: the keeper's; undefined where this process makes its own. */
+  runDirectory: string | undefined;
+  /** The keeper did not start this process, and does not start the next: what ends it leaves the mount to whoever comes. */
+  joined: boolean;
 }
 
 /** What the mount's life needs from start to end. */
@@ -280,6 +283,7 @@ function tellReady(life: Life, parts: MountParts, announce: (line: string) => un
   kept?.link.keepInit(Buffer.from(JSON.stringify(negotiated)));
   kept?.link.ready();
   if (kept?.link.restored !== true) announce(readyLine(parts));
+  else if (kept.joined) announce(`took over ${config.mountpoint}\n`);
   logger.info(
     { mountpoint: config.mountpoint, lowers: config.lowers, upper: config.upper, negotiated, keeper: kept?.link.keeper },
     "mounted",
@@ -287,14 +291,6 @@ function tellReady(life: Life, parts: MountParts, announce: (line: string) => un
   const { transport } = parts.engine;
   if (transport.name === "read" && config.transport === "auto" && parts.kind.name === "devfuse")
     logger.info({ why: transport.why }, "requests come by read(2), not by io_uring");
-}
-
-/** Another server goes on from what is written down and stored: nothing is taken apart, and what still waits comes to it again. */
-async function handOver({ kept, logger }: Life, engine: Engine): Promise<never> {
-  const idle = await engine.drain?.(HAND_OVER_MS);
-  logger.info({ idle, inFlight: engine.inFlight() }, "handed over to another server");
-  kept?.link.handOver();
-  process.exit(0);
 }
 
 async function serve(life: Life, host: MountHost): Promise<void> {
@@ -347,7 +343,7 @@ async function serve(life: Life, host: MountHost): Promise<void> {
   );
   serves = true;
   tellReady(life, parts, host.announce ?? ((line) => process.stdout.write(line)));
-  life.kept?.link.onDrain(() => void handOver(life, engine));
+  if (life.kept !== undefined) leaveToTheNext(life.kept, engine, logger);
   await Promise.race([engine.ended, stop.reached(1)]);
   // Before the doors close: who asked for it by the control socket waits for the answer.
   await unmount();
@@ -380,7 +376,9 @@ async function run(config: MountConfig, host: MountHost, kept: Kept | undefined)
     stop: new StopRequests(),
     events: mountEvents(telemetry, logger),
   };
-  life.stop.listen();
+  // Until it serves, a signal ends a server that joined a keeper: there is nothing to hand over.
+  if (kept?.joined !== true) life.stop.listen();
+  kept?.link.onStop(() => life.stop.request());
   closeInherited();
   hardenProcess(logger, kept !== undefined);
   try {

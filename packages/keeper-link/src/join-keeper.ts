@@ -1,0 +1,73 @@
+/**
+ * How a server comes to a keeper that does not start it: by the keeper's socket, which tells at once what is to be served
+ * (the offer), and everything else when it is this server's turn.
+ */
+import { fstatSync, readlinkSync, readSync } from "node:fs";
+import { native, POLL } from "@sluice/native";
+import { Errno } from "@sluice/vfs";
+import { toBytes } from "./acts/path-bytes.js";
+import type { MountPlan } from "./mount-plan.js";
+import { LinkRecord, Tell } from "./records.js";
+
+/** Raised when a server that knows the one before could not serve by what is offered. */
+export const OFFER_VERSION = 1;
+const PATIENCE_MS = 10_000;
+
+/** Processes and users are told to the server by numbers of these: they must be its own. */
+export interface Namespaces {
+  pid: string;
+  user: string;
+}
+
+export interface Offer {
+  version: number;
+  namespaces: Namespaces;
+  plan: MountPlan;
+  /** What the keeper was told of the mount, as options of `sluice mount`: a server of another version reads them its own way. */
+  options: Readonly<Record<string, unknown>>;
+}
+
+export function namespacesHere(): Namespaces {
+  return { pid: readlinkSync("/proc/self/ns/pid"), user: readlinkSync("/proc/self/ns/user") };
+}
+
+function readAll(fd: number): string {
+  const bytes = Buffer.alloc(fstatSync(fd).size);
+  readSync(fd, bytes, 0, bytes.length, 0);
+  native.close(fd);
+  return bytes.toString("utf8");
+}
+
+/**
+ * Connects, and takes the offer. The socket is the caller's: for `untilGreeted`, then `openSocketLink`.
+ * @returns the negative errno where nobody answers: -EPERM where who does is neither root nor our user, -EPIPE where we are refused.
+ */
+export function joinKeeper(path: string): { socket: number; offer: Offer } | number {
+  const socket = native.seqpacketConnect(toBytes(path));
+  if (socket < 0) return socket;
+  const refuse = (errno: number): number => {
+    native.close(socket);
+    return -errno;
+  };
+  const peer = native.peerCredentials(socket);
+  // What comes from there is served as root's.
+  if (typeof peer === "number" || ![0, process.geteuid?.()].includes(peer.uid)) return refuse(Errno.EPERM);
+  const record = new LinkRecord(1);
+  const came = record.receive(socket, PATIENCE_MS);
+  if (came !== 1) return refuse(came === 0 ? Errno.EPIPE : -came);
+  if (record.kind !== Tell.offer || record.fdCount !== 1) return refuse(Errno.EPROTO);
+  return { socket, offer: JSON.parse(readAll(record.fds[0] as number)) as Offer };
+}
+
+/** Resolves when the keeper begins to tell, or is gone: `openSocketLink` finds out which. `wait` is called where it is not our turn yet. */
+export async function untilGreeted(socket: number, wait: () => void): Promise<void> {
+  const here = (): boolean => (native.pollNow(socket, POLL.IN, 0) & (POLL.IN | POLL.HUP)) !== 0;
+  if (here()) return;
+  await new Promise<void>((resolve) => {
+    const poller = native.poll(socket, () => {
+      poller.close();
+      resolve();
+    });
+    wait();
+  });
+}

@@ -1,0 +1,54 @@
+/** What both kinds of keeper begin and end with: what the process does to itself, what it holds, what it leaves behind. */
+import { readdirSync, rmdirSync, unlinkSync } from "node:fs";
+import { join } from "node:path";
+import { LayerError, type MountPlan, untilLetGo } from "@sluice/keeper-link";
+import { native } from "@sluice/native";
+import { FsError } from "@sluice/vfs";
+import { Holdings } from "./holdings.js";
+
+export const FAILED = 1;
+export const UNFIT = 4;
+
+export function say(what: string, text: string): void {
+  process.stderr.write(`sluice: ${what}: ${text.replace(/\p{Cc}/gu, " ")}\n`);
+}
+
+/** An exit code where they cannot be had; it has been said why. */
+export async function openHoldings({ plan }: { plan: MountPlan }): Promise<Holdings | number> {
+  try {
+    await untilLetGo(plan.upper, plan.work);
+    return new Holdings(plan);
+  } catch (error) {
+    if (error instanceof LayerError) {
+      say(error.path, `${error.problem}: ${error.remedy}`);
+      return UNFIT;
+    }
+    if (error instanceof FsError) {
+      say(plan.mountpoint, error.message);
+      return FAILED;
+    }
+    throw error;
+  }
+}
+
+export function prepare(): void {
+  process.chdir("/");
+  native.umask(0o077);
+  const { hard } = native.nofileLimit();
+  native.setNofileLimit(hard);
+  native.setDumpable(false);
+  native.setNoNewPrivileges();
+  // Whoever read the mount's first line may have closed the pipe since.
+  for (const stream of [process.stdout, process.stderr]) stream.on("error", () => undefined);
+}
+
+/** Nothing deeper is looked at: the directory may be the server's user's. */
+export function removeSockets(directory: string): void {
+  try {
+    for (const name of readdirSync(directory)) unlinkSync(join(directory, name));
+    rmdirSync(directory);
+  } catch (error) {
+    const code = error instanceof Error && "code" in error ? String(error.code) : String(error);
+    if (code !== "ENOENT") say(directory, `the directory of the mount's sockets cannot be removed (${code}): remove it`);
+  }
+}

@@ -1,0 +1,100 @@
+/** `sluice mount --keeper-socket`: this process becomes the server of a keeper that it did not start and was not started by. */
+import { resolve } from "node:path";
+import { joinKeeper, type Namespaces, namespacesHere, OFFER_VERSION, type Offer } from "@sluice/keeper-link";
+import { native } from "@sluice/native";
+import { Errno, errnoName } from "@sluice/vfs";
+import { failed, lacking, unfit, wrong } from "../complaint.js";
+import type { MountConfig } from "../config/mount-config.js";
+import { type MountArguments, parseMount } from "../config/parse-mount.js";
+import { checkDecisionFiles } from "../preflight/check-decision-files.js";
+import { refuseImpossibleTransport } from "./choose-transport.js";
+import type { ServerConfig } from "./kept-mount.js";
+import { replaceProcess } from "./least-privilege.js";
+import type { MountHost } from "./run-mount.js";
+import { serverShape } from "./server-shape.js";
+import { refuseUnseenHolders } from "./watch-revocation.js";
+
+/** As services/keeper starts a server: after standard input, output and error. */
+const LINK_FD = 3;
+const CONFIG_FD = 4;
+
+/** What the keeper was told once and for all, and a server cannot have otherwise. */
+const OF_THE_KEEPER = { lower: "--lower", upper: "--upper", work: "--work", o: "-o", user: "--user" } as const;
+
+function refuseTwice(mountpoint: string | undefined, args: MountArguments): void {
+  const given = mountpoint ?? Object.entries(OF_THE_KEEPER).find(([key]) => args[key as keyof typeof OF_THE_KEEPER] !== undefined)?.[1];
+  if (given !== undefined) {
+    throw wrong(given, "the keeper at --keeper-socket knows what is mounted where", "leave it out, or give it to 'sluice keeper'");
+  }
+  if (args.engine === "fuse-native") throw wrong("--engine fuse-native", "the keeper's connection is not its own", "leave it out");
+}
+
+function reached(path: string): { socket: number; offer: Offer } {
+  const joined = joinKeeper(path);
+  if (typeof joined !== "number") return joined;
+  const name = errnoName(-joined);
+  if (joined === -Errno.EPERM) throw unfit(path, `who listens there is neither root nor this user (${name})`, "find out who put it there");
+  if (joined === -Errno.EPIPE)
+    throw unfit(path, `the keeper does not let this process in (${name})`, "run it as the keeper's user, or as its --user; not many at once");
+  throw failed(path, `no keeper answers there (${name})`, "start 'sluice keeper --socket' with this path, and share its directory");
+}
+
+/** Pids and uids that the kernel and the keeper tell are numbers of the keeper's namespaces: elsewhere they would be others'. */
+function refuseOtherNamespaces(path: string, theirs: Namespaces): void {
+  const ours = namespacesHere();
+  if (theirs.pid !== ours.pid) {
+    throw lacking(
+      `--keeper-socket ${path}`,
+      "the keeper is in another pid namespace, so the pids of callers would be those of other processes here",
+      "give both the same one: with Docker, pid: host for both (or pid: service:NAME of the keeper)",
+    );
+  }
+  if (theirs.user !== ours.user) {
+    throw lacking(`--keeper-socket ${path}`, "the keeper is in another user namespace, so users would be others here", "run both in one");
+  }
+}
+
+function configBy({ plan, options }: Offer, args: MountArguments): MountConfig {
+  const { mountpoint, lowers, dataLowers, upper, work } = plan;
+  const asked = parseMount(mountpoint, { ...args, ...options, keeper: "on", engine: "devfuse" });
+  return { ...asked, mountpoint, lowers, dataLowers, upper, work };
+}
+
+function memoryOf(server: ServerConfig): number {
+  const bytes = Buffer.from(JSON.stringify(server));
+  const fd = native.memoryFile("sluice-config");
+  if (fd >= 0) native.pwrite(fd, bytes, { offset: 0, length: bytes.length, position: 0 }, 0);
+  return fd;
+}
+
+/** Two descriptors to 3 and 4, wherever they are. */
+function place(link: number, config: number): void {
+  const spare = native.dup2(config, Math.max(link, config, CONFIG_FD) + 1);
+  native.dup2(link, LINK_FD);
+  native.dup2(spare, CONFIG_FD);
+}
+
+/** @throws CliError */
+export function joinMount(mountpoint: string | undefined, args: MountArguments, host: MountHost): never {
+  refuseTwice(mountpoint, args);
+  if (host.serverProgram === undefined) throw failed("mount", "this command has no server", "use 'sluice mount'");
+  const path = resolve(args.keeperSocket ?? "");
+  const { socket, offer } = reached(path);
+  if (offer.version > OFFER_VERSION) {
+    throw unfit(path, `the keeper offers by version ${offer.version}, and this one knows ${OFFER_VERSION}`, "use a newer server");
+  }
+  refuseOtherNamespaces(path, offer.namespaces);
+  const config = configBy(offer, args);
+  refuseImpossibleTransport(config);
+  checkDecisionFiles(config);
+  refuseUnseenHolders(config);
+  const { capabilities, registerByKeeper } = serverShape(config);
+  const memory = memoryOf({ config, runDirectory: undefined, capabilities: String(capabilities), registerByKeeper, joined: true });
+  if (memory >= 0) {
+    place(socket, memory);
+    native.setNoNewPrivileges();
+    // It has Node's own options before it, as this process does.
+    replaceProcess(host.serverProgram.argv.slice(process.execArgv.length), CONFIG_FD + 1);
+  }
+  throw failed(path, "the server cannot be started", "free memory");
+}
