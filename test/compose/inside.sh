@@ -81,6 +81,7 @@ make_data() {
   cd "$SLUICE_DATA"
   chmod 0777 upper/upper
   mkdir -p lower/datasets/metered lower/secrets
+  chmod 0777 lower/datasets/metered
   echo "from the lower layer" >lower/hello.txt
   echo "counted" >lower/datasets/metered/table.csv
   echo "hidden" >lower/secrets/token
@@ -135,35 +136,85 @@ look_at_scaling() {
   expect "who shows no certificate gets no answer" "decision-health: decision:50051" in_mount node /opt/sluice/deploy/docker/decision-health.mjs decision:50051
 }
 
-# A reader that never closes: granted before the restart, it must read the same bytes throughout.
-reader_source='const fs = require("fs"), fd = fs.openSync("/merged/tree/big.bin"), [first, now] = [0, 0].map(() => Buffer.alloc(4194304));
+# Two programs of a consumer that run while servers come and go, until /tmp/stop is there; any error ends them with BAD.
+# The first has only what passes through: the same bytes again and again, and writes of its own. It says in /tmp/passes how
+# far it is, so that it can be seen to go on while nobody serves.
+passing_source='const fs = require("fs"), log = [], fd = fs.openSync("/merged/tree/big.bin"), out = fs.openSync("/merged/tree/passing", "w+");
+  const [first, now] = [0, 0].map(() => Buffer.alloc(4194304));
   fs.readSync(fd, first, 0, first.length, 0);
   let count = 0;
   setInterval(() => {
-    if (fs.existsSync("/tmp/stop")) { console.log("OK", count); process.exit(0); }
     fs.readSync(fd, now, 0, now.length, 0);
+    fs.writeSync(out, Buffer.from(String(count % 10)), 0, 1, count);
     if (!now.equals(first)) { console.log("BAD", count); process.exit(1); }
-    count++;
+    fs.writeFileSync("/tmp/passes", String(++count));
+    if (!fs.existsSync("/tmp/stop")) return;
+    const text = Buffer.alloc(count);
+    fs.readSync(out, text, 0, count, 0);
+    console.log([...text].every((byte, at) => byte === 48 + at % 10) ? "OK" : "BAD", count);
+    process.exit(0);
   }, 50);'
+# The second has everything else: mediated reads and appends on open descriptors, and names made, renamed and removed.
+mediated_source='const fs = require("fs"), dir = "/merged/tree/datasets/metered/", fd = fs.openSync(dir + "table.csv"), log = fs.openSync(dir + "log", "a+");
+  let count = 0, longest = 0;
+  setInterval(() => {
+    const begun = Date.now(), text = Buffer.alloc(8);
+    fs.readSync(fd, text, 0, 8, 0);
+    if (String(text) !== "counted\n") throw new Error("BAD bytes");
+    fs.writeSync(log, `${count}\n`);
+    fs.writeFileSync("/merged/tree/a", String(count));
+    fs.renameSync("/merged/tree/a", "/merged/tree/b");
+    if (fs.readFileSync("/merged/tree/b", "utf8") !== String(count)) throw new Error("BAD content");
+    fs.rmSync("/merged/tree/b");
+    count++;
+    longest = Math.max(longest, Date.now() - begun);
+    if (!fs.existsSync("/tmp/stop")) return;
+    const lines = fs.readFileSync(dir + "log", "utf8").trim().split("\n");
+    console.log(lines.length === count && lines.every((line, at) => line === String(at)) ? "OK" : "BAD", count, "longest", longest, "ms");
+    process.exit(0);
+  }, 20);'
 
-look_at_restart() {
-  $compose exec -T consumer node -e "$reader_source" >"$scratch/reader" 2>&1 &
-  reader=$!
-  eventually "a reader passes through" 10 sh -c "node $repository/test/compose/read-xattr.mjs $tree/big.bin user.sluice.mode | grep -q passthrough"
-  mount=$($compose ps -q mount)
-  check "the mount service is killed" docker kill -s KILL "$mount"
-  expect "others are told so" "not connected|Transport endpoint" in_consumer cat /merged/tree/hello.txt
-  check "it is started again" docker start "$mount"
-  eventually "it is healthy" 40 sh -c "docker inspect -f '{{.State.Health.Status}}' $mount | grep -qx healthy"
-  expect "a consumer that was there before sees the new mount" "^from the lower layer" in_consumer cat /merged/tree/hello.txt
-  expect "there is one mount, not a pile of them" "^1$" sh -c "grep -c '$tree .* fuse.sluice' /proc/self/mountinfo"
-  check "it is stopped in order" docker stop -t 20 "$mount"
-  expect "nothing is mounted then" "^0$" sh -c "grep -c '$tree .* fuse.sluice' /proc/self/mountinfo"
-  check "and started" docker start "$mount"
-  eventually "and healthy" 40 sh -c "docker inspect -f '{{.State.Health.Status}}' $mount | grep -qx healthy"
+healthy() { docker inspect -f '{{.State.Health.Status}}' "$($compose ps -q "$1")" | grep -qx healthy; }
+passes_on() { before=$(in_consumer cat /tmp/passes); sleep 0.5; [ "$(in_consumer cat /tmp/passes)" -gt "$before" ]; }
+
+# Consumers have files open, pass through and are mediated, while the server is made anew: by a version of another name in
+# order, and by force.
+look_at_upgrade() {
+  printf 'FROM sluice:local\nRUN sed -i s/0.1.0/0.1.0-next/ /opt/sluice/packages/runtime/dist/version.js\n' >"$scratch/next"
+  check "an image of the next version is there" sh -c "docker build --pull=false --network none -t sluice:next - <$scratch/next"
+  in_consumer node -e "$passing_source" >"$scratch/passes" 2>&1 &
+  passing=$!
+  in_consumer node -e "$mediated_source" >"$scratch/mediated" 2>&1 &
+  mediated=$!
+  eventually "a writer passes through" 10 sh -c "node $repository/test/compose/read-xattr.mjs $tree/passing user.sluice.mode | grep -q passthrough"
+  eventually "another one is mediated" 10 test -s "$SLUICE_DATA/upper/upper/datasets/metered/log"
+  keeper=$($compose ps -q keeper)
+  check "the server is replaced by the next version" env SLUICE_IMAGE=sluice:next $compose up -d --no-build --pull never --no-deps --force-recreate --wait --wait-timeout 60 mount
+  expect "which serves" "0.1.0-next" sluice status /merged/tree --json
+  check "the server is killed" docker kill -s KILL "$($compose ps -q mount)"
+  check "what passes through goes on without any" passes_on
+  check "and the version before is put in its place" $compose up -d --no-build --pull never --no-deps --force-recreate --wait --wait-timeout 60 mount
+  expect "which serves" '"version": ?"0.1.0"' sluice status /merged/tree --json
+  expect "the keeper is the same" "^$keeper" $compose ps -q keeper
   in_consumer touch /tmp/stop
-  wait "$reader" || true
-  expect "the reader read on through both restarts" "^OK [0-9]{2,}" cat "$scratch/reader"
+  wait "$passing" || true
+  wait "$mediated" || true
+  expect "what passed through was never wrong" "^OK [0-9]{2,}" cat "$scratch/passes"
+  expect "what was mediated waited, and that was all" "^OK [0-9]{2,}" cat "$scratch/mediated"
+  echo "   $(cat "$scratch/mediated")"
+}
+
+# With its keeper the mount goes; a new one clears away what is left.
+look_at_restart() {
+  check "the keeper is killed" docker kill -s KILL "$($compose ps -q keeper)"
+  eventually "others are told so" 10 sh -c "$compose exec -T consumer cat /merged/tree/hello.txt 2>&1 | grep -Eq 'not connected|Transport endpoint'"
+  check "it is started again" docker start "$($compose ps -q keeper)"
+  eventually "a consumer that was there before sees the new mount" 60 sh -c "$compose exec -T consumer cat /merged/tree/hello.txt | grep -q 'from the lower layer'"
+  expect "there is one mount, not a pile of them" "^1$" sh -c "grep -c '$tree .* fuse.sluice' /proc/self/mountinfo"
+  check "both are stopped in order" $compose stop mount keeper
+  expect "nothing is mounted then" "^0$" sh -c "grep -c '$tree .* fuse.sluice' /proc/self/mountinfo"
+  check "and started" $compose start keeper mount
+  eventually "and healthy" 40 healthy mount
 }
 
 # With the daemon stopped a granted descriptor still reads and a mediated one waits.
@@ -247,6 +298,7 @@ look_at_tree
 look_at_passthrough
 look_at_replicas
 look_at_scaling
+look_at_upgrade
 look_at_restart
 edit_policy
 look_at_metrics

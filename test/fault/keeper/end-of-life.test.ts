@@ -1,9 +1,6 @@
 /** However a kept mount ends, nothing of it is left: no process, no mount, no socket, and the layers are free. */
-import { closeSync, existsSync, mkdirSync, openSync, readFileSync } from "node:fs";
-import { createHash } from "node:crypto";
+import { closeSync, mkdirSync, openSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { LOCK, MNT, native } from "@sluice/native";
-import { Errno } from "@sluice/vfs";
 import {
   bytes,
   descendantsOf,
@@ -22,6 +19,7 @@ import {
 } from "@sluice/testkit";
 import { expect } from "vitest";
 import { AttackedKeeper, place } from "./keeper-under-attack.js";
+import { abort, expectNothingLeft } from "./nothing-left.js";
 
 const { describe, test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
 
@@ -61,28 +59,6 @@ const serverOf = (mount: SluiceMount): ProcessIdentity => {
   return server;
 };
 
-const socketsOf = (mountpoint: string): string => join("/run/sluice", createHash("sha256").update(mountpoint).digest("hex").slice(0, 16));
-
-async function expectNothingLeft({ mountpoint, family, upper, work }: Kept): Promise<void> {
-  await expect.poll(() => family.filter(isAlive), { timeout: 20_000 }).toEqual([]);
-  expect(mountsBelow(bytes(mountpoint))).toEqual([]);
-  expect(existsSync(socketsOf(mountpoint))).toBe(false);
-  // Whoever had one of them open would keep its lock.
-  for (const path of [upper, work]) {
-    const fd = openSync(path, "r");
-    expect(native.flock(fd, LOCK.EX | LOCK.NB)).toBe(0);
-    closeSync(fd);
-  }
-}
-
-/** What /sys/fs/fuse/connections/N/abort does, which is not mounted everywhere: the kernel ends the connection, the mount stays. */
-function abort(mountpoint: string, between: () => void = () => undefined): void {
-  const fd = openSync(mountpoint, "r");
-  between();
-  expect(native.umount2(bytes(mountpoint), MNT.FORCE)).toBe(-Errno.EBUSY);
-  closeSync(fd);
-}
-
 const POLICY = "version: 1\ndefault: grant\n";
 
 describe("a kept mount ends", () => {
@@ -96,6 +72,17 @@ describe("a kept mount ends", () => {
   test("by umount", async () => {
     const it = await kept();
     expect((await runScript(["umount", it.mountpoint])).code).toBe(0);
+    expect((await it.mount.exited).code).toBe(0);
+    await expectNothingLeft(it);
+  });
+
+  test("by umount -l, when the last file is closed", async () => {
+    const it = await kept();
+    const fd = openSync(join(it.mountpoint, "f"), "r");
+    expect((await runScript(["umount", "-l", it.mountpoint])).code).toBe(0);
+    expect(readFileSync(fd, "utf8")).toBe("lower");
+    expect(it.family.filter(isAlive).length).toBe(it.family.length);
+    closeSync(fd);
     expect((await it.mount.exited).code).toBe(0);
     await expectNothingLeft(it);
   });

@@ -3,38 +3,11 @@ import { connect } from "node:net";
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { file, mountSluice, plant, requires, scratch, type SluiceMount, startScript } from "@sluice/testkit";
+import { file, mountSluice, plant, requires, runScript, runSluice, scratch, type SluiceMount, startScript } from "@sluice/testkit";
 import { expect } from "vitest";
+import { LOAD } from "./load.js";
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
-
-/** Works until it is told to stop: names, content, an open file, and says what went wrong. */
-const LOAD = `
-import { closeSync, openSync, readFileSync, readSync, renameSync, rmSync, writeFileSync, writeSync } from "node:fs";
-process.chdir(process.argv[1]);
-const held = openSync("f", "r");
-const log = openSync("log", "a+");
-let rounds = 0;
-const round = () => {
-  rounds++;
-  writeFileSync("a", String(rounds));
-  renameSync("a", "b");
-  if (readFileSync("b", "utf8") !== String(rounds)) throw new Error("b is not what was written");
-  rmSync("b");
-  writeSync(log, rounds + "\\n");
-  const text = Buffer.alloc(5);
-  readSync(held, text, 0, 5, 0);
-  if (text.toString() !== "lower") throw new Error("the open file reads otherwise");
-};
-process.stdin.once("data", () => {
-  const lines = readFileSync("log", "utf8").trim().split("\\n").map(Number);
-  const whole = lines.length === rounds && lines.every((line, at) => line === at + 1);
-  console.log(JSON.stringify({ whole, rounds }));
-  process.exit(0);
-});
-console.log("works");
-setInterval(round, 1);
-`;
 
 async function serverPid(mount: SluiceMount): Promise<number> {
   return ((await mount.status()) as { pid: number }).pid;
@@ -72,6 +45,15 @@ test("no upgrade is asked for by what a server has started", async () => {
   expect((await mount.stop()).code).toBe(0);
 });
 
+/** The command of this checkout as the next version: see next-version.mjs. */
+const NEXT = new URL("next-version.mjs", import.meta.url).href;
+const MAIN = fileURLToPath(new URL("../../../packages/cli/dist/main.js", import.meta.url));
+const CLI = fileURLToPath(new URL("../../../packages/cli/bin/sluice.mjs", import.meta.url));
+
+async function versionOf(mountpoint: string): Promise<unknown> {
+  return (JSON.parse((await runSluice(["status", "--json", mountpoint])).stdout) as { version: string }).version;
+}
+
 test("an upgrade under load: by command, by SIGHUP, and to a program that does not serve", async () => {
   const mount = await mountSluice({
     lowers: [plant(scratch(), { f: file("lower") })],
@@ -93,6 +75,13 @@ test("an upgrade under load: by command, by SIGHUP, and to a program that does n
   await expect.poll(async () => (await mount.cli("status", "--json")).code, { timeout: 30_000 }).toBe(0);
   pids.push(await serverPid(mount));
   expect(new Set(pids).size).toBe(4);
+  // To the next version, and back: each goes on in the format that it finds.
+  const present = await versionOf(mount.mountpoint);
+  const next = { method: "upgrade", file: process.execPath, argv: ["--import", `${NEXT}?format`, MAIN, "mount-server"] };
+  expect(await askKeeper(mount, next)).toContain('"upgraded":true');
+  expect(await versionOf(mount.mountpoint)).toBe("9.9.9");
+  expect((await mount.cli("upgrade")).code).toBe(0);
+  expect(await versionOf(mount.mountpoint)).toBe(present);
   expect(((await mount.status()) as { keeper: { restarts: number } }).keeper.restarts).toBe(0);
   expect(await askKeeper(mount, { method: "exec", file: "/bin/true" })).toContain("unknown request");
   load.write("enough\n");
@@ -100,6 +89,21 @@ test("an upgrade under load: by command, by SIGHUP, and to a program that does n
   expect(stderr).toBe("");
   expect(JSON.parse(stdout.trim().split("\n").at(-1) ?? "")).toMatchObject({ whole: true });
   expect((await mount.stop()).code).toBe(0);
+});
+
+test("an older version refuses state of a newer format with a sentence, and the newer one goes on", async () => {
+  const [lower, mountpoint] = [plant(scratch(), { f: file("lower") }), scratch()];
+  const newer = [process.execPath, "--import", `${NEXT}?format`, CLI, "mount", "--keeper", "on", "--lower", lower, mountpoint];
+  const mount = startScript(newer, { timeoutMs: 120_000 });
+  await mount.waitFor("mounted ");
+  const { code, stderr } = await runSluice(["upgrade", mountpoint]);
+  expect([code, stderr]).toEqual([1, expect.stringContaining("the new server does not serve (exit code 1): the one before goes on")]);
+  await expect.poll(() => versionOf(mountpoint), { timeout: 30_000 }).toBe("9.9.9");
+  expect((await runScript(["cat", join(mountpoint, "f")])).stdout).toBe("lower");
+  mount.kill("SIGTERM");
+  const ended = await mount.finished;
+  expect(ended.code).toBe(0);
+  expect(ended.stderr).toContain("the state to take over has format 2, and this version reads up to 1: start a newer version");
 });
 
 test("a mount without a keeper says so", async () => {

@@ -342,8 +342,8 @@ async function serve(life: Life, host: MountHost): Promise<void> {
     surviveBugs(logger, () => life.telemetry.anomalies++),
   );
   serves = true;
-  tellReady(life, parts, host.announce ?? ((line) => process.stdout.write(line)));
   if (life.kept !== undefined) leaveToTheNext(life.kept, engine, logger);
+  tellReady(life, parts, host.announce ?? ((line) => process.stdout.write(line)));
   await Promise.race([engine.ended, stop.reached(1)]);
   // Before the doors close: who asked for it by the control socket waits for the answer.
   await unmount();

@@ -1,0 +1,120 @@
+/** Servers that come to a keeper which starts none: they see none of the layers, come and go, and nobody notices. */
+import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { bytes, file, mountsBelow, plant, requires, runScript, runSluice, scratch, startScript } from "@sluice/testkit";
+import { expect } from "vitest";
+import { joinedPlaces, startKeeper, startServer, tryToServe } from "./joined-mount.js";
+import { LOAD } from "./load.js";
+
+const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "command unshare");
+const { test: withPassthrough } = requires("/dev/fuse", "CAP_SYS_ADMIN", "command unshare", "FUSE passthrough");
+
+const POLICY = 'version: 1\ndefault: grant\nrules:\n  - { name: metered, path: "log", effect: mediate }\n';
+
+withPassthrough("servers come and go under load, by SIGTERM and by SIGKILL, and one stands by", async () => {
+  const places = joinedPlaces(plant(scratch(), { f: file("lower"), big: file("x".repeat(100_000)) }));
+  const policy = join(scratch(), "policy.yaml");
+  writeFileSync(policy, POLICY);
+  const args = ["--policy", policy];
+  const keeper = await startKeeper(places);
+  const first = startServer(places, args);
+  await first.waitFor("mounted ");
+  const load = startScript(LOAD, { args: [places.mountpoint], timeoutMs: 120_000 });
+  await load.waitFor("works");
+  const grants = JSON.parse((await runSluice(["grants", "--json", places.mountpoint])).stdout) as { path: string; mode: string }[];
+  expect(Object.fromEntries(grants.map(({ path, mode }) => [path, mode]))).toMatchObject({ f: "passthrough", log: "mediated" });
+  first.kill("SIGTERM");
+  expect((await first.finished).code).toBe(0);
+  // Made where the server sees no layer: by what the keeper gave it.
+  const second = startServer(places, args);
+  await second.waitFor("took over ");
+  writeFileSync(join(places.mountpoint, "big"), "short", { flag: "r+" });
+  expect(readFileSync(join(places.upper, "big"), "utf8").startsWith("shortxxx")).toBe(true);
+  const third = startServer(places, args);
+  // Its configuration is read and it waits: so it is the next one.
+  await expect.poll(async () => (await runScript(["pgrep", "-f", `mount --keeper-socket ${places.socket}`])).stdout.trim(), { timeout: 20_000 }).toBe("");
+  second.kill();
+  await third.waitFor("took over ");
+  const status = JSON.parse((await runSluice(["status", "--json", places.mountpoint])).stdout) as { keeper: { restarts: number; pid: number } };
+  expect(status.keeper).toMatchObject({ restarts: 1, pid: keeper.pid });
+  load.write("enough\n");
+  const { stdout, stderr } = await load.finished;
+  expect(stderr).toBe("");
+  expect(JSON.parse(stdout.trim().split("\n").at(-1) ?? "")).toMatchObject({ whole: true });
+  keeper.kill("SIGTERM");
+  expect((await keeper.finished).code).toBe(0);
+  expect((await third.finished).code).toBe(0);
+  expect(mountsBelow(bytes(places.mountpoint))).toEqual([]);
+  expect(existsSync(places.socket)).toBe(false);
+}, 180_000);
+
+test("users wait for the next server as long as --wait says, and then are told", async () => {
+  const places = joinedPlaces(plant(scratch(), { f: file("lower") }));
+  const keeper = await startKeeper(places, ["--wait", "1s"]);
+  const server = startServer(places);
+  await server.waitFor("mounted ");
+  server.kill();
+  const waits = runScript(["cat", join(places.mountpoint, "f")]);
+  const { code, stderr } = await keeper.finished;
+  expect(code).toBe(1);
+  expect(stderr).toContain("no server has come to serve it for 1 s: unmounted");
+  expect((await waits).code).toBe(1);
+  expect(mountsBelow(bytes(places.mountpoint))).toEqual([]);
+});
+
+test("who is not to serve is not let in, and is told why", async () => {
+  const places = joinedPlaces(plant(scratch(), { f: file("lower") }));
+  const why = async (...given: Parameters<typeof tryToServe>): Promise<unknown> => {
+    const { code, stderr } = await tryToServe(...given);
+    return [code, stderr];
+  };
+  const says = (text: string): unknown => expect.stringContaining(text);
+  expect(await why(places.socket, [])).toEqual([1, says("no keeper answers there (ENOENT)")]);
+  await startKeeper(places);
+  expect(await why(places.socket, ["--lower", "/"])).toEqual([2, says("--lower: the keeper at --keeper-socket knows")]);
+  expect(await why(places.socket, [places.mountpoint])).toEqual([2, says("knows what is mounted where")]);
+  expect(await why(places.socket, [], ["unshare", "--pid", "--fork", "--mount-proc"])).toEqual([3, says("another pid namespace")]);
+  expect(await why(places.socket, [], ["unshare", "--user", "--map-root-user"])).toEqual([3, says("another user namespace")]);
+  // As if its mode had been another: then the kernel's word on who connects is left.
+  chmodSync(join(places.socket, ".."), 0o755);
+  const as = { uid: 1000, gid: 1000 };
+  expect(await why(places.socket, [], [], { as })).toEqual([1, says("EACCES")]);
+  chmodSync(places.socket, 0o666);
+  expect(await why(places.socket, [], [], { as })).toEqual([4, says("does not let this process in")]);
+  expect(mountsBelow(bytes(places.mountpoint))).toEqual([]);
+});
+
+withPassthrough("a server of a user without any capability, and nobody else's", async () => {
+  const root = scratch();
+  chmodSync(root, 0o755);
+  const lower = plant(join(root, "lower"), { f: file("lower") });
+  const [upper, work, mountpoint, sockets] = ["upper", "work", "mnt", "sockets"].map((name) => join(root, name)) as [
+    string,
+    string,
+    string,
+    string,
+  ];
+  for (const path of [upper, work, mountpoint, sockets]) mkdirSync(path);
+  await runScript(["chown", "-R", "1000:1000", lower, upper, work, mountpoint]);
+  const places = { lower, upper, work, mountpoint, socket: join(sockets, "socket") };
+  await startKeeper(places, ["--user", "1000:1000", "-o", "userxattr"]);
+  expect((await tryToServe(places.socket, [])).stderr).toContain("does not let this process in");
+  const as = { uid: 1000, gid: 1000 };
+  const env = { XDG_RUNTIME_DIR: root };
+  await runScript(["chown", "1000:1000", root]);
+  const server = startScript([process.execPath, "packages/cli/bin/sluice.mjs", "mount", "--keeper-socket", places.socket], { as, env, timeoutMs: 60_000 });
+  await server.waitFor("mounted ");
+  expect(readFileSync(`/proc/${server.pid}/status`, "latin1")).toMatch(/^CapEff:\s+0+$/m);
+  const reader = startScript(`
+    import { openSync, readFileSync, appendFileSync } from "node:fs";
+    const fd = openSync(process.argv[1] + "/f", "r");
+    if (readFileSync(fd, "utf8") !== "lower") throw new Error("f is not what it was");
+    appendFileSync(process.argv[1] + "/g", "made");
+    console.log("open");
+    process.stdin.resume();`, { as, args: [mountpoint] });
+  await reader.waitFor("open");
+  const grants = await runSluice(["grants", "--json", mountpoint], { as, env });
+  expect((JSON.parse(grants.stdout) as { path: string; mode: string }[]).find(({ path }) => path === "f")?.mode).toBe("passthrough");
+  expect((await runScript(["cat", join(mountpoint, "f")])).stderr).toContain("Permission denied");
+  reader.kill();
+});

@@ -1,0 +1,29 @@
+/** Programs that tests of a server's end have running meanwhile. */
+
+/** Works until it is told to stop: names, content, an open file, and says what went wrong. */
+export const LOAD = `
+import { closeSync, openSync, readFileSync, readSync, renameSync, rmSync, writeFileSync, writeSync } from "node:fs";
+process.chdir(process.argv[1]);
+const held = openSync("f", "r");
+const log = openSync("log", "a+");
+let rounds = 0;
+const round = () => {
+  rounds++;
+  writeFileSync("a", String(rounds));
+  renameSync("a", "b");
+  if (readFileSync("b", "utf8") !== String(rounds)) throw new Error("b is not what was written");
+  rmSync("b");
+  writeSync(log, rounds + "\\n");
+  const text = Buffer.alloc(5);
+  readSync(held, text, 0, 5, 0);
+  if (text.toString() !== "lower") throw new Error("the open file reads otherwise");
+};
+process.stdin.once("data", () => {
+  const lines = readFileSync("log", "utf8").trim().split("\\n").map(Number);
+  const whole = lines.length === rounds && lines.every((line, at) => line === at + 1);
+  console.log(JSON.stringify({ whole, rounds }));
+  process.exit(0);
+});
+console.log("works");
+setInterval(round, 1);
+`;

@@ -1,0 +1,38 @@
+/** What must be so when a kept mount has ended, and a way to end one. */
+import { createHash } from "node:crypto";
+import { closeSync, existsSync, openSync } from "node:fs";
+import { join } from "node:path";
+import { LOCK, MNT, native } from "@sluice/native";
+import { bytes, isAlive, mountsBelow, type ProcessIdentity } from "@sluice/testkit";
+import { Errno } from "@sluice/vfs";
+import { expect } from "vitest";
+
+export interface Ended {
+  mountpoint: string;
+  upper: string;
+  work: string;
+  /** All of its processes. */
+  family: readonly ProcessIdentity[];
+}
+
+const socketsOf = (mountpoint: string): string => join("/run/sluice", createHash("sha256").update(mountpoint).digest("hex").slice(0, 16));
+
+export async function expectNothingLeft({ mountpoint, family, upper, work }: Ended): Promise<void> {
+  await expect.poll(() => family.filter(isAlive), { timeout: 20_000 }).toEqual([]);
+  expect(mountsBelow(bytes(mountpoint))).toEqual([]);
+  expect(existsSync(socketsOf(mountpoint))).toBe(false);
+  // Whoever had one of them open would keep its lock.
+  for (const path of [upper, work]) {
+    const fd = openSync(path, "r");
+    expect(native.flock(fd, LOCK.EX | LOCK.NB)).toBe(0);
+    closeSync(fd);
+  }
+}
+
+/** What /sys/fs/fuse/connections/N/abort does, which is not mounted everywhere: the kernel ends the connection, the mount stays. */
+export function abort(mountpoint: string, between: () => void = () => undefined): void {
+  const fd = openSync(mountpoint, "r");
+  between();
+  expect(native.umount2(bytes(mountpoint), MNT.FORCE)).toBe(-Errno.EBUSY);
+  closeSync(fd);
+}
