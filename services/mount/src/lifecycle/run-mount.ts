@@ -270,10 +270,10 @@ function readyLine(parts: MountParts): string {
   return `mounted ${config.mountpoint} (${layers}; FUSE ${protocol.major}.${protocol.minor}; passthrough ${maxStackDepth > 0 ? "on" : "off"}${transportWord(kind, engine)}${kind.name === "devfuse" ? "" : `; engine ${kind.name}`})\n`;
 }
 
-function ownRunDirectory({ config, undo }: Life): string {
+function ownRunDirectory({ config, undo }: Life): { path: string; remove(): void } {
   const run = makeRunDirectory(config.mountpoint);
   undo.push("remove the socket directory", run.remove);
-  return run.path;
+  return run;
 }
 
 /** Tells the keeper that this server serves, and whoever waits that the mount is there. */
@@ -295,7 +295,8 @@ function tellReady(life: Life, parts: MountParts, announce: (line: string) => un
 
 async function serve(life: Life, host: MountHost): Promise<void> {
   const { config, logger, undo, stop } = life;
-  const runDirectory = life.kept?.runDirectory ?? ownRunDirectory(life);
+  const ownDirectory = life.kept?.runDirectory === undefined ? ownRunDirectory(life) : undefined;
+  const runDirectory = life.kept?.runDirectory ?? (ownDirectory?.path as string);
   const restored = life.kept?.link.restored === true;
   const decider = await openDecider(config, {
     start: host.startEmbeddedDecision,
@@ -342,7 +343,7 @@ async function serve(life: Life, host: MountHost): Promise<void> {
     surviveBugs(logger, () => life.telemetry.anomalies++),
   );
   serves = true;
-  if (life.kept !== undefined) leaveToTheNext(life.kept, engine, logger);
+  if (life.kept !== undefined) leaveToTheNext({ kept: life.kept, engine, logger, removeOwn: () => ownDirectory?.remove() });
   tellReady(life, parts, host.announce ?? ((line) => process.stdout.write(line)));
   await Promise.race([engine.ended, stop.reached(1)]);
   // Before the doors close: who asked for it by the control socket waits for the answer.
