@@ -11,42 +11,50 @@ const { test: withPassthrough } = requires("/dev/fuse", "CAP_SYS_ADMIN", "comman
 
 const POLICY = 'version: 1\ndefault: grant\nrules:\n  - { name: metered, path: "log", effect: mediate }\n';
 
-withPassthrough("servers come and go under load, by SIGTERM and by SIGKILL, and one stands by", async () => {
-  const places = joinedPlaces(plant(scratch(), { f: file("lower"), big: file("x".repeat(100_000)) }));
-  const policy = join(scratch(), "policy.yaml");
-  writeFileSync(policy, POLICY);
-  const args = ["--policy", policy];
-  const keeper = await startKeeper(places);
-  const first = startServer(places, args);
-  await first.waitFor("mounted ");
-  const load = startScript(LOAD, { args: [places.mountpoint], timeoutMs: 120_000 });
-  await load.waitFor("works");
-  const grants = JSON.parse((await runSluice(["grants", "--json", places.mountpoint])).stdout) as { path: string; mode: string }[];
-  expect(Object.fromEntries(grants.map(({ path, mode }) => [path, mode]))).toMatchObject({ f: "passthrough", log: "mediated" });
-  first.kill("SIGTERM");
-  expect((await first.finished).code).toBe(0);
-  // Made where the server sees no layer: by what the keeper gave it.
-  const second = startServer(places, args);
-  await second.waitFor("took over ");
-  writeFileSync(join(places.mountpoint, "big"), "short", { flag: "r+" });
-  expect(readFileSync(join(places.upper, "big"), "utf8").startsWith("shortxxx")).toBe(true);
-  const third = startServer(places, args);
-  // Its configuration is read and it waits: so it is the next one.
-  await expect.poll(async () => (await runScript(["pgrep", "-f", `mount --keeper-socket ${places.socket}`])).stdout.trim(), { timeout: 20_000 }).toBe("");
-  second.kill();
-  await third.waitFor("took over ");
-  const status = JSON.parse((await runSluice(["status", "--json", places.mountpoint])).stdout) as { keeper: { restarts: number; pid: number } };
-  expect(status.keeper).toMatchObject({ restarts: 1, pid: keeper.pid });
-  load.write("enough\n");
-  const { stdout, stderr } = await load.finished;
-  expect(stderr).toBe("");
-  expect(JSON.parse(stdout.trim().split("\n").at(-1) ?? "")).toMatchObject({ whole: true });
-  keeper.kill("SIGTERM");
-  expect((await keeper.finished).code).toBe(0);
-  expect((await third.finished).code).toBe(0);
-  expect(mountsBelow(bytes(places.mountpoint))).toEqual([]);
-  expect(existsSync(places.socket)).toBe(false);
-}, 180_000);
+withPassthrough(
+  "servers come and go under load, by SIGTERM and by SIGKILL, and one stands by",
+  async () => {
+    const places = joinedPlaces(plant(scratch(), { f: file("lower"), big: file("x".repeat(100_000)) }));
+    const policy = join(scratch(), "policy.yaml");
+    writeFileSync(policy, POLICY);
+    const args = ["--policy", policy];
+    const keeper = await startKeeper(places);
+    const first = startServer(places, args);
+    await first.waitFor("mounted ");
+    const load = startScript(LOAD, { args: [places.mountpoint], timeoutMs: 120_000 });
+    await load.waitFor("works");
+    const grants = JSON.parse((await runSluice(["grants", "--json", places.mountpoint])).stdout) as { path: string; mode: string }[];
+    expect(Object.fromEntries(grants.map(({ path, mode }) => [path, mode]))).toMatchObject({ f: "passthrough", log: "mediated" });
+    first.kill("SIGTERM");
+    expect((await first.finished).code).toBe(0);
+    // Made where the server sees no layer: by what the keeper gave it.
+    const second = startServer(places, args);
+    await second.waitFor("took over ");
+    writeFileSync(join(places.mountpoint, "big"), "short", { flag: "r+" });
+    expect(readFileSync(join(places.upper, "big"), "utf8").startsWith("shortxxx")).toBe(true);
+    const third = startServer(places, args);
+    // Its configuration is read and it waits: so it is the next one.
+    await expect
+      .poll(async () => (await runScript(["pgrep", "-f", `mount --keeper-socket ${places.socket}`])).stdout.trim(), { timeout: 20_000 })
+      .toBe("");
+    second.kill();
+    await third.waitFor("took over ");
+    const status = JSON.parse((await runSluice(["status", "--json", places.mountpoint])).stdout) as {
+      keeper: { restarts: number; pid: number };
+    };
+    expect(status.keeper).toMatchObject({ restarts: 1, pid: keeper.pid });
+    load.write("enough\n");
+    const { stdout, stderr } = await load.finished;
+    expect(stderr).toBe("");
+    expect(JSON.parse(stdout.trim().split("\n").at(-1) ?? "")).toMatchObject({ whole: true });
+    keeper.kill("SIGTERM");
+    expect((await keeper.finished).code).toBe(0);
+    expect((await third.finished).code).toBe(0);
+    expect(mountsBelow(bytes(places.mountpoint))).toEqual([]);
+    expect(existsSync(places.socket)).toBe(false);
+  },
+  180_000,
+);
 
 test("users wait for the next server as long as --wait says, and then are told", async () => {
   const places = joinedPlaces(plant(scratch(), { f: file("lower") }));
@@ -102,16 +110,23 @@ withPassthrough("a server of a user without any capability, and nobody else's", 
   const as = { uid: 1000, gid: 1000 };
   const env = { XDG_RUNTIME_DIR: root };
   await runScript(["chown", "1000:1000", root]);
-  const server = startScript([process.execPath, "packages/cli/bin/sluice.mjs", "mount", "--keeper-socket", places.socket], { as, env, timeoutMs: 60_000 });
+  const server = startScript([process.execPath, "packages/cli/bin/sluice.mjs", "mount", "--keeper-socket", places.socket], {
+    as,
+    env,
+    timeoutMs: 60_000,
+  });
   await server.waitFor("mounted ");
   expect(readFileSync(`/proc/${server.pid}/status`, "latin1")).toMatch(/^CapEff:\s+0+$/m);
-  const reader = startScript(`
+  const reader = startScript(
+    `
     import { openSync, readFileSync, appendFileSync } from "node:fs";
     const fd = openSync(process.argv[1] + "/f", "r");
     if (readFileSync(fd, "utf8") !== "lower") throw new Error("f is not what it was");
     appendFileSync(process.argv[1] + "/g", "made");
     console.log("open");
-    process.stdin.resume();`, { as, args: [mountpoint] });
+    process.stdin.resume();`,
+    { as, args: [mountpoint] },
+  );
   await reader.waitFor("open");
   const grants = await runSluice(["grants", "--json", mountpoint], { as, env });
   expect((JSON.parse(grants.stdout) as { path: string; mode: string }[]).find(({ path }) => path === "f")?.mode).toBe("passthrough");

@@ -18,8 +18,10 @@ export function addMountServerCommand(program: Command, host: MountHost): void {
     const { config, runDirectory, capabilities, registerByKeeper, joined } = readServerConfig(CONFIG_FD);
     keepOnly(BigInt(capabilities), CONFIG_FD + 1);
     native.close(CONFIG_FD);
-    if (joined) await untilGreeted(LINK_FD, () => process.stderr.write(`sluice: ${config.mountpoint}: another server serves it: standing by\n`));
-    else if (native.dieWithParent(constants.signals.SIGKILL, keeper) < 0) throw failed(config.mountpoint, "the keeper is gone", "mount again");
+    if (joined)
+      await untilGreeted(LINK_FD, () => process.stderr.write(`sluice: ${config.mountpoint}: another server serves it: standing by\n`));
+    else if (native.dieWithParent(constants.signals.SIGKILL, keeper) < 0)
+      throw failed(config.mountpoint, "the keeper is gone", "mount again");
     const link = openSocketLink(LINK_FD, {
       plan: mountPlan(config),
       registerByKeeper,

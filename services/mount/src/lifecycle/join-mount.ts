@@ -7,6 +7,7 @@ import { failed, lacking, unfit, wrong } from "../complaint.js";
 import type { MountConfig } from "../config/mount-config.js";
 import { type MountArguments, parseMount } from "../config/parse-mount.js";
 import { checkDecisionFiles } from "../preflight/check-decision-files.js";
+import { checkCapabilities, servingCapabilities } from "../preflight/check-machine.js";
 import { refuseImpossibleTransport } from "./choose-transport.js";
 import type { ServerConfig } from "./kept-mount.js";
 import { replaceProcess } from "./least-privilege.js";
@@ -35,7 +36,11 @@ function reached(path: string): { socket: number; offer: Offer } {
   const name = errnoName(-joined);
   if (joined === -Errno.EPERM) throw unfit(path, `who listens there is neither root nor this user (${name})`, "find out who put it there");
   if (joined === -Errno.EPIPE)
-    throw unfit(path, `the keeper does not let this process in (${name})`, "run it as the keeper's user, or as its --user; not many at once");
+    throw unfit(
+      path,
+      `the keeper does not let this process in (${name})`,
+      "run it as the keeper's user, or as its --user; not many at once",
+    );
   throw failed(path, `no keeper answers there (${name})`, "start 'sluice keeper --socket' with this path, and share its directory");
 }
 
@@ -87,6 +92,7 @@ export function joinMount(mountpoint: string | undefined, args: MountArguments, 
   const config = configBy(offer, args);
   refuseImpossibleTransport(config);
   checkDecisionFiles(config);
+  if (config.user === undefined) checkCapabilities(servingCapabilities(config.upper !== undefined, !config.userXattr));
   refuseUnseenHolders(config);
   const { capabilities, registerByKeeper } = serverShape(config);
   const memory = memoryOf({ config, runDirectory: undefined, capabilities: String(capabilities), registerByKeeper, joined: true });

@@ -4,6 +4,7 @@ import type { MountPlan } from "@sluice/keeper-link";
 import { failed, wrong } from "../complaint.js";
 import type { MountConfig, UserIds } from "../config/mount-config.js";
 import { giveRunDirectory, makeRunDirectory } from "../control/run-directory.js";
+import { KEEPING } from "../preflight/check-machine.js";
 import { preflight } from "../preflight/preflight.js";
 import { refuseImpossibleTransport } from "./choose-transport.js";
 import { keptMask } from "./least-privilege.js";
@@ -78,7 +79,7 @@ export function keepForServers(
   become: (kept: AwaitedMount) => never,
   awaited: (plan: MountPlan) => Pick<AwaitedMount, "socket" | "waitMs" | "offer">,
 ): never {
-  const config = preflight(given);
+  const config = preflight(given, KEEPING);
   const plan = mountPlan(config);
   return become({ plan, ...awaited(plan), user: config.user, capabilities: keptMask });
 }

@@ -270,7 +270,9 @@ function readyLine(parts: MountParts): string {
   return `mounted ${config.mountpoint} (${layers}; FUSE ${protocol.major}.${protocol.minor}; passthrough ${maxStackDepth > 0 ? "on" : "off"}${transportWord(kind, engine)}${kind.name === "devfuse" ? "" : `; engine ${kind.name}`})\n`;
 }
 
-function ownRunDirectory({ config, undo }: Life): { path: string; remove(): void } {
+/** The keeper's, which removes it itself; or one of our own. */
+function runDirectoryOf({ config, kept, undo }: Life): { path: string; remove(): void } {
+  if (kept?.runDirectory !== undefined) return { path: kept.runDirectory, remove: () => undefined };
   const run = makeRunDirectory(config.mountpoint);
   undo.push("remove the socket directory", run.remove);
   return run;
@@ -295,8 +297,7 @@ function tellReady(life: Life, parts: MountParts, announce: (line: string) => un
 
 async function serve(life: Life, host: MountHost): Promise<void> {
   const { config, logger, undo, stop } = life;
-  const ownDirectory = life.kept?.runDirectory === undefined ? ownRunDirectory(life) : undefined;
-  const runDirectory = life.kept?.runDirectory ?? (ownDirectory?.path as string);
+  const { path: runDirectory, remove: removeOwn } = runDirectoryOf(life);
   const restored = life.kept?.link.restored === true;
   const decider = await openDecider(config, {
     start: host.startEmbeddedDecision,
@@ -343,7 +344,7 @@ async function serve(life: Life, host: MountHost): Promise<void> {
     surviveBugs(logger, () => life.telemetry.anomalies++),
   );
   serves = true;
-  if (life.kept !== undefined) leaveToTheNext({ kept: life.kept, engine, logger, removeOwn: () => ownDirectory?.remove() });
+  if (life.kept !== undefined) leaveToTheNext({ kept: life.kept, engine, logger, removeOwn });
   tellReady(life, parts, host.announce ?? ((line) => process.stdout.write(line)));
   await Promise.race([engine.ended, stop.reached(1)]);
   // Before the doors close: who asked for it by the control socket waits for the answer.

@@ -36,8 +36,21 @@ export function checkDevice(): void {
   }
 }
 
-export function checkMachine(writable: boolean): void {
-  const missing = missingCapabilities(requiredCapabilities(writable));
+/** For a process that only keeps a mount, and starts no server: what writes for others is the servers'. */
+export const KEEPING: readonly CapabilityName[] = ["SYS_ADMIN", "DAC_READ_SEARCH"];
+
+/** Of a server that joined a keeper, which has mounted: `trusted` marks are read by whoever has CAP_SYS_ADMIN alone. */
+export function servingCapabilities(writable: boolean, trusted: boolean): readonly CapabilityName[] {
+  return [...(trusted ? (["SYS_ADMIN"] as const) : []), ...(writable ? WRITING : [])];
+}
+
+export function checkMachine(needed: readonly CapabilityName[]): void {
+  checkCapabilities(needed);
+  checkDevice();
+}
+
+export function checkCapabilities(needed: readonly CapabilityName[]): void {
+  const missing = missingCapabilities(needed);
   if (missing.length > 0) {
     throw lacking(
       missing.map((name) => `CAP_${name}`).join(", "),
@@ -45,5 +58,4 @@ export function checkMachine(writable: boolean): void {
       "run as root; in a container add --cap-add for each",
     );
   }
-  checkDevice();
 }

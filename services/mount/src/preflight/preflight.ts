@@ -2,19 +2,19 @@
 import type { MountConfig } from "../config/mount-config.js";
 import { checkDecisionFiles } from "./check-decision-files.js";
 import { checkLayers } from "./check-layers.js";
-import { checkMachine } from "./check-machine.js";
+import { type CapabilityName, checkMachine, requiredCapabilities } from "./check-machine.js";
 import { checkEmpty, checkNothingBeneath, resolveMountpoint } from "./check-mountpoint.js";
 import { readMountTable } from "./mount-table.js";
 
-/** The configuration with every path resolved. Throws the first complaint, a CliError. */
-export function preflight(config: MountConfig): MountConfig {
+/** The configuration with every path resolved. `needed`: other capabilities than a whole mount needs. Throws the first complaint, a CliError. */
+export function preflight(config: MountConfig, needed?: readonly CapabilityName[]): MountConfig {
   const table = readMountTable();
   const mountpoint = resolveMountpoint(config.mountpoint, table);
   const layers = checkLayers(config, table);
   checkNothingBeneath(config, mountpoint, layers);
   checkDecisionFiles(config);
   if (!config.nonEmpty) checkEmpty(mountpoint);
-  checkMachine(config.upper !== undefined);
+  checkMachine(needed ?? requiredCapabilities(config.upper !== undefined));
   return {
     ...config,
     mountpoint,
