@@ -66,6 +66,7 @@ describe("the command line", () => {
     ["an unknown option", ["--fast"]],
     ["an unknown subject", ["--subjects", "nobody"]],
     ["an unknown phase", ["--phases", "no-such-phase"]],
+    ["an unknown quantity", ["--scale-only", "names,happiness"]],
     ["a subject without a binary", ["--subject", "name"]],
   ])("%s is refused before anything is made", (_title, args) => {
     const { tmp } = place();
@@ -77,7 +78,7 @@ describe("the command line", () => {
   test("help names every option", () => {
     const { stdout, status } = bench(place().tmp, "--help");
     expect(status).toBe(0);
-    for (const option of ["--quick", "--phases", "--subjects", "--subject", "--rounds", "--layers-on", "--scale", "--figures"])
+    for (const option of ["--quick", "--phases", "--subjects", "--subject", "--rounds", "--layers-on", "--scale", "--scale-only", "--figures"])
       expect(stdout).toContain(option);
   });
 });
@@ -113,6 +114,24 @@ requires("/dev/fuse", "CAP_SYS_ADMIN", "kernel overlayfs", "command cc").describ
     expect(report.memory["sluice"]?.idleBytes).toBeGreaterThan(1 << 20);
     expect(readdirSync(out).sort()).toEqual(["metadata.svg", "results.json", "work.svg"]);
     expect(done.stdout).toContain("Figures");
+    expect(leftBelow(tmp)).toEqual([]);
+  });
+
+  test("tells how long a server takes to take over, and what a lookup costs with a keeper", { timeout: 180_000 }, () => {
+    const { tmp, out } = place();
+    const done = bench(tmp, ...TINY, "--base", "sluice", "--subjects", "sluice,sluice-kept", "--scale-only", "known files", "--out", out);
+    expect(done.status, done.stderr).toBe(0);
+    const { scale, results } = JSON.parse(readFileSync(join(out, "results.json"), "utf8")) as BenchReport;
+    expect(results).toEqual([]);
+    expect(scale.map(({ experiment, subject, at }) => `${experiment}: ${subject}, ${at}`).sort()).toEqual([
+      "longest pause in an upgrade: sluice-kept, 100",
+      "lookup of a file that was not known: sluice, 100",
+      "lookup of a file that was not known: sluice-kept, 100",
+      "of that, restoring: sluice-kept, 100",
+      "pause when the server is killed: sluice-kept, 100",
+    ]);
+    for (const { values } of scale) expect(values[0]).toBeGreaterThan(0);
+    expect(done.stdout).toContain("restoring");
     expect(leftBelow(tmp)).toEqual([]);
   });
 

@@ -22,6 +22,8 @@ export interface BenchOptions {
   binaries: readonly NamedBinary[];
   base: string;
   scale: boolean;
+  /** Quantities; empty: all of them, and phases besides. */
+  scaleOnly: readonly string[];
   figures: boolean;
   /** A directory for the JSON and the plots; nothing is written without it. */
   out: string | undefined;
@@ -46,6 +48,8 @@ tree, and prints ratios with their spread. Needs root, cc, and fio for the data 
                         mirrors one directory and is given a copy of the tree
   --base NAME           what ratios are against (default overlayfs, or native where that is missing)
   --scale               also: 1 to 128 layers, directories of 10 to 1,000,000 names, 1 to 64 clients, open files, 1,000,000 files
+  --scale-only A,B      of that, only what grows with these, and no phases: "known files" has lookups with and without a keeper, and
+                        how long a server takes to take over
   --decisions [PART]    only the figures of the decision plane: open, wire, rules, memory, or all of them; three to ten minutes
   --figures             at the end: each figure the project set itself, met or short
   --out DIR             write results.json and one plot a group
@@ -93,6 +97,7 @@ const FLAGS = {
   subject: { type: "string", multiple: true },
   base: { type: "string" },
   scale: { type: "boolean" },
+  "scale-only": { type: "string", multiple: true },
   figures: { type: "boolean" },
   out: { type: "string" },
   help: { type: "boolean" },
@@ -122,7 +127,8 @@ export function readOptions(argv: readonly string[]): BenchOptions | undefined {
     subjects: listOf(values.subjects),
     binaries: (values.subject ?? []).map(binaryOf),
     base: values.base ?? "overlayfs",
-    scale: values.scale ?? false,
+    scale: values.scale ?? values["scale-only"] !== undefined,
+    scaleOnly: listOf(values["scale-only"]),
     figures: values.figures ?? false,
     out: values.out,
   };

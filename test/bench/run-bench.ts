@@ -16,7 +16,7 @@ import type { BenchReport } from "./report/bench-report.js";
 import { printReport } from "./report/print-report.js";
 import { writeResults } from "./report/write-results.js";
 import { type Broken, type RoundsOutcome, runRounds } from "./run/run-rounds.js";
-import { runScale } from "./scale/run-scale.js";
+import { chooseExperiments, runScale } from "./scale/run-scale.js";
 import { type Choice, chooseSubjects } from "./subjects/choose-subjects.js";
 import { openSession, type Session } from "./subjects/session.js";
 import type { Subject } from "./subjects/subject.js";
@@ -80,7 +80,8 @@ async function measure(options: BenchOptions, bench: Bench, { choice, phases, cl
 export async function runBench(options: BenchOptions, cleanUp: CleanUp, signal: AbortSignal): Promise<number> {
   requireRoot();
   const choice = chooseSubjects(options);
-  const phases = choosePhases(options.phases);
+  const quantities = chooseExperiments(options.scaleOnly);
+  const phases = options.scaleOnly.length > 0 ? [] : choosePhases(options.phases);
   for (const { name, why } of choice.skipped) say(`skipped ${name}: ${why}`);
   const machine = describeMachine();
   const storage = await makeStorage(options.layersOn, cleanUp);
@@ -89,7 +90,7 @@ export async function runBench(options: BenchOptions, cleanUp: CleanUp, signal: 
   const sizes = PROFILES[options.profile];
   const bench: Bench = { load: await compileLoad(storage.outside), sizes, storage, roundsInAll: options.rounds + options.warmUps };
   const measured = await measure(options, bench, { choice, phases, cleanUp, signal });
-  const scale = options.scale ? await runScale({ subjects: choice.subjects, bench, cleanUp, signal, progress: say }) : [];
+  const scale = options.scale ? await runScale({ experiments: quantities, subjects: choice.subjects, bench, cleanUp, signal, progress: say }) : [];
   const names = choice.subjects.map(({ name }) => name);
   const report: BenchReport = {
     takenAt: new Date().toISOString(),

@@ -1,13 +1,12 @@
 /** How cost and memory grow: each experiment has one quantity, its own tree for each amount of it, and what is measured there. */
 import { mkdirSync, writeFileSync } from "node:fs";
-import { readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { processesNaming, processWith } from "../machine/processes.js";
 import type { Bench } from "../phases/phase.js";
 import { runLoad } from "../phases/load-generator.js";
 import type { Sizes } from "../phases/sizes.js";
 import type { Session, Tree } from "../subjects/session.js";
 import { holdOpen } from "./hold-open.js";
+import { takeOvers } from "./take-overs.js";
 
 export interface Reading {
   name: string;
@@ -125,20 +124,13 @@ const knownFiles: Experiment = {
   points: ({ mostNames }) => upTo(mostNames, [100, 10_000, 100_000, 1_000_000]),
   plant: (folder, at, bench) => plantFiles(bench, folder, at),
   async measure(session, at, bench) {
-    if (session.subject.kept !== true) return [];
-    await runLoad(bench.load, "stat", { directory: join(session.root, "tree"), files: at });
-    return [{ name: "pause when the server is killed", unit: "ms", value: await pauseMs(session.root) }];
+    const { kind, kept } = session.subject;
+    if (kind !== "sluice") return [];
+    // The same for a mount with a keeper and for one without: the difference is what writing it down costs.
+    const lookups = await runLoad(bench.load, "stat", { directory: join(session.root, "tree"), files: at });
+    const lookup = { name: "lookup of a file that was not known", unit: "ns/op", value: lookups.elapsedNs / lookups.operations };
+    return kept === true ? [lookup, ...(await takeOvers(session.root))] : [lookup];
   },
 };
-
-/** From SIGKILL until the next server has answered. */
-async function pauseMs(root: string): Promise<number> {
-  const server = processWith("mount-server", processesNaming(root));
-  if (server === undefined) return Number.NaN;
-  const startedMs = performance.now();
-  process.kill(server, "SIGKILL");
-  await readdir(join(root, "tree"));
-  return performance.now() - startedMs;
-}
 
 export const experiments: readonly Experiment[] = [layers, names, clients, openFiles, files, knownFiles];

@@ -1,7 +1,7 @@
 /** Runs the scaling experiments: at each point every subject is mounted anew, repetition by repetition. */
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { messageOf } from "../bench-error.js";
+import { BenchError, messageOf } from "../bench-error.js";
 import type { CleanUp } from "../clean-up.js";
 import { runCommand } from "../machine/run-command.js";
 import type { Bench } from "../phases/phase.js";
@@ -11,6 +11,7 @@ import { type Experiment, experiments, type Reading } from "./experiments.js";
 import type { ScalePoint } from "./scale-point.js";
 
 export interface ScaleRun {
+  experiments: readonly Experiment[];
   subjects: readonly Subject[];
   bench: Bench;
   cleanUp: CleanUp;
@@ -20,6 +21,14 @@ export interface ScaleRun {
 
 // Above this a point takes minutes a subject and its spread is small.
 const ONCE_FROM = 500_000;
+
+/** Those of the quantities; none: all. @throws BenchError 2 for a quantity that nothing grows with */
+export function chooseExperiments(quantities: readonly string[]): readonly Experiment[] {
+  const known = experiments.map(({ quantity }) => quantity);
+  const unknown = quantities.find((name) => !known.includes(name));
+  if (unknown !== undefined) throw new BenchError(2, `--scale-only: ${unknown}: no such quantity: choose from ${known.join(", ")}`);
+  return quantities.length === 0 ? experiments : experiments.filter(({ quantity }) => quantities.includes(quantity));
+}
 
 interface Place {
   experiment: Experiment;
@@ -65,7 +74,7 @@ async function runPoint(run: ScaleRun, experiment: Experiment, at: number): Prom
 /** @throws what `signal` was aborted with. A subject that breaks at a point is named and missing there. */
 export async function runScale(run: ScaleRun): Promise<ScalePoint[]> {
   const points: ScalePoint[] = [];
-  for (const experiment of experiments) {
+  for (const experiment of run.experiments) {
     for (const at of experiment.points(run.bench.sizes)) {
       points.push(...(await runPoint(run, experiment, at)));
       run.progress(`scaling: ${at} ${experiment.quantity}`);

@@ -73,7 +73,7 @@ function whyMissing({ engine, transport }: Variant): string | undefined {
 function start(variant: Variant, ground: Ground): Promise<void> {
   const lowers = ground.lowers.map((path) => path.replace(/[\\:]/g, "\\$&")).join(":");
   const layers = ["--lower", lowers, "--upper", ground.upper, "--work", ground.work];
-  const keeper = variant.kept === true ? ["--keeper", "on"] : [];
+  const keeper = variant.engine === "devfuse" ? ["--keeper", variant.kept === true ? "on" : "off"] : [];
   const serving = ["--engine", variant.engine, "--transport", variant.transport ?? "read", ...keeper];
   const rest = [...serving, "--log-level", "warn", ...policyArguments(variant, ground)];
   const args = [SLUICE_CLI, "mount", ...layers, ...rest, ground.mountpoint];

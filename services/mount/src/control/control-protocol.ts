@@ -115,8 +115,8 @@ export interface MountStatus {
   mountpoint: string;
   version: string;
   pid: number;
-  /** Null where the server holds the mount itself. `restarts`: servers before this one that died. */
-  keeper: { pid: number; restarts: number; lastDeath: string | null } | null;
+  /** Null where the server holds the mount itself. `restarts`: servers before this one that died. `restoredInMs`: null for the first server. */
+  keeper: { pid: number; restarts: number; lastDeath: string | null; restoredInMs: number | null } | null;
   uptimeMs: number;
   state: "serving" | "draining";
   engine: {

@@ -69,8 +69,10 @@ function overlayStatus({ overlay }: MountParts): MountStatus["overlay"] {
   return { ...status, copyUpsUnderWay: status.copyUpsUnderWay.map((job) => ({ ...job, path: toText(job.path) })) };
 }
 
-function keeperStatus(keeper: KeeperInfo | undefined): MountStatus["keeper"] {
-  return keeper === undefined ? null : { pid: keeper.keeperPid, restarts: keeper.restarts, lastDeath: keeper.lastDeath ?? null };
+function keeperStatus({ keeper, telemetry }: MountParts): MountStatus["keeper"] {
+  if (keeper === undefined) return null;
+  const { keeperPid: pid, restarts, lastDeath = null } = keeper;
+  return { pid, restarts, lastDeath, restoredInMs: telemetry.restoredInMs ?? null };
 }
 
 export function mountStatus(parts: MountParts, draining: boolean): MountStatus {
@@ -82,7 +84,7 @@ export function mountStatus(parts: MountParts, draining: boolean): MountStatus {
     mountpoint: config.mountpoint,
     version: VERSION,
     pid: process.pid,
-    keeper: keeperStatus(parts.keeper),
+    keeper: keeperStatus(parts),
     uptimeMs: Date.now() - telemetry.startedMs,
     state: draining ? "draining" : "serving",
     engine: engineStatus(parts),

@@ -318,7 +318,9 @@ async function serve(life: Life, host: MountHost): Promise<void> {
   const gate = new PolicyGate({ decider, mount: config.name, grants, events: life.events.gate });
   undo.push("stop listening to the policy", () => gate.close());
   const tell: Tell = (line) => void process.stderr.write(`sluice: ${config.mountpoint}: ${line}\n`);
+  const begunMs = performance.now();
   const { kind, started } = startBest(life, gate, { decider, tell });
+  if (restored) life.telemetry.restoredInMs = performance.now() - begunMs;
   undo.push("stop watching the policy", watchPolicy(kind, decider, logger));
   const { engine, overlay } = started;
   if (life.kept === undefined) neverLeaveMount(life, engine);

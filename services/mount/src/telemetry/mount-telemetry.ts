@@ -22,6 +22,8 @@ export class MountTelemetry {
   anomalies = 0;
   /** Servers of this mount that died before this one. */
   restarts = 0;
+  /** What this server took to make itself at home in what one before it left, in milliseconds. */
+  restoredInMs: number | undefined;
   copyUps = 0;
   copyUpBytes = 0;
   readonly #copyUpDurations = new DurationSeries();
