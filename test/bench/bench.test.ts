@@ -78,7 +78,17 @@ describe("the command line", () => {
   test("help names every option", () => {
     const { stdout, status } = bench(place().tmp, "--help");
     expect(status).toBe(0);
-    for (const option of ["--quick", "--phases", "--subjects", "--subject", "--rounds", "--layers-on", "--scale", "--scale-only", "--figures"])
+    for (const option of [
+      "--quick",
+      "--phases",
+      "--subjects",
+      "--subject",
+      "--rounds",
+      "--layers-on",
+      "--scale",
+      "--scale-only",
+      "--figures",
+    ])
       expect(stdout).toContain(option);
   });
 });

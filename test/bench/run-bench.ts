@@ -90,7 +90,9 @@ export async function runBench(options: BenchOptions, cleanUp: CleanUp, signal: 
   const sizes = PROFILES[options.profile];
   const bench: Bench = { load: await compileLoad(storage.outside), sizes, storage, roundsInAll: options.rounds + options.warmUps };
   const measured = await measure(options, bench, { choice, phases, cleanUp, signal });
-  const scale = options.scale ? await runScale({ experiments: quantities, subjects: choice.subjects, bench, cleanUp, signal, progress: say }) : [];
+  const scale = options.scale
+    ? await runScale({ experiments: quantities, subjects: choice.subjects, bench, cleanUp, signal, progress: say })
+    : [];
   const names = choice.subjects.map(({ name }) => name);
   const report: BenchReport = {
     takenAt: new Date().toISOString(),
