@@ -3,7 +3,8 @@
 // Both ways to an image go through it: the Dockerfile's build stage, and a context for its `prebuilt` target.
 //
 // Usage: collect-runtime.mjs TARGET_DIRECTORY
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync } from "node:fs";
+// With SOURCE_DATE_EPOCH in the environment every file has that time: equal sources make equal layers.
+import { cpSync, existsSync, lutimesSync, mkdirSync, readdirSync, readFileSync, symlinkSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -45,18 +46,22 @@ const closure = (start) => {
   return found;
 };
 
+/** What Node never loads: declarations, sources, source maps, and OpenTelemetry's builds for bundlers. Licences stay. */
+const loaded = (file) => !/\.(ts|mts|cts|map|tsbuildinfo)$|\/@opentelemetry\/[^/]+\/build\/(esm|esnext)$/.test(file);
+
 /** Of a workspace only what Node loads; of an installed package everything but nested packages, which are entries of their own. */
 const WORKSPACE_PARTS = ["package.json", "bin", "dist", "build", "console"];
 const copyWorkspace = (path) => {
   for (const part of WORKSPACE_PARTS) {
     const source = join(root, path, part);
-    if (existsSync(source)) cpSync(source, join(target, path, part), { recursive: true, filter: (file) => !file.endsWith(".tsbuildinfo") });
+    if (existsSync(source)) cpSync(source, join(target, path, part), { recursive: true, filter: loaded });
   }
 };
 const copyPackage = (path) => {
   mkdirSync(join(target, path), { recursive: true });
   for (const part of readdirSync(join(root, path))) {
-    if (part !== "node_modules") cpSync(join(root, path, part), join(target, path, part), { recursive: true, verbatimSymlinks: true });
+    if (part !== "node_modules")
+      cpSync(join(root, path, part), join(target, path, part), { recursive: true, verbatimSymlinks: true, filter: loaded });
   }
 };
 const copyLink = (path) => {
@@ -77,3 +82,15 @@ for (const path of closure("packages/cli")) {
 for (const file of ["package.json", "LICENSE"]) if (existsSync(join(root, file))) cpSync(join(root, file), join(target, file));
 for (const file of ["decision-health.mjs", "mount-health.mjs", "publish-policy.mjs"])
   cpSync(join(root, "deploy/docker", file), join(target, "deploy/docker", file));
+
+/** The children first: making them moved the time of their directory. */
+const stamp = (path, seconds) => {
+  for (const entry of readdirSync(path, { withFileTypes: true })) {
+    const child = join(path, entry.name);
+    if (entry.isDirectory()) stamp(child, seconds);
+    else lutimesSync(child, seconds, seconds);
+  }
+  lutimesSync(path, seconds, seconds);
+};
+const epoch = process.env["SOURCE_DATE_EPOCH"];
+if (epoch !== undefined && epoch !== "") stamp(target, Number(epoch));

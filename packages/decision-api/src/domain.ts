@@ -64,6 +64,8 @@ export interface Question {
    * this is left out, the client fills in what the policy in force as it is asked looks at.
    */
   lookedFor?: readonly string[];
+  /** The span that asks (W3C traceparent). Absent: the question is not traced. Never looked at to decide. */
+  traceparent?: string | undefined;
 }
 
 export interface PolicyRevision {

@@ -28,7 +28,8 @@ export class UnaryConversation implements Conversation {
   }
 
   ask(pending: PendingQuestion): void {
-    const request = { questionId: pending.question.id, question: pending.wire() };
+    const { id: questionId, traceparent } = pending.question;
+    const request = { questionId, question: pending.wire(), traceparent };
     const call = this.client.decide(request, (error, response) => {
       if (this.calls.get(pending) !== call) return;
       if (error === null) this.answered(pending, response);

@@ -65,7 +65,17 @@ export const BOUNDARIES = {
     onlyIn: { "decision-client": "grpc" },
     reason: "a backend answers questions; where they come from is not its business, and only the one that asks another service asks on",
   },
-  "packages/runtime": { may: [], reason: "logging and metrics serve the services; libraries emit events instead" },
+  "packages/runtime": {
+    may: [],
+    onlyIn: {
+      "@opentelemetry/api": "tracing",
+      "@opentelemetry/core": "tracing",
+      "@opentelemetry/exporter-trace-otlp-http": "tracing",
+      "@opentelemetry/resources": "tracing",
+      "@opentelemetry/sdk-trace-base": "tracing",
+    },
+    reason: "logging, metrics and tracing serve the services; libraries emit events instead",
+  },
   "packages/testkit": {
     may: ["decision-api", "native", "vfs", "fuse-protocol", "overlay"],
     reason: "the mount harness drives the command line as a user would, so that it tests what ships",

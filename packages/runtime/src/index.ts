@@ -6,4 +6,13 @@ export { type DecisionMetrics, decisionMetrics } from "./metrics/decision-metric
 export { type Destination, type LineLog, openLineLog } from "./line-log.js";
 export { Counter, createRegistry, Gauge, Histogram, Registry } from "./metrics/registry.js";
 export { type CommandLike, runCli } from "./run-cli.js";
+export {
+  asTraceparent,
+  type Span,
+  startTracing,
+  type Tracing,
+  type TracingArguments,
+  type TracingOptions,
+  tracingOptions,
+} from "./tracing/tracing.js";
 export { VERSION } from "./version.js";

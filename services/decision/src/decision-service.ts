@@ -13,6 +13,8 @@ import {
   type Registry,
   silentLogger,
   startAdminServer,
+  startTracing,
+  type TracingOptions,
   VERSION,
 } from "@sluice/runtime";
 import { type DecisionLog, type DecisionLogTarget, openDecisionLog } from "./audit/decision-log.js";
@@ -48,6 +50,8 @@ export interface DecisionServiceOptions {
   authzen?: { address: string; url?: string | undefined; token?: string | undefined } | undefined;
   /** Default "off". */
   decisionLog?: DecisionLogTarget | undefined;
+  /** Spans of questions that are traced by who asks them. */
+  tracing?: TracingOptions | undefined;
   log?: Logger | undefined;
   registry?: Registry | undefined;
 }
@@ -138,10 +142,12 @@ class RunningService implements DecisionService {
     const feed = new DecisionFeed();
     const openedLog = openLog(options.decisionLog ?? "off", backend, { log, metrics });
     const decisionLog = options.admin === undefined ? openedLog : feed.beside(openedLog);
-    const engine = new DecisionEngine({ backend, log, metrics, decisionLog });
+    const tracing = options.tracing && (await startTracing("sluice-decision", options.tracing, log));
+    const engine = new DecisionEngine({ backend, log, metrics, decisionLog, tracing });
     const service = new RunningService(engine, backend, feed);
     service.logsToStdout = decisionLog.toStdout;
     service.closers.push(
+      () => tracing?.close(),
       () => decisionLog.close(),
       () => backend.dispose(),
     );

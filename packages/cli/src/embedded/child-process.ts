@@ -12,11 +12,19 @@ export interface ChildOptions {
   logLevel: string;
   /** Where its log goes: a descriptor of ours. */
   logFd: number;
+  /** Undefined: it traces nothing. */
+  tracingEndpoint: string | undefined;
 }
 
 /** No variable of ours means anything to it, and some could change what it runs (NODE_OPTIONS). */
 export function childEnvironment(): NodeJS.ProcessEnv {
   return { PATH: "/usr/bin:/bin", NODE_ENV: "production" };
+}
+
+/** How a collector is to be talked to, and nothing else: credentials, authorities, what the machine is called. */
+function collectorEnvironment(): NodeJS.ProcessEnv {
+  const wanted = /^OTEL_(EXPORTER_OTLP|RESOURCE_ATTRIBUTES|BSP)/;
+  return Object.fromEntries(Object.entries(process.env).filter(([name]) => wanted.test(name)));
 }
 
 /** Its standard output says one line when it serves. */
@@ -29,9 +37,10 @@ export function startChild(options: ChildOptions): ChildProcess {
     `--parent-death=${process.pid}`,
     `--log-level=${options.logLevel}`,
   ];
+  if (options.tracingEndpoint !== undefined) argv.push(`--tracing-endpoint=${options.tracingEndpoint}`);
   return spawn(process.execPath, argv, {
     cwd: "/",
-    env: childEnvironment(),
+    env: { ...childEnvironment(), ...(options.tracingEndpoint === undefined ? {} : collectorEnvironment()) },
     stdio: ["ignore", "pipe", options.logFd, options.listenFd],
     // A session of its own: Ctrl-C at our terminal is ours to handle, and questions are still answered while we drain.
     detached: true,

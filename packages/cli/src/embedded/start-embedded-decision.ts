@@ -33,8 +33,8 @@ export async function startEmbeddedDecision(options: EmbeddedDecisionOptions): P
   const path = join(options.runDirectory, SOCKET);
   const listenFd = listen(path);
   const logFd = options.logFile === undefined ? STDERR : openSync(options.logFile, "a");
-  const { policyFile, logLevel, logger } = options;
-  const child = new KeptChild({ policyFile, listenFd, logLevel, logFd }, logger);
+  const { policyFile, logLevel, logger, tracingEndpoint } = options;
+  const child = new KeptChild({ policyFile, listenFd, logLevel, logFd, tracingEndpoint }, logger);
   return {
     target: `unix://${path}`,
     failedToStart: child.failedToStart,

@@ -105,6 +105,7 @@ function writePending(writer: MessageWriter, { id, question, timeoutMs }: SentQu
   writer.number(numberField(2), (whole % 1000) * 1_000_000);
   writer.end(timeout);
   writer.utf8(bytesField(4), question.id);
+  if (question.traceparent !== undefined) writer.utf8(bytesField(5), question.traceparent);
   writer.end(start);
 }
 
@@ -239,16 +240,20 @@ function readPending(reader: MessageReader, limit: number): ReceivedQuestion {
   let bytes: Buffer | undefined;
   let timeoutMs: number | undefined;
   let questionId = "";
+  let traceparent: string | undefined;
   while (reader.at < limit) {
     const tag = reader.varint();
     if (tag === numberField(1)) id = reader.varint();
     else if (tag === bytesField(2)) bytes = reader.bytes();
     else if (tag === bytesField(3)) timeoutMs = readDuration(reader);
     else if (tag === bytesField(4)) questionId = reader.utf8();
+    else if (tag === bytesField(5)) traceparent = reader.utf8();
     else reader.skip(tag);
   }
   reader.arrived(limit);
-  return { id, question: readQuestion(questionId, bytes), timeoutMs };
+  const question = readQuestion(questionId, bytes);
+  if (traceparent !== undefined && !(question instanceof DecisionError)) question.traceparent = traceparent;
+  return { id, question, timeoutMs };
 }
 
 /** The questions of a SessionRequest; undefined where it is another message than a batch. Throws where it is none at all. */

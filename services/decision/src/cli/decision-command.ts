@@ -1,14 +1,23 @@
 /** `sluice decision`: the decision service in a process of its own. */
 import { readFileSync } from "node:fs";
 import { native } from "@sluice/native";
-import { CliError, createLogger, createRegistry, EXIT, LOG_LEVELS, type LogLevel } from "@sluice/runtime";
+import {
+  CliError,
+  createLogger,
+  createRegistry,
+  EXIT,
+  LOG_LEVELS,
+  type LogLevel,
+  type TracingArguments,
+  tracingOptions,
+} from "@sluice/runtime";
 import { type Command, Option } from "commander";
 import type { DecisionLogTarget } from "../audit/decision-log.js";
 import { type DecisionService, type DecisionServiceOptions, startDecisionService } from "../decision-service.js";
 import { type ListenTarget, parseListenTarget } from "../grpc/listen-target.js";
 import type { TlsFiles } from "../grpc/tls-files.js";
 
-interface DecisionFlags {
+interface DecisionFlags extends TracingArguments {
   policy?: string;
   listen?: string;
   listenFd?: string;
@@ -131,6 +140,7 @@ async function run(flags: DecisionFlags): Promise<void> {
     adminToken: flags.adminTokenFile === undefined ? undefined : tokenIn(flags.adminTokenFile, "--admin-token-file"),
     authzen: authzenOptions(flags),
     decisionLog: decisionLogTarget(flags),
+    tracing: tracingOptions(flags),
     log: createLogger({ name: "sluice-decision", level: flags.logLevel, file: flags.logFile }),
     registry: createRegistry(true),
   });
@@ -151,6 +161,7 @@ export function addDecisionCommand(program: Command): void {
     .option("--admin <host:port>", "serve /metrics, /healthz, /readyz and, on loopback, the web console at /console/")
     .option("--admin-token-file <file>", "serve the console on any address, to who has this token")
     .option("--decision-log <target>", "one JSON line for each decision: FILE, stdout or off (default off)")
+    .option("--tracing-endpoint <url>", "send spans of traced questions to this OpenTelemetry collector (OTLP over HTTP)")
     .option("--decision-log-config <file>", "the same as a file says: several sinks, rotation, masks, what is left out, back-pressure")
     .option("--tls-cert <file>", "certificate (PEM), for TCP")
     .option("--tls-key <file>", "its key (PEM)")

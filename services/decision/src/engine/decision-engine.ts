@@ -1,7 +1,7 @@
 /** Turns questions into decisions: the policy in force answers, the engine gives the answer its id, revision and audit line. */
 import { type Decision, mintIds, type PolicyCapabilities, type Question } from "@sluice/decision-api";
 import type { Policy, PolicyBackend, Refresh, Verdict } from "@sluice/policy-backends";
-import type { DecisionMetrics, Logger } from "@sluice/runtime";
+import type { DecisionMetrics, Logger, Span, Tracing } from "@sluice/runtime";
 import type { DecisionLog, KeptHits } from "../audit/decision-log.js";
 
 export interface EngineParts {
@@ -9,6 +9,8 @@ export interface EngineParts {
   log: Logger;
   metrics: DecisionMetrics;
   decisionLog: DecisionLog;
+  /** Of questions that are traced by who asks them. */
+  tracing?: Tracing | undefined;
 }
 
 interface Counted {
@@ -16,6 +18,11 @@ interface Counted {
   duration: { observe(seconds: number): void };
 }
 const MAX_SERIES = 4_096;
+
+function concluded(span: Span, { effect, rule, decisionId, policyId }: Decision): void {
+  span.add({ "sluice.effect": effect, "sluice.rule": rule, "sluice.decision_id": decisionId, "sluice.policy": policyId });
+  span.end();
+}
 
 export class DecisionEngine {
   private readonly mint = mintIds("d");
@@ -86,8 +93,32 @@ export class DecisionEngine {
 
   /** Rejects or throws only where the policy's evaluation does, or where the log must have the decision and has no room. */
   decide(question: Question): Decision | Promise<Decision> {
+    if (question.traceparent !== undefined && this.parts.tracing !== undefined) return this.traced(question, this.parts.tracing);
+    return this.decideNow(question);
+  }
+
+  private traced(question: Question, tracing: Tracing): Decision | Promise<Decision> {
+    const span = tracing.child("evaluation", question.traceparent, { "sluice.backend": this.parts.backend.name });
+    if (span === undefined) return this.decideNow(question);
+    try {
+      // A backend that asks another service asks as a part of this.
+      const decision = this.decideNow({ ...question, traceparent: span.traceparent });
+      if (decision instanceof Promise)
+        decision.then(
+          (made) => concluded(span, made),
+          (error: unknown) => span.end(String(error)),
+        );
+      else concluded(span, decision);
+      return decision;
+    } catch (error) {
+      span.end(String(error));
+      throw error;
+    }
+  }
+
+  private decideNow(question: Question): Decision | Promise<Decision> {
     const room = this.parts.decisionLog.room();
-    return room === undefined ? this.evaluate(question) : room.then(() => this.decide(question));
+    return room === undefined ? this.evaluate(question) : room.then(() => this.decideNow(question));
   }
 
   private evaluate(question: Question): Decision | Promise<Decision> {

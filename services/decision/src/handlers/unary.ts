@@ -17,11 +17,11 @@ function refuse(error: unknown, refusals: Refusals, callback: sendUnaryData<wire
 
 export function decideHandler(engine: DecisionEngine, refusals: Refusals): handleUnaryCall<wire.DecideRequest, wire.DecideResponse> {
   return (call, callback) => {
-    const { questionId, question } = call.request;
+    const { questionId, question, traceparent } = call.request;
     const reply = (decision: Decision): void => callback(null, { questionId, decision: decisionToProto(decision) });
     try {
       engine.refresh();
-      const decision = engine.decide(questionFromProto(questionId, question));
+      const decision = engine.decide({ ...questionFromProto(questionId, question), traceparent });
       if (decision instanceof Promise) decision.then(reply, (error: unknown) => refuse(error, refusals, callback));
       else reply(decision);
     } catch (error) {

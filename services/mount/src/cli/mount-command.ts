@@ -87,6 +87,11 @@ export function addMountCommand(program: Command, host: MountHost): void {
     .option("--coherent-readers", "mediate lower files that can be copied up, so that who reads one sees later writes")
     .option("--control <socket>", "control socket; derived from the mount point by default")
     .option("--admin <host:port>", "serve /metrics, /healthz and /readyz")
+    .option(
+      "--tracing-endpoint <url>",
+      "send spans of opens to this OpenTelemetry collector (OTLP over HTTP), such as http://127.0.0.1:4318",
+    )
+    .option("--tracing-ratio <share>", "how many opens are traced, 0 to 1; 0.01 by default")
     .option("--name <name>", "name of the mount for policies and logs; the mount point by default")
     .option("--log-level <level>", "trace, debug, info, warn, error, fatal or silent", "info")
     .option("--log-file <file>", "append the log to a file; standard error by default")

@@ -1,6 +1,6 @@
 /** What one mount is made of, checked for form only: whether the machine and the paths fit is preflight's question. */
 
-import type { LogLevel } from "@sluice/runtime";
+import type { LogLevel, TracingOptions } from "@sluice/runtime";
 import type { Shown } from "../shown/shown.js";
 import type { OnRevoke } from "../enforcement/revocation.js";
 import type { OverlayOptions } from "./overlay-options.js";
@@ -82,6 +82,8 @@ export interface MountConfig extends OverlayOptions {
   control: string | undefined;
   /** HOST:PORT of /metrics, /healthz and /readyz; undefined: none. */
   admin: string | undefined;
+  /** Where spans of opens go; undefined: nothing is traced. */
+  tracing: TracingOptions | undefined;
   logLevel: LogLevel;
   logFile: string | undefined;
 }

@@ -3,7 +3,7 @@ import { resolve } from "node:path";
 import { DecisionError } from "@sluice/decision-api";
 import { parseTarget } from "@sluice/decision-client";
 import { MS } from "@sluice/native";
-import { LOG_LEVELS, type LogLevel, parseHostPort } from "@sluice/runtime";
+import { LOG_LEVELS, type LogLevel, parseHostPort, type TracingArguments, tracingOptions } from "@sluice/runtime";
 import { wrong } from "../complaint.js";
 import { shownOf } from "../shown/shown-given.js";
 import type { OnRevoke } from "../enforcement/revocation.js";
@@ -24,7 +24,7 @@ import type { OptionString } from "./option-values.js";
 import { overlayOptions } from "./overlay-options.js";
 
 /** The options of `sluice mount` as commander collects them. */
-export interface MountArguments {
+export interface MountArguments extends TracingArguments {
   /** Seen to before the rest is read: config-file.ts, launch-background.ts. */
   config?: string;
   background?: boolean;
@@ -203,6 +203,7 @@ export function parseMount(mountpoint: string, args: MountArguments): MountConfi
     name: args.name ?? at,
     control: absolute(args.control),
     admin: args.admin,
+    tracing: tracingOptions(args),
     logLevel: oneOf<LogLevel>(args.logLevel, LOG_LEVELS, "--log-level"),
     logFile: absolute(args.logFile),
   };

@@ -30,6 +30,7 @@ import { type IoTerms, NO_TERMS, readObligations } from "./obligations.js";
 import { RateLimits } from "./rate-limits.js";
 import { readResource } from "./resource-facts.js";
 import { readSubject } from "./subject-facts.js";
+import type { OpenSpans } from "../tracing/open-spans.js";
 
 export interface PolicyGateEvents {
   decided(decision: Decision, question: Question, durationMs: number): void;
@@ -111,8 +112,11 @@ export class PolicyGate implements Gate {
   #capabilities: PolicyCapabilities | undefined;
   #governed: GovernedAccesses;
   #stopListening: () => void;
+  /** Undefined: nothing is traced. */
+  readonly #spans: OpenSpans | undefined;
 
-  constructor(parts: { decider: Decider; mount: string; grants: Grants; events: PolicyGateEvents }) {
+  constructor(parts: { decider: Decider; mount: string; grants: Grants; events: PolicyGateEvents; spans?: OpenSpans | undefined }) {
+    this.#spans = parts.spans;
     this.#decider = parts.decider;
     this.#mount = parts.mount;
     this.#grants = parts.grants;
@@ -138,6 +142,7 @@ export class PolicyGate implements Gate {
   authorize(call: CallContext, intent: Intent): Ruling | Promise<Ruling> {
     if (!this.active) return UNASKED;
     const kept = this.#recall(call, intent);
+    this.#spans?.about(call, intent.paths[0] ?? "", kept !== undefined);
     if (kept !== undefined) return kept;
     return this.#ask({ call, intent, startedMs: performance.now(), carried: this.#capabilities ?? FIRST_FACTS, attempt: 1 });
   }
@@ -274,7 +279,7 @@ export class PolicyGate implements Gate {
     const missing: MissingFact[] = [];
     const subject = readSubject(call.asker ?? call, carried, missing);
     const resource = readResource(this.#mount, intent, carried.xattrs, missing);
-    return {
+    const question: Question = {
       id: newQuestionId(),
       operation: intent.operation,
       accesses: intent.accesses.slice(),
@@ -284,6 +289,8 @@ export class PolicyGate implements Gate {
       missing,
       lookedFor: factsLookedFor(carried),
     };
+    if (this.#spans !== undefined) question.traceparent = this.#spans.of(call)?.traceparent;
+    return question;
   }
 
   /** While the answer was on its way the content may have become another. */
@@ -336,7 +343,8 @@ export class PolicyGate implements Gate {
 
   /** The same question under the policy in force now, with the facts of the opening. */
   async #askAgain(question: Question, call: CallContext): Promise<Standing> {
-    const again = { ...question, id: newQuestionId() };
+    // The open that it came from is over, and so is its trace.
+    const again = { ...question, id: newQuestionId(), traceparent: undefined };
     const startedMs = performance.now();
     const { signal, settled } = untilAskedToEnd(call);
     try {

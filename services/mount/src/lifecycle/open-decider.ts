@@ -32,6 +32,8 @@ export interface EmbeddedDecisionOptions {
   logLevel: string;
   /** Undefined: standard error. */
   logFile: string | undefined;
+  /** Of a collector for its spans; undefined: it traces nothing. */
+  tracingEndpoint: string | undefined;
   /** The policy was looked at when the mount was made: a mistake in it now is the service's to tell. */
   checked: boolean;
 }
@@ -132,6 +134,7 @@ export async function openDecider(config: MountConfig, parts: DeciderParts): Pro
       logger,
       logLevel: config.logLevel,
       logFile: config.logFile,
+      tracingEndpoint: config.tracing?.endpoint,
       checked: parts.checked,
     });
     undo.push("end the decision service", () => host.close());

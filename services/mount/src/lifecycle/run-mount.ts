@@ -24,6 +24,9 @@ import { mountAt, readMountTable } from "../preflight/mount-table.js";
 import { preflight } from "../preflight/preflight.js";
 import { shownFilesystem } from "../shown/shown-filesystem.js";
 import { MountTelemetry } from "../telemetry/mount-telemetry.js";
+import type { OpenSpans } from "../tracing/open-spans.js";
+import { openTracing } from "../tracing/open-tracing.js";
+import { TracedFilesystem } from "../tracing/traced-filesystem.js";
 import { engineNotice, type StartedEngine, startChosen } from "./choose-engine.js";
 import { daemonKeepsLocks } from "./choose-locks.js";
 import { refuseImpossibleTransport, transportWord, withoutUring } from "./choose-transport.js";
@@ -87,6 +90,8 @@ interface Life {
   events: MountEvents;
   /** For the consoles of decision services, from when it serves. */
   describeMount?: () => MountReport;
+  /** Undefined: nothing is traced. */
+  spans?: OpenSpans | undefined;
 }
 
 function openLink(life: Life): KeeperLink {
@@ -160,7 +165,8 @@ function start(life: Life, kind: EngineKind, { link, overlay }: Ground): { engin
     options,
     (port) => {
       made = createOverlay(overlay, port);
-      return shownFilesystem(made, config.shown);
+      const shown = shownFilesystem(made, config.shown);
+      return life.spans === undefined ? shown : new TracedFilesystem(shown, life.spans);
     },
     life.events.engine,
   );
@@ -299,7 +305,9 @@ async function serve(life: Life, host: MountHost): Promise<void> {
   const { config, logger, undo, stop } = life;
   const { path: runDirectory, remove: removeOwn } = runDirectoryOf(life);
   const restored = life.kept?.link.restored === true;
-  const decider = await openDecider(config, {
+  const traced = await openTracing(config, logger, undo);
+  life.spans = traced?.spans;
+  const opened = await openDecider(config, {
     start: host.startEmbeddedDecision,
     runDirectory,
     logger,
@@ -307,6 +315,7 @@ async function serve(life: Life, host: MountHost): Promise<void> {
     checked: restored,
     describeMount: () => life.describeMount?.(),
   });
+  const decider = traced?.decider(opened) ?? opened;
   if (life.kept === undefined) await untilLetGo(config.upper, config.work);
   if (stop.requested) return;
   life.telemetry.restarts = life.kept?.link.keeper?.restarts ?? 0;
@@ -315,7 +324,7 @@ async function serve(life: Life, host: MountHost): Promise<void> {
   grants.listen((change, { path, mode }) => {
     if (change === "opened") life.telemetry.activity.opened(path, mode);
   });
-  const gate = new PolicyGate({ decider, mount: config.name, grants, events: life.events.gate });
+  const gate = new PolicyGate({ decider, mount: config.name, grants, events: life.events.gate, spans: life.spans });
   undo.push("stop listening to the policy", () => gate.close());
   const tell: Tell = (line) => void process.stderr.write(`sluice: ${config.mountpoint}: ${line}\n`);
   const begunMs = performance.now();

@@ -1,0 +1,39 @@
+/** The spans of opens under way, found by the call that each belongs to. */
+import type { Span, Tracing } from "@sluice/runtime";
+import { type CallContext, errnoName } from "@sluice/vfs";
+import { toText } from "../path-bytes.js";
+
+export class OpenSpans {
+  /** A call is the engine's own object, used again for the next request of its slot: what has ended is taken out. */
+  readonly #spans = new WeakMap<CallContext, Span>();
+
+  constructor(
+    private readonly tracing: Tracing,
+    private readonly mount: string,
+  ) {}
+
+  begin(call: CallContext, name: string): void {
+    const { uid, pid } = call;
+    const span = this.tracing.root(name, { "sluice.mount": this.mount, "sluice.uid": uid, "sluice.pid": pid });
+    if (span !== undefined) this.#spans.set(call, span);
+  }
+
+  /** Of the request that `call` belongs to; undefined where it is not traced. */
+  of(call: CallContext): Span | undefined {
+    return this.#spans.get(call.asker ?? call);
+  }
+
+  /** What the request turned out to be about. */
+  about(call: CallContext, path: string, kept: boolean): void {
+    this.of(call)?.add({ "sluice.path": toText(path), "sluice.kept_answer": kept });
+  }
+
+  /** `status`: 0 or an errno. */
+  end(call: CallContext, status: number, flow: string): void {
+    const span = this.#spans.get(call);
+    if (span === undefined) return;
+    this.#spans.delete(call);
+    if (status === 0) span.add({ "sluice.flow": flow });
+    span.end(status === 0 ? undefined : errnoName(status));
+  }
+}
