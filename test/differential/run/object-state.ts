@@ -62,17 +62,55 @@ function step(places: readonly Place[], name: string): Found {
   return { places: found, whiteout: false };
 }
 
-/** `layers`: the roots, upper first, undefined where there is none. */
-export function stateOf(layers: { upper: string | undefined; lowers: readonly string[] }, directory: string, path: string): State {
+/** The roots, undefined where there is none. */
+export interface Roots {
+  upper: string | undefined;
+  lowers: readonly string[];
+}
+
+const partsOf = (path: string): string[] => path.split("/").filter((part) => part !== "." && part !== "");
+
+function find(layers: Roots, directory: string, parts: readonly string[]): Found {
   const roots = [
     ...(layers.upper === undefined ? [] : [{ root: layers.upper, upper: true }]),
     ...layers.lowers.map((root) => ({ root, upper: false })),
   ];
   let at: Found = { places: roots.map(({ root, upper }) => ({ root, upper, path: `${root}/${directory}` })), whiteout: false };
-  for (const name of path.split("/").filter((part) => part !== "." && part !== "")) at = step(at.places, name);
+  for (const name of parts) at = step(at.places, name);
+  return at;
+}
+
+export function stateOf(layers: Roots, directory: string, path: string): State {
+  const at = find(layers, directory, partsOf(path));
   const [top] = at.places;
   if (top === undefined) return at.whiteout ? "whiteout" : "absent";
   return describe(top, at.places.length);
+}
+
+/** As many links as the kernel follows. */
+const MOST_LINKS = 40;
+
+function targetOf(top: Place | undefined): string | undefined {
+  const attr = top === undefined ? undefined : look(top.path);
+  if (top === undefined || attr === undefined || (attr.mode & S.IFMT) !== S.IFLNK) return undefined;
+  const bytes = Buffer.alloc(4096);
+  return bytes.toString("latin1", 0, Math.max(0, native.readlinkat(AT.FDCWD, top.path, bytes)));
+}
+
+/** The path without links on its way, nor at its end if `followLast`: by that name a thing can be followed through renames. */
+export function realPath(layers: Roots, directory: string, path: string, followLast: boolean): string {
+  let left = partsOf(path);
+  let real: string[] = [];
+  for (let links = 0; left.length > 0; ) {
+    const [name = "", ...rest] = left;
+    const target = followLast || rest.length > 0 ? targetOf(find(layers, directory, [...real, name]).places[0]) : undefined;
+    if (target !== undefined && links++ < MOST_LINKS) left = [...partsOf(target), ...rest];
+    else {
+      real = name === ".." ? real.slice(0, -1) : [...real, name];
+      left = rest;
+    }
+  }
+  return real.join("/");
 }
 
 function describe(top: Place, depth: number): State {

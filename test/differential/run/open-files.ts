@@ -4,12 +4,18 @@ import { type Operation, slotKey } from "../script/operation.js";
 import type { State } from "./object-state.js";
 
 interface Slot {
+  /** Without links on its way. */
   path: string;
   gone: boolean;
   /** Opened for reading alone while no layer but a lower had it: in passthrough it goes on showing that one. */
   lowerReader: boolean;
   /** Opened while a lower layer had it. */
   fromLower: boolean;
+}
+
+export interface RealNames {
+  path: string;
+  to: string;
 }
 
 function below(path: string, directory: string): boolean {
@@ -23,14 +29,13 @@ export class OpenFiles {
     return this.#slots.get(slotKey(operation.actor, operation.args[name]));
   }
 
-  /** After a call that went well. `before`: what the path was. */
-  note(operation: Operation, before: State): void {
+  /** After a call that went well. `before`: what the path was; its names as they were then. */
+  note(operation: Operation, before: State, { path, to }: RealNames): void {
     const { call, args } = operation;
-    const path = String(args["path"] ?? "");
     if (call === "open" || call === "tmpfile") this.#open(operation, path, before);
     if (call === "close") this.#slots.delete(slotKey(operation.actor, args["slot"]));
     if (call === "unlink" || call === "rmdir") this.#gone(path);
-    if (call === "rename") this.#renamed(path, String(args["to"]), Number(args["flags"]));
+    if (call === "rename") this.#renamed(path, to, Number(args["flags"]));
   }
 
   /** An open that failed leaves its slot empty. */

@@ -8,15 +8,16 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { openSync, readFileSync, writeSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
+import { O } from "@sluice/vfs";
 import { type Actor, ACTORS, type Operation } from "../script/operation.js";
 import type { Order } from "./actor-process.js";
-import { OpenFiles } from "./open-files.js";
-import { type State, stateOf } from "./object-state.js";
+import { OpenFiles, type RealNames } from "./open-files.js";
+import { realPath, type Roots, type State, stateOf } from "./object-state.js";
 
 export interface Assignment {
   mountpoint: string;
   /** As they lie on the disk, to see what state an object is in; undefined where nobody needs to know. */
-  layers: { upper: string | undefined; lowers: readonly string[] } | undefined;
+  layers: Roots | undefined;
   forgetful: boolean;
   sequences: readonly { name: string; operations: readonly Operation[] }[];
 }
@@ -79,6 +80,15 @@ function factsOf(operation: Operation, open: OpenFiles, directory: string): Fact
   return { state, lowerReader, fromLower: slot.fromLower, ...(to === undefined ? {} : { to: look(to) }) };
 }
 
+/** An open goes through the link that it names, unless told not to; other calls work on the link. */
+function realNamesOf({ call, args }: Operation, directory: string): RealNames {
+  const { layers } = assignment;
+  const followLast = (call === "open" && (Number(args["flags"]) & O.NOFOLLOW) === 0) || call === "tmpfile";
+  const [path, to] = [String(args["path"] ?? ""), String(args["to"] ?? "")];
+  if (layers === undefined) return { path, to };
+  return { path: realPath(layers, directory, path, followLast), to: realPath(layers, directory, to, false) };
+}
+
 const isError = (result: unknown): boolean => typeof result === "string" && /^(E[A-Z0-9]+|errno )/.test(result);
 
 async function run(name: string, operations: readonly Operation[]): Promise<Outcome[]> {
@@ -88,10 +98,11 @@ async function run(name: string, operations: readonly Operation[]): Promise<Outc
   const outcomes: Outcome[] = [];
   for (const operation of operations) {
     const facts = factsOf(operation, open, name);
+    const names = realNamesOf(operation, name);
     const results = (await actors.get(operation.actor)?.order({ root, operation })) ?? [];
     outcomes.push({ results, ...(facts === undefined ? {} : { facts }) });
     if (isError(results[0])) open.failed(operation);
-    else open.note(operation, facts?.state ?? "absent");
+    else open.note(operation, facts?.state ?? "absent", names);
     if (dropCaches >= 0) writeSync(dropCaches, "2");
   }
   return outcomes;
