@@ -96,7 +96,7 @@ class Comparison {
   ): Failure | undefined {
     for (const path of pathsBelow(sequence.name, kernel, sluice)) {
       const [one, other] = [kernel[path], sluice[path]];
-      const place = { ...common, path, ours: sluice };
+      const place = { ...common, path, ours: sluice, theirs: kernel };
       if (same(this.#setting, one, other) || this.#explained({ mode: this.#setting.mode, place, kernel: one, sluice: other, history }))
         continue;
       return { sequence, where: `${common.kind} ${path}`, kernel: one, sluice: other };

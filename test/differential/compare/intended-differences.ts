@@ -31,8 +31,9 @@ export interface Found {
         refused: ReadonlySet<string>;
         /** The layer was the other implementation's before: what that left is still there. */
         swapped: boolean;
-        /** The whole tree on Sluice. */
+        /** The whole tree on Sluice, and on the kernel's overlayfs. */
         ours: Snapshot;
+        theirs: Snapshot;
       };
   kernel: unknown;
   sluice: unknown;
@@ -110,9 +111,8 @@ function differsInLinks(kernel: unknown, sluice: unknown): boolean {
 }
 
 /** A directory that is there for the sake of a name that went up. */
-function leadsToLinks(place: { path: string; ours: Snapshot }, kernel: unknown): boolean {
-  if (kernel !== undefined) return false;
-  return Object.entries(place.ours).some(([path, line]) => path.startsWith(`${place.path}/`) && isOneOfSeveral(line, undefined));
+function leadsToLinks(directory: string, tree: Snapshot): boolean {
+  return Object.entries(tree).some(([path, line]) => path.startsWith(`${directory}/`) && isOneOfSeveral(line, undefined));
 }
 
 const PRIVILEGED = /^file ([0-7]+) /;
@@ -296,7 +296,11 @@ export const intendedDifferences: readonly IntendedDifference[] = [
       "With index=on the kernel copies up a file with several names one name at a time. To FUSE they are one inode, so Sluice does not learn by which of them it was asked, and gives all that it knows a name in upper. What is shown is the same.",
     explains: ({ place, kernel, sluice }) =>
       place.kind === "upper" &&
-      (isOneOfSeveral(kernel, sluice) || isOneOfSeveral(sluice, kernel) || differsInLinks(kernel, sluice) || leadsToLinks(place, kernel)),
+      (isOneOfSeveral(kernel, sluice) ||
+        isOneOfSeveral(sluice, kernel) ||
+        differsInLinks(kernel, sluice) ||
+        (kernel === undefined && leadsToLinks(place.path, place.ours)) ||
+        (sluice === undefined && place.swapped && leadsToLinks(place.path, place.theirs))),
   },
 ];
 
