@@ -19,6 +19,7 @@ test(
     const result = await runScript([SCRIPT], { env: { TMPDIR: temporary }, timeoutMs: LIMIT_MS });
     expect(result.code, describeResult(result)).toBe(0);
     expect(result.stdout).toContain("ok another container sees the merged tree");
+    expect(result.stdout).toContain("ok what was mediated waited, and that was all");
     expect(result.stdout).toContain("ok nothing is left on the machine");
   },
   LIMIT_MS + 10_000,

@@ -3,7 +3,8 @@
 # its own network, mount and pid namespace, so it touches no engine of the machine, and nothing of it can outlive this
 # script: the end of the namespace's first process is the end of every process and mount in it.
 #
-# Usage: run-compose.sh   (root; a built checkout)   exit 0: all checks passed, 1: one failed, 3: something is missing
+# Usage: run-compose.sh [PART...]   (root; a built checkout)   exit 0: all checks passed, 1: one failed, 3: something is missing
+# PART: upgrade, restart, or another look_at_PART of inside.sh; all of them where none is named.
 # Prints `ok NAME` for each check. KEEP_LOGS=1 shows the services' logs even where all went well.
 set -eu
 
@@ -41,7 +42,7 @@ trap 'clean; exit 130' INT TERM
 node "$repository/deploy/docker/collect-runtime.mjs" "$scratch/context"
 
 unshare --net --mount --pid --fork --kill-child --mount-proc --propagation private \
-  "$here/inside.sh" "$repository" "$scratch" "$cgroup" &
+  "$here/inside.sh" "$repository" "$scratch" "$cgroup" "$@" &
 inside=$!
 status=0
 wait "$inside" || status=$?

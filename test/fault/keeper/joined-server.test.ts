@@ -83,6 +83,9 @@ test("who is not to serve is not let in, and is told why", async () => {
   expect(await why(places.socket, [places.mountpoint])).toEqual([2, says("knows what is mounted where")]);
   expect(await why(places.socket, [], ["unshare", "--pid", "--fork", "--mount-proc"])).toEqual([3, says("another pid namespace")]);
   expect(await why(places.socket, [], ["unshare", "--user", "--map-root-user"])).toEqual([3, says("another user namespace")]);
+  // It could neither copy owners nor make anything as its callers: such a server is for one user, and has to say so.
+  const without = ["setpriv", "--bounding-set=-chown,-setuid", "--"];
+  expect(await why(places.socket, [], without)).toEqual([3, says("CAP_CHOWN, CAP_SETUID: the process lacks this privilege")]);
   // As if its mode had been another: then the kernel's word on who connects is left.
   chmodSync(join(places.socket, ".."), 0o755);
   const as = { uid: 1000, gid: 1000 };
