@@ -95,6 +95,38 @@ test("who is not to serve is not let in, and is told why", async () => {
   expect(mountsBelow(bytes(places.mountpoint))).toEqual([]);
 });
 
+/** Comes ten times, says nonsense each time, and tells how many of it were let in. */
+const NONSENSE = `
+const { native } = await import(process.env.SLUICE_NATIVE_URL);
+const sockets = Array.from({ length: 10 }, () => native.seqpacketConnect(process.argv[1])).filter((socket) => socket >= 0);
+await new Promise((resolve) => setTimeout(resolve, 500));
+const bytes = Buffer.alloc(8192, 0xff);
+const fds = new Int32Array(250);
+let inside = 0;
+for (const socket of sockets) {
+  native.sendMessage(socket, bytes, 4000, Int32Array.of(1, 1, 1), 3, 0);
+  native.sendMessage(socket, bytes, 3, fds, 0, 0);
+  const offered = native.receiveMessage(socket, bytes, fds, 1000);
+  if (offered > 0) inside++;
+}
+console.log(inside);
+process.stdin.resume();
+`;
+
+test("whoever comes and talks nonsense is one of a few, and in nobody's way once it is gone", async () => {
+  const places = joinedPlaces(plant(scratch(), { f: file("lower") }));
+  await startKeeper(places);
+  const nonsense = startScript(NONSENSE, { args: [places.socket], timeoutMs: 60_000 });
+  // One whose turn it is, and four who wait.
+  await nonsense.waitFor("5\n");
+  expect((await tryToServe(places.socket, [])).stderr).toContain("not many at once");
+  nonsense.kill();
+  await nonsense.finished;
+  const server = startServer(places);
+  await server.waitFor("mounted ");
+  expect((await runScript(["cat", join(places.mountpoint, "f")])).stdout).toBe("lower");
+});
+
 withPassthrough("a server of a user without any capability, and nobody else's", async () => {
   const root = scratch();
   chmodSync(root, 0o755);
