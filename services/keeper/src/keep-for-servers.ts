@@ -17,6 +17,8 @@ const STDIN = 0;
 /** How long a server may take to unmount: less than an orchestrator gives us, more than it waits for the last users. */
 const STOP_LIMIT_MS = 25_000;
 const PATIENT_STOPS = 2;
+/** Some 25 days: a longer one would run out at once. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 interface Visit {
   link: ServerLink;
@@ -128,10 +130,13 @@ class AwaitingKeeper {
   #beginWaiting(): void {
     const { waitMs, plan } = this.#config;
     if (waitMs === null) return;
-    this.#patience ??= setTimeout(() => {
-      say(plan.mountpoint, `no server has come to serve it for ${waitMs / 1000} s: unmounted; start one and this keeper again`);
-      this.#end(FAILED);
-    }, waitMs);
+    this.#patience ??= setTimeout(
+      () => {
+        say(plan.mountpoint, `no server has come to serve it for ${waitMs / 1000} s: unmounted; start one and this keeper again`);
+        this.#end(FAILED);
+      },
+      Math.min(waitMs, LONGEST_TIMER_MS),
+    );
   }
 
   #lookAtConnection(): void {

@@ -109,14 +109,16 @@ export function addMountCommand(program: Command, host: MountHost): void {
 }
 
 async function mount(mountpoint: string | undefined, args: MountArguments, host: MountHost): Promise<void> {
-  if (args.keeperSocket !== undefined) {
-    const { joinMount } = await import("../lifecycle/join-mount.js");
-    joinMount(mountpoint, args, host);
-  }
-  if (mountpoint === undefined) throw wrong("mount", "no mount point is given", "name an empty directory");
+  if (mountpoint === undefined && args.keeperSocket === undefined)
+    throw wrong("mount", "no mount point is given", "name an empty directory");
   if (args.background === true && process.env[IN_BACKGROUND] === undefined) {
     process.exitCode = await launchInBackground(args.logFile);
     return;
+  }
+  // Without either it was refused above.
+  if (args.keeperSocket !== undefined || mountpoint === undefined) {
+    const { joinMount } = await import("../lifecycle/join-mount.js");
+    return joinMount(mountpoint, args, host);
   }
   // Loaded only here: gRPC, engine and overlay take longer to load than the other commands take to run.
   const { parseMount } = await import("../config/parse-mount.js");

@@ -31,7 +31,7 @@ export async function launchInBackground(logFile: string | undefined): Promise<n
     child.once("exit", (exitCode) => (code = exitCode ?? FAILED));
     child.once("error", () => (code = FAILED));
     for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => void child.kill(signal));
-    const live = (): string | undefined => /^mounted .*\n/m.exec(readFileSync(out, "utf8"))?.[0];
+    const live = (): string | undefined => /^(?:mounted|took over) .*\n/m.exec(readFileSync(out, "utf8"))?.[0];
     while (code === undefined && live() === undefined) await sleep(POLL_MS);
     process.stderr.write(readFileSync(err));
     const line = live();
