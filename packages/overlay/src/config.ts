@@ -79,7 +79,8 @@ export interface LayerStatus {
   fileSystem: string;
   /** Of the layer's file system: 0 where it lies on a disk, 1 on an overlay, ... undefined where it was not found out. */
   stackDepth: number | undefined;
-  passthrough: { eligible: true } | { eligible: false; reason: string };
+  /** `untried`: there was no regular file yet to find out with. */
+  passthrough: { eligible: true } | { eligible: false; untried?: true; reason: string };
 }
 export interface OverlayStatus {
   layers: readonly LayerStatus[];

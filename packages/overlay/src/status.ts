@@ -42,7 +42,7 @@ function eligibility(core: Core, layer: HostLayer): LayerStatus["passthrough"] {
     case "eligible":
       return { eligible: true };
     case "unknown":
-      return { eligible: false, reason: "not tried yet: no regular file was found to try with" };
+      return { eligible: false, untried: true, reason: "not tried yet: no regular file was found to try with" };
     case "ineligible":
       return {
         eligible: false,

@@ -12,7 +12,7 @@ const layerRow = ({ name, path, fileSystem, stackDepth, passthrough, reason }) =
     [path, "path"],
     [fileSystem, ""],
     [stackDepth ?? "unknown", "number"],
-    passthrough ? ["eligible", "grant"] : [`no: ${reason}`, "mediate"],
+    passthrough ? ["eligible", "grant"] : [reason, "mediate"],
   ]);
 
 const grantRow = ({ path, layer, flow, write, uid, pid, rule, since, now }) =>

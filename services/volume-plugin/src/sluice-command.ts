@@ -1,6 +1,6 @@
 /** A mount as the `sluice` command makes it: a process of its own, which outlives the plugin. */
 import { type ChildProcess, spawn } from "node:child_process";
-import { closeSync, fstatSync, mkdirSync, openSync, readSync } from "node:fs";
+import { closeSync, fstatSync, mkdirSync, openSync, readFileSync, readSync } from "node:fs";
 import { dirname } from "node:path";
 import { VolumeError, type VolumePlaces } from "./volume-options.js";
 
@@ -71,6 +71,15 @@ function makeDirectory(path: string): void {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
   }
+}
+
+/** By the mount table: looking at the place itself may hang. */
+export function isMounted(path: string): boolean {
+  const escaped = path.replace(/[\\ \t\n]/g, (character) => `\\${character.charCodeAt(0).toString(8).padStart(3, "0")}`);
+  const MOUNT_POINT = 4;
+  return readFileSync("/proc/self/mountinfo", "utf8")
+    .split("\n")
+    .some((line) => line.split(" ")[MOUNT_POINT] === escaped);
 }
 
 export class MountCommand {

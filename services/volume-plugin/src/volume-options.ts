@@ -84,8 +84,10 @@ export interface VolumePlaces {
   log: string;
 }
 
+export const volumesDirectory = (root: string): string => join(root, "volumes");
+
 export function placesOf(root: string, name: string): VolumePlaces {
-  const own = join(root, "volumes", name);
+  const own = join(volumesDirectory(root), name);
   return { mountpoint: join(own, "merged"), upper: join(own, "upper"), work: join(own, "work"), log: join(own, "log") };
 }
 

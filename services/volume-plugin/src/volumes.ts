@@ -2,11 +2,11 @@
  * What Docker asks of a volume. A volume is mounted while somebody uses it: at the first use, until the last one ends.
  * What is asked of one volume is done one after the other.
  */
-import { mkdirSync, rmdirSync, rmSync } from "node:fs";
+import { chmodSync, mkdirSync, rmdirSync, rmSync } from "node:fs";
 import { dirname } from "node:path";
 import type { Logger } from "@sluice/runtime";
-import type { MountCommand } from "./sluice-command.js";
-import { checkVolume, mountArguments, placesOf, VolumeError, type VolumeOptions } from "./volume-options.js";
+import { isMounted, type MountCommand } from "./sluice-command.js";
+import { checkVolume, mountArguments, placesOf, VolumeError, type VolumeOptions, volumesDirectory } from "./volume-options.js";
 import type { Volume, VolumeStore } from "./volume-store.js";
 
 export interface VolumesParts {
@@ -29,7 +29,12 @@ const same = (one: VolumeOptions, other: VolumeOptions): boolean =>
 export class Volumes {
   private readonly queues = new Map<string, Promise<unknown>>();
 
-  constructor(private readonly parts: VolumesParts) {}
+  constructor(private readonly parts: VolumesParts) {
+    // Docker binds what is below by root's own right. Nobody else of the host is to come past the policy into what upper=auto holds.
+    const all = volumesDirectory(parts.root);
+    mkdirSync(all, { recursive: true });
+    chmodSync(all, 0o700);
+  }
 
   create(name: string, options: VolumeOptions): Promise<void> {
     return this.inTurn(name, async () => {
@@ -87,20 +92,29 @@ export class Volumes {
     return [...this.parts.store.volumes.values()].map((volume) => this.shown(volume));
   }
 
-  /** After a start: volumes in use whose mount has died meanwhile are mounted again. */
+  /**
+   * After a start: volumes in use whose mount has died meanwhile are mounted again, and a mount that nobody uses is taken
+   * away: the plugin before died between mounting and writing down for whom, and Docker never heard of it.
+   */
   async recover(): Promise<void> {
     for (const volume of this.parts.store.volumes.values()) {
-      if (volume.users.size === 0) continue;
-      await this.inTurn(volume.name, () => this.serve(volume)).catch((error: unknown) =>
-        this.parts.log.error({ err: error, volume: volume.name }, "a volume in use cannot be mounted again"),
+      await this.inTurn(volume.name, () => this.settle(volume)).catch((error: unknown) =>
+        this.parts.log.error({ err: error, volume: volume.name }, "a volume cannot be brought into order"),
       );
     }
+  }
+
+  private async settle(volume: Volume): Promise<void> {
+    const { mountpoint } = placesOf(this.parts.root, volume.name);
+    if (volume.users.size > 0) await this.serve(volume);
+    else if (isMounted(mountpoint)) await this.parts.command.unmount(mountpoint);
   }
 
   private async serve({ name, options, users }: Volume): Promise<string> {
     const { root, command, log } = this.parts;
     const places = placesOf(root, name);
-    if (users.size > 0 && (await command.serves(places.mountpoint))) return places.mountpoint;
+    // What died is replaced by the mount command itself; what serves is taken over.
+    if ((users.size > 0 || isMounted(places.mountpoint)) && (await command.serves(places.mountpoint))) return places.mountpoint;
     if (options["upper"] === "auto") for (const path of [places.upper, places.work]) mkdirSync(path, { recursive: true, mode: 0o755 });
     await command.mount(mountArguments(name, options, places), places);
     log.info({ volume: name, mountpoint: places.mountpoint }, "volume is mounted");

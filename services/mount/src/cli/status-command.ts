@@ -15,6 +15,11 @@ function duration(ms: number): string {
   return hours > 0 ? `${hours} h ${minutes} min` : minutes > 0 ? `${minutes} min ${seconds % 60} s` : `${seconds} s`;
 }
 
+function passthroughWord({ passthrough }: MountStatus["overlay"]["layers"][number]): string {
+  if (passthrough.eligible) return "eligible";
+  return passthrough.untried === true ? passthrough.reason : `not eligible: ${passthrough.reason}`;
+}
+
 function policyLine(status: MountStatus): string {
   if (status.policy === null) return "not known yet";
   if (status.policy.unconditionalGrant) return "none: everything is granted";
@@ -70,7 +75,7 @@ export function renderStatus(status: MountStatus): string {
     layer.path,
     layer.fileSystem,
     layer.stackDepth === undefined ? "?" : String(layer.stackDepth),
-    layer.passthrough.eligible ? "eligible" : `not eligible: ${layer.passthrough.reason}`,
+    passthroughWord(layer),
   ]);
   const onTop = engine.maxStackDepth > 1 ? ": no overlayfs can be mounted on top" : "";
   const passthrough = engine.passthrough ? `on (max stack depth ${engine.maxStackDepth}${onTop})` : "off";
