@@ -197,11 +197,11 @@ look_at_upgrade() {
   eventually "a writer passes through" 10 sh -c "node $repository/test/compose/read-xattr.mjs $tree/passing user.sluice.mode | grep -q passthrough"
   eventually "another one is mediated" 10 test -s "$SLUICE_DATA/upper/upper/datasets/metered/log"
   keeper=$($compose ps -q keeper)
-  check "the server is replaced by the next version" env SLUICE_IMAGE=sluice:next $compose up -d --no-build --pull never --no-deps --force-recreate --wait --wait-timeout 60 mount
+  check "the server is replaced by the next version" env SLUICE_IMAGE=sluice:next $compose up -d --no-build --pull never --no-deps --force-recreate --wait --wait-timeout 240 mount
   expect "which serves" "0.1.0-next" sluice status /merged/tree --json
   check "the server is killed" docker kill -s KILL "$($compose ps -q mount)"
   check "what passes through goes on without any" passes_on
-  check "and the version before is put in its place" $compose up -d --no-build --pull never --no-deps --force-recreate --wait --wait-timeout 60 mount
+  check "and the version before is put in its place" $compose up -d --no-build --pull never --no-deps --force-recreate --wait --wait-timeout 240 mount
   expect "which serves" '"version": ?"0.1.0"' sluice status /merged/tree --json
   expect "the keeper is the same" "^$keeper" $compose ps -q keeper
   in_consumer touch /tmp/stop
@@ -220,7 +220,7 @@ look_at_restart() {
   check "it is started again" docker start "$keeper"
   eventually "a consumer that was there before sees the new mount" 60 sh -c "$compose exec -T consumer cat /merged/tree/hello.txt | grep -q 'from the lower layer'"
   expect "there is one mount, not a pile of them" "^1$" sh -c "grep -c '$tree .* fuse.sluice' /proc/self/mountinfo"
-  eventually "and the server is healthy, which came by itself" 40 healthy mount
+  eventually "and the server is healthy, which came by itself" 120 healthy mount
 }
 
 look_at_backends() {
