@@ -11,6 +11,7 @@ const EVERY = [
   "export",
   "fsck",
   "grants",
+  "keeper",
   "man",
   "mount",
   "mount-server",

@@ -67,6 +67,24 @@ describe("unix sockets", () => {
     server.close();
   });
 
+  it("listens for records, and tells what waits and who answers", () => {
+    const path = `${scratch.path}/records`;
+    expect(native.seqpacketConnect(path)).toBe(-errno.ENOENT);
+    const listener = native.seqpacketListen(path, 0o600, 4);
+    expect(statOf(scratch.dir, "records").mode).toBe(0o140600);
+    expect(native.acceptSocket(listener)).toBe(-errno.EAGAIN);
+    const client = native.seqpacketConnect(path);
+    const accepted = native.acceptSocket(listener);
+    expect(native.peerCredentials(accepted)).toMatchObject({ pid: process.pid });
+    expect(native.peerCredentials(client)).toMatchObject({ pid: process.pid });
+    expect(native.sendMessage(client, Buffer.from("one"), 3, new Int32Array(0), 0, 0)).toBe(3);
+    expect(native.receiveMessage(accepted, Buffer.alloc(8), new Int32Array(0), 1000)).toBe(3);
+    for (const fd of [client, accepted, listener]) native.close(fd);
+    expect(native.seqpacketConnect(path)).toBe(-111);
+    expect(native.seqpacketListen(path, 0o600, 4)).toBe(-98);
+    expect(native.seqpacketConnect("")).toBe(-errno.ENOENT);
+  });
+
   it("answers paths that no socket can have, and descriptors that are none", () => {
     expect(native.unixListen(`${scratch.path}/${"x".repeat(120)}`, 0o600, 1)).toBe(-errno.ENAMETOOLONG);
     expect(native.unixListen(`${scratch.path}/no/s`, 0o600, 1)).toBe(-errno.ENOENT);
