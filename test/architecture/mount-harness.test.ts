@@ -27,7 +27,7 @@ describe("mountSluice", () => {
     const mount = await mountSluice({ lowers: [lower], upper });
     expect(readFileSync(mount.path("a/b"), "utf8")).toBe("lower");
     writeFileSync(mount.path("a/b"), "upper");
-    expect(await mount.status()).toMatchObject({ mountpoint: mount.mountpoint, pid: mount.pid });
+    expect(await mount.status()).toMatchObject({ mountpoint: mount.mountpoint, pid: mount.serverPid });
     expect(await mount.stop()).toEqual({ code: 0, signal: null });
     expect(mountsBelow(bytes(mount.mountpoint))).toEqual([]);
     expect(readFileSync(`${upper}/a/b`, "utf8")).toBe("upper");

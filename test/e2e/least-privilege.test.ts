@@ -18,10 +18,10 @@ test("no thread of the server holds, or can get, a capability beyond the table",
   const mount = await mountSluice({ lowers: [plant(scratch(), { f: file("lower") })], upper: plant(scratch(), {}) });
   // The pool's threads, too: they are made when they are first needed.
   await runScript(["sh", "-c", "cp f g; echo x >> f; sync -f ."], { cwd: mount.mountpoint });
-  const tasks = readdirSync(`/proc/${mount.pid}/task`);
+  const tasks = readdirSync(`/proc/${mount.serverPid}/task`);
   expect(tasks.length).toBeGreaterThan(4);
   for (const task of tasks) {
-    const status = readFileSync(`/proc/${mount.pid}/task/${task}/status`, "utf8");
+    const status = readFileSync(`/proc/${mount.serverPid}/task/${task}/status`, "utf8");
     for (const held of setsOf(status)) expect(held & ~keptMask).toBe(0n);
     expect(status).toMatch(/^NoNewPrivs:\s+1$/m);
   }

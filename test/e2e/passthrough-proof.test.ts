@@ -30,8 +30,8 @@ function content(): string {
 }
 
 async function stopped(mount: SluiceMount): Promise<void> {
-  mount.signal("SIGSTOP");
-  await eventually("the daemon is stopped", AMPLE_MS, () => / T /.test(readFileSync(`/proc/${mount.pid}/stat`, "latin1")));
+  mount.signalServer("SIGSTOP");
+  await eventually("the daemon is stopped", AMPLE_MS, () => / T /.test(readFileSync(`/proc/${mount.serverPid}/stat`, "latin1")));
 }
 
 async function mountWith(layer: "upper" | "lower", name: string): Promise<{ mount: SluiceMount; host: string }> {
@@ -71,10 +71,10 @@ for (const layer of ["upper", "lower"] as const)
         // close waits for FLUSH, which the daemon answers.
         const closed = actor.do("close", fd);
         expect(await within(WATCH_MS, closed)).toBe("pending");
-        mount.signal("SIGCONT");
+        mount.signalServer("SIGCONT");
         expect(await within(AMPLE_MS, closed)).toBe(0);
       } finally {
-        mount.signal("SIGCONT");
+        mount.signalServer("SIGCONT");
       }
       // A mapping holds the mount like an open file does.
       await actor.stop();
@@ -93,10 +93,10 @@ for (const layer of ["upper", "lower"] as const)
         const write = (actors[1] as Actor).do("fill", fds[1], 0x7a, 4096, MIB);
         const fault = (actors[2] as Actor).do<string>("mapRead", map, 3 * MIB, 4);
         expect(await within(WATCH_MS, Promise.race([read, write, fault]))).toBe("pending");
-        mount.signal("SIGCONT");
+        mount.signalServer("SIGCONT");
         expect(await within(AMPLE_MS, Promise.all([read, write, fault]))).toEqual([hashOf("c"), 4096, "dddd"]);
       } finally {
-        mount.signal("SIGCONT");
+        mount.signalServer("SIGCONT");
       }
       await Promise.all(actors.map((actor) => actor.stop()));
       expect((await mount.stop()).code).toBe(0);
@@ -113,7 +113,7 @@ test("a lower file opened for reading alone is read by the kernel alone, too", a
     const map = await within(AMPLE_MS, actor.do("map", fd, 4 * MIB, false));
     expect(await within(AMPLE_MS, actor.do<string>("mapRead", map, 3 * MIB, 4))).toBe("dddd");
   } finally {
-    mount.signal("SIGCONT");
+    mount.signalServer("SIGCONT");
   }
   await actor.stop();
   expect((await mount.stop()).code).toBe(0);

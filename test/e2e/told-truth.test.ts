@@ -43,7 +43,7 @@ test("every open is listed with its caller, mode and rule while it lasts, and no
   expect(status.decisions).toEqual({ "grant/service": 2, "mediate/service": 1, "deny/service": 1 });
   expect(status.openFilesByMode).toMatchObject({ passthrough: 2, mediated: 1 });
   expect(status.mediatedBytes["write"]).toBe(5);
-  expect(status).toMatchObject({ pid: mount.pid, state: "serving", grants: 3, anomalies: 0, fallbacks: {} });
+  expect(status).toMatchObject({ pid: mount.serverPid, state: "serving", grants: 3, anomalies: 0, fallbacks: {} });
   expect(status.overlay).toMatchObject({ openFiles: 3, copyUps: 1 });
   await user.do("close", reader);
   await root.do("close", slow);

@@ -14,7 +14,7 @@ async function callsOfCopyUp(args: readonly string[]): Promise<string[]> {
   const mount = await mountSluice({ lowers: [lower], upper: scratch(), args });
   const trace = join(scratch(), "trace");
   const calls = "trace=fsync,fdatasync,renameat2";
-  const strace = spawn("strace", ["-f", "-p", String(mount.pid), "-e", calls, "-o", trace], { stdio: ["ignore", "ignore", "pipe"] });
+  const strace = spawn("strace", ["-f", "-p", String(mount.serverPid), "-e", calls, "-o", trace], { stdio: ["ignore", "ignore", "pipe"] });
   await new Promise((resolve) => strace.stderr.once("data", resolve));
   await appendFile(mount.path("f"), "+");
   strace.kill("SIGINT");

@@ -58,7 +58,7 @@ test("what was removed is not held on to", async () => {
   const { lower, upper } = layers({ upper: { gone: open("content"), kept: open("content") } });
   const mount = await mountSluice({ lowers: [lower], upper });
   for (const name of ["gone", "kept"]) expect(read(mount.path(name))).toBe("content");
-  const held = (): string => openDescriptors(mount.pid).join("\n");
+  const held = (): string => openDescriptors(mount.serverPid).join("\n");
   await eventually("both are kept", 10_000, () => held().includes("gone") && held().includes("kept"));
   unlinkSync(mount.path("gone"));
   await eventually("one is let go", 10_000, () => !held().includes("gone") && held().includes("kept"));

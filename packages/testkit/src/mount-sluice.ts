@@ -80,6 +80,7 @@ export class SluiceMount {
   readonly policyFile: string | undefined;
   /** The line it printed when it served. */
   readonly readyLine: string;
+  /** Of the process that was started: the keeper, where there is one. */
   readonly pid: number;
   readonly #daemon: Daemon;
 
@@ -96,6 +97,11 @@ export class SluiceMount {
     return this.#daemon.exited;
   }
 
+  /** Of the process that serves requests now: `pid` where there is no keeper, or nobody serves. */
+  get serverPid(): number {
+    return this.#daemon.server?.pid ?? this.pid;
+  }
+
   /** Of the embedded decision service, while there is one. */
   get decisionPid(): number | undefined {
     return descendantsOf(this.pid).find(({ command }) => command.includes("decision"))?.pid;
@@ -110,9 +116,9 @@ export class SluiceMount {
     return this.#daemon.output.stderr;
   }
 
-  /** What its descriptors point at; compare two moments to find a leak. */
+  /** What the server's descriptors point at; compare two moments to find a leak. */
   descriptors(): string[] {
-    return openDescriptors(this.pid);
+    return openDescriptors(this.serverPid);
   }
 
   status(): Promise<unknown> {
@@ -132,13 +138,17 @@ export class SluiceMount {
     process.kill(this.pid, signal);
   }
 
+  signalServer(signal: NodeJS.Signals): void {
+    process.kill(this.serverPid, signal);
+  }
+
   /**
    * Ends it as a user would and waits until nothing is left.
    * @throws where it does not end, or leaves a mount or a process behind
    */
   async stop(signal: "SIGTERM" | "SIGINT" = "SIGTERM"): Promise<SluiceExit> {
     const family = this.#daemon.family();
-    this.#daemon.signal("SIGCONT");
+    this.#daemon.goOn();
     this.#daemon.signal(signal);
     if (!(await until(() => this.#daemon.ended, STOP_MS))) {
       throw new Error(`sluice mount (pid ${this.pid}) did not end within ${STOP_MS} ms of ${signal}:\n${this.log()}`);
@@ -202,6 +212,19 @@ class Daemon {
     if (!this.ended && this.#identity && isAlive(this.#identity)) process.kill(this.pid, signal);
   }
 
+  /** Of the processes that a keeper has started as servers the one that has the mount's device; others wait for its end. */
+  get server(): ProcessIdentity | undefined {
+    const servers = descendantsOf(this.pid).filter(({ command }) => command.includes("mount-server"));
+    return servers.find(({ pid }) => openDescriptors(pid).includes("/dev/fuse"));
+  }
+
+  /** Whatever a test has stopped. */
+  goOn(): void {
+    const { server } = this;
+    this.signal("SIGCONT");
+    if (server !== undefined && isAlive(server)) process.kill(server.pid, "SIGCONT");
+  }
+
   readyLine(): string | undefined {
     return this.output.stdout.split("\n").find((line) => line.startsWith("mounted "));
   }
@@ -211,7 +234,7 @@ class Daemon {
 async function putAway(daemon: Daemon, mountpoint: string): Promise<void> {
   const endedBefore = daemon.ended;
   const family = daemon.family();
-  daemon.signal("SIGCONT");
+  daemon.goOn();
   daemon.signal("SIGTERM");
   const orderly = await until(() => daemon.ended, STOP_MS);
   // Where the test let it run, it must tidy up by itself; where the test killed it, what is left is the test's doing.

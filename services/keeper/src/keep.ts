@@ -11,6 +11,7 @@ import type { Holdings } from "./holdings.js";
 import type { KeeperConfig, ServerProgram } from "./keeper-config.js";
 import { RestartRule } from "./restart-rule.js";
 import { describeEnd, type ServerEnd, ServerProcess } from "./server-process.js";
+import { Standby } from "./standby.js";
 
 const DOOR = "keeper.sock";
 const STDIN = 0;
@@ -27,6 +28,7 @@ class Keeper {
   readonly #rule = new RestartRule();
   #program: ServerProgram;
   #server: ServerProcess | undefined;
+  readonly #standby = new Standby(() => this.#launch());
   #restarts = 0;
   #lastDeath: string | undefined;
   #stops = 0;
@@ -46,13 +48,17 @@ class Keeper {
 
   /** Returns the exit code. */
   async run(): Promise<number> {
-    for (;;) {
-      const server = this.#start();
-      const end = await server.ended;
-      this.#server = undefined;
-      clearTimeout(this.#limit);
-      const code = await this.#after(end);
-      if (code !== undefined) return code;
+    try {
+      for (;;) {
+        const server = this.#start();
+        const end = await server.ended;
+        this.#server = undefined;
+        clearTimeout(this.#limit);
+        const code = await this.#after(end);
+        if (code !== undefined) return code;
+      }
+    } finally {
+      await this.#standby.drop();
     }
   }
 
@@ -60,6 +66,7 @@ class Keeper {
   stop(): void {
     this.#stops++;
     this.#stopping.abort();
+    void this.#standby.drop();
     this.#server?.signal(this.#stops > PATIENT_STOPS ? "SIGKILL" : "SIGTERM");
     this.#limit ??= setTimeout(() => this.#server?.signal("SIGKILL"), STOP_LIMIT_MS);
   }
@@ -70,6 +77,7 @@ class Keeper {
     if (this.#stops > 0 || server === undefined) return Promise.resolve("the mount is about to end, or to start another server: try again");
     if (this.#upgradeTo !== undefined || this.#before !== undefined) return Promise.resolve("another upgrade is under way");
     this.#upgradeTo = program;
+    void this.#standby.drop();
     server.drain();
     this.#limit ??= setTimeout(() => server.signal("SIGKILL"), DRAIN_LIMIT_MS);
     return new Promise((resolve) => {
@@ -85,9 +93,16 @@ class Keeper {
     return this.#program;
   }
 
+  #launch(): ServerProcess {
+    return new ServerProcess({ config: this.#config, program: this.#program, holdings: this.#holdings });
+  }
+
   #start(): ServerProcess {
-    const info = { keeperPid: process.pid, restarts: this.#restarts, lastDeath: this.#lastDeath };
-    const server = new ServerProcess({ config: this.#config, program: this.#program, holdings: this.#holdings, info });
+    const server = this.#standby.take(this.#program) ?? this.#launch();
+    server.serve({ keeperPid: process.pid, restarts: this.#restarts, lastDeath: this.#lastDeath });
+    void server.ready.then(() => {
+      if (this.#stops === 0) this.#standby.prepare();
+    });
     this.#server = server;
     this.#limit = undefined;
     this.#onTrial(server);

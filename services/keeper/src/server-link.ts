@@ -49,6 +49,8 @@ export class ServerLink {
   readonly #unsent: (() => number)[] = [];
   #retry: NodeJS.Timeout | undefined;
   #closed = false;
+  /** Before it is, a server has nothing to ask for. */
+  #greeted = false;
 
   constructor(socket: number, holdings: Holdings, events: ServerEvents) {
     this.#socket = socket;
@@ -59,6 +61,7 @@ export class ServerLink {
 
   /** Everything a server begins with. */
   greet(info: KeeperInfo): void {
+    this.#greeted = true;
     const { fuseFd, journalFd, layers, init } = this.#holdings;
     this.#tell((out) => out.begin(Tell.fuse, 0, 0n, 0).addFd(fuseFd));
     this.#tell((out) => out.begin(Tell.journal, 0, 0n, 0).addFd(journalFd));
@@ -111,6 +114,8 @@ export class ServerLink {
   }
 
   #tell(fill: (out: LinkRecord) => void): void {
+    // Its number may be another descriptor's by now.
+    if (this.#closed) return;
     const send = (): number => {
       fill(this.#answer);
       return this.#answer.send(this.#socket, 0);
@@ -153,7 +158,7 @@ export class ServerLink {
   #handle(request: LinkRecord): void {
     const shape = request.length < HEADER_BYTES ? undefined : SHAPES.get(request.kind);
     const payload = request.length - HEADER_BYTES;
-    if (shape === undefined || request.fdCount !== shape.fds || payload < 0 || payload > shape.payload) {
+    if (!this.#greeted || shape === undefined || request.fdCount !== shape.fds || payload < 0 || payload > shape.payload) {
       for (let at = 0; at < request.fdCount; at++) discard(request.fds[at] as number);
       if (request.length >= HEADER_BYTES) this.#reply(request.sequence, -Errno.EINVAL);
       return;
@@ -193,7 +198,7 @@ export class ServerLink {
   }
 
   #reply(sequence: number, value: number): void {
-    if (sequence !== 0 && !this.#closed) this.#tell((out) => out.begin(Tell.answer, sequence, 0n, value));
+    if (sequence !== 0) this.#tell((out) => out.begin(Tell.answer, sequence, 0n, value));
   }
 }
 

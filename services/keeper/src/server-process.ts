@@ -1,4 +1,7 @@
-/** One server: its process and the link to it, from its start to its end. */
+/**
+ * One server: its process and the link to it, from its start to its end. It loads what it needs and then waits: nothing is in
+ * its hands before `serve`, and nothing that it asks for is done.
+ */
 import { type ChildProcess, spawn } from "node:child_process";
 import { constants } from "node:os";
 import type { KeeperInfo } from "@sluice/keeper-link";
@@ -27,7 +30,6 @@ interface Parts {
   config: KeeperConfig;
   program: ServerProgram;
   holdings: Holdings;
-  info: KeeperInfo;
 }
 
 /** A memory file; or the negative errno. */
@@ -55,13 +57,16 @@ export class ServerProcess {
   readonly ended: Promise<ServerEnd>;
   /** Resolves when it serves; never where it does not. */
   readonly ready: Promise<void>;
+  readonly program: ServerProgram;
   readonly #child: ChildProcess;
   readonly #link: ServerLink;
+  readonly #holdings: Holdings;
   #readyMs: number | undefined;
   #handedOver = false;
   #limit: NodeJS.Timeout | undefined;
   /** Looked at now and then, and not waited for: whoever polls the device is woken by each request. */
-  readonly #look: NodeJS.Timeout;
+  #look: NodeJS.Timeout | undefined;
+  #over = false;
 
   constructor(parts: Parts) {
     const pair = new Int32Array(2);
@@ -69,6 +74,8 @@ export class ServerProcess {
     const configFd = memoryOf(parts.config.serverConfig);
     if (made < 0 || configFd < 0) throw new Error(`no socket or memory for a server (errno ${-Math.min(made, configFd)})`);
     const [ours, theirs] = pair as unknown as [number, number];
+    this.program = parts.program;
+    this.#holdings = parts.holdings;
     this.#child = launch(parts, theirs, configFd);
     for (const fd of [theirs, configFd]) native.close(fd);
     let onReady: () => void = () => undefined;
@@ -86,11 +93,19 @@ export class ServerProcess {
       lost: () => this.#endWithin(EXIT_LIMIT_MS),
       stuck: () => this.signal("SIGKILL"),
     });
-    this.#look = setInterval(() => {
-      if (parts.holdings.connectionOver) this.#endWithin(OVER_LIMIT_MS);
-    }, LOOK_MS);
     this.ended = this.#watch();
-    this.#link.greet(parts.info);
+  }
+
+  /** Hands it everything; once. */
+  serve(info: KeeperInfo): void {
+    this.#look = setInterval(() => {
+      if (this.#holdings.connectionOver) this.#endWithin(OVER_LIMIT_MS);
+    }, LOOK_MS);
+    this.#link.greet(info);
+  }
+
+  get over(): boolean {
+    return this.#over;
   }
 
   get pid(): number | undefined {
@@ -112,6 +127,7 @@ export class ServerProcess {
   #watch(): Promise<ServerEnd> {
     return new Promise((resolve) => {
       const end = (code: number | null, signal: NodeJS.Signals | null, failure: string | undefined): void => {
+        this.#over = true;
         clearTimeout(this.#limit);
         clearInterval(this.#look);
         this.#link.close();

@@ -32,7 +32,7 @@ export function footprintOf(mount: SluiceMount): Footprint {
 function look(mount: SluiceMount): Footprint {
   writeFileSync("/proc/sys/vm/drop_caches", "2");
   const descriptors = mount.descriptors();
-  const rss = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${mount.pid}/status`, "utf8"))?.[1];
+  const rss = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${mount.serverPid}/status`, "utf8"))?.[1];
   return { rssKib: Number(rss), nameless: descriptors.filter((target) => target.endsWith(" (deleted)")), descriptors: descriptors.length };
 }
 

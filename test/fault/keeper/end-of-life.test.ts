@@ -54,7 +54,7 @@ async function kept(args: readonly string[] = [], policy?: string): Promise<Kept
 }
 
 const serverOf = (mount: SluiceMount): ProcessIdentity => {
-  const server = descendantsOf(mount.pid).find(({ command }) => command.includes("mount-server"));
+  const server = descendantsOf(mount.pid).find(({ pid }) => pid === mount.serverPid);
   if (server === undefined) throw new Error("there is no server");
   return server;
 };

@@ -22,7 +22,8 @@ export interface Killing {
   /** Longest time that a server is let live. */
   pauseMs: number;
   untilMs: number;
-  decisionToo: boolean;
+  /** Kills the decision service: now and then at the same moment. */
+  alsoKill?: () => void;
 }
 
 export class KeptMount {
@@ -48,11 +49,22 @@ export class KeptMount {
     return this.mount.log().split('"msg":"mounted"').length - 1;
   }
 
+  /** The one that serves; else one that is about to, or to follow. */
   killServer(): boolean {
-    const server = descendantsOf(this.mount.pid).find(({ command }) => command.includes("mount-server"));
+    const servers = descendantsOf(this.mount.pid).filter(({ command }) => command.includes("mount-server"));
+    const { serverPid } = this.mount;
+    const server = servers.find(({ pid }) => pid === serverPid) ?? servers[0];
     if (server === undefined) return false;
     killProcess(server);
     return true;
+  }
+
+  /** The one that is to follow, where it has been started. */
+  killStandby(): void {
+    const { serverPid } = this.mount;
+    const others = descendantsOf(this.mount.pid).filter(({ command }) => command.includes("mount-server"));
+    const standby = others.find(({ pid }) => pid !== serverPid);
+    if (standby !== undefined && serverPid !== this.mount.pid) killProcess(standby);
   }
 
   /** The decision service of the mount's own: a process below the server. */
@@ -77,7 +89,8 @@ export class KeptMount {
       servedThen = this.served;
       await sleep(kills.pauseMs * kills.random());
       if (over) break;
-      if (kills.decisionToo && kills.random() < 0.3) this.killDecision();
+      if (kills.random() < 0.3) kills.alsoKill?.();
+      if (kills.random() < 0.1) this.killStandby();
       if (this.killServer()) killed++;
     }
     await done;

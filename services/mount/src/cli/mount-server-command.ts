@@ -18,16 +18,19 @@ export function addMountServerCommand(program: Command, host: MountHost): void {
     const { config, runDirectory, capabilities, registerByKeeper, joined } = readServerConfig(CONFIG_FD);
     keepOnly(BigInt(capabilities), CONFIG_FD + 1);
     native.close(CONFIG_FD);
-    if (joined)
-      await untilGreeted(LINK_FD, () => process.stderr.write(`sluice: ${config.mountpoint}: another server serves it: standing by\n`));
-    else if (native.dieWithParent(constants.signals.SIGKILL, keeper) < 0)
+    if (!joined && native.dieWithParent(constants.signals.SIGKILL, keeper) < 0)
       throw failed(config.mountpoint, "the keeper is gone", "mount again");
+    // All that takes time and needs nothing: perhaps this one waits for another to end.
+    const { prepareServer, runServer } = await import("../lifecycle/run-mount.js");
+    const logger = prepareServer(config);
+    await untilGreeted(LINK_FD, () => {
+      if (joined) process.stderr.write(`sluice: ${config.mountpoint}: another server serves it: standing by\n`);
+    });
     const link = openSocketLink(LINK_FD, {
       plan: mountPlan(config),
       registerByKeeper,
       onLost: () => process.exit(1),
     });
-    const { runServer } = await import("../lifecycle/run-mount.js");
-    await runServer(config, host, { link, runDirectory, joined });
+    await runServer(config, host, { link, runDirectory, joined, logger });
   });
 }

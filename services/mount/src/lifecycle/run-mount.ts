@@ -369,16 +369,27 @@ export async function runMount(given: MountConfig, host: MountHost): Promise<voi
   refuseImpossibleTransport(given);
   const config = preflight(given);
   refuseUnseenHolders(config);
-  await run(config, host, undefined);
+  await run({ config, logger: prepare(config, false), kept: undefined }, host);
+}
+
+/** What a server can do before it has anything; to be called once. */
+export function prepareServer(config: MountConfig): Logger {
+  return prepare(config, true);
 }
 
 /** Serves a mount that a keeper holds, until it ends or is handed over. The configuration has passed preflight. */
-export async function runServer(config: MountConfig, host: MountHost, kept: Kept): Promise<void> {
-  await run(config, host, kept);
+export async function runServer(config: MountConfig, host: MountHost, kept: Kept & { logger: Logger }): Promise<void> {
+  await run({ config, logger: kept.logger, kept }, host);
 }
 
-async function run(config: MountConfig, host: MountHost, kept: Kept | undefined): Promise<void> {
+function prepare(config: MountConfig, kept: boolean): Logger {
   const logger = createLogger({ name: "mount", level: config.logLevel, file: config.logFile });
+  closeInherited();
+  hardenProcess(logger, kept);
+  return logger;
+}
+
+async function run({ config, logger, kept }: Pick<Life, "config" | "logger" | "kept">, host: MountHost): Promise<void> {
   const telemetry = new MountTelemetry();
   const life: Life = {
     config,
@@ -392,8 +403,6 @@ async function run(config: MountConfig, host: MountHost, kept: Kept | undefined)
   // Until it serves, a signal ends a server that joined a keeper: there is nothing to hand over.
   if (kept?.joined !== true) life.stop.listen();
   kept?.link.onStop(() => life.stop.request());
-  closeInherited();
-  hardenProcess(logger, kept !== undefined);
   try {
     await serve(life, host);
   } finally {
