@@ -47,6 +47,8 @@ const Word = {
   /** Of a forgotten node: its directory's id. */
   parentLo: 11,
   parentHi: 12,
+  /** A backing id that is kept for its next open, or 0. */
+  kept: 13,
 } as const;
 
 /** Of a name in the arena, in words; then its bytes. */
@@ -102,6 +104,7 @@ export class NodeRecords {
     words[at + Word.linkLo] = 0;
     words[at + Word.linkHi] = 0;
     words[at + Word.lastPath] = 0;
+    words[at + Word.kept] = 0;
     words[at + Word.names] = parent === 0 ? 0 : this.#newName(parent, name, 0);
     words[at + Word.state] = RecordKind.node | (node.kind >>> 8) | flags;
     return slot;
@@ -117,6 +120,7 @@ export class NodeRecords {
     words[at + Word.lookups] = about.lookups;
     words[at + Word.names] = node;
     words[at + Word.lastPath] = 0;
+    words[at + Word.kept] = 0;
     words[at + Word.state] = RecordKind.alias | about.flags;
     return slot;
   }
@@ -153,6 +157,21 @@ export class NodeRecords {
     const at = this.#table.at(slot);
     const was = this.#words[at] as number;
     this.#words[at] = on ? was | flag : was & ~flag;
+  }
+
+  setKept(slot: number, backingId: number): void {
+    this.#words[this.#table.at(slot) + Word.kept] = backingId;
+  }
+
+  /** Takes the backing ids that were kept out of the records. */
+  *takeKept(): IterableIterator<number> {
+    for (let slot = 1; slot < this.mark; slot++) {
+      const at = this.#table.at(slot);
+      const id = this.#words[at + Word.kept] as number;
+      if (id === 0 || this.#words[at] === 0) continue;
+      this.#words[at + Word.kept] = 0;
+      yield id;
+    }
   }
 
   /** Its object is held by a descriptor from now on; of which layer, and by which path it was last known. */

@@ -30,9 +30,12 @@ export function createOverlay(config: OverlayConfig, port: KernelPort): Overlay 
   const takesOver = config.survival?.journal.takenOver === true;
   const fds = new DirectoryFds(config.maxDirectoryFds);
   const journal = config.survival === undefined ? undefined : new OverlayJournal(config.survival);
-  const kept = new KeptBackings(config.maxKeptBackings, (id) => {
-    port.closeBacking(id);
-    journal?.backingClosed(id);
+  const kept = new KeptBackings(config.maxKeptBackings, {
+    unregister: (id) => {
+      port.closeBacking(id);
+      journal?.backingClosed(id);
+    },
+    keeps: (node, id) => journal?.keepsBacking(node, id),
   });
   const nodes = new NodeTable((node) => {
     kept.drop(node);

@@ -1,5 +1,5 @@
 /** What a process has open, locked, half read or without a name goes on as it was when the server is killed under it. */
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, statfsSync, unlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { requires, runScript, runSluice, scratch, startScript, treeHash } from "@sluice/testkit";
 import { expect } from "vitest";
@@ -129,3 +129,26 @@ test("what a process holds goes on when the server is killed", async () => {
   expect((await kept.mount.stop()).code).toBe(0);
   expect(treeHash(lower)).toBe(before);
 }, 300_000);
+
+const KEPT_BYTES = 8 << 20;
+
+test("what an earlier server kept registered holds no file", async () => {
+  const base = scratch({ on: "tmpfs", sizeMb: 32 });
+  const upper = join(base, "upper");
+  mkdirSync(upper);
+  writeFileSync(join(upper, "f"), Buffer.alloc(KEPT_BYTES));
+  const kept = await mountKept({ lower: scratch(), upper, args: ["--work", scratchBeside(base)] });
+  const file = kept.mount.path("f");
+  for (let i = 0; i < 2; i++) expect(readFileSync(file)).toHaveLength(KEPT_BYTES);
+  await afterKill(kept);
+  const free = (): number => statfsSync(base).bavail * statfsSync(base).bsize;
+  const before = free();
+  unlinkSync(file);
+  await expect.poll(() => free() - before, { timeout: 20_000 }).toBeGreaterThanOrEqual(KEPT_BYTES);
+  expect((await kept.mount.stop()).code).toBe(0);
+}, 120_000);
+
+function scratchBeside(base: string): string {
+  mkdirSync(join(base, "work"));
+  return join(base, "work");
+}

@@ -9,15 +9,21 @@ import { statName, sys } from "../layer/host-layer.js";
 import type { Node } from "../node/node.js";
 import type { Backing } from "./inode-io.js";
 
+export interface KeptBackingsEvents {
+  unregister(backingId: number): void;
+  /** The id that is kept of the node from now on, or 0: for whoever writes it down. */
+  keeps(node: Node, backingId: number): void;
+}
+
 export class KeptBackings {
   /** Those used longest ago first. */
   readonly #byNode = new Map<Node, Backing>();
   readonly #max: number;
-  readonly #unregister: (backingId: number) => void;
+  readonly #events: KeptBackingsEvents;
 
-  constructor(max: number, unregister: (backingId: number) => void) {
+  constructor(max: number, events: KeptBackingsEvents) {
     this.#max = max;
-    this.#unregister = unregister;
+    this.#events = events;
   }
 
   get size(): number {
@@ -31,6 +37,7 @@ export class KeptBackings {
     if (backing.writable || backing.identity === undefined || !isPlain(node) || backing.layer !== node.dataLayer)
       return this.#close(backing);
     this.#byNode.set(node, backing);
+    this.#events.keeps(node, backing.id);
     if (this.#byNode.size <= this.#max) return;
     const [oldest, its] = this.#byNode.entries().next().value as [Node, Backing];
     this.#end(oldest, its);
@@ -51,7 +58,7 @@ export class KeptBackings {
     const kept = this.#byNode.get(node);
     if (kept === undefined) return undefined;
     if (isSame(kept, attr) && kept.layer === node.dataLayer) {
-      this.#byNode.delete(node);
+      this.#forget(node);
       return kept;
     }
     this.#end(node, kept);
@@ -72,12 +79,17 @@ export class KeptBackings {
   }
 
   #end(node: Node, backing: Backing): void {
-    this.#byNode.delete(node);
+    this.#forget(node);
     this.#close(backing);
   }
 
+  #forget(node: Node): void {
+    this.#byNode.delete(node);
+    this.#events.keeps(node, 0);
+  }
+
   #close(backing: Backing): void {
-    this.#unregister(backing.id);
+    this.#events.unregister(backing.id);
     sys.close(backing.fd);
   }
 }

@@ -229,6 +229,11 @@ export class OverlayJournal {
     }
   }
 
+  /** A registration outlives the last close of the node's file; 0: none does. Nobody else could end it. */
+  keepsBacking(node: Node, id: number): void {
+    if (node.slot !== 0) this.records.nodes.setKept(node.slot, id);
+  }
+
   /** It is stored already, by the process before. */
   backingIsStored(id: number): void {
     this.#storedBackings.add(id);

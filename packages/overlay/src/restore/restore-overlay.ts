@@ -19,5 +19,7 @@ export function restoreOverlay(core: Core, survival: Survival): void {
   restoreLocks(restoring, journal);
   restoreReroutes(restoring, journal);
   discardStored(restoring);
+  // Its descriptors are gone; what of it is opened again is registered again.
+  for (const id of journal.nodes.takeKept()) core.port.closeBacking(id);
   revival.sweep();
 }

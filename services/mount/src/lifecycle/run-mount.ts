@@ -51,8 +51,6 @@ const READY_MS = 10_000;
 const INLINE_COPY_BYTES = 256 << 10;
 const MAX_DIRECTORY_FDS = 2048;
 const MAX_KEPT_BACKINGS = 4096;
-/** A server that is killed leaves what it kept registered, as long as the mount lives. */
-const MAX_KEPT_BACKINGS_WITH_KEEPER = 64;
 /** Most descriptors are for what is open. */
 const KEPT_SHARE = 1 / 8;
 const MAX_WRITE_BYTES = 1 << 20;
@@ -131,10 +129,7 @@ function overlayConfig(life: Life, link: KeeperLink, gate: PolicyGate): OverlayC
     negativeTtlMs: Math.min(config.cacheTtlMs, NEGATIVE_TTL_MS),
     inlineCopyBytes: INLINE_COPY_BYTES,
     maxDirectoryFds: MAX_DIRECTORY_FDS,
-    maxKeptBackings: Math.min(
-      life.kept === undefined ? MAX_KEPT_BACKINGS : MAX_KEPT_BACKINGS_WITH_KEEPER,
-      Math.floor(native.nofileLimit().soft * KEPT_SHARE),
-    ),
+    maxKeptBackings: Math.min(MAX_KEPT_BACKINGS, Math.floor(native.nofileLimit().soft * KEPT_SHARE)),
   };
 }
 
