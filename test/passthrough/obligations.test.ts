@@ -83,7 +83,7 @@ test("readOnly: reading goes on, and every way of writing is EROFS", async () =>
 test("a rate: who reads past it waits, and can be interrupted", async () => {
   const { mount, actor, at } = await staged();
   expect(await actor.do("open", at("slow"), O.RDONLY)).toBeGreaterThan(0);
-  expect(await actor.do("syscall", "truncate", at("slow"), 300_000)).toBe(0);
+  expect(await actor.do("syscall", "truncate", at("slow"), 3_000_000)).toBe(0);
   const fd = await actor.do("open", at("slow"), O.RDONLY);
   const started = performance.now();
   expect(await actor.do("readHash", fd, 300_000, 0)).toMatch(/^[0-9a-f]{64}$/);
@@ -91,7 +91,7 @@ test("a rate: who reads past it waits, and can be interrupted", async () => {
   expect(performance.now() - started).toBeGreaterThan(1_900);
   const other = await Actor.start();
   const again = await other.do("open", at("slow"), O.RDONLY);
-  const waits = other.do("readHash", again, 300_000, 0);
+  const waits = other.do("readHash", again, 3_000_000, 0);
   await eventually("it waits", 10_000, async () => (await statusOf(mount)).engine.inFlight > 0);
   other.kill("SIGKILL");
   await other.exit;

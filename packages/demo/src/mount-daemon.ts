@@ -36,6 +36,8 @@ export function runSluice(args: readonly string[]): Promise<string> {
 
 export class MountDaemon {
   #child: ChildProcess | undefined;
+  /** The stopped process, which a keeper may have started. */
+  #frozen: number | undefined;
 
   constructor(
     readonly places: Places,
@@ -88,12 +90,15 @@ export class MountDaemon {
   }
 
   /** SIGSTOP: the daemon serves no request until `thaw`. */
-  freeze(): void {
-    this.#child?.kill("SIGSTOP");
+  async freeze(): Promise<void> {
+    const { pid } = (await this.statusJson()) as { pid: number };
+    this.#frozen = pid;
+    process.kill(pid, "SIGSTOP");
   }
 
   thaw(): void {
-    this.#child?.kill("SIGCONT");
+    if (this.#frozen !== undefined) process.kill(this.#frozen, "SIGCONT");
+    this.#frozen = undefined;
   }
 
   async statusJson(): Promise<unknown> {
@@ -110,7 +115,7 @@ export class MountDaemon {
     this.#child = undefined;
     if (child === undefined) return true;
     // A stopped process takes no SIGTERM before it goes on.
-    child.kill("SIGCONT");
+    this.thaw();
     child.kill("SIGTERM");
     const clean = await exited(child, STOP_MS);
     if (!clean) {

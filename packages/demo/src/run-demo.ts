@@ -163,7 +163,7 @@ export class DemoRun {
     const blocked = this.#tasks.start("blocked", view, TASK_MS);
     try {
       await Promise.all([frozen.ready, blocked.ready]);
-      this.#daemon.freeze();
+      await this.#daemon.freeze();
       frozen.go();
       blocked.go();
       const result = await frozen.result;

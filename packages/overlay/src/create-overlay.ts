@@ -30,13 +30,7 @@ export function createOverlay(config: OverlayConfig, port: KernelPort): Overlay 
   const takesOver = config.survival?.journal.takenOver === true;
   const fds = new DirectoryFds(config.maxDirectoryFds);
   const journal = config.survival === undefined ? undefined : new OverlayJournal(config.survival);
-  const kept = new KeptBackings(config.maxKeptBackings, {
-    unregister: (id) => {
-      port.closeBacking(id);
-      journal?.backingClosed(id);
-    },
-    keeps: (node, id) => journal?.keepsBacking(node, id),
-  });
+  const kept = keptBackings(config, port, journal);
   const nodes = new NodeTable((node) => {
     kept.drop(node);
     release(fds, node);
@@ -85,6 +79,16 @@ export function createOverlay(config: OverlayConfig, port: KernelPort): Overlay 
     journal?.begin(root);
   }
   return new Overlay(core);
+}
+
+function keptBackings(config: OverlayConfig, port: KernelPort, journal: OverlayJournal | undefined): KeptBackings {
+  return new KeptBackings(config.maxKeptBackings, {
+    unregister: (id) => {
+      port.closeBacking(id);
+      journal?.backingClosed(id);
+    },
+    keeps: (node, id) => journal?.keepsBacking(node, id),
+  });
 }
 
 function lockNotes(journal: OverlayJournal | undefined): ((node: Node) => LockNotes) | undefined {

@@ -1,11 +1,15 @@
 /** The other end of a control socket, for the commands that look at a running mount. */
 import { connect, type Socket } from "node:net";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { codeOf, failed, unfit } from "../complaint.js";
 import { type ControlLine, type ControlRequest, type KeeperRequest, MAX_LINE_BYTES } from "./control-protocol.js";
 import { realMountpoint, trustedRunDirectories } from "./run-directory.js";
 
 const ANSWER_TIMEOUT_MS = 30_000;
+/** How long a server may be gone whose keeper is there: another one goes on. */
+const SUCCESSION_MS = 20_000;
+const LOOK_MS = 50;
 
 export const CONTROL_SOCKET = "control.sock";
 /** The keeper's, beside it. */
@@ -23,8 +27,25 @@ function open(path: string): Promise<Socket> {
 }
 
 /** Undefined where no daemon answers for this mount point. Throws CliError where one is there and may not be asked. */
-export function connectControl(mountpoint: string, control: string | undefined): Promise<Socket | undefined> {
-  return connectFirst(control === undefined ? socketPaths(mountpoint, CONTROL_SOCKET) : [control]);
+export async function connectControl(mountpoint: string, control: string | undefined): Promise<Socket | undefined> {
+  const paths = control === undefined ? socketPaths(mountpoint, CONTROL_SOCKET) : [control];
+  for (const deadlineMs = Date.now() + SUCCESSION_MS; ; await sleep(LOOK_MS)) {
+    const socket = await connectFirst(paths);
+    if (socket !== undefined || Date.now() > deadlineMs || !(await hasKeeper(mountpoint))) return socket;
+  }
+}
+
+async function hasKeeper(mountpoint: string): Promise<boolean> {
+  for (const path of socketPaths(mountpoint, KEEPER_SOCKET)) {
+    try {
+      (await open(path)).destroy();
+      return true;
+    } catch (error) {
+      // Nobody listens; else one is there that we may not ask.
+      if (codeOf(error) === "EACCES" || codeOf(error) === "EPERM") return true;
+    }
+  }
+  return false;
 }
 
 /** The same of a mount's keeper. */
