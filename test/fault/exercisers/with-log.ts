@@ -9,6 +9,9 @@ export async function withLog(mount: SluiceMount, work: () => Promise<void>): Pr
   } catch (error) {
     const there = mountTable().some(({ mountpoint }) => mountpoint === mount.mountpoint);
     const state = `${mount.mountpoint} is ${there ? "mounted" : "no longer mounted"}; its log:\n${mount.log().slice(-LAST_CHARACTERS)}`;
-    throw new Error(`${error instanceof Error ? error.message : String(error)}\n${state}`, { cause: error });
+    const said = `${error instanceof Error ? error.message : String(error)}\n${state}`;
+    // At once: a soak that takes too long would come to no report.
+    process.stdout.write(`${said}\n`);
+    throw new Error(said, { cause: error });
   }
 }

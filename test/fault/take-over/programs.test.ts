@@ -4,17 +4,17 @@
  */
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { requires, runScript, scratch, soakBudgetMs } from "@sluice/testkit";
+import { requires, runScript, scratch } from "@sluice/testkit";
 import { expect } from "vitest";
 import { chooseSeed } from "../exercisers/policies.js";
 import { withLog } from "../exercisers/with-log.js";
 import { KilledDecision } from "./killed-decision.js";
 import { mountKept, randomBy } from "./kept-mount.js";
+import { killsWanted, shareMs } from "./share.js";
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "command python3", "command git");
-const budgetMs = soakBudgetMs(8_000);
+const budgetMs = shareMs(8_000);
 const SPARE_MS = 180_000;
-const MIN_KILLS = soakBudgetMs(0) >= 600_000 ? 100 : 2;
 const POLICY = `version: 1
 default: grant
 rules:
@@ -75,7 +75,7 @@ async function runPrograms(decision: KilledDecision): Promise<void> {
     const said = results.map(({ stdout }) => stdout.trim()).join(", ");
     process.stdout.write(`${kills} kills, ${decision.kills} of the decision service with it: ${said}\n`);
     expect(results.map(({ code, stdout, stderr }) => (code === 0 ? "ok" : `${stderr}${stdout}`))).toEqual(["ok", "ok", "ok"]);
-    expect(kills).toBeGreaterThanOrEqual(MIN_KILLS);
+    expect(kills).toBeGreaterThanOrEqual(killsWanted(30, 2));
   });
   expect((await kept.mount.stop()).code).toBe(0);
 }
