@@ -23,7 +23,7 @@ export class Standby {
   take(program: ServerProgram): ServerProcess | undefined {
     const server = this.#server;
     if (server?.program !== program || server.over) {
-      this.drop();
+      void this.drop();
       return undefined;
     }
     this.#forget();
