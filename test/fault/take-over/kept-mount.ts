@@ -11,6 +11,8 @@ const PLANT = fileURLToPath(new URL("./plant-kill.mjs", import.meta.url));
 export interface KeptMountOptions {
   lower: string;
   upper: string;
+  /** A new directory by default. */
+  mountpoint?: string;
   policy?: string;
   /** Has every server kill itself at a point that is drawn from this. */
   plant?: { seed: number; untilMs: number };
@@ -98,7 +100,7 @@ export class KeptMount {
   }
 }
 
-export async function mountKept({ lower, upper, policy, plant, args = [] }: KeptMountOptions): Promise<KeptMount> {
+export async function mountKept({ lower, upper, mountpoint, policy, plant, args = [] }: KeptMountOptions): Promise<KeptMount> {
   const countFile = join(scratch(), "starts");
   writeFileSync(countFile, "");
   const planted = {
@@ -113,6 +115,7 @@ export async function mountKept({ lower, upper, policy, plant, args = [] }: Kept
     upper,
     args: ["--keeper", "on", ...args],
     env,
+    ...(mountpoint === undefined ? {} : { mountpoint }),
     ...(policy === undefined ? {} : { policy }),
   });
   return new KeptMount(mount, countFile);
