@@ -5,6 +5,11 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { CliError, EXIT, type Logger } from "@sluice/runtime";
 import { type ChildOptions, startChild } from "./child-process.js";
 
+export interface KeptChildOptions extends ChildOptions {
+  /** Others like it have served before: one that does not come to serve is followed by another one, too. */
+  goesOn: boolean;
+}
+
 const FIRST_PAUSE_MS = 100;
 const LONGEST_PAUSE_MS = 5_000;
 /** A child that lived so long has earned a quick restart. */
@@ -12,9 +17,9 @@ const SETTLED_MS = 10_000;
 const GRACE_MS = 3_000;
 
 export class KeptChild {
-  /** Resolves if the first child ends before it has served anybody. */
+  /** Resolves if the first child ends before it has served anybody; never where it is to go on. */
   readonly failedToStart: Promise<Error>;
-  readonly #options: ChildOptions;
+  readonly #options: KeptChildOptions;
   readonly #logger: Logger;
   readonly #ending = new AbortController();
   #child: ChildProcess | undefined;
@@ -22,8 +27,9 @@ export class KeptChild {
   #pauseMs = FIRST_PAUSE_MS;
   #tellFailure: (error: Error) => void = () => undefined;
 
-  constructor(options: ChildOptions, logger: Logger) {
+  constructor(options: KeptChildOptions, logger: Logger) {
     this.#options = options;
+    this.#everServed = options.goesOn;
     this.#logger = logger;
     this.failedToStart = new Promise((resolve) => {
       this.#tellFailure = resolve;

@@ -29,12 +29,12 @@ function listen(path: string): number {
 
 /** Throws CliError where the policy does not check. Returns when the child is started; it may not serve yet. */
 export async function startEmbeddedDecision(options: EmbeddedDecisionOptions): Promise<DecisionHost> {
-  if (!options.checked) checkPolicy(options.policyFile);
+  if (!options.goesOn) checkPolicy(options.policyFile);
   const path = join(options.runDirectory, SOCKET);
   const listenFd = listen(path);
   const logFd = options.logFile === undefined ? STDERR : openSync(options.logFile, "a");
-  const { policyFile, logLevel, logger, tracingEndpoint } = options;
-  const child = new KeptChild({ policyFile, listenFd, logLevel, logFd, tracingEndpoint }, logger);
+  const { policyFile, logLevel, logger, tracingEndpoint, goesOn } = options;
+  const child = new KeptChild({ policyFile, listenFd, logLevel, logFd, tracingEndpoint, goesOn }, logger);
   return {
     target: `unix://${path}`,
     failedToStart: child.failedToStart,

@@ -14,6 +14,7 @@ import { type Logger, VERSION } from "@sluice/runtime";
 import { wrong } from "../complaint.js";
 import type { MountConfig } from "../config/mount-config.js";
 import { touchedSince } from "../enforcement/file-watch.js";
+import { afterFirstWord } from "./after-first-word.js";
 import type { UndoStack } from "./undo-stack.js";
 
 /** A decision service that runs beside us as a child process. */
@@ -34,8 +35,8 @@ export interface EmbeddedDecisionOptions {
   logFile: string | undefined;
   /** Of a collector for its spans; undefined: it traces nothing. */
   tracingEndpoint: string | undefined;
-  /** The policy was looked at when the mount was made: a mistake in it now is the service's to tell. */
-  checked: boolean;
+  /** Another server served before: a mistake in the policy now is the service's to tell, and the service is tried again. */
+  goesOn: boolean;
 }
 export type StartEmbeddedDecision = (options: EmbeddedDecisionOptions) => Promise<DecisionHost>;
 
@@ -83,7 +84,7 @@ interface DeciderParts {
   runDirectory: string;
   logger: Logger;
   undo: UndoStack;
-  checked: boolean;
+  goesOn: boolean;
   /** For the consoles of decision services; undefined until the mount serves. */
   describeMount: () => MountReport | undefined;
 }
@@ -135,7 +136,7 @@ export async function openDecider(config: MountConfig, parts: DeciderParts): Pro
       logLevel: config.logLevel,
       logFile: config.logFile,
       tracingEndpoint: config.tracing?.endpoint,
-      checked: parts.checked,
+      goesOn: parts.goesOn,
     });
     undo.push("end the decision service", () => host.close());
     target = host.target;
@@ -145,9 +146,13 @@ export async function openDecider(config: MountConfig, parts: DeciderParts): Pro
   }
   const decider = connectTo(target, config, parts);
   undo.push("close the decision client", () => decider.close());
-  if (!(await firstWord(decider, FIRST_WORD_MS[decision.kind], broken))) {
+  const word = firstWord(decider, FIRST_WORD_MS[decision.kind], broken).then((said) => {
+    if (said) return;
     const outcome = config.onOutage === "mediate" ? "opens are mediated" : "opens are denied";
     logger.warn({ target, onOutage: config.onOutage }, `the decision service cannot be reached: ${outcome} until it can`);
-  }
+  });
+  // Nothing is broken for good then: `word` does not reject.
+  if (parts.goesOn) return afterFirstWord(decider, word);
+  await word;
   return decider;
 }

@@ -307,7 +307,7 @@ async function serve(life: Life, host: MountHost): Promise<void> {
     runDirectory,
     logger,
     undo,
-    checked: restored,
+    goesOn: restored,
     describeMount: () => life.describeMount?.(),
   });
   const decider = traced?.decider(opened) ?? opened;
