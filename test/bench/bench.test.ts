@@ -8,6 +8,8 @@ import { describe, expect, test } from "vitest";
 import { drawPlot } from "./report/draw-plot.js";
 import type { BenchReport } from "./report/bench-report.js";
 import { judgeFigures } from "./report/figures.js";
+import { renderPage } from "./report/markdown.js";
+import { readResults } from "./report/write-results.js";
 import { type PhaseResult, ratioOf } from "./run/measurements.js";
 import { spreadOf } from "./run/statistics.js";
 
@@ -32,6 +34,13 @@ function result(samples: PhaseResult["samples"], unit: PhaseResult["unit"] = "ms
   return { name: "rand-write", group: "data", title: "", unit, samples, daemonCpuMs: {}, notes: {} };
 }
 
+const RANDOM_WRITES = "granted random writes, against the best FUSE peer: rand-write";
+
+function reportOf(samples: PhaseResult["samples"], subjects: BenchReport["subjects"]): BenchReport {
+  const storages = [{ layersOn: "tmpfs", rounds: 1, results: [result(samples, "MB/s")], memory: {} }];
+  return { base: "overlayfs", storages, subjects, scale: [], costs: [] } as unknown as BenchReport;
+}
+
 describe("what is made of the samples", () => {
   test("a spread is the median and the quartiles", () => {
     expect(spreadOf([5, 1, 3, 2, 4])).toEqual({ median: 3, low: 2, high: 4 });
@@ -50,9 +59,37 @@ describe("what is made of the samples", () => {
   test("a figure against the peers is held to the fastest of them", () => {
     const samples = { "sluice-granted": [1000], slow: [10], fast: [200] };
     const subjects = ["slow", "fast"].map((name) => ({ name, about: "", kind: "peer" }));
-    const report = { results: [result(samples, "MB/s")], subjects, scale: [] } as unknown as BenchReport;
-    const judged = judgeFigures(report).find(({ what }) => what === "granted random writes, against FUSE peers: rand-write");
-    expect(judged).toMatchObject({ found: "5.00", verdict: "short" });
+    const judged = judgeFigures(reportOf(samples, subjects)).find(({ what }) => what === RANDOM_WRITES);
+    expect(judged).toMatchObject({ on: "tmpfs", found: "5.00 (5.00–5.00)", verdict: "short" });
+  });
+
+  test("a figure that is short names its cause, and says where the spread reaches what is wanted", () => {
+    const subjects = [{ name: "fast", about: "", kind: "peer" }];
+    const found = (own: readonly number[]) => judgeFigures(reportOf({ "sluice-granted": [...own], fast: [1, 1, 1] }, subjects));
+    const judged = (own: readonly number[]) => found(own).find(({ what }) => what === RANDOM_WRITES);
+    expect(judged([10, 11, 12])).toMatchObject({ verdict: "met", cause: "" });
+    expect(judged([1, 2, 3])).toMatchObject({ verdict: "short", withinSpread: false, cause: expect.stringMatching(/^the peer /) });
+    expect(judged([9, 9, 13])).toMatchObject({ verdict: "short", withinSpread: true });
+  });
+
+  test("the marked parts of a page are written anew, and nothing else", () => {
+    const report = reportOf({ sluice: [1], overlayfs: [2] }, [
+      { name: "overlayfs", about: "of the kernel", kind: "kernel" },
+      { name: "sluice", about: "ours | yours", kind: "sluice" },
+    ]);
+    const page = "before\n<!-- measured: subjects -->\nold\n<!-- end of what was measured -->\nafter\n";
+    const written = renderPage(page, report, "benchmarks");
+    expect(written).toBe(
+      "before\n<!-- measured: subjects -->\n\n- overlayfs: of the kernel\n- sluice: ours | yours\n\n<!-- end of what was measured -->\nafter\n",
+    );
+    expect(renderPage(written, report, "benchmarks")).toBe(written);
+    expect(() => renderPage(page.replace("subjects", "nothing"), report, "benchmarks")).toThrow(/no such part/);
+  });
+
+  test("docs/benchmarks.md says what its results.json holds", () => {
+    const folder = fileURLToPath(new URL("../../docs/benchmarks", import.meta.url));
+    const page = readFileSync(`${folder}.md`, "utf8");
+    expect(renderPage(page, readResults(folder), "benchmarks"), "run: npm run bench -- --render docs/benchmarks").toBe(page);
   });
 
   test("a plot has a dot for each subject but the base", () => {
@@ -87,7 +124,10 @@ describe("the command line", () => {
       "--layers-on",
       "--scale",
       "--scale-only",
+      "--costs",
       "--figures",
+      "--minutes",
+      "--render",
     ])
       expect(stdout).toContain(option);
   });
@@ -112,17 +152,18 @@ requires("/dev/fuse", "CAP_SYS_ADMIN", "kernel overlayfs", "command cc").describ
     );
     expect(done.status, done.stderr).toBe(0);
     const report = JSON.parse(readFileSync(join(out, "results.json"), "utf8")) as BenchReport;
-    expect(report.results.map(({ name }) => name)).toEqual(phases.split(","));
-    for (const { name, samples, notes } of report.results) {
+    const [storage] = report.storages;
+    expect(storage?.results.map(({ name }) => name)).toEqual(phases.split(","));
+    for (const { name, samples, notes } of storage?.results ?? []) {
       const expected =
         name === "copy-up" ? ["overlayfs", "sluice", "sluice-mediated"] : ["native", "overlayfs", "sluice", "sluice-mediated"];
       expect(Object.keys(samples).sort(), name).toEqual(expected);
       expect(Object.values(samples).every(([value]) => value !== null && value !== undefined && value > 0)).toBe(true);
       expect(Object.keys(notes)).toEqual(name === "copy-up" ? ["native"] : []);
     }
-    expect(report.results.every(({ daemonCpuMs }) => (daemonCpuMs["sluice"]?.[0] ?? 0) > 0)).toBe(true);
-    expect(report.memory["sluice"]?.idleBytes).toBeGreaterThan(1 << 20);
-    expect(readdirSync(out).sort()).toEqual(["metadata.svg", "results.json", "work.svg"]);
+    expect(storage?.results.every(({ daemonCpuMs }) => (daemonCpuMs["sluice"]?.[0] ?? 0) > 0)).toBe(true);
+    expect(storage?.memory["sluice"]?.idleBytes).toBeGreaterThan(1 << 20);
+    expect(readdirSync(out).sort()).toEqual(["metadata-tmpfs.svg", "results.json", "work-tmpfs.svg"]);
     expect(done.stdout).toContain("Figures");
     expect(leftBelow(tmp)).toEqual([]);
   });
@@ -131,8 +172,8 @@ requires("/dev/fuse", "CAP_SYS_ADMIN", "kernel overlayfs", "command cc").describ
     const { tmp, out } = place();
     const done = bench(tmp, ...TINY, "--base", "sluice", "--subjects", "sluice,sluice-kept", "--scale-only", "known files", "--out", out);
     expect(done.status, done.stderr).toBe(0);
-    const { scale, results } = JSON.parse(readFileSync(join(out, "results.json"), "utf8")) as BenchReport;
-    expect(results).toEqual([]);
+    const { scale, storages } = JSON.parse(readFileSync(join(out, "results.json"), "utf8")) as BenchReport;
+    expect(storages[0]?.results).toEqual([]);
     expect(scale.map(({ experiment, subject, at }) => `${experiment}: ${subject}, ${at}`).sort()).toEqual([
       "longest pause in an upgrade: sluice-kept, 100",
       "lookup of a file that was not known: sluice, 100",
@@ -153,7 +194,7 @@ requires("/dev/fuse", "CAP_SYS_ADMIN", "kernel overlayfs", "command cc").describ
     expect(done.stderr).toContain("broken: did not mount");
     expect(done.stderr).toContain("skipped absent: /no/such/binary cannot be run");
     const report = JSON.parse(readFileSync(join(out, "results.json"), "utf8")) as BenchReport;
-    expect(Object.keys(report.results[0]?.samples ?? {})).toEqual(["native"]);
+    expect(Object.keys(report.storages[0]?.results[0]?.samples ?? {})).toEqual(["native"]);
     expect(leftBelow(tmp)).toEqual([]);
   });
 
@@ -194,8 +235,8 @@ requires("CAP_SYS_ADMIN", "kernel overlayfs", "loop devices", "command mkfs.ext4
       out,
     );
     expect(done.status, done.stderr).toBe(0);
-    const { results, layersOn } = JSON.parse(readFileSync(join(out, "results.json"), "utf8")) as BenchReport;
-    expect({ layersOn, measured: results.map(({ samples }) => Object.keys(samples)) }).toEqual({
+    const { storages } = JSON.parse(readFileSync(join(out, "results.json"), "utf8")) as BenchReport;
+    expect({ layersOn: storages[0]?.layersOn, measured: storages[0]?.results.map(({ samples }) => Object.keys(samples)) }).toEqual({
       layersOn: "ext4",
       measured: [["native", "overlayfs"], ["overlayfs"]],
     });
@@ -205,17 +246,20 @@ requires("CAP_SYS_ADMIN", "kernel overlayfs", "loop devices", "command mkfs.ext4
 );
 
 requires("/dev/fuse", "CAP_SYS_ADMIN", "command cc").test(
-  "scaling measures each amount on each subject",
+  "scaling and costs measure each amount on each subject",
   () => {
     const { tmp, out } = place();
-    const done = bench(tmp, ...TINY, "--scale", "--phases", "none", "--subjects", "native,sluice", "--out", out);
+    const done = bench(tmp, ...TINY, "--scale", "--costs", "--phases", "none", "--subjects", "native,sluice", "--out", out);
     expect(done.status, done.stderr).toBe(0);
-    const { scale } = JSON.parse(readFileSync(join(out, "results.json"), "utf8")) as BenchReport;
+    const { scale, costs } = JSON.parse(readFileSync(join(out, "results.json"), "utf8")) as BenchReport;
     const of = (quantity: string, subject: string) => scale.filter((point) => point.quantity === quantity && point.subject === subject);
     expect(of("layers", "sluice").map(({ at }) => at)).toEqual([1, 1, 1, 3, 3, 3]);
     expect(of("layers", "native")).toEqual([]);
     for (const quantity of ["names in a directory", "client processes", "open files", "files in the tree"])
       expect(of(quantity, "sluice").length, quantity).toBeGreaterThan(0);
+    const wanted = ["time to mount", "growth under churn", "pause for garbage, p99.9", "size on disk, without Node"];
+    const known = costs.filter(({ subject, values }) => subject === "sluice" && Number.isFinite(values[0])).map(({ cost }) => cost);
+    expect(known).toEqual(expect.arrayContaining(wanted));
     expect(leftBelow(tmp)).toEqual([]);
   },
   180_000,

@@ -5,6 +5,7 @@ import { BenchError, messageOf } from "./bench-error.js";
 import { CleanUp } from "./clean-up.js";
 import { killRunningCommands } from "./machine/run-command.js";
 import { readOptions, USAGE } from "./options.js";
+import { readResults, renderResults } from "./report/write-results.js";
 import { runBench } from "./run-bench.js";
 
 const INTERRUPTED = 130;
@@ -29,6 +30,10 @@ async function main(): Promise<number> {
     const options = readOptions(process.argv.slice(2));
     if (!options) {
       process.stdout.write(USAGE);
+      return 0;
+    }
+    if (options.render !== undefined) {
+      renderResults(options.render, readResults(options.render));
       return 0;
     }
     return await runBench(options, cleanUp, interrupt.signal);

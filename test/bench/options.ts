@@ -14,7 +14,8 @@ export interface BenchOptions {
   profile: ProfileName;
   rounds: number;
   warmUps: number;
-  layersOn: StorageKind;
+  /** One run of all rounds on each. */
+  layersOn: readonly StorageKind[];
   /** Patterns of phase or group names; empty: all but scaling. */
   phases: readonly string[];
   /** Empty: all. */
@@ -24,9 +25,15 @@ export interface BenchOptions {
   scale: boolean;
   /** Quantities; empty: all of them, and phases besides. */
   scaleOnly: readonly string[];
+  /** Start-up, idle processor time, pauses, growth, size. */
+  costs: boolean;
   figures: boolean;
+  /** No round and no point of a curve is begun that would end after these; at least one round counts. */
+  minutes: number;
   /** A directory for the JSON and the plots; nothing is written without it. */
   out: string | undefined;
+  /** Measure nothing: write plots and text anew from the results.json of this directory. */
+  render: string | undefined;
 }
 
 export const USAGE = `usage: npm run bench -- [options]
@@ -34,12 +41,15 @@ export const USAGE = `usage: npm run bench -- [options]
 Measures Sluice beside native access, kernel overlayfs and other FUSE filesystems, interleaved round by round on the same
 tree, and prints ratios with their spread. Needs root, cc, and fio for the data phases. What is missing is skipped by name.
 
-  --quick               small sizes, 2 rounds: two to three minutes
-  --full                the largest sizes: a copy-up of 1 GiB, a search of 100,000 files
+  --figures             everything, sized to fit half an hour on a quiet machine with two processors: all phases with the
+                        layers on tmpfs and on ext4, --scale, --costs; at the end each figure the project set itself: met or short
+  --full                the same with the largest sizes and five rounds on each file system: an afternoon
+  --quick               small sizes, 2 rounds: two to three minutes; with --figures the verdicts on what that covers
   --tiny                sizes that measure nothing; shows that the benchmark works
-  --rounds N            rounds that count (default 5; 2 with --quick, 1 with --tiny)
+  --minutes N           begin no round that would end later, but the first (default 30 with --figures, else without end)
+  --rounds N            rounds that count (default 5; 3 with --figures, 2 with --quick, 1 with --tiny)
   --warm-ups N          rounds before them that do not (default 1; 0 with --quick and --tiny)
-  --layers-on FS        tmpfs (default) or ext4, on a loop image made and removed by the run
+  --layers-on FS[,FS]   tmpfs (default) or ext4, on a loop image made and removed by the run, or one after the other
   --phases A,B          names of phases or groups (metadata, data, work); * stands for anything
   --subjects A,B        names of subjects
   --subject NAME=BINARY a further subject, called as BINARY -o lowerdir=…,upperdir=…,workdir=… MOUNTPOINT; may be repeated
@@ -50,14 +60,15 @@ tree, and prints ratios with their spread. Needs root, cc, and fio for the data 
   --scale               also: 1 to 128 layers, directories of 10 to 1,000,000 names, 1 to 64 clients, open files, 1,000,000 files
   --scale-only A,B      of that, only what grows with these, and no phases: "known files" has lookups with and without a keeper, and
                         how long a server takes to take over
+  --costs               also: time to mount, processor time at rest, pauses for garbage, growth under churn, size on disk
   --decisions [PART]    only the figures of the decision plane: open, wire, rules, memory, or all of them; three to ten minutes
-  --figures             at the end: each figure the project set itself, met or short
-  --out DIR             write results.json and one plot a group
+  --out DIR             write results.json, one plot a group, and the tables into the marked parts of DIR.md, where that exists
+  --render DIR          measure nothing: make plots and DIR.md anew from DIR/results.json
   --help
 
 Subjects: native, overlayfs, fuse-overlayfs, mergerfs, sluice (no policy), sluice-uring (the same by FUSE over io_uring, which
-is switched on while it starts), sluice-granted, sluice-mediated, sluice-portable (the fuse-native engine), and those named
-with --subject.
+is switched on while it starts), sluice-granted, sluice-mediated, sluice-portable (the fuse-native engine), passthrough_hp (libfuse's
+example, where it is in PATH), and those named with --subject.
 
 Exit codes: 0 measured, also where a figure is short; 1 a subject or a phase broke; 2 the command line is wrong; 3 the machine
 lacks something; 130 interrupted, and cleaned up.
@@ -74,6 +85,11 @@ function countOf(text: string | undefined, otherwise: number, name: string): num
 
 function storageOf(text: string): StorageKind {
   return text === "tmpfs" || text === "ext4" ? text : wrong(`--layers-on: ${text} is not tmpfs or ext4`);
+}
+
+function minutesOf(text: string | undefined, otherwise: number): number {
+  if (text === undefined) return otherwise;
+  return /^[1-9]\d{0,3}$/.test(text) ? Number(text) : wrong(`--minutes: ${text} is not a number of minutes`);
 }
 
 function binaryOf(text: string): NamedBinary {
@@ -98,8 +114,11 @@ const FLAGS = {
   base: { type: "string" },
   scale: { type: "boolean" },
   "scale-only": { type: "string", multiple: true },
+  costs: { type: "boolean" },
   figures: { type: "boolean" },
+  minutes: { type: "string" },
   out: { type: "string" },
+  render: { type: "string" },
   help: { type: "boolean" },
 } as const;
 
@@ -111,25 +130,40 @@ function parse(argv: readonly string[]) {
   }
 }
 
+type Values = ReturnType<typeof parse>;
+
+function profileOf(values: Values): ProfileName {
+  if (values.tiny) return "tiny";
+  if (values.quick) return "quick";
+  if (values.full) return "full";
+  return values.figures ? "figures" : "standard";
+}
+
+const FIGURES_MINUTES = 30;
+
 /** Undefined where help was asked for. @throws BenchError 2 */
 export function readOptions(argv: readonly string[]): BenchOptions | undefined {
   const values = parse(argv);
   if (values.help) return undefined;
-  const profile: ProfileName = values.tiny ? "tiny" : values.quick ? "quick" : values.full ? "full" : "standard";
+  const profile = profileOf(values);
   const rounds = countOf(values.rounds, PROFILES[profile].rounds, "--rounds");
   if (rounds === 0) wrong("--rounds: at least one round must count");
+  const everything = profile === "figures" || profile === "full";
   return {
     profile,
     rounds,
     warmUps: countOf(values["warm-ups"], PROFILES[profile].warmUps, "--warm-ups"),
-    layersOn: storageOf(values["layers-on"] ?? "tmpfs"),
+    layersOn: listOf([values["layers-on"] ?? (everything ? "tmpfs,ext4" : "tmpfs")]).map(storageOf),
     phases: listOf(values.phases),
     subjects: listOf(values.subjects),
     binaries: (values.subject ?? []).map(binaryOf),
     base: values.base ?? "overlayfs",
-    scale: values.scale ?? values["scale-only"] !== undefined,
+    scale: values.scale ?? (everything || values["scale-only"] !== undefined),
     scaleOnly: listOf(values["scale-only"]),
-    figures: values.figures ?? false,
+    costs: values.costs ?? everything,
+    figures: values.figures ?? everything,
+    minutes: minutesOf(values.minutes, profile === "figures" ? FIGURES_MINUTES : Number.POSITIVE_INFINITY),
     out: values.out,
+    render: values.render,
   };
 }

@@ -6,3 +6,7 @@ const BENCH = new URL("../", import.meta.url);
 
 export const LOAD_SOURCES = fileURLToPath(new URL("load/", BENCH));
 export const SLUICE_CLI = fileURLToPath(new URL("../../packages/cli/bin/sluice.mjs", BENCH));
+/** Loaded by a daemon whose pauses are watched. */
+export const WATCH_PAUSES = fileURLToPath(new URL("costs/watch-pauses.mjs", BENCH));
+/** What an image holds of the repository. */
+export const COLLECT_RUNTIME = fileURLToPath(new URL("../../deploy/docker/collect-runtime.mjs", BENCH));

@@ -1,5 +1,5 @@
 /** The file system that all layers of a run lie on: a tmpfs, or an ext4 on a loop image. Made and removed by the run. */
-import { mkdirSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { freemem, tmpdir } from "node:os";
 import { join } from "node:path";
 import type { CleanUp } from "../clean-up.js";
@@ -16,6 +16,8 @@ export interface Storage {
   outside: string;
   /** Where subjects mount: none of it lies within a layer. */
   mounts: string;
+  /** Before the end of the run; what is mounted on it must be gone. */
+  remove(): Promise<void>;
 }
 
 const EXT4_BYTES = 24 * 1024 ** 3;
@@ -37,7 +39,9 @@ async function mountLayers(kind: StorageKind, outside: string, layers: string): 
 
 export async function makeStorage(kind: StorageKind, cleanUp: CleanUp): Promise<Storage> {
   const outside = mkdtempSync(join(tmpdir(), "sluice-bench-"));
-  cleanUp.add(() => {
+  // A decision service without privilege reads its policy below it.
+  chmodSync(outside, 0o755);
+  const remove = cleanUp.add(() => {
     // Removing a directory must never empty somebody's mount.
     unmountBelow(outside);
     rmSync(outside, { recursive: true, force: true });
@@ -46,5 +50,5 @@ export async function makeStorage(kind: StorageKind, cleanUp: CleanUp): Promise<
   mkdirSync(layers);
   mkdirSync(mounts);
   await mountLayers(kind, outside, layers);
-  return { kind, layers, outside, mounts };
+  return { kind, layers, outside, mounts, remove };
 }

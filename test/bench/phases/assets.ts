@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { findProgram } from "../machine/find-program.js";
 import { linesOf, runCommand } from "../machine/run-command.js";
 import type { Storage } from "../machine/storage.js";
-import type { Sizes } from "./sizes.js";
+import { type Sizes, syncedOn } from "./sizes.js";
 
 export interface Assets {
   archive: string;
@@ -98,7 +98,8 @@ export async function makeAssets(storage: Storage, sizes: Sizes): Promise<void> 
   writeSources(sources, sizes.sourceFiles);
   await runCommand("tar", ["-cf", assets.archive, "-C", storage.outside, "source"]);
   if (findProgram("git")) await makeRepository(sources, assets.repository, sizes.sourceFiles);
-  const inserts = Array.from({ length: sizes.insertedRows }, (_, row) => `insert into rows values (${row}, '${"x".repeat(100)}');`);
+  const rows = syncedOn(storage.kind, sizes.insertedRows, sizes);
+  const inserts = Array.from({ length: rows }, (_, row) => `insert into rows values (${row}, '${"x".repeat(100)}');`);
   writeFileSync(assets.sql, `create table rows (id integer primary key, text);\n${inserts.join("\n")}\n`);
   if (findProgram("npm")) await makeNpmProject(storage.outside, assets, sizes.npmPackages);
 }

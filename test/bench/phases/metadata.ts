@@ -3,6 +3,7 @@ import { join } from "node:path";
 import type { Bench, Phase } from "./phase.js";
 import type { Session } from "../subjects/session.js";
 import { type LoadOptions, runLoad } from "./load-generator.js";
+import { LARGE_FILES, syncedOn } from "./sizes.js";
 
 interface MetadataPhase {
   name: string;
@@ -24,13 +25,16 @@ function changed(session: Session, { sizes }: Bench, round: number): LoadOptions
 }
 
 /** Files that are used up: each round has its own. */
-function usedUp(folder: string): MetadataPhase["options"] {
-  return ({ root }, { sizes }, round) => ({
+function usedUp(folder: string, filesIn: (bench: Bench) => number): MetadataPhase["options"] {
+  return ({ root }, bench, round) => ({
     directory: join(root, "once", folder),
-    files: sizes.changeFiles,
-    first: round * sizes.changeFiles,
+    files: filesIn(bench),
+    first: round * bench.sizes.changeFiles,
   });
 }
+
+const copiedUp = ({ sizes, storage }: Bench): number => syncedOn(storage.kind, sizes.changeFiles, sizes);
+const removed = ({ sizes }: Bench): number => sizes.changeFiles;
 
 const PHASES: readonly MetadataPhase[] = [
   { name: "stat-cold", title: "stat, names not cached", load: "stat", options: cold },
@@ -59,8 +63,8 @@ const PHASES: readonly MetadataPhase[] = [
   { name: "rename", title: "rename", load: "rename", options: changed },
   { name: "chmod", title: "chmod", load: "chmod", options: changed },
   { name: "unlink", title: "unlink", load: "unlink", options: changed },
-  { name: "copy-up", title: "copy-up of a file of 4 KiB", load: "copy-up", copyUp: true, options: usedUp("copy-up") },
-  { name: "whiteout", title: "unlink of a lower file", load: "whiteout", copyUp: true, options: usedUp("whiteout") },
+  { name: "copy-up", title: "copy-up of a file of 4 KiB", load: "copy-up", copyUp: true, options: usedUp("copy-up", copiedUp) },
+  { name: "whiteout", title: "unlink of a lower file", load: "whiteout", copyUp: true, options: usedUp("whiteout", removed) },
 ];
 
 function metadataPhase({ name, title, load, copyUp, options }: MetadataPhase): Phase {
@@ -83,8 +87,13 @@ const largeCopyUp: Phase = {
   group: "metadata",
   unit: "ms",
   copyUp: true,
+  mostRounds: LARGE_FILES,
   measure: async ({ root }, bench, round) => {
-    const { elapsedNs } = await runLoad(bench.load, "copy-up-large", { directory: join(root, "big"), files: 1, tag: `r${round}` });
+    const { elapsedNs } = await runLoad(bench.load, "copy-up-large", {
+      directory: join(root, "big"),
+      files: 1,
+      tag: `r${round % LARGE_FILES}`,
+    });
     return elapsedNs / 1e6;
   },
 };

@@ -26,6 +26,10 @@ export interface Phase {
   program?: string;
   /** Passed over for subjects that do no copy-up. */
   copyUp?: boolean;
+  /** So many files that slow subjects are passed over. */
+  many?: boolean;
+  /** It takes long and its spread is small: no more rounds than these count, and there is no warm-up. */
+  mostRounds?: number;
   /** Once a subject, before the first round. */
   prepare?(session: Session, bench: Bench): Promise<void>;
   /** In `unit`. @throws BenchError */

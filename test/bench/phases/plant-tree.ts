@@ -6,7 +6,7 @@ import type { Tree } from "../subjects/session.js";
 import { assetsBelow, sourceText } from "./assets.js";
 import { runLoad } from "./load-generator.js";
 import type { Bench } from "./phase.js";
-import { FILES_A_DIRECTORY } from "./sizes.js";
+import { FILES_A_DIRECTORY, LARGE_FILES } from "./sizes.js";
 
 async function plantFiles(bench: Bench, directory: string, files: number, sizeBytes: number): Promise<void> {
   mkdirSync(directory, { recursive: true });
@@ -22,10 +22,10 @@ function plantOverrides(top: string, files: number): void {
   }
 }
 
-/** A large file for each round: one with several names would be one inode to some subjects, copied up once for all. */
-async function plantLarge(base: string, { sizes, roundsInAll }: Bench): Promise<void> {
+/** A large file for each round that has one: one with several names would be one inode to some subjects, copied up once for all. */
+async function plantLarge(base: string, { sizes }: Bench): Promise<void> {
   mkdirSync(join(base, "big"));
-  for (let round = 0; round < roundsInAll; round++) {
+  for (let round = 0; round < LARGE_FILES; round++) {
     const args = ["if=/dev/urandom", `of=${join(base, "big", `r${round}`)}`, "bs=1M", `count=${sizes.largeMb}`, "status=none"];
     await runCommand("dd", args);
   }

@@ -13,6 +13,8 @@ interface WorkPhase {
   name: string;
   title: string;
   program: string;
+  mostRounds?: number;
+  many?: boolean;
   prepare?(session: Session, bench: Bench): Promise<void>;
   /** `place` is a new directory in the mount, removed afterwards. */
   command(place: string, session: Session, bench: Bench, round: number): Command;
@@ -69,6 +71,8 @@ const PHASES: readonly WorkPhase[] = [
     name: "search",
     title: "search of many files",
     program: "grep",
+    mostRounds: 2,
+    many: true,
     command: (_place, { root }) => {
       const rg = findProgram("rg");
       return rg ? [rg, ["--no-config", "-uu", "-l", "needle", join(root, "search")]] : ["grep", ["-rl", "needle", join(root, "search")]];
@@ -102,7 +106,7 @@ async function inNewPlace(session: Session, name: string, work: (place: string) 
   }
 }
 
-function workPhase({ name, title, program, prepare, command }: WorkPhase): Phase {
+function workPhase({ name, title, program, mostRounds, many, prepare, command }: WorkPhase): Phase {
   return {
     name,
     title,
@@ -110,6 +114,8 @@ function workPhase({ name, title, program, prepare, command }: WorkPhase): Phase
     group: "work",
     unit: "ms",
     ...(prepare ? { prepare } : {}),
+    ...(mostRounds === undefined ? {} : { mostRounds }),
+    ...(many ? { many } : {}),
     measure: (session, bench, round) =>
       inNewPlace(session, `${name}-r${round}`, async (place) => {
         const [file, args, options] = command(place, session, bench, round);

@@ -1,124 +1,107 @@
-/** The figures the project set itself, as data, and the verdict on each: met, short, or not measured in this run. */
+/** The verdict on each figure the project set itself: met, short with its cause, told, or not measured in this run. */
 import { type PhaseResult, ratioOf } from "../run/measurements.js";
-import { geometricMean, spreadOf } from "../run/statistics.js";
-import type { BenchReport } from "./bench-report.js";
+import { geometricMean, type Spread, spreadOf } from "../run/statistics.js";
+import type { ScalePoint } from "../scale/scale-point.js";
+import type { BenchReport, StorageReport } from "./bench-report.js";
+import { causeOf } from "./causes.js";
+import { CURVE_FIGURES, type CurveFigure, type Limit, LIMITS, PHASE_FIGURES, type PhaseFigure } from "./figure-list.js";
+import { formatRatio } from "./format.js";
 
 export interface Verdict {
   what: string;
-  atLeast: string;
+  /** What the layers lay on, or "" where there is one measurement in all. */
+  on: string;
+  wanted: string;
   found: string;
-  verdict: "met" | "short" | "not measured";
+  verdict: "met" | "short" | "told" | "not measured";
+  /** Short by its median, where the upper quartile reaches what is wanted. */
+  withinSpread?: boolean;
+  /** Of what is short. */
+  cause: string;
 }
 
-/** Every phase named: how many times as fast `subject` must be as `against`. "peers" is the fastest FUSE peer of that phase. */
-interface PhaseFigure {
-  what: string;
-  phases: readonly string[] | "metadata" | "work";
-  subject: string;
-  against: string;
-  atLeast: number;
-  /** Judged as one: the geometric mean over the phases. */
-  mean?: boolean;
+const NOT_KNOWN = "not known";
+
+function verdictOn(
+  figure: { what: string; atLeast: number },
+  ratio: Spread,
+  phase: string,
+): Pick<Verdict, "verdict" | "cause" | "withinSpread"> {
+  if (figure.atLeast === 0) return { verdict: "told", cause: "" };
+  if (ratio.median >= figure.atLeast) return { verdict: "met", cause: "" };
+  return { verdict: "short", withinSpread: ratio.high >= figure.atLeast, cause: causeOf(figure.what, phase) || NOT_KNOWN };
 }
 
-const CACHED_DATA = ["seq-read", "rand-read", "seq-write", "rand-write", "mmap-read", "mmap-write"];
+const exactly = (value: number): Spread => ({ median: value, low: value, high: value });
 
-const PHASE_FIGURES: readonly PhaseFigure[] = [
-  {
-    what: "granted data path, against the kernel's overlay",
-    phases: CACHED_DATA,
-    subject: "sluice-granted",
-    against: "overlayfs",
-    atLeast: 0.97,
-  },
-  {
-    what: "granted data path, sequential, against native",
-    phases: ["seq-read", "seq-write"],
-    subject: "sluice-granted",
-    against: "native",
-    atLeast: 0.9,
-  },
-  { what: "granted random writes, against FUSE peers", phases: ["rand-write"], subject: "sluice-granted", against: "peers", atLeast: 10 },
-  { what: "granted sequential writes, against FUSE peers", phases: ["seq-write"], subject: "sluice-granted", against: "peers", atLeast: 3 },
-  {
-    what: "granted against mediated, random read, O_DIRECT",
-    phases: ["direct-rand-read"],
-    subject: "sluice-granted",
-    against: "sluice-mediated",
-    atLeast: 2,
-  },
-  {
-    what: "granted against mediated, sequential write, O_DIRECT",
-    phases: ["direct-seq-write"],
-    subject: "sluice-granted",
-    against: "sluice-mediated",
-    atLeast: 3,
-  },
-  {
-    what: "mediated data path, against fuse-overlayfs",
-    phases: [...CACHED_DATA, "direct-rand-read", "direct-seq-write"],
-    subject: "sluice-mediated",
-    against: "fuse-overlayfs",
-    atLeast: 1,
-  },
-  { what: "metadata, each phase, against the best FUSE peer", phases: "metadata", subject: "sluice", against: "peers", atLeast: 1 },
-  {
-    what: "metadata, geometric mean, against the best FUSE peer",
-    phases: "metadata",
-    subject: "sluice",
-    against: "peers",
-    atLeast: 1.3,
-    mean: true,
-  },
-  { what: "cached stat, against the kernel's overlay", phases: ["stat-warm"], subject: "sluice", against: "overlayfs", atLeast: 0.95 },
-  { what: "real work, each phase, against the best FUSE peer", phases: "work", subject: "sluice", against: "peers", atLeast: 1 },
-];
-
-/** The ratio, or undefined where either was not measured. */
-function judged(result: PhaseResult, figure: PhaseFigure, peers: readonly string[]): number | undefined {
+/** The ratio, or undefined where either was not measured. Of several others it is the worst. */
+function judged(result: PhaseResult, figure: PhaseFigure, peers: readonly string[]): Spread | undefined {
   const others = figure.against === "peers" ? peers : [figure.against];
-  const ratios = others.flatMap((other) => ratioOf(result, figure.subject, other)?.median ?? []);
-  return ratios.length === 0 ? undefined : Math.min(...ratios);
+  const ratios = others.flatMap((other) => ratioOf(result, figure.subject, other) ?? []);
+  return ratios.reduce<Spread | undefined>((worst, one) => (worst === undefined || one.median < worst.median ? one : worst), undefined);
 }
 
-function phasesOf(figure: PhaseFigure, results: readonly PhaseResult[]): readonly PhaseResult[] {
-  const { phases } = figure;
+function phasesOf({ phases }: PhaseFigure, results: readonly PhaseResult[]): readonly PhaseResult[] {
   return typeof phases === "string" ? results.filter(({ group }) => group === phases) : results.filter(({ name }) => phases.includes(name));
 }
 
-function judgePhase(figure: PhaseFigure, { results, subjects }: BenchReport): Verdict[] {
-  const peers = subjects.filter(({ kind }) => kind === "peer").map(({ name }) => name);
+function judgePhases(figure: PhaseFigure, { layersOn, results }: StorageReport, peers: readonly string[]): Verdict[] {
   const found = phasesOf(figure, results).flatMap((result) => {
     const ratio = judged(result, figure, peers);
     return ratio === undefined ? [] : [{ name: result.name, ratio }];
   });
-  const verdict = (ratio: number): Verdict["verdict"] => (ratio >= figure.atLeast ? "met" : "short");
-  const atLeast = figure.atLeast.toFixed(2);
-  if (found.length === 0) return [{ what: figure.what, atLeast, found: "–", verdict: "not measured" }];
+  const common = { on: layersOn, wanted: figure.atLeast === 0 ? "" : `≥ ${figure.atLeast.toFixed(2)}` };
+  if (found.length === 0) return [{ ...common, what: figure.what, found: "–", verdict: "not measured", cause: "" }];
   if (figure.mean) {
-    const mean = geometricMean(found.map(({ ratio }) => ratio));
-    return [{ what: figure.what, atLeast, found: mean.toFixed(2), verdict: verdict(mean) }];
+    const mean = geometricMean(found.map(({ ratio }) => ratio.median));
+    return [{ ...common, what: figure.what, found: mean.toFixed(2), ...verdictOn(figure, exactly(mean), "") }];
   }
-  return found.map(({ name, ratio }) => ({ what: `${figure.what}: ${name}`, atLeast, found: ratio.toFixed(2), verdict: verdict(ratio) }));
-}
-
-const MOST_BYTES_A_FILE = 250;
-const MOST_BYTES_A_MILLION = 400e6;
-
-function judgeMemory({ scale }: BenchReport): Verdict[] {
-  const figures = [
-    { experiment: "memory a file", most: MOST_BYTES_A_FILE, shown: "≤ 250 bytes" },
-    { experiment: "memory in all", most: MOST_BYTES_A_MILLION, shown: "≤ 400 MB" },
-  ];
-  return figures.map(({ experiment, most, shown }) => {
-    const point = scale.find((one) => one.experiment === experiment && one.subject === "sluice" && one.at === 1_000_000);
-    const what = `1,000,000 files walked, ${experiment}`;
-    if (!point) return { what, atLeast: shown, found: "–", verdict: "not measured" };
-    const { median } = spreadOf(point.values);
-    return { what, atLeast: shown, found: `${Math.round(median)} bytes`, verdict: median <= most ? "met" : "short" };
+  return found.map(({ name, ratio }) => {
+    return { ...common, what: `${figure.what}: ${name}`, found: formatRatio(ratio), ...verdictOn(figure, ratio, name) };
   });
 }
 
+const rounded = (value: number): string => (value >= 1000 ? Math.round(value).toLocaleString("en") : String(Number(value.toPrecision(3))));
+
+function judgeLimit(limit: Limit, { scale, costs }: BenchReport): Verdict {
+  const points = [
+    ...scale.map(({ experiment, ...point }) => ({ ...point, of: "scale", name: experiment, at: point.at })),
+    ...costs.map(({ cost, ...point }) => ({ ...point, of: "costs", name: cost, at: undefined })),
+  ];
+  const point = points.find(
+    (one) => one.of === limit.of && one.name === limit.name && one.subject === limit.subject && one.at === limit.at,
+  );
+  const common = { what: limit.what, on: "", wanted: `≤ ${rounded(limit.most)} ${limit.unit}` };
+  if (!point) return { ...common, found: "–", verdict: "not measured", cause: "" };
+  const { median } = spreadOf(point.values);
+  const short = !(median <= limit.most);
+  const cause = short ? causeOf(limit.what, "") || NOT_KNOWN : "";
+  return { ...common, found: `${rounded(median)} ${limit.unit}`, verdict: short ? "short" : "met", cause };
+}
+
+function judgeCurve(figure: CurveFigure, { scale, subjects }: BenchReport): Verdict {
+  const at = (subject: string, amount: number): ScalePoint | undefined =>
+    scale.find((one) => {
+      return one.experiment === figure.name && one.quantity === figure.quantity && one.subject === subject && one.at === amount;
+    });
+  const own = at("sluice", figure.at);
+  const peers = subjects.filter(({ kind }) => kind === "peer").map(({ name }) => at(name, figure.at));
+  const others = (figure.against === "peers" ? peers : [at("sluice", figure.against)]).filter((point) => point !== undefined);
+  const common = { what: figure.what, on: "", wanted: `≥ ${figure.atLeast.toFixed(2)}` };
+  if (!own || others.length === 0) return { ...common, found: "–", verdict: "not measured", cause: "" };
+  const ratios = others.map((other) => {
+    const [ours, theirs] = [spreadOf(own.values).median, spreadOf(other.values).median];
+    return own.unit === "operations/s" ? ours / theirs : theirs / ours;
+  });
+  const ratio = Math.min(...ratios);
+  return { ...common, found: ratio.toFixed(2), ...verdictOn(figure, exactly(ratio), "") };
+}
+
 export function judgeFigures(report: BenchReport): Verdict[] {
-  return [...PHASE_FIGURES.flatMap((figure) => judgePhase(figure, report)), ...judgeMemory(report)];
+  const peers = report.subjects.filter(({ kind }) => kind === "peer").map(({ name }) => name);
+  return [
+    ...PHASE_FIGURES.flatMap((figure) => report.storages.flatMap((storage) => judgePhases(figure, storage, peers))),
+    ...CURVE_FIGURES.map((figure) => judgeCurve(figure, report)),
+    ...LIMITS.map((limit) => judgeLimit(limit, report)),
+  ];
 }

@@ -1,15 +1,42 @@
-/** Everything a run found, as JSON, and a plot a group, in one directory. */
-import { mkdirSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+/** Everything a run found, as JSON, a plot a group and file system, and tables in a page that asks for them. */
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { basename, join, resolve } from "node:path";
+import { BenchError, messageOf } from "../bench-error.js";
 import type { BenchReport } from "./bench-report.js";
 import { drawPlot } from "./draw-plot.js";
+import { renderPage } from "./markdown.js";
+import { GROUP_TITLES, GROUPS } from "./tables.js";
+
+function writePlots(folder: string, report: BenchReport): void {
+  const names = report.subjects.map(({ name }) => name);
+  for (const { layersOn, results } of report.storages) {
+    for (const group of GROUPS) {
+      const own = results.filter((result) => result.group === group);
+      const title = `${GROUP_TITLES[group]}, layers on ${layersOn}`;
+      if (own.length > 0) writeFileSync(join(folder, `${group}-${layersOn}.svg`), drawPlot(title, own, names, report.base));
+    }
+  }
+}
+
+/** Plots into `folder`, and the page beside it, FOLDER.md, where there is one. */
+export function renderResults(folder: string, report: BenchReport): void {
+  writePlots(folder, report);
+  const page = `${resolve(folder)}.md`;
+  if (existsSync(page)) writeFileSync(page, renderPage(readFileSync(page, "utf8"), report, basename(folder)));
+}
 
 export function writeResults(folder: string, report: BenchReport): void {
   mkdirSync(folder, { recursive: true });
   writeFileSync(join(folder, "results.json"), `${JSON.stringify(report, null, 1)}\n`);
-  const names = report.subjects.map(({ name }) => name);
-  for (const group of ["metadata", "data", "work"] as const) {
-    const results = report.results.filter((result) => result.group === group);
-    if (results.length > 0) writeFileSync(join(folder, `${group}.svg`), drawPlot(group, results, names, report.base));
+  renderResults(folder, report);
+}
+
+/** @throws BenchError 2 where there are none */
+export function readResults(folder: string): BenchReport {
+  const file = join(folder, "results.json");
+  try {
+    return JSON.parse(readFileSync(file, "utf8")) as BenchReport;
+  } catch (error) {
+    throw new BenchError(2, `${file}: ${messageOf(error)}: name a directory that --out was given`, { cause: error });
   }
 }

@@ -14,6 +14,8 @@ export interface RoundsPlan {
   sessions: readonly Session[];
   bench: Bench;
   warmUps: number;
+  /** No round but the first that counts is begun that would end after it, by the longest so far; as Date.now(). */
+  untilMs: number;
   signal: AbortSignal;
   progress(line: string): void;
 }
@@ -25,6 +27,8 @@ export interface Broken {
 }
 
 export interface RoundsOutcome {
+  /** That counted. */
+  rounds: number;
   results: readonly PhaseResult[];
   broken: readonly Broken[];
 }
@@ -32,7 +36,14 @@ export interface RoundsOutcome {
 /** Why the phase is not for this subject, or undefined. */
 function unfit(phase: Phase, { subject }: Session): string | undefined {
   if (phase.program !== undefined && !findProgram(phase.program)) return `skipped: ${phase.program} is not installed`;
+  if (phase.many && subject.slow) return "skipped: too many files for it";
   return phase.copyUp && subject.mirrors ? "skipped: it does no copy-up" : undefined;
+}
+
+/** Whether the phase is for this round; below 0 are warm-ups. */
+function isTurnOf(phase: Phase, { subject }: Session, counted: number): boolean {
+  const most = Math.min(phase.mostRounds ?? Number.POSITIVE_INFINITY, subject.mostRounds ?? Number.POSITIVE_INFINITY);
+  return most === Number.POSITIVE_INFINITY || (counted >= 0 && counted < most);
 }
 
 class Run {
@@ -79,6 +90,7 @@ class Run {
     for (const phase of phases) {
       for (const session of order) {
         const counted = round - warmUps;
+        if (!isTurnOf(phase, session, counted)) continue;
         await this.attempt(phase, session, async () => {
           const before = session.processorTime();
           const value = await phase.measure(session, bench, round);
@@ -95,10 +107,10 @@ class Run {
     (daemonCpuMs[subject.name] ??= []).push(cpuMs);
   }
 
-  outcome(): RoundsOutcome {
+  outcome(rounds: number): RoundsOutcome {
     const results = [...this.#results.values()];
     const broken = results.flatMap((result) => this.#brokenIn(result));
-    return { results, broken };
+    return { rounds, results, broken };
   }
 
   /** What fails for everybody is the machine's lack, not a subject's fault. */
@@ -115,11 +127,14 @@ export async function runRounds(plan: RoundsPlan): Promise<RoundsOutcome> {
   const run = new Run(plan);
   await run.prepare();
   const { roundsInAll } = plan.bench;
-  for (let round = 0; round < roundsInAll; round++) {
+  let [done, longestMs] = [0, 0];
+  while (done < roundsInAll && (done <= plan.warmUps || Date.now() + longestMs < plan.untilMs)) {
     const beganMs = Date.now();
-    await run.round(round);
-    const name = round < plan.warmUps ? "warm-up" : `round ${round - plan.warmUps + 1}`;
+    await run.round(done);
+    longestMs = Math.max(longestMs, Date.now() - beganMs);
+    const name = done < plan.warmUps ? "warm-up" : `round ${done - plan.warmUps + 1}`;
     plan.progress(`${name} of ${roundsInAll - plan.warmUps}: ${((Date.now() - beganMs) / 1000).toFixed(0)} s`);
+    done++;
   }
-  return run.outcome();
+  return run.outcome(done - plan.warmUps);
 }

@@ -7,7 +7,8 @@ export interface Spread {
   high: number;
 }
 
-function quantile(sorted: readonly number[], at: number): number {
+/** Of an ascending list; NaN of an empty one. */
+export function quantile(sorted: readonly number[], at: number): number {
   const position = (sorted.length - 1) * at;
   const [below, above] = [Math.floor(position), Math.ceil(position)];
   const [low = Number.NaN, high = Number.NaN] = [sorted[below], sorted[above]];

@@ -5,6 +5,7 @@ import type { Bench } from "../phases/phase.js";
 import { runLoad } from "../phases/load-generator.js";
 import type { Sizes } from "../phases/sizes.js";
 import type { Session, Tree } from "../subjects/session.js";
+import type { Subject } from "../subjects/subject.js";
 import { holdOpen } from "./hold-open.js";
 import { takeOvers } from "./take-overs.js";
 
@@ -18,6 +19,8 @@ export interface Experiment {
   quantity: string;
   /** For subjects that stack layers alone. */
   stacks?: boolean;
+  /** Default: everybody without a keeper. */
+  concerns?(subject: Subject): boolean;
   points(sizes: Sizes): readonly number[];
   /** Plants below `folder`, which is new and removed afterwards. */
   plant(folder: string, at: number, bench: Bench): Promise<Tree>;
@@ -121,11 +124,11 @@ const files: Experiment = {
 
 const knownFiles: Experiment = {
   quantity: "known files",
-  points: ({ mostNames }) => upTo(mostNames, [100, 10_000, 100_000, 1_000_000]),
+  concerns: ({ name, kept }) => name === "sluice" || kept === true,
+  points: ({ mostKnown }) => upTo(mostKnown, [100, 10_000, 100_000, 1_000_000]),
   plant: (folder, at, bench) => plantFiles(bench, folder, at),
   async measure(session, at, bench) {
-    const { kind, kept } = session.subject;
-    if (kind !== "sluice") return [];
+    const { kept } = session.subject;
     // The same for a mount with a keeper and for one without: the difference is what writing it down costs.
     const lookups = await runLoad(bench.load, "stat", { directory: join(session.root, "tree"), files: at });
     const lookup = { name: "lookup of a file that was not known", unit: "ns/op", value: lookups.elapsedNs / lookups.operations };
@@ -133,4 +136,4 @@ const knownFiles: Experiment = {
   },
 };
 
-export const experiments: readonly Experiment[] = [layers, names, clients, openFiles, files, knownFiles];
+export const experiments: readonly Experiment[] = [files, clients, layers, names, openFiles, knownFiles];

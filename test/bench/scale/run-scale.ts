@@ -16,10 +16,12 @@ export interface ScaleRun {
   bench: Bench;
   cleanUp: CleanUp;
   signal: AbortSignal;
+  /** No point is begun after it; as Date.now(). */
+  untilMs: number;
   progress(line: string): void;
 }
 
-// Above this a point takes minutes a subject and its spread is small.
+// Above this a point takes minutes a subject and its spread is small; a copy for each mirror would take as long again.
 const ONCE_FROM = 500_000;
 
 /** Those of the quantities; none: all. @throws BenchError 2 for a quantity that nothing grows with */
@@ -57,7 +59,10 @@ async function runPoint(run: ScaleRun, experiment: Experiment, at: number): Prom
   mkdirSync(folder);
   const tree = await experiment.plant(folder, at, run.bench);
   const points = new Map<string, ScalePoint & { values: number[] }>();
-  const subjects = run.subjects.filter(({ mirrors }) => !(experiment.stacks && mirrors));
+  const passedOver = experiment.stacks === true || at >= ONCE_FROM;
+  const subjects = run.subjects.filter(
+    (subject) => !(passedOver && subject.mirrors) && (experiment.concerns?.(subject) ?? subject.kept !== true),
+  );
   const take = (subject: string, { name, unit, value }: Reading): void => {
     const point = points.get(`${name} ${subject}`) ?? { experiment: name, subject, quantity: experiment.quantity, at, unit, values: [] };
     point.values.push(value);
@@ -76,6 +81,10 @@ export async function runScale(run: ScaleRun): Promise<ScalePoint[]> {
   const points: ScalePoint[] = [];
   for (const experiment of run.experiments) {
     for (const at of experiment.points(run.bench.sizes)) {
+      if (Date.now() > run.untilMs) {
+        run.progress(`scaling: ${at} ${experiment.quantity}: not measured: no time left`);
+        continue;
+      }
       points.push(...(await runPoint(run, experiment, at)));
       run.progress(`scaling: ${at} ${experiment.quantity}`);
     }

@@ -2,7 +2,7 @@
 import { BenchError } from "../bench-error.js";
 import type { BenchOptions } from "../options.js";
 import { kernelOverlaySubject, nativeSubject } from "./kernel.js";
-import { binarySubject, fuseOverlayfsSubject, mergerfsSubject } from "./peers.js";
+import { binarySubject, fuseOverlayfsSubject, mergerfsSubject, passthroughHpSubject } from "./peers.js";
 import { sluiceSubjects } from "./sluice.js";
 import type { Subject } from "./subject.js";
 
@@ -14,7 +14,8 @@ export interface Choice {
 /** @throws BenchError 2 for a name nobody has */
 export function chooseSubjects(options: BenchOptions): Choice {
   const named = options.binaries.map(binarySubject);
-  const all: Subject[] = [nativeSubject, kernelOverlaySubject, fuseOverlayfsSubject, mergerfsSubject, ...named, ...sluiceSubjects];
+  const others = [nativeSubject, kernelOverlaySubject, fuseOverlayfsSubject, mergerfsSubject, passthroughHpSubject];
+  const all = [...others.filter(({ name }) => !named.some((own) => own.name === name)), ...named, ...sluiceSubjects];
   const names = all.map(({ name }) => name);
   const unknown = [...options.subjects, options.base].find((name) => !names.includes(name));
   if (unknown !== undefined) throw new BenchError(2, `${unknown}: no such subject: choose from ${names.join(", ")}`);

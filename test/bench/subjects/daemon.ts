@@ -19,6 +19,7 @@ export interface DaemonCommand {
   log: string;
   /** Further to the mount being there: what its output must hold. */
   readyText?: string;
+  environment?: Readonly<Record<string, string>>;
 }
 
 function failed(child: ChildProcess): boolean {
@@ -33,7 +34,8 @@ function serves(command: DaemonCommand): boolean {
 /** @throws BenchError with the end of what it said */
 export async function startDaemon(command: DaemonCommand): Promise<void> {
   const log = openSync(command.log, "w");
-  const child = spawn(command.file, command.args, { stdio: ["ignore", log, log], detached: true, cwd: "/" });
+  const env = { ...process.env, ...command.environment };
+  const child = spawn(command.file, command.args, { stdio: ["ignore", log, log], detached: true, cwd: "/", env });
   child.on("error", () => {});
   child.unref();
   closeSync(log);

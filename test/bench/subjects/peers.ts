@@ -36,6 +36,22 @@ export const mergerfsSubject: Subject = {
   },
 };
 
+const PASSTHROUGH_HP = "passthrough_hp";
+
+/** An example of libfuse that distributions do not carry: built by hand, as docs/benchmarks.md says. */
+export const passthroughHpSubject: Subject = {
+  name: PASSTHROUGH_HP,
+  kind: "floor",
+  phasesOnly: true,
+  about: "libfuse's passthrough_hp over a writable copy of the tree (it mirrors one directory), default options",
+  mirrors: true,
+  missing: () => (findProgram(PASSTHROUGH_HP) ? undefined : `${PASSTHROUGH_HP} is not in PATH`),
+  start: (ground) => {
+    const args = ["--foreground", ground.source, ground.mountpoint];
+    return startDaemon({ name: PASSTHROUGH_HP, file: PASSTHROUGH_HP, args, ...ground });
+  },
+};
+
 function fillIn(word: string, ground: Ground): string {
   const values: Record<string, string> = {
     lower: ground.lowers.map(escapeLayer).join(":"),

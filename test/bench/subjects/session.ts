@@ -12,6 +12,8 @@ export interface Session {
   subject: Subject;
   /** The merged tree. */
   root: string;
+  /** From the start of its daemon until it served, in steps of 10 ms. */
+  mountMs: number;
   /** Of the daemon and its children; 0 where there is none. */
   residentBytes(): number;
   /** Of the daemon and its children, since they started. */
@@ -34,8 +36,13 @@ async function copyMerged(tree: Tree, source: string): Promise<void> {
   }
 }
 
+/** Apart from the trees that everybody shares: a subject may be named as one of them is. */
+function placeOf({ name }: Subject, { layers }: Storage): string {
+  return join(layers, "subjects", name);
+}
+
 async function makeGround(subject: Subject, tree: Tree, storage: Storage): Promise<Ground> {
-  const own = join(storage.layers, subject.name);
+  const own = placeOf(subject, storage);
   const ground: Ground = {
     lowers: tree.lowers,
     upper: join(own, "upper"),
@@ -50,20 +57,30 @@ async function makeGround(subject: Subject, tree: Tree, storage: Storage): Promi
   return ground;
 }
 
+export interface Place {
+  storage: Storage;
+  cleanUp: CleanUp;
+  /** For the daemon. */
+  environment?: Readonly<Record<string, string>>;
+}
+
 /** @throws BenchError where the subject does not mount */
-export async function openSession(subject: Subject, tree: Tree, machine: { storage: Storage; cleanUp: CleanUp }): Promise<Session> {
-  const ground = await makeGround(subject, tree, machine.storage);
-  const own = join(machine.storage.layers, subject.name);
+export async function openSession(subject: Subject, tree: Tree, machine: Place): Promise<Session> {
+  const ground = { ...(await makeGround(subject, tree, machine.storage)), environment: machine.environment ?? {} };
+  const own = placeOf(subject, machine.storage);
   const stop = machine.cleanUp.add(async () => {
     await stopDaemon(ground.mountpoint);
     await runCommand("rm", ["-rf", "--", own]);
   });
+  const startedMs = performance.now();
   await subject.start(ground);
+  const mountMs = performance.now() - startedMs;
   // Looked for once: walking /proc around every measurement would be load of our own.
   const family = processesNaming(ground.mountpoint);
   return {
     subject,
     root: ground.mountpoint,
+    mountMs,
     residentBytes: () => residentBytes(family),
     processorTime: () => processorTime(family),
     stop,

@@ -15,6 +15,9 @@ interface Variant {
   transport?: "uring";
   /** A keeper starts the server again. */
   kept?: true;
+  mostRounds?: number;
+  slow?: true;
+  phasesOnly?: true;
 }
 
 const ENABLE_URING = "/sys/module/fuse/parameters/enable_uring";
@@ -27,15 +30,30 @@ const VARIANTS: readonly Variant[] = [
     about: "Sluice, a decision service that grants every open: kernel passthrough",
     effect: "grant",
     engine: "devfuse",
+    phasesOnly: true,
   },
   {
     name: "sluice-mediated",
     about: "Sluice, a decision service that mediates every open: the daemon does the I/O",
     effect: "mediate",
     engine: "devfuse",
+    phasesOnly: true,
   },
-  { name: "sluice-kept", about: "Sluice with a keeper, without a policy: its server may be killed", engine: "devfuse", kept: true },
-  { name: "sluice-portable", about: "Sluice on the portable engine (fuse-native), no policy", engine: "fuse-native" },
+  {
+    name: "sluice-kept",
+    about: "Sluice with a keeper, without a policy: its server may be killed",
+    engine: "devfuse",
+    kept: true,
+    mostRounds: 1,
+  },
+  {
+    name: "sluice-portable",
+    about: "Sluice on the portable engine (fuse-native), no policy",
+    engine: "fuse-native",
+    mostRounds: 1,
+    slow: true,
+    phasesOnly: true,
+  },
 ];
 
 function policyArguments(variant: Variant, ground: Ground): string[] {
@@ -95,6 +113,9 @@ export const sluiceSubjects: readonly Subject[] = VARIANTS.map((variant) => ({
   about: variant.about,
   mirrors: false,
   kept: variant.kept === true,
+  phasesOnly: variant.phasesOnly === true,
+  slow: variant.slow === true,
+  ...(variant.mostRounds === undefined ? {} : { mostRounds: variant.mostRounds }),
   missing: () => whyMissing(variant),
   start: (ground) => start(variant, ground),
 }));

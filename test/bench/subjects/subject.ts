@@ -12,15 +12,24 @@ export interface Ground {
   layersRoot: string;
   /** Where the subject's own output goes. */
   log: string;
+  /** For its daemon. */
+  environment?: Readonly<Record<string, string>>;
 }
 
 export interface Subject {
   name: string;
-  kind: "native" | "kernel" | "peer" | "sluice";
+  /** A "floor" is no peer: it does less than an overlay, and shows what the way through FUSE costs by itself. */
+  kind: "native" | "kernel" | "peer" | "floor" | "sluice";
   /** What was run, for the record. */
   about: string;
   /** It shows `ground.source` and does no copy-up: phases that need one pass it over. */
   mirrors: boolean;
+  /** It is slow, and measured to be named: no more rounds than these count, and there is no warm-up. */
+  mostRounds?: number;
+  /** Passed over where files are very many, and on all file systems but the first. */
+  slow?: boolean;
+  /** Left out of curves and costs: they would tell nothing that another subject does not. */
+  phasesOnly?: boolean;
   /** Another server goes on when its server is killed. */
   kept?: boolean;
   /** What the machine lacks for it, or undefined. */

@@ -19,12 +19,13 @@ interface DataCopy {
 
 /**
  * Copies the content of `source` and gives the copy the size that `attr` says: the data that a metadata-only copy leads to may
- * be longer or shorter. 0 or a positive errno; EINTR where the job was cancelled.
+ * be longer or shorter. `known` are the attributes of `source`, where somebody looked at it already. 0 or a positive errno;
+ * EINTR where the job was cancelled.
  */
-export function copyContent(core: Core, job: CopyUpJob, copy: { source: number; target: number; attr: Attr }): Status {
+export function copyContent(core: Core, job: CopyUpJob, copy: { source: number; target: number; attr: Attr }, known?: Attr): Status {
   const { source, target, attr } = copy;
-  const data = new Attr();
-  const looked = -statFd(source, data) || 0;
+  const data = known ?? new Attr();
+  const looked = known === undefined ? -statFd(source, data) || 0 : 0;
   if (looked !== 0) return looked;
   const size = data.sizeExact < attr.sizeExact ? data.sizeExact : attr.sizeExact;
   const copied = copyBytes(core, job, { source, target, size, sparse: data.blocks * 512 < data.size });

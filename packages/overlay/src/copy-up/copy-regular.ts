@@ -27,7 +27,7 @@ export function copyRegular(core: Core, job: CopyUpJob): Status {
     const status = object < 0 ? -object : -statFd(object, attr) || 0;
     if (status !== 0) return status;
     job.sizeBytes = job.truncate || isMetadataOnly(job, attr) ? 0 : attr.size;
-    return withTemporary(core, name, (target) => fill(core, job, { layer, source, object, target, attr, name }));
+    return withTemporary(core, { job, name }, (target) => fill(core, job, { layer, source, object, target, attr, name }));
   };
   return ending(copy, (status) => {
     sys.close(source);
@@ -38,14 +38,14 @@ export function copyRegular(core: Core, job: CopyUpJob): Status {
 }
 
 /** Runs `work` on a new file in the scratch directory, which is gone again if it fails. */
-function withTemporary(core: Core, name: string, work: (target: number) => Status): Status {
+function withTemporary(core: Core, { job, name }: { job: CopyUpJob; name: string }, work: (target: number) => Status): Status {
   const scratch = core.fds.of(core.scratch as NonNullable<Core["scratch"]>);
   const target = scratch < 0 ? scratch : openName(scratch, name, O.RDWR | O.CREAT | O.EXCL, 0o600);
   if (target < 0) return -target;
   return ending(
     () => work(target),
     (status) => {
-      sys.close(target);
+      if (status !== 0 || !job.takes(target)) sys.close(target);
       if (status !== 0) sys.unlinkat(core.fds.of(core.scratch as NonNullable<Core["scratch"]>), name, 0);
     },
   );
@@ -69,7 +69,7 @@ function isMetadataOnly(job: CopyUpJob, attr: Attr): boolean {
 
 /** 0 or a positive errno. */
 function fillData(core: Core, job: CopyUpJob, copy: FileCopy): Status {
-  if (job.sizeBytes > 0) return copyContent(core, job, copy);
+  if (job.sizeBytes > 0) return copyContent(core, job, copy, copy.source === copy.object ? copy.attr : undefined);
   if (!isMetadataOnly(job, copy.attr)) return 0;
   return -sys.ftruncate(copy.target, copy.attr.sizeExact) || -writeMetacopy(core.marks, copy.target) || 0;
 }

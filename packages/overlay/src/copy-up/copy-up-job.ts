@@ -8,6 +8,9 @@ export class CopyUpJob {
   /** Of the original; 0 while it is not known. */
   sizeBytes = 0;
   copiedBytes = 0;
+  /** Whoever began it takes the copy's descriptor. */
+  handsOver = false;
+  handedOver: number | undefined;
   #waiting = 0;
   #cancelled = false;
   #result: Promise<number> | undefined;
@@ -32,6 +35,13 @@ export class CopyUpJob {
   /** Resolves, whatever became of it. */
   get ended(): Promise<unknown> {
     return (this.#result as Promise<number>).catch(() => Errno.EIO);
+  }
+
+  /** What becomes of the copy's descriptor: who waits for a promise opens the copy anew, as that one may be gone by then. */
+  takes(fd: number): boolean {
+    if (!this.handsOver || this.#result !== undefined) return false;
+    this.handedOver = fd;
+    return true;
   }
 
   start(result: Promise<number>): void {

@@ -21,6 +21,9 @@ export interface CopyUpOptions {
   truncate: boolean;
   /** Only attributes are about to change: where the mount makes metadata-only copies, one is enough. */
   metadataOnly?: boolean;
+  /** The caller goes on with the copy's descriptor, open for reading and writing, where it is there at once: in `fd` then. */
+  handsOver?: true;
+  fd?: number;
 }
 
 /** 0 once the node's object lies in the upper layer. Concurrent callers wait for one and the same copy. */
@@ -37,8 +40,12 @@ export function copyUp(core: Core, node: Node, options: CopyUpOptions): Status {
     if (!node.isRegular) return copySpecial(core, node);
     const metadataOnly = options.metadataOnly === true && core.config.metacopy;
     const job = new CopyUpJob(node, options.truncate, metadataOnly);
+    job.handsOver = options.handsOver === true;
     const copied = begin(core, job, incomplete ? completeMetacopy : copyRegular);
-    if (typeof copied === "number") return copied;
+    if (typeof copied === "number") {
+      if (job.handedOver !== undefined) options.fd = job.handedOver;
+      return copied;
+    }
     node.copyUp = job;
   }
   const waited = node.copyUp.wait(options.call);

@@ -5,7 +5,7 @@
  * ruling, check that the node is still what was described, copy up (the first effect), truncate, arbitrate the I/O mode.
  */
 import { Attr, type CallContext, Errno, type NodeId, O, type OpenOut, S, type Status } from "@sluice/vfs";
-import { copyUp } from "../copy-up/copy-up.js";
+import { type CopyUpOptions, copyUp } from "../copy-up/copy-up.js";
 import type { Core } from "../core.js";
 import type { Access, Intent, Ruling } from "../gate/gate.js";
 import { GRANTED } from "../gate/authorize.js";
@@ -97,6 +97,8 @@ function reach(core: Core, request: OpenRequest, attr: Attr): number {
     request.fd = request.kept.fd;
     return 0;
   }
+  // It will be copied up, and nobody asks what it is before.
+  if (write && !node.copiedUp && !core.gate.active) return 0;
   const flags = write && node.inUpper && node.data === undefined ? O.RDWR : O.RDONLY;
   request.fd = openNode(core, node, flags);
   if (request.fd === -Errno.EMFILE && core.kept.clear()) request.fd = openNode(core, node, flags);
@@ -136,9 +138,10 @@ function afterRuling(core: Core, request: OpenRequest, ruling: Ruling): Status {
   if (ruling.effect === "deny") return giveUp(core, request, ruling.errno);
   if (node.version !== request.version || differs(request)) return restart(core, request);
   if (!request.write || node.copiedUp) return commit(core, request, ruling);
-  const copied = copyUp(core, node, { call: request.call, truncate: (request.flags & O.TRUNC) !== 0 });
-  if (typeof copied === "number") return afterCopyUp(core, request, { ruling, copied });
-  return copied.then((status) => afterCopyUp(core, request, { ruling, copied: status }));
+  const options: CopyUpOptions = { call: request.call, truncate: (request.flags & O.TRUNC) !== 0, handsOver: true };
+  const copied = copyUp(core, node, options);
+  if (typeof copied === "number") return afterCopyUp(core, request, { ruling, copied, fd: options.fd });
+  return copied.then((status) => afterCopyUp(core, request, { ruling, copied: status, fd: undefined }));
 }
 
 /** The node was renamed, linked or copied up while the decision was under way: what was decided on is not what would be opened. */
@@ -156,10 +159,11 @@ function differs({ fd, described }: OpenRequest): boolean {
   return was[0] !== is[0] || was[1] !== is[1] || described.mode !== now.mode || described.uid !== now.uid || described.gid !== now.gid;
 }
 
-function afterCopyUp(core: Core, request: OpenRequest, result: { ruling: Ruling; copied: number }): Status {
+/** `fd` is the copy's own, open for writing, where it was made in this very call. */
+function afterCopyUp(core: Core, request: OpenRequest, result: { ruling: Ruling; copied: number; fd: number | undefined }): Status {
   giveUp(core, request, 0);
   if (result.copied !== 0) return result.copied;
-  request.fd = openNode(core, request.node, O.RDWR);
+  request.fd = result.fd ?? openNode(core, request.node, O.RDWR);
   if (request.fd < 0) return -request.fd;
   return commit(core, request, result.ruling);
 }

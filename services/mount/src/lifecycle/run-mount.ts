@@ -35,6 +35,7 @@ import { controlHandler } from "./control-handler.js";
 import { leaveToTheNext } from "./hand-over.js";
 import { hardenProcess } from "./harden-process.js";
 import { type AwaitedMount, type BecomeKeeper, mountPlan } from "./kept-mount.js";
+import { keepPausesShort } from "./keep-pauses-short.js";
 import { type MountEvents, mountEvents } from "./mount-events.js";
 import { mountReporter } from "./mount-report.js";
 import type { MountParts } from "./mount-status.js";
@@ -381,6 +382,7 @@ function prepare(config: MountConfig, kept: boolean): Logger {
   const logger = createLogger({ name: "mount", level: config.logLevel, file: config.logFile });
   closeInherited();
   hardenProcess(logger, kept);
+  keepPausesShort();
   return logger;
 }
 

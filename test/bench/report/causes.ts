@@ -1,0 +1,67 @@
+/**
+ * Why a figure falls short where it does, as far as it was looked into. A cause is said of a figure only where a run found it
+ * short; one without an entry is said to be not known.
+ */
+
+const FLUSH =
+  "three requests an open and close (OPEN, FLUSH, RELEASE) where fuse-overlayfs has two: locks are the daemon's where there is an upper layer, and only FLUSH tells that a process' locks end; --locks kernel has none";
+const ONE_THREAD = "one thread answers, where the peer has as many as there are processors";
+const KERNEL_ANSWERS = "the kernel answers it alone, on each of them";
+const NO_NOWAIT = "the kernel's FUSE file has no NOWAIT: each asynchronous request goes to a worker";
+const GATHERED =
+  "the peer has the kernel gather writes (its writeback cache is on), which the kernel does not allow on a mount with passthrough";
+const COPIES =
+  "each request goes through the event loop, and through a worker where it may wait; the peer's threads read and write at once";
+
+/** By phase, for figures on names, attributes and work. */
+const BY_PHASE: Readonly<Record<string, string>> = {
+  "open-close": FLUSH,
+  "open-hot": FLUSH,
+  "open-read": FLUSH,
+  "open-read-cold": FLUSH,
+  create: `${FLUSH}; and what is made for writing is registered for passthrough each time`,
+  "create-write": FLUSH,
+  "stat-warm": KERNEL_ANSWERS,
+  "missing-known": KERNEL_ANSWERS,
+  "copy-up":
+    "the kernel's format takes more system calls (origin, impure parent, times of the parent), a copy is made durable before it is shown, and what is opened for writing is registered; the peer does none of it",
+  "copy-up-large": "the copy is made durable before it is shown; the peer's is not",
+  "stat-cold": ONE_THREAD,
+  "walk-cold": ONE_THREAD,
+  "git-clone": FLUSH,
+  "git-checkout": FLUSH,
+  untar: FLUSH,
+  search: FLUSH,
+  imports: FLUSH,
+  sqlite: "each transaction locks, syncs and unlocks by requests: locks are the daemon's where there is an upper layer",
+};
+
+const WRITES = new Set(["seq-write", "rand-write", "mmap-write", "uring-write"]);
+
+/** By figure, where the phase does not matter; asked before. */
+const BY_FIGURE: Readonly<Record<string, string>> = {
+  "granted, against mediated":
+    "O_DIRECT of a granted file goes to the disk, what is mediated is read and written through the layer's page cache: the disk is what is measured, not the way",
+  "granted random writes, against the best FUSE peer": "the peer writes by large requests from pages it keeps in its cache",
+  "granted sequential writes, against passthrough_hp":
+    "a write of 1 MiB hides the one request it has beside (GETXATTR), which is what the figure was set against",
+  "the same by io_uring, geometric mean":
+    "the gain of rings is one of place: a thread on each processor answers where the request was made; one event loop keeps little of it (transports.md)",
+  "names and attributes, geometric mean":
+    "the phases above that are short, and those that the kernel answers alone, which are 1 for everybody",
+  "64 clients against the best FUSE peer at 64: stat, not cached": ONE_THREAD,
+  "64 clients against the best FUSE peer at 64: open, read, close": ONE_THREAD,
+  "64 clients against 1: stat, not cached": ONE_THREAD,
+  "64 clients against 1: open, read, close": ONE_THREAD,
+  "memory a known file": "the heap's share of a node is 250 bytes; what malloc and the heap keep in reserve comes on top",
+  "1,000,000 files walked, memory in all": "the heap keeps room in reserve while it grows",
+  "pause for garbage, p99.9": "a compaction of the old generation while nodes are many",
+};
+
+/** "" where nothing is known. `phase` is "" for a figure that has none. */
+export function causeOf(figure: string, phase: string): string {
+  if (BY_FIGURE[figure] !== undefined) return BY_FIGURE[figure];
+  if (figure.startsWith("mediated")) return WRITES.has(phase) ? GATHERED : COPIES;
+  if (figure.startsWith("granted") && phase.startsWith("uring-")) return NO_NOWAIT;
+  return figure.startsWith("granted") ? "" : (BY_PHASE[phase] ?? "");
+}

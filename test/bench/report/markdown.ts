@@ -1,0 +1,67 @@
+/** The marked parts of a page, written anew from a report: what the page says between them is left alone. */
+import { BenchError } from "../bench-error.js";
+import type { BenchReport } from "./bench-report.js";
+import { judgeFigures } from "./figures.js";
+import { machineLines } from "./print-report.js";
+import { costsTable, figuresTable, GROUPS, groupTable, memoryTable, scaleTables, type Table } from "./tables.js";
+
+function cell(text: string): string {
+  return text.replaceAll("|", "\\|");
+}
+
+function tableOf({ rows }: Table): string {
+  const [head = [], ...body] = rows;
+  const line = (cells: readonly string[]): string => `| ${cells.map(cell).join(" | ")} |`;
+  return [line(head), `|${head.map(() => "---").join("|")}|`, ...body.map(line)].join("\n");
+}
+
+function headed(table: Table | undefined): string[] {
+  return table ? [`#### ${table.title}`, tableOf(table)] : [];
+}
+
+/** Of each file system: its plots, which lie in `folder`, and its tables. */
+function resultsOf(report: BenchReport, folder: string): string {
+  const parts = report.storages.flatMap((storage) =>
+    GROUPS.flatMap((group) => {
+      const table = groupTable(group, storage, report);
+      return table ? [`#### ${table.title}`, `![${table.title}](${folder}/${group}-${storage.layersOn}.svg)`, tableOf(table)] : [];
+    }),
+  );
+  return parts.join("\n\n");
+}
+
+function verdictsOf(report: BenchReport): string {
+  const verdicts = judgeFigures(report);
+  const count = (wanted: string): number => verdicts.filter(({ verdict }) => verdict === wanted).length;
+  const line = `${count("met")} met, ${count("short")} short, ${count("not measured")} not measured.`;
+  const { causes, ...table } = figuresTable(report);
+  return [line, tableOf(table), "Causes:", causes.map((cause, at) => `${at + 1}. ${cause}`).join("\n")].join("\n\n");
+}
+
+/** By the name in `<!-- measured: NAME -->`, which ends at `<!-- end of what was measured -->`. */
+const PARTS: Readonly<Record<string, (report: BenchReport, folder: string) => string>> = {
+  machine: (report) =>
+    [
+      `Taken at ${report.takenAt}.`,
+      machineLines(report)
+        .map((line) => `- ${line}`)
+        .join("\n"),
+    ].join("\n\n"),
+  subjects: (report) => report.subjects.map(({ name, about }) => `- ${name}: ${about}`).join("\n"),
+  figures: verdictsOf,
+  results: resultsOf,
+  memory: (report) => report.storages.flatMap((storage) => headed(memoryTable(storage))).join("\n\n"),
+  scale: (report) => scaleTables(report).flatMap(headed).join("\n\n"),
+  costs: (report) => headed(costsTable(report)).join("\n\n"),
+};
+
+const MARKED = /(<!-- measured: (\w+) -->\n)[\s\S]*?(<!-- end of what was measured -->)/g;
+
+/** @throws BenchError 2 for a part nobody makes */
+export function renderPage(page: string, report: BenchReport, folder: string): string {
+  return page.replace(MARKED, (_whole, begin: string, name: string, end: string) => {
+    const part = PARTS[name];
+    if (!part) throw new BenchError(2, `measured: ${name}: no such part: choose from ${Object.keys(PARTS).join(", ")}`);
+    return `${begin}\n${part(report, folder) || "Not in this run."}\n\n${end}`;
+  });
+}

@@ -1,0 +1,106 @@
+/** What a run found as tables, for a terminal and for the docs alike. */
+import { type PhaseResult, ratioOf, valuesOf } from "../run/measurements.js";
+import { spreadOf } from "../run/statistics.js";
+import type { BenchReport, StorageReport } from "./bench-report.js";
+import { judgeFigures } from "./figures.js";
+import { formatRatio, formatValue } from "./format.js";
+
+export interface Table {
+  title: string;
+  /** The first is the head. */
+  rows: readonly (readonly string[])[];
+}
+
+export const GROUP_TITLES = { metadata: "Names and attributes", data: "File data (fio)", work: "Real work" } as const;
+type GroupName = keyof typeof GROUP_TITLES;
+export const GROUPS: readonly GroupName[] = ["metadata", "data", "work"];
+
+function cellOf(result: PhaseResult, subject: string, base: string): string {
+  const ratio = ratioOf(result, subject, base);
+  if (ratio) return formatRatio(ratio);
+  const values = valuesOf(result, subject);
+  if (values.length > 0) return formatValue(spreadOf(values).median, result.unit);
+  const note = result.notes[subject];
+  return note === undefined || note.startsWith("skipped: ") ? "–" : "broke";
+}
+
+function rowOf(result: PhaseResult, subjects: readonly string[], base: string): string[] {
+  const baseValues = valuesOf(result, base);
+  const absolute = baseValues.length === 0 ? "–" : formatValue(spreadOf(baseValues).median, result.unit);
+  return [result.name, absolute, ...subjects.map((subject) => cellOf(result, subject, base))];
+}
+
+/** Above 1 is faster than the base; in parentheses the quartiles of the ratios within a round. Undefined where the group was not run. */
+export function groupTable(group: GroupName, storage: StorageReport, report: BenchReport): Table | undefined {
+  const results = storage.results.filter((result) => result.group === group);
+  if (results.length === 0) return undefined;
+  const others = report.subjects.map(({ name }) => name).filter((name) => name !== report.base);
+  const rows = results.map((result) => rowOf(result, others, report.base));
+  const title = `${GROUP_TITLES[group]}, layers on ${storage.layersOn}: times as fast as ${report.base}`;
+  return { title, rows: [["phase", report.base, ...others], ...rows] };
+}
+
+/** What each daemon spent on a processor: the part of a round trip that a busy machine does not blur. */
+export function processorTable({ layersOn, results }: StorageReport, { subjects }: BenchReport): Table | undefined {
+  const spent = (result: PhaseResult, subject: string): number => spreadOf(result.daemonCpuMs[subject] ?? []).median;
+  const daemons = subjects.map(({ name }) => name).filter((name) => results.some((result) => spent(result, name) > 0));
+  if (daemons.length === 0) return undefined;
+  const cell = (value: number): string => (Number.isNaN(value) ? "–" : value.toFixed(1));
+  const rows = results.map((result) => [result.name, ...daemons.map((subject) => cell(spent(result, subject)))]);
+  const title = `Processor time of the daemons, layers on ${layersOn}, ms a round (what a phase makes and removes is in it)`;
+  return { title, rows: [["phase", ...daemons], ...rows] };
+}
+
+const mib = (bytes: number): string => `${(bytes / 1024 ** 2).toFixed(1)} MiB`;
+
+export function memoryTable({ layersOn, memory }: StorageReport): Table | undefined {
+  const rows = Object.entries(memory).filter(([, { idleBytes }]) => idleBytes > 0);
+  if (rows.length === 0) return undefined;
+  const cells = rows.map(([name, { idleBytes, afterBytes }]) => [name, mib(idleBytes), mib(afterBytes)]);
+  return {
+    title: `Resident memory of each daemon with its children, layers on ${layersOn}`,
+    rows: [["subject", "mounted", "after the rounds"], ...cells],
+  };
+}
+
+function formatAmount(values: readonly number[], unit: string): string {
+  const { median } = spreadOf(values);
+  if (unit === "bytes" && median >= 1024 ** 2) return mib(median);
+  return median >= 100 || unit === "bytes" ? `${Math.round(median)}` : `${Number(median.toPrecision(2))}`;
+}
+
+export function scaleTables({ scale }: BenchReport): Table[] {
+  const titleOf = ({ experiment, quantity, unit }: BenchReport["scale"][number]): string => `${experiment}, by ${quantity} (${unit})`;
+  return [...new Set(scale.map(titleOf))].map((title) => {
+    const own = scale.filter((point) => titleOf(point) === title);
+    const amounts = [...new Set(own.map(({ at }) => at))];
+    const rows = [...new Set(own.map(({ subject }) => subject))].map((name) => {
+      const points = amounts.map((at) => own.find((point) => point.subject === name && point.at === at));
+      return [name, ...points.map((point) => (point ? formatAmount(point.values, point.unit) : "–"))];
+    });
+    return { title, rows: [["", ...amounts.map(String)], ...rows] };
+  });
+}
+
+export function costsTable({ costs }: BenchReport): Table | undefined {
+  if (costs.length === 0) return undefined;
+  const titleOf = ({ cost, unit }: BenchReport["costs"][number]): string => `${cost} (${unit})`;
+  const subjects = [...new Set(costs.map(({ subject }) => subject))];
+  const rows = [...new Set(costs.map(titleOf))].map((title) => {
+    const points = subjects.map((subject) => costs.find((point) => titleOf(point) === title && point.subject === subject));
+    return [title, ...points.map((point) => (point ? formatAmount(point.values, point.unit) : "–"))];
+  });
+  return { title: "Costs beside speed", rows: [["", ...subjects], ...rows] };
+}
+
+/** The verdicts, and below them the causes they point to by number. */
+export function figuresTable(report: BenchReport): Table & { causes: readonly string[] } {
+  const verdicts = judgeFigures(report);
+  const causes = [...new Set(verdicts.map(({ cause }) => cause).filter(Boolean))];
+  const rows = verdicts.map(({ what, on, wanted, found, verdict, withinSpread, cause }) => {
+    const judged = withinSpread ? `${verdict}, within the spread` : verdict;
+    return [what, on, wanted, found, judged, cause === "" ? "" : `(${causes.indexOf(cause) + 1})`];
+  });
+  const title = "Figures (reported, never an error)";
+  return { title, rows: [["figure", "layers on", "wanted", "found", "", "cause"], ...rows], causes };
+}
