@@ -133,10 +133,11 @@ export class Holdings {
   /** Takes the mount away and lets go of everything. */
   async end(): Promise<void> {
     if (this.#mounted !== undefined) {
+      // Who still has files open gets ENOTCONN: nobody serves them any more. A server that hangs has the device open, too, so
+      // that closing it would not do; and where there is no sysfs this needs the mount in its place.
+      if (!this.connectionOver) abortDevice(this.#mounted);
       // An aborted connection leaves its mount behind.
       await unmountDevice(this.#mounted, true);
-      // Who still has files open gets ENOTCONN: nobody serves them any more.
-      if (!this.connectionOver) abortDevice(this.#mounted);
     }
     for (const key of [...this.#store.keys()]) this.drop(key);
     for (const fd of [...this.#roots(), this.fuseFd, this.journalFd, this.layers.errorWitness ?? -1]) if (fd >= 0) native.close(fd);

@@ -77,6 +77,20 @@ describe("a mount whose server came by itself ends", () => {
     await expectEnd(it);
   });
 
+  test("by a keeper that is not to wait for a server that hangs", async () => {
+    const it = await joined();
+    process.kill(it.server.pid, "SIGSTOP");
+    const waits = runScript(["cat", join(it.mountpoint, "f")]);
+    const again = setInterval(() => it.keeper.kill("SIGTERM"), 200);
+    expect((await it.keeper.finished).code).toBe(0);
+    clearInterval(again);
+    expect((await waits).code).toBe(1);
+    expect(mountsBelow(bytes(it.mountpoint))).toEqual([]);
+    it.server.kill();
+    await it.server.finished;
+    expect(existsSync(it.socket)).toBe(false);
+  });
+
   test("with its keeper: the server goes, and the next keeper clears the dead mount away", async () => {
     const it = await joined();
     it.keeper.kill();
