@@ -50,6 +50,13 @@ export class Journal {
     return this.#arena.mark * 16;
   }
 
+  get lastListing(): number {
+    return this.#words[Header.listing] as number;
+  }
+  set lastListing(number: number) {
+    this.#words[Header.listing] = number;
+  }
+
   /** The first node id that was never given away; tells that those up to the next such number may be. */
   reserveIds(from: number): number {
     return this.#reserve(Header.idLo, from);

@@ -31,6 +31,8 @@ export const Header = {
   starts: 8,
   /** Units of the arena that were ever used. */
   arenaMark: 9,
+  /** The last number that was given to a directory's list, or 0: cookies of it are with the kernel. */
+  listing: 10,
   /** First of the table descriptions: four words each. */
   tables: 16,
 } as const;

@@ -47,7 +47,7 @@ const Word = {
   /** Of a forgotten node: its directory's id. */
   parentLo: 11,
   parentHi: 12,
-  /** A backing id that is kept for its next open, or 0. */
+  /** A backing id that is kept for its next open, or 0, as also in a free slot. */
   kept: 13,
 } as const;
 
@@ -104,7 +104,6 @@ export class NodeRecords {
     words[at + Word.linkLo] = 0;
     words[at + Word.linkHi] = 0;
     words[at + Word.lastPath] = 0;
-    words[at + Word.kept] = 0;
     words[at + Word.names] = parent === 0 ? 0 : this.#newName(parent, name, 0);
     words[at + Word.state] = RecordKind.node | (node.kind >>> 8) | flags;
     return slot;
@@ -120,7 +119,6 @@ export class NodeRecords {
     words[at + Word.lookups] = about.lookups;
     words[at + Word.names] = node;
     words[at + Word.lastPath] = 0;
-    words[at + Word.kept] = 0;
     words[at + Word.state] = RecordKind.alias | about.flags;
     return slot;
   }
@@ -212,6 +210,7 @@ export class NodeRecords {
     const isAlias = ((words[at] as number) & 3) === RecordKind.alias;
     let name = isAlias ? 0 : (words[at + Word.names] as number);
     const path = words[at + Word.lastPath] as number;
+    if (words[at + Word.kept] !== 0) words[at + Word.kept] = 0;
     this.#table.give(slot);
     while (name !== 0) {
       const next = words[this.#arena.at(name) + Name.next] as number;

@@ -63,7 +63,7 @@ export function createOverlay(config: OverlayConfig, port: KernelPort): Overlay 
     handles: new HandleTable(journal),
     locks: new LockTable(lockNotes(journal)),
     kept,
-    recentListings: new RecentListings(),
+    recentListings: new RecentListings(config.survival?.journal),
     reroutes: new Reroutes((node) => nodes.letGo(node), journal),
     severalDevices: layers.some((layer) => layer.deviceIndex !== 0),
     scratchAttr: new Attr(),

@@ -20,17 +20,27 @@ interface Recent {
   readonly listing: Listing;
 }
 
+/** Who remembers the last number for a process that takes over: cookies of the lists that this one had are with the kernel. */
+export interface ListingNumbers {
+  lastListing: number;
+}
+
 export class RecentListings {
   readonly #byNumber = new Map<number, Recent>();
-  #next = 1;
+  readonly #numbers: ListingNumbers;
   #rows = 0;
+
+  constructor(numbers: ListingNumbers = { lastListing: 0 }) {
+    this.#numbers = numbers;
+  }
 
   /** The list's number; 0 for one so long that only its owner has it. */
   add(node: Node, listing: Listing): number {
     const rows = listing.names.length;
     if (rows >= MAX_ROWS) return 0;
-    const number = this.#next;
-    this.#next = number + 1 < NUMBERS ? number + 1 : 1;
+    const last = this.#numbers.lastListing;
+    const number = last + 1 < NUMBERS ? last + 1 : 1;
+    this.#numbers.lastListing = number;
     this.#drop(number);
     this.#byNumber.set(number, { number, node, listing });
     this.#rows += rows;
