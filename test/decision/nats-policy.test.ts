@@ -101,6 +101,25 @@ test("they go on without the server, and follow it when it is back", async () =>
   await expect.poll(() => sequences(replicas), { timeout: 20_000 }).toEqual([second, second]);
 });
 
+test("a bucket that was made anew is told of, and followed once it has caught up", async () => {
+  const { put, start, connection, reconnect, config, directory } = await fleet();
+  let newest = 0n;
+  for (const effect of ["grant", "mediate", "grant", "mediate"]) newest = await put(rules(effect));
+  const replica = await start("a");
+  await (await jetstreamManager(connection())).streams.delete("KV_policies");
+  await reconnect();
+  expect(await put(rules("deny"))).toBe(1n);
+  await expect.poll(async () => (await held(replica))[2], { timeout: 30_000 }).toMatch(/revision 1 is lower than 4, which is in force/);
+  expect((await held(replica))[0]).toBe(newest);
+  const edit = join(directory, "edit.yaml");
+  writeFileSync(edit, rules("deny"));
+  expect(await runDecision(["policy", "publish", edit, "--to", config, "--above", "4"])).toMatchObject({
+    code: 0,
+    stdout: expect.stringMatching(/published as revision 5 /) as string,
+  });
+  await expect.poll(() => held(replica), { timeout: 30_000 }).toEqual([5n, expect.any(String), ""]);
+}, 90_000);
+
 test("a policy is published once it checks", async () => {
   const { server, config, directory, put } = await fleet();
   await put(rules("grant"));

@@ -22,6 +22,10 @@ export interface BackendEvents {
   shadowSkipped(): void;
   /** A source of policies elsewhere answers again, or for the first time. */
   sourceReached(source: string): void;
+  /** What a configuration does that it had better not, with its place. */
+  warned(warning: Error): void;
+  /** The source was made anew and counts from the beginning: what it holds is older than what is in force, until it has caught up. */
+  sourceReset(source: string, inForce: bigint): void;
   /** It does not: the last policy that it delivered stays in force. Told again with each attempt. */
   sourceUnreachable(source: string, error: Error): void;
 }
@@ -32,6 +36,8 @@ export const NO_BACKEND_EVENTS: BackendEvents = {
   shadowFailed: () => undefined,
   shadowSkipped: () => undefined,
   sourceReached: () => undefined,
+  warned: () => undefined,
+  sourceReset: () => undefined,
   sourceUnreachable: () => undefined,
 };
 

@@ -68,12 +68,23 @@ export function looksAtOf(options: { needs?: z.infer<typeof needs> | undefined }
 
 const MAX_SECRET_BYTES = 1024 * 1024;
 
+const LOOPBACK = /^(127(\.\d{1,3}){3}|localhost|\[::1\])$/;
+
+/** Plain HTTP to another machine. */
+function isExposed(url: string): boolean {
+  return url.startsWith("http://") && URL.canParse(url) && !LOOPBACK.test(new URL(url).hostname);
+}
+
 /** A token or certificate that is replaced is an edit of the policy. */
 export function secretsOf(
-  options: { tokenFile?: string | undefined; caFile?: string | undefined },
+  options: { url: string; tokenFile?: string | undefined; caFile?: string | undefined },
   context: LoadContext,
 ): { token: string | undefined; ca: Buffer | undefined } {
-  const { tokenFile, caFile } = options;
+  const { url, tokenFile, caFile } = options;
+  if (tokenFile !== undefined && isExposed(url))
+    context.events.warned(
+      context.problem(["tokenFile"], "the token goes over plain HTTP: whoever is on the way reads it", "write an https:// url"),
+    );
   return {
     token: tokenFile === undefined ? undefined : context.read(tokenFile, ["tokenFile"], MAX_SECRET_BYTES).toString("utf8").trim(),
     ca: caFile === undefined ? undefined : context.read(caFile, ["caFile"], MAX_SECRET_BYTES),

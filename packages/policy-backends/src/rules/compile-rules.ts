@@ -36,6 +36,8 @@ export function impliedAccesses(effect: Effect): ReadonlySet<Access> {
   return effect === "deny" ? ANY : USE;
 }
 
+const NO_OBLIGATIONS: readonly Obligation[] = [];
+
 /** Equal parts of rules are one object: a question over ten thousand rules touches less memory then. */
 class Shared<Value> {
   private readonly known = new Map<string, Value>();
@@ -100,7 +102,7 @@ class Compiler {
     return undefined;
   }
 
-  obligations(rule: RuleDocument, path: readonly PropertyKey[]): Obligation[] {
+  obligations(rule: RuleDocument, path: readonly PropertyKey[]): readonly Obligation[] {
     const wanted = Object.entries(rule.obligations ?? {}).filter(([, value]) => value !== undefined);
     if (wanted.length > 0 && rule.effect === "deny") {
       this.problem([...path, "obligations"], {
@@ -116,6 +118,7 @@ class Compiler {
         warning: true,
       });
     }
+    if (wanted.length === 0) return NO_OBLIGATIONS;
     return wanted.map(([name, value]) =>
       name === "expiresAfter" ? { name: "expiresAfterMs", value: String(durationMs(String(value))) } : { name, value: String(value) },
     );

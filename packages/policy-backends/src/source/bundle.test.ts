@@ -7,6 +7,7 @@ import { tarGz } from "@sluice/testkit";
 import { afterAll, afterEach, beforeEach, expect, it } from "vitest";
 import type { PolicyBackend } from "../backend.js";
 import { openPolicyFile } from "../file-backend.js";
+import { loadPolicyFile } from "../load-file.js";
 import { NO_BACKEND_EVENTS } from "../policy-kind.js";
 import { wholeQuestion } from "../testing/standard-policy.js";
 
@@ -75,6 +76,24 @@ it("is fetched once for each version, and swapped as a whole", async () => {
   expect(await untilNews()).toEqual({ state: "changed" });
   expect(opened.policy.revision.sequence).toBe(5n);
   expect(await effect()).toBe("grant");
+});
+
+it("gets a warning where its token would go over plain HTTP to another machine, and none where it would not", async () => {
+  writeFileSync(join(directory, "token"), "s3cret\n");
+  const warnings = async (url: string): Promise<string[]> => {
+    const file = join(directory, "plain.yaml");
+    writeFileSync(file, `kind: opa\nurl: "${url}"\ntokenFile: token\n`);
+    const told: string[] = [];
+    const { engine } = await loadPolicyFile(file, { ...NO_BACKEND_EVENTS, warned: ({ message }) => void told.push(message) });
+    await engine.dispose();
+    return told;
+  };
+  for (const url of ["http://opa.example:8181", "http://127.0.0.1.example"])
+    expect(await warnings(url)).toEqual([
+      expect.stringMatching(/plain.yaml:3:12: the token goes over plain HTTP: whoever is on the way reads it: write an https/) as string,
+    ]);
+  for (const url of ["https://opa.example", "http://127.0.0.1:8181", "http://localhost:1", "unix:///run/opa.sock"])
+    expect(await warnings(url)).toEqual([]);
 });
 
 it("of one revision is the same one wherever it is fetched", async () => {

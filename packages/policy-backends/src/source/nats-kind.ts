@@ -39,6 +39,8 @@ export async function openBucket(connection: NatsConnection, bucket: string): Pr
 
 class NatsEngine extends SourceEngine {
   private seen = 0;
+  /** When the bucket was made: one that was made anew counts from 1 again. */
+  private made = "";
   private timer: NodeJS.Timeout | undefined;
   private stopped = false;
   private stopWatch: () => void = () => undefined;
@@ -53,6 +55,7 @@ class NatsEngine extends SourceEngine {
 
   /** Rejects where the bucket holds nothing that checks. */
   async start(): Promise<void> {
+    this.made = await this.whenMade();
     const entries: KvEntry[] = [];
     for await (const entry of await this.kv.history({ key: this.place.key })) entries.push(entry);
     for (const entry of entries.reverse()) {
@@ -76,6 +79,25 @@ class NatsEngine extends SourceEngine {
     this.stopWatch();
     await this.connection.close();
     await super.dispose();
+  }
+
+  private async whenMade(): Promise<string> {
+    return String((await this.kv.status()).streamInfo.created);
+  }
+
+  /**
+   * A lower number alone may be an answer of a server that is behind; of another bucket it is an edit, which is refused as
+   * any with too low a number is, until the bucket has counted past what is in force.
+   */
+  private async followReset(): Promise<boolean> {
+    const made = await this.whenMade();
+    if (made === this.made) return false;
+    this.made = made;
+    this.seen = 0;
+    this.stopWatch(); // of the bucket that is gone
+    const { source, context } = this.place;
+    context.events.sourceReset(source, this.deliveredRevision().sequence);
+    return true;
   }
 
   private async take(entry: KvEntry): Promise<void> {
@@ -119,9 +141,11 @@ class NatsEngine extends SourceEngine {
   private async lookNow(): Promise<void> {
     const { source, key, context } = this.place;
     try {
+      const reset = await this.followReset();
       const entry = await this.kv.get(key);
       context.events.sourceReached(source);
       if (entry !== null) await this.take(entry);
+      else if (reset) this.refuse(`the bucket was made anew, without the key '${key}': put a policy there`);
     } catch (error) {
       if (!this.stopped) context.events.sourceUnreachable(source, new Error(messageOf(error)));
     }
@@ -161,12 +185,26 @@ export const natsKind: PolicyKind<NatsPolicyOptions> = {
   },
 };
 
-/** Puts a policy, which the caller has checked, and gives the revision that it became. */
-export async function publishToNats(options: NatsPolicyOptions, servers: NatsServers, bytes: Uint8Array): Promise<bigint> {
+/** A bucket that was made anew is brought to as many revisions, one small step after the other. */
+const MAX_STEPS = 1_000_000n;
+
+/**
+ * Puts a policy, which the caller has checked, and gives the revision that it became: one above `above`, which is what
+ * services have in force that knew another bucket.
+ */
+export async function publishToNats(
+  options: NatsPolicyOptions,
+  servers: NatsServers,
+  { bytes, above }: { bytes: Uint8Array; above: bigint },
+): Promise<bigint> {
   const connection = await connectNats("sluice-publish", servers);
   try {
     const kv = await openBucket(connection, options.bucket);
-    return BigInt(await kv.put(options.key ?? DEFAULT_KEY, bytes));
+    const key = options.key ?? DEFAULT_KEY;
+    let revision = BigInt(await kv.put(key, bytes));
+    if (above - revision > MAX_STEPS) throw new Error(`the bucket is at revision ${revision}, more than ${MAX_STEPS} below ${above}`);
+    while (revision <= above) revision = BigInt(await kv.put(key, bytes));
+    return revision;
   } finally {
     await connection.close();
   }

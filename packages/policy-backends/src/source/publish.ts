@@ -43,11 +43,15 @@ async function check(file: string, bytes: Buffer): Promise<LoadedPolicy> {
   }
 }
 
-/** `file`: a policy file or a bundle. Rejects with `PolicyError` where it or the configuration does not check. */
-export async function publishPolicy(file: string, configuration: string): Promise<{ sequence: bigint; digest: string; place: string }> {
+/** `file`: a policy file or a bundle; it gets a revision above `above`. Rejects with `PolicyError` where it or the configuration does not check. */
+export async function publishPolicy(
+  file: string,
+  configuration: string,
+  above: bigint,
+): Promise<{ sequence: bigint; digest: string; place: string }> {
   const { options, servers } = targetOf(configuration);
   const bytes = read(file, MAX_POLICY_BYTES);
   const { policy } = await check(file, bytes);
-  const sequence = await publishToNats(options, servers, bytes);
+  const sequence = await publishToNats(options, servers, { bytes, above });
   return { sequence, digest: policy.revision.digest, place: `bucket ${options.bucket}` };
 }

@@ -11,6 +11,7 @@ export interface DecisionMetrics {
   reloadFailing: Gauge;
   /** 1 while a source that delivers policies answers, 0 while it does not. */
   sourceReachable: Gauge<"source">;
+  sourceResets: Counter<"source">;
   /** Events of the decision log: sent, dropped (no room, or refused by the sink), and by sink "-" those that a rule leaves out. */
   logEvents: Counter<"sink" | "result">;
   /** Questions refused, by failure code. */
@@ -85,8 +86,14 @@ export function decisionMetrics(registry: Registry): DecisionMetrics {
 }
 
 /** Of what a service takes its policy from and sends its log to. */
-function placesElsewhere(registers: Registry[]): Pick<DecisionMetrics, "sourceReachable" | "logEvents"> {
+function placesElsewhere(registers: Registry[]): Pick<DecisionMetrics, "sourceReachable" | "sourceResets" | "logEvents"> {
   return {
+    sourceResets: new Counter({
+      name: "sluice_policy_source_resets_total",
+      help: "Buckets of policies that were made anew, and count from 1",
+      labelNames: ["source"],
+      registers,
+    }),
     sourceReachable: new Gauge({
       name: "sluice_policy_source_reachable",
       help: "1 while a source that delivers policies can be had, 0 while the last one that it gave is in force without it.",

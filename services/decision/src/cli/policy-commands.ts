@@ -21,16 +21,21 @@ interface CheckResult {
 
 async function checkFile(file: string): Promise<CheckResult> {
   try {
-    const loaded = await loadPolicyFile(file, NO_BACKEND_EVENTS);
+    const warnings: PolicyProblem[] = [];
+    const warned = (warning: Error): void => {
+      if (warning instanceof PolicyError)
+        warnings.push(...warning.problems.map((problem) => ({ ...problem, severity: "warning" as const })));
+    };
+    const loaded = await loadPolicyFile(file, { ...NO_BACKEND_EVENTS, warned });
     await loaded.engine.dispose();
-    return { ok: true, loaded, problems: loaded.warnings, problemFile: file };
+    return { ok: true, loaded, problems: [...warnings, ...loaded.warnings], problemFile: file };
   } catch (error) {
     if (!(error instanceof PolicyError)) throw error;
     return { ok: false, loaded: undefined, problems: error.problems, problemFile: error.file };
   }
 }
 
-function summary(file: string, { policy, ruleCount, warnings }: LoadedPolicy): string {
+function summary(file: string, { policy, ruleCount }: LoadedPolicy, warnings: readonly PolicyProblem[]): string {
   const { sequence, digest } = policy.revision;
   const count = (n: number, what: string): string => `${n} ${what}${n === 1 ? "" : "s"}`;
   const tail = warnings.length === 0 ? "" : `, ${count(warnings.length, "warning")}`;
@@ -46,7 +51,7 @@ async function check(file: string, { json }: { json?: true }): Promise<void> {
   } else {
     for (const problem of problems)
       process.stderr.write(errorLine((problem.severity === "warning" ? "warning: " : "") + problemLine(problemFile, problem)));
-    if (loaded !== undefined) process.stdout.write(summary(file, loaded));
+    if (loaded !== undefined) process.stdout.write(summary(file, loaded, problems));
   }
   if (!ok) process.exitCode = EXIT.USAGE;
 }

@@ -155,8 +155,9 @@ const explain = (file: string, path: string, flags: ExplainFlags): Promise<void>
     process.stdout.write(flags.json === true ? `${JSON.stringify(whole)}\n` : explanation(whole));
   });
 
-async function publish(file: string, { to }: { to: string }): Promise<void> {
-  const { sequence, digest, place } = await publishPolicy(file, to).catch((error: unknown) => {
+async function publish(file: string, { to, above }: { to: string; above?: string }): Promise<void> {
+  const newest = BigInt(idOf(above, "--above") ?? 0);
+  const { sequence, digest, place } = await publishPolicy(file, to, newest).catch((error: unknown) => {
     if (error instanceof PolicyError) throw refused(error);
     const problem = `it cannot be published (${error instanceof Error ? error.message : String(error)})`;
     throw new CliError(
@@ -213,6 +214,7 @@ export function addPolicyRunCommands(policy: Command): void {
     .description("check a policy and put it into a NATS bucket, from where every decision service takes it")
     .argument("<file>", "the policy file, or a bundle (.tar.gz) with all that it names")
     .requiredOption("--to <file>", "a configuration with kind: nats")
+    .option("--above <n>", "with a revision above this: services that knew a bucket which is gone have it in force")
     .action(publish);
   policy
     .command("explain")

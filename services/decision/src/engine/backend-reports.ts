@@ -27,6 +27,14 @@ export function backendReports({ log, metrics }: Refusals): BackendEvents {
       metrics.sourceReachable.set({ source }, 1);
       if (away.delete(source)) log.info({ source }, "the source of the policy answers again");
     },
+    warned: (warning) => log.warn(warning.message),
+    sourceReset(source, inForce) {
+      metrics.sourceResets.inc({ source });
+      log.error(
+        { source, inForce: inForce.toString() },
+        `the source of the policy was made anew and counts from 1: nothing of it comes into force until it is past revision ${inForce}; publish with --above ${inForce}`,
+      );
+    },
     sourceUnreachable(source, error) {
       metrics.sourceReachable.set({ source }, 0);
       if (away.has(source)) return;

@@ -29,6 +29,8 @@ export class DecisionEngine {
   /** The failure that listeners heard of. */
   private toldFailure: string | undefined;
   private readonly series = new Map<string, Counted>();
+  /** Answers of this turn of the event loop, for the metrics. */
+  private readonly uncounted: { counted: Counted; seconds: number }[] = [];
   private readonly listeners = new Set<(capabilities: PolicyCapabilities) => void>();
 
   constructor(private readonly parts: EngineParts) {
@@ -65,9 +67,9 @@ export class DecisionEngine {
   refresh(): void {
     const { backend, metrics } = this.parts;
     const refresh = backend.refresh();
-    metrics.reloadFailing.set(backend.failure === undefined ? 0 : 1);
     const failure = backend.failure?.message;
     const news = refresh.state === "changed" || failure !== this.toldFailure;
+    if (news) metrics.reloadFailing.set(failure === undefined ? 0 : 1);
     this.toldFailure = failure;
     this.tell(refresh);
     if (news) for (const listener of this.listeners) listener(this.capabilities());
@@ -153,12 +155,23 @@ export class DecisionEngine {
   private conclude(policy: Policy, question: Question, { verdict, startedNs }: { verdict: Verdict; startedNs: bigint }): Decision {
     const { decisionLog } = this.parts;
     const tookNs = process.hrtime.bigint() - startedNs;
-    const counted = this.counted(verdict);
-    counted.duration.observe(Number(tookNs) / 1e9);
-    counted.evaluations.inc();
+    this.count(verdict, Number(tookNs) / 1e9);
     const decision: Decision = { ...verdict, decisionId: this.mint(), policyId: policy.id, revision: policy.revision, source: "service" };
     decisionLog.record(question, decision, tookNs);
     return decision;
+  }
+
+  /** Once the answers of this turn are out: whoever asks one question waits for that of it alone. */
+  private count(verdict: Verdict, seconds: number): void {
+    const counted = this.counted(verdict);
+    this.uncounted.push({ counted, seconds });
+    if (this.uncounted.length > 1) return;
+    setImmediate(() => {
+      for (const each of this.uncounted.splice(0)) {
+        each.counted.duration.observe(each.seconds);
+        each.counted.evaluations.inc();
+      }
+    });
   }
 
   /** Finding a metric by its labels costs more than an evaluation does. */
