@@ -80,6 +80,9 @@ import_tools() {
   command -v prometheus >/dev/null || echo "left out: prometheus is not installed"
   ! command -v prometheus >/dev/null ||
     check "prometheus has an image" "$repository/test/compose/import-tool.sh" prom/prometheus:v2.53.3 "$(command -v prometheus)" /prometheus
+  command -v nats-server >/dev/null || echo "left out: nats-server is not installed"
+  ! command -v nats-server >/dev/null ||
+    check "nats has an image" "$repository/test/compose/import-tool.sh" nats:2.10 "$(command -v nats-server)"
   check "cerbos has an image" "$repository/test/compose/import-tool.sh" ghcr.io/cerbos/cerbos:0.55.0 \
     "$repository/node_modules/@cerbos/cerbos-linux-x64/cerbos-linux-x64"
 }
@@ -229,6 +232,19 @@ look_at_backends() {
   eventually "its grant holds" 20 in_consumer cat /merged/tree/hello.txt
   check "Cerbos is stopped" $all stop -t 1 cerbos
   eventually "and without it nothing is granted: it was its word" 20 sh -c "! $compose exec -T consumer cat /merged/tree/note.txt"
+  look_at_nats
+}
+
+# No decision was to be had before, so each grant is one by the policy in the bucket.
+look_at_nats() {
+  command -v nats-server >/dev/null || return 0
+  nats="docker compose -f $repository/docker-compose.yml -f $repository/deploy/compose/backend-nats.yml"
+  check "a policy in a bucket of NATS is taken" $nats up -d --no-build --pull never decision
+  eventually "its grant holds" 60 in_consumer cat /merged/tree/note.txt
+  expect "its denial holds" "Permission denied" in_consumer cat /merged/tree/secrets/token
+  sed -i 's/^default: grant/default: deny/' "$SLUICE_POLICY_DIR/policy.yaml"
+  check "an edit is published" $nats up --no-build --pull never publish
+  eventually "and holds" 30 sh -c "$compose exec -T consumer cat /merged/tree/note.txt 2>&1 | grep -q denied"
 }
 
 # The plugin runs beside the engine, on the host's side; its sockets lie where this engine looks for them.
