@@ -26,7 +26,7 @@ export interface Phase {
   program?: string;
   /** Passed over for subjects that do no copy-up. */
   copyUp?: boolean;
-  /** So many files that slow subjects are passed over. */
+  /** So many files that slow subjects, and those with a descriptor for each, are passed over. */
   many?: boolean;
   /** It takes long and its spread is small: no more rounds than these count, and there is no warm-up. */
   mostRounds?: number;
