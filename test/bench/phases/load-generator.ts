@@ -48,7 +48,12 @@ export function loadArguments(phase: string, options: LoadOptions): string[] {
   return [phase, options.directory, ...flags.flatMap(([flag, value]) => (value === undefined ? [] : [flag, String(value)]))];
 }
 
+/** For a machine that is busy, where a million names take longer than a command usually may. */
+const LEAST_LIMIT_MS = 300_000;
+const LIMIT_PER_FILE_MS = 1;
+
 export async function runLoad(program: string, phase: string, options: LoadOptions): Promise<LoadResult> {
-  const { stdout } = await runCommand(program, loadArguments(phase, options));
+  const timeoutMs = Math.max(LEAST_LIMIT_MS, options.files * LIMIT_PER_FILE_MS);
+  const { stdout } = await runCommand(program, loadArguments(phase, options), { timeoutMs });
   return JSON.parse(stdout) as LoadResult;
 }
