@@ -39,7 +39,8 @@ const [root] = process.argv.slice(1);
 const mount = native.openat(-100, root, 0o200000, 0);
 const forget = () => writeFileSync("/proc/sys/vm/drop_caches", "2");
 const results = {};
-const names = ["low", "d/deep/low", "up", "changed", "moved", "gone", "d/deep"];
+// A directory first: to connect it, the kernel lists the directories above, which looks at all in them.
+const names = ["d/deep", "low", "d/deep/low", "up", "changed", "moved", "gone"];
 const handles = names.map((name) => {
   const handle = Buffer.alloc(128);
   const both = native.nameToHandleAt(-100, root + "/" + name, 0, handle);

@@ -86,6 +86,8 @@ export class NodeTable {
     if (id === undefined) return;
     this.#byId.delete(node.id);
     node.id = id;
+    // Somebody may still have its handle, even if only a listing looks at it now and lets go of it again.
+    node.shown = true;
     this.#byId.set(id, node);
   }
 
