@@ -126,8 +126,10 @@ function lostPrivilege(kernel: unknown, sluice: unknown): boolean {
   return has === without && sluice === kernel.replace(PRIVILEGED, `file ${without} `);
 }
 
+const isSpecial = (line: unknown): boolean => typeof line === "string" && /^((character|block) device|fifo|socket) /.test(line);
+
 function isSpecialAgain(there: unknown, gone: unknown): boolean {
-  return gone === "whiteout" && typeof there === "string" && /^((character|block) device|fifo|socket) /.test(there);
+  return gone === "whiteout" && isSpecial(there);
 }
 
 const MODE = /^(file|directory) ([0-7]+) /;
@@ -178,9 +180,10 @@ export const intendedDifferences: readonly IntendedDifference[] = [
     reason:
       "Changed by a descriptor after its removal, a lower device, FIFO or socket is copied up by the kernel under its old name, in the place of the whiteout; Sluice copies it without a name.",
     explains: ({ kernel, sluice, history, place }) =>
-      place.kind === "upper" &&
       history.namelessChanged &&
-      (isSpecialAgain(kernel, sluice) || (place.swapped && isSpecialAgain(sluice, kernel))),
+      ((place.kind === "upper" && (isSpecialAgain(kernel, sluice) || (place.swapped && isSpecialAgain(sluice, kernel)))) ||
+        // In the layer that the kernel left, it is there for everybody.
+        (place.kind === "merged" && place.swapped && kernel === undefined && isSpecial(sluice))),
   },
   {
     name: "copy-up keeps every hole",
