@@ -76,7 +76,7 @@ async function runPrograms(decision: KilledDecision): Promise<void> {
     const said = results.map(({ stdout }) => stdout.trim()).join(", ");
     process.stdout.write(`${kills} kills, ${decision.kills} of the decision service with it: ${said}\n`);
     expect(results.map(({ code, stdout, stderr }) => (code === 0 ? "ok" : `${stderr}${stdout}`))).toEqual(["ok", "ok", "ok"]);
-    expect(kills).toBeGreaterThanOrEqual(killsWanted(30, 2));
+    expect(kills).toBeGreaterThanOrEqual(killsWanted(30, 1));
   });
   expect((await kept.mount.stop()).code).toBe(0);
 }

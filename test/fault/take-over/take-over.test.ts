@@ -110,7 +110,7 @@ describe("a server that is killed is followed by one that goes on", () => {
           await exerciseTrees(programs.tree, kept.mountpoint, { seed, from: at, to: at, options: "n" });
         });
         process.stdout.write(`${name}: ${kills} kills, ${at - PLANTED_ROUNDS} rounds of two trees\n`);
-        expect(kills).toBeGreaterThan(3);
+        expect(kills).toBeGreaterThan(0);
         killsInAll += kills;
         expect((await kept.mount.stop()).code).toBe(0);
         expect(diffSnapshots(before, snapshot(lower, EXACT))).toEqual([]);
