@@ -1,6 +1,7 @@
 /* This process' limits and switches, other processes by pidfd, and unix sockets. */
 #include "native.h"
 
+#include <grp.h>
 #include <poll.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -10,6 +11,21 @@
 
 /* PIDFD_THREAD of Linux 6.9. */
 #define PIDFD_OF_THREAD O_EXCL
+
+/* The C library's calls, unlike the system's, change all threads. */
+static napi_value drop_groups(napi_env env, napi_callback_info info) {
+  (void)info;
+  return result(env, setgroups(0, NULL));
+}
+
+static napi_value become_user(napi_env env, napi_callback_info info) {
+  struct args args = args_read(env, info, 2);
+  uid_t uid = (uid_t)arg_int64(&args, 0);
+  gid_t gid = (gid_t)arg_int64(&args, 1);
+  if (args.failure) return args_failed(&args);
+  if (setgroups(0, NULL) < 0 || setresgid(gid, gid, gid) < 0) return result(env, -1);
+  return result(env, setresuid(uid, uid, uid));
+}
 
 static napi_value set_no_new_privileges(napi_env env, napi_callback_info info) {
   (void)info;
@@ -210,6 +226,8 @@ static napi_value exec(napi_env env, napi_callback_info info) {
 
 const struct exported process_functions[] = {
   {"execve", exec},
+  {"dropGroups", drop_groups},
+  {"becomeUser", become_user},
   {"setNoNewPrivileges", set_no_new_privileges},
   {"setDumpable", set_dumpable},
   {"setParentDeathSignal", set_parent_death_signal},

@@ -268,6 +268,13 @@ export interface Native {
    * that failed. `argv` and `env`: blocks of strings, each ended by a NUL. The new program gets the descriptors below `descriptors`.
    */
   execve(path: string, argv: Uint8Array, env: Uint8Array, descriptors: number): number;
+  /**
+   * Supplementary groups: none, in every thread. Node's own process.setgroups and setuid throw where its libuv may use
+   * io_uring, whose requests keep the rights of whoever set the ring up: start such a process with UV_USE_IO_URING=0.
+   */
+  dropGroups(): number;
+  /** No supplementary groups, then all gids, then all uids, in every thread: there is no way back. Stops at what fails. */
+  becomeUser(uid: number, gid: number): number;
   /** PR_SET_NO_NEW_PRIVS, PR_SET_DUMPABLE 0, PR_SET_PDEATHSIG. */
   setNoNewPrivileges(): number;
   setDumpable(on: boolean): number;

@@ -161,6 +161,17 @@ describe("limits of a process", () => {
     expect(seen).toEqual([-errno.EPERM, "0".repeat(16)]);
   });
 
+  it("becomes a user without groups in every thread, and for good", () => {
+    const seen = inChild(`const fs = require("fs");
+      const all = (key) => [...new Set(fs.readdirSync("/proc/self/task").map((tid) =>
+        fs.readFileSync("/proc/self/task/" + tid + "/status", "latin1").match(new RegExp("^" + key + ":[ \\t]*(.*?)[ \\t]*$", "m"))[1]))];
+      fs.readFileSync("/proc/self/status"), fs.stat("/", () => {
+        print([native.becomeUser(65534, 65533), all("Uid"), all("Gid"), all("Groups"), all("CapPrm"), native.becomeUser(0, 0), native.dropGroups()]);
+      });`);
+    const [four, other] = [Array(4).fill(65534).join("\t"), Array(4).fill(65533).join("\t")];
+    expect(seen).toEqual([0, [four], [other], [""], ["0".repeat(16)], -errno.EPERM, -errno.EPERM]);
+  });
+
   it("sets no_new_privs, dumpable, the death signal, the file limit and the umask", () => {
     const seen = inChild(`const { hard } = native.nofileLimit();
       print([native.setNoNewPrivileges(), status("NoNewPrivs"), native.setDumpable(false), native.setDumpable(true),

@@ -16,9 +16,12 @@ export interface ChildOptions {
   tracingEndpoint: string | undefined;
 }
 
-/** No variable of ours means anything to it, and some could change what it runs (NODE_OPTIONS). */
+/**
+ * No variable of ours means anything to it, and some could change what it runs (NODE_OPTIONS). Without io_uring: a ring that
+ * was set up before it gave up its rights would keep them (CVE-2024-22017).
+ */
 export function childEnvironment(): NodeJS.ProcessEnv {
-  return { PATH: "/usr/bin:/bin", NODE_ENV: "production" };
+  return { PATH: "/usr/bin:/bin", NODE_ENV: "production", UV_USE_IO_URING: "0" };
 }
 
 /** How a collector is to be talked to, and nothing else: credentials, authorities, what the machine is called. */

@@ -2,7 +2,6 @@
 import { native } from "@sluice/native";
 import type { Logger } from "@sluice/runtime";
 import { errnoName } from "@sluice/vfs";
-import { codeOf } from "../complaint.js";
 
 /** A failure is logged, not fatal: each of these is a second line of defence. */
 export function hardenProcess(logger: Logger, kept: boolean): void {
@@ -24,12 +23,8 @@ export function hardenProcess(logger: Logger, kept: boolean): void {
 function dropGroups(logger: Logger): void {
   // A server that was started as a user has none, and could not drop any.
   if (process.getgroups?.().every((gid) => gid === process.getegid?.()) === true) return;
-  try {
-    process.setgroups?.([]);
-  } catch (error) {
-    // Without CAP_SETGID nothing is made for others either: such a mount is read-only.
-    logger.warn({ errno: codeOf(error) }, "cannot drop the daemon's own groups");
-  }
+  // Without CAP_SETGID nothing is made for others either: such a mount is read-only.
+  note(logger, "drop the daemon's own groups", native.dropGroups());
 }
 
 function note(logger: Logger, what: string, status: number): void {
