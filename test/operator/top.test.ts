@@ -1,5 +1,15 @@
 /** `sluice top` beside a mount: the counts are those of what was done, in a pipe and on a terminal that is given back. */
-import { mountSluice, plant, requires, runScript, runSluice, scratch, startScript } from "@sluice/testkit";
+import {
+  descendantsOf,
+  mountSluice,
+  plant,
+  type RunningScript,
+  requires,
+  runScript,
+  runSluice,
+  scratch,
+  startScript,
+} from "@sluice/testkit";
 import { expect } from "vitest";
 import { Actor } from "../e2e/harness/actor.js";
 import { open } from "../e2e/harness/layers.js";
@@ -49,24 +59,104 @@ test("what was opened is counted by how it flows, by rule and by path", async ()
   await mount.stop();
 }, 60_000);
 
-test("in a pipe it goes on, and ends quietly with its reader; on a terminal it draws, and q gives the terminal back", async () => {
+test("in a pipe, and on a terminal that knows lines alone, one picture follows the other, and the mount's end is an error", async () => {
   const mount = await mountSluice({ lowers: [plant(scratch(), { a: open("a") })] });
   const piped = startScript([process.execPath, CLI, "top", "--interval", "0.1", mount.mountpoint]);
   await piped.waitFor("every 0.1 s");
-  piped.kill();
   const line = `"${process.execPath}" ${CLI} top --json --interval 0.1 ${mount.mountpoint} | head -n 1`;
   const ended = await runScript(["sh", "-c", line]);
   expect([ended.stderr, JSON.parse(ended.stdout)]).toMatchObject(["", { mountpoint: mount.mountpoint }]);
-  const command = `"${process.execPath}" ${CLI} top --interval 0.1 ${mount.mountpoint}`;
-  const terminal = startScript(["script", "-qec", command, "/dev/null"]);
-  await terminal.waitFor("mediated    0 B/s");
-  terminal.write("q");
-  const { code, stdout } = await terminal.finished;
-  expect(code).toBe(0);
-  expect(stdout.startsWith("\u001b[?1049h\u001b[?25l")).toBe(true);
-  expect(stdout.endsWith("\u001b[?25h\u001b[?1049l")).toBe(true);
+  const dumb = onTerminal(mount.mountpoint, "dumb");
+  await dumb.waitFor("every 0.1 s");
+  dumb.write("\u0003");
+  expect((await dumb.finished).stdout).not.toContain("\u001b");
   expect((await runSluice(["top", "--interval", "soon", mount.mountpoint])).stderr).toBe(
     'sluice: --interval: "soon" is no number of seconds from 0.1 on: write for instance 2\n',
   );
   await mount.stop();
+  const { code, stderr } = await piped.finished;
+  expect([code, stderr]).toEqual([
+    4,
+    expect.stringMatching(/^sluice: .*: no Sluice daemon answers for this mount point \(ENOENT\): check/),
+  ]);
+}, 60_000);
+
+/** In a terminal of 24 lines, with the terminal's settings before and after, and how it ended. */
+function onTerminal(mountpoint: string, term = "xterm"): RunningScript {
+  const command = `stty rows 24 cols 100; echo "before $(stty -g)"; "${process.execPath}" ${CLI} top --interval 0.1 ${mountpoint}; echo "code $?"; echo "after $(stty -g)"`;
+  return startScript(["script", "-qec", command, "/dev/null"], { env: { TERM: term, SHELL: "/bin/sh" }, timeoutMs: 60_000 });
+}
+
+const TAKEN = "\u001b[?1049h\u001b[?25l\u001b[?7l";
+const GIVEN_BACK = "\u001b[?7h\u001b[?25h\u001b[?1049l";
+
+/** Taken once, given back once, with the settings it had. */
+function expectGivenBack(stdout: string, code: number): void {
+  const [, before, end, after] = /^before (\S+)\r\n[^]*code (\d+)\r\nafter (\S+)\r\n$/m.exec(stdout) ?? [];
+  expect([end, after]).toEqual([String(code), before]);
+  expect(stdout.split(TAKEN)).toHaveLength(2);
+  expect(stdout.split(GIVEN_BACK)).toHaveLength(2);
+  expect(stdout).toContain(`${GIVEN_BACK}code ${code}\r\n`);
+}
+
+test("on a terminal keys sort, filter and pause, and q gives the terminal back", async () => {
+  const mount = await mountSluice({ lowers: [plant(scratch(), { a: open("a"), other: open("b") })], policy: POLICY });
+  const actor = await Actor.start();
+  const terminal = onTerminal(mount.mountpoint);
+  await terminal.waitFor("mediated    0 B/s");
+  await terminal.waitFor("p pauses; s sorts: most first; / filters; q ends");
+  terminal.write("s");
+  await terminal.waitFor("s sorts: errors first");
+  terminal.write("/oth");
+  await terminal.waitFor("filter: oth_");
+  terminal.write("\r");
+  await terminal.waitFor('/ filters: "oth", Esc');
+  const opening = (async () => {
+    for (let round = 0; round < 30; round++) for (const name of ["a", "other"]) await actor.do("contents", mount.path(name));
+  })();
+  await terminal.waitFor(" other\u001b");
+  await opening;
+  terminal.write("p");
+  await terminal.waitFor("PAUSED, p goes on");
+  terminal.write("\u001b[Aq");
+  const { stdout } = await terminal.finished;
+  expectGivenBack(stdout, 0);
+  expect(stdout).not.toContain(" a\u001b[K");
+  await actor.stop();
+  await mount.stop();
+}, 60_000);
+
+const ends: [how: string, end: (pid: number, terminal: RunningScript) => void][] = [
+  ["SIGTERM", (pid) => process.kill(pid, "SIGTERM")],
+  ["SIGHUP", (pid) => process.kill(pid, "SIGHUP")],
+  ["Control-C", (_pid, terminal) => terminal.write("\u0003")],
+];
+
+for (const [how, end] of ends)
+  test(`${how} gives the terminal back`, async () => {
+    const mount = await mountSluice({ lowers: [plant(scratch(), { a: open("a") })] });
+    const terminal = onTerminal(mount.mountpoint);
+    await terminal.waitFor("every 0.1 s");
+    const top = descendantsOf(terminal.pid).findLast(({ command }) => command.includes(" top "));
+    if (top === undefined) throw new Error("top does not run");
+    end(top.pid, terminal);
+    expectGivenBack((await terminal.finished).stdout, 0);
+    await mount.stop();
+  }, 60_000);
+
+test("on a terminal it waits for a mount that goes away, and counts anew when it is back", async () => {
+  const lower = plant(scratch(), { a: open("a") });
+  const mount = await mountSluice({ lowers: [lower] });
+  const terminal = onTerminal(mount.mountpoint);
+  await terminal.waitFor("every 0.1 s");
+  await mount.stop();
+  await terminal.waitFor("AWAY for 1 s, waiting for it: no Sluice daemon answers");
+  const again = await mountSluice({ lowers: [lower], mountpoint: mount.mountpoint });
+  const actor = await Actor.start();
+  await actor.do("contents", again.path("a"));
+  await terminal.waitFor(" a\u001b[K");
+  terminal.write("q");
+  expectGivenBack((await terminal.finished).stdout, 0);
+  await actor.stop();
+  await again.stop();
 }, 60_000);

@@ -3,12 +3,12 @@ import { runCli } from "@sluice/runtime";
 import { buildProgram } from "./program.js";
 
 /** These serve whether or not anybody reads what they say. */
-const SERVING = new Set(["mount", "keeper", "mount-server", "decision"]);
+const SERVING = new Set(["mount", "keeper", "mount-server", "decision", "volume-plugin"]);
 
 if (!SERVING.has(process.argv[2] ?? "")) {
   process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-    // Whoever read has gone: there is nothing more to say, as with SIGPIPE.
-    if (error.code === "EPIPE") process.exit(1);
+    // Whoever read has gone, or the terminal (EIO): there is nothing more to say, as with SIGPIPE.
+    if (error.code === "EPIPE" || error.code === "EIO") process.exit(1);
     throw error;
   });
 }

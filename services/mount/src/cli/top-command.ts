@@ -6,7 +6,8 @@ import { askOnce } from "../control/control-client.js";
 import type { ActivityReport } from "../control/control-protocol.js";
 import { frame } from "../top/frame.js";
 import { between } from "../top/rates.js";
-import { TerminalScreen } from "../top/terminal-screen.js";
+import { isScreen, TerminalScreen } from "../top/terminal-screen.js";
+import { watchLive } from "../top/watch-live.js";
 
 interface TopArguments {
   interval: string;
@@ -34,33 +35,23 @@ async function top(mountpoint: string, args: TopArguments): Promise<void> {
     process.stdout.write(`${lines.join("\n")}\n`);
     return;
   }
-  const screen = args.json === true || !process.stdout.isTTY ? undefined : new TerminalScreen();
+  if (args.json === true || !isScreen()) return printOn(first, look, { seconds, json: args.json === true });
+  const screen = new TerminalScreen();
   try {
-    await follow(first, { look, seconds, json: args.json === true, screen });
+    await watchLive(first, { look, seconds, screen });
   } finally {
-    screen?.close();
+    screen.close();
   }
 }
 
-interface Following {
-  look(): Promise<ActivityReport>;
-  seconds: number;
-  json: boolean;
-  /** Undefined in a pipe: one picture after the other. */
-  screen: TerminalScreen | undefined;
-}
-
-async function follow(first: ActivityReport, { look, seconds, json, screen }: Following): Promise<void> {
-  let before = first;
-  screen?.show(frame(between(undefined, first), `since the server started; q ends, every ${seconds} s`));
-  while (!(screen?.ended.aborted ?? false)) {
-    await sleep(seconds * 1000, undefined, { signal: screen?.ended }).catch(() => undefined);
-    if (screen?.ended.aborted) return;
+/** One picture after the other, until the reader or the mount goes. */
+async function printOn(first: ActivityReport, look: () => Promise<ActivityReport>, how: { seconds: number; json: boolean }): Promise<void> {
+  for (let before = first; ; ) {
+    await sleep(how.seconds * 1000);
     const now = await look();
-    const lines = json ? [JSON.stringify(now)] : frame(between(before, now), `every ${seconds} s${screen === undefined ? "" : "; q ends"}`);
+    const lines = how.json ? [JSON.stringify(now)] : [...frame(between(before, now), `every ${how.seconds} s`), ""];
     before = now;
-    if (screen !== undefined) screen.show(lines);
-    else process.stdout.write(`${lines.join("\n")}\n${json ? "" : "\n"}`);
+    process.stdout.write(`${lines.join("\n")}\n`);
   }
 }
 
@@ -68,6 +59,11 @@ const NOTES = `
 Latencies are bounds that the share did not pass, in milliseconds. What passes through the kernel does not come to the daemon: reads
 and writes of such opens are not among the requests. A path's count may be of its last name only.
 With --json one object a report, of everything that was counted since the server started.
+
+On a terminal: q ends, p (or space) pauses, s sorts by what is most frequent, by errors and denials, or by what is slowest, / filters
+rules, paths and copy-ups by a part of their name, Esc takes the filter away, Ctrl-Z stops the job. When the mount goes away it waits
+for it to come back. In a pipe, and on a terminal that knows no more than lines (TERM=dumb), one picture follows the other, and the
+mount's end is an error.
 `;
 
 export function addTopCommand(program: Command): void {

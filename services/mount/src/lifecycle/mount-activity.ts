@@ -3,8 +3,6 @@ import type { ActivityReport } from "../control/control-protocol.js";
 import { toText } from "../path-bytes.js";
 import type { MountParts } from "./mount-status.js";
 
-const SHOWN_PATHS = 20;
-
 export function mountActivity(parts: MountParts, draining: boolean): ActivityReport {
   const { config, engine, kind, telemetry, overlay, revocation } = parts;
   const revoked = revocation.counts();
@@ -22,7 +20,7 @@ export function mountActivity(parts: MountParts, draining: boolean): ActivityRep
     decisions: telemetry.allDecisions(),
     decisionDurations: telemetry.decisionDurations(),
     rules: telemetry.activity.rules(),
-    paths: telemetry.activity.paths.top(SHOWN_PATHS).map(({ key, ...counts }) => ({ path: toText(key), ...counts })),
+    paths: telemetry.activity.paths.top().map(({ key, ...counts }) => ({ path: toText(key), ...counts })),
     mediatedBytes: telemetry.mediatedBytes.toObject(),
     copyUps: { count: telemetry.copyUps, bytes: telemetry.copyUpBytes, underWay: copyUpsOf(overlay.status()) },
     grants: parts.grants.size,

@@ -39,8 +39,8 @@ export class HotList {
     return least as HotKey;
   }
 
-  /** The hottest first. */
-  top(count: number): HotKey[] {
-    return [...this.#slots.values()].sort((one, other) => other.count - one.count || (one.key < other.key ? -1 : 1)).slice(0, count);
+  /** All, the hottest first: whoever compares two such lists must find a key in the earlier one wherever it stood. */
+  top(): HotKey[] {
+    return [...this.#slots.values()].sort((one, other) => other.count - one.count || (one.key < other.key ? -1 : 1));
   }
 }

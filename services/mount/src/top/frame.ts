@@ -1,10 +1,11 @@
 /** One picture of what goes on, as lines for a terminal or a pipe. */
 import { printable, table } from "../cli/table.js";
-import type { Interval } from "./rates.js";
-import { percentileMs } from "./rates.js";
 import type { DurationCounts } from "../telemetry/hot-metrics.js";
+import { type Interval, percentileMs } from "./rates.js";
+import { FIRST_VIEW, keyLine, type Sort, type View } from "./view.js";
 
-const SHOWN = { operations: 8, rules: 6, paths: 8, copyUps: 6 } as const;
+/** Of each table, where nobody says how much room there is. */
+const SHOWN_ROWS = 8;
 const UNITS = ["B", "kB", "MB", "GB", "TB"] as const;
 const BAR = 20;
 
@@ -67,40 +68,93 @@ function summary({ now, seconds, requests, opens, decisions, decisionDurations, 
   ];
 }
 
-function operations({ requests, seconds }: Interval): string[] {
-  const rows = requests.slice(0, SHOWN.operations).map(({ operation, count, errors, durations }) => {
+/** A table with an empty line before it. */
+interface Section {
+  head: readonly string[];
+  rows: (readonly string[])[];
+}
+
+type Numbers = readonly number[];
+
+/** Largest first, by the first of the numbers that differs. */
+function sortedBy<Each>(list: readonly Each[], numbersOf: (each: Each) => Numbers): Each[] {
+  const difference = (one: Numbers, other: Numbers): number => {
+    const at = one.findIndex((value, index) => value !== other[index]);
+    return at < 0 ? 0 : (other[at] as number) > (one[at] as number) ? 1 : -1;
+  };
+  return [...list].sort((one, other) => difference(numbersOf(one), numbersOf(other)));
+}
+
+function operations({ requests, seconds }: Interval, sort: Sort): Section {
+  const sorted = sortedBy(requests, ({ count, errors, durations }) => {
+    if (sort === "errors") return [errors, count];
+    return sort === "slowest" ? [percentileMs(durations, 0.99) ?? -1, percentileMs(durations, 0.9) ?? -1, count] : [count];
+  });
+  const rows = sorted.map(({ operation, count, errors, durations }) => {
     const waits = [0.5, 0.9, 0.99].map((share) => latency(durations, share));
     return [operation, rate(count, seconds), rate(errors, seconds), ...waits];
   });
-  return rows.length === 0 ? [] : ["", ...table(["OPERATION", "A SECOND", "ERRORS", "P50 MS", "P90", "P99"], rows)];
+  return { head: ["OPERATION", "A SECOND", "ERRORS", "P50 MS", "P90", "P99"], rows };
 }
 
-function rules({ rules: all, seconds }: Interval): string[] {
-  const rows = all.slice(0, SHOWN.rules).map(({ rule, counts }) => {
-    return [rule, ...["grant", "mediate", "deny"].map((effect) => rate(counts[effect] ?? 0, seconds))];
-  });
-  return rows.length === 0 ? [] : ["", ...table(["RULE, A SECOND", "GRANT", "MEDIATE", "DENY"], rows)];
+function rules({ rules: all, seconds }: Interval, { sort, filter }: View): Section {
+  const chosen = all.filter(({ rule }) => rule.includes(filter));
+  const sorted = sort === "errors" ? sortedBy(chosen, ({ counts }) => [counts["deny"] ?? 0, total(counts)]) : chosen;
+  const rows = sorted.map(({ rule, counts }) => [
+    rule,
+    ...["grant", "mediate", "deny"].map((effect) => rate(counts[effect] ?? 0, seconds)),
+  ]);
+  return { head: ["RULE, A SECOND", "GRANT", "MEDIATE", "DENY"], rows };
 }
 
-function paths({ paths: all, seconds }: Interval): string[] {
-  const rows = all.slice(0, SHOWN.paths).map(({ path, count }) => [rate(count, seconds), path]);
-  return rows.length === 0 ? [] : ["", ...table(["OPENS", "HOTTEST PATHS, A SECOND"], rows)];
+function paths({ paths: all, seconds }: Interval, { filter }: View): Section {
+  const rows = all.filter(({ path }) => path.includes(filter)).map(({ path, count }) => [rate(count, seconds), path]);
+  return { head: ["OPENS", "HOTTEST PATHS, A SECOND"], rows };
 }
 
-function copyUps({ now }: Interval): string[] {
-  const { underWay } = now.copyUps;
-  const rows = underWay.slice(0, SHOWN.copyUps).map(({ path, sizeBytes, copiedBytes, elapsedMs }) => {
+function copyUps({ now }: Interval, { filter }: View): Section {
+  const underWay = now.copyUps.underWay.filter(({ path }) => path.includes(filter));
+  const rows = underWay.map(({ path, sizeBytes, copiedBytes, elapsedMs }) => {
     const done = sizeBytes === 0 ? 1 : Math.min(1, copiedBytes / sizeBytes);
     const bar = "#".repeat(Math.floor(done * BAR)).padEnd(BAR, ".");
     return [`${Math.floor(done * 100)} %`, bar, `${bytes(copiedBytes)} of ${bytes(sizeBytes)}`, `${Math.round(elapsedMs / 1000)} s`, path];
   });
-  return rows.length === 0 ? [] : ["", ...table(["COPY-UP", "", "BYTES", "SINCE", "PATH"], rows)];
+  return { head: ["COPY-UP", "", "BYTES", "SINCE", "PATH"], rows };
 }
 
+/** The longest table gives a row up until all of them fit: on a small terminal each still says what is first. */
+function fitted(sections: readonly Section[], room: number): Section[] {
+  const kept = sections.map(({ head, rows }) => ({ head, rows: rows.slice(0, Number.isFinite(room) ? undefined : SHOWN_ROWS) }));
+  const taken = (): number => kept.reduce((sum, { rows }) => sum + 2 + rows.length, 0);
+  while (taken() > room) {
+    const longest = kept.reduce((one, other) => (other.rows.length > one.rows.length ? other : one));
+    if (longest.rows.length <= 1) break;
+    longest.rows.pop();
+  }
+  return kept;
+}
+
+export interface Look {
+  view: View;
+  /** Lines that there is room for. */
+  rows: number;
+  /** There are keys to press, which are named. */
+  keys: boolean;
+  /** Why there is nobody to ask any more: the rest is the last that was heard. */
+  away?: string | undefined;
+}
+
+const PLAIN: Look = { view: FIRST_VIEW, rows: Number.POSITIVE_INFINITY, keys: false };
+
 /** `span` says over what time: "every 2 s". */
-export function frame(interval: Interval, span: string): string[] {
+export function frame(interval: Interval, span: string, { view, rows, keys, away }: Look = PLAIN): string[] {
   const { now } = interval;
-  const passthrough = now.passthrough ? "passthrough on" : "passthrough off";
-  const head = `${printable(now.mountpoint)}  ${now.state}, ${now.engine}, ${passthrough}; ${span}`;
-  return [head, "", ...summary(interval), ...copyUps(interval), ...operations(interval), ...rules(interval), ...paths(interval)];
+  const how = away ?? `${now.state}, ${now.engine}, ${now.passthrough ? "passthrough on" : "passthrough off"}; ${span}`;
+  const top = [`${printable(now.mountpoint)}  ${printable(how)}`, keys ? printable(keyLine(view)) : "", ...summary(interval)];
+  const tables = [copyUps(interval, view), operations(interval, view.sort), rules(interval, view), paths(interval, view)];
+  const shown = fitted(
+    tables.filter((section) => section.rows.length > 0),
+    rows - top.length,
+  );
+  return [...top, ...shown.flatMap((section) => ["", ...table(section.head, section.rows)])];
 }

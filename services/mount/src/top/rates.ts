@@ -54,8 +54,13 @@ function pathsBetween(before: ActivityReport["paths"], now: ActivityReport["path
   return all.filter(({ count }) => count > 0).sort((one, other) => other.count - one.count);
 }
 
-/** Without an earlier report: since the server started. */
-export function between(before: ActivityReport | undefined, now: ActivityReport): Interval {
+/** Two of one server differ by what rounding makes of it. */
+const SAME_START_MS = 5;
+const startedMs = ({ atMs, uptimeMs }: ActivityReport): number => atMs - uptimeMs;
+
+/** Without an earlier report, or with one of a server before this one: since the server started. */
+export function between(earlier: ActivityReport | undefined, now: ActivityReport): Interval {
+  const before = earlier !== undefined && Math.abs(startedMs(earlier) - startedMs(now)) <= SAME_START_MS ? earlier : undefined;
   const elapsedMs = before === undefined ? now.uptimeMs : now.atMs - before.atMs;
   return {
     seconds: Math.max(elapsedMs, 1) / 1000,

@@ -3,6 +3,7 @@ import type { ActivityReport } from "../control/control-protocol.js";
 import type { DurationCounts } from "../telemetry/hot-metrics.js";
 import { frame } from "./frame.js";
 import { between, percentileMs } from "./rates.js";
+import { FIRST_VIEW, keyLine, pressed, type View } from "./view.js";
 
 const durations = (...counts: number[]): DurationCounts => {
   return { boundsMs: [1, 10], counts, sumMs: 0, count: counts.reduce((sum, count) => sum + count, 0) };
@@ -85,7 +86,7 @@ OPENS  HOTTEST PATHS, A SECOND
 
 test("since the start, and where nothing went on", () => {
   expect(between(undefined, now).seconds).toBe(12);
-  const idle = frame(between(now, { ...now, atMs: 5000, copyUps: { count: 1, bytes: 2000, underWay: [] } }), "every 2 s");
+  const idle = frame(between(now, { ...now, atMs: 5000, uptimeMs: 14_000, copyUps: { count: 1, bytes: 2000, underWay: [] } }), "every 2 s");
   expect(idle).toHaveLength(8);
   expect(idle).toEqual(expect.arrayContaining(["opens       0/s: none", "asked       within ms: p50 -, p90 -, p99 -"]));
 });
@@ -93,4 +94,42 @@ test("since the start, and where nothing went on", () => {
 test("a percentile is the bound that so many did not pass", () => {
   expect([0.5, 0.9, 0.99, 1].map((share) => percentileMs(durations(90, 9, 1), share))).toEqual([1, 1, 10, Number.POSITIVE_INFINITY]);
   expect(percentileMs(durations(0, 0, 0), 0.5)).toBeUndefined();
+});
+
+test("counts of another server begin anew", () => {
+  const restarted = { ...now, atMs: 9000, uptimeMs: 4000 };
+  expect(between(now, restarted)).toMatchObject({ seconds: 4, decisions: { "grant/cache": 9 } });
+});
+
+test("on a small terminal each table keeps its first rows", () => {
+  const requests = Object.fromEntries(
+    Array.from("abcdefghijkl").map((name, index) => [name, { errors: index, durations: durations(100 - index) }]),
+  );
+  const picture = frame(between(undefined, { ...now, requests }), "", { view: FIRST_VIEW, rows: 23, keys: true });
+  expect(picture).toHaveLength(23);
+  expect(picture[1]).toBe("p pauses; s sorts: most first; / filters; q ends");
+  for (const title of ["COPY-UP", "OPERATION", "RULE", "OPENS"]) {
+    const head = picture.findIndex((line) => line.startsWith(title));
+    expect(picture[head + 1]).toBeTruthy();
+  }
+  expect(frame(between(undefined, { ...now, requests }), "", { view: FIRST_VIEW, rows: 5, keys: true }).length).toBeGreaterThan(5);
+});
+
+test("keys sort and filter", () => {
+  const after = (...keys: string[]): View => keys.reduce<View>((view, key) => pressed(view, key) as View, FIRST_VIEW);
+  const shown = (view: View): string => frame(between(before, now), "", { view, rows: 100, keys: false }).join("\n");
+  expect(shown(after())).toMatch(/^LOOKUP.*\nOPEN [^]*^default.*\nkeys /m);
+  expect(shown(after("s"))).toMatch(/^OPEN .*\nLOOKUP[^]*^keys.*\ndefault/m);
+  expect(shown(after("s", "s"))).toMatch(/^OPEN .*\nLOOKUP[^]*^default.*\nkeys /m);
+  expect(after("s", "s", "s")).toEqual(FIRST_VIEW);
+  const filtered = after("/", "k", "x", "\u007f", "e", "\r");
+  expect(keyLine(filtered)).toContain('/ filters: "ke"');
+  expect(shown(filtered)).not.toMatch(/default|new|COPY-UP/);
+  expect(shown(filtered)).toMatch(/^keys/m);
+  expect(after("/", "q", "p", "\u001b")).toEqual(FIRST_VIEW);
+  expect(after("/", "q")).toMatchObject({ filter: "q", typing: true });
+  expect(after("p")).toMatchObject({ paused: true });
+  expect(after("p", " ")).toEqual(FIRST_VIEW);
+  expect(["q", "\u0003", "\u0004"].map((key) => pressed(FIRST_VIEW, key))).toEqual(["end", "end", "end"]);
+  expect(pressed(after("/"), "\u0003")).toBe("end");
 });
