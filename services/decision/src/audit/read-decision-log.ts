@@ -7,6 +7,8 @@ export type LogLine =
       decisionId: string;
       question: Question;
       result: { effect: Effect; errno: number; rule: string };
+      /** Digest of the policy that decided; undefined where the line does not say it. */
+      revision: string | undefined;
       /** In the service. */
       tookNs: number | undefined;
       /** ISO 8601. */
@@ -50,6 +52,7 @@ interface LoggedLine {
   input: LoggedInput;
   result: { effect: Effect; errno: number; rule: string };
   timestamp?: unknown;
+  revision?: { digest?: unknown };
   metrics?: { timer_server_handler_ns?: unknown };
 }
 
@@ -92,12 +95,14 @@ export function readLogLine(line: string): LogLine {
     const result = entry.result;
     if (!EFFECTS.has(result.effect)) return { kind: "unreadable" };
     const question = questionOf(entry.question_id, entry.input);
+    const digest = entry.revision?.digest;
     const took = entry.metrics?.timer_server_handler_ns;
     return {
       kind: "decision",
       decisionId,
       question,
       result,
+      revision: typeof digest === "string" ? digest : undefined,
       tookNs: typeof took === "number" ? took : undefined,
       timestamp: typeof entry.timestamp === "string" ? entry.timestamp : undefined,
     };

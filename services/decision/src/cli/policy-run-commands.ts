@@ -4,43 +4,20 @@ import { readFileSync } from "node:fs";
 import { ALL_ACCESSES, QUESTION_LIMITS } from "@sluice/decision-api";
 import {
   type DescribedQuestion,
-  loadPolicyFile,
-  NO_BACKEND_EVENTS,
   type Policy,
   PolicyError,
-  problemLine,
   publishPolicy,
   questionOf,
   readPolicyCases,
   runPolicyCase,
 } from "@sluice/policy-backends";
-import { CliError, EXIT, errorLine } from "@sluice/runtime";
+import { CliError, EXIT } from "@sluice/runtime";
 import { type Command, Option } from "commander";
 import { type Change, type Replay, replayLog } from "../audit/replay-log.js";
 import { logLines } from "./log-lines.js";
+import { refused, withPolicy } from "./with-policy.js";
 
 const SHOWN = 20;
-
-/** Tells all mistakes of a policy or of cases, and gives the first as the error. */
-function refused(error: unknown): unknown {
-  if (!(error instanceof PolicyError)) return error;
-  const [first, ...others] = error.problems.filter(({ severity }) => severity === "error");
-  for (const other of others) process.stderr.write(errorLine(problemLine(error.file, other)));
-  if (first === undefined) return error;
-  const { line, column, message, remedy } = first;
-  return new CliError({ object: `${error.file}:${line}:${column}`, problem: message, remedy, exitCode: EXIT.USAGE }, { cause: error });
-}
-
-async function withPolicy(file: string, use: (policy: Policy) => Promise<void>): Promise<void> {
-  const { policy, engine } = await loadPolicyFile(file, NO_BACKEND_EVENTS).catch((error: unknown) => {
-    throw refused(error);
-  });
-  try {
-    await use(policy);
-  } finally {
-    await engine.dispose();
-  }
-}
 
 function readable(file: string): string {
   try {

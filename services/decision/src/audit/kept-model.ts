@@ -1,0 +1,75 @@
+/**
+ * Which questions a mount would not have asked, since an answer that it kept holds for them: its cache, as a model without
+ * limits. Each mount keeps its own; a fact that the question does not carry is a miss.
+ */
+import { type CacheScope, type Inquiry, inquiryOf, type Question, type TextFact } from "@sluice/decision-api";
+import type { Verdict } from "@sluice/policy-backends";
+
+/** Between parts of a key. No name holds it. */
+const BETWEEN = "\0";
+
+/** Answers whose scopes name the same facts. */
+interface Shape {
+  scope: CacheScope;
+  /** Key → until when, in milliseconds since 1970. */
+  entries: Map<string, number>;
+}
+
+/** Operation and accesses, whatever the order of these: an answer holds for no other. */
+export function purposeOf({ operation, accesses }: Question): string {
+  return [operation, ...[...accesses].sort()].join();
+}
+
+/** undefined: one of the facts is not known. */
+function factsOf({ subject, resource, xattrs }: CacheScope, inquiry: Inquiry): string | undefined {
+  const facts: (string | undefined)[] = subject.includes("uid") ? [String(inquiry.uid)] : [];
+  if (subject.includes("gid")) facts.push(String(inquiry.gid));
+  const textFacts: TextFact[] = [...resource];
+  for (const field of subject) if (field !== "uid" && field !== "gid") textFacts.push(field);
+  for (const fact of textFacts) facts.push(inquiry.fact(fact));
+  for (const name of xattrs) facts.push(inquiry.xattr(name));
+  return facts.includes(undefined) ? undefined : JSON.stringify(facts);
+}
+
+/** The path itself and, where the file has one name, the directories above it: all that an answer for it may be kept by. */
+function placesOf({ resource: { paths } }: Question): string[] {
+  const places = [`file ${paths.join(BETWEEN)}`];
+  const [path] = paths;
+  if (path === undefined || paths.length !== 1) return places;
+  for (let end = path.lastIndexOf("/"); end > 0; end = path.lastIndexOf("/", end - 1)) places.push(`below ${path.slice(0, end)}`);
+  return [...places, "below "];
+}
+
+export class KeptModel {
+  readonly #shapes = new Map<string, Shape>();
+
+  /** Whether a mount gives an answer again that it keeps. `atMs` since 1970. */
+  holds(question: Question, atMs: number): boolean {
+    const inquiry = inquiryOf(question);
+    const places = placesOf(question);
+    for (const { scope, entries } of this.#shapes.values()) {
+      const facts = factsOf(scope, inquiry);
+      if (facts === undefined) continue;
+      if (places.some((place) => (entries.get(keyOf(question, place, facts)) ?? 0) > atMs)) return true;
+    }
+    return false;
+  }
+
+  keep(question: Question, { scope }: Verdict, atMs: number): void {
+    if (scope === undefined) return;
+    const facts = factsOf(scope, inquiryOf(question));
+    const place = scope.subtree === undefined ? placesOf(question)[0] : `below ${scope.subtree}`;
+    if (facts === undefined || place === undefined || !placesOf(question).includes(place)) return;
+    const name = JSON.stringify([scope.subject, scope.resource, scope.xattrs]);
+    let shape = this.#shapes.get(name);
+    if (shape === undefined) {
+      shape = { scope, entries: new Map() };
+      this.#shapes.set(name, shape);
+    }
+    shape.entries.set(keyOf(question, place, facts), scope.ttlMs === undefined ? Number.POSITIVE_INFINITY : atMs + scope.ttlMs);
+  }
+}
+
+function keyOf(question: Question, place: string, facts: string): string {
+  return [question.resource.mount, purposeOf(question), place, facts].join(BETWEEN);
+}
