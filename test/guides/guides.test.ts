@@ -1,33 +1,113 @@
-/** docs/guides.md does what it says: each block is run as it stands, and one that fails in the middle fails here. */
+/**
+ * The pages for users do what they say: each block is run as it stands, and one that fails in the middle fails here. Left out:
+ * podman's (test/dropin has what it can of it), Docker's (test/compose) and those with an ellipsis.
+ */
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { cleanUp, describeResult, mountsBelow, requires, runScript, runSluice, scratch } from "@sluice/testkit";
+import { cleanUp, describeResult, mountsBelow, requires, runScript, runSluice, type ScriptResult, scratch } from "@sluice/testkit";
 import { expect } from "vitest";
 
-const SLUICE = fileURLToPath(new URL("../../packages/cli/bin/sluice.mjs", import.meta.url));
-const text = readFileSync(fileURLToPath(new URL("../../docs/guides.md", import.meta.url)), "utf8");
-const guides = [...text.matchAll(/^## (.+)$[^]*?^```sh\n([^]*?)^```$/gm)].map(([, title = "", script = ""]) => ({ title, script }));
+const root = (name: string): string => fileURLToPath(new URL(`../../${name}`, import.meta.url));
+const SLUICE = root("packages/cli/bin/sluice.mjs");
+const OVERLAYFS = root("packages/overlayfs-cli/bin/sluice-overlayfs.mjs");
+const page = (name: string): string => readFileSync(root(name), "utf8");
+const guides = [...page("docs/guides.md").matchAll(/^## (.+)$[^]*?^```sh\n([^]*?)^```$/gm)].map(([, title = "", script = ""]) => ({
+  title,
+  script,
+}));
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "command getfattr", "command curl");
 
-/** `sh -e` lets a command after "!" pass either way: here it must fail. */
-const strict = (script: string): string => script.replace(/^! (.*?)(\s+#.*)?$/gm, "if $1; then exit 9; fi");
-
-test("there are guides", () => expect(guides.length).toBeGreaterThanOrEqual(5));
-
-for (const { title, script } of guides) {
-  test(`how to: ${title}`, async () => {
-    const place = scratch();
-    const bin = join(place, "bin");
-    mkdirSync(bin);
-    writeFileSync(join(bin, "sluice"), `#!/bin/sh\nexec "${process.execPath}" "${SLUICE}" "$@"\n`, { mode: 0o755 });
-    cleanUp(async () => {
-      for (const { mountpoint } of mountsBelow(place)) await runSluice(["unmount", mountpoint]);
-    });
-    const env = { PATH: `${bin}:${process.env["PATH"] ?? ""}`, TMPDIR: place };
-    const result = await runScript(["bash", "-euc", strict(script)], { env, timeoutMs: 50_000 });
-    expect(result.code, describeResult(result)).toBe(0);
-    expect(mountsBelow(place)).toEqual([]);
-  });
+/** The block of a page that holds `text`, and the next one. */
+function blocksFrom(name: string, text: string): [string, string] {
+  const blocks = [...page(name).matchAll(/^```\w*\n([^]*?)^```$/gm)].map(([, block = ""]) => block);
+  const at = blocks.findIndex((block) => block.includes(text));
+  if (at < 0) throw new Error(`${name} has no block with ${text}`);
+  return [blocks[at] as string, blocks[at + 1] ?? ""];
 }
+
+/** `sh -e` lets a command after "!" pass either way: here it must fail, as one must that is said to be denied. */
+const strict = (script: string): string =>
+  script
+    .replace(/^! (.*?)(\s+#.*)?$/gm, "if $1; then exit 9; fi")
+    .replace(/^([^!\n]*?)\s+# Permission denied$/gm, "if $1; then exit 9; fi");
+
+/** With the commands of a checkout, where npx finds them and where it is not needed. */
+async function follow(script: string, { inNamespace = false } = {}): Promise<ScriptResult> {
+  const place = scratch();
+  const bin = join(place, "bin");
+  mkdirSync(bin);
+  const command = (name: string, line: string): void => writeFileSync(join(bin, name), `#!/bin/sh\n${line}\n`, { mode: 0o755 });
+  command("sluice", `exec "${process.execPath}" "${SLUICE}" "$@"`);
+  command(
+    "npx",
+    `case $1 in sluice) program="${SLUICE}";; *) program="${OVERLAYFS}";; esac; shift; exec "${process.execPath}" "$program" "$@"`,
+  );
+  cleanUp(async () => {
+    for (const { mountpoint } of mountsBelow(place)) await runSluice(["unmount", mountpoint]);
+  });
+  const env = { PATH: `${bin}:${process.env["PATH"] ?? ""}`, TMPDIR: place, XDG_STATE_HOME: place };
+  const own = inNamespace ? ["unshare", "--mount", "--propagation", "private"] : [];
+  const result = await runScript([...own, "bash", "-euc", strict(script)], { cwd: place, env, timeoutMs: 50_000 });
+  expect(result.code, describeResult(result)).toBe(0);
+  expect(mountsBelow(place)).toEqual([]);
+  return result;
+}
+
+test("there are guides", () => expect(guides.length).toBeGreaterThanOrEqual(6));
+
+for (const { title, script } of guides) test(`how to: ${title}`, async () => void (await follow(script)));
+
+test("the README's own mount", async () => {
+  const [first, second] = blocksFrom("README.md", "npx sluice mount --lower /tmp/try/lower");
+  // The reader has another terminal, and /tmp for himself.
+  const script = `${first.trimEnd()} >try.out 2>&1 &\nuntil grep -q '^mounted' try.out; do sleep 0.2; done\n${second}wait $!`;
+  const { stdout } = await follow(script.replaceAll("/tmp/try", "$PWD/try"));
+  expect(stdout).toMatch(/^\S*policy.yaml: ok, 2 rules/);
+  expect(stdout).toContain("\nhello\n");
+  expect(stdout).toContain("private-keys");
+});
+
+/** /srv and /mnt of one's own, and places for commands that are the machine's no longer. */
+const OWN_MACHINE = `
+mkdir hu hw bu bw
+mount -t overlay none /usr/sbin -o lowerdir=/usr/sbin,upperdir=hu,workdir=hw
+mount -t overlay none /usr/local/bin -o lowerdir=/usr/local/bin,upperdir=bu,workdir=bw
+mount -t tmpfs none /srv && mount -t tmpfs none /mnt
+`;
+
+const inNamespace = requires("/dev/fuse", "CAP_SYS_ADMIN", "kernel overlayfs", "command unshare").test;
+
+inNamespace("the drop-in's command line, mount(8) and a line of /etc/fstab", async () => {
+  const [commands, line] = blocksFrom("docs/drop-in.md", "--install-helpers");
+  expect(line).toContain("fuse.sluice");
+  const { stdout } = await follow(
+    `${OWN_MACHINE}
+    mkdir /srv/a /srv/b /srv/upper /srv/work /mnt/view && echo text >/srv/b/file
+    ${commands.replace("umount /mnt/view ", "cat /mnt/view/file; umount /mnt/view ")}
+    cat /mnt/view/file; umount /mnt/view
+    /usr/local/bin/sluice --version
+    cat >fstab <<'END'\n${line}END
+    mount -T fstab /mnt/view; cat /mnt/view/file; umount /mnt/view`,
+    { inNamespace: true },
+  );
+  expect(stdout.match(/^text$/gm)).toHaveLength(3);
+  expect(stdout).toMatch(/^\d+\.\d+\.\d+$/m);
+});
+
+inNamespace("what an agent did is looked at, taken, and left", async () => {
+  const [commands] = blocksFrom("docs/changes.md", "/srv/try/tree");
+  const { stdout } = await follow(
+    `${OWN_MACHINE}
+    mkdir /srv/project && echo old >/srv/project/file
+    ${commands
+      .replace("# the agent works in /srv/try/tree", "echo new >/srv/try/tree/file")
+      // A person answers its question.
+      .replace("sluice reset", "sluice reset --yes")}
+    cat /srv/project/file /srv/project.new/file; ls -A /srv/try/upper`,
+    { inNamespace: true },
+  );
+  expect(stdout).toMatch(/^M +file$/m);
+  expect(stdout).toMatch(/\nold\nnew\n$/);
+});

@@ -12,7 +12,7 @@ Takes the command line of fuse-overlayfs. Returns 0 when the mount is live, and 
     -V, --version   print the version
     -h, --help      print this
     --install-helpers [DIR]
-                    link this command, mount.fuse.sluice and umount.fuse.sluice into DIR/usr/local/bin and DIR/sbin
+                    link this command, sluice, mount.fuse.sluice and umount.fuse.sluice into DIR/usr/local/bin and DIR/sbin
                     (DIR is / by default)
 
 Layers

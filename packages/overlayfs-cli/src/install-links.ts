@@ -11,11 +11,15 @@ const LINKS: readonly (readonly [link: string, program: string])[] = [
   ["sbin/mount.fuse.sluice", "mount.fuse.sluice.mjs"],
   ["sbin/umount.fuse.sluice", "umount.fuse.sluice.mjs"],
   ["usr/local/bin/sluice-overlayfs", "sluice-overlayfs.mjs"],
+  // What units and guides call.
+  ["usr/local/bin/sluice", "../../cli/bin/sluice.mjs"],
 ];
+/** What a link of another checkout, or of an earlier version, leads to. */
+const OURS = /(?:overlayfs-cli\/bin\/[^/]+|\/cli\/bin\/sluice)\.mjs$/;
 
 function place(link: string, target: string): void {
   const there = lstatSync(link, { throwIfNoEntry: false });
-  if (there !== undefined && !(there.isSymbolicLink() && readlinkSync(link).includes("overlayfs-cli/bin"))) {
+  if (there !== undefined && !(there.isSymbolicLink() && OURS.test(readlinkSync(link)))) {
     throw new CliError({
       object: link,
       problem: "there is something that this command did not put there",
