@@ -10,8 +10,12 @@ const place = (name: string): string => fileURLToPath(new URL(`../../deploy/${na
 
 interface Container {
   args: string[];
-  ports: { name: string }[];
-  volumeMounts: { name: string }[];
+  volumeMounts: { name: string; mountPath: string; mountPropagation?: string }[];
+  securityContext: { privileged?: boolean; capabilities?: { drop: string[]; add?: string[] } };
+}
+interface Volume {
+  name: string;
+  hostPath?: { path: string };
 }
 interface Manifest {
   kind: string;
@@ -19,7 +23,7 @@ interface Manifest {
   spec: {
     selector?: { matchLabels: Record<string, string> };
     podSelector?: { matchLabels: Record<string, string> };
-    template?: { metadata: { labels: Record<string, string> }; spec: { containers: Container[]; volumes: { name: string }[] } };
+    template?: { metadata: { labels: Record<string, string> }; spec: { hostPID?: boolean; containers: Container[]; volumes: Volume[] } };
     scaleTargetRef?: { name: string };
   };
 }
@@ -39,7 +43,7 @@ async function checkOptions(args: readonly string[]): Promise<void> {
 }
 
 test("manifests name one another, and the command line knows their options", async () => {
-  expect(workloads.map(({ kind }) => kind)).toEqual(["Deployment", "DaemonSet"]);
+  expect(workloads.map(({ kind }) => kind)).toEqual(["Deployment", "DaemonSet", "DaemonSet"]);
   const labels = workloads.map(({ spec }) => JSON.stringify(spec.template?.metadata.labels));
   for (const { spec } of manifests) {
     const wanted = spec?.selector?.matchLabels ?? spec?.podSelector?.matchLabels;
@@ -56,6 +60,46 @@ test("manifests name one another, and the command line knows their options", asy
   expect(manifests.some(({ kind, metadata }) => kind === "Deployment" && metadata.name === hpa.spec.scaleTargetRef?.name)).toBe(true);
 });
 
+test("mounts come to the keeper of their node, with the privileges that compose gives them", () => {
+  const podOf = (name: string): NonNullable<Manifest["spec"]["template"]>["spec"] =>
+    workloads.find(({ metadata }) => metadata.name === name)?.spec.template?.spec ?? { containers: [], volumes: [] };
+  const [keeper, mount] = [podOf("keeper"), podOf("mount")];
+  const argument = ({ containers }: typeof mount, option: string): string => {
+    const args = containers[0]?.args ?? [];
+    return args[args.indexOf(option) + 1] ?? "";
+  };
+  /** Where on the node the path in the container is. */
+  const onNode = ({ containers, volumes }: typeof mount, path: string): string => {
+    const mounted = containers[0]?.volumeMounts.find(({ mountPath }) => path.startsWith(`${mountPath}/`));
+    const volume = volumes.find(({ name }) => name === mounted?.name);
+    return `${volume?.hostPath?.path}${path.slice(mounted?.mountPath.length)}`;
+  };
+  expect(onNode(mount, argument(mount, "--keeper-socket"))).toBe("/run/sluice-keeper/socket");
+  expect(onNode(keeper, argument(keeper, "--socket"))).toBe("/run/sluice-keeper/socket");
+  expect([keeper.hostPID, mount.hostPID]).toEqual([true, true]);
+  expect(keeper.containers[0]?.volumeMounts.find(({ name }) => name === "merged")?.mountPropagation).toBe("Bidirectional");
+  expect(mount.containers[0]?.volumeMounts.find(({ name }) => name === "merged")?.mountPropagation).toBe("HostToContainer");
+  const compose = parse(read("../docker-compose.yml"), { merge: true }) as {
+    services: Record<string, { cap_add: string[]; command: string[] }>;
+  };
+  expect(mount.containers[0]?.securityContext).toMatchObject({ capabilities: { drop: ["ALL"], add: compose.services["mount"]?.cap_add } });
+  expect(mount.containers[0]?.securityContext.privileged).toBeUndefined();
+  expect(keeper.containers[0]?.args).toEqual(compose.services["keeper"]?.command);
+});
+
+test("the managed volume plugin asks for what the mount and its keeper have in compose, and calls what there is", async () => {
+  const config = JSON.parse(read("volume-plugin/config.json")) as {
+    entrypoint: string[];
+    propagatedMount: string;
+    linux: { capabilities: string[] };
+  };
+  const compose = parse(read("../docker-compose.yml"), { merge: true }) as { services: Record<string, { cap_add: string[] }> };
+  expect(config.linux.capabilities).toEqual(compose.services["mount"]?.cap_add.map((name) => `CAP_${name}`));
+  const command = config.entrypoint.slice(2);
+  expect(command.slice(0, 3)).toEqual(["volume-plugin", "--root", config.propagatedMount]);
+  await checkOptions(command);
+});
+
 test("the policy that is shipped with them checks", async () => {
   for (const name of ["k8s/policy.yaml", "compose/policies/rules/policy.yaml"])
     expect(await runSluice(["policy", "check", place(name)])).toMatchObject({ code: 0 });
@@ -65,6 +109,20 @@ test("units call the command with options that it knows", async () => {
   for (const name of readdirSync(place("systemd")).filter((file) => file.endsWith(".service"))) {
     for (const [, line = ""] of read(`systemd/${name}`).matchAll(/^Exec\w+=-?\/usr\/local\/bin\/sluice (.*)$/gm))
       await checkOptions(line.split(" "));
+  }
+});
+
+test("units of what mounts leave it the capabilities that it keeps, and the one to limit itself to them", () => {
+  const table = readFileSync(fileURLToPath(new URL("../../docs/security.md", import.meta.url)), "utf8");
+  const kept = [...table.matchAll(/^\| (CAP_\w+) \|/gm)].map(([, name = ""]) => name);
+  expect(kept.length).toBeGreaterThan(10);
+  for (const unit of ["sluice@.service", "sluice-volume-plugin.service"]) {
+    const [, left = ""] = /^CapabilityBoundingSet=(.*)$/m.exec(read(`systemd/${unit}`)) ?? [];
+    expect(left.split(" ").sort()).toEqual([...kept, "CAP_SETPCAP"].sort());
+    // Each of these gives the unit a mount namespace of its own: what it mounts would be seen by nobody.
+    expect(read(`systemd/${unit}`)).not.toMatch(
+      /^(?:Private(?:Tmp|Devices|Mounts)|Protect\w+|(?:ReadOnly|ReadWrite|Inaccessible|Bind)\w*Paths)=/m,
+    );
   }
 });
 

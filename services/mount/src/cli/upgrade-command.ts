@@ -8,6 +8,7 @@ const HELP = `
 Run it with the version that is to serve from now on. The server that runs answers what it has read, hands over and ends;
 files stay open, locks stay held, nobody sees an error. Where the new one does not come to serve, the old one goes on.
 A server reads the state of any older version, and refuses that of a newer one with a sentence.
+A mount of 'sluice keeper' has no program to replace: start the next server, which stands by, and end the one that serves (SIGTERM).
 `;
 
 async function upgrade(mountpoint: string, host: MountHost): Promise<void> {
