@@ -35,8 +35,10 @@ class Plugin {
   readonly socket = join(this.directory, "sluice.sock");
   process: RunningScript | undefined;
 
+  constructor(readonly args: readonly string[]) {}
+
   async start(): Promise<this> {
-    this.process = startScript([process.execPath, SLUICE, "volume-plugin", "--socket", this.socket, "--root", this.root], {
+    this.process = startScript([process.execPath, SLUICE, "volume-plugin", "--socket", this.socket, "--root", this.root, ...this.args], {
       timeoutMs: 120_000,
     });
     await expect
@@ -67,8 +69,8 @@ class Plugin {
 
 const volume = (call: string): string => `VolumeDriver.${call}`;
 
-async function withVolumes(): Promise<Plugin> {
-  const plugin = new Plugin();
+async function withVolumes(...args: string[]): Promise<Plugin> {
+  const plugin = new Plugin(args);
   // Mounts outlive the plugin: whatever is left is taken away before the directory goes.
   cleanUp(async () => {
     for (const { mountpoint } of mountsBelow(plugin.root)) await runSluice(["unmount", mountpoint]);
@@ -151,6 +153,32 @@ test("removing a volume whose mount was left behind takes nothing from its layer
   expect(mountsBelow(plugin.root)).toEqual([]);
   expect(readFileSync(join(upper, "kept"), "utf8")).toBe("text");
   expect(existsSync(join(plugin.root, "volumes/v"))).toBe(false);
+});
+
+test("a plugin in a container finds what options name below the host's root directory", async () => {
+  const host = scratch();
+  plant(join(host, "srv"), { "a:b/file": "text", "a:b/secret": "hidden", "c/other": "text" });
+  plant(join(host, "etc"), { "policy.yaml": "version: 1\ndefault: grant\nrules:\n  - { name: secrets, path: secret, effect: deny }\n" });
+  const plugin = await withVolumes("--host", host);
+  expect((await plugin.ask(volume("Create"), { Name: "v", Opts: { lower: "/nowhere" } })).Err).toMatch(
+    /^option lower: \/nowhere: there is/,
+  );
+  const Opts = { lower: "/srv/a\\:b:/../srv/c", policy: "/etc/policy.yaml", upper: "auto" };
+  expect(await plugin.ask(volume("Create"), { Name: "v", Opts })).toEqual({});
+  const { Mountpoint = "" } = await plugin.ask(volume("Mount"), { Name: "v", ID: "one" });
+  expect(await scriptOutput(["cat", join(Mountpoint, "file"), join(Mountpoint, "other")])).toBe("texttext");
+  expect((await runScript(["cat", join(Mountpoint, "secret")])).stderr).toContain("Permission denied");
+  expect(await plugin.ask(volume("Unmount"), { Name: "v", ID: "one" })).toEqual({});
+  const listen = `unix://${host}/run/decision.sock`;
+  mkdirSync(join(host, "run"));
+  const decision = startScript([process.execPath, SLUICE, "decision", "--policy", join(host, "etc/policy.yaml"), "--listen", listen]);
+  await decision.waitFor("deciding");
+  await plugin.ask(volume("Create"), { Name: "d", Opts: { lower: "/srv/a\\:b", decision: "unix:///run/decision.sock" } });
+  const asked = await plugin.ask(volume("Mount"), { Name: "d", ID: "one" });
+  expect(await scriptOutput(["cat", join(asked.Mountpoint ?? "", "file")])).toBe("text");
+  expect(await plugin.ask(volume("Unmount"), { Name: "d", ID: "one" })).toEqual({});
+  decision.kill("SIGTERM");
+  await decision.finished;
 });
 
 test("bad options are named with what to do", async () => {

@@ -1,6 +1,6 @@
 /** What `docker volume create -o KEY=VALUE` may say, and the command line of `sluice mount` that it becomes. */
 import { statSync } from "node:fs";
-import { isAbsolute, join } from "node:path";
+import { isAbsolute, join, normalize } from "node:path";
 
 export type VolumeOptions = Readonly<Record<string, string>>;
 
@@ -30,22 +30,35 @@ const ALL = ["lower", "upper", "work", "coherent-readers", ...PASSED_ON];
 /** As Docker itself has it. It becomes a directory's name. */
 const NAME = /^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,127}$/;
 
-function checkPath(key: string, path: string, wanted: "directory" | "file"): void {
+/** Where the host's `path` is for us. `host`: where its root directory is; "/": that is ours, too. */
+function onHost(host: string, path: string): string {
+  return host === "/" ? path : join(host, normalize(path));
+}
+
+const UNIX = "unix://";
+/** The same of a gRPC target, or several: sockets are files, too. */
+function targetOnHost(host: string, target: string): string {
+  const one = (each: string): string => (each.startsWith(`${UNIX}/`) ? `${UNIX}${onHost(host, each.slice(UNIX.length))}` : each);
+  return target.split(",").map(one).join(",");
+}
+
+function checkPath(key: string, path: string, { wanted, host }: { wanted: "directory" | "file"; host: string }): void {
   if (!isAbsolute(path))
     throw new VolumeError(`option ${key}: '${path}' is not absolute: the plugin has another working directory than you`);
-  const stat = statSync(path, { throwIfNoEntry: false });
+  const stat = statSync(onHost(host, path), { throwIfNoEntry: false });
   if (stat === undefined) throw new VolumeError(`option ${key}: ${path}: there is no such ${wanted} (ENOENT): create it`);
   if (wanted === "directory" && !stat.isDirectory()) throw new VolumeError(`option ${key}: ${path}: it is not a directory (ENOTDIR)`);
 }
 
-/** The parts of a list with ':' between, where "\:" is one of a name. */
+/** The parts of a list with ':' between, where "\:" is one of a name and stays so. */
 function lowersOf(list: string): string[] {
-  return list.split(/(?<!\\):/).map((part) => part.replaceAll("\\:", ":"));
+  return list.split(/(?<!\\):/);
 }
 
-function checkLayers({ lower, upper, work }: VolumeOptions): void {
+function checkLayers({ lower, upper, work }: VolumeOptions, host: string): void {
+  const wanted = { wanted: "directory", host } as const;
   if (lower === undefined || lower === "") throw new VolumeError("option lower is missing: write -o lower=/DIRECTORY[:/DIRECTORY…]");
-  for (const part of lowersOf(lower)) checkPath("lower", part, "directory");
+  for (const part of lowersOf(lower)) checkPath("lower", part.replaceAll("\\:", ":"), wanted);
   if (upper === "auto") {
     if (work !== undefined) throw new VolumeError("option work: with upper=auto the plugin makes both: leave it out");
     return;
@@ -56,19 +69,19 @@ function checkLayers({ lower, upper, work }: VolumeOptions): void {
     );
   }
   if (upper !== undefined && work !== undefined) {
-    checkPath("upper", upper, "directory");
-    checkPath("work", work, "directory");
+    checkPath("upper", upper, wanted);
+    checkPath("work", work, wanted);
   }
 }
 
-/** Throws `VolumeError`. What only `sluice mount` can find out is told when the volume is first used. */
-export function checkVolume(name: string, options: VolumeOptions): void {
+/** Throws `VolumeError`. `host` as in `onHost`. What only `sluice mount` can find out is told when the volume is first used. */
+export function checkVolume(name: string, options: VolumeOptions, host: string): void {
   if (!NAME.test(name)) throw new VolumeError(`'${name}' is no name for a volume: letters, digits, '_', '.' and '-', at most 128`);
   for (const key of Object.keys(options)) {
     if (!ALL.includes(key)) throw new VolumeError(`'${key}' is not an option: there are ${ALL.join(", ")}`);
   }
-  checkLayers(options);
-  for (const key of FILES) if (options[key] !== undefined) checkPath(key, options[key], "file");
+  checkLayers(options, host);
+  for (const key of FILES) if (options[key] !== undefined) checkPath(key, options[key], { wanted: "file", host });
   if (options["policy"] !== undefined && options["decision"] !== undefined)
     throw new VolumeError("option policy: it excludes decision: give one of them");
   const coherent = options["coherent-readers"];
@@ -91,11 +104,21 @@ export function placesOf(root: string, name: string): VolumePlaces {
   return { mountpoint: join(own, "merged"), upper: join(own, "upper"), work: join(own, "work"), log: join(own, "log") };
 }
 
-/** Arguments of `sluice`. */
-export function mountArguments(name: string, options: VolumeOptions, places: VolumePlaces): string[] {
-  const { upper, work } = options["upper"] === "auto" ? places : options;
+/** Arguments of `sluice`. `host` as in `onHost`; the places are ours. */
+export function mountArguments(name: string, options: VolumeOptions, places: VolumePlaces, host: string): string[] {
+  const here = (path: string): string => onHost(host, path);
+  const own = options["upper"] === "auto";
+  const upper = own ? places.upper : options["upper"] && here(options["upper"]);
+  const work = own ? places.work : options["work"] && here(options["work"]);
   const layers = upper === undefined || work === undefined ? [] : ["--upper", upper, "--work", work];
-  const passed = PASSED_ON.flatMap((key) => (options[key] === undefined ? [] : [`--${key}`, options[key]]));
+  const valueOf = (key: string, value: string): string => {
+    if (key === "decision") return targetOnHost(host, value);
+    return FILES.has(key) ? here(value) : value;
+  };
+  const passed = PASSED_ON.flatMap((key) => (options[key] === undefined ? [] : [`--${key}`, valueOf(key, options[key])]));
   const flags = options["coherent-readers"] === "true" ? ["--coherent-readers"] : [];
-  return ["mount", "--name", name, "--lower", options["lower"] ?? "", ...layers, ...passed, ...flags, places.mountpoint];
+  const lowers = lowersOf(options["lower"] ?? "")
+    .map(here)
+    .join(":");
+  return ["mount", "--name", name, "--lower", lowers, ...layers, ...passed, ...flags, places.mountpoint];
 }

@@ -9,6 +9,7 @@ import { Volumes } from "./volumes.js";
 interface Flags {
   socket: string;
   root: string;
+  host: string;
   logLevel: LogLevel;
   logFile?: string;
 }
@@ -37,7 +38,8 @@ async function run(flags: Flags, command: SluiceCommand): Promise<void> {
       exitCode: EXIT.MACHINE,
     });
   const log = createLogger({ name: "sluice-volume-plugin", level: flags.logLevel, file: flags.logFile });
-  const volumes = new Volumes({ root: flags.root, store: new VolumeStore(flags.root), command: new MountCommand(command), log });
+  const { root, host } = flags;
+  const volumes = new Volumes({ root, host, store: new VolumeStore(root), command: new MountCommand(command), log });
   const server = await startPluginServer(flags.socket, volumes, log);
   process.stdout.write(`volumes at ${flags.socket}\n`);
   await volumes.recover();
@@ -55,6 +57,7 @@ export function addVolumePluginCommand(program: Command, command: SluiceCommand)
     .description("serve Docker volumes that are Sluice mounts: docker volume create -d sluice -o lower=…")
     .option("--socket <path>", "where Docker finds it: the file's name is the driver's", "/run/docker/plugins/sluice.sock")
     .option("--root <dir>", "where volumes are mounted and remembered", "/var/lib/sluice/volume-plugin")
+    .option("--host <dir>", "where the host's root directory is, for a plugin in a container: paths in options are the host's", "/")
     .addOption(new Option("--log-level <level>", "how much to log").choices(LOG_LEVELS).default("info"))
     .option("--log-file <file>", "log to a file instead of standard error")
     .addHelpText("after", EXAMPLES)

@@ -11,6 +11,8 @@ import type { Volume, VolumeStore } from "./volume-store.js";
 
 export interface VolumesParts {
   root: string;
+  /** Where the host's root directory is: paths in options are those of the host. */
+  host: string;
   store: VolumeStore;
   command: MountCommand;
   log: Logger;
@@ -38,7 +40,7 @@ export class Volumes {
 
   create(name: string, options: VolumeOptions): Promise<void> {
     return this.inTurn(name, async () => {
-      checkVolume(name, options);
+      checkVolume(name, options, this.parts.host);
       const { store } = this.parts;
       const known = store.volumes.get(name);
       if (known !== undefined) {
@@ -111,12 +113,12 @@ export class Volumes {
   }
 
   private async serve({ name, options, users }: Volume): Promise<string> {
-    const { root, command, log } = this.parts;
+    const { root, host, command, log } = this.parts;
     const places = placesOf(root, name);
     // What died is replaced by the mount command itself; what serves is taken over.
     if ((users.size > 0 || isMounted(places.mountpoint)) && (await command.serves(places.mountpoint))) return places.mountpoint;
     if (options["upper"] === "auto") for (const path of [places.upper, places.work]) mkdirSync(path, { recursive: true, mode: 0o755 });
-    await command.mount(mountArguments(name, options, places), places);
+    await command.mount(mountArguments(name, options, places, host), places);
     log.info({ volume: name, mountpoint: places.mountpoint }, "volume is mounted");
     return places.mountpoint;
   }
