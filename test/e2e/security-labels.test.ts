@@ -66,7 +66,7 @@ const SETTINGS: Omit<OverlayConfig, "lowers" | "dataLowers" | "upper" | "work" |
 
 function overlayOver(base: string): Overlay {
   const [lower, upper, work] = ["lower", "upper", "work"].map((name) => join(base, name)) as [string, string, string];
-  const { release, ...layers } = openLayers({ lowers: [lower], dataLowers: [], upper, work, noatime: false, volatile: false });
+  const { release, ...layers } = openLayers({ lowers: [lower], dataLowers: [], upper, work, flags: 0, volatile: false });
   const overlay = createOverlay({ ...layers, ...SETTINGS }, port);
   cleanUp(() => {
     overlay.destroy();

@@ -6,7 +6,7 @@ export interface MountPlan {
   source: string;
   /** The type shows as fuse.SUBTYPE. */
   subtype: string;
-  /** MS_ flags of mount(2). */
+  /** MS_ flags of mount(2); those of access times hold for the upper layer too. */
   flags: number;
   /** Every user may come; else only the owner. */
   allowOther: boolean;
@@ -17,8 +17,6 @@ export interface MountPlan {
   dataLowers: readonly string[];
   upper: string | undefined;
   work: string | undefined;
-  /** The upper layer does not record reading. */
-  noatime: boolean;
   /** Nothing is synced, so somebody has to notice what could not be written. */
   volatile: boolean;
 }

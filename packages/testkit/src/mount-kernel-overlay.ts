@@ -16,6 +16,8 @@ export interface KernelOverlayOptions {
   work?: string;
   /** Further mount options: "redirect_dir=on,index=off". */
   options?: string;
+  /** MS_ flags of mount(2). */
+  flags?: number;
 }
 
 function escapeLayer(path: string): string {
@@ -23,13 +25,13 @@ function escapeLayer(path: string): string {
 }
 
 /** Mounts overlayfs on a new directory and returns it; unmounted when the test ends. @throws NativeError */
-export function mountKernelOverlay({ lowers, dataLowers = [], upper, work, options }: KernelOverlayOptions): string {
+export function mountKernelOverlay({ lowers, dataLowers = [], upper, work, options, flags = 0 }: KernelOverlayOptions): string {
   const mountpoint = join(scratch(), "overlay");
   mkdirSync(mountpoint);
   const data = [`lowerdir=${[lowers.map(escapeLayer).join(":"), ...dataLowers.map(escapeLayer)].join("::")}`];
   if (upper !== undefined) data.push(`upperdir=${escapeLayer(upper)}`, `workdir=${escapeLayer(work ?? "")}`);
   if (options) data.push(options);
-  check(native.mount("overlay", bytes(mountpoint), "overlay", 0, data.join(",")), `mount overlayfs (${data.join(",")})`);
+  check(native.mount("overlay", bytes(mountpoint), "overlay", flags, data.join(",")), `mount overlayfs (${data.join(",")})`);
   cleanUp(() => unmountKernelOverlay(mountpoint));
   return mountpoint;
 }

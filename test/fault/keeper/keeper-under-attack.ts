@@ -44,7 +44,6 @@ export class AttackedKeeper {
       allowOther: true,
       lowers: [lower],
       dataLowers: [],
-      noatime: false,
     };
     const server = { file: process.execPath, argv: [HOSTILE, ...attack] };
     const config = join(at, "config.json");

@@ -4,7 +4,7 @@
  * it can lead into the mount. What is not here: reading a layer.
  */
 import { relative, sep } from "node:path";
-import { MOUNT_ATTR, native, OPEN_TREE, openBeneath } from "@sluice/native";
+import { MOUNT_ATTR, MS, native, OPEN_TREE, openBeneath } from "@sluice/native";
 import { AT, errnoName, O } from "@sluice/vfs";
 import type { OpenLayer, OpenLayers } from "../keeper-link.js";
 import type { MountPlan } from "../mount-plan.js";
@@ -29,8 +29,7 @@ function cloneMount(path: string, set: number): number {
     "a private view of this layer cannot be made",
     "run with CAP_SYS_ADMIN; a layer must not lie on an unbindable mount",
   );
-  const clear = (set & MOUNT_ATTR.NOATIME) !== 0 ? MOUNT_ATTR.ATIME_MASK : 0;
-  const status = native.mountSetattr(fd, "", AT.EMPTY_PATH, set, clear);
+  const status = native.mountSetattr(fd, "", AT.EMPTY_PATH, set, MOUNT_ATTR.ATIME_MASK | MOUNT_ATTR.NODIRATIME);
   if (status < 0) {
     native.close(fd);
     must(status, path, "the private view of this layer cannot be protected", "use a kernel of 5.12 or later");
@@ -57,8 +56,18 @@ export function commonAncestor(one: string, other: string): string {
   return left.slice(0, count).join(sep) || "/";
 }
 
+/**
+ * When reading moves access times in the upper layer: as the flags of our mount say, by mount(2)'s rule, and not as those of
+ * the mount that the layer lies on (fs/overlayfs/super.c does not inherit them either). FUSE leaves these times to us.
+ */
+function accessTimes(flags: number): number {
+  const directories = (flags & MS.NODIRATIME) !== 0 ? MOUNT_ATTR.NODIRATIME : 0;
+  if ((flags & MS.STRICTATIME) !== 0) return MOUNT_ATTR.STRICTATIME | directories;
+  return ((flags & MS.NOATIME) !== 0 ? MOUNT_ATTR.NOATIME : MOUNT_ATTR.RELATIME) | directories;
+}
+
 /** Paths are real paths, as preflight leaves them. The descriptors belong to the caller. */
-export function openLayers(config: Pick<MountPlan, "lowers" | "dataLowers" | "upper" | "work" | "noatime" | "volatile">): OpenedLayers {
+export function openLayers(config: Pick<MountPlan, "lowers" | "dataLowers" | "upper" | "work" | "flags" | "volatile">): OpenedLayers {
   const opened: number[] = [];
   const keep = (fd: number): number => {
     opened.push(fd);
@@ -72,7 +81,7 @@ export function openLayers(config: Pick<MountPlan, "lowers" | "dataLowers" | "up
     if (config.upper === undefined || config.work === undefined)
       return { lowers, dataLowers, upper: undefined, work: undefined, errorWitness: undefined, release: () => undefined };
     const root = commonAncestor(config.upper, config.work);
-    const clone = keep(cloneMount(root, MOUNT_ATTR.NOSUID | MOUNT_ATTR.NODEV | (config.noatime ? MOUNT_ATTR.NOATIME : 0)));
+    const clone = keep(cloneMount(root, MOUNT_ATTR.NOSUID | MOUNT_ATTR.NODEV | accessTimes(config.flags)));
     const upper = { path: config.upper, rootFd: keep(openInClone(clone, root, config.upper)) };
     const work = { path: config.work, rootFd: keep(openInClone(clone, root, config.work)) };
     const witness = config.volatile ? openErrorWitness(work) : -1;

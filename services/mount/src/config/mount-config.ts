@@ -55,8 +55,6 @@ export interface MountConfig extends OverlayOptions {
   source: string;
   /** MS_ flags of mount(2). */
   mountFlags: number;
-  /** Layers do not record reading either. */
-  noatime: boolean;
   /** How long the kernel may keep names and attributes. */
   cacheTtlMs: number;
   maxStackDepth: 1 | 2;

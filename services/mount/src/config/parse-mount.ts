@@ -181,7 +181,6 @@ export function parseMount(mountpoint: string, args: MountArguments): MountConfi
     ...layers,
     source: options.source ?? "sluice",
     mountFlags: readOnly ? options.setFlags | MS.RDONLY : options.setFlags,
-    noatime: (options.setFlags & MS.NOATIME) !== 0,
     ...overlayOptions(options, !readOnly),
     shown: shownOf(options.shown),
     nonEmpty: options.nonEmpty,
