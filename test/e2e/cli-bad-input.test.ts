@@ -146,6 +146,14 @@ test("the same directory twice", async () => {
   );
 });
 
+test("a lower layer inside another one, as for the kernel", async () => {
+  const g = ground();
+  mkdirSync(join(g.lower, "inner"));
+  for (const list of [`${g.lower}:${join(g.lower, "inner")}`, `${join(g.lower, "inner")}:${g.lower}`]) {
+    await complains(["mount", "--lower", list, g.mnt], 4, /inner: this lower layer lies inside lower layer .*\(ELOOP\): /);
+  }
+});
+
 test("a mount point that is not there, no directory, or not empty", async () => {
   const g = ground();
   writeFileSync(join(g.root, "file"), "");

@@ -4,7 +4,7 @@ import { codeOf, unfit } from "../complaint.js";
 import type { MountConfig } from "../config/mount-config.js";
 import { checkCompatible, checkNoKernelOverlay, checkWorkEmpty } from "./check-work.js";
 import type { MountRow } from "./mount-table.js";
-import { type Place, placeOf, relationOf } from "./place.js";
+import { firstNested, type Place, placeOf, relationOf } from "./place.js";
 
 export interface LayerPlaces {
   lowers: readonly Place[];
@@ -19,6 +19,8 @@ const remedies: Readonly<Record<string, string>> = {
   ENOTCONN: "it lies on a mount whose server has died: unmount that one first",
   ELOOP: "its symbolic links go in a circle: name the directory itself",
 };
+
+const APART = "choose directories of which none lies in another";
 
 function problemOf(code: string): string {
   if (code === "ENOENT") return "there is no such directory (ENOENT)";
@@ -49,7 +51,8 @@ function writableDirectory(path: string, role: string, table: readonly MountRow[
   return place;
 }
 
-function checkTwice(lowers: readonly Place[]): void {
+/** None twice, and none inside another one. */
+function checkLowers(lowers: readonly Place[]): void {
   const seen = new Map<string, Place>();
   for (const place of lowers) {
     const before = seen.get(place.key);
@@ -58,15 +61,18 @@ function checkTwice(lowers: readonly Place[]): void {
     }
     seen.set(place.key, place);
   }
+  const nested = firstNested(lowers);
+  if (nested === undefined) return;
+  const { inner, outer } = nested;
+  throw unfit(inner.given, `this lower layer lies inside lower layer ${outer.given} (ELOOP)`, APART);
 }
 
 function checkApart(place: Place, role: string, other: Place, otherRole: string): void {
   const relation = relationOf(place, other);
-  const remedy = `choose directories of which none lies in another`;
-  if (relation === "same") throw unfit(place.given, `this ${role} is the same directory as ${otherRole} ${other.given} (ELOOP)`, remedy);
-  if (relation === "inside") throw unfit(place.given, `this ${role} lies inside ${otherRole} ${other.given} (ELOOP)`, remedy);
+  if (relation === "same") throw unfit(place.given, `this ${role} is the same directory as ${otherRole} ${other.given} (ELOOP)`, APART);
+  if (relation === "inside") throw unfit(place.given, `this ${role} lies inside ${otherRole} ${other.given} (ELOOP)`, APART);
   if (relationOf(other, place) === "inside") {
-    throw unfit(place.given, `this ${role} contains ${otherRole} ${other.given} (ELOOP)`, remedy);
+    throw unfit(place.given, `this ${role} contains ${otherRole} ${other.given} (ELOOP)`, APART);
   }
 }
 
@@ -84,7 +90,7 @@ export function checkLayers(config: MountConfig, table: readonly MountRow[]): La
   const lowers = config.lowers.map((path) => readableDirectory(path, "lower layer", table));
   const dataLowers = config.dataLowers.map((path) => readableDirectory(path, "data-only layer", table));
   const below = [...lowers, ...dataLowers];
-  checkTwice(below);
+  checkLowers(below);
   if (config.upper === undefined || config.work === undefined) return { lowers, dataLowers, upper: undefined, work: undefined };
   const upper = writableDirectory(config.upper, "upper layer", table);
   const work = writableDirectory(config.work, "work directory", table);

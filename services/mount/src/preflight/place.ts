@@ -50,3 +50,20 @@ export function relationOf(place: Place, other: Place): Relation {
   if (inner === undefined || outer === undefined || place.mount?.device !== other.mount?.device) return "apart";
   return isBeneath(inner, outer) ? "inside" : "apart";
 }
+
+/**
+ * The first place that lies inside another one of the same file system. What is mounted below a place is not inside it, as for
+ * the kernel (fs/overlayfs/super.c ovl_check_layer). Each place is looked up by its parents, since there may be hundreds.
+ */
+export function firstNested(places: readonly Place[]): { inner: Place; outer: Place } | undefined {
+  const byPath = new Map<string, Place>();
+  for (const place of places) byPath.set(`${place.mount?.device} ${innerPath(place)}`, place);
+  for (const inner of places) {
+    for (let up = innerPath(inner) ?? "/"; up !== "/"; ) {
+      up = dirname(up);
+      const outer = byPath.get(`${inner.mount?.device} ${up}`);
+      if (outer !== undefined) return { inner, outer };
+    }
+  }
+  return undefined;
+}
