@@ -1,6 +1,6 @@
 /** Opens by file handle (open_by_handle_at(2)): they carry no path, are judged by the names the mount knows the file by, and outlive the kernel's caches. */
-import { writeFileSync } from "node:fs";
-import { mountSluice, plant, requires, scratch, scriptOutput } from "@sluice/testkit";
+import { renameSync, unlinkSync, writeFileSync } from "node:fs";
+import { directory, hardLink, mountSluice, plant, requires, runSluice, scratch, scriptOutput } from "@sluice/testkit";
 import { Errno } from "@sluice/vfs";
 import { expect } from "vitest";
 
@@ -76,4 +76,97 @@ test("a handle opens its file after the kernel forgot it, and after its file was
     "d/deep": "directory",
   });
   expect((await mount.stop()).code).toBe(0);
+});
+
+/** What is linked, forgotten, removed by the name that the handle was taken of, and forgotten again; prints what its handle leads to. */
+const BY_ANOTHER_NAME = `
+import { fstatSync, linkSync, readFileSync, statSync, unlinkSync, writeFileSync } from "node:fs";
+import { native } from "@sluice/native";
+const [root, name] = process.argv.slice(1);
+const mount = native.openat(-100, root, 0o200000, 0);
+const forget = () => writeFileSync("/proc/sys/vm/drop_caches", "2");
+const bytes = Buffer.alloc(128);
+const both = native.nameToHandleAt(-100, root + "/" + name, 0, bytes);
+const handle = () => native.openByHandleAt(mount, both >>> 16, bytes.subarray(0, both & 0xffff), 0);
+const ino = statSync(root + "/" + name).ino;
+linkSync(root + "/" + name, root + "/d/link");
+forget();
+native.close(handle());
+statSync(root + "/" + name);
+unlinkSync(root + "/" + name);
+forget();
+const fd = handle();
+console.log(fd < 0 ? fd : fstatSync(fd).ino === ino && readFileSync(fd, "utf8"));
+native.close(fd);
+unlinkSync(root + "/d/link");
+forget();
+console.log(handle());
+`;
+
+async function byAnotherName(name: string): Promise<void> {
+  const lower = plant(scratch(), { low: "text", "d/": directory({}), "lower link": "text", another: hardLink("lower link") });
+  const mount = await mountSluice({ lowers: [lower], upper: scratch() });
+  writeFileSync(mount.path("up"), "text");
+  const output = await scriptOutput([process.execPath, "--input-type=module", "-e", BY_ANOTHER_NAME, mount.mountpoint, name]);
+  expect(output).toBe(`text\n${-Errno.ESTALE}\n`);
+  expect((await mount.stop()).code).toBe(0);
+}
+
+for (const name of ["low", "up", "lower link"]) test(`a handle opens its file by any name that is left: ${name}`, () => byAnotherName(name));
+
+/** Prints a handle of each name, as JSON. */
+const TAKE = `
+import { native } from "@sluice/native";
+const [root, ...names] = process.argv.slice(1);
+const handles = names.map((name) => {
+  const bytes = Buffer.alloc(128);
+  const both = native.nameToHandleAt(-100, root + "/" + name, 0, bytes);
+  return [both >>> 16, bytes.toString("hex", 0, both & 0xffff)];
+});
+console.log(JSON.stringify(handles));
+`;
+
+/** Prints what each handle leads to. */
+const OPEN = `
+import { fstatSync, readFileSync } from "node:fs";
+import { native } from "@sluice/native";
+const [root, handles] = process.argv.slice(1);
+const mount = native.openat(-100, root, 0o200000, 0);
+const found = JSON.parse(handles).map(([type, hex]) => {
+  const fd = native.openByHandleAt(mount, type, Buffer.from(hex, "hex"), 0);
+  return fd < 0 ? fd : fstatSync(fd).isDirectory() ? "directory" : readFileSync(fd, "utf8");
+});
+console.log(JSON.stringify(found));
+`;
+
+function node(code: string, ...args: string[]): Promise<string> {
+  return scriptOutput([process.execPath, "--input-type=module", "-e", code, ...args]);
+}
+
+test("a handle outlives an unmount in order, and is stale after any other end", async () => {
+  const upper = scratch();
+  const layers = { lowers: [plant(scratch(), { low: "low", "d/deep/low": "deep", gone: "gone", moved: "moved" })], upper, work: scratch() };
+  const names = ["low", "d/deep", "d/deep/low", "moved", "gone", "up"];
+  const first = await mountSluice(layers);
+  writeFileSync(first.path("up"), "up");
+  const handles = await node(TAKE, first.mountpoint, ...names);
+  renameSync(first.path("moved"), first.path("d/elsewhere"));
+  unlinkSync(first.path("gone"));
+  expect((await first.stop()).code).toBe(0);
+  const found = ["low", "directory", "deep", "moved", -Errno.ESTALE, "up"];
+  for (let round = 0; round < 2; round++) {
+    const again = await mountSluice(layers);
+    // Whatever it looks at meanwhile.
+    writeFileSync(again.path(`new${round}`), "new");
+    expect(JSON.parse(await node(OPEN, again.mountpoint, handles))).toEqual(found);
+    expect((await again.stop()).code).toBe(0);
+  }
+  const killed = await mountSluice(layers);
+  const late = await node(TAKE, killed.mountpoint, "low");
+  await killed.kill();
+  expect((await runSluice(["unmount", killed.mountpoint])).code).toBe(0);
+  const last = await mountSluice(layers);
+  expect(JSON.parse(await node(OPEN, last.mountpoint, handles))).toEqual(names.map(() => -Errno.ESTALE));
+  expect(JSON.parse(await node(OPEN, last.mountpoint, late))).toEqual([-Errno.ESTALE]);
+  expect((await last.stop()).code).toBe(0);
 });

@@ -15,6 +15,7 @@ import { LockTable } from "./locks/lock-table.js";
 import { markNames } from "./marks/names.js";
 import { RecentListings } from "./merge/recent-listings.js";
 import { setIno } from "./node/admit.js";
+import { goOnWithHandles } from "./node/kept-handles.js";
 import type { Node } from "./node/node.js";
 import { NodeTable } from "./node/node-table.js";
 import { cleanLinkIndex, openLinkIndex } from "./open-link-index.js";
@@ -50,7 +51,7 @@ export function createOverlay(config: OverlayConfig, port: KernelPort): Overlay 
     marks,
     layers,
     dataLayers,
-    scratch,
+    scratch: scratch?.dir,
     linkIndex: index.dir,
     noIndex: index.reason,
     fds,
@@ -75,6 +76,7 @@ export function createOverlay(config: OverlayConfig, port: KernelPort): Overlay 
   identifyRoot(core);
   if (takesOver && config.survival !== undefined) restoreOverlay(core, config.survival);
   else {
+    goOnWithHandles(nodes, scratch?.handles ?? "");
     cleanLinkIndex(core);
     journal?.begin(root);
   }

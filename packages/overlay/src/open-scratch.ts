@@ -7,6 +7,7 @@ import type { LayerSpec } from "./config.js";
 import { parseDirents } from "./layer/dirents.js";
 import { type HostLayer, openName, sys } from "./layer/host-layer.js";
 import { RealDir } from "./layer/real-dir.js";
+import { readLeftHandles } from "./node/kept-handles.js";
 import { purgeAll } from "./operations/purge-directory.js";
 
 /** flock(2): exclusive, and do not wait. */
@@ -14,35 +15,44 @@ const LOCK_EX_NB = 6;
 const INCOMPAT = "incompat";
 const bytes = Buffer.alloc(4096);
 
+export interface OpenedScratch {
+  dir: RealDir;
+  /** See node/kept-handles.ts. */
+  handles: string;
+}
+
 /** @throws FsError: EBUSY where another mount has it, EINVAL where an earlier mount left a mark that forbids its use */
-export function openScratch(upper: HostLayer, work: LayerSpec, mount: { volatile: boolean; goesOn: boolean }): RealDir {
+export function openScratch(upper: HostLayer, work: LayerSpec, mount: { volatile: boolean; goesOn: boolean }): OpenedScratch {
   const made = sys.mkdirat(work.rootFd, "work", 0o700);
   if (made < 0 && made !== -Errno.EEXIST) throw new FsError(-made, `workdir ${work.path}: its scratch directory cannot be made`);
   const fd = openName(work.rootFd, "work", O.RDONLY | O.DIRECTORY, 0);
   if (fd < 0) throw new FsError(-fd, `workdir ${work.path}: its scratch directory cannot be opened`);
+  let handles: string;
   try {
-    prepare(fd, work, mount);
+    handles = prepare(fd, work, mount);
   } catch (error) {
     sys.close(fd);
     throw error;
   }
   sys.close(work.rootFd);
-  const scratch = new RealDir(upper, undefined, "");
-  scratch.fd = fd;
-  return scratch;
+  const dir = new RealDir(upper, undefined, "");
+  dir.fd = fd;
+  return { dir, handles };
 }
 
-/** `goesOn`: the same mount, served by another process: its mark is its own, and nothing was lost. */
-function prepare(fd: number, work: LayerSpec, { volatile, goesOn }: { volatile: boolean; goesOn: boolean }): void {
+/** `goesOn`: the same mount, served by another process: its mark is its own, and nothing was lost. Gives what was left of handles. */
+function prepare(fd: number, work: LayerSpec, { volatile, goesOn }: { volatile: boolean; goesOn: boolean }): string {
   if (sys.flock(fd, LOCK_EX_NB) < 0) throw new FsError(Errno.EBUSY, `workdir ${work.path}: in use by another mount`);
   const feature = incompatibleFeature(fd);
   if (feature !== undefined && !(volatile && goesOn && feature === "volatile")) {
     throw new FsError(Errno.EINVAL, `workdir ${work.path}: an earlier mount left work/incompat/${feature} in it`);
   }
+  const handles = readLeftHandles(fd);
   const purged = purgeAll(fd);
   if (purged < 0) throw new FsError(-purged, `workdir ${work.path}: cannot be cleared of what an earlier mount left`);
   const marked = volatile ? markVolatile(fd) : 0;
   if (marked < 0) throw new FsError(-marked, `workdir ${work.path}: the mark of a volatile mount cannot be made`);
+  return handles;
 }
 
 /** What is in work/incompat names a feature without which the upper layer may not be used (fs/overlayfs/readdir.c). */

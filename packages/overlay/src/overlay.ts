@@ -37,6 +37,7 @@ import { followReroute } from "./io/route-open.js";
 import { type OpenReview, reviewOpen, withhold } from "./io/review-open.js";
 import { releaseFile } from "./io/release-file.js";
 import { sys } from "./layer/host-layer.js";
+import { leaveHandles } from "./node/kept-handles.js";
 import { flushFile, getLock, setLock } from "./locks/lock-file.js";
 import { fsyncdir, opendir, readdir, releasedir } from "./operations/directories.js";
 import { copyFileRange, fallocate, lseek } from "./operations/file-space.js";
@@ -202,6 +203,8 @@ function destroy(core: Core): void {
   for (const file of core.handles.allFiles()) releaseFile(core, file.handle);
   core.handles.closeDirectories();
   core.kept.clear();
+  // What was volatile is not mounted again.
+  if (core.scratch !== undefined && !core.config.volatile) leaveHandles(core.nodes, core.scratch);
   core.nodes.closeAll();
   core.fds.closeAll();
   if (core.scratch !== undefined) sys.close(core.scratch.fd);

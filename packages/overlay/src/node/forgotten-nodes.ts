@@ -10,10 +10,15 @@ import type { Node } from "./node.js";
 /** Of one generation; there are two. */
 const MAX_RECORDS = 32_768;
 
-export interface ForgottenNode {
-  id: NodeId;
+export interface ForgottenName {
   parentId: NodeId;
   name: ByteName;
+}
+
+export interface ForgottenNode {
+  id: NodeId;
+  /** All that were known; one at least. */
+  names: readonly ForgottenName[];
   kind: number;
   inoLo: number;
   inoHi: number;
@@ -23,10 +28,15 @@ class Generation {
   readonly byId = new Map<NodeId, ForgottenNode>();
   readonly byPlace = new Map<string, ForgottenNode>();
 
+  add(record: ForgottenNode): void {
+    this.byId.set(record.id, record);
+    for (const { parentId, name } of record.names) this.byPlace.set(placeOf(parentId, name), record);
+  }
+
   take(place: string): ForgottenNode | undefined {
     const record = this.byPlace.get(place);
     if (record === undefined) return undefined;
-    this.byPlace.delete(place);
+    for (const { parentId, name } of record.names) this.byPlace.delete(placeOf(parentId, name));
     this.byId.delete(record.id);
     return record;
   }
@@ -44,25 +54,32 @@ export class ForgottenNodes {
     return this.#young.byId.get(id) ?? this.#old.byId.get(id);
   }
 
-  remember(node: Node, parent: Node): void {
-    const { id, name, kind, inoLo, inoHi } = node;
-    const place = placeOf(parent.id, name);
-    this.#take(place);
+  remember(node: Node): void {
+    const record = recordOf(node);
+    if (record === undefined) return;
+    for (const { parentId, name } of record.names) this.#take(placeOf(parentId, name));
     if (this.#young.byId.size >= MAX_RECORDS) {
       this.#old = this.#young;
       this.#young = new Generation();
     }
-    const record = { id, parentId: parent.id, name, kind, inoLo, inoHi };
-    this.#young.byId.set(id, record);
-    this.#young.byPlace.set(place, record);
+    this.#young.add(record);
   }
 
-  /** The id that the same object had at the same place; it is not remembered any more. */
-  take(node: Node, parent: Node, name: ByteName): NodeId | undefined {
+  /** What the same object was known by at the same place; it is not remembered any more. */
+  take(node: Node, parent: Node, name: ByteName): ForgottenNode | undefined {
     const record = this.#take(placeOf(parent.id, name));
     if (record === undefined) return undefined;
-    const same = record.kind === node.kind && record.inoLo === node.inoLo && record.inoHi === node.inoHi;
-    return same ? record.id : undefined;
+    return record.kind === node.kind && record.inoLo === node.inoLo && record.inoHi === node.inoHi ? record : undefined;
+  }
+
+  /** What an earlier mount remembered; it is the first to go. */
+  restore(records: Iterable<ForgottenNode>): void {
+    for (const record of records) this.#old.add(record);
+  }
+
+  *all(): IterableIterator<ForgottenNode> {
+    yield* this.#young.byId.values();
+    yield* this.#old.byId.values();
   }
 
   clear(): void {
@@ -73,6 +90,20 @@ export class ForgottenNodes {
   #take(place: string): ForgottenNode | undefined {
     return this.#young.take(place) ?? this.#old.take(place);
   }
+}
+
+/** Undefined where it has no name. */
+export function recordOf(node: Node): ForgottenNode | undefined {
+  const { id, kind, inoLo, inoHi } = node;
+  const names = namesOf(node);
+  return names.length === 0 ? undefined : { id, kind, inoLo, inoHi, names };
+}
+
+/** Those that nobody looked at since it was brought back included: one of them may be all that is left. */
+function namesOf(node: Node): readonly ForgottenName[] {
+  if (node.parent === undefined) return node.unseenNames ?? [];
+  const { parent, name, others = [], unseenNames = [] } = node;
+  return [{ parentId: parent.id, name }, ...others.map((other) => ({ parentId: other.parent.id, name: other.name })), ...unseenNames];
 }
 
 function placeOf(parentId: NodeId, name: ByteName): string {

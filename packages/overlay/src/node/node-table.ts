@@ -6,7 +6,7 @@
 import { type ByteName, type NodeId, ROOT_ID } from "@sluice/vfs";
 import type { OverlayJournal } from "../journal/overlay-journal.js";
 import type { Revival } from "../restore/revival.js";
-import { ForgottenNodes } from "./forgotten-nodes.js";
+import { type ForgottenNode, ForgottenNodes, recordOf } from "./forgotten-nodes.js";
 import { InodeIo } from "../io/inode-io.js";
 import { type Dentry, Node } from "./node.js";
 
@@ -62,6 +62,19 @@ export class NodeTable {
     this.#nextId = this.#reservedId = Math.max(this.#nextId, next);
   }
 
+  get nextId(): NodeId {
+    return this.#nextId;
+  }
+
+  /** Whatever somebody may have a handle of, and the directories above it. */
+  *remembered(): IterableIterator<ForgottenNode> {
+    for (const node of this.all()) {
+      const record = recordOf(node);
+      if (record !== undefined) yield record;
+    }
+    yield* this.forgotten.all();
+  }
+
   /** A node that was known before, under its own id. */
   adopt(node: Node): void {
     this.#byId.set(node.id, node);
@@ -82,13 +95,14 @@ export class NodeTable {
 
   /** Gives a new node, not yet shown to the kernel, the id it was known by at this place. */
   recall(node: Node, parent: Node, name: ByteName): void {
-    const id = this.forgotten.take(node, parent, name);
-    if (id === undefined) return;
+    const record = this.forgotten.take(node, parent, name);
+    if (record === undefined) return;
     this.#byId.delete(node.id);
-    node.id = id;
+    node.id = record.id;
     // Somebody may still have its handle, even if only a listing looks at it now and lets go of it again.
     node.shown = true;
-    this.#byId.set(id, node);
+    if (record.names.length > 1) node.unseenNames = record.names;
+    this.#byId.set(record.id, node);
   }
 
   /** The node behind an id, current or former. */
@@ -154,6 +168,7 @@ export class NodeTable {
   attach(node: Node, parent: Node, name: ByteName): void {
     parent.children ??= new Map();
     parent.children.set(name, node);
+    if (node.unseenNames !== undefined) seen(node, parent, name);
     if (node.parent === undefined) {
       node.parent = parent;
       node.name = name;
@@ -167,6 +182,7 @@ export class NodeTable {
   /** Takes a name from a node. False when that was its last one. */
   detach(node: Node, parent: Node, name: ByteName): boolean {
     if (parent.children?.get(name) === node) parent.children.delete(name);
+    if (node.unseenNames !== undefined) seen(node, parent, name);
     if (node.parent === parent && node.name === name) {
       const next = node.others?.pop();
       node.parent = next?.parent;
@@ -265,7 +281,7 @@ export class NodeTable {
     this.#journal?.gone(node);
     if (node.linkKey !== undefined && this.#byLink.get(node.linkKey) === node) this.#byLink.delete(node.linkKey);
     this.forgetLowerLink(node);
-    if (node.shown && node.parent !== undefined) this.forgotten.remember(node, node.parent);
+    if (node.shown) this.forgotten.remember(node);
     if (node.parent?.children?.get(node.name) === node) node.parent.children.delete(node.name);
     for (const other of node.others ?? []) {
       if (other.parent.children?.get(other.name) === node) other.parent.children.delete(other.name);
@@ -285,4 +301,10 @@ export class NodeTable {
   *all(): IterableIterator<Node> {
     for (const entry of this.#byId.values()) if (entry instanceof Node) yield entry;
   }
+}
+
+/** What became of this name is known now. */
+function seen(node: Node, parent: Node, name: ByteName): void {
+  const left = node.unseenNames?.filter((other) => other.parentId !== parent.id || other.name !== name);
+  node.unseenNames = left?.length === 0 ? undefined : left;
 }

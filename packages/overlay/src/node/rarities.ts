@@ -10,6 +10,7 @@ import type { RealDir } from "../layer/real-dir.js";
 import type { IndexEntry } from "./link-index.js";
 import type { Dentry, Node } from "./node.js";
 import type { FormerId } from "./node-table.js";
+import type { ForgottenName } from "./forgotten-nodes.js";
 
 class Rarities {
   /** Counts changes of names and place, so that a decision's wait can be checked for what happened meanwhile. */
@@ -22,6 +23,8 @@ class Rarities {
   dirs: RealDir[] | undefined = undefined;
   /** Further names: hard links. */
   others: Dentry[] | undefined = undefined;
+  /** Names it had when the kernel forgot it, not looked at since: see forgotten-nodes.ts. */
+  unseenNames: readonly ForgottenName[] | undefined = undefined;
   /** A metadata-only copy: where its data lies. */
   data: DataPlace | undefined = undefined;
   /** O_PATH descriptor of an object without a name, or -1. */
@@ -64,6 +67,13 @@ export class WithRarities {
   }
   set others(value: Dentry[] | undefined) {
     if (value !== this.#rare.others) this.#own().others = value;
+  }
+
+  get unseenNames(): readonly ForgottenName[] | undefined {
+    return this.#rare.unseenNames;
+  }
+  set unseenNames(value: readonly ForgottenName[] | undefined) {
+    if (value !== this.#rare.unseenNames) this.#own().unseenNames = value;
   }
 
   get data(): DataPlace | undefined {

@@ -3,7 +3,6 @@ import { type ByteName, type EntryOut, Errno, NAME_MAX, type NodeId } from "@slu
 import type { Core } from "../core.js";
 import { Found, find } from "../merge/find.js";
 import { admit } from "../node/admit.js";
-import type { ForgottenNode } from "../node/forgotten-nodes.js";
 import type { Node } from "../node/node.js";
 import { statNode } from "../node/open-node.js";
 import { present } from "./getattr.js";
@@ -41,26 +40,39 @@ function lookUpById(core: Core, id: NodeId, name: "." | "..", out: EntryOut): nu
   return -status;
 }
 
-/** A node by its id, found again where the kernel forgot it; see ForgottenNodes. */
+/** A node by its id, found again where the kernel forgot it, by any of the names it had; see ForgottenNodes. */
 function recalled(core: Core, id: NodeId): Node | undefined {
-  const path: ForgottenNode[] = [];
+  const known = core.nodes.get(id);
+  if (known !== undefined) return known;
+  for (const name of core.nodes.forgotten.get(id)?.names ?? []) {
+    const parent = recalledDirectory(core, name.parentId);
+    const node = parent === undefined ? undefined : recalledChild(core, parent, { id, name: name.name });
+    if (node !== undefined) return node;
+  }
+  return undefined;
+}
+
+/** The same of a directory, which has one name. No recursion, as trees can be deeper than the stack. */
+function recalledDirectory(core: Core, id: NodeId): Node | undefined {
+  const path: { id: NodeId; name: ByteName }[] = [];
   let at = core.nodes.get(id);
   for (let next: NodeId = id; at === undefined; at = core.nodes.get(next)) {
-    const record = core.nodes.forgotten.get(next);
-    if (record === undefined) return undefined;
-    path.push(record);
-    next = record.parentId;
+    const name = core.nodes.forgotten.get(next)?.names[0];
+    if (name === undefined) return undefined;
+    path.push({ id: next, name: name.name });
+    next = name.parentId;
   }
-  for (let record = path.pop(); record !== undefined; record = path.pop()) {
-    const child: Node | number = at.isDirectory ? childOf(core, at, record.name) : Errno.ENOTDIR;
-    if (typeof child === "number") return undefined;
-    if (child.id !== record.id) {
-      core.nodes.letGo(child);
-      return undefined;
-    }
-    at = child;
-  }
+  for (let step = path.pop(); step !== undefined && at !== undefined; step = path.pop()) at = recalledChild(core, at, step);
   return at;
+}
+
+function recalledChild(core: Core, parent: Node, wanted: { id: NodeId; name: ByteName }): Node | undefined {
+  if (!parent.isDirectory || parent.unlinked) return undefined;
+  const child = childOf(core, parent, wanted.name);
+  if (typeof child === "number") return undefined;
+  if (child.id === wanted.id) return child;
+  core.nodes.letGo(child);
+  return undefined;
 }
 
 /** Fills an entry for a node whose object's attributes are in `out.attr`, and counts the reference the kernel gets. */

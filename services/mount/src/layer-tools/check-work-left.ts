@@ -5,6 +5,8 @@ import { codeOf, unfit } from "../complaint.js";
 import type { Problem } from "./check-upper.js";
 
 const INCOMPAT = "incompat";
+/** What nodeIds stood for, for file handles: every mount leaves it (packages/overlay/src/node/kept-handles.ts). */
+const HANDLES = "handles";
 /** struct ovl_fb in hexadecimal: version, magic, … */
 const INDEX_NAME = /^00fb[0-9a-f]+$/;
 
@@ -33,7 +35,7 @@ export function checkWorkLeft(work: string): Problem[] {
     if (name !== "work" && name !== "index") problems.push({ ...left(name, "nothing that an overlay puts there"), mend: undefined });
   }
   for (const { name } of entriesOf(join(work, "work"))) {
-    if (name !== INCOMPAT && !isSharedWhiteout(join(work, "work", name)))
+    if (name !== INCOMPAT && name !== HANDLES && !isSharedWhiteout(join(work, "work", name)))
       problems.push(left(`work/${name}`, "left by a mount that was interrupted"));
   }
   for (const { name } of entriesOf(join(work, "work", INCOMPAT))) {

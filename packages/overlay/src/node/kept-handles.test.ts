@@ -1,0 +1,21 @@
+import { S } from "@sluice/vfs";
+import { expect, test } from "vitest";
+import type { ForgottenNode } from "./forgotten-nodes.js";
+import { decodeHandles, encodeHandles } from "./kept-handles.js";
+
+const records: ForgottenNode[] = [
+  { id: 7, kind: S.IFDIR, inoLo: 1, inoHi: 0, names: [{ parentId: 1, name: "a directory" }] },
+  { id: 8, kind: S.IFREG, inoLo: 0xffff_ffff, inoHi: 0x8000_0000, names: [{ parentId: 7, name: "\n\xff" }, { parentId: 1, name: "end" }] },
+];
+
+test("what is left is what is found", () => {
+  expect(decodeHandles(encodeHandles(9, records))).toEqual({ nextId: 9, records });
+  expect(decodeHandles(encodeHandles(2, []))).toEqual({ nextId: 2, records: [] });
+});
+
+test("what is cut off, or of another format, is nothing", () => {
+  const text = encodeHandles(9, records);
+  for (const broken of ["", text.slice(0, -1), text.slice(0, 30), text.replace("1/9", "2/9"), text.replace("/9", "/x")]) {
+    expect(decodeHandles(broken)).toBeUndefined();
+  }
+});

@@ -1,0 +1,75 @@
+/**
+ * File handles outlive an unmount: what each nodeId stood for is left in the scratch directory, and the next mount of the same
+ * upper layer goes on with the same ids. What is left is read once and removed. After a crash, or after a mount by the kernel,
+ * which clears that directory, there is nothing: then ids begin anywhere, so that old handles are stale and never another file's.
+ */
+import { randomInt } from "node:crypto";
+import { O, SEEK } from "@sluice/vfs";
+import { openName, sys } from "../layer/host-layer.js";
+import type { RealDir } from "../layer/real-dir.js";
+import type { ForgottenName, ForgottenNode } from "./forgotten-nodes.js";
+import type { NodeTable } from "./node-table.js";
+
+export const HANDLES = "handles";
+const FORMAT = "sluice handles 1";
+const END = "end";
+/** Of nodes: the newest stay. A few megabytes. */
+const MAX_KEPT = 65_536;
+const MAX_BYTES = 1 << 26;
+/** Ids stay numbers of 31 bits for a billion nodes more: V8 has no cheaper ones. */
+const MAX_FIRST_ID = 2 ** 30;
+
+/** Records are text, since names hold neither NUL nor "/". */
+export function encodeHandles(nextId: number, records: Iterable<ForgottenNode>): string {
+  const lines = [`${FORMAT}/${nextId}`];
+  for (const { id, kind, inoLo, inoHi, names } of records) {
+    if (lines.length > MAX_KEPT) break;
+    lines.push([id, kind, inoLo, inoHi, ...names.flatMap(({ parentId, name }) => [parentId, name])].join("/"));
+  }
+  return [...lines, END].join("\0");
+}
+
+/** Undefined where it is not whole. */
+export function decodeHandles(text: string): { nextId: number; records: ForgottenNode[] } | undefined {
+  const lines = text.split("\0");
+  const [format, first] = lines[0]?.split("/") ?? [];
+  const nextId = Number(first);
+  if (format !== FORMAT || lines.at(-1) !== END || !Number.isSafeInteger(nextId)) return undefined;
+  return { nextId, records: lines.slice(1, -1).map(decodeNode) };
+}
+
+function decodeNode(line: string): ForgottenNode {
+  const fields = line.split("/");
+  const [id = 0, kind = 0, inoLo = 0, inoHi = 0] = fields.slice(0, 4).map(Number);
+  const names: ForgottenName[] = [];
+  for (let at = 4; at + 1 < fields.length; at += 2) names.push({ parentId: Number(fields[at]), name: fields[at + 1] as string });
+  return { id, kind, inoLo, inoHi, names };
+}
+
+/** What an earlier mount left in its scratch directory, before that is cleared. */
+export function readLeftHandles(scratchFd: number): string {
+  const fd = openName(scratchFd, HANDLES, O.RDONLY, 0);
+  if (fd < 0) return "";
+  const sizeBytes = Number(sys.lseek(fd, 0, SEEK.END));
+  const bytes = Buffer.alloc(Math.min(Math.max(0, sizeBytes), MAX_BYTES));
+  const length = sys.pread(fd, bytes, { offset: 0, length: bytes.length, position: 0 }, 0);
+  sys.close(fd);
+  return bytes.toString("latin1", 0, Math.max(0, length));
+}
+
+export function goOnWithHandles(nodes: NodeTable, left: string): void {
+  const kept = decodeHandles(left);
+  nodes.skipIds(kept?.nextId ?? randomInt(2, MAX_FIRST_ID));
+  nodes.forgotten.restore(kept?.records ?? []);
+}
+
+/** At the end of a mount. A failure costs nothing but the handles. */
+export function leaveHandles(nodes: NodeTable, scratch: RealDir): void {
+  if (nodes.remembered().next().done === true) return;
+  const fd = openName(scratch.fd, HANDLES, O.WRONLY | O.CREAT | O.TRUNC, 0o600);
+  if (fd < 0) return;
+  const bytes = Buffer.from(encodeHandles(nodes.nextId, nodes.remembered()), "latin1");
+  const written = sys.pwrite(fd, bytes, { offset: 0, length: bytes.length, position: 0 }, 0);
+  sys.close(fd);
+  if (written !== bytes.length) sys.unlinkat(scratch.fd, HANDLES, 0);
+}
