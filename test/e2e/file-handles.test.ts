@@ -112,7 +112,8 @@ async function byAnotherName(name: string): Promise<void> {
   expect((await mount.stop()).code).toBe(0);
 }
 
-for (const name of ["low", "up", "lower link"]) test(`a handle opens its file by any name that is left: ${name}`, () => byAnotherName(name));
+for (const name of ["low", "up", "lower link"])
+  test(`a handle opens its file by any name that is left: ${name}`, () => byAnotherName(name));
 
 /** Prints a handle of each name, as JSON. */
 const TAKE = `

@@ -5,7 +5,16 @@ import { decodeHandles, encodeHandles } from "./kept-handles.js";
 
 const records: ForgottenNode[] = [
   { id: 7, kind: S.IFDIR, inoLo: 1, inoHi: 0, names: [{ parentId: 1, name: "a directory" }] },
-  { id: 8, kind: S.IFREG, inoLo: 0xffff_ffff, inoHi: 0x8000_0000, names: [{ parentId: 7, name: "\n\xff" }, { parentId: 1, name: "end" }] },
+  {
+    id: 8,
+    kind: S.IFREG,
+    inoLo: 0xffff_ffff,
+    inoHi: 0x8000_0000,
+    names: [
+      { parentId: 7, name: "\n\xff" },
+      { parentId: 1, name: "end" },
+    ],
+  },
 ];
 
 test("what is left is what is found", () => {

@@ -11,25 +11,32 @@ test("later words win over earlier ones", () => {
   expect(parseOptionStrings(["nosuid,ro", "suid,rw"])).toMatchObject({ setFlags: 0, clearFlags: MS.NOSUID | MS.RDONLY });
 });
 
-test.each(["fastest", "lowerdir", "lowerdir=", "ro=1", "timeout=soon", "xino=maybe", "redirect_dir=always", "subtype=other", "uuid=on"])(
-  "%s is an error that names it",
-  (word) => {
-    expect(() => parseOptionStrings([word])).toThrow(`-o ${word}: `);
-  },
-);
+test.each([
+  "fastest",
+  "lowerdir",
+  "lowerdir=",
+  "ro=1",
+  "timeout=soon",
+  "xino=maybe",
+  "redirect_dir=always",
+  "subtype=other",
+  "uuid=on",
+  "override_creds=on",
+])("%s is an error that names it", (word) => {
+  expect(() => parseOptionStrings([word])).toThrow(`-o ${word}: `);
+});
 
-test.each(["verity=on", "verity=require", "nfs_export=on", "override_creds", "plugins=x", "xattr_permissions=2"])(
-  "%s is refused, and why",
-  (word) => {
-    expect(() => parseOptionStrings([word])).toThrow(/option is not supported: \S/);
-  },
-);
+test.each(["verity=on", "verity=require", "nfs_export=on", "plugins=x", "xattr_permissions=2"])("%s is refused, and why", (word) => {
+  expect(() => parseOptionStrings([word])).toThrow(/option is not supported: \S/);
+});
 
 test.each([
   "",
   "defaults",
   "index=off,metacopy=off,verity=off,nfs_export=off,xino=auto,uuid=null",
   "default_permissions,allow_other",
+  "override_creds",
+  "nooverride_creds",
   "subtype=sluice,fsname=x",
   "clone_fd,max_idle_threads=4,threaded=1,writeback=1,fast_ino=1,auto_unmount",
   "_netdev,nofail,noauto,user,x-systemd.automount,X-mount.mkdir,comment=y",

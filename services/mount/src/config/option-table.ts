@@ -120,12 +120,14 @@ export const optionTable: readonly OptionRow[] = [
   }),
   choice("overlayfs", "nfs_export", ["off"], {
     refusedValues: ["on"],
-    refused: "file handles of a FUSE mount do not outlive its server",
+    refused: "file handles outlive an unmount in order, but not a crash",
   }),
   choice("overlayfs", "verity", ["off"], { refusedValues: ["on", "require"], refused: "digests of data files are not checked" }),
   word("overlayfs", "userxattr", (into) => (into.userXattr = true)),
   word("overlayfs", "volatile", (into) => (into.volatile = true)),
-  ...no("overlayfs", "layers are always reached with the daemon's credentials", "override_creds", "nooverride_creds"),
+  // The credentials of whoever mounts, in the kernel: with either word, where mount(8) says it, and without.
+  word("overlayfs", "override_creds"),
+  word("overlayfs", "nooverride_creds"),
   onOff("sluice", "foreign_marks", "foreignMarks"),
   word("sluice", "coherent_readers", (into) => (into.coherentReaders = true)),
   { of: "fuse-overlayfs", name: "timeout", values: "SECONDS", apply: timeout },
