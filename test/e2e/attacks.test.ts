@@ -10,6 +10,8 @@ import { layers, open } from "./harness/layers.js";
 const { describe, test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
 
 const DENIED = -Errno.EACCES;
+/** Names of one file; a question holds 256. */
+const MORE_THAN_A_QUESTION = 300;
 const S_IFIFO = 0o010000;
 const AT_SYMLINK_FOLLOW = 0x400;
 
@@ -177,6 +179,19 @@ describe("a file with several names", () => {
       expect(await actor.do("open", at("secrets/x"), O.RDONLY)).toBe(DENIED);
       expect((await mount.stop()).code).toBe(0);
     });
+
+  test("is judged under all of them where they are more than one question holds", async () => {
+    const { mount, actor, at } = await staged(reading);
+    for (let index = 0; index < MORE_THAN_A_QUESTION; index++) expect(await actor.do("link", at("public/p"), at(`public/l${index}`))).toBe(0);
+    expect(await actor.do("open", at("public/l7"), O.RDONLY)).toBeGreaterThan(0);
+    // The strict name comes last, and so into another question than the name that is opened.
+    expect(await actor.do("link", at("public/p"), at("secrets/last"))).toBe(0);
+    expect(await actor.do("open", at("public/l7"), O.RDONLY)).toBe(DENIED);
+    expect(await actor.do("unlink", at("secrets/last"))).toBe(0);
+    expect(await actor.do("open", at("public/l7"), O.RDONLY)).toBeGreaterThan(0);
+    await actor.stop();
+    expect((await mount.stop()).code).toBe(0);
+  });
 
   test("keeps the strictest of them when that name goes away", async () => {
     const { mount, actor, at } = await staged(reading, { lower: {}, upper: { ...tree, "public/same": hardLink("secrets/x") } });

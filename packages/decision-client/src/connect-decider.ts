@@ -1,5 +1,6 @@
 /**
  * A `Decider` that asks decision services, made of decorators. Their order is here and nowhere else, from the outside in:
+ *   in parts       a file of more names than one question holds
  *   failure mode   no decision becomes the one the operator chose, for the mount or for a rule
  *   cache          an answer whose scope covers the question; of equal questions one is asked
  *   deadline       one question has one deadline, whatever is retried inside it
@@ -18,6 +19,7 @@ import { type CacheLimits, DecisionCache } from "./cache/decision-cache.js";
 import { makeDialer, type TlsFiles } from "./channel.js";
 import { type DecisionClientEvents, NO_EVENTS } from "./decision-client-events.js";
 import { HitReports } from "./hit-reports.js";
+import { inParts } from "./in-parts.js";
 import { ReplicaPool } from "./replica-pool.js";
 import { type RevisionView, sameRevision } from "./revision-view.js";
 import { parseTarget, type Target } from "./target.js";
@@ -71,13 +73,14 @@ class ConnectedDecider implements Decider {
     this.reports = new HitReports(this.cache.hits, (report) => this.pool.report(report), events.hitsLost);
     const asked = withDeadline(this.pool, options.timeoutMs ?? DEFAULT_TIMEOUT_MS, () => this.latest);
     const thrifty = this.limits.entries > 0 ? withCache(asked, this.cache, () => this.usable()) : asked;
-    this.decide = withFailureMode(thrifty, options.onOutage ?? { kind: "deny" }, {
+    const answered = withFailureMode(thrifty, options.onOutage ?? { kind: "deny" }, {
       revision: () => this.latest?.revision,
       recall: (question) => {
         const decision = this.cache.peek(inquiryOf(question));
         return decision && { decision, unsureForMs: this.pool.aloneForMs() };
       },
     });
+    this.decide = inParts(answered);
   }
 
   recall(inquiry: Inquiry): Decision | undefined {

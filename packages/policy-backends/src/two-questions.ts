@@ -2,9 +2,8 @@
  * Three effects from engines that only know yes and no. Of each name and access two questions are asked at once: may it be
  * opened, and if so, may the kernel do the I/O (passthrough). No to the first denies, no to the second mediates.
  */
-import { type Access, ALL_ACCESSES, DENIAL_ERRNO, type Effect, type Obligation, type Question } from "@sluice/decision-api";
+import { type Access, ALL_ACCESSES, DENIAL_ERRNO, type Effect, type Obligation, type Question, strictest } from "@sluice/decision-api";
 import type { Verdict } from "./backend.js";
-import { strictest } from "./combine/strictest.js";
 
 /** One question for yes or no. `path` is a byte string. */
 export interface Ask {

@@ -28,11 +28,6 @@ const ALL = (
 ).split(" ");
 const stressors: readonly string[] = soaking ? ALL : TELLING;
 
-/** "link" gives a file 8,192 names, and one of more than 256 is not judged: EACCES wherever a rule mediates (QUESTION_LIMITS). */
-function within(names: readonly string[], kind: (typeof KINDS)[number]): readonly string[] {
-  return kind === "mediated" ? names.filter((name) => name !== "link") : names;
-}
-
 interface Work {
   /** Its last argument but for the directory, which is put in at "@". */
   argv: readonly string[];
@@ -81,7 +76,7 @@ for (const kind of KINDS) {
     `stress-ng, ${kind}`,
     () =>
       mounted(kind, async (mount) => {
-        const argvs = within(stressors, kind).map((name) => [
+        const argvs = stressors.map((name) => [
           "stress-ng",
           "--temp-path",
           "@",

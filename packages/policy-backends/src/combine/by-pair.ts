@@ -2,10 +2,9 @@
  * A question for several accesses, or of several names, as questions for one of each: policies that are tried one after
  * the other may each know of a part of it. The strictest answer holds, so that asking for more is never laxer.
  */
-import type { Question } from "@sluice/decision-api";
+import { type Question, strictest } from "@sluice/decision-api";
 import type { Verdict } from "../backend.js";
 import { pairsOf } from "../two-questions.js";
-import { strictest } from "./strictest.js";
 
 export function byPair(question: Question, evaluate: (question: Question) => Verdict | Promise<Verdict>): Verdict | Promise<Verdict> {
   if (question.accesses.length === 1 && question.resource.paths.length === 1) return evaluate(question);

@@ -1,11 +1,10 @@
 /** `kind: chain`: policies are tried in order, and the first one of which a rule matches holds. */
-import type { Question } from "@sluice/decision-api";
+import { mergeScopes, type Question } from "@sluice/decision-api";
 import { z } from "zod";
 import type { Verdict } from "../backend.js";
 import type { NamedEngine, PolicyKind } from "../policy-kind.js";
 import { byPair } from "./by-pair.js";
 import { combined, loadParts } from "./parts.js";
-import { mergeScopes } from "./strictest.js";
 
 const part = z.union([z.string().min(1), z.looseObject({ kind: z.string() })]);
 export const partsSchema = z.array(part).min(1).max(16);

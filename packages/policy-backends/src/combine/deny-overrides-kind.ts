@@ -1,12 +1,11 @@
 /** `kind: deny-overrides`: all policies are asked, and the strictest answer of those of which a rule matches holds. */
-import type { Question } from "@sluice/decision-api";
+import { mergeScopes, type Question, strictest } from "@sluice/decision-api";
 import { z } from "zod";
 import type { Verdict } from "../backend.js";
 import type { NamedEngine, PolicyKind } from "../policy-kind.js";
 import { byPair } from "./by-pair.js";
 import { abstains, PART_REMEDY, partsSchema } from "./chain-kind.js";
 import { combined, loadParts } from "./parts.js";
-import { mergeScopes, strictest } from "./strictest.js";
 
 const schema = z.strictObject({ kind: z.literal("deny-overrides"), revision: z.number().int().min(0).optional(), policies: partsSchema });
 

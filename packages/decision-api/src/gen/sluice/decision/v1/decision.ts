@@ -541,7 +541,8 @@ export interface Resource {
   mount: string;
   /**
    * Every name the file is known by, below the mount and without a leading slash, as bytes. The strictest effect over
-   * all of them holds. Exactly one, except for hard links.
+   * all of them holds. Exactly one, except for hard links. At most 256, and 262144 bytes together: a file of more is asked
+   * about in several questions, and the strictest answer of all of them holds.
    */
   paths: Buffer[];
   /** The layer that serves it: "upper", "lower0" (topmost), "lower1", ... */

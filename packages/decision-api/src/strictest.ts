@@ -1,0 +1,47 @@
+/** Several answers as one: the strictest holds, with the obligations of all, and for what all of them looked at. */
+import { type CacheScope, type Effect, type Obligation, STRICTNESS } from "./domain.js";
+
+/** What a verdict of a policy and the decision of a service have in common. */
+interface Answer {
+  effect: Effect;
+  obligations: readonly Obligation[];
+  scope?: CacheScope | undefined;
+}
+
+/** All obligations hold together; of two numbers the smaller. */
+function mergeObligations(answers: readonly Answer[]): readonly Obligation[] {
+  const merged = new Map<string, string>();
+  for (const { name, value } of answers.flatMap(({ obligations }) => obligations)) {
+    const present = merged.get(name);
+    merged.set(name, present === undefined || Number(value) < Number(present) ? value : present);
+  }
+  return [...merged].map(([name, value]) => ({ name, value }));
+}
+
+const union = <Name>(one: readonly Name[], other: readonly Name[]): readonly Name[] => [...new Set([...one, ...other])];
+
+/** Both are of one question, so that of two subtrees one lies in the other. */
+function narrower(one: CacheScope, other: CacheScope): CacheScope {
+  const { subtree: a, ttlMs: s } = one;
+  const { subtree: b, ttlMs: t } = other;
+  return {
+    subtree: a === undefined || b === undefined ? undefined : a.length > b.length ? a : b,
+    subject: union(one.subject, other.subject),
+    resource: union(one.resource, other.resource),
+    xattrs: union(one.xattrs, other.xattrs),
+    accesses: union(one.accesses, other.accesses),
+    ttlMs: s === undefined ? t : t === undefined ? s : Math.min(s, t),
+  };
+}
+
+/** What holds only while all of these would answer the same. One that may not be kept: none. */
+export function mergeScopes(answers: readonly Pick<Answer, "scope">[]): CacheScope | undefined {
+  return answers.map(({ scope }) => scope).reduce((one, other) => one && other && narrower(one, other));
+}
+
+/** Of one answer itself. `answers` is not empty. */
+export function strictest<Kind extends Answer>(answers: readonly Kind[]): Kind {
+  const worst = answers.reduce((one, other) => (STRICTNESS[other.effect] > STRICTNESS[one.effect] ? other : one));
+  if (answers.length === 1) return worst;
+  return { ...worst, obligations: worst.effect === "deny" ? [] : mergeObligations(answers), scope: mergeScopes(answers) };
+}

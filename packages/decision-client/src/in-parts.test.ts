@@ -1,0 +1,75 @@
+import { type Decision, plainQuestion, QUESTION_LIMITS, type Question } from "@sluice/decision-api";
+import { expect, it } from "vitest";
+import { inParts } from "./in-parts.js";
+
+const REVISION = { sequence: 1n, digest: "ab".repeat(32) };
+const answerOf = (change: Partial<Decision>): Decision => ({
+  effect: "grant",
+  errno: 0,
+  decisionId: "d",
+  policyId: "p",
+  rule: "r",
+  revision: REVISION,
+  reason: "",
+  obligations: [],
+  source: "service",
+  scope: { subtree: undefined, subject: [], resource: [], xattrs: [], accesses: ["read"], ttlMs: undefined },
+  ...change,
+});
+
+function of(paths: readonly string[]): Question {
+  const one = plainQuestion("f");
+  return { ...one, resource: { ...one.resource, paths } };
+}
+const names = (count: number, length = 10): string[] => Array.from({ length: count }, (_, index) => String(index).padStart(length, "n"));
+
+function asker(say: (path: string) => Partial<Decision> = () => ({})): { asked: Question[]; ask: ReturnType<typeof inParts> } {
+  const asked: Question[] = [];
+  const ask = inParts((question) => {
+    asked.push(question);
+    return Promise.resolve(answerOf(question.resource.paths.map(say).find(({ effect }) => effect !== undefined) ?? {}));
+  });
+  return { asked, ask };
+}
+
+it("asks as it is what one question holds", async () => {
+  const { asked, ask } = asker();
+  const question = of(names(QUESTION_LIMITS.paths));
+  expect((await ask(question, undefined)).scope).toBeDefined();
+  expect(asked).toEqual([question]);
+});
+
+it("asks about every name once, in questions that hold, each with an id of its own", async () => {
+  for (const paths of [names(1_000), names(200, 3_000), [...names(40, 8_000), ...names(700)]]) {
+    const { asked, ask } = asker();
+    const question = of(paths);
+    await ask(question, undefined);
+    expect(asked.flatMap(({ resource }) => resource.paths)).toEqual(paths);
+    expect(new Set(asked.map(({ id }) => id)).size).toBe(asked.length);
+    expect(asked.length).toBeGreaterThan(1);
+    for (const { resource } of asked) {
+      expect(resource.paths.length).toBeLessThanOrEqual(QUESTION_LIMITS.paths);
+      expect(resource.paths.join("").length).toBeLessThanOrEqual(QUESTION_LIMITS.allPathsBytes);
+    }
+  }
+});
+
+it("takes the strictest answer, whichever part it is of, with the obligations of all, and keeps nothing of the whole", async () => {
+  const paths = names(600);
+  for (const index of [0, 300, 599]) {
+    const { ask } = asker((path) => (path === paths[index] ? { effect: "deny", errno: 13, rule: "strict" } : {}));
+    expect(await ask(of(paths), undefined)).toMatchObject({ effect: "deny", errno: 13, rule: "strict", scope: undefined });
+  }
+  const { ask } = asker((path) => {
+    if (path === paths[1]) return { effect: "mediate", obligations: [{ name: "rate", value: "100" }] };
+    return path === paths[599] ? { effect: "mediate", obligations: [{ name: "rate", value: "50" }] } : {};
+  });
+  expect(await ask(of(paths), undefined)).toMatchObject({ effect: "mediate", obligations: [{ name: "rate", value: "50" }], scope: undefined });
+});
+
+it("leaves a name that no question can hold to be refused", async () => {
+  const { asked, ask } = asker();
+  const dear = "x".repeat(QUESTION_LIMITS.allPathsBytes + 1);
+  await ask(of(["a", dear, "b"]), undefined);
+  expect(asked.map(({ resource }) => resource.paths)).toEqual([["a"], [dear], ["b"]]);
+});
