@@ -30,10 +30,16 @@ export function readData(core: Core, call: CallContext, args: IoArgs, out: DataO
   const bytes = out.reserve(args.size);
   if (file.watch !== undefined) return readWatched(core, call, { file, args, bytes, watch: file.watch }, out);
   const range = { offset: 0, length: args.size, position: args.offset };
-  const read = sys.pread(currentFd(core, file), bytes, range, RWF.NOWAIT);
+  const fd = currentFd(core, file);
+  const read = sys.pread(fd, bytes, range, neverWaits(file) ? 0 : RWF.NOWAIT);
   if (read === args.size || (read >= 0 && endsAt(file, args, read))) return finishRead(core, out, read);
   const have = Math.max(read, 0);
   return readRest(core, { file, args, bytes, have }, out);
+}
+
+/** A tmpfs has no NOWAIT, and nothing to wait for either, but for a page that was swapped out. */
+function neverWaits(file: OpenFile): boolean {
+  return file.layer?.inMemory === true;
 }
 
 /** A short answer means end of file to the kernel, so a read that only ran out of cached pages has to go on. */
@@ -93,7 +99,27 @@ export function writeData(core: Core, call: CallContext, args: WriteArgs, out: {
   if (file === undefined) return Errno.EBADF;
   if (!file.write) return Errno.EBADF;
   if (args.killSuidgid) clearSuid(file.fd, call);
+  if (file.watch === undefined && args.size <= INLINE_WRITE_BYTES && neverWaits(file)) return writeAtOnce(core, call, { file, args }, out);
   return writeRest(core, call, { file, args, flags: flagsOf(args.flags) }, out);
+}
+
+/** Copying more holds the event loop up for longer than a way to the pool and back takes. */
+const INLINE_WRITE_BYTES = 262_144;
+
+function writeAtOnce(core: Core, call: CallContext, { file, args }: { file: OpenFile; args: WriteArgs }, out: { length: number }): Status {
+  const begun = appendBegun(core, call, { fd: file.fd, args });
+  const range = { offset: 0, length: args.size, position: begun ?? args.offset };
+  const flags = flagsOf(args.flags);
+  const written = sys.pwrite(file.fd, args.data, range, begun === undefined ? flags : flags & ~RWF.APPEND);
+  return written < 0 ? -written : finishWrite(core, file, { offset: args.offset, length: written }, out);
+}
+
+function finishWrite(core: Core, file: OpenFile, range: { offset: FileOffset; length: number }, out: { length: number }): number {
+  out.length = range.length;
+  core.events.mediated("write", range.length);
+  if (file.mode !== "cached") file.io.pagesOf = undefined;
+  tellOtherIds(core, file, range);
+  return 0;
 }
 
 /** O_APPEND is asked of the host again: its idea of the end is the right one, also beside passthrough writers. */
@@ -121,12 +147,7 @@ async function writeRest(core: Core, call: CallContext, whole: WholeWrite, out: 
     file.watch === undefined
       ? await act(size)
       : await transfer(file.watch, file, call, { kind: "write", offset, length: size, flags, act });
-  if (done < 0) return -done;
-  out.length = done;
-  core.events.mediated("write", done);
-  if (file.mode !== "cached") file.io.pagesOf = undefined;
-  tellOtherIds(core, file, { offset, length: done });
-  return 0;
+  return done < 0 ? -done : finishWrite(core, file, { offset, length: done }, out);
 }
 
 async function writeUpTo({ file, args, flags }: WholeWrite, length: number): Promise<number> {
