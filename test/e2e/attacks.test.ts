@@ -182,7 +182,8 @@ describe("a file with several names", () => {
 
   test("is judged under all of them where they are more than one question holds", async () => {
     const { mount, actor, at } = await staged(reading);
-    for (let index = 0; index < MORE_THAN_A_QUESTION; index++) expect(await actor.do("link", at("public/p"), at(`public/l${index}`))).toBe(0);
+    for (let index = 0; index < MORE_THAN_A_QUESTION; index++)
+      expect(await actor.do("link", at("public/p"), at(`public/l${index}`))).toBe(0);
     expect(await actor.do("open", at("public/l7"), O.RDONLY)).toBeGreaterThan(0);
     // The strict name comes last, and so into another question than the name that is opened.
     expect(await actor.do("link", at("public/p"), at("secrets/last"))).toBe(0);

@@ -56,6 +56,7 @@ const SETTINGS: Omit<OverlayConfig, "lowers" | "dataLowers" | "upper" | "work" |
   index: "off",
   volatile: false,
   coherentReaders: false,
+  sharedLower: false,
   entryTtlMs: 1000,
   attrTtlMs: 1000,
   negativeTtlMs: 1000,

@@ -64,7 +64,11 @@ it("takes the strictest answer, whichever part it is of, with the obligations of
     if (path === paths[1]) return { effect: "mediate", obligations: [{ name: "rate", value: "100" }] };
     return path === paths[599] ? { effect: "mediate", obligations: [{ name: "rate", value: "50" }] } : {};
   });
-  expect(await ask(of(paths), undefined)).toMatchObject({ effect: "mediate", obligations: [{ name: "rate", value: "50" }], scope: undefined });
+  expect(await ask(of(paths), undefined)).toMatchObject({
+    effect: "mediate",
+    obligations: [{ name: "rate", value: "50" }],
+    scope: undefined,
+  });
 });
 
 it("leaves a name that no question can hold to be refused", async () => {

@@ -40,7 +40,11 @@ export function inParts(ask: Ask): Ask {
     const { resource } = question;
     if (fits(resource.paths)) return ask(question, signal);
     // Each part is a question of its own, which repetitions of it share: so it has an id of its own, made from the whole's.
-    const parts = partsOf(resource.paths).map((paths, index) => ({ ...question, id: `${question.id}.${index}`, resource: { ...resource, paths } }));
+    const parts = partsOf(resource.paths).map((paths, index) => ({
+      ...question,
+      id: `${question.id}.${index}`,
+      resource: { ...resource, paths },
+    }));
     return Promise.all(parts.map((part) => ask(part, signal))).then(whole);
   };
 }

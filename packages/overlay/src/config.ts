@@ -48,7 +48,9 @@ export interface OverlayConfig {
   errorWitness: number | undefined;
   /** Lower files that can be copied up are not passed through, so that who reads one sees what is written to it later. */
   coherentReaders: boolean;
-  /** How long the kernel may keep names and attributes, in ms. The layers are ours alone. */
+  /** Others change lower layers: what the kernel asks for is searched for anew. */
+  sharedLower: boolean;
+  /** How long the kernel may keep names and attributes, in ms. The layers are ours alone, but for `sharedLower`. */
   entryTtlMs: number;
   attrTtlMs: number;
   negativeTtlMs: number;

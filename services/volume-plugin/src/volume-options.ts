@@ -25,8 +25,10 @@ const PASSED_ON = [
   "locks",
   "log-level",
 ] as const;
+/** Those without one there: true or false here. */
+const FLAGS = ["coherent-readers", "shared-lower"] as const;
 const FILES = new Set(["policy", "decision-ca", "decision-cert", "decision-key"]);
-const ALL = ["lower", "upper", "work", "coherent-readers", ...PASSED_ON];
+const ALL = ["lower", "upper", "work", ...FLAGS, ...PASSED_ON];
 /** As Docker itself has it. It becomes a directory's name. */
 const NAME = /^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,127}$/;
 
@@ -84,9 +86,11 @@ export function checkVolume(name: string, options: VolumeOptions, host: string):
   for (const key of FILES) if (options[key] !== undefined) checkPath(key, options[key], { wanted: "file", host });
   if (options["policy"] !== undefined && options["decision"] !== undefined)
     throw new VolumeError("option policy: it excludes decision: give one of them");
-  const coherent = options["coherent-readers"];
-  if (coherent !== undefined && coherent !== "true" && coherent !== "false")
-    throw new VolumeError(`option coherent-readers: '${coherent}' is neither true nor false`);
+  for (const key of FLAGS) {
+    const value = options[key];
+    if (value !== undefined && value !== "true" && value !== "false")
+      throw new VolumeError(`option ${key}: '${value}' is neither true nor false`);
+  }
 }
 
 /** Where a volume's own things lie, below the plugin's directory. */
@@ -116,7 +120,7 @@ export function mountArguments(name: string, options: VolumeOptions, places: Vol
     return FILES.has(key) ? here(value) : value;
   };
   const passed = PASSED_ON.flatMap((key) => (options[key] === undefined ? [] : [`--${key}`, valueOf(key, options[key])]));
-  const flags = options["coherent-readers"] === "true" ? ["--coherent-readers"] : [];
+  const flags = FLAGS.filter((key) => options[key] === "true").map((key) => `--${key}`);
   const lowers = lowersOf(options["lower"] ?? "")
     .map(here)
     .join(":");

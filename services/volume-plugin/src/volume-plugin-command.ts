@@ -23,7 +23,7 @@ Examples:
 
 Options of a volume: lower (required), upper and work, or upper=auto; policy or decision; and by the names they have with
 'sluice mount': decision-ca, decision-cert, decision-key, decision-server-san, decision-timeout, on-outage, on-revoke,
-stale-for, max-stack-depth, locks, log-level, coherent-readers=true.
+stale-for, max-stack-depth, locks, log-level, coherent-readers=true, shared-lower=true.
 
 Mounts are processes of their own. A plugin that is started again finds them, and mounts again what has died.
 `;

@@ -8,6 +8,7 @@ export interface Status {
   overlay: {
     layers: { name: string; path: string; stackDepth?: number; passthrough: { eligible: boolean; reason?: string } }[];
     copyUps: number;
+    nodes: number;
     openFiles: number;
     staleReopens: number;
   };

@@ -76,16 +76,7 @@ for (const kind of KINDS) {
     `stress-ng, ${kind}`,
     () =>
       mounted(kind, async (mount) => {
-        const argvs = stressors.map((name) => [
-          "stress-ng",
-          "--temp-path",
-          "@",
-          "--timeout",
-          "SECONDSs",
-          "--verify",
-          `--${name}`,
-          "2",
-        ]);
+        const argvs = stressors.map((name) => ["stress-ng", "--temp-path", "@", "--timeout", "SECONDSs", "--verify", `--${name}`, "2"]);
         await twice(mount, each(stressSeconds, argvs));
         expect(readdirSync(mount.path("work")).sort()).toEqual(["below", "more"]);
       }),

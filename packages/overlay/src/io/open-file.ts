@@ -14,6 +14,7 @@ import { knownPaths } from "../node/known-paths.js";
 import type { Node } from "../node/node.js";
 import { openNode } from "../node/open-node.js";
 import { readXattrOf } from "../node/node-xattr.js";
+import { isReplaced } from "../operations/recheck.js";
 import { arbitrate, wishOf } from "./arbitrate.js";
 import { contentOf } from "./content.js";
 import { clearSuid } from "./data.js";
@@ -103,10 +104,11 @@ function reach(core: Core, request: OpenRequest, attr: Attr): number {
   request.fd = openNode(core, node, flags);
   if (request.fd === -Errno.EMFILE && core.kept.clear()) request.fd = openNode(core, node, flags);
   if (request.fd < 0) return -request.fd;
-  if (!core.gate.active) return 0;
+  if (!core.gate.active && !core.config.sharedLower) return 0;
   const status = statFd(request.fd, attr);
   if (status < 0) return -status;
-  return (attr.mode & S.IFMT) === S.IFREG ? 0 : Errno.ESTALE;
+  // The kernel looks the name up again, which leads to what is there now.
+  return (attr.mode & S.IFMT) === S.IFREG && !isReplaced(core, node, attr) ? 0 : Errno.ESTALE;
 }
 
 function describe(core: Core, request: OpenRequest, attr: Attr): Intent {

@@ -29,7 +29,8 @@ export class DirectoryFds {
       dir.used = true;
       return dir.fd;
     }
-    return dir.parent === undefined ? -Errno.EBADF : this.#open(dir);
+    // Only a layer's root has no parent, and what others took away from under us (operations/recheck.ts).
+    return dir.parent === undefined ? -Errno.ESTALE : this.#open(dir);
   }
 
   /** Forgets a directory's descriptor: it was removed, or its node was forgotten. */

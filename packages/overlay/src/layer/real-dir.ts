@@ -13,6 +13,9 @@ export class RealDir {
   impure = false;
   /** A lower directory that is marked to hold whiteouts in the form of an attribute (opaque = "x"). */
   xattrWhiteouts = false;
+  /** Its inode number as it was found; 0: made by us. */
+  inoLo = 0;
+  inoHi = 0;
 
   constructor(
     readonly layer: HostLayer,

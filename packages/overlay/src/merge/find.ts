@@ -152,6 +152,8 @@ function addDirectory(search: Search, at: Hit): number {
   const { core, found } = search;
   const layer = at.dir.layer;
   const real = new RealDir(layer, at.dir, at.name);
+  real.inoLo = at.attr.words[0] as number;
+  real.inoHi = at.attr.words[1] as number;
   if (!isLast(core, at.dir)) {
     const status = readDirectoryMarks(core.marks, at.dirFd, at.name, marks);
     if (status < 0) return -status;

@@ -46,7 +46,8 @@ function statObject(core: Core, node: Node, attr: Attr): number {
     const dirFd = core.fds.of(top);
     return dirFd < 0 ? dirFd : statName(dirFd, node.realName, attr);
   }
-  if (top.fd >= 0 || top.parent === undefined) return statFd(top.fd, attr);
+  if (top.fd >= 0) return statFd(top.fd, attr);
+  if (top.parent === undefined) return -Errno.ESTALE;
   const parentFd = core.fds.of(top.parent);
   return parentFd < 0 ? parentFd : statName(parentFd, top.name, attr);
 }

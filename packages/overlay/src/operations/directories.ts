@@ -35,10 +35,14 @@ export function opendir(core: Core, call: CallContext, id: NodeId, out: OpenOut)
   begin(core, directory);
   out.handle = directory.handle;
   out.mode = "cached";
-  // The kernel knows of every change of the names, since each comes through it.
-  out.keepCache = core.config.entryTtlMs > 0;
+  // The kernel knows of every change of the names, since each comes through it; but for those that others make.
+  out.keepCache = core.config.entryTtlMs > 0 && !(core.config.sharedLower && isShared(node));
   out.backingId = 0;
   return 0;
+}
+
+function isShared(node: Node): boolean {
+  return node.dirs?.some(({ layer }) => !layer.writable) === true;
 }
 
 export function releasedir(core: Core, handle: FileHandle): number {

@@ -3,12 +3,12 @@ import { type Attr, type AttrOut, Errno, type NodeId } from "@sluice/vfs";
 import type { Core } from "../core.js";
 import type { Node } from "../node/node.js";
 import { showBlocksOfData } from "../node/open-data.js";
-import { statNode } from "../node/open-node.js";
+import { statOwn } from "./recheck.js";
 
 export function getattr(core: Core, id: NodeId, out: AttrOut): number {
   const node = core.nodes.get(id);
   if (node === undefined) return Errno.ESTALE;
-  const status = statNode(core, node, out.attr);
+  const status = statOwn(core, node, out.attr);
   if (status < 0) return -status;
   out.attrTtlMs = present(core, node, out.attr);
   return 0;

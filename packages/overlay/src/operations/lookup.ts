@@ -6,6 +6,7 @@ import { admit } from "../node/admit.js";
 import type { Node } from "../node/node.js";
 import { statNode } from "../node/open-node.js";
 import { present } from "./getattr.js";
+import { isLoss, loseName, recheck } from "./recheck.js";
 
 const found = new Found();
 
@@ -15,7 +16,13 @@ export function lookup(core: Core, parentId: NodeId, name: ByteName, out: EntryO
   if (typeof parent === "number") return parent;
   if (name.length > NAME_MAX) return Errno.ENAMETOOLONG;
   const known = core.nodes.child(parent, name);
-  if (known !== undefined) {
+  if (known !== undefined && core.config.sharedLower) {
+    const status = recheck(core, known, { parent, name }, found);
+    out.attr.copyFrom(found.attr);
+    if (status === 0) return enter(core, known, out);
+    if (!isLoss(status)) return -status;
+    loseName(core, known, { parent, name });
+  } else if (known !== undefined) {
     const status = statNode(core, known, out.attr);
     if (status === 0) return enter(core, known, out);
     // Somebody changed the layer behind our back: what we knew is worth nothing.

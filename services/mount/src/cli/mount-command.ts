@@ -85,6 +85,7 @@ export function addMountCommand(program: Command, host: MountHost): void {
     .option("--max-stack-depth <depth>", "1: overlayfs may be mounted on top; 2: layers may lie on an overlay", "1")
     .option("--locks <who>", "who keeps fcntl and flock locks: kernel, daemon, or auto: the daemon where a file can change nodes", "auto")
     .option("--coherent-readers", "mediate lower files that can be copied up, so that who reads one sees later writes")
+    .option("--shared-lower", "others change the lower layers meanwhile: seen within a second, or as long as -o timeout= says")
     .option("--control <socket>", "control socket; derived from the mount point by default")
     .option("--admin <host:port>", "serve /metrics, /healthz and /readyz")
     .option(

@@ -68,6 +68,8 @@ export interface MountConfig extends OverlayOptions {
   user: UserIds | undefined;
   /** Nobody passes through to a lower file that can be copied up. */
   coherentReaders: boolean;
+  /** Others change lower layers while they are mounted. */
+  sharedLower: boolean;
   decision: DecisionChoice;
   onOutage: OnOutage;
   staleForMs: number;

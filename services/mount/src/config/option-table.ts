@@ -130,6 +130,7 @@ export const optionTable: readonly OptionRow[] = [
   word("overlayfs", "nooverride_creds"),
   onOff("sluice", "foreign_marks", "foreignMarks"),
   word("sluice", "coherent_readers", (into) => (into.coherentReaders = true)),
+  word("sluice", "shared_lower", (into) => (into.sharedLower = true)),
   { of: "fuse-overlayfs", name: "timeout", values: "SECONDS", apply: timeout },
   choice("fuse-overlayfs", "fsync", ["0", "1"], { set: (into, value) => (into.volatile ||= value === "0") }),
   ...shownOptions,

@@ -25,6 +25,7 @@ export interface OptionString {
   foreignMarks: boolean | undefined;
   volatile: boolean;
   coherentReaders: boolean;
+  sharedLower: boolean;
   cacheTtlMs: number | undefined;
   shown: ShownGiven;
   nonEmpty: boolean;
@@ -50,6 +51,7 @@ export function noOptions(): OptionString {
     foreignMarks: undefined,
     volatile: false,
     coherentReaders: false,
+    sharedLower: false,
     cacheTtlMs: undefined,
     shown: nothingShown(),
     nonEmpty: false,

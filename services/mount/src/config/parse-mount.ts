@@ -51,6 +51,7 @@ export interface MountArguments extends TracingArguments {
   privilege: string;
   user?: string;
   coherentReaders?: boolean;
+  sharedLower?: boolean;
   control?: string;
   admin?: string;
   name?: string;
@@ -61,6 +62,8 @@ export interface MountArguments extends TracingArguments {
 /** One more is the id that means "none". */
 const MAX_ID = 0xffff_fffe;
 const DEFAULT_CACHE_TTL_MS = 86_400_000;
+/** How late a change that others make in a lower layer may be seen, as with other network and FUSE file systems. */
+const SHARED_CACHE_TTL_MS = 1000;
 const units: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
 
 /** "250ms", "30s", "5m", "1h", or plain seconds. */
@@ -176,6 +179,7 @@ export function parseMount(mountpoint: string, args: MountArguments): MountConfi
   if (mountpoint === "") throw wrong("MOUNTPOINT", "the name is empty", "name an empty directory");
   const at = resolve(mountpoint);
   const readOnly = layers.upper === undefined;
+  const sharedLower = args.sharedLower === true || options.sharedLower;
   return {
     mountpoint: at,
     ...layers,
@@ -185,7 +189,7 @@ export function parseMount(mountpoint: string, args: MountArguments): MountConfi
     shown: shownOf(options.shown),
     nonEmpty: options.nonEmpty,
     allowOther: options.allowOther,
-    cacheTtlMs: options.cacheTtlMs ?? DEFAULT_CACHE_TTL_MS,
+    cacheTtlMs: options.cacheTtlMs ?? (sharedLower ? SHARED_CACHE_TTL_MS : DEFAULT_CACHE_TTL_MS),
     maxStackDepth: oneOf(args.maxStackDepth, ["1", "2"], "--max-stack-depth") === "1" ? 1 : 2,
     engine: oneOf<EngineChoice>(args.engine, ["auto", "devfuse", "fuse-native"], "--engine"),
     transport: oneOf<TransportChoice>(args.transport, ["auto", "uring", "read"], "--transport"),
@@ -194,6 +198,7 @@ export function parseMount(mountpoint: string, args: MountArguments): MountConfi
     privilege: oneOf<PrivilegeChoice>(args.privilege, ["auto", "strict"], "--privilege"),
     user: parseUser(args.user),
     coherentReaders: args.coherentReaders === true || options.coherentReaders,
+    sharedLower,
     decision: parseDecision(args),
     onOutage: oneOf<OnOutage>(args.onOutage, ["deny", "mediate", "stale"], "--on-outage"),
     onRevoke: oneOf<OnRevoke>(args.onRevoke, ["report", "sigterm", "sigkill"], "--on-revoke"),

@@ -125,6 +125,7 @@ function overlayConfig(life: Life, link: KeeperLink, gate: PolicyGate): OverlayC
     foreignMarks: config.foreignMarks,
     volatile: config.volatile,
     coherentReaders: config.coherentReaders,
+    sharedLower: config.sharedLower,
     entryTtlMs: config.cacheTtlMs,
     attrTtlMs: config.cacheTtlMs,
     negativeTtlMs: Math.min(config.cacheTtlMs, NEGATIVE_TTL_MS),

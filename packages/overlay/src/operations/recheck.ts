@@ -1,0 +1,127 @@
+/**
+ * `--shared-lower`: others change the lower layers. What a name means is then searched anew whenever the kernel asks, which it
+ * does once what it keeps is older than the mount's timeout, and a node stays only while its name leads to the same object.
+ * What lies in the upper layer is ours alone.
+ */
+import { AT, type Attr, type ByteName, Errno, O } from "@sluice/vfs";
+import type { Core } from "../core.js";
+import { sys } from "../layer/host-layer.js";
+import { RealDir } from "../layer/real-dir.js";
+import { Found, find } from "../merge/find.js";
+import { mixDevice } from "../node/admit.js";
+import { type Dentry, type Node, pathAt } from "../node/node.js";
+import { statNode } from "../node/open-node.js";
+
+const again = new Found();
+
+/** 0 where `known` is what `at` leads to, with its attributes in `found.attr`; else a negative errno. */
+export function recheck(core: Core, known: Node, at: Dentry, found: Found): number {
+  // Its place is not where its name is, or about to change by our own doing.
+  if (known.unlinked || known.indexed !== undefined || known.copyUp !== undefined) return statNode(core, known, found.attr);
+  const errno = find(core, at.parent, at.name, found);
+  if (errno !== 0) return -errno;
+  if (found.kind === 0) return -Errno.ENOENT;
+  if (found.kind !== known.kind) return -Errno.ESTALE;
+  return known.isDirectory ? recheckDirectory(core, known, found) : recheckObject(core, known, at, found);
+}
+
+function recheckObject(core: Core, known: Node, at: Dentry, found: Found): number {
+  const dir = found.dir as RealDir;
+  if (dir.layer !== known.top.layer || !isSelf(core, known, found.attr)) return -Errno.ESTALE;
+  // The directory may have become another one while the file in it is the same.
+  if (known.parent === at.parent && known.name === at.name) known.dir = dir;
+  return 0;
+}
+
+function recheckDirectory(core: Core, known: Node, found: Found): number {
+  const top = found.dirs[0] as RealDir;
+  if (top.layer !== known.top.layer || !(top.layer.writable || isSame(top, known.top))) return -Errno.ESTALE;
+  const before = known.dirs as RealDir[];
+  const now = found.dirs.map((dir) => goOn(before, dir));
+  for (const dir of before) if (!now.includes(dir)) core.fds.drop(dir);
+  known.dirs = now;
+  known.opaque = found.opaque;
+  return 0;
+}
+
+/** The one that is known, with its descriptor and what is known of it, where it is the same. */
+function goOn(before: readonly RealDir[], dir: RealDir): RealDir {
+  const known = before.find(({ layer }) => layer === dir.layer);
+  if (known === undefined || !(dir.layer.writable || isSame(known, dir))) return dir;
+  known.parent = dir.parent;
+  known.name = dir.name;
+  return known;
+}
+
+function isSame(one: RealDir, other: RealDir): boolean {
+  return one.inoLo === other.inoLo && one.inoHi === other.inoHi;
+}
+
+/** Is that what the node was made for? `attr` as the layer has it. */
+function isSelf(core: Core, node: Node, { words }: Attr): boolean {
+  const { layer } = node.top;
+  if (layer.writable) return true;
+  return words[0] === node.inoLo && mixDevice(core, words[1] as number, layer.deviceIndex) === node.inoHi;
+}
+
+/** Did others put something else in the place of a lower file? `attr` is of what was found there just now. */
+export function isReplaced(core: Core, node: Node, attr: Attr): boolean {
+  return core.config.sharedLower && !node.isDirectory && !node.unlinked && node.indexed === undefined && !isSelf(core, node, attr);
+}
+
+/** Attributes of the node's own object, also where its name leads to another one by now. 0 or the negative errno. */
+export function statOwn(core: Core, node: Node, attr: Attr): number {
+  const status = statNode(core, node, attr);
+  if (!core.config.sharedLower || node.parent === undefined || node.inUpper) return status;
+  if (status === 0 ? !isReplaced(core, node, attr) : !isLoss(status)) return status;
+  loseName(core, node, { parent: node.parent, name: node.name });
+  return statNode(core, node, attr);
+}
+
+/** Says that something else, or nothing, is there now; any other errno tells nothing of it. */
+export function isLoss(status: number): boolean {
+  return status === -Errno.ENOENT || status === -Errno.ESTALE || status === -Errno.ENOTDIR;
+}
+
+/**
+ * A name does not lead to the node any more, and that was not our doing. What is open of it goes on; what is not can never be
+ * had again, least of all as whatever else is at its place, which is judged by other paths. So with all that is below it.
+ */
+export function loseName(core: Core, node: Node, at: Dentry): void {
+  const path = pathAt(at.parent, at.name);
+  for (const [name, child] of [...(node.children ?? [])]) loseName(core, child, { parent: node, name });
+  node.version++;
+  if (core.nodes.detach(node, at.parent, at.name)) return refind(core, node);
+  node.lastPath = path;
+  core.kept.drop(node);
+  if (node.unlinked) return core.nodes.letGo(node);
+  const fd = heldOpen(node);
+  if (fd >= 0) {
+    core.journal?.keep(node, fd);
+    node.fd = fd;
+    core.journal?.nameless(node);
+  }
+  for (const dir of node.dirs ?? []) core.fds.drop(dir);
+  const nowhere = new RealDir(node.top.layer, undefined, "");
+  if (node.dirs === undefined) node.dir = nowhere;
+  else node.dirs = [nowhere];
+  core.nodes.letGo(node);
+}
+
+/** It has another name, by which it may be reached. */
+function refind(core: Core, node: Node): void {
+  const at: { parent: Node | undefined; name: ByteName } = node;
+  if (at.parent === undefined) return;
+  const other = { parent: at.parent, name: at.name };
+  if (isLoss(recheck(core, node, other, again))) loseName(core, node, other);
+}
+
+/** A descriptor of the object itself, by one that is open; or a negative errno. */
+function heldOpen(node: Node): number {
+  const flags = O.PATH | O.CLOEXEC;
+  if (node.dirs !== undefined) return node.top.fd < 0 ? node.top.fd : sys.openat(node.top.fd, ".", flags | O.DIRECTORY, 0);
+  for (const file of node.io?.handles ?? []) {
+    if (file.layer === node.dataLayer && node.data === undefined) return sys.openat(AT.FDCWD, `/proc/self/fd/${file.fd}`, flags, 0);
+  }
+  return -Errno.ESTALE;
+}

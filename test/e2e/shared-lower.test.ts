@@ -1,0 +1,159 @@
+/** Lower layers that others change while they are mounted, with --shared-lower: what is seen of it, by whom, and how soon. */
+import { appendFileSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { directory, mountSluice, requires, type SluiceMount, type Tree } from "@sluice/testkit";
+import { Errno, O } from "@sluice/vfs";
+import { expect } from "vitest";
+import { Actor, eventually } from "./harness/actor.js";
+import { layers, open } from "./harness/layers.js";
+import { statusOf } from "./harness/told.js";
+
+const { describe, test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
+/** The mount's timeout is a second; the rest is for a busy machine. */
+const SOON_MS = 20_000;
+const POLICIES = {
+  granted: "version: 1\ndefault: grant\n",
+  mediated: "version: 1\ndefault: mediate\n",
+  nobody: undefined,
+} as const;
+const TREE: Tree = {
+  f: open("old"),
+  gone: open("old"),
+  kept: open("old"),
+  "d/a": open("a"),
+  "d/sub/b": open("b"),
+  "both/lower": open("lower"),
+};
+
+interface Stage {
+  mount: SluiceMount;
+  actor: Actor;
+  lower: string;
+  at(name: string): string;
+  /** What others do who never write to what is there: a new file in the place of the old one. */
+  replace(name: string, content: string): void;
+}
+
+async function staged(policy: string | undefined, args: readonly string[] = ["--shared-lower"]): Promise<Stage> {
+  const { lower, upper, root } = layers({ lower: TREE, upper: { both: directory(), "both/upper": open("upper") } });
+  const mount = await mountSluice({ lowers: [lower], upper, args, ...(policy === undefined ? {} : { policy }) });
+  const replace = (name: string, content: string): void => {
+    writeFileSync(join(root, "new"), content, { mode: 0o666 });
+    renameSync(join(root, "new"), join(lower, name));
+  };
+  return { mount, actor: await Actor.start(), lower, at: (name) => mount.path(name), replace };
+}
+
+function reads(path: string, content: string): () => boolean {
+  return () => {
+    try {
+      return readFileSync(path, "utf8") === content;
+    } catch {
+      return false;
+    }
+  };
+}
+
+for (const [kind, policy] of Object.entries(POLICIES))
+  describe(`a lower layer that others change, ${kind}`, () => {
+    test("a file that was replaced, grown, added or removed is seen so, and who has it open keeps what was opened", async () => {
+      const { mount, actor, lower, at, replace } = await staged(policy);
+      for (const name of ["f", "gone", "kept"]) expect(readFileSync(at(name), "utf8")).toBe("old");
+      expect(await actor.do("open", at("added"), O.RDONLY)).toBe(-Errno.ENOENT);
+      const fd = await actor.do("open", at("f"), O.RDONLY);
+      const ino = statSync(at("f")).ino;
+
+      replace("f", "replaced");
+      replace("added", "added");
+      rmSync(join(lower, "gone"));
+      appendFileSync(join(lower, "kept"), ", grown");
+      await eventually("the new content", SOON_MS, reads(at("f"), "replaced"));
+      await eventually("the new file", SOON_MS, reads(at("added"), "added"));
+      await eventually("the growth", SOON_MS, reads(at("kept"), "old, grown"));
+      expect(await actor.do("read", fd, 32, 0)).toBe("old");
+      expect(statSync(at("f")).ino).not.toBe(ino);
+      const { size } = await actor.do<{ size: string }>("fstat", fd);
+      expect(size).toBe("3");
+      expect(readdirSync(mount.mountpoint).sort()).toEqual(["added", "both", "d", "f", "kept"]);
+      expect(await actor.do("open", at("gone"), O.RDONLY)).toBe(-Errno.ENOENT);
+
+      // What is written goes to the copy of what is there now.
+      appendFileSync(at("f"), " and written");
+      expect(readFileSync(at("f"), "utf8")).toBe("replaced and written");
+      expect(readFileSync(join(lower, "f"), "utf8")).toBe("replaced");
+      expect(await actor.do("read", fd, 32, 0)).toBe("old");
+      await actor.stop();
+      expect((await mount.stop()).code).toBe(0);
+    });
+
+    test("a directory that was replaced is another one, with all below it, and who is in it does not get at the new one's files", async () => {
+      const { mount, actor, lower, at } = await staged(policy);
+      expect(readFileSync(at("d/sub/b"), "utf8")).toBe("b");
+      const b = await actor.do("open", at("d/sub/b"), O.PATH);
+      renameSync(join(lower, "d"), join(lower, "old-d"));
+      mkdirSync(join(lower, "d/sub"), { recursive: true });
+      writeFileSync(join(lower, "d/sub/b"), "new b");
+      await eventually("the new directory", SOON_MS, reads(at("d/sub/b"), "new b"));
+      await eventually("the old one under its new name", SOON_MS, reads(at("old-d/sub/b"), "b"));
+      expect(readdirSync(at("d"))).toEqual(["sub"]);
+      expect(await actor.do("open", `/proc/self/fd/${b}`, O.RDONLY)).toBe(-Errno.ESTALE);
+      await actor.stop();
+      expect((await mount.stop()).code).toBe(0);
+    });
+
+    test("names that come and go below a merged directory are merged, and changes in the upper layer stay", async () => {
+      const { mount, actor, lower, at } = await staged(policy);
+      expect(readdirSync(at("both")).sort()).toEqual(["lower", "upper"]);
+      expect(await actor.do("rename", at("both/upper"), at("both/moved"))).toBe(0);
+      writeFileSync(join(lower, "both/more"), "more");
+      rmSync(join(lower, "both/lower"));
+      await eventually("the new name", SOON_MS, reads(at("both/more"), "more"));
+      await eventually("the list", SOON_MS, () => readdirSync(at("both")).sort().join() === "more,moved");
+      // The directory itself is made anew below the one in the upper layer.
+      rmSync(join(lower, "both"), { recursive: true });
+      await eventually("the upper layer's alone", SOON_MS, () => readdirSync(at("both")).join() === "moved");
+      mkdirSync(join(lower, "both"));
+      writeFileSync(join(lower, "both/again"), "again");
+      await eventually("a merged one again", SOON_MS, reads(at("both/again"), "again"));
+      expect(readFileSync(at("both/moved"), "utf8")).toBe("upper");
+      await actor.stop();
+      expect((await mount.stop()).code).toBe(0);
+    });
+  });
+
+describe("a lower layer that others change, under a rule", () => {
+  test("is judged by the paths that things have now, also by a descriptor from before", async () => {
+    const policy = "version: 1\ndefault: grant\nrules:\n  - { name: no, path: 'd/sub/**', effect: deny }\n";
+    const { mount, actor, lower, at } = await staged(policy);
+    const before = await actor.do("open", at("d/sub/b"), O.PATH);
+    const f = await actor.do("open", at("f"), O.PATH);
+    expect(await actor.do("open", `/proc/self/fd/${before}`, O.RDONLY)).toBe(-Errno.EACCES);
+    // What is denied lies under another name now, and something else, which is not, in its directory's place.
+    renameSync(join(lower, "d/sub/b"), join(lower, "b"));
+    renameSync(join(lower, "d"), join(lower, "e"));
+    renameSync(join(lower, "f"), join(lower, "f-old"));
+    await eventually("the new name", SOON_MS, reads(at("b"), "b"));
+    await eventually("that the directory is gone", SOON_MS, () => statSync(at("d"), { throwIfNoEntry: false }) === undefined);
+    await eventually("that the file is gone", SOON_MS, () => statSync(at("f"), { throwIfNoEntry: false }) === undefined);
+    for (const fd of [before, f]) expect(await actor.do("open", `/proc/self/fd/${fd}`, O.RDONLY)).toBe(-Errno.ESTALE);
+    await actor.stop();
+    expect((await mount.stop()).code).toBe(0);
+  });
+});
+
+test("nothing is kept of what was parted from its name once it is closed", async () => {
+  const { mount, actor, at, replace } = await staged(undefined, ["--shared-lower", "-o", "timeout=0"]);
+  const before = (await statusOf(mount)).overlay.nodes;
+  for (let round = 0; round < 50; round++) {
+    replace("f", `round ${round}`);
+    const fd = await actor.do("open", at("f"), O.RDONLY);
+    replace("f", "other");
+    expect(readFileSync(at("f"), "utf8")).toBe("other");
+    expect(await actor.do("read", fd, 32, 0)).toBe(`round ${round}`);
+    expect(await actor.do("close", fd)).toBe(0);
+  }
+  writeFileSync("/proc/sys/vm/drop_caches", "2");
+  await eventually("that the nodes are let go", SOON_MS, async () => (await statusOf(mount)).overlay.nodes <= before + 2);
+  await actor.stop();
+  expect((await mount.stop()).code).toBe(0);
+});
