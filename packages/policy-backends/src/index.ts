@@ -13,5 +13,6 @@ export { FileReader } from "./document/file-reader.js";
 export { openDocument } from "./load-file.js";
 export { connectJetStream, type JetStreamPublisher } from "./nats/jet-stream.js";
 export type { NatsServers } from "./nats/connect-nats.js";
+export { isExposedUrl } from "./remote/remote-options.js";
 export { NATS_REMEDIES, NATS_SHAPE, natsServers } from "./nats/nats-options.js";
 export { compileGlob, namesOf } from "./rules/glob.js";

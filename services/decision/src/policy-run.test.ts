@@ -40,6 +40,7 @@ const question: Question = {
       ["user.class", Buffer.from("x")],
       ["user.raw", Buffer.from([0xff, 0])],
     ]),
+    head: { bytes: Buffer.from([0x7f, 0xff]), askedBytes: 512 },
   },
   openFlags: 0,
   missing: [{ name: "subject.cgroup", reason: "gone" }],
@@ -59,7 +60,8 @@ const decision = {
 
 async function writeLog(name: string): Promise<string> {
   const path = join(directory, name);
-  const log = openDecisionLog({ file: path }, { backend: "rules" });
+  const config = file(`${name}.yaml`, `sinks: [{ kind: file, path: ${name} }]\nheads: true\n`);
+  const log = openDecisionLog({ config }, { backend: "rules" });
   log.record(question, decision, 1_000n);
   log.record(question, { ...decision, decisionId: "d2" }, 1_000n); // hedged: the same question
   log.record({ ...question, id: "q2", resource: { ...question.resource, paths: ["a"] } }, { ...decision, decisionId: "d3" }, 1_000n);

@@ -3,6 +3,8 @@ import type { NatsConnection } from "@nats-io/transport-node";
 
 export interface NatsServers {
   servers: readonly string[];
+  /** No connection without: the client itself looks at no scheme. With a certificate of any kind there is none without either. */
+  tls: boolean;
   /** Contents of files. */
   token?: string | undefined;
   creds?: Uint8Array | undefined;
@@ -18,9 +20,9 @@ const RECONNECT_MS = 500;
 const PING_MS = 5_000;
 
 /** Rejects where no server can be reached now. */
-export async function connectNats(name: string, { servers, token, creds, ca, cert, key }: NatsServers): Promise<NatsConnection> {
+export async function connectNats(name: string, { servers, token, creds, tls, ca, cert, key }: NatsServers): Promise<NatsConnection> {
   const { connect, credsAuthenticator } = await import("@nats-io/transport-node");
-  const tls = ca === undefined && cert === undefined ? {} : { tls: { ...(ca && { ca }), ...(cert && { cert }), ...(key && { key }) } };
+  const secured = tls || ca !== undefined || cert !== undefined;
   return connect({
     name,
     servers: [...servers],
@@ -34,6 +36,6 @@ export async function connectNats(name: string, { servers, token, creds, ca, cer
     ignoreAuthErrorAbort: true,
     ...(token === undefined ? {} : { token }),
     ...(creds === undefined ? {} : { authenticator: credsAuthenticator(creds) }),
-    ...tls,
+    ...(secured ? { tls: { ...(ca && { ca }), ...(cert && { cert }), ...(key && { key }) } } : {}),
   });
 }

@@ -1,10 +1,15 @@
 /** How a configuration names NATS servers and what is shown to them. */
 import { z } from "zod";
 import type { LoadContext } from "../policy-kind.js";
+import { isLoopback } from "../remote/loopback.js";
 import type { NatsServers } from "./connect-nats.js";
 
 const file = z.string().min(1).optional();
-const server = z.string().min(1).max(1_000);
+/** The client takes no name and password in an address: it would drop them without a word. */
+const server = z
+  .string()
+  .max(1_000)
+  .regex(/^(?:(?:nats|tls):\/\/)?[^\s/@]+\/?$/);
 
 export const NATS_SHAPE = {
   servers: z.union([server, z.array(server).min(1).max(16)]),
@@ -30,12 +35,34 @@ type NatsOptions = { servers: string | string[] } & Partial<
 
 const MAX_SECRET_BYTES = 1024 * 1024;
 
+const isSecure = (server: string): boolean => server.startsWith("tls://");
+
+/** Whether the client goes on where a server offers no TLS, on a way that others can read. */
+function isExposed(servers: readonly string[], { caFile, certFile }: NatsOptions): boolean {
+  if (caFile !== undefined || certFile !== undefined || servers.some(isSecure)) return false;
+  return servers.some((each) => !isLoopback(each.replace(/^nats:\/\//, "").replace(/(:\d+)?\/?$/, "")));
+}
+
 /** Reads what the configuration names. Throws `PolicyError`. */
-export function natsServers(options: NatsOptions, context: Pick<LoadContext, "read">): NatsServers {
+export function natsServers(
+  options: NatsOptions,
+  context: Pick<LoadContext, "read" | "problem">,
+  warned: (warning: Error) => void,
+): NatsServers {
   const read = (key: Exclude<keyof NatsOptions, "servers">): Buffer | undefined =>
     options[key] === undefined ? undefined : context.read(options[key], [key], MAX_SECRET_BYTES);
+  const servers = typeof options.servers === "string" ? [options.servers] : options.servers;
+  if (options.tokenFile !== undefined && isExposed(servers, options))
+    warned(
+      context.problem(
+        ["tokenFile"],
+        "the token goes to NATS in clear: whoever is on the way reads it",
+        "write tls:// servers, or a caFile",
+      ),
+    );
   return {
-    servers: typeof options.servers === "string" ? [options.servers] : options.servers,
+    servers,
+    tls: servers.some(isSecure),
     token: read("tokenFile")?.toString("utf8").trim(),
     creds: read("credsFile"),
     ca: read("caFile")?.toString("utf8"),

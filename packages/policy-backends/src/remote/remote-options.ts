@@ -4,6 +4,7 @@ import { z } from "zod";
 import { HEAD_BYTES_REMEDY, headBytesSchema } from "../document/head-bytes.js";
 import { durationMs, durationSchema } from "../document/duration.js";
 import type { LoadContext, LooksAt } from "../policy-kind.js";
+import { isLoopback } from "./loopback.js";
 
 const needs = z.strictObject({
   groups: z.boolean().optional(),
@@ -68,11 +69,9 @@ export function looksAtOf(options: { needs?: z.infer<typeof needs> | undefined }
 
 const MAX_SECRET_BYTES = 1024 * 1024;
 
-const LOOPBACK = /^(127(\.\d{1,3}){3}|localhost|\[::1\])$/;
-
 /** Plain HTTP to another machine. */
-function isExposed(url: string): boolean {
-  return url.startsWith("http://") && URL.canParse(url) && !LOOPBACK.test(new URL(url).hostname);
+export function isExposedUrl(url: string): boolean {
+  return url.startsWith("http://") && URL.canParse(url) && !isLoopback(new URL(url).hostname);
 }
 
 /** A token or certificate that is replaced is an edit of the policy. */
@@ -81,7 +80,7 @@ export function secretsOf(
   context: LoadContext,
 ): { token: string | undefined; ca: Buffer | undefined } {
   const { url, tokenFile, caFile } = options;
-  if (tokenFile !== undefined && isExposed(url))
+  if (tokenFile !== undefined && isExposedUrl(url))
     context.events.warned(
       context.problem(["tokenFile"], "the token goes over plain HTTP: whoever is on the way reads it", "write an https:// url"),
     );

@@ -174,7 +174,7 @@ export const natsKind: PolicyKind<NatsPolicyOptions> = {
     remedies: { ...NATS_REMEDIES, bucket: "write the name of a key-value bucket", key: "write the name of a key, such as policy" },
   },
   async load(options, context) {
-    const servers = natsServers(options, context);
+    const servers = natsServers(options, context, (warning) => context.events.warned(warning));
     return open(options, servers, context).catch((error: unknown) => {
       throw context.problem(
         ["servers"],

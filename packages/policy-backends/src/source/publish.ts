@@ -22,9 +22,9 @@ function read(file: string, maxBytes: number): Buffer {
   }
 }
 
-function targetOf(file: string): { options: NatsPolicyOptions; servers: ReturnType<typeof natsServers> } {
+function targetOf(file: string, warned: (warning: Error) => void): { options: NatsPolicyOptions; servers: ReturnType<typeof natsServers> } {
   const { document, context } = openDocument(file, natsKind.schema, natsKind.words, new FileReader());
-  return { options: document, servers: natsServers(document, context) };
+  return { options: document, servers: natsServers(document, context, warned) };
 }
 
 /** As every replica will: what the policy names must be in the bundle. */
@@ -48,8 +48,9 @@ export async function publishPolicy(
   file: string,
   configuration: string,
   above: bigint,
+  warned: (warning: Error) => void,
 ): Promise<{ sequence: bigint; digest: string; place: string }> {
-  const { options, servers } = targetOf(configuration);
+  const { options, servers } = targetOf(configuration, warned);
   const bytes = read(file, MAX_POLICY_BYTES);
   const { policy } = await check(file, bytes);
   const sequence = await publishToNats(options, servers, { bytes, above });

@@ -64,6 +64,7 @@ class Counts {
       this.outcomes[`${sink} ${outcome}`] = (this.outcomes[`${sink} ${outcome}`] ?? 0) + lines;
     },
     ruledOut: (): void => this.reports.settled("-", "ruled-out", 1),
+    warned: ({ message }: Error): void => void this.troubles.push(message),
     failing: (sink: string, error: Error): void => void this.troubles.push(`${sink}: ${error.message}`),
     working: (sink: string): void => void this.troubles.push(`${sink} works`),
   };
@@ -101,6 +102,20 @@ async function receiver(answer: (events: Event[]) => number): Promise<{ url: str
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   return { url: `http://127.0.0.1:${(server.address() as { port: number }).port}/logs`, got };
 }
+
+it("that would show its token to others on the way says so, with the place", () => {
+  writeFileSync(join(directory, "token"), "t0ken\n");
+  const { counts } = open(`sinks:
+  - { kind: http, url: "http://logs.example/logs", tokenFile: token }
+  - { kind: nats, servers: "nats://nats-1:4222", subject: s, tokenFile: token }
+  - { kind: http, url: "http://127.0.0.1:9/logs", tokenFile: token }
+  - { kind: nats, servers: "tls://nats-1:4222", subject: s, tokenFile: token }
+`);
+  expect(counts.troubles).toEqual([
+    expect.stringMatching(/log\d+\.yaml:2:\d+: the token goes over plain HTTP/),
+    expect.stringMatching(/log\d+\.yaml:3:\d+: the token goes to NATS in clear/),
+  ]);
+});
 
 describe("an event", () => {
   it("has the shape of OPA's, and says less where it is masked", async () => {
@@ -147,6 +162,29 @@ mask: [/input/resource/paths/0, { path: /input/resource/xattrs/user.key, op: ups
       masked: ["/input/resource/xattrs/user.key"],
     });
     expect(JSON.stringify(event)).not.toMatch(/s3cret|czNjcmV0|\/3Mz|rawPaths":/);
+  });
+
+  it("says how much of a file was looked at, and what that was only where it is asked for", async () => {
+    const head = { bytes: Buffer.from("s3cret"), askedBytes: 512 };
+    const inside: Question = { ...question, resource: { ...question.resource, xattrs: new Map(), head } };
+    const eventOf = async (name: string, more: string): Promise<Event & { input: { resource: object } }> => {
+      const { log } = open(`sinks: [{ kind: file, path: ${name} }]\n${more}`);
+      log.record(inside, decision("d1"), 0n);
+      log.record(question, decision("d2"), 0n);
+      await log.close();
+      const [event, without] = eventsIn(name) as [Event & { input: { resource: object } }, Event];
+      expect(without["erased"] ?? []).not.toContain("/input/resource/head/base64");
+      return event;
+    };
+    const plain = await eventOf("head.log", "");
+    expect(plain.input.resource).toMatchObject({ head: { askedBytes: 512, bytes: 6 } });
+    expect(plain["erased"]).toEqual(["/input/resource/head/base64"]);
+    expect(JSON.stringify(plain)).not.toContain("czNjcmV0");
+    const masked = await eventOf("masked.log", "mask: [/input/openFlags]\n");
+    expect(masked["erased"]).toEqual(["/input/resource/head/base64", "/input/openFlags"]);
+    const whole = await eventOf("heads.log", "heads: true\n");
+    expect(whole.input.resource).toMatchObject({ head: { askedBytes: 512, base64: "czNjcmV0" } });
+    expect(whole).not.toHaveProperty("erased");
   });
 
   it("is left out where a rule says so, and that is counted", async () => {

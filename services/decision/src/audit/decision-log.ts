@@ -31,11 +31,12 @@ export interface DecisionLog {
   close(): Promise<void>;
 }
 
-export const SILENT_REPORTS: QueueReports & { ruledOut(): void } = {
+export const SILENT_REPORTS: QueueReports & { ruledOut(): void; warned(warning: Error): void } = {
   settled: () => undefined,
   failing: () => undefined,
   working: () => undefined,
   ruledOut: () => undefined,
+  warned: () => undefined,
 };
 export type LogReports = typeof SILENT_REPORTS;
 
@@ -61,6 +62,7 @@ class QueuedLog implements DecisionLog {
     this.queues = plan.sinks.map((sink) => new LogQueue(sink, plan, reports));
     this.mask = compileMasks(plan.masks);
     this.isDropped = compileDrops(plan.drops);
+    for (const warning of plan.warnings) reports.warned(warning);
   }
 
   get toStdout(): boolean {
@@ -78,7 +80,7 @@ class QueuedLog implements DecisionLog {
       this.reports.ruledOut();
       return;
     }
-    const event = this.mask({ labels: { ...this.labels }, ...decisionEvent(question, decision, tookNs) });
+    const event = this.mask({ labels: { ...this.labels }, ...decisionEvent({ question, decision, tookNs, heads: this.plan.heads }) });
     this.push(decision.decisionId, event);
   }
 

@@ -1,5 +1,5 @@
 /** One decision as an event of OPA's decision log, with what Sluice says beyond that. */
-import type { Decision, Question } from "@sluice/decision-api";
+import type { Decision, Head, Question } from "@sluice/decision-api";
 
 const isText = (bytes: Uint8Array): boolean => Buffer.from(bytes).equals(Buffer.from(Buffer.from(bytes).toString("utf8"), "utf8"));
 
@@ -15,7 +15,12 @@ function rawParts({ resource }: Question): Record<string, unknown> {
   };
 }
 
-function inputOf(question: Question): Record<string, unknown> {
+/** Without its bytes, which may be anybody's secrets, a head says how long it was: whether it was all of the file can be told. */
+function headOf({ bytes, askedBytes }: Head, heads: boolean): Record<string, unknown> {
+  return { askedBytes, ...(heads ? { base64: Buffer.from(bytes).toString("base64") } : { bytes: bytes.length }) };
+}
+
+function inputOf(question: Question, heads: boolean): Record<string, unknown> {
   const { head, ...resource } = question.resource;
   return {
     operation: question.operation,
@@ -26,7 +31,7 @@ function inputOf(question: Question): Record<string, unknown> {
       paths: resource.paths.map((path) => Buffer.from(path, "latin1").toString("utf8")),
       sizeBytes: Number(resource.sizeBytes),
       xattrs: Object.fromEntries([...resource.xattrs].map(([name, value]) => [name, Buffer.from(value).toString("utf8")])),
-      ...(head === undefined ? {} : { head: { askedBytes: head.askedBytes, base64: Buffer.from(head.bytes).toString("base64") } }),
+      ...(head === undefined ? {} : { head: headOf(head, heads) }),
       ...rawParts(question),
     },
     openFlags: question.openFlags,
@@ -37,7 +42,18 @@ function inputOf(question: Question): Record<string, unknown> {
 
 const PATH = "sluice/decision";
 
-export function decisionEvent(question: Question, decision: Decision, tookNs: bigint): Record<string, unknown> {
+export interface Made {
+  question: Question;
+  decision: Decision;
+  tookNs: bigint;
+  /** With what heads of files hold. */
+  heads: boolean;
+}
+
+/** In OPA's words for what a mask took. */
+const NO_HEAD = { erased: ["/input/resource/head/base64"] };
+
+export function decisionEvent({ question, decision, tookNs, heads }: Made): Record<string, unknown> {
   const sequence = decision.revision.sequence.toString();
   const { digest } = decision.revision;
   return {
@@ -47,7 +63,7 @@ export function decisionEvent(question: Question, decision: Decision, tookNs: bi
     bundles: { [decision.policyId]: { revision: `${sequence} ${digest}` } },
     policy: decision.policyId,
     revision: { sequence, digest },
-    input: inputOf(question),
+    input: inputOf(question, heads),
     result: {
       effect: decision.effect,
       errno: decision.errno,
@@ -58,5 +74,6 @@ export function decisionEvent(question: Question, decision: Decision, tookNs: bi
     requested_by: question.resource.mount,
     timestamp: new Date().toISOString(),
     metrics: { timer_server_handler_ns: Number(tookNs) },
+    ...(heads || question.resource.head === undefined ? {} : NO_HEAD),
   };
 }

@@ -1,6 +1,15 @@
 /** How the decision log is kept, read from `--decision-log` or from the file that `--decision-log-config` names. */
 import { dirname, resolve } from "node:path";
-import { durationMs, durationSchema, FileReader, NATS_REMEDIES, NATS_SHAPE, natsServers, openDocument } from "@sluice/policy-backends";
+import {
+  durationMs,
+  durationSchema,
+  FileReader,
+  isExposedUrl,
+  NATS_REMEDIES,
+  NATS_SHAPE,
+  natsServers,
+  openDocument,
+} from "@sluice/policy-backends";
 import { z } from "zod";
 import { compileDrops, type DropRule, type Mask } from "./redact.js";
 import { FileSink } from "./sinks/file-sink.js";
@@ -14,12 +23,16 @@ export type DecisionLogTarget = "off" | "stdout" | { file: string } | { config: 
 
 export interface LogPlan {
   sinks: LogSink[];
+  /** The beginning of what files hold is in the log, where the policy looks at it. */
+  heads: boolean;
   masks: readonly Mask[];
   drops: readonly DropRule[];
   maxLines: number;
   maxBytes: number;
   /** Who would log waits for room, for so long; undefined: what does not fit is dropped. */
   blockMs: number | undefined;
+  /** What the configuration does that it had better not, with its place. */
+  warnings: readonly Error[];
 }
 
 const SIZE = /^(\d{1,9})(kB|MB|GB)?$/;
@@ -63,6 +76,7 @@ const schema = z.strictObject({
     .array(z.discriminatedUnion("kind", [stdout, file, http, nats]))
     .min(1)
     .max(8),
+  heads: z.boolean().optional(),
   mask: z.array(mask).max(256).optional(),
   drop: z.array(drop).max(256).optional(),
   queue: queue.optional(),
@@ -86,6 +100,7 @@ const WORDS = {
   remedies: {
     ...NATS_REMEDIES,
     sinks: "write a list such as [{ kind: stdout }]",
+    heads: "write heads: true, or leave it out",
     kind: "write kind: stdout, file, http or nats",
     path: "write the name of a file, a glob, or a pointer such as /input/subject/executable",
     maxSize: "write a number of bytes, or one with its unit, such as 100MB",
@@ -115,9 +130,23 @@ function bytesOf(text: number | string): number {
   return Number(count) * (unit === undefined ? 1 : (UNITS[unit] as number));
 }
 
-type Reader = { read(name: string, path: readonly PropertyKey[], maxBytes?: number): Buffer };
+type Place = Parameters<typeof natsServers>[1];
+type Warned = (warning: Error) => void;
 
-function sinkOf(config: SinkConfig, home: string, reader: Reader): LogSink {
+function httpSinkOf(config: z.infer<typeof http>, reader: Place, warned: Warned): HttpSink {
+  const { url, timeout, tokenFile, caFile } = config;
+  if (tokenFile !== undefined && isExposedUrl(url))
+    warned(reader.problem(["tokenFile"], "the token goes over plain HTTP: whoever is on the way reads it", "write an https:// url"));
+  return new HttpSink({
+    url,
+    timeoutMs: timeout === undefined ? DEFAULT_TIMEOUT_MS : durationMs(timeout),
+    token: tokenFile === undefined ? undefined : reader.read(tokenFile, ["tokenFile"]).toString("utf8").trim(),
+    ca: caFile === undefined ? undefined : reader.read(caFile, ["caFile"]),
+  });
+}
+
+/** `home`: the directory of the configuration. */
+function sinkOf(config: SinkConfig, home: string, reader: Place, warned: Warned): LogSink {
   switch (config.kind) {
     case "stdout":
       return new StdoutSink();
@@ -129,14 +158,9 @@ function sinkOf(config: SinkConfig, home: string, reader: Reader): LogSink {
         keep: config.keep ?? DEFAULT_KEEP,
       });
     case "http":
-      return new HttpSink({
-        url: config.url,
-        timeoutMs: config.timeout === undefined ? DEFAULT_TIMEOUT_MS : durationMs(config.timeout),
-        token: config.tokenFile === undefined ? undefined : reader.read(config.tokenFile, ["tokenFile"]).toString("utf8").trim(),
-        ca: config.caFile === undefined ? undefined : reader.read(config.caFile, ["caFile"]),
-      });
+      return httpSinkOf(config, reader, warned);
     case "nats":
-      return new NatsSink(natsServers(config, reader), config.subject);
+      return new NatsSink(natsServers(config, reader, warned), config.subject);
   }
 }
 
@@ -150,19 +174,30 @@ function checkedDrops(rules: readonly DropRule[], problem: (path: readonly Prope
   });
 }
 
+/** What is said of a part of the document has the place of that part. */
+function placeOf(whole: Place, at: readonly PropertyKey[]): Place {
+  return {
+    read: (name, path, maxBytes) => whole.read(name, [...at, ...path], maxBytes),
+    problem: (path, message, remedy) => whole.problem([...at, ...path], message, remedy),
+  };
+}
+
 /** Throws `PolicyError`, which names the place in the configuration, or as a file cannot be opened. */
 function readPlan(configFile: string): LogPlan {
   const { document, context } = openDocument(configFile, schema, WORDS, new FileReader());
-  const { sinks, mask: masks = [], drop: drops = [], queue: limits = {} } = document;
+  const { sinks, heads = false, mask: masks = [], drop: drops = [], queue: limits = {} } = document;
   checkedDrops(drops, context.problem);
   const home = dirname(resolve(configFile));
+  const warnings: Error[] = [];
   return {
-    sinks: sinks.map((sink) => sinkOf(sink, home, context)),
+    sinks: sinks.map((sink, index) => sinkOf(sink, home, placeOf(context, ["sinks", index]), (warning) => void warnings.push(warning))),
+    heads,
     masks: masks.map((each): Mask => (typeof each === "string" ? { path: each, op: "remove" } : each)),
     drops,
     maxLines: limits.maxEvents ?? DEFAULT_LINES,
     maxBytes: limits.maxSize === undefined ? DEFAULT_BYTES : bytesOf(limits.maxSize),
     blockMs: limits.whenFull === "block" ? (limits.blockFor === undefined ? DEFAULT_BLOCK_MS : durationMs(limits.blockFor)) : undefined,
+    warnings,
   };
 }
 
@@ -172,5 +207,14 @@ export function planOf(target: DecisionLogTarget): LogPlan | undefined {
   if (typeof target === "object" && "config" in target) return readPlan(target.config);
   const sink =
     target === "stdout" ? new StdoutSink() : new FileSink({ path: target.file, maxSizeBytes: undefined, maxAgeMs: undefined, keep: 0 });
-  return { sinks: [sink], masks: [], drops: [], maxLines: DEFAULT_LINES, maxBytes: DEFAULT_BYTES, blockMs: undefined };
+  return {
+    sinks: [sink],
+    heads: false,
+    masks: [],
+    drops: [],
+    maxLines: DEFAULT_LINES,
+    maxBytes: DEFAULT_BYTES,
+    blockMs: undefined,
+    warnings: [],
+  };
 }

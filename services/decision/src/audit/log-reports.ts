@@ -7,6 +7,7 @@ export function logReports({ log, metrics }: Refusals): LogReports {
     settled: (sink, result, lines) => metrics.logEvents.inc({ sink, result }, lines),
     ruledOut: () => metrics.logEvents.inc({ sink: "-", result: "ruled-out" }),
     failing: (sink, error) => log.error({ sink, err: error }, "the decision log cannot be written: it is tried again"),
+    warned: (warning) => log.warn(warning.message),
     working: (sink) => log.info({ sink }, "the decision log is written again"),
   };
 }

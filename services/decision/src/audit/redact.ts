@@ -57,13 +57,15 @@ function withRaw(mask: Mask): Mask[] {
   return raw === "" ? [mask] : [mask, { path: `/input/resource/${raw}`, op: "remove" }];
 }
 
+const erasedBefore = ({ erased }: Json): string[] => (Array.isArray(erased) ? erased.map(String) : []);
+
 /** Makes a function that gives the event without what the masks name, and with their names in `erased` and `masked`. */
 export function compileMasks(masks: readonly Mask[]): (event: Json) => Json {
   if (masks.length === 0) return (event) => event;
   const all = masks.flatMap(withRaw);
   return (event) => {
     const copy = structuredClone(event);
-    const done: Masked = { erased: [], masked: [] };
+    const done: Masked = { erased: erasedBefore(copy), masked: [] };
     for (const mask of all) apply(copy, mask, done);
     return { ...copy, ...(done.erased.length > 0 && { erased: done.erased }), ...(done.masked.length > 0 && { masked: done.masked }) };
   };

@@ -132,9 +132,13 @@ const explain = (file: string, path: string, flags: ExplainFlags): Promise<void>
     process.stdout.write(flags.json === true ? `${JSON.stringify(whole)}\n` : explanation(whole));
   });
 
+function tellWarning({ message }: Error): void {
+  process.stderr.write(errorLine(`warning: ${message}`));
+}
+
 async function publish(file: string, { to, above }: { to: string; above?: string }): Promise<void> {
   const newest = BigInt(idOf(above, "--above") ?? 0);
-  const { sequence, digest, place } = await publishPolicy(file, to, newest).catch((error: unknown) => {
+  const { sequence, digest, place } = await publishPolicy(file, to, newest, tellWarning).catch((error: unknown) => {
     if (error instanceof PolicyError) throw refused(error);
     const problem = `it cannot be published (${error instanceof Error ? error.message : String(error)})`;
     throw new CliError(
