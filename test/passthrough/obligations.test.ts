@@ -101,6 +101,58 @@ test("a rate: who reads past it waits, and can be interrupted", async () => {
   await mount.stop();
 }, 60_000);
 
+/** Tells apart who shares a rate: somebody owes more than anybody waits for, and who shares it waits behind that. */
+test("ratePer: a rate is one handle's, one user's or the whole rule's", async () => {
+  const shares = ["handle", "subject", "rule"];
+  const rules = shares.map((share) => rule(share, `readBytesPerSecond: 10, ratePer: ${share}`));
+  const { lower, upper } = layers({ upper: Object.fromEntries(shares.map((share) => [`${share}/f`, open("x".repeat(4_000))])) });
+  const mount = await mountSluice({ lowers: [lower], upper, policy: `version: 1\ndefault: grant\nrules:\n${rules.join("")}` });
+  const opened = async (share: string, uid: number): Promise<{ actor: Actor; read(length: number): Promise<unknown> }> => {
+    const actor = await Actor.start(uid);
+    const fd = await actor.do("open", mount.path(share, "f"), O.RDONLY);
+    expect(fd).toBeGreaterThan(0);
+    return { actor, read: (length) => actor.do("read", fd, length, 0) };
+  };
+  let waiting = 0;
+  const waits = async (by: { read(length: number): Promise<unknown> }, length: number): Promise<void> => {
+    waiting++;
+    void by.read(length);
+    await eventually("it waits", 10_000, async () => (await statusOf(mount)).engine.inFlight === waiting);
+  };
+  const passes = async (by: { read(length: number): Promise<unknown> }): Promise<void> => expect(await by.read(4)).toBe("xxxx");
+  const actors: Actor[] = [];
+  for (const share of shares) {
+    const [debtor, same, other] = [await opened(share, 0), await opened(share, 0), await opened(share, 1000)];
+    actors.push(debtor.actor, same.actor, other.actor);
+    await waits(debtor, 4_000);
+    await (share === "handle" ? passes(same) : waits(same, 4));
+    await (share === "rule" ? waits(other, 4) : passes(other));
+  }
+  // Nobody got through meanwhile.
+  expect((await statusOf(mount)).engine.inFlight).toBe(waiting);
+  for (const actor of actors) await actor.stop();
+  await mount.stop();
+}, 120_000);
+
+test("a rate binds copies at both ends, and space that is given; closing and opening again gives nothing back", async () => {
+  const rules = rule("from", "readBytesPerSecond: 64") + rule("to", "writeBytesPerSecond: 64");
+  const { lower, upper } = layers({ upper: Object.fromEntries(["from", "to", "free"].map((name) => [`${name}/f`, open("x".repeat(64))])) });
+  const mount = await mountSluice({ lowers: [lower], upper, policy: `version: 1\ndefault: grant\nrules:\n${rules}` });
+  const actor = await Actor.start();
+  const [from, to, free] = ["from", "to", "free"].map((name) => mount.path(name, "f")) as [string, string, string];
+  const took = async (...commands: unknown[][]): Promise<number> => {
+    const started = performance.now();
+    // Each opens and closes its files.
+    for (const command of commands) expect(await actor.do("syscall", ...command)).toBeGreaterThanOrEqual(0);
+    return performance.now() - started;
+  };
+  // 192 bytes, of which one second's worth goes at once. The bounds are what the rules promise.
+  expect(await took(["copy", from, free], ["copy", from, free], ["copy", from, free])).toBeGreaterThan(1_950);
+  expect(await took(["copy", free, to], ["copy", free, to], ["fallocate", to, 0, 0, 64])).toBeGreaterThan(1_950);
+  await actor.stop();
+  await mount.stop();
+}, 60_000);
+
 test("expiresAfter: an open is judged anew, and refused or allowed again as the policy says by then", async () => {
   const expiring = (effect: string): string =>
     `version: 1\ndefault: grant\nrules:\n  - { name: brief, path: "free/**", effect: ${effect} }\n`;

@@ -38,9 +38,11 @@ export interface IoWatchParts {
 interface Keys {
   readonly read: string | undefined;
   readonly write: string | undefined;
+  /** Nobody else's, now or later: numbers of handles come again. */
+  readonly own: boolean;
 }
 
-const NO_KEYS: Keys = { read: undefined, write: undefined };
+const NO_KEYS: Keys = { read: undefined, write: undefined, own: true };
 
 export class ObligedIo implements IoWatch {
   readonly #parts: IoWatchParts;
@@ -96,9 +98,15 @@ export class ObligedIo implements IoWatch {
     if (!standing.allowed) return -standing.errno;
     const length = withinSize(io, standing.terms.maxSizeBytes);
     if (length < 0) return length;
-    const key = io.kind === "read" ? this.#keys.read : io.kind === "write" ? this.#keys.write : undefined;
+    const key = this.#rateOf(io.kind);
     const waitMs = key === undefined ? 0 : this.#parts.limits.take(key, length);
     return waitMs === 0 ? length : this.#wait(io, call, { key: key as string, length, waitMs });
+  }
+
+  /** Space that is given counts as written; a change of size moves no bytes. */
+  #rateOf(kind: WatchedIo["kind"]): string | undefined {
+    if (kind === "truncate") return undefined;
+    return kind === "read" ? this.#keys.read : this.#keys.write;
   }
 
   /** Until it is its turn; or to be admitted anew, under terms that have changed. */
@@ -154,6 +162,7 @@ export class ObligedIo implements IoWatch {
     return {
       read: this.#join(`read ${share}`, terms.readBytesPerSecond),
       write: this.#join(`write ${share}`, terms.writeBytesPerSecond),
+      own: terms.rateShare === "handle",
     };
   }
 
@@ -175,8 +184,8 @@ export class ObligedIo implements IoWatch {
     return key;
   }
 
-  #leave({ read, write }: Keys): void {
-    for (const key of [read, write]) if (key !== undefined) this.#parts.limits.leave(key);
+  #leave({ read, write, own }: Keys): void {
+    for (const key of [read, write]) if (key !== undefined) this.#parts.limits.leave(key, own);
   }
 }
 

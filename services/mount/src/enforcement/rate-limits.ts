@@ -1,4 +1,7 @@
-/** Bytes a second, shared by whoever has the same key: a bucket that fills with time and holds one second's worth. */
+/**
+ * Bytes a second, shared by whoever has the same key: a bucket that fills with time and holds one second's worth. It stays
+ * until it is full again when nobody shares it any more: who opens a file anew has what was left, not another second's worth.
+ */
 
 interface Bucket {
   bytesPerSecond: number;
@@ -9,6 +12,9 @@ interface Bucket {
 
 export class RateLimits {
   readonly #buckets = new Map<string, Bucket>();
+  /** Nobody's, and not known to be full. */
+  readonly #left = new Set<string>();
+  #sweptMs = Number.NEGATIVE_INFINITY;
   readonly #now: () => number;
 
   constructor(now: () => number = () => performance.now()) {
@@ -21,6 +27,7 @@ export class RateLimits {
 
   /** Of several rates under one key the newest holds, as the policy was changed. */
   join(key: string, bytesPerSecond: number): void {
+    this.#sweep();
     const bucket = this.#buckets.get(key);
     if (bucket === undefined) {
       this.#buckets.set(key, { bytesPerSecond, level: bytesPerSecond, filledMs: this.#now(), users: 1 });
@@ -28,11 +35,16 @@ export class RateLimits {
     }
     bucket.bytesPerSecond = bytesPerSecond;
     bucket.users++;
+    this.#left.delete(key);
   }
 
-  leave(key: string): void {
+  /** `forGood`: nobody can come to this key again. */
+  leave(key: string, forGood: boolean): void {
     const bucket = this.#buckets.get(key);
-    if (bucket !== undefined && --bucket.users === 0) this.#buckets.delete(key);
+    if (bucket === undefined || --bucket.users > 0) return;
+    if (forGood) this.#buckets.delete(key);
+    else this.#left.add(key);
+    this.#sweep();
   }
 
   /**
@@ -42,12 +54,9 @@ export class RateLimits {
   take(key: string, bytes: number): number {
     const bucket = this.#buckets.get(key);
     if (bucket === undefined) return 0;
-    const now = this.#now();
-    const { bytesPerSecond } = bucket;
-    bucket.level = Math.min(bytesPerSecond, bucket.level + ((now - bucket.filledMs) / 1000) * bytesPerSecond);
-    bucket.filledMs = now;
+    fill(bucket, this.#now());
     bucket.level -= bytes;
-    return bucket.level >= 0 ? 0 : (-bucket.level / bytesPerSecond) * 1000;
+    return bucket.level >= 0 ? 0 : (-bucket.level / bucket.bytesPerSecond) * 1000;
   }
 
   /** What was taken and did not move. */
@@ -55,4 +64,26 @@ export class RateLimits {
     const bucket = this.#buckets.get(key);
     if (bucket !== undefined) bucket.level += bytes;
   }
+
+  /** Once a second at most, so that it costs each who comes and goes next to nothing. */
+  #sweep(): void {
+    const now = this.#now();
+    if (this.#left.size === 0 || now - this.#sweptMs < SWEEP_MS) return;
+    this.#sweptMs = now;
+    for (const key of this.#left) {
+      const bucket = this.#buckets.get(key) as Bucket;
+      fill(bucket, now);
+      if (bucket.level < bucket.bytesPerSecond) continue;
+      this.#buckets.delete(key);
+      this.#left.delete(key);
+    }
+  }
+}
+
+const SWEEP_MS = 1_000;
+
+function fill(bucket: Bucket, nowMs: number): void {
+  const { bytesPerSecond } = bucket;
+  bucket.level = Math.min(bytesPerSecond, bucket.level + ((nowMs - bucket.filledMs) / 1000) * bytesPerSecond);
+  bucket.filledMs = nowMs;
 }
