@@ -43,7 +43,7 @@ function firstWrong(text: string, asked: readonly Question[], widen: Widen, coun
   cache.begin(policy.revision);
   for (const question of asked) {
     const now = policy.evaluate(question) as Verdict;
-    const kept = cache.recall(inquiryOf(question));
+    const kept = cache.recall(inquiryOf(question), false);
     if (kept === undefined) {
       if (now.scope?.subtree !== undefined && counts !== undefined) counts.subtrees++;
       cache.keep(question, asDecision(question, now, policy, widen), { atMs: performance.now(), epoch: cache.epoch });

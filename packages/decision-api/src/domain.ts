@@ -200,7 +200,10 @@ export interface DeciderStatus {
 export interface Decider {
   /** At once where nothing has to be waited for. `signal` is the caller's interruption. */
   decide(question: Question, signal: AbortSignal | undefined): Decision | Promise<Decision>;
-  /** A kept answer that holds for this, at once and without a question; undefined where one must be asked. Absent: nothing is kept. */
+  /**
+   * A kept answer that holds for this, at once and without a question; undefined where one must be asked, and for an answer with
+   * obligations, which hold for an open file that can ask again. Absent: nothing is kept.
+   */
   recall?(inquiry: Inquiry): Decision | undefined;
   /** Of the policy in force as last heard; undefined before the first word of the service. */
   capabilities(): PolicyCapabilities | undefined;

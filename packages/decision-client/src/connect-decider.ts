@@ -84,7 +84,7 @@ class ConnectedDecider implements Decider {
   }
 
   recall(inquiry: Inquiry): Decision | undefined {
-    return this.usable() ? this.cache.recall(inquiry) : undefined;
+    return this.usable() ? this.cache.recall(inquiry, true) : undefined;
   }
 
   capabilities(): PolicyCapabilities | undefined {

@@ -101,6 +101,20 @@ describe("an answer", () => {
     await expect.poll(() => service.hits, { timeout: 5000 }).toEqual([{ decisionId: all[0]?.decisionId, count: 10n }]);
   });
 
+  it("with obligations takes a question, and is counted once each time that it is given again", async () => {
+    const obligations = [{ name: "audit", value: "each-io" }];
+    const { service, asked } = await serve({ scope: READ, effect: wire.Effect.MEDIATE, obligations });
+    const decider = await connect([service]);
+    const first = await decider.decide(question(), undefined);
+    for (let turn = 0; turn < 3; turn++) {
+      expect(kept(decider, question())).toBeUndefined();
+      expect(await decider.decide(question(), undefined)).toMatchObject({ source: "cache", obligations });
+    }
+    expect(asked).toHaveLength(1);
+    expect(decider.status().cache).toMatchObject({ hits: 3, misses: 1 });
+    await expect.poll(() => service.hits, { timeout: 5000 }).toEqual([{ decisionId: first.decisionId, count: 3n }]);
+  });
+
   it("is dropped with its revision, before the first of the next is used, and where the policy itself was seen to change", async () => {
     let touched = false;
     const { service } = await serve({ scope: READ });

@@ -45,7 +45,7 @@ export function withCache(ask: Ask, cache: DecisionCache, usable: () => boolean)
   }
 
   function recall(question: Question): Decision | undefined {
-    return usable() ? cache.recall(inquiryOf(question)) : undefined;
+    return usable() ? cache.recall(inquiryOf(question), false) : undefined;
   }
 
   /** True where the flight ended without a failure that is everybody's. */

@@ -75,10 +75,10 @@ export class DecisionCache {
     for (const entry of this.#table.entries().filter(touched)) this.#table.remove(entry);
   }
 
-  /** The kept answer that holds for this, counted as a hit. */
-  recall(inquiry: Inquiry): Decision | undefined {
+  /** The kept answer that holds for this, counted as a hit. `plain`: only one without obligations. */
+  recall(inquiry: Inquiry, plain: boolean): Decision | undefined {
     const entry = this.#find(inquiry);
-    if (entry === undefined) return undefined;
+    if (entry === undefined || (plain && entry.shared.obligations.length > 0)) return undefined;
     this.#hits++;
     entry.used = true;
     this.hits.add(entry);

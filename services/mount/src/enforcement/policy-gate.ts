@@ -265,7 +265,7 @@ export class PolicyGate implements Gate {
     if (this.#capabilities === undefined || this.#decider.recall === undefined) return undefined;
     try {
       const decision = this.#decider.recall(this.#inquiry.of(call, intent, this.#capabilities));
-      // Obligations hold for an open file, and can be asked for again: that takes the question.
+      // Obligations are kept with the question that they came by.
       if (decision === undefined || decision.obligations.length > 0) return undefined;
       this.#events.recalled(decision);
       return this.#enforce(decision, decision.decisionId);
