@@ -28,9 +28,10 @@ interface Counts {
   stray: number;
   malformed: number;
   replayed: number;
+  hedged: number;
 }
 async function ask(service: ScriptedService, options: Partial<DeciderOptions> = {}): Promise<{ decider: Decider; counts: Counts }> {
-  const counts: Counts = { stray: 0, malformed: 0, replayed: 0 };
+  const counts: Counts = { stray: 0, malformed: 0, replayed: 0, hedged: 0 };
   const decider = connectDecider({
     target: service.target,
     mount: "m",
@@ -38,6 +39,7 @@ async function ask(service: ScriptedService, options: Partial<DeciderOptions> = 
     events: {
       ...NO_EVENTS,
       replayed: (count) => void (counts.replayed += count),
+      hedged: () => void counts.hedged++,
       strayAnswer: () => void counts.stray++,
       malformedAnswer: () => void counts.malformed++,
     },
@@ -375,9 +377,11 @@ describe("two replicas", () => {
     // How they share depends on which answers first.
     expect(Math.min(seen.one, seen.other)).toBeGreaterThan(0);
     other.script = { batch: () => other.kill() };
+    const before = counts.hedged;
     const decisions = await many();
     expect(decisions.every(({ source }) => source === "service" || source === "hedge")).toBe(true);
-    expect(counts.replayed).toBeGreaterThan(0);
+    // Taken over when the other was gone, or already when it was late, as everything is on a machine that is busy.
+    expect(counts.replayed + counts.hedged - before).toBeGreaterThan(0);
     expect(decider.status().state).toBe("ready");
   });
 });

@@ -43,7 +43,7 @@ export class QuestionRouter implements Fate {
     this.#open.add(asked);
     if (asked.deadlineMs < this.#expiresAtMs) this.#expireAt(asked.deadlineMs);
     this.#place(asked);
-    this.#sweep ??= setTimeout(() => this.#hedgeLate(), this.#latency.lateMs);
+    this.#sweep ??= this.#sweepIn(this.#latency.lateMs);
   }
 
   /** Settled or given up: in either case it is nobody's business any more. */
@@ -209,12 +209,17 @@ export class QuestionRouter implements Fate {
     if (next < this.#expiresAtMs) this.#expireAt(next);
   }
 
+  /** Once what has arrived is read: an answer that waits for this very process is not late. */
+  #sweepIn(ms: number): NodeJS.Timeout {
+    return setTimeout(() => setImmediate(() => this.#hedgeLate()), ms);
+  }
+
   /** One look at the oldest questions for all of them: a timer each would cost more than it brings. */
   #hedgeLate(): void {
     const { lateMs } = this.#latency;
     const { view } = this.replicas.revisions;
     const now = performance.now();
-    this.#sweep = this.#open.size === 0 ? undefined : setTimeout(() => this.#hedgeLate(), lateMs / 2);
+    this.#sweep = this.#open.size === 0 ? undefined : this.#sweepIn(lateMs / 2);
     if (view.kind !== "agreed") return;
     for (const asked of this.#open) {
       if (now - asked.askedMs < lateMs || this.#hedges < 1) return;
