@@ -60,11 +60,15 @@ function subjectFromProto(subject: wire.Subject | undefined): Subject {
 function xattrsFromProto(xattrs: Readonly<Record<string, Uint8Array>>): Map<string, Uint8Array> {
   const entries = Object.entries(xattrs);
   if (entries.length > QUESTION_LIMITS.xattrs) throw malformed(`it holds more than ${QUESTION_LIMITS.xattrs} extended attributes`);
+  let total = 0;
   for (const [name, value] of entries) {
     text(name, "the name of an extended attribute");
+    total += value.length;
     if (value.length > QUESTION_LIMITS.xattrBytes)
       throw malformed(`an extended attribute is longer than ${QUESTION_LIMITS.xattrBytes} bytes`);
   }
+  if (total > QUESTION_LIMITS.allXattrsBytes)
+    throw malformed(`its extended attributes are longer than ${QUESTION_LIMITS.allXattrsBytes} bytes together`);
   return new Map(entries);
 }
 
@@ -175,14 +179,17 @@ export function questionToProto(question: Question): wire.Question {
 
 /** Why this question goes over a bound of the contract, as a sentence; undefined where it keeps them all. */
 export function questionExcess(question: Question): string | undefined {
-  const { paths } = question.resource;
+  const { paths, xattrs } = question.resource;
   if (paths.length > QUESTION_LIMITS.paths) return `the file has more than ${QUESTION_LIMITS.paths} names`;
   let total = 0;
   for (const path of paths) {
     if (path.length > QUESTION_LIMITS.pathBytes) return `a name of the file is longer than ${QUESTION_LIMITS.pathBytes} bytes`;
     total += path.length;
   }
-  return total > QUESTION_LIMITS.allPathsBytes
-    ? `the names of the file are longer than ${QUESTION_LIMITS.allPathsBytes} bytes together`
+  if (total > QUESTION_LIMITS.allPathsBytes) return `the names of the file are longer than ${QUESTION_LIMITS.allPathsBytes} bytes together`;
+  let values = 0;
+  for (const value of xattrs.values()) values += value.length;
+  return values > QUESTION_LIMITS.allXattrsBytes
+    ? `the extended attributes of the file are longer than ${QUESTION_LIMITS.allXattrsBytes} bytes together`
     : undefined;
 }

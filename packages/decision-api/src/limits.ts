@@ -14,6 +14,8 @@ export const QUESTION_LIMITS = {
   groups: 65_536,
   xattrs: 64,
   xattrBytes: 65_536,
+  /** All values of them together: whoever may set them chooses how long they are, and a question must fit into a message. */
+  allXattrsBytes: 1_048_576,
   headBytes: 4_096,
   missing: 64,
   lookedFor: 128,

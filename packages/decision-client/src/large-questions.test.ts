@@ -1,0 +1,48 @@
+// Questions whose size somebody chose who may set attributes: they are denied here, and those beside them never notice.
+import { plainQuestion as question, type Question } from "@sluice/decision-api";
+import { expect, it, onTestFinished } from "vitest";
+import { NO_EVENTS } from "./decision-client-events.js";
+import { connectDecider, whenReady } from "./index.js";
+import { answer, grantFor, ScriptedService } from "./scripted-service.js";
+
+function withAttributes(path: string, count: number): Question {
+  const asked = question(path);
+  const xattrs = new Map(Array.from({ length: count }, (_, i) => [`user.a${i}`, Buffer.alloc(65_536)]));
+  return { ...asked, resource: { ...asked.resource, xattrs } };
+}
+
+it("a question that no message holds is denied, and costs those beside it nothing", async () => {
+  const batches: number[] = [];
+  const service = new ScriptedService({
+    batch: (stream, questions) => {
+      batches.push(questions.length);
+      answer(
+        stream,
+        questions.map(({ id }) => grantFor(id)),
+      );
+    },
+  });
+  onTestFinished(() => service.end());
+  await service.start();
+  let replayed = 0;
+  const decider = connectDecider({
+    target: service.target,
+    mount: "m",
+    clientVersion: "0",
+    onOutage: { kind: "mediate" },
+    events: { ...NO_EVENTS, replayed: (count) => void (replayed += count) },
+  });
+  onTestFinished(() => decider.close());
+  await whenReady(decider, 5_000);
+  const [refused, other] = await Promise.all([
+    decider.decide(withAttributes("huge", 64), undefined),
+    decider.decide(question("other"), undefined),
+  ]);
+  expect(refused).toMatchObject({ effect: "deny", rule: "refused", reason: expect.stringContaining("extended attributes") as string });
+  expect(other).toMatchObject({ effect: "grant", source: "service" });
+  // As much as a question may hold goes out, each in a message of its own.
+  const most = await Promise.all(["a", "b", "c"].map(async (path) => decider.decide(withAttributes(path, 16), undefined)));
+  expect(most.map(({ effect }) => effect)).toEqual(["grant", "grant", "grant"]);
+  expect(batches).toEqual([1, 1, 1, 1]);
+  expect({ replayed, streams: service.streams.length }).toEqual({ replayed: 0, streams: 1 });
+});
