@@ -2,6 +2,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { tarGz } from "@sluice/testkit";
 import { afterAll, describe, expect, it } from "vitest";
 import type { Verdict } from "./backend.js";
 import { openPolicyFile } from "./file-backend.js";
@@ -56,6 +57,19 @@ describe("a policy file", () => {
     expect(await refusal(file(`kind: cedar\npolicies: ${file(Buffer.alloc(100 * 1024 * 1024, 0x20), "cedar")}\n`))).toMatch(
       /:2:11: .*larger than \d+ bytes/,
     );
+  });
+});
+
+describe("a bundle", () => {
+  const wasm = (bundle: string): string => file(`kind: opa-wasm\nbundle: ${bundle}\n`);
+  it.each<[string, Buffer, RegExp]>([
+    ["of 100 MB", Buffer.alloc(100 * 1024 * 1024, 0x61), /larger than 16777216 bytes/],
+    ["that unpacks to 100 MB", tarGz({ "policy.wasm": Buffer.alloc(100 * 1024 * 1024) }), /unpacks to more than/],
+    ["that is a module without end", Buffer.concat([Buffer.from("\0asm\x01\0\0\0", "latin1"), Buffer.alloc(1024 * 1024, 0xff)]), /./],
+  ])("%s is refused with its place", async (_, content, message) => {
+    const said = await refusal(wasm(file(content, "tar.gz")));
+    expect(said).toMatch(/^PolicyError .*:2:9: /);
+    expect(said).toMatch(message);
   });
 });
 
