@@ -5,7 +5,6 @@ import type { Conversation, ConversationEnd, ConversationListener } from "./conv
 import type { DecisionClientEvents } from "./decision-client-events.js";
 import type { Carrier, PendingQuestion } from "./pending-question.js";
 import { type Greeting, SessionConversation } from "./session-conversation.js";
-import { openSession } from "./session-stream.js";
 import { UnaryConversation } from "./unary-conversation.js";
 
 /** The first attempts come fast: a service that is restarted is back within milliseconds. */
@@ -134,7 +133,7 @@ export class Replica implements Carrier {
       },
     };
     const conversation = this.hasSessions
-      ? new SessionConversation(openSession(client), this.parts.greeting, listener)
+      ? new SessionConversation(client, this.parts.greeting, listener)
       : new UnaryConversation(client, listener);
     this.state = { kind: "connecting", conversation, client };
   }

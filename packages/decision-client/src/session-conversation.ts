@@ -1,5 +1,5 @@
 /** One Session stream: questions of a turn of the event loop go out in one message, answers come back by their number. */
-import { type ServiceError, status } from "@grpc/grpc-js";
+import { status } from "@grpc/grpc-js";
 import {
   capabilitiesFromProto,
   DecisionError,
@@ -14,7 +14,7 @@ import {
 import { settleAnswer } from "./answer.js";
 import type { Conversation, ConversationEnd, ConversationListener } from "./conversation.js";
 import type { PendingQuestion } from "./pending-question.js";
-import type { FromService, SessionStream } from "./session-stream.js";
+import { type FromService, SessionStream } from "./session-stream.js";
 
 /** A service that accepts a connection and then says nothing is none. */
 const WELCOME_MS = 2_000;
@@ -47,21 +47,24 @@ export class SessionConversation implements Conversation {
   private flushing = false;
   private state: "greeting" | "open" | "ended" = "greeting";
   private readonly welcomeTimer: NodeJS.Timeout;
+  private readonly stream: SessionStream;
   wantsReports = false;
 
   constructor(
-    private readonly stream: SessionStream,
+    client: wire.DecisionServiceClient,
     greeting: Greeting,
     private readonly listener: ConversationListener,
   ) {
     this.welcomeTimer = setTimeout(() => this.end({ kind: "broken", reason: "it does not welcome a session" }), WELCOME_MS);
-    stream.on("data", (response: FromService) => this.receive(response));
-    stream.on("error", (error: ServiceError) => {
-      const noSessions = error.code === status.UNIMPLEMENTED && this.state === "greeting";
-      this.end(noSessions ? { kind: "no-sessions" } : { kind: "broken", reason: error.details || error.message });
+    this.stream = new SessionStream(client, {
+      received: (response) => this.receive(response),
+      failed: (reason, code) => {
+        const noSessions = code === status.UNIMPLEMENTED && this.state === "greeting";
+        this.end(noSessions ? { kind: "no-sessions" } : { kind: "broken", reason });
+      },
+      ended: () => this.end({ kind: "broken", reason: "it ended the session" }),
     });
-    stream.on("end", () => this.end({ kind: "broken", reason: "it ended the session" }));
-    stream.write({ message: { $case: "hello", value: greeting } });
+    this.stream.write({ message: { $case: "hello", value: greeting } });
   }
 
   get inFlight(): number {
@@ -104,7 +107,7 @@ export class SessionConversation implements Conversation {
 
   tell(report: wire.MountReport): void {
     // Who does not read is not told: the next one says all.
-    if (this.state === "open" && !this.stream.writableNeedDrain) this.write({ $case: "report", value: report });
+    if (this.state === "open" && !this.stream.needsDrain) this.write({ $case: "report", value: report });
   }
 
   takeUnanswered(): PendingQuestion[] {
@@ -119,7 +122,6 @@ export class SessionConversation implements Conversation {
     this.flush();
     this.state = "ended";
     clearTimeout(this.welcomeTimer);
-    this.stream.on("error", () => undefined);
     if (this.asked.size === 0) this.stream.end();
     else this.stream.cancel();
   }
@@ -199,7 +201,6 @@ export class SessionConversation implements Conversation {
     if (this.state === "ended") return;
     this.state = "ended";
     clearTimeout(this.welcomeTimer);
-    this.stream.on("error", () => undefined);
     this.stream.cancel();
     this.listener.ended(end);
   }

@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type ClientDuplexStream, credentials, type ServiceError } from "@grpc/grpc-js";
 import { NO_FACTS, wire } from "@sluice/decision-api";
-import type { PolicyBackend } from "@sluice/policy-backends";
+import type { Policy, PolicyBackend, Verdict } from "@sluice/policy-backends";
 import { createRegistry } from "@sluice/runtime";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { type DecisionService, type DecisionServiceOptions, startDecisionService } from "./index.js";
@@ -115,6 +115,28 @@ describe("a session", () => {
     ]);
   });
 
+  it("is ended by a message over the limit, alone, and refuses what a batch holds too much", async () => {
+    const registry = createRegistry(false);
+    await start({ registry });
+    const from = client();
+    const other = new Talk(from).hello();
+    const { resource } = question("a");
+    const huge = question("a", { resource: resource && { ...resource, xattrs: { "user.a": Buffer.alloc(4 * 1024 * 1024) } } });
+    const talk = new Talk(from).hello().ask([1n, huge]);
+    await expect.poll(() => talk.error?.code).toBe(8);
+    const many = Array.from({ length: 1_030 }, (_, i): [bigint, wire.Question] => [BigInt(i), question("a")]);
+    other.ask(...many);
+    await expect.poll(() => other.answers.length).toBe(1_030);
+    expect(other.effects().filter((effect) => effect.endsWith("OVERLOADED"))).toHaveLength(6);
+    expect(other.effects().filter((effect) => effect.endsWith("GRANT"))).toHaveLength(1_024);
+    expect(await registry.metrics()).toContain('sluice_questions_refused_total{code="overloaded"} 6');
+    // Each value is within its bound, all of them are not.
+    const xattrs = Object.fromEntries(Array.from({ length: 17 }, (_, i) => [`user.a${i}`, Buffer.alloc(65_536)]));
+    other.ask([5_000n, question("a", { resource: resource && { ...resource, xattrs } })], [5_001n, question("m/x")]);
+    await expect.poll(() => other.effects().slice(-2)).toEqual(["5000 INVALID_QUESTION", "5001 MEDIATE"]);
+    expect(other.error).toBeUndefined();
+  });
+
   it("may tell what its mount has open where there is a console, within bounds, and only there", async () => {
     const told = (grants: number, rule: string, sinceMs = 1n): wire.MountReport => {
       const grant = { path: Buffer.from("a"), layer: "upper", flow: "passthrough", write: false, uid: 1, pid: 2, rule, decisionId: "d" };
@@ -202,30 +224,46 @@ describe("a session", () => {
   });
 });
 
+const DIGEST = "ab".repeat(32);
+/** A backend whose answers come when they come. */
+function backendOf(evaluate: Policy["evaluate"]): PolicyBackend {
+  const revision = { sequence: 0n, digest: DIGEST };
+  const capabilities = { revision, policyId: "slow", accesses: new Set<never>(), ...NO_FACTS, unconditionalGrant: false };
+  return {
+    name: "slow",
+    failure: undefined,
+    watchedDirectories: [],
+    refresh: () => ({ state: "unchanged" }),
+    dispose: () => Promise.resolve(),
+    policy: { id: "slow", revision, capabilities, evaluate },
+  };
+}
+
 describe("a slow backend", () => {
+  it("whose answers all come at once gives more of them than one message may hold", async () => {
+    let answer: () => void = () => undefined;
+    const all = new Promise<Verdict>((resolve) => {
+      answer = () => resolve({ effect: "grant", errno: 0, rule: "r", reason: "€".repeat(4_096), obligations: [] });
+    });
+    let asked = 0;
+    await start({
+      policy: backendOf(() => {
+        if (++asked === 600) setImmediate(answer);
+        return all;
+      }),
+    });
+    const talk = new Talk(client()).hello();
+    for (const from of [0, 300])
+      talk.ask(...Array.from({ length: 300 }, (_, i): [bigint, wire.Question] => [BigInt(from + i), question("a")]));
+    await expect.poll(() => talk.answers.length, { timeout: 10_000 }).toBe(600);
+    expect(talk.error).toBeUndefined();
+    expect(new Set(talk.answers.map(({ id }) => id)).size).toBe(600);
+  });
+
   it("is waited for no longer than the asker does, can be cancelled, and its failure is a failure", async () => {
-    const digest = "ab".repeat(32);
-    const revision = { sequence: 0n, digest };
-    const slow: PolicyBackend = {
-      name: "slow",
-      failure: undefined,
-      watchedDirectories: [],
-      refresh: () => ({ state: "unchanged" }),
-      dispose: () => Promise.resolve(),
-      policy: {
-        id: "slow",
-        revision,
-        capabilities: {
-          revision,
-          policyId: "slow",
-          accesses: new Set(),
-          ...NO_FACTS,
-          unconditionalGrant: false,
-        },
-        evaluate: ({ resource }) =>
-          resource.paths[0] === "never" ? new Promise(() => undefined) : Promise.reject(new Error("backend broke")),
-      },
-    };
+    const slow = backendOf(({ resource }) =>
+      resource.paths[0] === "never" ? new Promise(() => undefined) : Promise.reject(new Error("backend broke")),
+    );
     await start({ policy: slow });
     const talk = new Talk(client()).hello();
     talk.say({

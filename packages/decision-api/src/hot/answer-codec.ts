@@ -3,7 +3,7 @@ import { decisionFromProto, decisionToProto, DENIAL_ERRNO, PRINTABLE, revisionFr
 import { scopeFromProto } from "../convert-scope.js";
 import { type CacheScope, type Decision, DecisionError, type PolicyRevision } from "../domain.js";
 import * as wire from "../gen/sluice/decision/v1/decision.js";
-import { ANSWER_LIMITS } from "../limits.js";
+import { ANSWER_LIMITS, MAX_MESSAGE_BYTES } from "../limits.js";
 import { EFFECT_OF, OUTAGE_OF, WIRE_ACCESS, WIRE_EFFECT, WIRE_FACT, WIRE_FIELD, WIRE_OUTAGE } from "../wire-names.js";
 import { MessageReader, RepeatedMessage, RepeatedText } from "./message-reader.js";
 import type { MessageWriter } from "./message-writer.js";
@@ -90,15 +90,23 @@ function writeAnswer(writer: MessageWriter, answer: SentAnswer): void {
   writer.end(start);
 }
 
-/** A SessionResponse with a batch of them. */
-export function encodeAnswers(writer: MessageWriter, answers: readonly SentAnswer[]): Buffer {
-  writer.ensure(64);
-  writer.varint(bytesField(2));
-  const start = writer.begin();
-  for (const answer of answers) writeAnswer(writer, answer);
-  writer.ensure(64);
-  writer.end(start);
-  return writer.take();
+/** One answer more than this is still within the bounds of a message. */
+const MANY_BYTES = MAX_MESSAGE_BYTES / 2;
+
+/** SessionResponses with batches of them: one, but where they are more than a message may hold. */
+export function encodeAnswers(writer: MessageWriter, answers: readonly SentAnswer[]): Buffer[] {
+  const messages: Buffer[] = [];
+  let next = 0;
+  do {
+    writer.ensure(64);
+    writer.varint(bytesField(2));
+    const start = writer.begin();
+    for (; next < answers.length && writer.length < MANY_BYTES; next++) writeAnswer(writer, answers[next] as SentAnswer);
+    writer.ensure(64);
+    writer.end(start);
+    messages.push(writer.take());
+  } while (next < answers.length);
+  return messages;
 }
 
 const RARE = Symbol("left to the generated code");

@@ -149,7 +149,7 @@ describe("answers", () => {
           ...decisions.map((each, id) => ({ id: id + 1, decision: each })),
           { id: 99, failure: { code: wire.Failure_Code.DEADLINE, message: "late" } },
         ];
-        const byHand = encodeAnswers(writer, answers);
+        const [byHand = Buffer.alloc(0)] = encodeAnswers(writer, answers);
         const generated = wire.AnswerBatch.encode({
           answers: [
             ...decisions.map((each, id) => ({ id: BigInt(id + 1), result: { $case: "decision" as const, value: decisionToProto(each) } })),

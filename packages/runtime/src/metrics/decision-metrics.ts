@@ -4,6 +4,8 @@ import { Counter, Gauge, Histogram, type Registry } from "prom-client";
 export interface DecisionMetrics {
   evaluations: Counter<"backend" | "effect" | "rule">;
   evaluationDuration: Histogram<"backend">;
+  /** Called before evaluations are told of, by whoever gathers some before it counts them. */
+  beforeTold: Set<() => void>;
   /** 1 for the policy in force; its identity is in the labels. */
   revisionInfo: Gauge<"backend" | "policy" | "sequence" | "digest">;
   reloadFailures: Counter;
@@ -28,20 +30,8 @@ export interface DecisionMetrics {
 export function decisionMetrics(registry: Registry): DecisionMetrics {
   const registers = [registry];
   return {
+    ...ofEvaluations(registers),
     ...placesElsewhere(registers),
-    evaluations: new Counter({
-      name: "sluice_evaluations_total",
-      help: "Questions answered, by backend, effect and the rule that decided.",
-      labelNames: ["backend", "effect", "rule"],
-      registers,
-    }),
-    evaluationDuration: new Histogram({
-      name: "sluice_evaluation_duration_seconds",
-      help: "Time the policy took for one question.",
-      labelNames: ["backend"],
-      buckets: [0.000001, 0.0000025, 0.000005, 0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.01, 0.1, 1],
-      registers,
-    }),
     revisionInfo: new Gauge({
       name: "sluice_policy_revision_info",
       help: "The policy in force.",
@@ -82,6 +72,31 @@ export function decisionMetrics(registry: Registry): DecisionMetrics {
       registers,
     }),
     sessions: new Gauge({ name: "sluice_decision_sessions", help: "Sessions of mount services open now.", registers }),
+  };
+}
+
+function ofEvaluations(registers: Registry[]): Pick<DecisionMetrics, "evaluations" | "evaluationDuration" | "beforeTold"> {
+  const beforeTold = new Set<() => void>();
+  const collect = (): void => {
+    for (const settle of beforeTold) settle();
+  };
+  return {
+    beforeTold,
+    evaluations: new Counter({
+      name: "sluice_evaluations_total",
+      help: "Questions answered, by backend, effect and the rule that decided.",
+      labelNames: ["backend", "effect", "rule"],
+      registers,
+      collect,
+    }),
+    evaluationDuration: new Histogram({
+      name: "sluice_evaluation_duration_seconds",
+      help: "Time the policy took for one question.",
+      labelNames: ["backend"],
+      buckets: [0.000001, 0.0000025, 0.000005, 0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.01, 0.1, 1],
+      registers,
+      collect,
+    }),
   };
 }
 

@@ -18,6 +18,7 @@ interface Counted {
   duration: { observe(seconds: number): void };
 }
 const MAX_SERIES = 4_096;
+const MAX_UNCOUNTED = 64;
 
 function concluded(span: Span, { effect, rule, decisionId, policyId }: Decision): void {
   span.add({ "sluice.effect": effect, "sluice.rule": rule, "sluice.decision_id": decisionId, "sluice.policy": policyId });
@@ -29,13 +30,14 @@ export class DecisionEngine {
   /** The failure that listeners heard of. */
   private toldFailure: string | undefined;
   private readonly series = new Map<string, Counted>();
-  /** Answers of this turn of the event loop, for the metrics. */
+  /** Answers that the metrics have not had yet. */
   private readonly uncounted: { counted: Counted; seconds: number }[] = [];
   private readonly listeners = new Set<(capabilities: PolicyCapabilities) => void>();
 
   constructor(private readonly parts: EngineParts) {
     this.tellRevision();
     parts.backend.onHint?.(() => this.refresh());
+    parts.metrics.beforeTold.add(() => this.countAll());
   }
 
   get backendName(): string {
@@ -161,17 +163,17 @@ export class DecisionEngine {
     return decision;
   }
 
-  /** Once the answers of this turn are out: whoever asks one question waits for that of it alone. */
+  /** Many together, or when somebody looks: counting one costs more than evaluating it. */
   private count(verdict: Verdict, seconds: number): void {
-    const counted = this.counted(verdict);
-    this.uncounted.push({ counted, seconds });
-    if (this.uncounted.length > 1) return;
-    setImmediate(() => {
-      for (const each of this.uncounted.splice(0)) {
-        each.counted.duration.observe(each.seconds);
-        each.counted.evaluations.inc();
-      }
-    });
+    this.uncounted.push({ counted: this.counted(verdict), seconds });
+    if (this.uncounted.length >= MAX_UNCOUNTED) this.countAll();
+  }
+
+  private countAll(): void {
+    for (const each of this.uncounted.splice(0)) {
+      each.counted.duration.observe(each.seconds);
+      each.counted.evaluations.inc();
+    }
   }
 
   /** Finding a metric by its labels costs more than an evaluation does. */

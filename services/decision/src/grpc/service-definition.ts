@@ -10,7 +10,8 @@ export type Handlers = Omit<wire.DecisionServiceServer, "session"> & { session: 
 
 const generated = wire.DecisionServiceService;
 
-function requestDeserialize(bytes: Buffer): FromMount {
+/** Throws where it is no message. */
+export function parseRequest(bytes: Buffer): FromMount {
   const questions = decodeQuestions(bytes);
   if (questions !== undefined) return { questions };
   const request = wire.SessionRequest.decode(bytes);
@@ -20,11 +21,15 @@ function requestDeserialize(bytes: Buffer): FromMount {
   return { questions: decodeQuestions(Buffer.from(alone)) ?? [] };
 }
 
+export function serializeResponse(message: ToMount): Buffer {
+  return "message" in message ? generated.session.responseSerialize(message) : message;
+}
+
 export const SERVICE_DEFINITION = {
   ...generated,
   session: {
     ...generated.session,
-    requestDeserialize,
-    responseSerialize: (message: ToMount): Buffer => ("message" in message ? generated.session.responseSerialize(message) : message),
+    requestDeserialize: parseRequest,
+    responseSerialize: serializeResponse,
   },
 };

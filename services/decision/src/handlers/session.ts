@@ -20,6 +20,7 @@ import {
 } from "@sluice/decision-api";
 import { VERSION } from "@sluice/runtime";
 import type { DecisionEngine } from "../engine/decision-engine.js";
+import { MountStream } from "../grpc/mount-stream.js";
 import type { FromMount, ToMount } from "../grpc/service-definition.js";
 import { failure, failureOf, type Refusals } from "./failure.js";
 
@@ -60,12 +61,15 @@ export class Session {
   private ended = false;
   private answers: SentAnswer[] = [];
   private flushing = false;
+  /** A batch is being answered, and then all of it goes out. */
+  private gathering = false;
   /** Questions whose evaluation is under way, and how to stop waiting for it. */
   private readonly waiting = new Map<number, NodeJS.Timeout>();
   private readonly stopListening: () => void;
+  private readonly stream: MountStream;
 
   constructor(
-    private readonly stream: Stream,
+    stream: Stream,
     private readonly engine: DecisionEngine,
     private readonly refusals: Refusals,
     private readonly host: SessionHost,
@@ -75,11 +79,11 @@ export class Session {
       this.flush(); // what is answered already is of the revision before
       this.send({ $case: "policyChanged", value: { capabilities: capabilitiesToProto(capabilities) } });
     });
-    stream.on("data", (request: FromMount) => this.receive(request));
-    stream.on("end", () => this.finish());
-    stream.on("error", () => this.close());
-    stream.on("cancelled", () => this.close());
-    stream.on("drain", () => stream.resume());
+    this.stream = new MountStream(stream, {
+      received: (request) => this.receive(request),
+      finished: () => this.finish(),
+      closed: () => this.close(),
+    });
   }
 
   /** Undefined before its Hello. */
@@ -166,6 +170,7 @@ export class Session {
   private answerBatch(questions: readonly ReceivedQuestion[]): void {
     this.questions += questions.length;
     this.engine.refresh();
+    this.gathering = true;
     questions.forEach((question, index) => {
       if (index >= MAX_ACCEPTED_QUESTIONS || this.waiting.size >= MAX_WAITING) {
         this.refuse(question.id, failure("OVERLOADED", "too many questions at once: send fewer", this.refusals));
@@ -173,8 +178,10 @@ export class Session {
         this.answerOne(question);
       }
     });
+    this.gathering = false;
     // Whoever asks little waits for each answer: nothing is gained by gathering more.
     if (questions.length <= FEW) this.flush();
+    else this.flushSoon();
   }
 
   private answerOne(pending: ReceivedQuestion): void {
@@ -225,10 +232,14 @@ export class Session {
     this.push({ id, failure: value });
   }
 
-  /** All answers of one turn of the event loop go out in one message; those to a few questions at once. */
+  /** All answers of one turn of the event loop go out together; those to a few questions at once. */
   private push(answer: SentAnswer): void {
     this.answers.push(answer);
-    if (this.flushing) return;
+    if (!this.gathering) this.flushSoon();
+  }
+
+  private flushSoon(): void {
+    if (this.flushing || this.answers.length === 0) return;
     this.flushing = true;
     setImmediate(() => {
       this.flushing = false;
@@ -240,21 +251,17 @@ export class Session {
     if (this.answers.length === 0) return;
     const answers = this.answers;
     this.answers = [];
-    if (!this.ended) this.write(encodeAnswers(writer, answers));
+    if (this.ended) return;
+    for (const message of encodeAnswers(writer, answers)) this.stream.write(message);
   }
 
   private send(message: NonNullable<wire.SessionResponse["message"]>): void {
-    if (!this.ended) this.write({ message });
-  }
-
-  private write(message: ToMount): void {
-    // Who does not read its answers is not read from either: nothing piles up here.
-    if (!this.stream.write(message)) this.stream.pause();
+    if (!this.ended) this.stream.write({ message });
   }
 
   private fail(details: string): void {
     this.close();
-    this.stream.emit("error", { code: status.INVALID_ARGUMENT, details });
+    this.stream.fail(status.INVALID_ARGUMENT, details);
   }
 
   private finish(): void {

@@ -1,0 +1,63 @@
+/** Messages as gRPC frames them on an HTTP/2 stream: a byte that says whether it is compressed, four of its length, itself. */
+
+const PREFIX_BYTES = 5;
+
+export function frame(message: Uint8Array): Buffer {
+  const framed = Buffer.allocUnsafe(PREFIX_BYTES + message.length);
+  framed[0] = 0;
+  framed.writeUInt32BE(message.length, 1);
+  framed.set(message, PREFIX_BYTES);
+  return framed;
+}
+
+export class FrameReader {
+  #parts: Buffer[] = [];
+  #have = 0;
+  /** Bytes with which it goes on. */
+  #need = PREFIX_BYTES;
+
+  /** `onMessage` gets a view of what was read. */
+  constructor(
+    private readonly maxBytes: number,
+    private readonly onMessage: (message: Buffer) => void,
+  ) {}
+
+  /** What is wrong with what has come, as a sentence: nothing more can be read then. */
+  read(chunk: Buffer): string | undefined {
+    const data = this.#with(chunk);
+    if (data === undefined) return undefined;
+    let at = 0;
+    this.#need = PREFIX_BYTES;
+    while (data.length - at >= PREFIX_BYTES) {
+      const length = data.readUInt32BE(at + 1);
+      if (data[at] !== 0) return "a message is compressed";
+      if (length > this.maxBytes) return `a message of ${length} bytes is larger than ${this.maxBytes}`;
+      const end = at + PREFIX_BYTES + length;
+      if (end > data.length) {
+        this.#need = end - at;
+        break;
+      }
+      const message = data.subarray(at + PREFIX_BYTES, end);
+      at = end;
+      this.onMessage(message);
+    }
+    if (at < data.length) this.#keep(data.subarray(at));
+    return undefined;
+  }
+
+  /** Joined once there is enough: a message in many parts is copied twice, however many they are. */
+  #with(chunk: Buffer): Buffer | undefined {
+    if (this.#have === 0) return chunk;
+    this.#keep(chunk);
+    if (this.#have < this.#need) return undefined;
+    const data = Buffer.concat(this.#parts, this.#have);
+    this.#parts = [];
+    this.#have = 0;
+    return data;
+  }
+
+  #keep(part: Buffer): void {
+    this.#parts.push(part);
+    this.#have += part.length;
+  }
+}

@@ -1,0 +1,23 @@
+/** The HTTP/2 stream below a server's call, by what grpc-js 1.14 is made of inside; undefined where it is made otherwise. */
+import type { Duplex } from "node:stream";
+import type { Below } from "@sluice/decision-api";
+
+/** BaseServerInterceptingCall, or an interceptor around another. */
+interface Call {
+  nextCall?: Call;
+  stream?: Duplex;
+  readQueue?: unknown[];
+  incomingEncoding?: string;
+  metadataSent?: boolean;
+  decoder?: { readState?: number };
+}
+
+export function belowCall(call: { writableLength: number }): Below | undefined {
+  let at = (call as { call?: Call }).call;
+  while (at?.nextCall !== undefined) at = at.nextCall;
+  if (at?.stream === undefined) return undefined;
+  const { stream, readQueue, incomingEncoding, metadataSent, decoder } = at;
+  const settled = metadataSent === true && incomingEncoding === "identity";
+  const quiet = settled && readQueue?.length === 0 && decoder?.readState === 0 && call.writableLength === 0;
+  return { stream, quiet };
+}
