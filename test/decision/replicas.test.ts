@@ -10,6 +10,7 @@ import { Errno } from "@sluice/vfs";
 import { expect } from "vitest";
 import { startNoise, startNonsense } from "./harness/garbage-replica.js";
 import { Load, type Open } from "./harness/load.js";
+import { freeAddress, metric } from "./harness/metrics.js";
 import { type LogLine, Replica } from "./harness/replicas.js";
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
@@ -33,6 +34,12 @@ interface Told {
 }
 const told = async (mount: SluiceMount): Promise<Told> => (await mount.status()) as Told;
 const sum = (counts: Record<string, number>): number => Object.values(counts).reduce((one, other) => one + other, 0);
+
+/** How many services the mount can ask. */
+const askable = async (mount: SluiceMount): Promise<number> =>
+  (await told(mount)).decider.replicas.filter(({ state }) => state === "ready").length;
+const scaledTo = (mount: SluiceMount, count: number): Promise<unknown> =>
+  expect.poll(() => askable(mount), { timeout: 30_000, interval: 100 }).toBe(count) as Promise<unknown>;
 
 interface Reign {
   revision: number;
@@ -118,13 +125,23 @@ test("replicas come, go, freeze and talk nonsense while the policy changes", asy
   const load = Load.start(PROCESSES, filesOf(mount));
   await policy.change();
 
-  const [three, four] = [await start("three"), await start("four")];
-  await expect.poll(() => Math.min(three.log().length, four.log().length), { timeout: 30_000 }).toBeGreaterThan(0);
-  for (const replica of [three, four]) {
-    const firstMs = Date.parse(replica.log()[0]?.timestamp ?? "");
-    process.stderr.write(`a new replica was asked ${firstMs - replica.listensMs} ms after it listened\n`);
-  }
+  const added = async (names: readonly string[]): Promise<Replica[]> => {
+    const replicas: Replica[] = [];
+    for (const name of names) replicas.push(await start(name));
+    await expect.poll(() => Math.min(...replicas.map((replica) => replica.log().length)), { timeout: 30_000 }).toBeGreaterThan(0);
+    for (const replica of replicas) {
+      const firstMs = Date.parse(replica.log()[0]?.timestamp ?? "");
+      process.stderr.write(`a new replica was asked ${firstMs - replica.listensMs} ms after it listened\n`);
+    }
+    return replicas;
+  };
+  // From two to four, back to two, and to four again.
+  const brief = await added(["brief", "short"]);
+  await scaledTo(mount, 4);
   await policy.change();
+  await Promise.all(brief.map((replica) => replica.end("SIGTERM")));
+  await scaledTo(mount, 2);
+  const [three, four] = (await added(["three", "four"])) as [Replica, Replica];
 
   await startNoise(sockets);
   const { revision } = (await told(mount)).decider;
@@ -164,23 +181,58 @@ test("replicas come, go, freeze and talk nonsense while the policy changes", asy
   expect((await mount.stop()).code).toBe(0);
 }, 300_000);
 
-test("metrics and logs count every decision once", async () => {
+/** Its decisions, however often it was asked for each, and what it was told that a mount gave again. */
+async function itself(replica: Replica, address: string): Promise<Record<string, [number, number]>> {
+  const lines = replica.log();
+  const kept = lines.reduce((sum, { count = 0 }) => sum + count, 0);
+  return {
+    decisions: [await metric(address, "sluice_evaluations_total"), lines.filter(({ cached }) => cached !== true).length],
+    kept: [await metric(address, "sluice_cache_hits_reported_total"), kept],
+    events: [await metric(address, "sluice_decision_log_events_total", 'result="sent"'), lines.length],
+    lost: [await metric(address, "sluice_decision_log_events_total", 'result="dropped"'), 0],
+  };
+}
+
+test("metrics and logs count every decision once, while services come and go", async () => {
   const sockets = scratch();
   const policy = new Policy();
   await policy.change();
-  const replicas = [await Replica.start(sockets, "one", policy.file), await Replica.start(sockets, "two", policy.file)];
-  const mount = await mounted(policy, sockets);
+  const admins = [await freeAddress(), await freeAddress()];
+  const staying = await Promise.all(
+    admins.map((address, index) => Replica.start(sockets, `stays-${index}`, policy.file, ["--admin", address])),
+  );
+  const admin = await freeAddress();
+  const mount = await mounted(policy, sockets, ["--admin", admin]);
+  const steady = Load.start(PROCESSES, filesOf(mount));
+  await sleep(3_000);
+  const before = (await steady.stop()).length;
+  expect(sum((await told(mount)).decisions)).toBe(before);
+
   const load = Load.start(PROCESSES, filesOf(mount));
-  await sleep(5_000);
-  const opens = await load.stop();
+  const leaving = [await Replica.start(sockets, "leaves-0", policy.file), await Replica.start(sockets, "leaves-1", policy.file)];
+  await scaledTo(mount, 4);
+  await sleep(3_000);
+  await Promise.all(leaving.map((replica) => replica.end("SIGTERM")));
+  await scaledTo(mount, 2);
+  await sleep(2_000);
+  const opens = before + (await load.stop()).length;
+
   const { decisions } = await told(mount);
   const of = (source: string): number => sum(Object.fromEntries(Object.entries(decisions).filter(([key]) => key.endsWith(`/${source}`))));
-  expect(sum(decisions)).toBe(opens.length);
-  expect(of("service") + of("hedge") + of("cache")).toBe(opens.length);
+  // One an open; what was open as a service came was judged once more.
+  expect(sum(decisions)).toBeGreaterThanOrEqual(opens);
+  expect(of("service") + of("hedge") + of("cache")).toBe(sum(decisions));
+  for (const source of ["service", "hedge", "cache"])
+    expect(await metric(admin, "sluice_decisions_total", `source="${source}"`)).toBe(of(source));
+  expect(await metric(admin, "sluice_decision_cache_hits_total")).toBe(of("cache"));
   // Reports of hits go out by the second.
+  const all = [...staying, ...leaving];
   await expect
-    .poll(() => logged(replicas.flatMap((replica) => replica.log())), { timeout: 20_000, interval: 500 })
+    .poll(() => logged(all.flatMap((replica) => replica.log())), { timeout: 20_000, interval: 500 })
     .toEqual({ asked: of("service") + of("hedge"), kept: of("cache") });
+  for (const replica of leaving) expect(replica.log().length).toBeGreaterThan(0);
+  for (const [index, replica] of staying.entries())
+    for (const [counted, written] of Object.values(await itself(replica, admins[index] as string))) expect(counted).toBe(written);
   expect((await mount.stop()).code).toBe(0);
-  for (const replica of replicas) await replica.end("SIGTERM");
-}, 120_000);
+  for (const replica of staying) await replica.end("SIGTERM");
+}, 180_000);

@@ -19,9 +19,6 @@ export interface LogLine {
   timestamp: string;
 }
 
-/** With a decision log in a file. */
-const LOGGED: readonly string[] = [];
-
 export class Replica {
   private constructor(
     private readonly child: ChildProcess,
@@ -31,11 +28,12 @@ export class Replica {
     readonly listensMs: number,
   ) {}
 
-  static async start(directory: string, name: string, policyFile: string, more: readonly string[] = LOGGED): Promise<Replica> {
+  /** With a decision log in a file, but where `more` has one. */
+  static async start(directory: string, name: string, policyFile: string, more: readonly string[] = []): Promise<Replica> {
     const socket = join(directory, `${name}.sock`);
     const logFile = join(directory, `${name}-${Date.now()}.log`);
-    const log = more === LOGGED ? ["--decision-log", logFile] : more;
-    const args = ["--policy", policyFile, "--listen", `unix://${socket}`, "--log-level", "silent", ...log];
+    const log = more.includes("--decision-log-config") ? [] : ["--decision-log", logFile];
+    const args = ["--policy", policyFile, "--listen", `unix://${socket}`, "--log-level", "silent", ...log, ...more];
     const child = spawn(process.execPath, [MAIN, "decision", ...args], { stdio: ["ignore", "pipe", "inherit"] });
     cleanUp(() => {
       child.kill("SIGCONT");
