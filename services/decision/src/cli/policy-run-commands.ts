@@ -11,7 +11,7 @@ import {
   readPolicyCases,
   runPolicyCase,
 } from "@sluice/policy-backends";
-import { CliError, EXIT } from "@sluice/runtime";
+import { CliError, EXIT, errorLine } from "@sluice/runtime";
 import { type Command, Option } from "commander";
 import { type Change, type Replay, replayLog } from "../audit/replay-log.js";
 import { logLines } from "./log-lines.js";
