@@ -103,9 +103,12 @@ test("what it says is what happens, before a copy-up and after", async () => {
 });
 
 test("in words, and in one line where there is nothing to explain", async () => {
-  const { mount } = await mounted();
+  const { mount, explained } = await mounted();
   const words = await runSluice(["explain", mount.path("secret/key")]);
   expect(words.stdout).toMatch(/^effect {7}deny\nrule {9}secrets\n[^]*^opened {7}not at all: EPERM$/m);
+  await expect.poll(async () => (await explained("a/b")).source).toBe("cache");
+  const kept = await runSluice(["explain", mount.path("a/b")]);
+  expect(kept.stdout).toMatch(/^source {7}cache .*\nscope {8}holds for this: an answer that the mount keeps/m);
   const nowhere = await runSluice(["explain", join(scratch(), "x")]);
   expect(nowhere).toMatchObject({
     code: 4,

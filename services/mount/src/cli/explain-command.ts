@@ -50,7 +50,10 @@ function id(text: string | undefined, option: string): number | undefined {
   return Number(text);
 }
 
-function scopeLine({ scope, revision }: Explanation): string {
+function scopeLine({ scope, revision, source }: Explanation): string {
+  // What a mount keeps is found by its scope, and does not say it.
+  if (scope === null && source === "cache")
+    return "holds for this: an answer that the mount keeps; 'sluice policy explain' says for what else";
   if (scope === null) return "for this question alone: it is asked each time";
   const place = scope.subtree === null ? "for this file" : `for all of '${scope.subtree === "" ? "/" : `${scope.subtree}/`}'`;
   const looked = [...scope.subject, ...scope.resource, ...scope.xattrs].join(", ");

@@ -72,7 +72,7 @@ function checkUserNamespace(): Finding {
 }
 
 function checkUring(): Finding {
-  const name = "FUSE over io_uring";
+  const name = "io_uring";
   const why = whyNoUring();
   if (why === undefined) return { name, state: "ok", detail: "offered: '--transport uring' takes it, for mounts without a keeper" };
   return { name, state: "ok", detail: `${why.problem}: requests come by read(2), about as fast (docs/transports.md); ${why.remedy}` };
