@@ -1,6 +1,6 @@
 /**
  * The pages for users do what they say: each block is run as it stands, and one that fails in the middle fails here. Left out:
- * podman's (test/dropin has what it can of it), Docker's (test/compose) and those with an ellipsis.
+ * Docker's (test/compose), systemd's and Kubernetes', which no machine of the tests runs, and those with an ellipsis.
  */
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -49,7 +49,7 @@ async function follow(script: string, { inNamespace = false } = {}): Promise<Scr
   });
   const env = { PATH: `${bin}:${process.env["PATH"] ?? ""}`, TMPDIR: place, XDG_STATE_HOME: place };
   const own = inNamespace ? ["unshare", "--mount", "--propagation", "private"] : [];
-  const result = await runScript([...own, "bash", "-euc", strict(script)], { cwd: place, env, timeoutMs: 50_000 });
+  const result = await runScript([...own, "bash", "-euc", strict(script)], { cwd: place, env, timeoutMs: 100_000 });
   expect(result.code, describeResult(result)).toBe(0);
   expect(mountsBelow(place)).toEqual([]);
   return result;
@@ -95,6 +95,42 @@ inNamespace("the drop-in's command line, mount(8) and a line of /etc/fstab", asy
   expect(stdout.match(/^text$/gm)).toHaveLength(3);
   expect(stdout).toMatch(/^\d+\.\d+\.\d+$/m);
 });
+
+/** An image of this machine's own shell and tools, in the place of a registry's; no network, no limits to set. */
+const PODMAN = `
+grep -q ' /sys/fs/cgroup cgroup2 ' /proc/mounts || { umount -l /sys/fs/cgroup; mount -t cgroup2 none /sys/fs/cgroup; }
+mkdir eu ew lib root root/bin root/etc root/tmp root/proc root/sys root/dev
+mount -t overlay none /etc -o lowerdir=/etc,upperdir=eu,workdir=ew
+mount --bind lib /var/lib && mount -t tmpfs none /run
+for tool in sh cat ls sleep grep; do
+  program=$(readlink -f "$(command -v $tool)")
+  cp "$program" root/bin/$tool
+  ldd "$program" | grep -o '/[^ ]*'
+done | sort -u | while read -r library; do mkdir -p "root$(dirname "$library")" && cp -L "$library" "root$library"; done
+echo 'root:x:0:0:root:/:/bin/sh' >root/etc/passwd && echo 'root:x:0:' >root/etc/group && echo 'root:*' >root/etc/shadow
+tar -C root --owner=0 --group=0 -cf base.tar .
+export PODMAN_IGNORE_CGROUPSV1_WARNING=1
+`;
+
+const withPodman = requires("/dev/fuse", "CAP_SYS_ADMIN", "kernel overlayfs", "command unshare", "command podman", "command crun").test;
+
+withPodman(
+  "how to: run podman's containers on it",
+  async () => {
+    const [block] = blocksFrom("docs/guides.md", "podman run");
+    const imported = "podman import -q base.tar docker.io/library/alpine:latest\n";
+    const bare = 'podman run -d --network=none --cgroups=disabled --ulimit "nofile=$(ulimit -Hn):$(ulimit -Hn)"';
+    const script = block
+      .replace(/^podman run -d/m, `${imported}${bare}`)
+      .replace("podman rm -f try", "podman rm -f -t 0 try")
+      .replace(/^podman exec try cat \/etc\/shadow.*$/m, "if podman exec try cat /etc/shadow; then exit 9; fi");
+    const { stdout } = await follow(`${OWN_MACHINE}${PODMAN}${script}podman rmi -af`, { inNamespace: true });
+    expect(stdout).toMatch(/^sluice \/ fuse\.sluice /m);
+    expect(stdout).toMatch(/^C \/etc\nA \/etc\/mine$/m);
+    expect(stdout).toMatch(/^policy +containers\.yaml/m);
+  },
+  120_000,
+);
 
 inNamespace("what an agent did is looked at, taken, and left", async () => {
   const [commands] = blocksFrom("docs/changes.md", "/srv/try/tree");
