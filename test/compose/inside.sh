@@ -5,7 +5,7 @@ set -eu
 
 repository=$1 scratch=$2 cgroup=$3
 shift 3
-parts=${*:-"replicas scaling upgrade restart policy metrics volumes backends"}
+parts=${*:-"replicas scaling upgrade restart policy metrics volumes managed backends"}
 export DOCKER_HOST="unix://$scratch/docker.sock" DOCKER_BUILDKIT=0 COMPOSE_PROJECT_NAME=sluice
 export SLUICE_DATA="$scratch/data" SLUICE_POLICY_DIR="$scratch/policy" PROMETHEUS_PORT=19090
 compose="docker compose -f $repository/docker-compose.yml --profile demo"
@@ -247,27 +247,51 @@ look_at_nats() {
   eventually "and holds" 30 sh -c "$compose exec -T consumer cat /merged/tree/note.txt 2>&1 | grep -q denied"
 }
 
+volumes="docker compose -p volumes -f $repository/test/compose/volume.yml"
+# A container with a volume, of whichever plugin; the places of its mounts match $1.
+use_volume() {
+  check "compose brings up a container with a volume of the plugin" $volumes up -d --pull never
+  expect "it reads the merged tree" "^from the lower layer" $volumes exec -T reader cat /gated/hello.txt
+  expect "the policy holds" "Permission denied" $volumes exec -T reader cat /gated/secrets/token
+  check "it writes" $volumes exec -T reader sh -c 'echo "from the reader" >/gated/datasets/metered/note'
+  expect "docker tells where it is" "$1" docker volume inspect -f '{{.Mountpoint}}' volumes_gated
+  expect "a volume in use is not removed" "in use" docker volume rm volumes_gated
+}
+leave_volume() {
+  check "compose takes container and volume down" $volumes down --volumes --timeout 5
+  expect "and nothing of it is mounted" "^0$" sh -c "grep -cE '$1.* fuse.sluice' /proc/self/mountinfo"
+}
+
 # The plugin runs beside the engine, on the host's side; its sockets lie where this engine looks for them.
 look_at_volumes() {
   node "$repository/packages/cli/bin/sluice.mjs" volume-plugin --root "$scratch/volumes" >"$scratch/plugin.log" 2>&1 &
   plugin=$!
   eventually "the volume plugin serves" 20 test -S /run/docker/plugins/sluice.sock
   expect "a wrong option is named" "'size' is not an option" docker volume create -d sluice -o lower="$SLUICE_DATA/lower" -o size=1 wrong
-  volumes="docker compose -p volumes -f $repository/test/compose/volume.yml"
-  check "compose brings up a container with a volume of the plugin" $volumes up -d --pull never
-  expect "it reads the merged tree" "^from the lower layer" $volumes exec -T reader cat /gated/hello.txt
-  expect "the policy holds" "Permission denied" $volumes exec -T reader cat /gated/secrets/token
-  expect "docker tells where it is" "$scratch/volumes/volumes/volumes_gated/merged" docker volume inspect volumes_gated
-  expect "a volume in use is not removed" "in use" docker volume rm volumes_gated
+  use_volume "^$scratch/volumes/volumes/volumes_gated/merged"
   check "the plugin is killed and started again" sh -c "kill -KILL $plugin"
   node "$repository/packages/cli/bin/sluice.mjs" volume-plugin --root "$scratch/volumes" >>"$scratch/plugin.log" 2>&1 &
   plugin=$!
   eventually "it still knows the volume" 20 sh -c "docker volume inspect -f '{{.Status.users}}' volumes_gated | grep -qx 1"
   expect "and the container reads on" "^from the lower layer" $volumes exec -T reader cat /gated/hello.txt
-  check "compose takes container and volume down" $volumes down --volumes --timeout 5
-  expect "and nothing of it is mounted" "^0$" sh -c "grep -c '$scratch/volumes.* fuse.sluice' /proc/self/mountinfo"
+  leave_volume "$scratch/volumes"
   kill "$plugin"
   wait "$plugin" || true
+}
+
+# The same as a plugin that Docker itself runs, made of the image.
+look_at_managed() {
+  export VOLUME_DRIVER=sluice-managed
+  check "a managed plugin is made of the image" env TMPDIR="$scratch" "$repository/deploy/volume-plugin/create.sh" sluice:local "$VOLUME_DRIVER"
+  check "and enabled" docker plugin enable --timeout 60 "$VOLUME_DRIVER"
+  expect "a wrong option is named" "'size' is not an option" docker volume create -d "$VOLUME_DRIVER" -o lower="$SLUICE_DATA/lower" -o size=1 wrong
+  use_volume "/volumes/volumes_gated/merged$"
+  place=$(ls -d "$scratch"/engine/plugins/*/propagated-mount/volumes/volumes_gated/merged)
+  $volumes exec -T -d reader sh -c 'exec sleep 600 </gated/hello.txt'
+  eventually "what is granted passes through" 10 sh -c "node $repository/test/compose/read-xattr.mjs $place/hello.txt user.sluice.mode | grep -q passthrough"
+  leave_volume "propagated-mount"
+  check "the plugin is removed" sh -c "docker plugin disable $VOLUME_DRIVER && docker plugin rm $VOLUME_DRIVER"
+  unset VOLUME_DRIVER
 }
 
 # Grafana has no image here: its files are checked as data, in test/monitoring.

@@ -110,6 +110,7 @@ done | sort -u | while read -r library; do mkdir -p "root$(dirname "$library")" 
 echo 'root:x:0:0:root:/:/bin/sh' >root/etc/passwd && echo 'root:x:0:' >root/etc/group && echo 'root:*' >root/etc/shadow
 tar -C root --owner=0 --group=0 -cf base.tar .
 export PODMAN_IGNORE_CGROUPSV1_WARNING=1
+trap 'podman rm -af -t 0' EXIT
 `;
 
 const withPodman = requires("/dev/fuse", "CAP_SYS_ADMIN", "kernel overlayfs", "command unshare", "command podman", "command crun").test;

@@ -1,5 +1,5 @@
 /** The Docker volume plugin by its protocol, without Docker; test/compose has it with a real engine. */
-import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { request } from "node:http";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -81,11 +81,15 @@ async function withVolumes(...args: string[]): Promise<Plugin> {
 test("a volume is mounted at its first use, unmounted after its last, and outlives the plugin", async () => {
   const plugin = await withVolumes();
   const lower = plant(scratch(), { file: "text" });
+  chownSync(lower, 1000, 2000);
+  chmodSync(lower, 0o1775);
   expect(await plugin.ask(volume("Create"), { Name: "models", Opts: { lower, upper: "auto" } })).toEqual({});
   expect(statSync(plugin.socket).mode & 0o777).toBe(0o600);
   expect(mountsBelow(plugin.root)).toEqual([]);
   const { Mountpoint = "" } = await plugin.ask(volume("Mount"), { Name: "models", ID: "one" });
   expect(await scriptOutput(["cat", join(Mountpoint, "file")])).toBe("text");
+  // Whoever could write to the layer can write to the volume.
+  expect(await scriptOutput(["stat", "-c", "%u:%g %a", Mountpoint])).toBe("1000:2000 1775\n");
   expect((await plugin.ask(volume("Mount"), { Name: "models", ID: "two" })).Mountpoint).toBe(Mountpoint);
   expect(mountsBelow(plugin.root)).toHaveLength(1);
   expect((await plugin.ask(volume("Remove"), { Name: "models" })).Err).toBe("volume models is in use by 2 containers");

@@ -60,7 +60,7 @@ function lowersOf(list: string): string[] {
 function checkLayers({ lower, upper, work }: VolumeOptions, host: string): void {
   const wanted = { wanted: "directory", host } as const;
   if (lower === undefined || lower === "") throw new VolumeError("option lower is missing: write -o lower=/DIRECTORY[:/DIRECTORY…]");
-  for (const part of lowersOf(lower)) checkPath("lower", part.replaceAll("\\:", ":"), wanted);
+  for (const part of lowersOf(lower)) checkPath("lower", nameOf(part), wanted);
   if (upper === "auto") {
     if (work !== undefined) throw new VolumeError("option work: with upper=auto the plugin makes both: leave it out");
     return;
@@ -74,6 +74,13 @@ function checkLayers({ lower, upper, work }: VolumeOptions, host: string): void 
     checkPath("upper", upper, wanted);
     checkPath("work", work, wanted);
   }
+}
+
+const nameOf = (part: string): string => part.replaceAll("\\:", ":");
+
+/** Where it is for us. */
+export function topmostLower({ lower = "" }: VolumeOptions, host: string): string {
+  return onHost(host, nameOf(lowersOf(lower)[0] ?? ""));
 }
 
 /** Throws `VolumeError`. `host` as in `onHost`. What only `sluice mount` can find out is told when the volume is first used. */

@@ -2,11 +2,20 @@
  * What Docker asks of a volume. A volume is mounted while somebody uses it: at the first use, until the last one ends.
  * What is asked of one volume is done one after the other.
  */
-import { chmodSync, mkdirSync, rmdirSync, rmSync } from "node:fs";
+import { chmodSync, chownSync, mkdirSync, rmdirSync, rmSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import type { Logger } from "@sluice/runtime";
 import { isMounted, type MountCommand } from "./sluice-command.js";
-import { checkVolume, mountArguments, placesOf, VolumeError, type VolumeOptions, volumesDirectory } from "./volume-options.js";
+import {
+  checkVolume,
+  mountArguments,
+  placesOf,
+  topmostLower,
+  VolumeError,
+  type VolumeOptions,
+  type VolumePlaces,
+  volumesDirectory,
+} from "./volume-options.js";
 import type { Volume, VolumeStore } from "./volume-store.js";
 
 export interface VolumesParts {
@@ -27,6 +36,18 @@ export interface ShownVolume {
 
 const same = (one: VolumeOptions, other: VolumeOptions): boolean =>
   Object.keys(one).length === Object.keys(other).length && Object.entries(one).every(([key, value]) => other[key] === value);
+
+/**
+ * What `upper=auto` means. The tree's root is the upper layer's: with the owner and mode of the layer below, whoever could write
+ * there can write here.
+ */
+function makeLayers({ upper, work }: VolumePlaces, lower: string): void {
+  mkdirSync(work, { recursive: true, mode: 0o755 });
+  if (mkdirSync(upper, { recursive: true, mode: 0o700 }) === undefined) return;
+  const { uid, gid, mode } = statSync(lower);
+  chownSync(upper, uid, gid);
+  chmodSync(upper, mode & 0o7777);
+}
 
 export class Volumes {
   private readonly queues = new Map<string, Promise<unknown>>();
@@ -117,7 +138,7 @@ export class Volumes {
     const places = placesOf(root, name);
     // What died is replaced by the mount command itself; what serves is taken over.
     if ((users.size > 0 || isMounted(places.mountpoint)) && (await command.serves(places.mountpoint))) return places.mountpoint;
-    if (options["upper"] === "auto") for (const path of [places.upper, places.work]) mkdirSync(path, { recursive: true, mode: 0o755 });
+    if (options["upper"] === "auto") makeLayers(places, topmostLower(options, host));
     await command.mount(mountArguments(name, options, places, host), places);
     log.info({ volume: name, mountpoint: places.mountpoint }, "volume is mounted");
     return places.mountpoint;

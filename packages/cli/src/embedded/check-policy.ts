@@ -56,7 +56,9 @@ export function checkPolicy(file: string): void {
   const errors = checked?.problems.filter((problem) => problem.severity === "error") ?? [];
   const [first, ...others] = errors.map((problem) => complaint(checked?.problemFile ?? file, problem));
   if (first === undefined) {
-    const said = done.stderr.trim().split("\n").at(-1) ?? "";
+    const lines = done.stderr.trim().split("\n");
+    // What Node says of its end has the reason in the middle.
+    const said = lines.find((line) => /^(?:sluice: |\w*Error\b)/.test(line)) ?? lines.at(-1) ?? "";
     const problem = said === "" ? "the policy could not be checked" : said.replace(/^sluice: /, "");
     throw new CliError({ object: file, problem, remedy: "see 'sluice policy check'", exitCode: EXIT.USAGE });
   }
