@@ -29,6 +29,8 @@ export interface IoWatchParts {
   readonly uid: number;
   readonly standing: Standing;
   readonly limits: RateLimits;
+  /** It was opened under an earlier server: what it took of its rates since is not known. */
+  readonly goesOn: boolean;
   /** Puts the question again; the caller's interruption rejects. */
   askAgain(call: CallContext): Standing | Promise<Standing>;
   audited(io: AuditedIo): void;
@@ -54,11 +56,15 @@ export class ObligedIo implements IoWatch {
   /** Transfers that wait for their rate. */
   readonly #waiting = new Set<AbortController>();
   #keys: Keys = NO_KEYS;
+  /** The rates that it joins begin with nothing. */
+  #spent: boolean;
 
   constructor(parts: IoWatchParts) {
     this.#parts = parts;
     this.#standing = parts.standing;
+    this.#spent = parts.goesOn;
     this.#enter(parts.standing);
+    this.#spent = false;
   }
 
   before(io: WatchedIo, call: CallContext): number | Promise<number> {
@@ -180,7 +186,7 @@ export class ObligedIo implements IoWatch {
 
   #join(key: string, bytesPerSecond: number | undefined): string | undefined {
     if (bytesPerSecond === undefined) return undefined;
-    this.#parts.limits.join(key, bytesPerSecond);
+    this.#parts.limits.join(key, bytesPerSecond, this.#spent);
     return key;
   }
 

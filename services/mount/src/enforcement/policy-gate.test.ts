@@ -8,6 +8,7 @@ import { PolicyGate } from "./policy-gate.js";
 
 const EACCES = 13;
 const EPERM = 1;
+const EINTR = 4;
 
 function call(signal = new AbortController().signal): CallContext {
   return { uid: 1000, gid: 100, pid: 0, groups: undefined, signal };
@@ -146,18 +147,36 @@ test("a policy that changes at each question is not asked for ever", async () =>
   expect(decider.questions).toHaveLength(3);
 });
 
+const record = {
+  handle: 7,
+  nodeId: 3,
+  path: "a",
+  layer: "lower0",
+  mode: "passthrough",
+  io: "passthrough",
+  write: false,
+  fallback: undefined,
+} as const;
+
+test("what goes on after a take-over has not got its rate anew", async () => {
+  const decider = new ScriptedDecider(() => decisionOf("mediate", { obligations: [{ name: "readBytesPerSecond", value: "1000" }] }));
+  const { gate } = gateOf(decider);
+  const ruling = await gate.authorize(call(), intent());
+  const read = { kind: "read", offset: 0n, length: 1000 } as const;
+  expect(ruling.watch?.(record).before(read, call())).toBe(1000);
+  gate.opened(call(), ruling, record);
+  const impatient = new AbortController();
+  const waits = gateOf(decider)
+    .gate.restored(record, gate.keep(7) ?? "")
+    ?.before(read, call(impatient.signal));
+  impatient.abort();
+  // It waited until it was interrupted.
+  expect(waits).toBeInstanceOf(Promise);
+  expect(await waits).toBe(-EINTR);
+});
+
 test("grants in force: from opened to closed, told by inode", async () => {
   const { gate, grants } = gateOf(new ScriptedDecider(() => decisionOf("grant", { decisionId: "d-1" })));
-  const record = {
-    handle: 7,
-    nodeId: 3,
-    path: "a",
-    layer: "lower0",
-    mode: "passthrough",
-    io: "passthrough",
-    write: false,
-    fallback: undefined,
-  } as const;
   gate.opened(call(), await gate.authorize(call(), intent()), record);
   expect(gate.describe(3, "decision")).toBe("d-1");
   expect([...grants.all()]).toMatchObject([{ handle: 7, path: "a", mode: "passthrough", uid: 1000, decisionId: "d-1" }]);

@@ -210,7 +210,7 @@ export class PolicyGate implements Gate {
     if (kept.obliged === undefined) return undefined;
     const { question, decision, terms } = kept.obliged;
     const again = terms.expiresAfterMs === undefined ? terms : { ...terms, expiresAfterMs: 1 };
-    return this.#watched({ allowed: true, decision, terms: again }, question).watch?.(record);
+    return this.#watched({ allowed: true, decision, terms: again }, question, true).watch?.(record);
   }
 
   describe(nodeId: number, what: "decision" | "revision"): string | undefined {
@@ -329,11 +329,11 @@ export class PolicyGate implements Gate {
     }
   }
 
-  #watched(standing: Standing & { allowed: true }, question: Question): DecidedRuling {
+  #watched(standing: Standing & { allowed: true }, question: Question, goesOn = false): DecidedRuling {
     const watch = (opened: OpenRecord): ObligedIo => {
       const askAgain = (call: CallContext): Promise<Standing> => this.#askAgain(question, call);
       const audited = (io: AuditedIo): void => this.#events.audited(io);
-      const io = new ObligedIo({ opened, uid: question.subject.uid, standing, limits: this.#limits, askAgain, audited });
+      const io = new ObligedIo({ opened, uid: question.subject.uid, standing, limits: this.#limits, goesOn, askAgain, audited });
       this.#obliged.set(opened.handle, io);
       this.#questions.set(opened.handle, { question, decision: standing.decision, terms: standing.terms });
       return io;

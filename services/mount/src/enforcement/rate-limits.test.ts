@@ -54,3 +54,12 @@ test("who closes everything and comes again has what was left, until it is full 
   limits.join("a", 1000);
   expect(limits.take("a", 1000)).toBe(0);
 });
+
+test("one of which it is not known what was taken begins with nothing", () => {
+  let now = 0;
+  const limits = new RateLimits(() => now);
+  limits.join("a", 1000, true);
+  expect(limits.take("a", 500)).toBe(500);
+  now = 60_000;
+  expect(limits.take("a", 1000)).toBe(0);
+});

@@ -25,12 +25,15 @@ export class RateLimits {
     return this.#buckets.size;
   }
 
-  /** Of several rates under one key the newest holds, as the policy was changed. */
-  join(key: string, bytesPerSecond: number): void {
+  /**
+   * Of several rates under one key the newest holds, as the policy was changed. `spent`: what was taken of it before is not
+   * known, so that it begins with nothing; else with all.
+   */
+  join(key: string, bytesPerSecond: number, spent = false): void {
     this.#sweep();
     const bucket = this.#buckets.get(key);
     if (bucket === undefined) {
-      this.#buckets.set(key, { bytesPerSecond, level: bytesPerSecond, filledMs: this.#now(), users: 1 });
+      this.#buckets.set(key, { bytesPerSecond, level: spent ? 0 : bytesPerSecond, filledMs: this.#now(), users: 1 });
       return;
     }
     bucket.bytesPerSecond = bytesPerSecond;
