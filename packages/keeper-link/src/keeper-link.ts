@@ -36,7 +36,7 @@ export interface KeeperLink {
   readonly restored: boolean;
   /** The layers; the descriptors are the server's. */
   readonly layers: OpenLayers;
-  /** A memory file that outlives the server, empty at first: it may grow, and is sealed against shrinking. */
+  /** A memory file that outlives the server, all zero at first, of JOURNAL_LIMIT_BYTES: it neither grows nor shrinks. */
   readonly journalFd: number | undefined;
   /** What former servers stored, by key. The descriptors are the server's: it closes or drops those it has no use for. */
   readonly stored: ReadonlyMap<bigint, number>;
@@ -47,7 +47,8 @@ export interface KeeperLink {
   connect(): KernelConnection;
   /**
    * Keeps a duplicate of `fd` under `key`, 64 bits, until it is dropped; replaces what is there. Does not wait: when it
-   * returns, the keeper has it, whatever becomes of this process.
+   * returns, the keeper has it, whatever becomes of this process. Of a layer, or a memory file sealed against every change;
+   * what is neither is dropped.
    * @returns 0, or the negative errno: -ENFILE where the store is full, -EPIPE where the keeper is gone.
    */
   store(key: bigint, fd: number): number;

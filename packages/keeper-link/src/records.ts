@@ -5,13 +5,18 @@
  *     0 kind u32 · 4 sequence u32 (of a request that wants an answer, and of its answer; else 0) · 8 key u64 · 16 value i64
  */
 import { native } from "@sluice/native";
+import { Errno } from "@sluice/vfs";
 
 export const HEADER_BYTES = 24;
 /** What the server may ask the keeper to hold of its agreement with the kernel. */
 export const KEPT_INIT_BYTES = 4096;
+/** The journal's memory file has this size from the start, and no server can change it. */
+export const JOURNAL_LIMIT_BYTES = 0x5000_0000;
 /** Stored descriptors in one record, each with its key in the payload. */
 export const STORED_PER_RECORD = 200;
 const KEY_BYTES = 8;
+/** As the addon tells it: more came than there was room for. */
+const TRUNCATED = 2 ** 32;
 export const RECORD_BYTES = HEADER_BYTES + KEPT_INIT_BYTES;
 
 /** From the server. */
@@ -126,13 +131,17 @@ export class LinkRecord {
     return sent < 0 ? sent : 0;
   }
 
-  /** Whether a record came: 1; 0 where the peer is gone; else the negative errno. Its descriptors are the caller's. */
+  /**
+   * Whether a record came: 1; 0 where the peer is gone; else the negative errno. Its descriptors are the caller's, also where
+   * there was no room for all of it: -EMSGSIZE.
+   */
   receive(socket: number, timeoutMs: number): number {
+    this.fdCount = 0;
     const received = native.receiveMessage(socket, this.bytes, this.fds, timeoutMs);
     if (received <= 0) return received;
     this.length = received & 0xffff;
-    this.fdCount = received >>> 16;
-    return 1;
+    this.fdCount = (received >>> 16) & 0xffff;
+    return received < TRUNCATED ? 1 : -Errno.EMSGSIZE;
   }
 
   closeFds(): void {

@@ -27,6 +27,13 @@ static napi_value add_seals(napi_env env, napi_callback_info info) {
   return result(env, fcntl(fd, F_ADD_SEALS, seals));
 }
 
+static napi_value seals_of(napi_env env, napi_callback_info info) {
+  struct args args = args_read(env, info, 1);
+  int fd = arg_int(&args, 0);
+  if (args.failure) return args_failed(&args);
+  return result(env, fcntl(fd, F_GET_SEALS));
+}
+
 struct watch {
   int signal;
   int pidfd;
@@ -148,6 +155,7 @@ static napi_value forbid_mounting(napi_env env, napi_callback_info info) {
 const struct exported guard_functions[] = {
   {"memoryFile", memory_file},
   {"addSeals", add_seals},
+  {"sealsOf", seals_of},
   {"dieWithParent", die_with_parent},
   {"forbidMounting", forbid_mounting},
   {NULL, NULL},

@@ -1,6 +1,6 @@
 /*
  * Records over a unix SOCK_SEQPACKET, with descriptors: one call sends or receives one whole record, and waits a bounded
- * time at most. What a peer sends beyond what was asked for is closed and refused, so that nothing leaks.
+ * time at most. Nothing is closed here: closing may wait for whoever serves the file, and that could be the peer.
  */
 #include "native.h"
 
@@ -12,8 +12,9 @@
 /* SCM_MAX_FD of the kernel. */
 #define FDS_MAX 253
 #define RECORD_MAX 65535
-/* The result holds the length below, the count of descriptors above. */
+/* The result holds the length below, the count of descriptors above, and above that whether more came than there was room for. */
 #define COUNT_SHIFT 16
+#define TRUNCATED (INT64_C(1) << 32)
 
 union control {
   char bytes[CMSG_SPACE(FDS_MAX * sizeof(int))];
@@ -87,18 +88,14 @@ static napi_value send_message(napi_env env, napi_callback_info info) {
   return result_number(env, send_record(fd, &message, timeout_ms));
 }
 
-/* Moves the descriptors that came into `fds`; closes those beyond `room`. The count that came. */
-static size_t take_fds(struct msghdr *message, int *fds, size_t room) {
+/* Moves the descriptors that came into `fds`, which has the room that the kernel was told of. */
+static size_t take_fds(struct msghdr *message, int *fds) {
   size_t taken = 0;
   for (struct cmsghdr *header = CMSG_FIRSTHDR(message); header != NULL; header = CMSG_NXTHDR(message, header)) {
     if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) continue;
     size_t count = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-    for (size_t at = 0; at < count; at++, taken++) {
-      int fd;
-      memcpy(&fd, CMSG_DATA(header) + at * sizeof(int), sizeof fd);
-      if (taken < room) fds[taken] = fd;
-      else close(fd);
-    }
+    memcpy(fds + taken, CMSG_DATA(header), count * sizeof(int));
+    taken += count;
   }
   return taken;
 }
@@ -125,16 +122,18 @@ static napi_value receive_message(napi_env env, napi_callback_info info) {
   if (args.failure) return args_failed(&args);
   struct iovec piece = {bytes.data, bytes.length < RECORD_MAX ? bytes.length : RECORD_MAX};
   union control control;
-  struct msghdr message = {.msg_iov = &piece, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes};
+  size_t room = fds.length < FDS_MAX ? fds.length : FDS_MAX;
+  struct msghdr message = {.msg_iov = &piece, .msg_iovlen = 1};
+  if (room > 0) {
+    /* Not CMSG_SPACE, which rounds up: the kernel would find room for one more. */
+    message.msg_control = control.bytes;
+    message.msg_controllen = CMSG_LEN(room * sizeof(int));
+  }
   int64_t length = receive_record(fd, &message, timeout_ms);
   if (length < 0) return result_number(env, length);
-  int *room = (int *)(void *)fds.data;
-  size_t count = take_fds(&message, room, fds.length);
-  if (count > fds.length || (message.msg_flags & (MSG_TRUNC | MSG_CTRUNC))) {
-    for (size_t at = 0; at < count && at < fds.length; at++) close(room[at]);
-    return result_number(env, -EMSGSIZE);
-  }
-  return result_number(env, length | ((int64_t)count << COUNT_SHIFT));
+  size_t count = take_fds(&message, (int *)(void *)fds.data);
+  int64_t truncated = (message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0 ? TRUNCATED : 0;
+  return result_number(env, length | ((int64_t)count << COUNT_SHIFT) | truncated);
 }
 
 static napi_value poll_now(napi_env env, napi_callback_info info) {

@@ -308,9 +308,9 @@ export interface Native {
    */
   sendMessage(socket: number, bytes: Uint8Array, length: number, fds: Int32Array, count: number, timeoutMs: number): number;
   /**
-   * Receives one record of up to 65,535 bytes: its length | count of descriptors * 2^16; 0 where the peer is gone.
-   * The descriptors, close-on-exec, are in `fds` and the caller's. A record or descriptors beyond the room given are
-   * closed and dropped: -EMSGSIZE. -EAGAIN (0 ms) or -ETIMEDOUT where nothing came.
+   * Receives one record of up to 65,535 bytes: its length | count of descriptors * 2^16, and 2^32 where more bytes or
+   * descriptors came than there is room for; 0 where the peer is gone. The descriptors, close-on-exec, are in `fds` and the
+   * caller's in either case; those beyond it (at most 253 come) are dropped. -EAGAIN (0 ms) or -ETIMEDOUT where nothing came.
    */
   receiveMessage(socket: number, bytes: Uint8Array, fds: Int32Array, timeoutMs: number): number;
   /** poll(2) of one descriptor: the POLL bits that are set. Errors and hang-ups are told unasked. */
@@ -323,6 +323,8 @@ export interface Native {
   memoryFile(name: string): number;
   /** F_ADD_SEALS: SEAL flags. */
   addSeals(fd: number, seals: number): number;
+  /** F_GET_SEALS; -EINVAL of what is no memory file. */
+  sealsOf(fd: number): number;
   /** Maps `length` bytes of `fd` shared. A file truncated below the mapping ends the process at the next access. */
   mapShared(fd: number, length: number, writable: boolean): Mapping | number;
   /**

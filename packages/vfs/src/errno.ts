@@ -41,6 +41,7 @@ export const Errno = {
   EPROTO: 71,
   EOVERFLOW: 75,
   EILSEQ: 84,
+  EMSGSIZE: 90,
   EOPNOTSUPP: 95,
   EADDRINUSE: 98,
   ECONNREFUSED: 111,

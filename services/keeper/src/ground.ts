@@ -1,13 +1,17 @@
 /** What both kinds of keeper begin and end with: what the process does to itself, what it holds, what it leaves behind. */
 import { readdirSync, rmdirSync, unlinkSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { LayerError, type MountPlan, untilLetGo } from "@sluice/keeper-link";
 import { native } from "@sluice/native";
 import { FsError } from "@sluice/vfs";
+import { discardsPend } from "./discard.js";
 import { Holdings } from "./holdings.js";
 
 export const FAILED = 1;
 export const UNFIT = 4;
+const CLOSING_LIMIT_MS = 2_000;
+const POLL_MS = 10;
 
 export function say(what: string, text: string): void {
   process.stderr.write(`sluice: ${what}: ${text.replace(/\p{Cc}/gu, " ")}\n`);
@@ -51,4 +55,11 @@ export function removeSockets(directory: string): void {
     const code = error instanceof Error && "code" in error ? String(error.code) : String(error);
     if (code !== "ENOENT") say(directory, `the directory of the mount's sockets cannot be removed (${code}): remove it`);
   }
+}
+
+/** The end, when nothing is held any more: exit() would wait for a thread that closes what a server gave to stop us. */
+export async function leave(code: number): Promise<never> {
+  for (const untilMs = Date.now() + CLOSING_LIMIT_MS; discardsPend() && Date.now() < untilMs; ) await sleep(POLL_MS);
+  if (discardsPend()) process.kill(process.pid, "SIGKILL");
+  process.exit(code);
 }

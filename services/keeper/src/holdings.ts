@@ -2,24 +2,27 @@
  * What outlives a server: the /dev/fuse descriptor and the mount, the layers' private clones, the journal's memory, what
  * was agreed in INIT, backing ids, and descriptors that servers stored. All of it bounded, nothing of it looked into.
  */
-import { close } from "node:fs";
 import {
   abortDevice,
   claimUpper,
+  JOURNAL_LIMIT_BYTES,
   type MountPlan,
   type MountPoint,
   mountOn,
   type OpenLayers,
   openDevice,
   openLayers,
+  openPlace,
   unmountDevice,
 } from "@sluice/keeper-link";
 import { native, POLL, SEAL } from "@sluice/native";
 import { Errno, FsError } from "@sluice/vfs";
+import { discard } from "./discard.js";
+import { KeptMemory } from "./kept-memory.js";
 import { isOf, mountIdOf, registerChecked } from "./registrar.js";
 
-/** Descriptors that are never given to the store: for links, logs and what Node opens. */
-const RESERVED_FDS = 256;
+/** Descriptors that are never given to the store: for links, logs, what Node opens, and what came and is about to be closed. */
+const RESERVED_FDS = 384;
 /** More would not be of use to a server either: its own limit is the same. */
 const STORE_LIMIT = 16_384;
 
@@ -31,9 +34,14 @@ export class Holdings {
   init: Buffer | undefined;
   readonly #plan: MountPlan;
   readonly #store = new Map<bigint, number>();
+  readonly #memory = new KeptMemory();
   readonly #backingIds = new Set<number>();
+  /** A server has each file that it registers open, or had. */
+  readonly #backingLimit: number;
   readonly #clones: ReadonlySet<bigint>;
   readonly #release: () => void;
+  /** The mount point as it was found before anybody could ask for the mount; -1 once it is mounted. */
+  #place: number;
   #mounted: MountPoint | undefined;
   #unmounting = false;
 
@@ -48,11 +56,12 @@ export class Holdings {
       release();
     };
     this.#clones = new Set(this.#roots().map(mountIdOf));
+    this.#place = openPlace(plan.mountpoint);
     this.fuseFd = openDevice();
-    this.journalFd = native.memoryFile("sluice-journal");
-    if (this.journalFd < 0) throw new FsError(-this.journalFd, "cannot make the journal's memory: free some");
-    native.addSeals(this.journalFd, SEAL.SHRINK | SEAL.SEAL);
-    this.storeLimit = Math.max(0, Math.min(STORE_LIMIT, native.nofileLimit().soft - this.#roots().length - RESERVED_FDS));
+    this.journalFd = makeJournal();
+    const { soft } = native.nofileLimit();
+    this.storeLimit = Math.max(0, Math.min(STORE_LIMIT, soft - this.#roots().length - RESERVED_FDS));
+    this.#backingLimit = 2 * soft;
   }
 
   #roots(): number[] {
@@ -69,7 +78,9 @@ export class Holdings {
     if (this.#mounted !== undefined) return -Errno.EBUSY;
     try {
       const source = Buffer.from(this.#plan.source, "utf8").toString("latin1");
-      this.#mounted = mountOn(this.fuseFd, { ...this.#plan, source });
+      this.#mounted = mountOn(this.fuseFd, { ...this.#plan, source }, this.#place);
+      native.close(this.#place);
+      this.#place = -1;
       return 0;
     } catch (error) {
       if (error instanceof FsError) return -error.errno;
@@ -81,6 +92,8 @@ export class Holdings {
     if (this.#mounted === undefined) return -Errno.EINVAL;
     // One at a time: each occupies a thread of the pool.
     if (this.#unmounting) return -Errno.EBUSY;
+    // What is known by a number that was ours may be another mount by now.
+    if (this.connectionOver && this.#mounted.mountId === undefined) return -Errno.EINVAL;
     this.#unmounting = true;
     const errno = await unmountDevice(this.#mounted, lazy);
     this.#unmounting = false;
@@ -88,6 +101,8 @@ export class Holdings {
   }
 
   abort(): number {
+    // The connection's name may be another mount's by now.
+    if (this.connectionOver) return -Errno.ENOTCONN;
     return this.#mounted !== undefined && abortDevice(this.#mounted) ? 0 : -Errno.EOPNOTSUPP;
   }
 
@@ -102,6 +117,7 @@ export class Holdings {
 
   /** A backing id, or the negative errno. The descriptor stays the caller's. */
   register(fd: number): number {
+    if (this.#backingIds.size >= this.#backingLimit) return -Errno.ENFILE;
     const id = registerChecked(this.fuseFd, fd, this.#clones);
     if (id > 0) this.#backingIds.add(id);
     return id;
@@ -111,14 +127,17 @@ export class Holdings {
     if (this.#backingIds.delete(id)) native.backingClose(this.fuseFd, id);
   }
 
-  /** Takes the descriptor over, whatever comes of it. False where there is no room for it, or where it is of no layer. */
+  /** Takes the descriptor over, whatever comes of it. False where there is no room for it, or where it is neither of a layer nor memory. */
   store(key: bigint, fd: number): boolean {
     const fits = this.#store.has(key) || this.#store.size < this.storeLimit;
-    if (!fits || !isOf(fd, this.#clones)) {
+    const ofLayer = isOf(fd, this.#clones);
+    if (!fits || !(ofLayer || this.#memory.admits(key, fd))) {
       discard(fd);
       return false;
     }
-    this.drop(key);
+    if (ofLayer) this.#memory.gone(key);
+    const before = this.#store.get(key);
+    if (before !== undefined) discard(before);
     this.#store.set(key, fd);
     return true;
   }
@@ -127,6 +146,7 @@ export class Holdings {
     const fd = this.#store.get(key);
     if (fd === undefined) return;
     this.#store.delete(key);
+    this.#memory.gone(key);
     discard(fd);
   }
 
@@ -140,12 +160,17 @@ export class Holdings {
       await unmountDevice(this.#mounted, true);
     }
     for (const key of [...this.#store.keys()]) this.drop(key);
-    for (const fd of [...this.#roots(), this.fuseFd, this.journalFd, this.layers.errorWitness ?? -1]) if (fd >= 0) native.close(fd);
+    const { errorWitness = -1 } = this.layers;
+    for (const fd of [...this.#roots(), this.fuseFd, this.journalFd, errorWitness, this.#place]) if (fd >= 0) native.close(fd);
     this.#release();
   }
 }
 
-/** On the pool: closing may wait for whoever serves the file, and the keeper waits for nobody. */
-export function discard(fd: number): void {
-  close(fd, () => undefined);
+/** As large as it will ever be, so that no server fills more memory with what outlives it. Untouched it takes none. */
+function makeJournal(): number {
+  const fd = native.memoryFile("sluice-journal");
+  const status = fd < 0 ? fd : native.ftruncate(fd, JOURNAL_LIMIT_BYTES);
+  if (status < 0) throw new FsError(-status, "cannot make the journal's memory: free some");
+  native.addSeals(fd, SEAL.GROW | SEAL.SHRINK | SEAL.SEAL);
+  return fd;
 }

@@ -3,10 +3,11 @@
  * kernel names as the one that servers are to run as. Each is told the offer; one serves at a time, the others wait, first
  * come first served, so that one may stand by.
  */
-import { chownSync, lstatSync, unlinkSync } from "node:fs";
+import { lchownSync, lstatSync, unlinkSync } from "node:fs";
 import { LinkRecord, Tell } from "@sluice/keeper-link";
 import { native, POLL, type Poller, SEAL } from "@sluice/native";
 import { Errno, errnoName, FsError } from "@sluice/vfs";
+import { discard } from "./discard.js";
 import type { AwaitingConfig } from "./keeper-config.js";
 import { memoryOf } from "./server-process.js";
 
@@ -33,7 +34,7 @@ function listenAt({ socket: path, user }: AwaitingConfig): number {
     fd = native.seqpacketListen(toBytes(path), 0o600, BACKLOG);
   }
   if (fd < 0) throw new FsError(-fd, `cannot listen on ${path} (${errnoName(-fd)}): ${remedyOf(-fd)}`);
-  if (user !== undefined) chownSync(path, user.uid, user.gid);
+  if (user !== undefined) lchownSync(path, user.uid, user.gid);
   return fd;
 }
 
@@ -71,8 +72,8 @@ export class Reception {
 
   close(): void {
     this.#poller.close();
-    for (const socket of this.#waiting) native.close(socket);
-    for (const fd of [this.#fd, this.#offer]) native.close(fd);
+    for (const socket of this.#waiting) discard(socket);
+    for (const fd of [this.#fd, this.#offer]) discard(fd);
     try {
       unlinkSync(this.#config.socket);
     } catch {
@@ -83,7 +84,7 @@ export class Reception {
   #forgetGone(): void {
     this.#waiting = this.#waiting.filter((socket) => {
       const here = (native.pollNow(socket, 0, 0) & (POLL.HUP | POLL.ERR)) === 0;
-      if (!here) native.close(socket);
+      if (!here) discard(socket);
       return here;
     });
   }
@@ -92,7 +93,7 @@ export class Reception {
     for (let socket = native.acceptSocket(this.#fd); socket >= 0; socket = native.acceptSocket(this.#fd)) {
       this.#forgetGone();
       if (this.#waiting.length < WAITING_LIMIT && this.#mayServe(socket) && this.#sendOffer(socket)) this.#waiting.push(socket);
-      else native.close(socket);
+      else discard(socket);
     }
     if (this.#waiting.length > 0) this.#come();
   }

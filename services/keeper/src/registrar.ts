@@ -10,6 +10,8 @@ const AT_STATX_DONT_SYNC = 0x4000;
 /** The id is the unique one, which is never used again. */
 const STATX_MNT_ID_UNIQUE = 0x4000;
 
+const BLOCK_BYTES = 512;
+
 const attr = new Attr();
 
 function look(fd: number): number {
@@ -29,6 +31,12 @@ export function mountIdOf(fd: number): bigint {
 /** Whether `fd`, opened or named, is of one of the mounts `clones`. */
 export function isOf(fd: number, clones: ReadonlySet<bigint>): boolean {
   return look(fd) === 0 && clones.has(mountId());
+}
+
+/** Bytes that the file has or takes, whichever is more; or the negative errno. */
+export function sizeOf(fd: number): number {
+  const status = look(fd);
+  return status < 0 ? status : Math.max(attr.size, attr.blocks * BLOCK_BYTES);
 }
 
 /** 0 where `fd` is an opened regular file in one of the mounts `clones`, else the negative errno. */

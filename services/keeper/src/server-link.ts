@@ -5,22 +5,26 @@
 import { Ask, HEADER_BYTES, type KeeperInfo, KEPT_INIT_BYTES, LinkRecord, STORED_PER_RECORD, Tell } from "@sluice/keeper-link";
 import { native, type Poller } from "@sluice/native";
 import { Errno } from "@sluice/vfs";
-import { discard, type Holdings } from "./holdings.js";
+import { discard, discardsCrowd } from "./discard.js";
+import type { Holdings } from "./holdings.js";
 
 /** So that signals and timers get their turn beside a server that floods us. */
 const RECORDS_PER_TURN = 64;
 /** Answers that a server may leave unread, beside what the socket holds. */
 const UNREAD_LIMIT = 1024;
 const UNREAD_POLL_MS = 2;
-/** With one more than any request has, so that two are seen. */
-const FD_ROOM = 2;
+/** As many as come with one record: what the kernel finds no room for it closes in place, and we would wait for that. */
+const FD_ROOM = 253;
+/** Descriptors that cannot be closed for so long are meant to keep us from something. */
+const CROWD_LIMIT_MS = 10_000;
+const CROWD_POLL_MS = 5;
 
 export interface ServerEvents {
   ready(): void;
   handOver(): void;
   /** The server closed its end. */
   lost(): void;
-  /** It does not read what it asks for. */
+  /** It does not read what it asks for, or gives descriptors that cannot be closed. */
   stuck(): void;
 }
 
@@ -44,7 +48,8 @@ export class ServerLink {
   readonly #events: ServerEvents;
   readonly #request = new LinkRecord(FD_ROOM);
   readonly #answer = new LinkRecord(STORED_PER_RECORD);
-  readonly #poller: Poller;
+  #poller: Poller | undefined;
+  #crowded: NodeJS.Timeout | undefined;
   /** What the socket had no room for, in order. */
   readonly #unsent: (() => number)[] = [];
   #retry: NodeJS.Timeout | undefined;
@@ -93,8 +98,10 @@ export class ServerLink {
     if (this.#closed) return;
     this.#closed = true;
     clearTimeout(this.#retry);
-    this.#poller.close();
-    native.close(this.#socket);
+    clearTimeout(this.#crowded);
+    this.#poller?.close();
+    // With all that was sent and not read.
+    discard(this.#socket);
   }
 
   #tellRoots(kind: number, layers: readonly { rootFd: number }[]): void {
@@ -125,11 +132,7 @@ export class ServerLink {
 
   #later(send: () => number): void {
     this.#unsent.push(send);
-    if (this.#unsent.length > UNREAD_LIMIT) {
-      this.close();
-      this.#events.stuck();
-      return;
-    }
+    if (this.#unsent.length > UNREAD_LIMIT) return this.#giveUp();
     this.#retry ??= setTimeout(() => this.#sendUnsent(), UNREAD_POLL_MS);
   }
 
@@ -140,12 +143,32 @@ export class ServerLink {
     if (this.#unsent.length > 0) this.#retry = setTimeout(() => this.#sendUnsent(), UNREAD_POLL_MS);
   }
 
+  #giveUp(): void {
+    this.close();
+    this.#events.stuck();
+  }
+
+  /** Nothing is read until what came before is closed. */
+  #waitForRoom(sinceMs: number): void {
+    this.#poller?.close();
+    this.#poller = undefined;
+    this.#crowded = setTimeout(() => {
+      if (!discardsCrowd()) this.#poller = native.poll(this.#socket, () => this.#readable());
+      else if (Date.now() - sinceMs > CROWD_LIMIT_MS) this.#giveUp();
+      else this.#waitForRoom(sinceMs);
+    }, CROWD_POLL_MS);
+  }
+
   #readable(): void {
     for (let count = 0; count < RECORDS_PER_TURN && !this.#closed; count++) {
+      if (discardsCrowd()) return this.#waitForRoom(Date.now());
       const came = this.#request.receive(this.#socket, 0);
       if (came === -Errno.EAGAIN) return;
-      // A record or descriptors beyond the room there is: dropped.
-      if (came === -EMSGSIZE) continue;
+      // Beyond the room there is: dropped, and what came of it.
+      if (came === -Errno.EMSGSIZE) {
+        this.#discardFds(this.#request);
+        continue;
+      }
       if (came !== 1) {
         this.close();
         this.#events.lost();
@@ -159,11 +182,15 @@ export class ServerLink {
     const shape = request.length < HEADER_BYTES ? undefined : SHAPES.get(request.kind);
     const payload = request.length - HEADER_BYTES;
     if (!this.#greeted || shape === undefined || request.fdCount !== shape.fds || payload < 0 || payload > shape.payload) {
-      for (let at = 0; at < request.fdCount; at++) discard(request.fds[at] as number);
+      this.#discardFds(request);
       if (request.length >= HEADER_BYTES) this.#reply(request.sequence, -Errno.EINVAL);
       return;
     }
     this.#act(request);
+  }
+
+  #discardFds(request: LinkRecord): void {
+    for (let at = 0; at < request.fdCount; at++) discard(request.fds[at] as number);
   }
 
   #act(request: LinkRecord): void {
@@ -201,5 +228,3 @@ export class ServerLink {
     if (sequence !== 0) this.#tell((out) => out.begin(Tell.answer, sequence, 0n, value));
   }
 }
-
-const EMSGSIZE = 90;

@@ -1,8 +1,9 @@
 // A server that means harm: started by a keeper as any server is, it speaks the link's protocol as it likes. What it
 // does is named by its first argument; it answers with one line of JSON, and then stays until it is ended.
-import { closeSync } from "node:fs";
+import { spawn } from "node:child_process";
+import { closeSync, openSync, renameSync, symlinkSync, unlinkSync, writeSync } from "node:fs";
 import { Ask, LinkRecord, STORED_PER_RECORD, Tell } from "@sluice/keeper-link";
-import { native } from "@sluice/native";
+import { native, SEAL } from "@sluice/native";
 
 const LINK = 3;
 const PATIENCE_MS = 30_000;
@@ -16,6 +17,7 @@ let sequence = 0;
 /** @type {number[]} */
 const lowers = [];
 let fuse = -1;
+let journal = -1;
 let storeLimit = 0;
 
 function greeted() {
@@ -24,6 +26,7 @@ function greeted() {
     const fds = [...reply.fds.subarray(0, reply.fdCount)];
     if (reply.kind === Tell.lowers) lowers.push(...fds);
     if (reply.kind === Tell.fuse) fuse = fds[0] ?? -1;
+    if (reply.kind === Tell.journal) journal = fds[0] ?? -1;
     if (reply.kind === Tell.go) {
       storeLimit = Number(reply.key);
       if (reply.value === 1) process.exit(3);
@@ -39,12 +42,12 @@ function post(kind, { value = 0, fds = [], payload = new Uint8Array(0), key = 0n
   return out.send(LINK, PATIENCE_MS);
 }
 
-/** @param {number} kind @param {Parameters<typeof post>[1]} [with_] @param {number} [patienceMs] */
-function ask(kind, with_, patienceMs = PATIENCE_MS) {
+/** @param {number} kind @param {Parameters<typeof post>[1]} [with_] */
+function ask(kind, with_) {
   const sent = post(kind, with_);
   if (sent < 0) return sent;
   for (;;) {
-    const came = reply.receive(LINK, patienceMs);
+    const came = reply.receive(LINK, PATIENCE_MS);
     if (came !== 1) return came === 0 ? "gone" : came;
     if (reply.kind === Tell.answer && reply.sequence === sequence) return reply.value;
   }
@@ -95,7 +98,7 @@ const ATTACKS = {
       socket: register(LINK),
       none: ask(Ask.register),
       two: ask(Ask.register, { fds: [named, named] }),
-      many: ask(Ask.register, { fds: Array.from({ length: 200 }, () => named) }, 300),
+      many: ask(Ask.register, { fds: Array.from({ length: 200 }, () => named) }),
       afterAll: Number(register(inLayer("file", O_RDONLY))) > 0,
     };
   },
@@ -107,7 +110,42 @@ const ATTACKS = {
     register(LINK);
     return { foreign: native.backingClose(fuse, foreign), own: native.backingClose(fuse, own) };
   },
-  twice: () => ({ again: ask(Ask.mount), unmount: ask(Ask.unmount, { value: 0 }), unmountAgain: ask(Ask.unmount, { value: 1 }) }),
+  twice: () => ({
+    again: ask(Ask.mount),
+    unmount: ask(Ask.unmount, { value: 0 }),
+    unmountAgain: ask(Ask.unmount, { value: 1 }),
+    abortAfter: ask(Ask.abort),
+  }),
+  elsewhere: (mountpoint = "", other = "") => {
+    renameSync(mountpoint, `${mountpoint}-away`);
+    symlinkSync(other, mountpoint);
+    const led = ask(Ask.mount);
+    unlinkSync(mountpoint);
+    const gone = ask(Ask.mount);
+    renameSync(`${mountpoint}-away`, mountpoint);
+    return { led, gone, back: ask(Ask.mount) };
+  },
+  endless: () => {
+    const file = inLayer("file", O_RDONLY);
+    const ids = [];
+    let refused = 0;
+    for (; refused >= 0 && ids.length < 100_000; ids.push(refused)) refused = Number(register(file));
+    post(Ask.closeBacking, { value: ids[0] ?? 0 });
+    return { registered: ids.length - 1, refused, afterAll: Number(register(file)) > 0 };
+  },
+  memory: () => {
+    const grown = [2 ** 40, 4096].map((size) => native.ftruncate(journal, size));
+    for (let key = 0n; key < 5n; key++) post(Ask.store, { key, fds: [memoryOf("loose", 0)] });
+    for (let key = 0n; key < 5n; key++) post(Ask.store, { key, fds: [memoryOf("sealed", SEAL.GROW | SEAL.SHRINK | SEAL.WRITE)] });
+    return { grown, sealed: native.addSeals(journal, SEAL.WRITE), afterAll: register(LINK) };
+  },
+  unclosable: async (mountpoint = "", count = "") => {
+    serveWithoutFlush();
+    const argv = [...process.execArgv, process.argv[1] ?? "", "send-unclosable", mountpoint, count];
+    const child = spawn(process.execPath, argv, { stdio: ["ignore", "pipe", "inherit", LINK] });
+    await new Promise((resolve) => child.stdout.once("data", resolve));
+    return { afterAll: Number(register(inLayer("file", O_RDONLY))) > 0 };
+  },
   garbage: () => {
     garbage();
     return { afterAll: register(inLayer("file", O_RDONLY)) };
@@ -137,13 +175,76 @@ const ATTACKS = {
   },
 };
 
-greeted();
+/** @param {string} name @param {number} seals */
+function memoryOf(name, seals) {
+  const fd = native.memoryFile(`hostile-${name}`);
+  native.ftruncate(fd, 100 << 20);
+  if (seals !== 0) native.addSeals(fd, seals);
+  return fd;
+}
+
+/** In a process of its own, since its opens wait for ours. */
+function sendUnclosable(mountpoint = "", count = "") {
+  const fds = Array.from({ length: Number(count) }, () => openSync(`${mountpoint}/file`, "r"));
+  for (const fd of fds) post(Ask.store, { key: 1n, fds: [fd] });
+  post(Ask.register, { fds: fds.slice(0, 5) });
+}
+
 const [name = "", ...args] = process.argv.slice(2);
-const mounted = name === "stubborn" ? 0 : ask(Ask.mount);
+if (name === "send-unclosable") {
+  sendUnclosable(...args);
+  writeSync(1, "sent");
+  // It cannot close them either.
+  process.kill(process.pid, "SIGKILL");
+}
+greeted();
+const ofItself = name === "stubborn" || name === "elsewhere";
+const mounted = ofItself ? 0 : ask(Ask.mount);
 // Passthrough is asked for as the kernel offers it, so that files can be registered.
-if (mounted === 0 && name !== "stubborn") shakeHands();
-console.log(JSON.stringify(ATTACKS[name]?.(...args) ?? {}));
+if (mounted === 0 && !ofItself) shakeHands();
+console.log(JSON.stringify((await ATTACKS[name]?.(...args)) ?? {}));
 setInterval(() => undefined, 1000);
+
+/** One file is there, which can be opened; whoever closes it waits for ever. */
+function serveWithoutFlush() {
+  const bytes = Buffer.alloc(1 << 21);
+  native.poll(fuse, () => {
+    const length = native.read(fuse, bytes, 0, bytes.length);
+    if (length < 40) return;
+    const [opcode, unique] = [bytes.readUInt32LE(4), bytes.readBigUInt64LE(8)];
+    const body = answerTo(opcode, bytes.readUInt32LE(16));
+    if (body === undefined) return;
+    const answer = Buffer.alloc(16 + body.length);
+    answer.writeUInt32LE(answer.length, 0);
+    answer.writeBigUInt64LE(unique, 8);
+    body.copy(answer, 16);
+    native.write(fuse, answer, 0, answer.length);
+  });
+}
+
+/** @param {number} opcode @param {number} nodeId */
+function answerTo(opcode, nodeId) {
+  const attr = Buffer.alloc(88);
+  const isRoot = opcode === 3 && nodeId === 1;
+  attr.writeBigUInt64LE(isRoot ? 1n : 2n, 0);
+  attr.writeUInt32LE(isRoot ? 0o040755 : 0o100644, 60);
+  attr.writeUInt32LE(1, 64);
+  switch (opcode) {
+    case 1: {
+      const entry = Buffer.alloc(40);
+      entry.writeBigUInt64LE(2n, 0);
+      entry.writeBigUInt64LE(3600n, 16);
+      entry.writeBigUInt64LE(3600n, 24);
+      return Buffer.concat([entry, attr]);
+    }
+    case 3:
+      return Buffer.concat([Buffer.alloc(16), attr]);
+    case 14:
+      return Buffer.alloc(16);
+    default:
+      return undefined;
+  }
+}
 
 function shakeHands() {
   const bytes = Buffer.alloc(1 << 21);

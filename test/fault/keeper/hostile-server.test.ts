@@ -2,15 +2,12 @@
 import { spawnSync } from "node:child_process";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Errno } from "@sluice/vfs";
-import { cleanUp, requires } from "@sluice/testkit";
+import { bytes, cleanUp, mountsBelow, requires } from "@sluice/testkit";
 import { expect } from "vitest";
 import { AttackedKeeper, type Place, place } from "./keeper-under-attack.js";
 
 const { describe, test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
 const { test: withPassthrough } = requires("/dev/fuse", "CAP_SYS_ADMIN", "FUSE passthrough");
-
-/** The record with too many descriptors is dropped whole, with the number that an answer would need. */
-const ETIMEDOUT = 110;
 
 /** Still answers, and ends as it should, with nothing left. */
 async function expectSound(keeper: AttackedKeeper): Promise<void> {
@@ -44,7 +41,7 @@ describe("a hostile server", () => {
       socket: -Errno.EINVAL,
       none: -Errno.EINVAL,
       two: -Errno.EINVAL,
-      many: -ETIMEDOUT,
+      many: -Errno.EINVAL,
       afterAll: true,
     });
     await expectSound(keeper);
@@ -58,8 +55,53 @@ describe("a hostile server", () => {
 
   test("mounts once, and unmounts that alone", async () => {
     const keeper = new AttackedKeeper(place(), ["twice"]);
-    expect(await keeper.said()).toEqual({ again: -Errno.EBUSY, unmount: 0, unmountAgain: -Errno.EINVAL });
+    expect(await keeper.said()).toEqual({
+      again: -Errno.EBUSY,
+      unmount: 0,
+      unmountAgain: -Errno.EINVAL,
+      abortAfter: -Errno.ENOTCONN,
+    });
     await expectSound(keeper);
+  });
+
+  test("has it mounted where it was to be, or not at all", async () => {
+    const where = place();
+    const other = `${where.at}/bound`;
+    const keeper = new AttackedKeeper(where, ["elsewhere", where.mountpoint, other]);
+    expect(await keeper.said()).toEqual({ led: -Errno.ESTALE, gone: -Errno.ENOENT, back: 0 });
+    expect(mountsBelow(bytes(where.at)).map(({ mountpoint }) => mountpoint)).toEqual([bytes(where.mountpoint)]);
+    await expectSound(keeper);
+  });
+
+  withPassthrough("cannot register files without end", async () => {
+    const keeper = new AttackedKeeper(place(), ["endless"]);
+    const { registered, ...rest } = (await keeper.said()) as { registered: number };
+    expect(rest).toEqual({ refused: -Errno.ENFILE, afterAll: true });
+    expect(registered).toBeLessThan(10_000);
+    await expectSound(keeper);
+  });
+
+  test("cannot have it hold memory without end", async () => {
+    const keeper = new AttackedKeeper(place(), ["memory"]);
+    expect(await keeper.said()).toEqual({ grown: [-Errno.EPERM, -Errno.EPERM], sealed: -Errno.EPERM, afterAll: -Errno.EINVAL });
+    const held = keeper.descriptors().filter((name) => name.includes("hostile"));
+    expect(held.map((name) => name.replace(/ .*/, ""))).toEqual(["/memfd:hostile-sealed", "/memfd:hostile-sealed"]);
+    await expectSound(keeper);
+  });
+
+  withPassthrough("does not have it wait for descriptors that cannot be closed", async () => {
+    const where = place();
+    const keeper = new AttackedKeeper(where, ["unclosable", where.mountpoint, "20"]);
+    expect(await keeper.said()).toEqual({ afterAll: true });
+    await expectSound(keeper);
+  });
+
+  withPassthrough("is ended where it gives many of those", async () => {
+    const where = place();
+    const keeper = new AttackedKeeper(where, ["unclosable", where.mountpoint, "200"]);
+    expect(await keeper.exited).toEqual([1, null]);
+    expect(keeper.log).toContain("the server ended before it served (signal SIGKILL");
+    expect(keeper.mounted()).toBe(false);
   });
 
   withPassthrough("finds it unmoved by garbage, and with no descriptor more than before", async () => {

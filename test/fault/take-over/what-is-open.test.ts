@@ -130,6 +130,34 @@ test("what a process holds goes on when the server is killed", async () => {
   expect(treeHash(lower)).toBe(before);
 }, 300_000);
 
+/** Lists half of a directory, takes names away that it has seen, and goes on when it is told to. */
+const LISTER = `
+import os, sys
+names = os.scandir(sys.argv[1])
+seen = [next(names).name for _ in range(900)]
+for name in seen[:300]: os.unlink(os.path.join(sys.argv[1], name))
+print("half", flush=True)
+sys.stdin.readline()
+seen += [entry.name for entry in names]
+print("names", len(seen), len(set(seen)), flush=True)
+`;
+
+test("a list that is half read goes on in the order that it had, whatever went meanwhile", async () => {
+  const lower = plantLower();
+  const upper = join(scratch(), "upper");
+  mkdirSync(join(upper, "many"), { recursive: true });
+  for (let i = 0; i < MANY / 2; i++) writeFileSync(join(upper, "many", `upper-${i}`), "");
+  const kept = await mountKept({ lower, upper });
+  const program = join(scratch(), "lister.py");
+  writeFileSync(program, LISTER);
+  const lister = startScript(["python3", program, kept.mount.path("many")], { timeoutMs: 120_000 });
+  await lister.waitFor("half");
+  await afterKill(kept);
+  lister.write("\n");
+  expect((await lister.finished).stdout).toContain(`names ${MANY} ${MANY}`);
+  expect((await kept.mount.stop()).code).toBe(0);
+}, 180_000);
+
 const KEPT_BYTES = 8 << 20;
 
 test("what an earlier server kept registered holds no file", async () => {

@@ -1,8 +1,9 @@
 /** /dev/fuse and mount(2), with errors a person can act on; and the ways a mount ends. */
 import { readFileSync, realpathSync, writeFileSync } from "node:fs";
 import { MNT, native, StatWord } from "@sluice/native";
-import { AT, Attr, Errno, FsError } from "@sluice/vfs";
+import { AT, Attr, Errno, FsError, O } from "@sluice/vfs";
 import type { MountPlan } from "../mount-plan.js";
+import { toBytes } from "./path-bytes.js";
 
 const AT_NO_AUTOMOUNT = 0x800;
 const AT_STATX_DONT_SYNC = 0x4000;
@@ -32,15 +33,41 @@ export function openDevice(): number {
   return fuseFd;
 }
 
-/** Mounts with an open device. @throws FsError with the reason; the device stays open */
-export function mountOn(fuseFd: number, place: MountPlace): MountPoint {
-  const path = resolve(place.mountpoint);
+/**
+ * The mount point as it is now, for `mountOn` to come to it later whatever its path leads to by then. `mountpoint` is a real
+ * path. @throws FsError with the reason
+ */
+export function openPlace(mountpoint: string): number {
+  const fd = native.openat(AT.FDCWD, toBytes(mountpoint), O.PATH | O.DIRECTORY | O.NOFOLLOW | O.CLOEXEC, 0);
+  if (fd < 0) throw new FsError(-fd, `cannot mount on ${mountpoint}: ${mountRemedy(-fd)}`);
+  return fd;
+}
+
+/** Mounts with an open device, on what `openPlace` opened. @throws FsError with the reason; the device stays open */
+export function mountOn(fuseFd: number, place: MountPlace, at: number): MountPoint {
+  const path = toBytes(place.mountpoint);
+  // It is known by its path from now on, to be unmounted, and to whoever uses it.
+  if (resolve(place.mountpoint) !== path || !isSame(at, path)) {
+    throw new FsError(Errno.ESTALE, `cannot mount on ${place.mountpoint}: ${mountRemedy(Errno.ESTALE)}`);
+  }
   const { uid, gid } = place.owner ?? ROOT;
   const access = `default_permissions${place.allowOther ? ",allow_other" : ""}`;
   const data = `fd=${fuseFd},rootmode=${S_IFDIR_OCTAL},user_id=${uid},group_id=${gid},${access}`;
-  const mounted = native.mount(place.source, path, `fuse.${place.subtype}`, place.flags, data);
+  const mounted = native.mount(place.source, `/proc/self/fd/${at}`, `fuse.${place.subtype}`, place.flags, data);
   if (mounted < 0) throw new FsError(-mounted, `cannot mount on ${place.mountpoint}: ${mountRemedy(-mounted)}`);
   return { fuseFd, path, connection: connectionOf(path), mountId: uniqueMountId(path) };
+}
+
+function isSame(fd: number, path: string): boolean {
+  const { words } = attr;
+  if (native.statx(fd, "", AT.EMPTY_PATH | AT_STATX_DONT_SYNC, words) < 0) return false;
+  const opened = idOf(words);
+  return native.statx(AT.FDCWD, path, AT.SYMLINK_NOFOLLOW | AT_STATX_DONT_SYNC, words) === 0 && idOf(words) === opened;
+}
+
+/** Device and inode number, and the mount that it lies in. */
+function idOf(words: Uint32Array): string {
+  return [attr.devMajor, attr.devMinor, attr.ino, words[StatWord.mountIdHi], words[StatWord.mountIdLo]].join(":");
 }
 
 /** Of the mount on `path`. The filesystem itself is not asked. */
@@ -58,14 +85,19 @@ function isInPlace(at: MountPoint): boolean {
   return now === undefined || now === at.mountId;
 }
 
-/** Opens the device and mounts. @throws FsError with the reason; nothing stays open then */
+/** Opens the device and mounts, on whatever the path leads to. @throws FsError with the reason; nothing stays open then */
 export function mountDevice(place: MountPlace): MountPoint {
   const fuseFd = openDevice();
+  let at = -1;
   try {
-    return mountOn(fuseFd, place);
+    const mountpoint = Buffer.from(resolve(place.mountpoint), "latin1").toString("utf8");
+    at = openPlace(mountpoint);
+    return mountOn(fuseFd, { ...place, mountpoint }, at);
   } catch (error) {
     native.close(fuseFd);
     throw error;
+  } finally {
+    if (at >= 0) native.close(at);
   }
 }
 
@@ -143,6 +175,8 @@ export function mountRemedy(errno: number): string {
       return "it is not a directory";
     case Errno.EBUSY:
       return "it is in use already; choose another mount point or unmount it";
+    case Errno.ESTALE:
+      return "its path leads elsewhere than before; leave it in its place and try again";
     case Errno.ENODEV:
       return "the kernel has no fuse file system; load the module (modprobe fuse)";
     case Errno.ENOTCONN:

@@ -2,7 +2,7 @@
  * A merged listing as bytes: it is kept for a process that takes over where a reader has not seen all of it, since what it
  * was told are positions in this very list.
  */
-import { sys } from "../layer/host-layer.js";
+import { SEAL, sys } from "../layer/host-layer.js";
 import { Listing } from "../merge/listing.js";
 
 /** type, is it in the upper layer, the name's length (two bytes), the inode number (eight); then the name. */
@@ -25,7 +25,8 @@ export function writeListing(listing: Listing): number {
   }
   const fd = sys.memoryFile("sluice-listing");
   const written = fd < 0 ? fd : sys.pwrite(fd, bytes, { offset: 0, length: bytes.length, position: 0 }, 0);
-  if (written === bytes.length) return fd;
+  // The keeper takes no memory that may become another.
+  if (written === bytes.length && sys.addSeals(fd, SEAL.GROW | SEAL.SHRINK | SEAL.WRITE) >= 0) return fd;
   if (fd >= 0) sys.close(fd);
   return Math.min(written, -1);
 }

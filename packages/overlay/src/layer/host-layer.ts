@@ -10,6 +10,7 @@ import { RealDir } from "./real-dir.js";
 
 /** The system calls the overlay uses. */
 export const sys = native;
+export { SEAL } from "@sluice/native";
 
 /** What is known of passthrough on a layer: nothing yet, that it works, or the errno class that rules it out. */
 export type Eligibility = { state: "unknown" } | { state: "eligible" } | { state: "ineligible"; errno: number };

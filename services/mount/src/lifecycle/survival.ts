@@ -1,4 +1,5 @@
 /** What a kept server goes on with: the journal in the keeper's memory file, and the keeper's store of descriptors. */
+import { fstatSync } from "node:fs";
 import { Journal, JOURNAL_BYTES, JournalError } from "@sluice/journal";
 import type { KeeperLink } from "@sluice/keeper-link";
 import { native } from "@sluice/native";
@@ -7,7 +8,8 @@ import { errnoName } from "@sluice/vfs";
 import { failed } from "../complaint.js";
 
 function memoryOf(fd: number, mountpoint: string): Buffer {
-  const grown = native.ftruncate(fd, JOURNAL_BYTES);
+  // A keeper of an earlier version leaves it to the first server.
+  const grown = fstatSync(fd).size >= JOURNAL_BYTES ? 0 : native.ftruncate(fd, JOURNAL_BYTES);
   const mapping = grown < 0 ? grown : native.mapShared(fd, JOURNAL_BYTES, true);
   if (typeof mapping !== "number") return mapping.bytes;
   throw failed(mountpoint, `the journal's memory cannot be mapped (${errnoName(-mapping)})`, "free memory, or mount with --keeper off");
