@@ -167,6 +167,21 @@ test("a request that comes again finds its answer, or what was intended", () => 
   expect(second.findAnswered(10, RESENT)).toBe(0);
 });
 
+test("requests that do not come again are forgotten with the first that is new, and no sooner", () => {
+  const memory = blank();
+  const first = new Journal(mortal(memory, Number.POSITIVE_INFINITY)).requests;
+  for (const unique of [10, 12, 14, 16]) first.begin(unique, 0, 9);
+  const second = new Journal(mortal(memory, Number.POSITIVE_INFINITY)).requests;
+  const known = (): number[] => [...second.all()].map(({ uniqueLo }) => uniqueLo);
+  const RESENT = 0x8000_0000;
+  second.begin(12, RESENT, 9);
+  second.begin(8, RESENT, 9);
+  second.begin(14, RESENT, 9);
+  expect(known()).toEqual([10, 12, 14, 16, 8]);
+  second.begin(18, 0, 9);
+  expect(known().sort((a, b) => a - b)).toEqual([8, 12, 14, 18]);
+});
+
 test("locks keep all of their 64 bits", () => {
   const memory = blank();
   const lock = {

@@ -66,8 +66,8 @@ export class RequestRecords {
   /** Its slot, or 0 where there is no room: it goes unrecorded then. */
   begin(uniqueLo: number, uniqueHi: number, opcode: number): number {
     if (this.#left.size > 0) {
-      const left = this.#left.get(keyOf(uniqueLo, uniqueHi));
-      if (left !== undefined) return left;
+      const left = this.#claim(uniqueLo, uniqueHi);
+      if (left !== 0) return left;
     }
     const slot = this.#table.take();
     if (slot === 0) return 0;
@@ -79,6 +79,23 @@ export class RequestRecords {
     words[at + Word.intent] = 0;
     words[at + Word.state] = BEGUN;
     return slot;
+  }
+
+  /**
+   * The slot of one that comes again. The kernel puts all that come again before any other: what did not come by then never
+   * does, since whoever waited for it was killed, or it had been answered.
+   */
+  #claim(uniqueLo: number, uniqueHi: number): number {
+    const key = keyOf(uniqueLo, uniqueHi);
+    const slot = this.#left.get(key);
+    if (slot !== undefined) {
+      this.#left.delete(key);
+      return slot;
+    }
+    if ((uniqueHi & ~UNIQUE_HI) !== 0) return 0;
+    for (const never of this.#left.values()) this.#table.give(never);
+    this.#left.clear();
+    return 0;
   }
 
   intend(slot: number, intent: Intent): void {

@@ -4,6 +4,7 @@ import { copyUpDirectory } from "../copy-up/copy-up-directory.js";
 import type { Core } from "../core.js";
 import { GRANTED } from "../gate/authorize.js";
 import type { Intent, Ruling } from "../gate/gate.js";
+import { intendToMakeNameless } from "../journal/intents.js";
 import { openName, statFd, sys } from "../layer/host-layer.js";
 import type { RealDir } from "../layer/real-dir.js";
 import { setIno } from "../node/admit.js";
@@ -56,6 +57,7 @@ export function createNameless(core: Core, call: CallContext, request: { parent:
     }
     const words = out.entry.attr.words;
     setIno(core, node, { lo: words[0] as number, hi: words[1] as number, device: node.top.layer.deviceIndex });
+    intendToMakeNameless(core, call, node);
     enter(core, node, out.entry);
     open(core, { call, fd, ruling, node, flags: args.flags }, out);
     return 0;

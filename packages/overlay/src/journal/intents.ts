@@ -27,6 +27,8 @@ export const IntentKind = {
   /** An attribute is made that was not there; taken that was there: []. */
   makeXattr: 6,
   removeXattr: 7,
+  /** A file without a name is made: [its node's id]. */
+  makeNameless: 8,
 } as const;
 
 function intend(core: Core, call: CallContext, intent: RequestIntent): void {
@@ -55,6 +57,10 @@ export function intendToMake(core: Core, call: CallContext, at: { parent: Node; 
   if (there && !whiteout) return -Errno.EEXIST;
   intend(core, call, { kind: IntentKind.make, numbers: [at.parent.id, whiteout ? 1 : 0], names: [at.name] });
   return 0;
+}
+
+export function intendToMakeNameless(core: Core, call: CallContext, node: Node): void {
+  intend(core, call, { kind: IntentKind.makeNameless, numbers: [node.id], names: [] });
 }
 
 export function intendToLink(core: Core, call: CallContext, at: { parent: Node; name: ByteName; node: Node }): void {

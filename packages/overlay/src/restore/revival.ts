@@ -186,7 +186,7 @@ export class Revival {
       this.#aliases.set(node, [...(this.#aliases.get(node) ?? []), slot]);
       return;
     }
-    if (records.kindOf(slot) !== RecordKind.node) return;
+    if (records.kindOf(slot) !== RecordKind.node || !records.has(slot, NodeFlag.linked | NodeFlag.lowerLinked)) return;
     const { lo, hi, device } = records.linkOf(slot);
     if (records.has(slot, NodeFlag.linked)) this.#linked.set(hi * 2 ** 32 + lo, slot);
     if (!records.has(slot, NodeFlag.lowerLinked)) return;
@@ -232,7 +232,20 @@ export class Revival {
     node.fd = fd;
     node.lastPath = this.#records.lastPathOf(node.slot);
     placeNowhere(node, layer);
+    this.#dropNames(node.slot);
     return true;
+  }
+
+  /** It was about to get one when the process ended: the request for that comes again, and books it anew. */
+  #dropNames(slot: number): void {
+    const records = this.#records;
+    for (let ref = records.firstName(slot); ref !== 0; ref = records.firstName(slot)) {
+      const parent = records.parentOf(ref);
+      this.#index.loseName(ref);
+      const node = this.#index.isDormant(parent) ? undefined : this.#alive(parent);
+      if (node !== undefined) node.dormantChildren--;
+      records.removeName(slot, parent, records.nameText(ref));
+    }
   }
 
   /** Its first name that leads to it says where it lies; all that are left become its names. */

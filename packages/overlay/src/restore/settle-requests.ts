@@ -22,7 +22,10 @@ export function settleRequests(restoring: Restoring): void {
   if (requests === undefined) return;
   const open = [...requests.all()].filter((request) => !request.answered);
   for (const { slot, opcode } of open) forgetOpened(restoring, slot, opcode === TMPFILE);
-  for (const { slot, intent } of open) {
+  // What moved or went first: what was made may be in a directory that is found by its new name alone.
+  const moves = ({ intent }: { intent: RequestIntent | undefined }): boolean =>
+    intent?.kind === IntentKind.rename || intent?.kind === IntentKind.remove;
+  for (const { slot, intent } of [...open.filter(moves), ...open.filter((request) => !moves(request))]) {
     if (intent === undefined) continue;
     const outcome = settle(restoring, intent);
     if (outcome === "done") requests.answerDone(slot);
@@ -35,6 +38,8 @@ function settle(restoring: Restoring, intent: RequestIntent): "done" | "undone" 
   switch (intent.kind) {
     case IntentKind.make:
       return unmake(restoring, intent);
+    case IntentKind.makeNameless:
+      return unmakeNameless(restoring, intent);
     case IntentKind.remove:
       return settleRemoval(restoring, intent);
     case IntentKind.rename:
@@ -75,6 +80,13 @@ function unmake({ core, revival }: Restoring, { numbers, names }: RequestIntent)
   // A process may have been killed over this very place, too.
   if (numbers[1] === 1) makeWhiteout(dirFd, name);
   const slot = revival.slotAt(parent, name);
+  if (slot !== 0) revival.drop(slot);
+  return "undone";
+}
+
+/** A file that nobody was told of, and that nothing leads to. */
+function unmakeNameless({ revival }: Restoring, { numbers }: RequestIntent): "undone" {
+  const slot = revival.slotOf(numbers[0] as number);
   if (slot !== 0) revival.drop(slot);
   return "undone";
 }

@@ -1,0 +1,230 @@
+/**
+ * Each call that changes names, with the server killed before each step of it: before and after each system call and each
+ * record. Whoever called hears of success, and finds what the same call leaves on a plain file system.
+ */
+import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import {
+  diffSnapshots,
+  file,
+  hardLink,
+  mountKernelOverlay,
+  mountSluice,
+  plant,
+  requires,
+  type RunningScript,
+  scratch,
+  snapshot,
+  type Snapshot,
+  startScript,
+  type Tree,
+} from "@sluice/testkit";
+import { expect } from "vitest";
+import { chooseSeed } from "../exercisers/policies.js";
+import { withLog } from "../exercisers/with-log.js";
+import { randomBy } from "./kept-mount.js";
+
+const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "kernel overlayfs");
+
+const PLANT = fileURLToPath(new URL("./plant-step.mjs", import.meta.url));
+/** More than any of them has. */
+const MOST_STEPS = 80;
+/** Without a soak: so many steps in all, drawn at random. */
+const FEW = 14;
+const LIFE_MS = 3_600_000;
+const whole = process.env["SLUICE_SOAK_SECONDS"] !== undefined;
+
+/** Below each directory that a call is tried in. */
+const LOWER: Tree = {
+  lo: file("lower"),
+  lo2: file("lower, too"),
+  hidden: file("hidden"),
+  "hidden-too": file("hidden"),
+  one: file("of two names"),
+  other: hardLink("one"),
+  "lodir/x": file("x"),
+  "emptied/x": file("x"),
+};
+
+/** What is done first, without a kill, and what with one: source that runs in the directory. */
+interface Case {
+  first?: string;
+  call: string;
+}
+
+const CASES: Readonly<Record<string, Case>> = {
+  "a file is made": { call: 'close(fs.openSync("new", "wx"))' },
+  "a file is made where one is hidden": { first: 'fs.unlinkSync("hidden")', call: 'close(fs.openSync("hidden", "wx"))' },
+  "a directory is made": { call: 'fs.mkdirSync("new")' },
+  "a directory is made where a file is hidden": { first: 'fs.unlinkSync("hidden")', call: 'fs.mkdirSync("hidden")' },
+  "a fifo is made": { call: 'must(native.mknodat(AT, "new", 0o10644, 0, 0))' },
+  "a symbolic link is made": { call: 'fs.symlinkSync("to", "new")' },
+  "a file gets a second name": { call: 'fs.linkSync("up", "new")' },
+  "a lower file gets a second name": { call: 'fs.linkSync("lo", "new")' },
+  "a file gets a name that is hidden": { first: 'fs.unlinkSync("hidden")', call: 'fs.linkSync("up", "hidden")' },
+  "one of two lower names gets a third": { call: 'fs.linkSync("one", "new")' },
+  "a file is renamed": { call: 'fs.renameSync("up", "new")' },
+  "a lower file is renamed": { call: 'fs.renameSync("lo", "new")' },
+  "a file is renamed over a lower one": { call: 'fs.renameSync("up", "lo")' },
+  "a lower file is renamed over a lower one": { call: 'fs.renameSync("lo", "lo2")' },
+  "a file is renamed to where one is hidden": { first: 'fs.unlinkSync("hidden")', call: 'fs.renameSync("up", "hidden")' },
+  "a lower file is renamed to where one is hidden": { first: 'fs.unlinkSync("hidden")', call: 'fs.renameSync("lo", "hidden")' },
+  "a file is renamed over one of two names": { call: 'fs.renameSync("up", "one")' },
+  "a lower directory is renamed": { call: 'fs.renameSync("lodir", "new")' },
+  "a directory is renamed over an emptied one": {
+    first: 'fs.unlinkSync("emptied/x")',
+    call: 'fs.renameSync("updir", "emptied")',
+  },
+  "two change places": { call: 'must(native.renameat2(AT, "up", AT, "lo", 2))' },
+  "a file and a lower directory change places": { call: 'must(native.renameat2(AT, "up", AT, "lodir", 2))' },
+  "a file is removed": { call: 'fs.unlinkSync("up")' },
+  "a lower file is removed": { call: 'fs.unlinkSync("lo")' },
+  "one of two lower names is removed": { call: 'fs.unlinkSync("one")' },
+  "an open file is removed": { first: 'held = fs.openSync("up", "r")', call: 'fs.unlinkSync("up"); read(held, "upper")' },
+  "a directory is removed": { call: 'fs.rmdirSync("updir")' },
+  "an emptied lower directory is removed": { first: 'fs.unlinkSync("emptied/x")', call: 'fs.rmdirSync("emptied")' },
+  "a file without a name is made, and gets one": {
+    call: 'held = nameless(); name(held, "new"); close(held)',
+  },
+  "a file without a name gets one": { first: "held = nameless()", call: 'name(held, "new"); close(held)' },
+  "an attribute is made": { call: 'must(native.setxattrat(AT, "up", "user.a", Buffer.from("v"), 1))' },
+  "an attribute is taken": {
+    first: 'must(native.setxattrat(AT, "up", "user.a", Buffer.from("v"), 1))',
+    call: 'must(native.removexattrat(AT, "up", "user.a"))',
+  },
+  "a lower file is emptied as it is opened": { call: 'close(fs.openSync("lo", "w"))' },
+};
+
+/** Does what it is told, line by line, in the directory that it is told, and ends where that fails. */
+const ACTOR = `
+import fs from "node:fs";
+import { createInterface } from "node:readline";
+const { native } = await import(process.env.SLUICE_NATIVE_URL);
+const AT = -100, O_TMPFILE = 0o20200000, O_RDWR = 2, AT_SYMLINK_FOLLOW = 0x400;
+const close = fs.closeSync;
+const must = (result) => { if (result < 0) throw new Error("errno " + -result); return result; };
+const nameless = () => { const fd = must(native.openat(AT, ".", O_TMPFILE | O_RDWR, 0o644)); fs.writeSync(fd, "nameless"); return fd; };
+const name = (fd, to) => must(native.linkat(AT, "/proc/self/fd/" + fd, AT, to, AT_SYMLINK_FOLLOW));
+const read = (fd, text) => { const bytes = Buffer.alloc(99); if (bytes.toString("latin1", 0, fs.readSync(fd, bytes, 0, 99, 0)) !== text) throw new Error("reads otherwise"); close(fd); };
+let held;
+for await (const line of createInterface({ input: process.stdin })) {
+  const { at, source, id } = JSON.parse(line);
+  process.chdir(at);
+  eval(source);
+  process.chdir("/");
+  console.log(id);
+}
+`;
+
+class Actor {
+  readonly #script: RunningScript;
+  #count = 0;
+
+  constructor() {
+    this.#script = startScript(ACTOR, { timeoutMs: LIFE_MS });
+  }
+
+  async do(at: string, source: string): Promise<void> {
+    const id = `#${++this.#count}#`;
+    this.#script.write(`${JSON.stringify({ at, source, id })}\n`);
+    await this.#script.waitFor(id);
+  }
+
+  end(): void {
+    this.#script.kill();
+  }
+}
+
+const FIRST = 'fs.writeFileSync("up", "upper"); fs.mkdirSync("updir")';
+
+/** What the same calls leave on a plain file system. */
+async function expected({ first, call }: Case): Promise<Snapshot> {
+  const at = plant(scratch(), LOWER);
+  const actor = new Actor();
+  await actor.do(at, `${FIRST}; ${first ?? ""}`);
+  await actor.do(at, call);
+  actor.end();
+  return comparable(at);
+}
+
+/** Without times, and sizes of directories. */
+function comparable(at: string): Snapshot {
+  const options = { hardLinks: true, ignoreXattrs: /^(trusted|security)\./ };
+  return new Map([...snapshot(at, options)].map(([path, entry]) => [path, { ...entry, mtimeNs: 0n }]));
+}
+
+interface Trial {
+  name: string;
+  step: number;
+}
+
+function trials(): Trial[] {
+  const names = Object.keys(CASES);
+  if (whole) return names.flatMap((name) => Array.from({ length: MOST_STEPS }, (_, step) => ({ name, step: step + 1 })));
+  const random = randomBy(chooseSeed());
+  return Array.from({ length: FEW }, () => ({
+    name: names[Math.floor(random() * names.length)] as string,
+    step: 1 + Math.floor(random() * 25),
+  }));
+}
+
+function folderOf({ name, step }: Trial): string {
+  return `${Object.keys(CASES).indexOf(name)}-${step}`;
+}
+
+test(
+  "each call, killed before each of its steps",
+  async () => {
+    const [lower, upper, work] = [join(scratch(), "lower"), join(scratch(), "upper"), scratch()];
+    for (const path of [lower, upper]) mkdirSync(path);
+    const all = trials();
+    for (const trial of new Set(all.map(folderOf))) {
+      mkdirSync(join(lower, trial));
+      plant(join(lower, trial), LOWER);
+    }
+    const wanted = new Map<string, Snapshot>();
+    for (const name of new Set(all.map((trial) => trial.name))) wanted.set(name, await expected(CASES[name] as Case));
+    const stepFile = join(scratch(), "step");
+    const env = { NODE_OPTIONS: `--import=${PLANT}`, SLUICE_STEP_FILE: stepFile };
+    const mount = await mountSluice({ lowers: [lower], upper, work, args: ["--keeper", "on"], env });
+    const over = new Map<string, number>();
+    const done = new Set<string>();
+    let kills = 0;
+    await withLog(mount, async () => {
+      for (const trial of all) {
+        const { name, step } = trial;
+        const folder = folderOf(trial);
+        if ((over.get(name) ?? Number.POSITIVE_INFINITY) < step || done.has(folder)) continue;
+        done.add(folder);
+        const { first, call } = CASES[name] as Case;
+        const at = join(mount.mountpoint, folder);
+        const actor = new Actor();
+        await actor.do(at, `${FIRST}; ${first ?? ""}`);
+        rmSync(`${stepFile}.over`, { force: true });
+        writeFileSync(stepFile, String(step));
+        const told = await actor.do(at, call).then(
+          () => "fine",
+          (error: unknown) => String(error),
+        );
+        actor.end();
+        expect([name, step, told]).toEqual([name, step, "fine"]);
+        if (existsSync(`${stepFile}.over`)) over.set(name, step);
+        else kills++;
+        expect([name, step, ...diffSnapshots(wanted.get(name) as Snapshot, comparable(at))]).toEqual([name, step]);
+      }
+      expect(mount.log()).not.toMatch(/is not where it was|is not there any more|anomaly/);
+    });
+    process.stdout.write(`${kills} kills in ${done.size} calls\n`);
+    expect(kills).toBeGreaterThan(FEW / 2);
+    expect((await mount.stop()).code).toBe(0);
+    const overlay = mountKernelOverlay({ lowers: [lower], upper, work, options: "redirect_dir=on,index=on,metacopy=off" });
+    for (const trial of all) {
+      if (done.has(folderOf(trial)))
+        expect([trial.name, ...diffSnapshots(wanted.get(trial.name) as Snapshot, comparable(join(overlay, folderOf(trial))))]).toEqual([
+          trial.name,
+        ]);
+    }
+  },
+  whole ? LIFE_MS : 300_000,
+);

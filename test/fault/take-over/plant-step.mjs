@@ -1,0 +1,104 @@
+// Loaded into a server by NODE_OPTIONS=--import: kills it within the next request that is to be done once, before the call
+// number N of those that it makes, where the file SLUICE_STEP_FILE says so; ".over" beside it says that there were fewer.
+import { readFileSync, unlinkSync, writeFileSync } from "node:fs";
+
+const file = process.env["SLUICE_STEP_FILE"] ?? "";
+/** What changes the layers, the keeper's store, or what the kernel knows. */
+const CALLS = [
+  "renameat2",
+  "mkdirat",
+  "mknodat",
+  "symlinkat",
+  "linkat",
+  "unlinkat",
+  "setxattrat",
+  "removexattrat",
+  "fchownat",
+  "fchmodat",
+  "utimensat",
+  "ftruncate",
+  "ficlone",
+  "openat",
+  "openat2",
+  "pwriteAsync",
+  "copyFileRangeAsync",
+  "fsyncAsync",
+  "sendMessage",
+  "backingOpenWithoutFsetid",
+  "write",
+];
+const NODES = [
+  "addNode",
+  "addAlias",
+  "addName",
+  "removeName",
+  "changeName",
+  "setNameless",
+  "setLookups",
+  "setLink",
+  "setId",
+  "flag",
+  "remove",
+];
+const HANDLES = ["addFile", "attach", "remove"];
+const REQUESTS = ["intend", "withdraw", "answer", "end"];
+
+let left = 0;
+let counting = false;
+
+function step() {
+  if (!counting || --left > 0) return;
+  process.kill(process.pid, "SIGKILL");
+  for (;;);
+}
+
+/** @param {object} owner @param {readonly string[]} names */
+function wrap(owner, names) {
+  const methods = /** @type {Record<string, (...args: unknown[]) => unknown>} */ (owner);
+  for (const name of names) {
+    const real = /** @type {(...args: unknown[]) => unknown} */ (methods[name]);
+    if (typeof real !== "function") throw new Error(`there is no ${name} to count`);
+    /** @this {unknown} @param {unknown[]} args */
+    methods[name] = function (...args) {
+      step();
+      return real.apply(this, args);
+    };
+  }
+}
+
+function arm() {
+  try {
+    left = Number(readFileSync(file, "latin1"));
+  } catch {
+    return;
+  }
+  // The next server is to live.
+  unlinkSync(file);
+  counting = true;
+}
+
+async function plant() {
+  const { native } = await import("@sluice/native");
+  const { NodeRecords, RequestRecords } = await import("@sluice/journal");
+  const { HandleRecords } = await import(new URL("../../../packages/journal/dist/handle-records.js", import.meta.url).href);
+  wrap(native, CALLS);
+  wrap(NodeRecords.prototype, NODES);
+  wrap(HandleRecords.prototype, HANDLES);
+  wrap(RequestRecords.prototype, REQUESTS);
+  const { begin, end } = RequestRecords.prototype;
+  /** @this {import("@sluice/journal").RequestRecords} @param {Parameters<typeof begin>} args */
+  RequestRecords.prototype.begin = function (...args) {
+    arm();
+    step();
+    return begin.apply(this, args);
+  };
+  /** @this {import("@sluice/journal").RequestRecords} @param {number} slot */
+  RequestRecords.prototype.end = function (slot) {
+    end.call(this, slot);
+    if (!counting) return;
+    counting = false;
+    writeFileSync(`${file}.over`, "");
+  };
+}
+
+if (process.argv.includes("mount-server")) await plant();
