@@ -1,5 +1,5 @@
 /** What the server may do, thread by thread, is what the table says, and what it needs is still there. */
-import { chmodSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { CAP, capabilityMask } from "@sluice/native";
 import { file, mountSluice, plant, requires, runScript, runSluice, scratch, startScript } from "@sluice/testkit";
@@ -84,6 +84,28 @@ async function expectShape({ args, held, owner }: Shape): Promise<void> {
   await reader.finished;
   expect((await mount.stop()).code).toBe(0);
 }
+
+test("a mount for one user takes no more privilege than its keeper needs", async () => {
+  const root = scratch();
+  chmodSync(root, 0o755);
+  const lower = plant(join(root, "lower"), { f: file("lower") });
+  const [upper, work, mountpoint] = ["upper", "work", "mnt"].map((name) => join(root, name)) as [string, string, string];
+  for (const path of [upper, work, mountpoint]) mkdirSync(path);
+  await runScript(["chown", "-R", "1000:1000", lower, upper, work, mountpoint]);
+  const without = (capabilities: string): string[] => {
+    const mount = ["mount", "--keeper", "on", "--user", "1000:1000", "-o", "userxattr", "--lower", lower, "--upper", upper, "--work", work];
+    return ["setpriv", `--bounding-set=${capabilities}`, "--", process.execPath, "packages/cli/bin/sluice.mjs", ...mount, mountpoint];
+  };
+  const refused = await runScript(without("-chown,-fowner"));
+  expect([refused.code, refused.stderr]).toEqual([3, expect.stringContaining("sluice: CAP_CHOWN: the process lacks this privilege")]);
+  const mount = startScript(without("-fowner,-fsetid,-setfcap,-mknod,-linux_immutable,-sys_ptrace"), { timeoutMs: 60_000 });
+  await mount.waitFor("mounted ");
+  const made = await runScript(["sh", "-c", 'cd "$1" && cat f; echo new > g; mv f h', "sh", mountpoint], { as: { uid: 1000, gid: 1000 } });
+  expect([made.code, made.stdout, made.stderr]).toEqual([0, "lower", ""]);
+  mount.kill("SIGTERM");
+  expect((await mount.finished).code).toBe(0);
+  expect(existsSync(join(upper, "h"))).toBe(true);
+});
 
 test("what does not go together with a server without privilege is refused", async () => {
   const lower = plant(scratch(), { f: file("lower") });

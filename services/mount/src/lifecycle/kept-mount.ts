@@ -4,7 +4,7 @@ import type { MountPlan } from "@sluice/keeper-link";
 import { failed, wrong } from "../complaint.js";
 import type { MountConfig, UserIds } from "../config/mount-config.js";
 import { giveRunDirectory, makeRunDirectory } from "../control/run-directory.js";
-import { KEEPING } from "../preflight/check-machine.js";
+import { KEEPING, KEEPING_FOR_A_USER } from "../preflight/check-machine.js";
 import { preflight } from "../preflight/preflight.js";
 import { refuseImpossibleTransport } from "./choose-transport.js";
 import { keptMask } from "./least-privilege.js";
@@ -65,9 +65,9 @@ export function keepMount(given: MountConfig, become: BecomeKeeper): never {
     throw wrong("--keeper on", "the engine fuse-native holds its connection itself", "use --engine devfuse, or --keeper off");
   }
   refuseImpossibleTransport(given);
-  const config = { ...preflight(given), engine: "devfuse" as const };
+  const { user, capabilities, registerByKeeper } = serverShape(given);
+  const config = { ...preflight(given, user === undefined ? undefined : KEEPING_FOR_A_USER), engine: "devfuse" as const };
   refuseUnseenHolders(config);
-  const { user, capabilities, registerByKeeper } = serverShape(config);
   const runDirectory = ownedRunDirectory(config.mountpoint, user);
   const server: ServerConfig = { config, runDirectory, capabilities: String(capabilities), registerByKeeper, joined: false };
   return become({ plan: mountPlan(config), serverConfig: JSON.stringify(server), runDirectory, user, capabilities: keptMask });

@@ -39,6 +39,9 @@ export function checkDevice(): void {
 /** For a process that only keeps a mount, and starts no server: what writes for others is the servers'. */
 export const KEEPING: readonly CapabilityName[] = ["SYS_ADMIN", "DAC_READ_SEARCH"];
 
+/** The same for one that starts its servers as another user, and ends them: those need none, and serve nobody else. */
+export const KEEPING_FOR_A_USER: readonly CapabilityName[] = [...KEEPING, "DAC_OVERRIDE", "CHOWN", "SETGID", "SETUID", "KILL"];
+
 /** Of a server that joined a keeper, which has mounted: `trusted` marks are read by whoever has CAP_SYS_ADMIN alone. */
 export function servingCapabilities(writable: boolean, trusted: boolean): readonly CapabilityName[] {
   return [...(trusted ? (["SYS_ADMIN"] as const) : []), ...(writable ? WRITING : [])];
