@@ -1,5 +1,5 @@
 /** The requests that wait for an answer, found by their unique: for INTERRUPT, for resent requests, and at the connection's end. */
-import { RESEND_BIT_HI } from "@sluice/fuse-protocol";
+import { Opcode, RESEND_BIT_HI } from "@sluice/fuse-protocol";
 import type { Slot } from "./slots.js";
 
 /** Whoever is interrupted again and again while unknown is told to come back this often, then no more: see `answerUnknown`. */
@@ -13,7 +13,9 @@ function keyOf(lo: number, hi: number): number {
 export class InFlight {
   readonly #slots = new Map<number, Slot>();
   #waiting = 0;
-  #onIdle: (() => void) | undefined;
+  /** Of those: for a lock that somebody else holds. */
+  #forLocks = 0;
+  #onFewer: (() => void) | undefined;
   #unknown = { key: -1, times: 0 };
 
   get size(): number {
@@ -22,6 +24,7 @@ export class InFlight {
 
   add(slot: Slot): void {
     this.#waiting += 1;
+    if (slot.opcode === Opcode.SETLKW) this.#forLocks += 1;
     this.#slots.set(keyOf(slot.uniqueLo, slot.uniqueHi), slot);
   }
 
@@ -29,7 +32,8 @@ export class InFlight {
     const key = keyOf(slot.uniqueLo, slot.uniqueHi);
     if (this.#slots.get(key) === slot) this.#slots.delete(key);
     this.#waiting -= 1;
-    if (this.#waiting === 0) this.#onIdle?.();
+    if (slot.opcode === Opcode.SETLKW) this.#forLocks -= 1;
+    this.#onFewer?.();
   }
 
   find(lo: number, hi: number): Slot | undefined {
@@ -55,10 +59,20 @@ export class InFlight {
 
   /** Resolves when nothing waits any more, or after `limitMs`: true where nothing waits. */
   idle(limitMs: number): Promise<boolean> {
-    if (this.#waiting === 0) return Promise.resolve(true);
+    return this.#until(() => this.#waiting === 0, limitMs);
+  }
+
+  /** The same but for who waits for a lock, which may be for ever. */
+  idleButForLocks(limitMs: number): Promise<boolean> {
+    return this.#until(() => this.#waiting === this.#forLocks, limitMs);
+  }
+
+  #until(reached: () => boolean, limitMs: number): Promise<boolean> {
+    if (reached()) return Promise.resolve(true);
     return new Promise((resolve) => {
       const timer = setTimeout(() => resolve(false), limitMs);
-      this.#onIdle = () => {
+      this.#onFewer = () => {
+        if (!reached()) return;
         clearTimeout(timer);
         resolve(true);
       };

@@ -126,7 +126,7 @@ class DeviceEngine implements Engine {
     this.#poller?.close();
     this.#poller = undefined;
     this.#loop?.stop();
-    return this.#inFlight.idle(limitMs);
+    return this.#inFlight.idleButForLocks(limitMs);
   }
 
   unmount(lazy: boolean): Promise<number> {

@@ -8,4 +8,4 @@ export { connectHere, openInProcess } from "./in-process.js";
 export type { KeeperInfo, KeeperLink, OpenLayer, OpenLayers } from "./keeper-link.js";
 export type { MountPlan } from "./mount-plan.js";
 export { Ask, HEADER_BYTES, JOURNAL_LIMIT_BYTES, KEPT_INIT_BYTES, LinkRecord, STORED_PER_RECORD, Tell } from "./records.js";
-export { openSocketLink, type SocketLinkOptions } from "./socket-link.js";
+export { openSocketLink, type SocketLinkOptions, tellLoaded } from "./socket-link.js";

@@ -39,6 +39,8 @@ export const Ask = {
   /** Answered with 0 or a negative errno. */
   abort: 9,
   handOver: 10,
+  /** It has all that it needs but what the keeper tells, and waits for that. The one record that may come before. */
+  loaded: 11,
 } as const;
 
 /** From the keeper. */

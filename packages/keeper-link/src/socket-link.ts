@@ -247,6 +247,11 @@ class SocketLink implements KeeperLink {
   }
 }
 
+/** Says that this process waits for its turn: so long the one before goes on serving, where this is an upgrade. */
+export function tellLoaded(socket: number): void {
+  new LinkRecord(0).begin(Ask.loaded, 0, 0n, 0).send(socket, PATIENCE_MS);
+}
+
 /** Takes over what the keeper sends over `socket`, which this process was started with. Throws where it is no keeper's. */
 export function openSocketLink(socket: number, options: SocketLinkOptions): KeeperLink {
   return new SocketLink(socket, options);

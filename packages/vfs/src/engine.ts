@@ -82,8 +82,8 @@ export interface Engine {
   /** Requests that wait for an answer. */
   inFlight(): number;
   /**
-   * Reads no request any more, so that another process may: resolves when those that were read are answered, or after
-   * `limitMs` (false). Absent where no other process can go on with the connection.
+   * Reads no request any more, so that another process may: resolves when those that were read are answered but for who waits
+   * for a lock (that one comes again), or after `limitMs` (false). Absent where no other process can go on with the connection.
    */
   drain?(limitMs: number): Promise<boolean>;
   /** Unmounts, off the event loop; a positive errno where it fails (EBUSY). Lazily (MNT_DETACH) where asked. */

@@ -85,6 +85,7 @@ class AwaitingKeeper {
       serves: false,
       handsOver: false,
       link: new ServerLink(socket, this.#holdings, {
+        loaded: () => undefined,
         ready: () => this.#served(visit),
         handOver: () => (visit.handsOver = true),
         lost: () => this.#lost(visit),

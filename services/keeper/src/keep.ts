@@ -18,7 +18,8 @@ const STDIN = 0;
 /** How long a server may take to unmount: more than it waits for the mount's last users. */
 const STOP_LIMIT_MS = 40_000;
 const PATIENT_STOPS = 2;
-/** A new version that does not serve within this is a failure. */
+/** A new version that has not loaded, or does not serve, within this is a failure. */
+const LOAD_LIMIT_MS = 30_000;
 const READY_LIMIT_MS = 30_000;
 const DRAIN_LIMIT_MS = 15_000;
 
@@ -28,13 +29,15 @@ class Keeper {
   readonly #rule = new RestartRule();
   #program: ServerProgram;
   #server: ServerProcess | undefined;
-  readonly #standby = new Standby(() => this.#launch());
+  readonly #standby = new Standby(() => this.#launch(this.#program));
   #restarts = 0;
   #lastDeath: string | undefined;
   #stops = 0;
   readonly #stopping = new AbortController();
-  /** What to start in place of the server that hands over. */
-  #upgradeTo: ServerProgram | undefined;
+  /** A server of another program, until it is its turn. */
+  #coming: ServerProcess | undefined;
+  /** It has loaded, and takes the place of the one that hands over. */
+  #upgradeTo: ServerProcess | undefined;
   /** What ran before the program that is on trial. */
   #before: ServerProgram | undefined;
   #limit: NodeJS.Timeout | undefined;
@@ -58,6 +61,8 @@ class Keeper {
         if (code !== undefined) return code;
       }
     } finally {
+      this.#coming?.signal("SIGKILL");
+      await this.#coming?.ended;
       await this.#standby.drop();
     }
   }
@@ -67,22 +72,52 @@ class Keeper {
     this.#stops++;
     this.#stopping.abort();
     void this.#standby.drop();
+    this.#coming?.signal("SIGKILL");
     this.#server?.signal(this.#stops > PATIENT_STOPS ? "SIGKILL" : "SIGTERM");
     this.#limit ??= setTimeout(() => this.#server?.signal("SIGKILL"), STOP_LIMIT_MS);
   }
 
-  /** Hands over to `program`. What went wrong; undefined where it serves. */
-  upgrade(program: ServerProgram): Promise<string | undefined> {
-    const server = this.#server;
-    if (this.#stops > 0 || server === undefined) return Promise.resolve("the mount is about to end, or to start another server: try again");
-    if (this.#upgradeTo !== undefined || this.#before !== undefined) return Promise.resolve("another upgrade is under way");
-    this.#upgradeTo = program;
+  /**
+   * Hands over to `program`. What went wrong; undefined where it serves. It is started beside the server that serves, which
+   * makes room once it has loaded: one that cannot even load costs the users of the mount nothing.
+   */
+  async upgrade(program: ServerProgram): Promise<string | undefined> {
+    if (this.#stops > 0 || this.#server === undefined) return "the mount is about to end, or to start another server: try again";
+    if (this.#coming !== undefined || this.#before !== undefined) return "another upgrade is under way";
     void this.#standby.drop();
+    const coming = this.#launch(program);
+    this.#coming = coming;
+    const problem = await this.#loads(coming);
+    if (problem === undefined) return new Promise((resolve) => this.#replaceBy(coming, resolve));
+    this.#coming = undefined;
+    if (this.#stops > 0) return "the mount is about to end";
+    this.#standby.prepare();
+    say(this.#config.plan.mountpoint, `the new server ${problem}: the one before goes on`);
+    return `the new server ${problem}: the one before goes on`;
+  }
+
+  /** What is wrong with it, else undefined. */
+  async #loads(coming: ServerProcess): Promise<string | undefined> {
+    const late = new AbortController();
+    const limit = sleep(LOAD_LIMIT_MS, undefined, { signal: late.signal }).catch(() => undefined);
+    await Promise.race([coming.loaded, coming.ended, limit]);
+    late.abort();
+    if (coming.hasLoaded && !coming.over) return undefined;
+    const why = coming.over ? describeEnd(await coming.ended) : `not loaded after ${LOAD_LIMIT_MS / 1000} s`;
+    coming.signal("SIGKILL");
+    await coming.ended;
+    return `does not serve (${why})`;
+  }
+
+  #replaceBy(coming: ServerProcess, tell: (problem: string | undefined) => void): void {
+    this.#upgradeTo = coming;
+    this.#tellUpgraded = tell;
+    void this.#standby.drop();
+    // Where there is none it died meanwhile, and is about to be replaced.
+    const server = this.#server;
+    if (server === undefined) return;
     server.drain();
     this.#limit ??= setTimeout(() => server.signal("SIGKILL"), DRAIN_LIMIT_MS);
-    return new Promise((resolve) => {
-      this.#tellUpgraded = resolve;
-    });
   }
 
   get serverPid(): number | undefined {
@@ -93,12 +128,23 @@ class Keeper {
     return this.#program;
   }
 
-  #launch(): ServerProcess {
-    return new ServerProcess({ config: this.#config, program: this.#program, holdings: this.#holdings });
+  #launch(program: ServerProgram): ServerProcess {
+    return new ServerProcess({ config: this.#config, program, holdings: this.#holdings });
+  }
+
+  /** The one whose turn it is. */
+  #next(): ServerProcess {
+    const coming = this.#upgradeTo;
+    if (coming === undefined) return this.#standby.take(this.#program) ?? this.#launch(this.#program);
+    this.#upgradeTo = undefined;
+    this.#coming = undefined;
+    this.#before = this.#program;
+    this.#program = coming.program;
+    return coming;
   }
 
   #start(): ServerProcess {
-    const server = this.#standby.take(this.#program) ?? this.#launch();
+    const server = this.#next();
     server.serve({ keeperPid: process.pid, restarts: this.#restarts, lastDeath: this.#lastDeath });
     void server.ready.then(() => {
       if (this.#stops === 0) this.#standby.prepare();
@@ -116,7 +162,7 @@ class Keeper {
     if (this.#stops > 0) return end.code === null ? FAILED : end.code;
     if (this.#holdings.connectionOver) return end.code ?? 0;
     if (!this.#everServed(end)) return this.#neverServed(end);
-    if (this.#upgradeTo !== undefined) return this.#replaced(end, this.#upgradeTo);
+    if (this.#upgradeTo !== undefined) return this.#replaced(end);
     if (this.#before !== undefined && !end.served) return this.#failedTrial(end, this.#before);
     this.#restarts++;
     this.#lastDeath = `${describeEnd(end)} at ${new Date().toISOString()}`;
@@ -141,13 +187,10 @@ class Keeper {
     return FAILED;
   }
 
-  /** A server made room for another program: whichever way it ended, the new one is started; it is on trial. */
-  #replaced(end: ServerEnd, program: ServerProgram): undefined {
+  /** A server made room for another program: whichever way it ended, the new one takes its turn; it is on trial. */
+  #replaced(end: ServerEnd): undefined {
     const { mountpoint } = this.#config.plan;
     if (!end.handedOver) say(mountpoint, `the server did not hand over (${describeEnd(end)}): a new one takes over all the same`);
-    this.#before = this.#program;
-    this.#program = program;
-    this.#upgradeTo = undefined;
     return undefined;
   }
 

@@ -20,6 +20,7 @@ const CROWD_LIMIT_MS = 10_000;
 const CROWD_POLL_MS = 5;
 
 export interface ServerEvents {
+  loaded(): void;
   ready(): void;
   handOver(): void;
   /** The server closed its end. */
@@ -40,6 +41,7 @@ const SHAPES: ReadonlyMap<number, { fds: number; payload: number }> = new Map([
   [Ask.unmount, { fds: 0, payload: 0 }],
   [Ask.abort, { fds: 0, payload: 0 }],
   [Ask.handOver, { fds: 0, payload: 0 }],
+  [Ask.loaded, { fds: 0, payload: 0 }],
 ]);
 
 export class ServerLink {
@@ -54,7 +56,7 @@ export class ServerLink {
   readonly #unsent: (() => number)[] = [];
   #retry: NodeJS.Timeout | undefined;
   #closed = false;
-  /** Before it is, a server has nothing to ask for. */
+  /** Before it is, a server has nothing to ask for, and says at most that it waits. */
   #greeted = false;
 
   constructor(socket: number, holdings: Holdings, events: ServerEvents) {
@@ -181,7 +183,8 @@ export class ServerLink {
   #handle(request: LinkRecord): void {
     const shape = request.length < HEADER_BYTES ? undefined : SHAPES.get(request.kind);
     const payload = request.length - HEADER_BYTES;
-    if (!this.#greeted || shape === undefined || request.fdCount !== shape.fds || payload < 0 || payload > shape.payload) {
+    const early = !this.#greeted && request.kind !== Ask.loaded;
+    if (early || shape === undefined || request.fdCount !== shape.fds || payload < 0 || payload > shape.payload) {
       this.#discardFds(request);
       if (request.length >= HEADER_BYTES) this.#reply(request.sequence, -Errno.EINVAL);
       return;
@@ -221,6 +224,8 @@ export class ServerLink {
         return this.#reply(sequence, this.#holdings.abort());
       case Ask.handOver:
         return this.#events.handOver();
+      case Ask.loaded:
+        return this.#events.loaded();
     }
   }
 

@@ -55,12 +55,15 @@ function launch({ config, program }: Parts, linkFd: number, configFd: number): C
 
 export class ServerProcess {
   readonly ended: Promise<ServerEnd>;
+  /** Resolves when it has loaded and waits for its turn; never where it does not say so. */
+  readonly loaded: Promise<void>;
   /** Resolves when it serves; never where it does not. */
   readonly ready: Promise<void>;
   readonly program: ServerProgram;
   readonly #child: ChildProcess;
   readonly #link: ServerLink;
   readonly #holdings: Holdings;
+  #hasLoaded = false;
   #readyMs: number | undefined;
   #handedOver = false;
   #limit: NodeJS.Timeout | undefined;
@@ -78,11 +81,19 @@ export class ServerProcess {
     this.#holdings = parts.holdings;
     this.#child = launch(parts, theirs, configFd);
     for (const fd of [theirs, configFd]) native.close(fd);
+    let onLoaded: () => void = () => undefined;
+    this.loaded = new Promise((resolve) => {
+      onLoaded = resolve;
+    });
     let onReady: () => void = () => undefined;
     this.ready = new Promise((resolve) => {
       onReady = resolve;
     });
     this.#link = new ServerLink(ours, parts.holdings, {
+      loaded: () => {
+        this.#hasLoaded = true;
+        onLoaded();
+      },
       ready: () => {
         this.#readyMs ??= Date.now();
         onReady();
@@ -98,10 +109,15 @@ export class ServerProcess {
 
   /** Hands it everything; once. */
   serve(info: KeeperInfo): void {
+    if (this.#over) return;
     this.#look = setInterval(() => {
       if (this.#holdings.connectionOver) this.#endWithin(OVER_LIMIT_MS);
     }, LOOK_MS);
     this.#link.greet(info);
+  }
+
+  get hasLoaded(): boolean {
+    return this.#hasLoaded;
   }
 
   get over(): boolean {

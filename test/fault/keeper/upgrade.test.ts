@@ -3,11 +3,23 @@ import { connect } from "node:net";
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { file, mountSluice, plant, requires, runScript, runSluice, scratch, type SluiceMount, startScript } from "@sluice/testkit";
+import {
+  file,
+  mountSluice,
+  plant,
+  requires,
+  runScript,
+  runSluice,
+  type RunningScript,
+  scratch,
+  type SluiceMount,
+  startScript,
+} from "@sluice/testkit";
 import { expect } from "vitest";
 import { LOAD } from "./load.js";
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
+const { test: withPython } = requires("/dev/fuse", "CAP_SYS_ADMIN", "command python3");
 
 async function serverPid(mount: SluiceMount): Promise<number> {
   return ((await mount.status()) as { pid: number }).pid;
@@ -73,8 +85,9 @@ test("an upgrade under load: by command, by SIGHUP, and to a program that does n
     "the new server does not serve (exit code 1)",
   );
   await expect.poll(async () => (await mount.cli("status", "--json")).code, { timeout: 30_000 }).toBe(0);
-  pids.push(await serverPid(mount));
-  expect(new Set(pids).size).toBe(4);
+  // It was not even asked to make room.
+  expect(await serverPid(mount)).toBe(pids.at(-1));
+  expect(new Set(pids).size).toBe(3);
   // To the next version, and back: each goes on in the format that it finds.
   const present = await versionOf(mount.mountpoint);
   const next = { method: "upgrade", file: process.execPath, argv: ["--import", `${NEXT}?format`, MAIN, "mount-server"] };
@@ -104,6 +117,37 @@ test("an older version refuses state of a newer format with a sentence, and the 
   const ended = await mount.finished;
   expect(ended.code).toBe(0);
   expect(ended.stderr).toContain("the state to take over has format 2, and this version reads up to 1: start a newer version");
+});
+
+const LOCKER = `
+import fcntl, sys
+file = open(sys.argv[1], "r+b")
+fcntl.lockf(file, fcntl.LOCK_EX)
+print("locked", flush=True)
+sys.stdin.readline()
+`;
+
+withPython("an upgrade does not wait for who waits for a lock, and loses neither him nor the lock", async () => {
+  const mount = await mountSluice({
+    lowers: [plant(scratch(), { f: file("lower") })],
+    upper: plant(scratch(), {}),
+    args: ["--keeper", "on", "--locks", "daemon"],
+  });
+  const [holder, waiter] = [1, 2].map(() => startScript(["python3", "-c", LOCKER, mount.path("f")], { timeoutMs: 120_000 })) as [
+    RunningScript,
+    RunningScript,
+  ];
+  const first = await Promise.race([holder.waitFor("locked").then(() => holder), waiter.waitFor("locked").then(() => waiter)]);
+  const second = first === holder ? waiter : holder;
+  await expect.poll(async () => ((await mount.status()) as { engine: { inFlight: number } }).engine.inFlight, { timeout: 20_000 }).toBe(1);
+  expect((await mount.cli("upgrade")).code).toBe(0);
+  expect(mount.log()).toMatch(/"idle":true,"inFlight":1,.*handed over/);
+  await expect.poll(async () => ((await mount.status()) as { engine: { inFlight: number } }).engine.inFlight, { timeout: 20_000 }).toBe(1);
+  first.write("\n");
+  await second.waitFor("locked");
+  second.write("\n");
+  expect((await second.finished).code).toBe(0);
+  expect((await mount.stop()).code).toBe(0);
 });
 
 test("a mount without a keeper says so", async () => {

@@ -1,6 +1,6 @@
 /** `sluice mount-server`: what a keeper starts. Of no use to anybody else, and not in the help. */
 import { constants } from "node:os";
-import { openSocketLink, untilGreeted } from "@sluice/keeper-link";
+import { openSocketLink, tellLoaded, untilGreeted } from "@sluice/keeper-link";
 import { native } from "@sluice/native";
 import type { Command } from "commander";
 import { failed } from "../complaint.js";
@@ -23,6 +23,7 @@ export function addMountServerCommand(program: Command, host: MountHost): void {
     // All that takes time and needs nothing: perhaps this one waits for another to end.
     const { prepareServer, runServer } = await import("../lifecycle/run-mount.js");
     const logger = prepareServer(config);
+    if (!joined) tellLoaded(LINK_FD);
     await untilGreeted(LINK_FD, () => {
       if (joined) process.stderr.write(`sluice: ${config.mountpoint}: another server serves it: standing by\n`);
     });
