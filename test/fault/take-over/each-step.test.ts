@@ -53,6 +53,8 @@ interface Case {
   call: string;
 }
 
+const TWO_KNOWN = 'fs.statSync("one"); fs.statSync("other")';
+
 const CASES: Readonly<Record<string, Case>> = {
   "a file is made": { call: 'close(fs.openSync("new", "wx"))' },
   "a file is made where one is hidden": { first: 'fs.unlinkSync("hidden")', call: 'close(fs.openSync("hidden", "wx"))' },
@@ -81,6 +83,8 @@ const CASES: Readonly<Record<string, Case>> = {
   "a file is removed": { call: 'fs.unlinkSync("up")' },
   "a lower file is removed": { call: 'fs.unlinkSync("lo")' },
   "one of two lower names is removed": { call: 'fs.unlinkSync("one")' },
+  "one of two known lower names is removed": { first: TWO_KNOWN, call: 'fs.unlinkSync("one")' },
+  "a file of two known lower names is opened to write": { first: TWO_KNOWN, call: 'close(fs.openSync("one", "r+"))' },
   "an open file is removed": { first: 'held = fs.openSync("up", "r")', call: 'fs.unlinkSync("up"); read(held, "upper")' },
   "a directory is removed": { call: 'fs.rmdirSync("updir")' },
   "an emptied lower directory is removed": { first: 'fs.unlinkSync("emptied/x")', call: 'fs.rmdirSync("emptied")' },

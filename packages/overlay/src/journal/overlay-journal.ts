@@ -135,8 +135,10 @@ export class OverlayJournal {
 
   lowerLinked(node: Node, text: string | undefined): void {
     if (node.slot === 0) return;
-    const [device = 0, hi = 0, lo = 0] = (text ?? "").split(":").map(Number);
-    this.records.nodes.setLink(node.slot, NodeFlag.lowerLinked, text === undefined ? undefined : { lo, hi, device });
+    // By its copy the file may be known already, in the place of this.
+    if (text === undefined) return this.records.nodes.flag(node.slot, NodeFlag.lowerLinked, false);
+    const [device = 0, hi = 0, lo = 0] = text.split(":").map(Number);
+    this.records.nodes.setLink(node.slot, NodeFlag.lowerLinked, { lo, hi, device });
   }
 
   writtenPastUs(node: Node): void {

@@ -6,7 +6,7 @@ import { type HostLayer, sys } from "../layer/host-layer.js";
 import type { RealDir } from "../layer/real-dir.js";
 import { readOrigin } from "../marks/origin.js";
 import type { Found } from "../merge/find.js";
-import { type Indexed, lookUpIndex, readNlinkDelta } from "./link-index.js";
+import { type Indexed, lookUpIndex, settleNlink } from "./link-index.js";
 import type { Node } from "./node.js";
 
 /** Bits of the high word that carry the device's index where layers lie on several devices. */
@@ -74,7 +74,7 @@ export function placeInIndex(core: Core, node: Node, { found, indexed }: { found
   const dir = core.linkIndex as RealDir;
   node.dir = dir;
   node.realName = indexed.name;
-  node.indexed ??= { nlinkDelta: readNlinkDelta(core, dir, indexed), lowerNlink: indexed.lower.nlink, bareNames: false };
+  node.indexed ??= { nlinkDelta: settleNlink(core, dir, indexed), lowerNlink: indexed.lower.nlink, bareNames: false };
   if (found.dir?.layer.writable === false) node.indexed.bareNames = true;
 }
 

@@ -78,18 +78,29 @@ function sameFile(a: Attr, b: Attr): boolean {
   return a.words[0] === b.words[0] && a.words[1] === b.words[1] && (a.mode & S.IFMT) === (b.mode & S.IFMT);
 }
 
+function nlinkMark(core: Core, dir: RealDir, { name }: Indexed): RegExpExecArray | null {
+  const length = sys.getxattrat(dir.fd, name, core.marks.nlink, value);
+  return length > 0 ? /^([UL])([+-]\d+)$/.exec(value.toString("latin1", 0, length)) : null;
+}
+
 /**
  * Reads how many links callers see: "U+1" is one more than the upper file has, "L+0" as many as the lower one. Without a
  * mark that makes sense it is the upper file's count without the entry itself.
  */
 export function readNlinkDelta(core: Core, dir: RealDir, indexed: Indexed): number {
-  const { nlink } = indexed.attr;
-  const length = sys.getxattrat(dir.fd, indexed.name, core.marks.nlink, value);
-  const parts = length > 0 ? /^([UL])([+-]\d+)$/.exec(value.toString("latin1", 0, length)) : null;
+  const parts = nlinkMark(core, dir, indexed);
   if (parts === null) return -1;
+  const { nlink } = indexed.attr;
   const delta = Number(parts[2]);
   const shown = (parts[1] === "L" ? indexed.lower.nlink : nlink) + delta;
   return shown > 0 ? shown - nlink : -1;
+}
+
+/** The same for one that is about to be used: what was told by the lower file's count, by who ended between two steps, is by the upper one's again. */
+export function settleNlink(core: Core, dir: RealDir, indexed: Indexed): number {
+  const delta = readNlinkDelta(core, dir, indexed);
+  if (nlinkMark(core, dir, indexed)?.[1] === "L") writeNlink(core, { fd: dir.fd, name: indexed.name }, { to: "U", delta });
+  return delta;
 }
 
 /** Written before and after each step that changes the upper file's count, so that a crash between leaves the right one. */
@@ -100,7 +111,7 @@ export function writeNlink(core: Core, at: { fd: number; name: ByteName }, relat
 
 /** Would removing one of the names leave nothing that tells how many are left? */
 export function losesItsCount(core: Core, node: Node): boolean {
-  return core.linkIndex !== undefined && (node.lowerLinkKey !== undefined || node.indexed?.bareNames === true);
+  return core.linkIndex !== undefined && ((!node.inUpper && node.lowerLinkKey !== undefined) || node.indexed?.bareNames === true);
 }
 
 /** A name was taken from the node: its entry goes with the last one that callers see. */

@@ -4,7 +4,7 @@
  * descriptor, which was kept. What is not found any more is not there: ESTALE.
  */
 import { NodeFlag, type NodeRecords, RecordKind } from "@sluice/journal";
-import { type ByteName, type NodeId, S } from "@sluice/vfs";
+import { type Attr, type ByteName, type NodeId, S } from "@sluice/vfs";
 import type { Core } from "../core.js";
 import { InodeIo } from "../io/inode-io.js";
 import { storeKey } from "../journal/overlay-journal.js";
@@ -256,7 +256,8 @@ export class Revival {
       const parent = this.#parentNode(records.parentOf(ref));
       if (parent === undefined) continue;
       const name = records.nameText(ref);
-      placed ||= this.#placeByName(node, parent, name);
+      if (placed) this.#lookForBareName(node, parent, name);
+      else placed = this.#placeByName(node, parent, name);
       parent.children ??= new Map();
       parent.children.set(name, node);
       if (node.parent === undefined) [node.parent, node.name] = [parent, name];
@@ -292,7 +293,21 @@ export class Revival {
     const indexed = found.kind !== S.IFDIR && found.attr.nlink > 1 ? lookUpIndex(core, found, name) : undefined;
     if (indexed !== undefined) placeInIndex(core, node, { found, indexed });
     else place(core, node, name, found);
+    if (node.inUpper && node.lowerLinkKey !== undefined) this.#bookCopied(node, indexed?.attr ?? found.attr);
     return true;
+  }
+
+  /** The process ended before each of the file's names had its link in the upper layer. */
+  #lookForBareName(node: Node, parent: Node, name: ByteName): void {
+    if (node.indexed === undefined || node.indexed.bareNames || parent.fd >= 0) return;
+    node.indexed.bareNames = find(this.#core, parent, name, found) === 0 && found.dir?.layer.writable === false;
+  }
+
+  /** The process ended between a copy-up and the booking of it: of the names below it is none any more. */
+  #bookCopied(node: Node, attr: Attr): void {
+    node.lowerLinkKey = undefined;
+    if (attr.nlink > 1) this.#core.nodes.rememberLink(node, attr.ino);
+    else this.#core.journal?.lowerLinked(node, undefined);
   }
 
   #buildAlias(node: Node, slot: number): void {
