@@ -5,6 +5,9 @@ import type { RealDir } from "../layer/real-dir.js";
 import type { InodeIo } from "../io/inode-io.js";
 import { WithRarities } from "./rarities.js";
 
+/** A bit of no kind. */
+const SHOWN = 1;
+
 /** A name of a node: in which directory of the merged tree. */
 export interface Dentry {
   parent: Node;
@@ -14,8 +17,6 @@ export interface Dentry {
 export class Node extends WithRarities {
   /** References the kernel holds on `id`. */
   lookups = 0;
-  /** The kernel was told its id. */
-  shown = false;
   inoLo = 0;
   inoHi = 0;
   /** First name; parent undefined for the root and for a node without a name left. */
@@ -29,12 +30,28 @@ export class Node extends WithRarities {
   /** Where it is written down, or 0: see journal/overlay-journal.ts. */
   slot = 0;
 
+  /** Its kind, and whether it was shown: one field, since each costs every node eight bytes. */
+  #bits: number;
+
   constructor(
     public id: NodeId,
-    /** S_IFMT bits. */
-    readonly kind: number,
+    kind: number,
   ) {
     super();
+    this.#bits = kind;
+  }
+
+  /** S_IFMT bits. */
+  get kind(): number {
+    return this.#bits & S.IFMT;
+  }
+
+  /** The kernel was told its id. */
+  get shown(): boolean {
+    return (this.#bits & SHOWN) !== 0;
+  }
+  set shown(value: boolean) {
+    this.#bits = value ? this.#bits | SHOWN : this.#bits & ~SHOWN;
   }
 
   get isDirectory(): boolean {
