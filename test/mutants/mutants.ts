@@ -182,8 +182,8 @@ export const mutants: readonly Mutant[] = [
     name: "O_TMPFILE is not there",
     patches: patch(
       "io/create-file.js",
-      "        const copied = copyUpDirectory(core, parent);",
-      "        return Errno.EOPNOTSUPP;\n        const copied = copyUpDirectory(core, parent);",
+      "        const copied = mayAdd(core, parent) || copyUpDirectory(core, parent);",
+      "        return Errno.EOPNOTSUPP;\n        const copied = mayAdd(core, parent) || copyUpDirectory(core, parent);",
     ),
     run: cases.making,
   },

@@ -8,6 +8,7 @@ import { encodeOrigin, writeOrigin } from "../marks/origin.js";
 import { setIno } from "../node/admit.js";
 import type { Node } from "../node/node.js";
 import { openNode, openObject } from "../node/open-node.js";
+import { flagsOf, setFlagsToo } from "../node/protection.js";
 import { copyContent } from "./copy-data.js";
 import { copyMetadata } from "./copy-metadata.js";
 import type { CopyUpJob } from "./copy-up-job.js";
@@ -20,6 +21,11 @@ export function copyRegular(core: Core, job: CopyUpJob): Status {
   const { layer } = node.top;
   const source = openNode(core, node, O.RDONLY);
   if (source < 0) return -source;
+  job.has = node.inUpper ? 0 : flagsOf(source);
+  if ((job.has & ~job.mayHave) !== 0) {
+    sys.close(source);
+    return Errno.EPERM;
+  }
   const object = node.data === undefined ? source : openObject(core, node, O.PATH | O.NOFOLLOW);
   const name = core.scratchName();
   const attr = new Attr();
@@ -97,6 +103,7 @@ function publishWhole(core: Core, job: CopyUpJob, copy: FinishedCopy): number {
   node.data = isMetadataOnly(job, attr) ? stays : undefined;
   const published = publish(core, node, copy);
   if (published !== 0) node.data = data;
+  else if (job.has !== 0) setFlagsToo(target, job.has);
   if (published === 0 && attr.nlink > 1 && node.indexed === undefined) partFromLinks(core, node, target);
   return published;
 }

@@ -6,6 +6,7 @@ import { RealDir } from "../layer/real-dir.js";
 import { encodeOrigin, writeOrigin } from "../marks/origin.js";
 import type { Node } from "../node/node.js";
 import { openNode } from "../node/open-node.js";
+import { inheritProtection, protectionOf } from "../node/protection.js";
 import { copyMetadata } from "./copy-metadata.js";
 import { markImpure, restoreTimes } from "./touched-parent.js";
 
@@ -27,6 +28,7 @@ export function copyUpDirectory(core: Core, node: Node): number {
 }
 
 function copyOne(core: Core, node: Node): number {
+  const flags = protectionOf(core, node);
   const scratch = core.fds.of(core.scratch as RealDir);
   const source = openNode(core, node, O.PATH | O.DIRECTORY);
   if (source < 0) return -source;
@@ -37,6 +39,7 @@ function copyOne(core: Core, node: Node): number {
     if (status !== 0) sys.unlinkat(scratch, name, 0x200);
   }
   sys.close(source);
+  if (status === 0) inheritProtection(core, node.top, flags);
   return status;
 }
 

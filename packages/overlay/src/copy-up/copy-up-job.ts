@@ -11,6 +11,10 @@ export class CopyUpJob {
   /** Whoever began it takes the copy's descriptor. */
   handsOver = false;
   handedOver: number | undefined;
+  /** Flags of the original in spite of which it is copied: see node/protection.ts. */
+  mayHave = 0;
+  /** Those it has. */
+  has = 0;
   #waiting = 0;
   #cancelled = false;
   #result: Promise<number> | undefined;

@@ -8,6 +8,7 @@
 import { type CallContext, Errno, type Status } from "@sluice/vfs";
 import type { Core } from "../core.js";
 import type { Node } from "../node/node.js";
+import { APPEND_ONLY, PROTECTING, protectionOf } from "../node/protection.js";
 import { CopyUpJob } from "./copy-up-job.js";
 import { completeMetacopy } from "./complete-metacopy.js";
 import { copyUpDirectory } from "./copy-up-directory.js";
@@ -24,10 +25,15 @@ export interface CopyUpOptions {
   /** The caller goes on with the copy's descriptor, open for reading and writing, where it is there at once: in `fd` then. */
   handsOver?: true;
   fd?: number;
+  /** Something is added to the file and nothing else done with it. */
+  appends?: boolean;
+  /** The flags themselves are about to change. */
+  changesFlags?: true;
 }
 
 /** 0 once the node's object lies in the upper layer. Concurrent callers wait for one and the same copy. */
 export function copyUp(core: Core, node: Node, options: CopyUpOptions): Status {
+  if (node.isDirectory && options.changesFlags !== true && protectionOf(core, node) !== 0) return Errno.EPERM;
   const incomplete = node.inUpper && node.data !== undefined && options.metadataOnly !== true;
   if (node.inUpper && !incomplete) return node.indexed?.bareNames === true ? linkUp(core, node) : 0;
   if (core.upper === undefined) return Errno.EROFS;
@@ -41,6 +47,7 @@ export function copyUp(core: Core, node: Node, options: CopyUpOptions): Status {
     const metadataOnly = options.metadataOnly === true && core.config.metacopy;
     const job = new CopyUpJob(node, options.truncate, metadataOnly);
     job.handsOver = options.handsOver === true;
+    job.mayHave = options.changesFlags === true ? PROTECTING : options.appends === true ? APPEND_ONLY : 0;
     const copied = begin(core, job, incomplete ? completeMetacopy : copyRegular);
     if (typeof copied === "number") {
       if (job.handedOver !== undefined) options.fd = job.handedOver;

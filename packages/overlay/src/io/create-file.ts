@@ -16,6 +16,7 @@ import { directoryOf, enter } from "../operations/lookup.js";
 import { type At, creationIntent } from "../operations/make.js";
 import { InodeIo } from "./inode-io.js";
 import { accessesOf, settle } from "./open-file.js";
+import { mayAdd } from "../node/protection.js";
 
 interface CreateOut {
   entry: EntryOut;
@@ -41,7 +42,7 @@ export function createFile(core: Core, call: CallContext, request: { at: At; arg
 export function createNameless(core: Core, call: CallContext, request: { parent: number; args: CreateArgs }, out: CreateOut): Status {
   const { args } = request;
   return decided(core, call, { parentId: request.parent, name: undefined, args }, (parent, ruling) => {
-    const copied = copyUpDirectory(core, parent);
+    const copied = mayAdd(core, parent) || copyUpDirectory(core, parent);
     if (copied !== 0) return copied;
     const fd = makeNameless(core, { call, parent, args });
     if (fd < 0) return -fd;

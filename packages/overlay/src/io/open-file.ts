@@ -12,7 +12,7 @@ import { GRANTED } from "../gate/authorize.js";
 import { statFd, sys } from "../layer/host-layer.js";
 import { knownPaths } from "../node/known-paths.js";
 import type { Node } from "../node/node.js";
-import { openNode } from "../node/open-node.js";
+import { openNode, openWritable } from "../node/open-node.js";
 import { readXattrOf } from "../node/node-xattr.js";
 import { isReplaced } from "../operations/recheck.js";
 import { arbitrate, wishOf } from "./arbitrate.js";
@@ -100,9 +100,10 @@ function reach(core: Core, request: OpenRequest, attr: Attr): number {
   }
   // It will be copied up, and nobody asks what it is before.
   if (write && !node.copiedUp && !core.gate.active) return 0;
-  const flags = write && node.inUpper && node.data === undefined ? O.RDWR : O.RDONLY;
-  request.fd = openNode(core, node, flags);
-  if (request.fd === -Errno.EMFILE && core.kept.clear()) request.fd = openNode(core, node, flags);
+  const writable = write && node.inUpper && node.data === undefined;
+  const open = (): number => (writable ? openWritable(core, node, request.flags) : openNode(core, node, O.RDONLY));
+  request.fd = open();
+  if (request.fd === -Errno.EMFILE && core.kept.clear()) request.fd = open();
   if (request.fd < 0) return -request.fd;
   if (!core.gate.active && !core.config.sharedLower) return 0;
   const status = statFd(request.fd, attr);
@@ -141,6 +142,7 @@ function afterRuling(core: Core, request: OpenRequest, ruling: Ruling): Status {
   if (node.version !== request.version || differs(request)) return restart(core, request);
   if (!request.write || node.copiedUp) return commit(core, request, ruling);
   const options: CopyUpOptions = { call: request.call, truncate: (request.flags & O.TRUNC) !== 0, handsOver: true };
+  options.appends = (request.flags & (O.APPEND | O.TRUNC)) === O.APPEND;
   const copied = copyUp(core, node, options);
   if (typeof copied === "number") return afterCopyUp(core, request, { ruling, copied, fd: options.fd });
   return copied.then((status) => afterCopyUp(core, request, { ruling, copied: status, fd: undefined }));
@@ -165,7 +167,7 @@ function differs({ fd, described }: OpenRequest): boolean {
 function afterCopyUp(core: Core, request: OpenRequest, result: { ruling: Ruling; copied: number; fd: number | undefined }): Status {
   giveUp(core, request, 0);
   if (result.copied !== 0) return result.copied;
-  request.fd = result.fd ?? openNode(core, request.node, O.RDWR);
+  request.fd = result.fd ?? openWritable(core, request.node, request.flags);
   if (request.fd < 0) return -request.fd;
   return commit(core, request, result.ruling);
 }

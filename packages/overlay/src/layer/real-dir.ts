@@ -16,6 +16,8 @@ export class RealDir {
   /** Its inode number as it was found; 0: made by us. */
   inoLo = 0;
   inoHi = 0;
+  /** See node/protection.ts; undefined while nobody asked. */
+  protection: number | undefined = undefined;
 
   constructor(
     readonly layer: HostLayer,

@@ -15,6 +15,7 @@ export interface MarkNames {
   readonly whiteout: string;
   readonly nlink: string;
   readonly upper: string;
+  readonly protattr: string;
 }
 
 export function markNames(userXattr: boolean, foreign: boolean): MarkNames {
@@ -31,5 +32,6 @@ export function markNames(userXattr: boolean, foreign: boolean): MarkNames {
     whiteout: `${prefix}whiteout`,
     nlink: `${prefix}nlink`,
     upper: `${prefix}upper`,
+    protattr: `${prefix}protattr`,
   };
 }

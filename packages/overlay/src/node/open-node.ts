@@ -15,7 +15,13 @@ export function openNode(core: Core, node: Node, flags: number): number {
   return openObject(core, node, flags);
 }
 
-/** The same of the object itself, a metadata-only copy too. */
+/** For reading and writing. What may only be added to (chattr +a) is not opened otherwise than with O_APPEND, where `flags` have that. */
+export function openWritable(core: Core, node: Node, flags: number): number {
+  const fd = openNode(core, node, O.RDWR);
+  return fd === -Errno.EPERM && (flags & O.APPEND) !== 0 ? openNode(core, node, O.RDWR | O.APPEND) : fd;
+}
+
+/** As openNode, of the object itself, a metadata-only copy too. */
 export function openObject(core: Core, node: Node, flags: number): number {
   const quiet = (flags & O.PATH) !== 0 ? flags : flags | O.NONBLOCK | O.NOCTTY;
   if (node.fd >= 0) return reopen(node.fd, quiet);

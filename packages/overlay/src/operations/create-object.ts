@@ -15,6 +15,7 @@ import { writeOpaque } from "../marks/directory-marks.js";
 import { isForeignMark } from "../marks/foreign-marks.js";
 import { isWhiteout } from "../marks/whiteout.js";
 import type { Node } from "../node/node.js";
+import { mayAdd } from "../node/protection.js";
 
 export interface Creation {
   call: CallContext;
@@ -33,7 +34,7 @@ export function createObject(core: Core, creation: Creation): number {
   const { parent, name } = creation;
   if (name.length > NAME_MAX) return -Errno.ENAMETOOLONG;
   if (core.marks.foreign && isForeignMark(name)) return -Errno.EINVAL;
-  const copied = copyUpDirectory(core, parent);
+  const copied = mayAdd(core, parent) || copyUpDirectory(core, parent);
   if (copied !== 0) return -copied;
   const upperDir = parent.upperDir as RealDir;
   const dirFd = core.fds.of(upperDir);

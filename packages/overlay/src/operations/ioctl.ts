@@ -6,6 +6,7 @@ import { authorizeThen, governsAny } from "../gate/authorize.js";
 import { sys } from "../layer/host-layer.js";
 import type { Node } from "../node/node.js";
 import { openNode } from "../node/open-node.js";
+import { PROTECTING, protectionOf, writeProtection } from "../node/protection.js";
 import { intentOn } from "./remove.js";
 
 const GETFLAGS = 0x80086601;
@@ -41,7 +42,11 @@ function answer(core: Core, id: NodeId, out: DataOut, sizeBytes: number): number
   const flags = sizeBytes === FLAGS_BYTES ? sys.getFlags(fd) : sys.getFsxattr(fd, bytes);
   sys.close(fd);
   if (flags < 0) return -flags;
-  if (sizeBytes === FLAGS_BYTES) new DataView(bytes.buffer, bytes.byteOffset, bytes.length).setUint32(0, flags, true);
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  const node = core.nodes.get(id);
+  const marked = node?.isDirectory === true ? protectionOf(core, node) : 0;
+  if (sizeBytes === FLAGS_BYTES) view.setUint32(0, flags | marked, true);
+  else view.setUint32(0, view.getUint32(0, true) | (marked >> 1), true);
   out.length = bytes.length;
   return 0;
 }
@@ -51,7 +56,7 @@ function change(core: Core, call: CallContext, id: NodeId, wanted: Buffer): Stat
   if (node === undefined) return Errno.ESTALE;
   if (core.upper === undefined) return Errno.EROFS;
   const act = (): Status => {
-    const copied = copyUp(core, node, { call, truncate: false });
+    const copied = copyUp(core, node, { call, truncate: false, changesFlags: true });
     if (typeof copied === "number") return copied !== 0 ? copied : changeWhenClean(core, node, { id, wanted });
     return copied.then((status) => (status !== 0 ? status : changeWhenClean(core, node, { id, wanted })));
   };
@@ -77,9 +82,28 @@ function changeWhenClean(core: Core, node: Node, change: { id: NodeId; wanted: B
 function changeNow(core: Core, id: NodeId, wanted: Buffer): number {
   const fd = openReal(core, id);
   if (fd < 0) return -fd;
+  const marked = markDirectory(core, id, { fd, wanted });
+  if (marked < 0) {
+    sys.close(fd);
+    return -marked;
+  }
   const status = wanted.length === FLAGS_BYTES ? sys.setFlags(fd, wanted.readUInt32LE(0)) : sys.setFsxattr(fd, wanted);
   sys.close(fd);
   return -status || 0;
+}
+
+/** A directory gets a mark in the place of the flags that protect it, which are taken out of `wanted`. Extended flags are half as large. */
+function markDirectory(core: Core, id: NodeId, { fd, wanted }: { fd: number; wanted: Buffer }): number {
+  const node = core.nodes.get(id);
+  if (node?.isDirectory !== true) return 0;
+  const shift = wanted.length === FLAGS_BYTES ? 0 : 1;
+  const flags = wanted.readUInt32LE(0);
+  const protecting = (flags << shift) & PROTECTING;
+  wanted.writeUInt32LE((flags & ~(PROTECTING >> shift)) >>> 0, 0);
+  if (protecting === protectionOf(core, node)) return 0;
+  const status = writeProtection(core, fd, protecting);
+  if (status >= 0) node.top.protection = protecting;
+  return status;
 }
 
 function openReal(core: Core, id: NodeId): number {

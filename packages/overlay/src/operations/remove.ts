@@ -19,6 +19,7 @@ import { openNode, statNode } from "../node/open-node.js";
 import { readXattrOf } from "../node/node-xattr.js";
 import { purgeDirectory } from "./purge-directory.js";
 import { childOf, directoryOf } from "./lookup.js";
+import { mayTake } from "../node/protection.js";
 
 export function unlink(core: Core, call: CallContext, parentId: NodeId, name: ByteName): Status {
   return remove(core, call, { parentId, name, directory: false });
@@ -71,6 +72,8 @@ function removeNow(core: Core, call: CallContext, parent: Node, which: { name: B
   const node = childOf(core, parent, name);
   if (typeof node === "number") return node;
   if (node.isDirectory !== which.directory) return which.directory ? Errno.ENOTDIR : Errno.EISDIR;
+  const held = mayTake(core, parent, node);
+  if (held !== 0) return held;
   if (which.directory) {
     const content = readContent(core, node);
     if (typeof content === "number") return content;

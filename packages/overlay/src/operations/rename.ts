@@ -23,6 +23,7 @@ import { clearForOverwrite } from "./clear-for-overwrite.js";
 import { childOf, directoryOf } from "./lookup.js";
 import { markMovedDirectory } from "./mark-moved-directory.js";
 import { forgetName } from "./remove.js";
+import { mayAdd, mayTake } from "../node/protection.js";
 
 /** Both ends as they are now; looked at again after every wait. */
 export interface RenamePlan {
@@ -88,7 +89,10 @@ function needsCopyUp(core: Core, plan: RenamePlan): Node | undefined {
 }
 
 function check(core: Core, plan: RenamePlan): number {
-  const { node, target } = plan;
+  const { node, target, newParent } = plan;
+  if (target === node && !plan.exchange) return 0;
+  const held = mayTake(core, plan.parent, node) || (target === undefined ? mayAdd(core, newParent) : mayTake(core, newParent, target));
+  if (held !== 0) return held;
   const redirects = core.config.redirectDir === "on";
   const moves = (dir: Node): boolean => dir.isDirectory && (dir.isMerged || !dir.inUpper);
   if (!redirects && (moves(node) || (plan.exchange && target !== undefined && moves(target)))) return Errno.EXDEV;

@@ -14,7 +14,7 @@ import { type HostLayer, sys } from "../layer/host-layer.js";
 import { followOriginOf } from "../marks/origin.js";
 import { DirectoryStream } from "../merge/directory-stream.js";
 import { type Node, pathOf } from "../node/node.js";
-import { openNode } from "../node/open-node.js";
+import { openNode, openWritable } from "../node/open-node.js";
 import type { Revival } from "./revival.js";
 
 export interface Restoring {
@@ -75,7 +75,7 @@ function restoreRuling(core: Core, file: OpenFile): void {
 
 function openOwn(core: Core, file: OpenFile): number {
   const { node } = file;
-  return openNode(core, node, file.write && node.inUpper && node.data === undefined ? O.RDWR : O.RDONLY);
+  return file.write && node.inUpper && node.data === undefined ? openWritable(core, node, file.flags) : openNode(core, node, O.RDONLY);
 }
 
 function joinBacking(restoring: Restoring, file: OpenFile, record: FileRecord): void {

@@ -1,0 +1,76 @@
+/**
+ * What may not be changed, or only be added to (chattr +i, +a). Of an object that lies in a lower layer its flags say so; of a file in
+ * the upper layer too, and there the host itself refuses. A directory in the upper layer has a mark in the place of the flags, as
+ * overlayfs keeps them (fs/overlayfs/inode.c ovl_fileattr_set): what lies in it can still be copied up.
+ */
+import { Errno, O } from "@sluice/vfs";
+import type { Core } from "../core.js";
+import { sys } from "../layer/host-layer.js";
+import type { RealDir } from "../layer/real-dir.js";
+import type { Node } from "./node.js";
+import { openNode } from "./open-node.js";
+
+/** FS_IMMUTABLE_FL and FS_APPEND_FL. */
+const IMMUTABLE = 0x10;
+export const APPEND_ONLY = 0x20;
+export const PROTECTING = IMMUTABLE | APPEND_ONLY;
+const LETTERS: Readonly<Record<string, number>> = { i: IMMUTABLE, a: APPEND_ONLY };
+const value = Buffer.alloc(64);
+
+/** Of an open file or directory; 0 where its file system has no such flags. */
+export function flagsOf(fd: number): number {
+  const flags = sys.getFlags(fd);
+  return flags < 0 ? 0 : flags & PROTECTING;
+}
+
+/** Gives the copy of a file the flags of the original. */
+export function setFlagsToo(fd: number, flags: number): void {
+  const own = sys.getFlags(fd);
+  if (own >= 0) sys.setFlags(fd, own | flags);
+}
+
+export function protectionOf(core: Core, node: Node): number {
+  if (node.isDirectory) return (node.top.protection ??= readProtection(core, node));
+  return node.inUpper || !node.isRegular ? 0 : flagsBelow(core, node);
+}
+
+function readProtection(core: Core, node: Node): number {
+  if (!node.inUpper) return flagsBelow(core, node);
+  const fd = node.fd >= 0 ? node.fd : core.fds.of(node.top);
+  const length = fd < 0 ? fd : sys.getxattrat(fd, "", core.marks.protattr, value);
+  const mark = value.toString("latin1", 0, Math.max(0, length));
+  return Object.entries(LETTERS).reduce((flags, [letter, flag]) => (mark.includes(letter) ? flags | flag : flags), 0);
+}
+
+function flagsBelow(core: Core, node: Node): number {
+  const fd = openNode(core, node, O.RDONLY);
+  if (fd < 0) return 0;
+  const flags = flagsOf(fd);
+  sys.close(fd);
+  return flags;
+}
+
+/** Marks a directory of the upper layer, by a descriptor of any kind. 0 or the negative errno. */
+export function writeProtection(core: Core, dirFd: number, flags: number): number {
+  const letters = Object.keys(LETTERS).filter((letter) => (flags & (LETTERS[letter] as number)) !== 0);
+  if (letters.length > 0) return sys.setxattrat(dirFd, "", core.marks.protattr, Buffer.from(letters.join("")), 0);
+  const status = sys.removexattrat(dirFd, "", core.marks.protattr);
+  return status === -Errno.ENODATA || status === -Errno.EOPNOTSUPP ? 0 : status;
+}
+
+/** May names be added to a directory? 0 or EPERM. */
+export function mayAdd(core: Core, parent: Node): number {
+  return (protectionOf(core, parent) & IMMUTABLE) !== 0 ? Errno.EPERM : 0;
+}
+
+/** May a name be taken out of it, and what it names lose it? 0 or EPERM. */
+export function mayTake(core: Core, parent: Node, node: Node): number {
+  return protectionOf(core, parent) !== 0 || protectionOf(core, node) !== 0 ? Errno.EPERM : 0;
+}
+
+/** Of a copy of the directory that was just made: what the original had. */
+export function inheritProtection(core: Core, dir: RealDir, flags: number): void {
+  if (flags === 0) return;
+  const fd = core.fds.of(dir);
+  if (fd >= 0 && writeProtection(core, fd, flags) === 0) dir.protection = flags;
+}

@@ -1,0 +1,109 @@
+/** Files and directories of a lower layer that may not be changed, or only be added to (chattr +i, +a): as with kernel overlayfs. */
+import { closeSync, openSync } from "node:fs";
+import { join } from "node:path";
+import { native } from "@sluice/native";
+import { cleanUp, mountKernelOverlay, mountSluice, plant, requires, scratch, scriptOutput } from "@sluice/testkit";
+import { expect } from "vitest";
+
+const { test } = requires("/dev/fuse", "kernel overlayfs", "CAP_SYS_ADMIN");
+
+const FLAGS = { i: 0x10, a: 0x20 } as const;
+const FLAGGED = ["f", "d"] as const;
+
+function setFlags(path: string, flags: number): void {
+  const fd = openSync(path, "r");
+  native.setFlags(fd, (native.getFlags(fd) & ~0x30) | flags);
+  closeSync(fd);
+}
+
+/** Layers with a file and a directory of each kind; false where the file system has no such flags. */
+function flagged(): { lowers: [string]; upper: string; work: string } {
+  const lower = plant(scratch(), {
+    ...Object.fromEntries(
+      Object.keys(FLAGS).flatMap((kind) => [
+        [`${kind}/f`, "content"],
+        [`${kind}/d/x`, "x"],
+        [`${kind}/d/s/y`, "y"],
+        [`${kind}/q`, "q"],
+      ]),
+    ),
+  });
+  const upper = scratch();
+  const all = Object.entries(FLAGS).flatMap(([kind, flags]) => FLAGGED.map((name) => ({ path: join(kind, name), flags })));
+  for (const { path, flags } of all) setFlags(join(lower, path), flags);
+  cleanUp(() => {
+    for (const { path } of all) {
+      setFlags(join(lower, path), 0);
+      try {
+        setFlags(join(upper, path), 0);
+      } catch {
+        // It was never copied up.
+      }
+    }
+  });
+  return { lowers: [lower], upper, work: scratch() };
+}
+
+/** Prints what became of each call: its error, or nothing. */
+const TRY = `
+import * as fs from "node:fs";
+const { native } = await import(process.env.SLUICE_NATIVE_URL);
+process.chdir(process.argv[1]);
+const flags = (path) => { const fd = fs.openSync(path, "r"); const got = native.getFlags(fd) & 0x30; fs.closeSync(fd); return got; };
+const clear = (path) => { const fd = fs.openSync(path, "r"); const status = native.setFlags(fd, native.getFlags(fd) & ~0x30); fs.closeSync(fd); return status; };
+const calls = {
+  write: (k) => fs.writeFileSync(k + "/f", "new", { flag: "r+" }),
+  truncate: (k) => fs.truncateSync(k + "/f", 1),
+  chmod: (k) => fs.chmodSync(k + "/f", 0o600),
+  times: (k) => fs.utimesSync(k + "/f", 1, 1),
+  link: (k) => fs.linkSync(k + "/f", k + "/l"),
+  rename: (k) => fs.renameSync(k + "/f", k + "/g"),
+  over: (k) => fs.renameSync(k + "/q", k + "/f"),
+  unlink: (k) => fs.unlinkSync(k + "/f"),
+  append: (k) => fs.appendFileSync(k + "/f", "+"),
+  "append again": (k) => fs.appendFileSync(k + "/f", "+"),
+  "write after": (k) => fs.writeFileSync(k + "/f", "new", { flag: "r+" }),
+  "unlink after": (k) => fs.unlinkSync(k + "/f"),
+  read: (k) => fs.readFileSync(k + "/f", "utf8"),
+  flags: (k) => [flags(k + "/f"), flags(k + "/d")],
+  remove: (k) => fs.unlinkSync(k + "/d/x"),
+  removedir: (k) => fs.rmSync(k + "/d/s", { recursive: true }),
+  "rename in": (k) => fs.renameSync(k + "/d/x", k + "/d/z"),
+  "rename out": (k) => fs.renameSync(k + "/d/x", k + "/x"),
+  "rename dir": (k) => fs.renameSync(k + "/d", k + "/e"),
+  "chmod dir": (k) => fs.chmodSync(k + "/d", 0o700),
+  "write below": (k) => fs.appendFileSync(k + "/d/s/y", "+"),
+  "write in": (k) => fs.appendFileSync(k + "/d/x", "+"),
+  create: (k) => fs.writeFileSync(k + "/d/new", ""),
+  mkdir: (k) => fs.mkdirSync(k + "/d/newdir"),
+  "rename into": (k) => fs.renameSync(k + "/q", k + "/d/q"),
+  "remove after": (k) => fs.unlinkSync(k + "/d/x"),
+  "flags after": (k) => [flags(k + "/f"), flags(k + "/d")],
+  list: (k) => fs.readdirSync(k + "/d").sort(),
+  clear: (k) => [clear(k + "/f"), clear(k + "/d")],
+  "flags cleared": (k) => [flags(k + "/f"), flags(k + "/d")],
+  "unlink at last": (k) => fs.unlinkSync(k + "/f"),
+  "remove at last": (k) => fs.unlinkSync(k + "/d/x"),
+};
+const found = [];
+for (const kind of ["i", "a"]) {
+  for (const [name, call] of Object.entries(calls)) {
+    try { found.push(kind + " " + name + ": " + JSON.stringify(call(kind) ?? "done")); } catch (error) { found.push(kind + " " + name + ": " + error.code); }
+  }
+}
+console.log(JSON.stringify(found));
+`;
+
+async function tried(mountpoint: string): Promise<string[]> {
+  return JSON.parse(await scriptOutput(TRY, { args: [mountpoint] })) as string[];
+}
+
+for (const effect of ["grant", "mediate"]) {
+  test(`what the flags of a lower layer forbid is refused, and they stay with what is copied up: ${effect}`, async () => {
+    const kernel = await tried(mountKernelOverlay({ ...flagged(), options: "index=on,redirect_dir=on" }));
+    expect(kernel).toContain("i write: EPERM");
+    const mount = await mountSluice({ ...flagged(), policy: `version: 1\ndefault: ${effect}\n` });
+    expect(await tried(mount.mountpoint)).toEqual(kernel);
+    expect((await mount.stop()).code).toBe(0);
+  });
+}
