@@ -1,15 +1,20 @@
 /** Every case of the suite. */
+import type { Case } from "./case.js";
 import { changeTimeCases } from "./change-times.js";
 import { copyUpCases } from "./copy-up.js";
-import type { Case } from "./case.js";
 import { dataCases } from "./data.js";
+import { endpointCases } from "./endpoints.js";
+import { inodeFlagCases } from "./inode-flags.js";
 import { inodeCases } from "./inode-numbers.js";
+import { limitCases } from "./limits.js";
 import { linkCases } from "./links.js";
 import { listingCases } from "./listing.js";
 import { lookupCases } from "./lookup.js";
 import { makeCases } from "./make.js";
+import { marksLeftCases } from "./marks-left.js";
 import { nameCases } from "./names.js";
 import { openFlagCases } from "./open-flags.js";
+import { pathEndingCases } from "./path-endings.js";
 import { permissionCases } from "./permissions.js";
 import { randomWalkCases } from "./random-walk.js";
 import { readOnlyCases } from "./read-only.js";
@@ -23,6 +28,7 @@ import { stackedLayerCases } from "./stacked-layers.js";
 import { suidCases } from "./suid.js";
 import { timeCases } from "./times.js";
 import { unlinkedCases } from "./unlinked.js";
+import { workingDirectoryCases } from "./working-directories.js";
 import { xattrCases } from "./xattrs.js";
 
 export const allCases: readonly Case[] = [
@@ -48,6 +54,12 @@ export const allCases: readonly Case[] = [
   ...changeTimeCases,
   ...openFlagCases,
   ...refusalCases,
+  ...endpointCases,
+  ...inodeFlagCases,
+  ...limitCases,
+  ...marksLeftCases,
+  ...pathEndingCases,
+  ...workingDirectoryCases,
   ...readOnlyCases,
   ...randomWalkCases,
 ];
