@@ -89,7 +89,7 @@ describe("a decision log", () => {
 });
 
 describe("sluice policy replay", () => {
-  it("shows what would change by rule and by path, counting a question once and kept answers with it", async () => {
+  it("shows what would change by rule and by path, counting a question once and kept answers with it", { timeout: 60_000 }, async () => {
     const log = await writeLog("replay.jsonl");
     writeFileSync(log, "nonsense\n", { flag: "a" });
     const policy = file("new.yaml", "version: 1\ndefault: grant\nrules:\n  - {name: keys, path: '**/*.pem', effect: deny}\n");
@@ -126,7 +126,7 @@ describe("sluice policy replay", () => {
 });
 
 describe("sluice profile", () => {
-  it("shows where decisions and their time went, counting a question once and kept answers with it", async () => {
+  it("shows where decisions and their time went, counting a question once and kept answers with it", { timeout: 60_000 }, async () => {
     const log = await writeLog("profile.jsonl");
     writeFileSync(log, "nonsense\n", { flag: "a" });
     const { status, stdout } = sluice("profile", log, "--json");
@@ -175,7 +175,7 @@ describe("sluice profile: what a change of the rules would save", () => {
     return JSON.parse(sluice("profile", await longLog(), "--policy", policy, "--json").stdout) as Record<string, unknown>;
   };
 
-  it("counts what was asked again though file, access and user were the same", async () => {
+  it("counts what was asked again though file, access and user were the same", { timeout: 60_000 }, async () => {
     const found = JSON.parse(sluice("profile", await longLog(), "--json").stdout) as Record<string, unknown>;
     expect(found).toMatchObject({ all: { asked: 10, again: 2 }, paths: [{ name: "d/a", asked: 6, again: 2 }, { again: 0 }, { again: 0 }] });
   });
@@ -193,7 +193,7 @@ describe("sluice profile: what a change of the rules would save", () => {
     expect(told.stdout).toMatch(/^ASKED +AGAIN +WOULD +KEPT/m);
   });
 
-  it("names a candidate that cannot be loaded", async () => {
+  it("names a candidate that cannot be loaded", { timeout: 60_000 }, async () => {
     const broken = sluice("profile", await longLog(), "--policy", file("broken.yaml", "version: 1\ndefault: sometimes\n"));
     expect(broken).toMatchObject({ status: 2, stdout: "" });
     expect(broken.stderr).toMatch(/broken.yaml:2:10: 'default' is none of/);
