@@ -6,7 +6,7 @@
 import { lchownSync, lstatSync, unlinkSync } from "node:fs";
 import { LinkRecord, Tell } from "@sluice/keeper-link";
 import { native, POLL, type Poller, SEAL } from "@sluice/native";
-import { Errno, errnoName, FsError } from "@sluice/vfs";
+import { Errno, FsError } from "@sluice/vfs";
 import { discard } from "./discard.js";
 import type { AwaitingConfig } from "./keeper-config.js";
 import { memoryOf } from "./server-process.js";
@@ -33,7 +33,7 @@ function listenAt({ socket: path, user }: AwaitingConfig): number {
     removeStale(path);
     fd = native.seqpacketListen(toBytes(path), 0o600, BACKLOG);
   }
-  if (fd < 0) throw new FsError(-fd, `cannot listen on ${path} (${errnoName(-fd)}): ${remedyOf(-fd)}`);
+  if (fd < 0) throw new FsError(-fd, `cannot listen on ${path}: ${remedyOf(-fd)}`);
   if (user !== undefined) lchownSync(path, user.uid, user.gid);
   return fd;
 }

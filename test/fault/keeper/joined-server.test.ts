@@ -43,6 +43,10 @@ withPassthrough(
       keeper: { restarts: number; pid: number };
     };
     expect(status.keeper).toMatchObject({ restarts: 1, pid: keeper.pid });
+    expect(await runSluice(["upgrade", places.mountpoint])).toMatchObject({
+      code: 4,
+      stderr: expect.stringContaining("its keeper takes servers that come by themselves, and starts none: start the next server") as string,
+    });
     load.write("enough\n");
     const { stdout, stderr } = await load.finished;
     expect(stderr).toBe("");

@@ -1,7 +1,8 @@
 /** `sluice upgrade`: asks the keeper of a mount to put this program in the place of its server. */
 import type { Command } from "commander";
 import { failed, unfit } from "../complaint.js";
-import { ask, connectKeeper } from "../control/control-client.js";
+import { ask, connectControl, connectKeeper } from "../control/control-client.js";
+import type { MountStatus } from "../control/control-protocol.js";
 import type { MountHost } from "../lifecycle/run-mount.js";
 
 const HELP = `
@@ -11,16 +12,27 @@ A server reads the state of any older version, and refuses that of a newer one w
 A mount of 'sluice keeper' has no program to replace: start the next server, which stands by, and end the one that serves (SIGTERM).
 `;
 
+/** Why nobody can be asked. */
+async function noKeeper(mountpoint: string): Promise<Error> {
+  const server = await connectControl(mountpoint, undefined);
+  const items = server === undefined ? [] : ask(server, { method: "status" }, mountpoint, false);
+  for await (const item of items) {
+    if ((item as MountStatus).keeper !== null) {
+      const next = "start the next server ('sluice mount --keeper-socket'), which stands by, and end the one that serves (SIGTERM)";
+      return unfit(mountpoint, "its keeper takes servers that come by themselves, and starts none", next);
+    }
+  }
+  return unfit(
+    mountpoint,
+    "no keeper holds this mount (ENOENT)",
+    "a mount without one is upgraded by mounting again: use --keeper on then",
+  );
+}
+
 async function upgrade(mountpoint: string, host: MountHost): Promise<void> {
   if (host.serverProgram === undefined) throw failed(mountpoint, "this command has no server to offer", "use 'sluice upgrade'");
   const socket = await connectKeeper(mountpoint);
-  if (socket === undefined) {
-    throw unfit(
-      mountpoint,
-      "no keeper holds this mount (ENOENT)",
-      "a mount without one is upgraded by mounting again: use --keeper on then",
-    );
-  }
+  if (socket === undefined) throw await noKeeper(mountpoint);
   const request = { method: "upgrade", ...host.serverProgram } as const;
   for await (const _item of ask(socket, request, mountpoint, true)) process.stdout.write(`upgraded ${mountpoint}\n`);
 }
