@@ -13,6 +13,12 @@ const GATHERED =
 const COPIES =
   "each request goes through the event loop, and through a worker where it may wait; the peer's threads read and write at once";
 
+const NO_REQUEST =
+  "no request reaches the server once the file is open: what is left is the kernel's own way and the disk, which differ by more than that from round to round";
+const SEVERAL_ASK = "several threads or processes ask at once, and one thread answers";
+const ONE_REQUEST =
+  "one request each, for every subject: where the scheduler wakes server and client, on one processor or across, counts for more than the work";
+
 /** By phase, for figures on names, attributes and work. */
 const BY_PHASE: Readonly<Record<string, string>> = {
   "open-close": FLUSH,
@@ -23,6 +29,12 @@ const BY_PHASE: Readonly<Record<string, string>> = {
   "create-write": FLUSH,
   "stat-warm": KERNEL_ANSWERS,
   "missing-known": KERNEL_ANSWERS,
+  missing: "fuse-overlayfs answers from memory once it has listed a directory; here each layer is asked",
+  mkdir: ONE_REQUEST,
+  chmod: ONE_REQUEST,
+  rename: ONE_REQUEST,
+  unlink: ONE_REQUEST,
+  readdir: "the kernel has the list and asks for nothing but the opening and closing; the order of the subjects is another one on tmpfs",
   "copy-up":
     "the kernel's format takes more system calls (origin, impure parent, times of the parent), a copy is made durable before it is shown, and what is opened for writing is registered; the peer does none of it",
   "copy-up-large": "the copy is made durable before it is shown; the peer's is not",
@@ -32,6 +44,9 @@ const BY_PHASE: Readonly<Record<string, string>> = {
   "git-checkout": FLUSH,
   untar: FLUSH,
   search: FLUSH,
+  "git-status": SEVERAL_ASK,
+  build: SEVERAL_ASK,
+  "npm-ci": SEVERAL_ASK,
   imports: FLUSH,
   sqlite: "each transaction locks, syncs and unlocks by requests: locks are the daemon's where there is an upper layer",
 };
@@ -42,6 +57,8 @@ const WRITES = new Set(["seq-write", "rand-write", "mmap-write", "uring-write"])
 const BY_FIGURE: Readonly<Record<string, string>> = {
   "granted, against mediated":
     "O_DIRECT of a granted file goes to the disk, what is mediated is read and written through the layer's page cache: the disk is what is measured, not the way",
+  "granted sequential writes, against the best FUSE peer":
+    "on a disk both wait for it: how fast it takes what is written is what is measured",
   "granted random writes, against the best FUSE peer": "the peer writes by large requests from pages it keeps in its cache",
   "granted sequential writes, against passthrough_hp":
     "a write of 1 MiB hides the one request it has beside (GETXATTR), which is what the figure was set against",
@@ -53,7 +70,7 @@ const BY_FIGURE: Readonly<Record<string, string>> = {
   "64 clients against the best FUSE peer at 64: open, read, close": ONE_THREAD,
   "64 clients against 1: stat, not cached": ONE_THREAD,
   "64 clients against 1: open, read, close": ONE_THREAD,
-  "memory a known file": "the heap's share of a node is 250 bytes; what malloc and the heap keep in reserve comes on top",
+  "memory a known file": "what malloc and the heap keep in reserve comes on top of a node's share",
   "1,000,000 files walked, memory in all": "the heap keeps room in reserve while it grows",
   "pause for garbage, p99.9": "a compaction of the old generation while nodes are many",
 };
@@ -63,5 +80,5 @@ export function causeOf(figure: string, phase: string): string {
   if (BY_FIGURE[figure] !== undefined) return BY_FIGURE[figure];
   if (figure.startsWith("mediated")) return WRITES.has(phase) ? GATHERED : COPIES;
   if (figure.startsWith("granted") && phase.startsWith("uring-")) return NO_NOWAIT;
-  return figure.startsWith("granted") ? "" : (BY_PHASE[phase] ?? "");
+  return figure.startsWith("granted") ? NO_REQUEST : (BY_PHASE[phase] ?? "");
 }
