@@ -2,17 +2,19 @@
  * The directory `work` in the workdir, where overlayfs has it too: emptied of what a crash left, and locked as long as this
  * overlay lives, so that no second one uses the same upper layer. Holds the mark of a volatile mount, which outlives it.
  */
-import { Errno, FsError, O } from "@sluice/vfs";
+import { AT, Errno, errnoName, FsError, O } from "@sluice/vfs";
 import type { LayerSpec } from "./config.js";
 import { parseDirents } from "./layer/dirents.js";
 import { type HostLayer, openName, sys } from "./layer/host-layer.js";
 import { RealDir } from "./layer/real-dir.js";
+import { makeWhiteout } from "./marks/whiteout.js";
 import { readLeftHandles } from "./node/kept-handles.js";
 import { purgeAll } from "./operations/purge-directory.js";
 
 /** flock(2): exclusive, and do not wait. */
 const LOCK_EX_NB = 6;
 const INCOMPAT = "incompat";
+const PROBE = "#0";
 const bytes = Buffer.alloc(4096);
 
 export interface OpenedScratch {
@@ -50,9 +52,27 @@ function prepare(fd: number, work: LayerSpec, { volatile, goesOn }: { volatile: 
   const handles = readLeftHandles(fd);
   const purged = purgeAll(fd);
   if (purged < 0) throw new FsError(-purged, `workdir ${work.path}: cannot be cleared of what an earlier mount left`);
+  setApart(fd, work);
   const marked = volatile ? markVolatile(fd) : 0;
   if (marked < 0) throw new FsError(-marked, `workdir ${work.path}: the mark of a volatile mount cannot be made`);
   return handles;
+}
+
+/**
+ * The scratch directory is nobody's: what is made in it must not inherit an ACL that the workdir passes on, and without
+ * CAP_DAC_OVERRIDE nobody gets in, as overlayfs leaves it (fs/overlayfs/super.c ovl_workdir_create). Where we have none, it stays ours.
+ * @throws FsError where the file system holds no whiteouts, as another overlay does not.
+ */
+function setApart(fd: number, work: LayerSpec): void {
+  for (const acl of ["system.posix_acl_default", "system.posix_acl_access"]) sys.removexattrat(fd, "", acl);
+  let made = -Errno.EACCES;
+  for (let mode = 0; made === -Errno.EACCES && mode <= 0o700; mode += 0o700) {
+    sys.fchmodat(fd, "", mode, AT.EMPTY_PATH);
+    made = makeWhiteout(fd, PROBE);
+  }
+  if (made < 0)
+    throw new FsError(-made, `workdir ${work.path}: its file system takes no whiteouts (${errnoName(-made)}), as another overlay does not`);
+  sys.unlinkat(fd, PROBE, 0);
 }
 
 /** What is in work/incompat names a feature without which the upper layer may not be used (fs/overlayfs/readdir.c). */

@@ -27,6 +27,8 @@ export class DirectoryStream {
   readonly #core: Core;
   #fd = -1;
   #position: FileOffset = -1;
+  /** An entry that was delivered has an inode number from elsewhere. */
+  hasOrigins = false;
 
   constructor(
     core: Core,

@@ -103,9 +103,28 @@ function emitStream(core: Core, stream: DirectoryStream, request: { from: FileOf
       return !full;
     });
     if (length < 0) return -length;
+    if (length === 0 && stream.dir.impure && !stream.hasOrigins) forgetImpure(core, stream);
     if (length === 0 || full || given > 0) return 0;
     from = stream.position;
   }
+}
+
+/**
+ * The last object with an origin has left the directory, it seems: its mark goes too, as overlayfs does it when it lists one
+ * (fs/overlayfs/readdir.c ovl_dir_read_impure). Looked at once more as a whole, since names came while it was read.
+ */
+function forgetImpure(core: Core, { node, dir }: DirectoryStream): void {
+  if (!dir.layer.writable || node.unlinked) return;
+  const listing = readListing(core, node);
+  if (typeof listing === "number" || listing instanceof Promise) return;
+  for (const [index, name] of listing.names.entries()) {
+    const child = knownChild(core, node, { name, differs: true });
+    const pure = child === undefined || (child.inoLo === listing.inoLo[index] && child.inoHi === listing.inoHi[index]);
+    if (child !== undefined) core.nodes.letGo(child);
+    if (!pure) return;
+  }
+  const fd = core.fds.of(dir);
+  if (fd >= 0 && sys.removexattrat(fd, "", core.marks.impure) >= 0) dir.impure = false;
 }
 
 function isDot(name: ByteName): boolean {
@@ -119,8 +138,10 @@ function fillStreamed(core: Core, stream: DirectoryStream, row: StreamedEntry): 
     entry.name = row.name;
     entry.type = row.type;
     const child = knownChild(core, node, { name: row.name, differs: dir.layer.writable && dir.impure });
+    const ownHi = mixDevice(core, row.inoHi, dir.layer.deviceIndex);
     entry.inoLo = child?.inoLo ?? row.inoLo;
-    entry.inoHi = child?.inoHi ?? mixDevice(core, row.inoHi, dir.layer.deviceIndex);
+    entry.inoHi = child?.inoHi ?? ownHi;
+    stream.hasOrigins ||= entry.inoLo !== row.inoLo || entry.inoHi !== ownHi;
     if (child !== undefined) core.nodes.letGo(child);
   }
   entry.offset = row.next;

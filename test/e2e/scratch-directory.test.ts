@@ -1,0 +1,93 @@
+/** The scratch directory is nobody's, the upper layer has to take whiteouts, and a directory's mark goes with its reason: as with kernel overlayfs. */
+import { mkdirSync, readdirSync, renameSync, statSync, unlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { check, native } from "@sluice/native";
+import { mountKernelOverlay, mountSluice, plant, requires, runSluice, scratch, unmountKernelOverlay } from "@sluice/testkit";
+import { AT } from "@sluice/vfs";
+import { expect } from "vitest";
+
+const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "kernel overlayfs");
+
+const DEFAULT_ACL = "system.posix_acl_default";
+/** Everybody may do everything: struct posix_acl_xattr_header, and entries of tag, permissions and id. */
+const FOR_ALL = Buffer.from("0200000001000700ffffffff04000700ffffffff20000700ffffffff", "hex");
+const value = Buffer.alloc(256);
+
+function xattr(path: string, name: string): string | undefined {
+  const length = native.getxattrat(AT.FDCWD, path, name, value);
+  return length < 0 ? undefined : value.toString("latin1", 0, length);
+}
+
+test("the scratch directory inherits no ACL of the workdir, nor does what is made in it", async () => {
+  const lower = plant(scratch(), { "d/f": "f", gone: "gone" });
+  for (const make of ["kernel", "sluice"]) {
+    const [upper, work] = [scratch(), scratch()];
+    check(native.setxattrat(AT.FDCWD, work, DEFAULT_ACL, FOR_ALL, 0), "set an ACL");
+    const mounted = make === "kernel" ? undefined : await mountSluice({ lowers: [lower], upper, work });
+    const at = mounted?.mountpoint ?? mountKernelOverlay({ lowers: [lower], upper, work });
+    writeFileSync(join(at, "d/f"), "changed");
+    unlinkSync(join(at, "gone"));
+    mkdirSync(join(at, "gone"));
+    const left = ["work", "index"].map((name) => xattr(join(work, name), DEFAULT_ACL));
+    const made = ["d", "gone"].map((name) => [statSync(join(upper, name)).mode, xattr(join(upper, name), DEFAULT_ACL)]);
+    expect([make, statSync(join(work, "work")).mode & 0o7777, left[0], made]).toEqual([
+      make,
+      0,
+      undefined,
+      [
+        [0o40755, undefined],
+        [0o40755, undefined],
+      ],
+    ]);
+    if (mounted === undefined) unmountKernelOverlay(at);
+    else await mounted.stop();
+  }
+});
+
+test("an upper layer on another overlay is refused, since that makes no whiteouts", async () => {
+  const lower = plant(scratch(), { f: "f" });
+  const [upper, mnt] = [scratch(), scratch()];
+  for (const name of ["upper", "work"]) mkdirSync(join(upper, name));
+  const refuse = async (overlay: string): Promise<void> => {
+    const args = ["--upper", join(overlay, "upper"), "--work", join(overlay, "work")];
+    const refused = await runSluice(["mount", "--lower", lower, ...args, mnt]);
+    expect(refused.stderr).toMatch(/its file system takes no whiteouts \(EPERM\), as another overlay does not/);
+    expect(refused.code).not.toBe(0);
+  };
+  const overlay = mountKernelOverlay({ lowers: [lower], upper, work: scratch() });
+  await refuse(overlay);
+  unmountKernelOverlay(overlay);
+  const sluice = await mountSluice({ lowers: [lower], upper, work: scratch() });
+  await refuse(sluice.mountpoint);
+  expect((await sluice.stop()).code).toBe(0);
+});
+
+test("a directory is marked impure while it holds what was copied up", async () => {
+  const lower = plant(scratch(), { f: "f", g: "g" });
+  for (const make of ["kernel", "sluice"]) {
+    const upper = scratch();
+    const layers = { lowers: [lower], upper, work: scratch() };
+    const mounted = make === "kernel" ? undefined : await mountSluice(layers);
+    const at = mounted?.mountpoint ?? mountKernelOverlay(layers);
+    const mark = (): string | undefined => xattr(join(upper, "d"), "trusted.overlay.impure");
+    const seen: (string | undefined)[] = [];
+    const list = (): void => {
+      readdirSync(join(at, "d"));
+      seen.push(mark());
+    };
+    mkdirSync(join(at, "d"));
+    list();
+    for (const name of ["f", "g"]) renameSync(join(at, name), join(at, "d", name));
+    writeFileSync(join(at, "d/new"), "");
+    list();
+    unlinkSync(join(at, "d/f"));
+    list();
+    renameSync(join(at, "d/g"), join(at, "g"));
+    list();
+    renameSync(join(at, "g"), join(at, "d/g"));
+    list();
+    expect([make, ...seen]).toEqual([make, undefined, "y", "y", undefined, "y"]);
+    if (mounted === undefined) unmountKernelOverlay(at);
+    else await mounted.stop();
+  }
+});
