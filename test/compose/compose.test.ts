@@ -6,7 +6,7 @@ import { describeResult, requires, runScript, scratch } from "@sluice/testkit";
 import { expect } from "vitest";
 
 const SCRIPT = fileURLToPath(new URL("./run-compose.sh", import.meta.url));
-// Under three minutes on a machine that has nothing else to do.
+// Some four minutes on a machine that has nothing else to do; eight were seen on a busy one.
 const LIMIT_MS = 12 * 60_000;
 
 const { test } = requires("CAP_SYS_ADMIN", "/dev/fuse", "command dockerd", "command docker", "command mmdebstrap", "command unshare");
@@ -20,6 +20,7 @@ test(
     expect(result.code, describeResult(result)).toBe(0);
     expect(result.stdout).toContain("ok another container sees the merged tree");
     expect(result.stdout).toContain("ok what was mediated waited, and that was all");
+    expect(result.stdout).toContain("ok what is granted passes through");
     expect(result.stdout).toContain("ok nothing is left on the machine");
   },
   LIMIT_MS + 10_000,
