@@ -1,5 +1,5 @@
 /** What a process has open, locked, half read or without a name goes on as it was when the server is killed under it. */
-import { mkdirSync, readFileSync, statfsSync, unlinkSync, writeFileSync } from "node:fs";
+import { linkSync, mkdirSync, readFileSync, statfsSync, unlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { requires, runScript, runSluice, scratch, startScript, treeHash } from "@sluice/testkit";
 import { expect } from "vitest";
@@ -155,6 +155,38 @@ test("a list that is half read goes on in the order that it had, whatever went m
   await afterKill(kept);
   lister.write("\n");
   expect((await lister.finished).stdout).toContain(`names ${MANY} ${MANY}`);
+  expect((await kept.mount.stop()).code).toBe(0);
+}, 180_000);
+
+/** Knows a file by one of its names, and by the other after the kill. */
+const TWO_NAMES = `
+import fcntl, os, sys
+one = open(os.path.join(sys.argv[1], "one"), "r+b", buffering=0)
+one.write(b"X")
+print("written", flush=True)
+sys.stdin.readline()
+other = open(os.path.join(sys.argv[1], "other"), "r+b", buffering=0)
+assert other.read(1) == b"X"
+fcntl.flock(one, fcntl.LOCK_EX)
+try:
+    fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    print("two files")
+except OSError:
+    print("one file")
+`;
+
+test("a lower file of two names that was copied up is one file for the next server, too", async () => {
+  const lower = scratch();
+  writeFileSync(join(lower, "one"), "content");
+  linkSync(join(lower, "one"), join(lower, "other"));
+  const upper = join(scratch(), "upper");
+  mkdirSync(upper);
+  const kept = await mountKept({ lower, upper, args: ["--locks", "daemon"] });
+  const writer = startScript(["python3", "-c", TWO_NAMES, kept.mountpoint], { timeoutMs: 120_000 });
+  await writer.waitFor("written");
+  await afterKill(kept);
+  writer.write("\n");
+  expect((await writer.finished).stdout).toContain("one file");
   expect((await kept.mount.stop()).code).toBe(0);
 }, 180_000);
 

@@ -68,6 +68,7 @@ function makePlan(core: Core, args: RenameArgs): RenamePlan | number {
 
 /** Copies up what the rename needs, which may wait, and plans anew after each wait. */
 function renameDecided(core: Core, call: CallContext, args: RenameArgs): Status {
+  let copiedBefore: Node | undefined;
   for (;;) {
     const plan = makePlan(core, args);
     if (typeof plan === "number") return plan;
@@ -75,6 +76,9 @@ function renameDecided(core: Core, call: CallContext, args: RenameArgs): Status 
     if (refused !== 0) return refused;
     const missing = needsCopyUp(core, plan);
     if (missing === undefined) return execute(core, call, plan);
+    // What it says of itself cannot be: one rename fails for that, and the mount does not stand still.
+    if (missing === copiedBefore) return Errno.EIO;
+    copiedBefore = missing;
     const copied = copyUp(core, missing, { call, truncate: false });
     if (typeof copied !== "number") return copied.then((status) => (status !== 0 ? status : renameDecided(core, call, args)));
     if (copied !== 0) return copied;
