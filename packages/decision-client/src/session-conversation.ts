@@ -82,7 +82,7 @@ export class SessionConversation implements Conversation {
     if (this.flushing) return;
     this.flushing = true;
     // After everything of this turn has asked, but within the turn: a lone question waits for nothing.
-    queueMicrotask(() => process.nextTick(() => this.flush()));
+    queueMicrotask(this.flushAfterTurn);
   }
 
   cancel(pending: PendingQuestion): void {
@@ -125,6 +125,9 @@ export class SessionConversation implements Conversation {
     if (this.asked.size === 0) this.stream.end();
     else this.stream.cancel();
   }
+
+  private readonly flushNow = (): void => this.flush();
+  private readonly flushAfterTurn = (): void => process.nextTick(this.flushNow);
 
   private flush(): void {
     this.flushing = false;

@@ -2,7 +2,7 @@
  * Reads the files that a policy is made of, and keeps which they were and what they held: the policy's digest comes of
  * it, and a change of one is a change of the policy. A file is measured before it is read: nothing too large is loaded.
  */
-import { type BigIntStats, readFileSync, statSync } from "node:fs";
+import { readFileSync, type Stats, statSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { type PolicyFiles, sha256, tooLarge, UnreadableFile } from "./policy-files.js";
 
@@ -13,29 +13,30 @@ const SETTLED_MS = 200;
 export const MAX_POLICY_BYTES = 16 * 1024 * 1024;
 
 interface SeenFile {
-  stats: BigIntStats | undefined;
+  stats: Stats | undefined;
   settled: boolean;
   /** undefined: it could not be read. */
   digest: string | undefined;
 }
 
-function statOf(file: string): BigIntStats | undefined {
+function statOf(file: string): Stats | undefined {
   try {
-    return statSync(file, { bigint: true, throwIfNoEntry: false });
+    return statSync(file, { throwIfNoEntry: false });
   } catch {
     return undefined; // reading it says why
   }
 }
 
-const isSettled = (stats: BigIntStats | undefined): boolean => stats === undefined || Date.now() - Number(stats.ctimeMs) > SETTLED_MS;
+const isSettled = (stats: Stats | undefined): boolean => stats === undefined || Date.now() - stats.ctimeMs > SETTLED_MS;
 
-function sameFile(a: BigIntStats | undefined, b: BigIntStats | undefined): boolean {
+/** Numbers hold times to a quarter of a microsecond, which is enough for a file that has settled: a change of it is later by far. */
+function sameFile(a: Stats | undefined, b: Stats | undefined): boolean {
   if (a === undefined || b === undefined) return a === b;
-  return a.ino === b.ino && a.dev === b.dev && a.size === b.size && a.mtimeNs === b.mtimeNs && a.ctimeNs === b.ctimeNs;
+  return a.ino === b.ino && a.dev === b.dev && a.size === b.size && a.mtimeMs === b.mtimeMs && a.ctimeMs === b.ctimeMs;
 }
 
-function digestOf(path: string, stats: BigIntStats | undefined): string | undefined {
-  if (stats === undefined || stats.size > BigInt(MAX_POLICY_BYTES)) return undefined;
+function digestOf(path: string, stats: Stats | undefined): string | undefined {
+  if (stats === undefined || stats.size > MAX_POLICY_BYTES) return undefined;
   try {
     return sha256(readFileSync(path));
   } catch {
@@ -53,7 +54,7 @@ export class FileReader implements PolicyFiles {
     const stats = statOf(path);
     const seen: SeenFile = { stats, settled: isSettled(stats), digest: undefined };
     this.#seen.set(path, seen);
-    if (stats !== undefined && stats.size > BigInt(maxBytes)) throw tooLarge(maxBytes);
+    if (stats !== undefined && stats.size > maxBytes) throw tooLarge(maxBytes);
     let bytes: Buffer;
     try {
       bytes = readFileSync(path);

@@ -31,7 +31,7 @@ export class DecisionEngine {
   private toldFailure: string | undefined;
   private readonly series = new Map<string, Counted>();
   /** Answers that the metrics have not had yet. */
-  private readonly uncounted: { counted: Counted; seconds: number }[] = [];
+  private readonly uncounted: { backend: string; verdict: Verdict; seconds: number }[] = [];
   private readonly listeners = new Set<(capabilities: PolicyCapabilities) => void>();
 
   constructor(private readonly parts: EngineParts) {
@@ -165,29 +165,29 @@ export class DecisionEngine {
 
   /** Many together, or when somebody looks: counting one costs more than evaluating it. */
   private count(verdict: Verdict, seconds: number): void {
-    this.uncounted.push({ counted: this.counted(verdict), seconds });
+    this.uncounted.push({ backend: this.parts.backend.name, verdict, seconds });
     if (this.uncounted.length >= MAX_UNCOUNTED) this.countAll();
   }
 
   private countAll(): void {
-    for (const each of this.uncounted.splice(0)) {
-      each.counted.duration.observe(each.seconds);
-      each.counted.evaluations.inc();
+    for (const { backend, verdict, seconds } of this.uncounted.splice(0)) {
+      const { duration, evaluations } = this.counted(backend, verdict);
+      duration.observe(seconds);
+      evaluations.inc();
     }
   }
 
   /** Finding a metric by its labels costs more than an evaluation does. */
-  private counted({ effect, rule }: Verdict): Counted {
-    const { backend, metrics } = this.parts;
-    const key = `${backend.name}\0${effect}\0${rule}`;
+  private counted(backend: string, { effect, rule }: Verdict): Counted {
+    const { metrics } = this.parts;
+    const key = `${backend}\0${effect}\0${rule}`;
     let counted = this.series.get(key);
     if (counted === undefined) {
       // Rules of an engine elsewhere may be without number.
       if (this.series.size >= MAX_SERIES) this.series.clear();
-      const { name } = backend;
       counted = {
-        evaluations: metrics.evaluations.labels({ backend: name, effect, rule }),
-        duration: metrics.evaluationDuration.labels({ backend: name }),
+        evaluations: metrics.evaluations.labels({ backend, effect, rule }),
+        duration: metrics.evaluationDuration.labels({ backend }),
       };
       this.series.set(key, counted);
     }
