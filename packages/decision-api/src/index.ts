@@ -6,6 +6,7 @@ export * from "./fact-needs.js";
 export * as wire from "./gen/sluice/decision/v1/decision.js";
 export { AnswerReader, encodeAnswers, type ReceivedAnswer, type SentAnswer } from "./hot/answer-codec.js";
 export { type Below, DirectStream } from "./hot/direct-stream.js";
+export { frame, unframed } from "./hot/frames.js";
 export { MessageWriter } from "./hot/message-writer.js";
 export { decodeQuestions, encodeQuestions, type ReceivedQuestion, type SentQuestion } from "./hot/question-codec.js";
 export * from "./inquiry.js";

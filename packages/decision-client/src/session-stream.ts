@@ -1,9 +1,9 @@
 /** The Session stream of a client, with batches as bytes: questions are written as such, and answers read off them. */
 import { type ClientDuplexStream, type ServiceError, status } from "@grpc/grpc-js";
-import { AnswerReader, DirectStream, type ReceivedAnswer, wire } from "@sluice/decision-api";
+import { AnswerReader, DirectStream, frame, type ReceivedAnswer, unframed, wire } from "@sluice/decision-api";
 import { belowCall } from "./below-call.js";
 
-/** A message, or a batch of questions that is encoded already. */
+/** A message, or a frame with a batch of questions. */
 export type ToService = wire.SessionRequest | Buffer;
 export type FromService = wire.SessionResponse | { answers: ReceivedAnswer[] };
 
@@ -16,7 +16,8 @@ export interface SessionListener {
 
 const { path, requestSerialize } = wire.DecisionServiceService.session;
 
-const serialize = (message: ToService): Buffer => ("message" in message ? requestSerialize(message) : message);
+const serialize = (message: ToService): Buffer => ("message" in message ? requestSerialize(message) : unframed(message));
+const framed = (message: ToService): Buffer => ("message" in message ? frame(requestSerialize(message)) : message);
 
 export class SessionStream {
   private readonly call: ClientDuplexStream<ToService, FromService>;
@@ -49,7 +50,7 @@ export class SessionStream {
 
   write(message: ToService): void {
     if (this.direct === undefined) this.call.write(message);
-    else this.direct.write(serialize(message));
+    else this.direct.write(framed(message));
   }
 
   end(): void {

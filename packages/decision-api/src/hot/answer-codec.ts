@@ -93,7 +93,7 @@ function writeAnswer(writer: MessageWriter, answer: SentAnswer): void {
 /** One answer more than this is still within the bounds of a message. */
 const MANY_BYTES = MAX_MESSAGE_BYTES / 2;
 
-/** SessionResponses with batches of them: one, but where they are more than a message may hold. */
+/** SessionResponses with batches of them, as frames: one, but where they are more than a message may hold. */
 export function encodeAnswers(writer: MessageWriter, answers: readonly SentAnswer[]): Buffer[] {
   const messages: Buffer[] = [];
   let next = 0;
@@ -104,7 +104,7 @@ export function encodeAnswers(writer: MessageWriter, answers: readonly SentAnswe
     for (; next < answers.length && writer.length < MANY_BYTES; next++) writeAnswer(writer, answers[next] as SentAnswer);
     writer.ensure(64);
     writer.end(start);
-    messages.push(writer.take());
+    messages.push(writer.takeFrame());
   } while (next < answers.length);
   return messages;
 }

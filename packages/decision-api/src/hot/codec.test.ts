@@ -8,7 +8,10 @@ import * as wire from "../gen/sluice/decision/v1/decision.js";
 import { ALL_ACCESSES, ALL_OPERATIONS } from "../wire-names.js";
 import { AnswerReader, encodeAnswers, type SentAnswer } from "./answer-codec.js";
 import { MessageWriter } from "./message-writer.js";
-import { decodeQuestions, encodeQuestions } from "./question-codec.js";
+import { unframed } from "./frames.js";
+import { decodeQuestions, encodeQuestions as frameOf, type SentQuestion } from "./question-codec.js";
+
+const encodeQuestions = (by: MessageWriter, questions: readonly SentQuestion[]): Buffer => unframed(frameOf(by, questions));
 
 const text = fc
   .oneof(fc.string({ maxLength: 40 }), fc.string({ unit: "binary", maxLength: 60 }), fc.constant("x".repeat(300)))
@@ -149,7 +152,7 @@ describe("answers", () => {
           ...decisions.map((each, id) => ({ id: id + 1, decision: each })),
           { id: 99, failure: { code: wire.Failure_Code.DEADLINE, message: "late" } },
         ];
-        const [byHand = Buffer.alloc(0)] = encodeAnswers(writer, answers);
+        const [byHand] = encodeAnswers(writer, answers).map(unframed) as [Buffer];
         const generated = wire.AnswerBatch.encode({
           answers: [
             ...decisions.map((each, id) => ({ id: BigInt(id + 1), result: { $case: "decision" as const, value: decisionToProto(each) } })),

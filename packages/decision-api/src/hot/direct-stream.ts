@@ -6,7 +6,7 @@
  */
 import type { Duplex } from "node:stream";
 import { MAX_MESSAGE_BYTES } from "../limits.js";
-import { frame, FrameReader } from "./frames.js";
+import { FrameReader } from "./frames.js";
 
 /** What lies below a call just now. */
 export interface Below {
@@ -52,10 +52,10 @@ export class DirectStream {
     return this.stream.writableNeedDrain;
   }
 
-  /** True where more may follow at once. */
-  write(message: Uint8Array): boolean {
+  /** A frame. True where more may follow at once. */
+  write(framed: Buffer): boolean {
     if (this.stream.destroyed || this.stream.writableEnded) return true;
-    return this.stream.write(frame(message));
+    return this.stream.write(framed);
   }
 
   /** Reads nothing until what was written is on its way. */

@@ -1,13 +1,23 @@
 /** Messages as gRPC frames them on an HTTP/2 stream: a byte that says whether it is compressed, four of its length, itself. */
 
-const PREFIX_BYTES = 5;
+export const PREFIX_BYTES = 5;
+
+/** At the beginning of `buffer`, for a message of so many bytes behind it. */
+export function writePrefix(buffer: Buffer, bytes: number): void {
+  buffer[0] = 0;
+  buffer.writeUInt32BE(bytes, 1);
+}
 
 export function frame(message: Uint8Array): Buffer {
   const framed = Buffer.allocUnsafe(PREFIX_BYTES + message.length);
-  framed[0] = 0;
-  framed.writeUInt32BE(message.length, 1);
+  writePrefix(framed, message.length);
   framed.set(message, PREFIX_BYTES);
   return framed;
+}
+
+/** The message of a frame, as a view. */
+export function unframed(framed: Buffer): Buffer {
+  return framed.subarray(PREFIX_BYTES);
 }
 
 export class FrameReader {

@@ -3,6 +3,8 @@
  * thousand questions a turn is mostly garbage. Knows no message.
  */
 
+import { PREFIX_BYTES, writePrefix } from "./frames.js";
+
 const FIRST_BYTES = 64 * 1024;
 /** Up to this length a loop is cheaper than the call into the runtime. */
 const SHORT = 24;
@@ -11,18 +13,19 @@ const MAX_LENGTH_BYTES = 4;
 
 export class MessageWriter {
   private buffer = Buffer.allocUnsafeSlow(FIRST_BYTES);
-  private at = 0;
+  private at = PREFIX_BYTES;
 
-  /** What has been written, as a buffer of its own. The writer is empty then. */
-  take(): Buffer {
+  /** What has been written, as a frame of gRPC in a buffer of its own. The writer is empty then. */
+  takeFrame(): Buffer {
+    writePrefix(this.buffer, this.length);
     const taken = Buffer.from(this.buffer.subarray(0, this.at));
-    this.at = 0;
+    this.at = PREFIX_BYTES;
     if (this.buffer.length > 16 * FIRST_BYTES) this.buffer = Buffer.allocUnsafeSlow(FIRST_BYTES);
     return taken;
   }
 
   get length(): number {
-    return this.at;
+    return this.at - PREFIX_BYTES;
   }
 
   /** Room for so many bytes more: to be called before anything else is. */

@@ -109,7 +109,7 @@ function writePending(writer: MessageWriter, { id, question, timeoutMs }: SentQu
   writer.end(start);
 }
 
-/** A SessionRequest with a batch of them. */
+/** A SessionRequest with a batch of them, as a frame. */
 export function encodeQuestions(writer: MessageWriter, questions: readonly SentQuestion[]): Buffer {
   writer.ensure(64);
   writer.varint(bytesField(2));
@@ -117,7 +117,7 @@ export function encodeQuestions(writer: MessageWriter, questions: readonly SentQ
   for (const question of questions) writePending(writer, question);
   writer.ensure(64);
   writer.end(start);
-  return writer.take();
+  return writer.takeFrame();
 }
 
 const RARE = Symbol("left to the generated code");

@@ -2,7 +2,7 @@
 import { type ServerDuplexStream, status } from "@grpc/grpc-js";
 import { DirectStream } from "@sluice/decision-api";
 import { belowCall } from "./below-call.js";
-import { type FromMount, parseRequest, serializeResponse, type ToMount } from "./service-definition.js";
+import { type FromMount, framedResponse, parseRequest, type ToMount } from "./service-definition.js";
 
 export interface MountListener {
   received(request: FromMount): void;
@@ -38,7 +38,7 @@ export class MountStream {
   write(message: ToMount): void {
     if (this.direct === undefined) {
       if (!this.call.write(message)) this.call.pause();
-    } else if (!this.direct.write(serializeResponse(message))) {
+    } else if (!this.direct.write(framedResponse(message))) {
       this.direct.pauseUntilDrained();
     }
   }

@@ -1,9 +1,9 @@
 /** The service as it is served: as generated, but that batches of a Session are read and written without objects in between. */
 import type { handleBidiStreamingCall } from "@grpc/grpc-js";
-import { decodeQuestions, type ReceivedQuestion, wire } from "@sluice/decision-api";
+import { decodeQuestions, frame, type ReceivedQuestion, unframed, wire } from "@sluice/decision-api";
 
 export type FromMount = wire.SessionRequest | { questions: ReceivedQuestion[] };
-/** A message, or a batch of answers that is encoded already. */
+/** A message, or a frame with a batch of answers. */
 export type ToMount = wire.SessionResponse | Buffer;
 
 export type Handlers = Omit<wire.DecisionServiceServer, "session"> & { session: handleBidiStreamingCall<FromMount, ToMount> };
@@ -21,8 +21,10 @@ export function parseRequest(bytes: Buffer): FromMount {
   return { questions: decodeQuestions(Buffer.from(alone)) ?? [] };
 }
 
-export function serializeResponse(message: ToMount): Buffer {
-  return "message" in message ? generated.session.responseSerialize(message) : message;
+const { responseSerialize } = generated.session;
+
+export function framedResponse(message: ToMount): Buffer {
+  return "message" in message ? frame(responseSerialize(message)) : message;
 }
 
 export const SERVICE_DEFINITION = {
@@ -30,6 +32,6 @@ export const SERVICE_DEFINITION = {
   session: {
     ...generated.session,
     requestDeserialize: parseRequest,
-    responseSerialize: serializeResponse,
+    responseSerialize: (message: ToMount): Buffer => ("message" in message ? responseSerialize(message) : unframed(message)),
   },
 };
