@@ -158,7 +158,23 @@ export class DecisionEngine {
     const { decisionLog } = this.parts;
     const tookNs = process.hrtime.bigint() - startedNs;
     this.count(verdict, Number(tookNs) / 1e9);
-    const decision: Decision = { ...verdict, decisionId: this.mint(), policyId: policy.id, revision: policy.revision, source: "service" };
+    // One by one: a spread costs more than the evaluation.
+    const { effect, errno, rule, reason, obligations, scope, onOutage } = verdict;
+    const { id: policyId, revision } = policy;
+    const decisionId = this.mint();
+    const decision: Decision = {
+      effect,
+      errno,
+      rule,
+      reason,
+      obligations,
+      scope,
+      onOutage,
+      decisionId,
+      policyId,
+      revision,
+      source: "service",
+    };
     decisionLog.record(question, decision, tookNs);
     return decision;
   }
