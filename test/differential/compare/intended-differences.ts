@@ -126,6 +126,10 @@ function lostPrivilege(kernel: unknown, sluice: unknown): boolean {
   return has === without && sluice === kernel.replace(PRIVILEGED, `file ${without} `);
 }
 
+const isErrno = (result: unknown): boolean => typeof result === "string" && /^E[A-Z0-9]+$/.test(result);
+
+const isAcl = ({ args }: Operation): boolean => String(args["name"]).startsWith("system.posix_acl_");
+
 const isSpecial = (line: unknown): boolean => typeof line === "string" && /^((character|block) device|fifo|socket) /.test(line);
 
 function isSpecialAgain(there: unknown, gone: unknown): boolean {
@@ -158,6 +162,24 @@ export const intendedDifferences: readonly IntendedDifference[] = [
       history.aclRemoved && (lostSetgid(kernel, sluice) || (place.swapped && lostSetgid(sluice, kernel))),
   },
   {
+    name: "an ACL that is not there is not removed",
+    modes: EVERY,
+    reason:
+      "Asked to remove an ACL of a lower object with setgid by its owner, who is outside its group, the kernel clears setgid first, which copies it up, and what the copy has not can be removed; Sluice has nothing to remove (ENODATA), and copies nothing up.",
+    explains: ({ place, kernel, sluice }) =>
+      place.kind === "step" && place.operation.call === "removexattr" && isAcl(place.operation) && kernel === "ok" && sluice === "ENODATA",
+    ends: true,
+  },
+  {
+    name: "copy_file_range over several file systems",
+    modes: EVERY,
+    reason:
+      "From a layer on one file system to one on another the kernel refuses it (EXDEV), as between mounts; to who calls it is one file system, and Sluice copies.",
+    explains: ({ place, kernel, sluice }) =>
+      place.kind === "step" && place.operation.call === "copyrange" && kernel === "EXDEV" && Number(sluice) >= 0,
+    ends: true,
+  },
+  {
     name: "a reader in passthrough stays on the lower file",
     modes: PASSED,
     reason: "A file opened for reading is tied to the lower file until it is closed (fs/fuse/iomode.c); mediated readers follow a copy-up.",
@@ -172,6 +194,7 @@ export const intendedDifferences: readonly IntendedDifference[] = [
       ATTRIBUTES.includes(callOf(found)) &&
       factsOf(found).state === "unlinked-open" &&
       factsOf(found).fromLower === true &&
+      (isErrno(found.kernel) || !isErrno(found.sluice)) &&
       (callOf(found) !== "fstat" || linksOf(found.sluice) < linksOf(found.kernel)),
   },
   {
@@ -182,8 +205,19 @@ export const intendedDifferences: readonly IntendedDifference[] = [
     explains: ({ kernel, sluice, history, place }) =>
       history.namelessChanged &&
       ((place.kind === "upper" && (isSpecialAgain(kernel, sluice) || (place.swapped && isSpecialAgain(sluice, kernel)))) ||
-        // In the layer that the kernel left, it is there for everybody.
+        // There again once the kernel has forgotten that it was gone; in the layer that the kernel left, for everybody.
+        (place.kind === "merged" && isSpecial(kernel) && sluice === undefined) ||
         (place.kind === "merged" && place.swapped && kernel === undefined && isSpecial(sluice))),
+  },
+  {
+    name: "what was removed stays removed, and its name is free",
+    modes: EVERY,
+    reason: "Where the kernel put a removed device, FIFO or socket back, its name is taken; on Sluice nothing is there.",
+    explains: ({ place, kernel, sluice, history }) =>
+      place.kind === "step" &&
+      history.namelessChanged &&
+      ((sluice === "ENOENT" && (kernel === "ENOTDIR" || isSpecial(kernel))) || (sluice === "ok" && kernel === "EEXIST")),
+    ends: true,
   },
   {
     name: "copy-up keeps every hole",

@@ -33,9 +33,12 @@ export function openObject(core: Core, node: Node, flags: number): number {
   return dirFd < 0 ? dirFd : openName(dirFd, node.realName, quiet, 0);
 }
 
-/** Opens the object of an O_PATH descriptor anew: it has no name left. */
+/**
+ * Opens the object of an O_PATH descriptor anew: it has no name left. The link in /proc has to be followed, which leads to the
+ * very object and no further, also where that is a link itself.
+ */
 function reopen(fd: number, flags: number): number {
-  return sys.openat(AT.FDCWD, `/proc/self/fd/${fd}`, flags | O.CLOEXEC, 0);
+  return sys.openat(AT.FDCWD, `/proc/self/fd/${fd}`, (flags & ~O.NOFOLLOW) | O.CLOEXEC, 0);
 }
 
 /** Attributes of a node's object as the layer has them. 0 or the negative errno. */
