@@ -216,7 +216,7 @@ export const intendedDifferences: readonly IntendedDifference[] = [
     explains: ({ place, kernel, sluice, history }) =>
       place.kind === "step" &&
       history.namelessChanged &&
-      ((sluice === "ENOENT" && (kernel === "ENOTDIR" || isSpecial(kernel))) || (sluice === "ok" && kernel === "EEXIST")),
+      ((sluice === "ENOENT" && kernel !== "ENOENT") || (sluice === "ok" && kernel === "EEXIST")),
     ends: true,
   },
   {
