@@ -1,6 +1,7 @@
 /** Compares what came of a sequence on both, and tells where it first went apart without an intended reason. */
 import type { Snapshot } from "../../conformance/tree/snapshot-tree.js";
 import type { NamedSequence, RoundResult, Step } from "../run/round.js";
+import { isError } from "../script/is-error.js";
 import { formatOperation } from "../script/operation.js";
 import type { Setting } from "../script/script.js";
 import { explanationOf, type Found, type History, intendedDifferences } from "./intended-differences.js";
@@ -28,7 +29,6 @@ function same({ mode }: Setting, one: unknown, other: unknown): boolean {
   const [a, b] = [JSON.stringify(one), JSON.stringify(other)];
   return a === b || (mode === "portable" && inMilliseconds(a) === inMilliseconds(b));
 }
-const isError = (result: unknown): boolean => typeof result === "string" && /^(E[A-Z0-9]+|errno )/.test(result);
 
 class Comparison {
   readonly verdict: Verdict;
@@ -129,10 +129,13 @@ function historyOf(steps: readonly Step[]): History {
   return {
     aclRemoved: done.some(({ operation: { call, args } }) => call === "removexattr" && args["name"] === "system.posix_acl_access"),
     namelessChanged: done.some(
-      ({ operation, kernel: { facts } }) => operation.call.startsWith("f") && facts?.state === "unlinked-open" && facts.fromLower === true,
+      ({ operation, kernel: { facts } }) => CHANGES.has(operation.call) && facts?.state === "unlinked-open" && facts.fromLower === true,
     ),
   };
 }
+
+/** For which what is open is copied up. */
+const CHANGES: ReadonlySet<string> = new Set(["fchmod", "fchown", "futimes", "fsetxattr"]);
 
 /** Whatever comes of these, nothing is copied for them. */
 const LOOKS: ReadonlySet<string> = new Set(["stat", "read", "list", "readlink", "getxattr", "listxattr", "access", "statfs"]);

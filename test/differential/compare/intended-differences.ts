@@ -2,6 +2,7 @@
  * Where Sluice means to differ from the kernel's overlayfs in what a random run meets, each with its reason. Only here:
  * what no entry explains is a failure. docs/differences.md is made of this table and of the conformance suite's.
  */
+import { isError } from "../script/is-error.js";
 import type { Operation } from "../script/operation.js";
 import type { Mode } from "../script/script.js";
 import type { Snapshot } from "../../conformance/tree/snapshot-tree.js";
@@ -126,15 +127,9 @@ function lostPrivilege(kernel: unknown, sluice: unknown): boolean {
   return has === without && sluice === kernel.replace(PRIVILEGED, `file ${without} `);
 }
 
-const isErrno = (result: unknown): boolean => typeof result === "string" && /^E[A-Z0-9]+$/.test(result);
-
 const isAcl = ({ args }: Operation): boolean => String(args["name"]).startsWith("system.posix_acl_");
 
 const isSpecial = (line: unknown): boolean => typeof line === "string" && /^((character|block) device|fifo|socket) /.test(line);
-
-function isSpecialAgain(there: unknown, gone: unknown): boolean {
-  return gone === "whiteout" && isSpecial(there);
-}
 
 const MODE = /^(file|directory) ([0-7]+) /;
 
@@ -194,7 +189,7 @@ export const intendedDifferences: readonly IntendedDifference[] = [
       ATTRIBUTES.includes(callOf(found)) &&
       factsOf(found).state === "unlinked-open" &&
       factsOf(found).fromLower === true &&
-      (isErrno(found.kernel) || !isErrno(found.sluice)) &&
+      (isError(found.kernel) || !isError(found.sluice)) &&
       (callOf(found) !== "fstat" || linksOf(found.sluice) < linksOf(found.kernel)),
   },
   {
@@ -202,21 +197,17 @@ export const intendedDifferences: readonly IntendedDifference[] = [
     modes: EVERY,
     reason:
       "Changed by a descriptor after its removal, a lower device, FIFO or socket is copied up by the kernel under its old name, in the place of the whiteout; Sluice copies it without a name.",
+    // There again once the kernel has forgotten that it was gone, and in the layer that it left for everybody; over what is there now.
     explains: ({ kernel, sluice, history, place }) =>
-      history.namelessChanged &&
-      ((place.kind === "upper" && (isSpecialAgain(kernel, sluice) || (place.swapped && isSpecialAgain(sluice, kernel)))) ||
-        // There again once the kernel has forgotten that it was gone; in the layer that the kernel left, for everybody.
-        (place.kind === "merged" && isSpecial(kernel) && sluice === undefined) ||
-        (place.kind === "merged" && place.swapped && kernel === undefined && isSpecial(sluice))),
+      history.namelessChanged && place.kind !== "step" && (isSpecial(kernel) || (place.swapped && isSpecial(sluice))),
   },
   {
     name: "what was removed stays removed, and its name is free",
     modes: EVERY,
-    reason: "Where the kernel put a removed device, FIFO or socket back, its name is taken; on Sluice nothing is there.",
+    reason:
+      "Where the kernel put a removed device, FIFO or socket back, it is in the place of whatever has its name now; on Sluice that is there, or nothing.",
     explains: ({ place, kernel, sluice, history }) =>
-      place.kind === "step" &&
-      history.namelessChanged &&
-      ((sluice === "ENOENT" && kernel !== "ENOENT") || (sluice === "ok" && kernel === "EEXIST")),
+      place.kind === "step" && history.namelessChanged && kernel !== sluice && (isError(kernel) || isError(sluice) || isSpecial(kernel)),
     ends: true,
   },
   {

@@ -2,6 +2,7 @@
 import { createHash } from "node:crypto";
 import { native } from "@sluice/native";
 import { Probe } from "../../conformance/probe/probe.js";
+import { isError } from "../script/is-error.js";
 import type { Args, Operation } from "../script/operation.js";
 import { type Call, type Hands, text } from "./call.js";
 import { dataCalls } from "./data-calls.js";
@@ -52,13 +53,16 @@ export class Performer implements Hands {
     const watched = args["ino"] === true ? text(args, "path") : undefined;
     const ino = watched === undefined ? "" : this.probe.ino(watched);
     await make(this, args);
-    if (watched !== undefined) this.#compareInode(ino, args);
+    if (watched !== undefined) this.#compareInode(ino, args, isError(shortened(this.probe.steps[before]?.result)));
     return this.probe.steps.splice(before).map(({ result }) => shortened(result));
   }
 
-  /** Copy-up, rename and link must not change the number of what the path named. */
-  #compareInode(before: string, args: Args): void {
-    const names = [text(args, "path"), text(args, "to")].filter((name) => name !== "");
+  /**
+   * Copy-up, rename and link must not change the number of what the path named. After one that failed the other name is of
+   * something else, whose number is the same at most by chance: the kernel's are not unique over several file systems.
+   */
+  #compareInode(before: string, args: Args, failed: boolean): void {
+    const names = [text(args, "path"), failed ? "" : text(args, "to")].filter((name) => name !== "");
     const after = names.map((name) => this.probe.ino(name));
     this.probe.note(
       "ino",

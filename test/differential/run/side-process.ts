@@ -9,6 +9,7 @@ import { openSync, readFileSync, writeSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { O } from "@sluice/vfs";
+import { isError } from "../script/is-error.js";
 import { type Actor, ACTORS, type Operation } from "../script/operation.js";
 import type { Order } from "./actor-process.js";
 import { OpenFiles, type RealNames } from "./open-files.js";
@@ -88,8 +89,6 @@ function realNamesOf({ call, args }: Operation, directory: string): RealNames {
   if (layers === undefined) return { path, to };
   return { path: realPath(layers, directory, path, followLast), to: realPath(layers, directory, to, false) };
 }
-
-const isError = (result: unknown): boolean => typeof result === "string" && /^(E[A-Z0-9]+|errno )/.test(result);
 
 async function run(name: string, operations: readonly Operation[]): Promise<Outcome[]> {
   const root = `${assignment.mountpoint}/${name}`;

@@ -74,6 +74,8 @@ function publishNameless(core: Core, node: Node, copy: FinishedCopy): number {
 }
 
 function settle(core: Core, node: Node, place: { dir: RealDir; name: string }): void {
+  // Its number of links and its times are the copy's now, and whoever has it open asked for neither.
+  if (node.lookups > 0) core.port.dropAttributes(node.id);
   core.nodes.forgetLowerLink(node);
   core.journal?.keepBackings(node);
   core.kept.drop(node);
