@@ -160,9 +160,12 @@ export const intendedDifferences: readonly IntendedDifference[] = [
     name: "an ACL that is not there is not removed",
     modes: EVERY,
     reason:
-      "Asked to remove an ACL of a lower object with setgid by its owner, who is outside its group, the kernel clears setgid first, which copies it up, and what the copy has not can be removed; Sluice has nothing to remove (ENODATA), and copies nothing up.",
+      "Asked to remove an ACL of a lower object with setgid by its owner, who is outside its group, the kernel clears setgid first, which copies it up, and what the copy has not can be removed; Sluice has nothing to remove (ENODATA), and copies nothing up. Where Sluice has copied up another name of the file, it is the other way round.",
     explains: ({ place, kernel, sluice }) =>
-      place.kind === "step" && place.operation.call === "removexattr" && isAcl(place.operation) && kernel === "ok" && sluice === "ENODATA",
+      place.kind === "step" &&
+      place.operation.call === "removexattr" &&
+      isAcl(place.operation) &&
+      ((kernel === "ok" && sluice === "ENODATA") || (kernel === "ENODATA" && sluice === "ok")),
     ends: true,
   },
   {
