@@ -199,10 +199,12 @@ export const intendedDifferences: readonly IntendedDifference[] = [
     name: "what was removed stays removed",
     modes: EVERY,
     reason:
-      "Changed by a descriptor after its removal, a lower device, FIFO or socket is copied up by the kernel under its old name, in the place of the whiteout; Sluice copies it without a name.",
+      "Changed by a descriptor after its removal, a lower device, FIFO or socket is copied up by the kernel under its old name, in the place of the whiteout, or counts as a link lost of what has its name now; Sluice copies it without a name.",
     // There again once the kernel has forgotten that it was gone, and in the layer that it left for everybody; over what is there now.
     explains: ({ kernel, sluice, history, place }) =>
-      history.namelessChanged && place.kind !== "step" && (isSpecial(kernel) || (place.swapped && isSpecial(sluice))),
+      history.namelessChanged &&
+      place.kind !== "step" &&
+      (isSpecial(kernel) || (place.swapped && isSpecial(sluice)) || differsInLinks(kernel, sluice)),
   },
   {
     name: "what was removed stays removed, and its name is free",
