@@ -1,6 +1,7 @@
 /** Makes the calls of a script in one process, on one sequence's directory, with descriptors kept in numbered slots. */
 import { createHash } from "node:crypto";
 import { native } from "@sluice/native";
+import { RENAME } from "@sluice/vfs";
 import { Probe } from "../../conformance/probe/probe.js";
 import { isError } from "../script/is-error.js";
 import type { Args, Operation } from "../script/operation.js";
@@ -59,10 +60,12 @@ export class Performer implements Hands {
 
   /**
    * Copy-up, rename and link must not change the number of what the path named. After one that failed the other name is of
-   * something else, whose number is the same at most by chance: the kernel's are not unique over several file systems.
+   * something else, as is the path after an exchange: that number is the same at most by chance, since the kernel's are not unique
+   * over several file systems.
    */
   #compareInode(before: string, args: Args, failed: boolean): void {
-    const names = [text(args, "path"), failed ? "" : text(args, "to")].filter((name) => name !== "");
+    const exchanged = !failed && args["flags"] === RENAME.EXCHANGE && text(args, "to") !== "";
+    const names = [exchanged ? "" : text(args, "path"), failed ? "" : text(args, "to")].filter((name) => name !== "");
     const after = names.map((name) => this.probe.ino(name));
     this.probe.note(
       "ino",
