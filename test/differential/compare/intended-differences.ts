@@ -149,6 +149,14 @@ export const intendedDifferences: readonly IntendedDifference[] = [
     explains: ({ place, kernel, sluice }) => lostPrivilege(kernel, sluice) || (place.swapped && lostPrivilege(sluice, kernel)),
   },
   {
+    name: "what has no setuid any more may be linked",
+    modes: PASSED,
+    reason:
+      "Strangers may not link a file that runs as another (fs.protected_hardlinks). A file that was written to has no setuid and no setgid here, see above, so that they may.",
+    explains: (found) => ["link", "linkfd"].includes(callOf(found)) && found.kernel === "EPERM" && found.sluice === "ok",
+    ends: true,
+  },
+  {
     name: "removing an ACL leaves setgid",
     modes: EVERY,
     reason:

@@ -14,6 +14,7 @@ import {
   type WriteArgs,
 } from "@sluice/vfs";
 import type { Core } from "../core.js";
+import { isInGroup } from "../layer/caller-process.js";
 import { statFd, sys } from "../layer/host-layer.js";
 import type { IoWatch } from "../gate/gate.js";
 import { syncVolatile } from "../operations/whole-filesystem.js";
@@ -179,14 +180,14 @@ function plain(offset: bigint): number | bigint {
 
 /**
  * A write by somebody without CAP_FSETID takes suid, and sgid where the group may execute or the caller is not in the group
- * (fs/attr.c setattr_should_drop_sgid); the daemon has CAP_FSETID, so the host would leave both. Only the caller's first
- * group is known here: who is in the file's group by a supplementary one loses sgid too, which is the safe side.
+ * (fs/attr.c setattr_should_drop_sgid); the daemon has CAP_FSETID, so the host would leave both. Where /proc does not show
+ * the caller, its supplementary groups do not count, which is the safe side.
  */
 export function clearSuid(fd: number, call: CallContext): void {
   if (statFd(fd, attr) < 0) return;
   const mode = attr.mode;
   let kept = mode & ~S.ISUID;
-  if ((mode & S.ISGID) !== 0 && ((mode & S.IXGRP) !== 0 || call.gid !== attr.gid)) kept &= ~S.ISGID;
+  if ((mode & S.ISGID) !== 0 && ((mode & S.IXGRP) !== 0 || !isInGroup(call, attr.gid))) kept &= ~S.ISGID;
   if (kept !== mode) sys.fchmodat(fd, "", kept & 0o7777, 0x1000);
 }
 

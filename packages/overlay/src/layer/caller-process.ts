@@ -11,14 +11,26 @@ const ENDING = KILLING | bit(1) | bit(2) | bit(3) | bit(15);
 /** FUSE interrupts once, for any signal, and then waits for the answer: whether a later one counts has to be looked at. */
 const LOOK_AGAIN_MS = 200;
 
-/** Whether one of `signals` waits for the thread, or the thread is gone. `tid` is not 0. */
-function isMet(tid: number, signals: bigint): boolean {
+/** The beginning of a thread's /proc/TID/status; undefined where it is gone. `tid` is not 0. */
+function statusOf(tid: number): string | undefined {
   const fd = sys.openat(AT.FDCWD, `/proc/${tid}/status`, O.RDONLY | O.CLOEXEC, 0);
-  if (fd < 0) return true;
+  if (fd < 0) return undefined;
   const length = sys.read(fd, status, 0, status.length);
   sys.close(fd);
-  if (length <= 0) return true;
-  const text = status.toString("latin1", 0, length);
+  return length <= 0 ? undefined : status.toString("latin1", 0, length);
+}
+
+/** Is the caller in the group, by a supplementary one too? No where that cannot be told. */
+export function isInGroup({ pid, gid: own }: CallContext, gid: number): boolean {
+  if (own === gid) return true;
+  const groups = pid === 0 ? undefined : /^Groups:\t([0-9 ]*)\n/m.exec(statusOf(pid) ?? "")?.[1];
+  return groups?.split(" ").includes(String(gid)) === true;
+}
+
+/** Whether one of `signals` waits for the thread, or the thread is gone. `tid` is not 0. */
+function isMet(tid: number, signals: bigint): boolean {
+  const text = statusOf(tid);
+  if (text === undefined) return true;
   const pending = mask(text, "SigPnd") | mask(text, "ShdPnd");
   return (pending & ~mask(text, "SigBlk") & signals) !== 0n;
 }
