@@ -19,6 +19,8 @@ export const knownDifferences = JSON.parse(
 export const excludedCases: readonly { case: RegExp; limits: readonly EngineCapabilityName[] }[] = [
   // Its content is compared by walking from data to data.
   { case: /^a sparse file of a tebibyte$/, limits: ["seekHole"] },
+  // Flags of files are set by an ioctl.
+  { case: /^(immutable|append only) files and directories of/, limits: ["ioctl"] },
   // From the first RENAME_EXCHANGE on the trees are others.
   { case: /^random walk/, limits: ["renameFlags"] },
 ];
