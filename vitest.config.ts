@@ -9,7 +9,7 @@ const PAIRED = [
   "test/dropin/{command-line,owners}.test.ts",
   "test/e2e/{attacks,cli-bad-input,cli-lifecycle,denials,explain,policy-edit,unasked}.test.ts",
   "test/mutants/**/*.test.ts",
-  "test/portable/{conformance,serving}.test.ts",
+  "test/portable/conformance.test.ts",
 ];
 
 const TRANSPORT = "./packages/testkit/src/transport-setup.ts";
