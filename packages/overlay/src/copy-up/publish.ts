@@ -38,6 +38,8 @@ export function publish(core: Core, node: Node, copy: FinishedCopy): number {
   if (status < 0) return -status;
   if (known) restoreTimes(into, parentAttr);
   settle(core, node, { dir: upperDir, name: node.name });
+  // The copy has one name, and the kernel knows of all that the lower file has.
+  if (copy.attr.nlink > 1 && node.lookups > 0) core.port.dropAttributes(node.id);
   return 0;
 }
 
@@ -74,8 +76,6 @@ function publishNameless(core: Core, node: Node, copy: FinishedCopy): number {
 }
 
 function settle(core: Core, node: Node, place: { dir: RealDir; name: string }): void {
-  // Its number of links and its times are the copy's now, and whoever has it open asked for neither.
-  if (node.lookups > 0) core.port.dropAttributes(node.id);
   core.nodes.forgetLowerLink(node);
   core.journal?.keepBackings(node);
   core.kept.drop(node);
