@@ -106,6 +106,11 @@ function setOwner(core: Core, change: Change): number {
     if (status !== 0) return status;
   }
   if (!given && !isEmpty(set)) return 0;
+  // By the group that the file had; the host goes by the daemon, which may keep setgid.
+  if (given && set.killSuidgid && call.uid !== 0 && !node.isDirectory) {
+    const status = killSuid(core, call, node);
+    if (status !== 0) return status;
+  }
   const at = aim(core, node);
   return -sys.fchownat(at.fd, at.name, set.uid ?? -1, set.gid ?? -1, AT.SYMLINK_NOFOLLOW | AT.EMPTY_PATH) || 0;
 }
