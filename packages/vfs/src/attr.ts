@@ -63,6 +63,11 @@ export class Attr {
     return this.words[23] as number;
   }
 
+  /** STATX_ATTR_ bits: what may not be changed, or only be added to. */
+  get attributes(): number {
+    return this.words[29] as number;
+  }
+
   set mode(value: number) {
     this.words[15] = value;
   }

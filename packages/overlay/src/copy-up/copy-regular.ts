@@ -8,7 +8,7 @@ import { encodeOrigin, writeOrigin } from "../marks/origin.js";
 import { setIno } from "../node/admit.js";
 import type { Node } from "../node/node.js";
 import { openNode, openObject } from "../node/open-node.js";
-import { flagsOf, setFlagsToo } from "../node/protection.js";
+import { protectionIn, setFlagsToo } from "../node/protection.js";
 import { copyContent } from "./copy-data.js";
 import { copyMetadata } from "./copy-metadata.js";
 import type { CopyUpJob } from "./copy-up-job.js";
@@ -21,17 +21,14 @@ export function copyRegular(core: Core, job: CopyUpJob): Status {
   const { layer } = node.top;
   const source = openNode(core, node, O.RDONLY);
   if (source < 0) return -source;
-  job.has = node.inUpper ? 0 : flagsOf(source);
-  if ((job.has & ~job.mayHave) !== 0) {
-    sys.close(source);
-    return Errno.EPERM;
-  }
   const object = node.data === undefined ? source : openObject(core, node, O.PATH | O.NOFOLLOW);
   const name = core.scratchName();
   const attr = new Attr();
   const copy = (): Status => {
     const status = object < 0 ? -object : -statFd(object, attr) || 0;
     if (status !== 0) return status;
+    job.has = node.inUpper ? 0 : protectionIn(attr);
+    if ((job.has & ~job.mayHave) !== 0) return Errno.EPERM;
     job.sizeBytes = job.truncate || isMetadataOnly(job, attr) ? 0 : attr.size;
     return withTemporary(core, { job, name }, (target) => fill(core, job, { layer, source, object, target, attr, name }));
   };

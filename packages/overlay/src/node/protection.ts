@@ -3,24 +3,24 @@
  * the upper layer too, and there the host itself refuses. A directory in the upper layer has a mark in the place of the flags, as
  * overlayfs keeps them (fs/overlayfs/inode.c ovl_fileattr_set): what lies in it can still be copied up.
  */
-import { Errno, O } from "@sluice/vfs";
+import { Attr, Errno } from "@sluice/vfs";
 import type { Core } from "../core.js";
 import { sys } from "../layer/host-layer.js";
 import type { RealDir } from "../layer/real-dir.js";
 import type { Node } from "./node.js";
-import { openNode } from "./open-node.js";
+import { statNode } from "./open-node.js";
 
-/** FS_IMMUTABLE_FL and FS_APPEND_FL. */
+/** FS_IMMUTABLE_FL and FS_APPEND_FL; statx(2) has the same bits for both. */
 const IMMUTABLE = 0x10;
 export const APPEND_ONLY = 0x20;
 export const PROTECTING = IMMUTABLE | APPEND_ONLY;
 const LETTERS: Readonly<Record<string, number>> = { i: IMMUTABLE, a: APPEND_ONLY };
 const value = Buffer.alloc(64);
+const attr = new Attr();
 
-/** Of an open file or directory; 0 where its file system has no such flags. */
-export function flagsOf(fd: number): number {
-  const flags = sys.getFlags(fd);
-  return flags < 0 ? 0 : flags & PROTECTING;
+/** Of what has these attributes, as its layer gave them; 0 where its file system has no such flags. */
+export function protectionIn({ attributes }: Attr): number {
+  return attributes & PROTECTING;
 }
 
 /** Gives the copy of a file the flags of the original. */
@@ -43,11 +43,7 @@ function readProtection(core: Core, node: Node): number {
 }
 
 function flagsBelow(core: Core, node: Node): number {
-  const fd = openNode(core, node, O.RDONLY);
-  if (fd < 0) return 0;
-  const flags = flagsOf(fd);
-  sys.close(fd);
-  return flags;
+  return statNode(core, node, attr) < 0 ? 0 : protectionIn(attr);
 }
 
 /** Marks a directory of the upper layer, by a descriptor of any kind. 0 or the negative errno. */
