@@ -2,28 +2,10 @@
 // is drawn from SLUICE_KILL_SEED and how often the server was started: a number in the file SLUICE_KILL_COUNT.
 import { createHash } from "node:crypto";
 import { appendFileSync, readFileSync } from "node:fs";
+import { LAYER_CALLS } from "./layer-calls.mjs";
 
 /** In the order of a request: written down, intended, done, answer kept, answer written, over. */
 const REQUEST = ["begin", "intend", "answer", "end"];
-const LAYERS = [
-  "renameat2",
-  "mkdirat",
-  "mknodat",
-  "symlinkat",
-  "linkat",
-  "unlinkat",
-  "setxattrat",
-  "removexattrat",
-  "fchownat",
-  "utimensat",
-  "ftruncate",
-  "ficlone",
-  "pwriteAsync",
-  "copyFileRangeAsync",
-  "fsyncAsync",
-  "sendMessage",
-  "backingOpenWithoutFsetid",
-];
 /** How many calls a server lives at most. */
 const CALLS = { request: 150, layer: 15, write: 600, openat2: 250 };
 
@@ -40,7 +22,7 @@ async function plant() {
   const start = readFileSync(countFile).length;
   appendFileSync(countFile, ".");
   const digest = createHash("sha256").update(`${process.env["SLUICE_KILL_SEED"]}/${start}`).digest();
-  const points = [...REQUEST, ...REQUEST, ...LAYERS, "write", "openat2"];
+  const points = [...REQUEST, ...REQUEST, ...LAYER_CALLS, "write", "openat2"];
   const point = /** @type {string} */ (points[digest.readUInt32LE(0) % points.length]);
   /** @type {Record<string, (...args: unknown[]) => unknown>} */
   const owner = REQUEST.includes(point) ? /** @type {never} */ (RequestRecords.prototype) : /** @type {never} */ (native);

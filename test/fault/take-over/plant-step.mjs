@@ -1,32 +1,10 @@
 // Loaded into a server by NODE_OPTIONS=--import: kills it within the next request that is to be done once, before the call
 // number N of those that it makes, where the file SLUICE_STEP_FILE says so; ".over" beside it says that there were fewer.
 import { readFileSync, unlinkSync, writeFileSync } from "node:fs";
+import { LAYER_CALLS } from "./layer-calls.mjs";
 
 const file = process.env["SLUICE_STEP_FILE"] ?? "";
-/** What changes the layers, the keeper's store, or what the kernel knows. */
-const CALLS = [
-  "renameat2",
-  "mkdirat",
-  "mknodat",
-  "symlinkat",
-  "linkat",
-  "unlinkat",
-  "setxattrat",
-  "removexattrat",
-  "fchownat",
-  "fchmodat",
-  "utimensat",
-  "ftruncate",
-  "ficlone",
-  "openat",
-  "openat2",
-  "pwriteAsync",
-  "copyFileRangeAsync",
-  "fsyncAsync",
-  "sendMessage",
-  "backingOpenWithoutFsetid",
-  "write",
-];
+const CALLS = [...LAYER_CALLS, "openat", "openat2", "write"];
 const NODES = [
   "addNode",
   "addAlias",

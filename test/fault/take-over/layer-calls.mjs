@@ -1,0 +1,21 @@
+/** Calls of the addon that change a layer, the keeper's store or what the kernel knows: where the two planters kill a server. */
+export const LAYER_CALLS = [
+  "renameat2",
+  "mkdirat",
+  "mknodat",
+  "symlinkat",
+  "linkat",
+  "unlinkat",
+  "setxattrat",
+  "removexattrat",
+  "fchownat",
+  "fchmodat",
+  "utimensat",
+  "ftruncate",
+  "ficlone",
+  "pwriteAsync",
+  "copyFileRangeAsync",
+  "fsyncAsync",
+  "sendMessage",
+  "backingOpenWithoutFsetid",
+];
