@@ -4,4 +4,4 @@ export { daemonPid } from "./control/daemon-pid.js";
 export type { DecisionHost, EmbeddedDecisionOptions, StartEmbeddedDecision } from "./lifecycle/open-decider.js";
 export type { AwaitedMount, BecomeKeeper, KeptMount } from "./lifecycle/kept-mount.js";
 export { keepLeastPrivilege, replaceProcess } from "./lifecycle/least-privilege.js";
-export type { MountHost } from "./lifecycle/run-mount.js";
+export type { MountHost } from "./lifecycle/life.js";

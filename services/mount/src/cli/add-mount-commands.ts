@@ -1,6 +1,6 @@
 /** Every command of the mount service. */
 import type { Command } from "commander";
-import type { MountHost } from "../lifecycle/run-mount.js";
+import type { MountHost } from "../lifecycle/life.js";
 import { addCommitCommand } from "./commit-command.js";
 import { addDiffCommand } from "./diff-command.js";
 import { addDoctorCommand } from "./doctor-command.js";

@@ -4,7 +4,7 @@ import { namespacesHere, OFFER_VERSION, type Offer } from "@sluice/keeper-link";
 import { type Command, Option } from "commander";
 import { failed, wrong } from "../complaint.js";
 import type { MountArguments } from "../config/parse-mount.js";
-import type { MountHost } from "../lifecycle/run-mount.js";
+import type { MountHost } from "../lifecycle/life.js";
 
 const HELP = `
 For a keeper in a container of its own: the mount, the open files and the state stay with it while the server's container is

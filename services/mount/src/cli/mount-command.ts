@@ -5,7 +5,7 @@ import type { ConfigFile } from "../config/config-file.js";
 import type { MountArguments } from "../config/parse-mount.js";
 import { IN_BACKGROUND, launchInBackground } from "../lifecycle/launch-background.js";
 import { keepLeastPrivilege } from "../lifecycle/least-privilege.js";
-import type { MountHost } from "../lifecycle/run-mount.js";
+import type { MountHost } from "../lifecycle/life.js";
 
 const EXAMPLES = `
 Examples:

@@ -5,7 +5,7 @@ import { native } from "@sluice/native";
 import type { Command } from "commander";
 import { failed } from "../complaint.js";
 import { keepOnly } from "../lifecycle/least-privilege.js";
-import type { MountHost } from "../lifecycle/run-mount.js";
+import type { MountHost } from "../lifecycle/life.js";
 
 /** As services/keeper starts it: after standard input, output and error. */
 const LINK_FD = 3;

@@ -3,7 +3,7 @@ import type { Command } from "commander";
 import { failed, unfit } from "../complaint.js";
 import { ask, connectControl, connectKeeper } from "../control/control-client.js";
 import type { MountStatus } from "../control/control-protocol.js";
-import type { MountHost } from "../lifecycle/run-mount.js";
+import type { MountHost } from "../lifecycle/life.js";
 
 const HELP = `
 Run it with the version that is to serve from now on. The server that runs answers what it has read, hands over and ends;

@@ -11,7 +11,7 @@ import { checkCapabilities, servingCapabilities } from "../preflight/check-machi
 import { refuseImpossibleTransport } from "./choose-transport.js";
 import type { ServerConfig } from "./kept-mount.js";
 import { replaceProcess } from "./least-privilege.js";
-import type { MountHost } from "./run-mount.js";
+import type { MountHost } from "./life.js";
 import { serverShape } from "./server-shape.js";
 import { refuseUnseenHolders } from "./watch-revocation.js";
 

@@ -2,20 +2,15 @@
  * The composition root of the mount service: puts layers, decider, gate, overlay and engine together, serves until it is
  * told to stop or the kernel ends the connection, and takes all of it down again.
  */
-import { rmSync, symlinkSync } from "node:fs";
-import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Decider, MountReport } from "@sluice/decision-api";
+import type { Decider } from "@sluice/decision-api";
 import { type KeeperLink, LayerError, openInProcess, untilLetGo } from "@sluice/keeper-link";
 import { MNT, native } from "@sluice/native";
 import { createOverlay, type Overlay, type OverlayConfig } from "@sluice/overlay";
-import { createLogger, createRegistry, type Logger, startAdminServer } from "@sluice/runtime";
+import { createLogger, type Logger } from "@sluice/runtime";
 import { type Engine, type EngineKind, FsError } from "@sluice/vfs";
 import { failed, unfit } from "../complaint.js";
 import type { MountConfig } from "../config/mount-config.js";
-import { CONTROL_SOCKET } from "../control/control-client.js";
-import { startControlServer } from "../control/control-server.js";
-import { makeRunDirectory } from "../control/run-directory.js";
 import { Grants } from "../enforcement/grants.js";
 import { refuseUnfit, unfitFor } from "../enforcement/policy-fit.js";
 import { PolicyGate } from "../enforcement/policy-gate.js";
@@ -24,27 +19,28 @@ import { mountAt, readMountTable } from "../preflight/mount-table.js";
 import { preflight } from "../preflight/preflight.js";
 import { shownFilesystem } from "../shown/shown-filesystem.js";
 import { MountTelemetry } from "../telemetry/mount-telemetry.js";
-import type { OpenSpans } from "../tracing/open-spans.js";
 import { openTracing } from "../tracing/open-tracing.js";
 import { TracedFilesystem } from "../tracing/traced-filesystem.js";
 import { engineNotice, type StartedEngine, startChosen } from "./choose-engine.js";
 import { daemonKeepsLocks } from "./choose-locks.js";
-import { refuseImpossibleTransport, transportWord, withoutUring } from "./choose-transport.js";
+import { refuseImpossibleTransport, withoutUring } from "./choose-transport.js";
 import { closeInherited } from "./close-inherited.js";
-import { controlHandler } from "./control-handler.js";
 import { leaveToTheNext } from "./hand-over.js";
 import { hardenProcess } from "./harden-process.js";
-import { type AwaitedMount, type BecomeKeeper, mountPlan } from "./kept-mount.js";
+import { mountPlan } from "./kept-mount.js";
 import { keepPausesShort } from "./keep-pauses-short.js";
-import { type MountEvents, mountEvents } from "./mount-events.js";
+import type { Kept, Life, MountHost } from "./life.js";
+import { mountEvents } from "./mount-events.js";
 import { mountReporter } from "./mount-report.js";
 import type { MountParts } from "./mount-status.js";
-import { openDecider, type StartEmbeddedDecision } from "./open-decider.js";
+import { openDecider } from "./open-decider.js";
+import { openDoors, runDirectoryOf } from "./open-doors.js";
 import { serverShape } from "./server-shape.js";
 import { StopRequests } from "./stop-requests.js";
 import { surviveBugs } from "./survive-bugs.js";
 import { survivalOf } from "./survival.js";
 import { takeDown } from "./take-down.js";
+import { tellReady } from "./tell-ready.js";
 import { UndoStack } from "./undo-stack.js";
 import { refuseUnseenHolders, watchRevocation } from "./watch-revocation.js";
 
@@ -56,42 +52,6 @@ const MAX_KEPT_BACKINGS = 4096;
 const KEPT_SHARE = 1 / 8;
 const MAX_WRITE_BYTES = 1 << 20;
 const NEGATIVE_TTL_MS = 10_000;
-
-export interface MountHost {
-  startEmbeddedDecision: StartEmbeddedDecision;
-  /** What a keeper is to start as the server: this program. */
-  serverProgram?: { file: string; argv: readonly string[] };
-  /** This process becomes a keeper that waits for servers. Comes back only by throwing. */
-  becomeAwaitingKeeper?: (kept: AwaitedMount) => never;
-  /** This process becomes the keeper of a mount. Comes back only by throwing. */
-  becomeKeeper?: BecomeKeeper;
-  /** Is given the line that says that requests are served. Standard output where it is not here. */
-  announce?: (line: string) => void;
-}
-
-/** The keeper whose mount this server serves. */
-export interface Kept {
-  link: KeeperLink;
-  /** Where the sockets lie: the keeper's; undefined where this process makes its own. */
-  runDirectory: string | undefined;
-  /** The keeper did not start this process, and does not start the next: what ends it leaves the mount to whoever comes. */
-  joined: boolean;
-}
-
-/** What the mount's life needs from start to end. */
-interface Life {
-  config: MountConfig;
-  kept: Kept | undefined;
-  logger: Logger;
-  undo: UndoStack;
-  stop: StopRequests;
-  telemetry: MountTelemetry;
-  events: MountEvents;
-  /** For the consoles of decision services, from when it serves. */
-  describeMount?: () => MountReport;
-  /** Undefined: nothing is traced. */
-  spans?: OpenSpans | undefined;
-}
 
 function openLink(life: Life): KeeperLink {
   const { kept, undo } = life;
@@ -246,56 +206,6 @@ async function untilReady(life: Life, engine: Engine): Promise<void> {
     outcome === "late" ? "the kernel did not shake hands (ETIMEDOUT)" : "the connection ended at once",
     "see 'sluice doctor'",
   );
-}
-
-async function openDoors(life: Life, parts: MountParts, runDirectory: string): Promise<void> {
-  const { config, undo, telemetry, stop } = life;
-  const derived = join(runDirectory, CONTROL_SOCKET);
-  const control = await startControlServer(config.control ?? derived, controlHandler(parts, stop));
-  if (config.control !== undefined) {
-    // So that the commands find it by the mount point alone. What a killed daemon left there is in the way.
-    rmSync(derived, { force: true });
-    symlinkSync(config.control, derived);
-  }
-  undo.push("close the control socket", () => control.close());
-  if (config.admin === undefined) return;
-  const registry = createRegistry(true);
-  for (const metric of telemetry.metrics()) registry.registerMetric(metric as never);
-  const admin = await startAdminServer({ address: config.admin, registry, notReady: () => (stop.requested ? "draining" : undefined) });
-  undo.push("close the admin port", () => admin.close());
-  life.logger.info({ admin: admin.address }, "metrics are served");
-}
-
-function readyLine(parts: MountParts): string {
-  const { config, engine, kind } = parts;
-  const { protocol, maxStackDepth } = engine.port.negotiated;
-  const layers = `${config.lowers.length} lower${config.upper === undefined ? ", read-only" : " + upper"}`;
-  return `mounted ${config.mountpoint} (${layers}; FUSE ${protocol.major}.${protocol.minor}; passthrough ${maxStackDepth > 0 ? "on" : "off"}${transportWord(kind, engine)}${kind.name === "devfuse" ? "" : `; engine ${kind.name}`})\n`;
-}
-
-/** The keeper's, which removes it itself; or one of our own. */
-function runDirectoryOf({ config, kept, undo }: Life): { path: string; remove(): void } {
-  if (kept?.runDirectory !== undefined) return { path: kept.runDirectory, remove: () => undefined };
-  const run = makeRunDirectory(config.mountpoint);
-  undo.push("remove the socket directory", run.remove);
-  return run;
-}
-
-/** Tells the keeper that this server serves, and whoever waits that the mount is there. */
-function tellReady(life: Life, parts: MountParts, announce: (line: string) => unknown): void {
-  const { config, logger, kept } = life;
-  const { negotiated } = parts.engine.port;
-  kept?.link.keepInit(Buffer.from(JSON.stringify(negotiated)));
-  kept?.link.ready();
-  if (kept?.link.restored !== true) announce(readyLine(parts));
-  else if (kept.joined) announce(`took over ${config.mountpoint}\n`);
-  logger.info(
-    { mountpoint: config.mountpoint, lowers: config.lowers, upper: config.upper, negotiated, keeper: kept?.link.keeper },
-    "mounted",
-  );
-  const { transport } = parts.engine;
-  if (transport.name === "read" && config.transport === "auto" && parts.kind.name === "devfuse")
-    logger.info({ why: transport.why }, "requests come by read(2), not by io_uring");
 }
 
 async function serve(life: Life, host: MountHost): Promise<void> {

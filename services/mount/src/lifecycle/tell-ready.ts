@@ -1,0 +1,28 @@
+/** Says that a mount serves. */
+import { transportWord } from "./choose-transport.js";
+import type { Life } from "./life.js";
+import type { MountParts } from "./mount-status.js";
+
+function readyLine(parts: MountParts): string {
+  const { config, engine, kind } = parts;
+  const { protocol, maxStackDepth } = engine.port.negotiated;
+  const layers = `${config.lowers.length} lower${config.upper === undefined ? ", read-only" : " + upper"}`;
+  return `mounted ${config.mountpoint} (${layers}; FUSE ${protocol.major}.${protocol.minor}; passthrough ${maxStackDepth > 0 ? "on" : "off"}${transportWord(kind, engine)}${kind.name === "devfuse" ? "" : `; engine ${kind.name}`})\n`;
+}
+
+/** Tells the keeper that this server serves, and whoever waits that the mount is there. */
+export function tellReady(life: Life, parts: MountParts, announce: (line: string) => unknown): void {
+  const { config, logger, kept } = life;
+  const { negotiated } = parts.engine.port;
+  kept?.link.keepInit(Buffer.from(JSON.stringify(negotiated)));
+  kept?.link.ready();
+  if (kept?.link.restored !== true) announce(readyLine(parts));
+  else if (kept.joined) announce(`took over ${config.mountpoint}\n`);
+  logger.info(
+    { mountpoint: config.mountpoint, lowers: config.lowers, upper: config.upper, negotiated, keeper: kept?.link.keeper },
+    "mounted",
+  );
+  const { transport } = parts.engine;
+  if (transport.name === "read" && config.transport === "auto" && parts.kind.name === "devfuse")
+    logger.info({ why: transport.why }, "requests come by read(2), not by io_uring");
+}
