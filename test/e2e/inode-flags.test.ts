@@ -2,7 +2,7 @@
 import { closeSync, openSync } from "node:fs";
 import { join } from "node:path";
 import { native } from "@sluice/native";
-import { cleanUp, mountKernelOverlay, mountSluice, plant, requires, scratch, scriptOutput } from "@sluice/testkit";
+import { cleanUp, directory, mountKernelOverlay, mountSluice, plant, requires, scratch, scriptOutput } from "@sluice/testkit";
 import { expect } from "vitest";
 
 const { test } = requires("/dev/fuse", "kernel overlayfs", "CAP_SYS_ADMIN");
@@ -107,3 +107,33 @@ for (const effect of ["grant", "mediate"]) {
     expect((await mount.stop()).code).toBe(0);
   });
 }
+
+const SYNC = 0x8;
+const NOATIME = 0x80;
+
+/** Changes each object's attributes, and a file's data, and prints the flags of all. */
+const COPY_UP = `
+import * as fs from "node:fs";
+const { native } = await import(process.env.SLUICE_NATIVE_URL);
+process.chdir(process.argv[1]);
+const flags = (path) => { const fd = fs.openSync(path, "r"); const got = native.getFlags(fd) & 0xff; fs.closeSync(fd); return got; };
+for (const name of fs.readdirSync(".")) fs.chmodSync(name, 0o700);
+fs.appendFileSync("written", "+");
+console.log(JSON.stringify(Object.fromEntries(fs.readdirSync(".").sort().map((name) => [name, flags(name)]))));
+`;
+
+test("a copy keeps of the other flags what overlayfs keeps: synchronous, and no access times", async () => {
+  const layers = (): { lowers: [string]; upper: string; work: string } => {
+    const lower = plant(scratch(), { changed: "x", written: "x", undumped: "x", "d/": directory({}), plain: "x" });
+    for (const name of ["changed", "written", "d"]) setFlags(join(lower, name), SYNC | NOATIME);
+    setFlags(join(lower, "undumped"), 0x40);
+    return { lowers: [lower], upper: scratch(), work: scratch() };
+  };
+  const flagsAfter = async (mountpoint: string): Promise<unknown> => JSON.parse(await scriptOutput(COPY_UP, { args: [mountpoint] }));
+  const kept = SYNC | NOATIME;
+  const kernel = await flagsAfter(mountKernelOverlay(layers()));
+  expect(kernel).toEqual({ changed: kept, d: kept, plain: 0, undumped: 0, written: kept });
+  const mount = await mountSluice(layers());
+  expect(await flagsAfter(mount.mountpoint)).toEqual(kernel);
+  expect((await mount.stop()).code).toBe(0);
+});

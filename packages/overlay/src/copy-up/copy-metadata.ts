@@ -3,6 +3,8 @@ import { AT, type Attr, Errno, S } from "@sluice/vfs";
 import type { Core } from "../core.js";
 import { sys } from "../layer/host-layer.js";
 
+/** FS_SYNC_FL and FS_NOATIME_FL. */
+const COPIED_FLAGS = 0x8 | 0x80;
 const list = Buffer.alloc(65_536);
 const value = Buffer.alloc(65_536);
 
@@ -27,6 +29,21 @@ export function copyMetadata(core: Core, copy: MetadataCopy): number {
   }
   const times = { atimeSec: attr.atimeSec, atimeNsec: attr.atimeNsec, mtimeSec: attr.mtimeSec, mtimeNsec: attr.mtimeNsec };
   return -sys.utimensat(target, "", times, AT.EMPTY_PATH | AT.SYMLINK_NOFOLLOW) || 0;
+}
+
+/**
+ * Gives the copy of a file or directory what overlayfs gives it of the original's flags (chattr +S, +A), where both file systems
+ * have them (fs/overlayfs/copy_up.c ovl_copy_fileattr). Both descriptors are open for reading.
+ */
+export function copyFlags(source: number, target: number): void {
+  const flags = sys.getFlags(source);
+  const copied = flags < 0 ? 0 : flags & COPIED_FLAGS;
+  if (copied !== 0) addFlags(target, copied);
+}
+
+export function addFlags(fd: number, flags: number): void {
+  const own = sys.getFlags(fd);
+  if (own >= 0) sys.setFlags(fd, own | flags);
 }
 
 /** All but our own marks. An attribute that the upper file system cannot hold is lost, unless it is about security. */

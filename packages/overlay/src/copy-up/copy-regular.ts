@@ -8,9 +8,9 @@ import { encodeOrigin, writeOrigin } from "../marks/origin.js";
 import { setIno } from "../node/admit.js";
 import type { Node } from "../node/node.js";
 import { openNode, openObject } from "../node/open-node.js";
-import { protectionIn, setFlagsToo } from "../node/protection.js";
+import { protectionIn } from "../node/protection.js";
 import { copyContent } from "./copy-data.js";
-import { copyMetadata } from "./copy-metadata.js";
+import { addFlags, copyFlags, copyMetadata } from "./copy-metadata.js";
 import type { CopyUpJob } from "./copy-up-job.js";
 import { type FinishedCopy, publish } from "./publish.js";
 import { ending, goOn } from "./statuses.js";
@@ -82,6 +82,8 @@ function fill(core: Core, job: CopyUpJob, copy: FileCopy): Status {
   return goOn(fillData(core, job, copy), (filled) => {
     const status = filled || copyMetadata(core, { source: object, target, attr });
     if (status !== 0) return status;
+    // A metadata-only file's descriptor is of its path alone, and has no flags.
+    if (copy.source === object) copyFlags(object, target);
     const origin = encodeOrigin(layer, object, "");
     writeOrigin(core, target, origin);
     return goOn(core.config.volatile ? 0 : syncIn(core.upper as HostLayer, target), (synced) => {
@@ -100,7 +102,7 @@ function publishWhole(core: Core, job: CopyUpJob, copy: FinishedCopy): number {
   node.data = isMetadataOnly(job, attr) ? stays : undefined;
   const published = publish(core, node, copy);
   if (published !== 0) node.data = data;
-  else if (job.has !== 0) setFlagsToo(target, job.has);
+  else if (job.has !== 0) addFlags(target, job.has);
   if (published === 0 && attr.nlink > 1 && node.indexed === undefined) partFromLinks(core, node, target);
   return published;
 }

@@ -7,7 +7,7 @@ import { encodeOrigin, writeOrigin } from "../marks/origin.js";
 import type { Node } from "../node/node.js";
 import { openNode } from "../node/open-node.js";
 import { inheritProtection, protectionOf } from "../node/protection.js";
-import { copyMetadata } from "./copy-metadata.js";
+import { copyFlags, copyMetadata } from "./copy-metadata.js";
 import { markImpure, restoreTimes } from "./touched-parent.js";
 
 const attr = new Attr();
@@ -47,7 +47,15 @@ function furnish(core: Core, copy: { source: number; scratch: number; name: stri
   const target = openName(copy.scratch, copy.name, O.RDONLY | O.DIRECTORY, 0);
   if (target < 0) return -target;
   const status = -statFd(copy.source, attr) || copyMetadata(core, { source: copy.source, target, attr });
-  if (status === 0) writeOrigin(core, target, encodeOrigin(copy.layer, copy.source, ""));
+  if (status === 0) {
+    writeOrigin(core, target, encodeOrigin(copy.layer, copy.source, ""));
+    // Another descriptor: one of the path alone has no flags, and who may not read the directory can still copy it up.
+    const readable = openName(copy.source, ".", O.RDONLY | O.DIRECTORY, 0);
+    if (readable >= 0) {
+      copyFlags(readable, target);
+      sys.close(readable);
+    }
+  }
   sys.close(target);
   return status;
 }

@@ -23,12 +23,6 @@ export function protectionIn({ attributes }: Attr): number {
   return attributes & PROTECTING;
 }
 
-/** Gives the copy of a file the flags of the original. */
-export function setFlagsToo(fd: number, flags: number): void {
-  const own = sys.getFlags(fd);
-  if (own >= 0) sys.setFlags(fd, own | flags);
-}
-
 export function protectionOf(core: Core, node: Node): number {
   if (node.isDirectory) return (node.top.protection ??= readProtection(core, node));
   return node.inUpper || !node.isRegular ? 0 : flagsBelow(core, node);
