@@ -120,6 +120,21 @@ export const xattrCases: readonly Case[] = [
     },
   },
   {
+    name: "what is no name in the overlays namespace, and what is too long once escaped",
+    lower: { f: "x", d: dir() },
+    run(t) {
+      const longest = "n".repeat(255 - "trusted.overlay.overlay.".length);
+      for (const path of ["f", "d"]) {
+        for (const name of ["trusted.overlay.", "trusted.overlay", `trusted.overlay.${longest}`, `trusted.overlay.${longest}n`]) {
+          t.setxattr(path, name, "1");
+          t.getxattr(path, name);
+          t.listxattr(path);
+          t.removexattr(path, name);
+        }
+      }
+    },
+  },
+  {
     name: "attributes by descriptor",
     lower: { f: "x", d: dir() },
     run(t) {

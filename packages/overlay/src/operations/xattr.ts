@@ -12,6 +12,7 @@ import { intentOn } from "./remove.js";
 /** Attributes that the mount itself answers, for people: which layer serves a file, how it is open, what was decided. */
 const OWN_PREFIX = "user.sluice.";
 const XATTR_MAX = 65_536;
+const XATTR_NAME_MAX = 255;
 const list = Buffer.alloc(XATTR_MAX);
 const value = Buffer.alloc(XATTR_MAX);
 /** Asks for a size alone. */
@@ -21,6 +22,8 @@ export function getxattr(core: Core, id: NodeId, args: { name: string; size: num
   const node = core.nodes.get(id);
   if (node === undefined) return Errno.ESTALE;
   if (args.name.startsWith(OWN_PREFIX)) return answer(describe(core, node, args.name.slice(OWN_PREFIX.length)), args.size, out);
+  const refused = refusal(core, args.name);
+  if (refused !== 0) return refused;
   const at = aim(core, node);
   const length = at.fd < 0 ? at.fd : sys.getxattrat(at.fd, at.name, realName(core, args.name), value);
   return length < 0 ? -length : answer(value.subarray(0, length), args.size, out);
@@ -61,6 +64,17 @@ function modeOf(node: Node): string {
   return modes.size === 0 ? "closed" : [...modes].sort().join(",");
 }
 
+/**
+ * What the kernel has no handler for of the overlay's own namespace, its prefix alone, or finds too long once it is escaped
+ * (fs/overlayfs/xattrs.c ovl_xattr_escape_name).
+ */
+function refusal(core: Core, name: string): number {
+  const { prefix, escaped } = core.marks;
+  if (!name.startsWith(prefix)) return 0;
+  if (name.length === prefix.length) return Errno.EINVAL;
+  return name.length + escaped.length - prefix.length > XATTR_NAME_MAX ? Errno.EOPNOTSUPP : 0;
+}
+
 /** Where an attribute of this name lies: names in the overlay's own namespace are the callers' only when escaped. */
 function realName(core: Core, name: string): string {
   return name.startsWith(core.marks.prefix) ? core.marks.escaped + name.slice(core.marks.prefix.length) : name;
@@ -90,6 +104,8 @@ function shownName(core: Core, call: CallContext, name: string): string[] {
 export function setxattr(core: Core, call: CallContext, request: { id: NodeId; args: XattrSetArgs }): Status {
   const { name, flags, value: given, killSgid } = request.args;
   if (name.startsWith(OWN_PREFIX)) return Errno.EPERM;
+  const refused = refusal(core, name);
+  if (refused !== 0) return refused;
   const bytes = Buffer.from(given);
   const act = (node: Node): number => {
     const at = aim(core, node);
@@ -111,6 +127,8 @@ function dropSgid(core: Core, at: { fd: number; name: string }): number {
 
 export function removexattr(core: Core, call: CallContext, request: { id: NodeId; name: string }): Status {
   if (request.name.startsWith(OWN_PREFIX)) return Errno.EPERM;
+  const refused = refusal(core, request.name);
+  if (refused !== 0) return refused;
   const name = realName(core, request.name);
   const act = (node: Node): number => {
     const at = aim(core, node);
