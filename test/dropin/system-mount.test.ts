@@ -77,6 +77,10 @@ test(
       mount -o remount,ro $PWD/m; echo "$?"
       kill $!; wait $! 2> /dev/null
       umount $PWD/m; echo "$? $(row)"
+      mount -t fuse.sluice layers $PWD/m -o lowerdir=l0,nosymfollow
+      mount -o remount,rw $PWD/m; echo "$? $(row)"
+      mount -o remount,ro,noexec $PWD/m; echo "$? $(row)"
+      umount $PWD/m
       `,
     );
     expect(result.stdout.split("\n")).toEqual([
@@ -87,9 +91,12 @@ test(
       "0",
       "32",
       "0 ",
+      "32 layers fuse.sluice ro,relatime,nosymfollow",
+      "0 layers fuse.sluice ro,noexec,relatime,nosymfollow",
       "",
     ]);
     expect(result.stderr).toMatch(/m: it cannot be remounted \(EBUSY\): close what is open/);
+    expect(result.stderr).toMatch(/m: it has no upper layer to write to \(EROFS\): /);
   },
   LIMIT_MS,
 );

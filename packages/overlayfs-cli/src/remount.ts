@@ -5,6 +5,7 @@
 import { getSystemErrorName } from "node:util";
 import { MS, native } from "@sluice/native";
 import { CliError, EXIT } from "@sluice/runtime/cli";
+import { daemonStatus } from "@sluice/service-mount";
 
 const SET: Readonly<Record<string, number>> = {
   ro: MS.RDONLY,
@@ -13,6 +14,7 @@ const SET: Readonly<Record<string, number>> = {
   noexec: MS.NOEXEC,
   sync: MS.SYNCHRONOUS,
   dirsync: MS.DIRSYNC,
+  nosymfollow: MS.NOSYMFOLLOW,
   noatime: MS.NOATIME,
   nodiratime: MS.NODIRATIME,
   relatime: MS.RELATIME,
@@ -25,6 +27,7 @@ const CLEARED: Readonly<Record<string, number>> = {
   dev: MS.NODEV,
   exec: MS.NOEXEC,
   async: MS.SYNCHRONOUS,
+  symfollow: MS.NOSYMFOLLOW,
   atime: MS.NOATIME,
   diratime: MS.NODIRATIME,
   norelatime: MS.RELATIME,
@@ -37,10 +40,23 @@ export function remountFlags(words: readonly string[]): number {
   return words.reduce((flags, word) => (flags | (SET[word] ?? 0)) & ~(CLEARED[word] ?? 0), 0);
 }
 
-/** @throws CliError where the kernel refuses: files that are open for writing keep a mount from becoming read-only (EBUSY). */
-export function remount(mountpoint: string, words: readonly string[]): void {
+/**
+ * @throws CliError where the kernel refuses: files that are open for writing keep a mount from becoming read-only (EBUSY). And
+ * where nothing could be written anyway (fs/overlayfs/params.c ovl_reconfigure).
+ */
+export async function remount(mountpoint: string, words: readonly string[]): Promise<void> {
+  const flags = remountFlags(words);
+  if ((flags & MS.RDONLY) === 0 && (await daemonStatus(mountpoint))?.upper === null) {
+    throw new CliError({
+      object: mountpoint,
+      problem: "it has no upper layer to write to",
+      errno: "EROFS",
+      remedy: "unmount it, and mount it with upperdir= and workdir=",
+      exitCode: EXIT.UNFIT,
+    });
+  }
   const path = Buffer.from(mountpoint, "utf8").toString("latin1");
-  const status = native.mount("none", path, "", MS.REMOUNT | remountFlags(words), "");
+  const status = native.mount("none", path, "", MS.REMOUNT | flags, "");
   if (status >= 0) return;
   throw new CliError({
     object: mountpoint,

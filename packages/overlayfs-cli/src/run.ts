@@ -7,7 +7,6 @@ import type { Invocation, MountInvocation } from "./invocation.js";
 import { launch } from "./launch.js";
 import { logPlace } from "./log-place.js";
 import { mountArguments } from "./mount-arguments.js";
-import { remount as remountAt } from "./remount.js";
 
 /** Of a process that no user namespace holds: every id is itself. */
 const WHOLE_MAP = /^\s*0\s+0\s+4294967295\s*$/;
@@ -26,7 +25,8 @@ async function mount(invocation: MountInvocation): Promise<number> {
   for (const notice of notices) process.stderr.write(errorLine(`${invocation.mountpoint}: ${notice}`));
   if (invocation.fake) return EXIT.DONE;
   if (remount !== undefined) {
-    remountAt(invocation.mountpoint, remount);
+    const { remount: remountAt } = await import("./remount.js");
+    await remountAt(invocation.mountpoint, remount);
     return EXIT.DONE;
   }
   if (!foreground) return launch(argv, logPlace(logFile));

@@ -6,7 +6,7 @@ import { existsSync, realpathSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { MNT, native } from "@sluice/native";
-import { daemonPid } from "@sluice/service-mount";
+import { daemonStatus } from "@sluice/service-mount";
 
 const UMOUNT_FAILURE = 32;
 const LONGEST_MS = 10_000;
@@ -43,7 +43,7 @@ async function unmount(): Promise<number> {
   const place = placeOf(path);
   const lazy = (flags & MNT.DETACH) !== 0;
   // Asked before, as nobody answers afterwards. A lazy unmount waits for nobody, so it asks nobody.
-  const pid = lazy ? undefined : await daemonPid(place);
+  const pid = lazy ? undefined : (await daemonStatus(place))?.pid;
   const status = native.umount2(Buffer.from(place, "utf8").toString("latin1"), flags);
   if (status < 0) {
     const EBUSY = -16;

@@ -22,13 +22,17 @@ test.each([
   "subtype=other",
   "uuid=on",
   "override_creds=on",
+  "fsync=always",
 ])("%s is an error that names it", (word) => {
   expect(() => parseOptionStrings([word])).toThrow(`-o ${word}: `);
 });
 
-test.each(["verity=on", "verity=require", "nfs_export=on", "plugins=x", "xattr_permissions=2"])("%s is refused, and why", (word) => {
-  expect(() => parseOptionStrings([word])).toThrow(/option is not supported: \S/);
-});
+test.each(["verity=on", "verity=require", "nfs_export=on", "plugins=x", "xattr_permissions=2", "fsync=strict", "mand", "iversion"])(
+  "%s is refused, and why",
+  (word) => {
+    expect(() => parseOptionStrings([word])).toThrow(/option is not supported: \S/);
+  },
+);
 
 test.each([
   "",
@@ -38,10 +42,22 @@ test.each([
   "override_creds",
   "nooverride_creds",
   "subtype=sluice,fsname=x",
+  "nosymfollow,symfollow,silent,loud,nomand,noiversion,nousers,noowner,nogroup",
   "clone_fd,max_idle_threads=4,threaded=1,writeback=1,fast_ino=1,auto_unmount",
   "_netdev,nofail,noauto,user,x-systemd.automount,X-mount.mkdir,comment=y",
 ])("%s is understood", (text) => {
   expect(() => parseOptionStrings([text])).not.toThrow();
+});
+
+test.each([
+  ["fsync=volatile", true],
+  ["fsync=0", true],
+  ["fsync=auto", false],
+  ["fsync=1", false],
+  ["volatile,fsync=auto", false],
+  ["fsync=auto,volatile", true],
+])("%s: volatile is %s", (text, volatile) => {
+  expect(parseOptionStrings([text]).volatile).toBe(volatile);
 });
 
 test("layers one by one, whose names need no escape but for the comma", () => {
