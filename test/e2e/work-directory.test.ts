@@ -88,6 +88,21 @@ test("layers that kernel overlayfs writes to are refused", async () => {
   await (await mountSluice({ lowers: [lower], upper, work })).stop();
 });
 
+test("with index=on no lower layer may be one that another mount writes to, and without it may", async () => {
+  const { lower, upper, work, mnt } = prepared();
+  const above = (index: string): string => optionsOf({ lower: upper, upper: scratch(), work: scratch(), mnt }) + index;
+  const overlay = mountKernelOverlay({ lowers: [lower], upper, work });
+  const byKernel = await runSluice(["mount", "-o", above(",index=on"), mnt]);
+  expect([byKernel.code, byKernel.stderr]).toEqual([4, expect.stringContaining(`kernel overlayfs mounted on ${overlay} writes to this`)]);
+  unmountKernelOverlay(overlay);
+  const first = await mountSluice({ lowers: [lower], upper, work });
+  const bySluice = await runSluice(["mount", "-o", above(",index=on"), mnt]);
+  expect([bySluice.code, bySluice.stderr]).toEqual([4, expect.stringContaining("another mount's upper layer (EBUSY)")]);
+  await (await mountSluice({ lowers: [upper], upper: scratch() })).stop();
+  await first.stop();
+  await (await mountSluice({ lowers: [upper], upper: scratch(), args: ["-o", "index=on"] })).stop();
+});
+
 test("marks of OCI layers and of fuse-overlayfs count where they are asked for, and are files where not", async () => {
   const lower = plant(scratch(), { gone: "1", "dir/old": "1", "dir/both": "1", "a/x": "1", "b/x": "1", "c/x": "1", "d/x": "1" });
   const top = plant(scratch(), {

@@ -1,5 +1,5 @@
 /** What a server has of its keeper, over a socket or in its own process, and the acts that need privilege. */
-export { claimUpper, untilLetGo } from "./acts/claim-upper.js";
+export { claimUpper, isClaimed, untilLetGo } from "./acts/claim-upper.js";
 export { LayerError } from "./acts/layer-error.js";
 export { abortDevice, mountOn, type MountPoint, openDevice, openPlace, unmountDevice } from "./acts/mount-device.js";
 export { openLayers } from "./acts/open-layers.js";

@@ -39,7 +39,8 @@ export function claimUpper(upper: OpenLayer | undefined, work: OpenLayer | undef
 const LETTING_GO_MS = 2_000;
 const POLL_MS = 10;
 
-function isClaimed(path: string): boolean {
+/** Whether a mount has it as its upper layer or work directory. */
+export function isClaimed(path: string): boolean {
   const fd = native.openat(AT.FDCWD, toBytes(path), O.RDONLY | O.DIRECTORY | O.CLOEXEC, 0);
   if (fd < 0) return false;
   const status = native.flock(fd, LOCK.EX | LOCK.NB);

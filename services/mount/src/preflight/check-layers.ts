@@ -1,5 +1,6 @@
 /** Do the layers exist, can they be read, and do they keep out of each other's way? */
 import { accessSync, constants, opendirSync, statSync } from "node:fs";
+import { isClaimed } from "@sluice/keeper-link";
 import { codeOf, unfit } from "../complaint.js";
 import type { MountConfig } from "../config/mount-config.js";
 import { checkCompatible, checkNoKernelOverlay, checkWorkEmpty } from "./check-work.js";
@@ -76,6 +77,21 @@ function checkApart(place: Place, role: string, other: Place, otherRole: string)
   }
 }
 
+/**
+ * Whoever asks for an index relies on lower layers that do not change. Without it the kernel takes a layer that another mount
+ * writes to, with a line in its log (fs/overlayfs/super.c ovl_report_in_use).
+ */
+function checkNotWritten(lowers: readonly Place[], table: readonly MountRow[]): void {
+  checkNoKernelOverlay(lowers, table);
+  const written = lowers.find(({ real }) => isClaimed(real));
+  if (written === undefined) return;
+  throw unfit(
+    written.given,
+    "with index=on no lower layer may be another mount's upper layer (EBUSY)",
+    "unmount that one first, or leave index=on out",
+  );
+}
+
 function checkOneFileSystem(upper: Place, work: Place): void {
   const remedy = "put both on one file system, reached through one mount: files are renamed from work to upper";
   if (upper.dev !== work.dev) {
@@ -103,5 +119,6 @@ export function checkLayers(config: MountConfig, table: readonly MountRow[]): La
   checkWorkEmpty(work);
   checkCompatible(work, upper);
   checkNoKernelOverlay([upper, work], table);
+  if (config.index === "on") checkNotWritten(below, table);
   return { lowers, dataLowers, upper, work };
 }
