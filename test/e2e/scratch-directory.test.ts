@@ -1,4 +1,5 @@
 /** The scratch directory is nobody's, the upper layer has to take whiteouts, and a directory's mark goes with its reason: as with kernel overlayfs. */
+import { execFileSync } from "node:child_process";
 import { mkdirSync, readdirSync, renameSync, statSync, unlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { check, native } from "@sluice/native";
@@ -60,6 +61,38 @@ test("an upper layer on another overlay is refused, since that makes no whiteout
   const sluice = await mountSluice({ lowers: [lower], upper, work: scratch() });
   await refuse(sluice.mountpoint);
   expect((await sluice.stop()).code).toBe(0);
+});
+
+function errorOf(call: () => unknown): string | undefined {
+  try {
+    call();
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code;
+  }
+  return undefined;
+}
+
+test("over a file system that holds no marks no directory is made or moved to where what is hidden would show in it", async () => {
+  const lower = plant(scratch(), { "d/f": "f", "e/f": "f" });
+  for (const make of ["kernel", "sluice"]) {
+    const base = scratch();
+    execFileSync("mount", ["-t", "ramfs", "none", base]);
+    const layers = { lowers: [lower], upper: join(base, "upper"), work: join(base, "work") };
+    for (const path of [layers.upper, layers.work]) mkdirSync(path);
+    // Removed at once: a merged directory needs a mark for that, too, with the kernel.
+    check(native.mknodat(AT.FDCWD, join(layers.upper, "d"), 0o020000, 0, 0), "make a whiteout");
+    const seen: unknown[] = [];
+    const mounted = make === "kernel" ? undefined : await mountSluice(layers);
+    const at = mounted?.mountpoint ?? mountKernelOverlay(layers);
+    seen.push(errorOf(() => mkdirSync(join(at, "d"))));
+    seen.push(errorOf(() => mkdirSync(join(at, "new"))));
+    seen.push(errorOf(() => renameSync(join(at, "new"), join(at, "d"))));
+    seen.push(errorOf(() => renameSync(join(at, "e"), join(at, "moved"))));
+    seen.push(readdirSync(at).sort(), readdirSync(join(at, "e")));
+    expect([make, ...seen]).toEqual([make, "EIO", undefined, "EXDEV", "EXDEV", ["e", "new"], ["f"]]);
+    if (mounted === undefined) unmountKernelOverlay(at);
+    else await mounted.stop();
+  }
 });
 
 test("a directory is marked impure while it holds what was copied up", async () => {

@@ -47,6 +47,12 @@ export function writeOpaque(names: MarkNames, dirFd: number, name: ByteName): nu
   return sys.setxattrat(dirFd, name, names.opaque, YES, 0);
 }
 
+/** The same where something below would show without it: EIO on a file system that holds no marks (ovl_set_opaque_xerr). */
+export function hideBelow(names: MarkNames, dirFd: number, name: ByteName): number {
+  const status = writeOpaque(names, dirFd, name);
+  return status === -Errno.EOPNOTSUPP ? -Errno.EIO : status;
+}
+
 export function writeImpure(names: MarkNames, dirFd: number, name: ByteName): number {
   return sys.setxattrat(dirFd, name, names.impure, YES, 0);
 }

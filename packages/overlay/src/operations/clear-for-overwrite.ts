@@ -7,7 +7,7 @@ import { copyMetadata } from "../copy-up/copy-metadata.js";
 import type { Core } from "../core.js";
 import { openName, statFd, sys } from "../layer/host-layer.js";
 import type { RealDir } from "../layer/real-dir.js";
-import { writeOpaque } from "../marks/directory-marks.js";
+import { hideBelow } from "../marks/directory-marks.js";
 import { readContent } from "../merge/listing.js";
 import { openNode } from "../node/open-node.js";
 import { purgeDirectory } from "./purge-directory.js";
@@ -42,7 +42,7 @@ function furnish(core: Core, clean: { source: number; scratch: number; name: str
   if (target < 0) return target;
   let status = statFd(clean.source, attr);
   if (status >= 0) status = -copyMetadata(core, { source: clean.source, target, attr });
-  if (status >= 0) status = writeOpaque(core.marks, target, "");
+  if (status >= 0) status = hideBelow(core.marks, target, "");
   sys.close(target);
   return status;
 }

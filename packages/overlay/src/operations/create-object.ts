@@ -11,7 +11,7 @@ import type { Core } from "../core.js";
 import { intendToMake } from "../journal/intents.js";
 import { openName, statFd, statName, sys } from "../layer/host-layer.js";
 import type { RealDir } from "../layer/real-dir.js";
-import { writeOpaque } from "../marks/directory-marks.js";
+import { hideBelow, writeOpaque } from "../marks/directory-marks.js";
 import { isForeignMark } from "../marks/foreign-marks.js";
 import { isWhiteout } from "../marks/whiteout.js";
 import type { Node } from "../node/node.js";
@@ -79,14 +79,22 @@ function makeAside(core: Core, creation: Creation, place: Place): number {
   const made = makeAs(creation, stage.fd, name);
   let status = made;
   if (made >= 0) {
-    if (creation.directory && (place.overWhiteout || creation.parent.isMerged)) writeOpaque(core.marks, stage.fd, name);
-    status = writeLabels(creation.call, stage.fd, name);
+    status = setApartFromBelow(core, creation, { fd: stage.fd, name, overWhiteout: place.overWhiteout });
+    if (status >= 0) status = writeLabels(creation.call, stage.fd, name);
     if (status >= 0) status = putInPlace(creation, place, { fd: stage.fd, name });
     if (status < 0) sys.unlinkat(stage.fd, name, creation.directory ? AT.REMOVEDIR : 0);
   }
   closeStage(core, stage);
   if (status < 0 && made > 0) sys.close(made);
   return status < 0 ? status : made;
+}
+
+/** What the whiteout hid would show in a directory without a mark; elsewhere the mark is but for names that come later. */
+function setApartFromBelow(core: Core, creation: Creation, at: { fd: number; name: string; overWhiteout: boolean }): number {
+  if (!creation.directory) return 0;
+  if (at.overWhiteout) return hideBelow(core.marks, at.fd, at.name);
+  if (creation.parent.isMerged) writeOpaque(core.marks, at.fd, at.name);
+  return 0;
 }
 
 function putInPlace(creation: Creation, { dirFd, overWhiteout }: Place, from: { fd: number; name: string }): number {

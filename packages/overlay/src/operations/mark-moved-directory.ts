@@ -28,7 +28,8 @@ function markDirectory(core: Core, { plan, into }: { plan: RenamePlan; into: Nod
   if (lower === undefined) {
     // Nothing below belongs to it; at the new place something might, unless that is of the upper layer alone (ovl_rename).
     if (!into.isMerged) return 0;
-    return node.opaque && hasMark(core, fd) ? 0 : -writeOpaque(core.marks, fd, "") || 0;
+    const status = node.opaque && hasMark(core, fd) ? 0 : writeOpaque(core.marks, fd, "");
+    return status === -Errno.EOPNOTSUPP ? Errno.EXDEV : -status || 0;
   }
   // Its number is the lower directory's, whichever move this is.
   markImpure(core, into);
