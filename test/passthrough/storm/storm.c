@@ -22,7 +22,8 @@ static const char *const kinds[KINDS] = {"opens", "reads", "writes", "mapped rea
 
 // Shared by all processes. A reader who opened before the first writer was through may see what the file began with:
 // kernel overlayfs keeps such readers on the lower file, too. What is stored through a mediated mapping reaches it when it
-// is written back: see docs/io-modes.md.
+// is written back: see docs/io-modes.md. That may happen at any moment, also in the middle of a store or of such a read,
+// which then has words of both versions.
 struct file {
     pthread_mutex_t mutex;
     uint32_t version[BLOCKS];
@@ -70,21 +71,28 @@ static void make_block(unsigned char *block, int file, int index, uint32_t versi
     for (size_t i = 0; i < BLOCK; i += sizeof word) memcpy(block + i, &word, sizeof word);
 }
 
-static int is_block(const unsigned char *block, int file, int index, uint32_t version) {
-    unsigned char expected[BLOCK];
-    make_block(expected, file, index, version);
-    return memcmp(block, expected, BLOCK) == 0;
+// The first word that is of no version from `oldest` to `newest`; a block's worth of words where each is.
+static size_t first_other(const unsigned char *block, int file, int index, uint32_t oldest, uint32_t newest) {
+    uint64_t word, place = ((uint64_t)file << 40) | ((uint64_t)index << 32);
+    size_t at = 0;
+    for (; at < BLOCK / sizeof word; at++) {
+        memcpy(&word, block + at * sizeof word, sizeof word);
+        if (word < (place | oldest) || word > (place | newest)) break;
+    }
+    return at;
 }
 
 static void check(const struct holding *held, const unsigned char *block, int index, const char *how) {
-    uint32_t version = shared->files[held->file].version[index];
-    if (is_block(block, held->file, index, version)) return;
+    const struct file *file = &shared->files[held->file];
+    uint32_t version = file->version[index], oldest = held->may_be_old ? file->synced[index] : version;
+    size_t at = first_other(block, held->file, index, oldest, version);
+    if (at == BLOCK / sizeof(uint64_t)) return;
+    if (held->may_be_old && first_other(block, held->file, index, 0, 0) == BLOCK / sizeof(uint64_t)) return;
     uint64_t found;
-    memcpy(&found, block, sizeof found);
-    uint32_t old = (uint32_t)found;
-    int allowed = old == 0 || (old >= shared->files[held->file].synced[index] && old < version);
-    if (held->may_be_old && allowed && is_block(block, held->file, index, old)) return;
-    wrong("file %d block %d by %s: version %u was expected, %llx is there", held->file, index, how, version, (unsigned long long)found);
+    memcpy(&found, block + at * sizeof found, sizeof found);
+    wrong("file %d block %d by %s, opened %s: versions %u to %u were expected, word %zu is %llx", held->file, index, how,
+          held->writable ? "for writing" : held->may_be_old ? "before the first writer" : "for reading", oldest, version, at,
+          (unsigned long long)found);
 }
 
 static void open_one(struct holding *held) {
