@@ -1,10 +1,10 @@
 /** Who has a lower file open while somebody copies it up: what they can do beside kernel overlayfs, and what they see. */
-import { mkdirSync, statSync } from "node:fs";
+import { linkSync, mkdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { mountKernelOverlay, mountSluice, requires, scratch, treeHash } from "@sluice/testkit";
 import { Errno, O } from "@sluice/vfs";
 import { expect } from "vitest";
-import { Actor } from "../e2e/harness/actor.js";
+import { Actor, eventually } from "../e2e/harness/actor.js";
 import { layers, open } from "../e2e/harness/layers.js";
 import { statusOf } from "../e2e/harness/told.js";
 
@@ -86,6 +86,30 @@ test("a mediated reader of a lower file follows it to the upper layer", async ()
   expect(await mediated.do("mapWrite", map, 0, "MAP")).toBe(0);
   expect(await mediated.do("fsync", mapper)).toBe(0);
   expect(await mediated.do("read", reader, 32, 0)).toBe("MAP");
+  await root.stop();
+  await mediated.stop();
+  await mount.stop();
+}, 60_000);
+
+test("once the readers of a lower file are gone, all its names lead to the copy's one node", async () => {
+  const { lower, upper } = layers({ lower: { x: open(OLD) } });
+  linkSync(join(lower, "x"), join(lower, "y"));
+  const policy = "version: 1\ndefault: grant\nrules:\n  - { name: m, subject: { uid: [2001] }, effect: mediate }\n";
+  const mount = await mountSluice({ lowers: [lower], upper, policy });
+  const [root, mediated] = [await Actor.start(), await Actor.start(2001)];
+  const [x, y] = [mount.path("x"), mount.path("y")];
+  const reader = await root.do("open", x, O.RDONLY);
+  await root.do("stat", y);
+  const writer = await mediated.do("open", x, O.RDWR);
+  expect(await root.do("close", reader)).toBe(0);
+  await eventually("nobody passes through", 10_000, async () => (await statusOf(mount)).openFilesByMode["passthrough"] === 0);
+  const map = await mediated.do("map", await mediated.do("open", y, O.RDONLY), OLD.length, false);
+  expect(await mediated.do("mapRead", map, 0, OLD.length)).toBe(OLD);
+  expect(await mediated.do("write", writer, "NEW", 0)).toBe(3);
+  expect(await mediated.do("mapRead", map, 0, OLD.length)).toBe("NEW content");
+  const granted = await root.do("open", y, O.RDWR);
+  expect(await root.do("write", granted, "XYZ", 0)).toBe(3);
+  expect(await mediated.do("mapRead", map, 0, OLD.length)).toBe("XYZ content");
   await root.stop();
   await mediated.stop();
   await mount.stop();

@@ -33,7 +33,7 @@ export function routeOpen(core: Core, open: RoutedOpen): InodeIo | number {
   if (wish === "observe") return io.passthrough === 0 ? io : sendApart(core, open, stays);
   if (isTiedElsewhere(node, io)) return fromLowerReaders(core, open, { io, nameless: open.nameless || arrival === "nameless" });
   if (stays) return io;
-  if (io.apart) return sendHome(core, open);
+  if (former !== undefined && (io.apart || isServedByItsOwn(node))) return sendHome(core, open);
   return MODE_TABLE[liveOf(io)][wish] === "another node" ? part(core, open, io) : io;
 }
 
@@ -44,13 +44,21 @@ function sendApart(core: Core, open: RoutedOpen, stays: boolean): number {
   return Errno.ESTALE;
 }
 
-/** Granted or mediated, by an id that serves opens which pass us: back to the node's own. Without a name it is served as those are. */
+/** By another id than the node's, which nothing ties it to: back to that one. Without a name it is served as others by that id are. */
 function sendHome(core: Core, open: RoutedOpen): number {
   const { node, wish } = open;
   // It must not be sent on a second time: the kernel looks again but once.
   if (needsNewId(node) || MODE_TABLE[liveOf(node.io)][wish] === "another node") giveNewId(core, node);
   core.reroutes.begin(open.call.pid, node, false);
   return Errno.ESTALE;
+}
+
+/**
+ * By an id that readers of the lower file had, once they are gone, an open would have pages of its own, which do not follow
+ * what is written by the node's. One comes so late, or by another name of the file, which the kernel still has for that id.
+ */
+function isServedByItsOwn({ io, others }: Node): boolean {
+  return others !== undefined || (io !== undefined && io.handles.size > 0);
 }
 
 /** A grant where only opens are that pass us: they keep the id, and the node goes on under a new one. */
