@@ -21,6 +21,7 @@ import { syncVolatile } from "../operations/whole-filesystem.js";
 import { appendBegun } from "./append-once.js";
 import { currentFd } from "./current-fd.js";
 import type { OpenFile } from "./handle-table.js";
+import { pagesDropped } from "./kept-pages.js";
 import { transfer } from "./watched-io.js";
 
 const attr = new Attr();
@@ -30,6 +31,7 @@ export function readData(core: Core, call: CallContext, args: IoArgs, out: DataO
   if (file === undefined) return Errno.EBADF;
   const bytes = out.reserve(args.size);
   if (file.watch !== undefined) return readWatched(core, call, { file, args, bytes, watch: file.watch }, out);
+  if (file.pagesFrom !== undefined) pagesDropped(file);
   const range = { offset: 0, length: args.size, position: args.offset };
   const fd = currentFd(core, file);
   const read = sys.pread(fd, bytes, range, neverWaits(file) ? 0 : RWF.NOWAIT);

@@ -34,6 +34,8 @@ export class OpenFile {
   layer: HostLayer | undefined = undefined;
   /** Descriptors that `fd` was before a copy-up; reads may still be under way on them. */
   formerFds: number[] | undefined = undefined;
+  /** What the file was at an open that has the kernel drop its pages, until that is known to have happened: see kept-pages.ts. */
+  pagesFrom: Uint32Array | undefined = undefined;
   /** What has to be done about each of its reads and writes, all of which come to us then. */
   watch: IoWatch | undefined = undefined;
 

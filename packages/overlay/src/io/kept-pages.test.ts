@@ -1,0 +1,57 @@
+import { appendFileSync, closeSync, mkdtempSync, openSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { S } from "@sluice/vfs";
+import { afterAll, expect, test } from "vitest";
+import { Node } from "../node/node.js";
+import { OpenFile } from "./handle-table.js";
+import { InodeIo } from "./inode-io.js";
+import { mayKeepPages, pagesDropped, pagesWritten } from "./kept-pages.js";
+
+const directory = mkdtempSync(join(tmpdir(), "sluice-kept-pages-"));
+const path = join(directory, "f");
+writeFileSync(path, "content");
+const fd = openSync(path, "r");
+afterAll(() => {
+  closeSync(fd);
+  rmSync(directory, { recursive: true });
+});
+
+function opens(): () => OpenFile {
+  const node = new Node(2, S.IFREG);
+  const io = new InodeIo();
+  let handle = 0;
+  return () => {
+    const file = new OpenFile(++handle, node, node.id, io);
+    file.fd = fd;
+    return file;
+  };
+}
+
+test("pages may stay only after an open that drops them has shown that it is through", () => {
+  const open = opens();
+  const [first, second] = [open(), open()];
+  expect(mayKeepPages(first)).toBe(false);
+  // The kernel may not have dropped anything yet.
+  expect(mayKeepPages(second)).toBe(false);
+  pagesDropped(second);
+  expect(mayKeepPages(open())).toBe(true);
+  appendFileSync(path, "more");
+  const third = open();
+  expect(mayKeepPages(third)).toBe(false);
+  // By one that dropped what was there before the change.
+  pagesDropped(first);
+  expect(mayKeepPages(open())).toBe(false);
+  pagesDropped(third);
+  expect(mayKeepPages(open())).toBe(true);
+});
+
+test("a writer's last close shows it too, and vouches for what it wrote", () => {
+  const open = opens();
+  const writer = open();
+  expect(mayKeepPages(writer)).toBe(false);
+  appendFileSync(path, "more");
+  expect(mayKeepPages(open())).toBe(false);
+  pagesWritten(writer);
+  expect(mayKeepPages(open())).toBe(true);
+});
