@@ -38,8 +38,10 @@ test("depth 1: a layer on overlayfs is mediated, counted and explained; the othe
     { path: "deep", layer: "lower0", mode: "mediated", fallback: "stack-depth" },
     { path: "flat", layer: "lower1", mode: "passthrough", fallback: null },
   ]);
+  expect(await actor.do("contents", mount.path("deeper"))).toBe("deeper");
   const status = await statusOf(mount);
-  expect(status.fallbacks).toEqual({ "stack-depth": 1 });
+  expect(status.fallbacks).toEqual({ "stack-depth": 2 });
+  expect(mount.log().match(/a granted open is mediated all the same/g)).toHaveLength(1);
   expect(status.engine.maxStackDepth).toBe(1);
   const eligible = status.overlay.layers.map(({ name, passthrough }) => [name, passthrough.eligible]);
   expect(eligible).toEqual([

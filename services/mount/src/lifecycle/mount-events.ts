@@ -42,7 +42,7 @@ export function mountEvents(telemetry: MountTelemetry, logger: Logger): MountEve
     telemetry.anomalies++;
     warn({ ...detail, anomaly: true }, message);
   };
-  const fallback = limited((detail, message) => logger.info(detail, message));
+  const told = new Set<string>();
   return {
     engine: { anomaly, request: (operation, errno, durationMs) => telemetry.request(operation, errno, durationMs) },
     overlay: {
@@ -53,7 +53,11 @@ export function mountEvents(telemetry: MountTelemetry, logger: Logger): MountEve
       },
       fallback: (event) => {
         telemetry.fallbacks.add(event.reason);
-        fallback({ ...event }, "a granted open is mediated all the same");
+        // What it is about is the layer: each open of it would say the same.
+        const what = `${event.layer} ${event.reason}`;
+        if (told.has(what)) return;
+        told.add(what);
+        logger.info({ ...event }, "a granted open is mediated all the same: counted from here on, and not logged again");
       },
       mediated: (direction, bytes) => telemetry.mediatedBytes.add(direction, bytes),
       openFiles: (mode, delta) => telemetry.openFiles.add(mode, delta),
