@@ -1,5 +1,5 @@
 /** What the server may do, thread by thread, is what the table says, and what it needs is still there. */
-import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { CAP, capabilityMask } from "@sluice/native";
 import { file, mountSluice, plant, requires, runScript, runSluice, scratch, startScript } from "@sluice/testkit";
@@ -80,6 +80,8 @@ async function expectShape({ args, held, owner }: Shape): Promise<void> {
     expect(status).toMatch(/^Seccomp:\s+2$/m);
     expect(status).toMatch(new RegExp(`^Uid:\\s+${owner?.uid ?? 0}\\s`, "m"));
   }
+  // What is undumpable belongs to root in /proc (man 5 proc), so that its own user reads nothing of it.
+  expect(statSync(`/proc/${pid}/environ`).uid).toBe(0);
   reader.kill();
   await reader.finished;
   expect((await mount.stop()).code).toBe(0);

@@ -24,6 +24,7 @@ const WAYS = [
   "splice",
   "sendfile",
   "aio",
+  "uring",
   "map",
   "mapclose",
   "read",

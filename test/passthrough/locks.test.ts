@@ -28,6 +28,14 @@ async function mounted(args: string[] = ["--locks", "daemon"], files: string[] =
   return mountSluice({ lowers: [lower], upper, args });
 }
 
+/** Whoever writes is observed, and so has a node of its own beside readers that pass through. */
+async function mountedMixed(): Promise<SluiceMount> {
+  const { lower, upper } = layers({ upper: { f: open("0123456789".repeat(20)) } });
+  const policy =
+    'version: 1\ndefault: grant\nrules:\n  - { name: writers, path: "**", access: [write], effect: mediate, obligations: { audit: each-io } }\n';
+  return mountSluice({ lowers: [lower], upper, policy });
+}
+
 /** Same numbers each run. */
 function random(seed: number): (below: number) => number {
   let state = seed;
@@ -204,15 +212,19 @@ describe("a wait", () => {
 });
 
 describe("where the kernel has two nodes of a file", () => {
-  for (const kind of ["set", "ofd", "flock"] as const)
-    test(`a lock taken before the copy-up shuts out who opened after it, and the other way round (${kind})`, async () => {
-      const mount = await mounted();
+  const cases = (["copy-up", "mixed decision"] as const).flatMap((how) =>
+    (["set", "ofd", "flock"] as const).map((kind) => ({ how, kind })),
+  );
+  for (const { how: parted, kind } of cases)
+    test(`a lock taken before the ${parted} shuts out who opened after it, and the other way round (${kind})`, async () => {
+      const mount = await (parted === "copy-up" ? mounted() : mountedMixed());
       const [a, b] = [new Locker(), new Locker()];
       const lock = (how: "r" | "w"): (string | number)[] =>
         kind === "flock" ? [how === "r" ? LOCK_SH | LOCK_NB : LOCK_EX | LOCK_NB] : [how, 0, 0];
       expect(await a.do("open", 0, O.RDONLY, mount.path("f"))).toBe("0");
       expect(await b.do("open", 0, O.RDWR, mount.path("f"))).toBe("0");
-      expect((await statusOf(mount)).openFilesByMode).toMatchObject({ passthrough: 2 });
+      const modes = parted === "copy-up" ? { passthrough: 2 } : { passthrough: 1, mediated: 1 };
+      expect((await statusOf(mount)).openFilesByMode).toMatchObject(modes);
       expect(await a.do(kind, 0, ...lock("r"))).toBe("0");
       expect(await b.do(kind, 0, ...lock("w"))).toBe(AGAIN);
       expect(await b.do(kind, 0, ...lock("r"))).toBe("0");

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/aio_abi.h>
+#include <linux/io_uring.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -91,6 +92,28 @@ static int by_aio(int fd) {
   return event.res == sizeof bytes ? 0 : -1;
 }
 
+/* One write by io_uring: what the submission says is done when the completion is there. */
+static int by_uring(int fd) {
+  static char bytes[512];
+  struct io_uring_params at = {0};
+  int ring = syscall(SYS_io_uring_setup, 1, &at);
+  if (ring < 0) return -1;
+  size_t sq_length = at.sq_off.array + at.sq_entries * sizeof(unsigned);
+  size_t cq_length = at.cq_off.cqes + at.cq_entries * sizeof(struct io_uring_cqe);
+  char *sq = mmap(NULL, sq_length, PROT_READ | PROT_WRITE, MAP_SHARED, ring, IORING_OFF_SQ_RING);
+  char *cq = mmap(NULL, cq_length, PROT_READ | PROT_WRITE, MAP_SHARED, ring, IORING_OFF_CQ_RING);
+  struct io_uring_sqe *sqe = mmap(NULL, sizeof *sqe, PROT_READ | PROT_WRITE, MAP_SHARED, ring, IORING_OFF_SQES);
+  if (sq == MAP_FAILED || cq == MAP_FAILED || sqe == MAP_FAILED) return -1;
+  *sqe = (struct io_uring_sqe){.opcode = IORING_OP_WRITE, .fd = fd, .addr = (uintptr_t)bytes, .len = sizeof bytes, .off = 50000};
+  *(unsigned *)(sq + at.sq_off.array) = 0;
+  __atomic_store_n((unsigned *)(sq + at.sq_off.tail), 1, __ATOMIC_RELEASE);
+  if (syscall(SYS_io_uring_enter, ring, 1, 1, IORING_ENTER_GETEVENTS, NULL, 0) != 1) return -1;
+  if (__atomic_load_n((unsigned *)(cq + at.cq_off.tail), __ATOMIC_ACQUIRE) != 1) return -1;
+  int written = ((struct io_uring_cqe *)(cq + at.cq_off.cqes))->res;
+  if (written < 0) errno = -written;
+  return written == sizeof bytes ? 0 : -1;
+}
+
 static int by_splice(int fd) {
   int ends[2];
   if (pipe(ends) < 0 || write(ends[1], "spliced", 7) != 7) return -1;
@@ -124,6 +147,7 @@ static int touch_by(const char *how, const char *path) {
   if (strcmp(how, "splice") == 0) return by_splice(fd);
   if (strcmp(how, "sendfile") == 0) return sendfile(fd, other, &at, 1000) == 1000 ? 0 : -1;
   if (strcmp(how, "aio") == 0) return by_aio(fd);
+  if (strcmp(how, "uring") == 0) return by_uring(fd);
   if (strcmp(how, "map") == 0 || strcmp(how, "mapclose") == 0) return by_mapping(fd, PROT_READ | PROT_WRITE, how[3] == 'c');
   if (strcmp(how, "maprd") == 0) return by_mapping(fd, PROT_READ, 0);
   if (strcmp(how, "read") == 0) return pread(fd, bytes, sizeof bytes, 5) == sizeof bytes ? 0 : -1;

@@ -180,6 +180,19 @@ describe("answers", () => {
       RUNS,
     );
   });
+
+  it("have no place for a descriptor or a path: what a service adds is passed over", () => {
+    const [each] = fc.sample(decision, { numRuns: 1, seed: 3 }) as [Decision];
+    const known = wire.Decision.encode(decisionToProto({ ...each, decisionId: "d-1" })).finish();
+    const inside = (field: number, bytes: Uint8Array): Buffer =>
+      Buffer.from([(field << 3) | 2, (bytes.length & 0x7f) | 0x80, bytes.length >> 7, ...bytes]);
+    // Of fields that there are not: 100, a number as a descriptor has, and 101, bytes as a path has.
+    const added = Buffer.from([0xa0, 0x06, 3, 0xaa, 0x06, 11, ...Buffer.from("/etc/shadow")]);
+    const answered = (bytes: Uint8Array): Buffer => inside(2, inside(1, Buffer.concat([Buffer.from([0x08, 1]), inside(2, bytes)])));
+    const both = [known, Buffer.concat([known, added])].map((bytes) => new AnswerReader().decode(answered(bytes)));
+    expect(both[0]).toMatchObject([{ id: 1, decision: { decisionId: "d-1" } }]);
+    expect(both[1]).toEqual(both[0]);
+  });
 });
 
 describe("bytes that are no message", () => {

@@ -1,3 +1,4 @@
+/** By which opens the kernel may keep the pages it has, and by which not yet. */
 import { appendFileSync, closeSync, mkdtempSync, openSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
