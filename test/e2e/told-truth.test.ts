@@ -83,3 +83,24 @@ requires("/dev/fuse", "CAP_SYS_ADMIN", "loop devices", "command mkfs.ext4").test
     execFileSync("umount", [disk], { stdio: "pipe" });
   },
 );
+
+test("a mediated open beside a grant is shown as what it is: its mappings pass through", async () => {
+  const { lower, upper } = layers({ lower: { fast: open("fast") } });
+  const rules = `rules:\n  - { name: slow, subject: { uid: [${USER}] }, effect: mediate }\n`;
+  const mount = await mountSluice({ lowers: [lower], upper, policy: `version: 1\ndefault: grant\n${rules}` });
+  const [root, user] = [await Actor.start(), await Actor.start(USER)];
+  for (const actor of [user, root, user]) expect(await actor.do("open", mount.path("fast"), O.RDONLY)).toBeGreaterThan(0);
+  // The first came before the grant, which is served as it is.
+  expect((await mount.cli("grants")).stdout).not.toContain("mappings pass through");
+  await user.stop();
+  await root.stop();
+  await expect.poll(async () => (await statusOf(mount)).grants).toBe(0);
+  const [granted, beside] = [await Actor.start(), await Actor.start(USER)];
+  for (const actor of [granted, beside]) expect(await actor.do("open", mount.path("fast"), O.RDONLY)).toBeGreaterThan(0);
+  const lines = (await mount.cli("grants")).stdout.split("\n").filter((line) => line.includes("mappings pass through"));
+  expect(lines).toEqual([expect.stringMatching(/fast +lower0 +mediated/)]);
+  expect(lines[0]).toContain(String(beside.pid));
+  await granted.stop();
+  await beside.stop();
+  await mount.stop();
+});
