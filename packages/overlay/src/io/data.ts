@@ -101,6 +101,7 @@ export function writeData(core: Core, call: CallContext, args: WriteArgs, out: {
   const file = core.handles.file(args.handle);
   if (file === undefined) return Errno.EBADF;
   if (!file.write) return Errno.EBADF;
+  if (file.pagesFrom !== undefined) pagesDropped(file);
   if (args.killSuidgid) clearSuid(file.fd, call);
   if (file.watch === undefined && args.size <= INLINE_WRITE_BYTES && neverWaits(file)) return writeAtOnce(core, call, { file, args }, out);
   return writeRest(core, call, { file, args, flags: flagsOf(args.flags) }, out);

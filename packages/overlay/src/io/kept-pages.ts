@@ -24,7 +24,7 @@ export function mayKeepPages(file: OpenFile): boolean {
   return forgetPages(file);
 }
 
-/** A first read by an open that had the kernel drop its pages: what it has now is of the file as it was then, or later. */
+/** A first transfer by an open that had the kernel drop its pages: what it has now is of the file as it was then, or later. */
 export function pagesDropped(file: OpenFile): void {
   file.io.pagesOf = file.pagesFrom;
   file.pagesFrom = undefined;
@@ -32,7 +32,7 @@ export function pagesDropped(file: OpenFile): void {
 
 /** A writer's last close: what it wrote went into the pages and into the file. */
 export function pagesWritten(file: OpenFile): void {
-  if (file.io.pagesOf === undefined && file.pagesFrom === undefined) return;
+  if (file.io.pagesOf === undefined) return;
   if (file.node.writtenPastUs || statFd(file.fd, attr) < 0) forgetPages(file);
   else file.io.pagesOf = stateNow();
 }
