@@ -8,6 +8,7 @@ import type { OverlayJournal } from "../journal/overlay-journal.js";
 import type { Revival } from "../restore/revival.js";
 import { type ForgottenNode, ForgottenNodes, recordOf } from "./forgotten-nodes.js";
 import { InodeIo } from "../io/inode-io.js";
+import { IdPages } from "./id-pages.js";
 import { type Dentry, Node } from "./node.js";
 
 /** A nodeId that the kernel uses for a node besides its own: one it had before, or one for opens apart from the others. */
@@ -24,7 +25,7 @@ export class FormerId {
 }
 
 export class NodeTable {
-  readonly #byId = new Map<NodeId, Node | FormerId>();
+  readonly #byId = new IdPages<Node | FormerId>();
   /** Nodes of the upper layer with several names, by inode number there: so that each name finds the same node. */
   readonly #byLink = new Map<number, Node>();
   /**

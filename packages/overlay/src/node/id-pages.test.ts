@@ -1,0 +1,53 @@
+/** The table of ids does what a Map does, and keeps nothing of what is gone. */
+import { describe, expect, it } from "vitest";
+import { IdPages } from "./id-pages.js";
+
+interface Thing {
+  readonly name: string;
+}
+
+const FAR = 2 ** 40;
+
+describe("id pages", () => {
+  it("does what a map does, whatever the order", () => {
+    const pages = new IdPages<Thing>();
+    const map = new Map<number, Thing>();
+    let state = 7;
+    for (let step = 0; step < 20_000; step++) {
+      state = (state * 1_103_515_245 + 12_345) % 2 ** 31;
+      const id = (state >> 8) % 500 < 250 ? (state >> 8) % 700 : FAR + ((state >> 8) % 700);
+      if (state % 3 === 0) {
+        pages.delete(id);
+        map.delete(id);
+      } else {
+        const thing = { name: `${step}` };
+        pages.set(id, thing);
+        map.set(id, thing);
+      }
+      expect(pages.size).toBe(map.size);
+      expect(pages.get(id)).toBe(map.get(id));
+    }
+    for (const [id, thing] of map) expect(pages.get(id)).toBe(thing);
+    expect(new Set(pages.values())).toEqual(new Set(map.values()));
+  });
+
+  it("has nothing after it was cleared, and takes more", () => {
+    const pages = new IdPages<Thing>();
+    pages.set(1, { name: "one" });
+    pages.clear();
+    expect([pages.size, pages.get(1), ...pages.values()]).toEqual([0, undefined]);
+    pages.set(FAR, { name: "far" });
+    expect([...pages.values()]).toEqual([{ name: "far" }]);
+  });
+
+  it("survives that an entry goes while all are looked at", () => {
+    const pages = new IdPages<Thing>();
+    for (let id = 0; id < 300; id++) pages.set(id, { name: `${id}` });
+    let seen = 0;
+    for (const { name } of pages.values()) {
+      pages.delete(Number(name));
+      seen++;
+    }
+    expect([seen, pages.size]).toEqual([300, 0]);
+  });
+});
