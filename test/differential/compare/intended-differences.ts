@@ -220,7 +220,10 @@ export const intendedDifferences: readonly IntendedDifference[] = [
     reason:
       "Where the kernel put a removed device, FIFO or socket back, it is in the place of whatever has its name now; on Sluice that is there, or nothing.",
     explains: ({ place, kernel, sluice, history }) =>
-      place.kind === "step" && history.namelessChanged && kernel !== sluice && (isError(kernel) || isError(sluice) || isSpecial(kernel)),
+      place.kind === "step" &&
+      history.namelessChanged &&
+      kernel !== sluice &&
+      (isError(kernel) || isError(sluice) || isSpecial(kernel) || wasThere(kernel, sluice)),
     ends: true,
   },
   {
@@ -304,12 +307,12 @@ export const intendedDifferences: readonly IntendedDifference[] = [
     name: "a directory's rename with a long way back",
     modes: EVERY,
     reason:
-      "The kernel writes redirects of 256 bytes at most (its module parameter redirect_max) and answers EXDEV beyond; it follows longer ones, and Sluice writes them.",
+      "The kernel writes redirects of 256 bytes at most (its module parameter redirect_max) and answers EXDEV beyond, before it looks whether the target is empty; it follows longer ones, and Sluice writes them.",
     explains: ({ place, kernel, sluice }) =>
       place.kind === "step" &&
       place.operation.call === "rename" &&
       kernel === "EXDEV" &&
-      sluice === "ok" &&
+      (sluice === "ok" || sluice === "ENOTEMPTY") &&
       [place.operation.args["path"], place.operation.args["to"]].some((path) => String(path).length > LONG_REDIRECT),
     ends: true,
   },
@@ -345,6 +348,11 @@ export const intendedDifferences: readonly IntendedDifference[] = [
         (sluice === undefined && place.swapped && leadsToLinks(place.path, place.theirs))),
   },
 ];
+
+/** Of the inode that a name has after a call: it had it before on the one, and is of something new on the other. */
+function wasThere(kernel: unknown, sluice: unknown): boolean {
+  return Array.isArray(kernel) && Array.isArray(sluice) && kernel[0] === "same" && sluice[0] === "new";
+}
 
 function isInodePart({ operation, part }: { operation: Operation; part: number }): boolean {
   return (operation.call === "list" && part === 1) || (operation.call === "relist" && part === 2);
