@@ -1,7 +1,7 @@
 /** What a tree holds, as plain values that can be compared: every object with all that a caller can see of it. */
 import { createHash } from "node:crypto";
-import { check, native, parseDirents } from "@sluice/native";
-import { AT, Attr, O, S, SEEK } from "@sluice/vfs";
+import { check, NativeError, native, parseDirents } from "@sluice/native";
+import { AT, Attr, errnoName, O, S, SEEK } from "@sluice/vfs";
 
 export interface SnapshotOptions {
   /** Also access and change times, exactly: for a layer that must not have been touched. */
@@ -44,7 +44,10 @@ export function snapshotTree(rootFd: number, options: SnapshotOptions): Snapshot
 }
 
 function visitDirectory(fd: number, path: string, options: SnapshotOptions, snapshot: Snapshot): void {
-  for (const name of namesIn(fd)) {
+  const names = readNames(fd);
+  // A merged directory whose lower part is gone; what is left of it elsewhere is compared all the same.
+  if (typeof names === "number") snapshot[`${path}/`] = `cannot be listed: ${errnoName(-names)}`;
+  for (const name of typeof names === "number" ? [] : names) {
     const child = path === "" ? name : `${path}/${name}`;
     const attr = new Attr();
     if (native.statx(fd, name, AT.SYMLINK_NOFOLLOW, attr.words) < 0) {
@@ -60,10 +63,17 @@ function visitDirectory(fd: number, path: string, options: SnapshotOptions, snap
 }
 
 export function namesIn(fd: number): string[] {
+  const names = readNames(fd);
+  if (typeof names === "number") throw new NativeError(-names, "cannot read a directory");
+  return names;
+}
+
+/** Sorted; or the negative errno. */
+function readNames(fd: number): string[] | number {
   const bytes = Buffer.alloc(65_536);
   const names: string[] = [];
   for (let length = native.getdents64(fd, bytes); length !== 0; length = native.getdents64(fd, bytes)) {
-    check(length, "read a directory");
+    if (length < 0) return length;
     parseDirents(bytes, length, (name) => void (name !== "." && name !== ".." && names.push(name)));
   }
   return names.sort();

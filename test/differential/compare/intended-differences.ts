@@ -204,6 +204,19 @@ export const intendedDifferences: readonly IntendedDifference[] = [
       (callOf(found) !== "fstat" || linksOf(found.sluice) < linksOf(found.kernel)),
   },
   {
+    name: "a removed directory cannot be changed",
+    modes: EVERY,
+    reason:
+      "Changed by a descriptor after another directory was renamed over it, a lower directory is copied up by the kernel under its old name, over the directory that is there now, which cannot even be listed from then on; Sluice answers ENOENT, as to any change of a lower directory that was removed (ENOTDIR from the kernel).",
+    explains: (found) =>
+      ATTRIBUTES.includes(callOf(found)) &&
+      factsOf(found).state === "unlinked-open" &&
+      factsOf(found).fromLower === true &&
+      found.kernel === "ok" &&
+      found.sluice === "ENOENT",
+    ends: true,
+  },
+  {
     name: "what was removed stays removed",
     modes: EVERY,
     reason:
