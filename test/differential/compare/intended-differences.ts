@@ -61,6 +61,9 @@ export interface IntendedDifference {
 /** With the sequence's own directory before it, such a path makes a redirect of more than 256 bytes. */
 const LONG_REDIRECT = 250;
 
+/** DT_FIFO, DT_CHR, DT_BLK or DT_SOCK behind a name. */
+const SPECIAL_ROW = / (?:1|2|6|12)$/;
+
 const EVERY: readonly Mode[] = ["unruled", "granted", "mediated", "mixed", "named", "portable"];
 /** Reads and writes need not come to us. */
 const PASSED: readonly Mode[] = ["unruled", "granted", "mixed", "named"];
@@ -236,7 +239,7 @@ export const intendedDifferences: readonly IntendedDifference[] = [
       place.kind === "step" &&
       history.namelessChanged &&
       kernel !== sluice &&
-      (isError(kernel) || isError(sluice) || isSpecial(kernel) || wasThere(kernel, sluice)),
+      (isError(kernel) || isError(sluice) || isSpecial(kernel) || wasThere(kernel, sluice) || differsInSpecial(kernel, sluice)),
     ends: true,
   },
   {
@@ -365,6 +368,17 @@ export const intendedDifferences: readonly IntendedDifference[] = [
 /** Of the inode that a name has after a call: it had it before on the one, and is of something new on the other. */
 function wasThere(kernel: unknown, sluice: unknown): boolean {
   return Array.isArray(kernel) && Array.isArray(sluice) && kernel[0] === "same" && sluice[0] === "new";
+}
+
+/** Of two lists of a directory: what differs is a device, FIFO or socket in one of them. */
+function differsInSpecial(kernel: unknown, sluice: unknown): boolean {
+  if (!Array.isArray(kernel) || !Array.isArray(sluice)) return false;
+  const strange = [...without(kernel, sluice), ...without(sluice, kernel)];
+  return strange.length > 0 && without(kernel, sluice).length <= 1 && strange.some((row) => SPECIAL_ROW.test(row));
+}
+
+function without(rows: unknown[], others: unknown[]): string[] {
+  return rows.filter((row): row is string => typeof row === "string" && !others.includes(row));
 }
 
 function isInodePart({ operation, part }: { operation: Operation; part: number }): boolean {
