@@ -4,7 +4,7 @@ import type { NamedSequence, RoundResult, Step } from "../run/round.js";
 import { isError } from "../script/is-error.js";
 import { formatOperation } from "../script/operation.js";
 import type { Setting } from "../script/script.js";
-import { explanationOf, type Found, type History, intendedDifferences } from "./intended-differences.js";
+import { explanationOf, type Found, type History, type IntendedDifference, intendedDifferences, spoiltBy } from "./intended-differences.js";
 
 export interface Failure {
   sequence: NamedSequence;
@@ -44,6 +44,10 @@ class Comparison {
     for (const [index, step] of steps.entries()) {
       const failure = this.#step(sequence, step, { index, before: steps.slice(0, index) });
       if (failure !== undefined || this.#ended) return failure;
+      const spoilt = spoiltBy(step, this.#setting.mode);
+      if (spoilt === undefined) continue;
+      this.#count(spoilt);
+      return undefined;
     }
     return this.#trees(sequence, steps, trees);
   }
@@ -72,9 +76,13 @@ class Comparison {
   #explained(found: Found): boolean {
     const explanation = explanationOf(found);
     if (explanation === undefined) return false;
-    this.verdict.intended.set(explanation.name, (this.verdict.intended.get(explanation.name) ?? 0) + 1);
+    this.#count(explanation);
     if (explanation.ends === true) this.#ended = true;
     return true;
+  }
+
+  #count({ name }: IntendedDifference): void {
+    this.verdict.intended.set(name, (this.verdict.intended.get(name) ?? 0) + 1);
   }
 
   #trees(sequence: NamedSequence, steps: readonly Step[], { kernel, sluice }: RoundResult["trees"]): Failure | undefined {
@@ -128,14 +136,8 @@ function historyOf(steps: readonly Step[]): History {
   const done = steps.filter(({ kernel }) => !isError(kernel.results[0]));
   return {
     aclRemoved: done.some(({ operation: { call, args } }) => call === "removexattr" && args["name"] === "system.posix_acl_access"),
-    namelessChanged: done.some(
-      ({ operation, kernel: { facts } }) => CHANGES.has(operation.call) && facts?.state === "unlinked-open" && facts.fromLower === true,
-    ),
   };
 }
-
-/** For which what is open is copied up. */
-const CHANGES: ReadonlySet<string> = new Set(["fchmod", "fchown", "futimes", "fsetxattr"]);
 
 /** Whatever comes of these, nothing is copied for them. */
 const LOOKS: ReadonlySet<string> = new Set(["stat", "read", "list", "readlink", "getxattr", "listxattr", "access", "statfs"]);

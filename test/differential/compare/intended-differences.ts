@@ -7,6 +7,7 @@ import type { Operation } from "../script/operation.js";
 import type { Mode } from "../script/script.js";
 import type { Snapshot } from "../../conformance/tree/snapshot-tree.js";
 import { SEEK } from "@sluice/vfs";
+import type { Step } from "../run/round.js";
 import type { Facts } from "../run/side-process.js";
 
 /** One value that is not the same on both. */
@@ -45,15 +46,15 @@ export interface Found {
 export interface History {
   /** Somebody took an access ACL away. */
   aclRemoved: boolean;
-  /** Somebody changed a lower object that had lost its name, by a descriptor. */
-  namelessChanged: boolean;
 }
 
 export interface IntendedDifference {
   name: string;
   modes: readonly Mode[];
   reason: string;
-  explains(found: Found): boolean;
+  explains?(found: Found): boolean;
+  /** From this step on the kernel's tree is not what it should be: nothing that comes after in the same sequence can be compared. */
+  spoils?(step: Step): boolean;
   /** Nothing that comes after in the same sequence can be compared. */
   ends?: true;
 }
@@ -61,8 +62,8 @@ export interface IntendedDifference {
 /** With the sequence's own directory before it, such a path makes a redirect of more than 256 bytes. */
 const LONG_REDIRECT = 250;
 
-/** DT_FIFO, DT_CHR, DT_BLK or DT_SOCK behind a name. */
-const SPECIAL_ROW = / (?:1|2|6|12)$/;
+/** For which what is open is copied up. */
+const CHANGES: ReadonlySet<string> = new Set(["fchmod", "fchown", "futimes", "fsetxattr"]);
 
 const EVERY: readonly Mode[] = ["unruled", "granted", "mediated", "mixed", "named", "portable"];
 /** Reads and writes need not come to us. */
@@ -131,8 +132,6 @@ function lostPrivilege(kernel: unknown, sluice: unknown): boolean {
 }
 
 const isAcl = ({ args }: Operation): boolean => String(args["name"]).startsWith("system.posix_acl_");
-
-const isSpecial = (line: unknown): boolean => typeof line === "string" && /^((character|block) device|fifo|socket) /.test(line);
 
 const MODE = /^(file|directory) ([0-7]+) /;
 
@@ -223,24 +222,9 @@ export const intendedDifferences: readonly IntendedDifference[] = [
     name: "what was removed stays removed",
     modes: EVERY,
     reason:
-      "Changed by a descriptor after its removal, a lower device, FIFO or socket is copied up by the kernel under its old name, in the place of the whiteout, or counts as a link lost of what has its name now; Sluice copies it without a name.",
-    // There again once the kernel has forgotten that it was gone, and in the layer that it left for everybody; over what is there now.
-    explains: ({ kernel, sluice, history, place }) =>
-      history.namelessChanged &&
-      place.kind !== "step" &&
-      (isSpecial(kernel) || (place.swapped && isSpecial(sluice)) || differsInLinks(kernel, sluice)),
-  },
-  {
-    name: "what was removed stays removed, and its name is free",
-    modes: EVERY,
-    reason:
-      "Where the kernel put a removed device, FIFO or socket back, it is in the place of whatever has its name now; on Sluice that is there, or nothing.",
-    explains: ({ place, kernel, sluice, history }) =>
-      place.kind === "step" &&
-      history.namelessChanged &&
-      kernel !== sluice &&
-      (isError(kernel) || isError(sluice) || isSpecial(kernel) || wasThere(kernel, sluice) || differsInSpecial(kernel, sluice)),
-    ends: true,
+      "Changed by a descriptor after its removal, a lower device, FIFO or socket is copied up by the kernel under its old name, in the place of the whiteout or of whatever has its name now; Sluice copies it without a name. What comes after is not compared.",
+    spoils: ({ operation, kernel: { facts, results } }) =>
+      CHANGES.has(operation.call) && facts?.state === "unlinked-open" && facts.fromLower === true && !isError(results[0]),
   },
   {
     name: "copy-up keeps every hole",
@@ -365,27 +349,16 @@ export const intendedDifferences: readonly IntendedDifference[] = [
   },
 ];
 
-/** Of the inode that a name has after a call: it had it before on the one, and is of something new on the other. */
-function wasThere(kernel: unknown, sluice: unknown): boolean {
-  return Array.isArray(kernel) && Array.isArray(sluice) && kernel[0] === "same" && sluice[0] === "new";
-}
-
-/** Of two lists of a directory: what differs is a device, FIFO or socket in one of them. */
-function differsInSpecial(kernel: unknown, sluice: unknown): boolean {
-  if (!Array.isArray(kernel) || !Array.isArray(sluice)) return false;
-  const strange = [...without(kernel, sluice), ...without(sluice, kernel)];
-  return strange.length > 0 && without(kernel, sluice).length <= 1 && strange.some((row) => SPECIAL_ROW.test(row));
-}
-
-function without(rows: unknown[], others: unknown[]): string[] {
-  return rows.filter((row): row is string => typeof row === "string" && !others.includes(row));
-}
-
 function isInodePart({ operation, part }: { operation: Operation; part: number }): boolean {
   return (operation.call === "list" && part === 1) || (operation.call === "relist" && part === 2);
 }
 
+/** The entry that a step calls for, from which on nothing can be compared. */
+export function spoiltBy(step: Step, mode: Mode): IntendedDifference | undefined {
+  return intendedDifferences.find(({ modes, spoils }) => modes.includes(mode) && spoils?.(step) === true);
+}
+
 /** The entry that explains a difference, or undefined: then it is a failure. */
 export function explanationOf(found: Found): IntendedDifference | undefined {
-  return intendedDifferences.find(({ modes, explains }) => modes.includes(found.mode) && explains(found));
+  return intendedDifferences.find(({ modes, explains }) => modes.includes(found.mode) && explains?.(found) === true);
 }
