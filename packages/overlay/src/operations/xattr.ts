@@ -112,12 +112,15 @@ export function setxattr(core: Core, call: CallContext, request: { id: NodeId; a
     if (at.fd < 0) return at.fd;
     const real = realName(core, name);
     const status = sys.setxattrat(at.fd, at.name, real, bytes, flags & ~madeBefore(core, call, { ...at, real, flags }));
-    return status < 0 || !killSgid ? status : dropSgid(core, at);
+    return status < 0 || !killSgid || name !== ACCESS_ACL ? status : dropSgid(core, at);
   };
   return change(core, call, request.id, { act, refuse: undefined });
 }
 
-/** An ACL set by somebody outside the object's group takes setgid (FUSE_SETXATTR_ACL_KILL_SGID); the daemon's own would not. */
+/**
+ * An ACL set by somebody outside the object's group takes setgid (FUSE_SETXATTR_ACL_KILL_SGID); the daemon's own would not. The
+ * kernel asks for that of each ACL, but file systems do so only where it changes the mode.
+ */
 function dropSgid(core: Core, at: { fd: number; name: string }): number {
   const attr = core.scratchAttr;
   const status = at.name === "" ? statFd(at.fd, attr) : statName(at.fd, at.name, attr);
@@ -142,6 +145,7 @@ export function removexattr(core: Core, call: CallContext, request: { id: NodeId
   return change(core, call, request.id, { act, refuse });
 }
 
+const ACCESS_ACL = "system.posix_acl_access";
 const XATTR_CREATE = 1;
 
 /** XATTR_CREATE where an earlier process was about to make the attribute, which was not there then: it may be by now. */
