@@ -150,6 +150,30 @@ export const unlinkedCases: readonly Case[] = [
     },
   },
   {
+    name: "a file that is open lost each name but one that nobody looked at",
+    lower: { low: "lower", "low two": hardLink("low") },
+    upper: { up: "upper content", "up two": hardLink("up") },
+    run(t) {
+      for (const name of ["up", "low"]) {
+        const fd = t.open(name, O.RDWR);
+        t.unlink(name);
+        const other = t.open(`${name} two`, O.RDWR);
+        t.ftruncate(other, 3);
+        t.close(other);
+        t.fstat(fd);
+        t.pread(fd, 8, 0);
+        t.pwrite(fd, "more", 2);
+        t.read(`${name} two`);
+        t.link(`${name} two`, name);
+        t.fstat(fd);
+        t.unlink(`${name} two`);
+        t.unlink(name);
+        t.fstat(fd);
+        t.close(fd);
+      }
+    },
+  },
+  {
     name: "an unlinked file mapped into memory",
     lower: { f: file("mapped lower file ") },
     run(t) {

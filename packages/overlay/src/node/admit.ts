@@ -18,7 +18,7 @@ export function admit(core: Core, at: { parent: Node; name: ByteName }, found: F
   const shared = found.kind !== S.IFDIR && attr.nlink > 1;
   const indexed = shared ? lookUpIndex(core, found, at.name) : undefined;
   if (indexed !== undefined) return admitIndexed(core, at, { found, indexed });
-  const known = shared ? knownLink(core, found) : undefined;
+  const known = shared ? knownLink(core, found) : lastLink(core, found);
   if (known !== undefined && known.kind === found.kind) {
     if (known.fd >= 0) revive(core, known, { dir: found.dir, name: at.name });
     core.nodes.attach(known, at.parent, at.name);
@@ -38,6 +38,16 @@ function knownLink(core: Core, found: Found): Node | undefined {
   if (dir.layer.writable) return core.nodes.linked(found.attr.ino);
   if (core.linkIndex === undefined && core.upper !== undefined) return undefined;
   return core.nodes.lowerLinks(lowerLinkKey(dir.layer, found.attr))?.values().next().value;
+}
+
+/**
+ * A name that is the only one left is of a node we know by names it lost, if that is still open: its descriptor keeps the
+ * inode number from being another file's.
+ */
+function lastLink(core: Core, { kind, attr, dir }: Found): Node | undefined {
+  if (kind === S.IFDIR || dir?.layer.writable !== true) return undefined;
+  const known = core.nodes.linked(attr.ino);
+  return known?.unlinked === true ? known : undefined;
 }
 
 /** It had lost every name we knew of, and now we learn of one more. */
