@@ -108,6 +108,9 @@ for (const effect of ["grant", "mediate"] as const) {
   });
 }
 
+/** Access times and links too: nobody may have touched anything. */
+const exactly = (directory: string) => snapshot(directory, { atime: true, hardLinks: true });
+
 test("what was a file when it was looked up, and is something else when it is used", async () => {
   const names = KINDS.flatMap((kind) => ["read", "write", "change"].map((use) => `${kind}-${use}`));
   const { lower, upper, outside } = planted();
@@ -115,7 +118,7 @@ test("what was a file when it was looked up, and is something else when it is us
     writeFileSync(join(upper, name), "inside file");
     chownSync(join(upper, name), NOBODY, NOBODY);
   }
-  const before = snapshot(outside, { atime: true, hardLinks: true });
+  const before = exactly(outside);
   const mount = await mountSluice({ lowers: [lower], upper });
   const actor = await Actor.start(NOBODY);
   for (const name of names) expect(await actor.do("contents", mount.path(name))).toBe("inside file");
@@ -136,7 +139,7 @@ test("what was a file when it was looked up, and is something else when it is us
     expect([kind, String(results[0])]).not.toEqual([kind, expect.stringContaining("OUTSIDE")]);
     expect([kind, results[0], results[1]]).toEqual([kind, expect.any(Number), expect.any(Number)]);
   }
-  expect(diffSnapshots(before, snapshot(outside, { atime: true, hardLinks: true }))).toEqual([]);
+  expect(diffSnapshots(before, exactly(outside))).toEqual([]);
   expect(await actor.do("contents", mount.path("other"))).toBe("inside lower");
   expect((await statusOf(mount)).engine.inFlight).toBe(0);
   await actor.stop();
@@ -161,7 +164,7 @@ test("a lower full of links that lead out of it: followed by nobody but the call
   ).finished;
   expect(redirect.stdout.trim()).toBe("0");
   chmodSync(outside, 0o755);
-  const before = snapshot(lower, { atime: true, hardLinks: true });
+  const before = exactly(lower);
   const mountpoint = join(root, "mnt");
   mkdirSync(mountpoint);
   const mount = await mountSluice({ lowers: [lower], upper, mountpoint });
@@ -175,14 +178,14 @@ test("a lower full of links that lead out of it: followed by nobody but the call
   expect(await actor.do("open", mount.path("escaping/secret"), O.RDONLY)).toBeLessThan(0);
   const listed = await actor.do<string[] | number>("readdir", mount.path("escaping"));
   expect(Array.isArray(listed) ? listed : []).toEqual([]);
-  expect(diffSnapshots(before, snapshot(lower, { atime: true, hardLinks: true }))).toEqual([]);
+  expect(diffSnapshots(before, exactly(lower))).toEqual([]);
   await actor.stop();
   await mount.stop();
 });
 
 test("a lower file that passes through can be written by no descriptor and no mapping", async () => {
   const { lower, upper } = layers({ lower: { f: open("lower content"), link: symlink("f") } });
-  const before = snapshot(lower, { atime: true, hardLinks: true });
+  const before = exactly(lower);
   const mount = await mountSluice({ lowers: [lower], upper });
   const actor = await Actor.start();
   const fd = await actor.do("open", mount.path("f"), O.RDONLY);
@@ -195,12 +198,12 @@ test("a lower file that passes through can be written by no descriptor and no ma
   expect(await actor.do("read", fd, 32, 0)).toBe("lower content");
   await actor.stop();
   await mount.stop();
-  expect(diffSnapshots(before, snapshot(lower, { atime: true, hardLinks: true }))).toEqual([]);
+  expect(diffSnapshots(before, exactly(lower))).toEqual([]);
 });
 
 test("a read-only mount passes through, and refuses every write", async () => {
   const { lower } = layers({ lower: { f: open("lower content") } });
-  const before = snapshot(lower, { atime: true, hardLinks: true });
+  const before = exactly(lower);
   const mount: SluiceMount = await mountSluice({ lowers: [lower] });
   const actor = await Actor.start();
   expect(await actor.do("open", mount.path("f"), O.RDWR)).toBe(-Errno.EROFS);
@@ -211,5 +214,5 @@ test("a read-only mount passes through, and refuses every write", async () => {
   await eventually("it is released", 10_000, async () => (await statusOf(mount)).grants === 0);
   await actor.stop();
   await mount.stop();
-  expect(diffSnapshots(before, snapshot(lower, { atime: true, hardLinks: true }))).toEqual([]);
+  expect(diffSnapshots(before, exactly(lower))).toEqual([]);
 });
