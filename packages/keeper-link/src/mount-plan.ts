@@ -8,6 +8,8 @@ export interface MountPlan {
   subtype: string;
   /** MS_ flags of mount(2); those of access times hold for the upper layer too. */
   flags: number;
+  /** SELinux labels of the whole mount, as words for mount(2): `context="user:role:type:level"`. */
+  labels?: readonly string[] | undefined;
   /** Every user may come; else only the owner. */
   allowOther: boolean;
   /** Whom the mount is for; root where it is absent. */

@@ -22,7 +22,7 @@ export interface MountPoint {
   readonly mountId: bigint | undefined;
 }
 
-export type MountPlace = Pick<MountPlan, "mountpoint" | "source" | "subtype" | "flags" | "allowOther" | "owner">;
+export type MountPlace = Pick<MountPlan, "mountpoint" | "source" | "subtype" | "flags" | "labels" | "allowOther" | "owner">;
 
 const ROOT = { uid: 0, gid: 0 };
 
@@ -50,12 +50,16 @@ export function mountOn(fuseFd: number, place: MountPlace, at: number): MountPoi
   if (resolve(place.mountpoint) !== path || !isSame(at, path)) {
     throw new FsError(Errno.ESTALE, `cannot mount on ${place.mountpoint}: ${mountRemedy(Errno.ESTALE)}`);
   }
-  const { uid, gid } = place.owner ?? ROOT;
-  const access = `default_permissions${place.allowOther ? ",allow_other" : ""}`;
-  const data = `fd=${fuseFd},rootmode=${S_IFDIR_OCTAL},user_id=${uid},group_id=${gid},${access}`;
-  const mounted = native.mount(place.source, `/proc/self/fd/${at}`, `fuse.${place.subtype}`, place.flags, data);
-  if (mounted < 0) throw new FsError(-mounted, `cannot mount on ${place.mountpoint}: ${mountRemedy(-mounted)}`);
+  const mounted = native.mount(place.source, `/proc/self/fd/${at}`, `fuse.${place.subtype}`, place.flags, mountData(fuseFd, place));
+  if (mounted < 0) throw new FsError(-mounted, `cannot mount on ${place.mountpoint}: ${refusalOf(-mounted, place)}`);
   return { fuseFd, path, connection: connectionOf(path), mountId: uniqueMountId(path) };
+}
+
+/** The words that the kernel's FUSE and security modules take, as mount(2) has them. */
+export function mountData(fuseFd: number, { owner, allowOther, labels = [] }: Pick<MountPlace, "owner" | "allowOther" | "labels">): string {
+  const { uid, gid } = owner ?? ROOT;
+  const words = [`fd=${fuseFd}`, `rootmode=${S_IFDIR_OCTAL}`, `user_id=${uid}`, `group_id=${gid}`, "default_permissions"];
+  return [...words, ...(allowOther ? ["allow_other"] : []), ...labels].join(",");
 }
 
 function isSame(fd: number, path: string): boolean {
@@ -162,6 +166,12 @@ export function deviceRemedy(errno: number): string {
     default:
       return "see the errno";
   }
+}
+
+function refusalOf(errno: number, { labels = [] }: Pick<MountPlace, "labels">): string {
+  return errno === Errno.EINVAL && labels.length > 0
+    ? `the kernel does not take ${labels.join(",")}; give a label that its policy knows`
+    : mountRemedy(errno);
 }
 
 export function mountRemedy(errno: number): string {

@@ -55,6 +55,8 @@ export interface MountConfig extends OverlayOptions {
   source: string;
   /** MS_ flags of mount(2). */
   mountFlags: number;
+  /** SELinux labels of the whole mount, as words for mount(2). */
+  labels: readonly string[];
   /** How long the kernel may keep names and attributes. */
   cacheTtlMs: number;
   maxStackDepth: 1 | 2;

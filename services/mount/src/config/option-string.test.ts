@@ -60,6 +60,27 @@ test.each([
   expect(parseOptionStrings([text]).volatile).toBe(volatile);
 });
 
+test.each([
+  ['context="u:r:t:s0:c1,c2",ro', [["context", "u:r:t:s0:c1,c2"]]],
+  ["ro,context=u:r:t:s0", [["context", "u:r:t:s0"]]],
+  ["fscontext=u:r:t:s0:c1\\,c2", [["fscontext", "u:r:t:s0:c1,c2"]]],
+  [
+    'defcontext="a:b:c",rootcontext="d:e:f:s0:c1,c2,c3",context="x"',
+    [
+      ["defcontext", "a:b:c"],
+      ["rootcontext", "d:e:f:s0:c1,c2,c3"],
+      ["context", "x"],
+    ],
+  ],
+  ['context="a",context="b"', [["context", "b"]]],
+])("%s: the labels", (text, labels) => {
+  expect([...parseOptionStrings([text]).labels]).toEqual(labels);
+});
+
+test.each(["context", "context=", 'context=""', 'context="a', 'context=a"b', 'context="a,ro'])("%s is no label", (text) => {
+  expect(() => parseOptionStrings([text])).toThrow(/-o context/);
+});
+
 test("layers one by one, whose names need no escape but for the comma", () => {
   const parsed = parseOptionStrings(["lowerdir+=/a:b,lowerdir+=/c\\,d,datadir+=/data"]);
   expect(parsed).toMatchObject({ lowers: ["/a:b", "/c,d"], dataLowers: ["/data"] });

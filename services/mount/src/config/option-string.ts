@@ -10,10 +10,23 @@ import { noOptions, type OptionString } from "./option-values.js";
 
 const rows = new Map(optionTable.map((row) => [row.name, row]));
 
+const OPEN_QUOTE = /^(fs|def|root)?context="[^"]*$/;
+
+/** The words of one string. Of a label in quotes the commas are its own: `context="u:r:t:s0:c1,c2"`. */
+function wordsOf(text: string): string[] {
+  const words: string[] = [];
+  for (const piece of splitEscaped(text, ",", false)) {
+    const last = words.at(-1);
+    if (last !== undefined && OPEN_QUOTE.test(last)) words[words.length - 1] = `${last},${piece}`;
+    else words.push(piece);
+  }
+  return words;
+}
+
 /** Parses one or more `-o` strings, later ones over earlier ones. Throws CliError. */
 export function parseOptionStrings(strings: readonly string[]): OptionString {
   const into = noOptions();
-  for (const word of strings.flatMap((text) => splitEscaped(text, ",", false))) {
+  for (const word of strings.flatMap(wordsOf)) {
     // x-…: for whoever reads /etc/fstab.
     if (word === "" || /^x-/i.test(word)) continue;
     const equals = word.indexOf("=");

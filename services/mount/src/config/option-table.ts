@@ -99,7 +99,16 @@ const timeout: Apply = (into, value, text) => {
   into.cacheTtlMs = Math.min(seconds * 1000, 2 ** 31 - 1);
 };
 
-const OWN_LABELS = "each object keeps and shows its own label (security.selinux): mount the layers' file system with this option";
+/** A label may hold commas, within quotes. They are the kernel's to see: its own parser needs them for that. */
+function label(name: string): OptionRow {
+  const apply: Apply = (into, given, text) => {
+    const quoted = /^"(.*)"$/s.exec(unescapeName(valueOf(given, text)));
+    const value = quoted?.[1] ?? unescapeName(given ?? "");
+    if (value === "" || /["\0\n]/.test(value)) throw wrong(`-o ${text}`, "value is no label", `write ${name}="user:role:type:level"`);
+    into.labels.set(name, value);
+  };
+  return { of: "mount", name, values: "LABEL", apply };
+}
 
 export const optionTable: readonly OptionRow[] = [
   { of: "overlayfs", name: "lowerdir", values: "DIR[:DIR…][::DATADIR…]", apply: lowerdir },
@@ -178,5 +187,5 @@ export const optionTable: readonly OptionRow[] = [
   ...unneeded("mount", "silent", "loud", "nomand", "noiversion"),
   ...no("mount", "Linux has no mandatory locks any more", "mand"),
   ...no("mount", "a FUSE mount has no change counters (i_version)", "iversion"),
-  ...no("mount", OWN_LABELS, "context", "fscontext", "defcontext", "rootcontext"),
+  ...["context", "fscontext", "defcontext", "rootcontext"].map(label),
 ];

@@ -30,6 +30,8 @@ export interface OptionString {
   shown: ShownGiven;
   nonEmpty: boolean;
   allowOther: boolean;
+  /** SELinux labels of the whole mount, by the option's name. */
+  labels: Map<string, string>;
 }
 
 export function noOptions(): OptionString {
@@ -56,5 +58,6 @@ export function noOptions(): OptionString {
     shown: nothingShown(),
     nonEmpty: false,
     allowOther: false,
+    labels: new Map(),
   };
 }

@@ -185,6 +185,7 @@ export function parseMount(mountpoint: string, args: MountArguments): MountConfi
     ...layers,
     source: options.source ?? "sluice",
     mountFlags: readOnly ? options.setFlags | MS.RDONLY : options.setFlags,
+    labels: [...options.labels].map(([name, label]) => `${name}="${label}"`),
     ...overlayOptions(options, !readOnly),
     shown: shownOf(options.shown),
     nonEmpty: options.nonEmpty,

@@ -47,9 +47,9 @@ export interface AwaitedMount {
 export type BecomeKeeper = (kept: KeptMount) => never;
 
 export function mountPlan(config: MountConfig): MountPlan {
-  const { mountpoint, source, mountFlags: flags, lowers, dataLowers, upper, work, volatile } = config;
+  const { mountpoint, source, mountFlags: flags, labels, lowers, dataLowers, upper, work, volatile } = config;
   const { allowOther, user: owner } = serverShape(config);
-  return { mountpoint, source, subtype: "sluice", flags, allowOther, owner, lowers, dataLowers, upper, work, volatile };
+  return { mountpoint, source, subtype: "sluice", flags, labels, allowOther, owner, lowers, dataLowers, upper, work, volatile };
 }
 
 /** The server's own sockets lie beside the keeper's. */

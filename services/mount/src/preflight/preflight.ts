@@ -1,6 +1,7 @@
 /** Every check that needs no mount, in the order in which a person would want to hear of it. */
 import type { MountConfig } from "../config/mount-config.js";
 import { checkDecisionFiles } from "./check-decision-files.js";
+import { checkLabels } from "./check-labels.js";
 import { checkLayers } from "./check-layers.js";
 import { type CapabilityName, checkMachine, requiredCapabilities } from "./check-machine.js";
 import { checkEmpty, checkNothingBeneath, resolveMountpoint } from "./check-mountpoint.js";
@@ -8,6 +9,7 @@ import { readMountTable } from "./mount-table.js";
 
 /** The configuration with every path resolved. `needed`: other capabilities than a whole mount needs. Throws the first complaint, a CliError. */
 export function preflight(config: MountConfig, needed?: readonly CapabilityName[]): MountConfig {
+  const engine = checkLabels(config);
   const table = readMountTable();
   const mountpoint = resolveMountpoint(config.mountpoint, table);
   const layers = checkLayers(config, table);
@@ -17,6 +19,7 @@ export function preflight(config: MountConfig, needed?: readonly CapabilityName[
   checkMachine(needed ?? requiredCapabilities(config.upper !== undefined));
   return {
     ...config,
+    engine,
     mountpoint,
     lowers: layers.lowers.map((place) => place.real),
     dataLowers: layers.dataLowers.map((place) => place.real),

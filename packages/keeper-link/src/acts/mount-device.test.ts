@@ -1,0 +1,13 @@
+import { expect, test } from "vitest";
+import { mountData } from "./mount-device.js";
+
+test("the words of mount(2): who may come, and labels as they were given", () => {
+  const words = "fd=7,rootmode=40000,user_id=0,group_id=0,default_permissions,allow_other";
+  expect(mountData(7, { allowOther: true })).toBe(words);
+  expect(mountData(7, { allowOther: true, labels: ['context="u:r:t:s0:c1,c2"', 'fscontext="x"'] })).toBe(
+    `${words},context="u:r:t:s0:c1,c2",fscontext="x"`,
+  );
+  expect(mountData(7, { allowOther: false, owner: { uid: 3, gid: 4 } })).toBe(
+    "fd=7,rootmode=40000,user_id=3,group_id=4,default_permissions",
+  );
+});
