@@ -1,6 +1,6 @@
 /** The calls of a script on open files. */
 import { native } from "@sluice/native";
-import { AT, Attr } from "@sluice/vfs";
+import { AT, Attr, SEEK } from "@sluice/vfs";
 import type { Args } from "../script/operation.js";
 import { type Call, dataOf, type Hands, number, text } from "./call.js";
 
@@ -15,6 +15,15 @@ function open(hands: Hands, args: Args): void {
 function sizeOf(fd: number): number {
   const attr = new Attr();
   return native.statx(fd, "", AT.EMPTY_PATH, attr.words) < 0 ? 0 : attr.size;
+}
+
+/** Where data and holes lie may differ (copy-up keeps every hole): what comes after begins at the same place all the same. */
+function seek(hands: Hands, args: Args): void {
+  const fd = fdOf(hands, args);
+  const whence = number(args, "whence");
+  const before = whence >= SEEK.DATA ? native.lseek(fd, 0, SEEK.CUR) : -1;
+  hands.probe.seek(fd, number(args, "at"), whence);
+  if (before >= 0) native.lseek(fd, before, SEEK.SET);
 }
 
 /** read(2) at the file's own position. */
@@ -68,7 +77,7 @@ export const dataCalls: Readonly<Record<string, Call>> = {
   pwrite: (hands, args) => hands.probe.pwrite(fdOf(hands, args), dataOf(args), number(args, "at")),
   ftruncate: (hands, args) => hands.probe.ftruncate(fdOf(hands, args), number(args, "size")),
   fallocate: (hands, args) => hands.probe.fallocate(fdOf(hands, args), number(args, "mode"), number(args, "at"), number(args, "length")),
-  seek: (hands, args) => hands.probe.seek(fdOf(hands, args), number(args, "at"), number(args, "whence")),
+  seek,
   copyrange: (hands, args) => {
     const target = { fd: hands.fd(number(args, "toSlot")), at: number(args, "toAt") };
     return hands.probe.copyRange(fdOf(hands, args), number(args, "at"), target, number(args, "length"));
