@@ -257,9 +257,14 @@ static void run_splice(struct exercise *x) {
   close(pipes[1]);
 }
 
-// What is called a hole must be zero in the model.
+/*
+ * What is called a hole must be zero in the model. Where something was allocated and never written, ext4 and others call it
+ * data for as long as its page is in the cache: it may be a hole by the second look.
+ */
+#define HOLES_BY_SECOND_LOOK 16
 static void run_seek(struct exercise *x) {
   off_t hole = 0;
+  unsigned turned = 0;
   while (hole < x->size) {
     off_t data = lseek(x->fd, hole, SEEK_DATA);
     if (data < 0 && errno != ENXIO) exercise_fail(x, "SEEK_DATA from %lld", (long long)hole);
@@ -268,7 +273,8 @@ static void run_seek(struct exercise *x) {
       if (x->model[at] != 0) exercise_fail(x, "SEEK_DATA from %lld says %lld, but byte %lld is %02x", (long long)hole, (long long)data, (long long)at, x->model[at]);
     if (data < 0) return;
     hole = lseek(x->fd, data, SEEK_HOLE);
-    if (hole <= data) exercise_fail(x, "SEEK_HOLE from %lld says %lld", (long long)data, (long long)hole);
+    bool turns = hole == data && ++turned <= HOLES_BY_SECOND_LOOK;
+    if (hole <= data && !turns) exercise_fail(x, "SEEK_HOLE from %lld says %lld", (long long)data, (long long)hole);
   }
 }
 
