@@ -65,7 +65,7 @@ export function createOverlay(config: OverlayConfig, port: KernelPort): Overlay 
     locks: new LockTable(lockNotes(journal)),
     kept,
     recentListings: new RecentListings(config.survival?.journal),
-    reroutes: new Reroutes((node) => nodes.letGo(node), journal),
+    reroutes: new Reroutes(nodes, journal),
     severalDevices: layers.some((layer) => layer.deviceIndex !== 0),
     scratchAttr: new Attr(),
     copyUps: 0,

@@ -4,6 +4,7 @@
  */
 import type { OverlayJournal } from "../journal/overlay-journal.js";
 import type { Node } from "../node/node.js";
+import type { NodeTable } from "../node/node-table.js";
 
 /** Callers that are killed in between leave theirs behind: the oldest go. */
 const MAX_REROUTES = 1024;
@@ -21,12 +22,11 @@ export type Arrival = "first" | "again" | "nameless";
 
 export class Reroutes {
   readonly #byPid = new Map<number, Reroute>();
-  readonly #letGo: (node: Node) => void;
+  readonly #nodes: Pick<NodeTable, "hold" | "release">;
   readonly #journal: OverlayJournal | undefined;
 
-  /** `letGo` frees a node that nobody refers to any more. */
-  constructor(letGo: (node: Node) => void, journal: OverlayJournal | undefined) {
-    this.#letGo = letGo;
+  constructor(nodes: Pick<NodeTable, "hold" | "release">, journal: OverlayJournal | undefined) {
+    this.#nodes = nodes;
     this.#journal = journal;
   }
 
@@ -42,7 +42,7 @@ export class Reroutes {
   restore(pid: number, node: Node, { apart, lookedUp }: { apart: boolean; lookedUp: boolean }): void {
     this.#end(pid);
     // The kernel may forget the node before it looks again: the look-up would find another one then.
-    node.reroutes++;
+    this.#nodes.hold(node);
     const slot = this.#journal?.rerouted(pid, node, apart) ?? 0;
     if (lookedUp && slot !== 0) this.#journal?.records.reroutes.setLookedUp(slot);
     this.#byPid.set(pid, { node, apart, lookedUp, slot });
@@ -54,8 +54,7 @@ export class Reroutes {
     if (reroute === undefined) return;
     this.#byPid.delete(pid);
     if (reroute.slot !== 0) this.#journal?.records.reroutes.remove(reroute.slot);
-    reroute.node.reroutes--;
-    this.#letGo(reroute.node);
+    this.#nodes.release(reroute.node);
   }
 
   /** A look-up found the node. True where it is to lead to its id for opens that pass us. */

@@ -261,6 +261,16 @@ export class NodeTable {
     this.letGo(found);
   }
 
+  /** Keeps a node that the kernel may forget, or has never heard of, until `release`. */
+  hold(node: Node): void {
+    node.holds++;
+  }
+
+  release(node: Node): void {
+    node.holds--;
+    this.letGo(node);
+  }
+
   /** Frees a node nobody refers to, and the parents of each of its names that were only kept for it. */
   letGo(node: Node): void {
     let next: Node | undefined = node;
@@ -273,7 +283,7 @@ export class NodeTable {
   }
 
   #inUse(node: Node): boolean {
-    if (node.copyUp !== undefined || node.formerIds > 0 || node.reroutes > 0) return true;
+    if (node.copyUp !== undefined || node.formerIds > 0 || node.holds > 0) return true;
     return (node.children?.size ?? 0) > 0 || node.dormantChildren > 0 || (node.io?.handles.size ?? 0) > 0;
   }
 

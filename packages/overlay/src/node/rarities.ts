@@ -37,8 +37,10 @@ class Rarities {
   formerIds = 0;
   /** The one of them for opens whose bytes must pass us: see io/route-open.ts. */
   apart: FormerId | undefined = undefined;
-  /** Opens of it that are to come again: see io/reroutes.ts. */
-  reroutes = 0;
+  /** Who needs it across a wait, though the kernel may not know it: see NodeTable.hold. */
+  holds = 0;
+  /** A directory: how many names came into it by calls on the mount. */
+  arrivals = 0;
   /** The copy-up under way: everybody waits for the same one. */
   copyUp: CopyUpJob | undefined = undefined;
   /** Names in it of nodes that an earlier process knew and this one has not looked at yet: see restore/revival.ts. */
@@ -118,11 +120,18 @@ export class WithRarities {
     if (value !== this.#rare.apart) this.#own().apart = value;
   }
 
-  get reroutes(): number {
-    return this.#rare.reroutes;
+  get holds(): number {
+    return this.#rare.holds;
   }
-  set reroutes(value: number) {
-    if (value !== this.#rare.reroutes) this.#own().reroutes = value;
+  set holds(value: number) {
+    if (value !== this.#rare.holds) this.#own().holds = value;
+  }
+
+  get arrivals(): number {
+    return this.#rare.arrivals;
+  }
+  set arrivals(value: number) {
+    if (value !== this.#rare.arrivals) this.#own().arrivals = value;
   }
 
   get copyUp(): CopyUpJob | undefined {

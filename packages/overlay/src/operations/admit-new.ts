@@ -25,5 +25,6 @@ export function admitNew(core: Core, parent: Node, name: ByteName, out: EntryOut
   const words = out.attr.words;
   setIno(core, node, { lo: words[0] as number, hi: words[1] as number, device: upperDir.layer.deviceIndex });
   core.nodes.attach(node, parent, name);
+  parent.arrivals++;
   return enter(core, node, out);
 }

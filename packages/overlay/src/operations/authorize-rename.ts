@@ -1,5 +1,5 @@
 /** Asks the gate about a rename: both ends, and every file that a directory takes along. */
-import { type CallContext, Errno } from "@sluice/vfs";
+import { type ByteName, type CallContext, Errno } from "@sluice/vfs";
 import type { Core } from "../core.js";
 import { authorizeMove } from "../gate/authorize-move.js";
 import { readListing } from "../merge/listing.js";
@@ -32,32 +32,62 @@ interface MovedTree {
   to: string;
 }
 
+/** A directory that was judged with all that it held, and how many names had come into it by then. */
+interface Judged extends MovedTree {
+  arrivals: number;
+}
+
+interface Judging {
+  tree: MovedTree;
+  /** Held until all is judged. */
+  judged: Map<Node, Judged>;
+}
+
+/** Names may come in while somebody is asked: then those directories are judged again, so often at most. */
+const MAX_LOOKS = 16;
+
 async function authorizeTree(core: Core, call: CallContext, tree: MovedTree): Promise<number> {
-  const open: MovedTree[] = [tree];
-  for (let next = open.pop(); next !== undefined; next = open.pop()) {
-    const {
-      operation: _,
-      accesses: __,
-      ...source
-    } = intentOn(core, next.node, { operation: "rename", accesses: ["rename"], path: next.from });
-    const refused = await authorizeMove(core, call, { operation: "rename", source, targetPath: next.to });
-    if (refused !== 0) return refused;
-    if (!next.node.isDirectory) continue;
-    const entries = await entriesOf(core, next);
-    if (typeof entries === "number") return entries;
-    open.push(...entries);
+  const judged = new Map<Node, Judged>();
+  try {
+    let again: MovedTree[] = [tree];
+    for (let looks = 0; looks < MAX_LOOKS; looks++) {
+      for (const each of again) {
+        const refused = await judge(core, call, { tree: each, judged });
+        if (refused !== 0) return refused;
+      }
+      again = [...judged.values()].filter(({ node, arrivals }) => node.arrivals !== arrivals);
+      if (again.length === 0) return 0;
+    }
+    return Errno.EBUSY;
+  } finally {
+    for (const node of judged.keys()) core.nodes.release(node);
+  }
+}
+
+async function judge(core: Core, call: CallContext, { tree, judged }: Judging): Promise<number> {
+  const { node, from, to } = tree;
+  const { operation: _, accesses: __, ...source } = intentOn(core, node, { operation: "rename", accesses: ["rename"], path: from });
+  const refused = await authorizeMove(core, call, { operation: "rename", source, targetPath: to });
+  if (refused !== 0 || !node.isDirectory) return refused;
+  if (!judged.has(node)) core.nodes.hold(node);
+  judged.set(node, { node, from, to, arrivals: node.arrivals });
+  const listing = await readListing(core, node);
+  if (typeof listing === "number") return listing;
+  for (const name of listing.names) {
+    const inside = await judgeEntry(core, call, { tree, judged }, name);
+    if (inside !== 0) return inside;
   }
   return 0;
 }
 
-async function entriesOf(core: Core, tree: MovedTree): Promise<MovedTree[] | number> {
-  const listing = await readListing(core, tree.node);
-  if (typeof listing === "number") return listing;
-  const entries: MovedTree[] = [];
-  for (const name of listing.names) {
-    const node = childOf(core, tree.node, name);
-    if (typeof node === "number") continue;
-    entries.push({ node, from: `${tree.from}/${name}`, to: `${tree.to}/${name}` });
+/** The kernel may never have looked at it: it is kept while somebody is asked about it, a directory until all is judged. */
+async function judgeEntry(core: Core, call: CallContext, { tree, judged }: Judging, name: ByteName): Promise<number> {
+  const node = childOf(core, tree.node, name);
+  if (typeof node === "number") return 0;
+  core.nodes.hold(node);
+  try {
+    return await judge(core, call, { tree: { node, from: `${tree.from}/${name}`, to: `${tree.to}/${name}` }, judged });
+  } finally {
+    core.nodes.release(node);
   }
-  return entries;
 }

@@ -73,6 +73,7 @@ function linkNow(core: Core, call: CallContext, wish: NewName, out: EntryOut): n
   }
   if (core.nodes.child(parent, name) !== node) core.nodes.attach(node, parent, name);
   core.journal?.nameless(node);
+  parent.arrivals++;
   node.version++;
   const status = statNode(core, node, out.attr);
   if (status < 0) return -status;

@@ -173,6 +173,7 @@ interface Place {
 
 function move(core: Core, node: Node, from: Place, to: Place): void {
   core.nodes.rename(node, from, to);
+  to.parent.arrivals++;
   node.version++;
   // The list that the kernel keeps of a directory says what ".." was.
   if (node.isDirectory && from.parent !== to.parent) core.port.invalidateInode(node.id, 0, 0);
