@@ -5,76 +5,16 @@
  */
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { openLayers } from "@sluice/keeper-link";
 import { native } from "@sluice/native";
-import { createOverlay, type Gate, type Overlay, type OverlayConfig } from "@sluice/overlay";
-import { cleanUp, directory, plant, requires, scratch, whiteout } from "@sluice/testkit";
-import { AT, Attr, type CallContext, type EntryOut, Errno, type KernelPort, O, type OpenOut, S, type SecurityLabel } from "@sluice/vfs";
+import type { Overlay } from "@sluice/overlay";
+import { directory, plant, requires, scratch, whiteout } from "@sluice/testkit";
+import { AT, Attr, type CallContext, Errno, O, S, type SecurityLabel } from "@sluice/vfs";
 import { expect } from "vitest";
+import { entry, opened, overlayOver } from "./harness/bare-overlay.js";
 
 const { test } = requires("CAP_SYS_ADMIN");
 const LABEL = "security.sluice-test";
 const OWNER = 1000;
-
-const port: KernelPort = {
-  negotiated: {
-    protocol: { major: 7, minor: 45 },
-    maxStackDepth: 0,
-    maxWriteBytes: 4096,
-    posixAcl: true,
-    killprivV2: true,
-    posixLocks: false,
-    flockLocks: false,
-    flags: [],
-  },
-  openBacking: () => -Errno.EPERM,
-  closeBacking: () => undefined,
-  invalidateInode: () => undefined,
-  dropAttributes: () => undefined,
-  writeBackInode: () => Promise.resolve(),
-  invalidateEntry: () => undefined,
-  notifyDelete: () => undefined,
-};
-const nothing = (): void => undefined;
-const gate: Gate = {
-  active: false,
-  governs: () => false,
-  authorize: () => ({ effect: "grant" }) as never,
-  opened: nothing,
-  closed: nothing,
-  describe: () => undefined,
-};
-const SETTINGS: Omit<OverlayConfig, "lowers" | "dataLowers" | "upper" | "work" | "errorWitness"> = {
-  gate,
-  events: { copyUp: nothing, fallback: nothing, mediated: nothing, openFiles: nothing, anomaly: nothing },
-  userXattr: false,
-  redirectDir: "on",
-  metacopy: false,
-  xino: "auto",
-  originUuid: true,
-  foreignMarks: false,
-  index: "off",
-  volatile: false,
-  coherentReaders: false,
-  sharedLower: false,
-  entryTtlMs: 1000,
-  attrTtlMs: 1000,
-  negativeTtlMs: 1000,
-  inlineCopyBytes: 4096,
-  maxDirectoryFds: 64,
-  maxKeptBackings: 0,
-};
-
-function overlayOver(base: string): Overlay {
-  const [lower, upper, work] = ["lower", "upper", "work"].map((name) => join(base, name)) as [string, string, string];
-  const { release, ...layers } = openLayers({ lowers: [lower], dataLowers: [], upper, work, flags: 0, volatile: false });
-  const overlay = createOverlay({ ...layers, ...SETTINGS }, port);
-  cleanUp(() => {
-    overlay.destroy();
-    release();
-  });
-  return overlay;
-}
 
 function planted(): { overlay: Overlay; upper: string } {
   const base = scratch();
@@ -88,9 +28,6 @@ function planted(): { overlay: Overlay; upper: string } {
   mkdirSync(join(base, "work"));
   return { overlay: overlayOver(base), upper: join(base, "upper") };
 }
-
-const entry = (): EntryOut => ({ nodeId: 0, generation: 0, entryTtlMs: 0, attrTtlMs: 0, attr: new Attr() });
-const opened = (): OpenOut => ({ handle: 0, mode: "cached", keepCache: false, backingId: 0 });
 
 function caller(labels: readonly SecurityLabel[]): CallContext {
   return { uid: OWNER, gid: OWNER, pid: 1, groups: undefined, labels, signal: new AbortController().signal };

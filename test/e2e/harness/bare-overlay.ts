@@ -1,0 +1,70 @@
+/** The overlay by itself, asked as the engine would ask it: for what no kernel here asks, and for what must come in between. */
+import { join } from "node:path";
+import { openLayers } from "@sluice/keeper-link";
+import { createOverlay, type Gate, type Overlay, type OverlayConfig } from "@sluice/overlay";
+import { cleanUp } from "@sluice/testkit";
+import { Attr, type EntryOut, Errno, type KernelPort, type OpenOut } from "@sluice/vfs";
+
+const port: KernelPort = {
+  negotiated: {
+    protocol: { major: 7, minor: 45 },
+    maxStackDepth: 0,
+    maxWriteBytes: 4096,
+    posixAcl: true,
+    killprivV2: true,
+    posixLocks: false,
+    flockLocks: false,
+    flags: [],
+  },
+  openBacking: () => -Errno.EPERM,
+  closeBacking: () => undefined,
+  invalidateInode: () => undefined,
+  dropAttributes: () => undefined,
+  writeBackInode: () => Promise.resolve(),
+  invalidateEntry: () => undefined,
+  notifyDelete: () => undefined,
+};
+const nothing = (): void => undefined;
+/** Grants everything, and has nothing to ask. */
+export const OPEN_GATE: Gate = {
+  active: false,
+  governs: () => false,
+  authorize: () => ({ effect: "grant" }) as never,
+  opened: nothing,
+  closed: nothing,
+  describe: () => undefined,
+};
+const SETTINGS: Omit<OverlayConfig, "gate" | "lowers" | "dataLowers" | "upper" | "work" | "errorWitness"> = {
+  events: { copyUp: nothing, fallback: nothing, mediated: nothing, openFiles: nothing, anomaly: nothing },
+  userXattr: false,
+  redirectDir: "on",
+  metacopy: false,
+  xino: "auto",
+  originUuid: true,
+  foreignMarks: false,
+  index: "off",
+  volatile: false,
+  coherentReaders: false,
+  sharedLower: false,
+  entryTtlMs: 1000,
+  attrTtlMs: 1000,
+  negativeTtlMs: 1000,
+  inlineCopyBytes: 4096,
+  maxDirectoryFds: 64,
+  maxKeptBackings: 0,
+};
+
+/** Over `lower`, `upper` and `work` below `base`; it goes with the test. */
+export function overlayOver(base: string, gate: Gate = OPEN_GATE): Overlay {
+  const [lower, upper, work] = ["lower", "upper", "work"].map((name) => join(base, name)) as [string, string, string];
+  const { release, ...layers } = openLayers({ lowers: [lower], dataLowers: [], upper, work, flags: 0, volatile: false });
+  const overlay = createOverlay({ ...layers, ...SETTINGS, gate }, port);
+  cleanUp(() => {
+    overlay.destroy();
+    release();
+  });
+  return overlay;
+}
+
+export const entry = (): EntryOut => ({ nodeId: 0, generation: 0, entryTtlMs: 0, attrTtlMs: 0, attr: new Attr() });
+export const opened = (): OpenOut => ({ handle: 0, mode: "cached", keepCache: false, backingId: 0 });
