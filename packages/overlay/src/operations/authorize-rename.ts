@@ -50,15 +50,12 @@ async function authorizeTree(core: Core, call: CallContext, tree: MovedTree): Pr
   const judged = new Map<Node, Judged>();
   try {
     let again: MovedTree[] = [tree];
-    for (let looks = 0; looks < MAX_LOOKS; looks++) {
-      for (const each of again) {
-        const refused = await judge(core, call, { tree: each, judged });
-        if (refused !== 0) return refused;
-      }
+    let refused = 0;
+    for (let looks = 0; looks < MAX_LOOKS && again.length > 0 && refused === 0; looks++) {
+      for (const each of again) refused ||= await judge(core, call, { tree: each, judged });
       again = [...judged.values()].filter(({ node, arrivals }) => node.arrivals !== arrivals);
-      if (again.length === 0) return 0;
     }
-    return Errno.EBUSY;
+    return refused || (again.length > 0 ? Errno.EBUSY : 0);
   } finally {
     for (const node of judged.keys()) core.nodes.release(node);
   }
