@@ -1,5 +1,6 @@
 // What a test must undo: run when the test ends, or when its file ends if it was asked for outside a test (at the top
 // of the file or in beforeAll). The last promise is kept first, so that a mount goes before the directory it lies in.
+import { AsyncLocalStorage } from "node:async_hooks";
 import { afterAll, onTestFinished, TestRunner } from "vitest";
 
 type Undo = () => void | Promise<void>;
@@ -7,9 +8,10 @@ type Undo = () => void | Promise<void>;
 /** By test; `undefined` is the file. */
 const pending = new Map<unknown, Undo[]>();
 
-async function undoAll(owner: unknown): Promise<void> {
-  const stack = pending.get(owner) ?? [];
-  pending.delete(owner);
+/** Of the innermost `cleanedUp` that is under way. */
+const within = new AsyncLocalStorage<Undo[]>();
+
+async function undoAll(stack: Undo[]): Promise<void> {
   const errors: unknown[] = [];
   for (const undo of stack.reverse()) {
     try {
@@ -23,17 +25,33 @@ async function undoAll(owner: unknown): Promise<void> {
   if (errors.length === 1) throw errors[0];
 }
 
-afterAll(() => undoAll(undefined));
+function undoAllOf(owner: unknown): Promise<void> {
+  const stack = pending.get(owner) ?? [];
+  pending.delete(owner);
+  return undoAll(stack);
+}
 
-/** Has `undo` called once, when the running test or else the test file ends. An error it throws fails the test. */
+afterAll(() => undoAllOf(undefined));
+
+/** What `work` promises to undo is undone when it ends: for one part of many of a long test. */
+export async function cleanedUp<Result>(work: () => Promise<Result>): Promise<Result> {
+  const stack: Undo[] = [];
+  try {
+    return await within.run(stack, work);
+  } finally {
+    await undoAll(stack);
+  }
+}
+
+/** Has `undo` called once, when the running part (`cleanedUp`), test, or else test file ends. An error it throws fails the test. */
 export function cleanUp(undo: Undo): void {
   const owner: unknown = TestRunner.getCurrentTest();
-  const stack = pending.get(owner);
+  const stack = within.getStore() ?? pending.get(owner);
   if (stack) {
     stack.push(undo);
     return;
   }
   pending.set(owner, [undo]);
   // Mounts may take a while to drain.
-  if (owner !== undefined) onTestFinished(() => undoAll(owner), 60_000);
+  if (owner !== undefined) onTestFinished(() => undoAllOf(owner), 60_000);
 }

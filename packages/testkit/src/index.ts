@@ -1,6 +1,6 @@
 export { bytes, nodePath } from "./byte-string.js";
 export { type Cerbos, cerbosPolicyFile, STANDARD_CERBOS, startCerbos } from "./cerbos.js";
-export { cleanUp } from "./clean-up.js";
+export { cleanedUp, cleanUp } from "./clean-up.js";
 export { type KernelOverlayOptions, mountKernelOverlay, unmountKernelOverlay } from "./mount-kernel-overlay.js";
 export { MountFailure, mountSluice, runSluice, type SluiceExit, SluiceMount, type SluiceMountOptions } from "./mount-sluice.js";
 export { type MountEntry, mountsBelow, mountTable } from "./mount-table.js";

@@ -1,4 +1,5 @@
 /** Sequences side by side: on the kernel's overlayfs and on Sluice, over equal layers, and all that came of it. */
+import { cleanedUp } from "@sluice/testkit";
 import type { Snapshot } from "../../conformance/tree/snapshot-tree.js";
 import { type Control, isControl, type Operation } from "../script/operation.js";
 import type { Sequence, Setting } from "../script/script.js";
@@ -147,7 +148,12 @@ function collect(steps: Map<string, Step[]>, { kernel, sluice }: Sides, operatio
   }
 }
 
-export async function runRound(setting: Setting, sequences: readonly NamedSequence[], options: MountOptions = {}): Promise<RoundResult> {
+/** Nothing of a round stays behind: a long run has hundreds of them, with mounts and images of their own. */
+export function runRound(setting: Setting, sequences: readonly NamedSequence[], options: MountOptions = {}): Promise<RoundResult> {
+  return cleanedUp(() => runPhases(setting, sequences, options));
+}
+
+async function runPhases(setting: Setting, sequences: readonly NamedSequence[], options: MountOptions): Promise<RoundResult> {
   const halves = await prepare(setting, sequences);
   const steps = new Map<string, Step[]>();
   const phases = phasesOf(sequences);

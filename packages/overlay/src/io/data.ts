@@ -15,7 +15,7 @@ import {
 } from "@sluice/vfs";
 import type { Core } from "../core.js";
 import { isInGroup } from "../layer/caller-process.js";
-import { statFd, sys } from "../layer/host-layer.js";
+import { statFd, syncIn, sys } from "../layer/host-layer.js";
 import type { IoWatch } from "../gate/gate.js";
 import { syncVolatile } from "../operations/whole-filesystem.js";
 import { appendBegun } from "./append-once.js";
@@ -199,5 +199,7 @@ export function syncFile(core: Core, handle: FileHandle, dataOnly: boolean): Sta
   const file = core.handles.file(handle);
   if (file === undefined) return Errno.EBADF;
   if (core.config.volatile) return syncVolatile(core);
-  return sys.fsyncAsync(currentFd(core, file), dataOnly).then((status) => -status);
+  const fd = currentFd(core, file);
+  const synced = syncIn(file.layer, fd, dataOnly);
+  return typeof synced === "number" ? -synced : synced.then((status) => -status);
 }

@@ -77,8 +77,8 @@ export class HostLayer {
 }
 
 /** fsync(2) of a file in a layer: on the pool, unless that would be for nothing. */
-export function syncIn(layer: HostLayer, fd: number): number | Promise<number> {
-  return layer.inMemory ? sys.fsync(fd) : sys.fsyncAsync(fd, false);
+export function syncIn(layer: HostLayer | undefined, fd: number, dataOnly = false): number | Promise<number> {
+  return layer?.inMemory === true ? sys.fsync(fd) : sys.fsyncAsync(fd, dataOnly);
 }
 
 /** Opens one name in a directory: no link followed, no other mount entered, whatever somebody plants there meanwhile. */

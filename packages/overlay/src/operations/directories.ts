@@ -16,7 +16,7 @@ import {
 } from "@sluice/vfs";
 import type { Core } from "../core.js";
 import type { OpenDirectory } from "../io/handle-table.js";
-import { sys } from "../layer/host-layer.js";
+import { syncIn, sys } from "../layer/host-layer.js";
 import { DirectoryStream, type StreamedEntry } from "../merge/directory-stream.js";
 import { type Listing, readListing } from "../merge/listing.js";
 import { cookieOf, numberIn, rowAt } from "../merge/recent-listings.js";
@@ -217,8 +217,10 @@ export function fsyncdir(core: Core, id: NodeId): Status {
   if (node.upperDir === undefined || node.unlinked) return 0;
   const fd = openNode(core, node, O.RDONLY | O.DIRECTORY);
   if (fd < 0) return -fd;
-  return sys.fsyncAsync(fd, false).then((status) => {
+  const close = (status: number): number => {
     sys.close(fd);
     return -status || 0;
-  });
+  };
+  const synced = syncIn(node.upperDir.layer, fd);
+  return typeof synced === "number" ? close(synced) : synced.then(close);
 }
