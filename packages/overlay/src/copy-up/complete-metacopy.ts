@@ -5,7 +5,7 @@
 import { AT, Attr, Errno, O } from "@sluice/vfs";
 import type { Core } from "../core.js";
 import type { DataPlace } from "../layer/data-place.js";
-import { type HostLayer, statFd, syncIn, sys } from "../layer/host-layer.js";
+import { statFd, syncIn, sys } from "../layer/host-layer.js";
 import { clearMetacopy } from "../marks/metacopy.js";
 import { openData } from "../node/open-data.js";
 import { openObject } from "../node/open-node.js";
@@ -55,7 +55,7 @@ async function complete(core: Core, job: CopyUpJob, copy: Completion): Promise<n
   restoreTimes(target, attr);
   if (written !== 0) return written;
   if (!core.config.volatile) {
-    const synced = await syncIn(core.upper as HostLayer, target);
+    const synced = await syncIn(core.upper, target);
     if (synced < 0) return -synced;
   }
   return -clearMetacopy(core.marks, target) || 0;

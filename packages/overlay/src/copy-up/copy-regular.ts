@@ -86,7 +86,7 @@ function fill(core: Core, job: CopyUpJob, copy: FileCopy): Status {
     if (copy.source === object) copyFlags(object, target);
     const origin = encodeOrigin(layer, object, "");
     writeOrigin(core, target, origin);
-    return goOn(core.config.volatile ? 0 : syncIn(core.upper as HostLayer, target), (synced) => {
+    return goOn(core.config.volatile ? 0 : syncIn(core.upper, target), (synced) => {
       if (synced < 0) return -synced;
       return job.cancelled ? Errno.EINTR : publishWhole(core, job, { name, target, origin, attr });
     });
