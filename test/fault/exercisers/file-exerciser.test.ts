@@ -48,9 +48,9 @@ describe("files exercised", () => {
         const before = treeHash(lower);
         const mount = await mountSluice({ lowers: [lower], upper, policy });
         await exercise(mount.mountpoint, { seed, seconds: warmUpSeconds });
-        const warm = footprintOf(mount);
+        const warm = await footprintOf(mount);
         await withLog(mount, () => exercise(mount.mountpoint, { seed: seed + 100, seconds }));
-        expectNoLeak(warm, footprintOf(mount));
+        expectNoLeak(warm, await footprintOf(mount));
         expect((await mount.stop()).code).toBe(0);
         expect(treeHash(lower)).toBe(before);
       },

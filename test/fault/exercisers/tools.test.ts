@@ -55,9 +55,9 @@ async function run(mount: SluiceMount, work: Work): Promise<void> {
 /** Once to warm up, once more to see that nothing is kept. */
 async function twice(mount: SluiceMount, works: readonly Work[]): Promise<void> {
   for (const work of works) await run(mount, { ...work });
-  const warm = footprintOf(mount);
+  const warm = await footprintOf(mount);
   for (const work of works.slice(0, AGAIN)) await run(mount, work);
-  expectNoLeak(warm, footprintOf(mount));
+  expectNoLeak(warm, await footprintOf(mount));
 }
 
 function each(seconds: number, argvs: readonly string[][]): Work[] {
