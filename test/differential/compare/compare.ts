@@ -2,7 +2,7 @@
 import type { Snapshot } from "../../conformance/tree/snapshot-tree.js";
 import type { NamedSequence, RoundResult, Step } from "../run/round.js";
 import { isError } from "../script/is-error.js";
-import { formatOperation } from "../script/operation.js";
+import { formatOperation, type Operation } from "../script/operation.js";
 import type { Setting } from "../script/script.js";
 import { explanationOf, type Found, type History, type IntendedDifference, intendedDifferences, spoiltBy } from "./intended-differences.js";
 
@@ -63,7 +63,7 @@ class Comparison {
       const [one, other] = [kernel.results[part], sluice.results[part]];
       if (same(this.#setting, one, other)) continue;
       const facts = kernel.facts ?? { state: "absent" as const };
-      const refused = refusedNames(sequence.name, before).has(`${sequence.name}/${String(operation.args["path"])}`);
+      const refused = refusedNames(sequence.name, before).has(`${sequence.name}/${nameOf(operation, before)}`);
       const swapped = sequence.operations.some(({ call }) => call === "swap");
       const place = { kind: "step" as const, operation, facts, part, refused, swapped };
       const history = historyOf(before);
@@ -141,6 +141,12 @@ function historyOf(steps: readonly Step[]): History {
 
 /** Whatever comes of these, nothing is copied for them. */
 const LOOKS: ReadonlySet<string> = new Set(["stat", "read", "list", "readlink", "getxattr", "listxattr", "access", "statfs"]);
+
+/** The name that a call is about; of a call on what is open, the name it was opened by. */
+function nameOf({ args }: Operation, before: readonly Step[]): string {
+  const opening = before.findLast(({ operation }) => operation.call === "open" && operation.args["slot"] === args["slot"]);
+  return String(args["path"] ?? opening?.operation.args["path"]);
+}
 
 /** The names that calls which failed were about, and the directories above them, under whatever name they are at the end. */
 function refusedNames(directory: string, steps: readonly Step[]): Set<string> {

@@ -330,7 +330,10 @@ export const intendedDifferences: readonly IntendedDifference[] = [
     reason: "The kernel copies up before it finds that it must refuse; Sluice looks first, and leaves nothing.",
     explains: ({ place, kernel, sluice }) =>
       place.kind === "step"
-        ? place.refused && place.operation.call === "stat" && String(kernel).startsWith("directory") && sameButTime(kernel, sluice)
+        ? place.refused &&
+          ["stat", "fstat"].includes(place.operation.call) &&
+          String(kernel).startsWith("directory") &&
+          sameButTime(kernel, sluice)
         : place.refused.has(place.path) &&
           (leftByRefusal(place.kind, kernel, sluice) || (place.swapped && leftByRefusal(place.kind, sluice, kernel))),
   },
