@@ -9,6 +9,8 @@ import type { Node } from "./node.js";
 
 /** Of one generation; there are two. */
 const MAX_RECORDS = 32_768;
+/** Of one record. Each costs time whenever the kernel forgets or finds the node, and a file may have 65,000. */
+const MAX_NAMES = 32;
 
 export interface ForgottenName {
   parentId: NodeId;
@@ -17,7 +19,7 @@ export interface ForgottenName {
 
 export interface ForgottenNode {
   id: NodeId;
-  /** All that were known; one at least. */
+  /** Those that were known, MAX_NAMES at most; one at least. */
   names: readonly ForgottenName[];
   kind: number;
   inoLo: number;
@@ -103,7 +105,8 @@ export function recordOf(node: Node): ForgottenNode | undefined {
 function namesOf(node: Node): readonly ForgottenName[] {
   if (node.parent === undefined) return node.unseenNames ?? [];
   const { parent, name, others = [], unseenNames = [] } = node;
-  return [{ parentId: parent.id, name }, ...others.map((other) => ({ parentId: other.parent.id, name: other.name })), ...unseenNames];
+  const further = others.slice(0, MAX_NAMES - 1).map((other) => ({ parentId: other.parent.id, name: other.name }));
+  return [{ parentId: parent.id, name }, ...further, ...unseenNames.slice(0, MAX_NAMES - 1 - further.length)];
 }
 
 function placeOf(parentId: NodeId, name: ByteName): string {
