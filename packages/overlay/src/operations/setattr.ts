@@ -100,7 +100,8 @@ function applyRest(core: Core, change: Change, out: AttrOut): number {
 function setOwner(core: Core, change: Change): number {
   const { node, set, call } = change;
   const given = set.uid !== undefined || set.gid !== undefined;
-  const kills = set.killSuidgid || (isEmpty(set) && !node.isDirectory);
+  // Of root's the host's own chown takes what is to be taken: setgid without group execution stays with who has CAP_FSETID.
+  const kills = set.killSuidgid || (isEmpty(set) && !node.isDirectory && call.uid !== 0);
   if (!given && kills && set.size === undefined && set.mode === undefined) {
     const status = killSuid(core, call, node);
     if (status !== 0) return status;
