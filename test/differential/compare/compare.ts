@@ -4,7 +4,15 @@ import type { NamedSequence, RoundResult, Step } from "../run/round.js";
 import { isError } from "../script/is-error.js";
 import { formatOperation, type Operation } from "../script/operation.js";
 import type { Setting } from "../script/script.js";
-import { explanationOf, type Found, type History, type IntendedDifference, intendedDifferences, spoiltBy } from "./intended-differences.js";
+import {
+  explanationOf,
+  type Found,
+  type History,
+  type IntendedDifference,
+  intendedDifferences,
+  isFar,
+  spoiltBy,
+} from "./intended-differences.js";
 
 export interface Failure {
   sequence: NamedSequence;
@@ -136,6 +144,7 @@ function historyOf(steps: readonly Step[]): History {
   const done = steps.filter(({ kernel }) => !isError(kernel.results[0]));
   return {
     aclRemoved: done.some(({ operation: { call, args } }) => call === "removexattr" && args["name"] === "system.posix_acl_access"),
+    movedFar: done.some(({ operation }) => operation.call === "rename" && isFar(operation)),
   };
 }
 

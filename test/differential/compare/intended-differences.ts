@@ -46,6 +46,8 @@ export interface Found {
 export interface History {
   /** Somebody took an access ACL away. */
   aclRemoved: boolean;
+  /** Something was moved from or to a name so long that a redirect to what lies in it is beyond what the kernel writes. */
+  movedFar: boolean;
 }
 
 export interface IntendedDifference {
@@ -308,12 +310,13 @@ export const intendedDifferences: readonly IntendedDifference[] = [
     modes: EVERY,
     reason:
       "The kernel writes redirects of 256 bytes at most (its module parameter redirect_max) and answers EXDEV beyond, before it looks whether the target is empty; it follows longer ones, and Sluice writes them.",
-    explains: ({ place, kernel, sluice }) =>
+    // What is moved may lie, below, in a directory that was moved from such a name before.
+    explains: ({ place, kernel, sluice, history }) =>
       place.kind === "step" &&
       place.operation.call === "rename" &&
       kernel === "EXDEV" &&
       (sluice === "ok" || sluice === "ENOTEMPTY") &&
-      [place.operation.args["path"], place.operation.args["to"]].some((path) => String(path).length > LONG_REDIRECT),
+      (history.movedFar || isFar(place.operation)),
     ends: true,
   },
   {
@@ -351,6 +354,11 @@ export const intendedDifferences: readonly IntendedDifference[] = [
         (sluice === undefined && place.swapped && leadsToLinks(place.path, place.theirs))),
   },
 ];
+
+/** Has a name so long. */
+export function isFar({ args }: Operation): boolean {
+  return [args["path"], args["to"]].some((path) => String(path).length > LONG_REDIRECT);
+}
 
 function isInodePart({ operation, part }: { operation: Operation; part: number }): boolean {
   return (operation.call === "list" && part === 1) || (operation.call === "relist" && part === 2);
