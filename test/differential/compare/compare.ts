@@ -143,7 +143,8 @@ function pathsBelow(name: string, ...snapshots: readonly Snapshot[]): string[] {
 function historyOf(steps: readonly Step[]): History {
   const done = steps.filter(({ kernel }) => !isError(kernel.results[0]));
   return {
-    aclRemoved: done.some(({ operation: { call, args } }) => call === "removexattr" && args["name"] === "system.posix_acl_access"),
+    // Also in vain: setgid goes first.
+    aclRemoved: steps.some(({ operation: { call, args } }) => call === "removexattr" && args["name"] === "system.posix_acl_access"),
     movedFar: done.some(({ operation }) => operation.call === "rename" && isFar(operation)),
   };
 }

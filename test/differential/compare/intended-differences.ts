@@ -44,7 +44,7 @@ export interface Found {
 
 /** What happened before, anywhere in the sequence. */
 export interface History {
-  /** Somebody took an access ACL away. */
+  /** Somebody took an access ACL away, or tried to. */
   aclRemoved: boolean;
   /** Something was moved from or to a name so long that a redirect to what lies in it is beyond what the kernel writes. */
   movedFar: boolean;
