@@ -135,7 +135,7 @@ function lostPrivilege(kernel: unknown, sluice: unknown): boolean {
 
 const isAcl = ({ args }: Operation): boolean => String(args["name"]).startsWith("system.posix_acl_");
 
-const MODE = /^(file|directory) ([0-7]+) /;
+const MODE = /^([a-z ]+) ([0-7]+) /;
 
 /** The same but for setgid, which only the second still has. */
 function lostSetgid(without: unknown, having: unknown): boolean {
