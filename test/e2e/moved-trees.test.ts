@@ -2,7 +2,7 @@
 import { renameSync, rmSync, writeFileSync } from "node:fs";
 import type { Intent, Ruling } from "@sluice/overlay";
 import { directory, mountSluice, plant, requires, scratch } from "@sluice/testkit";
-import { type CallContext, Errno, S } from "@sluice/vfs";
+import { type CallContext, Errno, RENAME, S } from "@sluice/vfs";
 import { expect } from "vitest";
 import { eventually } from "./harness/actor.js";
 import { entry, OPEN_GATE, overlayOver } from "./harness/bare-overlay.js";
@@ -27,30 +27,37 @@ test("nothing is kept of what was in it, and no descriptor of what was removed s
   expect((await mount.stop()).code).toBe(0);
 });
 
-test("what comes into it while somebody is asked is judged as well", async () => {
-  const base = scratch();
-  plant(base, { "lower/d/sub/first": "first", "lower/d/sub/second": "second", "upper/": directory(), "work/": directory() });
-  let comes = true;
-  const judge = async (call: CallContext, { operation, paths: [path = ""], accesses }: Intent): Promise<Ruling> => {
-    if (operation === "rename" && path === "d/sub/second" && comes) {
-      comes = false;
-      const make = { mode: S.IFREG | 0o644, umask: 0, rdev: 0 };
-      expect(await overlay.mknod(call, { parent: idOf("d", "sub"), name: "secret" }, make, entry())).toBe(0);
-    }
-    const denies = path === "d/sub/secret" && accesses.includes("read");
-    return { effect: denies ? "deny" : "grant", errno: Errno.EACCES };
-  };
-  const overlay = overlayOver(base, { ...OPEN_GATE, active: true, governs: () => true, authorize: judge });
-  const call: CallContext = { uid: 0, gid: 0, pid: 1, groups: undefined, labels: [], signal: new AbortController().signal };
-  const idOf = (...names: readonly string[]): number =>
-    names.reduce((parent, name) => {
-      const out = entry();
-      expect(overlay.lookup(call, parent, name, out)).toBe(0);
-      return out.nodeId;
-    }, 1);
-  const move = { parent: 1, name: "d", newParent: 1, newName: "e", flags: 0 };
-  expect(await overlay.rename(call, move)).toBe(Errno.EACCES);
-  expect(comes).toBe(false);
-  expect(await overlay.unlink(call, idOf("d", "sub"), "secret")).toBe(0);
-  expect(await overlay.rename(call, move)).toBe(0);
-});
+/** `d` is exchanged with `x`, or moved to `e`; something comes into `d` while somebody is asked about `asked`. */
+for (const { asked, to, flags } of [
+  { asked: "d/sub/second", to: "e", flags: 0 },
+  { asked: "x/last", to: "x", flags: RENAME.EXCHANGE },
+]) {
+  test(`what comes into it while ${asked} is asked about is judged as well`, async () => {
+    const base = scratch();
+    const lower = { "lower/d/sub/first": "first", "lower/d/sub/second": "second", "lower/x/last": "last" };
+    plant(base, { ...lower, "upper/": directory(), "work/": directory() });
+    let comes = true;
+    const judge = async (call: CallContext, { operation, paths: [path = ""], accesses }: Intent): Promise<Ruling> => {
+      if (operation === "rename" && path === asked && comes) {
+        comes = false;
+        const make = { mode: S.IFREG | 0o644, umask: 0, rdev: 0 };
+        expect(await overlay.mknod(call, { parent: idOf("d", "sub"), name: "secret" }, make, entry())).toBe(0);
+      }
+      const denies = path === "d/sub/secret" && accesses.includes("read");
+      return { effect: denies ? "deny" : "grant", errno: Errno.EACCES };
+    };
+    const overlay = overlayOver(base, { ...OPEN_GATE, active: true, governs: () => true, authorize: judge });
+    const call: CallContext = { uid: 0, gid: 0, pid: 1, groups: undefined, labels: [], signal: new AbortController().signal };
+    const idOf = (...names: readonly string[]): number =>
+      names.reduce((parent, name) => {
+        const out = entry();
+        expect(overlay.lookup(call, parent, name, out)).toBe(0);
+        return out.nodeId;
+      }, 1);
+    const move = { parent: 1, name: "d", newParent: 1, newName: to, flags };
+    expect(await overlay.rename(call, move)).toBe(Errno.EACCES);
+    expect(comes).toBe(false);
+    expect(await overlay.unlink(call, idOf("d", "sub"), "secret")).toBe(0);
+    expect(await overlay.rename(call, move)).toBe(0);
+  });
+}

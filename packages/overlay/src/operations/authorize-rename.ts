@@ -12,18 +12,21 @@ import type { RenamePlan } from "./rename.js";
 export async function authorizeRename(core: Core, call: CallContext, plan: RenamePlan): Promise<number> {
   const from = pathAt(plan.parent, plan.name);
   const to = pathAt(plan.newParent, plan.newName);
+  const other = plan.target === plan.node ? undefined : plan.target;
+  const trees = [{ node: plan.node, from, to }];
+  if (other !== undefined && plan.exchange) trees.push({ node: other, from: to, to: from });
   try {
-    const refused = await authorizeTree(core, call, { node: plan.node, from, to });
-    if (refused !== 0) return refused;
-    if (plan.target === undefined || plan.target === plan.node) return 0;
-    if (plan.exchange) return await authorizeTree(core, call, { node: plan.target, from: to, to: from });
-    const overwrite = intentOn(core, plan.target, { operation: "rename", accesses: ["delete"], path: to });
-    const ruling = await core.gate.authorize(call, overwrite);
-    return ruling.effect === "deny" ? ruling.errno : 0;
+    const refused = other === undefined || plan.exchange ? 0 : await authorizeOverwrite(core, call, { node: other, path: to });
+    return refused || (await authorizeTrees(core, call, trees));
   } catch {
     // The gate rejects for one reason only: the caller was interrupted.
     return Errno.EINTR;
   }
+}
+
+async function authorizeOverwrite(core: Core, call: CallContext, { node, path }: { node: Node; path: string }): Promise<number> {
+  const ruling = await core.gate.authorize(call, intentOn(core, node, { operation: "rename", accesses: ["delete"], path }));
+  return ruling.effect === "deny" ? ruling.errno : 0;
 }
 
 interface MovedTree {
@@ -46,10 +49,11 @@ interface Judging {
 /** Names may come in while somebody is asked: then those directories are judged again, so often at most. */
 const MAX_LOOKS = 16;
 
-async function authorizeTree(core: Core, call: CallContext, tree: MovedTree): Promise<number> {
+/** The last that is asked about: what comes into one of them until all are judged is judged as well. */
+async function authorizeTrees(core: Core, call: CallContext, trees: readonly MovedTree[]): Promise<number> {
   const judged = new Map<Node, Judged>();
   try {
-    let again: MovedTree[] = [tree];
+    let again = trees;
     let refused = 0;
     for (let looks = 0; looks < MAX_LOOKS && again.length > 0 && refused === 0; looks++) {
       for (const each of again) refused ||= await judge(core, call, { tree: each, judged });
