@@ -1,16 +1,15 @@
 /** Compares what came of a sequence on both, and tells where it first went apart without an intended reason. */
 import type { Snapshot } from "../../conformance/tree/snapshot-tree.js";
 import type { NamedSequence, RoundResult, Step } from "../run/round.js";
-import { isError } from "../script/is-error.js";
-import { formatOperation, type Operation } from "../script/operation.js";
+import { formatOperation } from "../script/operation.js";
 import type { Setting } from "../script/script.js";
+import { historyOf, nameOf, refusedNames } from "./history.js";
 import {
-  explanationOf,
+  explanationsOf,
   type Found,
   type History,
   type IntendedDifference,
   intendedDifferences,
-  isFar,
   spoiltBy,
 } from "./intended-differences.js";
 
@@ -60,21 +59,18 @@ class Comparison {
     return this.#trees(sequence, steps, trees);
   }
 
-  #step(
-    sequence: NamedSequence,
-    { operation, kernel, sluice }: Step,
-    { index, before }: { index: number; before: readonly Step[] },
-  ): Failure | undefined {
+  #step(sequence: NamedSequence, step: Step, { index, before }: { index: number; before: readonly Step[] }): Failure | undefined {
+    const { operation, kernel, sluice } = step;
     const parts = Math.max(kernel.results.length, sluice.results.length);
     for (let part = 0; part < parts; part++) {
       if (this.#ended) return undefined;
       const [one, other] = [kernel.results[part], sluice.results[part]];
       if (same(this.#setting, one, other)) continue;
       const facts = kernel.facts ?? { state: "absent" as const };
-      const refused = refusedNames(sequence.name, before).has(`${sequence.name}/${nameOf(operation, before)}`);
+      const refused = refusedNames(sequence.name, before).has(`${sequence.name}/${nameOf(step, before)}`);
       const swapped = sequence.operations.some(({ call }) => call === "swap");
       const place = { kind: "step" as const, operation, facts, part, refused, swapped };
-      const history = historyOf(before);
+      const history = historyOf(sequence, before);
       if (this.#explained({ mode: this.#setting.mode, place, kernel: one, sluice: other, history })) continue;
       return { sequence, where: `${index + 1} ${formatOperation(operation)} (${kernel.facts?.state})`, kernel: one, sluice: other };
     }
@@ -82,11 +78,12 @@ class Comparison {
   }
 
   #explained(found: Found): boolean {
-    const explanation = explanationOf(found);
-    if (explanation === undefined) return false;
-    this.#count(explanation);
-    if (explanation.ends === true) this.#ended = true;
-    return true;
+    const explanations = explanationsOf(found);
+    for (const explanation of explanations) {
+      this.#count(explanation);
+      if (explanation.ends === true) this.#ended = true;
+    }
+    return explanations.length > 0;
   }
 
   #count({ name }: IntendedDifference): void {
@@ -96,7 +93,7 @@ class Comparison {
   #trees(sequence: NamedSequence, steps: readonly Step[], { kernel, sluice }: RoundResult["trees"]): Failure | undefined {
     const refused = refusedNames(sequence.name, steps);
     const swapped = sequence.operations.some(({ call }) => call === "swap");
-    const common = { refused, swapped, history: historyOf(steps) };
+    const common = { refused, swapped, history: historyOf(sequence, steps) };
     for (const kind of ["merged", "upper"] as const) {
       const failure = this.#tree(sequence, { kind, ...common }, kernel[kind], sluice[kind]);
       if (failure !== undefined) return failure;
@@ -138,50 +135,6 @@ class Comparison {
 function pathsBelow(name: string, ...snapshots: readonly Snapshot[]): string[] {
   const paths = snapshots.flatMap((snapshot) => Object.keys(snapshot));
   return [...new Set(paths)].filter((path) => path === name || path.startsWith(`${name}/`)).sort();
-}
-
-function historyOf(steps: readonly Step[]): History {
-  const done = steps.filter(({ kernel }) => !isError(kernel.results[0]));
-  return {
-    // Also in vain: setgid goes first.
-    aclRemoved: steps.some(({ operation: { call, args } }) => call === "removexattr" && args["name"] === "system.posix_acl_access"),
-    movedFar: done.some(({ operation }) => operation.call === "rename" && isFar(operation)),
-  };
-}
-
-/** Whatever comes of these, nothing is copied for them. */
-const LOOKS: ReadonlySet<string> = new Set(["stat", "read", "list", "readlink", "getxattr", "listxattr", "access", "statfs"]);
-
-/** The name that a call is about; of a call on what is open, the name it was opened by. */
-function nameOf({ args }: Operation, before: readonly Step[]): string {
-  const opening = before.findLast(({ operation }) => operation.call === "open" && operation.args["slot"] === args["slot"]);
-  return String(args["path"] ?? opening?.operation.args["path"]);
-}
-
-/** The names that calls which failed were about, and the directories above them, under whatever name they are at the end. */
-function refusedNames(directory: string, steps: readonly Step[]): Set<string> {
-  const names = new Set<string>();
-  for (const { operation, kernel } of steps) {
-    const [path, to] = [operation.args["path"], operation.args["to"]].map((name) => `${directory}/${String(name)}`) as [string, string];
-    if (!isError(kernel.results[0])) {
-      if (operation.call === "rename") follow(names, path, to);
-      continue;
-    }
-    if (LOOKS.has(operation.call)) continue;
-    for (const name of [path, to]) {
-      const parts = name.split("/");
-      for (let length = 1; length <= parts.length; length++) names.add(parts.slice(0, length).join("/"));
-    }
-  }
-  return names;
-}
-
-/** Either way, since the two may have changed places. */
-function follow(names: Set<string>, one: string, other: string): void {
-  for (const name of [...names]) {
-    if (name === one || name.startsWith(`${one}/`)) names.add(`${other}${name.slice(one.length)}`);
-    if (name === other || name.startsWith(`${other}/`)) names.add(`${one}${name.slice(other.length)}`);
-  }
 }
 
 /** The kernel moves access times of lower symbolic links and directories that are read; Sluice moves none. */

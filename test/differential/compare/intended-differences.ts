@@ -5,6 +5,18 @@
 import { isError } from "../script/is-error.js";
 import type { Operation } from "../script/operation.js";
 import type { Mode } from "../script/script.js";
+import {
+  isDirectoryLine,
+  isObjectLine,
+  levelLinks,
+  levelMarks,
+  levelPrivilege,
+  levelSetgid,
+  levelTime,
+  type Lines,
+  linksOf,
+  turned,
+} from "./lines.js";
 import type { Snapshot } from "../../conformance/tree/snapshot-tree.js";
 import { SEEK } from "@sluice/vfs";
 import type { Step } from "../run/round.js";
@@ -46,23 +58,27 @@ export interface Found {
 export interface History {
   /** Somebody took an access ACL away, or tried to. */
   aclRemoved: boolean;
-  /** Something was moved from or to a name so long that a redirect to what lies in it is beyond what the kernel writes. */
-  movedFar: boolean;
+  /** The layers hold something at a name so long that a redirect to it is beyond what the kernel writes. */
+  far: boolean;
 }
+
+type Level = (lines: Lines) => Lines;
 
 export interface IntendedDifference {
   name: string;
   modes: readonly Mode[];
   reason: string;
   explains?(found: Found): boolean;
+  /**
+   * Both lines with what differs for this reason made the same, so that several reasons can explain one line; undefined where the
+   * reason has nothing to do with it. In either half.
+   */
+  levels?(found: Found): Level | undefined;
   /** From this step on the kernel's tree is not what it should be: nothing that comes after in the same sequence can be compared. */
   spoils?(step: Step): boolean;
   /** Nothing that comes after in the same sequence can be compared. */
   ends?: true;
 }
-
-/** With the sequence's own directory before it, such a path makes a redirect of more than 256 bytes. */
-const LONG_REDIRECT = 250;
 
 /** For which what is open is copied up. */
 const CHANGES: ReadonlySet<string> = new Set(["fchmod", "fchown", "futimes", "fsetxattr"]);
@@ -82,39 +98,19 @@ function factsOf({ place }: Found): Facts {
   return place.kind === "step" ? place.facts : { state: "absent" };
 }
 
-function linksOf(stat: unknown): number {
-  return typeof stat === "string" ? Number(/ nlink=(\d+)( |$)/.exec(stat)?.[1] ?? 0) : 0;
+/** What the kernel did before it refused: a mark, a touched directory. */
+function levelRefusal(lines: Lines): Lines {
+  const unmarked = levelMarks(lines);
+  return isDirectoryLine(lines[0]) ? levelTime(unmarked) : unmarked;
 }
 
-function sameButTime(kernel: unknown, sluice: unknown): boolean {
-  return (
-    typeof kernel === "string" &&
-    typeof sluice === "string" &&
-    / mtime=now( |$)/.test(kernel) &&
-    sluice.replace(/ mtime=\S+/, " mtime=now") === kernel
-  );
-}
-
-function unmarked(line: string): string {
-  return line.replace(/ (trusted\.overlay\.opaque|redirect)="[^"]*"/, "");
-}
-
-/** `left` is what a call that was refused in the end made of `other`: a copy, a mark, a touched directory. */
-function leftByRefusal(kind: "merged" | "upper", left: unknown, other: unknown): boolean {
-  if (typeof left !== "string") return false;
-  if (other === undefined) return kind === "upper";
-  if (typeof other !== "string") return false;
-  return unmarked(left) === unmarked(other) || (left.startsWith("directory") && sameButTime(left, other));
+/** One way for all, the other way also where the layers changed hands. */
+function eitherWay(swapped: boolean, level: Level): Level {
+  return swapped ? (lines) => turned(level)(level(lines)) : level;
 }
 
 function isOneOfSeveral(there: unknown, other: unknown): boolean {
   return other === undefined && typeof there === "string" && !there.startsWith("directory") && linksOf(there) > 1;
-}
-
-function differsInLinks(kernel: unknown, sluice: unknown): boolean {
-  if (typeof kernel !== "string" || typeof sluice !== "string" || kernel.startsWith("directory")) return false;
-  const bare = (line: string): string => line.replace(/ nlink=\d+ /, " ");
-  return bare(kernel) === bare(sluice);
 }
 
 /** A directory that is there for the sake of a name that went up. */
@@ -122,27 +118,10 @@ function leadsToLinks(directory: string, tree: Snapshot): boolean {
   return Object.entries(tree).some(([path, line]) => path.startsWith(`${directory}/`) && isOneOfSeveral(line, undefined));
 }
 
-const PRIVILEGED = /^file ([0-7]+) /;
-
-/** The same but for setuid and setgid, which only the first still has. */
-function lostPrivilege(kernel: unknown, sluice: unknown): boolean {
-  if (typeof kernel !== "string" || typeof sluice !== "string") return false;
-  const [had, has] = [PRIVILEGED.exec(kernel)?.[1], PRIVILEGED.exec(sluice)?.[1]];
-  if (had === undefined || has === undefined) return false;
-  const without = (Number.parseInt(had, 8) & 0o1777).toString(8);
-  return has === without && sluice === kernel.replace(PRIVILEGED, `file ${without} `);
-}
+/** Of a file's position, or beyond the largest there is. */
+const isPlace = (result: unknown): boolean => typeof result === "number" || result === "EINVAL" || result === "EOVERFLOW";
 
 const isAcl = ({ args }: Operation): boolean => String(args["name"]).startsWith("system.posix_acl_");
-
-const MODE = /^([a-z ]+) ([0-7]+) /;
-
-/** The same but for setgid, which only the second still has. */
-function lostSetgid(without: unknown, having: unknown): boolean {
-  if (typeof without !== "string" || typeof having !== "string") return false;
-  const mode = Number.parseInt(MODE.exec(having)?.[2] ?? "0", 8);
-  return (mode & 0o2000) !== 0 && without === having.replace(MODE, `$1 ${(mode & ~0o2000).toString(8)} `);
-}
 
 export const intendedDifferences: readonly IntendedDifference[] = [
   {
@@ -150,14 +129,16 @@ export const intendedDifferences: readonly IntendedDifference[] = [
     modes: PASSED,
     reason:
       "The kernel writes to a backing file with the credentials that registered it, and only without CAP_FSETID do strangers' writes clear setuid and setgid; so everybody's do, root's and the owner's too.",
-    explains: ({ place, kernel, sluice }) => lostPrivilege(kernel, sluice) || (place.swapped && lostPrivilege(sluice, kernel)),
+    levels: ({ place }) => eitherWay(place.swapped, levelPrivilege),
   },
   {
     name: "what has no setuid any more may be linked",
     modes: PASSED,
     reason:
       "Strangers may not link a file that runs as another (fs.protected_hardlinks). A file that was written to has no setuid and no setgid here, see above, so that they may.",
-    explains: (found) => ["link", "linkfd"].includes(callOf(found)) && found.kernel === "EPERM" && found.sluice === "ok",
+    explains: (found) =>
+      ["link", "linkfd"].includes(callOf(found)) &&
+      ((found.kernel === "EPERM" && found.sluice === "ok") || (found.place.swapped && found.kernel === "ok" && found.sluice === "EPERM")),
     ends: true,
   },
   {
@@ -165,8 +146,7 @@ export const intendedDifferences: readonly IntendedDifference[] = [
     modes: EVERY,
     reason:
       "The kernel's overlayfs clears setgid of what is outside the caller's groups when an ACL is set, and when one is removed too (fs/overlayfs/inode.c); the file systems below only where one is set, and Sluice does as they do.",
-    explains: ({ kernel, sluice, history, place }) =>
-      history.aclRemoved && (lostSetgid(kernel, sluice) || (place.swapped && lostSetgid(sluice, kernel))),
+    levels: ({ history, place }) => (history.aclRemoved ? eitherWay(place.swapped, levelSetgid) : undefined),
   },
   {
     name: "an ACL that is not there is not removed",
@@ -194,6 +174,9 @@ export const intendedDifferences: readonly IntendedDifference[] = [
     modes: PASSED,
     reason: "A file opened for reading is tied to the lower file until it is closed (fs/fuse/iomode.c); mediated readers follow a copy-up.",
     explains: (found) => READS.includes(callOf(found)) && factsOf(found).lowerReader === true,
+    // What it read is in another file from then on.
+    spoils: ({ operation, kernel: { facts, results } }) =>
+      operation.call === "copyrange" && facts?.lowerReader === true && Number(results[0]) > 0,
   },
   {
     name: "a lower file without a name can be changed",
@@ -240,7 +223,7 @@ export const intendedDifferences: readonly IntendedDifference[] = [
     modes: ["mediated", "mixed", "named", "portable"],
     reason:
       "What a mapping changed reaches the daemon when the kernel writes the page back, at the latest when it is unmapped: the time of change moves then and not at the first touch.",
-    explains: (found) => callOf(found) === "mapwrite" && sameButTime(found.kernel, found.sluice),
+    levels: (found) => (callOf(found) === "mapwrite" ? levelTime : undefined),
   },
   {
     name: "the end of a directory",
@@ -252,7 +235,7 @@ export const intendedDifferences: readonly IntendedDifference[] = [
       place.kind === "step" &&
       place.operation.call === "seek" &&
       ((place.operation.args["whence"] === SEEK.END && (kernel === "EINVAL" || Number(kernel) >= Number.MAX_SAFE_INTEGER)) ||
-        (place.operation.args["whence"] === SEEK.CUR && typeof kernel === "number" && typeof sluice === "number")),
+        (place.operation.args["whence"] === SEEK.CUR && isPlace(kernel) && isPlace(sluice))),
   },
   {
     name: "what is open is reached by its path",
@@ -266,7 +249,9 @@ export const intendedDifferences: readonly IntendedDifference[] = [
     reason:
       "A list that is merged, or libfuse's, counts entries, the file systems below end at the largest offset there is: read(2) of that directory is EISDIR on one and EINVAL on the other. Which directories are merged is not the same on both once several names went up together.",
     explains: ({ place, kernel, sluice }) =>
-      place.kind === "step" && ["fread", "pread"].includes(place.operation.call) && kernel === "errno 22" && sluice === "errno 21",
+      place.kind === "step" &&
+      ["fread", "pread"].includes(place.operation.call) &&
+      ((kernel === "errno 22" && sluice === "errno 21") || (place.swapped && kernel === "errno 21" && sluice === "errno 22")),
   },
   {
     name: "a change of owner to nobody in particular",
@@ -310,13 +295,12 @@ export const intendedDifferences: readonly IntendedDifference[] = [
     modes: EVERY,
     reason:
       "The kernel writes redirects of 256 bytes at most (its module parameter redirect_max) and answers EXDEV beyond, before it looks whether the target is empty; it follows longer ones, and Sluice writes them.",
-    // What is moved may lie, below, in a directory that was moved from such a name before.
     explains: ({ place, kernel, sluice, history }) =>
       place.kind === "step" &&
       place.operation.call === "rename" &&
       kernel === "EXDEV" &&
       (sluice === "ok" || sluice === "ENOTEMPTY") &&
-      (history.movedFar || isFar(place.operation)),
+      history.far,
     ends: true,
   },
   {
@@ -332,13 +316,11 @@ export const intendedDifferences: readonly IntendedDifference[] = [
     modes: EVERY,
     reason: "The kernel copies up before it finds that it must refuse; Sluice looks first, and leaves nothing.",
     explains: ({ place, kernel, sluice }) =>
-      place.kind === "step"
-        ? place.refused &&
-          ["stat", "fstat"].includes(place.operation.call) &&
-          String(kernel).startsWith("directory") &&
-          sameButTime(kernel, sluice)
-        : place.refused.has(place.path) &&
-          (leftByRefusal(place.kind, kernel, sluice) || (place.swapped && leftByRefusal(place.kind, sluice, kernel))),
+      place.kind === "upper" && place.refused.has(place.path) && (sluice === undefined || (place.swapped && kernel === undefined)),
+    levels: ({ place }) => {
+      const refused = place.kind === "step" ? place.refused : place.refused.has(place.path);
+      return refused ? eitherWay(place.swapped, levelRefusal) : undefined;
+    },
   },
   {
     name: "the names of one file go up together",
@@ -349,16 +331,11 @@ export const intendedDifferences: readonly IntendedDifference[] = [
       place.kind === "upper" &&
       (isOneOfSeveral(kernel, sluice) ||
         isOneOfSeveral(sluice, kernel) ||
-        differsInLinks(kernel, sluice) ||
         (kernel === undefined && leadsToLinks(place.path, place.ours)) ||
         (sluice === undefined && place.swapped && leadsToLinks(place.path, place.theirs))),
+    levels: ({ place }) => (place.kind === "upper" ? levelLinks : undefined),
   },
 ];
-
-/** Has a name so long. */
-export function isFar({ args }: Operation): boolean {
-  return [args["path"], args["to"]].some((path) => String(path).length > LONG_REDIRECT);
-}
 
 function isInodePart({ operation, part }: { operation: Operation; part: number }): boolean {
   return (operation.call === "list" && part === 1) || (operation.call === "relist" && part === 2);
@@ -369,7 +346,21 @@ export function spoiltBy(step: Step, mode: Mode): IntendedDifference | undefined
   return intendedDifferences.find(({ modes, spoils }) => modes.includes(mode) && spoils?.(step) === true);
 }
 
-/** The entry that explains a difference, or undefined: then it is a failure. */
-export function explanationOf(found: Found): IntendedDifference | undefined {
-  return intendedDifferences.find(({ modes, explains }) => modes.includes(found.mode) && explains?.(found) === true);
+/** The entries that explain a difference, one alone or several parts of a line; none: then it is a failure. */
+export function explanationsOf(found: Found): readonly IntendedDifference[] {
+  const usable = intendedDifferences.filter(({ modes }) => modes.includes(found.mode));
+  const whole = usable.find(({ explains }) => explains?.(found) === true);
+  return whole === undefined ? partsOf(found, usable) : [whole];
+}
+
+function partsOf(found: Found, usable: readonly IntendedDifference[]): readonly IntendedDifference[] {
+  if (!isObjectLine(found.kernel) || !isObjectLine(found.sluice)) return [];
+  const parts: IntendedDifference[] = [];
+  let lines: Lines = [found.kernel, found.sluice];
+  for (const entry of usable) {
+    const before = lines;
+    lines = entry.levels?.(found)?.(lines) ?? lines;
+    if (lines[0] !== before[0] || lines[1] !== before[1]) parts.push(entry);
+  }
+  return lines[0] === lines[1] ? parts : [];
 }

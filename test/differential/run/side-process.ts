@@ -30,6 +30,9 @@ export interface Facts {
   to?: State;
   lowerReader?: boolean;
   fromLower?: boolean;
+  /** The names that the call has, without links on their way. */
+  realPath?: string;
+  realTo?: string;
 }
 
 export interface Outcome {
@@ -68,23 +71,26 @@ function say(line: Line): void {
   for (let at = 0; at < bytes.length; ) at += writeSync(1, bytes, at);
 }
 
-function factsOf(operation: Operation, open: OpenFiles, directory: string): Facts | undefined {
+function factsOf(operation: Operation, names: RealNames, open: OpenFiles, directory: string): Facts | undefined {
   const { layers } = assignment;
   if (layers === undefined) return undefined;
   const { path, to } = operation.args;
   const slot = open.find(operation);
-  const look = (name: unknown): State => stateOf(layers, directory, String(name));
-  if (path !== undefined) return { state: look(path), ...(to === undefined ? {} : { to: look(to) }) };
+  const look = (name: string): State => stateOf(layers, directory, name);
+  const second = to === undefined ? {} : { to: look(names.to), realTo: names.to };
+  if (path !== undefined) return { state: look(names.path), realPath: names.path, ...second };
   if (slot === undefined) return { state: "absent" };
   const state = slot.gone ? "unlinked-open" : look(slot.path);
   const lowerReader = slot.lowerReader || open.find(operation, "toSlot")?.lowerReader === true;
-  return { state, lowerReader, fromLower: slot.fromLower, ...(to === undefined ? {} : { to: look(to) }) };
+  return { state, lowerReader, fromLower: slot.fromLower, ...second };
 }
 
-/** An open goes through the link that it names, unless told not to; other calls work on the link. */
+/** These go through the link that they name, an open unless it is told not to; other calls work on the link. */
+const FOLLOW: ReadonlySet<string> = new Set(["open", "tmpfile", "create", "truncate"]);
+
 function realNamesOf({ call, args }: Operation, directory: string): RealNames {
   const { layers } = assignment;
-  const followLast = (call === "open" && (Number(args["flags"]) & O.NOFOLLOW) === 0) || call === "tmpfile";
+  const followLast = FOLLOW.has(call) && (Number(args["flags"] ?? 0) & O.NOFOLLOW) === 0;
   const [path, to] = [String(args["path"] ?? ""), String(args["to"] ?? "")];
   if (layers === undefined) return { path, to };
   return { path: realPath(layers, directory, path, followLast), to: realPath(layers, directory, to, false) };
@@ -96,8 +102,8 @@ async function run(name: string, operations: readonly Operation[]): Promise<Outc
   const open = new OpenFiles();
   const outcomes: Outcome[] = [];
   for (const operation of operations) {
-    const facts = factsOf(operation, open, name);
     const names = realNamesOf(operation, name);
+    const facts = factsOf(operation, names, open, name);
     const results = (await actors.get(operation.actor)?.order({ root, operation })) ?? [];
     outcomes.push({ results, ...(facts === undefined ? {} : { facts }) });
     if (isError(results[0])) open.failed(operation);

@@ -3,6 +3,7 @@ import { accessSync, constants, opendirSync, statSync } from "node:fs";
 import { isClaimed } from "@sluice/keeper-link";
 import { codeOf, unfit } from "../complaint.js";
 import type { MountConfig } from "../config/mount-config.js";
+import { checkCase } from "./check-case.js";
 import { checkCompatible, checkNoKernelOverlay, checkWorkEmpty } from "./check-work.js";
 import type { MountRow } from "./mount-table.js";
 import { firstNested, type Place, placeOf, relationOf } from "./place.js";
@@ -34,6 +35,7 @@ export function readableDirectory(path: string, role: string, table: readonly Mo
   try {
     if (!statSync(path).isDirectory()) throw unfit(path, `this ${role} is not a directory (ENOTDIR)`, "name a directory");
     opendirSync(path).closeSync();
+    checkCase(path, role);
     return placeOf(path, table);
   } catch (error) {
     if (!(error instanceof Error) || !("code" in error)) throw error;

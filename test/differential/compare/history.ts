@@ -1,0 +1,59 @@
+/** What happened in a sequence before, for entries whose difference shows later or elsewhere. */
+import type { NamedSequence, Step } from "../run/round.js";
+import { isError } from "../script/is-error.js";
+import { slotKey } from "../script/operation.js";
+import type { History } from "./intended-differences.js";
+
+/** With the sequence's own directory before it, such a path makes a redirect of more than 256 bytes. */
+const LONG_REDIRECT = 250;
+
+export function historyOf({ plants }: NamedSequence, steps: readonly Step[]): History {
+  return {
+    // Also in vain: setgid goes first.
+    aclRemoved: steps.some(({ operation: { call, args } }) => call === "removexattr" && args["name"] === "system.posix_acl_access"),
+    far: plants.some(({ path }) => path.length > LONG_REDIRECT),
+  };
+}
+
+const OPENS: ReadonlySet<string> = new Set(["open", "tmpfile"]);
+
+/** Whatever comes of these, nothing is copied for them. */
+const LOOKS: ReadonlySet<string> = new Set(["stat", "read", "list", "readlink", "getxattr", "listxattr", "access", "statfs"]);
+
+/** The name that a call is about, without links on its way; of a call on what is open, the name it was opened by. */
+export function nameOf({ operation: { actor, args }, kernel }: Step, before: readonly Step[]): string {
+  if (args["path"] !== undefined) return kernel.facts?.realPath ?? String(args["path"]);
+  const slot = slotKey(actor, args["slot"]);
+  const opening = before.findLast(
+    ({ operation }) => OPENS.has(operation.call) && slotKey(operation.actor, operation.args["slot"]) === slot,
+  );
+  return opening?.kernel.facts?.realPath ?? String(opening?.operation.args["path"]);
+}
+
+/** The names that calls which failed were about, and the directories above them, under whatever name they are at the end. */
+export function refusedNames(directory: string, steps: readonly Step[]): Set<string> {
+  const names = new Set<string>();
+  for (const { operation, kernel } of steps) {
+    const given = [operation.args["path"], operation.args["to"]].map(String);
+    const real = [kernel.facts?.realPath ?? given[0], kernel.facts?.realTo ?? given[1]];
+    const [path, to] = real.map((name) => `${directory}/${name}`) as [string, string];
+    if (!isError(kernel.results[0])) {
+      if (operation.call === "rename") follow(names, path, to);
+      continue;
+    }
+    if (LOOKS.has(operation.call)) continue;
+    for (const name of [path, to, ...given.map((one) => `${directory}/${one}`)]) {
+      const parts = name.split("/");
+      for (let length = 1; length <= parts.length; length++) names.add(parts.slice(0, length).join("/"));
+    }
+  }
+  return names;
+}
+
+/** Either way, since the two may have changed places. */
+function follow(names: Set<string>, one: string, other: string): void {
+  for (const name of [...names]) {
+    if (name === one || name.startsWith(`${one}/`)) names.add(`${other}${name.slice(one.length)}`);
+    if (name === other || name.startsWith(`${other}/`)) names.add(`${one}${name.slice(other.length)}`);
+  }
+}

@@ -1,0 +1,69 @@
+/** Lines that tell of an object (`file 4755 0:0 mtime=now nlink=2 …`): a part of one that differs for a known reason, made as in the other. */
+
+/** On the kernel's overlayfs, and on Sluice. */
+export type Lines = readonly [kernel: string, sluice: string];
+
+const LINKS = / nlink=(\d+)(?= |$)/;
+const MODIFIED = / mtime=(\S+)/;
+const MODE = /^([a-z ]+) ([0-7]+) /;
+const MARKS = / (?:trusted\.overlay\.opaque|redirect)="[^"]*"/g;
+const SETUID_AND_SETGID = 0o6000;
+const SETGID = 0o2000;
+
+export function isObjectLine(result: unknown): result is string {
+  return typeof result === "string" && MODE.test(result);
+}
+
+export const isDirectoryLine = (line: string): boolean => line.startsWith("directory");
+
+/** 0 where none are told. */
+export function linksOf(line: unknown): number {
+  return typeof line === "string" ? Number(LINKS.exec(line)?.[1] ?? 0) : 0;
+}
+
+function modeOf(line: string): number {
+  return Number.parseInt(MODE.exec(line)?.[2] ?? "0", 8);
+}
+
+function withMode(line: string, mode: number): string {
+  return line.replace(MODE, `$1 ${mode.toString(8)} `);
+}
+
+/** The first line with the other's mode, where that is the same but for `bits`, of which only the first has some. */
+function withoutBits(having: string, without: string, bits: number): string {
+  const [had, has] = [modeOf(having), modeOf(without)];
+  return had !== has && has === (had & ~bits) ? withMode(having, has) : having;
+}
+
+/** Only the kernel's file still is setuid or setgid. */
+export function levelPrivilege([kernel, sluice]: Lines): Lines {
+  return kernel.startsWith("file ") && sluice.startsWith("file ")
+    ? [withoutBits(kernel, sluice, SETUID_AND_SETGID), sluice]
+    : [kernel, sluice];
+}
+
+/** Only Sluice's object still is setgid. */
+export function levelSetgid([kernel, sluice]: Lines): Lines {
+  return [kernel, withoutBits(sluice, kernel, SETGID)];
+}
+
+export function levelLinks([kernel, sluice]: Lines): Lines {
+  return [kernel, sluice.replace(LINKS, LINKS.exec(kernel)?.[0] ?? "")];
+}
+
+/** Only the kernel's object was changed just now. */
+export function levelTime([kernel, sluice]: Lines): Lines {
+  return [kernel, MODIFIED.exec(kernel)?.[1] === "now" ? sluice.replace(MODIFIED, " mtime=now") : sluice];
+}
+
+export function levelMarks([kernel, sluice]: Lines): Lines {
+  return [kernel.replace(MARKS, ""), sluice.replace(MARKS, "")];
+}
+
+/** The same with the two in each other's place, as after the layers changed hands. */
+export function turned(level: (lines: Lines) => Lines): (lines: Lines) => Lines {
+  return ([kernel, sluice]) => {
+    const [one, other] = level([sluice, kernel]);
+    return [other, one];
+  };
+}

@@ -1,0 +1,43 @@
+/** What the table of intended differences explains, and what it must not. */
+import { expect, test } from "vitest";
+import { explanationsOf, type Found } from "./compare/intended-differences.js";
+
+const LINE = "file 4755 0:0 mtime=now nlink=2 size=0 da39";
+
+function found(kernel: string, sluice: string, more: Partial<Found> = {}): Found {
+  const place = { kind: "upper" as const, path: "s0/a", refused: new Set<string>(), swapped: false, ours: {}, theirs: {} };
+  return { mode: "granted", place, kernel, sluice, history: { aclRemoved: false, far: false }, ...more };
+}
+
+const names = (one: Found): string[] => explanationsOf(one).map(({ name }) => name);
+
+test("a line in which two documented differences meet is explained by both", () => {
+  const both = found(LINE, LINE.replace("4755", "755").replace("nlink=2", "nlink=3"));
+  expect(names(both)).toEqual(["every write clears setuid", "the names of one file go up together"]);
+});
+
+test("a line in which something else differs, too, is not explained", () => {
+  const strange = found(LINE, LINE.replace("4755", "755").replace("nlink=2", "nlink=3").replace("da39", "0beef"));
+  expect(names(strange)).toEqual([]);
+});
+
+test("setuid that only Sluice's file still has is explained only where the layers changed hands", () => {
+  const turned = found(LINE.replace("4755", "755"), LINE);
+  expect(names(turned)).toEqual([]);
+  const place = { ...turned.place, swapped: true } as Found["place"];
+  expect(names({ ...turned, place })).toEqual(["every write clears setuid"]);
+});
+
+test("setuid is cleared by a write that passes the daemon by, and by no other", () => {
+  expect(names(found(LINE, LINE.replace("4755", "755"), { mode: "mediated" }))).toEqual([]);
+});
+
+test("what a refused call left is explained for the names it was about alone", () => {
+  const kernel = "directory 755 0:0 mtime=now";
+  const sluice = "directory 755 0:0 mtime=950000000.000000000";
+  expect(names(found(kernel, sluice))).toEqual([]);
+  const { place } = found(kernel, sluice);
+  const refused = { ...place, refused: new Set(["s0/a"]) } as Found["place"];
+  expect(names(found(kernel, sluice, { place: refused }))).toEqual(["a refused call leaves nothing in upper"]);
+  expect(names(found(sluice, kernel, { place: refused }))).toEqual([]);
+});
