@@ -142,7 +142,8 @@ async function run(flags: DecisionFlags): Promise<void> {
     decisionLog: decisionLogTarget(flags),
     tracing: tracingOptions(flags),
     log: createLogger({ name: "sluice-decision", level: flags.logLevel, file: flags.logFile }),
-    registry: createRegistry(true),
+    // The event loop's lag is sampled a hundred times a second, asleep or not: for who asks for it.
+    registry: createRegistry(flags.admin !== undefined),
   });
   const stopped = untilStopped(service);
   // The line that whoever started it waits for; with the decision log on stdout it goes to the log alone.
