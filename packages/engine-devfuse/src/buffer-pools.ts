@@ -10,19 +10,31 @@ const REQUEST_HEAD_BYTES = 8192;
 /** fuse_ioctl_out, the one structure that stands between a reply's header and its data. */
 const REPLY_HEAD_BYTES = OUT_HEADER_BYTES + 16;
 const SMALL_BYTES = 64 * 1024;
-/** Free buffers beyond so many go back to the allocator. */
-const KEPT = 4;
+/**
+ * Free buffers that are kept. A new one is a mebibyte that counts as garbage until the next collection, and so many of them bring one
+ * about, however little is in each. Memory is taken by what was ever put into one: as many of those are kept as the kernel has requests
+ * under way in the background (MAX_BACKGROUND), and nearly any number of the others.
+ */
+const KEPT_FULL = 64;
+const KEPT = 1024;
+/** Of those that answers are built in, which are filled as a rule: what has to wait is read from a disk, and that takes fewer at once. */
+const KEPT_SMALL = 256;
+const KEPT_LARGE = 16;
 
 export class RequestPool {
   readonly #free: Request[] = [];
+  readonly #full: Request[] = [];
   constructor(readonly maxWriteBytes: number) {}
 
   take(): Request {
-    return this.#free.pop() ?? Request.ofSize(Math.max(this.maxWriteBytes, SMALL_BYTES) + REQUEST_HEAD_BYTES);
+    return this.#full.pop() ?? this.#free.pop() ?? Request.ofSize(Math.max(this.maxWriteBytes, SMALL_BYTES) + REQUEST_HEAD_BYTES);
   }
 
   give(request: Request): void {
-    if (this.#free.length < KEPT) this.#free.push(request);
+    request.filledBytes = Math.max(request.filledBytes, request.length);
+    const full = request.filledBytes > SMALL_BYTES;
+    const free = full ? this.#full : this.#free;
+    if (free.length < (full ? KEPT_FULL : KEPT)) free.push(request);
   }
 }
 
@@ -39,7 +51,8 @@ export class DataPool {
   }
 
   give(buffer: ByteBuffer): void {
-    const free = buffer.sizeBytes === REPLY_HEAD_BYTES + SMALL_BYTES ? this.#small : this.#large;
-    if (free.length < KEPT) free.push(buffer);
+    const small = buffer.sizeBytes === REPLY_HEAD_BYTES + SMALL_BYTES;
+    const free = small ? this.#small : this.#large;
+    if (free.length < (small ? KEPT_SMALL : KEPT_LARGE)) free.push(buffer);
   }
 }

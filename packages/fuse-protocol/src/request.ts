@@ -16,6 +16,8 @@ export class Request {
   /** Bytes of the whole request, and where its arguments end: extensions lie from there. */
   length = 0;
   argsEnd = 0;
+  /** The most that was ever in its buffer, as far as whoever keeps it for later knows. */
+  filledBytes = 0;
   /** The string last taken, and the offset behind its NUL. */
   text = "";
   next = 0;
