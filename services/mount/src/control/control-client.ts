@@ -57,16 +57,22 @@ function socketPaths(mountpoint: string, name: string): string[] {
   return trustedRunDirectories(realMountpoint(mountpoint)).map((path) => join(path, name));
 }
 
+/**
+ * One that may not be used is named only where no other answers: in a directory of root's nobody else sees whether there is one, and
+ * their own lies in another.
+ */
 async function connectFirst(paths: readonly string[]): Promise<Socket | undefined> {
+  let denial: Error | undefined;
   for (const path of paths) {
     try {
       return await open(path);
     } catch (error) {
       const code = codeOf(error);
       if (code === "EACCES" || code === "EPERM")
-        throw failed(path, `the control socket may not be used (${code})`, "run as root or as the daemon's user");
+        denial ??= failed(path, `the control socket may not be used (${code})`, "run as root or as the daemon's user");
     }
   }
+  if (denial !== undefined) throw denial;
   return undefined;
 }
 

@@ -1,0 +1,44 @@
+/** Whose mount a command finds: where root has mounts, too, nobody else may look into the directory of root's sockets. */
+import { requires, runScript, scratch } from "@sluice/testkit";
+import { chownSync, mkdirSync, chmodSync } from "node:fs";
+import { join } from "node:path";
+import { expect } from "vitest";
+
+const { test } = requires("CAP_SYS_ADMIN");
+const USER = 1000;
+const built = (name: string): string => new URL(`../../services/mount/dist/control/${name}.js`, import.meta.url).href;
+
+/** A mount's server, as far as its socket goes, and a command that looks for it before and after. */
+const LOOKS_FOR_ITS_OWN = `
+import { mkdirSync } from "node:fs";
+import { createServer } from "node:net";
+import { join } from "node:path";
+const { runDirectories } = await import(${JSON.stringify(built("run-directory"))});
+const { connectControl } = await import(${JSON.stringify(built("control-client"))});
+const [roots, own] = runDirectories("/nowhere/of-this-test");
+mkdirSync(own, { recursive: true, mode: 0o700 });
+await connectControl("/nowhere/of-this-test").catch(({ message }) => console.log("none: " + message.replace(roots, "ROOTS")));
+createServer().listen(join(own, "control.sock"), async () => {
+  await connectControl("/nowhere/of-this-test");
+  console.log("found");
+  process.exit();
+});`;
+
+/** In a /run of its own, in which root's sockets are nobody's business. */
+const IN_ANOTHER_RUN = `mount -t tmpfs none /run && mkdir -m 700 /run/sluice &&
+exec setpriv --reuid=${USER} --regid=${USER} --clear-groups -- "$1" --input-type=module -e "$2"`;
+
+test("a user's own mount is found behind a directory of root's that is closed to them", async () => {
+  const home = scratch();
+  chmodSync(home, 0o755);
+  const runtime = join(home, "runtime");
+  mkdirSync(runtime);
+  chownSync(runtime, USER, USER);
+  const { stdout, stderr } = await runScript(["unshare", "-m", "sh", "-c", IN_ANOTHER_RUN, "sh", process.execPath, LOOKS_FOR_ITS_OWN], {
+    env: { XDG_RUNTIME_DIR: runtime },
+  });
+  expect(stderr).toBe("");
+  const [before, after] = stdout.split("\n");
+  expect(before).toMatch(/^none: ROOTS.control\.sock: the control socket may not be used \(EACCES\): run as root/);
+  expect(after).toBe("found");
+});
