@@ -1,9 +1,11 @@
 /** The `sluice` command. */
-import { runCli } from "@sluice/runtime";
+import { keepPausesShort, runCli } from "@sluice/runtime";
 import { buildProgram } from "./program.js";
 
 /** These serve whether or not anybody reads what they say. */
 const SERVING = new Set(["mount", "keeper", "mount-server", "decision", "volume-plugin"]);
+/** These answer the kernel. */
+const SERVING_MOUNTS = new Set(["mount", "mount-server"]);
 
 if (!SERVING.has(process.argv[2] ?? "")) {
   process.stdout.on("error", (error: NodeJS.ErrnoException) => {
@@ -13,6 +15,7 @@ if (!SERVING.has(process.argv[2] ?? "")) {
   });
 }
 
+if (SERVING_MOUNTS.has(process.argv[2] ?? "")) keepPausesShort();
 const code = await runCli(await buildProgram(process.argv[2]));
 // What still holds the event loop (a gRPC channel that is closing) is of no use to anybody any more.
 process.exit(code);

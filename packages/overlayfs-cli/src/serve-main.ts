@@ -4,8 +4,7 @@
  */
 import { closeSync, openSync, writeSync } from "node:fs";
 import { native } from "@sluice/native";
-import { keepLeastPrivilege } from "@sluice/service-mount";
-import { serve } from "./serve.js";
+import { keepPausesShort } from "@sluice/runtime";
 
 const STDERR = 2;
 const READY_FD = 3;
@@ -31,8 +30,11 @@ function letGoOfParent(ready: number, logFile: string): void {
   closeSync(ready);
 }
 
+keepPausesShort();
+const { keepLeastPrivilege } = await import("@sluice/service-mount");
 // First: it starts this program anew, with the descriptor that is still open to it.
 keepLeastPrivilege(READY_FD + 1);
 const ready = takeReadyPipe();
 const [logFile = "/dev/null", ...argv] = process.argv.slice(2);
+const { serve } = await import("./serve.js");
 process.exit(await serve([`--log-file=${logFile}`, ...argv], () => letGoOfParent(ready, logFile)));

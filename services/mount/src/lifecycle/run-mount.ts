@@ -28,7 +28,6 @@ import { closeInherited } from "./close-inherited.js";
 import { leaveToTheNext } from "./hand-over.js";
 import { hardenProcess } from "./harden-process.js";
 import { mountPlan } from "./kept-mount.js";
-import { keepPausesShort } from "./keep-pauses-short.js";
 import type { Kept, Life, MountHost } from "./life.js";
 import { mountEvents } from "./mount-events.js";
 import { mountReporter } from "./mount-report.js";
@@ -293,7 +292,6 @@ function prepare(config: MountConfig, kept: boolean): Logger {
   const logger = createLogger({ name: "mount", level: config.logLevel, file: config.logFile });
   closeInherited();
   hardenProcess(logger, kept);
-  keepPausesShort();
   return logger;
 }
 
