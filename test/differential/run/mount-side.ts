@@ -1,5 +1,6 @@
 /** Mounts layers by the kernel's overlayfs or by Sluice as the script asks, so that both should show and do the same. */
 import { setTimeout as sleep } from "node:timers/promises";
+import { NativeError } from "@sluice/native";
 import { mountKernelOverlay, mountSluice, unmountKernelOverlay } from "@sluice/testkit";
 import type { Mode, Setting } from "../script/script.js";
 import type { Layers } from "./layers.js";
@@ -33,23 +34,25 @@ const POLICIES: Readonly<Record<Mode, string | undefined>> = {
   portable: undefined,
 };
 
-const UNMOUNT_TRIES = 50;
-const UNMOUNT_WAIT_MS = 100;
+const BUSY_TRIES = 600;
+const BUSY_WAIT_MS = 100;
 
 export interface MountOptions {
   /** The environment of `sluice mount`. */
   env?: Readonly<Record<string, string>>;
 }
 
-/** Whoever looks through /proc at what others have open keeps a mount busy for a moment. */
-async function unmountInTime(mountpoint: string): Promise<void> {
+/**
+ * Again while it is busy: whoever looks through /proc at what others have open keeps a mount busy for a moment, and a mount namespace
+ * that another test made keeps what was mounted then, and so its upper layer in use, for as long as it lives.
+ */
+async function onceFree<Value>(work: () => Value): Promise<Value> {
   for (let tries = 1; ; tries++) {
     try {
-      unmountKernelOverlay(mountpoint);
-      return;
+      return work();
     } catch (error) {
-      if (tries === UNMOUNT_TRIES) throw error;
-      await sleep(UNMOUNT_WAIT_MS);
+      if (tries === BUSY_TRIES || !(error instanceof NativeError) || error.code !== "EBUSY") throw error;
+      await sleep(BUSY_WAIT_MS);
     }
   }
 }
@@ -61,8 +64,8 @@ export async function mountSide(side: Implementation, layers: Layers, setting: S
   if (side === "kernel") {
     // What makes the kernel do as Sluice does.
     const options = setting.readOnly ? "xino=off" : `redirect_dir=on,index=${index},metacopy=off,xino=off`;
-    const mountpoint = mountKernelOverlay({ ...stack, options });
-    return { mountpoint, stop: () => unmountInTime(mountpoint) };
+    const mountpoint = await onceFree(() => mountKernelOverlay({ ...stack, options }));
+    return { mountpoint, stop: () => onceFree(() => unmountKernelOverlay(mountpoint)) };
   }
   const policy = POLICIES[setting.mode];
   const engine = setting.mode === "portable" ? ["--engine", "fuse-native"] : [];
