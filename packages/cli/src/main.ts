@@ -1,5 +1,6 @@
 /** The `sluice` command. */
-import { keepPausesShort, runCli } from "@sluice/runtime";
+import { runCli } from "@sluice/runtime";
+import { keepPausesShort } from "@sluice/runtime/cli";
 import { buildProgram } from "./program.js";
 
 /** These serve whether or not anybody reads what they say. */

@@ -1,6 +1,6 @@
 /** What both ways of calling this command have in common: from an invocation to an exit code. */
 import { readFileSync } from "node:fs";
-import { CliError, EXIT, errorLine, VERSION } from "@sluice/runtime/cli";
+import { CliError, EXIT, errorLine, keepPausesShort, VERSION } from "@sluice/runtime/cli";
 import { HELP } from "./help-text.js";
 import { installLinks } from "./install-links.js";
 import type { Invocation, MountInvocation } from "./invocation.js";
@@ -30,6 +30,7 @@ async function mount(invocation: MountInvocation): Promise<number> {
     return EXIT.DONE;
   }
   if (!foreground) return launch(argv, logPlace(logFile));
+  keepPausesShort();
   const { serve } = await import("./serve.js");
   const log = logFile === undefined ? [] : [`--log-file=${logPlace(logFile)}`];
   // fuse-overlayfs says nothing when it is live.

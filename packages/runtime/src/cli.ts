@@ -1,3 +1,4 @@
-/** What a command needs that only starts another one: no logger, no metrics, which take longer to load than it runs. */
+/** What a command needs before it loads a service, or where it only starts another one: no logger, no metrics. */
 export { CliError, EXIT, errorLine } from "./cli-error.js";
+export { keepPausesShort } from "./keep-pauses-short.js";
 export { VERSION } from "./version.js";
