@@ -1,6 +1,7 @@
 /** How much memory waits for requests that come at once, and how much of it stays. */
 import { describe, expect, it } from "vitest";
 import { DataPool, RequestPool } from "./buffer-pools.js";
+import { MAX_BACKGROUND } from "./init.js";
 
 const MEBIBYTE = 1 << 20;
 const AT_ONCE = 200;
@@ -27,9 +28,9 @@ describe("requests", () => {
     const pool = new RequestPool(MEBIBYTE);
     const first = burst(pool, MEBIBYTE);
     const again = [...burst(pool, 4096)].filter((request) => first.has(request));
-    expect(again.length).toBe(64);
+    expect(again.length).toBe(MAX_BACKGROUND);
     // Whose memory is taken counts as taken from then on.
-    expect([...burst(pool, MEBIBYTE)].filter((request) => first.has(request)).length).toBe(64);
+    expect([...burst(pool, MEBIBYTE)].filter((request) => first.has(request)).length).toBe(MAX_BACKGROUND);
   });
 });
 

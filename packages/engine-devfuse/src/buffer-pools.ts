@@ -4,6 +4,7 @@
  */
 import { ByteBuffer, OUT_HEADER_BYTES, Request } from "@sluice/fuse-protocol";
 import { Errno, FsError } from "@sluice/vfs";
+import { MAX_BACKGROUND } from "./init.js";
 
 /** Room of a request besides a WRITE's data: header, arguments, two names or a name and a link's target, extensions. */
 const REQUEST_HEAD_BYTES = 8192;
@@ -13,9 +14,9 @@ const SMALL_BYTES = 64 * 1024;
 /**
  * Free buffers that are kept. A new one is a mebibyte that counts as garbage until the next collection, and so many of them bring one
  * about, however little is in each. Memory is taken by what was ever put into one: as many of those are kept as the kernel has requests
- * under way in the background (MAX_BACKGROUND), and nearly any number of the others.
+ * under way in the background, and nearly any number of the others.
  */
-const KEPT_FULL = 64;
+const KEPT_FULL = MAX_BACKGROUND;
 const KEPT = 1024;
 /** Of those that answers are built in, which are filled as a rule: what has to wait is read from a disk, and that takes fewer at once. */
 const KEPT_SMALL = 256;

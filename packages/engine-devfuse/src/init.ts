@@ -15,7 +15,7 @@ const PAGE_BYTES = 4096;
 /** max_pages' own limit in the kernel (fs.fuse.max_pages_limit) is 256 by default; it lowers a larger one silently. */
 const MAX_PAGES = 256;
 /** Readahead and direct I/O requests in flight; two thirds of them make the device count as congested, as libfuse has it. */
-const MAX_BACKGROUND = 64;
+export const MAX_BACKGROUND = 64;
 const CONGESTION_THRESHOLD = 48;
 
 /**
