@@ -1,5 +1,6 @@
 /** The other end of a control socket, for the commands that look at a running mount. */
-import { connect, type Socket } from "node:net";
+import { lstatSync } from "node:fs";
+import { connect, Socket } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { codeOf, failed, unfit } from "../complaint.js";
@@ -26,12 +27,12 @@ function open(path: string): Promise<Socket> {
   });
 }
 
-/** Undefined where no daemon answers for this mount point. Throws CliError where one is there and may not be asked. */
+/** Undefined where no daemon answers for this mount point. Throws CliError where one is there, or may be, and may not be asked. */
 export async function connectControl(mountpoint: string, control: string | undefined): Promise<Socket | undefined> {
   const paths = control === undefined ? socketPaths(mountpoint, CONTROL_SOCKET) : [control];
   for (const deadlineMs = Date.now() + SUCCESSION_MS; ; await sleep(LOOK_MS)) {
-    const socket = await connectFirst(paths);
-    if (socket !== undefined || Date.now() > deadlineMs || !(await hasKeeper(mountpoint))) return socket;
+    const found = await connectFirst(paths);
+    if (found instanceof Socket || Date.now() > deadlineMs || !(await hasKeeper(mountpoint))) return orDenial(found);
   }
 }
 
@@ -42,38 +43,56 @@ async function hasKeeper(mountpoint: string): Promise<boolean> {
       return true;
     } catch (error) {
       // Nobody listens; else one is there that we may not ask.
-      if (codeOf(error) === "EACCES" || codeOf(error) === "EPERM") return true;
+      if (isDenied(error) && !isHidden(path)) return true;
     }
   }
   return false;
 }
 
 /** The same of a mount's keeper. */
-export function connectKeeper(mountpoint: string): Promise<Socket | undefined> {
-  return connectFirst(socketPaths(mountpoint, KEEPER_SOCKET));
+export async function connectKeeper(mountpoint: string): Promise<Socket | undefined> {
+  return orDenial(await connectFirst(socketPaths(mountpoint, KEEPER_SOCKET)));
 }
 
 function socketPaths(mountpoint: string, name: string): string[] {
   return trustedRunDirectories(realMountpoint(mountpoint)).map((path) => join(path, name));
 }
 
+function isDenied(error: unknown): boolean {
+  return ["EACCES", "EPERM"].includes(codeOf(error));
+}
+
+/** It lies in a directory of somebody else's that lets nobody see what is there: perhaps nothing. */
+function isHidden(path: string): boolean {
+  try {
+    lstatSync(path);
+    return false;
+  } catch (error) {
+    return isDenied(error);
+  }
+}
+
 /**
- * One that may not be used is named only where no other answers: in a directory of root's nobody else sees whether there is one, and
- * their own lies in another.
+ * One that is hidden keeps nobody from looking on: where root has mounts, too, everybody else's are in a directory of their own behind
+ * root's. Then why it may not be used is given instead of a socket, for whoever finds no other.
  */
-async function connectFirst(paths: readonly string[]): Promise<Socket | undefined> {
+async function connectFirst(paths: readonly string[]): Promise<Socket | Error | undefined> {
   let denial: Error | undefined;
   for (const path of paths) {
     try {
       return await open(path);
     } catch (error) {
-      const code = codeOf(error);
-      if (code === "EACCES" || code === "EPERM")
-        denial ??= failed(path, `the control socket may not be used (${code})`, "run as root or as the daemon's user");
+      if (!isDenied(error)) continue;
+      denial ??= failed(path, `the control socket may not be used (${codeOf(error)})`, "run as root or as the daemon's user");
+      if (!isHidden(path)) return denial;
     }
   }
-  if (denial !== undefined) throw denial;
-  return undefined;
+  return denial;
+}
+
+function orDenial(found: Socket | Error | undefined): Socket | undefined {
+  if (found instanceof Error) throw found;
+  return found;
 }
 
 async function* linesOf(socket: Socket, path: string): AsyncGenerator<ControlLine> {
