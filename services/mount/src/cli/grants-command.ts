@@ -37,7 +37,7 @@ async function show(mountpoint: string, args: GrantsArguments): Promise<void> {
   if (socket === undefined) throw noDaemon(mountpoint);
   const watch = args.watch === true;
   const items: GrantItem[] = [];
-  for await (const item of ask(socket, { method: "grants", watch }, mountpoint, watch)) {
+  for await (const item of ask(socket, { method: "grants", watch }, mountpoint)) {
     const grant = item as GrantItem;
     if (!watch) items.push(grant);
     else if (args.json === true) process.stdout.write(`${JSON.stringify(grant)}\n`);

@@ -52,7 +52,7 @@ async function unmount(mountpoint: string, args: { control?: string }): Promise<
     unmountByKernel(mountpoint, real);
     return;
   }
-  for await (const _item of ask(socket, { method: "unmount" }, mountpoint, false)) process.stdout.write(`unmounted ${mountpoint}\n`);
+  for await (const _item of ask(socket, { method: "unmount" }, mountpoint)) process.stdout.write(`unmounted ${mountpoint}\n`);
 }
 
 export function addUnmountCommand(program: Command): void {

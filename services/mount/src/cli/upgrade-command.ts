@@ -15,7 +15,7 @@ A mount of 'sluice keeper' has no program to replace: start the next server, whi
 /** Why nobody can be asked. */
 async function noKeeper(mountpoint: string): Promise<Error> {
   const server = await connectControl(mountpoint, undefined);
-  const items = server === undefined ? [] : ask(server, { method: "status" }, mountpoint, false);
+  const items = server === undefined ? [] : ask(server, { method: "status" }, mountpoint);
   for await (const item of items) {
     if ((item as MountStatus).keeper !== null) {
       const next = "start the next server ('sluice mount --keeper-socket'), which stands by, and end the one that serves (SIGTERM)";
@@ -34,7 +34,7 @@ async function upgrade(mountpoint: string, host: MountHost): Promise<void> {
   const socket = await connectKeeper(mountpoint);
   if (socket === undefined) throw await noKeeper(mountpoint);
   const request = { method: "upgrade", ...host.serverProgram } as const;
-  for await (const _item of ask(socket, request, mountpoint, true)) process.stdout.write(`upgraded ${mountpoint}\n`);
+  for await (const _item of ask(socket, request, mountpoint)) process.stdout.write(`upgraded ${mountpoint}\n`);
 }
 
 export function addUpgradeCommand(program: Command, host: MountHost): void {

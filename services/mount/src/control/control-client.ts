@@ -11,6 +11,8 @@ const ANSWER_TIMEOUT_MS = 30_000;
 /** How long a server may be gone whose keeper is there: another one goes on. */
 const SUCCESSION_MS = 20_000;
 const LOOK_MS = 50;
+/** More than two servers do not end one after the other. */
+const ASK_AT_MOST = 3;
 
 export const CONTROL_SOCKET = "control.sock";
 /** The keeper's, beside it. */
@@ -95,27 +97,47 @@ function orDenial(found: Socket | Error | undefined): Socket | undefined {
   return found;
 }
 
-async function* linesOf(socket: Socket, path: string): AsyncGenerator<ControlLine> {
-  let text = "";
-  for await (const chunk of socket as AsyncIterable<string>) {
-    text += chunk;
-    for (let end = text.indexOf("\n"); end >= 0; end = text.indexOf("\n")) {
-      yield JSON.parse(text.slice(0, end)) as ControlLine;
-      text = text.slice(end + 1);
-    }
-    if (text.length > MAX_LINE_BYTES) throw failed(path, "the daemon's answer is too long", "ask a daemon of the same version");
+/** The server ended, or closed its socket while we were in its queue. */
+function isLost(error: unknown): boolean {
+  return ["EPIPE", "ECONNRESET"].includes(codeOf(error));
+}
+
+function lineOf(text: string, path: string): ControlLine {
+  try {
+    return JSON.parse(text) as ControlLine;
+  } catch {
+    throw failed(path, "what answers is no Sluice daemon (EPROTO)", "check --control");
   }
 }
 
-/** Asks, and gives every item of the answer. With `forever` it may be silent for as long as it likes. */
-export async function* ask(
+async function* linesOf(socket: Socket, path: string): AsyncGenerator<ControlLine> {
+  let text = "";
+  try {
+    for await (const chunk of socket as AsyncIterable<string>) {
+      text += chunk;
+      for (let end = text.indexOf("\n"); end >= 0; end = text.indexOf("\n")) {
+        yield lineOf(text.slice(0, end), path);
+        text = text.slice(end + 1);
+      }
+      if (text.length > MAX_LINE_BYTES) throw failed(path, "the daemon's answer is too long", "ask a daemon of the same version");
+    }
+  } catch (error) {
+    if (!isLost(error)) throw error;
+  }
+}
+
+/** A watch goes on for ever, and whatever a keeper is asked takes as long as a server needs to start and another one to end. */
+const isWatch = (request: ControlRequest | KeeperRequest): boolean => request.method === "grants" && request.watch;
+const isPatient = (request: ControlRequest | KeeperRequest): boolean => request.method === "upgrade" || isWatch(request);
+
+/** Asks, and gives every item of the answer. @returns whether all of it came: else the connection was lost. */
+async function* converse(
   socket: Socket,
   request: ControlRequest | KeeperRequest,
   mountpoint: string,
-  forever: boolean,
-): AsyncGenerator<unknown> {
+): AsyncGenerator<unknown, boolean, undefined> {
   socket.setEncoding("utf8");
-  if (!forever) {
+  if (!isPatient(request)) {
     socket.setTimeout(ANSWER_TIMEOUT_MS, () => {
       socket.destroy(
         failed(
@@ -130,21 +152,40 @@ export async function* ask(
   try {
     for await (const line of linesOf(socket, mountpoint)) {
       if ("error" in line) throw failed(mountpoint, line.error, "see the daemon's log");
-      if ("done" in line) return;
+      if ("done" in line) return true;
       yield line.item;
     }
-    if (!forever) throw failed(mountpoint, "the daemon went away before it had answered (EPIPE)", "see its log");
+    return false;
   } finally {
     socket.destroy();
   }
 }
 
-/** The one item of an answer. Throws CliError where the mount has no daemon that answers. */
+function lost(mountpoint: string): Error {
+  return failed(mountpoint, "the daemon went away before it had answered (EPIPE)", "see its log");
+}
+
+/** Asks, and gives every item of the answer. Throws CliError where the daemon ends before it does, which ends a watch. */
+export async function* ask(
+  socket: Socket,
+  request: ControlRequest | KeeperRequest,
+  mountpoint: string,
+): AsyncGenerator<unknown, void, undefined> {
+  if (!(yield* converse(socket, request, mountpoint)) && !isWatch(request)) throw lost(mountpoint);
+}
+
+/**
+ * The one item of an answer to a question that changes nothing. Who ends when it is asked is asked again: then the next server answers,
+ * or nobody is there. Throws CliError where the mount has no daemon that answers.
+ */
 export async function askOnce(mountpoint: string, control: string | undefined, request: ControlRequest): Promise<unknown> {
-  const socket = await connectControl(mountpoint, control);
-  if (socket === undefined) throw noDaemon(mountpoint);
-  for await (const item of ask(socket, request, mountpoint, false)) return item;
-  return undefined;
+  for (let asked = 0; asked < ASK_AT_MOST; asked++) {
+    if (asked > 0) await sleep(LOOK_MS);
+    const socket = await connectControl(mountpoint, control);
+    if (socket === undefined) throw noDaemon(mountpoint);
+    for await (const item of converse(socket, request, mountpoint)) return item;
+  }
+  throw lost(mountpoint);
 }
 
 export function noDaemon(mountpoint: string): Error {

@@ -1,11 +1,13 @@
-import { statSync } from "node:fs";
-import { connect } from "node:net";
+import { closeSync, statSync } from "node:fs";
+import { connect, createServer, type Socket } from "node:net";
 import { join } from "node:path";
+import { native } from "@sluice/native";
 import { scratch } from "@sluice/testkit";
 import { expect, test } from "vitest";
-import { ask, connectControl } from "./control-client.js";
-import type { ControlRequest } from "./control-protocol.js";
+import { ask, askOnce, connectControl } from "./control-client.js";
+import type { ControlRequest, KeeperRequest } from "./control-protocol.js";
 import { type ControlHandler, startControlServer } from "./control-server.js";
+import { toBytes } from "../path-bytes.js";
 
 async function served(handler: ControlHandler, use: (path: string) => Promise<void>): Promise<void> {
   const path = join(scratch(), "c.sock");
@@ -21,7 +23,7 @@ async function itemsOf(path: string, request: ControlRequest): Promise<unknown[]
   const socket = await connectControl("/mnt", path);
   if (socket === undefined) throw new Error("nobody listens");
   const items: unknown[] = [];
-  for await (const item of ask(socket, request, "/mnt", false)) items.push(item);
+  for await (const item of ask(socket, request, "/mnt")) items.push(item);
   return items;
 }
 
@@ -80,3 +82,61 @@ test("the socket file of a dead server is replaced, that of a living one is not"
   const again = await startControlServer(path, async () => undefined);
   await again.close();
 });
+
+const ENDED = "/mnt: the daemon went away before it had answered (EPIPE): see its log";
+
+/** In the queue of a server that ends before it looks there. */
+async function cutOff(): Promise<Socket> {
+  const path = join(scratch(), "c.sock");
+  const fd = native.unixListen(toBytes(path), 0o600, 1);
+  const socket = await connectControl("/mnt", path);
+  closeSync(fd);
+  if (socket === undefined) throw new Error("nobody listens");
+  return socket;
+}
+
+async function itemsWhereCutOff(request: ControlRequest | KeeperRequest): Promise<unknown[]> {
+  const items: unknown[] = [];
+  for await (const item of ask(await cutOff(), request, "/mnt")) items.push(item);
+  return items;
+}
+
+test("a server that ends with a question unanswered is a failure, but the end of a watch", async () => {
+  await expect(itemsWhereCutOff({ method: "unmount" })).rejects.toThrow(ENDED);
+  await expect(itemsWhereCutOff({ method: "upgrade", file: "/x", argv: [] })).rejects.toThrow(ENDED);
+  await expect(itemsWhereCutOff({ method: "grants", watch: false })).rejects.toThrow(ENDED);
+  expect(await itemsWhereCutOff({ method: "grants", watch: true })).toEqual([]);
+});
+
+/** Closes so many connections at once, and then answers. */
+async function answeringAfter(closed: number, use: (path: string) => Promise<void>, answer = '{"item":"there"}\n'): Promise<void> {
+  const path = join(scratch(), "c.sock");
+  let connections = 0;
+  const server = createServer((socket) => (connections++ < closed ? socket.destroy() : socket.end(answer)));
+  await new Promise<void>((resolve) => server.listen(path, resolve));
+  try {
+    await use(path);
+  } finally {
+    server.close();
+  }
+}
+
+test("a question that changes nothing is put to the next server where one ends over it", async () => {
+  const status = { method: "status" } as const;
+  await answeringAfter(2, async (path) => expect(await askOnce("/mnt", path, status)).toBe("there"));
+  await answeringAfter(9, (path) => expect(askOnce("/mnt", path, status)).rejects.toThrow(ENDED));
+  const path = join(scratch(), "c.sock");
+  const server = createServer((socket) => server.close(() => socket.destroy()) && socket.destroy());
+  await new Promise<void>((resolve) => server.listen(path, resolve));
+  await expect(askOnce("/mnt", path, status)).rejects.toThrow("/mnt: no Sluice daemon answers for this mount point (ENOENT)");
+});
+
+test("what answers in another language is told from a daemon", () =>
+  answeringAfter(
+    0,
+    (path) =>
+      expect(askOnce("/mnt", path, { method: "status" })).rejects.toThrow(
+        "/mnt: what answers is no Sluice daemon (EPROTO): check --control",
+      ),
+    "HTTP/1.1 400 Bad Request\r\n",
+  ));
