@@ -6,6 +6,7 @@ import type { Request } from "@sluice/fuse-protocol";
 import { Errno } from "@sluice/vfs";
 import type { RequestPool } from "./buffer-pools.js";
 import type { Channel } from "./channel.js";
+import { clock } from "./clock.js";
 import type { InFlight } from "./interrupts.js";
 import { Patience } from "./patience.js";
 import type { Session } from "./session.js";
@@ -77,12 +78,15 @@ export class ReadLoop {
     const patience = this.#patience;
     if (!answered || !patience.waits || channel.readWithin === undefined || inFlight.size > 0) {
       const length = channel.read(buffer.bytes, buffer.sizeBytes);
+      clock.tick();
       if (answered && length === -Errno.EAGAIN) patience.passedOver();
       return length;
     }
-    const startedMs = performance.now();
+    // As of the answer before.
+    const fromUs = clock.us;
     const late = channel.readWithin(buffer.bytes, buffer.sizeBytes, patience.limitUs);
-    patience.waited((performance.now() - startedMs) * 1000, late > 0);
+    clock.tick();
+    patience.waited(clock.us - fromUs, late > 0);
     return late;
   }
 

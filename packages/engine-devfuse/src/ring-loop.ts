@@ -6,6 +6,7 @@
 import { encodeHeader, Opcode } from "@sluice/fuse-protocol";
 import { type FuseRing, RING_LOOP_WORD, RING_LOST } from "@sluice/native";
 import { Errno, errnoName } from "@sluice/vfs";
+import { clock } from "./clock.js";
 import type { EngineEvents } from "./engine.js";
 import type { ReadLoop } from "./read-loop.js";
 import { RingEntries, type RingEntry } from "./ring-entries.js";
@@ -120,6 +121,7 @@ export class RingLoop {
       this.#refuse(entry, Errno.ENOLCK);
       return false;
     }
+    clock.tick();
     if (session.handle(entry.request, length)) {
       this.#entries.hold(entry);
       return true;

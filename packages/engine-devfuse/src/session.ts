@@ -5,6 +5,7 @@
 import { opcodeName, RESEND_BIT_HI, type Request } from "@sluice/fuse-protocol";
 import { Errno, errnoName, type RequestJournal, type Status } from "@sluice/vfs";
 import { RequestPool } from "./buffer-pools.js";
+import { clock } from "./clock.js";
 import type { ConnectionRequests } from "./connection-requests.js";
 import { handlerOf, leftToKernel } from "./dispatch-table.js";
 import type { EngineEvents } from "./engine.js";
@@ -40,22 +41,22 @@ export class Session {
     this.#slots = new SlotPool(parts.context.data);
   }
 
-  /** Handles one message of `readBytes` bytes. True where the request's buffer is still needed: read the next into another. */
+  /** By whoever has just looked at the clock. Handles one message of `readBytes` bytes. True where the request's buffer is still needed: read the next into another. */
   handle(request: Request, readBytes: number): boolean {
-    const startedMs = performance.now();
     if (request.load(readBytes) !== 0) {
       this.#refuse(request, "a request's header does not fit its bytes", Errno.EIO);
       return false;
     }
     const handler = handlerOf(request.opcode);
-    if (handler !== undefined) return this.#serve(handler, request, startedMs);
+    if (handler !== undefined) return this.#serve(handler, request);
+    const startedUs = clock.us;
     const status = this.#parts.connection.handle(request);
-    if (status !== undefined) this.#count(request.opcode, status, startedMs);
-    else this.#unknown(request, startedMs);
+    if (status !== undefined) this.#count(request.opcode, status, startedUs);
+    else this.#unknown(request);
     return false;
   }
 
-  #serve(handler: Handler, request: Request, startedMs: number): boolean {
+  #serve(handler: Handler, request: Request): boolean {
     if (request.uniqueLo === 0 && request.uniqueHi === 0) {
       this.#refuse(request, "a request without a unique cannot be answered", Errno.EIO);
       return false;
@@ -66,7 +67,7 @@ export class Session {
     }
     if ((request.uniqueHi & RESEND_BIT_HI) !== 0 && this.#isKnown(request)) return false;
     const slot = this.#slots.take();
-    slot.begin(request, startedMs);
+    slot.begin(request);
     if (handler.once === true) this.#writeDown(slot);
     const status = this.#start(handler, slot, request);
     if (typeof status === "number") {
@@ -117,7 +118,7 @@ export class Session {
     if (slot.journalSlot !== 0) this.#parts.journal?.end(slot.journalSlot);
     slot.journalSlot = 0;
     if (slot.malformed) this.#anomaly("a request is malformed", slot, errno);
-    this.#count(slot.opcode, errno, slot.startedMs);
+    this.#count(slot.opcode, errno, slot.startedUs);
     if (slot.pinned !== undefined) this.#parts.requests.give(slot.pinned);
     slot.pinned = undefined;
     this.#slots.give(slot);
@@ -181,12 +182,12 @@ export class Session {
     return Errno.EIO;
   }
 
-  #unknown(request: Request, startedMs: number): void {
+  #unknown(request: Request): void {
     const { opcode } = request;
     if (!leftToKernel.has(opcode))
       this.#parts.events.anomaly(`${opcodeName(opcode)} is not known here; the kernel gets ENOSYS`, { opcode });
     if (request.uniqueLo !== 0 || request.uniqueHi !== 0) this.#parts.replies.error(request, Errno.ENOSYS);
-    this.#count(opcode, Errno.ENOSYS, startedMs);
+    this.#count(opcode, Errno.ENOSYS, clock.us);
   }
 
   #refuse(request: Request, message: string, errno: number): void {
@@ -201,7 +202,8 @@ export class Session {
     this.#parts.events.anomaly(message, { operation: opcodeName(slot.opcode), nodeId, pid, errno: errnoName(errno) });
   }
 
-  #count(opcode: number, errno: number, startedMs: number): void {
-    this.#parts.events.request(opcodeName(opcode), errno, performance.now() - startedMs);
+  #count(opcode: number, errno: number, startedUs: number): void {
+    clock.tick();
+    this.#parts.events.request(opcodeName(opcode), errno, Math.round(clock.us - startedUs));
   }
 }

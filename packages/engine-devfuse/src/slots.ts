@@ -22,6 +22,7 @@ import {
   type StatfsOut,
 } from "@sluice/vfs";
 import type { DataPool } from "./buffer-pools.js";
+import { clock } from "./clock.js";
 import { ReplyData } from "./reply-data.js";
 
 const KEPT = 256;
@@ -41,7 +42,8 @@ export class Slot implements CallContext {
   opcode = 0;
   uniqueLo = 0;
   uniqueHi = 0;
-  startedMs = 0;
+  /** By `clock`. */
+  startedUs = 0;
   /** Where the request is written down, or 0. */
   journalSlot = 0;
   /** The decoder found bytes that the kernel does not send. */
@@ -93,7 +95,7 @@ export class Slot implements CallContext {
     this.#abort?.abort();
   }
 
-  begin(request: Request, startedMs: number): void {
+  begin(request: Request): void {
     this.uid = request.uid;
     this.gid = request.gid;
     this.pid = request.pid;
@@ -103,7 +105,7 @@ export class Slot implements CallContext {
     this.uniqueHi = request.uniqueHi;
     this.room = request.room;
     this.data.room = request.room?.buffer;
-    this.startedMs = startedMs;
+    this.startedUs = clock.us;
     this.malformed = false;
     this.interrupted = false;
     this.args.groups = undefined;

@@ -65,7 +65,7 @@ export class Session {
     const errno = this.#checked(row.name, done.errno);
     if (errno === 0) row.signal(request.record, request.count, ...request.extras);
     else row.signal(request.record, -errno, ...(row.operation.failed?.(request) ?? []));
-    this.#events.request(row.name.toUpperCase(), errno, performance.now() - done.startedMs);
+    this.#events.request(row.name.toUpperCase(), errno, Math.round((performance.now() - done.startedMs) * 1000));
     if (row.name === "init") this.#onInit();
   }
 

@@ -77,6 +77,19 @@ static int64_t now_us(void) {
   return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
+/* Into the caller's memory: a number that is returned is an object of its own, but for small ones. */
+static napi_value monotonic_clock(napi_env env, napi_callback_info info) {
+  struct args args = args_read(env, info, 1);
+  struct slice into = arg_typed(&args, 0, napi_float64_array);
+  struct timespec now;
+  if (args.failure) return args_failed(&args);
+  if (into.length == 0) return result_number(env, -EINVAL);
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  double us = (double)now.tv_sec * 1e6 + (double)now.tv_nsec / 1e3;
+  memcpy(into.data, &us, sizeof us);
+  return result_number(env, 0);
+}
+
 /*
  * Reads as soon as there is something, for so long. Without giving the processor away in between: on a busy machine it would
  * come back after milliseconds, while who sleeps is woken up at once.
@@ -128,5 +141,6 @@ static napi_value fd_write2(napi_env env, napi_callback_info info) {
 const struct exported fuse_functions[] = {
   {"fuseOpen", fuse_open},   {"backingOpen", backing_open}, {"backingClose", backing_close}, {"fuseClone", fuse_clone},
   {"read", fd_read},         {"readWithin", fd_read_within},
-  {"write", fd_write},       {"write2", fd_write2},         {NULL, NULL},
+  {"write", fd_write},       {"write2", fd_write2},         {"monotonicClock", monotonic_clock},
+  {NULL, NULL},
 };

@@ -128,6 +128,8 @@ export interface Native {
   /** The same, trying again for up to `limitUs` where nothing is there. */
   readWithin(fd: number, bytes: Uint8Array, offset: number, length: number, limitUs: number): number;
   write(fd: number, bytes: Uint8Array, offset: number, length: number): number;
+  /** CLOCK_MONOTONIC in microseconds, as the first of `into`. */
+  monotonicClock(into: Float64Array): number;
   /** writev(2) of two pieces: a reply's header and its data. */
   write2(fd: number, head: Uint8Array, headLength: number, body: Uint8Array, bodyOffset: number, bodyLength: number): number;
   /**

@@ -17,6 +17,7 @@ import { RecentListings } from "./merge/recent-listings.js";
 import { setIno } from "./node/admit.js";
 import { goOnWithHandles } from "./node/kept-handles.js";
 import type { Node } from "./node/node.js";
+import { KnownPaths } from "./node/known-paths.js";
 import { NodeTable } from "./node/node-table.js";
 import { cleanLinkIndex, openLinkIndex } from "./open-link-index.js";
 import { openScratch } from "./open-scratch.js";
@@ -56,6 +57,7 @@ export function createOverlay(config: OverlayConfig, port: KernelPort): Overlay 
     noIndex: index.reason,
     fds,
     nodes,
+    paths: new KnownPaths(),
     root,
     gate: config.gate,
     events: config.events,

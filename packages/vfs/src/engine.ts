@@ -3,9 +3,9 @@ import type { EngineCapabilities } from "./engine-capabilities.js";
 import type { Filesystem } from "./filesystem.js";
 import type { BackingRegistrar, KernelPort, Negotiated } from "./kernel-port.js";
 
-/** A request's end, for metrics: opcode name, positive errno (0: fine), and how long it took. */
 export interface EngineEvents {
-  request(operation: string, errno: number, durationMs: number): void;
+  /** A request's end, for metrics: opcode name, positive errno (0: fine), and how long it took in whole microseconds. */
+  request(operation: string, errno: number, durationUs: number): void;
   /** A request that was malformed or unknown, or a bug in a filesystem; survived. */
   anomaly(message: string, detail: Record<string, unknown>): void;
 }

@@ -75,14 +75,14 @@ export class DecisionCache {
     for (const entry of this.#table.entries().filter(touched)) this.#table.remove(entry);
   }
 
-  /** The kept answer that holds for this, counted as a hit. `plain`: only one without obligations. */
+  /** The kept answer that holds for this, counted as a hit. `plain`: only one without obligations, for who reads it and makes nothing of it. */
   recall(inquiry: Inquiry, plain: boolean): Decision | undefined {
     const entry = this.#find(inquiry);
     if (entry === undefined || (plain && entry.shared.obligations.length > 0)) return undefined;
     this.#hits++;
     entry.used = true;
     this.hits.add(entry);
-    return entry.answer();
+    return plain ? entry : entry.answer();
   }
 
   /** A question had to be asked. */

@@ -24,7 +24,8 @@ export interface ScopeEntryParts {
   expiresMs: number;
 }
 
-export class ScopeEntry {
+/** An answer by itself, for who only reads what it says: its properties are not its own. */
+export class ScopeEntry implements Decision {
   next: ScopeEntry | undefined = undefined;
   /** Place in the ring. */
   place = 0;
@@ -55,6 +56,34 @@ export class ScopeEntry {
     this.shared = parts.shared;
     this.decisionId = parts.decisionId;
     this.expiresMs = parts.expiresMs;
+  }
+
+  get effect(): Decision["effect"] {
+    return this.shared.effect;
+  }
+  get errno(): number {
+    return this.shared.errno;
+  }
+  get policyId(): string {
+    return this.shared.policyId;
+  }
+  get rule(): string {
+    return this.shared.rule;
+  }
+  get revision(): Decision["revision"] {
+    return this.shared.revision;
+  }
+  get reason(): string {
+    return this.shared.reason;
+  }
+  get obligations(): Decision["obligations"] {
+    return this.shared.obligations;
+  }
+  get onOutage(): Decision["onOutage"] {
+    return this.shared.onOutage;
+  }
+  get source(): DecisionSource {
+    return "cache";
   }
 
   /** Made each time: a million of them would take more than what they are made of. */

@@ -97,8 +97,12 @@ export interface Gate {
   governs(access: Access): boolean;
   /** False where there is no policy at all: then nothing is asked, every ruling is a grant. */
   readonly active: boolean;
-  /** Never throws: a failure to decide is a ruling by the outage mode. Rejects only if `call.signal` aborted it. */
+  /**
+   * A ruling that comes at once leaves `intent` to the caller, who uses it again; its `paths` alone are left as they are.
+   * Never throws: a failure to decide is a ruling by the outage mode. Rejects only if `call.signal` aborted it.
+   */
   authorize(call: CallContext, intent: Intent): Ruling | Promise<Ruling>;
+  /** `record` is the caller's again afterwards; the one of a watch stays. */
   opened(call: CallContext, ruling: Ruling, record: OpenRecord): void;
   closed(handle: number): void;
   /** What has to be kept of what is open, for a process that takes over: a byte string. Undefined: nothing. */

@@ -15,7 +15,8 @@ import { attrTtlMs } from "../operations/getattr.js";
 import { directoryOf, enter } from "../operations/lookup.js";
 import { type At, creationIntent } from "../operations/make.js";
 import { InodeIo } from "./inode-io.js";
-import { accessesOf, settle } from "./open-file.js";
+import { accessesOf } from "./open-intent.js";
+import { settle, settlingOf } from "./settle-open.js";
 import { mayAdd } from "../node/protection.js";
 
 interface CreateOut {
@@ -88,7 +89,10 @@ function open(core: Core, made: { call: CallContext; fd: number; ruling: Ruling;
   const file = core.handles.addFile(node, node.id, node.io);
   file.write = true;
   file.flags = made.flags;
-  settle(core, { call: made.call, file, fd: made.fd, ruling: made.ruling, fresh: true }, out.open);
+  const settling = settlingOf(made.call, file, made.ruling);
+  settling.fd = made.fd;
+  settling.fresh = true;
+  settle(core, settling, out.open);
   // The entry was filled before the file was granted for writing.
   out.entry.attrTtlMs = attrTtlMs(core, node);
 }

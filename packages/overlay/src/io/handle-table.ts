@@ -5,6 +5,7 @@ import type { Flow, IoWatch } from "../gate/gate.js";
 import type { HostLayer } from "../layer/host-layer.js";
 import type { Listing } from "../merge/listing.js";
 import type { OverlayJournal } from "../journal/overlay-journal.js";
+import { IdPages } from "../node/id-pages.js";
 import type { Node } from "../node/node.js";
 import type { Backing, InodeIo } from "./inode-io.js";
 
@@ -19,6 +20,8 @@ export class OpenFile {
 
   /** Where it is written down, or 0. */
   slot = 0;
+  /** Among those of `io`. */
+  place = 0;
   /** As the kernel was told. */
   mode: OpenOut["mode"] = "cached";
   /** What the daemon reads and writes by: its own descriptor, or the backing file's. */
@@ -64,7 +67,7 @@ export class OpenDirectory {
 }
 
 export class HandleTable {
-  readonly #byHandle = new Map<FileHandle, OpenFile | OpenDirectory>();
+  readonly #byHandle = new IdPages<OpenFile | OpenDirectory>();
   readonly #journal: OverlayJournal | undefined;
   #next = 1;
   #reserved = Number.MAX_SAFE_INTEGER;
@@ -133,7 +136,7 @@ export class HandleTable {
   }
 
   closeDirectories(): void {
-    for (const [handle, entry] of this.#byHandle) if (entry instanceof OpenDirectory) this.remove(handle);
+    for (const entry of this.#byHandle.values()) if (entry instanceof OpenDirectory) this.remove(entry.handle);
   }
 
   *allFiles(): IterableIterator<OpenFile> {

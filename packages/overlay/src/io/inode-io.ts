@@ -26,8 +26,43 @@ export interface Identity {
   readonly devMinor: number;
 }
 
+/** Beyond so many places a list that is empty again is let go. */
+const KEPT_PLACES = 64;
+
+/** A Set that becomes empty with each close and is filled again by the next open would allocate each time. */
+export class OpenFiles {
+  #files: (OpenFile | undefined)[] | undefined = undefined;
+  #size = 0;
+
+  get size(): number {
+    return this.#size;
+  }
+
+  add(file: OpenFile): void {
+    file.place = this.#size++;
+    if (this.#files === undefined) this.#files = [file];
+    else this.#files[file.place] = file;
+  }
+
+  /** One that is in it: the last one takes its place. */
+  delete(file: OpenFile): void {
+    const files = this.#files as (OpenFile | undefined)[];
+    const last = files[--this.#size] as OpenFile;
+    files[this.#size] = undefined;
+    if (last !== file) {
+      files[file.place] = last;
+      last.place = file.place;
+    }
+    if (this.#size === 0 && files.length > KEPT_PLACES) this.#files = undefined;
+  }
+
+  *[Symbol.iterator](): IterableIterator<OpenFile> {
+    for (const file of this.#files ?? []) if (file !== undefined) yield file;
+  }
+}
+
 export class InodeIo {
-  readonly handles = new Set<OpenFile>();
+  readonly handles = new OpenFiles();
   /** Opens in cached mode. */
   cached = 0;
   /** Opens in direct mode. */

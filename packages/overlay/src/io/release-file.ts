@@ -16,7 +16,7 @@ export function releaseFile(core: Core, handle: FileHandle): number {
   io.handles.delete(file);
   // A mediated open has a descriptor of its own; a passthrough one shares the backing file's.
   if (file.backing?.fd !== file.fd) sys.close(file.fd);
-  for (const fd of file.formerFds ?? []) sys.close(fd);
+  if (file.formerFds !== undefined) for (const fd of file.formerFds) sys.close(fd);
   if (file.mode === "cached") io.cached--;
   else if (file.mode === "direct") io.direct--;
   else releasePassthrough(core, file);

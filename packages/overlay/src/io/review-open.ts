@@ -3,11 +3,10 @@ import { Attr, type FileHandle, S } from "@sluice/vfs";
 import type { Core } from "../core.js";
 import type { Intent, IoWatch } from "../gate/gate.js";
 import { statFd } from "../layer/host-layer.js";
-import { knownPaths } from "../node/known-paths.js";
 import { readXattrOf } from "../node/node-xattr.js";
 import { contentOf } from "./content.js";
 import type { OpenFile } from "./handle-table.js";
-import { accessesOf } from "./open-file.js";
+import { accessesOf } from "./open-intent.js";
 
 export interface OpenReview {
   /** As if it were opened now, by all the names it is known by now. */
@@ -29,7 +28,7 @@ export function reviewOpen(core: Core, handle: FileHandle): OpenReview | undefin
   const intent: Intent = {
     operation: "open",
     accesses: accessesOf(file.flags),
-    paths: knownPaths(core, node, attr),
+    paths: core.paths.of(core, node, attr),
     layer: node.top.layer.name,
     attr,
     openFlags: file.flags,

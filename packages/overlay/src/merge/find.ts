@@ -22,12 +22,13 @@ export { Found } from "./search.js";
 
 const marks: DirectoryMarks = { opaque: false, xattrWhiteouts: false, impure: false, redirect: undefined };
 const below = new Attr();
+let spareSearch: Search | undefined;
 
 /** Searches `name` in `parent`. 0 with found.kind 0 where there is nothing; a positive errno where a layer fails. */
 export function find(core: Core, parent: Node, name: ByteName, found: Found): number {
   found.reset();
   if (core.marks.foreign && isForeignMark(name)) return 0;
-  const search = new Search(core, found, name);
+  const search = (spareSearch ??= new Search(core, found)).begin(core, found, name);
   const errno = walk(search, parent.dirs as RealDir[]);
   if (errno === 0 && search.wantsData) return findDataOnly(search);
   return errno;

@@ -25,12 +25,14 @@ export class Found {
     this.kind = 0;
     this.dir = undefined;
     this.data = undefined;
-    this.dirs = [];
+    // A node has it now.
+    if (this.dirs.length > 0) this.dirs = [];
     this.lowerIno = undefined;
     this.opaque = false;
   }
 }
 
+/** Nothing waits while a search goes on: one object serves all. */
 export class Search {
   /** An absolute redirect's path: where to go on in the layers below, from their roots. */
   path: ByteName[] | undefined = undefined;
@@ -42,12 +44,22 @@ export class Search {
   wantsData = false;
   stop = false;
 
+  /** Changed by a relative redirect: what to look for in the parent's directories of the layers below, wherever those lie. */
+  name: ByteName = "";
+
   constructor(
-    readonly core: Core,
-    readonly found: Found,
-    /** Changed by a relative redirect: what to look for in the parent's directories of the layers below, wherever those lie. */
-    public name: ByteName,
+    public core: Core,
+    public found: Found,
   ) {}
+
+  begin(core: Core, found: Found, name: ByteName): this {
+    this.core = core;
+    this.found = found;
+    this.name = name;
+    this.path = undefined;
+    this.redirected = this.absolute = this.wantsData = this.stop = false;
+    return this;
+  }
 
   /**
    * Takes a redirect up. A relative one is another name in the same merged directory; on a path from the roots, another

@@ -50,4 +50,23 @@ describe("id pages", () => {
     }
     expect([seen, pages.size]).toEqual([300, 0]);
   });
+
+  it("has the newest page serve the next numbers once it is empty, and no older one", () => {
+    const pages = new IdPages<Thing>();
+    for (let id = 0; id < 1_000; id++) {
+      pages.set(id, { name: `${id}` });
+      expect([pages.size, pages.get(id)?.name, [...pages.values()].length]).toEqual([1, `${id}`, 1]);
+      pages.delete(id);
+      expect([pages.size, pages.get(id), pages.get(id - 64), pages.get(id + 64), ...pages.values()]).toEqual([
+        0,
+        undefined,
+        undefined,
+        undefined,
+      ]);
+    }
+    pages.set(3, { name: "older" });
+    pages.set(2_000, { name: "newer" });
+    expect([...pages.values()]).toEqual([{ name: "older" }, { name: "newer" }]);
+    expect([pages.size, pages.get(3)?.name, pages.get(2_000)?.name, pages.get(1_000 - 1)]).toEqual([2, "older", "newer", undefined]);
+  });
 });

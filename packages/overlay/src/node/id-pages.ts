@@ -1,8 +1,8 @@
 /**
- * A map from nodeIds, which are given away in sequence, in pages of neighbours: a third of what a Map takes for each, and it
- * never stops to move a million entries into a larger table. A page goes with the last of its entries.
+ * A map from numbers that are given away in sequence (nodeIds, handles), in pages of neighbours: a third of what a Map takes for
+ * each, and it never stops to move a million entries into a larger table. A page goes with the last of its entries, but for the
+ * newest: where one file is open at a time, a table that becomes empty and is filled again would be made anew each time.
  */
-import type { NodeId } from "@sluice/vfs";
 
 /** Small, since one that stays keeps its page. */
 const PAGE_IDS = 64;
@@ -15,17 +15,18 @@ interface Page<Value> {
 
 export class IdPages<Value extends object> {
   readonly #pages = new Map<number, Page<Value>>();
+  #newest = -1;
   #size = 0;
 
   get size(): number {
     return this.#size;
   }
 
-  get(id: NodeId): Value | undefined {
+  get(id: number): Value | undefined {
     return this.#pages.get(pageOf(id))?.values[id % PAGE_IDS];
   }
 
-  set(id: NodeId, value: Value): void {
+  set(id: number, value: Value): void {
     const page = this.#pages.get(pageOf(id)) ?? this.#add(pageOf(id));
     const at = id % PAGE_IDS;
     if (page.values[at] === undefined) {
@@ -35,18 +36,19 @@ export class IdPages<Value extends object> {
     page.values[at] = value;
   }
 
-  delete(id: NodeId): void {
+  delete(id: number): void {
     const page = this.#pages.get(pageOf(id));
     const at = id % PAGE_IDS;
     if (page?.values[at] === undefined) return;
     page.values[at] = undefined;
     page.used--;
     this.#size--;
-    if (page.used === 0) this.#pages.delete(pageOf(id));
+    if (page.used === 0 && pageOf(id) !== this.#newest) this.#pages.delete(pageOf(id));
   }
 
   clear(): void {
     this.#pages.clear();
+    this.#newest = -1;
     this.#size = 0;
   }
 
@@ -57,13 +59,26 @@ export class IdPages<Value extends object> {
   }
 
   #add(number: number): Page<Value> {
-    const page: Page<Value> = { values: new Array<Value | undefined>(PAGE_IDS).fill(undefined), used: 0 };
+    const page = (number > this.#newest ? this.#emptied() : undefined) ?? emptyPage();
+    this.#newest = Math.max(this.#newest, number);
     this.#pages.set(number, page);
+    return page;
+  }
+
+  /** The page that was the newest, where nothing is in it any more. */
+  #emptied(): Page<Value> | undefined {
+    const page = this.#pages.get(this.#newest);
+    if (page?.used !== 0) return undefined;
+    this.#pages.delete(this.#newest);
     return page;
   }
 }
 
+function emptyPage<Value>(): Page<Value> {
+  return { values: new Array<Value | undefined>(PAGE_IDS).fill(undefined), used: 0 };
+}
+
 /** No shift: ids go beyond 32 bits. */
-function pageOf(id: NodeId): number {
+function pageOf(id: number): number {
   return Math.floor(id / PAGE_IDS);
 }

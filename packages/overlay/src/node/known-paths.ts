@@ -1,15 +1,47 @@
-/** Every path that a file may be opened by, as far as the mount knows: what policy judges. */
-import type { Attr } from "@sluice/vfs";
+/**
+ * Every path that a file may be opened by, as far as the mount knows: what policy judges. Most files that are opened are opened
+ * again: the path of one with a single name is kept, in a table of a fixed size, as long as nothing on it changes.
+ */
+import type { Attr, ByteName } from "@sluice/vfs";
 import type { Core } from "../core.js";
 import { lowerLinkKey } from "./admit.js";
-import { type Node, pathsOf } from "./node.js";
+import { type Node, pathAt, pathsOf } from "./node.js";
 
-/** The node's paths; with `attr` also those of the other nodes that share its lower inode. Never empty, the node's own first. */
-export function knownPaths(core: Core, node: Node, attr: Attr | undefined): string[] {
-  const paths = pathsOf(node);
-  if (attr === undefined || attr.nlink < 2 || node.inUpper) return paths;
-  for (const other of core.nodes.lowerLinks(lowerLinkKey(node.top.layer, attr)) ?? []) {
-    if (other !== node && !other.inUpper) paths.push(...pathsOf(other));
+/** A power of two. */
+const PLACES = 4_096;
+
+interface KeptPath {
+  node: Node;
+  parent: Node;
+  name: ByteName;
+  /** NodeTable.directoryMoves as it was. */
+  moves: number;
+  paths: readonly string[];
+}
+
+export class KnownPaths {
+  readonly #kept = new Array<KeptPath | undefined>(PLACES).fill(undefined);
+
+  /** The node's paths; with `attr` also those of the other nodes that share its lower inode. Never empty, the node's own first. */
+  of(core: Core, node: Node, attr: Attr | undefined): readonly string[] {
+    const paths = node.parent === undefined || node.others !== undefined ? pathsOf(node) : this.#single(core, node, node.parent);
+    if (attr === undefined || attr.nlink < 2 || node.inUpper) return paths;
+    const all = [...paths];
+    for (const other of core.nodes.lowerLinks(lowerLinkKey(node.top.layer, attr)) ?? []) {
+      if (other !== node && !other.inUpper) all.push(...pathsOf(other));
+    }
+    return all;
   }
-  return paths;
+
+  #single(core: Core, node: Node, parent: Node): readonly string[] {
+    const place = node.id % PLACES;
+    const moves = core.nodes.directoryMoves;
+    const kept = this.#kept[place];
+    if (kept !== undefined && kept.node === node && kept.parent === parent && kept.name === node.name && kept.moves === moves) {
+      return kept.paths;
+    }
+    const paths = [pathAt(parent, node.name)];
+    this.#kept[place] = { node, parent, name: node.name, moves, paths };
+    return paths;
+  }
 }

@@ -40,6 +40,8 @@ export class NodeTable {
   readonly #journal: OverlayJournal | undefined;
   /** What a process before this one knew and nobody has asked for since. */
   revival: Revival | undefined = undefined;
+  /** Counts what may change the path of a directory's children. */
+  directoryMoves = 0;
   #nextId = ROOT_ID;
   #reservedId = Number.MAX_SAFE_INTEGER;
 
@@ -167,6 +169,8 @@ export class NodeTable {
   }
 
   attach(node: Node, parent: Node, name: ByteName): void {
+    // One that was there before: a new directory has no children.
+    if (node.isDirectory && node.children !== undefined) this.directoryMoves++;
     parent.children ??= new Map();
     parent.children.set(name, node);
     if (node.unseenNames !== undefined) seen(node, parent, name);
@@ -182,6 +186,7 @@ export class NodeTable {
 
   /** Takes a name from a node. False when that was its last one. */
   detach(node: Node, parent: Node, name: ByteName): boolean {
+    if (node.isDirectory) this.directoryMoves++;
     if (parent.children?.get(name) === node) parent.children.delete(name);
     if (node.unseenNames !== undefined) seen(node, parent, name);
     if (node.parent === parent && node.name === name) {
@@ -198,6 +203,7 @@ export class NodeTable {
 
   /** One of the node's names becomes another one. */
   rename(node: Node, from: Dentry, to: Dentry): void {
+    if (node.isDirectory) this.directoryMoves++;
     if (from.parent.children?.get(from.name) === node) from.parent.children.delete(from.name);
     to.parent.children ??= new Map();
     to.parent.children.set(to.name, node);

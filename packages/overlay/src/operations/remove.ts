@@ -12,7 +12,6 @@ import { makeWhiteout } from "../marks/whiteout.js";
 import { existsBelow } from "../merge/find.js";
 import { readContent } from "../merge/listing.js";
 import { dropLastIndexed, losesItsCount } from "../node/link-index.js";
-import { knownPaths } from "../node/known-paths.js";
 import { type Node, pathAt } from "../node/node.js";
 import { contentOf, withDescriptor } from "../io/content.js";
 import { openNode, statNode } from "../node/open-node.js";
@@ -45,7 +44,7 @@ function remove(core: Core, call: CallContext, which: { parentId: NodeId; name: 
 export function intentOn(core: Core, node: Node, what: { operation: Intent["operation"]; accesses: Access[]; path?: string }): Intent {
   const attr = new Attr();
   statNode(core, node, attr);
-  const paths = what.path === undefined ? knownPaths(core, node, attr) : [what.path];
+  const paths = what.path === undefined ? core.paths.of(core, node, attr) : [what.path];
   return {
     operation: what.operation,
     accesses: what.accesses,

@@ -1,5 +1,5 @@
 /** The grants in force: one record an open file, from the open's reply to its release. Plain values, so that it can be journaled. */
-import type { Flow, OpenRecord } from "@sluice/overlay";
+import { type Flow, IdPages, type OpenRecord } from "@sluice/overlay";
 import type { Decision } from "@sluice/decision-api";
 import type { KeptGrant } from "./kept-grant.js";
 
@@ -39,7 +39,7 @@ export type GrantChange = "opened" | "closed" | "revoked" | "restored";
 export type GrantsListener = (change: GrantChange, grant: GrantRecord) => void;
 
 export class Grants {
-  readonly #byHandle = new Map<number, GrantRecord>();
+  readonly #byHandle = new IdPages<GrantRecord>();
   readonly #listeners = new Set<GrantsListener>();
 
   get size(): number {
@@ -94,7 +94,7 @@ export class Grants {
     this.#tell(change, grant);
   }
 
-  /** Oldest first. */
+  /** Oldest first, but for those of a server before this one. */
   all(): IterableIterator<GrantRecord> {
     return this.#byHandle.values();
   }
@@ -102,7 +102,9 @@ export class Grants {
   /** The newest grant of an inode. A walk over all of them: people ask for it, not programs. */
   newestOf(nodeId: number): GrantRecord | undefined {
     let newest: GrantRecord | undefined;
-    for (const grant of this.#byHandle.values()) if (grant.nodeId === nodeId) newest = grant;
+    for (const grant of this.#byHandle.values()) {
+      if (grant.nodeId === nodeId && grant.handle > (newest?.handle ?? 0)) newest = grant;
+    }
     return newest;
   }
 

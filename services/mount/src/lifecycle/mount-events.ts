@@ -44,7 +44,7 @@ export function mountEvents(telemetry: MountTelemetry, logger: Logger): MountEve
   };
   const told = new Set<string>();
   return {
-    engine: { anomaly, request: (operation, errno, durationMs) => telemetry.request(operation, errno, durationMs) },
+    engine: { anomaly, request: (operation, errno, durationUs) => telemetry.request(operation, errno, durationUs) },
     overlay: {
       anomaly,
       copyUp: (event) => {

@@ -34,6 +34,7 @@ export function readMetric(name: string, help: string, type: "counter" | "gauge"
 
 /** From a lookup in memory to a decision that is about to time out. */
 const BOUNDS_MS = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100, 500, 1000, 5000] as const;
+const BOUNDS_US = BOUNDS_MS.map((boundMs) => boundMs * 1000);
 
 export interface DurationCounts {
   boundsMs: readonly number[];
@@ -46,20 +47,25 @@ export interface DurationCounts {
 /** One series of durations. */
 export class DurationSeries {
   readonly #counts = new Float64Array(BOUNDS_MS.length + 1);
-  #sumMs = 0;
+  #sumUs = 0;
   #count = 0;
 
   observe(durationMs: number): void {
+    this.observeUs(durationMs * 1000);
+  }
+
+  /** Whole ones, which are no objects of their own. */
+  observeUs(durationUs: number): void {
     let bucket = 0;
-    while (bucket < BOUNDS_MS.length && durationMs > (BOUNDS_MS[bucket] as number)) bucket++;
+    while (bucket < BOUNDS_US.length && durationUs > (BOUNDS_US[bucket] as number)) bucket++;
     this.#counts[bucket] = (this.#counts[bucket] as number) + 1;
-    this.#sumMs += durationMs;
+    this.#sumUs += durationUs;
     this.#count++;
   }
 
   /** For who compares two moments: what fell between the bounds, the last one open. */
   snapshot(): DurationCounts {
-    return { boundsMs: BOUNDS_MS, counts: [...this.#counts], sumMs: this.#sumMs, count: this.#count };
+    return { boundsMs: BOUNDS_MS, counts: [...this.#counts], sumMs: this.#sumUs / 1000, count: this.#count };
   }
 
   *values(name: string, labels: Record<string, string>): Iterable<MetricValue> {
@@ -69,7 +75,7 @@ export class DurationSeries {
       yield { metricName: `${name}_bucket`, labels: { ...labels, le: boundMs / 1000 }, value: cumulative };
     }
     yield { metricName: `${name}_bucket`, labels: { ...labels, le: "+Inf" }, value: this.#count };
-    yield { metricName: `${name}_sum`, labels, value: this.#sumMs / 1000 };
+    yield { metricName: `${name}_sum`, labels, value: this.#sumUs / 1e6 };
     yield { metricName: `${name}_count`, labels, value: this.#count };
   }
 }

@@ -6,8 +6,8 @@ import { MountTelemetry } from "./mount-telemetry.js";
 test("a scrape shows what was counted, in Prometheus' own words", async () => {
   const telemetry = new MountTelemetry();
   telemetry.decided(decisionOf("grant"), 2);
-  telemetry.request("LOOKUP", 2, 0.02);
-  telemetry.request("LOOKUP", 0, 20);
+  telemetry.request("LOOKUP", 2, 20);
+  telemetry.request("LOOKUP", 0, 20_000);
   telemetry.fallbacks.add("stack-depth");
   telemetry.openFiles.add("passthrough", 1);
   telemetry.copyUp(1000, 1);

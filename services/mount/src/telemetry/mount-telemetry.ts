@@ -31,14 +31,14 @@ export class MountTelemetry {
   readonly #recalled: Record<Effect, number> = { grant: 0, mediate: 0, deny: 0 };
   readonly #operations = new Map<string, OperationCounts>();
 
-  request(operation: string, errno: number, durationMs: number): void {
+  request(operation: string, errno: number, durationUs: number): void {
     let counts = this.#operations.get(operation);
     if (counts === undefined) {
       counts = { byErrno: new Map(), durations: new DurationSeries() };
       this.#operations.set(operation, counts);
     }
     counts.byErrno.set(errno, (counts.byErrno.get(errno) ?? 0) + 1);
-    counts.durations.observe(durationMs);
+    counts.durations.observeUs(durationUs);
   }
 
   decided(decision: Decision, durationMs: number): void {

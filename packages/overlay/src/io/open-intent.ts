@@ -1,0 +1,68 @@
+/** What an open is about to do, for the gate. */
+import { Attr, O } from "@sluice/vfs";
+import type { Core } from "../core.js";
+import type { Access, Content, Intent } from "../gate/gate.js";
+import type { Node } from "../node/node.js";
+import { readXattrOf } from "../node/node-xattr.js";
+import { contentOf } from "./content.js";
+
+/** An open whose object is at hand. */
+export interface DescribedOpen {
+  readonly node: Node;
+  readonly fd: number;
+  readonly flags: number;
+}
+
+const NOTHING = new Attr();
+
+export const writes = (flags: number): boolean => (flags & O.ACCMODE) !== O.RDONLY || (flags & O.TRUNC) !== 0;
+
+const READ: readonly Access[] = ["read"];
+const READ_AND_WRITE: readonly Access[] = ["read", "write"];
+const WRITE: readonly Access[] = ["write"];
+const EXECUTE: readonly Access[] = ["execute"];
+const EXECUTE_AND_WRITE: readonly Access[] = ["execute", "write"];
+
+/** What an open with these flags lets its holder do. */
+export function accessesOf(flags: number): readonly Access[] {
+  if ((flags & O.EXEC) !== 0) return writes(flags) ? EXECUTE_AND_WRITE : EXECUTE;
+  if ((flags & O.ACCMODE) === O.WRONLY) return WRITE;
+  return writes(flags) ? READ_AND_WRITE : READ;
+}
+
+/** An object that serves one open after the other, as long as nobody waits with it; what it says is looked at by whoever asks. */
+export class OpenIntent implements Intent {
+  readonly operation = "open";
+  accesses: readonly Access[] = [];
+  paths: readonly string[] = [];
+  layer = "";
+  attr: Attr = NOTHING;
+  openFlags = 0;
+  #core: Core | undefined = undefined;
+  #node: Node | undefined = undefined;
+  #fd = -1;
+  #content: Content | undefined = undefined;
+
+  /** `attr`: of `fd`. */
+  of(core: Core, { node, fd, flags }: DescribedOpen, attr: Attr): this {
+    this.accesses = accessesOf(flags);
+    this.paths = core.paths.of(core, node, attr);
+    this.layer = node.top.layer.name;
+    this.attr = attr;
+    this.openFlags = flags;
+    this.#core = core;
+    this.#node = node;
+    this.#fd = fd;
+    this.#content = undefined;
+    return this;
+  }
+
+  readXattr(name: string): Uint8Array | undefined | number {
+    return readXattrOf(this.#fd, name);
+  }
+
+  get content(): Content | undefined {
+    this.#content ??= contentOf(this.#core as Core, this.#node as Node, this.#fd);
+    return this.#content;
+  }
+}

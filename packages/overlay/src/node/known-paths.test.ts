@@ -1,0 +1,57 @@
+/** What is kept of paths is what they are, whatever is renamed. */
+import { S } from "@sluice/vfs";
+import { expect, it } from "vitest";
+import type { Core } from "../core.js";
+import { KnownPaths } from "./known-paths.js";
+import { type Node, pathsOf } from "./node.js";
+import { NodeTable } from "./node-table.js";
+
+const FILES = 30;
+const DIRECTORIES = 12;
+
+it("gives the paths of a file after any change of names", () => {
+  const nodes = new NodeTable(() => undefined, undefined);
+  const core = { nodes } as unknown as Core;
+  const known = new KnownPaths();
+  const root = nodes.make(S.IFDIR);
+  let state = 7;
+  const random = (below: number): number => {
+    state = (state * 1_103_515_245 + 12_345) % 2 ** 31;
+    return (state >> 8) % below;
+  };
+  let names = 0;
+  const newName = (): string => `n${names++}`;
+  const made = (kind: number, parent: Node): Node => {
+    const node = nodes.make(kind);
+    nodes.attach(node, parent, newName());
+    return node;
+  };
+  const directories = [root];
+  for (let at = 0; at < DIRECTORIES; at++) directories.push(made(S.IFDIR, directories[random(directories.length)] as Node));
+  const some = <Each>(list: readonly Each[]): Each => list[random(list.length)] as Each;
+  const isBelow = (node: Node | undefined, above: Node): boolean => node !== undefined && (node === above || isBelow(node.parent, above));
+  const files = Array.from({ length: FILES }, () => made(S.IFREG, some(directories)));
+  let reused = 0;
+  for (let step = 0; step < 5_000; step++) {
+    const [file, target] = [some(files), some(directories)];
+    const directory = directories[1 + random(DIRECTORIES)] as Node;
+    const act = random(5);
+    if (act === 0 && file.parent !== undefined)
+      nodes.rename(file, { parent: file.parent, name: file.name }, { parent: target, name: newName() });
+    if (act === 1 && file.others === undefined) nodes.attach(file, target, newName());
+    if (act === 2 && file.parent !== undefined && file.others !== undefined) nodes.detach(file, file.parent, file.name);
+    if (act === 3 && directory.parent !== undefined && !isBelow(target, directory)) {
+      nodes.rename(directory, { parent: directory.parent, name: directory.name }, { parent: target, name: newName() });
+    }
+    // As a layer that others change makes it: lost, and found elsewhere.
+    if (act === 4 && random(4) === 0 && directory.parent !== undefined && !isBelow(target, directory)) {
+      nodes.detach(directory, directory.parent, directory.name);
+      for (const each of files) expect(known.of(core, each, undefined)).toEqual(pathsOf(each));
+      nodes.attach(directory, target, newName());
+    }
+    for (const each of files) expect(known.of(core, each, undefined)).toEqual(pathsOf(each));
+    const looked = some(files);
+    if (looked.others === undefined && known.of(core, looked, undefined) === known.of(core, looked, undefined)) reused++;
+  }
+  expect(reused).toBeGreaterThan(1_000);
+});
