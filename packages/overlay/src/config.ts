@@ -70,6 +70,8 @@ export interface OverlayEvents {
   fallback(event: { layer: string; reason: FallbackReason }): void;
   mediated(direction: "read" | "write", bytes: number): void;
   openFiles(mode: Flow, delta: 1 | -1): void;
+  /** Some dozen nodes were made, or forgotten, since it was called last: something of each stays, for who looks after memory. */
+  grew(): void;
   /** Something that should not happen and was survived. */
   anomaly(message: string, detail: Record<string, unknown>): void;
 }

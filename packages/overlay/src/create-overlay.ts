@@ -33,10 +33,11 @@ export function createOverlay(config: OverlayConfig, port: KernelPort): Overlay 
   const fds = new DirectoryFds(config.maxDirectoryFds);
   const journal = config.survival === undefined ? undefined : new OverlayJournal(config.survival);
   const kept = keptBackings(config, port, journal);
-  const nodes = new NodeTable((node) => {
+  const gone = (node: Node): void => {
     kept.drop(node);
     release(fds, node);
-  }, journal);
+  };
+  const nodes = new NodeTable(gone, journal, () => config.events.grew());
   const root = nodes.make(S.IFDIR);
   root.lookups = 1;
   root.dirs = layers.map((layer) => layer.root);

@@ -1,7 +1,7 @@
 /** What a mount costs beside its speed: the time until it serves, growth under churn, pauses for garbage, size on disk. */
 import { mkdirSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { messageOf } from "../bench-error.js";
+import { BenchError, messageOf } from "../bench-error.js";
 import type { CleanUp } from "../clean-up.js";
 import { runCommand } from "../machine/run-command.js";
 import { runLoad } from "../phases/load-generator.js";
@@ -85,30 +85,42 @@ async function loadForPauses({ root }: Session, { load, sizes }: Bench, files: n
   }
 }
 
-async function pauses(run: CostsRun, subject: Subject, { tree, files }: Ground): Promise<CostPoint[]> {
-  const folder = join(run.bench.storage.outside, "pauses", subject.name);
+/** What watch-pauses.mjs writes. */
+interface Watched {
+  refused: string;
+  pauses: [atMs: number, tookMs: number][];
+}
+
+/** The pauses of the one that served, which had most to do, in ms, shortest first. */
+async function pausesOf(run: CostsRun, subject: Subject, { tree, files }: Ground, how: "first" | "equal"): Promise<number[]> {
+  const folder = join(run.bench.storage.outside, "pauses", `${subject.name}-${how}`);
   mkdirSync(folder, { recursive: true });
-  const environment = { NODE_OPTIONS: `--import=${WATCH_PAUSES}`, WATCH_PAUSES_IN: folder };
+  const first = how === "first" ? { WATCH_PAUSES_FIRST: "1" } : {};
+  const environment = { NODE_OPTIONS: `--import=${WATCH_PAUSES}`, WATCH_PAUSES_IN: folder, ...first };
   let loadedFromMs = 0;
   await withSession(run, { subject, tree, environment }, (session) => {
     loadedFromMs = Date.now();
     return loadForPauses(session, run.bench, files);
   });
-  const all = readdirSync(folder).map((name) => JSON.parse(readFileSync(join(folder, name), "utf8")) as [atMs: number, tookMs: number][]);
-  const underLoad = all.map((pauses) => pauses.flatMap(([atMs, tookMs]) => (atMs >= loadedFromMs ? [tookMs] : [])));
-  // The one that served had most to do.
-  const served = underLoad.reduce((most, one) => (one.length > most.length ? one : most), []).sort((a, b) => a - b);
+  const all = readdirSync(folder).map((name) => JSON.parse(readFileSync(join(folder, name), "utf8")) as Watched);
+  const served = all.reduce((most, one) => (one.pauses.length > most.pauses.length ? one : most), { refused: "", pauses: [] });
+  if (served.refused !== "") throw new BenchError(3, `no processor of its own for the server: ${served.refused}`);
+  return served.pauses.flatMap(([atMs, tookMs]) => (atMs >= loadedFromMs ? [tookMs] : [])).sort((a, b) => a - b);
+}
+
+/** With a processor whenever the server wants one, which is what collecting takes; and as long as it may be kept waiting for one. */
+async function pauses(run: CostsRun, subject: Subject, ground: Ground): Promise<CostPoint[]> {
+  const first = await pausesOf(run, subject, ground, "first");
+  const equal = await pausesOf(run, subject, ground, "equal");
   // NaN is the median of no pauses at all.
   const point = (cost: string, unit: string, value: number): CostPoint => ({ cost, subject: subject.name, unit, values: [value || 0] });
+  const sum = first.reduce((total, one) => total + one, 0);
   return [
-    point("pauses for garbage", "pauses", served.length),
-    point("pause for garbage, p50", "ms", quantile(served, 0.5)),
-    point("pause for garbage, p99.9", "ms", quantile(served, 0.999)),
-    point(
-      "pauses for garbage, in all",
-      "ms",
-      served.reduce((sum, one) => sum + one, 0),
-    ),
+    point("pauses for garbage", "pauses", first.length),
+    point("pause for garbage, p50", "ms", quantile(first, 0.5)),
+    point("pause for garbage, p99.9", "ms", quantile(first, 0.999)),
+    point("pauses for garbage, in all", "ms", sum),
+    point("pause for garbage while clients get the processor, p99.9", "ms", quantile(equal, 0.999)),
   ];
 }
 

@@ -72,7 +72,7 @@ const BY_FIGURE: Readonly<Record<string, string>> = {
   "64 clients against 1: open, read, close": ONE_THREAD,
   "memory a known file": "what malloc and the heap keep in reserve comes on top of a node's share",
   "1,000,000 files walked, memory in all": "the heap keeps room in reserve while it grows",
-  "pause for garbage, p99.9": "a compaction of the old generation while nodes are many",
+  "pause for garbage, p99.9": "what survives of a quarter of a megabyte is moved in a pause; one of the old generation is longer",
 };
 
 /** "" where nothing is known. `phase` is "" for a figure that has none. */

@@ -35,7 +35,7 @@ export const OPEN_GATE: Gate = {
   describe: () => undefined,
 };
 const SETTINGS: Omit<OverlayConfig, "gate" | "lowers" | "dataLowers" | "upper" | "work" | "errorWitness"> = {
-  events: { copyUp: nothing, fallback: nothing, mediated: nothing, openFiles: nothing, anomaly: nothing },
+  events: { copyUp: nothing, fallback: nothing, mediated: nothing, openFiles: nothing, grew: nothing, anomaly: nothing },
   userXattr: false,
   redirectDir: "on",
   metacopy: false,

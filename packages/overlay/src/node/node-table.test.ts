@@ -21,3 +21,22 @@ test("a file with names in several directories keeps each of them, and lets go o
   expect(nodes.size).toBe(1);
   expect(new Set(released)).toEqual(new Set([...directories.map(({ id }) => id), file.id]));
 });
+
+test("whoever looks after memory hears of what stays: nodes that are made, and those that are forgotten", () => {
+  let heard = 0;
+  const nodes = new NodeTable(
+    () => undefined,
+    undefined,
+    () => void heard++,
+  );
+  const root = nodes.make(S.IFDIR);
+  const made = Array.from({ length: 640 }, (_, at) => {
+    const node = nodes.make(S.IFREG);
+    nodes.attach(node, root, `n${at}`);
+    nodes.enter(node);
+    return node;
+  });
+  expect(heard).toBe(10);
+  for (const node of made) nodes.forget(node.id, 1);
+  expect(heard).toBe(20);
+});

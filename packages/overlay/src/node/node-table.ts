@@ -24,6 +24,9 @@ export class FormerId {
   ) {}
 }
 
+/** Of new nodes, and of what is kept of those that are forgotten: up to 100 KB with what comes with them. */
+const GROWTH = 64;
+
 export class NodeTable {
   readonly #byId = new IdPages<Node | FormerId>();
   /** Nodes of the upper layer with several names, by inode number there: so that each name finds the same node. */
@@ -36,6 +39,8 @@ export class NodeTable {
   /** Of nodes that are no more. */
   readonly forgotten = new ForgottenNodes();
   readonly #release: (node: Node) => void;
+  readonly #grew: () => void;
+  #unlooked = 0;
   /** Where it is written down, for a process to come. */
   readonly #journal: OverlayJournal | undefined;
   /** What a process before this one knew and nobody has asked for since. */
@@ -45,8 +50,10 @@ export class NodeTable {
   #nextId = ROOT_ID;
   #reservedId = Number.MAX_SAFE_INTEGER;
 
-  constructor(release: (node: Node) => void, journal: OverlayJournal | undefined) {
+  /** `grew`: called after every so many. */
+  constructor(release: (node: Node) => void, journal: OverlayJournal | undefined, grew: () => void = () => undefined) {
     this.#release = release;
+    this.#grew = grew;
     this.#journal = journal;
     if (journal !== undefined) this.#reservedId = ROOT_ID;
   }
@@ -57,7 +64,14 @@ export class NodeTable {
 
   #newId(): NodeId {
     if (this.#nextId >= this.#reservedId) this.#reservedId = this.#journal?.records.reserveIds(this.#nextId) ?? this.#reservedId;
+    this.#kept();
     return this.#nextId++;
+  }
+
+  #kept(): void {
+    if (++this.#unlooked < GROWTH) return;
+    this.#unlooked = 0;
+    this.#grew();
   }
 
   /** Goes on behind the ids that a process before this one may have given away. */
@@ -298,7 +312,10 @@ export class NodeTable {
     this.#journal?.gone(node);
     if (node.linkKey !== undefined && this.#byLink.get(node.linkKey) === node) this.#byLink.delete(node.linkKey);
     this.forgetLowerLink(node);
-    if (node.shown) this.forgotten.remember(node);
+    if (node.shown) {
+      this.forgotten.remember(node);
+      this.#kept();
+    }
     if (node.parent?.children?.get(node.name) === node) node.parent.children.delete(node.name);
     for (const other of node.others ?? []) {
       if (other.parent.children?.get(other.name) === node) other.parent.children.delete(other.name);

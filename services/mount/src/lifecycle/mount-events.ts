@@ -1,11 +1,13 @@
 /** Libraries emit, this service logs and counts: the listeners of engine, overlay and gate. */
 import type { OverlayEvents } from "@sluice/overlay";
-import type { Logger } from "@sluice/runtime";
+import { type Logger, YoungCollector } from "@sluice/runtime";
 import { type EngineEvents, errnoName } from "@sluice/vfs";
 import type { PolicyGateEvents } from "../enforcement/policy-gate.js";
 import { toText } from "../path-bytes.js";
 import type { MountTelemetry } from "../telemetry/mount-telemetry.js";
 
+/** Requests after which the heap is looked at. */
+const LOOKED_AFTER = 64;
 /** Of one kind of line in a minute: a client that sends nonsense must not fill the disk with our log. */
 const LINES_A_MINUTE = 60;
 
@@ -43,8 +45,16 @@ export function mountEvents(telemetry: MountTelemetry, logger: Logger): MountEve
     warn({ ...detail, anomaly: true }, message);
   };
   const told = new Set<string>();
+  const young = new YoungCollector();
+  let requests = 0;
   return {
-    engine: { anomaly, request: (operation, errno, durationUs) => telemetry.request(operation, errno, durationUs) },
+    engine: {
+      anomaly,
+      request: (operation, errno, durationUs) => {
+        telemetry.request(operation, errno, durationUs);
+        if (++requests % LOOKED_AFTER === 0) young.look();
+      },
+    },
     overlay: {
       anomaly,
       copyUp: (event) => {
@@ -61,6 +71,7 @@ export function mountEvents(telemetry: MountTelemetry, logger: Logger): MountEve
       },
       mediated: (direction, bytes) => telemetry.mediatedBytes.add(direction, bytes),
       openFiles: (mode, delta) => telemetry.openFiles.add(mode, delta),
+      grew: () => young.look(),
     },
     gate: {
       anomaly,

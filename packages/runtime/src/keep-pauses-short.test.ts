@@ -1,0 +1,26 @@
+import { getHeapSpaceStatistics } from "node:v8";
+import { expect, it } from "vitest";
+import { YoungCollector } from "./keep-pauses-short.js";
+
+const usedByYoung = (): number => getHeapSpaceStatistics().find(({ space_name: name }) => name === "new_space")?.space_used_size ?? 0;
+
+/** The most that was in the young generation while 2,000 times some 5 KB were made. */
+function mostWhileMaking(look: () => void): number {
+  let most = 0;
+  let kept: unknown[] = [];
+  for (let turn = 0; turn < 2_000; turn++) {
+    kept = Array.from({ length: 64 }, (_, at) => ({ turn, at }));
+    look();
+    most = Math.max(most, usedByYoung());
+  }
+  expect(kept).toHaveLength(64);
+  return most;
+}
+
+it("lets little gather in the young generation, where V8 would let much", () => {
+  const young = new YoungCollector();
+  young.look();
+  const collected = mostWhileMaking(() => young.look());
+  expect(collected).toBeLessThan(768 << 10);
+  expect(mostWhileMaking(() => undefined)).toBeGreaterThan(collected);
+});
