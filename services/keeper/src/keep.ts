@@ -159,7 +159,7 @@ class Keeper {
   /** The exit code where this was the end; undefined where another server is to be started. */
   async #after(end: ServerEnd): Promise<number | undefined> {
     const { mountpoint } = this.#config.plan;
-    if (this.#stops > 0) return end.code === null ? FAILED : end.code;
+    if (this.#stops > 0) return stopped(end);
     if (this.#holdings.connectionOver) return end.code ?? 0;
     if (!this.#everServed(end)) return this.#neverServed(end);
     if (this.#upgradeTo !== undefined) return this.#replaced(end);
@@ -214,6 +214,12 @@ class Keeper {
       say(this.#config.plan.mountpoint, "a new server has taken over");
     });
   }
+}
+
+/** It ended as it was told to; or it had died, or not got so far as to heed a signal, when it was told, which is an end like any other. */
+function stopped({ code, signal, forced }: ServerEnd): number {
+  if (code !== null) return code;
+  return !forced && (signal === "SIGKILL" || signal === "SIGTERM") ? 0 : FAILED;
 }
 
 function listen(keeper: Keeper): void {

@@ -22,6 +22,8 @@ export interface ServerEnd {
   served: boolean;
   servedMs: number;
   handedOver: boolean;
+  /** We had to end it. */
+  forced: boolean;
   /** It could not be started at all. */
   failure: string | undefined;
 }
@@ -66,6 +68,7 @@ export class ServerProcess {
   #hasLoaded = false;
   #readyMs: number | undefined;
   #handedOver = false;
+  #forced = false;
   #limit: NodeJS.Timeout | undefined;
   /** Looked at now and then, and not waited for: whoever polls the device is woken by each request. */
   #look: NodeJS.Timeout | undefined;
@@ -129,6 +132,7 @@ export class ServerProcess {
   }
 
   signal(signal: NodeJS.Signals): void {
+    if (signal === "SIGKILL") this.#forced = true;
     this.#child.kill(signal);
   }
 
@@ -149,7 +153,7 @@ export class ServerProcess {
         this.#link.close();
         const served = this.#readyMs !== undefined;
         const servedMs = this.#readyMs === undefined ? 0 : Date.now() - this.#readyMs;
-        resolve({ code, signal, served, servedMs, handedOver: this.#handedOver, failure });
+        resolve({ code, signal, served, servedMs, handedOver: this.#handedOver, forced: this.#forced, failure });
       };
       this.#child.once("exit", (code, signal) => end(code, signal, undefined));
       this.#child.once("error", (error) => {

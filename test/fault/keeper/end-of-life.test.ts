@@ -1,6 +1,7 @@
 /** However a kept mount ends, nothing of it is left: no process, no mount, no socket, and the layers are free. */
 import { closeSync, mkdirSync, openSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import {
   bytes,
   descendantsOf,
@@ -68,6 +69,16 @@ describe("a kept mount ends", () => {
     expect((await it.mount.stop()).code).toBe(0);
     await expectNothingLeft(it);
   });
+
+  test("by SIGTERM in the moments in which its server dies and the next one starts", async () => {
+    for (const afterMs of [0, 0, 2, 10, 40, 100, 180, 260]) {
+      const it = await kept();
+      killProcess(serverOf(it.mount));
+      if (afterMs > 0) await sleep(afterMs);
+      expect([afterMs, (await it.mount.stop()).code]).toEqual([afterMs, 0]);
+      await expectNothingLeft(it);
+    }
+  }, 120_000);
 
   test("by umount", async () => {
     const it = await kept();
