@@ -3,6 +3,10 @@
 
 #include <sys/mman.h>
 
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ 22
+#endif
+
 /* Freed when both the Buffer and the object around it are gone. */
 struct mapping {
   void *address;
@@ -46,10 +50,16 @@ static napi_value map_shared(napi_env env, napi_callback_info info) {
   int fd = arg_int(&args, 0);
   int64_t length = arg_int64(&args, 1);
   bool writable = arg_bool(&args, 2);
+  bool populated = args.count > 3 && arg_bool(&args, 3);
   if (args.failure) return args_failed(&args);
   if (length <= 0) return result_number(env, -EINVAL);
   void *address = mmap(NULL, (size_t)length, PROT_READ | (writable ? PROT_WRITE : 0), MAP_SHARED, fd, 0);
   if (address == MAP_FAILED) return result_number(env, -errno);
+  if (populated && madvise(address, (size_t)length, MADV_POPULATE_READ) < 0) {
+    int64_t failure = -errno;
+    munmap(address, (size_t)length);
+    return result_number(env, failure);
+  }
   struct mapping *mapping = calloc(1, sizeof *mapping);
   napi_value object, bytes;
   if (mapping == NULL || napi_create_external_buffer(env, (size_t)length, address, on_collected, mapping, &bytes) != napi_ok) {

@@ -327,8 +327,11 @@ export interface Native {
   addSeals(fd: number, seals: number): number;
   /** F_GET_SEALS; -EINVAL of what is no memory file. */
   sealsOf(fd: number): number;
-  /** Maps `length` bytes of `fd` shared. A file truncated below the mapping ends the process at the next access. */
-  mapShared(fd: number, length: number, writable: boolean): Mapping | number;
+  /**
+   * Maps `length` bytes of `fd` shared. A file truncated below the mapping ends the process at the next access. `populated`: all of it
+   * is read now, and what cannot be (there is no file behind it) is -EFAULT instead.
+   */
+  mapShared(fd: number, length: number, writable: boolean, populated?: boolean): Mapping | number;
   /**
    * From now on this process gets `signal` when `parentPid`, which must be its parent (-ESRCH), ends: by a thread of its
    * own, so that it holds for processes that act as callers, are stopped, or whose loop is busy.

@@ -114,7 +114,8 @@ export class DataProbe extends NameProbe {
 
   /** Maps a file shared, hands the bytes over, unmaps. */
   mapped(fd: number, length: number, writable: boolean, use: (bytes: Buffer) => void): void {
-    const mapping = native.mapShared(fd, length, writable);
+    // A reader in passthrough has the lower file's data, while the size is the upper one's by now: beyond it would be SIGBUS.
+    const mapping = native.mapShared(fd, length, writable, !writable);
     if (typeof mapping === "number") {
       this.record("mmap", mapping);
       return;

@@ -1,6 +1,6 @@
 /** The calls of a script on open files. */
 import { native } from "@sluice/native";
-import { AT, Attr, SEEK } from "@sluice/vfs";
+import { AT, Attr, S, SEEK } from "@sluice/vfs";
 import type { Args } from "../script/operation.js";
 import { type Call, dataOf, type Hands, number, text } from "./call.js";
 
@@ -12,9 +12,11 @@ function open(hands: Hands, args: Args): void {
   hands.keep(number(args, "slot"), hands.probe.open(text(args, "path"), number(args, "flags"), number(args, "mode")));
 }
 
-function sizeOf(fd: number): number {
+/** Of a file: a removed directory's size is its file system's business. Beyond the file's end a mapping gives SIGBUS. */
+function mappableBytes(fd: number, most: number): number {
   const attr = new Attr();
-  return native.statx(fd, "", AT.EMPTY_PATH, attr.words) < 0 ? 0 : attr.size;
+  if (native.statx(fd, "", AT.EMPTY_PATH, attr.words) < 0 || (attr.mode & S.IFMT) !== S.IFREG) return 0;
+  return Math.min(attr.size, most);
 }
 
 /** Where data and holes lie may differ (copy-up keeps every hole): what comes after begins at the same place all the same. */
@@ -33,10 +35,9 @@ function readOn({ probe }: Hands, fd: number, length: number): void {
   probe.note("read", count < 0 ? `errno ${-count}` : bytes.toString("latin1", 0, count));
 }
 
-/** Beyond the file's end a mapping gives SIGBUS: never longer than the file. */
 function mapped(hands: Hands, args: Args, use: ((bytes: Buffer) => void) | undefined): void {
   const fd = fdOf(hands, args);
-  const length = Math.min(sizeOf(fd), number(args, "length"));
+  const length = mappableBytes(fd, number(args, "length"));
   if (length === 0) {
     hands.probe.note("map", "empty");
     return;
@@ -85,7 +86,7 @@ export const dataCalls: Readonly<Record<string, Call>> = {
   mapread: (hands, args) => mapped(hands, args, undefined),
   mapwrite: (hands, args) => mapped(hands, args, (bytes) => bytes.write(text(args, "text"), number(args, "at") % bytes.length, "latin1")),
   mapprivate: (hands, args) => {
-    const length = Math.min(sizeOf(fdOf(hands, args)), number(args, "length"));
+    const length = mappableBytes(fdOf(hands, args), number(args, "length"));
     if (length === 0) hands.probe.note("map", "empty");
     else hands.probe.perlOn(fdOf(hands, args), PRIVATE_MAPPING, String(length));
   },
