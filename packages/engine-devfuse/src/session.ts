@@ -41,7 +41,10 @@ export class Session {
     this.#slots = new SlotPool(parts.context.data);
   }
 
-  /** By whoever has just looked at the clock. Handles one message of `readBytes` bytes. True where the request's buffer is still needed: read the next into another. */
+  /**
+   * Handles one message of `readBytes` bytes; whoever calls has just looked at the clock. True where the request's buffer is still
+   * needed: read the next into another.
+   */
   handle(request: Request, readBytes: number): boolean {
     if (request.load(readBytes) !== 0) {
       this.#refuse(request, "a request's header does not fit its bytes", Errno.EIO);

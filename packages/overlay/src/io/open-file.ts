@@ -26,14 +26,11 @@ const MAX_RESTARTS = 16;
 
 const now = new Attr();
 
-/** One open on its way to its reply, and what its steps hand on. */
+/** One open on its way to its reply, and what its steps hand on. The object serves the next one, where nobody waited. */
 class OpenRequest implements RoutedOpen {
-  call: CallContext;
-  node: Node;
-  nodeId: NodeId;
-  flags: number;
-  write: boolean;
-  out: OpenOut;
+  nodeId: NodeId = 0;
+  flags = 0;
+  write = false;
   /** Described to the gate; -1 once it is somebody else's. */
   fd = -1;
   /** What an earlier open left registered: `fd` is its descriptor. */
@@ -47,23 +44,19 @@ class OpenRequest implements RoutedOpen {
   wish: Wish = "mediate";
   nameless = false;
 
-  constructor(call: CallContext, node: Node, at: { nodeId: NodeId; flags: number }, out: OpenOut) {
-    this.call = call;
-    this.node = node;
-    this.nodeId = at.nodeId;
-    this.flags = at.flags;
-    this.write = writes(at.flags);
-    this.out = out;
-  }
+  constructor(
+    public call: CallContext,
+    public node: Node,
+    public out: OpenOut,
+  ) {}
 
-  /** The next one, with the object of one that was answered. */
-  reset(call: CallContext, node: Node, at: { nodeId: NodeId; flags: number }, out: OpenOut): this {
+  begin(call: CallContext, node: Node, at: { nodeId: NodeId; flags: number }, out: OpenOut): this {
     this.call = call;
     this.node = node;
+    this.out = out;
     this.nodeId = at.nodeId;
     this.flags = at.flags;
     this.write = writes(at.flags);
-    this.out = out;
     this.fd = -1;
     this.kept = this.described = this.path = undefined;
     this.version = this.restarts = 0;
@@ -81,7 +74,7 @@ export function openFile(core: Core, call: CallContext, at: { nodeId: NodeId; fl
   if (node === undefined) return Errno.ESTALE;
   if (!node.isRegular) return node.isDirectory ? Errno.EISDIR : Errno.ENXIO;
   if (core.upper === undefined && writes(at.flags)) return Errno.EROFS;
-  const request = spareRequest?.reset(call, node, at, out) ?? new OpenRequest(call, node, at, out);
+  const request = (spareRequest ?? new OpenRequest(call, node, out)).begin(call, node, at, out);
   spareRequest = undefined;
   const status = describeAndDecide(core, request);
   if (typeof status === "number") spareRequest = request;

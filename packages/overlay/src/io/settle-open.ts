@@ -18,7 +18,17 @@ interface Settling extends Arbitration {
 
 /** Nobody waits in here: one object serves all. */
 let spare: Settling | undefined;
-let spareRecord: OpenRecord | undefined;
+/** What is told of an open, for as long as it is told. */
+const told: OpenRecord = {
+  handle: 0,
+  nodeId: 0,
+  path: "",
+  layer: "",
+  mode: "mediated",
+  io: "cached",
+  write: false,
+  fallback: undefined,
+};
 
 /** To be completed: with the descriptor, and with what else is so. */
 export function settlingOf(call: CallContext, file: OpenFile, ruling: Ruling): Settling {
@@ -63,21 +73,15 @@ export function settle(core: Core, open: Settling, out: OpenOut): void {
 }
 
 function recordOf(file: OpenFile, path: string, fallback: OpenRecord["fallback"]): OpenRecord {
-  const { handle, nodeId, flow, mode, write } = file;
-  const layer = file.layer?.name ?? "";
-  if (spareRecord === undefined) {
-    spareRecord = { handle, nodeId, path, layer, mode: flow, io: mode, write, fallback };
-    return spareRecord;
-  }
-  spareRecord.handle = handle;
-  spareRecord.nodeId = nodeId;
-  spareRecord.path = path;
-  spareRecord.layer = layer;
-  spareRecord.mode = flow;
-  spareRecord.io = mode;
-  spareRecord.write = write;
-  spareRecord.fallback = fallback;
-  return spareRecord;
+  told.handle = file.handle;
+  told.nodeId = file.nodeId;
+  told.path = path;
+  told.layer = file.layer?.name ?? "";
+  told.mode = file.flow;
+  told.io = file.mode;
+  told.write = file.write;
+  told.fallback = fallback;
+  return told;
 }
 
 /**

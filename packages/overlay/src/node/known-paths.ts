@@ -7,7 +7,7 @@ import type { Core } from "../core.js";
 import { lowerLinkKey } from "./admit.js";
 import { type Node, pathAt, pathsOf } from "./node.js";
 
-/** A power of two. */
+/** As many as a mount keeps registrations: what is opened again and again is known by both. */
 const PLACES = 4_096;
 
 interface KeptPath {
