@@ -17,6 +17,7 @@ import {
 } from "../test/scratch.js";
 import { LOCK, native } from "./index.js";
 
+const EFAULT = 14;
 const addon = fileURLToPath(new URL("../build/sluice_native.node", import.meta.url));
 const SEEK_DATA = 3;
 const SEEK_HOLE = 4;
@@ -144,6 +145,26 @@ describe.each(Object.entries(places))("data on %s", (_, place) => {
     expect(mapping.bytes.length).toBe(0);
     expect(mapping.unmap()).toBeLessThan(0);
     expect(native.mapShared(-1, 4096, true)).toBe(-errno.EBADF);
+  });
+
+  it("says at once, where it is asked to, that there is no file behind a mapping", () => {
+    native.ftruncate(fd, 4096);
+    expect(native.mapShared(fd, 3 * 4096, false, true)).toBe(-EFAULT);
+    const mapping = native.mapShared(fd, 4096, false, true);
+    if (typeof mapping === "number") throw new Error(`mmap: ${mapping}`);
+    expect(mapping.bytes[4095]).toBe(0);
+    expect(mapping.unmap()).toBe(0);
+  });
+
+  it("reads the clock into memory", () => {
+    const us = new Float64Array(2);
+    expect(native.monotonicClock(us)).toBe(0);
+    const first = us[0] as number;
+    expect(native.monotonicClock(us)).toBe(0);
+    expect(us[0]).toBeGreaterThanOrEqual(first);
+    expect(Math.abs((us[0] as number) - Number(process.hrtime.bigint() / 1000n))).toBeLessThan(60_000_000);
+    expect(us[1]).toBe(0);
+    expect(native.monotonicClock(new Float64Array(0))).toBe(-errno.EINVAL);
   });
 
   it("keeps and changes inode flags where the file system has them", () => {
