@@ -1,5 +1,6 @@
 /** `sluice mount --engine fuse-native`: the same overlay and decisions, everything mediated, and nothing left behind. */
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
+import { constants } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import { engineCapabilities } from "@sluice/engine-fuse-native";
 import { file, mountSluice, mountTable, plant, requires, runScript, scratch, type SluiceMount, type Tree } from "@sluice/testkit";
@@ -124,6 +125,19 @@ test("a killed server leaves no mount", async () => {
   const { mount } = await serve();
   await mount.kill();
   expect(await gone(mount.mountpoint)).toBe(true);
+});
+
+test("libfuse's threads, which it cancels in the end, take no signal", async () => {
+  const { mount } = await serve();
+  expect(await lines(mount, "cat a & cat d/f & cat d/g & wait; ls")).toContain("secret");
+  const threads = `/proc/${mount.pid}/task`;
+  const atDevice = readdirSync(threads).filter((tid) => readFileSync(`${threads}/${tid}/wchan`, "utf8").startsWith("fuse_dev"));
+  expect(atDevice.length).toBeGreaterThan(0);
+  for (const tid of atDevice) {
+    const mask = BigInt(`0x${/^SigBlk:\t(\w+)$/m.exec(readFileSync(`${threads}/${tid}/status`, "utf8"))?.[1]}`);
+    for (const name of ["SIGCHLD", "SIGTERM", "SIGUSR2"] as const)
+      expect(mask & (1n << BigInt(constants.signals[name] - 1)), name).not.toBe(0n);
+  }
 });
 
 test("an unmount from outside ends the server", async () => {

@@ -3,6 +3,7 @@
 
 #include <grp.h>
 #include <poll.h>
+#include <signal.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -44,6 +45,19 @@ static napi_value set_parent_death_signal(napi_env env, napi_callback_info info)
   int number = arg_int(&args, 0);
   if (args.failure) return args_failed(&args);
   return result(env, prctl(PR_SET_PDEATHSIG, number, 0, 0, 0));
+}
+
+/* Threads begin with the mask of the one that starts them. */
+static napi_value block_signal(napi_env env, napi_callback_info info) {
+  struct args args = args_read(env, info, 2);
+  sigset_t one, before;
+  int number = arg_int(&args, 0);
+  bool blocked = arg_bool(&args, 1);
+  if (args.failure) return args_failed(&args);
+  sigemptyset(&one);
+  if (sigaddset(&one, number) < 0) return result_number(env, -errno);
+  int failure = pthread_sigmask(blocked ? SIG_BLOCK : SIG_UNBLOCK, &one, &before);
+  return result_number(env, failure ? -failure : sigismember(&before, number));
 }
 
 static napi_value set_nofile_limit(napi_env env, napi_callback_info info) {
@@ -231,6 +245,7 @@ const struct exported process_functions[] = {
   {"setNoNewPrivileges", set_no_new_privileges},
   {"setDumpable", set_dumpable},
   {"setParentDeathSignal", set_parent_death_signal},
+  {"blockSignal", block_signal},
   {"setNofileLimit", set_nofile_limit},
   {"nofileLimit", nofile_limit},
   {"pidfdOpen", pidfd_open_thread},

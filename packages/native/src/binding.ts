@@ -282,6 +282,11 @@ export interface Native {
   setDumpable(on: boolean): number;
   /** For this thread; lost when its fsuid or capabilities change (asCaller): for processes that never act as callers. */
   setParentDeathSignal(signal: number): number;
+  /**
+   * Whether this thread, and threads that it starts from then on, leave a signal of the process to others. 1 where they did
+   * before, else 0; -EINVAL for what is no signal.
+   */
+  blockSignal(signal: number, blocked: boolean): number;
   setNofileLimit(soft: number): number;
   nofileLimit(): { soft: number; hard: number };
   umask(mask: number): number;

@@ -1,5 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { readFileSync } from "node:fs";
 import { connect, createServer } from "node:net";
 import { Worker } from "node:worker_threads";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -7,6 +8,7 @@ import { errno, makeScratch, places, type Scratch, statOf } from "../test/scratc
 import { native } from "./index.js";
 
 const SIGTERM = 15;
+const SIGCHLD = 17;
 
 describe("other processes", () => {
   it("knows by pidfd whether a process lives, and signals no other", async () => {
@@ -37,6 +39,18 @@ describe("other processes", () => {
     if (pidfd > 2) native.close(pidfd);
     await worker.terminate();
   });
+});
+
+it("leaves a signal to other threads, and says whether it did before", () => {
+  const blocked = (): bigint => BigInt(`0x${/^SigBlk:\t(\w+)$/m.exec(readFileSync("/proc/thread-self/status", "utf8"))?.[1]}`);
+  const before = blocked();
+  expect(native.blockSignal(SIGCHLD, true)).toBe(0);
+  expect(blocked()).toBe(before | (1n << BigInt(SIGCHLD - 1)));
+  expect(native.blockSignal(SIGCHLD, true)).toBe(1);
+  expect(native.blockSignal(SIGCHLD, false)).toBe(1);
+  expect(blocked()).toBe(before);
+  expect(native.blockSignal(0, true)).toBe(-errno.EINVAL);
+  expect(native.blockSignal(65, true)).toBe(-errno.EINVAL);
 });
 
 describe("unix sockets", () => {

@@ -3,10 +3,15 @@ import * as devfuse from "@sluice/engine-devfuse";
 import * as fuseNative from "@sluice/engine-fuse-native";
 import { type EngineCapabilityName, type EngineKind, Errno, FsError } from "@sluice/vfs";
 import type { EngineChoice } from "../config/mount-config.js";
+import { holdingSignals } from "./hold-signals.js";
 
 export const ENGINES: Readonly<Record<Exclude<EngineChoice, "auto">, EngineKind>> = {
   devfuse: { name: "devfuse", start: devfuse.startEngine, capabilities: devfuse.engineCapabilities },
-  "fuse-native": { name: "fuse-native", start: fuseNative.startEngine, capabilities: fuseNative.engineCapabilities },
+  "fuse-native": {
+    name: "fuse-native",
+    start: (options, makeFilesystem, events) => holdingSignals(() => fuseNative.startEngine(options, makeFilesystem, events)),
+    capabilities: fuseNative.engineCapabilities,
+  },
 };
 
 /** What the machine, and not the mount, refuses: another engine may get round it. */
