@@ -105,6 +105,13 @@ export class MountDaemon {
     return JSON.parse(await runSluice(["status", this.places.mountPoint, "--json"]));
   }
 
+  /** The process that decides: a child of the one that serves. Undefined where there is none. */
+  async decisionPid(): Promise<number | undefined> {
+    const { pid } = (await this.statusJson()) as { pid: number };
+    const children = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").split(" ").filter(Boolean).map(Number);
+    return children.find((child) => readFileSync(`/proc/${child}/cmdline`, "utf8").includes("decision"));
+  }
+
   async diffJson(): Promise<unknown> {
     return JSON.parse(await runSluice(["diff", this.places.mountPoint, "--json"]));
   }

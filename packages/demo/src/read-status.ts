@@ -18,6 +18,10 @@ function asCounts(value: unknown, name: string): Record<string, number> {
   return counts;
 }
 
+/** Of decisions from this source: keys are like "grant/service". */
+const fromSource = (counts: Record<string, number>, source: string): number =>
+  Object.entries(counts).reduce((sum, [key, count]) => (key.endsWith(`/${source}`) ? sum + count : sum), 0);
+
 /** From keys like "grant" and "grant/service". */
 const sumOf = (counts: Record<string, number>, effect: string): number =>
   Object.entries(counts).reduce((sum, [key, count]) => (key === effect || key.startsWith(`${effect}/`) ? sum + count : sum), 0);
@@ -30,6 +34,8 @@ export function readPolicyFacts(json: unknown): PolicyFacts {
     granted: sumOf(decisions, "grant"),
     mediated: sumOf(decisions, "mediate"),
     denied: sumOf(decisions, "deny"),
+    asked: fromSource(decisions, "service"),
+    target: String(asRecord(status["decider"], "decider")["target"]),
     fallbacks: asCounts(status["fallbacks"], "fallbacks"),
     layers: layers.map((layer) => {
       const passthrough = asRecord(layer["passthrough"], "passthrough");

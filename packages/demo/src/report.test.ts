@@ -9,9 +9,12 @@ const DATA: ReportData = {
     granted: 12_345,
     mediated: 12,
     denied: 9,
+    asked: 40,
+    target: "unix:/run/decision.sock",
     fallbacks: {},
     layers: [{ name: "upper", path: "/scratch/upper", passthrough: "passthrough (ext4)" }],
   },
+  decisionPid: 4711,
   denied: { attempts: [{ what: "read secrets/token", result: "EACCES" }] },
   frozen: { frozen: { readBytes: 1024 * MIB, readSeconds: 0.25, writtenBytes: 64 * MIB }, blocked: { readBytes: 4096 } },
   largeFile: {
@@ -40,6 +43,7 @@ test("decisions are counted by effect", () => {
   expect(lineWith(text, "granted ")).toMatch(/granted +12,345 /);
   expect(lineWith(text, "mediated ")).toMatch(/mediated +12 /);
   expect(lineWith(text, "denied")).toMatch(/denied +9 .*read secrets\/token/);
+  expect(lineWith(text, "asked")).toMatch(/asked +40 .*gRPC.*process 4711, unix:\/run\/decision.sock/);
 });
 
 test("throughput stands beside its share of native", () => {
@@ -90,6 +94,7 @@ test("status is summed by effect over its sources", () => {
   const facts = readPolicyFacts({
     decisions: { "grant/service": 5, "grant/stale": 1, "mediate/service": 2, "deny/service": 3, "deny/outage": 4 },
     fallbacks: {},
+    decider: { target: "unix:/run/decision.sock" },
     overlay: {
       layers: [
         { name: "upper", path: "/u", fileSystem: "ext4", passthrough: { eligible: true } },
@@ -97,7 +102,7 @@ test("status is summed by effect over its sources", () => {
       ],
     },
   });
-  expect(facts).toMatchObject({ granted: 6, mediated: 2, denied: 7 });
+  expect(facts).toMatchObject({ granted: 6, mediated: 2, denied: 7, asked: 10, target: "unix:/run/decision.sock" });
   expect(facts.layers.map((layer) => layer.passthrough)).toEqual(["passthrough (ext4)", "no passthrough: stacked"]);
 });
 

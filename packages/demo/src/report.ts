@@ -12,6 +12,9 @@ export interface PolicyFacts {
   granted: number;
   mediated: number;
   denied: number;
+  /** How many of these the decision service was asked about, and where: the others are by answers that were kept. */
+  asked: number;
+  target: string;
   /** Granted opens that were mediated all the same, by reason. */
   fallbacks: Readonly<Record<string, number>>;
   layers: readonly LayerFact[];
@@ -25,6 +28,8 @@ export type KernelCheck = { kind: "identical"; objects: number } | { kind: "skip
 export interface ReportData {
   policy: PolicyFacts;
   denied: DeniedOutput;
+  /** Of the process that decides, which is not the one that serves. */
+  decisionPid: number | undefined;
   /** undefined: this mount has no passthrough, every open was mediated. */
   frozen: FrozenFacts | undefined;
   largeFile: LargeFileOutput;
@@ -48,7 +53,7 @@ const KINDS: Readonly<Record<string, string>> = {
 
 const percent = (part: number, whole: number): string => `${Math.round((100 * part) / whole)} %`;
 
-function policyLines({ policy, denied, frozen }: ReportData): string[] {
+function policyLines({ policy, denied, decisionPid, frozen }: ReportData): string[] {
   const line = (effect: string, count: number, meaning: string): string =>
     `  ${effect.padEnd(9)} ${formatCount(count).padStart(9)}  ${meaning}`;
   const fallbacks = Object.entries(policy.fallbacks).map(([reason, count]) => `  granted, yet mediated: ${formatCount(count)} (${reason})`);
@@ -67,6 +72,11 @@ function policyLines({ policy, denied, frozen }: ReportData): string[] {
         .map(({ what }) => what)
         .slice(0, 3)
         .join(", ")}: EACCES`,
+    ),
+    line(
+      "asked",
+      policy.asked,
+      `over gRPC, of the decision service (process ${decisionPid ?? "unknown"}, ${policy.target}); the rest by kept answers`,
     ),
     ...fallbacks,
     ...policy.layers.map((layer) => `  ${layer.name.padEnd(9)} ${layer.path}: ${layer.passthrough}`),

@@ -187,10 +187,14 @@ export class DemoRun {
     return this.#task("Measure throughput", "throughput", { files, rounds: ROUNDS }, () => `${ROUNDS} rounds of 3 workloads, 3 ways`);
   }
 
-  #look(): Promise<Pick<ReportData, "policy"> & { changes: ReportData["upper"]["changes"] }> {
+  #look(): Promise<Pick<ReportData, "policy" | "decisionPid"> & { changes: ReportData["upper"]["changes"] }> {
     return this.#step(
       "Ask sluice status and sluice diff",
-      async () => ({ policy: readPolicyFacts(await this.#daemon.statusJson()), changes: readChanges(await this.#daemon.diffJson()) }),
+      async () => ({
+        policy: readPolicyFacts(await this.#daemon.statusJson()),
+        decisionPid: await this.#daemon.decisionPid(),
+        changes: readChanges(await this.#daemon.diffJson()),
+      }),
       ({ policy }) => `${formatCount(policy.granted + policy.mediated + policy.denied)} decisions`,
     );
   }
