@@ -33,11 +33,13 @@ export function createOverlay(config: OverlayConfig, port: KernelPort): Overlay 
   const fds = new DirectoryFds(config.maxDirectoryFds);
   const journal = config.survival === undefined ? undefined : new OverlayJournal(config.survival);
   const kept = keptBackings(config, port, journal);
-  const gone = (node: Node): void => {
-    kept.drop(node);
-    release(fds, node);
-  };
-  const nodes = new NodeTable(gone, journal, () => config.events.grew());
+  const paths = new KnownPaths();
+  const keep = { kept, paths, fds };
+  const nodes = new NodeTable(
+    (node) => release(keep, node),
+    journal,
+    () => config.events.grew(),
+  );
   const root = nodes.make(S.IFDIR);
   root.lookups = 1;
   root.dirs = layers.map((layer) => layer.root);
@@ -58,7 +60,7 @@ export function createOverlay(config: OverlayConfig, port: KernelPort): Overlay 
     noIndex: index.reason,
     fds,
     nodes,
-    paths: new KnownPaths(),
+    paths,
     root,
     gate: config.gate,
     events: config.events,
@@ -117,8 +119,11 @@ function identifyRoot(core: Core): void {
   }
 }
 
-function release(fds: DirectoryFds, node: Node): void {
+/** A node that is gone: what was kept for it. */
+function release({ kept, paths, fds }: Pick<Core, "kept" | "paths" | "fds">, node: Node): void {
+  kept.drop(node);
+  paths.drop(node);
   if (node.fd >= 0) sys.close(node.fd);
   node.fd = -1;
-  for (const dir of node.dirs ?? []) fds.drop(dir);
+  if (node.dirs !== undefined) for (const dir of node.dirs) fds.drop(dir);
 }

@@ -5,10 +5,9 @@
  * too many: their handles are stale.
  */
 import type { ByteName, NodeId } from "@sluice/vfs";
+import { ForgottenNames, type ForgottenObject } from "./forgotten-names.js";
 import type { Node } from "./node.js";
 
-/** Of one generation; there are two. */
-const MAX_RECORDS = 32_768;
 /** Of one record. Each costs time whenever the kernel forgets or finds the node, and a file may have 65,000. */
 const MAX_NAMES = 32;
 
@@ -17,81 +16,91 @@ export interface ForgottenName {
   name: ByteName;
 }
 
-export interface ForgottenNode {
-  id: NodeId;
+export interface ForgottenNode extends ForgottenObject {
   /** Those that were known, MAX_NAMES at most; one at least. */
-  names: readonly ForgottenName[];
-  kind: number;
-  inoLo: number;
-  inoHi: number;
+  readonly names: readonly ForgottenName[];
 }
 
-class Generation {
-  readonly byId = new Map<NodeId, ForgottenNode>();
-  readonly byPlace = new Map<string, ForgottenNode>();
-
-  add(record: ForgottenNode): void {
-    this.byId.set(record.id, record);
-    for (const { parentId, name } of record.names) this.byPlace.set(placeOf(parentId, name), record);
-  }
-
-  take(place: string): ForgottenNode | undefined {
-    const record = this.byPlace.get(place);
-    if (record === undefined) return undefined;
-    for (const { parentId, name } of record.names) this.byPlace.delete(placeOf(parentId, name));
-    this.byId.delete(record.id);
-    return record;
-  }
-}
-
-/**
- * Two generations, of which the older is dropped as a whole: taking the oldest record out of one map, again and again, would
- * walk over all that were taken before.
- */
 export class ForgottenNodes {
-  #young = new Generation();
-  #old = new Generation();
+  /** Undefined until something is forgotten. */
+  #names: ForgottenNames | undefined;
 
   get(id: NodeId): ForgottenNode | undefined {
-    return this.#young.byId.get(id) ?? this.#old.byId.get(id);
+    const slot = this.#names?.of(id) ?? 0;
+    return this.#names === undefined || slot === 0 ? undefined : recordAt(this.#names, slot);
   }
 
   remember(node: Node): void {
-    const record = recordOf(node);
-    if (record === undefined) return;
-    for (const { parentId, name } of record.names) this.#take(placeOf(parentId, name));
-    if (this.#young.byId.size >= MAX_RECORDS) {
-      this.#old = this.#young;
-      this.#young = new Generation();
+    const { parent } = node;
+    if (parent === undefined || node.others !== undefined || node.unseenNames !== undefined) {
+      const record = recordOf(node);
+      if (record !== undefined) this.#add(record);
+      return;
     }
-    this.#young.add(record);
+    addName(this.#begin(node.id), node, parent.id, node.name);
   }
 
-  /** What the same object was known by at the same place; it is not remembered any more. */
-  take(node: Node, parent: Node, name: ByteName): ForgottenNode | undefined {
-    const record = this.#take(placeOf(parent.id, name));
-    if (record === undefined) return undefined;
-    return record.kind === node.kind && record.inoLo === node.inoLo && record.inoHi === node.inoHi ? record : undefined;
+  /**
+   * The id that the same object was known by at this place, 0 where it was not. It is not remembered any more; where it had
+   * further names, the node has all of them as unseen ones.
+   */
+  take(node: Node, parent: Node, name: ByteName): NodeId {
+    const names = this.#names;
+    if (names === undefined) return 0;
+    const slot = names.at(parent.id, name);
+    if (slot === 0) return 0;
+    const id = names.id(slot);
+    const same = names.isOf(slot, node);
+    if (same && names.further(names.of(id)) !== 0) node.unseenNames = recordAt(names, slot).names;
+    names.drop(id);
+    return same ? id : 0;
   }
 
-  /** What an earlier mount remembered; it is the first to go. */
-  restore(records: Iterable<ForgottenNode>): void {
-    for (const record of records) this.#old.add(record);
+  /** What an earlier mount remembered, the newest first. Of a table in which nothing is yet. */
+  restore(records: readonly ForgottenNode[]): void {
+    for (const record of records.toReversed()) this.#add(record);
   }
 
+  /** The newest first. */
   *all(): IterableIterator<ForgottenNode> {
-    yield* this.#young.byId.values();
-    yield* this.#old.byId.values();
+    const names = this.#names;
+    if (names === undefined) return;
+    for (let slot = names.newest; slot !== 0; slot = names.older(slot)) if (names.of(names.id(slot)) === slot) yield recordAt(names, slot);
   }
 
   clear(): void {
-    this.#young = new Generation();
-    this.#old = new Generation();
+    this.#names = undefined;
   }
 
-  #take(place: string): ForgottenNode | undefined {
-    return this.#young.take(place) ?? this.#old.take(place);
+  #add(record: ForgottenNode): void {
+    const names = this.#begin(record.id);
+    for (const { parentId, name } of record.names) addName(names, record, parentId, name);
   }
+
+  #begin(id: NodeId): ForgottenNames {
+    this.#names ??= new ForgottenNames();
+    this.#names.drop(id);
+    return this.#names;
+  }
+}
+
+/** Whatever was remembered at the place is something else there now. A name may be among a record's seen and unseen ones. */
+function addName(names: ForgottenNames, object: ForgottenObject, parentId: NodeId, name: ByteName): void {
+  const slot = names.at(parentId, name);
+  if (slot !== 0) {
+    const id = names.id(slot);
+    if (id === object.id) return;
+    names.drop(id);
+  }
+  names.add(object, parentId, name);
+}
+
+/** All that is known of the id of a slot, in the order in which it was remembered. */
+function recordAt(names: ForgottenNames, slot: number): ForgottenNode {
+  const id = names.id(slot);
+  const known: ForgottenName[] = [];
+  for (let at = names.of(id); at !== 0; at = names.further(at)) known.push({ parentId: names.parentId(at), name: names.name(at) });
+  return { ...names.object(slot), names: known.reverse() };
 }
 
 /** Undefined where it has no name. */
@@ -107,8 +116,4 @@ function namesOf(node: Node): readonly ForgottenName[] {
   const { parent, name, others = [], unseenNames = [] } = node;
   const further = others.slice(0, MAX_NAMES - 1).map((other) => ({ parentId: other.parent.id, name: other.name }));
   return [{ parentId: parent.id, name }, ...further, ...unseenNames.slice(0, MAX_NAMES - 1 - further.length)];
-}
-
-function placeOf(parentId: NodeId, name: ByteName): string {
-  return `${parentId}/${name}`;
 }

@@ -9,10 +9,12 @@ import { type Node, pathAt, pathsOf } from "./node.js";
 
 /** As many as a mount keeps registrations: what is opened again and again is known by both. */
 const PLACES = 4_096;
+const NONE: readonly string[] = [];
 
 interface KeptPath {
-  node: Node;
-  parent: Node;
+  /** Undefined where it is gone: whoever kept it would keep it in memory. */
+  node: Node | undefined;
+  parent: Node | undefined;
   name: ByteName;
   /** NodeTable.directoryMoves as it was. */
   moves: number;
@@ -41,7 +43,24 @@ export class KnownPaths {
       return kept.paths;
     }
     const paths = [pathAt(parent, node.name)];
-    this.#kept[place] = { node, parent, name: node.name, moves, paths };
+    if (kept === undefined) {
+      this.#kept[place] = { node, parent, name: node.name, moves, paths };
+      return paths;
+    }
+    kept.node = node;
+    kept.parent = parent;
+    kept.name = node.name;
+    kept.moves = moves;
+    kept.paths = paths;
     return paths;
+  }
+
+  /** The node is gone. */
+  drop(node: Node): void {
+    const kept = this.#kept[node.id % PLACES];
+    if (kept?.node !== node) return;
+    kept.node = undefined;
+    kept.parent = undefined;
+    kept.paths = NONE;
   }
 }

@@ -112,14 +112,13 @@ export class NodeTable {
 
   /** Gives a new node, not yet shown to the kernel, the id it was known by at this place. */
   recall(node: Node, parent: Node, name: ByteName): void {
-    const record = this.forgotten.take(node, parent, name);
-    if (record === undefined) return;
+    const id = this.forgotten.take(node, parent, name);
+    if (id === 0) return;
     this.#byId.delete(node.id);
-    node.id = record.id;
+    node.id = id;
     // Somebody may still have its handle, even if only a listing looks at it now and lets go of it again.
     node.shown = true;
-    if (record.names.length > 1) node.unseenNames = record.names;
-    this.#byId.set(record.id, node);
+    this.#byId.set(id, node);
   }
 
   /** The node behind an id, current or former. */
@@ -297,9 +296,13 @@ export class NodeTable {
     while (next !== undefined && next.lookups <= 0 && next.id !== ROOT_ID && !this.#inUse(next)) {
       const { parent, others }: Node = next;
       this.#free(next);
-      for (const other of others ?? []) if (other.parent !== parent) this.letGo(other.parent);
+      if (others !== undefined) this.#letParentsGo(others, parent);
       next = parent;
     }
+  }
+
+  #letParentsGo(names: readonly Dentry[], but: Node | undefined): void {
+    for (const { parent } of names) if (parent !== but) this.letGo(parent);
   }
 
   #inUse(node: Node): boolean {
@@ -317,8 +320,8 @@ export class NodeTable {
       this.#kept();
     }
     if (node.parent?.children?.get(node.name) === node) node.parent.children.delete(node.name);
-    for (const other of node.others ?? []) {
-      if (other.parent.children?.get(other.name) === node) other.parent.children.delete(other.name);
+    if (node.others !== undefined) {
+      for (const other of node.others) if (other.parent.children?.get(other.name) === node) other.parent.children.delete(other.name);
     }
     this.#release(node);
   }

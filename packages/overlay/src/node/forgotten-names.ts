@@ -1,0 +1,197 @@
+/**
+ * A table of names in flat arrays, since there is a record of each file that the kernel forgets and looks up again: as objects they
+ * would live just long enough to be moved to the old generation and to be garbage there. Memory is taken as slots are first used.
+ */
+import { randomInt } from "node:crypto";
+import type { ByteName, NodeId } from "@sluice/vfs";
+
+/** A power of two, of slots and of the buckets they are found by. */
+export const MAX_SLOTS = 65_536;
+/** Names are chosen by users: the oldest of so many in one bucket goes, lest they choose ones that make each look a long one. */
+export const LONGEST_CHAIN = 64;
+const NONE = 0;
+
+/** Which object it was, whatever its names. */
+export interface ForgottenObject {
+  readonly id: NodeId;
+  readonly kind: number;
+  readonly inoLo: number;
+  readonly inoHi: number;
+}
+
+/** Slots are numbered from 1; 0 is none. An id may have several, the place of a name has one. */
+export class ForgottenNames {
+  readonly #ids = new Float64Array(MAX_SLOTS + 1);
+  readonly #parents = new Float64Array(MAX_SLOTS + 1);
+  readonly #names: ByteName[] = [""];
+  readonly #kinds = new Uint32Array(MAX_SLOTS + 1);
+  readonly #inoLo = new Uint32Array(MAX_SLOTS + 1);
+  readonly #inoHi = new Uint32Array(MAX_SLOTS + 1);
+  /** The next of the same bucket, the older one. A free slot's next free one. */
+  readonly #nextOfPlace = new Int32Array(MAX_SLOTS + 1);
+  readonly #nextOfId = new Int32Array(MAX_SLOTS + 1);
+  readonly #older = new Int32Array(MAX_SLOTS + 1);
+  readonly #newer = new Int32Array(MAX_SLOTS + 1);
+  readonly #byPlace = new Int32Array(MAX_SLOTS);
+  readonly #byId = new Int32Array(MAX_SLOTS);
+  readonly #seed: number;
+  #newest = NONE;
+  #oldest = NONE;
+  #free = NONE;
+  #used = 0;
+  #size = 0;
+
+  constructor(seed = randomInt(2 ** 32)) {
+    this.#seed = seed;
+  }
+
+  /** Slots in use. */
+  get size(): number {
+    return this.#size;
+  }
+
+  /** The newest of all; `older` leads on to the others. */
+  get newest(): number {
+    return this.#newest;
+  }
+
+  older(slot: number): number {
+    return this.#older[slot] as number;
+  }
+
+  id(slot: number): NodeId {
+    return numberIn(this.#ids, slot);
+  }
+
+  parentId(slot: number): NodeId {
+    return numberIn(this.#parents, slot);
+  }
+
+  name(slot: number): ByteName {
+    return this.#names[slot] as ByteName;
+  }
+
+  object(slot: number): ForgottenObject {
+    return { id: this.id(slot), kind: this.#kinds[slot] as number, inoLo: this.#inoLo[slot] as number, inoHi: this.#inoHi[slot] as number };
+  }
+
+  /** Whatever its id is now. */
+  isOf(slot: number, object: ForgottenObject): boolean {
+    return this.#kinds[slot] === object.kind && this.#inoLo[slot] === object.inoLo && this.#inoHi[slot] === object.inoHi;
+  }
+
+  /** The slot of a place, if any. */
+  at(parentId: NodeId, name: ByteName): number {
+    if (this.#size === 0) return NONE;
+    let slot = this.#byPlace[bucketOfPlace(this.#seed, parentId, name)] as number;
+    while (slot !== NONE && !(this.#parents[slot] === parentId && this.#names[slot] === name)) slot = this.#nextOfPlace[slot] as number;
+    return slot;
+  }
+
+  /** The newest slot of an id, if any. */
+  of(id: NodeId): number {
+    return this.#sameId(this.#byId[bucketOfId(id)] as number, id);
+  }
+
+  /** The next older one of the same id. */
+  further(slot: number): number {
+    return this.#sameId(this.#nextOfId[slot] as number, this.#ids[slot] as number);
+  }
+
+  /** Takes a slot for a place that has none; the oldest goes where all are in use. */
+  add(object: ForgottenObject, parentId: NodeId, name: ByteName): void {
+    const slot = this.#take();
+    this.#ids[slot] = object.id;
+    this.#parents[slot] = parentId;
+    this.#names[slot] = name;
+    this.#kinds[slot] = object.kind;
+    this.#inoLo[slot] = object.inoLo;
+    this.#inoHi[slot] = object.inoHi;
+    const place = bucketOfPlace(this.#seed, parentId, name);
+    this.#shorten(place);
+    this.#nextOfPlace[slot] = this.#byPlace[place] as number;
+    this.#byPlace[place] = slot;
+    const sameId = bucketOfId(object.id);
+    this.#nextOfId[slot] = this.#byId[sameId] as number;
+    this.#byId[sameId] = slot;
+    this.#older[slot] = this.#newest;
+    this.#newer[slot] = NONE;
+    if (this.#newest === NONE) this.#oldest = slot;
+    else this.#newer[this.#newest] = slot;
+    this.#newest = slot;
+    this.#size++;
+  }
+
+  /** Frees all slots of an id. */
+  drop(id: NodeId): void {
+    for (let slot = this.of(id); slot !== NONE; slot = this.of(id)) this.#freeSlot(slot);
+  }
+
+  #take(): number {
+    if (this.#free === NONE && this.#used === MAX_SLOTS) this.#freeSlot(this.#oldest);
+    const slot = this.#free;
+    if (slot === NONE) return ++this.#used;
+    this.#free = this.#nextOfPlace[slot] as number;
+    return slot;
+  }
+
+  #freeSlot(slot: number): void {
+    unlink(this.#byPlace, this.#nextOfPlace, bucketOfPlace(this.#seed, this.#parents[slot] as number, this.#names[slot] as ByteName), slot);
+    unlink(this.#byId, this.#nextOfId, bucketOfId(this.#ids[slot] as number), slot);
+    const older = this.#older[slot] as number;
+    const newer = this.#newer[slot] as number;
+    if (newer === NONE) this.#newest = older;
+    else this.#older[newer] = older;
+    if (older === NONE) this.#oldest = newer;
+    else this.#newer[older] = newer;
+    this.#names[slot] = "";
+    this.#nextOfPlace[slot] = this.#free;
+    this.#free = slot;
+    this.#size--;
+  }
+
+  #shorten(place: number): void {
+    let length = 0;
+    let last = NONE;
+    for (let slot = this.#byPlace[place] as number; slot !== NONE; slot = this.#nextOfPlace[slot] as number) {
+      last = slot;
+      length++;
+    }
+    if (length >= LONGEST_CHAIN) this.#freeSlot(last);
+  }
+
+  #sameId(from: number, id: NodeId): number {
+    let slot = from;
+    while (slot !== NONE && this.#ids[slot] !== id) slot = this.#nextOfId[slot] as number;
+    return slot;
+  }
+}
+
+/** From 0 to MAX_SLOTS - 1. */
+export function bucketOfPlace(seed: number, parentId: NodeId, name: ByteName): number {
+  let hash = Math.imul((parentId | 0) ^ seed, 0x9e3779b1);
+  for (let at = 0; at < name.length; at++) hash = Math.imul((hash ^ (hash >>> 15)) + name.charCodeAt(at), 0x85ebca6b);
+  return (hash ^ (hash >>> 16)) & (MAX_SLOTS - 1);
+}
+
+/** Ids are given one after the other. */
+function bucketOfId(id: NodeId): number {
+  return id & (MAX_SLOTS - 1);
+}
+
+/** What an array of doubles gives would be an object to whoever keeps it; most ids are small integers, which are not. */
+function numberIn(array: Float64Array, at: number): number {
+  const exact = array[at] as number;
+  const small = exact | 0;
+  return small === exact ? small : exact;
+}
+
+function unlink(buckets: Int32Array, next: Int32Array, bucket: number, slot: number): void {
+  let at = buckets[bucket] as number;
+  if (at === slot) {
+    buckets[bucket] = next[slot] as number;
+    return;
+  }
+  while (next[at] !== slot) at = next[at] as number;
+  next[at] = next[slot] as number;
+}
