@@ -14,6 +14,7 @@ import type { RecentListings } from "./merge/recent-listings.js";
 import type { MarkNames } from "./marks/names.js";
 import type { LockTable } from "./locks/lock-table.js";
 import type { Node } from "./node/node.js";
+import type { IdleIo } from "./io/idle-io.js";
 import type { KnownPaths } from "./node/known-paths.js";
 import type { NodeTable } from "./node/node-table.js";
 
@@ -37,6 +38,7 @@ export interface Core {
   readonly fds: DirectoryFds;
   readonly nodes: NodeTable;
   readonly paths: KnownPaths;
+  readonly idle: IdleIo;
   readonly handles: HandleTable;
   readonly locks: LockTable<Node>;
   readonly reroutes: Reroutes;

@@ -3,6 +3,7 @@ import { Attr, type KernelPort, S } from "@sluice/vfs";
 import type { OverlayConfig } from "./config.js";
 import type { Core } from "./core.js";
 import { HandleTable } from "./io/handle-table.js";
+import { IdleIo } from "./io/idle-io.js";
 import { KeptBackings } from "./io/kept-backings.js";
 import { Reroutes } from "./io/reroutes.js";
 import { DirectoryFds } from "./layer/directory-fds.js";
@@ -33,13 +34,9 @@ export function createOverlay(config: OverlayConfig, port: KernelPort): Overlay 
   const fds = new DirectoryFds(config.maxDirectoryFds);
   const journal = config.survival === undefined ? undefined : new OverlayJournal(config.survival);
   const kept = keptBackings(config, port, journal);
-  const paths = new KnownPaths();
-  const keep = { kept, paths, fds };
-  const nodes = new NodeTable(
-    (node) => release(keep, node),
-    journal,
-    () => config.events.grew(),
-  );
+  const keep = { kept, paths: new KnownPaths(), fds };
+  const free = (node: Node): void => release(keep, node);
+  const nodes = new NodeTable(free, journal, () => config.events.grew());
   const root = nodes.make(S.IFDIR);
   root.lookups = 1;
   root.dirs = layers.map((layer) => layer.root);
@@ -60,7 +57,8 @@ export function createOverlay(config: OverlayConfig, port: KernelPort): Overlay 
     noIndex: index.reason,
     fds,
     nodes,
-    paths,
+    paths: keep.paths,
+    idle: new IdleIo(),
     root,
     gate: config.gate,
     events: config.events,

@@ -73,6 +73,8 @@ export class InodeIo {
   apart = false;
   /** What passthrough opens are tied to while there are any. */
   backing: Backing | undefined = undefined;
+  /** Where it stands among those that were closed last; see idle-io.ts. */
+  idlePlace = -1;
   /** The state of the file that the kernel's pages are of, where they may stay; see kept-pages.ts. */
   pagesOf: Uint32Array | undefined = undefined;
 }

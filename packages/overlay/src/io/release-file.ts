@@ -22,6 +22,7 @@ export function releaseFile(core: Core, handle: FileHandle): number {
   else releasePassthrough(core, file);
   core.events.openFiles(file.flow, -1);
   core.gate.closed(handle);
+  core.idle.closed(file.node, io);
   core.nodes.letGo(file.node);
   return 0;
 }
