@@ -4,6 +4,7 @@
  */
 import { Arena } from "./arena.js";
 import { damaged, type JournalMemory } from "./layout.js";
+import type { NameHash } from "./name-hash.js";
 import { SlotTable } from "./slot-table.js";
 
 export const RecordKind = {
@@ -282,13 +283,10 @@ export class NodeRecords {
     return this.#arena.readText(this.nameAt(ref), this.nameLength(ref));
   }
 
-  /** Of a name and the directory that it is in. */
-  hashName(ref: number, parent: number): number {
+  /** Of a name and the directory that it is in: as NameHash.ofText of both. */
+  hashName(ref: number, parent: number, by: NameHash): number {
     const start = this.nameAt(ref);
-    const end = start + this.nameLength(ref);
-    let hash = Math.imul(parent, 0x9e37_79b1);
-    for (let at = start; at < end; at++) hash = Math.imul(hash ^ (this.#arena.bytes[at] as number), 0x0100_0193);
-    return (hash ^ (hash >>> 15)) >>> 0;
+    return by.ofBytes(parent, this.#arena.bytes, start, start + this.nameLength(ref));
   }
 
   /** Finds what is free again, after a restart. */

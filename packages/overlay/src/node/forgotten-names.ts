@@ -2,12 +2,12 @@
  * A table of names in flat arrays, since there is a record of each file that the kernel forgets and looks up again: as objects they
  * would live just long enough to be moved to the old generation and to be garbage there. Memory is taken as slots are first used.
  */
-import { randomInt } from "node:crypto";
+import { NameHash } from "@sluice/journal";
 import type { ByteName, NodeId } from "@sluice/vfs";
 
 /** A power of two, of slots and of the buckets they are found by. */
 export const MAX_SLOTS = 65_536;
-/** Names are chosen by users: the oldest of so many in one bucket goes, lest they choose ones that make each look a long one. */
+/** The oldest of so many in one bucket goes: no look may be a long one, whatever names users choose. */
 export const LONGEST_CHAIN = 64;
 const NONE = 0;
 
@@ -34,15 +34,15 @@ export class ForgottenNames {
   readonly #newer = new Int32Array(MAX_SLOTS + 1);
   readonly #byPlace = new Int32Array(MAX_SLOTS);
   readonly #byId = new Int32Array(MAX_SLOTS);
-  readonly #seed: number;
+  readonly #hash: NameHash;
   #newest = NONE;
   #oldest = NONE;
   #free = NONE;
   #used = 0;
   #size = 0;
 
-  constructor(seed = randomInt(2 ** 32)) {
-    this.#seed = seed;
+  constructor(hash = new NameHash()) {
+    this.#hash = hash;
   }
 
   /** Slots in use. */
@@ -83,7 +83,7 @@ export class ForgottenNames {
   /** The slot of a place, if any. */
   at(parentId: NodeId, name: ByteName): number {
     if (this.#size === 0) return NONE;
-    let slot = this.#byPlace[bucketOfPlace(this.#seed, parentId, name)] as number;
+    let slot = this.#byPlace[this.#bucketOf(parentId, name)] as number;
     while (slot !== NONE && !(this.#parents[slot] === parentId && this.#names[slot] === name)) slot = this.#nextOfPlace[slot] as number;
     return slot;
   }
@@ -107,7 +107,7 @@ export class ForgottenNames {
     this.#kinds[slot] = object.kind;
     this.#inoLo[slot] = object.inoLo;
     this.#inoHi[slot] = object.inoHi;
-    const place = bucketOfPlace(this.#seed, parentId, name);
+    const place = this.#bucketOf(parentId, name);
     this.#shorten(place);
     this.#nextOfPlace[slot] = this.#byPlace[place] as number;
     this.#byPlace[place] = slot;
@@ -136,7 +136,7 @@ export class ForgottenNames {
   }
 
   #freeSlot(slot: number): void {
-    unlink(this.#byPlace, this.#nextOfPlace, bucketOfPlace(this.#seed, this.#parents[slot] as number, this.#names[slot] as ByteName), slot);
+    unlink(this.#byPlace, this.#nextOfPlace, this.#bucketOf(this.#parents[slot] as number, this.#names[slot] as ByteName), slot);
     unlink(this.#byId, this.#nextOfId, bucketOfId(this.#ids[slot] as number), slot);
     const older = this.#older[slot] as number;
     const newer = this.#newer[slot] as number;
@@ -160,18 +160,15 @@ export class ForgottenNames {
     if (length >= LONGEST_CHAIN) this.#freeSlot(last);
   }
 
+  #bucketOf(parentId: NodeId, name: ByteName): number {
+    return this.#hash.ofText(parentId, name) & (MAX_SLOTS - 1);
+  }
+
   #sameId(from: number, id: NodeId): number {
     let slot = from;
     while (slot !== NONE && this.#ids[slot] !== id) slot = this.#nextOfId[slot] as number;
     return slot;
   }
-}
-
-/** From 0 to MAX_SLOTS - 1. */
-export function bucketOfPlace(seed: number, parentId: NodeId, name: ByteName): number {
-  let hash = Math.imul((parentId | 0) ^ seed, 0x9e3779b1);
-  for (let at = 0; at < name.length; at++) hash = Math.imul((hash ^ (hash >>> 15)) + name.charCodeAt(at), 0x85ebca6b);
-  return (hash ^ (hash >>> 16)) & (MAX_SLOTS - 1);
 }
 
 /** Ids are given one after the other. */

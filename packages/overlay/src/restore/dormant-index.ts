@@ -2,11 +2,12 @@
  * Finds the records of nodes that nobody has asked for since another process wrote them, by id and by name in a directory.
  * Two hash tables in typed arrays: a million records are taken in without an object or a string for each.
  */
-import { type NodeRecords, RecordKind } from "@sluice/journal";
+import { NameHash, type NodeRecords, RecordKind } from "@sluice/journal";
 import type { ByteName, NodeId } from "@sluice/vfs";
 
 export class DormantIndex {
   readonly #records: NodeRecords;
+  readonly #hash = new NameHash();
   /** By slot: 1 as long as it is dormant. */
   readonly #dormant: Uint8Array;
   /** By slot: names in it. */
@@ -56,7 +57,7 @@ export class DormantIndex {
   loseName(ref: number): void {
     const parent = this.#records.parentOf(ref);
     const mask = this.#names.length - 1;
-    for (let at = this.#records.hashName(ref, parent) & mask; this.#names[at] !== 0; at = (at + 1) & mask) {
+    for (let at = this.#records.hashName(ref, parent, this.#hash) & mask; this.#names[at] !== 0; at = (at + 1) & mask) {
       if (this.#names[at] === ref) this.#names[at] = LOST;
     }
     this.lost(parent);
@@ -66,7 +67,7 @@ export class DormantIndex {
   gainName(slot: number, ref: number): void {
     const parent = this.#records.parentOf(ref);
     this.#children[parent] = (this.#children[parent] as number) + 1;
-    this.#owners[insert(this.#names, this.#records.hashName(ref, parent), ref)] = slot;
+    this.#owners[insert(this.#names, this.#records.hashName(ref, parent, this.#hash), ref)] = slot;
   }
 
   /** One name fewer in a directory. */
@@ -86,7 +87,7 @@ export class DormantIndex {
 
   byName(parent: number, name: ByteName): number {
     const mask = this.#names.length - 1;
-    for (let at = hashText(parent, name) & mask; this.#names[at] !== 0; at = (at + 1) & mask) {
+    for (let at = this.#hash.ofText(parent, name) & mask; this.#names[at] !== 0; at = (at + 1) & mask) {
       const owner = this.#owners[at] as number;
       const ref = this.#names[at] as number;
       if (ref === LOST || this.#dormant[owner] !== 1 || this.#records.parentOf(ref) !== parent) continue;
@@ -105,7 +106,7 @@ export class DormantIndex {
     for (let ref = this.#records.firstName(slot); ref !== 0; ref = this.#records.nextName(ref)) {
       const parent = this.#records.parentOf(ref);
       this.#children[parent] = (this.#children[parent] as number) + 1;
-      this.#owners[insert(this.#names, this.#records.hashName(ref, parent), ref)] = slot;
+      this.#owners[insert(this.#names, this.#records.hashName(ref, parent, this.#hash), ref)] = slot;
     }
   }
 }
@@ -129,11 +130,4 @@ function insert(table: Uint32Array, hash: number, value: number): number {
 function hashId(id: NodeId): number {
   const mixed = Math.imul((id >>> 0) ^ Math.floor(id / 2 ** 32), 0x9e37_79b1);
   return (mixed ^ (mixed >>> 15)) >>> 0;
-}
-
-/** As NodeRecords.hashName. */
-function hashText(parent: number, name: ByteName): number {
-  let hash = Math.imul(parent, 0x9e37_79b1);
-  for (let i = 0; i < name.length; i++) hash = Math.imul(hash ^ name.charCodeAt(i), 0x0100_0193);
-  return (hash ^ (hash >>> 15)) >>> 0;
 }

@@ -1,0 +1,34 @@
+import { expect, test } from "vitest";
+import { NameHash } from "./name-hash.js";
+
+const BUCKETS = 1 << 16;
+
+test("the names of a directory, and one name in many, come into all buckets", () => {
+  const hash = new NameHash();
+  const many = Array.from({ length: BUCKETS }, (_, at) => at);
+  const filled = (hashes: readonly number[]): number => new Set(hashes.map((one) => one % BUCKETS)).size / BUCKETS;
+  // Of as many throws as there are buckets 63 % are hit.
+  expect(filled(many.map((at) => hash.ofText(7, `file-${at}.ts`)))).toBeGreaterThan(0.6);
+  expect(filled(many.map((at) => hash.ofText(2 + at, "index.ts")))).toBeGreaterThan(0.6);
+  expect(filled(many.map((at) => hash.ofText(2 ** 32 * at, "index.ts")))).toBeGreaterThan(0.6);
+});
+
+test("bytes are hashed as their text is", () => {
+  const hash = new NameHash();
+  for (const [parent, name] of [
+    [1, ""],
+    [7, "a"],
+    [2 ** 31, "\x00\x7f\x80\xff"],
+    [2 ** 53 - 1, "x".repeat(255)],
+  ] as const) {
+    const bytes = Buffer.from(`..${name}..`, "latin1");
+    expect(hash.ofBytes(parent, bytes, 2, 2 + name.length)).toBe(hash.ofText(parent, name));
+  }
+});
+
+test("names that meet by one table do not by another: who chooses them cannot know", () => {
+  const [one, other] = [new NameHash(), new NameHash()];
+  const meeting: string[] = [];
+  for (let at = 0; meeting.length < 200; at++) if (one.ofText(7, `n${at}`) % 256 === 0) meeting.push(`n${at}`);
+  expect(new Set(meeting.map((name) => other.ofText(7, name) % 256)).size).toBeGreaterThan(80);
+});
