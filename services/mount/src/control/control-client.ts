@@ -3,6 +3,7 @@ import { lstatSync } from "node:fs";
 import { connect, Socket } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { CliError } from "@sluice/runtime";
 import { codeOf, failed, unfit } from "../complaint.js";
 import { type ControlLine, type ControlRequest, type KeeperRequest, MAX_LINE_BYTES } from "./control-protocol.js";
 import { realMountpoint, trustedRunDirectories } from "./run-directory.js";
@@ -29,6 +30,21 @@ function open(path: string): Promise<Socket> {
   });
 }
 
+/**
+ * Waits where so many wait already that the kernel lets nobody else (EAGAIN): a daemon is there, and takes nobody just now. It is
+ * stopped, mostly: then its mount waits, too.
+ */
+async function openInTurn(path: string): Promise<Socket> {
+  for (const deadlineMs = Date.now() + ANSWER_TIMEOUT_MS; ; await sleep(LOOK_MS)) {
+    try {
+      return await open(path);
+    } catch (error) {
+      if (codeOf(error) !== "EAGAIN") throw error;
+      if (Date.now() > deadlineMs) throw failed(path, "the daemon takes no connection (ETIMEDOUT)", "see whether it is stopped");
+    }
+  }
+}
+
 /** Undefined where no daemon answers for this mount point. Throws CliError where one is there, or may be, and may not be asked. */
 export async function connectControl(mountpoint: string, control: string | undefined): Promise<Socket | undefined> {
   const paths = control === undefined ? socketPaths(mountpoint, CONTROL_SOCKET) : [control];
@@ -44,6 +60,7 @@ async function hasKeeper(mountpoint: string): Promise<boolean> {
       (await open(path)).destroy();
       return true;
     } catch (error) {
+      if (codeOf(error) === "EAGAIN") return true;
       // Nobody listens; else one is there that we may not ask.
       if (isDenied(error) && !isHidden(path)) return true;
     }
@@ -82,8 +99,9 @@ async function connectFirst(paths: readonly string[]): Promise<Socket | Error | 
   let denial: Error | undefined;
   for (const path of paths) {
     try {
-      return await open(path);
+      return await openInTurn(path);
     } catch (error) {
+      if (error instanceof CliError) throw error;
       if (!isDenied(error)) continue;
       denial ??= failed(path, `the control socket may not be used (${codeOf(error)})`, "run as root or as the daemon's user");
       if (!isHidden(path)) return denial;

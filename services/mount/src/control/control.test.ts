@@ -1,6 +1,7 @@
 import { closeSync, statSync } from "node:fs";
 import { connect, createServer, type Socket } from "node:net";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { native } from "@sluice/native";
 import { scratch } from "@sluice/testkit";
 import { expect, test } from "vitest";
@@ -73,6 +74,23 @@ test("nonsense and endless requests are refused, and the server lives on", () =>
       expect(await itemsOf(path, { method: "status" })).toEqual(["ok"]);
     },
   ));
+
+test("who finds the queue of a daemon full, which takes nobody just now, waits for a place in it", async () => {
+  const path = join(scratch(), "full.sock");
+  const fd = native.unixListen(path, 0o600, 1);
+  const isTaken = (socket: Socket): Promise<boolean> =>
+    new Promise((resolve) => socket.once("connect", () => resolve(true)).once("error", () => resolve(false)));
+  const waiting: Socket[] = [];
+  for (let socket = connect(path); await isTaken(socket); socket = connect(path)) waiting.push(socket);
+  expect(waiting.length).toBeGreaterThan(0);
+  const found = connectControl("/mnt", path);
+  expect(await Promise.race([found.catch(String), sleep(300, "waits")])).toBe("waits");
+  const server = createServer().listen({ fd });
+  const socket = await found;
+  expect(socket).toBeDefined();
+  for (const one of [...waiting, socket]) one?.destroy();
+  server.close();
+});
 
 test("the socket file of a dead server is replaced, that of a living one is not", async () => {
   const path = join(scratch(), "c.sock");
