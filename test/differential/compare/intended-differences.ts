@@ -230,7 +230,7 @@ export const intendedDifferences: readonly IntendedDifference[] = [
     name: "the end of a directory",
     modes: EVERY,
     reason:
-      "In a directory the kernel's overlayfs knows no SEEK_END (EINVAL) or asks the file system below; FUSE seeks by the size before it asks the daemon (fs/fuse/dir.c).",
+      "In a directory the kernel's overlayfs knows no SEEK_END (EINVAL) or asks the file system below; FUSE seeks by the size before it asks the daemon (fs/fuse/dir.c), in a removed one by the size that it had.",
     // Whoever seeks on from there is elsewhere, too: the kernel reckons that without asking, whatever the file system.
     explains: ({ place, kernel, sluice }) =>
       place.kind === "step" &&

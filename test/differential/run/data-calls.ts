@@ -19,10 +19,20 @@ function mappableBytes(fd: number, most: number): number {
   return Math.min(attr.size, most);
 }
 
+/** Whose size its file system made nothing of, or left. */
+function isRemovedDirectory(fd: number): boolean {
+  const attr = new Attr();
+  return native.statx(fd, "", AT.EMPTY_PATH, attr.words) === 0 && (attr.mode & S.IFMT) === S.IFDIR && attr.nlink === 0;
+}
+
 /** Where data and holes lie may differ (copy-up keeps every hole): what comes after begins at the same place all the same. */
 function seek(hands: Hands, args: Args): void {
   const fd = fdOf(hands, args);
   const whence = number(args, "whence");
+  if (whence === SEEK.END && isRemovedDirectory(fd)) {
+    hands.probe.note("seek", "the end of a removed directory");
+    return;
+  }
   const before = whence >= SEEK.DATA ? native.lseek(fd, 0, SEEK.CUR) : -1;
   hands.probe.seek(fd, number(args, "at"), whence);
   if (before >= 0) native.lseek(fd, before, SEEK.SET);
