@@ -2,9 +2,11 @@
 import { constants } from "node:os";
 import { native } from "@sluice/native";
 
-/** What a thread does to itself stays its own; the last two cannot be blocked. */
-const OWN: ReadonlySet<string> = new Set(["SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL", "SIGTRAP", "SIGABRT", "SIGSYS", "SIGKILL", "SIGSTOP"]);
-const SIGNALS = new Set(Object.entries(constants.signals).flatMap(([name, number]) => (OWN.has(name) ? [] : [number])));
+/** What a thread does to itself stays its own; the last two cannot be blocked. Some have a second name. */
+const OWN = (["SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL", "SIGTRAP", "SIGABRT", "SIGSYS", "SIGKILL", "SIGSTOP"] as const).map(
+  (name) => constants.signals[name],
+);
+const SIGNALS = [...new Set(Object.values(constants.signals))].filter((signal) => !OWN.includes(signal));
 
 /**
  * Runs `start`, whose threads leave every signal to the others. libfuse cancels its threads at the end of a mount, in whatever system
@@ -12,7 +14,7 @@ const SIGNALS = new Set(Object.entries(constants.signals).flatMap(([name, number
  * and so no child's end: not that of the umount(8) that ended the mount.
  */
 export function holdingSignals<T>(start: () => T): T {
-  const held = [...SIGNALS].filter((signal) => native.blockSignal(signal, true) === 0);
+  const held = SIGNALS.filter((signal) => native.blockSignal(signal, true) === 0);
   try {
     return start();
   } finally {
