@@ -5,7 +5,7 @@
 import { NameHash } from "@sluice/journal";
 import type { ByteName, NodeId } from "@sluice/vfs";
 
-/** A power of two, of slots and of the buckets they are found by. */
+/** A power of two, of slots and of the buckets they are found by, which are numbers of 16 bits. */
 export const MAX_SLOTS = 65_536;
 /** The oldest of so many in one bucket goes: no look may be a long one, whatever names users choose. */
 export const LONGEST_CHAIN = 64;
@@ -27,6 +27,8 @@ export class ForgottenNames {
   readonly #kinds = new Uint32Array(MAX_SLOTS + 1);
   readonly #inoLo = new Uint32Array(MAX_SLOTS + 1);
   readonly #inoHi = new Uint32Array(MAX_SLOTS + 1);
+  /** Of the place. */
+  readonly #buckets = new Uint16Array(MAX_SLOTS + 1);
   /** The next of the same bucket, the older one. A free slot's next free one. */
   readonly #nextOfPlace = new Int32Array(MAX_SLOTS + 1);
   readonly #nextOfId = new Int32Array(MAX_SLOTS + 1);
@@ -39,15 +41,9 @@ export class ForgottenNames {
   #oldest = NONE;
   #free = NONE;
   #used = 0;
-  #size = 0;
 
   constructor(hash = new NameHash()) {
     this.#hash = hash;
-  }
-
-  /** Slots in use. */
-  get size(): number {
-    return this.#size;
   }
 
   /** The newest of all; `older` leads on to the others. */
@@ -82,9 +78,9 @@ export class ForgottenNames {
 
   /** The slot of a place, if any. */
   at(parentId: NodeId, name: ByteName): number {
-    if (this.#size === 0) return NONE;
+    if (this.#newest === NONE) return NONE;
     let slot = this.#byPlace[this.#bucketOf(parentId, name)] as number;
-    while (slot !== NONE && !(this.#parents[slot] === parentId && this.#names[slot] === name)) slot = this.#nextOfPlace[slot] as number;
+    while (slot !== NONE && !this.#isAt(slot, parentId, name)) slot = this.#nextOfPlace[slot] as number;
     return slot;
   }
 
@@ -98,8 +94,16 @@ export class ForgottenNames {
     return this.#sameId(this.#nextOfId[slot] as number, this.#ids[slot] as number);
   }
 
-  /** Takes a slot for a place that has none; the oldest goes where all are in use. */
+  /**
+   * Gives a place to an object: whatever was remembered there is something else there now, and goes with all its names. The oldest
+   * slot is taken where all are in use.
+   */
   add(object: ForgottenObject, parentId: NodeId, name: ByteName): void {
+    const bucket = this.#bucketOf(parentId, name);
+    const there = this.#makeRoom(bucket, parentId, name);
+    // A name may be among an object's seen and unseen ones.
+    if (there !== NONE && this.#ids[there] === object.id) return;
+    if (there !== NONE) this.drop(this.#ids[there] as number);
     const slot = this.#take();
     this.#ids[slot] = object.id;
     this.#parents[slot] = parentId;
@@ -107,10 +111,9 @@ export class ForgottenNames {
     this.#kinds[slot] = object.kind;
     this.#inoLo[slot] = object.inoLo;
     this.#inoHi[slot] = object.inoHi;
-    const place = this.#bucketOf(parentId, name);
-    this.#shorten(place);
-    this.#nextOfPlace[slot] = this.#byPlace[place] as number;
-    this.#byPlace[place] = slot;
+    this.#buckets[slot] = bucket;
+    this.#nextOfPlace[slot] = this.#byPlace[bucket] as number;
+    this.#byPlace[bucket] = slot;
     const sameId = bucketOfId(object.id);
     this.#nextOfId[slot] = this.#byId[sameId] as number;
     this.#byId[sameId] = slot;
@@ -119,7 +122,6 @@ export class ForgottenNames {
     if (this.#newest === NONE) this.#oldest = slot;
     else this.#newer[this.#newest] = slot;
     this.#newest = slot;
-    this.#size++;
   }
 
   /** Frees all slots of an id. */
@@ -136,7 +138,7 @@ export class ForgottenNames {
   }
 
   #freeSlot(slot: number): void {
-    unlink(this.#byPlace, this.#nextOfPlace, this.#bucketOf(this.#parents[slot] as number, this.#names[slot] as ByteName), slot);
+    unlink(this.#byPlace, this.#nextOfPlace, this.#buckets[slot] as number, slot);
     unlink(this.#byId, this.#nextOfId, bucketOfId(this.#ids[slot] as number), slot);
     const older = this.#older[slot] as number;
     const newer = this.#newer[slot] as number;
@@ -147,17 +149,23 @@ export class ForgottenNames {
     this.#names[slot] = "";
     this.#nextOfPlace[slot] = this.#free;
     this.#free = slot;
-    this.#size--;
   }
 
-  #shorten(place: number): void {
+  /** The slot of a place, as `at`; where it has none, and its bucket is full, the oldest in that goes. */
+  #makeRoom(bucket: number, parentId: NodeId, name: ByteName): number {
     let length = 0;
     let last = NONE;
-    for (let slot = this.#byPlace[place] as number; slot !== NONE; slot = this.#nextOfPlace[slot] as number) {
+    for (let slot = this.#byPlace[bucket] as number; slot !== NONE; slot = this.#nextOfPlace[slot] as number) {
+      if (this.#isAt(slot, parentId, name)) return slot;
       last = slot;
       length++;
     }
     if (length >= LONGEST_CHAIN) this.#freeSlot(last);
+    return NONE;
+  }
+
+  #isAt(slot: number, parentId: NodeId, name: ByteName): boolean {
+    return this.#parents[slot] === parentId && this.#names[slot] === name;
   }
 
   #bucketOf(parentId: NodeId, name: ByteName): number {

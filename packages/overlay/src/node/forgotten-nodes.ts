@@ -37,7 +37,7 @@ export class ForgottenNodes {
       if (record !== undefined) this.#add(record);
       return;
     }
-    addName(this.#begin(node.id), node, parent.id, node.name);
+    this.#begin(node.id).add(node, parent.id, node.name);
   }
 
   /**
@@ -74,7 +74,7 @@ export class ForgottenNodes {
 
   #add(record: ForgottenNode): void {
     const names = this.#begin(record.id);
-    for (const { parentId, name } of record.names) addName(names, record, parentId, name);
+    for (const { parentId, name } of record.names) names.add(record, parentId, name);
   }
 
   #begin(id: NodeId): ForgottenNames {
@@ -82,17 +82,6 @@ export class ForgottenNodes {
     this.#names.drop(id);
     return this.#names;
   }
-}
-
-/** Whatever was remembered at the place is something else there now. A name may be among a record's seen and unseen ones. */
-function addName(names: ForgottenNames, object: ForgottenObject, parentId: NodeId, name: ByteName): void {
-  const slot = names.at(parentId, name);
-  if (slot !== 0) {
-    const id = names.id(slot);
-    if (id === object.id) return;
-    names.drop(id);
-  }
-  names.add(object, parentId, name);
 }
 
 /** All that is known of the id of a slot, in the order in which it was remembered. */
