@@ -36,23 +36,15 @@ export class KnownPaths {
   }
 
   #single(core: Core, node: Node, parent: Node): readonly string[] {
-    const place = node.id % PLACES;
     const moves = core.nodes.directoryMoves;
-    const kept = this.#kept[place];
-    if (kept !== undefined && kept.node === node && kept.parent === parent && kept.name === node.name && kept.moves === moves) {
-      return kept.paths;
-    }
-    const paths = [pathAt(parent, node.name)];
-    if (kept === undefined) {
-      this.#kept[place] = { node, parent, name: node.name, moves, paths };
-      return paths;
-    }
+    const kept = (this.#kept[node.id % PLACES] ??= { node: undefined, parent: undefined, name: "", moves, paths: NONE });
+    if (kept.node === node && kept.parent === parent && kept.name === node.name && kept.moves === moves) return kept.paths;
     kept.node = node;
     kept.parent = parent;
     kept.name = node.name;
     kept.moves = moves;
-    kept.paths = paths;
-    return paths;
+    kept.paths = [pathAt(parent, node.name)];
+    return kept.paths;
   }
 
   /** The node is gone. */
