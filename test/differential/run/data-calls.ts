@@ -12,17 +12,23 @@ function open(hands: Hands, args: Args): void {
   hands.keep(number(args, "slot"), hands.probe.open(text(args, "path"), number(args, "flags"), number(args, "mode")));
 }
 
-/** Of a file: a removed directory's size is its file system's business. Beyond the file's end a mapping gives SIGBUS. */
-function mappableBytes(fd: number, most: number): number {
+/** All zeros where it cannot be had. */
+function attrOf(fd: number): Attr {
   const attr = new Attr();
-  if (native.statx(fd, "", AT.EMPTY_PATH, attr.words) < 0 || (attr.mode & S.IFMT) !== S.IFREG) return 0;
-  return Math.min(attr.size, most);
+  native.statx(fd, "", AT.EMPTY_PATH, attr.words);
+  return attr;
 }
 
-/** Whose size its file system made nothing of, or left. */
+/** Of a file: a removed directory's size is its file system's business. Beyond the file's end a mapping gives SIGBUS. */
+function mappableBytes(fd: number, most: number): number {
+  const { mode, size } = attrOf(fd);
+  return (mode & S.IFMT) === S.IFREG ? Math.min(size, most) : 0;
+}
+
+/** Its size may be what it was, or 0. */
 function isRemovedDirectory(fd: number): boolean {
-  const attr = new Attr();
-  return native.statx(fd, "", AT.EMPTY_PATH, attr.words) === 0 && (attr.mode & S.IFMT) === S.IFDIR && attr.nlink === 0;
+  const { mode, nlink } = attrOf(fd);
+  return (mode & S.IFMT) === S.IFDIR && nlink === 0;
 }
 
 /** Where data and holes lie may differ (copy-up keeps every hole): what comes after begins at the same place all the same. */
