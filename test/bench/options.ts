@@ -28,6 +28,8 @@ export interface BenchOptions {
   /** Start-up, idle processor time, pauses, growth, size. */
   costs: boolean;
   figures: boolean;
+  /** Nobody's idle processors halt during the run. */
+  neverHalt: boolean;
   /** No round and no point of a curve is begun that would end after these; at least one round counts. */
   minutes: number;
   /** A directory for the JSON and the plots; nothing is written without it. */
@@ -62,12 +64,13 @@ tree, and prints ratios with their spread. Needs root, cc, and fio for the data 
                         how long a server takes to take over
   --costs               also: time to mount, processor time at rest, pauses for garbage, growth under churn, size on disk
   --decisions [PART]    only the figures of the decision plane: open, wire, rules, memory, or all of them; three to ten minutes
+  --never-halt          let no idle processor halt while anything is measured: what is left is work, for every subject
   --out DIR             write results.json, one plot a group, and the tables into the marked parts of DIR.md, where that exists
   --render DIR          measure nothing: make plots and DIR.md anew from DIR/results.json
   --help
 
 Subjects: native, overlayfs, fuse-overlayfs, mergerfs, sluice (no policy), sluice-uring (the same by FUSE over io_uring, which
-is switched on while it starts), sluice-granted, sluice-mediated, sluice-portable (the fuse-native engine), passthrough_hp (libfuse's
+is switched on while it starts), sluice-granted, sluice-mediated, sluice-halting (--idle-polling off; only where named), sluice-portable (the fuse-native engine), passthrough_hp (libfuse's
 example, where it is in PATH), and those named with --subject.
 
 Exit codes: 0 measured, also where a figure is short; 1 a subject or a phase broke; 2 the command line is wrong; 3 the machine
@@ -116,6 +119,7 @@ const FLAGS = {
   "scale-only": { type: "string", multiple: true },
   costs: { type: "boolean" },
   figures: { type: "boolean" },
+  "never-halt": { type: "boolean" },
   minutes: { type: "string" },
   out: { type: "string" },
   render: { type: "string" },
@@ -162,6 +166,7 @@ export function readOptions(argv: readonly string[]): BenchOptions | undefined {
     scaleOnly: listOf(values["scale-only"]),
     costs: values.costs ?? everything,
     figures: values.figures ?? everything,
+    neverHalt: values["never-halt"] ?? false,
     minutes: minutesOf(values.minutes, profile === "figures" ? FIGURES_MINUTES : Number.POSITIVE_INFINITY),
     out: values.out,
     render: values.render,

@@ -5,6 +5,7 @@ import type { CleanUp } from "./clean-up.js";
 import type { CostPoint } from "./costs/cost-point.js";
 import { measureCosts } from "./costs/measure-costs.js";
 import { describeMachine, type Machine } from "./machine/describe-machine.js";
+import { neverHalt } from "./machine/idle-processors.js";
 import { makeStorage, type StorageKind } from "./machine/storage.js";
 import { measureStorage, type Measured } from "./measure-storage.js";
 import type { BenchOptions } from "./options.js";
@@ -94,6 +95,7 @@ export async function runBench(options: BenchOptions, cleanUp: CleanUp, signal: 
   const experiments = chooseExperiments(options.scaleOnly);
   const phases = options.scaleOnly.length > 0 ? [] : choosePhases(options.phases);
   for (const { name, why } of choice.skipped) say(`skipped ${name}: ${why}`);
+  if (options.neverHalt) cleanUp.add(neverHalt());
   const machine = describeMachine();
   const parts: RunParts = { options, choice, experiments, phases, startedMs: Date.now(), cleanUp, signal };
   const found: Found = { storages: [], scale: [], costs: [] };

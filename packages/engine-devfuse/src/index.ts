@@ -2,6 +2,7 @@ export { Agreement } from "./agreement.js";
 export { engineCapabilities } from "./capabilities.js";
 export type { Channel } from "./channel.js";
 export type { Engine, EngineEvents, MountOptions, StartEngine } from "./engine.js";
+export { whyNoIdlePolling } from "./idle-polling.js";
 export { negotiate } from "./init.js";
 export { InFlight } from "./interrupts.js";
 export { Replies } from "./replies.js";

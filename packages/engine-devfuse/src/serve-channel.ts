@@ -6,6 +6,7 @@ import type { Channel } from "./channel.js";
 import { ConnectionRequests } from "./connection-requests.js";
 import type { EngineEvents } from "./engine.js";
 import type { HandlerContext } from "./handler.js";
+import type { IdlePolling } from "./idle-polling.js";
 import type { Wishes } from "./init.js";
 import type { InFlight } from "./interrupts.js";
 import { ReadLoop } from "./read-loop.js";
@@ -24,6 +25,7 @@ export interface ServeParts {
   readonly wishes: Wishes;
   readonly events: EngineEvents;
   readonly journal?: RequestJournal | undefined;
+  readonly idlePolling?: IdlePolling | undefined;
   onReady(negotiated: Negotiated): void;
   onRefused(error: FsError): void;
   /** The connection is over; an errno other than 0 where it did not end in the usual way. */
@@ -41,7 +43,16 @@ export function serveChannel(parts: ServeParts): Served {
   const context: HandlerContext = { filesystem, data: new DataPool(MAX_DATA_BYTES), setxattrExtended: takesLongSetxattr(parts.agreement) };
   const requests = new RequestPool(Math.max(parts.wishes.maxWriteBytes, MAX_DATA_BYTES));
   const connection = new ConnectionRequests({ ...parts, context });
-  const session = new Session({ context, replies, inFlight, connection, requests, events, journal: parts.journal });
+  const session = new Session({
+    context,
+    replies,
+    inFlight,
+    connection,
+    requests,
+    events,
+    journal: parts.journal,
+    idlePolling: parts.idlePolling,
+  });
   const loop = new ReadLoop({ channel, session, requests, inFlight, onEnd: parts.onEnd });
   session.onLateAnswer = () => loop.linger();
   return { loop, session };

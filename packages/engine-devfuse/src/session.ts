@@ -10,6 +10,7 @@ import type { ConnectionRequests } from "./connection-requests.js";
 import { handlerOf, leftToKernel } from "./dispatch-table.js";
 import type { EngineEvents } from "./engine.js";
 import type { Handler, HandlerContext } from "./handler.js";
+import type { IdlePolling } from "./idle-polling.js";
 import type { InFlight } from "./interrupts.js";
 import type { Replies, ReplyOutcome } from "./replies.js";
 import { type Slot, SlotPool } from "./slots.js";
@@ -28,6 +29,7 @@ export interface SessionParts {
   readonly requests: RequestPool;
   readonly events: EngineEvents;
   readonly journal: RequestJournal | undefined;
+  readonly idlePolling: IdlePolling | undefined;
 }
 
 export class Session {
@@ -46,6 +48,7 @@ export class Session {
    * needed: read the next into another.
    */
   handle(request: Request, readBytes: number): boolean {
+    this.#parts.idlePolling?.arrived();
     if (request.load(readBytes) !== 0) {
       this.#refuse(request, "a request's header does not fit its bytes", Errno.EIO);
       return false;
@@ -207,6 +210,7 @@ export class Session {
 
   #count(opcode: number, errno: number, startedUs: number): void {
     clock.tick();
+    this.#parts.idlePolling?.answered();
     this.#parts.events.request(opcodeName(opcode), errno, Math.round(clock.us - startedUs));
   }
 }

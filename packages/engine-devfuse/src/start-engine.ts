@@ -2,10 +2,20 @@
 import { connectHere } from "@sluice/keeper-link";
 import { ByteBuffer, encodeResend, OUT_HEADER_BYTES } from "@sluice/fuse-protocol";
 import { native, type Poller } from "@sluice/native";
-import { Errno, type Filesystem, FsError, type KernelConnection, type KernelPort, type Negotiated, type TransportInUse } from "@sluice/vfs";
+import {
+  Errno,
+  type Filesystem,
+  FsError,
+  type IdlePollingInUse,
+  type KernelConnection,
+  type KernelPort,
+  type Negotiated,
+  type TransportInUse,
+} from "@sluice/vfs";
 import { Agreement } from "./agreement.js";
 import { type Channel, deviceChannel } from "./channel.js";
 import type { Engine, EngineEvents, MountOptions, StartEngine } from "./engine.js";
+import { IdlePolling } from "./idle-polling.js";
 import { InFlight } from "./interrupts.js";
 import { Notifications } from "./notify.js";
 import type { ReadLoop } from "./read-loop.js";
@@ -52,6 +62,7 @@ class DeviceEngine implements Engine {
   readonly #channel: Channel;
   readonly #replies: Replies;
   readonly #transport: Transport;
+  readonly #idlePolling: IdlePolling;
   #poller: Poller | undefined;
   #loop: ReadLoop | undefined;
   #filesystem: Filesystem | undefined;
@@ -68,6 +79,7 @@ class DeviceEngine implements Engine {
     this.#channel = deviceChannel(at.fuseFd);
     this.#replies = new Replies(this.#channel, options.requests);
     this.#transport = transport;
+    this.#idlePolling = new IdlePolling(options.idlePolling ?? "off");
     if (at.negotiated !== undefined) this.#agreement.settle(at.negotiated);
     this.port = makePort(at, this.#agreement, this.#notifications);
     this.ready = new Promise((resolve, reject) => {
@@ -92,6 +104,7 @@ class DeviceEngine implements Engine {
       wishes: { maxStackDepth, maxWriteBytes, locks, uring: this.#transport.wanted },
       events: this.#events,
       journal: this.#options.requests,
+      idlePolling: this.#idlePolling,
       onReady: (negotiated) => this.#settle(negotiated, { session, loop }),
       onRefused: (error) => this.#refused(error),
       onEnd: (errno) => this.#onEnd(errno),
@@ -106,6 +119,10 @@ class DeviceEngine implements Engine {
 
   get transport(): TransportInUse {
     return this.#transport.inUse;
+  }
+
+  get idlePolling(): IdlePollingInUse {
+    return this.#idlePolling.inUse;
   }
 
   /** The connection was served by a process before this one: what that read and did not answer comes again, before anything is read. */
@@ -126,6 +143,7 @@ class DeviceEngine implements Engine {
     this.#poller?.close();
     this.#poller = undefined;
     this.#loop?.stop();
+    this.#idlePolling.close();
     return this.#inFlight.idleButForLocks(limitMs);
   }
 
@@ -141,6 +159,7 @@ class DeviceEngine implements Engine {
   giveUp(): void {
     this.#ending = true;
     this.#transport.close();
+    this.#idlePolling.close();
     this.#notifications.close();
     this.#at.giveUp();
   }
@@ -171,6 +190,7 @@ class DeviceEngine implements Engine {
     this.#replies.close();
     this.#poller?.close();
     this.#transport.close();
+    this.#idlePolling.close();
     this.#loop?.stop();
     this.#notifications.close();
     native.close(this.#at.fuseFd);

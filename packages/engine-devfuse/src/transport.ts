@@ -6,6 +6,7 @@ import { closeSync, openSync, readFileSync } from "node:fs";
 import { type FuseRing, native, type Poller } from "@sluice/native";
 import { Errno, errnoName, FsError, type TransportInUse, type TransportWish } from "@sluice/vfs";
 import type { EngineEvents } from "./engine.js";
+import { countProcessors } from "./processors.js";
 import { entriesOfQueue } from "./ring-entries.js";
 import { RingLoop, type RingServed } from "./ring-loop.js";
 
@@ -113,7 +114,8 @@ function whyNoRing(): UringLack | undefined {
 function makeRing(fuseFd: number): { ring: FuseRing; queues: number } | UringLack {
   const why = whyNoUring();
   if (why !== undefined) return why;
-  const queues = possibleCpus();
+  // The kernel has a queue for each, online or not, and uses none before all have an entry.
+  const queues = countProcessors("possible");
   const ring = native.fuseRing(fuseFd, queues * entriesOfQueue(queues), PAYLOAD_BYTES);
   return typeof ring === "number" ? refusal(-ring) : { ring, queues };
 }
@@ -130,13 +132,4 @@ function enableUring(): boolean | undefined {
   } catch {
     return undefined;
   }
-}
-
-/** The kernel has a queue for each, online or not, and uses none before all have an entry. */
-function possibleCpus(): number {
-  const ranges = readFileSync("/sys/devices/system/cpu/possible", "latin1").trim().split(",");
-  return ranges.reduce((sum, range) => {
-    const [first = 0, last = first] = range.split("-").map(Number);
-    return sum + last - first + 1;
-  }, 0);
 }

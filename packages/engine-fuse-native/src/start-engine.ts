@@ -69,6 +69,14 @@ interface Parts {
 class PortableEngine implements Engine {
   readonly port = port;
   readonly transport = { name: "read", why: "libfuse 2.9 knows no other" } as const;
+  readonly idlePolling = {
+    wish: "off",
+    why: "the engine fuse-native does not see its requests come",
+    phase: "off",
+    gainUs: 0,
+    holds: 0,
+    heldMs: 0,
+  } as const;
   readonly ready: Promise<Negotiated>;
   readonly ended: Promise<void>;
   readonly #parts: Parts;

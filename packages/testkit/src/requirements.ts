@@ -19,6 +19,7 @@ export type Need =
   | "fuse-native"
   | "user namespaces"
   | "memory cgroup"
+  | "CPU latency requests"
   | `command ${string}`;
 
 const OVERLAYFS_MAGIC = 0x794c7630;
@@ -97,6 +98,7 @@ const PROBES: Readonly<Record<string, () => boolean>> = {
   "user namespaces": () =>
     spawnSync("unshare", ["-Ur", "-m", "-p", "-f", "--mount-proc", "mount", "-t", "tmpfs", "none", "/mnt"]).status === 0,
   "memory cgroup": () => hasCapability(CAP.SYS_ADMIN) && canRead("/sys/fs/cgroup/memory/memory.stat"),
+  "CPU latency requests": () => canOpen("/dev/cpu_dma_latency"),
   docker: () => hasCommand("docker") && spawnSync("docker", ["info"], { timeout: 10_000 }).status === 0,
 };
 

@@ -60,6 +60,8 @@ export interface MountOptions {
   transport?: TransportWish;
   /** Why io_uring must not be used for this mount, although it could be. */
   withoutUring?: string | undefined;
+  /** Whether idle processors poll while requests follow one another. Default: off. */
+  idlePolling?: IdlePollingWish;
 }
 
 /** auto: io_uring where it can be had, else read(2); uring: that or an error. */
@@ -71,6 +73,22 @@ export interface TransportInUse {
   readonly why: string;
 }
 
+/** auto: on machines of few processors, where it was measured to help; on: whenever requests follow one another. */
+export type IdlePollingWish = "auto" | "on" | "off";
+
+export interface IdlePollingInUse {
+  readonly wish: IdlePollingWish;
+  /** Why it cannot be; "" where it can. */
+  readonly why: string;
+  /** off: idle processors halt. trial: they poll, to measure it. held: they poll. */
+  readonly phase: "off" | "trial" | "held";
+  /** What was last measured to be saved with each request, microseconds; 0 where nothing was. */
+  readonly gainUs: number;
+  /** How often they began to poll, and how long they did in all, milliseconds. */
+  readonly holds: number;
+  readonly heldMs: number;
+}
+
 export interface Engine {
   readonly port: KernelPort;
   /** Resolves when INIT was answered: from then on requests are served. */
@@ -79,6 +97,7 @@ export interface Engine {
   readonly ended: Promise<void>;
   /** Settled once `ready` has resolved. */
   readonly transport: TransportInUse;
+  readonly idlePolling: IdlePollingInUse;
   /** Requests that wait for an answer. */
   inFlight(): number;
   /**

@@ -1,6 +1,7 @@
 /** On what the figures were taken: without it a ratio cannot be judged or repeated. */
 import { existsSync, readFileSync } from "node:fs";
 import { cpus, loadavg, release, totalmem } from "node:os";
+import { describeIdle } from "./idle-processors.js";
 import { linesOf } from "./run-command.js";
 
 export interface Machine {
@@ -12,6 +13,8 @@ export interface Machine {
   loadAverage: number;
   node: string;
   fuseOverUring: string;
+  /** Absent in what older runs wrote. */
+  idle?: string;
   versions: Record<string, string>;
 }
 
@@ -43,6 +46,7 @@ export function describeMachine(): Machine {
     loadAverage: loadavg()[0] ?? 0,
     node: process.version,
     fuseOverUring: existsSync(uring) ? readFileSync(uring, "utf8").trim() : "not offered",
+    idle: describeIdle(),
     versions: Object.fromEntries(versions),
   };
 }

@@ -10,6 +10,7 @@ export function machineLines({ machine, loadAtEnd, minutes, storages, profile, s
     `Linux ${machine.kernel}, ${machine.cpus} × ${machine.cpu}, ${machine.memoryGib} GiB, node ${machine.node}`,
     `profile ${profile}, interleaved rounds: ${rounds}; ${minutes} minutes in all`,
     `load average ${machine.loadAverage.toFixed(2)} before the run, ${loadAtEnd.toFixed(2)} at its end, its own; FUSE over io_uring: ${machine.fuseOverUring}`,
+    ...(machine.idle === undefined ? [] : [machine.idle]),
     ...Object.entries(machine.versions).map(([name, version]) => `${name}: ${version}`),
     ...skipped.map(({ name, why }) => `${name}: skipped: ${why}`),
   ];

@@ -19,7 +19,9 @@ export function chooseSubjects(options: BenchOptions): Choice {
   const names = all.map(({ name }) => name);
   const unknown = [...options.subjects, options.base].find((name) => !names.includes(name));
   if (unknown !== undefined) throw new BenchError(2, `${unknown}: no such subject: choose from ${names.join(", ")}`);
-  const wanted = all.filter(({ name }) => options.subjects.length === 0 || options.subjects.includes(name));
+  const wanted = all.filter(({ name, onlyNamed }) =>
+    options.subjects.length === 0 ? onlyNamed !== true : options.subjects.includes(name),
+  );
   const judged = wanted.map((subject) => ({ subject, why: subject.missing() }));
   return {
     subjects: judged.flatMap(({ subject, why }) => (why === undefined ? [subject] : [])),

@@ -13,6 +13,8 @@ interface Variant {
   engine: "devfuse" | "fuse-native";
   /** Default: read. */
   transport?: "uring";
+  /** Nobody is asked to poll. */
+  halting?: true;
   /** A keeper starts the server again. */
   kept?: true;
   mostRounds?: number;
@@ -25,6 +27,7 @@ const ENABLE_URING = "/sys/module/fuse/parameters/enable_uring";
 const VARIANTS: readonly Variant[] = [
   { name: "sluice", about: "Sluice without a policy: kernel passthrough, nobody asked", engine: "devfuse" },
   { name: "sluice-uring", about: "the same, its requests by io_uring instead of read(2)", engine: "devfuse", transport: "uring" },
+  { name: "sluice-halting", about: "the same as sluice, with --idle-polling off", engine: "devfuse", halting: true },
   {
     name: "sluice-granted",
     about: "Sluice, a decision service that grants every open: kernel passthrough",
@@ -93,7 +96,8 @@ function start(variant: Variant, ground: Ground): Promise<void> {
   const layers = ["--lower", lowers, "--upper", ground.upper, "--work", ground.work];
   const keeper = variant.engine === "devfuse" ? ["--keeper", variant.kept === true ? "on" : "off"] : [];
   const serving = ["--engine", variant.engine, "--transport", variant.transport ?? "read", ...keeper];
-  const rest = [...serving, "--log-level", "warn", ...policyArguments(variant, ground)];
+  const idle = variant.halting === true ? ["--idle-polling", "off"] : [];
+  const rest = [...serving, ...idle, "--log-level", "warn", ...policyArguments(variant, ground)];
   const args = [SLUICE_CLI, "mount", ...layers, ...rest, ground.mountpoint];
   const daemon = (): Promise<void> => startDaemon({ name: variant.name, file: process.execPath, args, readyText: "mounted ", ...ground });
   return variant.transport === "uring" ? whileUringIsOn(daemon) : daemon();
@@ -115,6 +119,7 @@ export const sluiceSubjects: readonly Subject[] = VARIANTS.map((variant) => ({
   kept: variant.kept === true,
   phasesOnly: variant.phasesOnly === true,
   slow: variant.slow === true,
+  onlyNamed: variant.halting === true,
   ...(variant.mostRounds === undefined ? {} : { mostRounds: variant.mostRounds }),
   missing: () => whyMissing(variant),
   start: (ground) => start(variant, ground),

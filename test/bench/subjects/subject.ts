@@ -30,6 +30,8 @@ export interface Subject {
   slow?: boolean;
   /** Left out of curves and costs: they would tell nothing that another subject does not. */
   phasesOnly?: boolean;
+  /** Measured where it is asked for by name. */
+  onlyNamed?: boolean;
   /** Another server goes on when its server is killed. */
   kept?: boolean;
   /** What the machine lacks for it, or undefined. */

@@ -35,6 +35,7 @@ const OF_THE_SERVER = {
   decisionTimeout: "5s",
   engine: "devfuse",
   transport: "auto",
+  idlePolling: "auto",
   keeper: "on",
   privilege: "auto",
   logLevel: "info",

@@ -48,6 +48,14 @@ function withServing(command: Command): Command {
         .env("SLUICE_TRANSPORT"),
     )
     .addOption(
+      new Option(
+        "--idle-polling <auto|on|off>",
+        "let idle processors poll, not halt, while requests follow one another; auto: on up to 4 processors, where it is seen to help",
+      )
+        .default("auto")
+        .env("SLUICE_IDLE_POLLING"),
+    )
+    .addOption(
       new Option("--keeper <on|off>", "a process that holds the mount, and starts the server again should it die")
         .default("off")
         .env("SLUICE_KEEPER"),

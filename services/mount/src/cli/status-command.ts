@@ -68,6 +68,13 @@ function requestsLine({ name, why }: MountStatus["engine"]["transport"]): string
   return name === "uring" ? "by io_uring" : `by read: ${why}`;
 }
 
+function idlePollingLine({ wish, why, phase, gainUs, holds, heldMs }: MountStatus["engine"]["idlePolling"]): string {
+  if (why !== "") return `off: ${why}`;
+  const gain = gainUs === 0 ? "" : `, ${gainUs} us saved a request`;
+  const past = holds === 0 ? "not needed so far" : `${duration(heldMs)} in ${holds} bursts${gain}`;
+  return `${wish}${phase === "off" ? "" : ", at it now"}; ${past}`;
+}
+
 export function renderStatus(status: MountStatus): string {
   const { engine, overlay, decider } = status;
   const layers = overlay.layers.map((layer) => [
@@ -84,6 +91,7 @@ export function renderStatus(status: MountStatus): string {
     `keeper      ${keeperLine(status)}`,
     `engine      ${engine.name}, FUSE ${engine.protocol}, passthrough ${passthrough}, ${engine.inFlight} requests waiting`,
     `requests    ${requestsLine(engine.transport)}`,
+    `idle polls  ${idlePollingLine(engine.idlePolling)}`,
     `decider     ${decider.target}, ${decider.state}; on outage: ${decider.onOutage}`,
     `policy      ${policyLine(status)}`,
     ...splitLines(status),

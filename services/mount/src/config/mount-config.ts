@@ -20,6 +20,9 @@ export type PrivilegeChoice = "auto" | "strict";
 /** What the kernel's requests come by; see lifecycle/choose-transport.ts. */
 export type TransportChoice = "auto" | "uring" | "read";
 
+/** Whether idle processors poll while requests follow one another. "auto": on few processors, where it was measured to help. */
+export type IdlePollingChoice = "auto" | "on" | "off";
+
 export interface UserIds {
   uid: number;
   gid: number;
@@ -62,6 +65,7 @@ export interface MountConfig extends OverlayOptions {
   maxStackDepth: 1 | 2;
   engine: EngineChoice;
   transport: TransportChoice;
+  idlePolling: IdlePollingChoice;
   locks: LocksChoice;
   keeper: KeeperChoice;
   /** "strict": the server registers no backing file itself, even where it could. */

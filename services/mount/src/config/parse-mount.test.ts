@@ -11,6 +11,7 @@ const DEFAULTS: MountArguments = {
   engine: "devfuse",
   locks: "auto",
   transport: "auto",
+  idlePolling: "auto",
   keeper: "off",
   privilege: "auto",
   logLevel: "info",

@@ -11,6 +11,7 @@ import { type LowerList, MAX_LOWERS, parseLowerList } from "./lower-list.js";
 import type {
   DecisionChoice,
   EngineChoice,
+  IdlePollingChoice,
   KeeperChoice,
   LocksChoice,
   MountConfig,
@@ -45,6 +46,7 @@ export interface MountArguments extends TracingArguments {
   maxStackDepth: string;
   engine: string;
   transport: string;
+  idlePolling: string;
   locks: string;
   keeper: string;
   keeperSocket?: string;
@@ -194,6 +196,7 @@ export function parseMount(mountpoint: string, args: MountArguments): MountConfi
     maxStackDepth: oneOf(args.maxStackDepth, ["1", "2"], "--max-stack-depth") === "1" ? 1 : 2,
     engine: oneOf<EngineChoice>(args.engine, ["auto", "devfuse", "fuse-native"], "--engine"),
     transport: oneOf<TransportChoice>(args.transport, ["auto", "uring", "read"], "--transport"),
+    idlePolling: oneOf<IdlePollingChoice>(args.idlePolling, ["auto", "on", "off"], "--idle-polling"),
     locks: oneOf<LocksChoice>(args.locks, ["auto", "kernel", "daemon"], "--locks"),
     keeper: oneOf<KeeperChoice>(args.keeper, ["on", "off"], "--keeper"),
     privilege: oneOf<PrivilegeChoice>(args.privilege, ["auto", "strict"], "--privilege"),

@@ -15,7 +15,7 @@ import type { Revoked } from "../enforcement/grants.js";
 import type { OnRevoke } from "../enforcement/revocation.js";
 import type { FallbackReason, Flow, OverlayStatus } from "@sluice/overlay";
 import type { DurationCounts } from "../telemetry/hot-metrics.js";
-import type { EngineKind, TransportInUse } from "@sluice/vfs";
+import type { EngineKind, IdlePollingInUse, TransportInUse } from "@sluice/vfs";
 
 /** Names are byte strings (one character, one byte). */
 export interface ExplainRequest {
@@ -128,6 +128,7 @@ export interface MountStatus {
     maxStackDepth: number;
     flags: readonly string[];
     transport: TransportInUse;
+    idlePolling: IdlePollingInUse;
     inFlight: number;
   };
   overlay: OverlayStatus;

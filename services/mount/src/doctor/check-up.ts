@@ -1,7 +1,7 @@
 /** What this machine allows, each finding with the remedy for a lack. */
 import { readFileSync } from "node:fs";
 import { release } from "node:os";
-import { whyNoUring } from "@sluice/engine-devfuse";
+import { whyNoIdlePolling, whyNoUring } from "@sluice/engine-devfuse";
 import { CliError } from "@sluice/runtime";
 import { checkDevice, missingCapabilities, requiredCapabilities } from "../preflight/check-machine.js";
 import { checkLayerEligible } from "./check-layer.js";
@@ -78,6 +78,14 @@ function checkUring(): Finding {
   return { name, state: "ok", detail: `${why.problem}: requests come by read(2), about as fast (docs/transports.md); ${why.remedy}` };
 }
 
+function checkIdlePolling(): Finding {
+  const name = "idle polling";
+  const why = whyNoIdlePolling();
+  if (why === undefined)
+    return { name, state: "ok", detail: "can be asked for: 'sluice status' tells what it gives (docs/idle-polling.md)" };
+  return { name, state: "ok", detail: `left alone: ${why}; docs/idle-polling.md has what it gives` };
+}
+
 function checkRegistration(probe: PassthroughProbe): Finding {
   const name = "passthrough";
   if (probe.negotiated.maxStackDepth === 0) {
@@ -110,7 +118,7 @@ async function checkMount(lowers: readonly string[]): Promise<Finding[]> {
 }
 
 export async function checkUp(lowers: readonly string[]): Promise<Finding[]> {
-  const findings = [checkKernel(), checkFuse(), checkCapabilities(), checkUserNamespace(), checkUring()];
+  const findings = [checkKernel(), checkFuse(), checkCapabilities(), checkUserNamespace(), checkUring(), checkIdlePolling()];
   // With a lack the mount would only say the same again.
   if (findings.some((finding) => finding.state === "lack")) return findings;
   return [...findings, ...(await checkMount(lowers))];

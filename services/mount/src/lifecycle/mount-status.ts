@@ -56,6 +56,7 @@ function engineStatus({ kind, engine }: MountParts): MountStatus["engine"] {
     maxStackDepth,
     flags,
     transport: engine.transport,
+    idlePolling: engine.idlePolling,
     inFlight: engine.inFlight(),
   };
 }

@@ -114,6 +114,7 @@ function start(life: Life, kind: EngineKind, { link, overlay }: Ground): { engin
     locks: daemonKeepsLocks(config),
     connect: () => link.connect(),
     transport: config.transport,
+    idlePolling: config.idlePolling,
     withoutUring: withoutUring(config, life.kept !== undefined),
     requests: overlay.survival?.journal.requests,
   };

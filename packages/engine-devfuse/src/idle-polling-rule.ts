@@ -1,0 +1,132 @@
+/**
+ * When idle processors are to poll instead of halting. Where halting is dear (a virtual machine: each wake-up leaves the guest twice),
+ * most of what a client waits for is its own processor waking up after our answer. The kernel can be asked to let no processor
+ * halt (latency-request.ts), which costs nobody processor time, but power and, in a virtual machine, the host's time.
+ *
+ * So it is asked only while requests follow one another, and only where that was seen to help: the gaps between an answer and the
+ * next request, which are the client's time and its wake-up, are measured without it and with it. What was found holds
+ * for a while; what was of no use is tried again more and more rarely. Each tick without enough requests ends it.
+ */
+
+/** Gaps that are measured before and with polling; the median counts. */
+const SAMPLES = 32;
+/** As many requests that follow one another are a burst, where polling is known to help. */
+const BURST = 8;
+/** A longer gap ends a burst: it is the client's own time, whatever its processor does. */
+const LONGEST_GAP_US = 1000;
+/** It was there already when the answer before it was given, and says nothing of waking up. */
+const AT_ONCE_US = 3;
+/** Where a processor only waits in a shallow sleep the gain is a few microseconds, which is not worth its power. */
+const LEAST_GAIN_US = 10;
+const LEAST_GAIN_SHARE = 0.2;
+/** What is saved must be a tenth of the time, or it is not worth it. */
+const LEAST_SAVED_SHARE = 0.1;
+/** How long what was measured is taken for true. */
+const KNOWN_US = 2_000_000;
+const FIRST_BACKOFF_US = 50_000;
+const LAST_BACKOFF_US = 10_000_000;
+
+/** off: not asked. trial: asked, to measure it. held: asked, since it helps. */
+export type IdlePollingPhase = "off" | "trial" | "held";
+
+export class IdlePollingRule {
+  readonly #always: boolean;
+  readonly #gapsUs = new Float64Array(SAMPLES);
+  #phase: IdlePollingPhase = "off";
+  /** Gaps kept. */
+  #count = 0;
+  /** Requests that followed one another. */
+  #run = 0;
+  #sinceTick = 0;
+  #tickedUs = 0;
+  #withoutUs = 0;
+  #gainUs = 0;
+  #knownUntilUs = 0;
+  #notBeforeUs = 0;
+  #backoffUs = FIRST_BACKOFF_US;
+
+  /** `always`: in every burst, whether it helps or not. */
+  constructor(always: boolean) {
+    this.#always = always;
+  }
+
+  get phase(): IdlePollingPhase {
+    return this.#phase;
+  }
+
+  /** What a request that follows another was last found to save, microseconds; 0 where nothing was found yet. */
+  get gainUs(): number {
+    return this.#gainUs;
+  }
+
+  /** A request came so long after the answer before it. True where the phase is another one now. */
+  gap(gapUs: number, nowUs: number): boolean {
+    if (gapUs < AT_ONCE_US) return false;
+    if (gapUs > LONGEST_GAP_US) {
+      this.#run = 0;
+      return false;
+    }
+    this.#run++;
+    this.#sinceTick++;
+    if (this.#phase === "off") return nowUs >= this.#notBeforeUs && this.#seenWithout(gapUs, nowUs);
+    return this.#phase === "trial" && this.#seenWith(gapUs, nowUs);
+  }
+
+  /** To be called every few milliseconds in any phase but "off". True where the phase is "off" now. */
+  tick(nowUs: number): boolean {
+    const elapsedUs = nowUs - this.#tickedUs;
+    const requests = this.#sinceTick;
+    this.#tickedUs = nowUs;
+    this.#sinceTick = 0;
+    if (this.#phase === "trial") return requests === 0 && this.#enter("off", nowUs);
+    return this.#phase === "held" && !this.#isWorthIt(requests, elapsedUs, nowUs) && this.#enter("off", nowUs);
+  }
+
+  #isWorthIt(requests: number, elapsedUs: number, nowUs: number): boolean {
+    if (this.#always) return requests >= BURST;
+    return nowUs < this.#knownUntilUs && requests * this.#gainUs >= elapsedUs * LEAST_SAVED_SHARE;
+  }
+
+  #seenWithout(gapUs: number, nowUs: number): boolean {
+    if (this.#run >= BURST && (this.#always || nowUs < this.#knownUntilUs)) return this.#enter("held", nowUs);
+    this.#gapsUs[this.#count++] = gapUs;
+    if (this.#count < SAMPLES) return false;
+    this.#withoutUs = this.#median();
+    return this.#withoutUs >= LEAST_GAIN_US ? this.#enter("trial", nowUs) : this.#giveUp(nowUs);
+  }
+
+  #seenWith(gapUs: number, nowUs: number): boolean {
+    this.#gapsUs[this.#count++] = gapUs;
+    if (this.#count < SAMPLES) return false;
+    const gainUs = this.#withoutUs - this.#median();
+    if (gainUs < LEAST_GAIN_US || gainUs < this.#withoutUs * LEAST_GAIN_SHARE) return this.#giveUp(nowUs);
+    this.#gainUs = gainUs;
+    this.#knownUntilUs = nowUs + KNOWN_US;
+    this.#backoffUs = FIRST_BACKOFF_US;
+    return this.#enter("held", nowUs);
+  }
+
+  #giveUp(nowUs: number): boolean {
+    this.#gainUs = 0;
+    this.#notBeforeUs = nowUs + this.#backoffUs;
+    this.#backoffUs = Math.min(LAST_BACKOFF_US, this.#backoffUs * 2);
+    return this.#enter("off", nowUs);
+  }
+
+  #enter(phase: IdlePollingPhase, nowUs: number): boolean {
+    this.#count = 0;
+    this.#run = 0;
+    if (this.#phase === "off") {
+      this.#tickedUs = nowUs;
+      this.#sinceTick = 0;
+    }
+    const changed = this.#phase !== phase;
+    this.#phase = phase;
+    return changed;
+  }
+
+  #median(): number {
+    this.#gapsUs.sort();
+    return this.#gapsUs[SAMPLES / 2] as number;
+  }
+}

@@ -1,0 +1,105 @@
+/** Has idle processors poll while requests follow one another: the rule's hand, and its account. */
+import type { IdlePollingInUse, IdlePollingWish } from "@sluice/vfs";
+import { clock } from "./clock.js";
+import { IdlePollingRule } from "./idle-polling-rule.js";
+import { type LatencyRequest, openLatencyRequest } from "./latency-request.js";
+import { countProcessors } from "./processors.js";
+
+/** Every processor polls that has nothing to do, not only those of the server and its client. */
+const MOST_PROCESSORS = 4;
+/** The end of a burst is noticed within two of them. */
+const TICK_MS = 4;
+
+export interface IdlePollingParts {
+  /** Makes the request, which asks for nothing yet; a text says why there is none. */
+  open(): LatencyRequest | string;
+  processors(): number;
+}
+
+const machine: IdlePollingParts = { open: openLatencyRequest, processors: () => countProcessors("online") };
+
+/** Why idle processors would not be asked to poll here; undefined where they may be. */
+export function whyNoIdlePolling(): string | undefined {
+  const made = whyNot("auto", machine) ?? machine.open();
+  if (typeof made === "string") return made;
+  made.close();
+  return undefined;
+}
+
+function whyNot(wish: IdlePollingWish, { processors }: IdlePollingParts): string | undefined {
+  if (wish === "off") return "--idle-polling off was asked for";
+  if (wish === "on" || processors() <= MOST_PROCESSORS) return undefined;
+  return `auto is for machines of up to ${MOST_PROCESSORS} processors: all that are idle would poll`;
+}
+
+export class IdlePolling {
+  readonly #rule: IdlePollingRule;
+  readonly #wish: IdlePollingWish;
+  #why: string;
+  #request: LatencyRequest | undefined;
+  #ticks: NodeJS.Timeout | undefined;
+  #answeredUs = 0;
+  #heldSinceUs = 0;
+  #heldUs = 0;
+  #holds = 0;
+
+  constructor(wish: IdlePollingWish, parts: IdlePollingParts = machine) {
+    this.#wish = wish;
+    this.#rule = new IdlePollingRule(wish === "on");
+    const made = whyNot(wish, parts) ?? parts.open();
+    this.#request = typeof made === "string" ? undefined : made;
+    this.#why = typeof made === "string" ? made : "";
+  }
+
+  get inUse(): IdlePollingInUse {
+    const heldUs = this.#heldUs + (this.#ticks === undefined ? 0 : clock.us - this.#heldSinceUs);
+    const gainUs = Math.round(this.#rule.gainUs);
+    return { wish: this.#wish, why: this.#why, phase: this.#rule.phase, gainUs, holds: this.#holds, heldMs: Math.round(heldUs / 1000) };
+  }
+
+  /** A request was read; whoever calls has just looked at the clock. */
+  arrived(): void {
+    if (this.#request !== undefined && this.#rule.gap(clock.us - this.#answeredUs, clock.us)) this.#follow();
+  }
+
+  /** It was answered; whoever calls has just looked at the clock. */
+  answered(): void {
+    this.#answeredUs = clock.us;
+  }
+
+  close(): void {
+    this.#stop();
+    this.#request?.close();
+    this.#request = undefined;
+  }
+
+  #follow(): void {
+    if (this.#rule.phase === "off") this.#stop();
+    else if (this.#ticks === undefined) this.#begin();
+  }
+
+  #begin(): void {
+    this.#why = this.#request?.hold() ?? "";
+    if (this.#why !== "") {
+      this.close();
+      return;
+    }
+    this.#holds++;
+    this.#heldSinceUs = clock.us;
+    this.#ticks = setInterval(() => this.#tick(), TICK_MS);
+    this.#ticks.unref();
+  }
+
+  #tick(): void {
+    clock.tick();
+    if (this.#rule.tick(clock.us)) this.#stop();
+  }
+
+  #stop(): void {
+    if (this.#ticks === undefined) return;
+    clearInterval(this.#ticks);
+    this.#ticks = undefined;
+    this.#heldUs += clock.us - this.#heldSinceUs;
+    this.#request?.release();
+  }
+}

@@ -1,0 +1,87 @@
+/**
+ * Idle processors poll while requests follow one another and halt when they no longer do, whatever becomes of the server. What is
+ * looked at is the kernel's own account of it: reading /dev/cpu_dma_latency gives the lowest latency that anybody asks for.
+ */
+import { closeSync, openSync, readSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
+import { machineHas, mountSluice, type RunningScript, requires, type SluiceMount, startScript } from "@sluice/testkit";
+import { expect } from "vitest";
+import { layers } from "./harness/layers.js";
+
+const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "CPU latency requests");
+const DEADLINE_MS = 15_000;
+const BURST = "const { chmodSync } = require('node:fs'); for (const path = process.argv.at(-1); ; ) chmodSync(path, 0o600);";
+
+/** Microseconds. */
+function latencyAskedFor(): number {
+  const fd = openSync("/dev/cpu_dma_latency", "r");
+  const value = new Int32Array(1);
+  readSync(fd, value);
+  closeSync(fd);
+  return value[0] as number;
+}
+
+async function seen(condition: () => boolean): Promise<boolean> {
+  for (const deadline = Date.now() + DEADLINE_MS; Date.now() < deadline; await sleep(1)) if (condition()) return true;
+  return false;
+}
+
+async function mounted(wish: "on" | "off" | "auto"): Promise<SluiceMount> {
+  const { lower, upper } = layers({ lower: { file: "content" } });
+  return mountSluice({ lowers: [lower], upper, args: ["--idle-polling", wish] });
+}
+
+/** A client whose requests follow one another, until it is killed. */
+const burst = (mount: SluiceMount): RunningScript =>
+  startScript([process.execPath, "-e", BURST, mount.path("file")], { timeoutMs: 2 * DEADLINE_MS });
+
+async function statusLine(mount: SluiceMount): Promise<string> {
+  return /^idle polls.*$/m.exec((await mount.cli("status")).stdout)?.[0] ?? "";
+}
+
+if (machineHas("CPU latency requests")) expect(latencyAskedFor(), "some other process asks for no latency").toBeGreaterThan(0);
+
+test("in a burst they poll, and after it they halt again", async () => {
+  const mount = await mounted("on");
+  expect(latencyAskedFor()).toBeGreaterThan(0);
+  const client = burst(mount);
+  expect(await seen(() => latencyAskedFor() === 0)).toBe(true);
+  client.kill();
+  await client.finished;
+  expect(await seen(() => latencyAskedFor() > 0)).toBe(true);
+  expect(await statusLine(mount)).toMatch(/on; .* in \d+ bursts/);
+  expect((await mount.stop()).code).toBe(0);
+});
+
+test("they halt again when the server is killed in a burst", async () => {
+  const mount = await mounted("on");
+  const client = burst(mount);
+  expect(await seen(() => latencyAskedFor() === 0)).toBe(true);
+  await mount.kill();
+  expect(await seen(() => latencyAskedFor() > 0)).toBe(true);
+  mount.discardMount();
+  await client.finished;
+});
+
+test("they halt again when the mount ends in a burst", async () => {
+  const mount = await mounted("on");
+  const client = burst(mount);
+  expect(await seen(() => latencyAskedFor() === 0)).toBe(true);
+  expect((await mount.stop()).code).toBe(0);
+  expect(latencyAskedFor()).toBeGreaterThan(0);
+  client.kill();
+  await client.finished;
+});
+
+test("they always halt where that is asked for", async () => {
+  const mount = await mounted("off");
+  const client = burst(mount);
+  for (let look = 0; look < 200; look++) {
+    expect(latencyAskedFor()).toBeGreaterThan(0);
+    await sleep(1);
+  }
+  client.kill();
+  await client.finished;
+  expect(await statusLine(mount)).toMatch(/off: --idle-polling off was asked for/);
+  expect((await mount.stop()).code).toBe(0);
+});
