@@ -19,8 +19,8 @@ const AT_ONCE_US = 3;
 /** Where a processor only waits in a shallow sleep the gain is a few microseconds, which is not worth its power. */
 const LEAST_GAIN_US = 10;
 const LEAST_GAIN_SHARE = 0.2;
-/** What is saved must be a tenth of the time, or it is not worth it. */
-const LEAST_SAVED_SHARE = 0.1;
+/** What is saved must be a twentieth of the time, or it is not worth it. */
+const LEAST_SAVED_SHARE = 0.05;
 /** How long what was measured is taken for true. */
 const KNOWN_US = 2_000_000;
 const FIRST_BACKOFF_US = 50_000;
@@ -83,7 +83,7 @@ export class IdlePollingRule {
   }
 
   #isWorthIt(requests: number, elapsedUs: number, nowUs: number): boolean {
-    if (this.#always) return requests >= BURST;
+    if (this.#always) return requests > 0;
     return nowUs < this.#knownUntilUs && requests * this.#gainUs >= elapsedUs * LEAST_SAVED_SHARE;
   }
 
