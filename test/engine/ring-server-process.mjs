@@ -87,7 +87,7 @@ function serveRing() {
   }
   const wake = () => {
     ring.begin();
-    for (let count = ring.turn(false); count > 0; count = ring.turn(false)) {
+    for (let count = ring.turn(false, 0); count > 0; count = ring.turn(false, 0)) {
       for (let i = 0; i < count; i++) {
         const at = ring.ready[2 * i];
         const { memory, offset } = places[at];

@@ -8,6 +8,7 @@ import { type FuseRing, RING_LOOP_WORD, RING_LOST } from "@sluice/native";
 import { Errno, errnoName } from "@sluice/vfs";
 import { clock } from "./clock.js";
 import type { EngineEvents } from "./engine.js";
+import { Patience } from "./patience.js";
 import type { ReadLoop } from "./read-loop.js";
 import { RingEntries, type RingEntry } from "./ring-entries.js";
 import type { Session } from "./session.js";
@@ -31,6 +32,7 @@ export interface RingServed {
 export class RingLoop {
   readonly #parts: RingLoopParts;
   readonly #entries: RingEntries;
+  readonly #patience = new Patience();
   #served: RingServed | undefined;
   #serving = false;
   #closed = false;
@@ -83,7 +85,7 @@ export class RingLoop {
     let linger = false;
     let allAnswered = mayLinger;
     while (served < REQUESTS_PER_TURN && !this.#closed) {
-      const count = ring.turn(linger);
+      const count: number = linger ? this.#linger() : ring.turn(false, 0);
       if (count > 0) {
         allAnswered = this.#serve(count) && allAnswered;
         linger = allAnswered;
@@ -94,6 +96,21 @@ export class RingLoop {
         served += others;
       }
     }
+  }
+
+  /** The next request is looked for a moment before the thread sleeps, as the read loop does. */
+  #linger(): number {
+    const patience = this.#patience;
+    const lookUs = patience.waits ? patience.limitUs : 0;
+    const fromUs = clock.us;
+    const count = this.#parts.ring.turn(true, lookUs);
+    if (lookUs === 0) {
+      patience.passedOver();
+      return count;
+    }
+    clock.tick();
+    patience.waited(clock.us - fromUs, count > 0);
+    return count;
   }
 
   /** FORGET and the like: most of what makes the event loop ready between requests. How many there were. */

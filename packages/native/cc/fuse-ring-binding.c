@@ -103,11 +103,12 @@ static napi_value ring_begin(napi_env env, napi_callback_info info) {
 }
 
 static napi_value ring_turn(napi_env env, napi_callback_info info) {
-  struct args args = args_read(env, info, 1);
+  struct args args = args_read(env, info, 2);
   struct fuse_ring *ring = ring_of(&args);
   bool linger = arg_bool(&args, 0);
+  uint32_t look_us = arg_uint(&args, 1);
   if (args.failure) return args_failed(&args);
-  return result_number(env, fuse_ring_turn(ring, linger));
+  return result_number(env, fuse_ring_turn(ring, linger, look_us));
 }
 
 static napi_value ring_end(napi_env env, napi_callback_info info) {

@@ -44,6 +44,7 @@ extern int uv_backend_timeout(const uv_loop_t *loop);
 /* user_data of what takes those two back. */
 #define TAKEN_BACK (UINT64_MAX - 2)
 #define SUBMISSIONS 256
+#define LOOKS_BETWEEN_CLOCKS 32
 /* Places in the ring's list of files. */
 #define FUSE_FILE 0
 #define LOOP_FILE 1
@@ -245,13 +246,38 @@ static uint32_t reap(struct fuse_ring *ring) {
   return count;
 }
 
+/* Lets the processor's other thread, where it has one, go first. */
+static void relax(void) {
+#if defined(__x86_64__) || defined(__i386__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  __asm__ volatile("yield");
+#endif
+}
+
 /* Whether the loop itself would sleep now. */
 static bool may_wait(struct fuse_ring *ring) {
   return !ring->loop_ready && !ring->time_over && uring_completion(&ring->uring) == NULL && uv_backend_timeout(ring->loop) != 0;
 }
 
-int64_t fuse_ring_turn(struct fuse_ring *ring, bool linger) {
+/* The kernel tells of what would complete in the mapped ring (IORING_SQ_TASKRUN), so looking for it takes no system call. */
+static bool comes_within(struct fuse_ring *ring, uint32_t look_us) {
+  int64_t until = monotonic_us() + look_us;
+  do {
+    for (int look = 0; look < LOOKS_BETWEEN_CLOCKS; look++) {
+      if (uring_has_work(&ring->uring)) return true;
+      relax();
+    }
+  } while (monotonic_us() < until);
+  return false;
+}
+
+int64_t fuse_ring_turn(struct fuse_ring *ring, bool linger, uint32_t look_us) {
   bool wait = linger && may_wait(ring);
+  if (wait && look_us > 0) {
+    int failure = ring->uring.pending > 0 ? uring_enter(&ring->uring, false) : 0;
+    if (failure == 0 && (uring_has_work(&ring->uring) || comes_within(ring, look_us))) wait = false;
+  }
   if (wait) {
     watch_loop(ring);
     set_timer(ring);

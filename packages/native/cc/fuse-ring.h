@@ -46,8 +46,11 @@ int fuse_ring_open(struct fuse_ring *ring, int fuse_fd);
 size_t fuse_ring_entry_bytes(const struct fuse_ring *ring);
 /* Hands over `count` entries that lie in `memory` one after the other. 0 or a negative errno. */
 int fuse_ring_register(struct fuse_ring *ring, uint8_t *memory, uint16_t queue, uint32_t count);
-/* Submits what was committed and puts what is ready into `ready`; their number, or a negative errno. */
-int64_t fuse_ring_turn(struct fuse_ring *ring, bool linger);
+/*
+ * Submits what was committed and puts what is ready into `ready`; their number, or a negative errno. With `linger`, where nothing is: looks
+ * for it for so long, then sleeps a moment for it.
+ */
+int64_t fuse_ring_turn(struct fuse_ring *ring, bool linger, uint32_t look_us);
 /* Submits what was committed, and takes back what turns wait by. */
 int fuse_ring_settle(struct fuse_ring *ring);
 /* There is something left for a turn or `fuse_ring_settle`. */

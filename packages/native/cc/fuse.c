@@ -71,12 +71,6 @@ static napi_value fd_read(napi_env env, napi_callback_info info) {
   return result(env, count);
 }
 
-static int64_t now_us(void) {
-  struct timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
-}
-
 /* Into the caller's memory: a number that is returned is an object of its own, but for small ones. */
 static napi_value monotonic_clock(napi_env env, napi_callback_info info) {
   struct args args = args_read(env, info, 1);
@@ -100,12 +94,12 @@ static napi_value fd_read_within(napi_env env, napi_callback_info info) {
   struct slice piece = arg_piece(&args, 1);
   int64_t limit_us = arg_int64(&args, 4);
   if (args.failure) return args_failed(&args);
-  int64_t until = now_us() + limit_us;
+  int64_t until = monotonic_us() + limit_us;
   ssize_t count;
   for (;;) {
     count = read(fd, piece.data, piece.length);
     if (count >= 0 || (errno != EAGAIN && errno != EINTR)) break;
-    if (now_us() >= until) break;
+    if (monotonic_us() >= until) break;
   }
   return result(env, count);
 }

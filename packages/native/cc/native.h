@@ -24,7 +24,15 @@
 #include <string.h>
 #include <sys/syscall.h>
 #include <sys/types.h>
+#include <time.h>
 #include <unistd.h>
+
+/* Microseconds since some moment. */
+static inline int64_t monotonic_us(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
 
 /* A 64-bit offset is passed to raw system calls as one register. */
 _Static_assert(sizeof(long) == 8, "the addon needs a 64-bit Linux");

@@ -95,11 +95,10 @@ export interface FuseRing {
   add(queue: number, count: number): ArrayBuffer | number;
   begin(): void;
   /**
-   * Submits what was committed, and takes what is ready. With `linger`, where nothing is, it sleeps until something is,
-   * the event loop has something else to do, or two milliseconds are over: one system call answers a request and fetches
-   * the next.
+   * Submits what was committed, and takes what is ready. With `linger`, where nothing is, it looks for it for `lookUs`, then
+   * sleeps until something is ready, the event loop has something else to do, or two milliseconds are over.
    */
-  turn(linger: boolean): number;
+  turn(linger: boolean, lookUs: number): number;
   /** Submits what was committed. More that became ready makes `eventFd` readable. */
   end(): number;
   /** The reply that was built in an entry is the answer to its request: goes out with the next turn, end or submit. */
