@@ -6,7 +6,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { createRegistry } from "@sluice/runtime";
+import { createRegistry } from "@sluice/runtime/metrics";
 import { startDecisionService } from "@sluice/service-decision";
 import { cleanUp, mountSluice, plant, requires, runScript, scratch } from "@sluice/testkit";
 import { expect, test } from "vitest";

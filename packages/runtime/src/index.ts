@@ -2,10 +2,8 @@
 export { type AdminOptions, type AdminServer, parseHostPort, startAdminServer } from "./admin-server.js";
 export { CliError, type Complaint, EXIT, type ExitCode, errorLine } from "./cli-error.js";
 export { createLogger, LOG_LEVELS, type Logger, type LoggerConfig, type LogLevel, silentLogger } from "./logger.js";
-export { type DecisionMetrics, decisionMetrics } from "./metrics/decision-metrics.js";
 export { YoungCollector } from "./keep-pauses-short.js";
 export { type Destination, type LineLog, openLineLog } from "./line-log.js";
-export { Counter, createRegistry, Gauge, Histogram, Registry } from "./metrics/registry.js";
 export { type CommandLike, runCli } from "./run-cli.js";
 export {
   asTraceparent,

@@ -1,7 +1,7 @@
 /** The logger of a service: pino JSON, made pretty where a person looks at it. Libraries do not log; they emit. */
+import { createRequire } from "node:module";
 import { isatty } from "node:tty";
 import { destination, type Logger, type LoggerOptions, pino } from "pino";
-import { build as prettyStream } from "pino-pretty";
 
 export type { Logger } from "pino";
 export const LOG_LEVELS = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
@@ -16,6 +16,7 @@ export interface LoggerConfig {
 }
 
 const STDERR = 2;
+const load = createRequire(import.meta.url);
 
 /** Lines are written at once: those before a crash are the ones that matter. */
 export function createLogger(config: LoggerConfig): Logger {
@@ -26,6 +27,8 @@ export function createLogger(config: LoggerConfig): Logger {
   };
   if (config.file !== undefined) return pino(options, destination({ dest: config.file, append: true, mkdir: false, sync: true }));
   if (!isatty(STDERR)) return pino(options, destination({ dest: STDERR, sync: true }));
+  // Loaded only where a person looks on: it takes longer than the rest of this file.
+  const { build: prettyStream } = load("pino-pretty") as typeof import("pino-pretty");
   return pino(options, prettyStream({ destination: STDERR, sync: true, ignore: "pid,hostname", translateTime: "SYS:HH:MM:ss.l" }));
 }
 

@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
-import { CliError, type CommandLike, createRegistry, decisionMetrics, EXIT, parseHostPort, runCli, startAdminServer } from "./index.js";
+import { CliError, type CommandLike, EXIT, parseHostPort, runCli, startAdminServer } from "./index.js";
+import { createRegistry, decisionMetrics } from "./metrics.js";
 
 function command(run: () => Promise<unknown>): CommandLike {
   return { commands: [], name: () => "sluice", exitOverride: () => undefined, configureOutput: () => undefined, parseAsync: run };

@@ -9,7 +9,7 @@ import { fileURLToPath } from "node:url";
 import { type ClientDuplexStream, credentials, type ServiceError } from "@grpc/grpc-js";
 import { NO_FACTS, wire } from "@sluice/decision-api";
 import type { Policy, PolicyBackend, Verdict } from "@sluice/policy-backends";
-import { createRegistry } from "@sluice/runtime";
+import { createRegistry } from "@sluice/runtime/metrics";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { type DecisionService, type DecisionServiceOptions, startDecisionService } from "./index.js";
 import { decide, question } from "./testing/wire-question.js";

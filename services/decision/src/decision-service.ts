@@ -5,18 +5,16 @@ import {
   type AdminOptions,
   type AdminServer,
   CliError,
-  createRegistry,
-  decisionMetrics,
   EXIT,
   type Logger,
   parseHostPort,
-  type Registry,
   silentLogger,
   startAdminServer,
   startTracing,
   type TracingOptions,
   VERSION,
 } from "@sluice/runtime";
+import { createRegistry, decisionMetrics, type Registry } from "@sluice/runtime/metrics";
 import { type DecisionLog, type DecisionLogTarget, openDecisionLog } from "./audit/decision-log.js";
 import { logReports } from "./audit/log-reports.js";
 import { startAuthzenServer } from "./authzen/authzen-server.js";

@@ -1,16 +1,8 @@
 /** `sluice decision`: the decision service in a process of its own. */
 import { readFileSync } from "node:fs";
 import { native } from "@sluice/native";
-import {
-  CliError,
-  createLogger,
-  createRegistry,
-  EXIT,
-  LOG_LEVELS,
-  type LogLevel,
-  type TracingArguments,
-  tracingOptions,
-} from "@sluice/runtime";
+import { CliError, createLogger, EXIT, LOG_LEVELS, type LogLevel, type TracingArguments, tracingOptions } from "@sluice/runtime";
+import { createRegistry } from "@sluice/runtime/metrics";
 import { type Command, Option } from "commander";
 import type { DecisionLogTarget } from "../audit/decision-log.js";
 import { type DecisionService, type DecisionServiceOptions, startDecisionService } from "../decision-service.js";

@@ -1,6 +1,7 @@
 import type { Question } from "@sluice/decision-api";
 import { loadPolicy, type Policy, type PolicyBackend, type Verdict } from "@sluice/policy-backends";
-import { createRegistry, decisionMetrics, silentLogger } from "@sluice/runtime";
+import { silentLogger } from "@sluice/runtime";
+import { createRegistry, decisionMetrics } from "@sluice/runtime/metrics";
 import { describe, expect, it } from "vitest";
 import { openDecisionLog } from "../audit/decision-log.js";
 import { DecisionEngine } from "./decision-engine.js";

@@ -1,7 +1,8 @@
 /** Turns questions into decisions: the policy in force answers, the engine gives the answer its id, revision and audit line. */
 import { type Decision, mintIds, type PolicyCapabilities, type Question } from "@sluice/decision-api";
 import type { Policy, PolicyBackend, Refresh, Verdict } from "@sluice/policy-backends";
-import type { DecisionMetrics, Logger, Span, Tracing } from "@sluice/runtime";
+import type { Logger, Span, Tracing } from "@sluice/runtime";
+import type { DecisionMetrics } from "@sluice/runtime/metrics";
 import type { DecisionLog, KeptHits } from "../audit/decision-log.js";
 
 export interface EngineParts {

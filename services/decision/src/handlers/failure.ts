@@ -1,6 +1,7 @@
 /** Why a question gets no decision, as the contract says it. */
 import { DecisionError, wire } from "@sluice/decision-api";
-import type { DecisionMetrics, Logger } from "@sluice/runtime";
+import type { Logger } from "@sluice/runtime";
+import type { DecisionMetrics } from "@sluice/runtime/metrics";
 
 export interface Refusals {
   log: Logger;

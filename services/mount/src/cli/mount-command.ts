@@ -1,7 +1,6 @@
 /** `sluice mount`: what is typed, and nothing of what it does. */
 import { type Command, Option } from "commander";
 import { wrong } from "../complaint.js";
-import type { ConfigFile } from "../config/config-file.js";
 import type { MountArguments } from "../config/parse-mount.js";
 import { IN_BACKGROUND, launchInBackground } from "../lifecycle/launch-background.js";
 import { keepLeastPrivilege } from "../lifecycle/least-privilege.js";
@@ -106,15 +105,22 @@ export function addMountCommand(program: Command, host: MountHost): void {
     .option("--log-file <file>", "append the log to a file; standard error by default")
     .addHelpText("after", EXAMPLES)
     .action(async (typed: string | undefined, args: MountArguments, command: Command) => {
-      const { applyConfigFile, placed } = await import("../config/config-file.js");
-      const written: ConfigFile =
-        args.config === undefined ? { mountpoint: undefined, places: new Map() } : applyConfigFile(args.config, command);
-      try {
-        await mount(typed ?? written.mountpoint, command.opts<MountArguments>(), host);
-      } catch (error) {
-        throw placed(error, written);
-      }
+      if (args.config === undefined) await mount(typed, args, host);
+      else await mountAsWritten(args.config, { typed, command, host });
     });
+}
+
+async function mountAsWritten(
+  file: string,
+  { typed, command, host }: { typed: string | undefined; command: Command; host: MountHost },
+): Promise<void> {
+  const { applyConfigFile, placed } = await import("../config/config-file.js");
+  const written = applyConfigFile(file, command);
+  try {
+    await mount(typed ?? written.mountpoint, command.opts<MountArguments>(), host);
+  } catch (error) {
+    throw placed(error, written);
+  }
 }
 
 async function mount(mountpoint: string | undefined, args: MountArguments, host: MountHost): Promise<void> {
@@ -129,13 +135,15 @@ async function mount(mountpoint: string | undefined, args: MountArguments, host:
     const { joinMount } = await import("../lifecycle/join-mount.js");
     return joinMount(mountpoint, args, host);
   }
+  const becomeKeeper = args.keeper === "off" ? undefined : host.becomeKeeper;
+  // Before anything is loaded: it starts the program once more.
+  if (becomeKeeper === undefined) keepLeastPrivilege();
   // Loaded only here: gRPC, engine and overlay take longer to load than the other commands take to run.
   const { parseMount } = await import("../config/parse-mount.js");
-  if (args.keeper !== "off" && host.becomeKeeper !== undefined) {
+  if (becomeKeeper !== undefined) {
     const { keepMount } = await import("../lifecycle/kept-mount.js");
-    keepMount(parseMount(mountpoint, args), host.becomeKeeper);
+    keepMount(parseMount(mountpoint, args), becomeKeeper);
   }
-  keepLeastPrivilege();
   const { runMount } = await import("../lifecycle/run-mount.js");
   await runMount(parseMount(mountpoint, args), host);
 }

@@ -1,7 +1,7 @@
 /** Where a mount can be asked: its control socket and its admin port. */
 import { rmSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
-import { createRegistry, startAdminServer } from "@sluice/runtime";
+import { startAdminServer } from "@sluice/runtime";
 import { CONTROL_SOCKET } from "../control/control-client.js";
 import { startControlServer } from "../control/control-server.js";
 import { makeRunDirectory } from "../control/run-directory.js";
@@ -20,6 +20,8 @@ export async function openDoors(life: Life, parts: MountParts, runDirectory: str
   }
   undo.push("close the control socket", () => control.close());
   if (config.admin === undefined) return;
+  // Loaded only where somebody is to scrape: it takes long.
+  const { createRegistry } = await import("@sluice/runtime/metrics");
   const registry = createRegistry(true);
   for (const metric of telemetry.metrics()) registry.registerMetric(metric as never);
   const admin = await startAdminServer({ address: config.admin, registry, notReady: () => (stop.requested ? "draining" : undefined) });

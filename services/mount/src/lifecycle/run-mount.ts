@@ -239,6 +239,7 @@ async function serve(life: Life, host: MountHost): Promise<void> {
   if (restored) life.telemetry.restoredInMs = performance.now() - begunMs;
   undo.push("stop watching the policy", watchPolicy(kind, decider, logger));
   const { engine, overlay } = started;
+  life.telemetry.idlePolledMs = () => engine.idlePolling.heldMs;
   if (life.kept === undefined) neverLeaveMount(life, engine);
   const revocation = watchRevocation(config, { decider, gate, grants, overlay }, logger);
   undo.push("stop judging what is open", () => revocation.close());

@@ -1,4 +1,4 @@
-import { createRegistry } from "@sluice/runtime";
+import { createRegistry } from "@sluice/runtime/metrics";
 import { decisionOf } from "@sluice/testkit";
 import { expect, test } from "vitest";
 import { MountTelemetry } from "./mount-telemetry.js";
@@ -13,6 +13,7 @@ test("a scrape shows what was counted, in Prometheus' own words", async () => {
   telemetry.copyUp(1000, 1);
   telemetry.recalled({ ...decisionOf("deny"), source: "cache" });
   telemetry.cacheStatus = () => ({ entries: 3, bytes: 900, hits: 5, misses: 4, uncacheable: 1, evictions: 0, invalidations: 2 });
+  telemetry.idlePolledMs = () => 1500;
   const registry = createRegistry(false);
   for (const metric of telemetry.metrics()) registry.registerMetric(metric as never);
   const lines = (await registry.metrics()).split("\n");
@@ -33,6 +34,7 @@ test("a scrape shows what was counted, in Prometheus' own words", async () => {
       "sluice_decision_cache_entries 3",
       "sluice_decision_cache_hits_total 5",
       "sluice_decision_cache_misses_total 4",
+      "sluice_idle_polling_seconds_total 1.5",
     ]),
   );
 });

@@ -19,6 +19,8 @@ export class MountTelemetry {
   readonly startedMs = Date.now();
   /** Of the decider, told by whoever puts the mount together. */
   cacheStatus: () => CacheStatus | undefined = () => undefined;
+  /** Of the engine, told by the same. Milliseconds. */
+  idlePolledMs: () => number = () => 0;
   anomalies = 0;
   /** Servers of this mount that died before this one. */
   restarts = 0;
@@ -89,6 +91,9 @@ export class MountTelemetry {
       counter("sluice_anomalies_total", "What should not have happened and was survived", () => [{ labels: {}, value: this.anomalies }]),
       counter("sluice_server_restarts_total", "Servers of this mount that died and were replaced", () => [
         { labels: {}, value: this.restarts },
+      ]),
+      counter("sluice_idle_polling_seconds_total", "Time in which idle processors polled for this mount's requests", () => [
+        { labels: {}, value: this.idlePolledMs() / 1000 },
       ]),
       counter("sluice_requests_total", "Requests of the kernel", () => this.#requestValues()),
       histogram("sluice_copy_up_duration_seconds", "Time of a copy-up", this.#copyUpDurations),
