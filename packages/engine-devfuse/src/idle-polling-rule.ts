@@ -24,7 +24,8 @@ const LEAST_SAVED_SHARE = 0.05;
 /** How long what was measured is taken for true. */
 const KNOWN_US = 2_000_000;
 const FIRST_BACKOFF_US = 50_000;
-const LAST_BACKOFF_US = 10_000_000;
+/** A trial takes some milliseconds. */
+const LAST_BACKOFF_US = 500_000;
 
 /** off: not asked. trial: asked, to measure it. held: asked, since it helps. */
 export type IdlePollingPhase = "off" | "trial" | "held";
