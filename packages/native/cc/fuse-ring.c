@@ -276,14 +276,15 @@ int64_t fuse_ring_turn(struct fuse_ring *ring, bool linger, uint32_t look_us) {
   bool wait = linger && may_wait(ring);
   if (wait && look_us > 0) {
     int failure = ring->uring.pending > 0 ? uring_enter(&ring->uring, false) : 0;
-    if (failure == 0 && (uring_has_work(&ring->uring) || comes_within(ring, look_us))) wait = false;
+    if (failure == 0 && comes_within(ring, look_us)) wait = false;
   }
   if (wait) {
     watch_loop(ring);
     set_timer(ring);
     wait = ring->loop_watched && ring->timer_set;
   }
-  int failure = uring_enter(&ring->uring, wait);
+  bool is_there = ring->uring.pending == 0 && uring_completion(&ring->uring) != NULL;
+  int failure = is_there ? 0 : uring_enter(&ring->uring, wait);
   uint32_t count = reap(ring);
   if (count > 0) return count;
   ring->ready[RING_LOOP_WORD] = ring->loop_ready && !ring->time_over;
