@@ -1,6 +1,7 @@
 export { bytes, nodePath } from "./byte-string.js";
 export { type Cerbos, cerbosPolicyFile, STANDARD_CERBOS, startCerbos } from "./cerbos.js";
 export { cleanedUp, cleanUp } from "./clean-up.js";
+export { latencyAskedFor } from "./cpu-latency.js";
 export { type KernelOverlayOptions, mountKernelOverlay, unmountKernelOverlay } from "./mount-kernel-overlay.js";
 export { MountFailure, mountSluice, runSluice, type SluiceExit, SluiceMount, type SluiceMountOptions } from "./mount-sluice.js";
 export { type MountEntry, mountsBelow, mountTable } from "./mount-table.js";

@@ -1,0 +1,11 @@
+// What all processes together ask of idle processors (PM QoS).
+import { closeSync, openSync, readSync } from "node:fs";
+
+/** The lowest CPU latency that anybody asks the kernel for, in microseconds. 0: no processor halts. */
+export function latencyAskedFor(): number {
+  const fd = openSync("/dev/cpu_dma_latency", "r");
+  const value = new Int32Array(1);
+  readSync(fd, value);
+  closeSync(fd);
+  return value[0] as number;
+}
