@@ -69,8 +69,7 @@ export class IdlePolling {
 
   close(): void {
     this.#stop();
-    this.#request?.close();
-    this.#request = undefined;
+    this.#letGo();
   }
 
   #follow(): void {
@@ -79,11 +78,7 @@ export class IdlePolling {
   }
 
   #begin(): void {
-    this.#why = this.#request?.hold() ?? "";
-    if (this.#why !== "") {
-      this.close();
-      return;
-    }
+    if (this.#refused(this.#request?.hold())) return;
     this.#holds++;
     this.#heldSinceUs = clock.us;
     this.#ticks = setInterval(() => this.#tick(), TICK_MS);
@@ -100,6 +95,19 @@ export class IdlePolling {
     clearInterval(this.#ticks);
     this.#ticks = undefined;
     this.#heldUs += clock.us - this.#heldSinceUs;
-    this.#request?.release();
+    this.#refused(this.#request?.release());
+  }
+
+  /** Without its descriptor nothing is asked any more, whatever was asked before. */
+  #refused(why: string | undefined): boolean {
+    if (why === undefined || why === "") return false;
+    this.#why = why;
+    this.#letGo();
+    return true;
+  }
+
+  #letGo(): void {
+    this.#request?.close();
+    this.#request = undefined;
   }
 }

@@ -1,6 +1,7 @@
 /** What one mount is made of, checked for form only: whether the machine and the paths fit is preflight's question. */
 
 import type { LogLevel, TracingOptions } from "@sluice/runtime";
+import type { IdlePollingWish } from "@sluice/vfs";
 import type { Shown } from "../shown/shown.js";
 import type { OnRevoke } from "../enforcement/revocation.js";
 import type { OverlayOptions } from "./overlay-options.js";
@@ -19,9 +20,6 @@ export type PrivilegeChoice = "auto" | "strict";
 
 /** What the kernel's requests come by; see lifecycle/choose-transport.ts. */
 export type TransportChoice = "auto" | "uring" | "read";
-
-/** Whether idle processors poll while requests follow one another. "auto": on few processors, where it was measured to help. */
-export type IdlePollingChoice = "auto" | "on" | "off";
 
 export interface UserIds {
   uid: number;
@@ -65,7 +63,7 @@ export interface MountConfig extends OverlayOptions {
   maxStackDepth: 1 | 2;
   engine: EngineChoice;
   transport: TransportChoice;
-  idlePolling: IdlePollingChoice;
+  idlePolling: IdlePollingWish;
   locks: LocksChoice;
   keeper: KeeperChoice;
   /** "strict": the server registers no backing file itself, even where it could. */

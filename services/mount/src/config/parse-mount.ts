@@ -4,6 +4,7 @@ import { DecisionError } from "@sluice/decision-api";
 import { parseTarget } from "@sluice/decision-client";
 import { MS } from "@sluice/native";
 import { LOG_LEVELS, type LogLevel, parseHostPort, type TracingArguments, tracingOptions } from "@sluice/runtime";
+import type { IdlePollingWish } from "@sluice/vfs";
 import { wrong } from "../complaint.js";
 import { shownOf } from "../shown/shown-given.js";
 import type { OnRevoke } from "../enforcement/revocation.js";
@@ -11,7 +12,6 @@ import { type LowerList, MAX_LOWERS, parseLowerList } from "./lower-list.js";
 import type {
   DecisionChoice,
   EngineChoice,
-  IdlePollingChoice,
   KeeperChoice,
   LocksChoice,
   MountConfig,
@@ -196,7 +196,7 @@ export function parseMount(mountpoint: string, args: MountArguments): MountConfi
     maxStackDepth: oneOf(args.maxStackDepth, ["1", "2"], "--max-stack-depth") === "1" ? 1 : 2,
     engine: oneOf<EngineChoice>(args.engine, ["auto", "devfuse", "fuse-native"], "--engine"),
     transport: oneOf<TransportChoice>(args.transport, ["auto", "uring", "read"], "--transport"),
-    idlePolling: oneOf<IdlePollingChoice>(args.idlePolling, ["auto", "on", "off"], "--idle-polling"),
+    idlePolling: oneOf<IdlePollingWish>(args.idlePolling, ["auto", "on", "off"], "--idle-polling"),
     locks: oneOf<LocksChoice>(args.locks, ["auto", "kernel", "daemon"], "--locks"),
     keeper: oneOf<KeeperChoice>(args.keeper, ["on", "off"], "--keeper"),
     privilege: oneOf<PrivilegeChoice>(args.privilege, ["auto", "strict"], "--privilege"),
