@@ -1,12 +1,13 @@
-// Copies what the services need at run time, and nothing else, from a built checkout into a directory: the `sluice`
-// command, the workspaces it imports (compiled), their production packages, and the health checks beside this file.
+// Copies what the services need at run time, and nothing else, from a built checkout into a directory: the bundle, in which
+// the commands are, the packages that stay outside of it, and the health checks beside this file.
 // Both ways to an image go through it: the Dockerfile's build stage, and a context for its `prebuilt` target.
 //
 // Usage: collect-runtime.mjs TARGET_DIRECTORY
 // With SOURCE_DATE_EPOCH in the environment every file has that time: equal sources make equal layers.
-import { cpSync, existsSync, lutimesSync, mkdirSync, readdirSync, readFileSync, symlinkSync } from "node:fs";
-import { dirname, join, relative } from "node:path";
+import { cpSync, existsSync, lutimesSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { OUTSIDE } from "../../packages/dev/bundle.mjs";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const target = process.argv[2];
@@ -34,10 +35,6 @@ const closure = (start) => {
     const entry = locked[path];
     if (found.has(path)) continue;
     found.add(path);
-    if (entry.link === true) {
-      pending.push(entry.resolved);
-      continue;
-    }
     for (const name of Object.keys({ ...entry.dependencies, ...entry.optionalDependencies })) {
       const dependency = locate(path, name);
       if (dependency !== undefined && existsSync(join(root, dependency))) pending.push(dependency);
@@ -46,17 +43,11 @@ const closure = (start) => {
   return found;
 };
 
-/** What Node never loads: declarations, sources, source maps, and OpenTelemetry's builds for bundlers. Licences stay. */
-const loaded = (file) => !/\.(ts|mts|cts|map|tsbuildinfo)$|\/@opentelemetry\/[^/]+\/build\/(esm|esnext)$/.test(file);
+/** What is never loaded: declarations, sources, source maps, and what is made for browsers or another system. Licences stay. */
+const loaded = (file) => !/\.(ts|mts|cts|map)$|\/cedar-wasm\/(esm|web)$/.test(file);
+const OTHER_SYSTEMS = /-darwin$/;
 
-/** Of a workspace only what Node loads; of an installed package everything but nested packages, which are entries of their own. */
-const WORKSPACE_PARTS = ["package.json", "bin", "dist", "build", "console"];
-const copyWorkspace = (path) => {
-  for (const part of WORKSPACE_PARTS) {
-    const source = join(root, path, part);
-    if (existsSync(source)) cpSync(source, join(target, path, part), { recursive: true, filter: loaded });
-  }
-};
+/** Everything but nested packages, which are entries of their own. */
 const copyPackage = (path) => {
   mkdirSync(join(target, path), { recursive: true });
   for (const part of readdirSync(join(root, path))) {
@@ -64,20 +55,18 @@ const copyPackage = (path) => {
       cpSync(join(root, path, part), join(target, path, part), { recursive: true, verbatimSymlinks: true, filter: loaded });
   }
 };
-const copyLink = (path) => {
-  mkdirSync(dirname(join(target, path)), { recursive: true });
-  symlinkSync(relative(dirname(path), locked[path].resolved), join(target, path));
-};
 
 mkdirSync(target, { recursive: true });
 if (readdirSync(target).length > 0) {
   process.stderr.write(`collect-runtime: ${target}: not empty: name a new directory\n`);
   process.exit(2);
 }
-for (const path of closure("packages/cli")) {
-  if (locked[path].link === true) copyLink(path);
-  else if (path.includes("node_modules/")) copyPackage(path);
-  else copyWorkspace(path);
+// In a checkout the addon and the console are links in it. What is there for checkouts only is left out.
+cpSync(join(root, "bundle"), target, { recursive: true, dereference: true, filter: (file) => !file.endsWith("/inputs.json") });
+for (const name of OUTSIDE) {
+  const start = `node_modules/${name}`;
+  // An optional one may be missing.
+  if (existsSync(join(root, start))) for (const path of closure(start)) if (!OTHER_SYSTEMS.test(path)) copyPackage(path);
 }
 for (const file of ["package.json", "LICENSE"]) if (existsSync(join(root, file))) cpSync(join(root, file), join(target, file));
 for (const file of ["decision-health.mjs", "mount-health.mjs", "publish-policy.mjs"])

@@ -1,4 +1,4 @@
-// Builds what is out of date: the addon, then every TypeScript project. Depends on nothing but Node.
+// Builds what is out of date: the addon, every TypeScript project, then the bundle. Depends on nothing but Node.
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
@@ -30,4 +30,9 @@ export function buildNative() {
 export function buildTypescript() {
   const tsc = typescriptCli();
   return tsc !== undefined && runNode([tsc, "-b"]);
+}
+
+/** A process of its own, since what it joins modules with may have been installed a moment ago. */
+export function buildBundle() {
+  return runNode([join(root, "packages/dev/bundle.mjs")]);
 }

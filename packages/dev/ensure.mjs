@@ -2,7 +2,7 @@
 // installs where node_modules is out of step with the lock file, then builds what is out of date.
 // Runs before anything is installed, so it imports nothing but Node and its neighbours.
 import { spawnSync } from "node:child_process";
-import { buildNative, buildTypescript, root } from "./build.mjs";
+import { buildBundle, buildNative, buildTypescript, root } from "./build.mjs";
 import { whyInstall } from "./lock-step.mjs";
 
 const OLDEST_NODE = [20, 19];
@@ -43,4 +43,5 @@ ensureInstalled();
 if (!process.argv.includes("--install-only")) {
   if (!buildNative()) giveUp("the native addon was not built; the messages above say what is missing");
   if (!buildTypescript()) giveUp("the TypeScript build failed; its messages are above");
+  if (!buildBundle()) giveUp("the modules could not be joined; the messages above say why");
 }

@@ -29,7 +29,8 @@ const reportPath = join(scratchBase, "report.json");
 /** @returns {Promise<number>} vitest's exit code */
 function runVitest() {
   const argv = ["run", "--reporter=default", "--reporter=json", `--outputFile.json=${reportPath}`, ...process.argv.slice(2)];
-  const env = { ...process.env, SLUICE_TEST_RUN: run.id, SLUICE_TEST_ROOT: run.scratchRoot };
+  // Node reads the certificates of the last one at each start of one of the many processes, and no test asks anybody outside.
+  const env = { ...process.env, SLUICE_TEST_RUN: run.id, SLUICE_TEST_ROOT: run.scratchRoot, NODE_EXTRA_CA_CERTS: undefined };
   const child = spawn(process.execPath, [join(root, "node_modules/vitest/vitest.mjs"), ...argv], { cwd: root, env, stdio: "inherit" });
   const limit = setTimeout(() => cutOff(child), LIMIT_MS);
   for (const signal of /** @type {const} */ (["SIGINT", "SIGTERM"])) process.on(signal, () => child.kill(signal));

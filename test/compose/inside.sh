@@ -70,7 +70,7 @@ build_image() {
 
 # Meanwhile: it copies the whole image.
 build_next_image() {
-  printf 'FROM sluice:local\nRUN sed -i s/0.1.0/0.1.0-next/ /opt/sluice/packages/runtime/dist/version.js\n' >"$scratch/next"
+  printf 'FROM sluice:local\nRUN sed -i s/0.1.0/0.1.0-next/ /opt/sluice/chunks/version.js\n' >"$scratch/next"
   docker build --pull=false --network none -t sluice:next - <"$scratch/next" >"$scratch/next.log" 2>&1 &
   next=$!
 }

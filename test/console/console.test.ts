@@ -3,7 +3,7 @@ import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { open } from "node:fs/promises";
 import { request } from "node:http";
 import { join } from "node:path";
-import { connectDecider, whenReady } from "@sluice/decision-client";
+import { connectDecider, whenReady } from "@sluice/decision-client/connect";
 import { type Decider, NO_FACTS, type Question } from "@sluice/decision-api";
 import { questionOf } from "@sluice/policy-backends";
 import { type DecisionService, type DecisionServiceOptions, startDecisionService } from "@sluice/service-decision";

@@ -2,9 +2,26 @@
 import type { FactNeeds } from "./fact-needs.js";
 
 export type Effect = "grant" | "mediate" | "deny";
-export type Access = "read" | "write" | "execute" | "create" | "delete" | "link" | "rename" | "truncate" | "metadata";
-export type Operation = "open" | "create" | "tmpfile" | "mknod" | "mkdir" | "symlink" | "link" | "rename" | "unlink" | "rmdir" | "setattr";
-export type FileKind = "regular" | "directory" | "symlink" | "character-device" | "block-device" | "fifo" | "socket";
+export const ALL_ACCESSES = ["read", "write", "execute", "create", "delete", "link", "rename", "truncate", "metadata"] as const;
+export type Access = (typeof ALL_ACCESSES)[number];
+
+export const ALL_OPERATIONS = [
+  "open",
+  "create",
+  "tmpfile",
+  "mknod",
+  "mkdir",
+  "symlink",
+  "link",
+  "rename",
+  "unlink",
+  "rmdir",
+  "setattr",
+] as const;
+export type Operation = (typeof ALL_OPERATIONS)[number];
+
+export const ALL_KINDS = ["regular", "directory", "symlink", "character-device", "block-device", "fifo", "socket"] as const;
+export type FileKind = (typeof ALL_KINDS)[number];
 
 /** From lax to strict. */
 export const STRICTNESS: Readonly<Record<Effect, number>> = { grant: 0, mediate: 1, deny: 2 };

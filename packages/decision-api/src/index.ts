@@ -15,4 +15,3 @@ export * from "./mount-report.js";
 export { mintIds, newQuestionId } from "./mint-ids.js";
 export { plainQuestion, usualOperation } from "./plain-question.js";
 export { mergeScopes, strictest } from "./strictest.js";
-export { ALL_ACCESSES, ALL_KINDS, ALL_OPERATIONS } from "./wire-names.js";

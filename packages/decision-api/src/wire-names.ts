@@ -87,12 +87,3 @@ export const KIND_OF = invert(WIRE_KIND);
 export const FIELD_OF = invert(WIRE_FIELD);
 export const FACT_OF = invert(WIRE_FACT);
 export const OUTAGE_OF = invert(WIRE_OUTAGE);
-
-/** Every access there is. */
-export const ALL_ACCESSES = Object.keys(WIRE_ACCESS) as readonly Access[];
-
-/** Every kind of file there is. */
-export const ALL_KINDS = Object.keys(WIRE_KIND) as readonly FileKind[];
-
-/** Every operation there is. */
-export const ALL_OPERATIONS = Object.keys(WIRE_OPERATION) as readonly Operation[];

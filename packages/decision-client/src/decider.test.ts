@@ -1,7 +1,7 @@
 import { type Decider, type Decision, DecisionError, plainQuestion as question, wire } from "@sluice/decision-api";
 import { afterEach, describe, expect, it } from "vitest";
 import { NO_EVENTS } from "./decision-client-events.js";
-import { connectDecider, type DeciderOptions, whenReady } from "./index.js";
+import { connectDecider, type DeciderOptions, whenReady } from "./connect.js";
 import { answer, CAPABILITIES, DIGEST, grantFor, ScriptedService, type Script } from "./scripted-service.js";
 
 const open: (() => Promise<void> | void)[] = [];

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect, it, onTestFinished, vi } from "vitest";
-import { connectDecider } from "./index.js";
+import { connectDecider } from "./connect.js";
 
 const LOOK_MS = 500;
 

@@ -2,7 +2,7 @@
 import { type Decider, type Decision, inquiryOf, plainQuestion as question, type Question, wire } from "@sluice/decision-api";
 import { afterEach, describe, expect, it } from "vitest";
 import { NO_EVENTS } from "./decision-client-events.js";
-import { connectDecider, type DeciderOptions } from "./index.js";
+import { connectDecider, type DeciderOptions } from "./connect.js";
 import { answer, CAPABILITIES, DIGEST, grantFor, ScriptedService, type Stream } from "./scripted-service.js";
 
 const open: (() => Promise<void> | void)[] = [];

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { plainQuestion as question } from "@sluice/decision-api";
 import { expect, it } from "vitest";
-import { connectDecider, whenReady } from "./index.js";
+import { connectDecider, whenReady } from "./connect.js";
 
 const MAIN = fileURLToPath(new URL("../../../services/decision/bin/sluice-decision.mjs", import.meta.url));
 const policy = (revision: number, effect: string): string =>

@@ -2,7 +2,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join, relative } from "node:path";
 
-const SKIPPED_FOLDERS = new Set(["node_modules", "dist", "build", ".git", "gen"]);
+const SKIPPED_FOLDERS = new Set(["node_modules", "dist", "build", "bundle", ".git", "gen"]);
 
 /**
  * Every file below `folder`, as paths relative to `root`, without what is generated or installed.

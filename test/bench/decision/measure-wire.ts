@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { credentials } from "@grpc/grpc-js";
 import { questionToProto, wire } from "@sluice/decision-api";
-import { connectDecider, whenReady } from "@sluice/decision-client";
+import { connectDecider, whenReady } from "@sluice/decision-client/connect";
 import type { Figure } from "./figures.js";
 import { filledCache, hitUs } from "./measure-cache.js";
 import { evaluationUs } from "./measure-rules.js";

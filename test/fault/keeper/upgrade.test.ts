@@ -57,7 +57,7 @@ test("no upgrade is asked for by what a server has started", async () => {
   expect((await mount.stop()).code).toBe(0);
 });
 
-/** The command of this checkout as the next version: see next-version.mjs. */
+/** The command of this checkout as the next version: see next-version.mjs, which looks into modules (SLUICE_BUNDLE=off). */
 const NEXT = new URL("next-version.mjs", import.meta.url).href;
 const MAIN = fileURLToPath(new URL("../../../packages/cli/dist/main.js", import.meta.url));
 const CLI = fileURLToPath(new URL("../../../packages/cli/bin/sluice.mjs", import.meta.url));
@@ -107,7 +107,7 @@ test("an upgrade under load: by command, by SIGHUP, and to a program that does n
 test("an older version refuses state of a newer format with a sentence, and the newer one goes on", async () => {
   const [lower, mountpoint] = [plant(scratch(), { f: file("lower") }), scratch()];
   const newer = [process.execPath, "--import", `${NEXT}?format`, CLI, "mount", "--keeper", "on", "--lower", lower, mountpoint];
-  const mount = startScript(newer, { timeoutMs: 120_000 });
+  const mount = startScript(newer, { env: { SLUICE_BUNDLE: "off" }, timeoutMs: 120_000 });
   await mount.waitFor("mounted ");
   const { code, stderr } = await runSluice(["upgrade", mountpoint]);
   expect([code, stderr]).toEqual([1, expect.stringContaining("the new server does not serve (exit code 1): the one before goes on")]);

@@ -190,7 +190,7 @@ test(
     const wanted = new Map<string, Snapshot>();
     for (const name of new Set(all.map((trial) => trial.name))) wanted.set(name, await expected(CASES[name] as Case));
     const stepFile = join(scratch(), "step");
-    const env = { NODE_OPTIONS: `--import=${PLANT}`, SLUICE_STEP_FILE: stepFile };
+    const env = { NODE_OPTIONS: `--import=${PLANT}`, SLUICE_BUNDLE: "off", SLUICE_STEP_FILE: stepFile };
     const mount = await mountSluice({ lowers: [lower], upper, work, args: ["--keeper", "on"], env });
     const over = new Map<string, number>();
     const done = new Set<string>();

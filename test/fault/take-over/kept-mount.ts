@@ -105,6 +105,7 @@ export async function mountKept({ lower, upper, mountpoint, policy, plant, args 
   writeFileSync(countFile, "");
   const planted = {
     NODE_OPTIONS: `--import=${PLANT}`,
+    SLUICE_BUNDLE: "off",
     SLUICE_KILL_SEED: String(plant?.seed),
     SLUICE_KILL_UNTIL: String(plant?.untilMs),
     SLUICE_KILL_COUNT: countFile,

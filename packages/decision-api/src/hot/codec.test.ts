@@ -5,7 +5,7 @@ import { decisionFromProto, decisionToProto } from "../convert.js";
 import { questionFromProto, questionToProto } from "../convert-question.js";
 import { type Decision, DecisionError, type Question } from "../domain.js";
 import * as wire from "../gen/sluice/decision/v1/decision.js";
-import { ALL_ACCESSES, ALL_OPERATIONS } from "../wire-names.js";
+import { ALL_ACCESSES, ALL_OPERATIONS } from "../domain.js";
 import { AnswerReader, encodeAnswers, type SentAnswer } from "./answer-codec.js";
 import { MessageWriter } from "./message-writer.js";
 import { unframed } from "./frames.js";

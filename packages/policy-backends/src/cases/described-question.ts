@@ -1,14 +1,5 @@
 /** A question as a person writes it: only what matters, the rest as of an ordinary user reading an ordinary file. */
-import {
-  type Access,
-  ALL_ACCESSES,
-  ALL_KINDS,
-  type FactNeeds,
-  type FileKind,
-  type Question,
-  QUESTION_LIMITS,
-  usualOperation,
-} from "@sluice/decision-api";
+import { ALL_ACCESSES, ALL_KINDS, type FactNeeds, type Question, QUESTION_LIMITS, usualOperation } from "@sluice/decision-api";
 import { z } from "zod";
 import { bytesOfText } from "../rules/name-bytes.js";
 
@@ -18,7 +9,7 @@ const id = z.number().int().min(0).max(4_294_967_295);
 /** Keys of a described question. */
 export const DESCRIBED_SHAPE = {
   path: oneOrMany(z.string()),
-  access: oneOrMany(z.enum(ALL_ACCESSES as [string, ...string[]])).optional(),
+  access: oneOrMany(z.enum(ALL_ACCESSES)).optional(),
   uid: id.optional(),
   gid: id.optional(),
   groups: z.array(id).optional(),
@@ -26,7 +17,7 @@ export const DESCRIBED_SHAPE = {
   cgroup: z.string().optional(),
   mount: z.string().optional(),
   layer: z.string().optional(),
-  kind: z.enum(ALL_KINDS as [FileKind, ...FileKind[]]).optional(),
+  kind: z.enum(ALL_KINDS).optional(),
   size: z.number().int().min(0).optional(),
   mode: z.number().int().min(0).optional(),
   owner: z.strictObject({ uid: id, gid: id }).optional(),
@@ -53,7 +44,7 @@ const NOBODY_SPECIAL = 1_000;
 
 /** `wanted`: what the policy looks at. Where the description has none of it, the file has none: no attribute, no content. */
 export function questionOf(description: DescribedQuestion, id: string, { xattrs, headBytes, needsDigest }: FactNeeds): Question {
-  const accesses = (description.access ?? ["read"]) as Access[];
+  const accesses = description.access ?? ["read"];
   const missing = description.missing ?? [];
   const known = (fact: string): boolean => !missing.includes(fact);
   const { owner, uid = NOBODY_SPECIAL } = description;

@@ -1,6 +1,7 @@
 /** `kind: grpc`: another decision service of Sluice. It says itself what it looked at, so its answers are kept like ours. */
 import { type Decision, factNeedsOf, type Question } from "@sluice/decision-api";
-import { connectDecider, type TlsFiles, whenReady } from "@sluice/decision-client";
+import type { TlsFiles } from "@sluice/decision-client";
+import { connectDecider, whenReady } from "@sluice/decision-client/connect";
 import { z } from "zod";
 import type { Verdict } from "../backend.js";
 import type { Engine, LoadContext, LooksAt, PolicyKind } from "../policy-kind.js";

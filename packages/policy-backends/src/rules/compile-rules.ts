@@ -54,7 +54,7 @@ class Shared<Value> {
 
 function accessesOf(rule: RuleDocument): ReadonlySet<Access> {
   if (rule.access === undefined) return impliedAccesses(rule.effect);
-  const accesses = new Set(rule.access as Access[]);
+  const accesses = new Set(rule.access);
   if (accesses.has("write")) accesses.add("truncate");
   return accesses;
 }

@@ -36,7 +36,7 @@ const obligations = z.strictObject({
 const rule = z.strictObject({
   name: z.string().min(1).max(100),
   path: oneOrMany(z.string()).optional(),
-  access: oneOrMany(z.enum(ALL_ACCESSES as [string, ...string[]])).optional(),
+  access: oneOrMany(z.enum(ALL_ACCESSES)).optional(),
   subject: subject.optional(),
   when: z.string().min(1).max(4096).optional(),
   effect,

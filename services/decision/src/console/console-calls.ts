@@ -2,7 +2,7 @@
 import { readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { setImmediate as turn } from "node:timers/promises";
-import { type Access, ALL_ACCESSES } from "@sluice/decision-api";
+import { ALL_ACCESSES } from "@sluice/decision-api";
 import { loadPolicy, type Policy, type PolicyBackend, PolicyError, problemLine, questionOf, type Verdict } from "@sluice/policy-backends";
 import { VERSION } from "@sluice/runtime";
 import { z } from "zod";
@@ -24,11 +24,10 @@ export class CallError extends Error {
 const MAX_SOURCE_BYTES = 1 << 20;
 const MAX_PATHS_SHOWN = 200;
 const LINES_A_TURN = 100;
-const ACCESSES = ALL_ACCESSES as [Access, ...Access[]];
 const id = z.number().int().min(0).max(4_294_967_295);
 const asked = z.strictObject({
   path: z.string().max(4_096),
-  access: z.array(z.enum(ACCESSES)).min(1),
+  access: z.array(z.enum(ALL_ACCESSES)).min(1),
   uid: id,
   gid: id,
   executable: z.string().max(4_096).optional(),

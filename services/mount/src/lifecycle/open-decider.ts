@@ -2,14 +2,7 @@
 import { statSync } from "node:fs";
 import { join } from "node:path";
 import { type Decider, DecisionError, type MountReport } from "@sluice/decision-api";
-import {
-  connectDecider,
-  type DecisionClientEvents,
-  grantAllDecider,
-  type OutageMode,
-  type RevisionView,
-  whenReady,
-} from "@sluice/decision-client";
+import { type DecisionClientEvents, grantAllDecider, type OutageMode, type RevisionView } from "@sluice/decision-client";
 import { type Logger, VERSION } from "@sluice/runtime";
 import { wrong } from "../complaint.js";
 import type { MountConfig } from "../config/mount-config.js";
@@ -89,7 +82,10 @@ interface DeciderParts {
   describeMount: () => MountReport | undefined;
 }
 
-function connectTo(target: string, config: MountConfig, { logger, describeMount }: DeciderParts): Decider {
+/** What loads gRPC: only where somebody is asked. */
+type Client = typeof import("@sluice/decision-client/connect");
+
+function connectTo({ connectDecider }: Client, target: string, config: MountConfig, { logger, describeMount }: DeciderParts): Decider {
   const { decision } = config;
   try {
     return connectDecider({
@@ -109,14 +105,14 @@ function connectTo(target: string, config: MountConfig, { logger, describeMount 
   }
 }
 
-/** True once the service has said which policy is in force. Throws what broke it before. */
-function firstWord(decider: Decider, timeoutMs: number, broken: Promise<Error>): Promise<boolean> {
+/** True where the service has said which policy is in force, which `ready` is of. Throws what broke it before. */
+function firstWord(ready: Promise<boolean>, broken: Promise<Error>): Promise<boolean> {
   const failed = broken.then((error): never => {
     throw error;
   });
   // It may break after the wait is over: then the outage mode holds, and the log has it.
   failed.catch(() => undefined);
-  return Promise.race([whenReady(decider, timeoutMs), failed]);
+  return Promise.race([ready, failed]);
 }
 
 const never = new Promise<Error>(() => undefined);
@@ -125,6 +121,8 @@ export async function openDecider(config: MountConfig, parts: DeciderParts): Pro
   const { decision } = config;
   const { logger, undo } = parts;
   if (decision.kind === "none") return grantAllDecider();
+  // While the service starts.
+  const loading = import("@sluice/decision-client/connect");
   let target: string;
   let broken = never;
   if (decision.kind === "embedded") {
@@ -144,9 +142,11 @@ export async function openDecider(config: MountConfig, parts: DeciderParts): Pro
   } else {
     target = decision.target;
   }
-  const decider = connectTo(target, config, parts);
+  const client = await loading;
+  const decider = connectTo(client, target, config, parts);
   undo.push("close the decision client", () => decider.close());
-  const word = firstWord(decider, FIRST_WORD_MS[decision.kind], broken).then((said) => {
+  const ready = client.whenReady(decider, FIRST_WORD_MS[decision.kind]);
+  const word = firstWord(ready, broken).then((said) => {
     if (said) return;
     const outcome = config.onOutage === "mediate" ? "opens are mediated" : "opens are denied";
     logger.warn({ target, onOutage: config.onOutage }, `the decision service cannot be reached: ${outcome} until it can`);

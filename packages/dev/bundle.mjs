@@ -1,0 +1,146 @@
+// Joins what `tsc -b` made into few files, below bundle/: Node reads and links hundreds of modules for longer than a mount takes.
+// bundle/ has the shape of the checkout (bundle/packages/cli/dist/main.js, …), so that what finds a file beside itself finds it
+// there, and is what is deployed: deploy/docker/collect-runtime.mjs copies it with the few packages that stay outside.
+// Does nothing where nothing changed. Run by itself, it is the second half of `npm run build`.
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import { dirname, join, relative } from "node:path";
+import { fileURLToPath } from "node:url";
+import { rolldown } from "rolldown";
+import { root } from "./build.mjs";
+
+const OUT = join(root, "bundle");
+/** What it was made of, for the commands in bin/, which take dist/ where it has changed since. Written last: with it the bundle is whole. */
+const INPUTS = join(OUT, "inputs.json");
+
+/** The programs, each started by path: by a name in bin/, by another program, or as a worker. */
+const PROGRAMS = [
+  "packages/cli/dist/decision-child",
+  "packages/cli/dist/keeper-main",
+  "packages/cli/dist/main",
+  "packages/overlayfs-cli/dist/mount-helper-main",
+  "packages/overlayfs-cli/dist/overlayfs-main",
+  "packages/overlayfs-cli/dist/serve-main",
+  "packages/overlayfs-cli/dist/umount-helper-main",
+  "packages/policy-backends/dist/cedar/cedar-worker",
+  "packages/policy-backends/dist/opa-wasm/opa-wasm-worker",
+  "packages/policy-backends/dist/rules/rules-worker",
+  "services/decision/dist/main",
+  "services/mount/dist/enforcement/digest-worker",
+];
+
+/** What the commands in bin/ start. */
+const COMMANDS = {
+  "packages/cli/bin/sluice.mjs": "packages/cli/dist/main.js",
+  "packages/overlayfs-cli/bin/mount.fuse.sluice.mjs": "packages/overlayfs-cli/dist/mount-helper-main.js",
+  "packages/overlayfs-cli/bin/sluice-overlayfs.mjs": "packages/overlayfs-cli/dist/overlayfs-main.js",
+  "packages/overlayfs-cli/bin/umount.fuse.sluice.mjs": "packages/overlayfs-cli/dist/umount-helper-main.js",
+  "services/decision/bin/sluice-decision.mjs": "services/decision/dist/main.js",
+};
+
+/** Found beside a module, and no module. */
+const BESIDE = ["packages/native/build", "services/decision/console"];
+
+/** Packages that stay outside: an addon, what finds files of its own by its place, and what is asked for by a name at run time. */
+export const OUTSIDE = ["@cedar-policy/cedar-wasm", "fuse-native", "grpc-health-check", "pino-pretty"];
+
+/** Packages that name their place, but only in functions that nobody here calls (channelz, ORCA, pino's transports). */
+const NAME_THEIR_PLACE = new Set(["@grpc/grpc-js", "pino", "thread-stream", "commander"]);
+
+const packageOf = (/** @type {string} */ id) => /.*\/node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(id)?.[1];
+
+/** A module's own URL is asked for to find what is beside it: in a chunk it stays that of the module, in the tree of the bundle. */
+const PLACE = /__sluicePlace\("([^"]+)"\)/g;
+
+/** @type {import("rolldown").Plugin} */
+const places = {
+  name: "places",
+  transform(code, id) {
+    if (id.startsWith("\0")) return undefined;
+    const name = packageOf(id);
+    if (name === undefined) return code.replaceAll("import.meta.url", `__sluicePlace("${relative(root, id)}")`);
+    if (/\b__(dir|file)name\b/.test(code) && !NAME_THEIR_PLACE.has(name))
+      this.error(`${name} finds files by its place: name it in OUTSIDE of packages/dev/bundle.mjs, or see that nobody calls what does`);
+    return undefined;
+  },
+  renderChunk(code, { fileName }) {
+    return code.replace(PLACE, (_, path) => {
+      const from = relative(dirname(fileName), path);
+      return `new URL(${JSON.stringify(from.startsWith(".") ? from : `./${from}`)}, import.meta.url).href`;
+    });
+  },
+};
+
+/** @param {Iterable<string>} paths in the checkout */
+function changedAt(paths) {
+  return Object.fromEntries([...paths].map((path) => [path, statSync(join(root, path), { throwIfNoEntry: false })?.mtimeMs ?? 0]));
+}
+
+/** What tsc made is told by the one file that it writes with it. @param {readonly string[]} ids */
+function inputsOf(ids) {
+  const projects = ids.flatMap((id) => /^((?:packages|services)\/[^/]+)\/dist\//.exec(relative(root, id))?.[1] ?? []);
+  const built = [...new Set(projects)].sort().map((project) => `${project}/dist/.tsbuildinfo`);
+  return [...built, "package-lock.json", "packages/dev/bundle.mjs"];
+}
+
+function isUpToDate() {
+  if (!existsSync(INPUTS)) return false;
+  const made = JSON.parse(readFileSync(INPUTS, "utf8"));
+  return Object.entries(changedAt(Object.keys(made))).every(([path, at]) => made[path] === at);
+}
+
+/** The licences of what is inside, as their packages have them. @param {Iterable<string>} ids */
+function licences(ids) {
+  const homes = new Set([...ids].flatMap((id) => /.*\/node_modules\/(?:@[^/]+\/)?[^/]+/.exec(id)?.[0] ?? []));
+  const texts = [...homes].sort().map((home) => {
+    const { name, version, license } = JSON.parse(readFileSync(join(home, "package.json"), "utf8"));
+    const file = readdirSync(home).find((entry) => /^licen[cs]e/i.test(entry));
+    return `${name} ${version} (${license})\n\n${file === undefined ? "" : readFileSync(join(home, file), "utf8")}`;
+  });
+  return texts.join(`\n${"-".repeat(80)}\n\n`);
+}
+
+/** @param {string} path below bundle/ @param {string} text */
+function write(path, text) {
+  mkdirSync(dirname(join(OUT, path)), { recursive: true });
+  writeFileSync(join(OUT, path), text, { mode: path.includes("/bin/") ? 0o755 : 0o644 });
+}
+
+function link(/** @type {string} */ path) {
+  mkdirSync(dirname(join(OUT, path)), { recursive: true });
+  rmSync(join(OUT, path), { recursive: true, force: true });
+  symlinkSync(relative(dirname(join(OUT, path)), join(root, path)), join(OUT, path));
+}
+
+/** Chunks are named without a digest: what is imported late by a program that runs is then there after a build, as in dist/. */
+async function joinModules() {
+  const bundle = await rolldown({
+    input: Object.fromEntries(PROGRAMS.map((name) => [name, join(root, `${name}.js`)])),
+    platform: "node",
+    external: [/^node:/, ...OUTSIDE.map((name) => new RegExp(`^${name}(/|$)`))],
+    // Of ours a module that nobody uses anything of is left out: none does anything when it is only loaded, but the programs.
+    treeshake: { moduleSideEffects: (id) => packageOf(id) !== undefined || PROGRAMS.some((name) => id === join(root, `${name}.js`)) },
+    plugins: [places],
+    logLevel: "warn",
+  });
+  const { output } = await bundle.write({ dir: OUT, format: "esm", chunkFileNames: "chunks/[name].js", comments: false });
+  await bundle.close();
+  return output;
+}
+
+export async function buildBundle() {
+  if (isUpToDate()) return;
+  rmSync(INPUTS, { force: true });
+  const output = await joinModules();
+  const ids = output.flatMap((chunk) => (chunk.type === "chunk" ? chunk.moduleIds : []));
+  const made = new Set(output.map(({ fileName }) => fileName));
+  for (const name of readdirSync(join(OUT, "chunks"))) if (!made.has(`chunks/${name}`)) rmSync(join(OUT, "chunks", name));
+  for (const [bin, program] of Object.entries(COMMANDS)) {
+    write(bin, `#!/usr/bin/env node\nimport ${JSON.stringify(relative(dirname(bin), program))};\n`);
+  }
+  for (const path of BESIDE) link(path);
+  write("package.json", '{ "type": "module" }\n');
+  write("THIRD-PARTY-LICENSES", licences(ids));
+  writeFileSync(INPUTS, JSON.stringify(changedAt(inputsOf(ids)), null, 2));
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) await buildBundle();

@@ -1,0 +1,130 @@
+// What goes into an image: everything that a service starts or loads late is there, with no checkout around it.
+import { createHash } from "node:crypto";
+import { copyFileSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { file, plant, requires, runScript, type ScriptResult, scratch, startScript } from "@sluice/testkit";
+import { beforeAll, expect } from "vitest";
+
+const ROOT = fileURLToPath(new URL("../..", import.meta.url));
+const WASM = join(ROOT, "packages/policy-backends/src/opa-wasm/fixture/standard.wasm");
+const LIMIT_MS = 120_000;
+const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "FUSE passthrough");
+const onTerminal = requires("/dev/fuse", "CAP_SYS_ADMIN", "FUSE passthrough", "command script").test;
+const portable = requires("/dev/fuse", "CAP_SYS_ADMIN", "fuse-native").test;
+
+let tree = "";
+let cli = "";
+
+function sluice(...args: readonly string[]): Promise<ScriptResult> {
+  return runScript([process.execPath, cli, ...args], { timeoutMs: LIMIT_MS });
+}
+
+beforeAll(async () => {
+  tree = join(scratch(), "opt");
+  cli = join(tree, "packages/cli/bin/sluice.mjs");
+  const { code, stderr } = await runScript([process.execPath, join(ROOT, "deploy/docker/collect-runtime.mjs"), tree], {
+    timeoutMs: LIMIT_MS,
+  });
+  expect([code, stderr]).toEqual([0, ""]);
+}, LIMIT_MS);
+
+test("it is small, holds no link out of itself, and names the licences of what is inside", async () => {
+  const { stdout: links } = await runScript(["find", tree, "-type", "l", "-lname", "/*", "-o", "-type", "l", "-lname", "*../../../*"]);
+  expect(links).toBe("");
+  const { stdout: size } = await runScript(["du", "-s", "--apparent-size", "-B1M", tree]);
+  expect(Number.parseInt(size, 10)).toBeLessThan(30);
+  expect(readFileSync(join(tree, "THIRD-PARTY-LICENSES"), "utf8")).toMatch(/^@grpc\/grpc-js \d/m);
+  expect(readdirSync(tree)).not.toContain("inputs.json");
+});
+
+test(
+  "a mount with a keeper and a policy that looks into files: its service, its threads, its server killed and started again",
+  async () => {
+    const [lower, mountpoint, policy] = [plant(scratch(), { good: file("good"), bad: file("bad") }), scratch(), scratch()];
+    const digest = createHash("sha256").update("good").digest("hex");
+    writeFileSync(join(policy, "approved.sha256"), `${digest}  good\n`);
+    const rules = `version: 1
+default: grant
+digests: { approved: approved.sha256 }
+rules:
+  - { name: approved-alone, access: [read], when: "!(resource.digest in digests.approved)", effect: deny }
+`;
+    writeFileSync(join(policy, "policy.yaml"), rules);
+    const args = ["mount", "--keeper", "on", "--policy", join(policy, "policy.yaml"), "--lower", lower, mountpoint];
+    const mount = startScript([process.execPath, cli, ...args], { timeoutMs: LIMIT_MS });
+    await mount.waitFor("mounted ");
+    const read = async (name: string): Promise<string> => {
+      const { stdout, stderr } = await runScript(["cat", join(mountpoint, name)]);
+      return stdout + stderr.replace(/.*: /, "").trim();
+    };
+    expect([await read("good"), await read("bad")]).toEqual(["good", "Permission denied"]);
+    const serverPid = async (): Promise<number> =>
+      (JSON.parse((await sluice("status", "--json", mountpoint)).stdout) as { pid: number }).pid;
+    const before = await serverPid();
+    process.kill(before, "SIGKILL");
+    await expect.poll(serverPid, { timeout: 30_000 }).not.toBe(before);
+    expect([await read("good"), await read("bad")]).toEqual(["good", "Permission denied"]);
+    expect((await sluice("unmount", mountpoint)).code).toBe(0);
+    expect((await mount.finished).code).toBe(0);
+  },
+  LIMIT_MS,
+);
+
+test(
+  "policies of each kind that runs in threads or asks a module of its own",
+  async () => {
+    const at = scratch();
+    copyFileSync(WASM, join(at, "standard.wasm"));
+    writeFileSync(join(at, "p.cedar"), "permit(principal, action, resource);");
+    writeFileSync(join(at, "cedar.yaml"), "kind: cedar\npolicies: p.cedar\n");
+    writeFileSync(join(at, "opa.yaml"), "kind: opa-wasm\nbundle: standard.wasm\nneeds: {executable: true, xattrs: [user.class]}\n");
+    writeFileSync(
+      join(at, "rules.yaml"),
+      "version: 1\ndefault: deny\nrules:\n  - { name: own, when: 'subject.uid == 0', effect: grant }\n",
+    );
+    for (const name of ["cedar.yaml", "opa.yaml", "rules.yaml"]) {
+      const { code, stderr } = await sluice("policy", "explain", join(at, name), "some/file");
+      expect([name, code, stderr]).toEqual([name, 0, ""]);
+    }
+  },
+  LIMIT_MS,
+);
+
+onTerminal(
+  "lines for a person, where one looks on",
+  async () => {
+    const [lower, mountpoint] = [plant(scratch(), { f: file("text") }), scratch()];
+    const line = `'${process.execPath}' '${cli}' mount --lower '${lower}' '${mountpoint}'`;
+    const terminal = startScript(["script", "-qec", line, "/dev/null"], { timeoutMs: LIMIT_MS });
+    await terminal.waitFor("INFO");
+    await terminal.waitFor("mounted ");
+    expect((await sluice("unmount", mountpoint)).code).toBe(0);
+    expect((await terminal.finished).code).toBe(0);
+  },
+  LIMIT_MS,
+);
+
+portable(
+  "the portable engine, with its addon",
+  async () => {
+    const [lower, mountpoint] = [plant(scratch(), { f: file("text") }), scratch()];
+    const mount = startScript([process.execPath, cli, "mount", "--engine", "fuse-native", "--lower", lower, mountpoint], {
+      timeoutMs: LIMIT_MS,
+    });
+    await mount.waitFor("mounted ");
+    expect((await runScript(["cat", join(mountpoint, "f")])).stdout).toBe("text");
+    expect((await sluice("unmount", mountpoint)).code).toBe(0);
+    expect((await mount.finished).code).toBe(0);
+  },
+  LIMIT_MS,
+);
+
+test("the drop-in and the decision service say who they are", async () => {
+  const version = (JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8")) as { version: string }).version;
+  for (const bin of ["packages/overlayfs-cli/bin/sluice-overlayfs.mjs", "services/decision/bin/sluice-decision.mjs"]) {
+    const { code, stdout } = await runScript([process.execPath, join(tree, bin), "--version"]);
+    expect([code, stdout]).toEqual([0, expect.stringContaining(version)]);
+  }
+  expect((await runScript([join(tree, "packages/cli/bin/sluice.mjs"), "--version"])).stdout.trim()).toBe(version);
+});

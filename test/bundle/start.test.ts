@@ -1,0 +1,71 @@
+// Which build of a program the commands in bin/ start, seen in a checkout of three files.
+import { copyFileSync, mkdirSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { runScript, scratch } from "@sluice/testkit";
+import { expect, test } from "vitest";
+
+const START = fileURLToPath(new URL("../../packages/runtime/bin/start.mjs", import.meta.url));
+const COMPILED = "packages/x/dist/main.js";
+const INPUT = "packages/x/dist/.tsbuildinfo";
+
+interface Checkout {
+  at: string;
+  /** Notes in the bundle that it was made of what is there now. */
+  record(): void;
+  started(env?: Readonly<Record<string, string>>): Promise<string>;
+}
+
+function checkout(): Checkout {
+  const at = scratch();
+  const write = (path: string, text: string): void => {
+    mkdirSync(dirname(join(at, path)), { recursive: true });
+    writeFileSync(join(at, path), text);
+  };
+  mkdirSync(join(at, "packages/runtime/bin"), { recursive: true });
+  copyFileSync(START, join(at, "packages/runtime/bin/start.mjs"));
+  write("package.json", '{ "type": "module" }');
+  write(COMPILED, 'console.log("compiled");');
+  write(`bundle/${COMPILED}`, 'console.log("bundle");');
+  write(INPUT, "");
+  write(
+    "packages/x/bin/x.mjs",
+    `import { start } from "../../runtime/bin/start.mjs"; await start("${COMPILED}", () => import("../dist/main.js"));`,
+  );
+  return {
+    at,
+    record: () => write("bundle/inputs.json", JSON.stringify({ [INPUT]: statSync(join(at, INPUT)).mtimeMs })),
+    started: async (env = {}) => {
+      const { code, stdout, stderr } = await runScript([process.execPath, join(at, "packages/x/bin/x.mjs")], { env });
+      return code === 0 ? stdout.trim() : stderr;
+    },
+  };
+}
+
+test("the bundle, while it is of what is compiled", async () => {
+  const tree = checkout();
+  tree.record();
+  expect(await tree.started()).toBe("bundle");
+});
+
+test("what is compiled: since the bundle was made, where it is not whole, and where somebody asks for it", async () => {
+  const tree = checkout();
+  expect(await tree.started()).toBe("compiled");
+  tree.record();
+  expect(await tree.started({ SLUICE_BUNDLE: "off" })).toBe("compiled");
+  const { atime, mtimeMs } = statSync(join(tree.at, INPUT));
+  utimesSync(join(tree.at, INPUT), atime, new Date(mtimeMs + 10));
+  expect(await tree.started()).toBe("compiled");
+  tree.record();
+  expect(await tree.started()).toBe("bundle");
+  rmSync(join(tree.at, INPUT));
+  expect(await tree.started()).toBe("compiled");
+});
+
+test("a program that fails says so, whichever build it is: nothing is tried twice", async () => {
+  const tree = checkout();
+  tree.record();
+  writeFileSync(join(tree.at, "bundle", COMPILED), 'console.error("broken"); process.exit(3);');
+  const { code, stdout, stderr } = await runScript([process.execPath, join(tree.at, "packages/x/bin/x.mjs")]);
+  expect([code, stdout, stderr]).toEqual([3, "", "broken\n"]);
+});
