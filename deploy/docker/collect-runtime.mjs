@@ -63,11 +63,10 @@ if (readdirSync(target).length > 0) {
 }
 // In a checkout the addon and the console are links in it. What is there for checkouts only is left out.
 cpSync(join(root, "bundle"), target, { recursive: true, dereference: true, filter: (file) => !file.endsWith("/inputs.json") });
-for (const name of OUTSIDE) {
-  const start = `node_modules/${name}`;
-  // An optional one may be missing.
-  if (existsSync(join(root, start))) for (const path of closure(start)) if (!OTHER_SYSTEMS.test(path)) copyPackage(path);
-}
+// An optional one may be missing.
+const outside = OUTSIDE.map((name) => `node_modules/${name}`).filter((path) => existsSync(join(root, path)));
+const wanted = new Set(outside.flatMap((path) => [...closure(path)]));
+for (const path of wanted) if (!OTHER_SYSTEMS.test(path)) copyPackage(path);
 for (const file of ["package.json", "LICENSE"]) if (existsSync(join(root, file))) cpSync(join(root, file), join(target, file));
 for (const file of ["decision-health.mjs", "mount-health.mjs", "publish-policy.mjs"])
   cpSync(join(root, "deploy/docker", file), join(target, "deploy/docker", file));

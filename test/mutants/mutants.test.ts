@@ -16,7 +16,8 @@ const { describe, test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "kernel overla
 const LIMIT_MS = 120_000;
 
 async function failuresOf({ setting, sequences }: Round, patches: readonly Patch[]): Promise<string[]> {
-  const env = patches.length === 0 ? {} : { SLUICE_MUTANT: JSON.stringify(patches), NODE_OPTIONS: `--import ${PLANT}`, SLUICE_BUNDLE: "off" };
+  const env =
+    patches.length === 0 ? {} : { SLUICE_MUTANT: JSON.stringify(patches), NODE_OPTIONS: `--import ${PLANT}`, SLUICE_BUNDLE: "off" };
   return compareRound(setting, sequences, await runRound(setting, sequences, { env })).failures.map(describeFailure);
 }
 

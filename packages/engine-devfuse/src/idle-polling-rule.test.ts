@@ -41,7 +41,7 @@ class Machine {
     let served = 0;
     for (; this.nowUs < endUs && served < (until.requests ?? Number.POSITIVE_INFINITY); served++) {
       this.pass(this.rule.phase === "off" ? halting : polling);
-      if (this.rule.gap(this.nowUs - this.#answeredUs, this.nowUs)) this.#changed();
+      if (this.rule.gap(this.nowUs - this.#answeredUs, { us: this.nowUs })) this.#changed();
       this.pass(SERVICE_US);
       this.#answeredUs = this.nowUs;
     }

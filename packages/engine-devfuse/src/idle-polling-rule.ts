@@ -13,7 +13,7 @@ const SAMPLES = 32;
 /** As many requests that follow one another are a burst, where polling is known to help. */
 const BURST = 8;
 /** A longer gap ends a burst: it is the client's own time, whatever its processor does. */
-const LONGEST_GAP_US = 1000;
+export const LONGEST_GAP_US = 1000;
 /** It was there already when the answer before it was given, and says nothing of waking up. */
 const AT_ONCE_US = 3;
 /** Where a processor only waits in a shallow sleep the gain is a few microseconds, which is not worth its power. */
@@ -60,8 +60,11 @@ export class IdlePollingRule {
     return this.#gainUs;
   }
 
-  /** A request came so long after the answer before it. True where the phase is another one now. */
-  gap(gapUs: number, nowUs: number): boolean {
+  /**
+   * A request came so many whole microseconds after the answer before it. True where the phase is another one now. Called for each
+   * request: the time comes as a clock, since a number with a fraction would be an object for every call.
+   */
+  gap(gapUs: number, now: Readonly<{ us: number }>): boolean {
     if (gapUs < AT_ONCE_US) return false;
     if (gapUs > LONGEST_GAP_US) {
       this.#run = 0;
@@ -69,8 +72,8 @@ export class IdlePollingRule {
     }
     this.#run++;
     this.#sinceTick++;
-    if (this.#phase === "off") return nowUs >= this.#notBeforeUs && this.#seenWithout(gapUs, nowUs);
-    return this.#phase === "trial" && this.#seenWith(gapUs, nowUs);
+    if (this.#phase === "off") return now.us >= this.#notBeforeUs && this.#seenWithout(gapUs, now.us);
+    return this.#phase === "trial" && this.#seenWith(gapUs, now.us);
   }
 
   /** To be called every few milliseconds in any phase but "off". True where the phase is "off" now. */

@@ -1,7 +1,7 @@
 /** Has idle processors poll while requests follow one another: the rule's hand, and its account. */
 import type { IdlePollingInUse, IdlePollingWish } from "@sluice/vfs";
 import { clock } from "./clock.js";
-import { IdlePollingRule } from "./idle-polling-rule.js";
+import { IdlePollingRule, LONGEST_GAP_US } from "./idle-polling-rule.js";
 import { type LatencyRequest, openLatencyRequest } from "./latency-request.js";
 import { countProcessors } from "./processors.js";
 
@@ -38,7 +38,8 @@ export class IdlePolling {
   #why: string;
   #request: LatencyRequest | undefined;
   #ticks: NodeJS.Timeout | undefined;
-  #answeredUs = 0;
+  /** In an array, as the clock has its own: see there. */
+  readonly #answeredUs = new Float64Array(1);
   #heldSinceUs = 0;
   #heldUs = 0;
   #holds = 0;
@@ -59,12 +60,14 @@ export class IdlePolling {
 
   /** A request was read; whoever calls has just looked at the clock. */
   arrived(): void {
-    if (this.#request !== undefined && this.#rule.gap(clock.us - this.#answeredUs, clock.us)) this.#follow();
+    if (this.#request === undefined) return;
+    const gapUs = Math.min(clock.us - (this.#answeredUs[0] as number), LONGEST_GAP_US + 1) | 0;
+    if (this.#rule.gap(gapUs, clock)) this.#follow();
   }
 
   /** It was answered; whoever calls has just looked at the clock. */
   answered(): void {
-    this.#answeredUs = clock.us;
+    this.#answeredUs[0] = clock.us;
   }
 
   close(): void {

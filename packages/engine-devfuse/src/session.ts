@@ -21,6 +21,9 @@ const ERRNO_LIMIT = 512;
 /** Bytes of a header up to the unique: from there on an answer can be addressed. */
 const ADDRESSABLE_BYTES = 16;
 
+/** When a request began that has no slot: one that is answered at once. */
+const started = { startedUs: 0 };
+
 export interface SessionParts {
   readonly context: HandlerContext;
   readonly replies: Replies;
@@ -55,9 +58,9 @@ export class Session {
     }
     const handler = handlerOf(request.opcode);
     if (handler !== undefined) return this.#serve(handler, request);
-    const startedUs = clock.us;
+    started.startedUs = clock.us;
     const status = this.#parts.connection.handle(request);
-    if (status !== undefined) this.#count(request.opcode, status, startedUs);
+    if (status !== undefined) this.#count(request.opcode, status, started);
     else this.#unknown(request);
     return false;
   }
@@ -124,7 +127,7 @@ export class Session {
     if (slot.journalSlot !== 0) this.#parts.journal?.end(slot.journalSlot);
     slot.journalSlot = 0;
     if (slot.malformed) this.#anomaly("a request is malformed", slot, errno);
-    this.#count(slot.opcode, errno, slot.startedUs);
+    this.#count(slot.opcode, errno, slot);
     if (slot.pinned !== undefined) this.#parts.requests.give(slot.pinned);
     slot.pinned = undefined;
     this.#slots.give(slot);
@@ -193,7 +196,7 @@ export class Session {
     if (!leftToKernel.has(opcode))
       this.#parts.events.anomaly(`${opcodeName(opcode)} is not known here; the kernel gets ENOSYS`, { opcode });
     if (request.uniqueLo !== 0 || request.uniqueHi !== 0) this.#parts.replies.error(request, Errno.ENOSYS);
-    this.#count(opcode, Errno.ENOSYS, clock.us);
+    this.#count(opcode, Errno.ENOSYS, started);
   }
 
   #refuse(request: Request, message: string, errno: number): void {
@@ -208,9 +211,10 @@ export class Session {
     this.#parts.events.anomaly(message, { operation: opcodeName(slot.opcode), nodeId, pid, errno: errnoName(errno) });
   }
 
-  #count(opcode: number, errno: number, startedUs: number): void {
+  /** A number with a fraction that is passed is an object: it stays where it is. */
+  #count(opcode: number, errno: number, started: Readonly<{ startedUs: number }>): void {
     clock.tick();
     this.#parts.idlePolling?.answered();
-    this.#parts.events.request(opcodeName(opcode), errno, Math.round(clock.us - startedUs));
+    this.#parts.events.request(opcodeName(opcode), errno, Math.round(clock.us - started.startedUs));
   }
 }

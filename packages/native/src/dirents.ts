@@ -16,24 +16,59 @@ export interface VisitDirent {
 }
 
 /**
- * Visits the records in the first `length` bytes, "." and ".." among them, in the directory's order.
- * @throws RangeError where a record does not fit the bytes, which no kernel gives.
+ * The records of one buffer, one after the other, "." and ".." among them, in the directory's order. One object serves for all
+ * that the buffer is ever filled with: a directory of a million names costs a million names, and nothing beside them.
  */
-export function parseDirents(bytes: Uint8Array, length: number, visit: VisitDirent): void {
-  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, length);
-  for (let at = 0; at < length; ) {
+export class DirentCursor {
+  /** Byte string. */
+  name = "";
+  inoLo = 0;
+  inoHi = 0;
+  /** A DT value. */
+  type = 0;
+  /** The cookie to seek to for what comes after this entry. */
+  offset: FileOffset = 0;
+  readonly #buffer: Buffer;
+  #at = 0;
+  #length = 0;
+
+  constructor(bytes: Uint8Array) {
+    this.#buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+  }
+
+  /** Before the first of the records in the first `length` bytes. */
+  begin(length: number): void {
+    this.#at = 0;
+    this.#length = length;
+  }
+
+  /**
+   * Goes on to the next record, which the fields are of then; false at the end.
+   * @throws RangeError where a record does not fit the bytes, which no kernel gives.
+   */
+  next(): boolean {
+    const at = this.#at;
+    const length = this.#length;
+    if (at >= length) return false;
+    const buffer = this.#buffer;
     if (at + NAME >= length) throw new RangeError(`a directory record is cut off at byte ${at}`);
     const end = at + buffer.readUInt16LE(at + RECORD_LENGTH);
     if (end > length || end <= at + NAME) throw new RangeError(`a directory record at byte ${at} has a wrong length`);
-    visit(
-      buffer.toString("latin1", at + NAME, endOfName(buffer, at, end)),
-      buffer.readUInt32LE(at + INO),
-      buffer.readUInt32LE(at + INO + 4),
-      buffer[at + TYPE] as number,
-      offsetAt(buffer, at + OFFSET),
-    );
-    at = end;
+    this.name = buffer.toString("latin1", at + NAME, endOfName(buffer, at, end));
+    this.inoLo = buffer.readUInt32LE(at + INO);
+    this.inoHi = buffer.readUInt32LE(at + INO + 4);
+    this.type = buffer[at + TYPE] as number;
+    this.offset = offsetAt(buffer, at + OFFSET);
+    this.#at = end;
+    return true;
   }
+}
+
+/** Visits the records in the first `length` bytes. @throws RangeError as `DirentCursor.next` */
+export function parseDirents(bytes: Uint8Array, length: number, visit: VisitDirent): void {
+  const records = new DirentCursor(bytes);
+  records.begin(length);
+  while (records.next()) visit(records.name, records.inoLo, records.inoHi, records.type, records.offset);
 }
 
 /** The name's NUL lies in the last eight bytes of the record; what follows it is not cleared by the kernel. */

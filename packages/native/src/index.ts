@@ -1,7 +1,7 @@
 /** System calls that Node lacks. See binding.ts for the conventions of results, names and offsets. */
 export * from "./binding.js";
 export * from "./constants.js";
-export { parseDirents, type VisitDirent } from "./dirents.js";
+export { DirentCursor, parseDirents, type VisitDirent } from "./dirents.js";
 export { Fd } from "./fd.js";
 export { native } from "./native.js";
 export { check, NativeError } from "./native-error.js";

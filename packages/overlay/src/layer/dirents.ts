@@ -1,2 +1,2 @@
 /** Directory records as getdents64 gives them; re-exported here because only layer/ speaks to the addon. */
-export { parseDirents } from "@sluice/native";
+export { DirentCursor, parseDirents } from "@sluice/native";

@@ -4,28 +4,30 @@
  */
 import { type ByteName, type FileOffset, O, SEEK } from "@sluice/vfs";
 import type { Core } from "../core.js";
-import { parseDirents } from "../layer/dirents.js";
+import { DirentCursor } from "../layer/dirents.js";
 import { sys } from "../layer/host-layer.js";
 import type { RealDir } from "../layer/real-dir.js";
 import type { Node } from "../node/node.js";
-import { judgeEntry, WHITEOUT } from "./judge-entry.js";
+import { judgeEntry } from "./judge-entry.js";
 
 const bytes = Buffer.alloc(65_536);
+const records = new DirentCursor(bytes);
 
-/** `next` is the cookie of what comes after. */
+/** `offset` is the cookie of what comes after. */
 export interface StreamedEntry {
-  name: ByteName;
-  inoLo: number;
-  inoHi: number;
-  type: number;
-  next: FileOffset;
+  readonly name: ByteName;
+  readonly inoLo: number;
+  readonly inoHi: number;
+  readonly type: number;
+  readonly offset: FileOffset;
 }
-/** False: no room, the entry was not taken. */
+/** False: no room, the entry was not taken. The entry is another one after that. */
 type TakeEntry = (entry: StreamedEntry) => boolean;
 
 export class DirectoryStream {
   readonly #core: Core;
-  #fd = -1;
+  /** Of the directory, while it is read; else -1. */
+  fd = -1;
   #position: FileOffset = -1;
   /** An entry that was delivered has an inode number from elsewhere. */
   hasOrigins = false;
@@ -46,13 +48,12 @@ export class DirectoryStream {
   read(from: FileOffset, sizeBytes: number, take: TakeEntry): number {
     const positioned = this.#seek(from);
     if (positioned < 0) return positioned;
-    const batch = bytes.subarray(0, Math.min(bytes.length, sizeBytes));
-    const length = sys.getdents64(this.#fd, batch);
+    const length = sys.getdents64(this.fd, sizeBytes < bytes.length ? bytes.subarray(0, sizeBytes) : bytes);
     if (length <= 0) {
       this.close();
       return length;
     }
-    this.#deliver(batch, length, take);
+    this.#deliver(length, take);
     return length;
   }
 
@@ -61,35 +62,39 @@ export class DirectoryStream {
     return this.#position;
   }
 
-  #deliver(batch: Buffer, length: number, take: TakeEntry): void {
-    let full = false;
-    parseDirents(batch, length, (name, inoLo, inoHi, ...[type, next]) => {
-      if (full) return;
-      const known = judgeEntry(this.#core, { dir: this.dir, fd: this.#fd }, { name, type });
-      if (known !== WHITEOUT) full = known >= 0 && !take({ name, inoLo, inoHi, type: known, next });
-      if (!full) this.#position = next;
-    });
-    // The host is past what had no room.
-    if (full) this.#position = -1;
+  #deliver(length: number, take: TakeEntry): void {
+    records.begin(length);
+    while (records.next()) {
+      const known = judgeEntry(this.#core, this, records);
+      if (known >= 0) {
+        records.type = known;
+        if (!take(records)) {
+          // The host is past what had no room.
+          this.#position = -1;
+          return;
+        }
+      }
+      this.#position = records.offset;
+    }
   }
 
   #seek(from: FileOffset): number {
-    if (this.#fd < 0) {
+    if (this.fd < 0) {
       const { node } = this;
       const base = node.fd >= 0 ? node.fd : this.#core.fds.of(this.dir);
-      this.#fd = base < 0 ? base : sys.openat(base, ".", O.RDONLY | O.DIRECTORY | O.CLOEXEC, 0);
-      if (this.#fd < 0) return this.#fd;
+      this.fd = base < 0 ? base : sys.openat(base, ".", O.RDONLY | O.DIRECTORY | O.CLOEXEC, 0);
+      if (this.fd < 0) return this.fd;
       this.#position = 0;
     }
     if (this.#position === from) return 0;
-    const status = sys.lseek(this.#fd, from, SEEK.SET);
+    const status = sys.lseek(this.fd, from, SEEK.SET);
     if (status < 0) return Number(status);
     this.#position = from;
     return 0;
   }
 
   close(): void {
-    if (this.#fd >= 0) sys.close(this.#fd);
-    this.#fd = this.#position = -1;
+    if (this.fd >= 0) sys.close(this.fd);
+    this.fd = this.#position = -1;
   }
 }

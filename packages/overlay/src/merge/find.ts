@@ -22,6 +22,8 @@ export { Found } from "./search.js";
 
 const marks: DirectoryMarks = { opaque: false, xattrWhiteouts: false, impure: false, redirect: undefined };
 const below = new Attr();
+/** What is being added: nobody waits in here, and one object serves all. */
+let spareHit: Hit | undefined;
 let spareSearch: Search | undefined;
 
 /** Searches `name` in `parent`. 0 with found.kind 0 where there is nothing; a positive errno where a layer fails. */
@@ -86,9 +88,13 @@ function step(search: Search, dir: RealDir, name: ByteName): number {
     return 0;
   }
   if (found.kind === 0) found.kind = kind;
-  const at = { dir, dirFd, name, attr };
-  if (kind === S.IFDIR) return addDirectory(search, at);
-  return kind === S.IFREG ? addFile(search, at) : addObject(search, dir);
+  if (kind !== S.IFDIR && kind !== S.IFREG) return addObject(search, dir);
+  const at = (spareHit ??= { dir, dirFd, name, attr });
+  at.dir = dir;
+  at.dirFd = dirFd;
+  at.name = name;
+  at.attr = attr;
+  return kind === S.IFDIR ? addDirectory(search, at) : addFile(search, at);
 }
 
 function leadsUp(name: ByteName): boolean {

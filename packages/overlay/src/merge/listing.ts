@@ -6,12 +6,13 @@ import type { RealDir } from "../layer/real-dir.js";
 import { hiddenBy } from "../marks/foreign-marks.js";
 import { mixDevice } from "../node/admit.js";
 import type { Node } from "../node/node.js";
-import { parseDirents } from "../layer/dirents.js";
+import { DirentCursor } from "../layer/dirents.js";
 import { GONE, judgeEntry, WHITEOUT } from "./judge-entry.js";
 
 /** Entries that one turn of the event loop may add before others get theirs: some milliseconds. */
 const ENTRIES_PER_TURN = 2048;
 const bytes = Buffer.alloc(65_536);
+const records = new DirentCursor(bytes);
 
 /** Columns of equal length: a row an entry. */
 export class Listing {
@@ -109,21 +110,23 @@ interface Batch {
 
 function addBatch(core: Core, batch: Batch, length: number): void {
   const { listing, seen, dir } = batch;
-  parseDirents(bytes, length, (name, inoLo, inoHi, type) => {
-    if (name === "." || name === ".." || seen?.has(name) === true) return;
-    const known = judgeEntry(core, batch, { name, type });
-    if (known === GONE) return;
+  records.begin(length);
+  while (records.next()) {
+    const { name } = records;
+    if (name === "." || name === ".." || seen?.has(name) === true) continue;
+    const known = judgeEntry(core, batch, records);
+    if (known === GONE) continue;
     seen?.add(name);
     if (known === WHITEOUT) {
       listing.whiteouts++;
       const hidden = core.marks.foreign ? hiddenBy(name) : undefined;
       if (hidden !== undefined) batch.hidden.push(hidden);
-      return;
+      continue;
     }
     listing.names.push(name);
-    listing.inoLo.push(inoLo);
-    listing.inoHi.push(mixDevice(core, inoHi, dir.layer.deviceIndex));
+    listing.inoLo.push(records.inoLo);
+    listing.inoHi.push(mixDevice(core, records.inoHi, dir.layer.deviceIndex));
     listing.types.push(known);
     listing.upper.push(dir.layer.writable);
-  });
+  }
 }

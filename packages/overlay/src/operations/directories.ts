@@ -144,7 +144,7 @@ function fillStreamed(core: Core, stream: DirectoryStream, row: StreamedEntry): 
     stream.hasOrigins ||= entry.inoLo !== row.inoLo || entry.inoHi !== ownHi;
     if (child !== undefined) core.nodes.letGo(child);
   }
-  entry.offset = row.next;
+  entry.offset = row.offset;
 }
 
 interface Emission {
