@@ -75,11 +75,15 @@ function changedAt(paths) {
   return Object.fromEntries([...paths].map((path) => [path, statSync(join(root, path), { throwIfNoEntry: false })?.mtimeMs ?? 0]));
 }
 
-/** What tsc made is told by the one file that it writes with it. @param {readonly string[]} ids */
-function inputsOf(ids) {
-  const projects = ids.flatMap((id) => /^((?:packages|services)\/[^/]+)\/dist\//.exec(relative(root, id))?.[1] ?? []);
-  const built = [...new Set(projects)].sort().map((project) => `${project}/dist/.tsbuildinfo`);
-  return [...built, "package-lock.json", "packages/dev/bundle.mjs"];
+/** Whatever it may be made of: what tsc made of a project is told by the one file that it writes with it. */
+function candidates() {
+  const projects = ["packages", "services"].flatMap((kind) => readdirSync(join(root, kind)).map((name) => `${kind}/${name}`));
+  return [...projects.map((project) => `${project}/dist/.tsbuildinfo`), "package-lock.json", "packages/dev/bundle.mjs"];
+}
+
+/** @param {string} path of a candidate @param {readonly string[]} ids of what is inside */
+function isInput(path, ids) {
+  return !path.endsWith("/dist/.tsbuildinfo") || ids.some((id) => relative(root, id).startsWith(dirname(path)));
 }
 
 function isUpToDate() {
@@ -130,6 +134,8 @@ async function joinModules() {
 export async function buildBundle() {
   if (isUpToDate()) return;
   rmSync(INPUTS, { force: true });
+  // Before it is read: what changes meanwhile is newer than the bundle.
+  const before = changedAt(candidates());
   const output = await joinModules();
   const ids = output.flatMap((chunk) => (chunk.type === "chunk" ? chunk.moduleIds : []));
   const made = new Set(output.map(({ fileName }) => fileName));
@@ -140,7 +146,8 @@ export async function buildBundle() {
   for (const path of BESIDE) link(path);
   write("package.json", '{ "type": "module" }\n');
   write("THIRD-PARTY-LICENSES", licences(ids));
-  writeFileSync(INPUTS, JSON.stringify(changedAt(inputsOf(ids)), null, 2));
+  const inputs = Object.entries(before).filter(([path]) => isInput(path, ids));
+  writeFileSync(INPUTS, JSON.stringify(Object.fromEntries(inputs), null, 2));
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) await buildBundle();
