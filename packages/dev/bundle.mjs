@@ -92,13 +92,22 @@ function isUpToDate() {
   return Object.entries(changedAt(Object.keys(made))).every(([path, at]) => made[path] === at);
 }
 
-/** The licences of what is inside, as their packages have them. @param {Iterable<string>} ids */
+/** What a package says of its licence: a file, or else what stands at the beginning of its modules. @param {string} home @param {readonly string[]} ids */
+function licenceOf(home, ids) {
+  const file = readdirSync(home).find((entry) => /^licen[cs]e/i.test(entry));
+  if (file !== undefined) return readFileSync(join(home, file), "utf8");
+  const heads = ids
+    .filter((id) => id.startsWith(`${home}/`))
+    .map((id) => /^(?:\s*(?:\/\/[^\n]*|\/\*[\s\S]*?\*\/))*/.exec(readFileSync(id, "utf8"))?.[0] ?? "");
+  return [...new Set(heads.filter((head) => /copyright/i.test(head)))].join("\n\n");
+}
+
+/** The licences of what is inside, as their packages have them. @param {readonly string[]} ids */
 function licences(ids) {
-  const homes = new Set([...ids].flatMap((id) => /.*\/node_modules\/(?:@[^/]+\/)?[^/]+/.exec(id)?.[0] ?? []));
+  const homes = new Set(ids.flatMap((id) => /.*\/node_modules\/(?:@[^/]+\/)?[^/]+/.exec(id)?.[0] ?? []));
   const texts = [...homes].sort().map((home) => {
     const { name, version, license } = JSON.parse(readFileSync(join(home, "package.json"), "utf8"));
-    const file = readdirSync(home).find((entry) => /^licen[cs]e/i.test(entry));
-    return `${name} ${version} (${license})\n\n${file === undefined ? "" : readFileSync(join(home, file), "utf8")}`;
+    return `${name} ${version} (${license})\n\n${licenceOf(home, ids)}`;
   });
   return texts.join(`\n${"-".repeat(80)}\n\n`);
 }
