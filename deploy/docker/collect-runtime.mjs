@@ -1,5 +1,5 @@
 // Copies what the services need at run time, and nothing else, from a built checkout into a directory: the bundle, in which
-// the commands are, the packages that stay outside of it, and the health checks beside this file.
+// the commands and the scripts beside this file are, and the packages that stay outside of it.
 // Both ways to an image go through it: the Dockerfile's build stage, and a context for its `prebuilt` target.
 //
 // Usage: collect-runtime.mjs TARGET_DIRECTORY
@@ -68,8 +68,6 @@ const outside = OUTSIDE.map((name) => `node_modules/${name}`).filter((path) => e
 const wanted = new Set(outside.flatMap((path) => [...closure(path)]));
 for (const path of wanted) if (!OTHER_SYSTEMS.test(path)) copyPackage(path);
 for (const file of ["package.json", "LICENSE"]) if (existsSync(join(root, file))) cpSync(join(root, file), join(target, file));
-for (const file of ["decision-health.mjs", "mount-health.mjs", "publish-policy.mjs"])
-  cpSync(join(root, "deploy/docker", file), join(target, "deploy/docker", file));
 
 /** The children first: making them moved the time of their directory. */
 const stamp = (path, seconds) => {

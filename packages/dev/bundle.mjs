@@ -12,20 +12,23 @@ const OUT = join(root, "bundle");
 /** What it was made of, for the commands in bin/, which take dist/ where it has changed since. Written last: with it the bundle is whole. */
 const INPUTS = join(OUT, "inputs.json");
 
-/** The programs, each started by path: by a name in bin/, by another program, or as a worker. */
+/** The programs, each started by path: by a name in bin/, by another program, as a worker, or in a container. */
 const PROGRAMS = [
-  "packages/cli/dist/decision-child",
-  "packages/cli/dist/keeper-main",
-  "packages/cli/dist/main",
-  "packages/overlayfs-cli/dist/mount-helper-main",
-  "packages/overlayfs-cli/dist/overlayfs-main",
-  "packages/overlayfs-cli/dist/serve-main",
-  "packages/overlayfs-cli/dist/umount-helper-main",
-  "packages/policy-backends/dist/cedar/cedar-worker",
-  "packages/policy-backends/dist/opa-wasm/opa-wasm-worker",
-  "packages/policy-backends/dist/rules/rules-worker",
-  "services/decision/dist/main",
-  "services/mount/dist/enforcement/digest-worker",
+  "deploy/docker/decision-health.mjs",
+  "deploy/docker/mount-health.mjs",
+  "deploy/docker/publish-policy.mjs",
+  "packages/cli/dist/decision-child.js",
+  "packages/cli/dist/keeper-main.js",
+  "packages/cli/dist/main.js",
+  "packages/overlayfs-cli/dist/mount-helper-main.js",
+  "packages/overlayfs-cli/dist/overlayfs-main.js",
+  "packages/overlayfs-cli/dist/serve-main.js",
+  "packages/overlayfs-cli/dist/umount-helper-main.js",
+  "packages/policy-backends/dist/cedar/cedar-worker.js",
+  "packages/policy-backends/dist/opa-wasm/opa-wasm-worker.js",
+  "packages/policy-backends/dist/rules/rules-worker.js",
+  "services/decision/dist/main.js",
+  "services/mount/dist/enforcement/digest-worker.js",
 ];
 
 /** What the commands in bin/ start. */
@@ -78,7 +81,8 @@ function changedAt(paths) {
 /** Whatever it may be made of: what tsc made of a project is told by the one file that it writes with it. */
 function candidates() {
   const projects = ["packages", "services"].flatMap((kind) => readdirSync(join(root, kind)).map((name) => `${kind}/${name}`));
-  return [...projects.map((project) => `${project}/dist/.tsbuildinfo`), "package-lock.json", "packages/dev/bundle.mjs"];
+  const scripts = PROGRAMS.filter((path) => path.startsWith("deploy/"));
+  return [...projects.map((project) => `${project}/dist/.tsbuildinfo`), ...scripts, "package-lock.json", "packages/dev/bundle.mjs"];
 }
 
 /** @param {string} path of a candidate @param {readonly string[]} ids of what is inside */
@@ -127,15 +131,21 @@ function link(/** @type {string} */ path) {
 /** Chunks are named without a digest: what is imported late by a program that runs is then there after a build, as in dist/. */
 async function joinModules() {
   const bundle = await rolldown({
-    input: Object.fromEntries(PROGRAMS.map((name) => [name, join(root, `${name}.js`)])),
+    input: Object.fromEntries(PROGRAMS.map((path) => [path, join(root, path)])),
     platform: "node",
     external: [/^node:/, ...OUTSIDE.map((name) => new RegExp(`^${name}(/|$)`))],
     // Of ours a module that nobody uses anything of is left out: none does anything when it is only loaded, but the programs.
-    treeshake: { moduleSideEffects: (id) => packageOf(id) !== undefined || PROGRAMS.some((name) => id === join(root, `${name}.js`)) },
+    treeshake: { moduleSideEffects: (id) => packageOf(id) !== undefined || PROGRAMS.includes(relative(root, id)) },
     plugins: [places],
     logLevel: "warn",
   });
-  const { output } = await bundle.write({ dir: OUT, format: "esm", chunkFileNames: "chunks/[name].js", comments: false });
+  const { output } = await bundle.write({
+    dir: OUT,
+    format: "esm",
+    entryFileNames: "[name]",
+    chunkFileNames: "chunks/[name].js",
+    comments: false,
+  });
   await bundle.close();
   return output;
 }

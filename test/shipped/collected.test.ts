@@ -123,6 +123,34 @@ portable(
   LIMIT_MS,
 );
 
+test(
+  "the health checks of both services, and what puts a policy into a bucket",
+  async () => {
+    const [at, lower, mountpoint] = [scratch(), plant(scratch(), { f: file("text") }), scratch()];
+    writeFileSync(join(at, "policy.yaml"), "version: 1\ndefault: grant\n");
+    const target = `unix://${join(at, "socket")}`;
+    const script = (name: string, ...args: readonly string[]): Promise<ScriptResult> =>
+      runScript([process.execPath, join(tree, "deploy/docker", name), ...args], { timeoutMs: LIMIT_MS });
+    expect((await script("decision-health.mjs", target)).code).toBe(1);
+    const service = startScript([process.execPath, cli, "decision", "--policy", join(at, "policy.yaml"), "--listen", target], {
+      timeoutMs: LIMIT_MS,
+    });
+    await expect.poll(async () => (await script("decision-health.mjs", target)).code, { timeout: 30_000 }).toBe(0);
+    const mount = startScript([process.execPath, cli, "mount", "--decision", target, "--lower", lower, mountpoint], {
+      timeoutMs: LIMIT_MS,
+    });
+    await mount.waitFor("mounted ");
+    expect(await script("mount-health.mjs", mountpoint)).toMatchObject({ code: 0, stderr: "" });
+    expect((await script("mount-health.mjs", lower)).code).toBe(1);
+    expect((await script("publish-policy.mjs", "policy.yaml", "--to", join(at, "missing.yaml"))).stderr).toContain("missing.yaml");
+    expect((await sluice("unmount", mountpoint)).code).toBe(0);
+    expect((await mount.finished).code).toBe(0);
+    service.kill("SIGTERM");
+    expect((await service.finished).code).toBe(0);
+  },
+  LIMIT_MS,
+);
+
 test("the drop-in and the decision service say who they are", async () => {
   const version = (JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8")) as { version: string }).version;
   for (const bin of ["packages/overlayfs-cli/bin/sluice-overlayfs.mjs", "services/decision/bin/sluice-decision.mjs"]) {

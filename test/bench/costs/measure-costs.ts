@@ -88,11 +88,17 @@ async function loadForPauses({ root }: Session, { load, sizes }: Bench, files: n
 /** What watch-pauses.mjs writes. */
 interface Watched {
   refused: string;
-  pauses: [atMs: number, tookMs: number][];
+  pauses: [atMs: number, tookMs: number, young: boolean][];
 }
 
-/** The pauses of the one that served, which had most to do, in ms, shortest first. */
-async function pausesOf(run: CostsRun, subject: Subject, { tree, files }: Ground, how: "first" | "equal"): Promise<number[]> {
+/** In ms, shortest first. */
+interface Pauses {
+  all: number[];
+  young: number[];
+}
+
+/** The pauses of the one that served, which had most to do. */
+async function pausesOf(run: CostsRun, subject: Subject, { tree, files }: Ground, how: "first" | "equal"): Promise<Pauses> {
   const folder = join(run.bench.storage.outside, "pauses", `${subject.name}-${how}`);
   mkdirSync(folder, { recursive: true });
   const first = how === "first" ? { WATCH_PAUSES_FIRST: "1" } : {};
@@ -105,7 +111,9 @@ async function pausesOf(run: CostsRun, subject: Subject, { tree, files }: Ground
   const all = readdirSync(folder).map((name) => JSON.parse(readFileSync(join(folder, name), "utf8")) as Watched);
   const served = all.reduce((most, one) => (one.pauses.length > most.pauses.length ? one : most), { refused: "", pauses: [] });
   if (served.refused !== "") throw new BenchError(3, `no processor of its own for the server: ${served.refused}`);
-  return served.pauses.flatMap(([atMs, tookMs]) => (atMs >= loadedFromMs ? [tookMs] : [])).sort((a, b) => a - b);
+  const loaded = served.pauses.filter(([atMs]) => atMs >= loadedFromMs).sort(([, a], [, b]) => a - b);
+  const took = (pauses: Watched["pauses"]): number[] => pauses.map(([, tookMs]) => tookMs);
+  return { all: took(loaded), young: took(loaded.filter(([, , young]) => young)) };
 }
 
 /** With a processor whenever the server wants one, which is what collecting takes; and as long as it may be kept waiting for one. */
@@ -114,13 +122,14 @@ async function pauses(run: CostsRun, subject: Subject, ground: Ground): Promise<
   const equal = await pausesOf(run, subject, ground, "equal");
   // NaN is the median of no pauses at all.
   const point = (cost: string, unit: string, value: number): CostPoint => ({ cost, subject: subject.name, unit, values: [value || 0] });
-  const sum = first.reduce((total, one) => total + one, 0);
+  const sum = first.all.reduce((total, one) => total + one, 0);
   return [
-    point("pauses for garbage", "pauses", first.length),
-    point("pause for garbage, p50", "ms", quantile(first, 0.5)),
-    point("pause for garbage, p99.9", "ms", quantile(first, 0.999)),
+    point("pauses for garbage", "pauses", first.all.length),
+    point("pause for garbage, p50", "ms", quantile(first.all, 0.5)),
+    point("pause for garbage, p99.9", "ms", quantile(first.all, 0.999)),
+    point("pause for garbage of the young generation, p99.9", "ms", quantile(first.young, 0.999)),
     point("pauses for garbage, in all", "ms", sum),
-    point("pause for garbage while clients get the processor, p99.9", "ms", quantile(equal, 0.999)),
+    point("pause for garbage while clients get the processor, p99.9", "ms", quantile(equal.all, 0.999)),
   ];
 }
 

@@ -71,11 +71,11 @@ const BY_FIGURE: Readonly<Record<string, string>> = {
   "64 clients against the best FUSE peer at 64: open, read, close": ONE_THREAD,
   "64 clients against 1: stat, not cached": ALONE,
   "64 clients against 1: open, read, close": ALONE,
-  "time to mount":
-    "Node starts twice, since a process gives up its privilege by starting anew, and loads its modules: as fast as the processor is",
+  "time to mount": "Node starts twice, since a process gives up its privilege by starting anew: as fast as the processor is",
   "memory a known file": "what malloc and the heap keep in reserve comes on top of a node's share",
   "1,000,000 files walked, memory in all": "the heap keeps room in reserve while it grows",
-  "pause for garbage, p99.9": "what survives of a quarter of a megabyte is moved in a pause; one of the old generation is longer",
+  "pause for garbage, p99.9":
+    "a handful among some hundred collect the old generation: what is found anew from its roots, and the weak references of the code, take more than that",
 };
 
 /** "" where nothing is known. `phase` is "" for a figure that has none. */
