@@ -35,12 +35,13 @@ const BY_PHASE: Readonly<Record<string, string>> = {
   chmod: ONE_REQUEST,
   rename: ONE_REQUEST,
   unlink: ONE_REQUEST,
-  readdir: "the kernel has the list and asks for nothing but the opening and closing; the order of the subjects is another one on tmpfs",
+  readdir: "the kernel has the list and asks for nothing but the opening and closing: which subject is ahead is another one in each run",
   "copy-up":
     "the kernel's format takes more system calls (origin, impure parent, times of the parent), a copy is made durable before it is shown, and what is opened for writing is registered; the peer does none of it",
   "copy-up-large": "the copy is made durable before it is shown; the peer's is not",
-  "stat-cold": ONE_THREAD,
-  "walk-cold": ONE_THREAD,
+  "stat-cold": ONE_REQUEST,
+  "walk-cold":
+    "a name is looked at twice in its layer (statx, and whether it is a copy of metadata alone) and becomes a node, in one thread",
   "git-clone": FLUSH,
   "git-checkout": FLUSH,
   untar: FLUSH,
@@ -67,6 +68,7 @@ const BY_FIGURE: Readonly<Record<string, string>> = {
     "the gain of rings is one of place: a thread on each processor answers where the request was made; one event loop keeps little of it (transports.md)",
   "names and attributes, geometric mean":
     "the phases above that are short, and those that the kernel answers alone, which are 1 for everybody",
+  "cached stat, 128 layers against 1": "the kernel answers it alone, however many layers there are: rounds differ by that",
   "64 clients against the best FUSE peer at 64: stat, not cached": ONE_THREAD,
   "64 clients against the best FUSE peer at 64: open, read, close": ONE_THREAD,
   "64 clients against 1: stat, not cached": ALONE,
