@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { copyFileSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { file, plant, requires, runScript, type ScriptResult, scratch, startScript } from "@sluice/testkit";
+import { file, plant, type RunningScript, requires, runScript, type ScriptResult, scratch, startScript } from "@sluice/testkit";
 import { beforeAll, expect } from "vitest";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
@@ -18,6 +18,15 @@ let cli = "";
 
 function sluice(...args: readonly string[]): Promise<ScriptResult> {
   return runScript([process.execPath, cli, ...args], { timeoutMs: LIMIT_MS });
+}
+
+/** Mounts by a program of the tree, looks at it, and unmounts; both have to end well. */
+async function whileMounted(program: readonly string[], mountpoint: string, look: (mount: RunningScript) => Promise<void>): Promise<void> {
+  const mount = startScript(program, { timeoutMs: LIMIT_MS });
+  await mount.waitFor("mounted ");
+  await look(mount);
+  expect((await sluice("unmount", mountpoint)).code).toBe(0);
+  expect((await mount.finished).code).toBe(0);
 }
 
 beforeAll(async () => {
@@ -54,22 +63,20 @@ rules:
   - { name: approved-alone, access: [read], when: "!(resource.digest in digests.approved)", effect: deny }
 `;
     writeFileSync(join(policy, "policy.yaml"), rules);
-    const args = ["mount", "--keeper", "on", "--policy", join(policy, "policy.yaml"), "--lower", lower, mountpoint];
-    const mount = startScript([process.execPath, cli, ...args], { timeoutMs: LIMIT_MS });
-    await mount.waitFor("mounted ");
     const read = async (name: string): Promise<string> => {
       const { stdout, stderr } = await runScript(["cat", join(mountpoint, name)]);
       return stdout + stderr.replace(/.*: /, "").trim();
     };
-    expect([await read("good"), await read("bad")]).toEqual(["good", "Permission denied"]);
     const serverPid = async (): Promise<number> =>
       (JSON.parse((await sluice("status", "--json", mountpoint)).stdout) as { pid: number }).pid;
-    const before = await serverPid();
-    process.kill(before, "SIGKILL");
-    await expect.poll(serverPid, { timeout: 30_000 }).not.toBe(before);
-    expect([await read("good"), await read("bad")]).toEqual(["good", "Permission denied"]);
-    expect((await sluice("unmount", mountpoint)).code).toBe(0);
-    expect((await mount.finished).code).toBe(0);
+    const args = ["mount", "--keeper", "on", "--policy", join(policy, "policy.yaml"), "--lower", lower, mountpoint];
+    await whileMounted([process.execPath, cli, ...args], mountpoint, async () => {
+      expect([await read("good"), await read("bad")]).toEqual(["good", "Permission denied"]);
+      const before = await serverPid();
+      process.kill(before, "SIGKILL");
+      await expect.poll(serverPid, { timeout: 30_000 }).not.toBe(before);
+      expect([await read("good"), await read("bad")]).toEqual(["good", "Permission denied"]);
+    });
   },
   LIMIT_MS,
 );
@@ -99,11 +106,7 @@ onTerminal(
   async () => {
     const [lower, mountpoint] = [plant(scratch(), { f: file("text") }), scratch()];
     const line = `'${process.execPath}' '${cli}' mount --lower '${lower}' '${mountpoint}'`;
-    const terminal = startScript(["script", "-qec", line, "/dev/null"], { timeoutMs: LIMIT_MS });
-    await terminal.waitFor("INFO");
-    await terminal.waitFor("mounted ");
-    expect((await sluice("unmount", mountpoint)).code).toBe(0);
-    expect((await terminal.finished).code).toBe(0);
+    await whileMounted(["script", "-qec", line, "/dev/null"], mountpoint, (mount) => mount.waitFor("INFO"));
   },
   LIMIT_MS,
 );
@@ -112,13 +115,10 @@ portable(
   "the portable engine, with its addon",
   async () => {
     const [lower, mountpoint] = [plant(scratch(), { f: file("text") }), scratch()];
-    const mount = startScript([process.execPath, cli, "mount", "--engine", "fuse-native", "--lower", lower, mountpoint], {
-      timeoutMs: LIMIT_MS,
+    const args = ["mount", "--engine", "fuse-native", "--lower", lower, mountpoint];
+    await whileMounted([process.execPath, cli, ...args], mountpoint, async () => {
+      expect((await runScript(["cat", join(mountpoint, "f")])).stdout).toBe("text");
     });
-    await mount.waitFor("mounted ");
-    expect((await runScript(["cat", join(mountpoint, "f")])).stdout).toBe("text");
-    expect((await sluice("unmount", mountpoint)).code).toBe(0);
-    expect((await mount.finished).code).toBe(0);
   },
   LIMIT_MS,
 );
@@ -136,15 +136,12 @@ test(
       timeoutMs: LIMIT_MS,
     });
     await expect.poll(async () => (await script("decision-health.mjs", target)).code, { timeout: 30_000 }).toBe(0);
-    const mount = startScript([process.execPath, cli, "mount", "--decision", target, "--lower", lower, mountpoint], {
-      timeoutMs: LIMIT_MS,
+    const args = ["mount", "--decision", target, "--lower", lower, mountpoint];
+    await whileMounted([process.execPath, cli, ...args], mountpoint, async () => {
+      expect(await script("mount-health.mjs", mountpoint)).toMatchObject({ code: 0, stderr: "" });
+      expect((await script("mount-health.mjs", lower)).code).toBe(1);
+      expect((await script("publish-policy.mjs", "policy.yaml", "--to", join(at, "missing.yaml"))).stderr).toContain("missing.yaml");
     });
-    await mount.waitFor("mounted ");
-    expect(await script("mount-health.mjs", mountpoint)).toMatchObject({ code: 0, stderr: "" });
-    expect((await script("mount-health.mjs", lower)).code).toBe(1);
-    expect((await script("publish-policy.mjs", "policy.yaml", "--to", join(at, "missing.yaml"))).stderr).toContain("missing.yaml");
-    expect((await sluice("unmount", mountpoint)).code).toBe(0);
-    expect((await mount.finished).code).toBe(0);
     service.kill("SIGTERM");
     expect((await service.finished).code).toBe(0);
   },
