@@ -16,6 +16,7 @@ import type { LockTable } from "./locks/lock-table.js";
 import type { Node } from "./node/node.js";
 import type { IdleIo } from "./io/idle-io.js";
 import type { KnownPaths } from "./node/known-paths.js";
+import type { PendingMove } from "./operations/arrivals.js";
 import type { NodeTable } from "./node/node-table.js";
 
 export interface Core {
@@ -47,6 +48,8 @@ export interface Core {
   readonly kept: KeptBackings;
   readonly recentListings: RecentListings;
   readonly root: Node;
+  /** Renames of directories that are being judged. */
+  readonly pendingMoves: Set<PendingMove>;
   /** Layers lie on several devices: inode numbers carry the device's index. */
   readonly severalDevices: boolean;
   /** For objects that only pass by; never valid after another operation began. */

@@ -74,6 +74,7 @@ export function createOverlay(config: OverlayConfig, port: KernelPort): Overlay 
     copyUps: 0,
     staleReopens: 0,
     copyUpJobs: new Set(),
+    pendingMoves: new Set(),
     scratchName: () => `#${(++serial).toString(16)}`,
   };
   identifyRoot(core);

@@ -6,7 +6,7 @@ import { Attr, Errno, FsError, O } from "@sluice/vfs";
 import type { OverlayConfig } from "./config.js";
 import type { Core } from "./core.js";
 import { parseDirents } from "./layer/dirents.js";
-import { openName, statName, sys } from "./layer/host-layer.js";
+import { openName, statName, sys, upkeep } from "./layer/host-layer.js";
 import type { HostLayer } from "./layer/host-layer.js";
 import { RealDir } from "./layer/real-dir.js";
 import type { MarkNames } from "./marks/names.js";
@@ -50,7 +50,7 @@ function tryOpen(config: OverlayConfig, layers: readonly HostLayer[], marks: Mar
       : { errno: -foreign, reason: "the upper layer cannot be marked" };
   }
   const workFd = (config.work as NonNullable<OverlayConfig["work"]>).rootFd;
-  const made = sys.mkdirat(workFd, "index", 0);
+  const made = upkeep.mkdirat(workFd, "index", 0);
   if (made < 0 && made !== -Errno.EEXIST) return { errno: -made, reason: "workdir/index cannot be made" };
   const fd = openName(workFd, "index", O.RDONLY | O.DIRECTORY, 0);
   if (fd < 0) return { errno: -fd, reason: "workdir/index cannot be opened" };
@@ -95,7 +95,7 @@ function canFollow(layer: HostLayer, handle: Buffer): boolean {
 /** Marks a directory as belonging to what `owner` names. 0, -ESTALE where it belongs to something else, or another negative errno. */
 function claim(what: { fd: number; mark: string; owner: Buffer }): number {
   const length = sys.getxattrat(what.fd, "", what.mark, stored);
-  if (length === -Errno.ENODATA) return sys.setxattrat(what.fd, "", what.mark, what.owner, 0);
+  if (length === -Errno.ENODATA) return upkeep.setxattrat(what.fd, "", what.mark, what.owner, 0);
   if (length < 0) return length;
   return stored.subarray(0, length).equals(what.owner) ? 0 : -Errno.ESTALE;
 }

@@ -5,7 +5,7 @@
 import { AT, Errno, errnoName, FsError, O } from "@sluice/vfs";
 import type { LayerSpec } from "./config.js";
 import { parseDirents } from "./layer/dirents.js";
-import { type HostLayer, openName, sys } from "./layer/host-layer.js";
+import { type HostLayer, openName, sys, upkeep } from "./layer/host-layer.js";
 import { RealDir } from "./layer/real-dir.js";
 import { makeWhiteout } from "./marks/whiteout.js";
 import { readLeftHandles } from "./node/kept-handles.js";
@@ -25,7 +25,7 @@ export interface OpenedScratch {
 
 /** @throws FsError: EBUSY where another mount has it, EINVAL where an earlier mount left a mark that forbids its use */
 export function openScratch(upper: HostLayer, work: LayerSpec, mount: { volatile: boolean; goesOn: boolean }): OpenedScratch {
-  const made = sys.mkdirat(work.rootFd, "work", 0o700);
+  const made = upkeep.mkdirat(work.rootFd, "work", 0o700);
   if (made < 0 && made !== -Errno.EEXIST) throw new FsError(-made, `workdir ${work.path}: its scratch directory cannot be made`);
   const fd = openName(work.rootFd, "work", O.RDONLY | O.DIRECTORY, 0);
   if (fd < 0) throw new FsError(-fd, `workdir ${work.path}: its scratch directory cannot be opened`);
@@ -64,15 +64,15 @@ function prepare(fd: number, work: LayerSpec, { volatile, goesOn }: { volatile: 
  * @throws FsError where the file system holds no whiteouts, as another overlay does not.
  */
 function setApart(fd: number, work: LayerSpec): void {
-  for (const acl of ["system.posix_acl_default", "system.posix_acl_access"]) sys.removexattrat(fd, "", acl);
+  for (const acl of ["system.posix_acl_default", "system.posix_acl_access"]) upkeep.removexattrat(fd, "", acl);
   let made = -Errno.EACCES;
   for (let mode = 0; made === -Errno.EACCES && mode <= 0o700; mode += 0o700) {
-    sys.fchmodat(fd, "", mode, AT.EMPTY_PATH);
+    upkeep.fchmodat(fd, "", mode, AT.EMPTY_PATH);
     made = makeWhiteout(fd, PROBE);
   }
   if (made < 0)
     throw new FsError(-made, `workdir ${work.path}: its file system takes no whiteouts (${errnoName(-made)}), as another overlay does not`);
-  sys.unlinkat(fd, PROBE, 0);
+  upkeep.unlinkat(fd, PROBE, 0);
 }
 
 /** What is in work/incompat names a feature without which the upper layer may not be used (fs/overlayfs/readdir.c). */
@@ -90,7 +90,7 @@ function incompatibleFeature(scratchFd: number): string | undefined {
 function markVolatile(scratchFd: number): number {
   let at = scratchFd;
   for (const name of [INCOMPAT, "volatile"]) {
-    const made = sys.mkdirat(at, name, 0o700);
+    const made = upkeep.mkdirat(at, name, 0o700);
     const next = made < 0 ? made : openName(at, name, O.RDONLY | O.DIRECTORY, 0);
     if (at !== scratchFd) sys.close(at);
     if (next < 0) return next;

@@ -24,11 +24,15 @@ const port: KernelPort = {
   invalidateEntry: () => undefined,
   notifyDelete: () => undefined,
 };
+const STRICTNESS = { grant: 0, mediate: 1, deny: 2 };
 const nothing = (): void => undefined;
 /** Grants everything, and has nothing to ask. */
 export const OPEN_GATE: Gate = {
   active: false,
+  epoch: 0,
   governs: () => false,
+  holds: () => true,
+  isLaxer: (other, ruling) => STRICTNESS[other.effect] < STRICTNESS[ruling.effect],
   authorize: () => ({ effect: "grant" }) as never,
   opened: nothing,
   closed: nothing,

@@ -5,7 +5,7 @@
 import { AT, Attr, Errno, O } from "@sluice/vfs";
 import type { Core } from "../core.js";
 import type { DataPlace } from "../layer/data-place.js";
-import { statFd, syncIn, sys } from "../layer/host-layer.js";
+import { statFd, syncIn, sys, upkeep } from "../layer/host-layer.js";
 import { clearMetacopy } from "../marks/metacopy.js";
 import { openData } from "../node/open-data.js";
 import { openObject } from "../node/open-node.js";
@@ -49,9 +49,9 @@ async function complete(core: Core, job: CopyUpJob, copy: Completion): Promise<n
   job.sizeBytes = job.truncate ? 0 : attr.size;
   // Writing takes the capabilities away.
   const capability = readCapability(target);
-  const written = job.truncate ? -sys.ftruncate(target, 0) || 0 : await copyContent(core, job, copy);
+  const written = job.truncate ? -upkeep.ftruncate(target, 0) || 0 : await copyContent(core, job, copy);
   if (written !== 0) emptyAgain(target, attr);
-  if (capability !== undefined) sys.setxattrat(target, "", CAPABILITY, capability, 0);
+  if (capability !== undefined) upkeep.setxattrat(target, "", CAPABILITY, capability, 0);
   restoreTimes(target, attr);
   if (written !== 0) return written;
   if (!core.config.volatile) {
@@ -71,11 +71,11 @@ function readCapability(fd: number): Buffer | undefined {
 
 /** It failed half-way: the room that was taken is given back, the size stays. */
 function emptyAgain(fd: number, attr: Attr): void {
-  sys.ftruncate(fd, 0);
-  sys.ftruncate(fd, attr.sizeExact);
+  upkeep.ftruncate(fd, 0);
+  upkeep.ftruncate(fd, attr.sizeExact);
 }
 
 function restoreTimes(fd: number, attr: Attr): void {
   const times = { atimeSec: attr.atimeSec, atimeNsec: attr.atimeNsec, mtimeSec: attr.mtimeSec, mtimeNsec: attr.mtimeNsec };
-  sys.utimensat(fd, "", times, AT.EMPTY_PATH);
+  upkeep.utimensat(fd, "", times, AT.EMPTY_PATH);
 }

@@ -1,9 +1,9 @@
 /** Copies a file's bytes: by reflink, else by copy_file_range, else by reading and writing; holes stay holes. */
 import { Attr, Errno, SEEK, type Status } from "@sluice/vfs";
 import type { Core } from "../core.js";
-import { statFd, sys } from "../layer/host-layer.js";
+import { statFd, sys, upkeep } from "../layer/host-layer.js";
 import type { CopyUpJob } from "./copy-up-job.js";
-import { goOn } from "./statuses.js";
+import { andThen } from "./statuses.js";
 
 /** One step on the pool: small enough to stop soon, large enough not to feel the hop. */
 const CHUNK = 8n << 20n;
@@ -29,22 +29,22 @@ export function copyContent(core: Core, job: CopyUpJob, copy: { source: number; 
   if (looked !== 0) return looked;
   const size = data.sizeExact < attr.sizeExact ? data.sizeExact : attr.sizeExact;
   const copied = copyBytes(core, job, { source, target, size, sparse: data.blocks * 512 < data.size });
-  return goOn(copied, (status) => {
+  return andThen(copied, (status) => {
     if (status !== 0) return status;
     job.copiedBytes = Number(size);
-    return data.sizeExact === attr.sizeExact ? 0 : -sys.ftruncate(target, plain(attr.sizeExact)) || 0;
+    return data.sizeExact === attr.sizeExact ? 0 : -upkeep.ftruncate(target, plain(attr.sizeExact)) || 0;
   });
 }
 
 function copyBytes(core: Core, job: CopyUpJob, copy: DataCopy): Status {
   // Nothing can be cloned on a tmpfs.
-  if (core.upper?.inMemory !== true && sys.ficlone(copy.target, copy.source) === 0) return 0;
+  if (core.upper?.inMemory !== true && upkeep.ficlone(copy.target, copy.source) === 0) return 0;
   if (!copy.sparse && copy.size <= BigInt(core.config.inlineCopyBytes)) return copySmall(copy);
   return copyExtents(job, copy);
 }
 
 async function copyExtents(job: CopyUpJob, copy: DataCopy): Promise<number> {
-  const size = -sys.ftruncate(copy.target, plain(copy.size));
+  const size = -upkeep.ftruncate(copy.target, plain(copy.size));
   if (size > 0) return size;
   let at = 0n;
   while (at < copy.size) {
@@ -66,7 +66,7 @@ function copySmall(copy: DataCopy): number {
   const read = sys.pread(copy.source, bytes, { offset: 0, length: bytes.length, position: 0 }, 0);
   if (read < 0) return -read;
   if (read !== bytes.length) return Errno.EIO;
-  const written = sys.pwrite(copy.target, bytes, { offset: 0, length: read, position: 0 }, 0);
+  const written = upkeep.pwrite(copy.target, bytes, { offset: 0, length: read, position: 0 }, 0);
   if (written < 0) return -written;
   return written === read ? 0 : Errno.ENOSPC;
 }
@@ -83,7 +83,7 @@ async function copyExtent(job: CopyUpJob, copy: DataCopy, { start, end }: Extent
     job.copiedBytes = Number(at);
     const length = end - at < CHUNK ? end - at : CHUNK;
     const offset = plain(at);
-    const copied = await sys.copyFileRangeAsync(copy.source, offset, copy.target, offset, Number(length));
+    const copied = await upkeep.copyFileRangeAsync(copy.source, offset, copy.target, offset, Number(length));
     if (copied <= 0 && !unsupported(copied)) return copied === 0 ? Errno.EIO : -copied;
     if (copied <= 0) return copyByHand(job, copy, { start: at, end });
     at += BigInt(copied);
@@ -116,7 +116,7 @@ async function writeAll(target: number, bytes: Buffer, at: bigint): Promise<numb
   let done = 0;
   while (done < bytes.length) {
     const range = { offset: done, length: bytes.length - done, position: plain(at + BigInt(done)) };
-    const written = await sys.pwriteAsync(target, bytes, range, 0);
+    const written = await upkeep.pwriteAsync(target, bytes, range, 0);
     if (written <= 0) return written === 0 ? Errno.ENOSPC : -written;
     done += written;
   }

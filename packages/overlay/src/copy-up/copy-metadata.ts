@@ -1,7 +1,7 @@
 /** Owner, extended attributes (ACLs and capabilities among them), mode and times, in the order in which none undoes another. */
 import { AT, type Attr, Errno, S } from "@sluice/vfs";
 import type { Core } from "../core.js";
-import { sys } from "../layer/host-layer.js";
+import { sys, upkeep } from "../layer/host-layer.js";
 
 /** FS_SYNC_FL and FS_NOATIME_FL. */
 const COPIED_FLAGS = 0x8 | 0x80;
@@ -19,16 +19,16 @@ export interface MetadataCopy {
 /** 0 or a positive errno. */
 export function copyMetadata(core: Core, copy: MetadataCopy): number {
   const { target, attr } = copy;
-  let status = sys.fchownat(target, "", attr.uid, attr.gid, AT.EMPTY_PATH | AT.SYMLINK_NOFOLLOW);
+  let status = upkeep.fchownat(target, "", attr.uid, attr.gid, AT.EMPTY_PATH | AT.SYMLINK_NOFOLLOW);
   if (status < 0) return -status;
   const copied = copyXattrs(core, copy);
   if (copied !== 0) return copied;
   if ((attr.mode & S.IFMT) !== S.IFLNK) {
-    status = sys.fchmodat(target, "", attr.mode & 0o7777, AT.EMPTY_PATH);
+    status = upkeep.fchmodat(target, "", attr.mode & 0o7777, AT.EMPTY_PATH);
     if (status < 0) return -status;
   }
   const times = { atimeSec: attr.atimeSec, atimeNsec: attr.atimeNsec, mtimeSec: attr.mtimeSec, mtimeNsec: attr.mtimeNsec };
-  return -sys.utimensat(target, "", times, AT.EMPTY_PATH | AT.SYMLINK_NOFOLLOW) || 0;
+  return -upkeep.utimensat(target, "", times, AT.EMPTY_PATH | AT.SYMLINK_NOFOLLOW) || 0;
 }
 
 /**
@@ -43,7 +43,7 @@ export function copyFlags(source: number, target: number): void {
 
 export function addFlags(fd: number, flags: number): void {
   const own = sys.getFlags(fd);
-  if (own >= 0) sys.setFlags(fd, own | flags);
+  if (own >= 0) upkeep.setFlags(fd, own | flags);
 }
 
 /** All but our own marks. An attribute that the upper file system cannot hold is lost, unless it is about security. */
@@ -66,7 +66,7 @@ function isOwnMark(core: Core, name: string): boolean {
 function copyXattr(copy: MetadataCopy, name: string): number {
   const length = sys.getxattrat(copy.source, "", name, value);
   if (length < 0) return length === -Errno.ENODATA ? 0 : -length;
-  const status = sys.setxattrat(copy.target, "", name, value.subarray(0, length), 0);
+  const status = upkeep.setxattrat(copy.target, "", name, value.subarray(0, length), 0);
   if (status === -Errno.EOPNOTSUPP && !name.startsWith("security.") && !name.startsWith("system.")) return 0;
   return status < 0 ? -status : 0;
 }

@@ -2,7 +2,7 @@
 import { Attr, Errno, O, type Status } from "@sluice/vfs";
 import type { Core } from "../core.js";
 import { DataPlace } from "../layer/data-place.js";
-import { type HostLayer, openName, statFd, syncIn, sys } from "../layer/host-layer.js";
+import { type HostLayer, openName, statFd, syncIn, sys, upkeep } from "../layer/host-layer.js";
 import { writeMetacopy } from "../marks/metacopy.js";
 import { encodeOrigin, writeOrigin } from "../marks/origin.js";
 import { setIno } from "../node/admit.js";
@@ -13,7 +13,7 @@ import { copyContent } from "./copy-data.js";
 import { addFlags, copyFlags, copyMetadata } from "./copy-metadata.js";
 import type { CopyUpJob } from "./copy-up-job.js";
 import { type FinishedCopy, publish } from "./publish.js";
-import { ending, goOn } from "./statuses.js";
+import { ending, andThen } from "./statuses.js";
 
 /** 0 or a positive errno. */
 export function copyRegular(core: Core, job: CopyUpJob): Status {
@@ -49,7 +49,7 @@ function withTemporary(core: Core, { job, name }: { job: CopyUpJob; name: string
     () => work(target),
     (status) => {
       if (status !== 0 || !job.takes(target)) sys.close(target);
-      if (status !== 0) sys.unlinkat(core.fds.of(core.scratch as NonNullable<Core["scratch"]>), name, 0);
+      if (status !== 0) upkeep.unlinkat(core.fds.of(core.scratch as NonNullable<Core["scratch"]>), name, 0);
     },
   );
 }
@@ -74,19 +74,19 @@ function isMetadataOnly(job: CopyUpJob, attr: Attr): boolean {
 function fillData(core: Core, job: CopyUpJob, copy: FileCopy): Status {
   if (job.sizeBytes > 0) return copyContent(core, job, copy, copy.source === copy.object ? copy.attr : undefined);
   if (!isMetadataOnly(job, copy.attr)) return 0;
-  return -sys.ftruncate(copy.target, copy.attr.sizeExact) || -writeMetacopy(core.marks, copy.target) || 0;
+  return -upkeep.ftruncate(copy.target, copy.attr.sizeExact) || -writeMetacopy(core.marks, copy.target) || 0;
 }
 
 function fill(core: Core, job: CopyUpJob, copy: FileCopy): Status {
   const { layer, object, target, attr, name } = copy;
-  return goOn(fillData(core, job, copy), (filled) => {
+  return andThen(fillData(core, job, copy), (filled) => {
     const status = filled || copyMetadata(core, { source: object, target, attr });
     if (status !== 0) return status;
     // A metadata-only file's descriptor is of its path alone, and has no flags.
     if (copy.source === object) copyFlags(object, target);
     const origin = encodeOrigin(layer, object, "");
     writeOrigin(core, target, origin);
-    return goOn(core.config.volatile ? 0 : syncIn(core.upper, target), (synced) => {
+    return andThen(core.config.volatile ? 0 : syncIn(core.upper, target), (synced) => {
       if (synced < 0) return -synced;
       return job.cancelled ? Errno.EINTR : publishWhole(core, job, { name, target, origin, attr });
     });

@@ -1,7 +1,7 @@
 /** Copy-up of symlinks, devices, FIFOs and sockets: nothing to copy but the object itself. */
 import { Attr, O, S } from "@sluice/vfs";
 import type { Core } from "../core.js";
-import { openName, statFd, sys } from "../layer/host-layer.js";
+import { openName, statFd, sys, upkeep } from "../layer/host-layer.js";
 import { encodeOrigin, writeOrigin } from "../marks/origin.js";
 import type { Node } from "../node/node.js";
 import { openNode } from "../node/open-node.js";
@@ -19,7 +19,7 @@ export function copySpecial(core: Core, node: Node): number {
   if (status === 0) status = makeSpecial({ scratch, name, source, attr });
   if (status === 0) {
     status = -furnish(core, node, { scratch, name, source, attr }) || 0;
-    if (status !== 0) sys.unlinkat(scratch, name, 0);
+    if (status !== 0) upkeep.unlinkat(scratch, name, 0);
   }
   sys.close(source);
   return -status || 0;
@@ -52,8 +52,8 @@ function makeSpecial(special: SpecialCopy): number {
   const { scratch, name, attr } = special;
   if ((attr.mode & S.IFMT) === S.IFLNK) {
     const length = sys.readlinkat(special.source, "", link);
-    return length < 0 ? length : sys.symlinkat(link.toString("latin1", 0, length), scratch, name);
+    return length < 0 ? length : upkeep.symlinkat(link.toString("latin1", 0, length), scratch, name);
   }
   const rdev = attr.rdev;
-  return sys.mknodat(scratch, name, attr.mode, (rdev >>> 8) & 0xfff, (rdev & 0xff) | ((rdev >>> 12) & 0xfff00));
+  return upkeep.mknodat(scratch, name, attr.mode, (rdev >>> 8) & 0xfff, (rdev & 0xff) | ((rdev >>> 12) & 0xfff00));
 }

@@ -1,7 +1,7 @@
 /** Copy-up of directories: the directory alone, with its ancestors first; its entries stay where they are. */
 import { Attr, Errno, O } from "@sluice/vfs";
 import type { Core } from "../core.js";
-import { type HostLayer, openName, statFd, sys } from "../layer/host-layer.js";
+import { type HostLayer, openName, statFd, sys, upkeep } from "../layer/host-layer.js";
 import { RealDir } from "../layer/real-dir.js";
 import { encodeOrigin, writeOrigin } from "../marks/origin.js";
 import type { Node } from "../node/node.js";
@@ -33,10 +33,10 @@ function copyOne(core: Core, node: Node): number {
   const source = openNode(core, node, O.PATH | O.DIRECTORY);
   if (source < 0) return -source;
   const name = core.scratchName();
-  let status = -sys.mkdirat(scratch, name, 0o700) || 0;
+  let status = -upkeep.mkdirat(scratch, name, 0o700) || 0;
   if (status === 0) {
     status = furnish(core, { source, scratch, name, layer: node.top.layer }) || moveIntoPlace(core, node, { scratch, name });
-    if (status !== 0) sys.unlinkat(scratch, name, 0x200);
+    if (status !== 0) upkeep.unlinkat(scratch, name, 0x200);
   }
   sys.close(source);
   if (status === 0) inheritProtection(core, node.top, flags);
@@ -67,7 +67,7 @@ function moveIntoPlace(core: Core, node: Node, copy: { scratch: number; name: st
   const into = core.fds.of(upperDir);
   if (into < 0) return -into;
   const known = statFd(into, parentAttr) === 0;
-  const status = sys.renameat2(copy.scratch, copy.name, into, node.name, 1);
+  const status = upkeep.renameat2(copy.scratch, copy.name, into, node.name, 1);
   if (status < 0) return -status;
   if (known) restoreTimes(into, parentAttr);
   node.dirs?.unshift(new RealDir(core.upper as NonNullable<Core["upper"]>, upperDir, node.name));

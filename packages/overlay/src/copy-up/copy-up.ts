@@ -7,6 +7,7 @@
  */
 import { type CallContext, Errno, type Status } from "@sluice/vfs";
 import type { Core } from "../core.js";
+import type { Permit } from "../layer/permit.js";
 import type { Node } from "../node/node.js";
 import { APPEND_ONLY, PROTECTING, protectionOf } from "../node/protection.js";
 import { CopyUpJob } from "./copy-up-job.js";
@@ -17,6 +18,8 @@ import { copySpecial } from "./copy-special.js";
 import { linkUp } from "./link-up.js";
 
 export interface CopyUpOptions {
+  /** A copy-up belongs to an operation that was judged. */
+  permit: Permit;
   call: CallContext;
   /** The data is about to be thrown away: copy none. */
   truncate: boolean;

@@ -1,7 +1,7 @@
 /** Gives the names of a file in the index their links in the upper layer (fs/overlayfs/copy_up.c ovl_link_up). */
 import { Attr, Errno } from "@sluice/vfs";
 import type { Core } from "../core.js";
-import { statFd, statName, sys } from "../layer/host-layer.js";
+import { statFd, statName, upkeep } from "../layer/host-layer.js";
 import type { RealDir } from "../layer/real-dir.js";
 import { type IndexEntry, writeNlink } from "../node/link-index.js";
 import type { Dentry, Node } from "../node/node.js";
@@ -41,7 +41,7 @@ function linkName(core: Core, node: Node, name: Dentry): number {
   let status = writeNlink(core, entry, { to: "L", delta: shown - indexed.lowerNlink });
   if (status < 0) return -status;
   const known = statFd(into, parentAttr) === 0;
-  status = sys.linkat(index.fd, node.realName, into, name.name, 0);
+  status = upkeep.linkat(index.fd, node.realName, into, name.name, 0);
   if (status < 0) return -status;
   if (known) restoreTimes(into, parentAttr);
   indexed.nlinkDelta--;

@@ -1,7 +1,7 @@
 /** The one step of a copy-up that changes the merged tree: from the scratch directory into its place in the upper layer. */
 import { Attr, Errno, O, RENAME } from "@sluice/vfs";
 import type { Core } from "../core.js";
-import { statFd, sys } from "../layer/host-layer.js";
+import { statFd, sys, upkeep } from "../layer/host-layer.js";
 import type { RealDir } from "../layer/real-dir.js";
 import { writeNlink } from "../node/link-index.js";
 import type { Node } from "../node/node.js";
@@ -34,7 +34,7 @@ export function publish(core: Core, node: Node, copy: FinishedCopy): number {
   const into = core.fds.of(upperDir);
   if (into < 0) return -into;
   const known = statFd(into, parentAttr) === 0;
-  const status = sys.renameat2(scratch, copy.name, into, node.name, RENAME.NOREPLACE);
+  const status = upkeep.renameat2(scratch, copy.name, into, node.name, RENAME.NOREPLACE);
   if (status < 0) return -status;
   if (known) restoreTimes(into, parentAttr);
   settle(core, node, { dir: upperDir, name: node.name });
@@ -50,10 +50,10 @@ function publishInIndex(core: Core, node: Node, copy: FinishedCopy): number {
   if (copy.origin === undefined) return Errno.EIO;
   const name = copy.origin.toString("hex");
   const scratch = core.fds.of(core.scratch as RealDir);
-  let status = sys.setxattrat(target, "", core.marks.origin, copy.origin, 0);
+  let status = upkeep.setxattrat(target, "", core.marks.origin, copy.origin, 0);
   if (status >= 0) status = writeNlink(core, { fd: target, name: "" }, { to: "L", delta: 0 });
   if (status >= 0) status = statFd(target, own);
-  if (status >= 0) status = sys.renameat2(scratch, copy.name, index.fd, name, RENAME.NOREPLACE);
+  if (status >= 0) status = upkeep.renameat2(scratch, copy.name, index.fd, name, RENAME.NOREPLACE);
   if (status < 0) return -status;
   node.indexed = { nlinkDelta: attr.nlink - own.nlink, lowerNlink: attr.nlink, bareNames: true };
   core.nodes.rememberLink(node, own.ino);
@@ -66,7 +66,7 @@ function publishNameless(core: Core, node: Node, copy: FinishedCopy): number {
   const fd = sys.openat(-100, `/proc/self/fd/${copy.target}`, O.PATH | O.CLOEXEC, 0);
   if (fd < 0) return -fd;
   const scratch = core.scratch as RealDir;
-  sys.unlinkat(core.fds.of(scratch), copy.name, 0);
+  upkeep.unlinkat(core.fds.of(scratch), copy.name, 0);
   core.journal?.keep(node, fd);
   if (node.fd >= 0) sys.close(node.fd);
   node.fd = fd;

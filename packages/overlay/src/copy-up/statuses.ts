@@ -2,7 +2,7 @@
 import { Errno, type Status } from "@sluice/vfs";
 
 /** Goes on with a step's status. */
-export function goOn(status: Status, next: (status: number) => Status): Status {
+export function andThen(status: Status, next: (status: number) => Status): Status {
   return typeof status === "number" ? next(status) : status.then(next);
 }
 

@@ -1,7 +1,7 @@
 /** What a copy-up does to the upper directory it lands in. */
 import { AT, type Attr } from "@sluice/vfs";
 import type { Core } from "../core.js";
-import { sys } from "../layer/host-layer.js";
+import { upkeep } from "../layer/host-layer.js";
 import { writeImpure } from "../marks/directory-marks.js";
 import type { Node } from "../node/node.js";
 
@@ -16,5 +16,5 @@ export function markImpure(core: Core, parent: Node): void {
 /** A copy-up is no change of the parent directory that anybody asked for: its times stay. */
 export function restoreTimes(fd: number, attr: Attr): void {
   const times = { atimeSec: attr.atimeSec, atimeNsec: attr.atimeNsec, mtimeSec: attr.mtimeSec, mtimeNsec: attr.mtimeNsec };
-  sys.utimensat(fd, "", times, AT.EMPTY_PATH);
+  upkeep.utimensat(fd, "", times, AT.EMPTY_PATH);
 }

@@ -22,6 +22,8 @@ export interface Intent {
   readXattr(name: string): Uint8Array | undefined | number;
   /** undefined where there is none: not a regular file, or one that is about to be made. */
   content: Content | undefined;
+  /** Nothing like it is about to happen: a rename or a link compares what governs its two ends. */
+  compares?: true;
 }
 
 /** The bytes of a regular file, as they are when they are looked at. */
@@ -97,6 +99,15 @@ export interface Gate {
   governs(access: Access): boolean;
   /** False where there is no policy at all: then nothing is asked, every ruling is a grant. */
   readonly active: boolean;
+  /** Counts the changes of the policy in force: a ruling of another epoch is worth nothing. */
+  readonly epoch: number;
+  /**
+   * Does a ruling that was waited for still hold, now that the same access is described again by `now`? False where a fact
+   * that the policy looked at differs. Asks nobody. The caller has compared the paths, the owner and the mode.
+   */
+  holds(call: CallContext, ruling: Ruling, now: Intent): boolean;
+  /** Would an access under `other` be free of something that `ruling` imposes: a stricter effect, an obligation? */
+  isLaxer(other: Ruling, ruling: Ruling): boolean;
   /**
    * A ruling that comes at once leaves `intent` to the caller, who uses it again; its `paths` alone are left as they are.
    * Never throws: a failure to decide is a ruling by the outage mode. Rejects only if `call.signal` aborted it.

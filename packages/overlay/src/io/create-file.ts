@@ -2,22 +2,26 @@
 import { type CallContext, type CreateArgs, type EntryOut, Errno, O, type OpenOut, S, type Status } from "@sluice/vfs";
 import { copyUpDirectory } from "../copy-up/copy-up-directory.js";
 import type { Core } from "../core.js";
-import { GRANTED } from "../gate/authorize.js";
+import { creationIntent } from "../gate/describe-access.js";
 import type { Intent, Ruling } from "../gate/gate.js";
+import { govern, type Governed } from "../gate/govern.js";
+import { GRANTED } from "../gate/governs.js";
+import { firstDenial, type GovernedAccess, JudgedAccesses, NO_ACCESS } from "../gate/judged-accesses.js";
 import { intendToMakeNameless } from "../journal/intents.js";
-import { openName, statFd, sys } from "../layer/host-layer.js";
+import { makeFile, makeNamelessFile, statFd, sys } from "../layer/host-layer.js";
+import type { Permit } from "../layer/permit.js";
 import type { RealDir } from "../layer/real-dir.js";
 import { setIno } from "../node/admit.js";
 import { type Node, pathAt } from "../node/node.js";
+import { mayAdd } from "../node/protection.js";
 import { admitNew } from "../operations/admit-new.js";
 import { createObject, writeLabels } from "../operations/create-object.js";
 import { attrTtlMs } from "../operations/getattr.js";
 import { directoryOf, enter } from "../operations/lookup.js";
-import { type At, creationIntent } from "../operations/make.js";
+import type { At } from "../operations/make.js";
 import { InodeIo } from "./inode-io.js";
 import { accessesOf } from "./open-intent.js";
 import { settle, settlingOf } from "./settle-open.js";
-import { mayAdd } from "../node/protection.js";
 
 interface CreateOut {
   entry: EntryOut;
@@ -25,59 +29,131 @@ interface CreateOut {
 }
 
 export function createFile(core: Core, call: CallContext, request: { at: At; args: CreateArgs }, out: CreateOut): Status {
-  const { at, args } = request;
-  return decided(core, call, { parentId: at.parent, name: at.name, args }, (parent, ruling) => {
-    const make = (dirFd: number, name: string): number => openName(dirFd, name, O.RDWR | O.CREAT | O.EXCL, args.mode & 0o7777);
-    const fd = createObject(core, { call, parent, name: at.name, umask: args.umask, directory: false, make });
-    if (fd < 0) return -fd;
-    const status = admitNew(core, parent, at.name, out.entry);
-    if (status !== 0) {
-      sys.close(fd);
-      return status;
-    }
-    open(core, { call, fd, ruling, node: core.nodes.get(out.entry.nodeId) as Node, flags: args.flags }, out);
-    return 0;
-  });
+  return govern(core, new Creating(call, { parentId: request.at.parent, name: request.at.name, args: request.args }, out));
 }
 
 export function createNameless(core: Core, call: CallContext, request: { parent: number; args: CreateArgs }, out: CreateOut): Status {
-  const { args } = request;
-  return decided(core, call, { parentId: request.parent, name: undefined, args }, (parent, ruling) => {
-    const copied = mayAdd(core, parent) || copyUpDirectory(core, parent);
-    if (copied !== 0) return copied;
-    const fd = makeNameless(core, { call, parent, args });
-    if (fd < 0) return -fd;
-    const node = core.nodes.make(S.IFREG);
-    node.dir = parent.upperDir;
-    node.lastPath = pathAt(parent, "#tmpfile");
-    node.fd = sys.openat(-100, `/proc/self/fd/${fd}`, O.PATH | O.CLOEXEC, 0);
-    const status = node.fd < 0 ? node.fd : statFd(fd, out.entry.attr);
-    if (status < 0) {
-      sys.close(fd);
-      core.nodes.letGo(node);
-      return -status;
-    }
-    const words = out.entry.attr.words;
-    setIno(core, node, { lo: words[0] as number, hi: words[1] as number, device: node.top.layer.deviceIndex });
-    intendToMakeNameless(core, call, node);
-    enter(core, node, out.entry);
-    open(core, { call, fd, ruling, node, flags: args.flags }, out);
-    return 0;
-  });
+  return govern(core, new Creating(call, { parentId: request.parent, name: undefined, args: request.args }, out));
 }
 
-function makeNameless(core: Core, made: { call: CallContext; parent: Node; args: CreateArgs }): number {
-  const dirFd = core.fds.of(made.parent.upperDir as RealDir);
+interface NewFile {
+  parentId: number;
+  /** undefined: a file without a name. */
+  name: string | undefined;
+  args: CreateArgs;
+}
+
+class Creating implements Governed {
+  readonly #judged = new JudgedAccesses();
+  #ruling: Ruling = GRANTED;
+
+  constructor(
+    readonly call: CallContext,
+    private readonly file: NewFile,
+    private readonly out: CreateOut,
+  ) {}
+
+  judge(core: Core): Status {
+    const accesses = this.#accesses(core);
+    if (typeof accesses === "number") return accesses;
+    this.#ruling = GRANTED;
+    return this.#judged.judge(core, this.call, accesses, (rulings) => {
+      this.#ruling = rulings[0] as Ruling;
+      return firstDenial(rulings);
+    });
+  }
+
+  holds(core: Core): boolean {
+    const accesses = this.#accesses(core);
+    return typeof accesses !== "number" && this.#judged.hold(core, this.call, accesses);
+  }
+
+  prepare(): number {
+    return 0;
+  }
+
+  commit(core: Core, permit: Permit): number {
+    const parent = directoryOf(core, this.file.parentId);
+    if (typeof parent === "number") return parent;
+    const { name, args } = this.file;
+    const made: Made = { call: this.call, parent, args, ruling: this.#ruling };
+    return name === undefined ? makeNameless(core, permit, made, this.out) : makeNamed(core, permit, { ...made, name }, this.out);
+  }
+
+  #accesses(core: Core): readonly GovernedAccess[] | number {
+    const parent = directoryOf(core, this.file.parentId);
+    if (typeof parent === "number") return parent;
+    if (core.upper === undefined) return Errno.EROFS;
+    return core.gate.active ? [{ intent: intentOf(this.call, parent, this.file), node: undefined }] : NO_ACCESS;
+  }
+}
+
+function intentOf(call: CallContext, parent: Node, file: NewFile): Intent {
+  const { args } = file;
+  const operation = file.name === undefined ? "tmpfile" : "create";
+  // A nameless file can be linked anywhere in reach: it is judged where it is made, and again by LINK where it goes.
+  const name = file.name ?? "#tmpfile";
+  const made = creationIntent(operation, { call, parent, name, mode: S.IFREG | (args.mode & ~args.umask & 0o7777) });
+  return { ...made, accesses: ["create", ...accessesOf(args.flags)], openFlags: args.flags };
+}
+
+interface Made {
+  call: CallContext;
+  parent: Node;
+  args: CreateArgs;
+  ruling: Ruling;
+}
+
+function makeNamed(core: Core, permit: Permit, made: Made & { name: string }, out: CreateOut): number {
+  const { call, parent, name, args, ruling } = made;
+  const make = (by: Permit, dirFd: number, as: string): number => makeFile(by, { dirFd, name: as }, O.RDWR | O.EXCL, args.mode & 0o7777);
+  const fd = createObject(core, permit, { call, parent, name, umask: args.umask, directory: false, make });
+  if (fd < 0) return -fd;
+  const status = admitNew(core, parent, name, out.entry);
+  if (status !== 0) {
+    sys.close(fd);
+    return status;
+  }
+  open(core, { call, fd, ruling, node: core.nodes.get(out.entry.nodeId) as Node, flags: args.flags }, out);
+  return 0;
+}
+
+function makeNameless(core: Core, permit: Permit, made: Made, out: CreateOut): number {
+  const { call, parent, args, ruling } = made;
+  const copied = mayAdd(core, parent) || copyUpDirectory(core, parent);
+  if (copied !== 0) return copied;
+  const fd = openNameless(core, permit, made);
+  if (fd < 0) return -fd;
+  const node = core.nodes.make(S.IFREG);
+  node.dir = parent.upperDir;
+  node.lastPath = pathAt(parent, "#tmpfile");
+  node.fd = sys.openat(-100, `/proc/self/fd/${fd}`, O.PATH | O.CLOEXEC, 0);
+  const status = node.fd < 0 ? node.fd : statFd(fd, out.entry.attr);
+  if (status < 0) {
+    sys.close(fd);
+    core.nodes.letGo(node);
+    return -status;
+  }
+  const words = out.entry.attr.words;
+  setIno(core, node, { lo: words[0] as number, hi: words[1] as number, device: node.top.layer.deviceIndex });
+  intendToMakeNameless(core, call, node);
+  enter(core, node, out.entry);
+  open(core, { call, fd, ruling, node, flags: args.flags }, out);
+  return 0;
+}
+
+function openNameless(core: Core, permit: Permit, { call, parent, args }: Made): number {
+  const dirFd = core.fds.of(parent.upperDir as RealDir);
   if (dirFd < 0) return dirFd;
-  const status = sys.asCaller(made.call.uid, made.call.gid, made.args.umask, made.call.groups);
+  const status = sys.asCaller(call.uid, call.gid, args.umask, call.groups);
   if (status < 0) return status;
   let fd: number;
   try {
-    fd = sys.openat(dirFd, ".", O.TMPFILE | O.RDWR | O.CLOEXEC | (made.args.flags & O.EXCL), made.args.mode & 0o7777);
+    fd = makeNamelessFile(permit, dirFd, O.RDWR | (args.flags & O.EXCL), args.mode & 0o7777);
   } finally {
     sys.asDaemon();
   }
-  const labelled = fd < 0 ? fd : writeLabels(made.call, fd, "");
+  const labelled = fd < 0 ? fd : writeLabels(permit, call, { dirFd: fd, name: "" });
   if (labelled >= 0) return fd;
   if (fd >= 0) sys.close(fd);
   return labelled;
@@ -95,34 +171,4 @@ function open(core: Core, made: { call: CallContext; fd: number; ruling: Ruling;
   settle(core, settling, out.open);
   // The entry was filled before the file was granted for writing.
   out.entry.attrTtlMs = attrTtlMs(core, node);
-}
-
-interface Wish {
-  parentId: number;
-  /** undefined: a file without a name. */
-  name: string | undefined;
-  args: CreateArgs;
-}
-
-function decided(core: Core, call: CallContext, wish: Wish, act: (parent: Node, ruling: Ruling) => number): Status {
-  const parent = directoryOf(core, wish.parentId);
-  if (typeof parent === "number") return parent;
-  if (core.upper === undefined) return Errno.EROFS;
-  if (!core.gate.active) return act(parent, GRANTED);
-  const after = (ruling: Ruling): number => {
-    if (ruling.effect === "deny") return ruling.errno;
-    return parent.unlinked ? Errno.ENOENT : act(parent, ruling);
-  };
-  const ruling = core.gate.authorize(call, intent(call, parent, wish));
-  if (!(ruling instanceof Promise)) return after(ruling);
-  return ruling.then(after, () => Errno.EINTR);
-}
-
-function intent(call: CallContext, parent: Node, wish: Wish): Intent {
-  const { args } = wish;
-  const operation = wish.name === undefined ? "tmpfile" : "create";
-  // A nameless file can be linked anywhere in reach: it is judged where it is made, and again by LINK where it goes.
-  const name = wish.name ?? "#tmpfile";
-  const made = creationIntent(operation, { call, parent, name, mode: S.IFREG | (args.mode & ~args.umask & 0o7777) });
-  return { ...made, accesses: ["create", ...accessesOf(args.flags)], openFlags: args.flags };
 }

@@ -15,8 +15,10 @@ import {
 } from "@sluice/vfs";
 import type { Core } from "../core.js";
 import { isInGroup } from "../layer/caller-process.js";
-import { statFd, syncIn, sys } from "../layer/host-layer.js";
 import type { IoWatch } from "../gate/gate.js";
+import { permitOf } from "../gate/govern.js";
+import { effects, statFd, syncIn, sys } from "../layer/host-layer.js";
+import type { Permit } from "../layer/permit.js";
 import { syncVolatile } from "../operations/whole-filesystem.js";
 import { appendBegun } from "./append-once.js";
 import { currentFd } from "./current-fd.js";
@@ -102,7 +104,7 @@ export function writeData(core: Core, call: CallContext, args: WriteArgs, out: {
   if (file === undefined) return Errno.EBADF;
   if (!file.write) return Errno.EBADF;
   if (file.pagesFrom !== undefined) pagesDropped(file);
-  if (args.killSuidgid) clearSuid(file.fd, call);
+  if (args.killSuidgid) clearSuid(permitOf(file), file.fd, call);
   if (file.watch === undefined && args.size <= INLINE_WRITE_BYTES && neverWaits(file)) return writeAtOnce(core, call, { file, args }, out);
   return writeRest(core, call, { file, args, flags: flagsOf(args.flags) }, out);
 }
@@ -114,7 +116,7 @@ function writeAtOnce(core: Core, call: CallContext, { file, args }: { file: Open
   const begun = appendBegun(core, call, { fd: file.fd, args });
   const range = { offset: 0, length: args.size, position: begun ?? args.offset };
   const flags = flagsOf(args.flags);
-  const written = sys.pwrite(file.fd, args.data, range, begun === undefined ? flags : flags & ~RWF.APPEND);
+  const written = effects(permitOf(file)).pwrite(file.fd, args.data, range, begun === undefined ? flags : flags & ~RWF.APPEND);
   return written < 0 ? -written : finishWrite(core, file, { offset: args.offset, length: written }, out);
 }
 
@@ -158,7 +160,7 @@ async function writeUpTo({ file, args, flags }: WholeWrite, length: number): Pro
   let done = 0;
   while (done < length) {
     const position = plain(BigInt(args.offset) + BigInt(done));
-    const written = await sys.pwriteAsync(file.fd, args.data, { offset: done, length: length - done, position }, flags);
+    const written = await effects(permitOf(file)).pwriteAsync(file.fd, args.data, { offset: done, length: length - done, position }, flags);
     if (written < 0 && done === 0) return written;
     if (written <= 0) break;
     done += written;
@@ -186,12 +188,12 @@ function plain(offset: bigint): number | bigint {
  * (fs/attr.c setattr_should_drop_sgid); the daemon has CAP_FSETID, so the host would leave both. Where /proc does not show
  * the caller, its supplementary groups do not count, which is the safe side.
  */
-export function clearSuid(fd: number, call: CallContext): void {
+export function clearSuid(permit: Permit, fd: number, call: CallContext): void {
   if (statFd(fd, attr) < 0) return;
   const mode = attr.mode;
   let kept = mode & ~S.ISUID;
   if ((mode & S.ISGID) !== 0 && ((mode & S.IXGRP) !== 0 || !isInGroup(call, attr.gid))) kept &= ~S.ISGID;
-  if (kept !== mode) sys.fchmodat(fd, "", kept & 0o7777, 0x1000);
+  if (kept !== mode) effects(permit).fchmodat(fd, "", kept & 0o7777, 0x1000);
 }
 
 /** fsync(2) of an open file. */

@@ -4,10 +4,10 @@
  */
 import { type ByteName, Errno } from "@sluice/vfs";
 import type { Core } from "../core.js";
+import { intentOn } from "../gate/describe-access.js";
 import type { Access, FallbackReason, Flow, Intent, Ruling } from "../gate/gate.js";
 import type { Node } from "../node/node.js";
 import { childOf } from "../operations/lookup.js";
-import { intentOn } from "../operations/remove.js";
 import { wishOf } from "./arbitrate.js";
 import { liveOf, MODE_TABLE } from "./mode-table.js";
 

@@ -2,16 +2,19 @@
  * OPEN: decide, then act.
  *
  * The order is the point: open the object without side effect, describe that very descriptor to the gate, wait for the
- * ruling, check that the node is still what was described, copy up (the first effect), truncate, arbitrate the I/O mode.
+ * ruling, copy up, truncate, arbitrate the I/O mode. After each wait gate/govern.ts has the open compared with what was judged.
  */
 import { Attr, type CallContext, Errno, type NodeId, O, type OpenOut, S, type Status } from "@sluice/vfs";
 import { type CopyUpOptions, copyUp } from "../copy-up/copy-up.js";
+import { andThen } from "../copy-up/statuses.js";
 import type { Core } from "../core.js";
 import type { Ruling } from "../gate/gate.js";
-import { GRANTED } from "../gate/authorize.js";
-import { statFd, sys } from "../layer/host-layer.js";
+import { govern, type Governed } from "../gate/govern.js";
+import { GRANTED } from "../gate/governs.js";
+import { effects, statFd, sys } from "../layer/host-layer.js";
+import type { Permit } from "../layer/permit.js";
 import type { Node } from "../node/node.js";
-import { openNode, openWritable } from "../node/open-node.js";
+import { openNode, openWritable, statNode } from "../node/open-node.js";
 import { isReplaced } from "../operations/recheck.js";
 import { wishOf } from "./arbitrate.js";
 import { clearSuid } from "./data.js";
@@ -21,13 +24,10 @@ import { OpenIntent, writes } from "./open-intent.js";
 import { type RoutedOpen, routeOpen } from "./route-open.js";
 import { settle, settlingOf } from "./settle-open.js";
 
-/** Restarts of one open because the node changed during a decision; each means that somebody renamed or wrote it just then. */
-const MAX_RESTARTS = 16;
-
 const now = new Attr();
 
-/** One open on its way to its reply, and what its steps hand on. The object serves the next one, where nobody waited. */
-class OpenRequest implements RoutedOpen {
+/** One open on its way to its reply. The object serves the next one if nobody waited. */
+class OpenRequest implements RoutedOpen, Governed {
   nodeId: NodeId = 0;
   flags = 0;
   write = false;
@@ -35,12 +35,16 @@ class OpenRequest implements RoutedOpen {
   fd = -1;
   /** What an earlier open left registered: `fd` is its descriptor. */
   kept: Backing | undefined = undefined;
-  /** As it was described; undefined where nobody was asked. */
+  /** As it was described, if the gate was asked and the answer did not come at once. */
   described: Attr | undefined = undefined;
-  /** The first path it was described by, where nobody waited since. */
-  path: string | undefined = undefined;
+  /** The paths that it was judged by; undefined where nobody was asked. */
+  paths: readonly string[] | undefined = undefined;
+  layer = "";
+  /** Of the node, as `fd` was opened. */
   version = 0;
-  restarts = 0;
+  /** `fd` is of the copy in the upper layer that this open made, or waited for. */
+  copied = false;
+  ruling: Ruling = GRANTED;
   wish: Wish = "mediate";
   nameless = false;
 
@@ -58,9 +62,102 @@ class OpenRequest implements RoutedOpen {
     this.flags = at.flags;
     this.write = writes(at.flags);
     this.fd = -1;
-    this.kept = this.described = this.path = undefined;
-    this.version = this.restarts = 0;
+    this.kept = undefined;
     return this;
+  }
+
+  judge(core: Core): Status {
+    this.described = this.paths = undefined;
+    this.ruling = GRANTED;
+    this.version = this.node.version;
+    this.copied = false;
+    const attr = spareAttr ?? new Attr();
+    spareAttr = undefined;
+    const errno = reach(core, this, attr);
+    if (errno !== 0) return errno;
+    if (!core.gate.active) {
+      spareAttr = attr;
+      return 0;
+    }
+    const intent = (spareIntent ?? new OpenIntent()).of(core, this, attr);
+    spareIntent = undefined;
+    this.paths = intent.paths;
+    this.layer = intent.layer;
+    const ruling = core.gate.authorize(this.call, intent);
+    if (!(ruling instanceof Promise)) {
+      spareAttr = attr;
+      spareIntent = intent;
+      return this.#ruled(ruling);
+    }
+    this.described = attr;
+    return ruling.then((late) => this.#ruled(late));
+  }
+
+  #ruled(ruling: Ruling): number {
+    this.ruling = ruling;
+    return ruling.effect === "deny" ? ruling.errno : 0;
+  }
+
+  holds(core: Core): boolean {
+    const { paths, node } = this;
+    // It was renamed, linked, or copied up by somebody else: `fd` may be of another object.
+    if (node.version !== this.version) return false;
+    if (paths === undefined) return true;
+    if (statNow(core, this) < 0 || !isStill(this)) return false;
+    const intent = new OpenIntent().of(core, this, now);
+    if (intent.paths.length !== paths.length || paths.some((path, at) => path !== intent.paths[at])) return false;
+    // What the open itself changed by its copy-up is no difference.
+    intent.layer = this.layer;
+    if (this.copied && (this.flags & O.TRUNC) !== 0) intent.forgetContent();
+    return core.gate.holds(this.call, this.ruling, intent);
+  }
+
+  prepare(core: Core, permit: Permit): Status {
+    const { node } = this;
+    if (!this.write || node.copiedUp) return 0;
+    const truncate = (this.flags & O.TRUNC) !== 0;
+    const options: CopyUpOptions = { permit, call: this.call, truncate, handsOver: true };
+    options.appends = (this.flags & (O.APPEND | O.TRUNC)) === O.APPEND;
+    const copied = copyUp(core, node, options);
+    return andThen(copied, (status) => (status !== 0 ? status : this.#reopen(core, options.fd)));
+  }
+
+  /** `fd` is the copy's own, open for writing, where it was made in this very call. */
+  #reopen(core: Core, fd: number | undefined): number {
+    giveBack(core, this);
+    this.fd = fd ?? openWritable(core, this.node, this.flags);
+    this.version = this.node.version;
+    this.copied = true;
+    return this.fd < 0 ? -this.fd : 0;
+  }
+
+  commit(core: Core, permit: Permit): number {
+    const { node, nodeId, call, flags } = this;
+    // A 64-bit caller of open(2) comes with O_LARGEFILE.
+    this.nameless = (flags & O.LARGEFILE) === 0 && !this.write;
+    this.wish = wishOf(core, node, this.ruling);
+    const io = routeOpen(core, this);
+    if (typeof io === "number") return io;
+    if ((flags & O.TRUNC) !== 0) {
+      if (call.killSuidgid === true) clearSuid(permit, this.fd, call);
+      const status = effects(permit).ftruncate(this.fd, 0);
+      if (status < 0) return -status;
+    }
+    const file = core.handles.addFile(node, nodeId, io);
+    file.write = this.write;
+    file.flags = flags;
+    const settling = settlingOf(call, file, this.ruling);
+    settling.fd = this.fd;
+    settling.kept = this.kept;
+    settling.path = this.paths?.[0];
+    settle(core, settling, this.out);
+    this.fd = -1;
+    this.kept = undefined;
+    return 0;
+  }
+
+  end(core: Core): void {
+    giveBack(core, this);
   }
 }
 
@@ -76,36 +173,9 @@ export function openFile(core: Core, call: CallContext, at: { nodeId: NodeId; fl
   if (core.upper === undefined && writes(at.flags)) return Errno.EROFS;
   const request = (spareRequest ?? new OpenRequest(call, node, out)).begin(call, node, at, out);
   spareRequest = undefined;
-  const status = describeAndDecide(core, request);
+  const status = govern(core, request);
   if (typeof status === "number") spareRequest = request;
   return status;
-}
-
-function describeAndDecide(core: Core, request: OpenRequest): Status {
-  request.version = request.node.version;
-  const attr = spareAttr ?? new Attr();
-  spareAttr = undefined;
-  const errno = reach(core, request, attr);
-  if (errno !== 0) return giveUp(core, request, errno);
-  if (!core.gate.active) {
-    spareAttr = attr;
-    return afterRuling(core, request, GRANTED);
-  }
-  const intent = describe(core, request, attr);
-  const ruling = core.gate.authorize(request.call, intent);
-  if (!(ruling instanceof Promise)) {
-    // Nobody waited, so there is nothing to look at again.
-    request.described = undefined;
-    request.path = intent.paths[0];
-    spareAttr = attr;
-    spareIntent = intent;
-    return afterRuling(core, request, ruling);
-  }
-  request.described = attr;
-  return ruling.then(
-    (late) => afterRuling(core, request, late),
-    () => giveUp(core, request, Errno.EINTR),
-  );
 }
 
 /** A descriptor of the file, and where somebody is asked its attributes. 0, or the errno. */
@@ -133,78 +203,23 @@ function openObject(core: Core, { node, flags }: OpenRequest, writable: boolean)
   return writable ? openWritable(core, node, flags) : openNode(core, node, O.RDONLY);
 }
 
-function describe(core: Core, request: OpenRequest, attr: Attr): OpenIntent {
-  const intent = spareIntent ?? new OpenIntent();
-  spareIntent = undefined;
-  return intent.of(core, request, attr);
+function statNow(core: Core, { fd, node }: OpenRequest): number {
+  return fd >= 0 ? statFd(fd, now) : statNode(core, node, now);
 }
 
-function afterRuling(core: Core, request: OpenRequest, ruling: Ruling): Status {
-  const { node } = request;
-  if (ruling.effect === "deny") return giveUp(core, request, ruling.errno);
-  if (node.version !== request.version || differs(request)) return restart(core, request);
-  if (!request.write || node.copiedUp) return commit(core, request, ruling);
-  const options: CopyUpOptions = { call: request.call, truncate: (request.flags & O.TRUNC) !== 0, handsOver: true };
-  options.appends = (request.flags & (O.APPEND | O.TRUNC)) === O.APPEND;
-  const copied = copyUp(core, node, options);
-  if (typeof copied === "number") return afterCopyUp(core, request, { ruling, copied, fd: options.fd });
-  return copied.then((status) => {
-    request.path = undefined;
-    return afterCopyUp(core, request, { ruling, copied: status, fd: undefined });
-  });
-}
-
-/** The node was renamed, linked or copied up while the decision was under way: what was decided on is not what would be opened. */
-function restart(core: Core, request: OpenRequest): Status {
-  giveUp(core, request, 0);
-  if (++request.restarts > MAX_RESTARTS) return Errno.EAGAIN;
-  return describeAndDecide(core, request);
-}
-
-/** Is the file another one than was described, or may others do with it what they might not then? */
-function differs({ fd, described }: OpenRequest): boolean {
-  if (described === undefined) return false;
-  if (statFd(fd, now) < 0) return true;
+/** Is `now`, which was looked at again, the file that was described, and may others do with it what they might then? */
+function isStill({ described, copied }: OpenRequest): boolean {
+  if (described === undefined) return true;
   const [was, is] = [described.words, now.words];
-  return was[0] !== is[0] || was[1] !== is[1] || described.mode !== now.mode || described.uid !== now.uid || described.gid !== now.gid;
+  // A copy-up gives it another inode.
+  if (!copied && (was[0] !== is[0] || was[1] !== is[1])) return false;
+  return described.mode === now.mode && described.uid === now.uid && described.gid === now.gid;
 }
 
-/** `fd` is the copy's own, open for writing, where it was made in this very call. */
-function afterCopyUp(core: Core, request: OpenRequest, result: { ruling: Ruling; copied: number; fd: number | undefined }): Status {
-  giveUp(core, request, 0);
-  if (result.copied !== 0) return result.copied;
-  request.fd = result.fd ?? openWritable(core, request.node, request.flags);
-  if (request.fd < 0) return -request.fd;
-  return commit(core, request, result.ruling);
-}
-
-function commit(core: Core, request: OpenRequest, ruling: Ruling): Status {
-  const { node, nodeId, call, write, flags } = request;
-  // A 64-bit caller of open(2) comes with O_LARGEFILE.
-  request.nameless = (flags & O.LARGEFILE) === 0 && !write;
-  request.wish = wishOf(core, node, ruling);
-  const io = routeOpen(core, request);
-  if (typeof io === "number") return giveUp(core, request, io);
-  if ((flags & O.TRUNC) !== 0) {
-    if (call.killSuidgid === true) clearSuid(request.fd, call);
-    const status = sys.ftruncate(request.fd, 0);
-    if (status < 0) return giveUp(core, request, -status);
-  }
-  const file = core.handles.addFile(node, nodeId, io);
-  file.write = write;
-  file.flags = flags;
-  const settling = settlingOf(call, file, ruling);
-  settling.fd = request.fd;
-  settling.kept = request.kept;
-  settling.path = request.path;
-  settle(core, settling, request.out);
-  request.fd = -1;
-  return 0;
-}
-function giveUp(core: Core, request: OpenRequest, errno: number): number {
+/** The descriptor goes back to where it came from, unless it is somebody else's by now. */
+function giveBack(core: Core, request: OpenRequest): void {
   if (request.kept !== undefined) core.kept.give(request.node, request.kept);
   else if (request.fd >= 0) sys.close(request.fd);
   request.kept = undefined;
   request.fd = -1;
-  return errno;
 }

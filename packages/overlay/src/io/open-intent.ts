@@ -61,8 +61,14 @@ export class OpenIntent implements Intent {
     return readXattrOf(this.#fd, name);
   }
 
+  /** The open has thrown the content away: there is nothing to compare. */
+  forgetContent(): void {
+    this.#core = undefined;
+  }
+
   get content(): Content | undefined {
-    this.#content ??= contentOf(this.#core as Core, this.#node as Node, this.#fd);
+    if (this.#core === undefined) return undefined;
+    this.#content ??= contentOf(this.#core, this.#node as Node, this.#fd);
     return this.#content;
   }
 }

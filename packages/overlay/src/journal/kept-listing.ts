@@ -2,7 +2,7 @@
  * A merged listing as bytes: it is kept for a process that takes over where a reader has not seen all of it, since what it
  * was told are positions in this very list.
  */
-import { SEAL, sys } from "../layer/host-layer.js";
+import { SEAL, sys, upkeep } from "../layer/host-layer.js";
 import { Listing } from "../merge/listing.js";
 
 /** type, is it in the upper layer, the name's length (two bytes), the inode number (eight); then the name. */
@@ -24,7 +24,7 @@ export function writeListing(listing: Listing): number {
     at += HEAD + name.length;
   }
   const fd = sys.memoryFile("sluice-listing");
-  const written = fd < 0 ? fd : sys.pwrite(fd, bytes, { offset: 0, length: bytes.length, position: 0 }, 0);
+  const written = fd < 0 ? fd : upkeep.pwrite(fd, bytes, { offset: 0, length: bytes.length, position: 0 }, 0);
   // The keeper takes no memory that may become another.
   if (written === bytes.length && sys.addSeals(fd, SEAL.GROW | SEAL.SHRINK | SEAL.WRITE) >= 0) return fd;
   if (fd >= 0) sys.close(fd);

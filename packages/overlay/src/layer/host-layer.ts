@@ -6,10 +6,40 @@
  */
 import { native } from "@sluice/native";
 import { AT, type Attr, O, RESOLVE } from "@sluice/vfs";
+import type { Permit } from "./permit.js";
 import { RealDir } from "./real-dir.js";
 
-/** The system calls the overlay uses. */
-export const sys = native;
+/** System calls that change an object of a layer. (What opens a file to make it: `makeFile`.) */
+type Changing =
+  | "unlinkat"
+  | "renameat2"
+  | "mkdirat"
+  | "mknodat"
+  | "symlinkat"
+  | "linkat"
+  | "setxattrat"
+  | "removexattrat"
+  | "fchownat"
+  | "fchmodat"
+  | "utimensat"
+  | "ftruncate"
+  | "fallocateAsync"
+  | "pwrite"
+  | "pwriteAsync"
+  | "copyFileRangeAsync"
+  | "ficlone"
+  | "setFlags"
+  | "setFsxattr";
+
+/** The system calls the overlay uses, but for those that change a layer. */
+export const sys: Omit<typeof native, Changing> = native;
+/** Those that do. */
+const changing: Pick<typeof native, Changing> = native;
+
+/** The system calls that change a layer, for the holder of a permit. */
+export function effects(_permit: Permit): Pick<typeof native, Changing> {
+  return changing;
+}
 export { SEAL } from "@sluice/native";
 
 /** What is known of passthrough on a layer: nothing yet, that it works, or the errno class that rules it out. */
@@ -84,6 +114,22 @@ export function syncIn(layer: HostLayer | undefined, fd: number, dataOnly = fals
 /** Opens one name in a directory: no link followed, no other mount entered, whatever somebody plants there meanwhile. */
 export function openName(dirFd: number, name: string, flags: number, mode: number): number {
   return sys.openat2(dirFd, name, flags | O.NOFOLLOW | O.CLOEXEC, mode, NAME_RESOLVE);
+}
+
+/**
+ * For changes that no caller sees in the merged tree: copies in the scratch directory and their publication, marks, the index
+ * of hard links, and the completion of requests that an earlier process began. `npm run check` lists the folders that use it.
+ */
+export const upkeep = changing;
+
+/** The same, for a file that is made (O_CREAT): a descriptor, or the negative errno. */
+export function makeFile(_permit: Permit, at: { dirFd: number; name: string }, flags: number, mode: number): number {
+  return sys.openat2(at.dirFd, at.name, flags | O.CREAT | O.NOFOLLOW | O.CLOEXEC, mode, NAME_RESOLVE);
+}
+
+/** A file without a name in a directory (O_TMPFILE): a descriptor, or the negative errno. */
+export function makeNamelessFile(_permit: Permit, dirFd: number, flags: number, mode: number): number {
+  return sys.openat(dirFd, ".", flags | O.TMPFILE | O.CLOEXEC, mode);
 }
 
 const NAME_RESOLVE = RESOLVE.BENEATH | RESOLVE.NO_MAGICLINKS | RESOLVE.NO_SYMLINKS | RESOLVE.NO_XDEV;

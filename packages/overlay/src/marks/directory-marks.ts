@@ -1,6 +1,6 @@
 /** Reads the marks of a directory together, and writes opaque and impure (redirect: see redirect.ts). */
 import { type ByteName, Errno } from "@sluice/vfs";
-import { sys } from "../layer/host-layer.js";
+import { sys, upkeep } from "../layer/host-layer.js";
 import { isForeignOpaque } from "./foreign-marks.js";
 import type { MarkNames } from "./names.js";
 import { type Redirect, readRedirect } from "./redirect.js";
@@ -44,7 +44,7 @@ function readMark(dirFd: number, name: ByteName, attribute: string): string | un
 }
 
 export function writeOpaque(names: MarkNames, dirFd: number, name: ByteName): number {
-  return sys.setxattrat(dirFd, name, names.opaque, YES, 0);
+  return upkeep.setxattrat(dirFd, name, names.opaque, YES, 0);
 }
 
 /** The same where something below would show without it: EIO on a file system that holds no marks (ovl_set_opaque_xerr). */
@@ -54,5 +54,5 @@ export function hideBelow(names: MarkNames, dirFd: number, name: ByteName): numb
 }
 
 export function writeImpure(names: MarkNames, dirFd: number, name: ByteName): number {
-  return sys.setxattrat(dirFd, name, names.impure, YES, 0);
+  return upkeep.setxattrat(dirFd, name, names.impure, YES, 0);
 }

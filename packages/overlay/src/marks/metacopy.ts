@@ -3,7 +3,7 @@
  * still in a layer below, under the same name or where its redirect leads.
  */
 import { type ByteName, Errno } from "@sluice/vfs";
-import { sys } from "../layer/host-layer.js";
+import { sys, upkeep } from "../layer/host-layer.js";
 import type { MarkNames } from "./names.js";
 
 const value = Buffer.alloc(128);
@@ -20,11 +20,11 @@ export function isMetacopy(names: MarkNames, dirFd: number, name: ByteName): num
 }
 
 export function writeMetacopy(names: MarkNames, fd: number): number {
-  return sys.setxattrat(fd, "", names.metacopy, none, 0);
+  return upkeep.setxattrat(fd, "", names.metacopy, none, 0);
 }
 
 /** The file's data is its own now. */
 export function clearMetacopy(names: MarkNames, fd: number): number {
-  const status = sys.removexattrat(fd, "", names.metacopy);
+  const status = upkeep.removexattrat(fd, "", names.metacopy);
   return status === -Errno.ENODATA ? 0 : status;
 }

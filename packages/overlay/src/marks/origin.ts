@@ -5,7 +5,7 @@
  */
 import { Attr, type ByteName, Errno, O, S } from "@sluice/vfs";
 import type { Core } from "../core.js";
-import { type HostLayer, statFd, sys } from "../layer/host-layer.js";
+import { type HostLayer, statFd, sys, upkeep } from "../layer/host-layer.js";
 import type { Node } from "../node/node.js";
 
 const MAGIC = 0xfb;
@@ -93,6 +93,6 @@ export function encodeOrigin(layer: HostLayer, dirFd: number, name: ByteName): B
 /** Best effort: a file system without room or handles just loses constant inode numbers over a remount. */
 export function writeOrigin(core: Core, targetFd: number, origin: Buffer | undefined): void {
   if (origin === undefined) return;
-  const status = sys.setxattrat(targetFd, "", core.marks.origin, origin, 0);
+  const status = upkeep.setxattrat(targetFd, "", core.marks.origin, origin, 0);
   if (status < 0 && status !== -Errno.EOPNOTSUPP) core.events.anomaly("the origin mark could not be written", { errno: -status });
 }

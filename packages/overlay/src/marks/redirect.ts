@@ -3,7 +3,7 @@
  * ovl_get_redirect_xattr): what is malformed is EINVAL; what would lead upwards is found out on the way, and is EACCES.
  */
 import { type ByteName, Errno } from "@sluice/vfs";
-import { sys } from "../layer/host-layer.js";
+import { sys, upkeep } from "../layer/host-layer.js";
 import type { MarkNames } from "./names.js";
 
 /** Absolute (from the layers' roots), or one name in the same merged directory. */
@@ -31,5 +31,5 @@ export function parseRedirect(mark: string): Redirect | number {
 }
 
 export function writeRedirect(names: MarkNames, at: { dirFd: number; name: ByteName }, redirect: string): number {
-  return sys.setxattrat(at.dirFd, at.name, names.redirect, Buffer.from(redirect, "latin1"), 0);
+  return upkeep.setxattrat(at.dirFd, at.name, names.redirect, Buffer.from(redirect, "latin1"), 0);
 }

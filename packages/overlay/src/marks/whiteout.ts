@@ -1,6 +1,6 @@
 /** Whiteouts in the kernel's forms: a character device 0/0, or an empty file with the overlay.whiteout attribute. */
 import { type Attr, type ByteName, S } from "@sluice/vfs";
-import { sys } from "../layer/host-layer.js";
+import { sys, upkeep } from "../layer/host-layer.js";
 import type { MarkNames } from "./names.js";
 
 export function isWhiteout(attr: Attr): boolean {
@@ -20,5 +20,5 @@ export function isXattrWhiteout(names: MarkNames, at: { dirFd: number; name: Byt
 
 /** Makes a whiteout under a name that does not exist. Needs no capability (kernel 5.8 and later). */
 export function makeWhiteout(dirFd: number, name: ByteName): number {
-  return sys.mknodat(dirFd, name, S.IFCHR, 0, 0);
+  return upkeep.mknodat(dirFd, name, S.IFCHR, 0, 0);
 }

@@ -5,7 +5,7 @@
  */
 import { randomInt } from "node:crypto";
 import { O, SEEK } from "@sluice/vfs";
-import { openName, sys } from "../layer/host-layer.js";
+import { openName, sys, upkeep } from "../layer/host-layer.js";
 import type { RealDir } from "../layer/real-dir.js";
 import type { ForgottenName, ForgottenNode } from "./forgotten-nodes.js";
 import type { NodeTable } from "./node-table.js";
@@ -69,7 +69,7 @@ export function leaveHandles(nodes: NodeTable, scratch: RealDir): void {
   const fd = openName(scratch.fd, HANDLES, O.WRONLY | O.CREAT | O.TRUNC, 0o600);
   if (fd < 0) return;
   const bytes = Buffer.from(encodeHandles(nodes.nextId, nodes.remembered()), "latin1");
-  const written = sys.pwrite(fd, bytes, { offset: 0, length: bytes.length, position: 0 }, 0);
+  const written = upkeep.pwrite(fd, bytes, { offset: 0, length: bytes.length, position: 0 }, 0);
   sys.close(fd);
-  if (written !== bytes.length) sys.unlinkat(scratch.fd, HANDLES, 0);
+  if (written !== bytes.length) upkeep.unlinkat(scratch.fd, HANDLES, 0);
 }

@@ -8,7 +8,7 @@
  */
 import { Attr, type ByteName, S } from "@sluice/vfs";
 import type { Core } from "../core.js";
-import { statName, sys } from "../layer/host-layer.js";
+import { statName, sys, upkeep } from "../layer/host-layer.js";
 import type { RealDir } from "../layer/real-dir.js";
 import { isWhiteout } from "../marks/whiteout.js";
 import { encodeOrigin, followOrigin, type Origin, readOriginMark } from "../marks/origin.js";
@@ -106,7 +106,7 @@ export function settleNlink(core: Core, dir: RealDir, indexed: Indexed): number 
 /** Written before and after each step that changes the upper file's count, so that a crash between leaves the right one. */
 export function writeNlink(core: Core, at: { fd: number; name: ByteName }, relative: { to: "U" | "L"; delta: number }): number {
   const { to, delta } = relative;
-  return sys.setxattrat(at.fd, at.name, core.marks.nlink, Buffer.from(`${to}${delta < 0 ? "" : "+"}${delta}`), 0);
+  return upkeep.setxattrat(at.fd, at.name, core.marks.nlink, Buffer.from(`${to}${delta < 0 ? "" : "+"}${delta}`), 0);
 }
 
 /** Would removing one of the names leave nothing that tells how many are left? */
@@ -126,6 +126,6 @@ export function dropLastIndexed(core: Core, node: Node): void {
     writeNlink(core, { fd: dir.fd, name: node.realName }, { to: "U", delta: -1 });
     return;
   }
-  sys.unlinkat(dir.fd, node.realName, 0);
+  upkeep.unlinkat(dir.fd, node.realName, 0);
   node.indexed = undefined;
 }

@@ -5,7 +5,7 @@
  */
 import { Attr, Errno } from "@sluice/vfs";
 import type { Core } from "../core.js";
-import { sys } from "../layer/host-layer.js";
+import { sys, upkeep } from "../layer/host-layer.js";
 import type { RealDir } from "../layer/real-dir.js";
 import type { Node } from "./node.js";
 import { statNode } from "./open-node.js";
@@ -43,8 +43,8 @@ function flagsBelow(core: Core, node: Node): number {
 /** Marks a directory of the upper layer, by a descriptor of any kind. 0 or the negative errno. */
 export function writeProtection(core: Core, dirFd: number, flags: number): number {
   const letters = Object.keys(LETTERS).filter((letter) => (flags & (LETTERS[letter] as number)) !== 0);
-  if (letters.length > 0) return sys.setxattrat(dirFd, "", core.marks.protattr, Buffer.from(letters.join("")), 0);
-  const status = sys.removexattrat(dirFd, "", core.marks.protattr);
+  if (letters.length > 0) return upkeep.setxattrat(dirFd, "", core.marks.protattr, Buffer.from(letters.join("")), 0);
+  const status = upkeep.removexattrat(dirFd, "", core.marks.protattr);
   return status === -Errno.ENODATA || status === -Errno.EOPNOTSUPP ? 0 : status;
 }
 

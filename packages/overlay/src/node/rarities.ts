@@ -39,8 +39,6 @@ class Rarities {
   apart: FormerId | undefined = undefined;
   /** Who needs it across a wait, though the kernel may not know it: see NodeTable.hold. */
   holds = 0;
-  /** A directory: how many names came into it by calls on the mount. */
-  arrivals = 0;
   /** The copy-up under way: everybody waits for the same one. */
   copyUp: CopyUpJob | undefined = undefined;
   /** Names in it of nodes that an earlier process knew and this one has not looked at yet: see restore/revival.ts. */
@@ -125,13 +123,6 @@ export class WithRarities {
   }
   set holds(value: number) {
     if (value !== this.#rare.holds) this.#own().holds = value;
-  }
-
-  get arrivals(): number {
-    return this.#rare.arrivals;
-  }
-  set arrivals(value: number) {
-    if (value !== this.#rare.arrivals) this.#own().arrivals = value;
   }
 
   get copyUp(): CopyUpJob | undefined {

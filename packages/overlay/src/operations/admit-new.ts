@@ -5,6 +5,7 @@ import { statName } from "../layer/host-layer.js";
 import { RealDir } from "../layer/real-dir.js";
 import { setIno } from "../node/admit.js";
 import type { Node } from "../node/node.js";
+import { arrived } from "./arrivals.js";
 import { enter } from "./lookup.js";
 
 export function admitNew(core: Core, parent: Node, name: ByteName, out: EntryOut): number {
@@ -25,6 +26,6 @@ export function admitNew(core: Core, parent: Node, name: ByteName, out: EntryOut
   const words = out.attr.words;
   setIno(core, node, { lo: words[0] as number, hi: words[1] as number, device: upperDir.layer.deviceIndex });
   core.nodes.attach(node, parent, name);
-  parent.arrivals++;
+  arrived(core, parent, name);
   return enter(core, node, out);
 }

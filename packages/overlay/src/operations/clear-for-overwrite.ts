@@ -5,7 +5,8 @@
 import { Attr, AT, O, RENAME } from "@sluice/vfs";
 import { copyMetadata } from "../copy-up/copy-metadata.js";
 import type { Core } from "../core.js";
-import { openName, statFd, sys } from "../layer/host-layer.js";
+import { effects, openName, statFd, sys } from "../layer/host-layer.js";
+import type { Permit } from "../layer/permit.js";
 import type { RealDir } from "../layer/real-dir.js";
 import { hideBelow } from "../marks/directory-marks.js";
 import { readContent } from "../merge/listing.js";
@@ -16,8 +17,9 @@ import type { RenamePlan } from "./rename.js";
 const attr = new Attr();
 
 /** 0 or a positive errno. */
-export function clearForOverwrite(core: Core, plan: RenamePlan): number {
+export function clearForOverwrite(core: Core, permit: Permit, plan: RenamePlan): number {
   const { target } = plan;
+  const change = effects(permit);
   if (plan.exchange || target?.upperDir === undefined) return 0;
   const content = readContent(core, target);
   if (typeof content === "number") return content;
@@ -27,11 +29,11 @@ export function clearForOverwrite(core: Core, plan: RenamePlan): number {
   const source = openNode(core, target, O.PATH | O.DIRECTORY);
   if (source < 0) return -source;
   const name = core.scratchName();
-  let status = sys.mkdirat(scratch, name, 0o700);
+  let status = change.mkdirat(scratch, name, 0o700);
   if (status >= 0) status = furnish(core, { source, scratch, name });
-  if (status >= 0) status = sys.renameat2(scratch, name, into, plan.newName, RENAME.EXCHANGE);
+  if (status >= 0) status = change.renameat2(scratch, name, into, plan.newName, RENAME.EXCHANGE);
   sys.close(source);
-  if (status < 0) sys.unlinkat(scratch, name, AT.REMOVEDIR);
+  if (status < 0) change.unlinkat(scratch, name, AT.REMOVEDIR);
   else purgeDirectory(core, scratch, name);
   core.fds.drop(target.upperDir);
   return status < 0 ? -status : 0;

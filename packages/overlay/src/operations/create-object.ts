@@ -9,7 +9,8 @@ import { AT, type ByteName, type CallContext, Errno, NAME_MAX, O, RENAME, S } fr
 import { copyUpDirectory } from "../copy-up/copy-up-directory.js";
 import type { Core } from "../core.js";
 import { intendToMake } from "../journal/intents.js";
-import { openName, statFd, statName, sys } from "../layer/host-layer.js";
+import { effects, openName, statFd, statName, sys } from "../layer/host-layer.js";
+import type { Permit } from "../layer/permit.js";
 import type { RealDir } from "../layer/real-dir.js";
 import { hideBelow, writeOpaque } from "../marks/directory-marks.js";
 import { isForeignMark } from "../marks/foreign-marks.js";
@@ -26,11 +27,11 @@ export interface Creation {
   /** The link of an existing object: nothing is made, so nobody's credentials are needed. */
   asDaemon?: boolean;
   /** Makes the object under a name of a directory: a non-negative result or the negative errno. */
-  make(dirFd: number, name: ByteName): number;
+  make(permit: Permit, dirFd: number, name: ByteName): number;
 }
 
 /** What `make` returned, or the negative errno. */
-export function createObject(core: Core, creation: Creation): number {
+export function createObject(core: Core, permit: Permit, creation: Creation): number {
   const { parent, name } = creation;
   if (name.length > NAME_MAX) return -Errno.ENAMETOOLONG;
   if (core.marks.foreign && isForeignMark(name)) return -Errno.EINVAL;
@@ -42,7 +43,7 @@ export function createObject(core: Core, creation: Creation): number {
   const taken = creation.asDaemon === true ? 0 : intendToMake(core, creation.call, { parent, name, dirFd });
   if (taken < 0) return taken;
   const labelled = creation.asDaemon !== true && creation.call.labels !== undefined;
-  const made = labelled ? -Errno.EEXIST : makeAs(creation, dirFd, name);
+  const made = labelled ? -Errno.EEXIST : makeAs(permit, creation, { dirFd, name });
   if (made !== -Errno.EEXIST) {
     // Nothing below can show through today, but a name added to a lower layer later must not either (as overlayfs does).
     if (made >= 0 && creation.directory && parent.isMerged) writeOpaque(core.marks, dirFd, name);
@@ -50,18 +51,18 @@ export function createObject(core: Core, creation: Creation): number {
   }
   const inWay = core.scratchAttr;
   const there = statName(dirFd, name, inWay);
-  if (labelled && there === -Errno.ENOENT) return makeAside(core, creation, { dirFd, overWhiteout: false });
+  if (labelled && there === -Errno.ENOENT) return makeAside(core, permit, creation, { dirFd, overWhiteout: false });
   if (there < 0 || !isWhiteout(inWay)) return -Errno.EEXIST;
-  return makeAside(core, creation, { dirFd, overWhiteout: true });
+  return makeAside(core, permit, creation, { dirFd, overWhiteout: true });
 }
 
-function makeAs(creation: Creation, dirFd: number, name: ByteName): number {
-  if (creation.asDaemon === true) return creation.make(dirFd, name);
+function makeAs(permit: Permit, creation: Creation, at: { dirFd: number; name: ByteName }): number {
+  if (creation.asDaemon === true) return creation.make(permit, at.dirFd, at.name);
   const { call } = creation;
   const status = sys.asCaller(call.uid, call.gid, creation.umask, call.groups);
   if (status < 0) return status;
   try {
-    return creation.make(dirFd, name);
+    return creation.make(permit, at.dirFd, at.name);
   } finally {
     sys.asDaemon();
   }
@@ -72,19 +73,19 @@ interface Place {
   overWhiteout: boolean;
 }
 
-function makeAside(core: Core, creation: Creation, place: Place): number {
-  const stage = openStage(core, place.dirFd);
+function makeAside(core: Core, permit: Permit, creation: Creation, place: Place): number {
+  const stage = openStage(core, permit, place.dirFd);
   if (stage.fd < 0) return stage.fd;
   const name = "new";
-  const made = makeAs(creation, stage.fd, name);
+  const made = makeAs(permit, creation, { dirFd: stage.fd, name });
   let status = made;
   if (made >= 0) {
     status = setApartFromBelow(core, creation, { fd: stage.fd, name, overWhiteout: place.overWhiteout });
-    if (status >= 0) status = writeLabels(creation.call, stage.fd, name);
-    if (status >= 0) status = putInPlace(creation, place, { fd: stage.fd, name });
-    if (status < 0) sys.unlinkat(stage.fd, name, creation.directory ? AT.REMOVEDIR : 0);
+    if (status >= 0) status = writeLabels(permit, creation.call, { dirFd: stage.fd, name });
+    if (status >= 0) status = putInPlace(permit, creation, place, { fd: stage.fd, name });
+    if (status < 0) effects(permit).unlinkat(stage.fd, name, creation.directory ? AT.REMOVEDIR : 0);
   }
-  closeStage(core, stage);
+  closeStage(core, permit, stage);
   if (status < 0 && made > 0) sys.close(made);
   return status < 0 ? status : made;
 }
@@ -97,19 +98,20 @@ function setApartFromBelow(core: Core, creation: Creation, at: { fd: number; nam
   return 0;
 }
 
-function putInPlace(creation: Creation, { dirFd, overWhiteout }: Place, from: { fd: number; name: string }): number {
-  if (!overWhiteout) return sys.renameat2(from.fd, from.name, dirFd, creation.name, RENAME.NOREPLACE);
-  if (!creation.directory) return sys.renameat2(from.fd, from.name, dirFd, creation.name, 0);
+function putInPlace(permit: Permit, creation: Creation, { dirFd, overWhiteout }: Place, from: { fd: number; name: string }): number {
+  const { renameat2, unlinkat } = effects(permit);
+  if (!overWhiteout) return renameat2(from.fd, from.name, dirFd, creation.name, RENAME.NOREPLACE);
+  if (!creation.directory) return renameat2(from.fd, from.name, dirFd, creation.name, 0);
   // A directory cannot be renamed over a device: they change places, and the whiteout goes with the stage.
-  const status = sys.renameat2(from.fd, from.name, dirFd, creation.name, RENAME.EXCHANGE);
-  if (status >= 0) sys.unlinkat(from.fd, from.name, 0);
+  const status = renameat2(from.fd, from.name, dirFd, creation.name, RENAME.EXCHANGE);
+  if (status >= 0) unlinkat(from.fd, from.name, 0);
   return status;
 }
 
 /** What a security module wants on a new object (name "": the one that the descriptor stands for), where the file system can hold it. */
-export function writeLabels(call: CallContext, dirFd: number, name: string): number {
+export function writeLabels(permit: Permit, call: CallContext, at: { dirFd: number; name: string }): number {
   for (const label of call.labels ?? []) {
-    const status = sys.setxattrat(dirFd, name, label.name, label.value, 0);
+    const status = effects(permit).setxattrat(at.dirFd, at.name, label.name, label.value, 0);
     if (status < 0 && status !== -Errno.EOPNOTSUPP) return status;
   }
   return 0;
@@ -124,23 +126,24 @@ const acl = Buffer.alloc(65_536);
 const DEFAULT_ACL = "system.posix_acl_default";
 
 /** A directory in the scratch area with the parent's group, setgid bit and default ACL. */
-function openStage(core: Core, dirFd: number): Stage {
+function openStage(core: Core, permit: Permit, dirFd: number): Stage {
+  const change = effects(permit);
   const name = core.scratchName();
   const scratch = core.fds.of(core.scratch as RealDir);
   const attr = core.scratchAttr;
   let status = scratch < 0 ? scratch : statFd(dirFd, attr);
-  if (status >= 0) status = sys.mkdirat(scratch, name, 0o700);
+  if (status >= 0) status = change.mkdirat(scratch, name, 0o700);
   if (status < 0) return { fd: status, name };
   const fd = openName(scratch, name, O.RDONLY | O.DIRECTORY, 0);
   if (fd < 0) return { fd, name };
-  sys.fchownat(fd, "", -1, attr.gid, AT.EMPTY_PATH);
-  sys.fchmodat(fd, "", 0o700 | (attr.mode & S.ISGID), AT.EMPTY_PATH);
+  change.fchownat(fd, "", -1, attr.gid, AT.EMPTY_PATH);
+  change.fchmodat(fd, "", 0o700 | (attr.mode & S.ISGID), AT.EMPTY_PATH);
   const length = sys.getxattrat(dirFd, "", DEFAULT_ACL, acl);
-  if (length > 0) sys.setxattrat(fd, "", DEFAULT_ACL, acl.subarray(0, length), 0);
+  if (length > 0) change.setxattrat(fd, "", DEFAULT_ACL, acl.subarray(0, length), 0);
   return { fd, name };
 }
 
-function closeStage(core: Core, stage: Stage): void {
+function closeStage(core: Core, permit: Permit, stage: Stage): void {
   sys.close(stage.fd);
-  sys.unlinkat(core.fds.of(core.scratch as RealDir), stage.name, AT.REMOVEDIR);
+  effects(permit).unlinkat(core.fds.of(core.scratch as RealDir), stage.name, AT.REMOVEDIR);
 }

@@ -16,7 +16,7 @@ import {
 } from "@sluice/vfs";
 import type { Core } from "../core.js";
 import type { OpenDirectory } from "../io/handle-table.js";
-import { syncIn, sys } from "../layer/host-layer.js";
+import { syncIn, sys, upkeep } from "../layer/host-layer.js";
 import { DirectoryStream, type StreamedEntry } from "../merge/directory-stream.js";
 import { type Listing, readListing } from "../merge/listing.js";
 import { cookieOf, numberIn, rowAt } from "../merge/recent-listings.js";
@@ -124,7 +124,7 @@ function forgetImpure(core: Core, { node, dir }: DirectoryStream): void {
     if (!pure) return;
   }
   const fd = core.fds.of(dir);
-  if (fd >= 0 && sys.removexattrat(fd, "", core.marks.impure) >= 0) dir.impure = false;
+  if (fd >= 0 && upkeep.removexattrat(fd, "", core.marks.impure) >= 0) dir.impure = false;
 }
 
 function isDot(name: ByteName): boolean {

@@ -15,7 +15,8 @@ import type { OpenFile } from "../io/handle-table.js";
 import { currentFd } from "../io/current-fd.js";
 import { change, transfer } from "../io/watched-io.js";
 import type { WatchedIo } from "../gate/gate.js";
-import { sys } from "../layer/host-layer.js";
+import { permitOf } from "../gate/govern.js";
+import { effects, sys } from "../layer/host-layer.js";
 
 export function fallocate(core: Core, call: CallContext, args: FallocateArgs): Status {
   const file = core.handles.file(args.handle);
@@ -23,7 +24,11 @@ export function fallocate(core: Core, call: CallContext, args: FallocateArgs): S
   const { mode, offset, length } = args;
   takeSuid(file, call);
   const io: WatchedIo = { kind: "allocate", offset: BigInt(offset), length: growth(mode, length) };
-  return change(file, call, io, () => sys.fallocateAsync(file.fd, mode, offset, length).then((status) => -status || 0));
+  return change(file, call, io, () =>
+    effects(permitOf(file))
+      .fallocateAsync(file.fd, mode, offset, length)
+      .then((status) => -status || 0),
+  );
 }
 
 export function lseek(core: Core, args: { handle: FileHandle; offset: FileOffset; whence: number }, out: { offset: FileOffset }): number {
@@ -37,7 +42,7 @@ export function lseek(core: Core, args: { handle: FileHandle; offset: FileOffset
 
 /** FUSE does not say here whether the caller has CAP_FSETID, only WRITE and SETATTR do: root is taken to have it, nobody else. */
 function takeSuid(file: OpenFile, call: CallContext): void {
-  if (call.uid !== 0) clearSuid(file.fd, call);
+  if (call.uid !== 0) clearSuid(permitOf(file), file.fd, call);
 }
 
 /** One step of the pool at most; callers go on where it stopped, as copy_file_range(2) says. */
@@ -52,7 +57,8 @@ export function copyFileRange(core: Core, call: CallContext, args: CopyRangeArgs
   const { offsetIn, offsetOut } = args;
   const all = Number(BigInt(args.length) < BigInt(STEP_BYTES) ? args.length : STEP_BYTES);
   const fd = currentFd(core, source);
-  const copy = (length: number): Promise<number> => sys.copyFileRangeAsync(fd, offsetIn, target.fd, offsetOut, length);
+  const copy = (length: number): Promise<number> =>
+    effects(permitOf(target)).copyFileRangeAsync(fd, offsetIn, target.fd, offsetOut, length);
   return watchedCopy(call, { source, target, args }, { length: all, copy }).then((copied) => {
     if (copied < 0) return -copied;
     out.length = copied;

@@ -2,12 +2,17 @@
 import { type CallContext, type DataOut, Errno, type IoctlArgs, type NodeId, O, type Status } from "@sluice/vfs";
 import { copyUp } from "../copy-up/copy-up.js";
 import type { Core } from "../core.js";
-import { authorizeThen, governsAny } from "../gate/authorize.js";
-import { sys } from "../layer/host-layer.js";
+import { andThen } from "../copy-up/statuses.js";
+import { intentOn } from "../gate/describe-access.js";
+import { govern } from "../gate/govern.js";
+import { GovernedOperation } from "../gate/governed-operation.js";
+import { governsAny } from "../gate/governs.js";
+import { type GovernedAccess, NO_ACCESS } from "../gate/judged-accesses.js";
+import { effects, sys } from "../layer/host-layer.js";
+import type { Permit } from "../layer/permit.js";
 import type { Node } from "../node/node.js";
 import { openNode } from "../node/open-node.js";
 import { PROTECTING, protectionOf, writeProtection } from "../node/protection.js";
-import { intentOn } from "./remove.js";
 
 const GETFLAGS = 0x80086601;
 const SETFLAGS = 0x40086602;
@@ -27,9 +32,13 @@ export function ioctl(core: Core, call: CallContext, request: { id: NodeId; args
     case FSGETXATTR:
       return answer(core, id, out, FSXATTR_BYTES);
     case SETFLAGS:
-      return input.length < FLAGS_BYTES ? Errno.EINVAL : change(core, call, id, Buffer.from(input.subarray(0, FLAGS_BYTES)));
+      return input.length < FLAGS_BYTES
+        ? Errno.EINVAL
+        : govern(core, new ChangingFlags(call, id, Buffer.from(input.subarray(0, FLAGS_BYTES))));
     case FSSETXATTR:
-      return input.length < FSXATTR_BYTES ? Errno.EINVAL : change(core, call, id, Buffer.from(input.subarray(0, FSXATTR_BYTES)));
+      return input.length < FSXATTR_BYTES
+        ? Errno.EINVAL
+        : govern(core, new ChangingFlags(call, id, Buffer.from(input.subarray(0, FSXATTR_BYTES))));
     default:
       return Errno.ENOTTY;
   }
@@ -51,17 +60,42 @@ function answer(core: Core, id: NodeId, out: DataOut, sizeBytes: number): number
   return 0;
 }
 
-function change(core: Core, call: CallContext, id: NodeId, wanted: Buffer): Status {
-  const node = core.nodes.get(id);
-  if (node === undefined) return Errno.ESTALE;
-  if (core.upper === undefined) return Errno.EROFS;
-  const act = (): Status => {
-    const copied = copyUp(core, node, { call, truncate: false, changesFlags: true });
-    if (typeof copied === "number") return copied !== 0 ? copied : changeWhenClean(core, node, { id, wanted });
-    return copied.then((status) => (status !== 0 ? status : changeWhenClean(core, node, { id, wanted })));
-  };
-  if (!governsAny(core.gate, "metadata")) return act();
-  return authorizeThen(core, call, intentOn(core, node, { operation: "setattr", accesses: ["metadata"] }), act);
+class ChangingFlags extends GovernedOperation {
+  constructor(
+    call: CallContext,
+    private readonly id: NodeId,
+    private readonly wanted: Buffer,
+  ) {
+    super(call);
+  }
+
+  protected accesses(core: Core): readonly GovernedAccess[] | number {
+    const node = core.nodes.get(this.id);
+    if (node === undefined) return Errno.ESTALE;
+    if (core.upper === undefined) return Errno.EROFS;
+    if (foldsCase(this.wanted)) return Errno.EOPNOTSUPP;
+    if (!governsAny(core.gate, "metadata")) return NO_ACCESS;
+    return [{ intent: intentOn(core, node, { operation: "setattr", accesses: ["metadata"] }), node }];
+  }
+
+  override prepare(core: Core, permit: Permit): Status {
+    const node = core.nodes.get(this.id);
+    if (node === undefined) return Errno.ESTALE;
+    const copied = copyUp(core, node, { permit, call: this.call, truncate: false, changesFlags: true });
+    return andThen(copied, (status) => (status !== 0 ? status : writeBack(core, node, this.wanted)));
+  }
+
+  commit(core: Core, permit: Permit): number {
+    return changeNow(core, permit, { id: this.id, wanted: this.wanted });
+  }
+}
+
+/** FS_CASEFOLD_FL, which only exists among the plain flags. */
+const CASEFOLD = 0x4000_0000;
+
+/** In a directory that folds case a name has spellings that no rule was asked about, and that the layers below do not share. */
+function foldsCase(wanted: Buffer): boolean {
+  return wanted.length === FLAGS_BYTES && (wanted.readUInt32LE(0) & CASEFOLD) !== 0;
 }
 
 const IMMUTABLE = 0x10;
@@ -71,15 +105,14 @@ const XFLAG_IMMUTABLE = 0x8;
  * Nobody can write to an immutable file, not by what was open before either: what the kernel keeps of mappings would be lost
  * if it came later. File systems write it back before they set the flag (fs/ext4/ioctl.c ext4_ioctl_setflags).
  */
-function changeWhenClean(core: Core, node: Node, change: { id: NodeId; wanted: Buffer }): Status {
-  const { id, wanted } = change;
+function writeBack(core: Core, node: Node, wanted: Buffer): Status {
   const bit = wanted.length === FLAGS_BYTES ? IMMUTABLE : XFLAG_IMMUTABLE;
-  if (!node.isRegular || (wanted.readUInt32LE(0) & bit) === 0) return changeNow(core, id, wanted);
+  if (!node.isRegular || (wanted.readUInt32LE(0) & bit) === 0) return 0;
   const ids = node.apart === undefined ? [node.id] : [node.id, node.apart.id];
-  return Promise.all(ids.map((one) => core.port.writeBackInode(one))).then(() => changeNow(core, id, wanted));
+  return Promise.all(ids.map((one) => core.port.writeBackInode(one))).then(() => 0);
 }
 
-function changeNow(core: Core, id: NodeId, wanted: Buffer): number {
+function changeNow(core: Core, permit: Permit, { id, wanted }: { id: NodeId; wanted: Buffer }): number {
   const fd = openReal(core, id);
   if (fd < 0) return -fd;
   const marked = markDirectory(core, id, { fd, wanted });
@@ -87,7 +120,8 @@ function changeNow(core: Core, id: NodeId, wanted: Buffer): number {
     sys.close(fd);
     return -marked;
   }
-  const status = wanted.length === FLAGS_BYTES ? sys.setFlags(fd, wanted.readUInt32LE(0)) : sys.setFsxattr(fd, wanted);
+  const { setFlags, setFsxattr } = effects(permit);
+  const status = wanted.length === FLAGS_BYTES ? setFlags(fd, wanted.readUInt32LE(0)) : setFsxattr(fd, wanted);
   sys.close(fd);
   return -status || 0;
 }

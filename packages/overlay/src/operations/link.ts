@@ -3,30 +3,23 @@ import { AT, type CallContext, type EntryOut, Errno, type NodeId, type Status } 
 import { copyUp } from "../copy-up/copy-up.js";
 import { markImpure } from "../copy-up/touched-parent.js";
 import type { Core } from "../core.js";
-import { authorizeMove, governsMove } from "../gate/authorize-move.js";
+import { intentOn } from "../gate/describe-access.js";
+import { govern, type Governed } from "../gate/govern.js";
+import { governsMove } from "../gate/governs.js";
+import { JudgedAccesses, NO_ACCESS } from "../gate/judged-accesses.js";
+import { type Move, MoveComparison } from "../gate/move-comparison.js";
 import { IntentKind, intendToLink, intentLeft } from "../journal/intents.js";
-import { statName, sys } from "../layer/host-layer.js";
+import { effects, statName, sys } from "../layer/host-layer.js";
+import type { Permit } from "../layer/permit.js";
 import { type Node, pathAt } from "../node/node.js";
 import { aim, statNode } from "../node/open-node.js";
+import { arrived } from "./arrivals.js";
 import { createObject } from "./create-object.js";
 import { directoryOf, enter } from "./lookup.js";
 import type { At } from "./make.js";
-import { intentOn } from "./remove.js";
 
 export function link(core: Core, call: CallContext, request: { node: NodeId; at: At }, out: EntryOut): Status {
-  const node = core.nodes.get(request.node);
-  const parent = directoryOf(core, request.at.parent);
-  if (node === undefined) return Errno.ESTALE;
-  if (typeof parent === "number") return parent;
-  if (core.upper === undefined) return Errno.EROFS;
-  if (node.isDirectory) return Errno.EPERM;
-  const act = (): Status => linkCopied(core, call, { node, parent, name: request.at.name }, out);
-  if (!governsMove(core.gate, "link")) return act();
-  const { operation: _, accesses: __, ...source } = intentOn(core, node, { operation: "link", accesses: ["link"] });
-  return authorizeMove(core, call, { operation: "link", source, targetPath: pathAt(parent, request.at.name) }).then(
-    (refused) => (refused !== 0 ? refused : act()),
-    () => Errno.EINTR,
-  );
+  return govern(core, new Linking(call, request, out));
 }
 
 interface NewName {
@@ -35,10 +28,59 @@ interface NewName {
   name: string;
 }
 
-function linkCopied(core: Core, call: CallContext, wish: NewName, out: EntryOut): Status {
-  const copied = copyUp(core, wish.node, { call, truncate: false });
-  if (typeof copied === "number") return copied !== 0 ? copied : linkNow(core, call, wish, out);
-  return copied.then((status) => (status !== 0 ? status : linkNow(core, call, wish, out)));
+class Linking implements Governed {
+  readonly #judged = new JudgedAccesses();
+  /** It had a name when the request came: the one that the caller gave. */
+  #named: boolean | undefined = undefined;
+
+  constructor(
+    readonly call: CallContext,
+    private readonly request: { node: NodeId; at: At },
+    private readonly out: EntryOut,
+  ) {}
+
+  judge(core: Core): Status {
+    const wish = this.#wish(core);
+    if (typeof wish === "number") return wish;
+    const move = this.#move(core, wish);
+    return move === undefined ? this.#judged.judge(core, this.call, NO_ACCESS) : move.judge(core, this.call, this.#judged);
+  }
+
+  holds(core: Core): boolean {
+    const wish = this.#wish(core);
+    if (typeof wish === "number") return false;
+    return this.#judged.hold(core, this.call, this.#move(core, wish)?.accesses ?? NO_ACCESS);
+  }
+
+  prepare(core: Core, permit: Permit): Status {
+    const wish = this.#wish(core);
+    return typeof wish === "number" ? wish : copyUp(core, wish.node, { permit, call: this.call, truncate: false });
+  }
+
+  commit(core: Core, permit: Permit): number {
+    const wish = this.#wish(core);
+    return typeof wish === "number" ? wish : linkNow(core, permit, { ...wish, call: this.call }, this.out);
+  }
+
+  /** The name that led to the object may go while somebody is asked: there is nothing to link then (fs/namei.c vfs_link). */
+  #wish(core: Core): NewName | number {
+    const { at } = this.request;
+    const node = core.nodes.get(this.request.node);
+    const parent = directoryOf(core, at.parent);
+    if (node === undefined) return Errno.ESTALE;
+    if (typeof parent === "number") return parent;
+    if (core.upper === undefined) return Errno.EROFS;
+    if (node.isDirectory) return Errno.EPERM;
+    this.#named ??= !node.unlinked;
+    return this.#named && node.unlinked ? Errno.ENOENT : { node, parent, name: at.name };
+  }
+
+  #move(core: Core, { node, parent, name }: NewName): MoveComparison | undefined {
+    if (!governsMove(core.gate)) return undefined;
+    const { operation: _, accesses: __, ...source } = intentOn(core, node, { operation: "link", accesses: ["link"] });
+    const move: Move = { operation: "link", node, source, targetPath: pathAt(parent, name) };
+    return new MoveComparison(core.gate, move);
+  }
 }
 
 /** Does the name lead to the node's object already? An earlier process was about to make it. */
@@ -49,16 +91,16 @@ function isThere(core: Core, { node, parent, name }: NewName): boolean {
   return statNode(core, node, core.scratchAttr) === 0 && core.scratchAttr.ino === ino;
 }
 
-function linkNow(core: Core, call: CallContext, wish: NewName, out: EntryOut): number {
-  const { node, parent, name } = wish;
-  const make = (dirFd: number, newName: string): number => {
+function linkNow(core: Core, permit: Permit, wish: NewName & { call: CallContext }, out: EntryOut): number {
+  const { call, node, parent, name } = wish;
+  const make = (by: Permit, dirFd: number, newName: string): number => {
     const from = aim(core, node);
     if (from.fd < 0) return from.fd;
-    return sys.linkat(from.fd, from.name, dirFd, newName, from.name === "" ? AT.EMPTY_PATH : 0);
+    return effects(by).linkat(from.fd, from.name, dirFd, newName, from.name === "" ? AT.EMPTY_PATH : 0);
   };
   const begun = intentLeft(core, call, IntentKind.link) !== undefined && isThere(core, wish);
   intendToLink(core, call, wish);
-  const made = begun ? 0 : createObject(core, { call, parent, name, umask: 0, directory: false, asDaemon: true, make });
+  const made = begun ? 0 : createObject(core, permit, { call, parent, name, umask: 0, directory: false, asDaemon: true, make });
   if (made < 0) return -made;
   markImpure(core, parent);
   if (node.fd >= 0) {
@@ -73,7 +115,7 @@ function linkNow(core: Core, call: CallContext, wish: NewName, out: EntryOut): n
   }
   if (core.nodes.child(parent, name) !== node) core.nodes.attach(node, parent, name);
   core.journal?.nameless(node);
-  parent.arrivals++;
+  arrived(core, parent, name);
   node.version++;
   const status = statNode(core, node, out.attr);
   if (status < 0) return -status;

@@ -2,7 +2,7 @@
 import { AT, Attr, Errno, O } from "@sluice/vfs";
 import type { Core } from "../core.js";
 import { parseDirents } from "../layer/dirents.js";
-import { openName, statName, sys } from "../layer/host-layer.js";
+import { openName, statName, sys, upkeep } from "../layer/host-layer.js";
 import { isForeignMark } from "../marks/foreign-marks.js";
 import { isWhiteout } from "../marks/whiteout.js";
 
@@ -12,7 +12,7 @@ const attr = new Attr();
 /** 0, or a negative errno; ENOTEMPTY where something else is in it, which stays. */
 export function purgeDirectory(core: Core, dirFd: number, name: string): number {
   const status = clearWhiteouts(dirFd, name, core.marks.foreign);
-  return status < 0 ? status : sys.unlinkat(dirFd, name, AT.REMOVEDIR);
+  return status < 0 ? status : upkeep.unlinkat(dirFd, name, AT.REMOVEDIR);
 }
 
 function clearWhiteouts(dirFd: number, name: string, foreign: boolean): number {
@@ -28,7 +28,7 @@ function clearWhiteouts(dirFd: number, name: string, foreign: boolean): number {
   let status = length;
   for (const entry of names) {
     if (statName(fd, entry, attr) < 0) continue;
-    status = isWhiteout(attr) || (foreign && isForeignMark(entry)) ? sys.unlinkat(fd, entry, 0) : -Errno.ENOTEMPTY;
+    status = isWhiteout(attr) || (foreign && isForeignMark(entry)) ? upkeep.unlinkat(fd, entry, 0) : -Errno.ENOTEMPTY;
     if (status < 0) break;
   }
   sys.close(fd);
@@ -53,11 +53,11 @@ export function purgeAll(dirFd: number): number {
 
 /** Removes an object with all that is in it. */
 export function removeTree(dirFd: number, name: string): number {
-  const status = sys.unlinkat(dirFd, name, 0);
+  const status = upkeep.unlinkat(dirFd, name, 0);
   if (status !== -Errno.EISDIR && status !== -Errno.EPERM) return status;
   const fd = openName(dirFd, name, O.RDONLY | O.DIRECTORY, 0);
   if (fd < 0) return fd;
   const emptied = purgeAll(fd);
   sys.close(fd);
-  return emptied < 0 ? emptied : sys.unlinkat(dirFd, name, AT.REMOVEDIR);
+  return emptied < 0 ? emptied : upkeep.unlinkat(dirFd, name, AT.REMOVEDIR);
 }

@@ -1,73 +1,79 @@
 /** UNLINK and RMDIR. What lies in a lower layer cannot go away: a whiteout hides it. */
-import { AT, Attr, type ByteName, type CallContext, Errno, type NodeId, O, RENAME, type Status } from "@sluice/vfs";
+import { AT, type ByteName, type CallContext, Errno, type NodeId, O, RENAME, type Status } from "@sluice/vfs";
 import { copyUp } from "../copy-up/copy-up.js";
 import { copyUpDirectory } from "../copy-up/copy-up-directory.js";
 import type { Core } from "../core.js";
-import { authorizeThen, governsAny } from "../gate/authorize.js";
-import type { Access, Intent } from "../gate/gate.js";
+import { intentOn } from "../gate/describe-access.js";
+import { govern } from "../gate/govern.js";
+import { GovernedOperation } from "../gate/governed-operation.js";
+import { governsAny } from "../gate/governs.js";
+import { type GovernedAccess, NO_ACCESS } from "../gate/judged-accesses.js";
 import { intendToRemove } from "../journal/intents.js";
-import { sys } from "../layer/host-layer.js";
+import { effects, sys } from "../layer/host-layer.js";
+import type { Permit } from "../layer/permit.js";
 import type { RealDir } from "../layer/real-dir.js";
 import { makeWhiteout } from "../marks/whiteout.js";
 import { existsBelow } from "../merge/find.js";
 import { readContent } from "../merge/listing.js";
 import { dropLastIndexed, losesItsCount } from "../node/link-index.js";
 import { type Node, pathAt } from "../node/node.js";
-import { contentOf, withDescriptor } from "../io/content.js";
-import { openNode, statNode } from "../node/open-node.js";
-import { readXattrOf } from "../node/node-xattr.js";
+import { openNode } from "../node/open-node.js";
 import { purgeDirectory } from "./purge-directory.js";
 import { childOf, directoryOf } from "./lookup.js";
 import { mayTake } from "../node/protection.js";
 
 export function unlink(core: Core, call: CallContext, parentId: NodeId, name: ByteName): Status {
-  return remove(core, call, { parentId, name, directory: false });
+  return govern(core, new Removing(call, { parentId, name, directory: false }));
 }
 
 export function rmdir(core: Core, call: CallContext, parentId: NodeId, name: ByteName): Status {
-  return remove(core, call, { parentId, name, directory: true });
+  return govern(core, new Removing(call, { parentId, name, directory: true }));
 }
 
-function remove(core: Core, call: CallContext, which: { parentId: NodeId; name: ByteName; directory: boolean }): Status {
-  const parent = directoryOf(core, which.parentId);
-  if (typeof parent === "number") return parent;
-  if (core.upper === undefined) return Errno.EROFS;
-  const act = (): Status => removeCounted(core, call, parent, which);
-  if (!governsAny(core.gate, "delete")) return act();
-  const node = childOf(core, parent, which.name);
-  if (typeof node === "number") return node;
-  const operation = which.directory ? "rmdir" : "unlink";
-  return authorizeThen(core, call, intentOn(core, node, { operation, accesses: ["delete"], path: pathAt(parent, which.name) }), act);
+interface RemovedName {
+  parentId: NodeId;
+  name: ByteName;
+  directory: boolean;
 }
 
-/** An intent about an object that exists. `path` first where the operation names one. */
-export function intentOn(core: Core, node: Node, what: { operation: Intent["operation"]; accesses: Access[]; path?: string }): Intent {
-  const attr = new Attr();
-  statNode(core, node, attr);
-  const paths = what.path === undefined ? core.paths.of(core, node, attr) : [what.path];
-  return {
-    operation: what.operation,
-    accesses: what.accesses,
-    paths,
-    layer: node.top.layer.name,
-    attr,
-    openFlags: 0,
-    readXattr: (name) => withDescriptor(core, node, { flags: O.PATH | O.NOFOLLOW, use: (fd) => readXattrOf(fd, name) }),
-    content: contentOf(core, node),
-  };
+class Removing extends GovernedOperation {
+  constructor(
+    call: CallContext,
+    private readonly removed: RemovedName,
+  ) {
+    super(call);
+  }
+
+  protected accesses(core: Core): readonly GovernedAccess[] | number {
+    const { parentId, name, directory } = this.removed;
+    const parent = directoryOf(core, parentId);
+    if (typeof parent === "number") return parent;
+    if (core.upper === undefined) return Errno.EROFS;
+    if (!governsAny(core.gate, "delete")) return NO_ACCESS;
+    const node = childOf(core, parent, name);
+    if (typeof node === "number") return node;
+    const operation = directory ? "rmdir" : "unlink";
+    return [{ intent: intentOn(core, node, { operation, accesses: ["delete"], path: pathAt(parent, name) }), node }];
+  }
+
+  /** A name among several in a lower layer: copied up first, since only there the count of the others can be kept (ovl_nlink_start). */
+  override prepare(core: Core, permit: Permit): Status {
+    const { parentId, name, directory } = this.removed;
+    if (core.linkIndex === undefined || directory) return 0;
+    const parent = directoryOf(core, parentId);
+    const node = typeof parent === "number" ? parent : childOf(core, parent, name);
+    if (typeof node === "number" || !losesItsCount(core, node)) return 0;
+    return copyUp(core, node, { permit, call: this.call, truncate: false });
+  }
+
+  commit(core: Core, permit: Permit): number {
+    const parent = directoryOf(core, this.removed.parentId);
+    return typeof parent === "number" ? parent : removeNow(core, permit, { ...this.removed, call: this.call, parent });
+  }
 }
 
-/** A name among several in a lower layer: copied up first, since only there the count of the others can be kept (ovl_nlink_start). */
-function removeCounted(core: Core, call: CallContext, parent: Node, which: { name: ByteName; directory: boolean }): Status {
-  const node = core.linkIndex === undefined || which.directory ? undefined : childOf(core, parent, which.name);
-  if (node === undefined || typeof node === "number" || !losesItsCount(core, node)) return removeNow(core, call, parent, which);
-  const copied = copyUp(core, node, { call, truncate: false });
-  const finish = (status: number): number => (status !== 0 ? status : removeNow(core, call, parent, which));
-  return typeof copied === "number" ? finish(copied) : copied.then(finish);
-}
-
-function removeNow(core: Core, call: CallContext, parent: Node, which: { name: ByteName; directory: boolean }): number {
-  const { name } = which;
+function removeNow(core: Core, permit: Permit, which: RemovedName & { call: CallContext; parent: Node }): number {
+  const { call, parent, name } = which;
   const node = childOf(core, parent, name);
   if (typeof node === "number") return node;
   if (node.isDirectory !== which.directory) return which.directory ? Errno.ENOTDIR : Errno.EISDIR;
@@ -84,7 +90,8 @@ function removeNow(core: Core, call: CallContext, parent: Node, which: { name: B
   if (kept < 0) return -kept;
   if (node.others === undefined) core.journal?.keep(node, kept);
   intendToRemove(core, call, { parent, name, node });
-  const status = which.directory ? removeDirectory(core, node, { parent, name }) : removeFile(core, node, { parent, name });
+  const at = { parent, name };
+  const status = which.directory ? removeDirectory(core, permit, node, at) : removeFile(core, permit, node, at);
   if (status < 0) {
     sys.close(kept);
     return -status;
@@ -98,28 +105,28 @@ interface Place {
   name: ByteName;
 }
 
-function removeFile(core: Core, node: Node, at: Place): number {
+function removeFile(core: Core, permit: Permit, node: Node, at: Place): number {
   const into = core.fds.of(at.parent.upperDir as RealDir);
   if (into < 0) return into;
   if (!node.inUpper) return makeWhiteout(into, at.name);
-  if (!existsBelow(core, at.parent, at.name)) return sys.unlinkat(into, at.name, 0);
-  return replaceByWhiteout(core, { into, name: at.name, exchange: false });
+  if (!existsBelow(core, at.parent, at.name)) return effects(permit).unlinkat(into, at.name, 0);
+  return replaceByWhiteout(core, permit, { into, name: at.name, exchange: false });
 }
 
-function removeDirectory(core: Core, node: Node, at: Place): number {
+function removeDirectory(core: Core, permit: Permit, node: Node, at: Place): number {
   const into = core.fds.of(at.parent.upperDir as RealDir);
   if (into < 0) return into;
   if (node.upperDir === undefined) return makeWhiteout(into, at.name);
-  if (existsBelow(core, at.parent, at.name)) return replaceByWhiteout(core, { into, name: at.name, exchange: true });
-  const status = sys.unlinkat(into, at.name, AT.REMOVEDIR);
-  return status === -Errno.ENOTEMPTY ? takeAway(core, into, at.name) : status;
+  if (existsBelow(core, at.parent, at.name)) return replaceByWhiteout(core, permit, { into, name: at.name, exchange: true });
+  const status = effects(permit).unlinkat(into, at.name, AT.REMOVEDIR);
+  return status === -Errno.ENOTEMPTY ? takeAway(core, permit, { into, name: at.name }) : status;
 }
 
 /** Only whiteouts are left in it: they go where nobody sees that what they hid would show. */
-function takeAway(core: Core, into: number, name: ByteName): number {
+function takeAway(core: Core, permit: Permit, { into, name }: { into: number; name: ByteName }): number {
   const scratch = core.fds.of(core.scratch as RealDir);
   const away = core.scratchName();
-  const status = scratch < 0 ? scratch : sys.renameat2(into, name, scratch, away, 0);
+  const status = scratch < 0 ? scratch : effects(permit).renameat2(into, name, scratch, away, 0);
   if (status >= 0) purgeDirectory(core, scratch, away);
   return status;
 }
@@ -128,13 +135,13 @@ function takeAway(core: Core, into: number, name: ByteName): number {
  * Puts a whiteout in an object's place in one step, so that what lies below never shows. A directory cannot be renamed
  * over: it changes places with the whiteout and is cleared in the scratch directory.
  */
-function replaceByWhiteout(core: Core, target: { into: number; name: ByteName; exchange: boolean }): number {
+function replaceByWhiteout(core: Core, permit: Permit, target: { into: number; name: ByteName; exchange: boolean }): number {
   const scratch = core.fds.of(core.scratch as RealDir);
   const name = core.scratchName();
   let status = scratch < 0 ? scratch : makeWhiteout(scratch, name);
   if (status < 0) return status;
-  status = sys.renameat2(scratch, name, target.into, target.name, target.exchange ? RENAME.EXCHANGE : 0);
-  if (status < 0) sys.unlinkat(scratch, name, 0);
+  status = effects(permit).renameat2(scratch, name, target.into, target.name, target.exchange ? RENAME.EXCHANGE : 0);
+  if (status < 0) effects(permit).unlinkat(scratch, name, 0);
   else if (target.exchange) purgeDirectory(core, scratch, name);
   return status;
 }

@@ -6,10 +6,11 @@ import { type ByteName, type CallContext, Errno, NAME_MAX, O, RENAME, type Renam
 import { copyUp } from "../copy-up/copy-up.js";
 import { copyUpDirectory } from "../copy-up/copy-up-directory.js";
 import type { Core } from "../core.js";
-import { governsAny } from "../gate/authorize.js";
-import { governsMove } from "../gate/authorize-move.js";
+import { govern, type Governed } from "../gate/govern.js";
+import { governsMove } from "../gate/governs.js";
 import { intendToRename } from "../journal/intents.js";
-import { statName, sys } from "../layer/host-layer.js";
+import { effects, statName, sys } from "../layer/host-layer.js";
+import type { Permit } from "../layer/permit.js";
 import type { RealDir } from "../layer/real-dir.js";
 import { isForeignMark } from "../marks/foreign-marks.js";
 import { isWhiteout } from "../marks/whiteout.js";
@@ -18,8 +19,9 @@ import { readContent } from "../merge/listing.js";
 import { losesItsCount } from "../node/link-index.js";
 import type { Node } from "../node/node.js";
 import { openNode } from "../node/open-node.js";
-import { authorizeRename } from "./authorize-rename.js";
+import { arrived } from "./arrivals.js";
 import { clearForOverwrite } from "./clear-for-overwrite.js";
+import { RenameJudgement } from "./judge-rename.js";
 import { childOf, directoryOf } from "./lookup.js";
 import { markMovedDirectory } from "./mark-moved-directory.js";
 import { forgetName } from "./remove.js";
@@ -44,10 +46,59 @@ export function rename(core: Core, call: CallContext, args: RenameArgs): Status 
   if ((flags & ~(RENAME.NOREPLACE | RENAME.EXCHANGE)) !== 0) return Errno.EINVAL;
   if (args.newName.length > NAME_MAX) return Errno.ENAMETOOLONG;
   if (core.marks.foreign && isForeignMark(args.newName)) return Errno.EINVAL;
-  const plan = makePlan(core, args);
-  if (typeof plan === "number") return plan;
-  if (!governsMove(core.gate, "rename") && !governsAny(core.gate, "delete")) return renameDecided(core, call, args);
-  return authorizeRename(core, call, plan).then((refused) => (refused !== 0 ? refused : renameDecided(core, call, args)));
+  return govern(core, new Renaming(call, { ...args }));
+}
+
+class Renaming implements Governed {
+  #judgement: RenameJudgement | undefined = undefined;
+
+  constructor(
+    readonly call: CallContext,
+    private readonly args: RenameArgs,
+  ) {}
+
+  judge(core: Core): Status {
+    const plan = makePlan(core, this.args);
+    if (typeof plan === "number") return plan;
+    if (!governsMove(core.gate)) return 0;
+    this.#judgement = new RenameJudgement(core, this.call);
+    return this.#judgement.judge(plan);
+  }
+
+  holds(core: Core): boolean {
+    const plan = makePlan(core, this.args);
+    return typeof plan !== "number" && this.#judgement?.holds(plan) !== false;
+  }
+
+  /** Copies up what the rename needs, which may wait, and plans again after each wait. */
+  prepare(core: Core, permit: Permit): Status {
+    let copiedBefore: Node | undefined;
+    for (;;) {
+      const plan = makePlan(core, this.args);
+      if (typeof plan === "number") return plan;
+      const refused = check(core, plan);
+      if (refused !== 0) return refused;
+      const missing = needsCopyUp(core, plan);
+      if (missing === undefined) return 0;
+      // The node contradicts itself: one rename fails, and the mount does not stand still.
+      if (missing === copiedBefore) return Errno.EIO;
+      copiedBefore = missing;
+      const copied = copyUp(core, missing, { permit, call: this.call, truncate: false });
+      if (typeof copied !== "number") return copied.then((status) => (status !== 0 ? status : this.prepare(core, permit)));
+      if (copied !== 0) return copied;
+    }
+  }
+
+  commit(core: Core, permit: Permit): number {
+    const plan = makePlan(core, this.args);
+    if (typeof plan === "number") return plan;
+    return check(core, plan) || (needsCopyUp(core, plan) === undefined ? execute(core, permit, this.call, plan) : Errno.EIO);
+  }
+
+  end(): void {
+    this.#judgement?.end();
+    this.#judgement = undefined;
+  }
 }
 
 function makePlan(core: Core, args: RenameArgs): RenamePlan | number {
@@ -64,25 +115,6 @@ function makePlan(core: Core, args: RenameArgs): RenamePlan | number {
   if (exchange && there === undefined) return Errno.ENOENT;
   if (there !== undefined && (args.flags & RENAME.NOREPLACE) !== 0) return Errno.EEXIST;
   return { parent, name: args.name, newParent, newName: args.newName, exchange, node, target: there };
-}
-
-/** Copies up what the rename needs, which may wait, and plans anew after each wait. */
-function renameDecided(core: Core, call: CallContext, args: RenameArgs): Status {
-  let copiedBefore: Node | undefined;
-  for (;;) {
-    const plan = makePlan(core, args);
-    if (typeof plan === "number") return plan;
-    const refused = check(core, plan);
-    if (refused !== 0) return refused;
-    const missing = needsCopyUp(core, plan);
-    if (missing === undefined) return execute(core, call, plan);
-    // What it says of itself cannot be: one rename fails for that, and the mount does not stand still.
-    if (missing === copiedBefore) return Errno.EIO;
-    copiedBefore = missing;
-    const copied = copyUp(core, missing, { call, truncate: false });
-    if (typeof copied !== "number") return copied.then((status) => (status !== 0 ? status : renameDecided(core, call, args)));
-    if (copied !== 0) return copied;
-  }
 }
 
 function needsCopyUp(core: Core, plan: RenamePlan): Node | undefined {
@@ -109,7 +141,7 @@ function check(core: Core, plan: RenamePlan): number {
   return content.names ? Errno.ENOTEMPTY : 0;
 }
 
-function execute(core: Core, call: CallContext, plan: RenamePlan): number {
+function execute(core: Core, permit: Permit, call: CallContext, plan: RenamePlan): number {
   const { node, target, parent, newParent } = plan;
   // Two names of one inode: rename(2) does nothing and succeeds.
   if (target === node && !plan.exchange) return 0;
@@ -117,11 +149,12 @@ function execute(core: Core, call: CallContext, plan: RenamePlan): number {
   if (copied !== 0) return copied;
   const marked = markMovedDirectory(core, plan, node) || (plan.exchange ? markMovedDirectory(core, plan, target as Node) : 0);
   if (marked !== 0) return marked;
-  const kept = target === undefined || plan.exchange ? -1 : keep(core, target);
-  if (kept < -1) return -kept;
-  const cleared = clearForOverwrite(core, plan);
+  const overwritten = plan.exchange ? undefined : target;
+  const kept = overwritten === undefined ? NOTHING_KEPT : keep(core, overwritten);
+  if (kept < 0 && overwritten !== undefined) return -kept;
+  const cleared = clearForOverwrite(core, permit, plan);
   if (cleared === 0) intendToRename(core, call, plan);
-  const status = cleared !== 0 ? cleared : renameReal(core, plan);
+  const status = cleared !== 0 ? cleared : renameReal(core, permit, plan);
   if (status !== 0) {
     if (kept >= 0) sys.close(kept);
     return status;
@@ -130,28 +163,31 @@ function execute(core: Core, call: CallContext, plan: RenamePlan): number {
   return 0;
 }
 
-/** The object that is renamed over may be open. */
+const NOTHING_KEPT = -1;
+
+/** The object that is renamed over may be open: a descriptor of it, or the negative errno. */
 function keep(core: Core, target: Node): number {
   const fd = openNode(core, target, O.PATH | O.NOFOLLOW);
   if (fd >= 0 && target.others === undefined) core.journal?.keep(target, fd);
-  return fd < 0 ? fd - 1 : fd;
+  return fd;
 }
 
-function renameReal(core: Core, plan: RenamePlan): number {
+function renameReal(core: Core, permit: Permit, plan: RenamePlan): number {
+  const { renameat2, unlinkat } = effects(permit);
   const from = core.fds.of(plan.parent.upperDir as RealDir);
   const into = core.fds.of(plan.newParent.upperDir as RealDir);
   if (from < 0 || into < 0) return from < 0 ? -from : -into;
-  if (plan.exchange) return -sys.renameat2(from, plan.name, into, plan.newName, RENAME.EXCHANGE) || 0;
+  if (plan.exchange) return -renameat2(from, plan.name, into, plan.newName, RENAME.EXCHANGE) || 0;
   const whiteoutThere = statName(into, plan.newName, core.scratchAttr) === 0 && isWhiteout(core.scratchAttr);
   const hidesSource = existsBelow(core, plan.parent, plan.name);
   if (whiteoutThere && (hidesSource || plan.node.isDirectory)) {
     // The whiteout at the target is needed at the source, or stands in a directory's way: they change places.
-    const status = sys.renameat2(from, plan.name, into, plan.newName, RENAME.EXCHANGE);
+    const status = renameat2(from, plan.name, into, plan.newName, RENAME.EXCHANGE);
     if (status < 0) return -status;
-    if (!hidesSource) sys.unlinkat(from, plan.name, 0);
+    if (!hidesSource) unlinkat(from, plan.name, 0);
     return 0;
   }
-  return -sys.renameat2(from, plan.name, into, plan.newName, hidesSource ? RENAME.WHITEOUT : 0) || 0;
+  return -renameat2(from, plan.name, into, plan.newName, hidesSource ? RENAME.WHITEOUT : 0) || 0;
 }
 
 function rebook(core: Core, plan: RenamePlan, kept: number): void {
@@ -173,7 +209,7 @@ interface Place {
 
 function move(core: Core, node: Node, from: Place, to: Place): void {
   core.nodes.rename(node, from, to);
-  to.parent.arrivals++;
+  arrived(core, to.parent, to.name);
   node.version++;
   // The list that the kernel keeps of a directory says what ".." was.
   if (node.isDirectory && from.parent !== to.parent) core.port.invalidateInode(node.id, 0, 0);

@@ -14,29 +14,89 @@ import {
 } from "@sluice/vfs";
 import { copyUp } from "../copy-up/copy-up.js";
 import type { Core } from "../core.js";
-import { authorizeThen, governsAny } from "../gate/authorize.js";
+import { andThen } from "../copy-up/statuses.js";
+import { intentOn } from "../gate/describe-access.js";
 import type { Access, WatchedIo } from "../gate/gate.js";
+import { govern } from "../gate/govern.js";
+import { GovernedOperation } from "../gate/governed-operation.js";
+import { governsAny } from "../gate/governs.js";
+import { type GovernedAccess, NO_ACCESS } from "../gate/judged-accesses.js";
 import { clearSuid } from "../io/data.js";
 import type { OpenFile } from "../io/handle-table.js";
-import { change as changeSize } from "../io/watched-io.js";
 import { giveNewId, needsNewId } from "../io/route-open.js";
-import { sys } from "../layer/host-layer.js";
+import { effects, sys } from "../layer/host-layer.js";
+import type { Permit } from "../layer/permit.js";
 import type { Node } from "../node/node.js";
 import { aim, openNode } from "../node/open-node.js";
 import { getattr } from "./getattr.js";
-import { intentOn } from "./remove.js";
 
 export function setattr(core: Core, call: CallContext, request: { id: NodeId; set: SetAttr }, out: AttrOut): Status {
-  const { id, set } = request;
-  const node = core.nodes.get(id);
-  if (node === undefined) return Errno.ESTALE;
-  if (core.upper === undefined) return Errno.EROFS;
-  const access = governedAccess(core, set);
-  // The engine's object is used again for the next request; what waits keeps its own.
-  const kept = { ...set };
-  const act = (): Status => afterCopyUp(core, { call, id, node, set: kept }, out);
-  if (access === undefined) return act();
-  return authorizeThen(core, call, intentOn(core, node, { operation: "setattr", accesses: [access] }), act);
+  return govern(core, new Setting(call, request, out));
+}
+
+class Setting extends GovernedOperation {
+  readonly #id: NodeId;
+  readonly #set: SetAttr;
+  /** The handle that a size was given by, and whether it was asked for the change. */
+  #size: WatchedIo | undefined = undefined;
+
+  constructor(
+    call: CallContext,
+    { id, set }: { id: NodeId; set: SetAttr },
+    private readonly out: AttrOut,
+  ) {
+    super(call);
+    this.#id = id;
+    // The engine's object is used again for the next request; what waits keeps its own.
+    this.#set = { ...set };
+  }
+
+  protected accesses(core: Core): readonly GovernedAccess[] | number {
+    const node = core.nodes.get(this.#id);
+    if (node === undefined) return Errno.ESTALE;
+    if (core.upper === undefined) return Errno.EROFS;
+    const access = governedAccess(core, this.#set);
+    if (access === undefined) return NO_ACCESS;
+    return [{ intent: intentOn(core, node, { operation: "setattr", accesses: [access] }), node }];
+  }
+
+  override prepare(core: Core, permit: Permit): Status {
+    const node = core.nodes.get(this.#id);
+    if (node === undefined) return Errno.ESTALE;
+    const { size } = this.#set;
+    const truncate = size !== undefined && BigInt(size) === 0n;
+    const copied = copyUp(core, node, { permit, call: this.call, truncate, metadataOnly: size === undefined });
+    const file = fileOf(core, this.#set);
+    if (size === undefined || file?.watch === undefined) return copied;
+    // The open file's obligations may have it wait.
+    this.#size = { kind: "truncate", offset: BigInt(size), length: 0 };
+    return andThen(copied, (status) => (status !== 0 ? status : admitted(file, this.#size as WatchedIo, this.call)));
+  }
+
+  commit(core: Core, permit: Permit): number {
+    const node = core.nodes.get(this.#id);
+    if (node === undefined) return Errno.ESTALE;
+    const change: Change = { call: this.call, id: this.#id, node, set: this.#set };
+    const status = apply(core, permit, change);
+    if (this.#size !== undefined) fileOf(core, this.#set)?.watch?.after(this.#size, -status, this.call);
+    return status !== 0 ? status : getattr(core, this.#id, this.out);
+  }
+}
+
+function fileOf(core: Core, { handle }: SetAttr): OpenFile | undefined {
+  return handle === undefined ? undefined : core.handles.file(handle);
+}
+
+/** 0, or the errno of the refusal, which is told as what became of the change. */
+function admitted(file: OpenFile, io: WatchedIo, call: CallContext): Status {
+  const { watch } = file;
+  if (watch === undefined) return 0;
+  const finish = (allowed: number): number => {
+    if (allowed < 0) watch.after(io, allowed, call);
+    return allowed < 0 ? -allowed : 0;
+  };
+  const allowed = watch.before(io, call);
+  return typeof allowed === "number" ? finish(allowed) : allowed.then(finish);
 }
 
 /** A size given by path is an access of its own: an open was never asked about. */
@@ -52,68 +112,51 @@ interface Change {
   set: SetAttr;
 }
 
-function afterCopyUp(core: Core, change: Change, out: AttrOut): Status {
-  const truncate = change.set.size !== undefined && BigInt(change.set.size) === 0n;
-  const copied = copyUp(core, change.node, { call: change.call, truncate, metadataOnly: change.set.size === undefined });
-  if (typeof copied === "number") return copied !== 0 ? copied : apply(core, change, out);
-  return copied.then((status) => (status !== 0 ? status : apply(core, change, out)));
-}
-
-function apply(core: Core, change: Change, out: AttrOut): Status {
+function apply(core: Core, permit: Permit, change: Change): number {
   const { node, set } = change;
-  if (set.size === undefined) return applyRest(core, change, out);
+  if (set.size === undefined) return applyRest(core, permit, change);
   if (!node.isRegular) return node.isDirectory ? Errno.EISDIR : Errno.EINVAL;
   if (set.handle === undefined && core.nodes.former(change.id) === undefined && needsNewId(node)) {
     giveNewId(core, node);
     return Errno.ESTALE;
   }
-  const status = setSize(core, change, set.size);
-  if (typeof status !== "number") return status.then((late) => (late !== 0 ? late : applyRest(core, change, out)));
-  return status !== 0 ? status : applyRest(core, change, out);
+  return truncateTo(core, permit, change, set.size) || applyRest(core, permit, change);
 }
 
-function setSize(core: Core, change: Change, size: FileOffset): Status {
-  const { set, call } = change;
-  const file = set.handle === undefined ? undefined : core.handles.file(set.handle);
-  const io: WatchedIo = { kind: "truncate", offset: BigInt(size), length: 0 };
-  return changeSize(file, call, io, () => truncateTo(core, change, { size, file }));
-}
-
-function truncateTo(core: Core, change: Change, to: { size: FileOffset; file: OpenFile | undefined }): number {
+function truncateTo(core: Core, permit: Permit, change: Change, size: FileOffset): number {
   const { node, set, call } = change;
-  const { size, file } = to;
+  const file = fileOf(core, set);
   const own = file?.write === true ? -1 : openNode(core, node, O.RDWR);
   const fd = file?.write === true ? file.fd : own;
   if (fd < 0) return -fd;
-  if (set.killSuidgid) clearSuid(fd, call);
-  const status = sys.ftruncate(fd, size);
+  if (set.killSuidgid) clearSuid(permit, fd, call);
+  const status = effects(permit).ftruncate(fd, size);
   if (own >= 0) sys.close(own);
   return -status || 0;
 }
 
-function applyRest(core: Core, change: Change, out: AttrOut): number {
+function applyRest(core: Core, permit: Permit, change: Change): number {
   const { node, set } = change;
-  const status = setOwner(core, change) || setMode(core, node, set) || setTimes(core, node, set);
-  return status !== 0 ? status : getattr(core, change.id, out);
+  return setOwner(core, permit, change) || setMode(core, permit, node, set) || setTimes(core, permit, node, set);
 }
 
-function setOwner(core: Core, change: Change): number {
+function setOwner(core: Core, permit: Permit, change: Change): number {
   const { node, set, call } = change;
   const given = set.uid !== undefined || set.gid !== undefined;
   // Of root's the host's own chown takes what is to be taken: setgid without group execution stays with who has CAP_FSETID.
   const kills = set.killSuidgid || (isEmpty(set) && !node.isDirectory && call.uid !== 0);
   if (!given && kills && set.size === undefined && set.mode === undefined) {
-    const status = killSuid(core, call, node);
+    const status = killSuid(core, permit, call, node);
     if (status !== 0) return status;
   }
   if (!given && !isEmpty(set)) return 0;
   // By the group that the file had; the host goes by the daemon, which may keep setgid.
   if (given && set.killSuidgid && call.uid !== 0 && !node.isDirectory) {
-    const status = killSuid(core, call, node);
+    const status = killSuid(core, permit, call, node);
     if (status !== 0) return status;
   }
   const at = aim(core, node);
-  return -sys.fchownat(at.fd, at.name, set.uid ?? -1, set.gid ?? -1, AT.SYMLINK_NOFOLLOW | AT.EMPTY_PATH) || 0;
+  return -effects(permit).fchownat(at.fd, at.name, set.uid ?? -1, set.gid ?? -1, AT.SYMLINK_NOFOLLOW | AT.EMPTY_PATH) || 0;
 }
 
 /** chown(2) of neither owner nor group arrives as a request for nothing, and yet takes suid and moves the change time. */
@@ -121,21 +164,21 @@ function isEmpty(set: SetAttr): boolean {
   return set.mode === undefined && set.size === undefined && set.atime === undefined && set.mtime === undefined;
 }
 
-function killSuid(core: Core, call: CallContext, node: Node): number {
+function killSuid(core: Core, permit: Permit, call: CallContext, node: Node): number {
   const fd = openNode(core, node, O.PATH | O.NOFOLLOW);
   if (fd < 0) return -fd;
-  clearSuid(fd, call);
+  clearSuid(permit, fd, call);
   sys.close(fd);
   return 0;
 }
 
-function setMode(core: Core, node: Node, set: SetAttr): number {
+function setMode(core: Core, permit: Permit, node: Node, set: SetAttr): number {
   if (set.mode === undefined || node.kind === S.IFLNK) return 0;
   const at = aim(core, node);
-  return -sys.fchmodat(at.fd, at.name, set.mode & 0o7777, at.name === "" ? AT.EMPTY_PATH : AT.SYMLINK_NOFOLLOW) || 0;
+  return -effects(permit).fchmodat(at.fd, at.name, set.mode & 0o7777, at.name === "" ? AT.EMPTY_PATH : AT.SYMLINK_NOFOLLOW) || 0;
 }
 
-function setTimes(core: Core, node: Node, set: SetAttr): number {
+function setTimes(core: Core, permit: Permit, node: Node, set: SetAttr): number {
   if (set.atime === undefined && set.mtime === undefined) return 0;
   const at = aim(core, node);
   const times = {
@@ -144,5 +187,5 @@ function setTimes(core: Core, node: Node, set: SetAttr): number {
     mtimeSec: set.mtime?.sec ?? 0,
     mtimeNsec: set.mtime?.nsec ?? UTIME.OMIT,
   };
-  return -sys.utimensat(at.fd, at.name, times, at.name === "" ? AT.EMPTY_PATH : AT.SYMLINK_NOFOLLOW) || 0;
+  return -effects(permit).utimensat(at.fd, at.name, times, at.name === "" ? AT.EMPTY_PATH : AT.SYMLINK_NOFOLLOW) || 0;
 }

@@ -2,12 +2,16 @@
 import { AT, type CallContext, type DataOut, Errno, type NodeId, S, type Status, type XattrSetArgs } from "@sluice/vfs";
 import { copyUp } from "../copy-up/copy-up.js";
 import type { Core } from "../core.js";
-import { authorizeThen, governsAny } from "../gate/authorize.js";
+import { intentOn } from "../gate/describe-access.js";
+import { govern } from "../gate/govern.js";
+import { GovernedOperation } from "../gate/governed-operation.js";
+import { governsAny } from "../gate/governs.js";
+import { type GovernedAccess, NO_ACCESS } from "../gate/judged-accesses.js";
 import { IntentKind, intendXattr, intentLeft, isJournaled } from "../journal/intents.js";
-import { statFd, statName, sys } from "../layer/host-layer.js";
+import { effects, statFd, statName, sys } from "../layer/host-layer.js";
+import type { Permit } from "../layer/permit.js";
 import type { Node } from "../node/node.js";
 import { aim } from "../node/open-node.js";
-import { intentOn } from "./remove.js";
 
 /** Attributes that the mount itself answers, for people: which layer serves a file, how it is open, what was decided. */
 const OWN_PREFIX = "user.sluice.";
@@ -107,25 +111,26 @@ export function setxattr(core: Core, call: CallContext, request: { id: NodeId; a
   const refused = refusal(core, name);
   if (refused !== 0) return refused;
   const bytes = Buffer.from(given);
-  const act = (node: Node): number => {
+  const act = (permit: Permit, node: Node): number => {
     const at = aim(core, node);
     if (at.fd < 0) return at.fd;
     const real = realName(core, name);
-    const status = sys.setxattrat(at.fd, at.name, real, bytes, flags & ~madeBefore(core, call, { ...at, real, flags }));
-    return status < 0 || !killSgid || name !== ACCESS_ACL ? status : dropSgid(core, at);
+    const made = madeBefore(core, call, { ...at, real, flags });
+    const status = effects(permit).setxattrat(at.fd, at.name, real, bytes, flags & ~made);
+    return status < 0 || !killSgid || name !== ACCESS_ACL ? status : dropSgid(core, permit, at);
   };
-  return change(core, call, request.id, { act, refuse: undefined });
+  return govern(core, new ChangingXattr(call, request.id, { act, refuse: undefined }));
 }
 
 /**
  * An ACL set by somebody outside the object's group takes setgid (FUSE_SETXATTR_ACL_KILL_SGID); the daemon's own would not. The
  * kernel asks for that of each ACL, but file systems do so only where it changes the mode.
  */
-function dropSgid(core: Core, at: { fd: number; name: string }): number {
+function dropSgid(core: Core, permit: Permit, at: { fd: number; name: string }): number {
   const attr = core.scratchAttr;
   const status = at.name === "" ? statFd(at.fd, attr) : statName(at.fd, at.name, attr);
   if (status < 0 || (attr.mode & S.ISGID) === 0) return status;
-  return sys.fchmodat(at.fd, at.name, attr.mode & 0o7777 & ~S.ISGID, at.name === "" ? AT.EMPTY_PATH : AT.SYMLINK_NOFOLLOW);
+  return effects(permit).fchmodat(at.fd, at.name, attr.mode & 0o7777 & ~S.ISGID, at.name === "" ? AT.EMPTY_PATH : AT.SYMLINK_NOFOLLOW);
 }
 
 export function removexattr(core: Core, call: CallContext, request: { id: NodeId; name: string }): Status {
@@ -133,16 +138,16 @@ export function removexattr(core: Core, call: CallContext, request: { id: NodeId
   const refused = refusal(core, request.name);
   if (refused !== 0) return refused;
   const name = realName(core, request.name);
-  const act = (node: Node): number => {
+  const act = (permit: Permit, node: Node): number => {
     const at = aim(core, node);
-    return at.fd < 0 ? at.fd : removeOnce(core, call, { fd: at.fd, file: at.name, attribute: name });
+    return at.fd < 0 ? at.fd : removeOnce(core, permit, call, { fd: at.fd, file: at.name, attribute: name });
   };
   // What is not there to be removed copies nothing up (fs/overlayfs/xattrs.c ovl_xattr_set).
   const refuse = (node: Node): number => {
     const at = aim(core, node);
     return at.fd < 0 ? at.fd : Math.min(0, sys.getxattrat(at.fd, at.name, name, NO_ROOM));
   };
-  return change(core, call, request.id, { act, refuse });
+  return govern(core, new ChangingXattr(call, request.id, { act, refuse }));
 }
 
 const ACCESS_ACL = "system.posix_acl_access";
@@ -157,32 +162,47 @@ function madeBefore(core: Core, call: CallContext, at: { fd: number; name: strin
 }
 
 /** Where an earlier process was about to take the attribute away, which was there then, it may be gone by now. */
-function removeOnce(core: Core, call: CallContext, at: { fd: number; file: string; attribute: string }): number {
+function removeOnce(core: Core, permit: Permit, call: CallContext, at: { fd: number; file: string; attribute: string }): number {
   const begun = intentLeft(core, call, IntentKind.removeXattr) !== undefined;
   if (!begun && isJournaled(core, call) && sys.getxattrat(at.fd, at.file, at.attribute, NO_ROOM) >= 0) {
     intendXattr(core, call, IntentKind.removeXattr);
   }
-  const status = sys.removexattrat(at.fd, at.file, at.attribute);
+  const status = effects(permit).removexattrat(at.fd, at.file, at.attribute);
   return begun && status === -Errno.ENODATA ? 0 : status;
 }
 
 interface Change {
-  act: (node: Node) => number;
+  act: (permit: Permit, node: Node) => number;
   /** A negative errno where what is still in a lower layer needs no copy. */
   refuse: ((node: Node) => number) | undefined;
 }
 
-function change(core: Core, call: CallContext, id: NodeId, { act, refuse }: Change): Status {
-  const node = core.nodes.get(id);
-  if (node === undefined) return Errno.ESTALE;
-  if (core.upper === undefined) return Errno.EROFS;
-  const copied = (): Status => {
-    const refused = node.inUpper ? 0 : (refuse?.(node) ?? 0);
-    if (refused < 0) return -refused;
-    const status = copyUp(core, node, { call, truncate: false, metadataOnly: true });
-    const finish = (errno: number): number => (errno !== 0 ? errno : -act(node) || 0);
-    return typeof status === "number" ? finish(status) : status.then(finish);
-  };
-  if (!governsAny(core.gate, "metadata")) return copied();
-  return authorizeThen(core, call, intentOn(core, node, { operation: "setattr", accesses: ["metadata"] }), copied);
+class ChangingXattr extends GovernedOperation {
+  constructor(
+    call: CallContext,
+    private readonly id: NodeId,
+    private readonly change: Change,
+  ) {
+    super(call);
+  }
+
+  protected accesses(core: Core): readonly GovernedAccess[] | number {
+    const node = core.nodes.get(this.id);
+    if (node === undefined) return Errno.ESTALE;
+    if (core.upper === undefined) return Errno.EROFS;
+    if (!governsAny(core.gate, "metadata")) return NO_ACCESS;
+    return [{ intent: intentOn(core, node, { operation: "setattr", accesses: ["metadata"] }), node }];
+  }
+
+  override prepare(core: Core, permit: Permit): Status {
+    const node = core.nodes.get(this.id);
+    if (node === undefined) return Errno.ESTALE;
+    const refused = node.inUpper ? 0 : (this.change.refuse?.(node) ?? 0);
+    return refused < 0 ? -refused : copyUp(core, node, { permit, call: this.call, truncate: false, metadataOnly: true });
+  }
+
+  commit(core: Core, permit: Permit): number {
+    const node = core.nodes.get(this.id);
+    return node === undefined ? Errno.ESTALE : -this.change.act(permit, node) || 0;
+  }
 }

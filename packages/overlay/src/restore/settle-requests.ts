@@ -6,7 +6,7 @@ import type { RequestIntent } from "@sluice/journal";
 import { AT, S } from "@sluice/vfs";
 import type { Core } from "../core.js";
 import { IntentKind } from "../journal/intents.js";
-import { statName, sys } from "../layer/host-layer.js";
+import { statName, upkeep } from "../layer/host-layer.js";
 import type { RealDir } from "../layer/real-dir.js";
 import { isWhiteout, makeWhiteout } from "../marks/whiteout.js";
 import { existsBelow, Found, find } from "../merge/find.js";
@@ -75,7 +75,7 @@ function unmake({ core, revival }: Restoring, { numbers, names }: RequestIntent)
   if (parent === undefined || dirFd < 0) return "undone";
   const attr = core.scratchAttr;
   if (statName(dirFd, name, attr) >= 0 && !isWhiteout(attr)) {
-    sys.unlinkat(dirFd, name, (attr.mode & S.IFMT) === S.IFDIR ? AT.REMOVEDIR : 0);
+    upkeep.unlinkat(dirFd, name, (attr.mode & S.IFMT) === S.IFDIR ? AT.REMOVEDIR : 0);
   }
   // A process may have been killed over this very place, too.
   if (numbers[1] === 1) makeWhiteout(dirFd, name);
@@ -140,5 +140,5 @@ function settleRename({ core, revival }: Restoring, { numbers, names }: RequestI
 function clearSource(core: Core, { parent, name }: Ends): void {
   const from = core.fds.of(parent.upperDir as RealDir);
   if (from < 0 || statName(from, name, core.scratchAttr) < 0 || !isWhiteout(core.scratchAttr)) return;
-  if (!existsBelow(core, parent, name)) sys.unlinkat(from, name, 0);
+  if (!existsBelow(core, parent, name)) upkeep.unlinkat(from, name, 0);
 }

@@ -20,11 +20,11 @@ export interface LoadedRules {
   ruleCount: number;
 }
 
-/** Where nothing stricter than a grant can come of an access, it needs no question. */
+/** An access needs no question if nothing can come of it but a grant that obliges to nothing. */
 function governedAccesses(document: PolicyDocument, rules: readonly CompiledRule[]): Set<Access> {
   const governs = (access: Access): boolean =>
     (document.default !== "grant" && impliedAccesses(document.default).has(access)) ||
-    rules.some((rule) => rule.effect !== "grant" && rule.accesses.has(access));
+    rules.some((rule) => (rule.effect !== "grant" || rule.obligations.length > 0) && rule.accesses.has(access));
   return new Set(ALL_ACCESSES.filter(governs));
 }
 

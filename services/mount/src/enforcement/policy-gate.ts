@@ -16,9 +16,11 @@ import {
   type PolicyCapabilities,
   type Question,
   uniteFactNeeds,
+  xattrText,
 } from "@sluice/decision-api";
 import { type Gate, type Intent, type IoWatch, type OpenRecord, type Ruling, whenAskedToEnd } from "@sluice/overlay";
 import { type CallContext, Errno } from "@sluice/vfs";
+import { isLaxer } from "./compare-rulings.js";
 import { ContentReader } from "./content-facts.js";
 import { type AuditedIo, ObligedIo, type Standing } from "./io-watch.js";
 import type { Grants } from "./grants.js";
@@ -45,6 +47,8 @@ export interface PolicyGateEvents {
 /** A ruling that remembers the decision it came from. */
 interface DecidedRuling extends Ruling {
   readonly decision: Decision | undefined;
+  /** What was asked; absent for a cached answer, and where nobody answered. */
+  readonly question?: Question;
   /** With `watch`. */
   readonly terms?: IoTerms;
 }
@@ -73,6 +77,8 @@ const FIRST_FACTS: FactNeeds = { ...NO_FACTS, needsGroups: true, needsExecutable
 
 const UNASKED: DecidedRuling = { effect: "grant", errno: 0, decision: undefined };
 const DENIED: DecidedRuling = { effect: "deny", errno: Errno.EACCES, decision: undefined };
+/** How `Question.lookedFor` names an extended attribute. */
+const XATTR_FACT = "resource.xattr.";
 /** How often a question is put again because the policy changed under it. */
 const MAX_ATTEMPTS = 3;
 /** How long an open goes on unasked whose expiring answer was followed by one without obligations. */
@@ -110,6 +116,7 @@ export class PolicyGate implements Gate {
   /** By what question and answer they came to. */
   readonly #questions = new Map<number, NonNullable<KeptGrant["obliged"]>>();
   #capabilities: PolicyCapabilities | undefined;
+  #epoch = 0;
   #governed: GovernedAccesses;
   #stopListening: () => void;
   /** Undefined: nothing is traced. */
@@ -128,7 +135,12 @@ export class PolicyGate implements Gate {
       this.#known.learn(capabilities);
       this.#capabilities = capabilities;
       this.#governed = governedAccesses(capabilities);
+      this.#epoch++;
     });
+  }
+
+  get epoch(): number {
+    return this.#epoch;
   }
 
   get active(): boolean {
@@ -145,6 +157,28 @@ export class PolicyGate implements Gate {
     this.#spans?.about(call, intent.paths[0] ?? "", kept !== undefined);
     if (kept !== undefined) return kept;
     return this.#ask({ call, intent, startedMs: performance.now(), carried: this.#capabilities ?? FIRST_FACTS, attempt: 1 });
+  }
+
+  holds(call: CallContext, ruling: Ruling, now: Intent): boolean {
+    const { decision, question } = ruling as DecidedRuling;
+    if (question !== undefined) return this.#isAsked(question, decision, now);
+    return decision === undefined || this.#recallable(call, now)?.decisionId === decision.decisionId;
+  }
+
+  isLaxer(other: Ruling, ruling: Ruling): boolean {
+    return isLaxer(other as DecidedRuling, ruling as DecidedRuling);
+  }
+
+  /** Would a question about the object as it is now carry the facts that were asked with? */
+  #isAsked({ resource, lookedFor }: Question, decision: Decision | undefined, now: Intent): boolean {
+    const names = lookedFor?.flatMap((fact) => (fact.startsWith(XATTR_FACT) ? [fact.slice(XATTR_FACT.length)] : [])) ?? [];
+    const is = readResource(this.#mount, now, names, []);
+    // The layer changes by copy-up alone, which is no other object.
+    if (is.kind !== resource.kind) return false;
+    if (names.some((name) => xattrText(is.xattrs.get(name)) !== xattrText(resource.xattrs.get(name)))) return false;
+    // Files grow all the time: the size counts only if the answer says that it was looked at.
+    if (decision?.scope?.resource.includes("size") === true && is.sizeBytes !== resource.sizeBytes) return false;
+    return now.content === undefined || !looksInside(resource) || this.#contents.holds(now.content, resource);
   }
 
   /** What would be said to it now, by the policy in force and not by what is kept of answers before. Rejects where nobody can say. */
@@ -260,17 +294,22 @@ export class PolicyGate implements Gate {
     }
   }
 
-  /** An answer of before that holds now: no promise, no question. */
+  /** A cached answer that holds now: no promise, no question. */
   #recall(call: CallContext, intent: Intent): DecidedRuling | undefined {
+    const decision = this.#recallable(call, intent);
+    if (decision === undefined) return undefined;
+    if (intent.compares !== true) this.#events.recalled(decision);
+    return this.#enforce(decision, decision.decisionId);
+  }
+
+  #recallable(call: CallContext, intent: Intent): Decision | undefined {
     if (this.#capabilities === undefined || this.#decider.recall === undefined) return undefined;
     try {
       const decision = this.#decider.recall(this.#inquiry.of(call, intent, this.#capabilities));
       // Obligations are kept with the question that they came by.
-      if (decision === undefined || decision.obligations.length > 0) return undefined;
-      this.#events.recalled(decision);
-      return this.#enforce(decision, decision.decisionId);
+      return decision === undefined || decision.obligations.length > 0 ? undefined : decision;
     } catch (error) {
-      this.#events.anomaly("what is kept cannot be looked at: the question is asked", { error });
+      this.#events.anomaly("a cached answer cannot be looked up: the question is asked", { error });
       return undefined;
     }
   }
@@ -295,8 +334,7 @@ export class PolicyGate implements Gate {
 
   /** While the answer was on its way the content may have become another. */
   #weighLater(decision: Decision, question: Question, asking: Asking): DecidedRuling | Promise<DecidedRuling> {
-    const { head, digest } = question.resource;
-    const untouched = (head === undefined && digest === undefined) || this.#contents.holds(asking.intent.content, question.resource);
+    const untouched = !looksInside(question.resource) || this.#contents.holds(asking.intent.content, question.resource);
     if (untouched) return this.#weigh(decision, question, asking);
     if (asking.attempt < MAX_ATTEMPTS) return this.#ask({ ...asking, attempt: asking.attempt + 1 });
     this.#events.anomaly("the content changes faster than it is judged: denied", { path: question.resource.paths[0] });
@@ -306,15 +344,15 @@ export class PolicyGate implements Gate {
   /** Takes the answer, or asks again with the facts that the policy which gave it looks at. */
   #weigh(decision: Decision, question: Question, asking: Asking): DecidedRuling | Promise<DecidedRuling> {
     const needs = this.#known.lacking(decision, asking.carried);
-    if (needs === undefined || asking.attempt >= MAX_ATTEMPTS) return this.#rule(decision, question, asking.startedMs);
+    if (needs === undefined || asking.attempt >= MAX_ATTEMPTS) return this.#rule(decision, question, asking);
     return this.#ask({ ...asking, carried: uniteFactNeeds([asking.carried, needs]), attempt: asking.attempt + 1 });
   }
 
-  #rule(decision: Decision, question: Question, startedMs: number): DecidedRuling {
+  #rule(decision: Decision, question: Question, { intent, startedMs }: Asking): DecidedRuling {
     const { enforced, terms } = obliged(decision, question);
-    this.#events.decided(enforced, question, performance.now() - startedMs);
+    if (intent.compares !== true) this.#events.decided(enforced, question, performance.now() - startedMs);
     if (enforced.effect === "mediate" && terms !== undefined) return this.#watched({ allowed: true, decision: enforced, terms }, question);
-    return this.#enforce(enforced, question.id);
+    return { ...this.#enforce(enforced, question.id), question };
   }
 
   #enforce(enforced: Decision, id: string): DecidedRuling {
@@ -338,7 +376,7 @@ export class PolicyGate implements Gate {
       this.#questions.set(opened.handle, { question, decision: standing.decision, terms: standing.terms });
       return io;
     };
-    return { effect: "mediate", errno: 0, decision: standing.decision, terms: standing.terms, watch };
+    return { effect: "mediate", errno: 0, decision: standing.decision, question, terms: standing.terms, watch };
   }
 
   /** The same question under the policy in force now, with the facts of the opening. */
@@ -372,6 +410,10 @@ export class PolicyGate implements Gate {
     this.#events.anomaly("no decision could be had: denied", { code, error });
     return DENIED;
   }
+}
+
+function looksInside({ head, digest }: Question["resource"]): boolean {
+  return head !== undefined || digest !== undefined;
 }
 
 /** An obligation that cannot be honoured turns the answer into a denial, and a read-only one refuses what changes. */

@@ -1,0 +1,42 @@
+/** What an operation is about to do, as the gate hears of it: an access to an object, or the creation of one. */
+import { Attr, type ByteName, type CallContext, O } from "@sluice/vfs";
+import type { Core } from "../core.js";
+import { contentOf, withDescriptor } from "../io/content.js";
+import { type Node, pathAt } from "../node/node.js";
+import { readXattrOf } from "../node/node-xattr.js";
+import { statNode } from "../node/open-node.js";
+import type { Access, Intent, Operation } from "./gate.js";
+
+/** An access to an object that exists, by `path` where the operation names one, else by all its names. */
+export function intentOn(core: Core, node: Node, what: { operation: Operation; accesses: readonly Access[]; path?: string }): Intent {
+  const attr = new Attr();
+  statNode(core, node, attr);
+  return {
+    operation: what.operation,
+    accesses: what.accesses,
+    paths: what.path === undefined ? core.paths.of(core, node, attr) : [what.path],
+    layer: node.top.layer.name,
+    attr,
+    openFlags: 0,
+    readXattr: (name) => withDescriptor(core, node, { flags: O.PATH | O.NOFOLLOW, use: (fd) => readXattrOf(fd, name) }),
+    content: contentOf(core, node),
+  };
+}
+
+/** A creation, as far as the object is known before it exists. */
+export function creationIntent(operation: Operation, made: { call: CallContext; parent: Node; name: ByteName; mode: number }): Intent {
+  const attr = new Attr();
+  attr.mode = made.mode;
+  attr.words[17] = made.call.uid;
+  attr.words[18] = made.call.gid;
+  return {
+    operation,
+    accesses: ["create"],
+    paths: [pathAt(made.parent, made.name)],
+    layer: "upper",
+    attr,
+    openFlags: 0,
+    readXattr: () => undefined,
+    content: undefined,
+  };
+}

@@ -1,0 +1,89 @@
+/**
+ * The one way to a permit: an operation is judged, and what was judged is compared with what is there before its first effect.
+ *
+ * While an answer is under way, or a file is copied up, any caller may rename an ancestor, replace the object, change its owner,
+ * or edit the policy. The kernel locks a name's own directory at best, never the directories above it. So after each wait the
+ * operation describes again what it is about to do. If that differs from what was judged, or another policy is in force, it is
+ * judged again; a bounded number of times, so that two callers cannot keep each other busy for ever.
+ *
+ * `holds` and `commit` run in one turn of the event loop, and nothing else changes the tree in between.
+ */
+import { type CallContext, Errno, type Status } from "@sluice/vfs";
+import type { Core } from "../core.js";
+import type { OpenFile } from "../io/handle-table.js";
+import { issuePermit, type Permit } from "../layer/permit.js";
+
+/** An operation that policy governs. The object keeps what was judged. */
+export interface Governed {
+  readonly call: CallContext;
+  /** Judges what is about to happen, as things are now: 0 where it is allowed. Rejects only if the caller is interrupted. */
+  judge(core: Core): Status;
+  /** Is what was judged still what would happen? Describes it again, and compares. */
+  holds(core: Core): boolean;
+  /** What has to exist first and may take long: the copy-up. It changes nothing that a caller sees. */
+  prepare(core: Core, permit: Permit): Status;
+  /** The effect, at once: the errno, or 0. */
+  commit(core: Core, permit: Permit): number;
+  /** It is over, or begins again: gives back what `judge` and `prepare` took. */
+  end?(core: Core): void;
+}
+
+/** For what is done by an open file: its open was judged, and what is revoked is refused by its watch (io/review-open.ts). */
+export function permitOf(_file: OpenFile): Permit {
+  return issuePermit();
+}
+
+/** More changes than this during one operation are no accident. */
+const MAX_ATTEMPTS = 16;
+
+/** A status. At once if nothing has to be waited for: then nothing is compared either. */
+export function govern(core: Core, operation: Governed, attempt = 1): Status {
+  const { epoch } = core.gate;
+  const judged = operation.judge(core);
+  if (typeof judged === "number") return judged !== 0 ? ended(core, operation, judged) : prepare(core, operation, { epoch, attempt });
+  return judged.then(
+    (errno) => {
+      if (errno !== 0) return ended(core, operation, errno);
+      return stands(core, operation, epoch) ? prepare(core, operation, { epoch, attempt }) : again(core, operation, attempt);
+    },
+    // The gate rejects for one reason only: the caller was interrupted.
+    () => ended(core, operation, Errno.EINTR),
+  );
+}
+
+interface Attempt {
+  epoch: number;
+  attempt: number;
+}
+
+function prepare(core: Core, operation: Governed, { epoch, attempt }: Attempt): Status {
+  const permit = issuePermit();
+  const prepared = operation.prepare(core, permit);
+  if (typeof prepared === "number") return prepared !== 0 ? ended(core, operation, prepared) : commit(core, operation, permit);
+  return prepared.then((errno) => {
+    if (errno !== 0) return ended(core, operation, errno);
+    return stands(core, operation, epoch) ? commit(core, operation, permit) : again(core, operation, attempt);
+  });
+}
+
+function stands(core: Core, operation: Governed, epoch: number): boolean {
+  return core.gate.epoch === epoch && operation.holds(core);
+}
+
+function commit(core: Core, operation: Governed, permit: Permit): number {
+  try {
+    return operation.commit(core, permit);
+  } finally {
+    operation.end?.(core);
+  }
+}
+
+function again(core: Core, operation: Governed, attempt: number): Status {
+  operation.end?.(core);
+  return attempt < MAX_ATTEMPTS ? govern(core, operation, attempt + 1) : Errno.EACCES;
+}
+
+function ended(core: Core, operation: Governed, errno: number): number {
+  operation.end?.(core);
+  return errno;
+}

@@ -1,0 +1,32 @@
+/** An operation whose accesses are all known beforehand: every one but OPEN and RENAME. */
+import type { CallContext, Status } from "@sluice/vfs";
+import type { Core } from "../core.js";
+import type { Permit } from "../layer/permit.js";
+import type { Governed } from "./govern.js";
+import { type GovernedAccess, JudgedAccesses } from "./judged-accesses.js";
+
+export abstract class GovernedOperation implements Governed {
+  readonly #judged = new JudgedAccesses();
+
+  constructor(readonly call: CallContext) {}
+
+  /** What is about to happen, as things are now: none where the policy does not govern it. The errno where it cannot happen. */
+  protected abstract accesses(core: Core): readonly GovernedAccess[] | number;
+
+  judge(core: Core): Status {
+    const accesses = this.accesses(core);
+    return typeof accesses === "number" ? accesses : this.#judged.judge(core, this.call, accesses);
+  }
+
+  /** What cannot happen any more is judged again, which gives its errno. */
+  holds(core: Core): boolean {
+    const accesses = this.accesses(core);
+    return typeof accesses !== "number" && this.#judged.hold(core, this.call, accesses);
+  }
+
+  prepare(_core: Core, _permit: Permit): Status {
+    return 0;
+  }
+
+  abstract commit(core: Core, permit: Permit): number;
+}
