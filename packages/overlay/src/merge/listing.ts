@@ -3,15 +3,15 @@ import { type ByteName, O } from "@sluice/vfs";
 import type { Core } from "../core.js";
 import { sys } from "../layer/host-layer.js";
 import type { RealDir } from "../layer/real-dir.js";
+import { inTurns } from "../loop-turn.js";
 import { hiddenBy } from "../marks/foreign-marks.js";
 import { mixDevice } from "../node/admit.js";
 import type { Node } from "../node/node.js";
 import { DirentCursor } from "../layer/dirents.js";
 import { GONE, judgeEntry, WHITEOUT } from "./judge-entry.js";
 
-/** Entries that one turn of the event loop may add before others get theirs: some milliseconds. */
-const ENTRIES_PER_TURN = 2048;
-const bytes = Buffer.alloc(65_536);
+/** Small, so that reading one batch and looking at its entries takes a fraction of a turn. */
+const bytes = Buffer.alloc(8192);
 const records = new DirentCursor(bytes);
 
 /** Columns of equal length: a row an entry. */
@@ -30,12 +30,7 @@ export class Listing {
 
 /** Reads all layers of the directory; a promise for a large one. A positive errno where a layer fails. */
 export function readListing(core: Core, node: Node): Listing | number | Promise<Listing | number> {
-  const steps = fill(core, node, new Listing());
-  for (;;) {
-    const step = steps.next();
-    if (step.done === true) return step.value;
-    if (step.value) return inTurns(steps);
-  }
+  return inTurns(fill(core, node, new Listing()));
 }
 
 /** What a directory that has to be empty holds: `names` is true at the first name, however many there are. */
@@ -52,18 +47,8 @@ export function readContent(core: Core, node: Node): { names: boolean; whiteouts
   }
 }
 
-async function inTurns(steps: Generator<boolean, Listing | number>): Promise<Listing | number> {
-  for (;;) {
-    await new Promise<void>((resolve) => {
-      setImmediate(resolve);
-    });
-    const step = steps.next();
-    if (step.done === true) return step.value;
-  }
-}
-
-/** Yields after each batch of entries: true when it is time to give way. */
-function* fill(core: Core, node: Node, listing: Listing): Generator<boolean, Listing | number> {
+/** Yields after each batch of entries. */
+function* fill(core: Core, node: Node, listing: Listing): Generator<void, Listing | number> {
   const dirs = [...(node.dirs ?? [])];
   const seen = dirs.length > 1 ? new Set<ByteName>() : undefined;
   for (const dir of dirs) {
@@ -81,15 +66,11 @@ function* fill(core: Core, node: Node, listing: Listing): Generator<boolean, Lis
   return listing;
 }
 
-function* readAll(core: Core, batch: Batch): Generator<boolean, number> {
-  const { listing } = batch;
-  let turn = listing.names.length + ENTRIES_PER_TURN;
+function* readAll(core: Core, batch: Batch): Generator<void, number> {
   for (let length = sys.getdents64(batch.fd, bytes); length !== 0; length = sys.getdents64(batch.fd, bytes)) {
     if (length < 0) return -length;
     addBatch(core, batch, length);
-    const due = listing.names.length >= turn;
-    if (due) turn = listing.names.length + ENTRIES_PER_TURN;
-    yield due;
+    yield;
   }
   return 0;
 }
