@@ -6,12 +6,13 @@
  */
 import { type ByteName, type CallContext, Errno, type Status } from "@sluice/vfs";
 import type { Core } from "../core.js";
-import { andThen } from "../copy-up/statuses.js";
+import { andThen, ending } from "../copy-up/statuses.js";
 import { intentOn } from "../gate/describe-access.js";
 import type { Ruling } from "../gate/gate.js";
 import { governsAny } from "../gate/governs.js";
 import { firstDenial, type GovernedAccess, JudgedAccesses } from "../gate/judged-accesses.js";
 import { MoveComparison } from "../gate/move-comparison.js";
+import { LoopTurn } from "../loop-turn.js";
 import { readListing } from "../merge/listing.js";
 import { type Node, pathAt } from "../node/node.js";
 import type { PendingMove } from "./arrivals.js";
@@ -95,13 +96,16 @@ export class RenameJudgement implements PendingMove {
   /** All that is in a directory that was taken. No recursion, as trees can be deeper than the stack. */
   async #judgeTree(tree: MovedObject): Promise<number> {
     const unread = [tree];
+    const turn = new LoopTurn();
     for (let directory = unread.pop(); directory !== undefined; directory = unread.pop()) {
       const { node } = directory;
       const listing = await readListing(this.core, node);
       if (typeof listing === "number") return listing;
       for (const name of listing.names) {
-        const refused = await this.#judgeName({ directory: node, name }, unread);
+        const judged = this.#judgeName({ directory: node, name }, unread);
+        const refused = typeof judged === "number" ? judged : await judged;
         if (refused !== 0) return refused;
+        if (turn.isOver) await turn.next();
       }
     }
     return 0;
@@ -118,22 +122,24 @@ export class RenameJudgement implements PendingMove {
   }
 
   /** The kernel may never have looked at the object: it is held while somebody is asked about it. Directories go to `unread`. */
-  async #judgeName({ directory, name }: NameIn, unread: MovedObject[]): Promise<number> {
+  #judgeName({ directory, name }: NameIn, unread: MovedObject[]): Status {
     const { core, call } = this;
     const above = this.#directories.get(directory);
     const node = childOf(core, directory, name);
     if (typeof node === "number") return node === Errno.ENOENT ? 0 : node;
+    const moved = { node, from: `${above?.from}/${name}`, to: `${above?.to}/${name}` };
     core.nodes.hold(node);
-    try {
-      const moved = { node, from: `${above?.from}/${name}`, to: `${above?.to}/${name}` };
-      const refused = await compare(core, moved).judge(core, call, new JudgedAccesses());
-      if (refused !== 0 || !node.isDirectory) return refused;
-      this.#take(moved);
-      unread.push(moved);
-      return 0;
-    } finally {
-      core.nodes.release(node);
-    }
+    const finish = (refused: number): number => {
+      if (refused === 0 && node.isDirectory) {
+        this.#take(moved);
+        unread.push(moved);
+      }
+      return refused;
+    };
+    return ending(
+      () => andThen(compare(core, moved).judge(core, call, new JudgedAccesses()), finish),
+      () => core.nodes.release(node),
+    );
   }
 }
 

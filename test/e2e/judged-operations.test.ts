@@ -1,0 +1,229 @@
+/**
+ * An operation is carried out where it was judged, and nowhere else: whatever another caller does to the path, the object or
+ * the policy while the answer is under way, or while a file is copied up.
+ */
+import { existsSync, lstatSync, readFileSync, statSync } from "node:fs";
+import { join } from "node:path";
+import type { Intent, Ruling } from "@sluice/overlay";
+import { directory, plant, requires, scratch } from "@sluice/testkit";
+import { Attr, type CallContext, type DataOut, Errno, type IoctlArgs, O, RENAME, S, type SetAttr, type Status } from "@sluice/vfs";
+import { expect } from "vitest";
+import { entry, OPEN_GATE, opened, overlayOver } from "./harness/bare-overlay.js";
+
+const { test } = requires("CAP_SYS_ADMIN");
+
+const call: CallContext = { uid: 0, gid: 0, pid: 1, groups: undefined, labels: [], signal: new AbortController().signal };
+const GRANT: Ruling = { effect: "grant", errno: 0 };
+const DENY: Ruling = { effect: "deny", errno: Errno.EACCES };
+const nextTurn = (): Promise<void> => new Promise((resolve) => void setImmediate(resolve));
+
+interface Stage {
+  overlay: ReturnType<typeof overlayOver>;
+  base: string;
+  idOf(path: string): number;
+}
+
+/** `judge` is asked about everything; `epoch` may be changed meanwhile. */
+function stage(judge: (intent: Intent, on: Stage) => Promise<Ruling>): Stage & { gate: { epoch: number } } {
+  const base = scratch();
+  const lower = { "lower/open/file": "old", "lower/open/other": "other", "lower/open/sub/file": "deep", "lower/aside/file": "aside" };
+  plant(base, { ...lower, "upper/": directory(), "work/": directory() });
+  const gate = {
+    ...OPEN_GATE,
+    epoch: 0,
+    active: true,
+    governs: () => true,
+    authorize: (_: CallContext, intent: Intent) => judge(intent, on),
+  };
+  const overlay = overlayOver(base, gate);
+  const idOf = (path: string): number =>
+    path.split("/").reduce((parent, name) => {
+      const out = entry();
+      expect(overlay.lookup(call, parent, name, out)).toBe(0);
+      return out.nodeId;
+    }, 1);
+  const on = { overlay, base, idOf, gate };
+  return on;
+}
+
+const at = (on: Stage, parent: string, name: string): { parent: number; name: string } => ({ parent: on.idOf(parent), name });
+const made = { mode: S.IFREG | 0o644, umask: 0, rdev: 0 };
+const create = { mode: S.IFREG | 0o644, umask: 0, flags: O.RDWR | O.CREAT, killSuidgid: false };
+const NO_CHANGE: SetAttr = {
+  mode: undefined,
+  uid: undefined,
+  gid: undefined,
+  size: undefined,
+  atime: undefined,
+  mtime: undefined,
+  handle: undefined,
+  killSuidgid: false,
+};
+const attributes = (): { attr: Attr; attrTtlMs: number } => ({ attr: new Attr(), attrTtlMs: 0 });
+const NO_DATA: DataOut = { length: 0, reserve: (bytes) => new Uint8Array(bytes) };
+const flags = (value: number): IoctlArgs => {
+  const input = Buffer.alloc(4);
+  input.writeUInt32LE(value);
+  return { handle: 0, command: SETFLAGS, input };
+};
+const SETFLAGS = 0x40086602;
+
+/** Each is asked for in the directory `open`, which is called `locked` when the answer comes. */
+const OPERATIONS: Readonly<Record<string, (on: Stage) => Status>> = {
+  create: (on) => on.overlay.create(call, at(on, "open", "new"), create, { entry: entry(), open: opened() }),
+  tmpfile: (on) => on.overlay.tmpfile(call, on.idOf("open"), create, { entry: entry(), open: opened() }),
+  mknod: (on) => on.overlay.mknod(call, at(on, "open", "new"), made, entry()),
+  mkdir: (on) => on.overlay.mkdir(call, at(on, "open", "new"), { ...made, mode: 0o755 }, entry()),
+  symlink: (on) => on.overlay.symlink(call, at(on, "open", "new"), "target", entry()),
+  "link into it": (on) => on.overlay.link(call, on.idOf("aside/file"), at(on, "open", "new"), entry()),
+  "link out of it": (on) => on.overlay.link(call, on.idOf("open/file"), at(on, "aside", "new"), entry()),
+  "rename into it": (on) =>
+    on.overlay.rename(call, { parent: on.idOf("aside"), name: "file", newParent: on.idOf("open"), newName: "new", flags: 0 }),
+  "rename out of it": (on) =>
+    on.overlay.rename(call, { parent: on.idOf("open"), name: "file", newParent: on.idOf("aside"), newName: "new", flags: 0 }),
+  "rename over a file in it": (on) =>
+    on.overlay.rename(call, { parent: on.idOf("aside"), name: "file", newParent: on.idOf("open"), newName: "file", flags: 0 }),
+  "exchange with a file in it": (on) =>
+    on.overlay.rename(call, {
+      parent: on.idOf("aside"),
+      name: "file",
+      newParent: on.idOf("open"),
+      newName: "file",
+      flags: RENAME.EXCHANGE,
+    }),
+  unlink: (on) => on.overlay.unlink(call, on.idOf("open"), "file"),
+  chmod: (on) => on.overlay.setattr(call, on.idOf("open/file"), { ...NO_CHANGE, mode: 0o777 }, attributes()),
+  truncate: (on) => on.overlay.setattr(call, on.idOf("open/file"), { ...NO_CHANGE, size: 0 }, attributes()),
+  setxattr: (on) =>
+    on.overlay.setxattr(call, on.idOf("open/file"), { name: "user.note", value: Buffer.from("x"), flags: 0, killSgid: false }),
+  removexattr: (on) => on.overlay.removexattr(call, on.idOf("open/file"), "user.note"),
+  chattr: (on) => on.overlay.ioctl(call, on.idOf("open/file"), flags(0), NO_DATA),
+  "open for writing": (on) => on.overlay.open(call, on.idOf("open/file"), O.RDWR, opened()),
+  "open that truncates": (on) => on.overlay.open(call, on.idOf("open/file"), O.WRONLY | O.TRUNC, opened()),
+};
+
+for (const [name, run] of Object.entries(OPERATIONS)) {
+  test(`${name} is denied if an ancestor gets a denied name while the answer is under way`, async () => {
+    let [moved, moving] = [false, false];
+    const on = stage(async (intent) => {
+      // The move of the directory is allowed with what lies in it.
+      if (intent.paths.some((path) => path.startsWith("locked/"))) return moving ? GRANT : DENY;
+      if (!moved && !moving) {
+        moved = true;
+        moving = true;
+        const move = { parent: 1, name: "open", newParent: 1, newName: "locked", flags: 0 };
+        expect(await on.overlay.rename(call, move)).toBe(0);
+        moving = false;
+      }
+      return GRANT;
+    });
+    expect(await run(on)).toBe(Errno.EACCES);
+    expect(moved).toBe(true);
+    expect(existsSync(join(on.base, "upper/locked/new"))).toBe(false);
+    expect(existsSync(join(on.base, "upper/aside/new"))).toBe(false);
+    expect(existsSync(join(on.base, "upper/locked/file"))).toBe(false);
+    expect(readFileSync(join(on.base, "lower/open/file"), "utf8")).toBe("old");
+  });
+}
+
+test("an operation is denied if the policy changes to a denial while the answer is under way", async () => {
+  const on = stage(async () => {
+    if (on.gate.epoch > 0) return DENY;
+    await nextTurn();
+    on.gate.epoch++;
+    return GRANT;
+  });
+  expect(await OPERATIONS["unlink"]?.(on)).toBe(Errno.EACCES);
+  expect(existsSync(join(on.base, "upper/open"))).toBe(false);
+});
+
+test("an open that waits for its copy-up is judged again under another policy", async () => {
+  const on = stage(async () => (on.gate.epoch > 0 ? DENY : GRANT));
+  plant(join(on.base, "lower/open"), { large: "x".repeat(1 << 20) });
+  const opening = on.overlay.open(call, on.idOf("open/large"), O.RDWR, opened());
+  while (on.overlay.status().copyUpsUnderWay.length === 0) await nextTurn();
+  on.gate.epoch++;
+  expect(await opening).toBe(Errno.EACCES);
+});
+
+test("an open that waits for its copy-up is judged again by another name", async () => {
+  const on = stage(async ({ paths }) => (paths.some((path) => path.startsWith("locked/")) ? DENY : GRANT));
+  plant(join(on.base, "lower/open"), { large: "x".repeat(1 << 20) });
+  const opening = on.overlay.open(call, on.idOf("open/large"), O.RDWR, opened());
+  while (on.overlay.status().copyUpsUnderWay.length === 0) await nextTurn();
+  Object.assign(on.gate, { governs: () => false });
+  expect(await on.overlay.rename(call, { parent: 1, name: "open", newParent: 1, newName: "locked", flags: 0 })).toBe(0);
+  expect(await opening).toBe(Errno.EACCES);
+});
+
+test("the removal of a name is judged again if another object has it when the answer comes", async () => {
+  let swapped = false;
+  const on = stage(async ({ operation, attr }) => {
+    if (operation !== "unlink") return GRANT;
+    if (!swapped) {
+      swapped = true;
+      const [parent, newParent] = [on.idOf("aside"), on.idOf("open")];
+      const swap = { parent, name: "file", newParent, newName: "file", flags: RENAME.EXCHANGE };
+      expect(await on.overlay.rename(call, swap)).toBe(0);
+    }
+    return attr.size === "aside".length ? DENY : GRANT;
+  });
+  expect(await on.overlay.unlink(call, on.idOf("open"), "file")).toBe(Errno.EACCES);
+  expect(readFileSync(join(on.base, "upper/open/file"), "utf8")).toBe("aside");
+});
+
+test("a change of owner while the answer is under way has the operation judged again", async () => {
+  let changed = false;
+  const on = stage(async ({ operation, attr }) => {
+    if (operation !== "unlink") return GRANT;
+    if (!changed) {
+      changed = true;
+      expect(await on.overlay.setattr(call, on.idOf("open/file"), { ...NO_CHANGE, uid: 4321 }, attributes())).toBe(0);
+    }
+    return attr.uid === 4321 ? DENY : GRANT;
+  });
+  expect(await on.overlay.unlink(call, on.idOf("open"), "file")).toBe(Errno.EACCES);
+  expect(statSync(join(on.base, "upper/open/file")).uid).toBe(4321);
+});
+
+test("a link fails if the last name of its file goes while the answer is under way", async () => {
+  let removed = false;
+  const on = stage(async ({ operation }) => {
+    if (operation === "link" && !removed) {
+      removed = true;
+      expect(await on.overlay.unlink(call, on.idOf("open"), "file")).toBe(0);
+    }
+    return GRANT;
+  });
+  expect(await on.overlay.link(call, on.idOf("open/file"), at(on, "aside", "new"), entry())).toBe(Errno.ENOENT);
+  expect(existsSync(join(on.base, "upper/aside/new"))).toBe(false);
+});
+
+test("an operation that is overtaken again and again fails after a bounded number of judgements", async () => {
+  let asked = 0;
+  const on = stage(async () => {
+    asked++;
+    on.gate.epoch++;
+    return GRANT;
+  });
+  expect(await OPERATIONS["unlink"]?.(on)).toBe(Errno.EACCES);
+  expect(asked).toBe(16);
+});
+
+test("a directory's new name is judged for what comes into it between its judgement and the move", async () => {
+  const on = stage(async ({ operation, paths: [path = ""] }) => {
+    if (operation === "open" && path === "open/late") return DENY;
+    if (operation === "rename" && path === "open/sub" && !existsSync(join(on.base, "upper/open/late"))) {
+      expect(await on.overlay.mknod(call, at(on, "open", "late"), made, entry())).toBe(0);
+    }
+    return GRANT;
+  });
+  const move = { parent: 1, name: "open", newParent: 1, newName: "locked", flags: 0 };
+  expect(await on.overlay.rename(call, move)).toBe(Errno.EACCES);
+  expect(lstatSync(join(on.base, "upper/open")).isDirectory()).toBe(true);
+});
+
+test("case folding cannot be switched on for a directory", async () => {
+  const on = stage(async () => GRANT);
+  expect(await on.overlay.ioctl(call, on.idOf("open"), flags(0x4000_0000), NO_DATA)).toBe(Errno.EOPNOTSUPP);
+});
