@@ -104,6 +104,10 @@ describe("bans", () => {
     ["skip without a requirement", "test/e2e/a.test.ts", 'test.skipIf(true)("a", () => {});\n'],
     ["lint switched off without a reason", "packages/vfs/src/a.ts", `${OPENING}// oxlint-disable-next-line max-params\n`],
     ["lint switched off without a reason", "packages/vfs/src/a.ts", `${OPENING}// @ts-ignore\n`],
+    ["permit outside of the judgement", "packages/overlay/src/operations/a.ts", `${OPENING}const permit = issuePermit();\n`],
+    ["permit outside of the judgement", "packages/overlay/src/io/a.ts", `${OPENING}const permit = {} as unknown as Permit;\n`],
+    ["layer changed without a permit", "packages/overlay/src/operations/a.ts", `${OPENING}upkeep.unlinkat(fd, name, 0);\n`],
+    ["file made without a permit", "packages/overlay/src/operations/a.ts", `${OPENING}sys.openat(fd, name, O.CREAT, 0);\n`],
   ])("%s: %s", (name, path, source) => {
     const violations = checkBans(treeOf({ [path]: source }));
     expect(violations).toHaveLength(1);
@@ -115,6 +119,8 @@ describe("bans", () => {
     ["packages/vfs/src/open-flags.ts", `${OPENING}// oxlint-disable-next-line max-params -- the kernel's own signature\n`],
     ["packages/vfs/src/a.ts", '#!/usr/bin/env node\n/** What it is. */\nconst a = "home/*/.ssh/**";\n'],
     ["packages/vfs/dist/utils.js", "TODO\n"],
+    ["packages/overlay/src/gate/govern.ts", `${OPENING}const permit = issuePermit();\n`],
+    ["packages/overlay/src/copy-up/a.ts", `${OPENING}upkeep.unlinkat(fd, name, 0);\n`],
   ])("accept %s", (path, source) => {
     expect(checkBans(treeOf({ [path]: source }))).toEqual([]);
   });

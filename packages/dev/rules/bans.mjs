@@ -21,8 +21,32 @@ const SPEAKS_OF_BANS = /^packages\/dev\/rules\/|^test\/architecture\//;
 /** @param {RegExp} pattern @returns {(path: string) => boolean} */
 const filesLike = (pattern) => (path) => pattern.test(path) && path !== "package-lock.json";
 
+const OVERLAY = /^packages\/overlay\/src\/(?!.*\.test\.ts$)/;
+// Where layers are changed without a caller's permit: copies in the scratch directory, marks, the index of hard links, and
+// what an earlier process began. None of it is a caller's operation.
+const UPKEEP =
+  /^packages\/overlay\/src\/((copy-up|marks|node|journal|restore|layer)\/|open-(scratch|link-index)\.ts|operations\/(purge-directory|directories)\.ts)/;
+
 /** @type {readonly Ban[]} */
 export const BANS = [
+  {
+    name: "permit outside of the judgement",
+    text: /\bissuePermit\b|\bas (unknown as )?Permit\b/,
+    in: (path) => OVERLAY.test(path) && !/\/(gate\/govern|layer\/permit)\.ts$/.test(path),
+    reason: "an operation gets its permit from gate/govern.ts, which compares what was judged with what is there",
+  },
+  {
+    name: "layer changed without a permit",
+    text: /\bupkeep\b/,
+    in: (path) => OVERLAY.test(path) && !UPKEEP.test(path),
+    reason: "a caller's operation changes a layer by effects(permit) alone, so that it cannot skip its judgement",
+  },
+  {
+    name: "file made without a permit",
+    text: /\bO\.(CREAT|TMPFILE)\b/,
+    in: (path) => /^packages\/overlay\/src\/(io|operations|merge|gate|locks)\/(?!.*\.test\.ts$)/.test(path),
+    reason: "makeFile and makeNamelessFile take the permit of the operation",
+  },
   {
     name: "vague file name",
     file: /^(utils?|commons?|helpers?|misc|managers?)(\.|-|$)|-(utils?|helpers?|misc|manager)\./,

@@ -2,6 +2,7 @@
 import { AT, type Attr, Errno, S } from "@sluice/vfs";
 import type { Core } from "../core.js";
 import { sys, upkeep } from "../layer/host-layer.js";
+import { isMark } from "../marks/names.js";
 
 /** FS_SYNC_FL and FS_NOATIME_FL. */
 const COPIED_FLAGS = 0x8 | 0x80;
@@ -50,17 +51,13 @@ export function addFlags(fd: number, flags: number): void {
 function copyXattrs(core: Core, copy: MetadataCopy): number {
   const length = sys.listxattrat(copy.source, "", list);
   if (length < 0) return length === -Errno.EOPNOTSUPP ? 0 : -length;
+  // Marks are per layer; what a caller stored under the escaped name is the caller's.
   for (const name of list.toString("latin1", 0, length).split("\0")) {
-    if (name === "" || isOwnMark(core, name)) continue;
+    if (name === "" || isMark(core.marks, name)) continue;
     const status = copyXattr(copy, name);
     if (status !== 0) return status;
   }
   return 0;
-}
-
-/** Marks are per layer; what a caller stored under the escaped name is the caller's. */
-function isOwnMark(core: Core, name: string): boolean {
-  return name.startsWith(core.marks.prefix) && !name.startsWith(core.marks.escaped);
 }
 
 function copyXattr(copy: MetadataCopy, name: string): number {

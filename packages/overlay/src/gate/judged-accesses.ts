@@ -24,7 +24,8 @@ export class JudgedAccesses {
     if (accesses.length === 0) return 0;
     const rulings = accesses.map(({ intent }) => core.gate.authorize(call, intent));
     const weighed = (all: readonly Ruling[]): number => weigh((this.#rulings = all));
-    return rulings.some((ruling) => ruling instanceof Promise) ? Promise.all(rulings).then(weighed) : weighed(rulings as Ruling[]);
+    if (!rulings.some((ruling) => ruling instanceof Promise)) return weighed(rulings as Ruling[]);
+    return Promise.all(rulings.map((ruling) => Promise.resolve(ruling))).then(weighed);
   }
 
   /** Are these, described now, the accesses that were judged, and do the rulings hold for them? */

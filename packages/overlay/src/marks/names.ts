@@ -3,8 +3,8 @@
 export interface MarkNames {
   /** "trusted.overlay." or "user.overlay." */
   readonly prefix: string;
-  /** What callers' own attributes of that name are kept under: prefix + "overlay.". */
-  readonly escaped: string;
+  /** Where the mount looks for marks: `prefix`, and with `foreign` the namespaces that other overlays write. */
+  readonly namespaces: readonly string[];
   /** Marks of fuse-overlayfs and OCI layers count, too: see foreign-marks.ts. */
   readonly foreign: boolean;
   readonly opaque: string;
@@ -18,11 +18,43 @@ export interface MarkNames {
   readonly protattr: string;
 }
 
+const FOREIGN_NAMESPACES = ["trusted.overlay.", "user.overlay.", "user.fuseoverlayfs."];
+/** Follows the namespace in the name that a caller's own attribute is stored under (fs/overlayfs/xattrs.c). */
+const ESCAPE = "overlay.";
+
+function namespaceOf({ namespaces }: MarkNames, attribute: string): string | undefined {
+  return namespaces.find((namespace) => attribute.startsWith(namespace));
+}
+
+/** Is it in a namespace of marks, as stored? One that a caller stored there is escaped, and none. */
+export function isMark(names: MarkNames, stored: string): boolean {
+  const namespace = namespaceOf(names, stored);
+  return namespace !== undefined && !stored.startsWith(ESCAPE, namespace.length);
+}
+
+/** The name that a caller's attribute is stored under, so that the mount never takes it for a mark: in an overlay within this one it is one. */
+export function storedName(names: MarkNames, attribute: string): string {
+  const namespace = namespaceOf(names, attribute);
+  return namespace === undefined ? attribute : namespace + ESCAPE + attribute.slice(namespace.length);
+}
+
+/** The name that callers see a stored attribute by; undefined for a mark. */
+export function shownName(names: MarkNames, stored: string): string | undefined {
+  const namespace = namespaceOf(names, stored);
+  if (namespace === undefined) return stored;
+  return stored.startsWith(ESCAPE, namespace.length) ? namespace + stored.slice(namespace.length + ESCAPE.length) : undefined;
+}
+
+/** A namespace alone, which is the name of nothing. */
+export function isBareNamespace({ namespaces }: MarkNames, attribute: string): boolean {
+  return namespaces.includes(attribute);
+}
+
 export function markNames(userXattr: boolean, foreign: boolean): MarkNames {
   const prefix = userXattr ? "user.overlay." : "trusted.overlay.";
   return {
     prefix,
-    escaped: `${prefix}overlay.`,
+    namespaces: foreign ? FOREIGN_NAMESPACES : [prefix],
     foreign,
     opaque: `${prefix}opaque`,
     redirect: `${prefix}redirect`,

@@ -10,6 +10,7 @@ import { type GovernedAccess, NO_ACCESS } from "../gate/judged-accesses.js";
 import { IntentKind, intendXattr, intentLeft, isJournaled } from "../journal/intents.js";
 import { effects, statFd, statName, sys } from "../layer/host-layer.js";
 import type { Permit } from "../layer/permit.js";
+import { isBareNamespace, shownName, storedName } from "../marks/names.js";
 import type { Node } from "../node/node.js";
 import { aim } from "../node/open-node.js";
 
@@ -29,7 +30,7 @@ export function getxattr(core: Core, id: NodeId, args: { name: string; size: num
   const refused = refusal(core, args.name);
   if (refused !== 0) return refused;
   const at = aim(core, node);
-  const length = at.fd < 0 ? at.fd : sys.getxattrat(at.fd, at.name, realName(core, args.name), value);
+  const length = at.fd < 0 ? at.fd : sys.getxattrat(at.fd, at.name, storedName(core.marks, args.name), value);
   return length < 0 ? -length : answer(value.subarray(0, length), args.size, out);
 }
 
@@ -73,15 +74,9 @@ function modeOf(node: Node): string {
  * (fs/overlayfs/xattrs.c ovl_xattr_escape_name).
  */
 function refusal(core: Core, name: string): number {
-  const { prefix, escaped } = core.marks;
-  if (!name.startsWith(prefix)) return 0;
-  if (name.length === prefix.length) return Errno.EINVAL;
-  return name.length + escaped.length - prefix.length > XATTR_NAME_MAX ? Errno.EOPNOTSUPP : 0;
-}
-
-/** Where an attribute of this name lies: names in the overlay's own namespace are the callers' only when escaped. */
-function realName(core: Core, name: string): string {
-  return name.startsWith(core.marks.prefix) ? core.marks.escaped + name.slice(core.marks.prefix.length) : name;
+  if (isBareNamespace(core.marks, name)) return Errno.EINVAL;
+  const stored = storedName(core.marks, name);
+  return stored !== name && stored.length > XATTR_NAME_MAX ? Errno.EOPNOTSUPP : 0;
 }
 
 export function listxattr(core: Core, call: CallContext, request: { id: NodeId; size: number }, out: DataOut): number {
@@ -93,16 +88,18 @@ export function listxattr(core: Core, call: CallContext, request: { id: NodeId; 
   if (length < 0) return -length;
   if (length === 0) return answer(list.subarray(0, 0), size, out);
   const text = list.toString("latin1", 0, length);
-  if (!text.includes("trusted.") && !text.includes(core.marks.prefix)) return answer(list.subarray(0, length), size, out);
-  const shown = text.split("\0").flatMap((name) => shownName(core, call, name));
+  if (!text.includes("trusted.") && !core.marks.namespaces.some((namespace) => text.includes(namespace))) {
+    return answer(list.subarray(0, length), size, out);
+  }
+  const shown = text.split("\0").flatMap((name) => listedName(core, call, name));
   return answer(Buffer.from(shown.map((name) => `${name}\0`).join(""), "latin1"), size, out);
 }
 
 /** The host lists trusted names to the daemon, which has CAP_SYS_ADMIN; callers see them only as root (fs/overlayfs/xattrs.c ovl_can_list). */
-function shownName(core: Core, call: CallContext, name: string): string[] {
+function listedName(core: Core, call: CallContext, name: string): string[] {
   if (name === "" || (call.uid !== 0 && name.startsWith("trusted."))) return [];
-  if (!name.startsWith(core.marks.prefix)) return [name];
-  return name.startsWith(core.marks.escaped) ? [core.marks.prefix + name.slice(core.marks.escaped.length)] : [];
+  const shown = shownName(core.marks, name);
+  return shown === undefined ? [] : [shown];
 }
 
 export function setxattr(core: Core, call: CallContext, request: { id: NodeId; args: XattrSetArgs }): Status {
@@ -114,7 +111,7 @@ export function setxattr(core: Core, call: CallContext, request: { id: NodeId; a
   const act = (permit: Permit, node: Node): number => {
     const at = aim(core, node);
     if (at.fd < 0) return at.fd;
-    const real = realName(core, name);
+    const real = storedName(core.marks, name);
     const made = madeBefore(core, call, { ...at, real, flags });
     const status = effects(permit).setxattrat(at.fd, at.name, real, bytes, flags & ~made);
     return status < 0 || !killSgid || name !== ACCESS_ACL ? status : dropSgid(core, permit, at);
@@ -137,7 +134,7 @@ export function removexattr(core: Core, call: CallContext, request: { id: NodeId
   if (request.name.startsWith(OWN_PREFIX)) return Errno.EPERM;
   const refused = refusal(core, request.name);
   if (refused !== 0) return refused;
-  const name = realName(core, request.name);
+  const name = storedName(core.marks, request.name);
   const act = (permit: Permit, node: Node): number => {
     const at = aim(core, node);
     return at.fd < 0 ? at.fd : removeOnce(core, permit, call, { fd: at.fd, file: at.name, attribute: name });

@@ -1,0 +1,78 @@
+/** A rename or a link sheds nothing that governs a file: no obligation, and no denied access, also not by two moves. */
+import { readdirSync } from "node:fs";
+import { directory, mountSluice, requires, runScript, type SluiceMount, type Tree } from "@sluice/testkit";
+import { expect } from "vitest";
+import { layers, open } from "./harness/layers.js";
+
+const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "command setpriv");
+
+const USER = { uid: 1000, gid: 1000 };
+const OBLIGATIONS = ["readBytesPerSecond: 1000", "writeBytesPerSecond: 1000", "audit: each-io", "maxSizeBytes: 100", "expiresAfter: 10s"];
+
+/** As strict an effect, and nothing obliged to. */
+const PLAIN = `  - { name: plain, path: "to/**", access: [read, write], effect: mediate }`;
+
+/** A mount with a file for the user in each of `directories`, and a directory `to` where anything may be put. */
+async function mounted(rules: string, directories: readonly string[] = ["from"]): Promise<SluiceMount> {
+  const writable = directory({ mode: 0o777, ...USER });
+  const files = directories.flatMap((name) => [
+    [`${name}/`, writable],
+    [`${name}/file`, open("content", { ...USER })],
+  ]);
+  const { lower, upper } = layers({ lower: { "to/": writable, ...(Object.fromEntries(files) as Tree) } });
+  return mountSluice({ lowers: [lower], upper, policy: `version: 1\ndefault: grant\nrules:\n${rules}\n` });
+}
+
+async function attempt(mount: SluiceMount, script: string): Promise<string> {
+  const { code, stderr } = await runScript(["sh", "-c", script], { cwd: mount.mountpoint, env: { LC_ALL: "C" }, as: USER });
+  return `${code} ${stderr}`;
+}
+
+test("neither rename nor link takes a file away from an obligation", async () => {
+  const rules = OBLIGATIONS.map(
+    (one, at) => `  - { name: obliged${at}, path: "from${at}/**", access: [read, write], effect: mediate, obligations: { ${one} } }`,
+  );
+  const directories = OBLIGATIONS.map((_, at) => `from${at}`);
+  const mount = await mounted([...rules, PLAIN].join("\n"), directories);
+  for (const from of directories) {
+    expect([from, await attempt(mount, `mv ${from}/file to/file`)]).toEqual([from, expect.stringMatching(/^1 .*Permission denied/)]);
+    expect([from, await attempt(mount, `ln ${from}/file to/file`)]).toEqual([from, expect.stringMatching(/^1 .*Permission denied/)]);
+    expect([from, await attempt(mount, `mv ${from}/file ${from}/other && ln ${from}/other ${from}/file`)]).toEqual([from, "0 "]);
+  }
+  await mount.stop();
+});
+
+test("a file may move to where more is imposed on it, and not back", async () => {
+  const mount = await mounted(
+    `  - { name: slow, path: "from/**", access: [read, write], effect: mediate, obligations: { readBytesPerSecond: 1000 } }
+  - { name: slower, path: "to/**", access: [read, write], effect: mediate, obligations: { readBytesPerSecond: 500, audit: each-io } }`,
+  );
+  expect(await attempt(mount, "mv from/file to/file")).toBe("0 ");
+  expect(await attempt(mount, "mv to/file from/file")).toMatch(/^1 .*Permission denied/);
+  await mount.stop();
+});
+
+test("a read-only obligation of a grant is not shed by a move", async () => {
+  const mount = await mounted(`  - { name: fixed, path: "from/**", effect: grant, obligations: { readOnly: true } }`);
+  expect(await attempt(mount, "mv from/file to/file")).toMatch(/^1 .*(Read-only file system|Permission denied)/);
+  expect(await attempt(mount, "ln from/file to/file")).toMatch(/^1 .*(Read-only file system|Permission denied)/);
+  await mount.stop();
+});
+
+test("a denied access that is no open is not shed by a move, nor by one of the directory", async () => {
+  const accesses = ["truncate", "delete", "metadata"];
+  const rules = accesses.map((access) => `  - { name: ${access}, path: "${access}/in/**", access: [${access}], effect: deny }`);
+  const mount = await mounted(
+    rules.join("\n"),
+    accesses.flatMap((access) => [access, `${access}/in`]),
+  );
+  for (const access of accesses) {
+    const denied = [access, expect.stringMatching(/^1 .*Permission denied/)];
+    expect([access, await attempt(mount, `mv ${access}/in/file to/file`)]).toEqual(denied);
+    expect([access, await attempt(mount, `ln ${access}/in/file to/file`)]).toEqual(denied);
+    expect([access, await attempt(mount, `mv ${access}/in to/in`)]).toEqual(denied);
+    expect([access, await attempt(mount, `mv ${access} to/${access}`)]).toEqual(denied);
+  }
+  expect(readdirSync(mount.path("to"))).toEqual([]);
+  await mount.stop();
+});
