@@ -104,7 +104,6 @@ export function writeData(core: Core, call: CallContext, args: WriteArgs, out: {
   if (file === undefined) return Errno.EBADF;
   if (!file.write) return Errno.EBADF;
   if (file.pagesFrom !== undefined) pagesDropped(file);
-  if (args.killSuidgid) clearSuid(permitOf(file), file.fd, call);
   if (file.watch === undefined && args.size <= INLINE_WRITE_BYTES && neverWaits(file)) return writeAtOnce(core, call, { file, args }, out);
   return writeRest(core, call, { file, args, flags: flagsOf(args.flags) }, out);
 }
@@ -113,6 +112,7 @@ export function writeData(core: Core, call: CallContext, args: WriteArgs, out: {
 const INLINE_WRITE_BYTES = 262_144;
 
 function writeAtOnce(core: Core, call: CallContext, { file, args }: { file: OpenFile; args: WriteArgs }, out: { length: number }): Status {
+  if (args.killSuidgid) clearSuid(permitOf(file), file.fd, call);
   const begun = appendBegun(core, call, { fd: file.fd, args });
   const range = { offset: 0, length: args.size, position: begun ?? args.offset };
   const flags = flagsOf(args.flags);
@@ -148,7 +148,10 @@ async function writeRest(core: Core, call: CallContext, whole: WholeWrite, out: 
   const { offset, size, flags } = args;
   const begun = appendBegun(core, call, { fd: file.fd, args });
   const where: WholeWrite = begun === undefined ? whole : { file, args: { ...args, offset: begun }, flags: whole.flags & ~RWF.APPEND };
-  const act = (length: number): Promise<number> => writeUpTo(where, length);
+  const act = (length: number): Promise<number> => {
+    if (args.killSuidgid) clearSuid(permitOf(file), file.fd, call);
+    return writeUpTo(where, length);
+  };
   const done =
     file.watch === undefined
       ? await act(size)

@@ -22,13 +22,13 @@ export function fallocate(core: Core, call: CallContext, args: FallocateArgs): S
   const file = core.handles.file(args.handle);
   if (file === undefined || !file.write) return Errno.EBADF;
   const { mode, offset, length } = args;
-  takeSuid(file, call);
   const io: WatchedIo = { kind: "allocate", offset: BigInt(offset), length: growth(mode, length) };
-  return change(file, call, io, () =>
-    effects(permitOf(file))
+  return change(file, call, io, () => {
+    takeSuid(file, call);
+    return effects(permitOf(file))
       .fallocateAsync(file.fd, mode, offset, length)
-      .then((status) => -status || 0),
-  );
+      .then((status) => -status || 0);
+  });
 }
 
 export function lseek(core: Core, args: { handle: FileHandle; offset: FileOffset; whence: number }, out: { offset: FileOffset }): number {
@@ -53,12 +53,13 @@ export function copyFileRange(core: Core, call: CallContext, args: CopyRangeArgs
   const target = core.handles.file(args.handleOut);
   if (source === undefined || target === undefined || !target.write) return Errno.EBADF;
   if (args.flags !== 0) return Errno.EINVAL;
-  takeSuid(target, call);
   const { offsetIn, offsetOut } = args;
   const all = Number(BigInt(args.length) < BigInt(STEP_BYTES) ? args.length : STEP_BYTES);
   const fd = currentFd(core, source);
-  const copy = (length: number): Promise<number> =>
-    effects(permitOf(target)).copyFileRangeAsync(fd, offsetIn, target.fd, offsetOut, length);
+  const copy = (length: number): Promise<number> => {
+    takeSuid(target, call);
+    return effects(permitOf(target)).copyFileRangeAsync(fd, offsetIn, target.fd, offsetOut, length);
+  };
   return watchedCopy(call, { source, target, args }, { length: all, copy }).then((copied) => {
     if (copied < 0) return -copied;
     out.length = copied;
