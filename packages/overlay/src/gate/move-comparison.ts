@@ -6,13 +6,13 @@
  *
  * `create` is not compared: it says what may come to a path, not what may be done with the object that has it.
  */
-import type { CallContext, Status } from "@sluice/vfs";
-import { Errno, O } from "@sluice/vfs";
+import { type CallContext, Errno, O, type Status } from "@sluice/vfs";
+import { andThen } from "../copy-up/statuses.js";
 import type { Core } from "../core.js";
 import type { Node } from "../node/node.js";
 import type { Access, Gate, Intent, Operation, Ruling } from "./gate.js";
 import { GRANTED } from "./governs.js";
-import { firstDenial, type GovernedAccess, type JudgedAccesses } from "./judged-accesses.js";
+import { firstDenial, type GovernedAccess, JudgedAccesses } from "./judged-accesses.js";
 
 export interface Move {
   operation: "rename" | "link";
@@ -22,55 +22,101 @@ export interface Move {
   targetPath: string;
 }
 
-/** The access as a caller would ask for it: policies may look at the operation. */
-const COMPARED: readonly { access: Access; operation: Operation; openFlags: number }[] = [
-  { access: "read", operation: "open", openFlags: O.RDONLY },
-  { access: "write", operation: "open", openFlags: O.WRONLY },
-  { access: "execute", operation: "open", openFlags: O.EXEC },
-  { access: "truncate", operation: "setattr", openFlags: 0 },
-  { access: "metadata", operation: "setattr", openFlags: 0 },
-  { access: "delete", operation: "unlink", openFlags: 0 },
-  { access: "rename", operation: "rename", openFlags: 0 },
-  { access: "link", operation: "link", openFlags: 0 },
+/** What may be done with an object, as a caller would ask for it: policies may look at the operation. */
+const COMPARED: readonly { operation: Operation; accesses: readonly { access: Access; openFlags: number }[] }[] = [
+  {
+    operation: "open",
+    accesses: [
+      { access: "read", openFlags: O.RDONLY },
+      { access: "write", openFlags: O.WRONLY },
+      { access: "execute", openFlags: O.EXEC },
+    ],
+  },
+  {
+    operation: "setattr",
+    accesses: [
+      { access: "truncate", openFlags: 0 },
+      { access: "metadata", openFlags: 0 },
+    ],
+  },
+  { operation: "unlink", accesses: [{ access: "delete", openFlags: 0 }] },
+  { operation: "rename", accesses: [{ access: "rename", openFlags: 0 }] },
+  { operation: "link", accesses: [{ access: "link", openFlags: 0 }] },
 ];
 
-export class MoveComparison {
-  /** First the move's own; then those that are compared, source and target in turn. */
-  readonly accesses: readonly GovernedAccess[];
-  readonly #own: number;
+/** Accesses that one question asks about. */
+type Group = (typeof COMPARED)[number];
 
-  constructor(gate: Gate, { operation, node, source, targetPath }: Move) {
-    const target = { ...source, paths: [targetPath], layer: "upper" };
+/**
+ * First it is asked whether the source imposes anything, one question an operation: mostly it does not, and then no target can be
+ * laxer. (An answer is never laxer for more accesses: the contract of every engine.) What imposes something is asked access by
+ * access at both ends.
+ */
+export class MoveComparison {
+  /** The move's own accesses, then what the source imposes. */
+  readonly #first = new JudgedAccesses();
+  readonly #both = new JudgedAccesses();
+  readonly #own: readonly GovernedAccess[];
+  readonly #groups: readonly Group[];
+  #imposing: readonly Group[] = [];
+
+  constructor(
+    gate: Gate,
+    private readonly move: Move,
+  ) {
+    const { operation, node, source } = move;
     const own: GovernedAccess[] = [];
     if (gate.governs(operation)) own.push({ intent: { ...source, operation, accesses: [operation] }, node });
-    if (gate.governs("create")) own.push({ intent: { ...target, operation, accesses: ["create"] }, node });
-    this.#own = own.length;
-    const compared = COMPARED.filter(({ access }) => access !== operation && gate.governs(access));
-    const both = compared.flatMap(({ access, ...as }) =>
-      [source, target].map((end) => ({
-        intent: { ...end, ...as, operation: usual(as.operation, node), accesses: [access], compares: true as const },
-        node,
-      })),
-    );
-    this.accesses = [...own, ...both];
+    if (gate.governs("create")) own.push({ intent: { ...this.#target(), operation, accesses: ["create"] }, node });
+    this.#own = own;
+    this.#groups = COMPARED.map((group) => ({
+      ...group,
+      accesses: group.accesses.filter(({ access }) => access !== operation && gate.governs(access)),
+    })).filter(({ accesses }) => accesses.length > 0);
   }
 
   /** 0, or the errno of the refusal. */
-  judge(core: Core, call: CallContext, judged: JudgedAccesses): Status {
-    return judged.judge(core, call, this.accesses, (rulings) => this.weigh(core.gate, rulings));
+  judge(core: Core, call: CallContext): Status {
+    const { gate } = core;
+    const weigh = (rulings: readonly Ruling[]): number => {
+      this.#imposing = this.#groups.filter((_, at) => gate.isLaxer(GRANTED, rulings[this.#own.length + at] as Ruling));
+      return firstDenial(rulings.slice(0, this.#own.length));
+    };
+    return andThen(this.#first.judge(core, call, this.#atSource(), weigh), (errno) =>
+      errno !== 0 ? errno : this.#both.judge(core, call, this.#atBoth(this.#imposing), (rulings) => compare(gate, rulings)),
+    );
   }
 
-  /** What the rulings on `accesses` come to: 0, or the errno of the refusal. */
-  weigh(gate: Gate, rulings: readonly Ruling[]): number {
-    const denied = firstDenial(rulings.slice(0, this.#own));
-    if (denied !== 0) return denied;
-    for (let at = this.#own; at < rulings.length; at += 2) {
-      if (gate.isLaxer(rulings[at + 1] ?? GRANTED, rulings[at] ?? GRANTED)) return Errno.EACCES;
-    }
-    return 0;
+  /** `now`: of the same move, described again. */
+  holds(core: Core, call: CallContext, now: MoveComparison): boolean {
+    return this.#first.hold(core, call, now.#atSource()) && this.#both.hold(core, call, now.#atBoth(this.#imposing));
+  }
+
+  #target(): Move["source"] {
+    return { ...this.move.source, paths: [this.move.targetPath], layer: "upper" };
+  }
+
+  #atSource(): readonly GovernedAccess[] {
+    return [...this.#own, ...this.#groups.map((group) => this.#ask(group, this.move.source))];
+  }
+
+  /** Source and target in turn. */
+  #atBoth(groups: readonly Group[]): readonly GovernedAccess[] {
+    const single = groups.flatMap(({ operation, accesses }) => accesses.map((access) => ({ operation, accesses: [access] })));
+    return single.flatMap((one) => [this.#ask(one, this.move.source), this.#ask(one, this.#target())]);
+  }
+
+  #ask({ operation, accesses }: Group, end: Move["source"]): GovernedAccess {
+    const { node } = this.move;
+    const openFlags = accesses.reduce((flags, one) => flags | one.openFlags, 0);
+    const as = operation === "unlink" && node.isDirectory ? "rmdir" : operation;
+    return { intent: { ...end, operation: as, accesses: accesses.map(({ access }) => access), openFlags, compares: true }, node };
   }
 }
 
-function usual(operation: Operation, node: Node): Operation {
-  return operation === "unlink" && node.isDirectory ? "rmdir" : operation;
+function compare(gate: Gate, rulings: readonly Ruling[]): number {
+  for (let at = 0; at < rulings.length; at += 2) {
+    if (gate.isLaxer(rulings[at + 1] as Ruling, rulings[at] as Ruling)) return Errno.EACCES;
+  }
+  return 0;
 }

@@ -8,9 +8,8 @@ import { type ByteName, type CallContext, Errno, type Status } from "@sluice/vfs
 import type { Core } from "../core.js";
 import { andThen, ending } from "../copy-up/statuses.js";
 import { intentOn } from "../gate/describe-access.js";
-import type { Ruling } from "../gate/gate.js";
 import { governsAny } from "../gate/governs.js";
-import { firstDenial, type GovernedAccess, JudgedAccesses } from "../gate/judged-accesses.js";
+import { type GovernedAccess, JudgedAccesses, NO_ACCESS } from "../gate/judged-accesses.js";
 import { MoveComparison } from "../gate/move-comparison.js";
 import { LoopTurn } from "../loop-turn.js";
 import { readListing } from "../merge/listing.js";
@@ -36,9 +35,10 @@ const MAX_ROUNDS = 16;
 const MAX_LATE = 65_536;
 
 export class RenameJudgement implements PendingMove {
-  /** The two ends and what is replaced; names in the tree are judged once, each as it is met. */
-  readonly #ends = new JudgedAccesses();
-  /** Directories that were read, each with its own paths. Held until the end. */
+  readonly #replaced = new JudgedAccesses();
+  /** Of the two ends; names in the tree are judged once, each as it is met. */
+  #ends: readonly MoveComparison[] = [];
+  /** Directories that were taken, each with its own paths. Held until the end. */
   readonly #directories = new Map<Node, MovedObject>();
   #late: NameIn[] = [];
 
@@ -49,15 +49,21 @@ export class RenameJudgement implements PendingMove {
 
   /** 0, or the errno of the refusal. Rejects if the caller is interrupted. */
   judge(plan: RenamePlan): Status {
-    const ends = describeEnds(this.core, plan);
-    const judged = this.#ends.judge(this.core, this.call, ends.accesses, (rulings) => weighEnds(this.core, ends, rulings));
-    const trees = ends.moved.filter(({ node }) => node.isDirectory);
+    const { core, call } = this;
+    const moved = movedBy(plan);
+    this.#ends = moved.map((each) => compare(core, each));
+    let judged = this.#replaced.judge(core, call, replacedBy(core, plan));
+    for (const end of this.#ends) judged = andThen(judged, (errno) => (errno !== 0 ? errno : end.judge(core, call)));
+    const trees = moved.filter(({ node }) => node.isDirectory);
     return trees.length === 0 ? judged : andThen(judged, (errno) => (errno !== 0 ? errno : this.#judgeTrees(trees)));
   }
 
   /** Asked in the turn of the effect. */
   holds(plan: RenamePlan): boolean {
-    return this.#late.length === 0 && this.#ends.hold(this.core, this.call, describeEnds(this.core, plan).accesses);
+    const { core, call } = this;
+    const now = movedBy(plan).map((each) => compare(core, each));
+    const same = this.#ends.length === now.length && this.#ends.every((end, at) => end.holds(core, call, now[at] as MoveComparison));
+    return same && this.#late.length === 0 && this.#replaced.hold(core, call, replacedBy(core, plan));
   }
 
   arrived(directory: Node, name: ByteName): void {
@@ -137,45 +143,29 @@ export class RenameJudgement implements PendingMove {
       return refused;
     };
     return ending(
-      () => andThen(compare(core, moved).judge(core, call, new JudgedAccesses()), finish),
+      () => andThen(compare(core, moved).judge(core, call), finish),
       () => core.nodes.release(node),
     );
   }
 }
 
-interface Ends {
-  moved: readonly MovedObject[];
-  comparisons: readonly MoveComparison[];
-  /** What is replaced, where something is; then those of the comparisons. */
-  accesses: readonly GovernedAccess[];
-}
-
-function describeEnds(core: Core, plan: RenamePlan): Ends {
+/** What gets another path: two objects where they are exchanged. */
+function movedBy(plan: RenamePlan): readonly MovedObject[] {
   const from = pathAt(plan.parent, plan.name);
   const to = pathAt(plan.newParent, plan.newName);
-  const other = plan.target === plan.node ? undefined : plan.target;
-  const moved: MovedObject[] = [{ node: plan.node, from, to }];
-  const replaced: GovernedAccess[] = [];
-  if (other !== undefined && plan.exchange) moved.push({ node: other, from: to, to: from });
-  else if (other !== undefined && governsAny(core.gate, "delete")) {
-    replaced.push({ intent: intentOn(core, other, { operation: "rename", accesses: ["delete"], path: to }), node: other });
-  }
-  const comparisons = moved.map((each) => compare(core, each));
-  return { moved, comparisons, accesses: [...replaced, ...comparisons.flatMap(({ accesses }) => accesses)] };
+  const moved: MovedObject = { node: plan.node, from, to };
+  const { target } = plan;
+  return plan.exchange && target !== undefined && target !== plan.node ? [moved, { node: target, from: to, to: from }] : [moved];
+}
+
+function replacedBy(core: Core, plan: RenamePlan): readonly GovernedAccess[] {
+  const { target } = plan;
+  if (target === undefined || target === plan.node || plan.exchange || !governsAny(core.gate, "delete")) return NO_ACCESS;
+  const path = pathAt(plan.newParent, plan.newName);
+  return [{ intent: intentOn(core, target, { operation: "rename", accesses: ["delete"], path }), node: target }];
 }
 
 function compare(core: Core, { node, from, to }: MovedObject): MoveComparison {
   const { operation: _, accesses: __, ...source } = intentOn(core, node, { operation: "rename", accesses: ["rename"], path: from });
   return new MoveComparison(core.gate, { operation: "rename", node, source, targetPath: to });
-}
-
-function weighEnds(core: Core, { comparisons, accesses }: Ends, rulings: readonly Ruling[]): number {
-  let at = accesses.length - comparisons.reduce((sum, comparison) => sum + comparison.accesses.length, 0);
-  let refused = firstDenial(rulings.slice(0, at));
-  for (const comparison of comparisons) {
-    const end = at + comparison.accesses.length;
-    refused ||= comparison.weigh(core.gate, rulings.slice(at, end));
-    at = end;
-  }
-  return refused;
 }

@@ -6,8 +6,7 @@ import type { Core } from "../core.js";
 import { intentOn } from "../gate/describe-access.js";
 import { govern, type Governed } from "../gate/govern.js";
 import { governsMove } from "../gate/governs.js";
-import { JudgedAccesses, NO_ACCESS } from "../gate/judged-accesses.js";
-import { type Move, MoveComparison } from "../gate/move-comparison.js";
+import { MoveComparison } from "../gate/move-comparison.js";
 import { IntentKind, intendToLink, intentLeft } from "../journal/intents.js";
 import { effects, statName, sys } from "../layer/host-layer.js";
 import type { Permit } from "../layer/permit.js";
@@ -29,7 +28,7 @@ interface NewName {
 }
 
 class Linking implements Governed {
-  readonly #judged = new JudgedAccesses();
+  #comparison: MoveComparison | undefined = undefined;
   /** It had a name when the request came: the one that the caller gave. */
   #named: boolean | undefined = undefined;
 
@@ -42,14 +41,13 @@ class Linking implements Governed {
   judge(core: Core): Status {
     const wish = this.#wish(core);
     if (typeof wish === "number") return wish;
-    const move = this.#move(core, wish);
-    return move === undefined ? this.#judged.judge(core, this.call, NO_ACCESS) : move.judge(core, this.call, this.#judged);
+    this.#comparison = governsMove(core.gate) ? compare(core, wish) : undefined;
+    return this.#comparison?.judge(core, this.call) ?? 0;
   }
 
   holds(core: Core): boolean {
     const wish = this.#wish(core);
-    if (typeof wish === "number") return false;
-    return this.#judged.hold(core, this.call, this.#move(core, wish)?.accesses ?? NO_ACCESS);
+    return typeof wish !== "number" && this.#comparison?.holds(core, this.call, compare(core, wish)) !== false;
   }
 
   prepare(core: Core, permit: Permit): Status {
@@ -74,13 +72,11 @@ class Linking implements Governed {
     this.#named ??= !node.unlinked;
     return this.#named && node.unlinked ? Errno.ENOENT : { node, parent, name: at.name };
   }
+}
 
-  #move(core: Core, { node, parent, name }: NewName): MoveComparison | undefined {
-    if (!governsMove(core.gate)) return undefined;
-    const { operation: _, accesses: __, ...source } = intentOn(core, node, { operation: "link", accesses: ["link"] });
-    const move: Move = { operation: "link", node, source, targetPath: pathAt(parent, name) };
-    return new MoveComparison(core.gate, move);
-  }
+function compare(core: Core, { node, parent, name }: NewName): MoveComparison {
+  const { operation: _, accesses: __, ...source } = intentOn(core, node, { operation: "link", accesses: ["link"] });
+  return new MoveComparison(core.gate, { operation: "link", node, source, targetPath: pathAt(parent, name) });
 }
 
 /** Does the name lead to the node's object already? An earlier process was about to make it. */
