@@ -1,4 +1,5 @@
 /** What a command line says when it cannot do what it was asked: one line, and an exit code that says whose fault it is. */
+import { escapeLine } from "./escape-name.js";
 
 export const EXIT = {
   DONE: 0,
@@ -45,5 +46,5 @@ export class CliError extends Error {
 
 /** `sluice: OBJECT: what is wrong (ERRNO): what to do`, always one line: names may hold any byte. */
 export function errorLine(message: string): string {
-  return `sluice: ${message.replace(/\p{Cc}/gu, (character) => `\\x${character.charCodeAt(0).toString(16).padStart(2, "0")}`)}\n`;
+  return `sluice: ${escapeLine(message)}\n`;
 }

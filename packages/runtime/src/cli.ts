@@ -1,4 +1,5 @@
 /** What a command needs before it loads a service, or where it only starts another one: no logger, no metrics. */
 export { CliError, EXIT, errorLine } from "./cli-error.js";
+export { escapeLine, escapeName, escapeTextName } from "./escape-name.js";
 export { keepPausesShort } from "./keep-pauses-short.js";
 export { VERSION } from "./version.js";

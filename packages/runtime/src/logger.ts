@@ -2,6 +2,7 @@
 import { createRequire } from "node:module";
 import { isatty } from "node:tty";
 import { destination, type Logger, type LoggerOptions, pino } from "pino";
+import { escapeLine } from "./escape-name.js";
 
 export type { Logger } from "pino";
 export const LOG_LEVELS = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
@@ -29,7 +30,17 @@ export function createLogger(config: LoggerConfig): Logger {
   if (!isatty(STDERR)) return pino(options, destination({ dest: STDERR, sync: true }));
   // Loaded only where a person looks on: it takes longer than the rest of this file.
   const { build: prettyStream } = load("pino-pretty") as typeof import("pino-pretty");
-  return pino(options, prettyStream({ destination: STDERR, sync: true, ignore: "pid,hostname", translateTime: "SYS:HH:MM:ss.l" }));
+  const pretty = prettyStream({ destination: STDERR, sync: true, ignore: "pid,hostname", translateTime: "SYS:HH:MM:ss.l" });
+  return pino(options, { write: (line) => void pretty.write(withoutCommands(line)) });
+}
+
+/** JSON leaves characters that a terminal obeys as they are, and pino-pretty shows some texts without its quotes. */
+export function withoutCommands(line: string): string {
+  const safe = (key: string, value: unknown): unknown => {
+    if (typeof value !== "string") return value;
+    return key === "stack" ? value.split("\n").map(escapeLine).join("\n") : escapeLine(value);
+  };
+  return `${JSON.stringify(JSON.parse(line, safe))}\n`;
 }
 
 /** A logger that says nothing. */

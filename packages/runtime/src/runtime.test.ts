@@ -22,7 +22,7 @@ describe("runCli", () => {
     const complaint = { object: "/a\nb", problem: "layer is missing", errno: "ENOENT", remedy: "create it", exitCode: EXIT.UNFIT };
     expect(await said(() => Promise.reject(new CliError(complaint)))).toEqual([
       4,
-      "sluice: /a\\x0ab: layer is missing (ENOENT): create it\n",
+      "sluice: /a\\nb: layer is missing (ENOENT): create it\n",
     ]);
   });
 

@@ -14,7 +14,7 @@ const CLOSING_LIMIT_MS = 2_000;
 const POLL_MS = 10;
 
 export function say(what: string, text: string): void {
-  process.stderr.write(`sluice: ${what}: ${text.replace(/\p{Cc}/gu, " ")}\n`);
+  process.stderr.write(`sluice: ${`${what}: ${text}`.replace(/[\p{Cc}\p{Cf}]/gu, " ")}\n`);
 }
 
 /** An exit code where they cannot be had; it has been said why. */

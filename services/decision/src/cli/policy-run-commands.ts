@@ -11,7 +11,7 @@ import {
   readPolicyCases,
   runPolicyCase,
 } from "@sluice/policy-backends";
-import { CliError, EXIT, errorLine } from "@sluice/runtime";
+import { CliError, EXIT, errorLine, escapeLine, escapeTextName } from "@sluice/runtime";
 import { type Command, Option } from "commander";
 import { type Change, type Replay, replayLog } from "../audit/replay-log.js";
 import { logLines } from "./log-lines.js";
@@ -57,7 +57,6 @@ const test = (file: string, casesFile: string): Promise<void> =>
   });
 
 const arrow = ({ was, now }: Change): string => `${was.effect} '${was.rule}' -> ${now.effect} '${now.rule}'`;
-const printable = (text: string): string => text.replace(/\p{Cc}/gu, "?");
 
 function report(replay: Replay): string {
   const { decisions, same, different, failed, unreadable } = replay;
@@ -70,8 +69,8 @@ function report(replay: Replay): string {
     if (changes.length > SHOWN) lines.push(`          and ${changes.length - SHOWN} more: see --json`);
   };
   list("by rule (with what mounts gave again from their caches):", replay.byRule, arrow);
-  list("by path:", replay.byPath, (change: Change & { path: string }) => `${printable(change.path)}: ${arrow(change)}`);
-  return `${lines.join("\n")}\n`;
+  list("by path:", replay.byPath, (change: Change & { path: string }) => `${escapeTextName(change.path)}: ${arrow(change)}`);
+  return `${lines.map(escapeLine).join("\n")}\n`;
 }
 
 interface ReplayFlags {

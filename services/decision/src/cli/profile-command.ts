@@ -1,12 +1,12 @@
 /** `sluice profile`: where decisions and their time went, from a recorded log. */
 import type { Policy } from "@sluice/policy-backends";
+import { escapeLine } from "@sluice/runtime";
 import type { Command } from "commander";
 import { type LogProfile, profileLog, type Share } from "../audit/profile-log.js";
 import { logLines } from "./log-lines.js";
 import { withPolicy } from "./with-policy.js";
 
 const SHOWN = 10;
-const printable = (text: string): string => text.replace(/\p{Cc}/gu, "?");
 
 /** A column: its head, and what is in it. WOULD is there only with a candidate. */
 type Column = readonly [head: string, cell: (share: Share) => string];
@@ -30,7 +30,7 @@ function list(title: string, shares: readonly Share[]): string[] {
   const rows = [columns.map(([head]) => head), ...shown.map((share) => columns.map(([, cell]) => cell(share)))];
   const widths = columns.map((_column, index) => Math.max(...rows.map((row) => (row[index] as string).length)));
   const lines = rows.map((row, index) => {
-    const name = index === 0 ? title : printable((shown[index - 1] as Share).name);
+    const name = index === 0 ? title : escapeLine((shown[index - 1] as Share).name);
     return `${row.map((cell, column) => cell.padStart(widths[column] as number)).join("  ")}  ${name}`;
   });
   return ["", ...lines, ...(shares.length > SHOWN ? [`and ${shares.length - SHOWN} more: see --json`] : [])];
@@ -45,8 +45,8 @@ function savings({ all, failed, firstFailure }: LogProfile, candidate: string | 
     ];
   const saved = all.asked - all.would;
   const time = all.tookMs === undefined ? "" : ` and ${ms(all.tookMs.saved)} of ${ms(all.tookMs.sum)} ms in the service`;
-  const lines = [`with ${printable(candidate)} ${all.would} would be asked: it saves ${share(saved, all.asked)} of the questions${time}`];
-  if (failed !== undefined && failed > 0) lines.push(`it gives no answer to ${failed}; to the first: ${printable(firstFailure ?? "")}`);
+  const lines = [`with ${escapeLine(candidate)} ${all.would} would be asked: it saves ${share(saved, all.asked)} of the questions${time}`];
+  if (failed !== undefined && failed > 0) lines.push(`it gives no answer to ${failed}; to the first: ${escapeLine(firstFailure ?? "")}`);
   return lines;
 }
 

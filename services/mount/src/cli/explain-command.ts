@@ -2,6 +2,7 @@
 import { realpathSync } from "node:fs";
 import { basename, dirname, join, relative, resolve } from "node:path";
 import { ALL_ACCESSES } from "@sluice/decision-api";
+import { escapeLine, escapeTextName } from "@sluice/runtime";
 import { type Command, Option } from "commander";
 import { codeOf, unfit, wrong } from "../complaint.js";
 import { askOnce } from "../control/control-client.js";
@@ -55,7 +56,8 @@ function scopeLine({ scope, revision, source }: Explanation): string {
   if (scope === null && source === "cache")
     return "holds for this: an answer that the mount keeps; 'sluice policy explain' says for what else";
   if (scope === null) return "for this question alone: it is asked each time";
-  const place = scope.subtree === null ? "for this file" : `for all of '${scope.subtree === "" ? "/" : `${scope.subtree}/`}'`;
+  const place =
+    scope.subtree === null ? "for this file" : `for all of '${scope.subtree === "" ? "/" : `${escapeTextName(scope.subtree)}/`}'`;
   const looked = [...scope.subject, ...scope.resource, ...scope.xattrs].join(", ");
   const same = looked === "" ? "whoever asks" : `while these are the same: ${looked}`;
   const ttl = scope.ttlMs === null ? "" : `, for ${scope.ttlMs} ms`;
@@ -73,7 +75,7 @@ function openedLine({ effect, errno, opened }: Explanation): string {
 export function renderExplanation(explained: Explanation): string {
   const { effect, rule, reason, backend, revision, source, decision, layer, dataLayer, names, accesses, obligations, missing } = explained;
   return [
-    `path         ${names.join(", ")} (${accesses.join(", ")})`,
+    `path         ${names.map(escapeTextName).join(", ")} (${accesses.join(", ")})`,
     `effect       ${effect}`,
     `rule         ${rule}`,
     `reason       ${reason}`,
@@ -85,7 +87,9 @@ export function renderExplanation(explained: Explanation): string {
     `layer        ${layer}${dataLayer === layer ? "" : `, its content from ${dataLayer}`}`,
     `opened       ${openedLine(explained)}`,
     "",
-  ].join("\n");
+  ]
+    .map(escapeLine)
+    .join("\n");
 }
 
 async function show(path: string, args: ExplainArguments): Promise<void> {

@@ -1,4 +1,5 @@
 /** `sluice grants`: the opens in force, once or as they come and go. */
+import { escapeLine, escapeTextName } from "@sluice/runtime";
 import type { Command } from "commander";
 import { ask, connectControl, noDaemon } from "../control/control-client.js";
 import type { GrantItem } from "../control/control-protocol.js";
@@ -13,7 +14,7 @@ function row(grant: GrantItem): string[] {
   );
   const mode = notes.length === 0 ? grant.mode : `${grant.mode} (${notes.join("; ")})`;
   return [
-    grant.path,
+    escapeTextName(grant.path),
     grant.layer,
     mode,
     grant.write ? "write" : "read",
@@ -41,7 +42,7 @@ async function show(mountpoint: string, args: GrantsArguments): Promise<void> {
     const grant = item as GrantItem;
     if (!watch) items.push(grant);
     else if (args.json === true) process.stdout.write(`${JSON.stringify(grant)}\n`);
-    else process.stdout.write(`${grant.change.padEnd(8)}  ${row(grant).join("  ")}\n`);
+    else process.stdout.write(`${escapeLine(`${grant.change.padEnd(8)}  ${row(grant).join("  ")}`)}\n`);
   }
   if (watch) return;
   process.stdout.write(args.json === true ? `${JSON.stringify(items, null, 2)}\n` : `${table(HEAD, items.map(row)).join("\n")}\n`);

@@ -1,4 +1,5 @@
 /** `sluice status`: how a mount is doing, for people and as JSON. */
+import { escapeLine, escapeTextName } from "@sluice/runtime";
 import type { Command } from "commander";
 import { askOnce } from "../control/control-client.js";
 import type { MountStatus } from "../control/control-protocol.js";
@@ -54,7 +55,7 @@ function staleLines({ overlay: { staleReopens } }: MountStatus): string[] {
 function copyUpLines({ overlay }: MountStatus): string[] {
   return overlay.copyUpsUnderWay.map(({ path, sizeBytes, copiedBytes, elapsedMs }) => {
     const percent = sizeBytes === 0 ? 100 : Math.floor((copiedBytes / sizeBytes) * 100);
-    return `            ${path}: ${copiedBytes} of ${sizeBytes} bytes (${percent} %), for ${duration(elapsedMs)}`;
+    return `            ${escapeTextName(path)}: ${copiedBytes} of ${sizeBytes} bytes (${percent} %), for ${duration(elapsedMs)}`;
   });
 }
 
@@ -79,7 +80,7 @@ export function renderStatus(status: MountStatus): string {
   const { engine, overlay, decider } = status;
   const layers = overlay.layers.map((layer) => [
     layer.name,
-    layer.path,
+    escapeTextName(layer.path),
     layer.fileSystem,
     layer.stackDepth === undefined ? "?" : String(layer.stackDepth),
     passthroughWord(layer),
@@ -87,7 +88,7 @@ export function renderStatus(status: MountStatus): string {
   const onTop = engine.maxStackDepth > 1 ? ": no overlayfs can be mounted on top" : "";
   const passthrough = engine.passthrough ? `on (max stack depth ${engine.maxStackDepth}${onTop})` : "off";
   return [
-    `${status.mountpoint}  ${status.state}, up ${duration(status.uptimeMs)}, pid ${status.pid}, version ${status.version}`,
+    `${escapeTextName(status.mountpoint)}  ${status.state}, up ${duration(status.uptimeMs)}, pid ${status.pid}, version ${status.version}`,
     `keeper      ${keeperLine(status)}`,
     `engine      ${engine.name}, FUSE ${engine.protocol}, passthrough ${passthrough}, ${engine.inFlight} requests waiting`,
     `requests    ${requestsLine(engine.transport)}`,
@@ -107,7 +108,9 @@ export function renderStatus(status: MountStatus): string {
     "",
     ...table(["LAYER", "PATH", "FILE SYSTEM", "DEPTH", "PASSTHROUGH"], layers),
     "",
-  ].join("\n");
+  ]
+    .map(escapeLine)
+    .join("\n");
 }
 
 async function show(mountpoint: string, args: { json?: boolean; control?: string }): Promise<void> {

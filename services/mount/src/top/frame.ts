@@ -1,5 +1,6 @@
 /** One picture of what goes on, as lines for a terminal or a pipe. */
-import { printable, table } from "../cli/table.js";
+import { escapeLine, escapeTextName } from "@sluice/runtime";
+import { table } from "../cli/table.js";
 import type { DurationCounts } from "../telemetry/hot-metrics.js";
 import { type Interval, percentileMs } from "./rates.js";
 import { FIRST_VIEW, keyLine, type Sort, type View } from "./view.js";
@@ -108,7 +109,7 @@ function rules({ rules: all, seconds }: Interval, { sort, filter }: View): Secti
 }
 
 function paths({ paths: all, seconds }: Interval, { filter }: View): Section {
-  const rows = all.filter(({ path }) => path.includes(filter)).map(({ path, count }) => [rate(count, seconds), path]);
+  const rows = all.filter(({ path }) => path.includes(filter)).map(({ path, count }) => [rate(count, seconds), escapeTextName(path)]);
   return { head: ["OPENS", "HOTTEST PATHS, A SECOND"], rows };
 }
 
@@ -117,7 +118,13 @@ function copyUps({ now }: Interval, { filter }: View): Section {
   const rows = underWay.map(({ path, sizeBytes, copiedBytes, elapsedMs }) => {
     const done = sizeBytes === 0 ? 1 : Math.min(1, copiedBytes / sizeBytes);
     const bar = "#".repeat(Math.floor(done * BAR)).padEnd(BAR, ".");
-    return [`${Math.floor(done * 100)} %`, bar, `${bytes(copiedBytes)} of ${bytes(sizeBytes)}`, `${Math.round(elapsedMs / 1000)} s`, path];
+    return [
+      `${Math.floor(done * 100)} %`,
+      bar,
+      `${bytes(copiedBytes)} of ${bytes(sizeBytes)}`,
+      `${Math.round(elapsedMs / 1000)} s`,
+      escapeTextName(path),
+    ];
   });
   return { head: ["COPY-UP", "", "BYTES", "SINCE", "PATH"], rows };
 }
@@ -150,7 +157,7 @@ const PLAIN: Look = { view: FIRST_VIEW, rows: Number.POSITIVE_INFINITY, keys: fa
 export function frame(interval: Interval, span: string, { view, rows, keys, away }: Look = PLAIN): string[] {
   const { now } = interval;
   const how = away ?? `${now.state}, ${now.engine}, ${now.passthrough ? "passthrough on" : "passthrough off"}; ${span}`;
-  const top = [`${printable(now.mountpoint)}  ${printable(how)}`, keys ? printable(keyLine(view)) : "", ...summary(interval)];
+  const top = [`${escapeTextName(now.mountpoint)}  ${escapeLine(how)}`, keys ? escapeLine(keyLine(view)) : "", ...summary(interval)];
   const tables = [copyUps(interval, view), operations(interval, view.sort), rules(interval, view), paths(interval, view)];
   const shown = fitted(
     tables.filter((section) => section.rows.length > 0),

@@ -1,0 +1,26 @@
+/** Names of files on a mount, as the commands show them to people. */
+import { bytes, mountSluice, nodePath, plant, requires, runSluice, scratch, startScript } from "@sluice/testkit";
+import { expect } from "vitest";
+
+const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
+
+const WILD = bytes("x\n\x1b[2J\u{202e}");
+const SHOWN = "x\\n\\033[2J\\342\\200\\256";
+
+test("grants, explain and top show a name in a form that forges no line and commands no terminal", async () => {
+  const lower = plant(scratch(), { [WILD]: "f" });
+  const mount = await mountSluice({ lowers: [lower], policy: "version: 1\ndefault: grant\n" });
+  const holder = startScript(["sh", "-c", 'exec 3< "$1"; echo open; read -r _', "sh", nodePath(`${mount.mountpoint}/${WILD}`).toString()]);
+  await holder.waitFor("open");
+  const grants = await mount.cli("grants");
+  expect(grants.stdout.trimEnd().split("\n")).toEqual([expect.stringMatching(/^PATH /), expect.stringContaining(SHOWN)]);
+  const explained = await runSluice(["explain", `${mount.mountpoint}/${Buffer.from(WILD, "latin1").toString()}`]);
+  expect(explained.stdout).toContain(`path         ${SHOWN} (read)\n`);
+  const top = await mount.cli("top", "--once");
+  expect(top.stdout).toContain(`  ${SHOWN}\n`);
+  const json = JSON.parse((await mount.cli("grants", "--json")).stdout) as { path: string }[];
+  expect(json.map(({ path }) => path)).toEqual([Buffer.from(WILD, "latin1").toString()]);
+  holder.kill();
+  await holder.finished;
+  await mount.stop();
+});
