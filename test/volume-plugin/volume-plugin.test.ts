@@ -7,6 +7,7 @@ import {
   cleanUp,
   mountsBelow,
   plant,
+  plantDeep,
   requires,
   type RunningScript,
   runScript,
@@ -156,6 +157,16 @@ test("removing a volume whose mount was left behind takes nothing from its layer
   expect(await plugin.ask(volume("Remove"), { Name: "v" })).toEqual({});
   expect(mountsBelow(plugin.root)).toEqual([]);
   expect(readFileSync(join(upper, "kept"), "utf8")).toBe("text");
+  expect(existsSync(join(plugin.root, "volumes/v"))).toBe(false);
+});
+
+test("a volume goes whose tree is deeper than a path is long", async () => {
+  const plugin = await withVolumes();
+  await plugin.ask(volume("Create"), { Name: "v", Opts: { lower: plant(scratch(), { file: "text" }), upper: "auto" } });
+  await plugin.ask(volume("Mount"), { Name: "v", ID: "one" });
+  await plugin.ask(volume("Unmount"), { Name: "v", ID: "one" });
+  plantDeep(join(plugin.root, "volumes/v/upper"));
+  expect(await plugin.ask(volume("Remove"), { Name: "v" })).toEqual({});
   expect(existsSync(join(plugin.root, "volumes/v"))).toBe(false);
 });
 

@@ -124,7 +124,7 @@ export const BOUNDARIES = {
     reason: "it alone needs the privilege to mount: it holds and checks, and knows no policy, overlay or gRPC",
   },
   "services/volume-plugin": {
-    may: ["runtime"],
+    may: ["native", "runtime"],
     external: ["commander"],
     reason: "it mounts by the command line, as a user would: what a mount is made of is the mount service's business",
   },

@@ -1,5 +1,6 @@
 /** Reads what getdents64 filled a buffer with. */
 import type { FileOffset } from "./binding.js";
+import { native } from "./native.js";
 
 const INO = 0;
 const OFFSET = 8;
@@ -69,6 +70,21 @@ export function parseDirents(bytes: Uint8Array, length: number, visit: VisitDire
   const records = new DirentCursor(bytes);
   records.begin(length);
   while (records.next()) visit(records.name, records.inoLo, records.inoHi, records.type, records.offset);
+}
+
+const listBytes = new Uint8Array(65_536);
+
+/** All names in a directory that was opened for reading just now, without "." and ".."; or the negative errno. */
+export function readNames(fd: number): string[] | number {
+  const names: string[] = [];
+  for (;;) {
+    const length = native.getdents64(fd, listBytes);
+    if (length < 0) return length;
+    if (length === 0) return names;
+    parseDirents(listBytes, length, (name) => {
+      if (name !== "." && name !== "..") names.push(name);
+    });
+  }
 }
 
 /** The name's NUL lies in the last eight bytes of the record; what follows it is not cleared by the kernel. */

@@ -1,8 +1,9 @@
 /** System calls that Node lacks. See binding.ts for the conventions of results, names and offsets. */
 export * from "./binding.js";
 export * from "./constants.js";
-export { DirentCursor, parseDirents, type VisitDirent } from "./dirents.js";
+export { DirentCursor, parseDirents, readNames, type VisitDirent } from "./dirents.js";
 export { Fd } from "./fd.js";
 export { native } from "./native.js";
 export { check, NativeError } from "./native-error.js";
-export { openBeneath } from "./open-beneath.js";
+export { inDirectory, openBeneath, openRealDirectory } from "./open-beneath.js";
+export { emptyDirectory, type Removal, removeTree } from "./remove-tree.js";

@@ -6,13 +6,12 @@ import { Attr, Errno, FsError, O } from "@sluice/vfs";
 import type { OverlayConfig } from "./config.js";
 import type { Core } from "./core.js";
 import { parseDirents } from "./layer/dirents.js";
-import { openName, statName, sys, upkeep } from "./layer/host-layer.js";
+import { openName, removeTree, statName, sys, upkeep } from "./layer/host-layer.js";
 import type { HostLayer } from "./layer/host-layer.js";
 import { RealDir } from "./layer/real-dir.js";
 import type { MarkNames } from "./marks/names.js";
 import { encodeOrigin, followOrigin } from "./marks/origin.js";
 import { readNlinkDelta } from "./node/link-index.js";
-import { removeTree } from "./operations/purge-directory.js";
 
 export interface LinkIndexChoice {
   dir: RealDir | undefined;

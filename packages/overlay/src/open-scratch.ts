@@ -5,11 +5,10 @@
 import { AT, Errno, errnoName, FsError, O } from "@sluice/vfs";
 import type { LayerSpec } from "./config.js";
 import { parseDirents } from "./layer/dirents.js";
-import { type HostLayer, openName, sys, upkeep } from "./layer/host-layer.js";
+import { emptyDirectory, type HostLayer, openName, sys, upkeep } from "./layer/host-layer.js";
 import { RealDir } from "./layer/real-dir.js";
 import { makeWhiteout } from "./marks/whiteout.js";
 import { readLeftHandles } from "./node/kept-handles.js";
-import { purgeAll } from "./operations/purge-directory.js";
 
 /** flock(2): exclusive, and do not wait. */
 const LOCK_EX_NB = 6;
@@ -50,7 +49,7 @@ function prepare(fd: number, work: LayerSpec, { volatile, goesOn }: { volatile: 
     throw new FsError(Errno.EINVAL, `workdir ${work.path}: an earlier mount left work/incompat/${feature} in it`);
   }
   const handles = readLeftHandles(fd);
-  const purged = purgeAll(fd);
+  const purged = emptyDirectory(fd).status;
   if (purged < 0) throw new FsError(-purged, `workdir ${work.path}: cannot be cleared of what an earlier mount left`);
   setApart(fd, work);
   const marked = volatile ? markVolatile(fd) : 0;
@@ -78,7 +77,9 @@ function setApart(fd: number, work: LayerSpec): void {
 /** What is in work/incompat names a feature without which the upper layer may not be used (fs/overlayfs/readdir.c). */
 function incompatibleFeature(scratchFd: number): string | undefined {
   const fd = openName(scratchFd, INCOMPAT, O.RDONLY | O.DIRECTORY, 0);
-  if (fd < 0) return undefined;
+  // What is no directory names nothing, and is cleared away with the rest.
+  if ([-Errno.ENOENT, -Errno.ENOTDIR, -Errno.ELOOP].includes(fd)) return undefined;
+  if (fd < 0) throw new FsError(-fd, `work/${INCOMPAT} in the workdir cannot be read`);
   const names: string[] = [];
   const length = sys.getdents64(fd, bytes);
   if (length > 0) parseDirents(bytes, length, (name) => void names.push(name));

@@ -65,6 +65,11 @@ export class Overlay implements Filesystem {
     return overlayStatus(this.#core);
   }
 
+  /** Descriptors of the layers that merge, the upper one first: for who reads them beside the mount. They stay the overlay's; none once it ended. */
+  layerRoots(): number[] {
+    return this.#core.layers.map(({ root }) => root.fd).filter((fd) => fd >= 0);
+  }
+
   /** An open file as it is now; undefined where it is none any more. */
   review(handle: FileHandle): OpenReview | undefined {
     return reviewOpen(this.#core, handle);

@@ -23,6 +23,7 @@ export {
   type Tree,
   whiteout,
 } from "./plant.js";
+export { plantDeep } from "./plant-deep.js";
 export { descendantsOf, identifyProcess, isAlive, killProcess, openDescriptors, type ProcessIdentity } from "./processes.js";
 export { type Gated, machineHas, type Need, requires } from "./requirements.js";
 export {

@@ -2,9 +2,10 @@
  * What Docker asks of a volume. A volume is mounted while somebody uses it: at the first use, until the last one ends.
  * What is asked of one volume is done one after the other.
  */
-import { chmodSync, chownSync, mkdirSync, rmdirSync, rmSync, statSync } from "node:fs";
-import { dirname } from "node:path";
-import type { Logger } from "@sluice/runtime";
+import { chmodSync, chownSync, closeSync, constants, mkdirSync, openSync, rmdirSync, statSync } from "node:fs";
+import { getSystemErrorName } from "node:util";
+import { removeTree } from "@sluice/native";
+import { escapeName, type Logger } from "@sluice/runtime";
 import { isMounted, type MountCommand } from "./sluice-command.js";
 import {
   checkVolume,
@@ -49,6 +50,14 @@ function makeLayers({ upper, work }: VolumePlaces, lower: string): void {
   chmodSync(upper, mode & 0o7777);
 }
 
+/** A container's trees are as deep, and named, as its users like. @throws VolumeError */
+function discard(all: string, name: string): void {
+  const fd = openSync(all, constants.O_RDONLY | constants.O_DIRECTORY);
+  const { status, path } = removeTree(fd, Buffer.from(name, "utf8").toString("latin1"));
+  closeSync(fd);
+  if (status < 0) throw new VolumeError(`${escapeName(path)} in ${all} cannot be removed (${getSystemErrorName(status)}): remove it`);
+}
+
 export class Volumes {
   private readonly queues = new Map<string, Promise<unknown>>();
 
@@ -83,7 +92,7 @@ export class Volumes {
       store.volumes.delete(name);
       store.save();
       // The mount point, the log, and what upper=auto made; layers that the user named are the user's.
-      rmSync(dirname(placesOf(root, name).mountpoint), { recursive: true, force: true });
+      discard(volumesDirectory(root), name);
     });
   }
 

@@ -4,7 +4,7 @@
  * it can lead into the mount. What is not here: reading a layer.
  */
 import { relative, sep } from "node:path";
-import { MOUNT_ATTR, MS, native, OPEN_TREE, openBeneath } from "@sluice/native";
+import { MOUNT_ATTR, MS, native, OPEN_TREE, openBeneath, openRealDirectory } from "@sluice/native";
 import { AT, errnoName, O } from "@sluice/vfs";
 import type { OpenLayer, OpenLayers } from "../keeper-link.js";
 import type { MountPlan } from "../mount-plan.js";
@@ -23,8 +23,12 @@ function must(result: number, path: string, what: string, remedy: string): numbe
 }
 
 function cloneMount(path: string, set: number): number {
+  // Preflight has resolved the path: its owner may have put a link there since.
+  const place = must(openRealDirectory(toBytes(path), O.PATH), path, "it cannot be opened", "leave its path as it is, and try again");
+  const cloned = native.openTree(place, "", OPEN_TREE.CLONE | AT.EMPTY_PATH | O.CLOEXEC);
+  native.close(place);
   const fd = must(
-    native.openTree(AT.FDCWD, toBytes(path), OPEN_TREE.CLONE | O.CLOEXEC),
+    cloned,
     path,
     "a private view of this layer cannot be made",
     "run with CAP_SYS_ADMIN; a layer must not lie on an unbindable mount",

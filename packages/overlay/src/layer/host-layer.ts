@@ -121,6 +121,8 @@ export function openName(dirFd: number, name: string, flags: number, mode: numbe
  * of hard links, and the completion of requests that an earlier process began. `npm run check` lists the folders that use it.
  */
 export const upkeep = changing;
+/** The same, for whole trees: what an earlier mount left in the scratch directory and the index. */
+export { emptyDirectory, removeTree } from "@sluice/native";
 
 /** The same, for a file that is made (O_CREAT): a descriptor, or the negative errno. */
 export function makeFile(_permit: Permit, at: { dirFd: number; name: string }, flags: number, mode: number): number {

@@ -34,30 +34,3 @@ function clearWhiteouts(dirFd: number, name: string, foreign: boolean): number {
   sys.close(fd);
   return status;
 }
-
-/** Removes whatever a crash left in the scratch directory. */
-export function purgeAll(dirFd: number): number {
-  const fd = sys.openat(dirFd, ".", O.RDONLY | O.DIRECTORY | O.CLOEXEC, 0);
-  if (fd < 0) return fd;
-  const names: string[] = [];
-  for (let length = sys.getdents64(fd, bytes); length > 0; length = sys.getdents64(fd, bytes)) {
-    parseDirents(bytes, length, (entry) => {
-      if (entry !== "." && entry !== "..") names.push(entry);
-    });
-  }
-  let status = 0;
-  for (const entry of names) status = Math.min(status, removeTree(fd, entry));
-  sys.close(fd);
-  return status;
-}
-
-/** Removes an object with all that is in it. */
-export function removeTree(dirFd: number, name: string): number {
-  const status = upkeep.unlinkat(dirFd, name, 0);
-  if (status !== -Errno.EISDIR && status !== -Errno.EPERM) return status;
-  const fd = openName(dirFd, name, O.RDONLY | O.DIRECTORY, 0);
-  if (fd < 0) return fd;
-  const emptied = purgeAll(fd);
-  sys.close(fd);
-  return emptied < 0 ? emptied : upkeep.unlinkat(dirFd, name, AT.REMOVEDIR);
-}
