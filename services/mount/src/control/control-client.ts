@@ -6,6 +6,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { CliError } from "@sluice/runtime";
 import { codeOf, failed, unfit } from "../complaint.js";
 import { type ControlLine, type ControlRequest, type KeeperRequest, MAX_LINE_BYTES } from "./control-protocol.js";
+import { mountAt, readMountTable } from "../preflight/mount-table.js";
+import { peerUid } from "./peer.js";
 import { realMountpoint, trustedRunDirectories } from "./run-directory.js";
 
 const ANSWER_TIMEOUT_MS = 30_000;
@@ -21,7 +23,8 @@ const KEEPER_SOCKET = "keeper.sock";
 
 function open(path: string): Promise<Socket> {
   return new Promise((resolve, reject) => {
-    const socket = connect(path);
+    // Nothing is read before somebody does: a read of Node's would lose descriptors that come with the bytes.
+    const socket = connect(path).pause();
     socket.once("error", reject);
     socket.once("connect", () => {
       socket.off("error", reject);
@@ -49,7 +52,7 @@ async function openInTurn(path: string): Promise<Socket> {
 export async function connectControl(mountpoint: string, control: string | undefined): Promise<Socket | undefined> {
   const paths = control === undefined ? socketPaths(mountpoint, CONTROL_SOCKET) : [control];
   for (const deadlineMs = Date.now() + SUCCESSION_MS; ; await sleep(LOOK_MS)) {
-    const found = await connectFirst(paths);
+    const found = await connectFirst(paths, serversOf(mountpoint));
     if (found instanceof Socket || Date.now() > deadlineMs || !(await hasKeeper(mountpoint))) return orDenial(found);
   }
 }
@@ -70,7 +73,35 @@ async function hasKeeper(mountpoint: string): Promise<boolean> {
 
 /** The same of a mount's keeper. */
 export async function connectKeeper(mountpoint: string): Promise<Socket | undefined> {
-  return orDenial(await connectFirst(socketPaths(mountpoint, KEEPER_SOCKET)));
+  return orDenial(await connectFirst(socketPaths(mountpoint, KEEPER_SOCKET), [0, ...ourselves()]));
+}
+
+/** Root is nobody else. */
+function ourselves(): number[] {
+  const uid = process.geteuid?.() ?? 0;
+  return uid === 0 ? [] : [uid];
+}
+
+/**
+ * Whose server may answer for a mount: its owner's, as the kernel knows it. The owner may put any socket in the run directory, also one that leads
+ * to a server of root's, so root is no exception.
+ */
+function serversOf(mountpoint: string): number[] {
+  const mount = mountAt(realMountpoint(mountpoint), readMountTable());
+  const owner = /(?:^|,)user_id=(\d+)/.exec(mount?.superOptions ?? "")?.[1];
+  return [Number(owner ?? 0), ...ourselves()];
+}
+
+/** Who answers is believed: root acts on it, and everybody takes it for the mount's word. @throws CliError */
+function checkPeer(socket: Socket, path: string, trusted: readonly number[]): Socket {
+  const uid = peerUid(socket);
+  if (uid !== undefined && trusted.includes(uid)) return socket;
+  socket.destroy();
+  throw unfit(
+    path,
+    `a process of uid ${uid ?? "?"} answers there, and the mount is uid ${trusted.join(" or ")}'s (EPERM)`,
+    "see who listens there ('ss -xlp'), and remove the socket",
+  );
 }
 
 function socketPaths(mountpoint: string, name: string): string[] {
@@ -95,11 +126,11 @@ function isHidden(path: string): boolean {
  * One that is hidden keeps nobody from looking on: where root has mounts, too, everybody else's are in a directory of their own behind
  * root's. Then why it may not be used is given instead of a socket, for whoever finds no other.
  */
-async function connectFirst(paths: readonly string[]): Promise<Socket | Error | undefined> {
+async function connectFirst(paths: readonly string[], trusted: readonly number[]): Promise<Socket | Error | undefined> {
   let denial: Error | undefined;
   for (const path of paths) {
     try {
-      return await openInTurn(path);
+      return checkPeer(await openInTurn(path), path, trusted);
     } catch (error) {
       if (error instanceof CliError) throw error;
       if (!isDenied(error)) continue;

@@ -34,6 +34,7 @@ export type ControlRequest =
   | { method: "status" }
   | { method: "activity" }
   | { method: "grants"; watch: boolean }
+  | { method: "layers" }
   | { method: "unmount" };
 /** To the keeper's own socket. */
 export type KeeperRequest = { method: "upgrade"; file: string; argv: readonly string[] };
@@ -180,6 +181,14 @@ export interface ActivityReport {
   revoked: number;
 }
 
+/** The answer to `layers`. To root it comes after the descriptors of the upper layer and of the lower ones, top first. */
+export interface LayersItem {
+  mountpoint: string;
+  upper: string | null;
+  lowers: readonly string[];
+  userXattr: boolean;
+}
+
 /** Undefined where it is no request that this build knows. */
 export function parseRequest(line: string): ControlRequest | undefined {
   let value: unknown;
@@ -193,6 +202,7 @@ export function parseRequest(line: string): ControlRequest | undefined {
   switch (method) {
     case "status":
     case "activity":
+    case "layers":
     case "unmount":
       return { method };
     case "grants":

@@ -7,6 +7,7 @@ import { unfit, wrong } from "../complaint.js";
 import { toBytes } from "../path-bytes.js";
 import { type ControlLine, type ControlRequest, MAX_REQUEST_BYTES, parseRequest } from "./control-protocol.js";
 import { ownPath } from "./own-path.js";
+import { descriptorOf, peerUid } from "./peer.js";
 
 const EADDRINUSE = 98;
 const BACKLOG = 16;
@@ -15,17 +16,20 @@ const MAX_CLIENTS = 64;
 const MAX_UNREAD_BYTES = 4 << 20;
 /** sun_path of sockaddr_un, less the ending zero. */
 const MAX_SOCKET_PATH_BYTES = 107;
+/** The kernel takes 253. */
+const FDS_PER_RECORD = 128;
 
-/** Sends items; returns when the answer is complete. `closed` tells that the client went. */
-export type ControlHandler = (request: ControlRequest, send: (item: unknown) => void, closed: AbortSignal) => Promise<void>;
-
-function peerUid(socket: Socket): number | undefined {
-  // Node gives no other way to a connected socket's descriptor.
-  const fd = (socket as unknown as { _handle?: { fd?: number } })._handle?.fd;
-  if (fd === undefined || fd < 0) return undefined;
-  const peer = native.peerCredentials(fd);
-  return typeof peer === "number" ? undefined : peer.uid;
+export interface Caller {
+  uid: number;
+  send(item: unknown): void;
+  /** Duplicates of descriptors, before any item. @throws where the caller does not take them */
+  pass(fds: readonly number[]): void;
+  /** The client went. */
+  gone: AbortSignal;
 }
+
+/** Sends items; returns when the answer is complete. */
+export type ControlHandler = (request: ControlRequest, caller: Caller) => Promise<void>;
 
 function write(socket: Socket, line: ControlLine): void {
   if (socket.destroyed) return;
@@ -33,13 +37,23 @@ function write(socket: Socket, line: ControlLine): void {
   if (socket.writableLength > MAX_UNREAD_BYTES) socket.destroy();
 }
 
-async function answer(socket: Socket, line: string, handler: ControlHandler, closed: AbortSignal): Promise<void> {
+/** Records that carry descriptors, small enough for an empty socket to take them at once. */
+function pass(socket: Socket, fds: readonly number[]): void {
+  for (let at = 0; at < fds.length; at += FDS_PER_RECORD) {
+    const some = Int32Array.from(fds.slice(at, at + FDS_PER_RECORD));
+    const line = Buffer.from(`${JSON.stringify({ item: { descriptors: some.length } })}\n`);
+    const sent = native.sendMessage(descriptorOf(socket), line, line.length, some, some.length, 0);
+    if (sent !== line.length) throw new Error(`descriptors cannot be passed (${sent < 0 ? errnoName(-sent) : "EAGAIN"})`);
+  }
+}
+
+async function answer(socket: Socket, line: string, handler: ControlHandler, caller: Pick<Caller, "uid" | "gone">): Promise<void> {
   const request = parseRequest(line);
   if (request === undefined) {
     write(socket, { error: "unknown request" });
   } else {
     try {
-      await handler(request, (item) => write(socket, { item }), closed);
+      await handler(request, { ...caller, send: (item) => write(socket, { item }), pass: (fds) => pass(socket, fds) });
       write(socket, { done: true });
     } catch (error) {
       write(socket, { error: error instanceof Error ? error.message : String(error) });
@@ -50,7 +64,7 @@ async function answer(socket: Socket, line: string, handler: ControlHandler, clo
 
 function serve(socket: Socket, handler: ControlHandler): void {
   const uid = peerUid(socket);
-  if (uid !== 0 && uid !== process.geteuid?.()) {
+  if (uid === undefined || (uid !== 0 && uid !== process.geteuid?.())) {
     socket.destroy();
     return;
   }
@@ -64,7 +78,7 @@ function serve(socket: Socket, handler: ControlHandler): void {
     // Later bytes are read and dropped, so that the end of the connection is seen.
     socket.resume();
     if (end < 0) socket.destroy();
-    else void answer(socket, text.slice(0, end), handler, gone.signal);
+    else void answer(socket, text.slice(0, end), handler, { uid, gone: gone.signal });
   };
   socket.setEncoding("utf8");
   socket.on("data", onData);
@@ -113,7 +127,7 @@ function closeServer(server: Server, sockets: Set<Socket>): Promise<void> {
 /** Throws CliError where the socket cannot be made. */
 export async function startControlServer(path: string, handler: ControlHandler): Promise<ControlServer> {
   const fd = await listenAt(path);
-  const remove = ownPath(path);
+  const remove = ownPath(path, (own) => rmSync(own, { force: true }));
   const sockets = new Set<Socket>();
   const server = createServer((socket) => {
     if (sockets.size >= MAX_CLIENTS) {

@@ -43,7 +43,7 @@ function raw(path: string, text: string): Promise<string> {
 
 test("items come in order, the socket is its owner's alone", () =>
   served(
-    async (_request, send) => {
+    async (_request, { send }) => {
       send({ n: 1n });
       send("two");
     },
@@ -66,7 +66,7 @@ test("a handler that fails is an error of the request alone", () =>
 
 test("nonsense and endless requests are refused, and the server lives on", () =>
   served(
-    async (_request, send) => send("ok"),
+    async (_request, { send }) => send("ok"),
     async (path) => {
       expect(await raw(path, "GET / HTTP/1.1\r\n\r\n")).toBe('{"error":"unknown request"}\n');
       expect(await raw(path, '{"method":"reboot"}\n')).toBe('{"error":"unknown request"}\n');

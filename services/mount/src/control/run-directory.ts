@@ -79,7 +79,7 @@ export function makeRunDirectory(mountpoint: string): { path: string; remove(): 
   for (const path of runDirectories(mountpoint)) {
     try {
       makePrivate(path);
-      return { path, remove: ownPath(path) };
+      return { path, remove: ownPath(path, removeFlat) };
     } catch (error) {
       problem = error;
     }

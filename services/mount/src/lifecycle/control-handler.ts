@@ -1,4 +1,5 @@
 /** Answers the control socket's questions about a running mount. */
+import type { LayersItem } from "../control/control-protocol.js";
 import type { ControlHandler } from "../control/control-server.js";
 import { findHolders, type Holder } from "../enforcement/holders.js";
 import { mountAt, readMountTable } from "../preflight/mount-table.js";
@@ -23,8 +24,13 @@ async function mappingsOnly({ config }: MountParts): Promise<Holder[]> {
   return holders.filter(({ by, pid, ino }) => by === "mapping" && !open.has(`${pid} ${ino}`));
 }
 
+function layersItem({ config }: MountParts): LayersItem {
+  const { mountpoint, upper = null, lowers, userXattr } = config;
+  return { mountpoint, upper, lowers, userXattr };
+}
+
 export function controlHandler(parts: MountParts, stop: StopRequests): ControlHandler {
-  return async (request, send, gone) => {
+  return async (request, { uid, send, pass, gone }) => {
     switch (request.method) {
       case "status":
         send(mountStatus(parts, stop.requested));
@@ -45,6 +51,11 @@ export function controlHandler(parts: MountParts, stop: StopRequests): ControlHa
       }
       case "explain":
         send(await explain(parts, request));
+        return;
+      case "layers":
+        // Root alone: with them anybody is past the policy.
+        if (uid === 0) pass(parts.overlay.layerRoots());
+        send(layersItem(parts));
         return;
       case "unmount":
         stop.request();
