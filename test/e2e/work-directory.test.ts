@@ -77,6 +77,20 @@ test("whatever a crash left in the work directory is gone after a mount, and not
   expect(readdirSync(join(outside, "keep"))).toEqual(["me"]);
 });
 
+test("a link in the place of an overlay's own directory is refused, and followed nowhere", async () => {
+  for (const name of ["work", "index"]) {
+    const paths = prepared();
+    const outside = plant(scratch(), { "keep/me": "x" });
+    plant(paths.work, { [name]: symlink(outside) });
+    const { code, stderr } = await runSluice(["mount", "-o", optionsOf(paths), paths.mnt]);
+    expect([code, stderr]).toEqual([
+      4,
+      expect.stringContaining(`work/${name}: it is a symbolic link (ELOOP), which no overlay puts there: remove it`),
+    ]);
+    expect(readdirSync(join(outside, "keep"))).toEqual(["me"]);
+  }
+});
+
 test("layers that kernel overlayfs writes to are refused", async () => {
   const paths = prepared();
   const { lower, upper, work, mnt } = paths;

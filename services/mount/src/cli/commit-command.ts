@@ -1,11 +1,16 @@
 /** `sluice commit`: the upper layer as a new lower one. */
-import { existsSync, mkdirSync, renameSync, rmSync } from "node:fs";
+import { fstatSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
+import { native, openBeneath, removeTree } from "@sluice/native";
+import { escapeTextName } from "@sluice/runtime";
+import { Errno, errnoName, O, RENAME } from "@sluice/vfs";
 import type { Command } from "commander";
-import { codeOf, unfit, wrong } from "../complaint.js";
+import { unfit, wrong } from "../complaint.js";
+import { find, openTree, type Tree } from "../diff/tree.js";
 import { holdUnmounted } from "../layer-tools/hold-layer.js";
 import { walkChanges, walkMerged } from "../layer-tools/walk-layers.js";
 import { LayerWriter } from "../layer-tools/write-layer.js";
+import { toBytes, toText } from "../path-bytes.js";
 import { addLayerOptions, namedLayers, type LayersArguments, stackOf } from "./layers-argument.js";
 
 interface CommitArguments extends LayersArguments {
@@ -13,18 +18,43 @@ interface CommitArguments extends LayersArguments {
   flatten?: boolean;
 }
 
-/** Under another name until it is whole. */
-function makePartial(into: string): string {
-  if (existsSync(into)) throw unfit(into, "it is there already (EEXIST)", "name a directory that is to be made");
-  const partial = join(dirname(into), `.${basename(into)}.sluice-partial`);
-  try {
-    mkdirSync(partial, { mode: 0o700 });
-  } catch (error) {
-    const remedy =
-      codeOf(error) === "EEXIST" ? `remove ${partial}, which an interrupted commit left` : "choose a directory that can be written";
-    throw unfit(into, `it cannot be made (${codeOf(error)})`, remedy);
+/** The new layer under another name until it is whole; by descriptors, as its parent directory may be somebody else's. */
+class NewLayer {
+  readonly #into: string;
+  readonly #parent: Tree;
+  readonly #name: string;
+  readonly #partial: string;
+  readonly fd: number;
+
+  /** @throws CliError */
+  constructor(into: string) {
+    this.#into = into;
+    this.#parent = openTree(dirname(into), false);
+    this.#name = toBytes(basename(into));
+    this.#partial = `.${this.#name}.sluice-partial`;
+    if (find(this.#parent, "", this.#name) !== undefined)
+      throw unfit(into, "it is there already (EEXIST)", "name a directory that is to be made");
+    const made = native.mkdirat(this.#parent.fd, this.#partial, 0o700);
+    if (made < 0) throw unfit(into, `it cannot be made (${errnoName(-made)})`, this.#remedy(made));
+    this.fd = openBeneath(this.#parent.fd, this.#partial, O.RDONLY | O.DIRECTORY, 0);
+    if (this.fd < 0 || fstatSync(this.fd).uid !== process.geteuid?.())
+      throw unfit(into, "somebody else put another directory in its place (EPERM)", "choose a directory that only you can write");
   }
-  return partial;
+
+  #remedy(errno: number): string {
+    if (errno !== -Errno.EEXIST) return "choose a directory that can be written";
+    return `remove ${join(dirname(this.#into), toText(this.#partial))}, which an interrupted commit left`;
+  }
+
+  /** @throws CliError */
+  publish(): void {
+    const status = native.renameat2(this.#parent.fd, this.#partial, this.#parent.fd, this.#name, RENAME.NOREPLACE);
+    if (status < 0) throw unfit(this.#into, `it cannot be put in place (${errnoName(-status)})`, "name a directory that is to be made");
+  }
+
+  discard(): void {
+    removeTree(this.#parent.fd, this.#partial);
+  }
 }
 
 async function commit(args: CommitArguments): Promise<void> {
@@ -33,14 +63,14 @@ async function commit(args: CommitArguments): Promise<void> {
   const layers = namedLayers("commit", args, "needed");
   const letGo = holdUnmounted(layers.upper, undefined);
   const stack = stackOf(layers);
-  const partial = makePartial(into);
+  const made = new NewLayer(into);
   try {
-    const count = await new LayerWriter(stack, partial).write(args.flatten === true ? walkMerged(stack) : walkChanges(stack));
-    renameSync(partial, into);
-    const mountedWith = args.flatten === true ? into : [into, ...layers.lowers].join(":");
-    process.stdout.write(`${into}: ${count} objects; mount it with --lower ${mountedWith}\n`);
+    const count = await new LayerWriter(stack, made.fd).write(args.flatten === true ? walkMerged(stack) : walkChanges(stack));
+    made.publish();
+    const mountedWith = args.flatten === true ? into : [into, ...layers.lowers.map(({ path }) => path)].join(":");
+    process.stdout.write(`${escapeTextName(into)}: ${count} objects; mount it with --lower ${escapeTextName(mountedWith)}\n`);
   } catch (error) {
-    rmSync(partial, { recursive: true, force: true });
+    made.discard();
     throw error;
   } finally {
     letGo();

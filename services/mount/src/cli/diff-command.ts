@@ -1,7 +1,8 @@
 /** `sluice diff`: what an upper layer changed. */
+import { escapeName } from "@sluice/runtime";
 import type { Command } from "commander";
-import { openTree } from "../diff/tree.js";
 import { type Change, walkUpper } from "../diff/walk-upper.js";
+import { toText } from "../path-bytes.js";
 import { addLayerOptions, layersOf, type LayersArguments } from "./layers-argument.js";
 
 interface DiffArguments extends LayersArguments {
@@ -19,18 +20,20 @@ const LETTERS: Readonly<Record<Change["kind"], string>> = {
 
 export function changeLine(change: Change): string {
   const slash = change.type === "directory" ? "/" : "";
-  return `${LETTERS[change.kind]} ${change.path}${slash}${change.from === undefined ? "" : ` (from ${change.from})`}\n`;
+  const from = change.from === undefined ? "" : ` (from ${escapeName(change.from)})`;
+  return `${LETTERS[change.kind]} ${escapeName(change.path)}${slash}${from}\n`;
+}
+
+/** For programs: names as text, whole. */
+function plain({ path, from, ...change }: Change): Change {
+  return { ...change, path: toText(path), ...(from === undefined ? {} : { from: toText(from) }) };
 }
 
 async function diff(mountpoint: string | undefined, args: DiffArguments): Promise<void> {
-  const layers = await layersOf("diff", mountpoint, args);
-  const upper = openTree(layers.upper, layers.userXattr);
-  const changes = walkUpper(
-    upper,
-    layers.lowers.map((path) => openTree(path, layers.userXattr)),
-  );
+  const { upper, lowers } = await layersOf("diff", mountpoint, args);
+  const changes = walkUpper(upper, lowers);
   if (args.json === true) {
-    process.stdout.write(`${JSON.stringify([...changes], null, 2)}\n`);
+    process.stdout.write(`${JSON.stringify(Array.from(changes, plain), null, 2)}\n`);
     return;
   }
   for (const change of changes) process.stdout.write(changeLine(change));
@@ -38,6 +41,7 @@ async function diff(mountpoint: string | undefined, args: DiffArguments): Promis
 
 const LEGEND = `
 A added, M modified, D deleted, O replaced as a whole (opaque), m only mode or owner changed, c copied up without a change.
+What a terminal would obey in a name is written as in $'...' of a shell: \\n, \\033, \\\\. --json has the names themselves.
 `;
 
 export function addDiffCommand(program: Command): void {

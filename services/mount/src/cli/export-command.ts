@@ -1,9 +1,9 @@
 /** `sluice export`: the upper layer as a layer of an OCI image. */
 import { createWriteStream, rmSync } from "node:fs";
+import { escapeName, escapeTextName } from "@sluice/runtime";
 import type { Command } from "commander";
 import { codeOf, failed, wrong } from "../complaint.js";
 import { LayerExport } from "../layer-tools/export-layer.js";
-import { toText } from "../path-bytes.js";
 import { addLayerOptions, layersOf, type LayersArguments, stackOf } from "./layers-argument.js";
 
 interface ExportArguments extends LayersArguments {
@@ -18,8 +18,8 @@ async function exportLayer(mountpoint: string | undefined, args: ExportArguments
   const into = output === undefined ? process.stdout : createWriteStream(output);
   try {
     const { objects, left } = await new LayerExport(stack, into).run();
-    for (const path of left) process.stderr.write(`sluice: ${toText(path)}: a socket, which a tar cannot hold: left out\n`);
-    if (output !== undefined) process.stderr.write(`${output}: ${objects} objects\n`);
+    for (const path of left) process.stderr.write(`sluice: ${escapeName(path)}: a socket, which a tar cannot hold: left out\n`);
+    if (output !== undefined) process.stderr.write(`${escapeTextName(output)}: ${objects} objects\n`);
   } catch (error) {
     // Half an archive looks like a whole one.
     if (output !== undefined) rmSync(output, { force: true });

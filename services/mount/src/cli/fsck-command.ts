@@ -1,5 +1,5 @@
 /** `sluice fsck`: checks an upper layer, and mends what can be. */
-import { resolve } from "node:path";
+import { escapeName, escapeTextName } from "@sluice/runtime";
 import { errnoName } from "@sluice/vfs";
 import type { Command } from "commander";
 import type { Tree } from "../diff/tree.js";
@@ -7,11 +7,11 @@ import { type Problem, UpperCheck } from "../layer-tools/check-upper.js";
 import { checkWorkLeft } from "../layer-tools/check-work-left.js";
 import { holdUnmounted } from "../layer-tools/hold-layer.js";
 import { mend, mendText } from "../layer-tools/mend.js";
+import { shownPath } from "../layer-tools/walk-layers.js";
 import { toText } from "../path-bytes.js";
-import { addLayerOptions, namedLayers, type LayersArguments, stackOf } from "./layers-argument.js";
+import { addLayerOptions, namedLayers, namedWork, type LayersArguments, stackOf } from "./layers-argument.js";
 
 interface FsckArguments extends LayersArguments {
-  work?: string;
   fix?: boolean;
   json?: boolean;
 }
@@ -24,7 +24,7 @@ interface Outcome {
 
 function line({ problem, state }: Outcome): string {
   const { path, what, damage } = problem;
-  const where = problem.in === "work" ? `work directory: ${toText(path)}` : path === "" ? "/" : toText(path);
+  const where = problem.in === "work" ? `work directory: ${escapeName(path)}` : shownPath(path);
   const remedy = problem.mend === undefined ? "see to it by hand" : `--fix would ${mendText(problem.mend)}`;
   const end = state === "left" ? remedy : state === "mended" && problem.mend !== undefined ? `done: ${mendText(problem.mend)}` : state;
   return `${damage ? "DAMAGE" : "untidy"}  ${where}: ${what}: ${end}\n`;
@@ -35,7 +35,7 @@ function plain({ problem, state }: Outcome): object {
 }
 
 /** Marks are mended from the bottom up: what is removed must not be what another path goes through. */
-function settle(problems: readonly Problem[], fix: boolean, places: { upper: Tree; work: string | undefined }): Outcome[] {
+function settle(problems: readonly Problem[], fix: boolean, places: { upper: Tree; work: Tree | undefined }): Outcome[] {
   return problems.map((problem) => {
     if (!fix || problem.mend === undefined) return { problem, state: "left" };
     const status = mend(problem, places.upper, places.work);
@@ -45,17 +45,17 @@ function settle(problems: readonly Problem[], fix: boolean, places: { upper: Tre
 
 function fsck(args: FsckArguments): void {
   const layers = namedLayers("fsck", args, "needed");
-  const work = args.work === undefined ? undefined : resolve(args.work);
+  const work = namedWork(args, layers);
   const letGo = holdUnmounted(layers.upper, work);
   try {
     const stack = stackOf(layers);
     const problems = [...new UpperCheck(stack).run(), ...(work === undefined ? [] : checkWorkLeft(work))];
-    const outcomes = settle(problems, args.fix === true, { upper: stack.tree({ layer: 0, path: "" }), work });
+    const outcomes = settle(problems, args.fix === true, { upper: layers.upper, work });
     const damaged = outcomes.filter(({ problem, state }) => problem.damage && state !== "mended").length;
     if (args.json === true) process.stdout.write(`${JSON.stringify(outcomes.map(plain), null, 2)}\n`);
     else {
       for (const outcome of outcomes) process.stdout.write(line(outcome));
-      process.stdout.write(`${layers.upper}: ${outcomes.length} found, ${damaged} of them damage that is left\n`);
+      process.stdout.write(`${escapeTextName(layers.upper.path)}: ${outcomes.length} found, ${damaged} of them damage that is left\n`);
     }
     if (damaged > 0) process.exitCode = 1;
   } finally {

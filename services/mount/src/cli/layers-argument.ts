@@ -1,25 +1,27 @@
 /** Which layers a command works on: those of a mount, or ones that are named. */
 import { resolve } from "node:path";
 import { type Command, Option } from "commander";
-import { unfit, wrong } from "../complaint.js";
+import { failed, unfit, wrong } from "../complaint.js";
 import { splitEscaped } from "../config/escaped-list.js";
-import { askOnce } from "../control/control-client.js";
-import type { MountStatus } from "../control/control-protocol.js";
-import { openTree } from "../diff/tree.js";
+import { askLayers, type MountLayers } from "../control/ask-layers.js";
+import { realMountpoint } from "../control/run-directory.js";
+import { openTree, type Tree, treeOf } from "../diff/tree.js";
 import { LayerStack } from "../layer-tools/layer-stack.js";
+import { isBeneath } from "../preflight/mount-table.js";
 
 export interface LayersArguments {
   upper?: string;
   lower?: string[];
   userxattr?: boolean;
+  work?: string;
   control?: string;
 }
 
+/** Open, whether a mount has them or they were named: from here on nobody goes by their paths. */
 export interface Layers {
-  upper: string;
+  upper: Tree;
   /** Top first. */
-  lowers: readonly string[];
-  userXattr: boolean;
+  lowers: readonly Tree[];
 }
 
 const collect = (value: string, before: string[] | undefined): string[] => [...(before ?? []), value];
@@ -36,11 +38,21 @@ export function addLayerOptions(command: Command): Command {
 export function namedLayers(command: string, args: LayersArguments, lowers: "needed" | "optional"): Layers {
   if (args.upper === undefined || args.upper === "") throw wrong(command, "no upper layer is given", "add --upper DIR");
   if (lowers === "needed" && args.lower === undefined) throw wrong(command, "no lower layer is given", "add --lower DIR");
-  return {
-    upper: resolve(args.upper),
-    lowers: (args.lower ?? []).flatMap((list) => splitEscaped(list, ":", true)).map((path) => resolve(path)),
-    userXattr: args.userxattr === true,
-  };
+  const open = (path: string): Tree => openTree(resolve(path), args.userxattr === true);
+  return { upper: open(args.upper), lowers: (args.lower ?? []).flatMap((list) => splitEscaped(list, ":", true)).map(open) };
+}
+
+/** The work directory, where one is named. @throws CliError */
+export function namedWork({ work }: LayersArguments, { upper }: Layers): Tree | undefined {
+  return work === undefined ? undefined : { ...openTree(resolve(work), false), prefix: upper.prefix };
+}
+
+/** Of a server that passes no descriptors, since it is our own: by the names, with our own rights. */
+function openByName({ mountpoint, upper, lowers, userXattr }: MountLayers & { upper: string }): Layers {
+  const covered = [upper, ...lowers].find((path) => isBeneath(path, realMountpoint(mountpoint)));
+  if (covered !== undefined)
+    throw unfit(covered, "the mount itself covers this layer", "unmount it, and name the layers with --upper and --lower");
+  return { upper: openTree(upper, userXattr), lowers: lowers.map((path) => openTree(path, userXattr)) };
 }
 
 /** The layers of a mount where one is named, else those of the options. */
@@ -52,12 +64,17 @@ export async function layersOf(command: string, mountpoint: string | undefined, 
   }
   if (args.upper !== undefined || args.lower !== undefined)
     throw wrong(command, "a mount point and layers are given", "give one of the two");
-  const { upper, lowers, userXattr } = (await askOnce(mountpoint, args.control, { method: "status" })) as MountStatus;
+  const layers = await askLayers(mountpoint, args.control);
+  const { upper, lowers, userXattr, fds } = layers;
   if (upper === null) throw unfit(mountpoint, "the mount is read-only: it has no upper layer", "nothing can have changed");
-  return { upper, lowers, userXattr };
+  const [first, ...others] = fds;
+  if (first === undefined) return openByName({ ...layers, upper });
+  if (others.length !== lowers.length)
+    throw failed(mountpoint, "the mount is about to end (ESTALE)", "name the layers with --upper and --lower");
+  return { upper: treeOf(upper, first, userXattr), lowers: lowers.map((path, index) => treeOf(path, others[index] as number, userXattr)) };
 }
 
 /** Top first: the upper layer is number 0. */
-export function stackOf({ upper, lowers, userXattr }: Layers): LayerStack {
-  return new LayerStack([upper, ...lowers].map((path) => openTree(path, userXattr)));
+export function stackOf({ upper, lowers }: Layers): LayerStack {
+  return new LayerStack([upper, ...lowers]);
 }

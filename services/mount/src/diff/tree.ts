@@ -1,10 +1,13 @@
-/** Reading layers for `sluice diff`: beneath their roots, links never followed. Nothing here writes. */
-import { native, openBeneath, parseDirents } from "@sluice/native";
+/** Reading layers: beneath their roots, links never followed, at any depth. Nothing here writes. */
+import { native, openBeneath, readNames } from "@sluice/native";
+import { escapeName } from "@sluice/runtime";
 import { AT, Attr, Errno, errnoName, O, S } from "@sluice/vfs";
 import { failed, unfit } from "../complaint.js";
-import { toBytes, toText } from "../path-bytes.js";
+import { openNamed } from "../layer-tools/open-named.js";
+import { toBytes } from "../path-bytes.js";
 
 export interface Tree {
+  /** For messages. */
   readonly path: string;
   readonly fd: number;
   readonly prefix: "trusted.overlay." | "user.overlay.";
@@ -15,14 +18,26 @@ export interface Found {
   whiteout: boolean;
 }
 
-const DIRENT_BYTES = 65_536;
 const MAX_MARK_BYTES = 8192;
 const mark = Buffer.alloc(MAX_MARK_BYTES);
 
-export function openTree(path: string, userXattr: boolean): Tree {
-  const fd = native.openat(AT.FDCWD, toBytes(path), O.PATH | O.DIRECTORY | O.CLOEXEC, 0);
-  if (fd < 0) throw unfit(path, `the layer cannot be opened (${errnoName(-fd)})`, "name a directory that can be read");
+/** A layer that was opened already; the descriptor goes with the tree. */
+export function treeOf(path: string, fd: number, userXattr: boolean): Tree {
   return { path, fd, prefix: userXattr ? "user.overlay." : "trusted.overlay." };
+}
+
+/** A directory that was named on the command line. @throws CliError */
+export function openTree(path: string, userXattr: boolean): Tree {
+  const fd = openNamed(toBytes(path));
+  if (fd === -Errno.ELOOP)
+    throw unfit(path, "a symbolic link of another user lies on its path (ELOOP)", "name the directory by a path without that link");
+  if (fd < 0) throw unfit(path, `the directory cannot be opened (${errnoName(-fd)})`, "name a directory that can be read");
+  return treeOf(path, fd, userXattr);
+}
+
+/** A layer's object for messages. */
+export function shownIn(tree: Tree, path: string): string {
+  return path === "" ? tree.path : `${tree.path}/${escapeName(path)}`;
 }
 
 function openDirectory(tree: Tree, path: string): number {
@@ -32,33 +47,43 @@ function openDirectory(tree: Tree, path: string): number {
 /** Names in a directory, as byte strings, sorted. */
 export function namesIn(tree: Tree, path: string): string[] {
   const fd = openDirectory(tree, path);
-  if (fd < 0) throw failed(`${tree.path}/${toText(path)}`, `the directory cannot be read (${errnoName(-fd)})`, "check its permissions");
-  const names: string[] = [];
-  const bytes = new Uint8Array(DIRENT_BYTES);
+  if (fd < 0) throw failed(shownIn(tree, path), `the directory cannot be read (${errnoName(-fd)})`, "check its permissions");
+  const names = readNames(fd);
+  native.close(fd);
+  if (typeof names === "number") throw failed(shownIn(tree, path), `the directory cannot be read (${errnoName(-names)})`, "check its disk");
+  return names.sort();
+}
+
+/** One name of a directory; undefined if it is not there, or its directory is not. */
+export function find(tree: Tree, directory: string, name: string): Found | undefined {
+  return lookUp(tree, directory, name, (fd, attr) => ({ attr, whiteout: isWhiteoutAt(tree, fd, { name, attr }) }));
+}
+
+/** Nothing has that name, or what had it has made room meanwhile. */
+const ABSENT: readonly number[] = [-Errno.ENOENT, -Errno.ENOTDIR, -Errno.ELOOP];
+
+/**
+ * Runs `use` on a descriptor of the directory and what lies there under `name`; undefined if nothing does. @throws CliError if it cannot
+ * be found out
+ */
+export function lookUp<T>(tree: Tree, directory: string, name: string, use: (directoryFd: number, attr: Attr) => T): T | undefined {
+  const fd = openBeneath(tree.fd, directory === "" ? "." : directory, O.PATH | O.DIRECTORY, 0);
   try {
-    for (;;) {
-      const length = native.getdents64(fd, bytes);
-      if (length < 0)
-        throw failed(`${tree.path}/${toText(path)}`, `the directory cannot be read (${errnoName(-length)})`, "check its disk");
-      if (length === 0) return names.sort();
-      parseDirents(bytes, length, (name) => {
-        if (name !== "." && name !== "..") names.push(name);
-      });
-    }
+    const attr = new Attr();
+    const status = fd < 0 ? fd : native.statx(fd, name, AT.SYMLINK_NOFOLLOW, attr.words);
+    if (status >= 0) return use(fd, attr);
+    if (ABSENT.includes(status)) return undefined;
+    throw failed(shownIn(tree, join(directory, name)), `it cannot be looked at (${errnoName(-status)})`, "check its permissions");
   } finally {
-    native.close(fd);
+    if (fd >= 0) native.close(fd);
   }
 }
 
-/** One name of a directory; undefined where it is not there, or its directory is not. */
-export function find(tree: Tree, directory: string, name: string): Found | undefined {
-  const fd = openBeneath(tree.fd, directory === "" ? "." : directory, O.PATH | O.DIRECTORY, 0);
-  if (fd < 0) return undefined;
-  const attr = new Attr();
-  const status = native.statx(fd, name, AT.SYMLINK_NOFOLLOW, attr.words);
-  const whiteout = status === 0 && isWhiteoutAt(tree, fd, { name, attr });
-  native.close(fd);
-  return status < 0 ? undefined : { attr, whiteout };
+/** What keeps a name from being used as a directory: a link is never followed. Undefined if nothing does, or nothing is there. */
+export function notDirectory(tree: Tree, directory: string, name: string): string | undefined {
+  const found = find(tree, directory, name);
+  if (found === undefined || (found.attr.mode & S.IFMT) === S.IFDIR) return undefined;
+  return (found.attr.mode & S.IFMT) === S.IFLNK ? "a symbolic link (ELOOP)" : "not a directory (ENOTDIR)";
 }
 
 /** Is the name, in the directory of the descriptor, a whiteout in one of the kernel's forms? */
@@ -76,7 +101,7 @@ export function readMark(tree: Tree, path: string, name: "opaque" | "redirect"):
   native.close(fd);
   if (length < 0) {
     if (length === -Errno.ENODATA || length === -Errno.EOPNOTSUPP) return undefined;
-    throw failed(`${tree.path}/${toText(path)}`, `its marks cannot be read (${errnoName(-length)})`, "run as root");
+    throw failed(shownIn(tree, path), `its marks cannot be read (${errnoName(-length)})`, "run as root");
   }
   return mark.toString("latin1", 0, length);
 }

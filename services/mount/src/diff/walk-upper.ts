@@ -1,12 +1,13 @@
 /** What an upper layer changed over its lowers: a walk over the upper alone, with a look below for each name in it. */
 import { type Attr, S } from "@sluice/vfs";
-import { toText } from "../path-bytes.js";
 import { type Found, find, join, namesIn, readMark, type Tree } from "./tree.js";
+import { Deeper, unnested } from "./unnested.js";
 
 export type ChangeKind = "added" | "modified" | "deleted" | "opaque" | "metadata" | "copied";
 
 export interface Change {
   kind: ChangeKind;
+  /** A byte string, as `from` is. */
   path: string;
   /** "regular", "directory", ... of what is there now, or was before a deletion. */
   type: string;
@@ -76,24 +77,26 @@ function compare(now: Attr, before: Attr): ChangeKind | undefined {
   return sameOwnerAndMode(now, before) ? "copied" : "metadata";
 }
 
+type Step = Change | Deeper<Change>;
+
 class Walk {
   constructor(
     readonly upper: Tree,
     readonly roots: readonly Below[],
   ) {}
 
-  *directory(path: string, below: readonly Below[]): Iterable<Change> {
+  *directory(path: string, below: readonly Below[]): Generator<Step> {
     for (const name of namesIn(this.upper, path)) {
       const found = find(this.upper, path, name);
       if (found !== undefined) yield* this.entry(path, name, found, below);
     }
   }
 
-  *entry(directory: string, name: string, found: Found, below: readonly Below[]): Iterable<Change> {
+  *entry(directory: string, name: string, found: Found, below: readonly Below[]): Generator<Step> {
     const path = join(directory, name);
     const hit = findBelow(below, name);
     if (found.whiteout) {
-      if (hit !== undefined) yield { kind: "deleted", path: toText(path), type: typeOf(hit.found.attr) };
+      if (hit !== undefined) yield { kind: "deleted", path, type: typeOf(hit.found.attr) };
       return;
     }
     if (kindOf(found.attr) === S.IFDIR) {
@@ -101,23 +104,23 @@ class Walk {
       return;
     }
     const kind = hit === undefined ? "added" : compare(found.attr, hit.found.attr);
-    if (kind !== undefined) yield { kind, path: toText(path), type: typeOf(found.attr) };
+    if (kind !== undefined) yield { kind, path, type: typeOf(found.attr) };
   }
 
-  *subdirectory(path: string, name: string, found: Found, below: readonly Below[]): Iterable<Change> {
+  *subdirectory(path: string, name: string, found: Found, below: readonly Below[]): Generator<Step> {
     const hit = findBelow(below, name);
     const redirect = readMark(this.upper, path, "redirect");
     const opaque = readMark(this.upper, path, "opaque") === "y";
-    const shown = { path: toText(path), type: "directory" };
+    const shown = { path, type: "directory" };
     if (redirect !== undefined) {
-      yield { kind: "added", ...shown, from: toText(redirect) };
-      yield* this.directory(path, this.#redirected(redirect, below));
+      yield { kind: "added", ...shown, from: redirect };
+      yield new Deeper(this.directory(path, this.#redirected(redirect, below)));
       return;
     }
     if (hit === undefined) yield { kind: "added", ...shown };
     else if (opaque || kindOf(hit.found.attr) !== S.IFDIR) yield { kind: "opaque", ...shown };
     else if (compare(found.attr, hit.found.attr) === "metadata") yield { kind: "metadata", ...shown };
-    yield* this.directory(path, opaque ? [] : descend(below, name));
+    yield new Deeper(this.directory(path, opaque ? [] : descend(below, name)));
   }
 
   #redirected(redirect: string, below: readonly Below[]): readonly Below[] {
@@ -129,7 +132,7 @@ class Walk {
 }
 
 /** Changes in the order of their names, a directory before what it holds. */
-export function* walkUpper(upper: Tree, lowers: readonly Tree[]): Iterable<Change> {
+export function walkUpper(upper: Tree, lowers: readonly Tree[]): Iterable<Change> {
   const roots = lowers.map((tree) => ({ tree, path: "" }));
-  yield* new Walk(upper, roots).directory("", roots);
+  return unnested(new Walk(upper, roots).directory("", roots));
 }

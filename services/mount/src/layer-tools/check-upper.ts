@@ -3,6 +3,7 @@
  * interrupted mount left in the work directory. Finds, and says how each may be mended; mends nothing by itself.
  */
 import { native, openBeneath } from "@sluice/native";
+import { escapeName } from "@sluice/runtime";
 import { Errno, O, S } from "@sluice/vfs";
 import { join } from "../diff/tree.js";
 import { type Hit, isDirectory, isMalformed, isRegular, type LayerStack, type Place } from "./layer-stack.js";
@@ -25,6 +26,7 @@ export interface Problem {
 }
 
 const KNOWN = new Set(["opaque", "redirect", "origin", "impure", "nlink", "upper", "metacopy", "uuid", "protattr", "whiteout", "overlay"]);
+const quoted = (value: string | undefined): string => `"${escapeName(value ?? "")}"`;
 const ORIGIN_HEADER = 21;
 const ORIGIN_MAGIC = 0xfb;
 const METACOPY_LEAST = 4;
@@ -36,6 +38,8 @@ export class UpperCheck {
   /** Where a redirect leads → the first directory that has it. */
   readonly #redirected = new Map<string, string>();
   readonly #problems: Problem[] = [];
+  /** Directories to look into, with what they merge with. A list: a tree's depth is its owner's choice. */
+  readonly #left: (readonly [upper: Place, below: readonly Place[]])[] = [];
 
   constructor(stack: LayerStack) {
     this.#stack = stack;
@@ -44,7 +48,8 @@ export class UpperCheck {
 
   run(): Problem[] {
     const [upper, ...below] = this.#stack.roots();
-    this.#directory(upper as Place, below);
+    this.#left.push([upper as Place, below]);
+    for (let next = this.#left.pop(); next !== undefined; next = this.#left.pop()) this.#directory(...next);
     return this.#problems;
   }
 
@@ -75,7 +80,7 @@ export class UpperCheck {
     const marks = this.#marks(hit);
     for (const mark of marks) {
       if (!KNOWN.has(mark.split(".")[0] as string))
-        this.#found(hit.path, `a mark that no overlayfs known here has: ${this.#prefix}${mark}`, false);
+        this.#found(hit.path, `a mark that no overlayfs known here has: ${escapeName(this.#prefix + mark)}`, false);
     }
     const origin = marks.has("origin") && this.#origin(hit);
     if (marks.has("nlink")) this.#nlink(hit);
@@ -83,7 +88,7 @@ export class UpperCheck {
     if (!isDirectory(hit.attr)) return origin;
     const redirected = marks.has("redirect") && this.#redirect(hit, hits);
     if (marks.has("opaque")) this.#opaque(hit);
-    this.#directory(hit, hits.slice(1));
+    this.#left.push([hit, hits.slice(1)]);
     return origin || redirected;
   }
 
@@ -98,7 +103,7 @@ export class UpperCheck {
   #opaque(hit: Hit): void {
     const value = this.#stack.mark(hit, "opaque");
     if (value === "y" || value === "x") return;
-    this.#found(hit.path, `an opaque mark that says ${JSON.stringify(value)}, and hides nothing`, false, {
+    this.#found(hit.path, `an opaque mark that says ${quoted(value)}, and hides nothing`, false, {
       do: "remove-mark",
       mark: "opaque",
     });
@@ -107,19 +112,19 @@ export class UpperCheck {
   #redirect(hit: Hit, hits: readonly Hit[]): boolean {
     const value = this.#stack.mark(hit, "redirect") as string;
     if (isMalformed(value)) {
-      this.#found(hit.path, `a redirect that is malformed: ${JSON.stringify(value)}`, true, { do: "remove-mark", mark: "redirect" });
+      this.#found(hit.path, `a redirect that is malformed: ${quoted(value)}`, true, { do: "remove-mark", mark: "redirect" });
       return false;
     }
     const [, target] = hits;
     if (target === undefined) {
-      const what = `its redirect leads nowhere: ${value}; what it had from below is missing`;
+      const what = `its redirect leads nowhere: ${escapeName(value)}; what it had from below is missing`;
       this.#found(hit.path, what, true, { do: "remove-mark", mark: "redirect" });
       return false;
     }
     const key = `${target.layer} ${target.path}`;
     const before = this.#redirected.get(key);
     if (before === undefined) this.#redirected.set(key, hit.path);
-    else this.#found(hit.path, `it is redirected to what ${before} is redirected to: one of the two is a copy`, true);
+    else this.#found(hit.path, `it is redirected to what ${escapeName(before)} is redirected to: one of the two is a copy`, true);
     this.#seenTwice(hit, target, value);
     return true;
   }
@@ -134,7 +139,7 @@ export class UpperCheck {
     for (const part of parts) parents = this.#stack.resolve(parents, part).filter(({ attr }) => isDirectory(attr));
     const [top] = this.#stack.resolve(parents, name);
     if (top === undefined || top.layer !== target.layer || top.path !== target.path) return;
-    const what = `it was renamed from ${at}, which still shows what it had`;
+    const what = `it was renamed from ${escapeName(at)}, which still shows what it had`;
     this.#found(hit.path, what, true, parents[0]?.layer === 0 ? { do: "whiteout", at: join(parents[0].path, name) } : undefined);
   }
 
@@ -177,6 +182,6 @@ export class UpperCheck {
   #nlink(hit: Hit): void {
     const value = this.#stack.mark(hit, "nlink") as string;
     if (/^[UL][+-]\d+$/.test(value)) return;
-    this.#found(hit.path, `a count of links that is malformed: ${JSON.stringify(value)}`, true, { do: "remove-mark", mark: "nlink" });
+    this.#found(hit.path, `a count of links that is malformed: ${quoted(value)}`, true, { do: "remove-mark", mark: "nlink" });
   }
 }

@@ -1,7 +1,7 @@
 /** What lies in a work directory that is not mounted: leftovers of an interrupted mount, and entries of the index without a file. */
-import { type Dirent, lstatSync, readdirSync } from "node:fs";
-import { join } from "node:path";
-import { codeOf, unfit } from "../complaint.js";
+import { escapeName } from "@sluice/runtime";
+import { S } from "@sluice/vfs";
+import { type Found, find, join, namesIn, notDirectory, type Tree } from "../diff/tree.js";
 import type { Problem } from "./check-upper.js";
 
 const INCOMPAT = "incompat";
@@ -10,49 +10,66 @@ const HANDLES = "handles";
 /** struct ovl_fb in hexadecimal: version, magic, … */
 const INDEX_NAME = /^00fb[0-9a-f]+$/;
 
-function entriesOf(path: string): Dirent[] {
-  try {
-    return readdirSync(path, { withFileTypes: true });
-  } catch (error) {
-    if (codeOf(error) === "ENOENT") return [];
-    throw unfit(path, `it cannot be listed (${codeOf(error)})`, "run as root");
-  }
-}
-
 function left(path: string, what: string, damage = false): Problem {
   return { path, in: "work", what, damage, mend: { do: "remove" } };
 }
 
+function forPeople(path: string, what: string, damage = false): Problem {
+  return { ...left(path, what, damage), mend: undefined };
+}
+
 /** The kernel keeps one that it makes further links of, and leaves it there. */
-function isSharedWhiteout(path: string): boolean {
-  const stat = lstatSync(path);
-  return stat.isCharacterDevice() && stat.rdev === 0;
+function isSharedWhiteout({ attr }: Found): boolean {
+  return (attr.mode & S.IFMT) === S.IFCHR && attr.rdev === 0;
 }
 
-export function checkWorkLeft(work: string): Problem[] {
-  const problems: Problem[] = [];
-  for (const { name } of entriesOf(work)) {
-    if (name !== "work" && name !== "index") problems.push({ ...left(name, "nothing that an overlay puts there"), mend: undefined });
+class WorkCheck {
+  readonly problems: Problem[] = [];
+
+  constructor(readonly work: Tree) {}
+
+  run(): void {
+    for (const name of namesIn(this.work, "")) {
+      if (name !== "work" && name !== "index") this.problems.push(forPeople(name, "no overlay puts that there"));
+    }
+    this.#each("", "work", (found, name) => {
+      if (name !== INCOMPAT && name !== HANDLES && !isSharedWhiteout(found))
+        this.problems.push(left(`work/${name}`, "left by a mount that was interrupted"));
+    });
+    this.#each("work", INCOMPAT, (_found, name) => {
+      const what =
+        name === "volatile"
+          ? "an earlier mount was volatile and did not end in order: what the upper layer holds may be incomplete"
+          : `it was used with a feature that Sluice does not know: ${escapeName(name)}`;
+      this.problems.push(forPeople(`work/${INCOMPAT}/${name}`, what, true));
+    });
+    this.#each("", "index", (found, name) => this.#indexEntry(found, name));
   }
-  for (const { name } of entriesOf(join(work, "work"))) {
-    if (name !== INCOMPAT && name !== HANDLES && !isSharedWhiteout(join(work, "work", name)))
-      problems.push(left(`work/${name}`, "left by a mount that was interrupted"));
+
+  /** What lies in one of an overlay's own directories. The work directory may be a user's, who may put a link in its place. */
+  #each(directory: string, name: string, visit: (found: Found, name: string) => void): void {
+    const path = join(directory, name);
+    const problem = notDirectory(this.work, directory, name);
+    if (problem !== undefined)
+      this.problems.push(forPeople(path, `it is ${problem}, which no overlay puts there: it is not followed`, true));
+    else if (find(this.work, directory, name) !== undefined)
+      for (const entry of namesIn(this.work, path)) {
+        const found = find(this.work, path, entry);
+        if (found !== undefined) visit(found, entry);
+      }
   }
-  for (const { name } of entriesOf(join(work, "work", INCOMPAT))) {
-    const what =
-      name === "volatile"
-        ? "an earlier mount was volatile and did not end in order: what the upper layer holds may be incomplete"
-        : `it was used with a feature that Sluice does not know: ${name}`;
-    problems.push({ ...left(`work/${INCOMPAT}/${name}`, what, true), mend: undefined });
+
+  #indexEntry({ attr }: Found, name: string): void {
+    const path = `index/${name}`;
+    if (!INDEX_NAME.test(name)) this.problems.push(left(path, "its name is no file handle: it was not finished"));
+    // A whiteout stands for a file that is gone; a directory's entry belongs to nfs_export.
+    else if ((attr.mode & S.IFMT) === S.IFREG && attr.nlink === 1)
+      this.problems.push(left(path, "an entry of the index whose file has no name any more"));
   }
-  for (const entry of entriesOf(join(work, "index"))) problems.push(...checkIndexEntry(work, entry));
-  return problems;
 }
 
-function checkIndexEntry(work: string, entry: Dirent): Problem[] {
-  const path = `index/${entry.name}`;
-  if (!INDEX_NAME.test(entry.name)) return [left(path, "its name is no file handle: it was not finished")];
-  // A whiteout stands for a file that is gone; a directory's entry belongs to nfs_export.
-  if (!entry.isFile()) return [];
-  return lstatSync(join(work, path)).nlink > 1 ? [] : [left(path, "an entry of the index whose file has no name any more")];
+export function checkWorkLeft(work: Tree): Problem[] {
+  const check = new WorkCheck(work);
+  check.run();
+  return check.problems;
 }

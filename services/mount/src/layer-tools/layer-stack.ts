@@ -5,8 +5,7 @@
 import { native, openBeneath } from "@sluice/native";
 import { AT, Attr, Errno, errnoName, O, S } from "@sluice/vfs";
 import { failed } from "../complaint.js";
-import { isWhiteoutAt, join, namesIn, type Tree } from "../diff/tree.js";
-import { toText } from "../path-bytes.js";
+import { isWhiteoutAt, join, lookUp, namesIn, shownIn, type Tree } from "../diff/tree.js";
 
 /** A directory of one layer. */
 export interface Place {
@@ -50,7 +49,7 @@ export class LayerStack {
 
   /** A layer's file for messages. */
   shown({ layer, path }: Place): string {
-    return `${this.tree({ layer, path }).path}/${toText(path)}`;
+    return shownIn(this.tree({ layer, path }), path);
   }
 
   /** Names in the merged directory, whited-out ones among them, sorted by their bytes. */
@@ -63,18 +62,12 @@ export class LayerStack {
   /** What lies at one name of one layer: "whiteout"; undefined where it is not there. */
   look({ layer, path }: Place, name: string): Hit | "whiteout" | undefined {
     const tree = this.tree({ layer, path });
-    const fd = openBeneath(tree.fd, path === "" ? "." : path, O.PATH | O.DIRECTORY, 0);
-    if (fd < 0) return undefined;
-    try {
-      const attr = new Attr();
-      if (native.statx(fd, name, AT.SYMLINK_NOFOLLOW, attr.words) < 0) return undefined;
+    return lookUp(tree, path, name, (fd, attr) => {
       if (isWhiteoutAt(tree, fd, { name, attr })) return "whiteout";
       const has = (what: string): boolean => native.getxattrat(fd, name, tree.prefix + what, mark) >= 0;
       const opaque = isDirectory(attr) && has("opaque") && mark[0] === 0x79;
       return { layer, path: join(path, name), attr, opaque, metacopy: isRegular(attr) && has("metacopy") };
-    } finally {
-      native.close(fd);
-    }
+    });
   }
 
   /**
@@ -153,7 +146,8 @@ export class LayerStack {
 
   /** A descriptor for reading of a regular file. */
   openData(place: Place): number {
-    const fd = openBeneath(this.tree(place).fd, place.path, O.RDONLY | O.NOFOLLOW, 0);
+    // Its owner may put a FIFO in its place meanwhile, which keeps nobody waiting.
+    const fd = openBeneath(this.tree(place).fd, place.path, O.RDONLY | O.NOFOLLOW | O.NONBLOCK, 0);
     if (fd < 0) throw failed(this.shown(place), `it cannot be read (${errnoName(-fd)})`, "check its permissions and its disk");
     return fd;
   }

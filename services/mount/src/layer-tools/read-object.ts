@@ -1,5 +1,6 @@
 /** What an object of a layer carries beside its data, as whoever looks at the merged tree would see it. */
 import { native } from "@sluice/native";
+import { escapeName } from "@sluice/runtime";
 import { Errno, errnoName } from "@sluice/vfs";
 import { failed } from "../complaint.js";
 import type { LayerStack, Place } from "./layer-stack.js";
@@ -23,7 +24,8 @@ export function readXattrs(stack: LayerStack, place: Place): [name: string, valu
 
 function readXattr(stack: LayerStack, place: Place, { fd, name }: { fd: number; name: string }): Buffer {
   const length = native.getxattrat(fd, "", name, value);
-  if (length < 0) throw failed(stack.shown(place), `its attribute ${name} cannot be read (${errnoName(-length)})`, "run as root");
+  if (length < 0)
+    throw failed(stack.shown(place), `its attribute ${escapeName(name)} cannot be read (${errnoName(-length)})`, "run as root");
   return Buffer.from(value.subarray(0, length));
 }
 

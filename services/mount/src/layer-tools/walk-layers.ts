@@ -3,9 +3,10 @@
  * first name of a file before its further ones. Either the whole merged tree, or what the upper layer alone says, with all
  * that it takes from below by redirects and metadata-only copies, so that the result leans on nothing but names.
  */
+import { escapeName } from "@sluice/runtime";
 import { unfit } from "../complaint.js";
 import { join } from "../diff/tree.js";
-import { toText } from "../path-bytes.js";
+import { Deeper, unnested } from "../diff/unnested.js";
 import { type Hit, isDirectory, isRegular, type LayerStack, type Place } from "./layer-stack.js";
 
 export type Item =
@@ -39,12 +40,14 @@ function dataOf(stack: LayerStack, hits: readonly Hit[]): Hit {
   throw unfit(stack.shown(object), "it is a metadata-only copy whose data lies in no layer given", "give all its layers with --lower");
 }
 
+type Step = Item | Deeper<Item>;
+
 class Walk {
   readonly #names = new FirstNames();
 
   constructor(readonly stack: LayerStack) {}
 
-  *merged(directory: string, places: readonly Place[]): Iterable<Item> {
+  *merged(directory: string, places: readonly Place[]): Generator<Step> {
     for (const name of this.stack.names(places)) {
       const hits = this.stack.resolve(places, name);
       if (hits.length > 0) yield* this.#whole(join(directory, name), hits, false);
@@ -52,18 +55,18 @@ class Walk {
   }
 
   /** An object with everything that merges into it. */
-  *#whole(path: string, hits: readonly Hit[], opaque: boolean): Iterable<Item> {
+  *#whole(path: string, hits: readonly Hit[], opaque: boolean): Generator<Step> {
     const object = hits[0] as Hit;
     if (!isDirectory(object.attr)) {
       yield this.#names.itemOf(path, object, dataOf(this.stack, hits));
       return;
     }
     yield { kind: "directory", path, object, opaque };
-    yield* this.merged(path, hits);
+    yield new Deeper(this.merged(path, hits));
   }
 
   /** `below`: what the upper directory merges with. */
-  *changes(directory: string, upper: Place, below: readonly Place[]): Iterable<Item> {
+  *changes(directory: string, upper: Place, below: readonly Place[]): Generator<Step> {
     for (const name of this.stack.names([upper])) {
       const path = join(directory, name);
       const hit = this.stack.look(upper, name);
@@ -72,7 +75,7 @@ class Walk {
     }
   }
 
-  *#change(path: string, hit: Hit, hits: readonly Hit[]): Iterable<Item> {
+  *#change(path: string, hit: Hit, hits: readonly Hit[]): Generator<Step> {
     if (!isDirectory(hit.attr)) {
       yield this.#names.itemOf(path, hit, dataOf(this.stack, hits));
       return;
@@ -84,7 +87,7 @@ class Walk {
       return;
     }
     yield { kind: "directory", path, object: hit, opaque: hit.opaque };
-    yield* this.changes(path, hit, hits.slice(1));
+    yield new Deeper(this.changes(path, hit, hits.slice(1)));
   }
 }
 
@@ -96,15 +99,15 @@ function root(stack: LayerStack): Item {
 /** The merged tree, its root first. */
 export function* walkMerged(stack: LayerStack): Iterable<Item> {
   yield root(stack);
-  yield* new Walk(stack).merged("", stack.roots());
+  yield* unnested(new Walk(stack).merged("", stack.roots()));
 }
 
 /** What the topmost layer says, its root first. */
 export function* walkChanges(stack: LayerStack): Iterable<Item> {
   yield root(stack);
   const [upper, ...below] = stack.roots();
-  yield* new Walk(stack).changes("", upper as Place, below);
+  yield* unnested(new Walk(stack).changes("", upper as Place, below));
 }
 
 /** For messages. */
-export const shownPath = (path: string): string => (path === "" ? "/" : toText(path));
+export const shownPath = (path: string): string => (path === "" ? "/" : escapeName(path));

@@ -1,12 +1,12 @@
 /** Writes what a walk gives into a new directory: as a lower layer in the kernel's format, or as a plain tree. */
-import { native, openBeneath } from "@sluice/native";
+import { inDirectory, native, openBeneath } from "@sluice/native";
+import { escapeName } from "@sluice/runtime";
 import { AT, type Attr, Errno, errnoName, O, S, SEEK } from "@sluice/vfs";
 import { failed } from "../complaint.js";
-import { toBytes, toText } from "../path-bytes.js";
 import { deviceOf } from "./export-layer.js";
 import { type Hit, isDirectory, isRegular, type LayerStack } from "./layer-stack.js";
 import { readTarget, readXattrs } from "./read-object.js";
-import type { Item } from "./walk-layers.js";
+import { type Item, shownPath } from "./walk-layers.js";
 
 const PIECE_BYTES = 8n << 20n;
 
@@ -19,7 +19,7 @@ interface Spot {
 function checked(result: number, path: string, what: string): number {
   if (result >= 0) return result;
   throw failed(
-    toText(path),
+    shownPath(path),
     `${what} (${errnoName(-result)})`,
     "make room, or write to a file system that takes owners, devices and attributes",
   );
@@ -32,14 +32,10 @@ export class LayerWriter {
   /** Set last, as what is made in a directory moves them. */
   readonly #directoryTimes: { path: string; attr: Attr }[] = [];
 
-  /** `directory` is there, and empty. */
-  constructor(stack: LayerStack, directory: string) {
+  /** `root` is an empty directory, open for reading; it is closed at the end. */
+  constructor(stack: LayerStack, root: number) {
     this.#stack = stack;
-    this.#root = checked(
-      native.openat(AT.FDCWD, toBytes(directory), O.RDONLY | O.DIRECTORY | O.CLOEXEC, 0),
-      directory,
-      "it cannot be opened",
-    );
+    this.#root = root;
     this.#opaqueMark = `${stack.trees[0]?.prefix}opaque`;
   }
 
@@ -73,6 +69,10 @@ export class LayerWriter {
     }
   }
 
+  #link(to: string, { directory, name }: Spot): number {
+    return inDirectory(this.#root, to, (from, first) => native.linkat(from, first, directory, name, 0));
+  }
+
   async #make(item: Item, at: Spot): Promise<void> {
     const { directory, name } = at;
     switch (item.kind) {
@@ -80,7 +80,7 @@ export class LayerWriter {
         checked(native.mknodat(directory, name, S.IFCHR, 0, 0), item.path, "its whiteout cannot be made");
         return;
       case "hard-link":
-        checked(native.linkat(this.#root, item.to, directory, name, 0), item.path, "it cannot be linked");
+        checked(this.#link(item.to, at), item.path, "it cannot be linked");
         return;
       case "directory":
         checked(native.mkdirat(directory, name, 0o700), item.path, "it cannot be made");
@@ -123,7 +123,7 @@ export class LayerWriter {
     const { directory, name } = at;
     checked(native.fchownat(directory, name, attr.uid, attr.gid, AT.SYMLINK_NOFOLLOW), item.path, "its owner cannot be set");
     for (const [attribute, value] of readXattrs(this.#stack, item.object)) {
-      checked(native.setxattrat(directory, name, attribute, value, 0), item.path, `its attribute ${attribute} cannot be set`);
+      checked(native.setxattrat(directory, name, attribute, value, 0), item.path, `its attribute ${escapeName(attribute)} cannot be set`);
     }
     if (item.kind === "directory" && item.opaque) {
       checked(native.setxattrat(directory, name, this.#opaqueMark, Buffer.from("y"), 0), item.path, "it cannot be marked opaque");
@@ -136,7 +136,8 @@ export class LayerWriter {
 
   #times(path: string, { atimeSec, atimeNsec, mtimeSec, mtimeNsec }: Attr): void {
     const times = { atimeSec, atimeNsec, mtimeSec, mtimeNsec };
-    checked(native.utimensat(this.#root, path === "" ? "." : path, times, AT.SYMLINK_NOFOLLOW), path, "its times cannot be set");
+    const set = (directory: number, name: string): number => native.utimensat(directory, name, times, AT.SYMLINK_NOFOLLOW);
+    checked(inDirectory(this.#root, path, set), path, "its times cannot be set");
   }
 }
 
@@ -151,7 +152,7 @@ async function copyExtents(path: string, { source, target }: { source: number; t
     for (at = start; at < end; ) {
       const length = Number(end - at < PIECE_BYTES ? end - at : PIECE_BYTES);
       const copied = await copyPiece({ source, target }, at, length);
-      if (copied === 0) throw failed(toText(path), "it became shorter while it was read", "do not change the layers meanwhile");
+      if (copied === 0) throw failed(shownPath(path), "it became shorter while it was read", "do not change the layers meanwhile");
       at += BigInt(checked(copied, path, "its data cannot be copied"));
     }
   }

@@ -4,7 +4,7 @@ import { isClaimed } from "@sluice/keeper-link";
 import { codeOf, unfit } from "../complaint.js";
 import type { MountConfig } from "../config/mount-config.js";
 import { checkCase } from "./check-case.js";
-import { checkCompatible, checkNoKernelOverlay, checkWorkEmpty } from "./check-work.js";
+import { checkNoKernelOverlay, checkWork } from "./check-work.js";
 import type { MountRow } from "./mount-table.js";
 import { firstNested, type Place, placeOf, relationOf } from "./place.js";
 
@@ -118,8 +118,7 @@ export function checkLayers(config: MountConfig, table: readonly MountRow[]): La
     checkApart(work, "work directory", lower, "lower layer");
   }
   checkOneFileSystem(upper, work);
-  checkWorkEmpty(work);
-  checkCompatible(work, upper);
+  checkWork(work, upper);
   checkNoKernelOverlay([upper, work], table);
   if (config.index === "on") checkNotWritten(below, table);
   return { lowers, dataLowers, upper, work };

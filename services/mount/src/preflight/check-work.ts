@@ -1,50 +1,79 @@
 /** Is the upper layer free, and did the last mount leave its work directory so that it may be used again? */
-import { readdirSync, statSync } from "node:fs";
+import { statSync } from "node:fs";
+import { native, openBeneath, openRealDirectory, readNames } from "@sluice/native";
+import { errnoName, O } from "@sluice/vfs";
 import { splitEscaped, unescapeName } from "../config/escaped-list.js";
 import { unfit } from "../complaint.js";
+import { notDirectory, type Tree, treeOf } from "../diff/tree.js";
+import { toBytes, toText } from "../path-bytes.js";
 import { decodeField, type MountRow } from "./mount-table.js";
 import type { Place } from "./place.js";
 
 /** What an overlay leaves in its work directory, the kernel's and ours. */
 const WORK_ENTRIES = new Set(["work", "index"]);
 
-export function checkWorkEmpty(work: Place): void {
-  const foreign = readdirSync(work.real).find((name) => !WORK_ENTRIES.has(name));
-  if (foreign !== undefined) {
-    throw unfit(work.given, `the work directory holds "${foreign}" that no overlay put there (ENOTEMPTY)`, "give an empty directory");
+/** The directory may be a user's, who may put links into it: it is looked at beneath its root alone. @throws CliError */
+export function checkWork(work: Place, upper: Place): void {
+  const fd = openRealDirectory(toBytes(work.real), O.PATH);
+  if (fd < 0) throw unfit(work.given, `the work directory cannot be opened (${errnoName(-fd)})`, "leave its path as it is, and try again");
+  try {
+    const tree = treeOf(work.given, fd, false);
+    checkWorkEmpty(tree);
+    checkCompatible(tree, upper);
+  } finally {
+    native.close(fd);
   }
 }
 
-function entriesOf(directory: string): string[] {
-  try {
-    return readdirSync(directory);
-  } catch {
-    return [];
+function checkWorkEmpty(work: Tree): void {
+  const names = entriesOf(work, ".");
+  const foreign = names.find((name) => !WORK_ENTRIES.has(name));
+  if (foreign !== undefined) {
+    throw unfit(
+      work.path,
+      `the work directory holds "${toText(foreign)}" that no overlay put there (ENOTEMPTY)`,
+      "give an empty directory",
+    );
   }
+  for (const name of names) {
+    const problem = notDirectory(work, "", name);
+    if (problem !== undefined) throw unfit(`${work.path}/${name}`, `it is ${problem}, which no overlay puts there`, "remove it");
+  }
+}
+
+function entriesOf(work: Tree, directory: string): string[] {
+  const fd = openBeneath(work.fd, directory, O.RDONLY | O.DIRECTORY, 0);
+  if (fd < 0) return [];
+  const names = readNames(fd);
+  native.close(fd);
+  return typeof names === "number" ? [] : names;
 }
 
 /**
  * A volatile mount marks its work directory, and nothing takes the mark away: whether what it wrote has reached the disk is
  * for people to say. Whatever else lies there is a feature that a later overlayfs may have introduced.
  */
-export function checkCompatible(work: Place, upper: Place): void {
-  const incompat = `${work.real}/work/incompat`;
-  const features = entriesOf(incompat);
+function checkCompatible(work: Tree, upper: Place): void {
+  const features = entriesOf(work, "work/incompat");
   if (features.includes("volatile")) {
     throw unfit(
-      work.given,
+      work.path,
       "an earlier mount of it was volatile, so what the upper layer holds may be incomplete (EINVAL)",
-      `empty ${upper.given} and ${work.given}; or, if the machine has not crashed since, run 'sync' and remove ${incompat}/volatile`,
+      `empty ${upper.given} and ${work.path}; or, if the machine has not crashed since, run 'sync' and remove ${work.path}/work/incompat/volatile`,
     );
   }
   const [feature] = features;
   if (feature !== undefined) {
-    throw unfit(work.given, `it was used with the feature "${feature}" that Sluice does not know (EINVAL)`, "mount it with what made it");
+    throw unfit(
+      work.path,
+      `it was used with the feature "${toText(feature)}" that Sluice does not know (EINVAL)`,
+      "mount it with what made it",
+    );
   }
 }
 
 /** The kernel locks upper and work directories among its own overlays only, and where it does not tell: its mounts do. */
-export function checkNoKernelOverlay(places: readonly Place[], table: readonly MountRow[]): void {
+export function checkNoKernelOverlay(places: readonly Pick<Place, "given" | "key">[], table: readonly MountRow[]): void {
   for (const row of table) {
     if (row.type !== "overlay") continue;
     const keys = writableDirectoriesOf(row).map(keyOf);
