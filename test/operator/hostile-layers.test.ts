@@ -1,8 +1,8 @@
 /** Layers of which somebody else is the owner: links in the way, trees as deep and names as wild as a file system takes them. */
 import { execFileSync } from "node:child_process";
-import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, symlinkSync } from "node:fs";
+import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, statSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
-import { bytes, cleanUp, file, plant, plantDeep, requires, runSluice, scratch, socket, whiteout } from "@sluice/testkit";
+import { bytes, cleanUp, file, plant, plantDeep, requires, runSluice, scratch, socket, startScript, whiteout } from "@sluice/testkit";
 import { expect } from "vitest";
 
 const { test } = requires("CAP_SYS_ADMIN", "command tar");
@@ -16,8 +16,7 @@ interface Layers {
   args: string[];
 }
 
-function layers(): Layers {
-  const root = scratch();
+function layers(root = scratch()): Layers {
   const [lower, upper, work] = ["lower", "upper", "work"].map((name) => join(root, name)) as [string, string, string];
   for (const path of [lower, upper, work]) mkdirSync(path);
   return { root, lower, upper, work, args: ["--upper", upper, "--lower", lower] };
@@ -98,6 +97,20 @@ test("a tree deeper than a path is long is shown, exported, committed, checked a
   const done = await runSluice(["reset", "--yes", ...args, "--work", work]);
   expect([done.code, done.stdout]).toEqual([0, shown.stdout]);
   expect(execFileSync("ls", ["-A", upper], { encoding: "utf8" })).toBe("");
+}, 60_000);
+
+const LOOK_IN = "until ls into 2>/dev/null || ls .into.sluice-partial 2>/dev/null; do :; done";
+
+test("nobody but root comes into what commit writes before all of it is there", async () => {
+  const { root, upper, args } = layers(scratch({ on: "tmpfs" }));
+  chmodSync(root, 0o755);
+  const names = Array.from({ length: 3000 }, (_each, index) => `f${index}`);
+  plant(upper, Object.fromEntries(names.map((name) => [name, "f"])));
+  execFileSync("chown", ["-R", `${USER}:${USER}`, upper]);
+  const user = startScript(["sh", "-c", LOOK_IN], { cwd: root, as: { uid: USER, gid: USER }, timeoutMs: 60_000 });
+  expect(await runSluice(["commit", ...args, "--into", join(root, "into")])).toMatchObject({ code: 0, stderr: "" });
+  expect((await user.finished).stdout.trimEnd().split("\n")).toHaveLength(names.length);
+  expect(statSync(join(root, "into")).uid).toBe(USER);
 }, 60_000);
 
 test("a deep leftover of a mount is removed by fsck --fix", async () => {

@@ -1,7 +1,7 @@
 /** Holds the upper layer and the work directory against a second mount: a lock that the kernel drops with the process. */
 import { setTimeout as sleep } from "node:timers/promises";
-import { LOCK, native } from "@sluice/native";
-import { AT, Errno, errnoName, O } from "@sluice/vfs";
+import { LOCK, native, openRealDirectory } from "@sluice/native";
+import { Errno, errnoName, O } from "@sluice/vfs";
 import type { OpenLayer } from "../keeper-link.js";
 import { LayerError } from "./layer-error.js";
 import { toBytes } from "./path-bytes.js";
@@ -39,9 +39,9 @@ export function claimUpper(upper: OpenLayer | undefined, work: OpenLayer | undef
 const LETTING_GO_MS = 2_000;
 const POLL_MS = 10;
 
-/** Whether a mount has it as its upper layer or work directory. */
+/** Whether a mount has it, given by its real path, as its upper layer or work directory. */
 export function isClaimed(path: string): boolean {
-  const fd = native.openat(AT.FDCWD, toBytes(path), O.RDONLY | O.DIRECTORY | O.CLOEXEC, 0);
+  const fd = openRealDirectory(toBytes(path), O.RDONLY);
   if (fd < 0) return false;
   const status = native.flock(fd, LOCK.EX | LOCK.NB);
   native.close(fd);

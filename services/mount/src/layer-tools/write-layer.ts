@@ -1,14 +1,16 @@
 /** Writes what a walk gives into a new directory: as a lower layer in the kernel's format, or as a plain tree. */
 import { inDirectory, native, openBeneath } from "@sluice/native";
 import { escapeName } from "@sluice/runtime";
-import { AT, type Attr, Errno, errnoName, O, S, SEEK } from "@sluice/vfs";
+import { AT, Errno, errnoName, O, S, SEEK } from "@sluice/vfs";
 import { failed } from "../complaint.js";
 import { deviceOf } from "./export-layer.js";
-import { type Hit, isDirectory, isRegular, type LayerStack } from "./layer-stack.js";
+import { type Hit, isRegular, type LayerStack } from "./layer-stack.js";
 import { readTarget, readXattrs } from "./read-object.js";
 import { type Item, shownPath } from "./walk-layers.js";
 
 const PIECE_BYTES = 8n << 20n;
+
+type Furnished = Extract<Item, { kind: "directory" | "object" }>;
 
 /** Where something is made: a descriptor of its directory, and its name. */
 interface Spot {
@@ -29,8 +31,11 @@ export class LayerWriter {
   readonly #stack: LayerStack;
   readonly #root: number;
   readonly #opaqueMark: string;
-  /** Set last, as what is made in a directory moves them. */
-  readonly #directoryTimes: { path: string; attr: Attr }[] = [];
+  /**
+   * Furnished last, the innermost first: until then they are ours alone, so that no owner of the layer changes what is made in them;
+   * and what is made in a directory moves its times.
+   */
+  readonly #directories: Furnished[] = [];
 
   /** `root` is an empty directory, open for reading; it is closed at the end. */
   constructor(stack: LayerStack, root: number) {
@@ -46,7 +51,7 @@ export class LayerWriter {
         await this.#item(item);
         count++;
       }
-      for (const { path, attr } of this.#directoryTimes.reverse()) this.#times(path, attr);
+      for (const item of this.#directories.reverse()) this.#finish(item);
       checked(await native.syncfsAsync(this.#root), "", "what was written cannot be synced");
       return count;
     } finally {
@@ -56,7 +61,7 @@ export class LayerWriter {
 
   async #item(item: Item): Promise<void> {
     if (item.path === "") {
-      if (item.kind === "directory") this.#furnish(item, { directory: this.#root, name: "." });
+      if (item.kind === "directory") this.#directories.push(item);
       return;
     }
     const slash = item.path.lastIndexOf("/");
@@ -84,12 +89,20 @@ export class LayerWriter {
         return;
       case "directory":
         checked(native.mkdirat(directory, name, 0o700), item.path, "it cannot be made");
-        break;
+        this.#directories.push(item);
+        return;
       case "object":
         await this.#object(item, at);
-        break;
+        this.#furnish(item, at);
     }
-    this.#furnish(item, at);
+  }
+
+  #finish(item: Furnished): void {
+    const furnish = (directory: number, name: string): number => {
+      this.#furnish(item, { directory, name });
+      return 0;
+    };
+    checked(inDirectory(this.#root, item.path, furnish), item.path, "its directory cannot be opened");
   }
 
   async #object({ path, object, data }: { path: string; object: Hit; data: Hit }, { directory, name }: Spot): Promise<void> {
@@ -118,7 +131,7 @@ export class LayerWriter {
   }
 
   /** Owner, attributes, mode and times, in the order in which none undoes another. */
-  #furnish(item: Item & { object: Hit }, at: Spot): void {
+  #furnish(item: Furnished, at: Spot): void {
     const { attr } = item.object;
     const { directory, name } = at;
     checked(native.fchownat(directory, name, attr.uid, attr.gid, AT.SYMLINK_NOFOLLOW), item.path, "its owner cannot be set");
@@ -130,14 +143,9 @@ export class LayerWriter {
     }
     if ((attr.mode & S.IFMT) !== S.IFLNK)
       checked(native.fchmodat(directory, name, attr.mode & 0o7777, 0), item.path, "its mode cannot be set");
-    if (isDirectory(attr)) this.#directoryTimes.push({ path: item.path, attr });
-    else this.#times(item.path, attr);
-  }
-
-  #times(path: string, { atimeSec, atimeNsec, mtimeSec, mtimeNsec }: Attr): void {
+    const { atimeSec, atimeNsec, mtimeSec, mtimeNsec } = attr;
     const times = { atimeSec, atimeNsec, mtimeSec, mtimeNsec };
-    const set = (directory: number, name: string): number => native.utimensat(directory, name, times, AT.SYMLINK_NOFOLLOW);
-    checked(inDirectory(this.#root, path, set), path, "its times cannot be set");
+    checked(native.utimensat(directory, name, times, AT.SYMLINK_NOFOLLOW), item.path, "its times cannot be set");
   }
 }
 
