@@ -69,7 +69,7 @@ asked       within ms: p50 10, p90 10, p99 10
 mediated    2.0 MB/s read, 0 B/s written; 1.0 kB/s copied up
 
 COPY-UP                        BYTES               SINCE  PATH
-25 %     #####...............  500.0 MB of 2.0 GB  4 s    b?[31mig
+25 %     #####...............  500.0 MB of 2.0 GB  4 s    b\\033[31mig
 
 OPERATION  A SECOND  ERRORS  P50 MS  P90  P99
 LOOKUP     100       0       1       1    1
