@@ -58,7 +58,7 @@ export function openRealDirectory(path: string, flags: number): number {
   return native.openat2(AT_FDCWD, path, flags | O_DIRECTORY | O_NOFOLLOW, 0, RESOLVE_NO_LINKS);
 }
 
-/** Runs `use` on a descriptor of the directory that holds `path`, and its name there: "." for the root itself. Its result, or the negative errno. */
+/** Runs `use` on a descriptor of the directory that holds `path`, and the name there: "." for the root itself. @returns its result, or the negative errno */
 export function inDirectory(rootFd: number, path: string, use: (directoryFd: number, name: string) => number): number {
   const slash = path.lastIndexOf("/");
   const directory = slash < 0 ? rootFd : openBeneath(rootFd, path.slice(0, slash), O_PATH | O_DIRECTORY, 0);

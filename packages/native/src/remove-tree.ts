@@ -43,7 +43,7 @@ export function removeTree(rootFd: number, path: string): Removal {
       left.pop();
       continue;
     }
-    // Somebody who goes on adding names does not keep us here.
+    // A second try would let somebody who adds names keep us here.
     if (status !== -ENOTEMPTY || last.listed) return { status, path: last.path };
     const names = namesIn(rootFd, last.path);
     if (typeof names === "number") return { status: names, path: last.path };

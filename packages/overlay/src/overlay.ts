@@ -65,7 +65,7 @@ export class Overlay implements Filesystem {
     return overlayStatus(this.#core);
   }
 
-  /** Descriptors of the layers that merge, the upper one first: for who reads them beside the mount. They stay the overlay's; none once it ended. */
+  /** Descriptors of the layers that merge, the upper one first. They stay the overlay's. Empty after `destroy`. */
   layerRoots(): number[] {
     return this.#core.layers.map(({ root }) => root.fd).filter((fd) => fd >= 0);
   }

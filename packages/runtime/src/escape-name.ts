@@ -7,12 +7,12 @@
 /** One character of UTF-8, or a byte that belongs to none. */
 const PIECES =
   /[\xc2-\xdf][\x80-\xbf]|\xe0[\xa0-\xbf][\x80-\xbf]|[\xe1-\xec\xee\xef][\x80-\xbf]{2}|\xed[\x80-\x9f][\x80-\xbf]|\xf0[\x90-\xbf][\x80-\xbf]{2}|[\xf1-\xf3][\x80-\xbf]{3}|\xf4[\x80-\x8f][\x80-\xbf]{2}|[^]/g;
-/** What a terminal obeys, shows as nothing, or shows as a space that is none. */
+/** Characters that a terminal obeys, shows as nothing, or shows as a space though they are another one. */
 const UNSAFE = String.raw`[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]|(?! )\p{Zs}`;
 const unsafe = new RegExp(UNSAFE, "u");
 const everyUnsafe = new RegExp(UNSAFE, "gu");
 const PLAIN = /^[!-[\]-~]*$/;
-/** At the end of a name a space is not seen, and before one it could be taken for a separator. */
+/** A space at the end of a name is invisible, and one at its start looks like a separator. */
 const EDGE_SPACE = /(?<=^|\/) | (?=\/|$)/g;
 const LETTERS: Readonly<Record<string, string>> = {
   "\x07": "\\a",
@@ -41,12 +41,12 @@ export function escapeName(bytes: string): string {
   return PLAIN.test(bytes) ? bytes : bytes.replace(PIECES, shownPiece).replace(EDGE_SPACE, "\\040");
 }
 
-/** The same of a name that is text already: bytes that were not UTF-8 are lost to it. */
+/** The same for a name that is text already, and has lost its bytes that were not UTF-8. */
 export function escapeTextName(text: string): string {
   return escapeName(Buffer.from(text, "utf8").toString("latin1"));
 }
 
-/** A whole line for a terminal, in which names may stand: whatever is unsafe is written in the same form, backslashes stay. */
+/** A whole line for a terminal, which may hold names: unsafe characters get the same form, backslashes stay. */
 export function escapeLine(text: string): string {
   return text.replace(everyUnsafe, (character) => octal(Buffer.from(character, "utf8").toString("latin1")));
 }

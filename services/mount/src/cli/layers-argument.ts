@@ -17,7 +17,7 @@ export interface LayersArguments {
   control?: string;
 }
 
-/** Open, whether a mount has them or they were named: from here on nobody goes by their paths. */
+/** Layers that are open, whether a mount passed them or the command line names them: no tool goes by their paths. */
 export interface Layers {
   upper: Tree;
   /** Top first. */
@@ -42,12 +42,12 @@ export function namedLayers(command: string, args: LayersArguments, lowers: "nee
   return { upper: open(args.upper), lowers: (args.lower ?? []).flatMap((list) => splitEscaped(list, ":", true)).map(open) };
 }
 
-/** The work directory, where one is named. @throws CliError */
+/** The work directory, if one is named. @throws CliError */
 export function namedWork({ work }: LayersArguments, { upper }: Layers): Tree | undefined {
   return work === undefined ? undefined : { ...openTree(resolve(work), false), prefix: upper.prefix };
 }
 
-/** Of a server that passes no descriptors, since it is our own: by the names, with our own rights. */
+/** Opens the layers that our own server names, with our own rights: it passes descriptors to root alone. @throws CliError */
 function openByName({ mountpoint, upper, lowers, userXattr }: MountLayers & { upper: string }): Layers {
   const covered = [upper, ...lowers].find((path) => isBeneath(path, realMountpoint(mountpoint)));
   if (covered !== undefined)

@@ -65,7 +65,7 @@ function converse(socket: Socket, mountpoint: string): MountLayers {
 }
 
 /**
- * Root takes no layers from a server of another user, whose word root would act on with rights that the server lacks. @throws CliError
+ * Root takes no layers from a server of another user: root would open them with rights that the server lacks. @throws CliError
  */
 export async function askLayers(mountpoint: string, control: string | undefined): Promise<MountLayers> {
   const socket = await connectControl(mountpoint, control);

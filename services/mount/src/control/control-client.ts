@@ -23,7 +23,7 @@ const KEEPER_SOCKET = "keeper.sock";
 
 function open(path: string): Promise<Socket> {
   return new Promise((resolve, reject) => {
-    // Nothing is read before somebody does: a read of Node's would lose descriptors that come with the bytes.
+    // Node would read at once, and lose the descriptors that come with the bytes.
     const socket = connect(path).pause();
     socket.once("error", reject);
     socket.once("connect", () => {
@@ -76,15 +76,15 @@ export async function connectKeeper(mountpoint: string): Promise<Socket | undefi
   return orDenial(await connectFirst(socketPaths(mountpoint, KEEPER_SOCKET), [0, ...ourselves()]));
 }
 
-/** Root is nobody else. */
+/** Nobody needs to distrust their own processes. Root is left out: `serversOf` says why. */
 function ourselves(): number[] {
   const uid = process.geteuid?.() ?? 0;
   return uid === 0 ? [] : [uid];
 }
 
 /**
- * Whose server may answer for a mount: its owner's, as the kernel knows it. The owner may put any socket in the run directory, also one that leads
- * to a server of root's, so root is no exception.
+ * The uids whose server may answer for a mount: its owner's, as the kernel knows it. The owner may put any socket in the run
+ * directory, also a link to the socket of another mount, which root's server answers: so a server of root's is no exception.
  */
 function serversOf(mountpoint: string): number[] {
   const mount = mountAt(realMountpoint(mountpoint), readMountTable());
@@ -92,7 +92,7 @@ function serversOf(mountpoint: string): number[] {
   return [Number(owner ?? 0), ...ourselves()];
 }
 
-/** Who answers is believed: root acts on it, and everybody takes it for the mount's word. @throws CliError */
+/** Refuses a process that is not the mount's: a command takes what it says for the mount's word. @throws CliError */
 function checkPeer(socket: Socket, path: string, trusted: readonly number[]): Socket {
   const uid = peerUid(socket);
   if (uid !== undefined && trusted.includes(uid)) return socket;

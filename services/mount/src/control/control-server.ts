@@ -22,7 +22,7 @@ const FDS_PER_RECORD = 128;
 export interface Caller {
   uid: number;
   send(item: unknown): void;
-  /** Duplicates of descriptors, before any item. @throws where the caller does not take them */
+  /** Sends duplicates of descriptors; to be called before any item. @throws if the caller does not take them */
   pass(fds: readonly number[]): void;
   /** The client went. */
   gone: AbortSignal;
@@ -37,7 +37,7 @@ function write(socket: Socket, line: ControlLine): void {
   if (socket.writableLength > MAX_UNREAD_BYTES) socket.destroy();
 }
 
-/** Records that carry descriptors, small enough for an empty socket to take them at once. */
+/** Sends records that carry descriptors, small enough for an empty socket to take them at once. */
 function pass(socket: Socket, fds: readonly number[]): void {
   for (let at = 0; at < fds.length; at += FDS_PER_RECORD) {
     const some = Int32Array.from(fds.slice(at, at + FDS_PER_RECORD));

@@ -53,7 +53,7 @@ export function controlHandler(parts: MountParts, stop: StopRequests): ControlHa
         send(await explain(parts, request));
         return;
       case "layers":
-        // Root alone: with them anybody is past the policy.
+        // Only to root: the descriptors lead past the policy.
         if (uid === 0) pass(parts.overlay.layerRoots());
         send(layersItem(parts));
         return;
