@@ -37,7 +37,7 @@ export const BANS = [
   },
   {
     name: "layer changed without a permit",
-    text: /\bupkeep\b/,
+    text: /\b(upkeep|emptyDirectory|removeTree)\b/,
     in: (path) => OVERLAY.test(path) && !UPKEEP.test(path),
     reason: "a caller's operation changes a layer by effects(permit) alone, so that it cannot skip its judgement",
   },
