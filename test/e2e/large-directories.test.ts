@@ -1,8 +1,10 @@
 /** Directories of very many entries: listed whole, while everybody else is served. */
 import { closeSync, mkdirSync, openSync } from "node:fs";
-import { opendir, readdir, rmdir, stat, unlink } from "node:fs/promises";
+import { opendir, readdir, rename, rmdir, stat, unlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { mountSluice, requires, scratch } from "@sluice/testkit";
+import { check, native } from "@sluice/native";
+import { directory, mountSluice, plant, requires, scratch } from "@sluice/testkit";
+import { AT, S } from "@sluice/vfs";
 import { expect } from "vitest";
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
@@ -11,6 +13,12 @@ const MANY = 40_000;
 function fill(directory: string, prefix: string, count: number): void {
   mkdirSync(directory, { recursive: true });
   for (let i = 0; i < count; i++) closeSync(openSync(join(directory, `${prefix}${i}`), "w"));
+}
+
+/** Makes a directory that holds nothing but whiteouts. */
+function hide(at: string, count: number): void {
+  mkdirSync(at);
+  for (let i = 0; i < count; i++) check(native.mknodat(AT.FDCWD, join(at, `gone${i}`), S.IFCHR, 0, 0), "make a whiteout");
 }
 
 /** How many other requests were answered while `work` ran. */
@@ -60,6 +68,39 @@ test("a directory kept open after it was read costs no descriptor, and removing 
   await directory.close();
   await stat(mount.path("d"));
   expect(open.length).toBe(mount.descriptors().length);
+  await rmdir(mount.path("d"));
+  await mount.stop();
+});
+
+test("directories of very many whiteouts are removed and renamed over while others are served", async () => {
+  const lower = plant(scratch(), {
+    "in/removed/": directory(),
+    "in/overwritten/": directory(),
+    "in/moved/": directory(),
+    "other/": directory(),
+  });
+  const layers = { lowers: [lower], upper: plant(scratch(), { "in/": directory() }), work: scratch() };
+  for (const name of ["removed", "overwritten"]) hide(join(layers.upper, "in", name), MANY);
+  const mount = await mountSluice(layers);
+  // The kernel lets nobody look at the directory that a name is taken from.
+  const other = mount.path("other");
+  expect(await answeredDuring(other, rmdir(mount.path("in/removed")))).toBeGreaterThan(20);
+  expect(await answeredDuring(other, rename(mount.path("in/moved"), mount.path("in/overwritten")))).toBeGreaterThan(20);
+  expect(await readdir(mount.path("in"))).toEqual(["overwritten"]);
+  expect(await readdir(mount.path("in/overwritten"))).toEqual([]);
+  await mount.stop();
+  // What was still to be cleared away is gone with the mount.
+  expect(await readdir(join(layers.work, "work"))).toEqual(["handles"]);
+});
+
+test("a directory of very many whiteouts is not removed once a name has come into it", async () => {
+  const lower = plant(scratch(), { "d/": directory() });
+  const layers = { lowers: [lower], upper: scratch(), work: scratch() };
+  hide(join(layers.upper, "d"), MANY);
+  const mount = await mountSluice(layers);
+  await writeFile(mount.path("d", "new"), "");
+  await expect(rmdir(mount.path("d"))).rejects.toThrow("ENOTEMPTY");
+  await unlink(mount.path("d", "new"));
   await rmdir(mount.path("d"));
   await mount.stop();
 });

@@ -14,9 +14,10 @@ import type { RecentListings } from "./merge/recent-listings.js";
 import type { MarkNames } from "./marks/names.js";
 import type { LockTable } from "./locks/lock-table.js";
 import type { Node } from "./node/node.js";
+import type { Purges } from "./operations/purge-directory.js";
 import type { IdleIo } from "./io/idle-io.js";
 import type { KnownPaths } from "./node/known-paths.js";
-import type { PendingMove } from "./operations/arrivals.js";
+import type { ArrivalWatch } from "./operations/arrivals.js";
 import type { NodeTable } from "./node/node-table.js";
 
 export interface Core {
@@ -36,6 +37,7 @@ export interface Core {
   readonly linkIndex: RealDir | undefined;
   /** Why there is none, for people. */
   readonly noIndex: string;
+  readonly purges: Purges;
   readonly fds: DirectoryFds;
   readonly nodes: NodeTable;
   readonly paths: KnownPaths;
@@ -49,7 +51,7 @@ export interface Core {
   readonly recentListings: RecentListings;
   readonly root: Node;
   /** Renames of directories that are being judged. */
-  readonly pendingMoves: Set<PendingMove>;
+  readonly arrivalWatches: Set<ArrivalWatch>;
   /** Layers lie on several devices: inode numbers carry the device's index. */
   readonly severalDevices: boolean;
   /** For objects that only pass by; never valid after another operation began. */

@@ -22,6 +22,7 @@ import { KnownPaths } from "./node/known-paths.js";
 import { NodeTable } from "./node/node-table.js";
 import { cleanLinkIndex, openLinkIndex } from "./open-link-index.js";
 import { openScratch } from "./open-scratch.js";
+import { Purges } from "./operations/purge-directory.js";
 import { restoreOverlay } from "./restore/restore-overlay.js";
 import { Overlay } from "./overlay.js";
 import { stackLayers } from "./stack-layers.js";
@@ -55,6 +56,7 @@ export function createOverlay(config: OverlayConfig, port: KernelPort): Overlay 
     scratch: scratch?.dir,
     linkIndex: index.dir,
     noIndex: index.reason,
+    purges: new Purges(),
     fds,
     nodes,
     paths: keep.paths,
@@ -74,7 +76,7 @@ export function createOverlay(config: OverlayConfig, port: KernelPort): Overlay 
     copyUps: 0,
     staleReopens: 0,
     copyUpJobs: new Set(),
-    pendingMoves: new Set(),
+    arrivalWatches: new Set(),
     scratchName: () => `#${(++serial).toString(16)}`,
   };
   identifyRoot(core);

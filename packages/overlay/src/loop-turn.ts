@@ -5,6 +5,8 @@
  *
  * State may change between two turns. Work that acts on what it found looks again, synchronously, before it acts.
  */
+import { type CallContext, Errno, FsError } from "@sluice/vfs";
+import { whenDying } from "./layer/caller-process.js";
 
 /** Half of what a request may wait for work of others, so that the step that overruns a turn has room. */
 const TURN_MS = 2.5;
@@ -75,18 +77,31 @@ export class LoopTurn {
 
 /**
  * Runs work that yields after each small step: its result at once if it ends within its first turn, so that short work
- * makes no promise; else a promise.
+ * makes no promise; else a promise. Rejects with EINTR, in the middle of the work, once a signal kills `caller`.
  */
-export function inTurns<T>(steps: Generator<void, T>, turn = new LoopTurn()): T | Promise<T> {
+export function inTurns<T>(steps: Generator<void, T>, caller?: CallContext, turn = new LoopTurn()): T | Promise<T> {
   const result = untilOver(steps, turn);
-  return result.done === true ? result.value : goOn(steps, turn);
+  return result.done === true ? result.value : goOn(steps, caller, turn);
 }
 
-async function goOn<T>(steps: Generator<void, T>, turn: LoopTurn): Promise<T> {
-  for (;;) {
-    await turn.next();
-    const result = untilOver(steps, turn);
-    if (result.done === true) return result.value;
+async function goOn<T>(steps: Generator<void, T>, caller: CallContext | undefined, turn: LoopTurn): Promise<T> {
+  let killed = false;
+  const leaving =
+    caller &&
+    whenDying(caller, () => {
+      killed = true;
+    });
+  try {
+    for (;;) {
+      await turn.next();
+      if (killed) throw new FsError(Errno.EINTR, "the caller was killed");
+      const result = untilOver(steps, turn);
+      if (result.done === true) return result.value;
+    }
+  } finally {
+    leaving?.stop();
+    // Closes what unfinished work has open.
+    steps.return(undefined as T);
   }
 }
 

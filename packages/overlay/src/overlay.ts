@@ -208,6 +208,7 @@ function destroy(core: Core): void {
   for (const file of core.handles.allFiles()) releaseFile(core, file.handle);
   core.handles.closeDirectories();
   core.kept.clear();
+  core.purges.finish();
   // What was volatile is not mounted again.
   if (core.scratch !== undefined && !core.config.volatile) leaveHandles(core.nodes, core.scratch);
   core.nodes.closeAll();

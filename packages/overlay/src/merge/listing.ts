@@ -1,5 +1,5 @@
 /** The merged list of a directory's names: read once for an open directory of several layers, and again after rewinddir(3). */
-import { type ByteName, O } from "@sluice/vfs";
+import { type ByteName, type CallContext, O } from "@sluice/vfs";
 import type { Core } from "../core.js";
 import { sys } from "../layer/host-layer.js";
 import type { RealDir } from "../layer/real-dir.js";
@@ -24,31 +24,15 @@ export class Listing {
   readonly upper: boolean[] = [];
   /** See recent-listings.ts. */
   number = 0;
-  /** Removed in no layer but hidden by one: names of whiteouts met so far. */
-  whiteouts = 0;
 }
 
 /** Reads all layers of the directory; a promise for a large one. A positive errno where a layer fails. */
-export function readListing(core: Core, node: Node): Listing | number | Promise<Listing | number> {
-  return inTurns(fill(core, node, new Listing()));
-}
-
-/** What a directory that has to be empty holds: `names` is true at the first name, however many there are. */
-export function readContent(core: Core, node: Node): { names: boolean; whiteouts: number } | number {
-  const listing = new Listing();
-  const steps = fill(core, node, listing);
-  for (;;) {
-    const step = steps.next();
-    if (listing.names.length > 0) {
-      steps.return(0);
-      return { names: true, whiteouts: listing.whiteouts };
-    }
-    if (step.done === true) return typeof step.value === "number" ? step.value : { names: false, whiteouts: listing.whiteouts };
-  }
+export function readListing(core: Core, node: Node, caller?: CallContext): Listing | number | Promise<Listing | number> {
+  return inTurns(fillListing(core, node, new Listing()), caller);
 }
 
 /** Yields after each batch of entries. */
-function* fill(core: Core, node: Node, listing: Listing): Generator<void, Listing | number> {
+export function* fillListing(core: Core, node: Node, listing: Listing): Generator<void, Listing | number> {
   const dirs = [...(node.dirs ?? [])];
   const seen = dirs.length > 1 ? new Set<ByteName>() : undefined;
   for (const dir of dirs) {
@@ -58,7 +42,10 @@ function* fill(core: Core, node: Node, listing: Listing): Generator<void, Listin
       const batch: Batch = { listing, seen, dir, fd, hidden: [] };
       const errno = yield* readAll(core, batch);
       if (errno !== 0) return errno;
-      for (const name of batch.hidden) seen?.add(name);
+      for (const name of batch.hidden) {
+        seen?.add(name);
+        yield;
+      }
     } finally {
       sys.close(fd);
     }
@@ -99,7 +86,6 @@ function addBatch(core: Core, batch: Batch, length: number): void {
     if (known === GONE) continue;
     seen?.add(name);
     if (known === WHITEOUT) {
-      listing.whiteouts++;
       const hidden = core.marks.foreign ? hiddenBy(name) : undefined;
       if (hidden !== undefined) batch.hidden.push(hidden);
       continue;

@@ -9,9 +9,8 @@ import { effects, openName, statFd, sys } from "../layer/host-layer.js";
 import type { Permit } from "../layer/permit.js";
 import type { RealDir } from "../layer/real-dir.js";
 import { hideBelow } from "../marks/directory-marks.js";
-import { readContent } from "../merge/listing.js";
 import { openNode } from "../node/open-node.js";
-import { purgeDirectory } from "./purge-directory.js";
+import { hasEntries } from "./purge-directory.js";
 import type { RenamePlan } from "./rename.js";
 
 const attr = new Attr();
@@ -21,20 +20,21 @@ export function clearForOverwrite(core: Core, permit: Permit, plan: RenamePlan):
   const { target } = plan;
   const change = effects(permit);
   if (plan.exchange || target?.upperDir === undefined) return 0;
-  const content = readContent(core, target);
-  if (typeof content === "number") return content;
-  if (content.whiteouts === 0) return 0;
   const scratch = core.fds.of(core.scratch as RealDir);
   const into = core.fds.of(plan.newParent.upperDir as RealDir);
-  const source = openNode(core, target, O.PATH | O.DIRECTORY);
+  const source = openNode(core, target, O.RDONLY | O.DIRECTORY);
   if (source < 0) return -source;
+  if (!hasEntries(source)) {
+    sys.close(source);
+    return 0;
+  }
   const name = core.scratchName();
   let status = change.mkdirat(scratch, name, 0o700);
   if (status >= 0) status = furnish(core, { source, scratch, name });
   if (status >= 0) status = change.renameat2(scratch, name, into, plan.newName, RENAME.EXCHANGE);
   sys.close(source);
   if (status < 0) change.unlinkat(scratch, name, AT.REMOVEDIR);
-  else purgeDirectory(core, scratch, name);
+  else core.purges.start(core, name);
   core.fds.drop(target.upperDir);
   return status < 0 ? -status : 0;
 }

@@ -14,7 +14,7 @@ import { MoveComparison } from "../gate/move-comparison.js";
 import { LoopTurn } from "../loop-turn.js";
 import { readListing } from "../merge/listing.js";
 import { type Node, pathAt } from "../node/node.js";
-import type { PendingMove } from "./arrivals.js";
+import type { ArrivalWatch } from "./arrivals.js";
 import { childOf } from "./lookup.js";
 import type { RenamePlan } from "./rename.js";
 
@@ -34,7 +34,7 @@ const MAX_ROUNDS = 16;
 /** More that came within one round are no use of a directory that somebody moves. */
 const MAX_LATE = 65_536;
 
-export class RenameJudgement implements PendingMove {
+export class RenameJudgement implements ArrivalWatch {
   readonly #replaced = new JudgedAccesses();
   /** Of the two ends; names in the tree are judged once, each as it is met. */
   #ends: readonly MoveComparison[] = [];
@@ -71,13 +71,13 @@ export class RenameJudgement implements PendingMove {
   }
 
   end(): void {
-    this.core.pendingMoves.delete(this);
+    this.core.arrivalWatches.delete(this);
     for (const node of this.#directories.keys()) this.core.nodes.release(node);
     this.#directories.clear();
   }
 
   async #judgeTrees(trees: readonly MovedObject[]): Promise<number> {
-    this.core.pendingMoves.add(this);
+    this.core.arrivalWatches.add(this);
     for (const tree of trees) {
       this.#take(tree);
       const refused = await this.#judgeTree(tree);

@@ -1,36 +1,77 @@
-/** Removes a directory of the upper file system that holds nothing but whiteouts. */
+/**
+ * Removes directories of the upper file system that hold nothing but whiteouts, once they lie in the scratch directory, where
+ * nobody sees them. Whiteouts may be many: what a first turn leaves is removed in further ones, after the reply. The next
+ * mount removes what a crash leaves.
+ */
 import { AT, Attr, Errno, O } from "@sluice/vfs";
 import type { Core } from "../core.js";
 import { parseDirents } from "../layer/dirents.js";
 import { openName, statName, sys, upkeep } from "../layer/host-layer.js";
+import type { RealDir } from "../layer/real-dir.js";
+import { inTurns } from "../loop-turn.js";
 import { isForeignMark } from "../marks/foreign-marks.js";
 import { isWhiteout } from "../marks/whiteout.js";
 
-const bytes = Buffer.alloc(65_536);
+/** Small, as each of its names costs system calls: reading on must not take a turn by itself. */
+const bytes = Buffer.alloc(8192);
 const attr = new Attr();
 
-/** 0, or a negative errno; ENOTEMPTY where something else is in it, which stays. */
-export function purgeDirectory(core: Core, dirFd: number, name: string): number {
-  const status = clearWhiteouts(dirFd, name, core.marks.foreign);
-  return status < 0 ? status : upkeep.unlinkat(dirFd, name, AT.REMOVEDIR);
+/** Purges under way. */
+export class Purges {
+  readonly #running = new Set<Generator<void>>();
+
+  /** `name` in the scratch directory. Something else than whiteouts stays, and so does the directory. */
+  start(core: Core, name: string): void {
+    const steps = purgeDirectory(core, name);
+    const rest = inTurns(steps);
+    if (!(rest instanceof Promise)) return;
+    this.#running.add(steps);
+    void rest.then(() => this.#running.delete(steps));
+  }
+
+  /** Ends them all, without giving way. */
+  finish(): void {
+    for (const steps of this.#running) for (; steps.next().done !== true; );
+  }
 }
 
-function clearWhiteouts(dirFd: number, name: string, foreign: boolean): number {
-  const fd = openName(dirFd, name, O.RDONLY | O.DIRECTORY, 0);
-  if (fd < 0) return fd;
+function* purgeDirectory(core: Core, name: string): Generator<void> {
+  const scratchFd = (core.scratch as RealDir).fd;
+  const fd = openName(scratchFd, name, O.RDONLY | O.DIRECTORY, 0);
+  if (fd < 0) return;
+  try {
+    yield* clearWhiteouts(fd, core.marks.foreign);
+  } finally {
+    sys.close(fd);
+  }
+  upkeep.unlinkat(scratchFd, name, AT.REMOVEDIR);
+}
+
+function* clearWhiteouts(fd: number, foreign: boolean): Generator<void> {
+  for (let names = nextNames(fd); names.length > 0; names = nextNames(fd)) {
+    for (const name of names) {
+      if (statName(fd, name, attr) >= 0 && !isWhiteout(attr) && !(foreign && isForeignMark(name))) return;
+      upkeep.unlinkat(fd, name, 0);
+      yield;
+    }
+  }
+}
+
+/** Of a batch; none at the end of the directory, or where it cannot be read. */
+function nextNames(fd: number): string[] {
   const names: string[] = [];
-  let length = sys.getdents64(fd, bytes);
-  for (; length > 0; length = sys.getdents64(fd, bytes)) {
-    parseDirents(bytes, length, (entry) => {
-      if (entry !== "." && entry !== "..") names.push(entry);
-    });
+  for (let length = 1; length > 0 && names.length === 0; ) {
+    length = sys.getdents64(fd, bytes);
+    if (length > 0) {
+      parseDirents(bytes, length, (entry) => {
+        if (entry !== "." && entry !== "..") names.push(entry);
+      });
+    }
   }
-  let status = length;
-  for (const entry of names) {
-    if (statName(fd, entry, attr) < 0) continue;
-    status = isWhiteout(attr) || (foreign && isForeignMark(entry)) ? upkeep.unlinkat(fd, entry, 0) : -Errno.ENOTEMPTY;
-    if (status < 0) break;
-  }
-  sys.close(fd);
-  return status;
+  return names;
+}
+
+/** Is anything in the directory that was just opened? */
+export function hasEntries(fd: number): boolean {
+  return nextNames(fd).length > 0;
 }

@@ -14,12 +14,11 @@ import type { Permit } from "../layer/permit.js";
 import type { RealDir } from "../layer/real-dir.js";
 import { makeWhiteout } from "../marks/whiteout.js";
 import { existsBelow } from "../merge/find.js";
-import { readContent } from "../merge/listing.js";
 import { dropLastIndexed, losesItsCount } from "../node/link-index.js";
 import { type Node, pathAt } from "../node/node.js";
 import { openNode } from "../node/open-node.js";
-import { purgeDirectory } from "./purge-directory.js";
 import { childOf, directoryOf } from "./lookup.js";
+import { EmptyProof } from "./prove-empty.js";
 import { mayTake } from "../node/protection.js";
 
 export function unlink(core: Core, call: CallContext, parentId: NodeId, name: ByteName): Status {
@@ -37,6 +36,8 @@ interface RemovedName {
 }
 
 class Removing extends GovernedOperation {
+  #isEmpty: EmptyProof | undefined = undefined;
+
   constructor(
     call: CallContext,
     private readonly removed: RemovedName,
@@ -56,34 +57,56 @@ class Removing extends GovernedOperation {
     return [{ intent: intentOn(core, node, { operation, accesses: ["delete"], path: pathAt(parent, name) }), node }];
   }
 
+  override holds(core: Core): boolean {
+    return this.#isEmpty?.holds !== false && super.holds(core);
+  }
+
   /** A name among several in a lower layer: copied up first, since only there the count of the others can be kept (ovl_nlink_start). */
   override prepare(core: Core, permit: Permit): Status {
     const { parentId, name, directory } = this.removed;
-    if (core.linkIndex === undefined || directory) return 0;
+    if (core.linkIndex === undefined && !directory) return 0;
     const parent = directoryOf(core, parentId);
     const node = typeof parent === "number" ? parent : childOf(core, parent, name);
-    if (typeof node === "number" || !losesItsCount(core, node)) return 0;
+    // What cannot be removed is found again by `commit`.
+    if (typeof node === "number" || typeof parent === "number") return 0;
+    if (directory) return node.isDirectory && mayTake(core, parent, node) === 0 ? this.#proveEmpty(core, node) : 0;
+    if (!losesItsCount(core, node)) return 0;
     return copyUp(core, node, { permit, call: this.call, truncate: false });
   }
 
   commit(core: Core, permit: Permit): number {
     const parent = directoryOf(core, this.removed.parentId);
-    return typeof parent === "number" ? parent : removeNow(core, permit, { ...this.removed, call: this.call, parent });
+    return typeof parent === "number"
+      ? parent
+      : removeNow(core, permit, { ...this.removed, call: this.call, parent, isEmpty: this.#isEmpty });
+  }
+
+  end(): void {
+    this.#isEmpty?.end();
+    this.#isEmpty = undefined;
+  }
+
+  #proveEmpty(core: Core, node: Node): Status {
+    this.#isEmpty = new EmptyProof(core, node);
+    return this.#isEmpty.look(this.call);
   }
 }
 
-function removeNow(core: Core, permit: Permit, which: RemovedName & { call: CallContext; parent: Node }): number {
+interface Removal extends RemovedName {
+  call: CallContext;
+  parent: Node;
+  /** Of a directory. */
+  isEmpty: EmptyProof | undefined;
+}
+
+function removeNow(core: Core, permit: Permit, which: Removal): number {
   const { call, parent, name } = which;
   const node = childOf(core, parent, name);
   if (typeof node === "number") return node;
   if (node.isDirectory !== which.directory) return which.directory ? Errno.ENOTDIR : Errno.EISDIR;
   const held = mayTake(core, parent, node);
   if (held !== 0) return held;
-  if (which.directory) {
-    const content = readContent(core, node);
-    if (typeof content === "number") return content;
-    if (content.names) return Errno.ENOTEMPTY;
-  }
+  if (which.directory && which.isEmpty?.covers(node) !== true) return Errno.ENOTEMPTY;
   const copied = copyUpDirectory(core, parent);
   if (copied !== 0) return copied;
   const kept = openNode(core, node, O.PATH | O.NOFOLLOW);
@@ -127,7 +150,7 @@ function takeAway(core: Core, permit: Permit, { into, name }: { into: number; na
   const scratch = core.fds.of(core.scratch as RealDir);
   const away = core.scratchName();
   const status = scratch < 0 ? scratch : effects(permit).renameat2(into, name, scratch, away, 0);
-  if (status >= 0) purgeDirectory(core, scratch, away);
+  if (status >= 0) core.purges.start(core, away);
   return status;
 }
 
@@ -142,7 +165,7 @@ function replaceByWhiteout(core: Core, permit: Permit, target: { into: number; n
   if (status < 0) return status;
   status = effects(permit).renameat2(scratch, name, target.into, target.name, target.exchange ? RENAME.EXCHANGE : 0);
   if (status < 0) effects(permit).unlinkat(scratch, name, 0);
-  else if (target.exchange) purgeDirectory(core, scratch, name);
+  else if (target.exchange) core.purges.start(core, name);
   return status;
 }
 

@@ -15,7 +15,6 @@ import type { RealDir } from "../layer/real-dir.js";
 import { isForeignMark } from "../marks/foreign-marks.js";
 import { isWhiteout } from "../marks/whiteout.js";
 import { existsBelow } from "../merge/find.js";
-import { readContent } from "../merge/listing.js";
 import { losesItsCount } from "../node/link-index.js";
 import type { Node } from "../node/node.js";
 import { openNode } from "../node/open-node.js";
@@ -24,6 +23,7 @@ import { clearForOverwrite } from "./clear-for-overwrite.js";
 import { RenameJudgement } from "./judge-rename.js";
 import { childOf, directoryOf } from "./lookup.js";
 import { markMovedDirectory } from "./mark-moved-directory.js";
+import { EmptyProof } from "./prove-empty.js";
 import { forgetName } from "./remove.js";
 import { mayAdd, mayTake } from "../node/protection.js";
 
@@ -51,6 +51,8 @@ export function rename(core: Core, call: CallContext, args: RenameArgs): Status 
 
 class Renaming implements Governed {
   #judgement: RenameJudgement | undefined = undefined;
+  /** Of the directory that is replaced. */
+  #isEmpty: EmptyProof | undefined = undefined;
 
   constructor(
     readonly call: CallContext,
@@ -67,7 +69,7 @@ class Renaming implements Governed {
 
   holds(core: Core): boolean {
     const plan = makePlan(core, this.args);
-    return typeof plan !== "number" && this.#judgement?.holds(plan) !== false;
+    return typeof plan !== "number" && this.#isEmpty?.holds !== false && this.#judgement?.holds(plan) !== false;
   }
 
   /** Copies up what the rename needs, which may wait, and plans again after each wait. */
@@ -78,6 +80,9 @@ class Renaming implements Governed {
       if (typeof plan === "number") return plan;
       const refused = check(core, plan);
       if (refused !== 0) return refused;
+      const empty = this.#proveEmpty(core, plan);
+      if (typeof empty !== "number") return empty.then((status) => (status !== 0 ? status : this.prepare(core, permit)));
+      if (empty !== 0) return empty;
       const missing = needsCopyUp(core, plan);
       if (missing === undefined) return 0;
       // The node contradicts itself: one rename fails, and the mount does not stand still.
@@ -92,12 +97,25 @@ class Renaming implements Governed {
   commit(core: Core, permit: Permit): number {
     const plan = makePlan(core, this.args);
     if (typeof plan === "number") return plan;
-    return check(core, plan) || (needsCopyUp(core, plan) === undefined ? execute(core, permit, this.call, plan) : Errno.EIO);
+    const refused = check(core, plan);
+    if (refused !== 0) return refused;
+    if (replacesDirectory(plan) && this.#isEmpty?.covers(plan.target as Node) !== true) return Errno.ENOTEMPTY;
+    return needsCopyUp(core, plan) === undefined ? execute(core, permit, this.call, plan) : Errno.EIO;
   }
 
   end(): void {
     this.#judgement?.end();
     this.#judgement = undefined;
+    this.#isEmpty?.end();
+    this.#isEmpty = undefined;
+  }
+
+  #proveEmpty(core: Core, plan: RenamePlan): Status {
+    const target = plan.target as Node;
+    if (!replacesDirectory(plan) || this.#isEmpty?.covers(target) === true) return 0;
+    this.#isEmpty?.end();
+    this.#isEmpty = new EmptyProof(core, target);
+    return this.#isEmpty.look(this.call);
   }
 }
 
@@ -135,10 +153,11 @@ function check(core: Core, plan: RenamePlan): number {
   if (plan.exchange || target === undefined || target === node) return 0;
   if (node.isDirectory && !target.isDirectory) return Errno.ENOTDIR;
   if (!node.isDirectory && target.isDirectory) return Errno.EISDIR;
-  if (!target.isDirectory) return 0;
-  const content = readContent(core, target);
-  if (typeof content === "number") return content;
-  return content.names ? Errno.ENOTEMPTY : 0;
+  return 0;
+}
+
+function replacesDirectory({ node, target, exchange }: RenamePlan): boolean {
+  return target?.isDirectory === true && target !== node && !exchange;
 }
 
 function execute(core: Core, permit: Permit, call: CallContext, plan: RenamePlan): number {
