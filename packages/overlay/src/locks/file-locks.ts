@@ -1,7 +1,10 @@
 /**
  * The advisory locks of one file: POSIX byte ranges and flock(2), which know nothing of each other. A data structure
  * with the rules of fs/locks.c; who waits, and for whom, is lock-table.ts.
+ *
+ * A process may have as many ranges as it likes: whatever is asked costs a search, not a walk over all of them.
  */
+import { type Range, RangeIndex } from "./range-index.js";
 
 /** A range that one owner holds. `end` is its last byte. */
 export interface RangeLock {
@@ -21,80 +24,126 @@ export interface WholeLock {
   readonly write: boolean;
 }
 
-/** Is told what an owner holds from now on. */
+export type Span = Pick<RangeLock, "start" | "end">;
+
+/** Is told what is held from now on, each before what it takes the place of is let go. */
 export interface LockNotes {
-  ranges(owner: bigint, held: readonly RangeLock[]): void;
-  whole(owner: bigint, lock: WholeLock | undefined): void;
+  /** The number of the note, for `gone`. */
+  range(lock: RangeLock): number;
+  whole(lock: WholeLock): number;
+  gone(note: number): void;
 }
+
+interface HeldRange extends RangeLock, Range {
+  note: number;
+}
+
+interface HeldWhole extends WholeLock {
+  note: number;
+}
+
+/** What one owner holds. */
+interface Owned {
+  /** When he came, which is how F_GETLK finds the first in the way. */
+  readonly order: number;
+  /** None overlaps another. */
+  readonly ranges: RangeIndex<HeldRange>;
+  /** Open files that he took one by. */
+  readonly handles: Set<number>;
+}
+
+/** F_GETLK looks for the first owner in the way among so many ranges. */
+const MAX_COMPARED = 1024;
 
 export class FileLocks {
   readonly #notes: LockNotes | undefined;
-  /** Ranges by owner, sorted; owners in the order in which they came, which is how F_GETLK finds the first in the way. */
-  readonly #ranges = new Map<bigint, RangeLock[]>();
-  readonly #whole = new Map<bigint, WholeLock>();
+  readonly #owned = new Map<bigint, Owned>();
+  readonly #reads = new RangeIndex<HeldRange>();
+  readonly #writes = new RangeIndex<HeldRange>();
+  readonly #whole = new Map<bigint, HeldWhole>();
+  /** Owners who took something by an open file. */
+  readonly #byHandle = new Map<number, Set<bigint>>();
+  #owners = 0;
 
   constructor(notes?: LockNotes) {
     this.#notes = notes;
   }
 
   get empty(): boolean {
-    return this.#ranges.size === 0 && this.#whole.size === 0;
+    return this.#owned.size === 0 && this.#whole.size === 0;
   }
 
-  /** The first range in the way of `wanted`. */
-  conflict(wanted: RangeLock): RangeLock | undefined {
-    for (const [owner, ranges] of this.#ranges) {
-      if (owner === wanted.owner) continue;
-      for (const held of ranges) if (inTheWay(held, wanted)) return held;
+  /** Ranges of others in the way of `wanted`. */
+  *inTheWay(wanted: RangeLock): IterableIterator<RangeLock> {
+    yield* this.#writes.overlapping(wanted, wanted.owner);
+    if (wanted.write) yield* this.#reads.overlapping(wanted, wanted.owner);
+  }
+
+  isFree(wanted: RangeLock): boolean {
+    return this.inTheWay(wanted).next().done === true;
+  }
+
+  /** The range in the way of whoever came first. */
+  firstInTheWay(wanted: RangeLock): RangeLock | undefined {
+    let first: HeldRange | undefined;
+    let compared = 0;
+    for (const held of this.inTheWay(wanted) as IterableIterator<HeldRange>) {
+      if (first === undefined || held.order < first.order || (held.order === first.order && held.start < first.start)) first = held;
+      if (++compared === MAX_COMPARED) break;
     }
-    return undefined;
+    return first;
   }
 
-  /** Everybody whose ranges are in the way. */
-  *blockers(wanted: RangeLock): IterableIterator<bigint> {
-    for (const [owner, ranges] of this.#ranges) {
-      if (owner !== wanted.owner && ranges.some((held) => inTheWay(held, wanted))) yield owner;
-    }
-  }
-
-  /** Takes a range that nothing is in the way of: what its owner holds there becomes this lock, neighbours of one kind grow together. */
-  take(wanted: RangeLock): void {
-    const rest = this.#without(wanted);
+  /**
+   * Takes a range that nothing is in the way of: what its owner holds there becomes this lock, neighbours of one kind grow
+   * together. True if a lock for writing became weaker somewhere.
+   */
+  take(wanted: RangeLock): boolean {
+    const { owner, handle, pid, write } = wanted;
+    const owned = this.#ownedBy(owner);
     let { start, end } = wanted;
-    const apart = rest.filter((held) => {
-      if (held.write !== wanted.write || held.end + 1n < start || held.start > end + 1n) return true;
-      if (held.start < start) start = held.start;
-      if (held.end > end) end = held.end;
-      return false;
-    });
-    apart.push({ ...wanted, start, end });
-    this.#keep(wanted.owner, apart);
+    const made: HeldRange[] = [];
+    const near = [...owned.ranges.overlapping({ start: start - 1n, end: end + 1n })];
+    const gone = near.filter((held, at) => held.write === write || !isEnd(near, at) || overlaps(held, wanted));
+    // The first and the last alone may be longer than what is taken.
+    for (const held of new Set([near[0], near[near.length - 1]])) {
+      if (held?.write === write) {
+        if (held.start < start) start = held.start;
+        if (held.end > end) end = held.end;
+      } else if (held !== undefined && overlaps(held, wanted)) made.push(...cut(held, wanted));
+    }
+    made.push({ owner, handle, pid, write, start, end, order: owned.order, note: 0, leaves: false });
+    this.#replace(owner, owned, gone, made);
+    this.#takenBy(owner, handle, owned);
+    return !write && gone.some((held) => held.write);
   }
 
-  /** False where the owner held nothing there. */
-  drop(range: Pick<RangeLock, "owner" | "start" | "end">): boolean {
-    const before = this.#ranges.get(range.owner);
-    if (before === undefined || !before.some((held) => overlaps(held, range))) return false;
-    this.#keep(range.owner, this.#without(range));
-    return true;
+  /** What the owner held there, from its first byte to its last; undefined if nothing. */
+  drop(range: Pick<RangeLock, "owner" | "start" | "end">): Span | undefined {
+    const owned = this.#owned.get(range.owner);
+    if (owned === undefined) return undefined;
+    const gone = [...owned.ranges.overlapping(range)];
+    const made = [...new Set([gone[0], gone[gone.length - 1]])].flatMap((held) => (held === undefined ? [] : cut(held, range)));
+    return this.#replace(range.owner, owned, gone, made);
   }
 
-  dropOwner(owner: bigint): boolean {
-    if (!this.#ranges.delete(owner)) return false;
-    this.#notes?.ranges(owner, []);
-    return true;
+  dropOwner(owner: bigint): Span | undefined {
+    const owned = this.#owned.get(owner);
+    return owned === undefined ? undefined : this.#replace(owner, owned, [...owned.ranges.all()], []);
   }
 
   /** What is left of an open file that is gone: its flock, and ranges of its own (F_OFD_SETLK). */
-  dropHandle(handle: number): boolean {
-    let dropped = false;
-    for (const [owner, lock] of this.#whole) if (lock.handle === handle) dropped = this.dropWhole(owner) || dropped;
-    for (const [owner, ranges] of this.#ranges) {
-      const rest = ranges.filter((held) => held.handle !== handle);
-      if (rest.length === ranges.length) continue;
-      dropped = true;
-      this.#keep(owner, rest);
+  dropHandle(handle: number): { whole: boolean; ranges: Span | undefined } {
+    const dropped: { whole: boolean; ranges: Span | undefined } = { whole: false, ranges: undefined };
+    for (const owner of this.#byHandle.get(handle) ?? []) {
+      if (this.#whole.get(owner)?.handle === handle) dropped.whole = this.dropWhole(owner) || dropped.whole;
+      const owned = this.#owned.get(owner);
+      if (owned === undefined) continue;
+      const gone = [...owned.ranges.all()].filter((held) => held.handle === handle);
+      const span = this.#replace(owner, owned, gone, []);
+      if (span !== undefined) dropped.ranges = dropped.ranges === undefined ? span : around(dropped.ranges, span);
     }
+    this.#byHandle.delete(handle);
     return dropped;
   }
 
@@ -102,47 +151,93 @@ export class FileLocks {
     return this.#whole.get(owner);
   }
 
-  wholeConflict(wanted: WholeLock): boolean {
-    for (const held of this.#whole.values()) if (held.owner !== wanted.owner && (held.write || wanted.write)) return true;
-    return false;
-  }
-
-  takeWhole(wanted: WholeLock): void {
-    this.#whole.set(wanted.owner, wanted);
-    this.#notes?.whole(wanted.owner, wanted);
-  }
-
-  dropWhole(owner: bigint): boolean {
-    if (!this.#whole.delete(owner)) return false;
-    this.#notes?.whole(owner, undefined);
+  wholeIsFree(wanted: WholeLock): boolean {
+    const others = this.#whole.size - (this.#whole.has(wanted.owner) ? 1 : 0);
+    if (others === 0) return true;
+    if (wanted.write) return false;
+    // Whoever holds it for himself alone is the only one.
+    for (const [owner, held] of this.#whole) return owner === wanted.owner || !held.write;
     return true;
   }
 
-  /** The owner's ranges with this one cut out. */
-  #without(range: Pick<RangeLock, "owner" | "start" | "end">): RangeLock[] {
-    return (this.#ranges.get(range.owner) ?? []).flatMap((held) => {
-      if (!overlaps(held, range)) return [held];
-      const left = held.start < range.start ? [{ ...held, end: range.start - 1n }] : [];
-      const right = held.end > range.end ? [{ ...held, start: range.end + 1n }] : [];
-      return [...left, ...right];
-    });
+  takeWhole(wanted: WholeLock): void {
+    const before = this.#whole.get(wanted.owner);
+    const { owner, handle, write } = wanted;
+    this.#whole.set(owner, { owner, handle, write, note: this.#notes?.whole(wanted) ?? 0 });
+    this.#takenBy(owner, handle);
+    if (before !== undefined) this.#notes?.gone(before.note);
   }
 
-  #keep(owner: bigint, ranges: RangeLock[]): void {
-    if (ranges.length === 0) this.#ranges.delete(owner);
-    else
-      this.#ranges.set(
-        owner,
-        ranges.sort((a, b) => (a.start < b.start ? -1 : 1)),
-      );
-    this.#notes?.ranges(owner, ranges);
+  dropWhole(owner: bigint): boolean {
+    const before = this.#whole.get(owner);
+    if (before === undefined) return false;
+    this.#whole.delete(owner);
+    this.#leaves(owner, [before.handle]);
+    this.#notes?.gone(before.note);
+    return true;
+  }
+
+  #ownedBy(owner: bigint): Owned {
+    let owned = this.#owned.get(owner);
+    if (owned === undefined) {
+      owned = { order: ++this.#owners, ranges: new RangeIndex(), handles: new Set() };
+      this.#owned.set(owner, owned);
+    }
+    return owned;
+  }
+
+  #takenBy(owner: bigint, handle: number, owned?: Owned): void {
+    owned?.handles.add(handle);
+    const owners = this.#byHandle.get(handle);
+    if (owners === undefined) this.#byHandle.set(handle, new Set([owner]));
+    else owners.add(owner);
+  }
+
+  /** The owner has nothing any more of the kind that he took by these. */
+  #leaves(owner: bigint, handles: Iterable<number>): void {
+    if (this.#owned.has(owner) || this.#whole.has(owner)) return;
+    for (const handle of handles) {
+      const owners = this.#byHandle.get(handle);
+      if (owners?.delete(owner) === true && owners.size === 0) this.#byHandle.delete(handle);
+    }
+  }
+
+  /** From the first byte of what is gone to its last. */
+  #replace(owner: bigint, owned: Owned, gone: readonly HeldRange[], made: readonly HeldRange[]): Span | undefined {
+    for (const held of made) held.note = this.#notes?.range(held) ?? 0;
+    owned.ranges.remove(gone);
+    this.#reads.remove(gone.filter((held) => !held.write));
+    this.#writes.remove(gone.filter((held) => held.write));
+    for (const held of made) {
+      owned.ranges.add(held);
+      (held.write ? this.#writes : this.#reads).add(held);
+    }
+    if (owned.ranges.isEmpty) {
+      this.#owned.delete(owner);
+      this.#leaves(owner, owned.handles);
+    }
+    if (this.#notes !== undefined) for (const held of gone) this.#notes.gone(held.note);
+    const [first, last] = [gone[0], gone[gone.length - 1]];
+    return first === undefined || last === undefined ? undefined : { start: first.start, end: last.end };
   }
 }
 
-function overlaps(a: Pick<RangeLock, "start" | "end">, b: Pick<RangeLock, "start" | "end">): boolean {
+function isEnd(ranges: readonly unknown[], at: number): boolean {
+  return at === 0 || at === ranges.length - 1;
+}
+
+function overlaps(a: Span, b: Span): boolean {
   return a.start <= b.end && b.start <= a.end;
 }
 
-function inTheWay(held: RangeLock, wanted: RangeLock): boolean {
-  return overlaps(held, wanted) && (held.write || wanted.write);
+/** What is left of a held range outside of another one. */
+function cut(held: HeldRange, range: Span): HeldRange[] {
+  const left = held.start < range.start ? [{ ...held, end: range.start - 1n }] : [];
+  const right = held.end > range.end ? [{ ...held, start: range.end + 1n }] : [];
+  return [...left, ...right];
+}
+
+/** From the first byte of both to the last. */
+export function around(a: Span, b: Span): Span {
+  return { start: a.start < b.start ? a.start : b.start, end: a.end > b.end ? a.end : b.end };
 }

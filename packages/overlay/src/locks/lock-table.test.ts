@@ -118,6 +118,48 @@ test("a circle of waits is refused to whoever would close it, also when it close
   expect(await waits).toBe(0);
 });
 
+test("a circle that closes as a lock changes hands is refused to the one who waits for its new owner", async () => {
+  const table = new LockTable<object>();
+  const [f, g] = [{}, {}];
+  expect(table.lockRange(f, by(1n, true), undefined)).toBe(0);
+  expect(table.lockRange(g, by(3n, true), undefined)).toBe(0);
+  const [first, second] = [2n, 3n].map((owner) => table.lockRange(f, by(owner, true), caller()));
+  // Another thread of 2.
+  const other = table.lockRange(g, by(2n, true), caller());
+  table.dropOwner(f, 1n);
+  expect(await first).toBe(0);
+  expect(await second).toBe(Errno.EDEADLK);
+  table.dropOwner(g, 3n);
+  expect(await other).toBe(0);
+});
+
+test("very many who wait are woken in turns, and whoever lets go meanwhile is not forgotten", async () => {
+  const table = new LockTable<object>();
+  const file = {};
+  const order: bigint[] = [];
+  const waits: Promise<number>[] = [];
+  expect(table.lockRange(file, by(1n, true), undefined)).toBe(0);
+  for (let owner = 2n; owner < 30_000n; owner++) {
+    const woken = Promise.resolve(table.lockRange(file, by(owner, owner === 29_999n), caller()));
+    waits.push(woken.then((errno) => (order.push(owner), errno)));
+  }
+  table.dropOwner(file, 1n);
+  // The event loop goes round before the last of them has its lock.
+  await new Promise((resolve) => {
+    setImmediate(resolve);
+  });
+  expect(order.length).toBeGreaterThan(0);
+  expect(order.length).toBeLessThan(29_997);
+  expect(table.lockRange(file, by(1n, true), undefined)).toBe(Errno.EAGAIN);
+  const readers = waits.splice(0, 29_997);
+  expect(new Set(await Promise.all(readers))).toEqual(new Set([0]));
+  expect(order).toEqual(order.toSorted((a, b) => Number(a - b)));
+  for (let owner = 2n; owner < 29_999n; owner++) table.dropOwner(file, owner);
+  expect(await waits[0]).toBe(0);
+  table.dropOwner(file, 29_999n);
+  expect(table.size).toBe(0);
+});
+
 test("flock gives up what it has before it takes the other kind", async () => {
   const table = new LockTable<object>();
   const file = {};
@@ -130,5 +172,28 @@ test("flock gives up what it has before it takes the other kind", async () => {
   table.unlockWhole(file, 2n);
   expect(await waits).toBe(0);
   table.dropHandle(file, 3);
+  expect(table.size).toBe(0);
+});
+
+test("a process of very many ranges and very many processes on one file hold what they took", () => {
+  const table = new LockTable<object>();
+  const file = {};
+  const at = (owner: bigint, start: bigint, write = true) => ({ ...by(owner, write), start, end: start });
+  for (let i = 0n; i < 3_000n; i++) {
+    expect(table.lockRange(file, at(1n, i * 4n), undefined)).toBe(0);
+    expect(table.lockRange(file, at(2n + i, i * 4n + 2n, i % 2n === 0n), undefined)).toBe(0);
+  }
+  for (let i = 0n; i < 3_000n; i++) {
+    expect(table.inTheWay(file, at(9_999n, i * 4n))?.owner).toBe(1n);
+    expect(table.inTheWay(file, at(9_999n, i * 4n + 1n))).toBeUndefined();
+    expect(table.lockRange(file, at(9_999n, i * 4n + 2n, false), undefined)).toBe(i % 2n === 0n ? Errno.EAGAIN : 0);
+  }
+  // Of all that are in the way, the first who came.
+  expect(table.inTheWay(file, by(9_999n, true))?.owner).toBe(1n);
+  table.dropOwner(file, 1n);
+  expect(table.lockRange(file, at(9_999n, 400n), undefined)).toBe(0);
+  expect(table.inTheWay(file, at(5n, 400n))?.owner).toBe(9_999n);
+  for (let i = 0n; i < 3_000n; i++) table.dropHandle(file, Number(2n + i));
+  table.unlockRange(file, { owner: 9_999n, start: 0n, end: 1n << 62n });
   expect(table.size).toBe(0);
 });

@@ -6,24 +6,45 @@
  * whether a range is the process' or the open file's (F_OFD_SETLK): unlike there, waits of open files are looked at too.
  */
 import { type CallContext, Errno } from "@sluice/vfs";
-import { FileLocks, type LockNotes, type RangeLock, type WholeLock } from "./file-locks.js";
+import { inTurns } from "../loop-turn.js";
+import { around, FileLocks, type LockNotes, type RangeLock, type Span, type WholeLock } from "./file-locks.js";
+import { type Range, RangeIndex } from "./range-index.js";
 
 /** Whoever waits, until he is interrupted. */
 type Caller = Pick<CallContext, "signal">;
 
 type Wanted = { readonly kind: "range"; readonly lock: RangeLock } | { readonly kind: "whole"; readonly lock: WholeLock };
 
-interface Waiter {
+/** A waiter's range is what he waits for; of the whole file, all of it. */
+interface Waiter extends Range {
   readonly wanted: Wanted;
   readonly locks: FileLocks;
   readonly settle: (errno: number) => void;
+  settled: boolean;
 }
 
 interface Locked {
   readonly locks: FileLocks;
+  readonly ranges: RangeIndex<Waiter>;
   /** In the order in which they came. */
-  readonly waiters: Set<Waiter>;
+  readonly wholes: Set<Waiter>;
+  waiters: number;
+  /** What changed, and waiters were not looked at yet. */
+  news: News | undefined;
+  waking: boolean;
 }
+
+/** Waiters for ranges in `span`, and for the whole file, may be free now. */
+interface News {
+  span: Span | undefined;
+  whole: boolean;
+  /** One who waits took some of it: a circle of waits may have closed. */
+  taken: boolean;
+}
+
+/** Locks that a search for a deadlock looks at, and waits of one owner; fs/locks.c gives up after ten. */
+const MAX_LOOKS = 4096;
+const MAX_WAITS = 256;
 
 /** `File` stands for a file: whatever object is the same for all of its nodeIds. */
 export class LockTable<File extends object> {
@@ -31,6 +52,7 @@ export class LockTable<File extends object> {
   readonly #notesOf: ((file: File) => LockNotes) | undefined;
   /** Waits for ranges by who waits: a process has several where its threads wait. */
   readonly #waits = new Map<bigint, Set<Waiter>>();
+  #waiters = 0;
 
   /** `notesOf`: where it is written down who holds what. */
   constructor(notesOf?: (file: File) => LockNotes) {
@@ -46,7 +68,8 @@ export class LockTable<File extends object> {
   }
 
   #none(file: File): Locked {
-    return { locks: new FileLocks(this.#notesOf?.(file)), waiters: new Set() };
+    const locks = new FileLocks(this.#notesOf?.(file));
+    return { locks, ranges: new RangeIndex(), wholes: new Set(), waiters: 0, news: undefined, waking: false };
   }
 
   /** Files with locks or waiters. */
@@ -56,7 +79,7 @@ export class LockTable<File extends object> {
 
   /** F_GETLK: a lock that is in the way of this one. */
   inTheWay(file: File, wanted: RangeLock): RangeLock | undefined {
-    return this.#files.get(file)?.locks.conflict(wanted);
+    return this.#files.get(file)?.locks.firstInTheWay(wanted);
   }
 
   /** Takes a range: 0, EAGAIN, or for a `caller` who waits a promise: 0 once it is free, EINTR where he is interrupted, EDEADLK where it never would be. */
@@ -66,7 +89,7 @@ export class LockTable<File extends object> {
 
   unlockRange(file: File, range: Pick<RangeLock, "owner" | "start" | "end">): void {
     const locked = this.#files.get(file);
-    if (locked?.locks.drop(range) === true) this.#wake(file, locked);
+    if (locked !== undefined) this.#freed(file, locked, locked.locks.drop(range));
   }
 
   /**
@@ -82,45 +105,62 @@ export class LockTable<File extends object> {
 
   unlockWhole(file: File, owner: bigint): void {
     const locked = this.#files.get(file);
-    if (locked?.locks.dropWhole(owner) === true) this.#wake(file, locked);
+    if (locked?.locks.dropWhole(owner) === true) this.#freed(file, locked, undefined, true);
   }
 
   /** A process closed one of its descriptors of the file: that ends all its ranges, by whichever it took them. */
   dropOwner(file: File, owner: bigint): void {
     const locked = this.#files.get(file);
-    if (locked?.locks.dropOwner(owner) === true) this.#wake(file, locked);
+    if (locked !== undefined) this.#freed(file, locked, locked.locks.dropOwner(owner));
   }
 
   dropHandle(file: File, handle: number): void {
     const locked = this.#files.get(file);
-    if (locked?.locks.dropHandle(handle) === true) this.#wake(file, locked);
+    if (locked === undefined) return;
+    const { whole, ranges } = locked.locks.dropHandle(handle);
+    this.#freed(file, locked, ranges, whole);
   }
 
   #lock(file: File, wanted: Wanted, caller: Caller | undefined): number | Promise<number> {
     const locked = this.#files.get(file) ?? this.#none(file);
     if (isFree(locked.locks, wanted)) {
       this.#files.set(file, locked);
-      take(locked.locks, wanted);
-      // A range that turned from write to read lets others in.
+      this.#take(locked, wanted);
       this.#wake(file, locked);
       return 0;
     }
     if (caller === undefined) return Errno.EAGAIN;
     const { signal } = caller;
     if (signal.aborted) return Errno.EINTR;
-    if (this.#wouldDeadlock(locked, wanted)) return Errno.EDEADLK;
+    if (this.#wouldDeadlock(locked.locks, wanted)) return Errno.EDEADLK;
     return this.#wait(file, locked, { wanted, signal });
+  }
+
+  #take(locked: Locked, wanted: Wanted): void {
+    if (wanted.kind === "whole") return locked.locks.takeWhole(wanted.lock);
+    const { lock } = wanted;
+    const weaker = locked.locks.take(lock);
+    // As a lock changes hands, a circle closes if its new owner waits for something else: another thread of a process does.
+    const taken = this.#waits.has(lock.owner);
+    if (weaker || taken) tell(locked, { span: lock, whole: false, taken });
   }
 
   #wait(file: File, locked: Locked, wish: { wanted: Wanted; signal: AbortSignal }): Promise<number> {
     const { wanted, signal } = wish;
+    const { start, end } = wanted.kind === "range" ? wanted.lock : { start: 0n, end: 0n };
     return new Promise((resolve) => {
       const waiter: Waiter = {
         wanted,
         locks: locked.locks,
+        owner: wanted.lock.owner,
+        start,
+        end,
+        order: ++this.#waiters,
+        leaves: false,
+        settled: false,
         settle: (errno) => {
-          locked.waiters.delete(waiter);
-          this.#countWait(waiter, -1);
+          waiter.settled = true;
+          this.#leave(locked, waiter);
           signal.removeEventListener("abort", interrupted);
           resolve(errno);
         },
@@ -130,68 +170,116 @@ export class LockTable<File extends object> {
         this.#forgetIfIdle(file, locked);
       };
       signal.addEventListener("abort", interrupted);
-      locked.waiters.add(waiter);
-      this.#countWait(waiter, 1);
+      this.#join(locked, waiter);
     });
   }
 
-  /** Something was let go: whoever is free now gets what he waits for, until nobody is. */
+  #join(locked: Locked, waiter: Waiter): void {
+    locked.waiters++;
+    if (waiter.wanted.kind === "whole") {
+      locked.wholes.add(waiter);
+      return;
+    }
+    locked.ranges.add(waiter);
+    this.#waits.set(waiter.owner, (this.#waits.get(waiter.owner) ?? new Set()).add(waiter));
+  }
+
+  #leave(locked: Locked, waiter: Waiter): void {
+    locked.waiters--;
+    if (waiter.wanted.kind === "whole") {
+      locked.wholes.delete(waiter);
+      return;
+    }
+    locked.ranges.remove([waiter]);
+    const waits = this.#waits.get(waiter.owner);
+    if (waits?.delete(waiter) === true && waits.size === 0) this.#waits.delete(waiter.owner);
+  }
+
+  #freed(file: File, locked: Locked, span: Span | undefined, whole = false): void {
+    if (span !== undefined || whole) tell(locked, { span, whole, taken: false });
+    this.#wake(file, locked);
+  }
+
+  /** Whoever is free now gets what he waits for, in the order of coming; in turns, since they may be many. */
   #wake(file: File, locked: Locked): void {
-    for (let again = locked.waiters.size > 0; again; ) {
-      again = false;
-      for (const waiter of [...locked.waiters]) {
-        if (isFree(locked.locks, waiter.wanted)) {
-          take(locked.locks, waiter.wanted);
-          again = true;
-          waiter.settle(0);
-        } else if (this.#wouldDeadlock(locked, waiter.wanted, waiter)) {
-          waiter.settle(Errno.EDEADLK);
-        }
+    if (locked.waking) return;
+    const finish = (): void => {
+      locked.waking = false;
+      this.#forgetIfIdle(file, locked);
+    };
+    if (locked.news === undefined) return finish();
+    locked.waking = true;
+    const woken = inTurns(this.#lookAtWaiters(locked));
+    if (woken instanceof Promise) void woken.then(finish);
+    else finish();
+  }
+
+  *#lookAtWaiters(locked: Locked): Generator<void, undefined> {
+    for (let { news } = locked; news !== undefined; news = locked.news) {
+      locked.news = undefined;
+      const inSpan = news.span === undefined ? [] : [...locked.ranges.overlapping(news.span)];
+      const waiters = [...inSpan.sort((a, b) => a.order - b.order), ...(news.whole ? locked.wholes : [])];
+      for (const waiter of waiters) {
+        this.#lookAt(locked, waiter, news.taken);
+        yield;
       }
     }
-    this.#forgetIfIdle(file, locked);
+  }
+
+  #lookAt(locked: Locked, waiter: Waiter, taken: boolean): void {
+    if (waiter.settled) return;
+    if (isFree(locked.locks, waiter.wanted)) {
+      waiter.settle(0);
+      this.#take(locked, waiter.wanted);
+    } else if (taken && this.#wouldDeadlock(locked.locks, waiter.wanted, waiter)) {
+      waiter.settle(Errno.EDEADLK);
+    }
   }
 
   #forgetIfIdle(file: File, locked: Locked): void {
-    if (locked.locks.empty && locked.waiters.size === 0 && this.#files.get(file) === locked) this.#files.delete(file);
+    if (locked.locks.empty && locked.waiters === 0 && this.#files.get(file) === locked) this.#files.delete(file);
   }
 
   /** Does somebody in the way wait, himself or through others, for the one who asks? */
-  #wouldDeadlock(locked: Locked, wanted: Wanted, self?: Waiter): boolean {
-    if (wanted.kind === "whole") return false;
-    const { owner } = wanted.lock;
-    const open = [...locked.locks.blockers(wanted.lock)];
+  #wouldDeadlock(locks: FileLocks, wanted: Wanted, self?: Waiter): boolean {
+    if (wanted.kind === "whole" || this.#waits.size === 0) return false;
     const seen = new Set<bigint>();
-    for (let next = open.pop(); next !== undefined; next = open.pop()) {
-      if (next === owner) return true;
-      if (seen.has(next)) continue;
-      seen.add(next);
-      open.push(...this.#waitedForBy(next, self));
+    const open = [locks.inTheWay(wanted.lock)];
+    for (let looks = 0; looks < MAX_LOOKS; looks++) {
+      const blocker = open[open.length - 1]?.next();
+      if (blocker === undefined) return false;
+      if (blocker.done === true) {
+        open.pop();
+        continue;
+      }
+      const { owner } = blocker.value;
+      if (owner === wanted.lock.owner) return true;
+      if (!seen.has(owner)) open.push(...this.#waitedForBy(owner, self));
+      seen.add(owner);
     }
     return false;
   }
 
-  /** Whom an owner's waits are for. */
-  *#waitedForBy(owner: bigint, except: Waiter | undefined): IterableIterator<bigint> {
+  /** What is in the way of an owner's waits. */
+  *#waitedForBy(owner: bigint, except: Waiter | undefined): IterableIterator<IterableIterator<RangeLock>> {
+    let waits = 0;
     for (const waiter of this.#waits.get(owner) ?? []) {
-      if (waiter !== except && waiter.wanted.kind === "range") yield* waiter.locks.blockers(waiter.wanted.lock);
+      if (waiter !== except && waiter.wanted.kind === "range") yield waiter.locks.inTheWay(waiter.wanted.lock);
+      if (++waits === MAX_WAITS) return;
     }
-  }
-
-  #countWait(waiter: Waiter, change: 1 | -1): void {
-    if (waiter.wanted.kind !== "range") return;
-    const { owner } = waiter.wanted.lock;
-    const waits = this.#waits.get(owner) ?? new Set();
-    if (change === 1) this.#waits.set(owner, waits.add(waiter));
-    else if (waits.delete(waiter) && waits.size === 0) this.#waits.delete(owner);
   }
 }
 
 function isFree(locks: FileLocks, wanted: Wanted): boolean {
-  return wanted.kind === "range" ? locks.conflict(wanted.lock) === undefined : !locks.wholeConflict(wanted.lock);
+  return wanted.kind === "range" ? locks.isFree(wanted.lock) : locks.wholeIsFree(wanted.lock);
 }
 
-function take(locks: FileLocks, wanted: Wanted): void {
-  if (wanted.kind === "range") locks.take(wanted.lock);
-  else locks.takeWhole(wanted.lock);
+function tell(locked: Locked, news: News): void {
+  if (locked.waiters === 0) return;
+  const { news: before } = locked;
+  locked.news = {
+    span: before?.span === undefined ? news.span : news.span === undefined ? before.span : around(before.span, news.span),
+    whole: news.whole || before?.whole === true,
+    taken: news.taken || before?.taken === true,
+  };
 }
