@@ -6,6 +6,7 @@ import {
   decodeInit,
   decodeInterrupt,
   encodeInit,
+  type ForgetSink,
   INIT_OUT_BYTES,
   Opcode,
   OUT_HEADER_BYTES,
@@ -15,10 +16,11 @@ import {
   type Request,
   RESEND_BIT_HI,
 } from "@sluice/fuse-protocol";
-import { Errno, type Filesystem, FsError, type Negotiated } from "@sluice/vfs";
+import { Errno, FsError, type Negotiated } from "@sluice/vfs";
 import type { Agreement } from "./agreement.js";
 import { unanswered } from "./dispatch-table.js";
 import type { EngineEvents } from "./engine.js";
+import type { Forgets } from "./forgets.js";
 import type { HandlerContext } from "./handler.js";
 import { type Handshake, negotiate, type Wishes } from "./init.js";
 import type { InFlight } from "./interrupts.js";
@@ -26,6 +28,7 @@ import type { Replies } from "./replies.js";
 
 export interface ConnectionParts {
   readonly context: HandlerContext;
+  readonly forgets: Forgets;
   readonly replies: Replies;
   readonly inFlight: InFlight;
   readonly agreement: Agreement;
@@ -54,9 +57,9 @@ export class ConnectionRequests {
   handle(request: Request): number | undefined {
     switch (request.opcode) {
       case Opcode.FORGET:
-        return this.#forgotten(request, decodeForget);
+        return this.#forgotten(request, decodeForget, this.#parts.context.filesystem);
       case Opcode.BATCH_FORGET:
-        return this.#forgotten(request, decodeBatchForget);
+        return this.#forgottenMany(request);
       case Opcode.INTERRUPT:
         return this.#interrupt(request);
       case Opcode.INIT:
@@ -83,9 +86,16 @@ export class ConnectionRequests {
     return true;
   }
 
-  #forgotten(request: Request, decode: (request: Request, sink: Filesystem) => number): number {
+  #forgottenMany(request: Request): number {
+    const { forgets } = this.#parts;
+    const errno = this.#forgotten(request, decodeBatchForget, forgets);
+    forgets.begin();
+    return errno;
+  }
+
+  #forgotten(request: Request, decode: (request: Request, sink: ForgetSink) => number, sink: ForgetSink): number {
     try {
-      const errno = decode(request, this.#parts.context.filesystem);
+      const errno = decode(request, sink);
       if (errno !== 0) this.#malformed(request);
       return errno;
     } catch (error) {

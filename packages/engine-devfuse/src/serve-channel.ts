@@ -5,6 +5,7 @@ import { DataPool, RequestPool } from "./buffer-pools.js";
 import type { Channel } from "./channel.js";
 import { ConnectionRequests } from "./connection-requests.js";
 import type { EngineEvents } from "./engine.js";
+import { Forgets } from "./forgets.js";
 import type { HandlerContext } from "./handler.js";
 import type { IdlePolling } from "./idle-polling.js";
 import type { Wishes } from "./init.js";
@@ -36,13 +37,15 @@ export interface Served {
   /** To wake whenever the channel has requests. */
   readonly loop: ReadLoop;
   readonly session: Session;
+  readonly forgets: Forgets;
 }
 
 export function serveChannel(parts: ServeParts): Served {
   const { filesystem, replies, inFlight, events, channel } = parts;
   const context: HandlerContext = { filesystem, data: new DataPool(MAX_DATA_BYTES), setxattrExtended: takesLongSetxattr(parts.agreement) };
   const requests = new RequestPool(Math.max(parts.wishes.maxWriteBytes, MAX_DATA_BYTES));
-  const connection = new ConnectionRequests({ ...parts, context });
+  const forgets = new Forgets(filesystem);
+  const connection = new ConnectionRequests({ ...parts, context, forgets });
   const session = new Session({
     context,
     replies,
@@ -55,7 +58,7 @@ export function serveChannel(parts: ServeParts): Served {
   });
   const loop = new ReadLoop({ channel, session, requests, inFlight, onEnd: parts.onEnd });
   session.onLateAnswer = () => loop.linger();
-  return { loop, session };
+  return { loop, session, forgets };
 }
 
 /** Of a connection that was agreed on before. */

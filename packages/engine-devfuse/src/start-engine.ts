@@ -15,6 +15,7 @@ import {
 import { Agreement } from "./agreement.js";
 import { type Channel, deviceChannel } from "./channel.js";
 import type { Engine, EngineEvents, MountOptions, StartEngine } from "./engine.js";
+import type { Forgets } from "./forgets.js";
 import { IdlePolling } from "./idle-polling.js";
 import { InFlight } from "./interrupts.js";
 import { Notifications } from "./notify.js";
@@ -65,6 +66,7 @@ class DeviceEngine implements Engine {
   readonly #idlePolling: IdlePolling;
   #poller: Poller | undefined;
   #loop: ReadLoop | undefined;
+  #forgets: Forgets | undefined;
   #filesystem: Filesystem | undefined;
   #ending = false;
   #resolveReady: (negotiated: Negotiated) => void = () => undefined;
@@ -95,7 +97,7 @@ class DeviceEngine implements Engine {
   serve(filesystem: Filesystem): void {
     this.#filesystem = filesystem;
     const { maxStackDepth, maxWriteBytes, locks = false } = this.#options;
-    const { loop, session } = serveChannel({
+    const { loop, session, forgets } = serveChannel({
       channel: this.#channel,
       filesystem,
       agreement: this.#agreement,
@@ -110,6 +112,7 @@ class DeviceEngine implements Engine {
       onEnd: (errno) => this.#onEnd(errno),
     });
     this.#loop = loop;
+    this.#forgets = forgets;
     if (this.#at.negotiated !== undefined) this.#goOn(this.#at.negotiated);
     this.#poller = native.poll(this.#at.fuseFd, (status) => {
       this.#transport.wake();
@@ -143,6 +146,7 @@ class DeviceEngine implements Engine {
     this.#poller?.close();
     this.#poller = undefined;
     this.#loop?.stop();
+    this.#forgets?.finish();
     this.#idlePolling.close();
     return this.#inFlight.idleButForLocks(limitMs);
   }

@@ -6,4 +6,5 @@ export * from "./filesystem.js";
 export * from "./filesystem-decorator.js";
 export * from "./flags.js";
 export * from "./kernel-port.js";
+export * from "./loop-turn.js";
 export * from "./out.js";

@@ -5,8 +5,7 @@
  * POSIX waits are looked at for deadlocks, over all files, as in fs/locks.c posix_locks_deadlock. The kernel does not say
  * whether a range is the process' or the open file's (F_OFD_SETLK): unlike there, waits of open files are looked at too.
  */
-import { type CallContext, Errno } from "@sluice/vfs";
-import { inTurns } from "../loop-turn.js";
+import { type CallContext, Errno, inTurns } from "@sluice/vfs";
 import { around, FileLocks, type LockNotes, type RangeLock, type Span, type WholeLock } from "./file-locks.js";
 import { type Range, RangeIndex } from "./range-index.js";
 
@@ -45,6 +44,8 @@ interface News {
 /** Locks that a search for a deadlock looks at, and waits of one owner; fs/locks.c gives up after ten. */
 const MAX_LOOKS = 4096;
 const MAX_WAITS = 256;
+/** Waiters: a few are woken in the very turn in which a lock is let go. */
+const LOOKED_AT_ONCE = 16;
 
 /** `File` stands for a file: whatever object is the same for all of its nodeIds. */
 export class LockTable<File extends object> {
@@ -219,9 +220,9 @@ export class LockTable<File extends object> {
       locked.news = undefined;
       const inSpan = news.span === undefined ? [] : [...locked.ranges.overlapping(news.span)];
       const waiters = [...inSpan.sort((a, b) => a.order - b.order), ...(news.whole ? locked.wholes : [])];
-      for (const waiter of waiters) {
+      for (const [at, waiter] of waiters.entries()) {
+        if (at % LOOKED_AT_ONCE === LOOKED_AT_ONCE - 1) yield;
         this.#lookAt(locked, waiter, news.taken);
-        yield;
       }
     }
   }

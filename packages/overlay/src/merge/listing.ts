@@ -1,12 +1,12 @@
 /** The merged list of a directory's names: read once for an open directory of several layers, and again after rewinddir(3). */
-import { type ByteName, type CallContext, O } from "@sluice/vfs";
+import { type ByteName, type CallContext, inTurns, O } from "@sluice/vfs";
 import type { Core } from "../core.js";
 import { sys } from "../layer/host-layer.js";
 import type { RealDir } from "../layer/real-dir.js";
-import { inTurns } from "../loop-turn.js";
 import { hiddenBy } from "../marks/foreign-marks.js";
 import { mixDevice } from "../node/admit.js";
 import type { Node } from "../node/node.js";
+import { unlessKilled } from "../unless-killed.js";
 import { DirentCursor } from "../layer/dirents.js";
 import { GONE, judgeEntry, WHITEOUT } from "./judge-entry.js";
 
@@ -28,7 +28,8 @@ export class Listing {
 
 /** Reads all layers of the directory; a promise for a large one. A positive errno where a layer fails. */
 export function readListing(core: Core, node: Node, caller?: CallContext): Listing | number | Promise<Listing | number> {
-  return inTurns(fillListing(core, node, new Listing()), caller);
+  const steps = fillListing(core, node, new Listing());
+  return inTurns(caller === undefined ? steps : unlessKilled(caller, steps));
 }
 
 /** Yields after each batch of entries. */

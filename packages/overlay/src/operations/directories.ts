@@ -50,7 +50,7 @@ export function releasedir(core: Core, handle: FileHandle): number {
   return 0;
 }
 
-export function readdir(core: Core, _call: CallContext, args: ReaddirArgs, out: DirectoryOut): Status {
+export function readdir(core: Core, call: CallContext, args: ReaddirArgs, out: DirectoryOut): Status {
   const directory = core.handles.directory(args.handle);
   if (directory === undefined) return Errno.EBADF;
   // rewinddir(3) shows what was added or removed since.
@@ -63,7 +63,7 @@ export function readdir(core: Core, _call: CallContext, args: ReaddirArgs, out: 
   if (directory.listing !== undefined) return emit(core, { directory, cookie, plus }, out);
   // What an earlier process listed to its end.
   if (directory.rows > 0 && rowAt(cookie) >= directory.rows) return 0;
-  const listing = readListing(core, directory.node);
+  const listing = readListing(core, directory.node, call);
   const use = (read: Listing | number): number => {
     if (typeof read === "number") return read;
     read.number = core.recentListings.add(directory.node, read);

@@ -4,14 +4,13 @@
  * A tree is judged name by name, which takes as long as it takes: other callers get their turns in between, and may give a
  * directory new names after it was read. Those are judged as well (arrivals.ts), so that in the end every name in the tree was.
  */
-import { type ByteName, type CallContext, Errno, type Status } from "@sluice/vfs";
+import { type ByteName, type CallContext, Errno, LoopTurn, type Status } from "@sluice/vfs";
 import type { Core } from "../core.js";
 import { andThen, ending } from "../copy-up/statuses.js";
 import { intentOn } from "../gate/describe-access.js";
 import { governsAny } from "../gate/governs.js";
 import { type GovernedAccess, JudgedAccesses, NO_ACCESS } from "../gate/judged-accesses.js";
 import { MoveComparison } from "../gate/move-comparison.js";
-import { LoopTurn } from "../loop-turn.js";
 import { readListing } from "../merge/listing.js";
 import { type Node, pathAt } from "../node/node.js";
 import type { ArrivalWatch } from "./arrivals.js";

@@ -2,11 +2,11 @@
  * A directory that is about to go has to be empty in the merged tree. It may hold very many whiteouts, so that looking takes
  * turns of the event loop; what comes into it meanwhile, or before the effect, spoils the proof.
  */
-import { type CallContext, Errno, FsError, type Status } from "@sluice/vfs";
+import { type CallContext, Errno, FsError, inTurns, type Status } from "@sluice/vfs";
 import type { Core } from "../core.js";
-import { inTurns } from "../loop-turn.js";
 import { fillListing, Listing } from "../merge/listing.js";
 import type { Node } from "../node/node.js";
+import { unlessKilled } from "../unless-killed.js";
 import type { ArrivalWatch } from "./arrivals.js";
 
 export class EmptyProof implements ArrivalWatch {
@@ -22,7 +22,7 @@ export class EmptyProof implements ArrivalWatch {
 
   /** 0, ENOTEMPTY, or the errno of a layer that fails. */
   look(call: CallContext): Status {
-    const looked = inTurns(lookForName(this.core, this.directory), call);
+    const looked = inTurns(unlessKilled(call, lookForName(this.core, this.directory)));
     return typeof looked === "number" ? looked : looked.catch(errnoOfKill);
   }
 

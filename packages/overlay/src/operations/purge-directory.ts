@@ -3,12 +3,11 @@
  * nobody sees them. Whiteouts may be many: what a first turn leaves is removed in further ones, after the reply. The next
  * mount removes what a crash leaves.
  */
-import { AT, Attr, Errno, O } from "@sluice/vfs";
+import { AT, Attr, Errno, inTurns, O } from "@sluice/vfs";
 import type { Core } from "../core.js";
 import { parseDirents } from "../layer/dirents.js";
 import { openName, statName, sys, upkeep } from "../layer/host-layer.js";
 import type { RealDir } from "../layer/real-dir.js";
-import { inTurns } from "../loop-turn.js";
 import { isForeignMark } from "../marks/foreign-marks.js";
 import { isWhiteout } from "../marks/whiteout.js";
 

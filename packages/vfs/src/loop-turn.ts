@@ -5,9 +5,6 @@
  *
  * State may change between two turns. Work that acts on what it found looks again, synchronously, before it acts.
  */
-import { type CallContext, Errno, FsError } from "@sluice/vfs";
-import { whenDying } from "./layer/caller-process.js";
-
 /** Half of what a request may wait for work of others, so that the step that overruns a turn has room. */
 const TURN_MS = 2.5;
 
@@ -77,37 +74,23 @@ export class LoopTurn {
 
 /**
  * Runs work that yields after each small step: its result at once if it ends within its first turn, so that short work
- * makes no promise; else a promise. Rejects with EINTR, in the middle of the work, once a signal kills `caller`.
+ * makes no promise; else a promise. A `yield` gives true after the work has waited for another turn.
  */
-export function inTurns<T>(steps: Generator<void, T>, caller?: CallContext, turn = new LoopTurn()): T | Promise<T> {
-  const result = untilOver(steps, turn);
-  return result.done === true ? result.value : goOn(steps, caller, turn);
+export function inTurns<T>(steps: Generator<void, T, boolean>, turn = new LoopTurn()): T | Promise<T> {
+  const result = untilOver(steps, turn, false);
+  return result.done === true ? result.value : goOn(steps, turn);
 }
 
-async function goOn<T>(steps: Generator<void, T>, caller: CallContext | undefined, turn: LoopTurn): Promise<T> {
-  let killed = false;
-  const leaving =
-    caller &&
-    whenDying(caller, () => {
-      killed = true;
-    });
-  try {
-    for (;;) {
-      await turn.next();
-      if (killed) throw new FsError(Errno.EINTR, "the caller was killed");
-      const result = untilOver(steps, turn);
-      if (result.done === true) return result.value;
-    }
-  } finally {
-    leaving?.stop();
-    // Closes what unfinished work has open.
-    steps.return(undefined as T);
+async function goOn<T>(steps: Generator<void, T, boolean>, turn: LoopTurn): Promise<T> {
+  for (;;) {
+    await turn.next();
+    const result = untilOver(steps, turn, true);
+    if (result.done === true) return result.value;
   }
 }
 
-function untilOver<T>(steps: Generator<void, T>, turn: LoopTurn): IteratorResult<void, T> {
-  for (;;) {
-    const result = steps.next();
+function untilOver<T>(steps: Generator<void, T, boolean>, turn: LoopTurn, waited: boolean): IteratorResult<void, T> {
+  for (let result = steps.next(waited); ; result = steps.next(false)) {
     if (result.done === true || turn.isOver) return result;
   }
 }

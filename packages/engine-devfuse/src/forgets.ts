@@ -1,0 +1,48 @@
+/**
+ * The kernel forgets up to 65,536 nodes by one request. They are let go in turns of the event loop: nobody waits for it, and
+ * their order does not matter, since each only takes back references that answers gave.
+ */
+import type { ForgetSink } from "@sluice/fuse-protocol";
+import { inTurns } from "@sluice/vfs";
+
+/** What costs less than looking whether the turn is over. */
+const AT_ONCE = 16;
+
+export class Forgets implements ForgetSink {
+  readonly #filesystem: ForgetSink;
+  /** Nodes and counts by turns. */
+  readonly #pending: number[] = [];
+  #running = false;
+
+  constructor(filesystem: ForgetSink) {
+    this.#filesystem = filesystem;
+  }
+
+  /** To be followed by `begin`. */
+  forget(node: number, count: number): void {
+    this.#pending.push(node, count);
+  }
+
+  begin(): void {
+    if (this.#running) return;
+    this.#running = true;
+    const done = inTurns(this.#letGo());
+    if (done === undefined) this.#running = false;
+    else
+      void done.then(() => {
+        this.#running = false;
+      });
+  }
+
+  /** Lets all go now: who serves next must not find references that the kernel has given back. */
+  finish(): void {
+    for (const steps = this.#letGo(); steps.next().done !== true; );
+  }
+
+  *#letGo(): Generator<void, undefined> {
+    for (let step = 1, count = this.#pending.pop(); count !== undefined; step++, count = this.#pending.pop()) {
+      this.#filesystem.forget(this.#pending.pop() as number, count);
+      if (step % AT_ONCE === 0) yield;
+    }
+  }
+}
