@@ -21,6 +21,9 @@ typedef uint64_t (*phase_fn)(const struct plan *plan);
 // Waits for the other processes, drops cached names where the plan says so, and starts the clock.
 void start_clock(const struct plan *plan);
 void stop_clock(void);
+// Instead of the two: what the clock would have covered.
+void set_clock(uint64_t ns);
+uint64_t now_ns(void);
 
 // Prints what failed and ends the process.
 void fail(const char *what, const char *name) __attribute__((noreturn));

@@ -6,7 +6,8 @@ import { runLoad } from "../phases/load-generator.js";
 import type { Sizes } from "../phases/sizes.js";
 import type { Session, Tree } from "../subjects/session.js";
 import type { Subject } from "../subjects/subject.js";
-import { holdOpen } from "./hold-open.js";
+import { besideLongWork } from "./beside-long-work.js";
+import { whilePhase } from "./while-phase.js";
 import { takeOvers } from "./take-overs.js";
 
 export interface Reading {
@@ -29,7 +30,7 @@ export interface Experiment {
 
 const upTo = (most: number, points: readonly number[]): number[] => points.filter((point) => point <= most);
 
-async function plantFiles(bench: Bench, folder: string, files: number, filesADirectory = 100): Promise<Tree> {
+export async function plantFiles(bench: Bench, folder: string, files: number, filesADirectory = 100): Promise<Tree> {
   const directory = join(folder, "base", "tree");
   mkdirSync(directory, { recursive: true });
   mkdirSync(join(folder, "base", "scratch"));
@@ -101,8 +102,8 @@ const openFiles: Experiment = {
     const options = { directory: join(session.root, "tree"), files: at };
     await runLoad(bench.load, "stat", options);
     const before = session.residentBytes();
-    const during = await holdOpen(bench.load, options, () => session.residentBytes());
-    return [{ name: "memory an open file", unit: "bytes", value: (during - before) / at }];
+    const { looked } = await whilePhase({ program: bench.load, name: "hold-open", ...options }, () => session.residentBytes());
+    return [{ name: "memory an open file", unit: "bytes", value: (looked - before) / at }];
   },
 };
 
@@ -136,4 +137,4 @@ const knownFiles: Experiment = {
   },
 };
 
-export const experiments: readonly Experiment[] = [files, clients, layers, names, openFiles, knownFiles];
+export const experiments: readonly Experiment[] = [files, clients, layers, names, openFiles, knownFiles, besideLongWork];

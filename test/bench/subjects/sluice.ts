@@ -10,6 +10,8 @@ interface Variant {
   about: string;
   /** The whole of the policy; undefined: none, and so no decision service. */
   effect?: "grant" | "mediate";
+  /** A rule about moves besides, so that each name of a directory that moves is judged. */
+  judgesMoves?: true;
   engine: "devfuse" | "fuse-native";
   /** Default: read. */
   transport?: "uring";
@@ -20,6 +22,8 @@ interface Variant {
   mostRounds?: number;
   slow?: true;
   phasesOnly?: true;
+  /** Only where it is asked for. */
+  named?: true;
 }
 
 const ENABLE_URING = "/sys/module/fuse/parameters/enable_uring";
@@ -27,13 +31,21 @@ const ENABLE_URING = "/sys/module/fuse/parameters/enable_uring";
 const VARIANTS: readonly Variant[] = [
   { name: "sluice", about: "Sluice without a policy: kernel passthrough, nobody asked", engine: "devfuse" },
   { name: "sluice-uring", about: "the same, its requests by io_uring instead of read(2)", engine: "devfuse", transport: "uring" },
-  { name: "sluice-halting", about: "the same as sluice, with --idle-polling off", engine: "devfuse", halting: true },
+  { name: "sluice-halting", about: "the same as sluice, with --idle-polling off", engine: "devfuse", halting: true, named: true },
   {
     name: "sluice-granted",
     about: "Sluice, a decision service that grants every open: kernel passthrough",
     effect: "grant",
     engine: "devfuse",
     phasesOnly: true,
+  },
+  {
+    name: "sluice-judging",
+    about: "the same, with a rule that has every move judged",
+    effect: "grant",
+    judgesMoves: true,
+    engine: "devfuse",
+    named: true,
   },
   {
     name: "sluice-mediated",
@@ -62,7 +74,8 @@ const VARIANTS: readonly Variant[] = [
 function policyArguments(variant: Variant, ground: Ground): string[] {
   if (variant.effect === undefined) return [];
   const file = `${ground.log}.policy.yaml`;
-  writeFileSync(file, `version: 1\ndefault: ${variant.effect}\n`, { mode: 0o644 });
+  const rules = variant.judgesMoves === true ? 'rules:\n  - { name: moves, path: "**/none", access: [read, rename], effect: deny }\n' : "";
+  writeFileSync(file, `version: 1\ndefault: ${variant.effect}\n${rules}`, { mode: 0o644 });
   return ["--policy", file];
 }
 
@@ -119,7 +132,7 @@ export const sluiceSubjects: readonly Subject[] = VARIANTS.map((variant) => ({
   kept: variant.kept === true,
   phasesOnly: variant.phasesOnly === true,
   slow: variant.slow === true,
-  onlyNamed: variant.halting === true,
+  onlyNamed: variant.named === true,
   ...(variant.mostRounds === undefined ? {} : { mostRounds: variant.mostRounds }),
   missing: () => whyMissing(variant),
   start: (ground) => start(variant, ground),
