@@ -77,3 +77,22 @@ it("leaves a name that no question can hold to be refused", async () => {
   await ask(of(["a", dear, "b"]), undefined);
   expect(asked.map(({ resource }) => resource.paths)).toEqual([["a"], [dear], ["b"]]);
 });
+
+it("asks about a file of very many names in turns of the event loop, each part once", async () => {
+  const { asked, ask } = asker();
+  const answer = ask(of(names(65_000)), undefined);
+  const atOnce = asked.length;
+  await new Promise((resolve) => setImmediate(resolve));
+  const later = asked.length;
+  await answer;
+  expect(atOnce).toBeLessThan(later);
+  expect(later).toBeLessThan(asked.length);
+  expect(asked).toHaveLength(Math.ceil(65_000 / QUESTION_LIMITS.paths));
+});
+
+it("fails if a part fails while others are still to be asked", async () => {
+  const failing = inParts((question) =>
+    question.resource.paths.includes("nnnnnnnnn0") ? Promise.reject(new Error("no answer")) : Promise.resolve(answerOf({})),
+  );
+  await expect(failing(of(names(65_000)), undefined)).rejects.toThrow("no answer");
+});

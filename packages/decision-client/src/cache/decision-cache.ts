@@ -3,7 +3,15 @@
  * taken afresh at each hit, from the inquiry; a fact that cannot be read is a miss. Whether anything may be used at all
  * (somebody can be asked, replicas agree) is for whoever asks to know.
  */
-import { type CacheStatus, type Decision, type Inquiry, inquiryOf, type PolicyRevision, type Question } from "@sluice/decision-api";
+import {
+  type CacheStatus,
+  type Decision,
+  type Inquiry,
+  inquiryOf,
+  type PolicyRevision,
+  QUESTION_LIMITS,
+  type Question,
+} from "@sluice/decision-api";
 import { sameRevision } from "../revision-view.js";
 import { HitCounts } from "./hit-counts.js";
 import { hashText, mix, PathHashes } from "./path-hashes.js";
@@ -92,9 +100,7 @@ export class DecisionCache {
 
   /** The same without counting, for an outage; expired ones included. */
   peek(inquiry: Inquiry): Decision | undefined {
-    const { paths } = inquiry;
-    const path = paths.length === 1 ? (paths[0] as string) : paths.join(BETWEEN_PATHS);
-    return this.#search(inquiry, path, paths.length === 1)?.answer();
+    return this.#searchPaths(inquiry)?.answer();
   }
 
   /** True where it is kept. `askedMs` on the clock of performance.now(); `epoch` as it was then. */
@@ -119,12 +125,17 @@ export class DecisionCache {
 
   #find(inquiry: Inquiry): ScopeEntry | undefined {
     if (this.#table.size === 0) return undefined;
-    const { paths } = inquiry;
-    const path = paths.length === 1 ? (paths[0] as string) : paths.join(BETWEEN_PATHS);
-    const entry = this.#search(inquiry, path, paths.length === 1);
+    const entry = this.#searchPaths(inquiry);
     if (entry === undefined || entry.expiresMs === 0 || performance.now() < entry.expiresMs) return entry;
     this.#table.remove(entry);
     return undefined;
+  }
+
+  /** Answers about more names than a question holds are not kept, and a file may have 65,000. */
+  #searchPaths(inquiry: Inquiry): ScopeEntry | undefined {
+    const { paths } = inquiry;
+    if (paths.length > QUESTION_LIMITS.paths) return undefined;
+    return this.#search(inquiry, paths.length === 1 ? (paths[0] as string) : paths.join(BETWEEN_PATHS), paths.length === 1);
   }
 
   #search(inquiry: Inquiry, path: string, single: boolean): ScopeEntry | undefined {

@@ -89,6 +89,8 @@ function begin(core: Core, directory: OpenDirectory): void {
 /** Bytes of host records that about fill a reply of 32 KiB, which is what readdir(3) asks for. */
 const BATCH_BYTES = 24_576;
 const BATCH_PLUS_BYTES = 7168;
+/** Rows of one reply whose node has to be looked up, at some system calls each: the reader asks for the others. */
+const MAX_LOOKUPS = 128;
 
 /** An empty answer is the end, so it goes on where a batch held nothing to show. */
 function emitStream(core: Core, stream: DirectoryStream, request: { from: FileOffset; plus: boolean }, out: DirectoryOut): number {
@@ -96,7 +98,7 @@ function emitStream(core: Core, stream: DirectoryStream, request: { from: FileOf
   let given = 0;
   for (;;) {
     let full = false;
-    const length = stream.read(from, request.plus ? BATCH_PLUS_BYTES : BATCH_BYTES, (row) => {
+    const length = stream.read(from, request.plus || stream.dir.impure ? BATCH_PLUS_BYTES : BATCH_BYTES, (row) => {
       fillStreamed(core, stream, row);
       full = !give(core, { node: stream.node, plus: request.plus }, isDot(row.name), out);
       if (!full) given++;
@@ -116,7 +118,7 @@ function emitStream(core: Core, stream: DirectoryStream, request: { from: FileOf
 function forgetImpure(core: Core, { node, dir }: DirectoryStream): void {
   if (!dir.layer.writable || node.unlinked) return;
   const listing = readListing(core, node);
-  if (typeof listing === "number" || listing instanceof Promise) return;
+  if (typeof listing === "number" || listing instanceof Promise || listing.names.length > MAX_LOOKUPS) return;
   for (const [index, name] of listing.names.entries()) {
     const child = knownChild(core, node, { name, differs: true });
     const pure = child === undefined || (child.inoLo === listing.inoLo[index] && child.inoHi === listing.inoHi[index]);
@@ -160,11 +162,12 @@ function emit(core: Core, emission: Emission, out: DirectoryOut): number {
   const { node } = emission.directory;
   const listing = emission.directory.listing as Listing;
   const rows = listing.names.length + 2;
+  let lookups = 0;
   for (let row = rowAt(emission.cookie); row < rows; row++) {
     if (row < 2) dot(node, row);
-    else fillRow(core, node, listing, row - 2);
+    else if (fillRow(core, node, listing, row - 2)) lookups++;
     entry.offset = cookieOf(listing.number, row);
-    if (!give(core, { node, plus: emission.plus }, row < 2, out)) {
+    if (lookups > MAX_LOOKUPS || !give(core, { node, plus: emission.plus }, row < 2, out)) {
       core.journal?.keepListing(emission.directory);
       break;
     }
@@ -180,14 +183,17 @@ function dot(node: Node, row: number): void {
   entry.type = DT.DIR;
 }
 
-function fillRow(core: Core, node: Node, listing: Listing, index: number): void {
+/** True if the node had to be looked up. */
+function fillRow(core: Core, node: Node, listing: Listing, index: number): boolean {
   const name = listing.names[index] as string;
   entry.name = name;
   entry.type = listing.types[index] as number;
-  const child = knownChild(core, node, { name, differs: listing.upper[index] === true && (node.isMerged || node.top.impure) });
+  const differs = listing.upper[index] === true && (node.isMerged || node.top.impure);
+  const child = knownChild(core, node, { name, differs });
   entry.inoLo = child?.inoLo ?? (listing.inoLo[index] as number);
   entry.inoHi = child?.inoHi ?? (listing.inoHi[index] as number);
   if (child !== undefined) core.nodes.letGo(child);
+  return differs;
 }
 
 /**

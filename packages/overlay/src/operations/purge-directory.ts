@@ -3,7 +3,7 @@
  * nobody sees them. Whiteouts may be many: what a first turn leaves is removed in further ones, after the reply. The next
  * mount removes what a crash leaves.
  */
-import { AT, Attr, Errno, inTurns, O } from "@sluice/vfs";
+import { AT, Attr, inTurns, O } from "@sluice/vfs";
 import type { Core } from "../core.js";
 import { parseDirents } from "../layer/dirents.js";
 import { openName, statName, sys, upkeep } from "../layer/host-layer.js";

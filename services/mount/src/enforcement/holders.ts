@@ -5,7 +5,7 @@
 import { readFileSync, readlinkSync } from "node:fs";
 import { readdir, readFile } from "node:fs/promises";
 import { native } from "@sluice/native";
-import { Errno } from "@sluice/vfs";
+import { Errno, LoopTurn } from "@sluice/vfs";
 import { codeOf } from "../complaint.js";
 
 export interface Holder {
@@ -57,7 +57,15 @@ async function holdingsOf(pid: number, device: string, inos: ReadonlySet<bigint>
     const known = held.get(key);
     held.set(key, { ...holding, pid, writes: holding.writes || known?.writes === true });
   };
-  for (const mapping of parseMaps(await readFile(`/proc/${pid}/maps`, "latin1"), device)) note(mapping);
+  // A process may have 65,530 mappings, and as many mounts as it likes.
+  const turn = new LoopTurn();
+  const [major = 0, minor = 0] = device.split(":").map(Number);
+  const on = { major, minor };
+  for (const line of (await readFile(`/proc/${pid}/maps`, "latin1")).split("\n")) {
+    const mapping = parseMapping(line, on);
+    if (mapping !== undefined) note(mapping);
+    if (turn.isOver) await turn.next();
+  }
   for (const descriptor of await descriptorsOf(pid, device)) note(descriptor);
   if (held.size === 0) return [];
   const status = await readFile(`/proc/${pid}/status`, "latin1");
@@ -68,14 +76,11 @@ async function holdingsOf(pid: number, device: string, inos: ReadonlySet<bigint>
 }
 
 /** A line: "7f12-7f13 rw-s 00001000 00:2d 123  /mnt/view/file". The device in hexadecimal, the inode not. */
-function* parseMaps(text: string, device: string): Generator<Omit<Holder, "uid" | "gid" | "pid">> {
-  const [major = 0, minor = 0] = device.split(":").map(Number);
-  for (const line of text.split("\n")) {
-    const [, permissions = "", dev = "", ino = "0", path = ""] = /^\S+ (\S+) \S+ (\S+) (\d+)\s*(.*)$/.exec(line) ?? [];
-    const [mappedMajor, mappedMinor] = dev.split(":").map((part) => Number.parseInt(part, 16));
-    if (mappedMajor !== major || mappedMinor !== minor || ino === "0") continue;
-    yield { ino: BigInt(ino), by: "mapping", writes: permissions[1] === "w" && permissions[3] === "s", path };
-  }
+function parseMapping(line: string, on: { major: number; minor: number }): Omit<Holder, "uid" | "gid" | "pid"> | undefined {
+  const [, permissions = "", dev = "", ino = "0", path = ""] = /^\S+ (\S+) \S+ (\S+) (\d+)\s*(.*)$/.exec(line) ?? [];
+  const [mappedMajor, mappedMinor] = dev.split(":").map((part) => Number.parseInt(part, 16));
+  if (mappedMajor !== on.major || mappedMinor !== on.minor || ino === "0") return undefined;
+  return { ino: BigInt(ino), by: "mapping", writes: permissions[1] === "w" && permissions[3] === "s", path };
 }
 
 /**
@@ -95,7 +100,12 @@ async function descriptorsOf(pid: number, device: string): Promise<Omit<Holder, 
   }
   if (found.length === 0) return [];
   const table = await readFile(`/proc/${pid}/mountinfo`, "latin1");
-  const ours = new Set([...table.matchAll(/^(\d+) \d+ (\S+) /gm)].filter((row) => row[2] === device).map((row) => row[1]));
+  const ours = new Set<string | undefined>();
+  const turn = new LoopTurn();
+  for (const [, id, on] of table.matchAll(/^(\d+) \d+ (\S+) /gm)) {
+    if (on === device) ours.add(id);
+    if (turn.isOver) await turn.next();
+  }
   return found.filter(({ mountId }) => ours.has(mountId)).map(({ mountId: _mountId, ...holding }) => holding);
 }
 

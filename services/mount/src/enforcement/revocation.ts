@@ -10,7 +10,7 @@
  */
 import type { Decider } from "@sluice/decision-api";
 import type { Overlay } from "@sluice/overlay";
-import { type CallContext, Errno } from "@sluice/vfs";
+import { type CallContext, Errno, LoopTurn } from "@sluice/vfs";
 import type { GrantRecord, Grants, Revoked } from "./grants.js";
 import type { Holder } from "./holders.js";
 import type { PolicyGate, Review } from "./policy-gate.js";
@@ -93,8 +93,11 @@ export class Revocation {
   async #reviewAll(): Promise<void> {
     const open = [...this.#parts.grants.all()];
     const escaped = new Map<bigint, GrantRecord>();
+    // A policy that asks about nothing answers all at once.
+    const turn = new LoopTurn();
     for (let from = 0; from < open.length && !this.#closed; from += AT_ONCE) {
       await Promise.all(open.slice(from, from + AT_ONCE).map((grant) => this.#reviewOne(grant, escaped)));
+      if (turn.isOver) await turn.next();
     }
     if (this.#parts.onRevoke !== "report" && escaped.size > 0) await this.#signalHolders(escaped);
   }

@@ -1,6 +1,7 @@
 /** Answers the control socket's questions about a running mount. */
-import type { LayersItem } from "../control/control-protocol.js";
-import type { ControlHandler } from "../control/control-server.js";
+import { LoopTurn } from "@sluice/vfs";
+import type { GrantItem, LayersItem } from "../control/control-protocol.js";
+import type { Caller, ControlHandler } from "../control/control-server.js";
 import { findHolders, type Holder } from "../enforcement/holders.js";
 import { mountAt, readMountTable } from "../preflight/mount-table.js";
 import { explain } from "./explain.js";
@@ -29,6 +30,30 @@ function layersItem({ config }: MountParts): LayersItem {
   return { mountpoint, upper, lowers, userXattr };
 }
 
+/** All that are open now; to a watcher also what becomes of them, from that moment on. */
+async function sendGrants(parts: MountParts, watch: boolean, { send, gone }: Pick<Caller, "send" | "gone">): Promise<void> {
+  const open = [...parts.grants.all()];
+  let meanwhile: GrantItem[] | undefined = [];
+  const unlisten = watch
+    ? parts.grants.listen((change, grant) => {
+        const item = grantItem(change, grant);
+        if (meanwhile === undefined) send(item);
+        else meanwhile.push(item);
+      })
+    : (): void => undefined;
+  const turn = new LoopTurn();
+  for (const grant of open) {
+    send(grantItem("open", grant));
+    if (turn.isOver) await turn.next();
+    if (gone.aborted) break;
+  }
+  for (const item of meanwhile) send(item);
+  meanwhile = undefined;
+  if (watch) await Promise.race([closed(gone), parts.engine.ended]);
+  else for (const mapping of await mappingsOnly(parts)) send(mappingItem(mapping, parts.config.mountpoint));
+  unlisten();
+}
+
 export function controlHandler(parts: MountParts, stop: StopRequests): ControlHandler {
   return async (request, { uid, send, pass, gone }) => {
     switch (request.method) {
@@ -38,17 +63,9 @@ export function controlHandler(parts: MountParts, stop: StopRequests): ControlHa
       case "activity":
         send(mountActivity(parts, stop.requested));
         return;
-      case "grants": {
-        for (const grant of parts.grants.all()) send(grantItem("open", grant));
-        if (!request.watch) {
-          for (const mapping of await mappingsOnly(parts)) send(mappingItem(mapping, parts.config.mountpoint));
-          return;
-        }
-        const unlisten = parts.grants.listen((change, grant) => send(grantItem(change, grant)));
-        await Promise.race([closed(gone), parts.engine.ended]);
-        unlisten();
+      case "grants":
+        await sendGrants(parts, request.watch, { send, gone });
         return;
-      }
       case "explain":
         send(await explain(parts, request));
         return;
