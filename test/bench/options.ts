@@ -59,7 +59,8 @@ tree, and prints ratios with their spread. Needs root, cc, and fio for the data 
                         one that is called otherwise: {lower} {upper} {work} {mountpoint}, or {source} for a filesystem that
                         mirrors one directory and is given a copy of the tree
   --base NAME           what ratios are against (default overlayfs, or native where that is missing)
-  --scale               also: 1 to 128 layers, directories of 10 to 1,000,000 names, 1 to 64 clients, open files, 1,000,000 files
+  --scale               also: 1 to 128 layers, directories of 10 to 1,000,000 names, 1 to 64 clients, open files, 1,000,000 files,
+                        the longest lookup beside work on 100,000 names
   --scale-only A,B      of that, only what grows with these, and no phases: "known files" has lookups with and without a keeper, and
                         how long a server takes to take over
   --costs               also: time to mount, processor time at rest, pauses for garbage, growth under churn, size on disk
@@ -70,7 +71,7 @@ tree, and prints ratios with their spread. Needs root, cc, and fio for the data 
   --help
 
 Subjects: native, overlayfs, fuse-overlayfs, mergerfs, sluice (no policy), sluice-uring (the same by FUSE over io_uring, which
-is switched on while it starts), sluice-granted, sluice-mediated, sluice-halting (--idle-polling off; only where named), sluice-portable (the fuse-native engine), passthrough_hp (libfuse's
+is switched on while it starts), sluice-granted, sluice-mediated, sluice-halting (--idle-polling off; only where named), sluice-judging (a rule that judges moves; only where named), sluice-portable (the fuse-native engine), passthrough_hp (libfuse's
 example, where it is in PATH), and those named with --subject.
 
 Exit codes: 0 measured, also where a figure is short; 1 a subject or a phase broke; 2 the command line is wrong; 3 the machine

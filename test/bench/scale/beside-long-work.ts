@@ -51,7 +51,7 @@ const AFTERWARDS_MS = 500;
 
 export const besideLongWork: Experiment = {
   quantity: "names worked on",
-  concerns: ({ kind }) => kind === "sluice",
+  concerns: ({ name }) => name === "sluice" || name === "sluice-judging",
   points: ({ mostNames }) => [Math.min(mostNames, 100_000)],
   async plant(folder, at, { load }) {
     const [above, base] = [join(folder, "above"), join(folder, "base")];
