@@ -32,6 +32,11 @@ export async function whilePhase<Looked>(
     if (code !== 0) throw new BenchError(1, `${name}: exit code ${code}: ${said.trim()}`);
   };
   if (!(await opened)) await end();
-  const looked = await Promise.resolve(look()).finally(end);
+  let looked: Looked;
+  try {
+    looked = await look();
+  } finally {
+    await end();
+  }
   return { looked, result: JSON.parse(result) as LoadResult };
 }
