@@ -15,7 +15,7 @@ interface Grant {
   revoked: { effect: string; rule: string } | null;
 }
 interface Status {
-  revocation: { onRevoke: string; holdersUnseen: string | null; passthrough: number; mediated: number; signalled: number };
+  revocation: { onRevoke: string; holdersUnseen: string | null; passing: number; refused: number; signalled: number };
 }
 
 const status = async (mount: SluiceMount): Promise<Status["revocation"]> => ((await mount.status()) as Status).revocation;
@@ -57,12 +57,12 @@ test("a mediated open is refused at its next read, also of what it has read befo
   const watch = startScript([process.execPath, "packages/cli/bin/sluice.mjs", "grants", mount.mountpoint, "--watch"]);
   await watch.waitFor("open      f  ");
   writeFileSync(mount.policyFile as string, refuse("mediate"));
-  await eventually("the open is refused", AMPLE_MS, async () => (await status(mount)).mediated === 1);
+  await eventually("the open is refused", AMPLE_MS, async () => (await status(mount)).refused === 1);
   holder.write("second\n");
   await holder.waitFor("second EACCES");
   expect((await grants(mount))[0]).toMatchObject({ mode: "mediated", revoked: { effect: "deny", rule: "no more" } });
   writeFileSync(mount.policyFile as string, allow("mediate"));
-  await eventually("it is allowed again", AMPLE_MS, async () => (await status(mount)).mediated === 0);
+  await eventually("it is allowed again", AMPLE_MS, async () => (await status(mount)).refused === 0);
   holder.write("third\n");
   await holder.waitFor("third c");
   await watch.waitFor("revoked   f  ");
@@ -76,16 +76,16 @@ test("what passes through cannot be taken back: it is counted and told, and so i
   const holder = startScript(HOLDER, { args: [mount.path("f")] });
   await holder.waitFor("open");
   writeFileSync(mount.policyFile as string, refuse("grant"));
-  await eventually("the open is marked", AMPLE_MS, async () => (await status(mount)).passthrough === 1);
+  await eventually("the open is marked", AMPLE_MS, async () => (await status(mount)).passing === 1);
   holder.write("still\n");
   await holder.waitFor("still c");
   const table = await runScript([process.execPath, "packages/cli/bin/sluice.mjs", "grants", mount.mountpoint]);
-  expect(table.stdout).toMatch(/f +upper +passthrough \(REVOKED: deny by no more\)/);
+  expect(table.stdout).toMatch(/f +upper +passthrough \(REVOKED: deny by no more, passes through\)/);
   holder.write("map\n");
   await holder.waitFor("mapped");
   await eventually("the descriptor is closed", AMPLE_MS, async () => !(await grants(mount)).some(({ change }) => change === "open"));
   expect(await grants(mount)).toMatchObject([{ change: "mapped", path: "f", pid: holder.pid, mode: "mapping" }]);
-  expect(await status(mount)).toMatchObject({ onRevoke: "report", passthrough: 0, signalled: 0 });
+  expect(await status(mount)).toMatchObject({ onRevoke: "report", passing: 0, signalled: 0 });
   await ended(holder);
   await mount.stop();
 }, 120_000);

@@ -34,19 +34,19 @@ const OLD = "old content";
 const NODE = "another node";
 const free = { grant: "passthrough", mediate: "cached", observe: "direct" } as const;
 const passing = { grant: "passthrough", mediate: "passthrough-direct", observe: `direct, ${NODE}` } as const;
-const cached = { grant: "cached (inode-cached)", mediate: "cached", observe: "direct" } as const;
+const cached = { grant: "cached (inode-cached)", mediate: "cached", observe: `direct, ${NODE}` } as const;
+/** Nobody joins what is open. */
+const apart = { grant: `passthrough, ${NODE}`, mediate: `cached, ${NODE}`, observe: `direct, ${NODE}` } as const;
 
 /** What has to come of it in an upper layer, reading or writing. */
 const EXPECTED: Record<Live, Record<Wish, string>> = {
   nothing: free,
   cached,
-  direct: { ...free, grant: `passthrough, ${NODE}` },
+  direct: apart,
   "passthrough, reading": passing,
   "passthrough, writing": passing,
   "mapped after close": free,
 };
-/** Of a lower file: who writes copies it up, and the readers of the lower one keep their node. */
-const partsReaders: Record<Wish, string> = { grant: `passthrough, ${NODE}`, mediate: `cached, ${NODE}`, observe: `direct, ${NODE}` };
 
 interface Cell {
   layer: "upper" | "lower";
@@ -62,7 +62,8 @@ function cellsOf(layer: Cell["layer"]): Cell[] {
     WISHES.flatMap((wish) =>
       [false, true].map((write) => {
         const parts = layer === "lower" && live === "passthrough, reading" && write;
-        const expected = parts ? partsReaders[wish] : EXPECTED[live][wish];
+        // Of a lower file: a writer copies it up, and the readers of the lower one keep their node.
+        const expected = (parts ? apart : EXPECTED[live])[wish];
         return { layer, live, wish, write, expected, name: `${live} ${wish} ${write}`.replaceAll(/[ ,]+/g, "-") };
       }),
     ),

@@ -1,7 +1,7 @@
 /** Obligations on a real mount: each is seen to hold where the rule says, and one that cannot be kept denies. */
 import { readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { mountSluice, requires, scratch } from "@sluice/testkit";
+import { mountSluice, requires, scratch, startScript } from "@sluice/testkit";
 import { Errno, O } from "@sluice/vfs";
 import { expect } from "vitest";
 import { Actor, eventually } from "../e2e/harness/actor.js";
@@ -9,6 +9,7 @@ import { layers, open } from "../e2e/harness/layers.js";
 import { grantsOf, statusOf } from "../e2e/harness/told.js";
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "FUSE passthrough");
+const { test: withPython } = requires("/dev/fuse", "CAP_SYS_ADMIN", "FUSE passthrough", "command python3");
 
 const rule = (name: string, obligations: string, more = ""): string =>
   `  - { name: ${name}, path: "${name}/**", effect: mediate, obligations: { ${obligations} }${more} }\n`;
@@ -46,6 +47,53 @@ test("audit: each read and write is told, however it comes", async () => {
   expect(shown.slice(0, 4)).toEqual(["read 4 at 2", "write 3 at 10", "truncate 0 at 5", "read 5 at 0"]);
   expect(shown.at(-1)).toBe("read 5 at 0");
 }, 60_000);
+
+/** Opens the file, maps it, reads its first byte through the mapping whenever it is told to, and sends it by sendfile(2). */
+const MAPPER = `
+import mmap, os, sys
+os.setuid(int(sys.argv[2]))
+fd = os.open(sys.argv[1], os.O_RDONLY)
+mapping = mmap.mmap(fd, 10, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ)
+ends = os.pipe()
+print("mapped", flush=True)
+for line in sys.stdin:
+    if line == "look\\n": print("saw " + chr(mapping[0]), flush=True)
+    if line == "send\\n": print("sent", os.sendfile(ends[1], fd, 0, 10), flush=True)
+`;
+
+withPython(
+  "audit: a private mapping and sendfile do not find pages that another open brought",
+  async () => {
+    const logFile = join(scratch(), "log");
+    const OBSERVED = 2002;
+    const one = rule("audited", "audit: each-io", `, subject: { uid: [0, ${OBSERVED}] }`);
+    const { lower, upper } = layers({ upper: { "audited/f": open("0123456789") } });
+    const args = ["--log-file", logFile];
+    const mount = await mountSluice({ lowers: [lower], upper, policy: `version: 1\ndefault: mediate\nrules:\n${one}`, args });
+    const path = mount.path("audited", "f");
+    const program = join(scratch(), "mapper.py");
+    writeFileSync(program, MAPPER);
+    const mappers = [0, OBSERVED].map((uid) => startScript(["python3", program, path, String(uid)]));
+    for (const mapper of mappers) await mapper.waitFor("mapped");
+    const mediated = await Actor.start(2001);
+    expect(await mediated.do("contents", path)).toBe("0123456789");
+    const fd = await mediated.do("open", path, O.RDONLY);
+    expect(await mediated.do("read", fd, 10, 0)).toBe("0123456789");
+    const told = (): number => readFileSync(logFile, "utf8").split('"kind":"read"').length - 1;
+    let before = 0;
+    for (const [index, look] of ["look", "send"].entries()) {
+      const mapper = mappers[index] as (typeof mappers)[number];
+      mapper.write(`${look}\n`);
+      await mapper.waitFor(index === 0 ? "saw 0" : "sent 10");
+      expect(told(), look).toBe(++before);
+    }
+    for (const mapper of mappers) mapper.kill();
+    await Promise.all(mappers.map(({ finished }) => finished));
+    await mediated.stop();
+    await mount.stop();
+  },
+  60_000,
+);
 
 test("maxSizeBytes: nothing makes the file longer, and what fits is written", async () => {
   const { mount, actor, at, upper } = await staged();
@@ -189,6 +237,36 @@ test("terms that a policy edit changes hold for what is open at once, and for wh
   await eventually("it may grow again", 10_000, async () => (await actor.do("write", fd, "c", 12)) === 1);
   expect(readFileSync(logFile, "utf8").split('"audit":true').length).toBe(told);
   expect(await actor.do("read", fd, 20, 0)).toBe("0123456789abc");
+  await actor.stop();
+  await mount.stop();
+}, 60_000);
+
+test("a transfer that waits for its rate is refused when its open is revoked", async () => {
+  const slow = (effect: string): string => `version: 1\ndefault: grant\nrules:\n  - { name: slow, path: "free/**", effect: ${effect} }\n`;
+  const { mount, actor, at } = await staged(slow("mediate, obligations: { readBytesPerSecond: 1 }"));
+  const fd = await actor.do("open", at("free"), O.RDONLY);
+  // More than anybody waits for.
+  const waits = actor.do("read", fd, 10, 0);
+  await eventually("it waits", 10_000, async () => (await statusOf(mount)).engine.inFlight > 0);
+  writeFileSync(mount.policyFile as string, slow("deny"));
+  expect(await waits).toBe(-Errno.EACCES);
+  await actor.stop();
+  await mount.stop();
+}, 60_000);
+
+test("a copy that waits for its target's rate is refused when its source is revoked", async () => {
+  const edited = (from: string, rate: string): string =>
+    `version: 1\ndefault: grant\nrules:\n${rule("slow", rate)}  - { name: from, path: "free/**", effect: ${from} }\n`;
+  const { mount, actor, at, upper } = await staged(edited("mediate", "writeBytesPerSecond: 1"));
+  writeFileSync(join(upper, "slow/f"), "");
+  const copied = actor.do("syscall", "copy", at("free"), at("slow"));
+  await eventually("it waits", 10_000, async () => (await statusOf(mount)).engine.inFlight > 0);
+  writeFileSync(mount.policyFile as string, edited("deny", "writeBytesPerSecond: 1"));
+  const refused = async (): Promise<number> => ((await mount.status()) as { revocation: { refused: number } }).revocation.refused;
+  await eventually("its source is refused", 10_000, async () => (await refused()) === 1);
+  writeFileSync(mount.policyFile as string, edited("deny", "writeBytesPerSecond: 1000000"));
+  expect(await copied).toBe(-Errno.EACCES);
+  expect(readFileSync(join(upper, "slow/f"), "utf8")).toBe("");
   await actor.stop();
   await mount.stop();
 }, 60_000);

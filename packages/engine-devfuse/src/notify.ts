@@ -27,12 +27,16 @@ export class Notifications {
     this.#post(encodeInvalidateInode(this.#buffer, node, attributesOnly ? -1 : offset, attributesOnly ? -1 : length));
   }
 
-  /** Dropping pages writes dirty ones back first (fs/fuse/inode.c fuse_reverse_inval_inode): when that notification is through, they are. */
-  async writeBackInode(node: number): Promise<void> {
+  /**
+   * fs/fuse/inode.c fuse_reverse_inval_inode, which the write of the notification waits for: it locks each page, so it waits
+   * for the READ that a page waits for, writes dirty pages back and takes them out of mappings.
+   */
+  async dropPages(node: number): Promise<boolean> {
     this.invalidateInode(node, 0, 0);
     const ours = this.#posted;
     const untilMs = performance.now() + PATIENCE_MS;
     while (this.#settled() < ours && performance.now() < untilMs) await sleep(LOOK_MS);
+    return this.#settled() >= ours;
   }
 
   #settled(): number {

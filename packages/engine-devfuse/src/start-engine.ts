@@ -219,8 +219,9 @@ function makePort({ fuseFd, registrar }: KernelConnection, agreement: Agreement,
     get negotiated() {
       return agreement.negotiated;
     },
+    separatesOpens: true,
     invalidateInode: (node, offset, length) => notifications.invalidateInode(node, offset, length),
-    writeBackInode: (node) => notifications.writeBackInode(node),
+    dropPages: (node) => notifications.dropPages(node),
     dropAttributes: (node) => notifications.dropAttributes(node),
     invalidateEntry: (parent, name, expireOnly) => notifications.invalidateEntry(parent, name, expireOnly),
     notifyDelete: (parent, child, name) => notifications.notifyDelete(parent, child, name),

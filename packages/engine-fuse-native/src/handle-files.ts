@@ -46,7 +46,16 @@ export const write: Operation = {
       const written = { length: 0 };
       // The kernel has found the end where it appends; a page that it writes back belongs where it lies.
       const placed = flags & ~O.APPEND;
-      const args = { handle, offset: request.offset(4), size: bytes.length, flags: placed, data: bytes, killSuidgid: false, lockOwner: 0n };
+      const args = {
+        handle,
+        offset: request.offset(4),
+        size: bytes.length,
+        flags: placed,
+        data: bytes,
+        killSuidgid: false,
+        fromPage: false,
+        lockOwner: 0n,
+      };
       const errno = await server.filesystem.write(request, node.nodeId, args, written);
       if (errno !== 0) return errno;
       request.count = written.length;

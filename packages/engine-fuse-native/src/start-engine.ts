@@ -35,10 +35,11 @@ const NEGOTIATED: Negotiated = {
 /** Passthrough and notifications cannot be had: the first is refused as the kernel would, the second need not fail. */
 const port: KernelPort = {
   negotiated: NEGOTIATED,
+  separatesOpens: false,
   openBacking: () => -Errno.EPERM,
   closeBacking: () => undefined,
   invalidateInode: () => undefined,
-  writeBackInode: () => Promise.resolve(),
+  dropPages: () => Promise.resolve(false),
   dropAttributes: () => undefined,
   invalidateEntry: () => undefined,
   notifyDelete: () => undefined,

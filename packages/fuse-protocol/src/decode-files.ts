@@ -45,6 +45,7 @@ export function decodeWrite(request: Request, args: RequestArgs): number {
   write.size = words[BODY + 4] as number;
   write.flags = words[BODY + 8] as number;
   write.killSuidgid = (flags & RequestFlag.WRITE_KILL_SUIDGID) !== 0;
+  write.fromPage = (flags & RequestFlag.WRITE_CACHE) !== 0;
   write.lockOwner = flags & RequestFlag.WRITE_LOCKOWNER ? readU64(words, BODY + 6) : 0n;
   if (request.need(40 + write.size) !== 0) return Errno.EIO;
   write.data = request.buffer.view(WRITE_DATA_OFFSET, write.size);

@@ -55,7 +55,16 @@ export class RequestArgs {
   readonly node: NodeArgs = { mode: 0, umask: 0, rdev: 0 };
   readonly rename: RenameArgs = { parent: 0, name: "", newParent: 0, newName: "", flags: 0 };
   readonly io: IoArgs = { handle: 0, offset: 0, size: 0, flags: 0 };
-  readonly write: WriteArgs = { handle: 0, offset: 0, size: 0, flags: 0, data: NOTHING, killSuidgid: false, lockOwner: 0n };
+  readonly write: WriteArgs = {
+    handle: 0,
+    offset: 0,
+    size: 0,
+    flags: 0,
+    data: NOTHING,
+    killSuidgid: false,
+    fromPage: false,
+    lockOwner: 0n,
+  };
   readonly fsync = { handle: 0, dataOnly: false };
   readonly fallocate: FallocateArgs = { handle: 0, offset: 0, length: 0, mode: 0 };
   readonly copy: CopyRangeArgs = { handleIn: 0, offsetIn: 0, nodeOut: 0, handleOut: 0, offsetOut: 0, length: 0, flags: 0 };

@@ -17,6 +17,7 @@ export type {
 export { whenAskedToEnd } from "./layer/caller-process.js";
 export { type MarkNames, markNames } from "./marks/names.js";
 export type { OpenReview } from "./io/review-open.js";
+export type { Passing } from "./io/withhold-open.js";
 export { IdPages } from "./node/id-pages.js";
 export type { Overlay } from "./overlay.js";
 export type { FdStore, Survival } from "./journal/overlay-journal.js";

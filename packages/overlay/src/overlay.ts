@@ -34,8 +34,9 @@ import { readData, syncFile, writeData } from "./io/data.js";
 import { type Explained, explainOpen } from "./io/explain-open.js";
 import { openFile } from "./io/open-file.js";
 import { followReroute } from "./io/route-open.js";
-import { type OpenReview, reviewOpen, withhold } from "./io/review-open.js";
+import { type OpenReview, reviewOpen } from "./io/review-open.js";
 import { releaseFile } from "./io/release-file.js";
+import { type Passing, passingOf, withhold } from "./io/withhold-open.js";
 import { sys } from "./layer/host-layer.js";
 import { leaveHandles } from "./node/kept-handles.js";
 import { flushFile, getLock, setLock } from "./locks/lock-file.js";
@@ -74,9 +75,13 @@ export class Overlay implements Filesystem {
   review(handle: FileHandle): OpenReview | undefined {
     return reviewOpen(this.#core, handle);
   }
-  /** Refuses every further transfer that comes to the daemon with `errno`; undefined lets them go on. */
-  withhold(handle: FileHandle, errno: number | undefined): void {
-    withhold(this.#core, handle, errno);
+  /** Refuses every further transfer with `errno`; undefined lets them go on. Resolves once pages that can be dropped are. */
+  withhold(handle: FileHandle, errno: number | undefined): Promise<void> {
+    return withhold(this.#core, handle, errno);
+  }
+  /** How a withheld open still reaches the file; undefined: it does not. */
+  passing(handle: FileHandle): Passing | undefined {
+    return passingOf(this.#core, handle);
   }
 
   /** What an open of a path would be, without opening it: what `use` makes of that, or the errno. */

@@ -116,6 +116,8 @@ export interface IoArgs {
 export interface WriteArgs extends IoArgs {
   /** Valid until the answer. */ data: Uint8Array;
   killSuidgid: boolean;
+  /** Written back from a page, by whichever open of the inode the kernel found (FUSE_WRITE_CACHE). */
+  fromPage: boolean;
   lockOwner: bigint;
 }
 export interface FallocateArgs {

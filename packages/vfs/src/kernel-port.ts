@@ -31,10 +31,19 @@ export interface BackingRegistrar {
 
 export interface KernelPort extends BackingRegistrar {
   readonly negotiated: Negotiated;
+  /**
+   * Opens of one file can be kept apart: the kernel drops pages when it is told to, and looks a name up again where an open is
+   * answered ESTALE.
+   */
+  readonly separatesOpens: boolean;
   /** Drops cached attributes (length < 0 or offset < 0: attributes only) or pages. Never waits. */
   invalidateInode(node: NodeId, offset: number, length: number): void;
-  /** Resolves when the kernel has written back, to us, what it keeps of the file's data, or cannot within a bounded time. Never within an answer that is waited for with a page locked. */
-  writeBackInode(node: NodeId): Promise<void>;
+  /**
+   * Has the kernel write back, to us, the dirty pages of an inode, and drop all its pages; pages that wait for a READ are
+   * dropped after its answer. Resolves to true when that is done, to false if it takes longer than a bounded time. Never
+   * wait for it within an answer that is waited for with a page locked.
+   */
+  dropPages(node: NodeId): Promise<boolean>;
   /**
    * Drops cached attributes at once. Only of a node that the request being answered is about: the kernel holds that one, and so
    * has nothing to wait for us with.

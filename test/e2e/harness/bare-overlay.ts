@@ -16,11 +16,12 @@ const port: KernelPort = {
     flockLocks: false,
     flags: [],
   },
+  separatesOpens: true,
   openBacking: () => -Errno.EPERM,
   closeBacking: () => undefined,
   invalidateInode: () => undefined,
   dropAttributes: () => undefined,
-  writeBackInode: () => Promise.resolve(),
+  dropPages: () => Promise.resolve(true),
   invalidateEntry: () => undefined,
   notifyDelete: () => undefined,
 };

@@ -11,7 +11,7 @@ import { type HostLayer, statFd } from "../layer/host-layer.js";
 import type { Node } from "../node/node.js";
 import type { OpenFile } from "./handle-table.js";
 import type { Backing, Identity } from "./inode-io.js";
-import { liveOf, MODE_TABLE, type Wish } from "./mode-table.js";
+import { liveFor, MODE_TABLE, type Wish } from "./mode-table.js";
 
 const check = new Attr();
 
@@ -41,7 +41,8 @@ export function wishOf(core: Core, node: Node, ruling: Ruling): Wish {
 export function arbitrate(core: Core, open: Arbitration): FallbackReason | undefined {
   const { io } = open.file;
   const withheld = open.granted && open.wish !== "grant" ? "coherent-readers" : undefined;
-  switch (MODE_TABLE[liveOf(io)][open.wish]) {
+  if (io.apart && open.wish !== "observe") return beside(open);
+  switch (MODE_TABLE[liveFor(open.file.node, io, open.wish)][open.wish]) {
     case "passthrough":
       return io.backing === undefined ? passNewly(core, open) : join(open, io.backing, withheld);
     case "passthrough-direct":
@@ -54,12 +55,11 @@ export function arbitrate(core: Core, open: Arbitration): FallbackReason | undef
       return observe(open);
     // Without a name it could not be sent there (see route-open.ts).
     case "another node":
-      return open.wish === "observe" ? observe(open) : mediate(open, "observed");
+      return open.wish === "observe" ? observe(open) : beside(open);
   }
 }
 
 function passNewly(core: Core, open: Arbitration): FallbackReason | undefined {
-  if (open.file.io.apart) return mediate(open, "observed");
   if (core.port.negotiated.maxStackDepth === 0) return mediate(open, "not-negotiated");
   if (open.layer.eligibility.state === "ineligible") return mediate(open, "stack-depth");
   const backing = open.kept ?? register(core, open);
@@ -92,6 +92,12 @@ function mediate(open: Arbitration, reason: FallbackReason | undefined): Fallbac
   open.file.fd = open.fd;
   open.file.io.cached++;
   return reason;
+}
+
+/** By the id of opens whose bytes must pass us, without a name to be sent elsewhere by: it must not bring pages to them. */
+function beside(open: Arbitration): FallbackReason | undefined {
+  observe(open);
+  return open.granted ? "observed" : undefined;
 }
 
 function observe(open: Arbitration): undefined {

@@ -10,7 +10,7 @@ import { openNode } from "../node/open-node.js";
 function isBeingWritten(core: Core, node: Node): boolean {
   if (!node.inUpper) return false;
   // Opens by further ids have I/O states of their own.
-  const files = node.formerIds === 0 && node.apart === undefined ? node.io?.handles : core.handles.allFiles();
+  const files = node.formers === undefined ? node.io?.handles : core.handles.allFiles();
   for (const file of files ?? []) if (file.node === node && file.write) return true;
   return false;
 }

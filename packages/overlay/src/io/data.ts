@@ -7,6 +7,7 @@ import {
   type FileHandle,
   type FileOffset,
   type IoArgs,
+  type NodeId,
   O,
   RWF,
   S,
@@ -15,7 +16,6 @@ import {
 } from "@sluice/vfs";
 import type { Core } from "../core.js";
 import { isInGroup } from "../layer/caller-process.js";
-import type { IoWatch } from "../gate/gate.js";
 import { permitOf } from "../gate/govern.js";
 import { effects, statFd, syncIn, sys } from "../layer/host-layer.js";
 import type { Permit } from "../layer/permit.js";
@@ -23,6 +23,7 @@ import { syncVolatile } from "../operations/whole-filesystem.js";
 import { appendBegun } from "./append-once.js";
 import { currentFd } from "./current-fd.js";
 import type { OpenFile } from "./handle-table.js";
+import type { InodeIo } from "./inode-io.js";
 import { pagesDropped } from "./kept-pages.js";
 import { transfer } from "./watched-io.js";
 
@@ -32,7 +33,7 @@ export function readData(core: Core, call: CallContext, args: IoArgs, out: DataO
   const file = core.handles.file(args.handle);
   if (file === undefined) return Errno.EBADF;
   const bytes = out.reserve(args.size);
-  if (file.watch !== undefined) return readWatched(core, call, { file, args, bytes, watch: file.watch }, out);
+  if (file.watch !== undefined) return readWatched(core, call, { file, args, bytes }, out);
   if (file.pagesFrom !== undefined) pagesDropped(file);
   const range = { offset: 0, length: args.size, position: args.offset };
   const fd = currentFd(core, file);
@@ -61,6 +62,7 @@ interface PartialRead {
 
 async function readRest(core: Core, part: PartialRead, out: DataOut): Promise<number> {
   const read = await readUpTo(part, part.args.size);
+  if (part.file.withheld !== 0) return part.file.withheld;
   return read < 0 ? -read : finishRead(core, out, read);
 }
 
@@ -81,7 +83,6 @@ interface WatchedRead {
   file: OpenFile;
   args: IoArgs;
   bytes: Uint8Array;
-  watch: IoWatch;
 }
 
 async function readWatched(core: Core, call: CallContext, what: WatchedRead, out: DataOut): Promise<number> {
@@ -89,7 +90,8 @@ async function readWatched(core: Core, call: CallContext, what: WatchedRead, out
   currentFd(core, file);
   const { offset, size, flags } = args;
   const act = (length: number): Promise<number> => readUpTo({ file, args, bytes, have: 0 }, length);
-  const read = await transfer(what.watch, file, call, { kind: "read", offset, length: size, flags, act });
+  const read = await transfer(file, call, { kind: "read", offset, length: size, flags, act });
+  if (file.withheld !== 0) return file.withheld;
   return read < 0 ? -read : finishRead(core, out, read);
 }
 
@@ -100,12 +102,23 @@ function finishRead(core: Core, out: DataOut, length: number): number {
 }
 
 export function writeData(core: Core, call: CallContext, args: WriteArgs, out: { length: number }): Status {
-  const file = core.handles.file(args.handle);
+  const file = writerOf(core, args);
   if (file === undefined) return Errno.EBADF;
   if (!file.write) return Errno.EBADF;
   if (file.pagesFrom !== undefined) pagesDropped(file);
   if (file.watch === undefined && args.size <= INLINE_WRITE_BYTES && neverWaits(file)) return writeAtOnce(core, call, { file, args }, out);
   return writeRest(core, call, { file, args, flags: flagsOf(args.flags) }, out);
+}
+
+/**
+ * By which open a write is made. For a page that is written back the kernel names the open that was mapped last of those that
+ * may write (fs/fuse/file.c fuse_write_file_get): if that one is withheld, another one's store must not be lost with it.
+ */
+function writerOf(core: Core, { handle, fromPage }: WriteArgs): OpenFile | undefined {
+  const named = core.handles.file(handle);
+  if (named === undefined || named.withheld === 0 || !fromPage) return named;
+  for (const file of named.io.handles) if (file.write && file.withheld === 0) return file;
+  return named;
 }
 
 /** Copying more holds the event loop up for longer than a way to the pool and back takes. */
@@ -152,10 +165,7 @@ async function writeRest(core: Core, call: CallContext, whole: WholeWrite, out: 
     if (args.killSuidgid) clearSuid(permitOf(file), file.fd, call);
     return writeUpTo(where, length);
   };
-  const done =
-    file.watch === undefined
-      ? await act(size)
-      : await transfer(file.watch, file, call, { kind: "write", offset, length: size, flags, act });
+  const done = file.watch === undefined ? await act(size) : await transfer(file, call, { kind: "write", offset, length: size, flags, act });
   return done < 0 ? -done : finishWrite(core, file, { offset, length: done }, out);
 }
 
@@ -171,15 +181,20 @@ async function writeUpTo({ file, args, flags }: WholeWrite, length: number): Pro
   return done;
 }
 
-/** Pages that the kernel keeps for another id of the same file hold the old bytes. */
-function tellOtherIds(core: Core, file: OpenFile, range: { offset: FileOffset; length: number }): void {
-  const { node } = file;
-  if (node.formerIds === 0) return;
-  if (node.id !== file.nodeId && (node.io?.cached ?? 0) > 0) core.port.invalidateInode(node.id, Number(range.offset), range.length);
-  const { apart } = node;
-  if (apart !== undefined && apart.id !== file.nodeId && apart.io.cached > 0) {
-    core.port.invalidateInode(apart.id, Number(range.offset), range.length);
-  }
+/** Pages that the kernel keeps for other ids of the same file hold the old bytes. */
+function tellOtherIds(core: Core, { node, nodeId }: OpenFile, range: { offset: FileOffset; length: number }): void {
+  if (node.formers === undefined) return;
+  tellId(core, node.id === nodeId ? undefined : node, range);
+  for (const former of node.formers) tellId(core, former.id === nodeId ? undefined : former, range);
+}
+
+function tellId(
+  core: Core,
+  other: { id: NodeId; io: InodeIo | undefined } | undefined,
+  range: { offset: FileOffset; length: number },
+): void {
+  if (other?.io === undefined || other.io.cached === 0) return;
+  core.port.invalidateInode(other.id, Number(range.offset), range.length);
 }
 
 function plain(offset: bigint): number | bigint {

@@ -9,7 +9,7 @@ import type { Access, FallbackReason, Flow, Intent, Ruling } from "../gate/gate.
 import type { Node } from "../node/node.js";
 import { childOf } from "../operations/lookup.js";
 import { wishOf } from "./arbitrate.js";
-import { liveOf, MODE_TABLE } from "./mode-table.js";
+import { liveFor, MODE_TABLE } from "./mode-table.js";
 
 /** How it would be opened under a ruling. */
 export interface ExpectedOpen {
@@ -37,7 +37,7 @@ function expected(core: Core, node: Node, accesses: readonly Access[], ruling: R
   const mediated = (because?: FallbackReason): ExpectedOpen => ({ flow: "mediated", because, copiesUp });
   if (wish !== "grant") return mediated(ruling.effect === "grant" ? "coherent-readers" : undefined);
   // Once it is copied up it has no other opens in the way.
-  if (!copiesUp && MODE_TABLE[liveOf(node.io)][wish] === "cached, counted") return mediated("inode-cached");
+  if (!copiesUp && MODE_TABLE[liveFor(node, node.io, wish)][wish] === "cached, counted") return mediated("inode-cached");
   if (core.port.negotiated.maxStackDepth === 0) return mediated("not-negotiated");
   const layer = copiesUp && core.upper !== undefined ? core.upper : node.dataLayer;
   return layer.eligibility.state === "ineligible" ? mediated("stack-depth") : { flow: "passthrough", because: undefined, copiesUp };

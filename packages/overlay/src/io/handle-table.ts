@@ -1,5 +1,5 @@
 /** Open file descriptions, by handle. The one place that holds them, so that they can be journaled. */
-import type { FileHandle, NodeId, OpenOut } from "@sluice/vfs";
+import { type FileHandle, type NodeId, O, type OpenOut } from "@sluice/vfs";
 import type { DirectoryStream } from "../merge/directory-stream.js";
 import type { Flow, IoWatch } from "../gate/gate.js";
 import type { HostLayer } from "../layer/host-layer.js";
@@ -29,8 +29,8 @@ export class OpenFile {
   write = false;
   /** O_ flags of its open. */
   flags = 0;
-  /** `watch` refuses everything: see review-open.ts. */
-  withheld = false;
+  /** The errno that `watch` refuses everything with, or 0: see withhold-open.ts. */
+  withheld = 0;
   /** What `watch` was before that. */
   watchBefore: IoWatch | undefined = undefined;
   /** The layer that `fd`'s file lies in. */
@@ -41,6 +41,16 @@ export class OpenFile {
   pagesFrom: Uint32Array | undefined = undefined;
   /** What has to be done about each of its reads and writes, all of which come to us then. */
   watch: IoWatch | undefined = undefined;
+
+  /** It reads pages that the kernel keeps of its id: by read(2), or by a mapping or splice(2) of a direct open. */
+  get sharesPages(): boolean {
+    return this.mode === "cached" || (this.mode === "direct" && this.readable);
+  }
+
+  /** The kernel maps nothing that is open for writing alone (mm/mmap.c do_mmap). */
+  get readable(): boolean {
+    return (this.flags & O.ACCMODE) !== O.WRONLY;
+  }
 
   get flow(): Flow {
     return this.mode === "passthrough" ? "passthrough" : "mediated";

@@ -69,8 +69,14 @@ export class InodeIo {
   direct = 0;
   /** Opens in passthrough mode, those whose reads and writes come to us included. */
   passthrough = 0;
-  /** Of an id for opens whose bytes must pass us: it never goes into passthrough, so that they always find a place. */
+  /** Of an id for opens whose bytes must pass us: it has no others, so that they always find a place. */
   apart = false;
+  /** Of its opens those that are withheld and read pages of it: see withhold-open.ts. */
+  withheld = 0;
+  /** Says something while all its opens are withheld: the kernel has no pages of it, and gets none. */
+  emptied = false;
+  /** Counts the times that its pages began to be dropped for good. */
+  emptyings = 0;
   /** What passthrough opens are tied to while there are any. */
   backing: Backing | undefined = undefined;
   /** Where it stands among those that were closed last; see idle-io.ts. */

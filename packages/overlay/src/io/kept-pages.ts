@@ -1,7 +1,7 @@
 /**
  * Pages of a mediated file that the kernel has from earlier opens. They may stay while the file is what it was when they were
  * read or written: same file, size and times, and nobody has ever written to it past us, since a mapping can do so within
- * one tick of the file's clock. Opens that somebody watches have no pages; what is revoked drops them (review-open.ts).
+ * one tick of the file's clock. Opens that somebody watches have no pages; an open that is withheld drops them (withhold-open.ts).
  */
 import { Attr } from "@sluice/vfs";
 import { statFd } from "../layer/host-layer.js";
@@ -18,7 +18,7 @@ const WORDS = [0, 1, 2, 3, 8, 9, 10, 11, 13, 14, 22, 23] as const;
  */
 export function mayKeepPages(file: OpenFile): boolean {
   const { io, node } = file;
-  if (node.writtenPastUs || node.formerIds > 0 || statFd(file.fd, attr) < 0) return forgetPages(file);
+  if (node.writtenPastUs || node.formers !== undefined || statFd(file.fd, attr) < 0) return forgetPages(file);
   if (io.pagesOf !== undefined && WORDS.every((word, index) => io.pagesOf?.[index] === attr.words[word])) return true;
   file.pagesFrom = stateNow();
   return forgetPages(file);

@@ -2,9 +2,12 @@
  * Which I/O mode an open gets, from what is open of the inode and what was granted: a total function, as data.
  *
  * The kernel (fs/fuse/iomode.c) has an inode in one mode at a time, cached or tied to one backing file; a reply that does
- * not fit is EIO for the application. Direct opens go with either, but not with passthrough here: the kernel takes replies
- * in any order, and refuses a direct one that it sees after a passthrough one. docs/io-modes.md shows the table to people.
+ * not fit is EIO for the application. Direct opens go with either, but have an inode each here: a private mapping of one, and
+ * splice(2), find the inode's pages whoever brought them, and what is found there is neither told nor slowed down. Besides, the
+ * kernel takes replies in any order, and refuses a direct one that it sees after a passthrough one. docs/io-modes.md shows the
+ * table to people.
  */
+import type { Node } from "../node/node.js";
 import type { InodeIo } from "./inode-io.js";
 
 /** What is open of one nodeId. Mappings that outlived their descriptor count as nothing: the kernel lets them go on by themselves. */
@@ -28,10 +31,21 @@ export type ModeOutcome =
 
 export const MODE_TABLE: Readonly<Record<Live, Readonly<Record<Wish, ModeOutcome>>>> = {
   nothing: { grant: "passthrough", mediate: "cached", observe: "direct" },
-  cached: { grant: "cached, counted", mediate: "cached", observe: "direct" },
-  direct: { grant: "another node", mediate: "cached", observe: "direct" },
+  cached: { grant: "cached, counted", mediate: "cached", observe: "another node" },
+  direct: { grant: "another node", mediate: "another node", observe: "another node" },
   passthrough: { grant: "passthrough", mediate: "passthrough-direct", observe: "another node" },
 };
+
+/** What an open by this id of a node finds. Pages that another of its ids has do not follow what passes through. */
+export function liveFor(node: Node, io: InodeIo | undefined, wish: Wish): Live {
+  const live = liveOf(io);
+  const pagesElsewhere = live === "nothing" && wish === "grant" && node.formers !== undefined && hasPages(node);
+  return pagesElsewhere ? "cached" : live;
+}
+
+function hasPages({ io, formers }: Node): boolean {
+  return (io?.cached ?? 0) > 0 || formers?.some((former) => former.io.cached > 0) === true;
+}
 
 export function liveOf(io: InodeIo | undefined): Live {
   if (io === undefined) return "nothing";

@@ -5,6 +5,7 @@ import { sys } from "../layer/host-layer.js";
 import { releaseLocks } from "../locks/lock-file.js";
 import type { OpenFile } from "./handle-table.js";
 import { pagesWritten } from "./kept-pages.js";
+import { leaveWithheld } from "./withhold-open.js";
 
 export function releaseFile(core: Core, handle: FileHandle): number {
   const file = core.handles.file(handle);
@@ -20,6 +21,7 @@ export function releaseFile(core: Core, handle: FileHandle): number {
   if (file.mode === "cached") io.cached--;
   else if (file.mode === "direct") io.direct--;
   else releasePassthrough(core, file);
+  leaveWithheld(core, file);
   core.events.openFiles(file.flow, -1);
   core.gate.closed(handle);
   core.idle.closed(file.node, io);

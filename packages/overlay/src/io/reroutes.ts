@@ -2,6 +2,7 @@
  * Opens that were answered ESTALE to come again by another nodeId: whose look-up is to find which, and who comes a second
  * time by the same one, having no name to look up (/proc/self/fd). By the caller's thread: the kernel does all of it on one.
  */
+import type { NodeId } from "@sluice/vfs";
 import type { OverlayJournal } from "../journal/overlay-journal.js";
 import type { Node } from "../node/node.js";
 import type { NodeTable } from "../node/node-table.js";
@@ -11,8 +12,10 @@ const MAX_REROUTES = 1024;
 
 interface Reroute {
   readonly node: Node;
-  /** To the node's id for opens whose bytes must pass us; else to its own. */
+  /** To an id for opens whose bytes must pass us; else to the node's own. */
   readonly apart: boolean;
+  /** That id, once it was looked up. */
+  target: NodeId;
   lookedUp: boolean;
   /** Where it is written down, or 0. */
   readonly slot: number;
@@ -45,7 +48,7 @@ export class Reroutes {
     this.#nodes.hold(node);
     const slot = this.#journal?.rerouted(pid, node, apart) ?? 0;
     if (lookedUp && slot !== 0) this.#journal?.records.reroutes.setLookedUp(slot);
-    this.#byPid.set(pid, { node, apart, lookedUp, slot });
+    this.#byPid.set(pid, { node, apart, target: 0, lookedUp, slot });
     if (this.#byPid.size > MAX_REROUTES) this.#end(this.#byPid.keys().next().value as number);
   }
 
@@ -57,7 +60,21 @@ export class Reroutes {
     this.#nodes.release(reroute.node);
   }
 
-  /** A look-up found the node. True where it is to lead to its id for opens that pass us. */
+  /** Somebody else than `pid` is on the way to this id of the node, and cannot be sent on once more. */
+  awaitsOther(pid: number, node: Node, id: NodeId): boolean {
+    for (const [other, reroute] of this.#byPid) {
+      if (other !== pid && reroute.node === node && id === (reroute.apart ? reroute.target : node.id)) return true;
+    }
+    return false;
+  }
+
+  /** The look-up led to this id. */
+  leadsTo(pid: number, id: NodeId): void {
+    const reroute = this.#byPid.get(pid);
+    if (reroute !== undefined) reroute.target = id;
+  }
+
+  /** A look-up found the node. True where it is to lead to an id for opens that pass us. */
   found(pid: number, node: Node): boolean {
     const reroute = this.#byPid.get(pid);
     if (reroute?.node !== node) return false;

@@ -1,11 +1,10 @@
-/** An open file, looked at once more long after its open: what it is now, for who judges it anew, and what may follow. */
+/** An open file as it is now, long after its open, for a gate that judges it again. */
 import { Attr, type FileHandle, S } from "@sluice/vfs";
 import type { Core } from "../core.js";
-import type { Intent, IoWatch } from "../gate/gate.js";
+import type { Intent } from "../gate/gate.js";
 import { statFd } from "../layer/host-layer.js";
 import { readXattrOf } from "../node/node-xattr.js";
 import { contentOf } from "./content.js";
-import type { OpenFile } from "./handle-table.js";
 import { accessesOf } from "./open-intent.js";
 
 export interface OpenReview {
@@ -15,6 +14,8 @@ export interface OpenReview {
   ino: bigint;
   /** Reads and writes come to the daemon, and somebody is asked about each. */
   watched: boolean;
+  /** Its transfers are refused: see withhold-open.ts. */
+  withheld: boolean;
 }
 
 /** Undefined where it was closed meanwhile, or cannot be looked at. */
@@ -35,30 +36,6 @@ export function reviewOpen(core: Core, handle: FileHandle): OpenReview | undefin
     readXattr: (name) => readXattrOf(fd, name),
     content: contentOf(core, node),
   };
-  return { intent, ino, watched: (file.withheld ? file.watchBefore : file.watch) !== undefined };
-}
-
-/** `before` answers for every transfer that comes to us from now on, and pages that the kernel keeps are dropped; undefined undoes that. */
-export function withhold(core: Core, handle: FileHandle, errno: number | undefined): void {
-  const file = core.handles.file(handle);
-  if (file === undefined) return;
-  core.journal?.withheld(file, errno);
-  if (errno === undefined) {
-    if (file.withheld) file.watch = file.watchBefore;
-    file.withheld = false;
-    return;
-  }
-  if (!file.withheld) file.watchBefore = file.watch;
-  file.watch = refusing(errno);
-  file.withheld = true;
-  dropPages(core, file);
-}
-
-function refusing(errno: number): IoWatch {
-  return { before: () => -errno, after: () => undefined };
-}
-
-/** What it has read would be read again without a word to us. Pages of passthrough are the backing file's. */
-function dropPages(core: Core, file: OpenFile): void {
-  if (file.mode === "cached") core.port.invalidateInode(file.nodeId, 0, 0);
+  const withheld = file.withheld !== 0;
+  return { intent, ino, watched: (withheld ? file.watchBefore : file.watch) !== undefined, withheld };
 }

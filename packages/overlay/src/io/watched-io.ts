@@ -18,24 +18,32 @@ export interface Transfer {
 }
 
 /** Bytes, or the negative errno. */
-export async function transfer(watch: IoWatch, file: OpenFile, call: CallContext, what: Transfer): Promise<number> {
+export async function transfer(file: OpenFile, call: CallContext, what: Transfer): Promise<number> {
   const appends = what.kind === "write" && (what.flags & O.APPEND) !== 0 && statFd(file.fd, attr) === 0;
   const io: WatchedIo = { kind: what.kind, offset: appends ? attr.sizeExact : BigInt(what.offset), length: what.length };
-  const allowed = await watch.before(io, call);
+  const { allowed, by } = await admit(file, io, call);
   const done = allowed < 0 || (allowed === 0 && what.length > 0) ? Math.min(allowed, 0) : await what.act(allowed);
-  watch.after(io, done, call);
+  by?.after(io, done, call);
   return done;
+}
+
+/** How many of the bytes may go, by the watch that holds when they go: it may be another one than when they began to wait. */
+async function admit(file: OpenFile, io: WatchedIo, call: CallContext): Promise<{ allowed: number; by: IoWatch | undefined }> {
+  for (;;) {
+    const { watch } = file;
+    const allowed = watch === undefined ? io.length : await watch.before(io, call);
+    if (file.watch === watch) return { allowed, by: watch };
+  }
 }
 
 /** Asks for a change of size or space, then makes it. A status. */
 export function change(file: OpenFile | undefined, call: CallContext, io: WatchedIo, act: () => Status): Status {
-  const watch = file?.watch;
-  if (watch === undefined) return act();
+  if (file?.watch === undefined) return act();
   const go = async (): Promise<number> => {
-    const allowed = await watch.before(io, call);
+    const { allowed, by } = await admit(file, io, call);
     // Space is given whole or not at all.
     const status = allowed < 0 ? -allowed : allowed < io.length ? Errno.EFBIG : await act();
-    watch.after(io, status === 0 ? io.length : -status, call);
+    by?.after(io, status === 0 ? io.length : -status, call);
     return status;
   };
   return go();

@@ -100,8 +100,7 @@ export class NodeTable {
   }
 
   adoptAlias(alias: FormerId): void {
-    this.#byId.set(alias.id, alias);
-    alias.node.formerIds++;
+    this.#addFormer(alias);
   }
 
   make(kind: number): Node {
@@ -162,8 +161,7 @@ export class NodeTable {
   /** Gives a node a new id; the kernel goes on with the old one for what it has open. */
   renumber(node: Node, io: InodeIo): void {
     const former = new FormerId(node.id, node, io, node.lookups);
-    this.#byId.set(node.id, former);
-    node.formerIds++;
+    this.#addFormer(former);
     this.#journal?.aliased(former);
     node.id = this.#newId();
     node.lookups = 0;
@@ -172,11 +170,24 @@ export class NodeTable {
     this.#journal?.renumbered(node);
   }
 
+  #addFormer(former: FormerId): void {
+    const { node } = former;
+    this.#byId.set(former.id, former);
+    node.formers = [...(node.formers ?? []), former];
+  }
+
+  #removeFormer(former: FormerId): void {
+    const { node } = former;
+    this.#byId.delete(former.id);
+    const left = node.formers?.filter((other) => other !== former);
+    node.formers = left?.length === 0 ? undefined : left;
+    if (node.apart === former) node.apart = undefined;
+  }
+
   /** One more id, with I/O of its own. */
   addId(node: Node): FormerId {
     const added = new FormerId(this.#newId(), node, new InodeIo(), 0);
-    this.#byId.set(added.id, added);
-    node.formerIds++;
+    this.#addFormer(added);
     this.#journal?.aliased(added);
     return added;
   }
@@ -270,9 +281,7 @@ export class NodeTable {
     this.#journal?.lookupsChanged(found);
     if (found.lookups > 0) return;
     if (found instanceof FormerId) {
-      this.#byId.delete(id);
-      found.node.formerIds--;
-      if (found.node.apart === found) found.node.apart = undefined;
+      this.#removeFormer(found);
       this.#journal?.gone(found);
       this.letGo(found.node);
       return;
@@ -306,7 +315,7 @@ export class NodeTable {
   }
 
   #inUse(node: Node): boolean {
-    if (node.copyUp !== undefined || node.formerIds > 0 || node.holds > 0) return true;
+    if (node.copyUp !== undefined || node.formers !== undefined || node.holds > 0) return true;
     return (node.children?.size ?? 0) > 0 || node.dormantChildren > 0 || (node.io?.handles.size ?? 0) > 0;
   }
 

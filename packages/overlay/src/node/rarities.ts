@@ -34,8 +34,8 @@ class Rarities {
   /** A directory that hides everything below it: made over a whiteout, or marked so. */
   opaque = false;
   /** Further ids that the kernel uses: see NodeTable.renumber and addId. */
-  formerIds = 0;
-  /** The one of them for opens whose bytes must pass us: see io/route-open.ts. */
+  formers: readonly FormerId[] | undefined = undefined;
+  /** The one of them that the next open whose bytes must pass us goes to: see io/route-open.ts. */
   apart: FormerId | undefined = undefined;
   /** Who needs it across a wait, though the kernel may not know it: see NodeTable.hold. */
   holds = 0;
@@ -104,11 +104,11 @@ export class WithRarities {
     if (value !== this.#rare.opaque) this.#own().opaque = value;
   }
 
-  get formerIds(): number {
-    return this.#rare.formerIds;
+  get formers(): readonly FormerId[] | undefined {
+    return this.#rare.formers;
   }
-  set formerIds(value: number) {
-    if (value !== this.#rare.formerIds) this.#own().formerIds = value;
+  set formers(value: readonly FormerId[] | undefined) {
+    if (value !== this.#rare.formers) this.#own().formers = value;
   }
 
   get apart(): FormerId | undefined {

@@ -57,6 +57,8 @@ export function copyFileRange(core: Core, call: CallContext, args: CopyRangeArgs
   const all = Number(BigInt(args.length) < BigInt(STEP_BYTES) ? args.length : STEP_BYTES);
   const fd = currentFd(core, source);
   const copy = (length: number): Promise<number> => {
+    // It may have waited for the target's turn.
+    if (source.withheld !== 0) return Promise.resolve(-source.withheld);
     takeSuid(target, call);
     return effects(permitOf(target)).copyFileRangeAsync(fd, offsetIn, target.fd, offsetOut, length);
   };
@@ -83,9 +85,9 @@ function watchedCopy(
   const write = (length: number): Promise<number> =>
     target.watch === undefined
       ? what.copy(length)
-      : transfer(target.watch, target, call, { kind: "write", offset: args.offsetOut, length, flags: 0, act: what.copy });
+      : transfer(target, call, { kind: "write", offset: args.offsetOut, length, flags: 0, act: what.copy });
   if (source.watch === undefined) return write(what.length);
-  return transfer(source.watch, source, call, { kind: "read", offset: args.offsetIn, length: what.length, flags: 0, act: write });
+  return transfer(source, call, { kind: "read", offset: args.offsetIn, length: what.length, flags: 0, act: write });
 }
 
 /** How far behind its offset an allocation can make the file grow. */

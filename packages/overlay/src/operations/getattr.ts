@@ -32,5 +32,5 @@ export function present(core: Core, node: Node, attr: Attr): number {
  * it has several ids, as the kernel does not know that they are one file.
  */
 export function attrTtlMs(core: Core, node: Node): number {
-  return node.writtenPastUs || node.formerIds > 0 ? 0 : core.config.attrTtlMs;
+  return node.writtenPastUs || node.formers !== undefined ? 0 : core.config.attrTtlMs;
 }

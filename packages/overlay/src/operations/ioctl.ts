@@ -108,8 +108,8 @@ const XFLAG_IMMUTABLE = 0x8;
 function writeBack(core: Core, node: Node, wanted: Buffer): Status {
   const bit = wanted.length === FLAGS_BYTES ? IMMUTABLE : XFLAG_IMMUTABLE;
   if (!node.isRegular || (wanted.readUInt32LE(0) & bit) === 0) return 0;
-  const ids = node.apart === undefined ? [node.id] : [node.id, node.apart.id];
-  return Promise.all(ids.map((one) => core.port.writeBackInode(one))).then(() => 0);
+  const ids = [node.id, ...(node.formers ?? []).map((former) => former.id)];
+  return Promise.all(ids.map((one) => core.port.dropPages(one))).then(() => 0);
 }
 
 function changeNow(core: Core, permit: Permit, { id, wanted }: { id: NodeId; wanted: Buffer }): number {

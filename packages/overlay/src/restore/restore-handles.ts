@@ -7,7 +7,7 @@ import { O } from "@sluice/vfs";
 import type { Core } from "../core.js";
 import { OpenDirectory, OpenFile } from "../io/handle-table.js";
 import { InodeIo } from "../io/inode-io.js";
-import { withhold } from "../io/review-open.js";
+import { withhold } from "../io/withhold-open.js";
 import { MODES, type OverlayJournal, storeKey } from "../journal/overlay-journal.js";
 import { readListingFrom } from "../journal/kept-listing.js";
 import { type HostLayer, sys } from "../layer/host-layer.js";
@@ -70,7 +70,7 @@ function restoreRuling(core: Core, file: OpenFile): void {
   const record = { handle, nodeId, path: pathOf(node), layer: node.dataLayer.name, mode, io, write, fallback: undefined };
   if (kept !== undefined) file.watch = core.gate.restored?.(record, kept);
   const refused = handles.refusedBy(file.slot);
-  if (refused !== 0) withhold(core, handle, refused);
+  if (refused !== 0) void withhold(core, handle, refused);
 }
 
 function openOwn(core: Core, file: OpenFile): number {

@@ -1,15 +1,28 @@
 /** `sluice grants`: the opens in force, once or as they come and go. */
 import { escapeLine, escapeTextName } from "@sluice/runtime";
 import type { Command } from "commander";
+import type { Passing } from "@sluice/overlay";
 import { ask, connectControl, noDaemon } from "../control/control-client.js";
 import type { GrantItem } from "../control/control-protocol.js";
 import { table } from "./table.js";
 
 const HEAD = ["PATH", "LAYER", "MODE", "ACCESS", "PID", "UID", "DECISION", "REVISION", "RULE", "SINCE"];
 
+const PASSING: Record<Passing, string> = {
+  passthrough: "passes through",
+  mapping: "mappings of it pass through",
+  "shared-pages": "passes through: it shares pages with an open that is allowed",
+  "kept-pages": "passes through until the kernel has dropped its pages",
+};
+
+function revokedNote({ revoked }: GrantItem): string {
+  if (revoked === null) return "";
+  const by = `REVOKED: ${revoked.effect} by ${revoked.rule ?? "default"}`;
+  return `${by}, ${revoked.passing === null ? "refused" : PASSING[revoked.passing]}`;
+}
+
 function row(grant: GrantItem): string[] {
-  const revoked = grant.revoked === null ? "" : `REVOKED: ${grant.revoked.effect} by ${grant.revoked.rule ?? "default"}`;
-  const notes = [revoked, grant.fallback ?? "", grant.io === "passthrough-direct" ? "mappings pass through" : ""].filter(
+  const notes = [revokedNote(grant), grant.fallback ?? "", grant.io === "passthrough-direct" ? "mappings pass through" : ""].filter(
     (note) => note !== "",
   );
   const mode = notes.length === 0 ? grant.mode : `${grant.mode} (${notes.join("; ")})`;

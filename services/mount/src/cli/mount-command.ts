@@ -84,7 +84,7 @@ export function addMountCommand(program: Command, host: MountHost): void {
     .option("--on-outage <mode>", "what an open gets when no decision can be had: deny, mediate or stale", "deny")
     .option(
       "--on-revoke <what>",
-      "after a change of policy, what becomes of who passes through without a grant: report, sigterm or sigkill",
+      "after a change of policy, what to do about holders of opens that pass through and are not allowed any more: report, sigterm or sigkill",
       "report",
     )
     .option("--stale-for <duration>", "how old a decision may be with --on-outage stale", "5m")

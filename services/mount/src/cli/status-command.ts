@@ -41,8 +41,8 @@ function cacheLine({ decider: { cache } }: MountStatus): string {
 }
 
 function revokedLine({ revocation }: MountStatus): string {
-  const { passthrough, mediated, onRevoke, holdersUnseen, signalled } = revocation;
-  const counted = `${passthrough} passed through all the same, ${mediated} refused; on revoke: ${onRevoke}`;
+  const { passing, refused, onRevoke, holdersUnseen, signalled } = revocation;
+  const counted = `${passing} pass through all the same, ${refused} refused; on revoke: ${onRevoke}`;
   const signals = signalled > 0 ? `, ${signalled} holders signalled` : "";
   return `${counted}${signals}${holdersUnseen === null ? "" : ` (not all holders can be seen: ${holdersUnseen})`}`;
 }

@@ -12,8 +12,8 @@ import {
   type Effect,
 } from "@sluice/decision-api";
 import type { Revoked } from "../enforcement/grants.js";
-import type { OnRevoke } from "../enforcement/revocation.js";
-import type { FallbackReason, Flow, OverlayStatus } from "@sluice/overlay";
+import type { OnRevoke, RevokedCounts } from "../enforcement/revocation.js";
+import type { FallbackReason, Flow, OverlayStatus, Passing } from "@sluice/overlay";
 import type { DurationCounts } from "../telemetry/hot-metrics.js";
 import type { EngineKind, IdlePollingInUse, TransportInUse } from "@sluice/vfs";
 
@@ -64,8 +64,11 @@ export interface GrantItem {
   rule: string | null;
   /** ISO 8601. */
   since: string | null;
-  /** What the policy in force would say; null where it says the same. */
-  revoked: Revoked | null;
+  /**
+   * What the policy in force would say; null if it says the same. `passing`: how the open reaches the file all the same; null if
+   * it is refused.
+   */
+  revoked: (Revoked & { passing: Passing | null }) | null;
 }
 
 /** The answer to `explain`. */
@@ -150,8 +153,8 @@ export interface MountStatus {
   openFilesByMode: Record<string, number>;
   mediatedBytes: Record<string, number>;
   grants: number;
-  /** Opens that the policy in force would not give any more: passed through, which cannot be taken back, and mediated, which are refused. */
-  revocation: { onRevoke: OnRevoke; holdersUnseen: string | null; passthrough: number; mediated: number; signalled: number };
+  /** Opens that the policy in force would not give any more. */
+  revocation: RevokedCounts & { onRevoke: OnRevoke; holdersUnseen: string | null; signalled: number };
   copyUps: { count: number; bytes: number };
   anomalies: number;
 }

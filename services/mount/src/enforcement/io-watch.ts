@@ -93,6 +93,13 @@ export class ObligedIo implements IoWatch {
     for (const transfer of this.#waiting) transfer.abort();
   }
 
+  /** Its open is not allowed any more: transfers that wait for their rate are answered. */
+  refuse(errno: number): void {
+    this.#renewals++;
+    this.#enter({ allowed: false, errno });
+    for (const transfer of this.#waiting) transfer.abort();
+  }
+
   /** The handle is closed: its rates are nobody's share any more. */
   close(): void {
     this.#leave(this.#keys);

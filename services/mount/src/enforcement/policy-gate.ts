@@ -190,8 +190,10 @@ export class PolicyGate implements Gate {
   }
 
   /** What a review came to holds for the open file from now on, as far as something is done about its transfers. */
-  renew(handle: number, { decision, terms }: Review): void {
-    this.#obliged.get(handle)?.renew(terms ?? NO_TERMS, decision);
+  renew(handle: number, { effect, decision, terms }: Review): void {
+    const io = this.#obliged.get(handle);
+    if (effect === "deny") io?.refuse(decision?.errno || Errno.EACCES);
+    else io?.renew(terms ?? NO_TERMS, decision);
   }
 
   /** The decision that an open with these facts would be held to. Asked as an open is, but nothing is counted as one. */

@@ -1,15 +1,17 @@
 /**
- * What a change of policy means for what is open. Each open file is judged anew:
+ * What a change of policy means for open files. Each is judged again:
  *
- * - mediated, and refused now: every further read and write is refused, and pages that the kernel keeps are dropped;
+ * - mediated, and denied now: its reads and writes are refused, its pages are dropped, and it gets no others;
  * - mediated with obligations, and still allowed: the terms that the policy names now hold from the next transfer on;
- * - passed through, and not granted now: it cannot be taken back. The kernel has no way to: the descriptor works, and so
- *   does every mapping. It is marked, counted, told by `sluice grants`, and its holders are signalled where that is asked for.
+ * - mediated, with obligations now that it was opened without: as if it were denied, until it is opened again;
+ * - passed through, and not granted now: the kernel has no way to take it back. The same is true of a mediated open that is
+ *   denied while its mappings reach the file, or while it shares pages with others: `Overlay.passing` tells. Such an open is
+ *   marked, counted, shown by `sluice grants`, and its holders are signalled if the mount was asked to.
  *
- * Where nobody can decide, nothing is revoked: an outage is no change of policy.
+ * If nobody can decide, nothing is revoked: an outage is no change of policy.
  */
 import type { Decider } from "@sluice/decision-api";
-import type { Overlay } from "@sluice/overlay";
+import type { Overlay, Passing } from "@sluice/overlay";
 import { type CallContext, Errno, LoopTurn } from "@sluice/vfs";
 import type { GrantRecord, Grants, Revoked } from "./grants.js";
 import type { Holder } from "./holders.js";
@@ -18,7 +20,8 @@ import type { PolicyGate, Review } from "./policy-gate.js";
 export type OnRevoke = "report" | "sigterm" | "sigkill";
 
 export interface RevocationEvents {
-  revoked(grant: GrantRecord, revoked: Revoked): void;
+  /** `passing`: how the open reaches the file all the same. Undefined: it is refused. */
+  revoked(grant: GrantRecord, revoked: Revoked, passing: Passing | undefined): void;
   signalled(holder: Holder, status: number): void;
   failed(message: string, detail: Record<string, unknown>): void;
 }
@@ -27,7 +30,7 @@ export interface RevocationParts {
   decider: Pick<Decider, "onPolicyChange">;
   gate: Pick<PolicyGate, "review" | "renew">;
   grants: Grants;
-  overlay: Pick<Overlay, "review" | "withhold">;
+  overlay: Pick<Overlay, "review" | "withhold" | "passing">;
   onRevoke: OnRevoke;
   holders: {
     /** Who has one of these files (st_ino) open or mapped, as far as /proc shows. */
@@ -36,6 +39,14 @@ export interface RevocationParts {
     signal(holder: Holder, signal: "SIGTERM" | "SIGKILL"): Promise<number>;
   };
   events: RevocationEvents;
+}
+
+/** Revoked opens. */
+export interface RevokedCounts {
+  /** They reach the file all the same. */
+  passing: number;
+  /** No byte gets to them or from them, by no descriptor and no mapping. */
+  refused: number;
 }
 
 /** Questions on their way at once: the decision service has others to answer. */
@@ -48,6 +59,8 @@ function callOf({ pid, uid, gid }: { pid: number; uid: number; gid: number }): C
 export class Revocation {
   readonly #parts: RevocationParts;
   readonly #stopListening: () => void;
+  /** What was last told of an open that is revoked. */
+  readonly #told = new WeakMap<GrantRecord, keyof RevokedCounts>();
   #running = false;
   #again = false;
   #closed = false;
@@ -68,9 +81,11 @@ export class Revocation {
     this.#stopListening();
   }
 
-  counts(): { passthrough: number; mediated: number } {
-    const counts = { passthrough: 0, mediated: 0 };
-    for (const grant of this.#parts.grants.all()) if (grant.revoked !== undefined) counts[grant.mode]++;
+  counts(): RevokedCounts {
+    const counts = { passing: 0, refused: 0 };
+    for (const { handle, revoked } of this.#parts.grants.all()) {
+      if (revoked !== undefined) counts[this.#parts.overlay.passing(handle) === undefined ? "refused" : "passing"]++;
+    }
     return counts;
   }
 
@@ -84,7 +99,7 @@ export class Revocation {
         await this.#reviewAll();
       }
     } catch (error) {
-      this.#parts.events.failed("what is open could not be judged anew", { error });
+      this.#parts.events.failed("open files could not be judged again", { error });
     } finally {
       this.#running = false;
     }
@@ -92,41 +107,60 @@ export class Revocation {
 
   async #reviewAll(): Promise<void> {
     const open = [...this.#parts.grants.all()];
-    const escaped = new Map<bigint, GrantRecord>();
+    const settling: Promise<void>[] = [];
     // A policy that asks about nothing answers all at once.
     const turn = new LoopTurn();
     for (let from = 0; from < open.length && !this.#closed; from += AT_ONCE) {
-      await Promise.all(open.slice(from, from + AT_ONCE).map((grant) => this.#reviewOne(grant, escaped)));
+      await Promise.all(open.slice(from, from + AT_ONCE).map((grant) => this.#reviewOne(grant, settling)));
       if (turn.isOver) await turn.next();
     }
+    // Whether an open passes through depends on what became of the others, and on pages that take a moment to go.
+    await Promise.all(settling);
+    const escaped = this.#tell(open);
     if (this.#parts.onRevoke !== "report" && escaped.size > 0) await this.#signalHolders(escaped);
   }
 
-  /** `escaped`: what passes through and is not granted any more, by st_ino. */
-  async #reviewOne(grant: GrantRecord, escaped: Map<bigint, GrantRecord>): Promise<void> {
-    const { overlay, gate, grants, events } = this.#parts;
+  async #reviewOne(grant: GrantRecord, settling: Promise<void>[]): Promise<void> {
+    const { overlay, gate, grants } = this.#parts;
     const open = overlay.review(grant.handle);
     if (open === undefined) return;
     const review = await gate.review(callOf(grant), open.intent);
     if (review.decision?.source === "outage") return;
     const was = grant.revoked;
-    grant.revoked = this.#verdict(grant, review, open.watched);
+    grant.revoked = this.#revokedBy(grant, review, open.watched);
+    gate.renew(grant.handle, review);
     if (grant.revoked === undefined) {
-      gate.renew(grant.handle, review);
-      if (was === undefined) return;
-      overlay.withhold(grant.handle, undefined);
-      grants.changed("restored", grant);
+      // A server before this one may have withheld it.
+      if (open.withheld) void overlay.withhold(grant.handle, undefined);
+      this.#told.delete(grant);
+      if (was !== undefined) grants.changed("restored", grant);
       return;
     }
-    if (grant.mode === "passthrough") escaped.set(open.ino, grant);
     // Also of what passes through: truncation, space and copies by the descriptor come to us.
-    if (was?.effect !== grant.revoked.effect) overlay.withhold(grant.handle, review.decision?.errno || Errno.EACCES);
-    if (was !== undefined) return;
-    events.revoked(grant, grant.revoked);
-    grants.changed("revoked", grant);
+    if (was?.effect !== grant.revoked.effect) settling.push(overlay.withhold(grant.handle, review.decision?.errno || Errno.EACCES));
   }
 
-  #verdict(grant: GrantRecord, review: Review, watched: boolean): Revoked | undefined {
+  /** Tells of opens that are newly revoked, or pass through by now. Returns those that pass through, by st_ino. */
+  #tell(open: readonly GrantRecord[]): Map<bigint, GrantRecord> {
+    const { overlay, grants, events } = this.#parts;
+    const escaped = new Map<bigint, GrantRecord>();
+    for (const grant of open) {
+      const { revoked, handle } = grant;
+      const ino = revoked === undefined ? undefined : overlay.review(handle)?.ino;
+      if (revoked === undefined || ino === undefined) continue;
+      const passing = overlay.passing(handle);
+      if (passing !== undefined) escaped.set(ino, grant);
+      const how = passing === undefined ? "refused" : "passing";
+      const told = this.#told.get(grant);
+      if (told === how) continue;
+      this.#told.set(grant, how);
+      events.revoked(grant, revoked, passing);
+      grants.changed("revoked", grant);
+    }
+    return escaped;
+  }
+
+  #revokedBy(grant: GrantRecord, review: Review, watched: boolean): Revoked | undefined {
     const { decision } = review;
     const told = (effect: Revoked["effect"], reason: string): Revoked => {
       return { effect, rule: decision?.rule, revision: decision?.revision.digest, reason };

@@ -36,14 +36,14 @@ async function sendGrants(parts: MountParts, watch: boolean, { send, gone }: Pic
   let meanwhile: GrantItem[] | undefined = [];
   const unlisten = watch
     ? parts.grants.listen((change, grant) => {
-        const item = grantItem(change, grant);
+        const item = grantItem(change, grant, parts);
         if (meanwhile === undefined) send(item);
         else meanwhile.push(item);
       })
     : (): void => undefined;
   const turn = new LoopTurn();
   for (const grant of open) {
-    send(grantItem("open", grant));
+    send(grantItem("open", grant, parts));
     if (turn.isOver) await turn.next();
     if (gone.aborted) break;
   }

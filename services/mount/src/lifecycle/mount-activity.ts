@@ -24,7 +24,7 @@ export function mountActivity(parts: MountParts, draining: boolean): ActivityRep
     mediatedBytes: telemetry.mediatedBytes.toObject(),
     copyUps: { count: telemetry.copyUps, bytes: telemetry.copyUpBytes, underWay: copyUpsOf(overlay.status()) },
     grants: parts.grants.size,
-    revoked: revoked.passthrough + revoked.mediated,
+    revoked: revoked.passing + revoked.refused,
   };
 }
 

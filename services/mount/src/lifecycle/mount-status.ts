@@ -120,7 +120,7 @@ export function mountStatus(parts: MountParts, draining: boolean): MountStatus {
   };
 }
 
-export function grantItem(change: GrantItem["change"], grant: GrantRecord): GrantItem {
+export function grantItem(change: GrantItem["change"], grant: GrantRecord, { overlay }: Pick<MountParts, "overlay">): GrantItem {
   return {
     change,
     handle: grant.handle,
@@ -137,7 +137,7 @@ export function grantItem(change: GrantItem["change"], grant: GrantRecord): Gran
     revision: grant.revision ?? null,
     rule: grant.rule ?? null,
     since: new Date(grant.sinceMs).toISOString(),
-    revoked: grant.revoked ?? null,
+    revoked: grant.revoked === undefined ? null : { ...grant.revoked, passing: overlay.passing(grant.handle) ?? null },
   };
 }
 

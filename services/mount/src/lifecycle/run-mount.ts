@@ -241,7 +241,7 @@ async function serve(life: Life, host: MountHost): Promise<void> {
   const { engine, overlay } = started;
   life.telemetry.idlePolledMs = () => engine.idlePolling.heldMs;
   if (life.kept === undefined) neverLeaveMount(life, engine);
-  const revocation = watchRevocation(config, { decider, gate, grants, overlay }, logger);
+  const revocation = watchRevocation(life, { decider, gate, grants, overlay });
   undo.push("stop judging what is open", () => revocation.close());
   if (life.kept?.link.restored === true && grants.size > 0) revocation.judgeAll();
   let down: Promise<void> | undefined;

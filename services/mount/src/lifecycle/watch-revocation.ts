@@ -2,7 +2,6 @@
 import { constants } from "node:os";
 import type { Decider } from "@sluice/decision-api";
 import type { Overlay } from "@sluice/overlay";
-import type { Logger } from "@sluice/runtime";
 import { errnoName } from "@sluice/vfs";
 import { lacking } from "../complaint.js";
 import type { MountConfig } from "../config/mount-config.js";
@@ -12,6 +11,7 @@ import type { PolicyGate } from "../enforcement/policy-gate.js";
 import { Revocation } from "../enforcement/revocation.js";
 import { toText } from "../path-bytes.js";
 import { mountAt, readMountTable } from "../preflight/mount-table.js";
+import type { Life } from "./life.js";
 
 /** @throws CliError, exit code 3, where holders are to be signalled that cannot be found. */
 export function refuseUnseenHolders({ onRevoke }: MountConfig): void {
@@ -21,13 +21,12 @@ export function refuseUnseenHolders({ onRevoke }: MountConfig): void {
 }
 
 export function watchRevocation(
-  config: MountConfig,
+  { config, logger, telemetry }: Life,
   parts: { decider: Decider; gate: PolicyGate; grants: Grants; overlay: Overlay },
-  logger: Logger,
 ): Revocation {
   // Asked for when it is needed: at this moment the mount may not be in the table yet.
   const device = (): string => mountAt(config.mountpoint, readMountTable())?.device ?? "";
-  return new Revocation({
+  const revocation = new Revocation({
     ...parts,
     onRevoke: config.onRevoke,
     holders: {
@@ -35,12 +34,12 @@ export function watchRevocation(
       signal: (holder, signal) => signalHolder(holder, device(), constants.signals[signal]),
     },
     events: {
-      revoked: ({ handle, mode, path, pid, uid }, { effect, rule, reason }) =>
+      revoked: ({ handle, mode, path, pid, uid }, { effect, rule, reason }, passing) =>
         logger.warn(
-          { handle, mode, path: toText(path), pid, uid, effect, rule, reason },
-          mode === "passthrough"
-            ? "a passthrough open is no longer granted, and cannot be taken back"
-            : "an open is no longer allowed: its I/O is refused",
+          { handle, mode, path: toText(path), pid, uid, effect, rule, reason, ...(passing === undefined ? {} : { passing }) },
+          passing === undefined
+            ? "an open is no longer allowed: its I/O is refused"
+            : "an open is no longer allowed, and passes through all the same",
         ),
       signalled: ({ pid, uid, by }, status) =>
         logger.warn(
@@ -50,4 +49,6 @@ export function watchRevocation(
       failed: (message, detail) => logger.error(detail, message),
     },
   });
+  telemetry.revoked = () => revocation.counts();
+  return revocation;
 }

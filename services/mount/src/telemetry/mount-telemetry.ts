@@ -2,6 +2,7 @@
 import type { CacheStatus, Decision, Effect } from "@sluice/decision-api";
 import type { FallbackReason, Flow } from "@sluice/overlay";
 import { errnoName } from "@sluice/vfs";
+import type { RevokedCounts } from "../enforcement/revocation.js";
 import { Activity } from "./activity.js";
 import { CountBy, type DurationCounts, DurationSeries, type HotMetric, type MetricValue, readMetric } from "./hot-metrics.js";
 
@@ -21,6 +22,7 @@ export class MountTelemetry {
   cacheStatus: () => CacheStatus | undefined = () => undefined;
   /** Of the engine, told by the same. Milliseconds. */
   idlePolledMs: () => number = () => 0;
+  revoked: () => RevokedCounts = () => ({ passing: 0, refused: 0 });
   anomalies = 0;
   /** Servers of this mount that died before this one. */
   restarts = 0;
@@ -86,6 +88,9 @@ export class MountTelemetry {
         byLabel("reason", this.fallbacks),
       ),
       gauge("sluice_open_files", "Open files by the way their I/O flows", () => byLabel("mode", this.openFiles)),
+      gauge("sluice_revoked_opens", "Open files that the policy in force would not give any more", () =>
+        Object.entries(this.revoked()).map(([how, value]) => ({ labels: { how }, value })),
+      ),
       counter("sluice_mediated_bytes_total", "Bytes read and written by the daemon itself", () => byLabel("direction", this.mediatedBytes)),
       counter("sluice_copy_up_bytes_total", "Bytes copied up", () => [{ labels: {}, value: this.copyUpBytes }]),
       counter("sluice_anomalies_total", "What should not have happened and was survived", () => [{ labels: {}, value: this.anomalies }]),

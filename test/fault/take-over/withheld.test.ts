@@ -1,0 +1,61 @@
+/** An open that is refused by a change of policy is so under the next server, too, and by the policy of then. */
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { requires, scratch } from "@sluice/testkit";
+import { Errno, O } from "@sluice/vfs";
+import { expect } from "vitest";
+import { Actor, eventually } from "../../e2e/harness/actor.js";
+import { type KeptMount, mountKept } from "./kept-mount.js";
+
+const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
+
+const AMPLE_MS = 60_000;
+const HOLDER = 2001;
+const policy = (holder: string): string =>
+  `version: 1\ndefault: mediate\nrules:\n  - { name: holder, subject: { uid: [${HOLDER}] }, effect: ${holder} }\n`;
+
+async function staged(): Promise<{ kept: KeptMount; holder: Actor; fd: number; path: string; refused(): Promise<number> }> {
+  const root = scratch();
+  const [lower, upper] = ["lower", "upper"].map((name) => join(root, name)) as [string, string];
+  for (const path of [lower, upper]) mkdirSync(path);
+  writeFileSync(join(upper, "f"), "old content");
+  const kept = await mountKept({ lower, upper, policy: policy("mediate") });
+  const holder = await Actor.start(HOLDER);
+  const path = kept.mount.path("f");
+  const fd = await holder.do("open", path, O.RDONLY);
+  expect(await holder.do<unknown>("read", fd, 3, 0)).toBe("old");
+  const refused = async (): Promise<number> => ((await kept.mount.status()) as { revocation: { refused: number } }).revocation.refused;
+  writeFileSync(kept.mount.policyFile as string, policy("deny"));
+  await eventually("the open is refused", AMPLE_MS, async () => (await refused()) === 1);
+  return { kept, holder, fd, path, refused };
+}
+
+test("a refused open stays refused when the server is killed, whatever pages others bring then", async () => {
+  const { kept, holder, fd, path, refused } = await staged();
+  const before = kept.served;
+  expect(kept.killServer()).toBe(true);
+  // Asked for before anybody serves: whoever takes over has to know by then.
+  expect(await holder.do("read", fd, 3, 0)).toBe(-Errno.EACCES);
+  await eventually("the next server serves", AMPLE_MS, () => kept.served > before);
+  const other = await Actor.start();
+  const written = await other.do("open", path, O.RDWR);
+  expect(await other.do("write", written, "new", 0)).toBe(3);
+  expect(await other.do<unknown>("read", written, 3, 0)).toBe("new");
+  expect(await holder.do("read", fd, 3, 0)).toBe(-Errno.EACCES);
+  await eventually("it is counted", AMPLE_MS, async () => (await refused()) === 1);
+  await holder.stop();
+  await other.stop();
+  await kept.mount.stop();
+}, 120_000);
+
+test("a refused open that is allowed while no server is there works under the next one", async () => {
+  const { kept, holder, fd, refused } = await staged();
+  // It must not see the edit.
+  process.kill(kept.mount.serverPid, "SIGSTOP");
+  writeFileSync(kept.mount.policyFile as string, policy("mediate"));
+  expect(kept.killServer()).toBe(true);
+  await eventually("it reads again", AMPLE_MS, async () => (await holder.do<unknown>("read", fd, 3, 0)) === "old");
+  await eventually("it is not counted any more", AMPLE_MS, async () => (await refused()) === 0);
+  await holder.stop();
+  await kept.mount.stop();
+}, 120_000);
