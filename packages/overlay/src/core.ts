@@ -19,6 +19,7 @@ import type { IdleIo } from "./io/idle-io.js";
 import type { KnownPaths } from "./node/known-paths.js";
 import type { ArrivalWatch } from "./operations/arrivals.js";
 import type { NodeTable } from "./node/node-table.js";
+import type { OriginClaims } from "./node/origin-claims.js";
 
 export interface Core {
   readonly config: OverlayConfig;
@@ -40,6 +41,7 @@ export interface Core {
   readonly purges: Purges;
   readonly fds: DirectoryFds;
   readonly nodes: NodeTable;
+  readonly claims: OriginClaims;
   readonly paths: KnownPaths;
   readonly idle: IdleIo;
   readonly handles: HandleTable;

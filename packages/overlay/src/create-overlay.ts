@@ -20,6 +20,7 @@ import { goOnWithHandles } from "./node/kept-handles.js";
 import type { Node } from "./node/node.js";
 import { KnownPaths } from "./node/known-paths.js";
 import { NodeTable } from "./node/node-table.js";
+import { OriginClaims } from "./node/origin-claims.js";
 import { cleanLinkIndex, openLinkIndex } from "./open-link-index.js";
 import { openScratch } from "./open-scratch.js";
 import { Purges } from "./operations/purge-directory.js";
@@ -59,6 +60,7 @@ export function createOverlay(config: OverlayConfig, port: KernelPort): Overlay 
     purges: new Purges(),
     fds,
     nodes,
+    claims: new OriginClaims(),
     paths: keep.paths,
     idle: new IdleIo(),
     root,

@@ -3,7 +3,7 @@
  * remount. In the kernel's format (struct ovl_fb: a file handle with its file system's UUID), which also makes the names
  * in the index of hard links.
  */
-import { Attr, type ByteName, Errno, O, S } from "@sluice/vfs";
+import { AT, Attr, type ByteName, Errno, O, S } from "@sluice/vfs";
 import type { Core } from "../core.js";
 import { type HostLayer, statFd, sys, upkeep } from "../layer/host-layer.js";
 import type { Node } from "../node/node.js";
@@ -15,6 +15,7 @@ const PATH_UPPER = 4;
 const NO_UUID = Buffer.alloc(16);
 const handle = Buffer.alloc(128);
 const mark = Buffer.alloc(256);
+const link = Buffer.alloc(4096);
 const attr = new Attr();
 
 /** A lower object as a mark leads to it. */
@@ -23,6 +24,8 @@ export interface Origin {
   hi: number;
   device: number;
   nlink: number;
+  /** Its path in its layer, if the host remembers one. */
+  path: readonly ByteName[];
 }
 
 /**
@@ -49,11 +52,18 @@ export function followOrigin(core: Core, bytes: Buffer, kind: number): Origin | 
     const fd = sys.openByHandleAt(layer.mountFd, bytes[4] as number, bytes.subarray(HEADER), O.PATH | O.NOFOLLOW | O.CLOEXEC);
     if (fd < 0) continue;
     const status = statFd(fd, attr);
+    const path = rememberedPath(fd);
     sys.close(fd);
     if (status < 0 || (attr.mode & S.IFMT) !== kind) continue;
-    return { lo: attr.words[0] as number, hi: attr.words[1] as number, device: layer.deviceIndex, nlink: attr.nlink };
+    return { lo: attr.words[0] as number, hi: attr.words[1] as number, device: layer.deviceIndex, nlink: attr.nlink, path };
   }
   return undefined;
+}
+
+/** A handle leads to an inode. Its path is known only if somebody looked it up by name before. */
+function rememberedPath(fd: number): readonly ByteName[] {
+  const length = sys.readlinkat(AT.FDCWD, `/proc/self/fd/${fd}`, link);
+  return length <= 1 || length === link.length ? [] : link.toString("latin1", 1, length).split("/");
 }
 
 /** Opens the lower object that the mark of an upper one leads to. A descriptor or the negative errno. */

@@ -172,7 +172,9 @@ function addDirectory(search: Search, at: Hit): number {
   }
   if (!layer.writable && found.lowerIno === undefined) {
     const words = at.attr.words;
-    found.lowerIno = { lo: words[0] as number, hi: words[1] as number, device: layer.deviceIndex };
+    // A pure lower directory is at its path: nothing else can be there.
+    const path = found.dirs.length === 0 ? [] : real.components();
+    found.lowerIno = { lo: words[0] as number, hi: words[1] as number, device: layer.deviceIndex, path };
   }
   found.dirs.push(real);
   return 0;

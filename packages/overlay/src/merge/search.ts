@@ -17,8 +17,8 @@ export class Found {
   data: DataPlace | undefined = undefined;
   /** A directory: what it is merged from, top first. */
   dirs: RealDir[] = [];
-  /** Attributes of the topmost lower directory, where `dirs` has one: the origin of the inode number. */
-  lowerIno: { lo: number; hi: number; device: number } | undefined = undefined;
+  /** Of the topmost lower directory, where `dirs` has one: the origin of the inode number. */
+  lowerIno: { lo: number; hi: number; device: number; path: readonly ByteName[] } | undefined = undefined;
   opaque = false;
 
   reset(): void {

@@ -91,22 +91,56 @@ export function placeInIndex(core: Core, node: Node, { found, indexed }: { found
 /** Where its object lies, and its inode number. */
 export function place(core: Core, node: Node, name: ByteName, found: Found): void {
   const words = found.attr.words;
+  let origin: Ino | undefined;
   if (found.kind === S.IFDIR) {
     node.dirs = found.dirs;
     node.opaque = found.opaque;
-    const origin = found.lowerIno;
-    if (origin !== undefined) return setIno(core, node, origin);
+    origin = found.lowerIno;
   } else {
     node.dir = found.dir;
     node.realName = name;
     node.data = found.data;
-    const origin = node.top.layer.writable && node.top.impure ? readOrigin(core, node) : undefined;
-    if (origin !== undefined) return setIno(core, node, origin);
+    origin = node.inUpper && node.top.impure ? readOrigin(core, node) : undefined;
   }
-  setIno(core, node, { lo: words[0] as number, hi: words[1] as number, device: node.top.layer.deviceIndex });
+  const own = { lo: words[0] as number, hi: words[1] as number, device: node.top.layer.deviceIndex };
+  setIno(core, node, origin ?? own);
+  if (!node.inUpper) stepAside(core, node);
+  else if (origin !== undefined && !claim(core, node, { origin, ino: found.attr.ino })) setIno(core, node, own);
 }
 
-export function setIno(core: Core, node: Node, ino: { lo: number; hi: number; device: number }): void {
+interface Ino {
+  lo: number;
+  hi: number;
+  device: number;
+  /** Of a lower object, in its layer. */
+  path?: readonly ByteName[];
+}
+
+/** May an upper object, `ino`, show the number of its origin, which the node has already? See origin-claims.ts. */
+function claim(core: Core, node: Node, { origin, ino }: { origin: Ino; ino: number }): boolean {
+  const owner = core.claims.ownerOf(node.inoLo, node.inoHi);
+  if (owner === undefined ? isShownAt(core, node, origin.path ?? []) : owner !== ino) return false;
+  core.claims.give(node.inoLo, node.inoHi, ino);
+  return true;
+}
+
+/** Does the lower object show its number itself, under its own name? */
+function isShownAt(core: Core, node: Node, path: readonly ByteName[]): boolean {
+  let at: Node | undefined = core.root;
+  for (const name of path) at = at === undefined ? undefined : core.nodes.child(at, name);
+  return at !== undefined && at !== node && at.inoLo === node.inoLo && at.inoHi === node.inoHi;
+}
+
+/** A bit that inode numbers do not use, below those of the device (DEVICE_SHIFT). */
+const APART = 0x0080_0000;
+
+/** A lower object gets another number if a copy in the upper layer shows its own. With `sharedLower` that recognizes the object. */
+function stepAside(core: Core, node: Node): void {
+  if (core.config.sharedLower || core.claims.ownerOf(node.inoLo, node.inoHi) === undefined) return;
+  node.inoHi = (node.inoHi ^ APART) >>> 0;
+}
+
+export function setIno(core: Core, node: Node, ino: Ino): void {
   node.inoLo = ino.lo;
   node.inoHi = mixDevice(core, ino.hi, ino.device);
 }

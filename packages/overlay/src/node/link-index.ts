@@ -70,7 +70,7 @@ function indexedLower(core: Core, dir: RealDir, at: Place): Indexed | undefined 
     core.events.anomaly("an entry of the index is no copy of its lower file", { entry: name });
     return undefined;
   }
-  const lower = { lo: attr.words[0] as number, hi: attr.words[1] as number, device: layer.deviceIndex, nlink: attr.nlink };
+  const lower = { lo: attr.words[0] as number, hi: attr.words[1] as number, device: layer.deviceIndex, nlink: attr.nlink, path: [] };
   return { name, attr: entry, lower };
 }
 
