@@ -5,6 +5,7 @@ import type { Case } from "./case.js";
 
 const IMMUTABLE = 0x8;
 const APPEND = 0x10;
+const NOATIME = 0x40;
 
 /** FS_IOC_FSSETXATTR: struct fsxattr begins with the flags. */
 function setFlags(t: Probe, path: string, value: number): void {
@@ -46,29 +47,58 @@ function below(t: Probe, path: string): void {
   t.rename(`${path}/x`, "x");
   t.unlink(`${path}/x`);
   t.rmdir(`${path}/s`);
+  t.rmdir(`${path}/full`);
   t.append(t.open(`${path}/x`, 1), "+");
   t.rename(path, `${path}-moved`);
   t.rmdir(path);
   t.chmod(path, 0o700);
+  t.chown(path, 1, 1);
+  t.utimes(path, 900_000_000);
+  t.utimesNow(path);
+  t.setxattr(path, "user.x", "1");
   t.list(path);
 }
 
-const TREE = { f: "content", other: "other", d: dir({ x: "1", s: dir() }) };
+/** What stat(2) says of the time of change once the flags were set: the kernel may keep it. */
+function changeTime(t: Probe, path: string): void {
+  t.perl(
+    `time of change of ${path}`,
+    `my $before = (stat "${path}")[10]; my $now = time; sleep 1 while time < $now + 2; open(my $f, '<', '${path}') or die $!; my $x = "\0" x 28; ioctl($f, 0x801c581f, $x); substr($x, 0, 4) = pack('L', ${NOATIME}); ioctl($f, 0x401c5820, $x) or print $!; print +(stat "${path}")[10] > $before ? "moved" : "the same";`,
+  );
+}
 
-export const inodeFlagCases: readonly Case[] = (["lower", "upper"] as const).flatMap((layer) =>
-  [IMMUTABLE, APPEND].map((flag) => ({
-    name: `${flag === APPEND ? "append only" : "immutable"} files and directories of the ${layer} layer`,
-    ...(layer === "lower" ? { lower: TREE } : { upper: TREE }),
-    // What a refused rename would have put in an immutable file's place is copied up before the host refuses.
-    seenOnly: true,
-    run(t: Probe) {
-      setFlags(t, "f", flag);
-      changes(t, "f");
-      setFlags(t, "f", 0);
-      setFlags(t, "d", flag);
-      below(t, "d");
-      setFlags(t, "d", 0);
-      t.list();
+const TREE = { f: "content", other: "other", d: dir({ x: "1", s: dir(), full: dir({ y: "1" }) }) };
+
+export const inodeFlagCases: readonly Case[] = [
+  ...flaggedCases(),
+  {
+    name: "the time of change moves when flags are set",
+    lower: { d: dir() },
+    upper: { f: "content" },
+    run(t) {
+      t.stat("f");
+      changeTime(t, "f");
+      changeTime(t, "d");
     },
-  })),
-);
+  },
+];
+
+function flaggedCases(): Case[] {
+  return (["lower", "upper"] as const).flatMap((layer) =>
+    [IMMUTABLE, APPEND].map((flag) => ({
+      name: `${flag === APPEND ? "append only" : "immutable"} files and directories of the ${layer} layer`,
+      ...(layer === "lower" ? { lower: TREE } : { upper: TREE }),
+      // What a refused rename would have put in an immutable file's place is copied up before the host refuses.
+      seenOnly: true,
+      run(t: Probe) {
+        setFlags(t, "f", flag);
+        changes(t, "f");
+        setFlags(t, "f", 0);
+        setFlags(t, "d", flag);
+        below(t, "d");
+        setFlags(t, "d", 0);
+        t.list();
+      },
+    })),
+  );
+}

@@ -32,11 +32,13 @@ export interface CopyUpOptions {
   appends?: boolean;
   /** The flags themselves are about to change. */
   changesFlags?: true;
+  /** Its times are about to become the current one: allowed where things may only be added (fs/attr.c may_setattr). */
+  touches?: boolean;
 }
 
 /** 0 once the node's object lies in the upper layer. Concurrent callers wait for one and the same copy. */
 export function copyUp(core: Core, node: Node, options: CopyUpOptions): Status {
-  if (node.isDirectory && options.changesFlags !== true && protectionOf(core, node) !== 0) return Errno.EPERM;
+  if (node.isDirectory && (protectionOf(core, node) & ~mayHave(options)) !== 0) return Errno.EPERM;
   const incomplete = node.inUpper && node.data !== undefined && options.metadataOnly !== true;
   if (node.inUpper && !incomplete) return node.indexed?.bareNames === true ? linkUp(core, node) : 0;
   if (core.upper === undefined) return Errno.EROFS;
@@ -50,7 +52,7 @@ export function copyUp(core: Core, node: Node, options: CopyUpOptions): Status {
     const metadataOnly = options.metadataOnly === true && core.config.metacopy;
     const job = new CopyUpJob(node, options.truncate, metadataOnly);
     job.handsOver = options.handsOver === true;
-    job.mayHave = options.changesFlags === true ? PROTECTING : options.appends === true ? APPEND_ONLY : 0;
+    job.mayHave = mayHave(options);
     const copied = begin(core, job, incomplete ? completeMetacopy : copyRegular);
     if (typeof copied === "number") {
       if (job.handedOver !== undefined) options.fd = job.handedOver;
@@ -61,6 +63,12 @@ export function copyUp(core: Core, node: Node, options: CopyUpOptions): Status {
   const waited = node.copyUp.wait(options.call);
   // Who waited for attributes alone may need the data.
   return core.config.metacopy ? waited.then((status) => (status !== 0 || node.copiedUp ? status : copyUp(core, node, options))) : waited;
+}
+
+/** The flags that do not stand in the way. */
+function mayHave({ changesFlags, appends, touches }: CopyUpOptions): number {
+  if (changesFlags === true) return PROTECTING;
+  return appends === true || touches === true ? APPEND_ONLY : 0;
 }
 
 /** Who can be done at once is. */

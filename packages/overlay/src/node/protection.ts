@@ -1,7 +1,8 @@
 /**
  * What may not be changed, or only be added to (chattr +i, +a). Of an object that lies in a lower layer its flags say so; of a file in
- * the upper layer too, and there the host itself refuses. A directory in the upper layer has a mark in the place of the flags, as
- * overlayfs keeps them (fs/overlayfs/inode.c ovl_fileattr_set): what lies in it can still be copied up.
+ * the upper layer too, and there the host itself refuses. A directory in the upper layer gets a mark in the place of the flags, as
+ * overlayfs keeps them (fs/overlayfs/inode.c ovl_fileattr_set): what lies in it can still be copied up. It has flags if somebody set
+ * them in the layer.
  */
 import { Attr, Errno } from "@sluice/vfs";
 import type { Core } from "../core.js";
@@ -25,18 +26,22 @@ export function protectionIn({ attributes }: Attr): number {
 
 export function protectionOf(core: Core, node: Node): number {
   if (node.isDirectory) return (node.top.protection ??= readProtection(core, node));
-  return node.inUpper || !node.isRegular ? 0 : flagsBelow(core, node);
+  return node.inUpper || !node.isRegular ? 0 : flagsOf(core, node);
 }
 
 function readProtection(core: Core, node: Node): number {
-  if (!node.inUpper) return flagsBelow(core, node);
+  return node.inUpper ? flagsOf(core, node) | readProtectionMark(core, node) : flagsOf(core, node);
+}
+
+/** A directory of the upper layer: what its mark says. */
+export function readProtectionMark(core: Core, node: Node): number {
   const fd = node.fd >= 0 ? node.fd : core.fds.of(node.top);
   const length = fd < 0 ? fd : sys.getxattrat(fd, "", core.marks.protattr, value);
   const mark = value.toString("latin1", 0, Math.max(0, length));
   return Object.entries(LETTERS).reduce((flags, [letter, flag]) => (mark.includes(letter) ? flags | flag : flags), 0);
 }
 
-function flagsBelow(core: Core, node: Node): number {
+function flagsOf(core: Core, node: Node): number {
   return statNode(core, node, attr) < 0 ? 0 : protectionIn(attr);
 }
 

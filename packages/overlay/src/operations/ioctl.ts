@@ -12,7 +12,7 @@ import { effects, sys } from "../layer/host-layer.js";
 import type { Permit } from "../layer/permit.js";
 import type { Node } from "../node/node.js";
 import { openNode } from "../node/open-node.js";
-import { PROTECTING, protectionOf, writeProtection } from "../node/protection.js";
+import { PROTECTING, protectionOf, readProtectionMark, writeProtection } from "../node/protection.js";
 
 const GETFLAGS = 0x80086601;
 const SETFLAGS = 0x40086602;
@@ -123,6 +123,8 @@ function changeNow(core: Core, permit: Permit, { id, wanted }: { id: NodeId; wan
   const { setFlags, setFsxattr } = effects(permit);
   const status = wanted.length === FLAGS_BYTES ? setFlags(fd, wanted.readUInt32LE(0)) : setFsxattr(fd, wanted);
   sys.close(fd);
+  // The time of change moved, and the kernel does not ask for it again by itself.
+  if (status >= 0) core.port.dropAttributes(id);
   return -status || 0;
 }
 
@@ -134,8 +136,7 @@ function markDirectory(core: Core, id: NodeId, { fd, wanted }: { fd: number; wan
   const flags = wanted.readUInt32LE(0);
   const protecting = (flags << shift) & PROTECTING;
   wanted.writeUInt32LE((flags & ~(PROTECTING >> shift)) >>> 0, 0);
-  if (protecting === protectionOf(core, node)) return 0;
-  const status = writeProtection(core, fd, protecting);
+  const status = protecting === readProtectionMark(core, node) ? 0 : writeProtection(core, fd, protecting);
   if (status >= 0) node.top.protection = protecting;
   return status;
 }

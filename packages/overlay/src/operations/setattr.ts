@@ -65,7 +65,8 @@ class Setting extends GovernedOperation {
     if (node === undefined) return Errno.ESTALE;
     const { size } = this.#set;
     const truncate = size !== undefined && BigInt(size) === 0n;
-    const copied = copyUp(core, node, { permit, call: this.call, truncate, metadataOnly: size === undefined });
+    const what = { truncate, metadataOnly: size === undefined, touches: isTouch(this.#set) };
+    const copied = copyUp(core, node, { permit, call: this.call, ...what });
     const file = fileOf(core, this.#set);
     if (size === undefined || file?.watch === undefined) return copied;
     // The open file's obligations may have it wait.
@@ -110,6 +111,12 @@ interface Change {
   id: NodeId;
   node: Node;
   set: SetAttr;
+}
+
+/** utimensat(2) without times, and nothing else. */
+function isTouch({ atime, mtime, size, mode, uid, gid }: SetAttr): boolean {
+  if (atime?.nsec !== UTIME.NOW || mtime?.nsec !== UTIME.NOW) return false;
+  return size === undefined && mode === undefined && uid === undefined && gid === undefined;
 }
 
 function apply(core: Core, permit: Permit, change: Change): number {
