@@ -63,7 +63,7 @@ function below(t: Probe, path: string): void {
 function changeTime(t: Probe, path: string): void {
   t.perl(
     `time of change of ${path}`,
-    `my $before = (stat "${path}")[10]; my $now = time; sleep 1 while time < $now + 2; open(my $f, '<', '${path}') or die $!; my $x = "\0" x 28; ioctl($f, 0x801c581f, $x); substr($x, 0, 4) = pack('L', ${NOATIME}); ioctl($f, 0x401c5820, $x) or print $!; print +(stat "${path}")[10] > $before ? "moved" : "the same";`,
+    `my $before = (stat "${path}")[10]; my $now = time; sleep 1 while time < $now + 2; open(my $f, '<', '${path}') or die $!; my $x = "\\0" x 28; ioctl($f, 0x801c581f, $x); substr($x, 0, 4) = pack('L', ${NOATIME}); ioctl($f, 0x401c5820, $x) or print $!; print +(stat "${path}")[10] > $before ? "moved" : "the same";`,
   );
 }
 
