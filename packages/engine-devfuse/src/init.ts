@@ -25,6 +25,9 @@ const CONGESTION_THRESHOLD = 48;
  *   kernel notices by mtime and size with AUTO_INVAL_DATA, while the explicit kind would need a notification for each.
  * - DIRECT_IO_ALLOW_MMAP: a shared mapping of a direct handle silently makes the inode cached, and the next passthrough
  *   open of it fails with EIO.
+ * - ASYNC_DIO: an asynchronous direct write (io_submit) then ends without the kernel dropping the pages and attributes that others
+ *   read while it was under way (fs/fuse/file.c fuse_aio_complete): they would read old data for good. Without it such requests are
+ *   served one after another; so are the parts of a direct transfer that is larger than one request.
  * - ALLOW_IDMAP: uid and gid then arrive as -1 on everything but creations.
  * - NO_OPEN_SUPPORT and NO_OPENDIR_SUPPORT need no asking.
  * - SPLICE_*: replies are written from memory.
@@ -38,7 +41,6 @@ const WANTED: readonly InitFlag[] = [
   "AUTO_INVAL_DATA",
   "DO_READDIRPLUS",
   "READDIRPLUS_AUTO",
-  "ASYNC_DIO",
   "PARALLEL_DIROPS",
   "POSIX_ACL",
   "MAX_PAGES",

@@ -1,0 +1,22 @@
+/** Asynchronous direct writes (io_submit on O_DIRECT) beside readers of the same file, as in xfstests' generic/451. */
+import { execFileSync } from "node:child_process";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { mountSluice, requires, scratch, scriptOutput } from "@sluice/testkit";
+import { expect } from "vitest";
+
+const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "command cc");
+const SOURCE = fileURLToPath(new URL("./harness/direct-writes.c", import.meta.url));
+const ROUNDS = "300";
+
+for (const effect of ["grant", "mediate"]) {
+  test(`readers beside asynchronous direct writes see what was written: ${effect}`, async () => {
+    const program = join(scratch(), "direct-writes");
+    execFileSync("cc", ["-O1", "-Wall", "-pthread", "-o", program, SOURCE], { stdio: "pipe" });
+    const mount = await mountSluice({ lowers: [scratch()], upper: scratch(), policy: `version: 1\ndefault: ${effect}\n` });
+    const stale: string[] = [];
+    for (const name of ["f", "g", "h"]) stale.push(await scriptOutput([program, mount.path(name), ROUNDS]));
+    expect(stale.map((text) => text.trim())).toEqual(["0", "0", "0"]);
+    await mount.stop();
+  });
+}
