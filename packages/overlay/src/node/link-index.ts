@@ -114,6 +114,16 @@ export function losesItsCount(core: Core, node: Node): boolean {
   return core.linkIndex !== undefined && ((!node.inUpper && node.lowerLinkKey !== undefined) || node.indexed?.bareNames === true);
 }
 
+/**
+ * How many links callers see. A lower layer that got names while it is mounted has more than anybody counted: the names that are
+ * known count in any case, as the kernel lets no count go to zero while another name is in use (fs/overlayfs/dir.c ovl_drop_nlink).
+ */
+export function shownLinks(node: Node, nlink: number): number {
+  if (node.indexed === undefined) return nlink;
+  const known = node.parent === undefined ? 0 : 1 + (node.others?.length ?? 0);
+  return Math.max(nlink + node.indexed.nlinkDelta, known);
+}
+
 /** A name was taken from the node: its entry goes with the last one that callers see. */
 export function dropLastIndexed(core: Core, node: Node): void {
   const { indexed } = node;

@@ -190,9 +190,14 @@ function fillRow(core: Core, node: Node, listing: Listing, index: number): boole
   entry.type = listing.types[index] as number;
   const differs = listing.upper[index] === true && (node.isMerged || node.top.impure);
   const child = knownChild(core, node, { name, differs });
-  entry.inoLo = child?.inoLo ?? (listing.inoLo[index] as number);
-  entry.inoHi = child?.inoHi ?? (listing.inoHi[index] as number);
-  if (child !== undefined) core.nodes.letGo(child);
+  if (child !== undefined) {
+    // For whoever reads this row again once the name is gone.
+    listing.inoLo[index] = child.inoLo;
+    listing.inoHi[index] = child.inoHi;
+    core.nodes.letGo(child);
+  }
+  entry.inoLo = listing.inoLo[index] as number;
+  entry.inoHi = listing.inoHi[index] as number;
   return differs;
 }
 

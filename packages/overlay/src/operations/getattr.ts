@@ -1,6 +1,7 @@
 /** GETATTR, and how a node's attributes are presented to callers. */
 import { type Attr, type AttrOut, Errno, type NodeId } from "@sluice/vfs";
 import type { Core } from "../core.js";
+import { shownLinks } from "../node/link-index.js";
 import type { Node } from "../node/node.js";
 import { showBlocksOfData } from "../node/open-data.js";
 import { statOwn } from "./recheck.js";
@@ -22,7 +23,7 @@ export function getattr(core: Core, id: NodeId, out: AttrOut): number {
 export function present(core: Core, node: Node, attr: Attr): number {
   attr.setIno(node.inoLo, node.inoHi);
   if (node.isMerged) attr.nlink = 1;
-  if (node.indexed !== undefined) attr.nlink += node.indexed.nlinkDelta;
+  attr.nlink = shownLinks(node, attr.nlink);
   if (node.data !== undefined) showBlocksOfData(core, node.data, attr);
   return attrTtlMs(core, node);
 }
