@@ -37,6 +37,8 @@ export interface OverlayConfig {
   originUuid: boolean;
   /** Read whiteouts and opaque marks in the forms of fuse-overlayfs and OCI layers, too. Only the kernel's are written. */
   foreignMarks: boolean;
+  /** A merged directory's links are counted by reading it, as fuse-overlayfs counts them; else it has one, as with overlayfs. */
+  countsLinks: boolean;
   /**
    * Lower files with several names stay one file when one of them is changed, in the kernel's format (workdir/index). "auto":
    * where the layers' file systems have file handles and the upper layer belongs to the topmost lower one, else not.

@@ -47,6 +47,7 @@ const SETTINGS: Omit<OverlayConfig, "gate" | "lowers" | "dataLowers" | "upper" |
   xino: "auto",
   originUuid: true,
   foreignMarks: false,
+  countsLinks: false,
   index: "off",
   volatile: false,
   coherentReaders: false,

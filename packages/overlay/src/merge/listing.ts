@@ -1,5 +1,5 @@
 /** The merged list of a directory's names: read once for an open directory of several layers, and again after rewinddir(3). */
-import { type ByteName, type CallContext, inTurns, O } from "@sluice/vfs";
+import { type ByteName, type CallContext, DT, inTurns, O } from "@sluice/vfs";
 import type { Core } from "../core.js";
 import { sys } from "../layer/host-layer.js";
 import type { RealDir } from "../layer/real-dir.js";
@@ -30,6 +30,23 @@ export class Listing {
 export function readListing(core: Core, node: Node, caller?: CallContext): Listing | number | Promise<Listing | number> {
   const steps = fillListing(core, node, new Listing());
   return inTurns(caller === undefined ? steps : unlessKilled(caller, steps));
+}
+
+/** Directories of more names are not counted: who asks for attributes waits, and so does everybody else. */
+const MAX_COUNTED_NAMES = 2048;
+
+/** How many directories it holds; undefined where that is not known. */
+export function countDirectories(core: Core, node: Node): number | undefined {
+  const listing = new Listing();
+  const steps = fillListing(core, node, listing);
+  for (;;) {
+    const step = steps.next();
+    if (step.done === true) return typeof step.value === "number" ? undefined : listing.types.filter((type) => type === DT.DIR).length;
+    if (listing.names.length > MAX_COUNTED_NAMES) {
+      steps.return(0);
+      return undefined;
+    }
+  }
 }
 
 /** Yields after each batch of entries. */

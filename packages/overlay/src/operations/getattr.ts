@@ -1,6 +1,7 @@
 /** GETATTR, and how a node's attributes are presented to callers. */
 import { type Attr, type AttrOut, Errno, type NodeId } from "@sluice/vfs";
 import type { Core } from "../core.js";
+import { countDirectories } from "../merge/listing.js";
 import { shownLinks } from "../node/link-index.js";
 import type { Node } from "../node/node.js";
 import { showBlocksOfData } from "../node/open-data.js";
@@ -17,15 +18,21 @@ export function getattr(core: Core, id: NodeId, out: AttrOut): number {
 
 /**
  * Turns a layer object's attributes into the node's: the inode number that stays over copy-up, 1 link for a merged
- * directory (its layers' counts add up to nothing), the links of all layers for a file in the index. Returns how
- * long the kernel may keep them, in ms.
+ * directory (its layers' counts add up to nothing) unless its links are counted, the links of all layers for a file in the index.
+ * Returns how long the kernel may keep them, in ms.
  */
 export function present(core: Core, node: Node, attr: Attr): number {
   attr.setIno(node.inoLo, node.inoHi);
-  if (node.isMerged) attr.nlink = 1;
+  if (node.isMerged) attr.nlink = core.config.countsLinks ? linksOf(core, node) : 1;
   attr.nlink = shownLinks(node, attr.nlink);
   if (node.data !== undefined) showBlocksOfData(core, node.data, attr);
   return attrTtlMs(core, node);
+}
+
+/** As on one file system: "." and the name of the directory, and ".." of each directory in it. 1 is "not counted". */
+function linksOf(core: Core, node: Node): number {
+  const directories = node.unlinked ? undefined : countDirectories(core, node);
+  return directories === undefined ? 1 : 2 + directories;
 }
 
 /**

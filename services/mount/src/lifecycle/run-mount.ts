@@ -82,6 +82,7 @@ function overlayConfig(life: Life, link: KeeperLink, gate: PolicyGate): OverlayC
     xino: config.xino,
     originUuid: config.uuid !== "off",
     foreignMarks: config.foreignMarks,
+    countsLinks: config.foreignMarks && !config.shown.staticNlink,
     volatile: config.volatile,
     coherentReaders: config.coherentReaders,
     sharedLower: config.sharedLower,
