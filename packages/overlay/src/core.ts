@@ -12,6 +12,7 @@ import type { OverlayJournal } from "./journal/overlay-journal.js";
 import type { RealDir } from "./layer/real-dir.js";
 import type { RecentListings } from "./merge/recent-listings.js";
 import type { MarkNames } from "./marks/names.js";
+import type { SharedWhiteout } from "./marks/shared-whiteout.js";
 import type { LockTable } from "./locks/lock-table.js";
 import type { Node } from "./node/node.js";
 import type { Purges } from "./operations/purge-directory.js";
@@ -59,6 +60,7 @@ export interface Core {
   /** For objects that only pass by; never valid after another operation began. */
   readonly scratchAttr: Attr;
   copyUps: number;
+  whiteout: SharedWhiteout;
   /** Opens for writing by a descriptor (/proc/self/fd) of a lower file's reader that got ESTALE: see io/route-open.ts. */
   staleReopens: number;
   /** Copies of file data under way. */

@@ -76,6 +76,7 @@ export function createOverlay(config: OverlayConfig, port: KernelPort): Overlay 
     severalDevices: layers.some((layer) => layer.deviceIndex !== 0),
     scratchAttr: new Attr(),
     copyUps: 0,
+    whiteout: { state: "none" },
     staleReopens: 0,
     copyUpJobs: new Set(),
     arrivalWatches: new Set(),

@@ -38,6 +38,7 @@ import { type OpenReview, reviewOpen } from "./io/review-open.js";
 import { releaseFile } from "./io/release-file.js";
 import { type Passing, passingOf, withhold } from "./io/withhold-open.js";
 import { sys } from "./layer/host-layer.js";
+import { dropSharedWhiteout } from "./marks/shared-whiteout.js";
 import { leaveHandles } from "./node/kept-handles.js";
 import { flushFile, getLock, setLock } from "./locks/lock-file.js";
 import { fsyncdir, opendir, readdir, releasedir } from "./operations/directories.js";
@@ -218,6 +219,7 @@ function destroy(core: Core): void {
   if (core.scratch !== undefined && !core.config.volatile) leaveHandles(core.nodes, core.scratch);
   core.nodes.closeAll();
   core.fds.closeAll();
+  dropSharedWhiteout(core);
   if (core.scratch !== undefined) sys.close(core.scratch.fd);
   if (core.linkIndex !== undefined) sys.close(core.linkIndex.fd);
   if (core.config.errorWitness !== undefined) sys.close(core.config.errorWitness);

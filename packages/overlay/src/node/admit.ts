@@ -124,10 +124,10 @@ function claim(core: Core, node: Node, { origin, ino }: { origin: Ino; ino: numb
   return true;
 }
 
-/** Does the lower object show its number itself, under its own name? */
+/** Does the lower object show its number itself, under its own name? Looks at nodes in use only: one that is being revived asks, too. */
 function isShownAt(core: Core, node: Node, path: readonly ByteName[]): boolean {
   let at: Node | undefined = core.root;
-  for (const name of path) at = at === undefined ? undefined : core.nodes.child(at, name);
+  for (const name of path) at = at?.children?.get(name);
   return at !== undefined && at !== node && at.inoLo === node.inoLo && at.inoHi === node.inoHi;
 }
 

@@ -12,7 +12,7 @@ import { intendToRemove } from "../journal/intents.js";
 import { effects, sys } from "../layer/host-layer.js";
 import type { Permit } from "../layer/permit.js";
 import type { RealDir } from "../layer/real-dir.js";
-import { makeWhiteout } from "../marks/whiteout.js";
+import { putWhiteout } from "../marks/shared-whiteout.js";
 import { existsBelow } from "../merge/find.js";
 import { dropLastIndexed, losesItsCount } from "../node/link-index.js";
 import { type Node, pathAt } from "../node/node.js";
@@ -131,7 +131,7 @@ interface Place {
 function removeFile(core: Core, permit: Permit, node: Node, at: Place): number {
   const into = core.fds.of(at.parent.upperDir as RealDir);
   if (into < 0) return into;
-  if (!node.inUpper) return makeWhiteout(into, at.name);
+  if (!node.inUpper) return putWhiteout(core, into, at.name);
   if (!existsBelow(core, at.parent, at.name)) return effects(permit).unlinkat(into, at.name, 0);
   return replaceByWhiteout(core, permit, { into, name: at.name, exchange: false });
 }
@@ -139,7 +139,7 @@ function removeFile(core: Core, permit: Permit, node: Node, at: Place): number {
 function removeDirectory(core: Core, permit: Permit, node: Node, at: Place): number {
   const into = core.fds.of(at.parent.upperDir as RealDir);
   if (into < 0) return into;
-  if (node.upperDir === undefined) return makeWhiteout(into, at.name);
+  if (node.upperDir === undefined) return putWhiteout(core, into, at.name);
   if (existsBelow(core, at.parent, at.name)) return replaceByWhiteout(core, permit, { into, name: at.name, exchange: true });
   const status = effects(permit).unlinkat(into, at.name, AT.REMOVEDIR);
   return status === -Errno.ENOTEMPTY ? takeAway(core, permit, { into, name: at.name }) : status;
@@ -161,7 +161,7 @@ function takeAway(core: Core, permit: Permit, { into, name }: { into: number; na
 function replaceByWhiteout(core: Core, permit: Permit, target: { into: number; name: ByteName; exchange: boolean }): number {
   const scratch = core.fds.of(core.scratch as RealDir);
   const name = core.scratchName();
-  let status = scratch < 0 ? scratch : makeWhiteout(scratch, name);
+  let status = scratch < 0 ? scratch : putWhiteout(core, scratch, name);
   if (status < 0) return status;
   status = effects(permit).renameat2(scratch, name, target.into, target.name, target.exchange ? RENAME.EXCHANGE : 0);
   if (status < 0) effects(permit).unlinkat(scratch, name, 0);
