@@ -2,6 +2,7 @@
 import { differences as conformanceDifferences } from "../../conformance/differences.js";
 import { impossibleReasons } from "../coverage/impossible-cells.js";
 import { intendedDifferences } from "./intended-differences.js";
+import { suiteDifferences } from "./suite-differences.js";
 
 const HEAD = `# Where Sluice differs from the kernel's overlayfs, and why
 
@@ -43,6 +44,8 @@ export function differencesDocument(): string {
     `${table(["difference", "modes", "reason"], random)}\n`,
     "## Seen by the conformance suite (test/conformance)\n",
     `${table(["rule", "modes", "reason"], conformanceRows())}\n`,
+    "## Seen by the public suites (xfstests)\n",
+    `${table(["tests", "difference", "reason"], suiteDifferences.map(({ tests, difference, reason }) => [tests, difference, reason]))}\n`,
     NOT_DRAWN,
     "## Cells of the coverage table that nothing can fill\n",
     `${table(["calls", "states", "reason"], impossible)}\n`,

@@ -1,0 +1,81 @@
+/** What the tests of xfstests that fail by intention show of Sluice, and what it costs its users. docs/differences.md shows the table. */
+
+export interface SuiteDifference {
+  tests: string;
+  difference: string;
+  reason: string;
+}
+
+export const suiteDifferences: readonly SuiteDifference[] = [
+  {
+    tests: "overlay/049, 059",
+    difference: "copies of marked objects are shown",
+    reason:
+      "A copy that somebody made in the upper layer (cp -a) carries the mark of its origin. The kernel answers ESTALE for the second object; Sluice shows it with an inode number of its own.",
+  },
+  {
+    tests: "overlay/012",
+    difference: "ENOENT or another object for ESTALE",
+    reason:
+      "Somebody removes an object from the upper layer of a mount. The kernel answers ESTALE for its name as long as it remembers the object; Sluice shows what the layers hold by now.",
+  },
+  {
+    tests: "overlay/035",
+    difference: "an unwritable work directory is refused",
+    reason:
+      "The kernel mounts read-only and logs a line. Sluice does not mount: whoever asks for an upper layer learns at once that nothing could be written. A mount without upper= and work= is read-only.",
+  },
+  {
+    tests: "overlay/036",
+    difference: "an upper layer or a mount point in use is refused",
+    reason:
+      "With index=off the kernel lets two mounts share an upper layer, with undefined results, and mounts over itself. Sluice answers EBUSY in each mode.",
+  },
+  {
+    tests: "overlay/038",
+    difference: "a look-up writes no marks",
+    reason:
+      "The kernel adds origin and impure marks to an upper directory of the same name as a lower one when it is looked up. Sluice writes marks only when it copies up or moves something. Inode numbers in listings are those of stat(2) all the same.",
+  },
+  {
+    tests: "overlay/060, 079, 085, 088",
+    difference: "a metadata-only copy is completed before a rename or a link",
+    reason:
+      "The kernel gives the copy a redirect and leaves its data in the lower layer (metacopy=on). Sluice copies the data first: the rename or link of a large file takes the time and the space of a copy.",
+  },
+  {
+    tests: "overlay/081",
+    difference: "the mount has no file system id and no UUID",
+    reason:
+      "FUSE transfers no f_fsid (fs/fuse/inode.c convert_fuse_statfs), and FS_IOC_GETFSUUID does not reach the daemon. fanotify(7) cannot mark the mount by file system id; programs tell it from others by st_dev.",
+  },
+  {
+    tests: "generic/474, 599",
+    difference: "syncfs(2) does not reach the layers",
+    reason:
+      "The kernel sends FUSE_SYNCFS to virtiofs alone. sync(1) without arguments, fsync(2) and fdatasync(2) write to the disk; `sync -f` on the mount does not. The daemon answers the request as soon as a kernel sends it.",
+  },
+  {
+    tests: "generic/424",
+    difference: "statx(2) shows no attributes",
+    reason: "FUSE transfers no stx_attributes. lsattr(1) shows immutable, append-only and other flags.",
+  },
+  {
+    tests: "generic/676",
+    difference: "directory positions that were never handed out",
+    reason:
+      "seekdir(3) to a number that telldir(3) did not give reads from another place or meets the end. In a merged directory positions count entries of one list; a position of another list is none of this one.",
+  },
+  {
+    tests: "generic/003",
+    difference: "strictatime on mediated files",
+    reason:
+      "Reads of pages that the kernel keeps do not reach the daemon, and move no access time. Passthrough reads move it as the layer's file system does.",
+  },
+  {
+    tests: "generic/451",
+    difference: "asynchronous direct I/O on mediated files is done at submission",
+    reason:
+      "With FUSE_ASYNC_DIO, readers beside an asynchronous direct write keep old pages (fs/fuse/file.c fuse_aio_complete). Sluice does without: io_submit(2) returns once the request is done, and the parts of a direct transfer beyond 1 MiB go one after another.",
+  },
+];
