@@ -8,7 +8,7 @@ const { test } = requires("/dev/fuse", "kernel overlayfs", "CAP_SYS_ADMIN");
 
 interface Mounted {
   mountpoint: string;
-  stop(): Promise<void>;
+  stop(): Promise<unknown>;
 }
 
 /** Runs `before` in the mount, adds the names 2 and 3 to the lower file 0, and runs `after`. What was printed, and what the index holds after a remount. */

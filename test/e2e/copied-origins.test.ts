@@ -27,7 +27,12 @@ function copied(keep: { whiteouts: boolean }): { lowers: [string]; upper: string
 /** Name → inode number, by a child, in the order of the names. */
 async function numbers(mountpoint: string, names: readonly string[]): Promise<Map<string, string>> {
   const { stdout } = await runScript(["stat", "-c", "%n %i", ...names], { cwd: mountpoint, env: { LC_ALL: "C" } });
-  return new Map(stdout.trim().split("\n").map((line) => line.split(" ") as [string, string]));
+  return new Map(
+    stdout
+      .trim()
+      .split("\n")
+      .map((line) => line.split(" ") as [string, string]),
+  );
 }
 
 for (const index of ["on", "off"]) {

@@ -22,7 +22,7 @@ import { KnownPaths } from "./node/known-paths.js";
 import { NodeTable } from "./node/node-table.js";
 import { OriginClaims } from "./node/origin-claims.js";
 import { cleanLinkIndex, openLinkIndex } from "./open-link-index.js";
-import { openScratch } from "./open-scratch.js";
+import { type OpenedScratch, openScratch } from "./open-scratch.js";
 import { Purges } from "./operations/purge-directory.js";
 import { restoreOverlay } from "./restore/restore-overlay.js";
 import { Overlay } from "./overlay.js";
@@ -43,10 +43,7 @@ export function createOverlay(config: OverlayConfig, port: KernelPort): Overlay 
   root.lookups = 1;
   root.dirs = layers.map((layer) => layer.root);
   const index = openLinkIndex(config, layers, marks);
-  const scratch =
-    config.work === undefined || config.upper === undefined
-      ? undefined
-      : openScratch(layers[0] as HostLayer, config.work, { volatile: config.volatile, goesOn: takesOver });
+  const scratch = scratchOf(config, layers, takesOver);
   let serial = 0;
   const core: Core = {
     config,
@@ -90,6 +87,10 @@ export function createOverlay(config: OverlayConfig, port: KernelPort): Overlay 
     journal?.begin(root);
   }
   return new Overlay(core);
+}
+
+function scratchOf({ work, upper, volatile }: OverlayConfig, layers: readonly HostLayer[], goesOn: boolean): OpenedScratch | undefined {
+  return work === undefined || upper === undefined ? undefined : openScratch(layers[0] as HostLayer, work, { volatile, goesOn });
 }
 
 function keptBackings(config: OverlayConfig, port: KernelPort, journal: OverlayJournal | undefined): KeptBackings {

@@ -45,7 +45,10 @@ export function differencesDocument(): string {
     "## Seen by the conformance suite (test/conformance)\n",
     `${table(["rule", "modes", "reason"], conformanceRows())}\n`,
     "## Seen by the public suites (xfstests)\n",
-    `${table(["tests", "difference", "reason"], suiteDifferences.map(({ tests, difference, reason }) => [tests, difference, reason]))}\n`,
+    `${table(
+      ["tests", "difference", "reason"],
+      suiteDifferences.map(({ tests, difference, reason }) => [tests, difference, reason]),
+    )}\n`,
     NOT_DRAWN,
     "## Cells of the coverage table that nothing can fill\n",
     `${table(["calls", "states", "reason"], impossible)}\n`,

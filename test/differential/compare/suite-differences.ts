@@ -70,7 +70,7 @@ export const suiteDifferences: readonly SuiteDifference[] = [
     tests: "generic/003",
     difference: "strictatime on mediated files",
     reason:
-      "Reads of pages that the kernel keeps do not reach the daemon, and move no access time. Passthrough reads move it as the layer's file system does.",
+      "Reads of pages that the kernel keeps do not reach the daemon, and move no access time. Every other read of the upper layer does.",
   },
   {
     tests: "generic/451",
