@@ -255,7 +255,11 @@ test("a policy that is not there, and one that only root may read", async () => 
   await complains([...full(g), "--policy", policy, g.mnt], 2, /policy\.yaml: the policy file cannot be read \(ENOENT\): /);
   writeFileSync(policy, "version: 1\ndefault: grant\n");
   chmodSync(policy, 0o600);
-  await complains([...full(g), "--policy", policy, g.mnt], 2, /policy\.yaml: the decision service runs as nobody .*\(EACCES\): chmod/);
+  await complains(
+    [...full(g), "--policy", policy, g.mnt],
+    2,
+    /policy\.yaml: the decision service runs as an unprivileged user .*\(EACCES\): chmod/,
+  );
 });
 
 test("a decision target that is none", async () => {

@@ -2,24 +2,63 @@
  * The embedded decision service's process. It starts with its parent's rights, so that its code may lie where nobody
  * else can read it, and gives all of them up before it looks at a policy, a socket or a question.
  */
-import { check, native } from "@sluice/native";
-import { runCli } from "@sluice/runtime";
+import { getSystemErrorName } from "node:util";
+import { native } from "@sluice/native";
+import { CliError, EXIT, errorLine, runCli } from "@sluice/runtime";
 import { addDecisionCommand, addPolicyCommands } from "@sluice/service-decision";
 import { Command } from "commander";
+import { CHILD_DESCRIPTORS } from "./embedded/child-process.js";
+import { DROPPED, readUser } from "./embedded/child-user.js";
 
-/** nobody and nogroup: they own nothing. */
-const NOBODY = 65_534;
-
-function dropPrivileges(): void {
-  if (process.geteuid?.() === 0) {
-    // Takes every capability of every thread with it.
-    check(native.becomeUser(NOBODY, NOBODY), "give up root's rights");
-  }
-  native.setNoNewPrivileges();
+function refused(what: string, status: number): CliError {
+  return new CliError({
+    object: "decision service",
+    problem: `cannot ${what}`,
+    errno: getSystemErrorName(status),
+    remedy: "run 'sluice decision' yourself and give --decision",
+    exitCode: EXIT.MACHINE,
+  });
 }
 
-dropPrivileges();
-const program = new Command("sluice");
-addDecisionCommand(program);
-addPolicyCommands(program);
-process.exitCode = await runCli(program);
+/**
+ * A process of root that has no other user to become keeps its uid and loses all capabilities. Those are a thread's own, and
+ * Node has several by now: the program starts once more, and with no_new_privs it gets no more than this thread has left.
+ */
+function loseCapabilities(): void {
+  // -EPERM for the bounding set without CAP_SETPCAP; the other sets are limited then, too.
+  native.limitCapabilities(0n);
+  const block = (strings: readonly string[]): Uint8Array => Buffer.from(strings.map((text) => `${text}\0`).join(""), "utf8");
+  const [program = "", ...command] = process.argv.slice(1);
+  const argv = [process.execPath, ...process.execArgv, program, DROPPED, ...command];
+  const variables = Object.entries(process.env).map(([name, value]) => `${name}=${value ?? ""}`);
+  throw refused("give up its capabilities", native.execve(process.execPath, block(argv), block(variables), CHILD_DESCRIPTORS));
+}
+
+function dropPrivileges(): void {
+  const user = readUser(process.argv.splice(2, 1)[0]);
+  native.setNoNewPrivileges();
+  if (user.kind === "own") {
+    // Takes every capability of every thread with it.
+    const status = native.becomeUser(user.uid, user.gid);
+    if (status < 0) throw refused(`become the user ${user.uid}`, status);
+  }
+  if (user.kind === "shared" && native.effectiveCapabilities() !== 0n) loseCapabilities();
+  // It holds questions about everybody's files: only root may look into its memory.
+  native.setDumpable(false);
+}
+
+async function run(): Promise<number> {
+  try {
+    dropPrivileges();
+  } catch (error) {
+    if (!(error instanceof CliError)) throw error;
+    process.stderr.write(errorLine(error.message));
+    return error.exitCode;
+  }
+  const program = new Command("sluice");
+  addDecisionCommand(program);
+  addPolicyCommands(program);
+  return runCli(program);
+}
+
+process.exitCode = await run();

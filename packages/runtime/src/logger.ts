@@ -1,7 +1,7 @@
 /** The logger of a service: pino JSON, made pretty where a person looks at it. Libraries do not log; they emit. */
 import { createRequire } from "node:module";
 import { isatty } from "node:tty";
-import { destination, type Logger, type LoggerOptions, pino } from "pino";
+import { type DestinationStream, destination, type Logger, type LoggerOptions, pino } from "pino";
 import { escapeLine } from "./escape-name.js";
 
 export type { Logger } from "pino";
@@ -19,19 +19,26 @@ export interface LoggerConfig {
 const STDERR = 2;
 const load = createRequire(import.meta.url);
 
-/** Lines are written at once: those before a crash are the ones that matter. */
+/**
+ * Where a logger's lines go, and those of another process that belong into the same log. Lines are written at once: those
+ * before a crash are the ones that matter.
+ */
+export function logDestination(file: string | undefined): DestinationStream {
+  if (file !== undefined) return destination({ dest: file, append: true, mkdir: false, sync: true });
+  if (!isatty(STDERR)) return destination({ dest: STDERR, sync: true });
+  // Loaded only where a person looks on: it takes longer than the rest of this file.
+  const { build: prettyStream } = load("pino-pretty") as typeof import("pino-pretty");
+  const pretty = prettyStream({ destination: STDERR, sync: true, ignore: "pid,hostname", translateTime: "SYS:HH:MM:ss.l" });
+  return { write: (line) => void pretty.write(withoutCommands(line)) };
+}
+
 export function createLogger(config: LoggerConfig): Logger {
   const options: LoggerOptions = {
     name: config.name,
     level: config.level ?? "info",
     timestamp: () => `,"time":"${new Date().toISOString()}"`,
   };
-  if (config.file !== undefined) return pino(options, destination({ dest: config.file, append: true, mkdir: false, sync: true }));
-  if (!isatty(STDERR)) return pino(options, destination({ dest: STDERR, sync: true }));
-  // Loaded only where a person looks on: it takes longer than the rest of this file.
-  const { build: prettyStream } = load("pino-pretty") as typeof import("pino-pretty");
-  const pretty = prettyStream({ destination: STDERR, sync: true, ignore: "pid,hostname", translateTime: "SYS:HH:MM:ss.l" });
-  return pino(options, { write: (line) => void pretty.write(withoutCommands(line)) });
+  return pino(options, logDestination(config.file));
 }
 
 /** JSON leaves characters that a terminal obeys as they are, and pino-pretty shows some texts without its quotes. */
@@ -40,7 +47,12 @@ export function withoutCommands(line: string): string {
     if (typeof value !== "string") return value;
     return key === "stack" ? value.split("\n").map(escapeLine).join("\n") : escapeLine(value);
   };
-  return `${JSON.stringify(JSON.parse(line, safe))}\n`;
+  try {
+    return `${JSON.stringify(JSON.parse(line, safe))}\n`;
+  } catch {
+    // Another process' last words.
+    return `${escapeLine(line.trimEnd())}\n`;
+  }
 }
 
 /** A logger that says nothing. */

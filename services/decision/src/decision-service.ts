@@ -40,6 +40,8 @@ export interface DecisionServiceOptions {
   tls?: TlsFiles | undefined;
   /** Who may connect to a unix socket; by default this process' own user and root. */
   allowedUids?: readonly number[] | undefined;
+  /** Only this process may connect to a unix socket. */
+  onlyPid?: number | undefined;
   /** HOST:PORT of /metrics, /healthz and /readyz. */
   admin?: string | undefined;
   /** Who has it may use the web console at the admin address; without one it is there on loopback alone. */
@@ -177,6 +179,7 @@ class RunningService implements DecisionService {
       listen: options.listen,
       tls: options.tls,
       allowedUids: options.allowedUids ?? [process.geteuid?.() ?? 0, 0],
+      onlyPid: options.onlyPid,
       log: refusals.log,
     });
     this.target = grpc.target;

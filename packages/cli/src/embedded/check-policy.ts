@@ -2,9 +2,12 @@
  * Looks at a policy before a mount is begun, in a process without any rights, as the decision service itself will: so
  * mistakes are told at once and all together, and a file that only root may read is told as such.
  */
-import { spawnSync } from "node:child_process";
+import { once } from "node:events";
+import type { Readable } from "node:stream";
+import { text } from "node:stream/consumers";
 import { CliError, EXIT, errorLine } from "@sluice/runtime";
-import { CHILD_MAIN, childEnvironment } from "./child-process.js";
+import { spawnChild } from "./child-process.js";
+import type { OwnUser, SharedUser } from "./decision-user.js";
 
 interface Problem {
   severity: "error" | "warning";
@@ -20,7 +23,7 @@ const TIMEOUT_MS = 30_000;
 function unreadable(file: string): CliError {
   return new CliError({
     object: file,
-    problem: "the decision service runs as nobody (uid 65534) and may not read it",
+    problem: "the decision service runs as an unprivileged user and may not read it",
     errno: "EACCES",
     remedy: `chmod o+r it and o+x the directories above it, or run 'sluice decision' yourself and give --decision`,
     exitCode: EXIT.USAGE,
@@ -47,19 +50,41 @@ function parseChecked(stdout: string): Checked | undefined {
   }
 }
 
-/** Throws CliError for the first mistake, having told the others on standard error. */
-export function checkPolicy(file: string): void {
-  const argv = [CHILD_MAIN, "policy", "check", "--json", file];
-  const done = spawnSync(process.execPath, argv, { cwd: "/", env: childEnvironment(), encoding: "utf8", timeout: TIMEOUT_MS });
-  if (done.status === 0) return;
-  const checked = parseChecked(done.stdout);
+interface Run {
+  code: number | null;
+  stdout: string;
+  stderr: string;
+}
+
+async function runCheck(file: string, user: OwnUser | SharedUser): Promise<Run> {
+  const child = spawnChild(user, ["policy", "check", "--json", file]);
+  const timer = setTimeout(() => child.kill("SIGKILL"), TIMEOUT_MS);
+  try {
+    const output = Promise.all([text(child.stdout as Readable), text(child.stderr as Readable)]);
+    const [code] = (await once(child, "close")) as [number | null];
+    const [stdout, stderr] = await output;
+    return { code, stdout, stderr };
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** What the process said of its end, without the name of an error's class. */
+function lastWord(stderr: string): string {
+  const lines = stderr.trim().split("\n");
+  const said = lines.find((line) => /^(?:sluice: |\w*Error\b)/.test(line)) ?? lines.at(-1) ?? "";
+  return said.replace(/^(?:sluice: |\w*Error(?: \[\w+\])?: )/, "");
+}
+
+/** Rejects with CliError for the first mistake, having told the others on standard error. */
+export async function checkPolicy(file: string, user: OwnUser | SharedUser): Promise<void> {
+  const { code, stdout, stderr } = await runCheck(file, user);
+  if (code === 0) return;
+  const checked = parseChecked(stdout);
   const errors = checked?.problems.filter((problem) => problem.severity === "error") ?? [];
   const [first, ...others] = errors.map((problem) => complaint(checked?.problemFile ?? file, problem));
   if (first === undefined) {
-    const lines = done.stderr.trim().split("\n");
-    // What Node says of its end has the reason in the middle.
-    const said = lines.find((line) => /^(?:sluice: |\w*Error\b)/.test(line)) ?? lines.at(-1) ?? "";
-    const problem = said === "" ? "the policy could not be checked" : said.replace(/^sluice: /, "");
+    const problem = lastWord(stderr) || "the policy could not be checked";
     throw new CliError({ object: file, problem, remedy: "see 'sluice policy check'", exitCode: EXIT.USAGE });
   }
   for (const other of others) process.stderr.write(errorLine(other.message));

@@ -4,10 +4,13 @@ import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import { CliError, EXIT, type Logger } from "@sluice/runtime";
 import { type ChildOptions, startChild } from "./child-process.js";
+import { forwardLines } from "./forward-lines.js";
 
 export interface KeptChildOptions extends ChildOptions {
   /** Others like it have served before: one that does not come to serve is followed by another one, too. */
   goesOn: boolean;
+  /** Where its log goes. */
+  writeLine: (line: string) => void;
 }
 
 const FIRST_PAUSE_MS = 100;
@@ -45,8 +48,15 @@ export class KeptChild {
       this.#everServed = true;
     });
     child.stdout?.resume();
-    child.once("error", (error) => this.#ended(`it cannot be started: ${error.message}`, startedMs));
-    child.once("exit", (code, signal) => this.#ended(signal === null ? `exit code ${code}` : `signal ${signal}`, startedMs));
+    if (child.stderr !== null) forwardLines(child.stderr, this.#options.writeLine);
+    let problem: string | undefined;
+    child.once("error", (error) => {
+      problem = `it cannot be started: ${error.message}`;
+    });
+    // "close" comes when its last line has, also of a child that could not be started.
+    child.once("close", (code, signal) => {
+      this.#ended(problem ?? (signal === null ? `exit code ${code}` : `signal ${signal}`), startedMs);
+    });
   }
 
   #ended(how: string, startedMs: number): void {

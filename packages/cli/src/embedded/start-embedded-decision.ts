@@ -2,17 +2,17 @@
  * The embedded default: a decision service as a child process on a unix socket. The socket is ours and stays open, so
  * that a child that died can be replaced with no connection refused: callers wait in the socket's queue meanwhile.
  */
-import { closeSync, openSync, rmSync } from "node:fs";
+import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { native } from "@sluice/native";
-import { CliError, EXIT } from "@sluice/runtime";
+import { CliError, EXIT, logDestination } from "@sluice/runtime";
 import type { DecisionHost, EmbeddedDecisionOptions } from "@sluice/service-mount";
 import { checkPolicy } from "./check-policy.js";
+import { chooseDecisionUser } from "./decision-user.js";
 import { KeptChild } from "./kept-child.js";
 
 const SOCKET = "decision.sock";
 const BACKLOG = 64;
-const STDERR = 2;
 
 function listen(path: string): number {
   rmSync(path, { force: true });
@@ -27,22 +27,25 @@ function listen(path: string): number {
   });
 }
 
-/** Throws CliError where the policy does not check. Returns when the child is started; it may not serve yet. */
+/** Rejects with CliError where the policy does not check. Resolves when the child is started; it may not serve yet. */
 export async function startEmbeddedDecision(options: EmbeddedDecisionOptions): Promise<DecisionHost> {
-  if (!options.goesOn) checkPolicy(options.policyFile);
-  const path = join(options.runDirectory, SOCKET);
+  const { policyFile, runDirectory, logLevel, logFile, logger, tracingEndpoint, goesOn } = options;
+  const user = await chooseDecisionUser(runDirectory);
+  if (!goesOn) await checkPolicy(policyFile, user);
+  const path = join(runDirectory, SOCKET);
   const listenFd = listen(path);
-  const logFd = options.logFile === undefined ? STDERR : openSync(options.logFile, "a");
-  const { policyFile, logLevel, logger, tracingEndpoint, goesOn } = options;
-  const child = new KeptChild({ policyFile, listenFd, logLevel, logFd, tracingEndpoint, goesOn }, logger);
+  const log = logDestination(logFile);
+  const writeLine = (line: string): void => void log.write(line);
+  const child = new KeptChild({ policyFile, user, listenFd, logLevel, tracingEndpoint, goesOn, writeLine }, logger);
   return {
     target: `unix://${path}`,
     failedToStart: child.failedToStart,
+    unprotected: user.kind === "shared" ? user.why : undefined,
     close: async () => {
       await child.end();
       native.close(listenFd);
+      if (user.kind === "own") user.release();
       // The socket's file goes with the run directory: the next mount there may have one by now.
-      if (logFd !== STDERR) closeSync(logFd);
     },
   };
 }

@@ -26,6 +26,7 @@ interface DecisionFlags extends TracingArguments {
   authzenTokenFile?: string;
   adminTokenFile?: string;
   parentDeath?: string | true;
+  onlyPid?: string;
   logLevel: LogLevel;
   logFile?: string;
 }
@@ -128,6 +129,7 @@ async function run(flags: DecisionFlags): Promise<void> {
     listen,
     tls,
     allowedUids: flags.allowUid?.map((uid) => wholeNumber(uid, "--allow-uid")),
+    onlyPid: flags.onlyPid === undefined ? undefined : wholeNumber(flags.onlyPid, "--only-pid"),
     admin: flags.admin,
     adminToken: flags.adminTokenFile === undefined ? undefined : tokenIn(flags.adminTokenFile, "--admin-token-file"),
     authzen: authzenOptions(flags),
@@ -164,6 +166,7 @@ export function addDecisionCommand(program: Command): void {
     .option("--authzen-url <url>", "what its clients know it by (default: where it listens)")
     .option("--authzen-token-file <file>", "ask them for this bearer token")
     .addOption(new Option("--parent-death [pid]", "end when the parent ends").hideHelp())
+    .addOption(new Option("--only-pid <pid>", "the only process that may connect to the unix socket").hideHelp())
     .addOption(new Option("--log-level <level>", "how much to log").choices(LOG_LEVELS).default("info"))
     .option("--log-file <file>", "log to a file instead of standard error")
     .action(run);

@@ -17,6 +17,8 @@ export interface GrpcServerOptions {
   listen: ListenTarget;
   tls: TlsFiles | undefined;
   allowedUids: readonly number[];
+  /** Of a unix socket: only this process may connect. */
+  onlyPid?: number | undefined;
   log: Logger;
 }
 export interface GrpcServer {
@@ -66,7 +68,8 @@ async function bindTcp(server: Server, options: GrpcServerOptions, { host, port 
 async function bindLocal(server: Server, options: GrpcServerOptions): Promise<Listening> {
   const { listen } = options;
   const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
-  const rules = { allowedUids: new Set(options.allowedUids), log: options.log, accept: injector.injectConnection.bind(injector) };
+  const { allowedUids, onlyPid, log } = options;
+  const rules = { allowedUids: new Set(allowedUids), onlyPid, log, accept: injector.injectConnection.bind(injector) };
   if (listen.kind === "unix") {
     const { server: listener, unlink } = await listenOnUnix(listen.path, rules);
     const stop = (): void => {

@@ -4,7 +4,7 @@
  */
 import { statSync, unlinkSync } from "node:fs";
 import { connect, createServer, type Server, type Socket } from "node:net";
-import { native } from "@sluice/native";
+import { native, type PeerCredentials } from "@sluice/native";
 import { CliError, EXIT, type Logger } from "@sluice/runtime";
 
 const BACKLOG = 128;
@@ -13,6 +13,8 @@ const EADDRINUSE = 98;
 
 export interface AcceptRules {
   allowedUids: ReadonlySet<number>;
+  /** Only this process may connect; undefined: any of these users. */
+  onlyPid: number | undefined;
   log: Logger;
   accept(socket: Socket): void;
 }
@@ -21,12 +23,16 @@ function fdOf(socket: Socket): number {
   return (socket as unknown as { _handle: { fd: number } | null })._handle?.fd ?? -1;
 }
 
+function mayAsk({ uid, pid }: PeerCredentials, { allowedUids, onlyPid }: AcceptRules): boolean {
+  return allowedUids.has(uid) && (onlyPid === undefined || pid === onlyPid);
+}
+
 function admit(socket: Socket, rules: AcceptRules): void {
   // An error before grpc-js listens for it would be an uncaught exception.
   socket.on("error", () => socket.destroy());
   const peer = native.peerCredentials(fdOf(socket));
-  if (typeof peer === "number" || !rules.allowedUids.has(peer.uid)) {
-    rules.log.warn({ peer }, "connection refused: its user is not allowed to ask");
+  if (typeof peer === "number" || !mayAsk(peer, rules)) {
+    rules.log.warn({ peer }, "connection refused: its user or process is not allowed to ask");
     socket.destroy();
     return;
   }

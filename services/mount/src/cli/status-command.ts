@@ -35,6 +35,12 @@ function splitLines({ decider }: MountStatus): string[] {
   return [`            SPLIT: decision services hold ${revisions.join(" and ")}: the stricter answer holds`];
 }
 
+/** A status of an older server says nothing of it. */
+function unprotectedLines({ decider: { unprotected } }: MountStatus): string[] {
+  if (unprotected === null || unprotected === undefined) return [];
+  return [`            not protected from its own user, who may stop or signal it: ${unprotected}`];
+}
+
 function cacheLine({ decider: { cache } }: MountStatus): string {
   if (cache === null) return "none";
   return `${cache.entries} answers kept, ${cache.hits} hits, ${cache.misses} asked, ${cache.uncacheable} that could not be kept`;
@@ -94,6 +100,7 @@ export function renderStatus(status: MountStatus): string {
     `requests    ${requestsLine(engine.transport)}`,
     `idle polls  ${idlePollingLine(engine.idlePolling)}`,
     `decider     ${decider.target}, ${decider.state}; on outage: ${decider.onOutage}`,
+    ...unprotectedLines(status),
     `policy      ${policyLine(status)}`,
     ...splitLines(status),
     `cache       ${cacheLine(status)}`,

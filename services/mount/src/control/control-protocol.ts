@@ -145,6 +145,8 @@ export interface MountStatus {
     split: RevisionText[];
     cache: CacheStatus | null;
     onOutage: string;
+    /** Why processes of an unprivileged user may signal the embedded decision service; null if only root may. */
+    unprotected: string | null;
   };
   policy: PolicyStatus | null;
   /** By "effect/source". */

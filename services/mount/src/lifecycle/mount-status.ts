@@ -20,6 +20,8 @@ export interface MountParts {
   engine: Engine;
   overlay: Overlay;
   decider: Decider;
+  /** Why processes of an unprivileged user may signal the embedded decision service. */
+  unprotected: string | undefined;
   gate: PolicyGate;
   grants: Grants;
   revocation: Revocation;
@@ -102,6 +104,7 @@ export function mountStatus(parts: MountParts, draining: boolean): MountStatus {
       cache: deciderStatus.cache ?? null,
       revision: revision === undefined ? null : revisionText(revision),
       onOutage: config.onOutage,
+      unprotected: parts.unprotected ?? null,
     },
     policy: policyStatus(decider),
     decisions: telemetry.allDecisions(),

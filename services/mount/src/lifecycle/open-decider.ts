@@ -16,6 +16,8 @@ export interface DecisionHost {
   readonly target: string;
   /** Resolves when the child ended before it ever served, with the reason. */
   readonly failedToStart: Promise<Error>;
+  /** Why processes of an unprivileged user may signal it; undefined if only root may. */
+  readonly unprotected: string | undefined;
   close(): Promise<void>;
 }
 export interface EmbeddedDecisionOptions {
@@ -117,14 +119,21 @@ function firstWord(ready: Promise<boolean>, broken: Promise<Error>): Promise<boo
 
 const never = new Promise<Error>(() => undefined);
 
-export async function openDecider(config: MountConfig, parts: DeciderParts): Promise<Decider> {
+export interface OpenedDecider {
+  decider: Decider;
+  /** As of `DecisionHost`. */
+  unprotected: string | undefined;
+}
+
+export async function openDecider(config: MountConfig, parts: DeciderParts): Promise<OpenedDecider> {
   const { decision } = config;
   const { logger, undo } = parts;
-  if (decision.kind === "none") return grantAllDecider();
+  if (decision.kind === "none") return { decider: grantAllDecider(), unprotected: undefined };
   // While the service starts.
   const loading = import("@sluice/decision-client/connect");
   let target: string;
   let broken = never;
+  let unprotected: string | undefined;
   if (decision.kind === "embedded") {
     const { policyFile } = decision;
     const host = await parts.start({
@@ -139,6 +148,7 @@ export async function openDecider(config: MountConfig, parts: DeciderParts): Pro
     undo.push("end the decision service", () => host.close());
     target = host.target;
     broken = host.failedToStart;
+    unprotected = host.unprotected;
   } else {
     target = decision.target;
   }
@@ -152,7 +162,7 @@ export async function openDecider(config: MountConfig, parts: DeciderParts): Pro
     logger.warn({ target, onOutage: config.onOutage }, `the decision service cannot be reached: ${outcome} until it can`);
   });
   // Nothing is broken for good then: `word` does not reject.
-  if (parts.goesOn) return afterFirstWord(decider, word);
+  if (parts.goesOn) return { decider: afterFirstWord(decider, word), unprotected };
   await word;
-  return decider;
+  return { decider, unprotected };
 }

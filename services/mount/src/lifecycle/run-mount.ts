@@ -223,7 +223,7 @@ async function serve(life: Life, host: MountHost): Promise<void> {
     goesOn: restored,
     describeMount: () => life.describeMount?.(),
   });
-  const decider = traced?.decider(opened) ?? opened;
+  const decider = traced?.decider(opened.decider) ?? opened.decider;
   if (life.kept === undefined) await untilLetGo(config.upper, config.work);
   if (stop.requested) return;
   life.telemetry.restarts = life.kept?.link.keeper?.restarts ?? 0;
@@ -256,7 +256,20 @@ async function serve(life: Life, host: MountHost): Promise<void> {
   await untilReady(life, engine);
   if (stop.requested) return;
   const { keeper } = life.kept?.link ?? {};
-  const parts: MountParts = { config, kind, engine, overlay, decider, gate, grants, revocation, keeper, telemetry: life.telemetry };
+  const { unprotected } = opened;
+  const parts: MountParts = {
+    config,
+    kind,
+    engine,
+    overlay,
+    decider,
+    unprotected,
+    gate,
+    grants,
+    revocation,
+    keeper,
+    telemetry: life.telemetry,
+  };
   life.describeMount = mountReporter(parts);
   await openDoors(life, parts, runDirectory);
   undo.push(

@@ -1,0 +1,28 @@
+/**
+ * Writes another process' lines into our log. It has a pipe and not the log itself: with a descriptor of the log it could
+ * empty the file, or type at the terminal.
+ */
+import type { Readable } from "node:stream";
+
+/** A longer line is written in parts. */
+const MAX_LINE = 64 * 1024;
+
+/** What a terminal would act on. A line of JSON holds none of it. */
+const CONTROLS = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g;
+
+export function forwardLines(from: Readable, writeLine: (line: string) => void): void {
+  const write = (line: string): void => writeLine(`${line.replace(CONTROLS, "?")}\n`);
+  let rest = "";
+  from.setEncoding("utf8");
+  from.on("data", (text: string) => {
+    const lines = (rest + text).split("\n");
+    rest = lines.pop() ?? "";
+    for (const line of lines) write(line);
+    if (rest.length <= MAX_LINE) return;
+    write(rest);
+    rest = "";
+  });
+  from.on("end", () => {
+    if (rest !== "") write(rest);
+  });
+}

@@ -1,0 +1,149 @@
+/** The embedded decision service: whom it runs as, what it has open, and who may reach it. */
+import { once } from "node:events";
+import { readdirSync, readFileSync, statSync } from "node:fs";
+import { connect } from "node:net";
+import { join } from "node:path";
+import { mountSluice, openDescriptors, plant, requires, runScript, scratch, type SluiceMount } from "@sluice/testkit";
+import { expect } from "vitest";
+
+const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
+const POLICY = "version: 1\ndefault: grant\n";
+
+async function mounted(args: readonly string[] = []): Promise<{ mount: SluiceMount; pid: number }> {
+  const mount = await mountSluice({ lowers: [plant(scratch(), { f: "lower" })], policy: POLICY, args });
+  const pid = mount.decisionPid;
+  if (pid === undefined) throw new Error("there is no decision service");
+  return { mount, pid };
+}
+
+function idsOf(pid: number | string, kind: "Uid" | "Gid"): number[] {
+  const status = readFileSync(`/proc/${pid}/status`, "utf8");
+  return (new RegExp(`^${kind}:\\s+(.*)$`, "m").exec(status)?.[1] ?? "").split("\t").map(Number);
+}
+
+function othersWith(uid: number, pid: number): string[] {
+  return readdirSync("/proc").filter((other) => {
+    if (!/^\d+$/.test(other) || Number(other) === pid) return false;
+    try {
+      return idsOf(other, "Uid").includes(uid);
+    } catch {
+      return false; // it ended
+    }
+  });
+}
+
+test("the decision service has a uid that no other process and no other mount has", async () => {
+  const [first, second] = [await mounted(), await mounted()];
+  const uids = [first, second].map(({ pid }) => {
+    const [uid = 0, ...others] = idsOf(pid, "Uid");
+    expect(others).toEqual([uid, uid, uid]);
+    expect(idsOf(pid, "Gid")).toEqual([uid, uid, uid, uid]);
+    expect(uid).toBeGreaterThanOrEqual(61_184);
+    expect(uid).toBeLessThanOrEqual(65_519);
+    expect(othersWith(uid, pid)).toEqual([]);
+    return uid;
+  });
+  expect(new Set(uids).size).toBe(2);
+  for (const { mount } of [first, second]) {
+    expect(await mount.status()).toMatchObject({ decider: { unprotected: null } });
+    expect((await mount.stop()).code).toBe(0);
+  }
+});
+
+test("no unprivileged user may stop, kill or look into the decision service", async () => {
+  const { mount, pid } = await mounted();
+  for (const id of [65_534, 1_000]) {
+    for (const signal of ["STOP", "TERM", "0"]) {
+      const { code, stderr } = await runScript(["kill", `-${signal}`, String(pid)], { as: { uid: id, gid: id } });
+      expect([code, stderr]).toEqual([1, expect.stringContaining("not permitted")]);
+    }
+    const looked = await runScript(["cat", `/proc/${pid}/environ`], { as: { uid: id, gid: id } });
+    expect(looked.code).toBe(1);
+  }
+  // An undumpable process belongs to root in /proc, so its own user reads nothing of it.
+  expect(statSync(`/proc/${pid}/environ`).uid).toBe(0);
+  expect((await mount.stop()).code).toBe(0);
+});
+
+test("the decision service has its socket and pipes open, not the log; its lines are in the log", async () => {
+  const log = join(scratch(), "mount.log");
+  const { mount, pid } = await mounted(["--log-file", log]);
+  // Pipes, sockets and what an event loop is made of have no path.
+  expect(openDescriptors(pid).filter((target) => target.startsWith("/") && target !== "/dev/null")).toEqual([]);
+  expect(readFileSync(log, "utf8")).toMatch(/"name":"sluice-decision".*decision service listens/);
+  expect((await mount.stop()).code).toBe(0);
+});
+
+test("the decision service answers its mount alone, not another process of root", async () => {
+  const { mount } = await mounted();
+  const { decider } = (await mount.status()) as { decider: { target: string } };
+  const socket = connect(decider.target.replace("unix://", ""));
+  socket.on("error", () => undefined);
+  await once(socket, "close");
+  await expect.poll(() => mount.log(), { timeout: 10_000 }).toContain("connection refused: its user or process is not allowed to ask");
+  expect((await mount.stop()).code).toBe(0);
+});
+
+/** A mount of what "$0" holds, in namespaces of its own: what its decision service is, and what status says. */
+const SCRIPT = `
+set -e
+mount -t tmpfs none /mnt && mkdir /mnt/l /mnt/m && echo low > /mnt/l/a
+printf 'version: 1\\ndefault: grant\\nrules:\\n  - { name: no, path: b, effect: deny }\\n' > /mnt/policy.yaml && echo secret > /mnt/l/b
+eval "$PREPARE"
+"$NODE" "$CLI" mount --lower /mnt/l --policy /mnt/policy.yaml --control /mnt/ctl /mnt/m > /mnt/out 2> /mnt/err &
+pid=$!
+for try in $(seq 150); do grep -q mounted /mnt/out && break; kill -0 $pid || break; sleep 0.1; done
+cat /mnt/err >&2
+cat /mnt/m/a
+cat /mnt/m/b 2> /dev/null || echo denied
+child=$(cat /proc/$pid/task/$pid/children)
+grep -E '^(Uid|CapPrm|CapEff|NoNewPrivs):' /proc/\${child% }/status
+"$NODE" "$CLI" status --control /mnt/ctl /mnt/m | grep 'not protected' || echo protected
+kill -TERM $pid; wait $pid; echo "exit $?"
+`;
+
+async function inNamespace(unshare: readonly string[], prepare = ""): Promise<string[]> {
+  const env = { NODE: process.execPath, CLI: new URL("../../packages/cli/bin/sluice.mjs", import.meta.url).pathname, PREPARE: prepare };
+  const result = await runScript(["unshare", ...unshare, "sh", "-c", SCRIPT], { env, timeoutMs: 60_000 });
+  if (result.code !== 0) throw new Error(`${result.stdout}\n${result.stderr}`);
+  return result.stdout.trim().split("\n");
+}
+
+const { test: inUserNamespace } = requires("/dev/fuse", "user namespaces");
+
+inUserNamespace(
+  "where root is the only user, the service gives up its capabilities, and status says that it is unprotected",
+  async () => {
+    const lines = await inNamespace(["-Urm"]);
+    expect(lines).toEqual([
+      "low",
+      "denied",
+      "Uid:\t0\t0\t0\t0",
+      "CapPrm:\t0000000000000000",
+      "CapEff:\t0000000000000000",
+      "NoNewPrivs:\t1",
+      expect.stringContaining("not protected from its own user, who may stop or signal it: its user namespace has no other user"),
+      "exit 0",
+    ]);
+  },
+  90_000,
+);
+
+inUserNamespace(
+  "in a user namespace with a range of ids, the service has one of them",
+  async () => {
+    const lines = await inNamespace(["-Um", "--map-users", "0:0:65536", "--map-groups", "0:0:65536"]);
+    const uid = Number(/^Uid:\t(\d+)/.exec(lines[2] ?? "")?.[1]);
+    expect(uid).toBeGreaterThanOrEqual(61_184);
+    expect(uid).toBeLessThanOrEqual(65_519);
+    expect(lines.slice(-2)).toEqual(["protected", "exit 0"]);
+  },
+  90_000,
+);
+
+test("the system user is taken if there is one", async () => {
+  const add =
+    "cp /etc/passwd /mnt/passwd; echo sluice-decision:x:977:978::/:/bin/false >> /mnt/passwd; mount --bind /mnt/passwd /etc/passwd";
+  const lines = await inNamespace(["-m"], add);
+  expect(lines[2]).toBe("Uid:\t977\t977\t977\t977");
+}, 90_000);
