@@ -27,6 +27,7 @@ const PROGRAMS = [
   "packages/policy-backends/dist/cedar/cedar-worker.js",
   "packages/policy-backends/dist/opa-wasm/opa-wasm-worker.js",
   "packages/policy-backends/dist/rules/rules-worker.js",
+  "services/decision/dist/console/caller-worker.js",
   "services/decision/dist/main.js",
   "services/mount/dist/enforcement/digest-worker.js",
 ];

@@ -1,15 +1,13 @@
 /** The web console in a real browser, in front of a real decision service; and its doors, by hand. */
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync } from "node:fs";
 import { open } from "node:fs/promises";
 import { request } from "node:http";
 import { join } from "node:path";
-import { connectDecider, whenReady } from "@sluice/decision-client/connect";
-import { type Decider, NO_FACTS, type Question } from "@sluice/decision-api";
-import { questionOf } from "@sluice/policy-backends";
-import { type DecisionService, type DecisionServiceOptions, startDecisionService } from "@sluice/service-decision";
+import type { DecisionService } from "@sluice/service-decision";
 import { cleanUp, mountSluice, plant, requires, scratch } from "@sluice/testkit";
 import { type Browser, chromium, type Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { ask, POLICY, serve } from "./harness/served.js";
 
 const CHROMIUM = "/usr/bin/chromium";
 const FLAGS = [
@@ -22,46 +20,6 @@ const FLAGS = [
   "--disable-component-update",
   "--disable-sync",
 ];
-const POLICY = `version: 1
-revision: 7
-default: grant
-rules:
-  - name: private-keys
-    path: "**/*.pem"
-    effect: deny
-  - name: metered
-    path: "datasets/**"
-    access: [read]
-    effect: mediate
-`;
-
-interface Served {
-  service: DecisionService;
-  decider: Decider;
-  logFile: string;
-  policy: string;
-}
-
-async function serve(options: Partial<DecisionServiceOptions> = {}): Promise<Served> {
-  const directory = scratch();
-  const policy = join(directory, "policy.yaml");
-  const logFile = join(directory, "decisions.log");
-  writeFileSync(policy, POLICY);
-  const listen = { kind: "unix", path: join(directory, "d.sock") } as const;
-  const service = await startDecisionService({ policy, listen, admin: "127.0.0.1:0", decisionLog: { file: logFile }, ...options });
-  cleanUp(() => service.drain(100));
-  const decider = connectDecider({ target: service.target, mount: "/srv/view", clientVersion: "0.1.0", cache: { entries: 0 } });
-  cleanUp(() => decider.close());
-  expect(await whenReady(decider, 10_000)).toBe(true);
-  return { service, decider, logFile, policy };
-}
-
-let asked = 0;
-const ask = async (decider: Decider, path: string, uid = 1000): Promise<unknown> => {
-  const question: Question = { ...questionOf({ path: [path], uid }, `q${++asked}`, NO_FACTS), id: `q${asked}` };
-  return decider.decide({ ...question, resource: { ...question.resource, mount: "/srv/view" } }, AbortSignal.timeout(10_000));
-};
-
 interface Answer {
   status: number;
   headers: Record<string, unknown>;

@@ -2,7 +2,7 @@
  * The text of a policy of any kind → its value, or its mistakes with their places. Knows YAML and zod; what the keys mean
  * is the business of each kind.
  */
-import { isCollection, isMap, isScalar, LineCounter, type Node, type ParsedNode, parseDocument } from "yaml";
+import { type Document, isCollection, isMap, isScalar, LineCounter, type Node, type ParsedNode, parseDocument, visit } from "yaml";
 import type { z } from "zod";
 import { didYouMean, type PolicyProblem } from "../rules/problem.js";
 
@@ -62,20 +62,19 @@ function makeLocate(contents: ParsedNode | null, lines: LineCounter, source: str
   };
 }
 
-/** The place of a key itself, not of its value. */
-function locateKey(
-  contents: ParsedNode | null,
-  lines: LineCounter,
-  where: { path: readonly PropertyKey[]; key: string },
-): Position | undefined {
+/** The places of keys themselves, not of their values: all of a mapping's in one pass. */
+function locateKeys(contents: ParsedNode | null, lines: LineCounter, path: readonly PropertyKey[]): Map<string, Position> {
   let node: unknown = contents;
-  for (const step of where.path) node = isCollection(node) ? node.get(step, true) : undefined;
-  if (!isMap(node)) return undefined;
-  const pair = node.items.find((item) => isScalar(item.key) && String(item.key.value) === where.key);
-  const start = rangeStart(pair?.key);
-  if (start === undefined) return undefined;
-  const { line, col } = lines.linePos(start);
-  return { line, column: col };
+  for (const step of path) node = isCollection(node) ? node.get(step, true) : undefined;
+  const places = new Map<string, Position>();
+  if (!isMap(node)) return places;
+  for (const { key } of node.items) {
+    const start = rangeStart(key);
+    if (start === undefined || !isScalar(key)) continue;
+    const { line, col } = lines.linePos(start);
+    places.set(String(key.value), { line, column: col });
+  }
+  return places;
 }
 
 function pathText(path: readonly PropertyKey[]): string {
@@ -111,13 +110,17 @@ function valueAt(value: unknown, path: readonly PropertyKey[]): unknown {
   return at;
 }
 
+/** Nobody reads more suggestions, and each takes a while. */
+const MAX_SUGGESTED = 100;
+
 function unknownKeys(issue: z.core.$ZodIssue & { code: "unrecognized_keys" }, parsed: ParsedYaml, words: DocumentWords): PolicyProblem[] {
-  return issue.keys.map((key) => {
-    const known = words.keysAt(issue.path);
-    const near = didYouMean(key, known);
+  const places = locateKeys(parsed.contents, parsed.lines, issue.path);
+  const known = words.keysAt(issue.path);
+  return issue.keys.map((key, index) => {
+    const near = index < MAX_SUGGESTED ? didYouMean(key, known) : undefined;
     return {
       severity: "error",
-      ...(locateKey(parsed.contents, parsed.lines, { path: issue.path, key }) ?? parsed.locate(issue.path)),
+      ...(places.get(key) ?? parsed.locate(issue.path)),
       message: `key '${key}' is not known here`,
       remedy: near === undefined ? `use one of ${known.join(", ")}` : `did you mean '${near}'?`,
     };
@@ -177,18 +180,37 @@ function nestsTooDeep(source: string): boolean {
   return NESTED_BLOCKS.test(source);
 }
 
+/** Where keys stand that their mapping has already. The parser looks for them itself, but compares each key with all others. */
+function repeatedKeys(yaml: Document.Parsed): number[] {
+  const repeated: number[] = [];
+  visit(yaml, {
+    Map(_, { items }) {
+      const seen = new Set<unknown>();
+      for (const { key } of items) {
+        const value = isScalar(key) ? key.value : key;
+        if (seen.has(value)) repeated.push(rangeStart(key) ?? 0);
+        seen.add(value);
+      }
+    },
+  });
+  return repeated;
+}
+
 function parseChecked(source: string): Read<ParsedYaml> {
   const lines = new LineCounter();
-  const yaml = parseDocument(source, { lineCounter: lines, prettyErrors: false, stringKeys: true, version: "1.2" });
-  const flaws = [...yaml.errors, ...yaml.warnings];
-  if (flaws.length > 0) {
-    const problems = flaws.map((flaw): PolicyProblem => {
-      const { line, col } = lines.linePos(flaw.pos[0]);
-      const message = flaw.code === "DUPLICATE_KEY" ? "a key is given twice" : `this is not YAML: ${flaw.message.split("\n", 1)[0] ?? ""}`;
-      return { severity: "error", line, column: col, message, remedy: flaw.code === "DUPLICATE_KEY" ? "keep one" : "repair the line" };
-    });
-    return { ok: false, problems };
-  }
+  const options = { lineCounter: lines, prettyErrors: false, stringKeys: true, uniqueKeys: false, version: "1.2" } as const;
+  const yaml = parseDocument(source, options);
+  const at = (offset: number): Pick<PolicyProblem, "severity" | "line" | "column"> => {
+    const { line, col } = lines.linePos(offset);
+    return { severity: "error", line, column: col };
+  };
+  const problems: PolicyProblem[] = [...yaml.errors, ...yaml.warnings].map((flaw) => ({
+    ...at(flaw.pos[0]),
+    message: `this is not YAML: ${flaw.message.split("\n", 1)[0] ?? ""}`,
+    remedy: "repair the line",
+  }));
+  for (const offset of repeatedKeys(yaml)) problems.push({ ...at(offset), message: "a key is given twice", remedy: "keep one" });
+  if (problems.length > 0) return { ok: false, problems };
   let value: unknown;
   try {
     value = yaml.toJS({ maxAliasCount: 100 });

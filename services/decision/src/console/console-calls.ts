@@ -1,13 +1,11 @@
 /** What the console's pages ask for. Nothing here changes the policy in force, a mount, or a file. */
-import { readFileSync, statSync } from "node:fs";
+import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { setImmediate as turn } from "node:timers/promises";
 import { ALL_ACCESSES } from "@sluice/decision-api";
-import { loadPolicy, type Policy, type PolicyBackend, PolicyError, problemLine, questionOf, type Verdict } from "@sluice/policy-backends";
+import type { PolicyBackend } from "@sluice/policy-backends";
 import { VERSION } from "@sluice/runtime";
-import { z } from "zod";
-import { type Replay, replayLog } from "../audit/replay-log.js";
 import type { Peer } from "../handlers/session.js";
+import { type Asked, type CallName, verdictOf } from "./caller-work.js";
 
 export interface ConsoleParts {
   backend: PolicyBackend;
@@ -16,48 +14,14 @@ export interface ConsoleParts {
   mounts(): Peer[];
 }
 
-/** What the asker did wrong; its message is for them. */
-export class CallError extends Error {
-  override readonly name = "CallError";
-}
+/** A larger one takes too long to be put into an answer. */
+const MAX_SOURCE_BYTES = 256 << 10;
 
-const MAX_SOURCE_BYTES = 1 << 20;
-const MAX_PATHS_SHOWN = 200;
-const LINES_A_TURN = 100;
-const id = z.number().int().min(0).max(4_294_967_295);
-const asked = z.strictObject({
-  path: z.string().max(4_096),
-  access: z.array(z.enum(ALL_ACCESSES)).min(1),
-  uid: id,
-  gid: id,
-  executable: z.string().max(4_096).optional(),
-  candidate: z.string().optional(),
-});
-const replayed = z.strictObject({ log: z.string(), candidate: z.string() });
-
-function checked<T>(schema: z.ZodType<T>, body: unknown): T {
-  const result = schema.safeParse(body);
-  if (result.success) return result.data;
-  const [issue] = result.error.issues;
-  throw new CallError(`${issue?.path.join(".") || "request"}: ${issue?.message ?? "it is wrong"}`);
-}
-
-/** Rules alone: a policy of another kind names files and servers, and whoever asks here may not choose those. */
-function candidateOf(text: string): Policy {
-  try {
-    return loadPolicy(Buffer.from(text), "candidate", "candidate").policy;
-  } catch (error) {
-    if (!(error instanceof PolicyError)) throw error;
-    const problems = error.problems.filter(({ severity }) => severity === "error").map((problem) => problemLine("candidate", problem));
-    throw new CallError(problems.join("\n"));
-  }
-}
-
-function sourceOf(file: string | undefined): string | null {
+async function sourceOf(file: string | undefined): Promise<string | null> {
   if (file === undefined) return null;
   try {
-    const path = statSync(file).isDirectory() ? join(file, "policy.yaml") : file;
-    return statSync(path).size > MAX_SOURCE_BYTES ? null : readFileSync(path, "utf8");
+    const path = (await stat(file)).isDirectory() ? join(file, "policy.yaml") : file;
+    return (await stat(path)).size > MAX_SOURCE_BYTES ? null : await readFile(path, "utf8");
   } catch {
     // Being replaced just now, or gone: the policy in force does not need it.
     return null;
@@ -81,54 +45,41 @@ function shownMount({ report, ...peer }: Peer): object {
   };
 }
 
-function stateOf({ backend, policyFile, mounts }: ConsoleParts): object {
+async function stateOf({ backend, policyFile, mounts }: ConsoleParts): Promise<object> {
+  const source = await sourceOf(policyFile);
   const { policy, failure } = backend;
   const { sequence, digest } = policy.revision;
   return {
     version: VERSION,
     policy: { id: policy.id, kind: backend.name, sequence: sequence.toString(), digest, refusedEdit: failure?.message ?? null },
-    source: sourceOf(policyFile),
+    source,
     mounts: mounts().map(shownMount),
     accesses: ALL_ACCESSES,
   };
 }
 
-const shown = ({ effect, errno, rule, reason, obligations, scope }: Verdict): object => ({
-  effect,
-  errno,
-  rule,
-  reason,
-  obligations,
-  kept: scope === undefined ? "for this question alone" : scope.subtree === undefined ? "for this file" : `below '${scope.subtree}/'`,
-});
-
-async function ask(parts: ConsoleParts, body: unknown): Promise<object> {
-  const { candidate, path, ...described } = checked(asked, body);
-  const verdictOf = async (policy: Policy): Promise<object> => {
-    const question = questionOf({ ...described, path: [path.replace(/^\/+/, "")] }, "console", policy.capabilities);
-    return shown(await policy.evaluate(question));
-  };
-  const { policy } = parts.backend;
-  return {
-    inForce: await verdictOf(policy),
-    candidate: candidate === undefined ? null : await verdictOf(candidateOf(candidate)),
-    source: sourceOf(parts.policyFile),
-  };
+/** The policy in force is asked here, as for a mount's question. */
+async function asked({ backend, policyFile }: ConsoleParts, { described, candidate }: Asked): Promise<object> {
+  const inForce = await verdictOf(backend.policy, described);
+  return { inForce, candidate, source: await sourceOf(policyFile) };
 }
 
-/** Between some of them whoever else asks has his turn: mounts wait for their decisions in the same process. */
-async function* linesOf(text: string): AsyncIterable<string> {
-  for (const [index, line] of text.split("\n").entries()) {
-    if (index % LINES_A_TURN === 0) await turn();
-    yield line;
-  }
+export interface Call {
+  /** What a process of its own does with the body that the call brings; undefined: it brings none. */
+  work?: { name: CallName; maxBodyBytes: number };
+  /** As JSON. `outcome`: of the work. */
+  answer(parts: ConsoleParts, outcome: string): Promise<string>;
 }
 
-async function replay(_parts: ConsoleParts, body: unknown): Promise<Replay> {
-  const { log, candidate } = checked(replayed, body);
-  const found = await replayLog(linesOf(log), candidateOf(candidate));
-  return { ...found, byPath: found.byPath.slice(0, MAX_PATHS_SHOWN) };
-}
+/** A policy is smaller, but takes more characters in JSON. */
+const MAX_CANDIDATE_BYTES = 8 << 20;
+const MAX_LOG_BYTES = 32 << 20;
 
-export type Call = (parts: ConsoleParts, body: unknown) => object | Promise<object>;
-export const CALLS: Readonly<Record<string, Call>> = { "GET state": stateOf, "POST ask": ask, "POST replay": replay };
+export const CALLS: Readonly<Record<string, Call>> = {
+  "GET state": { answer: async (parts) => JSON.stringify(await stateOf(parts)) },
+  "POST ask": {
+    work: { name: "ask", maxBodyBytes: MAX_CANDIDATE_BYTES },
+    answer: async (parts, outcome) => JSON.stringify(await asked(parts, JSON.parse(outcome) as Asked)),
+  },
+  "POST replay": { work: { name: "replay", maxBodyBytes: MAX_LOG_BYTES }, answer: (_parts, outcome) => Promise.resolve(outcome) },
+};

@@ -3,8 +3,9 @@ import { readFile } from "node:fs/promises";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { fileURLToPath } from "node:url";
 import { type AccessRules, type Refusal, refuseCall, refusePage } from "./console-access.js";
-import { CALLS, CallError, type ConsoleParts } from "./console-calls.js";
+import { type Call, CALLS, type ConsoleParts } from "./console-calls.js";
 import type { Batch, DecisionFeed } from "./decision-feed.js";
+import { WorkAside, WorkFailure } from "./work-aside.js";
 
 const PAGES: Readonly<Record<string, readonly [file: string, type: string]>> = {
   "": ["index.html", "text/html; charset=utf-8"],
@@ -19,12 +20,12 @@ const PAGES: Readonly<Record<string, readonly [file: string, type: string]>> = {
 };
 const DIRECTORY = new URL("../../console/", import.meta.url);
 const PREFIX = "/console/";
-const MAX_BODY_BYTES = 32 << 20;
 /** What waits for a reader that does not read; beyond it batches are left out. */
 const MAX_WAITING_BYTES = 1 << 20;
-/** Whoever is on the machine may look: so many at a time, and so many large requests. */
+/** Whoever is on the machine may look: so many at a time. */
 const MAX_STREAMS = 64;
-const MAX_CALLS = 8;
+/** So many may bring work: one whose work is done, and others that wait with their bodies in memory. */
+const MAX_WORK = 4;
 
 const HEADERS = {
   "content-security-policy":
@@ -38,28 +39,33 @@ const HEADERS = {
 
 const TOO_MANY = { status: 503, problem: "too many are using the console just now: try again" } as const;
 
-function send(response: ServerResponse, status: number, body: object): void {
-  response.writeHead(status, { ...HEADERS, "content-type": "application/json" }).end(JSON.stringify(body));
+function sendJson(response: ServerResponse, status: number, json: string): void {
+  response.writeHead(status, { ...HEADERS, "content-type": "application/json" }).end(json);
 }
 
-async function bodyOf(request: IncomingMessage): Promise<unknown> {
-  const chunks: Buffer[] = [];
-  let size = 0;
-  for await (const chunk of request as AsyncIterable<Buffer>) {
-    size += chunk.length;
-    if (size > MAX_BODY_BYTES) throw new CallError(`what was sent is larger than ${MAX_BODY_BYTES >> 20} MiB`);
-    chunks.push(chunk);
+function send(response: ServerResponse, status: number, body: object): void {
+  sendJson(response, status, JSON.stringify(body));
+}
+
+/** Rejects with `WorkFailure`. The length is known first: nothing grows, and a body in a million pieces is not a million objects. */
+async function bodyOf(request: IncomingMessage, maxBytes: number): Promise<Uint8Array> {
+  const length = Number(request.headers["content-length"] ?? Number.NaN);
+  if (Number.isNaN(length)) throw new WorkFailure(411, "the request does not say how long it is: send Content-Length");
+  if (length > maxBytes) throw new WorkFailure(413, `the request is larger than ${maxBytes >> 20} MiB: send less`);
+  const body = new Uint8Array(length);
+  let at = 0;
+  for await (const piece of request as AsyncIterable<Buffer>) {
+    body.set(piece, at);
+    at += piece.length;
   }
-  try {
-    return size === 0 ? undefined : JSON.parse(Buffer.concat(chunks).toString("utf8"));
-  } catch {
-    throw new CallError("what was sent is no JSON");
-  }
+  return body;
 }
 
 export class Console {
   private streams = 0;
-  private calls = 0;
+  private brought = 0;
+  private readonly aside = new WorkAside();
+  private lastLine: { batch: Batch; line: string } | undefined;
 
   constructor(
     private readonly parts: ConsoleParts,
@@ -105,19 +111,41 @@ export class Console {
       send(response, 404, { error: "there is no such call" });
       return;
     }
-    if (this.calls >= MAX_CALLS) {
+    if (call.work !== undefined && this.brought >= MAX_WORK) {
       this.refuse(response, TOO_MANY);
       return;
     }
-    this.calls++;
     try {
-      send(response, 200, await call(this.parts, await bodyOf(request)));
+      const outcome = call.work === undefined ? "" : await this.outcomeOf(call.work, request, response);
+      if (outcome !== undefined) sendJson(response, 200, await call.answer(this.parts, outcome));
     } catch (error) {
+      // Whoever brought it has gone.
+      if (request.errored !== null) return;
+      // What is left of its body is not read as the next request.
+      response.shouldKeepAlive = false;
       // An engine that does not answer is its own message.
-      send(response, error instanceof CallError ? 400 : 502, { error: error instanceof Error ? error.message : String(error) });
-    } finally {
-      this.calls--;
+      send(response, error instanceof WorkFailure ? error.status : 502, { error: error instanceof Error ? error.message : String(error) });
     }
+  }
+
+  private async outcomeOf(
+    work: NonNullable<Call["work"]>,
+    request: IncomingMessage,
+    response: ServerResponse,
+  ): Promise<string | undefined> {
+    this.brought++;
+    try {
+      const body = await bodyOf(request, work.maxBodyBytes);
+      return await this.aside.run(work.name, body, () => !response.destroyed);
+    } finally {
+      this.brought--;
+    }
+  }
+
+  /** All readers get the same batch: its line is made once. */
+  private lineOf(batch: Batch): string {
+    if (batch !== this.lastLine?.batch) this.lastLine = { batch, line: `${JSON.stringify(batch)}\n` };
+    return this.lastLine.line;
   }
 
   /** JSON lines, for as long as the reader stays. */
@@ -130,7 +158,8 @@ export class Console {
         missed += batch.missed + batch.decisions.length;
         return;
       }
-      response.write(`${JSON.stringify({ ...batch, missed: batch.missed + missed })}\n`);
+      if (missed > 0) response.write(`${JSON.stringify({ decisions: [], missed } satisfies Batch)}\n`);
+      response.write(this.lineOf(batch));
       missed = 0;
     });
     response.on("close", () => {
@@ -139,7 +168,9 @@ export class Console {
     });
   }
 
+  /** The request's body, if it has one, is not read. */
   private refuse(response: ServerResponse, { status, problem }: Refusal | typeof TOO_MANY): void {
+    response.shouldKeepAlive = false;
     send(response, status, { error: problem });
   }
 }

@@ -1,0 +1,111 @@
+/** What callers bring to the console is worked on in a process of its own, within limits: no decision waits for it. */
+import { request } from "node:http";
+import type { Decider } from "@sluice/decision-api";
+import type { DecisionService } from "@sluice/service-decision";
+import { describe, expect, test } from "vitest";
+import { ask, serve } from "./harness/served.js";
+
+interface Answer {
+  status: number;
+  body: string;
+}
+
+/** A POST by hand; `sent` resolves when the last byte of its body is on its way. */
+function post(
+  service: DecisionService,
+  call: string,
+  body: string,
+  headers: Record<string, string> = {},
+): Promise<Answer> & { sent: Promise<void> } {
+  const [host, port] = (service.adminAddress as string).split(":");
+  const length = headers["transfer-encoding"] === undefined ? { "content-length": String(Buffer.byteLength(body)) } : {};
+  const outgoing = request({ host, port, path: `/console/api/${call}`, method: "POST", headers: { ...length, ...headers } });
+  const answer = new Promise<Answer>((resolve, reject) => {
+    outgoing.on("response", (response) => {
+      let text = "";
+      response.setEncoding("utf8").on("data", (part: string) => (text += part));
+      response.on("end", () => resolve({ status: response.statusCode ?? 0, body: text }));
+    });
+    outgoing.on("error", reject);
+  });
+  const sent = new Promise<void>((resolve) => outgoing.end(body, resolve));
+  return Object.assign(answer, { sent });
+}
+
+const candidateCall = (candidate: string, path = "a"): string => JSON.stringify({ path, access: ["read"], uid: 1, gid: 1, candidate });
+const padded = (bytes: number): string => `version: 1\ndefault: deny\n${"# x\n".repeat(bytes / 4)}`;
+const error = ({ body }: Answer): string => (JSON.parse(body) as { error: string }).error;
+
+/** How many decisions were made, one after the other, from when the whole body had been sent until it was answered. */
+async function decisionsMeanwhile(decider: Decider, answer: Promise<Answer> & { sent: Promise<void> }): Promise<number> {
+  let answered = false;
+  void answer.finally(() => (answered = true)).catch(() => undefined);
+  await answer.sent;
+  let count = 0;
+  for (; !answered; count++) await ask(decider, "public/a");
+  return count;
+}
+
+describe("a candidate policy", () => {
+  test("of a megabyte is answered, and decisions are made while it is checked", { timeout: 120_000 }, async () => {
+    const { service, decider } = await serve();
+    const answer = post(service, "ask", candidateCall(padded(1_000_000)));
+    expect(await decisionsMeanwhile(decider, answer)).toBeGreaterThan(100);
+    const { status, body } = await answer;
+    expect(status).toBe(200);
+    expect(JSON.parse(body)).toMatchObject({ inForce: { effect: "grant" }, candidate: { effect: "deny" } });
+  });
+
+  test("that takes too long is cut off with a sentence, and decisions go on", { timeout: 120_000 }, async () => {
+    const { service, decider } = await serve();
+    const pattern = "(a|b|c)*".repeat(480);
+    const rules = Array.from(
+      { length: 900 },
+      (_, i) => `  - { name: r${i}, effect: deny, when: "resource.path.matches('^${pattern}z$')" }\n`,
+    );
+    const answer = post(service, "ask", candidateCall(`version: 1\ndefault: grant\nrules:\n${rules.join("")}`, "a".repeat(4_096)));
+    expect(await decisionsMeanwhile(decider, answer)).toBeGreaterThan(100);
+    const said = await answer;
+    expect([said.status, error(said)]).toEqual([
+      422,
+      expect.stringMatching(/^checking and evaluating this took more than \d+ s: send a smaller policy/),
+    ]);
+    expect((await post(service, "ask", candidateCall("version: 1\ndefault: deny\n"))).status).toBe(200);
+  });
+
+  test("that needs too much memory is cut off with a sentence, and decisions go on", { timeout: 120_000 }, async () => {
+    const { service, decider } = await serve();
+    const answer = post(service, "replay", `{"log":"","candidate":[${"{},".repeat(10_000_000)}{}]}`);
+    expect(await decisionsMeanwhile(decider, answer)).toBeGreaterThan(100);
+    const said = await answer;
+    // On a machine that is busy its time may be up first.
+    expect([said.status, error(said)]).toEqual([422, expect.stringMatching(/needed more than \d+ MiB of memory|took more than \d+ s/)]);
+  });
+});
+
+test("callers beyond a few are told to come again, and the others are answered one after the other", { timeout: 120_000 }, async () => {
+  const { service } = await serve();
+  const answers = await Promise.all(Array.from({ length: 12 }, () => post(service, "ask", candidateCall(padded(400_000)))));
+  const refused = answers.filter(({ status }) => status === 503);
+  expect(answers.filter(({ status }) => status === 200).length).toBeGreaterThanOrEqual(4);
+  expect(refused.length).toBeGreaterThanOrEqual(1);
+  for (const each of refused) expect(error(each)).toBe("too many are using the console just now: try again");
+  expect((await post(service, "ask", candidateCall(padded(4)))).status).toBe(200);
+});
+
+test("a body that is too large, or does not say how large it is, is refused before it is read", async () => {
+  const { service } = await serve();
+  const large = await post(service, "ask", "{}", { "content-length": String(9 << 20) });
+  expect([large.status, error(large)]).toEqual([413, "the request is larger than 8 MiB: send less"]);
+  const unknown = await post(service, "ask", "{}", { "transfer-encoding": "chunked" });
+  expect([unknown.status, error(unknown)]).toEqual([411, "the request does not say how long it is: send Content-Length"]);
+});
+
+test("the mistakes that a candidate is told are bounded", async () => {
+  const { service } = await serve();
+  const keys = Array.from({ length: 5_000 }, (_, i) => `wrong${i}: 1\n`).join("");
+  const said = await post(service, "ask", candidateCall(`version: 1\ndefault: grant\n${keys}`));
+  expect(said.status).toBe(400);
+  expect(error(said).split("\n")).toHaveLength(101);
+  expect(error(said)).toMatch(/^candidate:3:1: .*\n(.*\n)*and 4900 more$/);
+});
