@@ -7,8 +7,8 @@ import { native } from "@sluice/native";
 import { CliError, EXIT, errorLine, runCli } from "@sluice/runtime";
 import { addDecisionCommand, addPolicyCommands } from "@sluice/service-decision";
 import { Command } from "commander";
-import { CHILD_DESCRIPTORS } from "./embedded/child-process.js";
-import { DROPPED, readUser } from "./embedded/child-user.js";
+import { CHILD_DESCRIPTORS, type ChildUser, DROPPED, FILES_FD, readUser } from "./embedded/child-user.js";
+import { ServedDisk } from "./embedded/served-disk.js";
 
 function refused(what: string, status: number): CliError {
   return new CliError({
@@ -34,7 +34,7 @@ function loseCapabilities(): void {
   throw refused("give up its capabilities", native.execve(process.execPath, block(argv), block(variables), CHILD_DESCRIPTORS));
 }
 
-function dropPrivileges(): void {
+function dropPrivileges(): ChildUser {
   const user = readUser(process.argv.splice(2, 1)[0]);
   native.setNoNewPrivileges();
   if (user.kind === "own") {
@@ -45,20 +45,24 @@ function dropPrivileges(): void {
   if (user.kind === "shared" && native.effectiveCapabilities() !== 0n) loseCapabilities();
   // It holds questions about everybody's files: only root may look into its memory.
   native.setDumpable(false);
+  return user;
 }
 
 async function run(): Promise<number> {
+  let disk: ServedDisk | undefined;
   try {
-    dropPrivileges();
+    if (dropPrivileges().kind === "own") disk = new ServedDisk(FILES_FD);
   } catch (error) {
     if (!(error instanceof CliError)) throw error;
     process.stderr.write(errorLine(error.message));
     return error.exitCode;
   }
   const program = new Command("sluice");
-  addDecisionCommand(program);
-  addPolicyCommands(program);
-  return runCli(program);
+  addDecisionCommand(program, disk);
+  addPolicyCommands(program, disk);
+  const code = await runCli(program);
+  disk?.close();
+  return code;
 }
 
 process.exitCode = await run();

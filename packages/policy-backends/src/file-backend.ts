@@ -4,7 +4,8 @@
  */
 import type { Policy, PolicyBackend, Refresh } from "./backend.js";
 import { FileReader } from "./document/file-reader.js";
-import { beginLoad, loadPolicyFile, policyOf } from "./load-file.js";
+import { OWN_DISK, type PolicyDisk } from "./document/policy-disk.js";
+import { beginLoad, loadLocated, policyOf } from "./load-file.js";
 import { type BackendEvents, type LoadedPolicy, NO_BACKEND_EVENTS } from "./policy-kind.js";
 import { type PolicyPlace, policyPlace } from "./source/policy-place.js";
 import { PolicyError } from "./rules/problem.js";
@@ -28,12 +29,12 @@ class FileBackend implements PolicyBackend {
   private retiring: Promise<void>[] = [];
 
   constructor(
-    private readonly place: PolicyPlace,
+    private readonly source: { place: PolicyPlace; disk: PolicyDisk; events: BackendEvents },
     private inForce: LoadedPolicy,
     private reader: FileReader,
-    private readonly events: BackendEvents,
   ) {
     this.follow(inForce);
+    source.disk.onChange(() => this.hint());
   }
 
   get failure(): Error | undefined {
@@ -49,7 +50,7 @@ class FileBackend implements PolicyBackend {
   }
 
   get watchedDirectories(): readonly string[] {
-    return [...this.place.directories, ...this.reader.directories()];
+    return [...this.source.place.directories, ...this.reader.directories()];
   }
 
   onHint(listener: () => void): void {
@@ -57,7 +58,7 @@ class FileBackend implements PolicyBackend {
   }
 
   refresh(): Refresh {
-    if (this.place.moved() || this.reader.changed()) this.load();
+    if (this.source.place.moved() || this.reader.changed()) this.load();
     const { outcome } = this;
     this.outcome = undefined;
     if (outcome !== undefined) return this.conclude(outcome);
@@ -65,12 +66,14 @@ class FileBackend implements PolicyBackend {
   }
 
   private load(): void {
-    const reader = new FileReader();
+    const { place, disk, events } = this.source;
+    disk.begin();
+    const reader = new FileReader(disk);
     const turn = ++this.turn;
     // From here on these files are watched, whether they make a policy or not.
     this.reader = reader;
     try {
-      const load = beginLoad({ file: this.place.locate(), reader, events: this.events, depth: 0, busy: true });
+      const load = beginLoad({ file: place.locate(), reader, events, depth: 0, busy: true });
       if (load.state === "done") this.outcome = { reader, result: { ok: true, loaded: load.loaded } };
       else this.await(load.finish(), { reader, turn });
     } catch (error) {
@@ -100,6 +103,10 @@ class FileBackend implements PolicyBackend {
 
   private ready(outcome: Outcome): void {
     this.outcome = outcome;
+    this.hint();
+  }
+
+  private hint(): void {
     for (const hint of this.hints) hint();
   }
 
@@ -107,7 +114,7 @@ class FileBackend implements PolicyBackend {
     if (!result.ok) return this.refused(result.error);
     const { loaded } = result;
     const same = loaded.policy.revision.digest === this.inForce.policy.revision.digest;
-    const refusal = same ? undefined : olderThan(this.inForce, loaded, this.place.name);
+    const refusal = same ? undefined : olderThan(this.inForce, loaded, this.source.place.name);
     if (refusal !== undefined || same) this.retire(loaded);
     if (refusal !== undefined) return this.refused(refusal);
     this.refusedEdit = undefined;
@@ -143,7 +150,7 @@ class FileBackend implements PolicyBackend {
     engine.onChange?.(() => {
       if (this.inForce.engine !== engine) return;
       this.remoteChanged = true;
-      for (const hint of this.hints) hint();
+      this.hint();
     });
   }
 
@@ -172,10 +179,14 @@ function olderThan(inForce: LoadedPolicy, next: LoadedPolicy, file: string): Pol
 }
 
 /** Rejects with `PolicyError`: nothing starts on a policy that does not check. A directory holds `policy.yaml`. */
-export async function openPolicyFile(file: string, events: BackendEvents = NO_BACKEND_EVENTS): Promise<PolicyBackend> {
-  const place = policyPlace(file);
-  const reader = new FileReader();
-  return new FileBackend(place, await loadPolicyFile(place.locate(), events, reader), reader, events);
+export async function openPolicyFile(
+  file: string,
+  events: BackendEvents = NO_BACKEND_EVENTS,
+  disk: PolicyDisk = OWN_DISK,
+): Promise<PolicyBackend> {
+  const place = policyPlace(file, disk);
+  const reader = new FileReader(disk);
+  return new FileBackend({ place, disk, events }, await loadLocated(place.locate(), events, reader), reader);
 }
 
 /** The same at once, for a file of rules. Throws `PolicyError`. */
@@ -183,7 +194,7 @@ export function rulesBackend(file: string): PolicyBackend {
   const place = policyPlace(file);
   const reader = new FileReader();
   const load = beginLoad({ file: place.locate(), reader, events: NO_BACKEND_EVENTS, depth: 0, busy: false });
-  if (load.state === "done") return new FileBackend(place, load.loaded, reader, NO_BACKEND_EVENTS);
+  if (load.state === "done") return new FileBackend({ place, disk: OWN_DISK, events: NO_BACKEND_EVENTS }, load.loaded, reader);
   const problem = { severity: "error" as const, line: 1, column: 1, message: "it holds no rules", remedy: "write version: 1 and rules" };
   throw new PolicyError(file, [problem]);
 }

@@ -10,6 +10,7 @@ export { type PolicyProblem, PolicyError, problemLine } from "./rules/problem.js
 export { publishPolicy } from "./source/publish.js";
 export { durationMs, durationSchema } from "./document/duration.js";
 export { FileReader } from "./document/file-reader.js";
+export { type FileStats, OWN_DISK, type PolicyDisk } from "./document/policy-disk.js";
 export { openDocument } from "./load-file.js";
 export { connectJetStream, type JetStreamPublisher } from "./nats/jet-stream.js";
 export type { NatsServers } from "./nats/connect-nats.js";

@@ -7,6 +7,7 @@ import type { PolicyCapabilities, PolicyRevision } from "@sluice/decision-api";
 import { isCollection } from "yaml";
 import type { z } from "zod";
 import { FileReader, MAX_POLICY_BYTES } from "./document/file-reader.js";
+import { OWN_DISK, type PolicyDisk } from "./document/policy-disk.js";
 import { DeliveredFiles, type PolicyFiles, sha256, UnreadableFile } from "./document/policy-files.js";
 import { type DocumentWords, MAX_YAML_BYTES, type ParsedYaml, parseYaml, validateYaml } from "./document/yaml-document.js";
 import { findKind, KIND_NAMES } from "./kinds.js";
@@ -218,7 +219,12 @@ export function beginLoad(source: Source): Load {
 }
 
 /** Both in one, of a file or of a directory with one. Rejects with `PolicyError`. */
-export async function loadPolicyFile(file: string, events: BackendEvents, reader: FileReader = new FileReader()): Promise<LoadedPolicy> {
-  const load = beginLoad({ file: policyPlace(file).locate(), reader, events, depth: 0, busy: false });
+export async function loadPolicyFile(file: string, events: BackendEvents, disk: PolicyDisk = OWN_DISK): Promise<LoadedPolicy> {
+  return loadLocated(policyPlace(file, disk).locate(), events, new FileReader(disk));
+}
+
+/** Of a file alone. `reader` is new. */
+export async function loadLocated(file: string, events: BackendEvents, reader: FileReader): Promise<LoadedPolicy> {
+  const load = beginLoad({ file, reader, events, depth: 0, busy: false });
   return load.state === "done" ? load.loaded : load.finish();
 }

@@ -1,6 +1,6 @@
 /** The composition root of the decision service: what it is made of, in the order it starts and the reverse in which it stops. */
 import type { PolicyCapabilities } from "@sluice/decision-api";
-import { openPolicyFile, type PolicyBackend, PolicyError } from "@sluice/policy-backends";
+import { openPolicyFile, type PolicyBackend, type PolicyDisk, PolicyError } from "@sluice/policy-backends";
 import {
   type AdminOptions,
   type AdminServer,
@@ -35,6 +35,8 @@ import { watchHandler } from "./handlers/watch.js";
 export interface DecisionServiceOptions {
   /** A policy file, of rules or of any other kind, or a backend, which the service then owns. */
   policy: string | PolicyBackend;
+  /** How the policy's files are reached; by default by this process. */
+  policyDisk?: PolicyDisk | undefined;
   listen: ListenTarget;
   /** For TCP. */
   tls?: TlsFiles | undefined;
@@ -79,10 +81,10 @@ export interface DecisionService {
 
 const DRAIN_MS = 2_000;
 
-async function openBackend(policy: string | PolicyBackend, tellers: Refusals): Promise<PolicyBackend> {
+async function openBackend({ policy, policyDisk }: DecisionServiceOptions, tellers: Refusals): Promise<PolicyBackend> {
   if (typeof policy !== "string") return policy;
   try {
-    return await openPolicyFile(policy, backendReports(tellers));
+    return await openPolicyFile(policy, backendReports(tellers), policyDisk);
   } catch (error) {
     if (!(error instanceof PolicyError)) throw error;
     throw new CliError(
@@ -138,7 +140,7 @@ class RunningService implements DecisionService {
     const log = options.log ?? silentLogger();
     const registry = options.registry ?? createRegistry(false);
     const metrics = decisionMetrics(registry);
-    const backend = await openBackend(options.policy, { log, metrics });
+    const backend = await openBackend(options, { log, metrics });
     const feed = new DecisionFeed();
     const openedLog = openLog(options.decisionLog ?? "off", backend, { log, metrics });
     const decisionLog = options.admin === undefined ? openedLog : feed.beside(openedLog);

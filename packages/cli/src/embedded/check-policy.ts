@@ -19,20 +19,19 @@ interface Problem {
 
 const TIMEOUT_MS = 30_000;
 
-/** We can read it, or we would not have come here. */
-function unreadable(file: string): CliError {
+function unreadable(file: string, message: string): CliError {
   return new CliError({
     object: file,
-    problem: "the decision service runs as an unprivileged user and may not read it",
+    problem: message.replace(" (EACCES)", ""),
     errno: "EACCES",
-    remedy: `chmod o+r it and o+x the directories above it, or run 'sluice decision' yourself and give --decision`,
+    remedy: "make it readable to the owner of the file that names it, or to everybody (docs/policy-backends.md)",
     exitCode: EXIT.USAGE,
   });
 }
 
 function complaint(file: string, problem: Problem): CliError {
   const { line, column, message, remedy } = problem;
-  if (message.includes("(EACCES)")) return unreadable(file);
+  if (message.includes("(EACCES)")) return unreadable(`${file}:${line}:${column}`, message);
   return new CliError({ object: `${file}:${line}:${column}`, problem: message, remedy, exitCode: EXIT.USAGE });
 }
 
@@ -57,7 +56,7 @@ interface Run {
 }
 
 async function runCheck(file: string, user: OwnUser | SharedUser): Promise<Run> {
-  const child = spawnChild(user, ["policy", "check", "--json", file]);
+  const { child } = spawnChild({ user, policyFile: file }, ["policy", "check", "--json", file]);
   const timer = setTimeout(() => child.kill("SIGKILL"), TIMEOUT_MS);
   try {
     const output = Promise.all([text(child.stdout as Readable), text(child.stderr as Readable)]);

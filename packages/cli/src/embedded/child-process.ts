@@ -1,14 +1,12 @@
 /** How the embedded decision service's process is started: nothing of ours goes to it but what is named here. */
 import { type ChildProcess, spawn, type StdioOptions } from "node:child_process";
 import { fileURLToPath } from "node:url";
-import { userArgument } from "./child-user.js";
+import { check, native } from "@sluice/native";
+import { LISTEN_FD, userArgument } from "./child-user.js";
 import type { OwnUser, SharedUser } from "./decision-user.js";
+import { PolicyFiles } from "./policy-files.js";
 
 export const CHILD_MAIN = fileURLToPath(new URL("../decision-child.js", import.meta.url));
-/** The first descriptor after standard input, output and error. */
-const LISTEN_FD = 3;
-/** Standard input, output and error, and the socket. */
-export const CHILD_DESCRIPTORS = LISTEN_FD + 1;
 
 export interface ChildOptions {
   policyFile: string;
@@ -33,24 +31,38 @@ function collectorEnvironment(): NodeJS.ProcessEnv {
   return Object.fromEntries(Object.entries(process.env).filter(([name]) => wanted.test(name)));
 }
 
-/** The child's program with these arguments, as `user`. Its output comes by pipes: no file or terminal of ours goes to it. */
+export interface Spawned {
+  child: ChildProcess;
+  /** Undefined: the child has our uid, and reads with our rights. */
+  files: PolicyFiles | undefined;
+}
+
+/** The child's program with these arguments. Its output comes by pipes: no file or terminal of ours goes to it. */
 export function spawnChild(
-  user: OwnUser | SharedUser,
+  { user, policyFile }: Pick<ChildOptions, "user" | "policyFile">,
   argv: readonly string[],
-  { env = {}, handed = [] }: { env?: NodeJS.ProcessEnv; handed?: readonly number[] } = {},
-): ChildProcess {
-  const stdio: StdioOptions = ["ignore", "pipe", "pipe", ...handed];
-  return spawn(process.execPath, [CHILD_MAIN, userArgument(user), ...argv], {
+  { env = {}, listenFd }: { env?: NodeJS.ProcessEnv; listenFd?: number } = {},
+): Spawned {
+  const pair = new Int32Array(2);
+  if (user.kind === "own") check(native.seqpacketPair(pair), "make a pair of sockets for the decision service");
+  const [ours, theirs] = pair as unknown as [number, number];
+  const stdio: StdioOptions = ["ignore", "pipe", "pipe", user.kind === "own" ? theirs : "ignore", listenFd ?? "ignore"];
+  const child = spawn(process.execPath, [CHILD_MAIN, userArgument(user), ...argv], {
     cwd: "/",
     env: { ...childEnvironment(), ...env },
     stdio,
     // A session of its own: Ctrl-C at our terminal is ours to handle, and questions are still answered while we drain.
     detached: true,
   });
+  if (user.kind === "shared") return { child, files: undefined };
+  native.close(theirs);
+  const files = new PolicyFiles(ours, policyFile);
+  child.once("close", () => files.close());
+  return { child, files };
 }
 
 /** Its standard output says one line when it serves. */
-export function startChild(options: ChildOptions): ChildProcess {
+export function startChild(options: ChildOptions): Spawned {
   const argv = [
     "decision",
     `--policy=${options.policyFile}`,
@@ -61,5 +73,5 @@ export function startChild(options: ChildOptions): ChildProcess {
   ];
   if (options.tracingEndpoint !== undefined) argv.push(`--tracing-endpoint=${options.tracingEndpoint}`);
   const env = options.tracingEndpoint === undefined ? {} : collectorEnvironment();
-  return spawnChild(options.user, argv, { env, handed: [options.listenFd] });
+  return spawnChild(options, argv, { env, listenFd: options.listenFd });
 }

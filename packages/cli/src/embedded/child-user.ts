@@ -1,4 +1,9 @@
-/** Which user the decision service's process becomes, as its first argument says it. */
+/** What the decision service's process is given: descriptors, and the user that it becomes, as its first argument says it. */
+
+/** After standard input, output and error: by which it gets the policy's files, if it has a user of its own. */
+export const FILES_FD = 3;
+export const LISTEN_FD = 4;
+export const CHILD_DESCRIPTORS = LISTEN_FD + 1;
 
 /** The uid that it has; its capabilities go. */
 export const SHARED = "shared";

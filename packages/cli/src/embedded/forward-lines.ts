@@ -8,7 +8,7 @@ import type { Readable } from "node:stream";
 const MAX_LINE = 64 * 1024;
 
 /** What a terminal would act on. A line of JSON holds none of it. */
-const CONTROLS = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g;
+const CONTROLS = /(?!\t)\p{Cc}/gu;
 
 export function forwardLines(from: Readable, writeLine: (line: string) => void): void {
   const write = (line: string): void => writeLine(`${line.replace(CONTROLS, "?")}\n`);

@@ -5,6 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { CliError, EXIT, type Logger } from "@sluice/runtime";
 import { type ChildOptions, startChild } from "./child-process.js";
 import { forwardLines } from "./forward-lines.js";
+import type { PolicyFiles } from "./policy-files.js";
 
 export interface KeptChildOptions extends ChildOptions {
   /** Others like it have served before: one that does not come to serve is followed by another one, too. */
@@ -22,6 +23,8 @@ const GRACE_MS = 3_000;
 export class KeptChild {
   /** Resolves if the first child ends before it has served anybody; never where it is to go on. */
   readonly failedToStart: Promise<Error>;
+  /** Of the child that runs now. */
+  files: PolicyFiles | undefined;
   readonly #options: KeptChildOptions;
   readonly #logger: Logger;
   readonly #ending = new AbortController();
@@ -42,8 +45,9 @@ export class KeptChild {
 
   #start(): void {
     const startedMs = Date.now();
-    const child = startChild(this.#options);
+    const { child, files } = startChild(this.#options);
     this.#child = child;
+    this.files = files;
     child.stdout?.once("data", () => {
       this.#everServed = true;
     });
@@ -60,6 +64,7 @@ export class KeptChild {
   }
 
   #ended(how: string, startedMs: number): void {
+    this.files = undefined;
     if (this.#ending.signal.aborted) return;
     this.#child = undefined;
     if (!this.#everServed) {

@@ -2,14 +2,18 @@
  * The embedded default: a decision service as a child process on a unix socket. The socket is ours and stays open, so
  * that a child that died can be replaced with no connection refused: callers wait in the socket's queue meanwhile.
  */
-import { rmSync } from "node:fs";
+import { rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { native } from "@sluice/native";
 import { CliError, EXIT, logDestination } from "@sluice/runtime";
+import { watchPolicy } from "@sluice/service-decision/policy-watch";
 import type { DecisionHost, EmbeddedDecisionOptions } from "@sluice/service-mount";
 import { checkPolicy } from "./check-policy.js";
 import { chooseDecisionUser } from "./decision-user.js";
+import { FileWatch } from "./file-watch.js";
 import { KeptChild } from "./kept-child.js";
+import { openToWatch } from "./open-policy-file.js";
+import { ENTRY } from "./policy-file-records.js";
 
 const SOCKET = "decision.sock";
 const BACKLOG = 64;
@@ -27,6 +31,11 @@ function listen(path: string): number {
   });
 }
 
+/** Of a directory the file in it that a policy begins with. */
+function entryOf(policy: string): string {
+  return statSync(policy, { throwIfNoEntry: false })?.isDirectory() === true ? join(policy, ENTRY) : policy;
+}
+
 /** Rejects with CliError where the policy does not check. Resolves when the child is started; it may not serve yet. */
 export async function startEmbeddedDecision(options: EmbeddedDecisionOptions): Promise<DecisionHost> {
   const { policyFile, runDirectory, logLevel, logFile, logger, tracingEndpoint, goesOn } = options;
@@ -35,13 +44,21 @@ export async function startEmbeddedDecision(options: EmbeddedDecisionOptions): P
   const path = join(runDirectory, SOCKET);
   const listenFd = listen(path);
   const log = logDestination(logFile);
-  const writeLine = (line: string): void => void log.write(line);
+  const writeLine = (line: string): void => log.write(line);
   const child = new KeptChild({ policyFile, user, listenFd, logLevel, tracingEndpoint, goesOn, writeLine }, logger);
+  // A child with our uid reads and watches by itself.
+  const ownWatch = user.kind === "shared" ? new FileWatch(entryOf(policyFile), openToWatch) : undefined;
+  const watcher = watchPolicy(
+    () => child.files?.directories() ?? [],
+    () => child.files?.hint(),
+  );
   return {
     target: `unix://${path}`,
     failedToStart: child.failedToStart,
+    policyTouched: () => (child.files ?? ownWatch)?.touched() ?? true,
     unprotected: user.kind === "shared" ? user.why : undefined,
     close: async () => {
+      watcher.close();
       await child.end();
       native.close(listenFd);
       if (user.kind === "own") user.release();

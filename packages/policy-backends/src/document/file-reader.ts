@@ -2,8 +2,8 @@
  * Reads the files that a policy is made of, and keeps which they were and what they held: the policy's digest comes of
  * it, and a change of one is a change of the policy. A file is measured before it is read: nothing too large is loaded.
  */
-import { readFileSync, type Stats, statSync } from "node:fs";
 import { dirname, resolve } from "node:path";
+import { type FileStats, OWN_DISK, type PolicyDisk } from "./policy-disk.js";
 import { type PolicyFiles, sha256, tooLarge, UnreadableFile } from "./policy-files.js";
 
 /** A file that was written this shortly before it was read could be written again with the same times. */
@@ -13,32 +13,24 @@ const SETTLED_MS = 200;
 export const MAX_POLICY_BYTES = 16 * 1024 * 1024;
 
 interface SeenFile {
-  stats: Stats | undefined;
+  stats: FileStats | undefined;
   settled: boolean;
   /** undefined: it could not be read. */
   digest: string | undefined;
 }
 
-function statOf(file: string): Stats | undefined {
-  try {
-    return statSync(file, { throwIfNoEntry: false });
-  } catch {
-    return undefined; // reading it says why
-  }
-}
-
-const isSettled = (stats: Stats | undefined): boolean => stats === undefined || Date.now() - stats.ctimeMs > SETTLED_MS;
+const isSettled = (stats: FileStats | undefined): boolean => stats === undefined || Date.now() - stats.ctimeMs > SETTLED_MS;
 
 /** Numbers hold times to a quarter of a microsecond, which is enough for a file that has settled: a change of it is later by far. */
-function sameFile(a: Stats | undefined, b: Stats | undefined): boolean {
+function sameFile(a: FileStats | undefined, b: FileStats | undefined): boolean {
   if (a === undefined || b === undefined) return a === b;
   return a.ino === b.ino && a.dev === b.dev && a.size === b.size && a.mtimeMs === b.mtimeMs && a.ctimeMs === b.ctimeMs;
 }
 
-function digestOf(path: string, stats: Stats | undefined): string | undefined {
+function digestOf(disk: PolicyDisk, path: string, stats: FileStats | undefined): string | undefined {
   if (stats === undefined || stats.size > MAX_POLICY_BYTES) return undefined;
   try {
-    return sha256(readFileSync(path));
+    return sha256(disk.read(path));
   } catch {
     return undefined;
   }
@@ -47,17 +39,22 @@ function digestOf(path: string, stats: Stats | undefined): string | undefined {
 export class FileReader implements PolicyFiles {
   readonly #seen = new Map<string, SeenFile>();
   readonly #digests: string[] = [];
+  readonly #disk: PolicyDisk;
+
+  constructor(disk: PolicyDisk = OWN_DISK) {
+    this.#disk = disk;
+  }
 
   /** Throws `UnreadableFile`. */
   read(file: string, maxBytes: number): Buffer {
     const path = resolve(file);
-    const stats = statOf(path);
+    const stats = this.#disk.stat(path);
     const seen: SeenFile = { stats, settled: isSettled(stats), digest: undefined };
     this.#seen.set(path, seen);
     if (stats !== undefined && stats.size > maxBytes) throw tooLarge(maxBytes);
     let bytes: Buffer;
     try {
-      bytes = readFileSync(path);
+      bytes = this.#disk.read(path);
     } catch (cause) {
       const code = (cause as NodeJS.ErrnoException).code ?? "unknown";
       throw new UnreadableFile(`policy cannot be read (${code})`, "check that it is there and readable", { cause });
@@ -77,9 +74,9 @@ export class FileReader implements PolicyFiles {
   /** Whether a file holds something else than was read of it. One stat each, microseconds, once they have settled. */
   changed(): boolean {
     for (const [path, seen] of this.#seen) {
-      const stats = statOf(path);
+      const stats = this.#disk.stat(path);
       if (seen.settled && sameFile(seen.stats, stats)) continue;
-      if (seen.digest === undefined ? !sameFile(seen.stats, stats) : seen.digest !== digestOf(path, stats)) return true;
+      if (seen.digest === undefined ? !sameFile(seen.stats, stats) : seen.digest !== digestOf(this.#disk, path, stats)) return true;
       seen.stats = stats;
       seen.settled = isSettled(stats);
     }

@@ -2,8 +2,8 @@
  * Where a policy on disk lies at a given moment. A directory is swapped as a whole by what its names resolve to (a link
  * that is renamed over another, as a ConfigMap does it), so that no policy is made of the files of two versions.
  */
-import { realpathSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { OWN_DISK, type PolicyDisk } from "../document/policy-disk.js";
 
 /** In a directory. */
 export const ENTRY = "policy.yaml";
@@ -19,9 +19,9 @@ export interface PolicyPlace {
   moved(): boolean;
 }
 
-function resolved(entry: string): string {
+function resolved(entry: string, disk: PolicyDisk): string {
   try {
-    return realpathSync.native(entry);
+    return disk.resolve(entry);
   } catch {
     return entry; // reading it says why
   }
@@ -31,31 +31,26 @@ class DirectoryPlace implements PolicyPlace {
   readonly directories: readonly string[];
   private located: string | undefined;
 
-  constructor(readonly name: string) {
+  constructor(
+    readonly name: string,
+    private readonly disk: PolicyDisk,
+  ) {
     // The directory, and the one that a link to it stands in.
     this.directories = [name, dirname(name)];
   }
 
   locate(): string {
-    this.located = resolved(join(this.name, ENTRY));
+    this.located = resolved(join(this.name, ENTRY), this.disk);
     return this.located;
   }
 
   moved(): boolean {
-    return resolved(join(this.name, ENTRY)) !== this.located;
-  }
-}
-
-function isDirectory(name: string): boolean {
-  try {
-    return statSync(name, { throwIfNoEntry: false })?.isDirectory() === true;
-  } catch {
-    return false; // reading it says why
+    return resolved(join(this.name, ENTRY), this.disk) !== this.located;
   }
 }
 
 /** `name`: a policy file, or a directory with one. */
-export function policyPlace(name: string): PolicyPlace {
-  if (isDirectory(name)) return new DirectoryPlace(name);
+export function policyPlace(name: string, disk: PolicyDisk = OWN_DISK): PolicyPlace {
+  if (disk.stat(name)?.isDirectory() === true) return new DirectoryPlace(name, disk);
   return { name, directories: [], locate: () => name, moved: () => false };
 }

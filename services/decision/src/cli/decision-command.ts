@@ -1,6 +1,7 @@
 /** `sluice decision`: the decision service in a process of its own. */
 import { readFileSync } from "node:fs";
 import { native } from "@sluice/native";
+import type { PolicyDisk } from "@sluice/policy-backends";
 import { CliError, createLogger, EXIT, LOG_LEVELS, type LogLevel, type TracingArguments, tracingOptions } from "@sluice/runtime";
 import { createRegistry } from "@sluice/runtime/metrics";
 import { type Command, Option } from "commander";
@@ -119,13 +120,14 @@ function announcement({ target, authzenUrl }: DecisionService): string {
   return `deciding at ${target}\n${authzenUrl === undefined ? "" : `AuthZEN at ${authzenUrl}\n`}`;
 }
 
-async function run(flags: DecisionFlags): Promise<void> {
+async function run(flags: DecisionFlags, policyDisk: PolicyDisk | undefined): Promise<void> {
   if (flags.parentDeath !== undefined) followParent(flags.parentDeath, process.ppid);
   if (flags.policy === undefined) throw usage("--policy", "option is missing", "write --policy FILE");
   const listen = listenTarget(flags);
   const tls = tlsFiles(flags, listen);
   const service = await startDecisionService({
     policy: flags.policy,
+    policyDisk,
     listen,
     tls,
     allowedUids: flags.allowUid?.map((uid) => wholeNumber(uid, "--allow-uid")),
@@ -145,7 +147,8 @@ async function run(flags: DecisionFlags): Promise<void> {
   await stopped;
 }
 
-export function addDecisionCommand(program: Command): void {
+/** `policyDisk`: how the policy's files are reached, if not by this process. */
+export function addDecisionCommand(program: Command, policyDisk?: PolicyDisk): void {
   program
     .command("decision")
     .description("run the decision service alone")
@@ -169,5 +172,5 @@ export function addDecisionCommand(program: Command): void {
     .addOption(new Option("--only-pid <pid>", "the only process that may connect to the unix socket").hideHelp())
     .addOption(new Option("--log-level <level>", "how much to log").choices(LOG_LEVELS).default("info"))
     .option("--log-file <file>", "log to a file instead of standard error")
-    .action(run);
+    .action((flags: DecisionFlags) => run(flags, policyDisk));
 }

@@ -3,6 +3,7 @@ import {
   loadPolicyFile,
   type LoadedPolicy,
   NO_BACKEND_EVENTS,
+  type PolicyDisk,
   PolicyError,
   type PolicyProblem,
   problemLine,
@@ -19,14 +20,14 @@ interface CheckResult {
   problemFile: string;
 }
 
-async function checkFile(file: string): Promise<CheckResult> {
+async function checkFile(file: string, disk: PolicyDisk | undefined): Promise<CheckResult> {
   try {
     const warnings: PolicyProblem[] = [];
     const warned = (warning: Error): void => {
       if (warning instanceof PolicyError)
         warnings.push(...warning.problems.map((problem) => ({ ...problem, severity: "warning" as const })));
     };
-    const loaded = await loadPolicyFile(file, { ...NO_BACKEND_EVENTS, warned });
+    const loaded = await loadPolicyFile(file, { ...NO_BACKEND_EVENTS, warned }, disk);
     await loaded.engine.dispose();
     return { ok: true, loaded, problems: [...warnings, ...loaded.warnings], problemFile: file };
   } catch (error) {
@@ -42,8 +43,8 @@ function summary(file: string, { policy, ruleCount }: LoadedPolicy, warnings: re
   return `${file}: ok, ${count(ruleCount, "rule")}, revision ${sequence} ${digest.slice(0, 12)}${tail}\n`;
 }
 
-async function check(file: string, { json }: { json?: true }): Promise<void> {
-  const { ok, loaded, problems, problemFile } = await checkFile(file);
+async function check(file: string, { json }: { json?: true }, disk: PolicyDisk | undefined): Promise<void> {
+  const { ok, loaded, problems, problemFile } = await checkFile(file, disk);
   if (json === true) {
     const revision =
       loaded === undefined ? null : { sequence: loaded.policy.revision.sequence.toString(), digest: loaded.policy.revision.digest };
@@ -56,13 +57,14 @@ async function check(file: string, { json }: { json?: true }): Promise<void> {
   if (!ok) process.exitCode = EXIT.USAGE;
 }
 
-export function addPolicyCommands(program: Command): void {
+/** `disk`: how the files of a policy that is checked are reached, if not by this process. */
+export function addPolicyCommands(program: Command, disk?: PolicyDisk): void {
   const policy = program.command("policy").description("check policies and try them");
   policy
     .command("check")
     .description("name every mistake of a policy file, with its place and the remedy; exits 2 if there is one")
     .argument("<file>", "the policy file")
     .option("--json", "one JSON object on standard output")
-    .action(check);
+    .action((file: string, flags: { json?: true }) => check(file, flags, disk));
   addPolicyRunCommands(policy);
 }

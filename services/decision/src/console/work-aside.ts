@@ -4,7 +4,6 @@
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import type { Readable, Writable } from "node:stream";
 import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
 import { type CallName, REFUSED } from "./caller-work.js";
@@ -41,9 +40,9 @@ async function work(call: CallName, body: Uint8Array): Promise<string> {
   }, BUDGET_S * 1_000);
   try {
     const ended = once(child, "close") as Promise<[number | null]>;
-    const said = text(child.stdout as Readable);
+    const said = text(child.stdout);
     // A process that ended does not read to the end.
-    (child.stdin as Writable).on("error", () => undefined).end(body);
+    child.stdin.on("error", () => undefined).end(body);
     const [[code], outcome] = await Promise.all([ended, said]);
     if (code === 0) return outcome;
     if (code === REFUSED) throw new WorkFailure(400, outcome);

@@ -1,12 +1,9 @@
 /** Who decides for this mount: nobody, the embedded service, or one elsewhere. The only file here that knows the client. */
-import { statSync } from "node:fs";
-import { join } from "node:path";
 import { type Decider, DecisionError, type MountReport } from "@sluice/decision-api";
 import { type DecisionClientEvents, grantAllDecider, type OutageMode, type RevisionView } from "@sluice/decision-client";
 import { type Logger, VERSION } from "@sluice/runtime";
 import { wrong } from "../complaint.js";
 import type { MountConfig } from "../config/mount-config.js";
-import { touchedSince } from "../enforcement/file-watch.js";
 import { afterFirstWord } from "./after-first-word.js";
 import type { UndoStack } from "./undo-stack.js";
 
@@ -16,6 +13,8 @@ export interface DecisionHost {
   readonly target: string;
   /** Resolves when the child ended before it ever served, with the reason. */
   readonly failedToStart: Promise<Error>;
+  /** Whether a file of the policy may have changed since the last call; asked before each decision, kept or new. */
+  readonly policyTouched: () => boolean;
   /** Why processes of an unprivileged user may signal it; undefined if only root may. */
   readonly unprotected: string | undefined;
   close(): Promise<void>;
@@ -69,11 +68,6 @@ function tellView(logger: Logger, view: RevisionView): void {
   }
 }
 
-/** Of a directory the file in it that a policy begins with. */
-function entryOf(policy: string): string {
-  return statSync(policy, { throwIfNoEntry: false })?.isDirectory() === true ? join(policy, "policy.yaml") : policy;
-}
-
 interface DeciderParts {
   start: StartEmbeddedDecision;
   runDirectory: string;
@@ -87,8 +81,14 @@ interface DeciderParts {
 /** What loads gRPC: only where somebody is asked. */
 type Client = typeof import("@sluice/decision-client/connect");
 
-function connectTo({ connectDecider }: Client, target: string, config: MountConfig, { logger, describeMount }: DeciderParts): Decider {
+interface Service {
+  target: string;
+  policyTouched: (() => boolean) | undefined;
+}
+
+function connectTo({ connectDecider }: Client, service: Service, config: MountConfig, { logger, describeMount }: DeciderParts): Decider {
   const { decision } = config;
+  const { target, policyTouched } = service;
   try {
     return connectDecider({
       target,
@@ -98,7 +98,7 @@ function connectTo({ connectDecider }: Client, target: string, config: MountConf
       onOutage: outageMode(config),
       timeoutMs: config.decisionTimeoutMs,
       events: clientEvents(logger),
-      policyTouched: decision.kind === "embedded" ? touchedSince(entryOf(decision.policyFile)) : undefined,
+      policyTouched,
       describeMount,
     });
   } catch (error) {
@@ -133,10 +133,10 @@ export async function openDecider(config: MountConfig, parts: DeciderParts): Pro
   const loading = import("@sluice/decision-client/connect");
   let target: string;
   let broken = never;
-  let unprotected: string | undefined;
+  let host: DecisionHost | undefined;
   if (decision.kind === "embedded") {
     const { policyFile } = decision;
-    const host = await parts.start({
+    const started = await parts.start({
       policyFile,
       runDirectory: parts.runDirectory,
       logger,
@@ -145,15 +145,15 @@ export async function openDecider(config: MountConfig, parts: DeciderParts): Pro
       tracingEndpoint: config.tracing?.endpoint,
       goesOn: parts.goesOn,
     });
-    undo.push("end the decision service", () => host.close());
-    target = host.target;
-    broken = host.failedToStart;
-    unprotected = host.unprotected;
+    undo.push("end the decision service", () => started.close());
+    host = started;
+    target = started.target;
+    broken = started.failedToStart;
   } else {
     target = decision.target;
   }
   const client = await loading;
-  const decider = connectTo(client, target, config, parts);
+  const decider = connectTo(client, { target, policyTouched: host?.policyTouched }, config, parts);
   undo.push("close the decision client", () => decider.close());
   const ready = client.whenReady(decider, FIRST_WORD_MS[decision.kind]);
   const word = firstWord(ready, broken).then((said) => {
@@ -161,6 +161,7 @@ export async function openDecider(config: MountConfig, parts: DeciderParts): Pro
     const outcome = config.onOutage === "mediate" ? "opens are mediated" : "opens are denied";
     logger.warn({ target, onOutage: config.onOutage }, `the decision service cannot be reached: ${outcome} until it can`);
   });
+  const unprotected = host?.unprotected;
   // Nothing is broken for good then: `word` does not reject.
   if (parts.goesOn) return { decider: afterFirstWord(decider, word), unprotected };
   await word;

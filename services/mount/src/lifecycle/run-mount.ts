@@ -210,7 +210,7 @@ async function untilReady(life: Life, engine: Engine): Promise<void> {
 }
 
 async function serve(life: Life, host: MountHost): Promise<void> {
-  const { config, logger, undo, stop } = life;
+  const { config, logger, undo, stop, telemetry } = life;
   const { path: runDirectory, remove: removeOwn } = runDirectoryOf(life);
   const restored = life.kept?.link.restored === true;
   const traced = await openTracing(config, logger, undo);
@@ -226,21 +226,21 @@ async function serve(life: Life, host: MountHost): Promise<void> {
   const decider = traced?.decider(opened.decider) ?? opened.decider;
   if (life.kept === undefined) await untilLetGo(config.upper, config.work);
   if (stop.requested) return;
-  life.telemetry.restarts = life.kept?.link.keeper?.restarts ?? 0;
-  life.telemetry.cacheStatus = () => decider.status().cache;
+  telemetry.restarts = life.kept?.link.keeper?.restarts ?? 0;
+  telemetry.cacheStatus = () => decider.status().cache;
   const grants = new Grants();
   grants.listen((change, { path, mode }) => {
-    if (change === "opened") life.telemetry.activity.opened(path, mode);
+    if (change === "opened") telemetry.activity.opened(path, mode);
   });
   const gate = new PolicyGate({ decider, mount: config.name, grants, events: life.events.gate, spans: life.spans });
   undo.push("stop listening to the policy", () => gate.close());
   const tell: Tell = (line) => void process.stderr.write(`sluice: ${config.mountpoint}: ${line}\n`);
   const begunMs = performance.now();
   const { kind, started } = startBest(life, gate, { decider, tell });
-  if (restored) life.telemetry.restoredInMs = performance.now() - begunMs;
+  if (restored) telemetry.restoredInMs = performance.now() - begunMs;
   undo.push("stop watching the policy", watchPolicy(kind, decider, logger));
   const { engine, overlay } = started;
-  life.telemetry.idlePolledMs = () => engine.idlePolling.heldMs;
+  telemetry.idlePolledMs = () => engine.idlePolling.heldMs;
   if (life.kept === undefined) neverLeaveMount(life, engine);
   const revocation = watchRevocation(life, { decider, gate, grants, overlay });
   undo.push("stop judging what is open", () => revocation.close());
@@ -256,25 +256,12 @@ async function serve(life: Life, host: MountHost): Promise<void> {
   await untilReady(life, engine);
   if (stop.requested) return;
   const { keeper } = life.kept?.link ?? {};
-  const { unprotected } = opened;
-  const parts: MountParts = {
-    config,
-    kind,
-    engine,
-    overlay,
-    decider,
-    unprotected,
-    gate,
-    grants,
-    revocation,
-    keeper,
-    telemetry: life.telemetry,
-  };
+  const parts: MountParts = { ...opened, config, kind, engine, overlay, decider, gate, grants, revocation, keeper, telemetry };
   life.describeMount = mountReporter(parts);
   await openDoors(life, parts, runDirectory);
   undo.push(
     "stop surviving",
-    surviveBugs(logger, () => life.telemetry.anomalies++),
+    surviveBugs(logger, () => telemetry.anomalies++),
   );
   serves = true;
   if (life.kept !== undefined) leaveToTheNext({ kept: life.kept, engine, logger, removeOwn });

@@ -1,0 +1,102 @@
+/**
+ * Whether a file may have been written since the last look: three system calls, so that it can be asked before each open.
+ * The kernel has the new times before the write returns, which no notification can promise.
+ */
+import { native, STAT_WORDS, StatWord } from "@sluice/native";
+import { AT_EMPTY_PATH, AT_FDCWD, AT_STATX_DONT_SYNC, EAGAIN, O_CLOEXEC, O_PATH, toBytes } from "./path-calls.js";
+
+/** Times may be this coarse: what was written within it could be written again unseen. */
+const SETTLED_MS = 200;
+/** Only what the kernel knows of names: it asks no file system, so none of ours, whose answer this thread would have to give. */
+const RESOLVE_CACHED = 0x20;
+const WATCHED = [
+  StatWord.inoLo,
+  StatWord.inoHi,
+  StatWord.sizeLo,
+  StatWord.sizeHi,
+  StatWord.mtimeLo,
+  StatWord.mtimeNsec,
+  StatWord.ctimeLo,
+  StatWord.ctimeHi,
+  StatWord.ctimeNsec,
+  StatWord.devMajor,
+  StatWord.devMinor,
+] as const;
+
+/** ext2 to 4, XFS, Btrfs, tmpfs, overlayfs: the kernel knows what their files are without asking anybody. */
+const LOCAL = new Set([0xef53, 0x58465342, 0x9123683e, 0x01021994, 0x794c7630]);
+const fileSystem = new Float64Array(12);
+
+/** Opens a path with O_PATH by steps that cannot wait for a file system of ours. A descriptor, or a negative errno. */
+export type OpenByStep = (path: string) => number;
+
+/** What was there at the first look is what later looks are compared with. A file that is gone is one that changed, once. */
+export class FileWatch {
+  readonly #now = new Uint32Array(STAT_WORDS);
+  readonly #seen = new Uint32Array(STAT_WORDS);
+  readonly #name: string;
+  #seenStatus = 1;
+  #settlesAtMs = 0;
+  #isLocal = false;
+
+  constructor(
+    readonly path: string,
+    private readonly openByStep: OpenByStep,
+  ) {
+    this.#name = toBytes(path);
+    this.touched();
+  }
+
+  /** The file system of the last look may be asked: it was opened by steps. */
+  #isKnownDevice(): boolean {
+    const { devMajor, devMinor } = StatWord;
+    return this.#seenStatus === 0 && this.#now[devMajor] === this.#seen[devMajor] && this.#now[devMinor] === this.#seen[devMinor];
+  }
+
+  #look(): number {
+    const fd = native.openat2(AT_FDCWD, this.#name, O_PATH | O_CLOEXEC, 0, RESOLVE_CACHED);
+    if (fd === -EAGAIN) return this.#lookByStep();
+    if (fd < 0) return fd;
+    native.statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, this.#now);
+    if (!this.#isKnownDevice()) {
+      native.close(fd);
+      return this.#lookByStep();
+    }
+    const status = this.#isLocal ? 0 : native.statx(fd, "", AT_EMPTY_PATH, this.#now);
+    native.close(fd);
+    return status;
+  }
+
+  #lookByStep(): number {
+    const fd = this.openByStep(this.path);
+    if (fd < 0) return fd;
+    const status = native.statx(fd, "", AT_EMPTY_PATH, this.#now);
+    native.fstatfs(fd, fileSystem);
+    this.#isLocal = LOCAL.has(fileSystem[0] as number);
+    native.close(fd);
+    return status;
+  }
+
+  /** A file that came to the name, but was written long ago, cannot be written again with the same times. */
+  #changedMs(status: number): number {
+    const seconds = (this.#now[StatWord.ctimeHi] as number) * 2 ** 32 + (this.#now[StatWord.ctimeLo] as number);
+    return status === 0 ? seconds * 1_000 + (this.#now[StatWord.ctimeNsec] as number) / 1e6 : Date.now();
+  }
+
+  /** True also for a moment after a change, in which a second one could go unseen. */
+  touched(): boolean {
+    const status = this.#look();
+    let same = status === this.#seenStatus;
+    if (status === 0) for (const word of WATCHED) same &&= this.#now[word] === this.#seen[word];
+    if (!same) {
+      this.#seen.set(this.#now);
+      this.#seenStatus = status;
+      this.#settlesAtMs = this.#changedMs(status) + SETTLED_MS;
+      if (Date.now() >= this.#settlesAtMs) this.#settlesAtMs = 0;
+      return true;
+    }
+    if (this.#settlesAtMs === 0) return false;
+    if (Date.now() >= this.#settlesAtMs) this.#settlesAtMs = 0;
+    return true;
+  }
+}

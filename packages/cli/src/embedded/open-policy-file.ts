@@ -1,0 +1,224 @@
+/**
+ * Opens a policy's files for the decision service, which has no rights, with the rights of whoever decides what the path
+ * means. Root named the policy, but where a directory, a link or a file on the way belongs to a user, that user decides what
+ * comes next: from there on files are opened as that user, so that no link leads to what only root may read.
+ */
+import { readFileSync } from "node:fs";
+import { CAP, capabilityMask, native, STAT_WORDS, StatWord } from "@sluice/native";
+import {
+  AT_EMPTY_PATH,
+  AT_FDCWD,
+  AT_STATX_DONT_SYNC,
+  EACCES,
+  EINVAL,
+  EISDIR,
+  ELOOP,
+  ENOENT,
+  EREMOTE,
+  O_CLOEXEC,
+  O_NOFOLLOW,
+  O_NONBLOCK,
+  O_PATH,
+  toBytes,
+  toText,
+} from "./path-calls.js";
+
+const ROOT = 0;
+/** Owns nothing: whom nobody can be named for. */
+const NOBODY = 65_534;
+const S_IFMT = 0o170000;
+const S_IFDIR = 0o040000;
+const S_IFLNK = 0o120000;
+const S_IFREG = 0o100000;
+const STICKY = 0o1000;
+const WRITABLE_BY_ALL = 0o002;
+const MAX_LINKS = 40;
+const PATH_MAX = 4_096;
+const OVERRIDES = capabilityMask(CAP.DAC_OVERRIDE, CAP.DAC_READ_SEARCH, CAP.FOWNER);
+
+/** `owner`: with whose rights it was opened, and with whose rights the files that it names are. */
+export type Opened = { kind: "file"; fd: number; owner: number } | { kind: "directory" } | { kind: "failed"; errno: number };
+
+/**
+ * What stands for a file on FUSE: whoever serves one may never answer, and this thread serves one itself. On a mount of
+ * Sluice it is EACCES, elsewhere EREMOTE.
+ */
+function fuseErrnos(): Map<string, number> {
+  const errnos = new Map<string, number>();
+  for (const line of readFileSync("/proc/self/mountinfo", "latin1").split("\n")) {
+    const type = / - (fuse(?:blk|\.\S*)?) /.exec(line)?.[1];
+    if (type !== undefined) errnos.set(line.split(" ", 3)[2] as string, type === "fuse.sluice" ? EACCES : EREMOTE);
+  }
+  return errnos;
+}
+
+/** Outside of the first user namespace ids without a mapping show as nobody's: whoever they are, they rule over it. */
+function nobodyIsRoot(): boolean {
+  return !/^\s*0\s+0\s+4294967295\s*$/.test(readFileSync("/proc/self/uid_map", "latin1"));
+}
+
+/** Synchronous: whatever this thread does meanwhile is done as `owner`. */
+function as(owner: number, act: () => number): number {
+  if (owner === ROOT) return act();
+  const capabilities = native.effectiveCapabilities();
+  const status = native.asCaller(owner, NOBODY, 0, []);
+  if (status < 0) return status;
+  native.setEffectiveCapabilities(capabilities & ~OVERRIDES);
+  try {
+    return act();
+  } finally {
+    native.setEffectiveCapabilities(capabilities);
+    native.asDaemon();
+  }
+}
+
+class Walk {
+  readonly #words = new Uint32Array(STAT_WORDS);
+  /** O_PATH descriptors from the root down. */
+  readonly #directories: { fd: number; name: string }[] = [];
+  readonly #fuse = fuseErrnos();
+  readonly #trustNobody = nobodyIsRoot();
+  #rest: string[];
+  #links = 0;
+
+  constructor(
+    path: string,
+    private owner: number,
+  ) {
+    this.#rest = toBytes(path).split("/");
+  }
+
+  #open(name: string, flags: number): number {
+    const directory = this.#directories.at(-1)?.fd ?? -1;
+    return as(this.owner, () => native.openat(directory, name, flags | O_NOFOLLOW | O_CLOEXEC, 0));
+  }
+
+  #backTo(depth: number): void {
+    for (const { fd } of this.#directories.splice(depth)) native.close(fd);
+  }
+
+  #mode(fd: number): number {
+    native.statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, this.#words);
+    return this.#words[StatWord.mode] as number;
+  }
+
+  #takeOwner(mode: number): void {
+    const uid = this.#words[StatWord.uid] as number;
+    if (uid !== ROOT && uid !== this.owner && !(this.#trustNobody && uid === NOBODY)) this.owner = this.owner === ROOT ? uid : NOBODY;
+    const forAll = (mode & S_IFMT) === S_IFDIR && (mode & WRITABLE_BY_ALL) !== 0 && (mode & STICKY) === 0;
+    if (forAll && this.owner === ROOT) this.owner = NOBODY;
+  }
+
+  /** 0, or a negative errno: on FUSE nothing is opened. */
+  #refusal(): number {
+    return -(this.#fuse.get(`${this.#words[StatWord.devMajor]}:${this.#words[StatWord.devMinor]}`) ?? 0);
+  }
+
+  /** 0, or a negative errno. */
+  #follow(fd: number): number {
+    if (++this.#links > MAX_LINKS) return -ELOOP;
+    const target = Buffer.alloc(PATH_MAX);
+    const length = native.readlinkat(fd, "", target);
+    if (length < 0) return length;
+    const text = target.toString("latin1", 0, length);
+    if (text.startsWith("/")) this.#backTo(1);
+    this.#rest = [...text.split("/"), ...this.#rest];
+    return 0;
+  }
+
+  /** One component: undefined to go on, else the O_PATH descriptor of the last one or a negative errno. */
+  #step(name: string): number | undefined {
+    if (name === "..") {
+      this.#backTo(Math.max(1, this.#directories.length - 1));
+      return undefined;
+    }
+    const fd = this.#open(name, O_PATH);
+    if (fd < 0) return fd;
+    const mode = this.#mode(fd);
+    let status = this.#refusal();
+    if (status === 0) this.#takeOwner(mode);
+    const isLink = (mode & S_IFMT) === S_IFLNK;
+    if (status === 0 && isLink) status = this.#follow(fd);
+    if (status < 0 || isLink) {
+      native.close(fd);
+      return status < 0 ? status : undefined;
+    }
+    if (this.#rest.length === 0) return fd;
+    this.#directories.push({ fd, name });
+    return undefined;
+  }
+
+  /** `use` gets the object's O_PATH descriptor and its name in `directory`, which are closed afterwards. */
+  end<Result>(use: (fd: number, name: string) => Result, failed: (errno: number) => Result): Result {
+    this.#directories.push({ fd: native.openat(AT_FDCWD, "/", O_PATH | O_CLOEXEC, 0), name: "" });
+    try {
+      for (;;) {
+        this.#rest = this.#rest.filter((name) => name !== "" && name !== ".");
+        const name = this.#rest.shift();
+        if (name === undefined) return failed(EISDIR);
+        const fd = this.#step(name);
+        if (fd === undefined) continue;
+        return fd < 0 ? failed(-fd) : this.#used(fd, name, use);
+      }
+    } finally {
+      this.#backTo(0);
+    }
+  }
+
+  #used<Result>(fd: number, name: string, use: (fd: number, name: string) => Result): Result {
+    try {
+      return use(fd, name);
+    } finally {
+      native.close(fd);
+    }
+  }
+
+  read(): Opened {
+    return this.end(
+      (found, name): Opened => {
+        const kind = this.#mode(found) & S_IFMT;
+        if (kind === S_IFDIR) return { kind: "directory" };
+        if (kind !== S_IFREG) return { kind: "failed", errno: EINVAL };
+        const wanted = this.#identity();
+        const fd = this.#open(name, O_NONBLOCK);
+        if (fd < 0) return { kind: "failed", errno: -fd };
+        this.#mode(fd);
+        if (this.#identity() === wanted) return { kind: "file", fd, owner: this.owner };
+        // Replaced just now: whoever asked asks again.
+        native.close(fd);
+        return { kind: "failed", errno: ENOENT };
+      },
+      (errno) => ({ kind: "failed", errno }),
+    );
+  }
+
+  /** Without links; "" if it leads nowhere. */
+  resolve(): string {
+    return this.end(
+      (_fd, name) => toText([...this.#directories.map((directory) => directory.name), name].join("/")),
+      () => "",
+    );
+  }
+
+  #identity(): string {
+    return [StatWord.devMajor, StatWord.devMinor, StatWord.inoHi, StatWord.inoLo].map((word) => this.#words[word]).join(":");
+  }
+}
+
+/** For reading. `owner`: of the file that names this one; root for what the command line names. */
+export function openPolicyFile(path: string, owner: number): Opened {
+  return new Walk(path, owner).read();
+}
+
+/** What the path of a policy file is without links; "" if it leads nowhere. */
+export function resolvePolicyFile(path: string): string {
+  return new Walk(path, ROOT).resolve();
+}
+
+/** What a path leads to, with O_PATH: to be looked at, not into. A negative errno if that is nothing, or lies on FUSE. */
+export function openToWatch(path: string): number {
+  return new Walk(path, ROOT).end(
+    (fd) => native.dupfd(fd),
+    (errno) => -errno,
+  );
+}

@@ -1,0 +1,24 @@
+/** Numbers and names for system calls on paths, as the addon takes them. */
+export const AT_FDCWD = -100;
+export const AT_EMPTY_PATH = 0x1000;
+export const AT_STATX_DONT_SYNC = 0x4000;
+export const O_CLOEXEC = 0o2000000;
+export const O_NONBLOCK = 0o4000;
+export const O_PATH = 0o10000000;
+export const O_NOFOLLOW = process.arch === "arm64" ? 0o100000 : 0o400000;
+export const ENOENT = 2;
+export const EAGAIN = 11;
+export const EACCES = 13;
+export const EISDIR = 21;
+export const EINVAL = 22;
+export const ELOOP = 40;
+export const EREMOTE = 66;
+
+/** The addon's byte string: one character, one byte. */
+export function toBytes(path: string): string {
+  return Buffer.from(path, "utf8").toString("latin1");
+}
+
+export function toText(bytes: string): string {
+  return Buffer.from(bytes, "latin1").toString("utf8");
+}

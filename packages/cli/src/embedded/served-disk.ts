@@ -1,0 +1,160 @@
+/**
+ * The decision service's end: reaches the files of its policy through the mount (policy-files.ts). What was looked at is kept
+ * until the mount says that a file may have changed. It says so before it asks a question, so each look first takes in what
+ * has come: one system call where nothing has.
+ */
+import { closeSync, fstatSync, readSync } from "node:fs";
+import { native, type Poller } from "@sluice/native";
+import { type FileStats, OWN_DISK, type PolicyDisk } from "@sluice/policy-backends";
+import { type FileReply, type FileRequest, MAX_RECORD_BYTES } from "./policy-file-records.js";
+
+/** The mount does nothing that takes long. */
+const PATIENCE_MS = 10_000;
+/** As `FileReader` has it: a larger file is refused by its size alone. */
+const MAX_BYTES = 16 * 1024 * 1024;
+const NO_FDS = new Int32Array(0);
+const DIRECTORY: FileStats = { dev: 0, ino: 0, size: 0, mtimeMs: 0, ctimeMs: 0, isDirectory: () => true };
+
+type Entry =
+  | { kind: "own" }
+  | { kind: "none"; error: string }
+  | { kind: "directory" }
+  /** `bytes` until they are read: then they are asked for again. */
+  | { kind: "file"; stats: FileStats; bytes: Buffer | undefined };
+
+function failure(code: string, path: string): NodeJS.ErrnoException {
+  return Object.assign(new Error(`${code}: ${path}`), { code });
+}
+
+function readAll(fd: number): Entry {
+  try {
+    const stats = fstatSync(fd);
+    if (stats.size > MAX_BYTES) return { kind: "file", stats, bytes: undefined };
+    const bytes = Buffer.alloc(stats.size);
+    let at = 0;
+    for (let count = 1; count > 0 && at < bytes.length; at += count) count = readSync(fd, bytes, at, bytes.length - at, at);
+    return { kind: "file", stats, bytes: bytes.subarray(0, at) };
+  } finally {
+    closeSync(fd);
+  }
+}
+
+export class ServedDisk implements PolicyDisk {
+  readonly #socket: number;
+  readonly #entries = new Map<string, Entry>();
+  readonly #resolved = new Map<string, string>();
+  readonly #listeners = new Set<() => void>();
+  readonly #bytes = Buffer.alloc(MAX_RECORD_BYTES);
+  readonly #fds = new Int32Array(1);
+  #poller: Poller | undefined;
+  #lastId = 0;
+
+  constructor(socket: number) {
+    this.#socket = socket;
+  }
+
+  stat(path: string): FileStats | undefined {
+    const entry = this.#entry(path);
+    if (entry.kind === "own") return OWN_DISK.stat(path);
+    if (entry.kind === "directory") return DIRECTORY;
+    return entry.kind === "file" ? entry.stats : undefined;
+  }
+
+  read(path: string): Buffer {
+    let entry = this.#entry(path);
+    if (entry.kind === "file" && entry.bytes === undefined) {
+      this.#entries.delete(path);
+      entry = this.#entry(path);
+    }
+    if (entry.kind === "own") return OWN_DISK.read(path);
+    if (entry.kind === "directory") throw failure("EISDIR", path);
+    if (entry.kind === "none") throw failure(entry.error, path);
+    const { bytes } = entry;
+    if (bytes === undefined) throw failure("EFBIG", path);
+    entry.bytes = undefined;
+    return bytes;
+  }
+
+  resolve(path: string): string {
+    this.#takeIn();
+    const known = this.#resolved.get(path);
+    if (known !== undefined) return known;
+    const { own, path: resolved, error = "EIO" } = this.#ask({ resolve: path }).reply;
+    if (own === true) return OWN_DISK.resolve(path);
+    if (resolved === undefined) throw failure(error, path);
+    this.#resolved.set(path, resolved);
+    return resolved;
+  }
+
+  begin(): void {
+    this.#forget();
+    this.#send({ id: 0, begin: true });
+  }
+
+  onChange(listener: () => void): void {
+    this.#listeners.add(listener);
+    this.#poller ??= native.poll(this.#socket, (status) => {
+      if (status < 0 || !this.#takeIn()) this.#poller?.close();
+    });
+  }
+
+  close(): void {
+    this.#poller?.close();
+    native.close(this.#socket);
+  }
+
+  #entry(path: string): Entry {
+    this.#takeIn();
+    let entry = this.#entries.get(path);
+    if (entry !== undefined) return entry;
+    const { reply, fd } = this.#ask({ open: path });
+    if (fd !== undefined) entry = readAll(fd);
+    else if (reply.own === true) entry = { kind: "own" };
+    else if (reply.directory === true) entry = { kind: "directory" };
+    else entry = { kind: "none", error: reply.error ?? "EIO" };
+    this.#entries.set(path, entry);
+    return entry;
+  }
+
+  #forget(): void {
+    this.#entries.clear();
+    this.#resolved.clear();
+  }
+
+  #changed(): void {
+    this.#forget();
+    // Whoever looks just now sees it by itself; the others are told when that is done.
+    setImmediate(() => {
+      for (const listener of this.#listeners) listener();
+    });
+  }
+
+  /** False where the mount is gone. */
+  #takeIn(): boolean {
+    for (;;) {
+      const got = native.receiveMessage(this.#socket, this.#bytes, NO_FDS, 0);
+      if (got <= 0) return got !== 0;
+      this.#changed();
+    }
+  }
+
+  #send(request: FileRequest): number {
+    const bytes = Buffer.from(JSON.stringify(request));
+    return native.sendMessage(this.#socket, bytes, bytes.length, NO_FDS, 0, PATIENCE_MS);
+  }
+
+  #ask(request: Omit<FileRequest, "id">): { reply: FileReply; fd?: number } {
+    const id = ++this.#lastId;
+    if (this.#send({ id, ...request }) < 0) return { reply: { id, error: "EPIPE" } };
+    for (;;) {
+      const got = native.receiveMessage(this.#socket, this.#bytes, this.#fds, PATIENCE_MS);
+      if (got <= 0) return { reply: { id, error: got === 0 ? "EPIPE" : "ETIMEDOUT" } };
+      const reply = JSON.parse(this.#bytes.toString("utf8", 0, got % 65_536)) as FileReply;
+      const fd = Math.floor(got / 65_536) % 65_536 === 1 ? (this.#fds[0] as number) : undefined;
+      if (reply.id === id) return fd === undefined ? { reply } : { reply, fd };
+      // Late: of a question that was given up.
+      if (fd !== undefined) closeSync(fd);
+      if (reply.id === 0) this.#changed();
+    }
+  }
+}

@@ -1,0 +1,34 @@
+/**
+ * How the files of a policy are reached: by this process itself, or through another one that opens what this one may not.
+ * All calls are synchronous, since an edit must hold for the very next question.
+ */
+import { readFileSync, realpathSync, type Stats, statSync } from "node:fs";
+
+export type FileStats = Pick<Stats, "dev" | "ino" | "size" | "mtimeMs" | "ctimeMs"> & { isDirectory(): boolean };
+
+export interface PolicyDisk {
+  /** Of what the path leads to, links followed. Undefined: nothing, or nothing that can be reached. */
+  stat(path: string): FileStats | undefined;
+  /** Throws as `readFileSync`. */
+  read(path: string): Buffer;
+  /** Without links. Throws as `realpathSync`. */
+  resolve(path: string): string;
+  /** A policy is loaded from here on: what was looked at before is of no interest any more. */
+  begin(): void;
+  /** Calls when a file may have changed, for whoever does not ask. */
+  onChange(listener: () => void): void;
+}
+
+export const OWN_DISK: PolicyDisk = {
+  stat(path) {
+    try {
+      return statSync(path, { throwIfNoEntry: false });
+    } catch {
+      return undefined; // reading it says why
+    }
+  },
+  read: (path) => readFileSync(path),
+  resolve: (path) => realpathSync.native(path),
+  begin: () => undefined,
+  onChange: () => undefined,
+};
