@@ -20,7 +20,7 @@ it("writes whole lines, however they come", async () => {
 });
 
 it("writes nothing that a terminal acts on", async () => {
-  expect(await forwarded(["\u001b[2Jgone\u009b1A\rover\ttab\n"])).toEqual(["?[2Jgone?1A?over\ttab\n"]);
+  expect(await forwarded(["\u001b[2Jgone\u009b1A\rover\n"])).toEqual(["\\033[2Jgone\\302\\2331A\\rover\n"]);
 });
 
 it("holds no line without an end in memory", async () => {

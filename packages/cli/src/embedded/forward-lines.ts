@@ -3,15 +3,23 @@
  * empty the file, or type at the terminal.
  */
 import type { Readable } from "node:stream";
+import { escapeLine } from "@sluice/runtime";
 
 /** A longer line is written in parts. */
 const MAX_LINE = 64 * 1024;
 
-/** What a terminal would act on. A line of JSON holds none of it. */
-const CONTROLS = /(?!\t)\p{Cc}/gu;
+/** Its log's lines go as they are, and what a runtime says at its end as text. */
+function asLine(line: string): string {
+  try {
+    JSON.parse(line);
+    return line;
+  } catch {
+    return escapeLine(line);
+  }
+}
 
 export function forwardLines(from: Readable, writeLine: (line: string) => void): void {
-  const write = (line: string): void => writeLine(`${line.replace(CONTROLS, "?")}\n`);
+  const write = (line: string): void => writeLine(`${asLine(line)}\n`);
   let rest = "";
   from.setEncoding("utf8");
   from.on("data", (text: string) => {
