@@ -1,0 +1,87 @@
+// @ts-check
+/**
+ * A decision service over a real policy file whose answers come late: each after a random time of its own, so that answers
+ * overtake each other, and each that a test holds back when the test lets it go. Started by slow-decision.ts:
+ * slow-decision-process.mjs SOCKET POLICY LONGEST_DELAY_MS SEED. Reads "hold NAME REGULAR-EXPRESSION" and "release" from
+ * standard input; says "held NAME" for each question that it holds back. The expression sees "OPERATION PATH".
+ */
+import { createInterface } from "node:readline";
+import { setTimeout as sleep } from "node:timers/promises";
+import { rulesBackend } from "@sluice/policy-backends";
+import { parseListenTarget, startDecisionService } from "@sluice/service-decision";
+
+const [socket = "", policyFile = "", longest = "0", seed = "1"] = process.argv.slice(2);
+const backend = rulesBackend(policyFile);
+
+let state = Number(seed) >>> 0;
+/** From 0 to 1. Most delays are short, some are long. */
+function draw() {
+  state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+  return state / 2 ** 32;
+}
+
+/** @type {{ name: string, questions: RegExp } | undefined} */
+let holding;
+/** @type {(() => void)[]} */
+let held = [];
+
+/** @param {import("@sluice/decision-api").Question} question */
+async function wait({ operation, resource: { paths } }) {
+  const delayMs = Number(longest) * draw() * draw();
+  if (delayMs >= 1) await sleep(delayMs);
+  if (holding === undefined || !paths.some((path) => holding?.questions.test(`${operation} ${path}`))) return;
+  process.stdout.write(`held ${holding.name}\n`);
+  await /** @type {Promise<void>} */ (new Promise((resolve) => held.push(resolve)));
+}
+
+/** The engine asks again if another policy is in force after the wait, and tells policies apart by identity. */
+/** @type {WeakMap<object, import("@sluice/policy-backends").Policy>} */
+const slow = new WeakMap();
+function policyInForce() {
+  const { policy } = backend;
+  const known = slow.get(policy);
+  if (known !== undefined) return known;
+  /** @type {import("@sluice/policy-backends").Policy} */
+  const made = {
+    id: policy.id,
+    revision: policy.revision,
+    capabilities: policy.capabilities,
+    evaluate: async (question) => {
+      // The answer is of the moment when the question came.
+      const verdict = await policy.evaluate(question);
+      await wait(question);
+      return verdict;
+    },
+  };
+  slow.set(policy, made);
+  return made;
+}
+
+const service = await startDecisionService({
+  policy: {
+    name: backend.name,
+    get policy() {
+      return policyInForce();
+    },
+    get failure() {
+      return backend.failure;
+    },
+    refresh: () => backend.refresh(),
+    get watchedDirectories() {
+      return backend.watchedDirectories;
+    },
+    dispose: () => backend.dispose(),
+  },
+  listen: parseListenTarget(`unix:${socket}`),
+});
+process.stdout.write(`deciding at ${service.target}\n`);
+
+for await (const line of createInterface({ input: process.stdin })) {
+  const [command, name = "", ...rest] = line.split(" ");
+  if (command === "hold") holding = { name, questions: new RegExp(rest.join(" ")) };
+  if (command !== "release") continue;
+  holding = undefined;
+  for (const go of held) go();
+  held = [];
+}
+process.exit(0);

@@ -1,0 +1,83 @@
+/** Decision services whose answers come late, as processes of their own: see slow-decision-process.mjs. */
+import { chmodSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { type RunningScript, scratch, startScript } from "@sluice/testkit";
+
+const PROCESS = fileURLToPath(new URL("./slow-decision-process.mjs", import.meta.url));
+const LIFE_MS = 24 * 3_600_000;
+
+export interface SlowDecisionOptions {
+  policy: string;
+  /** Default 1. */
+  replicas?: number;
+  /** Longest random delay of an answer; 0 by default. */
+  longestMs?: number;
+  seed?: number;
+}
+
+export class SlowDecision {
+  readonly policyFile: string;
+  readonly #directory: string;
+  readonly #options: SlowDecisionOptions;
+  readonly #services: RunningScript[] = [];
+  #holds = 0;
+
+  private constructor(options: SlowDecisionOptions) {
+    this.#options = options;
+    this.#directory = scratch();
+    chmodSync(this.#directory, 0o755);
+    this.policyFile = join(this.#directory, "policy.yaml");
+    writeFileSync(this.policyFile, options.policy);
+  }
+
+  /** Resolves when all replicas serve. */
+  static async start(options: SlowDecisionOptions): Promise<SlowDecision> {
+    const decision = new SlowDecision(options);
+    const { replicas = 1 } = options;
+    for (let index = 0; index < replicas; index++) decision.#services.push(decision.#startOne(index));
+    await Promise.all(decision.#services.map((service) => service.waitFor("deciding at")));
+    return decision;
+  }
+
+  /** For `sluice mount --decision`. */
+  get target(): string {
+    return `unix://${this.#directory}/*.sock`;
+  }
+
+  /** Holds answers back whose "OPERATION PATH" matches. `held` resolves when one is held back, by any replica. */
+  hold(questions: RegExp): { held: Promise<unknown> } {
+    const name = `hold${++this.#holds}`;
+    for (const service of this.#services) service.write(`hold ${name} ${questions.source}\n`);
+    return { held: Promise.any(this.#services.map((service) => service.waitFor(`held ${name}\n`))) };
+  }
+
+  release(): void {
+    for (const service of this.#services) service.write("release\n");
+  }
+
+  /** Ends one replica and starts another in its place. */
+  async replace(index: number): Promise<void> {
+    const old = this.#services[index];
+    old?.kill();
+    await old?.finished;
+    rmSync(this.#socket(index), { force: true });
+    const next = this.#startOne(index);
+    this.#services[index] = next;
+    await next.waitFor("deciding at");
+  }
+
+  signal(index: number, signal: "SIGSTOP" | "SIGCONT"): void {
+    this.#services[index]?.kill(signal);
+  }
+
+  #socket(index: number): string {
+    return join(this.#directory, `replica${index}.sock`);
+  }
+
+  #startOne(index: number): RunningScript {
+    const { longestMs = 0, seed = 1 } = this.#options;
+    const args = [this.#socket(index), this.policyFile, String(longestMs), String(seed + index)];
+    return startScript([process.execPath, PROCESS, ...args], { timeoutMs: LIFE_MS });
+  }
+}

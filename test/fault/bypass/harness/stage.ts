@@ -1,0 +1,24 @@
+/** A mount for the directed tests: everything in it belongs to the user who attacks, so that only the policy stands in the way. */
+import { spawnSync } from "node:child_process";
+import { mountSluice, type SluiceMount, type SluiceMountOptions, type Tree } from "@sluice/testkit";
+import { Actor } from "../../../e2e/harness/actor.js";
+import { layers, type Layers } from "../../../e2e/harness/layers.js";
+
+export const ATTACKER = 1000;
+
+export interface Stage extends Layers {
+  mount: SluiceMount;
+  actor: Actor;
+  at(name: string): string;
+}
+
+export function ownedLayers(tree: Tree): Layers {
+  const made = layers({ lower: tree });
+  spawnSync("chown", ["-R", `${ATTACKER}:${ATTACKER}`, made.lower, made.upper]);
+  return made;
+}
+
+export async function setStage(made: Layers, options: Partial<SluiceMountOptions>): Promise<Stage> {
+  const mount = await mountSluice({ lowers: [made.lower], upper: made.upper, ...options });
+  return { ...made, mount, actor: await Actor.start(ATTACKER), at: (name) => mount.path(name) };
+}
