@@ -1,0 +1,107 @@
+/** The mounts that hunters run on: by how I/O flows, who decides, and what goes wrong with it meanwhile. */
+import { setTimeout as sleep } from "node:timers/promises";
+import { mountSluice, type SluiceMount } from "@sluice/testkit";
+import type { Layers } from "../../../e2e/harness/layers.js";
+import { mountKept } from "../../take-over/kept-mount.js";
+import { SlowDecision } from "./slow-decision.js";
+
+export interface Configuration {
+  name: string;
+  flow: "granted" | "mediated" | "mixed";
+  /** Decision services apart from the mount, with answers that come late; 0: the embedded one, which is stopped now and then. */
+  replicas: 0 | 1 | 2;
+  /** A keeper, whose servers are killed. */
+  killed?: boolean;
+  args?: readonly string[];
+}
+
+export const CONFIGURATIONS: readonly Configuration[] = [
+  { name: "granted, the embedded decision service", flow: "granted", replicas: 0 },
+  { name: "mediated, two replicas", flow: "mediated", replicas: 2 },
+  { name: "mixed, one slow decision service", flow: "mixed", replicas: 1 },
+  { name: "mixed, the embedded decision service, a keeper and kills", flow: "mixed", replicas: 0, killed: true },
+  { name: "granted, two replicas, marks in user attributes", flow: "granted", replicas: 2, args: ["-o", "userxattr"] },
+];
+
+/** Below the rules that a hunter adds. */
+export const FLOWS: Record<Configuration["flow"], { fallback: string; rules: string }> = {
+  granted: { fallback: "grant", rules: "" },
+  mediated: { fallback: "mediate", rules: "" },
+  mixed: { fallback: "grant", rules: '  - { name: readers, path: "**", access: [read], effect: mediate, ttl: 0ms }\n' },
+};
+
+const LONGEST_ANSWER_MS = 40;
+const LONGEST_STOP_MS = 20;
+/** Longest life of a server after it began to serve. */
+const PAUSE_MS = 1_200;
+/** Fails open nowhere: whoever waits so long is denied. */
+const TIMEOUT = ["--decision-timeout", "30s"];
+
+export interface HuntedMount {
+  mount: SluiceMount;
+  policyFile: string;
+  /** Stops and kills what decides at random moments until `work` is done, and what serves until `untilMs`. */
+  disturbWhile(work: Promise<unknown>, untilMs: number): Promise<void>;
+}
+
+export async function huntedMount(
+  configuration: Configuration,
+  { lower, upper }: Layers,
+  { policy, seed, random }: { policy: string; seed: number; random: () => number },
+): Promise<HuntedMount> {
+  const { replicas, killed, args = [] } = configuration;
+  const decision = replicas === 0 ? undefined : await SlowDecision.start({ policy, replicas, longestMs: LONGEST_ANSWER_MS, seed });
+  const more = [...TIMEOUT, ...args, ...(decision === undefined ? [] : ["--decision", decision.target])];
+  const own = decision === undefined ? { policy } : {};
+  const kept = killed === true ? await mountKept({ lower, upper, ...own, args: more }) : undefined;
+  const mount = kept?.mount ?? (await mountSluice({ lowers: [lower], upper, ...own, args: more }));
+  return {
+    mount,
+    policyFile: decision?.policyFile ?? (mount.policyFile as string),
+    disturbWhile: async (work, untilMs) => {
+      const disturbed = decision === undefined ? stopEmbedded(mount, work, random) : disturbReplicas(decision, { work, replicas, random });
+      await Promise.all([disturbed, kept?.killingWhile(work, { random, pauseMs: PAUSE_MS, untilMs, alsoKill: () => kept.killDecision() })]);
+    },
+  };
+}
+
+async function until(work: Promise<unknown>, disturb: () => Promise<void>): Promise<void> {
+  let over = false;
+  const done = work.finally(() => (over = true));
+  done.catch(() => undefined);
+  while (!over) await disturb();
+  await done;
+}
+
+function stopEmbedded(mount: SluiceMount, work: Promise<unknown>, random: () => number): Promise<void> {
+  return until(work, async () => {
+    const pid = mount.decisionPid;
+    signal(pid, "SIGSTOP");
+    await sleep(LONGEST_STOP_MS * random());
+    signal(pid, "SIGCONT");
+    await sleep(LONGEST_STOP_MS * random());
+  });
+}
+
+/** It may have ended with the server that started it. */
+function signal(pid: number | undefined, name: "SIGSTOP" | "SIGCONT"): void {
+  try {
+    if (pid !== undefined) process.kill(pid, name);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
+  }
+}
+
+const REPLACE_MS = 1_000;
+
+function disturbReplicas(decision: SlowDecision, of: { work: Promise<unknown>; replicas: number; random: () => number }): Promise<void> {
+  const { work, replicas, random } = of;
+  return until(work, async () => {
+    const index = Math.floor(random() * replicas);
+    if (replicas > 1 && random() < 0.1) await decision.replace(index);
+    decision.signal(index, "SIGSTOP");
+    await sleep(LONGEST_STOP_MS * random());
+    decision.signal(index, "SIGCONT");
+    await sleep((REPLACE_MS / 10) * random());
+  });
+}

@@ -1,0 +1,30 @@
+// What the parts of the hunter for names share: see name-hunter.c.
+#ifndef NAME_HUNTER_H
+#define NAME_HUNTER_H
+#include <stdint.h>
+
+enum { PATH_BYTES = 256, PLANTED_BYTES = 64, PLANTED_MODE = 0666, MAX_LOCKED = 64 };
+
+// The beginning of a planted file's content, and the value of its extended attribute MARK: what must hold of it is told by this.
+#define MARK "user.hunter"
+#define SECRET "SECRET"
+#define LOCKED "LOCKED"
+#define METERED "METERED"
+
+// Prints what is wrong, and remembers it for all processes.
+void violation(const char *format, ...) __attribute__((format(printf, 1, 2)));
+uint32_t draw(uint32_t below);
+
+// One random operation, by an unprivileged user, in the current directory.
+void act(void);
+// Looks at everything that a file reached by `fd` holds, in one of several ways, and closes it.
+void scan(int fd, const char *how);
+// The same by file handles, with CAP_DAC_READ_SEARCH.
+void act_by_handle(void);
+
+// Two processes against each other, in a directory of their own.
+void duel(const char *ground);
+
+// Everything below the current directory, while nobody works on it. `locked` files were planted.
+void check_tree(int locked);
+#endif

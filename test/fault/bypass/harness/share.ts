@@ -1,0 +1,10 @@
+/** A soak of the hunters takes as long as it was given in all: each of them gets its share. */
+import { soakBudgetMs } from "@sluice/testkit";
+
+/** For names, and for what is revoked. */
+const HUNTERS = 2;
+
+/** What one hunter may take over all its mounts, in ms; `defaultMs` where nobody soaks. */
+export function shareMs(defaultMs: number): number {
+  return soakBudgetMs(defaultMs * HUNTERS) / HUNTERS;
+}
