@@ -20,7 +20,7 @@ export const CONFIGURATIONS: readonly Configuration[] = [
   { name: "mediated, two replicas", flow: "mediated", replicas: 2 },
   { name: "mixed, one slow decision service", flow: "mixed", replicas: 1 },
   { name: "mixed, the embedded decision service, a keeper and kills", flow: "mixed", replicas: 0, killed: true },
-  { name: "granted, two replicas, marks in user attributes", flow: "granted", replicas: 2, args: ["-o", "userxattr"] },
+  { name: "granted, two replicas, foreign marks", flow: "granted", replicas: 2, args: ["-o", "foreign_marks=on"] },
 ];
 
 /** Below the rules that a hunter adds. */
