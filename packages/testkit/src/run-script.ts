@@ -105,7 +105,9 @@ interface Watched {
 async function waitForOutput(text: string, { stream, soFar, finished }: Watched): Promise<void> {
   const seen = new Promise<"seen">((resolve) => {
     const look = (): void => {
-      if (soFar().includes(text)) resolve("seen");
+      if (!soFar().includes(text)) return;
+      stream.off("data", look);
+      resolve("seen");
     };
     stream.on("data", look);
     look();

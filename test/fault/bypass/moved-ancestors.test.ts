@@ -36,8 +36,8 @@ const tree = (): Tree => ({
 type Act = (actor: Actor, at: (name: string) => string) => Promise<number>;
 
 interface Race {
-  /** "OPERATION PATH" of the question that is held back. */
-  waitsFor: readonly [operation: string, path: string];
+  /** The path of the question that is held back. */
+  waitsFor: string;
   act: Act;
   /** Renamed while the question is held back. */
   moved: readonly [from: string, to: string];
@@ -53,7 +53,7 @@ let races = 0;
 async function race({ waitsFor, act, moved }: Race): Promise<{ result: number; at: (name: string) => string; upper: string }> {
   const here = String(races++);
   const at = (name: string): string => stage.at(`${here}/${name}`);
-  const { held } = decision.hold(new RegExp(`^${waitsFor[0]} ${here}/${waitsFor[1].replaceAll(".", "\\.")}$`));
+  const { held } = decision.hold(new RegExp(`^${here}/${waitsFor.replaceAll(".", "\\.")}$`));
   const result = act(stage.actor, at);
   await held;
   expect(await other.do("rename", at(moved[0]), at(moved[1]))).toBe(0);
@@ -67,14 +67,14 @@ describe("while an operation waits, a directory above it is renamed:", () => {
     const trees = Array.from({ length: RACES }, (_, race) => Object.entries(tree()).map(([name, planted]) => [`${race}/${name}`, planted]));
     const made = ownedLayers(Object.fromEntries(trees.flat()) as Tree);
     stage = await setStage(made, { args: ["--decision", decision.target, "--decision-timeout", "20s"] });
-    other = await Actor.start(ATTACKER);
+    other = await Actor.start(ATTACKER + 1);
   });
 
   describe("a file that may not be read gets no name by which it may:", () => {
     for (const operation of ["rename", "link"] as const)
       test(operation, async () => {
         const act: Act = (actor, at) => actor.do(operation, at(".git/config"), at("x/.git/config"));
-        const { result, at } = await race({ waitsFor: [operation, "x/.git/config"], act, moved: ["x/.git", "x/plain"] });
+        const { result, at } = await race({ waitsFor: "x/.git/config", act, moved: ["x/.git", "x/plain"] });
         expect(await stage.actor.do("stat", at("x/plain/config"))).toBe(-Errno.ENOENT);
         expect(result).toBeLessThan(0);
         expect(await stage.actor.do("stat", at(".git/config"))).toMatchObject({ size: "6", nlink: 1 });
@@ -83,17 +83,17 @@ describe("while an operation waits, a directory above it is renamed:", () => {
 
   describe("nothing is made where nothing may be created now:", () => {
     const made = ".git/new-hooks/pre-commit";
-    const ways: Record<string, [operation: string, act: Act]> = {
-      create: ["create", (actor, at) => actor.do("open", at(made), CREATE, 0o755)],
-      mkdir: ["mkdir", (actor, at) => actor.do("mkdir", at(made))],
-      mknod: ["mknod", (actor, at) => actor.do("mknod", at(made), S_IFIFO | 0o644)],
-      symlink: ["symlink", (actor, at) => actor.do("symlink", "../../y/hook", at(made))],
-      link: ["link", (actor, at) => actor.do("link", at("y/hook"), at(made))],
-      rename: ["rename", (actor, at) => actor.do("rename", at("y/hook"), at(made))],
+    const ways: Record<string, Act> = {
+      create: (actor, at) => actor.do("open", at(made), CREATE, 0o755),
+      mkdir: (actor, at) => actor.do("mkdir", at(made)),
+      mknod: (actor, at) => actor.do("mknod", at(made), S_IFIFO | 0o644),
+      symlink: (actor, at) => actor.do("symlink", "../../y/hook", at(made)),
+      link: (actor, at) => actor.do("link", at("y/hook"), at(made)),
+      rename: (actor, at) => actor.do("rename", at("y/hook"), at(made)),
     };
-    for (const [name, [operation, act]] of Object.entries(ways))
+    for (const [name, act] of Object.entries(ways))
       test(name, async () => {
-        const { result, at, upper } = await race({ waitsFor: [operation, made], act, moved: [".git/new-hooks", ".git/hooks"] });
+        const { result, at, upper } = await race({ waitsFor: made, act, moved: [".git/new-hooks", ".git/hooks"] });
         expect(await stage.actor.do("readdir", at(".git/hooks"))).toEqual([]);
         expect(readdirSync(join(upper, ".git/hooks"))).toEqual([]);
         expect(result).toBeLessThan(0);
@@ -103,19 +103,19 @@ describe("while an operation waits, a directory above it is renamed:", () => {
 
   describe("nothing is changed or taken away where that is denied now:", () => {
     const file = "z/free/f";
-    const ways: Record<string, [operation: string, path: string, act: Act]> = {
-      unlink: ["unlink", file, (actor, at) => actor.do("unlink", at(file))],
-      rmdir: ["rmdir", "z/free/empty", (actor, at) => actor.do("rmdir", at("z/free/empty"))],
-      "rename over it": ["rename", "y/hook", (actor, at) => actor.do("rename", at("y/hook"), at(file))],
-      exchange: ["rename", "y/hook", (actor, at) => actor.do("rename", at("y/hook"), at(file), RENAME.EXCHANGE)],
-      truncate: ["setattr", file, (actor, at) => actor.do("syscall", "truncate", at(file), 0)],
-      chmod: ["setattr", file, (actor, at) => actor.do("chmod", at(file), 0o600)],
-      utimes: ["setattr", file, (actor, at) => actor.do("utimes", at(file), 1)],
-      setxattr: ["setattr", file, (actor, at) => actor.do("setxattr", at(file), "user.a", "b")],
+    const ways: Record<string, [path: string, act: Act]> = {
+      unlink: [file, (actor, at) => actor.do("unlink", at(file))],
+      rmdir: ["z/free/empty", (actor, at) => actor.do("rmdir", at("z/free/empty"))],
+      "rename over it": ["y/hook", (actor, at) => actor.do("rename", at("y/hook"), at(file))],
+      exchange: ["y/hook", (actor, at) => actor.do("rename", at("y/hook"), at(file), RENAME.EXCHANGE)],
+      truncate: [file, (actor, at) => actor.do("syscall", "truncate", at(file), 0)],
+      chmod: [file, (actor, at) => actor.do("chmod", at(file), 0o600)],
+      utimes: [file, (actor, at) => actor.do("utimes", at(file), 1)],
+      setxattr: [file, (actor, at) => actor.do("setxattr", at(file), "user.a", "b")],
     };
-    for (const [name, [operation, path, act]] of Object.entries(ways))
+    for (const [name, [path, act]] of Object.entries(ways))
       test(name, async () => {
-        const { result, at } = await race({ waitsFor: [operation, path], act, moved: ["z/free", "z/locked"] });
+        const { result, at } = await race({ waitsFor: path, act, moved: ["z/free", "z/locked"] });
         expect(result).toBeLessThan(0);
         expect(await stage.actor.do("contents", at("z/locked/f"))).toBe("locked later");
         expect(await stage.actor.do("stat", at("z/locked/f"))).toMatchObject({ mode: 0o100666 });

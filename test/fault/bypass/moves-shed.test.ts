@@ -85,9 +85,10 @@ describe("what a rule denies is not done by a detour:", () => {
   const LOGS = `version: 1
 default: grant
 rules:
-  - { name: logs, path: "logs/**", access: [truncate, delete, metadata], effect: deny }
+  - { name: logs, path: "*/logs/**", access: [truncate, delete, metadata], effect: deny }
 `;
-  const detours: Record<string, (actor: Actor, at: Stage["at"]) => Promise<unknown>> = {
+  type Detour = (actor: Actor, at: (name: string) => string) => Promise<unknown>;
+  const detours: Record<string, Detour> = {
     "a change of mode, by a move there and back": async (actor, at) => {
       await actor.do("rename", at("logs/today"), at("elsewhere"));
       await actor.do("chmod", at("elsewhere"), 0o777);
@@ -111,14 +112,18 @@ rules:
       await actor.do("unlink", at("old/today"));
     },
   };
+  let stage: Stage;
+  beforeAll(async () => {
+    const trees = Object.keys(detours).map((name): Tree => ({ [`${name}/logs/today`]: open("a line\n"), [`${name}/bait`]: open("bait") }));
+    stage = await setStage(ownedLayers(Object.assign({}, ...trees) as Tree), { policy: LOGS });
+  });
 
   for (const [name, detour] of Object.entries(detours))
     test(name, async () => {
-      const { actor, at, mount } = await setStage(ownedLayers({ "logs/today": open("a line\n"), bait: open("bait") }), { policy: LOGS });
+      const { actor } = stage;
+      const at = (below: string): string => stage.at(`${name}/${below}`);
       await detour(actor, at);
       expect(await actor.do("contents", at("logs/today"))).toBe("a line\n");
       expect(await actor.do("stat", at("logs/today"))).toMatchObject({ mode: 0o100666 });
-      await actor.stop();
-      expect((await mount.stop()).code).toBe(0);
     });
 });

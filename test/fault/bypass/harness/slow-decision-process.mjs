@@ -3,7 +3,7 @@
  * A decision service over a real policy file whose answers come late: each after a random time of its own, so that answers
  * overtake each other, and each that a test holds back when the test lets it go. Started by slow-decision.ts:
  * slow-decision-process.mjs SOCKET POLICY LONGEST_DELAY_MS SEED. Reads "hold NAME REGULAR-EXPRESSION" and "release" from
- * standard input; says "held NAME" for each question that it holds back. The expression sees "OPERATION PATH".
+ * standard input; says "held NAME" when it holds back the next question that matches. The expression is of a path.
  */
 import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -20,18 +20,19 @@ function draw() {
   return state / 2 ** 32;
 }
 
-/** @type {{ name: string, questions: RegExp } | undefined} */
+/** @type {{ name: string, paths: RegExp } | undefined} */
 let holding;
-/** @type {(() => void)[]} */
-let held = [];
+let release = () => {};
 
 /** @param {import("@sluice/decision-api").Question} question */
-async function wait({ operation, resource: { paths } }) {
+async function wait({ resource: { paths } }) {
   const delayMs = Number(longest) * draw() * draw();
   if (delayMs >= 1) await sleep(delayMs);
-  if (holding === undefined || !paths.some((path) => holding?.questions.test(`${operation} ${path}`))) return;
+  if (holding === undefined || !paths.some((path) => holding?.paths.test(path))) return;
   process.stdout.write(`held ${holding.name}\n`);
-  await /** @type {Promise<void>} */ (new Promise((resolve) => held.push(resolve)));
+  // Others ask about the same file, and must get on.
+  holding = undefined;
+  await /** @type {Promise<void>} */ (new Promise((resolve) => (release = resolve)));
 }
 
 /** The engine asks again if another policy is in force after the wait, and tells policies apart by identity. */
@@ -78,10 +79,7 @@ process.stdout.write(`deciding at ${service.target}\n`);
 
 for await (const line of createInterface({ input: process.stdin })) {
   const [command, name = "", ...rest] = line.split(" ");
-  if (command === "hold") holding = { name, questions: new RegExp(rest.join(" ")) };
-  if (command !== "release") continue;
-  holding = undefined;
-  for (const go of held) go();
-  held = [];
+  if (command === "hold") holding = { name, paths: new RegExp(rest.join(" ")) };
+  if (command === "release") release();
 }
 process.exit(0);

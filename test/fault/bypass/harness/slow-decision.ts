@@ -45,10 +45,13 @@ export class SlowDecision {
     return `unix://${this.#directory}/*.sock`;
   }
 
-  /** Holds answers back whose "OPERATION PATH" matches. `held` resolves when one is held back, by any replica. */
-  hold(questions: RegExp): { held: Promise<unknown> } {
+  /**
+   * Holds the next answer back that is about such a path. `held` resolves when a replica has it. Whoever asks the very same
+   * question meanwhile waits for the same answer: let another user act.
+   */
+  hold(paths: RegExp): { held: Promise<unknown> } {
     const name = `hold${++this.#holds}`;
-    for (const service of this.#services) service.write(`hold ${name} ${questions.source}\n`);
+    for (const service of this.#services) service.write(`hold ${name} ${paths.source}\n`);
     return { held: Promise.any(this.#services.map((service) => service.waitFor(`held ${name}\n`))) };
   }
 

@@ -1,4 +1,4 @@
-/** A mount for the directed tests: everything in it belongs to the user who attacks, so that only the policy stands in the way. */
+/** A mount for the directed tests: everything in it belongs to the user who attacks, and may be changed by others, so that only the policy stands in the way. */
 import { spawnSync } from "node:child_process";
 import { mountSluice, type SluiceMount, type SluiceMountOptions, type Tree } from "@sluice/testkit";
 import { Actor } from "../../../e2e/harness/actor.js";
@@ -15,6 +15,7 @@ export interface Stage extends Layers {
 export function ownedLayers(tree: Tree): Layers {
   const made = layers({ lower: tree });
   spawnSync("chown", ["-R", `${ATTACKER}:${ATTACKER}`, made.lower, made.upper]);
+  spawnSync("chmod", ["-R", "a+rwX", made.lower, made.upper]);
   return made;
 }
 
