@@ -41,6 +41,8 @@ export interface RunningScript {
   finished: Promise<ScriptResult>;
   /** Resolves when standard output contains `text`; rejects when the script ends without. */
   waitFor(text: string): Promise<void>;
+  /** Standard output so far. */
+  stdout(): string;
   write(text: string): void;
   kill(signal?: NodeJS.Signals): void;
 }
@@ -93,7 +95,7 @@ export function startScript(script: string | readonly string[], options: ScriptO
   });
   cleanUp(() => kill());
   const waitFor = (text: string): Promise<void> => waitForOutput(text, { stream: child.stdout, soFar: () => output.stdout, finished });
-  return { pid: child.pid ?? -1, finished, waitFor, write: (text) => child.stdin.write(text), kill };
+  return { pid: child.pid ?? -1, finished, waitFor, stdout: () => output.stdout, write: (text) => child.stdin.write(text), kill };
 }
 
 interface Watched {

@@ -1,4 +1,4 @@
-/** Stops a copy-up in its middle: whoever reads the file waits until the test lets go. See hold-reads.c. */
+/** Copy-ups that stand still in their middle, or take long: whoever reads the file waits. See hold-reads.c. */
 import { startScript } from "@sluice/testkit";
 import { compileProgram } from "./compile-program.js";
 
@@ -15,4 +15,10 @@ export async function holdReads(file: string): Promise<HeldReads> {
   const held = holder.waitFor("held");
   held.catch(() => undefined); // It ends with the test, whether somebody waited or not.
   return { held, release: () => holder.write("release\n") };
+}
+
+/** Has each read of these files take up to `longestMs` longer. To be called before the mount opens them. */
+export async function slowReads(files: readonly string[], longestMs: number): Promise<void> {
+  const holder = startScript([compileProgram("hold-reads.c"), "-d", String(longestMs), ...files], { timeoutMs: 24 * 3_600_000 });
+  await holder.waitFor("watching");
 }

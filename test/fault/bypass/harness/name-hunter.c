@@ -67,8 +67,8 @@ static void work(int number, uint64_t seed) {
     snprintf(ground, sizeof ground, "w%d", number / 2);
     state = (seed + 1) * 0x9e3779b97f4a7c15u + (uint64_t)number + 1;
     for (int i = 0; i < 8; i++) draw(2);
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
     become(FIRST_UID + (unsigned)number % UIDS, by_handle);
+    prctl(PR_SET_PDEATHSIG, SIGKILL); // Another user's process forgets it.
     while (!__atomic_load_n(&shared->stop, __ATOMIC_RELAXED)) {
         if (duels) duel(ground);
         else if (by_handle && draw(2) == 0) act_by_handle();

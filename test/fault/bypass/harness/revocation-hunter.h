@@ -1,0 +1,32 @@
+// What the parts of the hunter for revoked opens share: see revocation-hunter.c.
+#ifndef REVOCATION_HUNTER_H
+#define REVOCATION_HUNTER_H
+#include <stdint.h>
+
+enum { FILES = 8, HOLDERS = 6, PAGE = 4096, PAGES = 4, READS = 1, WRITES = 2 };
+enum phase { OPENING, HOLDING, ATTACKING, CLOSING, OVER };
+
+// One descriptor: each holder has one of each file at most.
+struct held {
+    int access; // READS | WRITES; 0: it is closed.
+    // Not 0: `sluice grants` says that it is refused, and bytes of this era or a later one were written after that.
+    uint32_t refused_since;
+};
+
+struct shared {
+    enum phase phase, reached[HOLDERS];
+    uint32_t era;
+    int violations, round, pids[HOLDERS];
+    uint64_t done;
+    int denied[HOLDERS][FILES]; // READS | WRITES, of the holder's user.
+    struct held held[HOLDERS][FILES];
+};
+
+extern struct shared *shared;
+
+void violation(const char *format, ...) __attribute__((format(printf, 1, 2)));
+uint32_t draw(uint32_t below);
+
+// Works on its files until the end.
+void hold_files(int holder);
+#endif
