@@ -10,19 +10,20 @@ export interface RevocableGrant {
   revoked: { effect: string; passing: string | null } | null;
 }
 
-/** The opens in force, without the mappings that outlived theirs. */
-export async function revocableGrants(mount: SluiceMount): Promise<RevocableGrant[]> {
-  return ((await mount.grants()) as RevocableGrant[]).filter(({ change }) => change !== "mapped");
+/** The policy in force, and the opens after it, without the mappings that outlived theirs. */
+export async function revocableGrants(mount: SluiceMount): Promise<{ sequence: number; grants: RevocableGrant[] }> {
+  try {
+    const { policy } = (await mount.status()) as { policy: { revision: { sequence: string } } | null };
+    const grants = (await mount.grants()) as RevocableGrant[];
+    return { sequence: Number(policy?.revision.sequence), grants: grants.filter(({ change }) => change !== "mapped") };
+  } catch {
+    // The server was killed before it answered: whoever asks again asks the next one.
+    return { sequence: Number.NaN, grants: [] };
+  }
 }
 
 /** Counted as refused, and not as passing through. */
 export function isRefused({ revoked, mode }: RevocableGrant): boolean {
   if (revoked === null) return false;
   return revoked.passing === undefined ? mode === "mediated" : revoked.passing === null;
-}
-
-/** Of the policy in force. */
-export async function sequenceInForce(mount: SluiceMount): Promise<number> {
-  const { policy } = (await mount.status()) as { policy: { revision: { sequence: string } } | null };
-  return Number(policy?.revision.sequence);
 }

@@ -136,7 +136,7 @@ static int flags_of(int access) { return access == READS ? O_RDONLY : access == 
 
 static void open_one(int file) {
     char name[64];
-    int access = 1 + (int)draw(3);
+    int access = file < LARGE ? READS | WRITES : 1 + (int)draw(3);
     snprintf(name, sizeof name, "%d/f%d", shared->round, file);
     files[file].fd = open(name, flags_of(access) | O_CLOEXEC);
     if (files[file].fd < 0) return;
@@ -169,6 +169,16 @@ static void open_again(int file) {
     } else if (fd >= 0) close(fd);
 }
 
+static void step(enum phase phase, int file) {
+    int may_open = (phase == OPENING && file >= LARGE) || phase == COPYING;
+    if (phase == ATTACKING && draw(4) == 0) open_again(file);
+    else if (files[file].fd >= 0 && may_open && draw(16) == 0) close_one(file);
+    else if (files[file].fd >= 0) use(file);
+    else if (may_open && draw(2) == 0) open_one(file);
+    // The decision service shares the processors.
+    else usleep(200);
+}
+
 void hold_files(int holder) {
     struct sigaction action = {.sa_handler = faulted, .sa_flags = SA_NODEFER};
     self = holder;
@@ -176,18 +186,11 @@ void hold_files(int holder) {
     for (int file = 0; file < FILES; file++) files[file].fd = -1;
     for (;;) {
         enum phase phase = __atomic_load_n(&shared->phase, __ATOMIC_SEQ_CST);
-        if (phase == CLOSING || phase == OVER)
-            for (int file = 0; file < FILES; file++) close_one(file);
+        int closes = phase == CLOSING || phase == OVER;
+        for (int file = 0; closes && file < FILES; file++) close_one(file);
         __atomic_store_n(&shared->reached[holder], phase, __ATOMIC_SEQ_CST);
         if (phase == OVER) return;
-        int file = (int)draw(FILES);
-        if (phase == CLOSING) usleep(500);
-        else if (phase == ATTACKING && draw(4) == 0) open_again(file);
-        else if (files[file].fd >= 0) {
-            if (phase == OPENING && draw(16) == 0) close_one(file);
-            else use(file);
-        } else if (phase == OPENING && draw(2) == 0) open_one(file);
-        // The decision service shares the processors.
-        else usleep(200);
+        if (closes) usleep(500);
+        else step(phase, (int)draw(phase == COPYING && draw(2) == 0 ? LARGE : FILES));
     }
 }

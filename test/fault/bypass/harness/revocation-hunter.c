@@ -1,6 +1,7 @@
 // Processes of several users open files of a mount, keep them open, and read, write and map them, while the policy turns against
 // some: revocation-hunter MOUNTPOINT SEED. The test says on standard input what it has found out, and when to go on:
-//   round N           files are N/f0, N/f1, ... from now on; opens begin
+//   round N           files are N/f0, N/f1, ... from now on; opens begin, but for the large ones
+//   copy              large ones are opened for writing, too
 //   hold              nobody opens or closes; answers "held PID UID FILE ACCESS" for each descriptor (1 reading, 2 writing), "holding"
 //   denied UID FILE ACCESS, refused PID FILE      what the policy denies by now, and which descriptors are counted as refused
 //   attack            opens go on; what is written now belongs to a new era. Answers "attacking"
@@ -96,6 +97,9 @@ static void obey(const char *line) {
         memset(shared->denied, 0, sizeof shared->denied);
         reach(OPENING);
         printf("opening\n");
+    } else if (strncmp(line, "copy", 4) == 0) {
+        // Not waited for: the test changes the policy meanwhile.
+        __atomic_store_n(&shared->phase, COPYING, __ATOMIC_SEQ_CST);
     } else if (strncmp(line, "hold", 4) == 0) {
         reach(HOLDING);
         tell_held();

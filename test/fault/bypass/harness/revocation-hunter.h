@@ -3,8 +3,9 @@
 #define REVOCATION_HUNTER_H
 #include <stdint.h>
 
-enum { FILES = 8, HOLDERS = 6, PAGE = 4096, PAGES = 4, READS = 1, WRITES = 2 };
-enum phase { OPENING, HOLDING, ATTACKING, CLOSING, OVER };
+// The first files are LARGE: they are copied up with a wait.
+enum { FILES = 8, LARGE = 2, HOLDERS = 6, PAGE = 4096, PAGES = 4, READS = 1, WRITES = 2 };
+enum phase { OPENING, COPYING, HOLDING, ATTACKING, CLOSING, OVER };
 
 // One descriptor: each holder has one of each file at most.
 struct held {
