@@ -29,7 +29,7 @@ const ROUND_MS = 2_000;
 const OPENING_MS = 400;
 const ATTACK_MS = 500;
 /** Until every open that is denied is counted, one way or the other. */
-const REVIEW_MS = 40_000;
+const REVIEW_MS = 20_000;
 
 const FILES = 8;
 const PAGE = 4096;
@@ -37,7 +37,8 @@ const PAGE = 4096;
 const SMALL = Buffer.alloc(4 * PAGE);
 /** Copied up with a wait. */
 const LARGE = Buffer.alloc(4 << 20);
-const SLOW_READ_MS = 150;
+const SLOW_READ_MS = 600;
+const EDIT_MS = 150;
 /** As in revocation-hunter.c: the last one is never denied anything. */
 const USERS = [2001, 2002, 2003];
 const FORBIDDEN = 0x80;
@@ -66,14 +67,16 @@ function drawDenials(random: Random): Denial[] {
 const ACCESSES = ["read", "write"];
 const accessesOf = (bits: number): string => ACCESSES.filter((_, bit) => (bits & (1 << bit)) !== 0).join(", ");
 
-const EFFECTS = ["effect: grant", "effect: mediate", "effect: mediate, obligations: { audit: each-io }"];
+const MEDIATED = "effect: mediate";
+const GRANTED = "effect: grant";
+const OBSERVED = "effect: mediate, obligations: { audit: each-io }";
 
-/** Of a mixed mount: drawn for each user and file, so that opens of all kinds meet. */
+/** Of a mixed mount: drawn for each user and file, so that opens of all kinds meet. Passthrough cannot be refused, so it is rarer. */
 function flowRules({ flow }: Configuration, round: number, random: Random): string {
   if (flow !== "mixed") return FLOWS[flow].rules;
   const pairs = USERS.flatMap((uid) => Array.from({ length: FILES }, (_, file) => ({ uid, file })));
   const rules = pairs.map(({ uid, file }) => {
-    const effect = EFFECTS[below(random, EFFECTS.length)];
+    const effect = random() < 0.2 ? OBSERVED : random() < (uid === USERS.at(-1) ? 0.3 : 0.75) ? MEDIATED : GRANTED;
     return `  - { name: flow${uid}f${file}, path: "${round}/f${file}", subject: { uid: [${uid}] }, ${effect}, ttl: 0ms }\n`;
   });
   return rules.join("");
@@ -146,7 +149,7 @@ class Hunt {
     await this.#tell(`round ${round}`, /^opening/);
     await sleep(OPENING_MS * random());
     this.parts.hunter.write("copy\n");
-    await sleep(SLOW_READ_MS * random());
+    await sleep(EDIT_MS * random());
     const denials = drawDenials(random);
     const revision = write(denials);
     await sleep(OPENING_MS * random());
