@@ -6,6 +6,7 @@ import { root } from "./build.mjs";
 
 /** Names, and the tests that ask `soakBudgetMs` of @sluice/testkit how long they may go on. */
 const SOAKS = /** @type {const} */ ({
+  bypass: ["test/fault/bypass"],
   differential: ["test/differential/differential.test.ts"],
   exercisers: ["test/fault/exercisers"],
   storm: ["test/passthrough/storm.test.ts"],
