@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { mountSluice, type SluiceMount } from "@sluice/testkit";
 import type { Layers } from "../../../e2e/harness/layers.js";
-import { mountKept } from "../../take-over/kept-mount.js";
+import { mountKept, randomBy } from "../../take-over/kept-mount.js";
 import { SlowDecision } from "./slow-decision.js";
 
 export interface Configuration {
@@ -37,6 +37,24 @@ const PAUSE_MS = 1_200;
 /** Fails open nowhere: whoever waits so long is denied. */
 const TIMEOUT = ["--decision-timeout", "30s"];
 
+/** One hunt on mounts of one kind. */
+export interface Hunt {
+  configuration: Configuration;
+  seed: number;
+  random: () => number;
+  /** How long it may go on; it ends after its first round at the earliest. */
+  leftMs: number;
+  /** Of the mount, for planted bugs. */
+  env?: Readonly<Record<string, string>>;
+}
+
+/** Mounting, reviews and taking down, on a machine that has other work. */
+export const SPARE_MS = 240_000;
+
+export function huntBy(seed: number, hunt: Omit<Hunt, "seed" | "random">): Hunt {
+  return { ...hunt, seed, random: randomBy(seed) };
+}
+
 export interface HuntedMount {
   mount: SluiceMount;
   policyFile: string;
@@ -45,16 +63,18 @@ export interface HuntedMount {
 }
 
 export async function huntedMount(
-  configuration: Configuration,
+  { configuration, seed, random, env = {} }: Hunt,
   { lower, upper }: Layers,
-  { policy, seed, random }: { policy: string; seed: number; random: () => number },
+  policy: string,
 ): Promise<HuntedMount> {
   const { replicas, killed, args = [] } = configuration;
+  // Its own: what the hunter draws does not depend on how long anything takes.
+  const random = randomBy(seed + 1);
   const decision = replicas === 0 ? undefined : await SlowDecision.start({ policy, replicas, longestMs: LONGEST_ANSWER_MS, seed });
   const more = [...TIMEOUT, ...args, ...(decision === undefined ? [] : ["--decision", decision.target])];
   const own = decision === undefined ? { policy } : {};
   const kept = killed === true ? await mountKept({ lower, upper, ...own, args: more }) : undefined;
-  const mount = kept?.mount ?? (await mountSluice({ lowers: [lower], upper, ...own, args: more }));
+  const mount = kept?.mount ?? (await mountSluice({ lowers: [lower], upper, ...own, args: more, env }));
   return {
     mount,
     policyFile: decision?.policyFile ?? (mount.policyFile as string),
