@@ -44,6 +44,8 @@ export interface Hunt {
   random: () => number;
   /** How long it may go on; it ends after its first round at the earliest. */
   leftMs: number;
+  /** How long a revoked open may stay uncounted; 20 s by default. */
+  patienceMs?: number;
   /** Of the mount, for planted bugs. */
   env?: Readonly<Record<string, string>>;
 }
@@ -62,11 +64,7 @@ export interface HuntedMount {
   disturbWhile(work: Promise<unknown>, untilMs: number): Promise<void>;
 }
 
-export async function huntedMount(
-  { configuration, seed, random, env = {} }: Hunt,
-  { lower, upper }: Layers,
-  policy: string,
-): Promise<HuntedMount> {
+export async function huntedMount({ configuration, seed, env = {} }: Hunt, { lower, upper }: Layers, policy: string): Promise<HuntedMount> {
   const { replicas, killed, args = [] } = configuration;
   // Its own: what the hunter draws does not depend on how long anything takes.
   const random = randomBy(seed + 1);

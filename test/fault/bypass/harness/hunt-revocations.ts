@@ -14,8 +14,8 @@ const MOST_ROUNDS = 20;
 const ROUND_MS = 2_000;
 const OPENING_MS = 400;
 const ATTACK_MS = 500;
-/** Until every open that is denied is counted, one way or the other. */
-const REVIEW_MS = 20_000;
+const PATIENCE_MS = 20_000;
+const ANSWER_MS = 60_000;
 
 const FILES = 8;
 const PAGE = 4096;
@@ -114,7 +114,7 @@ class Rounds {
   }
 
   async #until(answer: RegExp): Promise<string[]> {
-    for (const deadlineMs = Date.now() + REVIEW_MS; ; await sleep(10)) {
+    for (const deadlineMs = Date.now() + ANSWER_MS; ; await sleep(10)) {
       const lines = this.parts.hunter.stdout().split("\n").slice(0, -1);
       const at = lines.findIndex((line, index) => index >= this.#answered && answer.test(line));
       if (at >= 0) {
@@ -157,12 +157,12 @@ class Rounds {
 
   /** Waits until all that is denied is counted. Returns what is counted as refused. */
   async #reviewed(of: { round: number; revision: number; held: readonly Held[]; denials: readonly Denial[] }): Promise<Held[]> {
-    const { mount } = this.parts.hunted;
+    const { hunted, patienceMs } = this.parts;
     const denied = of.held.filter(({ uid, file, access }) =>
       of.denials.some((denial) => denial.uid === uid && denial.file === file && (denial.access & access) !== 0),
     );
-    for (const deadlineMs = Date.now() + REVIEW_MS; ; await sleep(50)) {
-      const { sequence, grants } = await revocableGrants(mount);
+    for (const deadlineMs = Date.now() + patienceMs; ; await sleep(50)) {
+      const { sequence, grants } = await revocableGrants(hunted.mount);
       const rowsOf = ({ pid, file }: Held): RevocableGrant[] =>
         grants.filter((grant) => grant.pid === pid && grant.path === `${of.round}/f${file}`);
       const uncounted = denied.filter((one) => rowsOf(one).some(({ revoked }) => revoked === null) || rowsOf(one).length === 0);
@@ -196,7 +196,7 @@ function hasForbidden(content: Buffer): boolean {
 }
 
 async function huntOnce(hunt: Hunt, program: string): Promise<string[]> {
-  const { configuration, random, leftMs } = hunt;
+  const { configuration, random, leftMs, patienceMs = PATIENCE_MS } = hunt;
   const rounds = Math.max(1, Math.min(MOST_ROUNDS, Math.ceil(leftMs / ROUND_MS)));
   const made = plantRounds(rounds);
   const slow = Array.from({ length: rounds }, (_, round) => [0, 1].map((number) => join(made.lower, `${round}/f${number}`)));
@@ -206,7 +206,7 @@ async function huntOnce(hunt: Hunt, program: string): Promise<string[]> {
   const untilMs = Date.now() + leftMs;
   const found: string[] = [];
   const hunting = (async () => {
-    const all = new Rounds({ hunted, configuration, made, random, hunter });
+    const all = new Rounds({ hunted, configuration, made, random, hunter, patienceMs });
     for (let round = 0; round < rounds && found.length === 0 && (round === 0 || Date.now() < untilMs); round++)
       found.push(...(await all.play(round)));
   })();

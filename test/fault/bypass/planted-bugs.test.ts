@@ -1,0 +1,94 @@
+/** The hunters find what they are for: each way round a rule that was there once, put back into the built code. */
+import { requires } from "@sluice/testkit";
+import { expect, test as plainTest } from "vitest";
+import type { Patch } from "../../mutants/mutants.js";
+import { misfits, plantedEnv } from "../../mutants/planted.js";
+import { chooseSeed } from "../exercisers/policies.js";
+import { type Configuration, type Hunt, huntBy, SPARE_MS } from "./harness/configurations.js";
+import { huntNames } from "./harness/hunt-names.js";
+import { huntRevocations } from "./harness/hunt-revocations.js";
+
+const { describe, test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "FUSE passthrough", "command cc");
+/** It ends with the first thing that it finds. */
+const LONGEST_MS = 60_000;
+const PATIENCE_MS = 6_000;
+
+const GRANTED: Configuration = { name: "granted", flow: "granted", replicas: 1 };
+const MEDIATED: Configuration = { name: "mediated", flow: "mediated", replicas: 1 };
+
+interface PlantedBug {
+  /** What goes wrong, as somebody would report it. */
+  name: string;
+  patches: readonly Patch[];
+  hunt(hunt: Hunt): Promise<string[]>;
+  configuration: Configuration;
+}
+
+const GOVERN = "overlay/dist/gate/govern.js";
+
+const bugs: readonly PlantedBug[] = [
+  {
+    name: "an operation is carried out on what it was not judged for, since a directory was renamed while it waited",
+    patches: [
+      {
+        file: GOVERN,
+        find: "return stands(core, operation, epoch) ? prepare(core, operation, { epoch, attempt }) : again(core, operation, attempt);",
+        replace: "return prepare(core, operation, { epoch, attempt });",
+      },
+    ],
+    hunt: huntNames,
+    configuration: GRANTED,
+  },
+  {
+    name: "an open that waits for its copy-up is let through by a policy that is not in force any more",
+    patches: [
+      {
+        file: GOVERN,
+        find: "return stands(core, operation, epoch) ? commit(core, operation, permit) : again(core, operation, attempt);",
+        replace: "return commit(core, operation, permit);",
+      },
+    ],
+    hunt: huntRevocations,
+    configuration: GRANTED,
+  },
+  {
+    name: "a move takes the denial of other accesses than opening away",
+    patches: [
+      {
+        file: "overlay/dist/gate/move-comparison.js",
+        find: "})).filter(({ accesses }) => accesses.length > 0);",
+        replace: '})).filter(({ operation, accesses }) => operation === "open" && accesses.length > 0);',
+      },
+    ],
+    hunt: huntNames,
+    configuration: GRANTED,
+  },
+  {
+    name: "a move takes obligations away",
+    patches: [
+      {
+        file: "mount/dist/enforcement/compare-rulings.js",
+        find: 'return [...ours].some(([name, value]) => name !== "ratePer" && !meets(name, value, theirs.get(name)));',
+        replace: "return false;",
+      },
+    ],
+    hunt: huntNames,
+    configuration: MEDIATED,
+  },
+];
+
+plainTest("every patch fits the built code", () => expect(misfits(bugs)).toEqual([]));
+
+describe("the hunters find:", () => {
+  const seed = chooseSeed();
+  for (const { name, patches, hunt, configuration } of bugs)
+    test(
+      name,
+      async () => {
+        const found = await hunt(huntBy(seed, { configuration, leftMs: LONGEST_MS, patienceMs: PATIENCE_MS, env: plantedEnv(patches) }));
+        expect(found).not.toEqual([]);
+        expect(found[0]).toContain("violation");
+      },
+      LONGEST_MS + SPARE_MS,
+    );
+});
