@@ -104,6 +104,7 @@ class Rounds {
       made: Layers;
       random: () => number;
       hunter: RunningScript;
+      patienceMs: number;
     },
   ) {}
 
