@@ -15,6 +15,7 @@ const PATIENCE_MS = 6_000;
 
 const GRANTED: Configuration = { name: "granted", flow: "granted", replicas: 1 };
 const MEDIATED: Configuration = { name: "mediated", flow: "mediated", replicas: 1 };
+const MIXED: Configuration = { name: "mixed", flow: "mixed", replicas: 1 };
 
 interface PlantedBug {
   /** What goes wrong, as somebody would report it. */
@@ -50,6 +51,20 @@ const bugs: readonly PlantedBug[] = [
     ],
     hunt: huntRevocations,
     configuration: GRANTED,
+  },
+  {
+    name: "a refused open gets the pages that an allowed one brings",
+    patches: [{ file: "overlay/dist/io/route-open.js", find: "if (io.withheld > 0) {", replace: "if (io.withheld > 1e9) {" }],
+    hunt: huntRevocations,
+    configuration: MEDIATED,
+  },
+  {
+    name: "an open that can be mapped past the daemon is counted as refused",
+    patches: [
+      { file: "overlay/dist/io/withhold-open.js", find: 'return file.readable ? "mapping" : undefined;', replace: "return undefined;" },
+    ],
+    hunt: huntRevocations,
+    configuration: MIXED,
   },
   {
     name: "a move takes the denial of other accesses than opening away",

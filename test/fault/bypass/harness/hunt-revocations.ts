@@ -29,10 +29,12 @@ const EDIT_MS = 150;
 const USERS = [2001, 2002, 2003];
 const FORBIDDEN = 0x80;
 
+/** As in revocation-hunter.c. */
+const [READING, WRITING] = [1, 2];
+
 interface Denial {
   uid: number;
   file: number;
-  /** 1: reading, 2: writing, as in revocation-hunter.c. */
   access: number;
 }
 interface Held {
@@ -44,9 +46,13 @@ interface Held {
 
 const below = (random: () => number, limit: number): number => Math.floor(random() * limit);
 
+/** Of every second file to all who can be denied something: what shares its inode with an open that is allowed passes through. */
 function drawDenials(random: () => number): Denial[] {
-  const pairs = USERS.slice(0, -1).flatMap((uid) => Array.from({ length: FILES }, (_, file) => ({ uid, file })));
-  return pairs.filter(() => random() < 0.5).map((pair) => ({ ...pair, access: 1 + below(random, 3) }));
+  return Array.from({ length: FILES }, (_, file) => file).flatMap((file) => {
+    const [toAll, access] = [random() < 0.5, 1 + below(random, 3)];
+    const denied = USERS.slice(0, -1).filter(() => toAll || random() < 0.5);
+    return denied.map((uid) => ({ uid, file, access: toAll ? READING | WRITING : access }));
+  });
 }
 
 const ACCESSES = ["read", "write"];

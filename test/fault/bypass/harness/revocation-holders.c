@@ -160,19 +160,19 @@ static void open_again(int file) {
     else snprintf(name, sizeof name, "%d/f%d", shared->round, file);
     int fd = open(name, flags_of(access) | O_CLOEXEC);
     if (fd >= 0 && denied != 0) violation("uid %u opened %d/f%d, which is denied, by %s", getuid(), shared->round, file, name);
-    // Nobody but those who are allowed it brings pages back, and stores.
+    // Nobody but those who are allowed it brings pages back, and stores: for a moment, or to the end of the round.
     if (fd >= 0 && files[file].fd < 0) {
         files[file].fd = fd;
         held_of(file)->access = access;
         for (int i = 0; i < 6; i++) use(file);
-        close_one(file);
+        if (draw(2) == 0) close_one(file);
     } else if (fd >= 0) close(fd);
 }
 
 static void step(enum phase phase, int file) {
     int may_open = (phase == OPENING && file >= LARGE) || phase == COPYING;
     if (phase == ATTACKING && draw(4) == 0) open_again(file);
-    else if (files[file].fd >= 0 && may_open && draw(16) == 0) close_one(file);
+    else if (files[file].fd >= 0 && may_open && draw(self >= VISITORS ? 3 : 24) == 0) close_one(file);
     else if (files[file].fd >= 0) use(file);
     else if (may_open && draw(2) == 0) open_one(file);
     // The decision service shares the processors.

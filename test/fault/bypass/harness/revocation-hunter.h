@@ -4,7 +4,8 @@
 #include <stdint.h>
 
 // The first files are LARGE: they are copied up with a wait.
-enum { FILES = 8, LARGE = 2, HOLDERS = 6, PAGE = 4096, PAGES = 4, READS = 1, WRITES = 2 };
+// The last holders keep little open before the policy changes: an open that shares its inode with one that is allowed passes through.
+enum { FILES = 8, LARGE = 2, HOLDERS = 6, VISITORS = 4, PAGE = 4096, PAGES = 4, READS = 1, WRITES = 2 };
 enum phase { OPENING, COPYING, HOLDING, ATTACKING, CLOSING, OVER };
 
 // One descriptor: each holder has one of each file at most.
