@@ -8,6 +8,7 @@ const PAIRED = [
   "test/conformance/**/*.test.ts",
   "test/dropin/{command-line,owners}.test.ts",
   "test/e2e/{attacks,cli-bad-input,cli-lifecycle,denials,explain,policy-edit,unasked}.test.ts",
+  "test/fault/bypass/**/*.test.ts",
   "test/mutants/**/*.test.ts",
   "test/portable/conformance.test.ts",
 ];
