@@ -83,6 +83,8 @@ export interface LayerStatus {
   name: string;
   path: string;
   fileSystem: string;
+  /** Of the layer's private mount, as mount(8) names them: "ro", "nosuid", "noatime", ... */
+  flags: readonly string[];
   /** Of the layer's file system: 0 where it lies on a disk, 1 on an overlay, ... undefined where it was not found out. */
   stackDepth: number | undefined;
   /** `untried`: there was no regular file yet to find out with. */

@@ -6,6 +6,17 @@ import { fileSystemName } from "./layer/file-system-name.js";
 import { type HostLayer, sys } from "./layer/host-layer.js";
 
 const numbers = new Float64Array(12);
+const FLAGS_AT = 11;
+/** ST_ flags of statfs(2) (include/linux/statfs.h). */
+const FLAG_NAMES: readonly (readonly [number, string])[] = [
+  [0x1, "ro"],
+  [0x2, "nosuid"],
+  [0x4, "nodev"],
+  [0x8, "noexec"],
+  [0x400, "noatime"],
+  [0x800, "nodiratime"],
+  [0x1000, "relatime"],
+];
 
 export function overlayStatus(core: Core): OverlayStatus {
   return {
@@ -31,6 +42,7 @@ function layerStatus(core: Core, layer: HostLayer): LayerStatus {
     name: layer.name,
     path: layer.spec.path,
     fileSystem,
+    flags: FLAG_NAMES.flatMap(([bit, name]) => (((numbers[FLAGS_AT] as number) & bit) !== 0 ? [name] : [])),
     stackDepth: fileSystem === "overlay" || fileSystem === "fuse" ? undefined : 0,
     passthrough: eligibility(core, layer),
   };

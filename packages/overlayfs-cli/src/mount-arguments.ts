@@ -86,9 +86,9 @@ function asDropIn(given: readonly string[], caller: { initialNamespace: boolean;
   // A caller of fuse-overlayfs takes what is in the upper layer for the whole of the difference (podman makes an image's
   // layer of it), and that a renamed directory's contents are elsewhere would be lost on it. Whoever calls mount(8) wants a
   // file system, in which directories can be renamed.
-  const userXattr = names.has("userxattr") || (!initialNamespace && !names.has("redirect_dir") && !names.has("metacopy"));
-  if (userXattr && !names.has("userxattr")) words.unshift("userxattr");
-  if (!byMount && !userXattr && !names.has("redirect_dir") && !names.has("metacopy")) words.unshift("redirect_dir=off");
+  const saysHow = ["userxattr", "redirect_dir", "metacopy"].some((name) => names.has(name));
+  // In a user namespace marks are user.*, and there are no redirects.
+  if (!byMount && initialNamespace && !saysHow) words.unshift("redirect_dir=off");
   // What fuse-overlayfs and image layers left in them.
   if (!names.has("foreign_marks")) words.unshift("foreign_marks=on");
   return words;
@@ -103,7 +103,7 @@ function withoutIdleWork(words: readonly string[], notices: string[]): string[] 
 }
 
 /**
- * @param initialNamespace whether the process is in the initial user namespace, where trusted.* attributes can be written
+ * @param initialNamespace whether the process is in the initial user namespace, where redirects can be made
  * @throws CliError
  */
 export function mountArguments(invocation: MountInvocation, initialNamespace: boolean): MountArguments {

@@ -1,24 +1,11 @@
 /** What both ways of calling this command have in common: from an invocation to an exit code. */
-import { readFileSync } from "node:fs";
-import { CliError, EXIT, errorLine, keepPausesShort, VERSION } from "@sluice/runtime/cli";
+import { CliError, EXIT, errorLine, inInitialNamespace, keepPausesShort, VERSION } from "@sluice/runtime/cli";
 import { HELP } from "./help-text.js";
 import { installLinks } from "./install-links.js";
 import type { Invocation, MountInvocation } from "./invocation.js";
 import { launch } from "./launch.js";
 import { logPlace } from "./log-place.js";
 import { mountArguments } from "./mount-arguments.js";
-
-/** Of a process that no user namespace holds: every id is itself. */
-const WHOLE_MAP = /^\s*0\s+0\s+4294967295\s*$/;
-
-function inInitialNamespace(): boolean {
-  try {
-    return WHOLE_MAP.test(readFileSync("/proc/self/uid_map", "latin1"));
-  } catch {
-    // A kernel without user namespaces.
-    return true;
-  }
-}
 
 async function mount(invocation: MountInvocation): Promise<number> {
   const { argv, foreground, logFile, remount, notices } = mountArguments(invocation, inInitialNamespace());

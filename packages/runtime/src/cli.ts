@@ -2,4 +2,5 @@
 export { CliError, EXIT, errorLine } from "./cli-error.js";
 export { escapeLine, escapeName, escapeTextName } from "./escape-name.js";
 export { keepPausesShort } from "./keep-pauses-short.js";
+export { inInitialNamespace } from "./user-namespace.js";
 export { VERSION } from "./version.js";

@@ -15,4 +15,5 @@ export {
   type TracingOptions,
   tracingOptions,
 } from "./tracing/tracing.js";
+export { inInitialNamespace } from "./user-namespace.js";
 export { VERSION } from "./version.js";

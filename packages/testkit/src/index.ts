@@ -24,6 +24,7 @@ export {
   whiteout,
 } from "./plant.js";
 export { plantDeep } from "./plant-deep.js";
+export { asOrdinaryUser, ORDINARY_USER } from "./ordinary-user.js";
 export { descendantsOf, identifyProcess, isAlive, killProcess, openDescriptors, type ProcessIdentity } from "./processes.js";
 export { type Gated, machineHas, type Need, requires } from "./requirements.js";
 export {

@@ -5,7 +5,7 @@
  */
 import { relative, sep } from "node:path";
 import { MOUNT_ATTR, MS, native, OPEN_TREE, openBeneath, openRealDirectory } from "@sluice/native";
-import { AT, errnoName, O } from "@sluice/vfs";
+import { AT, Errno, errnoName, O } from "@sluice/vfs";
 import type { OpenLayer, OpenLayers } from "../keeper-link.js";
 import type { MountPlan } from "../mount-plan.js";
 import { openErrorWitness } from "./error-witness.js";
@@ -22,23 +22,37 @@ function must(result: number, path: string, what: string, remedy: string): numbe
   return result;
 }
 
+const ACCESS_TIMES = MOUNT_ATTR.ATIME_MASK | MOUNT_ATTR.NODIRATIME;
+
+/**
+ * Only the rule of access times is ever replaced; every other flag is added to those of the mount below. A mount that a user
+ * namespace got from its parent keeps its rule (fs/namespace.c can_change_locked_flags): there the others are set alone. A lower
+ * layer loses nothing by that, as the kernel moves no access time through a read-only mount (fs/inode.c touch_atime).
+ */
+function protect(fd: number, set: number): number {
+  const status = native.mountSetattr(fd, "", AT.EMPTY_PATH, set, ACCESS_TIMES);
+  return status === -Errno.EPERM ? native.mountSetattr(fd, "", AT.EMPTY_PATH, set & ~ACCESS_TIMES, 0) : status;
+}
+
 function cloneMount(path: string, set: number): number {
   // Preflight has resolved the path: its owner may have put a link there since.
   const place = must(openRealDirectory(toBytes(path), O.PATH), path, "it cannot be opened", "leave its path as it is, and try again");
   const cloned = native.openTree(place, "", OPEN_TREE.CLONE | AT.EMPTY_PATH | O.CLOEXEC);
   native.close(place);
-  const fd = must(
-    cloned,
-    path,
-    "a private view of this layer cannot be made",
-    "run with CAP_SYS_ADMIN; a layer must not lie on an unbindable mount",
-  );
-  const status = native.mountSetattr(fd, "", AT.EMPTY_PATH, set, MOUNT_ATTR.ATIME_MASK | MOUNT_ATTR.NODIRATIME);
+  const fd = must(cloned, path, "a private view of this layer cannot be made", cloneRemedy(cloned));
+  const status = protect(fd, set);
   if (status < 0) {
     native.close(fd);
     must(status, path, "the private view of this layer cannot be protected", "use a kernel of 5.12 or later");
   }
   return fd;
+}
+
+/** EINVAL: an unbindable mount; or, in a user namespace, mounts below that would be uncovered (fs/namespace.c has_locked_children). */
+function cloneRemedy(status: number): string {
+  return status === -Errno.EINVAL
+    ? "it must not lie on an unbindable mount nor, in a user namespace, have another mount below it: name a directory further down"
+    : "run with CAP_SYS_ADMIN";
 }
 
 function openInClone(rootFd: number, root: string, path: string): number {

@@ -88,6 +88,7 @@ export function renderStatus(status: MountStatus): string {
     layer.name,
     escapeTextName(layer.path),
     layer.fileSystem,
+    layer.flags.join(","),
     layer.stackDepth === undefined ? "?" : String(layer.stackDepth),
     passthroughWord(layer),
   ]);
@@ -113,7 +114,7 @@ export function renderStatus(status: MountStatus): string {
     ...copyUpLines(status),
     `anomalies   ${status.anomalies}`,
     "",
-    ...table(["LAYER", "PATH", "FILE SYSTEM", "DEPTH", "PASSTHROUGH"], layers),
+    ...table(["LAYER", "PATH", "FILE SYSTEM", "FLAGS", "DEPTH", "PASSTHROUGH"], layers),
     "",
   ]
     .map(escapeLine)

@@ -3,7 +3,15 @@ import { noOptions, type OptionString } from "./option-values.js";
 import { overlayOptions } from "./overlay-options.js";
 
 const settle = (given: Partial<OptionString>, writable = true): ReturnType<typeof overlayOptions> =>
-  overlayOptions({ ...noOptions(), ...given }, writable);
+  overlayOptions({ ...noOptions(), ...given }, { writable, trusted: true });
+
+test("marks are user.* where trusted.* cannot be written, unless an option excludes that", () => {
+  const settleUntrusted = (given: Partial<OptionString>): boolean =>
+    overlayOptions({ ...noOptions(), ...given }, { writable: true, trusted: false }).userXattr;
+  expect(settleUntrusted({})).toBe(true);
+  expect(settleUntrusted({ redirectDir: "on" })).toBe(false);
+  expect(settleUntrusted({ metacopy: true })).toBe(false);
+});
 
 test("what holds where nothing is said", () => {
   expect(settle({})).toEqual({

@@ -21,8 +21,11 @@ export interface OverlayOptions {
 
 type Given = Pick<OptionString, "userXattr" | "redirectDir" | "metacopy" | "index" | "xino" | "uuid" | "foreignMarks" | "volatile">;
 
-/** @throws CliError where two options exclude each other */
-export function overlayOptions(given: Given, writable: boolean): OverlayOptions {
+/**
+ * @param trusted whether trusted.* attributes can be written: elsewhere marks are user.*, unless an option excludes them
+ * @throws CliError where two options exclude each other
+ */
+export function overlayOptions(given: Given, { writable, trusted }: { writable: boolean; trusted: boolean }): OverlayOptions {
   // Where the kernel's redirect_always_follow is set, as by default, its "off" follows what exists.
   const asked = given.redirectDir === "off" ? "follow" : given.redirectDir;
   const rest: Omit<OverlayOptions, "userXattr" | "redirectDir" | "metacopy"> = {
@@ -32,7 +35,7 @@ export function overlayOptions(given: Given, writable: boolean): OverlayOptions 
     foreignMarks: given.foreignMarks === true,
     volatile: writable && given.volatile,
   };
-  if (given.userXattr) {
+  if (given.userXattr || (!trusted && given.redirectDir === undefined && given.metacopy === undefined)) {
     refuseForgeable(given);
     return { userXattr: true, redirectDir: "nofollow", metacopy: false, ...rest };
   }

@@ -1,9 +1,9 @@
-/** From what was typed to a MountConfig. Looks at no file. Throws CliError with exit code 2. */
+/** From what was typed to a MountConfig. Looks at no file but its own user namespace. Throws CliError with exit code 2. */
 import { resolve } from "node:path";
 import { DecisionError } from "@sluice/decision-api";
 import { parseTarget } from "@sluice/decision-client";
 import { MS } from "@sluice/native";
-import { LOG_LEVELS, type LogLevel, parseHostPort, type TracingArguments, tracingOptions } from "@sluice/runtime";
+import { inInitialNamespace, LOG_LEVELS, type LogLevel, parseHostPort, type TracingArguments, tracingOptions } from "@sluice/runtime";
 import type { IdlePollingWish } from "@sluice/vfs";
 import { wrong } from "../complaint.js";
 import { shownOf } from "../shown/shown-given.js";
@@ -188,7 +188,7 @@ export function parseMount(mountpoint: string, args: MountArguments): MountConfi
     source: options.source ?? "sluice",
     mountFlags: readOnly ? options.setFlags | MS.RDONLY : options.setFlags,
     labels: [...options.labels].map(([name, label]) => `${name}="${label}"`),
-    ...overlayOptions(options, !readOnly),
+    ...overlayOptions(options, { writable: !readOnly, trusted: inInitialNamespace() }),
     shown: shownOf(options.shown),
     nonEmpty: options.nonEmpty,
     allowOther: options.allowOther,

@@ -1,8 +1,7 @@
 /** What this machine allows, each finding with the remedy for a lack. */
-import { readFileSync } from "node:fs";
 import { release } from "node:os";
 import { whyNoIdlePolling, whyNoUring } from "@sluice/engine-devfuse";
-import { CliError } from "@sluice/runtime";
+import { CliError, inInitialNamespace } from "@sluice/runtime";
 import { checkDevice, missingCapabilities, requiredCapabilities } from "../preflight/check-machine.js";
 import { checkLayerEligible } from "./check-layer.js";
 import { type PassthroughProbe, withProbe, withTemporaryFile } from "./passthrough-probe.js";
@@ -59,15 +58,13 @@ function checkCapabilities(): Finding {
   };
 }
 
-/** The first user namespace maps every user to itself. */
 function checkUserNamespace(): Finding {
-  const initial = /^\s*0\s+0\s+4294967295\s*$/.test(readFileSync("/proc/self/uid_map", "latin1"));
-  if (initial) return { name: "user namespace", state: "ok", detail: "the initial one" };
+  if (inInitialNamespace()) return { name: "user namespace", state: "ok", detail: "the initial one" };
   return {
     name: "user namespace",
     state: "limit",
-    detail: "not the initial one: the kernel refuses passthrough and trusted.* marks",
-    remedy: "run outside of it, or mount with -o userxattr and without passthrough",
+    detail: "not the initial one: files are mediated, and marks are user.overlay.*, since the kernel refuses the others",
+    remedy: "run outside of it for passthrough",
   };
 }
 

@@ -94,7 +94,12 @@ function writableDirectoriesOf(row: MountRow): string[] {
     .map((word) => unescapeName(word.slice(word.indexOf("=") + 1)));
 }
 
+/** Undefined where nothing is there, or this user may not look there: the layers were reached, so it is none of them. */
 function keyOf(path: string): string | undefined {
-  const stat = statSync(path, { bigint: true, throwIfNoEntry: false });
-  return stat === undefined ? undefined : `${stat.dev}:${stat.ino}`;
+  try {
+    const { dev, ino } = statSync(path, { bigint: true });
+    return `${dev}:${ino}`;
+  } catch {
+    return undefined;
+  }
 }
