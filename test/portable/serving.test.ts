@@ -146,7 +146,7 @@ test("an unmount from outside ends the server", async () => {
   expect(await mount.exited).toEqual({ code: 0, signal: null });
 });
 
-test("a mount in use is detached and ended, and its users are told", async () => {
+test("a mount in use is ended after its grace, and its users are told", async () => {
   const { mount } = await serve();
   const user = runScript(["sh", "-c", "exec 3< a; sleep 16; cat <&3"], { cwd: mount.mountpoint });
   await sleep(500);

@@ -27,7 +27,14 @@ export function connectHere(place: MountPlace): KernelConnection {
 /** Opens and claims the layers. @throws LayerError where one cannot be used. */
 export function openInProcess(plan: MountPlan): KeeperLink {
   const { release, ...layers } = openLayers(plan);
-  const letGo = claimUpper(layers.upper, layers.work);
+  const unclaim = claimUpper(layers.upper, layers.work);
+  let held = true;
+  const letGo = (): void => {
+    if (!held) return;
+    held = false;
+    unclaim();
+    release();
+  };
   return {
     keeper: undefined,
     restored: false,
@@ -42,9 +49,7 @@ export function openInProcess(plan: MountPlan): KeeperLink {
     onDrain: () => undefined,
     handOver: () => undefined,
     onStop: () => undefined,
-    close: () => {
-      letGo();
-      release();
-    },
+    letGo,
+    close: letGo,
   };
 }

@@ -60,6 +60,11 @@ export interface KeeperLink {
   /** `drain` is called when the keeper wants to start another server: finish what is in flight, then `handOver` and exit with 0. */
   onDrain(drain: () => void): void;
   handOver(): void;
+  /**
+   * Lets go of everything that holds the layers' file systems, the keeper's part too: to be called when the connection is over and
+   * the server has closed its own descriptors. Nothing of the layers is held any more when it returns.
+   */
+  letGo(): void;
   /** `stop` is called when the keeper wants the mount to end, by a keeper that cannot send a signal. */
   onStop(stop: () => void): void;
   close(): void;

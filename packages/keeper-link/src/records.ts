@@ -41,6 +41,8 @@ export const Ask = {
   handOver: 10,
   /** It has all that it needs but what the keeper tells, and waits for that. The one record that may come before. */
   loaded: 11,
+  /** The connection is over, and the server holds nothing of the layers any more. Answered with 0 when the keeper does not either. */
+  letGo: 12,
 } as const;
 
 /** From the keeper. */

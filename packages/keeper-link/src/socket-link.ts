@@ -183,6 +183,11 @@ class SocketLink implements KeeperLink {
     this.#post(this.#request.begin(Ask.handOver, 0, 0n, 0));
   }
 
+  /** A keeper that does not know the request holds them until it ends. */
+  letGo(): void {
+    this.#exchange(Ask.letGo, 0, undefined);
+  }
+
   onStop(stop: () => void): void {
     this.#stop = stop;
   }

@@ -1,16 +1,13 @@
 /**
- * `umount.fuse.sluice`: unmounts as umount(8) would, and returns when the server has let go of the layers. umount(2) by
+ * `umount.fuse.sluice`: unmounts as umount(8) would, and returns when nothing holds the layers' file systems any more. umount(2) by
  * itself returns before the server has heard of it.
  */
-import { existsSync, realpathSync } from "node:fs";
+import { realpathSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { MNT, native } from "@sluice/native";
-import { daemonStatus } from "@sluice/service-mount";
+import { untilFreed } from "@sluice/service-mount";
 
 const UMOUNT_FAILURE = 32;
-const LONGEST_MS = 10_000;
-const POLL_MS = 5;
 
 /** Without touching what is mounted there: its server may be dead. */
 function placeOf(path: string): string {
@@ -43,15 +40,14 @@ async function unmount(): Promise<number> {
   const place = placeOf(path);
   const lazy = (flags & MNT.DETACH) !== 0;
   // Asked before, as nobody answers afterwards. A lazy unmount waits for nobody, so it asks nobody.
-  const pid = lazy ? undefined : (await daemonStatus(place))?.pid;
+  const freed = lazy ? undefined : await untilFreed(place);
   const status = native.umount2(Buffer.from(place, "utf8").toString("latin1"), flags);
   if (status < 0) {
     const EBUSY = -16;
     process.stderr.write(`umount.fuse.sluice: ${path}: ${status === EBUSY ? "target is busy" : `cannot unmount (errno ${-status})`}\n`);
     return UMOUNT_FAILURE;
   }
-  if (pid === undefined) return 0;
-  for (const untilMs = Date.now() + LONGEST_MS; existsSync(`/proc/${pid}`) && Date.now() < untilMs; ) await sleep(POLL_MS);
+  await freed?.();
   return 0;
 }
 

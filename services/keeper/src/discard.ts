@@ -10,6 +10,7 @@ const AT_A_TIME = 2;
 const CROWD = 64;
 
 const waiting: number[] = [];
+const idle: (() => void)[] = [];
 let closing = 0;
 
 export function discard(fd: number): void {
@@ -27,11 +28,17 @@ export function discardsPend(): boolean {
   return closing > 0;
 }
 
+/** Resolves when all that was given so far is closed. */
+export function discarded(): Promise<void> {
+  return discardsPend() ? new Promise((resolve) => idle.push(resolve)) : Promise.resolve();
+}
+
 function closeNext(): void {
   for (; closing < AT_A_TIME && waiting.length > 0; closing++) {
     close(waiting.shift() as number, () => {
       closing--;
       closeNext();
+      if (closing === 0) for (const resolve of idle.splice(0)) resolve();
     });
   }
 }

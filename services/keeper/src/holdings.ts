@@ -17,7 +17,7 @@ import {
 } from "@sluice/keeper-link";
 import { native, POLL, SEAL } from "@sluice/native";
 import { Errno, FsError } from "@sluice/vfs";
-import { discard } from "./discard.js";
+import { discard, discarded } from "./discard.js";
 import { KeptMemory } from "./kept-memory.js";
 import { isOf, mountIdOf, registerChecked } from "./registrar.js";
 
@@ -44,6 +44,7 @@ export class Holdings {
   #place: number;
   #mounted: MountPoint | undefined;
   #unmounting = false;
+  #holds = true;
 
   /** @throws LayerError, FsError */
   constructor(plan: MountPlan) {
@@ -112,11 +113,12 @@ export class Holdings {
 
   /** Unmounted by somebody, or aborted. */
   get connectionOver(): boolean {
-    return this.#mounted !== undefined && (native.pollNow(this.fuseFd, 0, 0) & POLL.ERR) !== 0;
+    return !this.#holds || (this.#mounted !== undefined && (native.pollNow(this.fuseFd, 0, 0) & POLL.ERR) !== 0);
   }
 
   /** A backing id, or the negative errno. The descriptor stays the caller's. */
   register(fd: number): number {
+    if (!this.#holds) return -Errno.ENOTCONN;
     if (this.#backingIds.size >= this.#backingLimit) return -Errno.ENFILE;
     const id = registerChecked(this.fuseFd, fd, this.#clones);
     if (id > 0) this.#backingIds.add(id);
@@ -124,14 +126,14 @@ export class Holdings {
   }
 
   closeBacking(id: number): void {
-    if (this.#backingIds.delete(id)) native.backingClose(this.fuseFd, id);
+    if (this.#holds && this.#backingIds.delete(id)) native.backingClose(this.fuseFd, id);
   }
 
   /** Takes the descriptor over, whatever comes of it. False where there is no room for it, or where it is neither of a layer nor memory. */
   store(key: bigint, fd: number): boolean {
     const fits = this.#store.has(key) || this.#store.size < this.storeLimit;
     const ofLayer = isOf(fd, this.#clones);
-    if (!fits || !(ofLayer || this.#memory.admits(key, fd))) {
+    if (!this.#holds || !fits || !(ofLayer || this.#memory.admits(key, fd))) {
       discard(fd);
       return false;
     }
@@ -150,6 +152,17 @@ export class Holdings {
     discard(fd);
   }
 
+  /**
+   * Once the connection is over: lets go of everything, so that the layers' file systems can be unmounted while the server still takes
+   * itself apart. 0, or the negative errno: the mount still needs it.
+   */
+  async letGo(): Promise<number> {
+    if (!this.connectionOver) return -Errno.EBUSY;
+    this.#closeAll();
+    await discarded();
+    return 0;
+  }
+
   /** Takes the mount away and lets go of everything. */
   async end(): Promise<void> {
     if (this.#mounted !== undefined) {
@@ -159,7 +172,13 @@ export class Holdings {
       // An aborted connection leaves its mount behind.
       await unmountDevice(this.#mounted, true);
     }
+    this.#closeAll();
+  }
+
+  #closeAll(): void {
+    if (!this.#holds) return;
     for (const key of [...this.#store.keys()]) this.drop(key);
+    this.#holds = false;
     const { errorWitness = -1 } = this.layers;
     for (const fd of [...this.#roots(), this.fuseFd, this.journalFd, errorWitness, this.#place]) if (fd >= 0) native.close(fd);
     this.#release();

@@ -14,8 +14,8 @@ import { ServerLink } from "./server-link.js";
 import { LOOK_MS, OVER_LIMIT_MS } from "./server-process.js";
 
 const STDIN = 0;
-/** How long a server may take to unmount: less than an orchestrator gives us, more than it waits for the last users. */
-const STOP_LIMIT_MS = 25_000;
+/** How long a server may take to unmount beyond its grace for the mount's last users; an orchestrator gives us more. */
+const STOP_LIMIT_MS = 15_000;
 const PATIENT_STOPS = 2;
 /** Some 25 days: a longer one would run out at once. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
@@ -69,7 +69,7 @@ class AwaitingKeeper {
     this.#stops++;
     if (this.#visit === undefined || this.#stops > PATIENT_STOPS) return this.#end(0);
     this.#visit.link.stop();
-    this.#limit ??= setTimeout(() => this.#end(0), STOP_LIMIT_MS);
+    this.#limit ??= setTimeout(() => this.#end(0), Math.min(this.#config.graceMs + STOP_LIMIT_MS, LONGEST_TIMER_MS));
   }
 
   /** Has the server make room for the next one. */

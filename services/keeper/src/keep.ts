@@ -15,8 +15,8 @@ import { Standby } from "./standby.js";
 
 const DOOR = "keeper.sock";
 const STDIN = 0;
-/** How long a server may take to unmount: more than it waits for the mount's last users. */
-const STOP_LIMIT_MS = 40_000;
+/** How long a server may take to unmount beyond its grace for the mount's last users. */
+const STOP_LIMIT_MS = 30_000;
 const PATIENT_STOPS = 2;
 /** A new version that has not loaded, or does not serve, within this is a failure. */
 const LOAD_LIMIT_MS = 30_000;
@@ -74,7 +74,7 @@ class Keeper {
     void this.#standby.drop();
     this.#coming?.signal("SIGKILL");
     this.#server?.signal(this.#stops > PATIENT_STOPS ? "SIGKILL" : "SIGTERM");
-    this.#limit ??= setTimeout(() => this.#server?.signal("SIGKILL"), STOP_LIMIT_MS);
+    this.#limit ??= setTimeout(() => this.#server?.signal("SIGKILL"), this.#config.graceMs + STOP_LIMIT_MS);
   }
 
   /**

@@ -14,6 +14,8 @@ export interface KeeperConfig {
   serverConfig: string;
   /** Whom servers run as; undefined: as the keeper. */
   user: { uid: number; gid: number } | undefined;
+  /** How long a server that is to unmount waits for the mount's last users. */
+  graceMs: number;
   /** Where the sockets of the mount lie: made before, removed by the keeper at the end. */
   runDirectory: string;
 }
@@ -25,6 +27,8 @@ export interface AwaitingConfig {
   socket: string;
   /** Whom servers run as, and nobody else is let in; undefined: as the keeper. */
   user: { uid: number; gid: number } | undefined;
+  /** As of KeeperConfig. */
+  graceMs: number;
   /** Told to each server as it is. */
   offer: string;
   /** How long the mount may be without a server that serves, before it is unmounted. Infinity is null in JSON: for ever. */

@@ -42,6 +42,7 @@ const SHAPES: ReadonlyMap<number, { fds: number; payload: number }> = new Map([
   [Ask.abort, { fds: 0, payload: 0 }],
   [Ask.handOver, { fds: 0, payload: 0 }],
   [Ask.loaded, { fds: 0, payload: 0 }],
+  [Ask.letGo, { fds: 0, payload: 0 }],
 ]);
 
 export class ServerLink {
@@ -224,6 +225,8 @@ export class ServerLink {
         return this.#reply(sequence, this.#holdings.abort());
       case Ask.handOver:
         return this.#events.handOver();
+      case Ask.letGo:
+        return void this.#holdings.letGo().then((status) => this.#reply(sequence, status));
       case Ask.loaded:
         return this.#events.loaded();
     }

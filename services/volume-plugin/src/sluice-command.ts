@@ -108,9 +108,9 @@ export class MountCommand {
     child.unref();
   }
 
-  /** Drains and unmounts. Nothing there is no error. Rejects with `VolumeError`. */
+  /** Waits a while for whoever still uses it, and unmounts. Nothing there is no error. Rejects with `VolumeError`. */
   async unmount(mountpoint: string): Promise<void> {
-    const { code, output } = await run(this.command, ["unmount", mountpoint], UNMOUNT_MS);
+    const { code, output } = await run(this.command, ["unmount", "--wait", "10s", mountpoint], UNMOUNT_MS);
     if (code !== 0 && !output.includes("nothing is mounted there")) {
       throw new VolumeError(output.replace(/^sluice: /, "") || `unmounting ${mountpoint} took more than ${UNMOUNT_MS / 1000} s`);
     }

@@ -4,6 +4,7 @@ import { namespacesHere, OFFER_VERSION, type Offer } from "@sluice/keeper-link";
 import { type Command, Option } from "commander";
 import { failed, wrong } from "../complaint.js";
 import type { MountArguments } from "../config/parse-mount.js";
+import { DEFAULT_GRACE, GRACE_HELP } from "./mount-command.js";
 import type { MountHost } from "../lifecycle/life.js";
 
 const HELP = `
@@ -20,7 +21,7 @@ Example:
   sluice mount --keeper-socket /run/keeper/socket --policy policy.yaml
 `;
 
-interface KeeperArguments extends Pick<MountArguments, "lower" | "upper" | "work" | "o" | "maxStackDepth" | "locks" | "user"> {
+interface KeeperArguments extends Pick<MountArguments, "lower" | "upper" | "work" | "o" | "maxStackDepth" | "locks" | "user" | "grace"> {
   socket: string;
   wait: string;
 }
@@ -68,6 +69,7 @@ export function addKeeperCommand(program: Command, host: MountHost): void {
     .argument("<mountpoint>", "an empty directory")
     .requiredOption("--socket <path>", "where servers come to: made with mode 0600, and only for their user")
     .option("--wait <duration>", "how long the mount may be without a server that serves, or forever", "5m")
+    .option("--grace <duration>", GRACE_HELP, DEFAULT_GRACE)
     .addOption(new Option("--lower <dirs>", "read-only layers, topmost first, separated by ':'; may be repeated").argParser(collect))
     .option("--upper <dir>", "the layer that takes every change; without it the mount is read-only")
     .option("--work <dir>", "an empty directory on the upper layer's file system")

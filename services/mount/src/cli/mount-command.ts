@@ -16,12 +16,16 @@ Examples:
   sluice mount --keeper-socket /run/keeper/socket --decision dns:///decision:50051    the server of a 'sluice keeper'
 
 A colon in a layer's name is written \\:, as with overlayfs. The command stays in the foreground unless --background is given:
-SIGTERM, SIGINT or 'sluice unmount MOUNTPOINT' unmounts. With --keeper on it goes on when its server dies, and
+'sluice unmount MOUNTPOINT' unmounts, and so do SIGTERM and SIGINT, which wait for --grace where the mount is in use and then
+cut its users off (exit code 1); a second signal does so at once. With --keeper on it goes on when its server dies, and
 SIGHUP starts the server anew without unmounting; 'sluice upgrade MOUNTPOINT' does so with another version.
 
 Exit codes: 0 unmounted, 1 failed while running, 2 the command line or a file is wrong, 3 the machine lacks something
 ('sluice doctor' says what), 4 the mount point or a layer is in use or unfit.
 `;
+
+export const DEFAULT_GRACE = "10s";
+export const GRACE_HELP = "how long a server that is told to stop waits for whoever uses the mount, before it cuts them off";
 
 const collect = (value: string, before: string[] | undefined): string[] => [...(before ?? []), value];
 
@@ -89,6 +93,7 @@ export function addMountCommand(program: Command, host: MountHost): void {
     )
     .option("--stale-for <duration>", "how old a decision may be with --on-outage stale", "5m")
     .option("--decision-timeout <duration>", "how long an open waits for its decision", "5s")
+    .option("--grace <duration>", GRACE_HELP, DEFAULT_GRACE)
     .option("--max-stack-depth <depth>", "1: overlayfs may be mounted on top; 2: layers may lie on an overlay", "1")
     .option("--locks <who>", "who keeps fcntl and flock locks: kernel, daemon, or auto: the daemon where a file can change nodes", "auto")
     .option("--coherent-readers", "mediate lower files that can be copied up, so that who reads one sees later writes")

@@ -1,15 +1,43 @@
-/** `sluice unmount`: asks the daemon; where there is none, cleans up what it left. */
+/** `sluice unmount`: asks the daemon; where there is none, the kernel. Cuts nobody off unless it is told to. */
 import { statfsSync } from "node:fs";
+import type { Socket } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
 import { MNT, native } from "@sluice/native";
 import { Errno, errnoName } from "@sluice/vfs";
 import type { Command } from "commander";
-import { codeOf, failed, unfit } from "../complaint.js";
+import { codeOf, failed, unfit, wrong } from "../complaint.js";
 import { ask, connectControl } from "../control/control-client.js";
+import type { Busy, Unmounted } from "../control/control-protocol.js";
 import { realMountpoint, removeRunDirectories } from "../control/run-directory.js";
+import { findMountUsers, usersInWords } from "../lifecycle/mount-users.js";
 import { toBytes } from "../path-bytes.js";
 import { mountAt, readMountTable } from "../preflight/mount-table.js";
 
 const TYPE = "fuse.sluice";
+const RETRY_MS = 200;
+
+const HELP = `
+A mount in use is not unmounted: the command names who uses it (program, pid, file), and ends with exit code 4. --wait waits for
+them, --force cuts them off: their files give ENOTCONN from then on, and the command says whose.
+
+When it returns, nothing holds the layers' file systems any more: they can be unmounted at once.
+
+Exit codes: 0 unmounted, 1 failed, 2 the command line is wrong, 4 the mount is in use, or nothing of Sluice is mounted there.
+`;
+
+interface UnmountArguments {
+  control?: string;
+  /** True: without a limit. */
+  wait?: string | true;
+  force?: boolean;
+}
+
+interface Attempt {
+  /** Undefined where it is unmounted. */
+  busy: Busy | undefined;
+  /** For people, once it is unmounted. */
+  said: string;
+}
 
 function checkIsSluice(mountpoint: string, real: string): void {
   const mount = mountAt(real, readMountTable());
@@ -27,39 +55,90 @@ function isStale(real: string): boolean {
 }
 
 /** No daemon answers: the kernel alone is left to ask. */
-function unmountByKernel(mountpoint: string, real: string): void {
-  const stale = isStale(real);
-  let status = native.umount2(toBytes(real), stale ? MNT.DETACH : 0);
-  if (status === -Errno.EBUSY) {
-    process.stderr.write(`sluice: ${mountpoint}: it is in use: detached; it ends when its last user lets go\n`);
-    status = native.umount2(toBytes(real), MNT.DETACH);
-  }
-  if (status < 0)
-    throw failed(mountpoint, `it cannot be unmounted (${errnoName(-status)})`, status === -Errno.EPERM ? "run as root" : "see 'findmnt'");
-  if (stale) {
-    removeRunDirectories(real);
-    process.stdout.write(`cleaned up the stale mount ${mountpoint}\n`);
-  } else {
-    process.stdout.write(`unmounted ${mountpoint}\n`);
-  }
-}
-
-async function unmount(mountpoint: string, args: { control?: string }): Promise<void> {
+function attemptByKernel(mountpoint: string, force: boolean): Attempt {
   const real = realMountpoint(mountpoint);
   checkIsSluice(mountpoint, real);
-  const socket = await connectControl(mountpoint, args.control);
-  if (socket === undefined) {
-    unmountByKernel(mountpoint, real);
-    return;
+  const stale = isStale(real);
+  const device = mountAt(real, readMountTable())?.device ?? "";
+  // Aborts the connection; the mount goes with MNT_DETACH.
+  if (force && !stale) native.umount2(toBytes(real), MNT.FORCE);
+  const status = mountAt(real, readMountTable()) === undefined ? 0 : native.umount2(toBytes(real), stale || force ? MNT.DETACH : 0);
+  if (status < 0) return { busy: { errno: errnoName(-status), device }, said: "" };
+  if (stale) removeRunDirectories(real);
+  return { busy: undefined, said: stale ? `cleaned up the stale mount ${mountpoint}` : `unmounted ${mountpoint}` };
+}
+
+async function attemptByDaemon(socket: Socket, mountpoint: string, force: boolean): Promise<Attempt> {
+  for await (const item of ask(socket, { method: "unmount", force }, mountpoint)) {
+    const answer = item as Busy | Unmounted;
+    return { busy: "unmounted" in answer ? undefined : answer, said: `unmounted ${mountpoint}` };
   }
-  for await (const _item of ask(socket, { method: "unmount" }, mountpoint)) process.stdout.write(`unmounted ${mountpoint}\n`);
+  throw failed(mountpoint, "the daemon gave no answer (EPROTO)", "see its log");
+}
+
+async function attempt(mountpoint: string, control: string | undefined, force: boolean): Promise<Attempt> {
+  const socket = await connectControl(mountpoint, control);
+  return socket === undefined ? attemptByKernel(mountpoint, force) : attemptByDaemon(socket, mountpoint, force);
+}
+
+async function usersOf(mountpoint: string, { device }: Busy): Promise<string> {
+  return usersInWords(await findMountUsers(device, realMountpoint(mountpoint), readMountTable()));
+}
+
+async function inUse(mountpoint: string, busy: Busy): Promise<Error> {
+  if (busy.errno !== errnoName(Errno.EBUSY)) {
+    const remedy = busy.errno === "EPERM" ? "run as root" : "see 'findmnt' and the daemon's log";
+    return failed(mountpoint, `it cannot be unmounted (${busy.errno})`, remedy);
+  }
+  const users = await usersOf(mountpoint, busy);
+  return unfit(mountpoint, `it is in use by ${users} (EBUSY)`, "end them, wait for them with --wait, or cut them off with --force");
+}
+
+async function waitLimitMs(wait: string | true | undefined): Promise<number> {
+  if (wait === undefined) return 0;
+  if (wait === true) return Number.POSITIVE_INFINITY;
+  const { parseDurationMs } = await import("../config/parse-mount.js");
+  return parseDurationMs(wait, "--wait");
+}
+
+async function attemptUntil(limitMs: number, mountpoint: string, control: string | undefined): Promise<Attempt> {
+  let last = await attempt(mountpoint, control, false);
+  if (last.busy === undefined || limitMs === 0) return last;
+  const limit = limitMs === Number.POSITIVE_INFINITY ? "" : ` up to ${limitMs / 1000} s`;
+  process.stderr.write(`sluice: ${mountpoint}: it is in use by ${await usersOf(mountpoint, last.busy)}: waiting${limit}\n`);
+  for (const untilMs = Date.now() + limitMs; last.busy !== undefined && Date.now() < untilMs; ) {
+    await sleep(RETRY_MS);
+    last = await attempt(mountpoint, control, false);
+  }
+  return last;
+}
+
+async function unmount(mountpoint: string, { wait, force, control }: UnmountArguments): Promise<void> {
+  let last = await attemptUntil(await waitLimitMs(wait), mountpoint, control);
+  if (last.busy !== undefined && force === true) {
+    const users = await usersOf(mountpoint, last.busy);
+    last = await attempt(mountpoint, control, true);
+    if (last.busy === undefined) process.stderr.write(`sluice: ${mountpoint}: cut off: ${users}\n`);
+  }
+  if (last.busy !== undefined) throw await inUse(mountpoint, last.busy);
+  process.stdout.write(`${last.said}\n`);
+}
+
+/** Of \`--wait MOUNTPOINT\` the parser makes a duration. */
+function unmountTyped(mountpoint: string | undefined, args: UnmountArguments): Promise<void> {
+  if (mountpoint !== undefined) return unmount(mountpoint, args);
+  if (typeof args.wait === "string") return unmount(args.wait, { ...args, wait: true });
+  throw wrong("unmount", "no mount point is given", "name it");
 }
 
 export function addUnmountCommand(program: Command): void {
   program
     .command("unmount")
-    .description("drain and unmount; clean up a stale mount that a crash left")
-    .argument("<mountpoint>")
+    .description("unmount, unless the mount is in use; clean up a stale mount that a crash left")
+    .argument("[mountpoint]")
+    .option("--wait [duration]", "wait for whoever uses it; without a duration for as long as it takes")
+    .option("--force", "cut off whoever uses it (after --wait, where that is given)")
     .option("--control <socket>", "control socket, if the mount was given one")
-    .action(unmount);
+    .addHelpText("after", HELP)
+    .action(unmountTyped);
 }

@@ -80,6 +80,8 @@ export interface MountConfig extends OverlayOptions {
   decisionTimeoutMs: number;
   /** What happens to whoever holds a file open by passthrough that the policy in force would not pass through. */
   onRevoke: OnRevoke;
+  /** How long a server that is told to stop waits for the mount's users, before it cuts them off. */
+  graceMs: number;
   /** Name of the mount in questions, policies and logs. */
   name: string;
   /** Control socket; undefined: derived from the mount point. */

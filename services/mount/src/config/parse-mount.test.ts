@@ -7,6 +7,7 @@ const DEFAULTS: MountArguments = {
   onRevoke: "report",
   staleFor: "5m",
   decisionTimeout: "5s",
+  grace: "10s",
   maxStackDepth: "1",
   engine: "devfuse",
   locks: "auto",

@@ -43,6 +43,7 @@ export interface MountArguments extends TracingArguments {
   onRevoke: string;
   staleFor: string;
   decisionTimeout: string;
+  grace: string;
   maxStackDepth: string;
   engine: string;
   transport: string;
@@ -66,6 +67,8 @@ const MAX_ID = 0xffff_fffe;
 const DEFAULT_CACHE_TTL_MS = 86_400_000;
 /** How late a change that others make in a lower layer may be seen, as with other network and FUSE file systems. */
 const SHARED_CACHE_TTL_MS = 1000;
+/** Some 12 days: timers take no more than twice that. */
+const LONGEST_GRACE_MS = 2 ** 30;
 const units: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
 
 /** "250ms", "30s", "5m", "1h", or plain seconds. */
@@ -208,6 +211,7 @@ export function parseMount(mountpoint: string, args: MountArguments): MountConfi
     onRevoke: oneOf<OnRevoke>(args.onRevoke, ["report", "sigterm", "sigkill"], "--on-revoke"),
     staleForMs: parseDurationMs(args.staleFor, "--stale-for"),
     decisionTimeoutMs: parseDurationMs(args.decisionTimeout, "--decision-timeout"),
+    graceMs: Math.min(parseDurationMs(args.grace, "--grace"), LONGEST_GRACE_MS),
     name: args.name ?? at,
     control: absolute(args.control),
     admin: args.admin,

@@ -35,7 +35,20 @@ export type ControlRequest =
   | { method: "activity" }
   | { method: "grants"; watch: boolean }
   | { method: "layers" }
-  | { method: "unmount" };
+  /** Answered with Unmounted or Busy. Forced: whoever uses it is cut off. */
+  | { method: "unmount"; force: boolean }
+  /** Answered when the mount has ended and nothing of its layers is held any more. Asked by whoever unmounts by itself. */
+  | { method: "freed" };
+export interface Unmounted {
+  unmounted: string;
+}
+/** The mount goes on. */
+export interface Busy {
+  /** Why: "EBUSY" where it is in use. */
+  errno: string;
+  /** "major:minor", to find its users by. */
+  device: string;
+}
 /** To the keeper's own socket. */
 export type KeeperRequest = { method: "upgrade"; file: string; argv: readonly string[] };
 export type ControlLine = { item: unknown } | { done: true } | { error: string };
@@ -203,13 +216,15 @@ export function parseRequest(line: string): ControlRequest | undefined {
     return undefined;
   }
   if (typeof value !== "object" || value === null) return undefined;
-  const { method, watch } = value as { method?: unknown; watch?: unknown };
+  const { method, watch, force } = value as { method?: unknown; watch?: unknown; force?: unknown };
   switch (method) {
     case "status":
     case "activity":
     case "layers":
-    case "unmount":
+    case "freed":
       return { method };
+    case "unmount":
+      return { method, force: force === true };
     case "grants":
       return { method, watch: watch === true };
     case "explain":

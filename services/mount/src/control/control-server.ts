@@ -1,6 +1,7 @@
 /** Serves the control socket of a mount: root and the daemon's own user only, checked by the kernel's word on the peer. */
 import { rmSync } from "node:fs";
 import { connect, createServer, type Server, type Socket } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
 import { native } from "@sluice/native";
 import { errnoName } from "@sluice/vfs";
 import { unfit, wrong } from "../complaint.js";
@@ -14,6 +15,8 @@ const BACKLOG = 16;
 const MAX_CLIENTS = 64;
 /** A watcher that does not read is let go, rather than that its events fill our memory. */
 const MAX_UNREAD_BYTES = 4 << 20;
+/** How long the answers under way may take when the server is closed. */
+const LAST_ANSWERS_MS = 1_000;
 /** sun_path of sockaddr_un, less the ending zero. */
 const MAX_SOCKET_PATH_BYTES = 107;
 /** The kernel takes 253. */
@@ -62,7 +65,7 @@ async function answer(socket: Socket, line: string, handler: ControlHandler, cal
   socket.end();
 }
 
-function serve(socket: Socket, handler: ControlHandler): void {
+function serve(socket: Socket, handler: ControlHandler, answers: Set<Promise<void>>): void {
   const uid = peerUid(socket);
   if (uid === undefined || (uid !== 0 && uid !== process.geteuid?.())) {
     socket.destroy();
@@ -78,7 +81,11 @@ function serve(socket: Socket, handler: ControlHandler): void {
     // Later bytes are read and dropped, so that the end of the connection is seen.
     socket.resume();
     if (end < 0) socket.destroy();
-    else void answer(socket, text.slice(0, end), handler, { uid, gone: gone.signal });
+    else {
+      const answering = answer(socket, text.slice(0, end), handler, { uid, gone: gone.signal });
+      answers.add(answering);
+      void answering.then(() => answers.delete(answering));
+    }
   };
   socket.setEncoding("utf8");
   socket.on("data", onData);
@@ -117,11 +124,12 @@ export interface ControlServer {
   close(): Promise<void>;
 }
 
-function closeServer(server: Server, sockets: Set<Socket>): Promise<void> {
-  return new Promise((resolve) => {
-    server.close(() => resolve());
-    for (const socket of sockets) socket.destroySoon();
-  });
+/** Whoever waits for the end of the mount gets the answer that is due now. */
+async function closeServer(server: Server, sockets: Set<Socket>, answers: Set<Promise<void>>): Promise<void> {
+  const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+  await Promise.race([Promise.all(answers), sleep(LAST_ANSWERS_MS, undefined, { ref: false })]);
+  for (const socket of sockets) socket.destroySoon();
+  await closed;
 }
 
 /** Throws CliError where the socket cannot be made. */
@@ -129,6 +137,7 @@ export async function startControlServer(path: string, handler: ControlHandler):
   const fd = await listenAt(path);
   const remove = ownPath(path, (own) => rmSync(own, { force: true }));
   const sockets = new Set<Socket>();
+  const answers = new Set<Promise<void>>();
   const server = createServer((socket) => {
     if (sockets.size >= MAX_CLIENTS) {
       socket.destroy();
@@ -136,7 +145,7 @@ export async function startControlServer(path: string, handler: ControlHandler):
     }
     sockets.add(socket);
     socket.on("close", () => sockets.delete(socket));
-    serve(socket, handler);
+    serve(socket, handler, answers);
   });
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);
@@ -145,7 +154,7 @@ export async function startControlServer(path: string, handler: ControlHandler):
   return {
     path,
     close: async () => {
-      await closeServer(server, sockets);
+      await closeServer(server, sockets, answers);
       remove();
     },
   };

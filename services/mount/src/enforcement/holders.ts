@@ -3,7 +3,7 @@
  * handed it on, or ended; a mapping outlives its descriptor and the daemon is not told of it.
  */
 import { readFileSync, readlinkSync } from "node:fs";
-import { readdir, readFile } from "node:fs/promises";
+import { readdir, readFile, readlink } from "node:fs/promises";
 import { native } from "@sluice/native";
 import { Errno, LoopTurn } from "@sluice/vfs";
 import { codeOf } from "../complaint.js";
@@ -16,7 +16,7 @@ export interface Holder {
   ino: bigint;
   by: "descriptor" | "mapping";
   writes: boolean;
-  /** Of a mapping: its path as the holder's namespace has it, as bytes. */
+  /** As the holder's namespace has it, as bytes. */
   path: string | undefined;
 }
 
@@ -88,7 +88,7 @@ function parseMapping(line: string, on: { major: number; minor: number }): Omit<
  * holder's namespace's business: the device of a mount's number is read from its own table.
  */
 async function descriptorsOf(pid: number, device: string): Promise<Omit<Holder, "uid" | "gid" | "pid">[]> {
-  const found: (Omit<Holder, "uid" | "gid" | "pid"> & { mountId: string })[] = [];
+  const found: (Omit<Holder, "uid" | "gid" | "pid"> & { mountId: string; name: string })[] = [];
   for (const name of await readdir(`/proc/${pid}/fdinfo`)) {
     const info = await readFile(`/proc/${pid}/fdinfo/${name}`, "latin1").catch(() => "");
     const [, flags = "0"] = /^flags:\t(\d+)$/m.exec(info) ?? [];
@@ -96,7 +96,7 @@ async function descriptorsOf(pid: number, device: string): Promise<Omit<Holder, 
     const [, ino] = /^ino:\t(\d+)$/m.exec(info) ?? [];
     if (mountId === undefined || ino === undefined) continue;
     const writes = (Number.parseInt(flags, 8) & ACCMODE) !== 0;
-    found.push({ ino: BigInt(ino), by: "descriptor", writes, path: undefined, mountId });
+    found.push({ ino: BigInt(ino), by: "descriptor", writes, path: undefined, mountId, name });
   }
   if (found.length === 0) return [];
   const table = await readFile(`/proc/${pid}/mountinfo`, "latin1");
@@ -106,7 +106,13 @@ async function descriptorsOf(pid: number, device: string): Promise<Omit<Holder, 
     if (on === device) ours.add(id);
     if (turn.isOver) await turn.next();
   }
-  return found.filter(({ mountId }) => ours.has(mountId)).map(({ mountId: _mountId, ...holding }) => holding);
+  const held = found.filter(({ mountId }) => ours.has(mountId));
+  return Promise.all(held.map(async ({ mountId: _mountId, name, ...holding }) => ({ ...holding, path: await pathOf(pid, name) })));
+}
+
+/** The kernel knows it: the file system is not asked. */
+function pathOf(pid: number, fd: string): Promise<string | undefined> {
+  return readlink(`/proc/${pid}/fd/${fd}`, "latin1").catch(() => undefined);
 }
 
 /** Looks once more with a pidfd in hand: the number may be another process' by now. 0, or the negative errno. */

@@ -1,13 +1,13 @@
 /** Answers the control socket's questions about a running mount. */
-import { LoopTurn } from "@sluice/vfs";
-import type { GrantItem, LayersItem } from "../control/control-protocol.js";
+import { errnoName, LoopTurn } from "@sluice/vfs";
+import type { Busy, GrantItem, LayersItem, Unmounted } from "../control/control-protocol.js";
 import type { Caller, ControlHandler } from "../control/control-server.js";
 import { findHolders, type Holder } from "../enforcement/holders.js";
-import { mountAt, readMountTable } from "../preflight/mount-table.js";
 import { explain } from "./explain.js";
 import { mountActivity } from "./mount-activity.js";
 import { grantItem, mappingItem, type MountParts, mountStatus } from "./mount-status.js";
 import type { StopRequests } from "./stop-requests.js";
+import { tryUnmount } from "./take-down.js";
 
 function closed(signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
@@ -17,9 +17,7 @@ function closed(signal: AbortSignal): Promise<void> {
 }
 
 /** Mappings of processes that have no descriptor of the same file: no open of theirs tells of it. */
-async function mappingsOnly({ config }: MountParts): Promise<Holder[]> {
-  const device = mountAt(config.mountpoint, readMountTable())?.device;
-  if (device === undefined) return [];
+async function mappingsOnly({ device }: MountParts): Promise<Holder[]> {
   const holders = await findHolders(device, undefined);
   const open = new Set(holders.filter(({ by }) => by === "descriptor").map(({ pid, ino }) => `${pid} ${ino}`));
   return holders.filter(({ by, pid, ino }) => by === "mapping" && !open.has(`${pid} ${ino}`));
@@ -54,6 +52,16 @@ async function sendGrants(parts: MountParts, watch: boolean, { send, gone }: Pic
   unlisten();
 }
 
+/** Answered when the layers are free again, so that who asked can unmount what they lie on. */
+async function unmount(parts: MountParts, stop: StopRequests, force: boolean): Promise<Unmounted | Busy> {
+  const { engine, device, hold, config } = parts;
+  const errno = force ? 0 : await tryUnmount(engine);
+  if (errno !== 0) return { errno: errnoName(errno), device };
+  if (force) stop.hurry();
+  await hold.freed;
+  return { unmounted: config.mountpoint };
+}
+
 export function controlHandler(parts: MountParts, stop: StopRequests): ControlHandler {
   return async (request, { uid, send, pass, gone }) => {
     switch (request.method) {
@@ -75,9 +83,11 @@ export function controlHandler(parts: MountParts, stop: StopRequests): ControlHa
         send(layersItem(parts));
         return;
       case "unmount":
-        stop.request();
-        await parts.engine.ended;
-        send({ unmounted: parts.config.mountpoint });
+        send(await unmount(parts, stop, request.force));
+        return;
+      case "freed":
+        await parts.hold.freed;
+        send({});
         return;
     }
   };

@@ -29,6 +29,7 @@ export interface KeptMount {
   runDirectory: string;
   /** Whom servers run as; undefined: as the keeper. */
   user: UserIds | undefined;
+  graceMs: number;
   /** The capabilities that keeper and server may have at most. */
   capabilities: bigint;
 }
@@ -41,6 +42,7 @@ export interface AwaitedMount {
   /** Null: for ever. */
   waitMs: number | null;
   user: UserIds | undefined;
+  graceMs: number;
   capabilities: bigint;
 }
 
@@ -70,7 +72,7 @@ export function keepMount(given: MountConfig, become: BecomeKeeper): never {
   refuseUnseenHolders(config);
   const runDirectory = ownedRunDirectory(config.mountpoint, user);
   const server: ServerConfig = { config, runDirectory, capabilities: String(capabilities), registerByKeeper, joined: false };
-  return become({ plan: mountPlan(config), serverConfig: JSON.stringify(server), runDirectory, user, capabilities: keptMask });
+  return become({ plan: mountPlan(config), serverConfig: JSON.stringify(server), runDirectory, user, graceMs: config.graceMs, capabilities: keptMask });
 }
 
 /** The same for a keeper that starts no server: `awaited` says how servers come to it. Throws CliError. */
@@ -81,7 +83,7 @@ export function keepForServers(
 ): never {
   const config = preflight(given, KEEPING);
   const plan = mountPlan(config);
-  return become({ plan, ...awaited(plan), user: config.user, capabilities: keptMask });
+  return become({ plan, ...awaited(plan), user: config.user, graceMs: config.graceMs, capabilities: keptMask });
 }
 
 /** Of a descriptor that this process was started with; it stays open. */

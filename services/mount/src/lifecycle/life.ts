@@ -6,6 +6,7 @@ import type { MountConfig } from "../config/mount-config.js";
 import type { MountTelemetry } from "../telemetry/mount-telemetry.js";
 import type { OpenSpans } from "../tracing/open-spans.js";
 import type { AwaitedMount, BecomeKeeper } from "./kept-mount.js";
+import type { LayerHold } from "./layer-hold.js";
 import type { MountEvents } from "./mount-events.js";
 import type { StartEmbeddedDecision } from "./open-decider.js";
 import type { StopRequests } from "./stop-requests.js";
@@ -38,6 +39,9 @@ export interface Life {
   logger: Logger;
   undo: UndoStack;
   stop: StopRequests;
+  hold: LayerHold;
+  /** Of the mount, "major:minor"; "" before there is one. */
+  device: string;
   telemetry: MountTelemetry;
   events: MountEvents;
   /** For the consoles of decision services, from when it serves. */

@@ -13,6 +13,7 @@ import type { Revocation } from "../enforcement/revocation.js";
 import { toText } from "../path-bytes.js";
 import type { MountTelemetry } from "../telemetry/mount-telemetry.js";
 import { limitsOf } from "./choose-engine.js";
+import type { LayerHold } from "./layer-hold.js";
 
 export interface MountParts {
   config: MountConfig;
@@ -26,6 +27,9 @@ export interface MountParts {
   grants: Grants;
   revocation: Revocation;
   keeper: KeeperInfo | undefined;
+  hold: LayerHold;
+  /** Of the mount, "major:minor". */
+  device: string;
   telemetry: MountTelemetry;
 }
 

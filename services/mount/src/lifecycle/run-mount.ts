@@ -25,8 +25,10 @@ import { engineNotice, type StartedEngine, startChosen } from "./choose-engine.j
 import { daemonKeepsLocks } from "./choose-locks.js";
 import { refuseImpossibleTransport, withoutUring } from "./choose-transport.js";
 import { closeInherited } from "./close-inherited.js";
+import { findMountUsers } from "./mount-users.js";
 import { leaveToTheNext } from "./hand-over.js";
 import { hardenProcess } from "./harden-process.js";
+import { LayerHold } from "./layer-hold.js";
 import { mountPlan } from "./kept-mount.js";
 import type { Kept, Life, MountHost } from "./life.js";
 import { mountEvents } from "./mount-events.js";
@@ -38,7 +40,7 @@ import { serverShape } from "./server-shape.js";
 import { StopRequests } from "./stop-requests.js";
 import { surviveBugs } from "./survive-bugs.js";
 import { survivalOf } from "./survival.js";
-import { takeDown } from "./take-down.js";
+import { type TakenDown, takeDown } from "./take-down.js";
 import { tellReady } from "./tell-ready.js";
 import { UndoStack } from "./undo-stack.js";
 import { refuseUnseenHolders, watchRevocation } from "./watch-revocation.js";
@@ -53,14 +55,16 @@ const MAX_WRITE_BYTES = 1 << 20;
 const NEGATIVE_TTL_MS = 10_000;
 
 function openLink(life: Life): KeeperLink {
-  const { kept, undo } = life;
+  const { kept, undo, hold } = life;
   if (kept !== undefined) {
     undo.push("let go of the keeper", () => kept.link.close());
+    hold.hold(kept.link);
     return kept.link;
   }
   try {
     const link = openInProcess(mountPlan(life.config));
     undo.push("let go of the layers", () => link.close());
+    hold.hold(link);
     return link;
   } catch (error) {
     if (error instanceof LayerError) throw unfit(error.path, error.problem, error.remedy);
@@ -245,18 +249,17 @@ async function serve(life: Life, host: MountHost): Promise<void> {
   const revocation = watchRevocation(life, { decider, gate, grants, overlay });
   undo.push("stop judging what is open", () => revocation.close());
   if (life.kept?.link.restored === true && grants.size > 0) revocation.judgeAll();
-  let down: Promise<void> | undefined;
-  const unmount = (): Promise<void> => {
-    down ??= takeDown(engine, stop, logger, tell).then((how) => logger.info({ how }, "unmounted"));
-    return down;
-  };
+  let down: Promise<TakenDown> | undefined;
+  const unmount = (): Promise<TakenDown> => (down ??= unmountAll(life, engine, tell));
   // A server that cannot take over leaves the mount to the next one.
   let serves = !restored;
-  undo.push("unmount", () => (serves || stop.requested ? unmount() : undefined));
+  undo.push("unmount", async () => void (serves || stop.requested ? await unmount() : undefined));
   await untilReady(life, engine);
   if (stop.requested) return;
-  const { keeper } = life.kept?.link ?? {};
-  const parts: MountParts = { ...opened, config, kind, engine, overlay, decider, gate, grants, revocation, keeper, telemetry };
+  life.device = mountAt(config.mountpoint, readMountTable())?.device ?? "";
+  const { hold, device } = life;
+  const known = { kind, engine, overlay, decider, gate, grants, revocation, keeper: life.kept?.link.keeper };
+  const parts: MountParts = { ...opened, ...known, config, telemetry, hold, device };
   life.describeMount = mountReporter(parts);
   await openDoors(life, parts, runDirectory);
   undo.push(
@@ -268,7 +271,25 @@ async function serve(life: Life, host: MountHost): Promise<void> {
   tellReady(life, parts, host.announce ?? ((line) => process.stdout.write(line)));
   await Promise.race([engine.ended, stop.reached(1)]);
   // Before the doors close: who asked for it by the control socket waits for the answer.
-  await unmount();
+  if ((await unmount()) === "cut off") throw cutOff(config);
+}
+
+/** The layers are free when it resolves, whatever else is still to be taken down. */
+async function unmountAll({ config, stop, logger, hold, device }: Life, engine: Engine, tell: Tell): Promise<TakenDown> {
+  const { mountpoint, graceMs } = config;
+  const users = (): Promise<string[]> => findMountUsers(device, mountpoint, readMountTable());
+  const how = await takeDown({ engine, stop, logger, tell, graceMs, users });
+  hold.letGo();
+  logger.info({ how }, "unmounted");
+  return how;
+}
+
+function cutOff({ mountpoint, graceMs }: MountConfig): Error {
+  return failed(
+    mountpoint,
+    `it was still in use ${graceMs / 1000} s after it was told to stop (ETIMEDOUT): unmounted, and its users were cut off`,
+    "end them first, or give them longer with --grace",
+  );
 }
 
 /** Runs a mount to its end. Throws CliError where it never came up. Returns when nothing of it is left. */
@@ -307,6 +328,8 @@ async function run({ config, logger, kept }: Pick<Life, "config" | "logger" | "k
     telemetry,
     undo: new UndoStack(),
     stop: new StopRequests(),
+    hold: new LayerHold(),
+    device: "",
     events: mountEvents(telemetry, logger),
   };
   // Until it serves, a signal ends a server that joined a keeper: there is nothing to hand over.

@@ -1,4 +1,4 @@
-/** SIGTERM, SIGINT, SIGHUP and `sluice unmount`: the first asks to drain and unmount, the second to do it at once. */
+/** SIGTERM, SIGINT, SIGHUP: the first asks to unmount when nobody uses the mount, the second to do it at once. `sluice unmount --force` hurries. */
 
 const SIGNALS = ["SIGTERM", "SIGINT", "SIGHUP"] as const;
 
@@ -18,6 +18,15 @@ export class StopRequests {
   request(): void {
     this.#count++;
     for (const { atLeast, resolve } of this.#waiting) if (this.#count >= atLeast) resolve();
+  }
+
+  /** As if it were asked for twice. */
+  hurry(): void {
+    while (!this.hurried) this.request();
+  }
+
+  get hurried(): boolean {
+    return this.#count > 1;
   }
 
   get requested(): boolean {

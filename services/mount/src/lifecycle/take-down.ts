@@ -1,15 +1,29 @@
-/** Unmounting while others may still use the mount: ask, then detach, wait a bounded time, then end the connection. */
+/** Unmounting: at once where nobody uses the mount; else only after a grace, or by force, and then it says who was cut off. */
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Logger } from "@sluice/runtime";
 import { type Engine, Errno, errnoName } from "@sluice/vfs";
 import type { StopRequests } from "./stop-requests.js";
+import { usersInWords } from "./mount-users.js";
 
-/** How long the last users of a detached mount may take to let go. */
-export const LAST_USERS_MS = 10_000;
 /** The kernel ends the connection when the last reference goes; what then remains is our own clean-up. */
 const ENDED_MS = 5_000;
+const RETRY_MS = 100;
+/** The first signal asks, the second hurries. */
+const HURRY = 2;
 
-export type TakenDown = "clean" | "detached" | "aborted";
+/** "cut off": its users had their grace. "forced": somebody did not want to wait for them. */
+export type TakenDown = "clean" | "forced" | "cut off";
+
+export interface TakeDownParts {
+  engine: Engine;
+  stop: StopRequests;
+  logger: Logger;
+  graceMs: number;
+  /** Who uses the mount now. */
+  users(): Promise<string[]>;
+  /** Says to a person what is going on. */
+  tell(line: string): void;
+}
 
 async function within(promise: Promise<unknown>, timeoutMs: number): Promise<boolean> {
   const stop = new AbortController();
@@ -19,30 +33,47 @@ async function within(promise: Promise<unknown>, timeoutMs: number): Promise<boo
   return done;
 }
 
-async function detach(engine: Engine, logger: Logger): Promise<void> {
-  const errno = await engine.unmount(true);
-  if (errno !== 0) logger.error({ errno: errnoName(errno) }, "the mount cannot be detached");
+/**
+ * Unmounts if nobody uses the mount. 0 where the connection has ended; else the positive errno, and everything goes on as before: EBUSY
+ * also where the mount is gone from its place, but not from everywhere.
+ */
+export async function tryUnmount(engine: Engine): Promise<number> {
+  if (await within(engine.ended, 0)) return 0;
+  const errno = await engine.unmount(false);
+  // A second unmount that was under way, or somebody's umount(8), may have come first.
+  if ((errno === 0 || errno === Errno.EINVAL) && (await within(engine.ended, errno === 0 ? ENDED_MS : RETRY_MS))) return 0;
+  return errno === 0 || errno === Errno.EINVAL ? Errno.EBUSY : errno;
 }
 
-/** `tell` says to a person what is going on. Always ends with the connection ended. */
-export async function takeDown(engine: Engine, stop: StopRequests, logger: Logger, tell: (line: string) => void): Promise<TakenDown> {
-  // Somebody ran umount(8).
-  if (await within(engine.ended, 0)) return "clean";
-  const errno = await engine.unmount(false);
-  if (errno === 0) {
-    if (await within(engine.ended, ENDED_MS)) return "clean";
-  } else if (errno === Errno.EBUSY) {
-    tell(`the mount is in use: detached; waiting up to ${LAST_USERS_MS / 1000} s for its last users (stop again to end it at once)`);
-    await detach(engine, logger);
-    if (await within(Promise.race([engine.ended, stop.reached(2).then(() => engine.abort())]), LAST_USERS_MS)) {
-      if (await within(engine.ended, ENDED_MS)) return "detached";
-    }
-    tell("the mount's last users did not let go: their files now give ENOTCONN");
-  } else if (errno !== Errno.EINVAL) {
-    logger.error({ errno: errnoName(errno) }, "the mount cannot be unmounted: detaching it");
-    await detach(engine, logger);
+async function untilUnused({ engine, stop, graceMs }: TakeDownParts): Promise<boolean> {
+  const hurry = stop.reached(HURRY);
+  for (const untilMs = Date.now() + graceMs; !stop.hurried; ) {
+    const leftMs = untilMs - Date.now();
+    if (leftMs <= 0) return false;
+    await within(Promise.race([engine.ended, hurry]), Math.min(RETRY_MS, leftMs));
+    if ((await tryUnmount(engine)) === 0) return true;
   }
+  return false;
+}
+
+/** Always ends with the connection ended. */
+export async function takeDown(parts: TakeDownParts): Promise<TakenDown> {
+  const { engine, stop, logger, graceMs, tell } = parts;
+  const errno = await tryUnmount(engine);
+  if (errno === 0) return "clean";
+  if (errno !== Errno.EBUSY) logger.error({ errno: errnoName(errno) }, "the mount cannot be unmounted");
+  if (!stop.hurried) {
+    const users = usersInWords(await parts.users());
+    tell(`the mount is in use by ${users}: waiting up to ${graceMs / 1000} s for them (stop again to cut them off)`);
+  }
+  if (await untilUnused(parts)) return "clean";
+  const cutOff = await parts.users();
+  tell(`cut off: ${usersInWords(cutOff)}: they get ENOTCONN`);
+  logger.warn({ cutOff }, "the mount's users are cut off");
+  // In this order: where there is no sysfs, only what is still in its place can be aborted.
   engine.abort();
+  const detached = await engine.unmount(true);
+  if (detached !== 0 && detached !== Errno.EINVAL) logger.error({ errno: errnoName(detached) }, "the mount cannot be detached");
   if (!(await within(engine.ended, ENDED_MS))) logger.error("the connection to the kernel did not end");
-  return "aborted";
+  return stop.hurried ? "forced" : "cut off";
 }

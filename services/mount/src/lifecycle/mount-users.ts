@@ -1,0 +1,57 @@
+/**
+ * Who keeps a mount from being unmounted, in words: open files and mappings, working and root directories, mounts below it. As far
+ * as this process may look into others; no request reaches the mount, whose server may be this very process.
+ */
+import { readFileSync } from "node:fs";
+import { readdir } from "node:fs/promises";
+import { native } from "@sluice/native";
+import { AT, Attr, O } from "@sluice/vfs";
+import { findHolders } from "../enforcement/holders.js";
+import { toText } from "../path-bytes.js";
+import { isBeneath, type MountRow } from "../preflight/mount-table.js";
+
+const AT_STATX_DONT_SYNC = 0x4000;
+const SHOWN_AT_MOST = 8;
+const attr = new Attr();
+
+/** Empty where nobody is seen. `device` is the mount's, "major:minor"; `mountpoint` a real path. */
+export async function findMountUsers(device: string, mountpoint: string, table: readonly MountRow[]): Promise<string[]> {
+  const users = new Set<string>();
+  for (const { pid, writes, by, path = "" } of await findHolders(device, undefined)) {
+    const how = by === "mapping" ? (writes ? "maps, and writes," : "maps") : writes ? "writes" : "reads";
+    users.add(`${programOf(pid)} (pid ${pid} ${how} ${toText(path)})`);
+  }
+  for (const pid of (await readdir("/proc")).filter((name) => /^\d+$/.test(name))) {
+    if (isOn(`/proc/${pid}/cwd`, device)) users.add(`${programOf(Number(pid))} (pid ${pid} has its working directory there)`);
+    if (isOn(`/proc/${pid}/root`, device)) users.add(`${programOf(Number(pid))} (pid ${pid} has its root directory there)`);
+  }
+  for (const row of table) {
+    if (row.mountpoint !== mountpoint && isBeneath(row.mountpoint, mountpoint))
+      users.add(`the mount of ${row.source} (${row.type}) on ${row.mountpoint}`);
+  }
+  return [...users];
+}
+
+/** For a message. */
+export function usersInWords(users: readonly string[]): string {
+  if (users.length === 0) return "users that this process cannot see in /proc";
+  const more = users.length - SHOWN_AT_MOST;
+  return [...users.slice(0, SHOWN_AT_MOST), ...(more > 0 ? [`${more} more`] : [])].join(", ");
+}
+
+function programOf(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/comm`, "utf8").trimEnd();
+  } catch {
+    return "a process that has ended";
+  }
+}
+
+/** O_PATH and DONT_SYNC: what the kernel knows, without asking the file system. */
+function isOn(link: string, device: string): boolean {
+  const fd = native.openat(AT.FDCWD, link, O.PATH | O.CLOEXEC, 0);
+  if (fd < 0) return false;
+  const status = native.statx(fd, "", AT.EMPTY_PATH | AT_STATX_DONT_SYNC, attr.words);
+  native.close(fd);
+  return status === 0 && `${attr.devMajor}:${attr.devMinor}` === device;
+}

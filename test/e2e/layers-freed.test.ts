@@ -1,0 +1,73 @@
+/** When an unmount returns, nothing of the mount holds the layers' file systems: their device can be had for itself at once. */
+import { execFileSync } from "node:child_process";
+import { closeSync, constants, mkdirSync, openSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { bytes, cleanUp, mountSluice, mountsBelow, plant, requires, runScript, scratch, type SluiceMount } from "@sluice/testkit";
+import { expect } from "vitest";
+
+const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "loop devices", "command losetup", "command mkfs.ext4");
+const HELPER = fileURLToPath(new URL("../../packages/overlayfs-cli/bin/umount.fuse.sluice.mjs", import.meta.url));
+const IMAGE_BYTES = 64 << 20;
+/** Not in node:fs: of a block device, that nobody else has it, no mounted file system either. */
+const O_EXCL = constants.O_EXCL;
+
+interface Base {
+  device: string;
+  path: string;
+}
+
+/** A file system of its own, on a loop device that stays when it is unmounted. */
+function makeBase(): Base {
+  const directory = scratch();
+  const [image, path] = [join(directory, "image"), join(directory, "base")];
+  writeFileSync(image, "");
+  truncateSync(image, IMAGE_BYTES);
+  execFileSync("mkfs.ext4", ["-q", "-F", image]);
+  mkdirSync(path);
+  const device = execFileSync("losetup", ["-f", "--show", image], { encoding: "utf8" }).trim();
+  cleanUp(() => void execFileSync("losetup", ["-d", device]));
+  execFileSync("mount", [device, path]);
+  cleanUp(() => {
+    if (mountsBelow(bytes(path)).length > 0) execFileSync("umount", [path]);
+  });
+  return { device, path };
+}
+
+/** A mount of layers that lie there, used: files granted and mediated, copied up, and closed again. */
+async function used({ path }: Base, args: readonly string[]): Promise<SluiceMount> {
+  for (const name of ["lower", "upper"]) mkdirSync(join(path, name));
+  plant(join(path, "lower"), { "d/passed": "passed", "d/metered": "metered", "d/changed": "changed" });
+  const policy = "version: 1\ndefault: grant\nrules:\n  - { name: slow, path: d/metered, effect: mediate }\n";
+  const mount = await mountSluice({ lowers: [join(path, "lower")], upper: join(path, "upper"), policy, args });
+  const work = "cat d/passed d/metered; echo more >> d/changed; mkdir new; echo made > new/file; ls -R > /dev/null; stat new d/*";
+  await runScript(["sh", "-c", `cd "$0" && ${work}`, mount.mountpoint]);
+  return mount;
+}
+
+const UNMOUNTS: Readonly<Record<string, (mount: SluiceMount) => Promise<{ code: number | null; stderr: string }>>> = {
+  "sluice unmount": (mount) => mount.cli("unmount"),
+  "sluice unmount --force": async (mount) => {
+    const user = openSync(mount.path("d/metered"), "r");
+    const { code } = await mount.cli("unmount", "--force");
+    expect(() => closeSync(user)).toThrow("ENOTCONN");
+    return { code, stderr: "" };
+  },
+  "umount.fuse.sluice": (mount) => runScript([HELPER, mount.mountpoint]),
+};
+
+for (const args of [[], ["--keeper", "on"], ["-o", "volatile"]]) {
+  for (const [name, unmount] of Object.entries(UNMOUNTS)) {
+    test(`${name} of a mount${["", ...args].join(" ")} leaves nothing that holds the layers`, async () => {
+      const base = makeBase();
+      const mount = await used(base, args);
+      expect(await unmount(mount)).toMatchObject({ code: 0, stderr: "" });
+      // No time between these: the server may still be ending.
+      execFileSync("umount", [base.path]);
+      closeSync(openSync(base.device, constants.O_RDWR | O_EXCL));
+      expect(await mount.exited).toEqual({ code: 0, signal: null });
+      execFileSync("mount", [base.device, base.path]);
+      expect(readFileSync(join(base.path, "upper/new/file"), "utf8")).toBe("made\n");
+    });
+  }
+}

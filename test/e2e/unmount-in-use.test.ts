@@ -1,0 +1,152 @@
+/** A mount in use: `sluice unmount`, umount(8) and a stop leave its users alone, name them, wait for them, or cut them off and say so. */
+import { execFileSync } from "node:child_process";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { bytes, cleanUp, mountSluice, mountsBelow, plant, requires, runScript, scratch, type SluiceMount, startScript } from "@sluice/testkit";
+import { expect } from "vitest";
+
+const { describe, test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
+const SLUICE = fileURLToPath(new URL("../../packages/cli/bin/sluice.mjs", import.meta.url));
+const HELPER = fileURLToPath(new URL("../../packages/overlayfs-cli/bin/umount.fuse.sluice.mjs", import.meta.url));
+
+async function mounted(args: readonly string[] = []): Promise<SluiceMount> {
+  const root = scratch();
+  for (const name of ["lower", "upper"]) mkdirSync(join(root, name));
+  plant(join(root, "lower"), { file: "lower", "dir/f": "f" });
+  return mountSluice({ lowers: [join(root, "lower")], upper: join(root, "upper"), policy: "version: 1\ndefault: mediate\n", args });
+}
+
+interface User {
+  pid: number;
+  /** Writes a line where it writes, and ends. Its exit code. */
+  letGo(): Promise<number | null>;
+}
+
+/** A shell that uses the mount: `how` is run first. */
+async function user(mount: SluiceMount, how: string, then = ":"): Promise<User> {
+  const script = startScript(["sh", "-c", `${how}; echo ready; read line; ${then}`], {
+    env: { M: mount.mountpoint },
+    timeoutMs: 50_000,
+  });
+  await script.waitFor("ready");
+  return {
+    pid: script.pid,
+    letGo: async () => {
+      script.write("go\n");
+      return (await script.finished).code;
+    },
+  };
+}
+
+const writer = (mount: SluiceMount): Promise<User> => user(mount, 'exec 3> "$M/written"', "echo whole >&3");
+
+const USES: Readonly<Record<string, { how: string; named(user: User, mount: SluiceMount): string }>> = {
+  "a writer": { how: 'exec 3> "$M/written"', named: ({ pid }, mount) => `sh (pid ${pid} writes ${mount.path("written")})` },
+  "a reader": { how: 'exec 3< "$M/file"', named: ({ pid }, mount) => `sh (pid ${pid} reads ${mount.path("file")})` },
+  "a working directory": { how: 'cd "$M/dir"', named: ({ pid }) => `sh (pid ${pid} has its working directory there)` },
+};
+
+for (const [keeper, args] of [
+  ["without a keeper", []],
+  ["with a keeper", ["--keeper", "on"]],
+] as const) {
+  describe(`sluice unmount, ${keeper}`, () => {
+    for (const [name, { how, named }] of Object.entries(USES)) {
+      test(`is refused because of ${name}, which it names and does not disturb`, async () => {
+        const mount = await mounted(args);
+        const holder = await user(mount, how, name === "a writer" ? "echo whole >&3" : "cat <&3");
+        const refused = await mount.cli("unmount");
+        expect(refused).toMatchObject({ code: 4, stdout: "" });
+        expect(refused.stderr).toContain(`${mount.mountpoint}: it is in use by ${named(holder, mount)} (EBUSY)`);
+        expect(readFileSync(mount.path("file"), "utf8")).toBe("lower");
+        await holder.letGo();
+        if (name === "a writer") expect(readFileSync(mount.path("written"), "utf8")).toBe("whole\n");
+        expect(await mount.cli("unmount")).toMatchObject({ code: 0, stdout: `unmounted ${mount.mountpoint}\n`, stderr: "" });
+        expect(await mount.exited).toEqual({ code: 0, signal: null });
+      });
+    }
+
+    test("waits with --wait, and loses nothing that is written meanwhile", async () => {
+      const mount = await mounted(args);
+      const written = join(((await mount.status()) as { upper: string }).upper, "written");
+      const holder = await writer(mount);
+      const argv = ["sh", "-c", 'exec "$0" unmount --wait "$1" 2>&1', SLUICE, mount.mountpoint];
+      const waiting = startScript(argv, { timeoutMs: 50_000 });
+      await waiting.waitFor(`in use by sh (pid ${holder.pid} writes ${mount.path("written")}): waiting\n`);
+      expect(await holder.letGo()).toBe(0);
+      const result = await waiting.finished;
+      expect(result.code).toBe(0);
+      expect(result.stdout).toContain(`unmounted ${mount.mountpoint}\n`);
+      expect(readFileSync(written, "utf8")).toBe("whole\n");
+      expect(await mount.exited).toEqual({ code: 0, signal: null });
+    });
+
+    test("gives up after --wait DURATION, and the mount goes on", async () => {
+      const mount = await mounted(args);
+      const holder = await writer(mount);
+      expect(await mount.cli("unmount", "--wait", "300ms")).toMatchObject({ code: 4, stdout: "" });
+      expect(await holder.letGo()).toBe(0);
+      expect(readFileSync(mount.path("written"), "utf8")).toBe("whole\n");
+      await mount.stop();
+    });
+
+    test("cuts users off with --force, and says whom", async () => {
+      const mount = await mounted(args);
+      const holder = await writer(mount);
+      const forced = await mount.cli("unmount", "--force");
+      expect(forced).toMatchObject({ code: 0, stdout: `unmounted ${mount.mountpoint}\n` });
+      expect(forced.stderr).toContain(`cut off: sh (pid ${holder.pid} writes ${mount.path("written")})`);
+      expect(mountsBelow(bytes(mount.mountpoint))).toEqual([]);
+      expect(await holder.letGo()).not.toBe(0);
+      expect(await mount.exited).toEqual({ code: 0, signal: null });
+      expect(mount.log()).toContain('"cutOff":["sh (pid');
+    });
+  });
+
+  describe(`SIGTERM, ${keeper}`, () => {
+    test("waits for a writer within its grace", async () => {
+      const mount = await mounted(args);
+      const holder = await writer(mount);
+      const stopped = mount.stop();
+      await expect.poll(() => mount.log()).toContain(`in use by sh (pid ${holder.pid} writes ${mount.path("written")}): waiting up to 10 s`);
+      // Still there for whoever uses it.
+      expect(readFileSync(mount.path("file"), "utf8")).toBe("lower");
+      expect(await holder.letGo()).toBe(0);
+      expect(await stopped).toEqual({ code: 0, signal: null });
+    });
+
+    test("cuts a writer off after --grace, says so, and ends with 1", async () => {
+      const mount = await mounted([...args, "--grace", "200ms"]);
+      const holder = await writer(mount);
+      expect(await mount.stop()).toEqual({ code: 1, signal: null });
+      expect(mount.log()).toContain(`cut off: sh (pid ${holder.pid} writes ${mount.path("written")})`);
+      expect(mount.log()).toContain("it was still in use 0.2 s after it was told to stop (ETIMEDOUT)");
+      expect(await holder.letGo()).not.toBe(0);
+    });
+  });
+}
+
+test("names a mount below it, and leaves that alone", async () => {
+  const mount = await mounted();
+  execFileSync("mount", ["-t", "tmpfs", "below", mount.path("dir")]);
+  cleanUp(() => void runScript(["umount", mount.path("dir")]));
+  writeFileSync(mount.path("dir", "mine"), "mine");
+  const refused = await mount.cli("unmount");
+  expect(refused.code).toBe(4);
+  expect(refused.stderr).toContain(`in use by the mount of below (tmpfs) on ${mount.path("dir")} (EBUSY)`);
+  expect(readFileSync(mount.path("dir", "mine"), "utf8")).toBe("mine");
+  execFileSync("umount", [mount.path("dir")]);
+  await mount.stop();
+});
+
+test("umount.fuse.sluice is refused as umount(8) is, and disturbs nobody", async () => {
+  const mount = await mounted();
+  const holder = await writer(mount);
+  const refused = await runScript([HELPER, mount.mountpoint]);
+  expect(refused).toMatchObject({ code: 32, stderr: `umount.fuse.sluice: ${mount.mountpoint}: target is busy\n` });
+  expect(await holder.letGo()).toBe(0);
+  expect(readFileSync(mount.path("written"), "utf8")).toBe("whole\n");
+  expect(await runScript([HELPER, mount.mountpoint])).toMatchObject({ code: 0, stderr: "" });
+  expect(await mount.exited).toEqual({ code: 0, signal: null });
+});
