@@ -1,7 +1,8 @@
 /** When an unmount returns, nothing of the mount holds the layers' file systems: their device can be had for itself at once. */
 import { execFileSync } from "node:child_process";
-import { closeSync, constants, mkdirSync, openSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
+import { closeSync, constants, mkdirSync, openSync, readdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { bytes, cleanUp, mountSluice, mountsBelow, plant, requires, runScript, scratch, type SluiceMount } from "@sluice/testkit";
 import { expect } from "vitest";
@@ -45,6 +46,17 @@ async function used({ path }: Base, args: readonly string[]): Promise<SluiceMoun
   return mount;
 }
 
+/** A mount namespace that was made meanwhile, by whatever else runs on the machine, has a copy of the mount. */
+function isMountedElsewhere({ device }: Base): boolean {
+  return readdirSync("/proc").some((pid) => {
+    try {
+      return readFileSync(`/proc/${pid}/mountinfo`, "latin1").includes(` ${device} `);
+    } catch {
+      return false;
+    }
+  });
+}
+
 const UNMOUNTS: Readonly<Record<string, (mount: SluiceMount) => Promise<{ code: number | null; stderr: string }>>> = {
   "sluice unmount": (mount) => mount.cli("unmount"),
   "sluice unmount --force": async (mount) => {
@@ -64,6 +76,7 @@ for (const args of [[], ["--keeper", "on"], ["-o", "volatile"]]) {
       expect(await unmount(mount)).toMatchObject({ code: 0, stderr: "" });
       // No time between these: the server may still be ending.
       execFileSync("umount", [base.path]);
+      while (isMountedElsewhere(base)) await sleep(100);
       closeSync(openSync(base.device, constants.O_RDWR | O_EXCL));
       expect(await mount.exited).toEqual({ code: 0, signal: null });
       execFileSync("mount", [base.device, base.path]);

@@ -107,11 +107,11 @@ test("with index=on no lower layer may be one that another mount writes to, and 
   const above = (index: string): string => optionsOf({ lower: upper, upper: scratch(), work: scratch(), mnt }) + index;
   const overlay = mountKernelOverlay({ lowers: [lower], upper, work });
   const byKernel = await runSluice(["mount", "-o", above(",index=on"), mnt]);
-  expect([byKernel.code, byKernel.stderr]).toEqual([4, expect.stringContaining(`kernel overlayfs mounted on ${overlay} writes to this`)]);
+  expect([byKernel.code, byKernel.stderr]).toEqual([4, expect.stringContaining(`kernel overlayfs on ${overlay} writes to it (EBUSY)`)]);
   unmountKernelOverlay(overlay);
   const first = await mountSluice({ lowers: [lower], upper, work });
   const bySluice = await runSluice(["mount", "-o", above(",index=on"), mnt]);
-  expect([bySluice.code, bySluice.stderr]).toEqual([4, expect.stringContaining("another mount's upper layer (EBUSY)")]);
+  expect([bySluice.code, bySluice.stderr]).toEqual([4, expect.stringContaining("with index=on no layer may be written to by another mount")]);
   await (await mountSluice({ lowers: [upper], upper: scratch() })).stop();
   await first.stop();
   await (await mountSluice({ lowers: [upper], upper: scratch(), args: ["-o", "index=on"] })).stop();

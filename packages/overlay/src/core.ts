@@ -8,6 +8,7 @@ import type { KeptBackings } from "./io/kept-backings.js";
 import type { Reroutes } from "./io/reroutes.js";
 import type { DirectoryFds } from "./layer/directory-fds.js";
 import type { HostLayer } from "./layer/host-layer.js";
+import type { Traps } from "./layer/traps.js";
 import type { OverlayJournal } from "./journal/overlay-journal.js";
 import type { RealDir } from "./layer/real-dir.js";
 import type { RecentListings } from "./merge/recent-listings.js";
@@ -32,6 +33,7 @@ export interface Core {
   readonly layers: readonly HostLayer[];
   /** Only searched for the data of metadata-only files. */
   readonly dataLayers: readonly HostLayer[];
+  readonly traps: Traps;
   readonly upper: HostLayer | undefined;
   /** The scratch directory in the upper's file system; undefined on a read-only mount. */
   readonly scratch: RealDir | undefined;

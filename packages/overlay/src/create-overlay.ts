@@ -30,7 +30,7 @@ import { stackLayers } from "./stack-layers.js";
 
 /** @throws FsError where a layer cannot be used (EBUSY: another mount has the scratch directory). Takes the descriptors over. */
 export function createOverlay(config: OverlayConfig, port: KernelPort): Overlay {
-  const { layers, dataLayers } = stackLayers(config);
+  const { layers, dataLayers, traps } = stackLayers(config);
   const marks = markNames(config.userXattr, config.foreignMarks);
   const takesOver = config.survival?.journal.takenOver === true;
   const fds = new DirectoryFds(config.maxDirectoryFds);
@@ -44,6 +44,7 @@ export function createOverlay(config: OverlayConfig, port: KernelPort): Overlay 
   root.dirs = layers.map((layer) => layer.root);
   const index = openLinkIndex(config, layers, marks);
   const scratch = scratchOf(config, layers, takesOver);
+  for (const dir of [index.dir, scratch?.dir]) if (dir !== undefined) traps.set(dir.fd);
   let serial = 0;
   const core: Core = {
     config,
@@ -51,6 +52,7 @@ export function createOverlay(config: OverlayConfig, port: KernelPort): Overlay 
     marks,
     layers,
     dataLayers,
+    traps,
     scratch: scratch?.dir,
     linkIndex: index.dir,
     noIndex: index.reason,

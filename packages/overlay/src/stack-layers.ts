@@ -2,11 +2,14 @@
 import { Attr, Errno, FsError } from "@sluice/vfs";
 import type { LayerSpec, OverlayConfig } from "./config.js";
 import { HostLayer, statFd } from "./layer/host-layer.js";
+import { Traps } from "./layer/traps.js";
 
 export interface Stack {
   /** Top first, the upper layer before the lower ones. */
   layers: HostLayer[];
   dataLayers: HostLayer[];
+  /** Of the layers and the work directory. */
+  traps: Traps;
 }
 
 /** @throws FsError where a layer cannot be used */
@@ -24,7 +27,10 @@ export function stackLayers(config: OverlayConfig): Stack {
     layer.deviceIndex = devices.indexOf(device);
     return layer;
   });
-  const stack = { layers: layers.slice(0, merged), dataLayers: layers.slice(merged) };
+  const traps = new Traps();
+  for (const { root } of layers) traps.set(root.fd);
+  if (config.work !== undefined) traps.set(config.work.rootFd);
+  const stack = { layers: layers.slice(0, merged), dataLayers: layers.slice(merged), traps };
   if (config.xino === "off" && stack.layers.some((layer) => layer.deviceIndex !== 0)) {
     throw new FsError(Errno.EINVAL, "xino=off cannot be had over layers on several file systems: one mount shows one device number");
   }

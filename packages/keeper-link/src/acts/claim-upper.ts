@@ -39,11 +39,14 @@ export function claimUpper(upper: OpenLayer | undefined, work: OpenLayer | undef
 const LETTING_GO_MS = 2_000;
 const POLL_MS = 10;
 
-/** Whether a mount has it, given by its real path, as its upper layer or work directory. */
+/**
+ * Whether a mount has it, given by its real path, as its upper layer or work directory. Asked by a shared lock, which is no obstacle to
+ * others who ask.
+ */
 export function isClaimed(path: string): boolean {
   const fd = openRealDirectory(toBytes(path), O.RDONLY);
   if (fd < 0) return false;
-  const status = native.flock(fd, LOCK.EX | LOCK.NB);
+  const status = native.flock(fd, LOCK.SH | LOCK.NB);
   native.close(fd);
   return status === -Errno.EAGAIN;
 }

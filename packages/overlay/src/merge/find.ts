@@ -157,6 +157,7 @@ function findDataOnly(search: Search): number {
 
 function addDirectory(search: Search, at: Hit): number {
   const { core, found } = search;
+  if (core.traps.catches(at.attr)) return Errno.ELOOP;
   const layer = at.dir.layer;
   const real = new RealDir(layer, at.dir, at.name);
   real.inoLo = at.attr.words[0] as number;
@@ -218,6 +219,7 @@ function descend(search: Search, at: { dir: RealDir; name: ByteName; remaining: 
     search.stop = true;
     return undefined;
   }
+  if (core.traps.catches(below)) return Errno.ELOOP;
   if (!isLast(core, dir)) {
     const status = readDirectoryMarks(core.marks, fd, name, marks);
     if (status < 0) return -status;

@@ -1,9 +1,9 @@
 /** Do the layers exist, can they be read, and do they keep out of each other's way? */
 import { accessSync, constants, opendirSync, statSync } from "node:fs";
-import { isClaimed } from "@sluice/keeper-link";
 import { codeOf, unfit } from "../complaint.js";
 import type { MountConfig } from "../config/mount-config.js";
 import { checkCase } from "./check-case.js";
+import { checkNotWritten } from "./check-not-written.js";
 import { checkNoKernelOverlay, checkWork } from "./check-work.js";
 import type { MountRow } from "./mount-table.js";
 import { firstNested, type Place, placeOf, relationOf } from "./place.js";
@@ -79,21 +79,6 @@ function checkApart(place: Place, role: string, other: Place, otherRole: string)
   }
 }
 
-/**
- * Whoever asks for an index relies on lower layers that do not change. Without it the kernel takes a layer that another mount
- * writes to, with a line in its log (fs/overlayfs/super.c ovl_report_in_use).
- */
-function checkNotWritten(lowers: readonly Place[], table: readonly MountRow[]): void {
-  checkNoKernelOverlay(lowers, table);
-  const written = lowers.find(({ real }) => isClaimed(real));
-  if (written === undefined) return;
-  throw unfit(
-    written.given,
-    "with index=on no lower layer may be another mount's upper layer (EBUSY)",
-    "unmount that one first, or leave index=on out",
-  );
-}
-
 function checkOneFileSystem(upper: Place, work: Place): void {
   const remedy = "put both on one file system, reached through one mount: files are renamed from work to upper";
   if (upper.dev !== work.dev) {
@@ -109,7 +94,10 @@ export function checkLayers(config: MountConfig, table: readonly MountRow[]): La
   const dataLowers = config.dataLowers.map((path) => readableDirectory(path, "data-only layer", table));
   const below = [...lowers, ...dataLowers];
   checkLowers(below);
-  if (config.upper === undefined || config.work === undefined) return { lowers, dataLowers, upper: undefined, work: undefined };
+  if (config.upper === undefined || config.work === undefined) {
+    checkNotWritten({ below, writable: [] }, table, false);
+    return { lowers, dataLowers, upper: undefined, work: undefined };
+  }
   const upper = writableDirectory(config.upper, "upper layer", table);
   const work = writableDirectory(config.work, "work directory", table);
   checkApart(work, "work directory", upper, "upper layer");
@@ -120,6 +108,6 @@ export function checkLayers(config: MountConfig, table: readonly MountRow[]): La
   checkOneFileSystem(upper, work);
   checkWork(work, upper);
   checkNoKernelOverlay([upper, work], table);
-  if (config.index === "on") checkNotWritten(below, table);
+  checkNotWritten({ below, writable: [upper, work] }, table, config.index === "on");
   return { lowers, dataLowers, upper, work };
 }

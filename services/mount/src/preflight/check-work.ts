@@ -74,17 +74,29 @@ function checkCompatible(work: Tree, upper: Place): void {
 
 /** The kernel locks upper and work directories among its own overlays only, and where it does not tell: its mounts do. */
 export function checkNoKernelOverlay(places: readonly Pick<Place, "given" | "key">[], table: readonly MountRow[]): void {
-  for (const row of table) {
-    if (row.type !== "overlay") continue;
-    const keys = writableDirectoriesOf(row).map(keyOf);
-    const place = places.find(({ key }) => keys.includes(key));
-    if (place === undefined) continue;
+  const writers = kernelWriters(table);
+  for (const { key, given } of places) {
+    const mountpoint = writers.get(key);
+    if (mountpoint === undefined) continue;
     throw unfit(
-      place.given,
-      `kernel overlayfs mounted on ${row.mountpoint} writes to this directory (EBUSY)`,
+      given,
+      `kernel overlayfs mounted on ${mountpoint} writes to this directory (EBUSY)`,
       "unmount that one first, or give another directory",
     );
   }
+}
+
+/** Upper and work directories of kernel overlays, by key (`Place.key`), with the mount point of each. */
+export function kernelWriters(table: readonly MountRow[]): Map<string, string> {
+  const writers = new Map<string, string>();
+  for (const row of table) {
+    if (row.type !== "overlay") continue;
+    for (const path of writableDirectoriesOf(row)) {
+      const key = keyOf(path);
+      if (key !== undefined) writers.set(key, row.mountpoint);
+    }
+  }
+  return writers;
 }
 
 /** upperdir and workdir as they were given to mount(2): a relative name is nothing that could be looked at from here. */

@@ -1,0 +1,58 @@
+/**
+ * Does another mount write to a layer, or to a directory that a layer lies in? As the kernel has it (fs/overlayfs/super.c
+ * ovl_check_layer, ovl_report_in_use): whoever asks for an index relies on layers that do not change, and is refused; others are told.
+ * The directories above the root of a bind mount cannot be looked at from here.
+ */
+import { statSync } from "node:fs";
+import { dirname } from "node:path";
+import { isClaimed } from "@sluice/keeper-link";
+import { unfit } from "../complaint.js";
+import { kernelWriters } from "./check-work.js";
+import type { MountRow } from "./mount-table.js";
+import type { Place } from "./place.js";
+
+export interface LayersToCheck {
+  below: readonly Place[];
+  /** Nobody else has these themselves: that was checked. */
+  writable: readonly Place[];
+}
+
+/** @throws CliError where one is written to and `index` is asked for */
+export function checkNotWritten({ below, writable }: LayersToCheck, table: readonly MountRow[], index: boolean): void {
+  const writers = kernelWriters(table);
+  const known = new Map<string, string | undefined>();
+  const writerOf = (path: string, key: string): string | undefined => {
+    if (!known.has(path)) known.set(path, writers.has(key) ? `kernel overlayfs on ${writers.get(key)}` : claimer(path));
+    return known.get(path);
+  };
+  for (const place of [...below, ...writable]) {
+    const from = below.includes(place) ? place.real : dirname(place.real);
+    for (const [path, key] of upwards(from, place.dev)) {
+      const writer = writerOf(path, key);
+      if (writer === undefined) continue;
+      report(place, `${writer} writes to ${path === place.real ? "it" : path}`, index);
+      break;
+    }
+  }
+}
+
+function claimer(path: string): string | undefined {
+  return isClaimed(path) ? "another mount" : undefined;
+}
+
+/** A directory and those above it, as far as the file system goes, each with its key. */
+function* upwards(from: string, dev: bigint): Generator<[path: string, key: string]> {
+  for (let path = from; ; path = dirname(path)) {
+    const stat = statSync(path, { bigint: true });
+    if (stat.dev !== dev) return;
+    yield [path, `${stat.dev}:${stat.ino}`];
+    if (path === "/") return;
+  }
+}
+
+function report({ given }: Place, what: string, index: boolean): void {
+  if (index) {
+    throw unfit(given, `with index=on no layer may be written to by another mount, and ${what} (EBUSY)`, "unmount that one, or use index=off");
+  }
+  process.stderr.write(`sluice: ${given}: ${what}: what both change is undefined\n`);
+}
