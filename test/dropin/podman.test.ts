@@ -2,24 +2,30 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { describeResult, requires, runScript, scratch } from "@sluice/testkit";
+import { asOrdinaryUser, describeResult, requires, runScript, scratch } from "@sluice/testkit";
 import { expect } from "vitest";
 
 const SCRIPT = fileURLToPath(new URL("./run-podman.sh", import.meta.url));
 const LIMIT_MS = 10 * 60_000;
 
-const { test } = requires("CAP_SYS_ADMIN", "/dev/fuse", "command podman", "command buildah", "command crun", "command unshare");
+const NEEDS = ["CAP_SYS_ADMIN", "/dev/fuse", "command podman", "command buildah", "command crun", "command unshare"] as const;
+const asRoot = requires(...NEEDS);
+const rootless = requires(...NEEDS, "user namespaces", "command setpriv", "command newuidmap", "command newgidmap");
 
-test(
-  "podman and buildah import, build, run and commit images on sluice-overlayfs, and nothing is left",
-  async () => {
-    const temporary = join(scratch(), "t");
-    mkdirSync(temporary);
-    const result = await runScript([SCRIPT], { env: { TMPDIR: temporary }, timeoutMs: LIMIT_MS });
-    expect(result.code, describeResult(result)).toBe(0);
-    expect(result.stdout).toContain("ok what a step removed is gone, what it renamed is whole");
-    expect(result.stdout).toContain("ok with ids mapped, owners are the image's");
-    expect(result.stdout).toContain("ok no server is left");
-  },
-  LIMIT_MS + 10_000,
-);
+for (const [user, { test }, become] of [
+  ["root", asRoot, (): string[] => []],
+  ["an ordinary user with subordinate ids", rootless, (): string[] => asOrdinaryUser([])],
+] as const)
+  test(
+    `podman and buildah of ${user} import, build, run and commit images on sluice-overlayfs, and nothing is left`,
+    async () => {
+      const temporary = join(scratch(), "t");
+      mkdirSync(temporary);
+      const result = await runScript([SCRIPT, ...become()], { env: { TMPDIR: temporary }, timeoutMs: LIMIT_MS });
+      expect(result.code, describeResult(result)).toBe(0);
+      expect(result.stdout).toContain("ok what a step removed is gone, what it renamed is whole");
+      expect(result.stdout).toContain("ok with ids mapped, owners are the image's");
+      expect(result.stdout).toContain("ok no server is left");
+    },
+    LIMIT_MS + 10_000,
+  );

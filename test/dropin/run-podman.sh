@@ -1,22 +1,41 @@
 #!/usr/bin/env bash
 # podman and buildah with sluice-overlayfs as their mount_program: imports an image, builds on it, runs what was built,
 # and looks at what is left. Names each check; ends with 0 if all of them held. Storage and mounts are its own.
+#
+#   run-podman.sh [COMMAND…]      as root; COMMAND… runs the rest as somebody else, who has a home directory
 set -uo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 program=$here/../../packages/overlayfs-cli/bin/sluice-overlayfs.mjs
 
+if [ "${1:-}" = prepare ]; then
+  # crun wants cgroup v2 alone, which a machine with both has beside the other.
+  if ! grep -q ' /sys/fs/cgroup cgroup2 ' /proc/mounts; then
+    umount -l /sys/fs/cgroup
+    mount -t cgroup2 none /sys/fs/cgroup
+  fi
+  exec "${@:3}" "$0" inside "$2"
+fi
 # In a mount namespace of its own: what it mounts is nobody else's, and goes with it.
 if [ "${1:-}" != inside ]; then
   scratch=$(mktemp -d)
   # A container whose ids are mapped must be able to walk in.
   chmod 755 "$scratch"
-  unshare --mount --propagation private "$0" inside "$scratch"
+  unshare --mount --propagation private "$0" prepare "$scratch" "$@"
   status=$?
   rm -rf --one-file-system "$scratch"
   exit $status
 fi
 scratch=$2
 failed=0
+# Where the image's ids are in a container that maps them: any, but in a user namespace those that it has.
+mapping=(--uidmap 0:100000:65536 --gidmap 0:200000:65536)
+if [ "$(id -u)" != 0 ]; then
+  scratch=$HOME/podman
+  mkdir "$scratch"
+  # A container whose ids are mapped must be able to walk in.
+  chmod 755 "$HOME"
+  mapping=(--uidmap 0:1:5000 --gidmap 0:2:5000)
+fi
 
 ok() { echo "ok $1"; }
 bad() {
@@ -39,12 +58,6 @@ same() {
   echo "printed:  $said"
   tail -n 20 "$scratch/said"
 }
-
-# crun wants cgroup v2 alone, which a machine with both has beside the other.
-if ! grep -q ' /sys/fs/cgroup cgroup2 ' /proc/mounts; then
-  umount -l /sys/fs/cgroup
-  mount -t cgroup2 none /sys/fs/cgroup
-fi
 
 cat >"$scratch/storage.conf" <<END
 [storage]
@@ -112,7 +125,7 @@ check "podman commits it" podman commit -q changed changed:1
 same "its changes are in the image" "/etc/mine /etc/moved /etc/passwd" "${run[@]}" changed:1 /bin/sh -c 'echo $(find /data /etc -type f 2>/dev/null | grep -v -e host -e resolv | sort)'
 check "podman removes it" podman rm changed
 
-mapped=("${run[@]}" --uidmap 0:100000:65536 --gidmap 0:200000:65536)
+mapped=("${run[@]}" "${mapping[@]}")
 same "with ids mapped, owners are the image's" "7:8 1000:1000 0:0" \
   "${mapped[@]}" built:1 /bin/sh -c 'touch /new; echo $(stat -c %u:%g /data/again/sub/deep /data/file /new)'
 
@@ -123,6 +136,8 @@ check "buildah commits it" buildah commit -q work made:1
 check "buildah removes it" buildah rm work
 same "what buildah made runs" "/srv/b /srv/file /srv/many/2 /srv/many/3 /srv/many/4 /srv/many/5" "${run[@]}" made:1 /bin/sh -c 'echo $(find /srv -type f | sort)'
 check "podman removes the images" podman rmi -af
+# Ends the process that keeps an ordinary user's namespaces.
+[ "$(id -u)" = 0 ] || podman system migrate
 
 sleep 1
 same "no mount is left" "" sh -c "grep ' $scratch/' /proc/mounts || true"

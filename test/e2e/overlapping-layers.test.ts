@@ -58,7 +58,8 @@ test("the kernel refuses a lower layer inside the upper layer of another overlay
 
 /** What look-ups of moved layers say, through a mount over them; first the topmost, so that nothing of it is known. */
 async function lookUps(mountpoint: string): Promise<string> {
-  const script = 'cd "$0"; for path in moved/u moved/w moved/l2 moved/u/f d/u; do stat -c %F $path 2>&1 | grep -o "directory$\\|Too many levels.*\\|No such.*"; done';
+  const script =
+    'cd "$0"; for path in moved/u moved/w moved/l2 moved/u/f d/u; do stat -c %F $path 2>&1 | grep -o "directory$\\|Too many levels.*\\|No such.*"; done';
   return (await runScript(["sh", "-c", script, mountpoint])).stdout;
 }
 

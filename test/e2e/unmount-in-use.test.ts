@@ -3,7 +3,18 @@ import { execFileSync } from "node:child_process";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { bytes, cleanUp, mountSluice, mountsBelow, plant, requires, runScript, scratch, type SluiceMount, startScript } from "@sluice/testkit";
+import {
+  bytes,
+  cleanUp,
+  mountSluice,
+  mountsBelow,
+  plant,
+  requires,
+  runScript,
+  scratch,
+  type SluiceMount,
+  startScript,
+} from "@sluice/testkit";
 import { expect } from "vitest";
 
 const { describe, test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
@@ -109,7 +120,9 @@ for (const [keeper, args] of [
       const mount = await mounted(args);
       const holder = await writer(mount);
       const stopped = mount.stop();
-      await expect.poll(() => mount.log()).toContain(`in use by sh (pid ${holder.pid} writes ${mount.path("written")}): waiting up to 10 s`);
+      await expect
+        .poll(() => mount.log())
+        .toContain(`in use by sh (pid ${holder.pid} writes ${mount.path("written")}): waiting up to 10 s`);
       // Still there for whoever uses it.
       expect(readFileSync(mount.path("file"), "utf8")).toBe("lower");
       expect(await holder.letGo()).toBe(0);

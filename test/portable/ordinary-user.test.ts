@@ -75,24 +75,32 @@ const kernelOverlay = requires(...NEEDS, "kernel overlayfs");
 const loop = requires(...NEEDS, "loop devices");
 
 for (const caller of Object.keys(CALLERS)) {
-  test(`${caller} mounts layers of an inherited mount, which keep their access times`, async () => {
-    const directory = layersIn(scratch(), caller);
-    const lower = treeHash(join(directory, "l"));
-    const { words, status } = await mountAs(caller, directory);
-    expect(words).toEqual([...USED, "exit 0", "0"]);
-    expect(status.anomalies).toBe(0);
-    expect(treeHash(join(directory, "l"))).toBe(lower);
-  }, LIMIT_MS);
+  test(
+    `${caller} mounts layers of an inherited mount, which keep their access times`,
+    async () => {
+      const directory = layersIn(scratch(), caller);
+      const lower = treeHash(join(directory, "l"));
+      const { words, status } = await mountAs(caller, directory);
+      expect(words).toEqual([...USED, "exit 0", "0"]);
+      expect(status.anomalies).toBe(0);
+      expect(treeHash(join(directory, "l"))).toBe(lower);
+    },
+    LIMIT_MS,
+  );
 
-  test(`${caller} mounts by sluice-overlayfs`, async () => {
-    const directory = layersIn(scratch(), caller);
-    const lower = treeHash(join(directory, "l"));
-    const argv = CALLERS[caller]?.(["sh", "-c", DROP_IN]) ?? [];
-    const { stdout, stderr } = await runScript(argv, { cwd: directory, env, timeoutMs: 60_000 });
-    expect(stderr).toBe("");
-    expect(stdout.split("\n").filter(Boolean)).toEqual(["exit 0", ...USED, "0"]);
-    expect(treeHash(join(directory, "l"))).toBe(lower);
-  }, LIMIT_MS);
+  test(
+    `${caller} mounts by sluice-overlayfs`,
+    async () => {
+      const directory = layersIn(scratch(), caller);
+      const lower = treeHash(join(directory, "l"));
+      const argv = CALLERS[caller]?.(["sh", "-c", DROP_IN]) ?? [];
+      const { stdout, stderr } = await runScript(argv, { cwd: directory, env, timeoutMs: 60_000 });
+      expect(stderr).toBe("");
+      expect(stdout.split("\n").filter(Boolean)).toEqual(["exit 0", ...USED, "0"]);
+      expect(treeHash(join(directory, "l"))).toBe(lower);
+    },
+    LIMIT_MS,
+  );
 }
 
 const USER = "an ordinary user with a range of ids";
@@ -112,24 +120,32 @@ const PLACES: Readonly<Record<string, { gate: typeof test; make(): string }>> = 
   },
 };
 for (const [fileSystem, { gate, make }] of Object.entries(PLACES)) {
-  gate(`an ordinary user mounts layers on ${fileSystem}`, async () => {
-    const directory = make();
-    const lower = treeHash(join(directory, "l"));
-    const { words } = await mountAs(USER, directory);
-    expect(words).toEqual([...USED, "exit 0", "0"]);
-    expect(treeHash(join(directory, "l"))).toBe(lower);
-  }, LIMIT_MS);
+  gate(
+    `an ordinary user mounts layers on ${fileSystem}`,
+    async () => {
+      const directory = make();
+      const lower = treeHash(join(directory, "l"));
+      const { words } = await mountAs(USER, directory);
+      expect(words).toEqual([...USED, "exit 0", "0"]);
+      expect(treeHash(join(directory, "l"))).toBe(lower);
+    },
+    LIMIT_MS,
+  );
 }
 
-test("adds to the flags of an inherited mount and clears none, and status names those that hold", async () => {
-  const root = scratch({ on: "tmpfs" });
-  execFileSync("mount", ["-o", "remount,noexec,relatime,nodiratime", root]);
-  const { status } = await mountAs("an ordinary user with one id", layersIn(root, "an ordinary user with one id"), "-o noatime");
-  expect(status.overlay.layers).toMatchObject([
-    { name: "upper", flags: ["nosuid", "nodev", "noexec", "nodiratime", "relatime"] },
-    { name: "lower0", flags: ["ro", "nosuid", "nodev", "noexec", "nodiratime", "relatime"] },
-  ]);
-}, LIMIT_MS);
+test(
+  "adds to the flags of an inherited mount and clears none, and status names those that hold",
+  async () => {
+    const root = scratch({ on: "tmpfs" });
+    execFileSync("mount", ["-o", "remount,noexec,relatime,nodiratime", root]);
+    const { status } = await mountAs("an ordinary user with one id", layersIn(root, "an ordinary user with one id"), "-o noatime");
+    expect(status.overlay.layers).toMatchObject([
+      { name: "upper", flags: ["nosuid", "nodev", "noexec", "nodiratime", "relatime"] },
+      { name: "lower0", flags: ["ro", "nosuid", "nodev", "noexec", "nodiratime", "relatime"] },
+    ]);
+  },
+  LIMIT_MS,
+);
 
 test("without inherited flags, access times are those that the mount asks for", async () => {
   const directory = layersIn(scratch(), "root");

@@ -72,7 +72,14 @@ export function keepMount(given: MountConfig, become: BecomeKeeper): never {
   refuseUnseenHolders(config);
   const runDirectory = ownedRunDirectory(config.mountpoint, user);
   const server: ServerConfig = { config, runDirectory, capabilities: String(capabilities), registerByKeeper, joined: false };
-  return become({ plan: mountPlan(config), serverConfig: JSON.stringify(server), runDirectory, user, graceMs: config.graceMs, capabilities: keptMask });
+  return become({
+    plan: mountPlan(config),
+    serverConfig: JSON.stringify(server),
+    runDirectory,
+    user,
+    graceMs: config.graceMs,
+    capabilities: keptMask,
+  });
 }
 
 /** The same for a keeper that starts no server: `awaited` says how servers come to it. Throws CliError. */

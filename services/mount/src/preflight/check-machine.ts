@@ -30,7 +30,11 @@ export function checkDevice(): void {
     if (!(error instanceof Error) || !("code" in error)) throw error;
     const code = codeOf(error);
     if (code === "EACCES" || code === "EPERM") {
-      throw lacking("/dev/fuse", `it cannot be opened (${code})`, "run as root, or let every user open it (chmod 666 /dev/fuse); in a container add --device /dev/fuse");
+      throw lacking(
+        "/dev/fuse",
+        `it cannot be opened (${code})`,
+        "run as root, or let every user open it (chmod 666 /dev/fuse); in a container add --device /dev/fuse",
+      );
     }
     throw lacking("/dev/fuse", `the device is not there (${code})`, "load it with 'modprobe fuse'; in a container add --device /dev/fuse");
   }

@@ -52,7 +52,11 @@ function* upwards(from: string, dev: bigint): Generator<[path: string, key: stri
 
 function report({ given }: Place, what: string, index: boolean): void {
   if (index) {
-    throw unfit(given, `with index=on no layer may be written to by another mount, and ${what} (EBUSY)`, "unmount that one, or use index=off");
+    throw unfit(
+      given,
+      `with index=on no layer may be written to by another mount, and ${what} (EBUSY)`,
+      "unmount that one, or use index=off",
+    );
   }
   process.stderr.write(`sluice: ${given}: ${what}: what both change is undefined\n`);
 }
