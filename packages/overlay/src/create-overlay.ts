@@ -44,7 +44,6 @@ export function createOverlay(config: OverlayConfig, port: KernelPort): Overlay 
   root.dirs = layers.map((layer) => layer.root);
   const index = openLinkIndex(config, layers, marks);
   const scratch = scratchOf(config, layers, takesOver);
-  for (const dir of [index.dir, scratch?.dir]) if (dir !== undefined) traps.set(dir.fd);
   let serial = 0;
   const core: Core = {
     config,
@@ -81,6 +80,7 @@ export function createOverlay(config: OverlayConfig, port: KernelPort): Overlay 
     arrivalWatches: new Set(),
     scratchName: () => `#${(++serial).toString(16)}`,
   };
+  setTraps(core);
   identifyRoot(core);
   if (takesOver && config.survival !== undefined) restoreOverlay(core, config.survival);
   else {
@@ -93,6 +93,11 @@ export function createOverlay(config: OverlayConfig, port: KernelPort): Overlay 
 
 function scratchOf({ work, upper, volatile }: OverlayConfig, layers: readonly HostLayer[], goesOn: boolean): OpenedScratch | undefined {
   return work === undefined || upper === undefined ? undefined : openScratch(layers[0] as HostLayer, work, { volatile, goesOn });
+}
+
+/** Those of the work directory; the layers have theirs. */
+function setTraps({ traps, scratch, linkIndex }: Core): void {
+  for (const dir of [scratch, linkIndex]) if (dir !== undefined) traps.set(dir.fd);
 }
 
 function keptBackings(config: OverlayConfig, port: KernelPort, journal: OverlayJournal | undefined): KeptBackings {

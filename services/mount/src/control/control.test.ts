@@ -120,7 +120,7 @@ async function itemsWhereCutOff(request: ControlRequest | KeeperRequest): Promis
 }
 
 test("a server that ends with a question unanswered is a failure, but the end of a watch", async () => {
-  await expect(itemsWhereCutOff({ method: "unmount" })).rejects.toThrow(ENDED);
+  await expect(itemsWhereCutOff({ method: "unmount", force: false })).rejects.toThrow(ENDED);
   await expect(itemsWhereCutOff({ method: "upgrade", file: "/x", argv: [] })).rejects.toThrow(ENDED);
   await expect(itemsWhereCutOff({ method: "grants", watch: false })).rejects.toThrow(ENDED);
   expect(await itemsWhereCutOff({ method: "grants", watch: true })).toEqual([]);
