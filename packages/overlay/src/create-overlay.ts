@@ -80,8 +80,7 @@ export function createOverlay(config: OverlayConfig, port: KernelPort): Overlay 
     arrivalWatches: new Set(),
     scratchName: () => `#${(++serial).toString(16)}`,
   };
-  setTraps(core);
-  identifyRoot(core);
+  lookAtDirectories(core);
   if (takesOver && config.survival !== undefined) restoreOverlay(core, config.survival);
   else {
     goOnWithHandles(nodes, scratch?.handles ?? "");
@@ -95,9 +94,10 @@ function scratchOf({ work, upper, volatile }: OverlayConfig, layers: readonly Ho
   return work === undefined || upper === undefined ? undefined : openScratch(layers[0] as HostLayer, work, { volatile, goesOn });
 }
 
-/** Those of the work directory; the layers have theirs. */
-function setTraps({ traps, scratch, linkIndex }: Core): void {
-  for (const dir of [scratch, linkIndex]) if (dir !== undefined) traps.set(dir.fd);
+/** The layers' roots have their traps already. */
+function lookAtDirectories(core: Core): void {
+  for (const dir of [core.scratch, core.linkIndex]) if (dir !== undefined) core.traps.set(dir.fd);
+  identifyRoot(core);
 }
 
 function keptBackings(config: OverlayConfig, port: KernelPort, journal: OverlayJournal | undefined): KeptBackings {

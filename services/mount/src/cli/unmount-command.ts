@@ -124,7 +124,7 @@ async function unmount(mountpoint: string, { wait, force, control }: UnmountArgu
   process.stdout.write(`${last.said}\n`);
 }
 
-/** Of \`--wait MOUNTPOINT\` the parser makes a duration. */
+/** The parser takes the mount point of `--wait MOUNTPOINT` for a duration. */
 function unmountTyped(mountpoint: string | undefined, args: UnmountArguments): Promise<void> {
   if (mountpoint !== undefined) return unmount(mountpoint, args);
   if (typeof args.wait === "string") return unmount(args.wait, { ...args, wait: true });

@@ -5,9 +5,9 @@
 import { readFileSync } from "node:fs";
 import { readdir } from "node:fs/promises";
 import { native } from "@sluice/native";
+import { escapeName, escapeTextName } from "@sluice/runtime/cli";
 import { AT, Attr, O } from "@sluice/vfs";
 import { findHolders } from "../enforcement/holders.js";
-import { toText } from "../path-bytes.js";
 import { isBeneath, type MountRow } from "../preflight/mount-table.js";
 
 const AT_STATX_DONT_SYNC = 0x4000;
@@ -19,7 +19,7 @@ export async function findMountUsers(device: string, mountpoint: string, table: 
   const users = new Set<string>();
   for (const { pid, writes, by, path = "" } of await findHolders(device, undefined)) {
     const how = by === "mapping" ? (writes ? "maps, and writes," : "maps") : writes ? "writes" : "reads";
-    users.add(`${programOf(pid)} (pid ${pid} ${how} ${toText(path)})`);
+    users.add(`${programOf(pid)} (pid ${pid} ${how} ${escapeName(path)})`);
   }
   for (const pid of (await readdir("/proc")).filter((name) => /^\d+$/.test(name))) {
     if (isOn(`/proc/${pid}/cwd`, device)) users.add(`${programOf(Number(pid))} (pid ${pid} has its working directory there)`);
@@ -27,7 +27,7 @@ export async function findMountUsers(device: string, mountpoint: string, table: 
   }
   for (const row of table) {
     if (row.mountpoint !== mountpoint && isBeneath(row.mountpoint, mountpoint))
-      users.add(`the mount of ${row.source} (${row.type}) on ${row.mountpoint}`);
+      users.add(`the mount of ${escapeTextName(row.source)} (${row.type}) on ${escapeTextName(row.mountpoint)}`);
   }
   return [...users];
 }
@@ -41,7 +41,7 @@ export function usersInWords(users: readonly string[]): string {
 
 function programOf(pid: number): string {
   try {
-    return readFileSync(`/proc/${pid}/comm`, "utf8").trimEnd();
+    return escapeName(readFileSync(`/proc/${pid}/comm`, "latin1").replace(/\n$/, ""));
   } catch {
     return "a process that has ended";
   }
