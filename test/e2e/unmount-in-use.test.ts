@@ -117,12 +117,12 @@ for (const [keeper, args] of [
 
   describe(`SIGTERM, ${keeper}`, () => {
     test("waits for a writer within its grace", async () => {
-      const mount = await mounted(args);
+      const mount = await mounted([...args, "--grace", "60s"]);
       const holder = await writer(mount);
       const stopped = mount.stop();
       await expect
         .poll(() => mount.log())
-        .toContain(`in use by sh (pid ${holder.pid} writes ${mount.path("written")}): waiting up to 10 s`);
+        .toContain(`in use by sh (pid ${holder.pid} writes ${mount.path("written")}): waiting up to 60 s`);
       // Still there for whoever uses it.
       expect(readFileSync(mount.path("file"), "utf8")).toBe("lower");
       expect(await holder.letGo()).toBe(0);
