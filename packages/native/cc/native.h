@@ -150,6 +150,7 @@ int64_t fuse_backing_refuse(int fd);
 int64_t fuse_backing_open(int fuse_fd, int fd);
 int64_t names_fchmodat(int dirfd, const char *name, mode_t mode, int flags);
 napi_value stat_statx(napi_env env, napi_callback_info info);
+napi_value stat_cached(napi_env env, napi_callback_info info);
 int64_t names_openat(int dirfd, const char *name, int flags, mode_t mode);
 void proc_fd_path(char path[32], int fd);
 /* Set by tests only: behave as on a kernel without fchmodat2 and *xattrat. */

@@ -179,6 +179,11 @@ export interface Native {
   dup2(fd: number, onto: number): number;
   /** statx(2) with AT_ flags; fills STAT_WORDS words. `name` "" with AT_EMPTY_PATH stats `dirfd` itself. */
   statx(dirfd: number, name: string, flags: number, words: Uint32Array): number;
+  /**
+   * The same of a path, links followed, as far as the kernel knows it without asking a file system (openat2(2) with
+   * RESOLVE_CACHED, AT_STATX_DONT_SYNC). -EAGAIN if a name on the way would have to be looked up.
+   */
+  statCached(path: string, words: Uint32Array): number;
   /** getdents64(2): raw struct linux_dirent64 records; the count of bytes. */
   getdents64(fd: number, bytes: Uint8Array): number;
   mkdirat(dirfd: number, name: string, mode: number): number;

@@ -93,6 +93,17 @@ describe.each(Object.entries(places))("names on %s", (_, place) => {
     expect(() => native.statx(scratch.dir, "f", 0, new Uint32Array(31))).toThrow(RangeError);
   });
 
+  it("stats a path by what the kernel knows of it", () => {
+    make("f", 0o640);
+    const [cached, asked] = [new Uint32Array(32), new Uint32Array(32)];
+    expect(native.statx(AT_FDCWD, `${scratch.path}/f`, 0, asked)).toBe(0);
+    expect(native.statCached(`${scratch.path}/f`, cached)).toBe(0);
+    expect([...cached]).toEqual([...asked]);
+    // A name that nobody looked up yet is not looked up for this.
+    expect([-errno.ENOENT, -errno.EAGAIN]).toContain(native.statCached(`${scratch.path}/nothing`, cached));
+    expect(() => native.statCached("/", new Uint32Array(31))).toThrow(RangeError);
+  });
+
   it("exchanges and refuses to replace", () => {
     make("a");
     expect(native.mkdirat(scratch.dir, "b", 0o755)).toBe(0);

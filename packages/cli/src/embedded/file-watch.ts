@@ -1,13 +1,12 @@
 /**
- * Whether a file may have been written since the last look: three system calls, so that it can be asked before each open.
- * The kernel has the new times before the write returns, which no notification can promise.
+ * Whether a file may have been written since the last look: one short call, so that it can be asked before each open. It
+ * asks no file system, so none of ours, whose answer this thread would have to give. The kernel has the new times before the write returns, which no notification can promise.
  */
 import { native, STAT_WORDS, StatWord } from "@sluice/native";
 import { AT_EMPTY_PATH, AT_FDCWD, AT_STATX_DONT_SYNC, EAGAIN, O_CLOEXEC, O_PATH, toBytes } from "./path-calls.js";
 
 /** Times may be this coarse: what was written within it could be written again unseen. */
 const SETTLED_MS = 200;
-/** Only what the kernel knows of names: it asks no file system, so none of ours, whose answer this thread would have to give. */
 const RESOLVE_CACHED = 0x20;
 const WATCHED = [
   StatWord.inoLo,
@@ -54,17 +53,21 @@ export class FileWatch {
   }
 
   #look(): number {
+    const status = native.statCached(this.#name, this.#now);
+    if (status === -EAGAIN) return this.#lookByStep();
+    if (status < 0) return status;
+    if (!this.#isKnownDevice()) return this.#lookByStep();
+    return this.#isLocal ? 0 : this.#ask();
+  }
+
+  /** On a file system that others change, what the kernel remembers is not enough. */
+  #ask(): number {
     const fd = native.openat2(AT_FDCWD, this.#name, O_PATH | O_CLOEXEC, 0, RESOLVE_CACHED);
-    if (fd === -EAGAIN) return this.#lookByStep();
-    if (fd < 0) return fd;
+    if (fd < 0) return this.#lookByStep();
     native.statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, this.#now);
-    if (!this.#isKnownDevice()) {
-      native.close(fd);
-      return this.#lookByStep();
-    }
-    const status = this.#isLocal ? 0 : native.statx(fd, "", AT_EMPTY_PATH, this.#now);
+    const status = this.#isKnownDevice() ? native.statx(fd, "", AT_EMPTY_PATH, this.#now) : undefined;
     native.close(fd);
-    return status;
+    return status ?? this.#lookByStep();
   }
 
   #lookByStep(): number {
