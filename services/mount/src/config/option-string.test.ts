@@ -19,7 +19,6 @@ test.each([
   "timeout=soon",
   "xino=maybe",
   "redirect_dir=always",
-  "subtype=other",
   "uuid=on",
   "override_creds=on",
   "fsync=always",
@@ -42,6 +41,7 @@ test.each([
   "override_creds",
   "nooverride_creds",
   "subtype=sluice,fsname=x",
+  "subtype=other",
   "nosymfollow,symfollow,silent,loud,nomand,noiversion,nousers,noowner,nogroup",
   "clone_fd,max_idle_threads=4,threaded=1,writeback=1,fast_ino=1,auto_unmount",
   "_netdev,nofail,noauto,user,x-systemd.automount,X-mount.mkdir,comment=y",
@@ -84,6 +84,11 @@ test.each(["context", "context=", 'context=""', 'context="a', 'context=a"b', 'co
 test("layers one by one, whose names need no escape but for the comma", () => {
   const parsed = parseOptionStrings(["lowerdir+=/a:b,lowerdir+=/c\\,d,datadir+=/data"]);
   expect(parsed).toMatchObject({ lowers: ["/a:b", "/c,d"], dataLowers: ["/data"] });
+});
+
+test("a layer by itself is taken as written: of the escapes only that of the comma is one", () => {
+  const parsed = parseOptionStrings(["lowerdir+=/a\\:b,lowerdir+=/c\\\\d,datadir+=/e\\:f\\,g"]);
+  expect(parsed).toMatchObject({ lowers: ["/a\\:b", "/c\\\\d"], dataLowers: ["/e\\:f,g"] });
 });
 
 test.each([

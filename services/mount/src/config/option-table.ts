@@ -4,7 +4,7 @@
  */
 import { MS } from "@sluice/native";
 import { wrong } from "../complaint.js";
-import { splitEscaped, unescapeName } from "./escaped-list.js";
+import { unescapeName } from "./escaped-list.js";
 import { parseLowerList } from "./lower-list.js";
 import { type Apply, type OptionRow, refuse, valueOf, withoutValue } from "./option-row.js";
 import type { OptionString } from "./option-values.js";
@@ -74,10 +74,10 @@ const lowerdir: Apply = (into, value, text) => {
   into.lowerList = true;
 };
 
-/** One layer more, whose name needs no escape but for a comma: as fsconfig(2) takes it. */
+/** One layer more. The name is taken as it is, as the kernel takes it (ovl_mount_dir_noesc); `\\,` is the option string's own escape. */
 function added(name: "lowerdir+" | "datadir+"): OptionRow {
   const apply: Apply = (into, value, text) => {
-    const path = splitEscaped(valueOf(value, text), ",", true).join(",");
+    const path = valueOf(value, text).replaceAll("\\,", ",");
     if (into.lowerList) {
       throw wrong(
         `-o ${text}`,
@@ -153,7 +153,8 @@ export const optionTable: readonly OptionRow[] = [
   ...unneeded("fuse-overlayfs", "clone_fd", "fast_ino", "writeback", "threaded", "max_idle_threads", "max_threads"),
   ...unneeded("fuse-overlayfs", "auto_unmount", "big_writes"),
   once("mount", "fsname", "source"),
-  choice("mount", "subtype", ["sluice"], { refused: "the type is always fuse.sluice" }),
+  // The commands know their mounts by the type: it stays.
+  ...unneeded("mount", "subtype"),
   flag("ro", MS.RDONLY, true),
   flag("rw", MS.RDONLY, false),
   flag("nosuid", MS.NOSUID, true),
