@@ -160,7 +160,7 @@ test("a mount point that is not there, no directory, or not empty", async () => 
   await complains([...full(g), join(g.root, "none")], 4, /none: there is no such mount point \(ENOENT\): create it/);
   await complains([...full(g), join(g.root, "file")], 4, /file: the mount point is not a directory \(ENOTDIR\): /);
   writeFileSync(join(g.mnt, "mine"), "");
-  await complains([...full(g), g.mnt], 4, /mnt: the mount point is not empty \(ENOTEMPTY\): /);
+  await complains([...full(g), g.mnt], 4, /mnt: the mount point is not empty \(ENOTEMPTY\): .* -o nonempty /);
 });
 
 test("a mount point that is a Sluice mount already, and layers in use by one", async () => {
@@ -236,6 +236,22 @@ test("policy, certificate, log, socket or working directory beneath the mount po
     /the socket of the decision service lies beneath the mount point/,
   );
   await complains([...full(g), g.mnt], 2, /the working directory lies beneath the mount point \(EBUSY\): cd /, { cwd: g.mnt });
+});
+
+requires("/dev/fuse", "CAP_SYS_ADMIN", "command unshare").test("a log file that is a directory, or that cannot be written", async () => {
+  const g = ground();
+  const policy = join(g.root, "policy.yaml");
+  writeFileSync(policy, "version: 1\ndefault: grant\n");
+  chmodSync(policy, 0o644);
+  const directory = /work: the log file cannot be written \(EISDIR\): name a file /;
+  await complains([...full(g), "--log-file", g.work, g.mnt], 2, directory);
+  await complains([...full(g), "--keeper", "on", "--log-file", g.work, g.mnt], 2, directory);
+  await complains([...full(g), "--background", "--log-file", g.work, g.mnt], 2, directory);
+  await complains(["decision", "--policy", policy, "--listen", `unix://${join(g.root, "s")}`, "--log-file", g.work], 2, directory);
+  const file = join(g.root, "log");
+  writeFileSync(file, "");
+  const front = ["unshare", "--mount", "sh", "-c", `mount --bind ${file} ${file} && mount -o remount,bind,ro ${file} && exec "$@"`, "sh"];
+  expectComplaint(runChanged(front, [...full(g), "--log-file", file, g.mnt]), 2, /log: the log file cannot be written \(EROFS\): /);
 });
 
 test("a policy with a mistake: file, line, column and remedy", async () => {

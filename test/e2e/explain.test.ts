@@ -114,4 +114,7 @@ test("in words, and in one line where there is nothing to explain", async () => 
     code: 4,
     stderr: expect.stringMatching(/^sluice: .* does not lie on a mount of Sluice: .*\n$/) as string,
   });
+  const missing = await runSluice(["explain", mount.path("a/nothing")]);
+  expect(missing).toMatchObject({ code: 4, stdout: "" });
+  expect(missing.stderr).toMatch(/^sluice: .*a\/nothing: there is no such file \(ENOENT\): name a file that exists, .*'sluice policy explain'/);
 });

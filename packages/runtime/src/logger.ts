@@ -2,6 +2,7 @@
 import { createRequire } from "node:module";
 import { isatty } from "node:tty";
 import { type DestinationStream, destination, type Logger, type LoggerOptions, pino } from "pino";
+import { CliError, EXIT } from "./cli-error.js";
 import { escapeLine } from "./escape-name.js";
 
 export type { Logger } from "pino";
@@ -19,12 +20,23 @@ export interface LoggerConfig {
 const STDERR = 2;
 const load = createRequire(import.meta.url);
 
+/** Throws CliError if it cannot be opened. */
+function openLogFile(file: string): DestinationStream {
+  try {
+    return destination({ dest: file, append: true, mkdir: false, sync: true });
+  } catch (cause) {
+    const { code: errno } = cause as NodeJS.ErrnoException;
+    const remedy = "name a file that this user can write";
+    throw new CliError({ object: file, problem: "the log file cannot be written", errno, remedy, exitCode: EXIT.USAGE }, { cause });
+  }
+}
+
 /**
  * Where a logger's lines go, and those of another process that belong into the same log. Lines are written at once: those
- * before a crash are the ones that matter.
+ * before a crash are the ones that matter. Throws CliError if the file cannot be opened.
  */
 export function logDestination(file: string | undefined): DestinationStream {
-  if (file !== undefined) return destination({ dest: file, append: true, mkdir: false, sync: true });
+  if (file !== undefined) return openLogFile(file);
   if (!isatty(STDERR)) return destination({ dest: STDERR, sync: true });
   // Loaded only where a person looks on: it takes longer than the rest of this file.
   const { build: prettyStream } = load("pino-pretty") as typeof import("pino-pretty");

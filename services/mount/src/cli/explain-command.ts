@@ -1,5 +1,5 @@
 /** `sluice explain`: why a path of a running mount would be granted, mediated or denied, without opening it. */
-import { realpathSync } from "node:fs";
+import { lstatSync, realpathSync } from "node:fs";
 import { basename, dirname, join, relative, resolve } from "node:path";
 import { ALL_ACCESSES } from "@sluice/decision-api";
 import { escapeLine, escapeTextName } from "@sluice/runtime";
@@ -41,6 +41,9 @@ function placeOf(path: string): { mountpoint: string; below: string } {
   const row = mountOf(real, readMountTable());
   if (row === undefined || !row.type.startsWith("fuse")) {
     throw unfit(path, "it does not lie on a mount of Sluice", "name a file below one: see 'findmnt -t fuse.sluice'");
+  }
+  if (lstatSync(real, { throwIfNoEntry: false }) === undefined) {
+    throw unfit(path, "there is no such file (ENOENT)", "name a file that exists, or use 'sluice policy explain', which needs none");
   }
   return { mountpoint: row.mountpoint, below: relative(row.mountpoint, real) };
 }

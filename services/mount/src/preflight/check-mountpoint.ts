@@ -48,7 +48,8 @@ export function resolveMountpoint(mountpoint: string, table: readonly MountRow[]
 
 export function checkEmpty(mountpoint: string): void {
   if (readdirSync(mountpoint).length > 0) {
-    throw unfit(mountpoint, "the mount point is not empty (ENOTEMPTY)", "choose an empty directory: what lies in it would be hidden");
+    const remedy = "choose an empty directory, or add -o nonempty to hide the files that lie in it";
+    throw unfit(mountpoint, "the mount point is not empty (ENOTEMPTY)", remedy);
   }
 }
 
