@@ -91,8 +91,10 @@ function describe(issue: z.core.$ZodIssue, missing: boolean): string {
   const what = pathText(issue.path);
   if (missing) return `${what} is missing`;
   switch (issue.code) {
-    case "invalid_type":
-      return `${what} is not ${/^[aeiou]/.test(issue.expected) ? "an" : "a"} ${issue.expected === "object" ? "mapping" : issue.expected}`;
+    case "invalid_type": {
+      const wanted = issue.expected === "object" ? "mapping" : issue.expected;
+      return `${what} is not ${/^[aeiou]/.test(wanted) ? "an" : "a"} ${wanted}`;
+    }
     case "invalid_value":
       return `${what} is none of ${issue.values.map(String).join(", ")}`;
     case "too_small":

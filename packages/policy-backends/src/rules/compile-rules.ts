@@ -3,10 +3,11 @@ import { type Access, ALL_ACCESSES, DENIAL_ERRNO, type Effect, type Obligation, 
 import { durationMs } from "../document/duration.js";
 import { type Condition, compileCondition } from "./condition.js";
 import { compileGlob, type Matcher } from "./glob.js";
-import { GlobError, parseGlob, type Segment } from "./glob-pattern.js";
+import { doubtfulGlob } from "./doubtful-glob.js";
+import { expandBraces, GlobError, parseGlob, type Segment } from "./glob-pattern.js";
 import type { PolicyDocument, RuleDocument } from "./policy-schema.js";
 import type { Locate } from "./policy-source.js";
-import type { PolicyProblem } from "./problem.js";
+import { byPlace, type PolicyProblem } from "./problem.js";
 
 export interface CompiledRule {
   name: string;
@@ -182,6 +183,21 @@ class Compiler {
     }
   }
 
+  doubtfulGlobs(rules: readonly RuleDocument[]): void {
+    const all = new Set(rules.flatMap(({ path = [] }) => path.flatMap(expandBraces)));
+    for (const [index, { path = [] }] of rules.entries()) {
+      for (const [at, glob] of path.entries()) {
+        const doubt = doubtfulGlob(glob, all);
+        if (doubt === undefined) continue;
+        this.problem(["rules", index, "path", at], {
+          message: `glob '${glob.slice(0, 80)}' ${doubt.message}`,
+          remedy: doubt.remedy,
+          warning: true,
+        });
+      }
+    }
+  }
+
   narrowGrants(document: PolicyDocument): void {
     if (document.default !== "deny") return;
     const index = (document.rules ?? []).findIndex((rule) => rule.effect !== "deny" && rule.access === undefined);
@@ -231,6 +247,8 @@ export function compileRules(document: PolicyDocument, locate: Locate): { rules:
   compiler.duplicates(documents);
   compiler.unreachable(documents);
   compiler.narrowGrants(document);
-  const problems = compiler.problems.sort((a, b) => a.line - b.line || a.column - b.column);
+  // Globs with a mistake cannot be taken apart.
+  if (!compiler.problems.some(({ severity }) => severity === "error")) compiler.doubtfulGlobs(documents);
+  const problems = compiler.problems.sort(byPlace);
   return { rules, problems };
 }

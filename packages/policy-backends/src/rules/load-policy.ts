@@ -10,8 +10,9 @@ import { type ListFiles, readDigestLists } from "./digest-lists.js";
 import { evaluateRules, type RuleSet } from "./evaluate.js";
 import type { PolicyDocument } from "./policy-schema.js";
 import { readParsedPolicy } from "./policy-source.js";
-import { PolicyError, type PolicyProblem } from "./problem.js";
+import { byPlace, PolicyError, type PolicyProblem } from "./problem.js";
 import { RuleIndex } from "./rule-index.js";
+import { understoodPart } from "./understood-part.js";
 
 /** A policy made of bytes alone, without a file that could change. */
 export interface LoadedRules {
@@ -61,7 +62,10 @@ export interface CheckedRules {
 /** Throws `PolicyError`. */
 export function checkRules(parsed: ParsedYaml, file: string): CheckedRules & { rules: CompiledRule[] } {
   const read = readParsedPolicy(parsed);
-  if (read.document === undefined) throw new PolicyError(file, read.problems);
+  if (read.document === undefined) {
+    const inside = compileRules(understoodPart(parsed.value), parsed.locate).problems.filter(({ severity }) => severity === "error");
+    throw new PolicyError(file, [...read.problems, ...inside].sort(byPlace));
+  }
   const { document } = read;
   const { rules, problems } = compileRules(document, read.locate);
   if (problems.some((problem) => problem.severity === "error")) throw new PolicyError(file, problems);

@@ -9,7 +9,7 @@ const effect = z.enum(["grant", "mediate", "deny"]);
 const id = z.number().int().min(0).max(4_294_967_295);
 const bytesPerSecond = z.number().int().min(1).max(Number.MAX_SAFE_INTEGER);
 
-const subject = z.strictObject({
+export const subjectSchema = z.strictObject({
   uid: oneOrMany(id).optional(),
   /** The caller's primary group; others are `subject.groups` of a condition. */
   gid: oneOrMany(id).optional(),
@@ -33,11 +33,11 @@ const obligations = z.strictObject({
   readOnly: z.literal(true).optional(),
 });
 
-const rule = z.strictObject({
+export const ruleSchema = z.strictObject({
   name: z.string().min(1).max(100),
   path: oneOrMany(z.string()).optional(),
   access: oneOrMany(z.enum(ALL_ACCESSES)).optional(),
-  subject: subject.optional(),
+  subject: subjectSchema.optional(),
   when: z.string().min(1).max(4096).optional(),
   effect,
   errno: z.enum(["EACCES", "EPERM", "ENOENT"]).optional(),
@@ -61,11 +61,11 @@ export const policySchema = z.strictObject({
   headBytes: headBytesSchema.optional(),
   /** Files of SHA-256 sums, each by the name that conditions have for it: `resource.digest in digests.NAME`. */
   digests: z.record(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]{0,63}$/), z.string().min(1)).optional(),
-  rules: z.array(rule).max(10_000).optional(),
+  rules: z.array(ruleSchema).max(10_000).optional(),
 });
 
 export type PolicyDocument = z.infer<typeof policySchema>;
-export type RuleDocument = z.infer<typeof rule>;
+export type RuleDocument = z.infer<typeof ruleSchema>;
 
 /** Keys that may stand at a place, for "did you mean". */
 export function keysAt(path: readonly PropertyKey[]): readonly string[] {
@@ -74,9 +74,9 @@ export function keysAt(path: readonly PropertyKey[]): readonly string[] {
     case "":
       return Object.keys(policySchema.shape);
     case "rules":
-      return Object.keys(rule.shape);
+      return Object.keys(ruleSchema.shape);
     case "rules.subject":
-      return Object.keys(subject.shape);
+      return Object.keys(subjectSchema.shape);
     case "rules.obligations":
       return Object.keys(obligations.shape);
     default:

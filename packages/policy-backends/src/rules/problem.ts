@@ -9,6 +9,11 @@ export interface PolicyProblem {
   remedy: string;
 }
 
+/** The order of the file. */
+export function byPlace(one: PolicyProblem, other: PolicyProblem): number {
+  return one.line - other.line || one.column - other.column;
+}
+
 /** `FILE:LINE:COLUMN: what is wrong: what to do` */
 export function problemLine(file: string, problem: PolicyProblem): string {
   return `${file}:${problem.line}:${problem.column}: ${problem.message}: ${problem.remedy}`;

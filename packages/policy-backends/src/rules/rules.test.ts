@@ -248,6 +248,51 @@ describe("mistakes", () => {
       expect(problems(text).length, text).toBeGreaterThan(0);
     }
   });
+
+  it("are all named, those inside rules too, beside an unknown key and a value of the wrong kind", () => {
+    const text = `version: 1
+default: grnt
+colour: red
+digests: { known: f.sha256 }
+rules:
+  - { name: a, path: "a/", effect: deny, extra: 1 }
+  - { name: b, path: "b", when: "resource.digest in digests.known && )", effect: dney, errno: EPERM }
+  - { name: a, subject: { uid: x, executable: "bin/*" }, effect: grant, errno: EPERM }
+  - 7
+`;
+    expect(problems(text).map((line) => /^p:(\d+):\d+: (?:glob '[^']*': )?([^:]*)/.exec(line)?.slice(1).join(" "))).toEqual([
+      "2 'default' is none of grant, mediate, deny",
+      "3 key 'colour' is not known here",
+      "6 it has an empty name",
+      "6 key 'extra' is not known here",
+      expect.stringMatching(/^7 condition/) as string,
+      "7 'effect' is none of grant, mediate, deny",
+      "8 rule 'a' is there already, at line 6",
+      "8 'uid' is not a number",
+      "8 it has no leading slash",
+      "8 'errno' belongs to a denial",
+      "9 'rules' is not a mapping",
+    ]);
+  });
+
+  it("are warned of where a glob cannot mean what it says", () => {
+    const warned = (glob: string): string => problems(`version: 1\ndefault: grant\nrules:\n  - {name: a, path: ${glob}, effect: deny}\n`).join();
+    expect(warned("'*.pem'")).toBe(
+      "warning p:4:21: glob '*.pem' matches in the mount's root alone: write '**/*.pem' to match in every directory",
+    );
+    expect(warned("'*'")).toContain("glob '*' matches in the mount's root alone: write '**' to match everything");
+    expect(warned("'*.{pem,key}'")).toContain("write '**/*.{pem,key}'");
+    expect(warned("secrets")).toBe(
+      "warning p:4:21: glob 'secrets' matches this name and nothing below it: if it is a directory, add 'secrets/**'",
+    );
+    expect(warned("['a/b/{keys,x.txt}']")).toContain("if it is a directory, add 'a/b/keys/**'");
+    expect(warned("'~/x.txt'")).toContain("glob '~/x.txt' does not name a home directory: write the path from the mount's root");
+    expect(warned("'$HOME/x.txt'")).toContain("glob '$HOME/x.txt' holds a variable, which is not replaced: write the path from the mount's root");
+    for (const glob of ["'**'", "'**/*.pem'", "'data/*'", "[secrets, 'secrets/**']", "'{secrets,secrets/**}'", "'**/.env'", "README", "a.txt"])
+      expect(warned(glob), glob).toBe("");
+    const apart = "version: 1\ndefault: grant\nrules:\n  - {name: a, path: keys, effect: deny}\n  - {name: b, path: 'keys/**', effect: mediate}\n";
+    expect(problems(apart)).toEqual([]);
+  });
 });
 
 describe("the policy file", () => {
