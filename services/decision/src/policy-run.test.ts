@@ -102,12 +102,13 @@ describe("sluice policy replay", () => {
       different: 1,
       failed: 0,
       unreadable: 1,
+      given: { decisions: 42, same: 1, different: 41, failed: 0 },
       byRule: [change],
       byPath: [{ ...change, path: "d\ufffd/key.pem" }],
     });
     const told = sluice("policy", "replay", log, "--policy", policy);
     expect(told.status).toBe(0);
-    expect(told.stdout).toContain("2 decisions: 1 the same, 1 different, 0 without an answer");
+    expect(told.stdout).toMatch(/^2 decisions, given 42 times: 1 the same \(1 time\), 1 different \(41 times\), 0 without an answer\n/);
     expect(told.stdout).toContain("41  grant 'default' -> deny 'keys'");
   });
 
@@ -120,8 +121,24 @@ describe("sluice policy replay", () => {
       "--policy",
       file("cedar.yaml", "kind: cedar\npolicies: p.cedar\n"),
     );
-    expect(stdout).toContain("2 decisions: 2 the same");
+    expect(stdout).toContain("2 decisions, given 42 times: 2 the same (42 times), 0 different, 0 without an answer");
     expect(status).toBe(0);
+  });
+});
+
+describe("a file that is no decision log", () => {
+  it("is an error of replay and profile, and an empty one is not", { timeout: 60_000 }, () => {
+    const policy = file("any.yaml", "version: 1\ndefault: grant\n");
+    const none = file("passwd", "root:x:0:0:root:/root:/bin/sh\n{}\n");
+    const empty = file("empty", "");
+    for (const argv of [["policy", "replay", "--policy", policy], ["profile"], ["profile", "--policy", policy]]) {
+      expect(sluice(...argv, none)).toEqual({
+        status: 2,
+        stdout: "",
+        stderr: `sluice: ${none}: none of its 2 lines is of a decision log: name a file that 'sluice decision --decision-log' wrote\n`,
+      });
+      expect(sluice(...argv, empty)).toMatchObject({ status: 0, stderr: "" });
+    }
   });
 });
 
@@ -145,7 +162,7 @@ describe("sluice profile", () => {
       subjects: [{ name: "uid 5 /bin/cat", asked: 2 }],
     });
     const told = sluice("profile", log);
-    expect(told.stdout).toMatch(/^42 decisions, from .*Z to .*Z: 2 asked, 95 % given again by mounts\n0 of them .*\n1 lines are none/);
+    expect(told.stdout).toMatch(/^42 decisions, from .*Z to .*Z: 2 asked, 95 % given again by mounts\n0 of them .*\n1 lines are not of/);
     expect(told.stdout).toMatch(/ 1 +0 +40 +1 +0 +0 +0\.001 +0\.001 +0\.001 {2}d\ufffd\/key\.pem\n/);
     expect(sluice("profile", join(directory, "not-there")).stderr).toMatch(
       /^sluice: .*not-there: it cannot be read \(ENOENT\): give a decision log\n$/,
@@ -223,11 +240,24 @@ describe("sluice policy explain", () => {
       "e.yaml",
       "version: 1\nrevision: 7\ndefault: grant\nrules:\n  - {name: own, path: 'd/**', subject: {uid: 5}, effect: deny}\n",
     );
-    const { status, stdout } = sluice("policy", "explain", policy, "/d/x", "--uid", "5", "--access", "write");
+    const { status, stdout } = sluice("policy", "explain", policy, "./d//y/../x", "--uid", "5", "--access", "write");
     expect(status).toBe(0);
     expect(stdout).toMatch(
       /effect +deny \(errno 13\)\nrule +own\nreason .*\npolicy +e.yaml, revision 7 [0-9a-f]{12}\nholds +for all of 'd\/'.*write.*uid/,
     );
     expect(sluice("policy", "explain", policy, "a", "--uid", "x").status).toBe(2);
+  });
+
+  it("refuses a path that is none below the mount, and says what to type", () => {
+    const policy = file("p.yaml", "version: 1\ndefault: grant\n");
+    for (const path of ["/d/x", "//d/./x"])
+      expect(sluice("policy", "explain", policy, path)).toEqual({
+        status: 2,
+        stdout: "",
+        stderr: `sluice: ${path}: it is an absolute path: write the path below the mount's root, as in d/x; 'sluice explain' takes a file of a running mount\n`,
+      });
+    const outside = sluice("policy", "explain", policy, "a/../../d/x");
+    expect(outside).toMatchObject({ status: 2, stdout: "" });
+    expect(outside.stderr).toMatch(/^sluice: a\/\.\.\/\.\.\/d\/x: it leads out of the mount: write the path below the mount's root, as in d\/x; /);
   });
 });

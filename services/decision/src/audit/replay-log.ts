@@ -13,13 +13,18 @@ export interface Change {
   count: number;
 }
 
-export interface Replay {
+export interface Counts {
   decisions: number;
   same: number;
   /** Decided differently: another effect, or another errno. */
   different: number;
   /** The policy gave no answer. */
   failed: number;
+}
+
+export interface Replay extends Counts {
+  /** The same, with what mounts gave again from what they keep. */
+  given: Counts;
   /** Lines that are none of a decision log, or cut off. */
   unreadable: number;
   firstFailure: string | undefined;
@@ -32,12 +37,18 @@ const AT_ONCE = 64;
 /** Paths that are told apart; of a change at more the rest goes by rule alone. */
 const MAX_PATHS = 100_000;
 
+const none = (): Counts => ({ decisions: 0, same: 0, different: 0, failed: 0 });
+
+/** How a decision came out, and the changes it is counted in. */
+interface Outcome {
+  kind: "same" | "different" | "failed";
+  changes: readonly Change[];
+}
+
 class Tally {
   readonly replay: Replay = {
-    decisions: 0,
-    same: 0,
-    different: 0,
-    failed: 0,
+    ...none(),
+    given: none(),
     unreadable: 0,
     firstFailure: undefined,
     byRule: [],
@@ -45,22 +56,19 @@ class Tally {
   };
   private readonly byRule = new Map<string, Change>();
   private readonly byPath = new Map<string, Change & { path: string }>();
-  /** What a decision came to, for the hits that name it. */
-  private readonly outcomes = new Map<string, Change[]>();
+  /** For the hits that name a decision. */
+  private readonly outcomes = new Map<string, Outcome>();
 
-  failed(error: unknown): void {
-    this.replay.decisions++;
-    this.replay.failed++;
+  failed({ decisionId }: Recorded, error: unknown): void {
     this.replay.firstFailure ??= error instanceof Error ? error.message : String(error);
+    this.count(decisionId, { kind: "failed", changes: [] });
   }
 
   settle({ decisionId, question, result }: Recorded, verdict: Verdict): void {
-    this.replay.decisions++;
     if (verdict.effect === result.effect && verdict.errno === result.errno) {
-      this.replay.same++;
+      this.count(decisionId, { kind: "same", changes: [] });
       return;
     }
-    this.replay.different++;
     const was = { effect: result.effect, rule: result.rule };
     const now = { effect: verdict.effect, rule: verdict.rule };
     const path = Buffer.from(question.resource.paths[0] ?? "", "latin1").toString("utf8");
@@ -70,12 +78,25 @@ class Tally {
     const pathKey = `${path}\n${key}`;
     if (this.byPath.has(pathKey) || this.byPath.size < MAX_PATHS)
       changes.push(entryOf(this.byPath, pathKey, () => ({ path, was, now, count: 0 })));
-    for (const change of changes) change.count++;
-    this.outcomes.set(decisionId, changes);
+    this.count(decisionId, { kind: "different", changes });
   }
 
   hits(decisionId: string, count: number): void {
-    for (const change of this.outcomes.get(decisionId) ?? []) change.count += count;
+    const outcome = this.outcomes.get(decisionId);
+    if (outcome !== undefined) this.give(outcome, count);
+  }
+
+  private count(decisionId: string, outcome: Outcome): void {
+    this.replay.decisions++;
+    this.replay[outcome.kind]++;
+    this.outcomes.set(decisionId, outcome);
+    this.give(outcome, 1);
+  }
+
+  private give({ kind, changes }: Outcome, times: number): void {
+    this.replay.given.decisions += times;
+    this.replay.given[kind] += times;
+    for (const change of changes) change.count += times;
   }
 
   done(): Replay {
@@ -102,7 +123,7 @@ export async function replayLog(lines: AsyncIterable<string>, policy: Policy): P
     try {
       tally.settle(recorded, await policy.evaluate(recorded.question));
     } catch (error) {
-      tally.failed(error);
+      tally.failed(recorded, error);
     }
   };
   const flush = async (): Promise<void> => {

@@ -1,6 +1,7 @@
 /** `sluice policy test`, `replay`, `publish` and `explain`: what a policy says, without a mount and without a service. */
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
+import { posix } from "node:path";
 import { ALL_ACCESSES, QUESTION_LIMITS } from "@sluice/decision-api";
 import {
   type DescribedQuestion,
@@ -14,7 +15,7 @@ import {
 import { CliError, EXIT, errorLine, escapeLine, escapeTextName } from "@sluice/runtime";
 import { type Command, Option } from "commander";
 import { type Change, type Replay, replayLog } from "../audit/replay-log.js";
-import { logLines } from "./log-lines.js";
+import { logLines, refuseOtherFile } from "./log-lines.js";
 import { refused, withPolicy } from "./with-policy.js";
 
 const SHOWN = 20;
@@ -59,18 +60,24 @@ const test = (file: string, casesFile: string): Promise<void> =>
 const arrow = ({ was, now }: Change): string => `${was.effect} '${was.rule}' -> ${now.effect} '${now.rule}'`;
 
 function report(replay: Replay): string {
-  const { decisions, same, different, failed, unreadable } = replay;
-  const lines = [`${decisions} decisions: ${same} the same, ${different} different, ${failed} without an answer`];
+  const { decisions, given, unreadable } = replay;
+  const times = (count: number): string => (count === 1 ? "1 time" : `${count} times`);
+  const part = (kind: "same" | "different" | "failed", words: string): string =>
+    `${replay[kind]} ${words}${given[kind] === 0 ? "" : ` (${times(given[kind])})`}`;
+  const parts = [part("same", "the same"), part("different", "different"), part("failed", "without an answer")].join(", ");
+  const lines = [`${decisions} decisions, given ${times(given.decisions)}: ${parts}`];
   if (replay.firstFailure !== undefined) lines.push(`the first without an answer: ${replay.firstFailure}`);
-  if (unreadable > 0) lines.push(`${unreadable} lines are none of a decision log`);
+  if (unreadable > 0) lines.push(`${unreadable} lines are not of a decision log`);
   const list = (title: string, changes: readonly Change[], name: (change: never) => string): void => {
     if (changes.length === 0) return;
     lines.push("", title, ...changes.slice(0, SHOWN).map((change) => `${String(change.count).padStart(8)}  ${name(change as never)}`));
     if (changes.length > SHOWN) lines.push(`          and ${changes.length - SHOWN} more: see --json`);
   };
-  list("by rule (with what mounts gave again from their caches):", replay.byRule, arrow);
+  list("by rule (times, with what mounts gave again from their caches):", replay.byRule, arrow);
   list("by path:", replay.byPath, (change: Change & { path: string }) => `${escapeTextName(change.path)}: ${arrow(change)}`);
-  return `${lines.map(escapeLine).join("\n")}\n`;
+  return `${lines.map(escapeLine).join("
+")}
+`;
 }
 
 interface ReplayFlags {
@@ -82,6 +89,7 @@ interface ReplayFlags {
 const replay = (log: string, flags: ReplayFlags): Promise<void> =>
   withPolicy(flags.policy, async (policy) => {
     const found = await replayLog(await logLines(log), policy);
+    refuseOtherFile(log, { read: found.decisions, unreadable: found.unreadable });
     process.stdout.write(flags.json === true ? `${JSON.stringify(found)}\n` : report(found));
     if (flags.exitCode === true && found.different + found.failed > 0) process.exitCode = EXIT.FAILED;
   });
@@ -114,10 +122,24 @@ function idOf(text: string | undefined, option: string): number | undefined {
   throw new CliError({ object: `${option} ${text}`, problem: "it is not a whole number", remedy: "write one", exitCode: EXIT.USAGE });
 }
 
+/** Below the mount's root, as rules see it. Throws CliError where it leads elsewhere. */
+function pathBelowMount(path: string): string {
+  const plain = posix.normalize(path);
+  const problem = plain.startsWith("/")
+    ? "it is an absolute path"
+    : /^\.\.(\/|$)/.test(plain)
+      ? "it leads out of the mount"
+      : undefined;
+  if (problem === undefined) return plain === "." ? "" : plain.replace(/\/$/, "");
+  const below = plain.replace(/^\/+|^(\.\.(\/|$))+/, "");
+  const remedy = `write the path below the mount's root, as in ${below === "" ? "data/file" : below}`;
+  throw new CliError({ object: path, problem, remedy: `${remedy}; 'sluice explain' takes a file of a running mount`, exitCode: EXIT.USAGE });
+}
+
 const explain = (file: string, path: string, flags: ExplainFlags): Promise<void> =>
   withPolicy(file, async (policy) => {
     const described: DescribedQuestion = {
-      path: [path.replace(/^\/+/, "")],
+      path: [pathBelowMount(path)],
       access: flags.access,
       uid: idOf(flags.uid, "--uid"),
       gid: idOf(flags.gid, "--gid"),
@@ -200,7 +222,7 @@ export function addPolicyRunCommands(policy: Command): void {
     .command("explain")
     .description("show what a policy says of a path, and why, without a mount")
     .argument("<file>", "the policy file")
-    .argument("<path>", "a path below the mount")
+    .argument("<path>", "a path below the mount's root, such as data/file")
     .addOption(new Option("--access <access...>", "what is asked for").choices(ALL_ACCESSES).default(["read"]))
     .option("--uid <n>", "who asks (default 1000)")
     .option("--gid <n>", "their group (default: the uid)")

@@ -3,7 +3,7 @@ import type { Policy } from "@sluice/policy-backends";
 import { escapeLine } from "@sluice/runtime";
 import type { Command } from "commander";
 import { type LogProfile, profileLog, type Share } from "../audit/profile-log.js";
-import { logLines } from "./log-lines.js";
+import { logLines, refuseOtherFile } from "./log-lines.js";
 import { withPolicy } from "./with-policy.js";
 
 const SHOWN = 10;
@@ -58,7 +58,7 @@ function render(profile: LogProfile, candidate: string | undefined): string {
     `${total} decisions${from === undefined ? "" : `, from ${from} to ${to}`}: ${all.asked} asked, ${kept} % given again by mounts`,
   ];
   lines.push(...savings(profile, candidate));
-  if (unreadable > 0) lines.push(`${unreadable} lines are none of a decision log`);
+  if (unreadable > 0) lines.push(`${unreadable} lines are not of a decision log`);
   lines.push(...list("RULE", profile.rules), ...list("DIRECTORY", profile.directories));
   lines.push(...list("PATH", profile.paths), ...list("SUBJECT", profile.subjects));
   return `${lines.join("\n")}\n`;
@@ -72,6 +72,7 @@ interface ProfileFlags {
 async function profile(log: string, { json, policy: file }: ProfileFlags): Promise<void> {
   const show = async (candidate?: Policy): Promise<void> => {
     const found = await profileLog(await logLines(log), candidate);
+    refuseOtherFile(log, { read: found.all.asked + found.all.kept, unreadable: found.unreadable });
     process.stdout.write(json === true ? `${JSON.stringify(found)}\n` : render(found, file));
   };
   await (file === undefined ? show() : withPolicy(file, show));
