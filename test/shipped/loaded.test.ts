@@ -2,7 +2,8 @@
 // without a policy what takes longer to load than the mount takes to come up.
 import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { runScript } from "@sluice/testkit";
 import { expect, test } from "vitest";
 
 const BUNDLE = fileURLToPath(new URL("../../bundle/", import.meta.url));
@@ -10,7 +11,12 @@ const STATIC_IMPORT = /^(?:import|export)(?:[^;"]*? from)? "(\.[^"]+)"/gm;
 /** Before each module that a file holds stands its path. */
 const MODULE = /^\/\/ (?:.*node_modules\/((?:@[^/\s]+\/)?[^/\s]+)|((?:packages|services)\/[^/\s]+))\/\S+$/gm;
 
-/** The packages, ours and others, of which a file loads modules at once. */
+/** The packages, ours and others, of which a file holds modules. */
+function packagesIn(file: string): string[] {
+  return [...readFileSync(file, "utf8").matchAll(MODULE)].map(([, installed, ours]) => (installed ?? ours) as string);
+}
+
+/** The packages of which a file loads modules at once. */
 function loadedBy(path: string): Set<string> {
   const packages = new Set<string>();
   const seen = new Set<string>();
@@ -20,10 +26,31 @@ function loadedBy(path: string): Set<string> {
     seen.add(file);
     const text = readFileSync(file, "utf8");
     for (const [, other] of text.matchAll(STATIC_IMPORT)) pending.push(join(dirname(file), other as string));
-    for (const [, installed, ours] of text.matchAll(MODULE)) packages.add((installed ?? ours) as string);
+    for (const name of packagesIn(file)) packages.add(name);
   }
   return packages;
 }
+
+const HOOK = `data:text/javascript,export async function load(url, context, next) { process._rawDebug(url); return next(url, context); }`;
+const REGISTER = `data:text/javascript,import { register } from "node:module"; register(${JSON.stringify(HOOK)});`;
+
+/** The packages of which a command loads modules until it ends. */
+async function loadedWhile(...args: readonly string[]): Promise<string[]> {
+  const main = join(BUNDLE, "packages/cli/dist/main.js");
+  const { stderr } = await runScript([process.execPath, "--import", REGISTER, main, ...args]);
+  const files = stderr.split("\n").filter((line) => line.startsWith(pathToFileURL(BUNDLE).href));
+  expect(files.length).toBeGreaterThan(5);
+  return [...new Set(files.flatMap((url) => packagesIn(fileURLToPath(url))))].sort();
+}
+
+test("help, status and unmount: the definitions of commands, and nothing of what the others need", async () => {
+  const installed = (names: readonly string[]): string[] => names.filter((name) => !/^(packages|services)\//.test(name));
+  for (const args of [["--help"], ["policy", "--help"], ["status", "/nowhere"], ["unmount", "/nowhere"]])
+    expect(installed(await loadedWhile(...args)), args[0]).toEqual(["commander"]);
+  expect(await loadedWhile("--help")).not.toContain("packages/policy-backends");
+  expect(await loadedWhile("status", "/nowhere")).not.toContain("services/decision");
+  expect(installed(await loadedWhile("policy", "check", "/nowhere"))).toContain("yaml");
+});
 
 test("a keeper: what it holds mounts with, and no overlay, protocol or package of anybody else", () => {
   const ours = ["packages/cli", "packages/keeper-link", "packages/native", "packages/vfs", "services/keeper"];

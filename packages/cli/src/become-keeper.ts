@@ -4,7 +4,7 @@
  */
 import { fileURLToPath } from "node:url";
 import { CAP, capabilityMask, native } from "@sluice/native";
-import { CliError, EXIT } from "@sluice/runtime";
+import { CliError, EXIT } from "@sluice/runtime/cli";
 import type { AwaitingConfig, KeeperConfig } from "@sluice/service-keeper";
 import { type AwaitedMount, type KeptMount, replaceProcess } from "@sluice/service-mount";
 

@@ -5,7 +5,7 @@
 import { getSystemErrorName } from "node:util";
 import { native } from "@sluice/native";
 import { CliError, EXIT, errorLine, runCli } from "@sluice/runtime";
-import { addDecisionCommand, addPolicyCommands } from "@sluice/service-decision";
+import { addDecisionCommand, addPolicyCommands } from "@sluice/service-decision/commands";
 import { Command } from "commander";
 import { CHILD_DESCRIPTORS, type ChildUser, DROPPED, FILES_FD, readUser } from "./embedded/child-user.js";
 import { ServedDisk } from "./embedded/served-disk.js";

@@ -1,6 +1,5 @@
 /** The `sluice` command. */
-import { runCli } from "@sluice/runtime";
-import { keepPausesShort } from "@sluice/runtime/cli";
+import { keepPausesShort, runCli } from "@sluice/runtime/cli";
 import { buildProgram } from "./program.js";
 
 /** These serve whether or not anybody reads what they say. */

@@ -1,5 +1,5 @@
 /** The only place that composes both services: every command, and the embedded decision service of `sluice mount`. */
-import { VERSION } from "@sluice/runtime";
+import { VERSION } from "@sluice/runtime/cli";
 import { Command } from "commander";
 import { addManualCommands } from "./manual/manual-commands.js";
 
@@ -27,7 +27,7 @@ const addMount: AddCommands = async (program) => {
 };
 
 const addDecision: AddCommands = async (program) => {
-  const { addDecisionCommand, addPolicyCommands, addProfileCommand } = await import("@sluice/service-decision");
+  const { addDecisionCommand, addPolicyCommands, addProfileCommand } = await import("@sluice/service-decision/commands");
   addDecisionCommand(program);
   addPolicyCommands(program);
   addProfileCommand(program);

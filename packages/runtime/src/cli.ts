@@ -3,4 +3,6 @@ export { CliError, EXIT, errorLine } from "./cli-error.js";
 export { escapeLine, escapeName, escapeTextName } from "./escape-name.js";
 export { keepPausesShort } from "./keep-pauses-short.js";
 export { inInitialNamespace } from "./user-namespace.js";
+export { LOG_LEVELS, type LogLevel } from "./log-levels.js";
+export { runCli } from "./run-cli.js";
 export { VERSION } from "./version.js";

@@ -2,8 +2,9 @@
 export { type AdminOptions, type AdminServer, parseHostPort, startAdminServer } from "./admin-server.js";
 export { CliError, type Complaint, EXIT, type ExitCode, errorLine } from "./cli-error.js";
 export { escapeLine, escapeName, escapeTextName } from "./escape-name.js";
-export { createLogger, LOG_LEVELS, logDestination, type Logger, type LoggerConfig, type LogLevel, silentLogger } from "./logger.js";
 export { YoungCollector } from "./keep-pauses-short.js";
+export { LOG_LEVELS, type LogLevel } from "./log-levels.js";
+export { createLogger, logDestination, type Logger, type LoggerConfig, silentLogger } from "./logger.js";
 export { type Destination, type LineLog, openLineLog } from "./line-log.js";
 export { type CommandLike, runCli } from "./run-cli.js";
 export {

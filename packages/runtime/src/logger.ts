@@ -4,10 +4,9 @@ import { isatty } from "node:tty";
 import { type DestinationStream, destination, type Logger, type LoggerOptions, pino } from "pino";
 import { CliError, EXIT } from "./cli-error.js";
 import { escapeLine } from "./escape-name.js";
+import type { LogLevel } from "./log-levels.js";
 
 export type { Logger } from "pino";
-export const LOG_LEVELS = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
-export type LogLevel = (typeof LOG_LEVELS)[number];
 
 export interface LoggerConfig {
   /** Of the service, in each line. */

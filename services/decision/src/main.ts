@@ -1,9 +1,7 @@
 /** The decision service by itself, as its container runs it: the commands of `sluice` that need no mount. */
-import { runCli, VERSION } from "@sluice/runtime";
+import { runCli, VERSION } from "@sluice/runtime/cli";
 import { Command } from "commander";
-import { addDecisionCommand } from "./cli/decision-command.js";
-import { addPolicyCommands } from "./cli/policy-commands.js";
-import { addProfileCommand } from "./cli/profile-command.js";
+import { addDecisionCommand, addPolicyCommands, addProfileCommand } from "./commands.js";
 
 const program = new Command("sluice").description("the decision service of Sluice").version(VERSION);
 addDecisionCommand(program);

@@ -1,18 +1,8 @@
-/** `sluice volume-plugin`: serves Docker's volume plugin protocol until it is told to stop. Mounts outlive it. */
-import { CliError, createLogger, EXIT, LOG_LEVELS, type LogLevel } from "@sluice/runtime";
+/** `sluice volume-plugin`: what is typed, and nothing of what it does. */
+import { LOG_LEVELS } from "@sluice/runtime/cli";
 import { type Command, Option } from "commander";
-import { startPluginServer } from "./plugin-server.js";
-import { MountCommand, type SluiceCommand } from "./sluice-command.js";
-import { VolumeStore } from "./volume-store.js";
-import { Volumes } from "./volumes.js";
-
-interface Flags {
-  socket: string;
-  root: string;
-  host: string;
-  logLevel: LogLevel;
-  logFile?: string;
-}
+import type { VolumePluginFlags } from "./serve-volumes.js";
+import type { SluiceCommand } from "./sluice-command.js";
 
 const EXAMPLES = `
 Examples:
@@ -28,28 +18,6 @@ stale-for, max-stack-depth, locks, log-level, coherent-readers=true, shared-lowe
 Mounts are processes of their own. A plugin that is started again finds them, and mounts again what has died.
 `;
 
-async function run(flags: Flags, command: SluiceCommand): Promise<void> {
-  if (process.geteuid?.() !== 0)
-    throw new CliError({
-      object: "volume-plugin",
-      problem: "it needs root",
-      errno: "EPERM",
-      remedy: "run it as root: it mounts",
-      exitCode: EXIT.MACHINE,
-    });
-  const log = createLogger({ name: "sluice-volume-plugin", level: flags.logLevel, file: flags.logFile });
-  const { root, host } = flags;
-  const volumes = new Volumes({ root, host, store: new VolumeStore(root), command: new MountCommand(command), log });
-  const server = await startPluginServer(flags.socket, volumes, log);
-  process.stdout.write(`volumes at ${flags.socket}\n`);
-  await volumes.recover();
-  await new Promise<void>((resolve) => {
-    process.once("SIGTERM", resolve);
-    process.once("SIGINT", resolve);
-  });
-  await server.close();
-}
-
 /** `command`: how the mounts' own `sluice` is called. */
 export function addVolumePluginCommand(program: Command, command: SluiceCommand): void {
   program
@@ -61,5 +29,5 @@ export function addVolumePluginCommand(program: Command, command: SluiceCommand)
     .addOption(new Option("--log-level <level>", "how much to log").choices(LOG_LEVELS).default("info"))
     .option("--log-file <file>", "log to a file instead of standard error")
     .addHelpText("after", EXAMPLES)
-    .action((flags: Flags) => run(flags, command));
+    .action(async (flags: VolumePluginFlags) => (await import("./serve-volumes.js")).serveVolumes(flags, command));
 }

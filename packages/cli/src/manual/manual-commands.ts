@@ -1,7 +1,7 @@
 /** `sluice man` and `sluice completion`: made of the commands' own definitions. */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { CliError, EXIT } from "@sluice/runtime";
+import { CliError, EXIT } from "@sluice/runtime/cli";
 import { Argument, type Command } from "commander";
 import { completionFor, SHELLS, type Shell } from "./completion.js";
 import { describeCommand, type DescribedCommand, everyCommand } from "./describe.js";

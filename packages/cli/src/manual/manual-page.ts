@@ -1,5 +1,5 @@
 /** A command's manual page, in the language of man(7). */
-import { VERSION } from "@sluice/runtime";
+import { VERSION } from "@sluice/runtime/cli";
 import type { DescribedCommand } from "./describe.js";
 
 /** A line that begins with a dot or a quote would be a request; a hyphen is one to copy. */

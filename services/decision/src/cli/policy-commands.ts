@@ -1,61 +1,10 @@
-/** `sluice policy …`: what can be done with a policy file without running anything. */
-import {
-  loadPolicyFile,
-  type LoadedPolicy,
-  NO_BACKEND_EVENTS,
-  type PolicyDisk,
-  PolicyError,
-  type PolicyProblem,
-  problemLine,
-} from "@sluice/policy-backends";
-import { EXIT, errorLine } from "@sluice/runtime";
-import type { Command } from "commander";
-import { addPolicyRunCommands } from "./policy-run-commands.js";
+/** `sluice policy …`: what is typed, and nothing of what it does. */
+import { ALL_ACCESSES } from "@sluice/decision-api";
+import type { PolicyDisk } from "@sluice/policy-backends";
+import { type Command, Option } from "commander";
+import type { ExplainFlags, PublishFlags, ReplayFlags } from "./try-policy.js";
 
-interface CheckResult {
-  ok: boolean;
-  loaded: LoadedPolicy | undefined;
-  problems: readonly PolicyProblem[];
-  /** Of the mistakes: the policy file, or another one that it names. */
-  problemFile: string;
-}
-
-async function checkFile(file: string, disk: PolicyDisk | undefined): Promise<CheckResult> {
-  try {
-    const warnings: PolicyProblem[] = [];
-    const warned = (warning: Error): void => {
-      if (warning instanceof PolicyError)
-        warnings.push(...warning.problems.map((problem) => ({ ...problem, severity: "warning" as const })));
-    };
-    const loaded = await loadPolicyFile(file, { ...NO_BACKEND_EVENTS, warned }, disk);
-    await loaded.engine.dispose();
-    return { ok: true, loaded, problems: [...warnings, ...loaded.warnings], problemFile: file };
-  } catch (error) {
-    if (!(error instanceof PolicyError)) throw error;
-    return { ok: false, loaded: undefined, problems: error.problems, problemFile: error.file };
-  }
-}
-
-function summary(file: string, { policy, ruleCount }: LoadedPolicy, warnings: readonly PolicyProblem[]): string {
-  const { sequence, digest } = policy.revision;
-  const count = (n: number, what: string): string => `${n} ${what}${n === 1 ? "" : "s"}`;
-  const tail = warnings.length === 0 ? "" : `, ${count(warnings.length, "warning")}`;
-  return `${file}: ok, ${count(ruleCount, "rule")}, revision ${sequence} ${digest.slice(0, 12)}${tail}\n`;
-}
-
-async function check(file: string, { json }: { json?: true }, disk: PolicyDisk | undefined): Promise<void> {
-  const { ok, loaded, problems, problemFile } = await checkFile(file, disk);
-  if (json === true) {
-    const revision =
-      loaded === undefined ? null : { sequence: loaded.policy.revision.sequence.toString(), digest: loaded.policy.revision.digest };
-    process.stdout.write(`${JSON.stringify({ file, ok, rules: loaded?.ruleCount ?? null, revision, problems, problemFile })}\n`);
-  } else {
-    for (const problem of problems)
-      process.stderr.write(errorLine((problem.severity === "warning" ? "warning: " : "") + problemLine(problemFile, problem)));
-    if (loaded !== undefined) process.stdout.write(summary(file, loaded, problems));
-  }
-  if (!ok) process.exitCode = EXIT.USAGE;
-}
+const trying = () => import("./try-policy.js");
 
 /** `disk`: how the files of a policy that is checked are reached, if not by this process. */
 export function addPolicyCommands(program: Command, disk?: PolicyDisk): void {
@@ -65,6 +14,43 @@ export function addPolicyCommands(program: Command, disk?: PolicyDisk): void {
     .description("name every mistake of a policy file, with its place and the remedy; exits 2 if there is one")
     .argument("<file>", "the policy file")
     .option("--json", "one JSON object on standard output")
-    .action((file: string, flags: { json?: true }) => check(file, flags, disk));
-  addPolicyRunCommands(policy);
+    .action(async (file: string, flags: { json?: true }) => (await import("./check-policy.js")).checkPolicy(file, flags, disk));
+  addTrying(policy);
+}
+
+function addTrying(policy: Command): void {
+  policy
+    .command("test")
+    .description("run table cases against a policy of any kind; exits 1 if one fails")
+    .argument("<file>", "the policy file")
+    .argument("<cases>", "a YAML file: cases: [{path: …, access: …, uid: …, expect: deny}]")
+    .action(async (file: string, cases: string) => (await trying()).testPolicy(file, cases));
+  policy
+    .command("replay")
+    .description("put the questions of a decision log to a policy, and show what would change")
+    .argument("<log>", "a file that 'sluice decision --decision-log' wrote")
+    .requiredOption("--policy <file>", "the policy to try, of any kind")
+    .option("--json", "one JSON object on standard output, with every path")
+    .option("--exit-code", "exit 1 if anything would change")
+    .action(async (log: string, flags: ReplayFlags) => (await trying()).replayDecisions(log, flags));
+  policy
+    .command("publish")
+    .description("check a policy and put it into a NATS bucket, from where every decision service takes it")
+    .argument("<file>", "the policy file, or a bundle (.tar.gz) with all that it names")
+    .requiredOption("--to <file>", "a configuration with kind: nats")
+    .option("--above <n>", "with a revision above this: services that knew a bucket which is gone have it in force")
+    .action(async (file: string, flags: PublishFlags) => (await trying()).publishFile(file, flags));
+  policy
+    .command("explain")
+    .description("show what a policy says of a path, and why, without a mount")
+    .argument("<file>", "the policy file")
+    .argument("<path>", "a path below the mount's root, such as data/file")
+    .addOption(new Option("--access <access...>", "what is asked for").choices(ALL_ACCESSES).default(["read"]))
+    .option("--uid <n>", "who asks (default 1000)")
+    .option("--gid <n>", "their group (default: the uid)")
+    .option("--executable <path>", "with what (default /usr/bin/cat)")
+    .option("--layer <name>", "where the file lies: upper, lower0, ... (default lower0)")
+    .option("--content <file>", "what it holds, and its size (default nothing)")
+    .option("--json", "one JSON object on standard output")
+    .action(async (file: string, path: string, flags: ExplainFlags) => (await trying()).explainPath(file, path, flags));
 }

@@ -1,8 +1,8 @@
-/** `sluice policy test`, `replay`, `publish` and `explain`: what a policy says, without a mount and without a service. */
+/** What `sluice policy test`, `replay`, `publish` and `explain` do: what a policy says, without a mount and without a service. */
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { posix } from "node:path";
-import { ALL_ACCESSES, QUESTION_LIMITS } from "@sluice/decision-api";
+import { QUESTION_LIMITS } from "@sluice/decision-api";
 import {
   type DescribedQuestion,
   type Policy,
@@ -13,7 +13,6 @@ import {
   runPolicyCase,
 } from "@sluice/policy-backends";
 import { CliError, EXIT, errorLine, escapeLine, escapeTextName } from "@sluice/runtime";
-import { type Command, Option } from "commander";
 import { type Change, type Replay, replayLog } from "../audit/replay-log.js";
 import { logLines, refuseOtherFile } from "./log-lines.js";
 import { refused, withPolicy } from "./with-policy.js";
@@ -41,7 +40,7 @@ function casesOf(file: string): ReturnType<typeof readPolicyCases> {
   }
 }
 
-const test = (file: string, casesFile: string): Promise<void> =>
+export const testPolicy = (file: string, casesFile: string): Promise<void> =>
   withPolicy(file, async (policy) => {
     const cases = casesOf(casesFile);
     let failed = 0;
@@ -75,18 +74,16 @@ function report(replay: Replay): string {
   };
   list("by rule (times, with what mounts gave again from their caches):", replay.byRule, arrow);
   list("by path:", replay.byPath, (change: Change & { path: string }) => `${escapeTextName(change.path)}: ${arrow(change)}`);
-  return `${lines.map(escapeLine).join("
-")}
-`;
+  return `${lines.map(escapeLine).join("\n")}\n`;
 }
 
-interface ReplayFlags {
+export interface ReplayFlags {
   policy: string;
   json?: true;
   exitCode?: true;
 }
 
-const replay = (log: string, flags: ReplayFlags): Promise<void> =>
+export const replayDecisions = (log: string, flags: ReplayFlags): Promise<void> =>
   withPolicy(flags.policy, async (policy) => {
     const found = await replayLog(await logLines(log), policy);
     refuseOtherFile(log, { read: found.decisions, unreadable: found.unreadable });
@@ -94,7 +91,7 @@ const replay = (log: string, flags: ReplayFlags): Promise<void> =>
     if (flags.exitCode === true && found.different + found.failed > 0) process.exitCode = EXIT.FAILED;
   });
 
-interface ExplainFlags {
+export interface ExplainFlags {
   access: DescribedQuestion["access"];
   uid?: string;
   gid?: string;
@@ -136,7 +133,7 @@ function pathBelowMount(path: string): string {
   throw new CliError({ object: path, problem, remedy: `${remedy}; 'sluice explain' takes a file of a running mount`, exitCode: EXIT.USAGE });
 }
 
-const explain = (file: string, path: string, flags: ExplainFlags): Promise<void> =>
+export const explainPath = (file: string, path: string, flags: ExplainFlags): Promise<void> =>
   withPolicy(file, async (policy) => {
     const described: DescribedQuestion = {
       path: [pathBelowMount(path)],
@@ -157,7 +154,12 @@ function tellWarning({ message }: Error): void {
   process.stderr.write(errorLine(`warning: ${message}`));
 }
 
-async function publish(file: string, { to, above }: { to: string; above?: string }): Promise<void> {
+export interface PublishFlags {
+  to: string;
+  above?: string;
+}
+
+export async function publishFile(file: string, { to, above }: PublishFlags): Promise<void> {
   const newest = BigInt(idOf(above, "--above") ?? 0);
   const { sequence, digest, place } = await publishPolicy(file, to, newest, tellWarning).catch((error: unknown) => {
     if (error instanceof PolicyError) throw refused(error);
@@ -193,42 +195,4 @@ function explanation(
     `holds        ${kept}`,
     "",
   ].join("\n");
-}
-
-/** Below `sluice policy`. */
-export function addPolicyRunCommands(policy: Command): void {
-  policy
-    .command("test")
-    .description("run table cases against a policy of any kind; exits 1 if one fails")
-    .argument("<file>", "the policy file")
-    .argument("<cases>", "a YAML file: cases: [{path: …, access: …, uid: …, expect: deny}]")
-    .action(test);
-  policy
-    .command("replay")
-    .description("put the questions of a decision log to a policy, and show what would change")
-    .argument("<log>", "a file that 'sluice decision --decision-log' wrote")
-    .requiredOption("--policy <file>", "the policy to try, of any kind")
-    .option("--json", "one JSON object on standard output, with every path")
-    .option("--exit-code", "exit 1 if anything would change")
-    .action(replay);
-  policy
-    .command("publish")
-    .description("check a policy and put it into a NATS bucket, from where every decision service takes it")
-    .argument("<file>", "the policy file, or a bundle (.tar.gz) with all that it names")
-    .requiredOption("--to <file>", "a configuration with kind: nats")
-    .option("--above <n>", "with a revision above this: services that knew a bucket which is gone have it in force")
-    .action(publish);
-  policy
-    .command("explain")
-    .description("show what a policy says of a path, and why, without a mount")
-    .argument("<file>", "the policy file")
-    .argument("<path>", "a path below the mount's root, such as data/file")
-    .addOption(new Option("--access <access...>", "what is asked for").choices(ALL_ACCESSES).default(["read"]))
-    .option("--uid <n>", "who asks (default 1000)")
-    .option("--gid <n>", "their group (default: the uid)")
-    .option("--executable <path>", "with what (default /usr/bin/cat)")
-    .option("--layer <name>", "where the file lies: upper, lower0, ... (default lower0)")
-    .option("--content <file>", "what it holds, and its size (default nothing)")
-    .option("--json", "one JSON object on standard output")
-    .action(explain);
 }

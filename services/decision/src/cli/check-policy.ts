@@ -1,0 +1,56 @@
+/** What `sluice policy check` does. */
+import {
+  loadPolicyFile,
+  type LoadedPolicy,
+  NO_BACKEND_EVENTS,
+  type PolicyDisk,
+  PolicyError,
+  type PolicyProblem,
+  problemLine,
+} from "@sluice/policy-backends";
+import { EXIT, errorLine } from "@sluice/runtime";
+
+interface CheckResult {
+  ok: boolean;
+  loaded: LoadedPolicy | undefined;
+  problems: readonly PolicyProblem[];
+  /** Of the mistakes: the policy file, or another one that it names. */
+  problemFile: string;
+}
+
+async function checkFile(file: string, disk: PolicyDisk | undefined): Promise<CheckResult> {
+  try {
+    const warnings: PolicyProblem[] = [];
+    const warned = (warning: Error): void => {
+      if (warning instanceof PolicyError)
+        warnings.push(...warning.problems.map((problem) => ({ ...problem, severity: "warning" as const })));
+    };
+    const loaded = await loadPolicyFile(file, { ...NO_BACKEND_EVENTS, warned }, disk);
+    await loaded.engine.dispose();
+    return { ok: true, loaded, problems: [...warnings, ...loaded.warnings], problemFile: file };
+  } catch (error) {
+    if (!(error instanceof PolicyError)) throw error;
+    return { ok: false, loaded: undefined, problems: error.problems, problemFile: error.file };
+  }
+}
+
+function summary(file: string, { policy, ruleCount }: LoadedPolicy, warnings: readonly PolicyProblem[]): string {
+  const { sequence, digest } = policy.revision;
+  const count = (n: number, what: string): string => `${n} ${what}${n === 1 ? "" : "s"}`;
+  const tail = warnings.length === 0 ? "" : `, ${count(warnings.length, "warning")}`;
+  return `${file}: ok, ${count(ruleCount, "rule")}, revision ${sequence} ${digest.slice(0, 12)}${tail}\n`;
+}
+
+export async function checkPolicy(file: string, { json }: { json?: true }, disk: PolicyDisk | undefined): Promise<void> {
+  const { ok, loaded, problems, problemFile } = await checkFile(file, disk);
+  if (json === true) {
+    const revision =
+      loaded === undefined ? null : { sequence: loaded.policy.revision.sequence.toString(), digest: loaded.policy.revision.digest };
+    process.stdout.write(`${JSON.stringify({ file, ok, rules: loaded?.ruleCount ?? null, revision, problems, problemFile })}\n`);
+  } else {
+    for (const problem of problems)
+      process.stderr.write(errorLine((problem.severity === "warning" ? "warning: " : "") + problemLine(problemFile, problem)));
+    if (loaded !== undefined) process.stdout.write(summary(file, loaded, problems));
+  }
+  if (!ok) process.exitCode = EXIT.USAGE;
+}

@@ -1,0 +1,36 @@
+/** What `sluice volume-plugin` does: serves Docker's volume plugin protocol until it is told to stop. Mounts outlive it. */
+import { CliError, createLogger, EXIT, type LogLevel } from "@sluice/runtime";
+import { startPluginServer } from "./plugin-server.js";
+import { MountCommand, type SluiceCommand } from "./sluice-command.js";
+import { VolumeStore } from "./volume-store.js";
+import { Volumes } from "./volumes.js";
+
+export interface VolumePluginFlags {
+  socket: string;
+  root: string;
+  host: string;
+  logLevel: LogLevel;
+  logFile?: string;
+}
+
+export async function serveVolumes(flags: VolumePluginFlags, command: SluiceCommand): Promise<void> {
+  if (process.geteuid?.() !== 0)
+    throw new CliError({
+      object: "volume-plugin",
+      problem: "it needs root",
+      errno: "EPERM",
+      remedy: "run it as root: it mounts",
+      exitCode: EXIT.MACHINE,
+    });
+  const log = createLogger({ name: "sluice-volume-plugin", level: flags.logLevel, file: flags.logFile });
+  const { root, host } = flags;
+  const volumes = new Volumes({ root, host, store: new VolumeStore(root), command: new MountCommand(command), log });
+  const server = await startPluginServer(flags.socket, volumes, log);
+  process.stdout.write(`volumes at ${flags.socket}\n`);
+  await volumes.recover();
+  await new Promise<void>((resolve) => {
+    process.once("SIGTERM", resolve);
+    process.once("SIGINT", resolve);
+  });
+  await server.close();
+}
