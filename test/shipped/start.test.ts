@@ -1,10 +1,11 @@
 // Which build of a program the commands in bin/ start, seen in a checkout of three files.
-import { copyFileSync, mkdirSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, readdirSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { runScript, scratch } from "@sluice/testkit";
+import { requires, runScript, scratch } from "@sluice/testkit";
 import { expect, test } from "vitest";
 
+const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const START = fileURLToPath(new URL("../../packages/runtime/bin/start.mjs", import.meta.url));
 const COMPILED = "packages/x/dist/main.js";
 const INPUT = "packages/x/dist/.tsbuildinfo";
@@ -69,3 +70,28 @@ test("a program that fails says so, whichever build it is: nothing is tried twic
   const { code, stdout, stderr } = await runScript([process.execPath, join(tree.at, "packages/x/bin/x.mjs")]);
   expect([code, stdout, stderr]).toEqual([3, "", "broken\n"]);
 });
+
+test("a checkout in which nothing is built: one line that says what to run", async () => {
+  const tree = checkout();
+  rmSync(join(tree.at, COMPILED));
+  const { code, stdout, stderr } = await runScript([process.execPath, join(tree.at, "packages/x/bin/x.mjs")]);
+  expect([code, stdout, stderr]).toEqual([3, "", `sluice: ${tree.at}/: this checkout is not built (ENOENT): run 'npm ci' in it\n`]);
+});
+
+requires("command npm").test(
+  "npm install -g of the checkout gives the commands",
+  async () => {
+    const prefix = scratch();
+    // npm expects it in a prefix.
+    mkdirSync(join(prefix, "lib"));
+    const quiet = ["--cache", join(prefix, "cache"), "--offline", "--ignore-scripts", "--no-audit", "--no-fund"];
+    const argv = ["npm", "install", "-g", "--prefix", prefix, ...quiet, ROOT];
+    const { code, stderr } = await runScript(argv, { cwd: prefix, timeoutMs: 100_000 });
+    expect([code, stderr]).toEqual([0, ""]);
+    const commands = ["mount.fuse.sluice", "sluice", "sluice-decision", "sluice-overlayfs", "umount.fuse.sluice"];
+    expect(readdirSync(join(prefix, "bin")).sort()).toEqual(commands);
+    const { stdout } = await runScript(["sluice", "--version"], { env: { PATH: `${join(prefix, "bin")}:${process.env["PATH"]}` } });
+    expect(stdout).toMatch(/^\d+\.\d+\.\d+\n$/);
+  },
+  120_000,
+);

@@ -1,8 +1,11 @@
 // What the commands in bin/ begin with, in a checkout: the same program joined into few files (packages/dev/bundle.mjs), which
 // starts in about half the time; or, where modules were compiled since, from dist/, as tests that look into modules ask for.
-import { readFileSync, statSync } from "node:fs";
+import { existsSync, readFileSync, statSync } from "node:fs";
+import { fileURLToPath } from "node:url";
 
 const ROOT = new URL("../../../", import.meta.url);
+/** The machine lacks something: EXIT of ../src/cli-error.ts, which is not built then either. */
+const EXIT_MACHINE = 3;
 
 function hasBundle() {
   if (process.env["SLUICE_BUNDLE"] === "off") return false;
@@ -15,11 +18,24 @@ function hasBundle() {
   }
 }
 
+/** A checkout in which nothing was built yet, npm's global link to it included. */
+function refuseUnbuilt(/** @type {string} */ path) {
+  if (existsSync(new URL(path, ROOT))) return;
+  const checkout = fileURLToPath(ROOT);
+  process.stderr.write(`sluice: ${checkout}: this checkout is not built (ENOENT): run 'npm ci' in it\n`);
+  process.exit(EXIT_MACHINE);
+}
+
 /**
  * Loads a program.
  * @param {string} path of its first module, in the checkout
  * @param {() => Promise<unknown>} asCompiled loads it from dist/
  */
 export async function start(path, asCompiled) {
-  await (hasBundle() ? import(new URL(`bundle/${path}`, ROOT).href) : asCompiled());
+  if (hasBundle()) {
+    await import(new URL(`bundle/${path}`, ROOT).href);
+    return;
+  }
+  refuseUnbuilt(path);
+  await asCompiled();
 }
