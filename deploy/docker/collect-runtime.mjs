@@ -4,7 +4,7 @@
 //
 // Usage: collect-runtime.mjs TARGET_DIRECTORY
 // With SOURCE_DATE_EPOCH in the environment every file has that time: equal sources make equal layers.
-import { cpSync, existsSync, lutimesSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
+import { cpSync, existsSync, lutimesSync, mkdirSync, readdirSync, readFileSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { OUTSIDE } from "../../packages/dev/bundle.mjs";
@@ -68,6 +68,10 @@ const outside = OUTSIDE.map((name) => `node_modules/${name}`).filter((path) => e
 const wanted = new Set(outside.flatMap((path) => [...closure(path)]));
 for (const path of wanted) if (!OTHER_SYSTEMS.test(path)) copyPackage(path);
 for (const file of ["package.json", "LICENSE"]) if (existsSync(join(root, file))) cpSync(join(root, file), join(target, file));
+// For PATH.
+mkdirSync(join(target, "bin"));
+const { bin } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
+for (const [name, path] of Object.entries(bin)) symlinkSync(join("..", path), join(target, "bin", name));
 
 /** The children first: making them moved the time of their directory. */
 const stamp = (path, seconds) => {

@@ -35,7 +35,7 @@ eventually() {
 }
 in_consumer() { $compose exec -T consumer "$@"; }
 in_mount() { $compose exec -T mount "$@"; }
-sluice() { in_mount node /opt/sluice/packages/cli/bin/sluice.mjs "$@"; }
+sluice() { in_mount sluice "$@"; }
 # Reads user.sluice.NAME of a file of the merged tree, from the host's side.
 tells() { node "$repository/test/compose/read-xattr.mjs" "$tree/$2" "user.sluice.$1"; }
 

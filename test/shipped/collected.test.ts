@@ -101,12 +101,33 @@ test(
   LIMIT_MS,
 );
 
+test("the commands are in bin/, which the image has in PATH", async () => {
+  expect(readdirSync(join(tree, "bin")).sort()).toEqual(["mount.fuse.sluice", "sluice", "sluice-decision", "sluice-overlayfs", "umount.fuse.sluice"]);
+  const [, path] = /^ +PATH=\/opt\/sluice\/(\S+):\$PATH$/m.exec(readFileSync(join(ROOT, "deploy/docker/Dockerfile"), "utf8")) ?? [];
+  const env = { PATH: `${join(tree, path ?? "none")}:${process.env["PATH"]}` };
+  for (const command of ["sluice", "sluice-decision", "sluice-overlayfs"])
+    expect(await runScript([command, "--version"], { env })).toMatchObject({ code: 0, stdout: expect.stringMatching(/\d\.\d/) as string });
+});
+
 onTerminal(
   "lines for a person, where one looks on",
   async () => {
     const [lower, mountpoint] = [plant(scratch(), { f: file("text") }), scratch()];
-    const line = `'${process.execPath}' '${cli}' mount --lower '${lower}' '${mountpoint}'`;
-    await whileMounted(["script", "-qec", line, "/dev/null"], mountpoint, (mount) => mount.waitFor("INFO"));
+    const policy = join(scratch(), "p.yaml");
+    writeFileSync(policy, "version: 1\ndefault: mediate\nrules: [{ name: a, path: '**/*.pem', effect: deny }]\n");
+    const mount = `'${process.execPath}' '${cli}' mount --lower '${lower}'`;
+    for (const [options, policyWords] of [
+      ["", "no policy: everything is granted"],
+      [`--policy '${policy}'`, "policy p.yaml: 1 rule, default mediate"],
+    ]) {
+      const script = startScript(["script", "-qec", `${mount} ${options} '${mountpoint}'`, "/dev/null"], { timeoutMs: LIMIT_MS });
+      await script.waitFor("mount: mounted (");
+      expect((await sluice("unmount", mountpoint)).code).toBe(0);
+      const { stdout } = await script.finished;
+      const lines = stdout.split("\r\n").filter((line) => line !== "");
+      expect(lines.filter((line) => !/^(\d\d:\d\d:\d\d (mount|sluice-decision): |mounted )/.test(line))).toEqual([]);
+      expect(lines.find((line) => line.startsWith("mounted "))).toContain(`(1 lower, read-only; ${policyWords}; FUSE `);
+    }
   },
   LIMIT_MS,
 );

@@ -35,6 +35,13 @@ test("help knows every command", async () => {
   expect(await names("mont")).toEqual(EVERY);
 });
 
+test("help of mount begins with the layers, and then says who decides", async () => {
+  const program = await buildProgram("mount");
+  const mount = program.commands.find((each) => each.name() === "mount");
+  expect(mount?.options.slice(0, 4).map(({ flags }) => flags.split(" ")[0])).toEqual(["--lower", "--upper", "--work", "-o"]);
+  expect(mount?.options.findIndex(({ long }) => long === "--policy")).toBeLessThan(8);
+});
+
 test("each command is there when it is called by its name", async () => {
   for (const name of EVERY) expect(await names(name)).toContain(name);
 });

@@ -29,6 +29,18 @@ export const GRACE_HELP = "how long a server that is told to stop waits for whoe
 
 const collect = (value: string, before: string[] | undefined): string[] => [...(before ?? []), value];
 
+/** What is mounted where: a person looks for that first. */
+function withLayers(command: Command): Command {
+  return command
+    .argument("[mountpoint]", "an empty directory")
+    .addOption(new Option("--lower <dirs>", "read-only layers, topmost first, separated by ':'; may be repeated").argParser(collect))
+    .option("--upper <dir>", "the layer that takes every change; without it the mount is read-only")
+    .option("--work <dir>", "an empty directory on the upper layer's file system")
+    .addOption(new Option("-o <options>", "option string of overlayfs, fuse-overlayfs or mount(8); may be repeated").argParser(collect))
+    .option("--config <file>", "take options from a YAML file: keys are the names of options without dashes; the command line wins")
+    .option("--background", "return when the mount is live, and leave it running; needs --log-file");
+}
+
 /** Who decides. */
 function withDecider(command: Command): Command {
   return command
@@ -76,15 +88,8 @@ function withServing(command: Command): Command {
 }
 
 export function addMountCommand(program: Command, host: MountHost): void {
-  withServing(withDecider(program.command("mount")))
-    .description("mount layers as one tree and serve it until it is unmounted")
-    .argument("[mountpoint]", "an empty directory")
-    .option("--config <file>", "take options from a YAML file: mountpoint, and the names of these without dashes; what is typed goes first")
-    .option("--background", "return when the mount is live, and leave it running; needs --log-file")
-    .addOption(new Option("--lower <dirs>", "read-only layers, topmost first, separated by ':'; may be repeated").argParser(collect))
-    .option("--upper <dir>", "the layer that takes every change; without it the mount is read-only")
-    .option("--work <dir>", "an empty directory on the upper layer's file system")
-    .addOption(new Option("-o <options>", "option string of overlayfs, fuse-overlayfs or mount(8); may be repeated").argParser(collect))
+  const command = program.command("mount").description("mount layers as one tree and serve it until it is unmounted");
+  withServing(withDecider(withLayers(command)))
     .option("--on-outage <mode>", "what an open gets when no decision can be had: deny, mediate or stale", "deny")
     .option(
       "--on-revoke <what>",
