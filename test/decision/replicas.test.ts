@@ -211,6 +211,7 @@ test("metrics and logs count every decision once, while services come and go", a
   const load = Load.start(PROCESSES, filesOf(mount));
   const leaving = [await Replica.start(sockets, "leaves-0", policy.file), await Replica.start(sockets, "leaves-1", policy.file)];
   await scaledTo(mount, 4);
+  expect((await mount.cli("status")).stdout).toMatch(/^decider .*, ready, 4 of 4 replicas; /m);
   await sleep(3_000);
   await Promise.all(leaving.map((replica) => replica.end("SIGTERM")));
   await scaledTo(mount, 2);

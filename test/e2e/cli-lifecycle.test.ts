@@ -32,7 +32,7 @@ async function holder(mount: SluiceMount, name: string): Promise<{ letGo(): Prom
 for (const signal of ["SIGTERM", "SIGINT"] as const) {
   test(`${signal} unmounts and exits 0`, async () => {
     const mount = await mounted();
-    expect(mount.readyLine).toMatch(/^mounted .* \(1 lower \+ upper; FUSE 7\.\d+; passthrough (on|off); requests by (read|io_uring)\)$/);
+    expect(mount.readyLine).toMatch(/^mounted .* \(1 lower \+ upper; policy policy\.yaml: 1 rule, default grant; FUSE 7\.\d+; passthrough (on|off); requests by (read|io_uring)\)$/);
     expect(await mount.stop(signal)).toEqual({ code: 0, signal: null });
   });
 }
@@ -78,6 +78,9 @@ test("status, grants and metrics tell the same truth", async () => {
     { path: "file", layer: "lower0", write: false, uid: 0, rule: "default" },
     { path: "metered", layer: "lower0", mode: "mediated", rule: "slow" },
   ]);
+  const words = (await mount.cli("status")).stdout;
+  expect(words).toMatch(/^decider {5}unix:\S+, ready, 1 of 1 replica; on outage: deny$/m);
+  expect(words).toMatch(/^policy {6}policy\.yaml \(\d rules?, default grant\), revision /m);
   const metrics = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
   expect(metrics).toContain('sluice_decisions_total{effect="mediate",source="service"} 1');
   expect(metrics).toContain('sluice_open_files{mode="mediated"} 1');

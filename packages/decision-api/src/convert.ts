@@ -107,6 +107,7 @@ export function capabilitiesFromProto(capabilities: wire.Capabilities | undefine
     ...(capabilities.refusedEdit === ""
       ? {}
       : { refusedEdit: bounded(capabilities.refusedEdit, ANSWER_LIMITS.reasonLength, "the refused edit") }),
+    ...(capabilities.summary === "" ? {} : { summary: bounded(capabilities.summary, ANSWER_LIMITS.nameLength, "the summary") }),
   };
 }
 
@@ -136,5 +137,6 @@ export function capabilitiesToProto(capabilities: PolicyCapabilities): wire.Capa
     unconditionalGrant: capabilities.unconditionalGrant,
     callerRules: (capabilities.callerRules ?? []).slice(0, ANSWER_LIMITS.callerRules),
     refusedEdit: (capabilities.refusedEdit ?? "").slice(0, ANSWER_LIMITS.reasonLength),
+    summary: (capabilities.summary ?? "").slice(0, ANSWER_LIMITS.nameLength),
   };
 }

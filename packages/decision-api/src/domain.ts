@@ -173,6 +173,8 @@ export interface PolicyCapabilities extends FactNeeds {
   callerRules?: readonly string[];
   /** What is wrong with the newest edit of the policy, which is therefore not in force. Absent: the newest edit is. */
   refusedEdit?: string;
+  /** The policy in a few words, for people: "3 rules, default grant". Absent: the service does not say. */
+  summary?: string;
 }
 
 /** Why no decision could be had. */

@@ -8,6 +8,7 @@ export function mergeCapabilities(last: PolicyCapabilities, others: readonly Pol
   const refused = all.find((each) => each.refusedEdit !== undefined)?.refusedEdit;
   return {
     ...(refused === undefined ? {} : { refusedEdit: refused }),
+    ...(last.summary === undefined ? {} : { summary: last.summary }),
     revision: last.revision,
     policyId: last.policyId,
     accesses: new Set(all.flatMap((each) => [...each.accesses])),

@@ -20,6 +20,7 @@ export const CAPABILITIES: wire.Capabilities = {
   unconditionalGrant: false,
   callerRules: [],
   refusedEdit: "",
+  summary: "",
 };
 
 export function grantFor(id: bigint, change: Partial<wire.Decision> = {}): wire.Answer {

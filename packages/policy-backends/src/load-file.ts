@@ -163,11 +163,16 @@ function revisionOf(engine: Engine, { sequence, digest }: PolicyIdentity): Polic
   return { sequence, digest: remote === undefined ? digest : sha256(`${digest}\n${remote}`) };
 }
 
+/** Of an engine that does not say more. */
+function summaryOf({ ruleCount }: Engine, kind: string): string {
+  return ruleCount === 0 ? kind : `${kind}, ${ruleCount} ${ruleCount === 1 ? "rule" : "rules"}`;
+}
+
 /** The policy of an engine as it is now; of one that lives elsewhere it changes, and a new one is made. */
 export function policyOf(engine: Engine, identity: PolicyIdentity): LoadedPolicy {
   const { kind, id } = identity;
   const revision = revisionOf(engine, identity);
-  const capabilities: PolicyCapabilities = { revision, policyId: id, unconditionalGrant: false, ...engine.looksAt };
+  const capabilities: PolicyCapabilities = { revision, policyId: id, unconditionalGrant: false, summary: summaryOf(engine, kind), ...engine.looksAt };
   const policy = { id, revision, capabilities, evaluate: (question: Parameters<Engine["evaluate"]>[0]) => engine.evaluate(question) };
   return { kind, policy, warnings: engine.warnings, ruleCount: engine.ruleCount, engine, base: identity };
 }

@@ -43,7 +43,7 @@ export const NO_BACKEND_EVENTS: BackendEvents = {
 
 /** What an engine looks at, as `PolicyCapabilities` has it. */
 export type LooksAt = FactNeeds &
-  Pick<PolicyCapabilities, "callerRules"> & {
+  Pick<PolicyCapabilities, "callerRules" | "summary"> & {
     accesses: ReadonlySet<Access>;
   };
 

@@ -39,6 +39,7 @@ function looksAtOf(document: PolicyDocument, rules: readonly CompiledRule[]): Lo
     xattrs: [...new Set(rules.flatMap((rule) => [...(rule.condition?.facts.xattrs ?? [])]))],
     headBytes: facts("resource.head") ? (document.headBytes ?? DEFAULT_HEAD_BYTES) : 0,
     needsDigest: facts("resource.digest"),
+    summary: `${rules.length} ${rules.length === 1 ? "rule" : "rules"}, default ${document.default}`,
     ...callerRulesOf(rules),
   };
 }

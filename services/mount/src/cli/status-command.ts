@@ -24,8 +24,9 @@ function passthroughWord({ passthrough }: MountStatus["overlay"]["layers"][numbe
 function policyLine(status: MountStatus): string {
   if (status.policy === null) return "not known yet";
   if (status.policy.unconditionalGrant) return "none: everything is granted";
-  const { policyId, revision, refusedEdit } = status.policy;
-  const inForce = `${policyId}, revision ${revision.sequence} (${revision.digest.slice(0, 12)})`;
+  const { policyId, revision, refusedEdit, summary } = status.policy;
+  const words = summary === null ? "" : ` (${summary})`;
+  const inForce = `${policyId}${words}, revision ${revision.sequence} (${revision.digest.slice(0, 12)})`;
   return refusedEdit === null ? inForce : `${inForce}; a newer edit was refused: ${refusedEdit}`;
 }
 
@@ -39,6 +40,13 @@ function splitLines({ decider }: MountStatus): string[] {
 function unprotectedLines({ decider: { unprotected } }: MountStatus): string[] {
   if (unprotected === null || unprotected === undefined) return [];
   return [`            not protected from its own user, who may stop or signal it: ${unprotected}`];
+}
+
+/** How many decision services can be asked, of those that the target stands for. */
+function replicasWord({ decider: { replicas } }: MountStatus): string {
+  if (replicas.length === 0) return "";
+  const ready = replicas.filter(({ state }) => state === "ready").length;
+  return `, ${ready} of ${replicas.length} ${replicas.length === 1 ? "replica" : "replicas"}`;
 }
 
 function cacheLine({ decider: { cache } }: MountStatus): string {
@@ -100,7 +108,7 @@ export function renderStatus(status: MountStatus): string {
     `engine      ${engine.name}, FUSE ${engine.protocol}, passthrough ${passthrough}, ${engine.inFlight} requests waiting`,
     `requests    ${requestsLine(engine.transport)}`,
     `idle polls  ${idlePollingLine(engine.idlePolling)}`,
-    `decider     ${decider.target}, ${decider.state}; on outage: ${decider.onOutage}`,
+    `decider     ${decider.target}, ${decider.state}${replicasWord(status)}; on outage: ${decider.onOutage}`,
     ...unprotectedLines(status),
     `policy      ${policyLine(status)}`,
     ...splitLines(status),

@@ -120,6 +120,8 @@ export interface PolicyStatus {
   looksAt: string[];
   /** What is wrong with the newest edit of the policy; the revision above stays in force. */
   refusedEdit: string | null;
+  /** "3 rules, default grant"; null: the service does not say. */
+  summary: string | null;
 }
 
 export interface RevisionText {

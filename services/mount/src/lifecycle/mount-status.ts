@@ -49,6 +49,7 @@ function policyStatus(decider: Decider): PolicyStatus | null {
     governs: [...capabilities.accesses],
     looksAt,
     refusedEdit: capabilities.refusedEdit ?? null,
+    summary: capabilities.summary ?? null,
   };
 }
 

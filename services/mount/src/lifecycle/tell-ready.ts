@@ -1,13 +1,24 @@
 /** Says that a mount serves. */
+import { printable } from "../cli/table.js";
 import { transportWord } from "./choose-transport.js";
 import type { Life } from "./life.js";
 import type { MountParts } from "./mount-status.js";
+
+/** Who decides, and by what. */
+function policyWord({ decider }: MountParts): string {
+  const capabilities = decider.capabilities();
+  if (capabilities === undefined) return "policy not known yet: the decision service does not answer";
+  if (capabilities.unconditionalGrant) return "no policy: everything is granted";
+  return `policy ${printable(capabilities.policyId)}${capabilities.summary === undefined ? "" : `: ${printable(capabilities.summary)}`}`;
+}
 
 function readyLine(parts: MountParts): string {
   const { config, engine, kind } = parts;
   const { protocol, maxStackDepth } = engine.port.negotiated;
   const layers = `${config.lowers.length} lower${config.upper === undefined ? ", read-only" : " + upper"}`;
-  return `mounted ${config.mountpoint} (${layers}; FUSE ${protocol.major}.${protocol.minor}; passthrough ${maxStackDepth > 0 ? "on" : "off"}${transportWord(kind, engine)}${kind.name === "devfuse" ? "" : `; engine ${kind.name}`})\n`;
+  const passthrough = `passthrough ${maxStackDepth > 0 ? "on" : "off"}${transportWord(kind, engine)}`;
+  const other = kind.name === "devfuse" ? "" : `; engine ${kind.name}`;
+  return `mounted ${config.mountpoint} (${layers}; ${policyWord(parts)}; FUSE ${protocol.major}.${protocol.minor}; ${passthrough}${other})\n`;
 }
 
 /** Tells the keeper that this server serves, and whoever waits that the mount is there. */

@@ -744,6 +744,8 @@ export interface Capabilities {
   headBytes: number;
   /** SHA-256 of the content. */
   needsDigest: boolean;
+  /** The policy in a few words, for people: "3 rules, default grant". Empty where the service does not say. */
+  summary: string;
 }
 
 export interface DecideRequest {
@@ -2544,6 +2546,7 @@ function createBaseCapabilities(): Capabilities {
     refusedEdit: "",
     headBytes: 0,
     needsDigest: false,
+    summary: "",
   };
 }
 
@@ -2588,6 +2591,9 @@ export const Capabilities: MessageFns<Capabilities> = {
     }
     if (message.needsDigest !== false) {
       writer.uint32(96).bool(message.needsDigest);
+    }
+    if (message.summary !== "") {
+      writer.uint32(106).string(message.summary);
     }
     return writer;
   },
@@ -2711,6 +2717,14 @@ export const Capabilities: MessageFns<Capabilities> = {
             message.needsDigest = reader.bool();
             continue;
           }
+          case 13: {
+            if (tag !== 106) {
+              break;
+            }
+
+            message.summary = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2773,6 +2787,7 @@ export const Capabilities: MessageFns<Capabilities> = {
         : isSet(object.needs_digest)
         ? globalThis.Boolean(object.needs_digest)
         : false,
+      summary: isSet(object.summary) ? globalThis.String(object.summary) : "",
     };
   },
 
@@ -2814,6 +2829,9 @@ export const Capabilities: MessageFns<Capabilities> = {
     if (message.needsDigest !== false) {
       obj.needsDigest = message.needsDigest;
     }
+    if (message.summary !== "") {
+      obj.summary = message.summary;
+    }
     return obj;
   },
 
@@ -2836,6 +2854,7 @@ export const Capabilities: MessageFns<Capabilities> = {
     message.refusedEdit = object.refusedEdit ?? "";
     message.headBytes = object.headBytes ?? 0;
     message.needsDigest = object.needsDigest ?? false;
+    message.summary = object.summary ?? "";
     return message;
   },
 };
