@@ -45,7 +45,7 @@ const COMMANDS = {
 const BESIDE = ["packages/native/build", "services/decision/console"];
 
 /** Packages that stay outside: an addon, what finds files of its own by its place, and what is asked for by a name at run time. */
-export const OUTSIDE = ["@cedar-policy/cedar-wasm", "fuse-native", "grpc-health-check", "pino-pretty"];
+export const OUTSIDE = ["@cedar-policy/cedar-wasm", "fuse-native", "grpc-health-check"];
 
 /** Packages that name their place, but only in functions that nobody here calls (channelz, ORCA, pino's transports). */
 const NAME_THEIR_PLACE = new Set(["@grpc/grpc-js", "pino", "thread-stream", "commander"]);

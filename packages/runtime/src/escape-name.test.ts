@@ -1,7 +1,6 @@
 import { execFileSync } from "node:child_process";
 import { expect, test } from "vitest";
 import { escapeLine, escapeName, escapeTextName } from "./escape-name.js";
-import { withoutCommands } from "./logger.js";
 
 const bytes = (text: string): string => Buffer.from(text, "utf8").toString("latin1");
 
@@ -32,13 +31,4 @@ test.each(NAMES)("loses no byte of %j: a shell reads it back", (name) => {
 test("escapes a name that is text, and a line without touching its backslashes", () => {
   expect(escapeTextName("ü\n\\")).toBe("ü\\n\\\\");
   expect(escapeLine("mnt/a\\nb: it is\u{2066} gone\r")).toBe("mnt/a\\nb: it is\\342\\201\\246 gone\\r");
-});
-
-test("a log line for a terminal keeps no character that the terminal obeys", () => {
-  const line = JSON.stringify({ msg: "a\nb\u{9b}2J", path: "x\u{202e}y", err: { stack: "Error: e\n    at \x1b[2J" } });
-  expect(JSON.parse(withoutCommands(line))).toEqual({
-    msg: "a\\nb\\302\\2332J",
-    path: "x\\342\\200\\256y",
-    err: { stack: "Error: e\n    at \\033[2J" },
-  });
 });

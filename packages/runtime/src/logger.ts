@@ -1,10 +1,9 @@
-/** The logger of a service: pino JSON, made pretty where a person looks at it. Libraries do not log; they emit. */
-import { createRequire } from "node:module";
+/** The logger of a service: pino JSON, and readable lines at a terminal. Libraries do not log; they emit. */
 import { isatty } from "node:tty";
 import { type DestinationStream, destination, type Logger, type LoggerOptions, pino } from "pino";
 import { CliError, EXIT } from "./cli-error.js";
-import { escapeLine } from "./escape-name.js";
 import type { LogLevel } from "./log-levels.js";
+import { terminalLine } from "./terminal-line.js";
 
 export type { Logger } from "pino";
 
@@ -17,7 +16,6 @@ export interface LoggerConfig {
 }
 
 const STDERR = 2;
-const load = createRequire(import.meta.url);
 
 /** Throws CliError if it cannot be opened. */
 function openLogFile(file: string): DestinationStream {
@@ -36,11 +34,8 @@ function openLogFile(file: string): DestinationStream {
  */
 export function logDestination(file: string | undefined): DestinationStream {
   if (file !== undefined) return openLogFile(file);
-  if (!isatty(STDERR)) return destination({ dest: STDERR, sync: true });
-  // Loaded only where a person looks on: it takes longer than the rest of this file.
-  const { build: prettyStream } = load("pino-pretty") as typeof import("pino-pretty");
-  const pretty = prettyStream({ destination: STDERR, sync: true, ignore: "pid,hostname", translateTime: "SYS:HH:MM:ss.l" });
-  return { write: (line) => void pretty.write(withoutCommands(line)) };
+  const output = destination({ dest: STDERR, sync: true });
+  return isatty(STDERR) ? { write: (line) => void output.write(terminalLine(line)) } : output;
 }
 
 export function createLogger(config: LoggerConfig): Logger {
@@ -50,20 +45,6 @@ export function createLogger(config: LoggerConfig): Logger {
     timestamp: () => `,"time":"${new Date().toISOString()}"`,
   };
   return pino(options, logDestination(config.file));
-}
-
-/** JSON leaves characters that a terminal obeys as they are, and pino-pretty shows some texts without its quotes. */
-export function withoutCommands(line: string): string {
-  const safe = (key: string, value: unknown): unknown => {
-    if (typeof value !== "string") return value;
-    return key === "stack" ? value.split("\n").map(escapeLine).join("\n") : escapeLine(value);
-  };
-  try {
-    return `${JSON.stringify(JSON.parse(line, safe))}\n`;
-  } catch {
-    // Another process' last words.
-    return `${escapeLine(line.trimEnd())}\n`;
-  }
 }
 
 /** A logger that says nothing. */

@@ -1,0 +1,36 @@
+/** Log lines for a person at a terminal, made of the JSON that goes to files and pipes: one line each, without what has many parts. */
+import { escapeLine } from "./escape-name.js";
+
+const LEVELS: Readonly<Record<number, string>> = { 10: "trace: ", 20: "debug: ", 30: "", 40: "warning: ", 50: "error: ", 60: "fatal: " };
+const ERROR = 50;
+/** Said at the beginning of the line, or of no use to a person. */
+const TOLD = new Set(["level", "time", "pid", "hostname", "name", "msg", "err"]);
+
+function wordsOf(value: unknown): string | undefined {
+  if (Array.isArray(value)) return value.every((item) => typeof item === "string") ? value.join(", ") : undefined;
+  return typeof value === "object" ? undefined : String(value);
+}
+
+function fieldsOf(log: Readonly<Record<string, unknown>>): string {
+  const fields = Object.entries(log).flatMap(([key, value]) => {
+    const words = TOLD.has(key) ? undefined : wordsOf(value);
+    return words === undefined || words === "" ? [] : [`${key} ${escapeLine(words)}`];
+  });
+  return fields.length === 0 ? "" : ` (${fields.join("; ")})`;
+}
+
+function clock(time: unknown): string {
+  const at = new Date(String(time));
+  return [at.getHours(), at.getMinutes(), at.getSeconds()].map((part) => String(part).padStart(2, "0")).join(":");
+}
+
+/** "12:34:56 mount: warning: the decision service cannot be reached (target …)", and of an error its stack below. */
+export function terminalLine(json: string): string {
+  const log = JSON.parse(json) as Readonly<Record<string, unknown>> & { level: number; err?: { message?: string; stack?: string } };
+  const { err } = log;
+  const cause = err?.message === undefined ? "" : `: ${escapeLine(err.message)}`;
+  const first = `${clock(log["time"])} ${String(log["name"])}: ${LEVELS[log.level] ?? ""}${escapeLine(String(log["msg"] ?? ""))}${cause}${fieldsOf(log)}\n`;
+  if (log.level < ERROR || err?.stack === undefined) return first;
+  const stack = err.stack.split("\n").filter((line) => /^\s+at /.test(line));
+  return first + stack.map((line) => `    ${escapeLine(line.trim())}\n`).join("");
+}
