@@ -55,6 +55,28 @@ async function follow(script: string, { inNamespace = false } = {}): Promise<Scr
   return result;
 }
 
+requires("/dev/fuse", "CAP_SYS_ADMIN", "command git").test(
+  "what the guide for agents warns of is so, and its way to review runs nothing that the agent wrote",
+  async () => {
+    const review = /^ {2}`(git --no-optional-locks .*)`$/m.exec(page("docs/guides.md"))?.[1] ?? "no review";
+    const done = await follow(`D=$(mktemp -d) && chmod 755 "$D" && mkdir "$D/project" "$D/upper" "$D/work" "$D/tree" && cd "$D/project"
+git init -q . && echo hello >main && echo TOKEN=1 >.env && git add main
+printf 'version: 1\\ndefault: grant\\nrules: [{ name: s, path: "**/.env", effect: deny }]\\n' >"$D/policy.yaml"
+sluice mount --lower "$D/project" --upper "$D/upper" --work "$D/work" --policy "$D/policy.yaml" "$D/tree" >"$D/out" 2>&1 &
+until grep -q '^mounted' "$D/out"; do sleep 0.2; done
+cd "$D/tree" && ! cat .env
+cat ../project/.env
+printf '#!/bin/sh\\ntouch "%s/ran"\\n' "$D" >monitor && chmod 755 monitor && git config core.fsmonitor "$PWD/monitor" && echo changed >main
+cd / && ${review} && test ! -e "$D/ran"
+git -C "$D/tree" status >/dev/null && test -e "$D/ran"
+sluice unmount "$D/tree"
+`);
+    expect(done.stdout).toContain("TOKEN=1\n");
+    expect(done.stdout).toMatch(/new file: +main\n[^]*modified: +main\n/);
+  },
+  100_000,
+);
+
 test("there are guides", () => expect(guides.length).toBeGreaterThanOrEqual(6));
 
 for (const { title, script } of guides) test(`how to: ${title}`, async () => void (await follow(script)));
