@@ -13,7 +13,7 @@ const PAIRED = [
   "test/portable/conformance.test.ts",
 ];
 
-const TRANSPORT = "./packages/testkit/src/transport-setup.ts";
+const SETUP = "./packages/testkit/src/file-setup.ts";
 
 export default defineConfig({
   test: {
@@ -35,7 +35,7 @@ export default defineConfig({
           testTimeout: 60_000,
           hookTimeout: 60_000,
           sequence: { groupOrder: 1 },
-          setupFiles: [TRANSPORT],
+          setupFiles: [SETUP],
         },
       },
       {
@@ -48,7 +48,7 @@ export default defineConfig({
           testTimeout: 60_000,
           hookTimeout: 60_000,
           sequence: { groupOrder: 2 },
-          setupFiles: [TRANSPORT],
+          setupFiles: [SETUP],
         },
       },
       // What is most likely to differ where requests come by io_uring. `SLUICE_TRANSPORT=uring npm test -- …` runs any other so.
@@ -62,7 +62,7 @@ export default defineConfig({
           testTimeout: 60_000,
           hookTimeout: 60_000,
           sequence: { groupOrder: 3 },
-          setupFiles: [TRANSPORT],
+          setupFiles: [SETUP],
         },
       },
     ],

@@ -2,12 +2,15 @@
 // Arguments are passed to vitest: `npm test -- packages/vfs`. Ends with `N passed, N failed, N skipped`.
 import { spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
-import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
 import { root } from "./build.mjs";
 import { clearLeaks, findLeaks } from "./tests/leaks.mjs";
+import { runInPrivate } from "./tests/private-scratch.mjs";
+import { makePrograms } from "./tests/programs.mjs";
 import { describeSkips, summarize } from "./tests/summary.mjs";
 
 // Where everything is installed it takes 20 to 25 minutes on two processors that have nothing else to do.
@@ -19,18 +22,43 @@ const GRACE_MS = 30_000;
 // What was told to end as the last test finished gets this long to be gone.
 const SETTLE_MS = 3000;
 
-const scratchBase = mkdtempSync(join(process.env["SLUICE_TEST_ROOT"] ?? tmpdir(), "sluice-"));
+/** Where this script is started by itself, once more, in a mount namespace of its own: then all this is there. */
+const BASE = process.env["SLUICE_TEST_BASE"];
+
+/** Everything of this run lies below it. @returns {Promise<never>} */
+async function withScratchBase() {
+  const base = mkdtempSync(join(process.env["SLUICE_TEST_ROOT"] ?? tmpdir(), "sluice-"));
+  // Decision services drop to another user and must still reach their socket below it.
+  chmodSync(base, 0o755);
+  const argv = [fileURLToPath(import.meta.url), ...process.argv.slice(2)];
+  const code = await runInPrivate(base, argv, { ...process.env, SLUICE_TEST_BASE: base });
+  rmSync(base, { recursive: true, force: true });
+  process.exit(code);
+}
+
+const scratchBase = BASE ?? (await withScratchBase());
 const run = { id: randomUUID(), scratchRoot: join(scratchBase, "t") };
-// Decision services drop to another user and must still reach their socket below it.
-chmodSync(scratchBase, 0o755);
 mkdirSync(run.scratchRoot, { mode: 0o755 });
 const reportPath = join(scratchBase, "report.json");
+const programs = join(scratchBase, "programs");
+makePrograms(programs, process.env["PATH"] ?? "");
+/** Nobody here ever reads it: if its access time moves, something outside reads what tests compare the access times of. */
+const witness = join(scratchBase, "witness");
+mkdirSync(witness);
 
 /** @returns {Promise<number>} vitest's exit code */
 function runVitest() {
   const argv = ["run", "--reporter=default", "--reporter=json", `--outputFile.json=${reportPath}`, ...process.argv.slice(2)];
   // Node reads the certificates of the last one at each start of one of the many processes, and no test asks anybody outside.
-  const env = { ...process.env, SLUICE_TEST_RUN: run.id, SLUICE_TEST_ROOT: run.scratchRoot, NODE_EXTRA_CA_CERTS: undefined };
+  const env = {
+    ...process.env,
+    SLUICE_TEST_RUN: run.id,
+    SLUICE_TEST_ROOT: run.scratchRoot,
+    SLUICE_TEST_PROGRAMS: programs,
+    SLUICE_TEST_PATH: process.env["PATH"],
+    PATH: `${join(programs, "base")}:${join(programs, "undeclared")}`,
+    NODE_EXTRA_CA_CERTS: undefined,
+  };
   const child = spawn(process.execPath, [join(root, "node_modules/vitest/vitest.mjs"), ...argv], { cwd: root, env, stdio: "inherit" });
   const limit = setTimeout(() => cutOff(child), LIMIT_MS);
   for (const signal of /** @type {const} */ (["SIGINT", "SIGTERM"])) process.on(signal, () => child.kill(signal));
@@ -77,13 +105,18 @@ function print(heading, lines) {
 const exitCode = await runVitest();
 const summary = readSummary();
 const leaks = await settledLeaks();
+// Both are the time of its making until somebody reads it.
+const { atimeMs, mtimeMs } = statSync(witness);
+const outsiders = atimeMs === mtimeMs ? [] : [`${scratchBase}: have searches, indexers and backups leave it alone`];
 clearLeaks(run);
-rmSync(scratchBase, { recursive: true, force: true });
+// The directory itself is the mount, and goes with its maker.
+for (const name of readdirSync(scratchBase)) rmSync(join(scratchBase, name), { recursive: true, force: true });
 
 const unexplained = summary.skips.get("") ?? [];
 print("skipped", describeSkips(summary));
 print("skipped without a requirement: use requires() of @sluice/testkit", unexplained);
 print("left behind, and cleared now", leaks);
+print("something outside read the scratch directory: layers that tests compare may have been touched by it", outsiders);
 print("failed", summary.failures);
 const failed = summary.failed + unexplained.length + (leaks.length > 0 ? 1 : 0);
 console.log(`\n${summary.passed} passed, ${failed} failed, ${summary.skipped - unexplained.length} skipped`);

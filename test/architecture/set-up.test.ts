@@ -1,13 +1,25 @@
 // What `npm start` and `npm test` do before anything else, and what `npm test` makes of the results.
 import { spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
-import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
-import { bytes, cleanUp, identifyProcess, isAlive, mountsBelow, requires, runScript, scratch } from "@sluice/testkit";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import {
+  bytes,
+  cleanUp,
+  identifyProcess,
+  isAlive,
+  mountsBelow,
+  requires,
+  runScript,
+  type ScriptResult,
+  scratch,
+  startScript,
+} from "@sluice/testkit";
 import { describe, expect, test } from "vitest";
 import { firstDifference, type LockedPackages, whyInstall } from "../../packages/dev/lock-step.mjs";
 import { clearLeaks, findLeaks } from "../../packages/dev/tests/leaks.mjs";
+import { makePrograms, packagesOf } from "../../packages/dev/tests/programs.mjs";
 import { describeSkips, summarize } from "../../packages/dev/tests/summary.mjs";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
@@ -94,6 +106,94 @@ describe("what is said before anything is installed", () => {
   });
 });
 
+describe("a run whose scratch directory is not hidden", () => {
+  requires("CAP_SYS_ADMIN").test("says if something outside read it", async () => {
+    const run = async (base: string): Promise<string> => {
+      const argv = [process.execPath, join(root, "packages/dev/test.mjs"), "no-such-test", "--passWithNoTests"];
+      return (await runScript(argv, { cwd: root, env: { SLUICE_TEST_BASE: base }, timeoutMs: 50_000 })).stdout;
+    };
+    const said = "something outside read the scratch directory";
+    expect(await run(scratch({ on: "tmpfs" }))).not.toContain(said);
+    const seen = scratch({ on: "tmpfs" });
+    startScript(["sh", "-c", 'while :; do find "$0" >/dev/null 2>&1; sleep 0.05; done', seen], { timeoutMs: 50_000 });
+    expect(await run(seen)).toContain(said);
+  });
+});
+
+describe("the list of system packages", () => {
+  const installed = (name: string): string[] =>
+    [...readFileSync(join(root, name), "utf8").matchAll(/apt-get install ([a-z][a-z0-9 .-]*[a-z0-9])`/g)].map(([, names = ""]) => names);
+
+  test("is what README says to install, for a start and for every test", () => {
+    const [start, every] = installed("README.md");
+    expect(start?.split(" ")).toEqual(packagesOf(["start"]));
+    expect(every?.split(" ")).toEqual(packagesOf(["test"]).toSorted());
+  });
+
+  test("is what the run on a new machine installs, and names each package once", async () => {
+    const sets = ["start", "test", "compose", "console", "podman"];
+    const { stdout } = await runScript([process.execPath, join(root, "packages/dev/tests/programs.mjs"), ...sets]);
+    const names = stdout.trim().split("\n");
+    expect(names).toEqual([...new Set(packagesOf(sets))]);
+    expect(names).toContain("podman");
+    const ci = readFileSync(join(root, ".ci/run"), "utf8");
+    expect(ci).toContain("node packages/dev/tests/programs.mjs");
+    for (const name of ["stress-ng", "buildah", "mmdebstrap", "chromium"]) expect(ci).not.toContain(name);
+  });
+});
+
+describe("the programs that tests may call", () => {
+  const run = async (body: string): Promise<ScriptResult> => {
+    const place = scratch();
+    makePrograms(join(place, "programs"), process.env["SLUICE_TEST_PATH"] ?? process.env["PATH"] ?? "");
+    const setup = JSON.stringify(join(root, "packages/testkit/dist/file-setup.js"));
+    writeFileSync(join(place, "vitest.config.mjs"), `export default { test: { setupFiles: [${setup}], include: ["*.test.mjs"] } };`);
+    const testkit = JSON.stringify(pathToFileURL(join(root, "packages/testkit/dist/index.js")).href);
+    const vitest = JSON.stringify(pathToFileURL(join(root, "node_modules/vitest/dist/index.js")).href);
+    writeFileSync(
+      join(place, "a.test.mjs"),
+      `import { spawnSync } from "node:child_process";
+import { requires } from ${testkit};
+import { test } from ${vitest};
+${body}`,
+    );
+    const env = {
+      SLUICE_TEST_PROGRAMS: join(place, "programs"),
+      SLUICE_TEST_PATH: process.env["SLUICE_TEST_PATH"] ?? process.env["PATH"] ?? "",
+    };
+    return runScript([process.execPath, join(root, "node_modules/vitest/vitest.mjs"), "run", "--root", place], {
+      env,
+      cwd: place,
+      timeoutMs: 50_000,
+    });
+  };
+
+  requires("command git", "command curl", "command getfattr").test(
+    "are those of every machine and those that it declares: another one fails the test by name",
+    async () => {
+      const { code, stdout, stderr } = await run(`
+test("of every machine", () => { if (spawnSync("sh", ["-c", "true"]).status !== 0) throw new Error("no shell"); });
+requires("command git").test("declared", () => { if (spawnSync("git", ["--version"]).status !== 0) throw new Error("no git"); });
+requires("command getfattr").test("not declared", () => void spawnSync("sh", ["-c", "curl --version || true"]));
+requires("command getfattr").test("declared by another one", () => void spawnSync("git", ["--version"]));
+`);
+      const said = stdout + stderr;
+      expect(code, said).toBe(1);
+      expect(said).toMatch(/Tests .*2 failed.*2 passed/);
+      expect(said).toContain('the test did not declare curl: requires("command curl")');
+      expect(said).toContain('the test did not declare git: requires("command git")');
+    },
+  );
+
+  test("must be of a package that is known", async () => {
+    const { code, stdout, stderr } = await run('requires("command nothing-like-that");');
+    expect([code, stdout + stderr]).toEqual([
+      1,
+      expect.stringContaining("no package is known that brings nothing-like-that: add it to") as string,
+    ]);
+  });
+});
+
 describe("the summary of a run", () => {
   const result = (status: string, fullName: string): { status: string; fullName: string } => ({ status, fullName });
 
@@ -106,15 +206,20 @@ describe("the summary of a run", () => {
           {
             name: join(root, "test/b.test.ts"),
             status: "passed",
-            assertionResults: [result("skipped", "c [needs docker]"), result("pending", "d")],
+            assertionResults: [
+              result("skipped", "c [needs user namespaces]"),
+              result("skipped", "e [needs /dev/fuse, command getfattr, command mkfs.ext4, command setfattr]"),
+              result("pending", "d"),
+            ],
           },
         ],
       },
       root,
     );
-    expect(summary).toMatchObject({ passed: 1, failed: 1, skipped: 2, failures: ["test/a.test.ts: b"] });
+    expect(summary).toMatchObject({ passed: 1, failed: 1, skipped: 3, failures: ["test/a.test.ts: b"] });
     expect(describeSkips(summary)).toEqual([
-      "skipped 1: needs docker (test/b.test.ts)",
+      "skipped 1: needs user namespaces (test/b.test.ts)",
+      "skipped 1: needs /dev/fuse, command getfattr, command mkfs.ext4, command setfattr: apt-get install attr e2fsprogs (test/b.test.ts)",
       "skipped 1: no requirement named (test/b.test.ts)",
     ]);
   });

@@ -5,7 +5,7 @@ import { asUser, file, requires, runScript } from "@sluice/testkit";
 import { expect } from "vitest";
 import { dropIn, place } from "./drop-in.js";
 
-const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "command setfacl");
+const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "command getfacl", "command setfacl", "command getfattr", "command setfattr");
 const LIMIT_MS = 120_000;
 const MAPPED = "uidmapping=0:1000:1:1:110000:65536,gidmapping=0:2000:1:1:210000:65536";
 

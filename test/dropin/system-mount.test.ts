@@ -118,7 +118,7 @@ fuse3.test(
   LIMIT_MS,
 );
 
-const rootless = requires("/dev/fuse", "user namespaces");
+const rootless = requires("/dev/fuse", "user namespaces", "command getfattr", "command pgrep");
 rootless.test(
   "in a user namespace: marks are user.*, opens are mediated, and everything works",
   async () => {

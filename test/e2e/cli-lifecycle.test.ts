@@ -32,7 +32,9 @@ async function holder(mount: SluiceMount, name: string): Promise<{ letGo(): Prom
 for (const signal of ["SIGTERM", "SIGINT"] as const) {
   test(`${signal} unmounts and exits 0`, async () => {
     const mount = await mounted();
-    expect(mount.readyLine).toMatch(/^mounted .* \(1 lower \+ upper; policy policy\.yaml: 1 rule, default grant; FUSE 7\.\d+; passthrough (on|off); requests by (read|io_uring)\)$/);
+    expect(mount.readyLine).toMatch(
+      /^mounted .* \(1 lower \+ upper; policy policy\.yaml: 1 rule, default grant; FUSE 7\.\d+; passthrough (on|off); requests by (read|io_uring)\)$/,
+    );
     expect(await mount.stop(signal)).toEqual({ code: 0, signal: null });
   });
 }

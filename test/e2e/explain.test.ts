@@ -116,5 +116,7 @@ test("in words, and in one line where there is nothing to explain", async () => 
   });
   const missing = await runSluice(["explain", mount.path("a/nothing")]);
   expect(missing).toMatchObject({ code: 4, stdout: "" });
-  expect(missing.stderr).toMatch(/^sluice: .*a\/nothing: there is no such file \(ENOENT\): name a file that exists, .*'sluice policy explain'/);
+  expect(missing.stderr).toMatch(
+    /^sluice: .*a\/nothing: there is no such file \(ENOENT\): name a file that exists, .*'sluice policy explain'/,
+  );
 });

@@ -100,7 +100,7 @@ test("with --on-revoke sigterm who holds it without a grant is ended, found by w
   const allowed = startScript(HOLDER, { args: [mount.path("f")], as: { uid: 12, gid: 12 } });
   await allowed.waitFor("open");
   writeFileSync(mount.policyFile as string, refuse("grant", ", subject: { uid: [0] }"));
-  await eventually("the heir is gone", AMPLE_MS, async () => (await runScript(["kill", "-0", String(pid)])).code !== 0);
+  await eventually("the heir is gone", AMPLE_MS, async () => (await runScript(["sh", "-c", `kill -0 ${pid}`])).code !== 0);
   await eventually("it is counted", AMPLE_MS, async () => (await status(mount)).signalled === 1);
   for (const spared of [other, allowed]) {
     spared.write("spared\n");

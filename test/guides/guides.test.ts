@@ -47,7 +47,8 @@ async function follow(script: string, { inNamespace = false } = {}): Promise<Scr
   cleanUp(async () => {
     for (const { mountpoint } of mountsBelow(place)) await runSluice(["unmount", mountpoint]);
   });
-  const env = { PATH: `${bin}:${process.env["PATH"] ?? ""}`, TMPDIR: place, XDG_STATE_HOME: place };
+  // Where --install-helpers puts the commands.
+  const env = { PATH: `${bin}:/usr/local/bin:${process.env["PATH"] ?? ""}`, TMPDIR: place, XDG_STATE_HOME: place };
   const own = inNamespace ? ["unshare", "--mount", "--propagation", "private"] : [];
   const result = await runScript([...own, "bash", "-euc", strict(script)], { cwd: place, env, timeoutMs: 100_000 });
   expect(result.code, describeResult(result)).toBe(0);

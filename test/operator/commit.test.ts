@@ -6,7 +6,7 @@ import { diffSnapshots, file, mountKernelOverlay, mountSluice, plant, requires, 
 import { expect } from "vitest";
 import { changedLayers, layersBelow, seen } from "./changed-layers.js";
 
-const { test } = requires("CAP_SYS_ADMIN", "kernel overlayfs", "command setfattr");
+const { test } = requires("CAP_SYS_ADMIN", "kernel overlayfs", "command getfattr", "command setfattr");
 
 test("committed on top of its lower layer, or flattened into one directory, it shows the same merged tree", async () => {
   const layers = changedLayers();

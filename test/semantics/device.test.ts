@@ -7,7 +7,15 @@ import { cleanUp, requires, runScript, runSluice, scratch, startScript } from "@
 import { expect } from "vitest";
 import { enter, worlds } from "./worlds.js";
 
-const BASE = ["/dev/fuse", "CAP_SYS_ADMIN", "FUSE passthrough", "kernel overlayfs", "loop devices"] as const;
+const BASE = [
+  "/dev/fuse",
+  "CAP_SYS_ADMIN",
+  "FUSE passthrough",
+  "kernel overlayfs",
+  "loop devices",
+  "command mkfs.ext4",
+  "command filefrag",
+] as const;
 const RECORD = 4096;
 const STILL_MS = 500;
 const MIB = 1 << 20;

@@ -102,7 +102,13 @@ test(
 );
 
 test("the commands are in bin/, which the image has in PATH", async () => {
-  expect(readdirSync(join(tree, "bin")).sort()).toEqual(["mount.fuse.sluice", "sluice", "sluice-decision", "sluice-overlayfs", "umount.fuse.sluice"]);
+  expect(readdirSync(join(tree, "bin")).sort()).toEqual([
+    "mount.fuse.sluice",
+    "sluice",
+    "sluice-decision",
+    "sluice-overlayfs",
+    "umount.fuse.sluice",
+  ]);
   const [, path] = /^ +PATH=\/opt\/sluice\/(\S+):\$PATH$/m.exec(readFileSync(join(ROOT, "deploy/docker/Dockerfile"), "utf8")) ?? [];
   const env = { PATH: `${join(tree, path ?? "none")}:${process.env["PATH"]}` };
   for (const command of ["sluice", "sluice-decision", "sluice-overlayfs"])

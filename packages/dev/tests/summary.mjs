@@ -1,5 +1,6 @@
 // Reads vitest's JSON report: how many tests passed, failed and were skipped, and for which lack of this machine.
 import { relative } from "node:path";
+import { packageWith } from "./programs.mjs";
 
 /**
  * @typedef {{ fullName: string, status: string }} Assertion
@@ -61,13 +62,21 @@ function addTest(summary, test, path, broken) {
   }
 }
 
+/** How a requirement is met, where a package does it. @param {string} requirement "needs /dev/fuse, command fio" */
+function remedyOf(requirement) {
+  const packages = [...requirement.matchAll(/command (\S+?)(?=,|$)/g)].map(([, command]) => packageWith(command ?? ""));
+  const names = [...new Set(packages.filter((name) => name !== undefined))];
+  return names.length === 0 ? "" : `: apt-get install ${names.join(" ")}`;
+}
+
 /**
- * What was skipped and why, as lines: a requirement, the number of tests it kept back, and the files they are in.
+ * What was skipped and why, as lines: a requirement, what to install for it, the number of tests it kept back, and the files they
+ * are in.
  * @param {Summary} summary
  */
 export function describeSkips(summary) {
   return [...summary.skips].map(([requirement, tests]) => {
     const files = [...new Set(tests.map((test) => test.split(": ")[0]))];
-    return `skipped ${tests.length}: ${requirement || "no requirement named"} (${files.join(", ")})`;
+    return `skipped ${tests.length}: ${requirement || "no requirement named"}${remedyOf(requirement)} (${files.join(", ")})`;
   });
 }

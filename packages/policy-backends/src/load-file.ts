@@ -172,7 +172,13 @@ function summaryOf({ ruleCount }: Engine, kind: string): string {
 export function policyOf(engine: Engine, identity: PolicyIdentity): LoadedPolicy {
   const { kind, id } = identity;
   const revision = revisionOf(engine, identity);
-  const capabilities: PolicyCapabilities = { revision, policyId: id, unconditionalGrant: false, summary: summaryOf(engine, kind), ...engine.looksAt };
+  const capabilities: PolicyCapabilities = {
+    revision,
+    policyId: id,
+    unconditionalGrant: false,
+    summary: summaryOf(engine, kind),
+    ...engine.looksAt,
+  };
   const policy = { id, revision, capabilities, evaluate: (question: Parameters<Engine["evaluate"]>[0]) => engine.evaluate(question) };
   return { kind, policy, warnings: engine.warnings, ruleCount: engine.ruleCount, engine, base: identity };
 }

@@ -1,7 +1,8 @@
 import { expect, test } from "vitest";
 import { terminalLine } from "./terminal-line.js";
 
-const line = (log: object): string => terminalLine(JSON.stringify({ level: 30, time: "2026-01-02T03:04:05.678Z", name: "mount", pid: 1, ...log }));
+const line = (log: object): string =>
+  terminalLine(JSON.stringify({ level: 30, time: "2026-01-02T03:04:05.678Z", name: "mount", pid: 1, ...log }));
 
 test("is one line: time, service, level unless it is usual, message, and what can be said in a few words", () => {
   expect(line({ msg: "mounted", mountpoint: "/m", lowers: ["/a", "/b"], negotiated: { flags: [1] }, upper: null })).toMatch(

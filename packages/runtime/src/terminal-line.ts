@@ -7,8 +7,9 @@ const ERROR = 50;
 const TOLD = new Set(["level", "time", "pid", "hostname", "name", "msg", "err"]);
 
 function wordsOf(value: unknown): string | undefined {
+  if (typeof value === "string") return value;
   if (Array.isArray(value)) return value.every((item) => typeof item === "string") ? value.join(", ") : undefined;
-  return typeof value === "object" ? undefined : String(value);
+  return typeof value === "number" || typeof value === "boolean" ? String(value) : undefined;
 }
 
 function fieldsOf(log: Readonly<Record<string, unknown>>): string {
@@ -19,18 +20,27 @@ function fieldsOf(log: Readonly<Record<string, unknown>>): string {
   return fields.length === 0 ? "" : ` (${fields.join("; ")})`;
 }
 
-function clock(time: unknown): string {
-  const at = new Date(String(time));
+function clock(time: string): string {
+  const at = new Date(time);
   return [at.getHours(), at.getMinutes(), at.getSeconds()].map((part) => String(part).padStart(2, "0")).join(":");
+}
+
+/** What every line has, as this package's logger writes it. */
+interface Log extends Readonly<Record<string, unknown>> {
+  level: number;
+  time: string;
+  name: string;
+  msg?: string;
+  err?: { message?: string; stack?: string };
 }
 
 /** "12:34:56 mount: warning: the decision service cannot be reached (target …)", and of an error its stack below. */
 export function terminalLine(json: string): string {
-  const log = JSON.parse(json) as Readonly<Record<string, unknown>> & { level: number; err?: { message?: string; stack?: string } };
-  const { err } = log;
+  const log = JSON.parse(json) as Log;
+  const { level, time, name, msg = "", err } = log;
   const cause = err?.message === undefined ? "" : `: ${escapeLine(err.message)}`;
-  const first = `${clock(log["time"])} ${String(log["name"])}: ${LEVELS[log.level] ?? ""}${escapeLine(String(log["msg"] ?? ""))}${cause}${fieldsOf(log)}\n`;
-  if (log.level < ERROR || err?.stack === undefined) return first;
+  const first = `${clock(time)} ${name}: ${LEVELS[level] ?? ""}${escapeLine(msg)}${cause}${fieldsOf(log)}\n`;
+  if (level < ERROR || err?.stack === undefined) return first;
   const stack = err.stack.split("\n").filter((line) => /^\s+at /.test(line));
   return first + stack.map((line) => `    ${escapeLine(line.trim())}\n`).join("");
 }

@@ -3,10 +3,10 @@
 import { spawnSync } from "node:child_process";
 import { accessSync, closeSync, constants, openSync, readFileSync, statfsSync } from "node:fs";
 import { release, tmpdir } from "node:os";
-import { delimiter, join } from "node:path";
 import { CAP, capabilityMask, native } from "@sluice/native";
 import { describe, test } from "vitest";
 import { latencyAskedFor } from "./cpu-latency.js";
+import { declarePrograms, hasCommand, withPrograms } from "./programs.js";
 import { uringCanBeHad } from "./uring-switch.js";
 
 export type Need =
@@ -16,26 +16,15 @@ export type Need =
   | "FUSE over io_uring"
   | "kernel overlayfs"
   | "loop devices"
-  | "docker"
   | "fuse-native"
   | "user namespaces"
   | "memory cgroup"
   | "CPU latency requests"
+  | "private scratch directory"
   | `command ${string}`;
 
 const OVERLAYFS_MAGIC = 0x794c7630;
 const PASSTHROUGH_SINCE = [6, 9] as const;
-
-function hasCommand(name: string): boolean {
-  return (process.env["PATH"] ?? "").split(delimiter).some((directory) => {
-    try {
-      accessSync(join(directory, name), constants.X_OK);
-      return true;
-    } catch {
-      return false;
-    }
-  });
-}
 
 function canOpen(path: string): boolean {
   try {
@@ -101,8 +90,20 @@ const PROBES: Readonly<Record<string, () => boolean>> = {
   "memory cgroup": () => hasCapability(CAP.SYS_ADMIN) && canRead("/sys/fs/cgroup/memory/memory.stat"),
   // That of somebody else would hide what a test asks for.
   "CPU latency requests": () => canOpen("/dev/cpu_dma_latency") && latencyAskedFor() > 0,
-  docker: () => hasCommand("docker") && spawnSync("docker", ["info"], { timeout: 10_000 }).status === 0,
+  // `npm test` makes one where it may (packages/dev/tests/private-scratch.mjs).
+  "private scratch directory": () => process.env["SLUICE_TEST_OUTSIDE"] !== undefined,
 };
+
+function commandOf(need: Need): string | undefined {
+  return need.startsWith("command ") ? need.slice("command ".length) : undefined;
+}
+
+/** What a need may call, if it is installed. */
+const USED: Partial<Record<Need, readonly string[]>> = { "fuse-native": ["fusermount", "fusermount3"] };
+
+function programsFor(needs: readonly Need[]): string[] {
+  return needs.flatMap((need) => commandOf(need) ?? USED[need] ?? []);
+}
 
 const answers = new Map<Need, boolean>();
 
@@ -110,7 +111,8 @@ const answers = new Map<Need, boolean>();
 export function machineHas(need: Need): boolean {
   const known = answers.get(need);
   if (known !== undefined) return known;
-  const answer = need.startsWith("command ") ? hasCommand(need.slice("command ".length)) : (PROBES[need]?.() ?? false);
+  const command = commandOf(need);
+  const answer = command === undefined ? (PROBES[need]?.() ?? false) : hasCommand(command);
   answers.set(need, answer);
   return answer;
 }
@@ -124,14 +126,20 @@ export interface Gated {
 
 /**
  * Tests that run only where the machine has all of `needs`:
- * `const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN")`. Elsewhere they are skipped as "NAME [needs docker]".
+ * `const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN")`. Elsewhere they are skipped as "NAME [needs command fio]". A program
+ * that not every machine has is found only by tests that name it.
  */
 export function requires(...given: readonly Need[]): Gated {
   const needs: readonly Need[] =
     process.env["SLUICE_TRANSPORT"] === "uring" ? [...new Set([...given, "FUSE over io_uring" as const])] : given;
+  const programs = programsFor(needs);
+  declarePrograms(programs);
   const missing = needs.filter((need) => !machineHas(need));
   if (missing.length === 0) {
-    return { test: (name, body, timeoutMs) => test(name, body, timeoutMs), describe: (name, body) => describe(name, body) };
+    return {
+      test: (name, body, timeoutMs) => test(name, () => withPrograms(programs, body), timeoutMs),
+      describe: (name, body) => describe(name, body),
+    };
   }
   const titled = (name: string): string => `${name} [needs ${missing.join(", ")}]`;
   return { test: (name, body) => test.skip(titled(name), body), describe: (name, body) => describe.skip(titled(name), body) };

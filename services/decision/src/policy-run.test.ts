@@ -258,6 +258,8 @@ describe("sluice policy explain", () => {
       });
     const outside = sluice("policy", "explain", policy, "a/../../d/x");
     expect(outside).toMatchObject({ status: 2, stdout: "" });
-    expect(outside.stderr).toMatch(/^sluice: a\/\.\.\/\.\.\/d\/x: it leads out of the mount: write the path below the mount's root, as in d\/x; /);
+    expect(outside.stderr).toMatch(
+      /^sluice: a\/\.\.\/\.\.\/d\/x: it leads out of the mount: write the path below the mount's root, as in d\/x; /,
+    );
   });
 });

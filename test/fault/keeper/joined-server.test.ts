@@ -6,8 +6,8 @@ import { expect } from "vitest";
 import { joinedPlaces, startKeeper, startServer, tryToServe } from "./joined-mount.js";
 import { LOAD } from "./load.js";
 
-const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "command unshare");
-const { test: withPassthrough } = requires("/dev/fuse", "CAP_SYS_ADMIN", "command unshare", "FUSE passthrough");
+const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "command unshare", "command pgrep");
+const { test: withPassthrough } = requires("/dev/fuse", "CAP_SYS_ADMIN", "command unshare", "command pgrep", "FUSE passthrough");
 
 const POLICY = 'version: 1\ndefault: grant\nrules:\n  - { name: metered, path: "log", effect: mediate }\n';
 

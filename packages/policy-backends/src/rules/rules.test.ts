@@ -276,7 +276,8 @@ rules:
   });
 
   it("are warned of where a glob cannot mean what it says", () => {
-    const warned = (glob: string): string => problems(`version: 1\ndefault: grant\nrules:\n  - {name: a, path: ${glob}, effect: deny}\n`).join();
+    const warned = (glob: string): string =>
+      problems(`version: 1\ndefault: grant\nrules:\n  - {name: a, path: ${glob}, effect: deny}\n`).join();
     expect(warned("'*.pem'")).toBe(
       "warning p:4:21: glob '*.pem' matches in the mount's root alone: write '**/*.pem' to match in every directory",
     );
@@ -287,10 +288,22 @@ rules:
     );
     expect(warned("['a/b/{keys,x.txt}']")).toContain("if it is a directory, add 'a/b/keys/**'");
     expect(warned("'~/x.txt'")).toContain("glob '~/x.txt' does not name a home directory: write the path from the mount's root");
-    expect(warned("'$HOME/x.txt'")).toContain("glob '$HOME/x.txt' holds a variable, which is not replaced: write the path from the mount's root");
-    for (const glob of ["'**'", "'**/*.pem'", "'data/*'", "[secrets, 'secrets/**']", "'{secrets,secrets/**}'", "'**/.env'", "README", "a.txt"])
+    expect(warned("'$HOME/x.txt'")).toContain(
+      "glob '$HOME/x.txt' holds a variable, which is not replaced: write the path from the mount's root",
+    );
+    for (const glob of [
+      "'**'",
+      "'**/*.pem'",
+      "'data/*'",
+      "[secrets, 'secrets/**']",
+      "'{secrets,secrets/**}'",
+      "'**/.env'",
+      "README",
+      "a.txt",
+    ])
       expect(warned(glob), glob).toBe("");
-    const apart = "version: 1\ndefault: grant\nrules:\n  - {name: a, path: keys, effect: deny}\n  - {name: b, path: 'keys/**', effect: mediate}\n";
+    const apart =
+      "version: 1\ndefault: grant\nrules:\n  - {name: a, path: keys, effect: deny}\n  - {name: b, path: 'keys/**', effect: mediate}\n";
     expect(problems(apart)).toEqual([]);
   });
 });

@@ -25,7 +25,11 @@ function validFields(shape: Readonly<Record<string, z.ZodType>>, value: unknown)
 function understoodRule(value: unknown, index: number): RuleDocument {
   const subject = validFields(subjectSchema.shape, fieldsOf(value)["subject"]);
   // A name that no rule has; only what belongs to a denial depends on the effect.
-  const { effect, errno, obligations, ...rest } = { name: `\0${index}`, ...validFields(ruleSchema.shape, value), subject } as Partial<RuleDocument>;
+  const { effect, errno, obligations, ...rest } = {
+    name: `\0${index}`,
+    ...validFields(ruleSchema.shape, value),
+    subject,
+  } as Partial<RuleDocument>;
   return (effect === undefined ? { ...rest, effect: "grant" } : { ...rest, effect, errno, obligations }) as RuleDocument;
 }
 

@@ -122,15 +122,16 @@ function idOf(text: string | undefined, option: string): number | undefined {
 /** Below the mount's root, as rules see it. Throws CliError where it leads elsewhere. */
 function pathBelowMount(path: string): string {
   const plain = posix.normalize(path);
-  const problem = plain.startsWith("/")
-    ? "it is an absolute path"
-    : /^\.\.(\/|$)/.test(plain)
-      ? "it leads out of the mount"
-      : undefined;
+  const problem = plain.startsWith("/") ? "it is an absolute path" : /^\.\.(\/|$)/.test(plain) ? "it leads out of the mount" : undefined;
   if (problem === undefined) return plain === "." ? "" : plain.replace(/\/$/, "");
   const below = plain.replace(/^\/+|^(\.\.(\/|$))+/, "");
   const remedy = `write the path below the mount's root, as in ${below === "" ? "data/file" : below}`;
-  throw new CliError({ object: path, problem, remedy: `${remedy}; 'sluice explain' takes a file of a running mount`, exitCode: EXIT.USAGE });
+  throw new CliError({
+    object: path,
+    problem,
+    remedy: `${remedy}; 'sluice explain' takes a file of a running mount`,
+    exitCode: EXIT.USAGE,
+  });
 }
 
 export const explainPath = (file: string, path: string, flags: ExplainFlags): Promise<void> =>
