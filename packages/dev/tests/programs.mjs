@@ -44,7 +44,7 @@ function link(directory, name, path) {
   return true;
 }
 
-/** What stands in the place of a command that was not declared: it writes down its name, for whoever looks after the test. */
+/** Stands in for a command that the test did not declare. It notes its name, which fails the test (packages/testkit/src/programs.ts). */
 const STAND_IN = `#!/bin/sh
 echo "\${0##*/}" >>"\${SLUICE_TEST_UNDECLARED:-/dev/null}"
 echo "\${0##*/}: the test did not declare this program: requires(\\"command \${0##*/}\\")" >&2

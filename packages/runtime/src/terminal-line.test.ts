@@ -12,7 +12,9 @@ test("is one line: time, service, level unless it is usual, message, and what ca
 });
 
 test("shows nothing that a terminal would obey", () => {
-  expect(line({ msg: "a\u001b[2Jb", path: "c\nd\u009b", err: { message: "e\u0007" } })).toMatch(/ a\\033\[2Jb: e\\a \(path c\\nd\\302\\233\)\n$/);
+  expect(line({ msg: "a\u001b[2Jb", path: "c\nd\u009b", err: { message: "e\u0007" } })).toMatch(
+    / a\\033\[2Jb: e\\a \(path c\\nd\\302\\233\)\n$/,
+  );
 });
 
 test("shows the stack of an error, and of a warning its cause alone", () => {

@@ -135,7 +135,7 @@ describe("a file that is no decision log", () => {
       expect(sluice(...argv, none)).toEqual({
         status: 2,
         stdout: "",
-        stderr: `sluice: ${none}: none of its 2 lines is of a decision log: name a file that 'sluice decision --decision-log' wrote\n`,
+        stderr: `sluice: ${none}: it is not a decision log: name a file that 'sluice decision --decision-log' wrote\n`,
       });
       expect(sluice(...argv, empty)).toMatchObject({ status: 0, stderr: "" });
     }

@@ -19,10 +19,9 @@ export async function logLines(log: string): Promise<Interface> {
   return createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY });
 }
 
-/** Throws CliError if lines were read and not one is of a decision log. An empty log is one. */
+/** Throws CliError if the log has lines and none of them is one of a decision log. An empty log is one. */
 export function refuseOtherFile(log: string, { read, unreadable }: { read: number; unreadable: number }): void {
   if (read > 0 || unreadable === 0) return;
-  const problem = `none of its ${unreadable} lines is of a decision log`;
   const remedy = "name a file that 'sluice decision --decision-log' wrote";
-  throw new CliError({ object: log, problem, remedy, exitCode: EXIT.USAGE });
+  throw new CliError({ object: log, problem: "it is not a decision log", remedy, exitCode: EXIT.USAGE });
 }

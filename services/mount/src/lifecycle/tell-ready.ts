@@ -1,5 +1,5 @@
 /** Says that a mount serves. */
-import { printable } from "../cli/table.js";
+import { escapeLine } from "@sluice/runtime";
 import { transportWord } from "./choose-transport.js";
 import type { Life } from "./life.js";
 import type { MountParts } from "./mount-status.js";
@@ -9,7 +9,7 @@ function policyWord({ decider }: MountParts): string {
   const capabilities = decider.capabilities();
   if (capabilities === undefined) return "policy not known yet: the decision service does not answer";
   if (capabilities.unconditionalGrant) return "no policy: everything is granted";
-  return `policy ${printable(capabilities.policyId)}${capabilities.summary === undefined ? "" : `: ${printable(capabilities.summary)}`}`;
+  return `policy ${escapeLine(capabilities.policyId)}${capabilities.summary === undefined ? "" : `: ${escapeLine(capabilities.summary)}`}`;
 }
 
 function readyLine(parts: MountParts): string {
