@@ -17,6 +17,10 @@ test("shows nothing that a terminal would obey", () => {
   );
 });
 
+test("passes on what is no log line, such as a process' last words", () => {
+  expect(terminalLine("FATAL ERROR: out of memory\u001b\n")).toBe("FATAL ERROR: out of memory\\033\n");
+});
+
 test("shows the stack of an error, and of a warning its cause alone", () => {
   const { message, stack } = new Error("broken");
   expect(line({ level: 40, msg: "w", err: { message, stack } })).toMatch(/warning: w: broken\n$/);

@@ -34,9 +34,19 @@ interface Log extends Readonly<Record<string, unknown>> {
   err?: { message?: string; stack?: string };
 }
 
+function parsed(json: string): Log | undefined {
+  try {
+    return JSON.parse(json) as Log;
+  } catch {
+    return undefined;
+  }
+}
+
 /** "12:34:56 mount: warning: the decision service cannot be reached (target …)", and of an error its stack below. */
 export function terminalLine(json: string): string {
-  const log = JSON.parse(json) as Log;
+  const log = parsed(json);
+  // Another process' last words.
+  if (log === undefined) return `${escapeLine(json.trimEnd())}\n`;
   const { level, time, name, msg = "", err } = log;
   const cause = err?.message === undefined ? "" : `: ${escapeLine(err.message)}`;
   const first = `${clock(time)} ${name}: ${LEVELS[level] ?? ""}${escapeLine(msg)}${cause}${fieldsOf(log)}\n`;
