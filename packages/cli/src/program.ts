@@ -1,5 +1,6 @@
 /** The only place that composes both services: every command, and the embedded decision service of `sluice mount`. */
 import { VERSION } from "@sluice/runtime/cli";
+import type { StartEmbeddedDecision } from "@sluice/service-mount";
 import { Command } from "commander";
 import { addManualCommands } from "./manual/manual-commands.js";
 
@@ -18,11 +19,12 @@ Exit codes: 0 done, 1 failed while running, 2 the command line or a file is wron
 type AddCommands = (program: Command) => Promise<void>;
 
 const addMount: AddCommands = async (program) => {
-  const [{ addMountCommands }, { startEmbeddedDecision }, { becomeAwaitingKeeper, becomeKeeper, serverProgram }] = await Promise.all([
+  const [{ addMountCommands }, { becomeAwaitingKeeper, becomeKeeper, serverProgram }] = await Promise.all([
     import("@sluice/service-mount"),
-    import("./embedded/start-embedded-decision.js"),
     import("./become-keeper.js"),
   ]);
+  const startEmbeddedDecision: StartEmbeddedDecision = async (options) =>
+    (await import("./embedded/start-embedded-decision.js")).startEmbeddedDecision(options);
   addMountCommands(program, { startEmbeddedDecision, becomeAwaitingKeeper, becomeKeeper, serverProgram });
 };
 
