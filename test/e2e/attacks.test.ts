@@ -180,6 +180,7 @@ describe("a file with several names", () => {
       }
       expect(await actor.do("open", at("public/same"), O.RDONLY)).toBe(DENIED);
       expect(await actor.do("open", at("secrets/x"), O.RDONLY)).toBe(DENIED);
+      await actor.stop();
       expect((await mount.stop()).code).toBe(0);
     });
 

@@ -3,6 +3,7 @@
  * its hands before `serve`, and nothing that it asks for is done.
  */
 import { type ChildProcess, spawn } from "node:child_process";
+import { readFileSync } from "node:fs";
 import { constants } from "node:os";
 import type { KeeperInfo } from "@sluice/keeper-link";
 import { native } from "@sluice/native";
@@ -55,6 +56,16 @@ function launch({ config, program }: Parts, linkFd: number, configFd: number): C
   });
 }
 
+/** As in /proc/PID/stat: the letter behind the name, which may hold anything. */
+function stateOf(pid: number | undefined): string | undefined {
+  try {
+    const text = readFileSync(`/proc/${pid}/stat`, "latin1");
+    return text[text.lastIndexOf(")") + 2];
+  } catch {
+    return undefined;
+  }
+}
+
 export class ServerProcess {
   readonly ended: Promise<ServerEnd>;
   /** Resolves when it has loaded and waits for its turn; never where it does not say so. */
@@ -73,6 +84,8 @@ export class ServerProcess {
   /** Looked at now and then, and not waited for: whoever polls the device is woken by each request. */
   #look: NodeJS.Timeout | undefined;
   #over = false;
+  #wasZombie = false;
+  #end: (code: number | null, signal: NodeJS.Signals | null, failure: string | undefined) => void = () => undefined;
 
   constructor(parts: Parts) {
     const pair = new Int32Array(2);
@@ -115,6 +128,7 @@ export class ServerProcess {
     if (this.#over) return;
     this.#look = setInterval(() => {
       if (this.#holdings.connectionOver) this.#endWithin(OVER_LIMIT_MS);
+      this.#lookForRemains();
     }, LOOK_MS);
     this.#link.greet(info);
   }
@@ -144,9 +158,20 @@ export class ServerProcess {
     this.#limit ??= setTimeout(() => this.signal("SIGKILL"), ms);
   }
 
+  /**
+   * A killed server may never be reported as ended: a thread of it that the kernel has waiting for a page, whose read the server
+   * was to answer, waits until the next server answers it. Seen twice, so that an end under way is reported as what it was.
+   */
+  #lookForRemains(): void {
+    const isZombie = stateOf(this.#child.pid) === "Z";
+    if (isZombie && this.#wasZombie) this.#end(null, "SIGKILL", undefined);
+    this.#wasZombie = isZombie;
+  }
+
   #watch(): Promise<ServerEnd> {
     return new Promise((resolve) => {
       const end = (code: number | null, signal: NodeJS.Signals | null, failure: string | undefined): void => {
+        if (this.#over) return;
         this.#over = true;
         clearTimeout(this.#limit);
         clearInterval(this.#look);
@@ -155,6 +180,7 @@ export class ServerProcess {
         const servedMs = this.#readyMs === undefined ? 0 : Date.now() - this.#readyMs;
         resolve({ code, signal, served, servedMs, handedOver: this.#handedOver, forced: this.#forced, failure });
       };
+      this.#end = end;
       this.#child.once("exit", (code, signal) => end(code, signal, undefined));
       this.#child.once("error", (error) => {
         if (this.#child.pid === undefined) end(null, null, error.message);
