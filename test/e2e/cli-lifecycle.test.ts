@@ -129,12 +129,12 @@ test("the log goes to a file where one is given, the child's too", async () => {
   for (const name of ["mount", "sluice-decision"]) expect(text).toContain(`"name":"${name}"`);
 });
 
-test("the decision child: nobody, no capability, no descriptor but its socket", async () => {
+test("the decision child has a uid of its own, no capability, and no open file", async () => {
   const mount = await mounted();
   const pid = mount.decisionPid;
   const status = readFileSync(`/proc/${pid}/status`, "utf8");
   for (const line of [
-    /^Uid:\t65534\t65534\t65534\t65534$/m,
+    /^Uid:\t(?!0\t|65534\t)(\d+)\t\1\t\1\t\1$/m,
     /^Groups:\t\s*$/m,
     /^CapPrm:\t0+$/m,
     /^CapEff:\t0+$/m,
