@@ -20,7 +20,7 @@ export const excludedCases: readonly { case: RegExp; limits: readonly EngineCapa
   // Its content is compared by walking from data to data.
   { case: /^a sparse file of a tebibyte$/, limits: ["seekHole"] },
   // Flags of files are set by an ioctl.
-  { case: /^(immutable|append only) files and directories of/, limits: ["ioctl"] },
+  { case: /^((immutable|append only) files and directories of|the time of change moves when flags are set)/, limits: ["ioctl"] },
   // From the first RENAME_EXCHANGE on the trees are others.
   { case: /^random walk/, limits: ["renameFlags"] },
 ];
