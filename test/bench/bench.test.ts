@@ -22,8 +22,14 @@ function place(): { tmp: string; out: string } {
   return { tmp, out };
 }
 
+/** The benchmark looks for programs itself, and names what is missing. */
+const environment = (tmp: string): NodeJS.ProcessEnv => {
+  const PATH = process.env["SLUICE_TEST_PATH"] ?? process.env["PATH"];
+  return { ...process.env, PATH, TMPDIR: tmp };
+};
+
 function bench(tmp: string, ...args: readonly string[]) {
-  return spawnSync(process.execPath, [MAIN, ...args], { env: { ...process.env, TMPDIR: tmp }, encoding: "utf8" });
+  return spawnSync(process.execPath, [MAIN, ...args], { env: environment(tmp), encoding: "utf8" });
 }
 
 function leftBelow(tmp: string): string[] {
@@ -204,7 +210,7 @@ requires("/dev/fuse", "CAP_SYS_ADMIN", "kernel overlayfs", "command cc").describ
       process.execPath,
       [MAIN, ...TINY, "--rounds", "1000", "--subjects", "native,overlayfs,sluice", "--phases", "create"],
       {
-        env: { ...process.env, TMPDIR: tmp },
+        env: environment(tmp),
         stdio: ["ignore", "ignore", "pipe"],
       },
     );

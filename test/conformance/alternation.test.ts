@@ -3,7 +3,7 @@ import { requires, scratch } from "@sluice/testkit";
 import { expect } from "vitest";
 import { onLayers } from "./formats/alternating.js";
 
-const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "kernel overlayfs", "loop devices");
+const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "kernel overlayfs", "loop devices", "command mkfs.ext4");
 const TREE = { a: "a\n", b: "b\n", c: "c\n", "d/e": "e\n", "f/g": "g\n" };
 const NUMBERS = "stat -c '%n %i' a b c d d/e f f/g";
 

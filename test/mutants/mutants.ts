@@ -74,11 +74,7 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: "a directory's entries have inode numbers of their own",
-    patches: patch(
-      "operations/directories.js",
-      "    entry.inoLo = child?.inoLo ?? listing.inoLo[index];",
-      "    entry.inoLo = listing.inoLo[index] + 1;",
-    ),
+    patches: patch("operations/directories.js", "    entry.inoLo = listing.inoLo[index];", "    entry.inoLo = listing.inoLo[index] + 1;"),
     run: cases.listings,
   },
   {
@@ -108,8 +104,8 @@ export const mutants: readonly Mutant[] = [
     name: "a default ACL passes nothing on where a whiteout was",
     patches: patch(
       "operations/create-object.js",
-      "    if (length > 0)\n        sys.setxattrat(fd",
-      "    if (length > 1 << 20)\n        sys.setxattrat(fd",
+      "    if (length > 0)\n        change.setxattrat(fd",
+      "    if (length > 1 << 20)\n        change.setxattrat(fd",
     ),
     run: cases.inheriting,
   },
@@ -157,11 +153,7 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: "a directory of nothing but whiteouts is not empty",
-    patches: patch(
-      "operations/remove.js",
-      "        if (content.names)\n            return Errno.ENOTEMPTY;",
-      "        if (content.names || content.whiteouts > 0)\n            return Errno.ENOTEMPTY;",
-    ),
+    patches: patch("merge/listing.js", "if (known === WHITEOUT)", "if (known === undefined)"),
     run: cases.emptied,
   },
   {
@@ -182,8 +174,8 @@ export const mutants: readonly Mutant[] = [
     name: "O_TMPFILE is not there",
     patches: patch(
       "io/create-file.js",
-      "        const copied = mayAdd(core, parent) || copyUpDirectory(core, parent);",
-      "        return Errno.EOPNOTSUPP;\n        const copied = mayAdd(core, parent) || copyUpDirectory(core, parent);",
+      "    const copied = mayAdd(core, parent) || copyUpDirectory(core, parent);",
+      "    return Errno.EOPNOTSUPP;\n    const copied = mayAdd(core, parent) || copyUpDirectory(core, parent);",
     ),
     run: cases.making,
   },
@@ -203,8 +195,8 @@ export const mutants: readonly Mutant[] = [
     name: "after some traffic unlink says EISDIR",
     patches: patch(
       "operations/remove.js",
-      "    if (!node.inUpper)\n        return makeWhiteout(into, at.name);\n    if (!existsBelow",
-      "    core.traffic = (core.traffic ?? 0) + 1;\n    if (core.traffic > 1) return -Errno.EISDIR;\n    if (!node.inUpper)\n        return makeWhiteout(into, at.name);\n    if (!existsBelow",
+      "    if (!node.inUpper)\n        return putWhiteout(core, into, at.name);\n    if (!existsBelow",
+      "    core.traffic = (core.traffic ?? 0) + 1;\n    if (core.traffic > 1) return -Errno.EISDIR;\n    if (!node.inUpper)\n        return putWhiteout(core, into, at.name);\n    if (!existsBelow",
     ),
     run: cases.removing,
   },
@@ -216,9 +208,9 @@ export const mutants: readonly Mutant[] = [
   {
     name: "callers can write the overlay's own marks",
     patches: patch(
-      "operations/xattr.js",
-      "return name.startsWith(core.marks.prefix) ? core.marks.escaped",
-      'return name === "" ? core.marks.escaped',
+      "marks/names.js",
+      "return namespace === undefined ? attribute : namespace + ESCAPE",
+      'return attribute !== "" ? attribute : namespace + ESCAPE',
     ),
     run: cases.marks,
   },
@@ -246,15 +238,15 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: "O_TRUNC does not truncate",
-    patches: patch("io/open-file.js", "const status = sys.ftruncate(request.fd, 0);", "const status = 0;"),
+    patches: patch("io/open-file.js", "const status = effects(permit).ftruncate(this.fd, 0);", "const status = 0;"),
     run: cases.opening,
   },
   {
     name: "copy-up loses attributes",
     patches: patch(
       "copy-up/copy-metadata.js",
-      '        if (name === "" || isOwnMark(core, name))',
-      '        if (name !== "" || isOwnMark(core, name))',
+      '        if (name === "" || isMark(core.marks, name))',
+      '        if (name !== "" || isMark(core.marks, name))',
     ),
     run: cases.attributes,
   },
@@ -271,8 +263,8 @@ export const mutants: readonly Mutant[] = [
     name: "a removed lower file shows again",
     patches: patch(
       "operations/remove.js",
-      "    if (!existsBelow(core, at.parent, at.name))\n        return sys.unlinkat(into, at.name, 0);",
-      '    if (at.name !== "")\n        return sys.unlinkat(into, at.name, 0);',
+      "    if (!existsBelow(core, at.parent, at.name))\n        return effects(permit).unlinkat(into, at.name, 0);",
+      '    if (at.name !== "")\n        return effects(permit).unlinkat(into, at.name, 0);',
     ),
     run: cases.removing,
   },
