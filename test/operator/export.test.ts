@@ -1,9 +1,9 @@
 /** The upper layer as an OCI layer: unpacked by somebody else's tar over the same lower layer, it shows what it showed before. */
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { mkdirSync, readFileSync } from "node:fs";
+import { lstatSync, mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { diffSnapshots, directory, file, plant, requires, runSluice, scratch, socket, whiteout } from "@sluice/testkit";
+import { charDevice, diffSnapshots, directory, file, plant, requires, runSluice, scratch, socket, whiteout } from "@sluice/testkit";
 import { expect } from "vitest";
 import { changedLayers, layersBelow } from "./changed-layers.js";
 
@@ -58,6 +58,10 @@ test("to a pipe, and what cannot be in an archive is told", async () => {
     stderr: expect.stringMatching(/^sluice: \.wh\.taken: in an OCI layer a name that begins with/),
   });
   expect(() => readFileSync(join(root, "x.tar"))).toThrow();
+  // What fails takes its own file away, and no device.
+  plant(root, { device: charDevice(1, 3) });
+  expect(await runSluice(["export", "--upper", upper, "--output", join(root, "device")])).toMatchObject({ code: 4 });
+  expect(lstatSync(join(root, "device")).isCharacterDevice()).toBe(true);
 });
 
 test("what leans on a lower layer is refused without it", async () => {

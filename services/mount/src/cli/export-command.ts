@@ -1,5 +1,5 @@
 /** `sluice export`: the upper layer as a layer of an OCI image. */
-import { createWriteStream, rmSync } from "node:fs";
+import { createWriteStream, lstatSync, rmSync } from "node:fs";
 import { escapeName, escapeTextName } from "@sluice/runtime";
 import type { Command } from "commander";
 import { codeOf, failed, wrong } from "../complaint.js";
@@ -15,14 +15,15 @@ async function exportLayer(mountpoint: string | undefined, args: ExportArguments
   const { output } = args;
   if (output === undefined && process.stdout.isTTY)
     throw wrong("export", "a tar is nothing for a terminal", "add --output FILE, or pipe it");
-  const into = output === undefined ? process.stdout : createWriteStream(output);
+  const into = output === undefined ? process.stdout : createWriteStream(output, { mode: 0o600 });
   try {
     const { objects, left } = await new LayerExport(stack, into).run();
     for (const path of left) process.stderr.write(`sluice: ${escapeName(path)}: a socket, which a tar cannot hold: left out\n`);
     if (output !== undefined) process.stderr.write(`${escapeTextName(output)}: ${objects} objects\n`);
   } catch (error) {
     // Half an archive looks like a whole one.
-    if (output !== undefined) rmSync(output, { force: true });
+    // A device or a pipe is not what was begun.
+    if (output !== undefined && lstatSync(output, { throwIfNoEntry: false })?.isFile() === true) rmSync(output);
     if (error instanceof Error && "syscall" in error)
       throw failed(output ?? "standard output", `the archive cannot be written (${codeOf(error)})`, "make room, or write it elsewhere");
     throw error;
