@@ -53,6 +53,8 @@ class Renaming implements Governed {
   #judgement: RenameJudgement | undefined = undefined;
   /** Of the directory that is replaced. */
   #isEmpty: EmptyProof | undefined = undefined;
+  /** As things are in this turn of the event loop; undefined once something waited or was copied up. */
+  #plan: RenamePlan | number | undefined = undefined;
 
   constructor(
     readonly call: CallContext,
@@ -60,7 +62,7 @@ class Renaming implements Governed {
   ) {}
 
   judge(core: Core): Status {
-    const plan = makePlan(core, this.args);
+    const plan = this.#planAgain(core);
     if (typeof plan === "number") return plan;
     if (!governsMove(core.gate)) return 0;
     this.#judgement = new RenameJudgement(core, this.call);
@@ -68,7 +70,7 @@ class Renaming implements Governed {
   }
 
   holds(core: Core): boolean {
-    const plan = makePlan(core, this.args);
+    const plan = this.#planAgain(core);
     return typeof plan !== "number" && this.#isEmpty?.holds !== false && this.#judgement?.holds(plan) !== false;
   }
 
@@ -76,12 +78,12 @@ class Renaming implements Governed {
   prepare(core: Core, permit: Permit): Status {
     let copiedBefore: Node | undefined;
     for (;;) {
-      const plan = makePlan(core, this.args);
+      const plan = this.#plan ?? this.#planAgain(core);
       if (typeof plan === "number") return plan;
       const refused = check(core, plan);
       if (refused !== 0) return refused;
       const empty = this.#proveEmpty(core, plan);
-      if (typeof empty !== "number") return empty.then((status) => (status !== 0 ? status : this.prepare(core, permit)));
+      if (typeof empty !== "number") return empty.then((status) => this.#prepareOn(core, permit, status));
       if (empty !== 0) return empty;
       const missing = needsCopyUp(core, plan);
       if (missing === undefined) return 0;
@@ -89,13 +91,24 @@ class Renaming implements Governed {
       if (missing === copiedBefore) return Errno.EIO;
       copiedBefore = missing;
       const copied = copyUp(core, missing, { permit, call: this.call, truncate: false });
-      if (typeof copied !== "number") return copied.then((status) => (status !== 0 ? status : this.prepare(core, permit)));
+      if (typeof copied !== "number") return copied.then((status) => this.#prepareOn(core, permit, status));
       if (copied !== 0) return copied;
+      this.#plan = undefined;
     }
   }
 
+  #prepareOn(core: Core, permit: Permit, waited: number): Status {
+    this.#plan = undefined;
+    return waited !== 0 ? waited : this.prepare(core, permit);
+  }
+
+  #planAgain(core: Core): RenamePlan | number {
+    this.#plan = makePlan(core, this.args);
+    return this.#plan;
+  }
+
   commit(core: Core, permit: Permit): number {
-    const plan = makePlan(core, this.args);
+    const plan = this.#plan ?? this.#planAgain(core);
     if (typeof plan === "number") return plan;
     const refused = check(core, plan);
     if (refused !== 0) return refused;
