@@ -12,7 +12,15 @@ import { runRound } from "./run/round.js";
 import { formatOperation } from "./script/operation.js";
 import { type Mode, parseScript, type Setting } from "./script/script.js";
 
-const { describe, test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "kernel overlayfs", "loop devices", "command perl");
+const { describe, test } = requires(
+  "/dev/fuse",
+  "CAP_SYS_ADMIN",
+  "kernel overlayfs",
+  "loop devices",
+  "command perl",
+  "command mkfs.ext4",
+  "command fusermount",
+);
 const SHAPE = { sequences: 40, operations: 60 };
 const CI_SEEDS = [1, 2, 3, 4, 5];
 const SWEPT: readonly Setting[] = [

@@ -54,7 +54,7 @@ test("no unprivileged user may stop, kill or look into the decision service", as
   const { mount, pid } = await mounted();
   for (const id of [65_534, 1_000]) {
     for (const signal of ["STOP", "TERM", "0"]) {
-      const { code, stderr } = await runScript(["kill", `-${signal}`, String(pid)], { as: { uid: id, gid: id } });
+      const { code, stderr } = await runScript(["sh", "-c", `kill -${signal} ${pid}`], { as: { uid: id, gid: id } });
       expect([code, stderr]).toEqual([1, expect.stringContaining("not permitted")]);
     }
     const looked = await runScript(["cat", `/proc/${pid}/environ`], { as: { uid: id, gid: id } });

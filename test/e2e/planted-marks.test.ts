@@ -3,7 +3,7 @@ import { directory, mountSluice, requires, runScript, type Tree } from "@sluice/
 import { expect } from "vitest";
 import { layers, open } from "./harness/layers.js";
 
-const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "command setfattr", "command setpriv");
+const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "command getfattr", "command setfattr", "command setpriv");
 
 const USER = { uid: 1000, gid: 1000 };
 const ALL = ["user.overlay.opaque", "user.fuseoverlayfs.opaque", "trusted.overlay.opaque"];

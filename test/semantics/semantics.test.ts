@@ -10,7 +10,15 @@ import { compileProbe } from "./compile-probe.js";
 import { differences } from "./differences.js";
 import { enter, type Place, type World, worlds } from "./worlds.js";
 
-const { describe, test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "FUSE passthrough", "kernel overlayfs", "loop devices", "command cc");
+const { describe, test } = requires(
+  "/dev/fuse",
+  "CAP_SYS_ADMIN",
+  "FUSE passthrough",
+  "kernel overlayfs",
+  "loop devices",
+  "command cc",
+  "command mkfs.ext4",
+);
 const { program, rules } = compileProbe();
 /** Small, so that it is soon full; with room for a program and the largest file of a rule. */
 const LAYERS_MB = 64;
