@@ -12,6 +12,7 @@ import { type Engine, type EngineKind, FsError } from "@sluice/vfs";
 import { failed, unfit } from "../complaint.js";
 import type { MountConfig } from "../config/mount-config.js";
 import { Grants } from "../enforcement/grants.js";
+import { holdersUnseen } from "../enforcement/holders.js";
 import { refuseUnfit, unfitFor } from "../enforcement/policy-fit.js";
 import { PolicyGate } from "../enforcement/policy-gate.js";
 import { toBytes } from "../path-bytes.js";
@@ -278,7 +279,8 @@ async function serve(life: Life, host: MountHost): Promise<void> {
 async function unmountAll({ config, stop, logger, hold, device }: Life, engine: Engine, tell: Tell): Promise<TakenDown> {
   const { mountpoint, graceMs } = config;
   const users = (): Promise<string[]> => findMountUsers(device, mountpoint, readMountTable());
-  const how = await takeDown({ engine, stop, logger, tell, graceMs, users });
+  const unseen = (): string | undefined => (device === "" ? "the mount is not in this namespace" : holdersUnseen());
+  const how = await takeDown({ engine, stop, logger, tell, graceMs, users, unseen });
   hold.letGo();
   logger.info({ how }, "unmounted");
   return how;

@@ -21,6 +21,8 @@ export interface TakeDownParts {
   graceMs: number;
   /** Who uses the mount now. */
   users(): Promise<string[]>;
+  /** Why there may be users that nobody sees from here; undefined: all are seen. */
+  unseen(): string | undefined;
   /** Says to a person what is going on. */
   tell(line: string): void;
 }
@@ -56,12 +58,32 @@ async function untilUnused({ engine, stop, graceMs }: TakeDownParts): Promise<bo
   return false;
 }
 
+/**
+ * The mount is gone from its place, and a copy in another mount namespace is all that is left of it (`unshare --mount` makes one):
+ * the connection would live as long as that namespace.
+ */
+async function isForgottenCopy({ engine, users, unseen }: TakeDownParts): Promise<boolean> {
+  return unseen() === undefined && (await engine.unmount(false)) === Errno.EINVAL && (await users()).length === 0;
+}
+
+async function cutConnection({ engine, logger }: TakeDownParts): Promise<void> {
+  // In this order: where there is no sysfs, only what is still in its place can be aborted.
+  engine.abort();
+  const detached = await engine.unmount(true);
+  if (detached !== 0 && detached !== Errno.EINVAL) logger.error({ errno: errnoName(detached) }, "the mount cannot be detached");
+  if (!(await within(engine.ended, ENDED_MS))) logger.error("the connection to the kernel did not end");
+}
+
 /** Always ends with the connection ended. */
 export async function takeDown(parts: TakeDownParts): Promise<TakenDown> {
   const { engine, stop, logger, graceMs, tell } = parts;
   const errno = await tryUnmount(engine);
   if (errno === 0) return "clean";
   if (errno !== Errno.EBUSY) logger.error({ errno: errnoName(errno) }, "the mount cannot be unmounted");
+  if (await isForgottenCopy(parts)) {
+    await cutConnection(parts);
+    return "clean";
+  }
   if (!stop.hurried) {
     const users = usersInWords(await parts.users());
     tell(`the mount is in use by ${users}: waiting up to ${graceMs / 1000} s for them (stop again to cut them off)`);
@@ -70,10 +92,6 @@ export async function takeDown(parts: TakeDownParts): Promise<TakenDown> {
   const cutOff = await parts.users();
   tell(`cut off: ${usersInWords(cutOff)}: they get ENOTCONN`);
   logger.warn({ cutOff }, "the mount's users are cut off");
-  // In this order: where there is no sysfs, only what is still in its place can be aborted.
-  engine.abort();
-  const detached = await engine.unmount(true);
-  if (detached !== 0 && detached !== Errno.EINVAL) logger.error({ errno: errnoName(detached) }, "the mount cannot be detached");
-  if (!(await within(engine.ended, ENDED_MS))) logger.error("the connection to the kernel did not end");
+  await cutConnection(parts);
   return stop.hurried ? "forced" : "cut off";
 }
