@@ -3,7 +3,8 @@
  * asks no file system, so none of ours, whose answer this thread would have to give. The kernel has the new times before the write returns, which no notification can promise.
  */
 import { native, STAT_WORDS, StatWord } from "@sluice/native";
-import { AT_EMPTY_PATH, AT_FDCWD, AT_STATX_DONT_SYNC, EAGAIN, O_CLOEXEC, O_PATH, toBytes } from "./path-calls.js";
+import type { FoundFile } from "./open-policy-file.js";
+import { AT_EMPTY_PATH, AT_FDCWD, AT_STATX_DONT_SYNC, AT_SYMLINK_NOFOLLOW, EAGAIN, O_CLOEXEC, O_PATH, toBytes } from "./path-calls.js";
 
 /** Times may be this coarse: what was written within it could be written again unseen. */
 const SETTLED_MS = 200;
@@ -26,8 +27,8 @@ const WATCHED = [
 const LOCAL = new Set([0xef53, 0x58465342, 0x9123683e, 0x01021994, 0x794c7630]);
 const fileSystem = new Float64Array(12);
 
-/** Opens a path with O_PATH by steps that cannot wait for a file system of ours. A descriptor, or a negative errno. */
-export type OpenByStep = (path: string) => number;
+/** Opens a path by steps that cannot wait for a file system of ours. */
+export type OpenByStep = (path: string) => FoundFile;
 
 /** What was there at the first look is what later looks are compared with. A file that is gone is one that changed, once. */
 export class FileWatch {
@@ -37,6 +38,7 @@ export class FileWatch {
   #seenStatus = 1;
   #settlesAtMs = 0;
   #isLocal = false;
+  #isPlain = false;
 
   constructor(
     readonly path: string,
@@ -53,11 +55,18 @@ export class FileWatch {
   }
 
   #look(): number {
-    const status = native.statCached(this.#name, this.#now);
+    // A plain path leads elsewhere only if root has it do so: a link in the place of the file is seen, and not followed.
+    const plain = this.#isPlain && this.#isLocal;
+    const status = plain ? native.statx(AT_FDCWD, this.#name, AT_SYMLINK_NOFOLLOW, this.#now) : native.statCached(this.#name, this.#now);
     if (status === -EAGAIN) return this.#lookByStep();
     if (status < 0) return status;
-    if (!this.#isKnownDevice()) return this.#lookByStep();
+    if (!this.#isKnownDevice() || (plain && this.#isAnother())) return this.#lookByStep();
     return this.#isLocal ? 0 : this.#ask();
+  }
+
+  #isAnother(): boolean {
+    const { inoLo, inoHi } = StatWord;
+    return this.#now[inoLo] !== this.#seen[inoLo] || this.#now[inoHi] !== this.#seen[inoHi];
   }
 
   /** On a file system that others change, what the kernel remembers is not enough. */
@@ -71,7 +80,8 @@ export class FileWatch {
   }
 
   #lookByStep(): number {
-    const fd = this.openByStep(this.path);
+    const { fd, isPlain } = this.openByStep(this.path);
+    this.#isPlain = isPlain;
     if (fd < 0) return fd;
     const status = native.statx(fd, "", AT_EMPTY_PATH, this.#now);
     native.fstatfs(fd, fileSystem);

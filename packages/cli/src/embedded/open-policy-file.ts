@@ -88,6 +88,10 @@ class Walk {
     this.#rest = toBytes(path).split("/");
   }
 
+  get isPlain(): boolean {
+    return this.owner === ROOT && this.#links === 0;
+  }
+
   #open(name: string, flags: number): number {
     const directory = this.#directories.at(-1)?.fd ?? -1;
     return as(this.owner, () => native.openat(directory, name, flags | O_NOFOLLOW | O_CLOEXEC, 0));
@@ -215,10 +219,18 @@ export function resolvePolicyFile(path: string): string {
   return new Walk(path, ROOT).resolve();
 }
 
-/** What a path leads to, with O_PATH: to be looked at, not into. A negative errno if that is nothing, or lies on FUSE. */
-export function openToWatch(path: string): number {
-  return new Walk(path, ROOT).end(
-    (fd) => native.dupfd(fd),
-    (errno) => -errno,
+/** What a path leads to: to be looked at, not into. */
+export interface FoundFile {
+  /** With O_PATH; a negative errno if there is nothing, or it lies on FUSE. */
+  fd: number;
+  /** No link is on the way, and nobody but root can put one there. */
+  isPlain: boolean;
+}
+
+export function openToWatch(path: string): FoundFile {
+  const walk = new Walk(path, ROOT);
+  return walk.end(
+    (fd) => ({ fd: native.dupfd(fd), isPlain: walk.isPlain }),
+    (errno) => ({ fd: -errno, isPlain: false }),
   );
 }

@@ -1,6 +1,7 @@
 /** Numbers and names for system calls on paths, as the addon takes them. */
 export const AT_FDCWD = -100;
 export const AT_EMPTY_PATH = 0x1000;
+export const AT_SYMLINK_NOFOLLOW = 0x100;
 export const AT_STATX_DONT_SYNC = 0x4000;
 export const O_CLOEXEC = 0o2000000;
 export const O_NONBLOCK = 0o4000;
