@@ -57,7 +57,7 @@ describe("a candidate policy", () => {
   });
 
   test("that takes too long is cut off with a sentence, and decisions go on", { timeout: 120_000 }, async () => {
-    const { service, decider } = await serve();
+    const { service, decider } = await serve({ consoleCallBudgetS: 4 });
     const pattern = "(a|b|c)*".repeat(480);
     const rules = Array.from(
       { length: 900 },

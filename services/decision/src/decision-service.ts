@@ -48,6 +48,8 @@ export interface DecisionServiceOptions {
   admin?: string | undefined;
   /** Who has it may use the web console at the admin address; without one it is there on loopback alone. */
   adminToken?: string | undefined;
+  /** How long a call to the console may work on what its caller brought, in seconds; 20 by default. */
+  consoleCallBudgetS?: number | undefined;
   /** Serve AuthZEN 1.0, with the certificates of `tls` where there are any. */
   authzen?: { address: string; url?: string | undefined; token?: string | undefined } | undefined;
   /** Default "off". */
@@ -215,7 +217,7 @@ class RunningService implements DecisionService {
     const { backend, feed, sessions } = this;
     const policyFile = typeof policy === "string" ? policy : undefined;
     const mounts = () => [...sessions].flatMap(({ peer }) => peer ?? []);
-    const page = new Console({ backend, policyFile, mounts }, feed, { host, token: adminToken });
+    const page = new Console({ backend, policyFile, mounts, callBudgetS: options.consoleCallBudgetS }, feed, { host, token: adminToken });
     return (request, response) => page.handle(request, response);
   }
 

@@ -12,6 +12,8 @@ export interface ConsoleParts {
   /** The policy file, where there is one. */
   policyFile: string | undefined;
   mounts(): Peer[];
+  /** How long a call may work on what its caller brought, in seconds. */
+  callBudgetS?: number | undefined;
 }
 
 /** A larger one takes too long to be put into an answer. */

@@ -64,14 +64,16 @@ async function bodyOf(request: IncomingMessage, maxBytes: number): Promise<Uint8
 export class Console {
   private streams = 0;
   private brought = 0;
-  private readonly aside = new WorkAside();
+  private readonly aside: WorkAside;
   private lastLine: { batch: Batch; line: string } | undefined;
 
   constructor(
     private readonly parts: ConsoleParts,
     private readonly feed: DecisionFeed,
     private readonly rules: AccessRules,
-  ) {}
+  ) {
+    this.aside = new WorkAside(parts.callBudgetS);
+  }
 
   /** True where the request was the console's. */
   async handle(request: IncomingMessage, response: ServerResponse): Promise<boolean> {

@@ -20,6 +20,7 @@ export class WorkFailure extends Error {
 }
 
 const PROGRAM = fileURLToPath(new URL("../../dist/console/caller-worker.js", import.meta.url));
+/** Seconds of one call. */
 const BUDGET_S = 20;
 const HEAP_MB = 256;
 
@@ -27,7 +28,7 @@ function tooMuch(what: string): WorkFailure {
   return new WorkFailure(422, `checking and evaluating this ${what}: send a smaller policy, or a part of the log`);
 }
 
-async function work(call: CallName, body: Uint8Array): Promise<string> {
+async function work(call: CallName, body: Uint8Array, budgetS: number): Promise<string> {
   const child = spawn(process.execPath, [`--max-old-space-size=${HEAP_MB}`, PROGRAM, call], {
     cwd: "/",
     env: { NODE_ENV: "production" },
@@ -37,7 +38,7 @@ async function work(call: CallName, body: Uint8Array): Promise<string> {
   const timer = setTimeout(() => {
     late = true;
     child.kill("SIGKILL");
-  }, BUDGET_S * 1_000);
+  }, budgetS * 1_000);
   try {
     const ended = once(child, "close") as Promise<[number | null]>;
     const said = text(child.stdout);
@@ -46,7 +47,7 @@ async function work(call: CallName, body: Uint8Array): Promise<string> {
     const [[code], outcome] = await Promise.all([ended, said]);
     if (code === 0) return outcome;
     if (code === REFUSED) throw new WorkFailure(400, outcome);
-    throw tooMuch(late ? `took more than ${BUDGET_S} s` : `needed more than ${HEAP_MB} MiB of memory, or ended its process`);
+    throw tooMuch(late ? `took more than ${budgetS} s` : `needed more than ${HEAP_MB} MiB of memory, or ended its process`);
   } finally {
     clearTimeout(timer);
   }
@@ -55,12 +56,14 @@ async function work(call: CallName, body: Uint8Array): Promise<string> {
 export class WorkAside {
   private last: Promise<unknown> = Promise.resolve();
 
+  constructor(private readonly budgetS = BUDGET_S) {}
+
   /**
    * The outcome as JSON; undefined if nobody has `wanted` it any more when its turn came. Rejects with `WorkFailure`, or
    * where no process can be started.
    */
   run(call: CallName, body: Uint8Array, wanted: () => boolean): Promise<string | undefined> {
-    const mine = this.last.then(() => (wanted() ? work(call, body) : undefined));
+    const mine = this.last.then(() => (wanted() ? work(call, body, this.budgetS) : undefined));
     this.last = mine.catch(() => undefined);
     return mine;
   }
