@@ -43,7 +43,9 @@ export function openScratch(upper: HostLayer, work: LayerSpec, mount: { volatile
 
 /** `goesOn`: the same mount, served by another process: its mark is its own, and nothing was lost. Gives what was left of handles. */
 function prepare(fd: number, work: LayerSpec, { volatile, goesOn }: { volatile: boolean; goesOn: boolean }): string {
-  if (sys.flock(fd, LOCK_EX_NB) < 0) throw new FsError(Errno.EBUSY, `workdir ${work.path}: in use by another mount`);
+  // A server that takes over follows one that is dead, of which the kernel may still have a thread waiting, with all that it had
+  // open. The keeper's claim on the directory keeps other mounts out.
+  if (sys.flock(fd, LOCK_EX_NB) < 0 && !goesOn) throw new FsError(Errno.EBUSY, `workdir ${work.path}: in use by another mount`);
   const feature = incompatibleFeature(fd);
   if (feature !== undefined && !(volatile && goesOn && feature === "volatile")) {
     throw new FsError(Errno.EINVAL, `workdir ${work.path}: an earlier mount left work/incompat/${feature} in it`);
