@@ -6,7 +6,7 @@ import { native, STAT_WORDS, StatWord } from "@sluice/native";
 import type { FoundFile } from "./open-policy-file.js";
 import { AT_EMPTY_PATH, AT_FDCWD, AT_STATX_DONT_SYNC, AT_SYMLINK_NOFOLLOW, EAGAIN, O_CLOEXEC, O_PATH, toBytes } from "./path-calls.js";
 
-/** Times may be this coarse: what was written within it could be written again unseen. */
+/** Times may be this coarse: a second write within it could go unseen. */
 const SETTLED_MS = 200;
 const RESOLVE_CACHED = 0x20;
 const WATCHED = [
@@ -30,7 +30,7 @@ const fileSystem = new Float64Array(12);
 /** Opens a path by steps that cannot wait for a file system of ours. */
 export type OpenByStep = (path: string) => FoundFile;
 
-/** What was there at the first look is what later looks are compared with. A file that is gone is one that changed, once. */
+/** Compares each look with the one before. A file that is gone changed once. */
 export class FileWatch {
   readonly #now = new Uint32Array(STAT_WORDS);
   readonly #seen = new Uint32Array(STAT_WORDS);

@@ -3,16 +3,15 @@ import { type CallContext, type DataOut, Errno, type IoctlArgs, type NodeId, O, 
 import { copyUp } from "../copy-up/copy-up.js";
 import type { Core } from "../core.js";
 import { andThen } from "../copy-up/statuses.js";
-import { intentOn } from "../gate/describe-access.js";
 import { govern } from "../gate/govern.js";
 import { GovernedOperation } from "../gate/governed-operation.js";
-import { governsAny } from "../gate/governs.js";
-import { type GovernedAccess, NO_ACCESS } from "../gate/judged-accesses.js";
+import type { GovernedAccess } from "../gate/judged-accesses.js";
 import { effects, sys } from "../layer/host-layer.js";
 import type { Permit } from "../layer/permit.js";
 import type { Node } from "../node/node.js";
 import { openNode } from "../node/open-node.js";
 import { PROTECTING, protectionOf, readProtectionMark, writeProtection } from "../node/protection.js";
+import { metadataAccess } from "./metadata-access.js";
 
 const GETFLAGS = 0x80086601;
 const SETFLAGS = 0x40086602;
@@ -70,12 +69,7 @@ class ChangingFlags extends GovernedOperation {
   }
 
   protected accesses(core: Core): readonly GovernedAccess[] | number {
-    const node = core.nodes.get(this.id);
-    if (node === undefined) return Errno.ESTALE;
-    if (core.upper === undefined) return Errno.EROFS;
-    if (foldsCase(this.wanted)) return Errno.EOPNOTSUPP;
-    if (!governsAny(core.gate, "metadata")) return NO_ACCESS;
-    return [{ intent: intentOn(core, node, { operation: "setattr", accesses: ["metadata"] }), node }];
+    return foldsCase(this.wanted) ? Errno.EOPNOTSUPP : metadataAccess(core, this.id);
   }
 
   override prepare(core: Core, permit: Permit): Status {

@@ -2,17 +2,16 @@
 import { AT, type CallContext, type DataOut, Errno, type NodeId, S, type Status, type XattrSetArgs } from "@sluice/vfs";
 import { copyUp } from "../copy-up/copy-up.js";
 import type { Core } from "../core.js";
-import { intentOn } from "../gate/describe-access.js";
 import { govern } from "../gate/govern.js";
 import { GovernedOperation } from "../gate/governed-operation.js";
-import { governsAny } from "../gate/governs.js";
-import { type GovernedAccess, NO_ACCESS } from "../gate/judged-accesses.js";
+import type { GovernedAccess } from "../gate/judged-accesses.js";
 import { IntentKind, intendXattr, intentLeft, isJournaled } from "../journal/intents.js";
 import { effects, statFd, statName, sys } from "../layer/host-layer.js";
 import type { Permit } from "../layer/permit.js";
 import { isBareNamespace, shownName, storedName } from "../marks/names.js";
 import type { Node } from "../node/node.js";
 import { aim } from "../node/open-node.js";
+import { metadataAccess } from "./metadata-access.js";
 
 /** Attributes that the mount itself answers, for people: which layer serves a file, how it is open, what was decided. */
 const OWN_PREFIX = "user.sluice.";
@@ -184,11 +183,7 @@ class ChangingXattr extends GovernedOperation {
   }
 
   protected accesses(core: Core): readonly GovernedAccess[] | number {
-    const node = core.nodes.get(this.id);
-    if (node === undefined) return Errno.ESTALE;
-    if (core.upper === undefined) return Errno.EROFS;
-    if (!governsAny(core.gate, "metadata")) return NO_ACCESS;
-    return [{ intent: intentOn(core, node, { operation: "setattr", accesses: ["metadata"] }), node }];
+    return metadataAccess(core, this.id);
   }
 
   override prepare(core: Core, permit: Permit): Status {

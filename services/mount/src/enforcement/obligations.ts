@@ -1,5 +1,6 @@
 /** What a decision obliges to, read: what can be honoured for which operation. One that cannot be, or is not known, denies. */
-import type { Decision, Obligation, Question } from "@sluice/decision-api";
+import { type Access, ALL_ACCESSES, type Decision, type Obligation, type Question } from "@sluice/decision-api";
+import { Errno } from "@sluice/vfs";
 
 /** Whose transfers count against one rate. */
 export type RateShare = "handle" | "subject" | "rule";
@@ -62,7 +63,7 @@ const OPENS: ReadonlySet<Question["operation"]> = new Set(["open", "create", "tm
 const VACUOUS: ReadonlySet<string> = new Set(["readBytesPerSecond", "writeBytesPerSecond", "ratePer", "expiresAfterMs", "readOnly"]);
 
 /** The obligations of an answer, or the one that cannot be honoured. */
-export function readObligations(decision: Decision, question: Question): Obligations | Obligation {
+function readObligations(decision: Decision, question: Question): Obligations | Obligation {
   const terms = { ...NO_TERMS, readOnly: false };
   const opens = OPENS.has(question.operation);
   for (const obligation of decision.obligations) {
@@ -74,4 +75,21 @@ export function readObligations(decision: Decision, question: Question): Obligat
   // Where the kernel does the I/O nothing can be done about it.
   if (watched && decision.effect === "grant") return decision.obligations.find(({ name }) => name !== "readOnly") as Obligation;
   return { readOnly, io: watched ? io : undefined };
+}
+
+/** Accesses that a read-only answer refuses. */
+const CHANGING: ReadonlySet<Access> = new Set(ALL_ACCESSES.filter((access) => access !== "read" && access !== "execute"));
+
+/** An obligation that cannot be honoured turns the answer into a denial, and a read-only one refuses what changes. */
+export function obliged(decision: Decision, question: Question): { enforced: Decision; terms?: IoTerms | undefined } {
+  if (decision.effect === "deny" || decision.obligations.length === 0) return { enforced: decision };
+  const obligations = readObligations(decision, question);
+  if ("name" in obligations) {
+    const reason = `obligation "${obligations.name}" cannot be honoured by this mount service; was: ${decision.reason}`;
+    return { enforced: { ...decision, effect: "deny", errno: Errno.EACCES, reason } };
+  }
+  if (obligations.readOnly && question.accesses.some((access) => CHANGING.has(access))) {
+    return { enforced: { ...decision, effect: "deny", errno: Errno.EROFS, reason: `read-only by obligation; was: ${decision.reason}` } };
+  }
+  return { enforced: decision, terms: obligations.io };
 }

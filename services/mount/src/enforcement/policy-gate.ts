@@ -4,7 +4,6 @@
  */
 import {
   type Access,
-  ALL_ACCESSES,
   type Decider,
   type Decision,
   DecisionError,
@@ -16,7 +15,6 @@ import {
   type PolicyCapabilities,
   type Question,
   uniteFactNeeds,
-  xattrText,
 } from "@sluice/decision-api";
 import { type Gate, type Intent, type IoWatch, type OpenRecord, type Ruling, whenAskedToEnd } from "@sluice/overlay";
 import { type CallContext, Errno } from "@sluice/vfs";
@@ -28,10 +26,11 @@ import { type GovernedAccesses, governedAccesses } from "./governed-accesses.js"
 import { decodeGrant, encodeGrant, type KeptGrant } from "./kept-grant.js";
 import { LiveInquiry } from "./live-inquiry.js";
 import { KnownPolicies } from "./known-policies.js";
-import { type IoTerms, NO_TERMS, readObligations } from "./obligations.js";
+import { type IoTerms, NO_TERMS, obliged } from "./obligations.js";
 import { RateLimits } from "./rate-limits.js";
 import { readResource } from "./resource-facts.js";
 import { readSubject } from "./subject-facts.js";
+import { isStillAsked, looksInside } from "./still-asked.js";
 import type { OpenSpans } from "../tracing/open-spans.js";
 
 export interface PolicyGateEvents {
@@ -77,14 +76,10 @@ const FIRST_FACTS: FactNeeds = { ...NO_FACTS, needsGroups: true, needsExecutable
 
 const UNASKED: DecidedRuling = { effect: "grant", errno: 0, decision: undefined };
 const DENIED: DecidedRuling = { effect: "deny", errno: Errno.EACCES, decision: undefined };
-/** How `Question.lookedFor` names an extended attribute. */
-const XATTR_FACT = "resource.xattr.";
 /** How often a question is put again because the policy changed under it. */
 const MAX_ATTEMPTS = 3;
 /** How long an open goes on unasked whose expiring answer was followed by one without obligations. */
 const REASK_MS = 10_000;
-/** Accesses that a read-only answer refuses. */
-const CHANGING: ReadonlySet<Access> = new Set(ALL_ACCESSES.filter((access) => access !== "read" && access !== "execute"));
 
 const REFUSING: IoWatch = { before: () => -Errno.EACCES, after: () => undefined };
 
@@ -161,24 +156,12 @@ export class PolicyGate implements Gate {
 
   holds(call: CallContext, ruling: Ruling, now: Intent): boolean {
     const { decision, question } = ruling as DecidedRuling;
-    if (question !== undefined) return this.#isAsked(question, decision, now);
+    if (question !== undefined) return isStillAsked({ question, decision, contents: this.#contents }, now);
     return decision === undefined || this.#recallable(call, now)?.decisionId === decision.decisionId;
   }
 
   isLaxer(other: Ruling, ruling: Ruling): boolean {
     return isLaxer(other as DecidedRuling, ruling as DecidedRuling);
-  }
-
-  /** Would a question about the object as it is now carry the facts that were asked with? */
-  #isAsked({ resource, lookedFor }: Question, decision: Decision | undefined, now: Intent): boolean {
-    const names = lookedFor?.flatMap((fact) => (fact.startsWith(XATTR_FACT) ? [fact.slice(XATTR_FACT.length)] : [])) ?? [];
-    const is = readResource(this.#mount, now, names, []);
-    // The layer changes by copy-up alone, which is no other object.
-    if (is.kind !== resource.kind) return false;
-    if (names.some((name) => xattrText(is.xattrs.get(name)) !== xattrText(resource.xattrs.get(name)))) return false;
-    // Files grow all the time: the size counts only if the answer says that it was looked at.
-    if (decision?.scope?.resource.includes("size") === true && is.sizeBytes !== resource.sizeBytes) return false;
-    return now.content === undefined || !looksInside(resource) || this.#contents.holds(now.content, resource);
   }
 
   /** What would be said to it now, by the policy in force and not by what is kept of answers before. Rejects where nobody can say. */
@@ -412,22 +395,4 @@ export class PolicyGate implements Gate {
     this.#events.anomaly("no decision could be had: denied", { code, error });
     return DENIED;
   }
-}
-
-function looksInside({ head, digest }: Question["resource"]): boolean {
-  return head !== undefined || digest !== undefined;
-}
-
-/** An obligation that cannot be honoured turns the answer into a denial, and a read-only one refuses what changes. */
-function obliged(decision: Decision, question: Question): { enforced: Decision; terms?: IoTerms | undefined } {
-  if (decision.effect === "deny" || decision.obligations.length === 0) return { enforced: decision };
-  const obligations = readObligations(decision, question);
-  if ("name" in obligations) {
-    const reason = `obligation "${obligations.name}" cannot be honoured by this mount service; was: ${decision.reason}`;
-    return { enforced: { ...decision, effect: "deny", errno: Errno.EACCES, reason } };
-  }
-  if (obligations.readOnly && question.accesses.some((access) => CHANGING.has(access))) {
-    return { enforced: { ...decision, effect: "deny", errno: Errno.EROFS, reason: `read-only by obligation; was: ${decision.reason}` } };
-  }
-  return { enforced: decision, terms: obligations.io };
 }
