@@ -6,7 +6,8 @@ import type { Governed } from "./govern.js";
 import { type GovernedAccess, JudgedAccesses } from "./judged-accesses.js";
 
 export abstract class GovernedOperation implements Governed {
-  readonly #judged = new JudgedAccesses();
+  /** Made where the policy governs something. */
+  #judged: JudgedAccesses | undefined = undefined;
 
   constructor(readonly call: CallContext) {}
 
@@ -15,13 +16,16 @@ export abstract class GovernedOperation implements Governed {
 
   judge(core: Core): Status {
     const accesses = this.accesses(core);
-    return typeof accesses === "number" ? accesses : this.#judged.judge(core, this.call, accesses);
+    if (typeof accesses === "number") return accesses;
+    this.#judged = accesses.length === 0 ? undefined : new JudgedAccesses();
+    return this.#judged?.judge(core, this.call, accesses) ?? 0;
   }
 
   /** What cannot happen any more is judged again, which gives its errno. */
   holds(core: Core): boolean {
     const accesses = this.accesses(core);
-    return typeof accesses !== "number" && this.#judged.hold(core, this.call, accesses);
+    if (typeof accesses === "number") return false;
+    return this.#judged === undefined ? accesses.length === 0 : this.#judged.hold(core, this.call, accesses);
   }
 
   prepare(_core: Core, _permit: Permit): Status {

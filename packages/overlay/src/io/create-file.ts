@@ -44,7 +44,8 @@ interface NewFile {
 }
 
 class Creating implements Governed {
-  readonly #judged = new JudgedAccesses();
+  /** Made where there is a policy. */
+  #judged: JudgedAccesses | undefined = undefined;
   #ruling: Ruling = GRANTED;
 
   constructor(
@@ -57,6 +58,8 @@ class Creating implements Governed {
     const accesses = this.#accesses(core);
     if (typeof accesses === "number") return accesses;
     this.#ruling = GRANTED;
+    this.#judged = accesses.length === 0 ? undefined : new JudgedAccesses();
+    if (this.#judged === undefined) return 0;
     return this.#judged.judge(core, this.call, accesses, (rulings) => {
       this.#ruling = rulings[0] as Ruling;
       return firstDenial(rulings);
@@ -65,7 +68,8 @@ class Creating implements Governed {
 
   holds(core: Core): boolean {
     const accesses = this.#accesses(core);
-    return typeof accesses !== "number" && this.#judged.hold(core, this.call, accesses);
+    if (typeof accesses === "number") return false;
+    return this.#judged === undefined ? accesses.length === 0 : this.#judged.hold(core, this.call, accesses);
   }
 
   prepare(): number {
@@ -76,8 +80,8 @@ class Creating implements Governed {
     const parent = directoryOf(core, this.file.parentId);
     if (typeof parent === "number") return parent;
     const { name, args } = this.file;
-    const made: Made = { call: this.call, parent, args, ruling: this.#ruling };
-    return name === undefined ? makeNameless(core, permit, made, this.out) : makeNamed(core, permit, { ...made, name }, this.out);
+    const made: Made = { call: this.call, parent, name: name ?? "", args, ruling: this.#ruling };
+    return name === undefined ? makeNameless(core, permit, made, this.out) : makeNamed(core, permit, made, this.out);
   }
 
   #accesses(core: Core): readonly GovernedAccess[] | number {
@@ -100,11 +104,13 @@ function intentOf(call: CallContext, parent: Node, file: NewFile): Intent {
 interface Made {
   call: CallContext;
   parent: Node;
+  /** "" of a file without a name. */
+  name: string;
   args: CreateArgs;
   ruling: Ruling;
 }
 
-function makeNamed(core: Core, permit: Permit, made: Made & { name: string }, out: CreateOut): number {
+function makeNamed(core: Core, permit: Permit, made: Made, out: CreateOut): number {
   const { call, parent, name, args, ruling } = made;
   const make = (by: Permit, dirFd: number, as: string): number => makeFile(by, { dirFd, name: as }, O.RDWR | O.EXCL, args.mode & 0o7777);
   const fd = createObject(core, permit, { call, parent, name, umask: args.umask, directory: false, make });

@@ -75,10 +75,16 @@ class Removing extends GovernedOperation {
   }
 
   commit(core: Core, permit: Permit): number {
-    const parent = directoryOf(core, this.removed.parentId);
-    return typeof parent === "number"
-      ? parent
-      : removeNow(core, permit, { ...this.removed, call: this.call, parent, isEmpty: this.#isEmpty });
+    const { parentId, name, directory } = this.removed;
+    const parent = directoryOf(core, parentId);
+    if (typeof parent === "number") return parent;
+    const node = childOf(core, parent, name);
+    if (typeof node === "number") return node;
+    if (node.isDirectory !== directory) return directory ? Errno.ENOTDIR : Errno.EISDIR;
+    const held = mayTake(core, parent, node);
+    if (held !== 0) return held;
+    if (directory && this.#isEmpty?.covers(node) !== true) return Errno.ENOTEMPTY;
+    return copyUpDirectory(core, parent) || removeNow(core, permit, this.call, { parent, name, node });
   }
 
   end(): void {
@@ -92,34 +98,18 @@ class Removing extends GovernedOperation {
   }
 }
 
-interface Removal extends RemovedName {
-  call: CallContext;
-  parent: Node;
-  /** Of a directory. */
-  isEmpty: EmptyProof | undefined;
-}
-
-function removeNow(core: Core, permit: Permit, which: Removal): number {
-  const { call, parent, name } = which;
-  const node = childOf(core, parent, name);
-  if (typeof node === "number") return node;
-  if (node.isDirectory !== which.directory) return which.directory ? Errno.ENOTDIR : Errno.EISDIR;
-  const held = mayTake(core, parent, node);
-  if (held !== 0) return held;
-  if (which.directory && which.isEmpty?.covers(node) !== true) return Errno.ENOTEMPTY;
-  const copied = copyUpDirectory(core, parent);
-  if (copied !== 0) return copied;
+function removeNow(core: Core, permit: Permit, call: CallContext, which: Place & { node: Node }): number {
+  const { node } = which;
   const kept = openNode(core, node, O.PATH | O.NOFOLLOW);
   if (kept < 0) return -kept;
   if (node.others === undefined) core.journal?.keep(node, kept);
-  intendToRemove(core, call, { parent, name, node });
-  const at = { parent, name };
-  const status = which.directory ? removeDirectory(core, permit, node, at) : removeFile(core, permit, node, at);
+  intendToRemove(core, call, which);
+  const status = node.isDirectory ? removeDirectory(core, permit, node, which) : removeFile(core, permit, node, which);
   if (status < 0) {
     sys.close(kept);
     return -status;
   }
-  forgetName(core, node, { parent, name, kept });
+  forgetName(core, node, { parent: which.parent, name: which.name, kept });
   return 0;
 }
 
