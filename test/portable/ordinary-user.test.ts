@@ -69,10 +69,18 @@ async function mountAs(caller: string, directory: string, options = ""): Promise
   return { words, status: JSON.parse(json) as Status };
 }
 
-const NEEDS = ["/dev/fuse", "CAP_SYS_ADMIN", "user namespaces", "command unshare", "command setpriv", "command newuidmap"] as const;
+const NEEDS = [
+  "/dev/fuse",
+  "CAP_SYS_ADMIN",
+  "user namespaces",
+  "command unshare",
+  "command setpriv",
+  "command newuidmap",
+  "command newgidmap",
+] as const;
 const { test } = requires(...NEEDS);
 const kernelOverlay = requires(...NEEDS, "kernel overlayfs");
-const loop = requires(...NEEDS, "loop devices");
+const loop = requires(...NEEDS, "loop devices", "command mkfs.ext4");
 
 for (const caller of Object.keys(CALLERS)) {
   test(
