@@ -18,7 +18,7 @@ async function seen(condition: () => boolean): Promise<boolean> {
 
 async function mounted(wish: "on" | "off" | "auto"): Promise<SluiceMount> {
   const { lower, upper } = layers({ lower: { file: "content" } });
-  return mountSluice({ lowers: [lower], upper, args: ["--idle-polling", wish] });
+  return mountSluice({ lowers: [lower], upper, args: ["--idle-polling", wish, "--grace", "1s"] });
 }
 
 /** A client whose requests follow one another, until it is killed. */
@@ -55,7 +55,8 @@ test("they halt again when the mount ends in a burst", async () => {
   const mount = await mounted("on");
   const client = burst(mount);
   expect(await seen(() => latencyAskedFor() === 0)).toBe(true);
-  expect((await mount.stop()).code).toBe(0);
+  // It ends between two calls of its user, or cuts the user off after the grace.
+  expect([0, 1]).toContain((await mount.stop()).code);
   expect(latencyAskedFor()).toBeGreaterThan(0);
   client.kill();
   await client.finished;
