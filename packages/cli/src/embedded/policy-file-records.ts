@@ -8,7 +8,7 @@ export const MAX_RECORD_BYTES = 32 * 1024;
 /** From the service: one of these. Paths are absolute. */
 export interface FileRequest {
   id: number;
-  /** A policy is loaded from here on: what was asked for before is of no interest. Has no reply. */
+  /** A policy is loaded from here on: earlier requests no longer count. Has no reply. */
   begin?: true;
   open?: string;
   /** To be told without links. */

@@ -20,7 +20,7 @@ export interface Governed {
   judge(core: Core): Status;
   /** Is what was judged still what would happen? Describes it again, and compares. */
   holds(core: Core): boolean;
-  /** What has to exist first and may take long: the copy-up. It changes nothing that a caller sees. */
+  /** The copy-up, which may take long. It changes nothing that a caller sees. */
   prepare(core: Core, permit: Permit): Status;
   /** The effect, at once: the errno, or 0. */
   commit(core: Core, permit: Permit): number;

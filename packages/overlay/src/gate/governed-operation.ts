@@ -11,7 +11,7 @@ export abstract class GovernedOperation implements Governed {
 
   constructor(readonly call: CallContext) {}
 
-  /** What is about to happen, as things are now: none where the policy does not govern it. The errno where it cannot happen. */
+  /** The accesses that are about to happen, as things are now: none if the policy does not govern them. The errno if they cannot happen. */
   protected abstract accesses(core: Core): readonly GovernedAccess[] | number;
 
   judge(core: Core): Status {
@@ -21,7 +21,7 @@ export abstract class GovernedOperation implements Governed {
     return this.#judged?.judge(core, this.call, accesses) ?? 0;
   }
 
-  /** What cannot happen any more is judged again, which gives its errno. */
+  /** An operation that cannot happen any more is judged again, which gives its errno. */
   holds(core: Core): boolean {
     const accesses = this.accesses(core);
     if (typeof accesses === "number") return false;
