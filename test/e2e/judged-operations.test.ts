@@ -2,7 +2,7 @@
  * An operation is carried out where it was judged, and nowhere else: whatever another caller does to the path, the object or
  * the policy while the answer is under way, or while a file is copied up.
  */
-import { existsSync, lstatSync, readFileSync, statSync } from "node:fs";
+import { existsSync, lstatSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Intent, Ruling } from "@sluice/overlay";
 import { directory, plant, requires, scratch } from "@sluice/testkit";
@@ -221,6 +221,30 @@ test("a directory's new name is judged for what comes into it between its judgem
   const move = { parent: 1, name: "open", newParent: 1, newName: "locked", flags: 0 };
   expect(await on.overlay.rename(call, move)).toBe(Errno.EACCES);
   expect(lstatSync(join(on.base, "upper/open")).isDirectory()).toBe(true);
+});
+
+test("a move of a tree asks about many of its names at the same time, and ends once all answers are there", async () => {
+  const asked = new Map<string, number>();
+  let most = 0;
+  const on = stage(async ({ operation, paths: [path = ""] }) => {
+    if (operation !== "open" || !path.startsWith("open/many")) return GRANT;
+    asked.set(path, (asked.get(path) ?? 0) + 1);
+    most = Math.max(most, asked.size);
+    // The other answers are still on their way when the first one refuses.
+    const refused = path === "open/many0";
+    for (let turn = 0; turn < (refused ? 1 : 5); turn++) await nextTurn();
+    const left = (asked.get(path) as number) - 1;
+    if (left === 0) asked.delete(path);
+    else asked.set(path, left);
+    return refused ? DENY : GRANT;
+  });
+  for (let file = 0; file < 200; file++) writeFileSync(join(on.base, `lower/open/many${file}`), "");
+  const move = { parent: 1, name: "open", newParent: 1, newName: "locked", flags: 0 };
+  // The source denies what the target grants.
+  expect(await on.overlay.rename(call, move)).toBe(Errno.EACCES);
+  expect(asked.size).toBe(0);
+  expect(most).toBeGreaterThan(1);
+  expect(most).toBeLessThanOrEqual(64);
 });
 
 test("case folding cannot be switched on for a directory, whatever the policy says", async () => {

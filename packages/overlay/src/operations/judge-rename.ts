@@ -32,6 +32,8 @@ interface NameIn {
 const MAX_ROUNDS = 16;
 /** More that came within one round are no use of a directory that somebody moves. */
 const MAX_LATE = 65_536;
+/** Names of a tree that are judged at the same time: their questions reach the decision service in one message. */
+const JUDGED_TOGETHER = 64;
 
 export class RenameJudgement implements ArrivalWatch {
   readonly #replaced = new JudgedAccesses();
@@ -106,14 +108,23 @@ export class RenameJudgement implements ArrivalWatch {
       const { node } = directory;
       const listing = await readListing(this.core, node);
       if (typeof listing === "number") return listing;
-      for (const name of listing.names) {
-        const judged = this.#judgeName({ directory: node, name }, unread);
-        const refused = typeof judged === "number" ? judged : await judged;
-        if (refused !== 0) return refused;
-        if (turn.isOver) await turn.next();
-      }
+      const refused = await this.#judgeListed(node, listing.names, { unread, turn });
+      if (refused !== 0) return refused;
     }
     return 0;
+  }
+
+  async #judgeListed(directory: Node, names: readonly ByteName[], walk: { unread: MovedObject[]; turn: LoopTurn }): Promise<number> {
+    const asked: Status[] = [];
+    for (const name of names) {
+      const judged = this.#judgeName({ directory, name }, walk.unread);
+      if (judged !== 0) asked.push(judged);
+      if (asked.length < JUDGED_TOGETHER && !walk.turn.isOver) continue;
+      const refused = await firstRefusal(asked.splice(0));
+      if (refused !== 0) return refused;
+      if (walk.turn.isOver) await walk.turn.next();
+    }
+    return await firstRefusal(asked);
   }
 
   async #judgeNames(names: readonly NameIn[]): Promise<number> {
@@ -146,6 +157,16 @@ export class RenameJudgement implements ArrivalWatch {
       () => core.nodes.release(node),
     );
   }
+}
+
+/** Waits for all of them, so that none goes on after the rename is over. Rejects if the caller is interrupted. */
+async function firstRefusal(asked: readonly Status[]): Promise<number> {
+  const ends = await Promise.allSettled(asked);
+  for (const end of ends) {
+    if (end.status === "rejected") throw end.reason;
+    if (end.value !== 0) return end.value;
+  }
+  return 0;
 }
 
 /** What gets another path: two objects where they are exchanged. */
