@@ -108,6 +108,7 @@ describe("bans", () => {
     ["permit outside of the judgement", "packages/overlay/src/io/a.ts", `${OPENING}const permit = {} as unknown as Permit;\n`],
     ["layer changed without a permit", "packages/overlay/src/operations/a.ts", `${OPENING}upkeep.unlinkat(fd, name, 0);\n`],
     ["file made without a permit", "packages/overlay/src/operations/a.ts", `${OPENING}sys.openat(fd, name, O.CREAT, 0);\n`],
+    ["file made without a permit", "packages/overlay/src/open/a.ts", `${OPENING}sys.openat(fd, name, O.CREAT, 0);\n`],
   ])("%s: %s", (name, path, source) => {
     const violations = checkBans(treeOf({ [path]: source }));
     expect(violations).toHaveLength(1);

@@ -218,27 +218,27 @@ export const mutants: readonly Mutant[] = [
     name: "a write after a copy-up goes to the lower file",
     patches: [
       {
-        file: `${OVERLAY}/io/arbitrate.js`,
+        file: `${OVERLAY}/open/arbitrate.js`,
         find: 'if (open.wish === "grant" && backing.layer === open.layer)',
         replace: 'if (open.wish === "grant")',
       },
-      { file: `${OVERLAY}/io/route-open.js`, find: "io.backing.layer !== node.dataLayer", replace: "io.backing.layer === undefined" },
+      { file: `${OVERLAY}/open/route-open.js`, find: "io.backing.layer !== node.dataLayer", replace: "io.backing.layer === undefined" },
     ],
     run: cases.heldReaders,
   },
   {
     name: "an open in another mode fails while passthrough is live",
-    patches: patch("io/mode-table.js", 'mediate: "passthrough-direct"', 'mediate: "cached"'),
+    patches: patch("open/mode-table.js", 'mediate: "passthrough-direct"', 'mediate: "cached"'),
     run: cases.mixedModes,
   },
   {
     name: "an open that is granted fails while the file is cached",
-    patches: patch("io/mode-table.js", 'grant: "cached, counted"', 'grant: "passthrough"'),
+    patches: patch("open/mode-table.js", 'grant: "cached, counted"', 'grant: "passthrough"'),
     run: cases.mixedModes,
   },
   {
     name: "O_TRUNC does not truncate",
-    patches: patch("io/open-file.js", "const status = effects(permit).ftruncate(this.fd, 0);", "const status = 0;"),
+    patches: patch("open/open-file.js", "const status = effects(permit).ftruncate(this.fd, 0);", "const status = 0;"),
     run: cases.opening,
   },
   {

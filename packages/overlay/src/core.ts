@@ -5,7 +5,7 @@ import type { CopyUpJob } from "./copy-up/copy-up-job.js";
 import type { Gate } from "./gate/gate.js";
 import type { HandleTable } from "./io/handle-table.js";
 import type { KeptBackings } from "./io/kept-backings.js";
-import type { Reroutes } from "./io/reroutes.js";
+import type { Reroutes } from "./open/reroutes.js";
 import type { DirectoryFds } from "./layer/directory-fds.js";
 import type { HostLayer } from "./layer/host-layer.js";
 import type { Traps } from "./layer/traps.js";
@@ -63,7 +63,7 @@ export interface Core {
   readonly scratchAttr: Attr;
   copyUps: number;
   whiteout: SharedWhiteout;
-  /** Opens for writing by a descriptor (/proc/self/fd) of a lower file's reader that got ESTALE: see io/route-open.ts. */
+  /** Opens for writing by a descriptor (/proc/self/fd) of a lower file's reader that got ESTALE: see open/route-open.ts. */
   staleReopens: number;
   /** Copies of file data under way. */
   readonly copyUpJobs: Set<CopyUpJob>;

@@ -5,7 +5,7 @@ import type { Core } from "./core.js";
 import { HandleTable } from "./io/handle-table.js";
 import { IdleIo } from "./io/idle-io.js";
 import { KeptBackings } from "./io/kept-backings.js";
-import { Reroutes } from "./io/reroutes.js";
+import { Reroutes } from "./open/reroutes.js";
 import { DirectoryFds } from "./layer/directory-fds.js";
 import { type HostLayer, statFd, sys } from "./layer/host-layer.js";
 import { type DirectoryMarks, readDirectoryMarks } from "./marks/directory-marks.js";

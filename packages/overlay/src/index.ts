@@ -16,7 +16,7 @@ export type {
 } from "./gate/gate.js";
 export { whenAskedToEnd } from "./layer/caller-process.js";
 export { type MarkNames, markNames } from "./marks/names.js";
-export type { OpenReview } from "./io/review-open.js";
+export type { OpenReview } from "./open/review-open.js";
 export type { Passing } from "./io/withhold-open.js";
 export { IdPages } from "./node/id-pages.js";
 export type { Overlay } from "./overlay.js";

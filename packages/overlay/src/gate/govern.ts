@@ -28,7 +28,7 @@ export interface Governed {
   end?(core: Core): void;
 }
 
-/** For what is done by an open file: its open was judged, and what is revoked is refused by its watch (io/review-open.ts). */
+/** For what is done by an open file: its open was judged, and what is revoked is refused by its watch (open/review-open.ts). */
 export function permitOf(_file: OpenFile): Permit {
   return issuePermit();
 }

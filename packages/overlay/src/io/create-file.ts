@@ -20,8 +20,8 @@ import { attrTtlMs } from "../operations/getattr.js";
 import { directoryOf, enter } from "../operations/lookup.js";
 import type { At } from "../operations/make.js";
 import { InodeIo } from "./inode-io.js";
-import { accessesOf } from "./open-intent.js";
-import { settle, settlingOf } from "./settle-open.js";
+import { accessesOf } from "../open/open-intent.js";
+import { settle, settlingOf } from "../open/settle-open.js";
 
 interface CreateOut {
   entry: EntryOut;

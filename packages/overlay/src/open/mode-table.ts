@@ -8,7 +8,7 @@
  * table to people.
  */
 import type { Node } from "../node/node.js";
-import type { InodeIo } from "./inode-io.js";
+import type { InodeIo } from "../io/inode-io.js";
 
 /** What is open of one nodeId. Mappings that outlived their descriptor count as nothing: the kernel lets them go on by themselves. */
 export type Live = "nothing" | "cached" | "direct" | "passthrough";

@@ -4,7 +4,7 @@ import type { Core } from "../core.js";
 import type { Intent } from "../gate/gate.js";
 import { statFd } from "../layer/host-layer.js";
 import { readXattrOf } from "../node/node-xattr.js";
-import { contentOf } from "./content.js";
+import { contentOf } from "../io/content.js";
 import { accessesOf } from "./open-intent.js";
 
 export interface OpenReview {

@@ -12,9 +12,9 @@ import { type CallContext, type EntryOut, Errno, type NodeId, type Status } from
 import type { Core } from "../core.js";
 import type { Node } from "../node/node.js";
 import type { FormerId } from "../node/node-table.js";
-import { InodeIo } from "./inode-io.js";
+import { InodeIo } from "../io/inode-io.js";
 import { liveFor, liveOf, MODE_TABLE, type Wish } from "./mode-table.js";
-import { isOnlyWithheld } from "./withhold-open.js";
+import { isOnlyWithheld } from "../io/withhold-open.js";
 
 export interface RoutedOpen {
   readonly call: CallContext;

@@ -7,9 +7,9 @@ import type { Core } from "../core.js";
 import type { HostLayer } from "../layer/host-layer.js";
 import { Node } from "../node/node.js";
 import { arbitrate } from "./arbitrate.js";
-import { OpenFile } from "./handle-table.js";
-import { InodeIo } from "./inode-io.js";
-import { KeptBackings } from "./kept-backings.js";
+import { OpenFile } from "../io/handle-table.js";
+import { InodeIo } from "../io/inode-io.js";
+import { KeptBackings } from "../io/kept-backings.js";
 
 const fd = openSync(fileURLToPath(import.meta.url), "r");
 afterAll(() => closeSync(fd));

@@ -4,8 +4,8 @@ import type { Core } from "../core.js";
 import type { OpenRecord, Ruling } from "../gate/gate.js";
 import { sys } from "../layer/host-layer.js";
 import { type Arbitration, arbitrate, wishOf } from "./arbitrate.js";
-import type { OpenFile } from "./handle-table.js";
-import { mayKeepPages } from "./kept-pages.js";
+import type { OpenFile } from "../io/handle-table.js";
+import { mayKeepPages } from "../io/kept-pages.js";
 
 interface Settling extends Arbitration {
   call: CallContext;

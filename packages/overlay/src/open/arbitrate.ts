@@ -9,8 +9,8 @@ import type { Core } from "../core.js";
 import type { FallbackReason, Ruling } from "../gate/gate.js";
 import { type HostLayer, statFd } from "../layer/host-layer.js";
 import type { Node } from "../node/node.js";
-import type { OpenFile } from "./handle-table.js";
-import type { Backing, Identity } from "./inode-io.js";
+import type { OpenFile } from "../io/handle-table.js";
+import type { Backing, Identity } from "../io/inode-io.js";
 import { liveFor, MODE_TABLE, type Wish } from "./mode-table.js";
 
 const check = new Attr();

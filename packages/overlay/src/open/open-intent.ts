@@ -4,7 +4,7 @@ import type { Core } from "../core.js";
 import type { Access, Content, Intent } from "../gate/gate.js";
 import type { Node } from "../node/node.js";
 import { readXattrOf } from "../node/node-xattr.js";
-import { contentOf } from "./content.js";
+import { contentOf } from "../io/content.js";
 
 /** An open whose object is at hand. */
 export interface DescribedOpen {
