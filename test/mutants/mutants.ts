@@ -217,12 +217,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: "a write after a copy-up goes to the lower file",
     patches: [
-      {
-        file: `${OVERLAY}/open/arbitrate.js`,
-        find: 'if (open.wish === "grant" && backing.layer === open.layer)',
-        replace: 'if (open.wish === "grant")',
-      },
-      { file: `${OVERLAY}/open/route-open.js`, find: "io.backing.layer !== node.dataLayer", replace: "io.backing.layer === undefined" },
+      { file: `${OVERLAY}/open/plan-open.js`, find: "if (tiedTo === plan.layer)", replace: "if (tiedTo !== undefined)" },
+      { file: `${OVERLAY}/open/plan-open.js`, find: "io.backing.layer !== layer", replace: "io.backing.layer === undefined" },
     ],
     run: cases.heldReaders,
   },
@@ -238,7 +234,7 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: "O_TRUNC does not truncate",
-    patches: patch("open/open-file.js", "const status = effects(permit).ftruncate(this.fd, 0);", "const status = 0;"),
+    patches: patch("open/execute-plan.js", "return effects(permit).ftruncate(fd, 0);", "return 0;"),
     run: cases.opening,
   },
   {

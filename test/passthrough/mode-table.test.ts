@@ -25,10 +25,10 @@ rules:
   - { name: observed, subject: { uid: [${UIDS.observe}] }, effect: mediate, obligations: { audit: each-io } }
 `;
 
-const LIVE = ["nothing", "cached", "direct", "passthrough, reading", "passthrough, writing", "mapped after close"] as const;
-const WISHES = ["grant", "mediate", "observe"] as const;
-type Live = (typeof LIVE)[number];
-type Wish = (typeof WISHES)[number];
+const OPEN_NOW = ["nothing", "cached", "direct", "passthrough, reading", "passthrough, writing", "mapped after close"] as const;
+const REQUESTED = ["grant", "mediate", "observe"] as const;
+type OpenNow = (typeof OPEN_NOW)[number];
+type RequestedMode = (typeof REQUESTED)[number];
 
 const OLD = "old content";
 const NODE = "another node";
@@ -39,7 +39,7 @@ const cached = { grant: "cached (inode-cached)", mediate: "cached", observe: `di
 const apart = { grant: `passthrough, ${NODE}`, mediate: `cached, ${NODE}`, observe: `direct, ${NODE}` } as const;
 
 /** What has to come of it in an upper layer, reading or writing. */
-const EXPECTED: Record<Live, Record<Wish, string>> = {
+const EXPECTED: Record<OpenNow, Record<RequestedMode, string>> = {
   nothing: free,
   cached,
   direct: apart,
@@ -50,36 +50,36 @@ const EXPECTED: Record<Live, Record<Wish, string>> = {
 
 interface Cell {
   layer: "upper" | "lower";
-  live: Live;
-  wish: Wish;
+  openNow: OpenNow;
+  requested: RequestedMode;
   write: boolean;
   name: string;
   expected: string;
 }
 
 function cellsOf(layer: Cell["layer"]): Cell[] {
-  return LIVE.flatMap((live) =>
-    WISHES.flatMap((wish) =>
+  return OPEN_NOW.flatMap((openNow) =>
+    REQUESTED.flatMap((requested) =>
       [false, true].map((write) => {
-        const parts = layer === "lower" && live === "passthrough, reading" && write;
+        const parts = layer === "lower" && openNow === "passthrough, reading" && write;
         // Of a lower file: a writer copies it up, and the readers of the lower one keep their node.
-        const expected = (parts ? apart : EXPECTED[live])[wish];
-        return { layer, live, wish, write, expected, name: `${live} ${wish} ${write}`.replaceAll(/[ ,]+/g, "-") };
+        const expected = (parts ? apart : EXPECTED[openNow])[requested];
+        return { layer, openNow, requested, write, expected, name: `${openNow} ${requested} ${write}`.replaceAll(/[ ,]+/g, "-") };
       }),
     ),
   );
 }
 
-type Cast = Record<Wish, Actor>;
+type Cast = Record<RequestedMode, Actor>;
 
 /** Brings the file into its state: the actor and descriptor that keep it so, if any do. */
-async function bring(cast: Cast, path: string, live: Live): Promise<{ actor: Actor; fd: number } | undefined> {
-  const by = async (wish: Wish, flags: number): Promise<{ actor: Actor; fd: number }> => {
-    const fd = await cast[wish].do("open", path, flags);
-    expect(fd, `${path}: ${live}`).toBeGreaterThan(0);
-    return { actor: cast[wish], fd };
+async function bring(cast: Cast, path: string, openNow: OpenNow): Promise<{ actor: Actor; fd: number } | undefined> {
+  const by = async (requested: RequestedMode, flags: number): Promise<{ actor: Actor; fd: number }> => {
+    const fd = await cast[requested].do("open", path, flags);
+    expect(fd, `${path}: ${openNow}`).toBeGreaterThan(0);
+    return { actor: cast[requested], fd };
   };
-  switch (live) {
+  switch (openNow) {
     case "nothing":
       return undefined;
     case "cached":
@@ -109,9 +109,9 @@ interface Played {
 async function play(mount: SluiceMount, cast: Cast, cell: Cell): Promise<Played> {
   const path = mount.path(cell.name);
   const wrong: string[] = [];
-  const held = await bring(cast, path, cell.live);
+  const held = await bring(cast, path, cell.openNow);
   const ino = ((await cast.grant.do("stat", path)) as unknown as PlainStat).ino;
-  const actor = cast[cell.wish];
+  const actor = cast[cell.requested];
   const fd = await actor.do("open", path, cell.write ? O.RDWR : O.RDONLY);
   if (fd < 0) return { cell, fd, held, wrong: [`open gave ${fd}`] };
   const stat = (await actor.do("fstat", fd)) as unknown as PlainStat;
@@ -124,13 +124,13 @@ async function play(mount: SluiceMount, cast: Cast, cell: Cell): Promise<Played>
     const own = ((await actor.do("fstat", fd)) as unknown as PlainStat).mtime;
     if (again !== own) wrong.push(`mtime ${own} by descriptor, ${again} by path`);
   }
-  if (held !== undefined && cell.live.endsWith("writing")) {
+  if (held !== undefined && cell.openNow.endsWith("writing")) {
     await held.actor.do("write", held.fd, "H", 1);
     content = `${content[0]}H${content.slice(2)}`;
   }
   const seen = await actor.do<string | number>("read", fd, 32, 0);
   if (seen !== content) wrong.push(`read ${seen}, not ${content}`);
-  const stale = cell.expected.endsWith(NODE) && cell.layer === "lower" && cell.live === "passthrough, reading" && cell.write;
+  const stale = cell.expected.endsWith(NODE) && cell.layer === "lower" && cell.openNow === "passthrough, reading" && cell.write;
   if (held !== undefined) {
     const before = await held.actor.do<string | number>("read", held.fd, 32, 0);
     if (before !== (stale ? OLD : content)) wrong.push(`who had it open read ${before}`);
@@ -154,17 +154,19 @@ function outcome(cell: Cell, grants: Told[]): string {
 function tableOf(cells: readonly { cell: Cell; got: string }[]): string {
   const lines: string[] = [];
   for (const layer of ["upper", "lower"] as const) {
-    const head = WISHES.flatMap((wish) => [`${wish}, read`, `${wish}, write`]);
+    const head = REQUESTED.flatMap((requested) => [`${requested}, read`, `${requested}, write`]);
     lines.push("", layer === "upper" ? "Files of the upper layer:" : "Files of a lower layer:", "");
     lines.push(`| open now | ${head.join(" | ")} |`, `|---|${head.map(() => "---|").join("")}`);
-    for (const live of LIVE) {
-      const row = WISHES.flatMap((wish) =>
+    for (const openNow of OPEN_NOW) {
+      const row = REQUESTED.flatMap((requested) =>
         [false, true].map(
           (write) =>
-            cells.find(({ cell }) => cell.layer === layer && cell.live === live && cell.wish === wish && cell.write === write)?.got,
+            cells.find(
+              ({ cell }) => cell.layer === layer && cell.openNow === openNow && cell.requested === requested && cell.write === write,
+            )?.got,
         ),
       );
-      lines.push(`| ${live} | ${row.join(" | ")} |`);
+      lines.push(`| ${openNow} | ${row.join(" | ")} |`);
     }
   }
   return `${lines.join("\n")}\n\n`;

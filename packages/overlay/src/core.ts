@@ -63,7 +63,7 @@ export interface Core {
   readonly scratchAttr: Attr;
   copyUps: number;
   whiteout: SharedWhiteout;
-  /** Opens for writing by a descriptor (/proc/self/fd) of a lower file's reader that got ESTALE: see open/route-open.ts. */
+  /** Opens for writing by a descriptor (/proc/self/fd) of a lower file's reader that got ESTALE: see open/plan-open.ts. */
   staleReopens: number;
   /** Copies of file data under way. */
   readonly copyUpJobs: Set<CopyUpJob>;

@@ -54,7 +54,7 @@ const bugs: readonly PlantedBug[] = [
   },
   {
     name: "a refused open gets the pages that an allowed one brings",
-    patches: [{ file: "overlay/dist/open/route-open.js", find: "if (io.withheld > 0) {", replace: "if (io.withheld > 1e9) {" }],
+    patches: [{ file: "overlay/dist/open/plan-open.js", find: "io.withheld > 0) {", replace: "io.withheld > 1e9) {" }],
     hunt: huntRevocations,
     configuration: MEDIATED,
   },

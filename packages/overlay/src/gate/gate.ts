@@ -63,7 +63,7 @@ export interface Ruling {
   readonly watch?: ((opened: OpenRecord) => IoWatch) | undefined;
 }
 
-/** How I/O flows, as people speak of it. What the kernel is told in detail is open/arbitrate.ts' business. */
+/** How I/O flows, in two words for users. The mode that the kernel is told is in open/plan-open.ts. */
 export type Flow = "passthrough" | "mediated";
 /** Why a granted open is mediated all the same; a closed set, it labels a metric. */
 export type FallbackReason =

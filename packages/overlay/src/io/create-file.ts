@@ -19,9 +19,8 @@ import { createObject, writeLabels } from "../operations/create-object.js";
 import { attrTtlMs } from "../operations/getattr.js";
 import { directoryOf, enter } from "../operations/lookup.js";
 import type { At } from "../operations/make.js";
-import { InodeIo } from "./inode-io.js";
 import { accessesOf } from "../open/open-intent.js";
-import { settle, settlingOf } from "../open/settle-open.js";
+import { type NewFile, openNewFile } from "../open/open-new-file.js";
 
 interface CreateOut {
   entry: EntryOut;
@@ -36,7 +35,7 @@ export function createNameless(core: Core, call: CallContext, request: { parent:
   return govern(core, new Creating(call, { parentId: request.parent, name: undefined, args: request.args }, out));
 }
 
-interface NewFile {
+interface FileToMake {
   parentId: number;
   /** undefined: a file without a name. */
   name: string | undefined;
@@ -50,7 +49,7 @@ class Creating implements Governed {
 
   constructor(
     readonly call: CallContext,
-    private readonly file: NewFile,
+    private readonly file: FileToMake,
     private readonly out: CreateOut,
   ) {}
 
@@ -92,7 +91,7 @@ class Creating implements Governed {
   }
 }
 
-function intentOf(call: CallContext, parent: Node, file: NewFile): Intent {
+function intentOf(call: CallContext, parent: Node, file: FileToMake): Intent {
   const { args } = file;
   const operation = file.name === undefined ? "tmpfile" : "create";
   // A nameless file can be linked anywhere in reach: it is judged where it is made, and again by LINK where it goes.
@@ -120,7 +119,7 @@ function makeNamed(core: Core, permit: Permit, made: Made, out: CreateOut): numb
     sys.close(fd);
     return status;
   }
-  open(core, { call, fd, ruling, node: core.nodes.get(out.entry.nodeId) as Node, flags: args.flags }, out);
+  open(core, permit, { call, fd, ruling, node: core.nodes.get(out.entry.nodeId) as Node, flags: args.flags }, out);
   return 0;
 }
 
@@ -144,7 +143,7 @@ function makeNameless(core: Core, permit: Permit, made: Made, out: CreateOut): n
   setIno(core, node, { lo: words[0] as number, hi: words[1] as number, device: node.top.layer.deviceIndex });
   intendToMakeNameless(core, call, node);
   enter(core, node, out.entry);
-  open(core, { call, fd, ruling, node, flags: args.flags }, out);
+  open(core, permit, { call, fd, ruling, node, flags: args.flags }, out);
   return 0;
 }
 
@@ -165,16 +164,8 @@ function openNameless(core: Core, permit: Permit, { call, parent, args }: Made):
   return labelled;
 }
 
-function open(core: Core, made: { call: CallContext; fd: number; ruling: Ruling; node: Node; flags: number }, out: CreateOut): void {
-  const { node } = made;
-  node.io = new InodeIo();
-  const file = core.handles.addFile(node, node.id, node.io);
-  file.write = true;
-  file.flags = made.flags;
-  const settling = settlingOf(made.call, file, made.ruling);
-  settling.fd = made.fd;
-  settling.fresh = true;
-  settle(core, settling, out.open);
+function open(core: Core, permit: Permit, file: NewFile, out: CreateOut): void {
+  openNewFile(core, permit, file, out.open);
   // The entry was filled before the file was granted for writing.
-  out.entry.attrTtlMs = attrTtlMs(core, node);
+  out.entry.attrTtlMs = attrTtlMs(core, file.node);
 }

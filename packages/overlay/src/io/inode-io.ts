@@ -1,21 +1,22 @@
 /**
- * What the kernel has open of one nodeId, as far as its I/O modes are concerned.
+ * The I/O modes of what the kernel has open by one nodeId.
  *
- * The kernel (fs/fuse/iomode.c) lets an inode be in one mode at a time: cached, or passthrough to one backing object. A
- * reply that does not fit is EIO for the application, so every new open is arbitrated against this state. The state
- * counts an open until its RELEASE arrives, a little longer than the kernel does: it errs towards what always fits.
+ * The kernel (fs/fuse/iomode.c) holds an inode in one mode at a time: cached, or passthrough to one backing file. A reply that
+ * does not fit is EIO for the application, so every new open is planned against this state (open/plan-open.ts). It counts an
+ * open until its RELEASE arrives, a little longer than the kernel does, which errs on the safe side.
  */
+import type { OpenOut } from "@sluice/vfs";
 import type { HostLayer } from "../layer/host-layer.js";
 import type { OpenFile } from "./handle-table.js";
 
-/** A registered backing file. `fd` is ours as long as it is registered. */
+/** A backing file that is registered with the kernel. Its `fd` stays open as long as it is registered. */
 export interface Backing {
   readonly id: number;
   readonly fd: number;
   readonly layer: HostLayer;
-  /** `fd` was opened for writing too. */
+  /** `fd` is open for writing too. */
   readonly writable: boolean;
-  /** Which file it is, as the layer has it; undefined where another server registered it. */
+  /** The file's identity in its layer; undefined if an earlier server registered it. */
   readonly identity: Identity | undefined;
 }
 
@@ -26,10 +27,10 @@ export interface Identity {
   readonly devMinor: number;
 }
 
-/** Beyond so many places a list that is empty again is let go. */
-const KEPT_PLACES = 64;
+/** A longer list is dropped once it is empty. */
+const REUSED_PLACES = 64;
 
-/** A Set that becomes empty with each close and is filled again by the next open would allocate each time. */
+/** A set of open files. A Set that each close empties and the next open fills would allocate each time. */
 export class OpenFiles {
   #files: (OpenFile | undefined)[] | undefined = undefined;
   #size = 0;
@@ -44,7 +45,7 @@ export class OpenFiles {
     else this.#files[file.place] = file;
   }
 
-  /** One that is in it: the last one takes its place. */
+  /** Removes a file that is in the set: the last one takes its place. */
   delete(file: OpenFile): void {
     const files = this.#files as (OpenFile | undefined)[];
     const last = files[--this.#size] as OpenFile;
@@ -53,7 +54,7 @@ export class OpenFiles {
       files[file.place] = last;
       last.place = file.place;
     }
-    if (this.#size === 0 && files.length > KEPT_PLACES) this.#files = undefined;
+    if (this.#size === 0 && files.length > REUSED_PLACES) this.#files = undefined;
   }
 
   *[Symbol.iterator](): IterableIterator<OpenFile> {
@@ -67,20 +68,27 @@ export class InodeIo {
   cached = 0;
   /** Opens in direct mode. */
   direct = 0;
-  /** Opens in passthrough mode, those whose reads and writes come to us included. */
+  /** Opens in passthrough mode, "passthrough-direct" included. */
   passthrough = 0;
-  /** Of an id for opens whose bytes must pass us: it has no others, so that they always find a place. */
+  /** Its nodeId serves observed opens alone, so that they always find a place: see open/plan-open.ts. */
   apart = false;
-  /** Of its opens those that are withheld and read pages of it: see withhold-open.ts. */
+  /** How many of its opens are withheld and read pages of it: see withhold-open.ts. */
   withheld = 0;
-  /** Says something while all its opens are withheld: the kernel has no pages of it, and gets none. */
+  /** Counts only while all its opens are withheld: the kernel has dropped its pages, and gets none. */
   emptied = false;
-  /** Counts the times that its pages began to be dropped for good. */
+  /** How often its pages began to be dropped for good. */
   emptyings = 0;
-  /** What passthrough opens are tied to while there are any. */
+  /** The file that passthrough opens are tied to, while there are any. */
   backing: Backing | undefined = undefined;
-  /** Where it stands among those that were closed last; see idle-io.ts. */
+  /** Its place among the files that were closed last; see idle-io.ts. */
   idlePlace = -1;
-  /** The state of the file that the kernel's pages are of, where they may stay; see kept-pages.ts. */
+  /** The state of the file that the kernel's pages are of, if they may stay; see kept-pages.ts. */
   pagesOf: Uint32Array | undefined = undefined;
+
+  /** Counts an open in its mode: `by` 1, or -1 when it is closed. */
+  count(mode: OpenOut["mode"], by: 1 | -1): void {
+    if (mode === "cached") this.cached += by;
+    else if (mode === "direct") this.direct += by;
+    else this.passthrough += by;
+  }
 }

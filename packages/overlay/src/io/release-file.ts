@@ -15,12 +15,11 @@ export function releaseFile(core: Core, handle: FileHandle): number {
   const { io } = file;
   if (file.write && file.mode === "cached") pagesWritten(file);
   io.handles.delete(file);
-  // A mediated open has a descriptor of its own; a passthrough one shares the backing file's.
+  // A mediated open has a descriptor of its own; a passthrough open shares the backing file's.
   if (file.backing?.fd !== file.fd) sys.close(file.fd);
   if (file.formerFds !== undefined) for (const fd of file.formerFds) sys.close(fd);
-  if (file.mode === "cached") io.cached--;
-  else if (file.mode === "direct") io.direct--;
-  else releasePassthrough(core, file);
+  io.count(file.mode, -1);
+  releaseBacking(core, file);
   leaveWithheld(core, file);
   core.events.openFiles(file.flow, -1);
   core.gate.closed(handle);
@@ -29,10 +28,9 @@ export function releaseFile(core: Core, handle: FileHandle): number {
   return 0;
 }
 
-/** The last open of a registered file: the kernel left passthrough mode before it told us. */
-function releasePassthrough(core: Core, { io, node }: OpenFile): void {
-  io.passthrough--;
-  const backing = io.backing;
+/** After the last passthrough open: the kernel left passthrough mode before it sent RELEASE. */
+function releaseBacking(core: Core, { io, node }: OpenFile): void {
+  const { backing } = io;
   if (io.passthrough > 0 || backing === undefined) return;
   io.backing = undefined;
   core.journal?.backingClosed(backing.id);

@@ -1,7 +1,7 @@
 /**
  * Opens whose transfers are refused, long after they were opened. What comes to us is refused at once. The kernel's pages are
  * another matter: an open reads and maps the pages of its id without asking us. So the pages of an id whose opens are all
- * withheld are dropped, and none come back: its READs are refused, and later opens go by another id (route-open.ts).
+ * withheld are dropped, and none come back: its READs are refused, and later opens go by another id (open/plan-open.ts).
  *
  * An open passes through all the same if a mapping of it reaches the backing file, or while others bring pages to its id.
  * The kernel keeps a mapped open file until it is unmapped, so an open that has left an id has no mappings of it left.

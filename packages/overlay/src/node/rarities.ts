@@ -35,7 +35,7 @@ class Rarities {
   opaque = false;
   /** Further ids that the kernel uses: see NodeTable.renumber and addId. */
   formers: readonly FormerId[] | undefined = undefined;
-  /** The one of them that the next open whose bytes must pass us goes to: see open/route-open.ts. */
+  /** The one of them that the next open whose bytes must pass us goes to: see open/plan-open.ts. */
   apart: FormerId | undefined = undefined;
   /** Who needs it across a wait, though the kernel may not know it: see NodeTable.hold. */
   holds = 0;

@@ -1,20 +1,19 @@
 /**
- * What an open would be, without opening: which object serves a path, as the gate would hear of it, and how its I/O would
- * flow. Nothing is counted, nothing stays behind, and no content is touched.
+ * Explains an open without opening anything: the object that serves a path, as the gate would be told of it, and the plan
+ * (plan-open.ts) that an open would get now. Nothing is counted, nothing stays behind, and no content is touched.
  */
-import { type ByteName, Errno } from "@sluice/vfs";
+import { type ByteName, Errno, O } from "@sluice/vfs";
 import type { Core } from "../core.js";
 import { intentOn } from "../gate/describe-access.js";
 import type { Access, FallbackReason, Flow, Intent, Ruling } from "../gate/gate.js";
 import type { Node } from "../node/node.js";
 import { childOf } from "../operations/lookup.js";
-import { wishOf } from "./arbitrate.js";
-import { liveFor, MODE_TABLE } from "./mode-table.js";
+import { OpenPlan, type OpenToPlan, planOpen } from "./plan-open.js";
 
-/** How it would be opened under a ruling. */
+/** How a file would be opened under a ruling. */
 export interface ExpectedOpen {
   flow: Flow;
-  /** Why a granted one would be mediated, or go by another way. */
+  /** Why a granted open would be mediated, or would not share the registered file. */
   because: FallbackReason | undefined;
   /** The file would be copied up first. */
   copiesUp: boolean;
@@ -22,9 +21,9 @@ export interface ExpectedOpen {
 
 export interface Explained {
   intent: Intent;
-  /** "regular", or what else it is: only regular files are opened through the daemon. */
+  /** Only regular files are opened through the daemon. */
   isRegular: boolean;
-  /** The layer that holds the content, where it is another one than that of the object (metacopy). */
+  /** The layer that holds the content: another one than the object's if only metadata was copied up. */
   dataLayer: string;
   expect(ruling: Ruling): ExpectedOpen;
 }
@@ -32,15 +31,23 @@ export interface Explained {
 const CHANGES: ReadonlySet<Access> = new Set(["write", "truncate", "metadata"]);
 
 function expected(core: Core, node: Node, accesses: readonly Access[], ruling: Ruling): ExpectedOpen {
-  const copiesUp = accesses.some((access) => CHANGES.has(access)) && !node.copiedUp;
-  const wish = wishOf(core, node, ruling);
-  const mediated = (because?: FallbackReason): ExpectedOpen => ({ flow: "mediated", because, copiesUp });
-  if (wish !== "grant") return mediated(ruling.effect === "grant" ? "coherent-readers" : undefined);
-  // Once it is copied up it has no other opens in the way.
-  if (!copiesUp && MODE_TABLE[liveFor(node, node.io, wish)][wish] === "cached, counted") return mediated("inode-cached");
-  if (core.port.negotiated.maxStackDepth === 0) return mediated("not-negotiated");
-  const layer = copiesUp && core.upper !== undefined ? core.upper : node.dataLayer;
-  return layer.eligibility.state === "ineligible" ? mediated("stack-depth") : { flow: "passthrough", because: undefined, copiesUp };
+  const write = accesses.some((access) => CHANGES.has(access));
+  const first: OpenToPlan = {
+    node,
+    nodeId: node.id,
+    io: node.io,
+    byAlias: false,
+    pid: 0,
+    flags: write ? O.RDWR : O.RDONLY,
+    write,
+    arrival: "first",
+    nameless: false,
+    isNew: false,
+  };
+  const plan = planOpen(core, first, ruling, new OpenPlan());
+  // The kernel would look the name up again, and come by a nodeId that nothing is open by.
+  if (plan.placement !== "here") planOpen(core, { ...first, io: undefined, arrival: "again" }, ruling, plan);
+  return { flow: plan.mode === "passthrough" ? "passthrough" : "mediated", because: plan.fallback, copiesUp: plan.copiesUp };
 }
 
 function walk(core: Core, names: readonly ByteName[], visited: Node[]): Node | number {
@@ -55,7 +62,7 @@ function walk(core: Core, names: readonly ByteName[], visited: Node[]): Node | n
   return node;
 }
 
-/** `names` from the root of the mount. Gives what `use` makes of it, or the errno. No link is followed. */
+/** Walks `names` from the root of the mount; follows no link. Returns the result of `use`, or the errno. */
 export function explainOpen<Result>(
   core: Core,
   what: { names: readonly ByteName[]; accesses: Access[] },

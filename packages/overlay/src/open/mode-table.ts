@@ -1,53 +1,56 @@
 /**
- * Which I/O mode an open gets, from what is open of the inode and what was granted: a total function, as data.
+ * Which I/O mode an open gets, from what is open of the inode and what the ruling asks for: a total function, as data.
  *
- * The kernel (fs/fuse/iomode.c) has an inode in one mode at a time, cached or tied to one backing file; a reply that does
- * not fit is EIO for the application. Direct opens go with either, but have an inode each here: a private mapping of one, and
- * splice(2), find the inode's pages whoever brought them, and what is found there is neither told nor slowed down. Besides, the
- * kernel takes replies in any order, and refuses a direct one that it sees after a passthrough one. docs/io-modes.md shows the
- * table to people.
+ * The kernel (fs/fuse/iomode.c) holds an inode in one mode at a time: cached, or tied to one backing file. A reply that does
+ * not fit is EIO for the application. The kernel would take a direct open beside either, but here each has an inode of its own:
+ * - a private mapping of a direct open, and splice(2), read the inode's pages, whichever open brought them; such a read is
+ *   neither audited nor throttled;
+ * - the kernel takes replies in any order, and refuses a direct one that it sees after a passthrough one.
+ *
+ * docs/io-modes.md shows the table to users. test/passthrough/mode-table.test.ts checks each cell on a real mount.
  */
-import type { Node } from "../node/node.js";
 import type { InodeIo } from "../io/inode-io.js";
+import type { Node } from "../node/node.js";
 
-/** What is open of one nodeId. Mappings that outlived their descriptor count as nothing: the kernel lets them go on by themselves. */
-export type Live = "nothing" | "cached" | "direct" | "passthrough";
-/** Granted; mediated; mediated with bytes that must not pass the daemon by, not even through a mapping. */
-export type Wish = "grant" | "mediate" | "observe";
+/** The mode that the opens of one nodeId hold its inode in. A mapping that outlived its descriptor does not count: it needs no reply. */
+export type InodeMode = "nothing" | "cached" | "direct" | "passthrough";
+/** What a ruling asks for: granted; mediated; mediated and observed, so that no byte may bypass the daemon, not even by a mapping. */
+export type RequestedMode = "grant" | "mediate" | "observe";
 
 export type ModeOutcome =
-  /** The kernel does the I/O; a file that cannot be registered is mediated, counted by its errno. */
+  /** The kernel does the I/O. If the file cannot be registered, the open is mediated and the errno is counted. */
   | "passthrough"
-  /** Reads and writes come to us, mappings go to the backing file. */
+  /** The daemon does reads and writes; mappings reach the backing file. */
   | "passthrough-direct"
   /** Through the kernel's page cache. */
   | "cached"
-  /** The same, though it was granted: counted. */
+  /** The same, although it was granted: counted. */
   | "cached, counted"
-  /** Each read and write comes to us; nothing can be mapped shared. */
+  /** The daemon does each read and write; a shared mapping fails. */
   | "direct"
-  /** By another nodeId of the same file, with the same inode number: see route-open.ts. */
+  /** By another nodeId of the same file, with the same inode number: see plan-open.ts. */
   | "another node";
 
-export const MODE_TABLE: Readonly<Record<Live, Readonly<Record<Wish, ModeOutcome>>>> = {
+const MODE_TABLE: Readonly<Record<InodeMode, Readonly<Record<RequestedMode, ModeOutcome>>>> = {
   nothing: { grant: "passthrough", mediate: "cached", observe: "direct" },
   cached: { grant: "cached, counted", mediate: "cached", observe: "another node" },
   direct: { grant: "another node", mediate: "another node", observe: "another node" },
   passthrough: { grant: "passthrough", mediate: "passthrough-direct", observe: "another node" },
 };
 
-/** What an open by this id of a node finds. Pages that another of its ids has do not follow what passes through. */
-export function liveFor(node: Node, io: InodeIo | undefined, wish: Wish): Live {
-  const live = liveOf(io);
-  const pagesElsewhere = live === "nothing" && wish === "grant" && node.formers !== undefined && hasPages(node);
-  return pagesElsewhere ? "cached" : live;
+/** `io`: of the nodeId that the open comes by; undefined if nothing was opened by it yet. */
+export function outcomeOf(node: Node, io: InodeIo | undefined, requested: RequestedMode): ModeOutcome {
+  const mode = inodeMode(io);
+  // Pages of the file's other nodeIds do not follow what bypasses the daemon.
+  const isCached = mode === "nothing" && requested === "grant" && hasPages(node);
+  return MODE_TABLE[isCached ? "cached" : mode][requested];
 }
 
 function hasPages({ io, formers }: Node): boolean {
-  return (io?.cached ?? 0) > 0 || formers?.some((former) => former.io.cached > 0) === true;
+  return (io?.cached ?? 0) > 0 || formers?.some((alias) => alias.io.cached > 0) === true;
 }
 
-export function liveOf(io: InodeIo | undefined): Live {
+export function inodeMode(io: InodeIo | undefined): InodeMode {
   if (io === undefined) return "nothing";
   if (io.passthrough > 0) return "passthrough";
   if (io.cached > 0) return "cached";

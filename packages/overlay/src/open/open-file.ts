@@ -1,8 +1,37 @@
 /**
- * OPEN: decide, then act.
+ * OPEN: orders its steps. This file waits; what it hands the work to does not.
  *
- * The order is the point: open the object without side effect, describe that very descriptor to the gate, wait for the
- * ruling, copy up, truncate, arbitrate the I/O mode. After each wait gate/govern.ts has the open compared with what was judged.
+ * The model. An open is described before anything is done: `reach` opens the object without side effect, and open-intent.ts
+ * describes that very descriptor to the gate. The ruling, and what the kernel has open of the file, make a plan (plan-open.ts,
+ * pure). The plan says by which nodeId the open is served, in which I/O mode, and whether the file is copied up and truncated
+ * first. execute-plan.ts carries it out in one turn of the event loop, and fills the reply in.
+ *
+ * The races. FUSE locks no inode for OPEN, so these run at the same time:
+ * - A decision is under way, and another caller renames a directory above the file, replaces the file, or changes its owner;
+ *   or the policy changes. Against that, `holds` describes the open again after each wait, and gate/govern.ts has it judged
+ *   again if anything differs. The last comparison and `commit` share a turn of the event loop: nothing runs in between.
+ * - A copy-up is under way, and another caller opens, unlinks or copies up the same file. All callers wait for one and the same
+ *   copy (copy-up/copy-up.ts). Afterwards the open has another descriptor and another layer, so it is planned again.
+ * - A reply of ours is under way, and the kernel handles it after a later one. It may therefore see an open's mode before or
+ *   after its neighbour's. mode-table.ts puts no two modes on one nodeId that conflict in either order.
+ * - A RELEASE is under way: the kernel has left a mode that we still count. That errs on the safe side, since whatever fits the
+ *   old mode fits an idle inode as well.
+ *
+ * Why the retry. The kernel holds an inode in one I/O mode (fs/fuse/iomode.c), and a second open may need another one. We
+ * cannot wait for the first open's close, which may never come, and an answer in the wrong mode is EIO for the application. But
+ * after ESTALE the kernel looks the name up once more (fs/namei.c do_filp_open, LOOKUP_REVAL) and opens what it finds. So the
+ * open is answered ESTALE, and the LOOKUP leads to another nodeId with the same inode number. The kernel does this once, and
+ * not for an open that has no name (/proc/self/fd/N), hence reroutes.ts: it tells a first OPEN from a second one.
+ *
+ * An open has three bounds, and they cannot be one, since each belongs to whoever runs the loop:
+ *
+ * | what is tried again | by whom | how often | and then |
+ * |---|---|---|---|
+ * | the judgement, if what was judged changed | gate/govern.ts | 16 times, for each operation | EACCES |
+ * | the question, if it lacked facts or the content changed | the policy gate | 3 times, for each judgement | EACCES, or the answer |
+ * | OPEN, by another nodeId | the kernel | once, and only with a name | ESTALE, or the mode that fits |
+ *
+ * Running out of descriptors is no retry: `reach` gives cached ones back, and opens with what that leaves.
  */
 import { Attr, type CallContext, Errno, type NodeId, O, type OpenOut, S, type Status } from "@sluice/vfs";
 import { type CopyUpOptions, copyUp } from "../copy-up/copy-up.js";
@@ -11,42 +40,45 @@ import type { Core } from "../core.js";
 import type { Ruling } from "../gate/gate.js";
 import { govern, type Governed } from "../gate/govern.js";
 import { GRANTED } from "../gate/governs.js";
-import { effects, statFd, sys } from "../layer/host-layer.js";
+import { statFd, sys } from "../layer/host-layer.js";
 import type { Permit } from "../layer/permit.js";
 import type { Node } from "../node/node.js";
 import { openNode, openWritable, statNode } from "../node/open-node.js";
 import { isReplaced } from "../operations/recheck.js";
-import { wishOf } from "./arbitrate.js";
-import { clearSuid } from "../io/data.js";
-import type { Backing } from "../io/inode-io.js";
-import type { Wish } from "./mode-table.js";
+import type { Backing, InodeIo } from "../io/inode-io.js";
+import { executePlan, type PlannedOpen } from "./execute-plan.js";
 import { OpenIntent, writes } from "./open-intent.js";
-import { type RoutedOpen, routeOpen } from "./route-open.js";
-import { settle, settlingOf } from "./settle-open.js";
+import { OpenPlan, planOpen } from "./plan-open.js";
+import type { Arrival } from "./reroutes.js";
 
 const now = new Attr();
 
-/** One open on its way to its reply. The object serves the next one if nobody waited. */
-class OpenRequest implements RoutedOpen, Governed {
+/** One open on its way to its reply. If it waits for nobody, the object serves the next open as well. */
+class OpenRequest implements PlannedOpen, Governed {
   nodeId: NodeId = 0;
+  io: InodeIo | undefined = undefined;
+  byAlias = false;
+  pid = 0;
   flags = 0;
   write = false;
-  /** Described to the gate; -1 once it is somebody else's. */
+  arrival: Arrival = "first";
+  nameless = false;
+  readonly isNew = false;
+  /** Described to the gate; -1 once somebody else owns it. */
   fd = -1;
-  /** What an earlier open left registered: `fd` is its descriptor. */
-  kept: Backing | undefined = undefined;
-  /** As it was described, if the gate was asked and the answer did not come at once. */
+  /** A registration that an earlier open left: `fd` is its descriptor. */
+  cachedBacking: Backing | undefined = undefined;
+  /** The attributes that were described, if the gate's answer did not come at once. */
   described: Attr | undefined = undefined;
-  /** The paths that it was judged by; undefined where nobody was asked. */
+  /** The paths that it was judged by; undefined if nobody was asked. */
   paths: readonly string[] | undefined = undefined;
   layer = "";
-  /** Of the node, as `fd` was opened. */
+  /** The node's version when `fd` was opened. */
   version = 0;
-  /** `fd` is of the copy in the upper layer that this open made, or waited for. */
+  /** `fd` is the copy in the upper layer that this open made or waited for. */
   copied = false;
   ruling: Ruling = GRANTED;
-  wish: Wish = "mediate";
-  nameless = false;
+  readonly plan = new OpenPlan();
 
   constructor(
     public call: CallContext,
@@ -59,11 +91,18 @@ class OpenRequest implements RoutedOpen, Governed {
     this.node = node;
     this.out = out;
     this.nodeId = at.nodeId;
+    this.pid = call.pid;
     this.flags = at.flags;
     this.write = writes(at.flags);
+    // A 64-bit caller of open(2) comes with O_LARGEFILE.
+    this.nameless = (at.flags & O.LARGEFILE) === 0 && !this.write;
     this.fd = -1;
-    this.kept = undefined;
+    this.cachedBacking = undefined;
     return this;
+  }
+
+  get path(): string | undefined {
+    return this.paths?.[0];
   }
 
   judge(core: Core): Status {
@@ -100,29 +139,37 @@ class OpenRequest implements RoutedOpen, Governed {
 
   holds(core: Core): boolean {
     const { paths, node } = this;
-    // It was renamed, linked, or copied up by somebody else: `fd` may be of another object.
+    // Another caller renamed, linked or copied up the file: `fd` may be of another object.
     if (node.version !== this.version) return false;
     if (paths === undefined) return true;
     if (statNow(core, this) < 0 || !isStill(this)) return false;
     const intent = new OpenIntent().of(core, this, now);
     if (intent.paths.length !== paths.length || paths.some((path, at) => path !== intent.paths[at])) return false;
-    // What the open itself changed by its copy-up is no difference.
+    // The open's own copy-up is no difference.
     intent.layer = this.layer;
     if (this.copied && (this.flags & O.TRUNC) !== 0) intent.forgetContent();
     return core.gate.holds(this.call, this.ruling, intent);
   }
 
   prepare(core: Core, permit: Permit): Status {
-    const { node } = this;
-    if (!this.write || node.copiedUp) return 0;
-    const truncate = (this.flags & O.TRUNC) !== 0;
-    const options: CopyUpOptions = { permit, call: this.call, truncate, handsOver: true };
-    options.appends = (this.flags & (O.APPEND | O.TRUNC)) === O.APPEND;
+    if (!this.#plan(core).copiesUp) return 0;
+    const { node, flags, call } = this;
+    const options: CopyUpOptions = { permit, call, truncate: this.plan.truncates, handsOver: true };
+    options.appends = (flags & (O.APPEND | O.TRUNC)) === O.APPEND;
     const copied = copyUp(core, node, options);
     return andThen(copied, (status) => (status !== 0 ? status : this.#reopen(core, options.fd)));
   }
 
-  /** `fd` is the copy's own, open for writing, where it was made in this very call. */
+  #plan(core: Core): OpenPlan {
+    const { node, nodeId } = this;
+    const alias = core.nodes.former(nodeId);
+    this.io = alias === undefined ? node.io : alias.io;
+    this.byAlias = alias !== undefined;
+    this.arrival = core.reroutes.arrival(this.pid, node);
+    return planOpen(core, this, this.ruling, this.plan);
+  }
+
+  /** `fd`: the copy's own, open for writing, if it was made in this very call. */
   #reopen(core: Core, fd: number | undefined): number {
     giveBack(core, this);
     this.fd = fd ?? openWritable(core, this.node, this.flags);
@@ -132,27 +179,12 @@ class OpenRequest implements RoutedOpen, Governed {
   }
 
   commit(core: Core, permit: Permit): number {
-    const { node, nodeId, call, flags } = this;
-    // A 64-bit caller of open(2) comes with O_LARGEFILE.
-    this.nameless = (flags & O.LARGEFILE) === 0 && !this.write;
-    this.wish = wishOf(core, node, this.ruling);
-    const io = routeOpen(core, this);
-    if (typeof io === "number") return io;
-    if ((flags & O.TRUNC) !== 0) {
-      if (call.killSuidgid === true) clearSuid(permit, this.fd, call);
-      const status = effects(permit).ftruncate(this.fd, 0);
-      if (status < 0) return -status;
-    }
-    const file = core.handles.addFile(node, nodeId, io);
-    file.write = this.write;
-    file.flags = flags;
-    const settling = settlingOf(call, file, this.ruling);
-    settling.fd = this.fd;
-    settling.kept = this.kept;
-    settling.path = this.paths?.[0];
-    settle(core, settling, this.out);
+    // The copy-up moved the file, and other opens may have come meanwhile.
+    if (this.copied) this.#plan(core);
+    const errno = executePlan(core, permit, this, this.out);
+    if (errno !== 0) return errno;
     this.fd = -1;
-    this.kept = undefined;
+    this.cachedBacking = undefined;
     return 0;
   }
 
@@ -161,7 +193,7 @@ class OpenRequest implements RoutedOpen, Governed {
   }
 }
 
-/** Of opens that waited for nobody, for the next one. */
+/** Left by opens that waited for nobody, for the next one. */
 let spareRequest: OpenRequest | undefined;
 let spareAttr: Attr | undefined;
 let spareIntent: OpenIntent | undefined;
@@ -178,15 +210,15 @@ export function openFile(core: Core, call: CallContext, at: { nodeId: NodeId; fl
   return status;
 }
 
-/** A descriptor of the file, and where somebody is asked its attributes. 0, or the errno. */
+/** Opens the file, without side effect; `attr` gets its attributes if somebody will be asked about it. 0, or the errno. */
 function reach(core: Core, request: OpenRequest, attr: Attr): number {
   const { node, write } = request;
-  request.kept = write ? undefined : core.kept.take(core, node, attr);
-  if (request.kept !== undefined) {
-    request.fd = request.kept.fd;
+  request.cachedBacking = write ? undefined : core.kept.take(core, node, attr);
+  if (request.cachedBacking !== undefined) {
+    request.fd = request.cachedBacking.fd;
     return 0;
   }
-  // It will be copied up, and nobody asks what it is before.
+  // The file will be copied up, and nobody asks about it before.
   if (write && !node.copiedUp && !core.gate.active) return 0;
   const writable = write && node.inUpper && node.data === undefined;
   request.fd = openObject(core, request, writable);
@@ -195,7 +227,7 @@ function reach(core: Core, request: OpenRequest, attr: Attr): number {
   if (!core.gate.active && !core.config.sharedLower) return 0;
   const status = statFd(request.fd, attr);
   if (status < 0) return -status;
-  // The kernel looks the name up again, which leads to what is there now.
+  // After ESTALE the kernel looks the name up again, and finds what is there now.
   return (attr.mode & S.IFMT) === S.IFREG && !isReplaced(core, node, attr) ? 0 : Errno.ESTALE;
 }
 
@@ -207,7 +239,7 @@ function statNow(core: Core, { fd, node }: OpenRequest): number {
   return fd >= 0 ? statFd(fd, now) : statNode(core, node, now);
 }
 
-/** Is `now`, which was looked at again, the file that was described, and may others do with it what they might then? */
+/** Does `now` describe the same file as before, with the same owner and mode? */
 function isStill({ described, copied }: OpenRequest): boolean {
   if (described === undefined) return true;
   const [was, is] = [described.words, now.words];
@@ -216,10 +248,10 @@ function isStill({ described, copied }: OpenRequest): boolean {
   return described.mode === now.mode && described.uid === now.uid && described.gid === now.gid;
 }
 
-/** The descriptor goes back to where it came from, unless it is somebody else's by now. */
+/** Closes the descriptor, or gives a cached one back, unless somebody else owns it by now. */
 function giveBack(core: Core, request: OpenRequest): void {
-  if (request.kept !== undefined) core.kept.give(request.node, request.kept);
+  if (request.cachedBacking !== undefined) core.kept.give(request.node, request.cachedBacking);
   else if (request.fd >= 0) sys.close(request.fd);
-  request.kept = undefined;
+  request.cachedBacking = undefined;
   request.fd = -1;
 }

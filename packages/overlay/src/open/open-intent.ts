@@ -1,4 +1,4 @@
-/** What an open is about to do, for the gate. */
+/** Describes an open to the gate: its accesses, and the object behind its descriptor. */
 import { Attr, O } from "@sluice/vfs";
 import type { Core } from "../core.js";
 import type { Access, Content, Intent } from "../gate/gate.js";
@@ -6,7 +6,7 @@ import type { Node } from "../node/node.js";
 import { readXattrOf } from "../node/node-xattr.js";
 import { contentOf } from "../io/content.js";
 
-/** An open whose object is at hand. */
+/** An open with a descriptor of its object. */
 export interface DescribedOpen {
   readonly node: Node;
   readonly fd: number;
@@ -23,14 +23,14 @@ const WRITE: readonly Access[] = ["write"];
 const EXECUTE: readonly Access[] = ["execute"];
 const EXECUTE_AND_WRITE: readonly Access[] = ["execute", "write"];
 
-/** What an open with these flags lets its holder do. */
+/** The accesses that an open with these flags gives. */
 export function accessesOf(flags: number): readonly Access[] {
   if ((flags & O.EXEC) !== 0) return writes(flags) ? EXECUTE_AND_WRITE : EXECUTE;
   if ((flags & O.ACCMODE) === O.WRONLY) return WRITE;
   return writes(flags) ? READ_AND_WRITE : READ;
 }
 
-/** An object that serves one open after the other, as long as nobody waits with it; what it says is looked at by whoever asks. */
+/** Serves one open after the other, unless an open waits with it. It looks at a fact only when the gate asks for it. */
 export class OpenIntent implements Intent {
   readonly operation = "open";
   accesses: readonly Access[] = [];
@@ -43,7 +43,7 @@ export class OpenIntent implements Intent {
   #fd = -1;
   #content: Content | undefined = undefined;
 
-  /** `attr`: of `fd`. */
+  /** `attr`: the attributes of `fd`. */
   of(core: Core, { node, fd, flags }: DescribedOpen, attr: Attr): this {
     this.accesses = accessesOf(flags);
     this.paths = core.paths.of(core, node, attr);
@@ -61,7 +61,7 @@ export class OpenIntent implements Intent {
     return readXattrOf(this.#fd, name);
   }
 
-  /** The open has thrown the content away: there is nothing to compare. */
+  /** The open has truncated the file: there is no content to compare. */
   forgetContent(): void {
     this.#core = undefined;
   }

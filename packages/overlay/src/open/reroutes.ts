@@ -1,23 +1,24 @@
 /**
- * Opens that were answered ESTALE to come again by another nodeId: whose look-up is to find which, and who comes a second
- * time by the same one, having no name to look up (/proc/self/fd). By the caller's thread: the kernel does all of it on one.
+ * Opens that were answered ESTALE so that they come again by another nodeId (see open-file.ts). Kept by the caller's thread:
+ * after ESTALE the kernel sends the LOOKUP and the second OPEN from the same one, and nothing else connects the three requests.
+ * A thread whose second OPEN comes by the same nodeId, without a LOOKUP, had no name to look up (/proc/self/fd).
  */
 import type { NodeId } from "@sluice/vfs";
 import type { OverlayJournal } from "../journal/overlay-journal.js";
 import type { Node } from "../node/node.js";
 import type { NodeTable } from "../node/node-table.js";
 
-/** Callers that are killed in between leave theirs behind: the oldest go. */
+/** A caller that is killed in between leaves its entry behind: the oldest entry goes. */
 const MAX_REROUTES = 1024;
 
 interface Reroute {
   readonly node: Node;
-  /** To an id for opens whose bytes must pass us; else to the node's own. */
+  /** It leads to an alias for observed opens, not to the node's own nodeId. */
   readonly apart: boolean;
-  /** That id, once it was looked up. */
+  /** That alias, once the look-up led to it. */
   target: NodeId;
   lookedUp: boolean;
-  /** Where it is written down, or 0. */
+  /** Its journal slot, or 0. */
   readonly slot: number;
 }
 
@@ -41,18 +42,19 @@ export class Reroutes {
     this.restore(pid, node, { apart, lookedUp: false });
   }
 
-  /** One that a process before this one began. */
+  /** Takes over a reroute that an earlier server began. */
   restore(pid: number, node: Node, { apart, lookedUp }: { apart: boolean; lookedUp: boolean }): void {
-    this.#end(pid);
-    // The kernel may forget the node before it looks again: the look-up would find another one then.
+    this.end(pid);
+    // If the kernel forgot the node before it looks again, the look-up would find another one.
     this.#nodes.hold(node);
     const slot = this.#journal?.rerouted(pid, node, apart) ?? 0;
     if (lookedUp && slot !== 0) this.#journal?.records.reroutes.setLookedUp(slot);
     this.#byPid.set(pid, { node, apart, target: 0, lookedUp, slot });
-    if (this.#byPid.size > MAX_REROUTES) this.#end(this.#byPid.keys().next().value as number);
+    if (this.#byPid.size > MAX_REROUTES) this.end(this.#byPid.keys().next().value as number);
   }
 
-  #end(pid: number): void {
+  /** The open of this thread has arrived, or will not. */
+  end(pid: number): void {
     const reroute = this.#byPid.get(pid);
     if (reroute === undefined) return;
     this.#byPid.delete(pid);
@@ -60,7 +62,7 @@ export class Reroutes {
     this.#nodes.release(reroute.node);
   }
 
-  /** Somebody else than `pid` is on the way to this id of the node, and cannot be sent on once more. */
+  /** Another thread is on its way to this nodeId of the node, and cannot be sent on once more. */
   awaitsOther(pid: number, node: Node, id: NodeId): boolean {
     for (const [other, reroute] of this.#byPid) {
       if (other !== pid && reroute.node === node && id === (reroute.apart ? reroute.target : node.id)) return true;
@@ -68,13 +70,13 @@ export class Reroutes {
     return false;
   }
 
-  /** The look-up led to this id. */
+  /** The look-up led to this alias. */
   leadsTo(pid: number, id: NodeId): void {
     const reroute = this.#byPid.get(pid);
     if (reroute !== undefined) reroute.target = id;
   }
 
-  /** A look-up found the node. True where it is to lead to an id for opens that pass us. */
+  /** A look-up found the node. True if it has to lead to an alias for observed opens. */
   found(pid: number, node: Node): boolean {
     const reroute = this.#byPid.get(pid);
     if (reroute?.node !== node) return false;
@@ -84,14 +86,13 @@ export class Reroutes {
   }
 
   /**
-   * An open is here. "again": it was sent on, and must not be once more, as the kernel looks again but once and then hands
-   * ESTALE to the caller. "nameless": besides, no look-up followed.
+   * How an open arrives. "again": it was sent on before, and must not be sent on once more, since the kernel looks again only
+   * once and then hands ESTALE to the caller. "nameless": besides, no look-up came in between.
    */
-  arrived(pid: number, node: Node): Arrival {
+  arrival(pid: number, node: Node): Arrival {
     if (this.#byPid.size === 0) return "first";
     const reroute = this.#byPid.get(pid);
     if (reroute?.node !== node) return "first";
-    this.#end(pid);
     return reroute.lookedUp ? "again" : "nameless";
   }
 }

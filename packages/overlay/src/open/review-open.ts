@@ -1,24 +1,33 @@
-/** An open file as it is now, long after its open, for a gate that judges it again. */
+/** Reviews a file that is open already: describes it for a gate that judges it again, and compares it with the new ruling. */
 import { Attr, type FileHandle, S } from "@sluice/vfs";
 import type { Core } from "../core.js";
-import type { Intent } from "../gate/gate.js";
+import type { Intent, Ruling } from "../gate/gate.js";
+import { contentOf } from "../io/content.js";
+import type { OpenFile } from "../io/handle-table.js";
 import { statFd } from "../layer/host-layer.js";
 import { readXattrOf } from "../node/node-xattr.js";
-import { contentOf } from "../io/content.js";
 import { accessesOf } from "./open-intent.js";
+import { OpenPlan, planOpen } from "./plan-open.js";
+
+/** Why a file that is open does not meet a ruling that allows it. */
+export type Shortfall =
+  /** The kernel does its I/O, and the ruling does not grant that. */
+  | "passthrough"
+  /** The ruling has obligations, and the file was opened without any. */
+  | "unobserved";
 
 export interface OpenReview {
-  /** As if it were opened now, by all the names it is known by now. */
+  /** As if the file were opened now, by all the names that it is known by now. */
   intent: Intent;
   /** st_ino in the mount. */
   ino: bigint;
-  /** Reads and writes come to the daemon, and somebody is asked about each. */
-  watched: boolean;
   /** Its transfers are refused: see withhold-open.ts. */
   withheld: boolean;
+  /** Undefined if the file, as it is open, meets the ruling. Not for a ruling that denies. */
+  shortfall(ruling: Ruling): Shortfall | undefined;
 }
 
-/** Undefined where it was closed meanwhile, or cannot be looked at. */
+/** Undefined if the file was closed meanwhile, or cannot be looked at. */
 export function reviewOpen(core: Core, handle: FileHandle): OpenReview | undefined {
   const file = core.handles.file(handle);
   if (file === undefined) return undefined;
@@ -36,6 +45,26 @@ export function reviewOpen(core: Core, handle: FileHandle): OpenReview | undefin
     readXattr: (name) => readXattrOf(fd, name),
     content: contentOf(core, node),
   };
-  const withheld = file.withheld !== 0;
-  return { intent, ino, watched: (withheld ? file.watchBefore : file.watch) !== undefined, withheld };
+  return { intent, ino, withheld: file.withheld !== 0, shortfall: (ruling) => shortfallOf(core, file, ruling) };
+}
+
+function shortfallOf(core: Core, file: OpenFile, ruling: Ruling): Shortfall | undefined {
+  const { node, nodeId, io, flags, write } = file;
+  const open = {
+    node,
+    nodeId,
+    io,
+    byAlias: node.id !== nodeId,
+    pid: 0,
+    flags,
+    write,
+    arrival: "first",
+    nameless: false,
+    isNew: false,
+  } as const;
+  const plan = planOpen(core, open, ruling, new OpenPlan());
+  if (plan.granted) return undefined;
+  if (file.mode === "passthrough") return "passthrough";
+  const watch = file.withheld === 0 ? file.watch : file.watchBefore;
+  return plan.requested === "observe" && watch === undefined ? "unobserved" : undefined;
 }

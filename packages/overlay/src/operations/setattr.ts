@@ -23,7 +23,7 @@ import { governsAny } from "../gate/governs.js";
 import { type GovernedAccess, NO_ACCESS } from "../gate/judged-accesses.js";
 import { clearSuid } from "../io/data.js";
 import type { OpenFile } from "../io/handle-table.js";
-import { giveNewId, needsNewId } from "../open/route-open.js";
+import { giveNewId, needsNewId } from "../open/node-ids.js";
 import { effects, sys } from "../layer/host-layer.js";
 import type { Permit } from "../layer/permit.js";
 import type { Node } from "../node/node.js";

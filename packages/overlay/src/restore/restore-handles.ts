@@ -15,6 +15,7 @@ import { followOriginOf } from "../marks/origin.js";
 import { DirectoryStream } from "../merge/directory-stream.js";
 import { type Node, pathOf } from "../node/node.js";
 import { openNode, openWritable } from "../node/open-node.js";
+import { useBacking } from "../open/execute-plan.js";
 import type { Revival } from "./revival.js";
 
 export interface Restoring {
@@ -50,9 +51,8 @@ function restoreFile(restoring: Restoring, was: Was<FileRecord>): void {
   file.mode = MODES[record.mode] ?? "cached";
   file.write = record.write;
   file.flags = record.flags;
-  if (file.mode === "cached") io.cached++;
-  else if (file.mode === "direct") io.direct++;
-  else joinBacking(restoring, file, record);
+  io.count(file.mode, 1);
+  if (file.mode === "passthrough" || file.mode === "passthrough-direct") joinBacking(restoring, file, record);
   if (file.fd < 0) file.fd = openOwn(core, file);
   file.layer = file.mode === "passthrough" ? core.layers[record.layer] : node.dataLayer;
   if (file.fd < 0) core.events.anomaly("an open file cannot be opened again", { handle: file.handle, errno: -file.fd });
@@ -88,9 +88,7 @@ function joinBacking(restoring: Restoring, file: OpenFile, record: FileRecord): 
     layer,
     identity: undefined,
   };
-  file.backing = io.backing;
-  io.passthrough++;
-  if (file.mode === "passthrough" && (!file.write || io.backing.writable)) file.fd = io.backing.fd;
+  useBacking(file, io.backing);
 }
 
 /** The file that the kernel has: the node's own, or the lower one that it was copied from since. */

@@ -52,13 +52,8 @@ interface DecidedRuling extends Ruling {
   readonly terms?: IoTerms;
 }
 
-/** The answer to a review. */
-export interface Review {
-  readonly effect: "grant" | "mediate" | "deny";
-  readonly decision: Decision | undefined;
-  /** What is to be done about each transfer; undefined: nothing. */
-  readonly terms: IoTerms | undefined;
-}
+/** The ruling of a review. */
+export type Review = Pick<DecidedRuling, "effect" | "errno" | "watch" | "decision" | "terms">;
 
 /** One access on its way to a ruling. */
 interface Asking {
@@ -164,15 +159,14 @@ export class PolicyGate implements Gate {
     return isLaxer(other as DecidedRuling, ruling as DecidedRuling);
   }
 
-  /** What would be said to it now, by the policy in force and not by what is kept of answers before. Rejects where nobody can say. */
+  /** Judges an access by the policy in force, and uses no cached answer. Rejects if nobody can decide. */
   async review(call: CallContext, intent: Intent): Promise<Review> {
-    if (!this.active) return { effect: "grant", decision: undefined, terms: undefined };
+    if (!this.active) return UNASKED;
     const carried = this.#capabilities ?? FIRST_FACTS;
-    const { effect, decision, terms } = await this.#ask({ call, intent, startedMs: performance.now(), carried, attempt: 1 });
-    return { effect, decision, terms };
+    return this.#ask({ call, intent, startedMs: performance.now(), carried, attempt: 1 });
   }
 
-  /** What a review came to holds for the open file from now on, as far as something is done about its transfers. */
+  /** The ruling of a review holds for the open file from now on, if something is done about its transfers. */
   renew(handle: number, { effect, decision, terms }: Review): void {
     const io = this.#obliged.get(handle);
     if (effect === "deny") io?.refuse(decision?.errno || Errno.EACCES);

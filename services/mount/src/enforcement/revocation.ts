@@ -11,7 +11,7 @@
  * If nobody can decide, nothing is revoked: an outage is no change of policy.
  */
 import type { Decider } from "@sluice/decision-api";
-import type { Overlay, Passing } from "@sluice/overlay";
+import type { OpenReview, Overlay, Passing } from "@sluice/overlay";
 import { type CallContext, Errno, LoopTurn } from "@sluice/vfs";
 import type { GrantRecord, Grants, Revoked } from "./grants.js";
 import type { Holder } from "./holders.js";
@@ -127,7 +127,7 @@ export class Revocation {
     const review = await gate.review(callOf(grant), open.intent);
     if (review.decision?.source === "outage") return;
     const was = grant.revoked;
-    grant.revoked = this.#revokedBy(grant, review, open.watched);
+    grant.revoked = revokedBy(open, review);
     gate.renew(grant.handle, review);
     if (grant.revoked === undefined) {
       // A server before this one may have withheld it.
@@ -160,19 +160,6 @@ export class Revocation {
     return escaped;
   }
 
-  #revokedBy(grant: GrantRecord, review: Review, watched: boolean): Revoked | undefined {
-    const { decision } = review;
-    const told = (effect: Revoked["effect"], reason: string): Revoked => {
-      return { effect, rule: decision?.rule, revision: decision?.revision.digest, reason };
-    };
-    if (review.effect === "deny") return told("deny", decision?.reason ?? "denied");
-    if (grant.mode === "passthrough") return review.effect === "grant" ? undefined : told("mediate", decision?.reason ?? "mediated");
-    // What it has read lies in the page cache, where nothing can be done about it: an obligation that cannot be kept denies.
-    return review.terms !== undefined && !watched
-      ? told("deny", "its obligations cannot be kept by what is open already: open it again")
-      : undefined;
-  }
-
   /** Each holder is judged for itself: another may have the same file by right. */
   async #signalHolders(escaped: ReadonlyMap<bigint, GrantRecord>): Promise<void> {
     const { holders, overlay, gate, events, onRevoke } = this.#parts;
@@ -188,5 +175,23 @@ export class Revocation {
       if (status === 0) this.signalled++;
       events.signalled(holder, status);
     }
+  }
+}
+
+/** Undefined if the open, as it is, meets the ruling. */
+function revokedBy(open: OpenReview, review: Review): Revoked | undefined {
+  const { decision } = review;
+  const revoked = (effect: Revoked["effect"], reason: string): Revoked => {
+    return { effect, rule: decision?.rule, revision: decision?.revision.digest, reason };
+  };
+  if (review.effect === "deny") return revoked("deny", decision?.reason ?? "denied");
+  switch (open.shortfall(review)) {
+    case "passthrough":
+      return revoked("mediate", decision?.reason ?? "mediated");
+    case "unobserved":
+      // The page cache holds what it has read, and nothing can be done about that: an obligation that cannot be met denies.
+      return revoked("deny", "its obligations cannot be kept by what is open already: open it again");
+    case undefined:
+      return undefined;
   }
 }

@@ -1,0 +1,159 @@
+/**
+ * Carries out what plan-open.ts decided: from a ruling and a descriptor to the reply. Everything happens in one turn of the
+ * event loop, so the plan still fits what is open of the file.
+ */
+import { type CallContext, Errno, O, type OpenOut } from "@sluice/vfs";
+import type { Core } from "../core.js";
+import type { FallbackReason, OpenRecord, Ruling } from "../gate/gate.js";
+import { clearSuid } from "../io/data.js";
+import type { OpenFile } from "../io/handle-table.js";
+import { type Backing, InodeIo } from "../io/inode-io.js";
+import { mayKeepPages } from "../io/kept-pages.js";
+import { effects, type HostLayer, sys } from "../layer/host-layer.js";
+import type { Permit } from "../layer/permit.js";
+import { giveNewId, keepForObserved } from "./node-ids.js";
+import type { OpenPlan, OpenToPlan } from "./plan-open.js";
+import { registerBacking } from "./register-backing.js";
+
+/** An open and its plan. */
+export interface PlannedOpen extends OpenToPlan {
+  readonly call: CallContext;
+  readonly ruling: Ruling;
+  readonly plan: OpenPlan;
+  /** Open on the file that the plan names, for writing too if `write`. `executePlan` takes it over when it answers 0. */
+  readonly fd: number;
+  /** A registration of `fd`'s file that an earlier open left: taken over with `fd`, and ended if the plan does not use it. */
+  readonly cachedBacking: Backing | undefined;
+  /** A path of the file, if one is known already. */
+  readonly path: string | undefined;
+}
+
+/** 0, with the reply in `out`; or the errno, and then `fd` and `cachedBacking` stay the caller's. */
+export function executePlan(core: Core, permit: Permit, open: PlannedOpen, out: OpenOut): number {
+  const { plan } = open;
+  if (open.arrival !== "first") core.reroutes.end(open.pid);
+  if (plan.placement !== "here") return sendElsewhere(core, open);
+  if (plan.truncates) {
+    const status = truncate(permit, open);
+    if (status < 0) return -status;
+  }
+  const io = open.io ?? (open.node.io ??= new InodeIo());
+  const file = core.handles.addFile(open.node, open.nodeId, io);
+  file.write = open.write;
+  file.flags = open.flags;
+  const fallback = enterMode(core, open, file);
+  finish(core, open, file, out);
+  tell(core, open, file, fallback);
+  return 0;
+}
+
+/** The open is not served by the nodeId that it came by. Returns the errno. */
+function sendElsewhere(core: Core, { plan, node, nodeId, pid }: PlannedOpen): number {
+  if (plan.placement === "refused") return plan.errno;
+  if (plan.renumbers) giveNewId(core, node);
+  if (plan.parts) keepForObserved(core, node, nodeId);
+  if (plan.placement === "stale descriptor") core.staleReopens++;
+  else core.reroutes.begin(pid, node, plan.placement === "observed id");
+  return Errno.ESTALE;
+}
+
+/** 0 or the negative errno. */
+function truncate(permit: Permit, { call, fd }: PlannedOpen): number {
+  if (call.killSuidgid === true) clearSuid(permit, fd, call);
+  return effects(permit).ftruncate(fd, 0);
+}
+
+/** Sets `file.mode`, `file.fd` and `file.backing`, and counts the open. Returns why a granted open is mediated, or undefined. */
+function enterMode(core: Core, open: PlannedOpen, file: OpenFile): FallbackReason | undefined {
+  const { plan, fd } = open;
+  const { io } = file;
+  let { mode, fallback } = plan;
+  if (plan.registers) {
+    const backing = open.cachedBacking ?? registerBacking(core, file, fd, plan.layer as HostLayer);
+    if (typeof backing === "string") {
+      mode = "cached";
+      fallback = backing;
+    } else io.backing = backing;
+  }
+  file.mode = mode;
+  file.fd = fd;
+  if (mode === "passthrough" || mode === "passthrough-direct") useBacking(file, io.backing as Backing);
+  io.count(mode, 1);
+  return fallback;
+}
+
+/** Ties an open file to the backing file of its passthrough mode. */
+export function useBacking(file: OpenFile, backing: Backing): void {
+  file.backing = backing;
+  // A writer needs a descriptor that fallocate and the like take, also if a reader's open was the first.
+  if (file.mode === "passthrough" && (!file.write || backing.writable)) file.fd = backing.fd;
+}
+
+/** Books the open file, gives back what it does not need, and fills the reply in. */
+function finish(core: Core, open: PlannedOpen, file: OpenFile, out: OpenOut): void {
+  const { cachedBacking, fd } = open;
+  if (cachedBacking !== undefined && file.backing !== cachedBacking) core.port.closeBacking(cachedBacking.id);
+  if (file.fd !== fd) sys.close(fd);
+  file.io.handles.add(file);
+  file.layer = open.plan.layer;
+  // Of an open that is mediated beside a passthrough one, the mappings alone bypass the daemon.
+  if (file.backing !== undefined && file.write) writesPastUs(core, file, open.isNew);
+  core.journal?.opened(file, open.call.journalSlot ?? 0);
+  out.handle = file.handle;
+  out.mode = file.mode;
+  out.keepCache = file.mode === "cached" && mayKeepPages(file);
+  out.backingId = file.backing?.id ?? 0;
+}
+
+/**
+ * From now on a mapping may change the file without telling the daemon, so attributes that the kernel caches are worthless. A
+ * file that is open for writing alone cannot be mapped: each write makes the kernel ask again, and the kernel announces one
+ * that clears suid bits.
+ */
+function writesPastUs(core: Core, file: OpenFile, isNew: boolean): void {
+  const { node, nodeId, flags } = file;
+  file.io.pagesOf = undefined;
+  if (node.io !== undefined) node.io.pagesOf = undefined;
+  if ((flags & O.ACCMODE) === O.WRONLY) {
+    // The kernel does not announce the bits that a truncation clears.
+    if (!isNew && (flags & O.TRUNC) !== 0) core.port.dropAttributes(nodeId);
+    return;
+  }
+  if (node.writtenPastUs) return;
+  node.writtenPastUs = true;
+  core.journal?.writtenPastUs(node);
+  if (!isNew) core.port.dropAttributes(nodeId);
+}
+
+/** Reused from one open to the next. */
+const record: OpenRecord = {
+  handle: 0,
+  nodeId: 0,
+  path: "",
+  layer: "",
+  mode: "mediated",
+  io: "cached",
+  write: false,
+  fallback: undefined,
+};
+
+/** Tells the gate and whoever counts. */
+function tell(core: Core, open: PlannedOpen, file: OpenFile, fallback: FallbackReason | undefined): void {
+  const { ruling, call } = open;
+  const layer = open.plan.layer as HostLayer;
+  if (fallback !== undefined) core.events.fallback({ layer: layer.name, reason: fallback });
+  core.events.openFiles(file.flow, 1);
+  record.handle = file.handle;
+  record.nodeId = file.nodeId;
+  record.path = open.path ?? (core.paths.of(core, file.node, undefined)[0] as string);
+  record.layer = layer.name;
+  record.mode = file.flow;
+  record.io = file.mode;
+  record.write = file.write;
+  record.fallback = fallback;
+  // The watch keeps its record as long as the file is open.
+  if (ruling.watch !== undefined) file.watch = ruling.watch({ ...record });
+  core.gate.opened(call, ruling, record);
+  const persisted = core.journal === undefined ? undefined : core.gate.keep?.(file.handle);
+  if (persisted !== undefined) core.journal?.attach(file, persisted);
+}

@@ -1,0 +1,59 @@
+/**
+ * Further nodeIds of a node, by which opens are kept apart: giving it a new one, the alias for an observed open, and the
+ * LOOKUP that leads an open there. plan-open.ts decides which open goes by which.
+ */
+import type { CallContext, EntryOut, NodeId, Status } from "@sluice/vfs";
+import type { Core } from "../core.js";
+import { InodeIo } from "../io/inode-io.js";
+import type { Node } from "../node/node.js";
+import type { FormerId } from "../node/node-table.js";
+import { isTiedElsewhere } from "./plan-open.js";
+
+/** Gives the node another nodeId. Attributes that the kernel caches for the old one would not follow the new one's changes. */
+export function giveNewId(core: Core, node: Node): void {
+  const old = node.id;
+  core.nodes.renumber(node, node.io ?? new InodeIo());
+  core.port.invalidateInode(old, -1, 0);
+}
+
+/** Is the node, by its own nodeId, tied to a file of another layer than the one that its object lies in? */
+export function needsNewId(node: Node): boolean {
+  return isTiedElsewhere(node.io, node.dataLayer);
+}
+
+/** The nodeId, an alias by now, serves observed opens alone. */
+export function keepForObserved(core: Core, node: Node, nodeId: NodeId): void {
+  const alias = core.nodes.former(nodeId);
+  if (alias === undefined) return;
+  alias.io.apart = true;
+  node.apart ??= alias;
+  core.journal?.apart(alias);
+}
+
+/** A look-up found a node, whose entry is in `out`. If an observed open was sent there, it leads to an alias for that open. */
+export function followReroute(core: Core, call: CallContext, status: Status, out: EntryOut): Status {
+  if (status !== 0 || out.nodeId === 0) return status;
+  const node = core.nodes.get(out.nodeId);
+  if (node === undefined || !core.reroutes.found(call.pid, node)) return status;
+  const alias = freeAlias(core, call.pid, node);
+  core.reroutes.leadsTo(call.pid, alias.id);
+  core.nodes.enterInstead(alias);
+  out.nodeId = alias.id;
+  out.attrTtlMs = 0;
+  return status;
+}
+
+/** An alias that nothing is open by, and that no other thread is on its way to. The kernel may look up twice: both find the same one. */
+function freeAlias(core: Core, pid: number, node: Node): FormerId {
+  const before = node.apart;
+  const isFree = before?.io.handles.size === 0 && !core.reroutes.awaitsOther(pid, node, before.id);
+  if (before !== undefined && isFree) return before;
+  const alias = core.nodes.addId(node);
+  alias.io.apart = true;
+  node.apart = alias;
+  core.journal?.apart(before);
+  core.journal?.apart(alias);
+  // Attributes that the kernel caches for the node would not follow what is done by the alias.
+  if (before === undefined) core.port.invalidateInode(node.id, -1, 0);
+  return alias;
+}

@@ -1,0 +1,45 @@
+/** CREATE's and TMPFILE's half of an open: the first open of a file that was made just now. */
+import type { CallContext, OpenOut } from "@sluice/vfs";
+import type { Core } from "../core.js";
+import type { Ruling } from "../gate/gate.js";
+import type { Permit } from "../layer/permit.js";
+import type { Node } from "../node/node.js";
+import { executePlan, type PlannedOpen } from "./execute-plan.js";
+import { OpenPlan, planOpen } from "./plan-open.js";
+
+export interface NewFile {
+  readonly call: CallContext;
+  readonly ruling: Ruling;
+  readonly node: Node;
+  /** Open for reading and writing; the open file takes it over. */
+  readonly fd: number;
+  readonly flags: number;
+}
+
+/** Reused from one open to the next. */
+const plan = new OpenPlan();
+
+/** Nothing else is open of the file, so its open is always served by the node's own nodeId. */
+export function openNewFile(core: Core, permit: Permit, file: NewFile, out: OpenOut): void {
+  const { call, ruling, node, fd, flags } = file;
+  const open: PlannedOpen = {
+    call,
+    ruling,
+    node,
+    nodeId: node.id,
+    io: undefined,
+    byAlias: false,
+    pid: call.pid,
+    flags,
+    write: true,
+    arrival: "first",
+    nameless: false,
+    isNew: true,
+    plan,
+    fd,
+    cachedBacking: undefined,
+    path: undefined,
+  };
+  planOpen(core, open, ruling, plan);
+  executePlan(core, permit, open, out);
+}
