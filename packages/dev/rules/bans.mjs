@@ -44,7 +44,7 @@ export const BANS = [
   {
     name: "file made without a permit",
     text: /\bO\.(CREAT|TMPFILE)\b/,
-    in: (path) => /^packages\/overlay\/src\/(io|open|operations|merge|gate|locks)\/(?!.*\.test\.ts$)/.test(path),
+    in: (path) => /^packages\/overlay\/src\/(handles|io|open|operations|merge|gate|locks)\/(?!.*\.test\.ts$)/.test(path),
     reason: "makeFile and makeNamelessFile take the permit of the operation",
   },
   {

@@ -1,10 +1,10 @@
 /** What every operation works on: the stack, the tables, the ports. Made once by `createOverlay`. */
 import type { Attr, KernelPort } from "@sluice/vfs";
-import type { OverlayConfig, OverlayEvents } from "./config.js";
+import type { OverlayConfig, OverlayEvents } from "./contract/config.js";
 import type { CopyUpJob } from "./copy-up/copy-up-job.js";
-import type { Gate } from "./gate/gate.js";
-import type { HandleTable } from "./io/handle-table.js";
-import type { KeptBackings } from "./io/kept-backings.js";
+import type { Gate } from "./contract/gate.js";
+import type { HandleTable } from "./handles/handle-table.js";
+import type { KeptBackings } from "./handles/kept-backings.js";
 import type { Reroutes } from "./open/reroutes.js";
 import type { DirectoryFds } from "./layer/directory-fds.js";
 import type { HostLayer } from "./layer/host-layer.js";

@@ -1,10 +1,10 @@
 /** Puts an overlay together from its layers. */
 import { Attr, type KernelPort, S } from "@sluice/vfs";
-import type { OverlayConfig } from "./config.js";
+import type { OverlayConfig } from "./contract/config.js";
 import type { Core } from "./core.js";
-import { HandleTable } from "./io/handle-table.js";
+import { HandleTable } from "./handles/handle-table.js";
 import { IdleIo } from "./io/idle-io.js";
-import { KeptBackings } from "./io/kept-backings.js";
+import { KeptBackings } from "./handles/kept-backings.js";
 import { Reroutes } from "./open/reroutes.js";
 import { DirectoryFds } from "./layer/directory-fds.js";
 import { type HostLayer, statFd, sys } from "./layer/host-layer.js";

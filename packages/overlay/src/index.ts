@@ -1,5 +1,5 @@
 /** An overlay filesystem over host directories, in kernel overlayfs' on-disk format. */
-export type { LayerSpec, LayerStatus, OverlayConfig, OverlayEvents, OverlayStatus } from "./config.js";
+export type { LayerSpec, LayerStatus, OverlayConfig, OverlayEvents, OverlayStatus } from "./contract/config.js";
 export { createOverlay } from "./create-overlay.js";
 export type {
   Access,
@@ -13,7 +13,7 @@ export type {
   Operation,
   Ruling,
   WatchedIo,
-} from "./gate/gate.js";
+} from "./contract/gate.js";
 export { whenAskedToEnd } from "./layer/caller-process.js";
 export { type MarkNames, markNames } from "./marks/names.js";
 export type { OpenReview } from "./open/review-open.js";

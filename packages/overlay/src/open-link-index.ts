@@ -3,7 +3,7 @@
  * of use only if a lower file can be named by a handle, and only together with the lower layer that it was made over.
  */
 import { Attr, Errno, FsError, O } from "@sluice/vfs";
-import type { OverlayConfig } from "./config.js";
+import type { OverlayConfig } from "./contract/config.js";
 import type { Core } from "./core.js";
 import { parseDirents } from "./layer/dirents.js";
 import { openName, removeTree, statName, sys, upkeep } from "./layer/host-layer.js";

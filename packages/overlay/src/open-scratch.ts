@@ -3,7 +3,7 @@
  * overlay lives, so that no second one uses the same upper layer. Holds the mark of a volatile mount, which outlives it.
  */
 import { AT, Errno, errnoName, FsError, O } from "@sluice/vfs";
-import type { LayerSpec } from "./config.js";
+import type { LayerSpec } from "./contract/config.js";
 import { parseDirents } from "./layer/dirents.js";
 import { emptyDirectory, type HostLayer, openName, sys, upkeep } from "./layer/host-layer.js";
 import { RealDir } from "./layer/real-dir.js";

@@ -26,9 +26,9 @@ import type {
   WriteArgs,
   XattrSetArgs,
 } from "@sluice/vfs";
-import type { OverlayStatus } from "./config.js";
+import type { OverlayStatus } from "./contract/config.js";
 import type { Core } from "./core.js";
-import type { Access } from "./gate/gate.js";
+import type { Access } from "./contract/gate.js";
 import { createFile, createNameless } from "./io/create-file.js";
 import { readData, syncFile, writeData } from "./io/data.js";
 import { type Explained, explainOpen } from "./open/explain-open.js";

@@ -1,5 +1,5 @@
 /** What the overlay tells of itself. */
-import type { LayerStatus, OverlayStatus } from "./config.js";
+import type { LayerStatus, OverlayStatus } from "./contract/config.js";
 import type { Core } from "./core.js";
 import { probeLayer } from "./io/probe-layer.js";
 import { fileSystemName } from "./layer/file-system-name.js";

@@ -8,3 +8,4 @@ export * from "./flags.js";
 export * from "./kernel-port.js";
 export * from "./loop-turn.js";
 export * from "./out.js";
+export * from "./statuses.js";

@@ -1,5 +1,5 @@
 /** Copy-up of a regular file: data, then attributes, made durable under a name in the scratch directory, then published. */
-import { Attr, Errno, O, type Status } from "@sluice/vfs";
+import { andThen, Attr, andFinally, Errno, O, type Status } from "@sluice/vfs";
 import type { Core } from "../core.js";
 import { DataPlace } from "../layer/data-place.js";
 import { type HostLayer, openName, statFd, syncIn, sys, upkeep } from "../layer/host-layer.js";
@@ -13,7 +13,6 @@ import { copyContent } from "./copy-data.js";
 import { addFlags, copyFlags, copyMetadata } from "./copy-metadata.js";
 import type { CopyUpJob } from "./copy-up-job.js";
 import { type FinishedCopy, publish } from "./publish.js";
-import { ending, andThen } from "./statuses.js";
 
 /** 0 or a positive errno. */
 export function copyRegular(core: Core, job: CopyUpJob): Status {
@@ -32,7 +31,7 @@ export function copyRegular(core: Core, job: CopyUpJob): Status {
     job.sizeBytes = job.truncate || isMetadataOnly(job, attr) ? 0 : attr.size;
     return withTemporary(core, { job, name }, (target) => fill(core, job, { layer, source, object, target, attr, name }));
   };
-  return ending(copy, (status) => {
+  return andFinally(copy, (status) => {
     sys.close(source);
     if (object >= 0 && object !== source) sys.close(object);
     core.copyUps++;
@@ -45,7 +44,7 @@ function withTemporary(core: Core, { job, name }: { job: CopyUpJob; name: string
   const scratch = core.fds.of(core.scratch as NonNullable<Core["scratch"]>);
   const target = scratch < 0 ? scratch : openName(scratch, name, O.RDWR | O.CREAT | O.EXCL, 0o600);
   if (target < 0) return -target;
-  return ending(
+  return andFinally(
     () => work(target),
     (status) => {
       if (status !== 0 || !job.takes(target)) sys.close(target);

@@ -10,7 +10,7 @@
  */
 import { type CallContext, Errno, type Status } from "@sluice/vfs";
 import type { Core } from "../core.js";
-import type { OpenFile } from "../io/handle-table.js";
+import type { OpenFile } from "../handles/handle-table.js";
 import { issuePermit, type Permit } from "../layer/permit.js";
 
 /** An operation that policy governs. The object keeps what was judged. */

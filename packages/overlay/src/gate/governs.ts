@@ -1,5 +1,5 @@
 /** Does the policy in force say anything about an access? A table look-up: an operation that it does not govern asks nothing. */
-import type { Access, Gate, Ruling } from "./gate.js";
+import type { Access, Gate, Ruling } from "../contract/gate.js";
 
 /** The ruling where there is no policy. */
 export const GRANTED: Ruling = Object.freeze({ effect: "grant", errno: 0 });

@@ -2,7 +2,7 @@
 import type { CallContext, Status } from "@sluice/vfs";
 import type { Core } from "../core.js";
 import type { Node } from "../node/node.js";
-import type { Intent, Ruling } from "./gate.js";
+import type { Intent, Ruling } from "../contract/gate.js";
 
 /** One access that is about to happen. */
 export interface GovernedAccess {

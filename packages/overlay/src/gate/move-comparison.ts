@@ -6,11 +6,10 @@
  *
  * `create` is not compared: it says what may come to a path, not what may be done with the object that has it.
  */
-import { type CallContext, Errno, O, type Status } from "@sluice/vfs";
-import { andThen } from "../copy-up/statuses.js";
+import { andThen, type CallContext, Errno, O, type Status } from "@sluice/vfs";
 import type { Core } from "../core.js";
 import type { Node } from "../node/node.js";
-import type { Access, Gate, Intent, Operation, Ruling } from "./gate.js";
+import type { Access, Gate, Intent, Operation, Ruling } from "../contract/gate.js";
 import { GRANTED } from "./governs.js";
 import { firstDenial, type GovernedAccess, JudgedAccesses } from "./judged-accesses.js";
 

@@ -3,7 +3,7 @@ import { type CallContext, type CreateArgs, type EntryOut, Errno, O, type OpenOu
 import { copyUpDirectory } from "../copy-up/copy-up-directory.js";
 import type { Core } from "../core.js";
 import { creationIntent } from "../gate/describe-access.js";
-import type { Intent, Ruling } from "../gate/gate.js";
+import type { Intent, Ruling } from "../contract/gate.js";
 import { govern, type Governed } from "../gate/govern.js";
 import { GRANTED } from "../gate/governs.js";
 import { firstDenial, type GovernedAccess, JudgedAccesses, NO_ACCESS } from "../gate/judged-accesses.js";

@@ -5,7 +5,7 @@
 import { O } from "@sluice/vfs";
 import type { Core } from "../core.js";
 import { openNode } from "../node/open-node.js";
-import type { OpenFile } from "./handle-table.js";
+import type { OpenFile } from "../handles/handle-table.js";
 
 export function currentFd(core: Core, file: OpenFile): number {
   const layer = file.node.dataLayer;

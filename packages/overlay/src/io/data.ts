@@ -22,8 +22,8 @@ import type { Permit } from "../layer/permit.js";
 import { syncVolatile } from "../operations/whole-filesystem.js";
 import { appendBegun } from "./append-once.js";
 import { currentFd } from "./current-fd.js";
-import type { OpenFile } from "./handle-table.js";
-import type { InodeIo } from "./inode-io.js";
+import type { OpenFile } from "../handles/handle-table.js";
+import type { InodeIo } from "../node/inode-io.js";
 import { pagesDropped } from "./kept-pages.js";
 import { transfer } from "./watched-io.js";
 

@@ -1,9 +1,9 @@
 import { S } from "@sluice/vfs";
 import { expect, test } from "vitest";
 import { Node } from "../node/node.js";
-import { OpenFile } from "./handle-table.js";
+import { OpenFile } from "../handles/handle-table.js";
 import { IDLE_PLACES, IdleIo } from "./idle-io.js";
-import { InodeIo } from "./inode-io.js";
+import { InodeIo } from "../node/inode-io.js";
 
 function closedFile(idle: IdleIo, id: number, say: (io: InodeIo, node: Node) => void = () => undefined): Node {
   const node = new Node(id, S.IFREG);

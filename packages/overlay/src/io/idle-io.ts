@@ -3,7 +3,7 @@
  * opened at some time, and each would keep as much again as its node. Not at once: what is closed is often opened again.
  */
 import type { Node } from "../node/node.js";
-import type { InodeIo } from "./inode-io.js";
+import type { InodeIo } from "../node/inode-io.js";
 
 /** Of the files that were closed last. */
 export const IDLE_PLACES = 64;

@@ -5,8 +5,8 @@ import { join } from "node:path";
 import { S } from "@sluice/vfs";
 import { afterAll, expect, test } from "vitest";
 import { Node } from "../node/node.js";
-import { OpenFile } from "./handle-table.js";
-import { InodeIo } from "./inode-io.js";
+import { OpenFile } from "../handles/handle-table.js";
+import { InodeIo } from "../node/inode-io.js";
 import { mayKeepPages, pagesDropped, pagesWritten } from "./kept-pages.js";
 
 const directory = mkdtempSync(join(tmpdir(), "sluice-kept-pages-"));

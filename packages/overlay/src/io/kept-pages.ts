@@ -5,7 +5,7 @@
  */
 import { Attr } from "@sluice/vfs";
 import { statFd } from "../layer/host-layer.js";
-import type { OpenFile } from "./handle-table.js";
+import type { OpenFile } from "../handles/handle-table.js";
 
 const attr = new Attr();
 /** Words of a stat that tell whether content may be another: inode, size, seconds and nanoseconds of change, device. */

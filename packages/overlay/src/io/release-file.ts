@@ -3,7 +3,7 @@ import type { FileHandle } from "@sluice/vfs";
 import type { Core } from "../core.js";
 import { sys } from "../layer/host-layer.js";
 import { releaseLocks } from "../locks/lock-file.js";
-import type { OpenFile } from "./handle-table.js";
+import type { OpenFile } from "../handles/handle-table.js";
 import { pagesWritten } from "./kept-pages.js";
 import { leaveWithheld } from "./withhold-open.js";
 

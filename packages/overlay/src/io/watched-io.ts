@@ -2,8 +2,8 @@
 import { type CallContext, Errno, type FileOffset, O, type Status } from "@sluice/vfs";
 import { Attr } from "@sluice/vfs";
 import { statFd } from "../layer/host-layer.js";
-import type { IoWatch, WatchedIo } from "../gate/gate.js";
-import type { OpenFile } from "./handle-table.js";
+import type { IoWatch, WatchedIo } from "../contract/gate.js";
+import type { OpenFile } from "../handles/handle-table.js";
 
 const attr = new Attr();
 

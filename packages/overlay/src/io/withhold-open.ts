@@ -8,9 +8,9 @@
  */
 import type { FileHandle, NodeId } from "@sluice/vfs";
 import type { Core } from "../core.js";
-import type { IoWatch } from "../gate/gate.js";
-import type { OpenFile } from "./handle-table.js";
-import type { InodeIo } from "./inode-io.js";
+import type { IoWatch } from "../contract/gate.js";
+import type { OpenFile } from "../handles/handle-table.js";
+import type { InodeIo } from "../node/inode-io.js";
 
 /** Why a withheld open still reaches the file; a closed set. */
 export type Passing =

@@ -1,7 +1,7 @@
 /** GETLK, SETLK and SETLKW of an open file, and what its closing lets go. */
 import { type CallContext, Errno, type FileHandle, LOCK, type LockArgs, type ReleaseArgs, type Status } from "@sluice/vfs";
 import type { Core } from "../core.js";
-import type { OpenFile } from "../io/handle-table.js";
+import type { OpenFile } from "../handles/handle-table.js";
 
 /** Fills `args` with a lock that is in the way, or makes its type UNLCK. */
 export function getLock(core: Core, args: LockArgs): Status {

@@ -6,7 +6,7 @@ import type { RealDir } from "../layer/real-dir.js";
 import { hiddenBy } from "../marks/foreign-marks.js";
 import { mixDevice } from "../node/admit.js";
 import type { Node } from "../node/node.js";
-import { unlessKilled } from "../unless-killed.js";
+import { unlessKilled } from "../layer/unless-killed.js";
 import { DirentCursor } from "../layer/dirents.js";
 import { GONE, judgeEntry, WHITEOUT } from "./judge-entry.js";
 

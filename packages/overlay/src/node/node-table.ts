@@ -1,13 +1,13 @@
 /**
  * Every node the kernel knows, by nodeId, with its lookup counts. The one place that holds this state, so that it can be
  * journaled. A node can have a former id as well: while a reader passes through to the lower file under the old one, the
- * copied-up file is served under a new one (see io/inode-io.ts).
+ * copied-up file is served under a new one (see inode-io.ts).
  */
 import { type ByteName, type NodeId, ROOT_ID } from "@sluice/vfs";
 import type { OverlayJournal } from "../journal/overlay-journal.js";
 import type { Revival } from "../restore/revival.js";
 import { type ForgottenNode, ForgottenNodes, recordOf } from "./forgotten-nodes.js";
-import { InodeIo } from "../io/inode-io.js";
+import { InodeIo } from "./inode-io.js";
 import { IdPages } from "./id-pages.js";
 import { type Dentry, Node } from "./node.js";
 

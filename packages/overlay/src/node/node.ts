@@ -2,8 +2,8 @@
 import { type ByteName, type NodeId, S } from "@sluice/vfs";
 import type { HostLayer } from "../layer/host-layer.js";
 import type { RealDir } from "../layer/real-dir.js";
-import type { InodeIo } from "../io/inode-io.js";
-import { WithRarities } from "./rarities.js";
+import type { InodeIo } from "./inode-io.js";
+import { WithRarities } from "./cold-fields.js";
 
 /** A bit of no kind. */
 const SHOWN = 1;
@@ -25,7 +25,7 @@ export class Node extends WithRarities {
   /** Not a directory: the directory of the layer it lies in, and its name there. */
   dir: RealDir | undefined = undefined;
   realName: ByteName = "";
-  /** Its I/O state in the kernel while something is or was open; see io/inode-io.ts. */
+  /** Its I/O state in the kernel while something is or was open; see inode-io.ts. */
   io: InodeIo | undefined = undefined;
   /** Where it is written down, or 0: see journal/overlay-journal.ts. */
   slot = 0;

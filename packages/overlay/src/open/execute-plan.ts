@@ -4,10 +4,10 @@
  */
 import { type CallContext, Errno, O, type OpenOut } from "@sluice/vfs";
 import type { Core } from "../core.js";
-import type { FallbackReason, OpenRecord, Ruling } from "../gate/gate.js";
+import type { FallbackReason, OpenRecord, Ruling } from "../contract/gate.js";
 import { clearSuid } from "../io/data.js";
-import type { OpenFile } from "../io/handle-table.js";
-import { type Backing, InodeIo } from "../io/inode-io.js";
+import type { OpenFile } from "../handles/handle-table.js";
+import { type Backing, InodeIo } from "../node/inode-io.js";
 import { mayKeepPages } from "../io/kept-pages.js";
 import { effects, type HostLayer, sys } from "../layer/host-layer.js";
 import type { Permit } from "../layer/permit.js";

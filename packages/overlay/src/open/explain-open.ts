@@ -5,7 +5,7 @@
 import { type ByteName, Errno, O } from "@sluice/vfs";
 import type { Core } from "../core.js";
 import { intentOn } from "../gate/describe-access.js";
-import type { Access, FallbackReason, Flow, Intent, Ruling } from "../gate/gate.js";
+import type { Access, FallbackReason, Flow, Intent, Ruling } from "../contract/gate.js";
 import type { Node } from "../node/node.js";
 import { childOf } from "../operations/lookup.js";
 import { OpenPlan, type OpenToPlan, planOpen } from "./plan-open.js";

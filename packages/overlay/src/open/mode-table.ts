@@ -9,7 +9,7 @@
  *
  * docs/io-modes.md shows the table to users. test/passthrough/mode-table.test.ts checks each cell on a real mount.
  */
-import type { InodeIo } from "../io/inode-io.js";
+import type { InodeIo } from "../node/inode-io.js";
 import type { Node } from "../node/node.js";
 
 /** The mode that the opens of one nodeId hold its inode in. A mapping that outlived its descriptor does not count: it needs no reply. */

@@ -4,7 +4,7 @@
  */
 import type { CallContext, EntryOut, NodeId, Status } from "@sluice/vfs";
 import type { Core } from "../core.js";
-import { InodeIo } from "../io/inode-io.js";
+import { InodeIo } from "../node/inode-io.js";
 import type { Node } from "../node/node.js";
 import type { FormerId } from "../node/node-table.js";
 import { isTiedElsewhere } from "./plan-open.js";

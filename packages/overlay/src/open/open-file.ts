@@ -33,11 +33,10 @@
  *
  * Running out of descriptors is no retry: `reach` gives cached ones back, and opens with what that leaves.
  */
-import { Attr, type CallContext, Errno, type NodeId, O, type OpenOut, S, type Status } from "@sluice/vfs";
+import { andThen, Attr, type CallContext, Errno, type NodeId, O, type OpenOut, S, type Status } from "@sluice/vfs";
 import { type CopyUpOptions, copyUp } from "../copy-up/copy-up.js";
-import { andThen } from "../copy-up/statuses.js";
 import type { Core } from "../core.js";
-import type { Ruling } from "../gate/gate.js";
+import type { Ruling } from "../contract/gate.js";
 import { govern, type Governed } from "../gate/govern.js";
 import { GRANTED } from "../gate/governs.js";
 import { statFd, sys } from "../layer/host-layer.js";
@@ -45,7 +44,7 @@ import type { Permit } from "../layer/permit.js";
 import type { Node } from "../node/node.js";
 import { openNode, openWritable, statNode } from "../node/open-node.js";
 import { isReplaced } from "../operations/recheck.js";
-import type { Backing, InodeIo } from "../io/inode-io.js";
+import type { Backing, InodeIo } from "../node/inode-io.js";
 import { executePlan, type PlannedOpen } from "./execute-plan.js";
 import { OpenIntent, writes } from "./open-intent.js";
 import { OpenPlan, planOpen } from "./plan-open.js";

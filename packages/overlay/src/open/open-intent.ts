@@ -1,10 +1,10 @@
 /** Describes an open to the gate: its accesses, and the object behind its descriptor. */
 import { Attr, O } from "@sluice/vfs";
 import type { Core } from "../core.js";
-import type { Access, Content, Intent } from "../gate/gate.js";
+import type { Access, Content, Intent } from "../contract/gate.js";
 import type { Node } from "../node/node.js";
 import { readXattrOf } from "../node/node-xattr.js";
-import { contentOf } from "../io/content.js";
+import { contentOf } from "../handles/content.js";
 
 /** An open with a descriptor of its object. */
 export interface DescribedOpen {

@@ -1,7 +1,7 @@
 /** CREATE's and TMPFILE's half of an open: the first open of a file that was made just now. */
 import type { CallContext, OpenOut } from "@sluice/vfs";
 import type { Core } from "../core.js";
-import type { Ruling } from "../gate/gate.js";
+import type { Ruling } from "../contract/gate.js";
 import type { Permit } from "../layer/permit.js";
 import type { Node } from "../node/node.js";
 import { executePlan, type PlannedOpen } from "./execute-plan.js";

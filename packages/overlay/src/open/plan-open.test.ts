@@ -2,8 +2,8 @@
 import { O, S } from "@sluice/vfs";
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import type { OpenFile } from "../io/handle-table.js";
-import { type Backing, InodeIo } from "../io/inode-io.js";
+import type { OpenFile } from "../handles/handle-table.js";
+import { type Backing, InodeIo } from "../node/inode-io.js";
 import type { HostLayer } from "../layer/host-layer.js";
 import type { RealDir } from "../layer/real-dir.js";
 import { Node } from "../node/node.js";

@@ -6,9 +6,9 @@
  * is open already with what a new ruling asks for.
  */
 import { Errno, type KernelPort, type NodeId, O, type OpenOut } from "@sluice/vfs";
-import type { OverlayConfig } from "../config.js";
-import type { FallbackReason, Ruling } from "../gate/gate.js";
-import type { InodeIo } from "../io/inode-io.js";
+import type { OverlayConfig } from "../contract/config.js";
+import type { FallbackReason, Ruling } from "../contract/gate.js";
+import type { InodeIo } from "../node/inode-io.js";
 import { isOnlyWithheld } from "../io/withhold-open.js";
 import type { HostLayer } from "../layer/host-layer.js";
 import type { Node } from "../node/node.js";

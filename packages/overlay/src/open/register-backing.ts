@@ -6,9 +6,9 @@
  */
 import { Attr, Errno, S } from "@sluice/vfs";
 import type { Core } from "../core.js";
-import type { FallbackReason } from "../gate/gate.js";
-import type { OpenFile } from "../io/handle-table.js";
-import type { Backing, Identity } from "../io/inode-io.js";
+import type { FallbackReason } from "../contract/gate.js";
+import type { OpenFile } from "../handles/handle-table.js";
+import type { Backing, Identity } from "../node/inode-io.js";
 import { type HostLayer, statFd } from "../layer/host-layer.js";
 
 const attr = new Attr();

@@ -1,9 +1,9 @@
 /** Reviews a file that is open already: describes it for a gate that judges it again, and compares it with the new ruling. */
 import { Attr, type FileHandle, S } from "@sluice/vfs";
 import type { Core } from "../core.js";
-import type { Intent, Ruling } from "../gate/gate.js";
-import { contentOf } from "../io/content.js";
-import type { OpenFile } from "../io/handle-table.js";
+import type { Intent, Ruling } from "../contract/gate.js";
+import { contentOf } from "../handles/content.js";
+import type { OpenFile } from "../handles/handle-table.js";
 import { statFd } from "../layer/host-layer.js";
 import { readXattrOf } from "../node/node-xattr.js";
 import { accessesOf } from "./open-intent.js";

@@ -15,7 +15,7 @@ import {
   type Status,
 } from "@sluice/vfs";
 import type { Core } from "../core.js";
-import type { OpenDirectory } from "../io/handle-table.js";
+import type { OpenDirectory } from "../handles/handle-table.js";
 import { syncIn, sys, upkeep } from "../layer/host-layer.js";
 import { DirectoryStream, type StreamedEntry } from "../merge/directory-stream.js";
 import { type Listing, readListing } from "../merge/listing.js";

@@ -11,10 +11,10 @@ import {
 } from "@sluice/vfs";
 import type { Core } from "../core.js";
 import { clearSuid } from "../io/data.js";
-import type { OpenFile } from "../io/handle-table.js";
+import type { OpenFile } from "../handles/handle-table.js";
 import { currentFd } from "../io/current-fd.js";
 import { change, transfer } from "../io/watched-io.js";
-import type { WatchedIo } from "../gate/gate.js";
+import type { WatchedIo } from "../contract/gate.js";
 import { permitOf } from "../gate/govern.js";
 import { effects, sys } from "../layer/host-layer.js";
 

@@ -1,8 +1,7 @@
 /** IOCTL: inode flags (lsattr, chattr) and their extended form (xfs_io, project ids). Nothing else is known. */
-import { type CallContext, type DataOut, Errno, type IoctlArgs, type NodeId, O, type Status } from "@sluice/vfs";
+import { andThen, type CallContext, type DataOut, Errno, type IoctlArgs, type NodeId, O, type Status } from "@sluice/vfs";
 import { copyUp } from "../copy-up/copy-up.js";
 import type { Core } from "../core.js";
-import { andThen } from "../copy-up/statuses.js";
 import { govern } from "../gate/govern.js";
 import { GovernedOperation } from "../gate/governed-operation.js";
 import type { GovernedAccess } from "../gate/judged-accesses.js";

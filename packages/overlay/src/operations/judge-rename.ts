@@ -4,9 +4,8 @@
  * A tree is judged name by name, which takes as long as it takes: other callers get their turns in between, and may give a
  * directory new names after it was read. Those are judged as well (arrivals.ts), so that in the end every name in the tree was.
  */
-import { type ByteName, type CallContext, Errno, LoopTurn, type Status } from "@sluice/vfs";
+import { andThen, type ByteName, type CallContext, andFinally, Errno, LoopTurn, type Status } from "@sluice/vfs";
 import type { Core } from "../core.js";
-import { andThen, ending } from "../copy-up/statuses.js";
 import { intentOn } from "../gate/describe-access.js";
 import { governsAny } from "../gate/governs.js";
 import { type GovernedAccess, JudgedAccesses, NO_ACCESS } from "../gate/judged-accesses.js";
@@ -152,7 +151,7 @@ export class RenameJudgement implements ArrivalWatch {
       }
       return refused;
     };
-    return ending(
+    return andFinally(
       () => andThen(compare(core, moved).judge(core, call), finish),
       () => core.nodes.release(node),
     );

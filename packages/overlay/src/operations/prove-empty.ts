@@ -6,7 +6,7 @@ import { type CallContext, Errno, FsError, inTurns, type Status } from "@sluice/
 import type { Core } from "../core.js";
 import { fillListing, Listing } from "../merge/listing.js";
 import type { Node } from "../node/node.js";
-import { unlessKilled } from "../unless-killed.js";
+import { unlessKilled } from "../layer/unless-killed.js";
 import type { ArrivalWatch } from "./arrivals.js";
 
 export class EmptyProof implements ArrivalWatch {

@@ -1,5 +1,6 @@
 /** SETATTR: copy-up, then size, owner, mode and times on the upper object. */
 import {
+  andThen,
   AT,
   type AttrOut,
   type CallContext,
@@ -14,15 +15,14 @@ import {
 } from "@sluice/vfs";
 import { copyUp } from "../copy-up/copy-up.js";
 import type { Core } from "../core.js";
-import { andThen } from "../copy-up/statuses.js";
 import { intentOn } from "../gate/describe-access.js";
-import type { Access, WatchedIo } from "../gate/gate.js";
+import type { Access, WatchedIo } from "../contract/gate.js";
 import { govern } from "../gate/govern.js";
 import { GovernedOperation } from "../gate/governed-operation.js";
 import { governsAny } from "../gate/governs.js";
 import { type GovernedAccess, NO_ACCESS } from "../gate/judged-accesses.js";
 import { clearSuid } from "../io/data.js";
-import type { OpenFile } from "../io/handle-table.js";
+import type { OpenFile } from "../handles/handle-table.js";
 import { giveNewId, needsNewId } from "../open/node-ids.js";
 import { effects, sys } from "../layer/host-layer.js";
 import type { Permit } from "../layer/permit.js";

@@ -5,8 +5,8 @@
 import type { DirectoryRecord, FileRecord, HandleRecords } from "@sluice/journal";
 import { O } from "@sluice/vfs";
 import type { Core } from "../core.js";
-import { OpenDirectory, OpenFile } from "../io/handle-table.js";
-import { InodeIo } from "../io/inode-io.js";
+import { OpenDirectory, OpenFile } from "../handles/handle-table.js";
+import { InodeIo } from "../node/inode-io.js";
 import { withhold } from "../io/withhold-open.js";
 import { MODES, type OverlayJournal, storeKey } from "../journal/overlay-journal.js";
 import { readListingFrom } from "../journal/kept-listing.js";

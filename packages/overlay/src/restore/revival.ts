@@ -6,7 +6,7 @@
 import { NodeFlag, type NodeRecords, RecordKind } from "@sluice/journal";
 import { type Attr, type ByteName, type NodeId, S } from "@sluice/vfs";
 import type { Core } from "../core.js";
-import { InodeIo } from "../io/inode-io.js";
+import { InodeIo } from "../node/inode-io.js";
 import { storeKey } from "../journal/overlay-journal.js";
 import type { HostLayer } from "../layer/host-layer.js";
 import { RealDir } from "../layer/real-dir.js";

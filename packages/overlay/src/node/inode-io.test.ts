@@ -1,8 +1,8 @@
 /** The list of the open files of an id does what a Set does. */
 import { expect, it } from "vitest";
-import { OpenFile } from "./handle-table.js";
+import { OpenFile } from "../handles/handle-table.js";
 import { InodeIo } from "./inode-io.js";
-import { Node } from "../node/node.js";
+import { Node } from "./node.js";
 
 it("holds each open file until it is closed, whatever the order", () => {
   const node = new Node(1, 0);

@@ -1,6 +1,6 @@
 /** Long work for a caller (vfs/loop-turn.ts) that stops once a signal kills the caller: nobody waits for its result. */
 import { type CallContext, Errno, FsError } from "@sluice/vfs";
-import { whenDying } from "./layer/caller-process.js";
+import { whenDying } from "./caller-process.js";
 
 /** The same steps. Throws EINTR between two of them. */
 export function* unlessKilled<T>(caller: CallContext, steps: Generator<void, T>): Generator<void, T, boolean> {

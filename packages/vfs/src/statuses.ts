@@ -1,13 +1,14 @@
-/** Steps that are done at once where nothing has to be waited for: a small file on a tmpfs is copied up before its open returns. */
-import { Errno, type Status } from "@sluice/vfs";
+/** Joins steps that may finish at once or later. A small file on a tmpfs is copied up before its open returns, without a promise. */
+import { Errno } from "./errno.js";
+import type { Status } from "./filesystem.js";
 
-/** Goes on with a step's status. */
+/** Calls `next` with the status of a step: at once if the step is finished. */
 export function andThen(status: Status, next: (status: number) => Status): Status {
   return typeof status === "number" ? next(status) : status.then(next);
 }
 
-/** Whatever becomes of `work`, `end` is told; an error counts as EIO there, and goes on as one. */
-export function ending(work: () => Status, end: (status: number) => void): Status {
+/** Calls `end` with the status of `work`, however it ends. An error is EIO to `end`, and is thrown on. */
+export function andFinally(work: () => Status, end: (status: number) => void): Status {
   const failed = (error: unknown): never => {
     end(Errno.EIO);
     throw error;

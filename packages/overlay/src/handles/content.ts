@@ -1,7 +1,7 @@
 /** The content of a file, for the gate. A lower layer's is nobody's to write; of the upper layer's the open files are looked over. */
 import { O } from "@sluice/vfs";
 import type { Core } from "../core.js";
-import type { Content } from "../gate/gate.js";
+import type { Content } from "../contract/gate.js";
 import { sys } from "../layer/host-layer.js";
 import type { Node } from "../node/node.js";
 import { openNode } from "../node/open-node.js";

@@ -7,7 +7,7 @@
  */
 import type { OpenOut } from "@sluice/vfs";
 import type { HostLayer } from "../layer/host-layer.js";
-import type { OpenFile } from "./handle-table.js";
+import type { OpenFile } from "../handles/handle-table.js";
 
 /** A backing file that is registered with the kernel. Its `fd` stays open as long as it is registered. */
 export interface Backing {

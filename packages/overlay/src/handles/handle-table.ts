@@ -1,13 +1,13 @@
 /** Open file descriptions, by handle. The one place that holds them, so that they can be journaled. */
 import { type FileHandle, type NodeId, O, type OpenOut } from "@sluice/vfs";
 import type { DirectoryStream } from "../merge/directory-stream.js";
-import type { Flow, IoWatch } from "../gate/gate.js";
+import type { Flow, IoWatch } from "../contract/gate.js";
 import type { HostLayer } from "../layer/host-layer.js";
 import type { Listing } from "../merge/listing.js";
 import type { OverlayJournal } from "../journal/overlay-journal.js";
 import { IdPages } from "../node/id-pages.js";
 import type { Node } from "../node/node.js";
-import type { Backing, InodeIo } from "./inode-io.js";
+import type { Backing, InodeIo } from "../node/inode-io.js";
 
 export class OpenFile {
   constructor(
