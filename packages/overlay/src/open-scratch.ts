@@ -5,8 +5,8 @@
 import { AT, Errno, errnoName, FsError, O } from "@sluice/vfs";
 import type { LayerSpec } from "./contract/config.js";
 import { parseDirents } from "./layer/dirents.js";
-import { emptyDirectory, type HostLayer, openName, sys, upkeep } from "./layer/host-layer.js";
-import { RealDir } from "./layer/real-dir.js";
+import { type HostLayer, RealDir } from "./layer/host-layer.js";
+import { emptyDirectory, openName, sys, upkeep } from "./layer/system-calls.js";
 import { makeWhiteout } from "./marks/whiteout.js";
 import { readLeftHandles } from "./node/kept-handles.js";
 

@@ -37,7 +37,7 @@ import { followReroute } from "./open/node-ids.js";
 import { type OpenReview, reviewOpen } from "./open/review-open.js";
 import { releaseFile } from "./io/release-file.js";
 import { type Passing, passingOf, withhold } from "./io/withhold-open.js";
-import { sys } from "./layer/host-layer.js";
+import { sys } from "./layer/system-calls.js";
 import { dropSharedWhiteout } from "./marks/shared-whiteout.js";
 import { leaveHandles } from "./node/kept-handles.js";
 import { flushFile, getLock, setLock } from "./locks/lock-file.js";

@@ -1,7 +1,8 @@
 /** Makes the stack of layers from the configuration, and refuses one that could not be served as it was asked for. */
 import { Attr, Errno, FsError } from "@sluice/vfs";
 import type { LayerSpec, OverlayConfig } from "./contract/config.js";
-import { HostLayer, statFd } from "./layer/host-layer.js";
+import { HostLayer } from "./layer/host-layer.js";
+import { statFd } from "./layer/system-calls.js";
 import { Traps } from "./layer/traps.js";
 
 export interface Stack {

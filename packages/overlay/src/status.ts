@@ -3,7 +3,8 @@ import type { LayerStatus, OverlayStatus } from "./contract/config.js";
 import type { Core } from "./core.js";
 import { probeLayer } from "./io/probe-layer.js";
 import { fileSystemName } from "./layer/file-system-name.js";
-import { type HostLayer, sys } from "./layer/host-layer.js";
+import type { HostLayer } from "./layer/host-layer.js";
+import { sys } from "./layer/system-calls.js";
 
 const numbers = new Float64Array(12);
 const FLAGS_AT = 11;

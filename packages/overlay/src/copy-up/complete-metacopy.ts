@@ -5,7 +5,8 @@
 import { AT, Attr, Errno, O } from "@sluice/vfs";
 import type { Core } from "../core.js";
 import type { DataPlace } from "../layer/data-place.js";
-import { statFd, syncIn, sys, upkeep } from "../layer/host-layer.js";
+import { syncIn } from "../layer/host-layer.js";
+import { statFd, sys, upkeep } from "../layer/system-calls.js";
 import { clearMetacopy } from "../marks/metacopy.js";
 import { openData } from "../node/open-data.js";
 import { openObject } from "../node/open-node.js";

@@ -1,7 +1,7 @@
 /** Copies a file's bytes: by reflink, else by copy_file_range, else by reading and writing; holes stay holes. */
 import { andThen, Attr, Errno, SEEK, type Status } from "@sluice/vfs";
 import type { Core } from "../core.js";
-import { statFd, sys, upkeep } from "../layer/host-layer.js";
+import { statFd, sys, upkeep } from "../layer/system-calls.js";
 import type { CopyUpJob } from "./copy-up-job.js";
 
 /** One step on the pool: small enough to stop soon, large enough not to feel the hop. */

@@ -1,7 +1,7 @@
 /** Owner, extended attributes (ACLs and capabilities among them), mode and times, in the order in which none undoes another. */
 import { AT, type Attr, Errno, S } from "@sluice/vfs";
 import type { Core } from "../core.js";
-import { sys, upkeep } from "../layer/host-layer.js";
+import { sys, upkeep } from "../layer/system-calls.js";
 import { isMark } from "../marks/names.js";
 
 /** FS_SYNC_FL and FS_NOATIME_FL. */

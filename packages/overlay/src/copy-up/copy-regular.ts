@@ -2,7 +2,8 @@
 import { andThen, Attr, andFinally, Errno, O, type Status } from "@sluice/vfs";
 import type { Core } from "../core.js";
 import { DataPlace } from "../layer/data-place.js";
-import { type HostLayer, openName, statFd, syncIn, sys, upkeep } from "../layer/host-layer.js";
+import { type HostLayer, syncIn } from "../layer/host-layer.js";
+import { openName, statFd, sys, upkeep } from "../layer/system-calls.js";
 import { writeMetacopy } from "../marks/metacopy.js";
 import { encodeOrigin, writeOrigin } from "../marks/origin.js";
 import { setIno } from "../node/admit.js";

@@ -1,7 +1,7 @@
 /** Copy-up of symlinks, devices, FIFOs and sockets: nothing to copy but the object itself. */
 import { Attr, O, S } from "@sluice/vfs";
 import type { Core } from "../core.js";
-import { openName, statFd, sys, upkeep } from "../layer/host-layer.js";
+import { openName, statFd, sys, upkeep } from "../layer/system-calls.js";
 import { encodeOrigin, writeOrigin } from "../marks/origin.js";
 import type { Node } from "../node/node.js";
 import { openNode } from "../node/open-node.js";

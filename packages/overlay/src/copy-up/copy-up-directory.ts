@@ -1,8 +1,8 @@
 /** Copy-up of directories: the directory alone, with its ancestors first; its entries stay where they are. */
 import { Attr, Errno, O } from "@sluice/vfs";
 import type { Core } from "../core.js";
-import { type HostLayer, openName, statFd, sys, upkeep } from "../layer/host-layer.js";
-import { RealDir } from "../layer/real-dir.js";
+import { type HostLayer, RealDir } from "../layer/host-layer.js";
+import { openName, statFd, sys, upkeep } from "../layer/system-calls.js";
 import { encodeOrigin, writeOrigin } from "../marks/origin.js";
 import type { Node } from "../node/node.js";
 import { openNode } from "../node/open-node.js";

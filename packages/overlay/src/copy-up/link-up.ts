@@ -1,8 +1,8 @@
 /** Gives the names of a file in the index their links in the upper layer (fs/overlayfs/copy_up.c ovl_link_up). */
 import { Attr, Errno } from "@sluice/vfs";
 import type { Core } from "../core.js";
-import { statFd, statName, upkeep } from "../layer/host-layer.js";
-import type { RealDir } from "../layer/real-dir.js";
+import { statFd, statName, upkeep } from "../layer/system-calls.js";
+import type { RealDir } from "../layer/host-layer.js";
 import { type IndexEntry, writeNlink } from "../node/link-index.js";
 import type { Dentry, Node } from "../node/node.js";
 import { copyUpDirectory } from "./copy-up-directory.js";

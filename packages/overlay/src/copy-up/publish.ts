@@ -1,8 +1,8 @@
 /** The one step of a copy-up that changes the merged tree: from the scratch directory into its place in the upper layer. */
 import { Attr, Errno, O, RENAME } from "@sluice/vfs";
 import type { Core } from "../core.js";
-import { statFd, sys, upkeep } from "../layer/host-layer.js";
-import type { RealDir } from "../layer/real-dir.js";
+import { statFd, sys, upkeep } from "../layer/system-calls.js";
+import type { RealDir } from "../layer/host-layer.js";
 import { writeNlink } from "../node/link-index.js";
 import type { Node } from "../node/node.js";
 import { openNode } from "../node/open-node.js";

@@ -1,7 +1,7 @@
 /** What a copy-up does to the upper directory it lands in. */
 import { AT, type Attr } from "@sluice/vfs";
 import type { Core } from "../core.js";
-import { upkeep } from "../layer/host-layer.js";
+import { upkeep } from "../layer/system-calls.js";
 import { writeImpure } from "../marks/directory-marks.js";
 import type { Node } from "../node/node.js";
 

@@ -2,7 +2,7 @@
 import { O } from "@sluice/vfs";
 import type { Core } from "../core.js";
 import type { Content } from "../contract/gate.js";
-import { sys } from "../layer/host-layer.js";
+import { sys } from "../layer/system-calls.js";
 import type { Node } from "../node/node.js";
 import { openNode } from "../node/open-node.js";
 

@@ -5,7 +5,7 @@
  */
 import { type Attr, S } from "@sluice/vfs";
 import type { Core } from "../core.js";
-import { statName, sys } from "../layer/host-layer.js";
+import { statName, sys } from "../layer/system-calls.js";
 import type { Node } from "../node/node.js";
 import type { Backing } from "../node/inode-io.js";
 

@@ -5,7 +5,7 @@
 import { Attr, type CallContext, O, type WriteArgs } from "@sluice/vfs";
 import type { Core } from "../core.js";
 import { IntentKind, intendToAppend, intentLeft, isJournaled } from "../journal/intents.js";
-import { statFd, sys } from "../layer/host-layer.js";
+import { statFd, sys } from "../layer/system-calls.js";
 
 const attr = new Attr();
 

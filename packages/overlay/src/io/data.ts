@@ -17,7 +17,8 @@ import {
 import type { Core } from "../core.js";
 import { isInGroup } from "../layer/caller-process.js";
 import { permitOf } from "../gate/govern.js";
-import { effects, statFd, syncIn, sys } from "../layer/host-layer.js";
+import { syncIn } from "../layer/host-layer.js";
+import { effects, statFd, sys } from "../layer/system-calls.js";
 import type { Permit } from "../layer/permit.js";
 import { syncVolatile } from "../operations/whole-filesystem.js";
 import { appendBegun } from "./append-once.js";

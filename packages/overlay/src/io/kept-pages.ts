@@ -4,7 +4,7 @@
  * one tick of the file's clock. Opens that somebody watches have no pages; an open that is withheld drops them (withhold-open.ts).
  */
 import { Attr } from "@sluice/vfs";
-import { statFd } from "../layer/host-layer.js";
+import { statFd } from "../layer/system-calls.js";
 import type { OpenFile } from "../handles/handle-table.js";
 
 const attr = new Attr();

@@ -2,7 +2,8 @@
 import { DT, Errno, O } from "@sluice/vfs";
 import type { Core } from "../core.js";
 import { parseDirents } from "../layer/dirents.js";
-import { type HostLayer, openName, sys } from "../layer/host-layer.js";
+import type { HostLayer } from "../layer/host-layer.js";
+import { openName, sys } from "../layer/system-calls.js";
 
 /** A probe looks no further: a layer of directories alone is tried with its first open. */
 const MAX_DIRECTORIES = 32;

@@ -1,7 +1,7 @@
 /** RELEASE: the last close of an open file. */
 import type { FileHandle } from "@sluice/vfs";
 import type { Core } from "../core.js";
-import { sys } from "../layer/host-layer.js";
+import { sys } from "../layer/system-calls.js";
 import { releaseLocks } from "../locks/lock-file.js";
 import type { OpenFile } from "../handles/handle-table.js";
 import { pagesWritten } from "./kept-pages.js";

@@ -1,7 +1,7 @@
 /** I/O of open files that somebody watches: asks before, and tells after. Nothing here knows why. */
 import { type CallContext, Errno, type FileOffset, O, type Status } from "@sluice/vfs";
 import { Attr } from "@sluice/vfs";
-import { statFd } from "../layer/host-layer.js";
+import { statFd } from "../layer/system-calls.js";
 import type { IoWatch, WatchedIo } from "../contract/gate.js";
 import type { OpenFile } from "../handles/handle-table.js";
 

@@ -8,8 +8,8 @@
 import type { RequestIntent } from "@sluice/journal";
 import { type ByteName, type CallContext, Errno } from "@sluice/vfs";
 import type { Core } from "../core.js";
-import { statName } from "../layer/host-layer.js";
-import type { RealDir } from "../layer/real-dir.js";
+import { statName } from "../layer/system-calls.js";
+import type { RealDir } from "../layer/host-layer.js";
 import { isWhiteout } from "../marks/whiteout.js";
 import type { Node } from "../node/node.js";
 

@@ -2,7 +2,7 @@
  * A merged listing as bytes: it is kept for a process that takes over where a reader has not seen all of it, since what it
  * was told are positions in this very list.
  */
-import { SEAL, sys, upkeep } from "../layer/host-layer.js";
+import { SEAL, sys, upkeep } from "../layer/system-calls.js";
 import { Listing } from "../merge/listing.js";
 
 /** type, is it in the upper layer, the name's length (two bytes), the inode number (eight); then the name. */

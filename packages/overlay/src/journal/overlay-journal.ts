@@ -8,7 +8,7 @@
 import { type Journal, NodeFlag } from "@sluice/journal";
 import { type NodeId, ROOT_ID } from "@sluice/vfs";
 import type { OpenDirectory, OpenFile } from "../handles/handle-table.js";
-import { sys } from "../layer/host-layer.js";
+import { sys } from "../layer/system-calls.js";
 import { writeListing } from "./kept-listing.js";
 import type { FormerId } from "../node/node-table.js";
 import type { Dentry, Node } from "../node/node.js";

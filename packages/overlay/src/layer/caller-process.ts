@@ -1,6 +1,6 @@
 /** What /proc tells of the thread that waits for an answer. */
 import { AT, type CallContext, O } from "@sluice/vfs";
-import { sys } from "./host-layer.js";
+import { sys } from "./system-calls.js";
 
 const status = Buffer.alloc(4096);
 const bit = (signal: number): bigint => 1n << BigInt(signal - 1);

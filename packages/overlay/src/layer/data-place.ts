@@ -1,7 +1,6 @@
 /** Where the data of a metadata-only copy lies. */
 import type { ByteName } from "@sluice/vfs";
-import type { HostLayer } from "./host-layer.js";
-import type { RealDir } from "./real-dir.js";
+import type { HostLayer, RealDir } from "./host-layer.js";
 
 export class DataPlace {
   /** Undefined: in a data-only layer, which is found out when it is first opened, as overlayfs does. */

@@ -6,8 +6,8 @@
  * after the turn of the event loop. So never keep a descriptor from here across an await: ask again.
  */
 import { Errno, O } from "@sluice/vfs";
-import { sys } from "./host-layer.js";
-import type { RealDir } from "./real-dir.js";
+import { sys } from "./system-calls.js";
+import type { RealDir } from "./host-layer.js";
 
 export class DirectoryFds {
   readonly #ring: RealDir[] = [];

@@ -1,46 +1,6 @@
-/**
- * One tree of the stack as the host has it: its root descriptor, and the only door to system calls below the overlay.
- *
- * Every object below a root is reached by single names relative to a descriptor of its directory, links never followed,
- * so nothing can lead out of the layer, into another mount, or past PATH_MAX.
- */
-import { native } from "@sluice/native";
-import { AT, type Attr, O, RESOLVE } from "@sluice/vfs";
-import type { Permit } from "./permit.js";
-import { RealDir } from "./real-dir.js";
-
-/** System calls that change an object of a layer. (What opens a file to make it: `makeFile`.) */
-type Changing =
-  | "unlinkat"
-  | "renameat2"
-  | "mkdirat"
-  | "mknodat"
-  | "symlinkat"
-  | "linkat"
-  | "setxattrat"
-  | "removexattrat"
-  | "fchownat"
-  | "fchmodat"
-  | "utimensat"
-  | "ftruncate"
-  | "fallocateAsync"
-  | "pwrite"
-  | "pwriteAsync"
-  | "copyFileRangeAsync"
-  | "ficlone"
-  | "setFlags"
-  | "setFsxattr";
-
-/** The system calls the overlay uses, but for those that change a layer. */
-export const sys: Omit<typeof native, Changing> = native;
-/** Those that do. */
-const changing: Pick<typeof native, Changing> = native;
-
-/** The system calls that change a layer, for the holder of a permit. */
-export function effects(_permit: Permit): Pick<typeof native, Changing> {
-  return changing;
-}
-export { SEAL } from "@sluice/native";
+/** One tree of the stack, and its directories as they hang in that tree. Each knows the other, so both are declared here. */
+import { type ByteName, O } from "@sluice/vfs";
+import { sys } from "./system-calls.js";
 
 /** What is known of passthrough on a layer: nothing yet, that it works, or the errno class that rules it out. */
 export type Eligibility = { state: "unknown" } | { state: "eligible" } | { state: "ineligible"; errno: number };
@@ -106,42 +66,40 @@ export class HostLayer {
   }
 }
 
-/** fsync(2) of a file in a layer: on the pool, unless that would be for nothing. */
+/** A directory of one layer: where it hangs in its layer's tree, and its cached descriptor. */
+export class RealDir {
+  /** O_PATH descriptor, or -1. Owned by DirectoryFds (the root's by the layer). */
+  fd = -1;
+  /** Where it lies in the descriptor cache while `fd` is open. */
+  slot = 0;
+  /** Second chance of the descriptor cache's clock. */
+  used = false;
+  /** In the upper layer: may hold objects with an origin (overlay.impure); read once. */
+  impure = false;
+  /** A lower directory that is marked to hold whiteouts in the form of an attribute (opaque = "x"). */
+  xattrWhiteouts = false;
+  /** Its inode number as it was found; 0: made by us. */
+  inoLo = 0;
+  inoHi = 0;
+  /** See node/protection.ts; undefined while nobody asked. */
+  protection: number | undefined = undefined;
+
+  constructor(
+    readonly layer: HostLayer,
+    public parent: RealDir | undefined,
+    public name: ByteName,
+  ) {}
+
+  /** The path below the layer's root as components. */
+  components(): ByteName[] {
+    if (this.parent === undefined) return [];
+    const names: ByteName[] = [this.name];
+    for (let dir = this.parent; dir.parent !== undefined; dir = dir.parent) names.push(dir.name);
+    return names.reverse();
+  }
+}
+
+/** fsync(2) of a file in a layer. Runs on the pool, unless the layer lies in memory and nothing waits. */
 export function syncIn(layer: HostLayer | undefined, fd: number, dataOnly = false): number | Promise<number> {
   return layer?.inMemory === true ? sys.fsync(fd) : sys.fsyncAsync(fd, dataOnly);
-}
-
-/** Opens one name in a directory: no link followed, no other mount entered, whatever somebody plants there meanwhile. */
-export function openName(dirFd: number, name: string, flags: number, mode: number): number {
-  return sys.openat2(dirFd, name, flags | O.NOFOLLOW | O.CLOEXEC, mode, NAME_RESOLVE);
-}
-
-/**
- * For changes that no caller sees in the merged tree: copies in the scratch directory and their publication, marks, the index
- * of hard links, and the completion of requests that an earlier process began. `npm run check` lists the folders that use it.
- */
-export const upkeep = changing;
-/** The same, for whole trees: what an earlier mount left in the scratch directory and the index. */
-export { emptyDirectory, removeTree } from "@sluice/native";
-
-/** The same, for a file that is made (O_CREAT): a descriptor, or the negative errno. */
-export function makeFile(_permit: Permit, at: { dirFd: number; name: string }, flags: number, mode: number): number {
-  return sys.openat2(at.dirFd, at.name, flags | O.CREAT | O.NOFOLLOW | O.CLOEXEC, mode, NAME_RESOLVE);
-}
-
-/** A file without a name in a directory (O_TMPFILE): a descriptor, or the negative errno. */
-export function makeNamelessFile(_permit: Permit, dirFd: number, flags: number, mode: number): number {
-  return sys.openat(dirFd, ".", flags | O.TMPFILE | O.CLOEXEC, mode);
-}
-
-const NAME_RESOLVE = RESOLVE.BENEATH | RESOLVE.NO_MAGICLINKS | RESOLVE.NO_SYMLINKS | RESOLVE.NO_XDEV;
-
-/** statx of one name, links not followed; the negative errno or 0. */
-export function statName(dirFd: number, name: string, attr: Attr): number {
-  return sys.statx(dirFd, name, AT.SYMLINK_NOFOLLOW, attr.words);
-}
-
-/** statx of the object a descriptor stands for. */
-export function statFd(fd: number, attr: Attr): number {
-  return sys.statx(fd, "", AT.EMPTY_PATH | AT.SYMLINK_NOFOLLOW, attr.words);
 }

@@ -1,5 +1,5 @@
 /**
- * The right to change a layer. Every system call that changes one takes a permit (host-layer.ts `effects`), and an operation
+ * The right to change a layer. Every system call that changes one takes a permit (system-calls.ts `effects`), and an operation
  * gets its permit from gate/govern.ts alone, in the turn of the event loop in which what was judged was compared with what is
  * there. So an operation that skips the judgement does not compile.
  */

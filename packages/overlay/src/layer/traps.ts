@@ -4,7 +4,7 @@
  * (fs/overlayfs/namei.c ovl_lookup_trap_inode).
  */
 import { Attr } from "@sluice/vfs";
-import { statFd } from "./host-layer.js";
+import { statFd } from "./system-calls.js";
 
 const attr = new Attr();
 

@@ -1,6 +1,6 @@
 /** Reads the marks of a directory together, and writes opaque and impure (redirect: see redirect.ts). */
 import { type ByteName, Errno } from "@sluice/vfs";
-import { sys, upkeep } from "../layer/host-layer.js";
+import { sys, upkeep } from "../layer/system-calls.js";
 import { isForeignOpaque } from "./foreign-marks.js";
 import type { MarkNames } from "./names.js";
 import { type Redirect, readRedirect } from "./redirect.js";

@@ -4,7 +4,7 @@
  * mount asks for it.
  */
 import { Attr, type ByteName, O } from "@sluice/vfs";
-import { openName, statName, sys } from "../layer/host-layer.js";
+import { openName, statName, sys } from "../layer/system-calls.js";
 
 const PREFIX = ".wh.";
 const OPAQUE_FILE = ".wh..wh..opq";

@@ -3,7 +3,7 @@
  * still in a layer below, under the same name or where its redirect leads.
  */
 import { type ByteName, Errno } from "@sluice/vfs";
-import { sys, upkeep } from "../layer/host-layer.js";
+import { sys, upkeep } from "../layer/system-calls.js";
 import type { MarkNames } from "./names.js";
 
 const value = Buffer.alloc(128);

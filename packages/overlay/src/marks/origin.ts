@@ -5,7 +5,8 @@
  */
 import { AT, Attr, type ByteName, Errno, O, S } from "@sluice/vfs";
 import type { Core } from "../core.js";
-import { type HostLayer, statFd, sys, upkeep } from "../layer/host-layer.js";
+import type { HostLayer } from "../layer/host-layer.js";
+import { statFd, sys, upkeep } from "../layer/system-calls.js";
 import type { Node } from "../node/node.js";
 
 const MAGIC = 0xfb;

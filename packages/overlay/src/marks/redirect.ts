@@ -3,7 +3,7 @@
  * ovl_get_redirect_xattr): what is malformed is EINVAL; what would lead upwards is found out on the way, and is EACCES.
  */
 import { type ByteName, Errno } from "@sluice/vfs";
-import { sys, upkeep } from "../layer/host-layer.js";
+import { sys, upkeep } from "../layer/system-calls.js";
 import type { MarkNames } from "./names.js";
 
 /** Absolute (from the layers' roots), or one name in the same merged directory. */

@@ -4,8 +4,8 @@
  */
 import { type ByteName, Errno, RENAME } from "@sluice/vfs";
 import type { Core } from "../core.js";
-import { upkeep } from "../layer/host-layer.js";
-import type { RealDir } from "../layer/real-dir.js";
+import { upkeep } from "../layer/system-calls.js";
+import type { RealDir } from "../layer/host-layer.js";
 import { makeWhiteout } from "./whiteout.js";
 
 /** Its name in the scratch directory; "none" while it is still to be made, "impossible" where it cannot be linked. */

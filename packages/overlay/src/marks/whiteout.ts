@@ -1,6 +1,6 @@
 /** Whiteouts in the kernel's forms: a character device 0/0, or an empty file with the overlay.whiteout attribute. */
 import { type Attr, type ByteName, S } from "@sluice/vfs";
-import { sys, upkeep } from "../layer/host-layer.js";
+import { sys, upkeep } from "../layer/system-calls.js";
 import type { MarkNames } from "./names.js";
 
 export function isWhiteout(attr: Attr): boolean {

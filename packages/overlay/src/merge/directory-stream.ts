@@ -5,8 +5,8 @@
 import { type ByteName, type FileOffset, O, SEEK } from "@sluice/vfs";
 import type { Core } from "../core.js";
 import { DirentCursor } from "../layer/dirents.js";
-import { sys } from "../layer/host-layer.js";
-import type { RealDir } from "../layer/real-dir.js";
+import { sys } from "../layer/system-calls.js";
+import type { RealDir } from "../layer/host-layer.js";
 import type { Node } from "../node/node.js";
 import { judgeEntry } from "./judge-entry.js";
 

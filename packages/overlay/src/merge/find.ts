@@ -8,8 +8,8 @@
 import { Attr, type ByteName, Errno, S } from "@sluice/vfs";
 import type { Core } from "../core.js";
 import { DataPlace } from "../layer/data-place.js";
-import { statName } from "../layer/host-layer.js";
-import { RealDir } from "../layer/real-dir.js";
+import { statName } from "../layer/system-calls.js";
+import { RealDir } from "../layer/host-layer.js";
 import { type DirectoryMarks, readDirectoryMarks } from "../marks/directory-marks.js";
 import { isForeignMark, isHiddenByFile } from "../marks/foreign-marks.js";
 import { isMetacopy } from "../marks/metacopy.js";

@@ -1,8 +1,8 @@
 /** What a directory record of a layer stands for: a name, a whiteout, or nothing any more. */
 import { type ByteName, DT, S } from "@sluice/vfs";
 import type { Core } from "../core.js";
-import { statName } from "../layer/host-layer.js";
-import type { RealDir } from "../layer/real-dir.js";
+import { statName } from "../layer/system-calls.js";
+import type { RealDir } from "../layer/host-layer.js";
 import { isForeignMark } from "../marks/foreign-marks.js";
 import { isWhiteout, isXattrWhiteout } from "../marks/whiteout.js";
 

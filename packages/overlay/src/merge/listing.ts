@@ -1,8 +1,8 @@
 /** The merged list of a directory's names: read once for an open directory of several layers, and again after rewinddir(3). */
 import { type ByteName, type CallContext, DT, inTurns, O } from "@sluice/vfs";
 import type { Core } from "../core.js";
-import { sys } from "../layer/host-layer.js";
-import type { RealDir } from "../layer/real-dir.js";
+import { sys } from "../layer/system-calls.js";
+import type { RealDir } from "../layer/host-layer.js";
 import { hiddenBy } from "../marks/foreign-marks.js";
 import { mixDevice } from "../node/admit.js";
 import type { Node } from "../node/node.js";

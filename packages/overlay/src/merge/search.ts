@@ -2,7 +2,7 @@
 import { Attr, type ByteName } from "@sluice/vfs";
 import type { Core } from "../core.js";
 import type { DataPlace } from "../layer/data-place.js";
-import type { RealDir } from "../layer/real-dir.js";
+import type { RealDir } from "../layer/host-layer.js";
 import type { Redirect } from "../marks/redirect.js";
 
 /** Result of the newest search; one object, used again. */

@@ -2,8 +2,8 @@
 import type { Attr, ByteName } from "@sluice/vfs";
 import { S } from "@sluice/vfs";
 import type { Core } from "../core.js";
-import { type HostLayer, sys } from "../layer/host-layer.js";
-import type { RealDir } from "../layer/real-dir.js";
+import type { HostLayer, RealDir } from "../layer/host-layer.js";
+import { sys } from "../layer/system-calls.js";
 import { readOrigin } from "../marks/origin.js";
 import type { Found } from "../merge/find.js";
 import { type Indexed, lookUpIndex, settleNlink } from "./link-index.js";

@@ -6,7 +6,7 @@
 import type { ByteName } from "@sluice/vfs";
 import type { CopyUpJob } from "../copy-up/copy-up-job.js";
 import type { DataPlace } from "../layer/data-place.js";
-import type { RealDir } from "../layer/real-dir.js";
+import type { RealDir } from "../layer/host-layer.js";
 import type { IndexEntry } from "./link-index.js";
 import type { Dentry, Node } from "./node.js";
 import type { FormerId } from "./node-table.js";

@@ -5,8 +5,8 @@
  */
 import { randomInt } from "node:crypto";
 import { O, SEEK } from "@sluice/vfs";
-import { openName, sys, upkeep } from "../layer/host-layer.js";
-import type { RealDir } from "../layer/real-dir.js";
+import { openName, sys, upkeep } from "../layer/system-calls.js";
+import type { RealDir } from "../layer/host-layer.js";
 import type { ForgottenName, ForgottenNode } from "./forgotten-nodes.js";
 import type { NodeTable } from "./node-table.js";
 

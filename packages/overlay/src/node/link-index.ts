@@ -8,8 +8,8 @@
  */
 import { Attr, type ByteName, S } from "@sluice/vfs";
 import type { Core } from "../core.js";
-import { statName, sys, upkeep } from "../layer/host-layer.js";
-import type { RealDir } from "../layer/real-dir.js";
+import { statName, sys, upkeep } from "../layer/system-calls.js";
+import type { RealDir } from "../layer/host-layer.js";
 import { isWhiteout } from "../marks/whiteout.js";
 import { encodeOrigin, followOrigin, type Origin, readOriginMark } from "../marks/origin.js";
 import type { Found } from "../merge/find.js";

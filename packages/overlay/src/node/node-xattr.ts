@@ -1,6 +1,6 @@
 /** Reads one extended attribute of an open object, for the gate. */
 import { Errno } from "@sluice/vfs";
-import { sys } from "../layer/host-layer.js";
+import { sys } from "../layer/system-calls.js";
 
 const value = Buffer.alloc(65_536);
 

@@ -1,7 +1,6 @@
 /** An overlay inode as we know it: its names in the merged tree, where its object lies in the layers, what is open of it. */
 import { type ByteName, type NodeId, S } from "@sluice/vfs";
-import type { HostLayer } from "../layer/host-layer.js";
-import type { RealDir } from "../layer/real-dir.js";
+import type { HostLayer, RealDir } from "../layer/host-layer.js";
 import type { InodeIo } from "./inode-io.js";
 import { WithRarities } from "./cold-fields.js";
 

@@ -1,7 +1,7 @@
 /** Reaching a node's object in its layer: by descriptor or by (directory descriptor, name). */
 import { AT, type Attr, Errno, O, S } from "@sluice/vfs";
 import type { Core } from "../core.js";
-import { openName, statFd, statName, sys } from "../layer/host-layer.js";
+import { openName, statFd, statName, sys } from "../layer/system-calls.js";
 import type { Node } from "./node.js";
 import { openData } from "./open-data.js";
 

@@ -6,8 +6,8 @@
  */
 import { Attr, Errno } from "@sluice/vfs";
 import type { Core } from "../core.js";
-import { sys, upkeep } from "../layer/host-layer.js";
-import type { RealDir } from "../layer/real-dir.js";
+import { sys, upkeep } from "../layer/system-calls.js";
+import type { RealDir } from "../layer/host-layer.js";
 import type { Node } from "./node.js";
 import { statNode } from "./open-node.js";
 

@@ -39,7 +39,7 @@ import type { Core } from "../core.js";
 import type { Ruling } from "../contract/gate.js";
 import { govern, type Governed } from "../gate/govern.js";
 import { GRANTED } from "../gate/governs.js";
-import { statFd, sys } from "../layer/host-layer.js";
+import { statFd, sys } from "../layer/system-calls.js";
 import type { Permit } from "../layer/permit.js";
 import type { Node } from "../node/node.js";
 import { openNode, openWritable, statNode } from "../node/open-node.js";

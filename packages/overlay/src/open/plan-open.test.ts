@@ -4,8 +4,7 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import type { OpenFile } from "../handles/handle-table.js";
 import { type Backing, InodeIo } from "../node/inode-io.js";
-import type { HostLayer } from "../layer/host-layer.js";
-import type { RealDir } from "../layer/real-dir.js";
+import type { HostLayer, RealDir } from "../layer/host-layer.js";
 import { Node } from "../node/node.js";
 import { OpenPlan, type OpenToPlan, type PlanContext, planOpen } from "./plan-open.js";
 

@@ -9,7 +9,8 @@ import type { Core } from "../core.js";
 import type { FallbackReason } from "../contract/gate.js";
 import type { OpenFile } from "../handles/handle-table.js";
 import type { Backing, Identity } from "../node/inode-io.js";
-import { type HostLayer, statFd } from "../layer/host-layer.js";
+import type { HostLayer } from "../layer/host-layer.js";
+import { statFd } from "../layer/system-calls.js";
 
 const attr = new Attr();
 

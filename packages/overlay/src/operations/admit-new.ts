@@ -1,8 +1,8 @@
 /** The node of an object that was just made in the upper layer. */
 import { type EntryOut, type ByteName, S } from "@sluice/vfs";
 import type { Core } from "../core.js";
-import { statName } from "../layer/host-layer.js";
-import { RealDir } from "../layer/real-dir.js";
+import { statName } from "../layer/system-calls.js";
+import { RealDir } from "../layer/host-layer.js";
 import { setIno } from "../node/admit.js";
 import type { Node } from "../node/node.js";
 import { arrived } from "./arrivals.js";

@@ -5,9 +5,9 @@
 import { Attr, AT, O, RENAME } from "@sluice/vfs";
 import { copyMetadata } from "../copy-up/copy-metadata.js";
 import type { Core } from "../core.js";
-import { effects, openName, statFd, sys } from "../layer/host-layer.js";
+import { effects, openName, statFd, sys } from "../layer/system-calls.js";
 import type { Permit } from "../layer/permit.js";
-import type { RealDir } from "../layer/real-dir.js";
+import type { RealDir } from "../layer/host-layer.js";
 import { hideBelow } from "../marks/directory-marks.js";
 import { openNode } from "../node/open-node.js";
 import { hasEntries } from "./purge-directory.js";

@@ -9,9 +9,9 @@ import { AT, type ByteName, type CallContext, Errno, NAME_MAX, O, RENAME, S } fr
 import { copyUpDirectory } from "../copy-up/copy-up-directory.js";
 import type { Core } from "../core.js";
 import { intendToMake } from "../journal/intents.js";
-import { effects, openName, statFd, statName, sys } from "../layer/host-layer.js";
+import { effects, openName, statFd, statName, sys } from "../layer/system-calls.js";
 import type { Permit } from "../layer/permit.js";
-import type { RealDir } from "../layer/real-dir.js";
+import type { RealDir } from "../layer/host-layer.js";
 import { hideBelow, writeOpaque } from "../marks/directory-marks.js";
 import { isForeignMark } from "../marks/foreign-marks.js";
 import { isWhiteout } from "../marks/whiteout.js";

@@ -16,7 +16,8 @@ import {
 } from "@sluice/vfs";
 import type { Core } from "../core.js";
 import type { OpenDirectory } from "../handles/handle-table.js";
-import { syncIn, sys, upkeep } from "../layer/host-layer.js";
+import { syncIn } from "../layer/host-layer.js";
+import { sys, upkeep } from "../layer/system-calls.js";
 import { DirectoryStream, type StreamedEntry } from "../merge/directory-stream.js";
 import { type Listing, readListing } from "../merge/listing.js";
 import { cookieOf, numberIn, rowAt } from "../merge/recent-listings.js";

@@ -16,7 +16,7 @@ import { currentFd } from "../io/current-fd.js";
 import { change, transfer } from "../io/watched-io.js";
 import type { WatchedIo } from "../contract/gate.js";
 import { permitOf } from "../gate/govern.js";
-import { effects, sys } from "../layer/host-layer.js";
+import { effects, sys } from "../layer/system-calls.js";
 
 export function fallocate(core: Core, call: CallContext, args: FallocateArgs): Status {
   const file = core.handles.file(args.handle);

@@ -5,7 +5,7 @@ import type { Core } from "../core.js";
 import { govern } from "../gate/govern.js";
 import { GovernedOperation } from "../gate/governed-operation.js";
 import type { GovernedAccess } from "../gate/judged-accesses.js";
-import { effects, sys } from "../layer/host-layer.js";
+import { effects, sys } from "../layer/system-calls.js";
 import type { Permit } from "../layer/permit.js";
 import type { Node } from "../node/node.js";
 import { openNode } from "../node/open-node.js";

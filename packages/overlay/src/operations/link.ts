@@ -8,7 +8,7 @@ import { govern, type Governed } from "../gate/govern.js";
 import { governsMove } from "../gate/governs.js";
 import { MoveComparison } from "../gate/move-comparison.js";
 import { IntentKind, intendToLink, intentLeft } from "../journal/intents.js";
-import { effects, statName, sys } from "../layer/host-layer.js";
+import { effects, statName, sys } from "../layer/system-calls.js";
 import type { Permit } from "../layer/permit.js";
 import { type Node, pathAt } from "../node/node.js";
 import { aim, statNode } from "../node/open-node.js";

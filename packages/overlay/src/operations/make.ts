@@ -6,7 +6,7 @@ import { govern } from "../gate/govern.js";
 import { GovernedOperation } from "../gate/governed-operation.js";
 import { governsAny } from "../gate/governs.js";
 import { type GovernedAccess, NO_ACCESS } from "../gate/judged-accesses.js";
-import { effects } from "../layer/host-layer.js";
+import { effects } from "../layer/system-calls.js";
 import type { Permit } from "../layer/permit.js";
 import { admitNew } from "./admit-new.js";
 import { createObject } from "./create-object.js";

@@ -6,8 +6,8 @@
 import { AT, Attr, inTurns, O } from "@sluice/vfs";
 import type { Core } from "../core.js";
 import { parseDirents } from "../layer/dirents.js";
-import { openName, statName, sys, upkeep } from "../layer/host-layer.js";
-import type { RealDir } from "../layer/real-dir.js";
+import { openName, statName, sys, upkeep } from "../layer/system-calls.js";
+import type { RealDir } from "../layer/host-layer.js";
 import { isForeignMark } from "../marks/foreign-marks.js";
 import { isWhiteout } from "../marks/whiteout.js";
 

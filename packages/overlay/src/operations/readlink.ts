@@ -1,7 +1,7 @@
 /** READLINK. */
 import { type DataOut, Errno, type NodeId, S } from "@sluice/vfs";
 import type { Core } from "../core.js";
-import { sys } from "../layer/host-layer.js";
+import { sys } from "../layer/system-calls.js";
 import { aim } from "../node/open-node.js";
 
 const PATH_MAX = 4096;

@@ -5,8 +5,8 @@
  */
 import { AT, type Attr, type ByteName, Errno, O } from "@sluice/vfs";
 import type { Core } from "../core.js";
-import { sys } from "../layer/host-layer.js";
-import { RealDir } from "../layer/real-dir.js";
+import { sys } from "../layer/system-calls.js";
+import { RealDir } from "../layer/host-layer.js";
 import { Found, find } from "../merge/find.js";
 import { mixDevice } from "../node/admit.js";
 import { type Dentry, type Node, pathAt } from "../node/node.js";

@@ -24,7 +24,7 @@ import { type GovernedAccess, NO_ACCESS } from "../gate/judged-accesses.js";
 import { clearSuid } from "../io/data.js";
 import type { OpenFile } from "../handles/handle-table.js";
 import { giveNewId, needsNewId } from "../open/node-ids.js";
-import { effects, sys } from "../layer/host-layer.js";
+import { effects, sys } from "../layer/system-calls.js";
 import type { Permit } from "../layer/permit.js";
 import type { Node } from "../node/node.js";
 import { aim, openNode } from "../node/open-node.js";

@@ -1,7 +1,7 @@
 /** STATFS and SYNCFS, and what every kind of sync does on a volatile mount. */
 import { Errno, type StatfsOut, type Status } from "@sluice/vfs";
 import type { Core } from "../core.js";
-import { sys } from "../layer/host-layer.js";
+import { sys } from "../layer/system-calls.js";
 
 const numbers = new Float64Array(12);
 

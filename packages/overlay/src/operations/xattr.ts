@@ -6,7 +6,7 @@ import { govern } from "../gate/govern.js";
 import { GovernedOperation } from "../gate/governed-operation.js";
 import type { GovernedAccess } from "../gate/judged-accesses.js";
 import { IntentKind, intendXattr, intentLeft, isJournaled } from "../journal/intents.js";
-import { effects, statFd, statName, sys } from "../layer/host-layer.js";
+import { effects, statFd, statName, sys } from "../layer/system-calls.js";
 import type { Permit } from "../layer/permit.js";
 import { isBareNamespace, shownName, storedName } from "../marks/names.js";
 import type { Node } from "../node/node.js";
