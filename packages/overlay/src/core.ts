@@ -64,8 +64,8 @@ export interface Core {
   whiteout: SharedWhiteout;
   /** Opens for writing by a descriptor (/proc/self/fd) of a lower file's reader that got ESTALE: see open/plan-open.ts. */
   staleReopens: number;
-  /** Copies of file data under way. */
-  readonly copyUpJobs: Set<CopyUpJob>;
+  /** Copies of file data under way: everybody who waits for a node's copy waits for the same one. */
+  readonly copyUpJobs: Map<Node, CopyUpJob>;
   /** A fresh name in the scratch directory. */
   scratchName(): string;
 }

@@ -77,7 +77,7 @@ export function createOverlay(config: OverlayConfig, port: KernelPort): Overlay 
     copyUps: 0,
     whiteout: { state: "none" },
     staleReopens: 0,
-    copyUpJobs: new Set(),
+    copyUpJobs: new Map(),
     arrivalWatches: new Set(),
     scratchName: () => `#${(++serial).toString(16)}`,
   };

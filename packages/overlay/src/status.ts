@@ -28,7 +28,7 @@ export function overlayStatus(core: Core): OverlayStatus {
     directoryFds: core.fds.size,
     copyUps: core.copyUps,
     staleReopens: core.staleReopens,
-    copyUpsUnderWay: [...core.copyUpJobs].map(({ path, sizeBytes, copiedBytes, startedMs }) => {
+    copyUpsUnderWay: [...core.copyUpJobs.values()].map(({ path, sizeBytes, copiedBytes, startedMs }) => {
       return { path, sizeBytes, copiedBytes, elapsedMs: Math.round(performance.now() - startedMs) };
     }),
     index: core.linkIndex === undefined ? { on: false, reason: core.noIndex } : { on: true },

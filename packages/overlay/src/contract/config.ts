@@ -1,6 +1,6 @@
 /** What an overlay is made of. Layers come as descriptors of private mount clones: see services/mount. */
 import type { FallbackReason, Flow, Gate } from "./gate.js";
-import type { Survival } from "../journal/overlay-journal.js";
+import type { Survival } from "./survival.js";
 
 export interface LayerSpec {
   /** As the user gave it, for people. */

@@ -44,13 +44,14 @@ export function copyUp(core: Core, node: Node, options: CopyUpOptions): Status {
   if (core.upper === undefined) return Errno.EROFS;
   if (node.isDirectory) return copyUpDirectory(core, node);
   // Whoever comes between the last one's leaving and the copy's end begins anew.
-  if (node.copyUp?.cancelled === true) return node.copyUp.ended.then(() => copyUp(core, node, options));
-  if (node.copyUp === undefined) {
+  let job = core.copyUpJobs.get(node);
+  if (job?.cancelled === true) return job.ended.then(() => copyUp(core, node, options));
+  if (job === undefined) {
     const parent = node.parent === undefined ? 0 : copyUpDirectory(core, node.parent);
     if (parent !== 0) return parent;
     if (!node.isRegular) return copySpecial(core, node);
     const metadataOnly = options.metadataOnly === true && core.config.metacopy;
-    const job = new CopyUpJob(node, options.truncate, metadataOnly);
+    job = new CopyUpJob(node, options.truncate, metadataOnly);
     job.handsOver = options.handsOver === true;
     job.mayHave = mayHave(options);
     const copied = begin(core, job, incomplete ? completeMetacopy : copyRegular);
@@ -58,9 +59,8 @@ export function copyUp(core: Core, node: Node, options: CopyUpOptions): Status {
       if (job.handedOver !== undefined) options.fd = job.handedOver;
       return copied;
     }
-    node.copyUp = job;
   }
-  const waited = node.copyUp.wait(options.call);
+  const waited = job.wait(options.call);
   // Who waited for attributes alone may need the data.
   return core.config.metacopy ? waited.then((status) => (status !== 0 || node.copiedUp ? status : copyUp(core, node, options))) : waited;
 }
@@ -76,11 +76,11 @@ function begin(core: Core, job: CopyUpJob, copy: (core: Core, job: CopyUpJob) =>
   const { node } = job;
   const copied = copy(core, job);
   if (typeof copied === "number") return copied;
-  core.copyUpJobs.add(job);
+  core.copyUpJobs.set(node, job);
+  core.nodes.hold(node);
   const result = copied.finally(() => {
-    node.copyUp = undefined;
-    core.copyUpJobs.delete(job);
-    core.nodes.letGo(node);
+    core.copyUpJobs.delete(node);
+    core.nodes.release(node);
   });
   job.start(result);
   return result;

@@ -3,8 +3,8 @@ import { Attr, Errno } from "@sluice/vfs";
 import type { Core } from "../core.js";
 import { statFd, statName, upkeep } from "../layer/system-calls.js";
 import type { RealDir } from "../layer/host-layer.js";
-import { type IndexEntry, writeNlink } from "../node/link-index.js";
-import type { Dentry, Node } from "../node/node.js";
+import { writeNlink } from "../node/link-index.js";
+import type { Dentry, IndexEntry, Node } from "../node/node.js";
 import { copyUpDirectory } from "./copy-up-directory.js";
 import { markImpure, restoreTimes } from "./touched-parent.js";
 

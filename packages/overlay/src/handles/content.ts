@@ -3,15 +3,21 @@ import { O } from "@sluice/vfs";
 import type { Core } from "../core.js";
 import type { Content } from "../contract/gate.js";
 import { sys } from "../layer/system-calls.js";
+import type { InodeIo } from "../node/inode-io.js";
 import type { Node } from "../node/node.js";
 import { openNode } from "../node/open-node.js";
 
 /** A mapping keeps its open file, so that a file which is mapped for writing has one that writes. */
 function isBeingWritten(core: Core, node: Node): boolean {
   if (!node.inUpper) return false;
-  // Opens by further ids have I/O states of their own.
-  const files = node.formers === undefined ? node.io?.handles : core.handles.allFiles();
-  for (const file of files ?? []) if (file.node === node && file.write) return true;
+  if (node.formers === undefined) return node.io !== undefined && hasWriter(node.io);
+  // Opens by other ids of the node are in I/O states of their own.
+  for (const file of core.handles.allFiles()) if (file.node === node && file.write) return true;
+  return false;
+}
+
+function hasWriter(io: InodeIo): boolean {
+  for (const file of io.handles) if (file.write) return true;
   return false;
 }
 

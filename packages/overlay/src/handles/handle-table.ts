@@ -4,12 +4,11 @@ import type { DirectoryStream } from "../merge/directory-stream.js";
 import type { Flow, IoWatch } from "../contract/gate.js";
 import type { HostLayer } from "../layer/host-layer.js";
 import type { Listing } from "../merge/listing.js";
-import type { OverlayJournal } from "../journal/overlay-journal.js";
 import { IdPages } from "../node/id-pages.js";
 import type { Node } from "../node/node.js";
-import type { Backing, InodeIo } from "../node/inode-io.js";
+import type { Backing, InodeIo, OpenOfInode } from "../node/inode-io.js";
 
-export class OpenFile {
+export class OpenFile implements OpenOfInode {
   constructor(
     readonly handle: FileHandle,
     readonly node: Node,
@@ -76,14 +75,21 @@ export class OpenDirectory {
   ) {}
 }
 
+/** The part of the journal that the table calls. */
+export interface HandleJournal {
+  readonly records: { reserveHandles(next: FileHandle): FileHandle };
+  closed(slot: number): void;
+  dropListing(handle: FileHandle): void;
+}
+
 export class HandleTable {
   readonly #byHandle = new IdPages<OpenFile | OpenDirectory>();
-  readonly #journal: OverlayJournal | undefined;
+  readonly #journal: HandleJournal | undefined;
   #next = 1;
   #reserved = Number.MAX_SAFE_INTEGER;
   #files = 0;
 
-  constructor(journal: OverlayJournal | undefined) {
+  constructor(journal: HandleJournal | undefined) {
     this.#journal = journal;
     if (journal !== undefined) this.#reserved = 1;
   }

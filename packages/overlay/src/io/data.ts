@@ -118,7 +118,7 @@ export function writeData(core: Core, call: CallContext, args: WriteArgs, out: {
 function writerOf(core: Core, { handle, fromPage }: WriteArgs): OpenFile | undefined {
   const named = core.handles.file(handle);
   if (named === undefined || named.withheld === 0 || !fromPage) return named;
-  for (const file of named.io.handles) if (file.write && file.withheld === 0) return file;
+  for (const file of named.io.handles) if (file.write && file.withheld === 0) return core.handles.file(file.handle);
   return named;
 }
 

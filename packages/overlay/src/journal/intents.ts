@@ -73,7 +73,8 @@ export function intendToRemove(core: Core, call: CallContext, at: { parent: Node
   intend(core, call, { kind: IntentKind.remove, numbers, names: [at.name] });
 }
 
-export interface Move {
+/** Both ends of a rename as they are now. */
+export interface RenamePlan {
   parent: Node;
   name: ByteName;
   newParent: Node;
@@ -83,7 +84,7 @@ export interface Move {
   exchange: boolean;
 }
 
-export function intendToRename(core: Core, call: CallContext, move: Move): void {
+export function intendToRename(core: Core, call: CallContext, move: RenamePlan): void {
   if (!isJournaled(core, call)) return;
   const { parent, newParent, node, target, exchange } = move;
   const dirFd = core.fds.of(parent.upperDir as RealDir);

@@ -8,23 +8,10 @@
 import { type Journal, NodeFlag } from "@sluice/journal";
 import { type NodeId, ROOT_ID } from "@sluice/vfs";
 import type { OpenDirectory, OpenFile } from "../handles/handle-table.js";
+import type { FdStore, Survival } from "../contract/survival.js";
 import { sys } from "../layer/system-calls.js";
 import { writeListing } from "./kept-listing.js";
-import type { FormerId } from "../node/node-table.js";
-import type { Dentry, Node } from "../node/node.js";
-
-/** Descriptors that outlive the process, by key. */
-export interface FdStore {
-  /** Keeps a copy of `fd`, instead of what was kept by the same key. */
-  store(key: bigint, fd: number): void;
-  drop(key: bigint): void;
-}
-
-/** What an overlay needs to outlive its process. `stored`: what an earlier process kept, ours now. */
-export interface Survival extends FdStore {
-  readonly journal: Journal;
-  readonly stored: Map<bigint, number>;
-}
+import type { Dentry, Node, NodeAlias } from "../node/node.js";
 
 /** Keys of the store: what a number stands for is in its lowest two bits. */
 export const storeKey = {
@@ -54,7 +41,7 @@ export class OverlayJournal {
     else this.#record(node);
   }
 
-  lookupsChanged(of: Node | FormerId): void {
+  lookupsChanged(of: Node | NodeAlias): void {
     if (of.slot !== 0) this.records.nodes.setLookups(of.slot, Math.max(0, of.lookups));
   }
 
@@ -84,7 +71,7 @@ export class OverlayJournal {
     this.nameless(node);
   }
 
-  gone(of: Node | FormerId): void {
+  gone(of: Node | NodeAlias): void {
     if (of.slot === 0) return;
     if (this.records.nodes.has(of.slot, NodeFlag.nameless)) this.#store.drop(storeKey.node(of.id));
     this.records.nodes.remove(of.slot);
@@ -146,7 +133,7 @@ export class OverlayJournal {
   }
 
   /** The node has one more id. */
-  aliased(alias: FormerId): void {
+  aliased(alias: NodeAlias): void {
     const { node } = alias;
     const flags = (alias.io.apart ? NodeFlag.apart : 0) | (node.apart === alias ? NodeFlag.current : 0);
     alias.slot = this.records.nodes.addAlias(alias.id, this.slotOf(node), { lookups: alias.lookups, flags });
@@ -159,7 +146,7 @@ export class OverlayJournal {
     this.records.nodes.setLookups(node.slot, 0);
   }
 
-  apart(alias: FormerId | undefined): void {
+  apart(alias: NodeAlias | undefined): void {
     if (alias === undefined || alias.slot === 0) return;
     this.records.nodes.flag(alias.slot, NodeFlag.apart, alias.io.apart);
     this.records.nodes.flag(alias.slot, NodeFlag.current, alias.node.apart === alias);

@@ -19,6 +19,12 @@ export interface ForgottenObject {
   readonly inoHi: number;
 }
 
+/** A name that it had. */
+export interface ForgottenName {
+  parentId: NodeId;
+  name: ByteName;
+}
+
 /** Slots are numbered from 1; 0 is none. An id may have several, the place of a name has one. */
 export class ForgottenNames {
   readonly #ids = new Float64Array(MAX_SLOTS + 1);

@@ -5,16 +5,11 @@
  * too many: their handles are stale.
  */
 import type { ByteName, NodeId } from "@sluice/vfs";
-import { ForgottenNames, type ForgottenObject } from "./forgotten-names.js";
+import { type ForgottenName, ForgottenNames, type ForgottenObject } from "./forgotten-names.js";
 import type { Node } from "./node.js";
 
 /** Of one record. Each costs time whenever the kernel forgets or finds the node, and a file may have 65,000. */
 const MAX_NAMES = 32;
-
-export interface ForgottenName {
-  parentId: NodeId;
-  name: ByteName;
-}
 
 export interface ForgottenNode extends ForgottenObject {
   /** Those that were known, MAX_NAMES at most; one at least. */

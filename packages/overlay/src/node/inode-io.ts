@@ -5,9 +5,9 @@
  * does not fit is EIO for the application, so every new open is planned against this state (open/plan-open.ts). It counts an
  * open until its RELEASE arrives, a little longer than the kernel does, which errs on the safe side.
  */
-import type { OpenOut } from "@sluice/vfs";
+import type { FileHandle, OpenOut } from "@sluice/vfs";
+import type { Flow } from "../contract/gate.js";
 import type { HostLayer } from "../layer/host-layer.js";
-import type { OpenFile } from "../handles/handle-table.js";
 
 /** A backing file that is registered with the kernel. Its `fd` stays open as long as it is registered. */
 export interface Backing {
@@ -27,28 +27,43 @@ export interface Identity {
   readonly devMinor: number;
 }
 
+/** An open file description, as those see it who go through all opens of an inode. handles/ has the whole of it. */
+export interface OpenOfInode {
+  /** Its place in `OpenFiles`, which sets it. */
+  place: number;
+  readonly handle: FileHandle;
+  readonly mode: OpenOut["mode"];
+  readonly flow: Flow;
+  readonly write: boolean;
+  readonly withheld: number;
+  readonly backing: Backing | undefined;
+  fd: number;
+  layer: HostLayer | undefined;
+  formerFds: number[] | undefined;
+}
+
 /** A longer list is dropped once it is empty. */
 const REUSED_PLACES = 64;
 
 /** A set of open files. A Set that each close empties and the next open fills would allocate each time. */
 export class OpenFiles {
-  #files: (OpenFile | undefined)[] | undefined = undefined;
+  #files: (OpenOfInode | undefined)[] | undefined = undefined;
   #size = 0;
 
   get size(): number {
     return this.#size;
   }
 
-  add(file: OpenFile): void {
+  add(file: OpenOfInode): void {
     file.place = this.#size++;
     if (this.#files === undefined) this.#files = [file];
     else this.#files[file.place] = file;
   }
 
   /** Removes a file that is in the set: the last one takes its place. */
-  delete(file: OpenFile): void {
-    const files = this.#files as (OpenFile | undefined)[];
-    const last = files[--this.#size] as OpenFile;
+  delete(file: OpenOfInode): void {
+    const files = this.#files as (OpenOfInode | undefined)[];
+    const last = files[--this.#size] as OpenOfInode;
     files[this.#size] = undefined;
     if (last !== file) {
       files[file.place] = last;
@@ -57,7 +72,7 @@ export class OpenFiles {
     if (this.#size === 0 && files.length > REUSED_PLACES) this.#files = undefined;
   }
 
-  *[Symbol.iterator](): IterableIterator<OpenFile> {
+  *[Symbol.iterator](): IterableIterator<OpenOfInode> {
     for (const file of this.#files ?? []) if (file !== undefined) yield file;
   }
 }

@@ -7,7 +7,8 @@ import { randomInt } from "node:crypto";
 import { O, SEEK } from "@sluice/vfs";
 import { openName, sys, upkeep } from "../layer/system-calls.js";
 import type { RealDir } from "../layer/host-layer.js";
-import type { ForgottenName, ForgottenNode } from "./forgotten-nodes.js";
+import type { ForgottenName } from "./forgotten-names.js";
+import type { ForgottenNode } from "./forgotten-nodes.js";
 import type { NodeTable } from "./node-table.js";
 
 export const HANDLES = "handles";

@@ -15,16 +15,6 @@ import { encodeOrigin, followOrigin, type Origin, readOriginMark } from "../mark
 import type { Found } from "../merge/find.js";
 import type { Node } from "./node.js";
 
-/** A node's file in the index. */
-export interface IndexEntry {
-  /** Links that callers see less those the upper file has. */
-  nlinkDelta: number;
-  /** Of the lower file, which does not change. */
-  readonly lowerNlink: number;
-  /** Some known name is in a lower layer only. */
-  bareNames: boolean;
-}
-
 /** What the index knows of a file that was found. */
 export interface Indexed {
   /** The entry's name in the index. */

@@ -4,31 +4,42 @@
  * copied-up file is served under a new one (see inode-io.ts).
  */
 import { type ByteName, type NodeId, ROOT_ID } from "@sluice/vfs";
-import type { OverlayJournal } from "../journal/overlay-journal.js";
-import type { Revival } from "../restore/revival.js";
 import { type ForgottenNode, ForgottenNodes, recordOf } from "./forgotten-nodes.js";
 import { InodeIo } from "./inode-io.js";
 import { IdPages } from "./id-pages.js";
-import { type Dentry, Node } from "./node.js";
+import { type Dentry, Node, NodeAlias } from "./node.js";
 
-/** A nodeId that the kernel uses for a node besides its own: one it had before, or one for opens apart from the others. */
-export class FormerId {
-  /** Where it is written down, or 0. */
-  slot = 0;
+/** The part of the journal that the table calls: each change is written before the kernel is told of it. */
+export interface NodeJournal {
+  readonly records: { reserveIds(next: NodeId): NodeId };
+  entered(node: Node): void;
+  lookupsChanged(of: Node | NodeAlias): void;
+  gone(of: Node | NodeAlias): void;
+  attached(node: Node, at: Dentry): void;
+  detached(node: Node, at: Dentry): void;
+  renamed(node: Node, from: Dentry, to: Dentry): void;
+  nameless(node: Node): void;
+  linked(node: Node, ino: number): void;
+  lowerLinked(node: Node, key: string | undefined): void;
+  aliased(alias: NodeAlias): void;
+  renumbered(node: Node): void;
+}
 
-  constructor(
-    readonly id: NodeId,
-    readonly node: Node,
-    readonly io: InodeIo,
-    public lookups: number,
-  ) {}
+/** Nodes that an earlier process knew: they are restored when somebody asks for them. See restore/revival.ts. */
+export interface LazyRestore {
+  readonly size: number;
+  reviveId(id: NodeId): boolean;
+  reviveChild(parent: Node, name: ByteName): Node | undefined;
+  reviveLinked(ino: number): Node | undefined;
+  reviveLowerLinked(key: string): void;
+  forget(id: NodeId, count: number): void;
 }
 
 /** Of new nodes, and of what is kept of those that are forgotten: up to 100 KB with what comes with them. */
 const GROWTH = 64;
 
 export class NodeTable {
-  readonly #byId = new IdPages<Node | FormerId>();
+  readonly #byId = new IdPages<Node | NodeAlias>();
   /** Nodes of the upper layer with several names, by inode number there: so that each name finds the same node. */
   readonly #byLink = new Map<number, Node>();
   /**
@@ -42,16 +53,16 @@ export class NodeTable {
   readonly #grew: () => void;
   #unlooked = 0;
   /** Where it is written down, for a process to come. */
-  readonly #journal: OverlayJournal | undefined;
+  readonly #journal: NodeJournal | undefined;
   /** What a process before this one knew and nobody has asked for since. */
-  revival: Revival | undefined = undefined;
+  revival: LazyRestore | undefined = undefined;
   /** Counts what may change the path of a directory's children. */
   directoryMoves = 0;
   #nextId = ROOT_ID;
   #reservedId = Number.MAX_SAFE_INTEGER;
 
   /** `grew`: called after every so many. */
-  constructor(release: (node: Node) => void, journal: OverlayJournal | undefined, grew: () => void = () => undefined) {
+  constructor(release: (node: Node) => void, journal: NodeJournal | undefined, grew: () => void = () => undefined) {
     this.#release = release;
     this.#grew = grew;
     this.#journal = journal;
@@ -99,7 +110,7 @@ export class NodeTable {
     if (node.lowerLinkKey !== undefined) this.rememberLowerLink(node, node.lowerLinkKey);
   }
 
-  adoptAlias(alias: FormerId): void {
+  adoptAlias(alias: NodeAlias): void {
     this.#addFormer(alias);
   }
 
@@ -123,10 +134,10 @@ export class NodeTable {
   /** The node behind an id, current or former. */
   get(id: NodeId): Node | undefined {
     const found = this.#find(id);
-    return found instanceof FormerId ? found.node : found;
+    return found instanceof NodeAlias ? found.node : found;
   }
 
-  #find(id: NodeId): Node | FormerId | undefined {
+  #find(id: NodeId): Node | NodeAlias | undefined {
     const found = this.#byId.get(id);
     if (found !== undefined || this.revival === undefined) return found;
     return this.revival.reviveId(id) ? this.#byId.get(id) : undefined;
@@ -146,21 +157,21 @@ export class NodeTable {
   }
 
   /** The same of another id of a node, instead of its own. */
-  enterInstead(alias: FormerId): void {
+  enterInstead(alias: NodeAlias): void {
     alias.lookups++;
     this.#journal?.lookupsChanged(alias);
     alias.node.lookups--;
     this.#journal?.lookupsChanged(alias.node);
   }
 
-  former(id: NodeId): FormerId | undefined {
+  former(id: NodeId): NodeAlias | undefined {
     const found = this.#find(id);
-    return found instanceof FormerId ? found : undefined;
+    return found instanceof NodeAlias ? found : undefined;
   }
 
   /** Gives a node a new id; the kernel goes on with the old one for what it has open. */
   renumber(node: Node, io: InodeIo): void {
-    const former = new FormerId(node.id, node, io, node.lookups);
+    const former = new NodeAlias(node.id, node, io, node.lookups);
     this.#addFormer(former);
     this.#journal?.aliased(former);
     node.id = this.#newId();
@@ -170,13 +181,13 @@ export class NodeTable {
     this.#journal?.renumbered(node);
   }
 
-  #addFormer(former: FormerId): void {
+  #addFormer(former: NodeAlias): void {
     const { node } = former;
     this.#byId.set(former.id, former);
     node.formers = [...(node.formers ?? []), former];
   }
 
-  #removeFormer(former: FormerId): void {
+  #removeFormer(former: NodeAlias): void {
     const { node } = former;
     this.#byId.delete(former.id);
     const left = node.formers?.filter((other) => other !== former);
@@ -185,8 +196,8 @@ export class NodeTable {
   }
 
   /** One more id, with I/O of its own. */
-  addId(node: Node): FormerId {
-    const added = new FormerId(this.#newId(), node, new InodeIo(), 0);
+  addId(node: Node): NodeAlias {
+    const added = new NodeAlias(this.#newId(), node, new InodeIo(), 0);
     this.#addFormer(added);
     this.#journal?.aliased(added);
     return added;
@@ -280,7 +291,7 @@ export class NodeTable {
     found.lookups -= count;
     this.#journal?.lookupsChanged(found);
     if (found.lookups > 0) return;
-    if (found instanceof FormerId) {
+    if (found instanceof NodeAlias) {
       this.#removeFormer(found);
       this.#journal?.gone(found);
       this.letGo(found.node);
@@ -315,7 +326,7 @@ export class NodeTable {
   }
 
   #inUse(node: Node): boolean {
-    if (node.copyUp !== undefined || node.formers !== undefined || node.holds > 0) return true;
+    if (node.formers !== undefined || node.holds > 0) return true;
     return (node.children?.size ?? 0) > 0 || node.dormantChildren > 0 || (node.io?.handles.size ?? 0) > 0;
   }
 

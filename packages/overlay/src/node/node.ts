@@ -1,8 +1,9 @@
 /** An overlay inode as we know it: its names in the merged tree, where its object lies in the layers, what is open of it. */
 import { type ByteName, type NodeId, S } from "@sluice/vfs";
+import type { DataPlace } from "../layer/data-place.js";
 import type { HostLayer, RealDir } from "../layer/host-layer.js";
+import type { ForgottenName } from "./forgotten-names.js";
 import type { InodeIo } from "./inode-io.js";
-import { WithRarities } from "./cold-fields.js";
 
 /** A bit of no kind. */
 const SHOWN = 1;
@@ -13,7 +14,74 @@ export interface Dentry {
   name: ByteName;
 }
 
-export class Node extends WithRarities {
+/** A node's file in the index of hard links. */
+export interface IndexEntry {
+  /** The number of links that callers see, less the number that the upper file has. */
+  nlinkDelta: number;
+  /** Of the lower file, which does not change. */
+  readonly lowerNlink: number;
+  /** Some known name is in a lower layer only. */
+  bareNames: boolean;
+}
+
+/** A nodeId that the kernel uses for a node besides its own: one it had before, or one for opens apart from the others. */
+export class NodeAlias {
+  /** Where it is written down, or 0. */
+  slot = 0;
+
+  constructor(
+    readonly id: NodeId,
+    readonly node: Node,
+    readonly io: InodeIo,
+    public lookups: number,
+  ) {}
+}
+
+/**
+ * Fields that few nodes use: directories do, and files to which something happened. They lie outside the node, since a tree
+ * has millions of nodes and a field costs each of them eight bytes. All other nodes share one object, which nobody changes.
+ */
+class ColdFields {
+  /** Counts changes of names and place, so that a decision's wait can be checked for what happened meanwhile. */
+  version = 0;
+  /** Granted for writing once, or mediated for it beside a grant: the kernel may hold mappings that change it without telling; attributes are not cached. */
+  writtenPastUs = false;
+  /** Children that are known, by name. A directory with known children is not let go. */
+  children: Map<ByteName, Node> | undefined = undefined;
+  /** A directory: the directories it is merged from, top first. */
+  dirs: RealDir[] | undefined = undefined;
+  /** Further names: hard links. */
+  others: Dentry[] | undefined = undefined;
+  /** Names it had when the kernel forgot it, not looked at since: see forgotten-nodes.ts. */
+  unseenNames: readonly ForgottenName[] | undefined = undefined;
+  /** A metadata-only copy: where its data lies. */
+  data: DataPlace | undefined = undefined;
+  /** O_PATH descriptor of an object without a name, or -1. */
+  fd = -1;
+  /** The path it was last known by, once it has no name. */
+  lastPath: string | undefined = undefined;
+  /** A directory that hides everything below it: made over a whiteout, or marked so. */
+  opaque = false;
+  /** Further ids that the kernel uses: see NodeTable.renumber and addId. */
+  formers: readonly NodeAlias[] | undefined = undefined;
+  /** The one of them that the next open whose bytes must pass us goes to: see open/plan-open.ts. */
+  apart: NodeAlias | undefined = undefined;
+  /** Who needs it across a wait, though the kernel may not know it: see NodeTable.hold. */
+  holds = 0;
+  /** Names in it of nodes that an earlier process knew and this one has not looked at yet: see restore/revival.ts. */
+  dormantChildren = 0;
+  /** Key in the table of hard links of the upper layer, where it is in it. */
+  linkKey: number | undefined = undefined;
+  /** Key in the table of hard links of lower layers: its object there has several names. */
+  lowerLinkKey: string | undefined = undefined;
+  /** Its object lies in the index of hard links, whatever its names are. */
+  indexed: IndexEntry | undefined = undefined;
+}
+
+const NONE = new ColdFields();
+
+export class Node {
+  #cold = NONE;
   /** References the kernel holds on `id`. */
   lookups = 0;
   inoLo = 0;
@@ -36,7 +104,6 @@ export class Node extends WithRarities {
     public id: NodeId,
     kind: number,
   ) {
-    super();
     this.#bits = kind;
   }
 
@@ -94,6 +161,132 @@ export class Node extends WithRarities {
   /** A directory with entries from more than one layer, or one in the lower that upper adds to. */
   get isMerged(): boolean {
     return this.dirs !== undefined && this.dirs.length > 1;
+  }
+
+  // --- cold fields -----------------------------------------------------------------------------------------------
+
+  get others(): Dentry[] | undefined {
+    return this.#cold.others;
+  }
+  set others(value: Dentry[] | undefined) {
+    if (value !== this.#cold.others) this.#own().others = value;
+  }
+
+  get unseenNames(): readonly ForgottenName[] | undefined {
+    return this.#cold.unseenNames;
+  }
+  set unseenNames(value: readonly ForgottenName[] | undefined) {
+    if (value !== this.#cold.unseenNames) this.#own().unseenNames = value;
+  }
+
+  get data(): DataPlace | undefined {
+    return this.#cold.data;
+  }
+  set data(value: DataPlace | undefined) {
+    if (value !== this.#cold.data) this.#own().data = value;
+  }
+
+  get fd(): number {
+    return this.#cold.fd;
+  }
+  set fd(value: number) {
+    if (value !== this.#cold.fd) this.#own().fd = value;
+  }
+
+  get lastPath(): string | undefined {
+    return this.#cold.lastPath;
+  }
+  set lastPath(value: string | undefined) {
+    if (value !== this.#cold.lastPath) this.#own().lastPath = value;
+  }
+
+  get opaque(): boolean {
+    return this.#cold.opaque;
+  }
+  set opaque(value: boolean) {
+    if (value !== this.#cold.opaque) this.#own().opaque = value;
+  }
+
+  get formers(): readonly NodeAlias[] | undefined {
+    return this.#cold.formers;
+  }
+  set formers(value: readonly NodeAlias[] | undefined) {
+    if (value !== this.#cold.formers) this.#own().formers = value;
+  }
+
+  get apart(): NodeAlias | undefined {
+    return this.#cold.apart;
+  }
+  set apart(value: NodeAlias | undefined) {
+    if (value !== this.#cold.apart) this.#own().apart = value;
+  }
+
+  get holds(): number {
+    return this.#cold.holds;
+  }
+  set holds(value: number) {
+    if (value !== this.#cold.holds) this.#own().holds = value;
+  }
+
+  get dormantChildren(): number {
+    return this.#cold.dormantChildren;
+  }
+  set dormantChildren(value: number) {
+    if (value !== this.#cold.dormantChildren) this.#own().dormantChildren = value;
+  }
+
+  get linkKey(): number | undefined {
+    return this.#cold.linkKey;
+  }
+  set linkKey(value: number | undefined) {
+    if (value !== this.#cold.linkKey) this.#own().linkKey = value;
+  }
+
+  get lowerLinkKey(): string | undefined {
+    return this.#cold.lowerLinkKey;
+  }
+  set lowerLinkKey(value: string | undefined) {
+    if (value !== this.#cold.lowerLinkKey) this.#own().lowerLinkKey = value;
+  }
+
+  get indexed(): IndexEntry | undefined {
+    return this.#cold.indexed;
+  }
+  set indexed(value: IndexEntry | undefined) {
+    if (value !== this.#cold.indexed) this.#own().indexed = value;
+  }
+
+  get dirs(): RealDir[] | undefined {
+    return this.#cold.dirs;
+  }
+  set dirs(value: RealDir[] | undefined) {
+    if (value !== this.#cold.dirs) this.#own().dirs = value;
+  }
+
+  get children(): Map<ByteName, Node> | undefined {
+    return this.#cold.children;
+  }
+  set children(value: Map<ByteName, Node> | undefined) {
+    if (value !== this.#cold.children) this.#own().children = value;
+  }
+
+  get writtenPastUs(): boolean {
+    return this.#cold.writtenPastUs;
+  }
+  set writtenPastUs(value: boolean) {
+    if (value !== this.#cold.writtenPastUs) this.#own().writtenPastUs = value;
+  }
+
+  get version(): number {
+    return this.#cold.version;
+  }
+  set version(value: number) {
+    if (value !== this.#cold.version) this.#own().version = value;
+  }
+
+  #own(): ColdFields {
+    if (this.#cold === NONE) this.#cold = new ColdFields();
+    return this.#cold;
   }
 }
 

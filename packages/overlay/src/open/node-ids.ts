@@ -5,8 +5,7 @@
 import type { CallContext, EntryOut, NodeId, Status } from "@sluice/vfs";
 import type { Core } from "../core.js";
 import { InodeIo } from "../node/inode-io.js";
-import type { Node } from "../node/node.js";
-import type { FormerId } from "../node/node-table.js";
+import type { Node, NodeAlias } from "../node/node.js";
 import { isTiedElsewhere } from "./plan-open.js";
 
 /** Gives the node another nodeId. Attributes that the kernel caches for the old one would not follow the new one's changes. */
@@ -44,7 +43,7 @@ export function followReroute(core: Core, call: CallContext, status: Status, out
 }
 
 /** An alias that nothing is open by, and that no other thread is on its way to. The kernel may look up twice: both find the same one. */
-function freeAlias(core: Core, pid: number, node: Node): FormerId {
+function freeAlias(core: Core, pid: number, node: Node): NodeAlias {
   const before = node.apart;
   const isFree = before?.io.handles.size === 0 && !core.reroutes.awaitsOther(pid, node, before.id);
   if (before !== undefined && isFree) return before;

@@ -6,12 +6,12 @@ import { Attr, AT, O, RENAME } from "@sluice/vfs";
 import { copyMetadata } from "../copy-up/copy-metadata.js";
 import type { Core } from "../core.js";
 import { effects, openName, statFd, sys } from "../layer/system-calls.js";
+import type { RenamePlan } from "../journal/intents.js";
 import type { Permit } from "../layer/permit.js";
 import type { RealDir } from "../layer/host-layer.js";
 import { hideBelow } from "../marks/directory-marks.js";
 import { openNode } from "../node/open-node.js";
 import { hasEntries } from "./purge-directory.js";
-import type { RenamePlan } from "./rename.js";
 
 const attr = new Attr();
 

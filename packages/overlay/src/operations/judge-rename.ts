@@ -11,10 +11,10 @@ import { governsAny } from "../gate/governs.js";
 import { type GovernedAccess, JudgedAccesses, NO_ACCESS } from "../gate/judged-accesses.js";
 import { MoveComparison } from "../gate/move-comparison.js";
 import { readListing } from "../merge/listing.js";
+import type { RenamePlan } from "../journal/intents.js";
 import { type Node, pathAt } from "../node/node.js";
 import type { ArrivalWatch } from "./arrivals.js";
 import { childOf } from "./lookup.js";
-import type { RenamePlan } from "./rename.js";
 
 interface MovedObject {
   node: Node;

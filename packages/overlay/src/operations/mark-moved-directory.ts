@@ -4,8 +4,8 @@ import type { Core } from "../core.js";
 import { type DirectoryMarks, readDirectoryMarks, writeOpaque } from "../marks/directory-marks.js";
 import { writeRedirect } from "../marks/redirect.js";
 import { markImpure } from "../copy-up/touched-parent.js";
+import type { RenamePlan } from "../journal/intents.js";
 import type { Node } from "../node/node.js";
-import type { RenamePlan } from "./rename.js";
 
 /** Bytes; what every reader of the mark has room for. */
 const REDIRECT_MAX = 4096;

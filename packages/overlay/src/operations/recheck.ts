@@ -17,7 +17,7 @@ const again = new Found();
 /** 0 where `known` is what `at` leads to, with its attributes in `found.attr`; else a negative errno. */
 export function recheck(core: Core, known: Node, at: Dentry, found: Found): number {
   // Its place is not where its name is, or about to change by our own doing.
-  if (known.unlinked || known.indexed !== undefined || known.copyUp !== undefined) return statNode(core, known, found.attr);
+  if (known.unlinked || known.indexed !== undefined || core.copyUpJobs.has(known)) return statNode(core, known, found.attr);
   const errno = find(core, at.parent, at.name, found);
   if (errno !== 0) return -errno;
   if (found.kind === 0) return -Errno.ENOENT;

@@ -8,7 +8,7 @@ import { copyUpDirectory } from "../copy-up/copy-up-directory.js";
 import type { Core } from "../core.js";
 import { govern, type Governed } from "../gate/govern.js";
 import { governsMove } from "../gate/governs.js";
-import { intendToRename } from "../journal/intents.js";
+import { intendToRename, type RenamePlan } from "../journal/intents.js";
 import { effects, statName, sys } from "../layer/system-calls.js";
 import type { Permit } from "../layer/permit.js";
 import type { RealDir } from "../layer/host-layer.js";
@@ -26,18 +26,6 @@ import { markMovedDirectory } from "./mark-moved-directory.js";
 import { EmptyProof } from "./prove-empty.js";
 import { forgetName } from "./remove.js";
 import { mayAdd, mayTake } from "../node/protection.js";
-
-/** Both ends as they are now; looked at again after every wait. */
-export interface RenamePlan {
-  parent: Node;
-  name: ByteName;
-  newParent: Node;
-  newName: ByteName;
-  exchange: boolean;
-  node: Node;
-  /** What is at the target: undefined where nothing is. */
-  target: Node | undefined;
-}
 
 export function rename(core: Core, call: CallContext, args: RenameArgs): Status {
   const { flags } = args;

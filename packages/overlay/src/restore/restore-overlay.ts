@@ -1,6 +1,6 @@
 /** Takes over what a process before this one wrote down: ids and handles go on behind its own, what was open is opened again. */
 import type { Core } from "../core.js";
-import type { Survival } from "../journal/overlay-journal.js";
+import type { Survival } from "../contract/survival.js";
 import { discardStored, restoreHandles } from "./restore-handles.js";
 import { restoreLocks, restoreReroutes } from "./restore-locks.js";
 import { Revival } from "./revival.js";

@@ -12,8 +12,7 @@ import { type HostLayer, RealDir } from "../layer/host-layer.js";
 import { Found, find } from "../merge/find.js";
 import { place, placeInIndex } from "../node/admit.js";
 import { lookUpIndex } from "../node/link-index.js";
-import { FormerId } from "../node/node-table.js";
-import { type Dentry, Node, pathAt } from "../node/node.js";
+import { type Dentry, Node, NodeAlias, pathAt } from "../node/node.js";
 import { DormantIndex } from "./dormant-index.js";
 
 const found = new Found();
@@ -315,7 +314,7 @@ export class Revival {
     this.#index.wake(slot);
     // It was to become an alias when the process ended, and the node had not got its new id.
     if (records.idOf(slot) === node.id) return records.remove(slot);
-    const alias = new FormerId(records.idOf(slot), node, new InodeIo(), records.lookupsOf(slot));
+    const alias = new NodeAlias(records.idOf(slot), node, new InodeIo(), records.lookupsOf(slot));
     alias.slot = slot;
     alias.io.apart = records.has(slot, NodeFlag.apart);
     this.#core.nodes.adoptAlias(alias);
