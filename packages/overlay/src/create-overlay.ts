@@ -1,7 +1,7 @@
 /** Puts an overlay together from its layers. */
 import { Attr, type KernelPort, S } from "@sluice/vfs";
 import type { OverlayConfig } from "./contract/config.js";
-import type { Core } from "./core.js";
+import type { OverlayContext } from "./overlay-context.js";
 import { HandleTable } from "./handles/handle-table.js";
 import { IdleIo } from "./io/idle-io.js";
 import { KeptBackings } from "./handles/kept-backings.js";
@@ -46,7 +46,7 @@ export function createOverlay(config: OverlayConfig, port: KernelPort): Overlay 
   const index = openLinkIndex(config, layers, marks);
   const scratch = scratchOf(config, layers, takesOver);
   let serial = 0;
-  const core: Core = {
+  const core: OverlayContext = {
     config,
     port,
     marks,
@@ -96,7 +96,7 @@ function scratchOf({ work, upper, volatile }: OverlayConfig, layers: readonly Ho
 }
 
 /** The layers' roots have their traps already. */
-function lookAtDirectories(core: Core): void {
+function lookAtDirectories(core: OverlayContext): void {
   for (const dir of [core.scratch, core.linkIndex]) if (dir !== undefined) core.traps.set(dir.fd);
   identifyRoot(core);
 }
@@ -118,7 +118,7 @@ function lockNotes(journal: OverlayJournal | undefined): ((node: Node) => LockNo
 }
 
 /** The root's marks and inode number: the topmost lower's, so that it stays when the upper layer is a new one. */
-function identifyRoot(core: Core): void {
+function identifyRoot(core: OverlayContext): void {
   const attr = core.scratchAttr;
   const marks: DirectoryMarks = { opaque: false, xattrWhiteouts: false, impure: false, redirect: undefined };
   const origin = core.layers.find((layer) => !layer.writable) ?? core.layers[0];
@@ -133,7 +133,7 @@ function identifyRoot(core: Core): void {
 }
 
 /** A node that is gone: what was kept for it. */
-function release({ kept, paths, fds }: Pick<Core, "kept" | "paths" | "fds">, node: Node): void {
+function release({ kept, paths, fds }: Pick<OverlayContext, "kept" | "paths" | "fds">, node: Node): void {
   kept.drop(node);
   paths.drop(node);
   if (node.fd >= 0) sys.close(node.fd);

@@ -4,13 +4,12 @@
  */
 import { Attr, Errno, FsError, O } from "@sluice/vfs";
 import type { OverlayConfig } from "./contract/config.js";
-import type { Core } from "./core.js";
 import { parseDirents } from "./layer/dirents.js";
 import { openName, removeTree, statName, sys, upkeep } from "./layer/system-calls.js";
 import { type HostLayer, RealDir } from "./layer/host-layer.js";
 import type { MarkNames } from "./marks/names.js";
 import { encodeOrigin, followOrigin } from "./marks/origin.js";
-import { readNlinkDelta } from "./node/link-index.js";
+import { type LinkIndex, readNlinkDelta } from "./node/link-index.js";
 
 export interface LinkIndexChoice {
   dir: RealDir | undefined;
@@ -99,7 +98,7 @@ function claim(what: { fd: number; mark: string; owner: Buffer }): number {
 }
 
 /** Removes what a crash left, and entries that no name leads to any more (ovl_indexdir_cleanup). */
-export function cleanLinkIndex(core: Core): void {
+export function cleanLinkIndex(core: LinkIndex): void {
   const dir = core.linkIndex;
   if (dir === undefined) return;
   const fd = sys.openat(dir.fd, ".", O.RDONLY | O.DIRECTORY | O.CLOEXEC, 0);
@@ -117,7 +116,7 @@ export function cleanLinkIndex(core: Core): void {
 const attr = new Attr();
 
 /** Only an entry without another link may be an orphan; one whose lower file is gone is stale. */
-function isLeftover(core: Core, dir: RealDir, name: string): boolean {
+function isLeftover(core: LinkIndex, dir: RealDir, name: string): boolean {
   if (name.startsWith("#")) return true;
   if (statName(dir.fd, name, attr) < 0 || attr.nlink !== 1) return false;
   const kind = attr.mode & 0o170000;

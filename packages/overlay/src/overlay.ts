@@ -27,9 +27,9 @@ import type {
   XattrSetArgs,
 } from "@sluice/vfs";
 import type { OverlayStatus } from "./contract/config.js";
-import type { Core } from "./core.js";
+import type { OverlayContext } from "./overlay-context.js";
 import type { Access } from "./contract/gate.js";
-import { createFile, createNameless } from "./io/create-file.js";
+import { createFile, createNameless } from "./open/create-file.js";
 import { readData, syncFile, writeData } from "./io/data.js";
 import { type Explained, explainOpen } from "./open/explain-open.js";
 import { openFile } from "./open/open-file.js";
@@ -57,9 +57,9 @@ import { getxattr, listxattr, removexattr, setxattr } from "./operations/xattr.j
 import { overlayStatus } from "./status.js";
 
 export class Overlay implements Filesystem {
-  readonly #core: Core;
+  readonly #core: OverlayContext;
 
-  constructor(core: Core) {
+  constructor(core: OverlayContext) {
     this.#core = core;
   }
 
@@ -210,7 +210,7 @@ export class Overlay implements Filesystem {
 }
 
 /** Gives every descriptor back: the layers are free again when this returns. */
-function destroy(core: Core): void {
+function destroy(core: OverlayContext): void {
   for (const file of core.handles.allFiles()) releaseFile(core, file.handle);
   core.handles.closeDirectories();
   core.kept.clear();

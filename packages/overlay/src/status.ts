@@ -1,6 +1,6 @@
 /** What the overlay tells of itself. */
 import type { LayerStatus, OverlayStatus } from "./contract/config.js";
-import type { Core } from "./core.js";
+import type { OverlayContext } from "./overlay-context.js";
 import { probeLayer } from "./io/probe-layer.js";
 import { fileSystemName } from "./layer/file-system-name.js";
 import type { HostLayer } from "./layer/host-layer.js";
@@ -19,7 +19,7 @@ const FLAG_NAMES: readonly (readonly [number, string])[] = [
   [0x1000, "relatime"],
 ];
 
-export function overlayStatus(core: Core): OverlayStatus {
+export function overlayStatus(core: OverlayContext): OverlayStatus {
   return {
     layers: [...core.layers, ...core.dataLayers].map((layer) => layerStatus(core, layer)),
     nodes: core.nodes.size,
@@ -35,7 +35,7 @@ export function overlayStatus(core: Core): OverlayStatus {
   };
 }
 
-function layerStatus(core: Core, layer: HostLayer): LayerStatus {
+function layerStatus(core: OverlayContext, layer: HostLayer): LayerStatus {
   const magic = sys.fstatfs(layer.root.fd, numbers) < 0 ? 0 : (numbers[0] as number);
   const fileSystem = fileSystemName(magic);
   if (layer.eligibility.state === "unknown") probeLayer(core, layer);
@@ -49,7 +49,7 @@ function layerStatus(core: Core, layer: HostLayer): LayerStatus {
   };
 }
 
-function eligibility(core: Core, layer: HostLayer): LayerStatus["passthrough"] {
+function eligibility(core: OverlayContext, layer: HostLayer): LayerStatus["passthrough"] {
   if (core.port.negotiated.maxStackDepth === 0) return { eligible: false, reason: "passthrough was not agreed with the kernel" };
   switch (layer.eligibility.state) {
     case "eligible":

@@ -3,7 +3,7 @@
  * crash, the data is still the one below.
  */
 import { AT, Attr, Errno, O } from "@sluice/vfs";
-import type { Core } from "../core.js";
+import type { CopyUpContext } from "./copy-up-context.js";
 import type { DataPlace } from "../layer/data-place.js";
 import { syncIn } from "../layer/host-layer.js";
 import { statFd, sys, upkeep } from "../layer/system-calls.js";
@@ -22,7 +22,7 @@ interface Completion {
 }
 
 /** 0 or a positive errno. */
-export async function completeMetacopy(core: Core, job: CopyUpJob): Promise<number> {
+export async function completeMetacopy(core: CopyUpContext, job: CopyUpJob): Promise<number> {
   const { node } = job;
   const source = openData(core, node.data as DataPlace, O.RDONLY);
   if (source < 0) return -source;
@@ -43,7 +43,7 @@ export async function completeMetacopy(core: Core, job: CopyUpJob): Promise<numb
   }
 }
 
-async function complete(core: Core, job: CopyUpJob, copy: Completion): Promise<number> {
+async function complete(core: CopyUpContext, job: CopyUpJob, copy: Completion): Promise<number> {
   const { target, attr } = copy;
   const status = -statFd(target, attr) || 0;
   if (status !== 0) return status;

@@ -1,6 +1,6 @@
 /** Copies a file's bytes: by reflink, else by copy_file_range, else by reading and writing; holes stay holes. */
 import { andThen, Attr, Errno, SEEK, type Status } from "@sluice/vfs";
-import type { Core } from "../core.js";
+import type { CopyUpContext } from "./copy-up-context.js";
 import { statFd, sys, upkeep } from "../layer/system-calls.js";
 import type { CopyUpJob } from "./copy-up-job.js";
 
@@ -21,7 +21,12 @@ interface DataCopy {
  * be longer or shorter. `known` are the attributes of `source`, where somebody looked at it already. 0 or a positive errno;
  * EINTR where the job was cancelled.
  */
-export function copyContent(core: Core, job: CopyUpJob, copy: { source: number; target: number; attr: Attr }, known?: Attr): Status {
+export function copyContent(
+  core: CopyUpContext,
+  job: CopyUpJob,
+  copy: { source: number; target: number; attr: Attr },
+  known?: Attr,
+): Status {
   const { source, target, attr } = copy;
   const data = known ?? new Attr();
   const looked = known === undefined ? -statFd(source, data) || 0 : 0;
@@ -35,7 +40,7 @@ export function copyContent(core: Core, job: CopyUpJob, copy: { source: number; 
   });
 }
 
-function copyBytes(core: Core, job: CopyUpJob, copy: DataCopy): Status {
+function copyBytes(core: CopyUpContext, job: CopyUpJob, copy: DataCopy): Status {
   // Nothing can be cloned on a tmpfs.
   if (core.upper?.inMemory !== true && upkeep.ficlone(copy.target, copy.source) === 0) return 0;
   if (!copy.sparse && copy.size <= BigInt(core.config.inlineCopyBytes)) return copySmall(copy);

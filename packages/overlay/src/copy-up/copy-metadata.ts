@@ -1,6 +1,6 @@
 /** Owner, extended attributes (ACLs and capabilities among them), mode and times, in the order in which none undoes another. */
 import { AT, type Attr, Errno, S } from "@sluice/vfs";
-import type { Core } from "../core.js";
+import type { CopyUpContext } from "./copy-up-context.js";
 import { sys, upkeep } from "../layer/system-calls.js";
 import { isMark } from "../marks/names.js";
 
@@ -18,7 +18,7 @@ export interface MetadataCopy {
 }
 
 /** 0 or a positive errno. */
-export function copyMetadata(core: Core, copy: MetadataCopy): number {
+export function copyMetadata(core: CopyUpContext, copy: MetadataCopy): number {
   const { target, attr } = copy;
   let status = upkeep.fchownat(target, "", attr.uid, attr.gid, AT.EMPTY_PATH | AT.SYMLINK_NOFOLLOW);
   if (status < 0) return -status;
@@ -48,7 +48,7 @@ export function addFlags(fd: number, flags: number): void {
 }
 
 /** All but our own marks. An attribute that the upper file system cannot hold is lost, unless it is about security. */
-function copyXattrs(core: Core, copy: MetadataCopy): number {
+function copyXattrs(core: CopyUpContext, copy: MetadataCopy): number {
   const length = sys.listxattrat(copy.source, "", list);
   if (length < 0) return length === -Errno.EOPNOTSUPP ? 0 : -length;
   // Marks are per layer; what a caller stored under the escaped name is the caller's.

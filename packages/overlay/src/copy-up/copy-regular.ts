@@ -1,8 +1,8 @@
 /** Copy-up of a regular file: data, then attributes, made durable under a name in the scratch directory, then published. */
 import { andThen, Attr, andFinally, Errno, O, type Status } from "@sluice/vfs";
-import type { Core } from "../core.js";
+import type { CopyUpContext } from "./copy-up-context.js";
 import { DataPlace } from "../layer/data-place.js";
-import { type HostLayer, syncIn } from "../layer/host-layer.js";
+import { type HostLayer, type RealDir, syncIn } from "../layer/host-layer.js";
 import { openName, statFd, sys, upkeep } from "../layer/system-calls.js";
 import { writeMetacopy } from "../marks/metacopy.js";
 import { encodeOrigin, writeOrigin } from "../marks/origin.js";
@@ -16,7 +16,7 @@ import type { CopyUpJob } from "./copy-up-job.js";
 import { type FinishedCopy, publish } from "./publish.js";
 
 /** 0 or a positive errno. */
-export function copyRegular(core: Core, job: CopyUpJob): Status {
+export function copyRegular(core: CopyUpContext, job: CopyUpJob): Status {
   const { node } = job;
   const { layer } = node.top;
   const source = openNode(core, node, O.RDONLY);
@@ -41,15 +41,15 @@ export function copyRegular(core: Core, job: CopyUpJob): Status {
 }
 
 /** Runs `work` on a new file in the scratch directory, which is gone again if it fails. */
-function withTemporary(core: Core, { job, name }: { job: CopyUpJob; name: string }, work: (target: number) => Status): Status {
-  const scratch = core.fds.of(core.scratch as NonNullable<Core["scratch"]>);
+function withTemporary(core: CopyUpContext, { job, name }: { job: CopyUpJob; name: string }, work: (target: number) => Status): Status {
+  const scratch = core.fds.of(core.scratch as RealDir);
   const target = scratch < 0 ? scratch : openName(scratch, name, O.RDWR | O.CREAT | O.EXCL, 0o600);
   if (target < 0) return -target;
   return andFinally(
     () => work(target),
     (status) => {
       if (status !== 0 || !job.takes(target)) sys.close(target);
-      if (status !== 0) upkeep.unlinkat(core.fds.of(core.scratch as NonNullable<Core["scratch"]>), name, 0);
+      if (status !== 0) upkeep.unlinkat(core.fds.of(core.scratch as RealDir), name, 0);
     },
   );
 }
@@ -71,13 +71,13 @@ function isMetadataOnly(job: CopyUpJob, attr: Attr): boolean {
 }
 
 /** 0 or a positive errno. */
-function fillData(core: Core, job: CopyUpJob, copy: FileCopy): Status {
+function fillData(core: CopyUpContext, job: CopyUpJob, copy: FileCopy): Status {
   if (job.sizeBytes > 0) return copyContent(core, job, copy, copy.source === copy.object ? copy.attr : undefined);
   if (!isMetadataOnly(job, copy.attr)) return 0;
   return -upkeep.ftruncate(copy.target, copy.attr.sizeExact) || -writeMetacopy(core.marks, copy.target) || 0;
 }
 
-function fill(core: Core, job: CopyUpJob, copy: FileCopy): Status {
+function fill(core: CopyUpContext, job: CopyUpJob, copy: FileCopy): Status {
   const { layer, object, target, attr, name } = copy;
   return andThen(fillData(core, job, copy), (filled) => {
     const status = filled || copyMetadata(core, { source: object, target, attr });
@@ -94,7 +94,7 @@ function fill(core: Core, job: CopyUpJob, copy: FileCopy): Status {
 }
 
 /** From now on the data is the upper object's own, or that of a metadata-only copy. */
-function publishWhole(core: Core, job: CopyUpJob, copy: FinishedCopy): number {
+function publishWhole(core: CopyUpContext, job: CopyUpJob, copy: FinishedCopy): number {
   const { node } = job;
   const { target, attr } = copy;
   const { data } = node;
@@ -108,7 +108,7 @@ function publishWhole(core: Core, job: CopyUpJob, copy: FinishedCopy): number {
 }
 
 /** The lower file's other names stay behind: another file needs another inode number (fs/overlayfs/inode.c ovl_getattr). */
-function partFromLinks(core: Core, node: Node, target: number): void {
+function partFromLinks(core: CopyUpContext, node: Node, target: number): void {
   const { words } = core.scratchAttr;
   if (statFd(target, core.scratchAttr) < 0) return;
   setIno(core, node, { lo: words[0] as number, hi: words[1] as number, device: node.top.layer.deviceIndex });

@@ -1,6 +1,7 @@
 /** Copy-up of symlinks, devices, FIFOs and sockets: nothing to copy but the object itself. */
 import { Attr, O, S } from "@sluice/vfs";
-import type { Core } from "../core.js";
+import type { CopyUpContext } from "./copy-up-context.js";
+import type { RealDir } from "../layer/host-layer.js";
 import { openName, statFd, sys, upkeep } from "../layer/system-calls.js";
 import { encodeOrigin, writeOrigin } from "../marks/origin.js";
 import type { Node } from "../node/node.js";
@@ -9,8 +10,8 @@ import { copyMetadata } from "./copy-metadata.js";
 import { publish } from "./publish.js";
 
 /** 0 or a positive errno. */
-export function copySpecial(core: Core, node: Node): number {
-  const scratch = core.fds.of(core.scratch as NonNullable<Core["scratch"]>);
+export function copySpecial(core: CopyUpContext, node: Node): number {
+  const scratch = core.fds.of(core.scratch as RealDir);
   const source = openNode(core, node, O.PATH | O.NOFOLLOW);
   if (source < 0) return -source;
   const name = core.scratchName();
@@ -32,7 +33,7 @@ interface SpecialCopy {
   attr: Attr;
 }
 
-function furnish(core: Core, node: Node, copy: SpecialCopy): number {
+function furnish(core: CopyUpContext, node: Node, copy: SpecialCopy): number {
   const { source, attr, name } = copy;
   const target = openName(copy.scratch, name, O.PATH | O.NOFOLLOW, 0);
   if (target < 0) return -target;

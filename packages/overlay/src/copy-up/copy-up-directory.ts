@@ -1,6 +1,6 @@
 /** Copy-up of directories: the directory alone, with its ancestors first; its entries stay where they are. */
 import { Attr, Errno, O } from "@sluice/vfs";
-import type { Core } from "../core.js";
+import type { CopyUpContext } from "./copy-up-context.js";
 import { type HostLayer, RealDir } from "../layer/host-layer.js";
 import { openName, statFd, sys, upkeep } from "../layer/system-calls.js";
 import { encodeOrigin, writeOrigin } from "../marks/origin.js";
@@ -14,7 +14,7 @@ const attr = new Attr();
 const parentAttr = new Attr();
 
 /** 0 once `node` and all above it exist in the upper layer; else a positive errno. */
-export function copyUpDirectory(core: Core, node: Node): number {
+export function copyUpDirectory(core: CopyUpContext, node: Node): number {
   if (core.upper === undefined) return Errno.EROFS;
   if (node.upperDir !== undefined) return 0;
   if (node.unlinked) return Errno.ENOENT;
@@ -27,7 +27,7 @@ export function copyUpDirectory(core: Core, node: Node): number {
   return 0;
 }
 
-function copyOne(core: Core, node: Node): number {
+function copyOne(core: CopyUpContext, node: Node): number {
   const flags = protectionOf(core, node);
   const scratch = core.fds.of(core.scratch as RealDir);
   const source = openNode(core, node, O.PATH | O.DIRECTORY);
@@ -43,7 +43,7 @@ function copyOne(core: Core, node: Node): number {
   return status;
 }
 
-function furnish(core: Core, copy: { source: number; scratch: number; name: string; layer: HostLayer }): number {
+function furnish(core: CopyUpContext, copy: { source: number; scratch: number; name: string; layer: HostLayer }): number {
   const target = openName(copy.scratch, copy.name, O.RDONLY | O.DIRECTORY, 0);
   if (target < 0) return -target;
   const status = -statFd(copy.source, attr) || copyMetadata(core, { source: copy.source, target, attr });
@@ -60,7 +60,7 @@ function furnish(core: Core, copy: { source: number; scratch: number; name: stri
   return status;
 }
 
-function moveIntoPlace(core: Core, node: Node, copy: { scratch: number; name: string }): number {
+function moveIntoPlace(core: CopyUpContext, node: Node, copy: { scratch: number; name: string }): number {
   const parent = node.parent as Node;
   const upperDir = parent.upperDir as RealDir;
   markImpure(core, parent);
@@ -70,7 +70,7 @@ function moveIntoPlace(core: Core, node: Node, copy: { scratch: number; name: st
   const status = upkeep.renameat2(copy.scratch, copy.name, into, node.name, 1);
   if (status < 0) return -status;
   if (known) restoreTimes(into, parentAttr);
-  node.dirs?.unshift(new RealDir(core.upper as NonNullable<Core["upper"]>, upperDir, node.name));
+  node.dirs?.unshift(new RealDir(core.upper as HostLayer, upperDir, node.name));
   node.version++;
   return 0;
 }

@@ -6,7 +6,7 @@
  * crash at any moment leaves both layers as they were, and at worst a leftover in the scratch directory.
  */
 import { type CallContext, Errno, type Status } from "@sluice/vfs";
-import type { Core } from "../core.js";
+import type { CopyUpContext } from "./copy-up-context.js";
 import type { Permit } from "../layer/permit.js";
 import type { Node } from "../node/node.js";
 import { APPEND_ONLY, PROTECTING, protectionOf } from "../node/protection.js";
@@ -37,7 +37,7 @@ export interface CopyUpOptions {
 }
 
 /** 0 once the node's object lies in the upper layer. Concurrent callers wait for one and the same copy. */
-export function copyUp(core: Core, node: Node, options: CopyUpOptions): Status {
+export function copyUp(core: CopyUpContext, node: Node, options: CopyUpOptions): Status {
   if (node.isDirectory && (protectionOf(core, node) & ~mayHave(options)) !== 0) return Errno.EPERM;
   const incomplete = node.inUpper && node.data !== undefined && options.metadataOnly !== true;
   if (node.inUpper && !incomplete) return node.indexed?.bareNames === true ? linkUp(core, node) : 0;
@@ -72,7 +72,7 @@ function mayHave({ changesFlags, appends, touches }: CopyUpOptions): number {
 }
 
 /** Who can be done at once is. */
-function begin(core: Core, job: CopyUpJob, copy: (core: Core, job: CopyUpJob) => Status): Status {
+function begin(core: CopyUpContext, job: CopyUpJob, copy: (core: CopyUpContext, job: CopyUpJob) => Status): Status {
   const { node } = job;
   const copied = copy(core, job);
   if (typeof copied === "number") return copied;

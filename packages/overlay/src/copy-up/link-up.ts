@@ -1,6 +1,6 @@
 /** Gives the names of a file in the index their links in the upper layer (fs/overlayfs/copy_up.c ovl_link_up). */
 import { Attr, Errno } from "@sluice/vfs";
-import type { Core } from "../core.js";
+import type { CopyUpContext } from "./copy-up-context.js";
 import { statFd, statName, upkeep } from "../layer/system-calls.js";
 import type { RealDir } from "../layer/host-layer.js";
 import { writeNlink } from "../node/link-index.js";
@@ -15,7 +15,7 @@ const parentAttr = new Attr();
  * All names that are known, since nobody can tell by which of them a file was opened: a name without a link would show the
  * lower file to whoever reads the upper layer without its index. 0 or a positive errno.
  */
-export function linkUp(core: Core, node: Node): number {
+export function linkUp(core: CopyUpContext, node: Node): number {
   const indexed = node.indexed as IndexEntry;
   const names: Dentry[] = node.parent === undefined ? [] : [{ parent: node.parent, name: node.name }];
   names.push(...(node.others ?? []));
@@ -27,7 +27,7 @@ export function linkUp(core: Core, node: Node): number {
   return 0;
 }
 
-function linkName(core: Core, node: Node, name: Dentry): number {
+function linkName(core: CopyUpContext, node: Node, name: Dentry): number {
   const index = core.linkIndex as RealDir;
   const indexed = node.indexed as IndexEntry;
   const into = core.fds.of(name.parent.upperDir as RealDir);

@@ -1,6 +1,6 @@
 /** The one step of a copy-up that changes the merged tree: from the scratch directory into its place in the upper layer. */
 import { Attr, Errno, O, RENAME } from "@sluice/vfs";
-import type { Core } from "../core.js";
+import type { CopyUpContext } from "./copy-up-context.js";
 import { statFd, sys, upkeep } from "../layer/system-calls.js";
 import type { RealDir } from "../layer/host-layer.js";
 import { writeNlink } from "../node/link-index.js";
@@ -24,7 +24,7 @@ export interface FinishedCopy {
 }
 
 /** 0 or a positive errno. */
-export function publish(core: Core, node: Node, copy: FinishedCopy): number {
+export function publish(core: CopyUpContext, node: Node, copy: FinishedCopy): number {
   if (node.parent === undefined) return publishNameless(core, node, copy);
   if (copy.attr.nlink > 1 && core.linkIndex !== undefined) return publishInIndex(core, node, copy);
   const scratch = core.fds.of(core.scratch as RealDir);
@@ -44,7 +44,7 @@ export function publish(core: Core, node: Node, copy: FinishedCopy): number {
 }
 
 /** A file with several names goes to the index first, where each of them finds it. */
-function publishInIndex(core: Core, node: Node, copy: FinishedCopy): number {
+function publishInIndex(core: CopyUpContext, node: Node, copy: FinishedCopy): number {
   const index = core.linkIndex as RealDir;
   const { target, attr } = copy;
   if (copy.origin === undefined) return Errno.EIO;
@@ -62,7 +62,7 @@ function publishInIndex(core: Core, node: Node, copy: FinishedCopy): number {
 }
 
 /** The object lost its name while it was copied, or before: the copy lives on by its descriptor alone. */
-function publishNameless(core: Core, node: Node, copy: FinishedCopy): number {
+function publishNameless(core: CopyUpContext, node: Node, copy: FinishedCopy): number {
   const fd = sys.openat(-100, `/proc/self/fd/${copy.target}`, O.PATH | O.CLOEXEC, 0);
   if (fd < 0) return -fd;
   const scratch = core.scratch as RealDir;
@@ -75,7 +75,7 @@ function publishNameless(core: Core, node: Node, copy: FinishedCopy): number {
   return 0;
 }
 
-function settle(core: Core, node: Node, place: { dir: RealDir; name: string }): void {
+function settle(core: CopyUpContext, node: Node, place: { dir: RealDir; name: string }): void {
   core.nodes.forgetLowerLink(node);
   core.journal?.keepBackings(node);
   core.kept.drop(node);
@@ -86,7 +86,7 @@ function settle(core: Core, node: Node, place: { dir: RealDir; name: string }): 
 }
 
 /** Mediated readers read the copy from now on, and so see later writes. Passthrough ones stay with the lower file. */
-export function moveReaders(core: Core, node: Node): void {
+export function moveReaders(core: CopyUpContext, node: Node): void {
   for (const file of node.io?.handles ?? []) {
     if (file.mode === "passthrough") continue;
     const fd = openNode(core, node, O.RDONLY);

@@ -1,12 +1,12 @@
 /** What a copy-up does to the upper directory it lands in. */
 import { AT, type Attr } from "@sluice/vfs";
-import type { Core } from "../core.js";
+import type { CopyUpContext } from "./copy-up-context.js";
 import { upkeep } from "../layer/system-calls.js";
 import { writeImpure } from "../marks/directory-marks.js";
 import type { Node } from "../node/node.js";
 
 /** Before the first object with an origin: tells overlayfs that inode numbers in this directory need a look. */
-export function markImpure(core: Core, parent: Node): void {
+export function markImpure(core: CopyUpContext, parent: Node): void {
   const dir = parent.upperDir;
   if (dir === undefined || dir.impure) return;
   const fd = core.fds.of(dir);

@@ -1,6 +1,6 @@
 /** What an operation is about to do, as the gate hears of it: an access to an object, or the creation of one. */
 import { Attr, type ByteName, type CallContext, O } from "@sluice/vfs";
-import type { Core } from "../core.js";
+import type { DescribedObjects } from "./gate-context.js";
 import { contentOf, withDescriptor } from "../handles/content.js";
 import { type Node, pathAt } from "../node/node.js";
 import { readXattrOf } from "../node/node-xattr.js";
@@ -8,7 +8,11 @@ import { statNode } from "../node/open-node.js";
 import type { Access, Intent, Operation } from "../contract/gate.js";
 
 /** An access to an object that exists, by `path` where the operation names one, else by all its names. */
-export function intentOn(core: Core, node: Node, what: { operation: Operation; accesses: readonly Access[]; path?: string }): Intent {
+export function intentOn(
+  core: DescribedObjects,
+  node: Node,
+  what: { operation: Operation; accesses: readonly Access[]; path?: string },
+): Intent {
   const attr = new Attr();
   statNode(core, node, attr);
   return {

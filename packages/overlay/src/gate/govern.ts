@@ -9,23 +9,23 @@
  * `holds` and `commit` run in one turn of the event loop, and nothing else changes the tree in between.
  */
 import { type CallContext, Errno, type Status } from "@sluice/vfs";
-import type { Core } from "../core.js";
 import type { OpenFile } from "../handles/handle-table.js";
+import type { GateContext } from "./gate-context.js";
 import { issuePermit, type Permit } from "../layer/permit.js";
 
 /** An operation that policy governs. The object keeps what was judged. */
-export interface Governed {
+export interface Governed<Context> {
   readonly call: CallContext;
   /** Judges what is about to happen, as things are now: 0 where it is allowed. Rejects only if the caller is interrupted. */
-  judge(core: Core): Status;
+  judge(core: Context): Status;
   /** Is what was judged still what would happen? Describes it again, and compares. */
-  holds(core: Core): boolean;
+  holds(core: Context): boolean;
   /** The copy-up, which may take long. It changes nothing that a caller sees. */
-  prepare(core: Core, permit: Permit): Status;
+  prepare(core: Context, permit: Permit): Status;
   /** The effect, at once: the errno, or 0. */
-  commit(core: Core, permit: Permit): number;
+  commit(core: Context, permit: Permit): number;
   /** It is over, or begins again: gives back what `judge` and `prepare` took. */
-  end?(core: Core): void;
+  end?(core: Context): void;
 }
 
 /** For what is done by an open file: its open was judged, and what is revoked is refused by its watch (open/review-open.ts). */
@@ -37,7 +37,7 @@ export function permitOf(_file: OpenFile): Permit {
 const MAX_ATTEMPTS = 16;
 
 /** A status. At once if nothing has to be waited for: then nothing is compared either. */
-export function govern(core: Core, operation: Governed, attempt = 1): Status {
+export function govern<Context extends GateContext>(core: Context, operation: Governed<Context>, attempt = 1): Status {
   const { epoch } = core.gate;
   const judged = operation.judge(core);
   if (typeof judged === "number") return judged !== 0 ? ended(core, operation, judged) : prepare(core, operation, { epoch, attempt });
@@ -56,7 +56,7 @@ interface Attempt {
   attempt: number;
 }
 
-function prepare(core: Core, operation: Governed, { epoch, attempt }: Attempt): Status {
+function prepare<Context extends GateContext>(core: Context, operation: Governed<Context>, { epoch, attempt }: Attempt): Status {
   const permit = issuePermit();
   const prepared = operation.prepare(core, permit);
   if (typeof prepared === "number") return prepared !== 0 ? ended(core, operation, prepared) : commit(core, operation, permit);
@@ -66,11 +66,11 @@ function prepare(core: Core, operation: Governed, { epoch, attempt }: Attempt): 
   });
 }
 
-function stands(core: Core, operation: Governed, epoch: number): boolean {
+function stands<Context extends GateContext>(core: Context, operation: Governed<Context>, epoch: number): boolean {
   return core.gate.epoch === epoch && operation.holds(core);
 }
 
-function commit(core: Core, operation: Governed, permit: Permit): number {
+function commit<Context extends GateContext>(core: Context, operation: Governed<Context>, permit: Permit): number {
   try {
     return operation.commit(core, permit);
   } finally {
@@ -78,12 +78,12 @@ function commit(core: Core, operation: Governed, permit: Permit): number {
   }
 }
 
-function again(core: Core, operation: Governed, attempt: number): Status {
+function again<Context extends GateContext>(core: Context, operation: Governed<Context>, attempt: number): Status {
   operation.end?.(core);
   return attempt < MAX_ATTEMPTS ? govern(core, operation, attempt + 1) : Errno.EACCES;
 }
 
-function ended(core: Core, operation: Governed, errno: number): number {
+function ended<Context extends GateContext>(core: Context, operation: Governed<Context>, errno: number): number {
   operation.end?.(core);
   return errno;
 }

@@ -1,6 +1,6 @@
 /** Accesses that were judged together: what each was about, and the ruling it got. */
 import type { CallContext, Status } from "@sluice/vfs";
-import type { Core } from "../core.js";
+import type { GateContext } from "./gate-context.js";
 import type { Node } from "../node/node.js";
 import type { Intent, Ruling } from "../contract/gate.js";
 
@@ -19,7 +19,7 @@ export class JudgedAccesses {
   #rulings: readonly Ruling[] = [];
 
   /** 0 where `weigh` finds nothing against it; by default, where none is denied. At once where the gate answers at once. */
-  judge(core: Core, call: CallContext, accesses: readonly GovernedAccess[], weigh = firstDenial): Status {
+  judge(core: GateContext, call: CallContext, accesses: readonly GovernedAccess[], weigh = firstDenial): Status {
     this.#accesses = accesses;
     if (accesses.length === 0) return 0;
     const rulings = accesses.map(({ intent }) => core.gate.authorize(call, intent));
@@ -29,12 +29,12 @@ export class JudgedAccesses {
   }
 
   /** Are these, described now, the accesses that were judged, and do the rulings hold for them? */
-  hold(core: Core, call: CallContext, now: readonly GovernedAccess[]): boolean {
+  hold(core: GateContext, call: CallContext, now: readonly GovernedAccess[]): boolean {
     const was = this.#accesses;
     return was.length === now.length && now.every((access, at) => this.#holds(core, call, { access, at }));
   }
 
-  #holds(core: Core, call: CallContext, { access, at }: { access: GovernedAccess; at: number }): boolean {
+  #holds(core: GateContext, call: CallContext, { access, at }: { access: GovernedAccess; at: number }): boolean {
     const was = this.#accesses[at] as GovernedAccess;
     return (
       was.node === access.node && isSame(was.intent, access.intent) && core.gate.holds(call, this.#rulings[at] as Ruling, access.intent)

@@ -7,7 +7,7 @@
  * `create` is not compared: it says what may come to a path, not what may be done with the object that has it.
  */
 import { andThen, type CallContext, Errno, O, type Status } from "@sluice/vfs";
-import type { Core } from "../core.js";
+import type { GateContext } from "./gate-context.js";
 import type { Node } from "../node/node.js";
 import type { Access, Gate, Intent, Operation, Ruling } from "../contract/gate.js";
 import { GRANTED } from "./governs.js";
@@ -75,7 +75,7 @@ export class MoveComparison {
   }
 
   /** 0, or the errno of the refusal. */
-  judge(core: Core, call: CallContext): Status {
+  judge(core: GateContext, call: CallContext): Status {
     const { gate } = core;
     const weigh = (rulings: readonly Ruling[]): number => {
       this.#imposing = this.#groups.filter((_, at) => gate.isLaxer(GRANTED, rulings[this.#own.length + at] as Ruling));
@@ -87,7 +87,7 @@ export class MoveComparison {
   }
 
   /** `now`: of the same move, described again. */
-  holds(core: Core, call: CallContext, now: MoveComparison): boolean {
+  holds(core: GateContext, call: CallContext, now: MoveComparison): boolean {
     return this.#first.hold(core, call, now.#atSource()) && this.#both.hold(core, call, now.#atBoth(this.#imposing));
   }
 

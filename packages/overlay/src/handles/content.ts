@@ -1,6 +1,6 @@
 /** The content of a file, for the gate. A lower layer's is nobody's to write; of the upper layer's the open files are looked over. */
 import { O } from "@sluice/vfs";
-import type { Core } from "../core.js";
+import type { OpenFiles } from "./handle-table.js";
 import type { Content } from "../contract/gate.js";
 import { sys } from "../layer/system-calls.js";
 import type { InodeIo } from "../node/inode-io.js";
@@ -8,7 +8,7 @@ import type { Node } from "../node/node.js";
 import { openNode } from "../node/open-node.js";
 
 /** A mapping keeps its open file, so that a file which is mapped for writing has one that writes. */
-function isBeingWritten(core: Core, node: Node): boolean {
+function isBeingWritten(core: OpenFiles, node: Node): boolean {
   if (!node.inUpper) return false;
   if (node.formers === undefined) return node.io !== undefined && hasWriter(node.io);
   // Opens by other ids of the node are in I/O states of their own.
@@ -21,7 +21,7 @@ function hasWriter(io: InodeIo): boolean {
   return false;
 }
 
-export function withDescriptor<T>(core: Core, node: Node, how: { flags: number; use: (fd: number) => T }): T | number {
+export function withDescriptor<T>(core: OpenFiles, node: Node, how: { flags: number; use: (fd: number) => T }): T | number {
   const fd = openNode(core, node, how.flags);
   if (fd < 0) return fd;
   try {
@@ -33,7 +33,7 @@ export function withDescriptor<T>(core: Core, node: Node, how: { flags: number; 
 
 class FileContent implements Content {
   constructor(
-    private readonly core: Core,
+    private readonly core: OpenFiles,
     private readonly node: Node,
     private readonly fd: number | undefined,
   ) {}
@@ -49,6 +49,6 @@ class FileContent implements Content {
 }
 
 /** `fd`: one that is open already, as long as the content is looked at. */
-export function contentOf(core: Core, node: Node, fd?: number): Content | undefined {
+export function contentOf(core: OpenFiles, node: Node, fd?: number): Content | undefined {
   return node.isRegular ? new FileContent(core, node, fd) : undefined;
 }

@@ -3,6 +3,7 @@ import { type FileHandle, type NodeId, O, type OpenOut } from "@sluice/vfs";
 import type { DirectoryStream } from "../merge/directory-stream.js";
 import type { Flow, IoWatch } from "../contract/gate.js";
 import type { HostLayer } from "../layer/host-layer.js";
+import type { DataAccess } from "../layer/layer-stack.js";
 import type { Listing } from "../merge/listing.js";
 import { IdPages } from "../node/id-pages.js";
 import type { Node } from "../node/node.js";
@@ -158,4 +159,9 @@ export class HandleTable {
   *allFiles(): IterableIterator<OpenFile> {
     for (const entry of this.#byHandle.values()) if (entry instanceof OpenFile) yield entry;
   }
+}
+
+/** The open files of a mount, and the layers that they lie in. */
+export interface OpenFiles extends DataAccess {
+  readonly handles: HandleTable;
 }

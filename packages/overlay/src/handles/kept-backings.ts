@@ -4,7 +4,7 @@
  * none. What is kept is never open for writing, so nobody who looks at the layer is kept from anything.
  */
 import { type Attr, S } from "@sluice/vfs";
-import type { Core } from "../core.js";
+import type { DirectoryAccess } from "../layer/layer-stack.js";
 import { statName, sys } from "../layer/system-calls.js";
 import type { Node } from "../node/node.js";
 import type { Backing } from "../node/inode-io.js";
@@ -44,7 +44,7 @@ export class KeptBackings {
   }
 
   /** For a reader: what is kept of the file that the node's name leads to now, whose attributes are in `attr` then. */
-  take(core: Core, node: Node, attr: Attr): Backing | undefined {
+  take(core: DirectoryAccess, node: Node, attr: Attr): Backing | undefined {
     const kept = this.#byNode.get(node);
     if (kept === undefined) return undefined;
     const dirFd = isPlain(node) ? core.fds.of(node.top) : -1;

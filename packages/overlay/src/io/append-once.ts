@@ -3,14 +3,14 @@
  * tells how much of it was done; the rest is written at its place, whoever else has appended since.
  */
 import { Attr, type CallContext, O, type WriteArgs } from "@sluice/vfs";
-import type { Core } from "../core.js";
+import type { IoContext } from "./io-context.js";
 import { IntentKind, intendToAppend, intentLeft, isJournaled } from "../journal/intents.js";
 import { statFd, sys } from "../layer/system-calls.js";
 
 const attr = new Attr();
 
 /** Before an append: undefined where it is to be done as ever, else the offset at which it was begun. */
-export function appendBegun(core: Core, call: CallContext, what: { fd: number; args: WriteArgs }): number | undefined {
+export function appendBegun(core: IoContext, call: CallContext, what: { fd: number; args: WriteArgs }): number | undefined {
   if ((what.args.flags & O.APPEND) === 0 || !isJournaled(core, call)) return undefined;
   if (statFd(what.fd, attr) < 0) return undefined;
   const { size } = attr;

@@ -3,11 +3,11 @@
  * (fs/overlayfs/file.c ovl_real_file_path): whoever is mediated sees what is written. Who passes through does not.
  */
 import { O } from "@sluice/vfs";
-import type { Core } from "../core.js";
+import type { IoContext } from "./io-context.js";
 import { openNode } from "../node/open-node.js";
 import type { OpenFile } from "../handles/handle-table.js";
 
-export function currentFd(core: Core, file: OpenFile): number {
+export function currentFd(core: IoContext, file: OpenFile): number {
   const layer = file.node.dataLayer;
   if (file.layer === layer || file.mode === "passthrough") return file.fd;
   const fd = openNode(core, file.node, O.RDONLY);

@@ -14,13 +14,12 @@ import {
   type Status,
   type WriteArgs,
 } from "@sluice/vfs";
-import type { Core } from "../core.js";
+import type { IoContext } from "./io-context.js";
 import { isInGroup } from "../layer/caller-process.js";
 import { permitOf } from "../gate/govern.js";
 import { syncIn } from "../layer/host-layer.js";
 import { effects, statFd, sys } from "../layer/system-calls.js";
 import type { Permit } from "../layer/permit.js";
-import { syncVolatile } from "../operations/whole-filesystem.js";
 import { appendBegun } from "./append-once.js";
 import { currentFd } from "./current-fd.js";
 import type { OpenFile } from "../handles/handle-table.js";
@@ -30,7 +29,7 @@ import { transfer } from "./watched-io.js";
 
 const attr = new Attr();
 
-export function readData(core: Core, call: CallContext, args: IoArgs, out: DataOut): Status {
+export function readData(core: IoContext, call: CallContext, args: IoArgs, out: DataOut): Status {
   const file = core.handles.file(args.handle);
   if (file === undefined) return Errno.EBADF;
   const bytes = out.reserve(args.size);
@@ -61,7 +60,7 @@ interface PartialRead {
   have: number;
 }
 
-async function readRest(core: Core, part: PartialRead, out: DataOut): Promise<number> {
+async function readRest(core: IoContext, part: PartialRead, out: DataOut): Promise<number> {
   const read = await readUpTo(part, part.args.size);
   if (part.file.withheld !== 0) return part.file.withheld;
   return read < 0 ? -read : finishRead(core, out, read);
@@ -86,7 +85,7 @@ interface WatchedRead {
   bytes: Uint8Array;
 }
 
-async function readWatched(core: Core, call: CallContext, what: WatchedRead, out: DataOut): Promise<number> {
+async function readWatched(core: IoContext, call: CallContext, what: WatchedRead, out: DataOut): Promise<number> {
   const { file, args, bytes } = what;
   currentFd(core, file);
   const { offset, size, flags } = args;
@@ -96,13 +95,13 @@ async function readWatched(core: Core, call: CallContext, what: WatchedRead, out
   return read < 0 ? -read : finishRead(core, out, read);
 }
 
-function finishRead(core: Core, out: DataOut, length: number): number {
+function finishRead(core: IoContext, out: DataOut, length: number): number {
   out.length = length;
   core.events.mediated("read", length);
   return 0;
 }
 
-export function writeData(core: Core, call: CallContext, args: WriteArgs, out: { length: number }): Status {
+export function writeData(core: IoContext, call: CallContext, args: WriteArgs, out: { length: number }): Status {
   const file = writerOf(core, args);
   if (file === undefined) return Errno.EBADF;
   if (!file.write) return Errno.EBADF;
@@ -115,7 +114,7 @@ export function writeData(core: Core, call: CallContext, args: WriteArgs, out: {
  * By which open a write is made. For a page that is written back the kernel names the open that was mapped last of those that
  * may write (fs/fuse/file.c fuse_write_file_get): if that one is withheld, another one's store must not be lost with it.
  */
-function writerOf(core: Core, { handle, fromPage }: WriteArgs): OpenFile | undefined {
+function writerOf(core: IoContext, { handle, fromPage }: WriteArgs): OpenFile | undefined {
   const named = core.handles.file(handle);
   if (named === undefined || named.withheld === 0 || !fromPage) return named;
   for (const file of named.io.handles) if (file.write && file.withheld === 0) return core.handles.file(file.handle);
@@ -125,7 +124,12 @@ function writerOf(core: Core, { handle, fromPage }: WriteArgs): OpenFile | undef
 /** Copying more holds the event loop up for longer than a way to the pool and back takes. */
 const INLINE_WRITE_BYTES = 262_144;
 
-function writeAtOnce(core: Core, call: CallContext, { file, args }: { file: OpenFile; args: WriteArgs }, out: { length: number }): Status {
+function writeAtOnce(
+  core: IoContext,
+  call: CallContext,
+  { file, args }: { file: OpenFile; args: WriteArgs },
+  out: { length: number },
+): Status {
   if (args.killSuidgid) clearSuid(permitOf(file), file.fd, call);
   const begun = appendBegun(core, call, { fd: file.fd, args });
   const range = { offset: 0, length: args.size, position: begun ?? args.offset };
@@ -134,7 +138,7 @@ function writeAtOnce(core: Core, call: CallContext, { file, args }: { file: Open
   return written < 0 ? -written : finishWrite(core, file, { offset: args.offset, length: written }, out);
 }
 
-function finishWrite(core: Core, file: OpenFile, range: { offset: FileOffset; length: number }, out: { length: number }): number {
+function finishWrite(core: IoContext, file: OpenFile, range: { offset: FileOffset; length: number }, out: { length: number }): number {
   out.length = range.length;
   core.events.mediated("write", range.length);
   if (file.mode !== "cached") file.io.pagesOf = undefined;
@@ -157,7 +161,7 @@ interface WholeWrite {
   flags: number;
 }
 
-async function writeRest(core: Core, call: CallContext, whole: WholeWrite, out: { length: number }): Promise<number> {
+async function writeRest(core: IoContext, call: CallContext, whole: WholeWrite, out: { length: number }): Promise<number> {
   const { args, file } = whole;
   const { offset, size, flags } = args;
   const begun = appendBegun(core, call, { fd: file.fd, args });
@@ -183,14 +187,14 @@ async function writeUpTo({ file, args, flags }: WholeWrite, length: number): Pro
 }
 
 /** Pages that the kernel keeps for other ids of the same file hold the old bytes. */
-function tellOtherIds(core: Core, { node, nodeId }: OpenFile, range: { offset: FileOffset; length: number }): void {
+function tellOtherIds(core: IoContext, { node, nodeId }: OpenFile, range: { offset: FileOffset; length: number }): void {
   if (node.formers === undefined) return;
   tellId(core, node.id === nodeId ? undefined : node, range);
   for (const former of node.formers) tellId(core, former.id === nodeId ? undefined : former, range);
 }
 
 function tellId(
-  core: Core,
+  core: IoContext,
   other: { id: NodeId; io: InodeIo | undefined } | undefined,
   range: { offset: FileOffset; length: number },
 ): void {
@@ -216,11 +220,20 @@ export function clearSuid(permit: Permit, fd: number, call: CallContext): void {
 }
 
 /** fsync(2) of an open file. */
-export function syncFile(core: Core, handle: FileHandle, dataOnly: boolean): Status {
+export function syncFile(core: IoContext, handle: FileHandle, dataOnly: boolean): Status {
   const file = core.handles.file(handle);
   if (file === undefined) return Errno.EBADF;
   if (core.config.volatile) return syncVolatile(core);
   const fd = currentFd(core, file);
   const synced = syncIn(file.layer, fd, dataOnly);
   return typeof synced === "number" ? -synced : synced.then((status) => -status);
+}
+
+/**
+ * What every kind of sync does on a volatile mount. It writes nothing. Once a write has failed, every sync fails for good, as
+ * the mount does not hold what was written (fs/overlayfs/super.c ovl_sync_status).
+ */
+export function syncVolatile(core: IoContext): Status {
+  const witness = core.config.errorWitness;
+  return witness === undefined ? 0 : sys.fsyncAsync(witness, false).then((status) => -status || 0);
 }

@@ -1,6 +1,6 @@
 /** Finds out whether a layer's files can be passed through, by registering one and letting it go again. */
 import { DT, Errno, O } from "@sluice/vfs";
-import type { Core } from "../core.js";
+import type { IoContext } from "./io-context.js";
 import { parseDirents } from "../layer/dirents.js";
 import type { HostLayer } from "../layer/host-layer.js";
 import { openName, sys } from "../layer/system-calls.js";
@@ -9,7 +9,7 @@ import { openName, sys } from "../layer/system-calls.js";
 const MAX_DIRECTORIES = 32;
 const bytes = Buffer.alloc(16_384);
 
-export function probeLayer(core: Core, layer: HostLayer): void {
+export function probeLayer(core: IoContext, layer: HostLayer): void {
   if (core.port.negotiated.maxStackDepth === 0) return;
   const queue: number[] = [sys.openat(layer.root.fd, ".", O.RDONLY | O.DIRECTORY | O.CLOEXEC, 0)];
   for (let seen = 0; queue.length > 0; seen++) {
@@ -20,7 +20,7 @@ export function probeLayer(core: Core, layer: HostLayer): void {
   }
 }
 
-function lookInto(core: Core, layer: HostLayer, at: { fd: number; queue: number[] }): void {
+function lookInto(core: IoContext, layer: HostLayer, at: { fd: number; queue: number[] }): void {
   const length = sys.getdents64(at.fd, bytes);
   if (length <= 0) return;
   const files: string[] = [];
@@ -37,7 +37,7 @@ function lookInto(core: Core, layer: HostLayer, at: { fd: number; queue: number[
 }
 
 /** True once something is known. */
-function tryFile(core: Core, layer: HostLayer, fd: number): boolean {
+function tryFile(core: IoContext, layer: HostLayer, fd: number): boolean {
   if (fd < 0) return false;
   const id = core.port.openBacking(fd);
   sys.close(fd);

@@ -1,13 +1,13 @@
 /** RELEASE: the last close of an open file. */
 import type { FileHandle } from "@sluice/vfs";
-import type { Core } from "../core.js";
+import type { IoContext } from "./io-context.js";
 import { sys } from "../layer/system-calls.js";
 import { releaseLocks } from "../locks/lock-file.js";
 import type { OpenFile } from "../handles/handle-table.js";
 import { pagesWritten } from "./kept-pages.js";
 import { leaveWithheld } from "./withhold-open.js";
 
-export function releaseFile(core: Core, handle: FileHandle): number {
+export function releaseFile(core: IoContext, handle: FileHandle): number {
   const file = core.handles.file(handle);
   if (file === undefined) return 0;
   core.handles.remove(handle);
@@ -29,7 +29,7 @@ export function releaseFile(core: Core, handle: FileHandle): number {
 }
 
 /** After the last passthrough open: the kernel left passthrough mode before it sent RELEASE. */
-function releaseBacking(core: Core, { io, node }: OpenFile): void {
+function releaseBacking(core: IoContext, { io, node }: OpenFile): void {
   const { backing } = io;
   if (io.passthrough > 0 || backing === undefined) return;
   io.backing = undefined;

@@ -7,7 +7,7 @@
  * The kernel keeps a mapped open file until it is unmapped, so an open that has left an id has no mappings of it left.
  */
 import type { FileHandle, NodeId } from "@sluice/vfs";
-import type { Core } from "../core.js";
+import type { IoContext } from "./io-context.js";
 import type { IoWatch } from "../contract/gate.js";
 import type { OpenFile } from "../handles/handle-table.js";
 import type { InodeIo } from "../node/inode-io.js";
@@ -27,7 +27,7 @@ export type Passing =
  * Refuses the transfers of an open file with `errno`; undefined lets them go on. Resolves once the kernel has dropped the
  * pages that it could read, if they can be dropped.
  */
-export function withhold(core: Core, handle: FileHandle, errno: number | undefined): Promise<void> {
+export function withhold(core: IoContext, handle: FileHandle, errno: number | undefined): Promise<void> {
   const file = core.handles.file(handle);
   if (file === undefined) return Promise.resolve();
   core.journal?.withheld(file, errno);
@@ -44,7 +44,7 @@ function allow(file: OpenFile): Promise<void> {
   return Promise.resolve();
 }
 
-function refuse(core: Core, file: OpenFile, errno: number): Promise<void> {
+function refuse(core: IoContext, file: OpenFile, errno: number): Promise<void> {
   const isNew = file.withheld === 0;
   if (isNew) file.watchBefore = file.watch;
   file.withheld = errno;
@@ -59,7 +59,7 @@ function refusing(errno: number): IoWatch {
 }
 
 /** It is closed: of its id only withheld ones may be left. */
-export function leaveWithheld(core: Core, file: OpenFile): void {
+export function leaveWithheld(core: IoContext, file: OpenFile): void {
   const { io, nodeId } = file;
   if (io.withheld === 0) return;
   if (file.withheld === 0) void emptyPages(core, nodeId, io);
@@ -70,7 +70,7 @@ export function leaveWithheld(core: Core, file: OpenFile): void {
  * The last open that could bring pages to the id is closed or withheld: all of them go. Those that a READ of before brings are
  * among them, as the kernel puts a page into its cache before it asks us for its content, and drops it after our answer.
  */
-async function emptyPages(core: Core, nodeId: NodeId, io: InodeIo): Promise<void> {
+async function emptyPages(core: IoContext, nodeId: NodeId, io: InodeIo): Promise<void> {
   if (!isOnlyWithheld(io)) return;
   const emptying = ++io.emptyings;
   io.emptied = false;
@@ -85,7 +85,7 @@ export function isOnlyWithheld(io: InodeIo): boolean {
 }
 
 /** How a withheld open file still reaches the file; undefined: not at all, or it is not withheld. */
-export function passingOf(core: Core, handle: FileHandle): Passing | undefined {
+export function passingOf(core: IoContext, handle: FileHandle): Passing | undefined {
   const file = core.handles.file(handle);
   if (file === undefined || file.withheld === 0) return undefined;
   if (file.mode === "passthrough") return "passthrough";

@@ -6,12 +6,13 @@
  * What may be done twice without harm has no intent: sizes, modes, owners, times, writes at an offset, locks.
  */
 import type { RequestIntent } from "@sluice/journal";
-import { type ByteName, type CallContext, Errno } from "@sluice/vfs";
-import type { Core } from "../core.js";
+import { type Attr, type ByteName, type CallContext, Errno } from "@sluice/vfs";
 import { statName } from "../layer/system-calls.js";
 import type { RealDir } from "../layer/host-layer.js";
+import type { DirectoryAccess } from "../layer/layer-stack.js";
 import { isWhiteout } from "../marks/whiteout.js";
 import type { Node } from "../node/node.js";
+import type { OverlayJournal } from "./overlay-journal.js";
 
 export const IntentKind = {
   /** A name is made: [directory's id, was a whiteout there], [name]. */
@@ -31,18 +32,24 @@ export const IntentKind = {
   makeNameless: 8,
 } as const;
 
-function intend(core: Core, call: CallContext, intent: RequestIntent): void {
+export interface Journaled extends DirectoryAccess {
+  readonly journal: OverlayJournal | undefined;
+  /** For objects that nobody needs for longer than one operation. */
+  readonly scratchAttr: Attr;
+}
+
+function intend(core: Journaled, call: CallContext, intent: RequestIntent): void {
   const slot = call.journalSlot ?? 0;
   if (slot !== 0) core.journal?.records.requests.intend(slot, intent);
 }
 
 /** Is it written down at all? */
-export function isJournaled(core: Core, call: CallContext): boolean {
+export function isJournaled(core: Journaled, call: CallContext): boolean {
   return core.journal !== undefined && (call.journalSlot ?? 0) !== 0;
 }
 
 /** What an earlier process was about to do for the request: it may be done. */
-export function intentLeft(core: Core, call: CallContext, kind: number): RequestIntent | undefined {
+export function intentLeft(core: Journaled, call: CallContext, kind: number): RequestIntent | undefined {
   const slot = call.journalSlot ?? 0;
   if (slot === 0 || core.journal === undefined) return undefined;
   const intent = core.journal.records.requests.intentOf(slot);
@@ -50,7 +57,7 @@ export function intentLeft(core: Core, call: CallContext, kind: number): Request
 }
 
 /** 0, or -EEXIST where the name is taken: what is there later was made by this request. */
-export function intendToMake(core: Core, call: CallContext, at: { parent: Node; name: ByteName; dirFd: number }): number {
+export function intendToMake(core: Journaled, call: CallContext, at: { parent: Node; name: ByteName; dirFd: number }): number {
   if (!isJournaled(core, call)) return 0;
   const there = statName(at.dirFd, at.name, core.scratchAttr) >= 0;
   const whiteout = there && isWhiteout(core.scratchAttr);
@@ -59,15 +66,15 @@ export function intendToMake(core: Core, call: CallContext, at: { parent: Node; 
   return 0;
 }
 
-export function intendToMakeNameless(core: Core, call: CallContext, node: Node): void {
+export function intendToMakeNameless(core: Journaled, call: CallContext, node: Node): void {
   intend(core, call, { kind: IntentKind.makeNameless, numbers: [node.id], names: [] });
 }
 
-export function intendToLink(core: Core, call: CallContext, at: { parent: Node; name: ByteName; node: Node }): void {
+export function intendToLink(core: Journaled, call: CallContext, at: { parent: Node; name: ByteName; node: Node }): void {
   intend(core, call, { kind: IntentKind.link, numbers: [at.parent.id, at.node.id], names: [at.name] });
 }
 
-export function intendToRemove(core: Core, call: CallContext, at: { parent: Node; name: ByteName; node: Node }): void {
+export function intendToRemove(core: Journaled, call: CallContext, at: { parent: Node; name: ByteName; node: Node }): void {
   if (!isJournaled(core, call)) return;
   const numbers = [at.parent.id, at.node.id, at.node.top.layer.index];
   intend(core, call, { kind: IntentKind.remove, numbers, names: [at.name] });
@@ -84,7 +91,7 @@ export interface RenamePlan {
   exchange: boolean;
 }
 
-export function intendToRename(core: Core, call: CallContext, move: RenamePlan): void {
+export function intendToRename(core: Journaled, call: CallContext, move: RenamePlan): void {
   if (!isJournaled(core, call)) return;
   const { parent, newParent, node, target, exchange } = move;
   const dirFd = core.fds.of(parent.upperDir as RealDir);
@@ -93,10 +100,10 @@ export function intendToRename(core: Core, call: CallContext, move: RenamePlan):
   intend(core, call, { kind: IntentKind.rename, numbers, names: [move.name, move.newName] });
 }
 
-export function intendToAppend(core: Core, call: CallContext, end: number): void {
+export function intendToAppend(core: Journaled, call: CallContext, end: number): void {
   intend(core, call, { kind: IntentKind.append, numbers: [end], names: [] });
 }
 
-export function intendXattr(core: Core, call: CallContext, kind: number): void {
+export function intendXattr(core: Journaled, call: CallContext, kind: number): void {
   intend(core, call, { kind, numbers: [], names: [] });
 }

@@ -1,10 +1,17 @@
 /** GETLK, SETLK and SETLKW of an open file, and what its closing lets go. */
-import { type CallContext, Errno, type FileHandle, LOCK, type LockArgs, type ReleaseArgs, type Status } from "@sluice/vfs";
-import type { Core } from "../core.js";
-import type { OpenFile } from "../handles/handle-table.js";
+import { type CallContext, Errno, type FileHandle, type KernelPort, LOCK, type LockArgs, type ReleaseArgs, type Status } from "@sluice/vfs";
+import type { HandleTable, OpenFile } from "../handles/handle-table.js";
+import type { Node } from "../node/node.js";
+import type { LockTable } from "./lock-table.js";
+
+export interface LockContext {
+  readonly handles: HandleTable;
+  readonly locks: LockTable<Node>;
+  readonly port: KernelPort;
+}
 
 /** Fills `args` with a lock that is in the way, or makes its type UNLCK. */
-export function getLock(core: Core, args: LockArgs): Status {
+export function getLock(core: LockContext, args: LockArgs): Status {
   const file = core.handles.file(args.handle);
   if (file === undefined) return Errno.EBADF;
   const found = core.locks.inTheWay(file.node, rangeOf(args));
@@ -19,7 +26,7 @@ export function getLock(core: Core, args: LockArgs): Status {
   return 0;
 }
 
-export function setLock(core: Core, call: CallContext, args: LockArgs): Status {
+export function setLock(core: LockContext, call: CallContext, args: LockArgs): Status {
   const file = core.handles.file(args.handle);
   if (file === undefined) return Errno.EBADF;
   if (args.type === LOCK.UNLCK) return unlock(core, file, args);
@@ -31,13 +38,13 @@ export function setLock(core: Core, call: CallContext, args: LockArgs): Status {
   return core.locks.lockRange(file.node, rangeOf(args), caller);
 }
 
-function unlock(core: Core, file: OpenFile, args: LockArgs): number {
+function unlock(core: LockContext, file: OpenFile, args: LockArgs): number {
   if (args.flock) core.locks.unlockWhole(file.node, args.owner);
   else core.locks.unlockRange(file.node, args);
   return 0;
 }
 
-function rangeOf(args: LockArgs): Parameters<Core["locks"]["lockRange"]>[1] {
+function rangeOf(args: LockArgs): Parameters<LockTable<Node>["lockRange"]>[1] {
   const { owner, handle, pid, start, end } = args;
   return { owner, handle, pid, start, end, write: args.type === LOCK.WRLCK };
 }
@@ -46,7 +53,7 @@ function rangeOf(args: LockArgs): Parameters<Core["locks"]["lockRange"]>[1] {
  * FLUSH: a process closed one descriptor. With locks of the kernel's own there is nothing to do, and ENOSYS tells it to
  * send no more of these: one round trip less with each close.
  */
-export function flushFile(core: Core, args: ReleaseArgs): number {
+export function flushFile(core: LockContext, args: ReleaseArgs): number {
   if (!core.port.negotiated.posixLocks) return Errno.ENOSYS;
   if (core.locks.size === 0) return 0;
   const file = core.handles.file(args.handle);
@@ -55,6 +62,6 @@ export function flushFile(core: Core, args: ReleaseArgs): number {
 }
 
 /** RELEASE: the open file is gone. Every process that had ranges by it has closed it before, so what is left is the file's own. */
-export function releaseLocks(core: Core, file: OpenFile, handle: FileHandle): void {
+export function releaseLocks(core: LockContext, file: OpenFile, handle: FileHandle): void {
   if (core.locks.size > 0) core.locks.dropHandle(file.node, handle);
 }

@@ -4,10 +4,9 @@
  * in the index of hard links.
  */
 import { AT, Attr, type ByteName, Errno, O, S } from "@sluice/vfs";
-import type { Core } from "../core.js";
-import type { HostLayer } from "../layer/host-layer.js";
+import type { MarkedLayers } from "./marked-layers.js";
+import type { HostLayer, RealDir } from "../layer/host-layer.js";
 import { statFd, sys, upkeep } from "../layer/system-calls.js";
-import type { Node } from "../node/node.js";
 
 const MAGIC = 0xfb;
 const HEADER = 21;
@@ -18,6 +17,13 @@ const handle = Buffer.alloc(128);
 const mark = Buffer.alloc(256);
 const link = Buffer.alloc(4096);
 const attr = new Attr();
+
+/** An object of the upper layer, by the name that it has there. `kind` are S_IFMT bits. */
+interface UpperObject {
+  readonly top: RealDir;
+  readonly realName: ByteName;
+  readonly kind: number;
+}
 
 /** A lower object as a mark leads to it. */
 export interface Origin {
@@ -33,7 +39,7 @@ export interface Origin {
  * The lower object's inode number, or undefined where the mark is absent or leads nowhere, or to a file with other names:
  * those may have been copied to different files, which must not share a number.
  */
-export function readOrigin(core: Core, node: Node): Origin | undefined {
+export function readOrigin(core: MarkedLayers, node: UpperObject): Origin | undefined {
   const dirFd = core.fds.of(node.top);
   const bytes = dirFd < 0 ? undefined : readOriginMark(core, dirFd, node.realName);
   const origin = bytes === undefined ? undefined : followOrigin(core, bytes, node.kind);
@@ -41,13 +47,13 @@ export function readOrigin(core: Core, node: Node): Origin | undefined {
 }
 
 /** The mark's bytes, valid until the next call; undefined where there is none. */
-export function readOriginMark(core: Core, dirFd: number, name: ByteName): Buffer | undefined {
+export function readOriginMark(core: MarkedLayers, dirFd: number, name: ByteName): Buffer | undefined {
   const length = sys.getxattrat(dirFd, name, core.marks.origin, mark);
   return length <= HEADER || mark[1] !== MAGIC ? undefined : mark.subarray(0, length);
 }
 
 /** Finds the lower object of a mark. `kind` are S_IFMT bits: what is of another kind took the number over. */
-export function followOrigin(core: Core, bytes: Buffer, kind: number): Origin | undefined {
+export function followOrigin(core: MarkedLayers, bytes: Buffer, kind: number): Origin | undefined {
   for (const layer of core.layers) {
     if (layer.writable || !mayLieIn(layer, bytes)) continue;
     const fd = sys.openByHandleAt(layer.mountFd, bytes[4] as number, bytes.subarray(HEADER), O.PATH | O.NOFOLLOW | O.CLOEXEC);
@@ -68,7 +74,7 @@ function rememberedPath(fd: number): readonly ByteName[] {
 }
 
 /** Opens the lower object that the mark of an upper one leads to. A descriptor or the negative errno. */
-export function followOriginOf(core: Core, at: { dirFd: number; name: ByteName }, flags: number): number {
+export function followOriginOf(core: MarkedLayers, at: { dirFd: number; name: ByteName }, flags: number): number {
   const bytes = readOriginMark(core, at.dirFd, at.name);
   if (bytes === undefined) return -Errno.ENOENT;
   for (const layer of core.layers) {
@@ -102,7 +108,7 @@ export function encodeOrigin(layer: HostLayer, dirFd: number, name: ByteName): B
 }
 
 /** Best effort: a file system without room or handles just loses constant inode numbers over a remount. */
-export function writeOrigin(core: Core, targetFd: number, origin: Buffer | undefined): void {
+export function writeOrigin(core: MarkedLayers, targetFd: number, origin: Buffer | undefined): void {
   if (origin === undefined) return;
   const status = upkeep.setxattrat(targetFd, "", core.marks.origin, origin, 0);
   if (status < 0 && status !== -Errno.EOPNOTSUPP) core.events.anomaly("the origin mark could not be written", { errno: -status });

@@ -3,16 +3,21 @@
  * tree costs names and no inodes.
  */
 import { type ByteName, Errno, RENAME } from "@sluice/vfs";
-import type { Core } from "../core.js";
 import { upkeep } from "../layer/system-calls.js";
 import type { RealDir } from "../layer/host-layer.js";
+import type { DirectoryAccess, ScratchDirectory } from "../layer/layer-stack.js";
 import { makeWhiteout } from "./whiteout.js";
 
 /** Its name in the scratch directory; "none" while it is still to be made, "impossible" where it cannot be linked. */
 export type SharedWhiteout = { state: "none" } | { state: "made"; name: ByteName } | { state: "impossible" };
 
+/** The scratch directory, and the whiteout in it that others are links of. */
+export interface WhiteoutSource extends DirectoryAccess, ScratchDirectory {
+  whiteout: SharedWhiteout;
+}
+
 /** Makes a whiteout under a name that does not exist. 0 or the negative errno. */
-export function putWhiteout(core: Core, dirFd: number, name: ByteName): number {
+export function putWhiteout(core: WhiteoutSource, dirFd: number, name: ByteName): number {
   const scratch = core.fds.of(core.scratch as RealDir);
   if (core.whiteout.state === "none" && scratch >= 0) makeShared(core, scratch);
   if (core.whiteout.state !== "made") return makeWhiteout(dirFd, name);
@@ -29,12 +34,12 @@ export function putWhiteout(core: Core, dirFd: number, name: ByteName): number {
   return upkeep.renameat2(scratch, shared, dirFd, name, RENAME.NOREPLACE);
 }
 
-function makeShared(core: Core, scratch: number): void {
+function makeShared(core: WhiteoutSource, scratch: number): void {
   const name = core.scratchName();
   if (makeWhiteout(scratch, name) >= 0) core.whiteout = { state: "made", name };
 }
 
 /** The scratch directory holds nothing once the mount has ended. */
-export function dropSharedWhiteout(core: Core): void {
+export function dropSharedWhiteout(core: WhiteoutSource): void {
   if (core.whiteout.state === "made" && core.scratch !== undefined) upkeep.unlinkat(core.scratch.fd, core.whiteout.name, 0);
 }

@@ -3,7 +3,7 @@
  * the cookies are the host's, which stay good while names come and go. What is merged needs a Listing instead.
  */
 import { type ByteName, type FileOffset, O, SEEK } from "@sluice/vfs";
-import type { Core } from "../core.js";
+import type { ListedLayers } from "./merged-layers.js";
 import { DirentCursor } from "../layer/dirents.js";
 import { sys } from "../layer/system-calls.js";
 import type { RealDir } from "../layer/host-layer.js";
@@ -25,7 +25,7 @@ export interface StreamedEntry {
 type TakeEntry = (entry: StreamedEntry) => boolean;
 
 export class DirectoryStream {
-  readonly #core: Core;
+  readonly #core: ListedLayers;
   /** Of the directory, while it is read; else -1. */
   fd = -1;
   #position: FileOffset = -1;
@@ -33,7 +33,7 @@ export class DirectoryStream {
   hasOrigins = false;
 
   constructor(
-    core: Core,
+    core: ListedLayers,
     readonly node: Node,
     readonly dir: RealDir,
   ) {

@@ -6,7 +6,7 @@
  * a redirect moves the search in the layers below to another path; a metadata-only copy goes on until its data is found.
  */
 import { Attr, type ByteName, Errno, S } from "@sluice/vfs";
-import type { Core } from "../core.js";
+import type { MergedLayers } from "./merged-layers.js";
 import { DataPlace } from "../layer/data-place.js";
 import { statName } from "../layer/system-calls.js";
 import { RealDir } from "../layer/host-layer.js";
@@ -15,10 +15,9 @@ import { isForeignMark, isHiddenByFile } from "../marks/foreign-marks.js";
 import { isMetacopy } from "../marks/metacopy.js";
 import { readRedirect } from "../marks/redirect.js";
 import { isWhiteout, isXattrWhiteout } from "../marks/whiteout.js";
+import type { Found } from "../node/found.js";
 import type { Node } from "../node/node.js";
-import { type Found, Search } from "./search.js";
-
-export { Found } from "./search.js";
+import { Search } from "./search.js";
 
 const marks: DirectoryMarks = { opaque: false, xattrWhiteouts: false, impure: false, redirect: undefined };
 const below = new Attr();
@@ -27,7 +26,7 @@ let spareHit: Hit | undefined;
 let spareSearch: Search | undefined;
 
 /** Searches `name` in `parent`. 0 with found.kind 0 where there is nothing; a positive errno where a layer fails. */
-export function find(core: Core, parent: Node, name: ByteName, found: Found): number {
+export function find(core: MergedLayers, parent: Node, name: ByteName, found: Found): number {
   found.reset();
   if (core.marks.foreign && isForeignMark(name)) return 0;
   const search = (spareSearch ??= new Search(core, found)).begin(core, found, name);
@@ -47,7 +46,7 @@ function walk(search: Search, dirs: readonly RealDir[]): number {
 }
 
 /** Searches in the lower layers of `parent` alone: is there something that a whiteout would have to hide? */
-export function existsBelow(core: Core, parent: Node, name: ByteName): boolean {
+export function existsBelow(core: MergedLayers, parent: Node, name: ByteName): boolean {
   for (const dir of parent.dirs ?? []) {
     if (dir.layer.writable) continue;
     const fd = core.fds.of(dir);
@@ -58,7 +57,7 @@ export function existsBelow(core: Core, parent: Node, name: ByteName): boolean {
   return false;
 }
 
-function isHiding(core: Core, at: { dirFd: number; name: ByteName }, attr: Attr): boolean {
+function isHiding(core: MergedLayers, at: { dirFd: number; name: ByteName }, attr: Attr): boolean {
   return isWhiteout(attr) || isXattrWhiteout(core.marks, at, attr);
 }
 
@@ -141,7 +140,7 @@ function addFile(search: Search, at: Hit): number {
 }
 
 /** Below the last layer nothing is looked for: its marks mean nothing. */
-function isLast(core: Core, dir: RealDir): boolean {
+function isLast(core: MergedLayers, dir: RealDir): boolean {
   return !dir.layer.writable && dir.layer.index === core.layers.length - 1;
 }
 

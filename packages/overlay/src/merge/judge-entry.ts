@@ -1,6 +1,6 @@
 /** What a directory record of a layer stands for: a name, a whiteout, or nothing any more. */
 import { type ByteName, DT, S } from "@sluice/vfs";
-import type { Core } from "../core.js";
+import type { ListedLayers } from "./merged-layers.js";
 import { statName } from "../layer/system-calls.js";
 import type { RealDir } from "../layer/host-layer.js";
 import { isForeignMark } from "../marks/foreign-marks.js";
@@ -10,7 +10,7 @@ export const GONE = -1;
 export const WHITEOUT = -2;
 
 /** The entry's DT type, WHITEOUT or GONE. Costs a system call only where the record leaves it open. */
-export function judgeEntry(core: Core, at: { dir: RealDir; fd: number }, entry: { name: ByteName; type: number }): number {
+export function judgeEntry(core: ListedLayers, at: { dir: RealDir; fd: number }, entry: { name: ByteName; type: number }): number {
   const { type, name } = entry;
   if (core.marks.foreign && isForeignMark(name)) return WHITEOUT;
   const open = type === DT.CHR || type === DT.UNKNOWN || (at.dir.xattrWhiteouts && type === DT.REG);

@@ -1,6 +1,6 @@
 /** The merged list of a directory's names: read once for an open directory of several layers, and again after rewinddir(3). */
 import { type ByteName, type CallContext, DT, inTurns, O } from "@sluice/vfs";
-import type { Core } from "../core.js";
+import type { ListedLayers } from "./merged-layers.js";
 import { sys } from "../layer/system-calls.js";
 import type { RealDir } from "../layer/host-layer.js";
 import { hiddenBy } from "../marks/foreign-marks.js";
@@ -27,7 +27,7 @@ export class Listing {
 }
 
 /** Reads all layers of the directory; a promise for a large one. A positive errno where a layer fails. */
-export function readListing(core: Core, node: Node, caller?: CallContext): Listing | number | Promise<Listing | number> {
+export function readListing(core: ListedLayers, node: Node, caller?: CallContext): Listing | number | Promise<Listing | number> {
   const steps = fillListing(core, node, new Listing());
   return inTurns(caller === undefined ? steps : unlessKilled(caller, steps));
 }
@@ -36,7 +36,7 @@ export function readListing(core: Core, node: Node, caller?: CallContext): Listi
 const MAX_COUNTED_NAMES = 2048;
 
 /** How many directories it holds; undefined where that is not known. */
-export function countDirectories(core: Core, node: Node): number | undefined {
+export function countDirectories(core: ListedLayers, node: Node): number | undefined {
   const listing = new Listing();
   const steps = fillListing(core, node, listing);
   for (;;) {
@@ -50,7 +50,7 @@ export function countDirectories(core: Core, node: Node): number | undefined {
 }
 
 /** Yields after each batch of entries. */
-export function* fillListing(core: Core, node: Node, listing: Listing): Generator<void, Listing | number> {
+export function* fillListing(core: ListedLayers, node: Node, listing: Listing): Generator<void, Listing | number> {
   const dirs = [...(node.dirs ?? [])];
   const seen = dirs.length > 1 ? new Set<ByteName>() : undefined;
   for (const dir of dirs) {
@@ -71,7 +71,7 @@ export function* fillListing(core: Core, node: Node, listing: Listing): Generato
   return listing;
 }
 
-function* readAll(core: Core, batch: Batch): Generator<void, number> {
+function* readAll(core: ListedLayers, batch: Batch): Generator<void, number> {
   for (let length = sys.getdents64(batch.fd, bytes); length !== 0; length = sys.getdents64(batch.fd, bytes)) {
     if (length < 0) return -length;
     addBatch(core, batch, length);
@@ -80,7 +80,7 @@ function* readAll(core: Core, batch: Batch): Generator<void, number> {
   return 0;
 }
 
-function open(core: Core, node: Node, dir: RealDir): number {
+function open(core: ListedLayers, node: Node, dir: RealDir): number {
   const base = node.fd >= 0 ? node.fd : core.fds.of(dir);
   return base < 0 ? base : sys.openat(base, ".", O.RDONLY | O.DIRECTORY | O.CLOEXEC, 0);
 }
@@ -94,7 +94,7 @@ interface Batch {
   hidden: ByteName[];
 }
 
-function addBatch(core: Core, batch: Batch, length: number): void {
+function addBatch(core: ListedLayers, batch: Batch, length: number): void {
   const { listing, seen, dir } = batch;
   records.begin(length);
   while (records.next()) {

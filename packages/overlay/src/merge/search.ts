@@ -1,36 +1,8 @@
-/** The state of one merged lookup, and what it finds. */
-import { Attr, type ByteName } from "@sluice/vfs";
-import type { Core } from "../core.js";
-import type { DataPlace } from "../layer/data-place.js";
-import type { RealDir } from "../layer/host-layer.js";
+/** The state of one merged lookup. */
+import type { ByteName } from "@sluice/vfs";
+import type { MergedLayers } from "./merged-layers.js";
+import type { Found } from "../node/found.js";
 import type { Redirect } from "../marks/redirect.js";
-
-/** Result of the newest search; one object, used again. */
-export class Found {
-  /** S_IFMT bits; 0: nothing. */
-  kind = 0;
-  /** Attributes of the topmost object. */
-  attr: Attr = new Attr();
-  /** Not a directory: where it lies. */
-  dir: RealDir | undefined = undefined;
-  /** A metadata-only copy: where its data lies. */
-  data: DataPlace | undefined = undefined;
-  /** A directory: what it is merged from, top first. */
-  dirs: RealDir[] = [];
-  /** Of the topmost lower directory, where `dirs` has one: the origin of the inode number. */
-  lowerIno: { lo: number; hi: number; device: number; path: readonly ByteName[] } | undefined = undefined;
-  opaque = false;
-
-  reset(): void {
-    this.kind = 0;
-    this.dir = undefined;
-    this.data = undefined;
-    // A node has it now.
-    if (this.dirs.length > 0) this.dirs = [];
-    this.lowerIno = undefined;
-    this.opaque = false;
-  }
-}
 
 /** Nothing waits while a search goes on: one object serves all. */
 export class Search {
@@ -48,11 +20,11 @@ export class Search {
   name: ByteName = "";
 
   constructor(
-    public core: Core,
+    public core: MergedLayers,
     public found: Found,
   ) {}
 
-  begin(core: Core, found: Found, name: ByteName): this {
+  begin(core: MergedLayers, found: Found, name: ByteName): this {
     this.core = core;
     this.found = found;
     this.name = name;

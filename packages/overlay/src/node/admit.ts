@@ -1,19 +1,31 @@
 /** From what a search found to a node: the known one, or a new one, with its inode number. */
 import type { Attr, ByteName } from "@sluice/vfs";
 import { S } from "@sluice/vfs";
-import type { Core } from "../core.js";
+import type { OverlayConfig } from "../contract/config.js";
 import type { HostLayer, RealDir } from "../layer/host-layer.js";
 import { sys } from "../layer/system-calls.js";
+import type { LayerStack } from "../layer/layer-stack.js";
 import { readOrigin } from "../marks/origin.js";
-import type { Found } from "../merge/find.js";
-import { type Indexed, lookUpIndex, settleNlink } from "./link-index.js";
+import { type Indexed, type LinkIndex, lookUpIndex, settleNlink } from "./link-index.js";
+import type { Found } from "./found.js";
 import type { Node } from "./node.js";
+import type { NodeJournal, NodeTable } from "./node-table.js";
+import type { OriginClaims } from "./origin-claims.js";
 
 /** Bits of the high word that carry the device's index where layers lie on several devices. */
 const DEVICE_SHIFT = 24;
 
+/** What a new node depends on: the nodes that are known, and the layers that it is found in. */
+export interface Admission extends LinkIndex, Pick<LayerStack, "upper" | "severalDevices"> {
+  readonly config: Pick<OverlayConfig, "sharedLower">;
+  readonly nodes: NodeTable;
+  readonly root: Node;
+  readonly claims: OriginClaims;
+  readonly journal: Pick<NodeJournal, "nameless"> | undefined;
+}
+
 /** The node for what was found under `name`; made where it is not known yet. */
-export function admit(core: Core, at: { parent: Node; name: ByteName }, found: Found): Node {
+export function admit(core: Admission, at: { parent: Node; name: ByteName }, found: Found): Node {
   const { attr } = found;
   const shared = found.kind !== S.IFDIR && attr.nlink > 1;
   const indexed = shared ? lookUpIndex(core, found, at.name) : undefined;
@@ -33,7 +45,7 @@ export function admit(core: Core, at: { parent: Node; name: ByteName }, found: F
 }
 
 /** The node of another name of the same file. In a lower layer only where names do not part when one is copied up. */
-function knownLink(core: Core, found: Found): Node | undefined {
+function knownLink(core: Admission, found: Found): Node | undefined {
   const dir = found.dir as RealDir;
   if (dir.layer.writable) return core.nodes.linked(found.attr.ino);
   if (core.linkIndex === undefined && core.upper !== undefined) return undefined;
@@ -44,14 +56,14 @@ function knownLink(core: Core, found: Found): Node | undefined {
  * A name that is the only one left is of a node we know by names it lost, if that is still open: its descriptor keeps the
  * inode number from being another file's.
  */
-function lastLink(core: Core, { kind, attr, dir }: Found): Node | undefined {
+function lastLink(core: Admission, { kind, attr, dir }: Found): Node | undefined {
   if (kind === S.IFDIR || dir?.layer.writable !== true) return undefined;
   const known = core.nodes.linked(attr.ino);
   return known?.unlinked === true ? known : undefined;
 }
 
 /** It had lost every name we knew of, and now we learn of one more. */
-function revive(core: Core, node: Node, { dir, name }: { dir: RealDir | undefined; name: ByteName }): void {
+function revive(core: Admission, node: Node, { dir, name }: { dir: RealDir | undefined; name: ByteName }): void {
   sys.close(node.fd);
   node.fd = -1;
   node.lastPath = undefined;
@@ -61,7 +73,7 @@ function revive(core: Core, node: Node, { dir, name }: { dir: RealDir | undefine
 }
 
 /** The file is the index's entry, wherever its name was found. `found.attr` becomes the entry's. */
-function admitIndexed(core: Core, at: { parent: Node; name: ByteName }, what: { found: Found; indexed: Indexed }): Node {
+function admitIndexed(core: Admission, at: { parent: Node; name: ByteName }, what: { found: Found; indexed: Indexed }): Node {
   const { found, indexed } = what;
   const dir = core.linkIndex as RealDir;
   const known = core.nodes.linked(indexed.attr.ino);
@@ -80,7 +92,7 @@ function admitIndexed(core: Core, at: { parent: Node; name: ByteName }, what: { 
 }
 
 /** Its object is the index's entry. */
-export function placeInIndex(core: Core, node: Node, { found, indexed }: { found: Found; indexed: Indexed }): void {
+export function placeInIndex(core: Admission, node: Node, { found, indexed }: { found: Found; indexed: Indexed }): void {
   const dir = core.linkIndex as RealDir;
   node.dir = dir;
   node.realName = indexed.name;
@@ -89,7 +101,7 @@ export function placeInIndex(core: Core, node: Node, { found, indexed }: { found
 }
 
 /** Where its object lies, and its inode number. */
-export function place(core: Core, node: Node, name: ByteName, found: Found): void {
+export function place(core: Admission, node: Node, name: ByteName, found: Found): void {
   const words = found.attr.words;
   let origin: Ino | undefined;
   if (found.kind === S.IFDIR) {
@@ -117,7 +129,7 @@ interface Ino {
 }
 
 /** May an upper object, `ino`, show the number of its origin, which the node has already? See origin-claims.ts. */
-function claim(core: Core, node: Node, { origin, ino }: { origin: Ino; ino: number }): boolean {
+function claim(core: Admission, node: Node, { origin, ino }: { origin: Ino; ino: number }): boolean {
   const owner = core.claims.ownerOf(node.inoLo, node.inoHi);
   if (owner === undefined ? isShownAt(core, node, origin.path ?? []) : owner !== ino) return false;
   core.claims.give(node.inoLo, node.inoHi, ino);
@@ -125,7 +137,7 @@ function claim(core: Core, node: Node, { origin, ino }: { origin: Ino; ino: numb
 }
 
 /** Does the lower object show its number itself, under its own name? Looks at nodes in use only: one that is being revived asks, too. */
-function isShownAt(core: Core, node: Node, path: readonly ByteName[]): boolean {
+function isShownAt(core: Admission, node: Node, path: readonly ByteName[]): boolean {
   let at: Node | undefined = core.root;
   for (const name of path) at = at?.children?.get(name);
   return at !== undefined && at !== node && at.inoLo === node.inoLo && at.inoHi === node.inoHi;
@@ -135,22 +147,22 @@ function isShownAt(core: Core, node: Node, path: readonly ByteName[]): boolean {
 const APART = 0x0080_0000;
 
 /** A lower object gets another number if a copy in the upper layer shows its own. With `sharedLower` that recognizes the object. */
-function stepAside(core: Core, node: Node): void {
+function stepAside(core: Admission, node: Node): void {
   if (core.config.sharedLower || core.claims.ownerOf(node.inoLo, node.inoHi) === undefined) return;
   node.inoHi = (node.inoHi ^ APART) >>> 0;
 }
 
-export function setIno(core: Core, node: Node, ino: Ino): void {
+export function setIno(core: Pick<LayerStack, "severalDevices">, node: Node, ino: Ino): void {
   node.inoLo = ino.lo;
   node.inoHi = mixDevice(core, ino.hi, ino.device);
 }
 
-export function mixDevice(core: Core, hi: number, device: number): number {
+export function mixDevice(core: Pick<LayerStack, "severalDevices">, hi: number, device: number): number {
   return core.severalDevices ? (hi ^ (device << DEVICE_SHIFT)) >>> 0 : hi;
 }
 
 /** Further names of the same object lead to the same node, or in a lower layer to one that knows of the others. */
-export function rememberLinks(core: Core, node: Node, attr: Attr): void {
+export function rememberLinks(core: Admission, node: Node, attr: Attr): void {
   if (node.top.layer.writable) core.nodes.rememberLink(node, attr.ino);
   else core.nodes.rememberLowerLink(node, lowerLinkKey(node.top.layer, attr));
 }

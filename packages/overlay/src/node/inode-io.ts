@@ -29,7 +29,7 @@ export interface Identity {
 
 /** An open file description, as those see it who go through all opens of an inode. handles/ has the whole of it. */
 export interface OpenOfInode {
-  /** Its place in `OpenFiles`, which sets it. */
+  /** Its place in `InodeOpens`, which sets it. */
   place: number;
   readonly handle: FileHandle;
   readonly mode: OpenOut["mode"];
@@ -46,7 +46,7 @@ export interface OpenOfInode {
 const REUSED_PLACES = 64;
 
 /** A set of open files. A Set that each close empties and the next open fills would allocate each time. */
-export class OpenFiles {
+export class InodeOpens {
   #files: (OpenOfInode | undefined)[] | undefined = undefined;
   #size = 0;
 
@@ -78,7 +78,7 @@ export class OpenFiles {
 }
 
 export class InodeIo {
-  readonly handles = new OpenFiles();
+  readonly handles = new InodeOpens();
   /** Opens in cached mode. */
   cached = 0;
   /** Opens in direct mode. */

@@ -1,7 +1,6 @@
 /** What is kept of paths is what they are, whatever is renamed. */
 import { S } from "@sluice/vfs";
 import { expect, it } from "vitest";
-import type { Core } from "../core.js";
 import { KnownPaths } from "./known-paths.js";
 import { type Node, pathsOf } from "./node.js";
 import { NodeTable } from "./node-table.js";
@@ -11,7 +10,7 @@ const DIRECTORIES = 12;
 
 it("gives the paths of a file after any change of names", () => {
   const nodes = new NodeTable(() => undefined, undefined);
-  const core = { nodes } as unknown as Core;
+  const core = { nodes };
   const known = new KnownPaths();
   const root = nodes.make(S.IFDIR);
   let state = 7;

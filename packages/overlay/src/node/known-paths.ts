@@ -3,8 +3,8 @@
  * again: the path of one with a single name is kept, in a table of a fixed size, as long as nothing on it changes.
  */
 import type { Attr, ByteName } from "@sluice/vfs";
-import type { Core } from "../core.js";
 import { lowerLinkKey } from "./admit.js";
+import type { NodeTable } from "./node-table.js";
 import { type Node, pathAt, pathsOf } from "./node.js";
 
 /** As many as a mount keeps registrations: what is opened again and again is known by both. */
@@ -21,11 +21,16 @@ interface KeptPath {
   paths: readonly string[];
 }
 
+/** The part of the nodes that paths depend on. */
+interface LinkedNodes {
+  readonly nodes: Pick<NodeTable, "directoryMoves" | "lowerLinks">;
+}
+
 export class KnownPaths {
   readonly #kept = new Array<KeptPath | undefined>(PLACES).fill(undefined);
 
   /** The node's paths; with `attr` also those of the other nodes that share its lower inode. Never empty, the node's own first. */
-  of(core: Core, node: Node, attr: Attr | undefined): readonly string[] {
+  of(core: LinkedNodes, node: Node, attr: Attr | undefined): readonly string[] {
     const paths = node.parent === undefined || node.others !== undefined ? pathsOf(node) : this.#single(core, node, node.parent);
     if (attr === undefined || attr.nlink < 2 || node.inUpper) return paths;
     const all = [...paths];
@@ -35,7 +40,7 @@ export class KnownPaths {
     return all;
   }
 
-  #single(core: Core, node: Node, parent: Node): readonly string[] {
+  #single(core: LinkedNodes, node: Node, parent: Node): readonly string[] {
     const moves = core.nodes.directoryMoves;
     const kept = (this.#kept[node.id % PLACES] ??= { node: undefined, parent: undefined, name: "", moves, paths: NONE });
     if (kept.node === node && kept.parent === parent && kept.name === node.name && kept.moves === moves) return kept.paths;

@@ -7,13 +7,19 @@
  * that are still only in a lower layer count, the entry itself does not.
  */
 import { Attr, type ByteName, S } from "@sluice/vfs";
-import type { Core } from "../core.js";
 import { statName, sys, upkeep } from "../layer/system-calls.js";
 import type { RealDir } from "../layer/host-layer.js";
+import type { MarkedLayers } from "../marks/marked-layers.js";
 import { isWhiteout } from "../marks/whiteout.js";
 import { encodeOrigin, followOrigin, type Origin, readOriginMark } from "../marks/origin.js";
-import type { Found } from "../merge/find.js";
+import type { Found } from "./found.js";
 import type { Node } from "./node.js";
+
+/** The layers, and the index if the mount has one. */
+export interface LinkIndex extends MarkedLayers {
+  /** workdir/index. */
+  readonly linkIndex: RealDir | undefined;
+}
 
 /** What the index knows of a file that was found. */
 export interface Indexed {
@@ -28,7 +34,7 @@ const entry = new Attr();
 const value = Buffer.alloc(16);
 
 /** `found` has several links. undefined where the index has no entry for it, or one that is another file's by now. */
-export function lookUpIndex(core: Core, found: Found, name: ByteName): Indexed | undefined {
+export function lookUpIndex(core: LinkIndex, found: Found, name: ByteName): Indexed | undefined {
   const dir = core.linkIndex;
   if (dir === undefined || found.dir === undefined) return undefined;
   const fd = core.fds.of(found.dir);
@@ -42,7 +48,7 @@ interface Place {
   found: Found;
 }
 
-function indexedUpper(core: Core, dir: RealDir, at: Place): Indexed | undefined {
+function indexedUpper(core: LinkIndex, dir: RealDir, at: Place): Indexed | undefined {
   const mark = readOriginMark(core, at.fd, at.name);
   if (mark === undefined) return undefined;
   const name = mark.toString("hex");
@@ -51,7 +57,7 @@ function indexedUpper(core: Core, dir: RealDir, at: Place): Indexed | undefined 
   return lower === undefined ? undefined : { name, attr: entry, lower };
 }
 
-function indexedLower(core: Core, dir: RealDir, at: Place): Indexed | undefined {
+function indexedLower(core: LinkIndex, dir: RealDir, at: Place): Indexed | undefined {
   const { attr, dir: place } = at.found;
   const layer = (place as RealDir).layer;
   const name = encodeOrigin(layer, at.fd, at.name)?.toString("hex");
@@ -68,7 +74,7 @@ function sameFile(a: Attr, b: Attr): boolean {
   return a.words[0] === b.words[0] && a.words[1] === b.words[1] && (a.mode & S.IFMT) === (b.mode & S.IFMT);
 }
 
-function nlinkMark(core: Core, dir: RealDir, { name }: Indexed): RegExpExecArray | null {
+function nlinkMark(core: LinkIndex, dir: RealDir, { name }: Indexed): RegExpExecArray | null {
   const length = sys.getxattrat(dir.fd, name, core.marks.nlink, value);
   return length > 0 ? /^([UL])([+-]\d+)$/.exec(value.toString("latin1", 0, length)) : null;
 }
@@ -77,7 +83,7 @@ function nlinkMark(core: Core, dir: RealDir, { name }: Indexed): RegExpExecArray
  * Reads how many links callers see: "U+1" is one more than the upper file has, "L+0" as many as the lower one. Without a
  * mark that makes sense it is the upper file's count without the entry itself.
  */
-export function readNlinkDelta(core: Core, dir: RealDir, indexed: Indexed): number {
+export function readNlinkDelta(core: LinkIndex, dir: RealDir, indexed: Indexed): number {
   const parts = nlinkMark(core, dir, indexed);
   if (parts === null) return -1;
   const { nlink } = indexed.attr;
@@ -87,20 +93,20 @@ export function readNlinkDelta(core: Core, dir: RealDir, indexed: Indexed): numb
 }
 
 /** The same for one that is about to be used: what was told by the lower file's count, by who ended between two steps, is by the upper one's again. */
-export function settleNlink(core: Core, dir: RealDir, indexed: Indexed): number {
+export function settleNlink(core: LinkIndex, dir: RealDir, indexed: Indexed): number {
   const delta = readNlinkDelta(core, dir, indexed);
   if (nlinkMark(core, dir, indexed)?.[1] === "L") writeNlink(core, { fd: dir.fd, name: indexed.name }, { to: "U", delta });
   return delta;
 }
 
 /** Written before and after each step that changes the upper file's count, so that a crash between leaves the right one. */
-export function writeNlink(core: Core, at: { fd: number; name: ByteName }, relative: { to: "U" | "L"; delta: number }): number {
+export function writeNlink(core: LinkIndex, at: { fd: number; name: ByteName }, relative: { to: "U" | "L"; delta: number }): number {
   const { to, delta } = relative;
   return upkeep.setxattrat(at.fd, at.name, core.marks.nlink, Buffer.from(`${to}${delta < 0 ? "" : "+"}${delta}`), 0);
 }
 
 /** Would removing one of the names leave nothing that tells how many are left? */
-export function losesItsCount(core: Core, node: Node): boolean {
+export function losesItsCount(core: LinkIndex, node: Node): boolean {
   return core.linkIndex !== undefined && ((!node.inUpper && node.lowerLinkKey !== undefined) || node.indexed?.bareNames === true);
 }
 
@@ -115,7 +121,7 @@ export function shownLinks(node: Node, nlink: number): number {
 }
 
 /** A name was taken from the node: its entry goes with the last one that callers see. */
-export function dropLastIndexed(core: Core, node: Node): void {
+export function dropLastIndexed(core: LinkIndex, node: Node): void {
   const { indexed } = node;
   const dir = core.linkIndex;
   if (indexed === undefined || dir === undefined) return;

@@ -1,6 +1,6 @@
 /** Reaching a node's object in its layer: by descriptor or by (directory descriptor, name). */
 import { AT, type Attr, Errno, O, S } from "@sluice/vfs";
-import type { Core } from "../core.js";
+import type { DataAccess, DirectoryAccess } from "../layer/layer-stack.js";
 import { openName, statFd, statName, sys } from "../layer/system-calls.js";
 import type { Node } from "./node.js";
 import { openData } from "./open-data.js";
@@ -10,19 +10,19 @@ import { openData } from "./open-data.js";
  * copy its data is opened, for reading, and with O_PATH the copy.
  * O_NONBLOCK, since somebody outside may have put a FIFO in the file's place.
  */
-export function openNode(core: Core, node: Node, flags: number): number {
+export function openNode(core: DataAccess, node: Node, flags: number): number {
   if (node.data !== undefined && (flags & O.PATH) === 0) return openData(core, node.data, flags | O.NONBLOCK | O.NOCTTY);
   return openObject(core, node, flags);
 }
 
 /** For reading and writing. What may only be added to (chattr +a) is not opened otherwise than with O_APPEND, where `flags` have that. */
-export function openWritable(core: Core, node: Node, flags: number): number {
+export function openWritable(core: DataAccess, node: Node, flags: number): number {
   const fd = openNode(core, node, O.RDWR);
   return fd === -Errno.EPERM && (flags & O.APPEND) !== 0 ? openNode(core, node, O.RDWR | O.APPEND) : fd;
 }
 
 /** As openNode, of the object itself, a metadata-only copy too. */
-export function openObject(core: Core, node: Node, flags: number): number {
+export function openObject(core: DirectoryAccess, node: Node, flags: number): number {
   const quiet = (flags & O.PATH) !== 0 ? flags : flags | O.NONBLOCK | O.NOCTTY;
   if (node.fd >= 0) return reopen(node.fd, quiet);
   if (node.dirs !== undefined) {
@@ -42,13 +42,13 @@ function reopen(fd: number, flags: number): number {
 }
 
 /** Attributes of a node's object as the layer has them. 0 or the negative errno. */
-export function statNode(core: Core, node: Node, attr: Attr): number {
+export function statNode(core: DirectoryAccess, node: Node, attr: Attr): number {
   const status = statObject(core, node, attr);
   if (status < 0) return status;
   return (attr.mode & S.IFMT) === node.kind ? 0 : -Errno.ESTALE;
 }
 
-function statObject(core: Core, node: Node, attr: Attr): number {
+function statObject(core: DirectoryAccess, node: Node, attr: Attr): number {
   if (node.fd >= 0) return statFd(node.fd, attr);
   const top = node.top;
   if (node.dirs === undefined) {
@@ -65,7 +65,7 @@ function statObject(core: Core, node: Node, attr: Attr): number {
  * Where to aim a call that takes (descriptor, name): an object without a name by its own descriptor and "".
  * `fd` is negative where the directory cannot be reached.
  */
-export function aim(core: Core, node: Node): { fd: number; name: string } {
+export function aim(core: DirectoryAccess, node: Node): { fd: number; name: string } {
   if (node.fd >= 0) return { fd: node.fd, name: "" };
   if (node.dirs === undefined) return { fd: core.fds.of(node.top), name: node.realName };
   return { fd: core.fds.of(node.top), name: "" };

@@ -5,7 +5,7 @@
  * them in the layer.
  */
 import { Attr, Errno } from "@sluice/vfs";
-import type { Core } from "../core.js";
+import type { MarkedDirectories } from "../marks/marked-layers.js";
 import { sys, upkeep } from "../layer/system-calls.js";
 import type { RealDir } from "../layer/host-layer.js";
 import type { Node } from "./node.js";
@@ -24,29 +24,29 @@ export function protectionIn({ attributes }: Attr): number {
   return attributes & PROTECTING;
 }
 
-export function protectionOf(core: Core, node: Node): number {
+export function protectionOf(core: MarkedDirectories, node: Node): number {
   if (node.isDirectory) return (node.top.protection ??= readProtection(core, node));
   return node.inUpper || !node.isRegular ? 0 : flagsOf(core, node);
 }
 
-function readProtection(core: Core, node: Node): number {
+function readProtection(core: MarkedDirectories, node: Node): number {
   return node.inUpper ? flagsOf(core, node) | readProtectionMark(core, node) : flagsOf(core, node);
 }
 
 /** A directory of the upper layer: what its mark says. */
-export function readProtectionMark(core: Core, node: Node): number {
+export function readProtectionMark(core: MarkedDirectories, node: Node): number {
   const fd = node.fd >= 0 ? node.fd : core.fds.of(node.top);
   const length = fd < 0 ? fd : sys.getxattrat(fd, "", core.marks.protattr, value);
   const mark = value.toString("latin1", 0, Math.max(0, length));
   return Object.entries(LETTERS).reduce((flags, [letter, flag]) => (mark.includes(letter) ? flags | flag : flags), 0);
 }
 
-function flagsOf(core: Core, node: Node): number {
+function flagsOf(core: MarkedDirectories, node: Node): number {
   return statNode(core, node, attr) < 0 ? 0 : protectionIn(attr);
 }
 
 /** Marks a directory of the upper layer, by a descriptor of any kind. 0 or the negative errno. */
-export function writeProtection(core: Core, dirFd: number, flags: number): number {
+export function writeProtection(core: MarkedDirectories, dirFd: number, flags: number): number {
   const letters = Object.keys(LETTERS).filter((letter) => (flags & (LETTERS[letter] as number)) !== 0);
   if (letters.length > 0) return upkeep.setxattrat(dirFd, "", core.marks.protattr, Buffer.from(letters.join("")), 0);
   const status = upkeep.removexattrat(dirFd, "", core.marks.protattr);
@@ -54,17 +54,17 @@ export function writeProtection(core: Core, dirFd: number, flags: number): numbe
 }
 
 /** May names be added to a directory? 0 or EPERM. */
-export function mayAdd(core: Core, parent: Node): number {
+export function mayAdd(core: MarkedDirectories, parent: Node): number {
   return (protectionOf(core, parent) & IMMUTABLE) !== 0 ? Errno.EPERM : 0;
 }
 
 /** May a name be taken out of it, and what it names lose it? 0 or EPERM. */
-export function mayTake(core: Core, parent: Node, node: Node): number {
+export function mayTake(core: MarkedDirectories, parent: Node, node: Node): number {
   return protectionOf(core, parent) !== 0 || protectionOf(core, node) !== 0 ? Errno.EPERM : 0;
 }
 
 /** Of a copy of the directory that was just made: what the original had. */
-export function inheritProtection(core: Core, dir: RealDir, flags: number): void {
+export function inheritProtection(core: MarkedDirectories, dir: RealDir, flags: number): void {
   if (flags === 0) return;
   const fd = core.fds.of(dir);
   if (fd >= 0 && writeProtection(core, fd, flags) === 0) dir.protection = flags;

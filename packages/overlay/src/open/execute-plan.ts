@@ -3,7 +3,7 @@
  * event loop, so the plan still fits what is open of the file.
  */
 import { type CallContext, Errno, O, type OpenOut } from "@sluice/vfs";
-import type { Core } from "../core.js";
+import type { OpenContext } from "./open-context.js";
 import type { FallbackReason, OpenRecord, Ruling } from "../contract/gate.js";
 import { clearSuid } from "../io/data.js";
 import type { OpenFile } from "../handles/handle-table.js";
@@ -12,7 +12,8 @@ import { mayKeepPages } from "../io/kept-pages.js";
 import type { HostLayer } from "../layer/host-layer.js";
 import { effects, sys } from "../layer/system-calls.js";
 import type { Permit } from "../layer/permit.js";
-import { giveNewId, keepForObserved } from "./node-ids.js";
+import { giveNewId } from "../io/renumber.js";
+import { keepForObserved } from "./node-ids.js";
 import type { OpenPlan, OpenToPlan } from "./plan-open.js";
 import { registerBacking } from "./register-backing.js";
 
@@ -30,7 +31,7 @@ export interface PlannedOpen extends OpenToPlan {
 }
 
 /** 0, with the reply in `out`; or the errno, and then `fd` and `cachedBacking` stay the caller's. */
-export function executePlan(core: Core, permit: Permit, open: PlannedOpen, out: OpenOut): number {
+export function executePlan(core: OpenContext, permit: Permit, open: PlannedOpen, out: OpenOut): number {
   const { plan } = open;
   if (open.arrival !== "first") core.reroutes.end(open.pid);
   if (plan.placement !== "here") return sendElsewhere(core, open);
@@ -49,7 +50,7 @@ export function executePlan(core: Core, permit: Permit, open: PlannedOpen, out: 
 }
 
 /** The open is not served by the nodeId that it came by. Returns the errno. */
-function sendElsewhere(core: Core, { plan, node, nodeId, pid }: PlannedOpen): number {
+function sendElsewhere(core: OpenContext, { plan, node, nodeId, pid }: PlannedOpen): number {
   if (plan.placement === "refused") return plan.errno;
   if (plan.renumbers) giveNewId(core, node);
   if (plan.parts) keepForObserved(core, node, nodeId);
@@ -65,7 +66,7 @@ function truncate(permit: Permit, { call, fd }: PlannedOpen): number {
 }
 
 /** Sets `file.mode`, `file.fd` and `file.backing`, and counts the open. Returns why a granted open is mediated, or undefined. */
-function enterMode(core: Core, open: PlannedOpen, file: OpenFile): FallbackReason | undefined {
+function enterMode(core: OpenContext, open: PlannedOpen, file: OpenFile): FallbackReason | undefined {
   const { plan, fd } = open;
   const { io } = file;
   let { mode, fallback } = plan;
@@ -91,7 +92,7 @@ export function useBacking(file: OpenFile, backing: Backing): void {
 }
 
 /** Books the open file, gives back what it does not need, and fills the reply in. */
-function finish(core: Core, open: PlannedOpen, file: OpenFile, out: OpenOut): void {
+function finish(core: OpenContext, open: PlannedOpen, file: OpenFile, out: OpenOut): void {
   const { cachedBacking, fd } = open;
   if (cachedBacking !== undefined && file.backing !== cachedBacking) core.port.closeBacking(cachedBacking.id);
   if (file.fd !== fd) sys.close(fd);
@@ -111,7 +112,7 @@ function finish(core: Core, open: PlannedOpen, file: OpenFile, out: OpenOut): vo
  * file that is open for writing alone cannot be mapped: each write makes the kernel ask again, and the kernel announces one
  * that clears suid bits.
  */
-function writesPastUs(core: Core, file: OpenFile, isNew: boolean): void {
+function writesPastUs(core: OpenContext, file: OpenFile, isNew: boolean): void {
   const { node, nodeId, flags } = file;
   file.io.pagesOf = undefined;
   if (node.io !== undefined) node.io.pagesOf = undefined;
@@ -139,7 +140,7 @@ const record: OpenRecord = {
 };
 
 /** Tells the gate and whoever counts. */
-function tell(core: Core, open: PlannedOpen, file: OpenFile, fallback: FallbackReason | undefined): void {
+function tell(core: OpenContext, open: PlannedOpen, file: OpenFile, fallback: FallbackReason | undefined): void {
   const { ruling, call } = open;
   const layer = open.plan.layer as HostLayer;
   if (fallback !== undefined) core.events.fallback({ layer: layer.name, reason: fallback });

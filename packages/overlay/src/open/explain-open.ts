@@ -3,7 +3,7 @@
  * (plan-open.ts) that an open would get now. Nothing is counted, nothing stays behind, and no content is touched.
  */
 import { type ByteName, Errno, O } from "@sluice/vfs";
-import type { Core } from "../core.js";
+import type { OpenContext } from "./open-context.js";
 import { intentOn } from "../gate/describe-access.js";
 import type { Access, FallbackReason, Flow, Intent, Ruling } from "../contract/gate.js";
 import type { Node } from "../node/node.js";
@@ -30,7 +30,7 @@ export interface Explained {
 
 const CHANGES: ReadonlySet<Access> = new Set(["write", "truncate", "metadata"]);
 
-function expected(core: Core, node: Node, accesses: readonly Access[], ruling: Ruling): ExpectedOpen {
+function expected(core: OpenContext, node: Node, accesses: readonly Access[], ruling: Ruling): ExpectedOpen {
   const write = accesses.some((access) => CHANGES.has(access));
   const first: OpenToPlan = {
     node,
@@ -50,7 +50,7 @@ function expected(core: Core, node: Node, accesses: readonly Access[], ruling: R
   return { flow: plan.mode === "passthrough" ? "passthrough" : "mediated", because: plan.fallback, copiesUp: plan.copiesUp };
 }
 
-function walk(core: Core, names: readonly ByteName[], visited: Node[]): Node | number {
+function walk(core: OpenContext, names: readonly ByteName[], visited: Node[]): Node | number {
   let node: Node = core.root;
   for (const name of names) {
     if (!node.isDirectory) return Errno.ENOTDIR;
@@ -64,7 +64,7 @@ function walk(core: Core, names: readonly ByteName[], visited: Node[]): Node | n
 
 /** Walks `names` from the root of the mount; follows no link. Returns the result of `use`, or the errno. */
 export function explainOpen<Result>(
-  core: Core,
+  core: OpenContext,
   what: { names: readonly ByteName[]; accesses: Access[] },
   use: (explained: Explained) => Result,
 ): Result | number {

@@ -1,27 +1,13 @@
 /**
- * Further nodeIds of a node, by which opens are kept apart: giving it a new one, the alias for an observed open, and the
- * LOOKUP that leads an open there. plan-open.ts decides which open goes by which.
+ * Further nodeIds of a node, by which opens are kept apart: the alias for an observed open, and the LOOKUP that leads an open
+ * there. plan-open.ts decides which open goes by which.
  */
 import type { CallContext, EntryOut, NodeId, Status } from "@sluice/vfs";
-import type { Core } from "../core.js";
-import { InodeIo } from "../node/inode-io.js";
+import type { OpenContext } from "./open-context.js";
 import type { Node, NodeAlias } from "../node/node.js";
-import { isTiedElsewhere } from "./plan-open.js";
-
-/** Gives the node another nodeId. Attributes that the kernel caches for the old one would not follow the new one's changes. */
-export function giveNewId(core: Core, node: Node): void {
-  const old = node.id;
-  core.nodes.renumber(node, node.io ?? new InodeIo());
-  core.port.invalidateInode(old, -1, 0);
-}
-
-/** Is the node, by its own nodeId, tied to a file of another layer than the one that its object lies in? */
-export function needsNewId(node: Node): boolean {
-  return isTiedElsewhere(node.io, node.dataLayer);
-}
 
 /** The nodeId, an alias by now, serves observed opens alone. */
-export function keepForObserved(core: Core, node: Node, nodeId: NodeId): void {
+export function keepForObserved(core: OpenContext, node: Node, nodeId: NodeId): void {
   const alias = core.nodes.former(nodeId);
   if (alias === undefined) return;
   alias.io.apart = true;
@@ -30,7 +16,7 @@ export function keepForObserved(core: Core, node: Node, nodeId: NodeId): void {
 }
 
 /** A look-up found a node, whose entry is in `out`. If an observed open was sent there, it leads to an alias for that open. */
-export function followReroute(core: Core, call: CallContext, status: Status, out: EntryOut): Status {
+export function followReroute(core: OpenContext, call: CallContext, status: Status, out: EntryOut): Status {
   if (status !== 0 || out.nodeId === 0) return status;
   const node = core.nodes.get(out.nodeId);
   if (node === undefined || !core.reroutes.found(call.pid, node)) return status;
@@ -43,7 +29,7 @@ export function followReroute(core: Core, call: CallContext, status: Status, out
 }
 
 /** An alias that nothing is open by, and that no other thread is on its way to. The kernel may look up twice: both find the same one. */
-function freeAlias(core: Core, pid: number, node: Node): NodeAlias {
+function freeAlias(core: OpenContext, pid: number, node: Node): NodeAlias {
   const before = node.apart;
   const isFree = before?.io.handles.size === 0 && !core.reroutes.awaitsOther(pid, node, before.id);
   if (before !== undefined && isFree) return before;

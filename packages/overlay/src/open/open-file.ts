@@ -35,7 +35,7 @@
  */
 import { andThen, Attr, type CallContext, Errno, type NodeId, O, type OpenOut, S, type Status } from "@sluice/vfs";
 import { type CopyUpOptions, copyUp } from "../copy-up/copy-up.js";
-import type { Core } from "../core.js";
+import type { OpenContext } from "./open-context.js";
 import type { Ruling } from "../contract/gate.js";
 import { govern, type Governed } from "../gate/govern.js";
 import { GRANTED } from "../gate/governs.js";
@@ -53,7 +53,7 @@ import type { Arrival } from "./reroutes.js";
 const now = new Attr();
 
 /** One open on its way to its reply. If it waits for nobody, the object serves the next open as well. */
-class OpenRequest implements PlannedOpen, Governed {
+class OpenRequest implements PlannedOpen, Governed<OpenContext> {
   nodeId: NodeId = 0;
   io: InodeIo | undefined = undefined;
   byAlias = false;
@@ -104,7 +104,7 @@ class OpenRequest implements PlannedOpen, Governed {
     return this.paths?.[0];
   }
 
-  judge(core: Core): Status {
+  judge(core: OpenContext): Status {
     this.described = this.paths = undefined;
     this.ruling = GRANTED;
     this.version = this.node.version;
@@ -136,7 +136,7 @@ class OpenRequest implements PlannedOpen, Governed {
     return ruling.effect === "deny" ? ruling.errno : 0;
   }
 
-  holds(core: Core): boolean {
+  holds(core: OpenContext): boolean {
     const { paths, node } = this;
     // Another caller renamed, linked or copied up the file: `fd` may be of another object.
     if (node.version !== this.version) return false;
@@ -150,7 +150,7 @@ class OpenRequest implements PlannedOpen, Governed {
     return core.gate.holds(this.call, this.ruling, intent);
   }
 
-  prepare(core: Core, permit: Permit): Status {
+  prepare(core: OpenContext, permit: Permit): Status {
     if (!this.#plan(core).copiesUp) return 0;
     const { node, flags, call } = this;
     const options: CopyUpOptions = { permit, call, truncate: this.plan.truncates, handsOver: true };
@@ -159,7 +159,7 @@ class OpenRequest implements PlannedOpen, Governed {
     return andThen(copied, (status) => (status !== 0 ? status : this.#reopen(core, options.fd)));
   }
 
-  #plan(core: Core): OpenPlan {
+  #plan(core: OpenContext): OpenPlan {
     const { node, nodeId } = this;
     const alias = core.nodes.former(nodeId);
     this.io = alias === undefined ? node.io : alias.io;
@@ -169,7 +169,7 @@ class OpenRequest implements PlannedOpen, Governed {
   }
 
   /** `fd`: the copy's own, open for writing, if it was made in this very call. */
-  #reopen(core: Core, fd: number | undefined): number {
+  #reopen(core: OpenContext, fd: number | undefined): number {
     giveBack(core, this);
     this.fd = fd ?? openWritable(core, this.node, this.flags);
     this.version = this.node.version;
@@ -177,7 +177,7 @@ class OpenRequest implements PlannedOpen, Governed {
     return this.fd < 0 ? -this.fd : 0;
   }
 
-  commit(core: Core, permit: Permit): number {
+  commit(core: OpenContext, permit: Permit): number {
     // The copy-up moved the file, and other opens may have come meanwhile.
     if (this.copied) this.#plan(core);
     const errno = executePlan(core, permit, this, this.out);
@@ -187,7 +187,7 @@ class OpenRequest implements PlannedOpen, Governed {
     return 0;
   }
 
-  end(core: Core): void {
+  end(core: OpenContext): void {
     giveBack(core, this);
   }
 }
@@ -197,7 +197,7 @@ let spareRequest: OpenRequest | undefined;
 let spareAttr: Attr | undefined;
 let spareIntent: OpenIntent | undefined;
 
-export function openFile(core: Core, call: CallContext, at: { nodeId: NodeId; flags: number }, out: OpenOut): Status {
+export function openFile(core: OpenContext, call: CallContext, at: { nodeId: NodeId; flags: number }, out: OpenOut): Status {
   const node = core.nodes.get(at.nodeId);
   if (node === undefined) return Errno.ESTALE;
   if (!node.isRegular) return node.isDirectory ? Errno.EISDIR : Errno.ENXIO;
@@ -210,7 +210,7 @@ export function openFile(core: Core, call: CallContext, at: { nodeId: NodeId; fl
 }
 
 /** Opens the file, without side effect; `attr` gets its attributes if somebody will be asked about it. 0, or the errno. */
-function reach(core: Core, request: OpenRequest, attr: Attr): number {
+function reach(core: OpenContext, request: OpenRequest, attr: Attr): number {
   const { node, write } = request;
   request.cachedBacking = write ? undefined : core.kept.take(core, node, attr);
   if (request.cachedBacking !== undefined) {
@@ -230,11 +230,11 @@ function reach(core: Core, request: OpenRequest, attr: Attr): number {
   return (attr.mode & S.IFMT) === S.IFREG && !isReplaced(core, node, attr) ? 0 : Errno.ESTALE;
 }
 
-function openObject(core: Core, { node, flags }: OpenRequest, writable: boolean): number {
+function openObject(core: OpenContext, { node, flags }: OpenRequest, writable: boolean): number {
   return writable ? openWritable(core, node, flags) : openNode(core, node, O.RDONLY);
 }
 
-function statNow(core: Core, { fd, node }: OpenRequest): number {
+function statNow(core: OpenContext, { fd, node }: OpenRequest): number {
   return fd >= 0 ? statFd(fd, now) : statNode(core, node, now);
 }
 
@@ -248,7 +248,7 @@ function isStill({ described, copied }: OpenRequest): boolean {
 }
 
 /** Closes the descriptor, or gives a cached one back, unless somebody else owns it by now. */
-function giveBack(core: Core, request: OpenRequest): void {
+function giveBack(core: OpenContext, request: OpenRequest): void {
   if (request.cachedBacking !== undefined) core.kept.give(request.node, request.cachedBacking);
   else if (request.fd >= 0) sys.close(request.fd);
   request.cachedBacking = undefined;

@@ -1,6 +1,6 @@
 /** Describes an open to the gate: its accesses, and the object behind its descriptor. */
 import { Attr, O } from "@sluice/vfs";
-import type { Core } from "../core.js";
+import type { OpenContext } from "./open-context.js";
 import type { Access, Content, Intent } from "../contract/gate.js";
 import type { Node } from "../node/node.js";
 import { readXattrOf } from "../node/node-xattr.js";
@@ -38,13 +38,13 @@ export class OpenIntent implements Intent {
   layer = "";
   attr: Attr = NOTHING;
   openFlags = 0;
-  #core: Core | undefined = undefined;
+  #core: OpenContext | undefined = undefined;
   #node: Node | undefined = undefined;
   #fd = -1;
   #content: Content | undefined = undefined;
 
   /** `attr`: the attributes of `fd`. */
-  of(core: Core, { node, fd, flags }: DescribedOpen, attr: Attr): this {
+  of(core: OpenContext, { node, fd, flags }: DescribedOpen, attr: Attr): this {
     this.accesses = accessesOf(flags);
     this.paths = core.paths.of(core, node, attr);
     this.layer = node.top.layer.name;

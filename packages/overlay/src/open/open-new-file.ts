@@ -1,6 +1,6 @@
 /** CREATE's and TMPFILE's half of an open: the first open of a file that was made just now. */
 import type { CallContext, OpenOut } from "@sluice/vfs";
-import type { Core } from "../core.js";
+import type { OpenContext } from "./open-context.js";
 import type { Ruling } from "../contract/gate.js";
 import type { Permit } from "../layer/permit.js";
 import type { Node } from "../node/node.js";
@@ -20,7 +20,7 @@ export interface NewFile {
 const plan = new OpenPlan();
 
 /** Nothing else is open of the file, so its open is always served by the node's own nodeId. */
-export function openNewFile(core: Core, permit: Permit, file: NewFile, out: OpenOut): void {
+export function openNewFile(core: OpenContext, permit: Permit, file: NewFile, out: OpenOut): void {
   const { call, ruling, node, fd, flags } = file;
   const open: PlannedOpen = {
     call,

@@ -9,6 +9,7 @@ import { Errno, type KernelPort, type NodeId, O, type OpenOut } from "@sluice/vf
 import type { OverlayConfig } from "../contract/config.js";
 import type { FallbackReason, Ruling } from "../contract/gate.js";
 import type { InodeIo } from "../node/inode-io.js";
+import { isTiedElsewhere } from "../io/renumber.js";
 import { isOnlyWithheld } from "../io/withhold-open.js";
 import type { HostLayer } from "../layer/host-layer.js";
 import type { Node } from "../node/node.js";
@@ -186,11 +187,6 @@ function part(plan: OpenPlan): void {
 function refuse(plan: OpenPlan, errno: number): void {
   plan.placement = "refused";
   plan.errno = errno;
-}
-
-/** Do opens pass through to a file of another layer than the one that serves the node's opens now? */
-export function isTiedElsewhere(io: InodeIo | undefined, layer: HostLayer | undefined): boolean {
-  return io !== undefined && io.passthrough > 0 && io.backing !== undefined && io.backing.layer !== layer;
 }
 
 // --- which I/O mode ----------------------------------------------------------------------------------------------------

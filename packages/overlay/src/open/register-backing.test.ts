@@ -3,7 +3,7 @@ import { closeSync, openSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { Errno, type KernelPort, S } from "@sluice/vfs";
 import { afterAll, expect, test } from "vitest";
-import type { Core } from "../core.js";
+import type { OpenContext } from "./open-context.js";
 import { OpenFile } from "../handles/handle-table.js";
 import { InodeIo } from "../node/inode-io.js";
 import { KeptBackings } from "../handles/kept-backings.js";
@@ -21,7 +21,7 @@ function registrar(): { answers: number[]; layer: HostLayer; register: () => unk
   const port = { openBacking: () => answers.shift() ?? 1 } as unknown as KernelPort;
   const kept = new KeptBackings(0, { unregister: () => undefined, keeps: () => undefined });
   const register = (): unknown => {
-    const backing = registerBacking({ port, kept } as Core, new OpenFile(1, new Node(2, S.IFREG), 2, new InodeIo()), fd, layer);
+    const backing = registerBacking({ port, kept } as OpenContext, new OpenFile(1, new Node(2, S.IFREG), 2, new InodeIo()), fd, layer);
     return typeof backing === "string" ? backing : backing.id;
   };
   return { answers, layer, register };

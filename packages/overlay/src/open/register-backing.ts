@@ -5,7 +5,7 @@
  * the mount. (The kernel's review of FUSE passthrough asked that a fallback is never silent.)
  */
 import { Attr, Errno, S } from "@sluice/vfs";
-import type { Core } from "../core.js";
+import type { OpenContext } from "./open-context.js";
 import type { FallbackReason } from "../contract/gate.js";
 import type { OpenFile } from "../handles/handle-table.js";
 import type { Backing, Identity } from "../node/inode-io.js";
@@ -15,7 +15,12 @@ import { statFd } from "../layer/system-calls.js";
 const attr = new Attr();
 
 /** Registers the very descriptor that was described to the policy, after one more look at its type. Or says why it cannot. */
-export function registerBacking(core: Pick<Core, "port" | "kept">, file: OpenFile, fd: number, layer: HostLayer): Backing | FallbackReason {
+export function registerBacking(
+  core: Pick<OpenContext, "port" | "kept">,
+  file: OpenFile,
+  fd: number,
+  layer: HostLayer,
+): Backing | FallbackReason {
   if (statFd(fd, attr) < 0 || (attr.mode & S.IFMT) !== S.IFREG) return "not-regular";
   const cached = core.kept.match(file.node, attr);
   if (cached !== undefined) return cached;

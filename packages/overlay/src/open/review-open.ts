@@ -1,6 +1,6 @@
 /** Reviews a file that is open already: describes it for a gate that judges it again, and compares it with the new ruling. */
 import { Attr, type FileHandle, S } from "@sluice/vfs";
-import type { Core } from "../core.js";
+import type { OpenContext } from "./open-context.js";
 import type { Intent, Ruling } from "../contract/gate.js";
 import { contentOf } from "../handles/content.js";
 import type { OpenFile } from "../handles/handle-table.js";
@@ -28,7 +28,7 @@ export interface OpenReview {
 }
 
 /** Undefined if the file was closed meanwhile, or cannot be looked at. */
-export function reviewOpen(core: Core, handle: FileHandle): OpenReview | undefined {
+export function reviewOpen(core: OpenContext, handle: FileHandle): OpenReview | undefined {
   const file = core.handles.file(handle);
   if (file === undefined) return undefined;
   const { node, fd } = file;
@@ -48,7 +48,7 @@ export function reviewOpen(core: Core, handle: FileHandle): OpenReview | undefin
   return { intent, ino, withheld: file.withheld !== 0, shortfall: (ruling) => shortfallOf(core, file, ruling) };
 }
 
-function shortfallOf(core: Core, file: OpenFile, ruling: Ruling): Shortfall | undefined {
+function shortfallOf(core: OpenContext, file: OpenFile, ruling: Ruling): Shortfall | undefined {
   const { node, nodeId, io, flags, write } = file;
   const open = {
     node,

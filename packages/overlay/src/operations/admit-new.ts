@@ -1,6 +1,6 @@
 /** The node of an object that was just made in the upper layer. */
 import { type EntryOut, type ByteName, S } from "@sluice/vfs";
-import type { Core } from "../core.js";
+import type { OperationContext } from "./operation-context.js";
 import { statName } from "../layer/system-calls.js";
 import { RealDir } from "../layer/host-layer.js";
 import { setIno } from "../node/admit.js";
@@ -8,7 +8,7 @@ import type { Node } from "../node/node.js";
 import { arrived } from "./arrivals.js";
 import { enter } from "./lookup.js";
 
-export function admitNew(core: Core, parent: Node, name: ByteName, out: EntryOut): number {
+export function admitNew(core: OperationContext, parent: Node, name: ByteName, out: EntryOut): number {
   const upperDir = parent.upperDir as RealDir;
   const dirFd = core.fds.of(upperDir);
   if (dirFd < 0) return -dirFd;

@@ -5,7 +5,7 @@
 import type { ByteName } from "@sluice/vfs";
 import type { Node } from "../node/node.js";
 
-/** Told of each name until it is taken out of `Core.arrivalWatches`. */
+/** Told of each name until it is taken out of `arrivalWatches`. */
 export interface ArrivalWatch {
   /** A call on the mount gave the directory this name. */
   arrived(parent: Node, name: ByteName): void;

@@ -4,7 +4,7 @@
  */
 import { Attr, AT, O, RENAME } from "@sluice/vfs";
 import { copyMetadata } from "../copy-up/copy-metadata.js";
-import type { Core } from "../core.js";
+import type { OperationContext } from "./operation-context.js";
 import { effects, openName, statFd, sys } from "../layer/system-calls.js";
 import type { RenamePlan } from "../journal/intents.js";
 import type { Permit } from "../layer/permit.js";
@@ -16,7 +16,7 @@ import { hasEntries } from "./purge-directory.js";
 const attr = new Attr();
 
 /** 0 or a positive errno. */
-export function clearForOverwrite(core: Core, permit: Permit, plan: RenamePlan): number {
+export function clearForOverwrite(core: OperationContext, permit: Permit, plan: RenamePlan): number {
   const { target } = plan;
   const change = effects(permit);
   if (plan.exchange || target?.upperDir === undefined) return 0;
@@ -39,7 +39,7 @@ export function clearForOverwrite(core: Core, permit: Permit, plan: RenamePlan):
   return status < 0 ? -status : 0;
 }
 
-function furnish(core: Core, clean: { source: number; scratch: number; name: string }): number {
+function furnish(core: OperationContext, clean: { source: number; scratch: number; name: string }): number {
   const target = openName(clean.scratch, clean.name, O.RDONLY | O.DIRECTORY, 0);
   if (target < 0) return target;
   let status = statFd(clean.source, attr);

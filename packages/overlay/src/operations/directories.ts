@@ -14,7 +14,7 @@ import {
   type ReaddirArgs,
   type Status,
 } from "@sluice/vfs";
-import type { Core } from "../core.js";
+import type { OperationContext } from "./operation-context.js";
 import type { OpenDirectory } from "../handles/handle-table.js";
 import { syncIn } from "../layer/host-layer.js";
 import { sys, upkeep } from "../layer/system-calls.js";
@@ -25,9 +25,9 @@ import { mixDevice } from "../node/admit.js";
 import type { Node } from "../node/node.js";
 import { openNode } from "../node/open-node.js";
 import { childOf, lookup } from "./lookup.js";
-import { syncVolatile } from "./whole-filesystem.js";
+import { syncVolatile } from "../io/data.js";
 
-export function opendir(core: Core, call: CallContext, id: NodeId, out: OpenOut): number {
+export function opendir(core: OperationContext, call: CallContext, id: NodeId, out: OpenOut): number {
   const node = core.nodes.get(id);
   if (node === undefined) return Errno.ESTALE;
   if (!node.isDirectory) return Errno.ENOTDIR;
@@ -46,12 +46,12 @@ function isShared(node: Node): boolean {
   return node.dirs?.some(({ layer }) => !layer.writable) === true;
 }
 
-export function releasedir(core: Core, handle: FileHandle): number {
+export function releasedir(core: OperationContext, handle: FileHandle): number {
   core.handles.remove(handle);
   return 0;
 }
 
-export function readdir(core: Core, call: CallContext, args: ReaddirArgs, out: DirectoryOut): Status {
+export function readdir(core: OperationContext, call: CallContext, args: ReaddirArgs, out: DirectoryOut): Status {
   const directory = core.handles.directory(args.handle);
   if (directory === undefined) return Errno.EBADF;
   // rewinddir(3) shows what was added or removed since.
@@ -76,7 +76,7 @@ export function readdir(core: Core, call: CallContext, args: ReaddirArgs, out: D
 }
 
 /** Marks of other implementations hide names of the same layer: there a listing is needed, too. */
-function begin(core: Core, directory: OpenDirectory): void {
+function begin(core: OperationContext, directory: OpenDirectory): void {
   const { node } = directory;
   directory.listing = undefined;
   directory.stream?.close();
@@ -94,7 +94,12 @@ const BATCH_PLUS_BYTES = 7168;
 const MAX_LOOKUPS = 128;
 
 /** An empty answer is the end, so it goes on where a batch held nothing to show. */
-function emitStream(core: Core, stream: DirectoryStream, request: { from: FileOffset; plus: boolean }, out: DirectoryOut): number {
+function emitStream(
+  core: OperationContext,
+  stream: DirectoryStream,
+  request: { from: FileOffset; plus: boolean },
+  out: DirectoryOut,
+): number {
   let { from } = request;
   let given = 0;
   for (;;) {
@@ -116,7 +121,7 @@ function emitStream(core: Core, stream: DirectoryStream, request: { from: FileOf
  * The last object with an origin has left the directory, it seems: its mark goes too, as overlayfs does it when it lists one
  * (fs/overlayfs/readdir.c ovl_dir_read_impure). Looked at once more as a whole, since names came while it was read.
  */
-function forgetImpure(core: Core, { node, dir }: DirectoryStream): void {
+function forgetImpure(core: OperationContext, { node, dir }: DirectoryStream): void {
   if (!dir.layer.writable || node.unlinked) return;
   const listing = readListing(core, node);
   if (typeof listing === "number" || listing instanceof Promise || listing.names.length > MAX_LOOKUPS) return;
@@ -134,7 +139,7 @@ function isDot(name: ByteName): boolean {
   return name === "." || name === "..";
 }
 
-function fillStreamed(core: Core, stream: DirectoryStream, row: StreamedEntry): void {
+function fillStreamed(core: OperationContext, stream: DirectoryStream, row: StreamedEntry): void {
   const { node, dir } = stream;
   if (isDot(row.name)) dot(node, row.name === "." ? 0 : 1);
   else {
@@ -159,7 +164,7 @@ interface Emission {
 const entry: DirectoryEntry = { name: "", inoLo: 0, inoHi: 0, type: 0, offset: 0 };
 
 /** Rows 0 and 1 are "." and "..". */
-function emit(core: Core, emission: Emission, out: DirectoryOut): number {
+function emit(core: OperationContext, emission: Emission, out: DirectoryOut): number {
   const { node } = emission.directory;
   const listing = emission.directory.listing as Listing;
   const rows = listing.names.length + 2;
@@ -185,7 +190,7 @@ function dot(node: Node, row: number): void {
 }
 
 /** True if the node had to be looked up. */
-function fillRow(core: Core, node: Node, listing: Listing, index: number): boolean {
+function fillRow(core: OperationContext, node: Node, listing: Listing, index: number): boolean {
   const name = listing.names[index] as string;
   entry.name = name;
   entry.type = listing.types[index] as number;
@@ -206,12 +211,12 @@ function fillRow(core: Core, node: Node, listing: Listing, index: number): boole
  * d_ino has to equal st_ino: where that is not the layer's own number, the node knows. What is gone meanwhile keeps its own.
  * Whoever asks lets the node go again: the kernel may never look at it.
  */
-function knownChild(core: Core, node: Node, which: { name: ByteName; differs: boolean }): Node | undefined {
+function knownChild(core: OperationContext, node: Node, which: { name: ByteName; differs: boolean }): Node | undefined {
   const child = core.nodes.child(node, which.name) ?? (which.differs ? childOf(core, node, which.name) : undefined);
   return typeof child === "number" ? undefined : child;
 }
 
-function give(core: Core, emission: { node: Node; plus: boolean }, isDotRow: boolean, out: DirectoryOut): boolean {
+function give(core: OperationContext, emission: { node: Node; plus: boolean }, isDotRow: boolean, out: DirectoryOut): boolean {
   if (!emission.plus) return out.add(entry);
   if (isDotRow) return out.addPlus(entry, undefined);
   if (!out.fitsPlus(entry.name.length)) return false;
@@ -222,7 +227,7 @@ function give(core: Core, emission: { node: Node; plus: boolean }, isDotRow: boo
   return out.addPlus(entry, status === 0 ? found : undefined);
 }
 
-export function fsyncdir(core: Core, id: NodeId): Status {
+export function fsyncdir(core: OperationContext, id: NodeId): Status {
   const node = core.nodes.get(id);
   if (node === undefined) return Errno.ESTALE;
   if (core.config.volatile) return syncVolatile(core);

@@ -5,7 +5,7 @@
  * directory new names after it was read. Those are judged as well (arrivals.ts), so that in the end every name in the tree was.
  */
 import { andThen, type ByteName, type CallContext, andFinally, Errno, LoopTurn, type Status } from "@sluice/vfs";
-import type { Core } from "../core.js";
+import type { OperationContext } from "./operation-context.js";
 import { intentOn } from "../gate/describe-access.js";
 import { governsAny } from "../gate/governs.js";
 import { type GovernedAccess, JudgedAccesses, NO_ACCESS } from "../gate/judged-accesses.js";
@@ -43,7 +43,7 @@ export class RenameJudgement implements ArrivalWatch {
   #late: NameIn[] = [];
 
   constructor(
-    private readonly core: Core,
+    private readonly core: OperationContext,
     private readonly call: CallContext,
   ) {}
 
@@ -177,14 +177,14 @@ function movedBy(plan: RenamePlan): readonly MovedObject[] {
   return plan.exchange && target !== undefined && target !== plan.node ? [moved, { node: target, from: to, to: from }] : [moved];
 }
 
-function replacedBy(core: Core, plan: RenamePlan): readonly GovernedAccess[] {
+function replacedBy(core: OperationContext, plan: RenamePlan): readonly GovernedAccess[] {
   const { target } = plan;
   if (target === undefined || target === plan.node || plan.exchange || !governsAny(core.gate, "delete")) return NO_ACCESS;
   const path = pathAt(plan.newParent, plan.newName);
   return [{ intent: intentOn(core, target, { operation: "rename", accesses: ["delete"], path }), node: target }];
 }
 
-function compare(core: Core, { node, from, to }: MovedObject): MoveComparison {
+function compare(core: OperationContext, { node, from, to }: MovedObject): MoveComparison {
   const { operation: _, accesses: __, ...source } = intentOn(core, node, { operation: "rename", accesses: ["rename"], path: from });
   return new MoveComparison(core.gate, { operation: "rename", node, source, targetPath: to });
 }

@@ -2,7 +2,7 @@
 import { AT, type CallContext, type EntryOut, Errno, type NodeId, type Status } from "@sluice/vfs";
 import { copyUp } from "../copy-up/copy-up.js";
 import { markImpure } from "../copy-up/touched-parent.js";
-import type { Core } from "../core.js";
+import type { OperationContext } from "./operation-context.js";
 import { intentOn } from "../gate/describe-access.js";
 import { govern, type Governed } from "../gate/govern.js";
 import { governsMove } from "../gate/governs.js";
@@ -17,7 +17,7 @@ import { createObject } from "./create-object.js";
 import { directoryOf, enter } from "./lookup.js";
 import type { At } from "./make.js";
 
-export function link(core: Core, call: CallContext, request: { node: NodeId; at: At }, out: EntryOut): Status {
+export function link(core: OperationContext, call: CallContext, request: { node: NodeId; at: At }, out: EntryOut): Status {
   return govern(core, new Linking(call, request, out));
 }
 
@@ -27,7 +27,7 @@ interface NewName {
   name: string;
 }
 
-class Linking implements Governed {
+class Linking implements Governed<OperationContext> {
   #comparison: MoveComparison | undefined = undefined;
   /** It had a name when the request came: the one that the caller gave. */
   #named: boolean | undefined = undefined;
@@ -38,30 +38,30 @@ class Linking implements Governed {
     private readonly out: EntryOut,
   ) {}
 
-  judge(core: Core): Status {
+  judge(core: OperationContext): Status {
     const wish = this.#wish(core);
     if (typeof wish === "number") return wish;
     this.#comparison = governsMove(core.gate) ? compare(core, wish) : undefined;
     return this.#comparison?.judge(core, this.call) ?? 0;
   }
 
-  holds(core: Core): boolean {
+  holds(core: OperationContext): boolean {
     const wish = this.#wish(core);
     return typeof wish !== "number" && this.#comparison?.holds(core, this.call, compare(core, wish)) !== false;
   }
 
-  prepare(core: Core, permit: Permit): Status {
+  prepare(core: OperationContext, permit: Permit): Status {
     const wish = this.#wish(core);
     return typeof wish === "number" ? wish : copyUp(core, wish.node, { permit, call: this.call, truncate: false });
   }
 
-  commit(core: Core, permit: Permit): number {
+  commit(core: OperationContext, permit: Permit): number {
     const wish = this.#wish(core);
     return typeof wish === "number" ? wish : linkNow(core, permit, { ...wish, call: this.call }, this.out);
   }
 
   /** The name that led to the object may go while somebody is asked: there is nothing to link then (fs/namei.c vfs_link). */
-  #wish(core: Core): NewName | number {
+  #wish(core: OperationContext): NewName | number {
     const { at } = this.request;
     const node = core.nodes.get(this.request.node);
     const parent = directoryOf(core, at.parent);
@@ -74,20 +74,20 @@ class Linking implements Governed {
   }
 }
 
-function compare(core: Core, { node, parent, name }: NewName): MoveComparison {
+function compare(core: OperationContext, { node, parent, name }: NewName): MoveComparison {
   const { operation: _, accesses: __, ...source } = intentOn(core, node, { operation: "link", accesses: ["link"] });
   return new MoveComparison(core.gate, { operation: "link", node, source, targetPath: pathAt(parent, name) });
 }
 
 /** Does the name lead to the node's object already? An earlier process was about to make it. */
-function isThere(core: Core, { node, parent, name }: NewName): boolean {
+function isThere(core: OperationContext, { node, parent, name }: NewName): boolean {
   const dirFd = parent.upperDir === undefined ? -1 : core.fds.of(parent.upperDir);
   if (dirFd < 0 || statName(dirFd, name, core.scratchAttr) < 0) return false;
   const { ino } = core.scratchAttr;
   return statNode(core, node, core.scratchAttr) === 0 && core.scratchAttr.ino === ino;
 }
 
-function linkNow(core: Core, permit: Permit, wish: NewName & { call: CallContext }, out: EntryOut): number {
+function linkNow(core: OperationContext, permit: Permit, wish: NewName & { call: CallContext }, out: EntryOut): number {
   const { call, node, parent, name } = wish;
   const make = (by: Permit, dirFd: number, newName: string): number => {
     const from = aim(core, node);

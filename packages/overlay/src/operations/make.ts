@@ -1,6 +1,6 @@
 /** MKNOD, MKDIR and SYMLINK. */
 import { type ByteName, type CallContext, type EntryOut, Errno, type NodeArgs, type NodeId, S, type Status } from "@sluice/vfs";
-import type { Core } from "../core.js";
+import type { OperationContext } from "./operation-context.js";
 import { creationIntent } from "../gate/describe-access.js";
 import { govern } from "../gate/govern.js";
 import { GovernedOperation } from "../gate/governed-operation.js";
@@ -17,7 +17,7 @@ export interface At {
   name: ByteName;
 }
 
-export function mknod(core: Core, call: CallContext, request: { at: At; args: NodeArgs }, out: EntryOut): Status {
+export function mknod(core: OperationContext, call: CallContext, request: { at: At; args: NodeArgs }, out: EntryOut): Status {
   const { at, args } = request;
   const { mode, rdev, umask } = args;
   // A device 0/0 is a whiteout: made through the mount it would hide what lies below (as overlayfs refuses it).
@@ -27,13 +27,13 @@ export function mknod(core: Core, call: CallContext, request: { at: At; args: No
   return govern(core, new Making(call, { at, operation: "mknod", mode, umask, make }, out));
 }
 
-export function mkdir(core: Core, call: CallContext, request: { at: At; args: NodeArgs }, out: EntryOut): Status {
+export function mkdir(core: OperationContext, call: CallContext, request: { at: At; args: NodeArgs }, out: EntryOut): Status {
   const { mode, umask } = request.args;
   const make = (permit: Permit, dirFd: number, name: ByteName): number => effects(permit).mkdirat(dirFd, name, mode & 0o7777);
   return govern(core, new Making(call, { at: request.at, operation: "mkdir", mode: S.IFDIR | (mode & 0o7777), umask, make }, out));
 }
 
-export function symlink(core: Core, call: CallContext, request: { at: At; target: ByteName }, out: EntryOut): Status {
+export function symlink(core: OperationContext, call: CallContext, request: { at: At; target: ByteName }, out: EntryOut): Status {
   const make = (permit: Permit, dirFd: number, name: ByteName): number => effects(permit).symlinkat(request.target, dirFd, name);
   return govern(core, new Making(call, { at: request.at, operation: "symlink", mode: S.IFLNK | 0o777, umask: 0, make }, out));
 }
@@ -46,7 +46,7 @@ interface NewObject {
   make(permit: Permit, dirFd: number, name: ByteName): number;
 }
 
-class Making extends GovernedOperation {
+class Making extends GovernedOperation<OperationContext> {
   constructor(
     call: CallContext,
     private readonly made: NewObject,
@@ -55,7 +55,7 @@ class Making extends GovernedOperation {
     super(call);
   }
 
-  protected accesses(core: Core): readonly GovernedAccess[] | number {
+  protected accesses(core: OperationContext): readonly GovernedAccess[] | number {
     const { at, operation, mode, umask } = this.made;
     const parent = directoryOf(core, at.parent);
     if (typeof parent === "number") return parent;
@@ -64,7 +64,7 @@ class Making extends GovernedOperation {
     return [{ intent: creationIntent(operation, { call: this.call, parent, name: at.name, mode: mode & ~umask }), node: undefined }];
   }
 
-  commit(core: Core, permit: Permit): number {
+  commit(core: OperationContext, permit: Permit): number {
     const { at, operation, umask, make } = this.made;
     const parent = directoryOf(core, at.parent);
     if (typeof parent === "number") return parent;

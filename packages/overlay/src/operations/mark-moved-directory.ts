@@ -1,6 +1,6 @@
 /** Marks a directory before it moves, so that it finds its lower entries from its new place, and no others. */
 import { Errno } from "@sluice/vfs";
-import type { Core } from "../core.js";
+import type { OperationContext } from "./operation-context.js";
 import { type DirectoryMarks, readDirectoryMarks, writeOpaque } from "../marks/directory-marks.js";
 import { writeRedirect } from "../marks/redirect.js";
 import { markImpure } from "../copy-up/touched-parent.js";
@@ -12,14 +12,14 @@ const REDIRECT_MAX = 4096;
 const marks: DirectoryMarks = { opaque: false, xattrWhiteouts: false, impure: false, redirect: undefined };
 
 /** 0 or a positive errno. Nothing to do for what is no directory. */
-export function markMovedDirectory(core: Core, plan: RenamePlan, node: Node): number {
+export function markMovedDirectory(core: OperationContext, plan: RenamePlan, node: Node): number {
   const into = node === plan.node ? plan.newParent : plan.parent;
   if (node.isDirectory) return markDirectory(core, { plan, into }, node);
   markImpure(core, into);
   return 0;
 }
 
-function markDirectory(core: Core, { plan, into }: { plan: RenamePlan; into: Node }, node: Node): number {
+function markDirectory(core: OperationContext, { plan, into }: { plan: RenamePlan; into: Node }, node: Node): number {
   const own = node.upperDir;
   if (own === undefined) return Errno.ESTALE;
   const fd = core.fds.of(own);
@@ -49,7 +49,7 @@ function cannotRedirect(status: number): number {
   return noRoom ? Errno.EXDEV : -status || 0;
 }
 
-function hasMark(core: Core, fd: number): boolean {
+function hasMark(core: OperationContext, fd: number): boolean {
   return readDirectoryMarks(core.marks, fd, "", marks) === 0 && marks.opaque;
 }
 
@@ -58,7 +58,7 @@ function hasMark(core: Core, fd: number): boolean {
  * between may have moved a directory on the path, so it is not the path in the layer where the node lies (ovl_get_redirect).
  * Undefined where a mark cannot be read.
  */
-function pathInLowers(core: Core, node: Node): string | undefined {
+function pathInLowers(core: OperationContext, node: Node): string | undefined {
   let path = "";
   for (let at: Node = node; at.parent !== undefined; at = at.parent) {
     const own = at.upperDir;

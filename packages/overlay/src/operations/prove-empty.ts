@@ -3,7 +3,7 @@
  * turns of the event loop; what comes into it meanwhile, or before the effect, spoils the proof.
  */
 import { type CallContext, Errno, FsError, inTurns, type Status } from "@sluice/vfs";
-import type { Core } from "../core.js";
+import type { OperationContext } from "./operation-context.js";
 import { fillListing, Listing } from "../merge/listing.js";
 import type { Node } from "../node/node.js";
 import { unlessKilled } from "../layer/unless-killed.js";
@@ -13,7 +13,7 @@ export class EmptyProof implements ArrivalWatch {
   #spoilt = false;
 
   constructor(
-    private readonly core: Core,
+    private readonly core: OperationContext,
     private readonly directory: Node,
   ) {
     core.nodes.hold(directory);
@@ -50,7 +50,7 @@ function errnoOfKill(error: unknown): number {
   throw error;
 }
 
-function* lookForName(core: Core, node: Node): Generator<void, number> {
+function* lookForName(core: OperationContext, node: Node): Generator<void, number> {
   const listing = new Listing();
   const steps = fillListing(core, node, listing);
   try {

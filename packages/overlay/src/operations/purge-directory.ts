@@ -4,23 +4,28 @@
  * mount removes what a crash leaves.
  */
 import { AT, Attr, inTurns, O } from "@sluice/vfs";
-import type { Core } from "../core.js";
 import { parseDirents } from "../layer/dirents.js";
 import { openName, statName, sys, upkeep } from "../layer/system-calls.js";
 import type { RealDir } from "../layer/host-layer.js";
+import type { ScratchDirectory } from "../layer/layer-stack.js";
 import { isForeignMark } from "../marks/foreign-marks.js";
+import type { MarkNames } from "../marks/names.js";
 import { isWhiteout } from "../marks/whiteout.js";
 
 /** Small, as each of its names costs system calls: reading on must not take a turn by itself. */
 const bytes = Buffer.alloc(8192);
 const attr = new Attr();
 
+interface PurgeContext extends Pick<ScratchDirectory, "scratch"> {
+  readonly marks: MarkNames;
+}
+
 /** Purges under way. */
 export class Purges {
   readonly #running = new Set<Generator<void>>();
 
   /** `name` in the scratch directory. Something else than whiteouts stays, and so does the directory. */
-  start(core: Core, name: string): void {
+  start(core: PurgeContext, name: string): void {
     const steps = purgeDirectory(core, name);
     const rest = inTurns(steps);
     if (!(rest instanceof Promise)) return;
@@ -34,7 +39,7 @@ export class Purges {
   }
 }
 
-function* purgeDirectory(core: Core, name: string): Generator<void> {
+function* purgeDirectory(core: PurgeContext, name: string): Generator<void> {
   const scratchFd = (core.scratch as RealDir).fd;
   const fd = openName(scratchFd, name, O.RDONLY | O.DIRECTORY, 0);
   if (fd < 0) return;

@@ -4,10 +4,11 @@
  * What lies in the upper layer is ours alone.
  */
 import { AT, type Attr, type ByteName, Errno, O } from "@sluice/vfs";
-import type { Core } from "../core.js";
+import type { OperationContext } from "./operation-context.js";
 import { sys } from "../layer/system-calls.js";
 import { RealDir } from "../layer/host-layer.js";
-import { Found, find } from "../merge/find.js";
+import { find } from "../merge/find.js";
+import { Found } from "../node/found.js";
 import { mixDevice } from "../node/admit.js";
 import { type Dentry, type Node, pathAt } from "../node/node.js";
 import { statNode } from "../node/open-node.js";
@@ -15,7 +16,7 @@ import { statNode } from "../node/open-node.js";
 const again = new Found();
 
 /** 0 where `known` is what `at` leads to, with its attributes in `found.attr`; else a negative errno. */
-export function recheck(core: Core, known: Node, at: Dentry, found: Found): number {
+export function recheck(core: OperationContext, known: Node, at: Dentry, found: Found): number {
   // Its place is not where its name is, or about to change by our own doing.
   if (known.unlinked || known.indexed !== undefined || core.copyUpJobs.has(known)) return statNode(core, known, found.attr);
   const errno = find(core, at.parent, at.name, found);
@@ -25,7 +26,7 @@ export function recheck(core: Core, known: Node, at: Dentry, found: Found): numb
   return known.isDirectory ? recheckDirectory(core, known, found) : recheckObject(core, known, at, found);
 }
 
-function recheckObject(core: Core, known: Node, at: Dentry, found: Found): number {
+function recheckObject(core: OperationContext, known: Node, at: Dentry, found: Found): number {
   const dir = found.dir as RealDir;
   if (dir.layer !== known.top.layer || !isSelf(core, known, found.attr)) return -Errno.ESTALE;
   // The directory may have become another one while the file in it is the same.
@@ -33,7 +34,7 @@ function recheckObject(core: Core, known: Node, at: Dentry, found: Found): numbe
   return 0;
 }
 
-function recheckDirectory(core: Core, known: Node, found: Found): number {
+function recheckDirectory(core: OperationContext, known: Node, found: Found): number {
   const top = found.dirs[0] as RealDir;
   if (top.layer !== known.top.layer || !(top.layer.writable || isSame(top, known.top))) return -Errno.ESTALE;
   const before = known.dirs as RealDir[];
@@ -58,19 +59,19 @@ function isSame(one: RealDir, other: RealDir): boolean {
 }
 
 /** Is that what the node was made for? `attr` as the layer has it. */
-function isSelf(core: Core, node: Node, { words }: Attr): boolean {
+function isSelf(core: OperationContext, node: Node, { words }: Attr): boolean {
   const { layer } = node.top;
   if (layer.writable) return true;
   return words[0] === node.inoLo && mixDevice(core, words[1] as number, layer.deviceIndex) === node.inoHi;
 }
 
 /** Did others put something else in the place of a lower file? `attr` is of what was found there just now. */
-export function isReplaced(core: Core, node: Node, attr: Attr): boolean {
+export function isReplaced(core: OperationContext, node: Node, attr: Attr): boolean {
   return core.config.sharedLower && !node.isDirectory && !node.unlinked && node.indexed === undefined && !isSelf(core, node, attr);
 }
 
 /** Attributes of the node's own object, also where its name leads to another one by now. 0 or the negative errno. */
-export function statOwn(core: Core, node: Node, attr: Attr): number {
+export function statOwn(core: OperationContext, node: Node, attr: Attr): number {
   const status = statNode(core, node, attr);
   if (!core.config.sharedLower || node.parent === undefined || node.inUpper) return status;
   if (status === 0 ? !isReplaced(core, node, attr) : !isLoss(status)) return status;
@@ -87,7 +88,7 @@ export function isLoss(status: number): boolean {
  * A name does not lead to the node any more, and that was not our doing. What is open of it goes on; what is not can never be
  * had again, least of all as whatever else is at its place, which is judged by other paths. So with all that is below it.
  */
-export function loseName(core: Core, node: Node, at: Dentry): void {
+export function loseName(core: OperationContext, node: Node, at: Dentry): void {
   const path = pathAt(at.parent, at.name);
   for (const [name, child] of [...(node.children ?? [])]) loseName(core, child, { parent: node, name });
   node.version++;
@@ -109,7 +110,7 @@ export function loseName(core: Core, node: Node, at: Dentry): void {
 }
 
 /** It has another name, by which it may be reached. */
-function refind(core: Core, node: Node): void {
+function refind(core: OperationContext, node: Node): void {
   const at: { parent: Node | undefined; name: ByteName } = node;
   if (at.parent === undefined) return;
   const other = { parent: at.parent, name: at.name };

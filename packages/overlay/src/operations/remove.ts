@@ -2,7 +2,7 @@
 import { AT, type ByteName, type CallContext, Errno, type NodeId, O, RENAME, type Status } from "@sluice/vfs";
 import { copyUp } from "../copy-up/copy-up.js";
 import { copyUpDirectory } from "../copy-up/copy-up-directory.js";
-import type { Core } from "../core.js";
+import type { OperationContext } from "./operation-context.js";
 import { intentOn } from "../gate/describe-access.js";
 import { govern } from "../gate/govern.js";
 import { GovernedOperation } from "../gate/governed-operation.js";
@@ -21,11 +21,11 @@ import { childOf, directoryOf } from "./lookup.js";
 import { EmptyProof } from "./prove-empty.js";
 import { mayTake } from "../node/protection.js";
 
-export function unlink(core: Core, call: CallContext, parentId: NodeId, name: ByteName): Status {
+export function unlink(core: OperationContext, call: CallContext, parentId: NodeId, name: ByteName): Status {
   return govern(core, new Removing(call, { parentId, name, directory: false }));
 }
 
-export function rmdir(core: Core, call: CallContext, parentId: NodeId, name: ByteName): Status {
+export function rmdir(core: OperationContext, call: CallContext, parentId: NodeId, name: ByteName): Status {
   return govern(core, new Removing(call, { parentId, name, directory: true }));
 }
 
@@ -35,7 +35,7 @@ interface RemovedName {
   directory: boolean;
 }
 
-class Removing extends GovernedOperation {
+class Removing extends GovernedOperation<OperationContext> {
   #isEmpty: EmptyProof | undefined = undefined;
 
   constructor(
@@ -45,7 +45,7 @@ class Removing extends GovernedOperation {
     super(call);
   }
 
-  protected accesses(core: Core): readonly GovernedAccess[] | number {
+  protected accesses(core: OperationContext): readonly GovernedAccess[] | number {
     const { parentId, name, directory } = this.removed;
     const parent = directoryOf(core, parentId);
     if (typeof parent === "number") return parent;
@@ -57,12 +57,12 @@ class Removing extends GovernedOperation {
     return [{ intent: intentOn(core, node, { operation, accesses: ["delete"], path: pathAt(parent, name) }), node }];
   }
 
-  override holds(core: Core): boolean {
+  override holds(core: OperationContext): boolean {
     return this.#isEmpty?.holds !== false && super.holds(core);
   }
 
   /** A name among several in a lower layer: copied up first, since only there the count of the others can be kept (ovl_nlink_start). */
-  override prepare(core: Core, permit: Permit): Status {
+  override prepare(core: OperationContext, permit: Permit): Status {
     const { parentId, name, directory } = this.removed;
     if (core.linkIndex === undefined && !directory) return 0;
     const parent = directoryOf(core, parentId);
@@ -74,7 +74,7 @@ class Removing extends GovernedOperation {
     return copyUp(core, node, { permit, call: this.call, truncate: false });
   }
 
-  commit(core: Core, permit: Permit): number {
+  commit(core: OperationContext, permit: Permit): number {
     const { parentId, name, directory } = this.removed;
     const parent = directoryOf(core, parentId);
     if (typeof parent === "number") return parent;
@@ -92,13 +92,13 @@ class Removing extends GovernedOperation {
     this.#isEmpty = undefined;
   }
 
-  #proveEmpty(core: Core, node: Node): Status {
+  #proveEmpty(core: OperationContext, node: Node): Status {
     this.#isEmpty = new EmptyProof(core, node);
     return this.#isEmpty.look(this.call);
   }
 }
 
-function removeNow(core: Core, permit: Permit, call: CallContext, which: Place & { node: Node }): number {
+function removeNow(core: OperationContext, permit: Permit, call: CallContext, which: Place & { node: Node }): number {
   const { node } = which;
   const kept = openNode(core, node, O.PATH | O.NOFOLLOW);
   if (kept < 0) return -kept;
@@ -118,7 +118,7 @@ interface Place {
   name: ByteName;
 }
 
-function removeFile(core: Core, permit: Permit, node: Node, at: Place): number {
+function removeFile(core: OperationContext, permit: Permit, node: Node, at: Place): number {
   const into = core.fds.of(at.parent.upperDir as RealDir);
   if (into < 0) return into;
   if (!node.inUpper) return putWhiteout(core, into, at.name);
@@ -126,7 +126,7 @@ function removeFile(core: Core, permit: Permit, node: Node, at: Place): number {
   return replaceByWhiteout(core, permit, { into, name: at.name, exchange: false });
 }
 
-function removeDirectory(core: Core, permit: Permit, node: Node, at: Place): number {
+function removeDirectory(core: OperationContext, permit: Permit, node: Node, at: Place): number {
   const into = core.fds.of(at.parent.upperDir as RealDir);
   if (into < 0) return into;
   if (node.upperDir === undefined) return putWhiteout(core, into, at.name);
@@ -136,7 +136,7 @@ function removeDirectory(core: Core, permit: Permit, node: Node, at: Place): num
 }
 
 /** Only whiteouts are left in it: they go where nobody sees that what they hid would show. */
-function takeAway(core: Core, permit: Permit, { into, name }: { into: number; name: ByteName }): number {
+function takeAway(core: OperationContext, permit: Permit, { into, name }: { into: number; name: ByteName }): number {
   const scratch = core.fds.of(core.scratch as RealDir);
   const away = core.scratchName();
   const status = scratch < 0 ? scratch : effects(permit).renameat2(into, name, scratch, away, 0);
@@ -148,7 +148,7 @@ function takeAway(core: Core, permit: Permit, { into, name }: { into: number; na
  * Puts a whiteout in an object's place in one step, so that what lies below never shows. A directory cannot be renamed
  * over: it changes places with the whiteout and is cleared in the scratch directory.
  */
-function replaceByWhiteout(core: Core, permit: Permit, target: { into: number; name: ByteName; exchange: boolean }): number {
+function replaceByWhiteout(core: OperationContext, permit: Permit, target: { into: number; name: ByteName; exchange: boolean }): number {
   const scratch = core.fds.of(core.scratch as RealDir);
   const name = core.scratchName();
   let status = scratch < 0 ? scratch : putWhiteout(core, scratch, name);
@@ -160,7 +160,7 @@ function replaceByWhiteout(core: Core, permit: Permit, target: { into: number; n
 }
 
 /** The name is gone. A node without any name left lives by its descriptor until the kernel forgets it. */
-export function forgetName(core: Core, node: Node, gone: Place & { kept: number }): void {
+export function forgetName(core: OperationContext, node: Node, gone: Place & { kept: number }): void {
   const path = pathAt(gone.parent, gone.name);
   node.version++;
   dropLastIndexed(core, node);

@@ -5,7 +5,7 @@
 import { type ByteName, type CallContext, Errno, NAME_MAX, O, RENAME, type RenameArgs, type Status } from "@sluice/vfs";
 import { copyUp } from "../copy-up/copy-up.js";
 import { copyUpDirectory } from "../copy-up/copy-up-directory.js";
-import type { Core } from "../core.js";
+import type { OperationContext } from "./operation-context.js";
 import { govern, type Governed } from "../gate/govern.js";
 import { governsMove } from "../gate/governs.js";
 import { intendToRename, type RenamePlan } from "../journal/intents.js";
@@ -27,7 +27,7 @@ import { EmptyProof } from "./prove-empty.js";
 import { forgetName } from "./remove.js";
 import { mayAdd, mayTake } from "../node/protection.js";
 
-export function rename(core: Core, call: CallContext, args: RenameArgs): Status {
+export function rename(core: OperationContext, call: CallContext, args: RenameArgs): Status {
   const { flags } = args;
   if (core.upper === undefined) return Errno.EROFS;
   // RENAME_WHITEOUT would let callers make whiteouts; overlayfs refuses it too.
@@ -37,7 +37,7 @@ export function rename(core: Core, call: CallContext, args: RenameArgs): Status 
   return govern(core, new Renaming(call, { ...args }));
 }
 
-class Renaming implements Governed {
+class Renaming implements Governed<OperationContext> {
   #judgement: RenameJudgement | undefined = undefined;
   /** Of the directory that is replaced. */
   #isEmpty: EmptyProof | undefined = undefined;
@@ -49,7 +49,7 @@ class Renaming implements Governed {
     private readonly args: RenameArgs,
   ) {}
 
-  judge(core: Core): Status {
+  judge(core: OperationContext): Status {
     const plan = this.#planAgain(core);
     if (typeof plan === "number") return plan;
     if (!governsMove(core.gate)) return 0;
@@ -57,13 +57,13 @@ class Renaming implements Governed {
     return this.#judgement.judge(plan);
   }
 
-  holds(core: Core): boolean {
+  holds(core: OperationContext): boolean {
     const plan = this.#planAgain(core);
     return typeof plan !== "number" && this.#isEmpty?.holds !== false && this.#judgement?.holds(plan) !== false;
   }
 
   /** Copies up what the rename needs, which may wait, and plans again after each wait. */
-  prepare(core: Core, permit: Permit): Status {
+  prepare(core: OperationContext, permit: Permit): Status {
     let copiedBefore: Node | undefined;
     for (;;) {
       const plan = this.#plan ?? this.#planAgain(core);
@@ -85,17 +85,17 @@ class Renaming implements Governed {
     }
   }
 
-  #prepareOn(core: Core, permit: Permit, waited: number): Status {
+  #prepareOn(core: OperationContext, permit: Permit, waited: number): Status {
     this.#plan = undefined;
     return waited !== 0 ? waited : this.prepare(core, permit);
   }
 
-  #planAgain(core: Core): RenamePlan | number {
+  #planAgain(core: OperationContext): RenamePlan | number {
     this.#plan = makePlan(core, this.args);
     return this.#plan;
   }
 
-  commit(core: Core, permit: Permit): number {
+  commit(core: OperationContext, permit: Permit): number {
     const plan = this.#plan ?? this.#planAgain(core);
     if (typeof plan === "number") return plan;
     const refused = check(core, plan);
@@ -111,7 +111,7 @@ class Renaming implements Governed {
     this.#isEmpty = undefined;
   }
 
-  #proveEmpty(core: Core, plan: RenamePlan): Status {
+  #proveEmpty(core: OperationContext, plan: RenamePlan): Status {
     const target = plan.target as Node;
     if (!replacesDirectory(plan) || this.#isEmpty?.covers(target) === true) return 0;
     this.#isEmpty?.end();
@@ -120,7 +120,7 @@ class Renaming implements Governed {
   }
 }
 
-function makePlan(core: Core, args: RenameArgs): RenamePlan | number {
+function makePlan(core: OperationContext, args: RenameArgs): RenamePlan | number {
   const parent = directoryOf(core, args.parent);
   if (typeof parent === "number") return parent;
   const newParent = directoryOf(core, args.newParent);
@@ -136,14 +136,14 @@ function makePlan(core: Core, args: RenameArgs): RenamePlan | number {
   return { parent, name: args.name, newParent, newName: args.newName, exchange, node, target: there };
 }
 
-function needsCopyUp(core: Core, plan: RenamePlan): Node | undefined {
+function needsCopyUp(core: OperationContext, plan: RenamePlan): Node | undefined {
   const { node, target } = plan;
   if (!node.copiedUp) return node;
   if (target === undefined) return undefined;
   return plan.exchange ? (target.copiedUp ? undefined : target) : losesItsCount(core, target) ? target : undefined;
 }
 
-function check(core: Core, plan: RenamePlan): number {
+function check(core: OperationContext, plan: RenamePlan): number {
   const { node, target, newParent } = plan;
   if (target === node && !plan.exchange) return 0;
   const held = mayTake(core, plan.parent, node) || (target === undefined ? mayAdd(core, newParent) : mayTake(core, newParent, target));
@@ -161,7 +161,7 @@ function replacesDirectory({ node, target, exchange }: RenamePlan): boolean {
   return target?.isDirectory === true && target !== node && !exchange;
 }
 
-function execute(core: Core, permit: Permit, call: CallContext, plan: RenamePlan): number {
+function execute(core: OperationContext, permit: Permit, call: CallContext, plan: RenamePlan): number {
   const { node, target, parent, newParent } = plan;
   // Two names of one inode: rename(2) does nothing and succeeds.
   if (target === node && !plan.exchange) return 0;
@@ -186,13 +186,13 @@ function execute(core: Core, permit: Permit, call: CallContext, plan: RenamePlan
 const NOTHING_KEPT = -1;
 
 /** The object that is renamed over may be open: a descriptor of it, or the negative errno. */
-function keep(core: Core, target: Node): number {
+function keep(core: OperationContext, target: Node): number {
   const fd = openNode(core, target, O.PATH | O.NOFOLLOW);
   if (fd >= 0 && target.others === undefined) core.journal?.keep(target, fd);
   return fd;
 }
 
-function renameReal(core: Core, permit: Permit, plan: RenamePlan): number {
+function renameReal(core: OperationContext, permit: Permit, plan: RenamePlan): number {
   const { renameat2, unlinkat } = effects(permit);
   const from = core.fds.of(plan.parent.upperDir as RealDir);
   const into = core.fds.of(plan.newParent.upperDir as RealDir);
@@ -210,7 +210,7 @@ function renameReal(core: Core, permit: Permit, plan: RenamePlan): number {
   return -renameat2(from, plan.name, into, plan.newName, hidesSource ? RENAME.WHITEOUT : 0) || 0;
 }
 
-function rebook(core: Core, plan: RenamePlan, kept: number): void {
+function rebook(core: OperationContext, plan: RenamePlan, kept: number): void {
   const { node, target, parent, newParent } = plan;
   if (target !== undefined && plan.exchange) {
     move(core, target, { parent: newParent, name: plan.newName }, { parent, name: plan.name });
@@ -227,7 +227,7 @@ interface Place {
   name: ByteName;
 }
 
-function move(core: Core, node: Node, from: Place, to: Place): void {
+function move(core: OperationContext, node: Node, from: Place, to: Place): void {
   core.nodes.rename(node, from, to);
   arrived(core, to.parent, to.name);
   node.version++;

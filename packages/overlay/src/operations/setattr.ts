@@ -14,7 +14,7 @@ import {
   UTIME,
 } from "@sluice/vfs";
 import { copyUp } from "../copy-up/copy-up.js";
-import type { Core } from "../core.js";
+import type { OperationContext } from "./operation-context.js";
 import { intentOn } from "../gate/describe-access.js";
 import type { Access, WatchedIo } from "../contract/gate.js";
 import { govern } from "../gate/govern.js";
@@ -23,18 +23,18 @@ import { governsAny } from "../gate/governs.js";
 import { type GovernedAccess, NO_ACCESS } from "../gate/judged-accesses.js";
 import { clearSuid } from "../io/data.js";
 import type { OpenFile } from "../handles/handle-table.js";
-import { giveNewId, needsNewId } from "../open/node-ids.js";
+import { giveNewId, needsNewId } from "../io/renumber.js";
 import { effects, sys } from "../layer/system-calls.js";
 import type { Permit } from "../layer/permit.js";
 import type { Node } from "../node/node.js";
 import { aim, openNode } from "../node/open-node.js";
 import { getattr } from "./getattr.js";
 
-export function setattr(core: Core, call: CallContext, request: { id: NodeId; set: SetAttr }, out: AttrOut): Status {
+export function setattr(core: OperationContext, call: CallContext, request: { id: NodeId; set: SetAttr }, out: AttrOut): Status {
   return govern(core, new Setting(call, request, out));
 }
 
-class Setting extends GovernedOperation {
+class Setting extends GovernedOperation<OperationContext> {
   readonly #id: NodeId;
   readonly #set: SetAttr;
   /** The handle that a size was given by, and whether it was asked for the change. */
@@ -51,7 +51,7 @@ class Setting extends GovernedOperation {
     this.#set = { ...set };
   }
 
-  protected accesses(core: Core): readonly GovernedAccess[] | number {
+  protected accesses(core: OperationContext): readonly GovernedAccess[] | number {
     const node = core.nodes.get(this.#id);
     if (node === undefined) return Errno.ESTALE;
     if (core.upper === undefined) return Errno.EROFS;
@@ -60,7 +60,7 @@ class Setting extends GovernedOperation {
     return [{ intent: intentOn(core, node, { operation: "setattr", accesses: [access] }), node }];
   }
 
-  override prepare(core: Core, permit: Permit): Status {
+  override prepare(core: OperationContext, permit: Permit): Status {
     const node = core.nodes.get(this.#id);
     if (node === undefined) return Errno.ESTALE;
     const { size } = this.#set;
@@ -74,7 +74,7 @@ class Setting extends GovernedOperation {
     return andThen(copied, (status) => (status !== 0 ? status : admitted(file, this.#size as WatchedIo, this.call)));
   }
 
-  commit(core: Core, permit: Permit): number {
+  commit(core: OperationContext, permit: Permit): number {
     const node = core.nodes.get(this.#id);
     if (node === undefined) return Errno.ESTALE;
     const change: Change = { call: this.call, id: this.#id, node, set: this.#set };
@@ -84,7 +84,7 @@ class Setting extends GovernedOperation {
   }
 }
 
-function fileOf(core: Core, { handle }: SetAttr): OpenFile | undefined {
+function fileOf(core: OperationContext, { handle }: SetAttr): OpenFile | undefined {
   return handle === undefined ? undefined : core.handles.file(handle);
 }
 
@@ -101,7 +101,7 @@ function admitted(file: OpenFile, io: WatchedIo, call: CallContext): Status {
 }
 
 /** A size given by path is an access of its own: an open was never asked about. */
-function governedAccess(core: Core, set: SetAttr): Access | undefined {
+function governedAccess(core: OperationContext, set: SetAttr): Access | undefined {
   if (set.size !== undefined) return set.handle === undefined && governsAny(core.gate, "truncate") ? "truncate" : undefined;
   return governsAny(core.gate, "metadata") ? "metadata" : undefined;
 }
@@ -119,7 +119,7 @@ function isTouch({ atime, mtime, size, mode, uid, gid }: SetAttr): boolean {
   return size === undefined && mode === undefined && uid === undefined && gid === undefined;
 }
 
-function apply(core: Core, permit: Permit, change: Change): number {
+function apply(core: OperationContext, permit: Permit, change: Change): number {
   const { node, set } = change;
   if (set.size === undefined) return applyRest(core, permit, change);
   if (!node.isRegular) return node.isDirectory ? Errno.EISDIR : Errno.EINVAL;
@@ -130,7 +130,7 @@ function apply(core: Core, permit: Permit, change: Change): number {
   return truncateTo(core, permit, change, set.size) || applyRest(core, permit, change);
 }
 
-function truncateTo(core: Core, permit: Permit, change: Change, size: FileOffset): number {
+function truncateTo(core: OperationContext, permit: Permit, change: Change, size: FileOffset): number {
   const { node, set, call } = change;
   const file = fileOf(core, set);
   const own = file?.write === true ? -1 : openNode(core, node, O.RDWR);
@@ -142,12 +142,12 @@ function truncateTo(core: Core, permit: Permit, change: Change, size: FileOffset
   return -status || 0;
 }
 
-function applyRest(core: Core, permit: Permit, change: Change): number {
+function applyRest(core: OperationContext, permit: Permit, change: Change): number {
   const { node, set } = change;
   return setOwner(core, permit, change) || setMode(core, permit, node, set) || setTimes(core, permit, node, set);
 }
 
-function setOwner(core: Core, permit: Permit, change: Change): number {
+function setOwner(core: OperationContext, permit: Permit, change: Change): number {
   const { node, set, call } = change;
   const given = set.uid !== undefined || set.gid !== undefined;
   // Of root's the host's own chown takes what is to be taken: setgid without group execution stays with who has CAP_FSETID.
@@ -171,7 +171,7 @@ function isEmpty(set: SetAttr): boolean {
   return set.mode === undefined && set.size === undefined && set.atime === undefined && set.mtime === undefined;
 }
 
-function killSuid(core: Core, permit: Permit, call: CallContext, node: Node): number {
+function killSuid(core: OperationContext, permit: Permit, call: CallContext, node: Node): number {
   const fd = openNode(core, node, O.PATH | O.NOFOLLOW);
   if (fd < 0) return -fd;
   clearSuid(permit, fd, call);
@@ -179,13 +179,13 @@ function killSuid(core: Core, permit: Permit, call: CallContext, node: Node): nu
   return 0;
 }
 
-function setMode(core: Core, permit: Permit, node: Node, set: SetAttr): number {
+function setMode(core: OperationContext, permit: Permit, node: Node, set: SetAttr): number {
   if (set.mode === undefined || node.kind === S.IFLNK) return 0;
   const at = aim(core, node);
   return -effects(permit).fchmodat(at.fd, at.name, set.mode & 0o7777, at.name === "" ? AT.EMPTY_PATH : AT.SYMLINK_NOFOLLOW) || 0;
 }
 
-function setTimes(core: Core, permit: Permit, node: Node, set: SetAttr): number {
+function setTimes(core: OperationContext, permit: Permit, node: Node, set: SetAttr): number {
   if (set.atime === undefined && set.mtime === undefined) return 0;
   const at = aim(core, node);
   const times = {

@@ -1,12 +1,13 @@
 /** STATFS and SYNCFS, and what every kind of sync does on a volatile mount. */
 import { Errno, type StatfsOut, type Status } from "@sluice/vfs";
-import type { Core } from "../core.js";
+import type { OperationContext } from "./operation-context.js";
+import { syncVolatile } from "../io/data.js";
 import { sys } from "../layer/system-calls.js";
 
 const numbers = new Float64Array(12);
 
 /** Of the upper layer; of the topmost lower on a read-only mount. */
-export function statfs(core: Core, out: StatfsOut): number {
+export function statfs(core: OperationContext, out: StatfsOut): number {
   const layer = core.layers[0];
   if (layer === undefined) return Errno.EIO;
   const status = sys.fstatfs(layer.root.fd, numbers);
@@ -16,18 +17,9 @@ export function statfs(core: Core, out: StatfsOut): number {
   return 0;
 }
 
-export function syncfs(core: Core): Status {
+export function syncfs(core: OperationContext): Status {
   if (core.upper === undefined) return 0;
   if (core.config.volatile) return syncVolatile(core);
   const fd = core.upper.mountFd;
   return fd < 0 ? -fd : sys.syncfsAsync(fd).then((status) => -status || 0);
-}
-
-/**
- * Nothing is written; but once something could not be, everybody who syncs is told so for good, as what the mount holds is
- * not what was written (overlayfs: fs/overlayfs/super.c ovl_sync_status).
- */
-export function syncVolatile(core: Core): Status {
-  const witness = core.config.errorWitness;
-  return witness === undefined ? 0 : sys.fsyncAsync(witness, false).then((status) => -status || 0);
 }

@@ -1,7 +1,7 @@
 /** GETXATTR, SETXATTR, LISTXATTR and REMOVEXATTR. Overlay marks stay out of sight; callers' own of that name are escaped. */
 import { AT, type CallContext, type DataOut, Errno, type NodeId, S, type Status, type XattrSetArgs } from "@sluice/vfs";
 import { copyUp } from "../copy-up/copy-up.js";
-import type { Core } from "../core.js";
+import type { OperationContext } from "./operation-context.js";
 import { govern } from "../gate/govern.js";
 import { GovernedOperation } from "../gate/governed-operation.js";
 import type { GovernedAccess } from "../gate/judged-accesses.js";
@@ -22,7 +22,7 @@ const value = Buffer.alloc(XATTR_MAX);
 /** Asks for a size alone. */
 const NO_ROOM = Buffer.alloc(0);
 
-export function getxattr(core: Core, id: NodeId, args: { name: string; size: number }, out: DataOut): number {
+export function getxattr(core: OperationContext, id: NodeId, args: { name: string; size: number }, out: DataOut): number {
   const node = core.nodes.get(id);
   if (node === undefined) return Errno.ESTALE;
   if (args.name.startsWith(OWN_PREFIX)) return answer(describe(core, node, args.name.slice(OWN_PREFIX.length)), args.size, out);
@@ -42,7 +42,7 @@ function answer(bytes: Uint8Array | undefined, size: number, out: DataOut): numb
   return 0;
 }
 
-function describe(core: Core, node: Node, what: string): Uint8Array | undefined {
+function describe(core: OperationContext, node: Node, what: string): Uint8Array | undefined {
   const text = (): string | undefined => {
     switch (what) {
       case "layer":
@@ -72,13 +72,13 @@ function modeOf(node: Node): string {
  * What the kernel has no handler for of the overlay's own namespace, its prefix alone, or finds too long once it is escaped
  * (fs/overlayfs/xattrs.c ovl_xattr_escape_name).
  */
-function refusal(core: Core, name: string): number {
+function refusal(core: OperationContext, name: string): number {
   if (isBareNamespace(core.marks, name)) return Errno.EINVAL;
   const stored = storedName(core.marks, name);
   return stored !== name && stored.length > XATTR_NAME_MAX ? Errno.EOPNOTSUPP : 0;
 }
 
-export function listxattr(core: Core, call: CallContext, request: { id: NodeId; size: number }, out: DataOut): number {
+export function listxattr(core: OperationContext, call: CallContext, request: { id: NodeId; size: number }, out: DataOut): number {
   const { id, size } = request;
   const node = core.nodes.get(id);
   if (node === undefined) return Errno.ESTALE;
@@ -95,13 +95,13 @@ export function listxattr(core: Core, call: CallContext, request: { id: NodeId; 
 }
 
 /** The host lists trusted names to the daemon, which has CAP_SYS_ADMIN; callers see them only as root (fs/overlayfs/xattrs.c ovl_can_list). */
-function listedName(core: Core, call: CallContext, name: string): string[] {
+function listedName(core: OperationContext, call: CallContext, name: string): string[] {
   if (name === "" || (call.uid !== 0 && name.startsWith("trusted."))) return [];
   const shown = shownName(core.marks, name);
   return shown === undefined ? [] : [shown];
 }
 
-export function setxattr(core: Core, call: CallContext, request: { id: NodeId; args: XattrSetArgs }): Status {
+export function setxattr(core: OperationContext, call: CallContext, request: { id: NodeId; args: XattrSetArgs }): Status {
   const { name, flags, value: given, killSgid } = request.args;
   if (name.startsWith(OWN_PREFIX)) return Errno.EPERM;
   const refused = refusal(core, name);
@@ -122,14 +122,14 @@ export function setxattr(core: Core, call: CallContext, request: { id: NodeId; a
  * An ACL set by somebody outside the object's group takes setgid (FUSE_SETXATTR_ACL_KILL_SGID); the daemon's own would not. The
  * kernel asks for that of each ACL, but file systems do so only where it changes the mode.
  */
-function dropSgid(core: Core, permit: Permit, at: { fd: number; name: string }): number {
+function dropSgid(core: OperationContext, permit: Permit, at: { fd: number; name: string }): number {
   const attr = core.scratchAttr;
   const status = at.name === "" ? statFd(at.fd, attr) : statName(at.fd, at.name, attr);
   if (status < 0 || (attr.mode & S.ISGID) === 0) return status;
   return effects(permit).fchmodat(at.fd, at.name, attr.mode & 0o7777 & ~S.ISGID, at.name === "" ? AT.EMPTY_PATH : AT.SYMLINK_NOFOLLOW);
 }
 
-export function removexattr(core: Core, call: CallContext, request: { id: NodeId; name: string }): Status {
+export function removexattr(core: OperationContext, call: CallContext, request: { id: NodeId; name: string }): Status {
   if (request.name.startsWith(OWN_PREFIX)) return Errno.EPERM;
   const refused = refusal(core, request.name);
   if (refused !== 0) return refused;
@@ -150,7 +150,7 @@ const ACCESS_ACL = "system.posix_acl_access";
 const XATTR_CREATE = 1;
 
 /** XATTR_CREATE where an earlier process was about to make the attribute, which was not there then: it may be by now. */
-function madeBefore(core: Core, call: CallContext, at: { fd: number; name: string; real: string; flags: number }): number {
+function madeBefore(core: OperationContext, call: CallContext, at: { fd: number; name: string; real: string; flags: number }): number {
   if ((at.flags & XATTR_CREATE) === 0 || !isJournaled(core, call)) return 0;
   if (intentLeft(core, call, IntentKind.makeXattr) !== undefined) return XATTR_CREATE;
   if (sys.getxattrat(at.fd, at.name, at.real, NO_ROOM) === -Errno.ENODATA) intendXattr(core, call, IntentKind.makeXattr);
@@ -158,7 +158,12 @@ function madeBefore(core: Core, call: CallContext, at: { fd: number; name: strin
 }
 
 /** Where an earlier process was about to take the attribute away, which was there then, it may be gone by now. */
-function removeOnce(core: Core, permit: Permit, call: CallContext, at: { fd: number; file: string; attribute: string }): number {
+function removeOnce(
+  core: OperationContext,
+  permit: Permit,
+  call: CallContext,
+  at: { fd: number; file: string; attribute: string },
+): number {
   const begun = intentLeft(core, call, IntentKind.removeXattr) !== undefined;
   if (!begun && isJournaled(core, call) && sys.getxattrat(at.fd, at.file, at.attribute, NO_ROOM) >= 0) {
     intendXattr(core, call, IntentKind.removeXattr);
@@ -173,7 +178,7 @@ interface Change {
   refuse: ((node: Node) => number) | undefined;
 }
 
-class ChangingXattr extends GovernedOperation {
+class ChangingXattr extends GovernedOperation<OperationContext> {
   constructor(
     call: CallContext,
     private readonly id: NodeId,
@@ -182,18 +187,18 @@ class ChangingXattr extends GovernedOperation {
     super(call);
   }
 
-  protected accesses(core: Core): readonly GovernedAccess[] | number {
+  protected accesses(core: OperationContext): readonly GovernedAccess[] | number {
     return metadataAccess(core, this.id);
   }
 
-  override prepare(core: Core, permit: Permit): Status {
+  override prepare(core: OperationContext, permit: Permit): Status {
     const node = core.nodes.get(this.id);
     if (node === undefined) return Errno.ESTALE;
     const refused = node.inUpper ? 0 : (this.change.refuse?.(node) ?? 0);
     return refused < 0 ? -refused : copyUp(core, node, { permit, call: this.call, truncate: false, metadataOnly: true });
   }
 
-  commit(core: Core, permit: Permit): number {
+  commit(core: OperationContext, permit: Permit): number {
     const node = core.nodes.get(this.id);
     return node === undefined ? Errno.ESTALE : -this.change.act(permit, node) || 0;
   }

@@ -4,7 +4,7 @@
  */
 import type { DirectoryRecord, FileRecord, HandleRecords } from "@sluice/journal";
 import { O } from "@sluice/vfs";
-import type { Core } from "../core.js";
+import type { OpenContext } from "../open/open-context.js";
 import { OpenDirectory, OpenFile } from "../handles/handle-table.js";
 import { InodeIo } from "../node/inode-io.js";
 import { withhold } from "../io/withhold-open.js";
@@ -20,7 +20,7 @@ import { useBacking } from "../open/execute-plan.js";
 import type { Revival } from "./revival.js";
 
 export interface Restoring {
-  readonly core: Core;
+  readonly core: OpenContext;
   readonly revival: Revival;
   readonly stored: Map<bigint, number>;
 }
@@ -64,7 +64,7 @@ function restoreFile(restoring: Restoring, was: Was<FileRecord>): void {
 }
 
 /** What was decided of it holds on. */
-function restoreRuling(core: Core, file: OpenFile): void {
+function restoreRuling(core: OpenContext, file: OpenFile): void {
   const { handles } = (core.journal as OverlayJournal).records;
   const kept = handles.attachedTo(file.slot);
   const { handle, nodeId, node, write, mode: io, flow: mode } = file;
@@ -74,7 +74,7 @@ function restoreRuling(core: Core, file: OpenFile): void {
   if (refused !== 0) void withhold(core, handle, refused);
 }
 
-function openOwn(core: Core, file: OpenFile): number {
+function openOwn(core: OpenContext, file: OpenFile): number {
   const { node } = file;
   return file.write && node.inUpper && node.data === undefined ? openWritable(core, node, file.flags) : openNode(core, node, O.RDONLY);
 }
@@ -107,7 +107,7 @@ function openBackingFile(restoring: Restoring, node: Node, at: { layer: HostLaye
 }
 
 /** The server was killed between a copy-up and what it would have kept of the file below. */
-function openOrigin(core: Core, node: Node): number {
+function openOrigin(core: OpenContext, node: Node): number {
   const dirFd = core.fds.of(node.top);
   return dirFd < 0 ? dirFd : followOriginOf(core, { dirFd, name: node.realName }, O.RDONLY);
 }

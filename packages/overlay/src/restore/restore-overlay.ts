@@ -1,12 +1,12 @@
 /** Takes over what a process before this one wrote down: ids and handles go on behind its own, what was open is opened again. */
-import type { Core } from "../core.js";
+import type { OpenContext } from "../open/open-context.js";
 import type { Survival } from "../contract/survival.js";
 import { discardStored, restoreHandles } from "./restore-handles.js";
 import { restoreLocks, restoreReroutes } from "./restore-locks.js";
 import { Revival } from "./revival.js";
 import { settleRequests } from "./settle-requests.js";
 
-export function restoreOverlay(core: Core, survival: Survival): void {
+export function restoreOverlay(core: OpenContext, survival: Survival): void {
   const { journal, stored } = survival;
   const revival = new Revival(core, journal.nodes, stored);
   core.nodes.revival = revival;

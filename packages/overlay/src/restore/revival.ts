@@ -5,20 +5,27 @@
  */
 import { NodeFlag, type NodeRecords, RecordKind } from "@sluice/journal";
 import { type Attr, type ByteName, type NodeId, S } from "@sluice/vfs";
-import type { Core } from "../core.js";
 import { InodeIo } from "../node/inode-io.js";
+import type { Journaled } from "../journal/intents.js";
 import { storeKey } from "../journal/overlay-journal.js";
 import { type HostLayer, RealDir } from "../layer/host-layer.js";
-import { Found, find } from "../merge/find.js";
+import { find } from "../merge/find.js";
+import type { MergedLayers } from "../merge/merged-layers.js";
+import { Found } from "../node/found.js";
 import { place, placeInIndex } from "../node/admit.js";
 import { lookUpIndex } from "../node/link-index.js";
 import { type Dentry, Node, NodeAlias, pathAt } from "../node/node.js";
+import type { NodeStore } from "../node/node-store.js";
+import type { LazyRestore } from "../node/node-table.js";
 import { DormantIndex } from "./dormant-index.js";
 
 const found = new Found();
 
-export class Revival {
-  readonly #core: Core;
+/** The nodes, and the layers that their names lead into. */
+type RevivalContext = NodeStore & MergedLayers & Journaled;
+
+export class Revival implements LazyRestore {
+  readonly #core: RevivalContext;
   readonly #records: NodeRecords;
   readonly #index: DormantIndex;
   readonly #stored: Map<bigint, number>;
@@ -27,7 +34,7 @@ export class Revival {
   readonly #linked = new Map<number, number>();
   readonly #lowerLinked = new Map<string, number[]>();
 
-  constructor(core: Core, records: NodeRecords, stored: Map<bigint, number>) {
+  constructor(core: RevivalContext, records: NodeRecords, stored: Map<bigint, number>) {
     this.#core = core;
     this.#records = records;
     this.#stored = stored;

@@ -4,12 +4,14 @@
  */
 import type { RequestIntent } from "@sluice/journal";
 import { AT, S } from "@sluice/vfs";
-import type { Core } from "../core.js";
+import type { OpenContext } from "../open/open-context.js";
 import { IntentKind } from "../journal/intents.js";
+import type { OverlayJournal } from "../journal/overlay-journal.js";
 import { statName, upkeep } from "../layer/system-calls.js";
 import type { RealDir } from "../layer/host-layer.js";
 import { isWhiteout, makeWhiteout } from "../marks/whiteout.js";
-import { existsBelow, Found, find } from "../merge/find.js";
+import { existsBelow, find } from "../merge/find.js";
+import { Found } from "../node/found.js";
 import type { Node } from "../node/node.js";
 import type { Restoring } from "./restore-handles.js";
 
@@ -51,7 +53,7 @@ function settle(restoring: Restoring, intent: RequestIntent): "done" | "undone" 
 
 /** What was opened, and the kernel was not told. */
 function forgetOpened({ core, revival }: Restoring, request: number, nameless: boolean): void {
-  const { handles, requests } = (core.journal as NonNullable<Core["journal"]>).records;
+  const { handles, requests } = (core.journal as OverlayJournal).records;
   for (const slot of [...handles.slots()]) {
     const by = handles.openedBy(slot);
     if (by.slot !== request || by.unique !== requests.uniqueOf(request)) continue;
@@ -137,7 +139,7 @@ function settleRename({ core, revival }: Restoring, { numbers, names }: RequestI
 }
 
 /** A whiteout that changed places with what was renamed, and hides nothing where it is now. */
-function clearSource(core: Core, { parent, name }: Ends): void {
+function clearSource(core: OpenContext, { parent, name }: Ends): void {
   const from = core.fds.of(parent.upperDir as RealDir);
   if (from < 0 || statName(from, name, core.scratchAttr) < 0 || !isWhiteout(core.scratchAttr)) return;
   if (!existsBelow(core, parent, name)) upkeep.unlinkat(from, name, 0);

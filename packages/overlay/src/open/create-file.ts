@@ -1,7 +1,7 @@
 /** CREATE and TMPFILE: a new file and its first open, decided together before either exists. */
 import { type CallContext, type CreateArgs, type EntryOut, Errno, O, type OpenOut, S, type Status } from "@sluice/vfs";
 import { copyUpDirectory } from "../copy-up/copy-up-directory.js";
-import type { Core } from "../core.js";
+import type { OpenContext } from "./open-context.js";
 import { creationIntent } from "../gate/describe-access.js";
 import type { Intent, Ruling } from "../contract/gate.js";
 import { govern, type Governed } from "../gate/govern.js";
@@ -27,11 +27,16 @@ interface CreateOut {
   open: OpenOut;
 }
 
-export function createFile(core: Core, call: CallContext, request: { at: At; args: CreateArgs }, out: CreateOut): Status {
+export function createFile(core: OpenContext, call: CallContext, request: { at: At; args: CreateArgs }, out: CreateOut): Status {
   return govern(core, new Creating(call, { parentId: request.at.parent, name: request.at.name, args: request.args }, out));
 }
 
-export function createNameless(core: Core, call: CallContext, request: { parent: number; args: CreateArgs }, out: CreateOut): Status {
+export function createNameless(
+  core: OpenContext,
+  call: CallContext,
+  request: { parent: number; args: CreateArgs },
+  out: CreateOut,
+): Status {
   return govern(core, new Creating(call, { parentId: request.parent, name: undefined, args: request.args }, out));
 }
 
@@ -42,7 +47,7 @@ interface FileToMake {
   args: CreateArgs;
 }
 
-class Creating implements Governed {
+class Creating implements Governed<OpenContext> {
   /** Made where there is a policy. */
   #judged: JudgedAccesses | undefined = undefined;
   #ruling: Ruling = GRANTED;
@@ -53,7 +58,7 @@ class Creating implements Governed {
     private readonly out: CreateOut,
   ) {}
 
-  judge(core: Core): Status {
+  judge(core: OpenContext): Status {
     const accesses = this.#accesses(core);
     if (typeof accesses === "number") return accesses;
     this.#ruling = GRANTED;
@@ -65,7 +70,7 @@ class Creating implements Governed {
     });
   }
 
-  holds(core: Core): boolean {
+  holds(core: OpenContext): boolean {
     const accesses = this.#accesses(core);
     if (typeof accesses === "number") return false;
     return this.#judged === undefined ? accesses.length === 0 : this.#judged.hold(core, this.call, accesses);
@@ -75,7 +80,7 @@ class Creating implements Governed {
     return 0;
   }
 
-  commit(core: Core, permit: Permit): number {
+  commit(core: OpenContext, permit: Permit): number {
     const parent = directoryOf(core, this.file.parentId);
     if (typeof parent === "number") return parent;
     const { name, args } = this.file;
@@ -83,7 +88,7 @@ class Creating implements Governed {
     return name === undefined ? makeNameless(core, permit, made, this.out) : makeNamed(core, permit, made, this.out);
   }
 
-  #accesses(core: Core): readonly GovernedAccess[] | number {
+  #accesses(core: OpenContext): readonly GovernedAccess[] | number {
     const parent = directoryOf(core, this.file.parentId);
     if (typeof parent === "number") return parent;
     if (core.upper === undefined) return Errno.EROFS;
@@ -109,7 +114,7 @@ interface Made {
   ruling: Ruling;
 }
 
-function makeNamed(core: Core, permit: Permit, made: Made, out: CreateOut): number {
+function makeNamed(core: OpenContext, permit: Permit, made: Made, out: CreateOut): number {
   const { call, parent, name, args, ruling } = made;
   const make = (by: Permit, dirFd: number, as: string): number => makeFile(by, { dirFd, name: as }, O.RDWR | O.EXCL, args.mode & 0o7777);
   const fd = createObject(core, permit, { call, parent, name, umask: args.umask, directory: false, make });
@@ -123,7 +128,7 @@ function makeNamed(core: Core, permit: Permit, made: Made, out: CreateOut): numb
   return 0;
 }
 
-function makeNameless(core: Core, permit: Permit, made: Made, out: CreateOut): number {
+function makeNameless(core: OpenContext, permit: Permit, made: Made, out: CreateOut): number {
   const { call, parent, args, ruling } = made;
   const copied = mayAdd(core, parent) || copyUpDirectory(core, parent);
   if (copied !== 0) return copied;
@@ -147,7 +152,7 @@ function makeNameless(core: Core, permit: Permit, made: Made, out: CreateOut): n
   return 0;
 }
 
-function openNameless(core: Core, permit: Permit, { call, parent, args }: Made): number {
+function openNameless(core: OpenContext, permit: Permit, { call, parent, args }: Made): number {
   const dirFd = core.fds.of(parent.upperDir as RealDir);
   if (dirFd < 0) return dirFd;
   const status = sys.asCaller(call.uid, call.gid, args.umask, call.groups);
@@ -164,7 +169,7 @@ function openNameless(core: Core, permit: Permit, { call, parent, args }: Made):
   return labelled;
 }
 
-function open(core: Core, permit: Permit, file: NewFile, out: CreateOut): void {
+function open(core: OpenContext, permit: Permit, file: NewFile, out: CreateOut): void {
   openNewFile(core, permit, file, out.open);
   // The entry was filled before the file was granted for writing.
   out.entry.attrTtlMs = attrTtlMs(core, file.node);

@@ -1,0 +1,24 @@
+/** What a copy-up works on. */
+import type { Attr, KernelPort } from "@sluice/vfs";
+import type { OverlayConfig, OverlayEvents } from "../contract/config.js";
+import type { KeptBackings } from "../handles/kept-backings.js";
+import type { OverlayJournal } from "../journal/overlay-journal.js";
+import type { ScratchDirectory } from "../layer/layer-stack.js";
+import type { Node } from "../node/node.js";
+import type { NodeStore } from "../node/node-store.js";
+import type { CopyUpJob } from "./copy-up-job.js";
+
+export interface CopyUpContext extends NodeStore, ScratchDirectory {
+  readonly config: Pick<OverlayConfig, "inlineCopyBytes" | "metacopy" | "sharedLower" | "volatile">;
+  readonly events: Pick<OverlayEvents, "anomaly" | "copyUp">;
+  readonly port: KernelPort;
+  readonly kept: KeptBackings;
+  /** Undefined if nothing outlives this process. */
+  readonly journal: OverlayJournal | undefined;
+  /** For objects that nobody needs for longer than one operation. */
+  readonly scratchAttr: Attr;
+  /** Copies of file data under way. All who wait for a node's copy wait for the same one. */
+  readonly copyUpJobs: Map<Node, CopyUpJob>;
+  /** Counts the copies that were made. */
+  copyUps: number;
+}

@@ -1,0 +1,31 @@
+/** What a search of a name found in the layers: a node is made of it. */
+import { Attr, type ByteName } from "@sluice/vfs";
+import type { DataPlace } from "../layer/data-place.js";
+import type { RealDir } from "../layer/host-layer.js";
+
+/** One object serves many searches. */
+export class Found {
+  /** S_IFMT bits; 0: nothing. */
+  kind = 0;
+  /** Attributes of the topmost object. */
+  attr: Attr = new Attr();
+  /** Not a directory: where it lies. */
+  dir: RealDir | undefined = undefined;
+  /** A metadata-only copy: where its data lies. */
+  data: DataPlace | undefined = undefined;
+  /** A directory: what it is merged from, top first. */
+  dirs: RealDir[] = [];
+  /** Of the topmost lower directory, where `dirs` has one: the origin of the inode number. */
+  lowerIno: { lo: number; hi: number; device: number; path: readonly ByteName[] } | undefined = undefined;
+  opaque = false;
+
+  reset(): void {
+    this.kind = 0;
+    this.dir = undefined;
+    this.data = undefined;
+    // A node has it now.
+    if (this.dirs.length > 0) this.dirs = [];
+    this.lowerIno = undefined;
+    this.opaque = false;
+  }
+}
