@@ -6,6 +6,7 @@ import { root } from "./build.mjs";
 import { checkBans } from "./rules/bans.mjs";
 import { checkBoundaries } from "./rules/boundaries.mjs";
 import { checkC } from "./rules/compile-c.mjs";
+import { checkOverlayFloors } from "./rules/overlay-floors.mjs";
 
 /**
  * @typedef {object} Outcome
@@ -76,6 +77,12 @@ const STEPS = [
     run: () => listed(checkBoundaries(root)),
     reason: "imports only point downwards; the table is packages/dev/rules/boundaries.mjs",
     remedy: "move the code to the package it belongs to, or pass the thing in through an interface of the lower package",
+  },
+  {
+    name: "overlay floors",
+    run: () => listed(checkOverlayFloors(root)),
+    reason: "the folders of the overlay lie on each other; the order is packages/dev/rules/overlay-floors.mjs",
+    remedy: "move the code to the floor that it belongs to, or let the lower folder declare an interface of what it calls",
   },
   {
     name: "bans",

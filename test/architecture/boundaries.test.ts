@@ -1,12 +1,13 @@
 // Plants imports and words that the architecture forbids in a small tree of its own, and expects each to be named with
 // its reason; then holds the repository itself to the same rules.
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { scratch } from "@sluice/testkit";
 import { describe, expect, test } from "vitest";
 import { BANS, checkBans } from "../../packages/dev/rules/bans.mjs";
 import { BOUNDARIES, checkBoundaries } from "../../packages/dev/rules/boundaries.mjs";
+import { checkOverlayFloors, FLOORS } from "../../packages/dev/rules/overlay-floors.mjs";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 
@@ -87,6 +88,58 @@ describe("import boundaries", () => {
   });
 });
 
+describe("floors of the overlay", () => {
+  const source = (path: string): string => `packages/overlay/src/${path}`;
+
+  function floorViolations(files: Readonly<Record<string, string>>): string[] {
+    return checkOverlayFloors(treeOf(Object.fromEntries(Object.entries(files).map(([path, text]) => [source(path), text]))));
+  }
+
+  test.each([
+    ["node/a.ts", "../merge/b.js"],
+    ["layer/a.ts", "../contract/../node/b.js"],
+    ["operations/a.ts", "../open/b.js"],
+    ["restore/a.ts", "../overlay.js"],
+    ["node/a.ts", "../newcomer/b.js"],
+  ])("refuse that %s imports %s, even for a type", (path, module) => {
+    for (const text of [`import { a } from "${module}";\n`, `import type { A } from "${module}";\n`]) {
+      const violations = floorViolations({ [path]: text });
+      expect(violations).toHaveLength(1);
+      expect(violations[0]).toContain(`${source(path)}:1: may not import`);
+    }
+  });
+
+  test.each([
+    ["merge/a.ts", "../node/b.js"],
+    ["node/a.ts", "./b.js"],
+    ["overlay.ts", "./restore/b.js"],
+    ["node/a.test.ts", "../restore/b.js"],
+  ])("let %s import %s", (path, module) => {
+    expect(floorViolations({ [path]: `import { a } from "${module}";\n` })).toEqual([]);
+  });
+
+  test("refuse a folder that is no floor", () => {
+    expect(floorViolations({ "newcomer/a.ts": "export const a = 1;\n" })[0]).toContain("newcomer/ is no floor");
+  });
+
+  test("refuse a circle of files, even of types", () => {
+    const violations = floorViolations({
+      "node/a.ts": 'import type { B } from "./b.js";\n',
+      "node/b.ts": 'import type { C } from "./c.js";\n',
+      "node/c.ts": 'import type { A } from "./a.js";\n',
+      "node/d.ts": 'import type { A } from "./a.js";\n',
+    });
+    expect(violations).toHaveLength(1);
+    expect(violations[0]).toContain("node/a.ts → node/b.ts → node/c.ts → node/a.ts");
+  });
+
+  test("hold in this repository, for each of its folders", () => {
+    expect(checkOverlayFloors(root)).toEqual([]);
+    const folders = readdirSync(join(root, source("")), { withFileTypes: true }).filter((entry) => entry.isDirectory());
+    expect(folders.map(({ name }) => name).sort()).toEqual(FLOORS.map(({ folder }) => folder).sort());
+  });
+});
+
 describe("bans", () => {
   const OPENING = "// What it is.\n";
 
@@ -109,6 +162,7 @@ describe("bans", () => {
     ["layer changed without a permit", "packages/overlay/src/operations/a.ts", `${OPENING}upkeep.unlinkat(fd, name, 0);\n`],
     ["file made without a permit", "packages/overlay/src/operations/a.ts", `${OPENING}sys.openat(fd, name, O.CREAT, 0);\n`],
     ["file made without a permit", "packages/overlay/src/open/a.ts", `${OPENING}sys.openat(fd, name, O.CREAT, 0);\n`],
+    ["file made without a permit", "packages/overlay/src/handles/a.ts", `${OPENING}sys.openat(fd, name, O.CREAT, 0);\n`],
   ])("%s: %s", (name, path, source) => {
     const violations = checkBans(treeOf({ [path]: source }));
     expect(violations).toHaveLength(1);
