@@ -218,7 +218,7 @@ export const mutants: readonly Mutant[] = [
     name: "a write after a copy-up goes to the lower file",
     patches: [
       { file: `${OVERLAY}/open/plan-open.js`, find: "if (tiedTo === plan.layer)", replace: "if (tiedTo !== undefined)" },
-      { file: `${OVERLAY}/open/plan-open.js`, find: "io.backing.layer !== layer", replace: "io.backing.layer === undefined" },
+      { file: `${OVERLAY}/io/renumber.js`, find: "io.backing.layer !== layer", replace: "io.backing.layer === undefined" },
     ],
     run: cases.heldReaders,
   },
