@@ -8,7 +8,7 @@ import { parseDirents } from "./layer/dirents.js";
 import { type HostLayer, RealDir } from "./layer/host-layer.js";
 import { emptyDirectory, openName, sys, upkeep } from "./layer/system-calls.js";
 import { makeWhiteout } from "./marks/whiteout.js";
-import { readLeftHandles } from "./node/kept-handles.js";
+import { readLeftHandles } from "./node/persisted-handles.js";
 
 /** flock(2): exclusive, and do not wait. */
 const LOCK_EX_NB = 6;
@@ -18,7 +18,7 @@ const bytes = Buffer.alloc(4096);
 
 export interface OpenedScratch {
   dir: RealDir;
-  /** See node/kept-handles.ts. */
+  /** See node/persisted-handles.ts. */
   handles: string;
 }
 

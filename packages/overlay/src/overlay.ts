@@ -39,7 +39,7 @@ import { releaseFile } from "./io/release-file.js";
 import { type Passing, passingOf, withhold } from "./io/withhold-open.js";
 import { sys } from "./layer/system-calls.js";
 import { dropSharedWhiteout } from "./marks/shared-whiteout.js";
-import { leaveHandles } from "./node/kept-handles.js";
+import { leaveHandles } from "./node/persisted-handles.js";
 import { flushFile, getLock, setLock } from "./locks/lock-file.js";
 import { fsyncdir, opendir, readdir, releasedir } from "./operations/directories.js";
 import { copyFileRange, fallocate, lseek } from "./operations/file-space.js";

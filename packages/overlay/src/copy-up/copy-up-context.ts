@@ -1,7 +1,7 @@
 /** What a copy-up works on. */
 import type { Attr, KernelPort } from "@sluice/vfs";
 import type { OverlayConfig, OverlayEvents } from "../contract/config.js";
-import type { KeptBackings } from "../handles/kept-backings.js";
+import type { KeptBackings } from "../handles/backing-cache.js";
 import type { OverlayJournal } from "../journal/overlay-journal.js";
 import type { ScratchDirectory } from "../layer/layer-stack.js";
 import type { Node } from "../node/node.js";

@@ -10,7 +10,7 @@ import { type NodeId, ROOT_ID } from "@sluice/vfs";
 import type { OpenDirectory, OpenFile } from "../handles/handle-table.js";
 import type { FdStore, Survival } from "../contract/survival.js";
 import { sys } from "../layer/system-calls.js";
-import { writeListing } from "./kept-listing.js";
+import { writeListing } from "./stored-listing.js";
 import type { Dentry, Node, NodeAlias } from "../node/node.js";
 
 /** Keys of the store: what a number stands for is in its lowest two bits. */

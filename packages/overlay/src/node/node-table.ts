@@ -25,7 +25,7 @@ export interface NodeJournal {
   renumbered(node: Node): void;
 }
 
-/** Nodes that an earlier process knew: they are restored when somebody asks for them. See restore/revival.ts. */
+/** Nodes that an earlier process knew: they are restored when somebody asks for them. See restore/lazy-restore.ts. */
 export interface LazyRestore {
   readonly size: number;
   reviveId(id: NodeId): boolean;

@@ -68,7 +68,7 @@ class ColdFields {
   apart: NodeAlias | undefined = undefined;
   /** Who needs it across a wait, though the kernel may not know it: see NodeTable.hold. */
   holds = 0;
-  /** Names in it of nodes that an earlier process knew and this one has not looked at yet: see restore/revival.ts. */
+  /** Names in it of nodes that an earlier process knew and this one has not looked at yet: see restore/lazy-restore.ts. */
   dormantChildren = 0;
   /** Key in the table of hard links of the upper layer, where it is in it. */
   linkKey: number | undefined = undefined;

@@ -43,7 +43,7 @@ import { statFd, sys } from "../layer/system-calls.js";
 import type { Permit } from "../layer/permit.js";
 import type { Node } from "../node/node.js";
 import { openNode, openWritable, statNode } from "../node/open-node.js";
-import { isReplaced } from "../operations/recheck.js";
+import { isReplaced } from "../operations/revalidate.js";
 import type { Backing, InodeIo } from "../node/inode-io.js";
 import { executePlan, type PlannedOpen } from "./execute-plan.js";
 import { OpenIntent, writes } from "./open-intent.js";

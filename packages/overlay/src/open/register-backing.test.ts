@@ -6,7 +6,7 @@ import { afterAll, expect, test } from "vitest";
 import type { OpenContext } from "./open-context.js";
 import { OpenFile } from "../handles/handle-table.js";
 import { InodeIo } from "../node/inode-io.js";
-import { KeptBackings } from "../handles/kept-backings.js";
+import { KeptBackings } from "../handles/backing-cache.js";
 import type { HostLayer } from "../layer/host-layer.js";
 import { Node } from "../node/node.js";
 import { registerBacking } from "./register-backing.js";

@@ -5,7 +5,7 @@ import { countDirectories } from "../merge/listing.js";
 import { shownLinks } from "../node/link-index.js";
 import type { Node } from "../node/node.js";
 import { showBlocksOfData } from "../node/open-data.js";
-import { statOwn } from "./recheck.js";
+import { statOwn } from "./revalidate.js";
 
 export function getattr(core: OperationContext, id: NodeId, out: AttrOut): number {
   const node = core.nodes.get(id);

@@ -7,7 +7,7 @@ import { admit } from "../node/admit.js";
 import type { Node } from "../node/node.js";
 import { statNode } from "../node/open-node.js";
 import { present } from "./getattr.js";
-import { isLoss, loseName, recheck } from "./recheck.js";
+import { isLoss, loseName, recheck } from "./revalidate.js";
 
 const found = new Found();
 

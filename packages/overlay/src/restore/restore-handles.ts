@@ -9,7 +9,7 @@ import { OpenDirectory, OpenFile } from "../handles/handle-table.js";
 import { InodeIo } from "../node/inode-io.js";
 import { withhold } from "../io/withhold-open.js";
 import { MODES, type OverlayJournal, storeKey } from "../journal/overlay-journal.js";
-import { readListingFrom } from "../journal/kept-listing.js";
+import { readListingFrom } from "../journal/stored-listing.js";
 import type { HostLayer } from "../layer/host-layer.js";
 import { sys } from "../layer/system-calls.js";
 import { followOriginOf } from "../marks/origin.js";
@@ -17,7 +17,7 @@ import { DirectoryStream } from "../merge/directory-stream.js";
 import { type Node, pathOf } from "../node/node.js";
 import { openNode, openWritable } from "../node/open-node.js";
 import { useBacking } from "../open/execute-plan.js";
-import type { Revival } from "./revival.js";
+import type { Revival } from "./lazy-restore.js";
 
 export interface Restoring {
   readonly core: OpenContext;

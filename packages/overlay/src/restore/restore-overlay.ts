@@ -3,8 +3,8 @@ import type { OpenContext } from "../open/open-context.js";
 import type { Survival } from "../contract/survival.js";
 import { discardStored, restoreHandles } from "./restore-handles.js";
 import { restoreLocks, restoreReroutes } from "./restore-locks.js";
-import { Revival } from "./revival.js";
-import { settleRequests } from "./settle-requests.js";
+import { Revival } from "./lazy-restore.js";
+import { settleRequests } from "./resolve-requests.js";
 
 export function restoreOverlay(core: OpenContext, survival: Survival): void {
   const { journal, stored } = survival;

@@ -5,7 +5,7 @@ import { type Found, find, join, namesIn, notDirectory, type Tree } from "../dif
 import type { Problem } from "./check-upper.js";
 
 const INCOMPAT = "incompat";
-/** What nodeIds stood for, for file handles: every mount leaves it (packages/overlay/src/node/kept-handles.ts). */
+/** What nodeIds stood for, for file handles: every mount leaves it (packages/overlay/src/node/persisted-handles.ts). */
 const HANDLES = "handles";
 /** struct ovl_fb in hexadecimal: version, magic, … */
 const INDEX_NAME = /^00fb[0-9a-f]+$/;

@@ -1,7 +1,7 @@
 import { S } from "@sluice/vfs";
 import { expect, test } from "vitest";
 import type { ForgottenNode } from "./forgotten-nodes.js";
-import { decodeHandles, encodeHandles } from "./kept-handles.js";
+import { decodeHandles, encodeHandles } from "./persisted-handles.js";
 
 const records: ForgottenNode[] = [
   { id: 7, kind: S.IFDIR, inoLo: 1, inoHi: 0, names: [{ parentId: 1, name: "a directory" }] },

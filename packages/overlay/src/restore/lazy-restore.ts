@@ -17,7 +17,7 @@ import { lookUpIndex } from "../node/link-index.js";
 import { type Dentry, Node, NodeAlias, pathAt } from "../node/node.js";
 import type { NodeStore } from "../node/node-store.js";
 import type { LazyRestore } from "../node/node-table.js";
-import { DormantIndex } from "./dormant-index.js";
+import { DormantIndex } from "./pending-index.js";
 
 const found = new Found();
 
