@@ -4,7 +4,7 @@ import type { OverlayConfig } from "./contract/config.js";
 import type { OverlayContext } from "./overlay-context.js";
 import { HandleTable } from "./handles/handle-table.js";
 import { IdleIo } from "./io/idle-io.js";
-import { KeptBackings } from "./handles/backing-cache.js";
+import { BackingCache } from "./handles/backing-cache.js";
 import { Reroutes } from "./open/reroutes.js";
 import { DirectoryFds } from "./layer/directory-fds.js";
 import type { HostLayer } from "./layer/host-layer.js";
@@ -17,7 +17,7 @@ import { LockTable } from "./locks/lock-table.js";
 import { markNames } from "./marks/names.js";
 import { RecentListings } from "./merge/recent-listings.js";
 import { setIno } from "./node/admit.js";
-import { goOnWithHandles } from "./node/persisted-handles.js";
+import { loadHandles } from "./node/persisted-handles.js";
 import type { Node } from "./node/node.js";
 import { KnownPaths } from "./node/known-paths.js";
 import { NodeTable } from "./node/node-table.js";
@@ -36,7 +36,7 @@ export function createOverlay(config: OverlayConfig, port: KernelPort): Overlay 
   const takesOver = config.survival?.journal.takenOver === true;
   const fds = new DirectoryFds(config.maxDirectoryFds);
   const journal = config.survival === undefined ? undefined : new OverlayJournal(config.survival);
-  const kept = keptBackings(config, port, journal);
+  const kept = backingCache(config, port, journal);
   const keep = { kept, paths: new KnownPaths(), fds };
   const free = (node: Node): void => release(keep, node);
   const nodes = new NodeTable(free, journal, () => config.events.grew());
@@ -84,7 +84,7 @@ export function createOverlay(config: OverlayConfig, port: KernelPort): Overlay 
   lookAtDirectories(core);
   if (takesOver && config.survival !== undefined) restoreOverlay(core, config.survival);
   else {
-    goOnWithHandles(nodes, scratch?.handles ?? "");
+    loadHandles(nodes, scratch?.handles ?? "");
     cleanLinkIndex(core);
     journal?.begin(root);
   }
@@ -101,13 +101,13 @@ function lookAtDirectories(core: OverlayContext): void {
   identifyRoot(core);
 }
 
-function keptBackings(config: OverlayConfig, port: KernelPort, journal: OverlayJournal | undefined): KeptBackings {
-  return new KeptBackings(config.maxKeptBackings, {
+function backingCache(config: OverlayConfig, port: KernelPort, journal: OverlayJournal | undefined): BackingCache {
+  return new BackingCache(config.maxKeptBackings, {
     unregister: (id) => {
       port.closeBacking(id);
       journal?.backingClosed(id);
     },
-    keeps: (node, id) => journal?.keepsBacking(node, id),
+    cached: (node, id) => journal?.backingCached(node, id),
   });
 }
 

@@ -8,7 +8,7 @@ import { parseDirents } from "./layer/dirents.js";
 import { type HostLayer, RealDir } from "./layer/host-layer.js";
 import { emptyDirectory, openName, sys, upkeep } from "./layer/system-calls.js";
 import { makeWhiteout } from "./marks/whiteout.js";
-import { readLeftHandles } from "./node/persisted-handles.js";
+import { readHandles } from "./node/persisted-handles.js";
 
 /** flock(2): exclusive, and do not wait. */
 const LOCK_EX_NB = 6;
@@ -50,7 +50,7 @@ function prepare(fd: number, work: LayerSpec, { volatile, goesOn }: { volatile: 
   if (feature !== undefined && !(volatile && goesOn && feature === "volatile")) {
     throw new FsError(Errno.EINVAL, `workdir ${work.path}: an earlier mount left work/incompat/${feature} in it`);
   }
-  const handles = readLeftHandles(fd);
+  const handles = readHandles(fd);
   const purged = emptyDirectory(fd).status;
   if (purged < 0) throw new FsError(-purged, `workdir ${work.path}: cannot be cleared of what an earlier mount left`);
   setApart(fd, work);

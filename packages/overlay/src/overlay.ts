@@ -39,7 +39,7 @@ import { releaseFile } from "./io/release-file.js";
 import { type Passing, passingOf, withhold } from "./io/withhold-open.js";
 import { sys } from "./layer/system-calls.js";
 import { dropSharedWhiteout } from "./marks/shared-whiteout.js";
-import { leaveHandles } from "./node/persisted-handles.js";
+import { saveHandles } from "./node/persisted-handles.js";
 import { flushFile, getLock, setLock } from "./locks/lock-file.js";
 import { fsyncdir, opendir, readdir, releasedir } from "./operations/directories.js";
 import { copyFileRange, fallocate, lseek } from "./operations/file-space.js";
@@ -216,7 +216,7 @@ function destroy(core: OverlayContext): void {
   core.kept.clear();
   core.purges.finish();
   // What was volatile is not mounted again.
-  if (core.scratch !== undefined && !core.config.volatile) leaveHandles(core.nodes, core.scratch);
+  if (core.scratch !== undefined && !core.config.volatile) saveHandles(core.nodes, core.scratch);
   core.nodes.closeAll();
   core.fds.closeAll();
   dropSharedWhiteout(core);

@@ -1,7 +1,7 @@
 /** What a copy-up works on. */
 import type { Attr, KernelPort } from "@sluice/vfs";
 import type { OverlayConfig, OverlayEvents } from "../contract/config.js";
-import type { KeptBackings } from "../handles/backing-cache.js";
+import type { BackingCache } from "../handles/backing-cache.js";
 import type { OverlayJournal } from "../journal/overlay-journal.js";
 import type { ScratchDirectory } from "../layer/layer-stack.js";
 import type { Node } from "../node/node.js";
@@ -12,7 +12,7 @@ export interface CopyUpContext extends NodeStore, ScratchDirectory {
   readonly config: Pick<OverlayConfig, "inlineCopyBytes" | "metacopy" | "sharedLower" | "volatile">;
   readonly events: Pick<OverlayEvents, "anomaly" | "copyUp">;
   readonly port: KernelPort;
-  readonly kept: KeptBackings;
+  readonly kept: BackingCache;
   /** Undefined if nothing outlives this process. */
   readonly journal: OverlayJournal | undefined;
   /** For objects that nobody needs for longer than one operation. */

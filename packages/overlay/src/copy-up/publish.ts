@@ -37,7 +37,7 @@ export function publish(core: CopyUpContext, node: Node, copy: FinishedCopy): nu
   const status = upkeep.renameat2(scratch, copy.name, into, node.name, RENAME.NOREPLACE);
   if (status < 0) return -status;
   if (known) restoreTimes(into, parentAttr);
-  settle(core, node, { dir: upperDir, name: node.name });
+  bookCopy(core, node, { dir: upperDir, name: node.name });
   // The copy has one name, and the kernel knows of all that the lower file has.
   if (copy.attr.nlink > 1 && node.lookups > 0) core.port.dropAttributes(node.id);
   return 0;
@@ -57,7 +57,7 @@ function publishInIndex(core: CopyUpContext, node: Node, copy: FinishedCopy): nu
   if (status < 0) return -status;
   node.indexed = { nlinkDelta: attr.nlink - own.nlink, lowerNlink: attr.nlink, bareNames: true };
   core.nodes.rememberLink(node, own.ino);
-  settle(core, node, { dir: index, name });
+  bookCopy(core, node, { dir: index, name });
   return linkUp(core, node);
 }
 
@@ -67,17 +67,17 @@ function publishNameless(core: CopyUpContext, node: Node, copy: FinishedCopy): n
   if (fd < 0) return -fd;
   const scratch = core.scratch as RealDir;
   upkeep.unlinkat(core.fds.of(scratch), copy.name, 0);
-  core.journal?.keep(node, fd);
+  core.journal?.storeFd(node, fd);
   if (node.fd >= 0) sys.close(node.fd);
   node.fd = fd;
-  settle(core, node, { dir: scratch, name: node.realName });
+  bookCopy(core, node, { dir: scratch, name: node.realName });
   core.journal?.nameless(node);
   return 0;
 }
 
-function settle(core: CopyUpContext, node: Node, place: { dir: RealDir; name: string }): void {
+function bookCopy(core: CopyUpContext, node: Node, place: { dir: RealDir; name: string }): void {
   core.nodes.forgetLowerLink(node);
-  core.journal?.keepBackings(node);
+  core.journal?.storeBackings(node);
   core.kept.drop(node);
   node.dir = place.dir;
   node.realName = place.name;

@@ -9,19 +9,19 @@ import { statName, sys } from "../layer/system-calls.js";
 import type { Node } from "../node/node.js";
 import type { Backing } from "../node/inode-io.js";
 
-export interface KeptBackingsEvents {
+export interface BackingCacheEvents {
   unregister(backingId: number): void;
   /** The id that is kept of the node from now on, or 0: for whoever writes it down. */
-  keeps(node: Node, backingId: number): void;
+  cached(node: Node, backingId: number): void;
 }
 
-export class KeptBackings {
+export class BackingCache {
   /** Those used longest ago first. */
   readonly #byNode = new Map<Node, Backing>();
   readonly #max: number;
-  readonly #events: KeptBackingsEvents;
+  readonly #events: BackingCacheEvents;
 
-  constructor(max: number, events: KeptBackingsEvents) {
+  constructor(max: number, events: BackingCacheEvents) {
     this.#max = max;
     this.#events = events;
   }
@@ -37,7 +37,7 @@ export class KeptBackings {
     if (backing.writable || backing.identity === undefined || !isPlain(node) || backing.layer !== node.dataLayer)
       return this.#close(backing);
     this.#byNode.set(node, backing);
-    this.#events.keeps(node, backing.id);
+    this.#events.cached(node, backing.id);
     if (this.#byNode.size <= this.#max) return;
     const [oldest, its] = this.#byNode.entries().next().value as [Node, Backing];
     this.#end(oldest, its);
@@ -85,7 +85,7 @@ export class KeptBackings {
 
   #forget(node: Node): void {
     this.#byNode.delete(node);
-    this.#events.keeps(node, 0);
+    this.#events.cached(node, 0);
   }
 
   #close(backing: Backing): void {

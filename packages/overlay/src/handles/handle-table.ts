@@ -67,7 +67,7 @@ export class OpenDirectory {
   /** Of a list that an earlier process read, how many rows it had: whoever has seen them all is at the end. */
   rows = 0;
   /** The list is in the store. */
-  keptListing = false;
+  storedListing = false;
   /** Instead of a listing, where one layer holds it all. */
   stream: DirectoryStream | undefined = undefined;
   constructor(
@@ -149,7 +149,7 @@ export class HandleTable {
     this.#byHandle.delete(handle);
     if (found === undefined || this.#journal === undefined) return;
     this.#journal.closed(found.slot);
-    if (found instanceof OpenDirectory && found.keptListing) this.#journal.dropListing(handle);
+    if (found instanceof OpenDirectory && found.storedListing) this.#journal.dropListing(handle);
   }
 
   closeDirectories(): void {

@@ -67,7 +67,7 @@ export class OverlayJournal {
     if (node.linkKey !== undefined) this.linked(node, node.linkKey);
     if (node.lowerLinkKey !== undefined) this.lowerLinked(node, node.lowerLinkKey);
     if (node.fd < 0) return;
-    this.keep(node, node.fd);
+    this.storeFd(node, node.fd);
     this.nameless(node);
   }
 
@@ -92,7 +92,7 @@ export class OverlayJournal {
     this.records.nodes.changeName(node.slot, { parent: from.parent.slot, name: from.name }, { parent: target, name: to.name });
   }
 
-  /** Its object has no name and is reached by `node.fd`, which `keep` stored; or has one again. */
+  /** Its object has no name and is reached by `node.fd`, which `storeFd` stored; or has one again. */
   nameless(node: Node): void {
     if (node.slot === 0) return;
     if (node.fd < 0) {
@@ -105,7 +105,7 @@ export class OverlayJournal {
   }
 
   /** Stores a descriptor of the node's object: before its last name goes. */
-  keep(node: Node, fd: number): void {
+  storeFd(node: Node, fd: number): void {
     if (node.slot !== 0) this.#store.store(storeKey.node(node.id), fd);
   }
 
@@ -191,11 +191,11 @@ export class OverlayJournal {
   }
 
   /** The reader has not seen all of its list, and is told positions in it. */
-  keepListing(directory: OpenDirectory): void {
-    if (directory.slot === 0 || directory.keptListing || directory.listing === undefined) return;
+  storeListing(directory: OpenDirectory): void {
+    if (directory.slot === 0 || directory.storedListing || directory.listing === undefined) return;
     const fd = writeListing(directory.listing);
     if (fd < 0) return;
-    directory.keptListing = true;
+    directory.storedListing = true;
     this.#store.store(storeKey.listing(directory.handle), fd);
     sys.close(fd);
   }
@@ -209,7 +209,7 @@ export class OverlayJournal {
   }
 
   /** The node's object will be another one than what is open by the kernel: that one is not found by name any more. */
-  keepBackings(node: Node): void {
+  storeBackings(node: Node): void {
     for (const file of node.io?.handles ?? []) {
       const { backing } = file;
       if (backing === undefined || this.#storedBackings.has(backing.id)) continue;
@@ -219,7 +219,7 @@ export class OverlayJournal {
   }
 
   /** A registration outlives the last close of the node's file; 0: none does. Nobody else could end it. */
-  keepsBacking(node: Node, id: number): void {
+  backingCached(node: Node, id: number): void {
     if (node.slot !== 0) this.records.nodes.setKept(node.slot, id);
   }
 

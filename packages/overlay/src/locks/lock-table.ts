@@ -18,8 +18,8 @@ type Wanted = { readonly kind: "range"; readonly lock: RangeLock } | { readonly 
 interface Waiter extends Range {
   readonly wanted: Wanted;
   readonly locks: FileLocks;
-  readonly settle: (errno: number) => void;
-  settled: boolean;
+  readonly answer: (errno: number) => void;
+  answered: boolean;
 }
 
 interface Locked {
@@ -158,16 +158,16 @@ export class LockTable<File extends object> {
         end,
         order: ++this.#waiters,
         leaves: false,
-        settled: false,
-        settle: (errno) => {
-          waiter.settled = true;
+        answered: false,
+        answer: (errno) => {
+          waiter.answered = true;
           this.#leave(locked, waiter);
           signal.removeEventListener("abort", interrupted);
           resolve(errno);
         },
       };
       const interrupted = (): void => {
-        waiter.settle(Errno.EINTR);
+        waiter.answer(Errno.EINTR);
         this.#forgetIfIdle(file, locked);
       };
       signal.addEventListener("abort", interrupted);
@@ -228,12 +228,12 @@ export class LockTable<File extends object> {
   }
 
   #lookAt(locked: Locked, waiter: Waiter, taken: boolean): void {
-    if (waiter.settled) return;
+    if (waiter.answered) return;
     if (isFree(locked.locks, waiter.wanted)) {
-      waiter.settle(0);
+      waiter.answer(0);
       this.#take(locked, waiter.wanted);
     } else if (taken && this.#wouldDeadlock(locked.locks, waiter.wanted, waiter)) {
-      waiter.settle(Errno.EDEADLK);
+      waiter.answer(Errno.EDEADLK);
     }
   }
 

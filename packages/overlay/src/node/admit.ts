@@ -6,7 +6,7 @@ import type { HostLayer, RealDir } from "../layer/host-layer.js";
 import { sys } from "../layer/system-calls.js";
 import type { LayerStack } from "../layer/layer-stack.js";
 import { readOrigin } from "../marks/origin.js";
-import { type Indexed, type LinkIndex, lookUpIndex, settleNlink } from "./link-index.js";
+import { type Indexed, type LinkIndex, lookUpIndex, repairNlink } from "./link-index.js";
 import type { Found } from "./found.js";
 import type { Node } from "./node.js";
 import type { NodeJournal, NodeTable } from "./node-table.js";
@@ -32,7 +32,7 @@ export function admit(core: Admission, at: { parent: Node; name: ByteName }, fou
   if (indexed !== undefined) return admitIndexed(core, at, { found, indexed });
   const known = shared ? knownLink(core, found) : lastLink(core, found);
   if (known !== undefined && known.kind === found.kind) {
-    if (known.fd >= 0) revive(core, known, { dir: found.dir, name: at.name });
+    if (known.fd >= 0) nameAgain(core, known, { dir: found.dir, name: at.name });
     core.nodes.attach(known, at.parent, at.name);
     return known;
   }
@@ -63,7 +63,7 @@ function lastLink(core: Admission, { kind, attr, dir }: Found): Node | undefined
 }
 
 /** It had lost every name we knew of, and now we learn of one more. */
-function revive(core: Admission, node: Node, { dir, name }: { dir: RealDir | undefined; name: ByteName }): void {
+function nameAgain(core: Admission, node: Node, { dir, name }: { dir: RealDir | undefined; name: ByteName }): void {
   sys.close(node.fd);
   node.fd = -1;
   node.lastPath = undefined;
@@ -78,7 +78,7 @@ function admitIndexed(core: Admission, at: { parent: Node; name: ByteName }, wha
   const dir = core.linkIndex as RealDir;
   const known = core.nodes.linked(indexed.attr.ino);
   const node = known ?? core.nodes.make(found.kind);
-  if (node.fd >= 0) revive(core, node, { dir, name: indexed.name });
+  if (node.fd >= 0) nameAgain(core, node, { dir, name: indexed.name });
   placeInIndex(core, node, what);
   const { lower, attr } = indexed;
   if (known === undefined) {
@@ -96,7 +96,7 @@ export function placeInIndex(core: Admission, node: Node, { found, indexed }: { 
   const dir = core.linkIndex as RealDir;
   node.dir = dir;
   node.realName = indexed.name;
-  node.indexed ??= { nlinkDelta: settleNlink(core, dir, indexed), lowerNlink: indexed.lower.nlink, bareNames: false };
+  node.indexed ??= { nlinkDelta: repairNlink(core, dir, indexed), lowerNlink: indexed.lower.nlink, bareNames: false };
   if (found.dir?.layer.writable === false) node.indexed.bareNames = true;
 }
 

@@ -11,7 +11,7 @@ import { type Node, pathAt, pathsOf } from "./node.js";
 const PLACES = 4_096;
 const NONE: readonly string[] = [];
 
-interface KeptPath {
+interface CachedPath {
   /** Undefined where it is gone: whoever kept it would keep it in memory. */
   node: Node | undefined;
   parent: Node | undefined;
@@ -27,7 +27,7 @@ interface LinkedNodes {
 }
 
 export class KnownPaths {
-  readonly #kept = new Array<KeptPath | undefined>(PLACES).fill(undefined);
+  readonly #cached = new Array<CachedPath | undefined>(PLACES).fill(undefined);
 
   /** The node's paths; with `attr` also those of the other nodes that share its lower inode. Never empty, the node's own first. */
   of(core: LinkedNodes, node: Node, attr: Attr | undefined): readonly string[] {
@@ -42,22 +42,22 @@ export class KnownPaths {
 
   #single(core: LinkedNodes, node: Node, parent: Node): readonly string[] {
     const moves = core.nodes.directoryMoves;
-    const kept = (this.#kept[node.id % PLACES] ??= { node: undefined, parent: undefined, name: "", moves, paths: NONE });
-    if (kept.node === node && kept.parent === parent && kept.name === node.name && kept.moves === moves) return kept.paths;
-    kept.node = node;
-    kept.parent = parent;
-    kept.name = node.name;
-    kept.moves = moves;
-    kept.paths = [pathAt(parent, node.name)];
-    return kept.paths;
+    const cached = (this.#cached[node.id % PLACES] ??= { node: undefined, parent: undefined, name: "", moves, paths: NONE });
+    if (cached.node === node && cached.parent === parent && cached.name === node.name && cached.moves === moves) return cached.paths;
+    cached.node = node;
+    cached.parent = parent;
+    cached.name = node.name;
+    cached.moves = moves;
+    cached.paths = [pathAt(parent, node.name)];
+    return cached.paths;
   }
 
   /** The node is gone. */
   drop(node: Node): void {
-    const kept = this.#kept[node.id % PLACES];
-    if (kept?.node !== node) return;
-    kept.node = undefined;
-    kept.parent = undefined;
-    kept.paths = NONE;
+    const cached = this.#cached[node.id % PLACES];
+    if (cached?.node !== node) return;
+    cached.node = undefined;
+    cached.parent = undefined;
+    cached.paths = NONE;
   }
 }

@@ -93,7 +93,7 @@ export function readNlinkDelta(core: LinkIndex, dir: RealDir, indexed: Indexed):
 }
 
 /** The same for one that is about to be used: what was told by the lower file's count, by who ended between two steps, is by the upper one's again. */
-export function settleNlink(core: LinkIndex, dir: RealDir, indexed: Indexed): number {
+export function repairNlink(core: LinkIndex, dir: RealDir, indexed: Indexed): number {
   const delta = readNlinkDelta(core, dir, indexed);
   if (nlinkMark(core, dir, indexed)?.[1] === "L") writeNlink(core, { fd: dir.fd, name: indexed.name }, { to: "U", delta });
   return delta;

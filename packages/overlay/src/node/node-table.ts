@@ -26,12 +26,12 @@ export interface NodeJournal {
 }
 
 /** Nodes that an earlier process knew: they are restored when somebody asks for them. See restore/lazy-restore.ts. */
-export interface LazyRestore {
+export interface RestorableNodes {
   readonly size: number;
-  reviveId(id: NodeId): boolean;
-  reviveChild(parent: Node, name: ByteName): Node | undefined;
-  reviveLinked(ino: number): Node | undefined;
-  reviveLowerLinked(key: string): void;
+  restoreId(id: NodeId): boolean;
+  restoreChild(parent: Node, name: ByteName): Node | undefined;
+  restoreLinked(ino: number): Node | undefined;
+  restoreLowerLinked(key: string): void;
   forget(id: NodeId, count: number): void;
 }
 
@@ -55,7 +55,7 @@ export class NodeTable {
   /** Where it is written down, for a process to come. */
   readonly #journal: NodeJournal | undefined;
   /** What a process before this one knew and nobody has asked for since. */
-  revival: LazyRestore | undefined = undefined;
+  restorable: RestorableNodes | undefined = undefined;
   /** Counts what may change the path of a directory's children. */
   directoryMoves = 0;
   #nextId = ROOT_ID;
@@ -70,16 +70,16 @@ export class NodeTable {
   }
 
   get size(): number {
-    return this.#byId.size + (this.revival?.size ?? 0);
+    return this.#byId.size + (this.restorable?.size ?? 0);
   }
 
   #newId(): NodeId {
     if (this.#nextId >= this.#reservedId) this.#reservedId = this.#journal?.records.reserveIds(this.#nextId) ?? this.#reservedId;
-    this.#kept();
+    this.#countGrowth();
     return this.#nextId++;
   }
 
-  #kept(): void {
+  #countGrowth(): void {
     if (++this.#unlooked < GROWTH) return;
     this.#unlooked = 0;
     this.#grew();
@@ -139,14 +139,14 @@ export class NodeTable {
 
   #find(id: NodeId): Node | NodeAlias | undefined {
     const found = this.#byId.get(id);
-    if (found !== undefined || this.revival === undefined) return found;
-    return this.revival.reviveId(id) ? this.#byId.get(id) : undefined;
+    if (found !== undefined || this.restorable === undefined) return found;
+    return this.restorable.restoreId(id) ? this.#byId.get(id) : undefined;
   }
 
   /** A node by its name in a directory, where it is known. */
   child(parent: Node, name: ByteName): Node | undefined {
     const known = parent.children?.get(name);
-    return known !== undefined || parent.dormantChildren === 0 ? known : this.revival?.reviveChild(parent, name);
+    return known !== undefined || parent.pendingChildren === 0 ? known : this.restorable?.restoreChild(parent, name);
   }
 
   /** The kernel is told of the node once more. */
@@ -253,7 +253,7 @@ export class NodeTable {
   }
 
   linked(ino: number): Node | undefined {
-    return this.#byLink.get(ino) ?? this.revival?.reviveLinked(ino);
+    return this.#byLink.get(ino) ?? this.restorable?.restoreLinked(ino);
   }
 
   rememberLink(node: Node, ino: number): void {
@@ -271,7 +271,7 @@ export class NodeTable {
   }
 
   lowerLinks(key: string): ReadonlySet<Node> | undefined {
-    this.revival?.reviveLowerLinked(key);
+    this.restorable?.restoreLowerLinked(key);
     return this.#lowerLinks.get(key);
   }
 
@@ -287,7 +287,7 @@ export class NodeTable {
 
   forget(id: NodeId, count: number): void {
     const found = this.#byId.get(id);
-    if (found === undefined) return this.revival?.forget(id, count);
+    if (found === undefined) return this.restorable?.forget(id, count);
     found.lookups -= count;
     this.#journal?.lookupsChanged(found);
     if (found.lookups > 0) return;
@@ -327,7 +327,7 @@ export class NodeTable {
 
   #inUse(node: Node): boolean {
     if (node.formers !== undefined || node.holds > 0) return true;
-    return (node.children?.size ?? 0) > 0 || node.dormantChildren > 0 || (node.io?.handles.size ?? 0) > 0;
+    return (node.children?.size ?? 0) > 0 || node.pendingChildren > 0 || (node.io?.handles.size ?? 0) > 0;
   }
 
   #free(node: Node): void {
@@ -337,7 +337,7 @@ export class NodeTable {
     this.forgetLowerLink(node);
     if (node.shown) {
       this.forgotten.remember(node);
-      this.#kept();
+      this.#countGrowth();
     }
     if (node.parent?.children?.get(node.name) === node) node.parent.children.delete(node.name);
     if (node.others !== undefined) {

@@ -69,7 +69,7 @@ class ColdFields {
   /** Who needs it across a wait, though the kernel may not know it: see NodeTable.hold. */
   holds = 0;
   /** Names in it of nodes that an earlier process knew and this one has not looked at yet: see restore/lazy-restore.ts. */
-  dormantChildren = 0;
+  pendingChildren = 0;
   /** Key in the table of hard links of the upper layer, where it is in it. */
   linkKey: number | undefined = undefined;
   /** Key in the table of hard links of lower layers: its object there has several names. */
@@ -228,11 +228,11 @@ export class Node {
     if (value !== this.#cold.holds) this.#own().holds = value;
   }
 
-  get dormantChildren(): number {
-    return this.#cold.dormantChildren;
+  get pendingChildren(): number {
+    return this.#cold.pendingChildren;
   }
-  set dormantChildren(value: number) {
-    if (value !== this.#cold.dormantChildren) this.#own().dormantChildren = value;
+  set pendingChildren(value: number) {
+    if (value !== this.#cold.pendingChildren) this.#own().pendingChildren = value;
   }
 
   get linkKey(): number | undefined {

@@ -15,7 +15,7 @@ export const HANDLES = "handles";
 const FORMAT = "sluice handles 1";
 const END = "end";
 /** Of nodes: the newest stay. A few megabytes. */
-const MAX_KEPT = 65_536;
+const MAX_RECORDS = 65_536;
 const MAX_BYTES = 1 << 26;
 /** Ids stay numbers of 31 bits for a billion nodes more: V8 has no cheaper ones. */
 const MAX_FIRST_ID = 2 ** 30;
@@ -24,7 +24,7 @@ const MAX_FIRST_ID = 2 ** 30;
 export function encodeHandles(nextId: number, records: Iterable<ForgottenNode>): string {
   const lines = [`${FORMAT}/${nextId}`];
   for (const { id, kind, inoLo, inoHi, names } of records) {
-    if (lines.length > MAX_KEPT) break;
+    if (lines.length > MAX_RECORDS) break;
     lines.push([id, kind, inoLo, inoHi, ...names.flatMap(({ parentId, name }) => [parentId, name])].join("/"));
   }
   return [...lines, END].join("\0");
@@ -48,7 +48,7 @@ function decodeNode(line: string): ForgottenNode {
 }
 
 /** What an earlier mount left in its scratch directory, before that is cleared. */
-export function readLeftHandles(scratchFd: number): string {
+export function readHandles(scratchFd: number): string {
   const fd = openName(scratchFd, HANDLES, O.RDONLY, 0);
   if (fd < 0) return "";
   const sizeBytes = Number(sys.lseek(fd, 0, SEEK.END));
@@ -58,14 +58,14 @@ export function readLeftHandles(scratchFd: number): string {
   return bytes.toString("latin1", 0, Math.max(0, length));
 }
 
-export function goOnWithHandles(nodes: NodeTable, left: string): void {
+export function loadHandles(nodes: NodeTable, left: string): void {
   const kept = decodeHandles(left);
   nodes.skipIds(kept?.nextId ?? randomInt(2, MAX_FIRST_ID));
   nodes.forgotten.restore(kept?.records ?? []);
 }
 
 /** At the end of a mount. A failure costs nothing but the handles. */
-export function leaveHandles(nodes: NodeTable, scratch: RealDir): void {
+export function saveHandles(nodes: NodeTable, scratch: RealDir): void {
   if (nodes.remembered().next().done === true) return;
   const fd = openName(scratch.fd, HANDLES, O.WRONLY | O.CREAT | O.TRUNC, 0o600);
   if (fd < 0) return;

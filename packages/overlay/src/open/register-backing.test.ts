@@ -6,7 +6,7 @@ import { afterAll, expect, test } from "vitest";
 import type { OpenContext } from "./open-context.js";
 import { OpenFile } from "../handles/handle-table.js";
 import { InodeIo } from "../node/inode-io.js";
-import { KeptBackings } from "../handles/backing-cache.js";
+import { BackingCache } from "../handles/backing-cache.js";
 import type { HostLayer } from "../layer/host-layer.js";
 import { Node } from "../node/node.js";
 import { registerBacking } from "./register-backing.js";
@@ -19,7 +19,7 @@ function registrar(): { answers: number[]; layer: HostLayer; register: () => unk
   const answers: number[] = [];
   const layer = { eligibility: { state: "unknown" } } as unknown as HostLayer;
   const port = { openBacking: () => answers.shift() ?? 1 } as unknown as KernelPort;
-  const kept = new KeptBackings(0, { unregister: () => undefined, keeps: () => undefined });
+  const kept = new BackingCache(0, { unregister: () => undefined, cached: () => undefined });
   const register = (): unknown => {
     const backing = registerBacking({ port, kept } as OpenContext, new OpenFile(1, new Node(2, S.IFREG), 2, new InodeIo()), fd, layer);
     return typeof backing === "string" ? backing : backing.id;

@@ -83,8 +83,8 @@ function begin(core: OperationContext, directory: OpenDirectory): void {
   directory.stream = node.isMerged || core.config.foreignMarks ? undefined : new DirectoryStream(core, node, node.top);
   directory.rows = 0;
   if (directory.stream !== undefined) core.journal?.reads(directory, 0);
-  if (directory.keptListing) core.journal?.dropListing(directory.handle);
-  directory.keptListing = false;
+  if (directory.storedListing) core.journal?.dropListing(directory.handle);
+  directory.storedListing = false;
 }
 
 /** Bytes of host records that about fill a reply of 32 KiB, which is what readdir(3) asks for. */
@@ -174,7 +174,7 @@ function emit(core: OperationContext, emission: Emission, out: DirectoryOut): nu
     else if (fillRow(core, node, listing, row - 2)) lookups++;
     entry.offset = cookieOf(listing.number, row);
     if (lookups > MAX_LOOKUPS || !give(core, { node, plus: emission.plus }, row < 2, out)) {
-      core.journal?.keepListing(emission.directory);
+      core.journal?.storeListing(emission.directory);
       break;
     }
   }

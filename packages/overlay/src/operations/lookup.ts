@@ -7,7 +7,7 @@ import { admit } from "../node/admit.js";
 import type { Node } from "../node/node.js";
 import { statNode } from "../node/open-node.js";
 import { present } from "./getattr.js";
-import { isLoss, loseName, recheck } from "./revalidate.js";
+import { isGone, dropDentry, revalidate } from "./revalidate.js";
 
 const found = new Found();
 
@@ -18,11 +18,11 @@ export function lookup(core: OperationContext, parentId: NodeId, name: ByteName,
   if (name.length > NAME_MAX) return Errno.ENAMETOOLONG;
   const known = core.nodes.child(parent, name);
   if (known !== undefined && core.config.sharedLower) {
-    const status = recheck(core, known, { parent, name }, found);
+    const status = revalidate(core, known, { parent, name }, found);
     out.attr.copyFrom(found.attr);
     if (status === 0) return enter(core, known, out);
-    if (!isLoss(status)) return -status;
-    loseName(core, known, { parent, name });
+    if (!isGone(status)) return -status;
+    dropDentry(core, known, { parent, name });
   } else if (known !== undefined) {
     const status = statNode(core, known, out.attr);
     if (status === 0) return enter(core, known, out);

@@ -102,7 +102,7 @@ function removeNow(core: OperationContext, permit: Permit, call: CallContext, wh
   const { node } = which;
   const kept = openNode(core, node, O.PATH | O.NOFOLLOW);
   if (kept < 0) return -kept;
-  if (node.others === undefined) core.journal?.keep(node, kept);
+  if (node.others === undefined) core.journal?.storeFd(node, kept);
   intendToRemove(core, call, which);
   const status = node.isDirectory ? removeDirectory(core, permit, node, which) : removeFile(core, permit, node, which);
   if (status < 0) {

@@ -188,7 +188,7 @@ const NOTHING_KEPT = -1;
 /** The object that is renamed over may be open: a descriptor of it, or the negative errno. */
 function keep(core: OperationContext, target: Node): number {
   const fd = openNode(core, target, O.PATH | O.NOFOLLOW);
-  if (fd >= 0 && target.others === undefined) core.journal?.keep(target, fd);
+  if (fd >= 0 && target.others === undefined) core.journal?.storeFd(target, fd);
   return fd;
 }
 

@@ -16,17 +16,17 @@ import { statNode } from "../node/open-node.js";
 const again = new Found();
 
 /** 0 where `known` is what `at` leads to, with its attributes in `found.attr`; else a negative errno. */
-export function recheck(core: OperationContext, known: Node, at: Dentry, found: Found): number {
+export function revalidate(core: OperationContext, known: Node, at: Dentry, found: Found): number {
   // Its place is not where its name is, or about to change by our own doing.
   if (known.unlinked || known.indexed !== undefined || core.copyUpJobs.has(known)) return statNode(core, known, found.attr);
   const errno = find(core, at.parent, at.name, found);
   if (errno !== 0) return -errno;
   if (found.kind === 0) return -Errno.ENOENT;
   if (found.kind !== known.kind) return -Errno.ESTALE;
-  return known.isDirectory ? recheckDirectory(core, known, found) : recheckObject(core, known, at, found);
+  return known.isDirectory ? revalidateDirectory(core, known, found) : revalidateObject(core, known, at, found);
 }
 
-function recheckObject(core: OperationContext, known: Node, at: Dentry, found: Found): number {
+function revalidateObject(core: OperationContext, known: Node, at: Dentry, found: Found): number {
   const dir = found.dir as RealDir;
   if (dir.layer !== known.top.layer || !isSelf(core, known, found.attr)) return -Errno.ESTALE;
   // The directory may have become another one while the file in it is the same.
@@ -34,11 +34,11 @@ function recheckObject(core: OperationContext, known: Node, at: Dentry, found: F
   return 0;
 }
 
-function recheckDirectory(core: OperationContext, known: Node, found: Found): number {
+function revalidateDirectory(core: OperationContext, known: Node, found: Found): number {
   const top = found.dirs[0] as RealDir;
   if (top.layer !== known.top.layer || !(top.layer.writable || isSame(top, known.top))) return -Errno.ESTALE;
   const before = known.dirs as RealDir[];
-  const now = found.dirs.map((dir) => goOn(before, dir));
+  const now = found.dirs.map((dir) => reuse(before, dir));
   for (const dir of before) if (!now.includes(dir)) core.fds.drop(dir);
   known.dirs = now;
   known.opaque = found.opaque;
@@ -46,7 +46,7 @@ function recheckDirectory(core: OperationContext, known: Node, found: Found): nu
 }
 
 /** The one that is known, with its descriptor and what is known of it, where it is the same. */
-function goOn(before: readonly RealDir[], dir: RealDir): RealDir {
+function reuse(before: readonly RealDir[], dir: RealDir): RealDir {
   const known = before.find(({ layer }) => layer === dir.layer);
   if (known === undefined || !(dir.layer.writable || isSame(known, dir))) return dir;
   known.parent = dir.parent;
@@ -74,13 +74,13 @@ export function isReplaced(core: OperationContext, node: Node, attr: Attr): bool
 export function statOwn(core: OperationContext, node: Node, attr: Attr): number {
   const status = statNode(core, node, attr);
   if (!core.config.sharedLower || node.parent === undefined || node.inUpper) return status;
-  if (status === 0 ? !isReplaced(core, node, attr) : !isLoss(status)) return status;
-  loseName(core, node, { parent: node.parent, name: node.name });
+  if (status === 0 ? !isReplaced(core, node, attr) : !isGone(status)) return status;
+  dropDentry(core, node, { parent: node.parent, name: node.name });
   return statNode(core, node, attr);
 }
 
 /** Says that something else, or nothing, is there now; any other errno tells nothing of it. */
-export function isLoss(status: number): boolean {
+export function isGone(status: number): boolean {
   return status === -Errno.ENOENT || status === -Errno.ESTALE || status === -Errno.ENOTDIR;
 }
 
@@ -88,17 +88,17 @@ export function isLoss(status: number): boolean {
  * A name does not lead to the node any more, and that was not our doing. What is open of it goes on; what is not can never be
  * had again, least of all as whatever else is at its place, which is judged by other paths. So with all that is below it.
  */
-export function loseName(core: OperationContext, node: Node, at: Dentry): void {
+export function dropDentry(core: OperationContext, node: Node, at: Dentry): void {
   const path = pathAt(at.parent, at.name);
-  for (const [name, child] of [...(node.children ?? [])]) loseName(core, child, { parent: node, name });
+  for (const [name, child] of [...(node.children ?? [])]) dropDentry(core, child, { parent: node, name });
   node.version++;
-  if (core.nodes.detach(node, at.parent, at.name)) return refind(core, node);
+  if (core.nodes.detach(node, at.parent, at.name)) return revalidateNextName(core, node);
   node.lastPath = path;
   core.kept.drop(node);
   if (node.unlinked) return core.nodes.letGo(node);
   const fd = heldOpen(node);
   if (fd >= 0) {
-    core.journal?.keep(node, fd);
+    core.journal?.storeFd(node, fd);
     node.fd = fd;
     core.journal?.nameless(node);
   }
@@ -110,11 +110,11 @@ export function loseName(core: OperationContext, node: Node, at: Dentry): void {
 }
 
 /** It has another name, by which it may be reached. */
-function refind(core: OperationContext, node: Node): void {
+function revalidateNextName(core: OperationContext, node: Node): void {
   const at: { parent: Node | undefined; name: ByteName } = node;
   if (at.parent === undefined) return;
   const other = { parent: at.parent, name: at.name };
-  if (isLoss(recheck(core, node, other, again))) loseName(core, node, other);
+  if (isGone(revalidate(core, node, other, again))) dropDentry(core, node, other);
 }
 
 /** A descriptor of the object itself, by one that is open; or a negative errno. */

@@ -16,29 +16,29 @@ import { place, placeInIndex } from "../node/admit.js";
 import { lookUpIndex } from "../node/link-index.js";
 import { type Dentry, Node, NodeAlias, pathAt } from "../node/node.js";
 import type { NodeStore } from "../node/node-store.js";
-import type { LazyRestore } from "../node/node-table.js";
-import { DormantIndex } from "./pending-index.js";
+import type { RestorableNodes } from "../node/node-table.js";
+import { PendingIndex } from "./pending-index.js";
 
 const found = new Found();
 
 /** The nodes, and the layers that their names lead into. */
-type RevivalContext = NodeStore & MergedLayers & Journaled;
+type RestoreContext = NodeStore & MergedLayers & Journaled;
 
-export class Revival implements LazyRestore {
-  readonly #core: RevivalContext;
+export class LazyRestore implements RestorableNodes {
+  readonly #core: RestoreContext;
   readonly #records: NodeRecords;
-  readonly #index: DormantIndex;
+  readonly #index: PendingIndex;
   readonly #stored: Map<bigint, number>;
   /** Slots of aliases by their node's. */
   readonly #aliases = new Map<number, number[]>();
   readonly #linked = new Map<number, number>();
   readonly #lowerLinked = new Map<string, number[]>();
 
-  constructor(core: RevivalContext, records: NodeRecords, stored: Map<bigint, number>) {
+  constructor(core: RestoreContext, records: NodeRecords, stored: Map<bigint, number>) {
     this.#core = core;
     this.#records = records;
     this.#stored = stored;
-    this.#index = new DormantIndex(records);
+    this.#index = new PendingIndex(records);
     for (let slot = 1; slot < records.mark; slot++) this.#note(slot);
   }
 
@@ -50,8 +50,8 @@ export class Revival implements LazyRestore {
   /** The root lives from the start. */
   adoptRoot(root: Node): void {
     root.slot = this.#index.byId(root.id);
-    this.#index.wake(root.slot);
-    root.dormantChildren = this.#index.childrenOf(root.slot);
+    this.#index.remove(root.slot);
+    root.pendingChildren = this.#index.childrenOf(root.slot);
     root.lookups = Math.max(1, this.#records.lookupsOf(root.slot));
   }
 
@@ -61,11 +61,11 @@ export class Revival implements LazyRestore {
     return slot !== 0 && key === storeKey.node(Number(key >> 2n)) && this.#records.has(slot, NodeFlag.nameless);
   }
 
-  isDormant(slot: number): boolean {
-    return this.#index.isDormant(slot);
+  isPending(slot: number): boolean {
+    return this.#index.isPending(slot);
   }
 
-  /** A dormant node, or 0. */
+  /** A pending node, or 0. */
   slotOf(id: NodeId): number {
     return this.#index.byId(id);
   }
@@ -74,13 +74,13 @@ export class Revival implements LazyRestore {
     return this.#index.byName(parent.slot, name);
   }
 
-  /** A dormant node has lost a name, which was its last one where none is left: its object's layer is told then. */
-  loseName(slot: number, at: { parent: Node; name: ByteName }, layer: number): void {
+  /** A pending node has lost a name, which was its last one where none is left: its object's layer is told then. */
+  dropName(slot: number, at: { parent: Node; name: ByteName }, layer: number): void {
     const records = this.#records;
     for (let ref = records.firstName(slot); ref !== 0; ref = records.nextName(ref)) {
       if (records.parentOf(ref) !== at.parent.slot || records.nameText(ref) !== at.name) continue;
-      this.#index.loseName(ref);
-      at.parent.dormantChildren--;
+      this.#index.dropName(ref);
+      at.parent.pendingChildren--;
       break;
     }
     records.removeName(slot, at.parent.slot, at.name);
@@ -96,15 +96,15 @@ export class Revival implements LazyRestore {
     }
     for (let ref = records.firstName(slot); ref !== 0; ref = records.nextName(ref)) {
       if (records.parentOf(ref) !== from.parent.slot || records.nameText(ref) !== from.name) continue;
-      this.#index.loseName(ref);
-      from.parent.dormantChildren--;
+      this.#index.dropName(ref);
+      from.parent.pendingChildren--;
       break;
     }
     records.changeName(slot, { parent: from.parent.slot, name: from.name }, { parent: target, name: to.name });
     for (let ref = records.firstName(slot); ref !== 0; ref = records.nextName(ref)) {
       if (records.parentOf(ref) !== target || records.nameText(ref) !== to.name) continue;
-      this.#index.gainName(slot, ref);
-      to.parent.dormantChildren++;
+      this.#index.addName(slot, ref);
+      to.parent.pendingChildren++;
     }
   }
 
@@ -117,33 +117,33 @@ export class Revival implements LazyRestore {
   sweep(): void {
     const records = this.#records;
     for (let slot = records.mark - 1; slot > 0; slot--) {
-      if (!this.#index.isDormant(slot) || records.lookupsOf(slot) > 0 || this.#index.childrenOf(slot) > 0) continue;
+      if (!this.#index.isPending(slot) || records.lookupsOf(slot) > 0 || this.#index.childrenOf(slot) > 0) continue;
       if (records.kindOf(slot) === RecordKind.node && !this.#aliases.has(slot)) this.#drop(slot);
     }
   }
 
   /** True where the id is known now. */
-  reviveId(id: NodeId): boolean {
+  restoreId(id: NodeId): boolean {
     const slot = this.#index.byId(id);
     if (slot === 0) return false;
-    return this.reviveSlot(this.#records.kindOf(slot) === RecordKind.alias ? this.#records.nodeOf(slot) : slot) !== undefined;
+    return this.restoreSlot(this.#records.kindOf(slot) === RecordKind.alias ? this.#records.nodeOf(slot) : slot) !== undefined;
   }
 
-  reviveChild(parent: Node, name: ByteName): Node | undefined {
+  restoreChild(parent: Node, name: ByteName): Node | undefined {
     const slot = this.#index.byName(parent.slot, name);
-    return slot === 0 ? undefined : this.reviveSlot(slot);
+    return slot === 0 ? undefined : this.restoreSlot(slot);
   }
 
-  reviveLinked(ino: number): Node | undefined {
+  restoreLinked(ino: number): Node | undefined {
     const slot = this.#linked.get(ino);
-    return slot === undefined || !this.#index.isDormant(slot) ? undefined : this.reviveSlot(slot);
+    return slot === undefined || !this.#index.isPending(slot) ? undefined : this.restoreSlot(slot);
   }
 
-  reviveLowerLinked(key: string): void {
+  restoreLowerLinked(key: string): void {
     const slots = this.#lowerLinked.get(key);
     if (slots === undefined) return;
     this.#lowerLinked.delete(key);
-    for (const slot of slots) if (this.#index.isDormant(slot)) this.reviveSlot(slot);
+    for (const slot of slots) if (this.#index.isPending(slot)) this.restoreSlot(slot);
   }
 
   /** The kernel forgets a node that nobody asked for: it need not be looked for. */
@@ -154,29 +154,29 @@ export class Revival implements LazyRestore {
     const plain = this.#records.kindOf(slot) === RecordKind.node && !this.#aliases.has(slot) && this.#index.childrenOf(slot) === 0;
     if (left > 0) return this.#records.setLookups(slot, left);
     if (plain) return this.#drop(slot);
-    if (this.reviveId(id)) this.#core.nodes.forget(id, count);
+    if (this.restoreId(id)) this.#core.nodes.forget(id, count);
     else this.#records.setLookups(slot, 0);
   }
 
   /** The node of a record, alive; undefined where its object is not there any more. */
-  reviveSlot(slot: number): Node | undefined {
+  restoreSlot(slot: number): Node | undefined {
     const chain: number[] = [];
     let at = slot;
     // As many at most as there are, should the records be damaged and lead in a circle.
-    for (; at !== 0 && this.#index.isDormant(at) && chain.length < this.#records.mark; at = this.#parentSlot(at)) chain.push(at);
+    for (; at !== 0 && this.#index.isPending(at) && chain.length < this.#records.mark; at = this.#parentSlot(at)) chain.push(at);
     let node = at === 0 ? undefined : this.#alive(at);
     if (node === undefined && at !== 0) return undefined;
     for (let next = chain.pop(); next !== undefined; next = chain.pop()) {
       node = this.#build(next);
       if (node === undefined) {
-        this.#lost(next);
+        this.#reportMissing(next);
         return undefined;
       }
     }
     return node;
   }
 
-  #lost(slot: number): void {
+  #reportMissing(slot: number): void {
     const records = this.#records;
     const names: string[] = [];
     for (let ref = records.firstName(slot); ref !== 0; ref = records.nextName(ref)) names.push(records.nameText(ref));
@@ -221,8 +221,8 @@ export class Revival implements LazyRestore {
     node.writtenPastUs = records.has(slot, NodeFlag.writtenPastUs);
     node.inoLo = records.inoLo(slot);
     node.inoHi = records.inoHi(slot);
-    node.dormantChildren = this.#index.childrenOf(slot);
-    this.#index.wake(slot);
+    node.pendingChildren = this.#index.childrenOf(slot);
+    this.#index.remove(slot);
     this.#core.nodes.adopt(node);
     for (const alias of this.#aliases.get(slot) ?? []) this.#buildAlias(node, alias);
     return node;
@@ -246,9 +246,9 @@ export class Revival implements LazyRestore {
     const records = this.#records;
     for (let ref = records.firstName(slot); ref !== 0; ref = records.firstName(slot)) {
       const parent = records.parentOf(ref);
-      this.#index.loseName(ref);
-      const node = this.#index.isDormant(parent) ? undefined : this.#alive(parent);
-      if (node !== undefined) node.dormantChildren--;
+      this.#index.dropName(ref);
+      const node = this.#index.isPending(parent) ? undefined : this.#alive(parent);
+      if (node !== undefined) node.pendingChildren--;
       records.removeName(slot, parent, records.nameText(ref));
     }
   }
@@ -267,7 +267,7 @@ export class Revival implements LazyRestore {
       parent.children.set(name, node);
       if (node.parent === undefined) [node.parent, node.name] = [parent, name];
       else (node.others ??= []).push({ parent, name });
-      parent.dormantChildren--;
+      parent.pendingChildren--;
     }
     if (!placed) this.#takeBack(node);
     return placed;
@@ -277,12 +277,12 @@ export class Revival implements LazyRestore {
     for (const { parent, name } of [{ parent: node.parent, name: node.name }, ...(node.others ?? [])]) {
       if (parent === undefined) continue;
       parent.children?.delete(name);
-      parent.dormantChildren++;
+      parent.pendingChildren++;
     }
   }
 
   #parentNode(slot: number): Node | undefined {
-    return this.#index.isDormant(slot) ? this.reviveSlot(slot) : this.#alive(slot);
+    return this.#index.isPending(slot) ? this.restoreSlot(slot) : this.#alive(slot);
   }
 
   #placeByName(node: Node, parent: Node, name: ByteName): boolean {
@@ -316,9 +316,9 @@ export class Revival implements LazyRestore {
   }
 
   #buildAlias(node: Node, slot: number): void {
-    if (!this.#index.isDormant(slot)) return;
+    if (!this.#index.isPending(slot)) return;
     const records = this.#records;
-    this.#index.wake(slot);
+    this.#index.remove(slot);
     // It was to become an alias when the process ended, and the node had not got its new id.
     if (records.idOf(slot) === node.id) return records.remove(slot);
     const alias = new NodeAlias(records.idOf(slot), node, new InodeIo(), records.lookupsOf(slot));
@@ -330,12 +330,12 @@ export class Revival implements LazyRestore {
 
   #drop(slot: number): void {
     const records = this.#records;
-    this.#index.wake(slot);
+    this.#index.remove(slot);
     const parents: number[] = [];
     for (let ref = records.firstName(slot); ref !== 0; ref = records.nextName(ref)) parents.push(records.parentOf(ref));
     if (records.has(slot, NodeFlag.nameless)) this.#discard(records.idOf(slot));
     records.remove(slot);
-    for (const parent of parents) this.#childLost(parent);
+    for (const parent of parents) this.#dropChild(parent);
   }
 
   #discard(id: NodeId): void {
@@ -346,16 +346,16 @@ export class Revival implements LazyRestore {
     this.#core.journal?.discard(key, fd);
   }
 
-  #childLost(parent: number): void {
-    this.#index.lost(parent);
-    if (this.#index.isDormant(parent)) {
+  #dropChild(parent: number): void {
+    this.#index.dropChild(parent);
+    if (this.#index.isPending(parent)) {
       const idle = this.#records.lookupsOf(parent) === 0 && this.#index.childrenOf(parent) === 0 && !this.#aliases.has(parent);
       if (idle) this.#drop(parent);
       return;
     }
     const node = this.#alive(parent);
     if (node === undefined) return;
-    node.dormantChildren--;
+    node.pendingChildren--;
     this.#core.nodes.letGo(node);
   }
 }

@@ -5,11 +5,11 @@
 import { NameHash, type NodeRecords, RecordKind } from "@sluice/journal";
 import type { ByteName, NodeId } from "@sluice/vfs";
 
-export class DormantIndex {
+export class PendingIndex {
   readonly #records: NodeRecords;
   readonly #hash = new NameHash();
-  /** By slot: 1 as long as it is dormant. */
-  readonly #dormant: Uint8Array;
+  /** By slot: 1 as long as it is pending. */
+  readonly #pending: Uint8Array;
   /** By slot: names in it. */
   readonly #children: Uint32Array;
   readonly #ids: Uint32Array;
@@ -20,7 +20,7 @@ export class DormantIndex {
 
   constructor(records: NodeRecords) {
     this.#records = records;
-    this.#dormant = new Uint8Array(records.mark);
+    this.#pending = new Uint8Array(records.mark);
     this.#children = new Uint32Array(records.mark);
     let names = 0;
     for (let slot = 1; slot < records.mark; slot++) {
@@ -37,50 +37,50 @@ export class DormantIndex {
     return this.#size;
   }
 
-  isDormant(slot: number): boolean {
-    return this.#dormant[slot] === 1;
+  isPending(slot: number): boolean {
+    return this.#pending[slot] === 1;
   }
 
-  /** Names of dormant nodes in a directory. */
+  /** Names of pending nodes in a directory. */
   childrenOf(slot: number): number {
     return this.#children[slot] as number;
   }
 
   /** It lives from now on, or is gone. */
-  wake(slot: number): void {
-    if (this.#dormant[slot] !== 1) return;
-    this.#dormant[slot] = 0;
+  remove(slot: number): void {
+    if (this.#pending[slot] !== 1) return;
+    this.#pending[slot] = 0;
     this.#size--;
   }
 
-  /** A name of a dormant node is about to be freed. */
-  loseName(ref: number): void {
+  /** A name of a pending node is about to be freed. */
+  dropName(ref: number): void {
     const parent = this.#records.parentOf(ref);
     const mask = this.#names.length - 1;
     for (let at = this.#records.hashName(ref, parent, this.#hash) & mask; this.#names[at] !== 0; at = (at + 1) & mask) {
       if (this.#names[at] === ref) this.#names[at] = LOST;
     }
-    this.lost(parent);
+    this.dropChild(parent);
   }
 
-  /** A dormant node has one more name: there is room for the few that a restart finds. */
-  gainName(slot: number, ref: number): void {
+  /** A pending node has one more name: there is room for the few that a restart finds. */
+  addName(slot: number, ref: number): void {
     const parent = this.#records.parentOf(ref);
     this.#children[parent] = (this.#children[parent] as number) + 1;
     this.#owners[insert(this.#names, this.#records.hashName(ref, parent, this.#hash), ref)] = slot;
   }
 
   /** One name fewer in a directory. */
-  lost(parent: number): void {
+  dropChild(parent: number): void {
     this.#children[parent] = (this.#children[parent] as number) - 1;
   }
 
-  /** The slot of a dormant node or alias, or 0. */
+  /** The slot of a pending node or alias, or 0. */
   byId(id: NodeId): number {
     const mask = this.#ids.length - 1;
     for (let at = hashId(id) & mask; this.#ids[at] !== 0; at = (at + 1) & mask) {
       const slot = this.#ids[at] as number;
-      if (this.#dormant[slot] === 1 && this.#records.idOf(slot) === id) return slot;
+      if (this.#pending[slot] === 1 && this.#records.idOf(slot) === id) return slot;
     }
     return 0;
   }
@@ -90,7 +90,7 @@ export class DormantIndex {
     for (let at = this.#hash.ofText(parent, name) & mask; this.#names[at] !== 0; at = (at + 1) & mask) {
       const owner = this.#owners[at] as number;
       const ref = this.#names[at] as number;
-      if (ref === LOST || this.#dormant[owner] !== 1 || this.#records.parentOf(ref) !== parent) continue;
+      if (ref === LOST || this.#pending[owner] !== 1 || this.#records.parentOf(ref) !== parent) continue;
       if (this.#records.nameText(ref) === name) return owner;
     }
     return 0;
@@ -99,7 +99,7 @@ export class DormantIndex {
   #add(slot: number): void {
     const kind = this.#records.kindOf(slot);
     if (kind !== RecordKind.node && kind !== RecordKind.alias) return;
-    this.#dormant[slot] = 1;
+    this.#pending[slot] = 1;
     this.#size++;
     insert(this.#ids, hashId(this.#records.idOf(slot)), slot);
     if (kind === RecordKind.alias) return;

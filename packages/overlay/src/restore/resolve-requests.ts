@@ -19,7 +19,7 @@ const found = new Found();
 
 const TMPFILE = 51;
 
-export function settleRequests(restoring: Restoring): void {
+export function resolveRequests(restoring: Restoring): void {
   const { requests } = restoring.core.journal?.records ?? {};
   if (requests === undefined) return;
   const open = [...requests.all()].filter((request) => !request.answered);
@@ -29,30 +29,30 @@ export function settleRequests(restoring: Restoring): void {
     intent?.kind === IntentKind.rename || intent?.kind === IntentKind.remove;
   for (const { slot, intent } of [...open.filter(moves), ...open.filter((request) => !moves(request))]) {
     if (intent === undefined) continue;
-    const outcome = settle(restoring, intent);
+    const outcome = resolve(restoring, intent);
     if (outcome === "done") requests.answerDone(slot);
     if (outcome === "undone") requests.withdraw(slot);
   }
 }
 
 /** "again": the request itself finds out how much of it is done, when it comes. */
-function settle(restoring: Restoring, intent: RequestIntent): "done" | "undone" | "again" {
+function resolve(restoring: Restoring, intent: RequestIntent): "done" | "undone" | "again" {
   switch (intent.kind) {
     case IntentKind.make:
       return unmake(restoring, intent);
     case IntentKind.makeNameless:
       return unmakeNameless(restoring, intent);
     case IntentKind.remove:
-      return settleRemoval(restoring, intent);
+      return resolveRemoval(restoring, intent);
     case IntentKind.rename:
-      return settleRename(restoring, intent);
+      return resolveRename(restoring, intent);
     default:
       return "again";
   }
 }
 
 /** What was opened, and the kernel was not told. */
-function forgetOpened({ core, revival }: Restoring, request: number, nameless: boolean): void {
+function forgetOpened({ core, restorable }: Restoring, request: number, nameless: boolean): void {
   const { handles, requests } = (core.journal as OverlayJournal).records;
   for (const slot of [...handles.slots()]) {
     const by = handles.openedBy(slot);
@@ -65,12 +65,12 @@ function forgetOpened({ core, revival }: Restoring, request: number, nameless: b
       return file.kind === "file" && file.backingId === record.backingId;
     });
     if (record.backingId !== 0 && !shared) core.port.closeBacking(record.backingId);
-    if (nameless && revival.isDormant(record.node)) revival.drop(record.node);
+    if (nameless && restorable.isPending(record.node)) restorable.drop(record.node);
   }
 }
 
 /** Whatever is under the name was made by the request, for nothing was there, or a whiteout. */
-function unmake({ core, revival }: Restoring, { numbers, names }: RequestIntent): "undone" {
+function unmake({ core, restorable }: Restoring, { numbers, names }: RequestIntent): "undone" {
   const parent = core.nodes.get(numbers[0] as number);
   const name = names[0] as string;
   const dirFd = parent?.upperDir === undefined ? -1 : core.fds.of(parent.upperDir);
@@ -81,25 +81,25 @@ function unmake({ core, revival }: Restoring, { numbers, names }: RequestIntent)
   }
   // A process may have been killed over this very place, too.
   if (numbers[1] === 1) makeWhiteout(dirFd, name);
-  const slot = revival.slotAt(parent, name);
-  if (slot !== 0) revival.drop(slot);
+  const slot = restorable.slotAt(parent, name);
+  if (slot !== 0) restorable.drop(slot);
   return "undone";
 }
 
 /** A file that nobody was told of, and that nothing leads to. */
-function unmakeNameless({ revival }: Restoring, { numbers }: RequestIntent): "undone" {
-  const slot = revival.slotOf(numbers[0] as number);
-  if (slot !== 0) revival.drop(slot);
+function unmakeNameless({ restorable }: Restoring, { numbers }: RequestIntent): "undone" {
+  const slot = restorable.slotOf(numbers[0] as number);
+  if (slot !== 0) restorable.drop(slot);
   return "undone";
 }
 
-function settleRemoval({ core, revival }: Restoring, { numbers, names }: RequestIntent): "done" | "undone" {
+function resolveRemoval({ core, restorable }: Restoring, { numbers, names }: RequestIntent): "done" | "undone" {
   const [parentId, nodeId, layer] = numbers as [number, number, number];
   const name = names[0] as string;
   const parent = core.nodes.get(parentId);
   if (parent === undefined || find(core, parent, name, found) !== 0 || found.kind !== 0) return "undone";
-  const slot = revival.slotOf(nodeId);
-  if (slot !== 0) revival.loseName(slot, { parent, name }, layer);
+  const slot = restorable.slotOf(nodeId);
+  if (slot !== 0) restorable.dropName(slot, { parent, name }, layer);
   return "done";
 }
 
@@ -110,7 +110,7 @@ interface Ends {
   newName: string;
 }
 
-function settleRename({ core, revival }: Restoring, { numbers, names }: RequestIntent): "done" | "undone" {
+function resolveRename({ core, restorable }: Restoring, { numbers, names }: RequestIntent): "done" | "undone" {
   const [parentId, newParentId, nodeId, targetId, exchange, ino, layer] = numbers as [
     number,
     number,
@@ -130,11 +130,11 @@ function settleRename({ core, revival }: Restoring, { numbers, names }: RequestI
   if (exchange === 0) clearSource(core, ends);
   const from = { parent, name };
   const to = { parent: newParent, name: newName };
-  const target = revival.slotOf(targetId);
-  const node = revival.slotOf(nodeId);
-  if (target !== 0 && exchange === 0) revival.loseName(target, to, layer);
-  if (node !== 0) revival.moveName(node, from, to);
-  if (target !== 0 && exchange !== 0) revival.moveName(target, to, from);
+  const target = restorable.slotOf(targetId);
+  const node = restorable.slotOf(nodeId);
+  if (target !== 0 && exchange === 0) restorable.dropName(target, to, layer);
+  if (node !== 0) restorable.moveName(node, from, to);
+  if (target !== 0 && exchange !== 0) restorable.moveName(target, to, from);
   return "done";
 }
 

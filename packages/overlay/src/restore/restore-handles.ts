@@ -17,18 +17,18 @@ import { DirectoryStream } from "../merge/directory-stream.js";
 import { type Node, pathOf } from "../node/node.js";
 import { openNode, openWritable } from "../node/open-node.js";
 import { useBacking } from "../open/execute-plan.js";
-import type { Revival } from "./lazy-restore.js";
+import type { LazyRestore } from "./lazy-restore.js";
 
 export interface Restoring {
   readonly core: OpenContext;
-  readonly revival: Revival;
+  readonly restorable: LazyRestore;
   readonly stored: Map<bigint, number>;
 }
 
 export function restoreHandles(restoring: Restoring, records: HandleRecords): void {
   for (const slot of [...records.slots()]) {
     const record = records.read(slot);
-    const node = restoring.revival.reviveSlot(record.node);
+    const node = restoring.restorable.restoreSlot(record.node);
     if (node === undefined) {
       restoring.core.events.anomaly("what was open is not there any more", { handle: record.handle });
       records.remove(slot);
@@ -124,16 +124,16 @@ function restoreDirectory({ core, stored }: Restoring, was: Was<DirectoryRecord>
   if (fd !== undefined) {
     stored.delete(key);
     directory.listing = record.reading === 1 ? readListingFrom(fd) : undefined;
-    directory.keptListing = true;
+    directory.storedListing = true;
     sys.close(fd);
   }
   core.handles.adopt(directory);
 }
 
 /** Descriptors that nobody will come for: of what was let go just before the process ended. */
-export function discardStored({ core, revival, stored }: Restoring): void {
+export function discardStored({ core, restorable, stored }: Restoring): void {
   for (const [key, fd] of stored) {
-    if (revival.expects(key)) continue;
+    if (restorable.expects(key)) continue;
     stored.delete(key);
     core.journal?.discard(key, fd);
   }

@@ -2,17 +2,17 @@
 import type { Journal } from "@sluice/journal";
 import type { Restoring } from "./restore-handles.js";
 
-export function restoreLocks({ core, revival }: Restoring, { locks }: Journal): void {
+export function restoreLocks({ core, restorable }: Restoring, { locks }: Journal): void {
   for (const record of [...locks.all()]) {
-    const node = revival.reviveSlot(record.node);
+    const node = restorable.restoreSlot(record.node);
     if (node !== undefined) core.locks.restore(node, record);
     locks.remove(record.slot);
   }
 }
 
-export function restoreReroutes({ core, revival }: Restoring, { reroutes }: Journal): void {
+export function restoreReroutes({ core, restorable }: Restoring, { reroutes }: Journal): void {
   for (const record of [...reroutes.all()]) {
-    const node = revival.reviveSlot(record.node);
+    const node = restorable.restoreSlot(record.node);
     reroutes.remove(record.slot);
     if (node !== undefined) core.reroutes.restore(record.pid, node, record);
   }

@@ -3,23 +3,23 @@ import type { OpenContext } from "../open/open-context.js";
 import type { Survival } from "../contract/survival.js";
 import { discardStored, restoreHandles } from "./restore-handles.js";
 import { restoreLocks, restoreReroutes } from "./restore-locks.js";
-import { Revival } from "./lazy-restore.js";
-import { settleRequests } from "./resolve-requests.js";
+import { LazyRestore } from "./lazy-restore.js";
+import { resolveRequests } from "./resolve-requests.js";
 
 export function restoreOverlay(core: OpenContext, survival: Survival): void {
   const { journal, stored } = survival;
-  const revival = new Revival(core, journal.nodes, stored);
-  core.nodes.revival = revival;
+  const restorable = new LazyRestore(core, journal.nodes, stored);
+  core.nodes.restorable = restorable;
   core.nodes.skipIds(journal.nextId);
   core.handles.skip(journal.nextHandle);
-  revival.adoptRoot(core.root);
-  const restoring = { core, revival, stored };
-  settleRequests(restoring);
+  restorable.adoptRoot(core.root);
+  const restoring = { core, restorable, stored };
+  resolveRequests(restoring);
   restoreHandles(restoring, journal.handles);
   restoreLocks(restoring, journal);
   restoreReroutes(restoring, journal);
   discardStored(restoring);
   // Its descriptors are gone; what of it is opened again is registered again.
   for (const id of journal.nodes.takeKept()) core.port.closeBacking(id);
-  revival.sweep();
+  restorable.sweep();
 }
