@@ -1,6 +1,6 @@
 /** Directories of very many entries: listed whole, while everybody else is served. */
-import { closeSync, mkdirSync, openSync } from "node:fs";
-import { opendir, readdir, rename, rmdir, stat, unlink, writeFile } from "node:fs/promises";
+import { closeSync, linkSync, mkdirSync, openSync, readdirSync, readFileSync } from "node:fs";
+import { appendFile, opendir, readdir, rename, rmdir, stat, unlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { check, native } from "@sluice/native";
 import { directory, mountSluice, plant, requires, scratch } from "@sluice/testkit";
@@ -9,6 +9,7 @@ import { expect } from "vitest";
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
 const MANY = 40_000;
+const MANY_LINKS = 20_000;
 
 function fill(directory: string, prefix: string, count: number): void {
   mkdirSync(directory, { recursive: true });
@@ -102,5 +103,24 @@ test("a directory of very many whiteouts is not removed once a name has come int
   await expect(rmdir(mount.path("d"))).rejects.toThrow("ENOTEMPTY");
   await unlink(mount.path("d", "new"));
   await rmdir(mount.path("d"));
+  await mount.stop();
+});
+
+test("a file of very many hard links is copied up, and each of its names linked, while others are served", async () => {
+  const lower = plant(scratch(), { first: "old", "other/": directory() });
+  mkdirSync(join(lower, "links"));
+  for (let i = 0; i < MANY_LINKS; i++) linkSync(join(lower, "first"), join(lower, "links", `link${i}`));
+  const upper = scratch();
+  const mount = await mountSluice({ lowers: [lower], upper, args: ["-o", "index=on"] });
+  const links = mount.path("links");
+  for (const name of await readdir(links)) await stat(join(links, name));
+  const written = appendFile(mount.path("first"), "new");
+  // The kernel lets nobody look at the directory meanwhile.
+  const moved = rename(join(links, "link7"), join(links, "moved"));
+  expect(await answeredDuring(mount.path("other"), Promise.all([written, moved]))).toBeGreaterThan(20);
+  expect(readdirSync(join(upper, "links")).length).toBe(MANY_LINKS + 1);
+  expect((await stat(join(links, "moved"))).nlink).toBe(MANY_LINKS + 1);
+  expect(readFileSync(join(upper, "links", "moved"), "utf8")).toBe("oldnew");
+  expect(readFileSync(join(upper, "links", "link8"), "utf8")).toBe("oldnew");
   await mount.stop();
 });

@@ -5,9 +5,10 @@
  * shows; then renamed into place in one step. Until that rename nothing in the merged tree has changed, so a failure or a
  * crash at any moment leaves both layers as they were, and at worst a leftover in the scratch directory.
  */
-import { type CallContext, Errno, type Status } from "@sluice/vfs";
+import { andThen, type CallContext, Errno, type Status } from "@sluice/vfs";
 import type { CopyUpContext } from "./copy-up-context.js";
 import type { Permit } from "../layer/permit.js";
+import { sys } from "../layer/system-calls.js";
 import type { Node } from "../node/node.js";
 import { APPEND_ONLY, PROTECTING, protectionOf } from "../node/protection.js";
 import { CopyUpJob } from "./copy-up-job.js";
@@ -40,7 +41,7 @@ export interface CopyUpOptions {
 export function copyUp(core: CopyUpContext, node: Node, options: CopyUpOptions): Status {
   if (node.isDirectory && (protectionOf(core, node) & ~mayHave(options)) !== 0) return Errno.EPERM;
   const incomplete = node.inUpper && node.data !== undefined && options.metadataOnly !== true;
-  if (node.inUpper && !incomplete) return node.indexed?.bareNames === true ? linkUp(core, node) : 0;
+  if (node.inUpper && !incomplete) return linkUp(core, node);
   if (core.upper === undefined) return Errno.EROFS;
   if (node.isDirectory) return copyUpDirectory(core, node);
   // Whoever comes between the last one's leaving and the copy's end begins anew.
@@ -49,20 +50,28 @@ export function copyUp(core: CopyUpContext, node: Node, options: CopyUpOptions):
   if (job === undefined) {
     const parent = node.parent === undefined ? 0 : copyUpDirectory(core, node.parent);
     if (parent !== 0) return parent;
-    if (!node.isRegular) return copySpecial(core, node);
+    if (!node.isRegular) return copySpecial(core, node) || linkUp(core, node);
     const metadataOnly = options.metadataOnly === true && core.config.metacopy;
     job = new CopyUpJob(node, options.truncate, metadataOnly);
     job.handsOver = options.handsOver === true;
     job.mayHave = mayHave(options);
     const copied = begin(core, job, incomplete ? completeMetacopy : copyRegular);
     if (typeof copied === "number") {
-      if (job.handedOver !== undefined) options.fd = job.handedOver;
-      return copied;
+      return copied !== 0 ? copied : linkCopy(core, job, options);
     }
   }
-  const waited = job.wait(options.call);
-  // Who waited for attributes alone may need the data.
-  return core.config.metacopy ? waited.then((status) => (status !== 0 || node.copiedUp ? status : copyUp(core, node, options))) : waited;
+  // A caller that waited for a copy of the attributes may need the data, and the names may have no links yet.
+  return job.wait(options.call).then((status) => (status !== 0 || node.copiedUp ? status : copyUp(core, node, options)));
+}
+
+/** The copy was made at once. Its descriptor goes to the caller once every name is linked. */
+function linkCopy(core: CopyUpContext, { node, handedOver }: CopyUpJob, options: CopyUpOptions): Status {
+  return andThen(linkUp(core, node), (status) => {
+    if (handedOver === undefined) return status;
+    if (status === 0) options.fd = handedOver;
+    else sys.close(handedOver);
+    return status;
+  });
 }
 
 /** The flags that do not stand in the way. */

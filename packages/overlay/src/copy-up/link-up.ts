@@ -1,5 +1,5 @@
 /** Gives the names of a file in the index their links in the upper layer (fs/overlayfs/copy_up.c ovl_link_up). */
-import { Attr, Errno } from "@sluice/vfs";
+import { Attr, type ByteName, Errno, inTurns, type Status } from "@sluice/vfs";
 import type { CopyUpContext } from "./copy-up-context.js";
 import { statFd, statName, upkeep } from "../layer/system-calls.js";
 import type { RealDir } from "../layer/host-layer.js";
@@ -12,19 +12,41 @@ const attr = new Attr();
 const parentAttr = new Attr();
 
 /**
- * All names that are known, since nobody can tell by which of them a file was opened: a name without a link would show the
- * lower file to whoever reads the upper layer without its index. 0 or a positive errno.
+ * Links all names that are known, since nobody can tell by which of them a file was opened: a name without a link would show the
+ * lower file to whoever reads the upper layer without its index. 0 or a positive errno; a promise if there are many names.
  */
-export function linkUp(core: CopyUpContext, node: Node): number {
-  const indexed = node.indexed as IndexEntry;
-  const names: Dentry[] = node.parent === undefined ? [] : [{ parent: node.parent, name: node.name }];
-  names.push(...(node.others ?? []));
-  for (const name of names) {
-    const status = copyUpDirectory(core, name.parent) || linkName(core, node, name);
-    if (status !== 0) return status;
+export function linkUp(core: CopyUpContext, node: Node): Status {
+  if (node.indexed?.bareNames !== true) return 0;
+  const linked = inTurns(linkNames(core, node, node.indexed));
+  if (typeof linked === "number") return linked;
+  core.nodes.hold(node);
+  return linked.finally(() => core.nodes.release(node));
+}
+
+/** Yields after each name. Other callers rename, remove and discover names between two turns. */
+function* linkNames(core: CopyUpContext, node: Node, indexed: IndexEntry): Generator<void, number> {
+  const done = new Map<Node, Set<ByteName>>();
+  for (let names = unlinkedNames(node, done); names.length > 0; names = unlinkedNames(node, done)) {
+    for (const { parent, name } of names) {
+      if (node.indexed !== indexed) return 0;
+      if (parent.children?.get(name) === node) {
+        const status = copyUpDirectory(core, parent) || linkName(core, node, { parent, name });
+        if (status !== 0) return status;
+      }
+      const inParent = done.get(parent);
+      if (inParent === undefined) done.set(parent, new Set([name]));
+      else inParent.add(name);
+      yield;
+    }
   }
   indexed.bareNames = false;
   return 0;
+}
+
+function unlinkedNames(node: Node, done: ReadonlyMap<Node, ReadonlySet<ByteName>>): Dentry[] {
+  const names: Dentry[] = node.parent === undefined ? [] : [{ parent: node.parent, name: node.name }];
+  names.push(...(node.others ?? []));
+  return names.filter(({ parent, name }) => done.get(parent)?.has(name) !== true);
 }
 
 function linkName(core: CopyUpContext, node: Node, name: Dentry): number {

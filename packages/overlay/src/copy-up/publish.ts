@@ -6,7 +6,6 @@ import type { RealDir } from "../layer/host-layer.js";
 import { writeNlink } from "../node/link-index.js";
 import type { Node } from "../node/node.js";
 import { openNode } from "../node/open-node.js";
-import { linkUp } from "./link-up.js";
 import { markImpure, restoreTimes } from "./touched-parent.js";
 
 const parentAttr = new Attr();
@@ -43,7 +42,7 @@ export function publish(core: CopyUpContext, node: Node, copy: FinishedCopy): nu
   return 0;
 }
 
-/** A file with several names goes to the index first, where each of them finds it. */
+/** A file with several names goes to the index first, where each of them finds it. Its names are linked next (link-up.ts). */
 function publishInIndex(core: CopyUpContext, node: Node, copy: FinishedCopy): number {
   const index = core.linkIndex as RealDir;
   const { target, attr } = copy;
@@ -58,7 +57,7 @@ function publishInIndex(core: CopyUpContext, node: Node, copy: FinishedCopy): nu
   node.indexed = { nlinkDelta: attr.nlink - own.nlink, lowerNlink: attr.nlink, bareNames: true };
   core.nodes.rememberLink(node, own.ino);
   bookCopy(core, node, { dir: index, name });
-  return linkUp(core, node);
+  return 0;
 }
 
 /** The object lost its name while it was copied, or before: the copy lives on by its descriptor alone. */
