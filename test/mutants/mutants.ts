@@ -113,7 +113,7 @@ export const mutants: readonly Mutant[] = [
     name: "a stranger's write leaves setuid",
     // Two ways lead there: the flag of the write, and a request for nothing after it.
     patches: [
-      { file: `${OVERLAY}/io/data.js`, find: "if (kept !== mode)", replace: "if (kept > mode)" },
+      { file: `${OVERLAY}/io/data.js`, find: "if (cleared !== mode)", replace: "if (cleared > mode)" },
       { file: `${OVERLAY}/operations/setattr.js`, find: "return set.mode === undefined", replace: "return set.mode === null" },
     ],
     run: cases.setuid,

@@ -1,4 +1,4 @@
-/** The content of a file, for the gate. A lower layer's is nobody's to write; of the upper layer's the open files are looked over. */
+/** The content of a file, for the gate. Nobody writes to a lower layer; for a file of the upper layer the open files tell. */
 import { O } from "@sluice/vfs";
 import type { OpenFiles } from "./handle-table.js";
 import type { Content } from "../contract/gate.js";
@@ -7,11 +7,11 @@ import type { InodeIo } from "../node/inode-io.js";
 import type { Node } from "../node/node.js";
 import { openNode } from "../node/open-node.js";
 
-/** A mapping keeps its open file, so that a file which is mapped for writing has one that writes. */
+/** The kernel holds a mapped file open, so a file that is mapped for writing has an open file that writes. */
 function isBeingWritten(core: OpenFiles, node: Node): boolean {
   if (!node.inUpper) return false;
   if (node.formers === undefined) return node.io !== undefined && hasWriter(node.io);
-  // Opens by other ids of the node are in I/O states of their own.
+  // Opens by aliases of the node are in I/O states of their own.
   for (const file of core.handles.allFiles()) if (file.node === node && file.write) return true;
   return false;
 }
@@ -48,7 +48,7 @@ class FileContent implements Content {
   }
 }
 
-/** `fd`: one that is open already, as long as the content is looked at. */
+/** `fd`: a descriptor that stays open as long as somebody looks at the content. */
 export function contentOf(core: OpenFiles, node: Node, fd?: number): Content | undefined {
   return node.isRegular ? new FileContent(core, node, fd) : undefined;
 }

@@ -13,36 +13,36 @@ export class OpenFile implements OpenOfInode {
   constructor(
     readonly handle: FileHandle,
     readonly node: Node,
-    /** The nodeId it was opened by: a former one keeps its own I/O state. */
+    /** The nodeId it was opened by: an alias has an I/O state of its own. */
     readonly nodeId: NodeId,
     readonly io: InodeIo,
   ) {}
 
-  /** Where it is written down, or 0. */
+  /** Its journal slot, or 0. */
   slot = 0;
-  /** Among those of `io`. */
+  /** Its place among the open files of `io`. */
   place = 0;
-  /** As the kernel was told. */
+  /** The mode that the kernel was told. */
   mode: OpenOut["mode"] = "cached";
-  /** What the daemon reads and writes by: its own descriptor, or the backing file's. */
+  /** The descriptor that the daemon reads and writes by: its own, or the backing file's. */
   fd = -1;
   write = false;
   /** O_ flags of its open. */
   flags = 0;
   /** The errno that `watch` refuses everything with, or 0: see withhold-open.ts. */
   withheld = 0;
-  /** What `watch` was before that. */
+  /** The `watch` from before it was withheld. */
   watchBefore: IoWatch | undefined = undefined;
   /** The layer that `fd`'s file lies in. */
   layer: HostLayer | undefined = undefined;
-  /** Descriptors that `fd` was before a copy-up; reads may still be under way on them. */
+  /** The descriptors from before a copy-up; reads may still be under way on them. */
   formerFds: number[] | undefined = undefined;
-  /** What the file was at an open that has the kernel drop its pages, until that is known to have happened: see kept-pages.ts. */
+  /** The state of the file at an open that made the kernel drop its pages, until they are known to be dropped: see io/kept-pages.ts. */
   pagesFrom: Uint32Array | undefined = undefined;
-  /** What has to be done about each of its reads and writes, all of which come to us then. */
+  /** Observes each of its reads and writes; all of them come to the daemon then. */
   watch: IoWatch | undefined = undefined;
 
-  /** It reads pages that the kernel keeps of its id: by read(2), or by a mapping or splice(2) of a direct open. */
+  /** It reads pages that the kernel caches for its nodeId: by read(2), or by a mapping or splice(2) of a direct open. */
   get sharesPages(): boolean {
     return this.mode === "cached" || (this.mode === "direct" && this.readable);
   }
@@ -56,19 +56,19 @@ export class OpenFile implements OpenOfInode {
     return this.mode === "passthrough" ? "passthrough" : "mediated";
   }
 
-  /** Set where `fd` is the backing file's and not ours to close. */
+  /** The backing file of a passthrough mode. If `fd` is its descriptor, closing is not up to the open file. */
   backing: Backing | undefined = undefined;
 }
 
 export class OpenDirectory {
-  /** Where it is written down, or 0. */
+  /** Its journal slot, or 0. */
   slot = 0;
   listing: Listing | undefined = undefined;
-  /** Of a list that an earlier process read, how many rows it had: whoever has seen them all is at the end. */
+  /** How many rows a list had that an earlier server read: a reader that has seen them all is at the end. */
   rows = 0;
-  /** The list is in the store. */
+  /** The list is in the keeper's store. */
   storedListing = false;
-  /** Instead of a listing, where one layer holds it all. */
+  /** Instead of a listing, if one layer holds all entries. */
   stream: DirectoryStream | undefined = undefined;
   constructor(
     readonly handle: FileHandle,
@@ -95,7 +95,7 @@ export class HandleTable {
     if (journal !== undefined) this.#reserved = 1;
   }
 
-  /** Goes on behind the handles that a process before this one may have given away. */
+  /** Continues after the handles that an earlier server may have given away. */
   skip(next: FileHandle): void {
     this.#next = this.#reserved = Math.max(this.#next, next);
   }
@@ -105,7 +105,7 @@ export class HandleTable {
     return this.#next++;
   }
 
-  /** One that was open before. */
+  /** Takes over a file or directory that an earlier server opened. */
   adopt(open: OpenFile | OpenDirectory): void {
     this.#byHandle.set(open.handle, open);
     if (open instanceof OpenFile) this.#files++;

@@ -1,6 +1,6 @@
 /**
- * An append that may have been begun by a process before this one. Where the file ended then is known, so what is there now
- * tells how much of it was done; the rest is written at its place, whoever else has appended since.
+ * An append that an earlier server may have begun. The journal has the file's size from before it, so the bytes that are there
+ * now tell how much was written. The rest is written at its own offset, whatever others have appended since.
  */
 import { Attr, type CallContext, O, type WriteArgs } from "@sluice/vfs";
 import type { IoContext } from "./io-context.js";
@@ -9,7 +9,7 @@ import { statFd, sys } from "../layer/system-calls.js";
 
 const attr = new Attr();
 
-/** Before an append: undefined where it is to be done as ever, else the offset at which it was begun. */
+/** Called before an append: undefined if it begins now, else the offset at which an earlier server began it. */
 export function appendBegun(core: IoContext, call: CallContext, what: { fd: number; args: WriteArgs }): number | undefined {
   if ((what.args.flags & O.APPEND) === 0 || !isJournaled(core, call)) return undefined;
   if (statFd(what.fd, attr) < 0) return undefined;
@@ -20,7 +20,7 @@ export function appendBegun(core: IoContext, call: CallContext, what: { fd: numb
   return undefined;
 }
 
-/** Are the bytes from `start` on those that were to be written, as far as there are any? */
+/** Do the bytes from `start` on, if there are any, equal those that are to be written? */
 function holdsStart({ fd, args }: { fd: number; args: WriteArgs }, start: number, size: number): boolean {
   const length = Math.min(size - start, args.size);
   if (length <= 0) return false;

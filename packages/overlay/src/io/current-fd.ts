@@ -1,6 +1,6 @@
 /**
- * The descriptor that an open file is read by now. After a copy-up that is the upper file, as in kernel overlayfs
- * (fs/overlayfs/file.c ovl_real_file_path): whoever is mediated sees what is written. Who passes through does not.
+ * The descriptor that an open file is read by now. After a copy-up this is the upper file's, as in kernel overlayfs
+ * (fs/overlayfs/file.c ovl_real_file_path): a mediated reader sees what is written there. A passthrough reader does not.
  */
 import { O } from "@sluice/vfs";
 import type { IoContext } from "./io-context.js";
@@ -11,7 +11,7 @@ export function currentFd(core: IoContext, file: OpenFile): number {
   const layer = file.node.dataLayer;
   if (file.layer === layer || file.mode === "passthrough") return file.fd;
   const fd = openNode(core, file.node, O.RDONLY);
-  // Who could not reach the new file goes on with the old one.
+  // If the new file cannot be opened, the old one serves on.
   if (fd < 0) return file.fd;
   // Reads may be under way on the old one: it is closed with the file.
   file.formerFds ??= [];

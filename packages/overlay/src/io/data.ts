@@ -1,4 +1,4 @@
-/** Reads and writes that the daemon does itself: without waiting where the page cache has the bytes, else on the pool. */
+/** Reads and writes that the daemon does itself: at once if the page cache has the bytes, else on the thread pool. */
 import {
   Attr,
   type CallContext,
@@ -43,12 +43,12 @@ export function readData(core: IoContext, call: CallContext, args: IoArgs, out: 
   return readRest(core, { file, args, bytes, have }, out);
 }
 
-/** A tmpfs has no NOWAIT, and nothing to wait for either, but for a page that was swapped out. */
+/** A tmpfs does not know RWF_NOWAIT, and has nothing to wait for except a page that was swapped out. */
 function neverWaits(file: OpenFile): boolean {
   return file.layer?.inMemory === true;
 }
 
-/** A short answer means end of file to the kernel, so a read that only ran out of cached pages has to go on. */
+/** The kernel takes a short answer for the end of the file, so a read that only ran out of cached pages has to go on. */
 function endsAt(file: OpenFile, args: IoArgs, read: number): boolean {
   return statFd(file.fd, attr) === 0 && BigInt(args.offset) + BigInt(read) >= attr.sizeExact;
 }
@@ -66,7 +66,7 @@ async function readRest(core: IoContext, part: PartialRead, out: DataOut): Promi
   return read < 0 ? -read : finishRead(core, out, read);
 }
 
-/** Reads on to `length` bytes in all; bytes, or the negative errno where there are none. */
+/** Reads on until there are `length` bytes. Returns the number of bytes, or the negative errno if there are none. */
 async function readUpTo(part: PartialRead, length: number): Promise<number> {
   let have = part.have;
   while (have < length) {
@@ -111,8 +111,8 @@ export function writeData(core: IoContext, call: CallContext, args: WriteArgs, o
 }
 
 /**
- * By which open a write is made. For a page that is written back the kernel names the open that was mapped last of those that
- * may write (fs/fuse/file.c fuse_write_file_get): if that one is withheld, another one's store must not be lost with it.
+ * The open that makes a write. For a page that is written back the kernel names any open that may write
+ * (fs/fuse/file.c fuse_write_file_get). If that one is withheld, a store by another open must not be lost with it.
  */
 function writerOf(core: IoContext, { handle, fromPage }: WriteArgs): OpenFile | undefined {
   const named = core.handles.file(handle);
@@ -121,7 +121,7 @@ function writerOf(core: IoContext, { handle, fromPage }: WriteArgs): OpenFile | 
   return named;
 }
 
-/** Copying more holds the event loop up for longer than a way to the pool and back takes. */
+/** Copying more bytes holds the event loop up for longer than a round trip to the thread pool takes. */
 const INLINE_WRITE_BYTES = 262_144;
 
 function writeAtOnce(
@@ -146,7 +146,7 @@ function finishWrite(core: IoContext, file: OpenFile, range: { offset: FileOffse
   return 0;
 }
 
-/** O_APPEND is asked of the host again: its idea of the end is the right one, also beside passthrough writers. */
+/** O_APPEND is left to the host: it knows the end of the file, also beside passthrough writers. */
 function flagsOf(flags: number): number {
   let rwf = 0;
   if ((flags & O.APPEND) !== 0) rwf |= RWF.APPEND;
@@ -186,7 +186,7 @@ async function writeUpTo({ file, args, flags }: WholeWrite, length: number): Pro
   return done;
 }
 
-/** Pages that the kernel keeps for other ids of the same file hold the old bytes. */
+/** Pages that the kernel caches for other nodeIds of the same file hold the old bytes: drops them. */
 function tellOtherIds(core: IoContext, { node, nodeId }: OpenFile, range: { offset: FileOffset; length: number }): void {
   if (node.formers === undefined) return;
   tellId(core, node.id === nodeId ? undefined : node, range);
@@ -207,16 +207,16 @@ function plain(offset: bigint): number | bigint {
 }
 
 /**
- * A write by somebody without CAP_FSETID takes suid, and sgid where the group may execute or the caller is not in the group
- * (fs/attr.c setattr_should_drop_sgid); the daemon has CAP_FSETID, so the host would leave both. Where /proc does not show
- * the caller, its supplementary groups do not count, which is the safe side.
+ * A write by a caller without CAP_FSETID clears suid; and sgid, if the group may execute or the caller is not in the group
+ * (fs/attr.c setattr_should_drop_sgid). The daemon has CAP_FSETID, so the host would leave both. If /proc does not show the
+ * caller, its supplementary groups do not count, which is the safe side.
  */
 export function clearSuid(permit: Permit, fd: number, call: CallContext): void {
   if (statFd(fd, attr) < 0) return;
   const mode = attr.mode;
-  let kept = mode & ~S.ISUID;
-  if ((mode & S.ISGID) !== 0 && ((mode & S.IXGRP) !== 0 || !isInGroup(call, attr.gid))) kept &= ~S.ISGID;
-  if (kept !== mode) effects(permit).fchmodat(fd, "", kept & 0o7777, 0x1000);
+  let cleared = mode & ~S.ISUID;
+  if ((mode & S.ISGID) !== 0 && ((mode & S.IXGRP) !== 0 || !isInGroup(call, attr.gid))) cleared &= ~S.ISGID;
+  if (cleared !== mode) effects(permit).fchmodat(fd, "", cleared & 0o7777, 0x1000);
 }
 
 /** fsync(2) of an open file. */

@@ -1,11 +1,11 @@
-/** Finds out whether a layer's files can be passed through, by registering one and letting it go again. */
+/** Finds out whether files of a layer can pass through, by registering one and ending the registration. */
 import { DT, Errno, O } from "@sluice/vfs";
 import type { IoContext } from "./io-context.js";
 import { parseDirents } from "../layer/dirents.js";
 import type { HostLayer } from "../layer/host-layer.js";
 import { openName, sys } from "../layer/system-calls.js";
 
-/** A probe looks no further: a layer of directories alone is tried with its first open. */
+/** A probe looks into no more directories. A layer without files near its root is tried with its first open. */
 const MAX_DIRECTORIES = 32;
 const bytes = Buffer.alloc(16_384);
 
@@ -36,7 +36,7 @@ function lookInto(core: IoContext, layer: HostLayer, at: { fd: number; queue: nu
     at.queue.push(openName(at.fd, name, O.RDONLY | O.DIRECTORY, 0));
 }
 
-/** True once something is known. */
+/** True if the layer's eligibility is known now. */
 function tryFile(core: IoContext, layer: HostLayer, fd: number): boolean {
   if (fd < 0) return false;
   const id = core.port.openBacking(fd);

@@ -1,4 +1,4 @@
-/** I/O of open files that somebody watches: asks before, and tells after. Nothing here knows why. */
+/** I/O of observed open files: asks the watch before each transfer, and tells it the result. Nothing here knows why. */
 import { type CallContext, Errno, type FileOffset, O, type Status } from "@sluice/vfs";
 import { Attr } from "@sluice/vfs";
 import { statFd } from "../layer/system-calls.js";
@@ -7,7 +7,7 @@ import type { OpenFile } from "../handles/handle-table.js";
 
 const attr = new Attr();
 
-/** A transfer of at most `length` bytes; `act` does as many as it is given and answers bytes or the negative errno. */
+/** A transfer of at most `length` bytes. `act` transfers as many as it is told to, and returns bytes or the negative errno. */
 export interface Transfer {
   kind: "read" | "write";
   offset: FileOffset;
@@ -27,7 +27,7 @@ export async function transfer(file: OpenFile, call: CallContext, what: Transfer
   return done;
 }
 
-/** How many of the bytes may go, by the watch that holds when they go: it may be another one than when they began to wait. */
+/** How many bytes may go now. The wait may have changed the watch, and the one that holds when the bytes go decides. */
 async function admit(file: OpenFile, io: WatchedIo, call: CallContext): Promise<{ allowed: number; by: IoWatch | undefined }> {
   for (;;) {
     const { watch } = file;
@@ -36,7 +36,7 @@ async function admit(file: OpenFile, io: WatchedIo, call: CallContext): Promise<
   }
 }
 
-/** Asks for a change of size or space, then makes it. A status. */
+/** Asks the watch about a change of size or space, then makes the change. Returns a status. */
 export function change(file: OpenFile | undefined, call: CallContext, io: WatchedIo, act: () => Status): Status {
   if (file?.watch === undefined) return act();
   const go = async (): Promise<number> => {

@@ -1,10 +1,11 @@
 /**
- * Opens whose transfers are refused, long after they were opened. What comes to us is refused at once. The kernel's pages are
- * another matter: an open reads and maps the pages of its id without asking us. So the pages of an id whose opens are all
- * withheld are dropped, and none come back: its READs are refused, and later opens go by another id (open/plan-open.ts).
+ * Withholds an open: refuses its transfers, long after it was opened. A transfer that comes to the daemon is refused at once.
+ * But an open also reads and maps the pages of its nodeId, without asking the daemon. So if all opens of a nodeId are
+ * withheld, its pages are dropped, and none come back: its READs are refused, and later opens go by another nodeId
+ * (open/plan-open.ts).
  *
- * An open passes through all the same if a mapping of it reaches the backing file, or while others bring pages to its id.
- * The kernel keeps a mapped open file until it is unmapped, so an open that has left an id has no mappings of it left.
+ * A withheld open still passes through if a mapping of it reaches the backing file, or while other opens bring pages to its
+ * nodeId. The kernel holds a mapped file open until it is unmapped, so a released open has no mappings left.
  */
 import type { FileHandle, NodeId } from "@sluice/vfs";
 import type { IoContext } from "./io-context.js";
@@ -12,20 +13,20 @@ import type { IoWatch } from "../contract/gate.js";
 import type { OpenFile } from "../handles/handle-table.js";
 import type { InodeIo } from "../node/inode-io.js";
 
-/** Why a withheld open still reaches the file; a closed set. */
+/** How a withheld open still reaches the file; a closed set, users see it. */
 export type Passing =
-  /** The kernel reads, writes and maps the layer's file by itself. */
+  /** The kernel does its I/O. */
   | "passthrough"
-  /** Its reads and writes are refused, but it can be mapped, and mappings reach the layer's file. */
+  /** Its reads and writes are refused, but it can be mapped, and a mapping reaches the layer's file. */
   | "mapping"
-  /** An open that is allowed brings pages to the same inode of the kernel. */
+  /** An open that is allowed brings pages to the same inode. */
   | "shared-pages"
   /** The kernel has not dropped the inode's pages yet. */
   | "kept-pages";
 
 /**
- * Refuses the transfers of an open file with `errno`; undefined lets them go on. Resolves once the kernel has dropped the
- * pages that it could read, if they can be dropped.
+ * Refuses the transfers of an open file with `errno`; undefined allows them again. Resolves when the kernel has dropped the
+ * pages that the open could read, if they can be dropped.
  */
 export function withhold(core: IoContext, handle: FileHandle, errno: number | undefined): Promise<void> {
   const file = core.handles.file(handle);
@@ -58,7 +59,7 @@ function refusing(errno: number): IoWatch {
   return { before: () => -errno, after: () => undefined };
 }
 
-/** It is closed: of its id only withheld ones may be left. */
+/** The file is closed: perhaps only withheld opens of its nodeId are left. */
 export function leaveWithheld(core: IoContext, file: OpenFile): void {
   const { io, nodeId } = file;
   if (io.withheld === 0) return;
@@ -67,8 +68,8 @@ export function leaveWithheld(core: IoContext, file: OpenFile): void {
 }
 
 /**
- * The last open that could bring pages to the id is closed or withheld: all of them go. Those that a READ of before brings are
- * among them, as the kernel puts a page into its cache before it asks us for its content, and drops it after our answer.
+ * If the last open that could bring pages to the nodeId is closed or withheld, all pages go. They include those of a READ
+ * that is under way: the kernel puts a page into its cache before it asks for the content, and drops it after our answer.
  */
 async function emptyPages(core: IoContext, nodeId: NodeId, io: InodeIo): Promise<void> {
   if (!isOnlyWithheld(io)) return;
@@ -84,7 +85,7 @@ export function isOnlyWithheld(io: InodeIo): boolean {
   return io.withheld > 0 && io.withheld === io.handles.size;
 }
 
-/** How a withheld open file still reaches the file; undefined: not at all, or it is not withheld. */
+/** Undefined if the open does not reach the file, or is not withheld. */
 export function passingOf(core: IoContext, handle: FileHandle): Passing | undefined {
   const file = core.handles.file(handle);
   if (file === undefined || file.withheld === 0) return undefined;
