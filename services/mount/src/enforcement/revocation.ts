@@ -1,14 +1,14 @@
 /**
- * What a change of policy means for open files. Each is judged again:
+ * Judges open files again when the policy changes:
  *
- * - mediated, and denied now: its reads and writes are refused, its pages are dropped, and it gets no others;
- * - mediated with obligations, and still allowed: the terms that the policy names now hold from the next transfer on;
- * - mediated, with obligations now that it was opened without: as if it were denied, until it is opened again;
- * - passed through, and not granted now: the kernel has no way to take it back. The same is true of a mediated open that is
- *   denied while its mappings reach the file, or while it shares pages with others: `Overlay.passing` tells. Such an open is
- *   marked, counted, shown by `sluice grants`, and its holders are signalled if the mount was asked to.
+ * - A mediated open that is denied now: its reads and writes are refused, its pages are dropped, and it gets no others.
+ * - A mediated open with obligations that is still allowed: the policy's new terms hold from the next transfer on.
+ * - A mediated open without obligations that has some now: it is treated as denied until it is opened again.
+ * - A passthrough open that is not granted now: the kernel cannot take it back. The same is true of a mediated open that is
+ *   denied while its mappings reach the file, or while it shares pages with other opens (`Overlay.passing`). Such an open is
+ *   marked and counted, `sluice grants` shows it, and its holders are signalled if the mount was asked to.
  *
- * If nobody can decide, nothing is revoked: an outage is no change of policy.
+ * If nobody can decide, nothing is revoked: an outage is not a change of policy.
  */
 import type { Decider } from "@sluice/decision-api";
 import type { OpenReview, Overlay, Passing } from "@sluice/overlay";
@@ -20,7 +20,7 @@ import type { PolicyGate, Review } from "./policy-gate.js";
 export type OnRevoke = "report" | "sigterm" | "sigkill";
 
 export interface RevocationEvents {
-  /** `passing`: how the open reaches the file all the same. Undefined: it is refused. */
+  /** `passing`: how the open still reaches the file. Undefined: it is refused. */
   revoked(grant: GrantRecord, revoked: Revoked, passing: Passing | undefined): void;
   signalled(holder: Holder, status: number): void;
   failed(message: string, detail: Record<string, unknown>): void;
@@ -33,7 +33,7 @@ export interface RevocationParts {
   overlay: Pick<Overlay, "review" | "withhold" | "passing">;
   onRevoke: OnRevoke;
   holders: {
-    /** Who has one of these files (st_ino) open or mapped, as far as /proc shows. */
+    /** The processes that have one of these files (st_ino) open or mapped, as far as /proc shows. */
     find(inos: ReadonlySet<bigint>): Promise<Holder[]>;
     /** 0, or the negative errno. */
     signal(holder: Holder, signal: "SIGTERM" | "SIGKILL"): Promise<number>;
@@ -49,7 +49,7 @@ export interface RevokedCounts {
   refused: number;
 }
 
-/** Questions on their way at once: the decision service has others to answer. */
+/** Questions under way at once: the decision service has others to answer. */
 const AT_ONCE = 32;
 
 function callOf({ pid, uid, gid }: { pid: number; uid: number; gid: number }): CallContext {
@@ -59,7 +59,7 @@ function callOf({ pid, uid, gid }: { pid: number; uid: number; gid: number }): C
 export class Revocation {
   readonly #parts: RevocationParts;
   readonly #stopListening: () => void;
-  /** What was last told of an open that is revoked. */
+  /** What users were last told about a revoked open. */
   readonly #told = new WeakMap<GrantRecord, keyof RevokedCounts>();
   #running = false;
   #again = false;
@@ -71,7 +71,7 @@ export class Revocation {
     this.#stopListening = parts.decider.onPolicyChange(() => void this.#run());
   }
 
-  /** Judges all that is open by the policy in force now: it may have changed while no server was there. */
+  /** Judges all open files by the policy in force: it may have changed while no server was there. */
   judgeAll(): void {
     void this.#run();
   }
@@ -107,20 +107,20 @@ export class Revocation {
 
   async #reviewAll(): Promise<void> {
     const open = [...this.#parts.grants.all()];
-    const settling: Promise<void>[] = [];
-    // A policy that asks about nothing answers all at once.
+    const withheld: Promise<void>[] = [];
+    // A policy without conditions answers all at once.
     const turn = new LoopTurn();
     for (let from = 0; from < open.length && !this.#closed; from += AT_ONCE) {
-      await Promise.all(open.slice(from, from + AT_ONCE).map((grant) => this.#reviewOne(grant, settling)));
+      await Promise.all(open.slice(from, from + AT_ONCE).map((grant) => this.#reviewOne(grant, withheld)));
       if (turn.isOver) await turn.next();
     }
-    // Whether an open passes through depends on what became of the others, and on pages that take a moment to go.
-    await Promise.all(settling);
+    // Whether an open passes through depends on the other opens, and on pages that take a moment to go.
+    await Promise.all(withheld);
     const escaped = this.#tell(open);
     if (this.#parts.onRevoke !== "report" && escaped.size > 0) await this.#signalHolders(escaped);
   }
 
-  async #reviewOne(grant: GrantRecord, settling: Promise<void>[]): Promise<void> {
+  async #reviewOne(grant: GrantRecord, withheld: Promise<void>[]): Promise<void> {
     const { overlay, gate, grants } = this.#parts;
     const open = overlay.review(grant.handle);
     if (open === undefined) return;
@@ -130,17 +130,17 @@ export class Revocation {
     grant.revoked = revokedBy(open, review);
     gate.renew(grant.handle, review);
     if (grant.revoked === undefined) {
-      // A server before this one may have withheld it.
+      // An earlier server may have withheld it.
       if (open.withheld) void overlay.withhold(grant.handle, undefined);
       this.#told.delete(grant);
       if (was !== undefined) grants.changed("restored", grant);
       return;
     }
-    // Also of what passes through: truncation, space and copies by the descriptor come to us.
-    if (was?.effect !== grant.revoked.effect) settling.push(overlay.withhold(grant.handle, review.decision?.errno || Errno.EACCES));
+    // A passthrough open is withheld as well: truncation, space and copies by its descriptor come to the daemon.
+    if (was?.effect !== grant.revoked.effect) withheld.push(overlay.withhold(grant.handle, review.decision?.errno || Errno.EACCES));
   }
 
-  /** Tells of opens that are newly revoked, or pass through by now. Returns those that pass through, by st_ino. */
+  /** Reports opens that are newly revoked, or pass through by now. Returns those that pass through, by st_ino. */
   #tell(open: readonly GrantRecord[]): Map<bigint, GrantRecord> {
     const { overlay, grants, events } = this.#parts;
     const escaped = new Map<bigint, GrantRecord>();
@@ -160,7 +160,7 @@ export class Revocation {
     return escaped;
   }
 
-  /** Each holder is judged for itself: another may have the same file by right. */
+  /** Judges each holder by itself: another one may rightly have the same file. */
   async #signalHolders(escaped: ReadonlyMap<bigint, GrantRecord>): Promise<void> {
     const { holders, overlay, gate, events, onRevoke } = this.#parts;
     const signal = onRevoke === "sigkill" ? "SIGKILL" : "SIGTERM";

@@ -1,4 +1,4 @@
-/** `sluice explain` on a running mount: what the policy in force says to an open, who serves the file, and how it would be opened. */
+/** `sluice explain` on a running mount: the ruling of the policy in force, the layer that serves the file, and how it would be opened. */
 import { factsLookedFor, type MissingFact, newQuestionId, type Question, type Subject } from "@sluice/decision-api";
 import { errnoName } from "@sluice/vfs";
 import type { Explanation, ExplainRequest } from "../control/control-protocol.js";
@@ -6,7 +6,7 @@ import { readResource } from "../enforcement/resource-facts.js";
 import { toText } from "../path-bytes.js";
 import type { MountParts } from "./mount-status.js";
 
-/** Who is supposed: what was not said of them is missing. */
+/** The supposed caller. Facts that the command line does not give count as missing. */
 function supposed(asked: ExplainRequest, missing: MissingFact[]): Subject {
   const { uid, gid, groups, executable, cgroup } = asked;
   const say = (name: string, option: string, value: unknown): void => {
@@ -24,7 +24,7 @@ interface Described {
   dataLayer: string;
 }
 
-/** What the content has to be waited for. Resolves with the reason why it has no digest. */
+/** Reads what the policy needs of the content. Resolves with the reason if it has no digest. */
 async function lookInside(parts: MountParts, { path, accesses }: ExplainRequest): Promise<string | undefined> {
   const { overlay, gate } = parts;
   const names = path.split("/").filter((name) => name !== "");
@@ -50,7 +50,7 @@ function describe(parts: MountParts, asked: ExplainRequest, noDigest: string | u
         ...gate.readContent(intent, { missing, noDigest }),
       },
       openFlags: 0,
-      // What no rule looks at is nothing that is missing.
+      // A fact that no rule reads is not missing.
       missing: missing.filter(({ name }) => wanted.includes(name) || name.startsWith("resource.")),
       lookedFor: wanted,
     };
