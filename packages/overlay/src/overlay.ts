@@ -33,7 +33,7 @@ import { createFile, createNameless } from "./open/create-file.js";
 import { readData, syncFile, writeData } from "./io/data.js";
 import { type Explained, explainOpen } from "./open/explain-open.js";
 import { openFile } from "./open/open-file.js";
-import { followReroute } from "./open/node-ids.js";
+import { followReroute } from "./open/observed-ids.js";
 import { type OpenReview, reviewOpen } from "./open/review-open.js";
 import { releaseFile } from "./io/release-file.js";
 import { type Passing, passingOf, withhold } from "./io/withhold-open.js";

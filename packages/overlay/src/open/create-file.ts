@@ -19,8 +19,8 @@ import { createObject, writeLabels } from "../operations/create-object.js";
 import { attrTtlMs } from "../operations/getattr.js";
 import { directoryOf, enter } from "../operations/lookup.js";
 import type { At } from "../operations/make.js";
-import { accessesOf } from "../open/open-intent.js";
-import { type NewFile, openNewFile } from "../open/open-new-file.js";
+import { accessesOf } from "./open-intent.js";
+import { type NewFile, openNewFile } from "./open-new-file.js";
 
 interface CreateOut {
   entry: EntryOut;

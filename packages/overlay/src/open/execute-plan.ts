@@ -13,7 +13,7 @@ import type { HostLayer } from "../layer/host-layer.js";
 import { effects, sys } from "../layer/system-calls.js";
 import type { Permit } from "../layer/permit.js";
 import { giveNewId } from "../io/renumber.js";
-import { keepForObserved } from "./node-ids.js";
+import { reserveForObserved } from "./observed-ids.js";
 import type { OpenPlan, OpenToPlan } from "./plan-open.js";
 import { registerBacking } from "./register-backing.js";
 
@@ -53,7 +53,7 @@ export function executePlan(core: OpenContext, permit: Permit, open: PlannedOpen
 function sendElsewhere(core: OpenContext, { plan, node, nodeId, pid }: PlannedOpen): number {
   if (plan.placement === "refused") return plan.errno;
   if (plan.renumbers) giveNewId(core, node);
-  if (plan.parts) keepForObserved(core, node, nodeId);
+  if (plan.parts) reserveForObserved(core, node, nodeId);
   if (plan.placement === "stale descriptor") core.staleReopens++;
   else core.reroutes.begin(pid, node, plan.placement === "observed id");
   return Errno.ESTALE;

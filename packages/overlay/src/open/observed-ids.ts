@@ -7,7 +7,7 @@ import type { OpenContext } from "./open-context.js";
 import type { Node, NodeAlias } from "../node/node.js";
 
 /** The nodeId, an alias by now, serves observed opens alone. */
-export function keepForObserved(core: OpenContext, node: Node, nodeId: NodeId): void {
+export function reserveForObserved(core: OpenContext, node: Node, nodeId: NodeId): void {
   const alias = core.nodes.former(nodeId);
   if (alias === undefined) return;
   alias.io.apart = true;
