@@ -173,7 +173,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: "O_TMPFILE is not there",
     patches: patch(
-      "io/create-file.js",
+      "open/create-file.js",
       "    const copied = mayAdd(core, parent) || copyUpDirectory(core, parent);",
       "    return Errno.EOPNOTSUPP;\n    const copied = mayAdd(core, parent) || copyUpDirectory(core, parent);",
     ),
