@@ -1,4 +1,4 @@
-/** CREATE and TMPFILE: a new file and its first open, decided together before either exists. */
+/** CREATE and TMPFILE: makes a file and opens it. Both are judged together, before either exists; open-new-file.ts opens it. */
 import { type CallContext, type CreateArgs, type EntryOut, Errno, O, type OpenOut, S, type Status } from "@sluice/vfs";
 import { copyUpDirectory } from "../copy-up/copy-up-directory.js";
 import type { OpenContext } from "./open-context.js";
@@ -42,13 +42,13 @@ export function createNameless(
 
 interface FileToMake {
   parentId: number;
-  /** undefined: a file without a name. */
+  /** Undefined for a file without a name. */
   name: string | undefined;
   args: CreateArgs;
 }
 
 class Creating implements Governed<OpenContext> {
-  /** Made where there is a policy. */
+  /** Undefined if the policy governs nothing. */
   #judged: JudgedAccesses | undefined = undefined;
   #ruling: Ruling = GRANTED;
 
@@ -99,7 +99,7 @@ class Creating implements Governed<OpenContext> {
 function intentOf(call: CallContext, parent: Node, file: FileToMake): Intent {
   const { args } = file;
   const operation = file.name === undefined ? "tmpfile" : "create";
-  // A nameless file can be linked anywhere in reach: it is judged where it is made, and again by LINK where it goes.
+  // A nameless file can be linked anywhere: it is judged at the place where it is made, and again by LINK.
   const name = file.name ?? "#tmpfile";
   const made = creationIntent(operation, { call, parent, name, mode: S.IFREG | (args.mode & ~args.umask & 0o7777) });
   return { ...made, accesses: ["create", ...accessesOf(args.flags)], openFlags: args.flags };
@@ -108,7 +108,7 @@ function intentOf(call: CallContext, parent: Node, file: FileToMake): Intent {
 interface Made {
   call: CallContext;
   parent: Node;
-  /** "" of a file without a name. */
+  /** "" for a file without a name. */
   name: string;
   args: CreateArgs;
   ruling: Ruling;

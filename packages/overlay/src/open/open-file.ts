@@ -1,5 +1,5 @@
 /**
- * OPEN: orders its steps. This file waits; what it hands the work to does not.
+ * OPEN: orders its steps. Only the decision and the copy-up may wait; gate/govern.ts does the waiting.
  *
  * The model. An open is described before anything is done: `reach` opens the object without side effect, and open-intent.ts
  * describes that very descriptor to the gate. The ruling, and what the kernel has open of the file, make a plan (plan-open.ts,
@@ -23,15 +23,16 @@
  * open is answered ESTALE, and the LOOKUP leads to another nodeId with the same inode number. The kernel does this once, and
  * not for an open that has no name (/proc/self/fd/N), hence reroutes.ts: it tells a first OPEN from a second one.
  *
- * An open has three bounds, and they cannot be one, since each belongs to whoever runs the loop:
+ * Three things are tried again, each by another loop with a bound of its own:
  *
  * | what is tried again | by whom | how often | and then |
  * |---|---|---|---|
- * | the judgement, if what was judged changed | gate/govern.ts | 16 times, for each operation | EACCES |
- * | the question, if it lacked facts or the content changed | the policy gate | 3 times, for each judgement | EACCES, or the answer |
+ * | the judgement, if what was judged changed | gate/govern.ts | 16 times for each operation | EACCES |
+ * | the question, if it lacked facts or the content changed | the policy gate | 3 times for each judgement | EACCES, or the answer |
  * | OPEN, by another nodeId | the kernel | once, and only with a name | ESTALE, or the mode that fits |
  *
- * Running out of descriptors is no retry: `reach` gives cached ones back, and opens with what that leaves.
+ * They cannot share a bound. The second lies in the gate, since reviews of open files ask it without govern.ts; the third is
+ * the kernel's. Running out of descriptors is no loop: `reach` closes cached ones once, and opens with what that leaves.
  */
 import { andThen, Attr, type CallContext, Errno, type NodeId, O, type OpenOut, S, type Status } from "@sluice/vfs";
 import { type CopyUpOptions, copyUp } from "../copy-up/copy-up.js";
