@@ -93,7 +93,7 @@ const STEPS = [
   {
     name: "generated code",
     run: () => run(process.execPath, ["packages/dev/generate.mjs", "--check"]),
-    reason: "what both services speak must be what proto/ says",
+    reason: "what both services speak must be what proto/ says, and the rule reference what the schema says",
     remedy: "npm run generate, and commit the result",
   },
   {

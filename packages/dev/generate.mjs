@@ -1,10 +1,11 @@
 // Checks proto/ (lint, format, no breaking change against the stored image) and regenerates packages/decision-api/src/gen
-// from it. `--check` generates into a scratch directory instead and fails, naming the files, where the tree is not in step.
-// `--accept` stores the contract as it is as the baseline that later changes may not break.
+// from it. Then it regenerates the rule reference in docs/ from the schema of packages/policy-backends.
+// `--check` writes nothing; it fails and names the files that are out of step.
+// `--accept` stores the current contract as the baseline that later changes may not break.
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join, relative } from "node:path";
+import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
@@ -67,13 +68,34 @@ function check() {
   }
 }
 
+/** A module of packages/dev loads the compiled package, so it is compiled first. */
+async function ruleReference() {
+  const done = spawnSync(join(root, "node_modules/.bin/tsc"), ["-b", "packages/policy-backends"], { cwd: root, stdio: "inherit" });
+  if (done.status !== 0) fail("packages/policy-backends: 'tsc -b' failed: repair the lines it names");
+  return (await import("./rule-reference.mjs")).ruleReference(root);
+}
+
+function checkRuleReference(files) {
+  const names = [...files].filter(([name, content]) => !existsSync(join(root, name)) || readFileSync(join(root, name), "utf8") !== content);
+  if (names.length > 0) fail(`${names.map(([name]) => name).join(", ")}: not in step with the schema of rules: run 'npm run generate'`);
+}
+
+function writeRuleReference(files) {
+  for (const [name, content] of files) {
+    mkdirSync(dirname(join(root, name)), { recursive: true });
+    writeFileSync(join(root, name), content);
+  }
+}
+
 buf(["lint"], "repair the lines it names");
 if (process.argv.includes("--accept")) buf(["build", "-o", baseline], "repair the file it names");
 buf(["breaking", "--against", baseline], "keep the field or name that it misses, or store a new baseline with --accept");
 if (process.argv.includes("--check")) {
   check();
+  checkRuleReference(await ruleReference());
 } else {
   buf(["format", "-w"], "repair the file it names");
   rmSync(genDir, { recursive: true, force: true });
   generateInto(genDir);
+  writeRuleReference(await ruleReference());
 }

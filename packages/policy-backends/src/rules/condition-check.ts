@@ -3,15 +3,16 @@
  * hold or that could be made dear by whoever chooses file names. Sees names, not types: those are tried in condition.ts.
  */
 import type { parse } from "@bufbuild/cel";
+import { CONDITION_FUNCTIONS, PLAIN_FACTS, RESOURCE_FACTS, SUBJECT_FACTS } from "./condition-facts.js";
 
 type ParsedExpr = ReturnType<typeof parse>;
 export type Expr = ParsedExpr["expr"];
 
-export const FIELDS: Readonly<Record<string, readonly string[]>> = {
-  subject: ["uid", "gid", "groups", "pid", "executable", "cgroup"],
-  resource: ["path", "layer", "kind", "size", "mode", "uid", "gid", "xattr", "head", "digest"],
+const FIELDS: Readonly<Record<string, readonly string[]>> = {
+  subject: Object.keys(SUBJECT_FACTS),
+  resource: Object.keys(RESOURCE_FACTS),
 };
-const PLAIN = ["access", "operation"];
+const PLAIN = Object.keys(PLAIN_FACTS);
 /** Lists of digests, as the policy names them. */
 const DIGESTS = "digests";
 /** Where `resource.xattr['x']` is read for its value: one that a file lacks reads as "". */
@@ -36,21 +37,6 @@ const OPERATORS = [
   "_[_]",
   "_?_:_",
   "@in",
-];
-const FUNCTIONS = [
-  "size",
-  "startsWith",
-  "endsWith",
-  "contains",
-  "matches",
-  "int",
-  "uint",
-  "double",
-  "string",
-  "bool",
-  "bytes",
-  "type",
-  "dyn",
 ];
 const INTERNAL = ["@not_strictly_false"];
 
@@ -229,8 +215,8 @@ function visitDigestLookup(expr: Expr, scope: Scope, into: Inspection): boolean 
 function visitCall(expr: Expr, scope: Scope, into: Inspection): void {
   if (expr.exprKind.case !== "callExpr" || visitXattrCall(expr, into) || visitDigestLookup(expr, scope, into)) return;
   const { function: name, args, target } = expr.exprKind.value;
-  if (!OPERATORS.includes(name) && !FUNCTIONS.includes(name) && !INTERNAL.includes(name)) {
-    flaw(into, expr, { message: `function '${name}' is not known`, remedy: `use one of ${FUNCTIONS.join(", ")}` });
+  if (!OPERATORS.includes(name) && !CONDITION_FUNCTIONS.includes(name) && !INTERNAL.includes(name)) {
+    flaw(into, expr, { message: `function '${name}' is not known`, remedy: `use one of ${CONDITION_FUNCTIONS.join(", ")}` });
   }
   if (name === "matches" && literal(args.at(-1)) === undefined) {
     flaw(into, expr, { message: "the pattern of matches() is computed", remedy: "write it as a string: names are chosen by others" });

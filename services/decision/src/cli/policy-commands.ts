@@ -15,6 +15,10 @@ export function addPolicyCommands(program: Command, disk?: PolicyDisk): void {
     .argument("<file>", "the policy file")
     .option("--json", "one JSON object on standard output")
     .action(async (file: string, flags: { json?: true }) => (await import("./check-policy.js")).checkPolicy(file, flags, disk));
+  policy
+    .command("schema")
+    .description("print the JSON schema of a rules policy, for editors")
+    .action(async () => (await import("./print-schema.js")).printSchema());
   addTrying(policy);
 }
 
