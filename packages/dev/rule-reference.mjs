@@ -68,7 +68,7 @@ function partsOf(policy) {
       ["fact", "type", "value", "example"],
       [...factRows("subject.", SUBJECT_FACTS), ...factRows("resource.", RESOURCE_FACTS), ...factRows("", PLAIN_FACTS)],
     ),
-    functions: CONDITION_FUNCTIONS.map((name) => code(`${name}()`)).join(", "),
+    functions: CONDITION_FUNCTIONS.map((name) => code(`${name}()`)).join(",\n"),
   };
 }
 
