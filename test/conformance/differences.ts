@@ -34,7 +34,7 @@ interface Deviation {
 const PASSED_THROUGH: readonly Engine[] = ["granted", "forgetful"];
 const OLD = "mtime=1000000000.123456789";
 const KILLS_ALWAYS =
-  "The kernel writes to a backing file with the credentials that registered it, and only without CAP_FSETID do strangers' writes clear suid; so everybody's do.";
+  "The kernel writes to a backing file with the credentials that registered it. Writes of strangers clear suid only if these lack CAP_FSETID, so every write does.";
 
 function written(name: string, mode: string, owner: string, content: string): string {
   return `${name} ${mode} ${owner} mtime=now nlink=1 size=${content.length} ${JSON.stringify(content)}`;
@@ -59,7 +59,7 @@ const deviations: readonly Deviation[] = [
   {
     case: "suid after write",
     on: PASSED_THROUGH,
-    reason: `${KILLS_ALWAYS} They are in no group but root's, so sgid without group execution goes too.`,
+    reason: `${KILLS_ALWAYS} These credentials are only in root's group, so sgid without group execution is cleared, too.`,
     steps: {
       "14 stat root-s": ["file 6777 1000:1000 nlink=1 size=12 mtime=now", "file 777 1000:1000 nlink=1 size=12 mtime=now"],
       "27 stat owner-g": ["file 2767 1000:1000 nlink=1 size=12 mtime=now", "file 767 1000:1000 nlink=1 size=12 mtime=now"],
@@ -75,7 +75,7 @@ const deviations: readonly Deviation[] = [
     case: "suid after mapped write",
     on: ["mediated"],
     reason:
-      "What a mapping changed comes to the daemon as a write, and the host takes capabilities from a file that is written: the safe side.",
+      "A change by a mapping reaches the daemon as a write, and the host removes capabilities from a written file. This is the safe side.",
     steps: {
       "41 listxattr stranger-c 65536": [["security.capability"], []],
       "43 listxattr owner-c 65536": [["security.capability"], []],
@@ -85,12 +85,12 @@ const deviations: readonly Deviation[] = [
   },
   {
     case: "rename onto directories that are not empty",
-    reason: "The kernel copies up before it finds that it must refuse; Sluice looks first, and leaves nothing.",
+    reason: "The kernel copies up before it detects that it must refuse. Sluice checks first and leaves nothing behind.",
     upper: { d: [`directory 755 0:0 ${OLD} redirect="d"`, undefined] },
   },
   {
     case: "a redirect longer than 256 bytes",
-    reason: "The kernel follows longer redirects than redirect_max lets it write; Sluice writes them as long as there is room.",
+    reason: "The kernel follows longer redirects than redirect_max lets it write. Sluice writes them if there is room.",
     steps: { [`1 rename l/${LONG} p/m`]: ["EXDEV", "ok"], "2 read p/m/f": ["ENOENT", "deep"] },
     merged: {
       l: [`directory 755 0:0 ${OLD}`, "directory 755 0:0 mtime=now"],
@@ -110,7 +110,7 @@ const deviations: readonly Deviation[] = [
   {
     case: "attributes of an unlinked lower file",
     reason:
-      "The kernel cannot copy up what lost its name (EEXIST) and still counts a link; Sluice copies it without a name, as any file system would.",
+      "The kernel cannot copy up a file that lost its name (EEXIST), and still counts a link. Sluice copies it without a name, as any file system would.",
     steps: {
       "3 fchmod 640": ["EEXIST", "ok"],
       "4 fsetxattr user.late": ["EEXIST", "ok"],
@@ -119,20 +119,20 @@ const deviations: readonly Deviation[] = [
   },
   {
     case: "a removed directory that is open",
-    reason: "Neither can change the mode of a lower directory that is gone; ENOENT says why, the kernel's ENOTDIR comes from its whiteout.",
+    reason: "Neither can change the mode of a removed lower directory. ENOENT says why; the kernel's ENOTDIR comes from its whiteout.",
     steps: { "4 fchmod 700": ["ENOTDIR", "ENOENT"] },
   },
   {
     case: "a reader opened before a copy up sees what is written",
     on: PASSED_THROUGH,
-    reason: "A reader in passthrough is tied to the lower file until it closes (fs/fuse/iomode.c); mediated readers follow.",
+    reason: "A passthrough reader is tied to the lower file until it closes it (fs/fuse/iomode.c). Mediated readers follow.",
     steps: { "4 pread 20 at 0": ["UPPER content", "lower content"], "6 pread 20 at 0": ["UPP", "lower content"] },
   },
   {
     case: "a reader from before a copy up is opened again by its descriptor",
     on: PASSED_THROUGH,
     reason:
-      "The inode of a reader in passthrough is tied to the lower file, and no reply lets the kernel open that for writing (docs/io-modes.md): ESTALE. With --coherent-readers it is as with the kernel.",
+      "The inode of a passthrough reader is tied to the lower file, and no reply makes the kernel open another one for writing (docs/io-modes.md): ESTALE. With --coherent-readers Sluice acts as the kernel does.",
     steps: { "6 reopen 02": ["ok", "ESTALE"] },
   },
   {
@@ -152,7 +152,7 @@ const deviations: readonly Deviation[] = [
   },
   {
     case: "SEEK_HOLE and SEEK_DATA in lower and upper files",
-    reason: "The kernel copies a mebibyte from wherever data begins; Sluice keeps every hole.",
+    reason: "The kernel copies a mebibyte from the start of data. Sluice preserves every hole.",
     steps: {
       "12 lseek 0 whence 4": [1_048_576, 4096],
       "14 lseek 10000 whence 3": [10_000, 524_288],
@@ -163,7 +163,7 @@ const deviations: readonly Deviation[] = [
   {
     case: "d_ino equals st_ino in every kind of directory",
     reason:
-      "The kernel lists the upper number of a merged directory until something in its parent was copied up; Sluice lists what stat says.",
+      "The kernel lists the upper number of a merged directory until something in its parent was copied up. Sluice lists the number that stat returns.",
     steps: { "1 .": [["mer"], []], "3 mer": [["s"], []] },
   },
 ];

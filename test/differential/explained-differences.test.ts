@@ -13,7 +13,7 @@ const names = (one: Found): string[] => explanationsOf(one).map(({ name }) => na
 
 test("a line in which two documented differences meet is explained by both", () => {
   const both = found(LINE, LINE.replace("4755", "755").replace("nlink=2", "nlink=3"));
-  expect(names(both)).toEqual(["every write clears setuid", "the names of one file go up together"]);
+  expect(names(both)).toEqual(["every write clears setuid", "all names of a file are copied up together"]);
 });
 
 test("a line in which something else differs, too, is not explained", () => {

@@ -11,7 +11,7 @@ export interface Difference {
 }
 
 const NO_NOWAIT =
-  "the kernel's FUSE file has no FMODE_NOWAIT, and kernel overlayfs here has none either: the caller is told, and reads as others do";
+  "neither the kernel's FUSE file nor kernel overlayfs here has FMODE_NOWAIT: the caller gets the error and reads without the flag";
 const NO_ALIGNMENT = "the daemon reads and writes through its own page cache, which needs no alignment";
 
 export const differences: readonly Difference[] = [

@@ -1,4 +1,4 @@
-/** docs/differences.md, made of the tables that the tests go by. */
+/** Generates docs/differences.md from the tables that the tests use. */
 import { differences as conformanceDifferences } from "../../conformance/differences.js";
 import { impossibleReasons } from "../coverage/impossible-cells.js";
 import { intendedDifferences } from "./intended-differences.js";
@@ -6,18 +6,20 @@ import { suiteDifferences } from "./suite-differences.js";
 
 const HEAD = `# Where Sluice differs from the kernel's overlayfs, and why
 
-Made from the tables that the tests go by; a test holds both together. To write it anew after a change of a table:
-\`SLUICE_WRITE_DOCS=1 npm test -- test/differential/documented-differences.test.ts\`. What is not listed here is the same, and
-where it is not, that is a bug.
+To learn if a program that relies on overlayfs behaves differently on Sluice, look for the call here. Any
+difference that this page does not list is a bug.
+
+The page is generated from the tables that the tests use. After a change of a table, run
+\`SLUICE_WRITE_DOCS=1 npm test -- test/differential/documented-differences.test.ts\`.
 `;
-const NOT_DRAWN = `## What the random runs leave out
+const NOT_DRAWN = `## Calls that the random runs leave out
 
 | left out | why |
 |---|---|
-| \`FALLOC_FL_COLLAPSE_RANGE\`, \`FALLOC_FL_INSERT_RANGE\` | FUSE refuses them before it asks the daemon; a conformance case shows it |
-| \`O_DIRECT\` | what must be aligned, and to what, is the file system's below |
-| whiteouts in directories that are not merged | nobody makes them, and the kernel lists them as names that are not there |
-| order of a listing, access and change times, sizes of directories, block counts | not the same on two runs of one implementation |
+| \`FALLOC_FL_COLLAPSE_RANGE\`, \`FALLOC_FL_INSERT_RANGE\` | FUSE refuses them before it asks the daemon; a conformance case tests it |
+| \`O_DIRECT\` | the file system below decides what must be aligned, and to what |
+| whiteouts in directories that are not merged | nobody makes them, and the kernel lists them as names that do not exist |
+| order of a listing, access and change times, sizes of directories, block counts | differ between two runs of one implementation |
 `;
 
 function cell(text: string): string {
@@ -40,17 +42,17 @@ export function differencesDocument(): string {
   const impossible = impossibleReasons().map(({ rows, states, reason }) => [rows.join(", "), states.join(", "), reason]);
   return [
     HEAD,
-    "## Seen by random sequences of calls (test/differential)\n",
+    "## Found by random sequences of calls (test/differential)\n",
     `${table(["difference", "modes", "reason"], random)}\n`,
-    "## Seen by the conformance suite (test/conformance)\n",
+    "## Found by the conformance suite (test/conformance)\n",
     `${table(["rule", "modes", "reason"], conformanceRows())}\n`,
-    "## Seen by the public suites (xfstests)\n",
+    "## Found by the public suites (xfstests)\n",
     `${table(
       ["tests", "difference", "reason"],
       suiteDifferences.map(({ tests, difference, reason }) => [tests, difference, reason]),
     )}\n`,
     NOT_DRAWN,
-    "## Cells of the coverage table that nothing can fill\n",
+    "## Cells of the coverage table that stay empty\n",
     `${table(["calls", "states", "reason"], impossible)}\n`,
   ].join("\n");
 }

@@ -128,14 +128,14 @@ export const intendedDifferences: readonly IntendedDifference[] = [
     name: "every write clears setuid",
     modes: PASSED,
     reason:
-      "The kernel writes to a backing file with the credentials that registered it, and only without CAP_FSETID do strangers' writes clear setuid and setgid; so everybody's do, root's and the owner's too.",
+      "The kernel writes to a backing file with the credentials that registered it. Writes of strangers clear setuid and setgid only if these lack CAP_FSETID. So every write does, including root's and the owner's.",
     levels: ({ place }) => eitherWay(place.swapped, levelPrivilege),
   },
   {
-    name: "what has no setuid any more may be linked",
+    name: "a file that lost its setuid may be linked",
     modes: PASSED,
     reason:
-      "Strangers may not link a file that runs as another (fs.protected_hardlinks). A file that was written to has no setuid and no setgid here, see above, so that they may.",
+      "Strangers may not link a setuid file (fs.protected_hardlinks). A written file has neither setuid nor setgid here, see above, so they may.",
     explains: (found) =>
       ["link", "linkfd"].includes(callOf(found)) &&
       ((found.kernel === "EPERM" && found.sluice === "ok") || (found.place.swapped && found.kernel === "ok" && found.sluice === "EPERM")),
@@ -145,14 +145,14 @@ export const intendedDifferences: readonly IntendedDifference[] = [
     name: "removing an ACL leaves setgid",
     modes: EVERY,
     reason:
-      "The kernel's overlayfs clears setgid of what is outside the caller's groups when an ACL is set, and when one is removed too (fs/overlayfs/inode.c); the file systems below only where one is set, and Sluice does as they do.",
+      "The kernel's overlayfs clears setgid of an object outside the caller's groups if an ACL is set or removed (fs/overlayfs/inode.c). The file systems below do so only if one is set, and so does Sluice.",
     levels: ({ history, place }) => (history.aclRemoved ? eitherWay(place.swapped, levelSetgid) : undefined),
   },
   {
-    name: "an ACL that is not there is not removed",
+    name: "an absent ACL is not removed",
     modes: EVERY,
     reason:
-      "Asked to remove an ACL of a lower object with setgid by its owner, who is outside its group, the kernel clears setgid first, which copies it up, and what the copy has not can be removed; Sluice has nothing to remove (ENODATA), and copies nothing up. Where Sluice has copied up another name of the file, it is the other way round.",
+      "The owner of a lower object with setgid, outside its group, removes an ACL. The kernel clears setgid first, which copies the object up, and removing an absent ACL of the copy succeeds. Sluice finds nothing to remove (ENODATA) and copies nothing up. If Sluice has copied up another name of the file, the results are exchanged.",
     explains: ({ place, kernel, sluice }) =>
       place.kind === "step" &&
       place.operation.call === "removexattr" &&
@@ -164,16 +164,16 @@ export const intendedDifferences: readonly IntendedDifference[] = [
     name: "copy_file_range over several file systems",
     modes: EVERY,
     reason:
-      "From a layer on one file system to one on another the kernel refuses it (EXDEV), as between mounts; to who calls it is one file system, and Sluice copies.",
+      "The kernel refuses to copy between layers on different file systems (EXDEV), as between mounts. For the caller it is one file system, so Sluice copies.",
     explains: ({ place, kernel, sluice }) =>
       place.kind === "step" && place.operation.call === "copyrange" && kernel === "EXDEV" && Number(sluice) >= 0,
     ends: true,
   },
   {
-    name: "a reader in passthrough stays on the lower file",
+    name: "a passthrough reader stays on the lower file",
     modes: PASSED,
     reason:
-      "A file opened for reading is tied to the lower file until it is closed (fs/fuse/iomode.c), also where a mapping goes beyond its end (SIGBUS), as the size is that of the copy; mediated readers follow a copy-up.",
+      "An open for reading is tied to the lower file until it is closed (fs/fuse/iomode.c). The size is that of the copy, so a mapping may reach beyond the end of the lower file (SIGBUS). Mediated readers follow a copy-up.",
     explains: (found) => READS.includes(callOf(found)) && factsOf(found).lowerReader === true,
     // What it read is in another file from then on.
     spoils: ({ operation, kernel: { facts, results } }) =>
@@ -183,7 +183,7 @@ export const intendedDifferences: readonly IntendedDifference[] = [
     name: "a lower file without a name can be changed",
     modes: EVERY,
     reason:
-      "The kernel cannot copy up what lost its name (EEXIST) and still counts a link; Sluice copies it without a name, as any file system would.",
+      "The kernel cannot copy up a file that lost its name (EEXIST), and still counts a link. Sluice copies it without a name, as any file system would.",
     explains: (found) =>
       ATTRIBUTES.includes(callOf(found)) &&
       factsOf(found).state === "unlinked-open" &&
@@ -195,7 +195,7 @@ export const intendedDifferences: readonly IntendedDifference[] = [
     name: "a removed directory cannot be changed",
     modes: EVERY,
     reason:
-      "Changed by a descriptor after another directory was renamed over it, a lower directory is copied up by the kernel under its old name, over the directory that is there now, which cannot even be listed from then on; Sluice answers ENOENT, as to any change of a lower directory that was removed (ENOTDIR from the kernel).",
+      "A caller changes a lower directory by a descriptor after another directory was renamed over it. The kernel copies it up under its old name, over the new directory, which cannot be listed from then on. Sluice answers ENOENT, as for any change of a removed lower directory (the kernel answers ENOTDIR).",
     explains: (found) =>
       ATTRIBUTES.includes(callOf(found)) &&
       factsOf(found).state === "unlinked-open" &&
@@ -205,32 +205,32 @@ export const intendedDifferences: readonly IntendedDifference[] = [
     ends: true,
   },
   {
-    name: "what was removed stays removed",
+    name: "removed objects stay removed",
     modes: EVERY,
     reason:
-      "Changed by a descriptor after its removal, a lower device, FIFO or socket is copied up by the kernel under its old name, in the place of the whiteout or of whatever has its name now; Sluice copies it without a name. What comes after is not compared.",
+      "A caller changes a lower device, FIFO or socket by a descriptor after its removal. The kernel copies it up under its old name, in place of the whiteout or of the new object of that name. Sluice copies it without a name. Later steps are not compared.",
     spoils: ({ operation, kernel: { facts, results } }) =>
       CHANGES.has(operation.call) && facts?.state === "unlinked-open" && facts.fromLower === true && !isError(results[0]),
   },
   {
-    name: "copy-up keeps every hole",
+    name: "copy-up preserves every hole",
     modes: EVERY,
-    reason: "The kernel copies a mebibyte from wherever data begins; Sluice keeps every hole.",
+    reason: "The kernel copies a mebibyte from the start of data. Sluice preserves every hole.",
     explains: ({ place }) =>
       place.kind === "step" && place.operation.call === "seek" && Number(place.operation.args["whence"]) >= SEEK.DATA,
   },
   {
-    name: "times of a mapping that is written to, mediated",
+    name: "times of a written mapping, mediated",
     modes: ["mediated", "mixed", "named", "portable"],
     reason:
-      "What a mapping changed reaches the daemon when the kernel writes the page back, at the latest when it is unmapped: the time of change moves then and not at the first touch.",
+      "A change by a mapping reaches the daemon when the kernel writes the page back, at the latest at unmap. The time of change moves then, not at the first touch.",
     levels: (found) => (callOf(found) === "mapwrite" ? levelTime : undefined),
   },
   {
     name: "the end of a directory",
     modes: EVERY,
     reason:
-      "In a directory the kernel's overlayfs knows no SEEK_END (EINVAL) or asks the file system below; FUSE seeks by the size before it asks the daemon (fs/fuse/dir.c), in a removed one by the size that it had.",
+      "In a directory, the kernel's overlayfs refuses SEEK_END (EINVAL) or asks the file system below. FUSE seeks by the size and does not ask the daemon (fs/fuse/dir.c); in a removed directory by its last size.",
     // Whoever seeks on from there is elsewhere, too: the kernel reckons that without asking, whatever the file system.
     explains: ({ place, kernel, sluice }) =>
       place.kind === "step" &&
@@ -239,26 +239,26 @@ export const intendedDifferences: readonly IntendedDifference[] = [
         (place.operation.args["whence"] === SEEK.CUR && isPlace(kernel) && isPlace(sluice))),
   },
   {
-    name: "what is open is reached by its path",
+    name: "open objects are reached by path",
     modes: ["portable"],
-    reason: "libfuse asks by path alone: an open directory or special file that has none any more gives ENOENT (handleSurvivesDirectory).",
+    reason: "libfuse asks by path only, so an open directory or special file without a path is ENOENT (handleSurvivesDirectory).",
     explains: (found) => factsOf(found).state === "unlinked-open" && found.sluice === "ENOENT",
   },
   {
-    name: "the place in a directory that was read to its end",
+    name: "the position in a directory that was read to its end",
     modes: EVERY,
     reason:
-      "A list that is merged, or libfuse's, counts entries, the file systems below end at the largest offset there is: read(2) of that directory is EISDIR on one and EINVAL on the other. Which directories are merged is not the same on both once several names went up together.",
+      "A merged list, or libfuse's, counts entries; the file systems below end at the largest offset. So read(2) of that directory is EISDIR on one and EINVAL on the other. After several names were copied up together, different directories are merged on both.",
     explains: ({ place, kernel, sluice }) =>
       place.kind === "step" &&
       ["fread", "pread"].includes(place.operation.call) &&
       ((kernel === "errno 22" && sluice === "errno 21") || (place.swapped && kernel === "errno 21" && sluice === "errno 22")),
   },
   {
-    name: "a change of owner to nobody in particular",
+    name: "a chown(2) that names no owner",
     modes: EVERY,
     reason:
-      "chown(2) with -1 for both takes setuid, for which the kernel wants the file's owner (EPERM). FUSE sends the same empty request as for a stranger's write, which must be answered, and has let it pass before.",
+      "chown(2) with -1 for both clears setuid, so the kernel requires the file's owner (EPERM). FUSE allows the call and sends the same empty request as for a stranger's write, which must succeed.",
     explains: (found) =>
       found.kernel === "EPERM" &&
       found.sluice === "ok" &&
@@ -272,7 +272,7 @@ export const intendedDifferences: readonly IntendedDifference[] = [
     name: "d_ino is st_ino in every directory",
     modes: EVERY,
     reason:
-      "The kernel lists the upper number of a merged directory until something in its parent was copied up; Sluice lists what stat says.",
+      "The kernel lists the upper number of a merged directory until something in its parent was copied up. Sluice lists the number that stat returns.",
     explains: ({ place, kernel, sluice }) =>
       place.kind === "step" &&
       Array.isArray(kernel) &&
@@ -282,9 +282,9 @@ export const intendedDifferences: readonly IntendedDifference[] = [
       isInodePart(place),
   },
   {
-    name: "inode numbers outlive copy-up",
+    name: "inode numbers survive copy-up",
     modes: EVERY,
-    reason: "Over layers of several file systems, and for files with several names, the kernel shows another number after a copy-up.",
+    reason: "For layers on several file systems, and for files with several names, the kernel shows another number after a copy-up.",
     explains: ({ kernel, sluice }) =>
       Array.isArray(kernel) &&
       Array.isArray(sluice) &&
@@ -292,10 +292,10 @@ export const intendedDifferences: readonly IntendedDifference[] = [
       kernel.every((one, index) => one === sluice[index] || (one === "other" && sluice[index] === "same")),
   },
   {
-    name: "a directory's rename with a long way back",
+    name: "a directory's rename that needs a long redirect",
     modes: EVERY,
     reason:
-      "The kernel writes redirects of 256 bytes at most (its module parameter redirect_max) and answers EXDEV beyond, before it looks whether the target is empty; it follows longer ones, and Sluice writes them.",
+      "The kernel writes redirects of at most 256 bytes (its module parameter redirect_max). For a longer one it answers EXDEV, before it checks if the target is empty. It follows longer ones, and Sluice writes them.",
     explains: ({ place, kernel, sluice, history }) =>
       place.kind === "step" &&
       place.operation.call === "rename" &&
@@ -305,17 +305,17 @@ export const intendedDifferences: readonly IntendedDifference[] = [
     ends: true,
   },
   {
-    name: "no way round a rule by another name",
+    name: "no way around a rule by another name",
     modes: ["named"],
     reason:
-      "A rename or link needs a rule at the target that is at least as strict as the source's, else a name would be a way round a rule.",
+      "A rename or link needs a rule at the target that is at least as strict as the source's. Otherwise a new name would bypass a rule.",
     explains: (found) => ["rename", "link", "linkfd"].includes(callOf(found)) && found.sluice === "EACCES",
     ends: true,
   },
   {
     name: "a refused call leaves nothing in upper",
     modes: EVERY,
-    reason: "The kernel copies up before it finds that it must refuse; Sluice looks first, and leaves nothing.",
+    reason: "The kernel copies up before it detects that it must refuse. Sluice checks first and leaves nothing behind.",
     explains: ({ place, kernel, sluice }) =>
       place.kind === "upper" && place.refused.has(place.path) && (sluice === undefined || (place.swapped && kernel === undefined)),
     levels: ({ place }) => {
@@ -324,10 +324,10 @@ export const intendedDifferences: readonly IntendedDifference[] = [
     },
   },
   {
-    name: "the names of one file go up together",
+    name: "all names of a file are copied up together",
     modes: EVERY,
     reason:
-      "With index=on the kernel copies up a file with several names one name at a time. To FUSE they are one inode, so Sluice does not learn by which of them it was asked, and gives all that it knows a name in upper. What is shown is the same.",
+      "With index=on, the kernel copies up a file with several names one name at a time. In FUSE they are one inode, so Sluice does not learn which name the caller used. It creates all known names in upper. The merged tree is the same.",
     explains: ({ place, kernel, sluice }) =>
       place.kind === "upper" &&
       (isOneOfSeveral(kernel, sluice) ||

@@ -1,4 +1,4 @@
-/** What the tests of xfstests that fail by intention show of Sluice, and what it costs its users. docs/differences.md shows the table. */
+/** Intended differences that tests of xfstests detect, with their cost for users. docs/differences.md shows the table. */
 
 export interface SuiteDifference {
   tests: string;
@@ -15,15 +15,15 @@ export const suiteDifferences: readonly SuiteDifference[] = [
   },
   {
     tests: "overlay/012",
-    difference: "ENOENT or another object for ESTALE",
+    difference: "ENOENT or another object instead of ESTALE",
     reason:
-      "Somebody removes an object from the upper layer of a mount. The kernel answers ESTALE for its name as long as it remembers the object; Sluice shows what the layers hold by now.",
+      "Somebody removes an object from the upper layer of a mount. The kernel answers ESTALE for its name as long as it remembers the object; Sluice shows the current content of the layers.",
   },
   {
     tests: "overlay/035",
     difference: "an unwritable work directory is refused",
     reason:
-      "The kernel mounts read-only and logs a line. Sluice does not mount: whoever asks for an upper layer learns at once that nothing could be written. A mount without upper= and work= is read-only.",
+      "The kernel mounts read-only and logs a line. Sluice does not mount, so a user who asks for an upper layer learns at once that it is not writable. A mount without upper= and work= is read-only.",
   },
   {
     tests: "overlay/036",
@@ -35,7 +35,7 @@ export const suiteDifferences: readonly SuiteDifference[] = [
     tests: "overlay/038",
     difference: "a look-up writes no marks",
     reason:
-      "The kernel adds origin and impure marks to an upper directory of the same name as a lower one when it is looked up. Sluice writes marks only when it copies up or moves something. Inode numbers in listings are those of stat(2) all the same.",
+      "When an upper directory with the name of a lower one is looked up, the kernel adds origin and impure marks to it. Sluice writes marks only when it copies up or moves something. Inode numbers in listings are still those of stat(2).",
   },
   {
     tests: "overlay/060, 079, 085, 088",
@@ -53,7 +53,7 @@ export const suiteDifferences: readonly SuiteDifference[] = [
     tests: "generic/474, 599",
     difference: "syncfs(2) does not reach the layers",
     reason:
-      "The kernel sends FUSE_SYNCFS to virtiofs alone. sync(1) without arguments, fsync(2) and fdatasync(2) write to the disk; `sync -f` on the mount does not. The daemon answers the request as soon as a kernel sends it.",
+      "The kernel sends FUSE_SYNCFS only to virtiofs. sync(1) without arguments, fsync(2) and fdatasync(2) write to the disk; `sync -f` on the mount does not. The daemon will answer the request if a kernel sends it.",
   },
   {
     tests: "generic/424",
@@ -62,20 +62,20 @@ export const suiteDifferences: readonly SuiteDifference[] = [
   },
   {
     tests: "generic/676",
-    difference: "directory positions that were never handed out",
+    difference: "directory positions that telldir(3) never returned",
     reason:
-      "seekdir(3) to a number that telldir(3) did not give reads from another place or meets the end. In a merged directory positions count entries of one list; a position of another list is none of this one.",
+      "seekdir(3) to such a number reads from another place or reaches the end. In a merged directory, positions count entries of one list; a position in another list has no meaning in this one.",
   },
   {
     tests: "generic/003",
     difference: "strictatime on mediated files",
     reason:
-      "Reads of pages that the kernel keeps do not reach the daemon, and move no access time. Every other read of the upper layer does.",
+      "Reads of pages in the kernel's cache do not reach the daemon and move no access time. Every other read of the upper layer moves it.",
   },
   {
     tests: "generic/451",
     difference: "asynchronous direct I/O on mediated files is done at submission",
     reason:
-      "With FUSE_ASYNC_DIO, readers beside an asynchronous direct write keep old pages (fs/fuse/file.c fuse_aio_complete). Sluice does without: io_submit(2) returns once the request is done, and the parts of a direct transfer beyond 1 MiB go one after another.",
+      "With FUSE_ASYNC_DIO, readers keep old pages during an asynchronous direct write (fs/fuse/file.c fuse_aio_complete). Sluice does not use it: io_submit(2) returns when the request is done, and the parts of a direct transfer beyond 1 MiB are sent one after another.",
   },
 ];

@@ -43,7 +43,7 @@ const IMPOSSIBLE: readonly Impossible[] = [
   {
     rows: BY_DESCRIPTOR,
     states: ["whiteout"],
-    reason: "a descriptor is of an object; what lost its name is unlinked-open",
+    reason: "a descriptor belongs to an object; an object without a name is unlinked-open",
   },
   {
     rows: DATA.filter((row) => row !== "seek"),
@@ -54,7 +54,7 @@ const IMPOSSIBLE: readonly Impossible[] = [
   {
     rows: ["umask"],
     states: ["lower", "upper", "merged", "whiteout", "opaque", "redirected", "hard-linked", "unlinked-open"],
-    reason: "is of a process, not of an object",
+    reason: "belongs to a process, not to an object",
   },
 ];
 
@@ -63,11 +63,11 @@ const DESCRIPTORS: ReadonlySet<string> = new Set(BY_DESCRIPTOR);
 
 /** The reason, or undefined where the cell must be filled. */
 export function impossibleBecause(row: string, state: State): string | undefined {
-  if (state === BY_NAME_ONLY && !DESCRIPTORS.has(row)) return "a name that is gone names nothing";
+  if (state === BY_NAME_ONLY && !DESCRIPTORS.has(row)) return "a removed name refers to nothing";
   return IMPOSSIBLE.find(({ rows, states }) => rows.includes(row) && states.includes(state))?.reason;
 }
 
 /** All of them, for the documentation. */
 export function impossibleReasons(): readonly Impossible[] {
-  return [...IMPOSSIBLE, { rows: ["calls that take a name"], states: [BY_NAME_ONLY], reason: "a name that is gone names nothing" }];
+  return [...IMPOSSIBLE, { rows: ["calls that take a name"], states: [BY_NAME_ONLY], reason: "a removed name refers to nothing" }];
 }

@@ -31,7 +31,7 @@ function isRemovedDirectory(fd: number): boolean {
   return (mode & S.IFMT) === S.IFDIR && nlink === 0;
 }
 
-/** Where data and holes lie may differ (copy-up keeps every hole): what comes after begins at the same place all the same. */
+/** Where data and holes lie may differ (copy-up preserves every hole): what comes after begins at the same place all the same. */
 function seek(hands: Hands, args: Args): void {
   const fd = fdOf(hands, args);
   const whence = number(args, "whence");
