@@ -52,7 +52,7 @@ const obligationsSchema = z.strictObject({
     .optional()
     .meta({
       description:
-        "Which opens share one rate: one open file (`handle`), all files that one user has open under the rule (`subject`, the default), " +
+        "The opens that share one rate: one open file (`handle`), all files that one user has open under the rule (`subject`, the default), " +
         "or everybody under the rule (`rule`).",
       examples: ["rule"],
     }),
