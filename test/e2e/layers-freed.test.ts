@@ -1,13 +1,15 @@
 /** When an unmount returns, nothing of the mount holds the layers' file systems: their device can be had for itself at once. */
-import { execFileSync } from "node:child_process";
-import { closeSync, constants, mkdirSync, openSync, readdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
+import { execFileSync, spawn } from "node:child_process";
+import { closeSync, constants, mkdirSync, openSync, readdirSync, readFileSync, statSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { bytes, cleanUp, mountSluice, mountsBelow, plant, requires, runScript, scratch, type SluiceMount } from "@sluice/testkit";
 import { expect } from "vitest";
 
-const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "loop devices", "command losetup", "command mkfs.ext4");
+const NEEDS = ["/dev/fuse", "CAP_SYS_ADMIN", "loop devices", "command losetup", "command mkfs.ext4"] as const;
+const { test } = requires(...NEEDS);
+const traced = requires(...NEEDS, "command strace");
 const HELPER = fileURLToPath(new URL("../../packages/overlayfs-cli/bin/umount.fuse.sluice.mjs", import.meta.url));
 const IMAGE_BYTES = 64 << 20;
 /** Not in node:fs: of a block device, that nobody else has it, no mounted file system either. */
@@ -84,3 +86,56 @@ for (const args of [[], ["--keeper", "on"], ["-o", "volatile"]]) {
     });
   }
 }
+
+/** The server's descriptors of files there. */
+function descriptorsOf(pid: number, { path }: Base): number[] {
+  const { dev } = statSync(path);
+  const isThere = (fd: string): boolean => statSync(`/proc/${pid}/fd/${fd}`, { throwIfNoEntry: false })?.dev === dev;
+  return readdirSync(`/proc/${pid}/fd`).filter(isThere).map(Number);
+}
+
+/** The server's system calls from the first that says that the connection has ended to its next wait for events. */
+async function callsOfTheLastTurn(mount: SluiceMount): Promise<string[]> {
+  const trace = join(scratch(), "trace");
+  const strace = spawn("strace", ["-p", String(mount.serverPid), "-o", trace], { stdio: ["ignore", "ignore", "pipe"] });
+  await new Promise((resolve) => strace.stderr.once("data", resolve));
+  await runScript(["umount", "-i", mount.mountpoint]);
+  await new Promise((resolve) => strace.once("exit", resolve));
+  const calls = readFileSync(trace, "utf8").split("\n");
+  const turn = calls.slice(calls.findIndex((call) => call.startsWith("read(") && call.includes("= -1 ENODEV")));
+  return turn.slice(
+    0,
+    turn.findIndex((call) => /^epoll_p?wait/.test(call)),
+  );
+}
+
+/** Those that are not closed before the first call that begins like this; the end of the turn, if there is none. */
+function stillOpen(descriptors: readonly number[], calls: readonly string[], call: string): number[] {
+  const at = calls.findIndex((each) => each.startsWith(call));
+  const before = at < 0 ? calls : calls.slice(0, at);
+  return descriptors.filter((fd) => !before.some((each) => each.startsWith(`close(${fd})`)));
+}
+
+for (const args of [[], ["--keeper", "on"], ["-o", "volatile"]]) {
+  traced.test(`after a plain umount(2), a mount${["", ...args].join(" ")} lets go of the layers before it does anything else`, async () => {
+    const base = makeBase();
+    const mount = await used(base, args);
+    const held = descriptorsOf(mount.serverPid, base);
+    const calls = await callsOfTheLastTurn(mount);
+    expect(held.length).toBeGreaterThan(0);
+    expect(stillOpen(held, calls, "write(")).toEqual([]);
+    expect(await mount.exited).toEqual({ code: 0, signal: null });
+  });
+}
+
+traced.test("lower layers are free before anything is written to the upper one", async () => {
+  const base = makeBase();
+  plant(base.path, { f: "lower" });
+  const mount = await mountSluice({ lowers: [base.path], upper: scratch() });
+  await runScript(["cat", mount.path("f")]);
+  const held = descriptorsOf(mount.serverPid, base);
+  const calls = await callsOfTheLastTurn(mount);
+  expect(held.length).toBeGreaterThan(0);
+  expect(calls.join("\n")).toContain("pwrite64(");
+  expect(stillOpen(held, calls, "pwrite64(")).toEqual([]);
+});

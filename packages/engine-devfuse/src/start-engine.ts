@@ -83,7 +83,7 @@ class DeviceEngine implements Engine {
     this.#transport = transport;
     this.#idlePolling = new IdlePolling(options.idlePolling ?? "off");
     if (at.negotiated !== undefined) this.#agreement.settle(at.negotiated);
-    this.port = makePort(at, this.#agreement, this.#notifications);
+    this.port = makePort(at, this.#agreement, this.#notifications, () => this.#ending);
     this.ready = new Promise((resolve, reject) => {
       this.#resolveReady = resolve;
       this.#rejectReady = reject;
@@ -213,9 +213,19 @@ class DeviceEngine implements Engine {
   }
 }
 
-function makePort({ fuseFd, registrar }: KernelConnection, agreement: Agreement, notifications: Notifications): KernelPort {
+function makePort(
+  { fuseFd, registrar }: KernelConnection,
+  agreement: Agreement,
+  notifications: Notifications,
+  ended: () => boolean,
+): KernelPort {
+  const backings = registrar ?? deviceRegistrar(fuseFd, agreement);
   return {
-    ...(registrar ?? deviceRegistrar(fuseFd, agreement)),
+    // Ids end with their connection, and the descriptor's number may be another file's by now.
+    openBacking: (fd) => (ended() ? -Errno.ENOTCONN : backings.openBacking(fd)),
+    closeBacking: (backingId) => {
+      if (!ended()) backings.closeBacking(backingId);
+    },
     get negotiated() {
       return agreement.negotiated;
     },

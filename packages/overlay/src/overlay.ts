@@ -209,19 +209,28 @@ export class Overlay implements Filesystem {
   }
 }
 
-/** Gives every descriptor back: the layers are free again when this returns. */
+/**
+ * Gives every descriptor back: the layers are free when this returns, so nothing in it waits. The lower layers come first, since what is
+ * left in the scratch directory needs the upper one alone and takes the longer the more names are known.
+ */
 function destroy(core: OverlayContext): void {
   for (const file of core.handles.allFiles()) releaseFile(core, file.handle);
   core.handles.closeDirectories();
   core.kept.clear();
+  core.nodes.closeNameless();
+  core.fds.closeAll();
+  for (const layer of [...core.layers, ...core.dataLayers]) if (!layer.writable) layer.close();
+  closeUpper(core);
+  core.nodes.clear();
+}
+
+function closeUpper(core: OverlayContext): void {
   core.purges.finish();
   // What was volatile is not mounted again.
   if (core.scratch !== undefined && !core.config.volatile) saveHandles(core.nodes, core.scratch);
-  core.nodes.closeAll();
-  core.fds.closeAll();
   dropSharedWhiteout(core);
   if (core.scratch !== undefined) sys.close(core.scratch.fd);
   if (core.linkIndex !== undefined) sys.close(core.linkIndex.fd);
   if (core.config.errorWitness !== undefined) sys.close(core.config.errorWitness);
-  for (const layer of [...core.layers, ...core.dataLayers]) layer.close();
+  core.upper?.close();
 }

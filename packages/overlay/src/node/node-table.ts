@@ -346,9 +346,13 @@ export class NodeTable {
     this.#release(node);
   }
 
-  /** The connection ended: nobody refers to anything any more. */
-  closeAll(): void {
-    for (const node of this.all()) this.#release(node);
+  /** The connection ended. Only a node that has no name left has a descriptor. */
+  closeNameless(): void {
+    for (const node of this.all()) if (node.unlinked) this.#release(node);
+  }
+
+  /** Nobody refers to anything any more. */
+  clear(): void {
     this.#byId.clear();
     this.forgotten.clear();
     this.#byLink.clear();

@@ -245,6 +245,8 @@ async function serve(life: Life, host: MountHost): Promise<void> {
   if (restored) telemetry.restoredInMs = performance.now() - begunMs;
   undo.push("stop watching the policy", watchPolicy(kind, decider, logger));
   const { engine, overlay } = started;
+  // In the turn of the event loop that sees the end, however the mount ended: umount(2) by itself waits for nobody.
+  void engine.ended.then(() => life.hold.letGo());
   telemetry.idlePolledMs = () => engine.idlePolling.heldMs;
   if (life.kept === undefined) neverLeaveMount(life, engine);
   const revocation = watchRevocation(life, { decider, gate, grants, overlay });
@@ -276,12 +278,11 @@ async function serve(life: Life, host: MountHost): Promise<void> {
 }
 
 /** The layers are free when it resolves, whatever else is still to be taken down. */
-async function unmountAll({ config, stop, logger, hold, device }: Life, engine: Engine, tell: Tell): Promise<TakenDown> {
+async function unmountAll({ config, stop, logger, device }: Life, engine: Engine, tell: Tell): Promise<TakenDown> {
   const { mountpoint, graceMs } = config;
   const users = (): Promise<string[]> => findMountUsers(device, mountpoint, readMountTable());
   const unseen = (): string | undefined => (device === "" ? "the mount is not in this namespace" : holdersUnseen());
   const how = await takeDown({ engine, stop, logger, tell, graceMs, users, unseen });
-  hold.letGo();
   logger.info({ how }, "unmounted");
   return how;
 }
