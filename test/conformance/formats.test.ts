@@ -2,12 +2,14 @@
  * Marks in the layers and the options that say what becomes of them: each setting on kernel overlayfs and on Sluice, over
  * equal layers and with equal options. What is printed and what lies in the upper layer afterwards has to be the same.
  */
-import { directory, file, plant, type Planted, requires, scratch, symlink, type Tree, whiteout } from "@sluice/testkit";
+import { directory, file, hardLink, plant, type Planted, requires, scratch, symlink, type Tree, whiteout } from "@sluice/testkit";
 import { expect } from "vitest";
 import { onLayers } from "./formats/alternating.js";
 import { onKernel, onSluice, type Setting } from "./formats/side-by-side.js";
 
-const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "kernel overlayfs");
+const NEEDS = ["/dev/fuse", "CAP_SYS_ADMIN", "kernel overlayfs"] as const;
+const { test } = requires(...NEEDS);
+const withPython = requires(...NEEDS, "command python3");
 const MEDIATE = "version: 1\ndefault: mediate\n";
 
 async function alike(setting: Setting): Promise<string> {
@@ -82,11 +84,16 @@ test("a path into a data-only layer does not lead out of it", async () => {
 });
 
 test("a file over a data-only layer is copied up with its data when it is written", async () => {
-  const change =
-    "chmod 600 f; echo more >> f; cat f; : > first; stat -c %s first; mv second away; cat away; truncate -s 3 longer; cat longer";
+  const change = "chmod 600 f; echo more >> f; cat f; : > first; stat -c %s first; truncate -s 3 longer; cat longer";
   const seen = await onSluice({ lowers: [pointing], data, upper: {}, options: "metacopy=on", script: change });
-  expect(seen.output).toBe("DATA\nmore\n0\n3\nDAT");
+  expect(seen.output).toBe("DATA\nmore\n0\nDAT");
   expect(Object.values(seen.upper).join("\n")).not.toContain("metacopy");
+});
+
+test("a file over a data-only layer is renamed and linked without its data", async () => {
+  const change = "mkdir d; mv second away; mv f d; ln first d/one; mv d/one d/two; cat away d/* first; stat -c '%n %h' away d/* first";
+  const seen = await alike({ lowers: [pointing], data, upper: {}, options: "metacopy=on", script: change });
+  expect(seen).toContain("3\nDATA\n1\n1\n");
 });
 
 test("metadata-only files without data, or over what is none, are refused", async () => {
@@ -130,6 +137,63 @@ test("what one of the two left metadata-only, the other completes", async () => 
     expect(await layers.kernel("metacopy=on", "cat a away c; stat -c %a a away c; echo more >> c; cat c")).toBe(
       "content a\nmore\ncontent b\ncontent c\n600\n600\n700\ncontent c\nmore\n",
     );
+  });
+});
+
+/** Each is renamed or linked as a metadata-only copy, whatever its directories were called before. */
+const MOVES: Readonly<Record<string, string>> = {
+  "within its directory": "mv d/a d/b; mv d/b d/c; cat d/c; ls d",
+  "into another directory": "mv d/a a; cat a; mv a e; cat e/a; mkdir n; mv e/a n/b; cat n/b",
+  "within its directory, then into another one": "mv d/a d/b; mv d/b e; cat e/b",
+  "over a file that lies below": "mv d/a d/x; cat d/x; mv d/x e/y; cat e/y",
+  "with its directory": "mv d/a d/b; mv d f; cat f/b; mv f/b g; cat g; mv f/x f/z; mv f e/f; cat e/f/z",
+  "in exchange": "python3 -c 'import ctypes,sys; sys.exit(ctypes.CDLL(None).renameat2(-100, b\"d/a\", -100, b\"e/y\", 2))'; cat d/a e/y",
+  "after a change of attributes": "chmod 600 d/a; mv d/a e/a; chmod 640 e/a; cat e/a; stat -c '%a %s' e/a",
+  "and written afterwards": "mv d/a e/a; echo more >> e/a; cat e/a; mv e/a d/a; cat d/a",
+  "by a link": "ln d/a d/b; ln d/b e/b; cat e/b; rm d/a; cat d/b; stat -c %h e/b; mv e/b d/c; cat d/c",
+  "by a link of several names below": "ln h1 d/h3; mv h2 e; cat h1 d/h3 e/h2; mv d/h3 d/h4; stat -c %h d/h4; cat d/h4",
+  "several names below, within their directory": "mv h1 h3; cat h2 h3; rm h2; cat h3",
+};
+
+const named: Tree = {
+  "d/a": file("content a\n"),
+  "d/x": file("content x\n"),
+  "e/y": file("content y\n"),
+  h1: file("content h\n"),
+  h2: hardLink("h1"),
+};
+
+for (const [what, script] of Object.entries(MOVES)) {
+  const { test: movedTest } = script.includes("python3") ? withPython : requires(...NEEDS);
+  for (const options of ["metacopy=on,index=on", "metacopy=on,index=off"]) {
+    movedTest(`a metadata-only file is renamed and linked without its data: ${what} (${options})`, async () => {
+      const setting = { lowers: [{ "over/": directory() }, named], upper: {}, options, script };
+      const seen = await alike(setting);
+      expect(seen).not.toMatch(/: /);
+    });
+  }
+}
+
+test("a metadata-only file of several names has its data under each, whoever left it", async () => {
+  await onLayers({ h1: file("content\n"), h2: hardLink("h1"), "d/h3": hardLink("h1") }, async (layers) => {
+    await layers.kernel("metacopy=on,index=on", "chmod 600 h1");
+    expect(await layers.sluice("metacopy=on", "cat d/h3 h2 h1; mv h2 h4; cat h1")).toBe("content\n".repeat(4));
+    expect(await layers.kernel("metacopy=on,index=on", "cat h1 h4 d/h3")).toBe("content\n".repeat(3));
+    expect(await layers.sluice("metacopy=on", "cat d/h3; echo more >> h4; cat h1")).toBe("content\ncontent\nmore\n");
+    expect(await layers.kernel("metacopy=on,index=on", "cat d/h3; stat -c %h h1")).toBe("content\nmore\n3\n");
+  });
+});
+
+test("what one of the two renamed or linked metadata-only, the other reads, renames and completes", async () => {
+  await onLayers({ "d/a": file("content a\n"), "d/b": file("content b\n"), "e/": directory() }, async (layers) => {
+    await layers.kernel("metacopy=on", "mv d/a e/a; ln d/b e/b; mv d f");
+    expect(await layers.sluice("metacopy=on", "cat e/a e/b f/b; mv e/a f/c; ln f/b g; mv f h; cat g h/c")).toBe(
+      "content a\ncontent b\ncontent b\ncontent b\ncontent a\n",
+    );
+    expect(await layers.kernel("metacopy=on", "cat h/c g e/b h/b; mv h/c i; echo more >> g; cat i h/b")).toBe(
+      "content a\ncontent b\ncontent b\ncontent b\ncontent a\ncontent b\nmore\n",
+    );
+    expect(await layers.sluice("metacopy=on", "echo more >> i; cat i g; ls")).toBe("content a\nmore\ncontent b\nmore\ne\ng\nh\ni\n");
   });
 });
 

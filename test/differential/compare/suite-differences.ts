@@ -38,12 +38,6 @@ export const suiteDifferences: readonly SuiteDifference[] = [
       "When an upper directory with the name of a lower one is looked up, the kernel adds origin and impure marks to it. Sluice writes marks only when it copies up or moves something. Inode numbers in listings are still those of stat(2).",
   },
   {
-    tests: "overlay/060, 079, 085, 088",
-    difference: "a metadata-only copy is completed before a rename or a link",
-    reason:
-      "The kernel gives the copy a redirect and leaves its data in the lower layer (metacopy=on). Sluice copies the data first: the rename or link of a large file takes the time and the space of a copy.",
-  },
-  {
     tests: "overlay/081",
     difference: "the mount has no file system id and no UUID",
     reason:

@@ -29,7 +29,7 @@ export function copyRegular(core: CopyUpContext, job: CopyUpJob): Status {
     if (status !== 0) return status;
     job.has = node.inUpper ? 0 : protectionIn(attr);
     if ((job.has & ~job.mayHave) !== 0) return Errno.EPERM;
-    job.sizeBytes = job.truncate || isMetadataOnly(job, attr) ? 0 : attr.size;
+    job.sizeBytes = job.truncate || job.metadataOnly ? 0 : attr.size;
     return withTemporary(core, { job, name }, (target) => fill(core, job, { layer, source, object, target, attr, name }));
   };
   return andFinally(copy, (status) => {
@@ -65,15 +65,10 @@ interface FileCopy {
   name: string;
 }
 
-/** Another name of the file would not find its data by its own name. */
-function isMetadataOnly(job: CopyUpJob, attr: Attr): boolean {
-  return job.metadataOnly && attr.nlink === 1;
-}
-
 /** 0 or a positive errno. */
 function fillData(core: CopyUpContext, job: CopyUpJob, copy: FileCopy): Status {
   if (job.sizeBytes > 0) return copyContent(core, job, copy, copy.source === copy.object ? copy.attr : undefined);
-  if (!isMetadataOnly(job, copy.attr)) return 0;
+  if (!job.metadataOnly) return 0;
   return -upkeep.ftruncate(copy.target, copy.attr.sizeExact) || -writeMetacopy(core.marks, copy.target) || 0;
 }
 
@@ -99,7 +94,7 @@ function publishWhole(core: CopyUpContext, job: CopyUpJob, copy: FinishedCopy): 
   const { target, attr } = copy;
   const { data } = node;
   const stays = data ?? new DataPlace(node.dir, node.realName);
-  node.data = isMetadataOnly(job, attr) ? stays : undefined;
+  node.data = job.metadataOnly ? stays : undefined;
   const published = publish(core, node, copy);
   if (published !== 0) node.data = data;
   else if (job.has !== 0) addFlags(target, job.has);

@@ -2,9 +2,11 @@
 import type { Attr, ByteName } from "@sluice/vfs";
 import { S } from "@sluice/vfs";
 import type { OverlayConfig } from "../contract/config.js";
+import { DataPlace } from "../layer/data-place.js";
 import type { HostLayer, RealDir } from "../layer/host-layer.js";
-import { sys } from "../layer/system-calls.js";
 import type { LayerStack } from "../layer/layer-stack.js";
+import { sys } from "../layer/system-calls.js";
+import { isMetacopy } from "../marks/metacopy.js";
 import { readOrigin } from "../marks/origin.js";
 import { type Indexed, type LinkIndex, lookUpIndex, repairNlink } from "./link-index.js";
 import type { Found } from "./found.js";
@@ -29,7 +31,7 @@ export function admit(core: Admission, at: { parent: Node; name: ByteName }, fou
   const { attr } = found;
   const shared = found.kind !== S.IFDIR && attr.nlink > 1;
   const indexed = shared ? lookUpIndex(core, found, at.name) : undefined;
-  if (indexed !== undefined) return admitIndexed(core, at, { found, indexed });
+  if (indexed !== undefined) return admitIndexed(core, at, { found, indexed, name: at.name });
   const known = shared ? knownLink(core, found) : lastLink(core, found);
   if (known !== undefined && known.kind === found.kind) {
     if (known.fd >= 0) nameAgain(core, known, { dir: found.dir, name: at.name });
@@ -73,7 +75,7 @@ function nameAgain(core: Admission, node: Node, { dir, name }: { dir: RealDir | 
 }
 
 /** The file is the index's entry, wherever its name was found. `found.attr` becomes the entry's. */
-function admitIndexed(core: Admission, at: { parent: Node; name: ByteName }, what: { found: Found; indexed: Indexed }): Node {
+function admitIndexed(core: Admission, at: { parent: Node; name: ByteName }, what: InIndex): Node {
   const { found, indexed } = what;
   const dir = core.linkIndex as RealDir;
   const known = core.nodes.linked(indexed.attr.ino);
@@ -91,13 +93,30 @@ function admitIndexed(core: Admission, at: { parent: Node; name: ByteName }, wha
   return node;
 }
 
+/** What was found under a name, and what the index knows of it. */
+interface InIndex {
+  found: Found;
+  indexed: Indexed;
+  name: ByteName;
+}
+
 /** Its object is the index's entry. */
-export function placeInIndex(core: Admission, node: Node, { found, indexed }: { found: Found; indexed: Indexed }): void {
+export function placeInIndex(core: Admission, node: Node, what: InIndex): void {
+  const { found, indexed } = what;
   const dir = core.linkIndex as RealDir;
+  if (node.indexed === undefined) node.data = dataOf(core, what);
   node.dir = dir;
   node.realName = indexed.name;
   node.indexed ??= { nlinkDelta: repairNlink(core, dir, indexed), lowerNlink: indexed.lower.nlink, bareNames: false };
   if (found.dir?.layer.writable === false) node.indexed.bareNames = true;
+}
+
+/** The entry may be a metadata-only copy: the data is that of any of the lower file's names. */
+function dataOf(core: Admission, { found, indexed, name }: InIndex): DataPlace | undefined {
+  const { dir, data } = found;
+  if (dir === undefined || dir.layer.writable || found.kind !== S.IFREG) return data;
+  if (isMetacopy(core.marks, (core.linkIndex as RealDir).fd, indexed.name) === 0) return undefined;
+  return data ?? new DataPlace(dir, name);
 }
 
 /** Where its object lies, and its inode number. */

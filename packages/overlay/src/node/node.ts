@@ -147,9 +147,14 @@ export class Node {
     return this.top.layer.writable;
   }
 
-  /** Its object, its data and every name that is known lie in the upper layer. */
+  /** Its object and every name that is known lie in the upper layer. */
+  get namedUp(): boolean {
+    return this.inUpper && this.indexed?.bareNames !== true;
+  }
+
+  /** Its data, too. */
   get copiedUp(): boolean {
-    return this.inUpper && this.data === undefined && this.indexed?.bareNames !== true;
+    return this.namedUp && this.data === undefined;
   }
 
   /** The real directory of this directory in the upper layer. */

@@ -16,6 +16,7 @@ import { arrived } from "./arrivals.js";
 import { createObject } from "./create-object.js";
 import { directoryOf, enter } from "./lookup.js";
 import type { At } from "./make.js";
+import { redirectData } from "./mark-moved.js";
 
 export function link(core: OperationContext, call: CallContext, request: { node: NodeId; at: At }, out: EntryOut): Status {
   return govern(core, new Linking(call, request, out));
@@ -52,7 +53,9 @@ class Linking implements Governed<OperationContext> {
 
   prepare(core: OperationContext, permit: Permit): Status {
     const wish = this.#wish(core);
-    return typeof wish === "number" ? wish : copyUp(core, wish.node, { permit, call: this.call, truncate: false });
+    if (typeof wish === "number") return wish;
+    // Data is found by a name of its file.
+    return copyUp(core, wish.node, { permit, call: this.call, truncate: false, metadataOnly: wish.node.parent !== undefined });
   }
 
   commit(core: OperationContext, permit: Permit): number {
@@ -94,6 +97,8 @@ function linkNow(core: OperationContext, permit: Permit, wish: NewName & { call:
     if (from.fd < 0) return from.fd;
     return effects(by).linkat(from.fd, from.name, dirFd, newName, from.name === "" ? AT.EMPTY_PATH : 0);
   };
+  const redirected = redirectData(core, node, false);
+  if (redirected !== 0) return redirected;
   const begun = intentLeft(core, call, IntentKind.link) !== undefined && isThere(core, wish);
   intendToLink(core, call, wish);
   const made = begun ? 0 : createObject(core, permit, { call, parent, name, umask: 0, directory: false, asDaemon: true, make });

@@ -71,7 +71,7 @@ class Removing extends GovernedOperation<OperationContext> {
     if (typeof node === "number" || typeof parent === "number") return 0;
     if (directory) return node.isDirectory && mayTake(core, parent, node) === 0 ? this.#proveEmpty(core, node) : 0;
     if (!losesItsCount(core, node)) return 0;
-    return copyUp(core, node, { permit, call: this.call, truncate: false });
+    return copyUp(core, node, { permit, call: this.call, truncate: false, metadataOnly: true });
   }
 
   commit(core: OperationContext, permit: Permit): number {

@@ -22,7 +22,7 @@ import { arrived } from "./arrivals.js";
 import { clearForOverwrite } from "./clear-for-overwrite.js";
 import { RenameJudgement } from "./judge-rename.js";
 import { childOf, directoryOf } from "./lookup.js";
-import { markMovedDirectory } from "./mark-moved-directory.js";
+import { markMoved } from "./mark-moved.js";
 import { EmptyProof } from "./prove-empty.js";
 import { forgetName } from "./remove.js";
 import { mayAdd, mayTake } from "../node/protection.js";
@@ -78,7 +78,7 @@ class Renaming implements Governed<OperationContext> {
       // The node contradicts itself: one rename fails, and the mount does not stand still.
       if (missing === copiedBefore) return Errno.EIO;
       copiedBefore = missing;
-      const copied = copyUp(core, missing, { permit, call: this.call, truncate: false });
+      const copied = copyUp(core, missing, { permit, call: this.call, truncate: false, metadataOnly: true });
       if (typeof copied !== "number") return copied.then((status) => this.#prepareOn(core, permit, status));
       if (copied !== 0) return copied;
       this.#plan = undefined;
@@ -138,9 +138,9 @@ function makePlan(core: OperationContext, args: RenameArgs): RenamePlan | number
 
 function needsCopyUp(core: OperationContext, plan: RenamePlan): Node | undefined {
   const { node, target } = plan;
-  if (!node.copiedUp) return node;
+  if (!node.namedUp) return node;
   if (target === undefined) return undefined;
-  return plan.exchange ? (target.copiedUp ? undefined : target) : losesItsCount(core, target) ? target : undefined;
+  return plan.exchange ? (target.namedUp ? undefined : target) : losesItsCount(core, target) ? target : undefined;
 }
 
 function check(core: OperationContext, plan: RenamePlan): number {
@@ -167,7 +167,7 @@ function execute(core: OperationContext, permit: Permit, call: CallContext, plan
   if (target === node && !plan.exchange) return 0;
   const copied = copyUpDirectory(core, parent) || copyUpDirectory(core, newParent);
   if (copied !== 0) return copied;
-  const marked = markMovedDirectory(core, plan, node) || (plan.exchange ? markMovedDirectory(core, plan, target as Node) : 0);
+  const marked = markMoved(core, plan, node) || (plan.exchange ? markMoved(core, plan, target as Node) : 0);
   if (marked !== 0) return marked;
   const overwritten = plan.exchange ? undefined : target;
   const kept = overwritten === undefined ? NOTHING_KEPT : keep(core, overwritten);

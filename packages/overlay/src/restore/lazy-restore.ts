@@ -296,7 +296,7 @@ export class LazyRestore implements RestorableNodes {
     if (linked) node.linkKey = hi * 2 ** 32 + lo;
     if (lowerLinked) node.lowerLinkKey = `${device}:${hi}:${lo}`;
     const indexed = found.kind !== S.IFDIR && found.attr.nlink > 1 ? lookUpIndex(core, found, name) : undefined;
-    if (indexed !== undefined) placeInIndex(core, node, { found, indexed });
+    if (indexed !== undefined) placeInIndex(core, node, { found, indexed, name });
     else place(core, node, name, found);
     if (node.inUpper && node.lowerLinkKey !== undefined) this.#bookCopied(node, indexed?.attr ?? found.attr);
     return true;
