@@ -1,10 +1,9 @@
 /** A mount without a keeper: the same acts in the server's own process. Nothing survives it. */
-import { MNT, native } from "@sluice/native";
+import { MNT, native, toBytes } from "@sluice/native";
 import type { KernelConnection } from "@sluice/vfs";
 import { claimUpper } from "./acts/claim-upper.js";
 import { abortDevice, mountDevice, type MountPlace, unmountDevice } from "./acts/mount-device.js";
 import { openLayers } from "./acts/open-layers.js";
-import { toBytes } from "./acts/path-bytes.js";
 import type { KeeperLink } from "./keeper-link.js";
 import type { MountPlan } from "./mount-plan.js";
 

@@ -3,9 +3,8 @@
  * (the offer), and everything else when it is this server's turn.
  */
 import { fstatSync, readlinkSync, readSync } from "node:fs";
-import { native, POLL } from "@sluice/native";
+import { native, POLL, toBytes } from "@sluice/native";
 import { Errno } from "@sluice/vfs";
-import { toBytes } from "./acts/path-bytes.js";
 import type { MountPlan } from "./mount-plan.js";
 import { LinkRecord, Tell } from "./records.js";
 

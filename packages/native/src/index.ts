@@ -7,3 +7,4 @@ export { native } from "./native.js";
 export { check, NativeError } from "./native-error.js";
 export { inDirectory, openBeneath, openRealDirectory } from "./open-beneath.js";
 export { emptyDirectory, type Removal, removeTree } from "./remove-tree.js";
+export { toBytes, toText } from "./path-bytes.js";

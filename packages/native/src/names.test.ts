@@ -1,7 +1,21 @@
 import { lstatSync, statSync } from "node:fs";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW, createFile, errno, O_CREAT, O_NOFOLLOW, O_PATH, O_RDONLY } from "../test/scratch.js";
-import { makeScratch, places, type Scratch, statOf, textOf } from "../test/scratch.js";
+import {
+  AT_EMPTY_PATH,
+  AT_FDCWD,
+  AT_SYMLINK_NOFOLLOW,
+  createFile,
+  errno,
+  makeScratch,
+  O_CREAT,
+  O_NOFOLLOW,
+  O_PATH,
+  O_RDONLY,
+  places,
+  type Scratch,
+  statOf,
+  textOf,
+} from "../test/scratch.js";
 import { native, parseDirents } from "./index.js";
 import { raw } from "./raw.js";
 

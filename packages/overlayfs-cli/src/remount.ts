@@ -3,7 +3,7 @@
  * mount(8) repeats those of /etc/fstab, and they are passed over, as overlayfs does (fs/overlayfs/params.c).
  */
 import { getSystemErrorName } from "node:util";
-import { MS, native } from "@sluice/native";
+import { MS, native, toBytes } from "@sluice/native";
 import { CliError, EXIT } from "@sluice/runtime/cli";
 import { daemonStatus } from "@sluice/service-mount";
 
@@ -55,7 +55,7 @@ export async function remount(mountpoint: string, words: readonly string[]): Pro
       exitCode: EXIT.UNFIT,
     });
   }
-  const path = Buffer.from(mountpoint, "utf8").toString("latin1");
+  const path = toBytes(mountpoint);
   const status = native.mount("none", path, "", MS.REMOUNT | flags, "");
   if (status >= 0) return;
   throw new CliError({

@@ -4,7 +4,7 @@
  */
 import { realpathSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
-import { MNT, native } from "@sluice/native";
+import { MNT, native, toBytes } from "@sluice/native";
 import { untilFreed } from "@sluice/service-mount";
 
 const UMOUNT_FAILURE = 32;
@@ -41,7 +41,7 @@ async function unmount(): Promise<number> {
   const lazy = (flags & MNT.DETACH) !== 0;
   // Asked before, as nobody answers afterwards. A lazy unmount waits for nobody, so it asks nobody.
   const freed = lazy ? undefined : await untilFreed(place);
-  const status = native.umount2(Buffer.from(place, "utf8").toString("latin1"), flags);
+  const status = native.umount2(toBytes(place), flags);
   if (status < 0) {
     const EBUSY = -16;
     process.stderr.write(`umount.fuse.sluice: ${path}: ${status === EBUSY ? "target is busy" : `cannot unmount (errno ${-status})`}\n`);

@@ -1,4 +1,4 @@
-/** What a command line says when it cannot do what it was asked: one line, and an exit code that says whose fault it is. */
+/** Errors of a command line: one line with the object, the problem and the remedy, and an exit code for the kind of problem. */
 import { escapeLine } from "./escape-name.js";
 
 export const EXIT = {
@@ -42,6 +42,30 @@ export class CliError extends Error {
     this.problem = complaint.problem;
     this.remedy = complaint.remedy;
   }
+}
+
+export function failed(object: string, problem: string, remedy: string): CliError {
+  return new CliError({ object, problem, remedy, exitCode: EXIT.FAILED });
+}
+
+/** The command line or a file is wrong. */
+export function wrong(object: string, problem: string, remedy: string): CliError {
+  return new CliError({ object, problem, remedy, exitCode: EXIT.USAGE });
+}
+
+export function lacking(object: string, problem: string, remedy: string): CliError {
+  return new CliError({ object, problem, remedy, exitCode: EXIT.MACHINE });
+}
+
+/** The mount point or a layer is in use or unfit. */
+export function unfit(object: string, problem: string, remedy: string): CliError {
+  return new CliError({ object, problem, remedy, exitCode: EXIT.UNFIT });
+}
+
+/** "ENOENT" of an error of node:fs; its message if it has no code. */
+export function codeOf(error: unknown): string {
+  if (error instanceof Error) return (error as NodeJS.ErrnoException).code ?? error.message;
+  return String(error);
 }
 
 /** `sluice: OBJECT: what is wrong (ERRNO): what to do`, always one line: names may hold any byte. */

@@ -1,5 +1,5 @@
 /** What a command needs before it loads a service, or where it only starts another one: no logger, no metrics. */
-export { CliError, EXIT, errorLine } from "./cli-error.js";
+export { CliError, codeOf, EXIT, errorLine, failed, lacking, unfit, wrong } from "./cli-error.js";
 export { escapeLine, escapeName, escapeTextName } from "./escape-name.js";
 export { keepPausesShort } from "./keep-pauses-short.js";
 export { inInitialNamespace } from "./user-namespace.js";

@@ -4,7 +4,7 @@
  */
 import { readFileSync } from "node:fs";
 import { createServer, type Server, type Socket } from "node:net";
-import { native } from "@sluice/native";
+import { native, toBytes } from "@sluice/native";
 import type { ServerProgram } from "./keeper-config.js";
 
 const BACKLOG = 4;
@@ -71,7 +71,7 @@ function serve(socket: Socket, events: DoorEvents): void {
 
 /** Undefined where the socket cannot be made: the mount does without. */
 export function openDoor(path: string, events: DoorEvents): Server | undefined {
-  const fd = native.unixListen(Buffer.from(path, "utf8").toString("latin1"), 0o600, BACKLOG);
+  const fd = native.unixListen(toBytes(path), 0o600, BACKLOG);
   if (fd < 0) return undefined;
   const server = createServer((socket) => serve(socket, events));
   server.maxConnections = BACKLOG;

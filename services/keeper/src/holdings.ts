@@ -15,7 +15,7 @@ import {
   openPlace,
   unmountDevice,
 } from "@sluice/keeper-link";
-import { native, POLL, SEAL } from "@sluice/native";
+import { native, POLL, SEAL, toBytes } from "@sluice/native";
 import { Errno, FsError } from "@sluice/vfs";
 import { discard, discarded } from "./discard.js";
 import { KeptMemory } from "./kept-memory.js";
@@ -78,7 +78,7 @@ export class Holdings {
   mount(): number {
     if (this.#mounted !== undefined) return -Errno.EBUSY;
     try {
-      const source = Buffer.from(this.#plan.source, "utf8").toString("latin1");
+      const source = toBytes(this.#plan.source);
       this.#mounted = mountOn(this.fuseFd, { ...this.#plan, source }, this.#place);
       native.close(this.#place);
       this.#place = -1;

@@ -5,7 +5,7 @@
  */
 import { lchownSync, lstatSync, unlinkSync } from "node:fs";
 import { LinkRecord, Tell } from "@sluice/keeper-link";
-import { native, POLL, type Poller, SEAL } from "@sluice/native";
+import { native, POLL, type Poller, SEAL, toBytes } from "@sluice/native";
 import { Errno, FsError } from "@sluice/vfs";
 import { discard } from "./discard.js";
 import type { AwaitingConfig } from "./keeper-config.js";
@@ -14,10 +14,6 @@ import { memoryOf } from "./server-process.js";
 const BACKLOG = 8;
 /** Who waits costs a descriptor. */
 const WAITING_LIMIT = 4;
-
-function toBytes(path: string): string {
-  return Buffer.from(path, "utf8").toString("latin1");
-}
 
 /** A socket that a dead keeper left is in nobody's use. */
 function removeStale(path: string): void {

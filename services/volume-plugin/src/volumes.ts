@@ -4,7 +4,7 @@
  */
 import { chmodSync, chownSync, closeSync, constants, mkdirSync, openSync, rmdirSync, statSync } from "node:fs";
 import { getSystemErrorName } from "node:util";
-import { removeTree } from "@sluice/native";
+import { removeTree, toBytes } from "@sluice/native";
 import { escapeName, type Logger } from "@sluice/runtime";
 import { isMounted, type MountCommand } from "./sluice-command.js";
 import {
@@ -53,7 +53,7 @@ function makeLayers({ upper, work }: VolumePlaces, lower: string): void {
 /** A container's trees are as deep, and named, as its users like. @throws VolumeError */
 function discard(all: string, name: string): void {
   const fd = openSync(all, constants.O_RDONLY | constants.O_DIRECTORY);
-  const { status, path } = removeTree(fd, Buffer.from(name, "utf8").toString("latin1"));
+  const { status, path } = removeTree(fd, toBytes(name));
   closeSync(fd);
   if (status < 0) throw new VolumeError(`${escapeName(path)} in ${all} cannot be removed (${getSystemErrorName(status)}): remove it`);
 }

@@ -2,9 +2,9 @@
  * Whether a file may have been written since the last look: one short call, so that it can be asked before each open. It
  * asks no file system, so none of ours, whose answer this thread would have to give. The kernel has the new times before the write returns, which no notification can promise.
  */
-import { native, STAT_WORDS, StatWord } from "@sluice/native";
+import { native, STAT_WORDS, StatWord, toBytes } from "@sluice/native";
 import type { FoundFile } from "./open-policy-file.js";
-import { AT_EMPTY_PATH, AT_FDCWD, AT_STATX_DONT_SYNC, AT_SYMLINK_NOFOLLOW, EAGAIN, O_CLOEXEC, O_PATH, toBytes } from "./path-calls.js";
+import { AT_EMPTY_PATH, AT_FDCWD, AT_STATX_DONT_SYNC, AT_SYMLINK_NOFOLLOW, EAGAIN, O_CLOEXEC, O_PATH } from "./path-calls.js";
 
 /** Times may be this coarse: a second write within it could go unseen. */
 const SETTLED_MS = 200;

@@ -4,7 +4,7 @@
  * comes next: from there on files are opened as that user, so that no link leads to what only root may read.
  */
 import { readFileSync } from "node:fs";
-import { CAP, capabilityMask, native, STAT_WORDS, StatWord } from "@sluice/native";
+import { CAP, capabilityMask, native, STAT_WORDS, StatWord, toBytes, toText } from "@sluice/native";
 import {
   AT_EMPTY_PATH,
   AT_FDCWD,
@@ -19,8 +19,6 @@ import {
   O_NOFOLLOW,
   O_NONBLOCK,
   O_PATH,
-  toBytes,
-  toText,
 } from "./path-calls.js";
 
 const ROOT = 0;

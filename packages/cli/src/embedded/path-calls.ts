@@ -1,4 +1,4 @@
-/** Numbers and names for system calls on paths, as the addon takes them. */
+/** Constants for system calls on paths. */
 export const AT_FDCWD = -100;
 export const AT_EMPTY_PATH = 0x1000;
 export const AT_SYMLINK_NOFOLLOW = 0x100;
@@ -14,12 +14,3 @@ export const EISDIR = 21;
 export const EINVAL = 22;
 export const ELOOP = 40;
 export const EREMOTE = 66;
-
-/** The addon's byte string: one character, one byte. */
-export function toBytes(path: string): string {
-  return Buffer.from(path, "utf8").toString("latin1");
-}
-
-export function toText(bytes: string): string {
-  return Buffer.from(bytes, "latin1").toString("utf8");
-}

@@ -4,7 +4,7 @@
  */
 import { rmSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { native } from "@sluice/native";
+import { native, toBytes } from "@sluice/native";
 import { CliError, EXIT, logDestination } from "@sluice/runtime";
 import { watchPolicy } from "@sluice/service-decision/policy-watch";
 import type { DecisionHost, EmbeddedDecisionOptions } from "@sluice/service-mount";
@@ -21,7 +21,7 @@ const BACKLOG = 64;
 function listen(path: string): number {
   rmSync(path, { force: true });
   // The path is made of hexadecimal digits and the system's own directories, or checked where the directory was made.
-  const fd = native.unixListen(Buffer.from(path, "utf8").toString("latin1"), 0o600, BACKLOG);
+  const fd = native.unixListen(toBytes(path), 0o600, BACKLOG);
   if (fd >= 0) return fd;
   throw new CliError({
     object: path,

@@ -1,10 +1,9 @@
 /** Holds the upper layer and the work directory against a second mount: a lock that the kernel drops with the process. */
 import { setTimeout as sleep } from "node:timers/promises";
-import { LOCK, native, openRealDirectory } from "@sluice/native";
+import { LOCK, native, openRealDirectory, toBytes } from "@sluice/native";
 import { Errno, errnoName, O } from "@sluice/vfs";
 import type { OpenLayer } from "../keeper-link.js";
 import { LayerError } from "./layer-error.js";
-import { toBytes } from "./path-bytes.js";
 
 function claim({ path, rootFd }: OpenLayer, role: string): number {
   // Through the layer's own view: the mount that it was found on stays free to be unmounted.

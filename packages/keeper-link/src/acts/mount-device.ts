@@ -1,9 +1,8 @@
 /** /dev/fuse and mount(2), with errors a person can act on; and the ways a mount ends. */
 import { readFileSync, realpathSync, writeFileSync } from "node:fs";
-import { MNT, native, StatWord } from "@sluice/native";
+import { MNT, native, StatWord, toBytes, toText } from "@sluice/native";
 import { AT, Attr, Errno, FsError, O } from "@sluice/vfs";
 import type { MountPlan } from "../mount-plan.js";
-import { toBytes } from "./path-bytes.js";
 
 const AT_NO_AUTOMOUNT = 0x800;
 const AT_STATX_DONT_SYNC = 0x4000;
@@ -94,7 +93,7 @@ export function mountDevice(place: MountPlace): MountPoint {
   const fuseFd = openDevice();
   let at = -1;
   try {
-    const mountpoint = Buffer.from(resolve(place.mountpoint), "latin1").toString("utf8");
+    const mountpoint = toText(resolve(place.mountpoint));
     at = openPlace(mountpoint);
     return mountOn(fuseFd, { ...place, mountpoint }, at);
   } catch (error) {

@@ -4,13 +4,12 @@
  * it can lead into the mount. What is not here: reading a layer.
  */
 import { relative, sep } from "node:path";
-import { MOUNT_ATTR, MS, native, OPEN_TREE, openBeneath, openRealDirectory } from "@sluice/native";
+import { MOUNT_ATTR, MS, native, OPEN_TREE, openBeneath, openRealDirectory, toBytes } from "@sluice/native";
 import { AT, Errno, errnoName, O } from "@sluice/vfs";
 import type { OpenLayer, OpenLayers } from "../keeper-link.js";
 import type { MountPlan } from "../mount-plan.js";
 import { openErrorWitness } from "./error-witness.js";
 import { LayerError } from "./layer-error.js";
-import { toBytes } from "./path-bytes.js";
 
 export interface OpenedLayers extends OpenLayers {
   /** Lets go of the clone that upper and work lie in; to be called when the overlay is gone. */

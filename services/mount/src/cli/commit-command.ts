@@ -1,16 +1,15 @@
 /** `sluice commit`: the upper layer as a new lower one. */
 import { fstatSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
-import { native, openBeneath, removeTree } from "@sluice/native";
+import { native, openBeneath, removeTree, toBytes, toText } from "@sluice/native";
 import { escapeTextName } from "@sluice/runtime";
 import { Errno, errnoName, O, RENAME } from "@sluice/vfs";
 import type { Command } from "commander";
-import { unfit, wrong } from "../complaint.js";
+import { unfit, wrong } from "@sluice/runtime/cli";
 import { find, openTree, type Tree } from "../diff/tree.js";
 import { holdUnmounted } from "../layer-tools/hold-layer.js";
 import { walkChanges, walkMerged } from "../layer-tools/walk-layers.js";
 import { LayerWriter } from "../layer-tools/write-layer.js";
-import { toBytes, toText } from "../path-bytes.js";
 import { addLayerOptions, namedLayers, type LayersArguments, stackOf } from "./layers-argument.js";
 
 interface CommitArguments extends LayersArguments {

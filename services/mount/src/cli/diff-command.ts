@@ -2,7 +2,7 @@
 import { escapeName } from "@sluice/runtime";
 import type { Command } from "commander";
 import { type Change, walkUpper } from "../diff/walk-upper.js";
-import { toText } from "../path-bytes.js";
+import { toText } from "@sluice/native";
 import { addLayerOptions, layersOf, type LayersArguments } from "./layers-argument.js";
 
 interface DiffArguments extends LayersArguments {

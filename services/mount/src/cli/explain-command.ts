@@ -4,10 +4,10 @@ import { basename, dirname, join, relative, resolve } from "node:path";
 import { ALL_ACCESSES } from "@sluice/decision-api";
 import { escapeLine, escapeTextName } from "@sluice/runtime";
 import { type Command, Option } from "commander";
-import { codeOf, unfit, wrong } from "../complaint.js";
+import { codeOf, unfit, wrong } from "@sluice/runtime/cli";
 import { askOnce } from "../control/control-client.js";
 import type { Explanation, ExplainRequest } from "../control/control-protocol.js";
-import { toBytes } from "../path-bytes.js";
+import { toBytes } from "@sluice/native";
 import { mountOf, readMountTable } from "../preflight/mount-table.js";
 
 interface ExplainArguments {

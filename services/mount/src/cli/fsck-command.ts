@@ -8,7 +8,7 @@ import { checkWorkLeft } from "../layer-tools/check-work-left.js";
 import { holdUnmounted } from "../layer-tools/hold-layer.js";
 import { mend, mendText } from "../layer-tools/mend.js";
 import { shownPath } from "../layer-tools/walk-layers.js";
-import { toText } from "../path-bytes.js";
+import { toText } from "@sluice/native";
 import { addLayerOptions, namedLayers, namedWork, type LayersArguments, stackOf } from "./layers-argument.js";
 
 interface FsckArguments extends LayersArguments {

@@ -2,7 +2,7 @@
 import { resolve } from "node:path";
 import { namespacesHere, OFFER_VERSION, type Offer } from "@sluice/keeper-link";
 import { type Command, Option } from "commander";
-import { failed, wrong } from "../complaint.js";
+import { failed, wrong } from "@sluice/runtime/cli";
 import type { MountArguments } from "../config/parse-mount.js";
 import { DEFAULT_GRACE, GRACE_HELP } from "./mount-command.js";
 import type { MountHost } from "../lifecycle/life.js";

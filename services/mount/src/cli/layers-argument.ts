@@ -1,7 +1,7 @@
 /** Which layers a command works on: those of a mount, or ones that are named. */
 import { resolve } from "node:path";
 import { type Command, Option } from "commander";
-import { failed, unfit, wrong } from "../complaint.js";
+import { failed, unfit, wrong } from "@sluice/runtime/cli";
 import { splitEscaped } from "../config/escaped-list.js";
 import { askLayers, type MountLayers } from "../control/ask-layers.js";
 import { realMountpoint } from "../control/run-directory.js";

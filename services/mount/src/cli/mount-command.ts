@@ -1,6 +1,6 @@
 /** `sluice mount`: what is typed, and nothing of what it does. */
 import { type Command, Option } from "commander";
-import { wrong } from "../complaint.js";
+import { wrong } from "@sluice/runtime/cli";
 import type { MountArguments } from "../config/parse-mount.js";
 import { IN_BACKGROUND, launchInBackground } from "../lifecycle/launch-background.js";
 import { keepLeastPrivilege } from "../lifecycle/least-privilege.js";

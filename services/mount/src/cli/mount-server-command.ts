@@ -3,7 +3,7 @@ import { constants } from "node:os";
 import { openSocketLink, tellLoaded, untilGreeted } from "@sluice/keeper-link";
 import { native } from "@sluice/native";
 import type { Command } from "commander";
-import { failed } from "../complaint.js";
+import { failed } from "@sluice/runtime/cli";
 import { keepOnly } from "../lifecycle/least-privilege.js";
 import type { MountHost } from "../lifecycle/life.js";
 

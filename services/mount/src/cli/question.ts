@@ -1,6 +1,6 @@
 /** A question on the terminal, answered by yes or no. */
 import { createInterface } from "node:readline/promises";
-import { wrong } from "../complaint.js";
+import { wrong } from "@sluice/runtime/cli";
 
 /** @throws CliError where nobody is there to answer: what is asked for needs `--yes` then */
 export async function confirmed(command: string, question: string): Promise<boolean> {

@@ -3,7 +3,7 @@ import { emptyDirectory, native } from "@sluice/native";
 import { escapeName, escapeTextName } from "@sluice/runtime";
 import { errnoName } from "@sluice/vfs";
 import type { Command } from "commander";
-import { failed } from "../complaint.js";
+import { failed } from "@sluice/runtime/cli";
 import { shownIn, type Tree } from "../diff/tree.js";
 import { walkUpper } from "../diff/walk-upper.js";
 import { holdUnmounted } from "../layer-tools/hold-layer.js";

@@ -1,7 +1,7 @@
 /** `sluice top`: what goes on in a mount, again and again. */
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Command } from "commander";
-import { wrong } from "../complaint.js";
+import { wrong } from "@sluice/runtime/cli";
 import { askOnce } from "../control/control-client.js";
 import type { ActivityReport } from "../control/control-protocol.js";
 import { frame } from "../top/frame.js";

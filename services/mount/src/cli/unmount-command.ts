@@ -2,15 +2,14 @@
 import { statfsSync } from "node:fs";
 import type { Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
-import { MNT, native } from "@sluice/native";
+import { MNT, native, toBytes } from "@sluice/native";
 import { Errno, errnoName } from "@sluice/vfs";
 import type { Command } from "commander";
-import { codeOf, failed, unfit, wrong } from "../complaint.js";
+import { codeOf, failed, unfit, wrong } from "@sluice/runtime/cli";
 import { ask, connectControl } from "../control/control-client.js";
 import type { Busy, Unmounted } from "../control/control-protocol.js";
 import { realMountpoint, removeRunDirectories } from "../control/run-directory.js";
 import { findMountUsers, usersInWords } from "../lifecycle/mount-users.js";
-import { toBytes } from "../path-bytes.js";
 import { mountAt, readMountTable } from "../preflight/mount-table.js";
 
 const TYPE = "fuse.sluice";

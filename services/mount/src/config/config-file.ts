@@ -6,7 +6,7 @@ import { readFileSync } from "node:fs";
 import { CliError } from "@sluice/runtime";
 import type { Command, Option } from "commander";
 import { isMap, isScalar, LineCounter, parseDocument } from "yaml";
-import { codeOf, wrong } from "../complaint.js";
+import { codeOf, wrong } from "@sluice/runtime/cli";
 
 const MOUNTPOINT = "mountpoint";
 /** -o has no long name. */

@@ -1,5 +1,5 @@
 /** The value of `lowerdir=`: lower layers topmost first, and behind `::` data-only ones, by overlayfs' grammar (fs/overlayfs/params.c). */
-import { wrong } from "../complaint.js";
+import { wrong } from "@sluice/runtime/cli";
 import { splitEscaped } from "./escaped-list.js";
 
 /** Lower layers of one mount, data-only ones among them: overlayfs' OVL_MAX_STACK. Each costs a mount and a descriptor. */

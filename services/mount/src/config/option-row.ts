@@ -1,5 +1,5 @@
 /** One row of the table of `-o` options, and what every row needs. */
-import { wrong } from "../complaint.js";
+import { wrong } from "@sluice/runtime/cli";
 import type { OptionString } from "./option-values.js";
 
 export type Apply = (into: OptionString, value: string | undefined, word: string) => void;

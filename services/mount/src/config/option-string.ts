@@ -2,7 +2,7 @@
  * `-o OPTIONS`: the option strings of overlayfs, fuse-overlayfs and mount(8). Every word has a row in option-table.ts; one
  * that is unknown, or known and not supported, is an error that says so. Nothing is ignored.
  */
-import { wrong } from "../complaint.js";
+import { wrong } from "@sluice/runtime/cli";
 import { splitEscaped } from "./escaped-list.js";
 import { MORE, refuse } from "./option-row.js";
 import { optionTable } from "./option-table.js";

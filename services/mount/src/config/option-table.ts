@@ -3,7 +3,7 @@
  * people, and a test compares the two. Adding an option is adding a row.
  */
 import { MS } from "@sluice/native";
-import { wrong } from "../complaint.js";
+import { wrong } from "@sluice/runtime/cli";
 import { unescapeName } from "./escaped-list.js";
 import { parseLowerList } from "./lower-list.js";
 import { type Apply, type OptionRow, refuse, valueOf, withoutValue } from "./option-row.js";

@@ -2,7 +2,7 @@
  * What the overlay's options come to together: defaults, what one brings along, and which exclude each other, as the
  * kernel has it (fs/overlayfs/params.c ovl_fs_params_verify).
  */
-import { wrong } from "../complaint.js";
+import { wrong } from "@sluice/runtime/cli";
 import type { OptionString, Uuid, Xino } from "./option-values.js";
 
 export interface OverlayOptions {

@@ -5,7 +5,7 @@ import { parseTarget } from "@sluice/decision-client";
 import { MS } from "@sluice/native";
 import { inInitialNamespace, LOG_LEVELS, type LogLevel, parseHostPort, type TracingArguments, tracingOptions } from "@sluice/runtime";
 import type { IdlePollingWish } from "@sluice/vfs";
-import { wrong } from "../complaint.js";
+import { wrong } from "@sluice/runtime/cli";
 import { shownOf } from "../shown/shown-given.js";
 import type { OnRevoke } from "../enforcement/revocation.js";
 import { type LowerList, MAX_LOWERS, parseLowerList } from "./lower-list.js";

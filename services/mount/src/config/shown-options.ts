@@ -1,6 +1,6 @@
 /** The rows of what the mount shows of its layers: owners, link counts, extended attributes. */
 import type { IdRange } from "@sluice/id-mapping";
-import { wrong } from "../complaint.js";
+import { wrong } from "@sluice/runtime/cli";
 import type { OptionRow } from "./option-row.js";
 import type { OptionString } from "./option-values.js";
 

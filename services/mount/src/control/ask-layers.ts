@@ -5,7 +5,7 @@
 import type { Socket } from "node:net";
 import { native } from "@sluice/native";
 import { Errno } from "@sluice/vfs";
-import { failed, unfit } from "../complaint.js";
+import { failed, unfit } from "@sluice/runtime/cli";
 import { connectControl, noDaemon } from "./control-client.js";
 import { type ControlLine, type LayersItem, MAX_LINE_BYTES } from "./control-protocol.js";
 import { descriptorOf, peerUid } from "./peer.js";

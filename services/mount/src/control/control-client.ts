@@ -4,7 +4,7 @@ import { connect, Socket } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { CliError } from "@sluice/runtime";
-import { codeOf, failed, unfit } from "../complaint.js";
+import { codeOf, failed, unfit } from "@sluice/runtime/cli";
 import { type ControlLine, type ControlRequest, type KeeperRequest, MAX_LINE_BYTES } from "./control-protocol.js";
 import { mountAt, readMountTable } from "../preflight/mount-table.js";
 import { peerUid } from "./peer.js";

@@ -2,10 +2,9 @@
 import { rmSync } from "node:fs";
 import { connect, createServer, type Server, type Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
-import { native } from "@sluice/native";
+import { native, toBytes } from "@sluice/native";
 import { errnoName } from "@sluice/vfs";
-import { unfit, wrong } from "../complaint.js";
-import { toBytes } from "../path-bytes.js";
+import { unfit, wrong } from "@sluice/runtime/cli";
 import { type ControlLine, type ControlRequest, MAX_REQUEST_BYTES, parseRequest } from "./control-protocol.js";
 import { ownPath } from "./own-path.js";
 import { descriptorOf, peerUid } from "./peer.js";

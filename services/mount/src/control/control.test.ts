@@ -2,13 +2,12 @@ import { closeSync, statSync } from "node:fs";
 import { connect, createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { native } from "@sluice/native";
+import { native, toBytes } from "@sluice/native";
 import { scratch } from "@sluice/testkit";
 import { expect, test } from "vitest";
 import { ask, askOnce, connectControl } from "./control-client.js";
 import type { ControlRequest, KeeperRequest } from "./control-protocol.js";
 import { type ControlHandler, startControlServer } from "./control-server.js";
-import { toBytes } from "../path-bytes.js";
 
 async function served(handler: ControlHandler, use: (path: string) => Promise<void>): Promise<void> {
   const path = join(scratch(), "c.sock");

@@ -6,7 +6,7 @@ import { createHash } from "node:crypto";
 import { chmodSync, chownSync, lstatSync, mkdirSync, readdirSync, realpathSync, rmdirSync, unlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, dirname, join, resolve } from "node:path";
-import { codeOf, failed } from "../complaint.js";
+import { codeOf, failed } from "@sluice/runtime/cli";
 import { ownPath } from "./own-path.js";
 
 function bases(): string[] {

@@ -1,10 +1,9 @@
 /** Reading layers: beneath their roots, links never followed, at any depth. Nothing here writes. */
-import { native, openBeneath, readNames } from "@sluice/native";
+import { native, openBeneath, readNames, toBytes } from "@sluice/native";
 import { escapeName } from "@sluice/runtime";
 import { AT, Attr, Errno, errnoName, O, S } from "@sluice/vfs";
-import { failed, unfit } from "../complaint.js";
+import { failed, unfit } from "@sluice/runtime/cli";
 import { openNamed } from "../layer-tools/open-named.js";
-import { toBytes } from "../path-bytes.js";
 
 export interface Tree {
   /** For messages. */

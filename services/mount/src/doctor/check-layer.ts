@@ -1,7 +1,7 @@
 /** Would files of this layer pass through? Tried with the first regular file found in it. */
 import { type Dirent, opendirSync } from "node:fs";
 import { join } from "node:path";
-import { codeOf } from "../complaint.js";
+import { codeOf } from "@sluice/runtime/cli";
 import { mountOf, readMountTable } from "../preflight/mount-table.js";
 import { realMountpoint } from "../control/run-directory.js";
 import type { Finding } from "./check-up.js";

@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Engine, startEngine } from "@sluice/engine-devfuse";
 import { Errno, errnoName, type Filesystem, type Negotiated } from "@sluice/vfs";
-import { toBytes } from "../path-bytes.js";
+import { toBytes } from "@sluice/native";
 
 export interface PassthroughProbe {
   negotiated: Negotiated;

@@ -6,7 +6,7 @@ import { readFileSync, readlinkSync } from "node:fs";
 import { readdir, readFile, readlink } from "node:fs/promises";
 import { native } from "@sluice/native";
 import { Errno, LoopTurn } from "@sluice/vfs";
-import { codeOf } from "../complaint.js";
+import { codeOf } from "@sluice/runtime/cli";
 
 export interface Holder {
   pid: number;

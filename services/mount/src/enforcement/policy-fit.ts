@@ -1,7 +1,7 @@
 /** Can the engine serve the policy? A policy that looks at the caller is nothing for an engine that does not know who asks. */
 import type { PolicyCapabilities } from "@sluice/decision-api";
 import type { EngineKind } from "@sluice/vfs";
-import { wrong } from "../complaint.js";
+import { wrong } from "@sluice/runtime/cli";
 import type { DecisionChoice } from "../config/mount-config.js";
 
 const NAMED = 5;

@@ -7,7 +7,7 @@ import { readFileSync, readlinkSync } from "node:fs";
 import type { MissingFact, PolicyCapabilities, Subject } from "@sluice/decision-api";
 import { native } from "@sluice/native";
 import { errnoName } from "@sluice/vfs";
-import { codeOf } from "../complaint.js";
+import { codeOf } from "@sluice/runtime/cli";
 
 type Wanted = Pick<PolicyCapabilities, "needsGroups" | "needsExecutable" | "needsCgroup">;
 type FactName = "groups" | "executable" | "cgroup";

@@ -1,7 +1,7 @@
 /** An upper layer as a layer of an OCI image: whiteouts and opaque directories in that format's form, and everything else as it is. */
 import type { Writable } from "node:stream";
 import { type Attr, S } from "@sluice/vfs";
-import { unfit } from "../complaint.js";
+import { unfit } from "@sluice/runtime/cli";
 import { join } from "../diff/tree.js";
 import { type Hit, isRegular, type LayerStack } from "./layer-stack.js";
 import { readContent } from "./read-content.js";

@@ -2,7 +2,7 @@
 import { fstatSync } from "node:fs";
 import { LOCK, native } from "@sluice/native";
 import { Errno, errnoName, O } from "@sluice/vfs";
-import { unfit } from "../complaint.js";
+import { unfit } from "@sluice/runtime/cli";
 import type { Tree } from "../diff/tree.js";
 import { checkNoKernelOverlay } from "../preflight/check-work.js";
 import { readMountTable } from "../preflight/mount-table.js";

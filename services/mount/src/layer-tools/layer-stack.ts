@@ -4,7 +4,7 @@
  */
 import { native, openBeneath } from "@sluice/native";
 import { AT, Attr, Errno, errnoName, O, S } from "@sluice/vfs";
-import { failed } from "../complaint.js";
+import { failed } from "@sluice/runtime/cli";
 import { isWhiteoutAt, join, lookUp, namesIn, shownIn, type Tree } from "../diff/tree.js";
 
 /** A directory of one layer. */

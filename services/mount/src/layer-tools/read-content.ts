@@ -1,7 +1,7 @@
 /** The bytes of a layer's file, in pieces. */
 import { native } from "@sluice/native";
 import { errnoName } from "@sluice/vfs";
-import { failed } from "../complaint.js";
+import { failed } from "@sluice/runtime/cli";
 import type { LayerStack, Place } from "./layer-stack.js";
 
 const PIECE_BYTES = 1 << 20;

@@ -2,7 +2,7 @@
 import { native } from "@sluice/native";
 import { escapeName } from "@sluice/runtime";
 import { Errno, errnoName } from "@sluice/vfs";
-import { failed } from "../complaint.js";
+import { failed } from "@sluice/runtime/cli";
 import type { LayerStack, Place } from "./layer-stack.js";
 
 const MAX_BYTES = 65_536;

@@ -4,7 +4,7 @@
  * that it takes from below by redirects and metadata-only copies, so that the result leans on nothing but names.
  */
 import { escapeName } from "@sluice/runtime";
-import { unfit } from "../complaint.js";
+import { unfit } from "@sluice/runtime/cli";
 import { join } from "../diff/tree.js";
 import { Deeper, unnested } from "../diff/unnested.js";
 import { type Hit, isDirectory, isRegular, type LayerStack, type Place } from "./layer-stack.js";

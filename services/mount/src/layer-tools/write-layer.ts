@@ -2,7 +2,7 @@
 import { inDirectory, native, openBeneath } from "@sluice/native";
 import { escapeName } from "@sluice/runtime";
 import { AT, Errno, errnoName, O, S, SEEK } from "@sluice/vfs";
-import { failed } from "../complaint.js";
+import { failed } from "@sluice/runtime/cli";
 import { deviceOf } from "./export-layer.js";
 import { type Hit, isRegular, type LayerStack } from "./layer-stack.js";
 import { readTarget, readXattrs } from "./read-object.js";

@@ -6,7 +6,7 @@
  */
 import { whyNoUring } from "@sluice/engine-devfuse";
 import type { Engine, EngineKind } from "@sluice/vfs";
-import { lacking, wrong } from "../complaint.js";
+import { lacking, wrong } from "@sluice/runtime/cli";
 import type { MountConfig } from "../config/mount-config.js";
 
 const NOT_ASKED = "--transport uring was not asked for, and was measured to be no faster";

@@ -3,7 +3,7 @@ import { factsLookedFor, type MissingFact, newQuestionId, type Question, type Su
 import { errnoName } from "@sluice/vfs";
 import type { Explanation, ExplainRequest } from "../control/control-protocol.js";
 import { readResource } from "../enforcement/resource-facts.js";
-import { toText } from "../path-bytes.js";
+import { toText } from "@sluice/native";
 import type { MountParts } from "./mount-status.js";
 
 /** The supposed caller. Facts that the command line does not give count as missing. */

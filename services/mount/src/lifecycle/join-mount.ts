@@ -3,7 +3,7 @@ import { resolve } from "node:path";
 import { joinKeeper, type Namespaces, namespacesHere, OFFER_VERSION, type Offer } from "@sluice/keeper-link";
 import { native } from "@sluice/native";
 import { Errno, errnoName } from "@sluice/vfs";
-import { failed, lacking, unfit, wrong } from "../complaint.js";
+import { failed, lacking, unfit, wrong } from "@sluice/runtime/cli";
 import type { MountConfig } from "../config/mount-config.js";
 import { type MountArguments, parseMount } from "../config/parse-mount.js";
 import { checkDecisionFiles } from "../preflight/check-decision-files.js";

@@ -1,7 +1,7 @@
 /** A mount with a keeper: what the keeper is told, and what the server is told through it. */
 import { fstatSync, readSync } from "node:fs";
 import type { MountPlan } from "@sluice/keeper-link";
-import { failed, wrong } from "../complaint.js";
+import { failed, wrong } from "@sluice/runtime/cli";
 import type { MountConfig, UserIds } from "../config/mount-config.js";
 import { giveRunDirectory, makeRunDirectory } from "../control/run-directory.js";
 import { KEEPING, KEEPING_FOR_A_USER } from "../preflight/check-machine.js";

@@ -7,7 +7,7 @@ import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { wrong } from "../complaint.js";
+import { wrong } from "@sluice/runtime/cli";
 
 /** Set for the second process, whose command line is the same. */
 export const IN_BACKGROUND = "SLUICE_IN_BACKGROUND";

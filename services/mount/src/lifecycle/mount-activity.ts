@@ -1,6 +1,6 @@
 /** What `sluice top` shows, gathered from everyone who counts. */
 import type { ActivityReport } from "../control/control-protocol.js";
-import { toText } from "../path-bytes.js";
+import { toText } from "@sluice/native";
 import type { MountParts } from "./mount-status.js";
 
 export function mountActivity(parts: MountParts, draining: boolean): ActivityReport {

@@ -3,7 +3,7 @@ import type { OverlayEvents } from "@sluice/overlay";
 import { type Logger, YoungCollector } from "@sluice/runtime";
 import { type EngineEvents, errnoName } from "@sluice/vfs";
 import type { PolicyGateEvents } from "../enforcement/policy-gate.js";
-import { toText } from "../path-bytes.js";
+import { toText } from "@sluice/native";
 import type { MountTelemetry } from "../telemetry/mount-telemetry.js";
 
 /** Requests after which the heap is looked at. */

@@ -2,7 +2,7 @@
 import { type GrantReport, type LayerReport, type MountReport, REPORT_LIMITS } from "@sluice/decision-api";
 import type { LayerStatus } from "@sluice/overlay";
 import type { GrantRecord } from "../enforcement/grants.js";
-import { toText } from "../path-bytes.js";
+import { toText } from "@sluice/native";
 import type { MountParts } from "./mount-status.js";
 
 /** Layers are looked at again while one is not eligible. Rarely: a file system that is far away takes its time to say. */

@@ -10,7 +10,7 @@ import type { GrantRecord, Grants } from "../enforcement/grants.js";
 import { type Holder, holdersUnseen } from "../enforcement/holders.js";
 import type { PolicyGate } from "../enforcement/policy-gate.js";
 import type { Revocation } from "../enforcement/revocation.js";
-import { toText } from "../path-bytes.js";
+import { toText } from "@sluice/native";
 import type { MountTelemetry } from "../telemetry/mount-telemetry.js";
 import { limitsOf } from "./choose-engine.js";
 import type { LayerHold } from "./layer-hold.js";

@@ -2,7 +2,7 @@
 import { type Decider, DecisionError, type MountReport } from "@sluice/decision-api";
 import { type DecisionClientEvents, grantAllDecider, type OutageMode, type RevisionView } from "@sluice/decision-client";
 import { type Logger, VERSION } from "@sluice/runtime";
-import { wrong } from "../complaint.js";
+import { wrong } from "@sluice/runtime/cli";
 import type { MountConfig } from "../config/mount-config.js";
 import { afterFirstWord } from "./after-first-word.js";
 import type { UndoStack } from "./undo-stack.js";

@@ -4,7 +4,7 @@
  * column of the table in docs/security.md.
  */
 import { CAP, capabilityMask } from "@sluice/native";
-import { wrong } from "../complaint.js";
+import { wrong } from "@sluice/runtime/cli";
 import type { MountConfig, UserIds } from "../config/mount-config.js";
 import { keptMask } from "./least-privilege.js";
 

@@ -5,7 +5,7 @@ import type { KeeperLink } from "@sluice/keeper-link";
 import { native } from "@sluice/native";
 import type { Survival } from "@sluice/overlay";
 import { errnoName } from "@sluice/vfs";
-import { failed } from "../complaint.js";
+import { failed } from "@sluice/runtime/cli";
 
 function memoryOf(fd: number, mountpoint: string): Buffer {
   // A keeper of an earlier version leaves it to the first server.

@@ -3,13 +3,13 @@ import { constants } from "node:os";
 import type { Decider } from "@sluice/decision-api";
 import type { Overlay } from "@sluice/overlay";
 import { errnoName } from "@sluice/vfs";
-import { lacking } from "../complaint.js";
+import { lacking } from "@sluice/runtime/cli";
 import type { MountConfig } from "../config/mount-config.js";
 import type { Grants } from "../enforcement/grants.js";
 import { findHolders, holdersUnseen, signalHolder } from "../enforcement/holders.js";
 import type { PolicyGate } from "../enforcement/policy-gate.js";
 import { Revocation } from "../enforcement/revocation.js";
-import { toText } from "../path-bytes.js";
+import { toText } from "@sluice/native";
 import { mountAt, readMountTable } from "../preflight/mount-table.js";
 import type { Life } from "./life.js";
 

@@ -1,8 +1,7 @@
 /** Layers are merged by names as they are written: one that takes `A` and `a` for the same name cannot be among them. */
-import { native } from "@sluice/native";
+import { native, toBytes } from "@sluice/native";
 import { AT, O } from "@sluice/vfs";
-import { unfit } from "../complaint.js";
-import { toBytes } from "../path-bytes.js";
+import { unfit } from "@sluice/runtime/cli";
 
 /** FS_CASEFOLD_FL of linux/fs.h, which `chattr +F` sets on a directory and what is made in it inherits. */
 const CASEFOLD = 0x40000000;

@@ -1,7 +1,7 @@
 /** Can the files be read that say who decides? What they say is for the decision service and gRPC to judge. */
 import { accessSync, constants } from "node:fs";
 import { dirname } from "node:path";
-import { codeOf, wrong } from "../complaint.js";
+import { codeOf, wrong } from "@sluice/runtime/cli";
 import type { MountConfig } from "../config/mount-config.js";
 
 function checkReadable(path: string | undefined, role: string): void {

@@ -1,6 +1,6 @@
 /** Labels of the whole mount are the kernel's: only one that runs SELinux has them, and only the engine that mounts by itself passes them on. */
 import { readFileSync } from "node:fs";
-import { lacking, wrong } from "../complaint.js";
+import { lacking, wrong } from "@sluice/runtime/cli";
 import type { EngineChoice, MountConfig } from "../config/mount-config.js";
 
 /** The engine that can be had with these labels. Throws CliError where there is none. */

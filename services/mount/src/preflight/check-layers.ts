@@ -1,6 +1,6 @@
 /** Do the layers exist, can they be read, and do they keep out of each other's way? */
 import { accessSync, constants, opendirSync, statSync } from "node:fs";
-import { codeOf, unfit } from "../complaint.js";
+import { codeOf, unfit } from "@sluice/runtime/cli";
 import type { MountConfig } from "../config/mount-config.js";
 import { checkCase } from "./check-case.js";
 import { checkNotWritten } from "./check-not-written.js";

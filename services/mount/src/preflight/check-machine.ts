@@ -1,7 +1,7 @@
 /** Does this machine let us mount at all? `sluice doctor` looks deeper. */
 import { closeSync, openSync, statSync } from "node:fs";
 import { CAP, native } from "@sluice/native";
-import { codeOf, lacking } from "../complaint.js";
+import { codeOf, lacking } from "@sluice/runtime/cli";
 
 export type CapabilityName = keyof typeof CAP;
 

@@ -4,11 +4,10 @@
  */
 import { readdirSync, realpathSync, statSync } from "node:fs";
 import { dirname } from "node:path";
-import { MNT, native } from "@sluice/native";
-import { codeOf, unfit, wrong } from "../complaint.js";
+import { MNT, native, toBytes } from "@sluice/native";
+import { codeOf, unfit, wrong } from "@sluice/runtime/cli";
 import type { MountConfig } from "../config/mount-config.js";
 import { realMountpoint } from "../control/run-directory.js";
-import { toBytes } from "../path-bytes.js";
 import type { LayerPlaces } from "./check-layers.js";
 import { isBeneath, type MountRow, mountAt, readMountTable } from "./mount-table.js";
 

@@ -6,7 +6,7 @@
 import { statSync } from "node:fs";
 import { dirname } from "node:path";
 import { isClaimed } from "@sluice/keeper-link";
-import { unfit } from "../complaint.js";
+import { unfit } from "@sluice/runtime/cli";
 import { kernelWriters } from "./check-work.js";
 import type { MountRow } from "./mount-table.js";
 import type { Place } from "./place.js";

@@ -1,11 +1,10 @@
 /** Is the upper layer free, and did the last mount leave its work directory so that it may be used again? */
 import { statSync } from "node:fs";
-import { native, openBeneath, openRealDirectory, readNames } from "@sluice/native";
+import { native, openBeneath, openRealDirectory, readNames, toBytes, toText } from "@sluice/native";
 import { errnoName, O } from "@sluice/vfs";
 import { splitEscaped, unescapeName } from "../config/escaped-list.js";
-import { unfit } from "../complaint.js";
+import { unfit } from "@sluice/runtime/cli";
 import { notDirectory, type Tree, treeOf } from "../diff/tree.js";
-import { toBytes, toText } from "../path-bytes.js";
 import { decodeField, type MountRow } from "./mount-table.js";
 import type { Place } from "./place.js";
 

@@ -1,7 +1,7 @@
 /** The spans of opens under way, found by the call that each belongs to. */
 import type { Span, Tracing } from "@sluice/runtime";
 import { type CallContext, errnoName } from "@sluice/vfs";
-import { toText } from "../path-bytes.js";
+import { toText } from "@sluice/native";
 
 export class OpenSpans {
   /** A call is the engine's own object, used again for the next request of its slot: what has ended is taken out. */

@@ -1,10 +1,10 @@
-/** Paths between Node, which speaks UTF-8 strings, and the native addon, which speaks byte strings (one character = one byte). */
+/** Paths between Node, which takes UTF-8 strings, and the addon, which takes byte strings (one character, one byte). */
 
 export function toBytes(path: string): string {
   return Buffer.from(path, "utf8").toString("latin1");
 }
 
-/** For people: bytes that are not UTF-8 show as U+FFFD. */
+/** For people: bytes that are not UTF-8 appear as U+FFFD. */
 export function toText(bytes: string): string {
   return Buffer.from(bytes, "latin1").toString("utf8");
 }
