@@ -6,7 +6,7 @@ import { expect } from "vitest";
 
 const { test } = requires("CAP_SYS_ADMIN");
 const USER = 1000;
-const built = (name: string): string => new URL(`../../services/mount/dist/control/${name}.js`, import.meta.url).href;
+const built = (name: string): string => new URL(`../../packages/mount-control/dist/${name}.js`, import.meta.url).href;
 
 /** A mount's keeper and server, as far as their sockets go, and a command that looks for them before and while a server takes over. */
 const LOOKS_FOR_ITS_OWN = `

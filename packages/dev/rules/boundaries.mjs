@@ -76,6 +76,11 @@ export const BOUNDARIES = {
     },
     reason: "logging, metrics and tracing serve the services; libraries emit events instead",
   },
+  "packages/mount-control": {
+    may: ["decision-api", "native", "overlay", "runtime", "vfs"],
+    external: [],
+    reason: "a command that asks a running mount loads neither the server nor what it is made of; of the overlay it takes types alone",
+  },
   "packages/testkit": {
     may: ["decision-api", "native", "vfs", "fuse-protocol", "overlay"],
     reason: "the mount harness drives the command line as a user would, so that it tests what ships",
@@ -97,7 +102,7 @@ export const BOUNDARIES = {
     reason: "the only place that composes both services; engines are the mount service's choice",
   },
   "packages/overlayfs-cli": {
-    may: ["cli", "native", "runtime", "service-mount"],
+    may: ["cli", "mount-control", "native", "runtime", "service-mount"],
     external: ["commander"],
     reason: "another face of the mount command: what it is made of is packages/cli's business",
   },
@@ -111,6 +116,7 @@ export const BOUNDARIES = {
       "id-mapping",
       "journal",
       "keeper-link",
+      "mount-control",
       "native",
       "overlay",
       "runtime",

@@ -5,7 +5,7 @@
 import { getSystemErrorName } from "node:util";
 import { MS, native, toBytes } from "@sluice/native";
 import { CliError, EXIT } from "@sluice/runtime/cli";
-import { daemonStatus } from "@sluice/service-mount";
+import { daemonStatus } from "@sluice/mount-control";
 
 const SET: Readonly<Record<string, number>> = {
   ro: MS.RDONLY,

@@ -5,7 +5,7 @@
 import { realpathSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { MNT, native, toBytes } from "@sluice/native";
-import { untilFreed } from "@sluice/service-mount";
+import { untilFreed } from "@sluice/mount-control";
 
 const UMOUNT_FAILURE = 32;
 

@@ -1,7 +1,7 @@
 /** `sluice doctor`: what this machine allows. */
 import { EXIT } from "@sluice/runtime";
 import { type Command, Option } from "commander";
-import { splitEscaped } from "../config/escaped-list.js";
+import { splitEscaped } from "@sluice/mount-control";
 import type { Finding } from "../doctor/check-up.js";
 
 const SIGNS: Readonly<Record<Finding["state"], string>> = { ok: "ok   ", limit: "limit", lack: "LACK " };

@@ -5,10 +5,8 @@ import { ALL_ACCESSES } from "@sluice/decision-api";
 import { escapeLine, escapeTextName } from "@sluice/runtime";
 import { type Command, Option } from "commander";
 import { codeOf, unfit, wrong } from "@sluice/runtime/cli";
-import { askOnce } from "../control/control-client.js";
-import type { Explanation, ExplainRequest } from "../control/control-protocol.js";
+import { askOnce, type ExplainRequest, type Explanation, mountOf, readMountTable } from "@sluice/mount-control";
 import { toBytes } from "@sluice/native";
-import { mountOf, readMountTable } from "../preflight/mount-table.js";
 
 interface ExplainArguments {
   access: ExplainRequest["accesses"];

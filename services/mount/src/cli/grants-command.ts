@@ -2,8 +2,7 @@
 import { escapeLine, escapeTextName } from "@sluice/runtime";
 import type { Command } from "commander";
 import type { Passing } from "@sluice/overlay";
-import { ask, connectControl, noDaemon } from "../control/control-client.js";
-import type { GrantItem } from "../control/control-protocol.js";
+import { ask, connectControl, type GrantItem, noDaemon } from "@sluice/mount-control";
 import { table } from "./table.js";
 
 const HEAD = ["PATH", "LAYER", "MODE", "ACCESS", "PID", "UID", "DECISION", "REVISION", "RULE", "SINCE"];

@@ -2,12 +2,9 @@
 import { resolve } from "node:path";
 import { type Command, Option } from "commander";
 import { failed, unfit, wrong } from "@sluice/runtime/cli";
-import { splitEscaped } from "../config/escaped-list.js";
-import { askLayers, type MountLayers } from "../control/ask-layers.js";
-import { realMountpoint } from "../control/run-directory.js";
+import { askLayers, isBeneath, type MountLayers, realMountpoint, splitEscaped } from "@sluice/mount-control";
 import { openTree, type Tree, treeOf } from "../diff/tree.js";
 import { LayerStack } from "../layer-tools/layer-stack.js";
-import { isBeneath } from "../preflight/mount-table.js";
 
 export interface LayersArguments {
   upper?: string;

@@ -1,8 +1,7 @@
 /** `sluice status`: how a mount is doing, for people and as JSON. */
 import { escapeLine, escapeTextName } from "@sluice/runtime";
 import type { Command } from "commander";
-import { askOnce } from "../control/control-client.js";
-import type { MountStatus } from "../control/control-protocol.js";
+import { askOnce, type MountStatus } from "@sluice/mount-control";
 import { table } from "./table.js";
 
 function counts(values: Record<string, number>): string {

@@ -2,8 +2,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Command } from "commander";
 import { wrong } from "@sluice/runtime/cli";
-import { askOnce } from "../control/control-client.js";
-import type { ActivityReport } from "../control/control-protocol.js";
+import { type ActivityReport, askOnce } from "@sluice/mount-control";
 import { frame } from "../top/frame.js";
 import { between } from "../top/rates.js";
 import { isScreen, TerminalScreen } from "../top/terminal-screen.js";

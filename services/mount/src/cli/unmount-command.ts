@@ -6,11 +6,17 @@ import { MNT, native, toBytes } from "@sluice/native";
 import { Errno, errnoName } from "@sluice/vfs";
 import type { Command } from "commander";
 import { codeOf, failed, unfit, wrong } from "@sluice/runtime/cli";
-import { ask, connectControl } from "../control/control-client.js";
-import type { Busy, Unmounted } from "../control/control-protocol.js";
-import { realMountpoint, removeRunDirectories } from "../control/run-directory.js";
+import {
+  ask,
+  type Busy,
+  connectControl,
+  mountAt,
+  readMountTable,
+  realMountpoint,
+  removeRunDirectories,
+  type Unmounted,
+} from "@sluice/mount-control";
 import { findMountUsers, usersInWords } from "../lifecycle/mount-users.js";
-import { mountAt, readMountTable } from "../preflight/mount-table.js";
 
 const TYPE = "fuse.sluice";
 const RETRY_MS = 200;

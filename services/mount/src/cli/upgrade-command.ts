@@ -1,8 +1,7 @@
 /** `sluice upgrade`: asks the keeper of a mount to put this program in the place of its server. */
 import type { Command } from "commander";
 import { failed, unfit } from "@sluice/runtime/cli";
-import { ask, connectControl, connectKeeper } from "../control/control-client.js";
-import type { MountStatus } from "../control/control-protocol.js";
+import { ask, connectControl, connectKeeper, type MountStatus } from "@sluice/mount-control";
 import type { MountHost } from "../lifecycle/life.js";
 
 const HELP = `

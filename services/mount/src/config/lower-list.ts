@@ -1,6 +1,6 @@
 /** The value of `lowerdir=`: lower layers topmost first, and behind `::` data-only ones, by overlayfs' grammar (fs/overlayfs/params.c). */
 import { wrong } from "@sluice/runtime/cli";
-import { splitEscaped } from "./escaped-list.js";
+import { splitEscaped } from "@sluice/mount-control";
 
 /** Lower layers of one mount, data-only ones among them: overlayfs' OVL_MAX_STACK. Each costs a mount and a descriptor. */
 export const MAX_LOWERS = 500;

@@ -1,9 +1,9 @@
 /** What one mount is made of, checked for form only: whether the machine and the paths fit is preflight's question. */
 
+import type { OnRevoke } from "@sluice/mount-control";
 import type { LogLevel, TracingOptions } from "@sluice/runtime";
 import type { IdlePollingWish } from "@sluice/vfs";
 import type { Shown } from "../shown/shown.js";
-import type { OnRevoke } from "../enforcement/revocation.js";
 import type { OverlayOptions } from "./overlay-options.js";
 
 export type OnOutage = "deny" | "mediate" | "stale";

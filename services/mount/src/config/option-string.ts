@@ -3,7 +3,7 @@
  * that is unknown, or known and not supported, is an error that says so. Nothing is ignored.
  */
 import { wrong } from "@sluice/runtime/cli";
-import { splitEscaped } from "./escaped-list.js";
+import { splitEscaped } from "@sluice/mount-control";
 import { MORE, refuse } from "./option-row.js";
 import { optionTable } from "./option-table.js";
 import { noOptions, type OptionString } from "./option-values.js";

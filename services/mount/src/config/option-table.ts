@@ -4,7 +4,7 @@
  */
 import { MS } from "@sluice/native";
 import { wrong } from "@sluice/runtime/cli";
-import { unescapeName } from "./escaped-list.js";
+import { unescapeName } from "@sluice/mount-control";
 import { parseLowerList } from "./lower-list.js";
 import { type Apply, type OptionRow, refuse, valueOf, withoutValue } from "./option-row.js";
 import type { OptionString } from "./option-values.js";

@@ -1,4 +1,5 @@
 /** From what was typed to a MountConfig. Looks at no file but its own user namespace. Throws CliError with exit code 2. */
+import type { OnRevoke } from "@sluice/mount-control";
 import { resolve } from "node:path";
 import { DecisionError } from "@sluice/decision-api";
 import { parseTarget } from "@sluice/decision-client";
@@ -7,7 +8,6 @@ import { inInitialNamespace, LOG_LEVELS, type LogLevel, parseHostPort, type Trac
 import type { IdlePollingWish } from "@sluice/vfs";
 import { wrong } from "@sluice/runtime/cli";
 import { shownOf } from "../shown/shown-given.js";
-import type { OnRevoke } from "../enforcement/revocation.js";
 import { type LowerList, MAX_LOWERS, parseLowerList } from "./lower-list.js";
 import type {
   DecisionChoice,

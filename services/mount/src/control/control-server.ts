@@ -5,9 +5,15 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { native, toBytes } from "@sluice/native";
 import { errnoName } from "@sluice/vfs";
 import { unfit, wrong } from "@sluice/runtime/cli";
-import { type ControlLine, type ControlRequest, MAX_REQUEST_BYTES, parseRequest } from "./control-protocol.js";
-import { ownPath } from "./own-path.js";
-import { descriptorOf, peerUid } from "./peer.js";
+import {
+  type ControlLine,
+  type ControlRequest,
+  descriptorOf,
+  MAX_REQUEST_BYTES,
+  ownPath,
+  parseRequest,
+  peerUid,
+} from "@sluice/mount-control";
 
 const EADDRINUSE = 98;
 const BACKLOG = 16;

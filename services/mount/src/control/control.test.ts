@@ -5,8 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { native, toBytes } from "@sluice/native";
 import { scratch } from "@sluice/testkit";
 import { expect, test } from "vitest";
-import { ask, askOnce, connectControl } from "./control-client.js";
-import type { ControlRequest, KeeperRequest } from "./control-protocol.js";
+import { ask, askOnce, connectControl, type ControlRequest, type KeeperRequest } from "@sluice/mount-control";
 import { type ControlHandler, startControlServer } from "./control-server.js";
 
 async function served(handler: ControlHandler, use: (path: string) => Promise<void>): Promise<void> {

@@ -2,8 +2,7 @@
 import { type Dirent, opendirSync } from "node:fs";
 import { join } from "node:path";
 import { codeOf } from "@sluice/runtime/cli";
-import { mountOf, readMountTable } from "../preflight/mount-table.js";
-import { realMountpoint } from "../control/run-directory.js";
+import { mountOf, readMountTable, realMountpoint } from "@sluice/mount-control";
 import type { Finding } from "./check-up.js";
 import type { PassthroughProbe } from "./passthrough-probe.js";
 

@@ -1,4 +1,5 @@
 /** The grants in force: one record an open file, from the open's reply to its release. Plain values, so that it can be journaled. */
+import type { Revoked } from "@sluice/mount-control";
 import { type Flow, IdPages, type OpenRecord } from "@sluice/overlay";
 import type { Decision } from "@sluice/decision-api";
 import type { KeptGrant } from "./kept-grant.js";
@@ -25,14 +26,6 @@ export interface GrantRecord {
   rule: string | undefined;
   /** Milliseconds since 1970. */
   sinceMs: number;
-}
-
-/** What the policy in force would say. */
-export interface Revoked {
-  effect: "mediate" | "deny";
-  rule: string | undefined;
-  revision: string | undefined;
-  reason: string;
 }
 
 export type GrantChange = "opened" | "closed" | "revoked" | "restored";

@@ -10,14 +10,13 @@
  *
  * If nobody can decide, nothing is revoked: an outage is not a change of policy.
  */
+import type { Revoked, OnRevoke, RevokedCounts } from "@sluice/mount-control";
 import type { Decider } from "@sluice/decision-api";
 import type { OpenReview, Overlay, Passing } from "@sluice/overlay";
 import { type CallContext, Errno, LoopTurn } from "@sluice/vfs";
-import type { GrantRecord, Grants, Revoked } from "./grants.js";
+import type { GrantRecord, Grants } from "./grants.js";
 import type { Holder } from "./holders.js";
 import type { PolicyGate, Review } from "./policy-gate.js";
-
-export type OnRevoke = "report" | "sigterm" | "sigkill";
 
 export interface RevocationEvents {
   /** `passing`: how the open still reaches the file. Undefined: it is refused. */
@@ -41,15 +40,7 @@ export interface RevocationParts {
   events: RevocationEvents;
 }
 
-/** Revoked opens. */
-export interface RevokedCounts {
-  /** They reach the file all the same. */
-  passing: number;
-  /** No byte gets to them or from them, by no descriptor and no mapping. */
-  refused: number;
-}
-
-/** Questions under way at once: the decision service has others to answer. */
+/** Questions on their way at once: the decision service has others to answer. */
 const AT_ONCE = 32;
 
 function callOf({ pid, uid, gid }: { pid: number; uid: number; gid: number }): CallContext {

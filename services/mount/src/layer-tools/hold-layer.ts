@@ -4,8 +4,7 @@ import { LOCK, native } from "@sluice/native";
 import { Errno, errnoName, O } from "@sluice/vfs";
 import { unfit } from "@sluice/runtime/cli";
 import type { Tree } from "../diff/tree.js";
-import { checkNoKernelOverlay } from "../preflight/check-work.js";
-import { readMountTable } from "../preflight/mount-table.js";
+import { checkNoKernelOverlay, readMountTable } from "@sluice/mount-control";
 
 /** Locks the very directory that the tree stands for. */
 function lock({ path, fd: root }: Tree, role: string): number {

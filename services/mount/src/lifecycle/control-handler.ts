@@ -1,6 +1,6 @@
 /** Answers the control socket's questions about a running mount. */
 import { errnoName, LoopTurn } from "@sluice/vfs";
-import type { Busy, GrantItem, LayersItem, Unmounted } from "../control/control-protocol.js";
+import type { Busy, GrantItem, LayersItem, Unmounted } from "@sluice/mount-control";
 import type { Caller, ControlHandler } from "../control/control-server.js";
 import { findHolders, type Holder } from "../enforcement/holders.js";
 import { explain } from "./explain.js";

@@ -1,7 +1,7 @@
 /** `sluice explain` on a running mount: the ruling of the policy in force, the layer that serves the file, and how it would be opened. */
 import { factsLookedFor, type MissingFact, newQuestionId, type Question, type Subject } from "@sluice/decision-api";
 import { errnoName } from "@sluice/vfs";
-import type { Explanation, ExplainRequest } from "../control/control-protocol.js";
+import type { Explanation, ExplainRequest } from "@sluice/mount-control";
 import { readResource } from "../enforcement/resource-facts.js";
 import { toText } from "@sluice/native";
 import type { MountParts } from "./mount-status.js";

@@ -3,7 +3,7 @@ import { fstatSync, readSync } from "node:fs";
 import type { MountPlan } from "@sluice/keeper-link";
 import { failed, wrong } from "@sluice/runtime/cli";
 import type { MountConfig, UserIds } from "../config/mount-config.js";
-import { giveRunDirectory, makeRunDirectory } from "../control/run-directory.js";
+import { giveRunDirectory, makeRunDirectory } from "@sluice/mount-control";
 import { KEEPING, KEEPING_FOR_A_USER } from "../preflight/check-machine.js";
 import { preflight } from "../preflight/preflight.js";
 import { refuseImpossibleTransport } from "./choose-transport.js";

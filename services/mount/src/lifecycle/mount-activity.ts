@@ -1,5 +1,5 @@
 /** What `sluice top` shows, gathered from everyone who counts. */
-import type { ActivityReport } from "../control/control-protocol.js";
+import type { ActivityReport } from "@sluice/mount-control";
 import { toText } from "@sluice/native";
 import type { MountParts } from "./mount-status.js";
 

@@ -5,7 +5,7 @@ import type { Overlay } from "@sluice/overlay";
 import { VERSION } from "@sluice/runtime";
 import type { Engine, EngineKind } from "@sluice/vfs";
 import type { MountConfig } from "../config/mount-config.js";
-import type { GrantItem, MountStatus, PolicyStatus } from "../control/control-protocol.js";
+import type { GrantItem, MountStatus, PolicyStatus } from "@sluice/mount-control";
 import type { GrantRecord, Grants } from "../enforcement/grants.js";
 import { type Holder, holdersUnseen } from "../enforcement/holders.js";
 import type { PolicyGate } from "../enforcement/policy-gate.js";

@@ -8,7 +8,7 @@ import { native } from "@sluice/native";
 import { escapeName, escapeTextName } from "@sluice/runtime/cli";
 import { AT, Attr, O } from "@sluice/vfs";
 import { findHolders } from "../enforcement/holders.js";
-import { isBeneath, type MountRow } from "../preflight/mount-table.js";
+import { isBeneath, type MountRow } from "@sluice/mount-control";
 
 const AT_STATX_DONT_SYNC = 0x4000;
 const SHOWN_AT_MOST = 8;

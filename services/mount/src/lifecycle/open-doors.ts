@@ -2,9 +2,8 @@
 import { rmSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { startAdminServer } from "@sluice/runtime";
-import { CONTROL_SOCKET } from "../control/control-client.js";
 import { startControlServer } from "../control/control-server.js";
-import { makeRunDirectory } from "../control/run-directory.js";
+import { CONTROL_SOCKET, makeRunDirectory } from "@sluice/mount-control";
 import { controlHandler } from "./control-handler.js";
 import type { Life } from "./life.js";
 import type { MountParts } from "./mount-status.js";

@@ -15,7 +15,7 @@ import { Grants } from "../enforcement/grants.js";
 import { holdersUnseen } from "../enforcement/holders.js";
 import { refuseUnfit, unfitFor } from "../enforcement/policy-fit.js";
 import { PolicyGate } from "../enforcement/policy-gate.js";
-import { mountAt, readMountTable } from "../preflight/mount-table.js";
+import { mountAt, readMountTable } from "@sluice/mount-control";
 import { preflight } from "../preflight/preflight.js";
 import { shownFilesystem } from "../shown/shown-filesystem.js";
 import { MountTelemetry } from "../telemetry/mount-telemetry.js";

@@ -10,7 +10,7 @@ import { findHolders, holdersUnseen, signalHolder } from "../enforcement/holders
 import type { PolicyGate } from "../enforcement/policy-gate.js";
 import { Revocation } from "../enforcement/revocation.js";
 import { toText } from "@sluice/native";
-import { mountAt, readMountTable } from "../preflight/mount-table.js";
+import { mountAt, readMountTable } from "@sluice/mount-control";
 import type { Life } from "./life.js";
 
 /** @throws CliError, exit code 3, where holders are to be signalled that cannot be found. */

@@ -4,8 +4,8 @@ import { codeOf, unfit } from "@sluice/runtime/cli";
 import type { MountConfig } from "../config/mount-config.js";
 import { checkCase } from "./check-case.js";
 import { checkNotWritten } from "./check-not-written.js";
-import { checkNoKernelOverlay, checkWork } from "./check-work.js";
-import type { MountRow } from "./mount-table.js";
+import { checkWork } from "./check-work.js";
+import { checkNoKernelOverlay, type MountRow } from "@sluice/mount-control";
 import { firstNested, type Place, placeOf, relationOf } from "./place.js";
 
 export interface LayerPlaces {

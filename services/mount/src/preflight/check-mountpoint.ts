@@ -7,9 +7,8 @@ import { dirname } from "node:path";
 import { MNT, native, toBytes } from "@sluice/native";
 import { codeOf, unfit, wrong } from "@sluice/runtime/cli";
 import type { MountConfig } from "../config/mount-config.js";
-import { realMountpoint } from "../control/run-directory.js";
+import { isBeneath, mountAt, type MountRow, readMountTable, realMountpoint } from "@sluice/mount-control";
 import type { LayerPlaces } from "./check-layers.js";
-import { isBeneath, type MountRow, mountAt, readMountTable } from "./mount-table.js";
 
 /** A mount of ours whose server and keeper have died: nobody can use it, and its last users know it. True where it is gone. */
 function clearStale(mountpoint: string, table: readonly MountRow[]): boolean {

@@ -7,8 +7,7 @@ import { statSync } from "node:fs";
 import { dirname } from "node:path";
 import { isClaimed } from "@sluice/keeper-link";
 import { unfit } from "@sluice/runtime/cli";
-import { kernelWriters } from "./check-work.js";
-import type { MountRow } from "./mount-table.js";
+import { kernelWriters, type MountRow } from "@sluice/mount-control";
 import type { Place } from "./place.js";
 
 export interface LayersToCheck {

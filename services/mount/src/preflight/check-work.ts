@@ -1,11 +1,8 @@
 /** Is the upper layer free, and did the last mount leave its work directory so that it may be used again? */
-import { statSync } from "node:fs";
 import { native, openBeneath, openRealDirectory, readNames, toBytes, toText } from "@sluice/native";
 import { errnoName, O } from "@sluice/vfs";
-import { splitEscaped, unescapeName } from "../config/escaped-list.js";
 import { unfit } from "@sluice/runtime/cli";
 import { notDirectory, type Tree, treeOf } from "../diff/tree.js";
-import { decodeField, type MountRow } from "./mount-table.js";
 import type { Place } from "./place.js";
 
 /** What an overlay leaves in its work directory, the kernel's and ours. */
@@ -68,49 +65,5 @@ function checkCompatible(work: Tree, upper: Place): void {
       `it was used with the feature "${toText(feature)}" that Sluice does not know (EINVAL)`,
       "mount it with what made it",
     );
-  }
-}
-
-/** The kernel locks upper and work directories among its own overlays only, and where it does not tell: its mounts do. */
-export function checkNoKernelOverlay(places: readonly Pick<Place, "given" | "key">[], table: readonly MountRow[]): void {
-  const writers = kernelWriters(table);
-  for (const { key, given } of places) {
-    const mountpoint = writers.get(key);
-    if (mountpoint === undefined) continue;
-    throw unfit(
-      given,
-      `kernel overlayfs mounted on ${mountpoint} writes to this directory (EBUSY)`,
-      "unmount that one first, or give another directory",
-    );
-  }
-}
-
-/** Upper and work directories of kernel overlays, by key (`Place.key`), with the mount point of each. */
-export function kernelWriters(table: readonly MountRow[]): Map<string, string> {
-  const writers = new Map<string, string>();
-  for (const row of table) {
-    if (row.type !== "overlay") continue;
-    for (const path of writableDirectoriesOf(row)) {
-      const key = keyOf(path);
-      if (key !== undefined) writers.set(key, row.mountpoint);
-    }
-  }
-  return writers;
-}
-
-/** upperdir and workdir as they were given to mount(2): a relative name is nothing that could be looked at from here. */
-function writableDirectoriesOf(row: MountRow): string[] {
-  return splitEscaped(decodeField(row.superOptions), ",", false)
-    .filter((word) => /^(upper|work)dir=\//.test(word))
-    .map((word) => unescapeName(word.slice(word.indexOf("=") + 1)));
-}
-
-/** Undefined where nothing is there, or this user may not look there: the layers were reached, so it is none of them. */
-function keyOf(path: string): string | undefined {
-  try {
-    const { dev, ino } = statSync(path, { bigint: true });
-    return `${dev}:${ino}`;
-  } catch {
-    return undefined;
   }
 }

@@ -4,7 +4,7 @@
  */
 import { realpathSync, statSync } from "node:fs";
 import { dirname } from "node:path";
-import { isBeneath, type MountRow, mountOf } from "./mount-table.js";
+import { isBeneath, type MountRow, mountOf } from "@sluice/mount-control";
 
 export interface Place {
   /** As the user gave it. */

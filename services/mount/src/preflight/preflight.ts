@@ -5,7 +5,7 @@ import { checkLabels } from "./check-labels.js";
 import { checkLayers } from "./check-layers.js";
 import { type CapabilityName, checkMachine, requiredCapabilities } from "./check-machine.js";
 import { checkEmpty, checkNothingBeneath, resolveMountpoint } from "./check-mountpoint.js";
-import { readMountTable } from "./mount-table.js";
+import { readMountTable } from "@sluice/mount-control";
 
 /** The configuration with every path resolved. `needed`: other capabilities than a whole mount needs. Throws the first complaint, a CliError. */
 export function preflight(config: MountConfig, needed?: readonly CapabilityName[]): MountConfig {

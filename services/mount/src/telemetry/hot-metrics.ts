@@ -2,6 +2,7 @@
  * Counters and histograms for hot paths: plain arrays and maps that are written with no allocation, and read by a
  * Prometheus registry only when somebody scrapes. The shape of `get()` is the one prom-client's registry reads.
  */
+import type { DurationCounts } from "@sluice/mount-control";
 export interface MetricValue {
   labels: Record<string, string | number>;
   value: number;
@@ -35,14 +36,6 @@ export function readMetric(name: string, help: string, type: "counter" | "gauge"
 /** From a lookup in memory to a decision that is about to time out. */
 const BOUNDS_MS = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100, 500, 1000, 5000] as const;
 const BOUNDS_US = BOUNDS_MS.map((boundMs) => boundMs * 1000);
-
-export interface DurationCounts {
-  boundsMs: readonly number[];
-  /** One more than the bounds. */
-  counts: number[];
-  sumMs: number;
-  count: number;
-}
 
 /** One series of durations. */
 export class DurationSeries {

@@ -1,10 +1,10 @@
 /** What the mount service counts: one place for the numbers of /metrics and of `sluice status`. Logs nothing. */
+import type { DurationCounts, RevokedCounts } from "@sluice/mount-control";
 import type { CacheStatus, Decision, Effect } from "@sluice/decision-api";
 import type { FallbackReason, Flow } from "@sluice/overlay";
 import { errnoName } from "@sluice/vfs";
-import type { RevokedCounts } from "../enforcement/revocation.js";
 import { Activity } from "./activity.js";
-import { CountBy, type DurationCounts, DurationSeries, type HotMetric, type MetricValue, readMetric } from "./hot-metrics.js";
+import { CountBy, DurationSeries, type HotMetric, type MetricValue, readMetric } from "./hot-metrics.js";
 
 interface OperationCounts {
   readonly byErrno: Map<number, number>;

@@ -1,6 +1,5 @@
 /** From two reports of what was counted to what went on between them. */
-import type { ActivityReport } from "../control/control-protocol.js";
-import type { DurationCounts } from "../telemetry/hot-metrics.js";
+import type { ActivityReport, DurationCounts } from "@sluice/mount-control";
 
 /** What went on between two moments; a second's worth of each count is `count / seconds`. */
 export interface Interval {

@@ -1,6 +1,5 @@
 import { expect, test } from "vitest";
-import type { ActivityReport } from "../control/control-protocol.js";
-import type { DurationCounts } from "../telemetry/hot-metrics.js";
+import type { ActivityReport, DurationCounts } from "@sluice/mount-control";
 import { frame } from "./frame.js";
 import { between, percentileMs } from "./rates.js";
 import { FIRST_VIEW, keyLine, pressed, type View } from "./view.js";

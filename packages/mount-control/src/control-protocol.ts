@@ -11,10 +11,7 @@ import {
   type DecisionSource,
   type Effect,
 } from "@sluice/decision-api";
-import type { Revoked } from "../enforcement/grants.js";
-import type { OnRevoke, RevokedCounts } from "../enforcement/revocation.js";
 import type { FallbackReason, Flow, OverlayStatus, Passing } from "@sluice/overlay";
-import type { DurationCounts } from "../telemetry/hot-metrics.js";
 import type { EngineKind, IdlePollingInUse, TransportInUse } from "@sluice/vfs";
 
 /** Names are byte strings (one character, one byte). */
@@ -57,6 +54,34 @@ export type ControlLine = { item: unknown } | { done: true } | { error: string }
 export const MAX_REQUEST_BYTES = 64 << 10;
 /** Of one line of an answer. */
 export const MAX_LINE_BYTES = 4 << 20;
+
+/** The option --on-revoke. */
+export type OnRevoke = "report" | "sigterm" | "sigkill";
+
+/** The answer of the policy in force to an open that it would not grant any more. */
+export interface Revoked {
+  effect: "mediate" | "deny";
+  rule: string | undefined;
+  revision: string | undefined;
+  reason: string;
+}
+
+/** Revoked opens. */
+export interface RevokedCounts {
+  /** They still reach the file. */
+  passing: number;
+  /** They can transfer no byte, by a descriptor or a mapping. */
+  refused: number;
+}
+
+/** One series of durations. */
+export interface DurationCounts {
+  boundsMs: readonly number[];
+  /** One more than the bounds. */
+  counts: number[];
+  sumMs: number;
+  count: number;
+}
 
 export interface GrantItem {
   /** "mapped": a mapping whose descriptor is closed. "revoked", "restored": by a change of policy, while it is open. */

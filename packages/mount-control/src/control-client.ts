@@ -1,14 +1,14 @@
-/** The other end of a control socket, for the commands that look at a running mount. */
+/** The client of a control socket, for commands that ask a running mount. */
 import { lstatSync } from "node:fs";
 import { connect, Socket } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { CliError } from "@sluice/runtime";
 import { codeOf, failed, unfit } from "@sluice/runtime/cli";
-import { type ControlLine, type ControlRequest, type KeeperRequest, MAX_LINE_BYTES } from "./control-protocol.js";
-import { mountAt, readMountTable } from "../preflight/mount-table.js";
+import { type ControlLine, type ControlRequest, type KeeperRequest, MAX_LINE_BYTES, type MountStatus } from "./control-protocol.js";
+import { mountAt, readMountTable } from "./mount-table.js";
 import { peerUid } from "./peer.js";
-import { realMountpoint, trustedRunDirectories } from "./run-directory.js";
+import { CONTROL_SOCKET, KEEPER_SOCKET, realMountpoint, trustedRunDirectories } from "./run-directory.js";
 
 const ANSWER_TIMEOUT_MS = 30_000;
 /** How long a server may be gone whose keeper is there: another one goes on. */
@@ -16,10 +16,6 @@ const SUCCESSION_MS = 20_000;
 const LOOK_MS = 50;
 /** More than two servers do not end one after the other. */
 const ASK_AT_MOST = 3;
-
-export const CONTROL_SOCKET = "control.sock";
-/** The keeper's, beside it. */
-const KEEPER_SOCKET = "keeper.sock";
 
 function open(path: string): Promise<Socket> {
   return new Promise((resolve, reject) => {
@@ -243,4 +239,35 @@ export function noDaemon(mountpoint: string): Error {
     "no Sluice daemon answers for this mount point (ENOENT)",
     "check the name with 'findmnt -t fuse.sluice', or give --control",
   );
+}
+
+/** Undefined if no daemon answers, or if it may not be asked. */
+export async function daemonStatus(mountpoint: string): Promise<MountStatus | undefined> {
+  try {
+    return (await askOnce(mountpoint, undefined, { method: "status" })) as MountStatus;
+  } catch {
+    // Nobody, another user's daemon, or one that is about to end: the caller does without.
+    return undefined;
+  }
+}
+
+/**
+ * For a caller that unmounts by itself, as umount(8) does, and wants the layers' file systems free afterwards. Call it before the mount is
+ * gone, while its daemon can be found. The result resolves when nothing holds the mount's layers any more; it is undefined if no daemon
+ * answers, or if it may not be asked.
+ */
+export async function untilFreed(mountpoint: string): Promise<(() => Promise<void>) | undefined> {
+  try {
+    const socket = await connectControl(mountpoint, undefined);
+    if (socket === undefined) return undefined;
+    const answer = ask(socket, { method: "freed" }, mountpoint).next();
+    // The caller does without an answer that does not come.
+    const freed = answer.then(
+      () => undefined,
+      () => undefined,
+    );
+    return () => freed;
+  } catch {
+    return undefined;
+  }
 }

@@ -9,6 +9,10 @@ import { basename, dirname, join, resolve } from "node:path";
 import { codeOf, failed } from "@sluice/runtime/cli";
 import { ownPath } from "./own-path.js";
 
+/** The names of the sockets in it. */
+export const CONTROL_SOCKET = "control.sock";
+export const KEEPER_SOCKET = "keeper.sock";
+
 function bases(): string[] {
   const own = process.env["XDG_RUNTIME_DIR"];
   const uid = process.geteuid?.() ?? 0;

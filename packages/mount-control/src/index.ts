@@ -1,0 +1,10 @@
+/** How a command finds a mount and talks to its server: the kernel's mount table, run directories, the control socket's protocol and client. */
+export { askLayers, type MountLayers } from "./ask-layers.js";
+export { ask, askOnce, connectControl, connectKeeper, daemonStatus, noDaemon, untilFreed } from "./control-client.js";
+export * from "./control-protocol.js";
+export { splitEscaped, unescapeName } from "./escaped-list.js";
+export { checkNoKernelOverlay, kernelWriters } from "./kernel-overlays.js";
+export { isBeneath, type MountRow, mountAt, mountOf, readMountTable } from "./mount-table.js";
+export { ownPath } from "./own-path.js";
+export { descriptorOf, peerUid } from "./peer.js";
+export { CONTROL_SOCKET, giveRunDirectory, makeRunDirectory, realMountpoint, removeRunDirectories } from "./run-directory.js";
