@@ -76,10 +76,20 @@ export const BOUNDARIES = {
     },
     reason: "logging, metrics and tracing serve the services; libraries emit events instead",
   },
+  "packages/layer-tools": {
+    may: ["mount-control", "native", "runtime", "vfs"],
+    external: [],
+    reason: "layers are checked and rewritten offline, beneath their roots: no mount, engine, overlay or policy takes part",
+  },
   "packages/mount-control": {
     may: ["decision-api", "native", "overlay", "runtime", "vfs"],
     external: [],
     reason: "a command that asks a running mount loads neither the server nor what it is made of; of the overlay it takes types alone",
+  },
+  "packages/top": {
+    may: ["mount-control", "runtime"],
+    external: [],
+    reason: "a terminal view is made of reports, which a test can write: it reaches neither a mount nor a layer",
   },
   "packages/testkit": {
     may: ["decision-api", "native", "vfs", "fuse-protocol", "overlay"],
@@ -116,10 +126,12 @@ export const BOUNDARIES = {
       "id-mapping",
       "journal",
       "keeper-link",
+      "layer-tools",
       "mount-control",
       "native",
       "overlay",
       "runtime",
+      "top",
       "vfs",
     ],
     reason: "services never import each other: between them is gRPC, even on one machine",

@@ -5,4 +5,5 @@ export { keepPausesShort } from "./keep-pauses-short.js";
 export { inInitialNamespace } from "./user-namespace.js";
 export { LOG_LEVELS, type LogLevel } from "./log-levels.js";
 export { runCli } from "./run-cli.js";
+export { table } from "./table.js";
 export { VERSION } from "./version.js";

@@ -6,10 +6,7 @@ import { escapeTextName } from "@sluice/runtime";
 import { Errno, errnoName, O, RENAME } from "@sluice/vfs";
 import type { Command } from "commander";
 import { unfit, wrong } from "@sluice/runtime/cli";
-import { find, openTree, type Tree } from "../diff/tree.js";
-import { holdUnmounted } from "../layer-tools/hold-layer.js";
-import { walkChanges, walkMerged } from "../layer-tools/walk-layers.js";
-import { LayerWriter } from "../layer-tools/write-layer.js";
+import { find, holdUnmounted, LayerWriter, openTree, type Tree, walkChanges, walkMerged } from "@sluice/layer-tools";
 import { addLayerOptions, namedLayers, type LayersArguments, stackOf } from "./layers-argument.js";
 
 interface CommitArguments extends LayersArguments {

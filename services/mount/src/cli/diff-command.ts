@@ -1,7 +1,7 @@
 /** `sluice diff`: what an upper layer changed. */
 import { escapeName } from "@sluice/runtime";
 import type { Command } from "commander";
-import { type Change, walkUpper } from "../diff/walk-upper.js";
+import { type Change, walkUpper } from "@sluice/layer-tools";
 import { toText } from "@sluice/native";
 import { addLayerOptions, layersOf, type LayersArguments } from "./layers-argument.js";
 

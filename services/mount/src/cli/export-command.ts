@@ -3,7 +3,7 @@ import { createWriteStream, lstatSync, rmSync } from "node:fs";
 import { escapeName, escapeTextName } from "@sluice/runtime";
 import type { Command } from "commander";
 import { codeOf, failed, wrong } from "@sluice/runtime/cli";
-import { LayerExport } from "../layer-tools/export-layer.js";
+import { LayerExport } from "@sluice/layer-tools";
 import { addLayerOptions, layersOf, type LayersArguments, stackOf } from "./layers-argument.js";
 
 interface ExportArguments extends LayersArguments {

@@ -2,12 +2,7 @@
 import { escapeName, escapeTextName } from "@sluice/runtime";
 import { errnoName } from "@sluice/vfs";
 import type { Command } from "commander";
-import type { Tree } from "../diff/tree.js";
-import { type Problem, UpperCheck } from "../layer-tools/check-upper.js";
-import { checkWorkLeft } from "../layer-tools/check-work-left.js";
-import { holdUnmounted } from "../layer-tools/hold-layer.js";
-import { mend, mendText } from "../layer-tools/mend.js";
-import { shownPath } from "../layer-tools/walk-layers.js";
+import { checkWorkLeft, holdUnmounted, mend, mendText, type Problem, shownPath, type Tree, UpperCheck } from "@sluice/layer-tools";
 import { toText } from "@sluice/native";
 import { addLayerOptions, namedLayers, namedWork, type LayersArguments, stackOf } from "./layers-argument.js";
 

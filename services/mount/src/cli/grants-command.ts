@@ -3,7 +3,7 @@ import { escapeLine, escapeTextName } from "@sluice/runtime";
 import type { Command } from "commander";
 import type { Passing } from "@sluice/overlay";
 import { ask, connectControl, type GrantItem, noDaemon } from "@sluice/mount-control";
-import { table } from "./table.js";
+import { table } from "@sluice/runtime/cli";
 
 const HEAD = ["PATH", "LAYER", "MODE", "ACCESS", "PID", "UID", "DECISION", "REVISION", "RULE", "SINCE"];
 

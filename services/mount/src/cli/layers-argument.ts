@@ -3,8 +3,7 @@ import { resolve } from "node:path";
 import { type Command, Option } from "commander";
 import { failed, unfit, wrong } from "@sluice/runtime/cli";
 import { askLayers, isBeneath, type MountLayers, realMountpoint, splitEscaped } from "@sluice/mount-control";
-import { openTree, type Tree, treeOf } from "../diff/tree.js";
-import { LayerStack } from "../layer-tools/layer-stack.js";
+import { LayerStack, openTree, type Tree, treeOf } from "@sluice/layer-tools";
 
 export interface LayersArguments {
   upper?: string;

@@ -2,7 +2,7 @@
 import { escapeLine, escapeTextName } from "@sluice/runtime";
 import type { Command } from "commander";
 import { askOnce, type MountStatus } from "@sluice/mount-control";
-import { table } from "./table.js";
+import { table } from "@sluice/runtime/cli";
 
 function counts(values: Record<string, number>): string {
   const entries = Object.entries(values).filter(([, value]) => value !== 0);

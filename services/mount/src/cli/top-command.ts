@@ -3,10 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Command } from "commander";
 import { wrong } from "@sluice/runtime/cli";
 import { type ActivityReport, askOnce } from "@sluice/mount-control";
-import { frame } from "../top/frame.js";
-import { between } from "../top/rates.js";
-import { isScreen, TerminalScreen } from "../top/terminal-screen.js";
-import { watchLive } from "../top/watch-live.js";
+import { between, frame, isScreen, TerminalScreen, watchLive } from "@sluice/top";
 
 interface TopArguments {
   interval: string;

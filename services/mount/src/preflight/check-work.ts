@@ -2,7 +2,7 @@
 import { native, openBeneath, openRealDirectory, readNames, toBytes, toText } from "@sluice/native";
 import { errnoName, O } from "@sluice/vfs";
 import { unfit } from "@sluice/runtime/cli";
-import { notDirectory, type Tree, treeOf } from "../diff/tree.js";
+import { notDirectory, type Tree, treeOf } from "@sluice/layer-tools/tree";
 import type { Place } from "./place.js";
 
 /** What an overlay leaves in its work directory, the kernel's and ours. */

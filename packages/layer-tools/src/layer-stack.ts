@@ -5,7 +5,7 @@
 import { native, openBeneath } from "@sluice/native";
 import { AT, Attr, Errno, errnoName, O, S } from "@sluice/vfs";
 import { failed } from "@sluice/runtime/cli";
-import { isWhiteoutAt, join, lookUp, namesIn, shownIn, type Tree } from "../diff/tree.js";
+import { isWhiteoutAt, join, lookUp, namesIn, shownIn, type Tree } from "./tree.js";
 
 /** A directory of one layer. */
 export interface Place {

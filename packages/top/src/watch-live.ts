@@ -1,6 +1,6 @@
 /** `sluice top` on a terminal: a picture every so often, keys that change it, and a mount that may go away and come back. */
 import { setTimeout as sleep } from "node:timers/promises";
-import { CliError } from "@sluice/runtime";
+import { CliError } from "@sluice/runtime/cli";
 import type { ActivityReport } from "@sluice/mount-control";
 import { frame } from "./frame.js";
 import { between } from "./rates.js";

@@ -3,10 +3,9 @@
  * first name of a file before its further ones. Either the whole merged tree, or what the upper layer alone says, with all
  * that it takes from below by redirects and metadata-only copies, so that the result leans on nothing but names.
  */
-import { escapeName } from "@sluice/runtime";
-import { unfit } from "@sluice/runtime/cli";
-import { join } from "../diff/tree.js";
-import { Deeper, unnested } from "../diff/unnested.js";
+import { escapeName, unfit } from "@sluice/runtime/cli";
+import { join } from "./tree.js";
+import { Deeper, unnested } from "./unnested.js";
 import { type Hit, isDirectory, isRegular, type LayerStack, type Place } from "./layer-stack.js";
 
 export type Item =

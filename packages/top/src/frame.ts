@@ -1,7 +1,6 @@
 /** One picture of what goes on, as lines for a terminal or a pipe. */
 import type { DurationCounts } from "@sluice/mount-control";
-import { escapeLine, escapeTextName } from "@sluice/runtime";
-import { table } from "../cli/table.js";
+import { escapeLine, escapeTextName, table } from "@sluice/runtime/cli";
 import { type Interval, percentileMs } from "./rates.js";
 import { FIRST_VIEW, keyLine, type Sort, type View } from "./view.js";
 

@@ -1,9 +1,8 @@
 /** Reading layers: beneath their roots, links never followed, at any depth. Nothing here writes. */
 import { native, openBeneath, readNames, toBytes } from "@sluice/native";
-import { escapeName } from "@sluice/runtime";
+import { escapeName, failed, unfit } from "@sluice/runtime/cli";
 import { AT, Attr, Errno, errnoName, O, S } from "@sluice/vfs";
-import { failed, unfit } from "@sluice/runtime/cli";
-import { openNamed } from "../layer-tools/open-named.js";
+import { openNamed } from "./open-named.js";
 
 export interface Tree {
   /** For messages. */

@@ -1,7 +1,7 @@
 /** What lies in a work directory that is not mounted: leftovers of an interrupted mount, and entries of the index without a file. */
-import { escapeName } from "@sluice/runtime";
+import { escapeName } from "@sluice/runtime/cli";
 import { S } from "@sluice/vfs";
-import { type Found, find, join, namesIn, notDirectory, type Tree } from "../diff/tree.js";
+import { type Found, find, join, namesIn, notDirectory, type Tree } from "./tree.js";
 import type { Problem } from "./check-upper.js";
 
 const INCOMPAT = "incompat";

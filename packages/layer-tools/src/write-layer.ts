@@ -1,8 +1,7 @@
 /** Writes what a walk gives into a new directory: as a lower layer in the kernel's format, or as a plain tree. */
 import { inDirectory, native, openBeneath } from "@sluice/native";
-import { escapeName } from "@sluice/runtime";
+import { escapeName, failed } from "@sluice/runtime/cli";
 import { AT, Errno, errnoName, O, S, SEEK } from "@sluice/vfs";
-import { failed } from "@sluice/runtime/cli";
 import { deviceOf } from "./export-layer.js";
 import { type Hit, isRegular, type LayerStack } from "./layer-stack.js";
 import { readTarget, readXattrs } from "./read-object.js";

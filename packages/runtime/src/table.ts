@@ -1,5 +1,5 @@
 /** Columns for a terminal. */
-import { escapeLine } from "@sluice/runtime";
+import { escapeLine } from "./escape-name.js";
 
 /** Lines, each column as wide as its widest cell. */
 export function table(head: readonly string[], rows: readonly (readonly string[])[]): string[] {

@@ -3,7 +3,7 @@ import { fstatSync } from "node:fs";
 import { LOCK, native } from "@sluice/native";
 import { Errno, errnoName, O } from "@sluice/vfs";
 import { unfit } from "@sluice/runtime/cli";
-import type { Tree } from "../diff/tree.js";
+import type { Tree } from "./tree.js";
 import { checkNoKernelOverlay, readMountTable } from "@sluice/mount-control";
 
 /** Locks the very directory that the tree stands for. */

@@ -1,8 +1,8 @@
 /** Carries out what mends a problem, beneath the root of its layer or work directory. 0, or the negative errno. */
 import { inDirectory, native, removeTree } from "@sluice/native";
-import { escapeName } from "@sluice/runtime";
+import { escapeName } from "@sluice/runtime/cli";
 import { Errno, S } from "@sluice/vfs";
-import type { Tree } from "../diff/tree.js";
+import type { Tree } from "./tree.js";
 import type { Mend, Problem } from "./check-upper.js";
 
 function mendUpper(tree: Tree, path: string, mend: Mend): number {

@@ -2,10 +2,9 @@
 import type { Writable } from "node:stream";
 import { type Attr, S } from "@sluice/vfs";
 import { unfit } from "@sluice/runtime/cli";
-import { join } from "../diff/tree.js";
+import { join } from "./tree.js";
 import { type Hit, isRegular, type LayerStack } from "./layer-stack.js";
-import { readContent } from "./read-content.js";
-import { readTarget, readXattrs } from "./read-object.js";
+import { readContent, readTarget, readXattrs } from "./read-object.js";
 import { TarArchive, type TarEntry } from "./tar-archive.js";
 import { type Item, shownPath, walkChanges } from "./walk-layers.js";
 

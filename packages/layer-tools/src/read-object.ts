@@ -1,11 +1,11 @@
-/** What an object of a layer carries beside its data, as whoever looks at the merged tree would see it. */
+/** Reads an object of a layer as the merged tree shows it: extended attributes, the target of a link, and a file's bytes. */
 import { native } from "@sluice/native";
-import { escapeName } from "@sluice/runtime";
+import { escapeName, failed } from "@sluice/runtime/cli";
 import { Errno, errnoName } from "@sluice/vfs";
-import { failed } from "@sluice/runtime/cli";
 import type { LayerStack, Place } from "./layer-stack.js";
 
 const MAX_BYTES = 65_536;
+const PIECE_BYTES = 1 << 20;
 const list = Buffer.alloc(MAX_BYTES);
 const value = Buffer.alloc(MAX_BYTES);
 
@@ -35,4 +35,24 @@ export function readTarget(stack: LayerStack, place: Place): string {
     if (length < 0) throw failed(stack.shown(place), `the link cannot be read (${errnoName(-length)})`, "check its disk");
     return value.toString("latin1", 0, length);
   });
+}
+
+/** A file's bytes in pieces, exactly `size` of them. @throws CliError if the file became shorter meanwhile */
+export async function* readContent(stack: LayerStack, place: Place, size: bigint): AsyncGenerator<Buffer> {
+  const fd = stack.openData(place);
+  try {
+    for (let at = 0n; at < size; ) {
+      const left = size - at;
+      const length = left < BigInt(PIECE_BYTES) ? Number(left) : PIECE_BYTES;
+      // A new one each time: the piece before may still wait to be written.
+      const bytes = Buffer.allocUnsafe(length);
+      const read = await native.preadAsync(fd, bytes, { offset: 0, length, position: at }, 0);
+      if (read < 0) throw failed(stack.shown(place), `it cannot be read (${errnoName(-read)})`, "check its disk");
+      if (read === 0) throw failed(stack.shown(place), "it became shorter while it was read", "do not change the layers meanwhile");
+      yield bytes.subarray(0, read);
+      at += BigInt(read);
+    }
+  } finally {
+    native.close(fd);
+  }
 }

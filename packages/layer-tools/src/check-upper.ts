@@ -3,9 +3,9 @@
  * interrupted mount left in the work directory. Finds, and says how each may be mended; mends nothing by itself.
  */
 import { native, openBeneath } from "@sluice/native";
-import { escapeName } from "@sluice/runtime";
+import { escapeName } from "@sluice/runtime/cli";
 import { Errno, O, S } from "@sluice/vfs";
-import { join } from "../diff/tree.js";
+import { join } from "./tree.js";
 import { type Hit, isDirectory, isMalformed, isRegular, type LayerStack, type Place } from "./layer-stack.js";
 
 export type Mend =
