@@ -104,7 +104,7 @@ test("nothing of OpenTelemetry's SDK is loaded where nothing is traced", async (
   const script = `
     import { createRequire } from "node:module";
     import { createLogger, startTracing } from "@sluice/runtime";
-    import "@sluice/service-mount";
+    import "@sluice/service-mount/serve";
     import "@sluice/service-decision";
     const loaded = () => Object.keys(createRequire(import.meta.url).cache).filter((file) => /@opentelemetry.(sdk|exporter)/.test(file)).length;
     const before = loaded();

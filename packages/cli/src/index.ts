@@ -1,3 +1,3 @@
-/** The command line as an object, and the embedded decision service, for the command's other faces. The command itself is main.ts. */
+/** Parts of the `sluice` command for the commands of packages/overlayfs-cli: `sluice mount`, and the embedded decision service. */
+export { addMountCommand } from "./commands/mount-command.js";
 export { startEmbeddedDecision } from "./embedded/start-embedded-decision.js";
-export { buildProgram } from "./program.js";

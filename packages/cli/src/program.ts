@@ -1,6 +1,6 @@
-/** The only place that composes both services: every command, and the embedded decision service of `sluice mount`. */
+/** The `sluice` command line: every command by its name. The module of a command is loaded when it is called, or when help lists it. */
 import { VERSION } from "@sluice/runtime/cli";
-import type { StartEmbeddedDecision } from "@sluice/service-mount";
+import type { MountHost } from "@sluice/service-mount";
 import { Command } from "commander";
 import { addManualCommands } from "./manual/manual-commands.js";
 
@@ -16,66 +16,56 @@ Exit codes: 0 done, 1 failed while running, 2 the command line or a file is wron
 4 the mount point or a layer is in use or unfit.
 `;
 
-type AddCommands = (program: Command) => Promise<void>;
+type AddCommand = (program: Command) => Promise<void>;
 
-const addMount: AddCommands = async (program) => {
-  const [{ addMountCommands }, { becomeAwaitingKeeper, becomeKeeper, serverProgram }] = await Promise.all([
-    import("@sluice/service-mount"),
-    import("./become-keeper.js"),
-  ]);
-  const startEmbeddedDecision: StartEmbeddedDecision = async (options) =>
-    (await import("./embedded/start-embedded-decision.js")).startEmbeddedDecision(options);
-  addMountCommands(program, { startEmbeddedDecision, becomeAwaitingKeeper, becomeKeeper, serverProgram });
-};
-
-const addDecision: AddCommands = async (program) => {
-  const { addDecisionCommand, addPolicyCommands, addProfileCommand } = await import("@sluice/service-decision/commands");
-  addDecisionCommand(program);
-  addPolicyCommands(program);
-  addProfileCommand(program);
-};
-
-const addVolumePlugin: AddCommands = async (program) => {
-  const { addVolumePluginCommand } = await import("@sluice/service-volume-plugin");
-  addVolumePluginCommand(program, [process.execPath, process.argv[1] ?? "sluice"]);
-};
-
-const DECISION_COMMANDS = new Set(["decision", "policy", "profile"]);
-const MOUNT_COMMANDS = new Set([
-  "mount",
-  "keeper",
-  "mount-server",
-  "unmount",
-  "upgrade",
-  "status",
-  "grants",
-  "diff",
-  "doctor",
-  "explain",
-  "export",
-  "commit",
-  "reset",
-  "fsck",
-  "top",
-]);
-
-const SERVICE_COMMANDS = new Set([...DECISION_COMMANDS, ...MOUNT_COMMANDS, "volume-plugin"]);
-
-/** Only the service that the command belongs to is loaded: the other one takes longer to load than most commands run. */
-function servicesFor(command: string | undefined): AddCommands[] {
-  if (command !== undefined && DECISION_COMMANDS.has(command)) return [addDecision];
-  if (command !== undefined && MOUNT_COMMANDS.has(command)) return [addMount];
-  if (command === "volume-plugin") return [addVolumePlugin];
-  return command === "--version" ? [] : [addMount, addDecision, addVolumePlugin];
+/** This program as the one around a mount: only here the mount service meets the decision service and the keeper. */
+async function mountHost(): Promise<MountHost> {
+  const keeper = await import("./become-keeper.js");
+  return {
+    startEmbeddedDecision: async (options) => (await import("./embedded/start-embedded-decision.js")).startEmbeddedDecision(options),
+    becomeAwaitingKeeper: keeper.becomeAwaitingKeeper,
+    becomeKeeper: keeper.becomeKeeper,
+    serverProgram: keeper.serverProgram,
+  };
 }
 
-/** `command` is the first word of the command line: with another one than a command's name, the program knows them all. */
+/** In the order of the help. */
+const COMMANDS: Readonly<Record<string, AddCommand>> = {
+  mount: async (program) => (await import("./commands/mount-command.js")).addMountCommand(program, await mountHost()),
+  keeper: async (program) => (await import("./commands/keeper-command.js")).addKeeperCommand(program, await mountHost()),
+  "mount-server": async (program) => (await import("./commands/mount-server-command.js")).addMountServerCommand(program, await mountHost()),
+  unmount: async (program) => (await import("./commands/unmount-command.js")).addUnmountCommand(program),
+  upgrade: async (program) => (await import("./commands/upgrade-command.js")).addUpgradeCommand(program, await mountHost()),
+  status: async (program) => (await import("./commands/status-command.js")).addStatusCommand(program),
+  grants: async (program) => (await import("./commands/grants-command.js")).addGrantsCommand(program),
+  explain: async (program) => (await import("./commands/explain-command.js")).addExplainCommand(program),
+  diff: async (program) => (await import("./commands/diff-command.js")).addDiffCommand(program),
+  export: async (program) => (await import("./commands/export-command.js")).addExportCommand(program),
+  commit: async (program) => (await import("./commands/commit-command.js")).addCommitCommand(program),
+  reset: async (program) => (await import("./commands/reset-command.js")).addResetCommand(program),
+  fsck: async (program) => (await import("./commands/fsck-command.js")).addFsckCommand(program),
+  top: async (program) => (await import("./commands/top-command.js")).addTopCommand(program),
+  doctor: async (program) => (await import("./commands/doctor-command.js")).addDoctorCommand(program),
+  decision: async (program) => (await import("@sluice/service-decision/commands")).addDecisionCommand(program),
+  policy: async (program) => (await import("@sluice/service-decision/commands")).addPolicyCommands(program),
+  profile: async (program) => (await import("@sluice/service-decision/commands")).addProfileCommand(program),
+  "volume-plugin": async (program) =>
+    (await import("./commands/volume-plugin-command.js")).addVolumePluginCommand(program, [process.execPath, process.argv[1] ?? "sluice"]),
+};
+
+function called(command: string | undefined): AddCommand[] {
+  if (command === "--version") return [];
+  const add = command !== undefined && Object.hasOwn(COMMANDS, command) ? COMMANDS[command] : undefined;
+  return add === undefined ? Object.values(COMMANDS) : [add];
+}
+
+/** `command` is the first word of the command line. If it is not the name of a command, the program has all of them. */
 export async function buildProgram(command: string | undefined): Promise<Command> {
   const program = new Command("sluice")
     .description("an overlay filesystem in which a policy decides, per open, how I/O flows")
     .version(VERSION)
     .addHelpText("after", EPILOGUE);
-  for (const add of servicesFor(command)) await add(program);
-  if (command === undefined || !SERVICE_COMMANDS.has(command)) addManualCommands(program);
+  for (const add of called(command)) await add(program);
+  if (command === undefined || !Object.hasOwn(COMMANDS, command)) addManualCommands(program);
   return program;
 }

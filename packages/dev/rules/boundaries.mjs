@@ -98,7 +98,8 @@ export const BOUNDARIES = {
   "packages/cli": {
     may: [
       "decision-api",
-      "decision-client",
+      "layer-tools",
+      "mount-control",
       "native",
       "overlay",
       "policy-backends",
@@ -107,6 +108,7 @@ export const BOUNDARIES = {
       "service-keeper",
       "service-mount",
       "service-volume-plugin",
+      "top",
       "vfs",
     ],
     reason: "the only place that composes both services; engines are the mount service's choice",
@@ -131,10 +133,10 @@ export const BOUNDARIES = {
       "native",
       "overlay",
       "runtime",
-      "top",
       "vfs",
     ],
-    reason: "services never import each other: between them is gRPC, even on one machine",
+    onlyIn: { "layer-tools": "preflight" },
+    reason: "services never import each other: between them is gRPC, even on one machine; a server loads no tools for layers",
   },
   "services/keeper": {
     may: ["keeper-link", "native", "vfs"],
@@ -143,7 +145,7 @@ export const BOUNDARIES = {
   },
   "services/volume-plugin": {
     may: ["native", "runtime"],
-    external: ["commander"],
+    external: [],
     reason: "it mounts by the command line, as a user would: what a mount is made of is the mount service's business",
   },
   "services/decision": {

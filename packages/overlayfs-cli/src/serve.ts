@@ -1,12 +1,11 @@
 /** Serves a mount in this process, from the arguments of `sluice mount` to its end. */
-import { startEmbeddedDecision } from "@sluice/cli";
+import { addMountCommand, startEmbeddedDecision } from "@sluice/cli";
 import { runCli } from "@sluice/runtime";
-import { addMountCommands } from "@sluice/service-mount";
 import { Command } from "commander";
 
 /** `announce` is told once requests are served. Resolves to the exit code when nothing of the mount is left. */
 export function serve(argv: readonly string[], announce: (line: string) => void): Promise<number> {
   const program = new Command("sluice-overlayfs");
-  addMountCommands(program, { startEmbeddedDecision, announce });
+  addMountCommand(program, { startEmbeddedDecision, announce });
   return runCli(program, [process.execPath, "sluice-overlayfs", "mount", ...argv]);
 }

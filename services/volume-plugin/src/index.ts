@@ -1,2 +1,3 @@
 /** The Docker volume plugin: volumes that are Sluice mounts, each made and ended by the `sluice` command. */
-export { addVolumePluginCommand } from "./volume-plugin-command.js";
+export { serveVolumes, type VolumePluginFlags } from "./serve-volumes.js";
+export type { SluiceCommand } from "./sluice-command.js";

@@ -1,6 +1,6 @@
 /** A mount with a keeper: what the keeper is told, and what the server is told through it. */
 import { fstatSync, readSync } from "node:fs";
-import type { MountPlan } from "@sluice/keeper-link";
+import { type MountPlan, namespacesHere, OFFER_VERSION, type Offer } from "@sluice/keeper-link";
 import { failed, wrong } from "@sluice/runtime/cli";
 import type { MountConfig, UserIds } from "../config/mount-config.js";
 import { giveRunDirectory, makeRunDirectory } from "@sluice/mount-control";
@@ -82,15 +82,17 @@ export function keepMount(given: MountConfig, become: BecomeKeeper): never {
   });
 }
 
-/** The same for a keeper that starts no server: `awaited` says how servers come to it. Throws CliError. */
+/** The same for a keeper that starts no server: servers come to `socket`, and get the `options` of `sluice keeper`. @throws CliError */
 export function keepForServers(
   given: MountConfig,
   become: (kept: AwaitedMount) => never,
-  awaited: (plan: MountPlan) => Pick<AwaitedMount, "socket" | "waitMs" | "offer">,
+  { socket, waitMs, options }: Pick<AwaitedMount, "socket" | "waitMs"> & Pick<Offer, "options">,
 ): never {
   const config = preflight(given, KEEPING);
   const plan = mountPlan(config);
-  return become({ plan, ...awaited(plan), user: config.user, graceMs: config.graceMs, capabilities: keptMask });
+  const offer: Offer = { version: OFFER_VERSION, namespaces: namespacesHere(), plan, options };
+  const { user, graceMs } = config;
+  return become({ plan, socket, waitMs, offer: JSON.stringify(offer), user, graceMs, capabilities: keptMask });
 }
 
 /** Of a descriptor that this process was started with; it stays open. */

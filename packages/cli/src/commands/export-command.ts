@@ -1,8 +1,7 @@
 /** `sluice export`: the upper layer as a layer of an OCI image. */
 import { createWriteStream, lstatSync, rmSync } from "node:fs";
-import { escapeName, escapeTextName } from "@sluice/runtime";
+import { codeOf, escapeName, escapeTextName, failed, wrong } from "@sluice/runtime/cli";
 import type { Command } from "commander";
-import { codeOf, failed, wrong } from "@sluice/runtime/cli";
 import { LayerExport } from "@sluice/layer-tools";
 import { addLayerOptions, layersOf, type LayersArguments, stackOf } from "./layers-argument.js";
 

@@ -1,10 +1,9 @@
 /** `sluice mount`: what is typed, and nothing of what it does. */
 import { type Command, Option } from "commander";
 import { wrong } from "@sluice/runtime/cli";
-import type { MountArguments } from "../config/parse-mount.js";
-import { IN_BACKGROUND, launchInBackground } from "../lifecycle/launch-background.js";
-import { keepLeastPrivilege } from "../lifecycle/least-privilege.js";
-import type { MountHost } from "../lifecycle/life.js";
+import type { MountArguments } from "@sluice/service-mount/options";
+import { IN_BACKGROUND, launchInBackground } from "./launch-background.js";
+import { keepLeastPrivilege, type MountHost } from "@sluice/service-mount";
 
 const EXAMPLES = `
 Examples:
@@ -124,7 +123,7 @@ async function mountAsWritten(
   file: string,
   { typed, command, host }: { typed: string | undefined; command: Command; host: MountHost },
 ): Promise<void> {
-  const { applyConfigFile, placed } = await import("../config/config-file.js");
+  const { applyConfigFile, placed } = await import("./config-file.js");
   const written = applyConfigFile(file, command);
   try {
     await mount(typed ?? written.mountpoint, command.opts<MountArguments>(), host);
@@ -142,18 +141,18 @@ async function mount(mountpoint: string | undefined, args: MountArguments, host:
   }
   // Without either it was refused above.
   if (args.keeperSocket !== undefined || mountpoint === undefined) {
-    const { joinMount } = await import("../lifecycle/join-mount.js");
+    const { joinMount } = await import("@sluice/service-mount/join");
     return joinMount(mountpoint, args, host);
   }
   const becomeKeeper = args.keeper === "off" ? undefined : host.becomeKeeper;
   // Before anything is loaded: it starts the program once more.
   if (becomeKeeper === undefined) keepLeastPrivilege();
   // Loaded only here: gRPC, engine and overlay take longer to load than the other commands take to run.
-  const { parseMount } = await import("../config/parse-mount.js");
+  const { parseMount } = await import("@sluice/service-mount/options");
   if (becomeKeeper !== undefined) {
-    const { keepMount } = await import("../lifecycle/kept-mount.js");
+    const { keepMount } = await import("@sluice/service-mount/kept");
     keepMount(parseMount(mountpoint, args), becomeKeeper);
   }
-  const { runMount } = await import("../lifecycle/run-mount.js");
+  const { runMount } = await import("@sluice/service-mount/serve");
   await runMount(parseMount(mountpoint, args), host);
 }

@@ -1,5 +1,5 @@
 /** `sluice fsck`: checks an upper layer, and mends what can be. */
-import { escapeName, escapeTextName } from "@sluice/runtime";
+import { escapeName, escapeTextName } from "@sluice/runtime/cli";
 import { errnoName } from "@sluice/vfs";
 import type { Command } from "commander";
 import { checkWorkLeft, holdUnmounted, mend, mendText, type Problem, shownPath, type Tree, UpperCheck } from "@sluice/layer-tools";

@@ -1,8 +1,7 @@
 /** `sluice volume-plugin`: what is typed, and nothing of what it does. */
 import { LOG_LEVELS } from "@sluice/runtime/cli";
 import { type Command, Option } from "commander";
-import type { VolumePluginFlags } from "./serve-volumes.js";
-import type { SluiceCommand } from "./sluice-command.js";
+import type { SluiceCommand, VolumePluginFlags } from "@sluice/service-volume-plugin";
 
 const EXAMPLES = `
 Examples:
@@ -29,5 +28,5 @@ export function addVolumePluginCommand(program: Command, command: SluiceCommand)
     .addOption(new Option("--log-level <level>", "how much to log").choices(LOG_LEVELS).default("info"))
     .option("--log-file <file>", "log to a file instead of standard error")
     .addHelpText("after", EXAMPLES)
-    .action(async (flags: VolumePluginFlags) => (await import("./serve-volumes.js")).serveVolumes(flags, command));
+    .action(async (flags: VolumePluginFlags) => (await import("@sluice/service-volume-plugin")).serveVolumes(flags, command));
 }

@@ -2,9 +2,8 @@
 import { lstatSync, realpathSync } from "node:fs";
 import { basename, dirname, join, relative, resolve } from "node:path";
 import { ALL_ACCESSES } from "@sluice/decision-api";
-import { escapeLine, escapeTextName } from "@sluice/runtime";
+import { codeOf, escapeLine, escapeTextName, unfit, wrong } from "@sluice/runtime/cli";
 import { type Command, Option } from "commander";
-import { codeOf, unfit, wrong } from "@sluice/runtime/cli";
 import { askOnce, type ExplainRequest, type Explanation, mountOf, readMountTable } from "@sluice/mount-control";
 import { toBytes } from "@sluice/native";
 

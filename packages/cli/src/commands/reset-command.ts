@@ -1,13 +1,12 @@
 /** `sluice reset`: throws an upper layer's changes away. */
+import { createInterface } from "node:readline/promises";
 import { emptyDirectory, native } from "@sluice/native";
-import { escapeName, escapeTextName } from "@sluice/runtime";
+import { escapeName, escapeTextName, failed, wrong } from "@sluice/runtime/cli";
 import { errnoName } from "@sluice/vfs";
 import type { Command } from "commander";
-import { failed } from "@sluice/runtime/cli";
 import { holdUnmounted, shownIn, type Tree, walkUpper } from "@sluice/layer-tools";
 import { changeLine } from "./diff-command.js";
 import { addLayerOptions, type Layers, namedLayers, namedWork, type LayersArguments } from "./layers-argument.js";
-import { confirmed } from "./question.js";
 
 interface ResetArguments extends LayersArguments {
   yes?: boolean;
@@ -41,6 +40,17 @@ function showDiff({ upper, lowers }: Layers): number {
   return count;
 }
 
+/** @throws CliError if nobody is there to answer */
+async function confirmed(question: string): Promise<boolean> {
+  if (!process.stdin.isTTY) throw wrong("reset", "there is no terminal to ask the question on", "add --yes");
+  const lines = createInterface({ input: process.stdin, output: process.stderr });
+  try {
+    return /^y(es)?$/i.test((await lines.question(`${question} [y/N] `)).trim());
+  } finally {
+    lines.close();
+  }
+}
+
 async function reset(args: ResetArguments): Promise<void> {
   const layers = namedLayers("reset", args, "needed");
   const { upper } = layers;
@@ -48,7 +58,7 @@ async function reset(args: ResetArguments): Promise<void> {
   const letGo = holdUnmounted(upper, work);
   try {
     const count = showDiff(layers);
-    const yes = args.yes === true || (await confirmed("reset", `Throw these ${count} changes of ${escapeTextName(upper.path)} away?`));
+    const yes = args.yes === true || (await confirmed(`Throw these ${count} changes of ${escapeTextName(upper.path)} away?`));
     if (!yes) {
       process.stderr.write("nothing was changed\n");
       process.exitCode = 1;

@@ -16,7 +16,7 @@ import {
   removeRunDirectories,
   type Unmounted,
 } from "@sluice/mount-control";
-import { findMountUsers, usersInWords } from "../lifecycle/mount-users.js";
+import { findMountUsers, usersInWords } from "@sluice/service-mount/users";
 
 const TYPE = "fuse.sluice";
 const RETRY_MS = 200;
@@ -102,7 +102,7 @@ async function inUse(mountpoint: string, busy: Busy): Promise<Error> {
 async function waitLimitMs(wait: string | true | undefined): Promise<number> {
   if (wait === undefined) return 0;
   if (wait === true) return Number.POSITIVE_INFINITY;
-  const { parseDurationMs } = await import("../config/parse-mount.js");
+  const { parseDurationMs } = await import("@sluice/service-mount/options");
   return parseDurationMs(wait, "--wait");
 }
 

@@ -2,7 +2,7 @@
 import type { Command } from "commander";
 import { failed, unfit } from "@sluice/runtime/cli";
 import { ask, connectControl, connectKeeper, type MountStatus } from "@sluice/mount-control";
-import type { MountHost } from "../lifecycle/life.js";
+import type { MountHost } from "@sluice/service-mount";
 
 const HELP = `
 Run it with the version that is to serve from now on. The server that runs answers what it has read, hands over and ends;

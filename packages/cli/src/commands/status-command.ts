@@ -1,8 +1,7 @@
 /** `sluice status`: how a mount is doing, for people and as JSON. */
-import { escapeLine, escapeTextName } from "@sluice/runtime";
+import { escapeLine, escapeTextName, table } from "@sluice/runtime/cli";
 import type { Command } from "commander";
 import { askOnce, type MountStatus } from "@sluice/mount-control";
-import { table } from "@sluice/runtime/cli";
 
 function counts(values: Record<string, number>): string {
   const entries = Object.entries(values).filter(([, value]) => value !== 0);

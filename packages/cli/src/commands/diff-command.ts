@@ -1,5 +1,5 @@
 /** `sluice diff`: what an upper layer changed. */
-import { escapeName } from "@sluice/runtime";
+import { escapeName } from "@sluice/runtime/cli";
 import type { Command } from "commander";
 import { type Change, walkUpper } from "@sluice/layer-tools";
 import { toText } from "@sluice/native";

@@ -2,10 +2,9 @@
 import { fstatSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { native, openBeneath, removeTree, toBytes, toText } from "@sluice/native";
-import { escapeTextName } from "@sluice/runtime";
+import { escapeTextName, unfit, wrong } from "@sluice/runtime/cli";
 import { Errno, errnoName, O, RENAME } from "@sluice/vfs";
 import type { Command } from "commander";
-import { unfit, wrong } from "@sluice/runtime/cli";
 import { find, holdUnmounted, LayerWriter, openTree, type Tree, walkChanges, walkMerged } from "@sluice/layer-tools";
 import { addLayerOptions, namedLayers, type LayersArguments, stackOf } from "./layers-argument.js";
 

@@ -3,10 +3,9 @@
  * environment, goes before what is written there.
  */
 import { readFileSync } from "node:fs";
-import { CliError } from "@sluice/runtime";
+import { CliError, codeOf, wrong } from "@sluice/runtime/cli";
 import type { Command, Option } from "commander";
 import { isMap, isScalar, LineCounter, parseDocument } from "yaml";
-import { codeOf, wrong } from "@sluice/runtime/cli";
 
 const MOUNTPOINT = "mountpoint";
 /** -o has no long name. */

@@ -1,9 +1,8 @@
 /** `sluice grants`: the opens in force, once or as they come and go. */
-import { escapeLine, escapeTextName } from "@sluice/runtime";
+import { escapeLine, escapeTextName, table } from "@sluice/runtime/cli";
 import type { Command } from "commander";
 import type { Passing } from "@sluice/overlay";
 import { ask, connectControl, type GrantItem, noDaemon } from "@sluice/mount-control";
-import { table } from "@sluice/runtime/cli";
 
 const HEAD = ["PATH", "LAYER", "MODE", "ACCESS", "PID", "UID", "DECISION", "REVISION", "RULE", "SINCE"];
 

@@ -1,11 +1,10 @@
 /** `sluice keeper`: holds a mount for servers that come by themselves, `sluice mount --keeper-socket`. */
 import { resolve } from "node:path";
-import { namespacesHere, OFFER_VERSION, type Offer } from "@sluice/keeper-link";
 import { type Command, Option } from "commander";
 import { failed, wrong } from "@sluice/runtime/cli";
-import type { MountArguments } from "../config/parse-mount.js";
+import type { MountArguments } from "@sluice/service-mount/options";
 import { DEFAULT_GRACE, GRACE_HELP } from "./mount-command.js";
-import type { MountHost } from "../lifecycle/life.js";
+import type { MountHost } from "@sluice/service-mount";
 
 const HELP = `
 For a keeper in a container of its own: the mount, the open files and the state stay with it while the server's container is
@@ -51,15 +50,12 @@ async function keepFor(mountpoint: string, args: KeeperArguments, host: MountHos
   const { socket, wait, ...options } = args;
   if (socket === "") throw wrong("--socket", "the name is empty", "name a socket to make");
   const [{ parseDurationMs, parseMount }, { keepForServers }] = await Promise.all([
-    import("../config/parse-mount.js"),
-    import("../lifecycle/kept-mount.js"),
+    import("@sluice/service-mount/options"),
+    import("@sluice/service-mount/kept"),
   ]);
   const waitMs = waitOf(wait, parseDurationMs);
   const config = parseMount(mountpoint, { ...OF_THE_SERVER, ...options });
-  keepForServers(config, host.becomeAwaitingKeeper, (plan) => {
-    const offer: Offer = { version: OFFER_VERSION, namespaces: namespacesHere(), plan, options };
-    return { socket: resolve(socket), waitMs, offer: JSON.stringify(offer) };
-  });
+  keepForServers(config, host.becomeAwaitingKeeper, { socket: resolve(socket), waitMs, options: { ...options } });
 }
 
 export function addKeeperCommand(program: Command, host: MountHost): void {

@@ -1,8 +1,8 @@
 /** `sluice doctor`: what this machine allows. */
-import { EXIT } from "@sluice/runtime";
+import { EXIT } from "@sluice/runtime/cli";
 import { type Command, Option } from "commander";
 import { splitEscaped } from "@sluice/mount-control";
-import type { Finding } from "../doctor/check-up.js";
+import type { Finding } from "@sluice/service-mount/doctor";
 
 const SIGNS: Readonly<Record<Finding["state"], string>> = { ok: "ok   ", limit: "limit", lack: "LACK " };
 
@@ -12,7 +12,7 @@ function line(finding: Finding): string {
 }
 
 async function doctor(args: { lower?: string[]; json?: boolean }): Promise<void> {
-  const { checkUp } = await import("../doctor/check-up.js");
+  const { checkUp } = await import("@sluice/service-mount/doctor");
   const findings = await checkUp((args.lower ?? []).flatMap((list) => splitEscaped(list, ":", true)));
   process.stdout.write(args.json === true ? `${JSON.stringify(findings, null, 2)}\n` : findings.map(line).join(""));
   if (findings.some((finding) => finding.state === "lack")) process.exitCode = EXIT.MACHINE;
