@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { CAP, capabilityMask } from "@sluice/native";
 import { file, mountSluice, plant, requires, runScript, runSluice, scratch, startScript } from "@sluice/testkit";
 import { expect, test as plainTest } from "vitest";
-import { KEPT_CAPABILITIES, keptMask } from "../../services/mount/dist/lifecycle/least-privilege.js";
+import { KEPT_CAPABILITIES, keptMask } from "../../services/mount/dist/privilege/least-privilege.js";
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
 const { test: withPassthrough } = requires("/dev/fuse", "CAP_SYS_ADMIN", "FUSE passthrough");

@@ -51,7 +51,7 @@ async function keepFor(mountpoint: string, args: KeeperArguments, host: MountHos
   if (socket === "") throw wrong("--socket", "the name is empty", "name a socket to make");
   const [{ parseDurationMs, parseMount }, { keepForServers }] = await Promise.all([
     import("@sluice/service-mount/options"),
-    import("@sluice/service-mount/kept"),
+    import("@sluice/service-mount/keeper"),
   ]);
   const waitMs = waitOf(wait, parseDurationMs);
   const config = parseMount(mountpoint, { ...OF_THE_SERVER, ...options });

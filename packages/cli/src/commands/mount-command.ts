@@ -150,7 +150,7 @@ async function mount(mountpoint: string | undefined, args: MountArguments, host:
   // Loaded only here: gRPC, engine and overlay take longer to load than the other commands take to run.
   const { parseMount } = await import("@sluice/service-mount/options");
   if (becomeKeeper !== undefined) {
-    const { keepMount } = await import("@sluice/service-mount/kept");
+    const { keepMount } = await import("@sluice/service-mount/keeper");
     keepMount(parseMount(mountpoint, args), becomeKeeper);
   }
   const { runMount } = await import("@sluice/service-mount/serve");

@@ -10,7 +10,7 @@ export type OnOutage = "deny" | "mediate" | "stale";
 /** "auto": devfuse, and fuse-native where the machine does not let devfuse mount. */
 export type EngineChoice = "devfuse" | "fuse-native" | "auto";
 
-/** Who keeps advisory locks. "auto": the daemon where a file can have two nodeIds; see lifecycle/choose-locks.ts. */
+/** Who keeps advisory locks. "auto": the daemon where a file can have two nodeIds; see setup/choose-locks.ts. */
 export type LocksChoice = "kernel" | "daemon" | "auto";
 
 /** Whether another process holds the mount beyond the server's death. */
@@ -18,7 +18,7 @@ export type KeeperChoice = "on" | "off";
 
 export type PrivilegeChoice = "auto" | "strict";
 
-/** What the kernel's requests come by; see lifecycle/choose-transport.ts. */
+/** What the kernel's requests come by; see setup/choose-transport.ts. */
 export type TransportChoice = "auto" | "uring" | "read";
 
 export interface UserIds {

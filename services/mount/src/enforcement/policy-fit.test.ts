@@ -1,6 +1,6 @@
 import { ScriptedDecider } from "@sluice/testkit";
 import { expect, test } from "vitest";
-import { ENGINES } from "../lifecycle/choose-engine.js";
+import { ENGINES } from "../setup/choose-engine.js";
 import { refuseUnfit, unfitFor } from "./policy-fit.js";
 
 const { devfuse } = ENGINES;

@@ -2,7 +2,7 @@
 import type { Decider } from "@sluice/decision-api";
 import { type Logger, startTracing } from "@sluice/runtime";
 import type { MountConfig } from "../config/mount-config.js";
-import type { UndoStack } from "../lifecycle/undo-stack.js";
+import type { UndoStack } from "../shutdown/undo-stack.js";
 import { OpenSpans } from "./open-spans.js";
 import { tracedDecider } from "./traced-decider.js";
 

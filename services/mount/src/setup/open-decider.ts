@@ -5,7 +5,7 @@ import { type Logger, VERSION } from "@sluice/runtime";
 import { wrong } from "@sluice/runtime/cli";
 import type { MountConfig } from "../config/mount-config.js";
 import { afterFirstWord } from "./after-first-word.js";
-import type { UndoStack } from "./undo-stack.js";
+import type { UndoStack } from "../shutdown/undo-stack.js";
 
 /** A decision service that runs beside us as a child process. */
 export interface DecisionHost {

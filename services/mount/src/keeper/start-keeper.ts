@@ -6,10 +6,10 @@ import type { MountConfig, UserIds } from "../config/mount-config.js";
 import { giveRunDirectory, makeRunDirectory } from "@sluice/mount-control";
 import { KEEPING, KEEPING_FOR_A_USER } from "../preflight/check-machine.js";
 import { preflight } from "../preflight/preflight.js";
-import { refuseImpossibleTransport } from "./choose-transport.js";
-import { keptMask } from "./least-privilege.js";
-import { serverShape } from "./server-shape.js";
-import { refuseUnseenHolders } from "./watch-revocation.js";
+import { refuseImpossibleTransport } from "../setup/choose-transport.js";
+import { keptMask } from "../privilege/least-privilege.js";
+import { serverShape } from "../privilege/server-privilege.js";
+import { refuseUnseenHolders } from "../setup/watch-revocation.js";
 
 /** What a server is started with: `config` has passed preflight. */
 export interface ServerConfig {

@@ -12,8 +12,8 @@ import type { PolicyGate } from "../enforcement/policy-gate.js";
 import type { Revocation } from "../enforcement/revocation.js";
 import { toText } from "@sluice/native";
 import type { MountTelemetry } from "../telemetry/mount-telemetry.js";
-import { limitsOf } from "./choose-engine.js";
-import type { LayerHold } from "./layer-hold.js";
+import { limitsOf } from "../setup/choose-engine.js";
+import type { LayerHold } from "../shutdown/layer-hold.js";
 
 export interface MountParts {
   config: MountConfig;

@@ -8,12 +8,12 @@ import type { MountConfig } from "../config/mount-config.js";
 import { type MountArguments, parseMount } from "../config/parse-mount.js";
 import { checkDecisionFiles } from "../preflight/check-decision-files.js";
 import { checkCapabilities, servingCapabilities } from "../preflight/check-machine.js";
-import { refuseImpossibleTransport } from "./choose-transport.js";
-import type { ServerConfig } from "./kept-mount.js";
-import { replaceProcess } from "./least-privilege.js";
-import type { MountHost } from "./life.js";
-import { serverShape } from "./server-shape.js";
-import { refuseUnseenHolders } from "./watch-revocation.js";
+import { refuseImpossibleTransport } from "../setup/choose-transport.js";
+import type { ServerConfig } from "./start-keeper.js";
+import { replaceProcess } from "../privilege/least-privilege.js";
+import type { MountHost } from "../serve/mount-context.js";
+import { serverShape } from "../privilege/server-privilege.js";
+import { refuseUnseenHolders } from "../setup/watch-revocation.js";
 
 /** As services/keeper starts a server: after standard input, output and error. */
 const LINK_FD = 3;

@@ -11,7 +11,7 @@ import type { PolicyGate } from "../enforcement/policy-gate.js";
 import { Revocation } from "../enforcement/revocation.js";
 import { toText } from "@sluice/native";
 import { mountAt, readMountTable } from "@sluice/mount-control";
-import type { Life } from "./life.js";
+import type { Life } from "../serve/mount-context.js";
 
 /** @throws CliError, exit code 3, where holders are to be signalled that cannot be found. */
 export function refuseUnseenHolders({ onRevoke }: MountConfig): void {

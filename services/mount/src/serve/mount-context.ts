@@ -5,12 +5,12 @@ import type { Logger } from "@sluice/runtime";
 import type { MountConfig } from "../config/mount-config.js";
 import type { MountTelemetry } from "../telemetry/mount-telemetry.js";
 import type { OpenSpans } from "../tracing/open-spans.js";
-import type { AwaitedMount, BecomeKeeper } from "./kept-mount.js";
-import type { LayerHold } from "./layer-hold.js";
-import type { MountEvents } from "./mount-events.js";
-import type { StartEmbeddedDecision } from "./open-decider.js";
-import type { StopRequests } from "./stop-requests.js";
-import type { UndoStack } from "./undo-stack.js";
+import type { AwaitedMount, BecomeKeeper } from "../keeper/start-keeper.js";
+import type { LayerHold } from "../shutdown/layer-hold.js";
+import type { MountEvents } from "../setup/mount-events.js";
+import type { StartEmbeddedDecision } from "../setup/open-decider.js";
+import type { StopRequests } from "../shutdown/stop-requests.js";
+import type { UndoStack } from "../shutdown/undo-stack.js";
 
 export interface MountHost {
   startEmbeddedDecision: StartEmbeddedDecision;

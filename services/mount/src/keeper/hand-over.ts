@@ -1,7 +1,7 @@
 /** The end of a server whose mount goes on: another one takes it over. */
 import type { Logger } from "@sluice/runtime";
 import type { Engine } from "@sluice/vfs";
-import type { Kept } from "./life.js";
+import type { Kept } from "../serve/mount-context.js";
 
 /** How long requests may take that were read, before they are left to the next server. */
 const HAND_OVER_MS = 5_000;

@@ -1,13 +1,13 @@
 /** Answers the control socket's questions about a running mount. */
 import { errnoName, LoopTurn } from "@sluice/vfs";
 import type { Busy, GrantItem, LayersItem, Unmounted } from "@sluice/mount-control";
-import type { Caller, ControlHandler } from "../control/control-server.js";
+import type { Caller, ControlHandler } from "./control-server.js";
 import { findHolders, type Holder } from "../enforcement/holders.js";
-import { explain } from "./explain.js";
-import { mountActivity } from "./mount-activity.js";
-import { grantItem, mappingItem, type MountParts, mountStatus } from "./mount-status.js";
-import type { StopRequests } from "./stop-requests.js";
-import { tryUnmount } from "./take-down.js";
+import { explain } from "../status/explain-open.js";
+import { mountActivity } from "../status/mount-activity.js";
+import { grantItem, mappingItem, type MountParts, mountStatus } from "../status/mount-status.js";
+import type { StopRequests } from "../shutdown/stop-requests.js";
+import { tryUnmount } from "../shutdown/take-down.js";
 
 function closed(signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {

@@ -1,8 +1,8 @@
 /** Says that a mount serves. */
 import { escapeLine } from "@sluice/runtime";
-import { transportWord } from "./choose-transport.js";
-import type { Life } from "./life.js";
-import type { MountParts } from "./mount-status.js";
+import { transportWord } from "../setup/choose-transport.js";
+import type { Life } from "./mount-context.js";
+import type { MountParts } from "../status/mount-status.js";
 
 /** Who decides, and by what. */
 function policyWord({ decider }: MountParts): string {

@@ -4,9 +4,9 @@ import { join } from "node:path";
 import { startAdminServer } from "@sluice/runtime";
 import { startControlServer } from "../control/control-server.js";
 import { CONTROL_SOCKET, makeRunDirectory } from "@sluice/mount-control";
-import { controlHandler } from "./control-handler.js";
-import type { Life } from "./life.js";
-import type { MountParts } from "./mount-status.js";
+import { controlHandler } from "../control/control-handler.js";
+import type { Life } from "./mount-context.js";
+import type { MountParts } from "../status/mount-status.js";
 
 export async function openDoors(life: Life, parts: MountParts, runDirectory: string): Promise<void> {
   const { config, undo, telemetry, stop } = life;

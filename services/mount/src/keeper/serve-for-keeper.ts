@@ -3,9 +3,9 @@ import { constants } from "node:os";
 import { openSocketLink, tellLoaded, untilGreeted } from "@sluice/keeper-link";
 import { native } from "@sluice/native";
 import { failed } from "@sluice/runtime/cli";
-import { mountPlan, readServerConfig } from "./kept-mount.js";
-import { keepOnly } from "./least-privilege.js";
-import type { MountHost } from "./life.js";
+import { mountPlan, readServerConfig } from "./start-keeper.js";
+import { keepOnly } from "../privilege/least-privilege.js";
+import type { MountHost } from "../serve/mount-context.js";
 
 /** As services/keeper starts it: after standard input, output and error. */
 const LINK_FD = 3;
@@ -19,7 +19,7 @@ export async function serveForKeeper(host: MountHost): Promise<void> {
   if (!joined && native.dieWithParent(constants.signals.SIGKILL, keeper) < 0)
     throw failed(config.mountpoint, "the keeper is gone", "mount again");
   // Everything that takes time and needs nothing comes first: another server may have to end before this one starts.
-  const { prepareServer, runServer } = await import("./run-mount.js");
+  const { prepareServer, runServer } = await import("../serve/run-mount.js");
   const logger = prepareServer(config);
   if (!joined) tellLoaded(LINK_FD);
   await untilGreeted(LINK_FD, () => {
