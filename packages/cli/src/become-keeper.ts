@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 import { CAP, capabilityMask, native } from "@sluice/native";
 import { CliError, EXIT } from "@sluice/runtime/cli";
 import type { AwaitingConfig, KeeperConfig } from "@sluice/service-keeper";
-import { type AwaitedMount, type KeptMount, replaceProcess } from "@sluice/service-mount";
+import { type AwaitedMount, type SupervisedMount, replaceProcess } from "@sluice/service-mount";
 
 const KEEPER_MAIN = fileURLToPath(new URL("./keeper-main.js", import.meta.url));
 const MAIN = fileURLToPath(new URL("./main.js", import.meta.url));
@@ -41,7 +41,7 @@ function become(config: KeeperConfig | AwaitingConfig, capabilities: bigint, rem
   throw new CliError({ object: mountpoint, problem: "the keeper cannot be started", remedy, exitCode: EXIT.FAILED });
 }
 
-export function becomeKeeper({ capabilities, ...kept }: KeptMount): never {
+export function becomeKeeper({ capabilities, ...kept }: SupervisedMount): never {
   return become({ ...kept, server: serverProgram }, capabilities, "free memory, or use --keeper off");
 }
 

@@ -49,13 +49,13 @@ async function keepFor(mountpoint: string, args: KeeperArguments, host: MountHos
   if (host.becomeAwaitingKeeper === undefined) throw failed("keeper", "this command has no keeper", "use 'sluice keeper'");
   const { socket, wait, ...options } = args;
   if (socket === "") throw wrong("--socket", "the name is empty", "name a socket to make");
-  const [{ parseDurationMs, parseMount }, { keepForServers }] = await Promise.all([
+  const [{ parseDurationMs, parseMount }, { startAwaitingKeeper }] = await Promise.all([
     import("@sluice/service-mount/options"),
     import("@sluice/service-mount/keeper"),
   ]);
   const waitMs = waitOf(wait, parseDurationMs);
   const config = parseMount(mountpoint, { ...OF_THE_SERVER, ...options });
-  keepForServers(config, host.becomeAwaitingKeeper, { socket: resolve(socket), waitMs, options: { ...options } });
+  startAwaitingKeeper(config, host.becomeAwaitingKeeper, { socket: resolve(socket), waitMs, options: { ...options } });
 }
 
 export function addKeeperCommand(program: Command, host: MountHost): void {

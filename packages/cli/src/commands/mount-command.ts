@@ -150,8 +150,8 @@ async function mount(mountpoint: string | undefined, args: MountArguments, host:
   // Loaded only here: gRPC, engine and overlay take longer to load than the other commands take to run.
   const { parseMount } = await import("@sluice/service-mount/options");
   if (becomeKeeper !== undefined) {
-    const { keepMount } = await import("@sluice/service-mount/keeper");
-    keepMount(parseMount(mountpoint, args), becomeKeeper);
+    const { startKeeper } = await import("@sluice/service-mount/keeper");
+    startKeeper(parseMount(mountpoint, args), becomeKeeper);
   }
   const { runMount } = await import("@sluice/service-mount/serve");
   await runMount(parseMount(mountpoint, args), host);

@@ -9,7 +9,7 @@ import type { PolicyFiles } from "./policy-files.js";
 
 export interface KeptChildOptions extends ChildOptions {
   /** Others like it have served before: one that does not come to serve is followed by another one, too. */
-  goesOn: boolean;
+  takesOver: boolean;
   /** Where its log goes. */
   writeLine: (line: string) => void;
 }
@@ -35,7 +35,7 @@ export class KeptChild {
 
   constructor(options: KeptChildOptions, logger: Logger) {
     this.#options = options;
-    this.#everServed = options.goesOn;
+    this.#everServed = options.takesOver;
     this.#logger = logger;
     this.failedToStart = new Promise((resolve) => {
       this.#tellFailure = resolve;

@@ -38,14 +38,14 @@ function entryOf(policy: string): string {
 
 /** Rejects with CliError where the policy does not check. Resolves when the child is started; it may not serve yet. */
 export async function startEmbeddedDecision(options: EmbeddedDecisionOptions): Promise<DecisionHost> {
-  const { policyFile, runDirectory, logLevel, logFile, logger, tracingEndpoint, goesOn } = options;
+  const { policyFile, runDirectory, logLevel, logFile, logger, tracingEndpoint, takesOver } = options;
   const user = await chooseDecisionUser(runDirectory);
-  if (!goesOn) await checkPolicy(policyFile, user);
+  if (!takesOver) await checkPolicy(policyFile, user);
   const path = join(runDirectory, SOCKET);
   const listenFd = listen(path);
   const log = logDestination(logFile);
   const writeLine = (line: string): void => log.write(line);
-  const child = new KeptChild({ policyFile, user, listenFd, logLevel, tracingEndpoint, goesOn, writeLine }, logger);
+  const child = new KeptChild({ policyFile, user, listenFd, logLevel, tracingEndpoint, takesOver, writeLine }, logger);
   // A child with our uid reads and watches by itself.
   const ownWatch = user.kind === "shared" ? new FileWatch(entryOf(policyFile), openToWatch) : undefined;
   const watcher = watchPolicy(

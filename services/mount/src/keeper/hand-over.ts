@@ -1,40 +1,40 @@
-/** The end of a server whose mount goes on: another one takes it over. */
+/** The end of a server whose mount goes on: another server takes it over. */
 import type { Logger } from "@sluice/runtime";
 import type { Engine } from "@sluice/vfs";
-import type { Kept } from "../serve/mount-context.js";
+import type { KeeperSession } from "../serve/mount-context.js";
 
-/** How long requests may take that were read, before they are left to the next server. */
+/** How long requests that were read may take. After that they are left to the next server. */
 const HAND_OVER_MS = 5_000;
 
 export interface Leaving {
-  kept: Kept;
+  keeper: KeeperSession;
   engine: Engine;
   logger: Logger;
-  /** Removes the sockets that are this server's own: the next one makes its own in their place. */
+  /** Removes this server's own sockets: the next server makes others in their place. */
   removeOwn(): void;
 }
 
-/** Another server goes on from what is written down and stored: nothing is taken apart, and what still waits comes to it again. */
-async function handOver({ kept, engine, logger, removeOwn }: Leaving): Promise<never> {
+/** Another server goes on from the journal and the stored descriptors: nothing is taken apart, and it gets the unanswered requests again. */
+async function handOver({ keeper, engine, logger, removeOwn }: Leaving): Promise<never> {
   const idle = await engine.drain?.(HAND_OVER_MS);
   logger.info({ idle, inFlight: engine.inFlight() }, "handed over to another server");
   removeOwn();
-  kept.link.handOver();
+  keeper.link.handOver();
   process.exit(0);
 }
 
 /**
- * When the keeper says so. Of a server that joined its keeper also by signal: whoever stops that one (to make its container
- * anew, say) wants another one in its place, and not the mount gone.
+ * Hands over when the keeper says so. A server that joined its keeper also does so on a signal: a person who stops it, to recreate its
+ * container for instance, wants another server in its place, and the mount to stay.
  */
-export function leaveToTheNext(parts: Leaving): void {
-  const { kept } = parts;
+export function leaveToNextServer(parts: Leaving): void {
+  const { keeper } = parts;
   let leaving = false;
   const leave = (): void => {
     if (leaving) return;
     leaving = true;
     void handOver(parts);
   };
-  kept.link.onDrain(leave);
-  if (kept.joined) for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) process.on(signal, leave);
+  keeper.link.onDrain(leave);
+  if (keeper.joined) for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) process.on(signal, leave);
 }

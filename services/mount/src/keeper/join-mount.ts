@@ -11,8 +11,8 @@ import { checkCapabilities, servingCapabilities } from "../preflight/check-machi
 import { refuseImpossibleTransport } from "../setup/choose-transport.js";
 import type { ServerConfig } from "./start-keeper.js";
 import { replaceProcess } from "../privilege/least-privilege.js";
-import type { MountHost } from "../serve/mount-context.js";
-import { serverShape } from "../privilege/server-privilege.js";
+import type { MountHost } from "../mount-host.js";
+import { serverPrivilege } from "../privilege/server-privilege.js";
 import { refuseUnseenHolders } from "../setup/watch-revocation.js";
 
 /** As services/keeper starts a server: after standard input, output and error. */
@@ -94,7 +94,7 @@ export function joinMount(mountpoint: string | undefined, args: MountArguments, 
   checkDecisionFiles(config);
   if (config.user === undefined) checkCapabilities(servingCapabilities(config.upper !== undefined, !config.userXattr));
   refuseUnseenHolders(config);
-  const { capabilities, registerByKeeper } = serverShape(config);
+  const { capabilities, registerByKeeper } = serverPrivilege(config);
   const memory = memoryOf({ config, runDirectory: undefined, capabilities: String(capabilities), registerByKeeper, joined: true });
   if (memory >= 0) {
     place(socket, memory);

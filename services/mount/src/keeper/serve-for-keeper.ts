@@ -5,7 +5,7 @@ import { native } from "@sluice/native";
 import { failed } from "@sluice/runtime/cli";
 import { mountPlan, readServerConfig } from "./start-keeper.js";
 import { keepOnly } from "../privilege/least-privilege.js";
-import type { MountHost } from "../serve/mount-context.js";
+import type { MountHost } from "../mount-host.js";
 
 /** As services/keeper starts it: after standard input, output and error. */
 const LINK_FD = 3;

@@ -1,4 +1,4 @@
-/** A mount with a keeper: what the keeper is told, and what the server is told through it. */
+/** Starts the keeper of a mount: the configuration of the keeper, and the one that it hands to its servers. */
 import { fstatSync, readSync } from "node:fs";
 import { type MountPlan, namespacesHere, OFFER_VERSION, type Offer } from "@sluice/keeper-link";
 import { failed, wrong } from "@sluice/runtime/cli";
@@ -8,10 +8,10 @@ import { KEEPING, KEEPING_FOR_A_USER } from "../preflight/check-machine.js";
 import { preflight } from "../preflight/preflight.js";
 import { refuseImpossibleTransport } from "../setup/choose-transport.js";
 import { keptMask } from "../privilege/least-privilege.js";
-import { serverShape } from "../privilege/server-privilege.js";
+import { serverPrivilege } from "../privilege/server-privilege.js";
 import { refuseUnseenHolders } from "../setup/watch-revocation.js";
 
-/** What a server is started with: `config` has passed preflight. */
+/** A keeper starts its server with this. `config` has passed preflight. */
 export interface ServerConfig {
   config: MountConfig;
   /** Undefined: the server makes its own. */
@@ -19,38 +19,37 @@ export interface ServerConfig {
   /** A bigint, in text. */
   capabilities: string;
   registerByKeeper: boolean;
-  /** It came to its keeper by itself, and is not its child. */
+  /** It joined its keeper, and is not its child. */
   joined: boolean;
 }
 
-export interface KeptMount {
+/** For a keeper that starts its servers. */
+export interface SupervisedMount {
   plan: MountPlan;
   serverConfig: string;
   runDirectory: string;
-  /** Whom servers run as; undefined: as the keeper. */
+  /** The user that servers run as; undefined: the keeper's. */
   user: UserIds | undefined;
   graceMs: number;
   /** The capabilities that keeper and server may have at most. */
   capabilities: bigint;
 }
 
-/** What a keeper is told that starts no servers: they come to `socket`, and are told `offer`. */
+/** For a keeper that starts no servers: they come to `socket`, and get `offer`. */
 export interface AwaitedMount {
   plan: MountPlan;
   socket: string;
   offer: string;
-  /** Null: for ever. */
+  /** Null: no limit. */
   waitMs: number | null;
   user: UserIds | undefined;
   graceMs: number;
   capabilities: bigint;
 }
 
-export type BecomeKeeper = (kept: KeptMount) => never;
-
 export function mountPlan(config: MountConfig): MountPlan {
   const { mountpoint, source, mountFlags: flags, labels, lowers, dataLowers, upper, work, volatile } = config;
-  const { allowOther, user: owner } = serverShape(config);
+  const { allowOther, user: owner } = serverPrivilege(config);
   return { mountpoint, source, subtype: "sluice", flags, labels, allowOther, owner, lowers, dataLowers, upper, work, volatile };
 }
 
@@ -61,13 +60,13 @@ function ownedRunDirectory(mountpoint: string, user: UserIds | undefined): strin
   return path;
 }
 
-/** Checks everything that needs no mount, and gives the process to the keeper. Throws CliError. */
-export function keepMount(given: MountConfig, become: BecomeKeeper): never {
+/** Checks everything that needs no mount; then this process becomes the keeper. @throws CliError */
+export function startKeeper(given: MountConfig, become: (mount: SupervisedMount) => never): never {
   if (given.engine === "fuse-native") {
     throw wrong("--keeper on", "the engine fuse-native holds its connection itself", "use --engine devfuse, or --keeper off");
   }
   refuseImpossibleTransport(given);
-  const { user, capabilities, registerByKeeper } = serverShape(given);
+  const { user, capabilities, registerByKeeper } = serverPrivilege(given);
   const config = { ...preflight(given, user === undefined ? undefined : KEEPING_FOR_A_USER), engine: "devfuse" as const };
   refuseUnseenHolders(config);
   const runDirectory = ownedRunDirectory(config.mountpoint, user);
@@ -83,9 +82,9 @@ export function keepMount(given: MountConfig, become: BecomeKeeper): never {
 }
 
 /** The same for a keeper that starts no server: servers come to `socket`, and get the `options` of `sluice keeper`. @throws CliError */
-export function keepForServers(
+export function startAwaitingKeeper(
   given: MountConfig,
-  become: (kept: AwaitedMount) => never,
+  become: (mount: AwaitedMount) => never,
   { socket, waitMs, options }: Pick<AwaitedMount, "socket" | "waitMs"> & Pick<Offer, "options">,
 ): never {
   const config = preflight(given, KEEPING);
@@ -95,7 +94,7 @@ export function keepForServers(
   return become({ plan, socket, waitMs, offer: JSON.stringify(offer), user, graceMs, capabilities: keptMask });
 }
 
-/** Of a descriptor that this process was started with; it stays open. */
+/** From a descriptor that this process was started with; it stays open. @throws CliError */
 export function readServerConfig(fd: number): ServerConfig {
   try {
     const bytes = Buffer.alloc(fstatSync(fd).size);

@@ -1,29 +1,57 @@
-/** What the daemon does to itself before it serves anybody. */
+/** What the daemon does to its own process before it serves anybody. */
+import { closeSync, readdirSync, readFileSync } from "node:fs";
 import { native } from "@sluice/native";
 import type { Logger } from "@sluice/runtime";
 import { errnoName } from "@sluice/vfs";
 
+const STDERR = 2;
+const O_CLOEXEC = 0o2000000;
+
 /** A failure is logged, not fatal: each of these is a second line of defence. */
-export function hardenProcess(logger: Logger, kept: boolean): void {
+export function hardenProcess(logger: Logger, hasKeeper: boolean): void {
+  closeInherited();
   // Modes of created files are the caller's business; a mask of ours would be applied on top of theirs.
   native.umask(0);
   // A mount must not hold the directory it was started in.
   process.chdir("/");
-  // The caller's groups decide whether setgid stays on what is made; the daemon's own must not add to them.
+  // The caller's groups decide whether setgid stays on a new file; the daemon's own must not add to them.
   dropGroups(logger);
   const { soft, hard } = native.nofileLimit();
   if (soft < hard) note(logger, "raise the limit of open files", native.setNofileLimit(hard));
   // The daemon's memory holds file contents of everybody: no core dump, no ptrace by its own user.
   note(logger, "become undumpable", native.setDumpable(false));
   note(logger, "give up new privileges", native.setNoNewPrivileges());
-  // The keeper mounts; what else CAP_SYS_ADMIN opens is of no use to a server.
-  if (kept) note(logger, "give up mounting", native.forbidMounting());
+  // The keeper mounts; a server has no use for the rest of CAP_SYS_ADMIN.
+  if (hasKeeper) note(logger, "give up mounting", native.forbidMounting());
+}
+
+/** Undefined if it has been closed meanwhile: the listing's own descriptor. */
+function flagsOf(fd: number): number | undefined {
+  try {
+    return Number.parseInt(/^flags:\s*([0-7]+)/m.exec(readFileSync(`/proc/self/fdinfo/${fd}`, "latin1"))?.[1] ?? "", 8);
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * Closes descriptors that the parent left open by mistake: they would keep their files and mounts busy as long as this process runs, and
+ * its child would inherit them. Node opens its own descriptors close-on-exec, so the others are inherited.
+ */
+function closeInherited(): void {
+  // Node's own channel to a parent that forked it.
+  const channel = Number(process.env["NODE_CHANNEL_FD"] ?? -1);
+  for (const fd of readdirSync("/proc/self/fd").map(Number)) {
+    if (fd <= STDERR || fd === channel) continue;
+    const flags = flagsOf(fd);
+    if (flags !== undefined && (flags & O_CLOEXEC) === 0) closeSync(fd);
+  }
 }
 
 function dropGroups(logger: Logger): void {
   // A server that was started as a user has none, and could not drop any.
   if (process.getgroups?.().every((gid) => gid === process.getegid?.()) === true) return;
-  // Without CAP_SETGID nothing is made for others either: such a mount is read-only.
+  // Without CAP_SETGID nothing is created for others either: such a mount is read-only.
   note(logger, "drop the daemon's own groups", native.dropGroups());
 }
 

@@ -1,27 +1,26 @@
 /**
- * How much privilege a kept server has. Only the keeper needs CAP_SYS_ADMIN: a server has it where the kernel demands it
- * of whoever reads the layers' marks, which are trusted.* attributes unless they are kept in user.*. Each shape is a
- * column of the table in docs/security.md.
+ * How much privilege the server of a keeper has. Only the keeper needs CAP_SYS_ADMIN: a server has it if it reads marks in trusted.*
+ * attributes, for which the kernel demands it. Each result is a column of the table in docs/security.md.
  */
 import { CAP, capabilityMask } from "@sluice/native";
 import { wrong } from "@sluice/runtime/cli";
 import type { MountConfig, UserIds } from "../config/mount-config.js";
 import { keptMask } from "./least-privilege.js";
 
-export interface ServerShape {
+export interface ServerPrivilege {
   capabilities: bigint;
-  /** Whom it runs as: nobody else is served. */
+  /** The user that it runs as. Nobody else is served. */
   user: UserIds | undefined;
-  /** The keeper registers backing files. Else the server does: it may, and saves a message an open. */
+  /** The keeper registers backing files. Otherwise the server may, and saves a message for each open. */
   registerByKeeper: boolean;
   allowOther: boolean;
 }
 
-type Asked = Pick<MountConfig, "userXattr" | "privilege" | "user" | "allowOther" | "keeper">;
+type AskedPrivilege = Pick<MountConfig, "userXattr" | "privilege" | "user" | "allowOther" | "keeper">;
 
 const withoutAdmin = keptMask & ~capabilityMask(CAP.SYS_ADMIN);
 
-function shapeForUser({ userXattr, allowOther }: Asked, user: UserIds): ServerShape {
+function privilegeForUser({ userXattr, allowOther }: AskedPrivilege, user: UserIds): ServerPrivilege {
   if (!userXattr) {
     throw wrong("--user", "a server without privilege cannot read trusted.* attributes", "add -o userxattr");
   }
@@ -29,8 +28,8 @@ function shapeForUser({ userXattr, allowOther }: Asked, user: UserIds): ServerSh
   return { capabilities: 0n, user, registerByKeeper: true, allowOther: false };
 }
 
-/** @throws CliError, exit code 2, where what is asked for does not go together */
-export function serverShape(asked: Asked): ServerShape {
+/** @throws CliError, exit code 2, if the options contradict each other */
+export function serverPrivilege(asked: AskedPrivilege): ServerPrivilege {
   if (asked.keeper === "off" && (asked.user !== undefined || asked.privilege === "strict")) {
     throw wrong(
       asked.user === undefined ? "--privilege strict" : "--user",
@@ -38,7 +37,7 @@ export function serverShape(asked: Asked): ServerShape {
       "add --keeper on",
     );
   }
-  if (asked.user !== undefined) return shapeForUser(asked, asked.user);
+  if (asked.user !== undefined) return privilegeForUser(asked, asked.user);
   const registerByKeeper = asked.userXattr || asked.privilege === "strict";
   return { capabilities: asked.userXattr ? withoutAdmin : keptMask, user: undefined, registerByKeeper, allowOther: true };
 }

@@ -1,36 +1,36 @@
-/** Where a mount can be asked: its control socket and its admin port. */
+/** The listeners of a mount: its control socket and its admin port. */
 import { rmSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { startAdminServer } from "@sluice/runtime";
 import { startControlServer } from "../control/control-server.js";
 import { CONTROL_SOCKET, makeRunDirectory } from "@sluice/mount-control";
 import { controlHandler } from "../control/control-handler.js";
-import type { Life } from "./mount-context.js";
+import type { MountContext } from "./mount-context.js";
 import type { MountParts } from "../status/mount-status.js";
 
-export async function openDoors(life: Life, parts: MountParts, runDirectory: string): Promise<void> {
-  const { config, undo, telemetry, stop } = life;
+export async function openListeners(context: MountContext, parts: MountParts, runDirectory: string): Promise<void> {
+  const { config, undo, telemetry, stop } = context;
   const derived = join(runDirectory, CONTROL_SOCKET);
   const control = await startControlServer(config.control ?? derived, controlHandler(parts, stop));
   if (config.control !== undefined) {
-    // So that the commands find it by the mount point alone. What a killed daemon left there is in the way.
+    // Commands find it by the mount point alone. A socket that a killed daemon left there is in the way.
     rmSync(derived, { force: true });
     symlinkSync(config.control, derived);
   }
   undo.push("close the control socket", () => control.close());
   if (config.admin === undefined) return;
-  // Loaded only where somebody is to scrape: it takes long.
+  // Loading it takes long: only a mount with an admin port does.
   const { createRegistry } = await import("@sluice/runtime/metrics");
   const registry = createRegistry(true);
   for (const metric of telemetry.metrics()) registry.registerMetric(metric as never);
   const admin = await startAdminServer({ address: config.admin, registry, notReady: () => (stop.requested ? "draining" : undefined) });
   undo.push("close the admin port", () => admin.close());
-  life.logger.info({ admin: admin.address }, "metrics are served");
+  context.logger.info({ admin: admin.address }, "metrics are served");
 }
 
-/** The keeper's, which removes it itself; or one of our own. */
-export function runDirectoryOf({ config, kept, undo }: Life): { path: string; remove(): void } {
-  if (kept?.runDirectory !== undefined) return { path: kept.runDirectory, remove: () => undefined };
+/** The keeper's, which removes it itself, or one of this process. */
+export function runDirectoryOf({ config, keeper, undo }: MountContext): { path: string; remove(): void } {
+  if (keeper?.runDirectory !== undefined) return { path: keeper.runDirectory, remove: () => undefined };
   const run = makeRunDirectory(config.mountpoint);
   undo.push("remove the socket directory", run.remove);
   return run;

@@ -1,10 +1,10 @@
-/** Says that a mount serves. */
+/** Tells everybody who waits that the mount serves requests. */
 import { escapeLine } from "@sluice/runtime";
 import { transportWord } from "../setup/choose-transport.js";
-import type { Life } from "./mount-context.js";
+import type { MountContext } from "./mount-context.js";
 import type { MountParts } from "../status/mount-status.js";
 
-/** Who decides, and by what. */
+/** The decision service and its policy. */
 function policyWord({ decider }: MountParts): string {
   const capabilities = decider.capabilities();
   if (capabilities === undefined) return "policy not known yet: the decision service does not answer";
@@ -21,16 +21,15 @@ function readyLine(parts: MountParts): string {
   return `mounted ${config.mountpoint} (${layers}; ${policyWord(parts)}; FUSE ${protocol.major}.${protocol.minor}; ${passthrough}${other})\n`;
 }
 
-/** Tells the keeper that this server serves, and whoever waits that the mount is there. */
-export function tellReady(life: Life, parts: MountParts, announce: (line: string) => unknown): void {
-  const { config, logger, kept } = life;
+/** Tells the keeper that this server serves, and the person or program that mounts that the mount is there. */
+export function tellReady({ config, logger, keeper }: MountContext, parts: MountParts, announce: (line: string) => unknown): void {
   const { negotiated } = parts.engine.port;
-  kept?.link.keepInit(Buffer.from(JSON.stringify(negotiated)));
-  kept?.link.ready();
-  if (kept?.link.restored !== true) announce(readyLine(parts));
-  else if (kept.joined) announce(`took over ${config.mountpoint}\n`);
+  keeper?.link.keepInit(Buffer.from(JSON.stringify(negotiated)));
+  keeper?.link.ready();
+  if (keeper?.link.restored !== true) announce(readyLine(parts));
+  else if (keeper.joined) announce(`took over ${config.mountpoint}\n`);
   logger.info(
-    { mountpoint: config.mountpoint, lowers: config.lowers, upper: config.upper, negotiated, keeper: kept?.link.keeper },
+    { mountpoint: config.mountpoint, lowers: config.lowers, upper: config.upper, negotiated, keeper: keeper?.link.keeper },
     "mounted",
   );
   const { transport } = parts.engine;

@@ -1,41 +1,16 @@
-/** Who decides for this mount: nobody, the embedded service, or one elsewhere. The only file here that knows the client. */
-import { type Decider, DecisionError, type MountReport } from "@sluice/decision-api";
+/** Opens the decider of a mount: none, the embedded decision service, or one elsewhere. No other file here knows the client. */
+import { type Decider, DecisionError } from "@sluice/decision-api";
 import { type DecisionClientEvents, grantAllDecider, type OutageMode, type RevisionView } from "@sluice/decision-client";
 import { type Logger, VERSION } from "@sluice/runtime";
 import { wrong } from "@sluice/runtime/cli";
 import type { MountConfig } from "../config/mount-config.js";
-import { afterFirstWord } from "./after-first-word.js";
-import type { UndoStack } from "../shutdown/undo-stack.js";
+import type { DecisionHost, StartEmbeddedDecision } from "../mount-host.js";
+import type { MountContext } from "../serve/mount-context.js";
+import { openTracing } from "../tracing/open-tracing.js";
+import { delayUntilReady } from "./delay-until-ready.js";
 
-/** A decision service that runs beside us as a child process. */
-export interface DecisionHost {
-  /** A gRPC target. */
-  readonly target: string;
-  /** Resolves when the child ended before it ever served, with the reason. */
-  readonly failedToStart: Promise<Error>;
-  /** Whether a file of the policy may have changed since the last call; asked before each decision, kept or new. */
-  readonly policyTouched: () => boolean;
-  /** Why processes of an unprivileged user may signal it; undefined if only root may. */
-  readonly unprotected: string | undefined;
-  close(): Promise<void>;
-}
-export interface EmbeddedDecisionOptions {
-  policyFile: string;
-  /** A private directory for its socket. */
-  runDirectory: string;
-  logger: Logger;
-  logLevel: string;
-  /** Undefined: standard error. */
-  logFile: string | undefined;
-  /** Of a collector for its spans; undefined: it traces nothing. */
-  tracingEndpoint: string | undefined;
-  /** Another server served before: a mistake in the policy now is the service's to tell, and the service is tried again. */
-  goesOn: boolean;
-}
-export type StartEmbeddedDecision = (options: EmbeddedDecisionOptions) => Promise<DecisionHost>;
-
-/** How long to wait for the first word of the service before the mount comes up without it. */
-const FIRST_WORD_MS = { embedded: 15_000, remote: 3_000 } as const;
+/** How long the mount waits for the service to name its policy, before it comes up without it. */
+const READY_MS = { embedded: 15_000, remote: 3_000 } as const;
 
 function outageMode(config: MountConfig): OutageMode {
   return config.onOutage === "stale" ? { kind: "stale", staleForMs: config.staleForMs } : { kind: config.onOutage };
@@ -49,12 +24,12 @@ function clientEvents(logger: Logger): DecisionClientEvents {
     strayAnswer: (address) => logger.warn({ address, anomaly: true }, "an answer that nobody waits for: not used"),
     malformedAnswer: (address, problem) => logger.warn({ address, problem, anomaly: true }, "a malformed answer: not used"),
     hedged: () => logger.debug("a question was put to a second replica"),
-    revisions: (view) => tellView(logger, view),
+    revisions: (view) => logRevisions(logger, view),
     hitsLost: (count) => logger.warn({ count }, "decisions from the cache that no decision log has"),
   };
 }
 
-function tellView(logger: Logger, view: RevisionView): void {
+function logRevisions(logger: Logger, view: RevisionView): void {
   switch (view.kind) {
     case "none":
       return;
@@ -68,27 +43,18 @@ function tellView(logger: Logger, view: RevisionView): void {
   }
 }
 
-interface DeciderParts {
-  start: StartEmbeddedDecision;
-  runDirectory: string;
-  logger: Logger;
-  undo: UndoStack;
-  goesOn: boolean;
-  /** For the consoles of decision services; undefined until the mount serves. */
-  describeMount: () => MountReport | undefined;
-}
-
-/** What loads gRPC: only where somebody is asked. */
+/** The module that loads gRPC: only a mount that asks a service needs it. */
 type Client = typeof import("@sluice/decision-client/connect");
 
 interface Service {
   target: string;
-  policyTouched: (() => boolean) | undefined;
+  /** Undefined: the service runs elsewhere. */
+  host: DecisionHost | undefined;
 }
 
-function connectTo({ connectDecider }: Client, service: Service, config: MountConfig, { logger, describeMount }: DeciderParts): Decider {
+function connectTo({ connectDecider }: Client, { target, host }: Service, context: MountContext): Decider {
+  const { config, logger } = context;
   const { decision } = config;
-  const { target, policyTouched } = service;
   try {
     return connectDecider({
       target,
@@ -98,8 +64,8 @@ function connectTo({ connectDecider }: Client, service: Service, config: MountCo
       onOutage: outageMode(config),
       timeoutMs: config.decisionTimeoutMs,
       events: clientEvents(logger),
-      policyTouched,
-      describeMount,
+      policyTouched: host?.policyTouched,
+      describeMount: () => context.describeMount?.(),
     });
   } catch (error) {
     if (!(error instanceof DecisionError)) throw error;
@@ -107,17 +73,16 @@ function connectTo({ connectDecider }: Client, service: Service, config: MountCo
   }
 }
 
-/** True where the service has said which policy is in force, which `ready` is of. Throws what broke it before. */
-function firstWord(ready: Promise<boolean>, broken: Promise<Error>): Promise<boolean> {
-  const failed = broken.then((error): never => {
+/** Resolves as `ready`. Rejects with the error of a service that failed before. */
+function readyOrFailed(ready: Promise<boolean>, failed: Promise<Error> | undefined): Promise<boolean> {
+  if (failed === undefined) return ready;
+  const rejected = failed.then((error): never => {
     throw error;
   });
-  // It may break after the wait is over: then the outage mode holds, and the log has it.
-  failed.catch(() => undefined);
-  return Promise.race([ready, failed]);
+  // It may fail after the wait is over: then the outage mode holds, and the log has it.
+  rejected.catch(() => undefined);
+  return Promise.race([ready, rejected]);
 }
-
-const never = new Promise<Error>(() => undefined);
 
 export interface OpenedDecider {
   decider: Decider;
@@ -125,45 +90,62 @@ export interface OpenedDecider {
   unprotected: string | undefined;
 }
 
-export async function openDecider(config: MountConfig, parts: DeciderParts): Promise<OpenedDecider> {
-  const { decision } = config;
-  const { logger, undo } = parts;
-  if (decision.kind === "none") return { decider: grantAllDecider(), unprotected: undefined };
+export interface DeciderParts {
+  start: StartEmbeddedDecision;
+  runDirectory: string;
+}
+
+type ServiceChoice = Exclude<MountConfig["decision"], { kind: "none" }>;
+
+async function findService(decision: ServiceChoice, context: MountContext, { start, runDirectory }: DeciderParts): Promise<Service> {
+  if (decision.kind === "remote") return { target: decision.target, host: undefined };
+  const { config, logger, undo } = context;
+  const host = await start({
+    policyFile: decision.policyFile,
+    runDirectory,
+    logger,
+    logLevel: config.logLevel,
+    logFile: config.logFile,
+    tracingEndpoint: config.tracing?.endpoint,
+    takesOver: takesOver(context),
+  });
+  undo.push("end the decision service", () => host.close());
+  return { target: host.target, host };
+}
+
+/** Another server served this mount before. */
+function takesOver({ keeper }: MountContext): boolean {
+  return keeper?.link.restored === true;
+}
+
+async function connectService(decision: ServiceChoice, context: MountContext, parts: DeciderParts): Promise<OpenedDecider> {
+  const { config, logger, undo } = context;
   // While the service starts.
   const loading = import("@sluice/decision-client/connect");
-  let target: string;
-  let broken = never;
-  let host: DecisionHost | undefined;
-  if (decision.kind === "embedded") {
-    const { policyFile } = decision;
-    const started = await parts.start({
-      policyFile,
-      runDirectory: parts.runDirectory,
-      logger,
-      logLevel: config.logLevel,
-      logFile: config.logFile,
-      tracingEndpoint: config.tracing?.endpoint,
-      goesOn: parts.goesOn,
-    });
-    undo.push("end the decision service", () => started.close());
-    host = started;
-    target = started.target;
-    broken = started.failedToStart;
-  } else {
-    target = decision.target;
-  }
+  const service = await findService(decision, context, parts);
+  const { target, host } = service;
   const client = await loading;
-  const decider = connectTo(client, { target, policyTouched: host?.policyTouched }, config, parts);
+  const decider = connectTo(client, service, context);
   undo.push("close the decision client", () => decider.close());
-  const ready = client.whenReady(decider, FIRST_WORD_MS[decision.kind]);
-  const word = firstWord(ready, broken).then((said) => {
-    if (said) return;
+  const ready = readyOrFailed(client.whenReady(decider, READY_MS[decision.kind]), host?.failedToStart).then((isReady) => {
+    if (isReady) return;
     const outcome = config.onOutage === "mediate" ? "opens are mediated" : "opens are denied";
     logger.warn({ target, onOutage: config.onOutage }, `the decision service cannot be reached: ${outcome} until it can`);
   });
   const unprotected = host?.unprotected;
-  // Nothing is broken for good then: `word` does not reject.
-  if (parts.goesOn) return { decider: afterFirstWord(decider, word), unprotected };
-  await word;
+  // Such a service is started again rather than failing for good, so `ready` does not reject.
+  if (takesOver(context)) return { decider: delayUntilReady(decider, ready), unprotected };
+  await ready;
   return { decider, unprotected };
+}
+
+/** Traces the questions if the mount is traced. @throws CliError if the decision service cannot be used */
+export async function openDecider(context: MountContext, parts: DeciderParts): Promise<OpenedDecider> {
+  const { config, logger, undo } = context;
+  const traced = await openTracing(config, logger, undo);
+  context.spans = traced?.spans;
+  const { decision } = config;
+  const opened: OpenedDecider =
+    decision.kind === "none" ? { decider: grantAllDecider(), unprotected: undefined } : await connectService(decision, context, parts);
+  return traced === undefined ? opened : { ...opened, decider: traced.decider(opened.decider) };
 }

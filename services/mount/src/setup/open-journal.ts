@@ -1,4 +1,4 @@
-/** What a kept server goes on with: the journal in the keeper's memory file, and the keeper's store of descriptors. */
+/** What a server takes over from the one before: the journal in the keeper's memory file, and the keeper's store of descriptors. */
 import { fstatSync } from "node:fs";
 import { Journal, JOURNAL_BYTES, JournalError } from "@sluice/journal";
 import type { KeeperLink } from "@sluice/keeper-link";
@@ -15,7 +15,7 @@ function memoryOf(fd: number, mountpoint: string): Buffer {
   throw failed(mountpoint, `the journal's memory cannot be mapped (${errnoName(-mapping)})`, "free memory, or mount with --keeper off");
 }
 
-function openJournal(bytes: Buffer, mountpoint: string): Journal {
+function parseJournal(bytes: Buffer, mountpoint: string): Journal {
   try {
     return new Journal({ bytes, words: new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.length / Uint32Array.BYTES_PER_ELEMENT) });
   } catch (error) {
@@ -24,13 +24,13 @@ function openJournal(bytes: Buffer, mountpoint: string): Journal {
   }
 }
 
-/** Undefined where there is no keeper: nothing survives then, and nothing is written down. */
-export function survivalOf(link: KeeperLink, mountpoint: string): Survival | undefined {
+/** Undefined if there is no keeper: then nothing survives the server, and nothing is written down. */
+export function openJournal(link: KeeperLink, mountpoint: string): Survival | undefined {
   if (link.journalFd === undefined) return undefined;
   const bytes = memoryOf(link.journalFd, mountpoint);
   native.close(link.journalFd);
   return {
-    journal: openJournal(bytes, mountpoint),
+    journal: parseJournal(bytes, mountpoint),
     stored: new Map(link.stored),
     store: (key, fd) => void link.store(key, fd),
     drop: (key) => link.drop(key),

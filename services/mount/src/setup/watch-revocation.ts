@@ -1,4 +1,4 @@
-/** Puts the revocation of a mount together: what it looks at, and where it says what it found. */
+/** Sets up the revocation of a mount: its sources, and the log for its findings. */
 import { constants } from "node:os";
 import type { Decider } from "@sluice/decision-api";
 import type { Overlay } from "@sluice/overlay";
@@ -11,9 +11,9 @@ import type { PolicyGate } from "../enforcement/policy-gate.js";
 import { Revocation } from "../enforcement/revocation.js";
 import { toText } from "@sluice/native";
 import { mountAt, readMountTable } from "@sluice/mount-control";
-import type { Life } from "../serve/mount-context.js";
+import type { MountContext } from "../serve/mount-context.js";
 
-/** @throws CliError, exit code 3, where holders are to be signalled that cannot be found. */
+/** @throws CliError, exit code 3, if the mount is to signal holders and cannot find them */
 export function refuseUnseenHolders({ onRevoke }: MountConfig): void {
   const reason = onRevoke === "report" ? undefined : holdersUnseen();
   if (reason === undefined) return;
@@ -21,10 +21,10 @@ export function refuseUnseenHolders({ onRevoke }: MountConfig): void {
 }
 
 export function watchRevocation(
-  { config, logger, telemetry }: Life,
+  { config, logger, telemetry }: MountContext,
   parts: { decider: Decider; gate: PolicyGate; grants: Grants; overlay: Overlay },
 ): Revocation {
-  // Asked for when it is needed: at this moment the mount may not be in the table yet.
+  // Looked up when it is needed: the mount may not be in the table yet.
   const device = (): string => mountAt(config.mountpoint, readMountTable())?.device ?? "";
   const revocation = new Revocation({
     ...parts,

@@ -1,0 +1,44 @@
+/** The program around the mount service: what it supplies, so that the service imports neither the decision service nor the keeper. */
+import type { Logger } from "@sluice/runtime";
+import type { AwaitedMount, SupervisedMount } from "./keeper/start-keeper.js";
+
+/** A decision service that runs beside the mount as a child process. */
+export interface DecisionHost {
+  /** A gRPC target. */
+  readonly target: string;
+  /** Resolves with the reason if the child ended before it ever served. */
+  readonly failedToStart: Promise<Error>;
+  /** Whether a file of the policy may have changed since the last call. Asked before each decision, cached or new. */
+  readonly policyTouched: () => boolean;
+  /** Why processes of an unprivileged user may signal it; undefined if only root may. */
+  readonly unprotected: string | undefined;
+  close(): Promise<void>;
+}
+
+export interface EmbeddedDecisionOptions {
+  policyFile: string;
+  /** A private directory for its socket. */
+  runDirectory: string;
+  logger: Logger;
+  logLevel: string;
+  /** Undefined: standard error. */
+  logFile: string | undefined;
+  /** Of a collector for its spans; undefined: it traces nothing. */
+  tracingEndpoint: string | undefined;
+  /** Another server served before: the service itself reports a mistake in the policy, and is started again. */
+  takesOver: boolean;
+}
+
+export type StartEmbeddedDecision = (options: EmbeddedDecisionOptions) => Promise<DecisionHost>;
+
+export interface MountHost {
+  startEmbeddedDecision: StartEmbeddedDecision;
+  /** The program that a keeper starts as the server: this one. */
+  serverProgram?: { file: string; argv: readonly string[] };
+  /** This process becomes a keeper that waits for servers. It returns only by throwing. */
+  becomeAwaitingKeeper?: (mount: AwaitedMount) => never;
+  /** This process becomes the keeper of a mount. It returns only by throwing. */
+  becomeKeeper?: (mount: SupervisedMount) => never;
+  /** Gets the line that says that the mount serves requests. By default it goes to standard output. */
+  announce?: (line: string) => void;
+}

@@ -1,0 +1,213 @@
+/**
+ * Puts the filesystem of a mount together and starts an engine on it: layers, gate, overlay, and the review of open files after a change
+ * of policy. From here on the kernel's requests come.
+ */
+import { type KeeperLink, LayerError, openInProcess } from "@sluice/keeper-link";
+import { mountAt, readMountTable } from "@sluice/mount-control";
+import { MNT, native, toBytes } from "@sluice/native";
+import { createOverlay, type Overlay, type OverlayConfig } from "@sluice/overlay";
+import { failed, unfit } from "@sluice/runtime/cli";
+import { type Engine, type EngineKind, FsError } from "@sluice/vfs";
+import { Grants } from "../enforcement/grants.js";
+import { refuseUnfit, unfitFor } from "../enforcement/policy-fit.js";
+import { PolicyGate } from "../enforcement/policy-gate.js";
+import type { Revocation } from "../enforcement/revocation.js";
+import { mountPlan } from "../keeper/start-keeper.js";
+import type { MountContext } from "../serve/mount-context.js";
+import { shownFilesystem } from "../shown/shown-filesystem.js";
+import { TracedFilesystem } from "../tracing/traced-filesystem.js";
+import { engineNotice, type StartedEngine, startChosen } from "./choose-engine.js";
+import { daemonKeepsLocks } from "./choose-locks.js";
+import { withoutUring } from "./choose-transport.js";
+import type { OpenedDecider } from "./open-decider.js";
+import { openJournal } from "./open-journal.js";
+import { watchRevocation } from "./watch-revocation.js";
+
+const INLINE_COPY_BYTES = 256 << 10;
+const MAX_DIRECTORY_FDS = 2048;
+const MAX_KEPT_BACKINGS = 4096;
+/** Of the limit of open files: most descriptors are for open files. */
+const KEPT_SHARE = 1 / 8;
+const MAX_WRITE_BYTES = 1 << 20;
+const NEGATIVE_TTL_MS = 10_000;
+const BLIND_VOLATILE =
+  "volatile: fsync cannot tell of writeback errors here, since kernel overlayfs cannot be mounted over the work directory";
+
+function openLink(context: MountContext): KeeperLink {
+  const { keeper, undo, hold } = context;
+  if (keeper !== undefined) {
+    undo.push("let go of the keeper", () => keeper.link.close());
+    hold.hold(keeper.link);
+    return keeper.link;
+  }
+  try {
+    const link = openInProcess(mountPlan(context.config));
+    undo.push("let go of the layers", () => link.close());
+    hold.hold(link);
+    return link;
+  } catch (error) {
+    if (error instanceof LayerError) throw unfit(error.path, error.problem, error.remedy);
+    throw error;
+  }
+}
+
+function overlayConfig(context: MountContext, link: KeeperLink, gate: PolicyGate): OverlayConfig {
+  const { config } = context;
+  return {
+    ...link.layers,
+    survival: openJournal(link, config.mountpoint),
+    gate,
+    events: context.events.overlay,
+    userXattr: config.userXattr,
+    redirectDir: config.redirectDir,
+    metacopy: config.metacopy,
+    index: config.index,
+    xino: config.xino,
+    originUuid: config.uuid !== "off",
+    foreignMarks: config.foreignMarks,
+    countsLinks: config.foreignMarks && !config.shown.staticNlink,
+    volatile: config.volatile,
+    coherentReaders: config.coherentReaders,
+    sharedLower: config.sharedLower,
+    entryTtlMs: config.cacheTtlMs,
+    attrTtlMs: config.cacheTtlMs,
+    negativeTtlMs: Math.min(config.cacheTtlMs, NEGATIVE_TTL_MS),
+    inlineCopyBytes: INLINE_COPY_BYTES,
+    maxDirectoryFds: MAX_DIRECTORY_FDS,
+    maxKeptBackings: Math.min(MAX_KEPT_BACKINGS, Math.floor(native.nofileLimit().soft * KEPT_SHARE)),
+  };
+}
+
+/** The same for every engine that is tried. */
+interface Prepared {
+  link: KeeperLink;
+  overlay: OverlayConfig;
+}
+
+function prepareLayers(context: MountContext, gate: PolicyGate): Prepared {
+  const link = openLink(context);
+  return { link, overlay: overlayConfig(context, link, gate) };
+}
+
+function startEngine(context: MountContext, kind: EngineKind, { link, overlay }: Prepared): { engine: Engine; overlay: Overlay } {
+  const { config } = context;
+  let made: Overlay | undefined;
+  const options = {
+    mountpoint: toBytes(config.mountpoint),
+    source: toBytes(config.source),
+    subtype: "sluice",
+    flags: config.mountFlags,
+    allowOther: true,
+    maxStackDepth: config.maxStackDepth,
+    maxWriteBytes: MAX_WRITE_BYTES,
+    locks: daemonKeepsLocks(config),
+    connect: () => link.connect(),
+    transport: config.transport,
+    idlePolling: config.idlePolling,
+    withoutUring: withoutUring(config, context.keeper !== undefined),
+    requests: overlay.survival?.journal.requests,
+  };
+  const engine = kind.start(
+    options,
+    (port) => {
+      made = createOverlay(overlay, port);
+      const shown = shownFilesystem(made, config.shown);
+      return context.spans === undefined ? shown : new TracedFilesystem(shown, context.spans);
+    },
+    context.events.engine,
+  );
+  if (made === undefined) throw failed(config.mountpoint, "the engine made no filesystem", "this is a bug: report it");
+  return { engine, overlay: made };
+}
+
+interface Running {
+  engine: Engine;
+  overlay: Overlay;
+}
+
+/** Starts the chosen engine, or with "auto" the first one that the machine lets mount. @throws CliError */
+function startBest(context: MountContext, gate: PolicyGate, { decider }: OpenedDecider): StartedEngine<Running> {
+  const { config, tell } = context;
+  let prepared: Prepared | undefined;
+  const begin = (kind: EngineKind): Running => {
+    refuseUnfit(kind, config.decision, decider.capabilities());
+    prepared ??= prepareLayers(context, gate);
+    return startEngine(context, kind, prepared);
+  };
+  try {
+    const chosen = startChosen(config.engine, begin, tell);
+    const notice = engineNotice(chosen.kind);
+    if (notice !== undefined) tell(notice);
+    if (config.volatile && prepared?.overlay.errorWitness === undefined) tell(BLIND_VOLATILE);
+    return chosen;
+  } catch (error) {
+    if (error instanceof FsError) throw failed(config.mountpoint, error.message, "run 'sluice doctor' to see what this machine allows");
+    throw error;
+  }
+}
+
+/** The policy may change to one that the engine cannot serve: facts of the caller that the engine cannot tell then count as missing. */
+function watchPolicy({ undo, logger }: MountContext, kind: EngineKind, { decider }: OpenedDecider): void {
+  const unlisten = decider.onPolicyChange((capabilities) => {
+    const problem = unfitFor(kind, capabilities);
+    if (problem !== undefined) logger.warn({ revision: capabilities.revision.digest }, `${problem}: they hold where they are stricter`);
+  });
+  undo.push("stop watching the policy", unlisten);
+}
+
+/** A mount without a server hangs or fails everybody who looks at it, so a dying process removes its mount last. */
+function neverLeaveMount({ config: { mountpoint } }: MountContext, engine: Engine): void {
+  let over = false;
+  const ours = mountAt(mountpoint, readMountTable())?.mountId;
+  const detach = (): void => {
+    // Not another mount that took its place.
+    if (!over && mountAt(mountpoint, readMountTable())?.mountId === ours) native.umount2(toBytes(mountpoint), MNT.DETACH);
+  };
+  process.on("exit", detach);
+  void engine.ended.then(() => {
+    over = true;
+    process.off("exit", detach);
+  });
+}
+
+function openGate(
+  { config, events, spans, telemetry, undo }: MountContext,
+  { decider }: OpenedDecider,
+): { gate: PolicyGate; grants: Grants } {
+  telemetry.cacheStatus = () => decider.status().cache;
+  const grants = new Grants();
+  grants.listen((change, { path, mode }) => {
+    if (change === "opened") telemetry.activity.opened(path, mode);
+  });
+  const gate = new PolicyGate({ decider, mount: config.name, grants, events: events.gate, spans });
+  undo.push("stop listening to the policy", () => gate.close());
+  return { gate, grants };
+}
+
+export interface ServedFilesystem extends Running, OpenedDecider {
+  kind: EngineKind;
+  gate: PolicyGate;
+  grants: Grants;
+  revocation: Revocation;
+}
+
+/** @throws CliError; then nothing is mounted, and `context.undo` has the rest */
+export function startFilesystem(context: MountContext, opened: OpenedDecider): ServedFilesystem {
+  const { keeper, telemetry, undo } = context;
+  const restored = keeper?.link.restored === true;
+  telemetry.restarts = keeper?.link.keeper?.restarts ?? 0;
+  const { gate, grants } = openGate(context, opened);
+  const begunMs = performance.now();
+  const { kind, started } = startBest(context, gate, opened);
+  if (restored) telemetry.restoredInMs = performance.now() - begunMs;
+  watchPolicy(context, kind, opened);
+  const { engine, overlay } = started;
+  // In the turn of the event loop that sees the end, however the mount ended: umount(2) by itself waits for nobody.
+  void engine.ended.then(() => context.hold.letGo());
+  telemetry.idlePolledMs = () => engine.idlePolling.heldMs;
+  if (keeper === undefined) neverLeaveMount(context, engine);
+  const revocation = watchRevocation(context, { decider: opened.decider, gate, grants, overlay });
+  undo.push("stop judging open files", () => revocation.close());
+  if (restored && grants.size > 0) revocation.judgeAll();
+  return { ...opened, kind, engine, overlay, gate, grants, revocation };
+}

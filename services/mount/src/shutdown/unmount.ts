@@ -1,0 +1,34 @@
+/** The unmount of a mount that ends, whoever asks for it first. */
+import { readMountTable } from "@sluice/mount-control";
+import { failed } from "@sluice/runtime/cli";
+import type { Engine } from "@sluice/vfs";
+import type { MountConfig } from "../config/mount-config.js";
+import { holdersUnseen } from "../enforcement/holders.js";
+import type { MountContext } from "../serve/mount-context.js";
+import { findMountUsers } from "./mount-users.js";
+import { type TakenDown, takeDown } from "./take-down.js";
+
+/** The layers are free when it resolves, whatever else is still to be taken down. */
+async function unmount(context: MountContext, engine: Engine): Promise<TakenDown> {
+  const { config, stop, logger, device, tell } = context;
+  const { mountpoint, graceMs } = config;
+  const users = (): Promise<string[]> => findMountUsers(device, mountpoint, readMountTable());
+  const unseen = (): string | undefined => (device === "" ? "the mount is not in this namespace" : holdersUnseen());
+  const how = await takeDown({ engine, stop, logger, tell, graceMs, users, unseen });
+  logger.info({ how }, "unmounted");
+  return how;
+}
+
+/** Unmounts at the first call; further calls wait for the same. */
+export function unmountOnce(context: MountContext, engine: Engine): () => Promise<TakenDown> {
+  let down: Promise<TakenDown> | undefined;
+  return () => (down ??= unmount(context, engine));
+}
+
+export function cutOffError({ mountpoint, graceMs }: MountConfig): Error {
+  return failed(
+    mountpoint,
+    `it was still in use ${graceMs / 1000} s after it was told to stop (ETIMEDOUT): unmounted, and its users were cut off`,
+    "end them first, or give them longer with --grace",
+  );
+}
