@@ -2,6 +2,7 @@
 export * from "./convert.js";
 export { questionExcess, questionFromProto, questionToProto } from "./convert-question.js";
 export * from "./domain.js";
+export { parseDurationMs } from "./duration.js";
 export * from "./fact-needs.js";
 export * as wire from "./gen/sluice/decision/v1/decision.js";
 export { AnswerReader, encodeAnswers, type ReceivedAnswer, type SentAnswer } from "./hot/answer-codec.js";

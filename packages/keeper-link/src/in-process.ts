@@ -1,14 +1,14 @@
 /** A mount without a keeper: the same acts in the server's own process. Nothing survives it. */
 import { MNT, native, toBytes } from "@sluice/native";
 import type { KernelConnection } from "@sluice/vfs";
-import { claimUpper } from "./acts/claim-upper.js";
-import { abortDevice, mountDevice, type MountPlace, unmountDevice } from "./acts/mount-device.js";
-import { openLayers } from "./acts/open-layers.js";
+import { claimUpper } from "./privileged/claim-upper.js";
+import { abortDevice, mountDevice, type MountRequest, unmountDevice } from "./privileged/mount-device.js";
+import { openLayers } from "./privileged/open-layers.js";
 import type { KeeperLink } from "./keeper-link.js";
 import type { MountPlan } from "./mount-plan.js";
 
 /** Mounts; the connection ends with this process. `source` is a byte string. @throws FsError */
-export function connectHere(place: MountPlace): KernelConnection {
+export function connectHere(place: MountRequest): KernelConnection {
   const at = mountDevice(place);
   return {
     fuseFd: at.fuseFd,
@@ -43,7 +43,7 @@ export function openInProcess(plan: MountPlan): KeeperLink {
     connect: () => connectHere({ ...plan, source: toBytes(plan.source) }),
     store: () => 0,
     drop: () => undefined,
-    keepInit: () => undefined,
+    storeInit: () => undefined,
     ready: () => undefined,
     onDrain: () => undefined,
     handOver: () => undefined,

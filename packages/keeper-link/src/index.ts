@@ -1,11 +1,11 @@
 /** What a server has of its keeper, over a socket or in its own process, and the acts that need privilege. */
-export { claimUpper, isClaimed, untilLetGo } from "./acts/claim-upper.js";
-export { LayerError } from "./acts/layer-error.js";
-export { abortDevice, mountOn, type MountPoint, openDevice, openPlace, unmountDevice } from "./acts/mount-device.js";
-export { openLayers } from "./acts/open-layers.js";
+export { claimUpper, isClaimed, untilLetGo } from "./privileged/claim-upper.js";
+export { LayerError } from "./privileged/layer-error.js";
+export { abortDevice, mountOn, type MountPoint, openDevice, openMountpoint, unmountDevice } from "./privileged/mount-device.js";
+export { openLayers } from "./privileged/open-layers.js";
 export { joinKeeper, type Namespaces, namespacesHere, OFFER_VERSION, type Offer, untilGreeted } from "./join-keeper.js";
 export { connectHere, openInProcess } from "./in-process.js";
 export type { KeeperInfo, KeeperLink, OpenLayer, OpenLayers } from "./keeper-link.js";
 export type { MountPlan } from "./mount-plan.js";
-export { Ask, HEADER_BYTES, JOURNAL_LIMIT_BYTES, KEPT_INIT_BYTES, LinkRecord, STORED_PER_RECORD, Tell } from "./records.js";
+export { ServerRecord, HEADER_BYTES, JOURNAL_LIMIT_BYTES, MAX_INIT_BYTES, LinkRecord, STORED_PER_RECORD, KeeperRecord } from "./records.js";
 export { openSocketLink, type SocketLinkOptions, tellLoaded } from "./socket-link.js";

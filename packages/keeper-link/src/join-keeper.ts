@@ -6,11 +6,11 @@ import { fstatSync, readlinkSync, readSync } from "node:fs";
 import { native, POLL, toBytes } from "@sluice/native";
 import { Errno } from "@sluice/vfs";
 import type { MountPlan } from "./mount-plan.js";
-import { LinkRecord, Tell } from "./records.js";
+import { LinkRecord, KeeperRecord } from "./records.js";
 
 /** Raised when a server that knows the one before could not serve by what is offered. */
 export const OFFER_VERSION = 1;
-const PATIENCE_MS = 10_000;
+const ANSWER_TIMEOUT_MS = 10_000;
 
 /** Processes and users are told to the server by numbers of these: they must be its own. */
 export interface Namespaces {
@@ -52,9 +52,9 @@ export function joinKeeper(path: string): { socket: number; offer: Offer } | num
   // What comes from there is served as root's.
   if (typeof peer === "number" || ![0, process.geteuid?.()].includes(peer.uid)) return refuse(Errno.EPERM);
   const record = new LinkRecord(1);
-  const came = record.receive(socket, PATIENCE_MS);
+  const came = record.receive(socket, ANSWER_TIMEOUT_MS);
   if (came !== 1) return refuse(came === 0 ? Errno.EPIPE : -came);
-  if (record.kind !== Tell.offer || record.fdCount !== 1) return refuse(Errno.EPROTO);
+  if (record.kind !== KeeperRecord.offer || record.fdCount !== 1) return refuse(Errno.EPROTO);
   return { socket, offer: JSON.parse(readAll(record.fds[0] as number)) as Offer };
 }
 

@@ -53,8 +53,8 @@ export interface KeeperLink {
    */
   store(key: bigint, fd: number): number;
   drop(key: bigint): void;
-  /** What a later server needs to go on with the connection: at most KEPT_INIT_BYTES. */
-  keepInit(negotiated: Uint8Array): void;
+  /** What a later server needs to go on with the connection: at most MAX_INIT_BYTES. */
+  storeInit(negotiated: Uint8Array): void;
   /** Requests are served from now on. */
   ready(): void;
   /** `drain` is called when the keeper wants to start another server: finish what is in flight, then `handOver` and exit with 0. */

@@ -9,7 +9,7 @@ import { Errno } from "@sluice/vfs";
 
 export const HEADER_BYTES = 24;
 /** What the server may ask the keeper to hold of its agreement with the kernel. */
-export const KEPT_INIT_BYTES = 4096;
+export const MAX_INIT_BYTES = 4096;
 /** The journal's memory file has this size from the start, and no server can change it. */
 export const JOURNAL_LIMIT_BYTES = 0x5000_0000;
 /** Stored descriptors in one record, each with its key in the payload. */
@@ -17,10 +17,10 @@ export const STORED_PER_RECORD = 200;
 const KEY_BYTES = 8;
 /** As the addon tells it: more came than there was room for. */
 const TRUNCATED = 2 ** 32;
-export const RECORD_BYTES = HEADER_BYTES + KEPT_INIT_BYTES;
+export const RECORD_BYTES = HEADER_BYTES + MAX_INIT_BYTES;
 
 /** From the server. */
-export const Ask = {
+export const ServerRecord = {
   /** Mounts what the keeper was started for; answered with 0 or a negative errno. */
   mount: 1,
   /** One descriptor; answered with a backing id or a negative errno. */
@@ -31,8 +31,8 @@ export const Ask = {
   store: 4,
   /** `key`. */
   drop: 5,
-  /** A payload of at most KEPT_INIT_BYTES. */
-  keepInit: 6,
+  /** A payload of at most MAX_INIT_BYTES. */
+  storeInit: 6,
   ready: 7,
   /** `value` 1: lazily. Answered with 0 or a negative errno. */
   unmount: 8,
@@ -46,7 +46,7 @@ export const Ask = {
 } as const;
 
 /** From the keeper. */
-export const Tell = {
+export const KeeperRecord = {
   /** `sequence` of the request, `value` its result. */
   answer: 64,
   /** One descriptor: /dev/fuse. */

@@ -4,13 +4,13 @@
  */
 import { native, type Poller } from "@sluice/native";
 import { type BackingRegistrar, Errno, FsError, type KernelConnection, type Negotiated } from "@sluice/vfs";
-import { mountRemedy } from "./acts/mount-device.js";
+import { mountRemedy } from "./privileged/mount-device.js";
 import type { KeeperInfo, KeeperLink, OpenLayers } from "./keeper-link.js";
 import type { MountPlan } from "./mount-plan.js";
-import { Ask, KEPT_INIT_BYTES, LinkRecord, STORED_PER_RECORD, Tell } from "./records.js";
+import { ServerRecord, MAX_INIT_BYTES, LinkRecord, STORED_PER_RECORD, KeeperRecord } from "./records.js";
 
 /** The keeper may be starved of CPU; it is never waiting for anybody. */
-const PATIENCE_MS = 10_000;
+const ANSWER_TIMEOUT_MS = 10_000;
 
 interface Given {
   fuseFd: number;
@@ -35,28 +35,28 @@ const fdsOf = (record: LinkRecord): number[] => [...record.fds.subarray(0, recor
 function take(record: LinkRecord, given: Partial<Given> & Pick<Given, "lowers" | "dataLowers" | "stored">): boolean {
   const fds = fdsOf(record);
   switch (record.kind) {
-    case Tell.fuse:
+    case KeeperRecord.fuse:
       given.fuseFd = fds[0] as number;
       return false;
-    case Tell.journal:
+    case KeeperRecord.journal:
       given.journalFd = fds[0] as number;
       return false;
-    case Tell.lowers:
+    case KeeperRecord.lowers:
       given.lowers.push(...fds);
       return false;
-    case Tell.dataLowers:
+    case KeeperRecord.dataLowers:
       given.dataLowers.push(...fds);
       return false;
-    case Tell.upper:
+    case KeeperRecord.upper:
       given.upper = fds;
       return false;
-    case Tell.init:
+    case KeeperRecord.init:
       given.init = Buffer.from(record.payload);
       return false;
-    case Tell.stored:
+    case KeeperRecord.stored:
       for (const [at, fd] of fds.entries()) given.stored.set(record.keyAt(at), fd);
       return false;
-    case Tell.go:
+    case KeeperRecord.go:
       given.storeLimit = Number(record.key);
       given.restored = record.value === 1;
       given.info = JSON.parse(record.payload.toString()) as KeeperInfo;
@@ -70,7 +70,7 @@ function receiveAll(socket: number): Given {
   const record = new LinkRecord(STORED_PER_RECORD);
   const given: Partial<Given> & Pick<Given, "lowers" | "dataLowers" | "stored"> = { lowers: [], dataLowers: [], stored: new Map() };
   for (let last = false; !last; ) {
-    const status = record.receive(socket, PATIENCE_MS);
+    const status = record.receive(socket, ANSWER_TIMEOUT_MS);
     if (status !== 1) throw broken(status === 0 ? "the keeper is gone" : `errno ${-status}`);
     last = take(record, given);
   }
@@ -133,46 +133,46 @@ class SocketLink implements KeeperLink {
 
   connect(): KernelConnection {
     const { restored } = this;
-    const status = restored ? 0 : this.#exchange(Ask.mount, 0, undefined);
+    const status = restored ? 0 : this.#exchange(ServerRecord.mount, 0, undefined);
     if (status < 0) throw new FsError(-status, `cannot mount on ${this.#options.plan.mountpoint}: ${mountRemedy(-status)}`);
     const { init, fuseFd } = this.#given;
     return {
       fuseFd,
       negotiated: restored && init !== undefined ? (JSON.parse(init.toString()) as Negotiated) : undefined,
       registrar: this.#options.registerByKeeper ? this.#registrar() : undefined,
-      unmount: async (lazy) => -(await this.#ask(Ask.unmount, lazy ? 1 : 0)),
-      abort: () => this.#exchange(Ask.abort, 0, undefined) === 0,
+      unmount: async (lazy) => -(await this.#ask(ServerRecord.unmount, lazy ? 1 : 0)),
+      abort: () => this.#exchange(ServerRecord.abort, 0, undefined) === 0,
       // Where others were served before, another server may do better.
-      giveUp: () => void (restored ? 0 : this.#exchange(Ask.abort, 0, undefined)),
+      giveUp: () => void (restored ? 0 : this.#exchange(ServerRecord.abort, 0, undefined)),
     };
   }
 
   #registrar(): BackingRegistrar {
     return {
-      openBacking: (fd) => this.#exchange(Ask.register, 0, fd),
-      closeBacking: (id) => this.#post(this.#request.begin(Ask.closeBacking, 0, 0n, id)),
+      openBacking: (fd) => this.#exchange(ServerRecord.register, 0, fd),
+      closeBacking: (id) => this.#post(this.#request.begin(ServerRecord.closeBacking, 0, 0n, id)),
     };
   }
 
   store(key: bigint, fd: number): number {
     if (!this.#held.has(key) && this.#held.size >= this.#given.storeLimit) return -Errno.ENFILE;
-    const status = this.#post(this.#request.begin(Ask.store, 0, key, 0).addFd(fd));
+    const status = this.#post(this.#request.begin(ServerRecord.store, 0, key, 0).addFd(fd));
     if (status === 0) this.#held.add(key);
     return status;
   }
 
   drop(key: bigint): void {
-    if (this.#held.delete(key)) this.#post(this.#request.begin(Ask.drop, 0, key, 0));
+    if (this.#held.delete(key)) this.#post(this.#request.begin(ServerRecord.drop, 0, key, 0));
   }
 
-  keepInit(negotiated: Uint8Array): void {
-    if (negotiated.length > KEPT_INIT_BYTES)
-      throw new RangeError(`what is kept of INIT is ${negotiated.length} bytes long, at most ${KEPT_INIT_BYTES}`);
-    this.#post(this.#request.begin(Ask.keepInit, 0, 0n, 0).addPayload(negotiated));
+  storeInit(negotiated: Uint8Array): void {
+    if (negotiated.length > MAX_INIT_BYTES)
+      throw new RangeError(`what is kept of INIT is ${negotiated.length} bytes long, at most ${MAX_INIT_BYTES}`);
+    this.#post(this.#request.begin(ServerRecord.storeInit, 0, 0n, 0).addPayload(negotiated));
   }
 
   ready(): void {
-    this.#post(this.#request.begin(Ask.ready, 0, 0n, 0));
+    this.#post(this.#request.begin(ServerRecord.ready, 0, 0n, 0));
   }
 
   onDrain(drain: () => void): void {
@@ -180,12 +180,12 @@ class SocketLink implements KeeperLink {
   }
 
   handOver(): void {
-    this.#post(this.#request.begin(Ask.handOver, 0, 0n, 0));
+    this.#post(this.#request.begin(ServerRecord.handOver, 0, 0n, 0));
   }
 
   /** A keeper that does not know the request holds them until it ends. */
   letGo(): void {
-    this.#exchange(Ask.letGo, 0, undefined);
+    this.#exchange(ServerRecord.letGo, 0, undefined);
   }
 
   onStop(stop: () => void): void {
@@ -200,7 +200,7 @@ class SocketLink implements KeeperLink {
   }
 
   #post(record: LinkRecord): number {
-    return this.#lost ? -Errno.EPIPE : record.send(this.#socket, PATIENCE_MS);
+    return this.#lost ? -Errno.EPIPE : record.send(this.#socket, ANSWER_TIMEOUT_MS);
   }
 
   #begin(kind: number, value: number, fd: number | undefined): { sequence: number; status: number } {
@@ -215,9 +215,9 @@ class SocketLink implements KeeperLink {
     const { sequence, status } = this.#begin(kind, value, fd);
     if (status < 0) return status;
     for (;;) {
-      const came = this.#reply.receive(this.#socket, PATIENCE_MS);
+      const came = this.#reply.receive(this.#socket, ANSWER_TIMEOUT_MS);
       if (came !== 1) return came === 0 ? -Errno.EPIPE : came;
-      if (this.#reply.kind === Tell.answer && this.#reply.sequence === sequence) return this.#reply.value;
+      if (this.#reply.kind === KeeperRecord.answer && this.#reply.sequence === sequence) return this.#reply.value;
       this.#told();
     }
   }
@@ -232,9 +232,9 @@ class SocketLink implements KeeperLink {
   #told(): void {
     this.#reply.closeFds();
     const { kind, sequence, value } = this.#reply;
-    if (kind === Tell.drain) setImmediate(() => this.#drain?.());
-    if (kind === Tell.stop) setImmediate(() => this.#stop?.());
-    if (kind !== Tell.answer) return;
+    if (kind === KeeperRecord.drain) setImmediate(() => this.#drain?.());
+    if (kind === KeeperRecord.stop) setImmediate(() => this.#stop?.());
+    if (kind !== KeeperRecord.answer) return;
     this.#waiting.get(sequence)?.(value);
     this.#waiting.delete(sequence);
   }
@@ -254,7 +254,7 @@ class SocketLink implements KeeperLink {
 
 /** Says that this process waits for its turn: so long the one before goes on serving, where this is an upgrade. */
 export function tellLoaded(socket: number): void {
-  new LinkRecord(0).begin(Ask.loaded, 0, 0n, 0).send(socket, PATIENCE_MS);
+  new LinkRecord(0).begin(ServerRecord.loaded, 0, 0n, 0).send(socket, ANSWER_TIMEOUT_MS);
 }
 
 /** Takes over what the keeper sends over `socket`, which this process was started with. Throws where it is no keeper's. */

@@ -6,7 +6,7 @@ import { native, openBeneath } from "@sluice/native";
 import { escapeName } from "@sluice/runtime/cli";
 import { Errno, O, S } from "@sluice/vfs";
 import { join } from "./tree.js";
-import { type Hit, isDirectory, isMalformed, isRegular, type LayerStack, type Place } from "./layer-stack.js";
+import { type Hit, isDirectory, isMalformed, isRegular, type LayerStack, type LayerPath } from "./layer-stack.js";
 
 export type Mend =
   | { do: "remove-mark"; mark: string }
@@ -39,7 +39,7 @@ export class UpperCheck {
   readonly #redirected = new Map<string, string>();
   readonly #problems: Problem[] = [];
   /** Directories to look into, with what they merge with. A list: a tree's depth is its owner's choice. */
-  readonly #left: (readonly [upper: Place, below: readonly Place[]])[] = [];
+  readonly #left: (readonly [upper: LayerPath, below: readonly LayerPath[]])[] = [];
 
   constructor(stack: LayerStack) {
     this.#stack = stack;
@@ -48,7 +48,7 @@ export class UpperCheck {
 
   run(): Problem[] {
     const [upper, ...below] = this.#stack.roots();
-    this.#left.push([upper as Place, below]);
+    this.#left.push([upper as LayerPath, below]);
     for (let next = this.#left.pop(); next !== undefined; next = this.#left.pop()) this.#directory(...next);
     return this.#problems;
   }
@@ -57,7 +57,7 @@ export class UpperCheck {
     this.#problems.push({ path, in: "upper", what, damage, mend });
   }
 
-  #directory(upper: Place, below: readonly Place[]): void {
+  #directory(upper: LayerPath, below: readonly LayerPath[]): void {
     let impure = false;
     for (const name of this.#stack.names([upper])) {
       const path = join(upper.path, name);
@@ -70,7 +70,7 @@ export class UpperCheck {
     this.#found(upper.path, what, false, { do: "set-mark", mark: "impure", value: "y" });
   }
 
-  #whiteout(path: string, name: string, below: readonly Place[]): void {
+  #whiteout(path: string, name: string, below: readonly LayerPath[]): void {
     if (this.#stack.resolve(below, name).length > 0) return;
     this.#found(path, "a whiteout that hides nothing", false, { do: "remove" });
   }
@@ -135,7 +135,7 @@ export class UpperCheck {
     const at = redirect.startsWith("/") ? redirect.slice(1) : join(slash < 0 ? "" : hit.path.slice(0, slash), redirect);
     const parts = at.split("/");
     const name = parts.pop() as string;
-    let parents: Place[] = this.#stack.roots();
+    let parents: LayerPath[] = this.#stack.roots();
     for (const part of parts) parents = this.#stack.resolve(parents, part).filter(({ attr }) => isDirectory(attr));
     const [top] = this.#stack.resolve(parents, name);
     if (top === undefined || top.layer !== target.layer || top.path !== target.path) return;

@@ -8,14 +8,14 @@ import { failed } from "@sluice/runtime/cli";
 import { isWhiteoutAt, join, lookUp, namesIn, shownIn, type Tree } from "./tree.js";
 
 /** A directory of one layer. */
-export interface Place {
+export interface LayerPath {
   /** Index into the stack. */
   layer: number;
   path: string;
 }
 
 /** One object of one layer. */
-export interface Hit extends Place {
+export interface Hit extends LayerPath {
   attr: Attr;
   opaque: boolean;
   /** Regular files: the data lies further below. */
@@ -39,28 +39,28 @@ export class LayerStack {
   constructor(readonly trees: readonly Tree[]) {}
 
   /** The roots of the layers from `top` on. */
-  roots(top = 0): Place[] {
+  roots(top = 0): LayerPath[] {
     return this.trees.map((_tree, layer) => ({ layer, path: "" })).slice(top);
   }
 
-  tree(place: Place): Tree {
+  tree(place: LayerPath): Tree {
     return this.trees[place.layer] as Tree;
   }
 
   /** A layer's file for messages. */
-  shown({ layer, path }: Place): string {
+  shown({ layer, path }: LayerPath): string {
     return shownIn(this.tree({ layer, path }), path);
   }
 
   /** Names in the merged directory, whited-out ones among them, sorted by their bytes. */
-  names(places: readonly Place[]): string[] {
+  names(places: readonly LayerPath[]): string[] {
     const all = new Set<string>();
     for (const place of places) for (const name of namesIn(this.tree(place), place.path)) all.add(name);
     return [...all].sort();
   }
 
   /** What lies at one name of one layer: "whiteout"; undefined where it is not there. */
-  look({ layer, path }: Place, name: string): Hit | "whiteout" | undefined {
+  look({ layer, path }: LayerPath, name: string): Hit | "whiteout" | undefined {
     const tree = this.tree({ layer, path });
     return lookUp(tree, path, name, (fd, attr) => {
       if (isWhiteoutAt(tree, fd, { name, attr })) return "whiteout";
@@ -74,11 +74,11 @@ export class LayerStack {
    * The objects that make up `name` in the directory that `parents` merge into, topmost first: of a directory all that merge;
    * of a metadata-only copy those down to the data. Empty where there is nothing.
    */
-  resolve(parents: readonly Place[], name: string): Hit[] {
+  resolve(parents: readonly LayerPath[], name: string): Hit[] {
     const hits: Hit[] = [];
     let [at, wanted] = [parents, name];
     for (let index = 0; index < at.length; index++) {
-      const hit = this.look(at[index] as Place, wanted);
+      const hit = this.look(at[index] as LayerPath, wanted);
       if (hit === undefined) continue;
       if (hit === "whiteout" || (hits.length > 0 && !this.#goesOn(hits, hit))) break;
       hits.push(hit);
@@ -99,21 +99,21 @@ export class LayerStack {
   }
 
   /** An absolute redirect, from the roots of the layers below: the directory that it names, and the last name. */
-  #follow(top: number, redirect: string): [Place[], string] {
+  #follow(top: number, redirect: string): [LayerPath[], string] {
     const names = redirect.slice(1).split("/");
     const last = names.pop() as string;
-    let at: Place[] = this.roots(top);
+    let at: LayerPath[] = this.roots(top);
     for (const name of names) at = this.resolve(at, name).filter(({ attr }) => isDirectory(attr));
     return [at, last];
   }
 
   /** A mark as text; undefined where it has none. */
-  mark(place: Place, name: string): string | undefined {
+  mark(place: LayerPath, name: string): string | undefined {
     const bytes = this.rawMark(place, name);
     return bytes?.toString("latin1");
   }
 
-  rawMark(place: Place, name: string): Buffer | undefined {
+  rawMark(place: LayerPath, name: string): Buffer | undefined {
     const tree = this.tree(place);
     return this.withObject(place, (fd) => {
       const length = native.getxattrat(fd, "", tree.prefix + name, mark);
@@ -124,7 +124,7 @@ export class LayerStack {
   }
 
   /** Runs `use` on an O_PATH descriptor of the object itself. */
-  withObject<T>(place: Place, use: (fd: number) => T): T {
+  withObject<T>(place: LayerPath, use: (fd: number) => T): T {
     const fd = openBeneath(this.tree(place).fd, place.path === "" ? "." : place.path, O.PATH | O.NOFOLLOW, 0);
     if (fd < 0) throw failed(this.shown(place), `it cannot be opened (${errnoName(-fd)})`, "do not change the layers meanwhile");
     try {
@@ -135,7 +135,7 @@ export class LayerStack {
   }
 
   /** A layer's root as an object. */
-  rootOf(place: Place): Hit {
+  rootOf(place: LayerPath): Hit {
     return this.withObject(place, (fd) => {
       const attr = new Attr();
       const status = native.statx(fd, "", AT.EMPTY_PATH, attr.words);
@@ -145,7 +145,7 @@ export class LayerStack {
   }
 
   /** A descriptor for reading of a regular file. */
-  openData(place: Place): number {
+  openData(place: LayerPath): number {
     // Its owner may put a FIFO in its place meanwhile, which keeps nobody waiting.
     const fd = openBeneath(this.tree(place).fd, place.path, O.RDONLY | O.NOFOLLOW | O.NONBLOCK, 0);
     if (fd < 0) throw failed(this.shown(place), `it cannot be read (${errnoName(-fd)})`, "check its permissions and its disk");

@@ -2,7 +2,7 @@
 import { native } from "@sluice/native";
 import { escapeName, failed } from "@sluice/runtime/cli";
 import { Errno, errnoName } from "@sluice/vfs";
-import type { LayerStack, Place } from "./layer-stack.js";
+import type { LayerStack, LayerPath } from "./layer-stack.js";
 
 const MAX_BYTES = 65_536;
 const PIECE_BYTES = 1 << 20;
@@ -10,7 +10,7 @@ const list = Buffer.alloc(MAX_BYTES);
 const value = Buffer.alloc(MAX_BYTES);
 
 /** Extended attributes without overlayfs' own marks, by name, sorted. What callers stored under the escaped prefix is theirs. */
-export function readXattrs(stack: LayerStack, place: Place): [name: string, value: Buffer][] {
+export function readXattrs(stack: LayerStack, place: LayerPath): [name: string, value: Buffer][] {
   const { prefix } = stack.tree(place);
   return stack.withObject(place, (fd) => {
     const length = native.listxattrat(fd, "", list);
@@ -22,14 +22,14 @@ export function readXattrs(stack: LayerStack, place: Place): [name: string, valu
   });
 }
 
-function readXattr(stack: LayerStack, place: Place, { fd, name }: { fd: number; name: string }): Buffer {
+function readXattr(stack: LayerStack, place: LayerPath, { fd, name }: { fd: number; name: string }): Buffer {
   const length = native.getxattrat(fd, "", name, value);
   if (length < 0)
     throw failed(stack.shown(place), `its attribute ${escapeName(name)} cannot be read (${errnoName(-length)})`, "run as root");
   return Buffer.from(value.subarray(0, length));
 }
 
-export function readTarget(stack: LayerStack, place: Place): string {
+export function readTarget(stack: LayerStack, place: LayerPath): string {
   return stack.withObject(place, (fd) => {
     const length = native.readlinkat(fd, "", value);
     if (length < 0) throw failed(stack.shown(place), `the link cannot be read (${errnoName(-length)})`, "check its disk");
@@ -38,7 +38,7 @@ export function readTarget(stack: LayerStack, place: Place): string {
 }
 
 /** A file's bytes in pieces, exactly `size` of them. @throws CliError if the file became shorter meanwhile */
-export async function* readContent(stack: LayerStack, place: Place, size: bigint): AsyncGenerator<Buffer> {
+export async function* readContent(stack: LayerStack, place: LayerPath, size: bigint): AsyncGenerator<Buffer> {
   const fd = stack.openData(place);
   try {
     for (let at = 0n; at < size; ) {

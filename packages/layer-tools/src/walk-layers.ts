@@ -6,7 +6,7 @@
 import { escapeName, unfit } from "@sluice/runtime/cli";
 import { join } from "./tree.js";
 import { Deeper, unnested } from "./unnested.js";
-import { type Hit, isDirectory, isRegular, type LayerStack, type Place } from "./layer-stack.js";
+import { type Hit, isDirectory, isRegular, type LayerStack, type LayerPath } from "./layer-stack.js";
 
 export type Item =
   /** `opaque`: it hides what lies below it. */
@@ -46,7 +46,7 @@ class Walk {
 
   constructor(readonly stack: LayerStack) {}
 
-  *merged(directory: string, places: readonly Place[]): Generator<Step> {
+  *merged(directory: string, places: readonly LayerPath[]): Generator<Step> {
     for (const name of this.stack.names(places)) {
       const hits = this.stack.resolve(places, name);
       if (hits.length > 0) yield* this.#whole(join(directory, name), hits, false);
@@ -65,7 +65,7 @@ class Walk {
   }
 
   /** `below`: what the upper directory merges with. */
-  *changes(directory: string, upper: Place, below: readonly Place[]): Generator<Step> {
+  *changes(directory: string, upper: LayerPath, below: readonly LayerPath[]): Generator<Step> {
     for (const name of this.stack.names([upper])) {
       const path = join(directory, name);
       const hit = this.stack.look(upper, name);
@@ -92,7 +92,7 @@ class Walk {
 
 function root(stack: LayerStack): Item {
   const [top] = stack.roots();
-  return { kind: "directory", path: "", object: stack.rootOf(top as Place), opaque: false };
+  return { kind: "directory", path: "", object: stack.rootOf(top as LayerPath), opaque: false };
 }
 
 /** The merged tree, its root first. */
@@ -105,7 +105,7 @@ export function* walkMerged(stack: LayerStack): Iterable<Item> {
 export function* walkChanges(stack: LayerStack): Iterable<Item> {
   yield root(stack);
   const [upper, ...below] = stack.roots();
-  yield* unnested(new Walk(stack).changes("", upper as Place, below));
+  yield* unnested(new Walk(stack).changes("", upper as LayerPath, below));
 }
 
 /** For messages. */

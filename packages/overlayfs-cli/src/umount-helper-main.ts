@@ -1,19 +1,11 @@
 /**
- * `umount.fuse.sluice`: unmounts as umount(8) would, and returns when nothing holds the layers' file systems any more. umount(2) by
- * itself returns before the server has heard of it.
+ * `umount.fuse.sluice`: unmounts as umount(8) does, and returns when nothing holds the layers' file systems any more. umount(2) alone
+ * returns before the server notices it.
  */
-import { realpathSync } from "node:fs";
-import { basename, dirname, join, resolve } from "node:path";
 import { MNT, native, toBytes } from "@sluice/native";
-import { untilFreed } from "@sluice/mount-control";
+import { realMountpoint, untilFreed } from "@sluice/mount-control";
 
 const UMOUNT_FAILURE = 32;
-
-/** Without touching what is mounted there: its server may be dead. */
-function placeOf(path: string): string {
-  const absolute = resolve(path);
-  return absolute === "/" ? absolute : join(realpathSync.native(dirname(absolute)), basename(absolute));
-}
 
 function parse(argv: readonly string[]): { path: string | undefined; flags: number } {
   let path: string | undefined;
@@ -37,11 +29,11 @@ async function unmount(): Promise<number> {
     process.stderr.write("umount.fuse.sluice: no mount point is given\n");
     return 1;
   }
-  const place = placeOf(path);
+  const mountpoint = realMountpoint(path);
   const lazy = (flags & MNT.DETACH) !== 0;
-  // Asked before, as nobody answers afterwards. A lazy unmount waits for nobody, so it asks nobody.
-  const freed = lazy ? undefined : await untilFreed(place);
-  const status = native.umount2(toBytes(place), flags);
+  // The request goes out before the unmount: afterwards nobody answers. A lazy unmount waits for nobody.
+  const freed = lazy ? undefined : await untilFreed(mountpoint);
+  const status = native.umount2(toBytes(mountpoint), flags);
   if (status < 0) {
     const EBUSY = -16;
     process.stderr.write(`umount.fuse.sluice: ${path}: ${status === EBUSY ? "target is busy" : `cannot unmount (errno ${-status})`}\n`);

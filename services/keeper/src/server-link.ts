@@ -2,11 +2,19 @@
  * The keeper's end of the link to one server. Whatever comes is taken for hostile: each record is checked for its length
  * and its descriptors, nothing is waited for, and what is not understood is answered with EINVAL or dropped.
  */
-import { Ask, HEADER_BYTES, type KeeperInfo, KEPT_INIT_BYTES, LinkRecord, STORED_PER_RECORD, Tell } from "@sluice/keeper-link";
+import {
+  ServerRecord,
+  HEADER_BYTES,
+  type KeeperInfo,
+  MAX_INIT_BYTES,
+  LinkRecord,
+  STORED_PER_RECORD,
+  KeeperRecord,
+} from "@sluice/keeper-link";
 import { native, type Poller } from "@sluice/native";
 import { Errno } from "@sluice/vfs";
 import { discard, discardsCrowd } from "./discard.js";
-import type { Holdings } from "./holdings.js";
+import type { MountResources } from "./mount-resources.js";
 
 /** So that signals and timers get their turn beside a server that floods us. */
 const RECORDS_PER_TURN = 64;
@@ -31,23 +39,23 @@ export interface ServerEvents {
 
 /** How many descriptors a request of the kind has, and how long its payload may be. */
 const SHAPES: ReadonlyMap<number, { fds: number; payload: number }> = new Map([
-  [Ask.mount, { fds: 0, payload: 0 }],
-  [Ask.register, { fds: 1, payload: 0 }],
-  [Ask.closeBacking, { fds: 0, payload: 0 }],
-  [Ask.store, { fds: 1, payload: 0 }],
-  [Ask.drop, { fds: 0, payload: 0 }],
-  [Ask.keepInit, { fds: 0, payload: KEPT_INIT_BYTES }],
-  [Ask.ready, { fds: 0, payload: 0 }],
-  [Ask.unmount, { fds: 0, payload: 0 }],
-  [Ask.abort, { fds: 0, payload: 0 }],
-  [Ask.handOver, { fds: 0, payload: 0 }],
-  [Ask.loaded, { fds: 0, payload: 0 }],
-  [Ask.letGo, { fds: 0, payload: 0 }],
+  [ServerRecord.mount, { fds: 0, payload: 0 }],
+  [ServerRecord.register, { fds: 1, payload: 0 }],
+  [ServerRecord.closeBacking, { fds: 0, payload: 0 }],
+  [ServerRecord.store, { fds: 1, payload: 0 }],
+  [ServerRecord.drop, { fds: 0, payload: 0 }],
+  [ServerRecord.storeInit, { fds: 0, payload: MAX_INIT_BYTES }],
+  [ServerRecord.ready, { fds: 0, payload: 0 }],
+  [ServerRecord.unmount, { fds: 0, payload: 0 }],
+  [ServerRecord.abort, { fds: 0, payload: 0 }],
+  [ServerRecord.handOver, { fds: 0, payload: 0 }],
+  [ServerRecord.loaded, { fds: 0, payload: 0 }],
+  [ServerRecord.letGo, { fds: 0, payload: 0 }],
 ]);
 
 export class ServerLink {
   readonly #socket: number;
-  readonly #holdings: Holdings;
+  readonly #resources: MountResources;
   readonly #events: ServerEvents;
   readonly #request = new LinkRecord(FD_ROOM);
   readonly #answer = new LinkRecord(STORED_PER_RECORD);
@@ -60,9 +68,9 @@ export class ServerLink {
   /** Before it is, a server has nothing to ask for, and says at most that it waits. */
   #greeted = false;
 
-  constructor(socket: number, holdings: Holdings, events: ServerEvents) {
+  constructor(socket: number, resources: MountResources, events: ServerEvents) {
     this.#socket = socket;
-    this.#holdings = holdings;
+    this.#resources = resources;
     this.#events = events;
     this.#poller = native.poll(socket, () => this.#readable());
   }
@@ -70,31 +78,31 @@ export class ServerLink {
   /** Everything a server begins with. */
   greet(info: KeeperInfo): void {
     this.#greeted = true;
-    const { fuseFd, journalFd, layers, init } = this.#holdings;
-    this.#tell((out) => out.begin(Tell.fuse, 0, 0n, 0).addFd(fuseFd));
-    this.#tell((out) => out.begin(Tell.journal, 0, 0n, 0).addFd(journalFd));
-    this.#tellRoots(Tell.lowers, layers.lowers);
-    this.#tellRoots(Tell.dataLowers, layers.dataLowers);
+    const { fuseFd, journalFd, layers, init } = this.#resources;
+    this.#tell((out) => out.begin(KeeperRecord.fuse, 0, 0n, 0).addFd(fuseFd));
+    this.#tell((out) => out.begin(KeeperRecord.journal, 0, 0n, 0).addFd(journalFd));
+    this.#tellRoots(KeeperRecord.lowers, layers.lowers);
+    this.#tellRoots(KeeperRecord.dataLowers, layers.dataLowers);
     const { upper, work, errorWitness } = layers;
     if (upper !== undefined && work !== undefined)
       this.#tell((out) => {
-        out.begin(Tell.upper, 0, 0n, 0).addFd(upper.rootFd).addFd(work.rootFd);
+        out.begin(KeeperRecord.upper, 0, 0n, 0).addFd(upper.rootFd).addFd(work.rootFd);
         return errorWitness === undefined ? out : out.addFd(errorWitness);
       });
-    if (init !== undefined) this.#tell((out) => out.begin(Tell.init, 0, 0n, 0).addPayload(init));
-    const stored = [...this.#holdings.stored];
+    if (init !== undefined) this.#tell((out) => out.begin(KeeperRecord.init, 0, 0n, 0).addPayload(init));
+    const stored = [...this.#resources.stored];
     for (let at = 0; at < stored.length; at += STORED_PER_RECORD) this.#tellStored(stored.slice(at, at + STORED_PER_RECORD));
     const text = Buffer.from(JSON.stringify(info));
-    const limit = BigInt(this.#holdings.storeLimit);
-    this.#tell((out) => out.begin(Tell.go, 0, limit, init === undefined ? 0 : 1).addPayload(text));
+    const limit = BigInt(this.#resources.storeLimit);
+    this.#tell((out) => out.begin(KeeperRecord.go, 0, limit, init === undefined ? 0 : 1).addPayload(text));
   }
 
   drain(): void {
-    this.#tell((out) => out.begin(Tell.drain, 0, 0n, 0));
+    this.#tell((out) => out.begin(KeeperRecord.drain, 0, 0n, 0));
   }
 
   stop(): void {
-    this.#tell((out) => out.begin(Tell.stop, 0, 0n, 0));
+    this.#tell((out) => out.begin(KeeperRecord.stop, 0, 0n, 0));
   }
 
   close(): void {
@@ -118,7 +126,7 @@ export class ServerLink {
 
   #tellStored(pairs: readonly (readonly [bigint, number])[]): void {
     this.#tell((out) => {
-      out.begin(Tell.stored, 0, 0n, 0);
+      out.begin(KeeperRecord.stored, 0, 0n, 0);
       for (const [key, fd] of pairs) out.addKey(key).addFd(fd);
     });
   }
@@ -184,7 +192,7 @@ export class ServerLink {
   #handle(request: LinkRecord): void {
     const shape = request.length < HEADER_BYTES ? undefined : SHAPES.get(request.kind);
     const payload = request.length - HEADER_BYTES;
-    const early = !this.#greeted && request.kind !== Ask.loaded;
+    const early = !this.#greeted && request.kind !== ServerRecord.loaded;
     if (early || shape === undefined || request.fdCount !== shape.fds || payload < 0 || payload > shape.payload) {
       this.#discardFds(request);
       if (request.length >= HEADER_BYTES) this.#reply(request.sequence, -Errno.EINVAL);
@@ -201,38 +209,38 @@ export class ServerLink {
     const { sequence, value, key } = request;
     const fd = request.fds[0] as number;
     switch (request.kind) {
-      case Ask.mount:
-        return this.#reply(sequence, this.#holdings.mount());
-      case Ask.register: {
-        const id = this.#holdings.register(fd);
+      case ServerRecord.mount:
+        return this.#reply(sequence, this.#resources.mount());
+      case ServerRecord.register: {
+        const id = this.#resources.register(fd);
         discard(fd);
         return this.#reply(sequence, id);
       }
-      case Ask.closeBacking:
-        return this.#holdings.closeBacking(value);
-      case Ask.store:
-        return void this.#holdings.store(key, fd);
-      case Ask.drop:
-        return this.#holdings.drop(key);
-      case Ask.keepInit:
-        this.#holdings.init = Buffer.from(request.payload);
+      case ServerRecord.closeBacking:
+        return this.#resources.closeBacking(value);
+      case ServerRecord.store:
+        return void this.#resources.store(key, fd);
+      case ServerRecord.drop:
+        return this.#resources.drop(key);
+      case ServerRecord.storeInit:
+        this.#resources.init = Buffer.from(request.payload);
         return;
-      case Ask.ready:
+      case ServerRecord.ready:
         return this.#events.ready();
-      case Ask.unmount:
-        return void this.#holdings.unmount(value === 1).then((status) => this.#reply(sequence, status));
-      case Ask.abort:
-        return this.#reply(sequence, this.#holdings.abort());
-      case Ask.handOver:
+      case ServerRecord.unmount:
+        return void this.#resources.unmount(value === 1).then((status) => this.#reply(sequence, status));
+      case ServerRecord.abort:
+        return this.#reply(sequence, this.#resources.abort());
+      case ServerRecord.handOver:
         return this.#events.handOver();
-      case Ask.letGo:
-        return void this.#holdings.letGo().then((status) => this.#reply(sequence, status));
-      case Ask.loaded:
+      case ServerRecord.letGo:
+        return void this.#resources.letGo().then((status) => this.#reply(sequence, status));
+      case ServerRecord.loaded:
         return this.#events.loaded();
     }
   }
 
   #reply(sequence: number, value: number): void {
-    if (sequence !== 0) this.#tell((out) => out.begin(Tell.answer, sequence, 0n, value));
+    if (sequence !== 0) this.#tell((out) => out.begin(KeeperRecord.answer, sequence, 0n, value));
   }
 }

@@ -7,7 +7,7 @@ import { readFileSync } from "node:fs";
 import { constants } from "node:os";
 import type { KeeperInfo } from "@sluice/keeper-link";
 import { native } from "@sluice/native";
-import type { Holdings } from "./holdings.js";
+import type { MountResources } from "./mount-resources.js";
 import { type KeeperConfig, SERVER_FDS, type ServerProgram } from "./keeper-config.js";
 import { ServerLink } from "./server-link.js";
 
@@ -32,7 +32,7 @@ export interface ServerEnd {
 interface Parts {
   config: KeeperConfig;
   program: ServerProgram;
-  holdings: Holdings;
+  resources: MountResources;
 }
 
 /** A memory file; or the negative errno. */
@@ -75,7 +75,7 @@ export class ServerProcess {
   readonly program: ServerProgram;
   readonly #child: ChildProcess;
   readonly #link: ServerLink;
-  readonly #holdings: Holdings;
+  readonly #resources: MountResources;
   #hasLoaded = false;
   #readyMs: number | undefined;
   #handedOver = false;
@@ -94,7 +94,7 @@ export class ServerProcess {
     if (made < 0 || configFd < 0) throw new Error(`no socket or memory for a server (errno ${-Math.min(made, configFd)})`);
     const [ours, theirs] = pair as unknown as [number, number];
     this.program = parts.program;
-    this.#holdings = parts.holdings;
+    this.#resources = parts.resources;
     this.#child = launch(parts, theirs, configFd);
     for (const fd of [theirs, configFd]) native.close(fd);
     let onLoaded: () => void = () => undefined;
@@ -105,7 +105,7 @@ export class ServerProcess {
     this.ready = new Promise((resolve) => {
       onReady = resolve;
     });
-    this.#link = new ServerLink(ours, parts.holdings, {
+    this.#link = new ServerLink(ours, parts.resources, {
       loaded: () => {
         this.#hasLoaded = true;
         onLoaded();
@@ -127,7 +127,7 @@ export class ServerProcess {
   serve(info: KeeperInfo): void {
     if (this.#over) return;
     this.#look = setInterval(() => {
-      if (this.#holdings.connectionOver) this.#endWithin(OVER_LIMIT_MS);
+      if (this.#resources.connectionOver) this.#endWithin(OVER_LIMIT_MS);
       this.#lookForRemains();
     }, LOOK_MS);
     this.#link.greet(info);

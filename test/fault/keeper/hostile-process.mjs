@@ -2,7 +2,7 @@
 // does is named by its first argument; it answers with one line of JSON, and then stays until it is ended.
 import { spawn } from "node:child_process";
 import { closeSync, openSync, renameSync, symlinkSync, unlinkSync, writeSync } from "node:fs";
-import { Ask, LinkRecord, STORED_PER_RECORD, Tell } from "@sluice/keeper-link";
+import { ServerRecord, LinkRecord, STORED_PER_RECORD, KeeperRecord } from "@sluice/keeper-link";
 import { native, SEAL } from "@sluice/native";
 
 const LINK = 3;
@@ -24,10 +24,10 @@ function greeted() {
   for (;;) {
     if (reply.receive(LINK, PATIENCE_MS) !== 1) throw new Error("no greeting");
     const fds = [...reply.fds.subarray(0, reply.fdCount)];
-    if (reply.kind === Tell.lowers) lowers.push(...fds);
-    if (reply.kind === Tell.fuse) fuse = fds[0] ?? -1;
-    if (reply.kind === Tell.journal) journal = fds[0] ?? -1;
-    if (reply.kind === Tell.go) {
+    if (reply.kind === KeeperRecord.lowers) lowers.push(...fds);
+    if (reply.kind === KeeperRecord.fuse) fuse = fds[0] ?? -1;
+    if (reply.kind === KeeperRecord.journal) journal = fds[0] ?? -1;
+    if (reply.kind === KeeperRecord.go) {
       storeLimit = Number(reply.key);
       if (reply.value === 1) process.exit(3);
       return;
@@ -49,7 +49,7 @@ function ask(kind, with_) {
   for (;;) {
     const came = reply.receive(LINK, PATIENCE_MS);
     if (came !== 1) return came === 0 ? "gone" : came;
-    if (reply.kind === Tell.answer && reply.sequence === sequence) return reply.value;
+    if (reply.kind === KeeperRecord.answer && reply.sequence === sequence) return reply.value;
   }
 }
 
@@ -57,7 +57,7 @@ function ask(kind, with_) {
 const opened = (path, flags) => native.openat(-100, path, flags, 0);
 /** @param {string} name @param {number} flags */
 const inLayer = (name, flags) => native.openat(lowers[0] ?? -1, name, flags, 0);
-const register = (/** @type {number} */ fd) => ask(Ask.register, { fds: [fd] });
+const register = (/** @type {number} */ fd) => ask(ServerRecord.register, { fds: [fd] });
 
 /** A deterministic stream of numbers below `limit`. */
 let state = 12345;
@@ -73,7 +73,12 @@ function garbage() {
     const bytes = Uint8Array.from({ length: 1 + next(200) }, () => next(256));
     // Kinds that exist are the interesting ones; those that would end us are left out.
     const kind = next(16);
-    if (bytes.length >= 4) new DataView(bytes.buffer).setUint32(0, [Ask.unmount, Ask.abort, Ask.mount].includes(kind) ? 99 : kind, true);
+    if (bytes.length >= 4)
+      new DataView(bytes.buffer).setUint32(
+        0,
+        [ServerRecord.unmount, ServerRecord.abort, ServerRecord.mount].includes(kind) ? 99 : kind,
+        true,
+      );
     const fds = new Int32Array(next(4) === 0 ? next(253) : next(3)).fill(file);
     native.sendMessage(LINK, bytes, bytes.length, fds, fds.length, PATIENCE_MS);
     while (reply.receive(LINK, 0) === 1) reply.closeFds();
@@ -96,47 +101,47 @@ const ATTACKS = {
       device: register(opened("/dev/null", O_RDONLY)),
       proc: register(opened("/proc/self/status", O_RDONLY)),
       socket: register(LINK),
-      none: ask(Ask.register),
-      two: ask(Ask.register, { fds: [named, named] }),
-      many: ask(Ask.register, { fds: Array.from({ length: 200 }, () => named) }),
+      none: ask(ServerRecord.register),
+      two: ask(ServerRecord.register, { fds: [named, named] }),
+      many: ask(ServerRecord.register, { fds: Array.from({ length: 200 }, () => named) }),
       afterAll: Number(register(inLayer("file", O_RDONLY))) > 0,
     };
   },
   ids: () => {
     const foreign = native.backingOpen(fuse, inLayer("file", O_RDONLY));
     const own = Number(register(inLayer("file", O_RDONLY)));
-    for (const value of [foreign, 0, -1, 2 ** 31, own]) post(Ask.closeBacking, { value });
+    for (const value of [foreign, 0, -1, 2 ** 31, own]) post(ServerRecord.closeBacking, { value });
     // An answer that comes after them: they have been looked at.
     register(LINK);
     return { foreign: native.backingClose(fuse, foreign), own: native.backingClose(fuse, own) };
   },
   twice: () => ({
-    again: ask(Ask.mount),
-    unmount: ask(Ask.unmount, { value: 0 }),
-    unmountAgain: ask(Ask.unmount, { value: 1 }),
-    abortAfter: ask(Ask.abort),
+    again: ask(ServerRecord.mount),
+    unmount: ask(ServerRecord.unmount, { value: 0 }),
+    unmountAgain: ask(ServerRecord.unmount, { value: 1 }),
+    abortAfter: ask(ServerRecord.abort),
   }),
   elsewhere: (mountpoint = "", other = "") => {
     renameSync(mountpoint, `${mountpoint}-away`);
     symlinkSync(other, mountpoint);
-    const led = ask(Ask.mount);
+    const led = ask(ServerRecord.mount);
     unlinkSync(mountpoint);
-    const gone = ask(Ask.mount);
+    const gone = ask(ServerRecord.mount);
     renameSync(`${mountpoint}-away`, mountpoint);
-    return { led, gone, back: ask(Ask.mount) };
+    return { led, gone, back: ask(ServerRecord.mount) };
   },
   endless: () => {
     const file = inLayer("file", O_RDONLY);
     const ids = [];
     let refused = 0;
     for (; refused >= 0 && ids.length < 100_000; ids.push(refused)) refused = Number(register(file));
-    post(Ask.closeBacking, { value: ids[0] ?? 0 });
+    post(ServerRecord.closeBacking, { value: ids[0] ?? 0 });
     return { registered: ids.length - 1, refused, afterAll: Number(register(file)) > 0 };
   },
   memory: () => {
     const grown = [2 ** 40, 4096].map((size) => native.ftruncate(journal, size));
-    for (let key = 0n; key < 5n; key++) post(Ask.store, { key, fds: [memoryOf("loose", 0)] });
-    for (let key = 0n; key < 5n; key++) post(Ask.store, { key, fds: [memoryOf("sealed", SEAL.GROW | SEAL.SHRINK | SEAL.WRITE)] });
+    for (let key = 0n; key < 5n; key++) post(ServerRecord.store, { key, fds: [memoryOf("loose", 0)] });
+    for (let key = 0n; key < 5n; key++) post(ServerRecord.store, { key, fds: [memoryOf("sealed", SEAL.GROW | SEAL.SHRINK | SEAL.WRITE)] });
     return { grown, sealed: native.addSeals(journal, SEAL.WRITE), afterAll: register(LINK) };
   },
   unclosable: async (mountpoint = "", count = "") => {
@@ -153,14 +158,14 @@ const ATTACKS = {
   store: (outside) => {
     const file = inLayer("file", O_RDONLY);
     const foreign = opened(outside ?? "", O_RDONLY);
-    for (let key = 0n; key < 300n; key++) post(Ask.store, { key, fds: [foreign] });
-    for (let key = 0n; key < 3000n; key++) post(Ask.store, { key, fds: [file] });
-    for (let key = 0n; key < 3000n; key++) post(Ask.store, { key: 5n, fds: [file] });
+    for (let key = 0n; key < 300n; key++) post(ServerRecord.store, { key, fds: [foreign] });
+    for (let key = 0n; key < 3000n; key++) post(ServerRecord.store, { key, fds: [file] });
+    for (let key = 0n; key < 3000n; key++) post(ServerRecord.store, { key: 5n, fds: [file] });
     return { storeLimit, afterAll: Number(register(file)) > 0 };
   },
   deaf: () => {
     const file = inLayer("file", O_RDONLY);
-    for (let count = 0; count < 100_000 && post(Ask.register, { fds: [file] }) === 0; count++);
+    for (let count = 0; count < 100_000 && post(ServerRecord.register, { fds: [file] }) === 0; count++);
     return { lives: true };
   },
   stubborn: () => {
@@ -168,8 +173,8 @@ const ATTACKS = {
     return {};
   },
   loop: () => {
-    post(Ask.keepInit, { payload: Buffer.from("{}") });
-    post(Ask.ready);
+    post(ServerRecord.storeInit, { payload: Buffer.from("{}") });
+    post(ServerRecord.ready);
     setTimeout(() => process.exit(3), 100);
     return {};
   },
@@ -186,8 +191,8 @@ function memoryOf(name, seals) {
 /** In a process of its own, since its opens wait for ours. */
 function sendUnclosable(mountpoint = "", count = "") {
   const fds = Array.from({ length: Number(count) }, () => openSync(`${mountpoint}/file`, "r"));
-  for (const fd of fds) post(Ask.store, { key: 1n, fds: [fd] });
-  post(Ask.register, { fds: fds.slice(0, 5) });
+  for (const fd of fds) post(ServerRecord.store, { key: 1n, fds: [fd] });
+  post(ServerRecord.register, { fds: fds.slice(0, 5) });
 }
 
 const [name = "", ...args] = process.argv.slice(2);
@@ -199,7 +204,7 @@ if (name === "send-unclosable") {
 }
 greeted();
 const ofItself = name === "stubborn" || name === "elsewhere";
-const mounted = ofItself ? 0 : ask(Ask.mount);
+const mounted = ofItself ? 0 : ask(ServerRecord.mount);
 // Passthrough is asked for as the kernel offers it, so that files can be registered.
 if (mounted === 0 && !ofItself) shakeHands();
 console.log(JSON.stringify((await ATTACKS[name]?.(...args)) ?? {}));

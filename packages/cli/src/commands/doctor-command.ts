@@ -2,20 +2,20 @@
 import { EXIT } from "@sluice/runtime/cli";
 import { type Command, Option } from "commander";
 import { splitEscaped } from "@sluice/mount-control";
-import type { Finding } from "@sluice/service-mount/doctor";
+import type { CheckResult } from "@sluice/service-mount/doctor";
 
-const SIGNS: Readonly<Record<Finding["state"], string>> = { ok: "ok   ", limit: "limit", lack: "LACK " };
+const SIGNS: Readonly<Record<CheckResult["state"], string>> = { ok: "ok   ", limit: "limit", lack: "LACK " };
 
-function line(finding: Finding): string {
-  const remedy = finding.remedy === undefined ? "" : `\n       -> ${finding.remedy}`;
-  return `${SIGNS[finding.state]}  ${finding.name}: ${finding.detail}${remedy}\n`;
+function line(result: CheckResult): string {
+  const remedy = result.remedy === undefined ? "" : `\n       -> ${result.remedy}`;
+  return `${SIGNS[result.state]}  ${result.name}: ${result.detail}${remedy}\n`;
 }
 
 async function doctor(args: { lower?: string[]; json?: boolean }): Promise<void> {
   const { checkUp } = await import("@sluice/service-mount/doctor");
-  const findings = await checkUp((args.lower ?? []).flatMap((list) => splitEscaped(list, ":", true)));
-  process.stdout.write(args.json === true ? `${JSON.stringify(findings, null, 2)}\n` : findings.map(line).join(""));
-  if (findings.some((finding) => finding.state === "lack")) process.exitCode = EXIT.MACHINE;
+  const results = await checkUp((args.lower ?? []).flatMap((list) => splitEscaped(list, ":", true)));
+  process.stdout.write(args.json === true ? `${JSON.stringify(results, null, 2)}\n` : results.map(line).join(""));
+  if (results.some((result) => result.state === "lack")) process.exitCode = EXIT.MACHINE;
 }
 
 export function addDoctorCommand(program: Command): void {

@@ -33,7 +33,7 @@ function realPath(path: string): string {
   }
 }
 
-function placeOf(path: string): { mountpoint: string; below: string } {
+function locate(path: string): { mountpoint: string; below: string } {
   const real = realPath(path);
   const row = mountOf(real, readMountTable());
   if (row === undefined || !row.type.startsWith("fuse")) {
@@ -93,7 +93,7 @@ export function renderExplanation(explained: Explanation): string {
 }
 
 async function show(path: string, args: ExplainArguments): Promise<void> {
-  const { mountpoint, below } = placeOf(path);
+  const { mountpoint, below } = locate(path);
   const uid = id(args.uid, "--uid") ?? process.getuid?.() ?? 0;
   const own = args.uid === undefined;
   const gid = id(args.gid, "--gid") ?? (own ? (process.getgid?.() ?? 0) : uid);

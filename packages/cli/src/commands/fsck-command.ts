@@ -30,7 +30,7 @@ function plain({ problem, state }: Outcome): object {
 }
 
 /** Marks are mended from the bottom up: what is removed must not be what another path goes through. */
-function settle(problems: readonly Problem[], fix: boolean, places: { upper: Tree; work: Tree | undefined }): Outcome[] {
+function mendAll(problems: readonly Problem[], fix: boolean, places: { upper: Tree; work: Tree | undefined }): Outcome[] {
   return problems.map((problem) => {
     if (!fix || problem.mend === undefined) return { problem, state: "left" };
     const status = mend(problem, places.upper, places.work);
@@ -45,7 +45,7 @@ function fsck(args: FsckArguments): void {
   try {
     const stack = stackOf(layers);
     const problems = [...new UpperCheck(stack).run(), ...(work === undefined ? [] : checkWorkLeft(work))];
-    const outcomes = settle(problems, args.fix === true, { upper: layers.upper, work });
+    const outcomes = mendAll(problems, args.fix === true, { upper: layers.upper, work });
     const damaged = outcomes.filter(({ problem, state }) => problem.damage && state !== "mended").length;
     if (args.json === true) process.stdout.write(`${JSON.stringify(outcomes.map(plain), null, 2)}\n`);
     else {

@@ -49,11 +49,11 @@ async function keepFor(mountpoint: string, args: KeeperArguments, host: MountHos
   if (host.becomeAwaitingKeeper === undefined) throw failed("keeper", "this command has no keeper", "use 'sluice keeper'");
   const { socket, wait, ...options } = args;
   if (socket === "") throw wrong("--socket", "the name is empty", "name a socket to make");
-  const [{ parseDurationMs, parseMount }, { startAwaitingKeeper }] = await Promise.all([
+  const [{ durationOption, parseMount }, { startAwaitingKeeper }] = await Promise.all([
     import("@sluice/service-mount/options"),
     import("@sluice/service-mount/keeper"),
   ]);
-  const waitMs = waitOf(wait, parseDurationMs);
+  const waitMs = waitOf(wait, durationOption);
   const config = parseMount(mountpoint, { ...OF_THE_SERVER, ...options });
   startAwaitingKeeper(config, host.becomeAwaitingKeeper, { socket: resolve(socket), waitMs, options: { ...options } });
 }

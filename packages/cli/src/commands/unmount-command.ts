@@ -102,8 +102,8 @@ async function inUse(mountpoint: string, busy: Busy): Promise<Error> {
 async function waitLimitMs(wait: string | true | undefined): Promise<number> {
   if (wait === undefined) return 0;
   if (wait === true) return Number.POSITIVE_INFINITY;
-  const { parseDurationMs } = await import("@sluice/service-mount/options");
-  return parseDurationMs(wait, "--wait");
+  const { durationOption } = await import("@sluice/service-mount/options");
+  return durationOption(wait, "--wait");
 }
 
 async function attemptUntil(limitMs: number, mountpoint: string, control: string | undefined): Promise<Attempt> {

@@ -11,7 +11,7 @@ import type { DecisionHost, EmbeddedDecisionOptions } from "@sluice/service-moun
 import { checkPolicy } from "./check-policy.js";
 import { chooseDecisionUser } from "./decision-user.js";
 import { FileWatch } from "./file-watch.js";
-import { KeptChild } from "./kept-child.js";
+import { SupervisedChild } from "./supervised-child.js";
 import { openToWatch } from "./open-policy-file.js";
 import { ENTRY } from "./policy-file-records.js";
 
@@ -45,7 +45,7 @@ export async function startEmbeddedDecision(options: EmbeddedDecisionOptions): P
   const listenFd = listen(path);
   const log = logDestination(logFile);
   const writeLine = (line: string): void => log.write(line);
-  const child = new KeptChild({ policyFile, user, listenFd, logLevel, tracingEndpoint, takesOver, writeLine }, logger);
+  const child = new SupervisedChild({ policyFile, user, listenFd, logLevel, tracingEndpoint, takesOver, writeLine }, logger);
   // A child with our uid reads and watches by itself.
   const ownWatch = user.kind === "shared" ? new FileWatch(entryOf(policyFile), openToWatch) : undefined;
   const watcher = watchPolicy(

@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { noOptions, type OptionString } from "./option-values.js";
 import { overlayOptions } from "./overlay-options.js";
 
-const settle = (given: Partial<OptionString>, writable = true): ReturnType<typeof overlayOptions> =>
+const resolved = (given: Partial<OptionString>, writable = true): ReturnType<typeof overlayOptions> =>
   overlayOptions({ ...noOptions(), ...given }, { writable, trusted: true });
 
 test("marks are user.* where trusted.* cannot be written, unless an option excludes that", () => {
@@ -14,7 +14,7 @@ test("marks are user.* where trusted.* cannot be written, unless an option exclu
 });
 
 test("what holds where nothing is said", () => {
-  expect(settle({})).toEqual({
+  expect(resolved({})).toEqual({
     userXattr: false,
     redirectDir: "on",
     metacopy: false,
@@ -27,25 +27,27 @@ test("what holds where nothing is said", () => {
 });
 
 test("redirect_dir=off follows what is there, as in the kernel with redirect_always_follow", () => {
-  expect(settle({ redirectDir: "off" }).redirectDir).toBe("follow");
+  expect(resolved({ redirectDir: "off" }).redirectDir).toBe("follow");
 });
 
 test("userxattr neither follows nor makes redirects and metadata-only copies", () => {
-  expect(settle({ userXattr: true })).toMatchObject({ redirectDir: "nofollow", metacopy: false });
-  expect(() => settle({ userXattr: true, redirectDir: "nofollow" })).not.toThrow();
+  expect(resolved({ userXattr: true })).toMatchObject({ redirectDir: "nofollow", metacopy: false });
+  expect(() => resolved({ userXattr: true, redirectDir: "nofollow" })).not.toThrow();
   for (const redirectDir of ["on", "off", "follow"] as const) {
-    expect(() => settle({ userXattr: true, redirectDir })).toThrow(/not possible together with userxattr, as users could forge redirects/);
+    expect(() => resolved({ userXattr: true, redirectDir })).toThrow(
+      /not possible together with userxattr, as users could forge redirects/,
+    );
   }
-  expect(() => settle({ userXattr: true, metacopy: true })).toThrow(/metadata-only copies/);
+  expect(() => resolved({ userXattr: true, metacopy: true })).toThrow(/metadata-only copies/);
 });
 
 test("metacopy needs redirects", () => {
-  expect(settle({ metacopy: true })).toMatchObject({ redirectDir: "on", metacopy: true });
-  expect(() => settle({ metacopy: true, redirectDir: "follow" })).toThrow("-o metacopy=on,redirect_dir=follow: ");
-  expect(() => settle({ metacopy: true, redirectDir: "nofollow" }, false)).toThrow("-o metacopy=on,redirect_dir=nofollow: ");
-  expect(settle({ metacopy: true, redirectDir: "follow" }, false).metacopy).toBe(true);
+  expect(resolved({ metacopy: true })).toMatchObject({ redirectDir: "on", metacopy: true });
+  expect(() => resolved({ metacopy: true, redirectDir: "follow" })).toThrow("-o metacopy=on,redirect_dir=follow: ");
+  expect(() => resolved({ metacopy: true, redirectDir: "nofollow" }, false)).toThrow("-o metacopy=on,redirect_dir=nofollow: ");
+  expect(resolved({ metacopy: true, redirectDir: "follow" }, false).metacopy).toBe(true);
 });
 
 test("without an upper layer there is no index, and nothing to be volatile", () => {
-  expect(settle({ index: "on", volatile: true }, false)).toMatchObject({ index: "off", volatile: false });
+  expect(resolved({ index: "on", volatile: true }, false)).toMatchObject({ index: "off", volatile: false });
 });

@@ -1,6 +1,6 @@
 import { MS } from "@sluice/native";
 import { expect, test } from "vitest";
-import { type MountArguments, parseDurationMs, parseMount } from "./parse-mount.js";
+import { type MountArguments, durationOption, parseMount } from "./parse-mount.js";
 
 const DEFAULTS: MountArguments = {
   onOutage: "deny",
@@ -62,9 +62,9 @@ test.each<[string, Partial<MountArguments>, RegExp]>([
   expect(() => parse(args)).toThrow(message);
 });
 
-test("durations", () => {
-  expect(["250ms", "30s", "5m", "1h", "2", "1.5s"].map((text) => parseDurationMs(text, "--x"))).toEqual([
+test("reads durations with and without a unit", () => {
+  expect(["250ms", "30s", "5m", "1h", "2", "1.5s"].map((text) => durationOption(text, "--x"))).toEqual([
     250, 30_000, 300_000, 3_600_000, 2000, 1500,
   ]);
-  expect(() => parseDurationMs("soon", "--x")).toThrow(/--x: "soon" is not a duration/);
+  expect(() => durationOption("soon", "--x")).toThrow(/--x: "soon" is not a duration/);
 });

@@ -1,7 +1,7 @@
 /** From what was typed to a MountConfig. Looks at no file but its own user namespace. Throws CliError with exit code 2. */
 import type { OnRevoke } from "@sluice/mount-control";
 import { resolve } from "node:path";
-import { DecisionError } from "@sluice/decision-api";
+import { DecisionError, parseDurationMs } from "@sluice/decision-api";
 import { parseTarget } from "@sluice/decision-client";
 import { MS } from "@sluice/native";
 import { inInitialNamespace, LOG_LEVELS, type LogLevel, parseHostPort, type TracingArguments, tracingOptions } from "@sluice/runtime";
@@ -69,13 +69,12 @@ const DEFAULT_CACHE_TTL_MS = 86_400_000;
 const SHARED_CACHE_TTL_MS = 1000;
 /** Some 12 days: timers take no more than twice that. */
 const LONGEST_GRACE_MS = 2 ** 30;
-const units: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
 
-/** "250ms", "30s", "5m", "1h", or plain seconds. */
-export function parseDurationMs(text: string, option: string): number {
-  const match = /^(\d+(?:\.\d+)?)(ms|s|m|h)?$/.exec(text);
-  if (match === null) throw wrong(option, `"${text}" is not a duration`, "write for instance 250ms, 30s or 5m");
-  return Number(match[1]) * (units[match[2] ?? "s"] as number);
+/** @throws CliError, exit code 2 */
+export function durationOption(text: string, option: string): number {
+  const ms = parseDurationMs(text);
+  if (ms === undefined) throw wrong(option, `"${text}" is not a duration`, "write for instance 250ms, 30s or 5m");
+  return ms;
 }
 
 function oneOf<T extends string>(value: string, allowed: readonly T[], option: string): T {
@@ -209,9 +208,9 @@ export function parseMount(mountpoint: string, args: MountArguments): MountConfi
     decision: parseDecision(args),
     onOutage: oneOf<OnOutage>(args.onOutage, ["deny", "mediate", "stale"], "--on-outage"),
     onRevoke: oneOf<OnRevoke>(args.onRevoke, ["report", "sigterm", "sigkill"], "--on-revoke"),
-    staleForMs: parseDurationMs(args.staleFor, "--stale-for"),
-    decisionTimeoutMs: parseDurationMs(args.decisionTimeout, "--decision-timeout"),
-    graceMs: Math.min(parseDurationMs(args.grace, "--grace"), LONGEST_GRACE_MS),
+    staleForMs: durationOption(args.staleFor, "--stale-for"),
+    decisionTimeoutMs: durationOption(args.decisionTimeout, "--decision-timeout"),
+    graceMs: Math.min(durationOption(args.grace, "--grace"), LONGEST_GRACE_MS),
     name: args.name ?? at,
     control: absolute(args.control),
     admin: args.admin,

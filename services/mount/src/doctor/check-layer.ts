@@ -3,7 +3,7 @@ import { type Dirent, opendirSync } from "node:fs";
 import { join } from "node:path";
 import { codeOf } from "@sluice/runtime/cli";
 import { mountOf, readMountTable, realMountpoint } from "@sluice/mount-control";
-import type { Finding } from "./check-up.js";
+import type { CheckResult } from "./check-up.js";
 import type { PassthroughProbe } from "./passthrough-probe.js";
 
 const MAX_ENTRIES = 10_000;
@@ -31,7 +31,7 @@ function firstRegularFile(root: string): string | undefined {
   return undefined;
 }
 
-export function checkLayerEligible(path: string, probe: PassthroughProbe): Finding {
+export function checkLayerEligible(path: string, probe: PassthroughProbe): CheckResult {
   const name = `layer ${path}`;
   try {
     const type = mountOf(realMountpoint(path), readMountTable())?.type ?? "unknown file system";

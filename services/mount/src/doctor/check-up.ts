@@ -1,4 +1,4 @@
-/** What this machine allows, each finding with the remedy for a lack. */
+/** What this machine allows, each result with the remedy for a lack. */
 import { release } from "node:os";
 import { whyNoIdlePolling, whyNoUring } from "@sluice/engine-devfuse";
 import { CliError, inInitialNamespace } from "@sluice/runtime";
@@ -6,7 +6,7 @@ import { checkDevice, missingCapabilities, requiredCapabilities } from "../prefl
 import { checkLayerEligible } from "./check-layer.js";
 import { type PassthroughProbe, withProbe, withTemporaryFile } from "./passthrough-probe.js";
 
-export interface Finding {
+export interface CheckResult {
   name: string;
   /** "lack": Sluice cannot mount. "limit": it can, and something is slower or missing. */
   state: "ok" | "limit" | "lack";
@@ -16,7 +16,7 @@ export interface Finding {
 
 const OLDEST_WITH_PASSTHROUGH = [6, 9] as const;
 
-function checkKernel(): Finding {
+function checkKernel(): CheckResult {
   const [major = 0, minor = 0] = release().split(".").map(Number);
   const [wantMajor, wantMinor] = OLDEST_WITH_PASSTHROUGH;
   if (major > wantMajor || (major === wantMajor && minor >= wantMinor)) return { name: "kernel", state: "ok", detail: release() };
@@ -28,7 +28,7 @@ function checkKernel(): Finding {
   };
 }
 
-function checkFuse(): Finding {
+function checkFuse(): CheckResult {
   try {
     checkDevice();
     return { name: "/dev/fuse", state: "ok", detail: "can be opened" };
@@ -38,7 +38,7 @@ function checkFuse(): Finding {
   }
 }
 
-function checkCapabilities(): Finding {
+function checkCapabilities(): CheckResult {
   const missing = missingCapabilities(requiredCapabilities(true)).map((name) => `CAP_${name}`);
   if (missing.length > 0) {
     return {
@@ -58,7 +58,7 @@ function checkCapabilities(): Finding {
   };
 }
 
-function checkUserNamespace(): Finding {
+function checkUserNamespace(): CheckResult {
   if (inInitialNamespace()) return { name: "user namespace", state: "ok", detail: "the initial one" };
   return {
     name: "user namespace",
@@ -68,14 +68,14 @@ function checkUserNamespace(): Finding {
   };
 }
 
-function checkUring(): Finding {
+function checkUring(): CheckResult {
   const name = "io_uring";
   const why = whyNoUring();
   if (why === undefined) return { name, state: "ok", detail: "offered: '--transport uring' takes it, for mounts without a keeper" };
   return { name, state: "ok", detail: `${why.problem}: requests come by read(2), about as fast (docs/transports.md); ${why.remedy}` };
 }
 
-function checkIdlePolling(): Finding {
+function checkIdlePolling(): CheckResult {
   const name = "idle polling";
   const why = whyNoIdlePolling();
   if (why === undefined)
@@ -83,7 +83,7 @@ function checkIdlePolling(): Finding {
   return { name, state: "ok", detail: `left alone: ${why}; docs/idle-polling.md has what it gives` };
 }
 
-function checkRegistration(probe: PassthroughProbe): Finding {
+function checkRegistration(probe: PassthroughProbe): CheckResult {
   const name = "passthrough";
   if (probe.negotiated.maxStackDepth === 0) {
     return { name, state: "limit", detail: "the kernel does not offer it", remedy: "use a kernel with CONFIG_FUSE_PASSTHROUGH=y" };
@@ -94,7 +94,7 @@ function checkRegistration(probe: PassthroughProbe): Finding {
   return { name, state: "limit", detail: `a file cannot be registered (${errno})`, remedy };
 }
 
-async function checkMount(lowers: readonly string[]): Promise<Finding[]> {
+async function checkMount(lowers: readonly string[]): Promise<CheckResult[]> {
   try {
     return await withProbe(1, (probe) => [
       { name: "mount", state: "ok" as const, detail: `FUSE ${probe.negotiated.protocol.major}.${probe.negotiated.protocol.minor}` },
@@ -114,9 +114,9 @@ async function checkMount(lowers: readonly string[]): Promise<Finding[]> {
   }
 }
 
-export async function checkUp(lowers: readonly string[]): Promise<Finding[]> {
-  const findings = [checkKernel(), checkFuse(), checkCapabilities(), checkUserNamespace(), checkUring(), checkIdlePolling()];
+export async function checkUp(lowers: readonly string[]): Promise<CheckResult[]> {
+  const results = [checkKernel(), checkFuse(), checkCapabilities(), checkUserNamespace(), checkUring(), checkIdlePolling()];
   // With a lack the mount would only say the same again.
-  if (findings.some((finding) => finding.state === "lack")) return findings;
-  return [...findings, ...(await checkMount(lowers))];
+  if (results.some((result) => result.state === "lack")) return results;
+  return [...results, ...(await checkMount(lowers))];
 }

@@ -2,7 +2,7 @@
 import type { Revoked } from "@sluice/mount-control";
 import { type Flow, IdPages, type OpenRecord } from "@sluice/overlay";
 import type { Decision } from "@sluice/decision-api";
-import type { KeptGrant } from "./kept-grant.js";
+import type { PersistedGrant } from "./persisted-grant.js";
 
 export interface GrantRecord {
   handle: number;
@@ -67,7 +67,7 @@ export class Grants {
   }
 
   /** One that a server before this one gave. */
-  restored(record: OpenRecord, kept: KeptGrant): void {
+  restored(record: OpenRecord, kept: PersistedGrant): void {
     const { caller, obliged: _, ...rest } = kept;
     const { handle, nodeId, path, layer, mode, io, write } = record;
     const grant: GrantRecord = { handle, nodeId, path, layer, mode, io, write, ...caller, revoked: undefined, ...rest };

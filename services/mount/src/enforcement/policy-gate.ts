@@ -23,7 +23,7 @@ import { ContentReader } from "./content-facts.js";
 import { type AuditedIo, ObligedIo, type Standing } from "./io-watch.js";
 import type { Grants } from "./grants.js";
 import { type GovernedAccesses, governedAccesses } from "./governed-accesses.js";
-import { decodeGrant, encodeGrant, type KeptGrant } from "./kept-grant.js";
+import { decodeGrant, encodeGrant, type PersistedGrant } from "./persisted-grant.js";
 import { LiveInquiry } from "./live-inquiry.js";
 import { KnownPolicies } from "./known-policies.js";
 import { type IoTerms, NO_TERMS, obliged } from "./obligations.js";
@@ -104,7 +104,7 @@ export class PolicyGate implements Gate {
   /** Open files that obligations hold for. */
   readonly #obliged = new Map<number, ObligedIo>();
   /** By what question and answer they came to. */
-  readonly #questions = new Map<number, NonNullable<KeptGrant["obliged"]>>();
+  readonly #questions = new Map<number, NonNullable<PersistedGrant["obliged"]>>();
   #capabilities: PolicyCapabilities | undefined;
   #epoch = 0;
   #governed: GovernedAccesses;

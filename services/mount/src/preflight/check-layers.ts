@@ -6,13 +6,13 @@ import { checkCase } from "./check-case.js";
 import { checkNotWritten } from "./check-not-written.js";
 import { checkWork } from "./check-work.js";
 import { checkNoKernelOverlay, type MountRow } from "@sluice/mount-control";
-import { firstNested, type Place, placeOf, relationOf } from "./place.js";
+import { firstNested, type LocatedDirectory, locateDirectory, relationOf } from "./located-directory.js";
 
 export interface LayerPlaces {
-  lowers: readonly Place[];
-  dataLowers: readonly Place[];
-  upper: Place | undefined;
-  work: Place | undefined;
+  lowers: readonly LocatedDirectory[];
+  dataLowers: readonly LocatedDirectory[];
+  upper: LocatedDirectory | undefined;
+  work: LocatedDirectory | undefined;
 }
 
 const remedies: Readonly<Record<string, string>> = {
@@ -31,12 +31,12 @@ function problemOf(code: string): string {
 }
 
 /** A directory that can be listed. `role` is how the complaint calls it: "lower layer". */
-export function readableDirectory(path: string, role: string, table: readonly MountRow[]): Place {
+export function readableDirectory(path: string, role: string, table: readonly MountRow[]): LocatedDirectory {
   try {
     if (!statSync(path).isDirectory()) throw unfit(path, `this ${role} is not a directory (ENOTDIR)`, "name a directory");
     opendirSync(path).closeSync();
     checkCase(path, role);
-    return placeOf(path, table);
+    return locateDirectory(path, table);
   } catch (error) {
     if (!(error instanceof Error) || !("code" in error)) throw error;
     const code = codeOf(error);
@@ -44,7 +44,7 @@ export function readableDirectory(path: string, role: string, table: readonly Mo
   }
 }
 
-function writableDirectory(path: string, role: string, table: readonly MountRow[]): Place {
+function writableDirectory(path: string, role: string, table: readonly MountRow[]): LocatedDirectory {
   const place = readableDirectory(path, role, table);
   try {
     accessSync(path, constants.W_OK);
@@ -55,8 +55,8 @@ function writableDirectory(path: string, role: string, table: readonly MountRow[
 }
 
 /** None twice, and none inside another one. */
-function checkLowers(lowers: readonly Place[]): void {
-  const seen = new Map<string, Place>();
+function checkLowers(lowers: readonly LocatedDirectory[]): void {
+  const seen = new Map<string, LocatedDirectory>();
   for (const place of lowers) {
     const before = seen.get(place.key);
     if (before !== undefined) {
@@ -70,7 +70,7 @@ function checkLowers(lowers: readonly Place[]): void {
   throw unfit(inner.given, `this lower layer lies inside lower layer ${outer.given} (ELOOP)`, APART);
 }
 
-function checkApart(place: Place, role: string, other: Place, otherRole: string): void {
+function checkApart(place: LocatedDirectory, role: string, other: LocatedDirectory, otherRole: string): void {
   const relation = relationOf(place, other);
   if (relation === "same") throw unfit(place.given, `this ${role} is the same directory as ${otherRole} ${other.given} (ELOOP)`, APART);
   if (relation === "inside") throw unfit(place.given, `this ${role} lies inside ${otherRole} ${other.given} (ELOOP)`, APART);
@@ -79,7 +79,7 @@ function checkApart(place: Place, role: string, other: Place, otherRole: string)
   }
 }
 
-function checkOneFileSystem(upper: Place, work: Place): void {
+function checkOneFileSystem(upper: LocatedDirectory, work: LocatedDirectory): void {
   const remedy = "put both on one file system, reached through one mount: files are renamed from work to upper";
   if (upper.dev !== work.dev) {
     throw unfit(work.given, `the work directory is on another file system than upper layer ${upper.given} (EXDEV)`, remedy);

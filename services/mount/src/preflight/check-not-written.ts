@@ -8,12 +8,12 @@ import { dirname } from "node:path";
 import { isClaimed } from "@sluice/keeper-link";
 import { unfit } from "@sluice/runtime/cli";
 import { kernelWriters, type MountRow } from "@sluice/mount-control";
-import type { Place } from "./place.js";
+import type { LocatedDirectory } from "./located-directory.js";
 
 export interface LayersToCheck {
-  below: readonly Place[];
+  below: readonly LocatedDirectory[];
   /** Nobody else has these themselves: that was checked. */
-  writable: readonly Place[];
+  writable: readonly LocatedDirectory[];
 }
 
 /** @throws CliError where one is written to and `index` is asked for */
@@ -49,7 +49,7 @@ function* upwards(from: string, dev: bigint): Generator<[path: string, key: stri
   }
 }
 
-function report({ given }: Place, what: string, index: boolean): void {
+function report({ given }: LocatedDirectory, what: string, index: boolean): void {
   if (index) {
     throw unfit(
       given,

@@ -3,13 +3,13 @@ import { native, openBeneath, openRealDirectory, readNames, toBytes, toText } fr
 import { errnoName, O } from "@sluice/vfs";
 import { unfit } from "@sluice/runtime/cli";
 import { notDirectory, type Tree, treeOf } from "@sluice/layer-tools/tree";
-import type { Place } from "./place.js";
+import type { LocatedDirectory } from "./located-directory.js";
 
 /** What an overlay leaves in its work directory, the kernel's and ours. */
 const WORK_ENTRIES = new Set(["work", "index"]);
 
 /** The directory may be a user's, who may put links into it: it is looked at beneath its root alone. @throws CliError */
-export function checkWork(work: Place, upper: Place): void {
+export function checkWork(work: LocatedDirectory, upper: LocatedDirectory): void {
   const fd = openRealDirectory(toBytes(work.real), O.PATH);
   if (fd < 0) throw unfit(work.given, `the work directory cannot be opened (${errnoName(-fd)})`, "leave its path as it is, and try again");
   try {
@@ -49,7 +49,7 @@ function entriesOf(work: Tree, directory: string): string[] {
  * A volatile mount marks its work directory, and nothing takes the mark away: whether what it wrote has reached the disk is
  * for people to say. Whatever else lies there is a feature that a later overlayfs may have introduced.
  */
-function checkCompatible(work: Tree, upper: Place): void {
+function checkCompatible(work: Tree, upper: LocatedDirectory): void {
   const features = entriesOf(work, "work/incompat");
   if (features.includes("volatile")) {
     throw unfit(

@@ -24,7 +24,7 @@ function readyLine(parts: MountParts): string {
 /** Tells the keeper that this server serves, and the person or program that mounts that the mount is there. */
 export function tellReady({ config, logger, keeper }: MountContext, parts: MountParts, announce: (line: string) => unknown): void {
   const { negotiated } = parts.engine.port;
-  keeper?.link.keepInit(Buffer.from(JSON.stringify(negotiated)));
+  keeper?.link.storeInit(Buffer.from(JSON.stringify(negotiated)));
   keeper?.link.ready();
   if (keeper?.link.restored !== true) announce(readyLine(parts));
   else if (keeper.joined) announce(`took over ${config.mountpoint}\n`);

@@ -8,7 +8,7 @@ import type { IoTerms } from "./obligations.js";
 /** Raised when an older build could not make sense of what this one keeps. */
 const VERSION = 1;
 
-export interface KeptGrant {
+export interface PersistedGrant {
   caller: { pid: number; uid: number; gid: number };
   sinceMs: number;
   fallback: string | undefined;
@@ -19,14 +19,14 @@ export interface KeptGrant {
   obliged: { question: Question; decision: Decision; terms: IoTerms } | undefined;
 }
 
-export function encodeGrant(kept: KeptGrant): string {
+export function encodeGrant(kept: PersistedGrant): string {
   return Buffer.from(JSON.stringify({ version: VERSION, ...kept }, pack), "utf8").toString("latin1");
 }
 
 /** Undefined where it is not understood: whoever opened it must not get more than it says. */
-export function decodeGrant(text: string): KeptGrant | undefined {
+export function decodeGrant(text: string): PersistedGrant | undefined {
   try {
-    const read = JSON.parse(Buffer.from(text, "latin1").toString("utf8"), unpack) as KeptGrant & { version: number };
+    const read = JSON.parse(Buffer.from(text, "latin1").toString("utf8"), unpack) as PersistedGrant & { version: number };
     return read.version === VERSION ? read : undefined;
   } catch {
     return undefined;

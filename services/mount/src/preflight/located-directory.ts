@@ -6,7 +6,7 @@ import { realpathSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { isBeneath, type MountRow, mountOf } from "@sluice/mount-control";
 
-export interface Place {
+export interface LocatedDirectory {
   /** As the user gave it. */
   given: string;
   /** Without symbolic links. */
@@ -24,14 +24,14 @@ function keyOf(path: string): string {
 }
 
 /** Throws the error of node:fs where the path cannot be resolved. */
-export function placeOf(given: string, table: readonly MountRow[]): Place {
+export function locateDirectory(given: string, table: readonly MountRow[]): LocatedDirectory {
   const real = realpathSync.native(given);
   const stat = statSync(real, { bigint: true });
   return { given, real, key: `${stat.dev}:${stat.ino}`, dev: stat.dev, mount: mountOf(real, table) };
 }
 
 /** Path inside the file system that the place lies on. */
-function innerPath(place: Place): string | undefined {
+function innerPath(place: LocatedDirectory): string | undefined {
   if (place.mount === undefined) return undefined;
   const below = place.mount.mountpoint === "/" ? place.real : place.real.slice(place.mount.mountpoint.length);
   const root = place.mount.root === "/" ? "" : place.mount.root;
@@ -39,7 +39,7 @@ function innerPath(place: Place): string | undefined {
 }
 
 /** How `place` lies to `other`: "inside" means below it. */
-export function relationOf(place: Place, other: Place): Relation {
+export function relationOf(place: LocatedDirectory, other: LocatedDirectory): Relation {
   if (place.key === other.key) return "same";
   for (let up = dirname(place.real); ; up = dirname(up)) {
     if (keyOf(up) === other.key) return "inside";
@@ -55,8 +55,8 @@ export function relationOf(place: Place, other: Place): Relation {
  * The first place that lies inside another one of the same file system. What is mounted below a place is not inside it, as for
  * the kernel (fs/overlayfs/super.c ovl_check_layer). Each place is looked up by its parents, since there may be hundreds.
  */
-export function firstNested(places: readonly Place[]): { inner: Place; outer: Place } | undefined {
-  const byPath = new Map<string, Place>();
+export function firstNested(places: readonly LocatedDirectory[]): { inner: LocatedDirectory; outer: LocatedDirectory } | undefined {
+  const byPath = new Map<string, LocatedDirectory>();
   for (const place of places) byPath.set(`${place.mount?.device} ${innerPath(place)}`, place);
   for (const inner of places) {
     for (let up = innerPath(inner) ?? "/"; up !== "/"; ) {

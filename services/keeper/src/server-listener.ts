@@ -4,7 +4,7 @@
  * come first served, so that one may stand by.
  */
 import { lchownSync, lstatSync, unlinkSync } from "node:fs";
-import { LinkRecord, Tell } from "@sluice/keeper-link";
+import { LinkRecord, KeeperRecord } from "@sluice/keeper-link";
 import { native, POLL, type Poller, SEAL, toBytes } from "@sluice/native";
 import { Errno, FsError } from "@sluice/vfs";
 import { discard } from "./discard.js";
@@ -39,7 +39,7 @@ function remedyOf(errno: number): string {
   return errno === Errno.ENOENT ? "make its directory first" : "give --socket another name";
 }
 
-export class Reception {
+export class ServerListener {
   readonly #config: AwaitingConfig;
   readonly #fd: number;
   readonly #offer: number;
@@ -100,6 +100,6 @@ export class Reception {
   }
 
   #sendOffer(socket: number): boolean {
-    return this.#record.begin(Tell.offer, 0, 0n, 0).addFd(this.#offer).send(socket, 0) === 0;
+    return this.#record.begin(KeeperRecord.offer, 0, 0n, 0).addFd(this.#offer).send(socket, 0) === 0;
   }
 }

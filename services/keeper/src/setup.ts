@@ -6,7 +6,7 @@ import { LayerError, type MountPlan, untilLetGo } from "@sluice/keeper-link";
 import { native } from "@sluice/native";
 import { FsError } from "@sluice/vfs";
 import { discardsPend } from "./discard.js";
-import { Holdings } from "./holdings.js";
+import { MountResources } from "./mount-resources.js";
 
 export const FAILED = 1;
 export const UNFIT = 4;
@@ -18,10 +18,10 @@ export function say(what: string, text: string): void {
 }
 
 /** An exit code where they cannot be had; it has been said why. */
-export async function openHoldings({ plan }: { plan: MountPlan }): Promise<Holdings | number> {
+export async function openResources({ plan }: { plan: MountPlan }): Promise<MountResources | number> {
   try {
     await untilLetGo(plan.upper, plan.work);
-    return new Holdings(plan);
+    return new MountResources(plan);
   } catch (error) {
     if (error instanceof LayerError) {
       say(error.path, `${error.problem}: ${error.remedy}`);

@@ -20,7 +20,7 @@ const LONGEST_PAUSE_MS = 5_000;
 const SETTLED_MS = 10_000;
 const GRACE_MS = 3_000;
 
-export class KeptChild {
+export class SupervisedChild {
   /** Resolves if the first child ends before it has served anybody; never where it is to go on. */
   readonly failedToStart: Promise<Error>;
   /** Of the child that runs now. */

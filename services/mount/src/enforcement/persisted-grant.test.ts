@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
-import { decodeGrant, encodeGrant, type KeptGrant } from "./kept-grant.js";
+import { decodeGrant, encodeGrant, type PersistedGrant } from "./persisted-grant.js";
 
-const grant: KeptGrant = {
+const grant: PersistedGrant = {
   caller: { pid: 7, uid: 1000, gid: 1000 },
   sinceMs: 1_700_000_000_000,
   fallback: "io",

@@ -5,15 +5,15 @@
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { isatty } from "node:tty";
-import { openDoor } from "./door.js";
-import { FAILED, openHoldings, prepare, removeSockets, say } from "./ground.js";
-import type { Holdings } from "./holdings.js";
+import { openControlSocket } from "./control-socket.js";
+import { FAILED, openResources, prepare, removeSockets, say } from "./setup.js";
+import type { MountResources } from "./mount-resources.js";
 import type { KeeperConfig, ServerProgram } from "./keeper-config.js";
 import { RestartRule } from "./restart-rule.js";
 import { describeEnd, type ServerEnd, ServerProcess } from "./server-process.js";
 import { Standby } from "./standby.js";
 
-const DOOR = "keeper.sock";
+const CONTROL_SOCKET = "keeper.sock";
 const STDIN = 0;
 /** How long a server may take to unmount beyond its grace for the mount's last users. */
 const STOP_LIMIT_MS = 30_000;
@@ -25,7 +25,7 @@ const DRAIN_LIMIT_MS = 15_000;
 
 class Keeper {
   readonly #config: KeeperConfig;
-  readonly #holdings: Holdings;
+  readonly #resources: MountResources;
   readonly #rule = new RestartRule();
   #program: ServerProgram;
   #server: ServerProcess | undefined;
@@ -43,9 +43,9 @@ class Keeper {
   #limit: NodeJS.Timeout | undefined;
   #tellUpgraded: (problem: string | undefined) => void = () => undefined;
 
-  constructor(config: KeeperConfig, holdings: Holdings) {
+  constructor(config: KeeperConfig, resources: MountResources) {
     this.#config = config;
-    this.#holdings = holdings;
+    this.#resources = resources;
     this.#program = config.server;
   }
 
@@ -129,7 +129,7 @@ class Keeper {
   }
 
   #launch(program: ServerProgram): ServerProcess {
-    return new ServerProcess({ config: this.#config, program, holdings: this.#holdings });
+    return new ServerProcess({ config: this.#config, program, resources: this.#resources });
   }
 
   /** The one whose turn it is. */
@@ -160,7 +160,7 @@ class Keeper {
   async #after(end: ServerEnd): Promise<number | undefined> {
     const { mountpoint } = this.#config.plan;
     if (this.#stops > 0) return stopped(end);
-    if (this.#holdings.connectionOver) return end.code ?? 0;
+    if (this.#resources.connectionOver) return end.code ?? 0;
     if (!this.#everServed(end)) return this.#neverServed(end);
     if (this.#upgradeTo !== undefined) return this.#replaced(end);
     if (this.#before !== undefined && !end.served) return this.#failedTrial(end, this.#before);
@@ -177,7 +177,7 @@ class Keeper {
   }
 
   #everServed(end: ServerEnd): boolean {
-    return end.served || this.#holdings.init !== undefined;
+    return end.served || this.#resources.init !== undefined;
   }
 
   /** It has said why, where it could. */
@@ -233,24 +233,24 @@ function listen(keeper: Keeper): void {
 }
 
 /** Keeps a mount to its end; returns the exit code. */
-export async function keep(config: KeeperConfig): Promise<number> {
+export async function runKeeper(config: KeeperConfig): Promise<number> {
   prepare();
-  const holdings = await openHoldings(config);
-  if (typeof holdings === "number") {
+  const resources = await openResources(config);
+  if (typeof resources === "number") {
     removeSockets(config.runDirectory);
-    return holdings;
+    return resources;
   }
-  const keeper = new Keeper(config, holdings);
+  const keeper = new Keeper(config, resources);
   listen(keeper);
-  const door = openDoor(join(config.runDirectory, DOOR), {
+  const control = openControlSocket(join(config.runDirectory, CONTROL_SOCKET), {
     upgrade: (program) => keeper.upgrade(program),
     serverPid: () => keeper.serverPid,
   });
   try {
     return await keeper.run();
   } finally {
-    door?.close();
-    await holdings.end();
+    control?.close();
+    await resources.end();
     removeSockets(config.runDirectory);
   }
 }

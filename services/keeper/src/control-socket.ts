@@ -10,7 +10,7 @@ import type { ServerProgram } from "./keeper-config.js";
 const BACKLOG = 4;
 const MAX_LINE = 16_384;
 
-export interface DoorEvents {
+export interface ControlEvents {
   /** Resolves to what went wrong; to undefined where the program serves. */
   upgrade(program: ServerProgram): Promise<string | undefined>;
   /** The server's own process, which may not ask. */
@@ -27,7 +27,7 @@ function filtersOf(pid: number | "self"): number {
 }
 
 /** Not the server, which has shut itself in, and nobody whom it has started. */
-function mayAsk(socket: Socket, events: DoorEvents): boolean {
+function mayAsk(socket: Socket, events: ControlEvents): boolean {
   // Node gives no other way to a connected socket's descriptor.
   const fd = (socket as unknown as { _handle?: { fd?: number } })._handle?.fd ?? -1;
   const peer = native.peerCredentials(fd);
@@ -46,14 +46,14 @@ function parse(line: string): ServerProgram | undefined {
   }
 }
 
-async function answer(socket: Socket, line: string, events: DoorEvents): Promise<void> {
+async function answer(socket: Socket, line: string, events: ControlEvents): Promise<void> {
   const program = parse(line);
   const problem = program === undefined ? "unknown request" : await events.upgrade(program);
   const reply = problem === undefined ? [{ item: { upgraded: true } }, { done: true }] : [{ error: problem }];
   if (!socket.destroyed) socket.end(reply.map((each) => `${JSON.stringify(each)}\n`).join(""));
 }
 
-function serve(socket: Socket, events: DoorEvents): void {
+function serve(socket: Socket, events: ControlEvents): void {
   socket.on("error", () => socket.destroy());
   if (!mayAsk(socket, events)) {
     socket.destroy();
@@ -70,7 +70,7 @@ function serve(socket: Socket, events: DoorEvents): void {
 }
 
 /** Undefined where the socket cannot be made: the mount does without. */
-export function openDoor(path: string, events: DoorEvents): Server | undefined {
+export function openControlSocket(path: string, events: ControlEvents): Server | undefined {
   const fd = native.unixListen(toBytes(path), 0o600, BACKLOG);
   if (fd < 0) return undefined;
   const server = createServer((socket) => serve(socket, events));

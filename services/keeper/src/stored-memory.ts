@@ -8,7 +8,7 @@ import { sizeOf } from "./registrar.js";
 const SEALED = SEAL.GROW | SEAL.SHRINK | SEAL.WRITE;
 const LIMIT_BYTES = 256 << 20;
 
-export class KeptMemory {
+export class StoredMemory {
   readonly #sizes = new Map<bigint, number>();
   #total = 0;
 

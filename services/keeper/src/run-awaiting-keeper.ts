@@ -6,10 +6,10 @@
 import { isatty } from "node:tty";
 import type { KeeperInfo } from "@sluice/keeper-link";
 import { FsError } from "@sluice/vfs";
-import { FAILED, openHoldings, prepare, say } from "./ground.js";
-import type { Holdings } from "./holdings.js";
+import { FAILED, openResources, prepare, say } from "./setup.js";
+import type { MountResources } from "./mount-resources.js";
 import type { AwaitingConfig } from "./keeper-config.js";
-import { Reception } from "./reception.js";
+import { ServerListener } from "./server-listener.js";
 import { ServerLink } from "./server-link.js";
 import { LOOK_MS, OVER_LIMIT_MS } from "./server-process.js";
 
@@ -20,7 +20,7 @@ const PATIENT_STOPS = 2;
 /** Some 25 days: a longer one would run out at once. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
-interface Visit {
+interface ServerSession {
   link: ServerLink;
   serves: boolean;
   handsOver: boolean;
@@ -28,27 +28,27 @@ interface Visit {
 
 class AwaitingKeeper {
   readonly #config: AwaitingConfig;
-  readonly #holdings: Holdings;
-  readonly #reception: Reception;
+  readonly #resources: MountResources;
+  readonly #listener: ServerListener;
   readonly #ended: Promise<number>;
   #end: (code: number) => void = () => undefined;
-  #visit: Visit | undefined;
+  #session: ServerSession | undefined;
   #restarts = 0;
   #lastDeath: string | undefined;
   #stops = 0;
   /** Runs while nobody serves what is mounted. */
-  #patience: NodeJS.Timeout | undefined;
+  #waitLimit: NodeJS.Timeout | undefined;
   #limit: NodeJS.Timeout | undefined;
   readonly #look: NodeJS.Timeout;
 
   /** @throws FsError where it cannot listen */
-  constructor(config: AwaitingConfig, holdings: Holdings) {
+  constructor(config: AwaitingConfig, resources: MountResources) {
     this.#config = config;
-    this.#holdings = holdings;
+    this.#resources = resources;
     this.#ended = new Promise((resolve) => {
       this.#end = resolve;
     });
-    this.#reception = new Reception(config, () => this.#welcome());
+    this.#listener = new ServerListener(config, () => this.#admitNext());
     this.#look = setInterval(() => this.#lookAtConnection(), LOOK_MS);
   }
 
@@ -58,69 +58,69 @@ class AwaitingKeeper {
     try {
       return await this.#ended;
     } finally {
-      for (const timer of [this.#patience, this.#limit, this.#look]) clearTimeout(timer);
-      this.#reception.close();
-      this.#visit?.link.close();
+      for (const timer of [this.#waitLimit, this.#limit, this.#look]) clearTimeout(timer);
+      this.#listener.close();
+      this.#session?.link.close();
     }
   }
 
   /** The server unmounts; asked again it makes haste; the third time, or where there is none, it is done without. */
   stop(): void {
     this.#stops++;
-    if (this.#visit === undefined || this.#stops > PATIENT_STOPS) return this.#end(0);
-    this.#visit.link.stop();
+    if (this.#session === undefined || this.#stops > PATIENT_STOPS) return this.#end(0);
+    this.#session.link.stop();
     this.#limit ??= setTimeout(() => this.#end(0), Math.min(this.#config.graceMs + STOP_LIMIT_MS, LONGEST_TIMER_MS));
   }
 
   /** Has the server make room for the next one. */
   handOver(): void {
-    this.#visit?.link.drain();
+    this.#session?.link.drain();
   }
 
-  #welcome(): void {
-    if (this.#visit !== undefined || this.#stops > 0) return;
-    const socket = this.#reception.next();
+  #admitNext(): void {
+    if (this.#session !== undefined || this.#stops > 0) return;
+    const socket = this.#listener.next();
     if (socket === undefined) return;
-    const visit: Visit = {
+    const session: ServerSession = {
       serves: false,
       handsOver: false,
-      link: new ServerLink(socket, this.#holdings, {
+      link: new ServerLink(socket, this.#resources, {
         loaded: () => undefined,
-        ready: () => this.#served(visit),
-        handOver: () => (visit.handsOver = true),
-        lost: () => this.#lost(visit),
-        stuck: () => this.#lost(visit),
+        ready: () => this.#served(session),
+        handOver: () => (session.handsOver = true),
+        lost: () => this.#lost(session),
+        stuck: () => this.#lost(session),
       }),
     };
-    this.#visit = visit;
+    this.#session = session;
     const info: KeeperInfo = { keeperPid: process.pid, restarts: this.#restarts, lastDeath: this.#lastDeath };
-    visit.link.greet(info);
+    session.link.greet(info);
   }
 
-  #served(visit: Visit): void {
-    if (!visit.serves && this.#holdings.init !== undefined) say(this.#config.plan.mountpoint, "a server serves");
-    visit.serves = true;
-    clearTimeout(this.#patience);
-    this.#patience = undefined;
+  #served(session: ServerSession): void {
+    if (!session.serves && this.#resources.init !== undefined) say(this.#config.plan.mountpoint, "a server serves");
+    session.serves = true;
+    clearTimeout(this.#waitLimit);
+    this.#waitLimit = undefined;
   }
 
-  #lost(visit: Visit): void {
+  #lost(session: ServerSession): void {
     const { mountpoint } = this.#config.plan;
-    this.#visit = undefined;
-    if (this.#stops > 0 || this.#holdings.connectionOver) return this.#end(0);
-    if (this.#holdings.mounted && this.#holdings.init === undefined) {
+    this.#session = undefined;
+    if (this.#stops > 0 || this.#resources.connectionOver) return this.#end(0);
+    if (this.#resources.mounted && this.#resources.init === undefined) {
       // What it agreed with the kernel died with it: nobody can go on from there.
       say(mountpoint, "the server ended before it served: unmounted; see its log");
       return this.#end(FAILED);
     }
-    if (visit.serves && !visit.handsOver) {
+    if (session.serves && !session.handsOver) {
       this.#restarts++;
       this.#lastDeath = `connection lost at ${new Date().toISOString()}`;
     }
-    if (visit.serves) say(mountpoint, `${visit.handsOver ? "the server has handed over" : "the server is gone"}: ${this.#whatNow()}`);
+    if (session.serves) say(mountpoint, `${session.handsOver ? "the server has handed over" : "the server is gone"}: ${this.#whatNow()}`);
     else say(mountpoint, "a server went away before it served: see its log");
-    if (this.#holdings.mounted) this.#beginWaiting();
-    this.#welcome();
+    if (this.#resources.mounted) this.#beginWaiting();
+    this.#admitNext();
   }
 
   #whatNow(): string {
@@ -131,7 +131,7 @@ class AwaitingKeeper {
   #beginWaiting(): void {
     const { waitMs, plan } = this.#config;
     if (waitMs === null) return;
-    this.#patience ??= setTimeout(
+    this.#waitLimit ??= setTimeout(
       () => {
         say(plan.mountpoint, `no server has come to serve it for ${waitMs / 1000} s: unmounted; start one and this keeper again`);
         this.#end(FAILED);
@@ -141,9 +141,9 @@ class AwaitingKeeper {
   }
 
   #lookAtConnection(): void {
-    if (!this.#holdings.connectionOver) return;
+    if (!this.#resources.connectionOver) return;
     // A server notices by itself, and has its own clearing up to do.
-    if (this.#visit === undefined) this.#end(0);
+    if (this.#session === undefined) this.#end(0);
     else this.#limit ??= setTimeout(() => this.#end(0), OVER_LIMIT_MS);
   }
 }
@@ -155,12 +155,12 @@ function listen(keeper: AwaitingKeeper): void {
 }
 
 /** Keeps a mount for servers that come by themselves, to its end; returns the exit code. */
-export async function keepForServers(config: AwaitingConfig): Promise<number> {
+export async function runAwaitingKeeper(config: AwaitingConfig): Promise<number> {
   prepare();
-  const holdings = await openHoldings(config);
-  if (typeof holdings === "number") return holdings;
+  const resources = await openResources(config);
+  if (typeof resources === "number") return resources;
   try {
-    const keeper = new AwaitingKeeper(config, holdings);
+    const keeper = new AwaitingKeeper(config, resources);
     listen(keeper);
     return await keeper.run();
   } catch (error) {
@@ -168,6 +168,6 @@ export async function keepForServers(config: AwaitingConfig): Promise<number> {
     say(config.plan.mountpoint, error.message);
     return FAILED;
   } finally {
-    await holdings.end();
+    await resources.end();
   }
 }

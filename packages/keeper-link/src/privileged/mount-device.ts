@@ -21,7 +21,7 @@ export interface MountPoint {
   readonly mountId: bigint | undefined;
 }
 
-export type MountPlace = Pick<MountPlan, "mountpoint" | "source" | "subtype" | "flags" | "labels" | "allowOther" | "owner">;
+export type MountRequest = Pick<MountPlan, "mountpoint" | "source" | "subtype" | "flags" | "labels" | "allowOther" | "owner">;
 
 const ROOT = { uid: 0, gid: 0 };
 
@@ -36,14 +36,14 @@ export function openDevice(): number {
  * The mount point as it is now, for `mountOn` to come to it later whatever its path leads to by then. `mountpoint` is a real
  * path. @throws FsError with the reason
  */
-export function openPlace(mountpoint: string): number {
+export function openMountpoint(mountpoint: string): number {
   const fd = native.openat(AT.FDCWD, toBytes(mountpoint), O.PATH | O.DIRECTORY | O.NOFOLLOW | O.CLOEXEC, 0);
   if (fd < 0) throw new FsError(-fd, `cannot mount on ${mountpoint}: ${mountRemedy(-fd)}`);
   return fd;
 }
 
-/** Mounts with an open device, on what `openPlace` opened. @throws FsError with the reason; the device stays open */
-export function mountOn(fuseFd: number, place: MountPlace, at: number): MountPoint {
+/** Mounts with an open device, on what `openMountpoint` opened. @throws FsError with the reason; the device stays open */
+export function mountOn(fuseFd: number, place: MountRequest, at: number): MountPoint {
   const path = toBytes(place.mountpoint);
   // It is known by its path from now on, to be unmounted, and to whoever uses it.
   if (resolve(place.mountpoint) !== path || !isSame(at, path)) {
@@ -55,7 +55,10 @@ export function mountOn(fuseFd: number, place: MountPlace, at: number): MountPoi
 }
 
 /** The words that the kernel's FUSE and security modules take, as mount(2) has them. */
-export function mountData(fuseFd: number, { owner, allowOther, labels = [] }: Pick<MountPlace, "owner" | "allowOther" | "labels">): string {
+export function mountData(
+  fuseFd: number,
+  { owner, allowOther, labels = [] }: Pick<MountRequest, "owner" | "allowOther" | "labels">,
+): string {
   const { uid, gid } = owner ?? ROOT;
   const words = [`fd=${fuseFd}`, `rootmode=${S_IFDIR_OCTAL}`, `user_id=${uid}`, `group_id=${gid}`, "default_permissions"];
   return [...words, ...(allowOther ? ["allow_other"] : []), ...labels].join(",");
@@ -89,12 +92,12 @@ function isInPlace(at: MountPoint): boolean {
 }
 
 /** Opens the device and mounts, on whatever the path leads to. @throws FsError with the reason; nothing stays open then */
-export function mountDevice(place: MountPlace): MountPoint {
+export function mountDevice(place: MountRequest): MountPoint {
   const fuseFd = openDevice();
   let at = -1;
   try {
     const mountpoint = toText(resolve(place.mountpoint));
-    at = openPlace(mountpoint);
+    at = openMountpoint(mountpoint);
     return mountOn(fuseFd, { ...place, mountpoint }, at);
   } catch (error) {
     native.close(fuseFd);
@@ -167,7 +170,7 @@ export function deviceRemedy(errno: number): string {
   }
 }
 
-function refusalOf(errno: number, { labels = [] }: Pick<MountPlace, "labels">): string {
+function refusalOf(errno: number, { labels = [] }: Pick<MountRequest, "labels">): string {
   return errno === Errno.EINVAL && labels.length > 0
     ? `the kernel does not take ${labels.join(",")}; give a label that its policy knows`
     : mountRemedy(errno);

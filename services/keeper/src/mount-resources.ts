@@ -12,13 +12,13 @@ import {
   type OpenLayers,
   openDevice,
   openLayers,
-  openPlace,
+  openMountpoint,
   unmountDevice,
 } from "@sluice/keeper-link";
 import { native, POLL, SEAL, toBytes } from "@sluice/native";
 import { Errno, FsError } from "@sluice/vfs";
 import { discard, discarded } from "./discard.js";
-import { KeptMemory } from "./kept-memory.js";
+import { StoredMemory } from "./stored-memory.js";
 import { isOf, mountIdOf, registerChecked } from "./registrar.js";
 
 /** Descriptors that are never given to the store: for links, logs, what Node opens, and what came and is about to be closed. */
@@ -26,7 +26,7 @@ const RESERVED_FDS = 384;
 /** More would not be of use to a server either: its own limit is the same. */
 const STORE_LIMIT = 16_384;
 
-export class Holdings {
+export class MountResources {
   readonly fuseFd: number;
   readonly journalFd: number;
   readonly layers: OpenLayers;
@@ -34,7 +34,7 @@ export class Holdings {
   init: Buffer | undefined;
   readonly #plan: MountPlan;
   readonly #store = new Map<bigint, number>();
-  readonly #memory = new KeptMemory();
+  readonly #memory = new StoredMemory();
   readonly #backingIds = new Set<number>();
   /** A server has each file that it registers open, or had. */
   readonly #backingLimit: number;
@@ -57,7 +57,7 @@ export class Holdings {
       release();
     };
     this.#clones = new Set(this.#roots().map(mountIdOf));
-    this.#place = openPlace(plan.mountpoint);
+    this.#place = openMountpoint(plan.mountpoint);
     this.fuseFd = openDevice();
     this.journalFd = makeJournal();
     const { soft } = native.nofileLimit();
