@@ -1,6 +1,6 @@
-// Three kinds of tests: those beside the sources, which need nothing and run side by side; those in test/, which mount, one
-// file at a time, since they share the machine's mount table, loop devices and processors; and, of these, the long ones that
-// share no more than processors, two at a time.
+// Tests beside the sources run in parallel; most of them need no build (`npm run test:unit`). Tests in test/ mount, and run one
+// file at a time, since they share the machine's mount table, loop devices and processors. The long ones among them that share
+// only processors run in pairs.
 import { defineConfig } from "vitest/config";
 
 /** Neither loop devices nor module parameters, nothing counted or timed that another mount would change. */
@@ -13,6 +13,21 @@ const PAIRED = [
   "test/portable/conformance.test.ts",
 ];
 
+/** They start our programs or workers, and so need a build; the last one needs a heap of its own. */
+const NEED_PROCESSES = [
+  "packages/decision-client/src/restart.test.ts",
+  "packages/engine-fuse-native/src/addon.test.ts",
+  "packages/policy-backends/src/{content,hostile}.test.ts",
+  "packages/policy-backends/src/{cedar,combine,opa-wasm}/*.test.ts",
+  "packages/policy-backends/src/source/bundle.test.ts",
+  "packages/testkit/src/run-script.test.ts",
+  "services/decision/src/{decision-service,hostile-policies,hot-swap,policy-run}.test.ts",
+  "packages/runtime/src/keep-pauses-short.test.ts",
+];
+
+/** Of the packages' `exports`: tests import the TypeScript sources, so nothing has to be compiled before them. */
+const FROM_SOURCES = { conditions: ["@sluice/source", "node"] };
+
 const SETUP = "./packages/testkit/src/file-setup.ts";
 
 export default defineConfig({
@@ -20,9 +35,26 @@ export default defineConfig({
     pool: "forks",
     projects: [
       {
+        resolve: FROM_SOURCES,
+        ssr: { resolve: FROM_SOURCES },
         test: {
           name: "unit",
           include: ["packages/*/src/**/*.test.ts", "services/*/src/**/*.test.ts"],
+          exclude: NEED_PROCESSES,
+          // Files share a process: half of the time goes into loading the same modules otherwise.
+          isolate: false,
+          maxWorkers: "100%",
+          testTimeout: 20_000,
+          sequence: { groupOrder: 0 },
+        },
+      },
+      {
+        resolve: FROM_SOURCES,
+        ssr: { resolve: FROM_SOURCES },
+        test: {
+          name: "processes",
+          include: NEED_PROCESSES,
+          maxWorkers: "100%",
           testTimeout: 20_000,
           sequence: { groupOrder: 0 },
         },

@@ -1,4 +1,4 @@
-// Builds what is out of date: the addon, every TypeScript project, then the bundle. Depends on nothing but Node.
+// Builds what is out of date: the addon, every TypeScript project, the bundle. Depends on nothing but Node.
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
@@ -35,4 +35,21 @@ export function buildTypescript() {
 /** A process of its own, since what it joins modules with may have been installed a moment ago. */
 export function buildBundle() {
   return runNode([join(root, "packages/dev/bundle.mjs")]);
+}
+
+/** @param {string} message @returns {never} */
+export function giveUp(message) {
+  console.error(`sluice: ${message}`);
+  process.exit(1);
+}
+
+const STEPS = {
+  addon: { build: buildNative, failure: "the native addon was not built; the messages above say what is missing" },
+  types: { build: buildTypescript, failure: "the TypeScript build failed; its messages are above" },
+  bundle: { build: buildBundle, failure: "the modules could not be joined; the messages above say why" },
+};
+
+/** @param {readonly (keyof typeof STEPS)[]} steps in this order */
+export function buildOrExit(steps) {
+  for (const step of steps) if (!STEPS[step].build()) giveUp(STEPS[step].failure);
 }

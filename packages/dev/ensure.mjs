@@ -2,16 +2,10 @@
 // installs where node_modules is out of step with the lock file, then builds what is out of date.
 // Runs before anything is installed, so it imports nothing but Node and its neighbours.
 import { spawnSync } from "node:child_process";
-import { buildBundle, buildNative, buildTypescript, root } from "./build.mjs";
+import { buildOrExit, giveUp, root } from "./build.mjs";
 import { whyInstall } from "./lock-step.mjs";
 
 const OLDEST_NODE = [20, 19];
-
-/** @param {string} message @returns {never} */
-function giveUp(message) {
-  console.error(`sluice: ${message}`);
-  process.exit(1);
-}
 
 function requireNode() {
   const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
@@ -39,9 +33,6 @@ function ensureInstalled() {
 
 requireNode();
 ensureInstalled();
-// `npm run check` builds as one of its own steps, so that a type error is one finding among others.
-if (!process.argv.includes("--install-only")) {
-  if (!buildNative()) giveUp("the native addon was not built; the messages above say what is missing");
-  if (!buildTypescript()) giveUp("the TypeScript build failed; its messages are above");
-  if (!buildBundle()) giveUp("the modules could not be joined; the messages above say why");
-}
+// `npm run check` and `npm test` build by themselves what they need; unit tests load the sources and the addon alone.
+if (process.argv.includes("--addon-only")) buildOrExit(["addon"]);
+else if (!process.argv.includes("--install-only")) buildOrExit(["addon", "types", "bundle"]);

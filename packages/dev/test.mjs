@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { root } from "./build.mjs";
+import { buildOrExit, root } from "./build.mjs";
 import { clearLeaks, findLeaks } from "./tests/leaks.mjs";
 import { runInPrivate } from "./tests/private-scratch.mjs";
 import { makePrograms } from "./tests/programs.mjs";
@@ -25,8 +25,15 @@ const SETTLE_MS = 3000;
 /** Where this script is started by itself, once more, in a mount namespace of its own: then all this is there. */
 const BASE = process.env["SLUICE_TEST_BASE"];
 
+/** A test file starts few programs: joining their modules takes longer than starting them from dist/. */
+function needsBundle(/** @type {readonly string[]} */ argv) {
+  const paths = argv.filter((argument) => !argument.startsWith("-"));
+  return paths.length === 0 || paths.some((path) => path.startsWith("test/") && !path.endsWith(".test.ts"));
+}
+
 /** Everything of this run lies below it. @returns {Promise<never>} */
 async function withScratchBase() {
+  buildOrExit(needsBundle(process.argv.slice(2)) ? ["addon", "types", "bundle"] : ["addon", "types"]);
   const base = mkdtempSync(join(process.env["SLUICE_TEST_ROOT"] ?? tmpdir(), "sluice-"));
   // Decision services drop to another user and must still reach their socket below it.
   chmodSync(base, 0o755);

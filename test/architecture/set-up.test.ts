@@ -1,7 +1,7 @@
 // What `npm start` and `npm test` do before anything else, and what `npm test` makes of the results.
 import { spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
-import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import {
@@ -21,6 +21,8 @@ import { firstDifference, type LockedPackages, whyInstall } from "../../packages
 import { clearLeaks, findLeaks } from "../../packages/dev/tests/leaks.mjs";
 import { makePrograms, packagesOf } from "../../packages/dev/tests/programs.mjs";
 import { describeSkips, summarize } from "../../packages/dev/tests/summary.mjs";
+
+type Exports = Readonly<Record<string, Readonly<Record<string, string>>>>;
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 
@@ -82,6 +84,21 @@ describe("the lock file and node_modules", () => {
 
   test("are in step here, where the tests run", () => {
     expect(whyInstall(root)).toBeUndefined();
+  });
+});
+
+describe("the exports of a package", () => {
+  const homes = ["packages", "services"].flatMap((group) => readdirSync(join(root, group)).map((name) => `${group}/${name}`));
+  const exported = homes.flatMap((home) => {
+    const { exports = {} } = JSON.parse(readFileSync(join(root, home, "package.json"), "utf8")) as { exports?: Exports };
+    return Object.entries(exports).map(([name, conditions]) => ({ home, name, conditions }));
+  });
+
+  test.each(exported)("of $home name the source of $name first, so that unit tests need no build", ({ home, conditions }) => {
+    const [condition, source] = Object.entries(conditions)[0] ?? ["", ""];
+    expect(condition).toBe("@sluice/source");
+    expect(existsSync(join(root, home, source))).toBe(true);
+    expect(conditions["default"]).toBe(source.replace("./src/", "./dist/").replace(/\.ts$/, ".js"));
   });
 });
 

@@ -4,12 +4,16 @@ import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { runScript } from "@sluice/testkit";
-import { expect, test } from "vitest";
+import { beforeAll, expect, test } from "vitest";
+import { buildBundle } from "../../packages/dev/build.mjs";
 
 const BUNDLE = fileURLToPath(new URL("../../bundle/", import.meta.url));
 const STATIC_IMPORT = /^(?:import|export)(?:[^;"]*? from)? "(\.[^"]+)"/gm;
 /** Before each module that a file holds stands its path. */
 const MODULE = /^\/\/ (?:.*node_modules\/((?:@[^/\s]+\/)?[^/\s]+)|((?:packages|services)\/[^/\s]+))\/\S+$/gm;
+
+// `npm test -- FILE` makes no bundle.
+beforeAll(() => expect(buildBundle()).toBe(true));
 
 /** The packages, ours and others, of which a file holds modules. */
 function packagesIn(file: string): string[] {
