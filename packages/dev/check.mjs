@@ -91,6 +91,12 @@ const STEPS = [
     remedy: "rename or reword",
   },
   {
+    name: "prose",
+    run: () => run(process.execPath, ["packages/dev/prose.mjs"]),
+    reason: "a reader who has to parse a sentence twice stops reading; the rules are packages/dev/prose/style.mjs",
+    remedy: "reword; `node packages/dev/prose.mjs --summary FOLDER` lists all that a folder has",
+  },
+  {
     name: "generated code",
     run: () => run(process.execPath, ["packages/dev/generate.mjs", "--check"]),
     reason: "what both services speak must be what proto/ says, and the rule reference what the schema says",
