@@ -139,12 +139,12 @@ describe("a run whose scratch directory is not hidden", () => {
 
 describe("the list of system packages", () => {
   const installed = (name: string): string[] =>
-    [...readFileSync(join(root, name), "utf8").matchAll(/apt-get install ([a-z][a-z0-9 .-]*[a-z0-9])`/g)].map(([, names = ""]) => names);
+    [...readFileSync(join(root, name), "utf8").matchAll(/apt-get install ([a-z][a-z0-9\s.-]*[a-z0-9])`/g)].map(([, names = ""]) => names);
 
   test("is what README says to install, for a start and for every test", () => {
     const [start, every] = installed("README.md");
-    expect(start?.split(" ")).toEqual(packagesOf(["start"]));
-    expect(every?.split(" ")).toEqual(packagesOf(["test"]).toSorted());
+    expect(start?.split(/\s/)).toEqual(packagesOf(["start"]));
+    expect(every?.split(/\s/)).toEqual(packagesOf(["test"]).toSorted());
   });
 
   test("is what the run on a new machine installs, and names each package once", async () => {
