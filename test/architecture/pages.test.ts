@@ -44,6 +44,13 @@ test("docs/README.md names every page of docs/", () => {
   expect(names.filter((name) => !index.includes(`](${name})`))).toEqual([]);
 });
 
+test("every file and folder that ARCHITECTURE.md names exists", () => {
+  const named = [...read("ARCHITECTURE.md").matchAll(/`([\w.-]+\/[\w./-]*)`/g)].map(([, path = ""]) => path);
+  const ours = named.filter((path) => /\.(ts|mjs|c|json)$|^(packages|services|proto|deploy|test)\//.test(path));
+  expect(ours.length).toBeGreaterThan(20);
+  expect(ours.filter((path) => !["", "packages", "packages/overlay/src"].some((base) => existsSync(join(root, base, path))))).toEqual([]);
+});
+
 describe("README.md", () => {
   const lines = read("README.md").trimEnd().split("\n");
 
