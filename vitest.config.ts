@@ -83,7 +83,7 @@ export default defineConfig({
           setupFiles: [SETUP],
         },
       },
-      // What is most likely to differ where requests come by io_uring. `SLUICE_TRANSPORT=uring npm test -- …` runs any other so.
+      // The tests that io_uring is most likely to break. `SLUICE_TRANSPORT=uring npm test -- …` runs any other by it.
       {
         test: {
           name: "uring",

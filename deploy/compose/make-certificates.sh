@@ -1,6 +1,6 @@
 #!/bin/sh
-# Makes what mutual TLS between the mount service and the decision services needs: an authority of your own, a
-# certificate for each of the two, in PEM. Safe to run again: what is still good for 30 days is left as it is.
+# Makes the files of mutual TLS between the mount service and the decision services: an authority of your own, and a
+# certificate for each of the two, in PEM. Safe to run again: a certificate that is good for 30 more days stays.
 #
 # Usage: make-certificates.sh [--renew] DIRECTORY
 #   DIRECTORY/authority  ca.key, ca.pem: for this script alone; no container gets the key

@@ -18,7 +18,7 @@ if (target === undefined) {
 
 const locked = JSON.parse(readFileSync(join(root, "package-lock.json"), "utf8")).packages;
 
-/** Where `name`, imported from the locked package at `from`, is found: Node's own walk up, over the lock file's keys. */
+/** Finds `name`, imported from the locked package at `from`: Node's own walk up, over the lock file's keys. */
 const locate = (from, name) => {
   for (let at = from; ; at = at.slice(0, Math.max(0, at.lastIndexOf("node_modules") - 1))) {
     const candidate = at === "" ? `node_modules/${name}` : `${at}/node_modules/${name}`;
@@ -43,7 +43,7 @@ const closure = (start) => {
   return found;
 };
 
-/** What is never loaded: declarations, sources, source maps, and what is made for browsers or another system. Licences stay. */
+/** Leaves out files that are never loaded: declarations, sources, source maps, builds for browsers or other systems. Licences stay. */
 const loaded = (file) => !/\.(ts|mts|cts|map)$|\/cedar-wasm\/(esm|web)$/.test(file);
 const OTHER_SYSTEMS = /-darwin$/;
 
@@ -61,7 +61,7 @@ if (readdirSync(target).length > 0) {
   process.stderr.write(`collect-runtime: ${target}: not empty: name a new directory\n`);
   process.exit(2);
 }
-// In a checkout the addon and the console are links in it. What is there for checkouts only is left out.
+// In a checkout the addon and the console are links in it. A file that only checkouts need is left out.
 cpSync(join(root, "bundle"), target, { recursive: true, dereference: true, filter: (file) => !file.endsWith("/inputs.json") });
 // An optional one may be missing.
 const outside = OUTSIDE.map((name) => `node_modules/${name}`).filter((path) => existsSync(join(root, path)));

@@ -5,7 +5,7 @@
 #
 # Usage: import-base-images.sh [--tar-only]
 # The tar is kept in $SLUICE_IMAGE_CACHE, by default ~/.cache/sluice; --tar-only makes it and needs no Docker, so that
-# the import can happen later where there is no network.
+# the import can happen later, on a machine without a network.
 set -eu
 
 image=node:20-trixie-slim

@@ -1,5 +1,5 @@
-// Makes the bucket that a `kind: nats` file names, where there is none yet, then runs `sluice policy publish` with the
-// same arguments. Making buckets is otherwise an administrator's work, with `nats kv add`.
+// Creates the bucket that a `kind: nats` file names, if it does not exist, then runs `sluice policy publish` with the
+// same arguments. Creating buckets is otherwise an administrator's work, with `nats kv add`.
 //
 // Usage: publish-policy.mjs POLICY_FILE --to NATS_FILE   exit code: that of the command
 import { spawnSync } from "node:child_process";

@@ -23,7 +23,7 @@ trap 'clean; exit 130' INT TERM
 container=$(docker create --pull never "$image")
 mkdir "$directory/rootfs"
 docker export "$container" | tar -x --anchored --exclude dev --exclude ./dev -C "$directory/rootfs"
-# What config.json mounts onto.
+# The mount points of config.json.
 mkdir -p "$directory/rootfs/host" "$directory/rootfs/dev" "$directory/rootfs/run/docker/plugins" "$directory/rootfs/var/lib/sluice/volume-plugin"
 cp "$here/config.json" "$directory/config.json"
 docker plugin create "$name" "$directory" >/dev/null
