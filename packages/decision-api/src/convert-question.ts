@@ -177,7 +177,7 @@ export function questionToProto(question: Question): wire.Question {
   };
 }
 
-/** Why this question goes over a bound of the contract, as a sentence; undefined where it keeps them all. */
+/** The bound of the contract that this question exceeds, as a sentence; undefined if it exceeds none. */
 export function questionExcess(question: Question): string | undefined {
   const { paths, xattrs } = question.resource;
   if (paths.length > QUESTION_LIMITS.paths) return `the file has more than ${QUESTION_LIMITS.paths} names`;

@@ -7,7 +7,7 @@ import type * as wire from "./gen/sluice/decision/v1/decision.js";
 import { ANSWER_LIMITS, QUESTION_LIMITS } from "./limits.js";
 import { ACCESS_OF, FACT_OF, FIELD_OF, WIRE_ACCESS, WIRE_FACT, WIRE_FIELD } from "./wire-names.js";
 
-/** undefined where one of them is unknown. */
+/** undefined if one of them is unknown. */
 function allKnown<Word>(numbers: readonly number[], words: ReadonlyMap<number, Word>): readonly Word[] | undefined {
   const known: Word[] = [];
   for (const number of numbers) {

@@ -127,7 +127,7 @@ describe("decisions", () => {
     expect(code(() => decisionFromProto({ ...decisionToProto(decision), ...spoilt }))).toBe("malformed");
   });
 
-  it("that are missing are malformed", () => {
+  it("refuses missing answers as malformed", () => {
     expect(code(() => decisionFromProto(undefined))).toBe("malformed");
   });
 });
@@ -156,7 +156,7 @@ describe("capabilities", () => {
 });
 
 describe("ids", () => {
-  it("never repeat", () => {
+  it("mints ids that never repeat", () => {
     const mint = mintIds("d");
     const other = mintIds("d");
     const seen = new Set<string>();

@@ -1,6 +1,6 @@
 /**
- * Answers between domain and wire; convert-question.ts has the questions. Strict on the way in: what is unknown denies,
- * what is malformed is no answer at all (`DecisionError` "malformed").
+ * Answers between domain and wire; convert-question.ts has the questions. Strict on the way in: an unknown effect or
+ * obligation denies, and a malformed answer is no answer at all (`DecisionError` "malformed").
  */
 import { type Access, type Decision, DecisionError, type Obligation, type PolicyCapabilities, type PolicyRevision } from "./domain.js";
 import { scopeFromProto, scopeToProto } from "./convert-scope.js";
@@ -81,7 +81,7 @@ export function decisionToProto(decision: Decision): wire.Decision {
 
 /**
  * Throws `DecisionError` "malformed". An access that this version does not know is left out: it cannot be asked for.
- * "Nothing needs to be asked" is believed only where nothing else is claimed.
+ * "Nothing needs to be asked" is believed only if nothing else is claimed.
  */
 export function capabilitiesFromProto(capabilities: wire.Capabilities | undefined): PolicyCapabilities {
   if (capabilities === undefined) throw malformed("it holds no capabilities");

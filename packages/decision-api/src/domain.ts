@@ -30,7 +30,7 @@ export interface Subject {
   uid: number;
   gid: number;
   groups?: readonly number[];
-  /** The caller's thread id; 0 where it is not visible. For logs. */
+  /** The caller's thread id; 0 if it is not visible. For logs. */
   pid: number;
   executable?: string;
   cgroup?: string;
@@ -55,9 +55,9 @@ export interface Resource {
   uid: number;
   gid: number;
   xattrs: ReadonlyMap<string, Uint8Array>;
-  /** Absent: not looked for, or missing. Empty where there is no content. */
+  /** Absent: not looked for, or missing. Empty if there is no content. */
   head?: Head;
-  /** SHA-256 of the content, hexadecimal; "" where there is none. Absent: not looked for, or missing. */
+  /** SHA-256 of the content, hexadecimal; "" if there is no content. Absent: not looked for, or missing. */
   digest?: string;
 }
 
@@ -77,8 +77,8 @@ export interface Question {
   openFlags: number;
   missing: readonly MissingFact[];
   /**
-   * Facts that were looked for, named as in `MissingFact`: one that is absent and not among them counts as missing. Where
-   * this is left out, the client fills in what the policy in force as it is asked looks at.
+   * Facts that were looked for, named as in `MissingFact`: an absent fact that is not among them counts as missing. If
+   * this is left out, the client fills in the facts that the policy in force looks at when the question is asked.
    */
   lookedFor?: readonly string[];
   /** The span that asks (W3C traceparent). Absent: the question is not traced. Never looked at to decide. */
@@ -91,15 +91,15 @@ export interface PolicyRevision {
   digest: string;
 }
 
-/** What must be done if the open is let through; one that is not known denies. */
+/** A duty of the mount if it lets the open through; an unknown one denies. */
 export interface Obligation {
   name: string;
   value: string;
 }
 
 /**
- * Where an answer came from: the service, the service when a second replica was asked because the first was slow, a kept
- * answer whose scope covers the question, no policy at all, a kept answer in an outage, or the outage mode itself.
+ * The origin of an answer: the service, a second replica of it because the first was slow, a cached answer whose scope
+ * covers the question, no policy at all, a cached answer in an outage, or the outage mode itself.
  */
 export type DecisionSource = "service" | "hedge" | "cache" | "none" | "stale" | "outage";
 
@@ -112,7 +112,7 @@ export type ResourceFact = "layer" | "kind" | "size" | "mode" | "owner" | "conte
 export interface CacheScope {
   /** A directory below the mount, "" for its root: every path below it. Undefined: the names of the question alone. */
   subtree: string | undefined;
-  /** What was looked at; its values, taken afresh, must be those of the question that was answered. */
+  /** The fields that were looked at; read again, they must have the values of the answered question. */
   subject: readonly SubjectField[];
   resource: readonly ResourceFact[];
   xattrs: readonly string[];
@@ -122,7 +122,7 @@ export interface CacheScope {
   ttlMs: number | undefined;
 }
 
-/** What an open gets while no decision can be had. */
+/** The effect on an open while no decision can be had. */
 export type OutageEffect = "deny" | "mediate" | "stale";
 
 export interface Decision {
@@ -131,7 +131,7 @@ export interface Decision {
   errno: number;
   decisionId: string;
   policyId: string;
-  /** "default" where no rule matched. */
+  /** "default" if no rule matched. */
   rule: string;
   revision: PolicyRevision;
   reason: string;
@@ -139,13 +139,13 @@ export interface Decision {
   source: DecisionSource;
   /** Absent: for this question alone, never to be kept. */
   scope?: CacheScope | undefined;
-  /** What the rule wants in an outage; absent: what the mount is configured to. */
+  /** The rule's effect in an outage; absent: the mount's own outage mode. */
   onOutage?: OutageEffect | undefined;
 }
 
 /**
- * What is about to be asked, before a question is made of it: each fact is read when it is asked for, and read afresh.
- * So a kept answer costs only the facts that it depends on. Names and values as in `Question`.
+ * The facts of an operation, before they become a question. Each fact is read when it is needed, as it is now, so a
+ * cached answer costs only the facts that it depends on. Names and values as in `Question`.
  */
 export interface Inquiry {
   readonly operation: Operation;
@@ -153,16 +153,16 @@ export interface Inquiry {
   readonly paths: readonly string[];
   readonly uid: number;
   readonly gid: number;
-  /** One of the other facts as text, equal where the fact is equal; undefined where it cannot be read. */
+  /** One of the other facts as text, equal if the fact is equal; undefined if it cannot be read. */
   fact(fact: TextFact): string | undefined;
   xattr(name: string): string | undefined;
 }
 /** Facts of an `Inquiry` that come as text. */
 export type TextFact = Exclude<SubjectField, "uid" | "gid"> | ResourceFact;
-/** What `Inquiry.xattr` gives where the file has no such attribute: no value can be equal to it. */
+/** The result of `Inquiry.xattr` if the file has no such attribute: no value can be equal to it. */
 export const NO_XATTR = "-";
 
-/** What the policy in force looks at. */
+/** The accesses and facts that the policy in force looks at. */
 export interface PolicyCapabilities extends FactNeeds {
   revision: PolicyRevision;
   policyId: string;
@@ -171,7 +171,7 @@ export interface PolicyCapabilities extends FactNeeds {
   unconditionalGrant: boolean;
   /** Names of rules that look at who asks, for an engine that does not know it. Absent: none. */
   callerRules?: readonly string[];
-  /** What is wrong with the newest edit of the policy, which is therefore not in force. Absent: the newest edit is. */
+  /** The mistake in the newest edit of the policy, which is therefore not in force. Absent: the newest edit is in force. */
   refusedEdit?: string;
   /** The policy in a few words, for people: "3 rules, default grant". Absent: the service does not say. */
   summary?: string;
@@ -191,7 +191,7 @@ export class DecisionError extends Error {
   }
 }
 
-/** Counts since the start, and what is kept now. */
+/** Counts since the start, and the present size. */
 export interface CacheStatus {
   entries: number;
   /** An estimate of what they take. */
@@ -217,7 +217,7 @@ export interface DeciderStatus {
 
 /** Answers questions. A promise rejects with `DecisionError` only. */
 export interface Decider {
-  /** At once where nothing has to be waited for. `signal` is the caller's interruption. */
+  /** At once unless something has to be waited for. `signal` is the caller's interruption. */
   decide(question: Question, signal: AbortSignal | undefined): Decision | Promise<Decision>;
   /**
    * A kept answer that holds for this, at once and without a question; undefined where one must be asked, and for an answer with

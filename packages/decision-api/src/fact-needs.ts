@@ -37,7 +37,7 @@ export function coversFactNeeds(carried: FactNeeds, needed: FactNeeds): boolean 
   );
 }
 
-/** What any of them needs. */
+/** The facts that any of them needs. */
 export function uniteFactNeeds(all: readonly FactNeeds[]): FactNeeds {
   return {
     needsGroups: all.some((each) => each.needsGroups),
@@ -49,7 +49,7 @@ export function uniteFactNeeds(all: readonly FactNeeds[]): FactNeeds {
   };
 }
 
-/** What a policy that looks at these has its asker look for, as `Question.lookedFor` has it. Head and digest say it themselves. */
+/** The facts that a policy with these needs has its asker look for, as in `Question.lookedFor`. Head and digest tell by themselves. */
 export function factsLookedFor({ xattrs, needsGroups, needsExecutable, needsCgroup }: FactNeeds): readonly string[] {
   const facts = xattrs.map((name) => `resource.xattr.${name}`);
   if (needsGroups) facts.push("subject.groups");

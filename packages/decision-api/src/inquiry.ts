@@ -1,6 +1,6 @@
 /**
- * The facts of a question in the form in which an `Inquiry` gives them: what a kept answer is compared by. Whoever reads
- * facts afresh writes them with the same functions, so that equal facts are equal text.
+ * The facts of a question in the form in which an `Inquiry` gives them: cached answers are compared by these. Every
+ * reader of current facts writes them with the same functions, so that equal facts are equal text.
  */
 import { type Head, type Inquiry, NO_XATTR, type Question, type TextFact } from "./domain.js";
 

@@ -1,4 +1,4 @@
-/** Bounds of the contract, the same at both ends: what goes over them is refused, never cut short. */
+/** Bounds of the contract, the same at both ends: a message that exceeds them is refused, never cut short. */
 
 /** A digest, of a policy or of a file. */
 export const SHA256_HEX = /^[0-9a-f]{64}$/;
@@ -47,7 +47,7 @@ export const REPORT_LIMITS = {
 
 /** One gRPC message, both ways. */
 export const MAX_MESSAGE_BYTES = 4 * 1024 * 1024;
-/** What a client puts into one batch. */
+/** The largest batch that a client sends. */
 export const MAX_BATCH_QUESTIONS = 128;
-/** What a server takes in one batch: more is refused as overloaded. */
+/** The largest batch that a server takes: it refuses a larger one as overload. */
 export const MAX_ACCEPTED_QUESTIONS = 1024;

@@ -1,4 +1,4 @@
-/** What a mount tells a service's console of itself, between domain and wire. Nothing is decided by it. */
+/** A mount's report about itself for a service's console, between domain and wire. Nothing is decided by it. */
 import { type Effect, DecisionError } from "./domain.js";
 import * as wire from "./gen/sluice/decision/v1/decision.js";
 import { REPORT_LIMITS } from "./limits.js";
@@ -9,10 +9,10 @@ export interface LayerReport {
   /** At the mount service's host. */
   path: string;
   fileSystem: string;
-  /** Undefined where it was not found out. */
+  /** Undefined if unknown. */
   stackDepth: number | undefined;
   passthrough: boolean;
-  /** Why it is not eligible; empty where it is. */
+  /** Why it is not eligible; empty if it is. */
   reason: string;
 }
 
@@ -25,12 +25,12 @@ export interface GrantReport {
   write: boolean;
   uid: number;
   pid: number;
-  /** Empty where there was no policy. */
+  /** Empty if there was no policy. */
   rule: string;
   decisionId: string;
   /** Milliseconds since 1970. */
   sinceMs: number;
-  /** What the policy in force would say. */
+  /** The answer of the policy in force. */
   now: Effect;
 }
 
@@ -51,7 +51,7 @@ export interface MountReport {
   openFiles: Readonly<Record<string, number>>;
 }
 
-/** What a Date can hold. */
+/** The largest time of a Date. */
 const LAST_DATE_MS = 8_640_000_000_000_000n;
 
 const cut = (text: string): string => (text.length <= REPORT_LIMITS.textLength ? text : `${text.slice(0, REPORT_LIMITS.textLength - 1)}…`);
@@ -95,7 +95,7 @@ function withinLimits({ layers, grants, openFiles, ...rest }: wire.MountReport):
   );
 }
 
-/** Throws `DecisionError` "malformed" where it goes over the limits. */
+/** Throws `DecisionError` "malformed" if it exceeds the limits. */
 export function mountReportFromProto(report: wire.MountReport): MountReport {
   if (!withinLimits(report)) throw new DecisionError("malformed", "report of a mount is larger than the contract allows");
   const { layers, grants, ...rest } = report;

@@ -1,4 +1,4 @@
-/** What a path below the mount may look like on the wire. */
+/** The form of a path below the mount on the wire. */
 import { QUESTION_LIMITS } from "./limits.js";
 
 const SLASH = 0x2f;

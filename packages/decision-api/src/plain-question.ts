@@ -35,7 +35,7 @@ const OPERATION_OF: Readonly<Partial<Record<Access, Operation>>> = {
   metadata: "setattr",
 };
 
-/** The operation that asks for an access by itself, where nobody says which it is. */
+/** The operation that asks for an access by itself, if nobody names one. */
 export function usualOperation(access: Access | undefined): Operation {
   return (access === undefined ? undefined : OPERATION_OF[access]) ?? "open";
 }

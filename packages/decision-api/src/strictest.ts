@@ -1,7 +1,7 @@
 /** Several answers as one: the strictest holds, with the obligations of all, and for what all of them looked at. */
 import { type CacheScope, type Effect, type Obligation, STRICTNESS } from "./domain.js";
 
-/** What a verdict of a policy and the decision of a service have in common. */
+/** The common part of a policy's answer and a service's decision. */
 interface Answer {
   effect: Effect;
   obligations: readonly Obligation[];
@@ -34,7 +34,7 @@ function narrower(one: CacheScope, other: CacheScope): CacheScope {
   };
 }
 
-/** What holds only while all of these would answer the same. One that may not be kept: none. */
+/** A scope in which all of these answer the same. If one may not be cached: none. */
 export function mergeScopes(answers: readonly Pick<Answer, "scope">[]): CacheScope | undefined {
   return answers.map(({ scope }) => scope).reduce((one, other) => one && other && narrower(one, other));
 }

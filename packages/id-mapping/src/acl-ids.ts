@@ -17,7 +17,7 @@ function isAcl(value: DataView): boolean {
 
 function each(value: Uint8Array, change: (tag: number, id: number) => number | undefined): boolean {
   const view = new DataView(value.buffer, value.byteOffset, value.byteLength);
-  // What is no ACL is for others to refuse.
+  // Anything but an ACL is for others to refuse.
   if (!isAcl(view)) return true;
   for (let at = HEADER_BYTES; at < view.byteLength; at += ENTRY_BYTES) {
     const tag = view.getUint16(at, true);
@@ -34,7 +34,7 @@ export function showAcl(value: Uint8Array, mapping: IdMapping): void {
   each(value, (tag, id) => (tag === TAG.USER ? mapping.uids : mapping.gids).toShown(id));
 }
 
-/** A copy with the layers' ids; undefined where one of them has none. */
+/** A copy with the layers' ids; undefined if one of them has none. */
 export function aclForLayer(value: Uint8Array, mapping: IdMapping): Uint8Array | undefined {
   const copy = Uint8Array.from(value);
   return each(copy, (tag, id) => (tag === TAG.USER ? mapping.uids : mapping.gids).toLayer(id)) ? copy : undefined;

@@ -7,7 +7,7 @@ const ranges = [
   { layer: 1, shown: 110_000, count: 65_536 },
 ];
 
-test("ranges map both ways, and what is in none has no place", () => {
+test("maps ranges both ways, and an id outside of them nowhere", () => {
   const map = new IdMap(ranges, undefined);
   expect([0, 1, 65_536].map((id) => map.toShown(id))).toEqual([1000, 110_000, 175_535]);
   expect(map.toShown(65_537)).toBe(OVERFLOW_ID);
@@ -55,7 +55,7 @@ test("an ACL's named users and groups are mapped, and nothing else of it", () =>
   expect(aclForLayer(acl(0, 5), mapping)).toBeUndefined();
 });
 
-test("what is no ACL is left alone", () => {
+test("leaves attributes alone that are no ACL", () => {
   const mapping = { uids: new IdMap(ranges, undefined), gids: new IdMap(ranges, undefined) };
   for (const bytes of [[], [2, 0], [3, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0], [2, 0, 0, 0, 2, 0]]) {
     expect(aclForLayer(Uint8Array.from(bytes), mapping)).toEqual(Uint8Array.from(bytes));

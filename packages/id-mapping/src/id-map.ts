@@ -1,4 +1,4 @@
-/** A mapping of user or group ids between what lies on the layers and what the mount shows. No file system here. */
+/** A mapping of user or group ids between the layers and the view of the mount. No file system here. */
 
 /** `count` ids from `layer` up, shown as those from `shown` up. */
 export interface IdRange {
@@ -7,7 +7,7 @@ export interface IdRange {
   count: number;
 }
 
-/** What an id without a place in the mapping is shown as, as everywhere in the kernel. */
+/** An id without a place in the mapping is shown as this one, as everywhere in the kernel. */
 export const OVERFLOW_ID = 65_534;
 /** The kernel's "no id": never a user or group. */
 const NO_ID = 0xffff_ffff;
@@ -17,7 +17,7 @@ export class IdMap {
   readonly #ranges: readonly IdRange[];
   readonly #squashed: number | undefined;
 
-  /** With `squashed` everything is shown as that one id; what callers bring is then mapped by the ranges alone. */
+  /** With `squashed` everything is shown as that one id; callers' ids are then mapped by the ranges alone. */
   constructor(ranges: readonly IdRange[], squashed: number | undefined) {
     this.#ranges = ranges;
     this.#squashed = squashed;
@@ -34,7 +34,7 @@ export class IdMap {
     return OVERFLOW_ID;
   }
 
-  /** The id on the layers; undefined where there is none for it. */
+  /** The id on the layers; undefined if it has none. */
   toLayer(id: number): number | undefined {
     if (this.#ranges.length === 0 || id === NO_ID) return id;
     for (const { layer, shown, count } of this.#ranges) if (id >= shown && id - shown < count) return layer + (id - shown);

@@ -65,13 +65,13 @@ test.each([false, true])("attributes are shown mapped (later: %s)", async (later
   expect([out.attr.uid, out.attr.gid]).toEqual([100_003, 200_004]);
 });
 
-test("what is made belongs to the caller's ids on the layer, and a policy sees the caller", async () => {
+test("gives new objects to the caller's ids on the layer, and shows the caller to a policy", async () => {
   const { inner, filesystem } = mapped();
   expect(await filesystem.mkdir(caller(100_001, 200_002, [200_003, 5]), AT, NEW, entry())).toBe(0);
   expect(inner.seen).toEqual([{ uid: 1, gid: 2, groups: [3], asker: 100_001 }]);
 });
 
-test("what a caller makes whom the layers have no id for is nobody's", async () => {
+test("gives the objects of a caller without an id on the layers to nobody", async () => {
   const { inner, filesystem } = mapped();
   expect(await filesystem.mkdir(caller(0, 0), AT, NEW, entry())).toBe(0);
   expect(inner.seen).toMatchObject([{ uid: OVERFLOW_ID, gid: OVERFLOW_ID, asker: 0 }]);
@@ -85,7 +85,7 @@ test("chown takes shown ids, and refuses those that the layers cannot hold", asy
   expect(await filesystem.setattr(caller(0, 0), 1, { ...unset, uid: 100_009, gid: 7 }, out)).toBe(Errno.EOVERFLOW);
 });
 
-test("who changes a file is privileged as before, and compared by the layer's group", async () => {
+test("keeps a caller's privilege for changes, and compares with the layer's group", async () => {
   const { inner, filesystem } = mapped();
   const out = { attrTtlMs: 0, attr: new Attr() };
   await filesystem.setattr(caller(0, 200_004), 1, { ...unset, uid: undefined, gid: undefined }, out);

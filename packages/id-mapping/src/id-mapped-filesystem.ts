@@ -1,8 +1,8 @@
 /**
  * A filesystem whose owners are shown under other ids than the layers hold: uidmapping, gidmapping and squash_to_* of
- * fuse-overlayfs. Both ways: attributes and ACLs on their way out; owners, ACLs and whoever makes something on their way in.
- * An owner that the layers cannot hold is EOVERFLOW, as with an id-mapped mount of the kernel; what is made by a caller
- * whom they have no id for is nobody's, as with fuse-overlayfs: podman's root makes files in a container whose ids are mapped.
+ * fuse-overlayfs. It maps both ways: attributes and ACLs on their way out; owners, ACLs and creators on their way in. An
+ * owner that the layers cannot hold is EOVERFLOW, as with an id-mapped mount of the kernel. The objects of a caller
+ * without an id on the layers are nobody's, as with fuse-overlayfs: podman's root makes files in such a container.
  */
 import {
   type Attr,

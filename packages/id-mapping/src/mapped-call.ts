@@ -2,7 +2,7 @@
 import type { CallContext, SecurityLabel } from "@sluice/vfs";
 import { type IdMapping, OVERFLOW_ID } from "./id-map.js";
 
-/** For what makes objects: whom they will belong to on the layers; nobody, where those have no id for the caller (podman's root, say). */
+/** For creations: the owner on the layers, or nobody if those have no id for the caller (podman's root, say). */
 class OwnerCall implements CallContext {
   readonly asker: CallContext;
   readonly #mapping: IdMapping;

@@ -9,7 +9,7 @@ import { MessageReader, RepeatedMessage, RepeatedText } from "./message-reader.j
 import type { MessageWriter } from "./message-writer.js";
 
 export type SentAnswer = { id: number; decision: Decision } | { id: number; failure: wire.Failure };
-/** `decision` is why it is none where it is malformed. */
+/** A malformed decision arrives as the `DecisionError` that says why. */
 export type ReceivedAnswer = { id: number; decision: Decision | DecisionError } | { id: number; failure: wire.Failure };
 
 const bytesField = (number: number): number => (number << 3) | 2;
@@ -93,7 +93,7 @@ function writeAnswer(writer: MessageWriter, answer: SentAnswer): void {
 /** One answer more than this is still within the bounds of a message. */
 const MANY_BYTES = MAX_MESSAGE_BYTES / 2;
 
-/** SessionResponses with batches of them, as frames: one, but where they are more than a message may hold. */
+/** SessionResponses with batches of them, as frames: one, unless they exceed the size of a message. */
 export function encodeAnswers(writer: MessageWriter, answers: readonly SentAnswer[]): Buffer[] {
   const messages: Buffer[] = [];
   let next = 0;
@@ -119,7 +119,7 @@ export class AnswerReader {
   private readonly revision = new RepeatedMessage((bytes) => revisionFromProto(wire.Revision.decode(bytes)));
   private readonly scope = new RepeatedMessage((bytes) => scopeFromProto(wire.Scope.decode(bytes)));
 
-  /** undefined where it is another message than a batch. Throws where it is none at all. */
+  /** undefined for any other message than a batch. Throws if it is no message at all. */
   decode(buffer: Buffer): ReceivedAnswer[] | undefined {
     const reader = new MessageReader(buffer);
     if (buffer.length === 0 || reader.varint() !== bytesField(2)) return undefined;
@@ -167,7 +167,7 @@ export class AnswerReader {
     return judged(wire.Decision.decode(reader.buffer.subarray(start, limit)));
   }
 
-  /** RARE also where something is wrong with it: the generated way says what. */
+  /** RARE also if something is wrong with it: the generated code then says what. */
   private plain(reader: MessageReader, limit: number): Decision | typeof RARE {
     let [effectNumber, errno, onOutage] = [0, 0, 0];
     let [decisionId, policyId, rule, reason] = ["", "", "", ""];

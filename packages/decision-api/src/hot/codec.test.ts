@@ -1,4 +1,4 @@
-// What is written and read by hand is what the generated code writes and reads, for whatever questions and answers there are.
+// The hand-written code reads and writes the bytes of the generated code, for whatever questions and answers there are.
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { decisionFromProto, decisionToProto } from "../convert.js";
@@ -125,7 +125,7 @@ describe("questions", () => {
           timeout: { seconds: BigInt(Math.floor(timeoutMs / 1000)), nanos: (timeoutMs % 1000) * 1_000_000 },
           questionId: each.id,
         }));
-        // What the generated code makes of its own bytes: text that is no Unicode is mended there.
+        // The generated code's reading of its own bytes: it repairs text that is not Unicode.
         const through = wire.QuestionBatch.decode(wire.QuestionBatch.encode({ questions: generated }).finish()).questions;
         expect(plain(pending)).toEqual(plain(through));
         const bytes = Buffer.from(wire.SessionRequest.encode({ message: { $case: "batch", value: { questions: generated } } }).finish());
@@ -181,7 +181,7 @@ describe("answers", () => {
     );
   });
 
-  it("have no place for a descriptor or a path: what a service adds is passed over", () => {
+  it("ignores a field that a service adds: there is no place for a descriptor or a path", () => {
     const [each] = fc.sample(decision, { numRuns: 1, seed: 3 }) as [Decision];
     const known = wire.Decision.encode(decisionToProto({ ...each, decisionId: "d-1" })).finish();
     const inside = (field: number, bytes: Uint8Array): Buffer =>

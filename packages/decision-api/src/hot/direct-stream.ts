@@ -8,7 +8,7 @@ import type { Duplex } from "node:stream";
 import { MAX_MESSAGE_BYTES } from "../limits.js";
 import { FrameReader } from "./frames.js";
 
-/** What lies below a call just now. */
+/** The stream below a call, as it is now. */
 export interface Below {
   stream: Duplex;
   /** Nothing that was read is on its way through grpc-js, and nothing that was written waits there. */
@@ -17,7 +17,7 @@ export interface Below {
 
 export interface DirectListener {
   message(bytes: Buffer): void;
-  /** What came is no gRPC, or larger than the contract allows. Nothing more is read. */
+  /** The bytes are not gRPC, or a message is larger than the contract allows. Nothing more is read. */
   broken(problem: string): void;
 }
 
@@ -58,7 +58,7 @@ export class DirectStream {
     return this.stream.write(framed);
   }
 
-  /** Reads nothing until what was written is on its way. */
+  /** Reads nothing until the written bytes are on their way. */
   pauseUntilDrained(): void {
     this.stream.pause();
   }

@@ -1,4 +1,4 @@
-// Frames of gRPC, cut anywhere: what went in comes out, and what is none ends it.
+// Frames of gRPC, cut anywhere: every frame comes out whole, and anything else ends the reading.
 import fc from "fast-check";
 import { expect, it } from "vitest";
 import { frame, FrameReader } from "./frames.js";

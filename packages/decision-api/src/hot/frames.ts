@@ -32,7 +32,7 @@ export class FrameReader {
     private readonly onMessage: (message: Buffer) => void,
   ) {}
 
-  /** What is wrong with what has come, as a sentence: nothing more can be read then. */
+  /** The fault in the bytes so far, as a sentence: nothing more can be read then. */
   read(chunk: Buffer): string | undefined {
     const data = this.#with(chunk);
     if (data === undefined) return undefined;

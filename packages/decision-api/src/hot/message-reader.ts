@@ -1,4 +1,4 @@
-/** Reads protobuf where it lies, with no object a field. What is cut off or wild throws. Knows no message. */
+/** Reads protobuf in place, with no object a field. Truncated or malformed bytes throw. Knows no message. */
 
 /** The bytes are no protobuf. */
 export class WireError extends Error {
@@ -120,7 +120,7 @@ export class RepeatedText {
   }
 }
 
-/** The same of a field that is a message: `make` is called where it is another one than the last. */
+/** The same for a field that is a message: calls `make` if its bytes differ from the last one's. */
 export class RepeatedMessage<Value> {
   private bytes: Buffer | undefined;
   private value: Value | undefined;

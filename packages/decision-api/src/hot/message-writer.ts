@@ -1,6 +1,6 @@
 /**
- * Writes protobuf into one buffer that grows, in one pass and without an object a field: what generated code makes of a
- * thousand questions a turn is mostly garbage. Knows no message.
+ * Writes protobuf into one buffer that grows, in one pass and without an object a field: for a thousand questions a turn
+ * generated code makes mostly garbage. Knows no message.
  */
 
 import { PREFIX_BYTES, writePrefix } from "./frames.js";
@@ -15,7 +15,7 @@ export class MessageWriter {
   private buffer = Buffer.allocUnsafeSlow(FIRST_BYTES);
   private at = PREFIX_BYTES;
 
-  /** What has been written, as a frame of gRPC in a buffer of its own. The writer is empty then. */
+  /** The bytes so far, as a frame of gRPC in a buffer of its own. The writer is empty then. */
   takeFrame(): Buffer {
     writePrefix(this.buffer, this.length);
     const taken = Buffer.from(this.buffer.subarray(0, this.at));
@@ -47,7 +47,7 @@ export class MessageWriter {
     buffer[this.at++] = rest;
   }
 
-  /** A field of type varint, left out where it is 0. */
+  /** A field of type varint, left out if it is 0. */
   number(tag: number, value: number): void {
     if (value === 0) return;
     this.varint(tag);
@@ -64,12 +64,12 @@ export class MessageWriter {
     else this.at += this.buffer.write(bytes, this.at, length, "latin1");
   }
 
-  /** A field of text as UTF-8, left out where it is empty. */
+  /** A field of text as UTF-8, left out if it is empty. */
   utf8(tag: number, text: string): void {
     if (text.length > 0) this.element(tag, text);
   }
 
-  /** The same of one of several, which is there even where it is empty. */
+  /** The same for one of several, which is there even if it is empty. */
   element(tag: number, text: string): void {
     if (text.length <= SHORT && isAscii(text)) {
       this.bytesOf(tag, text);
@@ -91,7 +91,7 @@ export class MessageWriter {
     this.at += bytes.length;
   }
 
-  /** After a tag: what is written until `end` is its content. */
+  /** After a tag: everything that is written until `end` is its content. */
   begin(): number {
     return ++this.at;
   }
@@ -102,7 +102,7 @@ export class MessageWriter {
       this.buffer[start - 1] = length;
       return;
     }
-    // One byte was left for the length: it takes more, and what follows moves.
+    // One byte was left for the length: it takes more, and the content moves.
     this.ensure(MAX_LENGTH_BYTES);
     const more = length < 0x4000 ? 1 : length < 0x200000 ? 2 : 3;
     this.buffer.copyWithin(start + more, start, this.at);

@@ -1,7 +1,7 @@
 /**
- * Batches of questions of a Session, between domain and bytes without a wire object in between. It says what the generated
- * code says, and a test holds it to that; what is rare in a question (extended attributes, content, missing facts, fields of a newer
- * contract) is left to the generated code.
+ * Batches of questions of a Session, between domain and bytes without a wire object in between. Its bytes are those of
+ * the generated code, and a test holds it to that. Rare parts of a question (extended attributes, content, missing
+ * facts, fields of a newer contract) are left to the generated code.
  */
 import { questionFromProto, questionToProto } from "../convert-question.js";
 import { type Access, DecisionError, type Question } from "../domain.js";
@@ -20,7 +20,7 @@ export interface SentQuestion {
   timeoutMs: number;
 }
 
-/** The same as it arrived; `question` is why it cannot be judged where it is malformed. */
+/** A question as it arrived; a malformed one is the error that says why it cannot be judged. */
 export interface ReceivedQuestion {
   id: number;
   question: Question | DecisionError;
@@ -162,7 +162,7 @@ function readResource(reader: MessageReader, limit: number): Question["resource"
   }
   reader.arrived(limit);
   const known = KIND_OF.get(kind);
-  // Many names at once have bounds of their own, and what is wrong is said by who says it always.
+  // Many names at once have bounds of their own, and the generated code describes every fault.
   const plain = paths.length === 1 && isPlainPath(paths[0] as string) && isText(mount) && isText(layer);
   if (!plain || known === undefined || size > Number.MAX_SAFE_INTEGER) return RARE;
   return { mount, paths, layer, kind: known, sizeBytes: BigInt(size), mode, uid, gid, xattrs: NO_XATTRS };
@@ -170,7 +170,7 @@ function readResource(reader: MessageReader, limit: number): Question["resource"
 
 const NO_XATTRS: ReadonlyMap<string, Uint8Array> = new Map();
 
-/** False where one is not known. */
+/** False if one is unknown. */
 function readAccesses(reader: MessageReader, into: Access[]): boolean {
   for (const end = reader.limit(); reader.at < end; ) {
     const access = ACCESS_OF.get(reader.uint32());
@@ -180,7 +180,7 @@ function readAccesses(reader: MessageReader, into: Access[]): boolean {
   return true;
 }
 
-/** RARE also where something is wrong with it: the generated way says what. */
+/** RARE also if something is wrong with it: the generated code then says what. */
 function readPlain(id: string, reader: MessageReader, limit: number): Question | Rare {
   const accesses: Access[] = [];
   const lookedFor: string[] = [];
@@ -256,7 +256,7 @@ function readPending(reader: MessageReader, limit: number): ReceivedQuestion {
   return { id, question, timeoutMs };
 }
 
-/** The questions of a SessionRequest; undefined where it is another message than a batch. Throws where it is none at all. */
+/** The questions of a SessionRequest; undefined for any other message. Throws if it is no message at all. */
 export function decodeQuestions(buffer: Buffer): ReceivedQuestion[] | undefined {
   const reader = new MessageReader(buffer);
   if (buffer.length === 0 || reader.varint() !== bytesField(2)) return undefined;

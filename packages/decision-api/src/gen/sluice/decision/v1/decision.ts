@@ -35,8 +35,8 @@ export const protobufFileName = "sluice/decision/v1/decision.proto";
  * effect says how I/O flows: GRANT (the kernel does it straight on the backing file), MEDIATE (the mount service does
  * it), DENY. Anything that is missing, unknown or unspecified in an answer is a DENY.
  *
- * What is deliberately absent: file descriptors, and any means for a decision service to name a file other than the one it
- * was asked about. Host paths go one way only, in a MountReport, for a person to read.
+ * Deliberately absent: file descriptors, and any means for a decision service to name a file other than the one it was
+ * asked about. Host paths go one way only, in a MountReport, for a person to read.
  */
 
 export enum Effect {
@@ -85,7 +85,7 @@ export function effectToJSON(object: Effect): string {
   }
 }
 
-/** What the caller will be able to do. An open for reading and writing asks for both; the strictest effect holds. */
+/** An access that the caller wants. An open for reading and writing asks for both; the strictest effect holds. */
 export enum Access {
   UNSPECIFIED = 0,
   READ = 1,
@@ -468,9 +468,9 @@ export function resourceFactToJSON(object: ResourceFact): string {
   }
 }
 
-/** What an open gets while no decision can be had. */
+/** The effect on an open while no decision can be had. */
 export enum OutageMode {
-  /** UNSPECIFIED - what the mount is configured to */
+  /** UNSPECIFIED - the mount's own mode */
   UNSPECIFIED = 0,
   DENY = 1,
   MEDIATE = 2,
@@ -558,13 +558,13 @@ export interface Resource {
   xattrs: { [key: string]: Buffer };
   /**
    * Read just before the question is asked, from the file that would be opened. Absent unless the policy asks for it;
-   * empty where there is no content: not a regular file, or one that is about to be created.
+   * empty if there is no content: not a regular file, or one that is about to be created.
    */
   head:
     | Head
     | undefined;
   /**
-   * SHA-256 of the content in hexadecimal, "" where there is no content. Absent unless the policy asks for it. A file that
+   * SHA-256 of the content in hexadecimal, "" if there is no content. Absent unless the policy asks for it. A file that
    * somebody has open for writing has none: it is a missing fact.
    */
   digest?: string | undefined;
@@ -576,8 +576,8 @@ export interface Resource_XattrsEntry {
 }
 
 /**
- * A fact that the policy asks for and that could not be read: a rule that tests it matches if its effect is stricter
- * than what follows, and does not match if it is laxer.
+ * A fact that the policy asks for and that could not be read. A rule that tests it matches if its effect is stricter
+ * than the effect without the rule, and does not match if it is laxer.
  */
 export interface MissingFact {
   /** "subject.executable", "subject.cgroup", "subject.groups", "resource.xattr.NAME", "resource.head", "resource.digest" */
@@ -593,7 +593,7 @@ export interface Question {
   resource:
     | Resource
     | undefined;
-  /** The open flags of the caller (O_...), 0 where there are none. */
+  /** The open flags of the caller (O_...), or 0. */
   openFlags: number;
   missing: MissingFact[];
   /**
@@ -618,10 +618,10 @@ export interface Revision {
 }
 
 /**
- * For which other questions the same answer holds, while its revision is in force. Computed by the engine from what it
- * looked at; a rule can only narrow it. A question is covered if its operation and its set of accesses are those of the
- * question that was answered, if its name lies in the scope, and if every field and fact named here, taken afresh, has
- * the value that the answered question had. What is not named was not looked at.
+ * The other questions that the same answer holds for, while its revision is in force. The engine computes it from the
+ * facts it looked at; a rule can only narrow it. It covers a question if the operation and the set of accesses are
+ * those of the answered question, if the name lies in the scope, and if every field and fact named here, read again,
+ * has the value it had in the answered question. The engine did not look at any other field or fact.
  */
 export interface Scope {
   /**
@@ -645,13 +645,13 @@ export interface Decision {
   errno: number;
   /** Identifies this decision in logs. */
   decisionId: string;
-  /** The policy and the rule in it that decided; the rule is "default" where none matched. */
+  /** The policy and the rule in it that decided; the rule is "default" if none matched. */
   policyId: string;
   rule: string;
   revision:
     | Revision
     | undefined;
-  /** For a person; names the fact where one was missing. */
+  /** For a person; names the fact if one was missing. */
   reason: string;
   obligations: Obligation[];
   /** Absent: the answer is for this question alone and must not be kept. */
@@ -736,7 +736,7 @@ export interface Capabilities {
    */
   callerRules: string[];
   /**
-   * What is wrong with the newest edit of the policy, which is therefore not in force; empty where the newest edit is.
+   * The mistake in the newest edit of the policy, which is therefore not in force; empty if the newest edit is in force.
    * A change of this alone comes as a PolicyChanged of the same revision.
    */
   refusedEdit: string;
@@ -795,7 +795,7 @@ export interface PendingQuestion {
   question:
     | Question
     | undefined;
-  /** What is left of the asker's deadline; after it the answer is not wanted any more. */
+  /** The rest of the asker's deadline; after it nobody wants the answer. */
   timeout:
     | Duration
     | undefined;
@@ -829,10 +829,10 @@ export interface HitReport {
 export interface LayerReport {
   /** As in Resource.layer. */
   name: string;
-  /** Where it lies at the mount service: for a person. Nothing is ever opened by it. */
+  /** The path at the mount service: for a person. Nothing is ever opened by it. */
   path: string;
   fileSystem: string;
-  /** As s_stack_depth in the kernel: 0 on a disk, 1 on an overlay; absent where it was not found out. */
+  /** As s_stack_depth in the kernel: 0 on a disk, 1 on an overlay; absent if unknown. */
   stackDepth?: number | undefined;
   passthrough: boolean;
   /** Why not. */
@@ -849,19 +849,19 @@ export interface GrantReport {
   write: boolean;
   uid: number;
   pid: number;
-  /** Empty where there was no policy. */
+  /** Empty if there was no policy. */
   rule: string;
   decisionId: string;
   /** Milliseconds since 1970. */
   sinceMs: bigint;
-  /** What the policy in force would say: GRANT, or that it is revoked. */
+  /** The answer of the policy in force: GRANT, or that it is revoked. */
   now: Effect;
 }
 
 /**
- * What a mount is made of and has open, for a person who looks at the service's console; nothing is decided by it. Sent
- * every few seconds to services that want it (Welcome); each takes the place of the one before. One with more or longer
- * parts than the limits of the contract is not taken: who sends it cuts it short, and gives the whole numbers beside.
+ * The layers and open files of a mount, for a person who looks at the service's console; nothing is decided by it. Sent
+ * every few seconds to services that want it (Welcome); each one replaces the one before. A report beyond the limits of
+ * the contract is refused: the sender truncates its lists, and gives the whole numbers beside.
  */
 export interface MountReport {
   mountpoint: string;
