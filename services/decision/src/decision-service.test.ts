@@ -44,7 +44,7 @@ function client(target = `unix:${socket}`): wire.DecisionServiceClient {
   return made;
 }
 
-/** A session by hand, with everything that came of it. */
+/** A session by hand, with every message it got. */
 class Talk {
   readonly heard: NonNullable<wire.SessionResponse["message"]>[] = [];
   readonly stream: ClientDuplexStream<wire.SessionRequest, wire.SessionResponse>;
@@ -137,7 +137,7 @@ describe("a session", () => {
     expect(other.error).toBeUndefined();
   });
 
-  it("may tell what its mount has open where there is a console, within bounds, and only there", async () => {
+  it("takes a mount's report if it has a console, within bounds", async () => {
     const told = (grants: number, rule: string, sinceMs = 1n): wire.MountReport => {
       const grant = { path: Buffer.from("a"), layer: "upper", flow: "passthrough", write: false, uid: 1, pid: 2, rule, decisionId: "d" };
       const all = Array.from({ length: grants }, () => ({ ...grant, sinceMs, now: wire.Effect.GRANT }));
@@ -282,7 +282,7 @@ describe("the socket", () => {
     await expect(decide(client(), { questionId: "q", question: question("a") })).rejects.toMatchObject({ code: 14 });
   });
 
-  it("that a killed service left behind is taken over, one that is served is not", async () => {
+  it("takes over a socket that a killed service left behind, and no socket that is served", async () => {
     const child = spawn(process.execPath, [
       "-e",
       `require("net").createServer().listen(${JSON.stringify(socket)}, () => process.kill(process.pid, "SIGKILL"))`,

@@ -1,4 +1,4 @@
-/** The composition root of the decision service: what it is made of, in the order it starts and the reverse in which it stops. */
+/** The composition root of the decision service: its parts, in the order they start and the reverse in which they stop. */
 import type { PolicyCapabilities } from "@sluice/decision-api";
 import { openPolicyFile, type PolicyBackend, type PolicyDisk, PolicyError } from "@sluice/policy-backends";
 import {
@@ -40,17 +40,17 @@ export interface DecisionServiceOptions {
   listen: ListenTarget;
   /** For TCP. */
   tls?: TlsFiles | undefined;
-  /** Who may connect to a unix socket; by default this process' own user and root. */
+  /** Users that may connect to a unix socket; by default this process' own user and root. */
   allowedUids?: readonly number[] | undefined;
   /** Only this process may connect to a unix socket. */
   onlyPid?: number | undefined;
   /** HOST:PORT of /metrics, /healthz and /readyz. */
   admin?: string | undefined;
-  /** Who has it may use the web console at the admin address; without one it is there on loopback alone. */
+  /** Its holder may use the web console at the admin address; without one the console is on loopback alone. */
   adminToken?: string | undefined;
   /** How long a call to the console may work on what its caller brought, in seconds; 20 by default. */
   consoleCallBudgetS?: number | undefined;
-  /** Serve AuthZEN 1.0, with the certificates of `tls` where there are any. */
+  /** Serve AuthZEN 1.0, with the certificates of `tls` if there are any. */
   authzen?: { address: string; url?: string | undefined; token?: string | undefined } | undefined;
   /** Default "off". */
   decisionLog?: DecisionLogTarget | undefined;
@@ -63,16 +63,16 @@ export interface DecisionServiceOptions {
 export interface DecisionServiceStatus {
   policyId: string;
   capabilities: PolicyCapabilities;
-  /** Why the newest edit of the policy is not in force; undefined where it is. */
+  /** Why the newest edit of the policy is not in force; undefined if it is. */
   reloadFailure: string | undefined;
   sessions: number;
 }
 
 export interface DecisionService {
-  /** What clients write to reach it. */
+  /** The address that clients write to reach it. */
   target: string;
   adminAddress: string | undefined;
-  /** What clients of AuthZEN know it by. */
+  /** The address that clients of AuthZEN know it by. */
   authzenUrl: string | undefined;
   /** Events of the decision log go to standard output: nothing else may. */
   logsToStdout: boolean;
@@ -116,7 +116,7 @@ function openLog(target: DecisionLogTarget, backend: PolicyBackend, { log, metri
   }
 }
 
-/** Not where it would be open to a network. */
+/** Not if it would be open to a network. */
 function hasConsole({ admin, adminToken }: DecisionServiceOptions): boolean {
   return admin !== undefined && (adminToken !== undefined || isLoopback(parseHostPort(admin, "--admin").host));
 }

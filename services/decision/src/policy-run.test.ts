@@ -112,7 +112,7 @@ describe("sluice policy replay", () => {
     expect(told.stdout).toContain("41  grant 'default' -> deny 'keys'");
   });
 
-  it("replays against another engine, too", { timeout: 60_000 }, async () => {
+  it("replays a log against another engine", { timeout: 60_000 }, async () => {
     file("p.cedar", "permit(principal, action, resource);");
     const { status, stdout } = sluice(
       "policy",
@@ -170,7 +170,7 @@ describe("sluice profile", () => {
   });
 });
 
-describe("sluice profile: what a change of the rules would save", () => {
+describe("sluice profile: the savings of a change of the rules", () => {
   async function longLog(): Promise<string> {
     const path = join(directory, "savings.jsonl");
     const log = openDecisionLog({ file: path }, { backend: "rules" });
@@ -248,7 +248,7 @@ describe("sluice policy explain", () => {
     expect(sluice("policy", "explain", policy, "a", "--uid", "x").status).toBe(2);
   });
 
-  it("refuses a path that is none below the mount, and says what to type", () => {
+  it("refuses a path outside of the mount, and says what to type", () => {
     const policy = file("p.yaml", "version: 1\ndefault: grant\n");
     for (const path of ["/d/x", "//d/./x"])
       expect(sluice("policy", "explain", policy, path)).toEqual({

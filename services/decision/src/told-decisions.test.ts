@@ -1,4 +1,4 @@
-// What a decision service tells besides its answers: whom it told of a policy, what a candidate says, and what it logs.
+// Reports of a decision service besides its answers: the watchers of a policy, the answers of a candidate, and its log.
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -72,7 +72,7 @@ describe("a decision", () => {
   });
 });
 
-describe("who watches", () => {
+describe("a watcher", () => {
   it("hears of the policy in force, of each that follows before its first answer, and of an edit that is refused", async () => {
     await start();
     const watcher = client();

@@ -1,4 +1,4 @@
-// The decision log's sinks, what is masked and left out, and what happens where there is no room.
+// The decision log's sinks, their masks and drop rules, and their behaviour without room.
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import { tmpdir } from "node:os";
@@ -86,7 +86,7 @@ const eventsIn = (file: string): Event[] =>
     .slice(0, -1)
     .map((line) => JSON.parse(line) as Event);
 
-/** A receiver as OPA's: what it got, and how it answers. */
+/** A receiver as OPA's: the events it got, and its answers. */
 async function receiver(answer: (events: Event[]) => number): Promise<{ url: string; got: Event[] }> {
   const got: Event[] = [];
   const server = createServer((request, response) => {
@@ -104,7 +104,7 @@ async function receiver(answer: (events: Event[]) => number): Promise<{ url: str
   return { url: `http://127.0.0.1:${(server.address() as { port: number }).port}/logs`, got };
 }
 
-it("that would show its token to others on the way says so, with the place", () => {
+it("warns of a sink that shows its token to others on the way, with the place", () => {
   writeFileSync(join(directory, "token"), "t0ken\n");
   const { counts } = open(`sinks:
   - { kind: http, url: "http://logs.example/logs", tokenFile: token }
@@ -141,11 +141,11 @@ mask: [/input/subject/executable, /input/nothing/there, { path: /input/resource/
     expect(Date.parse(event["timestamp"] as string)).toBeGreaterThan(0);
     expect(readFileSync(join(directory, "shape.log"), "utf8")).not.toMatch(/s3cret|bin\/cat/);
     expect(hits).toMatchObject({ decision_id: "d1", cached: true, count: 4, report_id: "r1" });
-    // What was asked is as it was.
+    // The mask left the question itself alone.
     expect(question.subject.executable).toBe("/bin/cat");
   });
 
-  it("says of what is masked nothing in base64 either", async () => {
+  it("masks the base64 form of a name with its text", async () => {
     const xattrs = new Map([
       ["user.key", Buffer.from("\xffs3cret", "latin1")],
       ["user.other", Buffer.from([0xfe])],
@@ -248,7 +248,7 @@ describe("a server", () => {
     expect(counts.troubles).toEqual(["http: the log's server answers with HTTP 503", "http works"]);
   });
 
-  it("that is full or gone loses what does not fit, and each is counted; the other sinks lose nothing", async () => {
+  it("drops and counts the lines that a full or gone sink cannot take; the other sinks lose nothing", async () => {
     const { url, got } = await receiver(() => 503);
     const { log, counts } = open(`sinks: [{ kind: http, url: "${url}" }, { kind: file, path: beside.log }]\nqueue: { maxEvents: 10 }\n`);
     for (let n = 0; n < 10; n++) log.record(question, decision(`d${n}`), 0n);
@@ -264,7 +264,7 @@ describe("a server", () => {
     expect(got).toEqual([]);
   });
 
-  it("that will never take an event does not hold up the others", async () => {
+  it("drops an event that a sink will never take, and goes on with the others", async () => {
     const { url, got } = await receiver((events) => (events.some((event) => event.decision_id === "bad") ? 400 : 200));
     const { log, counts } = open(`sinks: [{ kind: http, url: "${url}" }]\n`);
     log.record(question, decision("bad"), 0n);
@@ -274,7 +274,7 @@ describe("a server", () => {
   });
 });
 
-describe("where nothing may be decided that is not logged", () => {
+describe("a log that has to take every decision", () => {
   function engineOf(log: DecisionLog): DecisionEngine {
     const { policy } = loadPolicy(Buffer.from("version: 1\ndefault: grant\n"), "p", "p");
     const backend: PolicyBackend = {
@@ -288,7 +288,7 @@ describe("where nothing may be decided that is not logged", () => {
     return new DecisionEngine({ backend, log: silentLogger(), metrics: decisionMetrics(createRegistry(false)), decisionLog: log });
   }
 
-  it("a question waits for room, and is refused where none comes", async () => {
+  it("lets a question wait for room, and refuses it if none comes", async () => {
     let works = false;
     const { url, got } = await receiver(() => (works ? 200 : 503));
     const { log, counts } = open(`sinks: [{ kind: http, url: "${url}" }]\nqueue: { maxEvents: 3, whenFull: block, blockFor: 100ms }\n`);

@@ -20,8 +20,8 @@ export interface DecisionLog {
   /** Nothing else may be written there. */
   readonly toStdout: boolean;
   /**
-   * To be awaited before a decision is made, where there is anything to wait for: the log is full, and nothing may be decided
-   * that it does not take. Rejects where there is no room in time.
+   * To be awaited before a decision, if there is anything to wait for: the log is full, and no decision may be made that it
+   * does not take. Rejects if no room comes in time.
    */
   room(): Promise<void> | undefined;
   record(question: Question, decision: Decision, tookNs: bigint): void;

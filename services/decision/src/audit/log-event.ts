@@ -3,7 +3,7 @@ import type { Decision, Head, Question } from "@sluice/decision-api";
 
 const isText = (bytes: Uint8Array): boolean => Buffer.from(bytes).equals(Buffer.from(Buffer.from(bytes).toString("utf8"), "utf8"));
 
-/** What text cannot say of the input: names and values that are no UTF-8, in base64 and beside their text. */
+/** The parts of the input that text cannot hold: names and values that are not UTF-8, in base64 and beside their text. */
 function rawParts({ resource }: Question): Record<string, unknown> {
   const paths = resource.paths.map((path) => Buffer.from(path, "latin1"));
   const xattrs = [...resource.xattrs].filter(([, value]) => !isText(value));

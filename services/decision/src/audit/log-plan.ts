@@ -29,9 +29,9 @@ export interface LogPlan {
   drops: readonly DropRule[];
   maxLines: number;
   maxBytes: number;
-  /** Who would log waits for room, for so long; undefined: what does not fit is dropped. */
+  /** A question waits this long for room; undefined: lines without room are dropped. */
   blockMs: number | undefined;
-  /** What the configuration does that it had better not, with its place. */
+  /** Unwise parts of the configuration, with their place. */
   warnings: readonly Error[];
 }
 
@@ -174,7 +174,7 @@ function checkedDrops(rules: readonly DropRule[], problem: (path: readonly Prope
   });
 }
 
-/** What is said of a part of the document has the place of that part. */
+/** A message about a part of the document has the place of that part. */
 function placeOf(whole: Place, at: readonly PropertyKey[]): Place {
   return {
     read: (name, path, maxBytes) => whole.read(name, [...at, ...path], maxBytes),

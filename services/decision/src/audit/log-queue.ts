@@ -1,6 +1,6 @@
 /**
- * What waits for one sink: bounded, sent in order and in batches, again and again with growing pauses while the sink does
- * not take it. Where it is full, lines are dropped and counted, or whoever would write has to wait, as configured.
+ * The lines that wait for one sink: bounded, sent in order and in batches, and repeated with growing pauses while the sink
+ * does not take them. A full queue drops and counts lines, or makes the writer wait, as configured.
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { type LogEntry, type LogSink, Unacceptable } from "./sinks/log-sink.js";
@@ -10,7 +10,7 @@ export interface QueueLimits {
   maxBytes: number;
 }
 
-/** What becomes of lines, for metrics and messages. */
+/** The fate of lines, for metrics and messages. */
 export interface QueueReports {
   settled(sink: string, outcome: "sent" | "dropped", lines: number): void;
   /** Told at the first failure, and when it is over. */

@@ -1,4 +1,4 @@
-/** What becomes of the decision log's events, for log and metrics. */
+/** The fate of the decision log's events, for log and metrics. */
 import type { Refusals } from "../handlers/failure.js";
 import type { LogReports } from "./decision-log.js";
 

@@ -1,6 +1,6 @@
 /**
- * Where decisions and their time went, from a recorded decision log: by rule, directory, path and subject; and what rules
- * that look at less, or a candidate's, would have saved.
+ * Profiles a recorded decision log: decisions and their time by rule, directory, path and subject; and the questions that
+ * rules with fewer facts, or a candidate, would have saved.
  */
 import type { Effect } from "@sluice/decision-api";
 import type { Policy } from "@sluice/policy-backends";
@@ -15,8 +15,8 @@ export interface Share {
   /** Asked of the service. */
   asked: number;
   /**
-   * Of those: what the same mount had asked before of the same file, access, user and group, under the same revision. The
-   * answer depended on something else, or could not be kept.
+   * Of those: questions that the same mount had asked before of the same file, access, user and group, under the same
+   * revision. The answer depended on something else, or could not be cached.
    */
   again: number;
   /** Of those asked: what would have been asked under the candidate. Undefined without one. */
@@ -32,7 +32,7 @@ export interface LogProfile {
   /** ISO 8601, of the first and last line that has a time. */
   from: string | undefined;
   to: string | undefined;
-  /** Lines that are none of a decision log, or cut off. */
+  /** Lines that belong to no decision log, or are cut off. */
   unreadable: number;
   /** Questions that the candidate gave no answer to; they count as asked. Undefined without one. */
   failed: number | undefined;
@@ -81,7 +81,7 @@ class Names {
     return made;
   }
 
-  /** What took most first. */
+  /** The most expensive first. */
   shares(hasCandidate: boolean): Share[] {
     const all = [...this.#byName].map(([name, sharer]) => sharer.share(name, hasCandidate));
     return all.sort((one, other) => other.asked + other.kept - one.asked - one.kept || (one.name < other.name ? -1 : 1));
@@ -161,7 +161,7 @@ class Profile {
     return false;
   }
 
-  /** One after the other: what is kept depends on what was asked before. */
+  /** One after the other: a cached answer depends on the questions before. */
   async #wouldAsk({ question, timestamp }: Recorded): Promise<boolean> {
     if (this.candidate === undefined) return true;
     const atMs = timestamp === undefined ? 0 : Date.parse(timestamp);
@@ -183,8 +183,8 @@ class Profile {
 }
 
 /**
- * Hedged and repeated questions share an id, and are counted once; so are reports of hits. What mounts gave again from what
- * they keep stays that under a candidate: the log does not say which files it was for.
+ * Hedged and repeated questions share an id, and are counted once; so are reports of hits. Hits in the caches of mounts
+ * stay hits under a candidate: the log does not say which files they were for.
  */
 export async function profileLog(lines: AsyncIterable<string>, candidate?: Policy): Promise<LogProfile> {
   const profile = new Profile(candidate);

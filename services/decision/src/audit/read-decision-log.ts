@@ -1,4 +1,4 @@
-/** Lines of a decision log → what was asked and answered. What is no decision, or none that can be asked again, is told apart. */
+/** Lines of a decision log → questions and answers. Tells apart other lines, and decisions that cannot be asked again. */
 import { ALL_ACCESSES, ALL_OPERATIONS, type Effect, type Question } from "@sluice/decision-api";
 
 export type LogLine =
@@ -42,7 +42,7 @@ interface LoggedInput {
   lookedFor?: readonly string[];
 }
 
-/** As openDecisionLog writes it; what is not so shows when it is used. */
+/** As openDecisionLog writes it; a wrong line shows when it is used. */
 interface LoggedLine {
   decision_id: string;
   question_id: string;
@@ -76,7 +76,7 @@ function questionOf(id: string, input: LoggedInput): Question {
         paths.map((path) => Buffer.from(path, "utf8").toString("latin1")),
       sizeBytes: BigInt(sizeBytes),
       xattrs: values,
-      // What a mask left out is missing.
+      // A masked part is missing.
       ...(typeof head?.base64 === "string" ? { head: { askedBytes: head.askedBytes, bytes: Buffer.from(head.base64, "base64") } } : {}),
     },
     openFlags: input.openFlags,

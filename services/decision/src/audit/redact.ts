@@ -1,4 +1,4 @@
-/** What of an event the log does not get: masks, as OPA has them, and rules for events that are left out altogether. */
+/** The parts of an event that the log does not get: masks, as OPA has them, and rules for events that are left out. */
 import type { Effect } from "@sluice/decision-api";
 import { compileGlob, namesOf } from "@sluice/policy-backends";
 
@@ -71,7 +71,7 @@ export function compileMasks(masks: readonly Mask[]): (event: Json) => Json {
   };
 }
 
-/** What a drop rule looks at. Names are byte strings. */
+/** The facts that a drop rule looks at. Names are byte strings. */
 export interface Droppable {
   effect: Effect;
   rule: string;

@@ -1,11 +1,11 @@
-/** A recorded decision log against another policy: what would change, by rule and by path. Changes nothing itself. */
+/** A recorded decision log against another policy: the changes, by rule and by path. Changes nothing itself. */
 import type { Effect } from "@sluice/decision-api";
 import type { Policy, Verdict } from "@sluice/policy-backends";
 import { type LogLine, readLogLine } from "./read-decision-log.js";
 
 type Recorded = Extract<LogLine, { kind: "decision" }>;
 
-/** What was and what would be, and how often. */
+/** The recorded effect, the new one, and their count. */
 export interface Change {
   was: { effect: Effect; rule: string };
   now: { effect: Effect; rule: string };
@@ -25,7 +25,7 @@ export interface Counts {
 export interface Replay extends Counts {
   /** The same, with what mounts gave again from what they keep. */
   given: Counts;
-  /** Lines that are none of a decision log, or cut off. */
+  /** Lines that belong to no decision log, or are cut off. */
   unreadable: number;
   firstFailure: string | undefined;
   byRule: Change[];

@@ -14,9 +14,9 @@ import { BadRequest } from "./evaluation-question.js";
 export interface AuthzenOptions {
   /** HOST:PORT; port 0 picks one. */
   address: string;
-  /** What clients know it by; by default where it listens. */
+  /** The address that clients know it by; by default its own. */
   url: string | undefined;
-  /** What they must show as a bearer token. */
+  /** The bearer token that they must show. */
   token: string | undefined;
   tls: TlsFiles | undefined;
   log: Logger;
@@ -139,7 +139,7 @@ function listen(server: Server | HttpsServer, { address }: AuthzenOptions): Prom
   });
 }
 
-/** Throws `CliError` where it cannot listen. */
+/** Throws `CliError` if it cannot listen. */
 export async function startAuthzenServer(options: AuthzenOptions, engine: DecisionEngine): Promise<AuthzenServer> {
   const point = new AuthzenPoint(options, engine);
   const serve = (request: IncomingMessage, response: ServerResponse): void => point.serve(request, response);

@@ -64,7 +64,7 @@ export async function evaluateOne(body: Json, engine: DecisionEngine): Promise<E
   return evaluate(body, engine);
 }
 
-/** One that cannot be judged is a no with its error, and the others are answered all the same. */
+/** An evaluation that cannot be judged is a no with its error, and the others are answered. */
 async function orError(body: unknown, defaults: Json, engine: DecisionEngine): Promise<EvaluationAnswer> {
   try {
     if (typeof body !== "object" || body === null || Array.isArray(body)) throw new BadRequest("an evaluation is no object");
@@ -87,7 +87,7 @@ function semanticOf(options: unknown): keyof typeof SEMANTICS {
   return semantic as keyof typeof SEMANTICS;
 }
 
-/** Without any evaluations it is a single one. Rejects with `BadRequest` where it is no request at all. */
+/** Without any evaluations it is a single one. Rejects with `BadRequest` if it is no request at all. */
 export async function evaluateMany(body: Json, engine: DecisionEngine): Promise<EvaluationAnswer | { evaluations: EvaluationAnswer[] }> {
   const { evaluations } = body;
   if (evaluations !== undefined && !Array.isArray(evaluations)) throw new BadRequest("'evaluations' is no list");

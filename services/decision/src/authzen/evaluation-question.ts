@@ -1,6 +1,6 @@
 /**
- * An evaluation of AuthZEN 1.0 as a question. What is not said of subject or resource is missing, and never makes an answer
- * laxer; what cannot be understood is refused with a sentence.
+ * An evaluation of AuthZEN 1.0 as a question. A missing field of subject or resource is a missing fact, and never makes an
+ * answer laxer. A field that cannot be understood is refused with a sentence.
  */
 import {
   type Access,
@@ -23,7 +23,7 @@ export class BadRequest extends Error {
   override readonly name = "BadRequest";
 }
 
-/** What is asked, in a form that yes or no answers. */
+/** A question in a form that yes or no answers. */
 export type Asked =
   | { kind: "question"; question: Question; passthrough: boolean }
   /** It speaks of what this service decides nothing about: no is the answer. */
@@ -144,8 +144,8 @@ function uidOf(subject: Json): number | undefined {
 }
 
 /**
- * As Sluice's own client of AuthZEN says it, in hexadecimal. A head that is shorter than what the policy here looks at is
- * believed only where the size says that there is no more.
+ * As Sluice's own client of AuthZEN says it, in hexadecimal. A head that is shorter than the policy here needs is believed
+ * only if the size says that there is no more.
  */
 function contentOf({ head, digest, size }: Json): Pick<Question["resource"], "head" | "digest"> {
   const most = QUESTION_LIMITS.headBytes;

@@ -1,4 +1,4 @@
-/** What `sluice policy check` does. */
+/** Runs `sluice policy check`. */
 import {
   loadPolicyFile,
   type LoadedPolicy,

@@ -1,4 +1,4 @@
-/** `sluice decision`: what is typed, and nothing of what it does. */
+/** The command line of `sluice decision`: its options, nothing of its work. */
 import type { PolicyDisk } from "@sluice/policy-backends";
 import { LOG_LEVELS } from "@sluice/runtime/cli";
 import { type Command, Option } from "commander";
@@ -12,9 +12,9 @@ export function addDecisionCommand(program: Command, policyDisk?: PolicyDisk): v
     .option("--policy <file>", "the policy, of any kind, or a directory with policy.yaml; an edit holds for the next question")
     .option("--listen <target>", "unix:///PATH (mode 0600) or HOST:PORT")
     .option("--listen-fd <n>", "a listening unix socket that was inherited, instead of --listen")
-    .option("--allow-uid <uid...>", "who may connect to the unix socket (default: this user and root)")
+    .option("--allow-uid <uid...>", "users that may connect to the unix socket (default: this user and root)")
     .option("--admin <host:port>", "serve /metrics, /healthz, /readyz and, on loopback, the web console at /console/")
-    .option("--admin-token-file <file>", "serve the console on any address, to who has this token")
+    .option("--admin-token-file <file>", "serve the console on any address, to holders of this token")
     .option("--decision-log <target>", "one JSON line for each decision: FILE, stdout or off (default off)")
     .option("--tracing-endpoint <url>", "send spans of traced questions to this OpenTelemetry collector (OTLP over HTTP)")
     .option("--decision-log-config <file>", "the same as a file says: several sinks, rotation, masks, what is left out, back-pressure")
@@ -23,7 +23,7 @@ export function addDecisionCommand(program: Command, policyDisk?: PolicyDisk): v
     .option("--tls-client-ca <file>", "ask clients for a certificate of this authority")
     .option("--tls-client-san <name...>", "and only for these names in it, such as URI:spiffe://example.org/mount/a")
     .option("--authzen <host:port>", "answer AuthZEN 1.0 too: /access/v1/evaluation and evaluations, over TLS where --tls-cert is given")
-    .option("--authzen-url <url>", "what its clients know it by (default: where it listens)")
+    .option("--authzen-url <url>", "the address that clients know it by (default: its own)")
     .option("--authzen-token-file <file>", "ask them for this bearer token")
     .addOption(new Option("--parent-death [pid]", "end when the parent ends").hideHelp())
     .addOption(new Option("--only-pid <pid>", "the only process that may connect to the unix socket").hideHelp())

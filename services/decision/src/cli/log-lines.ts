@@ -3,7 +3,7 @@ import { createReadStream } from "node:fs";
 import { createInterface, type Interface } from "node:readline";
 import { CliError, EXIT } from "@sluice/runtime";
 
-/** "-": standard input. @throws CliError, exit code 2, where it cannot be read */
+/** "-": standard input. @throws CliError, exit code 2, if it cannot be read */
 export async function logLines(log: string): Promise<Interface> {
   if (log === "-") return createInterface({ input: process.stdin, crlfDelay: Number.POSITIVE_INFINITY });
   const input = createReadStream(log, "utf8");

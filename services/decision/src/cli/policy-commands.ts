@@ -1,4 +1,4 @@
-/** `sluice policy …`: what is typed, and nothing of what it does. */
+/** The command lines of `sluice policy …`: their options, nothing of their work. */
 import { ALL_ACCESSES } from "@sluice/decision-api";
 import type { PolicyDisk } from "@sluice/policy-backends";
 import { type Command, Option } from "commander";
@@ -53,8 +53,8 @@ function addTrying(policy: Command): void {
     .option("--uid <n>", "who asks (default 1000)")
     .option("--gid <n>", "their group (default: the uid)")
     .option("--executable <path>", "with what (default /usr/bin/cat)")
-    .option("--layer <name>", "where the file lies: upper, lower0, ... (default lower0)")
-    .option("--content <file>", "what it holds, and its size (default nothing)")
+    .option("--layer <name>", "the layer of the file: upper, lower0, ... (default lower0)")
+    .option("--content <file>", "its content, and its size (default nothing)")
     .option("--json", "one JSON object on standard output")
     .action(async (file: string, path: string, flags: ExplainFlags) => (await trying()).explainPath(file, path, flags));
 }

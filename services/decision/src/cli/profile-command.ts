@@ -1,17 +1,17 @@
-/** `sluice profile`: what is typed, and nothing of what it does. */
+/** The command line of `sluice profile`: its options, nothing of its work. */
 import type { Command } from "commander";
 import type { ProfileFlags } from "./show-profile.js";
 
 const NOTES = `
-ASKED of the service, of these AGAIN for the same file, access, user and group under the same revision; KEPT: given again by mounts from
-what they keep. With --policy WOULD: how many of those asked would still be asked if that policy decided, given what mounts keep of its
-answers; what was KEPT is taken to be kept again. What would be decided differently shows 'sluice policy replay'.
+ASKED: questions to the service. AGAIN: those that the same mount had asked before of the same file, access, user and group, under the
+same revision. KEPT: hits in the caches of mounts. With --policy WOULD: the questions that would still be asked if that policy decided,
+given the cached answers that it allows; KEPT stays as it is. 'sluice policy replay' shows changed decisions.
 `;
 
 export function addProfileCommand(program: Command): void {
   program
     .command("profile")
-    .description("where decisions and their time went, from a decision log, and what other rules would save")
+    .description("profile decisions and their time from a decision log, and the savings of other rules")
     .argument("<log>", "a file that 'sluice decision --decision-log' wrote; -: standard input")
     .option("--policy <file>", "a candidate: how many questions, and how much time, it would save")
     .option("--json", "one JSON object on standard output, with every name")

@@ -1,4 +1,4 @@
-/** What `sluice decision` does: the decision service in a process of its own. */
+/** Runs `sluice decision`: the decision service in a process of its own. */
 import { readFileSync } from "node:fs";
 import { native } from "@sluice/native";
 import type { PolicyDisk } from "@sluice/policy-backends";
@@ -137,7 +137,7 @@ export async function runDecision(flags: DecisionFlags, policyDisk: PolicyDisk |
     decisionLog: decisionLogTarget(flags),
     tracing: tracingOptions(flags),
     log: createLogger({ name: "sluice-decision", level: flags.logLevel, file: flags.logFile }),
-    // The event loop's lag is sampled a hundred times a second, asleep or not: for who asks for it.
+    // The event loop's lag is sampled a hundred times a second, asleep or not: only on request.
     registry: createRegistry(flags.admin !== undefined),
   });
   const stopped = untilStopped(service);

@@ -1,4 +1,4 @@
-/** What `sluice profile` does: it shows where decisions and their time went, from a recorded log. */
+/** Runs `sluice profile`: shows decisions and their time from a recorded log. */
 import type { Policy } from "@sluice/policy-backends";
 import { escapeLine } from "@sluice/runtime/cli";
 import { type LogProfile, profileLog, type Share } from "../audit/profile-log.js";
@@ -7,7 +7,7 @@ import { withPolicy } from "./with-policy.js";
 
 const SHOWN = 10;
 
-/** A column: its head, and what is in it. WOULD is there only with a candidate. */
+/** A column: its head and its cells. WOULD is there only with a candidate. */
 type Column = readonly [head: string, cell: (share: Share) => string];
 const ms = (value: number | undefined): string => (value === undefined ? "-" : value.toFixed(3));
 const COLUMNS: readonly Column[] = [
@@ -35,7 +35,7 @@ function list(title: string, shares: readonly Share[]): string[] {
   return ["", ...lines, ...(shares.length > SHOWN ? [`and ${shares.length - SHOWN} more: see --json`] : [])];
 }
 
-/** What a change of the rules would save, in words. */
+/** The savings of a change of the rules, in words. */
 function savings({ all, failed, firstFailure }: LogProfile, candidate: string | undefined): string[] {
   const share = (part: number, of: number): string => `${of === 0 ? 0 : Math.round((part / of) * 100)} %`;
   if (candidate === undefined || all.would === undefined)

@@ -1,4 +1,4 @@
-/** What `sluice policy test`, `replay`, `publish` and `explain` do: what a policy says, without a mount and without a service. */
+/** Runs `sluice policy test`, `replay`, `publish` and `explain`: asks a policy, without a mount and without a service. */
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { posix } from "node:path";
@@ -119,7 +119,7 @@ function idOf(text: string | undefined, option: string): number | undefined {
   throw new CliError({ object: `${option} ${text}`, problem: "it is not a whole number", remedy: "write one", exitCode: EXIT.USAGE });
 }
 
-/** Below the mount's root, as rules see it. Throws CliError where it leads elsewhere. */
+/** Below the mount's root, as rules see it. Throws CliError if it leads elsewhere. */
 function pathBelowMount(path: string): string {
   const plain = posix.normalize(path);
   const problem = plain.startsWith("/") ? "it is an absolute path" : /^\.\.(\/|$)/.test(plain) ? "it leads out of the mount" : undefined;

@@ -1,6 +1,6 @@
 /**
- * The work that a caller of the console brings: a candidate policy, a recorded log. It may be made to hurt, so it is read,
- * checked and evaluated in a process of its own (caller-worker.ts), where no decision waits for it.
+ * The work that a caller of the console brings: a candidate policy, a recorded log. It may be malicious, so a process of its
+ * own (caller-worker.ts), which no decision waits for, reads, checks and evaluates it.
  */
 import { ALL_ACCESSES } from "@sluice/decision-api";
 import { loadPolicy, type Policy, PolicyError, problemLine, questionOf, type Verdict } from "@sluice/policy-backends";
@@ -10,7 +10,7 @@ import { type Change, type Replay, replayLog } from "../audit/replay-log.js";
 export type CallName = "ask" | "replay";
 /** A question that the caller has described. */
 export type Described = Omit<z.infer<typeof asked>, "candidate">;
-/** `candidate`: what it says, as the console shows it. */
+/** `candidate`: its answer, as the console shows it. */
 export interface Asked {
   described: Described;
   candidate: object | null;
@@ -19,7 +19,7 @@ export interface Asked {
 /** Of rules and paths each: an answer is bounded, whatever the log holds. */
 const MAX_SHOWN = 200;
 const MAX_TEXT_SHOWN = 4_096;
-/** What the caller did wrong; its message is for them. */
+/** A mistake of the caller; its message is for them. */
 export class CallError extends Error {
   override readonly name = "CallError";
 }

@@ -13,9 +13,9 @@ function limitHarm(): void {
   try {
     writeFileSync("/proc/self/oom_score_adj", FIRST_TO_GO);
   } catch {
-    // A container may hide it. The limit of the heap holds all the same.
+    // A container may hide it. The limit of the heap still holds.
   }
-  // Where it runs out of memory it aborts: without a core dump, which would hold a caller's log.
+  // If it runs out of memory it aborts: without a core dump, which would hold a caller's log.
   native.setDumpable(false);
 }
 

@@ -1,7 +1,7 @@
 /**
- * Who may use the console. On loopback whoever is on the machine, through a name that is loopback's own: a page elsewhere
- * whose name has been made to resolve to 127.0.0.1 is refused. Everywhere else who has the token; it travels in a header,
- * never in a cookie, so that no other page can make a browser send it.
+ * Decides who may use the console. On loopback: every user of the machine, through a name that is loopback's own. A page
+ * elsewhere whose name resolves to 127.0.0.1 is refused. On any other address: holders of the token. It travels in a
+ * header, never in a cookie, so that no other page can make a browser send it.
  */
 import { createHash, timingSafeEqual } from "node:crypto";
 import type { IncomingMessage } from "node:http";

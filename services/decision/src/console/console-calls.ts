@@ -1,4 +1,4 @@
-/** What the console's pages ask for. Nothing here changes the policy in force, a mount, or a file. */
+/** The calls of the console's pages. Nothing here changes the policy in force, a mount, or a file. */
 import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { ALL_ACCESSES } from "@sluice/decision-api";
@@ -9,7 +9,7 @@ import { type Asked, type CallName, verdictOf } from "./caller-work.js";
 
 export interface ConsoleParts {
   backend: PolicyBackend;
-  /** The policy file, where there is one. */
+  /** The policy file, if there is one. */
   policyFile: string | undefined;
   mounts(): Peer[];
   /** How long a call may work on what its caller brought, in seconds. */
@@ -32,7 +32,7 @@ async function sourceOf(file: string | undefined): Promise<string | null> {
 
 const text = (bytes: string): string => Buffer.from(bytes, "latin1").toString("utf8");
 
-/** As JSON: names as text, times as ISO 8601, what is not known as null. */
+/** As JSON: names as text, times as ISO 8601, unknown values as null. */
 function shownMount({ report, ...peer }: Peer): object {
   if (report === undefined) return { ...peer, report: null };
   const { layers, grants, ...told } = report.told;
@@ -67,7 +67,7 @@ async function asked({ backend, policyFile }: ConsoleParts, { described, candida
 }
 
 export interface Call {
-  /** What a process of its own does with the body that the call brings; undefined: it brings none. */
+  /** The work of a separate process with the call's body; undefined: it has no body. */
   work?: { name: CallName; maxBodyBytes: number };
   /** As JSON. `outcome`: of the work. */
   answer(parts: ConsoleParts, outcome: string): Promise<string>;

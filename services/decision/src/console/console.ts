@@ -20,7 +20,7 @@ const PAGES: Readonly<Record<string, readonly [file: string, type: string]>> = {
 };
 const DIRECTORY = new URL("../../console/", import.meta.url);
 const PREFIX = "/console/";
-/** What waits for a reader that does not read; beyond it batches are left out. */
+/** Bytes that wait for a slow reader; beyond it batches are left out. */
 const MAX_WAITING_BYTES = 1 << 20;
 /** Whoever is on the machine may look: so many at a time. */
 const MAX_STREAMS = 64;
@@ -123,7 +123,7 @@ export class Console {
     } catch (error) {
       // Whoever brought it has gone.
       if (request.errored !== null) return;
-      // What is left of its body is not read as the next request.
+      // The rest of its body is not read as the next request.
       response.shouldKeepAlive = false;
       // An engine that does not answer is its own message.
       send(response, error instanceof WorkFailure ? error.status : 502, { error: error instanceof Error ? error.message : String(error) });

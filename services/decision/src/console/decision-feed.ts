@@ -81,7 +81,7 @@ export class DecisionFeed {
     };
   }
 
-  /** Called at once with the last decisions, then four times a second where there are any. Returns how to stop. */
+  /** Calls at once with the last decisions, then four times a second if there are any. Returns how to stop. */
   watch(watcher: (batch: Batch) => void): () => void {
     watcher({ decisions: this.last(KEPT), missed: 0 });
     if (this.watchers.size === 0) this.told = this.made;

@@ -59,8 +59,8 @@ export class WorkAside {
   constructor(private readonly budgetS = BUDGET_S) {}
 
   /**
-   * The outcome as JSON; undefined if nobody has `wanted` it any more when its turn came. Rejects with `WorkFailure`, or
-   * where no process can be started.
+   * The outcome as JSON; undefined if nobody has `wanted` it any more when its turn came. Rejects with `WorkFailure`, or if
+   * no process can be started.
    */
   run(call: CallName, body: Uint8Array, wanted: () => boolean): Promise<string | undefined> {
     const mine = this.last.then(() => (wanted() ? work(call, body, this.budgetS) : undefined));

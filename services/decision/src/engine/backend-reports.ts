@@ -1,5 +1,5 @@
 /**
- * What backends tell of besides answers, for log and metrics: what a candidate policy says differently from the one in
+ * Reports of backends besides answers, for log and metrics: answers of a candidate policy that differ from the policy in
  * force, and whether a source of policies can be had.
  */
 import type { BackendEvents, ShadowDifference } from "@sluice/policy-backends";
@@ -32,7 +32,7 @@ export function backendReports({ log, metrics }: Refusals): BackendEvents {
       metrics.sourceResets.inc({ source });
       log.error(
         { source, inForce: inForce.toString() },
-        `the source of the policy was made anew and counts from 1: nothing of it comes into force until it is past revision ${inForce}; publish with --above ${inForce}`,
+        `the source of the policy was recreated and counts from 1: nothing of it takes effect until it is past revision ${inForce}; publish with --above ${inForce}`,
       );
     },
     sourceUnreachable(source, error) {

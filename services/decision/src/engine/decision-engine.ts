@@ -45,13 +45,13 @@ export class DecisionEngine {
     return this.parts.backend.name;
   }
 
-  /** What the policy in force looks at, and what is wrong with a newer one that is not. */
+  /** The facts that the policy in force looks at, and the fault of a newer one that is not in force. */
   capabilities(): PolicyCapabilities {
     const { policy, failure } = this.parts.backend;
     return failure === undefined ? policy.capabilities : { ...policy.capabilities, refusedEdit: failure.message };
   }
 
-  /** Why the newest edit of the policy is not in force; undefined where it is. */
+  /** Why the newest edit of the policy is not in force; undefined if it is. */
   get failure(): Error | undefined {
     return this.parts.backend.failure;
   }

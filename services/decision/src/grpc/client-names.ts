@@ -1,4 +1,4 @@
-/** Who a client is by its certificate: the names that its authority put into it, compared whole. */
+/** The identity of a client by its certificate: the names that its authority put into it, compared whole. */
 import { type PeerCertificate } from "node:tls";
 import { type ServerInterceptor, ServerInterceptingCall, status } from "@grpc/grpc-js";
 import type { Logger } from "@sluice/runtime";

@@ -1,4 +1,4 @@
-/** The gRPC server: which services it has, where it listens, and how it stops. */
+/** The gRPC server: its services, its addresses, and how it stops. */
 import { Server, ServerCredentials } from "@grpc/grpc-js";
 import { MAX_MESSAGE_BYTES } from "@sluice/decision-api";
 import { CliError, EXIT, type Logger } from "@sluice/runtime";
@@ -83,7 +83,7 @@ async function bindLocal(server: Server, options: GrpcServerOptions): Promise<Li
   return { target: `fd:${fd}`, stop: () => void listener.close() };
 }
 
-/** Throws `CliError` where it cannot listen. */
+/** Throws `CliError` if it cannot listen. */
 export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcServer> {
   const names = options.tls?.clientSans ?? [];
   const server = new Server({

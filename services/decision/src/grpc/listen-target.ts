@@ -1,4 +1,4 @@
-/** Where the service listens, read from the command line. */
+/** The addresses that the service listens at, read from the command line. */
 import { CliError, EXIT, parseHostPort } from "@sluice/runtime";
 
 export type ListenTarget =

@@ -116,7 +116,7 @@ it("ends a call whose message is too large, and hears of one that is given up", 
   }
 });
 
-it("leaves a client that compresses to grpc-js, and answers it all the same", async () => {
+it("answers a client that compresses, by grpc-js", async () => {
   const { call, heard, isDirect } = await serve({ "grpc.default_compression_algorithm": 2 });
   call.write(hello);
   await expect.poll(() => heard).toEqual([0]);

@@ -1,4 +1,4 @@
-/** The Session stream of a server: messages of one mount service, and to it. Who does not read is not read from either. */
+/** The Session stream of a server: messages of one mount service, and to it. It stops reading while its client does not read. */
 import { type ServerDuplexStream, status } from "@grpc/grpc-js";
 import { DirectStream } from "@sluice/decision-api";
 import { belowCall } from "./below-call.js";
@@ -58,7 +58,7 @@ export class MountStream {
         try {
           request = parseRequest(bytes);
         } catch {
-          this.fail(status.INTERNAL, "what was sent is no message");
+          this.fail(status.INTERNAL, "invalid message");
           return;
         }
         this.listener.received(request);

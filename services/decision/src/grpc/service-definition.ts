@@ -10,7 +10,7 @@ export type Handlers = Omit<wire.DecisionServiceServer, "session"> & { session: 
 
 const generated = wire.DecisionServiceService;
 
-/** Throws where it is no message. */
+/** Throws if it is no message. */
 export function parseRequest(bytes: Buffer): FromMount {
   const questions = decodeQuestions(bytes);
   if (questions !== undefined) return { questions };

@@ -26,7 +26,7 @@ import { failure, failureOf, type Refusals } from "./failure.js";
 
 type Stream = ServerDuplexStream<FromMount, ToMount>;
 
-/** One for all sessions: what it holds is taken before anything else runs. */
+/** One for all sessions: its content is taken before anything else runs. */
 const writer = new MessageWriter();
 
 /** Answers that an evaluation owes one session at most; more is refused as overload. */
@@ -40,14 +40,14 @@ export interface SessionHost {
   hasConsole: boolean;
 }
 
-/** Who is at the other end of a session. */
+/** The other end of a session. */
 export interface Peer {
   mount: string;
   version: string;
   /** ISO 8601. */
   since: string;
   questions: number;
-  /** What it told last, and when (ISO 8601). */
+  /** Its last report, and the time of it (ISO 8601). */
   report: { at: string; told: MountReport } | undefined;
 }
 
@@ -76,7 +76,7 @@ export class Session {
   ) {
     this.stopListening = engine.onPolicyChange((capabilities) => {
       if (!this.greeted) return;
-      this.flush(); // what is answered already is of the revision before
+      this.flush(); // answers so far belong to the revision before
       this.send({ $case: "policyChanged", value: { capabilities: capabilitiesToProto(capabilities) } });
     });
     this.stream = new MountStream(stream, {
@@ -155,7 +155,7 @@ export class Session {
     if (this.engine.recordHits(this.mount, reportId, hits)) this.send({ $case: "hitsTaken", value: { reportId } });
   }
 
-  /** What is over the limits is not kept; nothing that is decided depends on it, so the session goes on. */
+  /** A report beyond the limits is dropped; no decision depends on it, so the session goes on. */
   private takeReport(report: wire.MountReport): void {
     if (!this.host.hasConsole) return;
     try {

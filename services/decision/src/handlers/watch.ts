@@ -6,7 +6,7 @@ import type { DecisionEngine } from "../engine/decision-engine.js";
 export function watchHandler(engine: DecisionEngine): handleServerStreamingCall<wire.WatchRequest, wire.WatchResponse> {
   return (call) => {
     const tell = (capabilities: PolicyCapabilities): void => {
-      // Who does not read misses nothing that the next word does not say: only the newest policy counts.
+      // A slow reader misses nothing that the next message does not say: only the newest policy counts.
       if (!call.writableNeedDrain) call.write({ message: { $case: "policy", value: capabilitiesToProto(capabilities) } });
     };
     const stop = engine.onPolicyChange(tell);

@@ -1,4 +1,4 @@
-/** The decision log in a file, which is put aside where it grows too large or too old: FILE.1 is the newest of those. */
+/** The decision log in a file. A file that grows too large or too old is put aside: FILE.1 is the newest of those. */
 import { openSync } from "node:fs";
 import { open, type FileHandle, rename, rm, stat } from "node:fs/promises";
 import { closeSync } from "node:fs";
@@ -38,7 +38,7 @@ export class FileSink implements LogSink {
       await this.handle.appendFile(bytes);
       this.sizeBytes = before + bytes.length;
     } catch (error) {
-      // What got there of them must not stand there twice.
+      // A line that got there must not stand there twice.
       await this.handle.truncate(before).catch(() => undefined);
       throw error;
     }

@@ -1,10 +1,10 @@
-/** Where lines of the decision log go. */
+/** A target of the decision log's lines. */
 export interface LogSink {
   /** For metrics and messages: "stdout", "file", "http", "nats". */
   readonly name: string;
   /**
-   * Takes all of them or none: where it rejects, they are put again. `keys` tell repetitions of one line apart from another.
-   * Rejects with `Unacceptable` where no repetition will help.
+   * Takes all of them or none: if it rejects, they are sent again. `keys` tell repetitions of one line apart from another.
+   * Rejects with `Unacceptable` if no repetition will help.
    */
   write(lines: readonly LogEntry[]): Promise<void>;
   close(): Promise<void>;

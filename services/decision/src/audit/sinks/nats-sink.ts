@@ -12,7 +12,7 @@ export class NatsSink implements LogSink {
   ) {}
 
   async write(lines: readonly LogEntry[]): Promise<void> {
-    // What the stream has already, it knows by its key.
+    // The stream knows a line that it has already by its key.
     const publisher = await this.connected();
     await Promise.all(lines.map(({ text, key }) => publisher.publish(this.subject, text, key)));
   }
