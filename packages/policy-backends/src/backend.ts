@@ -1,22 +1,22 @@
 /**
- * What a policy backend is: a source of policies, one of them in force. The rest of the decision service knows no more
- * of rules, Cedar or OPA than this. A backend neither logs nor counts: it answers and throws, the service tells of it.
+ * A policy backend: a source of policies, one of them in force. The rest of the decision service knows no more of rules,
+ * Cedar or OPA than this. A backend neither logs nor counts: it answers and throws, the service tells of it.
  */
 import type { CacheScope, Effect, Obligation, OutageEffect, PolicyCapabilities, PolicyRevision, Question } from "@sluice/decision-api";
 
-/** What a policy says to a question. The service makes a decision of it: an id, the revision, the audit line. */
+/** A policy's answer to a question. The service makes a decision of it: an id, the revision, the audit line. */
 export interface Verdict {
   effect: Effect;
   /** Positive errno of a denial, else 0. */
   errno: number;
-  /** "default" where no rule matched. */
+  /** "default" if no rule matched. */
   rule: string;
-  /** For a person; names the fact where one was missing. */
+  /** For a person; names the fact if one was missing. */
   reason: string;
   obligations: readonly Obligation[];
-  /** For which other questions the verdict holds, from all that was looked at. Absent: it must not be kept. */
+  /** The other questions that the answer holds for, from everything that was looked at. Absent: it must not be cached. */
   scope?: CacheScope | undefined;
-  /** What the rule wants while no decision can be had. */
+  /** The rule's effect while no decision can be had. */
   onOutage?: OutageEffect | undefined;
 }
 
@@ -29,17 +29,17 @@ export interface Policy {
   evaluate(question: Question): Verdict | Promise<Verdict>;
 }
 
-/** What a look at the source found. "failed": it has changed and does not check; the policy in force stays. */
+/** The result of a look at the source. "failed": it has changed and does not check; the policy in force stays. */
 export type Refresh = { state: "unchanged" } | { state: "changed" } | { state: "failed"; error: Error };
 
 export interface PolicyBackend {
-  /** What kind the policy in force is, for labels of metrics: "rules". */
+  /** The kind of the policy in force, for labels of metrics: "rules". */
   readonly name: string;
   /** The policy in force. Replaced as a whole by `refresh`, never altered. */
   readonly policy: Policy;
   /** Why the source is not what is in force, while that is so. */
   readonly failure: Error | undefined;
-  /** Puts the newest policy in force. Called before each batch of questions, so it must be cheap where nothing changed. */
+  /** Puts the newest policy in force. Called before each batch of questions, so it must be cheap if nothing changed. */
   refresh(): Refresh;
   /** Directories in which a change hints at a new policy. */
   readonly watchedDirectories: readonly string[];

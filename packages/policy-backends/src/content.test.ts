@@ -1,4 +1,4 @@
-// What engines are told of the content, and what they make of it where it is missing or more than they asked for.
+// The content that engines are told, and their answers if it is missing or more than they asked for.
 import { createHash } from "node:crypto";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -1,6 +1,6 @@
 /**
- * What every policy backend must hold to, as a suite that each one runs, with the cases of the standard policy. Not part
- * of the package's face: import it from a test beside a backend.
+ * The contract of policy backends, as a suite that each one runs, with the cases of the standard policy. Not part of the
+ * package's face: import it from a test beside a backend.
  */
 import { ALL_ACCESSES, type Question, STRICTNESS } from "@sluice/decision-api";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -21,9 +21,9 @@ const HOSTILE_NAMES = [
 
 type Ask = (question: Question) => Promise<Verdict>;
 
-/** What any answers must be like. */
+/** The form of every answer. */
 function answersContract(ask: Ask): void {
-  it("answers every access to every hostile name with a whole verdict", async () => {
+  it("answers every access to every hostile name with a whole answer", async () => {
     for (const path of HOSTILE_NAMES) {
       for (const access of ALL_ACCESSES) {
         const verdict = await ask(wholeQuestion({ paths: [path], accesses: [access] }));
@@ -59,7 +59,7 @@ function answersContract(ask: Ask): void {
   scopesContract(ask);
 }
 
-/** What may be kept of them. */
+/** The scopes of answers. */
 function scopesContract(ask: Ask): void {
   it("keeps nothing of an answer for which a fact was missing, and is not laxer for it", async () => {
     const missing = [{ name: "subject.executable", reason: "the caller is gone" }];
@@ -69,9 +69,9 @@ function scopesContract(ask: Ask): void {
     expect(verdict.scope).toBeUndefined();
   });
 
-  it("says of a kept answer that what the policy looks at was looked at", async () => {
+  it("puts every fact that the policy looks at into the scope of a cached answer", async () => {
     const { scope } = await ask(wholeQuestion(at("work/a")));
-    if (scope === undefined) return; // who cannot say what was looked at keeps nothing
+    if (scope === undefined) return; // a backend that does not know its facts caches nothing
     expect(scope.subject).toEqual(expect.arrayContaining(["uid", "executable"]));
     expect(scope.resource).toContain("layer");
     expect(scope.xattrs).toContain("user.class");

@@ -78,7 +78,7 @@ export function contentFacts(question: Question, { headBytes, needsDigest }: Con
 
 type ContentNeeds = Pick<FactNeeds, "headBytes" | "needsDigest">;
 
-/** What is the same for all that is asked of one question is made once. Of the content no more than the engine looks at. */
+/** Builds the facts that all accesses of a question share once. Of the content no more than the engine looks at. */
 export function factsOf(question: Question, needs: ContentNeeds): (ask: Ask) => Facts {
   const { resource } = question;
   const subject = subjectFacts(question);

@@ -10,7 +10,7 @@ import { type BackendEvents, type LoadedPolicy, NO_BACKEND_EVENTS } from "./poli
 import { type PolicyPlace, policyPlace } from "./source/policy-place.js";
 import { PolicyError } from "./rules/problem.js";
 
-/** What has been made since the last refresh. */
+/** The policy, or the failure, since the last refresh. */
 type Outcome = { reader: FileReader; result: { ok: true; loaded: LoadedPolicy } | { ok: false; error: Error } };
 
 const asError = (error: unknown): Error => (error instanceof Error ? error : new Error(String(error)));
@@ -133,7 +133,7 @@ class FileBackend implements PolicyBackend {
     return known ? { state: "unchanged" } : { state: "failed", error };
   }
 
-  /** A policy that lives elsewhere has changed there, or what its source has is refused. */
+  /** A policy that lives elsewhere has changed there, or the content of its source is refused. */
   private renew(): Refresh {
     this.remoteChanged = false;
     const refusal = this.inForce.engine.refusal?.();

@@ -109,7 +109,7 @@ describe("a pattern", () => {
 });
 
 describe("an edit of a policy", () => {
-  it("that is large and made to hurt is read aside, and one that is large and right comes into force", { timeout: 60_000 }, async () => {
+  it("reads a large hostile policy aside, and puts a large correct one in force", { timeout: 60_000 }, async () => {
     const path = file("version: 1\ndefault: mediate\n");
     const backend = await openPolicyFile(path);
     const edit = async (text: string): Promise<string> => {

@@ -26,7 +26,7 @@ import { checkRules, rulesEngine } from "./rules/load-policy.js";
 import { didYouMean, PolicyError } from "./rules/problem.js";
 import { policyPlace } from "./source/policy-place.js";
 
-/** Where loading stands: most policies are there at once. */
+/** The state of loading: most policies are there at once. */
 export type Load = { state: "done"; loaded: LoadedPolicy } | { state: "later"; finish: () => Promise<LoadedPolicy> };
 
 /** Configurations that name configurations. */
@@ -222,7 +222,7 @@ async function loadAside(text: string, source: Source): Promise<LoadedPolicy> {
   return load.state === "done" ? load.loaded : load.finish();
 }
 
-/** Throws `PolicyError` where that shows at once; `finish` rejects with it. `reader` is new, and tells what was read. */
+/** Throws `PolicyError` if that shows at once; `finish` rejects with it. `reader` is new, and tells which files were read. */
 export function beginLoad(source: Source): Load {
   const text = readText(source.reader, source.file);
   if (source.busy && text.length > MAX_AT_ONCE) return { state: "later", finish: () => loadAside(text, source) };

@@ -1,18 +1,18 @@
-/** What a kind of policy is: how its configuration looks, and how an engine is made of one. */
+/** A kind of policy: the form of its configuration, and how an engine is made of one. */
 import type { Access, FactNeeds, PolicyCapabilities, PolicyRevision, Question } from "@sluice/decision-api";
 import type { z } from "zod";
 import type { Policy, Verdict } from "./backend.js";
 import type { DocumentWords } from "./document/yaml-document.js";
 import type { PolicyProblem } from "./rules/problem.js";
 
-/** What the policy in force and a candidate beside it said to one question. */
+/** The answers of the policy in force and of a candidate beside it to one question. */
 export interface ShadowDifference {
   question: Question;
   inForce: Verdict;
   candidate: Verdict;
 }
 
-/** What backends tell of besides their answers. Called often: cheap. */
+/** Reports of backends besides their answers. Called often: cheap. */
 export interface BackendEvents {
   /** A candidate said the same. */
   shadowAgreed(): void;
@@ -22,9 +22,9 @@ export interface BackendEvents {
   shadowSkipped(): void;
   /** A source of policies elsewhere answers again, or for the first time. */
   sourceReached(source: string): void;
-  /** What a configuration does that it had better not, with its place. */
+  /** An unwise part of a configuration, with its place. */
   warned(warning: Error): void;
-  /** The source was made anew and counts from the beginning: what it holds is older than what is in force, until it has caught up. */
+  /** The source was recreated and counts from the beginning: its content is older than the policy in force, until it has caught up. */
   sourceReset(source: string, inForce: bigint): void;
   /** It does not: the last policy that it delivered stays in force. Told again with each attempt. */
   sourceUnreachable(source: string, error: Error): void;
@@ -41,13 +41,13 @@ export const NO_BACKEND_EVENTS: BackendEvents = {
   sourceUnreachable: () => undefined,
 };
 
-/** What an engine looks at, as `PolicyCapabilities` has it. */
+/** The facts that an engine looks at, as `PolicyCapabilities` has it. */
 export type LooksAt = FactNeeds &
   Pick<PolicyCapabilities, "callerRules" | "summary"> & {
     accesses: ReadonlySet<Access>;
   };
 
-/** What answers, without a name or a revision of its own. */
+/** Answers questions, without a name or a revision of its own. */
 export interface Engine {
   evaluate(question: Question): Verdict | Promise<Verdict>;
   readonly looksAt: LooksAt;
@@ -57,7 +57,7 @@ export interface Engine {
   readonly remoteRevision?: (() => string) | undefined;
   /** Of a policy that a source delivers as a whole: its identity, wherever it is asked for. */
   readonly deliveredRevision?: (() => PolicyRevision) | undefined;
-  /** Why the newest that the source has is not in force; undefined where it is. */
+  /** Why the newest content of the source is not in force; undefined if it is. */
   readonly refusal?: (() => Error | undefined) | undefined;
   /** Calls when `looksAt` or `remoteRevision` or `refusal` have changed, before the first answer that comes of it. */
   onChange?(listener: () => void): void;
@@ -94,7 +94,7 @@ export interface PolicyKind<Options = never> {
   /** With `kind` and `revision` among its keys. */
   readonly schema: z.ZodType<Options>;
   readonly words: DocumentWords;
-  /** Rejects with `PolicyError`. Holds nothing where it rejects. */
+  /** Rejects with `PolicyError`, and then holds nothing. */
   load(options: Options, context: LoadContext): Promise<Engine>;
 }
 

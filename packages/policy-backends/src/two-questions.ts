@@ -88,7 +88,7 @@ export function pairsOf(question: Question): { access: Access; path: string }[] 
   return question.resource.paths.flatMap((path) => accesses.map((access) => ({ access, path })));
 }
 
-/** The strictest over all pairs. Rejects where the engine does. The verdict has no scope: who knows more adds it. */
+/** The strictest over all pairs. Rejects if the engine does. The answer has no scope: callers that know more add it. */
 export async function askTwoQuestions(question: Question, askAll: AskAll): Promise<Verdict> {
   const pairs = pairsOf(question);
   const asks = pairs.flatMap((pair): Ask[] => [

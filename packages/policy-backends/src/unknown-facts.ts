@@ -1,4 +1,4 @@
-/** Which of the facts that an engine looks at a question does not hold. */
+/** The facts that an engine looks at and a question does not hold. */
 import type { Question } from "@sluice/decision-api";
 import type { LooksAt } from "./policy-kind.js";
 
@@ -20,7 +20,7 @@ export function unknownFacts(question: Question, looksAt: LooksAt): readonly str
   return [...unknown].filter((name) => isLookedAt(name, looksAt));
 }
 
-/** Less of the content than is wanted may be all that there is of it, or not: who asked for less does not know. */
+/** Content shorter than wanted may be all there is, or not: an asker that looked for less does not know. */
 export function unknownContent({ resource }: Question, wanted: Pick<LooksAt, "headBytes" | "needsDigest">): readonly string[] {
   const unknown: string[] = [];
   if (wanted.headBytes > (resource.head?.askedBytes ?? 0)) unknown.push("resource.head");

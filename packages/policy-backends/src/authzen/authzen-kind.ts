@@ -67,7 +67,7 @@ function fillsOf(options: AuthzenOptions, context: LoadContext): Fills {
 
 const DEFAULT_ENDPOINTS: Endpoints = { evaluation: "/access/v1/evaluation", evaluations: "/access/v1/evaluations" };
 
-/** A point that says it is another one is not believed: an answer of who knows whom. */
+/** A decision point that names itself differently is not believed: its answers could be anybody's. */
 async function discovered(client: JsonClient, options: AuthzenOptions, context: LoadContext): Promise<Endpoints> {
   const wrong = (problem: string): Error =>
     context.problem(["discover"], problem, "leave 'discover' out, or repair the policy decision point");

@@ -27,7 +27,7 @@ describe("with the Cerbos server", () => {
   backendContract("authzen", () => openPolicyFile(file(cerbosPolicyFile(cerbos.url))));
 });
 
-/** A policy decision point made for the test: what each path answers. */
+/** A policy decision point for the test: the answer of each path. */
 type Point = Record<string, (body: never) => { status?: number; body: unknown; delayMs?: number }>;
 
 describe("authzen", () => {
@@ -174,7 +174,7 @@ describe("authzen", () => {
     await expect(nobody.policy.evaluate(wholeQuestion())).rejects.toThrow(/cannot be asked/);
   });
 
-  it("takes the endpoints from the point's own configuration, where it is the one that was meant", async () => {
+  it("takes the endpoints from the point's own configuration, if it is the intended one", async () => {
     point = {
       "/.well-known/authzen-configuration": () => ({ body: { policy_decision_point: url, access_evaluation_endpoint: `${url}/one` } }),
       "/one": () => ({ body: { decision: true } }),

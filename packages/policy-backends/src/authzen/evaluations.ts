@@ -46,7 +46,7 @@ function answerOf(value: unknown): EvaluationAnswer {
   return value as EvaluationAnswer;
 }
 
-/** What the evaluations of one request say of a subject, of a resource, and of what is around them: each the same everywhere. */
+/** The parts that all evaluations of one request share: of a subject, a resource, and the context. */
 class Shared {
   private readonly said = new Map<string, string>();
 

@@ -42,7 +42,7 @@ export type DescribedQuestion = z.infer<typeof described>;
 const S_IFREG = 0o100000;
 const NOBODY_SPECIAL = 1_000;
 
-/** `wanted`: what the policy looks at. Where the description has none of it, the file has none: no attribute, no content. */
+/** `wanted`: the facts that the policy looks at. A file has no attribute or content that the description leaves out. */
 export function questionOf(description: DescribedQuestion, id: string, { xattrs, headBytes, needsDigest }: FactNeeds): Question {
   const accesses = description.access ?? ["read"];
   const missing = description.missing ?? [];

@@ -1,4 +1,4 @@
-/** Table cases for a policy: what is asked, and what it shall say. Read from YAML, run against a policy of any kind. */
+/** Table cases for a policy: questions with the expected answers. Read from YAML, run against a policy of any kind. */
 import { DENIAL_ERRNO, type Effect } from "@sluice/decision-api";
 import { z } from "zod";
 import type { Policy, Verdict } from "../backend.js";
@@ -56,7 +56,7 @@ const WORDS: DocumentWords = {
 
 export type PolicyCase = Omit<z.infer<typeof policyCase>, "expect"> & { expect: z.infer<typeof expected>; line: number };
 
-/** Of one case: what differs from what it expects, in words; empty where nothing does. */
+/** Of one case: the differences from its expectations, in words; empty if there are none. */
 export interface CaseOutcome {
   differences: readonly string[];
   verdict: Verdict | undefined;

@@ -1,4 +1,4 @@
-/** `kind: cedar`: Cedar policies, evaluated here, in threads with a time budget. What they look at is known, so answers are kept. */
+/** `kind: cedar`: Cedar policies, evaluated here, in threads with a time budget. The facts they look at are known, so answers are cached. */
 import { type Access, ALL_ACCESSES, type CacheScope, type Question, type ResourceFact, type SubjectField } from "@sluice/decision-api";
 import { z } from "zod";
 import type { Verdict } from "../backend.js";
@@ -127,7 +127,7 @@ interface UnknownFact {
 
 function unknownFact(name: string): UnknownFact {
   if (name === "subject.groups") return { name, mentionedBy: ({ groups }) => groups };
-  // Who asks is in every policy.
+  // Every policy asks for the principal.
   if (name === "subject.uid") return { name, mentionedBy: () => true };
   const attribute = name.replace(/^(subject|resource\.xattr|resource)\./, "");
   return { name, mentionedBy: ({ attributes }) => attributes.includes(attribute) };
@@ -166,7 +166,7 @@ class CedarEngine implements Engine {
     return answers.map((answer) => this.forWantOf(unknown, answer) ?? this.replyOf(answer));
   }
 
-  /** What a fact that is not known makes of an answer: what forbids is taken to match, and what permits not to. */
+  /** The effect of an unknown fact on an answer: a forbidding policy is taken to match, and a permitting one not to. */
   private forWantOf(unknown: readonly UnknownFact[], { allowed, reason, errors }: CedarAnswer): Reply | undefined {
     const failed = errors.find(({ id }) => this.policies.get(id)?.forbids === true);
     if (failed !== undefined) return denial(failed.id, `it cannot be evaluated: ${failed.message}`);

@@ -1,4 +1,4 @@
-/** A question in Cedar's words: who and what as entities, with the ancestors that some policy names. */
+/** A question in Cedar's words: the subject and the resource as entities, with the ancestors that some policy names. */
 import type { FactNeeds, Question } from "@sluice/decision-api";
 import { factsOf } from "../facts.js";
 import type { Ask } from "../two-questions.js";

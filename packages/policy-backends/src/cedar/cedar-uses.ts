@@ -1,6 +1,6 @@
 /**
- * What a set of Cedar policies can look at, read off the policies themselves: attributes in Cedar are always spelled out.
- * Everything that is mentioned anywhere counts, whether it is reached or not, so that a kept answer is never too wide.
+ * The facts that a set of Cedar policies can look at, read off the policies themselves: attributes in Cedar are always
+ * spelled out. Every mention counts, reached or not, so that the scope of a cached answer is never too wide.
  */
 
 /** Plain values: it goes from the engine's thread to the service. */
@@ -65,7 +65,7 @@ export function usesOf(policies: ReadonlyMap<string, unknown>, entities: readonl
     for (const name of found.directories) all.directories.add(name);
     all.groups ||= found.groups;
     const forbids = (policy as { effect?: string }).effect === "forbid";
-    // With entities that put groups below something else, a policy that names no group may ask for one all the same.
+    // With entities that put groups below something else, a policy that names no group may still ask for one.
     return { id, forbids, attributes: [...found.attributes], groups: found.groups || groupsBelow };
   });
   return { attributes: [...all.attributes], directories: [...all.directories], groups: all.groups, policies: each };

@@ -99,7 +99,7 @@ function check(setup: CedarSetup): CedarMistake[] {
   return warnings;
 }
 
-/** What the schema says of actions; requests carry it, since schemas are for checking only. */
+/** The actions of the schema; requests carry them, since schemas are for checking only. */
 function actionsOf(schema: string): Map<string, Entity[]> {
   const answer = schemaToJson(schema);
   if (answer.type === "failure")
@@ -139,7 +139,7 @@ function setUp(setup: CedarSetup): CedarReady {
   return { uses: usesOf(json, setup.entities), warnings };
 }
 
-/** What the question knows of an entity goes before what the configuration says of it; it is below the parents of both. */
+/** The question's attributes of an entity override the configuration's; it is below the parents of both. */
 function merged(known: Entity): Entity {
   const added = entities.get(keyOf(known.uid));
   if (added === undefined) return known;

@@ -1,4 +1,4 @@
-/** What combinators are made of: other policies, loaded together and let go together. */
+/** The parts of combinators: other policies, loaded together and disposed of together. */
 import { type Access, type Question, uniteFactNeeds } from "@sluice/decision-api";
 import type { Verdict } from "../backend.js";
 import type { Engine, LoadContext, LooksAt, NamedEngine } from "../policy-kind.js";

@@ -1,7 +1,7 @@
 /**
- * `kind: shadow`: one policy is in force, and a candidate is asked beside it. What the candidate says is told where it
- * differs, and never changes an answer; that it is slow, broken or gone harms nobody: it is asked later, and of what it
- * cannot keep up with it is not asked at all.
+ * `kind: shadow`: one policy is in force, and a candidate is asked beside it. Differing answers of the candidate are
+ * reported, and never change an answer. A slow, broken or missing candidate harms nobody: it is asked later, and not asked
+ * at all about questions that it cannot keep up with.
  */
 import type { Question } from "@sluice/decision-api";
 import { z } from "zod";

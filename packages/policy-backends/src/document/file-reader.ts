@@ -1,6 +1,6 @@
 /**
- * Reads the files that a policy is made of, and keeps which they were and what they held: the policy's digest comes of
- * it, and a change of one is a change of the policy. A file is measured before it is read: nothing too large is loaded.
+ * Reads the files of a policy, and remembers their names and content: the policy's digest is computed from it, and a
+ * change of one is a change of the policy. A file is measured before it is read: nothing too large is loaded.
  */
 import { dirname, resolve } from "node:path";
 import { type FileStats, OWN_DISK, type PolicyDisk } from "./policy-disk.js";

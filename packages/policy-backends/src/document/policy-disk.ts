@@ -13,7 +13,7 @@ export interface PolicyDisk {
   read(path: string): Buffer;
   /** Without links. Throws as `realpathSync`. */
   resolve(path: string): string;
-  /** A policy is loaded from here on: what was looked at before is of no interest any more. */
+  /** A policy is loaded from here on: files that were looked at before no longer matter. */
   begin(): void;
   /** Calls when a file may have changed, for whoever does not ask. */
   onChange(listener: () => void): void;

@@ -1,4 +1,4 @@
-/** Where the files of a policy come from: of a disk, or of what a source elsewhere delivered as a whole. */
+/** The origin of a policy's files: a disk, or a whole delivery of a source elsewhere. */
 import { createHash } from "node:crypto";
 
 export interface PolicyFiles {
@@ -11,7 +11,7 @@ export interface PolicyFiles {
   directories(): readonly string[];
 }
 
-/** What is wrong with a file, for a sentence that names it. */
+/** The fault of a file, for a sentence that names it. */
 export class UnreadableFile extends Error {
   override readonly name = "UnreadableFile";
   constructor(

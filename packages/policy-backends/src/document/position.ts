@@ -1,4 +1,4 @@
-/** Where an offset into a text is, for a person. */
+/** The place of an offset in a text, for a person. */
 import type { Position } from "./yaml-document.js";
 
 /** `offset` counts bytes of UTF-8, as engines do that are not written in JavaScript. */

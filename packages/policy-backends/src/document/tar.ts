@@ -13,7 +13,7 @@ function text(header: Buffer, from: number, length: number): string {
 }
 
 function broken(): Error {
-  return new Error("the bundle's archive is broken: build it anew");
+  return new Error("the bundle's archive is broken: rebuild it");
 }
 
 /** The value of `path` in a pax header: lines of "LENGTH KEY=VALUE\n". */
@@ -33,11 +33,11 @@ function paxPath(data: Buffer): string | undefined {
 function plainName(name: string): string {
   const plain = name.replace(/^(\.?\/)+/, "");
   if (plain.split("/").some((part) => part === ".." || part === "."))
-    throw new Error(`the bundle holds a file '${plain.slice(0, 100)}': build it anew`);
+    throw new Error(`the bundle holds a file '${plain.slice(0, 100)}': rebuild it`);
   return plain;
 }
 
-/** Name → content of the regular files of an archive. Throws where it is none. */
+/** Name → content of the regular files of an archive. Throws if it is no archive. */
 export function untar(archive: Buffer): Map<string, Buffer> {
   const files = new Map<string, Buffer>();
   let longName: string | undefined;
@@ -67,11 +67,11 @@ export const isGzip = (bytes: Uint8Array): boolean => bytes[0] === 0x1f && bytes
 function notUnpacked(error: NodeJS.ErrnoException): Error {
   const large = error.code === "ERR_BUFFER_TOO_LARGE";
   return new Error(
-    large ? `the bundle unpacks to more than ${MAX_UNPACKED_BYTES} bytes: make it smaller` : "the bundle is no gzip: build it anew",
+    large ? `the bundle unpacks to more than ${MAX_UNPACKED_BYTES} bytes: make it smaller` : "the bundle is no gzip: rebuild it",
   );
 }
 
-/** What a gzip holds, off the event loop. Rejects with what is wrong and what to do. */
+/** The content of a gzip, off the event loop. Rejects with the fault and its remedy. */
 export function unpack(bytes: Uint8Array): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     gunzip(bytes, { maxOutputLength: MAX_UNPACKED_BYTES }, (error, unpacked) => {

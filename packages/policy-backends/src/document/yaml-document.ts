@@ -1,6 +1,6 @@
 /**
- * The text of a policy of any kind → its value, or its mistakes with their places. Knows YAML and zod; what the keys mean
- * is the business of each kind.
+ * The text of a policy of any kind → its value, or its mistakes with their places. Knows YAML and zod; each kind knows the
+ * meaning of its keys.
  */
 import { type Document, isCollection, isMap, isScalar, LineCounter, type Node, type ParsedNode, parseDocument, visit } from "yaml";
 import type { z } from "zod";
@@ -10,9 +10,9 @@ export interface Position {
   line: number;
   column: number;
 }
-/** Where the value at a path of keys stands; the nearest that exists above it. `offset` counts characters into a plain scalar. */
+/** Finds the value at a path of keys; the nearest that exists above it. `offset` counts characters into a plain scalar. */
 export type Locate = (path: readonly PropertyKey[], offset?: number) => Position;
-/** What a kind of document says of itself in messages. */
+/** The words for a kind of document in messages. */
 export interface DocumentWords {
   /** Keys that may stand at a place, for "did you mean". */
   keysAt(path: readonly PropertyKey[]): readonly string[];
@@ -26,7 +26,7 @@ export interface ParsedYaml {
   locate: Locate;
   value: unknown;
 }
-/** Mistakes, or none and what was read. */
+/** Mistakes, or the value. */
 export type Read<Result> = { ok: true; result: Result } | { ok: false; problems: PolicyProblem[] };
 
 export const MAX_YAML_BYTES = 4 * 1024 * 1024;
@@ -35,7 +35,7 @@ function rangeStart(node: unknown): number | undefined {
   return (node as Node | null | undefined)?.range?.[0];
 }
 
-/** Where the text of a scalar begins: behind its quote; for a block, just its start. */
+/** The start of a scalar's text: behind its quote; for a block, just its start. */
 function scalarTextStart(node: Node, source: string): { start: number; exact: boolean } {
   const start = rangeStart(node) ?? 0;
   const first = source[start];
@@ -151,7 +151,7 @@ function single(message: string, remedy: string): Read<never> {
   return { ok: false, problems: [{ severity: "error", line: 1, column: 1, message, remedy }] };
 }
 
-/** Never throws: what is wrong is in `problems`. */
+/** Never throws: mistakes are in `problems`. */
 export function parseYaml(source: string): Read<ParsedYaml> {
   if (Buffer.byteLength(source) > MAX_YAML_BYTES)
     return single(`the policy is larger than ${MAX_YAML_BYTES} bytes`, "write fewer rules with more globs each");
@@ -182,7 +182,7 @@ function nestsTooDeep(source: string): boolean {
   return NESTED_BLOCKS.test(source);
 }
 
-/** Where keys stand that their mapping has already. The parser looks for them itself, but compares each key with all others. */
+/** The places of repeated keys of a mapping. The parser looks for them itself, but compares each key with all others. */
 function repeatedKeys(yaml: Document.Parsed): number[] {
   const repeated: number[] = [];
   visit(yaml, {

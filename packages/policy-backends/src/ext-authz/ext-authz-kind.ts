@@ -75,7 +75,7 @@ function replyOf({ code, message, deniedBody, headers, metadata }: CheckResponse
   if (code !== 0) return { kind: "boolean", allowed: false, ...words };
   const effect = metadata.get("effect") ?? headers.get("x-sluice-effect");
   if (effect === undefined) return { kind: "boolean", allowed: true, ...words };
-  if (!EFFECTS.has(effect)) throw new Error(`the authorization server answered with the effect '${effect.slice(0, 40)}', which is none`);
+  if (!EFFECTS.has(effect)) throw new Error(`the authorization server answered with the unknown effect '${effect.slice(0, 40)}'`);
   return { kind: "effect", effect: effect as Effect, ...words };
 }
 
@@ -125,7 +125,7 @@ class CheckClient {
     });
   }
 
-  /** What has been asked is answered, or out of its time. */
+  /** Every question has its answer, or is out of its time. */
   async close(): Promise<void> {
     if (this.underWay > 0)
       await new Promise<void>((resolve) => {

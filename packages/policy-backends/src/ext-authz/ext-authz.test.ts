@@ -94,10 +94,10 @@ describe("with a stand-in for a server of the external authorization API", () =>
     expect(await ask(denied)).toMatchObject({ effect: "deny", reason: "who are you" });
   });
 
-  it("takes an answer without a status, with an effect that is none, or a failure for no answer", async () => {
+  it("takes an answer without a status, with an unknown effect, or a failure for no answer", async () => {
     await expect(ask({})).rejects.toThrow(/without a status/);
     await expect(ask({ status: {}, dynamic_metadata: { fields: { effect: { stringValue: "yes" } } } })).rejects.toThrow(
-      /'yes', which is none/,
+      /unknown effect 'yes'/,
     );
     respond = () => {
       throw Object.assign(new Error("broken"), { code: 13 });

@@ -42,7 +42,7 @@ function connect(options: GrpcOptions, context: LoadContext): Decider {
       clientVersion: "backend",
       tls: tlsOf(options, context),
       timeoutMs: timeoutMsOf(options),
-      // Who asks us keeps answers; what is kept twice is wrong twice as long.
+      // The mount caches answers already: an answer that is cached twice is wrong twice as long.
       cache: { entries: 0 },
     });
   } catch (error) {

@@ -19,7 +19,7 @@ const RECONNECT_MS = 500;
 /** A server that is frozen is found within this. */
 const PING_MS = 5_000;
 
-/** Rejects where no server can be reached now. */
+/** Rejects if no server can be reached now. */
 export async function connectNats(name: string, { servers, token, creds, tls, ca, cert, key }: NatsServers): Promise<NatsConnection> {
   const { connect, credsAuthenticator } = await import("@nats-io/transport-node");
   const secured = tls || ca !== undefined || cert !== undefined;

@@ -9,7 +9,7 @@ export interface JetStreamPublisher {
 
 const ACK_MS = 5_000;
 
-/** Rejects where no server can be reached now. */
+/** Rejects if no server can be reached now. */
 export async function connectJetStream(name: string, servers: NatsServers): Promise<JetStreamPublisher> {
   const connection = await connectNats(name, servers);
   const { jetstream } = await import("@nats-io/jetstream");

@@ -1,4 +1,4 @@
-// What is shown to NATS servers, and over what: a token in clear is warned of, and tls:// means what it says.
+// Credentials for NATS servers, and their transport: a token in clear is warned of, and tls:// means TLS.
 import { expect, it } from "vitest";
 import { z } from "zod";
 import { NATS_SHAPE, natsServers } from "./nats-options.js";

@@ -1,4 +1,4 @@
-/** How a configuration names NATS servers and what is shown to them. */
+/** How a configuration names NATS servers and the credentials for them. */
 import { z } from "zod";
 import type { LoadContext } from "../policy-kind.js";
 import { isLoopback } from "../remote/loopback.js";

@@ -4,7 +4,7 @@
  */
 import { type WasmMemory, webAssembly } from "./web-assembly.js";
 
-/** What of the ABI is used here. */
+/** The part of the ABI that is used here. */
 interface Exports {
   opa_eval(reserved: number, entrypoint: number, data: number, input: number, inputLength: number, heap: number, format: number): number;
   builtins(): number;
@@ -34,7 +34,7 @@ const FIRST_PAGES = 16;
 const LAST_PAGES = 4_096;
 const FORMAT_JSON = 0;
 
-/** A module that is none of OPA's, or of one that asks for more than is here. The message says what to do. */
+/** A module that is not OPA's, or needs more than is here. The message says what to do. */
 export class OpaModuleError extends Error {
   override readonly name = "OpaModuleError";
 }
@@ -72,7 +72,7 @@ export class OpaModule {
     return module;
   }
 
-  /** The value of the entry point; undefined where it is undefined. Throws where the policy gives up. */
+  /** The value of the entry point; undefined if it is undefined. Throws if the policy gives up. */
   evaluate(input: unknown): unknown {
     const { exports, heapBase } = this;
     const texts = new Texts(this.memory);
@@ -106,7 +106,7 @@ function instantiate(bytes: Uint8Array, memory: WasmMemory): Exports {
   const major: unknown = exports.opa_wasm_abi_version?.value;
   if (lacking.length > 0 || major !== 1)
     throw new OpaModuleError(
-      `it does not keep to version 1.2 of OPA's ABI (${lacking.join(", ") || `version ${String(major)}`}): make it anew with a current OPA`,
+      `it does not keep to version 1.2 of OPA's ABI (${lacking.join(", ") || `version ${String(major)}`}): rebuild it with a current OPA`,
     );
   return exports as Exports;
 }

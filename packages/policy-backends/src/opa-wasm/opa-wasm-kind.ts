@@ -46,7 +46,7 @@ export const opaWasmKind: PolicyKind<OpaWasmOptions> = {
     const { pool } = await opening.catch((error: unknown) => {
       if (!(error instanceof WorkerError)) throw error;
       const [problem, ...remedy] = error.message.split(": ");
-      throw context.problem(["bundle"], `'${options.bundle}': ${problem ?? ""}`, remedy.join(": ") || "build it anew");
+      throw context.problem(["bundle"], `'${options.bundle}': ${problem ?? ""}`, remedy.join(": ") || "rebuild it");
     });
     const looksAt = looksAtOf(options, "opa-wasm");
     return remoteEngine({

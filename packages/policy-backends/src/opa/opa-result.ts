@@ -1,4 +1,4 @@
-/** What an OPA policy answers, be it asked over REST or as a module: yes or no, an effect, or an object that says more. */
+/** The answer of an OPA policy, over REST or as a module: yes or no, an effect, or an object that says more. */
 import { DENIAL_ERRNO, type Effect, type Obligation } from "@sluice/decision-api";
 import type { Reply } from "../two-questions.js";
 
@@ -12,7 +12,7 @@ function obligationsOf(value: unknown): readonly Obligation[] {
 
 const textOf = (value: unknown): string | undefined => (typeof value === "string" ? value : undefined);
 
-/** An answer that is none of these is no answer. Throws. */
+/** Any other answer is no answer. Throws. */
 export function replyOfResult(result: unknown): Reply {
   if (result === undefined) return UNDEFINED;
   if (typeof result === "boolean") return { kind: "boolean", allowed: result };

@@ -33,7 +33,7 @@ const MAX_RESPONSE_BYTES = 4 * 1024 * 1024;
 interface Endpoint {
   secure: boolean;
   basePath: string;
-  /** What pins every request to the place. */
+  /** Pins every request to the place. */
   connection: RequestOptions;
 }
 
@@ -82,7 +82,7 @@ export class JsonClient {
       : new HttpAgent(keep);
   }
 
-  /** Rejects where there is no whole answer in time. `path` starts with a slash; without a body it is fetched. */
+  /** Rejects if no whole answer comes in time. `path` starts with a slash; without a body it is fetched. */
   async send(path: string, body: unknown): Promise<JsonResponse> {
     if (this.underWay >= MAX_WAITING) throw new Error("too many questions wait for the policy engine");
     this.underWay++;
@@ -131,7 +131,7 @@ export class JsonClient {
     });
   }
 
-  /** What has been asked is answered, or out of its time. */
+  /** Every question has its answer, or is out of its time. */
   async close(): Promise<void> {
     if (this.underWay > 0)
       await new Promise<void>((resolve) => {

@@ -1,4 +1,4 @@
-/** An engine elsewhere as an `Engine`. What it looked at is not known, so that its answers are never kept. */
+/** An engine elsewhere as an `Engine`. Nobody here knows which facts it looked at, so its answers are never cached. */
 import type { Question } from "@sluice/decision-api";
 import type { Verdict } from "../backend.js";
 import type { Engine, LooksAt } from "../policy-kind.js";
@@ -13,7 +13,7 @@ export interface RemoteParts {
 
 const EACCES = 13;
 
-/** What an engine needs and cannot be told is a denial: which of its rules look at it is not known here. */
+/** A missing fact that an engine needs is a denial: nobody here knows which of its rules look at it. */
 function forWantOf(fact: string, question: Question): Verdict {
   const why = question.missing.find(({ name }) => name === fact)?.reason ?? "it was not sent";
   return { effect: "deny", errno: EACCES, rule: "missing-fact", reason: `${fact} is missing: ${why}`, obligations: [] };

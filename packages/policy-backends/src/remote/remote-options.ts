@@ -1,4 +1,4 @@
-/** What the configurations of engines elsewhere have in common: where they are, and which facts they need. */
+/** The common part of the configurations of engines elsewhere: their addresses, and the facts they need. */
 import { type Access, ALL_ACCESSES, NO_FACTS } from "@sluice/decision-api";
 import { z } from "zod";
 import { HEAD_BYTES_REMEDY, headBytesSchema } from "../document/head-bytes.js";

@@ -13,7 +13,7 @@ const HOLE = /\$\{([^{}]*)\}/g;
 
 export type Fill = (facts: Facts) => unknown;
 
-/** What is wrong with a template, and what to do. */
+/** The fault of a template, and its remedy. */
 export class TemplateError extends Error {
   override readonly name = "TemplateError";
   constructor(

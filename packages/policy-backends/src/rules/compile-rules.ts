@@ -23,16 +23,16 @@ export interface CompiledRule {
   cgroups: readonly Matcher[] | undefined;
   condition: Condition | undefined;
   obligations: readonly Obligation[];
-  /** What a cache may at most conclude: how long, and whether for other files too. */
+  /** The widest conclusion that a cache may draw: how long, and whether for other files. */
   cache: { ttlMs: number | undefined; thisOnly: boolean };
   onOutage: OutageEffect | undefined;
 }
 
 const ANY: ReadonlySet<Access> = new Set(ALL_ACCESSES);
-/** What a rule that lets through covers where it names no access: deleting and metadata are the file system's own matter. */
+/** The accesses of a permitting rule that names none: deleting and metadata are the file system's own matter. */
 const USE: ReadonlySet<Access> = new Set<Access>(["read", "write", "execute", "create", "link", "rename", "truncate"]);
 
-/** Accesses covered where none is named, by a rule or by the default. */
+/** The accesses of a rule, or of the default, that names none. */
 export function impliedAccesses(effect: Effect): ReadonlySet<Access> {
   return effect === "deny" ? ANY : USE;
 }
@@ -78,7 +78,7 @@ class Compiler {
     return patterns && this.each(patterns, path, (pattern) => [compileGlob(pattern, true)]);
   }
 
-  /** What is made of each glob; a mistake is a problem at its place. */
+  /** Makes something of each glob; a mistake is a problem at its place. */
   each<Made>(patterns: readonly string[], path: readonly PropertyKey[], make: (pattern: string) => readonly Made[]): readonly Made[] {
     return patterns.flatMap((pattern, index) => {
       try {

@@ -15,7 +15,7 @@ const FIELDS: Readonly<Record<string, readonly string[]>> = {
 const PLAIN = Object.keys(PLAIN_FACTS);
 /** Lists of digests, as the policy names them. */
 const DIGESTS = "digests";
-/** Where `resource.xattr['x']` is read for its value: one that a file lacks reads as "". */
+/** Stands for a use of the value of `resource.xattr['x']`: an attribute that a file lacks reads as "". */
 export const XATTR_OR_EMPTY = "@xattrOrEmpty";
 
 const OPERATORS = [
@@ -50,7 +50,7 @@ export interface ConditionFlaw {
 export class ConditionFacts {
   readonly names = new Set<string>();
   readonly xattrs = new Set<string>();
-  /** Fields of `resource` that it reads, besides extended attributes; but for the content's these are always there. */
+  /** Fields of `resource` that it reads, besides extended attributes; except the content's these are always there. */
   readonly fields = new Set<string>();
 }
 

@@ -33,7 +33,7 @@ export interface Bindings {
   digests: DigestLists;
 }
 
-/** What conditions read besides the plain facts of a question. */
+/** The inputs of conditions besides the plain facts of a question. */
 export interface ConditionContext {
   xattrs: readonly string[];
   headBytes: number;

@@ -94,7 +94,7 @@ class Evaluation {
     return pathMatches(rest, names, depth);
   }
 
-  /** Whether the rule matches, its path aside; the name of a fact where that cannot be known without it. */
+  /** Whether the rule matches, its path aside; the name of a fact if that cannot be known without it. */
   private match(rule: CompiledRule): boolean | string {
     const caller = this.matchCaller(rule);
     if (caller === false) return false;
@@ -146,7 +146,7 @@ class Evaluation {
     return this.missing.get(fact) ?? "the condition fails on this file";
   }
 
-  /** The first rule that matches. One that cannot be told counts only if it is stricter than what follows it. */
+  /** The first rule that matches. An undecidable one counts only if it is stricter than the rules behind it. */
   find(access: Access): Finding {
     this.access = access;
     const open: { rule: CompiledRule; fact: string }[] = [];
@@ -176,7 +176,7 @@ class Evaluation {
   }
 }
 
-/** What a rule itself lets a cache conclude. */
+/** The limits that a rule itself puts on a cache. */
 function narrow(lookedAt: LookedAt, { cache }: CompiledRule): void {
   if (cache.thisOnly) lookedAt.thisFileOnly();
   if (cache.ttlMs !== undefined) lookedAt.atMost(cache.ttlMs);

@@ -1,7 +1,7 @@
 /**
  * The text of a glob → its parts. The syntax is that of a shell with `**`: `*` and `?` within one name, `**` alone
  * between slashes for any number of names, `[a-z]` and `[!a-z]`, `{a,b}`, backslash to escape. A leading dot is a
- * character like any other. What looks like more than that (extglobs, ranges in braces) is a mistake, not a literal.
+ * character like any other. Any more powerful syntax (extglobs, ranges in braces) is a mistake, not a literal.
  */
 import { bytesOfText } from "./name-bytes.js";
 
@@ -13,7 +13,7 @@ export type Part =
 /** "globstar": any number of names, none included. */
 export type Segment = "globstar" | readonly Part[];
 
-/** What is wrong with a glob, and what to do. `offset` counts characters into the pattern. */
+/** The fault of a glob, and its remedy. `offset` counts characters into the pattern. */
 export class GlobError extends Error {
   constructor(
     message: string,

@@ -48,7 +48,7 @@ export function nameMatches(parts: readonly Part[], name: string): boolean {
       at += taken;
       continue;
     }
-    // The last star takes one character more; earlier ones need not: what they left matched at its first place.
+    // The last star takes one character more; earlier ones need not: the text behind them matched at its first place.
     if (starPart < 0 || starAt >= name.length) return false;
     starAt += sequenceLength(name, starAt);
     part = starPart + 1;

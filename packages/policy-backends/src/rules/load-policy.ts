@@ -73,7 +73,7 @@ export function checkRules(parsed: ParsedYaml, file: string): CheckedRules & { r
   return { document, rules, warnings: problems };
 }
 
-/** `rules` are compiled anew where they were checked in another thread. Throws `PolicyError` where a list of digests cannot be read. */
+/** Compiles `rules` again if another thread checked them. Throws `PolicyError` if a list of digests cannot be read. */
 export function rulesEngine({ document, warnings, rules }: CheckedRules & { rules?: CompiledRule[] }, files: ListFiles): Engine {
   const digests = readDigestLists(document, files);
   const compiled = rules ?? compileRules(document, () => ({ line: 1, column: 1 })).rules;

@@ -1,7 +1,7 @@
 /**
- * What an evaluation looked at, and so for which other questions its answer holds. Everything that may make the scope
- * narrower is noted here while rules are tried; nothing makes it wider again. A rule that was tried and did not match
- * counts like the one that did: with another value it might have.
+ * Collects the facts that an evaluation looked at, and from them the other questions that its answer holds for. It notes
+ * everything that may make the scope narrower while rules are tried; nothing makes it wider again. A rule that did not
+ * match counts like the one that did: with another value it might have.
  */
 import type { CacheScope, Question, ResourceFact, SubjectField } from "@sluice/decision-api";
 
@@ -77,7 +77,7 @@ export class LookedAt {
     if (this.ttlMs === undefined || ttlMs < this.ttlMs) this.ttlMs = ttlMs;
   }
 
-  /** undefined: not to be kept. `names` of the question's only path; undefined where it has several. */
+  /** undefined: not to be cached. `names` of the question's only path; undefined if it has several. */
   scope(question: Question, names: readonly string[] | undefined): CacheScope | undefined {
     if (!this.keepable) return undefined;
     const perFile = this.resourceBits !== 0 || this.xattrs !== undefined;

@@ -37,12 +37,12 @@ const REMEDIES: Readonly<Record<string, string>> = {
   readOnly: "write readOnly: true, or leave it out",
   ttl: "write a whole number and ms, s, m or h, such as 30s",
   onOutage: "write onOutage: deny, mediate or stale, or leave it out for what the mount is configured to",
-  scope: "write scope: this, or leave it out: what may be cached is computed",
+  scope: "write scope: this, or leave it out: the engine computes the scope",
 };
 
 const WORDS: DocumentWords = { keysAt, remedies: REMEDIES };
 
-/** Never throws: what is wrong is in `problems`. */
+/** Never throws: mistakes are in `problems`. */
 export function readParsedPolicy(parsed: ParsedYaml): ReadPolicy {
   const checked = validateYaml(parsed, policySchema, WORDS);
   if (!checked.ok) return { document: undefined, problems: checked.problems };

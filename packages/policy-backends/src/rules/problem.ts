@@ -35,7 +35,7 @@ export class PolicyError extends Error {
   }
 }
 
-/** The word of `known` that `word` may be a slip of; undefined where none is near. */
+/** The word of `known` that `word` may be a slip of; undefined if none is near. */
 export function didYouMean(word: string, known: readonly string[]): string | undefined {
   let best: string | undefined;
   let least = Math.max(1, Math.floor(word.length / 3)) + 1;

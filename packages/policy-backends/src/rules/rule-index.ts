@@ -4,7 +4,7 @@
  */
 import type { Segment } from "./glob-pattern.js";
 
-/** One alternative of one glob of a rule: what is left of it behind the names that led here. */
+/** One alternative of one glob of a rule: its rest behind the names that led here. */
 interface Candidate {
   readonly rule: number;
   readonly rest: readonly Segment[];

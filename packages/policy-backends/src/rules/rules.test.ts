@@ -51,7 +51,7 @@ describe("rules", () => {
     expect(evaluate(rules, sampleQuestion({ accesses: ["truncate"] })).rule).toBe("w");
   });
 
-  it("without access cover everything where they deny, and use where they let through", () => {
+  it("without access cover everything if they deny, and use if they let through", () => {
     expect(evaluate("  - {name: d, effect: deny}\n", sampleQuestion({ accesses: ["delete"] })).effect).toBe("deny");
     expect(evaluate("  - {name: m, effect: mediate}\n", sampleQuestion({ accesses: ["delete"] }))).toMatchObject({
       effect: "grant",
@@ -70,7 +70,7 @@ describe("rules", () => {
     }
   });
 
-  it("test conditions", () => {
+  it("match only if their condition is true", () => {
     const rules =
       "  - {name: c, when: \"resource.size > 5 && resource.xattr['user.class'] == 'restricted' && access == 'read'\", effect: deny}\n";
     const xattrs = new Map([["user.class", Buffer.from("restricted")]]);
@@ -96,7 +96,7 @@ describe("rules", () => {
     expect(evaluate(rules, sampleQuestion({ paths: ["e/x"], subject: { ...subject, groups: [1, 42] } })).rule).toBe("default");
   });
 
-  it("that test a missing fact match if they are stricter than what follows, and say so", () => {
+  it("with a missing fact match if they are stricter than the rules behind them, and say so", () => {
     const gone = { missing: [{ name: "subject.cgroup", reason: "the caller has ended (ESRCH)" }] };
     const strict = evaluate("  - {name: c, subject: {cgroup: '/docker/**'}, effect: deny}\n", sampleQuestion(gone));
     expect(strict).toMatchObject({ effect: "deny", rule: "c" });
@@ -108,7 +108,7 @@ describe("rules", () => {
     expect(evaluate("  - {name: a, subject: {cgroup: '/a', uid: 7}, effect: deny}\n", sampleQuestion(gone)).rule).toBe("default");
   });
 
-  it("that ask for a user or group whom nobody knows are rules on a missing fact", () => {
+  it("for a user or group whom nobody knows are rules on a missing fact", () => {
     const anonymous = { missing: ["uid", "gid", "pid"].map((name) => ({ name: `subject.${name}`, reason: "the engine does not know" })) };
     for (const test of ["subject: {uid: 1}", "subject: {gid: 1}", "when: 'subject.uid == 1'", "when: 'subject.pid == 1'"]) {
       expect(evaluate(`  - {name: r, ${test}, effect: deny}\n`, sampleQuestion(anonymous))).toMatchObject({ effect: "deny", rule: "r" });
@@ -127,7 +127,7 @@ describe("rules", () => {
     expect(evaluate("  - {name: e, subject: {executable: '/a'}, effect: deny}\n", sampleQuestion({ subject: without })).rule).toBe("e");
   });
 
-  it("that fail on a file count as untold", () => {
+  it("with a condition that fails on a file count as undecidable", () => {
     const rules = "  - {name: z, when: '10 / resource.size > 3', effect: deny}\n";
     expect(evaluate(rules, sampleQuestion({ resource: { ...resource, sizeBytes: 0n } })).rule).toBe("z");
   });
@@ -232,7 +232,7 @@ describe("mistakes", () => {
     expect(lines).toEqual([...lines].sort((a, b) => a - b));
   });
 
-  it("are not found where there are none, and never by throwing something else", () => {
+  it("yield no mistakes for correct policies, and never throw", () => {
     expect(problems("version: 1\nrevision: 7\ndefault: grant\n")).toEqual([]);
     for (const text of [
       "[]",

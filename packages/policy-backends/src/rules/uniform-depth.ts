@@ -33,7 +33,7 @@ function saysTheSame(pattern: readonly Segment[], places: number): boolean {
   return nothing || (last >= 0 && pattern[last] === "globstar" && (places & (1 << last)) !== 0);
 }
 
-/** The least number of names, `names.length` where there is none below that. `pattern` starts at the name `from`. */
+/** The least number of names, or `names.length` if there is none below that. `pattern` starts at the name `from`. */
 export function uniformDepth(pattern: readonly Segment[], names: readonly string[], from: number): number {
   if (pattern.length > MAX_SEGMENTS) return names.length;
   let places = closed(pattern, 1);

@@ -45,7 +45,7 @@ class BundleEngine extends SourceEngine {
     this.shown = shownUrl(fetching.url);
   }
 
-  /** Rejects where nothing that checks has come within the time for it. */
+  /** Rejects if no valid policy has come within the time for it. */
   async start(): Promise<void> {
     const untilMs = performance.now() + START_MS;
     let last = await this.look();

@@ -1,4 +1,4 @@
-// Policies that a web server delivers: what is there is fetched once, and nothing that does not check comes into force.
+// Policies that a web server delivers: each is fetched once, and an invalid one never takes effect.
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { tmpdir } from "node:os";
@@ -38,7 +38,7 @@ afterEach(async () => {
   await new Promise((resolve) => server.close(resolve));
 });
 
-/** What the server has from now on. */
+/** The server's content from now on. */
 function put(bytes: Buffer | string, etag: string): void {
   now = ({ headers }, response) => {
     if (headers["if-none-match"] === etag) response.writeHead(304).end();
@@ -78,7 +78,7 @@ it("is fetched once for each version, and swapped as a whole", async () => {
   expect(await effect()).toBe("grant");
 });
 
-it("gets a warning where its token would go over plain HTTP to another machine, and none where it would not", async () => {
+it("warns if a token would go over plain HTTP to another machine, and only then", async () => {
   writeFileSync(join(directory, "token"), "s3cret\n");
   const warnings = async (url: string): Promise<string[]> => {
     const file = join(directory, "plain.yaml");
@@ -115,7 +115,7 @@ it.each<[string, Buffer | string, RegExp]>([
   ["holds links only", tarGz({ "policy.yaml": "" }, "2"), /does not hold it/],
   ["names a file of the machine", tarGz({ "policy.yaml": "kind: cedar\npolicies: /etc/passwd\n" }), /does not hold it/],
   ["is older", rules("deny", 3), /revision 3 is lower than 4/],
-])("that %s is kept out, and told", async (_, bytes, message) => {
+])("keeps a policy out that %s, and reports it", async (_, bytes, message) => {
   put(rules("mediate", 4), '"good"');
   const opened = await open();
   const { revision } = opened.policy;
@@ -149,7 +149,7 @@ it("keeps what it had while the server is away, breaks off, or sends elsewhere",
   expect(await untilNews()).toEqual({ state: "changed" });
 });
 
-it("that is not there at all starts nothing", async () => {
+it("fails to start if the server has no policy at all", async () => {
   put("version: 1\n", '"a"');
   await expect(open()).rejects.toThrow(/policy\.yaml:2:6: .*bundle: policy\.yaml:.*'default' is missing/);
 });

@@ -1,4 +1,4 @@
-/** What a source delivers: the bytes of one policy file, or of a bundle (.tar.gz, in OPA's form) with everything it names. */
+/** A delivery of a source: the bytes of one policy file, or of a bundle (.tar.gz, in OPA's form) with all files it names. */
 import { isGzip, unpack, untar } from "../document/tar.js";
 
 export interface Delivered {
@@ -19,7 +19,7 @@ function sequenceOf(manifest: Buffer | undefined): bigint | undefined {
   try {
     revision = (JSON.parse(manifest.toString("utf8")) as { revision?: unknown } | null)?.revision;
   } catch {
-    throw new Error("the bundle's .manifest is no JSON: build it anew");
+    throw new Error("the bundle's .manifest is no JSON: rebuild it");
   }
   const text = typeof revision === "string" || typeof revision === "number" ? String(revision) : "";
   if (!/^\d{1,19}$/.test(text)) return undefined;
@@ -28,7 +28,7 @@ function sequenceOf(manifest: Buffer | undefined): bigint | undefined {
 }
 
 export function tooMuchDelivered(): Error {
-  return new Error(`what the source has is larger than ${MAX_DELIVERED_BYTES} bytes: make it smaller`);
+  return new Error(`the source's policy is larger than ${MAX_DELIVERED_BYTES} bytes: make it smaller`);
 }
 
 /** Rejects with what is wrong and what to do. `entry`: the name that a lone policy file is given. */

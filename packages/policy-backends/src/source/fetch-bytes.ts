@@ -12,7 +12,7 @@ export interface FetchOptions {
 
 export type Fetched = { state: "same" } | { state: "new"; bytes: Buffer; etag: string | undefined };
 
-/** The server answers, but what it has cannot be a policy. */
+/** The server answers with something that cannot be a policy. */
 export class Unfit extends Error {
   override readonly name = "Unfit";
 }

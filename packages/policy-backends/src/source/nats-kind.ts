@@ -39,7 +39,7 @@ export async function openBucket(connection: NatsConnection, bucket: string): Pr
 
 class NatsEngine extends SourceEngine {
   private seen = 0;
-  /** When the bucket was made: one that was made anew counts from 1 again. */
+  /** The time of the bucket's creation: a recreated one counts from 1 again. */
   private made = "";
   private timer: NodeJS.Timeout | undefined;
   private stopped = false;
@@ -65,7 +65,7 @@ class NatsEngine extends SourceEngine {
     if (!this.ready) throw new Error(this.refusal()?.message ?? `the bucket has no key '${this.place.key}'`);
     const [newest] = entries;
     this.seen = newest?.revision ?? 0;
-    // What is newest and did not check is why this one is not: it is tried once more, to be told of.
+    // If the newest one was invalid, its mistakes are why this one is not in force: try it once more, to report them.
     if (newest !== undefined && BigInt(newest.revision) !== this.deliveredRevision().sequence) await this.judge(newest);
     this.place.context.events.sourceReached(this.place.source);
     void this.watch();
@@ -145,7 +145,7 @@ class NatsEngine extends SourceEngine {
       const entry = await this.kv.get(key);
       context.events.sourceReached(source);
       if (entry !== null) await this.take(entry);
-      else if (reset) this.refuse(`the bucket was made anew, without the key '${key}': put a policy there`);
+      else if (reset) this.refuse(`the bucket was recreated, without the key '${key}': put a policy there`);
     } catch (error) {
       if (!this.stopped) context.events.sourceUnreachable(source, new Error(messageOf(error)));
     }
@@ -185,7 +185,7 @@ export const natsKind: PolicyKind<NatsPolicyOptions> = {
   },
 };
 
-/** A bucket that was made anew is brought to as many revisions, one small step after the other. */
+/** A recreated bucket is brought to as many revisions, one small step after the other. */
 const MAX_STEPS = 1_000_000n;
 
 /**

@@ -1,6 +1,6 @@
 /**
- * Where a policy on disk lies at a given moment. A directory is swapped as a whole by what its names resolve to (a link
- * that is renamed over another, as a ConfigMap does it), so that no policy is made of the files of two versions.
+ * The place of a policy on disk at a given moment. A directory is swapped as a whole: its names resolve through a link
+ * that is renamed over another, as a ConfigMap does it. So no policy is made of the files of two versions.
  */
 import { dirname, join } from "node:path";
 import { OWN_DISK, type PolicyDisk } from "../document/policy-disk.js";

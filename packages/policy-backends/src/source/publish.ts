@@ -27,11 +27,11 @@ function targetOf(file: string, warned: (warning: Error) => void): { options: Na
   return { options: document, servers: natsServers(document, context, warned) };
 }
 
-/** As every replica will: what the policy names must be in the bundle. */
+/** As every replica will: every file that the policy names must be in the bundle. */
 async function check(file: string, bytes: Buffer): Promise<LoadedPolicy> {
   const { files } = await readDelivered(bytes, ENTRY).catch((error: Error) => {
     const [problem = "", ...remedy] = error.message.split(": ");
-    throw mistake(file, problem, remedy.join(": ") || "build it anew");
+    throw mistake(file, problem, remedy.join(": ") || "rebuild it");
   });
   try {
     const load = beginLoad({ file: `/${ENTRY}`, reader: new DeliveredFiles(files), events: NO_BACKEND_EVENTS, depth: 0, busy: false });
@@ -43,7 +43,7 @@ async function check(file: string, bytes: Buffer): Promise<LoadedPolicy> {
   }
 }
 
-/** `file`: a policy file or a bundle; it gets a revision above `above`. Rejects with `PolicyError` where it or the configuration does not check. */
+/** `file`: a policy file or a bundle; it gets a revision above `above`. Rejects with `PolicyError` if it or the configuration is invalid. */
 export async function publishPolicy(
   file: string,
   configuration: string,

@@ -11,7 +11,7 @@ import { ENTRY } from "./policy-place.js";
 
 export interface Delivery {
   bytes: Buffer;
-  /** Of the source, where it orders what it holds; else the manifest's is taken, or the policy's own. */
+  /** The source's own, if it orders its content; else the manifest's is taken, or the policy's own. */
   sequence: bigint | undefined;
 }
 
@@ -73,7 +73,7 @@ export class SourceEngine implements Engine {
     return this.trying;
   }
 
-  /** What the source has is no policy at all. */
+  /** The content of the source is no policy at all. */
   refuse(problem: string): void {
     this.tell(new Error(`${this.source}: ${problem}`));
   }

@@ -4,7 +4,7 @@
  */
 import { createServer } from "node:http";
 
-/** Path of a document below /v1/data → its value for an input; undefined where it is undefined. */
+/** Path of a document below /v1/data → its value for an input; undefined if it is undefined. */
 export type OpaDocuments = Readonly<Record<string, (input: unknown) => unknown>>;
 
 export interface OpaStandIn {

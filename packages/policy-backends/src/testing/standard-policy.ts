@@ -44,7 +44,7 @@ const as = (change: Partial<Question["subject"]>, path = "a"): Change => ({ path
 const on = (change: Partial<Question["resource"]>, path = "a"): Change => ({ resource: { ...anything, paths: [path], ...change } });
 const classed = (value: string): Change => on({ xattrs: new Map([["user.class", Buffer.from(value)]]) });
 
-/** What is asked, as words, and what the policy says to it. */
+/** Questions in words, each with the policy's answer. */
 export const STANDARD_CASES: readonly [string, Change, Effect][] = [
   ["a file that no rule is about", at("a"), "grant"],
   ["the root of the mount", at(""), "grant"],

@@ -16,7 +16,7 @@ export type FromWorker = { task: number; ok: true; output: unknown } | { task: n
 export interface WorkerPoolOptions {
   /** The compiled program of a thread. */
   program: URL;
-  /** What each thread is made of; its answer to this comes first. */
+  /** The first message to each thread; its answer to this comes first. */
   setup: unknown;
   threads: number;
   /** Of one task, from when its thread has nothing else to do. */
@@ -38,7 +38,7 @@ export class WorkerError extends Error {
   constructor(
     readonly reason: "refused" | "budget" | "crash" | "overload" | "closed",
     message: string,
-    /** What the engine adds to a refusal. */
+    /** The engine's addition to a refusal. */
     readonly data?: unknown,
   ) {
     super(message);
@@ -56,7 +56,7 @@ interface Task {
 class Lane {
   private worker: Worker | undefined;
   private ready = false;
-  /** What the thread is at. */
+  /** The thread's present task. */
   private current: Task | undefined;
   private timer: NodeJS.Timeout | undefined;
   private breaks = 0;
@@ -120,7 +120,7 @@ class Lane {
     void worker?.terminate();
     current?.reject(new WorkerError(reason, problem));
     if (!wasReady) {
-      // Nobody knows when it will be: who waits is told at once.
+      // Nobody knows when it will be: waiting tasks fail at once.
       for (const waiting of this.queue.splice(0)) waiting.reject(new WorkerError("crash", problem));
       this.onSetup({ task: 0, ok: false, error: problem });
     }
@@ -129,7 +129,7 @@ class Lane {
     if (current !== undefined) this.onIdle();
   }
 
-  /** Takes the oldest task that waits, where it can. */
+  /** Takes the oldest waiting task, if it can. */
   next(): void {
     if (!this.ready || this.current !== undefined) return;
     const task = this.queue.shift();
@@ -199,7 +199,7 @@ export class WorkerPool {
     this.closing();
   }
 
-  /** What has been asked is answered, or out of its budget. */
+  /** Every task has its answer, or is out of its budget. */
   close(): Promise<void> {
     return new Promise((resolve) => {
       this.closing = resolve;
