@@ -120,7 +120,7 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: "times are stale after a mapped write in passthrough",
-    patches: patch("operations/getattr.js", "node.writtenPastUs || node.formers !== undefined ? 0 : core.config.attrTtlMs", "100000000"),
+    patches: patch("operations/getattr.js", "node.writtenPastUs || node.aliases !== undefined ? 0 : core.config.attrTtlMs", "100000000"),
     run: cases.mappedWrites,
   },
   {

@@ -36,9 +36,9 @@ export function createOverlay(config: OverlayConfig, port: KernelPort): Overlay 
   const takesOver = config.survival?.journal.takenOver === true;
   const fds = new DirectoryFds(config.maxDirectoryFds);
   const journal = config.survival === undefined ? undefined : new OverlayJournal(config.survival);
-  const kept = backingCache(config, port, journal);
-  const keep = { kept, paths: new KnownPaths(), fds };
-  const free = (node: Node): void => release(keep, node);
+  const backings = backingCache(config, port, journal);
+  const perNode = { backings, paths: new KnownPaths(), fds };
+  const free = (node: Node): void => release(perNode, node);
   const nodes = new NodeTable(free, journal, () => config.events.grew());
   const root = nodes.make(S.IFDIR);
   root.lookups = 1;
@@ -60,7 +60,7 @@ export function createOverlay(config: OverlayConfig, port: KernelPort): Overlay 
     fds,
     nodes,
     claims: new OriginClaims(),
-    paths: keep.paths,
+    paths: perNode.paths,
     idle: new IdleIo(),
     root,
     gate: config.gate,
@@ -69,7 +69,7 @@ export function createOverlay(config: OverlayConfig, port: KernelPort): Overlay 
     journal,
     handles: new HandleTable(journal),
     locks: new LockTable(lockNotes(journal)),
-    kept,
+    backings,
     recentListings: new RecentListings(config.survival?.journal),
     reroutes: new Reroutes(nodes, journal),
     severalDevices: layers.some((layer) => layer.deviceIndex !== 0),
@@ -133,8 +133,8 @@ function identifyRoot(core: OverlayContext): void {
 }
 
 /** A node that is gone: what was kept for it. */
-function release({ kept, paths, fds }: Pick<OverlayContext, "kept" | "paths" | "fds">, node: Node): void {
-  kept.drop(node);
+function release({ backings, paths, fds }: Pick<OverlayContext, "backings" | "paths" | "fds">, node: Node): void {
+  backings.drop(node);
   paths.drop(node);
   if (node.fd >= 0) sys.close(node.fd);
   node.fd = -1;

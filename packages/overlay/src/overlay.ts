@@ -216,7 +216,7 @@ export class Overlay implements Filesystem {
 function destroy(core: OverlayContext): void {
   for (const file of core.handles.allFiles()) releaseFile(core, file.handle);
   core.handles.closeDirectories();
-  core.kept.clear();
+  core.backings.clear();
   core.nodes.closeNameless();
   core.fds.closeAll();
   for (const layer of [...core.layers, ...core.dataLayers]) if (!layer.writable) layer.close();

@@ -12,7 +12,7 @@ export interface CopyUpContext extends NodeStore, ScratchDirectory {
   readonly config: Pick<OverlayConfig, "inlineCopyBytes" | "metacopy" | "sharedLower" | "volatile">;
   readonly events: Pick<OverlayEvents, "anomaly" | "copyUp">;
   readonly port: KernelPort;
-  readonly kept: BackingCache;
+  readonly backings: BackingCache;
   /** Undefined if nothing outlives this process. */
   readonly journal: OverlayJournal | undefined;
   /** For objects that nobody needs for longer than one operation. */

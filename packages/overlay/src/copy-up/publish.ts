@@ -77,7 +77,7 @@ function publishNameless(core: CopyUpContext, node: Node, copy: FinishedCopy): n
 function bookCopy(core: CopyUpContext, node: Node, place: { dir: RealDir; name: string }): void {
   core.nodes.forgetLowerLink(node);
   core.journal?.storeBackings(node);
-  core.kept.drop(node);
+  core.backings.drop(node);
   node.dir = place.dir;
   node.realName = place.name;
   node.version++;

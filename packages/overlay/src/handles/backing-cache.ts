@@ -45,36 +45,36 @@ export class BackingCache {
 
   /** For a reader: what is kept of the file that the node's name leads to now, whose attributes are in `attr` then. */
   take(core: DirectoryAccess, node: Node, attr: Attr): Backing | undefined {
-    const kept = this.#byNode.get(node);
-    if (kept === undefined) return undefined;
+    const cached = this.#byNode.get(node);
+    if (cached === undefined) return undefined;
     const dirFd = isPlain(node) ? core.fds.of(node.top) : -1;
     if (dirFd >= 0 && statName(dirFd, node.realName, attr) === 0) return this.match(node, attr);
-    this.#end(node, kept);
+    this.#end(node, cached);
     return undefined;
   }
 
   /** What is kept of the very file that has these attributes. */
   match(node: Node, attr: Attr): Backing | undefined {
-    const kept = this.#byNode.get(node);
-    if (kept === undefined) return undefined;
-    if (isSame(kept, attr) && kept.layer === node.dataLayer) {
+    const cached = this.#byNode.get(node);
+    if (cached === undefined) return undefined;
+    if (isSame(cached, attr) && cached.layer === node.dataLayer) {
       this.#forget(node);
-      return kept;
+      return cached;
     }
-    this.#end(node, kept);
+    this.#end(node, cached);
     return undefined;
   }
 
   /** The node is no more, or its file another one. */
   drop(node: Node): void {
-    const kept = this.#byNode.get(node);
-    if (kept !== undefined) this.#end(node, kept);
+    const cached = this.#byNode.get(node);
+    if (cached !== undefined) this.#end(node, cached);
   }
 
   /** Gives every descriptor back. False where there was none. */
   clear(): boolean {
     const had = this.#byNode.size > 0;
-    for (const [node, kept] of this.#byNode) this.#end(node, kept);
+    for (const [node, cached] of this.#byNode) this.#end(node, cached);
     return had;
   }
 

@@ -10,7 +10,7 @@ import { openNode } from "../node/open-node.js";
 /** The kernel holds a mapped file open, so a file that is mapped for writing has an open file that writes. */
 function isBeingWritten(core: OpenFiles, node: Node): boolean {
   if (!node.inUpper) return false;
-  if (node.formers === undefined) return node.io !== undefined && hasWriter(node.io);
+  if (node.aliases === undefined) return node.io !== undefined && hasWriter(node.io);
   // Opens by aliases of the node are in I/O states of their own.
   for (const file of core.handles.allFiles()) if (file.node === node && file.write) return true;
   return false;

@@ -188,9 +188,9 @@ async function writeUpTo({ file, args, flags }: WholeWrite, length: number): Pro
 
 /** Pages that the kernel caches for other nodeIds of the same file hold the old bytes: drops them. */
 function tellOtherIds(core: IoContext, { node, nodeId }: OpenFile, range: { offset: FileOffset; length: number }): void {
-  if (node.formers === undefined) return;
+  if (node.aliases === undefined) return;
   tellId(core, node.id === nodeId ? undefined : node, range);
-  for (const former of node.formers) tellId(core, former.id === nodeId ? undefined : former, range);
+  for (const alias of node.aliases) tellId(core, alias.id === nodeId ? undefined : alias, range);
 }
 
 function tellId(

@@ -36,7 +36,7 @@ test("one that is opened and closed again and again keeps it", () => {
   expect(nodes.map(({ io }) => io)).toEqual(states);
 });
 
-test("what says something stays: an open file, a count, a registration, pages that the kernel has, an id that is apart", () => {
+test("what says something stays: an open file, a count, a registration, pages that the kernel has, an id of observed opens", () => {
   const idle = new IdleIo();
   const backing = { id: 1, fd: 3, layer: {} as never, writable: false, identity: undefined };
   const reopened = closedFile(idle, 1);
@@ -46,7 +46,7 @@ test("what says something stays: an open file, a count, a registration, pages th
     closedFile(idle, 4, (io) => void io.passthrough++),
     closedFile(idle, 5, (io) => Object.assign(io, { backing })),
     closedFile(idle, 6, (io) => Object.assign(io, { pagesOf: new Uint32Array(1) })),
-    closedFile(idle, 7, (io) => Object.assign(io, { apart: true })),
+    closedFile(idle, 7, (io) => Object.assign(io, { observedOnly: true })),
   ];
   reopened.io?.handles.add(new OpenFile(1, reopened, 1, reopened.io));
   closeOthers(idle, 3 * IDLE_PLACES);

@@ -27,5 +27,5 @@ export class IdleIo {
 /** Holds nothing that a new state would not. */
 function saysNothing(io: InodeIo): boolean {
   const opens = io.handles.size + io.cached + io.direct + io.passthrough;
-  return opens === 0 && !io.apart && io.backing === undefined && io.pagesOf === undefined;
+  return opens === 0 && !io.observedOnly && io.backing === undefined && io.pagesOf === undefined;
 }

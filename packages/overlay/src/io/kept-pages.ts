@@ -18,7 +18,7 @@ const WORDS = [0, 1, 2, 3, 8, 9, 10, 11, 13, 14, 22, 23] as const;
  */
 export function mayKeepPages(file: OpenFile): boolean {
   const { io, node } = file;
-  if (node.writtenPastUs || node.formers !== undefined || statFd(file.fd, attr) < 0) return forgetPages(file);
+  if (node.writtenPastUs || node.aliases !== undefined || statFd(file.fd, attr) < 0) return forgetPages(file);
   if (io.pagesOf !== undefined && WORDS.every((word, index) => io.pagesOf?.[index] === attr.words[word])) return true;
   file.pagesFrom = stateNow();
   return forgetPages(file);

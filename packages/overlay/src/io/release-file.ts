@@ -34,5 +34,5 @@ function releaseBacking(core: IoContext, { io, node }: OpenFile): void {
   if (io.passthrough > 0 || backing === undefined) return;
   io.backing = undefined;
   core.journal?.backingClosed(backing.id);
-  core.kept.give(node, backing);
+  core.backings.give(node, backing);
 }

@@ -135,7 +135,7 @@ export class OverlayJournal {
   /** The node has one more id. */
   aliased(alias: NodeAlias): void {
     const { node } = alias;
-    const flags = (alias.io.apart ? NodeFlag.apart : 0) | (node.apart === alias ? NodeFlag.current : 0);
+    const flags = (alias.io.observedOnly ? NodeFlag.apart : 0) | (node.observedAlias === alias ? NodeFlag.current : 0);
     alias.slot = this.records.nodes.addAlias(alias.id, this.slotOf(node), { lookups: alias.lookups, flags });
   }
 
@@ -146,10 +146,10 @@ export class OverlayJournal {
     this.records.nodes.setLookups(node.slot, 0);
   }
 
-  apart(alias: NodeAlias | undefined): void {
+  aliasChanged(alias: NodeAlias | undefined): void {
     if (alias === undefined || alias.slot === 0) return;
-    this.records.nodes.flag(alias.slot, NodeFlag.apart, alias.io.apart);
-    this.records.nodes.flag(alias.slot, NodeFlag.current, alias.node.apart === alias);
+    this.records.nodes.flag(alias.slot, NodeFlag.apart, alias.io.observedOnly);
+    this.records.nodes.flag(alias.slot, NodeFlag.current, alias.node.observedAlias === alias);
   }
 
   // --- what is open ------------------------------------------------------------------------------------------------
@@ -232,8 +232,8 @@ export class OverlayJournal {
     if (this.#storedBackings.delete(id)) this.#store.drop(storeKey.backing(id));
   }
 
-  rerouted(pid: number, node: Node, apart: boolean): number {
-    return this.records.reroutes.add(pid, this.slotOf(node), apart);
+  rerouted(pid: number, node: Node, observed: boolean): number {
+    return this.records.reroutes.add(pid, this.slotOf(node), observed);
   }
 
   /** The root is known from the start. */

@@ -86,7 +86,7 @@ export class InodeIo {
   /** Opens in passthrough mode, "passthrough-direct" included. */
   passthrough = 0;
   /** Its nodeId serves observed opens alone, so that they always find a place: see open/plan-open.ts. */
-  apart = false;
+  observedOnly = false;
   /** How many of its opens are withheld and read pages of it: see withhold-open.ts. */
   withheld = 0;
   /** Counts only while all its opens are withheld: the kernel has dropped its pages, and gets none. */

@@ -1,6 +1,6 @@
 /**
  * Every node the kernel knows, by nodeId, with its lookup counts. The one place that holds this state, so that it can be
- * journaled. A node can have a former id as well: while a reader passes through to the lower file under the old one, the
+ * journaled. A node can have a alias id as well: while a reader passes through to the lower file under the old one, the
  * copied-up file is served under a new one (see inode-io.ts).
  */
 import { type ByteName, type NodeId, ROOT_ID } from "@sluice/vfs";
@@ -111,7 +111,7 @@ export class NodeTable {
   }
 
   adoptAlias(alias: NodeAlias): void {
-    this.#addFormer(alias);
+    this.#addAlias(alias);
   }
 
   make(kind: number): Node {
@@ -131,7 +131,7 @@ export class NodeTable {
     this.#byId.set(id, node);
   }
 
-  /** The node behind an id, current or former. */
+  /** The node behind an id, current or alias. */
   get(id: NodeId): Node | undefined {
     const found = this.#find(id);
     return found instanceof NodeAlias ? found.node : found;
@@ -164,16 +164,16 @@ export class NodeTable {
     this.#journal?.lookupsChanged(alias.node);
   }
 
-  former(id: NodeId): NodeAlias | undefined {
+  alias(id: NodeId): NodeAlias | undefined {
     const found = this.#find(id);
     return found instanceof NodeAlias ? found : undefined;
   }
 
   /** Gives a node a new id; the kernel goes on with the old one for what it has open. */
   renumber(node: Node, io: InodeIo): void {
-    const former = new NodeAlias(node.id, node, io, node.lookups);
-    this.#addFormer(former);
-    this.#journal?.aliased(former);
+    const alias = new NodeAlias(node.id, node, io, node.lookups);
+    this.#addAlias(alias);
+    this.#journal?.aliased(alias);
     node.id = this.#newId();
     node.lookups = 0;
     node.io = undefined;
@@ -181,24 +181,24 @@ export class NodeTable {
     this.#journal?.renumbered(node);
   }
 
-  #addFormer(former: NodeAlias): void {
-    const { node } = former;
-    this.#byId.set(former.id, former);
-    node.formers = [...(node.formers ?? []), former];
+  #addAlias(alias: NodeAlias): void {
+    const { node } = alias;
+    this.#byId.set(alias.id, alias);
+    node.aliases = [...(node.aliases ?? []), alias];
   }
 
-  #removeFormer(former: NodeAlias): void {
-    const { node } = former;
-    this.#byId.delete(former.id);
-    const left = node.formers?.filter((other) => other !== former);
-    node.formers = left?.length === 0 ? undefined : left;
-    if (node.apart === former) node.apart = undefined;
+  #removeAlias(alias: NodeAlias): void {
+    const { node } = alias;
+    this.#byId.delete(alias.id);
+    const left = node.aliases?.filter((other) => other !== alias);
+    node.aliases = left?.length === 0 ? undefined : left;
+    if (node.observedAlias === alias) node.observedAlias = undefined;
   }
 
   /** One more id, with I/O of its own. */
-  addId(node: Node): NodeAlias {
+  addAlias(node: Node): NodeAlias {
     const added = new NodeAlias(this.#newId(), node, new InodeIo(), 0);
-    this.#addFormer(added);
+    this.#addAlias(added);
     this.#journal?.aliased(added);
     return added;
   }
@@ -292,7 +292,7 @@ export class NodeTable {
     this.#journal?.lookupsChanged(found);
     if (found.lookups > 0) return;
     if (found instanceof NodeAlias) {
-      this.#removeFormer(found);
+      this.#removeAlias(found);
       this.#journal?.gone(found);
       this.letGo(found.node);
       return;
@@ -326,7 +326,7 @@ export class NodeTable {
   }
 
   #inUse(node: Node): boolean {
-    if (node.formers !== undefined || node.holds > 0) return true;
+    if (node.aliases !== undefined || node.holds > 0) return true;
     return (node.children?.size ?? 0) > 0 || node.pendingChildren > 0 || (node.io?.handles.size ?? 0) > 0;
   }
 

@@ -62,10 +62,10 @@ class ColdFields {
   lastPath: string | undefined = undefined;
   /** A directory that hides everything below it: made over a whiteout, or marked so. */
   opaque = false;
-  /** Further ids that the kernel uses: see NodeTable.renumber and addId. */
-  formers: readonly NodeAlias[] | undefined = undefined;
+  /** Further ids that the kernel uses: see NodeTable.renumber and addAlias. */
+  aliases: readonly NodeAlias[] | undefined = undefined;
   /** The one of them that the next open whose bytes must pass us goes to: see open/plan-open.ts. */
-  apart: NodeAlias | undefined = undefined;
+  observedAlias: NodeAlias | undefined = undefined;
   /** Who needs it across a wait, though the kernel may not know it: see NodeTable.hold. */
   holds = 0;
   /** Names in it of nodes that an earlier process knew and this one has not looked at yet: see restore/lazy-restore.ts. */
@@ -212,18 +212,18 @@ export class Node {
     if (value !== this.#cold.opaque) this.#own().opaque = value;
   }
 
-  get formers(): readonly NodeAlias[] | undefined {
-    return this.#cold.formers;
+  get aliases(): readonly NodeAlias[] | undefined {
+    return this.#cold.aliases;
   }
-  set formers(value: readonly NodeAlias[] | undefined) {
-    if (value !== this.#cold.formers) this.#own().formers = value;
+  set aliases(value: readonly NodeAlias[] | undefined) {
+    if (value !== this.#cold.aliases) this.#own().aliases = value;
   }
 
-  get apart(): NodeAlias | undefined {
-    return this.#cold.apart;
+  get observedAlias(): NodeAlias | undefined {
+    return this.#cold.observedAlias;
   }
-  set apart(value: NodeAlias | undefined) {
-    if (value !== this.#cold.apart) this.#own().apart = value;
+  set observedAlias(value: NodeAlias | undefined) {
+    if (value !== this.#cold.observedAlias) this.#own().observedAlias = value;
   }
 
   get holds(): number {

@@ -46,8 +46,8 @@ export function outcomeOf(node: Node, io: InodeIo | undefined, requested: Reques
   return MODE_TABLE[isCached ? "cached" : mode][requested];
 }
 
-function hasPages({ io, formers }: Node): boolean {
-  return (io?.cached ?? 0) > 0 || formers?.some((alias) => alias.io.cached > 0) === true;
+function hasPages({ io, aliases }: Node): boolean {
+  return (io?.cached ?? 0) > 0 || aliases?.some((alias) => alias.io.cached > 0) === true;
 }
 
 export function inodeMode(io: InodeIo | undefined): InodeMode {

@@ -8,11 +8,11 @@ import type { Node, NodeAlias } from "../node/node.js";
 
 /** The nodeId, an alias by now, serves observed opens alone. */
 export function reserveForObserved(core: OpenContext, node: Node, nodeId: NodeId): void {
-  const alias = core.nodes.former(nodeId);
+  const alias = core.nodes.alias(nodeId);
   if (alias === undefined) return;
-  alias.io.apart = true;
-  node.apart ??= alias;
-  core.journal?.apart(alias);
+  alias.io.observedOnly = true;
+  node.observedAlias ??= alias;
+  core.journal?.aliasChanged(alias);
 }
 
 /** A look-up found a node, whose entry is in `out`. If an observed open was sent there, it leads to an alias for that open. */
@@ -30,14 +30,14 @@ export function followReroute(core: OpenContext, call: CallContext, status: Stat
 
 /** An alias that nothing is open by, and that no other thread is on its way to. The kernel may look up twice: both find the same one. */
 function freeAlias(core: OpenContext, pid: number, node: Node): NodeAlias {
-  const before = node.apart;
+  const before = node.observedAlias;
   const isFree = before?.io.handles.size === 0 && !core.reroutes.awaitsOther(pid, node, before.id);
   if (before !== undefined && isFree) return before;
-  const alias = core.nodes.addId(node);
-  alias.io.apart = true;
-  node.apart = alias;
-  core.journal?.apart(before);
-  core.journal?.apart(alias);
+  const alias = core.nodes.addAlias(node);
+  alias.io.observedOnly = true;
+  node.observedAlias = alias;
+  core.journal?.aliasChanged(before);
+  core.journal?.aliasChanged(alias);
   // Attributes that the kernel caches for the node would not follow what is done by the alias.
   if (before === undefined) core.port.invalidateInode(node.id, -1, 0);
   return alias;

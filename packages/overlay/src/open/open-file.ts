@@ -162,7 +162,7 @@ class OpenRequest implements PlannedOpen, Governed<OpenContext> {
 
   #plan(core: OpenContext): OpenPlan {
     const { node, nodeId } = this;
-    const alias = core.nodes.former(nodeId);
+    const alias = core.nodes.alias(nodeId);
     this.io = alias === undefined ? node.io : alias.io;
     this.byAlias = alias !== undefined;
     this.arrival = core.reroutes.arrival(this.pid, node);
@@ -213,7 +213,7 @@ export function openFile(core: OpenContext, call: CallContext, at: { nodeId: Nod
 /** Opens the file, without side effect; `attr` gets its attributes if somebody will be asked about it. 0, or the errno. */
 function reach(core: OpenContext, request: OpenRequest, attr: Attr): number {
   const { node, write } = request;
-  request.cachedBacking = write ? undefined : core.kept.take(core, node, attr);
+  request.cachedBacking = write ? undefined : core.backings.take(core, node, attr);
   if (request.cachedBacking !== undefined) {
     request.fd = request.cachedBacking.fd;
     return 0;
@@ -222,7 +222,7 @@ function reach(core: OpenContext, request: OpenRequest, attr: Attr): number {
   if (write && !node.copiedUp && !core.gate.active) return 0;
   const writable = write && node.inUpper && node.data === undefined;
   request.fd = openObject(core, request, writable);
-  if (request.fd === -Errno.EMFILE && core.kept.clear()) request.fd = openObject(core, request, writable);
+  if (request.fd === -Errno.EMFILE && core.backings.clear()) request.fd = openObject(core, request, writable);
   if (request.fd < 0) return -request.fd;
   if (!core.gate.active && !core.config.sharedLower) return 0;
   const status = statFd(request.fd, attr);
@@ -250,7 +250,7 @@ function isStill({ described, copied }: OpenRequest): boolean {
 
 /** Closes the descriptor, or gives a cached one back, unless somebody else owns it by now. */
 function giveBack(core: OpenContext, request: OpenRequest): void {
-  if (request.cachedBacking !== undefined) core.kept.give(request.node, request.cachedBacking);
+  if (request.cachedBacking !== undefined) core.backings.give(request.node, request.cachedBacking);
   else if (request.fd >= 0) sys.close(request.fd);
   request.cachedBacking = undefined;
   request.fd = -1;

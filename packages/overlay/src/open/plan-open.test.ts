@@ -19,11 +19,11 @@ const someIo = fc
     count,
     direct: count,
     withheld: count,
-    apart: fc.boolean(),
+    observedOnly: fc.boolean(),
     upper: fc.boolean(),
   })
-  .map(({ shared, count: opens, direct, withheld, apart, upper: tiedToUpper }) => {
-    const io = Object.assign(new InodeIo(), { [shared]: opens, direct, apart });
+  .map(({ shared, count: opens, direct, withheld, observedOnly, upper: tiedToUpper }) => {
+    const io = Object.assign(new InodeIo(), { [shared]: opens, direct, observedOnly });
     if (io.passthrough > 0) io.backing = { id: 1, layer: tiedToUpper ? upper : lower } as Backing;
     for (let open = 0; open < opens + direct; open++) io.handles.add({ place: 0 } as OpenFile);
     io.withheld = Math.min(withheld, io.cached + io.direct);

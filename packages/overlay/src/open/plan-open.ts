@@ -132,7 +132,7 @@ function place(context: PlanContext, open: OpenToPlan, plan: OpenPlan, outcome: 
   if (plan.requested === "observe") return placeObserved(context, open, plan, outcome);
   if (isTiedElsewhere(io, plan.layer)) return leaveLowerReaders(open, plan);
   if (stays) return;
-  if (open.byAlias && (io?.apart === true || isServedByItsOwn(node))) return toOwnId(node, plan);
+  if (open.byAlias && (io?.observedOnly === true || isServedByItsOwn(node))) return toOwnId(node, plan);
   if (outcome === "another node") part(plan);
 }
 
@@ -195,7 +195,8 @@ function chooseMode(context: PlanContext, io: InodeIo | undefined, plan: OpenPla
   const observed = plan.requested === "observe";
   const withheldGrant = plan.granted && plan.requested !== "grant" ? "coherent-readers" : undefined;
   // It has no name to be sent elsewhere by, and must not bring pages to observed opens.
-  if (!observed && (io?.apart === true || outcome === "another node")) return choose(plan, "direct", plan.granted ? "observed" : undefined);
+  if (!observed && (io?.observedOnly === true || outcome === "another node"))
+    return choose(plan, "direct", plan.granted ? "observed" : undefined);
   switch (outcome) {
     case "passthrough":
       return io?.backing === undefined ? register(context, plan) : join(plan, io.backing.layer, withheldGrant);

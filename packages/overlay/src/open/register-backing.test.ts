@@ -19,9 +19,9 @@ function registrar(): { answers: number[]; layer: HostLayer; register: () => unk
   const answers: number[] = [];
   const layer = { eligibility: { state: "unknown" } } as unknown as HostLayer;
   const port = { openBacking: () => answers.shift() ?? 1 } as unknown as KernelPort;
-  const kept = new BackingCache(0, { unregister: () => undefined, cached: () => undefined });
+  const backings = new BackingCache(0, { unregister: () => undefined, cached: () => undefined });
   const register = (): unknown => {
-    const backing = registerBacking({ port, kept } as OpenContext, new OpenFile(1, new Node(2, S.IFREG), 2, new InodeIo()), fd, layer);
+    const backing = registerBacking({ port, backings } as OpenContext, new OpenFile(1, new Node(2, S.IFREG), 2, new InodeIo()), fd, layer);
     return typeof backing === "string" ? backing : backing.id;
   };
   return { answers, layer, register };

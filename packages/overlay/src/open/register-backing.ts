@@ -16,13 +16,13 @@ const attr = new Attr();
 
 /** Registers the very descriptor that was described to the policy, after one more look at its type. Or says why it cannot. */
 export function registerBacking(
-  core: Pick<OpenContext, "port" | "kept">,
+  core: Pick<OpenContext, "port" | "backings">,
   file: OpenFile,
   fd: number,
   layer: HostLayer,
 ): Backing | FallbackReason {
   if (statFd(fd, attr) < 0 || (attr.mode & S.IFMT) !== S.IFREG) return "not-regular";
-  const cached = core.kept.match(file.node, attr);
+  const cached = core.backings.match(file.node, attr);
   if (cached !== undefined) return cached;
   const id = core.port.openBacking(fd);
   if (id > 0) {

@@ -14,7 +14,7 @@ const MAX_REROUTES = 1024;
 interface Reroute {
   readonly node: Node;
   /** It leads to an alias for observed opens, not to the node's own nodeId. */
-  readonly apart: boolean;
+  readonly observed: boolean;
   /** That alias, once the look-up led to it. */
   target: NodeId;
   lookedUp: boolean;
@@ -38,18 +38,18 @@ export class Reroutes {
     return this.#byPid.size;
   }
 
-  begin(pid: number, node: Node, apart: boolean): void {
-    this.restore(pid, node, { apart, lookedUp: false });
+  begin(pid: number, node: Node, observed: boolean): void {
+    this.restore(pid, node, { apart: observed, lookedUp: false });
   }
 
   /** Takes over a reroute that an earlier server began. */
-  restore(pid: number, node: Node, { apart, lookedUp }: { apart: boolean; lookedUp: boolean }): void {
+  restore(pid: number, node: Node, { apart: observed, lookedUp }: { apart: boolean; lookedUp: boolean }): void {
     this.end(pid);
     // If the kernel forgot the node before it looks again, the look-up would find another one.
     this.#nodes.hold(node);
-    const slot = this.#journal?.rerouted(pid, node, apart) ?? 0;
+    const slot = this.#journal?.rerouted(pid, node, observed) ?? 0;
     if (lookedUp && slot !== 0) this.#journal?.records.reroutes.setLookedUp(slot);
-    this.#byPid.set(pid, { node, apart, target: 0, lookedUp, slot });
+    this.#byPid.set(pid, { node, observed, target: 0, lookedUp, slot });
     if (this.#byPid.size > MAX_REROUTES) this.end(this.#byPid.keys().next().value as number);
   }
 
@@ -65,7 +65,7 @@ export class Reroutes {
   /** Another thread is on its way to this nodeId of the node, and cannot be sent on once more. */
   awaitsOther(pid: number, node: Node, id: NodeId): boolean {
     for (const [other, reroute] of this.#byPid) {
-      if (other !== pid && reroute.node === node && id === (reroute.apart ? reroute.target : node.id)) return true;
+      if (other !== pid && reroute.node === node && id === (reroute.observed ? reroute.target : node.id)) return true;
     }
     return false;
   }
@@ -82,7 +82,7 @@ export class Reroutes {
     if (reroute?.node !== node) return false;
     reroute.lookedUp = true;
     if (reroute.slot !== 0) this.#journal?.records.reroutes.setLookedUp(reroute.slot);
-    return reroute.apart;
+    return reroute.observed;
   }
 
   /**

@@ -40,5 +40,5 @@ function linksOf(core: OperationContext, node: Node): number {
  * it has several ids, as the kernel does not know that they are one file.
  */
 export function attrTtlMs(core: OperationContext, node: Node): number {
-  return node.writtenPastUs || node.formers !== undefined ? 0 : core.config.attrTtlMs;
+  return node.writtenPastUs || node.aliases !== undefined ? 0 : core.config.attrTtlMs;
 }

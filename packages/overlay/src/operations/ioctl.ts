@@ -101,7 +101,7 @@ const XFLAG_IMMUTABLE = 0x8;
 function writeBack(core: OperationContext, node: Node, wanted: Buffer): Status {
   const bit = wanted.length === FLAGS_BYTES ? IMMUTABLE : XFLAG_IMMUTABLE;
   if (!node.isRegular || (wanted.readUInt32LE(0) & bit) === 0) return 0;
-  const ids = [node.id, ...(node.formers ?? []).map((former) => former.id)];
+  const ids = [node.id, ...(node.aliases ?? []).map((alias) => alias.id)];
   return Promise.all(ids.map((one) => core.port.dropPages(one))).then(() => 0);
 }
 

@@ -172,7 +172,7 @@ export function forgetName(core: OperationContext, node: Node, gone: Place & { k
     }
     return;
   }
-  core.kept.drop(node);
+  core.backings.drop(node);
   node.lastPath = path;
   if (node.fd >= 0) sys.close(node.fd);
   node.fd = gone.kept;

@@ -94,7 +94,7 @@ export function dropDentry(core: OperationContext, node: Node, at: Dentry): void
   node.version++;
   if (core.nodes.detach(node, at.parent, at.name)) return revalidateNextName(core, node);
   node.lastPath = path;
-  core.kept.drop(node);
+  core.backings.drop(node);
   if (node.unlinked) return core.nodes.letGo(node);
   const fd = heldOpen(node);
   if (fd >= 0) {

@@ -123,7 +123,7 @@ function apply(core: OperationContext, permit: Permit, change: Change): number {
   const { node, set } = change;
   if (set.size === undefined) return applyRest(core, permit, change);
   if (!node.isRegular) return node.isDirectory ? Errno.EISDIR : Errno.EINVAL;
-  if (set.handle === undefined && core.nodes.former(change.id) === undefined && needsNewId(node)) {
+  if (set.handle === undefined && core.nodes.alias(change.id) === undefined && needsNewId(node)) {
     giveNewId(core, node);
     return Errno.ESTALE;
   }

@@ -46,7 +46,7 @@ interface Was<T> {
 function restoreFile(restoring: Restoring, was: Was<FileRecord>): void {
   const { core } = restoring;
   const { node, record } = was;
-  const io = core.nodes.former(record.nodeId)?.io ?? (node.io ??= new InodeIo());
+  const io = core.nodes.alias(record.nodeId)?.io ?? (node.io ??= new InodeIo());
   const file = new OpenFile(record.handle, node, record.nodeId, io);
   file.slot = was.slot;
   file.mode = MODES[record.mode] ?? "cached";
