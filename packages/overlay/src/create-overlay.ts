@@ -8,7 +8,7 @@ import { BackingCache } from "./handles/backing-cache.js";
 import { Reroutes } from "./open/reroutes.js";
 import { DirectoryFds } from "./layer/directory-fds.js";
 import type { HostLayer } from "./layer/host-layer.js";
-import { statFd, sys } from "./layer/system-calls.js";
+import { closeFd, statFd } from "./layer/system-calls.js";
 import { type DirectoryMarks, readDirectoryMarks } from "./marks/directory-marks.js";
 import { LockBook } from "./journal/lock-book.js";
 import { OverlayJournal } from "./journal/overlay-journal.js";
@@ -136,7 +136,7 @@ function identifyRoot(core: OverlayContext): void {
 function release({ backings, paths, fds }: Pick<OverlayContext, "backings" | "paths" | "fds">, node: Node): void {
   backings.drop(node);
   paths.drop(node);
-  if (node.fd >= 0) sys.close(node.fd);
+  if (node.fd >= 0) closeFd(node.fd);
   node.fd = -1;
   if (node.dirs !== undefined) for (const dir of node.dirs) fds.drop(dir);
 }

@@ -5,7 +5,7 @@
 import { Attr, Errno, FsError, O } from "@sluice/vfs";
 import type { OverlayConfig } from "./contract/config.js";
 import { parseDirents } from "./layer/dirents.js";
-import { openName, removeTree, statName, sys, upkeep } from "./layer/system-calls.js";
+import { closeFd, openDirectory, openName, readXattr, removeTree, statName, sys, upkeep } from "./layer/system-calls.js";
 import { type HostLayer, RealDir } from "./layer/host-layer.js";
 import type { MarkNames } from "./marks/names.js";
 import { encodeOrigin, followOrigin } from "./marks/origin.js";
@@ -54,7 +54,7 @@ function tryOpen(config: OverlayConfig, layers: readonly HostLayer[], marks: Mar
   const upperRoot = encodeOrigin(upper, upper.root.fd, "") as Buffer;
   const owned = claim({ fd, mark: marks.upper, owner: upperRoot });
   if (owned < 0) {
-    sys.close(fd);
+    closeFd(fd);
     return {
       errno: -owned,
       reason: "workdir/index belongs to another upper layer: give a work directory of its own, or mount with index=off",
@@ -85,13 +85,13 @@ const HEADER = 21;
 
 function canFollow(layer: HostLayer, handle: Buffer): boolean {
   const fd = sys.openByHandleAt(layer.mountFd, handle[4] as number, handle.subarray(HEADER), O.PATH | O.CLOEXEC);
-  if (fd >= 0) sys.close(fd);
+  if (fd >= 0) closeFd(fd);
   return fd >= 0;
 }
 
 /** Marks a directory as belonging to what `owner` names. 0, -ESTALE where it belongs to something else, or another negative errno. */
 function claim(what: { fd: number; mark: string; owner: Buffer }): number {
-  const length = sys.getxattrat(what.fd, "", what.mark, stored);
+  const length = readXattr(what.fd, "", what.mark, stored);
   if (length === -Errno.ENODATA) return upkeep.setxattrat(what.fd, "", what.mark, what.owner, 0);
   if (length < 0) return length;
   return stored.subarray(0, length).equals(what.owner) ? 0 : -Errno.ESTALE;
@@ -101,7 +101,7 @@ function claim(what: { fd: number; mark: string; owner: Buffer }): number {
 export function cleanLinkIndex(core: LinkIndex): void {
   const dir = core.linkIndex;
   if (dir === undefined) return;
-  const fd = sys.openat(dir.fd, ".", O.RDONLY | O.DIRECTORY | O.CLOEXEC, 0);
+  const fd = openDirectory(dir.fd);
   if (fd < 0) return;
   const names: string[] = [];
   for (let length = sys.getdents64(fd, bytes); length > 0; length = sys.getdents64(fd, bytes)) {
@@ -110,7 +110,7 @@ export function cleanLinkIndex(core: LinkIndex): void {
     });
   }
   for (const name of names) if (isLeftover(core, dir, name)) removeTree(fd, name);
-  sys.close(fd);
+  closeFd(fd);
 }
 
 const attr = new Attr();

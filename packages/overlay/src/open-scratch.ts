@@ -6,7 +6,7 @@ import { AT, Errno, errnoName, FsError, O } from "@sluice/vfs";
 import type { LayerSpec } from "./contract/config.js";
 import { parseDirents } from "./layer/dirents.js";
 import { type HostLayer, RealDir } from "./layer/host-layer.js";
-import { emptyDirectory, openName, sys, upkeep } from "./layer/system-calls.js";
+import { closeFd, emptyDirectory, openName, sys, upkeep } from "./layer/system-calls.js";
 import { makeWhiteout } from "./marks/whiteout.js";
 import { readHandles } from "./node/persisted-handles.js";
 
@@ -32,10 +32,10 @@ export function openScratch(upper: HostLayer, work: LayerSpec, mount: { volatile
   try {
     handles = prepare(fd, work, mount);
   } catch (error) {
-    sys.close(fd);
+    closeFd(fd);
     throw error;
   }
-  sys.close(work.rootFd);
+  closeFd(work.rootFd);
   const dir = new RealDir(upper, undefined, "");
   dir.fd = fd;
   return { dir, handles };
@@ -85,7 +85,7 @@ function incompatibleFeature(scratchFd: number): string | undefined {
   const names: string[] = [];
   const length = sys.getdents64(fd, bytes);
   if (length > 0) parseDirents(bytes, length, (name) => void names.push(name));
-  sys.close(fd);
+  closeFd(fd);
   return names.find((name) => name !== "." && name !== "..");
 }
 
@@ -95,12 +95,12 @@ function markVolatile(scratchFd: number): number {
   for (const name of [INCOMPAT, "volatile"]) {
     const made = upkeep.mkdirat(at, name, 0o700);
     const next = made < 0 ? made : openName(at, name, O.RDONLY | O.DIRECTORY, 0);
-    if (at !== scratchFd) sys.close(at);
+    if (at !== scratchFd) closeFd(at);
     if (next < 0) return next;
     at = next;
   }
   const dirty = openName(at, "dirty", O.WRONLY | O.CREAT | O.EXCL, 0o600);
-  sys.close(at);
-  if (dirty >= 0) sys.close(dirty);
+  closeFd(at);
+  if (dirty >= 0) closeFd(dirty);
   return dirty;
 }

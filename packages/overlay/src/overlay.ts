@@ -37,7 +37,7 @@ import { followReroute } from "./open/observed-ids.js";
 import { type OpenReview, reviewOpen } from "./open/review-open.js";
 import { releaseFile } from "./io/release-file.js";
 import { type Passing, passingOf, withhold } from "./io/withhold-open.js";
-import { sys } from "./layer/system-calls.js";
+import { closeFd } from "./layer/system-calls.js";
 import { dropSharedWhiteout } from "./marks/shared-whiteout.js";
 import { saveHandles } from "./node/persisted-handles.js";
 import { flushFile, getLock, setLock } from "./locks/lock-file.js";
@@ -229,8 +229,8 @@ function closeUpper(core: OverlayContext): void {
   // What was volatile is not mounted again.
   if (core.scratch !== undefined && !core.config.volatile) saveHandles(core.nodes, core.scratch);
   dropSharedWhiteout(core);
-  if (core.scratch !== undefined) sys.close(core.scratch.fd);
-  if (core.linkIndex !== undefined) sys.close(core.linkIndex.fd);
-  if (core.config.errorWitness !== undefined) sys.close(core.config.errorWitness);
+  if (core.scratch !== undefined) closeFd(core.scratch.fd);
+  if (core.linkIndex !== undefined) closeFd(core.linkIndex.fd);
+  if (core.config.errorWitness !== undefined) closeFd(core.config.errorWitness);
   core.upper?.close();
 }

@@ -6,7 +6,7 @@ import { AT, Attr, Errno, O } from "@sluice/vfs";
 import type { CopyUpContext } from "./copy-up-context.js";
 import type { DataPlace } from "../layer/data-place.js";
 import { syncIn } from "../layer/host-layer.js";
-import { statFd, sys, upkeep } from "../layer/system-calls.js";
+import { closeFd, readXattr, statFd, upkeep } from "../layer/system-calls.js";
 import { clearMetacopy } from "../marks/metacopy.js";
 import { openData } from "../node/open-data.js";
 import { openObject } from "../node/open-node.js";
@@ -36,8 +36,8 @@ export async function completeMetacopy(core: CopyUpContext, job: CopyUpJob): Pro
     moveReaders(core, node);
     return 0;
   } finally {
-    sys.close(source);
-    if (target >= 0) sys.close(target);
+    closeFd(source);
+    if (target >= 0) closeFd(target);
     core.copyUps++;
     core.events.copyUp({ path: job.path, bytes: job.copiedBytes, durationMs: performance.now() - job.startedMs, status });
   }
@@ -66,7 +66,7 @@ const CAPABILITY = "security.capability";
 const value = Buffer.alloc(256);
 
 function readCapability(fd: number): Buffer | undefined {
-  const length = sys.getxattrat(fd, "", CAPABILITY, value);
+  const length = readXattr(fd, "", CAPABILITY, value);
   return length < 0 ? undefined : Buffer.from(value.subarray(0, length));
 }
 

@@ -1,7 +1,7 @@
 /** Owner, extended attributes (ACLs and capabilities among them), mode and times, in the order in which none undoes another. */
 import { AT, type Attr, Errno, S } from "@sluice/vfs";
 import type { CopyUpContext } from "./copy-up-context.js";
-import { sys, upkeep } from "../layer/system-calls.js";
+import { readXattr, sys, upkeep } from "../layer/system-calls.js";
 import { isMark } from "../marks/names.js";
 
 /** FS_SYNC_FL and FS_NOATIME_FL. */
@@ -61,7 +61,7 @@ function copyXattrs(core: CopyUpContext, copy: MetadataCopy): number {
 }
 
 function copyXattr(copy: MetadataCopy, name: string): number {
-  const length = sys.getxattrat(copy.source, "", name, value);
+  const length = readXattr(copy.source, "", name, value);
   if (length < 0) return length === -Errno.ENODATA ? 0 : -length;
   const status = upkeep.setxattrat(copy.target, "", name, value.subarray(0, length), 0);
   if (status === -Errno.EOPNOTSUPP && !name.startsWith("security.") && !name.startsWith("system.")) return 0;

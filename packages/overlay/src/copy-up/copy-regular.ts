@@ -3,7 +3,7 @@ import { andThen, Attr, andFinally, Errno, O, type Status } from "@sluice/vfs";
 import type { CopyUpContext } from "./copy-up-context.js";
 import { DataPlace } from "../layer/data-place.js";
 import { type HostLayer, type RealDir, syncIn } from "../layer/host-layer.js";
-import { openName, statFd, sys, upkeep } from "../layer/system-calls.js";
+import { closeFd, openName, statFd, upkeep } from "../layer/system-calls.js";
 import { writeMetacopy } from "../marks/metacopy.js";
 import { encodeOrigin, writeOrigin } from "../marks/origin.js";
 import { setIno } from "../node/admit.js";
@@ -33,8 +33,8 @@ export function copyRegular(core: CopyUpContext, job: CopyUpJob): Status {
     return withTemporary(core, { job, name }, (target) => fill(core, job, { layer, source, object, target, attr, name }));
   };
   return andFinally(copy, (status) => {
-    sys.close(source);
-    if (object >= 0 && object !== source) sys.close(object);
+    closeFd(source);
+    if (object >= 0 && object !== source) closeFd(object);
     core.copyUps++;
     core.events.copyUp({ path: job.path, bytes: job.copiedBytes, durationMs: performance.now() - job.startedMs, status });
   });
@@ -48,7 +48,7 @@ function withTemporary(core: CopyUpContext, { job, name }: { job: CopyUpJob; nam
   return andFinally(
     () => work(target),
     (status) => {
-      if (status !== 0 || !job.takes(target)) sys.close(target);
+      if (status !== 0 || !job.takes(target)) closeFd(target);
       if (status !== 0) upkeep.unlinkat(core.fds.of(core.scratch as RealDir), name, 0);
     },
   );

@@ -2,7 +2,7 @@
 import { Attr, O, S } from "@sluice/vfs";
 import type { CopyUpContext } from "./copy-up-context.js";
 import type { RealDir } from "../layer/host-layer.js";
-import { openName, statFd, sys, upkeep } from "../layer/system-calls.js";
+import { closeFd, openName, statFd, sys, upkeep } from "../layer/system-calls.js";
 import { encodeOrigin, writeOrigin } from "../marks/origin.js";
 import type { Node } from "../node/node.js";
 import { openNode } from "../node/open-node.js";
@@ -22,7 +22,7 @@ export function copySpecial(core: CopyUpContext, node: Node): number {
     status = -furnish(core, node, { scratch, name, source, attr }) || 0;
     if (status !== 0) upkeep.unlinkat(scratch, name, 0);
   }
-  sys.close(source);
+  closeFd(source);
   return -status || 0;
 }
 
@@ -43,7 +43,7 @@ function furnish(core: CopyUpContext, node: Node, copy: SpecialCopy): number {
     writeOrigin(core, target, origin);
     status = publish(core, node, { name, target, origin, attr });
   }
-  sys.close(target);
+  closeFd(target);
   return status;
 }
 

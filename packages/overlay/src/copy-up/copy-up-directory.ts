@@ -2,7 +2,7 @@
 import { Attr, Errno, O } from "@sluice/vfs";
 import type { CopyUpContext } from "./copy-up-context.js";
 import { type HostLayer, RealDir } from "../layer/host-layer.js";
-import { openName, statFd, sys, upkeep } from "../layer/system-calls.js";
+import { closeFd, openName, statFd, upkeep } from "../layer/system-calls.js";
 import { encodeOrigin, writeOrigin } from "../marks/origin.js";
 import type { Node } from "../node/node.js";
 import { openNode } from "../node/open-node.js";
@@ -38,7 +38,7 @@ function copyOne(core: CopyUpContext, node: Node): number {
     status = furnish(core, { source, scratch, name, layer: node.top.layer }) || moveIntoPlace(core, node, { scratch, name });
     if (status !== 0) upkeep.unlinkat(scratch, name, 0x200);
   }
-  sys.close(source);
+  closeFd(source);
   if (status === 0) inheritProtection(core, node.top, flags);
   return status;
 }
@@ -53,10 +53,10 @@ function furnish(core: CopyUpContext, copy: { source: number; scratch: number; n
     const readable = openName(copy.source, ".", O.RDONLY | O.DIRECTORY, 0);
     if (readable >= 0) {
       copyFlags(readable, target);
-      sys.close(readable);
+      closeFd(readable);
     }
   }
-  sys.close(target);
+  closeFd(target);
   return status;
 }
 

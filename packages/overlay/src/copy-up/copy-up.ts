@@ -8,7 +8,7 @@
 import { andThen, type CallContext, Errno, type Status } from "@sluice/vfs";
 import type { CopyUpContext } from "./copy-up-context.js";
 import type { Permit } from "../layer/permit.js";
-import { sys } from "../layer/system-calls.js";
+import { closeFd } from "../layer/system-calls.js";
 import type { Node } from "../node/node.js";
 import { APPEND_ONLY, PROTECTING, protectionOf } from "../node/protection.js";
 import { CopyUpJob } from "./copy-up-job.js";
@@ -69,7 +69,7 @@ function linkCopy(core: CopyUpContext, { node, handedOver }: CopyUpJob, options:
   return andThen(linkUp(core, node), (status) => {
     if (handedOver === undefined) return status;
     if (status === 0) options.fd = handedOver;
-    else sys.close(handedOver);
+    else closeFd(handedOver);
     return status;
   });
 }

@@ -1,7 +1,7 @@
 /** The one step of a copy-up that changes the merged tree: from the scratch directory into its place in the upper layer. */
 import { Attr, Errno, O, RENAME } from "@sluice/vfs";
 import type { CopyUpContext } from "./copy-up-context.js";
-import { statFd, sys, upkeep } from "../layer/system-calls.js";
+import { closeFd, reopen, statFd, upkeep } from "../layer/system-calls.js";
 import type { RealDir } from "../layer/host-layer.js";
 import { writeNlink } from "../node/link-index.js";
 import type { Node } from "../node/node.js";
@@ -62,12 +62,12 @@ function publishInIndex(core: CopyUpContext, node: Node, copy: FinishedCopy): nu
 
 /** The object lost its name while it was copied, or before: the copy lives on by its descriptor alone. */
 function publishNameless(core: CopyUpContext, node: Node, copy: FinishedCopy): number {
-  const fd = sys.openat(-100, `/proc/self/fd/${copy.target}`, O.PATH | O.CLOEXEC, 0);
+  const fd = reopen(copy.target, O.PATH);
   if (fd < 0) return -fd;
   const scratch = core.scratch as RealDir;
   upkeep.unlinkat(core.fds.of(scratch), copy.name, 0);
   core.journal?.storeFd(node, fd);
-  if (node.fd >= 0) sys.close(node.fd);
+  if (node.fd >= 0) closeFd(node.fd);
   node.fd = fd;
   bookCopy(core, node, { dir: scratch, name: node.realName });
   core.journal?.nameless(node);

@@ -5,7 +5,7 @@
  */
 import { type Attr, S } from "@sluice/vfs";
 import type { DirectoryAccess } from "../layer/layer-stack.js";
-import { statName, sys } from "../layer/system-calls.js";
+import { closeFd, statName } from "../layer/system-calls.js";
 import type { Node } from "../node/node.js";
 import type { Backing } from "../node/inode-io.js";
 
@@ -90,7 +90,7 @@ export class BackingCache {
 
   #close(backing: Backing): void {
     this.#events.unregister(backing.id);
-    sys.close(backing.fd);
+    closeFd(backing.fd);
   }
 }
 

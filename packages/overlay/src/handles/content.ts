@@ -2,7 +2,7 @@
 import { O } from "@sluice/vfs";
 import type { OpenFiles } from "./handle-table.js";
 import type { Content } from "../contract/gate.js";
-import { sys } from "../layer/system-calls.js";
+import { closeFd } from "../layer/system-calls.js";
 import type { InodeIo } from "../node/inode-io.js";
 import type { Node } from "../node/node.js";
 import { openNode } from "../node/open-node.js";
@@ -27,7 +27,7 @@ export function withDescriptor<T>(core: OpenFiles, node: Node, how: { flags: num
   try {
     return how.use(fd);
   } finally {
-    sys.close(fd);
+    closeFd(fd);
   }
 }
 

@@ -5,7 +5,7 @@
 import { Attr, type CallContext, O, type WriteArgs } from "@sluice/vfs";
 import type { IoContext } from "./io-context.js";
 import { IntentKind, intendToAppend, intentLeft, isJournaled } from "../journal/intents.js";
-import { statFd, sys } from "../layer/system-calls.js";
+import { closeFd, reopen, statFd, sys } from "../layer/system-calls.js";
 
 const attr = new Attr();
 
@@ -25,10 +25,10 @@ function holdsStart({ fd, args }: { fd: number; args: WriteArgs }, start: number
   const length = Math.min(size - start, args.size);
   if (length <= 0) return false;
   // The file may be open for writing alone.
-  const readable = sys.openat(-100, `/proc/self/fd/${fd}`, O.RDONLY | O.CLOEXEC | O.NONBLOCK, 0);
+  const readable = reopen(fd, O.RDONLY | O.NONBLOCK);
   if (readable < 0) return false;
   const there = Buffer.alloc(length);
   const read = sys.pread(readable, there, { offset: 0, length, position: start }, 0);
-  sys.close(readable);
+  closeFd(readable);
   return read === length && there.equals(args.data.subarray(0, length));
 }

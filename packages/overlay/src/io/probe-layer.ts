@@ -3,7 +3,7 @@ import { DT, Errno, O } from "@sluice/vfs";
 import type { IoContext } from "./io-context.js";
 import { parseDirents } from "../layer/dirents.js";
 import type { HostLayer } from "../layer/host-layer.js";
-import { openName, sys } from "../layer/system-calls.js";
+import { closeFd, openDirectory, openName, sys } from "../layer/system-calls.js";
 
 /** A probe looks into no more directories. A layer without files near its root is tried with its first open. */
 const MAX_DIRECTORIES = 32;
@@ -11,12 +11,12 @@ const bytes = Buffer.alloc(16_384);
 
 export function probeLayer(core: IoContext, layer: HostLayer): void {
   if (core.port.negotiated.maxStackDepth === 0) return;
-  const queue: number[] = [sys.openat(layer.root.fd, ".", O.RDONLY | O.DIRECTORY | O.CLOEXEC, 0)];
+  const queue: number[] = [openDirectory(layer.root.fd)];
   for (let seen = 0; queue.length > 0; seen++) {
     const fd = queue.shift() as number;
     if (fd < 0) continue;
     if (seen < MAX_DIRECTORIES && layer.eligibility.state === "unknown") lookInto(core, layer, { fd, queue });
-    sys.close(fd);
+    closeFd(fd);
   }
 }
 
@@ -40,7 +40,7 @@ function lookInto(core: IoContext, layer: HostLayer, at: { fd: number; queue: nu
 function tryFile(core: IoContext, layer: HostLayer, fd: number): boolean {
   if (fd < 0) return false;
   const id = core.port.openBacking(fd);
-  sys.close(fd);
+  closeFd(fd);
   if (id > 0) {
     core.port.closeBacking(id);
     layer.eligibility = { state: "eligible" };

@@ -1,7 +1,7 @@
 /** RELEASE: the last close of an open file. */
 import type { FileHandle } from "@sluice/vfs";
 import type { IoContext } from "./io-context.js";
-import { sys } from "../layer/system-calls.js";
+import { closeFd } from "../layer/system-calls.js";
 import { releaseLocks } from "../locks/lock-file.js";
 import type { OpenFile } from "../handles/handle-table.js";
 import { pagesWritten } from "./kept-pages.js";
@@ -16,8 +16,8 @@ export function releaseFile(core: IoContext, handle: FileHandle): number {
   if (file.write && file.mode === "cached") pagesWritten(file);
   io.handles.delete(file);
   // A mediated open has a descriptor of its own; a passthrough open shares the backing file's.
-  if (file.backing?.fd !== file.fd) sys.close(file.fd);
-  if (file.formerFds !== undefined) for (const fd of file.formerFds) sys.close(fd);
+  if (file.backing?.fd !== file.fd) closeFd(file.fd);
+  if (file.formerFds !== undefined) for (const fd of file.formerFds) closeFd(fd);
   io.count(file.mode, -1);
   releaseBacking(core, file);
   leaveWithheld(core, file);

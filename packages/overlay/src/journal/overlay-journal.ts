@@ -9,7 +9,7 @@ import { type Journal, NodeFlag } from "@sluice/journal";
 import { type NodeId, ROOT_ID } from "@sluice/vfs";
 import type { OpenDirectory, OpenFile } from "../handles/handle-table.js";
 import type { FdStore, Survival } from "../contract/survival.js";
-import { sys } from "../layer/system-calls.js";
+import { closeFd } from "../layer/system-calls.js";
 import { writeListing } from "./stored-listing.js";
 import type { Dentry, Node, NodeAlias } from "../node/node.js";
 
@@ -111,7 +111,7 @@ export class OverlayJournal {
 
   /** A descriptor that was stored by an earlier process is of no use any more. */
   discard(key: bigint, fd: number): void {
-    sys.close(fd);
+    closeFd(fd);
     this.#store.drop(key);
   }
 
@@ -197,7 +197,7 @@ export class OverlayJournal {
     if (fd < 0) return;
     directory.storedListing = true;
     this.#store.store(storeKey.listing(directory.handle), fd);
-    sys.close(fd);
+    closeFd(fd);
   }
 
   dropListing(handle: number): void {

@@ -2,7 +2,7 @@
  * A merged listing as bytes: it is kept for a process that takes over where a reader has not seen all of it, since what it
  * was told are positions in this very list.
  */
-import { SEAL, sys, upkeep } from "../layer/system-calls.js";
+import { closeFd, readWhole, SEAL, sys, upkeep } from "../layer/system-calls.js";
 import { Listing } from "../merge/listing.js";
 
 /** type, is it in the upper layer, the name's length (two bytes), the inode number (eight); then the name. */
@@ -27,17 +27,16 @@ export function writeListing(listing: Listing): number {
   const written = fd < 0 ? fd : upkeep.pwrite(fd, bytes, { offset: 0, length: bytes.length, position: 0 }, 0);
   // The keeper takes no memory that may become another.
   if (written === bytes.length && sys.addSeals(fd, SEAL.GROW | SEAL.SHRINK | SEAL.WRITE) >= 0) return fd;
-  if (fd >= 0) sys.close(fd);
+  if (fd >= 0) closeFd(fd);
   return Math.min(written, -1);
 }
 
-/** undefined where it cannot be read as a whole. */
+/** Undefined if it cannot be read as a whole. */
 export function readListingFrom(fd: number): Listing | undefined {
-  const size = Number(sys.lseek(fd, 0, 2));
-  const bytes = Buffer.alloc(Math.max(0, size));
-  if (sys.pread(fd, bytes, { offset: 0, length: bytes.length, position: 0 }, 0) !== size) return undefined;
+  const bytes = readWhole(fd, Number.MAX_SAFE_INTEGER);
+  if (bytes === undefined) return undefined;
   const listing = new Listing();
-  for (let at = 0; at + HEAD <= size; ) {
+  for (let at = 0; at + HEAD <= bytes.length; ) {
     const length = bytes.readUInt16LE(at + 2);
     listing.names.push(bytes.toString("latin1", at + HEAD, at + HEAD + length));
     listing.types.push(bytes[at] as number);

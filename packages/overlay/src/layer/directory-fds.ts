@@ -6,7 +6,7 @@
  * after the turn of the event loop. So never keep a descriptor from here across an await: ask again.
  */
 import { Errno, O } from "@sluice/vfs";
-import { sys } from "./system-calls.js";
+import { closeFd, sys } from "./system-calls.js";
 import type { RealDir } from "./host-layer.js";
 
 export class DirectoryFds {
@@ -36,14 +36,14 @@ export class DirectoryFds {
   /** Forgets a directory's descriptor: it was removed, or its node was forgotten. */
   drop(dir: RealDir): void {
     if (dir.fd < 0 || dir.parent === undefined) return;
-    sys.close(dir.fd);
+    closeFd(dir.fd);
     dir.fd = -1;
     this.#remove(dir);
   }
 
   closeAll(): void {
     for (const dir of this.#ring) {
-      sys.close(dir.fd);
+      closeFd(dir.fd);
       dir.fd = -1;
     }
     this.#ring.length = 0;
@@ -86,7 +86,7 @@ export class DirectoryFds {
         this.#hand++;
         continue;
       }
-      sys.close(dir.fd);
+      closeFd(dir.fd);
       dir.fd = -1;
       this.#remove(dir);
     }

@@ -1,6 +1,6 @@
 /** One tree of the stack, and its directories as they hang in that tree. Each knows the other, so both are declared here. */
-import { type ByteName, O } from "@sluice/vfs";
-import { sys } from "./system-calls.js";
+import type { ByteName } from "@sluice/vfs";
+import { closeFd, openDirectory, sys } from "./system-calls.js";
 
 /** What is known of passthrough on a layer: nothing yet, that it works, or the errno class that rules it out. */
 export type Eligibility = { state: "unknown" } | { state: "eligible" } | { state: "ineligible"; errno: number };
@@ -31,7 +31,7 @@ export class HostLayer {
 
   /** A descriptor that open_by_handle_at takes (it refuses O_PATH); opened when first needed. */
   get mountFd(): number {
-    if (this.#mountFd < 0) this.#mountFd = sys.openat(this.root.fd, ".", O.RDONLY | O.DIRECTORY | O.CLOEXEC, 0);
+    if (this.#mountFd < 0) this.#mountFd = openDirectory(this.root.fd);
     return this.#mountFd;
   }
 
@@ -60,8 +60,8 @@ export class HostLayer {
   }
 
   close(): void {
-    if (this.#mountFd >= 0) sys.close(this.#mountFd);
-    sys.close(this.root.fd);
+    if (this.#mountFd >= 0) closeFd(this.#mountFd);
+    closeFd(this.root.fd);
     this.root.fd = this.#mountFd = -1;
   }
 }

@@ -5,7 +5,7 @@
  * follows no link. So nothing leads out of the layer, into another mount, or past PATH_MAX.
  */
 import { native } from "@sluice/native";
-import { AT, type Attr, O, RESOLVE } from "@sluice/vfs";
+import { AT, type Attr, O, RESOLVE, SEEK } from "@sluice/vfs";
 import type { Permit } from "./permit.js";
 
 export { SEAL } from "@sluice/native";
@@ -32,10 +32,13 @@ type Changing =
   | "setFlags"
   | "setFsxattr";
 
+/** An object of the overlay's own, so that a test can make a call fail here alone: see testing/with-fault.ts. */
+const port: typeof native = { ...native };
+
 /** The system calls that change no layer. */
-export const sys: Omit<typeof native, Changing> = native;
+export const sys: Omit<typeof native, Changing> = port;
 /** The system calls that change a layer. */
-const changing: Pick<typeof native, Changing> = native;
+const changing: Pick<typeof native, Changing> = port;
 
 /** The system calls that change a layer, for the holder of a permit. */
 export function effects(_permit: Permit): Pick<typeof native, Changing> {
@@ -65,6 +68,36 @@ export function makeFile(_permit: Permit, at: { dirFd: number; name: string }, f
 /** Makes a file without a name in a directory (O_TMPFILE). Gives a descriptor, or the negative errno. */
 export function makeNamelessFile(_permit: Permit, dirFd: number, flags: number, mode: number): number {
   return sys.openat(dirFd, ".", flags | O.TMPFILE | O.CLOEXEC, mode);
+}
+
+/** Opens a directory again by a descriptor of any kind, O_PATH included. Gives a descriptor, or the negative errno. */
+export function openDirectory(dirFd: number, flags: number = O.RDONLY): number {
+  return sys.openat(dirFd, ".", flags | O.DIRECTORY | O.CLOEXEC, 0);
+}
+
+/**
+ * Opens the object of a descriptor again, whether it has a name or not. The kernel follows the link in /proc to that very object
+ * and no further, even if the object is a link itself. Gives a descriptor, or the negative errno.
+ */
+export function reopen(fd: number, flags: number): number {
+  return sys.openat(AT.FDCWD, `/proc/self/fd/${fd}`, (flags & ~O.NOFOLLOW) | O.CLOEXEC, 0);
+}
+
+export function closeFd(fd: number): void {
+  sys.close(fd);
+}
+
+/** Reads an extended attribute of (descriptor, name); "" stands for the descriptor's own object. Gives its length, or the negative errno. */
+export function readXattr(fd: number, name: string, attribute: string, into: Buffer): number {
+  return sys.getxattrat(fd, name, attribute, into);
+}
+
+/** Reads a file from its start, `maxBytes` at most. Undefined if that fails. */
+export function readWhole(fd: number, maxBytes: number): Buffer | undefined {
+  const sizeBytes = Number(sys.lseek(fd, 0, SEEK.END));
+  const bytes = Buffer.alloc(Math.min(Math.max(0, sizeBytes), maxBytes));
+  const length = sys.pread(fd, bytes, { offset: 0, length: bytes.length, position: 0 }, 0);
+  return length === bytes.length ? bytes : undefined;
 }
 
 /** statx of one name, without following a link. Gives 0 or the negative errno. */

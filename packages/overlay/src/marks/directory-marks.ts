@@ -1,6 +1,6 @@
 /** Reads the marks of a directory together, and writes opaque and impure (redirect: see redirect.ts). */
 import { type ByteName, Errno } from "@sluice/vfs";
-import { sys, upkeep } from "../layer/system-calls.js";
+import { readXattr, sys, upkeep } from "../layer/system-calls.js";
 import { isForeignOpaque } from "./foreign-marks.js";
 import type { MarkNames } from "./names.js";
 import { type Redirect, readRedirect } from "./redirect.js";
@@ -39,7 +39,7 @@ export function readDirectoryMarks(names: MarkNames, dirFd: number, name: ByteNa
 }
 
 function readMark(dirFd: number, name: ByteName, attribute: string): string | undefined {
-  const length = sys.getxattrat(dirFd, name, attribute, value);
+  const length = readXattr(dirFd, name, attribute, value);
   return length < 0 ? undefined : value.toString("latin1", 0, length);
 }
 

@@ -4,7 +4,7 @@
  * mount asks for it.
  */
 import { Attr, type ByteName, O } from "@sluice/vfs";
-import { openName, statName, sys } from "../layer/system-calls.js";
+import { closeFd, openName, readXattr, statName } from "../layer/system-calls.js";
 
 const PREFIX = ".wh.";
 const OPAQUE_FILE = ".wh..wh..opq";
@@ -31,12 +31,12 @@ export function isHiddenByFile(dirFd: number, name: ByteName): boolean {
 /** The directory `name`, or that of the descriptor where `name` is "". Costs up to six system calls. */
 export function isForeignOpaque(dirFd: number, name: ByteName): boolean {
   for (const attribute of OPAQUE_ATTRIBUTES) {
-    if (sys.getxattrat(dirFd, name, attribute, value) === 1 && value[0] === YES) return true;
+    if (readXattr(dirFd, name, attribute, value) === 1 && value[0] === YES) return true;
   }
   if (name === "") return statName(dirFd, OPAQUE_FILE, attr) >= 0;
   const fd = openName(dirFd, name, O.PATH | O.DIRECTORY, 0);
   if (fd < 0) return false;
   const status = statName(fd, OPAQUE_FILE, attr);
-  sys.close(fd);
+  closeFd(fd);
   return status >= 0;
 }

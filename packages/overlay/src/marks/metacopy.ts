@@ -3,7 +3,7 @@
  * still in a layer below, under the same name or where its redirect leads.
  */
 import { type ByteName, Errno } from "@sluice/vfs";
-import { sys, upkeep } from "../layer/system-calls.js";
+import { readXattr, upkeep } from "../layer/system-calls.js";
 import type { MarkNames } from "./names.js";
 
 const value = Buffer.alloc(128);
@@ -13,7 +13,7 @@ const LEAST = 4;
 
 /** 1 for a metadata-only copy, 0 for a file, or a negative errno (EIO: the mark is cut off). Costs a system call. */
 export function isMetacopy(names: MarkNames, dirFd: number, name: ByteName): number {
-  const length = sys.getxattrat(dirFd, name, names.metacopy, value);
+  const length = readXattr(dirFd, name, names.metacopy, value);
   if (length >= 0) return length === 0 || length >= LEAST ? 1 : -Errno.EIO;
   // In user.*, a file that may not be read shows no attribute.
   return length === -Errno.ENODATA || length === -Errno.EOPNOTSUPP || length === -Errno.EACCES ? 0 : length;

@@ -6,7 +6,7 @@
 import { AT, Attr, type ByteName, Errno, O, S } from "@sluice/vfs";
 import type { MarkedLayers } from "./marked-layers.js";
 import type { HostLayer, RealDir } from "../layer/host-layer.js";
-import { statFd, sys, upkeep } from "../layer/system-calls.js";
+import { closeFd, readXattr, statFd, sys, upkeep } from "../layer/system-calls.js";
 
 const MAGIC = 0xfb;
 const HEADER = 21;
@@ -48,7 +48,7 @@ export function readOrigin(core: MarkedLayers, node: UpperObject): Origin | unde
 
 /** The mark's bytes, valid until the next call; undefined where there is none. */
 export function readOriginMark(core: MarkedLayers, dirFd: number, name: ByteName): Buffer | undefined {
-  const length = sys.getxattrat(dirFd, name, core.marks.origin, mark);
+  const length = readXattr(dirFd, name, core.marks.origin, mark);
   return length <= HEADER || mark[1] !== MAGIC ? undefined : mark.subarray(0, length);
 }
 
@@ -60,7 +60,7 @@ export function followOrigin(core: MarkedLayers, bytes: Buffer, kind: number): O
     if (fd < 0) continue;
     const status = statFd(fd, attr);
     const path = rememberedPath(fd);
-    sys.close(fd);
+    closeFd(fd);
     if (status < 0 || (attr.mode & S.IFMT) !== kind) continue;
     return { lo: attr.words[0] as number, hi: attr.words[1] as number, device: layer.deviceIndex, nlink: attr.nlink, path };
   }

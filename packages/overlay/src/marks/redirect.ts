@@ -3,7 +3,7 @@
  * ovl_get_redirect_xattr): what is malformed is EINVAL; what would lead upwards is found out on the way, and is EACCES.
  */
 import { type ByteName, Errno } from "@sluice/vfs";
-import { sys, upkeep } from "../layer/system-calls.js";
+import { readXattr, upkeep } from "../layer/system-calls.js";
 import type { MarkNames } from "./names.js";
 
 /** Absolute (from the layers' roots), or one name in the same merged directory. */
@@ -16,7 +16,7 @@ const value = Buffer.alloc(65_536);
 
 /** undefined: there is none; a negative errno: it cannot be read or is malformed. */
 export function readRedirect(names: MarkNames, dirFd: number, name: ByteName): Redirect | undefined | number {
-  const length = sys.getxattrat(dirFd, name, names.redirect, value);
+  const length = readXattr(dirFd, name, names.redirect, value);
   if (length === -Errno.ENODATA || length === -Errno.EOPNOTSUPP) return undefined;
   return length < 0 ? length : parseRedirect(value.toString("latin1", 0, length));
 }

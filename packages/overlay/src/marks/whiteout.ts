@@ -1,6 +1,6 @@
 /** Whiteouts in the kernel's forms: a character device 0/0, or an empty file with the overlay.whiteout attribute. */
 import { type Attr, type ByteName, S } from "@sluice/vfs";
-import { sys, upkeep } from "../layer/system-calls.js";
+import { readXattr, upkeep } from "../layer/system-calls.js";
 import type { MarkNames } from "./names.js";
 
 export function isWhiteout(attr: Attr): boolean {
@@ -15,7 +15,7 @@ const none = Buffer.alloc(0);
  */
 export function isXattrWhiteout(names: MarkNames, at: { dirFd: number; name: ByteName }, attr: Attr): boolean {
   if ((attr.mode & S.IFMT) !== S.IFREG || attr.size !== 0) return false;
-  return sys.getxattrat(at.dirFd, at.name, names.whiteout, none) >= 0;
+  return readXattr(at.dirFd, at.name, names.whiteout, none) >= 0;
 }
 
 /** Makes a whiteout under a name that does not exist. Needs no capability (kernel 5.8 and later). */

@@ -2,10 +2,10 @@
  * An open directory that lies in one layer, read as the host reads it: nothing is held but a batch, whatever its size, and
  * the cookies are the host's, which stay good while names come and go. What is merged needs a Listing instead.
  */
-import { type ByteName, type FileOffset, O, SEEK } from "@sluice/vfs";
+import { type ByteName, type FileOffset, SEEK } from "@sluice/vfs";
 import type { ListedLayers } from "./merged-layers.js";
 import { DirentCursor } from "../layer/dirents.js";
-import { sys } from "../layer/system-calls.js";
+import { closeFd, openDirectory, sys } from "../layer/system-calls.js";
 import type { RealDir } from "../layer/host-layer.js";
 import type { Node } from "../node/node.js";
 import { judgeEntry } from "./judge-entry.js";
@@ -82,7 +82,7 @@ export class DirectoryStream {
     if (this.fd < 0) {
       const { node } = this;
       const base = node.fd >= 0 ? node.fd : this.#core.fds.of(this.dir);
-      this.fd = base < 0 ? base : sys.openat(base, ".", O.RDONLY | O.DIRECTORY | O.CLOEXEC, 0);
+      this.fd = base < 0 ? base : openDirectory(base);
       if (this.fd < 0) return this.fd;
       this.#position = 0;
     }
@@ -94,7 +94,7 @@ export class DirectoryStream {
   }
 
   close(): void {
-    if (this.fd >= 0) sys.close(this.fd);
+    if (this.fd >= 0) closeFd(this.fd);
     this.fd = this.#position = -1;
   }
 }

@@ -1,7 +1,7 @@
 /** The merged list of a directory's names: read once for an open directory of several layers, and again after rewinddir(3). */
-import { type ByteName, type CallContext, DT, inTurns, O } from "@sluice/vfs";
+import { type ByteName, type CallContext, DT, inTurns } from "@sluice/vfs";
 import type { ListedLayers } from "./merged-layers.js";
-import { sys } from "../layer/system-calls.js";
+import { closeFd, openDirectory, sys } from "../layer/system-calls.js";
 import type { RealDir } from "../layer/host-layer.js";
 import { hiddenBy } from "../marks/foreign-marks.js";
 import { mixDevice } from "../node/admit.js";
@@ -65,7 +65,7 @@ export function* fillListing(core: ListedLayers, node: Node, listing: Listing): 
         yield;
       }
     } finally {
-      sys.close(fd);
+      closeFd(fd);
     }
   }
   return listing;
@@ -82,7 +82,7 @@ function* readAll(core: ListedLayers, batch: Batch): Generator<void, number> {
 
 function open(core: ListedLayers, node: Node, dir: RealDir): number {
   const base = node.fd >= 0 ? node.fd : core.fds.of(dir);
-  return base < 0 ? base : sys.openat(base, ".", O.RDONLY | O.DIRECTORY | O.CLOEXEC, 0);
+  return base < 0 ? base : openDirectory(base);
 }
 
 interface Batch {

@@ -5,7 +5,7 @@ import type { OverlayConfig } from "../contract/config.js";
 import { DataPlace } from "../layer/data-place.js";
 import type { HostLayer, RealDir } from "../layer/host-layer.js";
 import type { LayerStack } from "../layer/layer-stack.js";
-import { sys } from "../layer/system-calls.js";
+import { closeFd } from "../layer/system-calls.js";
 import { isMetacopy } from "../marks/metacopy.js";
 import { readOrigin } from "../marks/origin.js";
 import { type Indexed, type LinkIndex, lookUpIndex, repairNlink } from "./link-index.js";
@@ -66,7 +66,7 @@ function lastLink(core: Admission, { kind, attr, dir }: Found): Node | undefined
 
 /** It had lost every name we knew of, and now we learn of one more. */
 function nameAgain(core: Admission, node: Node, { dir, name }: { dir: RealDir | undefined; name: ByteName }): void {
-  sys.close(node.fd);
+  closeFd(node.fd);
   node.fd = -1;
   node.lastPath = undefined;
   core.journal?.nameless(node);

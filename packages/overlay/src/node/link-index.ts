@@ -7,7 +7,7 @@
  * that are still only in a lower layer count, the entry itself does not.
  */
 import { Attr, type ByteName, S } from "@sluice/vfs";
-import { statName, sys, upkeep } from "../layer/system-calls.js";
+import { readXattr, statName, upkeep } from "../layer/system-calls.js";
 import type { RealDir } from "../layer/host-layer.js";
 import type { MarkedLayers } from "../marks/marked-layers.js";
 import { isWhiteout } from "../marks/whiteout.js";
@@ -75,7 +75,7 @@ function sameFile(a: Attr, b: Attr): boolean {
 }
 
 function nlinkMark(core: LinkIndex, dir: RealDir, { name }: Indexed): RegExpExecArray | null {
-  const length = sys.getxattrat(dir.fd, name, core.marks.nlink, value);
+  const length = readXattr(dir.fd, name, core.marks.nlink, value);
   return length > 0 ? /^([UL])([+-]\d+)$/.exec(value.toString("latin1", 0, length)) : null;
 }
 

@@ -2,7 +2,7 @@
 import { Attr, Errno, O, RESOLVE, S } from "@sluice/vfs";
 import type { DataAccess, DirectoryAccess } from "../layer/layer-stack.js";
 import type { DataPlace } from "../layer/data-place.js";
-import { openName, statFd, statName, sys } from "../layer/system-calls.js";
+import { closeFd, openName, statFd, statName, sys } from "../layer/system-calls.js";
 
 /** Whatever a mark says: not out of the layer, through no link, into no other mount. */
 const PATH_RESOLVE = RESOLVE.BENEATH | RESOLVE.NO_MAGICLINKS | RESOLVE.NO_SYMLINKS | RESOLVE.NO_XDEV;
@@ -22,7 +22,7 @@ export function openData(core: DataAccess, place: DataPlace, flags: number): num
       place.layer = layer;
       return fd;
     }
-    sys.close(fd);
+    closeFd(fd);
   }
   return -Errno.ENOENT;
 }

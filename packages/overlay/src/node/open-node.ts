@@ -1,7 +1,7 @@
 /** Reaching a node's object in its layer: by descriptor or by (directory descriptor, name). */
-import { AT, type Attr, Errno, O, S } from "@sluice/vfs";
+import { type Attr, Errno, O, S } from "@sluice/vfs";
 import type { DataAccess, DirectoryAccess } from "../layer/layer-stack.js";
-import { openName, statFd, statName, sys } from "../layer/system-calls.js";
+import { openDirectory, openName, reopen, statFd, statName } from "../layer/system-calls.js";
 import type { Node } from "./node.js";
 import { openData } from "./open-data.js";
 
@@ -27,18 +27,10 @@ export function openObject(core: DirectoryAccess, node: Node, flags: number): nu
   if (node.fd >= 0) return reopen(node.fd, quiet);
   if (node.dirs !== undefined) {
     const fd = core.fds.of(node.top);
-    return fd < 0 ? fd : sys.openat(fd, ".", quiet | O.DIRECTORY | O.CLOEXEC, 0);
+    return fd < 0 ? fd : openDirectory(fd, quiet);
   }
   const dirFd = core.fds.of(node.top);
   return dirFd < 0 ? dirFd : openName(dirFd, node.realName, quiet, 0);
-}
-
-/**
- * Opens the object of an O_PATH descriptor anew: it has no name left. The link in /proc has to be followed, which leads to the
- * very object and no further, also where that is a link itself.
- */
-function reopen(fd: number, flags: number): number {
-  return sys.openat(AT.FDCWD, `/proc/self/fd/${fd}`, (flags & ~O.NOFOLLOW) | O.CLOEXEC, 0);
 }
 
 /** Attributes of a node's object as the layer has them. 0 or the negative errno. */

@@ -4,8 +4,8 @@
  * which clears that directory, there is nothing: then ids begin anywhere, so that old handles are stale and never another file's.
  */
 import { randomInt } from "node:crypto";
-import { O, SEEK } from "@sluice/vfs";
-import { openName, sys, upkeep } from "../layer/system-calls.js";
+import { O } from "@sluice/vfs";
+import { closeFd, openName, readWhole, upkeep } from "../layer/system-calls.js";
 import type { RealDir } from "../layer/host-layer.js";
 import type { ForgottenName } from "./forgotten-names.js";
 import type { ForgottenNode } from "./forgotten-nodes.js";
@@ -51,11 +51,9 @@ function decodeNode(line: string): ForgottenNode {
 export function readHandles(scratchFd: number): string {
   const fd = openName(scratchFd, HANDLES, O.RDONLY, 0);
   if (fd < 0) return "";
-  const sizeBytes = Number(sys.lseek(fd, 0, SEEK.END));
-  const bytes = Buffer.alloc(Math.min(Math.max(0, sizeBytes), MAX_BYTES));
-  const length = sys.pread(fd, bytes, { offset: 0, length: bytes.length, position: 0 }, 0);
-  sys.close(fd);
-  return bytes.toString("latin1", 0, Math.max(0, length));
+  const bytes = readWhole(fd, MAX_BYTES);
+  closeFd(fd);
+  return bytes?.toString("latin1") ?? "";
 }
 
 export function loadHandles(nodes: NodeTable, left: string): void {
@@ -71,6 +69,6 @@ export function saveHandles(nodes: NodeTable, scratch: RealDir): void {
   if (fd < 0) return;
   const bytes = Buffer.from(encodeHandles(nodes.nextId, nodes.remembered()), "latin1");
   const written = upkeep.pwrite(fd, bytes, { offset: 0, length: bytes.length, position: 0 }, 0);
-  sys.close(fd);
+  closeFd(fd);
   if (written !== bytes.length) upkeep.unlinkat(scratch.fd, HANDLES, 0);
 }

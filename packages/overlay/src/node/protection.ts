@@ -6,7 +6,7 @@
  */
 import { Attr, Errno } from "@sluice/vfs";
 import type { MarkedDirectories } from "../marks/marked-layers.js";
-import { sys, upkeep } from "../layer/system-calls.js";
+import { readXattr, upkeep } from "../layer/system-calls.js";
 import type { RealDir } from "../layer/host-layer.js";
 import type { Node } from "./node.js";
 import { statNode } from "./open-node.js";
@@ -36,7 +36,7 @@ function readProtection(core: MarkedDirectories, node: Node): number {
 /** A directory of the upper layer: what its mark says. */
 export function readProtectionMark(core: MarkedDirectories, node: Node): number {
   const fd = node.fd >= 0 ? node.fd : core.fds.of(node.top);
-  const length = fd < 0 ? fd : sys.getxattrat(fd, "", core.marks.protattr, value);
+  const length = fd < 0 ? fd : readXattr(fd, "", core.marks.protattr, value);
   const mark = value.toString("latin1", 0, Math.max(0, length));
   return Object.entries(LETTERS).reduce((flags, [letter, flag]) => (mark.includes(letter) ? flags | flag : flags), 0);
 }

@@ -5,7 +5,7 @@
 import { Attr, AT, O, RENAME } from "@sluice/vfs";
 import { copyMetadata } from "../copy-up/copy-metadata.js";
 import type { OperationContext } from "./operation-context.js";
-import { effects, openName, statFd, sys } from "../layer/system-calls.js";
+import { closeFd, effects, openName, statFd } from "../layer/system-calls.js";
 import type { RenamePlan } from "../journal/intents.js";
 import type { Permit } from "../layer/permit.js";
 import type { RealDir } from "../layer/host-layer.js";
@@ -25,14 +25,14 @@ export function clearForOverwrite(core: OperationContext, permit: Permit, plan: 
   const source = openNode(core, target, O.RDONLY | O.DIRECTORY);
   if (source < 0) return -source;
   if (!hasEntries(source)) {
-    sys.close(source);
+    closeFd(source);
     return 0;
   }
   const name = core.scratchName();
   let status = change.mkdirat(scratch, name, 0o700);
   if (status >= 0) status = furnish(core, { source, scratch, name });
   if (status >= 0) status = change.renameat2(scratch, name, into, plan.newName, RENAME.EXCHANGE);
-  sys.close(source);
+  closeFd(source);
   if (status < 0) change.unlinkat(scratch, name, AT.REMOVEDIR);
   else core.purges.start(core, name);
   core.fds.drop(target.upperDir);
@@ -45,6 +45,6 @@ function furnish(core: OperationContext, clean: { source: number; scratch: numbe
   let status = statFd(clean.source, attr);
   if (status >= 0) status = -copyMetadata(core, { source: clean.source, target, attr });
   if (status >= 0) status = hideBelow(core.marks, target, "");
-  sys.close(target);
+  closeFd(target);
   return status;
 }

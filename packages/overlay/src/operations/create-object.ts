@@ -9,7 +9,7 @@ import { AT, type ByteName, type CallContext, Errno, NAME_MAX, O, RENAME, S } fr
 import { copyUpDirectory } from "../copy-up/copy-up-directory.js";
 import type { OperationContext } from "./operation-context.js";
 import { intendToMake } from "../journal/intents.js";
-import { effects, openName, statFd, statName, sys } from "../layer/system-calls.js";
+import { closeFd, effects, openName, readXattr, statFd, statName, sys } from "../layer/system-calls.js";
 import type { Permit } from "../layer/permit.js";
 import type { RealDir } from "../layer/host-layer.js";
 import { hideBelow, writeOpaque } from "../marks/directory-marks.js";
@@ -86,7 +86,7 @@ function makeAside(core: OperationContext, permit: Permit, creation: Creation, p
     if (status < 0) effects(permit).unlinkat(stage.fd, name, creation.directory ? AT.REMOVEDIR : 0);
   }
   closeStage(core, permit, stage);
-  if (status < 0 && made > 0) sys.close(made);
+  if (status < 0 && made > 0) closeFd(made);
   return status < 0 ? status : made;
 }
 
@@ -138,12 +138,12 @@ function openStage(core: OperationContext, permit: Permit, dirFd: number): Stage
   if (fd < 0) return { fd, name };
   change.fchownat(fd, "", -1, attr.gid, AT.EMPTY_PATH);
   change.fchmodat(fd, "", 0o700 | (attr.mode & S.ISGID), AT.EMPTY_PATH);
-  const length = sys.getxattrat(dirFd, "", DEFAULT_ACL, acl);
+  const length = readXattr(dirFd, "", DEFAULT_ACL, acl);
   if (length > 0) change.setxattrat(fd, "", DEFAULT_ACL, acl.subarray(0, length), 0);
   return { fd, name };
 }
 
 function closeStage(core: OperationContext, permit: Permit, stage: Stage): void {
-  sys.close(stage.fd);
+  closeFd(stage.fd);
   effects(permit).unlinkat(core.fds.of(core.scratch as RealDir), stage.name, AT.REMOVEDIR);
 }

@@ -17,7 +17,7 @@ import {
 import type { OperationContext } from "./operation-context.js";
 import type { OpenDirectory } from "../handles/handle-table.js";
 import { syncIn } from "../layer/host-layer.js";
-import { sys, upkeep } from "../layer/system-calls.js";
+import { closeFd, upkeep } from "../layer/system-calls.js";
 import { DirectoryStream, type StreamedEntry } from "../merge/directory-stream.js";
 import { type Listing, readListing } from "../merge/listing.js";
 import { cookieOf, numberIn, rowAt } from "../merge/recent-listings.js";
@@ -235,7 +235,7 @@ export function fsyncdir(core: OperationContext, id: NodeId): Status {
   const fd = openNode(core, node, O.RDONLY | O.DIRECTORY);
   if (fd < 0) return -fd;
   const close = (status: number): number => {
-    sys.close(fd);
+    closeFd(fd);
     return -status || 0;
   };
   const synced = syncIn(node.upperDir.layer, fd);

@@ -5,7 +5,7 @@ import type { OperationContext } from "./operation-context.js";
 import { govern } from "../gate/govern.js";
 import { GovernedOperation } from "../gate/governed-operation.js";
 import type { GovernedAccess } from "../gate/judged-accesses.js";
-import { effects, sys } from "../layer/system-calls.js";
+import { closeFd, effects, sys } from "../layer/system-calls.js";
 import type { Permit } from "../layer/permit.js";
 import type { Node } from "../node/node.js";
 import { openNode } from "../node/open-node.js";
@@ -47,7 +47,7 @@ function answer(core: OperationContext, id: NodeId, out: DataOut, sizeBytes: num
   if (fd < 0) return -fd;
   const bytes = out.reserve(sizeBytes);
   const flags = sizeBytes === FLAGS_BYTES ? sys.getFlags(fd) : sys.getFsxattr(fd, bytes);
-  sys.close(fd);
+  closeFd(fd);
   if (flags < 0) return -flags;
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   const node = core.nodes.get(id);
@@ -110,12 +110,12 @@ function changeNow(core: OperationContext, permit: Permit, { id, wanted }: { id:
   if (fd < 0) return -fd;
   const marked = markDirectory(core, id, { fd, wanted });
   if (marked < 0) {
-    sys.close(fd);
+    closeFd(fd);
     return -marked;
   }
   const { setFlags, setFsxattr } = effects(permit);
   const status = wanted.length === FLAGS_BYTES ? setFlags(fd, wanted.readUInt32LE(0)) : setFsxattr(fd, wanted);
-  sys.close(fd);
+  closeFd(fd);
   // The time of change moved, and the kernel does not ask for it again by itself.
   if (status >= 0) core.port.dropAttributes(id);
   return -status || 0;

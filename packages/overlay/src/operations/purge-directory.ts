@@ -5,7 +5,7 @@
  */
 import { AT, Attr, inTurns, O } from "@sluice/vfs";
 import { parseDirents } from "../layer/dirents.js";
-import { openName, statName, sys, upkeep } from "../layer/system-calls.js";
+import { closeFd, openName, statName, sys, upkeep } from "../layer/system-calls.js";
 import type { RealDir } from "../layer/host-layer.js";
 import type { ScratchDirectory } from "../layer/layer-stack.js";
 import { isForeignMark } from "../marks/foreign-marks.js";
@@ -46,7 +46,7 @@ function* purgeDirectory(core: PurgeContext, name: string): Generator<void> {
   try {
     yield* clearWhiteouts(fd, core.marks.foreign);
   } finally {
-    sys.close(fd);
+    closeFd(fd);
   }
   upkeep.unlinkat(scratchFd, name, AT.REMOVEDIR);
 }

@@ -3,9 +3,9 @@
  * does once what it keeps is older than the mount's timeout, and a node stays only while its name leads to the same object.
  * What lies in the upper layer is ours alone.
  */
-import { AT, type Attr, type ByteName, Errno, O } from "@sluice/vfs";
+import { type Attr, type ByteName, Errno, O } from "@sluice/vfs";
 import type { OperationContext } from "./operation-context.js";
-import { sys } from "../layer/system-calls.js";
+import { openDirectory, reopen } from "../layer/system-calls.js";
 import { RealDir } from "../layer/host-layer.js";
 import { find } from "../merge/find.js";
 import { Found } from "../node/found.js";
@@ -117,12 +117,11 @@ function revalidateNextName(core: OperationContext, node: Node): void {
   if (isGone(revalidate(core, node, other, again))) dropDentry(core, node, other);
 }
 
-/** A descriptor of the object itself, by one that is open; or a negative errno. */
+/** An O_PATH descriptor of the object, by one that is open already; or a negative errno. */
 function heldOpen(node: Node): number {
-  const flags = O.PATH | O.CLOEXEC;
-  if (node.dirs !== undefined) return node.top.fd < 0 ? node.top.fd : sys.openat(node.top.fd, ".", flags | O.DIRECTORY, 0);
+  if (node.dirs !== undefined) return node.top.fd < 0 ? node.top.fd : openDirectory(node.top.fd, O.PATH);
   for (const file of node.io?.handles ?? []) {
-    if (file.layer === node.dataLayer && node.data === undefined) return sys.openat(AT.FDCWD, `/proc/self/fd/${file.fd}`, flags, 0);
+    if (file.layer === node.dataLayer && node.data === undefined) return reopen(file.fd, O.PATH);
   }
   return -Errno.ESTALE;
 }

@@ -24,7 +24,7 @@ import { type GovernedAccess, NO_ACCESS } from "../gate/judged-accesses.js";
 import { clearSuid } from "../io/data.js";
 import type { OpenFile } from "../handles/handle-table.js";
 import { giveNewId, needsNewId } from "../io/renumber.js";
-import { effects, sys } from "../layer/system-calls.js";
+import { closeFd, effects } from "../layer/system-calls.js";
 import type { Permit } from "../layer/permit.js";
 import type { Node } from "../node/node.js";
 import { aim, openNode } from "../node/open-node.js";
@@ -138,7 +138,7 @@ function truncateTo(core: OperationContext, permit: Permit, change: Change, size
   if (fd < 0) return -fd;
   if (set.killSuidgid) clearSuid(permit, fd, call);
   const status = effects(permit).ftruncate(fd, size);
-  if (own >= 0) sys.close(own);
+  if (own >= 0) closeFd(own);
   return -status || 0;
 }
 
@@ -175,7 +175,7 @@ function killSuid(core: OperationContext, permit: Permit, call: CallContext, nod
   const fd = openNode(core, node, O.PATH | O.NOFOLLOW);
   if (fd < 0) return -fd;
   clearSuid(permit, fd, call);
-  sys.close(fd);
+  closeFd(fd);
   return 0;
 }
 

@@ -6,7 +6,7 @@ import { govern } from "../gate/govern.js";
 import { GovernedOperation } from "../gate/governed-operation.js";
 import type { GovernedAccess } from "../gate/judged-accesses.js";
 import { IntentKind, intendXattr, intentLeft, isJournaled } from "../journal/intents.js";
-import { effects, statFd, statName, sys } from "../layer/system-calls.js";
+import { effects, readXattr, statFd, statName, sys } from "../layer/system-calls.js";
 import type { Permit } from "../layer/permit.js";
 import { isBareNamespace, shownName, storedName } from "../marks/names.js";
 import type { Node } from "../node/node.js";
@@ -29,7 +29,7 @@ export function getxattr(core: OperationContext, id: NodeId, args: { name: strin
   const refused = refusal(core, args.name);
   if (refused !== 0) return refused;
   const at = aim(core, node);
-  const length = at.fd < 0 ? at.fd : sys.getxattrat(at.fd, at.name, storedName(core.marks, args.name), value);
+  const length = at.fd < 0 ? at.fd : readXattr(at.fd, at.name, storedName(core.marks, args.name), value);
   return length < 0 ? -length : answer(value.subarray(0, length), args.size, out);
 }
 
@@ -141,7 +141,7 @@ export function removexattr(core: OperationContext, call: CallContext, request: 
   // What is not there to be removed copies nothing up (fs/overlayfs/xattrs.c ovl_xattr_set).
   const refuse = (node: Node): number => {
     const at = aim(core, node);
-    return at.fd < 0 ? at.fd : Math.min(0, sys.getxattrat(at.fd, at.name, name, NO_ROOM));
+    return at.fd < 0 ? at.fd : Math.min(0, readXattr(at.fd, at.name, name, NO_ROOM));
   };
   return govern(core, new ChangingXattr(call, request.id, { act, refuse }));
 }
@@ -153,7 +153,7 @@ const XATTR_CREATE = 1;
 function madeBefore(core: OperationContext, call: CallContext, at: { fd: number; name: string; real: string; flags: number }): number {
   if ((at.flags & XATTR_CREATE) === 0 || !isJournaled(core, call)) return 0;
   if (intentLeft(core, call, IntentKind.makeXattr) !== undefined) return XATTR_CREATE;
-  if (sys.getxattrat(at.fd, at.name, at.real, NO_ROOM) === -Errno.ENODATA) intendXattr(core, call, IntentKind.makeXattr);
+  if (readXattr(at.fd, at.name, at.real, NO_ROOM) === -Errno.ENODATA) intendXattr(core, call, IntentKind.makeXattr);
   return 0;
 }
 
@@ -165,7 +165,7 @@ function removeOnce(
   at: { fd: number; file: string; attribute: string },
 ): number {
   const begun = intentLeft(core, call, IntentKind.removeXattr) !== undefined;
-  if (!begun && isJournaled(core, call) && sys.getxattrat(at.fd, at.file, at.attribute, NO_ROOM) >= 0) {
+  if (!begun && isJournaled(core, call) && readXattr(at.fd, at.file, at.attribute, NO_ROOM) >= 0) {
     intendXattr(core, call, IntentKind.removeXattr);
   }
   const status = effects(permit).removexattrat(at.fd, at.file, at.attribute);

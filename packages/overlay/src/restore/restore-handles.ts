@@ -11,7 +11,7 @@ import { withhold } from "../io/withhold-open.js";
 import { MODES, type OverlayJournal, storeKey } from "../journal/overlay-journal.js";
 import { readListingFrom } from "../journal/stored-listing.js";
 import type { HostLayer } from "../layer/host-layer.js";
-import { sys } from "../layer/system-calls.js";
+import { closeFd } from "../layer/system-calls.js";
 import { followOriginOf } from "../marks/origin.js";
 import { DirectoryStream } from "../merge/directory-stream.js";
 import { type Node, pathOf } from "../node/node.js";
@@ -125,7 +125,7 @@ function restoreDirectory({ core, stored }: Restoring, was: Was<DirectoryRecord>
     stored.delete(key);
     directory.listing = record.reading === 1 ? readListingFrom(fd) : undefined;
     directory.storedListing = true;
-    sys.close(fd);
+    closeFd(fd);
   }
   core.handles.adopt(directory);
 }
