@@ -147,7 +147,7 @@ const MOVES: Readonly<Record<string, string>> = {
   "within its directory, then into another one": "mv d/a d/b; mv d/b e; cat e/b",
   "over a file that lies below": "mv d/a d/x; cat d/x; mv d/x e/y; cat e/y",
   "with its directory": "mv d/a d/b; mv d f; cat f/b; mv f/b g; cat g; mv f/x f/z; mv f e/f; cat e/f/z",
-  "in exchange": "python3 -c 'import ctypes,sys; sys.exit(ctypes.CDLL(None).renameat2(-100, b\"d/a\", -100, b\"e/y\", 2))'; cat d/a e/y",
+  "in exchange": 'python3 -c \'import ctypes,sys; sys.exit(ctypes.CDLL(None).renameat2(-100, b"d/a", -100, b"e/y", 2))\'; cat d/a e/y',
   "after a change of attributes": "chmod 600 d/a; mv d/a e/a; chmod 640 e/a; cat e/a; stat -c '%a %s' e/a",
   "and written afterwards": "mv d/a e/a; echo more >> e/a; cat e/a; mv e/a d/a; cat d/a",
   "by a link": "ln d/a d/b; ln d/b e/b; cat e/b; rm d/a; cat d/b; stat -c %h e/b; mv e/b d/c; cat d/c",

@@ -144,11 +144,7 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: "a renamed directory forgets where its lower entries are",
-    patches: patch(
-      "operations/mark-moved.js",
-      "    const lower = node.dirs?.[1];",
-      "    return 0;\n    const lower = node.dirs?.[1];",
-    ),
+    patches: patch("operations/mark-moved.js", "    const lower = node.dirs?.[1];", "    return 0;\n    const lower = node.dirs?.[1];"),
     run: cases.renames,
   },
   {

@@ -29,10 +29,9 @@ function* linkNames(core: CopyUpContext, node: Node, indexed: IndexEntry): Gener
   for (let names = unlinkedNames(node, done); names.length > 0; names = unlinkedNames(node, done)) {
     for (const { parent, name } of names) {
       if (node.indexed !== indexed) return 0;
-      if (parent.children?.get(name) === node) {
-        const status = copyUpDirectory(core, parent) || linkName(core, node, { parent, name });
-        if (status !== 0) return status;
-      }
+      const still = parent.children?.get(name) === node;
+      const status = still ? copyUpDirectory(core, parent) || linkName(core, node, { parent, name }) : 0;
+      if (status !== 0) return status;
       const inParent = done.get(parent);
       if (inParent === undefined) done.set(parent, new Set([name]));
       else inParent.add(name);

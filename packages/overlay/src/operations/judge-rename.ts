@@ -160,7 +160,7 @@ export class RenameJudgement implements ArrivalWatch {
 
 /** Waits for all of them, so that none goes on after the rename is over. Rejects if the caller is interrupted. */
 async function firstRefusal(asked: readonly Status[]): Promise<number> {
-  const ends = await Promise.allSettled(asked);
+  const ends = await Promise.allSettled(asked.map((status) => Promise.resolve(status)));
   for (const end of ends) {
     if (end.status === "rejected") throw end.reason;
     if (end.value !== 0) return end.value;
