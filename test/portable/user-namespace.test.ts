@@ -16,12 +16,13 @@ cat /mnt/m/a; echo new > /mnt/m/n; cat /mnt/m/n
 "$NODE" "$CLI" status --json --control /mnt/ctl /mnt/m
 kill -TERM $pid; wait $pid; echo "exit $?"
 grep -c ' /mnt/m ' /proc/self/mountinfo
+grep -o 'passthrough o[nf]*' /mnt/out
 cat /mnt/err >&2
 `;
 
 interface Outcome {
   words: string[];
-  status: { engine: { name: string }; fallbacks: Record<string, number>; anomalies: number };
+  status: { engine: { name: string; passthrough: boolean }; fallbacks: Record<string, number>; anomalies: number };
   log: string;
 }
 
@@ -43,18 +44,18 @@ async function inNamespace(engine: string): Promise<Outcome> {
 const reasons = (outcome: Outcome): string[] =>
   Object.entries(outcome.status.fallbacks).flatMap(([reason, count]) => (count > 0 ? [reason] : []));
 
-test("devfuse serves, and each registration that the kernel refuses is counted as permission", async () => {
+test("devfuse serves, and says that nothing passes through, which the kernel would refuse", async () => {
   const outcome = await inNamespace("devfuse");
-  expect(outcome.words).toEqual(["low", "new", "exit 0", "0"]);
-  expect(outcome.status).toMatchObject({ engine: { name: "devfuse" }, anomalies: 0 });
-  expect(reasons(outcome)).toEqual(["permission"]);
+  expect(outcome.words).toEqual(["low", "new", "exit 0", "0", "passthrough off"]);
+  expect(outcome.status).toMatchObject({ engine: { name: "devfuse", passthrough: false }, anomalies: 0 });
+  expect(reasons(outcome)).toEqual(["not-negotiated"]);
 }, 90_000);
 
 requires("/dev/fuse", "fuse-native", "user namespaces", "command fusermount").test(
   "fuse-native serves through fusermount",
   async () => {
     const outcome = await inNamespace("fuse-native");
-    expect(outcome.words).toEqual(["low", "new", "exit 0", "0"]);
+    expect(outcome.words).toEqual(["low", "new", "exit 0", "0", "passthrough off"]);
     expect(outcome.status).toMatchObject({ engine: { name: "fuse-native" }, anomalies: 0 });
     expect(reasons(outcome)).toEqual(["not-negotiated"]);
   },

@@ -6,6 +6,7 @@ import { type KeeperLink, LayerError, openInProcess } from "@sluice/keeper-link"
 import { mountAt, readMountTable } from "@sluice/mount-control";
 import { MNT, native, toBytes } from "@sluice/native";
 import { createOverlay, type Overlay, type OverlayConfig } from "@sluice/overlay";
+import { inInitialNamespace } from "@sluice/runtime";
 import { failed, unfit } from "@sluice/runtime/cli";
 import { type Engine, type EngineKind, FsError } from "@sluice/vfs";
 import { Grants } from "../enforcement/grants.js";
@@ -89,6 +90,11 @@ function prepareLayers(context: MountContext, gate: PolicyGate): Prepared {
   return { link, overlay: overlayConfig(context, link, gate) };
 }
 
+/** The kernel requires CAP_SYS_ADMIN in the initial user namespace (fs/fuse/backing.c); a keeper that was joined may be in another one. */
+function mayRegister({ keeper }: MountContext): boolean {
+  return keeper?.joined === true || inInitialNamespace();
+}
+
 function startEngine(context: MountContext, kind: EngineKind, { link, overlay }: Prepared): { engine: Engine; overlay: Overlay } {
   const { config } = context;
   let made: Overlay | undefined;
@@ -98,7 +104,7 @@ function startEngine(context: MountContext, kind: EngineKind, { link, overlay }:
     subtype: "sluice",
     flags: config.mountFlags,
     allowOther: true,
-    maxStackDepth: config.maxStackDepth,
+    maxStackDepth: mayRegister(context) ? config.maxStackDepth : (0 as const),
     maxWriteBytes: MAX_WRITE_BYTES,
     locks: daemonKeepsLocks(config),
     connect: () => link.connect(),
