@@ -47,7 +47,7 @@ function reportOf(samples: PhaseResult["samples"], subjects: BenchReport["subjec
   return { base: "overlayfs", storages, subjects, scale: [], costs: [] } as unknown as BenchReport;
 }
 
-describe("what is made of the samples", () => {
+describe("the summary of samples", () => {
   test("a spread is the median and the quartiles", () => {
     expect(spreadOf([5, 1, 3, 2, 4])).toEqual({ median: 3, low: 2, high: 4 });
   });
@@ -78,7 +78,7 @@ describe("what is made of the samples", () => {
     expect(judged([9, 9, 13])).toMatchObject({ verdict: "short", withinSpread: true });
   });
 
-  test("the marked parts of a page are written anew, and nothing else", () => {
+  test("rewrites the marked parts of a page, and nothing else", () => {
     const report = reportOf({ sluice: [1], overlayfs: [2] }, [
       { name: "overlayfs", about: "of the kernel", kind: "kernel" },
       { name: "sluice", about: "ours | yours", kind: "sluice" },

@@ -1,4 +1,4 @@
-/** What the benchmark must undo, in reverse, whatever ends it: mounts before the directories and loop devices below them. */
+/** Undoes the steps of the benchmark, in reverse, however it ends: mounts before the directories and loop devices below them. */
 import { messageOf } from "./bench-error.js";
 
 export type Undo = () => void | Promise<void>;
@@ -6,7 +6,7 @@ export type Undo = () => void | Promise<void>;
 export class CleanUp {
   readonly #pending: Undo[] = [];
 
-  /** Has `undo` run at the end. What is returned runs it now instead; twice does nothing. */
+  /** Runs `undo` at the end. The returned function runs it now instead; twice does nothing. */
   add(undo: Undo): () => Promise<void> {
     this.#pending.push(undo);
     return async () => {

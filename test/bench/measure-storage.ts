@@ -1,4 +1,4 @@
-/** All rounds with the layers on one file system: the tree, the subjects, what they take at rest, the phases. */
+/** All rounds with the layers on one file system: the tree, the subjects, their costs at rest, the phases. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { messageOf } from "./bench-error.js";
 import type { CleanUp } from "./clean-up.js";
@@ -36,7 +36,7 @@ interface Opened {
   broken: readonly Broken[];
 }
 
-/** A subject that is there and does not mount is broken; the others are measured all the same. */
+/** An installed subject that does not mount is broken; the others are still measured. */
 async function openSessions({ subjects, bench, cleanUp, progress }: StorageRun): Promise<Opened> {
   const tree = await plantTree(bench);
   const sessions: Session[] = [];
@@ -53,9 +53,9 @@ async function openSessions({ subjects, bench, cleanUp, progress }: StorageRun):
   return { sessions, broken };
 }
 
-/** What mounts that have worked take of a processor while nobody asks anything of them: all at once, as none disturbs the others. */
+/** The processor time of mounts that have worked, while nobody asks anything of them: all at once, as none disturbs the others. */
 async function restOf(sessions: readonly Session[], restMs: number): Promise<CostPoint[]> {
-  await sleep(restMs); // What the last phase left to be done.
+  await sleep(restMs); // For work that the last phase left.
   const [startedMs, before] = [performance.now(), sessions.map((session) => session.processorTime())];
   await sleep(restMs);
   const passedNs = (performance.now() - startedMs) * 1e6;

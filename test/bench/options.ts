@@ -34,7 +34,7 @@ export interface BenchOptions {
   minutes: number;
   /** A directory for the JSON and the plots; nothing is written without it. */
   out: string | undefined;
-  /** Measure nothing: write plots and text anew from the results.json of this directory. */
+  /** Measure nothing: write plots and text again from the results.json of this directory. */
   render: string | undefined;
 }
 
@@ -46,7 +46,7 @@ tree, and prints ratios with their spread. Needs root, cc, and fio for the data 
   --figures             everything, sized to fit half an hour on a quiet machine with two processors: all phases with the
                         layers on tmpfs and on ext4, --scale, --costs; at the end each figure the project set itself: met or short
   --full                the same with the largest sizes and five rounds on each file system: an afternoon
-  --quick               small sizes, 2 rounds: two to three minutes; with --figures the verdicts on what that covers
+  --quick               small sizes, 2 rounds: two to three minutes; with --figures the figures that it covers
   --tiny                sizes that measure nothing; shows that the benchmark works
   --minutes N           begin no round that would end later, but the first (default 30 with --figures, else without end)
   --rounds N            rounds that count (default 5; 3 with --figures, 2 with --quick, 1 with --tiny)

@@ -1,4 +1,4 @@
-/** Where the benchmark finds its own parts and the command it measures. */
+/** The paths of the benchmark's own parts and of the command it measures. */
 import { fileURLToPath } from "node:url";
 
 // This module runs from dist/.
@@ -8,5 +8,5 @@ export const LOAD_SOURCES = fileURLToPath(new URL("load/", BENCH));
 export const SLUICE_CLI = fileURLToPath(new URL("../../packages/cli/bin/sluice.mjs", BENCH));
 /** Loaded by a daemon whose pauses are watched. */
 export const WATCH_PAUSES = fileURLToPath(new URL("costs/watch-pauses.mjs", BENCH));
-/** What an image holds of the repository. */
+/** The files of the repository that an image holds. */
 export const COLLECT_RUNTIME = fileURLToPath(new URL("../../deploy/docker/collect-runtime.mjs", BENCH));

@@ -1,4 +1,4 @@
-/** What a case must come to on Sluice: what it came to on the kernel, but for the intended differences. */
+/** The expected outcome of a case on Sluice: the kernel's outcome, except for the intended differences. */
 import { type Case, directoryName } from "./cases/case.js";
 import { differences } from "./differences.js";
 import type { Step } from "./probe/recorder.js";

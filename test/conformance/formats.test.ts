@@ -1,6 +1,6 @@
 /**
- * Marks in the layers and the options that say what becomes of them: each setting on kernel overlayfs and on Sluice, over
- * equal layers and with equal options. What is printed and what lies in the upper layer afterwards has to be the same.
+ * Marks in the layers, and the options that govern them: each setting on kernel overlayfs and on Sluice, over equal layers
+ * and with equal options. The output and the upper layer afterwards have to be the same.
  */
 import { directory, file, hardLink, plant, type Planted, requires, scratch, symlink, type Tree, whiteout } from "@sluice/testkit";
 import { expect } from "vitest";
@@ -113,7 +113,7 @@ test("metadata-only files without data, or over what is none, are refused", asyn
   }
 });
 
-test("with metacopy=on a change of attributes alone leaves the data where it is", async () => {
+test("with metacopy=on a change of attributes alone leaves the data in the lower layer", async () => {
   const lowers = [
     { "d/a": file("content\n", { mode: 0o644 }), "d/b": file("content\n"), "d/c": "content\n", "d/w": "content\n", "d/e": "" },
   ];
@@ -127,7 +127,7 @@ test("with metacopy=on a change of attributes alone leaves the data where it is"
   expect(sluice.upper["d2/w"]).not.toContain("trusted.overlay.metacopy");
 });
 
-test("what one of the two left metadata-only, the other completes", async () => {
+test("kernel overlayfs and Sluice complete each other's metadata-only copies", async () => {
   await onLayers({ a: file("content a\n"), b: file("content b\n"), c: file("content c\n") }, async (layers) => {
     expect(await layers.kernel("metacopy=on", "chmod 600 a b; cat a b")).toBe("content a\ncontent b\n");
     expect(await layers.sluice("metacopy=on", "cat a b; echo more >> a; mv b away; chmod 700 c; cat a away c; cat nothing")).toContain(

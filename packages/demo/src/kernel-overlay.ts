@@ -20,7 +20,7 @@ export function mountKernelOverlay(places: Places): void {
     throw new DemoError(1, `${places.kernelMount}: overlayfs does not mount the upper layer (errno ${-status}): dmesg says why`);
 }
 
-/** Also where nothing is mounted. */
+/** Does nothing if nothing is mounted. */
 export function unmountKernelOverlay(places: Places): void {
   native.umount2(bytes(places.kernelMount), MNT.DETACH);
 }

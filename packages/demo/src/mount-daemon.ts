@@ -105,7 +105,7 @@ export class MountDaemon {
     return JSON.parse(await runSluice(["status", this.places.mountPoint, "--json"]));
   }
 
-  /** The process that decides: a child of the one that serves. Undefined where there is none. */
+  /** The process that decides: a child of the one that serves. Undefined if there is none. */
   async decisionPid(): Promise<number | undefined> {
     const { pid } = (await this.statusJson()) as { pid: number };
     const children = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").split(" ").filter(Boolean).map(Number);
@@ -130,7 +130,7 @@ export class MountDaemon {
       await exited(child, STOP_MS);
     }
     if (mountsBelow(this.places.mountPoint).length === 0) return clean;
-    // The command also clears what a killed daemon left beside its mount; where it fails, the mount goes all the same.
+    // The command also clears the leftovers of a killed daemon beside its mount; if it fails, the mount still goes.
     await runSluice(["unmount", this.places.mountPoint]).catch(() => "");
     for (const point of mountsBelow(this.places.mountPoint)) await native.umount2Async(Buffer.from(point).toString("latin1"), MNT.DETACH);
     return clean;

@@ -1,4 +1,4 @@
-/** What the demo's command line may say. */
+/** The options of the demo's command line. */
 
 export interface DemoOptions {
   /** Leave the mount up and the scratch directory in place. */

@@ -1,4 +1,4 @@
-/** Where everything of one run lies. Names only: nothing is made here. */
+/** The paths of one run. Names only: nothing is made here. */
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -57,5 +57,5 @@ export const FILES = {
 export const SECRET = "secrets/token";
 export const PRIVATE_KEY = "keys/server.pem";
 
-/** What a run needs at most on the scratch file system: the files above, a copy-up, and the writes of the measurement. */
+/** The most that a run needs on the scratch file system: the files above, a copy-up, and the writes of the measurement. */
 export const NEEDED_BYTES = 4096 * MIB;

@@ -1,4 +1,4 @@
-/** What the demo takes from `sluice status --json` and `sluice diff --json`. An unknown shape is an error, not a guess. */
+/** The fields that the demo takes from `sluice status --json` and `sluice diff --json`. An unknown shape is an error, not a guess. */
 import { DemoError } from "./demo-error.js";
 import type { PolicyFacts } from "./report.js";
 

@@ -1,4 +1,4 @@
-/** The report at the end of the demo: what was done and seen, in words for a person. Pure: data in, text out. */
+/** The report at the end of the demo: its steps and results, in words for a person. Pure: data in, text out. */
 import { formatBytes, formatCount, formatRate } from "./format-units.js";
 import type { BlockedOutput, DeniedOutput, FrozenOutput, LargeFileOutput, Mode, ThroughputOutput } from "./tasks/task-table.js";
 
@@ -15,13 +15,13 @@ export interface PolicyFacts {
   /** How many of these the decision service was asked about, and where: the others are by answers that were kept. */
   asked: number;
   target: string;
-  /** Granted opens that were mediated all the same, by reason. */
+  /** Granted opens that were still mediated, by reason. */
   fallbacks: Readonly<Record<string, number>>;
   layers: readonly LayerFact[];
 }
 export interface FrozenFacts {
   frozen: FrozenOutput;
-  /** What the read of a mediated file gave, which had waited until the daemon went on. */
+  /** The result of the read of a mediated file, which had waited until the daemon went on. */
   blocked: BlockedOutput;
 }
 export type KernelCheck = { kind: "identical"; objects: number } | { kind: "skipped"; reason: string };
@@ -58,7 +58,7 @@ function policyLines({ policy, denied, decisionPid, frozen }: ReportData): strin
     `  ${effect.padEnd(9)} ${formatCount(count).padStart(9)}  ${meaning}`;
   const fallbacks = Object.entries(policy.fallbacks).map(([reason, count]) => `  granted, yet mediated: ${formatCount(count)} (${reason})`);
   return [
-    "What the policy did (decisions enforced)",
+    "The policy at work (decisions enforced)",
     line(
       "granted",
       policy.granted,
@@ -99,8 +99,7 @@ function throughputLines({ throughput, frozen }: ReportData): string[] {
 }
 
 function frozenLines({ frozen }: ReportData): string[] {
-  if (frozen === undefined)
-    return ["Passthrough", "  none with this engine: what was granted was mediated all the same, as the counts above tell"];
+  if (frozen === undefined) return ["Passthrough", "  none with this engine: it mediates granted opens, too, as the counts above tell"];
   const { readBytes, readSeconds, writtenBytes } = frozen.frozen;
   return [
     "With the daemon stopped by SIGSTOP",
@@ -130,7 +129,7 @@ function upperLines({ upper }: ReportData): string[] {
     upper.kernel.kind === "identical"
       ? `kernel overlayfs, given the same upper and lower layers, shows the identical tree: ${formatCount(upper.kernel.objects)} objects`
       : `not compared with kernel overlayfs: ${upper.kernel.reason}`;
-  return ["What the upper layer holds", `  ${changes.length === 0 ? "nothing" : changes.join(", ")}`, `  ${kernel}`];
+  return ["The upper layer", `  ${changes.length === 0 ? "nothing" : changes.join(", ")}`, `  ${kernel}`];
 }
 
 function lowerLines({ lower }: ReportData): string[] {

@@ -1,4 +1,4 @@
-/** Starts tasks in processes of their own, each the leader of its group so that what it starts ends with it. */
+/** Starts tasks in processes of their own, each the leader of its group so that its children end with it. */
 import { type ChildProcess, fork } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { DemoError } from "./demo-error.js";
@@ -29,7 +29,7 @@ export class TaskRunner {
 
   /** `timeoutMs` bounds the whole task: a stuck mount must not hold the demo. */
   start<N extends TaskName>(name: N, input: TaskTable[N]["input"], timeoutMs: number): RunningTask<TaskTable[N]["output"]> {
-    // Standard output is the demo's alone; what a task complains about on stderr still reaches a person.
+    // Standard output is the demo's alone; a task's complaints on stderr still reach a person.
     const child = fork(TASK_MAIN, { detached: true, stdio: ["ignore", "ignore", "inherit", "ipc"] });
     this.#running.add(child);
     const tell = (message: MessageToTask): void => void child.send(message, () => {});

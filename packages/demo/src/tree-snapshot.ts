@@ -12,7 +12,7 @@ export interface SnapshotOptions {
   /** "all" adds the times of change and access, which two views of one tree need not share. */
   times: "all" | "modified";
 }
-/** What is recorded of one object; a field that does not apply is absent. */
+/** The recorded fields of one object; a field that does not apply is absent. */
 export type Entry = Readonly<Record<string, string>>;
 /** By path below the root, as a byte string; the root is "". */
 export type TreeSnapshot = Readonly<Record<string, Entry>>;

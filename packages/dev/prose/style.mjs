@@ -40,4 +40,4 @@ export const LEANING_START =
   /^(it|they|this|that|these|those|so|and|but|or|then|also|neither|nor|ones?(?= (that|who|whose|which|with|of|is|in))|others?|the (others?|same|rest)|nothing else|as|here|else|otherwise|even|yet|still|too)\b/i;
 
 /** The end of a test name that points at its neighbours. */
-export const LEANING_END = /[,\s](too|either|as well|likewise|otherwise)$/i;
+export const LEANING_END = /[,\s](too|either|as well|likewise)$/i;

@@ -10,7 +10,7 @@
 struct work {
   napi_async_work handle;
   napi_deferred deferred;
-  /* Pins the bytes that the call reads or fills; NULL where there are none. */
+  /* Pins the bytes that the call reads or fills; NULL if there are none. */
   napi_ref bytes;
   int64_t (*run)(struct work *work);
   int64_t result;

@@ -40,7 +40,7 @@ static int64_t capabilities_write(const struct capabilities *in) {
   return or_errno(syscall(SYS_capset, &header, halves));
 }
 
-/* What asCaller changed on this thread, so that asDaemon can put it back. */
+/* The ids that asCaller changed on this thread, so that asDaemon can put them back. */
 static _Thread_local struct {
   bool active;
   bool identity_changed;
@@ -96,9 +96,9 @@ static void restore(void) {
 
 /*
  * setfsuid away from root drops CAP_CHOWN, MKNOD, DAC_OVERRIDE, DAC_READ_SEARCH, FOWNER, FSETID, LINUX_IMMUTABLE and
- * MAC_OVERRIDE from the effective set; what was in force comes back, so that layer permissions do not get in the way.
- * CAP_FSETID stays out for callers other than root: with it vfs_prepare_mode and setattr_prepare keep S_ISGID on what
- * a caller outside the group makes or chmods, and a write or chown would leave suid and sgid standing.
+ * MAC_OVERRIDE from the effective set; the set in force comes back, so that layer permissions do not get in the way.
+ * CAP_FSETID stays out for callers other than root: with it vfs_prepare_mode and setattr_prepare keep S_ISGID on files
+ * that a caller outside the group makes or chmods, and a write or chown would leave suid and sgid standing.
  */
 static int64_t become(uint32_t uid, uint32_t gid) {
   struct capabilities now;

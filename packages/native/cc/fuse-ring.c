@@ -118,7 +118,7 @@ int fuse_ring_register(struct fuse_ring *ring, uint8_t *memory, uint16_t queue, 
   return 0;
 }
 
-/* Makes one message of the parts the kernel gave; its length, or 0 where they do not fit each other. */
+/* Makes one message of the parts the kernel gave; its length, or 0 if they do not fit each other. */
 static uint32_t take(struct fuse_ring *ring, struct entry *entry) {
   const struct uring_headers *headers = (struct uring_headers *)entry->memory;
   uint8_t *payload = entry->memory + RING_PAYLOAD_AT;
@@ -202,10 +202,10 @@ static void take_back(struct fuse_ring *ring, uint8_t operation, uint64_t what) 
 }
 
 /*
- * Nothing but requests may complete while the eventfd is to tell of it. The kernel signals it for the first of several
- * completions only, and not at all where that comes from within another eventfd's wake-up (libuv's threads wake the loop
- * by one): requests behind it would then never be told of. A ring that stuck so was seen on
- * Linux 6.18; that this is why is inferred from the kernel's source.
+ * Nothing but requests may complete while the eventfd is armed. The kernel signals it for the first of several
+ * completions only, and not at all if the completion comes from another eventfd's wake-up (libuv's threads wake the loop
+ * by one): requests behind it would then never be reported. A ring that stuck so was seen on
+ * Linux 6.18; the cause is inferred from the kernel's source.
  */
 int fuse_ring_settle(struct fuse_ring *ring) {
   if (ring->loop_watched) take_back(ring, OP_POLL_REMOVE, LOOP_READY);
@@ -246,7 +246,7 @@ static uint32_t reap(struct fuse_ring *ring) {
   return count;
 }
 
-/* Lets the processor's other thread, where it has one, go first. */
+/* Lets the processor's other thread, if it has one, go first. */
 static void relax(void) {
 #if defined(__x86_64__) || defined(__i386__)
   __builtin_ia32_pause();

@@ -4,17 +4,17 @@
 
 #include "uring.h"
 
-/* What of libuv is used: see poll.c. */
+/* The part of libuv that is used: see poll.c. */
 typedef struct uv_loop_s uv_loop_t;
 
-/* Where in an entry's memory a request is found and a reply is built. */
+/* The offset in an entry's memory at which a request is found and a reply is built. */
 #define RING_PAYLOAD_AT 4096
 #define RING_REQUEST_AT (RING_PAYLOAD_AT - 80)
 #define RING_REPLY_AT (RING_PAYLOAD_AT - 16)
 /* Requests that one turn brings, in pairs of entry and length, then a word that says whether the loop has something else. */
 #define RING_READY_MAX 128
 #define RING_LOOP_WORD (2 * RING_READY_MAX)
-/* In the place of a length: the entry brings no more requests. */
+/* Instead of a length: the entry brings no more requests. */
 #define RING_LOST UINT32_MAX
 #define RING_READY_WORDS (2 * RING_READY_MAX + 2)
 
@@ -32,7 +32,7 @@ struct fuse_ring {
   uint32_t payload_bytes;
   struct entry *entries;
   uint32_t count, limit;
-  /* Where JavaScript finds what is ready: pairs of entry and request length, and LOOP_WORD. */
+  /* Tells JavaScript which entries are ready: pairs of entry and request length, and LOOP_WORD. */
   uint32_t *ready;
   napi_ref ready_ref;
   bool loop_watched, timer_set;
@@ -47,8 +47,8 @@ size_t fuse_ring_entry_bytes(const struct fuse_ring *ring);
 /* Hands over `count` entries that lie in `memory` one after the other. 0 or a negative errno. */
 int fuse_ring_register(struct fuse_ring *ring, uint8_t *memory, uint16_t queue, uint32_t count);
 /*
- * Submits what was committed and puts what is ready into `ready`; their number, or a negative errno. With `linger`, where nothing is: looks
- * for it for so long, then sleeps a moment for it.
+ * Submits the committed entries and puts the ready ones into `ready`; their number, or a negative errno. With `linger`, if none
+ * is ready: looks for one for so long, then sleeps a moment for it.
  */
 int64_t fuse_ring_turn(struct fuse_ring *ring, bool linger, uint32_t look_us);
 /* Submits what was committed, and takes back what turns wait by. */

@@ -85,8 +85,8 @@ static napi_value monotonic_clock(napi_env env, napi_callback_info info) {
 }
 
 /*
- * Reads as soon as there is something, for so long. Without giving the processor away in between: on a busy machine it would
- * come back after milliseconds, while who sleeps is woken up at once.
+ * Reads as soon as there is something, for so long. It never yields the processor in between: on a busy machine it would
+ * come back after milliseconds, while a sleeper is woken up at once.
  */
 static napi_value fd_read_within(napi_env env, napi_callback_info info) {
   struct args args = args_read(env, info, 5);

@@ -1,4 +1,4 @@
-/* What a process shuts itself in with: memory that outlives it, a parent that it does not outlive, calls it gives up. */
+/* Confines a process: memory that outlives it, a parent that it does not outlive, calls it gives up. */
 #include "native.h"
 
 #include <linux/audit.h>
@@ -117,8 +117,8 @@ static const uint32_t forbidden[] = {
 #define UNLESS(value) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (value), 0, 1)
 
 /*
- * A list of what is forbidden and not of what is allowed: V8 and libuv use what they like, and what this takes away is
- * what CAP_SYS_ADMIN would open. clone3 is ENOSYS, since its flags lie behind a pointer: the C library then uses clone.
+ * A deny list, not an allow list: V8 and libuv use any call they like, and this takes away only the calls that
+ * CAP_SYS_ADMIN would open. clone3 is ENOSYS, since its flags lie behind a pointer: the C library then uses clone.
  */
 static int64_t install_filter(void) {
   struct sock_filter program[2 * FORBIDDEN_COUNT + 16];

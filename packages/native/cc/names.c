@@ -41,7 +41,7 @@ static napi_value fs_openat2(napi_env env, napi_callback_info info) {
   return result(env, syscall(SLUICE_SYS_openat2, dirfd, path.bytes, &how, sizeof how));
 }
 
-/* Linux has closed the descriptor also where it answers EINTR: closing again would hit somebody else's. */
+/* Linux has closed the descriptor even if it answers EINTR: closing again would hit somebody else's. */
 static napi_value fs_close(napi_env env, napi_callback_info info) {
   struct args args = args_read(env, info, 1);
   int fd = arg_int(&args, 0);

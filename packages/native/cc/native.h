@@ -1,5 +1,5 @@
 /*
- * What the addon's C files share: reading arguments, giving results, and the tables of exported functions.
+ * Shared by the addon's C files: reading arguments, giving results, and the tables of exported functions.
  * No system call is made here. Every exported function follows one shape: read all arguments, ask once whether that
  * went well, make the call, give back the result or the negative errno.
  */

@@ -198,7 +198,7 @@ static napi_value accept_socket(napi_env env, napi_callback_info info) {
   return result(env, accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK));
 }
 
-/* The strings of a block, each ended by a NUL, as execve wants them. NULL where there is no memory, or no last NUL. */
+/* The strings of a block, each ended by a NUL, as execve wants them. NULL if there is no memory, or no last NUL. */
 static char **strings_of(struct slice block) {
   size_t count = 0;
   if (block.length > 0 && block.data[block.length - 1] != 0) return NULL;

@@ -78,8 +78,8 @@ napi_value stat_statx(napi_env env, napi_callback_info info) {
 #define STATX_DONT_SYNC 0x4000
 
 /*
- * What a path leads to, as far as the kernel knows without asking any file system: openat2(2) with RESOLVE_CACHED, statx(2)
- * and close(2). -EAGAIN if a name on the way would have to be looked up.
+ * Stats the object of a path, as far as the kernel knows it without asking any file system: openat2(2) with RESOLVE_CACHED,
+ * statx(2) and close(2). -EAGAIN if a name on the way would have to be looked up.
  */
 napi_value stat_cached(napi_env env, napi_callback_info info) {
   struct args args = args_read(env, info, 2);

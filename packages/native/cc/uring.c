@@ -82,8 +82,8 @@ static void register_ring(struct uring *ring) {
 }
 
 /*
- * DEFER_TASKRUN: what completes is worked on in `uring_enter` and nowhere else, so no system call of this thread is
- * interrupted for it. It asks that the thread which makes the ring is the only one to use it.
+ * DEFER_TASKRUN: completions are worked on in `uring_enter` and nowhere else, so no system call of this thread is
+ * interrupted for them. In return, the thread that makes the ring has to be the only one to use it.
  */
 static int set_up(struct uring *ring, uint32_t submissions, uint32_t completions) {
   struct io_uring_params params = {0};
@@ -146,7 +146,7 @@ int uring_enter(struct uring *ring, bool wait) {
     ring->pending -= (uint32_t)submitted;
     return 0;
   }
-  /* What was submitted is told by the queue's head: the result is the wait's. */
+  /* The queue's head tells what was submitted: the result is the wait's. */
   ring->pending = *ring->sq_tail - load(ring->sq_head);
   return errno == EINTR ? 0 : -errno;
 }

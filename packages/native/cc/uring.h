@@ -33,7 +33,7 @@ struct uring_cqe {
 
 struct uring {
   int fd;
-  /* What `uring_enter` names the ring by: its place among the thread's registered rings, or `fd`. */
+  /* The name of the ring for `uring_enter`: its place among the thread's registered rings, or `fd`. */
   int enter_fd;
   unsigned enter_flags;
   /* Signalled when something completes, except while `uring_quiet`. */
@@ -55,7 +55,7 @@ void uring_close(struct uring *ring);
 /* The files that submissions name by their place in the list (SQE_FIXED_FILE): looked up once, not each time. */
 #define SQE_FIXED_FILE 1
 int uring_files(struct uring *ring, const int *files, uint32_t count);
-/* A zeroed submission to fill in; what is pending is submitted first where the queue is full. NULL where that fails. */
+/* A zeroed submission to fill in; if the queue is full, pending ones are submitted first. NULL if that fails. */
 struct uring_sqe *uring_submission(struct uring *ring);
 /*
  * Submits what is pending and runs the completions' work; waits for one where asked to and none is there. 0 or a

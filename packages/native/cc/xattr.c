@@ -26,7 +26,7 @@ static int64_t by_descriptor(int fd, const struct request *request) {
   return -EINVAL;
 }
 
-/* /proc/self/fd/N leads to the object itself, also where that is a symlink; it is not followed further. */
+/* /proc/self/fd/N leads to the object itself, even to a symlink; it is not followed further. */
 static int64_t by_proc(int fd, const struct request *request) {
   char path[32];
   proc_fd_path(path, fd);

@@ -18,7 +18,7 @@ export type FileOffset = number | bigint;
 export const STAT_WORDS = 32;
 
 /**
- * Where each field of a stat lies in the word array (32-bit little-endian words; 64-bit fields are lo, hi).
+ * The place of each field of a stat in the word array (32-bit little-endian words; 64-bit fields are lo, hi).
  * The first 22 words are in the order of `struct fuse_attr`, so that an engine can copy them as they are.
  */
 export const StatWord = {
@@ -79,8 +79,8 @@ export const RING_LOOP_WORD = 256;
  */
 export interface FuseRing {
   /**
-   * What `turn` fills: an entry's index, and the length of the request in it (0: the kernel's parts do not fit each
-   * other; RING_LOST: none any more). At RING_LOOP_WORD, where nothing is ready, whether the event loop has something else.
+   * Filled by `turn`: an entry's index, and the length of the request in it (0: the kernel's parts do not fit each
+   * other; RING_LOST: no more requests). RING_LOOP_WORD says, if nothing is ready, whether the event loop has something else.
    */
   readonly ready: Uint32Array;
   /** Readable when there is something for `turn`, but not between `begin` and `end`. */
@@ -95,8 +95,8 @@ export interface FuseRing {
   add(queue: number, count: number): ArrayBuffer | number;
   begin(): void;
   /**
-   * Submits what was committed, and takes what is ready. With `linger`, where nothing is, it looks for it for `lookUs`, then
-   * sleeps until something is ready, the event loop has something else to do, or two milliseconds are over.
+   * Submits the committed entries, and takes the ready ones. With `linger`, if none is ready, it looks for one for `lookUs`,
+   * then sleeps until one is ready, the event loop has something else to do, or two milliseconds are over.
    */
   turn(linger: boolean, lookUs: number): number;
   /** Submits what was committed. More that became ready makes `eventFd` readable. */
@@ -122,9 +122,9 @@ export interface Native {
   backingClose(fuseFd: number, backingId: number): number;
   /** FUSE_DEV_IOC_CLONE: makes `cloneFd` (a fresh /dev/fuse) a further channel of `fuseFd`'s connection. */
   fuseClone(cloneFd: number, fuseFd: number): number;
-  /** read(2) and write(2) into and out of `bytes[offset, offset + length)`; -EAGAIN where nothing is there. */
+  /** read(2) and write(2) into and out of `bytes[offset, offset + length)`; -EAGAIN if nothing is there. */
   read(fd: number, bytes: Uint8Array, offset: number, length: number): number;
-  /** The same, trying again for up to `limitUs` where nothing is there. */
+  /** The same, trying again for up to `limitUs` if nothing is there. */
   readWithin(fd: number, bytes: Uint8Array, offset: number, length: number, limitUs: number): number;
   write(fd: number, bytes: Uint8Array, offset: number, length: number): number;
   /** CLOCK_MONOTONIC in microseconds, as the first of `into`. */
@@ -133,13 +133,13 @@ export interface Native {
   write2(fd: number, head: Uint8Array, headLength: number, body: Uint8Array, bodyOffset: number, bodyLength: number): number;
   /**
    * Calls `onReadable` on the loop's thread (level-triggered uv_poll, UV_READABLE | UV_DISCONNECT) until closed;
-   * microtasks run after it. A status below 0 is the last call: POLL_STATUS_ENDED when the connection is gone. What it
-   * throws is an uncaught exception. Throws where `fd` cannot be polled. Close it before `fd`.
+   * microtasks run after it. A status below 0 is the last call: POLL_STATUS_ENDED when the connection is gone. An error
+   * that it throws is an uncaught exception. Throws if `fd` cannot be polled. Close it before `fd`.
    */
   poll(fd: number, onReadable: (status: number, events: number) => void): Poller;
   /**
-   * An io_uring for up to `entries` entries of `payloadBytes` each on a connection (Linux 6.14), of which it keeps a
-   * duplicate. Nothing is registered yet: what is refused here (-EPERM, -ENOSYS: io_uring is) leaves /dev/fuse as it was.
+   * An io_uring for up to `entries` entries of `payloadBytes` each on a connection (Linux 6.14), of which it holds a
+   * duplicate. Nothing is registered yet: a refusal here (-EPERM, -ENOSYS: of io_uring itself) leaves /dev/fuse as it was.
    */
   fuseRing(fuseFd: number, entries: number, payloadBytes: number): FuseRing | number;
   /**
@@ -175,7 +175,7 @@ export interface Native {
   openatAsync(dirfd: number, name: string, flags: number, mode: number): Promise<number>;
   close(fd: number): number;
   dupfd(fd: number): number;
-  /** Puts `fd` in the place of `onto`, whose old meaning is closed; for standard streams: stays open over exec. */
+  /** Puts `fd` at the number `onto`, whose old file is closed; for standard streams: stays open over exec. */
   dup2(fd: number, onto: number): number;
   /** statx(2) with AT_ flags; fills STAT_WORDS words. `name` "" with AT_EMPTY_PATH stats `dirfd` itself. */
   statx(dirfd: number, name: string, flags: number, words: Uint32Array): number;
@@ -236,7 +236,7 @@ export interface Native {
   /** FS_IOC_FSGETXATTR / FSSETXATTR: struct fsxattr (28 bytes) into and out of `bytes`. */
   getFsxattr(fd: number, bytes: Uint8Array): number;
   setFsxattr(fd: number, bytes: Uint8Array): number;
-  /** FS_IOC_GETFSUUID (6.9): the file system's UUID as overlayfs knows it into `bytes`; its length. -ENOTTY where it has none. */
+  /** FS_IOC_GETFSUUID (6.9): the file system's UUID as overlayfs knows it into `bytes`; its length. -ENOTTY if it has none. */
   getFsUuid(fd: number, bytes: Uint8Array): number;
   flock(fd: number, operation: number): number;
 
@@ -270,7 +270,7 @@ export interface Native {
   /** The bounding set of this thread as a bigint mask. */
   boundingCapabilities(): bigint;
   /**
-   * execve(2): this process becomes another program, under the same pid, with every thread gone. Comes back only where
+   * execve(2): this process becomes another program, under the same pid, with every thread gone. Returns only if
    * that failed. `argv` and `env`: blocks of strings, each ended by a NUL. The new program gets the descriptors below `descriptors`.
    */
   execve(path: string, argv: Uint8Array, env: Uint8Array, descriptors: number): number;
@@ -287,8 +287,8 @@ export interface Native {
   /** For this thread; lost when its fsuid or capabilities change (asCaller): for processes that never act as callers. */
   setParentDeathSignal(signal: number): number;
   /**
-   * Whether this thread, and threads that it starts from then on, leave a signal of the process to others. 1 where they did
-   * before, else 0; -EINVAL for what is no signal.
+   * Whether this thread, and threads that it starts from then on, leave a signal of the process to others. 1 if they did
+   * before, else 0; -EINVAL for an unknown signal.
    */
   blockSignal(signal: number, blocked: boolean): number;
   setNofileLimit(soft: number): number;
@@ -307,21 +307,21 @@ export interface Native {
   unixListen(path: string, mode: number, backlog: number): number;
   /** The same of a SOCK_SEQPACKET socket, for `acceptSocket`. */
   seqpacketListen(path: string, mode: number, backlog: number): number;
-  /** Connects to one, without waiting: -ENOENT, -ECONNREFUSED where nobody listens, -EAGAIN where too many wait. */
+  /** Connects to one, without waiting: -ENOENT, -ECONNREFUSED if nobody listens, -EAGAIN if too many wait. */
   seqpacketConnect(path: string): number;
-  /** A connection that waits at a listening socket, non-blocking and close-on-exec; -EAGAIN where there is none. */
+  /** A connection that waits at a listening socket, non-blocking and close-on-exec; -EAGAIN if there is none. */
   acceptSocket(fd: number): number;
   /** An unnamed pair of connected SOCK_SEQPACKET sockets, non-blocking, into `out`. */
   seqpacketPair(out: Int32Array): number;
   /**
    * Sends `bytes[0, length)` as one record with `fds[0, count)` (at most 253) beside it; waits up to `timeoutMs` for room.
-   * The count of bytes; -EAGAIN (0 ms) or -ETIMEDOUT where there was none, -EPIPE or -ECONNRESET where the peer is gone. No SIGPIPE.
+   * The count of bytes; -EAGAIN (0 ms) or -ETIMEDOUT if there was no room, -EPIPE or -ECONNRESET if the peer is gone. No SIGPIPE.
    */
   sendMessage(socket: number, bytes: Uint8Array, length: number, fds: Int32Array, count: number, timeoutMs: number): number;
   /**
-   * Receives one record of up to 65,535 bytes: its length | count of descriptors * 2^16, and 2^32 where more bytes or
-   * descriptors came than there is room for; 0 where the peer is gone. The descriptors, close-on-exec, are in `fds` and the
-   * caller's in either case; those beyond it (at most 253 come) are dropped. -EAGAIN (0 ms) or -ETIMEDOUT where nothing came.
+   * Receives one record of up to 65,535 bytes: its length | count of descriptors * 2^16, and 2^32 if more bytes or
+   * descriptors came than there is room for; 0 if the peer is gone. The descriptors, close-on-exec, are in `fds` and the
+   * caller's in either case; those beyond it (at most 253 come) are dropped. -EAGAIN (0 ms) or -ETIMEDOUT if nothing came.
    */
   receiveMessage(socket: number, bytes: Uint8Array, fds: Int32Array, timeoutMs: number): number;
   /** poll(2) of one descriptor: the POLL bits that are set. Errors and hang-ups are told unasked. */
@@ -329,7 +329,7 @@ export interface Native {
   /** fcntl(F_GETFL): access mode and status flags (O_PATH, O_APPEND, ...). */
   statusFlags(fd: number): number;
 
-  // --- what outlives a process, and what it gives up ------------------------------------------------------------
+  // --- memory that outlives a process, and privileges it gives up -----------------------------------------------
   /** memfd_create(2), close-on-exec and sealable. `name` shows in /proc only. */
   memoryFile(name: string): number;
   /** F_ADD_SEALS: SEAL flags. */
@@ -338,7 +338,7 @@ export interface Native {
   sealsOf(fd: number): number;
   /**
    * Maps `length` bytes of `fd` shared. A file truncated below the mapping ends the process at the next access. `populated`: all of it
-   * is read now, and what cannot be (there is no file behind it) is -EFAULT instead.
+   * is read now, and a part that cannot be read (there is no file behind it) is -EFAULT instead.
    */
   mapShared(fd: number, length: number, writable: boolean, populated?: boolean): Mapping | number;
   /**

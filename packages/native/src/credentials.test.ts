@@ -73,7 +73,7 @@ describe.each(Object.entries(places))("acting as the caller on %s", (_, place) =
     expect(statOf(scratch.dir, "daemon")).toMatchObject({ uid: 0, gid: 0 });
   });
 
-  it("keeps every capability but FSETID, and for root that one too", () => {
+  it("keeps every capability but FSETID, and for root every one", () => {
     native.asCaller(1000, 1000, 0o022);
     expect(native.effectiveCapabilities()).toBe(before.capabilities & ~capabilityMask(CAP.FSETID));
     native.asCaller(0, 0, 0o022);
@@ -105,7 +105,7 @@ describe.each(Object.entries(places))("acting as the caller on %s", (_, place) =
     expect(now()).toEqual(before);
   });
 
-  it("leaves sgid off what a caller outside the group makes in a sgid directory, unless its groups say otherwise", () => {
+  it("leaves sgid off a file that a caller outside the group makes in a sgid directory, unless its groups say otherwise", () => {
     chownSync(scratch.path, 0, 4242);
     chmodSync(scratch.path, 0o2777);
     native.asCaller(1000, 1000, 0);

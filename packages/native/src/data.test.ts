@@ -147,7 +147,7 @@ describe.each(Object.entries(places))("data on %s", (_, place) => {
     expect(native.mapShared(-1, 4096, true)).toBe(-errno.EBADF);
   });
 
-  it("says at once, where it is asked to, that there is no file behind a mapping", () => {
+  it("says at once, if asked to, that there is no file behind a mapping", () => {
     native.ftruncate(fd, 4096);
     expect(native.mapShared(fd, 3 * 4096, false, true)).toBe(-EFAULT);
     const mapping = native.mapShared(fd, 4096, false, true);

@@ -44,8 +44,8 @@ export class DirentCursor {
   }
 
   /**
-   * Goes on to the next record, which the fields are of then; false at the end.
-   * @throws RangeError where a record does not fit the bytes, which no kernel gives.
+   * Goes on to the next record, and fills the fields from it; false at the end.
+   * @throws RangeError if a record does not fit the bytes, which no kernel gives.
    */
   next(): boolean {
     const at = this.#at;
@@ -87,7 +87,7 @@ export function readNames(fd: number): string[] | number {
   }
 }
 
-/** The name's NUL lies in the last eight bytes of the record; what follows it is not cleared by the kernel. */
+/** The name's NUL lies in the last eight bytes of the record; the kernel does not clear the bytes behind it. */
 function endOfName(buffer: Buffer, at: number, end: number): number {
   let nul = Math.max(at + NAME, end - ALIGNMENT);
   while (nul < end && buffer[nul] !== 0) nul++;

@@ -13,7 +13,7 @@ export class Fd {
     this.#number = number;
   }
 
-  /** @throws NativeError where `result` is a negative errno; `what` completes "cannot ...". */
+  /** @throws NativeError if `result` is a negative errno; `what` completes "cannot ...". */
   static own(result: number, what: string): Fd {
     return new Fd(check(result, what));
   }

@@ -145,7 +145,7 @@ describe.each(Object.entries(places))("names on %s", (_, place) => {
     expect(native.fchmodat(scratch.dir, "nothing", 0o640, AT_SYMLINK_NOFOLLOW)).toBe(-errno.ENOENT);
   });
 
-  it("changes owners, leaving those that are -1, of links themselves too", () => {
+  it("changes owners of files and links, and leaves an id that is -1", () => {
     native.symlinkat("nowhere", scratch.dir, "link");
     expect(native.fchownat(scratch.dir, "link", 1000, 1001, AT_SYMLINK_NOFOLLOW)).toBe(0);
     expect(native.fchownat(scratch.dir, "link", -1, 4_294_967_294, AT_SYMLINK_NOFOLLOW)).toBe(0);

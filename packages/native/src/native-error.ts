@@ -1,4 +1,4 @@
-/** The error of a system call on a slow path (start-up, mounting), where nobody answers with the errno itself. */
+/** The error of a system call on a slow path (start-up, mounting), which answers no caller with the errno itself. */
 import { getSystemErrorName } from "node:util";
 
 function nameOf(errno: number): string {
@@ -27,7 +27,7 @@ export class NativeError extends Error {
 /**
  * The result of a call that is expected to succeed.
  * @param what completes "cannot ...": "mount /srv/merged"
- * @throws NativeError where `result` is a negative errno
+ * @throws NativeError if `result` is a negative errno
  */
 export function check(result: number, what: string): number {
   if (result < 0) throw new NativeError(-result, what);

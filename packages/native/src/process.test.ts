@@ -33,7 +33,7 @@ describe("other processes", () => {
     });
     const [link] = (await once(worker, "message")) as [string];
     const tid = Number(link.split("/").at(-1));
-    // The worker may have gone already, which is an answer too; what may not come is EINVAL.
+    // The worker may have gone already, which is a valid answer; EINVAL is not.
     const pidfd = native.pidfdOpen(tid);
     expect(pidfd === -errno.ESRCH || pidfd > 2).toBe(true);
     if (pidfd > 2) native.close(pidfd);
@@ -99,7 +99,7 @@ describe("unix sockets", () => {
     expect(native.seqpacketConnect("")).toBe(-errno.ENOENT);
   });
 
-  it("answers paths that no socket can have, and descriptors that are none", () => {
+  it("answers invalid socket paths and descriptors with errors", () => {
     expect(native.unixListen(`${scratch.path}/${"x".repeat(120)}`, 0o600, 1)).toBe(-errno.ENAMETOOLONG);
     expect(native.unixListen(`${scratch.path}/no/s`, 0o600, 1)).toBe(-errno.ENOENT);
     expect(native.unixListen("", 0o600, 1)).toBe(-errno.ENOENT);

@@ -1,6 +1,6 @@
 /**
- * Loads the compiled addon. Its functions are those of `Native`, with the members of an argument object laid flat where
- * there is one: reading a property costs more in C than here, where it is inlined.
+ * Loads the compiled addon. Its functions are those of `Native`, with the members of an argument object (if there is
+ * one) laid flat: reading a property costs more in C than here, since it is inlined here.
  */
 import { createRequire } from "node:module";
 import type { FileOffset, Native } from "./binding.js";

@@ -29,7 +29,7 @@ function makeDeep(): string {
   return Array<string>(DEPTH).fill(NAME).join("/");
 }
 
-it("opens, and removes, what lies deeper than a path is long, and leaks no descriptor", () => {
+it("opens and removes files deeper than a path is long, and leaks no descriptor", () => {
   const deep = makeDeep();
   const open = readdirSync("/proc/self/fd").length;
   const fd = openBeneath(scratch.dir, deep, O_PATH | O_DIRECTORY, 0);

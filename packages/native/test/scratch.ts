@@ -1,4 +1,4 @@
-/** What the addon's tests share: scratch directories on tmpfs and on disk, and stats as plain values. */
+/** Shared by the addon's tests: scratch directories on tmpfs and on disk, and stats as plain values. */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

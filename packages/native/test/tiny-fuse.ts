@@ -36,7 +36,7 @@ export interface TinyFuse {
   /** The status of the last poll call, once it is below 0. */
   ended: Promise<number>;
   started: Promise<void>;
-  /** What OPEN answers with: 0 is mediated reads of `content`. */
+  /** The backing id in the answer to OPEN: 0 is mediated reads of `content`. */
   backingId: number;
   close(): void;
 }

@@ -1,4 +1,4 @@
-/** What one subject costs beside its speed. */
+/** One cost of a subject beside its speed. */
 export interface CostPoint {
   /** "time to mount", "processor time at rest", … */
   cost: string;

@@ -1,4 +1,4 @@
-/** What a mount costs beside its speed: the time until it serves, growth under churn, pauses for garbage, size on disk. */
+/** The costs of a mount beside its speed: the time until it serves, growth under churn, pauses for garbage, size on disk. */
 import { mkdirSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { BenchError, messageOf } from "../bench-error.js";
@@ -33,7 +33,7 @@ async function plant({ bench }: CostsRun): Promise<Ground> {
   mkdirSync(join(folder, "scratch"));
   const files = bench.sizes.watchedFiles;
   await runLoad(bench.load, "plant", { directory: join(folder, "tree"), files, sizeBytes: 16 });
-  // A mirror's copy of it would take longer than what is measured.
+  // A mirror's copy of it would take longer than the measurement.
   return { tree: { lowers: [folder], notForMirrors: ["tree"] }, files };
 }
 
@@ -58,7 +58,7 @@ async function timeToMount(run: CostsRun, subject: Subject, { tree }: Ground): P
   return { cost: "time to mount", subject: subject.name, unit: "ms", values };
 }
 
-/** Files come and go; what the first third brought is the daemon's working size, what comes on top is growth. */
+/** Files come and go; the first third brings the daemon to its working size, and anything on top is growth. */
 function growth(run: CostsRun, subject: Subject, { tree }: Ground): Promise<CostPoint> {
   const { load, sizes } = run.bench;
   return withSession(run, { subject, tree }, async (session) => {
@@ -85,7 +85,7 @@ async function loadForPauses({ root }: Session, { load, sizes }: Bench, files: n
   }
 }
 
-/** What watch-pauses.mjs writes. */
+/** The output of watch-pauses.mjs. */
 interface Watched {
   refused: string;
   pauses: [atMs: number, tookMs: number, young: boolean][];

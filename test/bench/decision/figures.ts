@@ -1,4 +1,4 @@
-/** What was measured against what it must be. */
+/** A measured value and its bound. */
 export interface Figure {
   name: string;
   measured: string;

@@ -46,5 +46,5 @@ if (unknown === undefined) {
   process.stderr.write(`sluice bench: --decisions ${unknown}: it is no part: name some of ${Object.keys(PARTS).join(", ")}\n`);
   process.exitCode = 2;
 }
-// What was closed may still have timers.
+// A closed object may still have timers.
 process.exit();

@@ -1,4 +1,4 @@
-/** What a kept answer costs: in memory, and at each hit. */
+/** The cost of a cached answer: in memory, and at each hit. */
 import { inquiryOf } from "@sluice/decision-api";
 import { DecisionCache } from "@sluice/decision-client";
 import type { Figure } from "./figures.js";

@@ -31,7 +31,7 @@ export async function measureOpen(directory: string, undo: (undo: () => void) =>
   mkdirSync(join(directory, "lower", "data"), { recursive: true });
   for (let file = 0; file < FILES; file++) writeFileSync(join(directory, "lower", "data", `f${file}`), "content");
   writeFileSync(policy, "version: 1\ndefault: deny\nrules:\n  - { name: data, path: 'data/**', effect: grant }\n");
-  // Who keeps locks costs a request with each close, and depends on whether there is a policy: here it is the same for both.
+  // Locks of the daemon cost a request with each close, and depend on whether there is a policy: here both use the kernel's.
   const locks = ["--locks", "kernel"];
   const gated = await mount(directory, "gated", [...locks, "--policy", policy], undo);
   const free = await mount(directory, "free", locks, undo);

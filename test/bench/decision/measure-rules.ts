@@ -1,4 +1,4 @@
-/** What many rules cost one question. */
+/** The cost of many rules for one question. */
 import { loadPolicy, type Policy } from "@sluice/policy-backends";
 import type { Question } from "@sluice/decision-api";
 import type { Figure } from "./figures.js";

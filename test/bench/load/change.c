@@ -1,6 +1,6 @@
 // Phases that change the tree: create, write, rename, chmod, unlink, and the changes that need a copy-up or a whiteout.
-// What they work on is made before the clock starts and removed after it stops; what they do to files that were there
-// before stays, so those are used once.
+// Their own files are made before the clock starts and removed after it stops; their changes to files that were there
+// before stay, so those files are used once.
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>

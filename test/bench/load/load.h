@@ -1,4 +1,4 @@
-// What the phases of the load generator share: the plan they were given, the clock, and names made before it starts.
+// Shared by the phases of the load generator: the plan they were given, the clock, and names made before it starts.
 #ifndef SLUICE_BENCH_LOAD_H
 #define SLUICE_BENCH_LOAD_H
 
@@ -21,7 +21,7 @@ typedef uint64_t (*phase_fn)(const struct plan *plan);
 // Waits for the other processes, drops cached names where the plan says so, and starts the clock.
 void start_clock(const struct plan *plan);
 void stop_clock(void);
-// Instead of the two: what the clock would have covered.
+// Instead of the two: the time that the clock would have covered.
 void set_clock(uint64_t ns);
 uint64_t now_ns(void);
 

@@ -51,7 +51,7 @@ static uint64_t open_all(const struct plan *plan, unsigned size) {
 static uint64_t open_phase(const struct plan *plan) { return open_all(plan, 0); }
 static uint64_t read_phase(const struct plan *plan) { return open_all(plan, plan->size); }
 
-// One file over and over: what a hot file costs.
+// One file over and over: the cost of a hot file.
 static uint64_t open_same_phase(const struct plan *plan) {
     char **names = prepared_names(plan), byte[1];
     start_clock(plan);

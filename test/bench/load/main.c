@@ -1,5 +1,5 @@
-// The load generator: one phase a run, in one or many processes, its own clock around the operations alone. So neither
-// the start of a process nor the making of names is in what it reports. It knows nothing of what is mounted where it runs.
+// The load generator: one phase a run, in one or many processes, its own clock around the operations alone. So its report
+// includes neither the start of a process nor the making of names. It knows nothing of the mount below its directory.
 #include <errno.h>
 #include <sched.h>
 #include <stdatomic.h>

@@ -20,7 +20,7 @@ export interface Machine {
 
 const PROGRAMS = ["fuse-overlayfs", "mergerfs", "fio", "git", "rg", "sqlite3", "python3", "cc", "make", "npm"] as const;
 
-// What they print is not what they are: a version before the release, or none at all.
+// They do not print their real version: a version before the release, or none at all.
 const ASK_THE_DISTRIBUTION = new Set<string>(["fuse-overlayfs", "mergerfs"]);
 
 function versionOf(name: string): string | undefined {

@@ -1,4 +1,4 @@
-/** What idle processors do: halt, or poll where somebody asks the kernel for it (docs/idle-polling.md). */
+/** The behaviour of idle processors: halt, or poll if somebody asks the kernel for it (docs/idle-polling.md). */
 import { closeSync, existsSync, openSync, readFileSync, readSync, writeSync } from "node:fs";
 import { BenchError, messageOf } from "../bench-error.js";
 
@@ -23,7 +23,7 @@ function isHeld(): boolean {
   }
 }
 
-/** Until what is returned is called, or this process ends, no processor halts. @throws BenchError 3 */
+/** No processor halts until the returned function is called, or this process ends. @throws BenchError 3 */
 export function neverHalt(): () => void {
   try {
     const fd = openSync(DEVICE, "r+");

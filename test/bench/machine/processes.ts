@@ -1,4 +1,4 @@
-/** What /proc says of the daemons that serve: who they are, what memory they hold. */
+/** Reads about the daemons that serve from /proc: their pids, the memory they hold. */
 import { readdirSync, readFileSync } from "node:fs";
 
 function readOr(path: string): string {
@@ -43,7 +43,7 @@ export function residentBytes(of: readonly number[]): number {
   return kib.reduce((sum, one) => sum + one, 0) * 1024;
 }
 
-/** Time on a processor so far: unlike elapsed time, what others do beside is not in it. */
+/** Time on a processor so far: unlike elapsed time, it does not include the work of others. */
 export interface ProcessorTime {
   /** The threads counted in `exactNs`; one that ended takes its time along. */
   threads: string;
@@ -68,7 +68,7 @@ export function processorTime(of: readonly number[]): ProcessorTime {
   };
 }
 
-/** From one moment to a later one: exact where no thread came or went between. */
+/** From one moment to a later one: exact if no thread came or went between. */
 export function processorNsBetween(from: ProcessorTime, to: ProcessorTime): number {
   return from.threads === to.threads ? to.exactNs - from.exactNs : to.steppedNs - from.steppedNs;
 }

@@ -33,7 +33,7 @@ export function killRunningCommands(): void {
   for (const child of running) killGroup(child);
 }
 
-/** @throws BenchError where it cannot be started, takes too long or exits with anything but 0 */
+/** @throws BenchError if it cannot be started, takes too long or exits with anything but 0 */
 export function runCommand(file: string, args: readonly string[], options: CommandOptions = {}): Promise<CommandResult> {
   return new Promise((resolve, reject) => {
     const beganNs = process.hrtime.bigint();
@@ -57,7 +57,7 @@ export function runCommand(file: string, args: readonly string[], options: Comma
   });
 }
 
-/** What a program prints, or undefined where it cannot be run: for versions. */
+/** The output of a program, or undefined if it cannot be run: for versions. */
 export function linesOf(file: string, args: readonly string[]): string[] | undefined {
   const done = spawnSync(file, args, { encoding: "utf8", timeout: 10_000 });
   return done.error ? undefined : `${done.stdout}${done.stderr}`.trim().split("\n");

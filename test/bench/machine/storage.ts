@@ -10,13 +10,13 @@ export type StorageKind = "tmpfs" | "ext4";
 
 export interface Storage {
   kind: StorageKind;
-  /** Where the layers lie. */
+  /** The directory of the layers. */
   layers: string;
   /** On the machine's own file system: logs, sources of archives and clones, the load generator. */
   outside: string;
-  /** Where subjects mount: none of it lies within a layer. */
+  /** The directory of the mount points: no part of it lies within a layer. */
   mounts: string;
-  /** Before the end of the run; what is mounted on it must be gone. */
+  /** Before the end of the run; nothing may be mounted on it any more. */
   remove(): Promise<void>;
 }
 

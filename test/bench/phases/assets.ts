@@ -1,4 +1,4 @@
-/** What real-work phases work with, made once a run and lying outside every layer: archive, repository, packages. */
+/** Inputs of real-work phases, made once a run and lying outside every layer: archive, repository, packages. */
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { findProgram } from "../machine/find-program.js";

@@ -34,7 +34,7 @@ interface FioReport {
 
 const isWrite = ({ rw }: FioPhase): boolean => rw.endsWith("write");
 
-/** Reads go to a lower file, writes to one in the upper layer: what copies up is measured elsewhere. */
+/** Reads go to a lower file, writes to one in the upper layer: another phase measures copy-ups. */
 function fileOf(phase: FioPhase, { root }: Session): string {
   return isWrite(phase) ? join(root, "scratch", "write.bin") : join(root, "data", "read.bin");
 }

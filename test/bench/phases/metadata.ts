@@ -1,4 +1,4 @@
-/** Phases of names and attributes: what a build, a package manager or a shell asks of a filesystem most. */
+/** Phases of names and attributes: the most frequent calls of a build, a package manager or a shell. */
 import { join } from "node:path";
 import type { Bench, Phase } from "./phase.js";
 import type { Session } from "../subjects/session.js";

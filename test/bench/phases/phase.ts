@@ -13,7 +13,7 @@ export interface Bench {
   load: string;
   sizes: Sizes;
   storage: Storage;
-  /** Rounds in all, warm-ups included: what is used up must last as long. */
+  /** Rounds in all, warm-ups included: files that a round uses up must last as long. */
   roundsInAll: number;
 }
 

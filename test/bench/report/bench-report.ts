@@ -1,4 +1,4 @@
-/** The shape of results.json: what was run, on what, and what came out. */
+/** The shape of results.json: the run, its machine, and the results. */
 import type { CostPoint } from "../costs/cost-point.js";
 import type { Machine } from "../machine/describe-machine.js";
 import type { StorageKind } from "../machine/storage.js";

@@ -1,4 +1,4 @@
-/** The figures the project set itself, as data. What is found is held to them in figures.ts. */
+/** The figures the project set itself, as data. figures.ts holds the results to them. */
 
 /** Every phase named: how many times as fast `subject` must be as `against`. "peers" is the fastest FUSE peer of that phase. */
 export interface PhaseFigure {

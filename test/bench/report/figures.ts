@@ -1,4 +1,4 @@
-/** The verdict on each figure the project set itself: met, short with its cause, told, or not measured in this run. */
+/** The judgement of each figure the project set itself: met, short with its cause, told, or not measured in this run. */
 import { type PhaseResult, ratioOf } from "../run/measurements.js";
 import { geometricMean, type Spread, spreadOf } from "../run/statistics.js";
 import type { ScalePoint } from "../scale/scale-point.js";
@@ -9,7 +9,7 @@ import { formatRatio } from "./format.js";
 
 export interface Verdict {
   what: string;
-  /** What the layers lay on, or "" where there is one measurement in all. */
+  /** The storage of the layers, or "" if there is one measurement in all. */
   on: string;
   wanted: string;
   found: string;

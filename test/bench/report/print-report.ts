@@ -1,9 +1,9 @@
-/** The whole report as text: what was run and on what, the tables, and the figures if asked for. */
+/** The whole report as text: the run and its machine, the tables, and the figures if asked for. */
 import type { BenchReport } from "./bench-report.js";
 import { formatTable } from "./format.js";
 import { costsTable, figuresTable, GROUPS, groupTable, memoryTable, processorTable, scaleTables, type Table } from "./tables.js";
 
-/** What was run, on what: a line each. */
+/** The run and its machine: a line each. */
 export function machineLines({ machine, loadAtEnd, minutes, storages, profile, skipped }: BenchReport): string[] {
   const rounds = storages.map((storage) => `${storage.rounds} with the layers on ${storage.layersOn}`).join(", ");
   return [

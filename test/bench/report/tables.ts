@@ -1,4 +1,4 @@
-/** What a run found as tables, for a terminal and for the docs alike. */
+/** The results of a run as tables, for a terminal and for the docs alike. */
 import { type PhaseResult, ratioOf, valuesOf } from "../run/measurements.js";
 import { spreadOf } from "../run/statistics.js";
 import type { BenchReport, StorageReport } from "./bench-report.js";
@@ -40,7 +40,7 @@ export function groupTable(group: GroupName, storage: StorageReport, report: Ben
   return { title, rows: [["phase", report.base, ...others], ...rows] };
 }
 
-/** What each daemon spent on a processor: the part of a round trip that a busy machine does not blur. */
+/** The processor time of each daemon: the part of a round trip that a busy machine does not blur. */
 export function processorTable({ layersOn, results }: StorageReport, { subjects }: BenchReport): Table | undefined {
   const spent = (result: PhaseResult, subject: string): number => spreadOf(result.daemonCpuMs[subject] ?? []).median;
   const daemons = subjects.map(({ name }) => name).filter((name) => results.some((result) => spent(result, name) > 0));
@@ -93,7 +93,7 @@ export function costsTable({ costs }: BenchReport): Table | undefined {
   return { title: "Costs beside speed", rows: [["", ...subjects], ...rows] };
 }
 
-/** The verdicts, and below them the causes they point to by number. */
+/** The judgements, and below them the causes they point to by number. */
 export function figuresTable(report: BenchReport): Table & { causes: readonly string[] } {
   const verdicts = judgeFigures(report);
   const causes = [...new Set(verdicts.map(({ cause }) => cause).filter(Boolean))];

@@ -18,7 +18,7 @@ function writePlots(folder: string, report: BenchReport): void {
   }
 }
 
-/** Plots into `folder`, and the page beside it, FOLDER.md, where there is one. */
+/** Plots into `folder`, and the page beside it, FOLDER.md, if there is one. */
 export function renderResults(folder: string, report: BenchReport): void {
   writePlots(folder, report);
   const page = `${resolve(folder)}.md`;
@@ -31,7 +31,7 @@ export function writeResults(folder: string, report: BenchReport): void {
   renderResults(folder, report);
 }
 
-/** @throws BenchError 2 where there are none */
+/** @throws BenchError 2 if there are none */
 export function readResults(folder: string): BenchReport {
   const file = join(folder, "results.json");
   try {

@@ -1,4 +1,4 @@
-/** What a run measured, and the one way a ratio is made of it. */
+/** The measurements of a run, and the one way to make a ratio of them. */
 import { type Group, type Phase, speedRatio, type Unit } from "../phases/phase.js";
 import { type Spread, spreadOf } from "./statistics.js";
 
@@ -9,7 +9,7 @@ export interface PhaseResult {
   unit: Unit;
   /** One a round, by subject; a round that broke is missing here and named below. */
   samples: Record<string, (number | null)[]>;
-  /** What the daemon spent on a processor for it, in milliseconds a round, making and removing what is measured included. */
+  /** The daemon's processor time for it, in milliseconds a round, including making and removing the files. */
   daemonCpuMs: Record<string, number[]>;
   /** Why a subject was not measured: by design, or because it broke. */
   notes: Record<string, string>;
@@ -24,8 +24,8 @@ export function valuesOf(result: PhaseResult, subject: string): number[] {
 }
 
 /**
- * How many times as fast `subject` is as `base`, from the ratio within each round: what both met at the same moment.
- * Undefined where they have no round in common.
+ * How many times as fast `subject` is as `base`, from the ratio within each round, under the same conditions.
+ * Undefined if they have no round in common.
  */
 export function ratioOf(result: PhaseResult, subject: string, base: string): Spread | undefined {
   const [ours, theirs] = [result.samples[subject] ?? [], result.samples[base] ?? []];

@@ -60,7 +60,7 @@ class Run {
     return found;
   }
 
-  /** A subject that fails a phase once is not asked again: what it does afterwards would be no measurement. */
+  /** A subject that fails a phase once is not asked again: its later results would be no measurement. */
   async attempt(phase: Phase, session: Session, work: () => Promise<void>): Promise<void> {
     this.plan.signal.throwIfAborted();
     const { notes } = this.result(phase);
@@ -114,7 +114,7 @@ class Run {
     return { rounds, results, broken };
   }
 
-  /** What fails for everybody is the machine's lack, not a subject's fault. */
+  /** A phase that fails for everybody is the machine's lack, not a subject's fault. */
   #brokenIn(result: PhaseResult): Broken[] {
     const failed = Object.entries(result.notes).filter(([, why]) => !why.startsWith("skipped: "));
     const measured = Object.values(result.samples).some((samples) => samples.length > 0);

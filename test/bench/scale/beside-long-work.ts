@@ -46,7 +46,7 @@ const WORKS: readonly LongWork[] = [
 
 /** The machine makes a lookup wait, too. */
 const IDLE_MS = 2000;
-/** What goes on after the work was answered counts, too. */
+/** Requests after the end of the work count, too. */
 const AFTERWARDS_MS = 500;
 
 export const besideLongWork: Experiment = {

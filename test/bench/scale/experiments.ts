@@ -1,4 +1,4 @@
-/** How cost and memory grow: each experiment has one quantity, its own tree for each amount of it, and what is measured there. */
+/** The growth of cost and memory: each experiment has one quantity, its own tree for each amount of it, and a measurement there. */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Bench } from "../phases/phase.js";

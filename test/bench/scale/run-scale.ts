@@ -1,4 +1,4 @@
-/** Runs the scaling experiments: at each point every subject is mounted anew, repetition by repetition. */
+/** Runs the scaling experiments: at each point every subject is mounted again, repetition by repetition. */
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { BenchError, messageOf } from "../bench-error.js";

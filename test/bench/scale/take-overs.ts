@@ -13,7 +13,7 @@ async function longestPauseMs(root: string, during: () => Promise<unknown>): Pro
   const change = during().finally(() => {
     over = true;
   });
-  // What fails is told by `change`, which is waited for below.
+  // `change`, which is waited for below, reports a failure.
   change.catch(() => undefined);
   for (let count = 0; !over; count++) {
     const begun = performance.now();

@@ -17,7 +17,7 @@ export interface DaemonCommand {
   args: readonly string[];
   mountpoint: string;
   log: string;
-  /** Further to the mount being there: what its output must hold. */
+  /** A text that its output must hold, besides the mount being there. */
   readyText?: string;
   environment?: Readonly<Record<string, string>>;
 }

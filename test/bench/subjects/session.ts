@@ -14,7 +14,7 @@ export interface Session {
   root: string;
   /** From the start of its daemon until it served, in steps of 10 ms. */
   mountMs: number;
-  /** Of the daemon and its children; 0 where there is none. */
+  /** Of the daemon and its children; 0 if there is none. */
   residentBytes(): number;
   /** Of the daemon and its children, since they started. */
   processorTime(): ProcessorTime;
@@ -64,7 +64,7 @@ export interface Place {
   environment?: Readonly<Record<string, string>>;
 }
 
-/** @throws BenchError where the subject does not mount */
+/** @throws BenchError if the subject does not mount */
 export async function openSession(subject: Subject, tree: Tree, machine: Place): Promise<Session> {
   const ground = { ...(await makeGround(subject, tree, machine.storage)), environment: machine.environment ?? {} };
   const own = placeOf(subject, machine.storage);

@@ -22,7 +22,7 @@ interface Variant {
   mostRounds?: number;
   slow?: true;
   phasesOnly?: true;
-  /** Only where it is asked for. */
+  /** Only if it is asked for. */
   named?: true;
 }
 

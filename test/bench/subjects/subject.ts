@@ -1,4 +1,4 @@
-/** What is measured, and the ground it stands on. How one is started is each subject's own; how one is stopped is not. */
+/** A measured subject, and the directories it stands on. Each subject has its own start; all share one way to stop. */
 
 export interface Ground {
   /** Topmost first, absolute. */
@@ -8,9 +8,9 @@ export interface Ground {
   mountpoint: string;
   /** A copy of the merged tree, for subjects that do not overlay. */
   source: string;
-  /** Where the layers lie; paths may be given relative to it. */
+  /** The directory of the layers; paths may be given relative to it. */
   layersRoot: string;
-  /** Where the subject's own output goes. */
+  /** The file of the subject's own output. */
   log: string;
   /** For its daemon. */
   environment?: Readonly<Record<string, string>>;
@@ -20,7 +20,7 @@ export interface Subject {
   name: string;
   /** A "floor" is no peer: it does less than an overlay, and shows what the way through FUSE costs by itself. */
   kind: "native" | "kernel" | "peer" | "floor" | "sluice";
-  /** What was run, for the record. */
+  /** The program and its version, for the record. */
   about: string;
   /** It shows `ground.source` and does no copy-up: phases that need one pass it over. */
   mirrors: boolean;
@@ -30,17 +30,17 @@ export interface Subject {
   slow?: boolean;
   /** Left out of curves and costs: they would tell nothing that another subject does not. */
   phasesOnly?: boolean;
-  /** Measured where it is asked for by name. */
+  /** Measured only if it is asked for by name. */
   onlyNamed?: boolean;
   /** Another server goes on when its server is killed. */
   kept?: boolean;
-  /** What the machine lacks for it, or undefined. */
+  /** The lack of the machine that prevents it, or undefined. */
   missing(): string | undefined;
   /** Resolves when it serves at `ground.mountpoint`. @throws BenchError */
   start(ground: Ground): Promise<void>;
 }
 
-/** As in overlayfs: what the option string itself uses is escaped. */
+/** As in overlayfs: escapes the characters that the option string itself uses. */
 export function escapeLayer(path: string): string {
   return path.replace(/[\\:,]/g, "\\$&");
 }

@@ -9,7 +9,7 @@ export interface Case {
   lower?: Tree;
   /** The lower layer above it. */
   top?: Tree;
-  /** What an earlier mount left in the upper layer. */
+  /** The upper layer of an earlier mount. */
   upper?: Tree;
 
   /** On a mount without an upper layer. */

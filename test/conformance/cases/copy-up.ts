@@ -1,4 +1,4 @@
-/** What changes a lower object first copies it up, with everything that belongs to it. */
+/** A change of a lower object first copies it up, with everything that belongs to it. */
 import { O, S } from "@sluice/vfs";
 import { charDevice, dir, fifo, file, hardLink, socket, sparse, symlink } from "../tree/tree.js";
 import type { Probe } from "../probe/probe.js";

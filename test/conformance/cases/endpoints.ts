@@ -1,4 +1,4 @@
-/** FIFOs, sockets and devices at work: what processes say to each other through a name goes on while the name is copied up or moved. */
+/** FIFOs, sockets and devices at work: processes go on talking through a name while it is copied up or moved. */
 import { charDevice, dir, fifo, socket } from "../tree/tree.js";
 import type { Case } from "./case.js";
 

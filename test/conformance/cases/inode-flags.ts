@@ -59,7 +59,7 @@ function below(t: Probe, path: string): void {
   t.list(path);
 }
 
-/** What stat(2) says of the time of change once the flags were set: the kernel may keep it. */
+/** Reads the time of change by stat(2) after the flags were set: the kernel may cache it. */
 function changeTime(t: Probe, path: string): void {
   t.perl(
     `time of change of ${path}`,
@@ -88,7 +88,7 @@ function flaggedCases(): Case[] {
     [IMMUTABLE, APPEND].map((flag) => ({
       name: `${flag === APPEND ? "append only" : "immutable"} files and directories of the ${layer} layer`,
       ...(layer === "lower" ? { lower: TREE } : { upper: TREE }),
-      // What a refused rename would have put in an immutable file's place is copied up before the host refuses.
+      // The source of a refused rename onto an immutable file is copied up before the host refuses.
       seenOnly: true,
       run(t: Probe) {
         setFlags(t, "f", flag);

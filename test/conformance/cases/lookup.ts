@@ -1,4 +1,4 @@
-/** What the merged tree shows of two lower layers and an upper one. */
+/** The merged tree of two lower layers and an upper one. */
 import { blockDevice, charDevice, dir, fifo, file, opaque, socket, symlink, whiteout } from "../tree/tree.js";
 import type { Case } from "./case.js";
 

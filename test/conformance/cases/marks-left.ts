@@ -1,4 +1,4 @@
-/** Marks that an earlier mount left where they say nothing any more, since a layer below is another one now. */
+/** Marks of an earlier mount that mean nothing any more, since a lower layer is another one now. */
 import { dir, file, opaque, whiteout } from "../tree/tree.js";
 import type { Case } from "./case.js";
 

@@ -1,4 +1,4 @@
-/** Every combination of open flags on every kind of object, by root and by another user, and what may then be read and written. */
+/** Every combination of open flags on every kind of object, by root and by another user, with the reads and writes that follow. */
 import { O } from "@sluice/vfs";
 import { charDevice, dir, type Entry, fifo, file, socket, symlink, type Tree, whiteout } from "../tree/tree.js";
 import type { Probe } from "../probe/probe.js";

@@ -1,4 +1,4 @@
-/** Who may do what, and what new objects inherit: other users, umask, setgid directories, sticky ones, default ACLs. */
+/** Permissions, and the attributes that new objects inherit: other users, umask, setgid directories, sticky ones, default ACLs. */
 import { O, S } from "@sluice/vfs";
 import { dir, file, whiteout } from "../tree/tree.js";
 import type { Case } from "./case.js";

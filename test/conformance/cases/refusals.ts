@@ -1,4 +1,4 @@
-/** What callers are refused, and with which error: by ownership, by where a path leads, by what an object is. */
+/** Refused calls with their errors: by ownership, by the target of a path, by the kind of an object. */
 import { O, RENAME, S, UTIME } from "@sluice/vfs";
 import { dir, file, symlink } from "../tree/tree.js";
 import type { Probe } from "../probe/probe.js";

@@ -1,4 +1,4 @@
-/** Layers that were upper layers once: what earlier mounts moved there must be found by whoever moves it on. */
+/** Layers that were upper layers once: a later mount must find the objects that earlier mounts moved there. */
 import { dir, opaque, whiteout } from "../tree/tree.js";
 import type { Probe } from "../probe/probe.js";
 import { type Case, directoryName } from "./case.js";

@@ -1,4 +1,4 @@
-/** One script over equal layers on kernel overlayfs and on Sluice with the same options: what it prints, and what it leaves in the upper layer. */
+/** One script over equal layers on kernel overlayfs and on Sluice with the same options: its output, and its upper layer. */
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { mountKernelOverlay, mountSluice, plant, runScript, scratch, snapshot, type Tree, unmountKernelOverlay } from "@sluice/testkit";
@@ -16,7 +16,7 @@ export interface Setting {
 
 export interface Seen {
   output: string;
-  /** Path → type, mode, size and attributes, but for those that name the layers themselves. */
+  /** Path → type, mode, size and attributes, except those that name the layers themselves. */
   upper: Record<string, string>;
 }
 

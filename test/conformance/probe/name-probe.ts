@@ -6,7 +6,7 @@ import { errorName, Recorder } from "./recorder.js";
 
 const FDCWD = AT.FDCWD;
 
-/** What a stat shows, without what differs by nature: numbers of inodes and devices, block counts, sizes of directories. */
+/** The result of a stat, without the fields that differ by nature: numbers of inodes and devices, block counts, sizes of directories. */
 export function statText(attr: Attr): string {
   const type = attr.mode & S.IFMT;
   const parts = [typeName(attr.mode), (attr.mode & 0o7777).toString(8), `${attr.uid}:${attr.gid}`];

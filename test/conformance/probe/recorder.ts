@@ -41,7 +41,7 @@ export class Recorder {
     this.afterEach?.();
   }
 
-  /** Records a native result: the error's name, or what `shown` makes of it ("ok" unless given). Returns the result. */
+  /** Records a native result: the error's name, or `shown` of it ("ok" unless given). Returns the result. */
   protected record(call: string, result: number, shown: unknown = "ok"): number {
     this.note(call, result < 0 ? errorName(result) : shown);
     return result;

@@ -1,4 +1,4 @@
-/** What a tree holds, as plain values that can be compared: every object with all that a caller can see of it. */
+/** The content of a tree as plain values that can be compared: every object with all that a caller can see of it. */
 import { createHash } from "node:crypto";
 import { check, NativeError, native, parseDirents } from "@sluice/native";
 import { AT, Attr, errnoName, O, S, SEEK } from "@sluice/vfs";
@@ -45,7 +45,7 @@ export function snapshotTree(rootFd: number, options: SnapshotOptions): Snapshot
 
 function visitDirectory(fd: number, path: string, options: SnapshotOptions, snapshot: Snapshot): void {
   const names = readNames(fd);
-  // A merged directory whose lower part is gone; what is left of it elsewhere is compared all the same.
+  // A merged directory whose lower part is gone; its remains elsewhere are still compared.
   if (typeof names === "number") snapshot[`${path}/`] = `cannot be listed: ${errnoName(-names)}`;
   for (const name of typeof names === "number" ? [] : names) {
     const child = path === "" ? name : `${path}/${name}`;

@@ -1,6 +1,6 @@
-/** Literals for trees of files: what a layer holds before a case runs. Nothing is made here; see plant-tree.ts. */
+/** Literals for trees of files: the content of a layer before a case runs. Nothing is made here; see plant-tree.ts. */
 
-/** What may be set on any object; owner root, a fixed old time and no attributes unless given. */
+/** Settings of any object; owner root, a fixed old time and no attributes unless given. */
 export interface Traits {
   mode?: number;
   uid?: number;
@@ -28,7 +28,7 @@ export interface Tree {
 }
 
 export const file = (content: string, traits: Traits = {}): Entry => ({ kind: "file", content, traits });
-/** A file of holes but for the pieces at the given offsets. */
+/** A file of holes except for the pieces at the given offsets. */
 export const sparse = (sizeBytes: number, pieces: Readonly<Record<number, string>>, traits: Traits = {}): Entry => ({
   kind: "file",
   content: "",

@@ -11,7 +11,7 @@ export function buildTypescript({ mountPoint }: ViewInput): BuildOutput {
   const outputs = COPIED_PACKAGES.flatMap((name) =>
     readdirSync(join(project, "packages", name, "dist"), { recursive: true, encoding: "utf8" }),
   );
-  // What was built runs, and finds its sibling through the view.
+  // The build runs, and finds its sibling through the view.
   const program = `const built = await import(${JSON.stringify(join(project, "packages/fuse-protocol/dist/index.js"))}); console.log(Object.keys(built).length)`;
   const answer = runCommand(process.execPath, ["--input-type=module", "--eval", program], { cwd: project }).trim();
   return { outputs: outputs.length, answer: `${answer} exports loaded` };

@@ -1,6 +1,6 @@
 /**
- * What goes on while the mount's daemon is stopped. Only calls that the kernel serves by itself are made on the granted
- * files: no open, no stat, no close. Those wait until the daemon runs again.
+ * Works on files while the mount's daemon is stopped. It makes only calls on the granted files that the kernel serves by
+ * itself: no open, no stat, no close. Those wait until the daemon runs again.
  */
 import { constants, openSync, readSync, writeSync } from "node:fs";
 import { join } from "node:path";

@@ -5,7 +5,7 @@ import { REPOSITORY } from "../places.js";
 import { runCommand } from "./run-command.js";
 import type { ProjectOutput, ViewInput } from "./task-table.js";
 
-/** Where the project lies in the view. */
+/** The project's directory in the view. */
 export const PROJECT = "project";
 /** Packages of this repository that need nothing but each other. */
 export const COPIED_PACKAGES = ["vfs", "fuse-protocol"] as const;

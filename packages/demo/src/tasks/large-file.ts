@@ -1,4 +1,4 @@
-/** A file of 1 GiB read and memory-mapped, one of 256 MiB copied up by a write of a page, one written anew. */
+/** A file of 1 GiB read and memory-mapped, one of 256 MiB copied up by a write of a page, one rewritten. */
 import { createHash } from "node:crypto";
 import { closeSync, constants, fsyncSync, openSync, readSync, writeSync } from "node:fs";
 import { join } from "node:path";

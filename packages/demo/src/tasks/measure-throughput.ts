@@ -66,7 +66,7 @@ const WORKLOADS: Readonly<Record<Workload, (files: FileNames) => number>> = {
 const median = (values: readonly number[]): number => [...values].sort((one, other) => one - other)[Math.floor(values.length / 2)] ?? 0;
 
 export function measureThroughput({ files, rounds }: ThroughputInput): ThroughputOutput {
-  // Once for the page cache: what is compared is the way, not the disk.
+  // Once for the page cache: the measurement compares the ways, not the disk.
   for (const mode of MODES) readSequentially(files[mode]);
   const measure = (workload: Workload): Record<Mode, number> => {
     const rates: Record<Mode, number[]> = { native: [], passthrough: [], mediated: [] };

@@ -7,7 +7,7 @@ export interface CommandResult {
   stderr: string;
 }
 
-/** Throws only if the command cannot be started or dies of a signal: what a status means is the caller's to say. */
+/** Throws only if the command cannot be started or dies of a signal: the caller knows the meaning of a status. */
 export function tryCommand(command: string, args: readonly string[], options: { cwd: string; env?: NodeJS.ProcessEnv }): CommandResult {
   const done = spawnSync(command, args, {
     cwd: options.cwd,

@@ -10,7 +10,7 @@ export interface SnapshotInput {
   options: SnapshotOptions;
   /** Read everything once before, so that access times stand still. */
   settle: boolean;
-  /** Where the record goes, as JSON. */
+  /** The path of the record, as JSON. */
   output: string;
 }
 export interface SnapshotOutput {
@@ -94,7 +94,7 @@ export type TaskFunction<N extends TaskName> = (
   context: TaskContext,
 ) => TaskTable[N]["output"] | Promise<TaskTable[N]["output"]>;
 
-/** What a task may say to the process that started it. */
+/** A task's messages to the process that started it. */
 export interface TaskContext {
   /** Says "ready", and waits to be told to go on. */
   meet(): Promise<void>;
