@@ -66,16 +66,16 @@ describe("the summary of samples", () => {
     const samples = { "sluice-granted": [1000], slow: [10], fast: [200] };
     const subjects = ["slow", "fast"].map((name) => ({ name, about: "", kind: "peer" }));
     const judged = judgeFigures(reportOf(samples, subjects)).find(({ what }) => what === RANDOM_WRITES);
-    expect(judged).toMatchObject({ on: "tmpfs", found: "5.00 (5.00–5.00)", verdict: "short" });
+    expect(judged).toMatchObject({ on: "tmpfs", found: "5.00 (5.00–5.00)", outcome: "short" });
   });
 
   test("a figure that is short names its cause, and says where the spread reaches what is wanted", () => {
     const subjects = [{ name: "fast", about: "", kind: "peer" }];
     const found = (own: readonly number[]) => judgeFigures(reportOf({ "sluice-granted": [...own], fast: [1, 1, 1] }, subjects));
     const judged = (own: readonly number[]) => found(own).find(({ what }) => what === RANDOM_WRITES);
-    expect(judged([10, 11, 12])).toMatchObject({ verdict: "met", cause: "" });
-    expect(judged([1, 2, 3])).toMatchObject({ verdict: "short", withinSpread: false, cause: expect.stringMatching(/^the peer /) });
-    expect(judged([9, 9, 13])).toMatchObject({ verdict: "short", withinSpread: true });
+    expect(judged([10, 11, 12])).toMatchObject({ outcome: "met", cause: "" });
+    expect(judged([1, 2, 3])).toMatchObject({ outcome: "short", withinSpread: false, cause: expect.stringMatching(/^the peer /) });
+    expect(judged([9, 9, 13])).toMatchObject({ outcome: "short", withinSpread: true });
   });
 
   test("rewrites the marked parts of a page, and nothing else", () => {

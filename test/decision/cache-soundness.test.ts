@@ -4,7 +4,7 @@
  */
 import { type CacheScope, type Decision, inquiryOf, type Question } from "@sluice/decision-api";
 import { DecisionCache } from "@sluice/decision-client";
-import { loadPolicy, type Policy, type Verdict } from "@sluice/policy-backends";
+import { loadPolicy, type Policy, type Ruling } from "@sluice/policy-backends";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { KNOWN_DIGESTS, policies, questions } from "./harness/random-policies.js";
@@ -17,10 +17,10 @@ const RUNS = 1_500;
 /** Of each fault, at most. */
 const FAULT_RUNS = 3_000;
 
-function asDecision(question: Question, verdict: Verdict, policy: Policy, widen: Widen): Decision {
-  const { scope } = verdict;
+function asDecision(question: Question, ruling: Ruling, policy: Policy, widen: Widen): Decision {
+  const { scope } = ruling;
   return {
-    ...verdict,
+    ...ruling,
     decisionId: "d",
     policyId: policy.id,
     revision: policy.revision,
@@ -29,7 +29,7 @@ function asDecision(question: Question, verdict: Verdict, policy: Policy, widen:
   };
 }
 
-const whatHolds = ({ effect, errno, rule, obligations, reason }: Verdict): unknown => ({ effect, errno, rule, obligations, reason });
+const whatHolds = ({ effect, errno, rule, obligations, reason }: Ruling): unknown => ({ effect, errno, rule, obligations, reason });
 
 interface Counts {
   hits: number;
@@ -42,7 +42,7 @@ function firstWrong(text: string, asked: readonly Question[], widen: Widen, coun
   const cache = new DecisionCache({ entries: 1000, bytes: 1e6 });
   cache.begin(policy.revision);
   for (const question of asked) {
-    const now = policy.evaluate(question) as Verdict;
+    const now = policy.evaluate(question) as Ruling;
     const kept = cache.recall(inquiryOf(question), false);
     if (kept === undefined) {
       if (now.scope?.subtree !== undefined && counts !== undefined) counts.subtrees++;

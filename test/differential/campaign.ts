@@ -44,16 +44,16 @@ async function keep({ seed, setting }: Round, failure: Failure, number: number):
 export async function runAndReport(report: Report, round: Round): Promise<void> {
   const startedMs = Date.now();
   const result = await runRound(round.setting, round.sequences);
-  const verdict = compareRound(round.setting, round.sequences, result);
+  const outcome = compareRound(round.setting, round.sequences, result);
   for (const steps of result.steps.values()) {
     report.coverage.add(steps);
     report.operations += steps.length;
   }
-  for (const [name, count] of verdict.intended) report.intended.set(name, (report.intended.get(name) ?? 0) + count);
+  for (const [name, count] of outcome.intended) report.intended.set(name, (report.intended.get(name) ?? 0) + count);
   console.log(
-    `seed ${round.seed} ${JSON.stringify(round.setting)}: ${verdict.failures.length} differences in ${Date.now() - startedMs} ms`,
+    `seed ${round.seed} ${JSON.stringify(round.setting)}: ${outcome.failures.length} differences in ${Date.now() - startedMs} ms`,
   );
-  for (const failure of verdict.failures) {
+  for (const failure of outcome.failures) {
     console.log(describeFailure(failure));
     report.failures.push(await keep(round, failure, report.failures.length));
   }

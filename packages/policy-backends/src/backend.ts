@@ -5,7 +5,7 @@
 import type { CacheScope, Effect, Obligation, OutageEffect, PolicyCapabilities, PolicyRevision, Question } from "@sluice/decision-api";
 
 /** A policy's answer to a question. The service makes a decision of it: an id, the revision, the audit line. */
-export interface Verdict {
+export interface Ruling {
   effect: Effect;
   /** Positive errno of a denial, else 0. */
   errno: number;
@@ -26,7 +26,7 @@ export interface Policy {
   readonly revision: PolicyRevision;
   readonly capabilities: PolicyCapabilities;
   /** May throw or reject: the service then answers "internal", which the mount service turns into a denial. */
-  evaluate(question: Question): Verdict | Promise<Verdict>;
+  evaluate(question: Question): Ruling | Promise<Ruling>;
 }
 
 /** The result of a look at the source. "failed": it has changed and does not check; the policy in force stays. */

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Question } from "@sluice/decision-api";
 import { afterAll, afterEach, describe, expect, it } from "vitest";
-import type { Verdict } from "./backend.js";
+import type { Ruling } from "./backend.js";
 import { factsOf } from "./facts.js";
 import { openPolicyFile, type PolicyBackend } from "./index.js";
 import { loadPolicy } from "./rules/load-policy.js";
@@ -40,7 +40,7 @@ const digested = (digest: string): Question => sampleQuestion({ resource: { ...a
 describe("rules", () => {
   const rules = (when: string, more = ""): ReturnType<typeof loadPolicy> =>
     loadPolicy(Buffer.from(`version: 1\ndefault: grant\n${more}rules:\n  - {name: r, when: '${when}', effect: deny}\n`), "p", "p");
-  const says = (loaded: ReturnType<typeof loadPolicy>, question: Question): Verdict => loaded.policy.evaluate(question) as Verdict;
+  const says = (loaded: ReturnType<typeof loadPolicy>, question: Question): Ruling => loaded.policy.evaluate(question) as Ruling;
 
   it("see the bytes of the head, as many as they asked for", () => {
     const elf = rules('resource.head.startsWith("\\x7fELF") && resource.head.endsWith("\\xff")', "headBytes: 7\n");
@@ -54,9 +54,9 @@ describe("rules", () => {
     const elf = rules('resource.head.startsWith("\\x7fELF")');
     expect(elf.policy.capabilities.headBytes).toBe(512);
     for (const question of [holding("", 511), sampleQuestion()]) {
-      const verdict = says(elf, question);
-      expect(verdict).toMatchObject({ effect: "deny", reason: expect.stringContaining("resource.head is missing") as string });
-      expect(verdict.scope).toBeUndefined();
+      const ruling = says(elf, question);
+      expect(ruling).toMatchObject({ effect: "deny", reason: expect.stringContaining("resource.head is missing") as string });
+      expect(ruling.scope).toBeUndefined();
     }
     expect(says(elf, holding("", 512)).rule).toBe("default");
   });
@@ -107,7 +107,7 @@ describe("cedar", () => {
 @id("other") forbid(principal, action, resource) when { resource has digest && resource.digest == "${OTHER}" };`,
     );
     const backend = await open("kind: cedar\npolicies: content.cedar\nheadBytes: 8\nthreads: 1\n");
-    const ask = async (question: Question): Promise<Verdict> => backend.policy.evaluate(question);
+    const ask = async (question: Question): Promise<Ruling> => backend.policy.evaluate(question);
     expect(backend.policy.capabilities).toMatchObject({ headBytes: 8, needsDigest: true });
     const whole = (head: string, digest: string): Question => {
       const { resource } = holding(head);

@@ -4,7 +4,7 @@
  */
 import { ALL_ACCESSES, type Question, STRICTNESS } from "@sluice/decision-api";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { PolicyBackend, Verdict } from "./backend.js";
+import type { PolicyBackend, Ruling } from "./backend.js";
 import { anybody, at, STANDARD_CASES, wholeQuestion } from "./testing/standard-policy.js";
 
 const HOSTILE_NAMES = [
@@ -19,18 +19,18 @@ const HOSTILE_NAMES = [
   "__proto__/constructor",
 ];
 
-type Ask = (question: Question) => Promise<Verdict>;
+type Ask = (question: Question) => Promise<Ruling>;
 
 /** The form of every answer. */
 function answersContract(ask: Ask): void {
   it("answers every access to every hostile name with a whole answer", async () => {
     for (const path of HOSTILE_NAMES) {
       for (const access of ALL_ACCESSES) {
-        const verdict = await ask(wholeQuestion({ paths: [path], accesses: [access] }));
-        expect(Object.keys(STRICTNESS)).toContain(verdict.effect);
-        expect(verdict.effect === "deny" ? [1, 2, 13] : [0]).toContain(verdict.errno);
-        expect(verdict.rule).not.toBe("");
-        expect(verdict.reason).not.toBe("");
+        const ruling = await ask(wholeQuestion({ paths: [path], accesses: [access] }));
+        expect(Object.keys(STRICTNESS)).toContain(ruling.effect);
+        expect(ruling.effect === "deny" ? [1, 2, 13] : [0]).toContain(ruling.errno);
+        expect(ruling.rule).not.toBe("");
+        expect(ruling.reason).not.toBe("");
       }
     }
   });
@@ -64,9 +64,9 @@ function scopesContract(ask: Ask): void {
   it("keeps nothing of an answer for which a fact was missing, and is not laxer for it", async () => {
     const missing = [{ name: "subject.executable", reason: "the caller is gone" }];
     const { executable: _, ...unknown } = anybody;
-    const verdict = await ask(wholeQuestion({ subject: unknown, missing }));
-    expect(verdict).toMatchObject({ effect: "deny" });
-    expect(verdict.scope).toBeUndefined();
+    const ruling = await ask(wholeQuestion({ subject: unknown, missing }));
+    expect(ruling).toMatchObject({ effect: "deny" });
+    expect(ruling.scope).toBeUndefined();
   });
 
   it("puts every fact that the policy looks at into the scope of a cached answer", async () => {
@@ -82,7 +82,7 @@ function scopesContract(ask: Ask): void {
 export function backendContract(name: string, open: () => PolicyBackend | Promise<PolicyBackend>): void {
   describe(`${name} as a policy backend`, () => {
     let backend: PolicyBackend;
-    const ask = async (question: Question): Promise<Verdict> => backend.policy.evaluate(question);
+    const ask = async (question: Question): Promise<Ruling> => backend.policy.evaluate(question);
     beforeAll(async () => {
       backend = await open();
     }, 60_000);

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { tarGz } from "@sluice/testkit";
 import { afterAll, describe, expect, it } from "vitest";
-import type { Verdict } from "./backend.js";
+import type { Ruling } from "./backend.js";
 import { openPolicyFile } from "./file-backend.js";
 import { loadPolicy } from "./rules/load-policy.js";
 import { wholeQuestion } from "./testing/standard-policy.js";
@@ -86,7 +86,7 @@ describe("a pattern", () => {
     const text = `version: 1\ndefault: grant\nrules:\n  - {name: r, when: "resource.path.matches('${pattern}')", effect: deny}\n`;
     const { policy } = loadPolicy(Buffer.from(text), "p", "p");
     // Exponential time would not come back before the test is given up.
-    for (let i = 0; i < 5; i++) expect(["grant", "deny"]).toContain((policy.evaluate(wholeQuestion({ paths: [name] })) as Verdict).effect);
+    for (let i = 0; i < 5; i++) expect(["grant", "deny"]).toContain((policy.evaluate(wholeQuestion({ paths: [name] })) as Ruling).effect);
   });
 
   it("of Cedar with many wildcards takes one, too, or is ended, and nobody waits for it", async () => {

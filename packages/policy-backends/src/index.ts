@@ -1,5 +1,5 @@
 /** Policy backends behind one contract: the built-in one, `rules`, and engines of others, configured by a file with `kind:`. */
-export type { Policy, PolicyBackend, Refresh, Verdict } from "./backend.js";
+export type { Policy, PolicyBackend, Refresh, Ruling } from "./backend.js";
 export { type DescribedQuestion, questionOf } from "./cases/described-question.js";
 export { type PolicyCase, readPolicyCases, runPolicyCase } from "./cases/policy-cases.js";
 export { openPolicyFile, rulesBackend } from "./file-backend.js";

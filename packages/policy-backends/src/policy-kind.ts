@@ -1,15 +1,15 @@
 /** A kind of policy: the form of its configuration, and how an engine is made of one. */
 import type { Access, FactNeeds, PolicyCapabilities, PolicyRevision, Question } from "@sluice/decision-api";
 import type { z } from "zod";
-import type { Policy, Verdict } from "./backend.js";
+import type { Policy, Ruling } from "./backend.js";
 import type { DocumentWords } from "./document/yaml-document.js";
 import type { PolicyProblem } from "./rules/problem.js";
 
 /** The answers of the policy in force and of a candidate beside it to one question. */
 export interface ShadowDifference {
   question: Question;
-  inForce: Verdict;
-  candidate: Verdict;
+  inForce: Ruling;
+  candidate: Ruling;
 }
 
 /** Reports of backends besides their answers. Called often: cheap. */
@@ -49,7 +49,7 @@ export type LooksAt = FactNeeds &
 
 /** Answers questions, without a name or a revision of its own. */
 export interface Engine {
-  evaluate(question: Question): Verdict | Promise<Verdict>;
+  evaluate(question: Question): Ruling | Promise<Ruling>;
   readonly looksAt: LooksAt;
   readonly ruleCount: number;
   readonly warnings: readonly PolicyProblem[];

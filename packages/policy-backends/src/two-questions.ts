@@ -3,7 +3,7 @@
  * opened, and if so, may the kernel do the I/O (passthrough). No to the first denies, no to the second mediates.
  */
 import { type Access, ALL_ACCESSES, DENIAL_ERRNO, type Effect, type Obligation, type Question, strictest } from "@sluice/decision-api";
-import type { Verdict } from "./backend.js";
+import type { Ruling } from "./backend.js";
 
 /** One question for yes or no. `path` is a byte string. */
 export interface Ask {
@@ -39,10 +39,10 @@ function label(text: string | undefined, otherwise: string): string {
   return clean === "" ? otherwise : clean;
 }
 
-function verdict(
+function ruling(
   effect: Effect,
   words: { rule: string; reason: string; obligations: readonly Obligation[]; errno?: number | undefined },
-): Verdict {
+): Ruling {
   const { rule, reason, obligations, errno } = words;
   const known = errno === DENIAL_ERRNO.EPERM || errno === DENIAL_ERRNO.ENOENT ? errno : DENIAL_ERRNO.EACCES;
   return {
@@ -54,12 +54,12 @@ function verdict(
   };
 }
 
-function effectOf(open: Reply, passthrough: Reply, access: Access): Verdict {
-  if (open.kind === "none") return verdict("deny", { rule: "default", reason: open.reason, obligations: [] });
+function effectOf(open: Reply, passthrough: Reply, access: Access): Ruling {
+  if (open.kind === "none") return ruling("deny", { rule: "default", reason: open.reason, obligations: [] });
   const obligations = [...(open.obligations ?? []), ...(passthrough.kind === "none" ? [] : (passthrough.obligations ?? []))];
   if (open.kind === "effect") {
     const { effect, errno } = open;
-    return verdict(effect, {
+    return ruling(effect, {
       rule: label(open.rule, effect),
       reason: open.reason ?? `the policy says ${effect} for ${access}`,
       obligations,
@@ -67,15 +67,15 @@ function effectOf(open: Reply, passthrough: Reply, access: Access): Verdict {
     });
   }
   if (!open.allowed)
-    return verdict("deny", { rule: label(open.rule, "deny"), reason: open.reason ?? `the policy does not allow ${access}`, obligations });
+    return ruling("deny", { rule: label(open.rule, "deny"), reason: open.reason ?? `the policy does not allow ${access}`, obligations });
   if (passthrough.kind === "boolean" && passthrough.allowed)
-    return verdict("grant", {
+    return ruling("grant", {
       rule: label(open.rule, "allow"),
       reason: open.reason ?? `the policy allows ${access} and passthrough`,
       obligations,
     });
   const { rule, reason } = passthrough.kind === "none" ? { rule: undefined, reason: passthrough.reason } : passthrough;
-  return verdict("mediate", {
+  return ruling("mediate", {
     rule: label(rule, "no-passthrough"),
     reason: reason ?? `the policy allows ${access}, but not passthrough`,
     obligations,
@@ -89,7 +89,7 @@ export function pairsOf(question: Question): { access: Access; path: string }[] 
 }
 
 /** The strictest over all pairs. Rejects if the engine does. The answer has no scope: callers that know more add it. */
-export async function askTwoQuestions(question: Question, askAll: AskAll): Promise<Verdict> {
+export async function askTwoQuestions(question: Question, askAll: AskAll): Promise<Ruling> {
   const pairs = pairsOf(question);
   const asks = pairs.flatMap((pair): Ask[] => [
     { action: "open", ...pair },

@@ -34,15 +34,15 @@ export function showSource(source, rule) {
   if (hit !== null) hit.scrollIntoView({ block: "nearest" });
 }
 
-function described(title, verdict) {
+function described(title, ruling) {
   const part = document.createElement("div");
   const list = document.createElement("dl");
   const say = (term, text, className) => list.append(element("dt", term), element("dd", text, className));
-  say("Effect", verdict.errno === 0 ? verdict.effect : `${verdict.effect} (errno ${verdict.errno})`, verdict.effect);
-  say("Rule", verdict.rule);
-  say("Reason", verdict.reason);
-  for (const { name, value } of verdict.obligations) say("Obligation", `${name}: ${value}`);
-  say("A mount may keep it", verdict.kept);
+  say("Effect", ruling.errno === 0 ? ruling.effect : `${ruling.effect} (errno ${ruling.errno})`, ruling.effect);
+  say("Rule", ruling.rule);
+  say("Reason", ruling.reason);
+  for (const { name, value } of ruling.obligations) say("Obligation", `${name}: ${value}`);
+  say("A mount may keep it", ruling.kept);
   part.append(element("h3", title), list);
   return part;
 }

@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type ClientDuplexStream, credentials, type ServiceError } from "@grpc/grpc-js";
 import { NO_FACTS, wire } from "@sluice/decision-api";
-import type { Policy, PolicyBackend, Verdict } from "@sluice/policy-backends";
+import type { Policy, PolicyBackend, Ruling } from "@sluice/policy-backends";
 import { createRegistry } from "@sluice/runtime/metrics";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { type DecisionService, type DecisionServiceOptions, startDecisionService } from "./index.js";
@@ -242,7 +242,7 @@ function backendOf(evaluate: Policy["evaluate"]): PolicyBackend {
 describe("a slow backend", () => {
   it("whose answers all come at once gives more of them than one message may hold", async () => {
     let answer: () => void = () => undefined;
-    const all = new Promise<Verdict>((resolve) => {
+    const all = new Promise<Ruling>((resolve) => {
       answer = () => resolve({ effect: "grant", errno: 0, rule: "r", reason: "€".repeat(4_096), obligations: [] });
     });
     let asked = 0;

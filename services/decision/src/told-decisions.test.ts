@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { credentials } from "@grpc/grpc-js";
 import { wire } from "@sluice/decision-api";
-import { loadPolicy, type PolicyBackend, type Verdict } from "@sluice/policy-backends";
+import { loadPolicy, type PolicyBackend, type Ruling } from "@sluice/policy-backends";
 import { createLogger } from "@sluice/runtime";
 import { createRegistry } from "@sluice/runtime/metrics";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -46,9 +46,9 @@ describe("a decision", () => {
     const log = join(directory, "decisions.log");
     const { policy: ready } = loadPolicy(Buffer.from("version: 1\ndefault: grant\n"), "p", "p");
     let answer: (() => void) | undefined;
-    const evaluate = (asked: Parameters<typeof ready.evaluate>[0]): Promise<Verdict> =>
+    const evaluate = (asked: Parameters<typeof ready.evaluate>[0]): Promise<Ruling> =>
       new Promise((resolve) => {
-        answer = (): void => resolve(ready.evaluate(asked) as Verdict);
+        answer = (): void => resolve(ready.evaluate(asked) as Ruling);
       });
     const backend: PolicyBackend = {
       name: "slow",

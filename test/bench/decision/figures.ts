@@ -7,7 +7,7 @@ export interface Figure {
   bound?: { kind: "most" | "least"; value: number; unit: string };
 }
 
-function verdict({ value, bound }: Figure): string {
+function outcome({ value, bound }: Figure): string {
   if (value === undefined || bound === undefined) return "told";
   const met = bound.kind === "most" ? value <= bound.value : value >= bound.value;
   return `${value.toPrecision(3)} ${bound.unit}, ${bound.kind === "most" ? "≤" : "≥"} ${bound.value} ${met ? "met" : "NOT MET"}`;
@@ -15,5 +15,5 @@ function verdict({ value, bound }: Figure): string {
 
 export function printFigures(figures: readonly Figure[]): void {
   const width = Math.max(...figures.map(({ name }) => name.length));
-  for (const figure of figures) process.stdout.write(`${figure.name.padEnd(width)}  ${verdict(figure)}  (${figure.measured})\n`);
+  for (const figure of figures) process.stdout.write(`${figure.name.padEnd(width)}  ${outcome(figure)}  (${figure.measured})\n`);
 }

@@ -7,13 +7,13 @@ import { causeOf } from "./causes.js";
 import { CURVE_FIGURES, type CurveFigure, type Limit, LIMITS, PHASE_FIGURES, type PhaseFigure } from "./figure-list.js";
 import { formatRatio } from "./format.js";
 
-export interface Verdict {
+export interface FigureOutcome {
   what: string;
   /** The storage of the layers, or "" if there is one measurement in all. */
   on: string;
   wanted: string;
   found: string;
-  verdict: "met" | "short" | "told" | "not measured";
+  outcome: "met" | "short" | "told" | "not measured";
   /** Short by its median, where the upper quartile reaches what is wanted. */
   withinSpread?: boolean;
   /** Of what is short. */
@@ -22,14 +22,14 @@ export interface Verdict {
 
 const NOT_KNOWN = "not known";
 
-function verdictOn(
+function outcomeOf(
   figure: { what: string; atLeast: number },
   ratio: Spread,
   phase: string,
-): Pick<Verdict, "verdict" | "cause" | "withinSpread"> {
-  if (figure.atLeast === 0) return { verdict: "told", cause: "" };
-  if (ratio.median >= figure.atLeast) return { verdict: "met", cause: "" };
-  return { verdict: "short", withinSpread: ratio.high >= figure.atLeast, cause: causeOf(figure.what, phase) || NOT_KNOWN };
+): Pick<FigureOutcome, "outcome" | "cause" | "withinSpread"> {
+  if (figure.atLeast === 0) return { outcome: "told", cause: "" };
+  if (ratio.median >= figure.atLeast) return { outcome: "met", cause: "" };
+  return { outcome: "short", withinSpread: ratio.high >= figure.atLeast, cause: causeOf(figure.what, phase) || NOT_KNOWN };
 }
 
 const exactly = (value: number): Spread => ({ median: value, low: value, high: value });
@@ -45,25 +45,25 @@ function phasesOf({ phases }: PhaseFigure, results: readonly PhaseResult[]): rea
   return typeof phases === "string" ? results.filter(({ group }) => group === phases) : results.filter(({ name }) => phases.includes(name));
 }
 
-function judgePhases(figure: PhaseFigure, { layersOn, results }: StorageReport, peers: readonly string[]): Verdict[] {
+function judgePhases(figure: PhaseFigure, { layersOn, results }: StorageReport, peers: readonly string[]): FigureOutcome[] {
   const found = phasesOf(figure, results).flatMap((result) => {
     const ratio = judged(result, figure, peers);
     return ratio === undefined ? [] : [{ name: result.name, ratio }];
   });
   const common = { on: layersOn, wanted: figure.atLeast === 0 ? "" : `≥ ${figure.atLeast.toFixed(2)}` };
-  if (found.length === 0) return [{ ...common, what: figure.what, found: "–", verdict: "not measured", cause: "" }];
+  if (found.length === 0) return [{ ...common, what: figure.what, found: "–", outcome: "not measured", cause: "" }];
   if (figure.mean) {
     const mean = geometricMean(found.map(({ ratio }) => ratio.median));
-    return [{ ...common, what: figure.what, found: mean.toFixed(2), ...verdictOn(figure, exactly(mean), "") }];
+    return [{ ...common, what: figure.what, found: mean.toFixed(2), ...outcomeOf(figure, exactly(mean), "") }];
   }
   return found.map(({ name, ratio }) => {
-    return { ...common, what: `${figure.what}: ${name}`, found: formatRatio(ratio), ...verdictOn(figure, ratio, name) };
+    return { ...common, what: `${figure.what}: ${name}`, found: formatRatio(ratio), ...outcomeOf(figure, ratio, name) };
   });
 }
 
 const rounded = (value: number): string => (value >= 1000 ? Math.round(value).toLocaleString("en") : String(Number(value.toPrecision(3))));
 
-function judgeLimit(limit: Limit, { scale, costs }: BenchReport): Verdict {
+function judgeLimit(limit: Limit, { scale, costs }: BenchReport): FigureOutcome {
   const points = [
     ...scale.map(({ experiment, ...point }) => ({ ...point, of: "scale", name: experiment, at: point.at })),
     ...costs.map(({ cost, ...point }) => ({ ...point, of: "costs", name: cost, at: undefined })),
@@ -72,14 +72,14 @@ function judgeLimit(limit: Limit, { scale, costs }: BenchReport): Verdict {
     (one) => one.of === limit.of && one.name === limit.name && one.subject === limit.subject && one.at === limit.at,
   );
   const common = { what: limit.what, on: "", wanted: `≤ ${rounded(limit.most)} ${limit.unit}` };
-  if (!point) return { ...common, found: "–", verdict: "not measured", cause: "" };
+  if (!point) return { ...common, found: "–", outcome: "not measured", cause: "" };
   const { median } = spreadOf(point.values);
   const short = !(median <= limit.most);
   const cause = short ? causeOf(limit.what, "") || NOT_KNOWN : "";
-  return { ...common, found: `${rounded(median)} ${limit.unit}`, verdict: short ? "short" : "met", cause };
+  return { ...common, found: `${rounded(median)} ${limit.unit}`, outcome: short ? "short" : "met", cause };
 }
 
-function judgeCurve(figure: CurveFigure, { scale, subjects }: BenchReport): Verdict {
+function judgeCurve(figure: CurveFigure, { scale, subjects }: BenchReport): FigureOutcome {
   const at = (subject: string, amount: number): ScalePoint | undefined =>
     scale.find((one) => {
       return one.experiment === figure.name && one.quantity === figure.quantity && one.subject === subject && one.at === amount;
@@ -88,16 +88,16 @@ function judgeCurve(figure: CurveFigure, { scale, subjects }: BenchReport): Verd
   const peers = subjects.filter(({ kind }) => kind === "peer").map(({ name }) => at(name, figure.at));
   const others = (figure.against === "peers" ? peers : [at("sluice", figure.against)]).filter((point) => point !== undefined);
   const common = { what: figure.what, on: "", wanted: `≥ ${figure.atLeast.toFixed(2)}` };
-  if (!own || others.length === 0) return { ...common, found: "–", verdict: "not measured", cause: "" };
+  if (!own || others.length === 0) return { ...common, found: "–", outcome: "not measured", cause: "" };
   const ratios = others.map((other) => {
     const [ours, theirs] = [spreadOf(own.values).median, spreadOf(other.values).median];
     return own.unit === "operations/s" ? ours / theirs : theirs / ours;
   });
   const ratio = Math.min(...ratios);
-  return { ...common, found: ratio.toFixed(2), ...verdictOn(figure, exactly(ratio), "") };
+  return { ...common, found: ratio.toFixed(2), ...outcomeOf(figure, exactly(ratio), "") };
 }
 
-export function judgeFigures(report: BenchReport): Verdict[] {
+export function judgeFigures(report: BenchReport): FigureOutcome[] {
   const peers = report.subjects.filter(({ kind }) => kind === "peer").map(({ name }) => name);
   return [
     ...PHASE_FIGURES.flatMap((figure) => report.storages.flatMap((storage) => judgePhases(figure, storage, peers))),

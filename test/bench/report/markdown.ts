@@ -30,9 +30,9 @@ function resultsOf(report: BenchReport, folder: string): string {
   return parts.join("\n\n");
 }
 
-function verdictsOf(report: BenchReport): string {
-  const verdicts = judgeFigures(report);
-  const count = (wanted: string): number => verdicts.filter(({ verdict }) => verdict === wanted).length;
+function outcomesOf(report: BenchReport): string {
+  const outcomes = judgeFigures(report);
+  const count = (wanted: string): number => outcomes.filter(({ outcome }) => outcome === wanted).length;
   const line = `${count("met")} met, ${count("short")} short, ${count("not measured")} not measured.`;
   const { causes, ...table } = figuresTable(report);
   return [line, tableOf(table), "Causes:", causes.map((cause, at) => `${at + 1}. ${cause}`).join("\n")].join("\n\n");
@@ -48,7 +48,7 @@ const PARTS: Readonly<Record<string, (report: BenchReport, folder: string) => st
         .join("\n"),
     ].join("\n\n"),
   subjects: (report) => report.subjects.map(({ name, about }) => `- ${name}: ${about}`).join("\n"),
-  figures: verdictsOf,
+  figures: outcomesOf,
   results: resultsOf,
   memory: (report) => report.storages.flatMap((storage) => headed(memoryTable(storage))).join("\n\n"),
   scale: (report) => scaleTables(report).flatMap(headed).join("\n\n"),

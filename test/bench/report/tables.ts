@@ -95,10 +95,10 @@ export function costsTable({ costs }: BenchReport): Table | undefined {
 
 /** The judgements, and below them the causes they point to by number. */
 export function figuresTable(report: BenchReport): Table & { causes: readonly string[] } {
-  const verdicts = judgeFigures(report);
-  const causes = [...new Set(verdicts.map(({ cause }) => cause).filter(Boolean))];
-  const rows = verdicts.map(({ what, on, wanted, found, verdict, withinSpread, cause }) => {
-    const judged = withinSpread ? `${verdict}, within the spread` : verdict;
+  const outcomes = judgeFigures(report);
+  const causes = [...new Set(outcomes.map(({ cause }) => cause).filter(Boolean))];
+  const rows = outcomes.map(({ what, on, wanted, found, outcome, withinSpread, cause }) => {
+    const judged = withinSpread ? `${outcome}, within the spread` : outcome;
     return [what, on, wanted, found, judged, cause === "" ? "" : `(${causes.indexOf(cause) + 1})`];
   });
   const title = "Figures (reported, never an error)";

@@ -21,7 +21,7 @@ export interface Failure {
   sluice: unknown;
 }
 
-export interface Verdict {
+export interface RoundOutcome {
   failures: Failure[];
   /** How often each intended difference was seen, by name. */
   intended: Map<string, number>;
@@ -38,13 +38,13 @@ function same({ mode }: Setting, one: unknown, other: unknown): boolean {
 }
 
 class Comparison {
-  readonly verdict: Verdict;
+  readonly outcome: RoundOutcome;
   readonly #setting: Setting;
   #ended = false;
 
-  constructor(setting: Setting, verdict: Verdict) {
+  constructor(setting: Setting, outcome: RoundOutcome) {
     this.#setting = setting;
-    this.verdict = verdict;
+    this.outcome = outcome;
   }
 
   compare(sequence: NamedSequence, steps: readonly Step[], trees: RoundResult["trees"]): Failure | undefined {
@@ -87,7 +87,7 @@ class Comparison {
   }
 
   #count({ name }: IntendedDifference): void {
-    this.verdict.intended.set(name, (this.verdict.intended.get(name) ?? 0) + 1);
+    this.outcome.intended.set(name, (this.outcome.intended.get(name) ?? 0) + 1);
   }
 
   #trees(sequence: NamedSequence, steps: readonly Step[], { kernel, sluice }: RoundResult["trees"]): Failure | undefined {
@@ -142,18 +142,18 @@ function lasting(line: string | undefined, byKernel: boolean): string | undefine
   return byKernel ? line?.replace(/ atime=\S+/, "") : line;
 }
 
-export function compareRound(setting: Setting, sequences: readonly NamedSequence[], result: RoundResult): Verdict {
-  const verdict: Verdict = { failures: [], intended: new Map(intendedDifferences.map(({ name }) => [name, 0])) };
+export function compareRound(setting: Setting, sequences: readonly NamedSequence[], result: RoundResult): RoundOutcome {
+  const outcome: RoundOutcome = { failures: [], intended: new Map(intendedDifferences.map(({ name }) => [name, 0])) };
   for (const sequence of sequences) {
-    const failure = new Comparison(setting, verdict).compare(sequence, result.steps.get(sequence.name) ?? [], result.trees);
-    if (failure !== undefined) verdict.failures.push(failure);
+    const failure = new Comparison(setting, outcome).compare(sequence, result.steps.get(sequence.name) ?? [], result.trees);
+    if (failure !== undefined) outcome.failures.push(failure);
   }
   if (result.trouble !== undefined) {
     const name = result.trouble.split(":")[0];
     const sequence = sequences.find((one) => one.name === name) ?? sequences[0];
-    if (sequence !== undefined) verdict.failures.unshift({ sequence, where: "the whole run", kernel: "ends", sluice: result.trouble });
+    if (sequence !== undefined) outcome.failures.unshift({ sequence, where: "the whole run", kernel: "ends", sluice: result.trouble });
   }
-  return verdict;
+  return outcome;
 }
 
 export function describeFailure({ where, kernel, sluice, sequence }: Failure): string {

@@ -144,8 +144,8 @@ describe("authzen", () => {
         },
       }),
     };
-    const verdict = await (await open()).evaluate(wholeQuestion());
-    expect(verdict).toMatchObject({
+    const ruling = await (await open()).evaluate(wholeQuestion());
+    expect(ruling).toMatchObject({
       effect: "mediate",
       reason: "metered",
       obligations: [
@@ -153,7 +153,7 @@ describe("authzen", () => {
         { name: "step-up", value: "{}" },
       ],
     });
-    expect(verdict.scope).toBeUndefined();
+    expect(ruling.scope).toBeUndefined();
   });
 
   it.each([

@@ -1,7 +1,7 @@
 /** Table cases for a policy: questions with the expected answers. Read from YAML, run against a policy of any kind. */
 import { DENIAL_ERRNO, type Effect } from "@sluice/decision-api";
 import { z } from "zod";
-import type { Policy, Verdict } from "../backend.js";
+import type { Policy, Ruling } from "../backend.js";
 import { type DocumentWords, parseYaml, validateYaml } from "../document/yaml-document.js";
 import { PolicyError } from "../rules/problem.js";
 import { DESCRIBED_SHAPE, questionOf } from "./described-question.js";
@@ -59,7 +59,7 @@ export type PolicyCase = Omit<z.infer<typeof policyCase>, "expect"> & { expect: 
 /** Of one case: the differences from its expectations, in words; empty if there are none. */
 export interface CaseOutcome {
   differences: readonly string[];
-  verdict: Verdict | undefined;
+  ruling: Ruling | undefined;
 }
 
 /** Throws `PolicyError` with every mistake in the file. */
@@ -76,16 +76,16 @@ export function readPolicyCases(text: string, file: string): readonly PolicyCase
   }));
 }
 
-function differencesOf(verdict: Verdict, { expect }: PolicyCase): string[] {
+function differencesOf(ruling: Ruling, { expect }: PolicyCase): string[] {
   const differences: string[] = [];
   const compare = (what: string, wanted: unknown, found: unknown): void => {
     if (wanted !== undefined && wanted !== found)
       differences.push(`${what} is ${JSON.stringify(found ?? "none")}, not ${JSON.stringify(wanted)}`);
   };
-  compare("effect", expect.effect satisfies Effect | undefined, verdict.effect);
-  compare("rule", expect.rule, verdict.rule);
-  compare("errno", expect.errno === undefined ? undefined : DENIAL_ERRNO[expect.errno], verdict.errno);
-  const found = new Map(verdict.obligations.map(({ name, value }) => [name, value]));
+  compare("effect", expect.effect satisfies Effect | undefined, ruling.effect);
+  compare("rule", expect.rule, ruling.rule);
+  compare("errno", expect.errno === undefined ? undefined : DENIAL_ERRNO[expect.errno], ruling.errno);
+  const found = new Map(ruling.obligations.map(({ name, value }) => [name, value]));
   for (const [name, value] of Object.entries(expect.obligations ?? {})) compare(`obligation ${name}`, String(value), found.get(name));
   return differences;
 }
@@ -93,9 +93,9 @@ function differencesOf(verdict: Verdict, { expect }: PolicyCase): string[] {
 /** A policy that gives no answer differs from every expectation. */
 export async function runPolicyCase(policy: Policy, each: PolicyCase): Promise<CaseOutcome> {
   try {
-    const verdict = await policy.evaluate(questionOf(each, `case-${each.line}`, policy.capabilities));
-    return { differences: differencesOf(verdict, each), verdict };
+    const ruling = await policy.evaluate(questionOf(each, `case-${each.line}`, policy.capabilities));
+    return { differences: differencesOf(ruling, each), ruling };
   } catch (error) {
-    return { differences: [`no answer: ${(error as Error).message}`], verdict: undefined };
+    return { differences: [`no answer: ${(error as Error).message}`], ruling: undefined };
   }
 }

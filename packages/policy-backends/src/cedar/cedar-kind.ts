@@ -1,7 +1,7 @@
 /** `kind: cedar`: Cedar policies, evaluated here, in threads with a time budget. The facts they look at are known, so answers are cached. */
 import { type Access, ALL_ACCESSES, type CacheScope, type Question, type ResourceFact, type SubjectField } from "@sluice/decision-api";
 import { z } from "zod";
-import type { Verdict } from "../backend.js";
+import type { Ruling } from "../backend.js";
 import { DEFAULT_HEAD_BYTES, HEAD_BYTES_REMEDY, headBytesSchema } from "../document/head-bytes.js";
 import { positionAt } from "../document/position.js";
 import { durationMs, durationSchema } from "../document/duration.js";
@@ -153,11 +153,11 @@ class CedarEngine implements Engine {
     this.ruleCount = uses.policies.length;
   }
 
-  async evaluate(question: Question): Promise<Verdict> {
+  async evaluate(question: Question): Promise<Ruling> {
     const unknown = unknownFacts(question, this.looksAt).map(unknownFact);
-    const verdict = await askTwoQuestions(question, (asks) => this.askAll(question, asks, unknown));
-    if (unknown.length > 0) return verdict;
-    return { ...verdict, scope: { subtree: undefined, ...this.scope, accesses: question.accesses, ttlMs: undefined } };
+    const ruling = await askTwoQuestions(question, (asks) => this.askAll(question, asks, unknown));
+    if (unknown.length > 0) return ruling;
+    return { ...ruling, scope: { subtree: undefined, ...this.scope, accesses: question.accesses, ttlMs: undefined } };
   }
 
   private async askAll(question: Question, asks: readonly Ask[], unknown: readonly UnknownFact[]): Promise<readonly Reply[]> {

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Question } from "@sluice/decision-api";
 import { afterAll, afterEach, describe, expect, it } from "vitest";
-import type { PolicyBackend, Verdict } from "../backend.js";
+import type { PolicyBackend, Ruling } from "../backend.js";
 import { backendContract } from "../contract-suite.js";
 import { wholeQuestion } from "../testing/standard-policy.js";
 import { openPolicyFile } from "../file-backend.js";
@@ -25,7 +25,7 @@ function file(policies: string, options = "xattrs: [user.class]\nthreads: 1\n"):
   return path;
 }
 
-async function open(policies: string, options?: string): Promise<(question: Question) => Promise<Verdict>> {
+async function open(policies: string, options?: string): Promise<(question: Question) => Promise<Ruling>> {
   const backend = await openPolicyFile(file(policies, options));
   opened.push(backend);
   return async (question) => backend.policy.evaluate(question);
@@ -68,9 +68,9 @@ describe("cedar", () => {
     const { subject } = wholeQuestion();
     expect((await ask(wholeQuestion())).effect).toBe("grant");
     expect((await ask(wholeQuestion({ subject: { ...subject, uid: 2 } }))).effect).toBe("deny");
-    const verdict = await ask(wholeQuestion({ subject: { ...subject, groups: [4, 5] } }));
-    expect(verdict).toMatchObject({ effect: "deny", rule: "g5" });
-    expect(verdict.scope?.subject).toEqual(["uid", "gid", "groups"]);
+    const ruling = await ask(wholeQuestion({ subject: { ...subject, groups: [4, 5] } }));
+    expect(ruling).toMatchObject({ effect: "deny", rule: "g5" });
+    expect(ruling.scope?.subject).toEqual(["uid", "gid", "groups"]);
     expect((await ask(wholeQuestion({ lookedFor: [] }))).effect).toBe("deny");
   });
 

@@ -3,21 +3,21 @@
  * the other may each know of a part of it. The strictest answer holds, so that asking for more is never laxer.
  */
 import { type Question, strictest } from "@sluice/decision-api";
-import type { Verdict } from "../backend.js";
+import type { Ruling } from "../backend.js";
 import { pairsOf } from "../two-questions.js";
 
-export function byPair(question: Question, evaluate: (question: Question) => Verdict | Promise<Verdict>): Verdict | Promise<Verdict> {
+export function byPair(question: Question, evaluate: (question: Question) => Ruling | Promise<Ruling>): Ruling | Promise<Ruling> {
   if (question.accesses.length === 1 && question.resource.paths.length === 1) return evaluate(question);
-  const verdicts = pairsOf(question).map(({ access, path }) =>
+  const rulings = pairsOf(question).map(({ access, path }) =>
     evaluate({ ...question, accesses: [access], resource: { ...question.resource, paths: [path] } }),
   );
   const several = question.resource.paths.length > 1;
-  if (verdicts.every((verdict): verdict is Verdict => !(verdict instanceof Promise))) return whole(verdicts, several);
-  return Promise.all(verdicts.map((verdict) => Promise.resolve(verdict))).then((settled) => whole(settled, several));
+  if (rulings.every((ruling): ruling is Ruling => !(ruling instanceof Promise))) return whole(rulings, several);
+  return Promise.all(rulings.map((ruling) => Promise.resolve(ruling))).then((settled) => whole(settled, several));
 }
 
 /** Of several names no subtree holds all. */
-function whole(verdicts: readonly Verdict[], several: boolean): Verdict {
-  const verdict = strictest(verdicts);
-  return several && verdict.scope !== undefined ? { ...verdict, scope: { ...verdict.scope, subtree: undefined } } : verdict;
+function whole(rulings: readonly Ruling[], several: boolean): Ruling {
+  const ruling = strictest(rulings);
+  return several && ruling.scope !== undefined ? { ...ruling, scope: { ...ruling.scope, subtree: undefined } } : ruling;
 }

@@ -1,7 +1,7 @@
 /** `kind: chain`: policies are tried in order, and the first one of which a rule matches holds. */
 import { mergeScopes, type Question } from "@sluice/decision-api";
 import { z } from "zod";
-import type { Verdict } from "../backend.js";
+import type { Ruling } from "../backend.js";
 import type { NamedEngine, PolicyKind } from "../policy-kind.js";
 import { byPair } from "./by-pair.js";
 import { combined, loadParts } from "./parts.js";
@@ -14,18 +14,18 @@ export const PART_REMEDY = "write the name of a policy file, or a configuration 
 const schema = z.strictObject({ kind: z.literal("chain"), revision: z.number().int().min(0).optional(), policies: partsSchema });
 
 /** No rule of a policy matched: another one may know more. */
-export const abstains = ({ rule }: Verdict): boolean => rule === "default";
+export const abstains = ({ rule }: Ruling): boolean => rule === "default";
 
-function from(parts: readonly NamedEngine[], at: number, tried: readonly Verdict[], question: Question): Verdict | Promise<Verdict> {
+function from(parts: readonly NamedEngine[], at: number, tried: readonly Ruling[], question: Question): Ruling | Promise<Ruling> {
   const { engine } = parts[at] as NamedEngine;
-  const verdict = engine.evaluate(question);
-  const go = (found: Verdict): Verdict | Promise<Verdict> => {
+  const ruling = engine.evaluate(question);
+  const go = (found: Ruling): Ruling | Promise<Ruling> => {
     const all = [...tried, found];
     if (abstains(found) && at + 1 < parts.length) return from(parts, at + 1, all, question);
     // Those that said nothing were looked into, too.
     return all.length === 1 ? found : { ...found, scope: mergeScopes(all) };
   };
-  return verdict instanceof Promise ? verdict.then(go) : go(verdict);
+  return ruling instanceof Promise ? ruling.then(go) : go(ruling);
 }
 
 export const chainKind: PolicyKind<z.infer<typeof schema>> = {

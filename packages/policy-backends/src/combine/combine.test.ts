@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { type Effect, STRICTNESS } from "@sluice/decision-api";
 import fc from "fast-check";
 import { afterAll, describe, expect, it } from "vitest";
-import type { PolicyBackend, Verdict } from "../backend.js";
+import type { PolicyBackend, Ruling } from "../backend.js";
 import { backendContract } from "../contract-suite.js";
 import { STANDARD_POLICY, wholeQuestion } from "../testing/standard-policy.js";
 import { openPolicyFile } from "../file-backend.js";
@@ -23,7 +23,7 @@ const rules = (text: string, fallback = "grant"): string => file(`version: 1\nde
 
 async function withPolicy(
   text: string,
-  use: (ask: (change?: Parameters<typeof wholeQuestion>[0]) => Promise<Verdict>, backend: PolicyBackend) => Promise<void>,
+  use: (ask: (change?: Parameters<typeof wholeQuestion>[0]) => Promise<Ruling>, backend: PolicyBackend) => Promise<void>,
   events: BackendEvents = NO_BACKEND_EVENTS,
 ): Promise<void> {
   const backend = await openPolicyFile(file(text), events);

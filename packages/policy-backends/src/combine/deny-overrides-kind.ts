@@ -1,7 +1,7 @@
 /** `kind: deny-overrides`: all policies are asked, and the strictest answer of those of which a rule matches holds. */
 import { mergeScopes, type Question, strictest } from "@sluice/decision-api";
 import { z } from "zod";
-import type { Verdict } from "../backend.js";
+import type { Ruling } from "../backend.js";
 import type { NamedEngine, PolicyKind } from "../policy-kind.js";
 import { byPair } from "./by-pair.js";
 import { abstains, PART_REMEDY, partsSchema } from "./chain-kind.js";
@@ -9,15 +9,15 @@ import { combined, loadParts } from "./parts.js";
 
 const schema = z.strictObject({ kind: z.literal("deny-overrides"), revision: z.number().int().min(0).optional(), policies: partsSchema });
 
-function weigh(verdicts: readonly Verdict[]): Verdict {
-  const matched = verdicts.filter((verdict) => !abstains(verdict));
-  return { ...strictest(matched.length === 0 ? verdicts : matched), scope: mergeScopes(verdicts) };
+function weigh(rulings: readonly Ruling[]): Ruling {
+  const matched = rulings.filter((ruling) => !abstains(ruling));
+  return { ...strictest(matched.length === 0 ? rulings : matched), scope: mergeScopes(rulings) };
 }
 
-function ofAll(parts: readonly NamedEngine[], question: Question): Verdict | Promise<Verdict> {
-  const verdicts = parts.map(({ engine }) => engine.evaluate(question));
-  if (verdicts.every((verdict): verdict is Verdict => !(verdict instanceof Promise))) return weigh(verdicts);
-  return Promise.all(verdicts.map((verdict) => Promise.resolve(verdict))).then(weigh);
+function ofAll(parts: readonly NamedEngine[], question: Question): Ruling | Promise<Ruling> {
+  const rulings = parts.map(({ engine }) => engine.evaluate(question));
+  if (rulings.every((ruling): ruling is Ruling => !(ruling instanceof Promise))) return weigh(rulings);
+  return Promise.all(rulings.map((ruling) => Promise.resolve(ruling))).then(weigh);
 }
 
 export const denyOverridesKind: PolicyKind<z.infer<typeof schema>> = {

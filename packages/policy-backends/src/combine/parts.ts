@@ -1,6 +1,6 @@
 /** The parts of combinators: other policies, loaded together and disposed of together. */
 import { type Access, type Question, uniteFactNeeds } from "@sluice/decision-api";
-import type { Verdict } from "../backend.js";
+import type { Ruling } from "../backend.js";
 import type { Engine, LoadContext, LooksAt, NamedEngine } from "../policy-kind.js";
 
 /** Rejects with `PolicyError` of the first that does not check, and holds none of the others then. */
@@ -34,7 +34,7 @@ function remoteRevisionOf(engines: readonly Engine[]): (() => string) | undefine
 }
 
 /** An engine made of these, but for how it answers. */
-export function combined(parts: readonly NamedEngine[], evaluate: (question: Question) => Verdict | Promise<Verdict>): Engine {
+export function combined(parts: readonly NamedEngine[], evaluate: (question: Question) => Ruling | Promise<Ruling>): Engine {
   const engines = parts.map(({ engine }) => engine);
   return {
     evaluate,

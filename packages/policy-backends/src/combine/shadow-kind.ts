@@ -5,7 +5,7 @@
  */
 import type { Question } from "@sluice/decision-api";
 import { z } from "zod";
-import type { Verdict } from "../backend.js";
+import type { Ruling } from "../backend.js";
 import type { BackendEvents, Engine, PolicyKind } from "../policy-kind.js";
 import { PART_REMEDY, partSchema } from "./chain-kind.js";
 import { combined, loadParts } from "./parts.js";
@@ -22,11 +22,11 @@ const MAX_BEHIND = 1_024;
 /** Asked in one turn of the event loop, so that those who wait for an answer are not behind the candidate. */
 const A_TURN = 16;
 
-const key = ({ effect, errno, obligations }: Verdict): string =>
+const key = ({ effect, errno, obligations }: Ruling): string =>
   JSON.stringify([effect, errno, obligations.map(({ name, value }) => `${name}=${value}`).sort()]);
 
 class Candidate {
-  private readonly waiting: { question: Question; inForce: Verdict }[] = [];
+  private readonly waiting: { question: Question; inForce: Ruling }[] = [];
   private underWay = 0;
   private scheduled = false;
 
@@ -35,7 +35,7 @@ class Candidate {
     private readonly events: BackendEvents,
   ) {}
 
-  compare(question: Question, inForce: Verdict): void {
+  compare(question: Question, inForce: Ruling): void {
     if (this.waiting.length + this.underWay >= MAX_BEHIND) {
       this.events.shadowSkipped();
       return;
@@ -54,7 +54,7 @@ class Candidate {
     });
   }
 
-  private async ask(question: Question, inForce: Verdict): Promise<void> {
+  private async ask(question: Question, inForce: Ruling): Promise<void> {
     this.underWay++;
     try {
       const candidate = await this.engine.evaluate(question);
@@ -82,13 +82,13 @@ export const shadowKind: PolicyKind<z.infer<typeof schema>> = {
     );
     const [inForce, beside] = parts.map(({ engine }) => engine) as [Engine, Engine];
     const candidate = new Candidate(beside, context.events);
-    const tell = (question: Question, verdict: Verdict): Verdict => {
-      candidate.compare(question, verdict);
-      return verdict;
+    const tell = (question: Question, ruling: Ruling): Ruling => {
+      candidate.compare(question, ruling);
+      return ruling;
     };
     const all = combined(parts, (question) => {
-      const verdict = inForce.evaluate(question);
-      return verdict instanceof Promise ? verdict.then((late) => tell(question, late)) : tell(question, verdict);
+      const ruling = inForce.evaluate(question);
+      return ruling instanceof Promise ? ruling.then((late) => tell(question, late)) : tell(question, ruling);
     });
     return {
       ...all,

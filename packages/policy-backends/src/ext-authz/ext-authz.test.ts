@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import type { PolicyBackend, Verdict } from "../backend.js";
+import type { PolicyBackend, Ruling } from "../backend.js";
 import { backendContract } from "../contract-suite.js";
 import { wholeQuestion } from "../testing/standard-policy.js";
 import { openPolicyFile } from "../file-backend.js";
@@ -53,7 +53,7 @@ async function open(options = "", target = standIn.target): Promise<PolicyBacken
   writeFileSync(path, `kind: ext-authz\ntarget: ${target}\n${options}`);
   return openPolicyFile(path);
 }
-async function ask(response: unknown): Promise<Verdict> {
+async function ask(response: unknown): Promise<Ruling> {
   respond = () => response;
   const backend = await open();
   opened.push(backend);

@@ -3,7 +3,7 @@ import { type Decision, factNeedsOf, type Question } from "@sluice/decision-api"
 import type { TlsFiles } from "@sluice/decision-client";
 import { connectDecider, whenReady } from "@sluice/decision-client/connect";
 import { z } from "zod";
-import type { Verdict } from "../backend.js";
+import type { Ruling } from "../backend.js";
 import type { Engine, LoadContext, LooksAt, PolicyKind } from "../policy-kind.js";
 import { looksAtOf, REMOTE_REMEDIES, REMOTE_SHAPE, timeoutMsOf } from "../remote/remote-options.js";
 
@@ -80,17 +80,17 @@ class GrpcEngine implements Engine {
     });
   }
 
-  async evaluate(question: Question): Promise<Verdict> {
+  async evaluate(question: Question): Promise<Ruling> {
     this.underWay++;
     try {
-      return this.verdictOf(await this.decider.decide(question, undefined));
+      return this.rulingOf(await this.decider.decide(question, undefined));
     } finally {
       this.underWay--;
       if (this.underWay === 0) this.onIdle?.();
     }
   }
 
-  private verdictOf({ effect, errno, rule, reason, obligations, scope, onOutage, source }: Decision): Verdict {
+  private rulingOf({ effect, errno, rule, reason, obligations, scope, onOutage, source }: Decision): Ruling {
     // What to do without a decision is for the mount to say, not for a guess made in between.
     if (source === "outage" || source === "stale") throw new Error(`the other decision service gives no decision: ${reason}`);
     const split = (this.decider.status().split?.length ?? 0) > 0;

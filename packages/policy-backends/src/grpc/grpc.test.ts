@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { type sendUnaryData, Server, ServerCredentials, type ServerUnaryCall, type ServerWritableStream } from "@grpc/grpc-js";
 import { capabilitiesToProto, decisionToProto, questionFromProto, wire } from "@sluice/decision-api";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { Policy, PolicyBackend, Verdict } from "../backend.js";
+import type { Policy, PolicyBackend, Ruling } from "../backend.js";
 import { backendContract } from "../contract-suite.js";
 import { STANDARD_POLICY, wholeQuestion } from "../testing/standard-policy.js";
 import { openPolicyFile } from "../file-backend.js";
@@ -21,8 +21,8 @@ class SmallService {
     this.server.addService(wire.DecisionServiceService, {
       decide: (call: ServerUnaryCall<wire.DecideRequest, wire.DecideResponse>, callback: sendUnaryData<wire.DecideResponse>) => {
         const { questionId, question } = call.request;
-        const verdict = this.policy.evaluate(questionFromProto(questionId, question)) as Verdict;
-        const decision = { ...verdict, decisionId: "d", policyId: "p", revision: this.policy.revision, source: "service" as const };
+        const ruling = this.policy.evaluate(questionFromProto(questionId, question)) as Ruling;
+        const decision = { ...ruling, decisionId: "d", policyId: "p", revision: this.policy.revision, source: "service" as const };
         callback(null, { questionId, decision: decisionToProto(decision) });
       },
       getCapabilities: (_call: unknown, callback: sendUnaryData<wire.GetCapabilitiesResponse>) =>
@@ -78,8 +78,8 @@ describe("grpc", () => {
     try {
       const before = backend.policy;
       expect(before.capabilities).toMatchObject({ needsExecutable: true, needsGroups: false, xattrs: ["user.class"] });
-      const verdict = await before.evaluate(wholeQuestion({ paths: ["secret/a"] }));
-      expect(verdict).toMatchObject({ effect: "deny", rule: "secrets", scope: { subtree: "secret" } });
+      const ruling = await before.evaluate(wholeQuestion({ paths: ["secret/a"] }));
+      expect(ruling).toMatchObject({ effect: "deny", rule: "secrets", scope: { subtree: "secret" } });
       const hinted = new Promise<void>((resolve) => backend.onHint?.(resolve));
       service.change("version: 1\ndefault: mediate\n");
       await hinted;

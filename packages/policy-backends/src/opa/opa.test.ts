@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import type { PolicyBackend, Verdict } from "../backend.js";
+import type { PolicyBackend, Ruling } from "../backend.js";
 import { backendContract } from "../contract-suite.js";
 import { wholeQuestion } from "../testing/standard-policy.js";
 import type { Facts } from "../facts.js";
@@ -60,7 +60,7 @@ async function open(options: string): Promise<PolicyBackend> {
   writeFileSync(path, `kind: opa\nurl: ${standIn.url}\n${options}`);
   return openPolicyFile(path);
 }
-async function ask(document: string): Promise<Verdict> {
+async function ask(document: string): Promise<Ruling> {
   const backend = await open(`path: ${document}\n`);
   opened.push(backend);
   return backend.policy.evaluate(wholeQuestion());

@@ -1,6 +1,6 @@
 /** An engine elsewhere as an `Engine`. Nobody here knows which facts it looked at, so its answers are never cached. */
 import type { Question } from "@sluice/decision-api";
-import type { Verdict } from "../backend.js";
+import type { Ruling } from "../backend.js";
 import type { Engine, LooksAt } from "../policy-kind.js";
 import { type Ask, askTwoQuestions, type Reply } from "../two-questions.js";
 import { unknownFacts } from "../unknown-facts.js";
@@ -14,7 +14,7 @@ export interface RemoteParts {
 const EACCES = 13;
 
 /** A missing fact that an engine needs is a denial: nobody here knows which of its rules look at it. */
-function forWantOf(fact: string, question: Question): Verdict {
+function forWantOf(fact: string, question: Question): Ruling {
   const why = question.missing.find(({ name }) => name === fact)?.reason ?? "it was not sent";
   return { effect: "deny", errno: EACCES, rule: "missing-fact", reason: `${fact} is missing: ${why}`, obligations: [] };
 }

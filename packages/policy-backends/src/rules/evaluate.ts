@@ -3,7 +3,7 @@
  * So an open for reading and writing needs both, and a hard link is no way round a rule on the other name.
  */
 import { type Access, ALL_ACCESSES, type Effect, type Obligation, type Question, STRICTNESS } from "@sluice/decision-api";
-import type { Verdict } from "../backend.js";
+import type { Ruling } from "../backend.js";
 import { type CompiledRule, impliedAccesses } from "./compile-rules.js";
 import { unknownContent } from "../unknown-facts.js";
 import { type Bindings, bindingsOf, bindTo, type ConditionContext } from "./condition.js";
@@ -210,7 +210,7 @@ function inOrder(accesses: readonly Access[]): readonly Access[] {
   return accesses.length < 2 ? accesses : ALL_ACCESSES.filter((access) => accesses.includes(access));
 }
 
-export function evaluateRules(set: RuleSet, question: Question): Verdict {
+export function evaluateRules(set: RuleSet, question: Question): Ruling {
   const accesses = inOrder(question.accesses);
   const evaluation = new Evaluation(set, question);
   const obligations = new Map<string, string>();

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Question } from "@sluice/decision-api";
 import { afterAll, describe, expect, it } from "vitest";
-import type { Verdict } from "../backend.js";
+import type { Ruling } from "../backend.js";
 import { backendContract } from "../contract-suite.js";
 import { sampleQuestion, STANDARD_POLICY } from "../testing/standard-policy.js";
 import { loadPolicy } from "./load-policy.js";
@@ -20,8 +20,8 @@ function file(text: string): string {
 }
 const load = (rules: string, fallback = "grant") =>
   loadPolicy(Buffer.from(`version: 1\ndefault: ${fallback}\nrules:\n${rules}`), "p.yaml", "p.yaml");
-const evaluate = (rules: string, question: Question, fallback = "grant"): Verdict =>
-  load(rules, fallback).policy.evaluate(question) as Verdict;
+const evaluate = (rules: string, question: Question, fallback = "grant"): Ruling =>
+  load(rules, fallback).policy.evaluate(question) as Ruling;
 function problems(text: string): string[] {
   try {
     return loadPolicy(Buffer.from(text), "p.yaml", "p.yaml").warnings.map((problem) => `warning ${problemLine("p", problem)}`);
@@ -317,7 +317,7 @@ describe("the policy file", () => {
     for (const effect of ["deny ", "grant", "deny ", "grant"]) {
       writeFileSync(path, text(effect));
       expect(backend.refresh()).toEqual({ state: "changed" });
-      expect((backend.policy.evaluate(sampleQuestion()) as Verdict).effect).toBe(effect.trim());
+      expect((backend.policy.evaluate(sampleQuestion()) as Ruling).effect).toBe(effect.trim());
     }
     const next = file(text("mediate"));
     renameSync(next, path);
@@ -331,7 +331,7 @@ describe("the policy file", () => {
     expect(backend.refresh()).toMatchObject({ state: "failed" });
     expect(backend.refresh()).toEqual({ state: "unchanged" });
     expect(backend.failure?.message).toContain("did you mean 'deny'?");
-    expect((backend.policy.evaluate(sampleQuestion()) as Verdict).effect).toBe("deny");
+    expect((backend.policy.evaluate(sampleQuestion()) as Ruling).effect).toBe("deny");
     rmSync(path);
     expect(backend.refresh()).toMatchObject({ state: "failed" });
     expect(backend.failure?.message).toContain("ENOENT");

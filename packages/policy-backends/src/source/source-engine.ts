@@ -3,7 +3,7 @@
  * never does. Deliveries are tried one after the other; of those that wait only the newest is.
  */
 import type { PolicyRevision, Question } from "@sluice/decision-api";
-import type { Verdict } from "../backend.js";
+import type { Ruling } from "../backend.js";
 import type { Engine, LoadContext, LoadedPolicy, LooksAt } from "../policy-kind.js";
 import { PolicyError } from "../rules/problem.js";
 import { readDelivered } from "./delivered.js";
@@ -62,7 +62,7 @@ export class SourceEngine implements Engine {
     this.listeners.push(listener);
   }
 
-  evaluate(question: Question): Verdict | Promise<Verdict> {
+  evaluate(question: Question): Ruling | Promise<Ruling> {
     return this.engine.evaluate(question);
   }
 

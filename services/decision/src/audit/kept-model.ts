@@ -3,7 +3,7 @@
  * limits. Each mount keeps its own; a fact that the question does not carry is a miss.
  */
 import { type CacheScope, type Inquiry, inquiryOf, type Question, type TextFact } from "@sluice/decision-api";
-import type { Verdict } from "@sluice/policy-backends";
+import type { Ruling } from "@sluice/policy-backends";
 
 /** Between parts of a key. No name holds it. */
 const BETWEEN = "\0";
@@ -55,7 +55,7 @@ export class KeptModel {
     return false;
   }
 
-  keep(question: Question, { scope }: Verdict, atMs: number): void {
+  keep(question: Question, { scope }: Ruling, atMs: number): void {
     if (scope === undefined) return;
     const facts = factsOf(scope, inquiryOf(question));
     const place = scope.subtree === undefined ? placesOf(question)[0] : `below ${scope.subtree}`;

@@ -1,6 +1,6 @@
 /** A recorded decision log against another policy: the changes, by rule and by path. Changes nothing itself. */
 import type { Effect } from "@sluice/decision-api";
-import type { Policy, Verdict } from "@sluice/policy-backends";
+import type { Policy, Ruling } from "@sluice/policy-backends";
 import { type LogLine, readLogLine } from "./read-decision-log.js";
 
 type Recorded = Extract<LogLine, { kind: "decision" }>;
@@ -64,13 +64,13 @@ class Tally {
     this.count(decisionId, { kind: "failed", changes: [] });
   }
 
-  settle({ decisionId, question, result }: Recorded, verdict: Verdict): void {
-    if (verdict.effect === result.effect && verdict.errno === result.errno) {
+  settle({ decisionId, question, result }: Recorded, ruling: Ruling): void {
+    if (ruling.effect === result.effect && ruling.errno === result.errno) {
       this.count(decisionId, { kind: "same", changes: [] });
       return;
     }
     const was = { effect: result.effect, rule: result.rule };
-    const now = { effect: verdict.effect, rule: verdict.rule };
+    const now = { effect: ruling.effect, rule: ruling.rule };
     const path = Buffer.from(question.resource.paths[0] ?? "", "latin1").toString("utf8");
     const key = JSON.stringify([was, now]);
     const rule = entryOf(this.byRule, key, () => ({ was, now, count: 0 }));

@@ -45,11 +45,11 @@ export const testPolicy = (file: string, casesFile: string): Promise<void> =>
     const cases = casesOf(casesFile);
     let failed = 0;
     for (const each of cases) {
-      const { differences, verdict } = await runPolicyCase(policy, each);
+      const { differences, ruling } = await runPolicyCase(policy, each);
       if (differences.length === 0) continue;
       failed++;
       const name = each.name ?? each.path.join(", ");
-      const why = verdict === undefined ? "" : ` (${verdict.reason})`;
+      const why = ruling === undefined ? "" : ` (${ruling.reason})`;
       process.stdout.write(`${casesFile}:${each.line}: ${name}: ${differences.join("; ")}${why}\n`);
     }
     process.stdout.write(`${cases.length - failed} of ${cases.length} cases pass\n`);
@@ -145,9 +145,9 @@ export const explainPath = (file: string, path: string, flags: ExplainFlags): Pr
       layer: flags.layer,
       ...contentOf(flags.content),
     };
-    const verdict = await policy.evaluate(questionOf(described, "explain", policy.capabilities));
+    const ruling = await policy.evaluate(questionOf(described, "explain", policy.capabilities));
     const { sequence, digest } = policy.revision;
-    const whole = { ...verdict, policy: policy.id, revision: { sequence: sequence.toString(), digest } };
+    const whole = { ...ruling, policy: policy.id, revision: { sequence: sequence.toString(), digest } };
     process.stdout.write(flags.json === true ? `${JSON.stringify(whole)}\n` : explanation(whole));
   });
 
@@ -174,9 +174,9 @@ export async function publishFile(file: string, { to, above }: PublishFlags): Pr
 }
 
 function explanation(
-  verdict: Awaited<ReturnType<Policy["evaluate"]>> & { policy: string; revision: { sequence: string; digest: string } },
+  ruling: Awaited<ReturnType<Policy["evaluate"]>> & { policy: string; revision: { sequence: string; digest: string } },
 ): string {
-  const { scope, revision } = verdict;
+  const { scope, revision } = ruling;
   const kept =
     scope === undefined
       ? "for this question alone"
@@ -186,13 +186,13 @@ function explanation(
           `while these are the same: ${[...scope.subject, ...scope.resource, ...scope.xattrs].join(", ") || "(nothing else was looked at)"}`,
           ...(scope.ttlMs === undefined ? [] : [`at most ${scope.ttlMs} ms`]),
         ].join(", ");
-  const obligations = verdict.obligations.map(({ name, value }) => `${name}: ${value}`).join(", ");
+  const obligations = ruling.obligations.map(({ name, value }) => `${name}: ${value}`).join(", ");
   return [
-    `effect       ${verdict.effect}${verdict.errno === 0 ? "" : ` (errno ${verdict.errno})`}`,
-    `rule         ${verdict.rule}`,
-    `reason       ${verdict.reason}`,
+    `effect       ${ruling.effect}${ruling.errno === 0 ? "" : ` (errno ${ruling.errno})`}`,
+    `rule         ${ruling.rule}`,
+    `reason       ${ruling.reason}`,
     ...(obligations === "" ? [] : [`obligations  ${obligations}`]),
-    `policy       ${verdict.policy}, revision ${revision.sequence} ${revision.digest.slice(0, 12)}`,
+    `policy       ${ruling.policy}, revision ${revision.sequence} ${revision.digest.slice(0, 12)}`,
     `holds        ${kept}`,
     "",
   ].join("\n");

@@ -3,7 +3,7 @@
  * own (caller-worker.ts), which no decision waits for, reads, checks and evaluates it.
  */
 import { ALL_ACCESSES } from "@sluice/decision-api";
-import { loadPolicy, type Policy, PolicyError, problemLine, questionOf, type Verdict } from "@sluice/policy-backends";
+import { loadPolicy, type Policy, PolicyError, problemLine, questionOf, type Ruling } from "@sluice/policy-backends";
 import { z } from "zod";
 import { type Change, type Replay, replayLog } from "../audit/replay-log.js";
 
@@ -65,12 +65,12 @@ function candidateOf(text: string): Policy {
   }
 }
 
-export async function verdictOf(policy: Policy, { path, ...described }: Described): Promise<object> {
+export async function rulingOf(policy: Policy, { path, ...described }: Described): Promise<object> {
   const question = questionOf({ ...described, path: [path.replace(/^\/+/, "")] }, "console", policy.capabilities);
   return shown(await policy.evaluate(question));
 }
 
-const shown = ({ effect, errno, rule, reason, obligations, scope }: Verdict): object => ({
+const shown = ({ effect, errno, rule, reason, obligations, scope }: Ruling): object => ({
   effect,
   errno,
   rule,
@@ -81,7 +81,7 @@ const shown = ({ effect, errno, rule, reason, obligations, scope }: Verdict): ob
 
 async function ask(body: unknown): Promise<Asked> {
   const { candidate, ...described } = checked(asked, body);
-  return { described, candidate: candidate === undefined ? null : await verdictOf(candidateOf(candidate), described) };
+  return { described, candidate: candidate === undefined ? null : await rulingOf(candidateOf(candidate), described) };
 }
 
 async function* linesOf(text: string): AsyncIterable<string> {

@@ -5,7 +5,7 @@ import { ALL_ACCESSES } from "@sluice/decision-api";
 import type { PolicyBackend } from "@sluice/policy-backends";
 import { VERSION } from "@sluice/runtime";
 import type { Peer } from "../handlers/session.js";
-import { type Asked, type CallName, verdictOf } from "./caller-work.js";
+import { type Asked, type CallName, rulingOf } from "./caller-work.js";
 
 export interface ConsoleParts {
   backend: PolicyBackend;
@@ -62,7 +62,7 @@ async function stateOf({ backend, policyFile, mounts }: ConsoleParts): Promise<o
 
 /** The policy in force is asked here, as for a mount's question. */
 async function asked({ backend, policyFile }: ConsoleParts, { described, candidate }: Asked): Promise<object> {
-  const inForce = await verdictOf(backend.policy, described);
+  const inForce = await rulingOf(backend.policy, described);
   return { inForce, candidate, source: await sourceOf(policyFile) };
 }
 

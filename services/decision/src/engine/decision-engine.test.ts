@@ -1,5 +1,5 @@
 import type { Question } from "@sluice/decision-api";
-import { loadPolicy, type Policy, type PolicyBackend, type Verdict } from "@sluice/policy-backends";
+import { loadPolicy, type Policy, type PolicyBackend, type Ruling } from "@sluice/policy-backends";
 import { silentLogger } from "@sluice/runtime";
 import { createRegistry, decisionMetrics } from "@sluice/runtime/metrics";
 import { describe, expect, it } from "vitest";
@@ -18,11 +18,11 @@ const question: Question = {
 const next = loadPolicy(Buffer.from("version: 1\ndefault: deny\n"), "next", "next").policy;
 
 /** A policy that answers when it is told to, and a backend that swaps to another at once. */
-function scripted(): { backend: PolicyBackend & { policy: Policy }; answer(verdict: Verdict): void; fail(error: Error): void } {
-  let answer: (verdict: Verdict) => void = () => undefined;
+function scripted(): { backend: PolicyBackend & { policy: Policy }; answer(ruling: Ruling): void; fail(error: Error): void } {
+  let answer: (ruling: Ruling) => void = () => undefined;
   let fail: (error: Error) => void = () => undefined;
   const base = loadPolicy(Buffer.from("version: 1\ndefault: grant\n"), "slow", "slow").policy;
-  const evaluate = (): Promise<Verdict> =>
+  const evaluate = (): Promise<Ruling> =>
     new Promise((resolve, reject) => {
       answer = resolve;
       fail = reject;
@@ -35,7 +35,7 @@ function scripted(): { backend: PolicyBackend & { policy: Policy }; answer(verdi
     watchedDirectories: [],
     dispose: () => Promise.resolve(),
   };
-  return { backend, answer: (verdict) => answer(verdict), fail: (error) => fail(error) };
+  return { backend, answer: (ruling) => answer(ruling), fail: (error) => fail(error) };
 }
 
 function engineOf(backend: PolicyBackend): DecisionEngine {
@@ -46,7 +46,7 @@ function engineOf(backend: PolicyBackend): DecisionEngine {
     decisionLog: openDecisionLog("off", {}),
   });
 }
-const granted: Verdict = { effect: "grant", errno: 0, rule: "old", reason: "old", obligations: [] };
+const granted: Ruling = { effect: "grant", errno: 0, rule: "old", reason: "old", obligations: [] };
 
 describe("a policy that is swapped while it is thinking", () => {
   it("does not answer any more: the one in force does", async () => {

@@ -1,6 +1,6 @@
 /** Turns questions into decisions: the policy in force answers, the engine gives the answer its id, revision and audit line. */
 import { type Decision, mintIds, type PolicyCapabilities, type Question } from "@sluice/decision-api";
-import type { Policy, PolicyBackend, Refresh, Verdict } from "@sluice/policy-backends";
+import type { Policy, PolicyBackend, Refresh, Ruling } from "@sluice/policy-backends";
 import type { Logger, Span, Tracing } from "@sluice/runtime";
 import type { DecisionMetrics } from "@sluice/runtime/metrics";
 import type { DecisionLog, KeptHits } from "../audit/decision-log.js";
@@ -32,7 +32,7 @@ export class DecisionEngine {
   private toldFailure: string | undefined;
   private readonly series = new Map<string, Counted>();
   /** Answers that the metrics have not had yet. */
-  private readonly uncounted: { backend: string; verdict: Verdict; seconds: number }[] = [];
+  private readonly uncounted: { backend: string; ruling: Ruling; seconds: number }[] = [];
   private readonly listeners = new Set<(capabilities: PolicyCapabilities) => void>();
 
   constructor(private readonly parts: EngineParts) {
@@ -130,16 +130,16 @@ export class DecisionEngine {
     // The policy is held over the evaluation, so that one answer never mixes two revisions.
     const { policy } = this.parts.backend;
     const startedNs = process.hrtime.bigint();
-    const verdict = policy.evaluate(question);
-    if (!(verdict instanceof Promise)) return this.conclude(policy, question, { verdict, startedNs });
-    return this.whenLate(policy, question, { verdict, startedNs });
+    const ruling = policy.evaluate(question);
+    if (!(ruling instanceof Promise)) return this.conclude(policy, question, { ruling, startedNs });
+    return this.whenLate(policy, question, { ruling, startedNs });
   }
 
   /** A policy that was swapped while it was thinking has nothing to say any more: the one in force is asked instead. */
-  private async whenLate(policy: Policy, question: Question, late: { verdict: Promise<Verdict>; startedNs: bigint }): Promise<Decision> {
+  private async whenLate(policy: Policy, question: Question, late: { ruling: Promise<Ruling>; startedNs: bigint }): Promise<Decision> {
     try {
-      const verdict = await late.verdict;
-      if (policy === this.parts.backend.policy) return this.conclude(policy, question, { verdict, startedNs: late.startedNs });
+      const ruling = await late.ruling;
+      if (policy === this.parts.backend.policy) return this.conclude(policy, question, { ruling, startedNs: late.startedNs });
     } catch (error) {
       if (policy === this.parts.backend.policy) throw error;
     }
@@ -155,12 +155,12 @@ export class DecisionEngine {
     return true;
   }
 
-  private conclude(policy: Policy, question: Question, { verdict, startedNs }: { verdict: Verdict; startedNs: bigint }): Decision {
+  private conclude(policy: Policy, question: Question, { ruling, startedNs }: { ruling: Ruling; startedNs: bigint }): Decision {
     const { decisionLog } = this.parts;
     const tookNs = process.hrtime.bigint() - startedNs;
-    this.count(verdict, Number(tookNs) / 1e9);
+    this.count(ruling, Number(tookNs) / 1e9);
     // One by one: a spread costs more than the evaluation.
-    const { effect, errno, rule, reason, obligations, scope, onOutage } = verdict;
+    const { effect, errno, rule, reason, obligations, scope, onOutage } = ruling;
     const { id: policyId, revision } = policy;
     const decisionId = this.mint();
     const decision: Decision = {
@@ -181,21 +181,21 @@ export class DecisionEngine {
   }
 
   /** Many together, or when somebody looks: counting one costs more than evaluating it. */
-  private count(verdict: Verdict, seconds: number): void {
-    this.uncounted.push({ backend: this.parts.backend.name, verdict, seconds });
+  private count(ruling: Ruling, seconds: number): void {
+    this.uncounted.push({ backend: this.parts.backend.name, ruling, seconds });
     if (this.uncounted.length >= MAX_UNCOUNTED) this.countAll();
   }
 
   private countAll(): void {
-    for (const { backend, verdict, seconds } of this.uncounted.splice(0)) {
-      const { duration, evaluations } = this.counted(backend, verdict);
+    for (const { backend, ruling, seconds } of this.uncounted.splice(0)) {
+      const { duration, evaluations } = this.counted(backend, ruling);
       duration.observe(seconds);
       evaluations.inc();
     }
   }
 
   /** Finding a metric by its labels costs more than an evaluation does. */
-  private counted(backend: string, { effect, rule }: Verdict): Counted {
+  private counted(backend: string, { effect, rule }: Ruling): Counted {
     const { metrics } = this.parts;
     const key = `${backend}\0${effect}\0${rule}`;
     let counted = this.series.get(key);

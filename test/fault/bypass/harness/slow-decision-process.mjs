@@ -49,9 +49,9 @@ function policyInForce() {
     capabilities: policy.capabilities,
     evaluate: async (question) => {
       // The answer is of the moment when the question came.
-      const verdict = await policy.evaluate(question);
+      const ruling = await policy.evaluate(question);
       await wait(question);
-      return verdict;
+      return ruling;
     },
   };
   slow.set(policy, made);
