@@ -1,4 +1,4 @@
-/** Rewrites the marked parts of a page from a report, and leaves the text between them alone. */
+/** The marked parts of a page, written anew from a report: what the page says between them is left alone. */
 import { BenchError } from "../bench-error.js";
 import type { BenchReport } from "./bench-report.js";
 import { judgeFigures } from "./figures.js";
@@ -30,12 +30,23 @@ function resultsOf(report: BenchReport, folder: string): string {
   return parts.join("\n\n");
 }
 
+/** An item of a list, broken at column 100. `begin`: "- " or "1. ". */
+function item(begin: string, text: string): string {
+  const lines: string[] = [begin.trimEnd()];
+  for (const word of text.split(" ")) {
+    const longer = `${lines.at(-1)} ${word}`;
+    if (longer.length <= 100) lines[lines.length - 1] = longer;
+    else lines.push(" ".repeat(begin.length) + word);
+  }
+  return lines.join("\n");
+}
+
 function outcomesOf(report: BenchReport): string {
   const outcomes = judgeFigures(report);
   const count = (wanted: string): number => outcomes.filter(({ outcome }) => outcome === wanted).length;
   const line = `${count("met")} met, ${count("short")} short, ${count("not measured")} not measured.`;
   const { causes, ...table } = figuresTable(report);
-  return [line, tableOf(table), "Causes:", causes.map((cause, at) => `${at + 1}. ${cause}`).join("\n")].join("\n\n");
+  return [line, tableOf(table), "Causes:", causes.map((cause, at) => item(`${at + 1}. `, cause)).join("\n")].join("\n\n");
 }
 
 /** By the name in `<!-- measured: NAME -->`, which ends at `<!-- end of what was measured -->`. */
@@ -44,10 +55,10 @@ const PARTS: Readonly<Record<string, (report: BenchReport, folder: string) => st
     [
       `Taken at ${report.takenAt}.`,
       machineLines(report)
-        .map((line) => `- ${line}`)
+        .map((line) => item("- ", line))
         .join("\n"),
     ].join("\n\n"),
-  subjects: (report) => report.subjects.map(({ name, about }) => `- ${name}: ${about}`).join("\n"),
+  subjects: (report) => report.subjects.map(({ name, about }) => item("- ", `${name}: ${about}`)).join("\n"),
   figures: outcomesOf,
   results: resultsOf,
   memory: (report) => report.storages.flatMap((storage) => headed(memoryTable(storage))).join("\n\n"),

@@ -6,8 +6,8 @@ import { suiteDifferences } from "./suite-differences.js";
 
 const HEAD = `# Where Sluice differs from the kernel's overlayfs, and why
 
-To learn if a program that relies on overlayfs behaves differently on Sluice, look for the call here. Any
-difference that this page does not list is a bug.
+To learn if a program that relies on overlayfs behaves differently on Sluice, look for the call
+here. Any difference that this page does not list is a bug.
 
 The page is generated from the tables that the tests use. After a change of a table, run
 \`SLUICE_WRITE_DOCS=1 npm test -- test/differential/documented-differences.test.ts\`.
