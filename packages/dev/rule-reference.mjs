@@ -83,7 +83,7 @@ function fill(page, parts) {
   return filled;
 }
 
-/** What the files must hold, by their names below `root`. @param {string} root @returns {ReadonlyMap<string, string>} */
+/** The content of the generated files, by their names below `root`. @param {string} root @returns {ReadonlyMap<string, string>} */
 export function ruleReference(root) {
   const schema = rulesJsonSchema();
   return new Map([

@@ -1,6 +1,6 @@
 /**
- * The intended differences from kernel overlayfs, each with its reason. Only here: a case itself makes no exception.
- * An entry that no longer holds, on either side, fails the suite.
+ * Intended differences from kernel overlayfs, each with its reason. Only this table has exceptions; a case has none.
+ * An entry that does not hold any more, on either side, fails the suite.
  */
 import { directoryName } from "./cases/case.js";
 import { LONG } from "./cases/rename-directories.js";

@@ -1,6 +1,6 @@
 /**
- * Where Sluice means to differ from the kernel's overlayfs in what a random run meets, each with its reason. Only here:
- * what no entry explains is a failure. docs/differences.md is made of this table and of the conformance suite's.
+ * Intended differences from the kernel's overlayfs that random runs meet, each with its reason. A difference without an
+ * entry is a failure. docs/differences.md is generated from this table and from the conformance suite's.
  */
 import { isError } from "../script/is-error.js";
 import type { Operation } from "../script/operation.js";

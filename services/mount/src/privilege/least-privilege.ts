@@ -15,7 +15,7 @@ export const KEPT_CAPABILITIES: Readonly<Partial<Record<keyof typeof CAP, string
   MKNOD: "device nodes that callers make (whiteouts need none)",
   LINUX_IMMUTABLE: "chattr +i and +a by callers who may",
   SYS_PTRACE: "the executable of a caller of another user, for policies that look at it",
-  KILL: "signals to the holders of a revoked grant, where that is asked for",
+  KILL: "signals to the holders of a revoked grant, if that is requested",
 };
 
 export const keptMask: bigint = capabilityMask(...Object.keys(KEPT_CAPABILITIES).map((name) => CAP[name as keyof typeof CAP]));
