@@ -43,6 +43,7 @@ export default defineConfig({
           exclude: NEED_PROCESSES,
           // Files share a process: half of the time goes into loading the same modules otherwise.
           isolate: false,
+          setupFiles: ["./packages/testkit/src/file-clean-up.ts"],
           maxWorkers: "100%",
           testTimeout: 20_000,
           sequence: { groupOrder: 0 },

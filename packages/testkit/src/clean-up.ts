@@ -31,7 +31,12 @@ function undoAllOf(owner: unknown): Promise<void> {
   return undoAll(stack);
 }
 
-afterAll(() => undoAllOf(undefined));
+/** Does what was to be undone when the test file ends. */
+export function undoOfFile(): Promise<void> {
+  return undoAllOf(undefined);
+}
+
+afterAll(undoOfFile);
 
 /** What `work` promises to undo is undone when it ends: for one part of many of a long test. */
 export async function cleanedUp<Result>(work: () => Promise<Result>): Promise<Result> {
