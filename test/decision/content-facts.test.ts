@@ -3,11 +3,8 @@ import { createHash } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Errno, O } from "@sluice/vfs";
-import { mountSluice, requires, type SluiceMount } from "@sluice/testkit";
+import { Actor, eventually, layers, mountSluice, publicFile, requires, type SluiceMount, statusOf } from "@sluice/testkit";
 import { expect } from "vitest";
-import { Actor, eventually } from "../e2e/harness/actor.js";
-import { layers, open } from "../e2e/harness/layers.js";
-import { statusOf } from "../e2e/harness/told.js";
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "FUSE passthrough");
 
@@ -42,9 +39,16 @@ async function recalled(actor: Actor, mount: SluiceMount, path: string): Promise
 }
 
 async function mounted(policy: (approved: string) => string): Promise<{ mount: SluiceMount; actor: Actor }> {
-  const program = open(GOOD);
+  const program = publicFile(GOOD);
   const { root, lower, upper } = layers({
-    lower: { elf: open("\x7fELF\x02\x01"), script: open(GOOD), good: program, other: open(EVIL), written: program, mapped: program },
+    lower: {
+      elf: publicFile("\x7fELF\x02\x01"),
+      script: publicFile(GOOD),
+      good: program,
+      other: publicFile(EVIL),
+      written: program,
+      mapped: program,
+    },
   });
   const approved = join(root, "approved.sha256");
   writeFileSync(approved, `# programs\n${sha256(GOOD)}  good\n`);

@@ -2,10 +2,21 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Errno, O, RENAME } from "@sluice/vfs";
-import { directory, file, hardLink, mountSluice, requires, type SluiceMount, symlink, treeHash, type Tree } from "@sluice/testkit";
+import {
+  Actor,
+  directory,
+  file,
+  hardLink,
+  layers,
+  mountSluice,
+  publicFile,
+  requires,
+  type SluiceMount,
+  symlink,
+  type Tree,
+  treeHash,
+} from "@sluice/testkit";
 import { expect } from "vitest";
-import { Actor } from "./harness/actor.js";
-import { layers, open } from "./harness/layers.js";
 
 const { describe, test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
 
@@ -16,9 +27,9 @@ const S_IFIFO = 0o010000;
 const AT_SYMLINK_FOLLOW = 0x400;
 
 const tree: Tree = {
-  "secrets/x": open("secret x"),
-  "secrets/deep/y": open("secret y"),
-  "public/p": open("public p"),
+  "secrets/x": publicFile("secret x"),
+  "secrets/deep/y": publicFile("secret y"),
+  "public/p": publicFile("public p"),
   "public/link-in": symlink("../secrets/x"),
   "public/link-dir": symlink("../secrets"),
 };
@@ -139,7 +150,7 @@ describe("where a rule names no more than one way of opening", () => {
 
   test("a directory that a rule does not name takes no file along that one names", async () => {
     const key = 'version: 1\ndefault: grant\nrules:\n  - { name: key, path: "vault/in/key", access: [read], effect: deny }\n';
-    const lower = { "vault/in/key": open("key"), "vault/free/f": open("free"), "public/p": open("p") };
+    const lower = { "vault/in/key": publicFile("key"), "vault/free/f": publicFile("free"), "public/p": publicFile("p") };
     const { mount, actor, at } = await staged(key, { lower });
     expect(await actor.do("rename", at("vault"), at("public/vault"))).toBe(DENIED);
     expect(await actor.do("rename", at("vault/in"), at("public/in"))).toBe(DENIED);

@@ -2,11 +2,8 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Errno, O } from "@sluice/vfs";
-import { directory, file, mountSluice, requires, type SluiceMount, treeHash } from "@sluice/testkit";
+import { Actor, directory, file, layers, mountSluice, requires, type SluiceMount, statusOf, treeHash, unread } from "@sluice/testkit";
 import { expect } from "vitest";
-import { Actor } from "./harness/actor.js";
-import { layers, unread } from "./harness/layers.js";
-import { statusOf } from "./harness/told.js";
 
 const { describe, test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
 

@@ -3,9 +3,8 @@
  * looked at is the kernel's own account of it: reading /dev/cpu_dma_latency gives the lowest latency that anybody asks for.
  */
 import { setTimeout as sleep } from "node:timers/promises";
-import { latencyAskedFor, mountSluice, type RunningScript, requires, type SluiceMount, startScript } from "@sluice/testkit";
+import { latencyAskedFor, layers, mountSluice, requires, type RunningScript, type SluiceMount, startScript } from "@sluice/testkit";
 import { expect } from "vitest";
-import { layers } from "./harness/layers.js";
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "CPU latency requests");
 const DEADLINE_MS = 15_000;

@@ -1,10 +1,8 @@
 /** What nobody asks anything of sleeps: the mount service, and the decision service that it started. */
 import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
-import { mountSluice, requires } from "@sluice/testkit";
+import { Actor, layers, mountSluice, requires } from "@sluice/testkit";
 import { expect } from "vitest";
-import { Actor } from "./harness/actor.js";
-import { layers } from "./harness/layers.js";
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
 const WATCHED_MS = 3000;

@@ -4,12 +4,20 @@
  */
 import { readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { mountSluice, requires, type SluiceMount, treeHash } from "@sluice/testkit";
+import {
+  Actor,
+  grantsOf,
+  layers,
+  mountSluice,
+  type PlainStat,
+  publicFile,
+  requires,
+  type SluiceMount,
+  statusOf,
+  treeHash,
+} from "@sluice/testkit";
 import { Errno, O } from "@sluice/vfs";
 import { expect } from "vitest";
-import { Actor, type PlainStat } from "./harness/actor.js";
-import { layers, open } from "./harness/layers.js";
-import { grantsOf, statusOf } from "./harness/told.js";
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "FUSE passthrough");
 const MEDIATED_UID = 2001;
@@ -37,7 +45,7 @@ interface Cast {
 }
 
 async function cast(layer: "lower" | "upper", names: string[]): Promise<Cast> {
-  const { lower, upper } = layers({ [layer]: Object.fromEntries(names.map((name) => [name, open(OLD)])) });
+  const { lower, upper } = layers({ [layer]: Object.fromEntries(names.map((name) => [name, publicFile(OLD)])) });
   const mount = await mountSluice({ lowers: [lower], upper, policy });
   return { mount, lower, upper, granted: await Actor.start(), mediated: await Actor.start(MEDIATED_UID) };
 }

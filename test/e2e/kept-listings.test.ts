@@ -1,10 +1,8 @@
 /** The kernel keeps the listing of a directory: it is told of every change, and who is in the middle loses no name. */
 import { mkdirSync, opendirSync, readdirSync, renameSync, rmSync, unlinkSync, writeFileSync } from "node:fs";
-import { mountSluice, requires } from "@sluice/testkit";
+import { Actor, eventually, layers, mountSluice, requires } from "@sluice/testkit";
 import { expect } from "vitest";
 import { requestsOf, WITH_METRICS } from "../passthrough/harness/request-counts.js";
-import { Actor, eventually } from "./harness/actor.js";
-import { layers } from "./harness/layers.js";
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
 /** Several times what readdir(3) asks for at once. */

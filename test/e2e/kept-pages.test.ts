@@ -1,19 +1,16 @@
 /** A mediated file that is opened again is read from the kernel's pages while it is what it was, and never when it is not. */
 import { closeSync, openSync, readSync, statSync, truncateSync, writeFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
-import { mountSluice, requires, type SluiceMount } from "@sluice/testkit";
+import { Actor, eventually, layers, mountSluice, publicFile, requires, type SluiceMount, statusOf } from "@sluice/testkit";
 import { O } from "@sluice/vfs";
 import { expect } from "vitest";
 import { requestsOf, WITH_METRICS } from "../passthrough/harness/request-counts.js";
-import { Actor, eventually } from "./harness/actor.js";
-import { layers, open } from "./harness/layers.js";
-import { statusOf } from "./harness/told.js";
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
 const MEDIATE = "version: 1\ndefault: mediate\n";
 
 function mounted(policy: string): Promise<SluiceMount> {
-  const { lower, upper } = layers({ lower: { f: open("old content") }, upper: { g: open("old content") } });
+  const { lower, upper } = layers({ lower: { f: publicFile("old content") }, upper: { g: publicFile("old content") } });
   return mountSluice({ lowers: [lower], upper, policy, args: WITH_METRICS });
 }
 
@@ -75,7 +72,7 @@ test("what others wrote past the daemon, or under an obligation, is read by whoe
 }, 60_000);
 
 test("what a mediated mapping beside a grant changes, closed long ago, is read by whoever is mediated after that", async () => {
-  const { lower, upper } = layers({ upper: { g: open("old content") } });
+  const { lower, upper } = layers({ upper: { g: publicFile("old content") } });
   const granted = "rules:\n  - { name: granted, subject: { uid: [2001] }, effect: grant }\n";
   const mount = await mountSluice({ lowers: [lower], upper, policy: `${MEDIATE}${granted}` });
   const path = mount.path("g");

@@ -1,12 +1,20 @@
 /** I/O that goes through the daemon is what it would be on the file itself, whoever does it and however. */
 import { readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { mountSluice, requires, type SluiceMount, sparse } from "@sluice/testkit";
+import {
+  Actor,
+  grantsOf,
+  layers,
+  mountSluice,
+  type PlainStat,
+  publicFile,
+  requires,
+  type SluiceMount,
+  sparse,
+  statusOf,
+} from "@sluice/testkit";
 import { Errno, O } from "@sluice/vfs";
 import { expect } from "vitest";
-import { Actor, type PlainStat } from "./harness/actor.js";
-import { layers, open } from "./harness/layers.js";
-import { grantsOf, statusOf } from "./harness/told.js";
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
 const policy = "version: 1\ndefault: mediate\n";
@@ -39,7 +47,7 @@ function* numbers(seed: number): Generator<number, never> {
 }
 
 test("random reads, writes, truncations and mappings by three processes equal a model", async () => {
-  const stage = await staged({ lower: { f: open(Buffer.alloc(MIB, "lower ")) } }, 3);
+  const stage = await staged({ lower: { f: publicFile(Buffer.alloc(MIB, "lower ")) } }, 3);
   const path = stage.mount.path("f");
   const random = numbers(20_240_229);
   const below = (limit: number): number => Math.floor(random.next().value * limit);
@@ -88,7 +96,7 @@ test("random reads, writes, truncations and mappings by three processes equal a 
 });
 
 test("appends of several processes neither overwrite nor tear each other", async () => {
-  const stage = await staged({ upper: { log: open("") } }, 3);
+  const stage = await staged({ upper: { log: publicFile("") } }, 3);
   const path = stage.mount.path("log");
   const LINES = 150;
   await Promise.all(
@@ -108,7 +116,7 @@ test("appends of several processes neither overwrite nor tear each other", async
 });
 
 test("O_DIRECT, and sizes that change under a reader", async () => {
-  const stage = await staged({ lower: { f: open(Buffer.alloc(3 * 4096, "a")) } }, 2);
+  const stage = await staged({ lower: { f: publicFile(Buffer.alloc(3 * 4096, "a")) } }, 2);
   const [one, other] = stage.actors as [Actor, Actor];
   const path = stage.mount.path("f");
   expect(await one.do("syscall", "direct", path, 0x62)).toBe(0x62);
@@ -143,7 +151,7 @@ test("beyond 4 GiB, holes stay holes", async () => {
 });
 
 test("the mount's own attributes tell layer, mode, decision and revision, and hide from lists", async () => {
-  const stage = await staged({ lower: { "d/f": open("f") } }, 1);
+  const stage = await staged({ lower: { "d/f": publicFile("f") } }, 1);
   const [actor] = stage.actors as [Actor];
   const path = stage.mount.path("d/f");
   const told = async (name: string): Promise<string | number> => actor.do<string | number>("getxattr", path, `user.sluice.${name}`);
@@ -167,7 +175,7 @@ test("the mount's own attributes tell layer, mode, decision and revision, and hi
 });
 
 test("what a mapping wrote before chattr +i is kept, and what it writes afterwards is not", async () => {
-  const stage = await staged({ lower: { f: open(Buffer.alloc(MIB, "lower ")) } }, 1);
+  const stage = await staged({ lower: { f: publicFile(Buffer.alloc(MIB, "lower ")) } }, 1);
   const [actor] = stage.actors as [Actor];
   const IMMUTABLE = 0x10;
   const fd = await actor.do("open", stage.mount.path("f"), O.RDWR);

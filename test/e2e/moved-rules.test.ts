@@ -1,8 +1,7 @@
 /** A rename or a link sheds nothing that governs a file: no obligation, and no denied access, also not by two moves. */
 import { readdirSync } from "node:fs";
-import { directory, mountSluice, requires, runScript, type SluiceMount, type Tree } from "@sluice/testkit";
+import { directory, layers, mountSluice, publicFile, requires, runScript, type SluiceMount, type Tree } from "@sluice/testkit";
 import { expect } from "vitest";
-import { layers, open } from "./harness/layers.js";
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "command setpriv");
 
@@ -17,7 +16,7 @@ async function mounted(rules: string, directories: readonly string[] = ["from"])
   const writable = directory({ mode: 0o777, ...USER });
   const files = directories.flatMap((name) => [
     [`${name}/`, writable],
-    [`${name}/file`, open("content", { ...USER })],
+    [`${name}/file`, publicFile("content", { ...USER })],
   ]);
   const { lower, upper } = layers({ lower: { "to/": writable, ...(Object.fromEntries(files) as Tree) } });
   return mountSluice({ lowers: [lower], upper, policy: `version: 1\ndefault: grant\nrules:\n${rules}\n` });

@@ -1,13 +1,10 @@
 /** A directory that is moved under a policy is judged with everything in it, also what the kernel has never looked at. */
 import { renameSync, rmSync, writeFileSync } from "node:fs";
 import type { Intent, Ruling } from "@sluice/overlay";
-import { directory, mountSluice, plant, requires, scratch } from "@sluice/testkit";
+import { directory, eventually, layers, mountSluice, plant, publicFile, requires, scratch, statusOf } from "@sluice/testkit";
 import { type CallContext, Errno, RENAME, S } from "@sluice/vfs";
 import { expect } from "vitest";
-import { eventually } from "./harness/actor.js";
 import { entry, OPEN_GATE, overlayOver } from "./harness/bare-overlay.js";
-import { layers, open } from "./harness/layers.js";
-import { statusOf } from "./harness/told.js";
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
 const policy = 'version: 1\ndefault: grant\nrules:\n  - { name: no, path: "a/**/secret", access: [read], effect: deny }\n';
@@ -15,7 +12,7 @@ const SOON_MS = 20_000;
 
 test("nothing is kept of what was in it, and no descriptor of what was removed since", async () => {
   const names = Array.from({ length: 400 }, (_, i) => `b/dir${i % 40}/f${i}`);
-  const { lower, upper } = layers({ lower: Object.fromEntries(names.map((name) => [name, open("content")])) });
+  const { lower, upper } = layers({ lower: Object.fromEntries(names.map((name) => [name, publicFile("content")])) });
   const mount = await mountSluice({ lowers: [lower], upper, policy });
   const before = (await statusOf(mount)).overlay.nodes;
   renameSync(mount.path("b"), mount.path("c"));

@@ -4,10 +4,8 @@ import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { O } from "@sluice/vfs";
-import { mountSluice, requires, type SluiceMount } from "@sluice/testkit";
+import { Actor, eventually, layers, mountSluice, requires, type SluiceMount, within } from "@sluice/testkit";
 import { expect } from "vitest";
-import { Actor, eventually, within } from "./harness/actor.js";
-import { layers } from "./harness/layers.js";
 
 const { describe, test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "FUSE passthrough");
 

@@ -1,7 +1,6 @@
 /** A caller's attribute is never taken for a mark of the overlay, whatever name it has, and is there again after a remount. */
-import { directory, mountSluice, requires, runScript, type Tree } from "@sluice/testkit";
+import { directory, layers, mountSluice, publicFile, requires, runScript, type Tree } from "@sluice/testkit";
 import { expect } from "vitest";
-import { layers, open } from "./harness/layers.js";
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "command getfattr", "command setfattr", "command setpriv");
 
@@ -18,8 +17,8 @@ for (const { options, names } of MODES) {
   test(`an attribute that a caller sets by the name of a mark hides nothing (-o ${options})`, async () => {
     const directories = names.map((_, at) => [`d${at}/`, directory({ mode: 0o755, ...USER })]);
     const files = names.flatMap((_, at) => [
-      [`d${at}/kept`, open("content")],
-      [`d${at}/empty`, open("", { ...USER })],
+      [`d${at}/kept`, publicFile("content")],
+      [`d${at}/empty`, publicFile("", { ...USER })],
     ]);
     const { lower, upper } = layers({ lower: Object.fromEntries([...directories, ...files]) as Tree });
     const args = ["-o", options];
@@ -43,7 +42,7 @@ for (const { options, names } of MODES) {
 
 test("a lower directory's mark of another overlay is not carried to its copy, where it would hide the directory itself", async () => {
   const { lower, upper } = layers({
-    lower: { "d/": directory({ xattrs: { "user.fuseoverlayfs.opaque": "y", "user.note": "kept" } }), "d/kept": open("content") },
+    lower: { "d/": directory({ xattrs: { "user.fuseoverlayfs.opaque": "y", "user.note": "kept" } }), "d/kept": publicFile("content") },
   });
   const args = ["-o", "foreign_marks=on"];
   const first = await mountSluice({ lowers: [lower], upper, args });

@@ -1,11 +1,8 @@
 /** The policy file is looked at before each decision: an edit holds for the very next open, a mistake changes nothing. */
 import { Errno, O } from "@sluice/vfs";
 import { writeFileSync } from "node:fs";
-import { mountSluice, requires, type SluiceMount } from "@sluice/testkit";
+import { Actor, eventually, grantsOf, layers, mountSluice, requires, type SluiceMount, statusOf } from "@sluice/testkit";
 import { expect } from "vitest";
-import { Actor, eventually } from "./harness/actor.js";
-import { layers } from "./harness/layers.js";
-import { grantsOf, statusOf } from "./harness/told.js";
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "FUSE passthrough");
 

@@ -2,9 +2,8 @@
 import { chmodSync, chownSync, cpSync, linkSync, mkdirSync, renameSync, symlinkSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Errno, O } from "@sluice/vfs";
-import { mountSluice, plant, requires, runSluice, scratch, type SluiceMount } from "@sluice/testkit";
+import { Actor, mountSluice, plant, requires, runSluice, scratch, type SluiceMount } from "@sluice/testkit";
 import { expect } from "vitest";
-import { Actor } from "./harness/actor.js";
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
 const USER = 1_000;

@@ -1,8 +1,7 @@
 /** A policy is edited while files are open: what was mediated is refused, what passes through is told, and its holders are signalled if asked for. */
 import { writeFileSync } from "node:fs";
-import { file, mountSluice, plant, requires, runScript, scratch, type SluiceMount, startScript } from "@sluice/testkit";
+import { eventually, file, mountSluice, plant, requires, runScript, scratch, type SluiceMount, startScript } from "@sluice/testkit";
 import { expect } from "vitest";
-import { eventually } from "./harness/actor.js";
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "FUSE passthrough");
 const AMPLE_MS = 20_000;

@@ -1,12 +1,20 @@
 /** Lower layers that others change while they are mounted, with --shared-lower: what is seen of it, by whom, and how soon. */
 import { appendFileSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { directory, mountSluice, requires, type SluiceMount, type Tree } from "@sluice/testkit";
+import {
+  Actor,
+  directory,
+  eventually,
+  layers,
+  mountSluice,
+  publicFile,
+  requires,
+  type SluiceMount,
+  statusOf,
+  type Tree,
+} from "@sluice/testkit";
 import { Errno, O } from "@sluice/vfs";
 import { expect } from "vitest";
-import { Actor, eventually } from "./harness/actor.js";
-import { layers, open } from "./harness/layers.js";
-import { statusOf } from "./harness/told.js";
 
 const { describe, test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
 /** The mount's timeout is a second; the rest is for a busy machine. */
@@ -17,12 +25,12 @@ const POLICIES = {
   nobody: undefined,
 } as const;
 const TREE: Tree = {
-  f: open("old"),
-  gone: open("old"),
-  kept: open("old"),
-  "d/a": open("a"),
-  "d/sub/b": open("b"),
-  "both/lower": open("lower"),
+  f: publicFile("old"),
+  gone: publicFile("old"),
+  kept: publicFile("old"),
+  "d/a": publicFile("a"),
+  "d/sub/b": publicFile("b"),
+  "both/lower": publicFile("lower"),
 };
 
 interface Stage {
@@ -35,7 +43,7 @@ interface Stage {
 }
 
 async function staged(policy: string | undefined, args: readonly string[] = ["--shared-lower"]): Promise<Stage> {
-  const { lower, upper, root } = layers({ lower: TREE, upper: { both: directory(), "both/upper": open("upper") } });
+  const { lower, upper, root } = layers({ lower: TREE, upper: { both: directory(), "both/upper": publicFile("upper") } });
   const mount = await mountSluice({ lowers: [lower], upper, args, ...(policy === undefined ? {} : { policy }) });
   const replace = (name: string, content: string): void => {
     writeFileSync(join(root, "new"), content, { mode: 0o666 });

@@ -3,27 +3,29 @@ import { execFileSync, spawnSync } from "node:child_process";
 import { copyFileSync, mkdirSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import {
+  Actor,
   cleanUp,
   directory,
+  grantsOf,
+  layers,
   mountKernelOverlay,
   mountSluice,
   plant,
+  publicFile,
   requires,
   runScript,
   scratch,
   type SluiceMount,
+  statusOf,
 } from "@sluice/testkit";
 import { O } from "@sluice/vfs";
 import { expect } from "vitest";
-import { Actor } from "./harness/actor.js";
-import { layers, open } from "./harness/layers.js";
-import { grantsOf, statusOf } from "./harness/told.js";
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "FUSE passthrough", "kernel overlayfs");
 
 async function mounted(depth: 1 | 2): Promise<{ mount: SluiceMount; actor: Actor }> {
-  const stacked = mountKernelOverlay({ lowers: [plant(scratch(), { deep: open("deep") }), plant(scratch(), { deeper: "deeper" })] });
-  const { lower, upper } = layers({ lower: { flat: open("flat") } });
+  const stacked = mountKernelOverlay({ lowers: [plant(scratch(), { deep: publicFile("deep") }), plant(scratch(), { deeper: "deeper" })] });
+  const { lower, upper } = layers({ lower: { flat: publicFile("flat") } });
   const mount = await mountSluice({ lowers: [stacked, lower], upper, args: ["--max-stack-depth", String(depth)] });
   return { mount, actor: await Actor.start() };
 }
@@ -67,7 +69,7 @@ test("depth 2: it passes through as well", async () => {
 });
 
 test("depth 1: overlayfs can be mounted on top, and reads what we grant", async () => {
-  const { root, lower, upper } = layers({ lower: { "d/f": open("from below") } });
+  const { root, lower, upper } = layers({ lower: { "d/f": publicFile("from below") } });
   const mount = await mountSluice({ lowers: [lower], upper });
   const [top, above, work] = ["top", "above", "above.work"].map((name) => join(root, name)) as [string, string, string];
   for (const path of [top, above, work]) mkdirSync(path);
@@ -89,7 +91,7 @@ test("depth 1: overlayfs can be mounted on top, and reads what we grant", async 
 });
 
 test("depth 2: the kernel refuses overlayfs on top, and status says so beforehand", async () => {
-  const { root, lower, upper } = layers({ lower: { "d/f": open("from below") } });
+  const { root, lower, upper } = layers({ lower: { "d/f": publicFile("from below") } });
   const mount = await mountSluice({ lowers: [lower], upper, args: ["--max-stack-depth", "2"] });
   const top = join(root, "top");
   mkdirSync(top);
@@ -101,7 +103,7 @@ test("depth 2: the kernel refuses overlayfs on top, and status says so beforehan
 });
 
 test("overlayfs takes no upper layer on Sluice, as on no file system whose names are looked up again", async () => {
-  const { root, lower, upper } = layers({ lower: { "d/f": open("from below"), "upper/": directory(), "work/": directory() } });
+  const { root, lower, upper } = layers({ lower: { "d/f": publicFile("from below"), "upper/": directory(), "work/": directory() } });
   const mount = await mountSluice({ lowers: [lower], upper });
   const top = join(root, "top");
   mkdirSync(top);
@@ -114,7 +116,7 @@ test("overlayfs takes no upper layer on Sluice, as on no file system whose names
 });
 
 test("Sluice on Sluice: mediated at depth 1 with the reason told, passed through at depth 2, and coherent either way", async () => {
-  const { lower, upper } = layers({ lower: { "d/f": open("from below") } });
+  const { lower, upper } = layers({ lower: { "d/f": publicFile("from below") } });
   const below = await mountSluice({ lowers: [lower], upper });
   for (const [depth, mode, fallback] of [
     ["1", "mediated", "stack-depth"],
@@ -153,7 +155,7 @@ exec /bin/sh -c 'cat /etc/motd; echo changed > /etc/motd; ln /etc/motd /etc/agai
 `;
 
 test("as the root of a container: programs run from it, and the policy holds inside", async () => {
-  const { lower, upper } = layers({ lower: { "etc/motd": open("welcome\n"), "secret/key": open("key"), "bin/": directory() } });
+  const { lower, upper } = layers({ lower: { "etc/motd": publicFile("welcome\n"), "secret/key": publicFile("key"), "bin/": directory() } });
   const programs = ["sh", "cat", "ls", "ln", "mount", "umount", "rmdir"].map((name) =>
     execFileSync("which", [name], { encoding: "utf8" }).trim(),
   );

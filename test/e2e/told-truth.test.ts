@@ -2,12 +2,9 @@
 import { execFileSync } from "node:child_process";
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { mountSluice, plant, requires, scratch } from "@sluice/testkit";
+import { Actor, grantsOf, layers, mountSluice, plant, publicFile, requires, scratch, statusOf } from "@sluice/testkit";
 import { Errno, O } from "@sluice/vfs";
 import { expect } from "vitest";
-import { Actor } from "./harness/actor.js";
-import { layers, open } from "./harness/layers.js";
-import { grantsOf, statusOf } from "./harness/told.js";
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "FUSE passthrough");
 const USER = 2002;
@@ -20,7 +17,7 @@ rules:
 `;
 
 test("every open is listed with its caller, mode and rule while it lasts, and no longer", async () => {
-  const { lower, upper } = layers({ lower: { fast: open("fast"), slow: open("slow"), denied: open("denied") } });
+  const { lower, upper } = layers({ lower: { fast: publicFile("fast"), slow: publicFile("slow"), denied: publicFile("denied") } });
   const mount = await mountSluice({ lowers: [lower], upper, policy });
   const [root, user] = [await Actor.start(), await Actor.start(USER)];
   const at = (name: string): string => mount.path(name);
@@ -56,7 +53,7 @@ test("every open is listed with its caller, mode and rule while it lasts, and no
 });
 
 test("a killed caller's opens are off the list", async () => {
-  const { lower, upper } = layers({ lower: { fast: open("fast"), slow: open("slow") } });
+  const { lower, upper } = layers({ lower: { fast: publicFile("fast"), slow: publicFile("slow") } });
   const mount = await mountSluice({ lowers: [lower], upper, policy });
   const actor = await Actor.start();
   for (const name of ["fast", "slow"]) await actor.do("open", mount.path(name), O.RDWR);
@@ -72,7 +69,7 @@ requires("/dev/fuse", "CAP_SYS_ADMIN", "loop devices", "command mkfs.ext4").test
     const disk = scratch({ on: "ext4-loop" });
     const [lower, upper, work] = ["lower", "upper", "work"].map((name) => join(disk, name)) as [string, string, string];
     for (const path of [lower, upper, work]) mkdirSync(path);
-    plant(lower, { "a/f": open("f"), "b/g": open("g") });
+    plant(lower, { "a/f": publicFile("f"), "b/g": publicFile("g") });
     const mount = await mountSluice({ lowers: [lower], upper, work, policy });
     const actor = await Actor.start();
     const fd = await actor.do("open", mount.path("a/f"), O.RDWR);
@@ -85,7 +82,7 @@ requires("/dev/fuse", "CAP_SYS_ADMIN", "loop devices", "command mkfs.ext4").test
 );
 
 test("a mediated open beside a grant is shown as what it is: its mappings pass through", async () => {
-  const { lower, upper } = layers({ lower: { fast: open("fast") } });
+  const { lower, upper } = layers({ lower: { fast: publicFile("fast") } });
   const rules = `rules:\n  - { name: slow, subject: { uid: [${USER}] }, effect: mediate }\n`;
   const mount = await mountSluice({ lowers: [lower], upper, policy: `version: 1\ndefault: grant\n${rules}` });
   const [root, user] = [await Actor.start(), await Actor.start(USER)];

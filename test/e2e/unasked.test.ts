@@ -1,10 +1,7 @@
 /** What the policy in force does not name costs no question: counted by the mount itself. */
 import { O, RENAME } from "@sluice/vfs";
-import { mountSluice, requires, type SluiceMount } from "@sluice/testkit";
+import { Actor, decisionsOf, grantsOf, layers, mountSluice, requires, type SluiceMount } from "@sluice/testkit";
 import { expect } from "vitest";
-import { Actor } from "./harness/actor.js";
-import { layers } from "./harness/layers.js";
-import { decisionsOf, grantsOf } from "./harness/told.js";
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
 

@@ -5,6 +5,7 @@ import {
   directory,
   fifo,
   file,
+  layers,
   mountKernelOverlay,
   mountSluice,
   plant,
@@ -17,7 +18,6 @@ import {
   whiteout,
 } from "@sluice/testkit";
 import { expect } from "vitest";
-import { layers } from "./harness/layers.js";
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "kernel overlayfs");
 

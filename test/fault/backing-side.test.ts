@@ -1,12 +1,24 @@
 /** Whoever can write to the layers' directories on the host still cannot make the daemon hang, follow a link out of them, or write a lower. */
 import { chmodSync, chownSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { diffSnapshots, mountSluice, requires, snapshot, type SluiceMount, startScript, symlink } from "@sluice/testkit";
+import {
+  Actor,
+  diffSnapshots,
+  eventually,
+  grantsOf,
+  layers,
+  mountSluice,
+  publicFile,
+  requires,
+  type SluiceMount,
+  snapshot,
+  startScript,
+  statusOf,
+  symlink,
+  within,
+} from "@sluice/testkit";
 import { Errno, O } from "@sluice/vfs";
 import { expect } from "vitest";
-import { Actor, eventually, within } from "../e2e/harness/actor.js";
-import { layers, open } from "../e2e/harness/layers.js";
-import { grantsOf, statusOf } from "../e2e/harness/told.js";
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
 const STORM_MS = 2_500;
@@ -59,9 +71,9 @@ for (let round = 0; ; round++) {
 `;
 
 function planted(): { root: string; lower: string; upper: string; outside: string } {
-  const numbered = Array.from({ length: NAMES }, (_, i) => [`f${i}`, open(`inside ${i}`)]);
-  const tree = { ...Object.fromEntries(numbered), "d/f": open("inside d") };
-  const made = layers({ upper: tree, lower: { other: open("inside lower") } });
+  const numbered = Array.from({ length: NAMES }, (_, i) => [`f${i}`, publicFile(`inside ${i}`)]);
+  const tree = { ...Object.fromEntries(numbered), "d/f": publicFile("inside d") };
+  const made = layers({ upper: tree, lower: { other: publicFile("inside lower") } });
   const outside = join(made.root, "outside");
   mkdirSync(outside, { mode: 0o700 });
   for (const name of ["secret", "f", "new"]) writeFileSync(join(outside, name), "OUTSIDE secret", { mode: 0o600 });
@@ -184,7 +196,7 @@ test("a lower full of links that lead out of it: followed by nobody but the call
 });
 
 test("a lower file that passes through can be written by no descriptor and no mapping", async () => {
-  const { lower, upper } = layers({ lower: { f: open("lower content"), link: symlink("f") } });
+  const { lower, upper } = layers({ lower: { f: publicFile("lower content"), link: symlink("f") } });
   const before = exactly(lower);
   const mount = await mountSluice({ lowers: [lower], upper });
   const actor = await Actor.start();
@@ -202,7 +214,7 @@ test("a lower file that passes through can be written by no descriptor and no ma
 });
 
 test("a read-only mount passes through, and refuses every write", async () => {
-  const { lower } = layers({ lower: { f: open("lower content") } });
+  const { lower } = layers({ lower: { f: publicFile("lower content") } });
   const before = exactly(lower);
   const mount: SluiceMount = await mountSluice({ lowers: [lower] });
   const actor = await Actor.start();

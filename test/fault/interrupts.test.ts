@@ -1,10 +1,19 @@
 /** A caller that waits for a decision can be killed at any time, and nothing of its request stays behind. */
-import { mountSluice, requires, type SluiceMount, startScript } from "@sluice/testkit";
+import {
+  Actor,
+  eventually,
+  grantsOf,
+  layers,
+  mountSluice,
+  publicFile,
+  requires,
+  type SluiceMount,
+  startScript,
+  statusOf,
+  within,
+} from "@sluice/testkit";
 import { Errno, O } from "@sluice/vfs";
 import { expect } from "vitest";
-import { Actor, eventually, within } from "../e2e/harness/actor.js";
-import { layers, open } from "../e2e/harness/layers.js";
-import { grantsOf, statusOf } from "../e2e/harness/told.js";
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "command perl");
 const policy = 'version: 1\ndefault: grant\nrules:\n  - { name: no, path: "denied", effect: deny }\n';
@@ -12,7 +21,7 @@ const AMPLE_MS = 15_000;
 const WATCH_MS = 700;
 
 async function frozen(timeout: string, ...args: string[]): Promise<{ mount: SluiceMount; thaw(): void }> {
-  const tree = { f: open("content"), "d/g": open("g"), denied: open("denied"), "other/warm": open("warm") };
+  const tree = { f: publicFile("content"), "d/g": publicFile("g"), denied: publicFile("denied"), "other/warm": publicFile("warm") };
   const { lower, upper } = layers({ lower: tree });
   const mount = await mountSluice({ lowers: [lower], upper, policy, args: ["--decision-timeout", timeout, ...args] });
   const warm = await Actor.start();

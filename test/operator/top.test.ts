@@ -1,18 +1,18 @@
 /** `sluice top` beside a mount: the counts are those of what was done, in a pipe and on a terminal that is given back. */
 import {
+  Actor,
   descendantsOf,
   mountSluice,
   plant,
-  type RunningScript,
+  publicFile,
   requires,
+  type RunningScript,
   runScript,
   runSluice,
   scratch,
   startScript,
 } from "@sluice/testkit";
 import { expect } from "vitest";
-import { Actor } from "../e2e/harness/actor.js";
-import { open } from "../e2e/harness/layers.js";
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "FUSE passthrough");
 const CLI = "packages/cli/bin/sluice.mjs";
@@ -34,7 +34,7 @@ interface Report {
 }
 
 test("what was opened is counted by how it flows, by rule and by path", async () => {
-  const lower = plant(scratch(), { a: open("a"), "m/b": open("b"), "k.pem": open("k") });
+  const lower = plant(scratch(), { a: publicFile("a"), "m/b": publicFile("b"), "k.pem": publicFile("k") });
   const mount = await mountSluice({ lowers: [lower], policy: POLICY });
   const actor = await Actor.start();
   for (let round = 0; round < 3; round++) await actor.do("contents", mount.path("a"));
@@ -60,7 +60,7 @@ test("what was opened is counted by how it flows, by rule and by path", async ()
 }, 60_000);
 
 test("in a pipe, and on a terminal that knows lines alone, one picture follows the other, and the mount's end is an error", async () => {
-  const mount = await mountSluice({ lowers: [plant(scratch(), { a: open("a") })] });
+  const mount = await mountSluice({ lowers: [plant(scratch(), { a: publicFile("a") })] });
   const piped = startScript([process.execPath, CLI, "top", "--interval", "0.1", mount.mountpoint]);
   await piped.waitFor("every 0.1 s");
   const line = `"${process.execPath}" ${CLI} top --json --interval 0.1 ${mount.mountpoint} | head -n 1`;
@@ -100,7 +100,7 @@ function expectGivenBack(stdout: string, code: number): void {
 }
 
 test("on a terminal keys sort, filter and pause, and q gives the terminal back", async () => {
-  const mount = await mountSluice({ lowers: [plant(scratch(), { a: open("a"), other: open("b") })], policy: POLICY });
+  const mount = await mountSluice({ lowers: [plant(scratch(), { a: publicFile("a"), other: publicFile("b") })], policy: POLICY });
   const actor = await Actor.start();
   const terminal = onTerminal(mount.mountpoint);
   await terminal.waitFor("mediated    0 B/s");
@@ -134,7 +134,7 @@ const ends: [how: string, end: (pid: number, terminal: RunningScript) => void][]
 
 for (const [how, end] of ends)
   test(`${how} gives the terminal back`, async () => {
-    const mount = await mountSluice({ lowers: [plant(scratch(), { a: open("a") })] });
+    const mount = await mountSluice({ lowers: [plant(scratch(), { a: publicFile("a") })] });
     const terminal = onTerminal(mount.mountpoint);
     await terminal.waitFor("every 0.1 s");
     const top = descendantsOf(terminal.pid).findLast(({ command }) => command.includes(" top "));
@@ -145,7 +145,7 @@ for (const [how, end] of ends)
   }, 60_000);
 
 test("on a terminal it waits for a mount that goes away, and counts anew when it is back", async () => {
-  const lower = plant(scratch(), { a: open("a") });
+  const lower = plant(scratch(), { a: publicFile("a") });
   const mount = await mountSluice({ lowers: [lower] });
   const terminal = onTerminal(mount.mountpoint);
   await terminal.waitFor("every 0.1 s");

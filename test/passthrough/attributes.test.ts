@@ -5,12 +5,10 @@
 import { spawnSync } from "node:child_process";
 import { readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { mountSluice, requires } from "@sluice/testkit";
+import { Actor, layers, mountSluice, publicFile, requires } from "@sluice/testkit";
 import { O } from "@sluice/vfs";
 import { expect } from "vitest";
-import { Actor } from "../e2e/harness/actor.js";
 import { requestsOf, WITH_METRICS } from "./harness/request-counts.js";
-import { layers, open } from "../e2e/harness/layers.js";
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "FUSE passthrough");
 const OLD = "old content";
@@ -41,7 +39,7 @@ function same(ours: string, layer: string): string[] {
 }
 
 test("after each way to change or read a file that passes us by", async () => {
-  const { lower, upper } = layers({ upper: Object.fromEntries(WAYS.map((way) => [way, open("0123456789".repeat(2000))])) });
+  const { lower, upper } = layers({ upper: Object.fromEntries(WAYS.map((way) => [way, publicFile("0123456789".repeat(2000))])) });
   const mount = await mountSluice({ lowers: [lower], upper });
   const [actor, other] = [await Actor.start(), await Actor.start(2001)];
   for (const way of WAYS) {
@@ -59,7 +57,7 @@ test("after each way to change or read a file that passes us by", async () => {
 }, 60_000);
 
 test("a file made and mapped at once, and one looked at before it was opened for writing", async () => {
-  const { lower, upper } = layers({ upper: { f: open(OLD.repeat(1000)) } });
+  const { lower, upper } = layers({ upper: { f: publicFile(OLD.repeat(1000)) } });
   const mount = await mountSluice({ lowers: [lower], upper });
   const actor = await Actor.start();
   for (const [name, flags] of [
@@ -83,7 +81,7 @@ test("a file made and mapped at once, and one looked at before it was opened for
 }, 60_000);
 
 test("under concurrent writers, whenever nobody is in the middle of a write", async () => {
-  const { lower, upper } = layers({ upper: { f: open("") } });
+  const { lower, upper } = layers({ upper: { f: publicFile("") } });
   const mount = await mountSluice({ lowers: [lower], upper });
   const writers = await Promise.all([1, 2, 3].map(() => Actor.start()));
   const path = mount.path("f");
@@ -97,7 +95,7 @@ test("under concurrent writers, whenever nobody is in the middle of a write", as
 }, 60_000);
 
 test("while nobody writes, looking costs no request", async () => {
-  const { lower, upper } = layers({ lower: { f: open(OLD) }, upper: { g: open(OLD) } });
+  const { lower, upper } = layers({ lower: { f: publicFile(OLD) }, upper: { g: publicFile(OLD) } });
   const mount = await mountSluice({ lowers: [lower], upper, args: WITH_METRICS });
   const actor = await Actor.start();
   const count = (): Promise<number> => requestsOf(mount, "GETATTR", "LOOKUP", "STATX");
@@ -110,7 +108,7 @@ test("while nobody writes, looking costs no request", async () => {
 }, 60_000);
 
 test("a file that was made or written by who could not map it is asked for once, and no more", async () => {
-  const { lower, upper } = layers({ upper: { f: open(OLD) } });
+  const { lower, upper } = layers({ upper: { f: publicFile(OLD) } });
   const mount = await mountSluice({ lowers: [lower], upper, args: WITH_METRICS });
   const actor = await Actor.start();
   const count = (): Promise<number> => requestsOf(mount, "GETATTR", "LOOKUP", "STATX");
@@ -140,7 +138,7 @@ test("suid that a write past us took is gone for whoever looks or runs it, at on
   const program = { mode: 0o4777, content: readFileSync("/usr/bin/id") };
   const names = ["write", "truncate", "again"];
   const { lower, upper } = layers({
-    upper: Object.fromEntries(names.map((name) => [name, open(program.content, { mode: program.mode })])),
+    upper: Object.fromEntries(names.map((name) => [name, publicFile(program.content, { mode: program.mode })])),
   });
   const mount = await mountSluice({ lowers: [lower], upper });
   const [owner, other] = [await Actor.start(), await Actor.start(2001)];

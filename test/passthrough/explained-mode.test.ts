@@ -1,12 +1,9 @@
 /** `sluice explain` names the I/O mode that the next open gets, whatever is open of the file: both run the same plan. */
 import { connect } from "node:net";
 import { join } from "node:path";
-import { mountSluice, requires, scratch } from "@sluice/testkit";
+import { Actor, grantsOf, layers, mountSluice, publicFile, requires, scratch } from "@sluice/testkit";
 import { O } from "@sluice/vfs";
 import { expect } from "vitest";
-import { Actor } from "../e2e/harness/actor.js";
-import { layers, open } from "../e2e/harness/layers.js";
-import { grantsOf } from "../e2e/harness/told.js";
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "FUSE passthrough");
 
@@ -49,7 +46,7 @@ const cells = ["nothing", ...MODES].flatMap((held) =>
 
 for (const args of [[], ["--coherent-readers"]])
   test(`explain names the I/O mode and the copy-up of the next open (${args.join(" ") || "by default"})`, async () => {
-    const { lower, upper } = layers({ lower: Object.fromEntries(cells.map(({ name }) => [name, open("content")])) });
+    const { lower, upper } = layers({ lower: Object.fromEntries(cells.map(({ name }) => [name, publicFile("content")])) });
     const socket = join(scratch(), "c.sock");
     const mount = await mountSluice({ lowers: [lower], upper, policy, args: ["--control", socket, ...args] });
     const cast = { grant: await Actor.start(), mediate: await Actor.start(UIDS.mediate), observe: await Actor.start(UIDS.observe) };

@@ -2,12 +2,9 @@
 import { execFileSync } from "node:child_process";
 import { readFileSync, renameSync, unlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { mountSluice, openDescriptors, requires } from "@sluice/testkit";
+import { Actor, eventually, layers, mountSluice, openDescriptors, publicFile, requires, statusOf } from "@sluice/testkit";
 import { Errno, O } from "@sluice/vfs";
 import { expect } from "vitest";
-import { Actor, eventually } from "../e2e/harness/actor.js";
-import { layers, open } from "../e2e/harness/layers.js";
-import { statusOf } from "../e2e/harness/told.js";
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "FUSE passthrough");
 
@@ -16,7 +13,7 @@ function read(path: string): string {
 }
 
 test("a closed file that was granted is judged anew for each caller", async () => {
-  const { lower, upper } = layers({ lower: { f: open("content") } });
+  const { lower, upper } = layers({ lower: { f: publicFile("content") } });
   const rules =
     "rules:\n  - { name: denied, subject: { uid: [2001] }, effect: deny }\n  - { name: by-us, subject: { uid: [2002] }, effect: mediate }\n";
   const mount = await mountSluice({ lowers: [lower], upper, policy: `version: 1\ndefault: grant\n${rules}` });
@@ -36,7 +33,10 @@ test("a closed file that was granted is judged anew for each caller", async () =
 }, 60_000);
 
 test("a name leads to the file it stands for by now: changed below, renamed over, removed, copied up", async () => {
-  const { lower, upper } = layers({ lower: { low: open("lower") }, upper: { a: open("a"), b: open("b"), c: open("c") } });
+  const { lower, upper } = layers({
+    lower: { low: publicFile("lower") },
+    upper: { a: publicFile("a"), b: publicFile("b"), c: publicFile("c") },
+  });
   const mount = await mountSluice({ lowers: [lower], upper });
   const names = ["a", "b", "c", "low"];
   const all = (): string => names.map((name) => read(mount.path(name))).join(" ");
@@ -55,7 +55,7 @@ test("a name leads to the file it stands for by now: changed below, renamed over
 }, 60_000);
 
 test("what was removed is not held on to", async () => {
-  const { lower, upper } = layers({ upper: { gone: open("content"), kept: open("content") } });
+  const { lower, upper } = layers({ upper: { gone: publicFile("content"), kept: publicFile("content") } });
   const mount = await mountSluice({ lowers: [lower], upper });
   for (const name of ["gone", "kept"]) expect(read(mount.path(name))).toBe("content");
   const held = (): string => openDescriptors(mount.serverPid).join("\n");

@@ -4,12 +4,9 @@
  */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { mountSluice, requires, scratch, type SluiceMount } from "@sluice/testkit";
+import { eventually, layers, mountSluice, publicFile, requires, scratch, type SluiceMount, statusOf, within } from "@sluice/testkit";
 import { Errno, O } from "@sluice/vfs";
 import { expect } from "vitest";
-import { eventually, within } from "../e2e/harness/actor.js";
-import { layers, open } from "../e2e/harness/layers.js";
-import { statusOf } from "../e2e/harness/told.js";
 import { requestsOf, WITH_METRICS } from "./harness/request-counts.js";
 import { Locker } from "./harness/locker.js";
 
@@ -24,13 +21,13 @@ const LOCK_UN = 8;
 const SETTLED_MS = 250;
 
 async function mounted(args: string[] = ["--locks", "daemon"], files: string[] = ["f", "g"]): Promise<SluiceMount> {
-  const { lower, upper } = layers({ lower: Object.fromEntries(files.map((name) => [name, open("0123456789".repeat(20))])) });
+  const { lower, upper } = layers({ lower: Object.fromEntries(files.map((name) => [name, publicFile("0123456789".repeat(20))])) });
   return mountSluice({ lowers: [lower], upper, args });
 }
 
 /** Whoever writes is observed, and so has a node of its own beside readers that pass through. */
 async function mountedMixed(): Promise<SluiceMount> {
-  const { lower, upper } = layers({ upper: { f: open("0123456789".repeat(20)) } });
+  const { lower, upper } = layers({ upper: { f: publicFile("0123456789".repeat(20)) } });
   const policy =
     'version: 1\ndefault: grant\nrules:\n  - { name: writers, path: "**", access: [write], effect: mediate, obligations: { audit: each-io } }\n';
   return mountSluice({ lowers: [lower], upper, policy });

@@ -4,12 +4,21 @@
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { mountSluice, requires, type SluiceMount, treeHash } from "@sluice/testkit";
+import {
+  Actor,
+  type Grant,
+  grantsOf,
+  layers,
+  mountSluice,
+  type PlainStat,
+  publicFile,
+  requires,
+  type SluiceMount,
+  statusOf,
+  treeHash,
+} from "@sluice/testkit";
 import { Errno, O } from "@sluice/vfs";
 import { expect } from "vitest";
-import { Actor, type PlainStat } from "../e2e/harness/actor.js";
-import { layers, open } from "../e2e/harness/layers.js";
-import { type Grant, grantsOf, statusOf } from "../e2e/harness/told.js";
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "FUSE passthrough");
 const DOC = fileURLToPath(new URL("../../docs/io-modes.md", import.meta.url));
@@ -177,7 +186,7 @@ test("every cell", async () => {
   const wrong: string[] = [];
   for (const layer of ["upper", "lower"] as const) {
     const cells = cellsOf(layer);
-    const made = layers({ [layer]: Object.fromEntries(cells.map(({ name }) => [name, open(OLD)])) });
+    const made = layers({ [layer]: Object.fromEntries(cells.map(({ name }) => [name, publicFile(OLD)])) });
     const before = treeHash(made.lower);
     const mount = await mountSluice({ lowers: [made.lower], upper: made.upper, policy });
     const cast = { grant: await Actor.start(), mediate: await Actor.start(UIDS.mediate), observe: await Actor.start(UIDS.observe) };
@@ -204,7 +213,7 @@ test("every cell", async () => {
 }, 240_000);
 
 test("an open whose bytes must pass the daemon, on a file in passthrough and without a name, is refused, and never EIO or ESTALE", async () => {
-  const { lower, upper } = layers({ upper: { f: open(OLD) } });
+  const { lower, upper } = layers({ upper: { f: publicFile(OLD) } });
   const mount = await mountSluice({ lowers: [lower], upper, policy });
   const [granted, observed] = [await Actor.start(), await Actor.start(UIDS.observe)];
   const path = mount.path("f");
@@ -223,7 +232,7 @@ test("an open whose bytes must pass the daemon, on a file in passthrough and wit
 });
 
 test("many who take turns at one file, granted, mediated and observed, never see an error", async () => {
-  const { lower, upper } = layers({ lower: { f: open(OLD) } });
+  const { lower, upper } = layers({ lower: { f: publicFile(OLD) } });
   const before = treeHash(lower);
   const mount = await mountSluice({ lowers: [lower], upper, policy });
   const actors = [

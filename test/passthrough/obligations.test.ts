@@ -1,12 +1,9 @@
 /** Obligations on a real mount: each is seen to hold where the rule says, and one that cannot be kept denies. */
 import { readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { mountSluice, requires, scratch, startScript } from "@sluice/testkit";
+import { Actor, eventually, grantsOf, layers, mountSluice, publicFile, requires, scratch, startScript, statusOf } from "@sluice/testkit";
 import { Errno, O } from "@sluice/vfs";
 import { expect } from "vitest";
-import { Actor, eventually } from "../e2e/harness/actor.js";
-import { layers, open } from "../e2e/harness/layers.js";
-import { grantsOf, statusOf } from "../e2e/harness/told.js";
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "FUSE passthrough");
 const { test: withPython } = requires("/dev/fuse", "CAP_SYS_ADMIN", "FUSE passthrough", "command python3");
@@ -21,7 +18,7 @@ const FALLOC_KEEP_SIZE = 1;
 
 async function staged(policy = POLICY, args: string[] = []) {
   const names = ["audited", "short", "fixed", "slow", "free"];
-  const { lower, upper } = layers({ upper: Object.fromEntries(names.map((name) => [`${name}/f`, open("0123456789")])) });
+  const { lower, upper } = layers({ upper: Object.fromEntries(names.map((name) => [`${name}/f`, publicFile("0123456789")])) });
   const mount = await mountSluice({ lowers: [lower], upper, policy, args });
   return { mount, actor: await Actor.start(), at: (name: string) => mount.path(name, "f"), upper };
 }
@@ -67,7 +64,7 @@ withPython(
     const logFile = join(scratch(), "log");
     const OBSERVED = 2002;
     const one = rule("audited", "audit: each-io", `, subject: { uid: [0, ${OBSERVED}] }`);
-    const { lower, upper } = layers({ upper: { "audited/f": open("0123456789") } });
+    const { lower, upper } = layers({ upper: { "audited/f": publicFile("0123456789") } });
     const args = ["--log-file", logFile];
     const mount = await mountSluice({ lowers: [lower], upper, policy: `version: 1\ndefault: mediate\nrules:\n${one}`, args });
     const path = mount.path("audited", "f");
@@ -153,7 +150,7 @@ test("a rate: who reads past it waits, and can be interrupted", async () => {
 test("ratePer: a rate is one handle's, one user's or the whole rule's", async () => {
   const shares = ["handle", "subject", "rule"];
   const rules = shares.map((share) => rule(share, `readBytesPerSecond: 10, ratePer: ${share}`));
-  const { lower, upper } = layers({ upper: Object.fromEntries(shares.map((share) => [`${share}/f`, open("x".repeat(4_000))])) });
+  const { lower, upper } = layers({ upper: Object.fromEntries(shares.map((share) => [`${share}/f`, publicFile("x".repeat(4_000))])) });
   const mount = await mountSluice({ lowers: [lower], upper, policy: `version: 1\ndefault: grant\nrules:\n${rules.join("")}` });
   const opened = async (share: string, uid: number): Promise<{ actor: Actor; read(length: number): Promise<unknown> }> => {
     const actor = await Actor.start(uid);
@@ -184,7 +181,9 @@ test("ratePer: a rate is one handle's, one user's or the whole rule's", async ()
 
 test("a rate binds copies at both ends, and space that is given; closing and opening again gives nothing back", async () => {
   const rules = rule("from", "readBytesPerSecond: 64") + rule("to", "writeBytesPerSecond: 64");
-  const { lower, upper } = layers({ upper: Object.fromEntries(["from", "to", "free"].map((name) => [`${name}/f`, open("x".repeat(64))])) });
+  const { lower, upper } = layers({
+    upper: Object.fromEntries(["from", "to", "free"].map((name) => [`${name}/f`, publicFile("x".repeat(64))])),
+  });
   const mount = await mountSluice({ lowers: [lower], upper, policy: `version: 1\ndefault: grant\nrules:\n${rules}` });
   const actor = await Actor.start();
   const [from, to, free] = ["from", "to", "free"].map((name) => mount.path(name, "f")) as [string, string, string];

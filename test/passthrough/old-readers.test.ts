@@ -1,19 +1,27 @@
 /** Who has a lower file open while somebody copies it up: what they can do beside kernel overlayfs, and what they see. */
 import { linkSync, mkdirSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { mountKernelOverlay, mountSluice, requires, scratch, treeHash } from "@sluice/testkit";
+import {
+  Actor,
+  eventually,
+  layers,
+  mountKernelOverlay,
+  mountSluice,
+  publicFile,
+  requires,
+  scratch,
+  statusOf,
+  treeHash,
+} from "@sluice/testkit";
 import { Errno, O } from "@sluice/vfs";
 import { expect } from "vitest";
-import { Actor, eventually } from "../e2e/harness/actor.js";
-import { layers, open } from "../e2e/harness/layers.js";
-import { statusOf } from "../e2e/harness/told.js";
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "FUSE passthrough");
 const HOW = ["ftruncate", "fchmod", "fchown", "futimens", "fsetxattr", "fsync", "reopen-read", "reopen"];
 const OLD = "old content";
 
 test("what is done by an old descriptor comes to the same as with kernel overlayfs", async () => {
-  const tree = Object.fromEntries(HOW.map((how) => [how, open(OLD)]));
+  const tree = Object.fromEntries(HOW.map((how) => [how, publicFile(OLD)]));
   const ours = layers({ lower: tree });
   const theirs = layers({ lower: tree }, scratch());
   const mount = await mountSluice({ lowers: [ours.lower], upper: ours.upper });
@@ -42,7 +50,7 @@ test("what is done by an old descriptor comes to the same as with kernel overlay
 }, 60_000);
 
 test("with coherent readers everybody sees what is written, mapped or not, and nothing in a lower layer is passed through", async () => {
-  const { lower, upper } = layers({ lower: { f: open(OLD), g: open(OLD), h: open(OLD) } });
+  const { lower, upper } = layers({ lower: { f: publicFile(OLD), g: publicFile(OLD), h: publicFile(OLD) } });
   const before = treeHash(lower);
   const mount = await mountSluice({ lowers: [lower], upper, args: ["--coherent-readers"] });
   const actor = await Actor.start();
@@ -69,7 +77,7 @@ test("with coherent readers everybody sees what is written, mapped or not, and n
 }, 60_000);
 
 test("a mediated reader of a lower file follows it to the upper layer", async () => {
-  const { lower, upper } = layers({ lower: { f: open(OLD) } });
+  const { lower, upper } = layers({ lower: { f: publicFile(OLD) } });
   const policy = "version: 1\ndefault: grant\nrules:\n  - { name: m, subject: { uid: [2001] }, effect: mediate }\n";
   const mount = await mountSluice({ lowers: [lower], upper, policy });
   const [root, mediated] = [await Actor.start(), await Actor.start(2001)];
@@ -92,7 +100,7 @@ test("a mediated reader of a lower file follows it to the upper layer", async ()
 }, 60_000);
 
 test("once the readers of a lower file are gone, all its names lead to the copy's one node", async () => {
-  const { lower, upper } = layers({ lower: { x: open(OLD) } });
+  const { lower, upper } = layers({ lower: { x: publicFile(OLD) } });
   linkSync(join(lower, "x"), join(lower, "y"));
   const policy = "version: 1\ndefault: grant\nrules:\n  - { name: m, subject: { uid: [2001] }, effect: mediate }\n";
   const mount = await mountSluice({ lowers: [lower], upper, policy });

@@ -5,11 +5,9 @@
 import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { mountSluice, requires, scratch, type SluiceMount } from "@sluice/testkit";
+import { Actor, eventually, layers, mountSluice, publicFile, requires, scratch, type SluiceMount } from "@sluice/testkit";
 import { Errno, O } from "@sluice/vfs";
 import { expect } from "vitest";
-import { Actor, eventually } from "../e2e/harness/actor.js";
-import { layers, open } from "../e2e/harness/layers.js";
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "FUSE passthrough");
 
@@ -51,7 +49,7 @@ interface Stage {
 }
 
 async function staged(before: string, { args = [], env = {} }: { args?: string[]; env?: Record<string, string> } = {}): Promise<Stage> {
-  const { lower, upper } = layers({ upper: { f: open(OLD) } });
+  const { lower, upper } = layers({ upper: { f: publicFile(OLD) } });
   const mount = await mountSluice({ lowers: [lower], upper, policy: before, args, env });
   const [holder, other] = [await Actor.start(HOLDER), await Actor.start()];
   return {

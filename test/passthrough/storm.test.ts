@@ -7,9 +7,8 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { diffSnapshots, mountSluice, requires, scratch, snapshot, soakBudgetMs, startScript } from "@sluice/testkit";
+import { diffSnapshots, mountSluice, requires, scratch, snapshot, soakBudgetMs, startScript, type Status, statusOf } from "@sluice/testkit";
 import { expect } from "vitest";
-import { type Status, statusOf } from "../e2e/harness/told.js";
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "FUSE passthrough", "command cc");
 const SOURCE = fileURLToPath(new URL("./storm/storm.c", import.meta.url));

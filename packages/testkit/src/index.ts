@@ -1,9 +1,12 @@
+export { Actor, eventually, type PlainStat, within } from "./actor.js";
 export { bytes, nodePath } from "./byte-string.js";
 export { type Cerbos, cerbosPolicyFile, STANDARD_CERBOS, startCerbos } from "./cerbos.js";
 export { cleanedUp, cleanUp } from "./clean-up.js";
 export { latencyAskedFor } from "./cpu-latency.js";
+export { type Layers, layers, publicFile, unread } from "./layers.js";
 export { type KernelOverlayOptions, mountKernelOverlay, unmountKernelOverlay } from "./mount-kernel-overlay.js";
 export { MountFailure, mountSluice, runSluice, type SluiceExit, SluiceMount, type SluiceMountOptions } from "./mount-sluice.js";
+export { decisionsOf, type Grant, grantsOf, type Status, statusOf } from "./mount-status.js";
 export { type MountEntry, mountsBelow, mountTable } from "./mount-table.js";
 export { NatsServer } from "./nats.js";
 export {

@@ -2,11 +2,8 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Errno, O } from "@sluice/vfs";
-import { directory, requires, type Tree } from "@sluice/testkit";
+import { Actor, directory, eventually, type Grant, grantsOf, publicFile, requires, statusOf, type Tree } from "@sluice/testkit";
 import { beforeAll, expect } from "vitest";
-import { Actor, eventually } from "../../e2e/harness/actor.js";
-import { open } from "../../e2e/harness/layers.js";
-import { type Grant, grantsOf, statusOf } from "../../e2e/harness/told.js";
 import { holdReads } from "./harness/held-reads.js";
 import { ATTACKER, ownedLayers, setStage, type Stage } from "./harness/stage.js";
 
@@ -59,8 +56,12 @@ const WAYS: Record<string, Act> = {
 describe("while it waits for its copy-up,", () => {
   beforeAll(async () => {
     const names = [...Object.keys(WAYS), "mediated"];
-    const trees = names.map((name): Tree => ({ [`${name}/large`]: open(LARGE), [`${name}/x/`]: directory() }));
-    const made = ownedLayers({ ...Object.assign({}, ...trees), "moved/.git/config": open(LARGE), "moved/x/.git/": directory() } as Tree);
+    const trees = names.map((name): Tree => ({ [`${name}/large`]: publicFile(LARGE), [`${name}/x/`]: directory() }));
+    const made = ownedLayers({
+      ...Object.assign({}, ...trees),
+      "moved/.git/config": publicFile(LARGE),
+      "moved/x/.git/": directory(),
+    } as Tree);
     stage = await setStage(made, { policy: policyOf([]) });
   });
 

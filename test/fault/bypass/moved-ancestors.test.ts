@@ -2,10 +2,8 @@
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { Errno, RENAME } from "@sluice/vfs";
-import { directory, requires, type Tree } from "@sluice/testkit";
+import { Actor, directory, publicFile, requires, type Tree } from "@sluice/testkit";
 import { beforeAll, expect } from "vitest";
-import { Actor } from "../../e2e/harness/actor.js";
-import { open } from "../../e2e/harness/layers.js";
 import { ATTACKER, ownedLayers, setStage, type Stage } from "./harness/stage.js";
 import { SlowDecision } from "./harness/slow-decision.js";
 
@@ -25,11 +23,11 @@ rules:
 
 /** Each race has a directory of its own. */
 const tree = (): Tree => ({
-  ".git/config": open("secret"),
+  ".git/config": publicFile("secret"),
   ".git/new-hooks/": directory(),
   "x/.git/": directory(),
-  "y/hook": open("#!/bin/sh\n"),
-  "z/free/f": open("locked later"),
+  "y/hook": publicFile("#!/bin/sh\n"),
+  "z/free/f": publicFile("locked later"),
   "z/free/empty/": directory(),
 });
 

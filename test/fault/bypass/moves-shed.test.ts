@@ -1,9 +1,7 @@
 /** A move or a link takes nothing away from what a rule says of the file: no denial of any access, and no obligation. */
 import { Errno, RENAME } from "@sluice/vfs";
-import { requires, type Tree } from "@sluice/testkit";
+import { type Actor, publicFile, requires, type Tree } from "@sluice/testkit";
 import { beforeAll, expect } from "vitest";
-import type { Actor } from "../../e2e/harness/actor.js";
-import { open } from "../../e2e/harness/layers.js";
 import { ownedLayers, setStage, type Stage } from "./harness/stage.js";
 
 const { describe, test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
@@ -40,10 +38,10 @@ const POLICY = [
 ].join("\n");
 
 const tree = (name: string): Tree => ({
-  [`${name}/f`]: open("content"),
-  [`${name}/g`]: open("content"),
-  [`in-${name}/${name}/f`]: open("content"),
-  [`public-${name}/p`]: open("public"),
+  [`${name}/f`]: publicFile("content"),
+  [`${name}/g`]: publicFile("content"),
+  [`in-${name}/${name}/f`]: publicFile("content"),
+  [`public-${name}/p`]: publicFile("public"),
 });
 
 describe("a file whose rule is strict stays under it:", () => {
@@ -114,7 +112,9 @@ rules:
   };
   let stage: Stage;
   beforeAll(async () => {
-    const trees = Object.keys(detours).map((name): Tree => ({ [`${name}/logs/today`]: open("a line\n"), [`${name}/bait`]: open("bait") }));
+    const trees = Object.keys(detours).map(
+      (name): Tree => ({ [`${name}/logs/today`]: publicFile("a line\n"), [`${name}/bait`]: publicFile("bait") }),
+    );
     stage = await setStage(ownedLayers(Object.assign({}, ...trees) as Tree), { policy: LOGS });
   });
 

@@ -1,7 +1,6 @@
 /** Several processes read, write, map, truncate and punch a file each, and know at all times what must be in it. */
-import { requires, mountSluice, plant, runScript, scratch, treeHash } from "@sluice/testkit";
+import { layers, mountSluice, plant, publicFile, requires, runScript, scratch, treeHash } from "@sluice/testkit";
 import { beforeAll, expect } from "vitest";
-import { layers, open } from "../../e2e/harness/layers.js";
 import { compileExerciser } from "./compile-exerciser.js";
 import { expectNoLeak, footprintOf } from "./footprint.js";
 import { chooseSeed, POLICIES } from "./policies.js";
@@ -34,7 +33,7 @@ describe("files exercised", () => {
   }
 
   const content = Buffer.from(Array.from({ length: 70_001 }, (_, i) => (i * 131) % 251));
-  const tree = { "deep/er/a": open(content), b: open(content.subarray(0, 4096)), empty: open("") };
+  const tree = { "deep/er/a": publicFile(content), b: publicFile(content.subarray(0, 4096)), empty: publicFile("") };
 
   test("the exerciser finds nothing on the host's own file system", async () => {
     await exercise(plant(scratch(), tree), { seed, seconds: 1 });

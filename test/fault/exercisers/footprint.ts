@@ -1,9 +1,8 @@
 /** What a mount service holds of the machine: memory, descriptors, and what it knows of files; before and after. */
 import { readFileSync, writeFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { SluiceMount } from "@sluice/testkit";
+import { type SluiceMount, statusOf } from "@sluice/testkit";
 import { expect } from "vitest";
-import { statusOf } from "../../e2e/harness/told.js";
 
 export interface Footprint {
   rssKib: number;

@@ -4,9 +4,8 @@
  */
 import { mkdirSync, readdirSync } from "node:fs";
 import { join } from "node:path";
-import { diffSnapshots, mountSluice, requires, runScript, scratch, type SluiceMount, snapshot } from "@sluice/testkit";
+import { diffSnapshots, layers, mountSluice, publicFile, requires, runScript, scratch, type SluiceMount, snapshot } from "@sluice/testkit";
 import { expect } from "vitest";
-import { layers, open } from "../../e2e/harness/layers.js";
 import { expectNoLeak, footprintOf } from "./footprint.js";
 import { POLICIES } from "./policies.js";
 import { shareMs } from "./share.js";
@@ -37,7 +36,10 @@ interface Work {
 async function mounted(kind: (typeof KINDS)[number], use: (mount: SluiceMount) => Promise<void>): Promise<void> {
   const root = join(scratch(), OUT_OF_REACH);
   mkdirSync(root, { recursive: true });
-  const { lower, upper } = layers({ lower: { "work/below": open("below"), "work/more/below": open("x".repeat(100_000)) } }, root);
+  const { lower, upper } = layers(
+    { lower: { "work/below": publicFile("below"), "work/more/below": publicFile("x".repeat(100_000)) } },
+    root,
+  );
   const before = snapshot(lower, EXACT);
   const mount = await mountSluice({ lowers: [lower], upper, policy: POLICIES[kind] });
   await use(mount);

@@ -5,11 +5,9 @@
 import { existsSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { mountSluice, requires, scratch } from "@sluice/testkit";
+import { Actor, eventually, layers, mountSluice, publicFile, requires, scratch, within } from "@sluice/testkit";
 import { O } from "@sluice/vfs";
 import { expect } from "vitest";
-import { Actor, eventually, within } from "../../e2e/harness/actor.js";
-import { layers, open } from "../../e2e/harness/layers.js";
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
 const AMPLE_MS = 30_000;
@@ -19,7 +17,7 @@ const policy = (effect: string): string => `version: 1\ndefault: mediate\nrules:
 test("a server that is killed while it drops a page whose read waits is replaced", async () => {
   const hold = join(scratch(), "hold");
   const plant = fileURLToPath(new URL("../../passthrough/harness/hold-reads.mjs", import.meta.url));
-  const { lower, upper } = layers({ upper: { f: open("x".repeat(PAGE)) } });
+  const { lower, upper } = layers({ upper: { f: publicFile("x".repeat(PAGE)) } });
   const env = { NODE_OPTIONS: `--import=${plant}`, SLUICE_BUNDLE: "off", SLUICE_HOLD_READS: hold };
   const mount = await mountSluice({ lowers: [lower], upper, policy: policy("mediate"), args: ["--keeper", "on"], env });
   const reader = await Actor.start();

@@ -1,10 +1,9 @@
 /** An open that is refused by a change of policy is so under the next server, too, and by the policy of then. */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { requires, scratch } from "@sluice/testkit";
+import { Actor, eventually, requires, scratch } from "@sluice/testkit";
 import { Errno, O } from "@sluice/vfs";
 import { expect } from "vitest";
-import { Actor, eventually } from "../../e2e/harness/actor.js";
 import { type KeptMount, mountKept } from "./kept-mount.js";
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN");

@@ -1,6 +1,5 @@
 /** How many requests of some kinds a mount has had, by its metrics. It must be mounted with --admin 127.0.0.1:0. */
-import type { SluiceMount } from "@sluice/testkit";
-import { eventually } from "../../e2e/harness/actor.js";
+import { eventually, type SluiceMount } from "@sluice/testkit";
 
 export const WITH_METRICS = ["--admin", "127.0.0.1:0"] as const;
 

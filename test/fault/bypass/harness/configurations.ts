@@ -1,7 +1,6 @@
 /** The mounts that hunters run on: by how I/O flows, who decides, and what goes wrong with it meanwhile. */
 import { setTimeout as sleep } from "node:timers/promises";
-import { mountSluice, type SluiceMount } from "@sluice/testkit";
-import type { Layers } from "../../../e2e/harness/layers.js";
+import { type Layers, mountSluice, type SluiceMount } from "@sluice/testkit";
 import { mountKept, randomBy } from "../../take-over/kept-mount.js";
 import { SlowDecision } from "./slow-decision.js";
 

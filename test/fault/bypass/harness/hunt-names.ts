@@ -2,9 +2,8 @@
 import { spawnSync } from "node:child_process";
 import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { cleanedUp, directory, file, runScript, type Tree } from "@sluice/testkit";
+import { cleanedUp, directory, file, type Layers, layers, runScript, type Tree } from "@sluice/testkit";
 import { expect } from "vitest";
-import { type Layers, layers } from "../../../e2e/harness/layers.js";
 import { compileProgram } from "./compile-program.js";
 import { type Configuration, FLOWS, type Hunt, huntedMount, type HuntedMount } from "./configurations.js";
 

@@ -2,9 +2,8 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { cleanedUp, type RunningScript, startScript, type Tree } from "@sluice/testkit";
+import { cleanedUp, type Layers, layers, type Planted, publicFile, type RunningScript, startScript, type Tree } from "@sluice/testkit";
 import { expect } from "vitest";
-import { type Layers, layers, open } from "../../../e2e/harness/layers.js";
 import { compileProgram } from "./compile-program.js";
 import { type Configuration, FLOWS, type Hunt, huntedMount, type HuntedMount, SPARE_MS } from "./configurations.js";
 import { slowReads } from "./held-reads.js";
@@ -92,7 +91,7 @@ function policyOf({ flow }: Configuration, { revision, round, denials, flows }: 
 function plantRounds(rounds: number): Layers {
   const all = Array.from({ length: rounds }, (_, round) => round);
   const file = (round: number, number: number): string => `${round}/f${number}`;
-  const content = (number: number): ReturnType<typeof open> => open(number < 2 ? LARGE : SMALL);
+  const content = (number: number): Planted => publicFile(number < 2 ? LARGE : SMALL);
   const treeOf = (numbers: readonly number[]): Tree =>
     Object.fromEntries(all.flatMap((round) => numbers.map((number) => [file(round, number), content(number)])));
   return layers({ lower: treeOf([0, 1, 2, 3, 4]), upper: treeOf([5, 6, 7]) });

@@ -1,8 +1,6 @@
 /** A mount for the directed tests: everything in it belongs to the user who attacks, and may be changed by others, so that only the policy stands in the way. */
 import { spawnSync } from "node:child_process";
-import { mountSluice, type SluiceMount, type SluiceMountOptions, type Tree } from "@sluice/testkit";
-import { Actor } from "../../../e2e/harness/actor.js";
-import { layers, type Layers } from "../../../e2e/harness/layers.js";
+import { Actor, layers, type Layers, mountSluice, type SluiceMount, type SluiceMountOptions, type Tree } from "@sluice/testkit";
 
 export const ATTACKER = 1000;
 

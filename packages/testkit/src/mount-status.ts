@@ -1,5 +1,5 @@
-/** What the commands say about a mount, with its shape; only as much of it as tests look at. */
-import type { SluiceMount } from "@sluice/testkit";
+/** The answers of `sluice status` and `sluice grants`, typed as far as tests look at them. */
+import type { SluiceMount } from "./mount-sluice.js";
 
 export interface Status {
   pid: number;
@@ -40,12 +40,12 @@ export async function statusOf(mount: SluiceMount): Promise<Status> {
   return (await mount.status()) as Status;
 }
 
-/** The opens in force, without the mappings that outlived theirs. */
+/** The opens in force, without mappings that outlived their open. */
 export async function grantsOf(mount: SluiceMount): Promise<Grant[]> {
   return ((await mount.grants()) as Grant[]).filter(({ change }) => change !== "mapped");
 }
 
-/** How many decisions there were, of every kind. */
+/** The number of decisions so far, of every kind. */
 export async function decisionsOf(mount: SluiceMount): Promise<number> {
   return Object.values((await statusOf(mount)).decisions).reduce((sum, count) => sum + count, 0);
 }

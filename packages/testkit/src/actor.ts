@@ -1,11 +1,11 @@
-/** A process that acts on a mount for a test: the test's own process must never be able to hang in it. */
+/** A process that acts on a mount for a test, so that the test's own process can never hang in it. */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { chmodSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
-import { cleanUp } from "@sluice/testkit";
+import { cleanUp } from "./clean-up.js";
 
 export interface PlainStat {
   ino: string;
@@ -20,11 +20,11 @@ export interface PlainStat {
   ctime: string;
 }
 
-const program = fileURLToPath(new URL("./actor-process.mjs", import.meta.url));
-/** One that hangs in a request of a stopped daemon goes only when the mount does, which is put away after it. */
+const program = fileURLToPath(new URL("../programs/actor-process.mjs", import.meta.url));
+/** An actor that hangs in a request of a stopped daemon ends only with the mount, which is unmounted after it. */
 const LET_GO_MS = 2_000;
 let syscalls: string | undefined;
-// At the end of the test file, not of the test that needed it first.
+// Registered for the test file, not for the first test that needs it.
 cleanUp(() => {
   if (syscalls !== undefined) rmSync(dirname(syscalls), { recursive: true, force: true });
 });
@@ -35,7 +35,7 @@ function syscallsProgram(): string {
   const directory = mkdtempSync(join(process.env["SLUICE_TEST_ROOT"] ?? tmpdir(), "sluice-e2e-cc-"));
   chmodSync(directory, 0o755);
   const path = join(directory, "syscalls");
-  const run = spawnSync("cc", ["-O1", "-o", path, fileURLToPath(new URL("./syscalls.c", import.meta.url))], { encoding: "utf8" });
+  const run = spawnSync("cc", ["-O1", "-o", path, fileURLToPath(new URL("../programs/syscalls.c", import.meta.url))], { encoding: "utf8" });
   if (run.status !== 0) throw new Error(`cannot compile syscalls.c: ${run.stderr}`);
   syscalls = path;
   return path;
@@ -63,7 +63,7 @@ export class Actor {
     });
   }
 
-  /** Started, with everything it needs loaded, acting as `uid`. */
+  /** Resolves when the process has loaded everything it needs and acts as `uid`. */
   static async start(uid = 0, gid = uid): Promise<Actor> {
     const child = spawn(process.execPath, [program, String(uid), String(gid), syscallsProgram()], { stdio: ["pipe", "pipe", "pipe"] });
     const actor = new Actor(child);
@@ -91,7 +91,7 @@ export class Actor {
     return !this.#exited;
   }
 
-  /** Starts an operation; what it resolves to is its result, or `{ gone }` where the actor ended first. */
+  /** Starts an operation. Resolves with its result, or with `{ gone }` if the actor ends first. */
   do<T = number>(operation: string, ...args: unknown[]): Promise<T> {
     if (this.#exited) return Promise.reject(new Error(`the actor has ended: ${this.#stderr}`));
     const id = this.#next++;
@@ -112,7 +112,7 @@ export class Actor {
   }
 }
 
-/** "pending" where it is not settled within `limitMs`. The bound is for what must not happen, or must within generous time. */
+/** Resolves with "pending" if `promise` does not settle within `limitMs`. */
 export async function within<T>(limitMs: number, promise: Promise<T>): Promise<T | "pending"> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<"pending">((resolve) => {
@@ -125,7 +125,7 @@ export async function within<T>(limitMs: number, promise: Promise<T>): Promise<T
   }
 }
 
-/** Asks again until the answer is yes; throws what `what` was after `limitMs`. */
+/** Repeats `test` until it returns true. Throws an error that names `what` after `limitMs`. */
 export async function eventually(what: string, limitMs: number, test: () => boolean | Promise<boolean>): Promise<void> {
   const end = Date.now() + limitMs;
   while (!(await test())) {

@@ -1,7 +1,7 @@
 /**
- * The process that touches a mount in a test's stead: it may hang in a system call, be killed, and act as another user.
- * Reads one JSON request a line, [id, operation, ...arguments], makes the system call at once, writes [id, result].
- * Results are those of the addon: not negative, or the negative errno. It takes no decision and knows no test.
+ * Accesses a mount in place of a test: this process may hang in a system call, be killed, and act as another user.
+ * It reads one JSON request a line, [id, operation, ...arguments], makes the system call at once, and writes [id, result].
+ * Results are those of the addon: a non-negative number, or the negative errno.
  */
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";

@@ -1,7 +1,8 @@
-/** The layers of one test: planted below one directory of its own, so that the work directory goes with them. */
+/** Plants the layers of one test below a directory of their own, so that the work directory is removed with them. */
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { type Attributes, file, plant, type Planted, scratch, type Tree } from "@sluice/testkit";
+import { type Attributes, file, plant, type Planted, type Tree } from "./plant.js";
+import { scratch } from "./scratch.js";
 
 export interface Layers {
   root: string;
@@ -15,10 +16,10 @@ export function layers(trees: { lower?: Tree; upper?: Tree }, root = scratch()):
   return { root, lower: plant(lower, trees.lower ?? {}), upper: plant(upper, trees.upper ?? {}) };
 }
 
-/** Read before it was last written, so that a read on a relatime mount would move its access time. */
+/** An access time before the modification time, so that a read on a relatime mount would move it. */
 export const unread = { atimeNs: 1_000_000_000n * 10n ** 9n, mtimeNs: 1_500_000_000n * 10n ** 9n } as const;
 
-/** A file for everybody: what decides is the policy. */
-export function open(content: string | Uint8Array, attributes: Attributes = {}): Planted {
+/** A file that its mode lets everybody read and write, so that only the policy restricts it. */
+export function publicFile(content: string | Uint8Array, attributes: Attributes = {}): Planted {
   return file(content, { mode: 0o666, ...unread, ...attributes });
 }
