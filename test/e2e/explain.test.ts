@@ -108,11 +108,11 @@ test("in words, and in one line where there is nothing to explain", async () => 
   expect(words.stdout).toMatch(/^effect {7}deny\nrule {9}secrets\n[^]*^opened {7}not at all: EPERM$/m);
   await expect.poll(async () => (await explained("a/b")).source).toBe("cache");
   const kept = await runSluice(["explain", mount.path("a/b")]);
-  expect(kept.stdout).toMatch(/^source {7}cache .*\nscope {8}holds for this: an answer that the mount keeps/m);
+  expect(kept.stdout).toMatch(/^source {7}cache .*\nscope {8}holds for this file: an answer from the mount's cache/m);
   const nowhere = await runSluice(["explain", join(scratch(), "x")]);
   expect(nowhere).toMatchObject({
     code: 4,
-    stderr: expect.stringMatching(/^sluice: .* does not lie on a mount of Sluice: .*\n$/) as string,
+    stderr: expect.stringMatching(/^sluice: .* it is not on a mount of Sluice: .*\n$/) as string,
   });
   const missing = await runSluice(["explain", mount.path("a/nothing")]);
   expect(missing).toMatchObject({ code: 4, stdout: "" });

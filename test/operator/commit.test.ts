@@ -1,4 +1,4 @@
-/** The upper layer as a new lower one, and thrown away: seen by the kernel's own overlayfs. */
+/** commit and reset, checked with the kernel's own overlayfs. */
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync } from "node:fs";
 import { join } from "node:path";
@@ -27,7 +27,7 @@ test("committed on top of its lower layer, or flattened into one directory, it s
   // Holes stay holes.
   const blocks = (path: string): number => Number(execFileSync("stat", ["-c", "%b", join(path, "big hole")], { encoding: "utf8" }));
   expect(blocks(flat)).toBeLessThanOrEqual(blocks(layers.upper));
-  expect((await runSluice([...args, on])).stderr).toMatch(/on top: it is there already \(EEXIST\)/);
+  expect((await runSluice([...args, on])).stderr).toMatch(/on top: it exists already \(EEXIST\)/);
   expect(readdirSync(layers.root).filter((name) => name.includes("partial"))).toEqual([]);
 }, 60_000);
 
@@ -39,7 +39,7 @@ test("reset shows what is lost, asks, and leaves nothing of it", async () => {
   expect(unasked).toMatchObject({ code: 2, stderr: "sluice: reset: there is no terminal to ask the question on: add --yes\n" });
   expect(treeHash(layers.upper)).toBe(upper);
   const done = await runSluice([...args, "--yes"]);
-  expect(done).toMatchObject({ code: 0, stderr: expect.stringMatching(/changes thrown away\n$/) });
+  expect(done).toMatchObject({ code: 0, stderr: expect.stringMatching(/changes discarded\n$/) });
   expect(done.stdout.split("\n")).toEqual(expect.arrayContaining(["D gone", "M written", "A new"]));
   expect([readdirSync(layers.upper), readdirSync(layers.work)]).toEqual([[], []]);
   expect(diffSnapshots(seen(layers.lower), layersBelow([layers.lower], layers)).filter((line) => !line.startsWith(".: mtimeNs"))).toEqual(

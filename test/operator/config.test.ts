@@ -65,7 +65,7 @@ test("in the background a failure comes back with its line and its exit code", a
   const unlogged = await runSluice(["mount", "--background", "--lower", join(root, "lower"), at]);
   expect(unlogged).toMatchObject({
     code: 2,
-    stderr: expect.stringMatching(/^sluice: --background: there is nowhere to log to: add --log-file/),
+    stderr: expect.stringMatching(/^sluice: --background: there is no place for the log: add --log-file/),
   });
 }, 60_000);
 
@@ -77,17 +77,17 @@ test("a mistake in the file is told with its place", async () => {
     return stderr.replace(join(root, "sluice.yaml"), "FILE");
   };
   const layers = "mountpoint: ROOT/merged\nlower: ROOT/lower\n";
-  expect(await refused(`${layers}uper: x\n`)).toMatch(/^sluice: FILE:3:1: uper: it is no option of mount: use one of .*upper.*\n$/);
+  expect(await refused(`${layers}uper: x\n`)).toMatch(/^sluice: FILE:3:1: uper: unknown mount option: use one of .*upper.*\n$/);
   expect(await refused(`${layers}on-outage: maybe\n`)).toBe(
     'sluice: FILE:3:1: on-outage: "maybe" is none of deny, mediate, stale: choose one of them\n',
   );
   expect(await refused(`${layers}coherent-readers: perhaps\n`)).toMatch(
     /^sluice: FILE:3:1: coherent-readers: it is neither true nor false/,
   );
-  expect(await refused(`${layers}upper: [a, b]\n`)).toMatch(/^sluice: FILE:3:1: upper: its value is no text or number/);
-  expect(await refused("lower: {a: b}\n")).toMatch(/^sluice: FILE:1:1: lower: it is no list of names/);
+  expect(await refused(`${layers}upper: [a, b]\n`)).toMatch(/^sluice: FILE:3:1: upper: its value is neither text nor a number/);
+  expect(await refused("lower: {a: b}\n")).toMatch(/^sluice: FILE:1:1: lower: it is not a list of names/);
   expect(await refused("lower: [a\n")).toMatch(/^sluice: FILE:\d:\d: /);
-  expect(await refused("- lower\n")).toMatch(/^sluice: FILE:1:1: it is no mapping of keys to values/);
+  expect(await refused("- lower\n")).toMatch(/^sluice: FILE:1:1: it is not a mapping of keys to values/);
   expect(await refused("lower: ROOT/lower\n")).toMatch(/^sluice: mount: no mount point is given/);
   expect((await runSluice(["mount", "--config", join(root, "none.yaml")])).stderr).toMatch(
     /none\.yaml: the configuration cannot be read \(ENOENT\)/,

@@ -104,6 +104,6 @@ test("a mount that was volatile, and one that is mounted, are told", async () =>
   const { lower, upper, work } = damaged();
   mkdirSync(join(work, "work/incompat/volatile"), { recursive: true });
   const { stdout } = await runSluice(["fsck", "--upper", upper, "--lower", lower, "--work", work]);
-  expect(stdout).toMatch(/DAMAGE {2}work directory: work\/incompat\/volatile: an earlier mount was volatile.*: see to it by hand/);
+  expect(stdout).toMatch(/DAMAGE {2}work directory: work\/incompat\/volatile: an earlier mount was volatile.*: mend it by hand/);
   expect((await runSluice(["fsck", "--upper", upper])).stderr).toBe("sluice: fsck: no lower layer is given: add --lower DIR\n");
 });

@@ -43,7 +43,7 @@ test("fsck --fix reports a link in the place of an overlay's own directory, and 
     const fixed = await runSluice(["fsck", "--fix", ...args, "--work", work]);
     expect(existsSync(join(outside, "file")) && existsSync(join(outside, "inner/file"))).toBe(true);
     expect(fixed.stdout).toContain(
-      `DAMAGE  work directory: ${name}: it is a symbolic link (ELOOP), which no overlay puts there: it is not followed: see to it by hand`,
+      `DAMAGE  work directory: ${name}: it is a symbolic link (ELOOP), which no overlay puts there: it is not followed: mend it by hand`,
     );
     expect(fixed.code).toBe(1);
   }
@@ -136,7 +136,7 @@ test("names are shown by diff, reset, fsck and export in a form that forges no l
   expect(shown.stdout.trimEnd().split("\n").sort()).toEqual([...SHOWN.map((name) => `A ${name}`), "A s\\n\\033"].sort());
   expect((await runSluice(["fsck", ...args, "--work", work])).stdout).toContain("untidy  not\\nthere: a whiteout that hides nothing");
   const exported = await runSluice(["export", ...args, "--output", join(root, "tar")]);
-  expect(exported.stderr).toContain("sluice: s\\n\\033: a socket, which a tar cannot hold: left out\n");
+  expect(exported.stderr).toContain("sluice: s\\n\\033: omitted: a tar archive cannot hold a socket\n");
   const json = JSON.parse((await runSluice(["diff", "--json", ...args])).stdout) as { path: string }[];
   expect(json.map(({ path }) => path)).toEqual(expect.arrayContaining([FORGED, "\x1b[2Jred", "a\u{202e}gpj.exe", "back\\slash"]));
   expect(execFileSync("tar", ["-tf", join(root, "tar"), "--quoting-style=escape"], { encoding: "utf8" })).toContain("x\\nD README.md\n");

@@ -71,7 +71,7 @@ test("in a pipe, and on a terminal that knows lines alone, one picture follows t
   dumb.write("\u0003");
   expect((await dumb.finished).stdout).not.toContain("\u001b");
   expect((await runSluice(["top", "--interval", "soon", mount.mountpoint])).stderr).toBe(
-    'sluice: --interval: "soon" is no number of seconds from 0.1 on: write for instance 2\n',
+    'sluice: --interval: "soon" is not a number of seconds of at least 0.1: write for instance 2\n',
   );
   await mount.stop();
   const { code, stderr } = await piped.finished;

@@ -6,7 +6,7 @@ import { addManualCommands } from "./manual/manual-commands.js";
 
 const EPILOGUE = `
 Examples:
-  sluice doctor                                                what does this machine allow?
+  sluice doctor                                                check this machine
   sluice mount --lower /srv/base --policy policy.yaml /mnt/view
   sluice status /mnt/view
   sluice grants /mnt/view --watch

@@ -45,7 +45,7 @@ withPassthrough(
     expect(status.keeper).toMatchObject({ restarts: 1, pid: keeper.pid });
     expect(await runSluice(["upgrade", places.mountpoint])).toMatchObject({
       code: 4,
-      stderr: expect.stringContaining("its keeper takes servers that come by themselves, and starts none: start the next server") as string,
+      stderr: expect.stringContaining("its keeper starts no servers itself: start the next server") as string,
     });
     load.write("enough\n");
     const { stdout, stderr } = await load.finished;

@@ -1,6 +1,6 @@
 /**
- * `sluice mount --config FILE`: the options of the command line as keys of a YAML file. What is typed, or set in the
- * environment, goes before what is written there.
+ * `sluice mount --config FILE`: the options of the command line as keys of a YAML file. Command-line options and environment variables
+ * override the file.
  */
 import { readFileSync } from "node:fs";
 import { CliError, codeOf, wrong } from "@sluice/runtime/cli";
@@ -10,7 +10,7 @@ import { isMap, isScalar, LineCounter, parseDocument } from "yaml";
 const MOUNTPOINT = "mountpoint";
 /** -o has no long name. */
 const OPTION_STRINGS = "options";
-/** Whose value is a list, one directory or string an item. */
+/** Their values are lists, one directory or option string per item. */
 const LISTS: ReadonlySet<string> = new Set(["lower", OPTION_STRINGS]);
 const NOT_IN_FILES: ReadonlySet<string> = new Set(["config", "help"]);
 
@@ -23,7 +23,7 @@ interface Entry {
 
 export interface ConfigFile {
   mountpoint: string | undefined;
-  /** "--on-outage" → where it was written: "FILE:LINE:COLUMN: on-outage". */
+  /** "--on-outage" → its place in the file: "FILE:LINE:COLUMN: on-outage". */
   places: ReadonlyMap<string, string>;
 }
 
@@ -50,21 +50,23 @@ function entriesOf(file: string): Entry[] {
   if (mistake !== undefined) throw wrong(at(mistake.pos[0]), mistake.message.split("\n", 1)[0] as string, "write YAML: key: value");
   const { contents } = document;
   if (contents === null) return [];
-  if (!isMap(contents)) throw wrong(at(contents.range?.[0]), "it is no mapping of keys to values", "write one option a line: key: value");
+  if (!isMap(contents))
+    throw wrong(at(contents.range?.[0]), "it is not a mapping of keys to values", "write one option per line: key: value");
   return contents.items.map(({ key, value }) => {
-    if (!isScalar(key)) throw wrong(at(contents.range?.[0]), "a key is no name", "write one option a line: key: value");
+    if (!isScalar(key)) throw wrong(at(contents.range?.[0]), "a key is not a name", "write one option per line: key: value");
     const plain: unknown = value === null || typeof value !== "object" ? value : (value as { toJSON(): unknown }).toJSON();
     return { key: String(key.value), value: plain, place: at(key.range?.[0]) };
   });
 }
 
 const isText = (value: unknown): value is string | number => typeof value === "string" || typeof value === "number";
-/** An item names one directory, whatever is in its name. */
+/** An item names one directory, whatever characters its name has. */
 const escaped = (directory: string): string => directory.replace(/[\\:]/g, "\\$&");
 
 function listOf({ key, value, place }: Entry): string[] {
   if (isText(value)) return [String(value)];
-  if (!Array.isArray(value) || !value.every(isText)) throw wrong(`${place}: ${key}`, "it is no list of names", "write it as [one, other]");
+  if (!Array.isArray(value) || !value.every(isText))
+    throw wrong(`${place}: ${key}`, "it is not a list of names", "write it as [one, other]");
   return value.map((item) => (key === OPTION_STRINGS ? String(item) : escaped(String(item))));
 }
 
@@ -73,10 +75,11 @@ function valueOf(entry: Entry, option: Option): unknown {
   if (LISTS.has(key)) return listOf(entry);
   const isFlag = !option.required && !option.optional;
   if (isFlag) {
-    if (typeof value !== "boolean") throw wrong(`${place}: ${key}`, "it is neither true nor false", "write one of the two");
+    if (typeof value !== "boolean") throw wrong(`${place}: ${key}`, "it is neither true nor false", "write true or false");
     return value;
   }
-  if (!isText(value)) throw wrong(`${place}: ${key}`, "its value is no text or number", "write what would follow the option");
+  if (!isText(value))
+    throw wrong(`${place}: ${key}`, "its value is neither text nor a number", "write the value that would follow the option");
   return String(value);
 }
 
@@ -89,11 +92,11 @@ export function applyConfigFile(file: string, command: Command): ConfigFile {
     const { key, value, place } = entry;
     const option = NOT_IN_FILES.has(key) ? undefined : known.get(key);
     if (key === MOUNTPOINT) {
-      if (!isText(value)) throw wrong(`${place}: ${key}`, "its value is no name", "name an empty directory");
+      if (!isText(value)) throw wrong(`${place}: ${key}`, "its value is not a name", "name an empty directory");
       mountpoint = String(value);
     } else if (option === undefined) {
       const names = [MOUNTPOINT, ...known.keys()].filter((name) => !NOT_IN_FILES.has(name));
-      throw wrong(`${place}: ${key}`, "it is no option of mount", `use one of ${names.sort().join(", ")}`);
+      throw wrong(`${place}: ${key}`, "unknown mount option", `use one of ${names.sort().join(", ")}`);
     } else {
       const set = valueOf(entry, option);
       const source = command.getOptionValueSource(option.attributeName());
@@ -105,7 +108,7 @@ export function applyConfigFile(file: string, command: Command): ConfigFile {
   return { mountpoint, places };
 }
 
-/** A complaint about an option that was written in the file names where. */
+/** An error about an option from the file names its place there. */
 export function placed(error: unknown, { places }: ConfigFile): unknown {
   const place = error instanceof CliError ? places.get(error.object) : undefined;
   if (!(error instanceof CliError) || place === undefined) return error;

@@ -1,9 +1,10 @@
-/** `sluice diff`: what an upper layer changed. */
+/** `sluice diff`: the changes of an upper layer. */
 import { escapeName } from "@sluice/runtime/cli";
 import type { Command } from "commander";
 import { type Change, walkUpper } from "@sluice/layer-tools";
 import { toText } from "@sluice/native";
 import { addLayerOptions, layersOf, type LayersArguments } from "./layers-argument.js";
+import { controlOption } from "./shared-options.js";
 
 interface DiffArguments extends LayersArguments {
   json?: boolean;
@@ -24,7 +25,7 @@ export function changeLine(change: Change): string {
   return `${LETTERS[change.kind]} ${escapeName(change.path)}${slash}${from}\n`;
 }
 
-/** For programs: names as text, whole. */
+/** For programs: names as text, without escapes. */
 function plain({ path, from, ...change }: Change): Change {
   return { ...change, path: toText(path), ...(from === undefined ? {} : { from: toText(from) }) };
 }
@@ -41,13 +42,13 @@ async function diff(mountpoint: string | undefined, args: DiffArguments): Promis
 
 const LEGEND = `
 A added, M modified, D deleted, O replaced as a whole (opaque), m only mode or owner changed, c copied up without a change.
-What a terminal would obey in a name is written as in $'...' of a shell: \\n, \\033, \\\\. --json has the names themselves.
+Control characters in a name are escaped as in $'...' of a shell: \\n, \\033, \\\\. --json has the names without escapes.
 `;
 
 export function addDiffCommand(program: Command): void {
-  addLayerOptions(program.command("diff").description("what the upper layer changed").argument("[mountpoint]"))
+  addLayerOptions(program.command("diff").description("list the changes of an upper layer").argument("[mountpoint]"))
     .option("--json", "as JSON")
-    .option("--control <socket>", "control socket, if the mount was given one")
+    .addOption(controlOption())
     .addHelpText("after", LEGEND)
     .action(diff);
 }

@@ -1,8 +1,9 @@
-/** `sluice doctor`: what this machine allows. */
+/** `sluice doctor`: checks the machine. */
 import { EXIT } from "@sluice/runtime/cli";
 import { type Command, Option } from "commander";
 import { splitEscaped } from "@sluice/mount-control";
 import type { CheckResult } from "@sluice/service-mount/doctor";
+import { collect } from "./shared-options.js";
 
 const SIGNS: Readonly<Record<CheckResult["state"], string>> = { ok: "ok   ", limit: "limit", lack: "LACK " };
 
@@ -19,11 +20,10 @@ async function doctor(args: { lower?: string[]; json?: boolean }): Promise<void>
 }
 
 export function addDoctorCommand(program: Command): void {
-  const collect = (value: string, before: string[] | undefined): string[] => [...(before ?? []), value];
   program
     .command("doctor")
-    .description("what this machine allows, and the remedy for each lack; exit code 3 if Sluice cannot mount here")
-    .addOption(new Option("--lower <dirs>", "layers to look at too; may be repeated").argParser(collect))
+    .description("check this machine and name a remedy for each problem; exit code 3 if Sluice cannot mount here")
+    .addOption(new Option("--lower <dirs>", "layers to check too; may be repeated").argParser(collect))
     .option("--json", "as JSON")
     .action(doctor);
 }

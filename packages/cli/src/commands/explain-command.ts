@@ -1,4 +1,4 @@
-/** `sluice explain`: why a path of a running mount would be granted, mediated or denied, without opening it. */
+/** `sluice explain`: the effect of the policy on a path of a running mount, and its reason. It opens nothing. */
 import { lstatSync, realpathSync } from "node:fs";
 import { basename, dirname, join, relative, resolve } from "node:path";
 import { ALL_ACCESSES } from "@sluice/decision-api";
@@ -6,6 +6,7 @@ import { codeOf, escapeLine, escapeTextName, unfit, wrong } from "@sluice/runtim
 import { type Command, Option } from "commander";
 import { askOnce, type ExplainRequest, type Explanation, mountOf, readMountTable } from "@sluice/mount-control";
 import { toBytes } from "@sluice/native";
+import { controlOption } from "./shared-options.js";
 
 interface ExplainArguments {
   access: ExplainRequest["accesses"];
@@ -18,13 +19,13 @@ interface ExplainArguments {
   control?: string;
 }
 
-/** The last name is taken as it is: a link would be opened by what it leads to, and that has another path. */
+/** The last name is not followed if it is a link: an open goes to the target, which has another path. */
 function realPath(path: string): string {
   const full = resolve(path);
   try {
     return realpathSync.native(full);
   } catch {
-    // It is a link into nothing, or not there: the daemon says so.
+    // A dangling link, or a missing file: the daemon says so.
   }
   try {
     return full === "/" ? full : join(realpathSync.native(dirname(full)), basename(full));
@@ -37,36 +38,36 @@ function locate(path: string): { mountpoint: string; below: string } {
   const real = realPath(path);
   const row = mountOf(real, readMountTable());
   if (row === undefined || !row.type.startsWith("fuse")) {
-    throw unfit(path, "it does not lie on a mount of Sluice", "name a file below one: see 'findmnt -t fuse.sluice'");
+    throw unfit(path, "it is not on a mount of Sluice", "name a file below one: see 'findmnt -t fuse.sluice'");
   }
   if (lstatSync(real, { throwIfNoEntry: false }) === undefined) {
-    throw unfit(path, "there is no such file (ENOENT)", "name a file that exists, or use 'sluice policy explain', which needs none");
+    throw unfit(path, "there is no such file (ENOENT)", "name a file that exists, or use 'sluice policy explain', which needs no file");
   }
   return { mountpoint: row.mountpoint, below: relative(row.mountpoint, real) };
 }
 
 function id(text: string | undefined, option: string): number | undefined {
   if (text === undefined) return undefined;
-  if (!/^\d{1,10}$/.test(text)) throw wrong(`${option} ${text}`, "it is not a whole number", "write one");
+  if (!/^\d{1,10}$/.test(text)) throw wrong(`${option} ${text}`, "it is not a whole number", "write a whole number");
   return Number(text);
 }
 
 function scopeLine({ scope, revision, source }: Explanation): string {
-  // What a mount keeps is found by its scope, and does not say it.
+  // The mount's cache finds an answer by its scope, and does not name the scope.
   if (scope === null && source === "cache")
-    return "holds for this: an answer that the mount keeps; 'sluice policy explain' says for what else";
-  if (scope === null) return "for this question alone: it is asked each time";
+    return "holds for this file: an answer from the mount's cache; 'sluice policy explain' names its scope";
+  if (scope === null) return "for this question alone: each open asks again";
   const place =
     scope.subtree === null ? "for this file" : `for all of '${scope.subtree === "" ? "/" : `${escapeTextName(scope.subtree)}/`}'`;
   const looked = [...scope.subject, ...scope.resource, ...scope.xattrs].join(", ");
-  const same = looked === "" ? "whoever asks" : `while these are the same: ${looked}`;
+  const same = looked === "" ? "for every caller" : `while these are the same: ${looked}`;
   const ttl = scope.ttlMs === null ? "" : `, for ${scope.ttlMs} ms`;
   return `${place}, ${same}${ttl}, as long as revision ${revision.sequence} (${revision.digest.slice(0, 12)}) is in force`;
 }
 
 function openedLine({ effect, errno, opened }: Explanation): string {
   if (effect === "deny") return `not at all: ${errno ?? "EACCES"}`;
-  if (opened === null) return "not through the daemon: it is no regular file";
+  if (opened === null) return "not through the daemon: it is not a regular file";
   const how = opened.flow === "passthrough" ? "by the kernel, straight on the file (passthrough)" : "through the daemon (mediated)";
   const because = opened.because === null ? "" : `, though it is granted: ${opened.because}`;
   return `${how}${because}${opened.copiesUp ? "; copied up to the upper layer before" : ""}`;
@@ -115,15 +116,15 @@ async function show(path: string, args: ExplainArguments): Promise<void> {
 export function addExplainCommand(program: Command): void {
   program
     .command("explain")
-    .description("why a file of a running mount would be granted, mediated or denied, and how it would be opened; opens nothing")
+    .description("explain why the policy of a running mount grants, mediates or denies a file, and how it opens; opens nothing")
     .argument("<path>", "a file on the mount")
-    .addOption(new Option("--access <access...>", "what is asked for").choices(ALL_ACCESSES).default(["read"]))
-    .option("--uid <n>", "who is supposed to ask (default: yourself, with your groups)")
-    .option("--gid <n>", "with which group (default: the number of the uid)")
-    .option("--group <n...>", "and these supplementary groups (default: none)")
-    .option("--executable <path>", "with which program; where rules look at it and it is not said, it is missing")
-    .option("--cgroup <path>", "in which cgroup; the same")
+    .addOption(new Option("--access <access...>", "the access to explain").choices(ALL_ACCESSES).default(["read"]))
+    .option("--uid <n>", "uid of the supposed caller (default: yourself, with your groups)")
+    .option("--gid <n>", "its gid (default: the number of the uid)")
+    .option("--group <n...>", "its supplementary groups (default: none)")
+    .option("--executable <path>", "its program; if omitted, rules treat it as missing")
+    .option("--cgroup <path>", "its cgroup; if omitted, rules treat it as missing")
     .option("--json", "as JSON")
-    .option("--control <socket>", "control socket, if the mount was given one")
+    .addOption(controlOption())
     .action(show);
 }

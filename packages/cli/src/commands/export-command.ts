@@ -4,6 +4,7 @@ import { codeOf, escapeName, escapeTextName, failed, wrong } from "@sluice/runti
 import type { Command } from "commander";
 import { LayerExport } from "@sluice/layer-tools";
 import { addLayerOptions, layersOf, type LayersArguments, stackOf } from "./layers-argument.js";
+import { controlOption } from "./shared-options.js";
 
 interface ExportArguments extends LayersArguments {
   output?: string;
@@ -13,15 +14,14 @@ async function exportLayer(mountpoint: string | undefined, args: ExportArguments
   const stack = stackOf(await layersOf("export", mountpoint, args));
   const { output } = args;
   if (output === undefined && process.stdout.isTTY)
-    throw wrong("export", "a tar is nothing for a terminal", "add --output FILE, or pipe it");
+    throw wrong("export", "refusing to write a tar archive to a terminal", "add --output FILE, or pipe it");
   const into = output === undefined ? process.stdout : createWriteStream(output, { mode: 0o600 });
   try {
     const { objects, left } = await new LayerExport(stack, into).run();
-    for (const path of left) process.stderr.write(`sluice: ${escapeName(path)}: a socket, which a tar cannot hold: left out\n`);
+    for (const path of left) process.stderr.write(`sluice: ${escapeName(path)}: omitted: a tar archive cannot hold a socket\n`);
     if (output !== undefined) process.stderr.write(`${escapeTextName(output)}: ${objects} objects\n`);
   } catch (error) {
-    // Half an archive looks like a whole one.
-    // A device or a pipe is not what was begun.
+    // Half an archive looks complete. A device or a pipe is not ours to remove.
     if (output !== undefined && lstatSync(output, { throwIfNoEntry: false })?.isFile() === true) rmSync(output);
     if (error instanceof Error && "syscall" in error)
       throw failed(output ?? "standard output", `the archive cannot be written (${codeOf(error)})`, "make room, or write it elsewhere");
@@ -30,9 +30,9 @@ async function exportLayer(mountpoint: string | undefined, args: ExportArguments
 }
 
 const NOTES = `
-Whiteouts become .wh.NAME, opaque directories get a .wh..wh..opq, extended attributes are kept (PAX, SCHILY.xattr), hard links
-stay hard links. The same tree gives the same bytes. Directories that were renamed, and copies of metadata only, take what they
-need from the lower layers. Do not change the layers meanwhile.
+Whiteouts become .wh.NAME, and opaque directories get a .wh..wh..opq. The archive preserves extended attributes (PAX, SCHILY.xattr)
+and hard links. The same tree gives the same bytes. Content of renamed directories and metadata-only copies comes from the lower
+layers. Do not change the layers during the export.
 
 Examples:
   sluice export /mnt/view --output layer.tar
@@ -40,9 +40,9 @@ Examples:
 `;
 
 export function addExportCommand(program: Command): void {
-  addLayerOptions(program.command("export").description("the upper layer as a layer of an OCI image (tar)").argument("[mountpoint]"))
-    .option("--output <file>", "where to write it; standard output by default")
-    .option("--control <socket>", "control socket, if the mount was given one")
+  addLayerOptions(program.command("export").description("write the upper layer as a layer of an OCI image (tar)").argument("[mountpoint]"))
+    .option("--output <file>", "write the archive to this file; by default to standard output")
+    .addOption(controlOption())
     .addHelpText("after", NOTES)
     .action(exportLayer);
 }

@@ -1,4 +1,4 @@
-/** `sluice fsck`: checks an upper layer, and mends what can be. */
+/** `sluice fsck`: checks an upper layer, and mends it on request. */
 import { escapeName, escapeTextName } from "@sluice/runtime/cli";
 import { errnoName } from "@sluice/vfs";
 import type { Command } from "commander";
@@ -13,14 +13,14 @@ interface FsckArguments extends LayersArguments {
 
 interface Outcome {
   problem: Problem;
-  /** "mended", "left", or why mending failed. */
+  /** "mended", "left", or the reason why mending failed. */
   state: string;
 }
 
 function line({ problem, state }: Outcome): string {
   const { path, what, damage } = problem;
   const where = problem.in === "work" ? `work directory: ${escapeName(path)}` : shownPath(path);
-  const remedy = problem.mend === undefined ? "see to it by hand" : `--fix would ${mendText(problem.mend)}`;
+  const remedy = problem.mend === undefined ? "mend it by hand" : `--fix would ${mendText(problem.mend)}`;
   const end = state === "left" ? remedy : state === "mended" && problem.mend !== undefined ? `done: ${mendText(problem.mend)}` : state;
   return `${damage ? "DAMAGE" : "untidy"}  ${where}: ${what}: ${end}\n`;
 }
@@ -29,11 +29,11 @@ function plain({ problem, state }: Outcome): object {
   return { ...problem, path: toText(problem.path), mend: problem.mend === undefined ? null : mendText(problem.mend), state };
 }
 
-/** Marks are mended from the bottom up: what is removed must not be what another path goes through. */
-function mendAll(problems: readonly Problem[], fix: boolean, places: { upper: Tree; work: Tree | undefined }): Outcome[] {
+/** From the bottom up: a removal must not take away a directory that another path leads through. */
+function mendAll(problems: readonly Problem[], fix: boolean, trees: { upper: Tree; work: Tree | undefined }): Outcome[] {
   return problems.map((problem) => {
     if (!fix || problem.mend === undefined) return { problem, state: "left" };
-    const status = mend(problem, places.upper, places.work);
+    const status = mend(problem, trees.upper, trees.work);
     return { problem, state: status < 0 ? `cannot ${mendText(problem.mend)} (${errnoName(-status)})` : "mended" };
   });
 }
@@ -41,7 +41,7 @@ function mendAll(problems: readonly Problem[], fix: boolean, places: { upper: Tr
 function fsck(args: FsckArguments): void {
   const layers = namedLayers("fsck", args, "needed");
   const work = namedWork(args, layers);
-  const letGo = holdUnmounted(layers.upper, work);
+  const release = holdUnmounted(layers.upper, work);
   try {
     const stack = stackOf(layers);
     const problems = [...new UpperCheck(stack).run(), ...(work === undefined ? [] : checkWorkLeft(work))];
@@ -54,20 +54,20 @@ function fsck(args: FsckArguments): void {
     }
     if (damaged > 0) process.exitCode = 1;
   } finally {
-    letGo();
+    release();
   }
 }
 
 const NOTES = `
-DAMAGE: the merged tree shows something wrong, or something cannot be read. untidy: harmless, and mended with the rest.
-Exit codes: 0 no damage is left, 1 some is. Name all lower layers in their order, as the mount does, and --work for what an
-interrupted mount left there. While the upper layer is mounted this is refused.
+DAMAGE: the merged tree is wrong, or an object cannot be read. untidy: harmless, and mended with the rest.
+Exit codes: 0 no damage is left, 1 damage is left. Name all lower layers in their order, as the mount does, and add --work to check the
+remains of an interrupted mount. The command refuses an upper layer that is mounted.
 `;
 
 export function addFsckCommand(program: Command): void {
-  addLayerOptions(program.command("fsck").description("check an upper layer's marks, redirects, origins and leftovers"))
+  addLayerOptions(program.command("fsck").description("check an upper layer's marks, redirects and origins, and its leftovers"))
     .option("--work <dir>", "its work directory")
-    .option("--fix", "mend what can be mended")
+    .option("--fix", "mend the problems that can be mended")
     .option("--json", "as JSON")
     .addHelpText("after", NOTES)
     .action(fsck);

@@ -1,8 +1,9 @@
-/** `sluice grants`: the opens in force, once or as they come and go. */
+/** `sluice grants`: the open files of a mount, once or as they open and close. */
 import { escapeLine, escapeTextName, table } from "@sluice/runtime/cli";
 import type { Command } from "commander";
 import type { Passing } from "@sluice/overlay";
 import { ask, connectControl, type GrantItem, noDaemon } from "@sluice/mount-control";
+import { controlOption } from "./shared-options.js";
 
 const HEAD = ["PATH", "LAYER", "MODE", "ACCESS", "PID", "UID", "DECISION", "REVISION", "RULE", "SINCE"];
 
@@ -62,10 +63,10 @@ async function show(mountpoint: string, args: GrantsArguments): Promise<void> {
 export function addGrantsCommand(program: Command): void {
   program
     .command("grants")
-    .description("the opens in force, and mappings that outlived theirs: path, layer, how I/O flows, who, by which decision")
+    .description("list open files, and mappings that outlive their open: path, layer, I/O mode, process, user, decision")
     .argument("<mountpoint>")
-    .option("--json", "as JSON; with --watch one object a line")
-    .option("--watch", "go on and show each open and close, and what a change of policy revokes or restores")
-    .option("--control <socket>", "control socket, if the mount was given one")
+    .option("--json", "as JSON; with --watch one object per line")
+    .option("--watch", "keep showing opens and closes, and opens that a policy change revokes or restores")
+    .addOption(controlOption())
     .action(show);
 }

@@ -1,19 +1,20 @@
-/** `sluice keeper`: holds a mount for servers that come by themselves, `sluice mount --keeper-socket`. */
+/** `sluice keeper`: holds a mount for servers that connect to it, `sluice mount --keeper-socket`. */
 import { resolve } from "node:path";
-import { type Command, Option } from "commander";
+import type { Command } from "commander";
 import { failed, wrong } from "@sluice/runtime/cli";
 import type { MountArguments } from "@sluice/service-mount/options";
 import { DEFAULT_GRACE, GRACE_HELP } from "./mount-command.js";
 import type { MountHost } from "@sluice/service-mount";
+import { withMountLayers } from "./shared-options.js";
 
 const HELP = `
 For a keeper in a container of its own: the mount, the open files and the state stay with it while the server's container is
-made anew, with another image. A server that goes away leaves the mount waiting: whoever uses it waits, and gets an error only
-when no server has come for as long as --wait says; then the mount is taken away, and this command ends with 1.
+recreated, with another image. While no server is connected, callers wait. They see errors only after no server has connected within
+--wait; then the keeper unmounts, and this command ends with exit code 1.
 
-It stays in the foreground. SIGTERM and SIGINT unmount; SIGHUP has the server make room for the next one. It needs what mounting
-needs (CAP_SYS_ADMIN, /dev/fuse); nobody needs to see its process, but server and keeper must share one pid namespace, since the
-kernel names callers by the keeper's.
+It stays in the foreground. SIGTERM and SIGINT unmount; on SIGHUP the server makes room for the next one. It needs the rights that
+mounting needs (CAP_SYS_ADMIN, /dev/fuse). Server and keeper must share one pid namespace, since the kernel names callers by the pids
+of the keeper's namespace.
 
 Example:
   sluice keeper --socket /run/keeper/socket --lower /srv/base --upper /srv/changes --work /srv/work /mnt/view
@@ -25,9 +26,7 @@ interface KeeperArguments extends Pick<MountArguments, "lower" | "upper" | "work
   wait: string;
 }
 
-const collect = (value: string, before: string[] | undefined): string[] => [...(before ?? []), value];
-
-/** What a mount has by default where only its server says so. */
+/** Defaults of options that belong to the server: the keeper has none of them. */
 const OF_THE_SERVER = {
   onOutage: "deny",
   onRevoke: "report",
@@ -59,20 +58,17 @@ async function keepFor(mountpoint: string, args: KeeperArguments, host: MountHos
 }
 
 export function addKeeperCommand(program: Command, host: MountHost): void {
-  program
+  const command = program
     .command("keeper")
-    .description("hold a mount for servers that come to a socket, from other containers for instance")
+    .description("hold a mount for servers that connect to a socket, from other containers for instance")
     .argument("<mountpoint>", "an empty directory")
-    .requiredOption("--socket <path>", "where servers come to: made with mode 0600, and only for their user")
-    .option("--wait <duration>", "how long the mount may be without a server that serves, or forever", "5m")
-    .option("--grace <duration>", GRACE_HELP, DEFAULT_GRACE)
-    .addOption(new Option("--lower <dirs>", "read-only layers, topmost first, separated by ':'; may be repeated").argParser(collect))
-    .option("--upper <dir>", "the layer that takes every change; without it the mount is read-only")
-    .option("--work <dir>", "an empty directory on the upper layer's file system")
-    .addOption(new Option("-o <options>", "option string as of 'sluice mount'; may be repeated").argParser(collect))
+    .requiredOption("--socket <path>", "socket for servers; created with mode 0600, for their user alone")
+    .option("--wait <duration>", "how long the mount may be without a server, or forever", "5m")
+    .option("--grace <duration>", GRACE_HELP, DEFAULT_GRACE);
+  withMountLayers(command, "options as of 'sluice mount'; may be repeated")
     .option("--max-stack-depth <depth>", "1: overlayfs may be mounted on top; 2: layers may lie on an overlay", "1")
-    .option("--locks <who>", "who keeps fcntl and flock locks: kernel, daemon, or auto", "auto")
-    .option("--user <uid:gid>", "servers run as this user, without any capability, for this user alone; with -o userxattr")
+    .option("--locks <who>", "owner of fcntl and flock locks: kernel, daemon, or auto", "auto")
+    .option("--user <uid:gid>", "run servers as this user without any capability, and serve this user alone; needs -o userxattr")
     .addHelpText("after", HELP)
     .action((mountpoint: string, args: KeeperArguments) => keepFor(mountpoint, args, host));
 }

@@ -1,6 +1,6 @@
 /**
- * `sluice mount --background`: starts the same command once more in a session of its own, and ends when that one is live, or has
- * failed: with what it said and its exit code. Node cannot fork.
+ * `sluice mount --background`: starts the same command again in a session of its own. It ends when that one serves, or fails, and passes
+ * on its output and its exit code. Node cannot fork.
  */
 import { spawn } from "node:child_process";
 import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
@@ -16,8 +16,8 @@ const FAILED = 1;
 
 /** @returns the exit code */
 export async function launchInBackground(logFile: string | undefined): Promise<number> {
-  if (logFile === undefined) throw wrong("--background", "there is nowhere to log to", "add --log-file FILE, or --log-file /dev/null");
-  // Files and no pipes: what it says after we have gone must not end it.
+  if (logFile === undefined) throw wrong("--background", "there is no place for the log", "add --log-file FILE, or --log-file /dev/null");
+  // Files, not pipes: output after this process has ended must not end the server.
   const directory = mkdtempSync(join(tmpdir(), "sluice-background-"));
   const [out, err] = ["out", "err"].map((name) => join(directory, name)) as [string, string];
   const descriptors = [out, err].map((path) => openSync(path, "w", 0o600));

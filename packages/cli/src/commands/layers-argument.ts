@@ -1,9 +1,10 @@
-/** Which layers a command works on: those of a mount, or ones that are named. */
+/** The layers that a command works on: those of a mount, or those that the command line names. */
 import { resolve } from "node:path";
 import { type Command, Option } from "commander";
 import { failed, unfit, wrong } from "@sluice/runtime/cli";
 import { askLayers, isBeneath, type MountLayers, realMountpoint, splitEscaped } from "@sluice/mount-control";
 import { LayerStack, openTree, type Tree, treeOf } from "@sluice/layer-tools";
+import { collect } from "./shared-options.js";
 
 export interface LayersArguments {
   upper?: string;
@@ -13,24 +14,22 @@ export interface LayersArguments {
   control?: string;
 }
 
-/** Layers that are open, whether a mount passed them or the command line names them: no tool goes by their paths. */
+/** Open layers, passed by a mount or named on the command line. No tool uses their paths. */
 export interface Layers {
   upper: Tree;
   /** Top first. */
   lowers: readonly Tree[];
 }
 
-const collect = (value: string, before: string[] | undefined): string[] => [...(before ?? []), value];
-
 /** Options that name layers which are not mounted. */
 export function addLayerOptions(command: Command): Command {
   return command
     .option("--upper <dir>", "an upper layer that is not mounted")
     .addOption(new Option("--lower <dirs>", "its lower layers, topmost first; may be repeated").argParser(collect))
-    .option("--userxattr", "its marks are in user.overlay.*");
+    .option("--userxattr", "its marks are in user.overlay.* attributes");
 }
 
-/** @throws CliError where the upper layer is not named, or `lowers` are needed and are not */
+/** @throws CliError if the upper layer is not named, or if the lower layers are needed and not named */
 export function namedLayers(command: string, args: LayersArguments, lowers: "needed" | "optional"): Layers {
   if (args.upper === undefined || args.upper === "") throw wrong(command, "no upper layer is given", "add --upper DIR");
   if (lowers === "needed" && args.lower === undefined) throw wrong(command, "no lower layer is given", "add --lower DIR");
@@ -43,7 +42,7 @@ export function namedWork({ work }: LayersArguments, { upper }: Layers): Tree | 
   return work === undefined ? undefined : { ...openTree(resolve(work), false), prefix: upper.prefix };
 }
 
-/** Opens the layers that our own server names, with our own rights: it passes descriptors to root alone. @throws CliError */
+/** For a user's own server, which passes descriptors to root alone: opens the layers that it names, with our own rights. @throws CliError */
 function openByName({ mountpoint, upper, lowers, userXattr }: MountLayers & { upper: string }): Layers {
   const covered = [upper, ...lowers].find((path) => isBeneath(path, realMountpoint(mountpoint)));
   if (covered !== undefined)
@@ -51,7 +50,7 @@ function openByName({ mountpoint, upper, lowers, userXattr }: MountLayers & { up
   return { upper: openTree(upper, userXattr), lowers: lowers.map((path) => openTree(path, userXattr)) };
 }
 
-/** The layers of a mount where one is named, else those of the options. */
+/** The layers of the mount if one is named, otherwise those of the options. @throws CliError */
 export async function layersOf(command: string, mountpoint: string | undefined, args: LayersArguments): Promise<Layers> {
   if (mountpoint === undefined) {
     if (args.upper === undefined)

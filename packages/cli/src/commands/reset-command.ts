@@ -1,10 +1,8 @@
-/** `sluice reset`: throws an upper layer's changes away. */
+/** `sluice reset`: discards an upper layer's changes. */
 import { createInterface } from "node:readline/promises";
-import { emptyDirectory, native } from "@sluice/native";
-import { escapeName, escapeTextName, failed, wrong } from "@sluice/runtime/cli";
-import { errnoName } from "@sluice/vfs";
+import { holdUnmounted, resetLayer, walkUpper } from "@sluice/layer-tools";
+import { escapeTextName, wrong } from "@sluice/runtime/cli";
 import type { Command } from "commander";
-import { holdUnmounted, shownIn, type Tree, walkUpper } from "@sluice/layer-tools";
 import { changeLine } from "./diff-command.js";
 import { addLayerOptions, type Layers, namedLayers, namedWork, type LayersArguments } from "./layers-argument.js";
 
@@ -12,25 +10,7 @@ interface ResetArguments extends LayersArguments {
   yes?: boolean;
 }
 
-/** Everything in a directory. @throws CliError at the first thing that stays */
-function empty(tree: Tree): void {
-  const { status, path } = emptyDirectory(tree.fd);
-  if (status >= 0) return;
-  throw failed(shownIn(tree, path), `it cannot be removed (${errnoName(-status)})`, "see what keeps it (lsattr), then reset again");
-}
-
-const list = Buffer.alloc(65_536);
-
-/** The marks of the root: where the layer came from, and whether it hides what lies below. */
-function unmark({ path, fd, prefix }: Tree): void {
-  const length = native.listxattrat(fd, "", list);
-  for (const name of list.toString("latin1", 0, Math.max(0, length)).split("\0")) {
-    const status = name.startsWith(prefix) ? native.removexattrat(fd, "", name) : 0;
-    if (status < 0) throw failed(path, `its mark ${escapeName(name)} cannot be removed (${errnoName(-status)})`, "run as root");
-  }
-}
-
-/** Returns how many changes there are. */
+/** @returns the number of changes */
 function showDiff({ upper, lowers }: Layers): number {
   let count = 0;
   for (const change of walkUpper(upper, lowers)) {
@@ -55,31 +35,29 @@ async function reset(args: ResetArguments): Promise<void> {
   const layers = namedLayers("reset", args, "needed");
   const { upper } = layers;
   const work = namedWork(args, layers);
-  const letGo = holdUnmounted(upper, work);
+  const release = holdUnmounted(upper, work);
   try {
     const count = showDiff(layers);
-    const yes = args.yes === true || (await confirmed(`Throw these ${count} changes of ${escapeTextName(upper.path)} away?`));
+    const yes = args.yes === true || (await confirmed(`Discard these ${count} changes of ${escapeTextName(upper.path)}?`));
     if (!yes) {
       process.stderr.write("nothing was changed\n");
       process.exitCode = 1;
       return;
     }
-    empty(upper);
-    unmark(upper);
-    if (work !== undefined) empty(work);
-    process.stderr.write(`${escapeTextName(upper.path)}: ${count} changes thrown away\n`);
+    resetLayer(upper, work);
+    process.stderr.write(`${escapeTextName(upper.path)}: ${count} changes discarded\n`);
   } finally {
-    letGo();
+    release();
   }
 }
 
 const NOTES = `
-Shows what would be lost, as 'sluice diff' does, and asks. The directory itself stays, with its owner and mode. Give --work too: what
-lies in it (the index of hard links) belongs to what is thrown away. While the upper layer is mounted this is refused.
+Shows the changes that would be lost, as 'sluice diff' does, and asks. The directory itself stays, with its owner and mode. Give
+--work too: the index of hard links in it belongs to the changes. The command refuses an upper layer that is mounted.
 `;
 
 export function addResetCommand(program: Command): void {
-  addLayerOptions(program.command("reset").description("throw an upper layer's changes away"))
+  addLayerOptions(program.command("reset").description("discard an upper layer's changes"))
     .option("--work <dir>", "its work directory, emptied too")
     .option("--yes", "do not ask")
     .addHelpText("after", NOTES)

@@ -1,7 +1,8 @@
-/** `sluice status`: how a mount is doing, for people and as JSON. */
+/** `sluice status`: the state of a mount, for people and as JSON. */
 import { escapeLine, escapeTextName, table } from "@sluice/runtime/cli";
 import type { Command } from "commander";
 import { askOnce, type MountStatus } from "@sluice/mount-control";
+import { controlOption } from "./shared-options.js";
 
 function counts(values: Record<string, number>): string {
   const entries = Object.entries(values).filter(([, value]) => value !== 0);
@@ -34,13 +35,13 @@ function splitLines({ decider }: MountStatus): string[] {
   return [`            SPLIT: decision services hold ${revisions.join(" and ")}: the stricter answer holds`];
 }
 
-/** A status of an older server says nothing of it. */
+/** The status of an older server has no such field. */
 function unprotectedLines({ decider: { unprotected } }: MountStatus): string[] {
   if (unprotected === null || unprotected === undefined) return [];
   return [`            not protected from its own user, who may stop or signal it: ${unprotected}`];
 }
 
-/** How many decision services can be asked, of those that the target stands for. */
+/** How many of the replicas behind the target answer. */
 function replicasWord({ decider: { replicas } }: MountStatus): string {
   if (replicas.length === 0) return "";
   const ready = replicas.filter(({ state }) => state === "ready").length;
@@ -135,9 +136,9 @@ async function show(mountpoint: string, args: { json?: boolean; control?: string
 export function addStatusCommand(program: Command): void {
   program
     .command("status")
-    .description("engine, layers, decisions, fallbacks and open files of a mount")
+    .description("show the engine, layers, decisions, fallbacks and open files of a mount")
     .argument("<mountpoint>")
     .option("--json", "as JSON")
-    .option("--control <socket>", "control socket, if the mount was given one")
+    .addOption(controlOption())
     .action(show);
 }

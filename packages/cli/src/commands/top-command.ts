@@ -1,9 +1,10 @@
-/** `sluice top`: what goes on in a mount, again and again. */
+/** `sluice top`: the activity of a mount, updated at an interval. */
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Command } from "commander";
 import { wrong } from "@sluice/runtime/cli";
 import { type ActivityReport, askOnce } from "@sluice/mount-control";
 import { between, frame, isScreen, TerminalScreen, watchLive } from "@sluice/top";
+import { controlOption } from "./shared-options.js";
 
 interface TopArguments {
   interval: string;
@@ -17,7 +18,7 @@ const LEAST_SECONDS = 0.1;
 function secondsOf(text: string): number {
   const seconds = Number(text);
   if (text.trim() === "" || !(seconds >= LEAST_SECONDS)) {
-    throw wrong("--interval", `"${text}" is no number of seconds from ${LEAST_SECONDS} on`, "write for instance 2");
+    throw wrong("--interval", `"${text}" is not a number of seconds of at least ${LEAST_SECONDS}`, "write for instance 2");
   }
   return seconds;
 }
@@ -40,7 +41,7 @@ async function top(mountpoint: string, args: TopArguments): Promise<void> {
   }
 }
 
-/** One picture after the other, until the reader or the mount goes. */
+/** Prints one report after another, until the reader or the mount is gone. */
 async function printOn(first: ActivityReport, look: () => Promise<ActivityReport>, how: { seconds: number; json: boolean }): Promise<void> {
   for (let before = first; ; ) {
     await sleep(how.seconds * 1000);
@@ -52,25 +53,25 @@ async function printOn(first: ActivityReport, look: () => Promise<ActivityReport
 }
 
 const NOTES = `
-Latencies are bounds that the share did not pass, in milliseconds. What passes through the kernel does not come to the daemon: reads
-and writes of such opens are not among the requests. A path's count may be of its last name only.
-With --json one object a report, of everything that was counted since the server started.
+Each latency is an upper bound of that share of requests, in milliseconds. Reads and writes of a passthrough open go straight to the
+kernel, so they are not among the requests. A path's count may belong to its last name alone.
+With --json each report is one object, which counts from the start of the server.
 
-On a terminal: q ends, p (or space) pauses, s sorts by what is most frequent, by errors and denials, or by what is slowest, / filters
-rules, paths and copy-ups by a part of their name, Esc takes the filter away, Ctrl-Z stops the job. When the mount goes away it waits
-for it to come back. In a pipe, and on a terminal that knows no more than lines (TERM=dumb), one picture follows the other, and the
-mount's end is an error.
+On a terminal: q quits, p (or space) pauses, s sorts by frequency, by errors and denials, or by latency, / filters rules, paths and
+copy-ups by a part of their name, Esc clears the filter, Ctrl-Z stops the job. If the mount goes away, top waits for it to come back.
+In a pipe, and on a terminal without cursor control (TERM=dumb), top prints one report after another, and the end of the mount is an
+error.
 `;
 
 export function addTopCommand(program: Command): void {
   program
     .command("top")
-    .description("what goes on: requests, decisions, passthrough share, latencies, hottest rules and paths, copy-ups")
+    .description("show the activity of a mount: requests, decisions, passthrough share, latencies, hottest rules and paths, copy-ups")
     .argument("<mountpoint>")
-    .option("--interval <seconds>", "how often to look", "2")
-    .option("--once", "look once: everything since the server started")
+    .option("--interval <seconds>", "time between two reports", "2")
+    .option("--once", "print one report, of everything since the server started")
     .option("--json", "the counts as JSON")
-    .option("--control <socket>", "control socket, if the mount was given one")
+    .addOption(controlOption())
     .addHelpText("after", NOTES)
     .action(top);
 }

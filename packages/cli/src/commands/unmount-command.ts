@@ -1,4 +1,4 @@
-/** `sluice unmount`: asks the daemon; where there is none, the kernel. Cuts nobody off unless it is told to. */
+/** `sluice unmount`: asks the daemon, or the kernel if there is no daemon. It cuts users off only with --force. */
 import { statfsSync } from "node:fs";
 import type { Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -17,17 +17,18 @@ import {
   type Unmounted,
 } from "@sluice/mount-control";
 import { findMountUsers, usersInWords } from "@sluice/service-mount/users";
+import { controlOption } from "./shared-options.js";
 
 const TYPE = "fuse.sluice";
 const RETRY_MS = 200;
 
 const HELP = `
-A mount in use is not unmounted: the command names who uses it (program, pid, file), and ends with exit code 4. --wait waits for
-them, --force cuts them off: their files give ENOTCONN from then on, and the command says whose.
+The command does not unmount a mount in use: it names the users (program, pid, file), and ends with exit code 4. With --wait it waits
+for them. With --force it cuts them off and names them; their open files fail with ENOTCONN from then on.
 
-When it returns, nothing holds the layers' file systems any more: they can be unmounted at once.
+When the command returns, nothing holds the layers' file systems any more: they can be unmounted at once.
 
-Exit codes: 0 unmounted, 1 failed, 2 the command line is wrong, 4 the mount is in use, or nothing of Sluice is mounted there.
+Exit codes: 0 unmounted, 1 failed, 2 the command line is wrong, 4 the mount is in use, or no Sluice mount is there.
 `;
 
 interface UnmountArguments {
@@ -38,7 +39,7 @@ interface UnmountArguments {
 }
 
 interface Attempt {
-  /** Undefined where it is unmounted. */
+  /** Undefined if it is unmounted. */
   busy: Busy | undefined;
   /** For people, once it is unmounted. */
   said: string;
@@ -59,7 +60,7 @@ function isStale(real: string): boolean {
   }
 }
 
-/** No daemon answers: the kernel alone is left to ask. */
+/** For a mount whose daemon does not answer. */
 function attemptByKernel(mountpoint: string, force: boolean): Attempt {
   const real = realMountpoint(mountpoint);
   checkIsSluice(mountpoint, real);
@@ -129,7 +130,7 @@ async function unmount(mountpoint: string, { wait, force, control }: UnmountArgu
   process.stdout.write(`${last.said}\n`);
 }
 
-/** The parser takes the mount point of `--wait MOUNTPOINT` for a duration. */
+/** The parser takes the mount point in `--wait MOUNTPOINT` for a duration. */
 function unmountTyped(mountpoint: string | undefined, args: UnmountArguments): Promise<void> {
   if (mountpoint !== undefined) return unmount(mountpoint, args);
   if (typeof args.wait === "string") return unmount(args.wait, { ...args, wait: true });
@@ -141,9 +142,9 @@ export function addUnmountCommand(program: Command): void {
     .command("unmount")
     .description("unmount, unless the mount is in use; clean up a stale mount that a crash left")
     .argument("[mountpoint]")
-    .option("--wait [duration]", "wait for whoever uses it; without a duration for as long as it takes")
-    .option("--force", "cut off whoever uses it (after --wait, where that is given)")
-    .option("--control <socket>", "control socket, if the mount was given one")
+    .option("--wait [duration]", "wait for its users; without a duration, with no limit")
+    .option("--force", "cut its users off (after --wait, if that is given)")
+    .addOption(controlOption())
     .addHelpText("after", HELP)
     .action(unmountTyped);
 }
