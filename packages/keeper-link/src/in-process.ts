@@ -1,4 +1,4 @@
-/** A mount without a keeper: the same acts in the server's own process. Nothing survives it. */
+/** A mount without a keeper: the same privileged operations in the server's own process. Nothing survives it. */
 import { MNT, native, toBytes } from "@sluice/native";
 import type { KernelConnection } from "@sluice/vfs";
 import { claimUpper } from "./privileged/claim-upper.js";
@@ -23,7 +23,7 @@ export function connectHere(place: MountRequest): KernelConnection {
   };
 }
 
-/** Opens and claims the layers. @throws LayerError where one cannot be used. */
+/** Opens and claims the layers. @throws LayerError if one cannot be used */
 export function openInProcess(plan: MountPlan): KeeperLink {
   const { release, ...layers } = openLayers(plan);
   const unclaim = claimUpper(layers.upper, layers.work);

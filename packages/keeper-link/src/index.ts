@@ -1,4 +1,4 @@
-/** What a server has of its keeper, over a socket or in its own process, and the acts that need privilege. */
+/** The link of a server to its keeper, over a socket or in its own process, and the operations that need privilege. */
 export { claimUpper, isClaimed, untilLetGo } from "./privileged/claim-upper.js";
 export { LayerError } from "./privileged/layer-error.js";
 export { abortDevice, mountOn, type MountPoint, openDevice, openMountpoint, unmountDevice } from "./privileged/mount-device.js";

@@ -1,6 +1,6 @@
 /**
- * How a server comes to a keeper that does not start it: by the keeper's socket, which tells at once what is to be served
- * (the offer), and everything else when it is this server's turn.
+ * How a server joins a keeper that did not start it: through the keeper's socket. It gets the offer at once, which names the mount, and
+ * everything else when its turn comes.
  */
 import { fstatSync, readlinkSync, readSync } from "node:fs";
 import { native, POLL, toBytes } from "@sluice/native";
@@ -8,11 +8,11 @@ import { Errno } from "@sluice/vfs";
 import type { MountPlan } from "./mount-plan.js";
 import { LinkRecord, KeeperRecord } from "./records.js";
 
-/** Raised when a server that knows the one before could not serve by what is offered. */
+/** Raised when servers of the version before could not serve by the new offer. */
 export const OFFER_VERSION = 1;
 const ANSWER_TIMEOUT_MS = 10_000;
 
-/** Processes and users are told to the server by numbers of these: they must be its own. */
+/** The numbers of processes and users that the server gets belong to these namespaces: they must be its own. */
 export interface Namespaces {
   pid: string;
   user: string;
@@ -22,7 +22,7 @@ export interface Offer {
   version: number;
   namespaces: Namespaces;
   plan: MountPlan;
-  /** What the keeper was told of the mount, as options of `sluice mount`: a server of another version reads them its own way. */
+  /** The keeper's options, as options of `sluice mount`: a server of another version reads them its own way. */
   options: Readonly<Record<string, unknown>>;
 }
 
@@ -38,8 +38,8 @@ function readAll(fd: number): string {
 }
 
 /**
- * Connects, and takes the offer. The socket is the caller's: for `untilGreeted`, then `openSocketLink`.
- * @returns the negative errno where nobody answers: -EPERM where who does is neither root nor our user, -EPIPE where we are refused.
+ * Connects, and takes the offer. The caller owns the socket: for `untilGreeted`, then `openSocketLink`.
+ * @returns the negative errno if nobody answers: -EPERM if the listener is neither root nor our user, -EPIPE if it refuses us
  */
 export function joinKeeper(path: string): { socket: number; offer: Offer } | number {
   const socket = native.seqpacketConnect(toBytes(path));

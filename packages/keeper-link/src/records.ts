@@ -1,6 +1,6 @@
 /**
- * The records between a keeper and its server, over SOCK_SEQPACKET: 24 bytes of header, then a payload where the kind has
- * one. Fixed and binary, so that the privileged side has nothing to parse that could grow or nest.
+ * The records between a keeper and its server, over SOCK_SEQPACKET: 24 bytes of header, then a payload for some kinds. The format is fixed
+ * and binary, so that the privileged side parses nothing that could grow or nest.
  *
  *     0 kind u32 · 4 sequence u32 (of a request that wants an answer, and of its answer; else 0) · 8 key u64 · 16 value i64
  */
@@ -8,18 +8,18 @@ import { native } from "@sluice/native";
 import { Errno } from "@sluice/vfs";
 
 export const HEADER_BYTES = 24;
-/** What the server may ask the keeper to hold of its agreement with the kernel. */
+/** The limit for the result of INIT, which the keeper stores. */
 export const MAX_INIT_BYTES = 4096;
 /** The journal's memory file has this size from the start, and no server can change it. */
 export const JOURNAL_LIMIT_BYTES = 0x5000_0000;
 /** Stored descriptors in one record, each with its key in the payload. */
 export const STORED_PER_RECORD = 200;
 const KEY_BYTES = 8;
-/** As the addon tells it: more came than there was room for. */
+/** The addon sets this bit if more arrived than there was room for. */
 const TRUNCATED = 2 ** 32;
 export const RECORD_BYTES = HEADER_BYTES + MAX_INIT_BYTES;
 
-/** From the server. */
+/** The kinds of records that a server sends. */
 export const ServerRecord = {
   /** Mounts what the keeper was started for; answered with 0 or a negative errno. */
   mount: 1,
@@ -39,13 +39,13 @@ export const ServerRecord = {
   /** Answered with 0 or a negative errno. */
   abort: 9,
   handOver: 10,
-  /** It has all that it needs but what the keeper tells, and waits for that. The one record that may come before. */
+  /** The server has loaded, and waits for the keeper. No other record may come before the greeting. */
   loaded: 11,
-  /** The connection is over, and the server holds nothing of the layers any more. Answered with 0 when the keeper does not either. */
+  /** The connection is over, and the server has released the layers. Answered with 0 when the keeper has too. */
   letGo: 12,
 } as const;
 
-/** From the keeper. */
+/** The kinds of records that a keeper sends. */
 export const KeeperRecord = {
   /** `sequence` of the request, `value` its result. */
   answer: 64,
@@ -62,16 +62,16 @@ export const KeeperRecord = {
   init: 70,
   /** As many descriptors as keys in the payload. */
   stored: 71,
-  /** That was all. `key`: how many descriptors may be stored. `value` 1: a former server served this connection. A payload: KeeperInfo as JSON. */
+  /** The end of the greeting. `key`: how many descriptors may be stored. `value` 1: a former server served this connection. Payload: KeeperInfo as JSON. */
   go: 72,
   drain: 73,
-  /** One descriptor, a memory file: the offer, to whoever connects to a keeper that starts no servers. `go` may come much later. */
+  /** One descriptor, a memory file with the offer, for a server that connects to a keeper that starts none. `go` may come much later. */
   offer: 74,
-  /** Unmount, as SIGTERM would have a server do that the keeper can send one to. */
+  /** Unmount, as after SIGTERM: for a server to which the keeper cannot send signals. */
   stop: 75,
 } as const;
 
-/** A record with its descriptors, to write into or read out of; one is used again and again. */
+/** A record with its descriptors, for writing and reading. It is reused. */
 export class LinkRecord {
   readonly bytes = Buffer.alloc(RECORD_BYTES);
   readonly fds: Int32Array;
@@ -82,7 +82,7 @@ export class LinkRecord {
     this.fds = new Int32Array(fdRoom);
   }
 
-  /** Begins one without payload or descriptors. */
+  /** Begins a record without payload or descriptors. */
   begin(kind: number, sequence: number, key: bigint, value: number): this {
     this.bytes.writeUInt32LE(kind, 0);
     this.bytes.writeUInt32LE(sequence, 4);
@@ -136,8 +136,8 @@ export class LinkRecord {
   }
 
   /**
-   * Whether a record came: 1; 0 where the peer is gone; else the negative errno. Its descriptors are the caller's, also where
-   * there was no room for all of it: -EMSGSIZE.
+   * @returns 1 if a record came, 0 if the peer is gone, otherwise the negative errno. The caller owns the descriptors, even of a record
+   * that was too large (-EMSGSIZE).
    */
   receive(socket: number, timeoutMs: number): number {
     this.fdCount = 0;

@@ -1,6 +1,6 @@
 /**
- * The server's end of the link to its keeper. What opens need waits for its answer in place, a bounded time: the keeper
- * does nothing that takes long. The keeper's end trusts nothing that comes from here.
+ * The server's end of the link to its keeper. Requests of an open wait for the answer in place, for a bounded time: the keeper does nothing
+ * that takes long. The keeper's end trusts nothing that comes from here.
  */
 import { native, type Poller } from "@sluice/native";
 import { type BackingRegistrar, Errno, FsError, type KernelConnection, type Negotiated } from "@sluice/vfs";
@@ -9,7 +9,7 @@ import type { KeeperInfo, KeeperLink, OpenLayers } from "./keeper-link.js";
 import type { MountPlan } from "./mount-plan.js";
 import { ServerRecord, MAX_INIT_BYTES, LinkRecord, STORED_PER_RECORD, KeeperRecord } from "./records.js";
 
-/** The keeper may be starved of CPU; it is never waiting for anybody. */
+/** The keeper may be starved of CPU time, but it never waits for anybody. */
 const ANSWER_TIMEOUT_MS = 10_000;
 
 interface Given {
@@ -31,7 +31,7 @@ function broken(what: string): Error {
 
 const fdsOf = (record: LinkRecord): number[] => [...record.fds.subarray(0, record.fdCount)];
 
-/** Takes one record in; true where it was the last. */
+/** Takes one record in. @returns true if it was the last */
 function take(record: LinkRecord, given: Partial<Given> & Pick<Given, "lowers" | "dataLowers" | "stored">): boolean {
   const fds = fdsOf(record);
   switch (record.kind) {
@@ -92,9 +92,9 @@ function layersOf(given: Given, plan: MountPlan): OpenLayers {
 
 export interface SocketLinkOptions {
   plan: MountPlan;
-  /** Backing files are registered by the keeper: this process has no CAP_SYS_ADMIN, or is not to use it. */
+  /** The keeper registers backing files, since this process has no CAP_SYS_ADMIN, or should not use it. */
   registerByKeeper: boolean;
-  /** The keeper is gone. This process is about to be ended by the kernel. */
+  /** The keeper is gone. The kernel is about to kill this process. */
   onLost(): void;
 }
 
@@ -142,7 +142,7 @@ class SocketLink implements KeeperLink {
       registrar: this.#options.registerByKeeper ? this.#registrar() : undefined,
       unmount: async (lazy) => -(await this.#ask(ServerRecord.unmount, lazy ? 1 : 0)),
       abort: () => this.#exchange(ServerRecord.abort, 0, undefined) === 0,
-      // Where others were served before, another server may do better.
+      // If a server served before, another one may succeed.
       giveUp: () => void (restored ? 0 : this.#exchange(ServerRecord.abort, 0, undefined)),
     };
   }
@@ -183,7 +183,7 @@ class SocketLink implements KeeperLink {
     this.#post(this.#request.begin(ServerRecord.handOver, 0, 0n, 0));
   }
 
-  /** A keeper that does not know the request holds them until it ends. */
+  /** A keeper that does not know this request holds the layers until it ends. */
   letGo(): void {
     this.#exchange(ServerRecord.letGo, 0, undefined);
   }
@@ -210,7 +210,7 @@ class SocketLink implements KeeperLink {
     return { sequence, status: this.#post(record) };
   }
 
-  /** Asks and waits in place. */
+  /** Sends a request and waits for the answer in place. */
   #exchange(kind: number, value: number, fd: number | undefined): number {
     const { sequence, status } = this.#begin(kind, value, fd);
     if (status < 0) return status;

@@ -1,6 +1,6 @@
 /**
- * The keeper's own socket, for `sluice upgrade`: one line of JSON in, one out, from root alone. It is not the server's to
- * use: what it names is started with the keeper's privilege.
+ * The keeper's own socket, for `sluice upgrade`: one line of JSON in, one out, for root alone. The server may not use it: the keeper
+ * starts the named program with its own privilege.
  */
 import { readFileSync } from "node:fs";
 import { createServer, type Server, type Socket } from "node:net";
@@ -11,13 +11,13 @@ const BACKLOG = 4;
 const MAX_LINE = 16_384;
 
 export interface ControlEvents {
-  /** Resolves to what went wrong; to undefined where the program serves. */
+  /** Resolves to the problem, or to undefined if the program serves. */
   upgrade(program: ServerProgram): Promise<string | undefined>;
-  /** The server's own process, which may not ask. */
+  /** The process of the server, which may not ask. */
   serverPid(): number | undefined;
 }
 
-/** How many filters of system calls a process is under; it passes them on to all that it starts, and none takes one off. */
+/** The number of seccomp filters of a process. Its children inherit them, and nothing removes one. */
 function filtersOf(pid: number | "self"): number {
   try {
     return Number(/^Seccomp_filters:\s*(\d+)$/m.exec(readFileSync(`/proc/${pid}/status`, "latin1"))?.[1] ?? 0);
@@ -26,7 +26,7 @@ function filtersOf(pid: number | "self"): number {
   }
 }
 
-/** Not the server, which has shut itself in, and nobody whom it has started. */
+/** Neither the server, which has confined itself by seccomp, nor a process that it started. */
 function mayAsk(socket: Socket, events: ControlEvents): boolean {
   // Node gives no other way to a connected socket's descriptor.
   const fd = (socket as unknown as { _handle?: { fd?: number } })._handle?.fd ?? -1;
@@ -35,7 +35,7 @@ function mayAsk(socket: Socket, events: ControlEvents): boolean {
   return filtersOf(peer.pid) <= filtersOf("self");
 }
 
-/** Undefined where it is no request to upgrade. */
+/** Undefined if it is not a request to upgrade. */
 function parse(line: string): ServerProgram | undefined {
   try {
     const { method, file, argv } = JSON.parse(line) as { method?: unknown; file?: unknown; argv?: unknown };
@@ -69,7 +69,7 @@ function serve(socket: Socket, events: ControlEvents): void {
   });
 }
 
-/** Undefined where the socket cannot be made: the mount does without. */
+/** Undefined if the socket cannot be created: the mount works without it. */
 export function openControlSocket(path: string, events: ControlEvents): Server | undefined {
   const fd = native.unixListen(toBytes(path), 0o600, BACKLOG);
   if (fd < 0) return undefined;

@@ -1,12 +1,12 @@
 /**
- * Descriptors that are of no use any more. Closing one may wait for whoever serves its file, for ever where that is its own
- * sender: so it is done on threads of the pool, by few at a time, since what else is done there (umount) must not wait for it.
+ * Closes descriptors in the background. A close may wait for the server of the file, for ever if that is the sender of the descriptor. So
+ * threads of the pool close them, few at a time, because other work there (umount) must not wait for them.
  */
 import { close } from "node:fs";
 
 /** The pool has four threads. */
 const AT_A_TIME = 2;
-/** Those that wait to be closed are held meanwhile. */
+/** Descriptors that wait to be closed stay open meanwhile. */
 const CROWD = 64;
 
 const waiting: number[] = [];
@@ -18,17 +18,17 @@ export function discard(fd: number): void {
   closeNext();
 }
 
-/** More wait than is good: nobody should give us more now. */
+/** Too many wait: the keeper should take no more descriptors now. */
 export function discardsCrowd(): boolean {
   return waiting.length > CROWD;
 }
 
-/** Some are not closed yet. */
+/** Some descriptors are not closed yet. */
 export function discardsPend(): boolean {
   return closing > 0;
 }
 
-/** Resolves when all that was given so far is closed. */
+/** Resolves when all descriptors so far are closed. */
 export function discarded(): Promise<void> {
   return discardsPend() ? new Promise((resolve) => idle.push(resolve)) : Promise.resolve();
 }

@@ -1,4 +1,4 @@
-/** The process that holds what must outlive the server of a mount, and that alone needs the privilege to mount. */
+/** The keeper: the process that holds the resources which outlive a mount's server. It alone needs the privilege to mount. */
 export { leave } from "./setup.js";
 export { runKeeper } from "./run-keeper.js";
 export { runAwaitingKeeper } from "./run-awaiting-keeper.js";

@@ -1,4 +1,4 @@
-/** What a keeper is started with. It understands the plan alone; what the server is told is none of its business. */
+/** The configuration of a keeper. It reads the plan alone, and passes the rest on to the server unread. */
 import type { MountPlan } from "@sluice/keeper-link";
 
 /** A program to start as the server. */
@@ -10,28 +10,28 @@ export interface ServerProgram {
 export interface KeeperConfig {
   plan: MountPlan;
   server: ServerProgram;
-  /** Handed to each server as it is. */
+  /** Passed to each server unread. */
   serverConfig: string;
-  /** Whom servers run as; undefined: as the keeper. */
+  /** The user that servers run as; undefined: the keeper's. */
   user: { uid: number; gid: number } | undefined;
-  /** How long a server that is to unmount waits for the mount's last users. */
+  /** How long a stopping server waits for the users of the mount. */
   graceMs: number;
-  /** Where the sockets of the mount lie: made before, removed by the keeper at the end. */
+  /** The directory of the mount's sockets. It exists already, and the keeper removes it at the end. */
   runDirectory: string;
 }
 
-/** Of a keeper that starts no servers: they come to its socket, from other containers for instance. */
+/** For a keeper that starts no servers: they connect to its socket, from other containers for instance. */
 export interface AwaitingConfig {
   plan: MountPlan;
-  /** Where it listens; made by the keeper, and removed at the end. */
+  /** The keeper creates this socket, and removes it at the end. */
   socket: string;
-  /** Whom servers run as, and nobody else is let in; undefined: as the keeper. */
+  /** The user that servers run as, and the only one that may connect; undefined: the keeper's. */
   user: { uid: number; gid: number } | undefined;
   /** As of KeeperConfig. */
   graceMs: number;
-  /** Told to each server as it is. */
+  /** Passed to each server unread. */
   offer: string;
-  /** How long the mount may be without a server that serves, before it is unmounted. Infinity is null in JSON: for ever. */
+  /** How long the mount may be without a server before the keeper unmounts it. Null: for ever. */
   waitMs: number | null;
 }
 

@@ -1,6 +1,6 @@
 /**
- * What outlives a server: the /dev/fuse descriptor and the mount, the layers' private clones, the journal's memory, what
- * was agreed in INIT, backing ids, and descriptors that servers stored. All of it bounded, nothing of it looked into.
+ * The resources that outlive a server: the /dev/fuse descriptor and the mount, the layers' private clones, the journal's memory, the
+ * result of INIT, backing ids, and descriptors that servers stored. All of them are bounded, and the keeper reads none of their content.
  */
 import {
   abortDevice,
@@ -21,9 +21,9 @@ import { discard, discarded } from "./discard.js";
 import { StoredMemory } from "./stored-memory.js";
 import { isOf, mountIdOf, registerChecked } from "./registrar.js";
 
-/** Descriptors that are never given to the store: for links, logs, what Node opens, and what came and is about to be closed. */
+/** Descriptors that the store never gets: they are for links, logs, Node itself, and descriptors that wait to be closed. */
 const RESERVED_FDS = 384;
-/** More would not be of use to a server either: its own limit is the same. */
+/** A server could not use more: its own limit is the same. */
 const STORE_LIMIT = 16_384;
 
 export class MountResources {
@@ -36,11 +36,11 @@ export class MountResources {
   readonly #store = new Map<bigint, number>();
   readonly #memory = new StoredMemory();
   readonly #backingIds = new Set<number>();
-  /** A server has each file that it registers open, or had. */
+  /** A server has, or had, each registered file open. */
   readonly #backingLimit: number;
   readonly #clones: ReadonlySet<bigint>;
   readonly #release: () => void;
-  /** The mount point as it was found before anybody could ask for the mount; -1 once it is mounted. */
+  /** The mount point, opened before any server could ask for the mount; -1 once it is mounted. */
   #place: number;
   #mounted: MountPoint | undefined;
   #unmounting = false;
@@ -74,7 +74,7 @@ export class MountResources {
     return this.#store;
   }
 
-  /** Once. 0, or the negative errno. */
+  /** Call it once. @returns 0, or the negative errno */
   mount(): number {
     if (this.#mounted !== undefined) return -Errno.EBUSY;
     try {
@@ -93,7 +93,7 @@ export class MountResources {
     if (this.#mounted === undefined) return -Errno.EINVAL;
     // One at a time: each occupies a thread of the pool.
     if (this.#unmounting) return -Errno.EBUSY;
-    // What is known by a number that was ours may be another mount by now.
+    // The mount's number may belong to another mount by now.
     if (this.connectionOver && this.#mounted.mountId === undefined) return -Errno.EINVAL;
     this.#unmounting = true;
     const errno = await unmountDevice(this.#mounted, lazy);
@@ -102,7 +102,7 @@ export class MountResources {
   }
 
   abort(): number {
-    // The connection's name may be another mount's by now.
+    // The connection's name may belong to another mount by now.
     if (this.connectionOver) return -Errno.ENOTCONN;
     return this.#mounted !== undefined && abortDevice(this.#mounted) ? 0 : -Errno.EOPNOTSUPP;
   }
@@ -111,12 +111,12 @@ export class MountResources {
     return this.#mounted !== undefined;
   }
 
-  /** Unmounted by somebody, or aborted. */
+  /** The mount was unmounted or aborted. */
   get connectionOver(): boolean {
     return !this.#holds || (this.#mounted !== undefined && (native.pollNow(this.fuseFd, 0, 0) & POLL.ERR) !== 0);
   }
 
-  /** A backing id, or the negative errno. The descriptor stays the caller's. */
+  /** @returns a backing id, or the negative errno. The caller keeps the descriptor. */
   register(fd: number): number {
     if (!this.#holds) return -Errno.ENOTCONN;
     if (this.#backingIds.size >= this.#backingLimit) return -Errno.ENFILE;
@@ -129,7 +129,7 @@ export class MountResources {
     if (this.#holds && this.#backingIds.delete(id)) native.backingClose(this.fuseFd, id);
   }
 
-  /** Takes the descriptor over, whatever comes of it. False where there is no room for it, or where it is neither of a layer nor memory. */
+  /** Takes the descriptor over in any case. @returns false if there is no room, or if it belongs neither to a layer nor to memory */
   store(key: bigint, fd: number): boolean {
     const fits = this.#store.has(key) || this.#store.size < this.storeLimit;
     const ofLayer = isOf(fd, this.#clones);
@@ -153,8 +153,8 @@ export class MountResources {
   }
 
   /**
-   * Once the connection is over: lets go of everything, so that the layers' file systems can be unmounted while the server still takes
-   * itself apart. 0, or the negative errno: the mount still needs it.
+   * Once the connection is over, releases everything, so that the layers' file systems can be unmounted while the server still cleans up.
+   * @returns 0, or the negative errno if the mount still needs it
    */
   async letGo(): Promise<number> {
     if (!this.connectionOver) return -Errno.EBUSY;
@@ -163,11 +163,11 @@ export class MountResources {
     return 0;
   }
 
-  /** Takes the mount away and lets go of everything. */
+  /** Removes the mount and releases everything. */
   async end(): Promise<void> {
     if (this.#mounted !== undefined) {
-      // Who still has files open gets ENOTCONN: nobody serves them any more. A server that hangs has the device open, too, so
-      // that closing it would not do; and where there is no sysfs this needs the mount in its place.
+      // Callers with open files get ENOTCONN: nobody serves them any more. Closing the device is not enough, since a hanging server has it
+      // open too. Without sysfs, the abort needs the mount at its mount point.
       if (!this.connectionOver) abortDevice(this.#mounted);
       // An aborted connection leaves its mount behind.
       await unmountDevice(this.#mounted, true);
@@ -185,11 +185,11 @@ export class MountResources {
   }
 }
 
-/** As large as it will ever be, so that no server fills more memory with what outlives it. Untouched it takes none. */
+/** It has its final size from the start, so that no server can fill more memory. Untouched pages take none. */
 function makeJournal(): number {
   const fd = native.memoryFile("sluice-journal");
   const status = fd < 0 ? fd : native.ftruncate(fd, JOURNAL_LIMIT_BYTES);
-  if (status < 0) throw new FsError(-status, "cannot make the journal's memory: free some");
+  if (status < 0) throw new FsError(-status, "cannot create the journal's memory: free memory");
   native.addSeals(fd, SEAL.GROW | SEAL.SHRINK | SEAL.SEAL);
   return fd;
 }

@@ -1,13 +1,13 @@
 /**
- * Registers backing files for servers, and trusts none: the file must be regular, opened and not merely named, and lie in
- * one of the keeper's own mount clones. The mount's unique id says so of the descriptor itself; a path would race and lie.
+ * Registers backing files for servers, and trusts none: the file must be regular, opened rather than O_PATH, and in one of the keeper's own
+ * mount clones. The descriptor's unique mount id proves that; a path could race or lie.
  */
 import { native, StatWord } from "@sluice/native";
 import { AT, Attr, Errno, O, S } from "@sluice/vfs";
 
-/** The file's server, if it has one, is not asked: it could be the server that we check. */
+/** Does not ask the server of a FUSE file: it could be the very server that the keeper checks. */
 const AT_STATX_DONT_SYNC = 0x4000;
-/** The id is the unique one, which is never used again. */
+/** The id is the unique one, which the kernel never reuses. */
 const STATX_MNT_ID_UNIQUE = 0x4000;
 
 const BLOCK_BYTES = 512;
@@ -22,24 +22,24 @@ function mountId(): bigint {
   return (BigInt(attr.words[StatWord.mountIdHi] as number) << 32n) | BigInt(attr.words[StatWord.mountIdLo] as number);
 }
 
-/** @throws where the descriptor is none: it is our own */
+/** @throws if the descriptor, which is our own, is invalid */
 export function mountIdOf(fd: number): bigint {
   if (look(fd) < 0) throw new Error("a layer's descriptor cannot be looked at");
   return mountId();
 }
 
-/** Whether `fd`, opened or named, is of one of the mounts `clones`. */
+/** Whether `fd`, opened or O_PATH, belongs to one of the mounts `clones`. */
 export function isOf(fd: number, clones: ReadonlySet<bigint>): boolean {
   return look(fd) === 0 && clones.has(mountId());
 }
 
-/** Bytes that the file has or takes, whichever is more; or the negative errno. */
+/** The size of the file or of its blocks, whichever is larger; or the negative errno. */
 export function sizeOf(fd: number): number {
   const status = look(fd);
   return status < 0 ? status : Math.max(attr.size, attr.blocks * BLOCK_BYTES);
 }
 
-/** 0 where `fd` is an opened regular file in one of the mounts `clones`, else the negative errno. */
+/** 0 if `fd` is an opened regular file in one of the mounts `clones`, otherwise the negative errno. */
 function refusal(fd: number, clones: ReadonlySet<bigint>): number {
   const flags = native.statusFlags(fd);
   if (flags < 0) return flags;

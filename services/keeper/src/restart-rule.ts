@@ -1,21 +1,20 @@
 /**
- * When a dead server is replaced, and when that is given up: a pure rule. A server that is killed from outside while it
- * serves is replaced at once, as often as it takes; one that cannot start, or that breaks as soon as it serves, is a crash
- * loop after a few times.
+ * Decides whether the keeper replaces a dead server: a pure rule. A server that is killed from outside while it serves is replaced at once,
+ * without a limit. A server that cannot start, or that breaks as soon as it serves, is a crash loop after a few times.
  */
 export interface Death {
   /** It served requests. */
   served: boolean;
-  /** Since it served; 0 where it did not. */
+  /** For how long it served; 0 if it never did. */
   servedMs: number;
-  /** SIGKILL: by somebody, or for want of memory. */
+  /** By SIGKILL: from a person, or for lack of memory. */
   killed: boolean;
 }
 
 export type Restart = { again: true; pauseMs: number } | { again: false };
 
 const LIMIT = 5;
-/** A server that served so long made progress. */
+/** A server that served this long made progress. */
 const PROGRESS_MS = 1000;
 const FIRST_PAUSE_MS = 50;
 const LONGEST_PAUSE_MS = 2000;

@@ -1,7 +1,7 @@
 /**
- * The life of a keeper that starts no servers: it waits for one, greets it, and when that one goes away, however it does,
- * waits for the next, while whoever uses the mount waits too. Nobody serves for too long: the mount is taken away. Unlike
- * one that starts its servers it need not see their processes: what it has of them is a socket.
+ * A keeper that starts no servers: it waits for one, greets it, and waits for the next when that one goes away, while the callers of the
+ * mount wait too. If no server connects for too long, it unmounts. Unlike a keeper that starts its servers, it does not see their
+ * processes: it has only a socket to each.
  */
 import { isatty } from "node:tty";
 import type { KeeperInfo } from "@sluice/keeper-link";
@@ -14,10 +14,10 @@ import { ServerLink } from "./server-link.js";
 import { LOOK_MS, OVER_LIMIT_MS } from "./server-process.js";
 
 const STDIN = 0;
-/** How long a server may take to unmount beyond its grace for the mount's last users; an orchestrator gives us more. */
+/** How long a server may take to unmount beyond its grace period. An orchestrator gives the keeper more. */
 const STOP_LIMIT_MS = 15_000;
 const PATIENT_STOPS = 2;
-/** Some 25 days: a longer one would run out at once. */
+/** Some 25 days: a longer timer would fire at once. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 interface ServerSession {
@@ -36,12 +36,12 @@ class AwaitingKeeper {
   #restarts = 0;
   #lastDeath: string | undefined;
   #stops = 0;
-  /** Runs while nobody serves what is mounted. */
+  /** Runs while no server serves the mount. */
   #waitLimit: NodeJS.Timeout | undefined;
   #limit: NodeJS.Timeout | undefined;
   readonly #look: NodeJS.Timeout;
 
-  /** @throws FsError where it cannot listen */
+  /** @throws FsError if it cannot listen */
   constructor(config: AwaitingConfig, resources: MountResources) {
     this.#config = config;
     this.#resources = resources;
@@ -52,7 +52,7 @@ class AwaitingKeeper {
     this.#look = setInterval(() => this.#lookAtConnection(), LOOK_MS);
   }
 
-  /** Returns the exit code. */
+  /** @returns the exit code */
   async run(): Promise<number> {
     process.stdout.write(`waiting for a server of ${this.#config.plan.mountpoint} at ${this.#config.socket}\n`);
     try {
@@ -64,7 +64,7 @@ class AwaitingKeeper {
     }
   }
 
-  /** The server unmounts; asked again it makes haste; the third time, or where there is none, it is done without. */
+  /** The server unmounts; at the second call at once. At the third call, or without a server, the keeper unmounts itself. */
   stop(): void {
     this.#stops++;
     if (this.#session === undefined || this.#stops > PATIENT_STOPS) return this.#end(0);
@@ -72,7 +72,7 @@ class AwaitingKeeper {
     this.#limit ??= setTimeout(() => this.#end(0), Math.min(this.#config.graceMs + STOP_LIMIT_MS, LONGEST_TIMER_MS));
   }
 
-  /** Has the server make room for the next one. */
+  /** Asks the server to make room for the next one. */
   handOver(): void {
     this.#session?.link.drain();
   }
@@ -109,7 +109,7 @@ class AwaitingKeeper {
     this.#session = undefined;
     if (this.#stops > 0 || this.#resources.connectionOver) return this.#end(0);
     if (this.#resources.mounted && this.#resources.init === undefined) {
-      // What it agreed with the kernel died with it: nobody can go on from there.
+      // Its agreement with the kernel died with it, so no other server can take over.
       say(mountpoint, "the server ended before it served: unmounted; see its log");
       return this.#end(FAILED);
     }
@@ -142,7 +142,7 @@ class AwaitingKeeper {
 
   #lookAtConnection(): void {
     if (!this.#resources.connectionOver) return;
-    // A server notices by itself, and has its own clearing up to do.
+    // A server notices by itself, and cleans up first.
     if (this.#session === undefined) this.#end(0);
     else this.#limit ??= setTimeout(() => this.#end(0), OVER_LIMIT_MS);
   }
@@ -154,7 +154,7 @@ function listen(keeper: AwaitingKeeper): void {
   process.on("SIGPIPE", () => undefined);
 }
 
-/** Keeps a mount for servers that come by themselves, to its end; returns the exit code. */
+/** Runs the keeper to the end of its mount. @returns the exit code */
 export async function runAwaitingKeeper(config: AwaitingConfig): Promise<number> {
   prepare();
   const resources = await openResources(config);

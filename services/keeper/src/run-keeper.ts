@@ -1,6 +1,6 @@
 /**
- * The keeper's life: opens what is held, starts a server, starts another one when it dies, hands over to a new one when
- * asked to, and takes everything down at the end. It says on standard error what a person should know, and nothing else.
+ * A keeper that starts its servers: it opens the mount's resources, starts a server, replaces a dead one, hands over to a new version on
+ * request, and takes everything down at the end. It reports to people on standard error.
  */
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -15,10 +15,10 @@ import { Standby } from "./standby.js";
 
 const CONTROL_SOCKET = "keeper.sock";
 const STDIN = 0;
-/** How long a server may take to unmount beyond its grace for the mount's last users. */
+/** How long a server may take to unmount beyond its grace period. */
 const STOP_LIMIT_MS = 30_000;
 const PATIENT_STOPS = 2;
-/** A new version that has not loaded, or does not serve, within this is a failure. */
+/** A new version fails if it has not loaded, or does not serve, within these limits. */
 const LOAD_LIMIT_MS = 30_000;
 const READY_LIMIT_MS = 30_000;
 const DRAIN_LIMIT_MS = 15_000;
@@ -34,11 +34,11 @@ class Keeper {
   #lastDeath: string | undefined;
   #stops = 0;
   readonly #stopping = new AbortController();
-  /** A server of another program, until it is its turn. */
+  /** A server of another program that loads beside the running one. */
   #coming: ServerProcess | undefined;
-  /** It has loaded, and takes the place of the one that hands over. */
+  /** It has loaded, and replaces the server that hands over. */
   #upgradeTo: ServerProcess | undefined;
-  /** What ran before the program that is on trial. */
+  /** The program before the one that is on trial. */
   #before: ServerProgram | undefined;
   #limit: NodeJS.Timeout | undefined;
   #tellUpgraded: (problem: string | undefined) => void = () => undefined;
@@ -49,7 +49,7 @@ class Keeper {
     this.#program = config.server;
   }
 
-  /** Returns the exit code. */
+  /** @returns the exit code */
   async run(): Promise<number> {
     try {
       for (;;) {
@@ -67,7 +67,7 @@ class Keeper {
     }
   }
 
-  /** SIGTERM, SIGINT, and SIGHUP of a terminal that is gone: the server unmounts; the second time it makes haste, the third it is ended. */
+  /** For SIGTERM, SIGINT, and SIGHUP of a closed terminal: the server unmounts; at the second call at once; at the third it is killed. */
   stop(): void {
     this.#stops++;
     this.#stopping.abort();
@@ -78,11 +78,11 @@ class Keeper {
   }
 
   /**
-   * Hands over to `program`. What went wrong; undefined where it serves. It is started beside the server that serves, which
-   * makes room once it has loaded: one that cannot even load costs the users of the mount nothing.
+   * Hands over to `program`. The new server starts beside the running one, which makes room once the new one has loaded: a version that
+   * cannot even load costs the users of the mount nothing. @returns the problem; undefined if it serves
    */
   async upgrade(program: ServerProgram): Promise<string | undefined> {
-    if (this.#stops > 0 || this.#server === undefined) return "the mount is about to end, or to start another server: try again";
+    if (this.#stops > 0 || this.#server === undefined) return "the mount is ending, or starting another server: try again";
     if (this.#coming !== undefined || this.#before !== undefined) return "another upgrade is under way";
     void this.#standby.drop();
     const coming = this.#launch(program);
@@ -96,7 +96,7 @@ class Keeper {
     return `the new server ${problem}: the one before goes on`;
   }
 
-  /** What is wrong with it, else undefined. */
+  /** @returns the problem; undefined if it has loaded */
   async #loads(coming: ServerProcess): Promise<string | undefined> {
     const late = new AbortController();
     const limit = sleep(LOAD_LIMIT_MS, undefined, { signal: late.signal }).catch(() => undefined);
@@ -113,7 +113,7 @@ class Keeper {
     this.#upgradeTo = coming;
     this.#tellUpgraded = tell;
     void this.#standby.drop();
-    // Where there is none it died meanwhile, and is about to be replaced.
+    // Without a server, the running one has died meanwhile and is about to be replaced.
     const server = this.#server;
     if (server === undefined) return;
     server.drain();
@@ -132,7 +132,7 @@ class Keeper {
     return new ServerProcess({ config: this.#config, program, resources: this.#resources });
   }
 
-  /** The one whose turn it is. */
+  /** The server that serves next. */
   #next(): ServerProcess {
     const coming = this.#upgradeTo;
     if (coming === undefined) return this.#standby.take(this.#program) ?? this.#launch(this.#program);
@@ -156,7 +156,7 @@ class Keeper {
     return server;
   }
 
-  /** The exit code where this was the end; undefined where another server is to be started. */
+  /** @returns the exit code at the end of the mount; undefined to start another server */
   async #after(end: ServerEnd): Promise<number | undefined> {
     const { mountpoint } = this.#config.plan;
     if (this.#stops > 0) return stopped(end);
@@ -180,21 +180,21 @@ class Keeper {
     return end.served || this.#resources.init !== undefined;
   }
 
-  /** It has said why, where it could. */
+  /** The server has reported the reason itself if it could. */
   #neverServed(end: ServerEnd): number {
     if (end.code !== null) return end.code;
     say(this.#config.plan.mountpoint, `the server ended before it served (${describeEnd(end)}): see its log`);
     return FAILED;
   }
 
-  /** A server made room for another program: whichever way it ended, the new one takes its turn; it is on trial. */
+  /** A server made room for another program. However it ended, the new one serves next, on trial. */
   #replaced(end: ServerEnd): undefined {
     const { mountpoint } = this.#config.plan;
     if (!end.handedOver) say(mountpoint, `the server did not hand over (${describeEnd(end)}): a new one takes over all the same`);
     return undefined;
   }
 
-  /** Back to the program before, once, where the new one does not serve. */
+  /** Rolls back to the program before, once, if the new one does not serve. */
   #failedTrial(end: ServerEnd, before: ServerProgram): undefined {
     say(this.#config.plan.mountpoint, `the new server does not serve (${describeEnd(end)}): back to the one before`);
     this.#tellUpgraded(`the new server does not serve (${describeEnd(end)}): the one before goes on`);
@@ -216,7 +216,7 @@ class Keeper {
   }
 }
 
-/** It ended as it was told to; or it had died, or not got so far as to heed a signal, when it was told, which is an end like any other. */
+/** The server ended as told; or it was dead, or too young to handle a signal, which counts as a normal end. */
 function stopped({ code, signal, forced }: ServerEnd): number {
   if (code !== null) return code;
   return !forced && (signal === "SIGKILL" || signal === "SIGTERM") ? 0 : FAILED;
@@ -225,14 +225,14 @@ function stopped({ code, signal, forced }: ServerEnd): number {
 function listen(keeper: Keeper): void {
   for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => keeper.stop());
   process.on("SIGHUP", () => {
-    // Of a terminal that went away, or sent by somebody who wants the program in its place started anew.
+    // From a terminal that was closed, or from somebody who wants the server restarted.
     if (isatty(STDIN)) keeper.stop();
     else void keeper.upgrade(keeper.program);
   });
   process.on("SIGPIPE", () => undefined);
 }
 
-/** Keeps a mount to its end; returns the exit code. */
+/** Runs the keeper to the end of its mount. @returns the exit code */
 export async function runKeeper(config: KeeperConfig): Promise<number> {
   prepare();
   const resources = await openResources(config);

@@ -1,6 +1,6 @@
 /**
- * The keeper's end of the link to one server. Whatever comes is taken for hostile: each record is checked for its length
- * and its descriptors, nothing is waited for, and what is not understood is answered with EINVAL or dropped.
+ * The keeper's end of the link to one server. It treats every record as hostile: it checks the length and the descriptors, waits for
+ * nothing, and answers an unknown record with EINVAL or drops it.
  */
 import {
   ServerRecord,
@@ -16,14 +16,14 @@ import { Errno } from "@sluice/vfs";
 import { discard, discardsCrowd } from "./discard.js";
 import type { MountResources } from "./mount-resources.js";
 
-/** So that signals and timers get their turn beside a server that floods us. */
+/** Signals and timers get their turn even if a server floods the keeper. */
 const RECORDS_PER_TURN = 64;
-/** Answers that a server may leave unread, beside what the socket holds. */
+/** Answers that a server may leave unread, beyond those that the socket holds. */
 const UNREAD_LIMIT = 1024;
 const UNREAD_POLL_MS = 2;
-/** As many as come with one record: what the kernel finds no room for it closes in place, and we would wait for that. */
+/** As many as one record can carry. The kernel closes descriptors without room in place, and the keeper would wait for that. */
 const FD_ROOM = 253;
-/** Descriptors that cannot be closed for so long are meant to keep us from something. */
+/** A server whose descriptors cannot be closed for this long means harm. */
 const CROWD_LIMIT_MS = 10_000;
 const CROWD_POLL_MS = 5;
 
@@ -33,11 +33,11 @@ export interface ServerEvents {
   handOver(): void;
   /** The server closed its end. */
   lost(): void;
-  /** It does not read what it asks for, or gives descriptors that cannot be closed. */
+  /** It does not read its answers, or sends descriptors that cannot be closed. */
   stuck(): void;
 }
 
-/** How many descriptors a request of the kind has, and how long its payload may be. */
+/** The number of descriptors of each kind of request, and the limit of its payload. */
 const SHAPES: ReadonlyMap<number, { fds: number; payload: number }> = new Map([
   [ServerRecord.mount, { fds: 0, payload: 0 }],
   [ServerRecord.register, { fds: 1, payload: 0 }],
@@ -61,11 +61,11 @@ export class ServerLink {
   readonly #answer = new LinkRecord(STORED_PER_RECORD);
   #poller: Poller | undefined;
   #crowded: NodeJS.Timeout | undefined;
-  /** What the socket had no room for, in order. */
+  /** Records that the socket had no room for, in order. */
   readonly #unsent: (() => number)[] = [];
   #retry: NodeJS.Timeout | undefined;
   #closed = false;
-  /** Before it is, a server has nothing to ask for, and says at most that it waits. */
+  /** An ungreeted server has nothing to ask for; at most it reports that it waits. */
   #greeted = false;
 
   constructor(socket: number, resources: MountResources, events: ServerEvents) {
@@ -75,7 +75,7 @@ export class ServerLink {
     this.#poller = native.poll(socket, () => this.#readable());
   }
 
-  /** Everything a server begins with. */
+  /** Sends everything that a server begins with. */
   greet(info: KeeperInfo): void {
     this.#greeted = true;
     const { fuseFd, journalFd, layers, init } = this.#resources;
@@ -111,7 +111,7 @@ export class ServerLink {
     clearTimeout(this.#retry);
     clearTimeout(this.#crowded);
     this.#poller?.close();
-    // With all that was sent and not read.
+    // Together with all records that were sent and not read.
     discard(this.#socket);
   }
 
@@ -132,7 +132,7 @@ export class ServerLink {
   }
 
   #tell(fill: (out: LinkRecord) => void): void {
-    // Its number may be another descriptor's by now.
+    // The number may belong to another descriptor by now.
     if (this.#closed) return;
     const send = (): number => {
       fill(this.#answer);
@@ -159,7 +159,7 @@ export class ServerLink {
     this.#events.stuck();
   }
 
-  /** Nothing is read until what came before is closed. */
+  /** Reads nothing until earlier descriptors are closed. */
   #waitForRoom(sinceMs: number): void {
     this.#poller?.close();
     this.#poller = undefined;
@@ -175,7 +175,7 @@ export class ServerLink {
       if (discardsCrowd()) return this.#waitForRoom(Date.now());
       const came = this.#request.receive(this.#socket, 0);
       if (came === -Errno.EAGAIN) return;
-      // Beyond the room there is: dropped, and what came of it.
+      // The record is too large: it is dropped, with its descriptors.
       if (came === -Errno.EMSGSIZE) {
         this.#discardFds(this.#request);
         continue;
@@ -198,14 +198,14 @@ export class ServerLink {
       if (request.length >= HEADER_BYTES) this.#reply(request.sequence, -Errno.EINVAL);
       return;
     }
-    this.#act(request);
+    this.#carryOut(request);
   }
 
   #discardFds(request: LinkRecord): void {
     for (let at = 0; at < request.fdCount; at++) discard(request.fds[at] as number);
   }
 
-  #act(request: LinkRecord): void {
+  #carryOut(request: LinkRecord): void {
     const { sequence, value, key } = request;
     const fd = request.fds[0] as number;
     switch (request.kind) {

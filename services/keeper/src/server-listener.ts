@@ -1,7 +1,6 @@
 /**
- * Where servers come to a keeper that starts none: a socket of mode 0600, and of those who connect only the user whom the
- * kernel names as the one that servers are to run as. Each is told the offer; one serves at a time, the others wait, first
- * come first served, so that one may stand by.
+ * The listener of a keeper that starts no servers: a socket of mode 0600. It admits only the user that servers run as, as the kernel names
+ * the peer. Each server gets the offer. One serves at a time; the others stand by, in the order in which they connected.
  */
 import { lchownSync, lstatSync, unlinkSync } from "node:fs";
 import { LinkRecord, KeeperRecord } from "@sluice/keeper-link";
@@ -12,10 +11,10 @@ import type { AwaitingConfig } from "./keeper-config.js";
 import { memoryOf } from "./server-process.js";
 
 const BACKLOG = 8;
-/** Who waits costs a descriptor. */
+/** Each waiting server costs a descriptor. */
 const WAITING_LIMIT = 4;
 
-/** A socket that a dead keeper left is in nobody's use. */
+/** Removes a socket that a dead keeper left. */
 function removeStale(path: string): void {
   const probe = native.seqpacketConnect(toBytes(path));
   if (probe >= 0) native.close(probe);
@@ -48,19 +47,19 @@ export class ServerListener {
   readonly #come: () => void;
   #waiting: number[] = [];
 
-  /** `come` is called when somebody waits. @throws FsError */
+  /** Calls `come` when a server waits. @throws FsError */
   constructor(config: AwaitingConfig, come: () => void) {
     this.#config = config;
     this.#come = come;
     this.#offer = memoryOf(config.offer);
-    if (this.#offer < 0) throw new FsError(-this.#offer, "no memory for what servers are told: free some");
-    // No server changes what the next one is told.
+    if (this.#offer < 0) throw new FsError(-this.#offer, "no memory for the offer to servers: free memory");
+    // No server can change the offer for the next one.
     native.addSeals(this.#offer, SEAL.WRITE | SEAL.GROW | SEAL.SHRINK | SEAL.SEAL);
     this.#fd = listenAt(config);
     this.#poller = native.poll(this.#fd, () => this.#accept());
   }
 
-  /** The next one that is still there; undefined where nobody waits. The socket is the caller's. */
+  /** The next server that is still connected; undefined if none waits. The caller owns the socket. */
   next(): number | undefined {
     this.#forgetGone();
     return this.#waiting.shift();
@@ -73,7 +72,7 @@ export class ServerListener {
     try {
       unlinkSync(this.#config.socket);
     } catch {
-      // Somebody removed it: then it is in nobody's way.
+      // Somebody has removed it already.
     }
   }
 

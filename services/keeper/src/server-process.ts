@@ -1,6 +1,6 @@
 /**
- * One server: its process and the link to it, from its start to its end. It loads what it needs and then waits: nothing is in
- * its hands before `serve`, and nothing that it asks for is done.
+ * One server: its process and the link to it, from its start to its end. It loads its modules and then waits: before `serve` it has no
+ * access to the mount, and the keeper does nothing that it asks for.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
@@ -11,9 +11,9 @@ import type { MountResources } from "./mount-resources.js";
 import { type KeeperConfig, SERVER_FDS, type ServerProgram } from "./keeper-config.js";
 import { ServerLink } from "./server-link.js";
 
-/** A server that closed its end of the link is about to exit; one that does not is ended. */
+/** A server that closed its end of the link should exit within this; otherwise it is killed. */
 const EXIT_LIMIT_MS = 20_000;
-/** A server notices by itself that the connection has ended, and gives what still waits five seconds. */
+/** A server notices by itself that the connection has ended, and gives waiting requests five seconds. */
 export const OVER_LIMIT_MS = 6_500;
 export const LOOK_MS = 500;
 
@@ -23,7 +23,7 @@ export interface ServerEnd {
   served: boolean;
   servedMs: number;
   handedOver: boolean;
-  /** We had to end it. */
+  /** The keeper had to kill it. */
   forced: boolean;
   /** It could not be started at all. */
   failure: string | undefined;
@@ -50,13 +50,13 @@ function launch({ config, program }: Parts, linkFd: number, configFd: number): C
   return spawn(program.file, program.argv, {
     cwd: "/",
     stdio,
-    // A session of its own: Ctrl-C at our terminal is ours to handle.
+    // A session of its own: Ctrl-C at the terminal is for the keeper alone.
     detached: true,
     ...(config.user === undefined ? {} : config.user),
   });
 }
 
-/** As in /proc/PID/stat: the letter behind the name, which may hold anything. */
+/** The state letter of /proc/PID/stat: it follows the name, which may contain any character. */
 function stateOf(pid: number | undefined): string | undefined {
   try {
     const text = readFileSync(`/proc/${pid}/stat`, "latin1");
@@ -68,9 +68,9 @@ function stateOf(pid: number | undefined): string | undefined {
 
 export class ServerProcess {
   readonly ended: Promise<ServerEnd>;
-  /** Resolves when it has loaded and waits for its turn; never where it does not say so. */
+  /** Resolves when it reports that it has loaded. */
   readonly loaded: Promise<void>;
-  /** Resolves when it serves; never where it does not. */
+  /** Resolves when it reports that it serves. */
   readonly ready: Promise<void>;
   readonly program: ServerProgram;
   readonly #child: ChildProcess;
@@ -81,7 +81,7 @@ export class ServerProcess {
   #handedOver = false;
   #forced = false;
   #limit: NodeJS.Timeout | undefined;
-  /** Looked at now and then, and not waited for: whoever polls the device is woken by each request. */
+  /** A timer instead of a poll of the device, which would wake the keeper at each request. */
   #look: NodeJS.Timeout | undefined;
   #over = false;
   #wasZombie = false;
@@ -123,7 +123,7 @@ export class ServerProcess {
     this.ended = this.#watch();
   }
 
-  /** Hands it everything; once. */
+  /** Hands everything over to it. Call it once. */
   serve(info: KeeperInfo): void {
     if (this.#over) return;
     this.#look = setInterval(() => {
@@ -159,8 +159,8 @@ export class ServerProcess {
   }
 
   /**
-   * A killed server may never be reported as ended: a thread of it that the kernel has waiting for a page, whose read the server
-   * was to answer, waits until the next server answers it. Seen twice, so that an end under way is reported as what it was.
+   * Node may never report the end of a killed server: one of its threads may wait in the kernel for a page that the server itself should
+   * have read, until the next server answers. The keeper acts at the second look, so that a normal end is reported as such.
    */
   #lookForRemains(): void {
     const isZombie = stateOf(this.#child.pid) === "Z";

@@ -1,4 +1,4 @@
-/** What both kinds of keeper begin and end with: what the process does to itself, what it holds, what it leaves behind. */
+/** The start and the end of both kinds of keeper: the setup of the process, the mount's resources, and the clean-up. */
 import { readdirSync, rmdirSync, unlinkSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -17,7 +17,7 @@ export function say(what: string, text: string): void {
   process.stderr.write(`sluice: ${`${what}: ${text}`.replace(/[\p{Cc}\p{Cf}]/gu, " ")}\n`);
 }
 
-/** An exit code where they cannot be had; it has been said why. */
+/** @returns an exit code if the resources cannot be opened; then the reason is on standard error */
 export async function openResources({ plan }: { plan: MountPlan }): Promise<MountResources | number> {
   try {
     await untilLetGo(plan.upper, plan.work);
@@ -42,11 +42,11 @@ export function prepare(): void {
   native.setNofileLimit(hard);
   native.setDumpable(false);
   native.setNoNewPrivileges();
-  // Whoever read the mount's first line may have closed the pipe since.
+  // The reader of the mount's first line may have closed the pipe since.
   for (const stream of [process.stdout, process.stderr]) stream.on("error", () => undefined);
 }
 
-/** Nothing deeper is looked at: the directory may be the server's user's. */
+/** Removes no subdirectory: the directory may belong to the server's user. */
 export function removeSockets(directory: string): void {
   try {
     for (const name of readdirSync(directory)) unlinkSync(join(directory, name));
@@ -57,7 +57,7 @@ export function removeSockets(directory: string): void {
   }
 }
 
-/** The end, when nothing is held any more: exit() would wait for a thread that closes what a server gave to stop us. */
+/** Ends the process when it holds nothing any more. exit() alone would wait for a thread that closes a descriptor which a hostile server sent. */
 export async function leave(code: number): Promise<never> {
   for (const untilMs = Date.now() + CLOSING_LIMIT_MS; discardsPend() && Date.now() < untilMs; ) await sleep(POLL_MS);
   if (discardsPend()) process.kill(process.pid, "SIGKILL");

@@ -1,11 +1,11 @@
 /**
- * The server that is to follow: started beforehand, with its modules loaded and nothing in its hands, so that a take-over
- * does not wait for a process to start. There is none at first: what lives for a moment need not pay for it.
+ * The standby server: it is started ahead, with its modules loaded and no access to the mount, so that a take-over does not wait for a
+ * process to start. A new mount has none at first: a short-lived mount does not pay for it.
  */
 import type { ServerProgram } from "./keeper-config.js";
 import type { ServerProcess } from "./server-process.js";
 
-/** After the server serves: it has the processors for itself as long. */
+/** The delay after the server starts to serve: it has the processors to itself meanwhile. */
 const FIRST_DELAY_MS = 2_000;
 const LONGEST_DELAY_MS = 60_000;
 
@@ -19,7 +19,7 @@ export class Standby {
     this.#make = make;
   }
 
-  /** The one that waits, to be served by from now on; undefined where there is none of this program. */
+  /** The standby server of this program, to serve from now on; undefined if there is none. */
   take(program: ServerProgram): ServerProcess | undefined {
     const server = this.#server;
     if (server?.program !== program || server.over) {
@@ -30,13 +30,13 @@ export class Standby {
     return server;
   }
 
-  /** Starts one in a while. */
+  /** Starts one after a delay. */
   prepare(): void {
     this.#delayMs = FIRST_DELAY_MS;
     this.#later();
   }
 
-  /** Ends the one that waits, if any; resolves when it is gone. */
+  /** Ends the standby server, if there is one; resolves when it is gone. */
   async drop(): Promise<void> {
     const server = this.#server;
     this.#forget();
@@ -61,7 +61,7 @@ export class Standby {
     this.#server = server;
     void server.ended.then(() => {
       if (this.#server !== server) return;
-      // Somebody ended it, or it cannot start: a mount does without.
+      // Somebody ended it, or it cannot start: the mount works without one.
       this.#server = undefined;
       this.#delayMs = Math.min(this.#delayMs * 2, LONGEST_DELAY_MS);
       this.#later();

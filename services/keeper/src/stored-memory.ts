@@ -1,6 +1,6 @@
 /**
- * Memory files among what servers store (lists of directories that are half read): each sealed, so that it stays what it
- * was when it was looked at, and all of them together bounded, since they outlive the server that filled them.
+ * Memory files that servers store (lists of directories that are half read). Each is sealed, so that its checked size stays true; and all of
+ * them together are bounded, since they outlive the server that filled them.
  */
 import { native, SEAL } from "@sluice/native";
 import { sizeOf } from "./registrar.js";
@@ -12,7 +12,7 @@ export class StoredMemory {
   readonly #sizes = new Map<bigint, number>();
   #total = 0;
 
-  /** Whether `fd` may be stored under `key`, instead of what was there; it counts from now on where it may. */
+  /** Whether `fd` may be stored under `key`, in place of the file there. If so, it counts from now on. */
   admits(key: bigint, fd: number): boolean {
     const seals = native.sealsOf(fd);
     if (seals < 0 || (seals & SEALED) !== SEALED) return false;

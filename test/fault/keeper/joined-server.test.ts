@@ -84,8 +84,8 @@ test("who is not to serve is not let in, and is told why", async () => {
   const says = (text: string): unknown => expect.stringContaining(text);
   expect(await why(places.socket, [])).toEqual([1, says("no keeper answers there (ENOENT)")]);
   await startKeeper(places);
-  expect(await why(places.socket, ["--lower", "/"])).toEqual([2, says("--lower: the keeper at --keeper-socket knows")]);
-  expect(await why(places.socket, [places.mountpoint])).toEqual([2, says("knows what is mounted where")]);
+  expect(await why(places.socket, ["--lower", "/"])).toEqual([2, says("--lower: it belongs to the keeper at --keeper-socket")]);
+  expect(await why(places.socket, [places.mountpoint])).toEqual([2, says("belongs to the keeper")]);
   expect(await why(places.socket, [], ["unshare", "--pid", "--fork", "--mount-proc"])).toEqual([3, says("another pid namespace")]);
   expect(await why(places.socket, [], ["unshare", "--user", "--map-root-user"])).toEqual([3, says("another user namespace")]);
   // It could neither copy owners nor make anything as its callers: such a server is for one user, and has to say so.
@@ -126,7 +126,7 @@ test("whoever comes and talks nonsense is one of a few, and in nobody's way once
   await startKeeper(places);
   const nonsense = startScript(NONSENSE, { args: [places.socket], timeoutMs: 60_000 });
   await nonsense.waitFor("let in: 5\n");
-  expect((await tryToServe(places.socket, [])).stderr).toContain("not many at once");
+  expect((await tryToServe(places.socket, [])).stderr).toContain("start few servers at once");
   nonsense.write("talk\n");
   await nonsense.waitFor("said\n");
   nonsense.kill();

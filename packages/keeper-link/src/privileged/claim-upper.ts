@@ -1,4 +1,4 @@
-/** Holds the upper layer and the work directory against a second mount: a lock that the kernel drops with the process. */
+/** Locks the upper layer and the work directory against a second mount. The kernel drops the lock with the process. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { LOCK, native, openRealDirectory, toBytes } from "@sluice/native";
 import { Errno, errnoName, O } from "@sluice/vfs";
@@ -6,7 +6,7 @@ import type { OpenLayer } from "../keeper-link.js";
 import { LayerError } from "./layer-error.js";
 
 function claim({ path, rootFd }: OpenLayer, role: string): number {
-  // Through the layer's own view: the mount that it was found on stays free to be unmounted.
+  // Through the layer's private clone: the mount that it was found on can still be unmounted.
   const fd = native.openat(rootFd, ".", O.RDONLY | O.DIRECTORY | O.CLOEXEC, 0);
   const status = fd < 0 ? fd : native.flock(fd, LOCK.EX | LOCK.NB);
   if (status >= 0) return fd;
@@ -17,7 +17,7 @@ function claim({ path, rootFd }: OpenLayer, role: string): number {
   throw new LayerError(path, `this ${role} cannot be locked (${errnoName(-status)})`, "put it on a file system with flock(2)");
 }
 
-/** Returns how to let go. Throws LayerError where another mount has one of them. */
+/** @returns a function that releases them. @throws LayerError if another mount has one of them */
 export function claimUpper(upper: OpenLayer | undefined, work: OpenLayer | undefined): () => void {
   if (upper === undefined || work === undefined) return () => undefined;
   const upperFd = claim(upper, "upper layer");
@@ -34,13 +34,13 @@ export function claimUpper(upper: OpenLayer | undefined, work: OpenLayer | undef
   };
 }
 
-/** umount(2) returns before the server has noticed: so long the next mount waits for the last one to let go. */
+/** umount(2) returns before the server notices. The next mount waits this long for the last one to release the layers. */
 const LETTING_GO_MS = 2_000;
 const POLL_MS = 10;
 
 /**
- * Whether a mount has it, given by its real path, as its upper layer or work directory. Asked by a shared lock, which is no obstacle to
- * others who ask.
+ * Whether a mount has the directory as its upper layer or work directory. `path` is a real path. The check takes a shared lock, which does
+ * not hinder other checks.
  */
 export function isClaimed(path: string): boolean {
   const fd = openRealDirectory(toBytes(path), O.RDONLY);
@@ -50,7 +50,7 @@ export function isClaimed(path: string): boolean {
   return status === -Errno.EAGAIN;
 }
 
-/** Resolves when neither directory is held, or when whoever holds one has had its time. `claimUpper` says which it is. */
+/** Resolves when neither directory is locked, or after a time limit. `claimUpper` then tells which. */
 export async function untilLetGo(upper: string | undefined, work: string | undefined): Promise<void> {
   const claimed = (): boolean => [upper, work].some((path) => path !== undefined && isClaimed(path));
   for (const untilMs = Date.now() + LETTING_GO_MS; claimed() && Date.now() < untilMs; ) await sleep(POLL_MS);

@@ -1,19 +1,18 @@
 /**
- * Who notices that writing back to the upper layer's file system failed, without writing anything back: a kernel overlayfs
- * of its own, volatile and mounted nowhere, whose upper layer lies on that file system. Its fsync(2) does no I/O and answers
- * with the first such error since it was mounted, for good (fs/overlayfs/super.c ovl_sync_status); there is no other way to ask
- * for that, since syncfs(2) asks only after it has written everything.
+ * A witness of writeback errors on the upper layer's file system, which itself writes nothing back: a kernel overlayfs, volatile and
+ * mounted nowhere, whose upper layer lies on that file system. Its fsync(2) does no I/O, and reports the first error since it was mounted,
+ * for good (fs/overlayfs/super.c ovl_sync_status). There is no other way to ask: syncfs(2) reports only after it has written everything.
  */
 import { native } from "@sluice/native";
 import { Errno, O } from "@sluice/vfs";
 import type { OpenLayer } from "../keeper-link.js";
 
-/** Within the scratch directory, which is emptied later: the directories are needed for mounting alone. */
+/** In the scratch directory, which is emptied later: only mounting needs the directories. */
 const SCRATCH = "work";
 const PARTS = { lowerdir: "l", upperdir: "u", workdir: "w" } as const;
 const READ_DIRECTORY = O.RDONLY | O.DIRECTORY | O.NOFOLLOW | O.CLOEXEC;
 
-/** A descriptor to fsync; or the negative errno where there can be none: on a kernel without overlayfs, or a stack too deep. */
+/** A descriptor to fsync; or the negative errno if there can be none: without overlayfs in the kernel, or on a stack that is too deep. */
 export function openErrorWitness(work: OpenLayer): number {
   const made = native.mkdirat(work.rootFd, SCRATCH, 0o700);
   if (made < 0 && made !== -Errno.EEXIST) return made;
@@ -24,7 +23,7 @@ export function openErrorWitness(work: OpenLayer): number {
   });
 }
 
-/** Closes the descriptor again. */
+/** Closes the descriptor afterwards. */
 function within(fd: number, use: (fd: number) => number): number {
   if (fd < 0) return fd;
   const result = use(fd);

@@ -1,4 +1,4 @@
-/** A layer that cannot be used: what, why, and what to do about it, as the command line will say it. */
+/** A layer that cannot be used: its path, the problem and the remedy, for the command line. */
 export class LayerError extends Error {
   constructor(
     readonly path: string,

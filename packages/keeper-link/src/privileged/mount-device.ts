@@ -1,4 +1,4 @@
-/** /dev/fuse and mount(2), with errors a person can act on; and the ways a mount ends. */
+/** Opens /dev/fuse, mounts and unmounts. Its errors name a remedy. */
 import { readFileSync, realpathSync, writeFileSync } from "node:fs";
 import { MNT, native, StatWord, toBytes, toText } from "@sluice/native";
 import { AT, Attr, Errno, FsError, O } from "@sluice/vfs";
@@ -15,9 +15,9 @@ export interface MountPoint {
   readonly fuseFd: number;
   /** The mount point's real path as a byte string. */
   readonly path: string;
-  /** The connection's name in /sys/fs/fuse/connections, where it could be found out. */
+  /** The connection's name in /sys/fs/fuse/connections; undefined if it is unknown. */
   readonly connection: string | undefined;
-  /** Never used for another mount, unlike the connection's name. Undefined where the kernel does not tell (before 6.8). */
+  /** The kernel never reuses it for another mount, unlike the connection's name. Undefined before Linux 6.8. */
   readonly mountId: bigint | undefined;
 }
 
@@ -33,7 +33,7 @@ export function openDevice(): number {
 }
 
 /**
- * The mount point as it is now, for `mountOn` to come to it later whatever its path leads to by then. `mountpoint` is a real
+ * Opens the mount point for `mountOn`, which then reaches this very directory, whatever the path leads to by then. `mountpoint` is a real
  * path. @throws FsError with the reason
  */
 export function openMountpoint(mountpoint: string): number {
@@ -42,10 +42,10 @@ export function openMountpoint(mountpoint: string): number {
   return fd;
 }
 
-/** Mounts with an open device, on what `openMountpoint` opened. @throws FsError with the reason; the device stays open */
+/** Mounts with an open device, on the descriptor of `openMountpoint`. @throws FsError with the reason; the device stays open */
 export function mountOn(fuseFd: number, place: MountRequest, at: number): MountPoint {
   const path = toBytes(place.mountpoint);
-  // It is known by its path from now on, to be unmounted, and to whoever uses it.
+  // From now on the mount is known by its path, for unmounting and for its users.
   if (resolve(place.mountpoint) !== path || !isSame(at, path)) {
     throw new FsError(Errno.ESTALE, `cannot mount on ${place.mountpoint}: ${mountRemedy(Errno.ESTALE)}`);
   }

@@ -1,4 +1,4 @@
-/** Answers the control socket's questions about a running mount. */
+/** Answers the requests of the control socket. */
 import { errnoName, LoopTurn } from "@sluice/vfs";
 import type { Busy, GrantItem, LayersItem, Unmounted } from "@sluice/mount-control";
 import type { Caller, ControlHandler } from "./control-server.js";
@@ -16,7 +16,7 @@ function closed(signal: AbortSignal): Promise<void> {
   });
 }
 
-/** Mappings of processes that have no descriptor of the same file: no open of theirs tells of it. */
+/** Mappings of processes that have no descriptor of the same file: they appear in no open. */
 async function mappingsOnly({ device }: MountParts): Promise<Holder[]> {
   const holders = await findHolders(device, undefined);
   const open = new Set(holders.filter(({ by }) => by === "descriptor").map(({ pid, ino }) => `${pid} ${ino}`));
@@ -28,7 +28,7 @@ function layersItem({ config }: MountParts): LayersItem {
   return { mountpoint, upper, lowers, userXattr };
 }
 
-/** All that are open now; to a watcher also what becomes of them, from that moment on. */
+/** Sends all open files; then, to a watcher, every change from that moment on. */
 async function sendGrants(parts: MountParts, watch: boolean, { send, gone }: Pick<Caller, "send" | "gone">): Promise<void> {
   const open = [...parts.grants.all()];
   let meanwhile: GrantItem[] | undefined = [];
@@ -52,7 +52,7 @@ async function sendGrants(parts: MountParts, watch: boolean, { send, gone }: Pic
   unlisten();
 }
 
-/** Answered when the layers are free again, so that who asked can unmount what they lie on. */
+/** Answers when the layers are free again, so that the caller can unmount their file systems. */
 async function unmount(parts: MountParts, stop: StopRequests, force: boolean): Promise<Unmounted | Busy> {
   const { engine, device, hold, config } = parts;
   const errno = force ? 0 : await tryUnmount(engine);

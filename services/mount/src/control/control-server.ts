@@ -1,4 +1,4 @@
-/** Serves the control socket of a mount: root and the daemon's own user only, checked by the kernel's word on the peer. */
+/** Serves the control socket of a mount to root and the daemon's own user only. The kernel names the peer's user. */
 import { rmSync } from "node:fs";
 import { connect, createServer, type Server, type Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -18,7 +18,7 @@ import {
 const EADDRINUSE = 98;
 const BACKLOG = 16;
 const MAX_CLIENTS = 64;
-/** A watcher that does not read is let go, rather than that its events fill our memory. */
+/** The server drops a watcher that does not read, so that its events do not fill the memory. */
 const MAX_UNREAD_BYTES = 4 << 20;
 /** How long the answers under way may take when the server is closed. */
 const LAST_ANSWERS_MS = 1_000;
@@ -32,7 +32,7 @@ export interface Caller {
   send(item: unknown): void;
   /** Sends duplicates of descriptors; to be called before any item. @throws if the caller does not take them */
   pass(fds: readonly number[]): void;
-  /** The client went. */
+  /** The client is gone. */
   gone: AbortSignal;
 }
 
@@ -83,7 +83,7 @@ function serve(socket: Socket, handler: ControlHandler, answers: Set<Promise<voi
     const end = text.indexOf("\n");
     if (end < 0 && text.length <= MAX_REQUEST_BYTES) return;
     socket.off("data", onData);
-    // Later bytes are read and dropped, so that the end of the connection is seen.
+    // Later bytes are read and dropped, so that the server notices the end of the connection.
     socket.resume();
     if (end < 0) socket.destroy();
     else {
@@ -109,7 +109,7 @@ function connects(path: string): Promise<boolean> {
   });
 }
 
-/** A listening descriptor at `path`; a socket file that nobody listens on is replaced. */
+/** A listening descriptor at `path`. It replaces a socket file that nobody listens on. */
 async function listenAt(path: string): Promise<number> {
   if (Buffer.byteLength(path) > MAX_SOCKET_PATH_BYTES) {
     throw wrong(path, `the socket's path is longer than ${MAX_SOCKET_PATH_BYTES} bytes (ENAMETOOLONG)`, "choose a shorter --control");
@@ -129,7 +129,7 @@ export interface ControlServer {
   close(): Promise<void>;
 }
 
-/** Whoever waits for the end of the mount gets the answer that is due now. */
+/** A caller that waits for the end of the mount gets its answer now. */
 async function closeServer(server: Server, sockets: Set<Socket>, answers: Set<Promise<void>>): Promise<void> {
   const closed = new Promise<void>((resolve) => server.close(() => resolve()));
   await Promise.race([Promise.all(answers), sleep(LAST_ANSWERS_MS, undefined, { ref: false })]);
@@ -137,7 +137,7 @@ async function closeServer(server: Server, sockets: Set<Socket>, answers: Set<Pr
   await closed;
 }
 
-/** Throws CliError where the socket cannot be made. */
+/** @throws CliError if the socket cannot be created */
 export async function startControlServer(path: string, handler: ControlHandler): Promise<ControlServer> {
   const fd = await listenAt(path);
   const remove = ownPath(path, (own) => rmSync(own, { force: true }));

@@ -1,4 +1,4 @@
-/** `sluice mount --keeper-socket`: this process becomes the server of a keeper that it did not start and was not started by. */
+/** `sluice mount --keeper-socket`: this process becomes the server of a keeper that runs already. */
 import { resolve } from "node:path";
 import { joinKeeper, type Namespaces, namespacesHere, OFFER_VERSION, type Offer } from "@sluice/keeper-link";
 import { native } from "@sluice/native";
@@ -19,32 +19,33 @@ import { refuseUnseenHolders } from "../setup/watch-revocation.js";
 const LINK_FD = 3;
 const CONFIG_FD = 4;
 
-/** What the keeper was told once and for all, and a server cannot have otherwise. */
+/** The keeper has these options; its servers cannot have others. */
 const OF_THE_KEEPER = { lower: "--lower", upper: "--upper", work: "--work", o: "-o", user: "--user" } as const;
 
 function refuseTwice(mountpoint: string | undefined, args: MountArguments): void {
   const given = mountpoint ?? Object.entries(OF_THE_KEEPER).find(([key]) => args[key as keyof typeof OF_THE_KEEPER] !== undefined)?.[1];
   if (given !== undefined) {
-    throw wrong(given, "the keeper at --keeper-socket knows what is mounted where", "leave it out, or give it to 'sluice keeper'");
+    throw wrong(given, "it belongs to the keeper at --keeper-socket", "leave it out, or give it to 'sluice keeper'");
   }
-  if (args.engine === "fuse-native") throw wrong("--engine fuse-native", "the keeper's connection is not its own", "leave it out");
+  if (args.engine === "fuse-native") throw wrong("--engine fuse-native", "this engine cannot use the keeper's connection", "leave it out");
 }
 
 function reached(path: string): { socket: number; offer: Offer } {
   const joined = joinKeeper(path);
   if (typeof joined !== "number") return joined;
   const name = errnoName(-joined);
-  if (joined === -Errno.EPERM) throw unfit(path, `who listens there is neither root nor this user (${name})`, "find out who put it there");
+  if (joined === -Errno.EPERM)
+    throw unfit(path, `its listener is neither root nor this user (${name})`, "check which process listens there");
   if (joined === -Errno.EPIPE)
     throw unfit(
       path,
       `the keeper does not let this process in (${name})`,
-      "run it as the keeper's user, or as its --user; not many at once",
+      "run it as the keeper's user, or as its --user, and start few servers at once",
     );
   throw failed(path, `no keeper answers there (${name})`, "start 'sluice keeper --socket' with this path, and share its directory");
 }
 
-/** Pids and uids that the kernel and the keeper tell are numbers of the keeper's namespaces: elsewhere they would be others'. */
+/** The kernel and the keeper tell pids and uids of the keeper's namespaces: in others they would name other processes and users. */
 function refuseOtherNamespaces(path: string, theirs: Namespaces): void {
   const ours = namespacesHere();
   if (theirs.pid !== ours.pid) {
@@ -72,8 +73,8 @@ function memoryOf(server: ServerConfig): number {
   return fd;
 }
 
-/** Two descriptors to 3 and 4, wherever they are. */
-function place(link: number, config: number): void {
+/** Moves the two descriptors to 3 and 4. */
+function moveDescriptors(link: number, config: number): void {
   const spare = native.dup2(config, Math.max(link, config, CONFIG_FD) + 1);
   native.dup2(link, LINK_FD);
   native.dup2(spare, CONFIG_FD);
@@ -97,9 +98,9 @@ export function joinMount(mountpoint: string | undefined, args: MountArguments, 
   const { capabilities, registerByKeeper } = serverPrivilege(config);
   const memory = memoryOf({ config, runDirectory: undefined, capabilities: String(capabilities), registerByKeeper, joined: true });
   if (memory >= 0) {
-    place(socket, memory);
+    moveDescriptors(socket, memory);
     native.setNoNewPrivileges();
-    // It has Node's own options before it, as this process does.
+    // The arguments begin with Node's own options, which this process has too.
     replaceProcess(host.serverProgram.argv.slice(process.execArgv.length), CONFIG_FD + 1);
   }
   throw failed(path, "the server cannot be started", "free memory");

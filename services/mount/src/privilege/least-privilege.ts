@@ -1,7 +1,7 @@
-/** Which capabilities the server keeps, and how it gets rid of the others: once, before it does anything. */
+/** The capabilities that the server keeps, and how it drops the others: once, before it does anything else. */
 import { CAP, capabilityMask, native } from "@sluice/native";
 
-/** Why each one stays. The table in docs/security.md is made of this, and a test compares them. */
+/** The reason for each one. A test compares this table with docs/security.md. */
 export const KEPT_CAPABILITIES: Readonly<Partial<Record<keyof typeof CAP, string>>> = {
   SYS_ADMIN: "mount(2) and private mount clones, registration of backing files, trusted.* and security.* attributes",
   CHOWN: "copy-up keeps the owner; chown by callers whom the kernel let pass",
@@ -28,35 +28,35 @@ function block(strings: readonly string[]): Uint8Array {
 const STDIO = 3;
 
 /**
- * A thread's capabilities are its own, and Node has several before the first line of ours runs: what is dropped here
- * would stay with those. So the process limits its bounding set and starts its own program once more; after that no
- * thread has more than the table, nor can ever get it. Does nothing where there is nothing to drop (a container that
- * adds what it needs), or no right to (CAP_SETPCAP): what a process of root holds there is the container's to say. The descriptors below `descriptors` stay.
+ * Capabilities belong to a thread, and Node has several threads before our first line runs: the others would keep what this one drops. So
+ * the process limits its bounding set and starts its own program again; after that no thread has more than the table, nor can get more. It
+ * does nothing if there is nothing to drop (in a container that adds only what it needs), or without CAP_SETPCAP: there the container
+ * decides. Descriptors below `descriptors` stay open.
  */
 export function keepLeastPrivilege(descriptors = STDIO): void {
   const beyond = native.boundingCapabilities() & ~keptMask;
   const isRoot = process.geteuid?.() === 0;
   if (!isRoot || beyond === 0n || (native.effectiveCapabilities() & capabilityMask(CAP.SETPCAP)) === 0n) return;
   if (native.limitCapabilities(keptMask) < 0) return;
-  // Also a thread's own, and inherited.
+  // no_new_privs belongs to a thread, and the new program inherits it.
   native.setNoNewPrivileges();
   replaceProcess(process.argv.slice(1), descriptors);
-  // It only comes back where it failed; then this thread at least has dropped them.
+  // It only returns if it failed; then at least this thread has dropped them.
 }
 
 /**
- * Keeps only `mask`, for a process that has no_new_privs set: then its own program, started once more, gets no more than
- * this thread has left, whatever the bounding set holds. Does nothing where there is nothing to drop.
+ * Keeps only `mask`, for a process with no_new_privs: its own program, started again, gets no more than this thread has left, whatever the
+ * bounding set holds. It does nothing if there is nothing to drop.
  */
 export function keepOnly(mask: bigint, descriptors: number): void {
   if ((native.effectiveCapabilities() & ~mask) === 0n) return;
-  // -EPERM for the bounding set, where there is no CAP_SETPCAP: the other sets are limited then, too.
+  // -EPERM for the bounding set without CAP_SETPCAP; the other sets are limited even then.
   native.limitCapabilities(mask);
   replaceProcess(process.argv.slice(1), descriptors);
   throw new Error("the server cannot drop its capabilities: free memory, or mount without --keeper");
 }
 
-/** This process becomes Node with other arguments: its memory and every thread are gone. Comes back only where that fails. */
+/** This process becomes Node with other arguments: its memory and every thread are gone. It returns only if that fails. */
 export function replaceProcess(argv: readonly string[], descriptors: number): void {
   const environment = Object.entries(process.env).map(([name, value]) => `${name}=${value ?? ""}`);
   native.execve(process.execPath, block([process.execPath, ...process.execArgv, ...argv]), block(environment), descriptors);

@@ -51,7 +51,7 @@ async function untilReady({ config: { mountpoint }, stop }: MountContext, engine
   );
 }
 
-/** What the control socket, the consoles and the metrics are told of the mount. */
+/** The parts of the mount that the control socket, the consoles and the metrics report on. */
 function describe(context: MountContext, filesystem: ServedFilesystem): MountParts {
   const { config, telemetry, hold, keeper } = context;
   context.device = mountAt(config.mountpoint, readMountTable())?.device ?? "";

@@ -1,13 +1,13 @@
-/** A bug in one request must not take the mount away from everybody: from ready on it is logged and counted, and life goes on. */
+/** A bug in one request must not end the mount for everybody: once the mount serves, bugs are logged and counted. */
 import type { Logger } from "@sluice/runtime";
 
-/** Returns how to stop. */
+/** @returns a function that stops it */
 export function surviveBugs(logger: Logger, count: () => void): () => void {
   const onError = (error: unknown): void => {
     count();
     logger.error({ err: error, anomaly: true }, "bug: an error that nobody caught");
   };
-  // Whoever read our "mounted" line may have closed the pipe since.
+  // The reader of the "mounted" line may have closed the pipe since.
   const ignore = (): void => undefined;
   process.on("uncaughtException", onError);
   process.on("unhandledRejection", onError);

@@ -1,4 +1,4 @@
-/** Which engine brings the requests: the one that was asked for, or the portable one where the first cannot mount here. */
+/** Chooses the engine: the one that the options name, or the portable one if the first cannot mount here. */
 import * as devfuse from "@sluice/engine-devfuse";
 import * as fuseNative from "@sluice/engine-fuse-native";
 import { type EngineCapabilityName, type EngineKind, Errno, FsError } from "@sluice/vfs";
@@ -14,7 +14,7 @@ export const ENGINES: Readonly<Record<Exclude<EngineChoice, "auto">, EngineKind>
   },
 };
 
-/** What the machine, and not the mount, refuses: another engine may get round it. */
+/** Errors by which the machine, not the mount, refuses: another engine may still work. */
 const REFUSED_BY_MACHINE: ReadonlySet<number> = new Set([Errno.EPERM, Errno.EACCES, Errno.ENODEV, Errno.ENOENT, Errno.ENXIO]);
 
 export interface StartedEngine<T> {
@@ -23,8 +23,8 @@ export interface StartedEngine<T> {
 }
 
 /**
- * Starts the engine of the choice. With "auto" a refusal by the machine is told, and the portable engine is tried; where
- * that fails as well, the first refusal is the error. `start` must leave nothing behind where it throws.
+ * Starts the chosen engine. With "auto", if the machine refuses the first engine, it reports that and tries the portable one; if that fails
+ * too, it throws the first error. `start` must leave nothing behind if it throws.
  */
 export function startChosen<T>(choice: EngineChoice, start: (kind: EngineKind) => T, tell: (line: string) => void): StartedEngine<T> {
   if (choice !== "auto") return { kind: ENGINES[choice], started: start(ENGINES[choice]) };
@@ -49,14 +49,14 @@ function startInstead<T>(refusal: FsError, start: (kind: EngineKind) => T, tell:
   }
 }
 
-/** What the engine lacks, by name, with the reason. */
+/** The capabilities that the engine lacks, by name, with the reason. */
 export function limitsOf(kind: EngineKind): Record<string, string> {
   const limits: Record<string, string> = {};
   for (const [name, capability] of Object.entries(kind.capabilities)) if (!capability.has) limits[name] = capability.why;
   return limits;
 }
 
-/** What a person who mounts should know at once. Undefined where there is nothing to say: the default engine. */
+/** A notice for the person who mounts. Undefined for the default engine. */
 export function engineNotice(kind: EngineKind): string | undefined {
   if (kind.name === "devfuse") return undefined;
   const lacks = (name: EngineCapabilityName): boolean => !kind.capabilities[name].has;

@@ -1,13 +1,12 @@
 /**
- * Who keeps fcntl and flock locks: the kernel for each of its inodes, or we for each file.
+ * Chooses the owner of fcntl and flock locks: the kernel holds them by its inodes, the daemon by files.
  *
- * The kernel's own locks cost nothing, and then no close is told to the daemon. But a file can come to have two inodes in
- * the kernel, each with locks of its own: the one that readers of the lower file go on with, and the one it is opened by
- * after its copy-up, or after an open whose bytes have to pass the daemon. So "auto" takes the daemon wherever that can
- * happen: with an upper layer, or with a policy.
+ * The kernel's own locks cost nothing, and spare the daemon a request for each close. But a file can have two inodes in the kernel, each
+ * with its own locks: the inode that readers of the lower file still use, and the inode of later opens, after a copy-up or a mediated open.
+ * So "auto" chooses the daemon if that can happen: with an upper layer, or with a policy.
  *
- * Not in a pid namespace of our own: the kernel tells the daemon the owner's pid, and refuses every lock of a process
- * that has none there (fs/fuse/file.c fuse_setlk: EOVERFLOW).
+ * It does not choose the daemon in a separate pid namespace: the kernel tells the daemon the owner's pid, and refuses every lock of a
+ * process without a pid there (fs/fuse/file.c fuse_setlk: EOVERFLOW).
  */
 import { readlinkSync } from "node:fs";
 import type { MountConfig } from "../config/mount-config.js";

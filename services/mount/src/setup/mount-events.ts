@@ -1,4 +1,4 @@
-/** Libraries emit, this service logs and counts: the listeners of engine, overlay and gate. */
+/** The listeners for events of engine, overlay and gate: libraries emit events, and this service logs and counts them. */
 import type { OverlayEvents } from "@sluice/overlay";
 import { type Logger, YoungCollector } from "@sluice/runtime";
 import { type EngineEvents, errnoName } from "@sluice/vfs";
@@ -6,9 +6,9 @@ import type { PolicyGateEvents } from "../enforcement/policy-gate.js";
 import { toText } from "@sluice/native";
 import type { MountTelemetry } from "../telemetry/mount-telemetry.js";
 
-/** Requests after which the heap is looked at. */
+/** How many requests pass between two checks of the heap. */
 const LOOKED_AFTER = 64;
-/** Of one kind of line in a minute: a client that sends nonsense must not fill the disk with our log. */
+/** The limit of lines of one kind in a minute: a client that sends malformed requests must not fill the disk with the log. */
 const LINES_A_MINUTE = 60;
 
 function limited(
@@ -63,11 +63,11 @@ export function mountEvents(telemetry: MountTelemetry, logger: Logger): MountEve
       },
       fallback: (event) => {
         telemetry.fallbacks.add(event.reason);
-        // What it is about is the layer: each open of it would say the same.
+        // The reason lies in the layer, so every open of it would log the same.
         const what = `${event.layer} ${event.reason}`;
         if (told.has(what)) return;
         told.add(what);
-        logger.info({ ...event }, "a granted open is mediated all the same: counted from here on, and not logged again");
+        logger.info({ ...event }, "a granted open is mediated: further ones are counted and not logged");
       },
       mediated: (direction, bytes) => telemetry.mediatedBytes.add(direction, bytes),
       openFiles: (mode, delta) => telemetry.openFiles.add(mode, delta),
@@ -76,7 +76,7 @@ export function mountEvents(telemetry: MountTelemetry, logger: Logger): MountEve
     gate: {
       anomaly,
       recalled: (decision) => telemetry.recalled(decision),
-      // Each of them, without a limit: that is what was asked for.
+      // All of them, without a limit: the policy asks for a complete audit.
       audited: ({ path, offset, result, ...io }) =>
         logger.info({ audit: true, path: toText(path), offset: Number(offset), ...outcome(result), ...io }, "transfer"),
       decided: (decision, question, durationMs) => {

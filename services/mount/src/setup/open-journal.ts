@@ -8,7 +8,7 @@ import { errnoName } from "@sluice/vfs";
 import { failed } from "@sluice/runtime/cli";
 
 function memoryOf(fd: number, mountpoint: string): Buffer {
-  // A keeper of an earlier version leaves it to the first server.
+  // A keeper of an earlier version leaves the growing to the first server.
   const grown = fstatSync(fd).size >= JOURNAL_BYTES ? 0 : native.ftruncate(fd, JOURNAL_BYTES);
   const mapping = grown < 0 ? grown : native.mapShared(fd, JOURNAL_BYTES, true);
   if (typeof mapping !== "number") return mapping.bytes;

@@ -1,8 +1,8 @@
-/** The layers' descriptors, private mounts and claims, from when they are opened until nothing holds their file systems any more. */
+/** Holds the layers' descriptors, private mounts and claims until the mount has ended. */
 import type { KeeperLink } from "@sluice/keeper-link";
 
 export class LayerHold {
-  /** Resolves when all of it is gone. */
+  /** Resolves when nothing holds the layers any more. */
   readonly freed: Promise<void>;
   #resolve: () => void = () => undefined;
   #link: KeeperLink | undefined;
@@ -17,7 +17,7 @@ export class LayerHold {
     this.#link = link;
   }
 
-  /** To be called when the connection has ended and the overlay has closed what it had open. */
+  /** Call it when the connection has ended and the overlay has closed its descriptors. */
   letGo(): void {
     this.#link?.letGo();
     this.#link = undefined;

@@ -1,6 +1,6 @@
 /**
- * Who keeps a mount from being unmounted, in words: open files and mappings, working and root directories, mounts below it. As far
- * as this process may look into others; no request reaches the mount, whose server may be this very process.
+ * Finds the users that keep a mount from being unmounted: open files and mappings, working and root directories, mounts below it. It sees
+ * the processes that this process may inspect, and sends no request to the mount, whose server may be this very process.
  */
 import { readFileSync } from "node:fs";
 import { readdir } from "node:fs/promises";
@@ -14,7 +14,7 @@ const AT_STATX_DONT_SYNC = 0x4000;
 const SHOWN_AT_MOST = 8;
 const attr = new Attr();
 
-/** Empty where nobody is seen. `device` is the mount's, "major:minor"; `mountpoint` a real path. */
+/** Empty if it sees nobody. `device` is the mount's, "major:minor"; `mountpoint` a real path. */
 export async function findMountUsers(device: string, mountpoint: string, table: readonly MountRow[]): Promise<string[]> {
   const users = new Set<string>();
   for (const { pid, writes, by, path = "" } of await findHolders(device, undefined)) {
@@ -47,7 +47,7 @@ function programOf(pid: number): string {
   }
 }
 
-/** O_PATH and DONT_SYNC: what the kernel knows, without asking the file system. */
+/** O_PATH and DONT_SYNC: the kernel answers without asking the file system. */
 function isOn(link: string, device: string): boolean {
   const fd = native.openat(AT.FDCWD, link, O.PATH | O.CLOEXEC, 0);
   if (fd < 0) return false;

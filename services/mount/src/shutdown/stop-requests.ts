@@ -1,4 +1,7 @@
-/** SIGTERM, SIGINT, SIGHUP: the first asks to unmount when nobody uses the mount, the second to do it at once. `sluice unmount --force` hurries. */
+/**
+ * Counts requests to stop: SIGTERM, SIGINT and SIGHUP. The first asks to unmount once nobody uses the mount, the second to unmount at once.
+ * `sluice unmount --force` counts as two.
+ */
 
 const SIGNALS = ["SIGTERM", "SIGINT", "SIGHUP"] as const;
 
@@ -20,7 +23,7 @@ export class StopRequests {
     for (const { atLeast, resolve } of this.#waiting) if (this.#count >= atLeast) resolve();
   }
 
-  /** As if it were asked for twice. */
+  /** The same as a second request. */
   hurry(): void {
     while (!this.hurried) this.request();
   }
@@ -33,7 +36,7 @@ export class StopRequests {
     return this.#count > 0;
   }
 
-  /** Resolves when so many requests have come. */
+  /** Resolves after that many requests. */
   reached(atLeast: number): Promise<void> {
     if (this.#count >= atLeast) return Promise.resolve();
     return new Promise((resolve) => this.#waiting.push({ atLeast, resolve }));

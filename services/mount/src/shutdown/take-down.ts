@@ -1,17 +1,17 @@
-/** Unmounting: at once where nobody uses the mount; else only after a grace, or by force, and then it says who was cut off. */
+/** Unmounts: at once if nobody uses the mount; otherwise after a grace period, or by force. Then it names the users that it cut off. */
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Logger } from "@sluice/runtime";
 import { type Engine, Errno, errnoName } from "@sluice/vfs";
 import type { StopRequests } from "./stop-requests.js";
 import { usersInWords } from "./mount-users.js";
 
-/** The kernel ends the connection when the last reference goes; what then remains is our own clean-up. */
+/** The kernel ends the connection with its last reference; after that only our own clean-up remains. */
 const ENDED_MS = 5_000;
 const RETRY_MS = 100;
 /** The first signal asks, the second hurries. */
 const HURRY = 2;
 
-/** "cut off": its users had their grace. "forced": somebody did not want to wait for them. */
+/** "cut off": the users had their grace period. "forced": a second request ended it early. */
 export type TakenDown = "clean" | "forced" | "cut off";
 
 export interface TakeDownParts {
@@ -19,11 +19,11 @@ export interface TakeDownParts {
   stop: StopRequests;
   logger: Logger;
   graceMs: number;
-  /** Who uses the mount now. */
+  /** The users of the mount now. */
   users(): Promise<string[]>;
-  /** Why there may be users that nobody sees from here; undefined: all are seen. */
+  /** Why some users may be invisible from here; undefined: none are. */
   unseen(): string | undefined;
-  /** Says to a person what is going on. */
+  /** Writes a line for a person. */
   tell(line: string): void;
 }
 
@@ -36,13 +36,13 @@ async function within(promise: Promise<unknown>, timeoutMs: number): Promise<boo
 }
 
 /**
- * Unmounts if nobody uses the mount. 0 where the connection has ended; else the positive errno, and everything goes on as before: EBUSY
- * also where the mount is gone from its place, but not from everywhere.
+ * Unmounts if nobody uses the mount. @returns 0 if the connection has ended; otherwise the positive errno, and the mount stays as it was.
+ * EBUSY also means that the mount is gone from its mount point, but a copy remains elsewhere.
  */
 export async function tryUnmount(engine: Engine): Promise<number> {
   if (await within(engine.ended, 0)) return 0;
   const errno = await engine.unmount(false);
-  // A second unmount that was under way, or somebody's umount(8), may have come first.
+  // Another unmount, or somebody's umount(8), may have come first.
   if ((errno === 0 || errno === Errno.EINVAL) && (await within(engine.ended, errno === 0 ? ENDED_MS : RETRY_MS))) return 0;
   return errno === 0 || errno === Errno.EINVAL ? Errno.EBUSY : errno;
 }
@@ -59,15 +59,15 @@ async function untilUnused({ engine, stop, graceMs }: TakeDownParts): Promise<bo
 }
 
 /**
- * The mount is gone from its place, and a copy in another mount namespace is all that is left of it (`unshare --mount` makes one):
- * the connection would live as long as that namespace.
+ * The mount is gone from its mount point, and only a copy in another mount namespace is left (`unshare --mount` makes one). The connection
+ * would live as long as that namespace.
  */
 async function isForgottenCopy({ engine, users, unseen }: TakeDownParts): Promise<boolean> {
   return unseen() === undefined && (await engine.unmount(false)) === Errno.EINVAL && (await users()).length === 0;
 }
 
 async function cutConnection({ engine, logger }: TakeDownParts): Promise<void> {
-  // In this order: where there is no sysfs, only what is still in its place can be aborted.
+  // In this order: without sysfs, only a mount that is still at its mount point can be aborted.
   engine.abort();
   const detached = await engine.unmount(true);
   if (detached !== 0 && detached !== Errno.EINVAL) logger.error({ errno: errnoName(detached) }, "the mount cannot be detached");

@@ -1,4 +1,4 @@
-/** What was set up and has to be taken down again, in the opposite order, whatever goes wrong on the way. */
+/** The steps that take a mount down again, in the reverse order of its setup. A step that fails does not stop the others. */
 
 export class UndoStack {
   readonly #steps: { what: string; undo: () => void | Promise<void> }[] = [];
@@ -7,7 +7,7 @@ export class UndoStack {
     this.#steps.push({ what, undo });
   }
 
-  /** Never throws: `onFailure` hears of a step that failed, and the rest is taken down all the same. */
+  /** Never throws: `onFailure` gets the error of a step that failed, and the other steps run. */
   async run(onFailure: (what: string, error: unknown) => void): Promise<void> {
     for (let step = this.#steps.pop(); step !== undefined; step = this.#steps.pop()) {
       try {

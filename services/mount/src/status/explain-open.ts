@@ -1,4 +1,4 @@
-/** `sluice explain` on a running mount: the ruling of the policy in force, the layer that serves the file, and how it would be opened. */
+/** `sluice explain` on a running mount: the answer of the policy in force to an open, the layer of the file, and how it would open. */
 import { factsLookedFor, type MissingFact, newQuestionId, type Question, type Subject } from "@sluice/decision-api";
 import { errnoName } from "@sluice/vfs";
 import type { Explanation, ExplainRequest } from "@sluice/mount-control";
@@ -6,11 +6,11 @@ import { readResource } from "../enforcement/resource-facts.js";
 import { toText } from "@sluice/native";
 import type { MountParts } from "./mount-status.js";
 
-/** The supposed caller. Facts that the command line does not give count as missing. */
+/** The supposed caller. Facts that the request does not name are missing. */
 function supposed(asked: ExplainRequest, missing: MissingFact[]): Subject {
   const { uid, gid, groups, executable, cgroup } = asked;
   const say = (name: string, option: string, value: unknown): void => {
-    if (value === undefined) missing.push({ name: `subject.${name}`, reason: `it was not said: give ${option}` });
+    if (value === undefined) missing.push({ name: `subject.${name}`, reason: `not given: add ${option}` });
   };
   say("executable", "--executable", executable);
   say("cgroup", "--cgroup", cgroup);
@@ -24,7 +24,7 @@ interface Described {
   dataLayer: string;
 }
 
-/** Reads what the policy needs of the content. Resolves with the reason if it has no digest. */
+/** Waits for facts of the content. Resolves with the reason why it has no digest, if there is one. */
 async function lookInside(parts: MountParts, { path, accesses }: ExplainRequest): Promise<string | undefined> {
   const { overlay, gate } = parts;
   const names = path.split("/").filter((name) => name !== "");
@@ -50,7 +50,7 @@ function describe(parts: MountParts, asked: ExplainRequest, noDigest: string | u
         ...gate.readContent(intent, { missing, noDigest }),
       },
       openFlags: 0,
-      // A fact that no rule reads is not missing.
+      // A fact that no rule looks at does not count as missing.
       missing: missing.filter(({ name }) => wanted.includes(name) || name.startsWith("resource.")),
       lookedFor: wanted,
     };

@@ -1,4 +1,4 @@
-/** What `sluice top` shows, gathered from everyone who counts. */
+/** The report for `sluice top`, gathered from all counters. */
 import type { ActivityReport } from "@sluice/mount-control";
 import { toText } from "@sluice/native";
 import type { MountParts } from "./mount-status.js";

@@ -1,11 +1,11 @@
-/** What a mount tells the consoles of its decision services: how it is made, and the newest of what is open. */
+/** The report of a mount to the consoles of its decision services: its engine and layers, and its newest open files. */
 import { type GrantReport, type LayerReport, type MountReport, REPORT_LIMITS } from "@sluice/decision-api";
 import type { LayerStatus } from "@sluice/overlay";
 import type { GrantRecord } from "../enforcement/grants.js";
 import { toText } from "@sluice/native";
 import type { MountParts } from "./mount-status.js";
 
-/** Layers are looked at again while one is not eligible. Rarely: a file system that is far away takes its time to say. */
+/** While a layer is not eligible the report checks the layers again, but rarely: a remote file system answers slowly. */
 const LOOK_AGAIN_MS = 60_000;
 
 function layerReport({ name, path, fileSystem, stackDepth, passthrough }: LayerStatus): LayerReport {
@@ -25,13 +25,13 @@ function grantReport(grant: GrantRecord): GrantReport {
   return { path, layer, flow, write, uid, pid, sinceMs, ...decidedBy, now: revoked?.effect ?? "grant" };
 }
 
-/** Returns how to describe the mount from now on. */
+/** @returns a function that describes the mount from now on */
 export function mountReporter({ config, kind, engine, overlay, grants, telemetry }: MountParts): () => MountReport {
   let layers: LayerReport[] = [];
   let lookedMs = Number.NEGATIVE_INFINITY;
   const layersNow = (): LayerReport[] => {
-    const settled = layers.length > 0 && layers.every(({ passthrough }) => passthrough);
-    if (settled || performance.now() - lookedMs < LOOK_AGAIN_MS) return layers;
+    const allEligible = layers.length > 0 && layers.every(({ passthrough }) => passthrough);
+    if (allEligible || performance.now() - lookedMs < LOOK_AGAIN_MS) return layers;
     layers = overlay.status().layers.map(layerReport);
     lookedMs = performance.now();
     return layers;

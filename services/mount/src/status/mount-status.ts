@@ -1,4 +1,4 @@
-/** What `sluice status` shows, gathered from everyone who knows. */
+/** The status of a mount, for `sluice status`. */
 import type { Decider, PolicyRevision } from "@sluice/decision-api";
 import type { KeeperInfo } from "@sluice/keeper-link";
 import type { Overlay } from "@sluice/overlay";
@@ -149,7 +149,7 @@ export function grantItem(change: GrantItem["change"], grant: GrantRecord, { ove
   };
 }
 
-/** A mapping that outlived its descriptor: the open it came from is over, and with it what is known of its decision. */
+/** A mapping that outlives its descriptor. Its open is over, so its decision is no longer known. */
 export function mappingItem({ pid, uid, path, writes }: Holder, mountpoint: string): GrantItem {
   const below = path?.startsWith(`${mountpoint}/`) ? path.slice(mountpoint.length + 1) : (path ?? "");
   return {
