@@ -1,4 +1,5 @@
-import { expect, test } from "vitest";
+import { readFileSync } from "node:fs";
+import { expect, test, vi } from "vitest";
 import { buildProgram } from "./program.js";
 
 const EVERY = [
@@ -44,4 +45,16 @@ test("help of mount begins with the layers, and then says who decides", async ()
 
 test("each command is there when it is called by its name", async () => {
   for (const name of EVERY) expect(await names(name)).toContain(name);
+});
+
+test("policy schema prints the schema that docs/ holds", async () => {
+  const written: string[] = [];
+  const spy = vi.spyOn(process.stdout, "write").mockImplementation((text) => written.push(String(text)) > 0);
+  try {
+    await (await buildProgram("policy")).parseAsync(["policy", "schema"], { from: "user" });
+  } finally {
+    spy.mockRestore();
+  }
+  const held = readFileSync(new URL("../../../docs/schema/policy.schema.json", import.meta.url), "utf8");
+  expect(written.join(""), "run: npm run generate").toBe(held);
 });
