@@ -29,7 +29,7 @@ import { restoreOverlay } from "./restore/restore-overlay.js";
 import { Overlay } from "./overlay.js";
 import { stackLayers } from "./stack-layers.js";
 
-/** @throws FsError where a layer cannot be used (EBUSY: another mount has the scratch directory). Takes the descriptors over. */
+/** Takes the descriptors over. @throws FsError if a layer cannot be used (EBUSY: another mount has the scratch directory). */
 export function createOverlay(config: OverlayConfig, port: KernelPort): Overlay {
   const { layers, dataLayers, traps } = stackLayers(config);
   const marks = markNames(config.userXattr, config.foreignMarks);
@@ -132,7 +132,7 @@ function identifyRoot(core: OverlayContext): void {
   }
 }
 
-/** A node that is gone: what was kept for it. */
+/** Frees everything that belongs to a node that is gone. */
 function release({ backings, paths, fds }: Pick<OverlayContext, "backings" | "paths" | "fds">, node: Node): void {
   backings.drop(node);
   paths.drop(node);

@@ -13,14 +13,14 @@ import { type LinkIndex, readNlinkDelta } from "./node/link-index.js";
 
 export interface LinkIndexChoice {
   dir: RealDir | undefined;
-  /** Why there is none; "" where there is one. */
+  /** The reason why there is none; "" if there is one. */
   reason: string;
 }
 
 const bytes = Buffer.alloc(65_536);
 const stored = Buffer.alloc(256);
 
-/** @throws FsError where it was asked for and cannot be had. */
+/** @throws FsError if it was asked for and cannot be had. */
 export function openLinkIndex(config: OverlayConfig, layers: readonly HostLayer[], marks: MarkNames): LinkIndexChoice {
   if (config.upper === undefined || config.work === undefined) return { dir: undefined, reason: "the mount is read-only" };
   if (config.index === "off") return { dir: undefined, reason: "turned off" };
@@ -89,7 +89,7 @@ function canFollow(layer: HostLayer, handle: Buffer): boolean {
   return fd >= 0;
 }
 
-/** Marks a directory as belonging to what `owner` names. 0, -ESTALE where it belongs to something else, or another negative errno. */
+/** Marks a directory as belonging to the object that `owner` names. 0, -ESTALE if it belongs to another, or another negative errno. */
 function claim(what: { fd: number; mark: string; owner: Buffer }): number {
   const length = readXattr(what.fd, "", what.mark, stored);
   if (length === -Errno.ENODATA) return upkeep.setxattrat(what.fd, "", what.mark, what.owner, 0);

@@ -60,9 +60,9 @@ function prepare(fd: number, work: LayerSpec, { volatile, goesOn }: { volatile: 
 }
 
 /**
- * The scratch directory is nobody's: what is made in it must not inherit an ACL that the workdir passes on, and without
- * CAP_DAC_OVERRIDE nobody gets in, as overlayfs leaves it (fs/overlayfs/super.c ovl_workdir_create). Where we have none, it stays ours.
- * @throws FsError where the file system holds no whiteouts, as another overlay does not.
+ * Gives the scratch directory to nobody: objects made in it must not inherit an ACL that the workdir passes on, and only
+ * CAP_DAC_OVERRIDE opens it, as overlayfs leaves it (fs/overlayfs/super.c ovl_workdir_create). Without that capability, it stays ours.
+ * @throws FsError if the file system holds no whiteouts, such as another overlay.
  */
 function setApart(fd: number, work: LayerSpec): void {
   for (const acl of ["system.posix_acl_default", "system.posix_acl_access"]) upkeep.removexattrat(fd, "", acl);
@@ -76,10 +76,10 @@ function setApart(fd: number, work: LayerSpec): void {
   upkeep.unlinkat(fd, PROBE, 0);
 }
 
-/** What is in work/incompat names a feature without which the upper layer may not be used (fs/overlayfs/readdir.c). */
+/** A directory in work/incompat names a feature without which the upper layer may not be used (fs/overlayfs/readdir.c). */
 function incompatibleFeature(scratchFd: number): string | undefined {
   const fd = openName(scratchFd, INCOMPAT, O.RDONLY | O.DIRECTORY, 0);
-  // What is no directory names nothing, and is cleared away with the rest.
+  // Anything but a directory names no feature, and is cleared away with the rest.
   if ([-Errno.ENOENT, -Errno.ENOTDIR, -Errno.ELOOP].includes(fd)) return undefined;
   if (fd < 0) throw new FsError(-fd, `work/${INCOMPAT} in the workdir cannot be read`);
   const names: string[] = [];

@@ -72,7 +72,7 @@ export class Overlay implements Filesystem {
     return this.#core.layers.map(({ root }) => root.fd).filter((fd) => fd >= 0);
   }
 
-  /** An open file as it is now; undefined where it is none any more. */
+  /** Reviews an open file as it is now; undefined if it is closed. */
   review(handle: FileHandle): OpenReview | undefined {
     return reviewOpen(this.#core, handle);
   }
@@ -85,7 +85,7 @@ export class Overlay implements Filesystem {
     return passingOf(this.#core, handle);
   }
 
-  /** What an open of a path would be, without opening it: what `use` makes of that, or the errno. */
+  /** Explains an open of a path without opening it. Gives the result of `use`, or the errno. */
   explain<Result>(what: { names: readonly string[]; accesses: Access[] }, use: (explained: Explained) => Result): Result | number {
     return explainOpen(this.#core, what, use);
   }
@@ -210,8 +210,8 @@ export class Overlay implements Filesystem {
 }
 
 /**
- * Gives every descriptor back: the layers are free when this returns, so nothing in it waits. The lower layers come first, since what is
- * left in the scratch directory needs the upper one alone and takes the longer the more names are known.
+ * Gives every descriptor back: the layers are free when this returns, so nothing in it waits. The lower layers come first, since the
+ * record of handles in the scratch directory needs the upper layer alone, and takes the longer the more names are known.
  */
 function destroy(core: OverlayContext): void {
   for (const file of core.handles.allFiles()) releaseFile(core, file.handle);
@@ -226,7 +226,7 @@ function destroy(core: OverlayContext): void {
 
 function closeUpper(core: OverlayContext): void {
   core.purges.finish();
-  // What was volatile is not mounted again.
+  // A volatile upper layer is not mounted again.
   if (core.scratch !== undefined && !core.config.volatile) saveHandles(core.nodes, core.scratch);
   dropSharedWhiteout(core);
   if (core.scratch !== undefined) closeFd(core.scratch.fd);

@@ -13,7 +13,7 @@ export interface Stack {
   traps: Traps;
 }
 
-/** @throws FsError where a layer cannot be used */
+/** @throws FsError if a layer cannot be used */
 export function stackLayers(config: OverlayConfig): Stack {
   const specs: [string, LayerSpec, boolean][] = config.lowers.map((spec, i) => [`lower${i}`, spec, false]);
   if (config.upper !== undefined) specs.unshift(["upper", config.upper, true]);

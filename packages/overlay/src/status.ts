@@ -1,4 +1,4 @@
-/** What the overlay tells of itself. */
+/** The status of the overlay. */
 import type { LayerStatus, OverlayStatus } from "./contract/config.js";
 import type { OverlayContext } from "./overlay-context.js";
 import { probeLayer } from "./io/probe-layer.js";

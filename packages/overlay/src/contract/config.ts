@@ -1,4 +1,4 @@
-/** What an overlay is made of. Layers come as descriptors of private mount clones: see services/mount. */
+/** The configuration of an overlay, its events and its status. Layers come as descriptors of private mount clones: see services/mount. */
 import type { FallbackReason, Flow, Gate } from "./gate.js";
 import type { Survival } from "./survival.js";
 
@@ -48,9 +48,9 @@ export interface OverlayConfig {
   volatile: boolean;
   /** A descriptor whose fsync answers with the first writeback error of the upper layer's file system since the mount. Owned by the overlay. */
   errorWitness: number | undefined;
-  /** Lower files that can be copied up are not passed through, so that who reads one sees what is written to it later. */
+  /** Never passes a lower file through if it can be copied up, so that its readers see later writes. */
   coherentReaders: boolean;
-  /** Others change lower layers: what the kernel asks for is searched for anew. */
+  /** Others change lower layers, so each look-up searches them again. */
   sharedLower: boolean;
   /** How long the kernel may keep names and attributes, in ms. The layers are ours alone, but for `sharedLower`. */
   entryTtlMs: number;
@@ -60,7 +60,7 @@ export interface OverlayConfig {
   inlineCopyBytes: number;
   /** Bound of the directory descriptor cache. */
   maxDirectoryFds: number;
-  /** Where what must outlive this process is written down, and what one before it left there. */
+  /** The journal and the descriptors that outlive this process, with the state that an earlier one left there. */
   survival?: Survival | undefined;
   /** Bound of the registrations that outlive the last close of their file, a descriptor each. */
   maxKeptBackings: number;
@@ -72,20 +72,20 @@ export interface OverlayEvents {
   fallback(event: { layer: string; reason: FallbackReason }): void;
   mediated(direction: "read" | "write", bytes: number): void;
   openFiles(mode: Flow, delta: 1 | -1): void;
-  /** Some dozen nodes were made, or forgotten, since it was called last: something of each stays, for who looks after memory. */
+  /** Called after some dozen nodes were made or forgotten. Each leaves something behind, so the receiver may look after memory. */
   grew(): void;
   /** Something that should not happen and was survived. */
   anomaly(message: string, detail: Record<string, unknown>): void;
 }
 
-/** What an overlay tells of itself for `sluice status`. */
+/** The status of an overlay, for `sluice status`. */
 export interface LayerStatus {
   name: string;
   path: string;
   fileSystem: string;
   /** Of the layer's private mount, as mount(8) names them: "ro", "nosuid", "noatime", ... */
   flags: readonly string[];
-  /** Of the layer's file system: 0 where it lies on a disk, 1 on an overlay, ... undefined where it was not found out. */
+  /** Of the layer's file system: 0 on a disk, 1 on an overlay, ...; undefined if unknown. */
   stackDepth: number | undefined;
   /** `untried`: there was no regular file yet to find out with. */
   passthrough: { eligible: true } | { eligible: false; untried?: true; reason: string };
@@ -97,7 +97,7 @@ export interface OverlayStatus {
   openDirectories: number;
   directoryFds: number;
   copyUps: number;
-  /** Opens for writing that got ESTALE: by a descriptor of who passes through to a lower file that was copied up. */
+  /** Opens for writing that got ESTALE: each came by a descriptor of a passthrough reader whose lower file was copied up. */
   staleReopens: number;
   /** File data being copied now. */
   copyUpsUnderWay: readonly { path: string; sizeBytes: number; copiedBytes: number; elapsedMs: number }[];

@@ -7,7 +7,7 @@ import type { Attr, CallContext, OpenOut } from "@sluice/vfs";
 export type Access = "read" | "write" | "execute" | "create" | "delete" | "link" | "rename" | "truncate" | "metadata";
 export type Operation = "open" | "create" | "tmpfile" | "mknod" | "mkdir" | "symlink" | "link" | "rename" | "unlink" | "rmdir" | "setattr";
 
-/** What is about to happen, before any side effect. */
+/** An access that is about to happen, before any side effect. */
 export interface Intent {
   operation: Operation;
   accesses: readonly Access[];
@@ -18,9 +18,9 @@ export interface Intent {
   /** Attributes now; for a creation the ones it will have, as far as they are known. */
   attr: Attr;
   openFlags: number;
-  /** Reads an extended attribute of the object: undefined where it has none, a negative errno where it cannot be read. */
+  /** Reads an extended attribute of the object: undefined if it has none, a negative errno if it cannot be read. */
   readXattr(name: string): Uint8Array | undefined | number;
-  /** undefined where there is none: not a regular file, or one that is about to be made. */
+  /** Undefined for anything but a regular file, and for a file that is about to be made. */
   content: Content | undefined;
   /** Nothing like it is about to happen: a rename or a link compares what governs its two ends. */
   compares?: true;
@@ -28,29 +28,29 @@ export interface Intent {
 
 /** The bytes of a regular file, as they are when they are looked at. */
 export interface Content {
-  /** Somebody has it open for writing through this mount, or mapped: what is read of it may be gone the next moment. */
+  /** A caller has it open for writing through this mount, or mapped: bytes that are read now may be gone the next moment. */
   readonly beingWritten: boolean;
-  /** Gives what `use` makes of a descriptor of the bytes, open for reading until it returns; a negative errno where there is none. */
+  /** Calls `use` with a descriptor of the bytes, open for reading until it returns. Gives its result, or a negative errno. */
   withDescriptor<T>(use: (fd: number) => T): T | number;
 }
 
 /** One transfer or change of size by an open file that is watched. */
 export interface WatchedIo {
   kind: "read" | "write" | "truncate" | "allocate";
-  /** Where it starts: an append where the file ends now. */
+  /** Its first byte; an append begins at the present end of the file. */
   offset: bigint;
   /** Bytes; of a truncation 0. */
   length: number;
 }
 
-/** What has to be done about each read and write of one open file. */
+/** Duties that go with each read and write of one open file. */
 export interface IoWatch {
   /**
-   * Before it. How many of the bytes may go at once (a truncation: 0), or the negative errno; a promise where it has to wait,
-   * which the caller's interruption ends with -EINTR.
+   * Called before a transfer. Gives how many of the bytes may go at once (a truncation: 0), or the negative errno. Gives a promise if
+   * the transfer has to wait; an interruption of the caller ends it with -EINTR.
    */
   before(io: WatchedIo, call: CallContext): number | Promise<number>;
-  /** What became of it: bytes, or the negative errno. */
+  /** Called after it, with the number of bytes or the negative errno. */
   after(io: WatchedIo, result: number, call: CallContext): void;
 }
 
@@ -65,7 +65,7 @@ export interface Ruling {
 
 /** How I/O flows, in two words for users. The mode that the kernel is told is in open/plan-open.ts. */
 export type Flow = "passthrough" | "mediated";
-/** Why a granted open is mediated all the same; a closed set, it labels a metric. */
+/** Reasons to mediate a granted open; a closed set, since it labels a metric. */
 export type FallbackReason =
   | "not-negotiated"
   | "layer-ineligible"
@@ -81,7 +81,7 @@ export type FallbackReason =
   | "coherent-readers"
   | "not-regular";
 
-/** What became of a ruling: one for each open that was let through. */
+/** The outcome of a ruling: one for each open that was let through. */
 export interface OpenRecord {
   handle: number;
   nodeId: number;
@@ -97,7 +97,7 @@ export interface OpenRecord {
 export interface Gate {
   /** Does the policy in force govern this access beside opens? A cheap test: the overlay asks nothing where it says no. */
   governs(access: Access): boolean;
-  /** False where there is no policy at all: then nothing is asked, every ruling is a grant. */
+  /** False if there is no policy at all: then the overlay asks nothing, and every ruling is a grant. */
   readonly active: boolean;
   /** Counts the changes of the policy in force: a ruling of another epoch is worth nothing. */
   readonly epoch: number;
@@ -116,9 +116,9 @@ export interface Gate {
   /** `record` is the caller's again afterwards; the one of a watch stays. */
   opened(call: CallContext, ruling: Ruling, record: OpenRecord): void;
   closed(handle: number): void;
-  /** What has to be kept of what is open, for a process that takes over: a byte string. Undefined: nothing. */
+  /** State of an open file that a process that takes over needs, as a byte string; undefined if it needs none. */
   keep?(handle: number): string | undefined;
-  /** It was opened by a process before this one, which kept this of it. What has to be done about its transfers. */
+  /** Restores an open file of an earlier process from the state that `keep` gave there. Gives the duties of its transfers. */
   restored?(record: OpenRecord, kept: string): IoWatch | undefined;
   /** Extended attribute user.sluice.decision|revision of a path's newest decision, for people; undefined: none known. */
   describe(nodeId: number, what: "decision" | "revision"): string | undefined;

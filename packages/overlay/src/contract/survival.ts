@@ -1,9 +1,9 @@
-/** What an overlay needs to outlive its process: a journal, and a store of descriptors. */
+/** The journal and the store of descriptors by which an overlay outlives its process. */
 import type { Journal } from "@sluice/journal";
 
 /** Descriptors that outlive the process, by key. */
 export interface FdStore {
-  /** Stores a copy of `fd`, in the place of the descriptor that had the key before. */
+  /** Stores a copy of `fd`. It replaces the descriptor that had the key before. */
   store(key: bigint, fd: number): void;
   drop(key: bigint): void;
 }

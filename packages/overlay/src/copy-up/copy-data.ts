@@ -18,8 +18,8 @@ interface DataCopy {
 
 /**
  * Copies the content of `source` and gives the copy the size that `attr` says: the data that a metadata-only copy leads to may
- * be longer or shorter. `known` are the attributes of `source`, where somebody looked at it already. 0 or a positive errno;
- * EINTR where the job was cancelled.
+ * be longer or shorter. `known` are the attributes of `source`, if the caller has them already. 0 or a positive errno; EINTR if
+ * the job was cancelled.
  */
 export function copyContent(
   core: CopyUpContext,

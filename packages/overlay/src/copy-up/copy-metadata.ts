@@ -51,7 +51,7 @@ export function addFlags(fd: number, flags: number): void {
 function copyXattrs(core: CopyUpContext, copy: MetadataCopy): number {
   const length = sys.listxattrat(copy.source, "", list);
   if (length < 0) return length === -Errno.EOPNOTSUPP ? 0 : -length;
-  // Marks are per layer; what a caller stored under the escaped name is the caller's.
+  // Marks belong to one layer. An attribute under an escaped name is the caller's own.
   for (const name of list.toString("latin1", 0, length).split("\0")) {
     if (name === "" || isMark(core.marks, name)) continue;
     const status = copyXattr(copy, name);

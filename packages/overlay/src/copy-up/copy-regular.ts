@@ -56,7 +56,7 @@ function withTemporary(core: CopyUpContext, { job, name }: { job: CopyUpJob; nam
 
 interface FileCopy {
   layer: HostLayer;
-  /** Of the data; of the object, which is another one where that is a metadata-only copy. */
+  /** Descriptors of the data and of the object. They differ if the object is a metadata-only copy. */
   source: number;
   object: number;
   target: number;

@@ -1,4 +1,4 @@
-/** What a copy-up works on. */
+/** The part of the overlay that a copy-up works on. */
 import type { Attr, KernelPort } from "@sluice/vfs";
 import type { OverlayConfig, OverlayEvents } from "../contract/config.js";
 import type { BackingCache } from "../handles/backing-cache.js";

@@ -1,4 +1,4 @@
-/** Copy-up of directories: the directory alone, with its ancestors first; its entries stay where they are. */
+/** Copy-up of directories. A directory is copied alone, after its ancestors; its entries stay in their layers. */
 import { Attr, Errno, O } from "@sluice/vfs";
 import type { CopyUpContext } from "./copy-up-context.js";
 import { type HostLayer, RealDir } from "../layer/host-layer.js";
@@ -49,7 +49,7 @@ function furnish(core: CopyUpContext, copy: { source: number; scratch: number; n
   const status = -statFd(copy.source, attr) || copyMetadata(core, { source: copy.source, target, attr });
   if (status === 0) {
     writeOrigin(core, target, encodeOrigin(copy.layer, copy.source, ""));
-    // Another descriptor: one of the path alone has no flags, and who may not read the directory can still copy it up.
+    // A descriptor of its own: O_PATH gives no flags, and a caller that may not read the directory can still copy it up.
     const readable = openName(copy.source, ".", O.RDONLY | O.DIRECTORY, 0);
     if (readable >= 0) {
       copyFlags(readable, target);

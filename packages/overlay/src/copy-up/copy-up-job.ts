@@ -23,7 +23,7 @@ export class CopyUpJob {
     readonly node: Node,
     /** The data is not wanted. */
     readonly truncate: boolean,
-    /** The data stays where it is. */
+    /** The data stays in its layer. */
     readonly metadataOnly: boolean,
   ) {}
 
@@ -41,7 +41,10 @@ export class CopyUpJob {
     return (this.#result as Promise<number>).catch(() => Errno.EIO);
   }
 
-  /** What becomes of the copy's descriptor: who waits for a promise opens the copy anew, as that one may be gone by then. */
+  /**
+   * Takes the copy's descriptor for the caller that began the job. A caller that waits for a promise opens the copy again, since
+   * this descriptor may be gone by then.
+   */
   takes(fd: number): boolean {
     if (!this.handsOver || this.#result !== undefined) return false;
     this.handedOver = fd;
@@ -54,8 +57,8 @@ export class CopyUpJob {
 
   /**
    * 0 or a positive errno. As overlayfs, only a signal that kills the caller ends the wait (EINTR): programs with timers do
-   * not expect open(2) of a file to fail. A copy without data is waited for anyhow: it is short, and who joined it for a
-   * change of attributes must not find the file empty because the one who truncates it went away.
+   * not expect open(2) of a file to fail. A copy without data is always waited for: it is short, and a caller that joined it to
+   * change attributes must not find the file empty because the caller that truncates it went away.
    */
   wait(call: CallContext): Promise<number> {
     const result = this.#result as Promise<number>;

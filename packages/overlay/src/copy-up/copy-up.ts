@@ -26,7 +26,7 @@ export interface CopyUpOptions {
   truncate: boolean;
   /** Only attributes are about to change: where the mount makes metadata-only copies, one is enough. */
   metadataOnly?: boolean;
-  /** The caller goes on with the copy's descriptor, open for reading and writing, where it is there at once: in `fd` then. */
+  /** The caller takes over the copy's descriptor, open for reading and writing, in `fd`. Only if the copy is finished at once. */
   handsOver?: true;
   fd?: number;
   /** Something is added to the file and nothing else done with it. */
@@ -44,7 +44,7 @@ export function copyUp(core: CopyUpContext, node: Node, options: CopyUpOptions):
   if (node.inUpper && !incomplete) return linkUp(core, node);
   if (core.upper === undefined) return Errno.EROFS;
   if (node.isDirectory) return copyUpDirectory(core, node);
-  // Whoever comes between the last one's leaving and the copy's end begins anew.
+  // The last waiter left, and the copy is about to stop: a caller that comes now begins another one.
   let job = core.copyUpJobs.get(node);
   if (job?.cancelled === true) return job.ended.then(() => copyUp(core, node, options));
   if (job === undefined) {
@@ -80,7 +80,7 @@ function mayHave({ changesFlags, appends, touches }: CopyUpOptions): number {
   return appends === true || touches === true ? APPEND_ONLY : 0;
 }
 
-/** Who can be done at once is. */
+/** Begins the copy. It gives a number if it was finished at once. */
 function begin(core: CopyUpContext, job: CopyUpJob, copy: (core: CopyUpContext, job: CopyUpJob) => Status): Status {
   const { node } = job;
   const copied = copy(core, job);

@@ -1,4 +1,4 @@
-/** What a copy-up does to the upper directory it lands in. */
+/** The effects of a copy-up on its upper parent directory. */
 import { AT, type Attr } from "@sluice/vfs";
 import type { CopyUpContext } from "./copy-up-context.js";
 import { upkeep } from "../layer/system-calls.js";

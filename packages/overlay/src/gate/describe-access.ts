@@ -1,4 +1,4 @@
-/** What an operation is about to do, as the gate hears of it: an access to an object, or the creation of one. */
+/** Describes an operation to the gate: an access to an object, or the creation of one. */
 import { Attr, type ByteName, type CallContext, O } from "@sluice/vfs";
 import type { DescribedObjects } from "./gate-context.js";
 import { contentOf, withDescriptor } from "../handles/content.js";

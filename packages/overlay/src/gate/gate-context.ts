@@ -1,4 +1,4 @@
-/** What a judgement looks at. An operation's own context has more; `govern` hands it through without knowing it. */
+/** The part of the overlay that a judgement looks at. `govern` hands an operation its own, larger context without knowing it. */
 import type { Gate } from "../contract/gate.js";
 import type { OpenFiles } from "../handles/handle-table.js";
 import type { KnownPaths } from "../node/known-paths.js";
@@ -8,7 +8,7 @@ export interface GateContext {
   readonly gate: Gate;
 }
 
-/** Besides, what describes the object of an access. */
+/** The tables by which the object of an access is described. */
 export interface DescribedObjects extends OpenFiles {
   readonly nodes: NodeTable;
   readonly paths: KnownPaths;

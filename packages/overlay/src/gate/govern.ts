@@ -1,9 +1,9 @@
 /**
- * The one way to a permit: an operation is judged, and what was judged is compared with what is there before its first effect.
+ * The one way to a permit: an operation is judged, and the judged state is compared with the present state before the first effect.
  *
  * While an answer is under way, or a file is copied up, any caller may rename an ancestor, replace the object, change its owner,
  * or edit the policy. The kernel locks a name's own directory at best, never the directories above it. So after each wait the
- * operation describes again what it is about to do. If that differs from what was judged, or another policy is in force, it is
+ * operation describes itself again. If that differs from the description that was judged, or another policy is in force, it is
  * judged again; a bounded number of times, so that two callers cannot keep each other busy for ever.
  *
  * `holds` and `commit` run in one turn of the event loop, and nothing else changes the tree in between.
@@ -16,7 +16,7 @@ import { issuePermit, type Permit } from "../layer/permit.js";
 /** An operation that policy governs. The object keeps what was judged. */
 export interface Governed<Context> {
   readonly call: CallContext;
-  /** Judges what is about to happen, as things are now: 0 where it is allowed. Rejects only if the caller is interrupted. */
+  /** Judges the operation as things are now: 0 if it is allowed. Rejects only if the caller is interrupted. */
   judge(core: Context): Status;
   /** Is what was judged still what would happen? Describes it again, and compares. */
   holds(core: Context): boolean;
@@ -28,7 +28,7 @@ export interface Governed<Context> {
   end?(core: Context): void;
 }
 
-/** For what is done by an open file: its open was judged, and what is revoked is refused by its watch (open/review-open.ts). */
+/** For operations by an open file. Its open was judged, and after a revocation its watch refuses them (open/review-open.ts). */
 export function permitOf(_file: OpenFile): Permit {
   return issuePermit();
 }

@@ -1,7 +1,7 @@
 /** Does the policy in force say anything about an access? A table look-up: an operation that it does not govern asks nothing. */
 import type { Access, Gate, Ruling } from "../contract/gate.js";
 
-/** The ruling where there is no policy. */
+/** The ruling if there is no policy. */
 export const GRANTED: Ruling = Object.freeze({ effect: "grant", errno: 0 });
 
 export function governsAny(gate: Gate, ...accesses: Access[]): boolean {
@@ -9,8 +9,8 @@ export function governsAny(gate: Gate, ...accesses: Access[]): boolean {
 }
 
 /**
- * Does the policy in force say anything that a new path could get round? A rule about opening does: who may not read
- * `secrets/x` may not move it to where it can be read either.
+ * Does the policy in force say anything that a new path could get round? A rule about opening does: a caller that may not read
+ * `secrets/x` may not move it to a readable path either.
  */
 export function governsMove(gate: Gate): boolean {
   return gate.active && (OPENINGS.some((access) => gate.governs(access)) || MOVES.some((access) => gate.governs(access)));

@@ -1,4 +1,4 @@
-/** Accesses that were judged together: what each was about, and the ruling it got. */
+/** Accesses that were judged together, each with its intent and its ruling. */
 import type { CallContext, Status } from "@sluice/vfs";
 import type { GateContext } from "./gate-context.js";
 import type { Node } from "../node/node.js";
@@ -18,7 +18,7 @@ export class JudgedAccesses {
   #accesses: readonly GovernedAccess[] = [];
   #rulings: readonly Ruling[] = [];
 
-  /** 0 where `weigh` finds nothing against it; by default, where none is denied. At once where the gate answers at once. */
+  /** 0 if `weigh` finds nothing against it; by default, if none is denied. At once if the gate answers at once. */
   judge(core: GateContext, call: CallContext, accesses: readonly GovernedAccess[], weigh = firstDenial): Status {
     this.#accesses = accesses;
     if (accesses.length === 0) return 0;

@@ -21,7 +21,7 @@ export interface Move {
   targetPath: string;
 }
 
-/** What may be done with an object, as a caller would ask for it: policies may look at the operation. */
+/** The accesses to compare, each with the operation that asks for it: policies may look at the operation. */
 const COMPARED: readonly { operation: Operation; accesses: readonly { access: Access; openFlags: number }[] }[] = [
   {
     operation: "open",
@@ -47,9 +47,9 @@ const COMPARED: readonly { operation: Operation; accesses: readonly { access: Ac
 type Group = (typeof COMPARED)[number];
 
 /**
- * First it is asked whether the source imposes anything, one question an operation: mostly it does not, and then no target can be
- * laxer. (An answer is never laxer for more accesses: the contract of every engine.) What imposes something is asked access by
- * access at both ends.
+ * First asks whether the source imposes anything, one question an operation. Mostly it does not, and then no target can be
+ * laxer. (An answer is never laxer for more accesses: the contract of every engine.) An operation on which something is imposed is
+ * then asked about access by access, at both ends.
  */
 export class MoveComparison {
   /** The move's own accesses, then what the source imposes. */

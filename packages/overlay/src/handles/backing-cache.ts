@@ -1,7 +1,7 @@
 /**
  * Registrations that outlive the last close of their file, since most files that were opened are opened again. None is a
- * grant: the kernel uses one only where the reply to an open names it, and each open is judged and looked at as if there were
- * none. What is kept is never open for writing, so nobody who looks at the layer is kept from anything.
+ * grant: the kernel uses one only if the reply to an open names it, and each open is judged as if there were none. A cached
+ * descriptor is never open for writing, so it stands in nobody's way in the layer.
  */
 import { type Attr, S } from "@sluice/vfs";
 import type { DirectoryAccess } from "../layer/layer-stack.js";
@@ -11,7 +11,7 @@ import type { Backing } from "../node/inode-io.js";
 
 export interface BackingCacheEvents {
   unregister(backingId: number): void;
-  /** The id that is kept of the node from now on, or 0: for whoever writes it down. */
+  /** The backing id that is cached for the node from now on, or 0. The journal writes it down. */
   cached(node: Node, backingId: number): void;
 }
 
@@ -30,7 +30,7 @@ export class BackingCache {
     return this.#byNode.size;
   }
 
-  /** Takes a registration over, to keep or to end it. */
+  /** Takes a registration over, and caches or ends it. */
   give(node: Node, backing: Backing): void {
     const before = this.#byNode.get(node);
     if (before !== undefined) this.#end(node, before);
@@ -43,7 +43,7 @@ export class BackingCache {
     this.#end(oldest, its);
   }
 
-  /** For a reader: what is kept of the file that the node's name leads to now, whose attributes are in `attr` then. */
+  /** Gives a reader the cached registration of the file that the node's name leads to now, and the file's attributes in `attr`. */
   take(core: DirectoryAccess, node: Node, attr: Attr): Backing | undefined {
     const cached = this.#byNode.get(node);
     if (cached === undefined) return undefined;
@@ -53,7 +53,7 @@ export class BackingCache {
     return undefined;
   }
 
-  /** What is kept of the very file that has these attributes. */
+  /** The cached registration of the very file that has these attributes. */
   match(node: Node, attr: Attr): Backing | undefined {
     const cached = this.#byNode.get(node);
     if (cached === undefined) return undefined;
@@ -65,13 +65,13 @@ export class BackingCache {
     return undefined;
   }
 
-  /** The node is no more, or its file another one. */
+  /** The node is gone, or its object is another file now. */
   drop(node: Node): void {
     const cached = this.#byNode.get(node);
     if (cached !== undefined) this.#end(node, cached);
   }
 
-  /** Gives every descriptor back. False where there was none. */
+  /** Closes every descriptor. False if there was none. */
   clear(): boolean {
     const had = this.#byNode.size > 0;
     for (const [node, cached] of this.#byNode) this.#end(node, cached);

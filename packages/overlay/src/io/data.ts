@@ -230,7 +230,7 @@ export function syncFile(core: IoContext, handle: FileHandle, dataOnly: boolean)
 }
 
 /**
- * What every kind of sync does on a volatile mount. It writes nothing. Once a write has failed, every sync fails for good, as
+ * The sync of a volatile mount. It writes nothing. Once a write has failed, every sync fails for good, as
  * the mount does not hold what was written (fs/overlayfs/super.c ovl_sync_status).
  */
 export function syncVolatile(core: IoContext): Status {

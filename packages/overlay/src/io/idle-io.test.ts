@@ -25,7 +25,7 @@ test("the state of a closed file goes once so many others were closed", () => {
   expect(others.every(({ io }) => io !== undefined)).toBe(true);
 });
 
-test("one that is opened and closed again and again keeps it", () => {
+test("a file that is opened and closed again and again keeps its state", () => {
   const idle = new IdleIo();
   const nodes = Array.from({ length: IDLE_PLACES / 2 }, (_, at) => closedFile(idle, at + 1));
   const states = nodes.map(({ io }) => io);
@@ -36,7 +36,7 @@ test("one that is opened and closed again and again keeps it", () => {
   expect(nodes.map(({ io }) => io)).toEqual(states);
 });
 
-test("what says something stays: an open file, a count, a registration, pages that the kernel has, an id of observed opens", () => {
+test("state in use stays: an open file, a count, a registration, pages that the kernel has, an id of observed opens", () => {
   const idle = new IdleIo();
   const backing = { id: 1, fd: 3, layer: {} as never, writable: false, identity: undefined };
   const reopened = closedFile(idle, 1);
@@ -53,7 +53,7 @@ test("what says something stays: an open file, a count, a registration, pages th
   expect([reopened, ...kept].every(({ io }) => io !== undefined)).toBe(true);
 });
 
-test("neither a file that is still open nor an id that the node had before takes a place", () => {
+test("a file that is still open takes no place, and no alias does", () => {
   const idle = new IdleIo();
   const node = closedFile(idle, 1);
   const open = new Node(2, S.IFREG);

@@ -1,4 +1,4 @@
-/** What reads, writes and closes of open files work on. */
+/** The part of the overlay that reads, writes and closes of open files work on. */
 import type { OverlayConfig, OverlayEvents } from "../contract/config.js";
 import type { CopyUpContext } from "../copy-up/copy-up-context.js";
 import type { DescribedObjects, GateContext } from "../gate/gate-context.js";

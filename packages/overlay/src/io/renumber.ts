@@ -1,4 +1,4 @@
-/** Gives a node another nodeId, if what it is open by keeps the kernel tied to the file that it was before a copy-up. */
+/** Gives a node another nodeId, if passthrough opens tie its present one to the file from before a copy-up. */
 import type { KernelPort } from "@sluice/vfs";
 import type { HostLayer } from "../layer/host-layer.js";
 import { InodeIo } from "../node/inode-io.js";

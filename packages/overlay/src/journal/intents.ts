@@ -1,9 +1,9 @@
 /**
- * What is about to happen in the upper layer, written down just before it does, so that a process that takes over can tell
- * whether it did: the request comes again, and must not be done twice nor fail for having been done. Each is written in the
- * same turn of the event loop as its effect, so that at most one change of names is ever in doubt.
+ * Intents: changes of the upper layer that are written down just before they happen. A process that takes over can tell from
+ * one whether the change happened. The request comes again, and must neither be done twice nor fail for having been done.
+ * An intent is written in the same turn of the event loop as its effect, so at most one change of names is ever in doubt.
  *
- * What may be done twice without harm has no intent: sizes, modes, owners, times, writes at an offset, locks.
+ * Idempotent changes have no intent: sizes, modes, owners, times, writes at an offset, locks.
  */
 import type { RequestIntent } from "@sluice/journal";
 import { type Attr, type ByteName, type CallContext, Errno } from "@sluice/vfs";
@@ -23,7 +23,7 @@ export const IntentKind = {
   remove: 3,
   /** [directory's id, other directory's id, node's id, id of what is there or 0, exchange, ino of the object, layer of what is there], [name, new name]. */
   rename: 4,
-  /** Bytes are added to a file: [where it ended]. */
+  /** Bytes are added to a file: [its end before]. */
   append: 5,
   /** An attribute is made that was not there; taken that was there: []. */
   makeXattr: 6,
@@ -48,7 +48,7 @@ export function isJournaled(core: Journaled, call: CallContext): boolean {
   return core.journal !== undefined && (call.journalSlot ?? 0) !== 0;
 }
 
-/** What an earlier process was about to do for the request: it may be done. */
+/** The change that an earlier process was about to make for the request. It may have happened. */
 export function intentLeft(core: Journaled, call: CallContext, kind: number): RequestIntent | undefined {
   const slot = call.journalSlot ?? 0;
   if (slot === 0 || core.journal === undefined) return undefined;
@@ -56,7 +56,7 @@ export function intentLeft(core: Journaled, call: CallContext, kind: number): Re
   return intent?.kind === kind ? intent : undefined;
 }
 
-/** 0, or -EEXIST where the name is taken: what is there later was made by this request. */
+/** 0, or -EEXIST if the name is taken. An object that is found there later was made by this request. */
 export function intendToMake(core: Journaled, call: CallContext, at: { parent: Node; name: ByteName; dirFd: number }): number {
   if (!isJournaled(core, call)) return 0;
   const there = statName(at.dirFd, at.name, core.scratchAttr) >= 0;

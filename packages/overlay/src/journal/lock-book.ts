@@ -1,6 +1,6 @@
 /**
- * Writes down which locks are held. What comes is written before what goes is taken away: a process that is killed between
- * leaves both, and the request that changed them, which was not answered, comes again.
+ * Writes down which locks are held. New locks are written before old ones are removed. A process that is killed in between
+ * leaves both, and the unanswered request that changed them comes again.
  */
 import type { LockRecords } from "@sluice/journal";
 import type { LockNotes } from "../locks/file-locks.js";

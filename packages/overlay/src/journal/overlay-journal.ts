@@ -1,9 +1,9 @@
 /**
- * What the overlay writes down so that another process can go on with it, in the words of the overlay. Called by the tables
- * at each change that the kernel is about to be told of, before it is; what is written but was not told is a leak at worst.
+ * The overlay's journal: the state that another process needs to take over, in terms of the overlay. The tables call it before
+ * the kernel is told of a change. A record that the kernel was never told of is a leak at worst.
  *
- * A node is written down when the kernel is first told its id, with the directories above it. Where its object lies is not:
- * its name leads there.
+ * A node is written down when the kernel is first told its id, with the directories above it. The place of its object is not
+ * written down, since its name leads there.
  */
 import { type Journal, NodeFlag } from "@sluice/journal";
 import { type NodeId, ROOT_ID } from "@sluice/vfs";
@@ -13,7 +13,7 @@ import { closeFd } from "../layer/system-calls.js";
 import { writeListing } from "./stored-listing.js";
 import type { Dentry, Node, NodeAlias } from "../node/node.js";
 
-/** Keys of the store: what a number stands for is in its lowest two bits. */
+/** Keys of the store. The lowest two bits tell the kind of number. */
 export const storeKey = {
   node: (id: NodeId): bigint => BigInt(id) << 2n,
   backing: (id: number): bigint => (BigInt(id) << 2n) | 1n,
@@ -45,7 +45,7 @@ export class OverlayJournal {
     if (of.slot !== 0) this.records.nodes.setLookups(of.slot, Math.max(0, of.lookups));
   }
 
-  /** Its slot; written down first where it is not yet, with all above it. */
+  /** Its slot. If the node is not written down yet, it is now, with all directories above it. */
   slotOf(node: Node): number {
     if (node.slot === 0) this.#record(node);
     return node.slot;
@@ -122,7 +122,7 @@ export class OverlayJournal {
 
   lowerLinked(node: Node, text: string | undefined): void {
     if (node.slot === 0) return;
-    // By its copy the file may be known already, in the place of this.
+    // The file may be known by its copy already, which replaces this key.
     if (text === undefined) return this.records.nodes.flag(node.slot, NodeFlag.lowerLinked, false);
     const [device = 0, hi = 0, lo = 0] = text.split(":").map(Number);
     this.records.nodes.setLink(node.slot, NodeFlag.lowerLinked, { lo, hi, device });
@@ -152,7 +152,7 @@ export class OverlayJournal {
     this.records.nodes.flag(alias.slot, NodeFlag.current, alias.node.observedAlias === alias);
   }
 
-  // --- what is open ------------------------------------------------------------------------------------------------
+  // --- open files ------------------------------------------------------------------------------------------------
 
   /** `request`: where the request is written down that the kernel learns of it by; it does not know of it before that is answered. */
   opened(file: OpenFile, request: number): void {
@@ -164,7 +164,7 @@ export class OverlayJournal {
     file.slot = this.records.handles.addFile(record, this.#openedBy(request));
   }
 
-  /** What belongs to an open file, and is not ours to understand. */
+  /** Attaches opaque state of the gate to an open file. */
   attach(file: OpenFile, kept: string): void {
     if (file.slot !== 0) this.records.handles.attach(file.slot, kept);
   }
@@ -208,7 +208,7 @@ export class OverlayJournal {
     if (slot !== 0) this.records.handles.remove(slot);
   }
 
-  /** The node's object will be another one than what is open by the kernel: that one is not found by name any more. */
+  /** Stores the files that the kernel has open, since the node's object is about to be another one: no name will lead to them. */
   storeBackings(node: Node): void {
     for (const file of node.io?.handles ?? []) {
       const { backing } = file;

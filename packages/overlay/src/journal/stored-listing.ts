@@ -1,6 +1,6 @@
 /**
- * A merged listing as bytes: it is kept for a process that takes over where a reader has not seen all of it, since what it
- * was told are positions in this very list.
+ * A merged listing as bytes. It is stored for a process that takes over if a reader has not seen all of it, since the reader
+ * was told positions in this very list.
  */
 import { closeFd, readWhole, SEAL, sys, upkeep } from "../layer/system-calls.js";
 import { Listing } from "../merge/listing.js";

@@ -1,4 +1,4 @@
-/** What /proc tells of the thread that waits for an answer. */
+/** The state of the thread that waits for an answer, from /proc. */
 import { AT, type CallContext, O } from "@sluice/vfs";
 import { sys } from "./system-calls.js";
 
@@ -11,7 +11,7 @@ const ENDING = KILLING | bit(1) | bit(2) | bit(3) | bit(15);
 /** FUSE interrupts once, for any signal, and then waits for the answer: whether a later one counts has to be looked at. */
 const LOOK_AGAIN_MS = 200;
 
-/** The beginning of a thread's /proc/TID/status; undefined where it is gone. `tid` is not 0. */
+/** The beginning of a thread's /proc/TID/status; undefined if it is gone. `tid` is not 0. */
 function statusOf(tid: number): string | undefined {
   const fd = sys.openat(AT.FDCWD, `/proc/${tid}/status`, O.RDONLY | O.CLOEXEC, 0);
   if (fd < 0) return undefined;
@@ -20,7 +20,7 @@ function statusOf(tid: number): string | undefined {
   return length <= 0 ? undefined : status.toString("latin1", 0, length);
 }
 
-/** Is the caller in the group, by a supplementary one too? No where that cannot be told. */
+/** Is the caller in the group, counting supplementary groups? No if that is unknown. */
 export function isInGroup({ pid, gid: own }: CallContext, gid: number): boolean {
   if (own === gid) return true;
   const groups = pid === 0 ? undefined : /^Groups:\t([0-9 ]*)\n/m.exec(statusOf(pid) ?? "")?.[1];

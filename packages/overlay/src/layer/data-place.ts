@@ -1,4 +1,4 @@
-/** Where the data of a metadata-only copy lies. */
+/** The place of a metadata-only copy's data. */
 import type { ByteName } from "@sluice/vfs";
 import type { HostLayer, RealDir } from "./host-layer.js";
 

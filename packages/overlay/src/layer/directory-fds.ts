@@ -29,7 +29,7 @@ export class DirectoryFds {
       dir.used = true;
       return dir.fd;
     }
-    // Only a layer's root has no parent, and what others took away from under us (operations/revalidate.ts).
+    // A layer's root has no parent, and neither has a directory that others took away (operations/revalidate.ts).
     return dir.parent === undefined ? -Errno.ESTALE : this.#open(dir);
   }
 

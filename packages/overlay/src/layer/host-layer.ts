@@ -2,7 +2,7 @@
 import type { ByteName } from "@sluice/vfs";
 import { closeFd, openDirectory, sys } from "./system-calls.js";
 
-/** What is known of passthrough on a layer: nothing yet, that it works, or the errno class that rules it out. */
+/** Knowledge of passthrough on a layer: none yet, it works, or the errno class that rules it out. */
 export type Eligibility = { state: "unknown" } | { state: "eligible" } | { state: "ineligible"; errno: number };
 
 const UUID_BYTES = 16;
@@ -12,7 +12,7 @@ const numbers = new Float64Array(12);
 export class HostLayer {
   readonly root: RealDir;
   eligibility: Eligibility = { state: "unknown" };
-  /** Which of the stack's devices it lies on: 0 for the first one met. Goes into inode numbers where there are several. */
+  /** The number of its device among those of the stack: 0 for the first one. Goes into inode numbers if there are several. */
   deviceIndex = 0;
 
   constructor(
@@ -45,7 +45,7 @@ export class HostLayer {
 
   #uuid: Buffer | undefined;
 
-  /** The file system's UUID as the kernel knows it (s_uuid); all zero where it has none. */
+  /** The file system's UUID as the kernel knows it (s_uuid); all zero if it has none. */
   get uuid(): Buffer {
     if (this.#uuid !== undefined) return this.#uuid;
     this.#uuid = Buffer.alloc(UUID_BYTES);
@@ -66,11 +66,11 @@ export class HostLayer {
   }
 }
 
-/** A directory of one layer: where it hangs in its layer's tree, and its cached descriptor. */
+/** A directory of one layer: its place in the layer's tree, and its cached descriptor. */
 export class RealDir {
   /** O_PATH descriptor, or -1. Owned by DirectoryFds (the root's by the layer). */
   fd = -1;
-  /** Where it lies in the descriptor cache while `fd` is open. */
+  /** Its index in the descriptor cache while `fd` is open. */
   slot = 0;
   /** Second chance of the descriptor cache's clock. */
   used = false;

@@ -1,4 +1,4 @@
-/** What a mount has of its layers, from the least to the most: who needs a directory's descriptor alone asks for no more. */
+/** The layers of a mount, as interfaces from the smallest to the largest: code that needs descriptors of directories asks for no more. */
 import type { DirectoryFds } from "./directory-fds.js";
 import type { HostLayer, RealDir } from "./host-layer.js";
 import type { Traps } from "./traps.js";

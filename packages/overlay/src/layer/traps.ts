@@ -1,6 +1,6 @@
 /**
- * The directories that must not be met inside the tree: roots of layers, the work directory and what it holds. Whoever moves one into a
- * layer while it is mounted would make the tree contain itself; a look-up that meets one answers ELOOP, as in the kernel
+ * Directories that must not be met inside the tree: roots of layers, the work directory and its contents. If one is moved into a
+ * layer while it is mounted, the tree would contain itself. So a look-up that meets one answers ELOOP, as in the kernel
  * (fs/overlayfs/namei.c ovl_lookup_trap_inode).
  */
 import { Attr } from "@sluice/vfs";

@@ -1,8 +1,8 @@
 /**
  * The advisory locks of one file: POSIX byte ranges and flock(2), which know nothing of each other. A data structure
- * with the rules of fs/locks.c; who waits, and for whom, is lock-table.ts.
+ * with the rules of fs/locks.c. Waiting is the business of lock-table.ts.
  *
- * A process may have as many ranges as it likes: whatever is asked costs a search, not a walk over all of them.
+ * A process may have as many ranges as it likes, so each request costs a search, not a walk over all of them.
  */
 import { type Range, RangeIndex } from "./range-index.js";
 
@@ -42,13 +42,13 @@ interface HeldWhole extends WholeLock {
   note: number;
 }
 
-/** What one owner holds. */
+/** The locks of one owner. */
 interface Owned {
-  /** When he came, which is how F_GETLK finds the first in the way. */
+  /** Its place in the order of arrival, by which F_GETLK finds the first owner in the way. */
   readonly order: number;
   /** None overlaps another. */
   readonly ranges: RangeIndex<HeldRange>;
-  /** Open files that he took one by. */
+  /** Open files by which it took a lock. */
   readonly handles: Set<number>;
 }
 
@@ -95,8 +95,8 @@ export class FileLocks {
   }
 
   /**
-   * Takes a range that nothing is in the way of: what its owner holds there becomes this lock, neighbours of one kind grow
-   * together. True if a lock for writing became weaker somewhere.
+   * Takes a range that nothing is in the way of. It replaces the owner's locks there, and neighbours of one kind are joined.
+   * True if a lock for writing became weaker somewhere.
    */
   take(wanted: RangeLock): boolean {
     const { owner, handle, pid, write } = wanted;
@@ -105,7 +105,7 @@ export class FileLocks {
     const made: HeldRange[] = [];
     const near = [...owned.ranges.overlapping({ start: start - 1n, end: end + 1n })];
     const gone = near.filter((held, at) => held.write === write || !isEnd(near, at) || overlaps(held, wanted));
-    // The first and the last alone may be longer than what is taken.
+    // Only the first and the last may be longer than the range that is taken.
     for (const held of new Set([near[0], near[near.length - 1]])) {
       if (held?.write === write) {
         if (held.start < start) start = held.start;
@@ -118,7 +118,7 @@ export class FileLocks {
     return !write && gone.some((held) => held.write);
   }
 
-  /** What the owner held there, from its first byte to its last; undefined if nothing. */
+  /** The range that the owner's locks there span; undefined if it had none. */
   drop(range: Pick<RangeLock, "owner" | "start" | "end">): Span | undefined {
     const owned = this.#owned.get(range.owner);
     if (owned === undefined) return undefined;
@@ -132,7 +132,7 @@ export class FileLocks {
     return owned === undefined ? undefined : this.#replace(owner, owned, [...owned.ranges.all()], []);
   }
 
-  /** What is left of an open file that is gone: its flock, and ranges of its own (F_OFD_SETLK). */
+  /** Removes the remaining locks of an open file that is closed: its flock, and ranges of its own (F_OFD_SETLK). */
   dropHandle(handle: number): { whole: boolean; ranges: Span | undefined } {
     const dropped: { whole: boolean; ranges: Span | undefined } = { whole: false, ranges: undefined };
     for (const owner of this.#byHandle.get(handle) ?? []) {
@@ -155,7 +155,7 @@ export class FileLocks {
     const others = this.#whole.size - (this.#whole.has(wanted.owner) ? 1 : 0);
     if (others === 0) return true;
     if (wanted.write) return false;
-    // Whoever holds it for himself alone is the only one.
+    // An exclusive lock is the only one.
     for (const [owner, held] of this.#whole) return owner === wanted.owner || !held.write;
     return true;
   }
@@ -193,7 +193,7 @@ export class FileLocks {
     else owners.add(owner);
   }
 
-  /** The owner has nothing any more of the kind that he took by these. */
+  /** The owner has no locks left that it took by these open files. */
   #leaves(owner: bigint, handles: Iterable<number>): void {
     if (this.#owned.has(owner) || this.#whole.has(owner)) return;
     for (const handle of handles) {
@@ -230,7 +230,7 @@ function overlaps(a: Span, b: Span): boolean {
   return a.start <= b.end && b.start <= a.end;
 }
 
-/** What is left of a held range outside of another one. */
+/** The parts of a held range outside of another one. */
 function cut(held: HeldRange, range: Span): HeldRange[] {
   const left = held.start < range.start ? [{ ...held, end: range.start - 1n }] : [];
   const right = held.end > range.end ? [{ ...held, start: range.end + 1n }] : [];

@@ -1,4 +1,4 @@
-/** GETLK, SETLK and SETLKW of an open file, and what its closing lets go. */
+/** GETLK, SETLK and SETLKW of an open file, and the release of its locks when it is closed. */
 import { type CallContext, Errno, type FileHandle, type KernelPort, LOCK, type LockArgs, type ReleaseArgs, type Status } from "@sluice/vfs";
 import type { HandleTable, OpenFile } from "../handles/handle-table.js";
 import type { Node } from "../node/node.js";

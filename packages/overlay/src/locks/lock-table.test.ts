@@ -1,4 +1,4 @@
-/** The table against the plainest model there is: who holds each byte. */
+/** Compares the table with the plainest model: the holders of each byte. */
 import { Errno } from "@sluice/vfs";
 import { expect, test } from "vitest";
 import { LockTable } from "./lock-table.js";
@@ -70,7 +70,7 @@ const caller = () => {
   return { abort, signal: abort.signal };
 };
 
-test("who waits is served in the order of coming, readers together", async () => {
+test("serves waiters in the order of arrival, readers together", async () => {
   const table = new LockTable<object>();
   const file = {};
   const order: string[] = [];

@@ -1,6 +1,6 @@
 /**
- * All locks of a mount, and who waits for which. Locks belong to the file and not to the nodeId it is known by, since a
- * file can have two: a reader goes on under the old one after a copy-up. Hence the kernel's own tables will not do.
+ * All locks of a mount, and their waiters. Locks belong to the file, not to its nodeId, since a file can have two: a reader
+ * continues under the old one after a copy-up. Hence the kernel's own tables will not do.
  *
  * POSIX waits are looked at for deadlocks, over all files, as in fs/locks.c posix_locks_deadlock. The kernel does not say
  * whether a range is the process' or the open file's (F_OFD_SETLK): unlike there, waits of open files are looked at too.
@@ -9,12 +9,12 @@ import { type CallContext, Errno, inTurns } from "@sluice/vfs";
 import { around, FileLocks, type LockNotes, type RangeLock, type Span, type WholeLock } from "./file-locks.js";
 import { type Range, RangeIndex } from "./range-index.js";
 
-/** Whoever waits, until he is interrupted. */
+/** A caller that waits until it is interrupted. */
 type Caller = Pick<CallContext, "signal">;
 
 type Wanted = { readonly kind: "range"; readonly lock: RangeLock } | { readonly kind: "whole"; readonly lock: WholeLock };
 
-/** A waiter's range is what he waits for; of the whole file, all of it. */
+/** The range that a waiter wants; for a lock of the whole file, all of it. */
 interface Waiter extends Range {
   readonly wanted: Wanted;
   readonly locks: FileLocks;
@@ -28,7 +28,7 @@ interface Locked {
   /** In the order in which they came. */
   readonly wholes: Set<Waiter>;
   waiters: number;
-  /** What changed, and waiters were not looked at yet. */
+  /** Changed ranges whose waiters were not looked at yet. */
   news: News | undefined;
   waking: boolean;
 }
@@ -51,11 +51,11 @@ const LOOKED_AT_ONCE = 16;
 export class LockTable<File extends object> {
   readonly #files = new Map<File, Locked>();
   readonly #notesOf: ((file: File) => LockNotes) | undefined;
-  /** Waits for ranges by who waits: a process has several where its threads wait. */
+  /** Waits for ranges, by owner. A process has several if several of its threads wait. */
   readonly #waits = new Map<bigint, Set<Waiter>>();
   #waiters = 0;
 
-  /** `notesOf`: where it is written down who holds what. */
+  /** `notesOf` gives the place where a file's locks are written down. */
   constructor(notesOf?: (file: File) => LockNotes) {
     this.#notesOf = notesOf;
   }
@@ -83,7 +83,7 @@ export class LockTable<File extends object> {
     return this.#files.get(file)?.locks.firstInTheWay(wanted);
   }
 
-  /** Takes a range: 0, EAGAIN, or for a `caller` who waits a promise: 0 once it is free, EINTR where he is interrupted, EDEADLK where it never would be. */
+  /** Takes a range: 0 or EAGAIN. For a `caller` that waits, a promise: 0 once it is free, EINTR, or EDEADLK if that would be never. */
   lockRange(file: File, lock: RangeLock, caller: Caller | undefined): number | Promise<number> {
     return this.#lock(file, { kind: "range", lock }, caller);
   }
@@ -94,8 +94,8 @@ export class LockTable<File extends object> {
   }
 
   /**
-   * flock(2). A lock of the other kind is given up first, so that one who wants more than he has may end up with
-   * nothing: fs/locks.c flock_lock_inode has it so.
+   * flock(2). A lock of the other kind is given up first, so a caller that wants more than it has may end up with
+   * nothing, as in fs/locks.c flock_lock_inode.
    */
   lockWhole(file: File, lock: WholeLock, caller: Caller | undefined): number | Promise<number> {
     const held = this.#files.get(file)?.locks.whole(lock.owner);
@@ -201,7 +201,7 @@ export class LockTable<File extends object> {
     this.#wake(file, locked);
   }
 
-  /** Whoever is free now gets what he waits for, in the order of coming; in turns, since they may be many. */
+  /** Grants waiters their locks in the order of arrival, in turns of the event loop, since there may be many. */
   #wake(file: File, locked: Locked): void {
     if (locked.waking) return;
     const finish = (): void => {
@@ -241,7 +241,7 @@ export class LockTable<File extends object> {
     if (locked.locks.empty && locked.waiters === 0 && this.#files.get(file) === locked) this.#files.delete(file);
   }
 
-  /** Does somebody in the way wait, himself or through others, for the one who asks? */
+  /** Does an owner in the way wait, directly or through others, for the caller? */
   #wouldDeadlock(locks: FileLocks, wanted: Wanted, self?: Waiter): boolean {
     if (wanted.kind === "whole" || this.#waits.size === 0) return false;
     const seen = new Set<bigint>();
@@ -261,7 +261,7 @@ export class LockTable<File extends object> {
     return false;
   }
 
-  /** What is in the way of an owner's waits. */
+  /** The owners in the way of an owner's waits. */
   *#waitedForBy(owner: bigint, except: Waiter | undefined): IterableIterator<IterableIterator<RangeLock>> {
     let waits = 0;
     for (const waiter of this.#waits.get(owner) ?? []) {

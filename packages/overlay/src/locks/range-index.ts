@@ -1,5 +1,5 @@
 /**
- * Byte ranges of one file by where they start, whoever has them: finds those that overlap another without looking at all.
+ * Byte ranges of one file by their first byte, whoever has them. Finds those that overlap another without a look at all.
  * Chunks of bounded size hold them in order; each knows how far its ranges reach, and whose they are if one owner has all.
  */
 
@@ -95,7 +95,7 @@ export class RangeIndex<R extends Range> {
     }
   }
 
-  /** Ranges that share a byte with this one, by where they start; not those of the owner `but`. */
+  /** Ranges that share a byte with this one, by their first byte, without those of the owner `but`. */
   *overlapping({ start, end }: Pick<Range, "start" | "end">, but?: bigint): IterableIterator<R> {
     const chunks = this.#chunks;
     for (let at = firstOf(chunks, (chunk) => chunk.reach >= start); at < chunks.length; at++) {
@@ -138,7 +138,7 @@ function isBefore(a: Range, b: Range): boolean {
   return a.start < b.start || (a.start === b.start && a.order < b.order);
 }
 
-/** Where a range is in a sorted list, or belongs. */
+/** The index of a range in a sorted list, or the index at which it belongs. */
 function placeOf(ranges: readonly Range[], range: Range): number {
   return firstOf(ranges, (other) => !isBefore(other, range));
 }

@@ -16,7 +16,7 @@ const list = Buffer.alloc(65_536);
 const value = Buffer.alloc(8192);
 const YES = Buffer.from("y");
 
-/** Reads all marks with one listxattr where there are none, as on most directories. A negative errno or 0. */
+/** Reads all marks, by one listxattr if there are none, as on most directories. A negative errno or 0. */
 export function readDirectoryMarks(names: MarkNames, dirFd: number, name: ByteName, out: DirectoryMarks): number {
   out.opaque = out.xattrWhiteouts = out.impure = false;
   out.redirect = undefined;
@@ -47,7 +47,7 @@ export function writeOpaque(names: MarkNames, dirFd: number, name: ByteName): nu
   return upkeep.setxattrat(dirFd, name, names.opaque, YES, 0);
 }
 
-/** The same where something below would show without it: EIO on a file system that holds no marks (ovl_set_opaque_xerr). */
+/** The same if lower entries would show without the mark: EIO on a file system that holds no marks (ovl_set_opaque_xerr). */
 export function hideBelow(names: MarkNames, dirFd: number, name: ByteName): number {
   const status = writeOpaque(names, dirFd, name);
   return status === -Errno.EOPNOTSUPP ? -Errno.EIO : status;

@@ -3,7 +3,7 @@
 export interface MarkNames {
   /** "trusted.overlay." or "user.overlay." */
   readonly prefix: string;
-  /** Where the mount looks for marks: `prefix`, and with `foreign` the namespaces that other overlays write. */
+  /** The namespaces in which the mount looks for marks: `prefix`, and with `foreign` those that other overlays write. */
   readonly namespaces: readonly string[];
   /** Marks of fuse-overlayfs and OCI layers count, too: see foreign-marks.ts. */
   readonly foreign: boolean;

@@ -36,7 +36,7 @@ export interface Origin {
 }
 
 /**
- * The lower object's inode number, or undefined where the mark is absent or leads nowhere, or to a file with other names:
+ * The lower object's inode number, or undefined if the mark is absent or leads nowhere, or to a file with other names:
  * those may have been copied to different files, which must not share a number.
  */
 export function readOrigin(core: MarkedLayers, node: UpperObject): Origin | undefined {
@@ -46,13 +46,13 @@ export function readOrigin(core: MarkedLayers, node: UpperObject): Origin | unde
   return origin === undefined || origin.nlink > 1 ? undefined : origin;
 }
 
-/** The mark's bytes, valid until the next call; undefined where there is none. */
+/** The mark's bytes, valid until the next call; undefined if there is none. */
 export function readOriginMark(core: MarkedLayers, dirFd: number, name: ByteName): Buffer | undefined {
   const length = readXattr(dirFd, name, core.marks.origin, mark);
   return length <= HEADER || mark[1] !== MAGIC ? undefined : mark.subarray(0, length);
 }
 
-/** Finds the lower object of a mark. `kind` are S_IFMT bits: what is of another kind took the number over. */
+/** Finds the lower object of a mark. `kind` are S_IFMT bits: an object of another kind has taken the inode number over. */
 export function followOrigin(core: MarkedLayers, bytes: Buffer, kind: number): Origin | undefined {
   for (const layer of core.layers) {
     if (layer.writable || !mayLieIn(layer, bytes)) continue;
@@ -91,7 +91,7 @@ function mayLieIn(layer: HostLayer, bytes: Buffer): boolean {
   return uuid.equals(layer.uuid) || uuid.equals(NO_UUID);
 }
 
-/** Encodes the object at (`dirFd`, `name`), or of the descriptor where `name` is "". undefined where the file system has no handles. */
+/** Encodes the object at (`dirFd`, `name`), or of the descriptor where `name` is "". undefined if the file system has no handles. */
 export function encodeOrigin(layer: HostLayer, dirFd: number, name: ByteName): Buffer | undefined {
   const both = sys.nameToHandleAt(dirFd, name, name === "" ? 0x1000 : 0, handle);
   if (both < 0) return undefined;

@@ -1,6 +1,6 @@
 /**
- * The redirect mark: under which other name an object's lower layers have it. Read by overlayfs' rules (fs/overlayfs/util.c
- * ovl_get_redirect_xattr): what is malformed is EINVAL; what would lead upwards is found out on the way, and is EACCES.
+ * The redirect mark: the other name that an object has in the layers below. The rules are overlayfs' (fs/overlayfs/util.c
+ * ovl_get_redirect_xattr): a malformed mark is EINVAL; a mark that leads upwards is EACCES, which the search finds out.
  */
 import { type ByteName, Errno } from "@sluice/vfs";
 import { readXattr, upkeep } from "../layer/system-calls.js";
@@ -21,7 +21,7 @@ export function readRedirect(names: MarkNames, dirFd: number, name: ByteName): R
   return length < 0 ? length : parseRedirect(value.toString("latin1", 0, length));
 }
 
-/** A negative errno where it is malformed. What follows a zero byte is not looked at. */
+/** A negative errno if it is malformed. Bytes after a zero byte are ignored. */
 export function parseRedirect(mark: string): Redirect | number {
   const text = mark.split("\0", 1)[0] as string;
   const absolute = text.startsWith("/");

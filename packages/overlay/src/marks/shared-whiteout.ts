@@ -8,7 +8,7 @@ import type { RealDir } from "../layer/host-layer.js";
 import type { DirectoryAccess, ScratchDirectory } from "../layer/layer-stack.js";
 import { makeWhiteout } from "./whiteout.js";
 
-/** Its name in the scratch directory; "none" while it is still to be made, "impossible" where it cannot be linked. */
+/** Its name in the scratch directory; "none" while it is still to be made, "impossible" if it cannot be linked. */
 export type SharedWhiteout = { state: "none" } | { state: "made"; name: ByteName } | { state: "impossible" };
 
 /** The scratch directory, and the whiteout in it that others are links of. */

@@ -1,6 +1,6 @@
 /**
- * An open directory that lies in one layer, read as the host reads it: nothing is held but a batch, whatever its size, and
- * the cookies are the host's, which stay good while names come and go. What is merged needs a Listing instead.
+ * An open directory that lies in one layer, read as the host reads it. It holds one batch, whatever the directory's size. The
+ * cookies are the host's, which stay valid while names come and go. A merged directory needs a Listing instead.
  */
 import { type ByteName, type FileOffset, SEEK } from "@sluice/vfs";
 import type { ListedLayers } from "./merged-layers.js";
@@ -41,9 +41,9 @@ export class DirectoryStream {
   }
 
   /**
-   * One batch from a cookie on, of at most `sizeBytes` of host records. 0 at the end of the directory, a positive number
-   * where there may be more, or a negative errno. The descriptor is given back at the end: many keep a directory open that
-   * they have read.
+   * Reads one batch from a cookie on, of at most `sizeBytes` of host records. Gives 0 at the end of the directory, a positive
+   * number if there may be more, or a negative errno. The descriptor is closed at the end, since many programs leave a directory
+   * open that they have read.
    */
   read(from: FileOffset, sizeBytes: number, take: TakeEntry): number {
     const positioned = this.#seek(from);

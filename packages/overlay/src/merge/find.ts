@@ -1,8 +1,8 @@
 /**
- * Merged lookup: what a name means in a directory that several layers make up. Reads the layers, changes nothing.
+ * Merged lookup: finds the object of a name in a directory that several layers make up. Reads the layers, changes nothing.
  *
  * The order rules are overlayfs' (fs/overlayfs/namei.c): the first layer that has the name decides; a whiteout ends the
- * search; directories of the same name merge downwards until one is opaque or something that is no directory lies below;
+ * search; directories of the same name merge downwards until one is opaque or another kind of object lies below;
  * a redirect moves the search in the layers below to another path; a metadata-only copy goes on until its data is found.
  */
 import { Attr, type ByteName, Errno, S } from "@sluice/vfs";
@@ -21,11 +21,11 @@ import { Search } from "./search.js";
 
 const marks: DirectoryMarks = { opaque: false, xattrWhiteouts: false, impure: false, redirect: undefined };
 const below = new Attr();
-/** What is being added: nobody waits in here, and one object serves all. */
+/** The hit that is being added. A search never waits, so one object serves all. */
 let spareHit: Hit | undefined;
 let spareSearch: Search | undefined;
 
-/** Searches `name` in `parent`. 0 with found.kind 0 where there is nothing; a positive errno where a layer fails. */
+/** Searches `name` in `parent`. 0, with found.kind 0 if there is nothing; a positive errno if a layer fails. */
 export function find(core: MergedLayers, parent: Node, name: ByteName, found: Found): number {
   found.reset();
   if (core.marks.foreign && isForeignMark(name)) return 0;
@@ -144,7 +144,7 @@ function isLast(core: MergedLayers, dir: RealDir): boolean {
   return !dir.layer.writable && dir.layer.index === core.layers.length - 1;
 }
 
-/** No layer of the tree has the data. Where there are data-only layers, an absolute redirect leads into them. */
+/** No layer of the tree has the data. If there are data-only layers, an absolute redirect leads into them. */
 function findDataOnly(search: Search): number {
   const { core, found } = search;
   if (search.absolute && core.dataLayers.length > 0) {
@@ -200,9 +200,9 @@ function followPath(search: Search, first: number): number {
 }
 
 /**
- * One component of a redirect's path; undefined where this layer has no such directory, a positive errno where it cannot be
- * followed. What hides the path in the layers below, something else of that name or an opaque directory, ends the search
- * with this layer; a redirect of its own leads elsewhere in those (ovl_lookup_single).
+ * Follows one component of a redirect's path. Undefined if this layer has no such directory, a positive errno if it cannot be
+ * followed. Another kind of object of that name, or an opaque directory, hides the path in the layers below and ends the search
+ * with this layer. A redirect of the directory leads elsewhere in those layers (ovl_lookup_single).
  */
 function descend(search: Search, at: { dir: RealDir; name: ByteName; remaining: number }): RealDir | undefined | number {
   const { core } = search;

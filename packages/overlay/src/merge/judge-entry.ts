@@ -1,4 +1,4 @@
-/** What a directory record of a layer stands for: a name, a whiteout, or nothing any more. */
+/** Tells whether a directory record of a layer is a name, a whiteout, or gone. */
 import { type ByteName, DT, S } from "@sluice/vfs";
 import type { ListedLayers } from "./merged-layers.js";
 import { statName } from "../layer/system-calls.js";
@@ -9,7 +9,7 @@ import { isWhiteout, isXattrWhiteout } from "../marks/whiteout.js";
 export const GONE = -1;
 export const WHITEOUT = -2;
 
-/** The entry's DT type, WHITEOUT or GONE. Costs a system call only where the record leaves it open. */
+/** The entry's DT type, WHITEOUT or GONE. Costs a system call only if the record leaves it open. */
 export function judgeEntry(core: ListedLayers, at: { dir: RealDir; fd: number }, entry: { name: ByteName; type: number }): number {
   const { type, name } = entry;
   if (core.marks.foreign && isForeignMark(name)) return WHITEOUT;

@@ -26,16 +26,16 @@ export class Listing {
   number = 0;
 }
 
-/** Reads all layers of the directory; a promise for a large one. A positive errno where a layer fails. */
+/** Reads all layers of the directory; a promise for a large one. A positive errno if a layer fails. */
 export function readListing(core: ListedLayers, node: Node, caller?: CallContext): Listing | number | Promise<Listing | number> {
   const steps = fillListing(core, node, new Listing());
   return inTurns(caller === undefined ? steps : unlessKilled(caller, steps));
 }
 
-/** Directories of more names are not counted: who asks for attributes waits, and so does everybody else. */
+/** Directories of more names are not counted: the caller of stat(2) waits for the count, and so does everybody else. */
 const MAX_COUNTED_NAMES = 2048;
 
-/** How many directories it holds; undefined where that is not known. */
+/** Counts the directories in it; undefined if it has too many names, or cannot be read. */
 export function countDirectories(core: ListedLayers, node: Node): number | undefined {
   const listing = new Listing();
   const steps = fillListing(core, node, listing);

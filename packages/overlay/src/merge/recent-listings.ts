@@ -1,7 +1,7 @@
 /**
- * The newest lists of merged directories, by a number that their cookies carry. The kernel keeps a listing and reads it to
- * whoever opens the directory next; where it drops it in the middle, because of a change, it goes on with us, and by a cookie
- * of the list it had: without that list, rows would come twice or not at all.
+ * The newest lists of merged directories, by a number that their cookies carry. The kernel caches a listing for the next reader
+ * of the directory. If a change makes it drop the listing half-way, it reads on from here by a cookie of that list. Without
+ * the list, rows would come twice or not at all.
  */
 import type { Listing } from "./listing.js";
 import type { Node } from "../node/node.js";
@@ -20,7 +20,7 @@ interface Recent {
   readonly listing: Listing;
 }
 
-/** Who remembers the last number for a process that takes over: cookies of the lists that this one had are with the kernel. */
+/** Remembers the last number for a process that takes over, since the kernel has cookies of this process' lists. */
 export interface ListingNumbers {
   lastListing: number;
 }

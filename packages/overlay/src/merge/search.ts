@@ -12,7 +12,7 @@ export class Search {
   redirected = false;
   /** The newest redirect, of what was looked at last, is an absolute one. */
   absolute = false;
-  /** What was found is a metadata-only copy, and its data was not found yet. */
+  /** The object is a metadata-only copy whose data was not found yet. */
   wantsData = false;
   stop = false;
 

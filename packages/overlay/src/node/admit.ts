@@ -17,7 +17,7 @@ import type { OriginClaims } from "./origin-claims.js";
 /** Bits of the high word that carry the device's index where layers lie on several devices. */
 const DEVICE_SHIFT = 24;
 
-/** What a new node depends on: the nodes that are known, and the layers that it is found in. */
+/** The tables that a new node is entered in, and the layers that it is found in. */
 export interface Admission extends LinkIndex, Pick<LayerStack, "upper" | "severalDevices"> {
   readonly config: Pick<OverlayConfig, "sharedLower">;
   readonly nodes: NodeTable;
@@ -26,7 +26,7 @@ export interface Admission extends LinkIndex, Pick<LayerStack, "upper" | "severa
   readonly journal: Pick<NodeJournal, "nameless"> | undefined;
 }
 
-/** The node for what was found under `name`; made where it is not known yet. */
+/** The node of the object that was found under `name`: the known one, or a new one. */
 export function admit(core: Admission, at: { parent: Node; name: ByteName }, found: Found): Node {
   const { attr } = found;
   const shared = found.kind !== S.IFDIR && attr.nlink > 1;
@@ -93,7 +93,7 @@ function admitIndexed(core: Admission, at: { parent: Node; name: ByteName }, wha
   return node;
 }
 
-/** What was found under a name, and what the index knows of it. */
+/** The object that was found under a name, and its entry in the index. */
 interface InIndex {
   found: Found;
   indexed: Indexed;
@@ -119,7 +119,7 @@ function dataOf(core: Admission, { found, indexed, name }: InIndex): DataPlace |
   return data ?? new DataPlace(dir, name);
 }
 
-/** Where its object lies, and its inode number. */
+/** Sets the place of the node's object, and its inode number. */
 export function place(core: Admission, node: Node, name: ByteName, found: Found): void {
   const words = found.attr.words;
   let origin: Ino | undefined;

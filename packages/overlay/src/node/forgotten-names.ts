@@ -157,7 +157,7 @@ export class ForgottenNames {
     this.#free = slot;
   }
 
-  /** The slot of a place, as `at`; where it has none, and its bucket is full, the oldest in that goes. */
+  /** The slot of a place, as `at`. If it has none and its bucket is full, the oldest name in the bucket goes. */
   #makeRoom(bucket: number, parentId: NodeId, name: ByteName): number {
     let length = 0;
     let last = NONE;
@@ -190,7 +190,7 @@ function bucketOfId(id: NodeId): number {
   return id & (MAX_SLOTS - 1);
 }
 
-/** What an array of doubles gives would be an object to whoever keeps it; most ids are small integers, which are not. */
+/** A number from an array of doubles becomes a heap object if it is stored. Most ids are small integers, which need none. */
 function numberIn(array: Float64Array, at: number): number {
   const exact = array[at] as number;
   const small = exact | 0;

@@ -50,7 +50,7 @@ test("another object at the place is not taken for the one that was there, nor i
   expect(same.unseenNames).toBeUndefined();
 });
 
-test("the oldest go where there are too many, and one that came back in between is not old", () => {
+test("drops the oldest records if there are too many, but not a node that was looked up since", () => {
   const forgotten = new ForgottenNodes();
   for (let id = 2; id < MAX_SLOTS; id++) forgotten.remember(fileAt(id, `n${id}`));
   const back = fileAt(2, "n2");
@@ -65,7 +65,7 @@ test("the oldest go where there are too many, and one that came back in between 
   expect(forgotten.get(2)?.names).toEqual([{ parentId: 1, name: "n2" }]);
 });
 
-test("what an earlier mount left is older than what comes, in the order in which it was", () => {
+test("keeps the order of an earlier mount's records, which are older than new ones", () => {
   const forgotten = new ForgottenNodes();
   const records: ForgottenNode[] = [7, 3, 5].map((id) => ({
     id,
@@ -80,7 +80,7 @@ test("what an earlier mount left is older than what comes, in the order in which
   expect([...forgotten.all()].map(({ id }) => id)).toEqual([9, 7, 3, 5]);
 });
 
-/** What the table should be, as simply as it can be said: records by id, the oldest first. */
+/** A plain model of the table: records by id, the oldest first. */
 class Model {
   readonly records = new Map<number, ForgottenNode>();
 

@@ -1,8 +1,8 @@
 /**
  * Nodes that the kernel forgot, by the ids it knew them by. A file handle (name_to_handle_at(2), NFS) is a nodeId: to open it
- * after the kernel dropped its caches, the node has to be found again, and to get the same id. What is renamed or removed is
- * known at that time, so a record here is never stale, but for what happens below the mount. The oldest go when there are
- * too many: their handles are stale.
+ * after the kernel dropped its caches, the node has to be found again, and to get the same id. Renames and removals update the
+ * records, so a record is stale only after a change of the layers below the mount. The oldest records go when there are too
+ * many: their handles are stale.
  */
 import type { ByteName, NodeId } from "@sluice/vfs";
 import { type ForgottenName, ForgottenNames, type ForgottenObject } from "./forgotten-names.js";
@@ -36,8 +36,8 @@ export class ForgottenNodes {
   }
 
   /**
-   * The id that the same object was known by at this place, 0 where it was not. It is not remembered any more; where it had
-   * further names, the node has all of them as unseen ones.
+   * Takes out the id that the same object was known by at this place; 0 if there is none. If it had further names, the node
+   * gets all of them as unseen ones.
    */
   take(node: Node, parent: Node, name: ByteName): NodeId {
     const names = this.#names;
@@ -51,7 +51,7 @@ export class ForgottenNodes {
     return same ? id : 0;
   }
 
-  /** What an earlier mount remembered, the newest first. Of a table in which nothing is yet. */
+  /** Fills an empty table with the records of an earlier mount, the newest first. */
   restore(records: readonly ForgottenNode[]): void {
     for (const record of records.toReversed()) this.#add(record);
   }
@@ -87,7 +87,7 @@ function recordAt(names: ForgottenNames, slot: number): ForgottenNode {
   return { ...names.object(slot), names: known.reverse() };
 }
 
-/** Undefined where it has no name. */
+/** Undefined if it has no name. */
 export function recordOf(node: Node): ForgottenNode | undefined {
   const { id, kind, inoLo, inoHi } = node;
   const names = namesOf(node);

@@ -1,4 +1,4 @@
-/** What a search of a name found in the layers: a node is made of it. */
+/** The result of a search in the layers. A node is made of it. */
 import { Attr, type ByteName } from "@sluice/vfs";
 import type { DataPlace } from "../layer/data-place.js";
 import type { RealDir } from "../layer/host-layer.js";
@@ -9,11 +9,11 @@ export class Found {
   kind = 0;
   /** Attributes of the topmost object. */
   attr: Attr = new Attr();
-  /** Not a directory: where it lies. */
+  /** Not a directory: the directory that it lies in. */
   dir: RealDir | undefined = undefined;
-  /** A metadata-only copy: where its data lies. */
+  /** A metadata-only copy: the place of its data. */
   data: DataPlace | undefined = undefined;
-  /** A directory: what it is merged from, top first. */
+  /** A directory: the real directories that it is merged from, top first. */
   dirs: RealDir[] = [];
   /** Of the topmost lower directory, where `dirs` has one: the origin of the inode number. */
   lowerIno: { lo: number; hi: number; device: number; path: readonly ByteName[] } | undefined = undefined;

@@ -1,7 +1,7 @@
 /**
  * A map from numbers that are given away in sequence (nodeIds, handles), in pages of neighbours: a third of what a Map takes for
- * each, and it never stops to move a million entries into a larger table. A page goes with the last of its entries, but for the
- * newest: where one file is open at a time, a table that becomes empty and is filled again would be made anew each time.
+ * each, and it never stops to move a million entries into a larger table. A page goes with the last of its entries, except
+ * the newest: if one file is open at a time, each open would fill an empty table again and allocate a page.
  */
 
 /** Small, since one that stays keeps its page. */
@@ -65,7 +65,7 @@ export class IdPages<Value extends object> {
     return page;
   }
 
-  /** The page that was the newest, where nothing is in it any more. */
+  /** The newest page, if nothing is in it any more. */
   #emptied(): Page<Value> | undefined {
     const page = this.#pages.get(this.#newest);
     if (page?.used !== 0) return undefined;

@@ -1,4 +1,4 @@
-/** What is kept of paths is what they are, whatever is renamed. */
+/** Cached paths are the present ones, whatever is renamed. */
 import { S } from "@sluice/vfs";
 import { expect, it } from "vitest";
 import { KnownPaths } from "./known-paths.js";

@@ -1,18 +1,18 @@
 /**
- * Every path that a file may be opened by, as far as the mount knows: what policy judges. Most files that are opened are opened
- * again: the path of one with a single name is kept, in a table of a fixed size, as long as nothing on it changes.
+ * Every path that a file may be opened by, as far as the mount knows. Policy judges these. Most files that are opened are opened
+ * again, so the path of a file with one name is cached in a table of a fixed size, until something on it changes.
  */
 import type { Attr, ByteName } from "@sluice/vfs";
 import { lowerLinkKey } from "./admit.js";
 import type { NodeTable } from "./node-table.js";
 import { type Node, pathAt, pathsOf } from "./node.js";
 
-/** As many as a mount keeps registrations: what is opened again and again is known by both. */
+/** As many as a mount caches backing files: files that are opened again and again are in both caches. */
 const PLACES = 4_096;
 const NONE: readonly string[] = [];
 
 interface CachedPath {
-  /** Undefined where it is gone: whoever kept it would keep it in memory. */
+  /** Undefined once the node is gone: a reference would keep it in memory. */
   node: Node | undefined;
   parent: Node | undefined;
   name: ByteName;

@@ -21,7 +21,7 @@ export interface LinkIndex extends MarkedLayers {
   readonly linkIndex: RealDir | undefined;
 }
 
-/** What the index knows of a file that was found. */
+/** The index's entry of a file that was found. */
 export interface Indexed {
   /** The entry's name in the index. */
   name: string;
@@ -33,7 +33,7 @@ export interface Indexed {
 const entry = new Attr();
 const value = Buffer.alloc(16);
 
-/** `found` has several links. undefined where the index has no entry for it, or one that is another file's by now. */
+/** `found` has several links. Undefined if the index has no entry for it, or an entry that is another file's by now. */
 export function lookUpIndex(core: LinkIndex, found: Found, name: ByteName): Indexed | undefined {
   const dir = core.linkIndex;
   if (dir === undefined || found.dir === undefined) return undefined;
@@ -92,7 +92,7 @@ export function readNlinkDelta(core: LinkIndex, dir: RealDir, indexed: Indexed):
   return shown > 0 ? shown - nlink : -1;
 }
 
-/** The same for one that is about to be used: what was told by the lower file's count, by who ended between two steps, is by the upper one's again. */
+/** The same for an entry that comes into use. If a process ended while the mark counted from the lower file, this mends it. */
 export function repairNlink(core: LinkIndex, dir: RealDir, indexed: Indexed): number {
   const delta = readNlinkDelta(core, dir, indexed);
   if (nlinkMark(core, dir, indexed)?.[1] === "L") writeNlink(core, { fd: dir.fd, name: indexed.name }, { to: "U", delta });

@@ -1,7 +1,7 @@
 /**
  * Every node the kernel knows, by nodeId, with its lookup counts. The one place that holds this state, so that it can be
- * journaled. A node can have a alias id as well: while a reader passes through to the lower file under the old one, the
- * copied-up file is served under a new one (see inode-io.ts).
+ * journaled. A node can have aliases: while a reader passes through to the lower file under the old id, the copied-up file is
+ * served under a new one (see inode-io.ts).
  */
 import { type ByteName, type NodeId, ROOT_ID } from "@sluice/vfs";
 import { type ForgottenNode, ForgottenNodes, recordOf } from "./forgotten-nodes.js";
@@ -35,7 +35,7 @@ export interface RestorableNodes {
   forget(id: NodeId, count: number): void;
 }
 
-/** Of new nodes, and of what is kept of those that are forgotten: up to 100 KB with what comes with them. */
+/** So many new or forgotten nodes, with all that comes with them, take up to 100 KB. */
 const GROWTH = 64;
 
 export class NodeTable {
@@ -52,9 +52,9 @@ export class NodeTable {
   readonly #release: (node: Node) => void;
   readonly #grew: () => void;
   #unlooked = 0;
-  /** Where it is written down, for a process to come. */
+  /** The journal for a process that takes over; undefined if there is none. */
   readonly #journal: NodeJournal | undefined;
-  /** What a process before this one knew and nobody has asked for since. */
+  /** Nodes of an earlier process that nobody has asked for since. */
   restorable: RestorableNodes | undefined = undefined;
   /** Counts what may change the path of a directory's children. */
   directoryMoves = 0;
@@ -131,7 +131,7 @@ export class NodeTable {
     this.#byId.set(id, node);
   }
 
-  /** The node behind an id, current or alias. */
+  /** The node of an id, its own or an alias. */
   get(id: NodeId): Node | undefined {
     const found = this.#find(id);
     return found instanceof NodeAlias ? found.node : found;
@@ -143,7 +143,7 @@ export class NodeTable {
     return this.restorable.restoreId(id) ? this.#byId.get(id) : undefined;
   }
 
-  /** A node by its name in a directory, where it is known. */
+  /** The known node of a name in a directory. */
   child(parent: Node, name: ByteName): Node | undefined {
     const known = parent.children?.get(name);
     return known !== undefined || parent.pendingChildren === 0 ? known : this.restorable?.restoreChild(parent, name);
@@ -195,7 +195,7 @@ export class NodeTable {
     if (node.observedAlias === alias) node.observedAlias = undefined;
   }
 
-  /** One more id, with I/O of its own. */
+  /** Gives the node an alias, with an I/O state of its own. */
   addAlias(node: Node): NodeAlias {
     const added = new NodeAlias(this.#newId(), node, new InodeIo(), 0);
     this.#addAlias(added);
@@ -364,7 +364,7 @@ export class NodeTable {
   }
 }
 
-/** What became of this name is known now. */
+/** This name is not an unseen one any more. */
 function seen(node: Node, parent: Node, name: ByteName): void {
   const left = node.unseenNames?.filter((other) => other.parentId !== parent.id || other.name !== name);
   node.unseenNames = left?.length === 0 ? undefined : left;

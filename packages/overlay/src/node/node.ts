@@ -24,9 +24,9 @@ export interface IndexEntry {
   bareNames: boolean;
 }
 
-/** A nodeId that the kernel uses for a node besides its own: one it had before, or one for opens apart from the others. */
+/** A nodeId that the kernel uses for a node besides its own: one that it had before, or one for observed opens. */
 export class NodeAlias {
-  /** Where it is written down, or 0. */
+  /** Its slot in the journal, or 0. */
   slot = 0;
 
   constructor(
@@ -44,9 +44,9 @@ export class NodeAlias {
 class ColdFields {
   /** Counts changes of names and place, so that a decision's wait can be checked for what happened meanwhile. */
   version = 0;
-  /** Granted for writing once, or mediated for it beside a grant: the kernel may hold mappings that change it without telling; attributes are not cached. */
+  /** It was once granted for writing, or mediated beside a grant: mappings may change it untold, so its attributes are not cached. */
   writtenPastUs = false;
-  /** Children that are known, by name. A directory with known children is not let go. */
+  /** The known children, by name. A directory with known children is not freed. */
   children: Map<ByteName, Node> | undefined = undefined;
   /** A directory: the directories it is merged from, top first. */
   dirs: RealDir[] | undefined = undefined;
@@ -54,7 +54,7 @@ class ColdFields {
   others: Dentry[] | undefined = undefined;
   /** Names it had when the kernel forgot it, not looked at since: see forgotten-nodes.ts. */
   unseenNames: readonly ForgottenName[] | undefined = undefined;
-  /** A metadata-only copy: where its data lies. */
+  /** A metadata-only copy: the place of its data. */
   data: DataPlace | undefined = undefined;
   /** O_PATH descriptor of an object without a name, or -1. */
   fd = -1;
@@ -62,15 +62,15 @@ class ColdFields {
   lastPath: string | undefined = undefined;
   /** A directory that hides everything below it: made over a whiteout, or marked so. */
   opaque = false;
-  /** Further ids that the kernel uses: see NodeTable.renumber and addAlias. */
+  /** Further nodeIds that the kernel uses: see NodeTable.renumber and addAlias. */
   aliases: readonly NodeAlias[] | undefined = undefined;
-  /** The one of them that the next open whose bytes must pass us goes to: see open/plan-open.ts. */
+  /** The alias that the next observed open goes to: see open/plan-open.ts. */
   observedAlias: NodeAlias | undefined = undefined;
-  /** Who needs it across a wait, though the kernel may not know it: see NodeTable.hold. */
+  /** The number of operations that need it across a wait, though the kernel may not know it: see NodeTable.hold. */
   holds = 0;
-  /** Names in it of nodes that an earlier process knew and this one has not looked at yet: see restore/lazy-restore.ts. */
+  /** The number of names in it that are of pending nodes: see restore/lazy-restore.ts. */
   pendingChildren = 0;
-  /** Key in the table of hard links of the upper layer, where it is in it. */
+  /** Its key in the table of hard links of the upper layer; undefined if it is not in the table. */
   linkKey: number | undefined = undefined;
   /** Key in the table of hard links of lower layers: its object there has several names. */
   lowerLinkKey: string | undefined = undefined;
@@ -94,7 +94,7 @@ export class Node {
   realName: ByteName = "";
   /** Its I/O state in the kernel while something is or was open; see inode-io.ts. */
   io: InodeIo | undefined = undefined;
-  /** Where it is written down, or 0: see journal/overlay-journal.ts. */
+  /** Its slot in the journal, or 0: see journal/overlay-journal.ts. */
   slot = 0;
 
   /** Its kind, and whether it was shown: one field, since each costs every node eight bytes. */

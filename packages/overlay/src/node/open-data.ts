@@ -8,7 +8,7 @@ import { closeFd, openName, statFd, statName, sys } from "../layer/system-calls.
 const PATH_RESOLVE = RESOLVE.BENEATH | RESOLVE.NO_MAGICLINKS | RESOLVE.NO_SYMLINKS | RESOLVE.NO_XDEV;
 const attr = new Attr();
 
-/** For reading, whatever access the flags ask for. A descriptor or the negative errno: ENOENT where no layer has it. */
+/** For reading, whatever access the flags ask for. A descriptor or the negative errno: ENOENT if no layer has it. */
 export function openData(core: DataAccess, place: DataPlace, flags: number): number {
   const reading = (flags & ~O.ACCMODE) | O.RDONLY;
   if (place.dir !== undefined) {
@@ -30,7 +30,7 @@ export function openData(core: DataAccess, place: DataPlace, flags: number): num
 const BLOCK_BYTES = 512;
 const PAGE_BYTES = 4096;
 
-/** A copy itself takes no blocks: its data's are shown, guessed from the size where looking for them would be work, as overlayfs does. */
+/** Shows the blocks of the data, as a metadata-only copy takes none. As in overlayfs, they are guessed from the size if a look is work. */
 export function showBlocksOfData(core: DirectoryAccess, place: DataPlace, shown: Attr): void {
   const dirFd = place.dir === undefined ? -1 : core.fds.of(place.dir);
   let blocks = Math.ceil(shown.size / PAGE_BYTES) * (PAGE_BYTES / BLOCK_BYTES);

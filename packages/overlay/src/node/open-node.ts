@@ -15,7 +15,7 @@ export function openNode(core: DataAccess, node: Node, flags: number): number {
   return openObject(core, node, flags);
 }
 
-/** For reading and writing. What may only be added to (chattr +a) is not opened otherwise than with O_APPEND, where `flags` have that. */
+/** Opens for reading and writing. An append-only file (chattr +a) opens with O_APPEND alone, if `flags` have that. */
 export function openWritable(core: DataAccess, node: Node, flags: number): number {
   const fd = openNode(core, node, O.RDWR);
   return fd === -Errno.EPERM && (flags & O.APPEND) !== 0 ? openNode(core, node, O.RDWR | O.APPEND) : fd;

@@ -17,12 +17,12 @@ const records: ForgottenNode[] = [
   },
 ];
 
-test("what is left is what is found", () => {
+test("reads the records that were left", () => {
   expect(decodeHandles(encodeHandles(9, records))).toEqual({ nextId: 9, records });
   expect(decodeHandles(encodeHandles(2, []))).toEqual({ nextId: 2, records: [] });
 });
 
-test("what is cut off, or of another format, is nothing", () => {
+test("ignores a record that is cut off, or of another format", () => {
   const text = encodeHandles(9, records);
   for (const broken of ["", text.slice(0, -1), text.slice(0, 30), text.replace("1/9", "2/9"), text.replace("/9", "/x")]) {
     expect(decodeHandles(broken)).toBeUndefined();

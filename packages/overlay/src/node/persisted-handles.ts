@@ -1,7 +1,8 @@
 /**
- * File handles outlive an unmount: what each nodeId stood for is left in the scratch directory, and the next mount of the same
- * upper layer goes on with the same ids. What is left is read once and removed. After a crash, or after a mount by the kernel,
- * which clears that directory, there is nothing: then ids begin anywhere, so that old handles are stale and never another file's.
+ * File handles outlive an unmount. A mount leaves a record of its nodeIds in the scratch directory, and the next mount of the
+ * same upper layer continues with the same ids. It reads the record once and removes it. After a crash, or after a mount by the
+ * kernel, which clears that directory, there is no record. Then ids begin anywhere, so that old handles are stale and never
+ * another file's.
  */
 import { randomInt } from "node:crypto";
 import { O } from "@sluice/vfs";
@@ -30,7 +31,7 @@ export function encodeHandles(nextId: number, records: Iterable<ForgottenNode>):
   return [...lines, END].join("\0");
 }
 
-/** Undefined where it is not whole. */
+/** Undefined if it is not whole. */
 export function decodeHandles(text: string): { nextId: number; records: ForgottenNode[] } | undefined {
   const lines = text.split("\0");
   const [format, first] = lines[0]?.split("/") ?? [];
@@ -47,7 +48,7 @@ function decodeNode(line: string): ForgottenNode {
   return { id, kind, inoLo, inoHi, names };
 }
 
-/** What an earlier mount left in its scratch directory, before that is cleared. */
+/** The record that an earlier mount left in its scratch directory, before that is cleared; "" if there is none. */
 export function readHandles(scratchFd: number): string {
   const fd = openName(scratchFd, HANDLES, O.RDONLY, 0);
   if (fd < 0) return "";

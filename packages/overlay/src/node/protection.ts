@@ -1,8 +1,7 @@
 /**
- * What may not be changed, or only be added to (chattr +i, +a). Of an object that lies in a lower layer its flags say so; of a file in
- * the upper layer too, and there the host itself refuses. A directory in the upper layer gets a mark in the place of the flags, as
- * overlayfs keeps them (fs/overlayfs/inode.c ovl_fileattr_set): what lies in it can still be copied up. It has flags if somebody set
- * them in the layer.
+ * Immutable and append-only objects (chattr +i, +a). An object of a lower layer tells it by its flags. So does a file of the upper
+ * layer, and there the host itself refuses. A directory of the upper layer gets a mark instead of the flags, as overlayfs does it
+ * (fs/overlayfs/inode.c ovl_fileattr_set): its entries can still be copied up. It has flags if somebody set them in the layer.
  */
 import { Attr, Errno } from "@sluice/vfs";
 import type { MarkedDirectories } from "../marks/marked-layers.js";
@@ -19,7 +18,7 @@ const LETTERS: Readonly<Record<string, number>> = { i: IMMUTABLE, a: APPEND_ONLY
 const value = Buffer.alloc(64);
 const attr = new Attr();
 
-/** Of what has these attributes, as its layer gave them; 0 where its file system has no such flags. */
+/** Of what has these attributes, as its layer gave them; 0 if its file system has no such flags. */
 export function protectionIn({ attributes }: Attr): number {
   return attributes & PROTECTING;
 }
@@ -33,7 +32,7 @@ function readProtection(core: MarkedDirectories, node: Node): number {
   return node.inUpper ? flagsOf(core, node) | readProtectionMark(core, node) : flagsOf(core, node);
 }
 
-/** A directory of the upper layer: what its mark says. */
+/** The flags that the mark of an upper directory tells. */
 export function readProtectionMark(core: MarkedDirectories, node: Node): number {
   const fd = node.fd >= 0 ? node.fd : core.fds.of(node.top);
   const length = fd < 0 ? fd : readXattr(fd, "", core.marks.protattr, value);
@@ -58,12 +57,12 @@ export function mayAdd(core: MarkedDirectories, parent: Node): number {
   return (protectionOf(core, parent) & IMMUTABLE) !== 0 ? Errno.EPERM : 0;
 }
 
-/** May a name be taken out of it, and what it names lose it? 0 or EPERM. */
+/** May a name be taken out of the directory, and away from its object? 0 or EPERM. */
 export function mayTake(core: MarkedDirectories, parent: Node, node: Node): number {
   return protectionOf(core, parent) !== 0 || protectionOf(core, node) !== 0 ? Errno.EPERM : 0;
 }
 
-/** Of a copy of the directory that was just made: what the original had. */
+/** Gives a new copy of a directory the flags of the original. */
 export function inheritProtection(core: MarkedDirectories, dir: RealDir, flags: number): void {
   if (flags === 0) return;
   const fd = core.fds.of(dir);

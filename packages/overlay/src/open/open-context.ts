@@ -1,4 +1,4 @@
-/** What an OPEN works on. */
+/** The part of the overlay that an OPEN works on. */
 import type { OperationContext } from "../operations/operation-context.js";
 import type { Reroutes } from "./reroutes.js";
 

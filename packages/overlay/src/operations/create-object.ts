@@ -30,7 +30,7 @@ export interface Creation {
   make(permit: Permit, dirFd: number, name: ByteName): number;
 }
 
-/** What `make` returned, or the negative errno. */
+/** Gives the result of `make`, or the negative errno. */
 export function createObject(core: OperationContext, permit: Permit, creation: Creation): number {
   const { parent, name } = creation;
   if (name.length > NAME_MAX) return -Errno.ENAMETOOLONG;
@@ -90,7 +90,7 @@ function makeAside(core: OperationContext, permit: Permit, creation: Creation, p
   return status < 0 ? status : made;
 }
 
-/** What the whiteout hid would show in a directory without a mark; elsewhere the mark is but for names that come later. */
+/** Without a mark, a directory over a whiteout would show the hidden lower entries. Elsewhere the mark is for names that come later. */
 function setApartFromBelow(core: OperationContext, creation: Creation, at: { fd: number; name: string; overWhiteout: boolean }): number {
   if (!creation.directory) return 0;
   if (at.overWhiteout) return hideBelow(core.marks, at.fd, at.name);
@@ -108,7 +108,7 @@ function putInPlace(permit: Permit, creation: Creation, { dirFd, overWhiteout }:
   return status;
 }
 
-/** What a security module wants on a new object (name "": the one that the descriptor stands for), where the file system can hold it. */
+/** Writes the labels that a security module wants on a new object (name "": the descriptor's own), if the file system can hold them. */
 export function writeLabels(permit: Permit, call: CallContext, at: { dirFd: number; name: string }): number {
   for (const label of call.labels ?? []) {
     const status = effects(permit).setxattrat(at.dirFd, at.name, label.name, label.value, 0);

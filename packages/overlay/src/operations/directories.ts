@@ -36,7 +36,7 @@ export function opendir(core: OperationContext, call: CallContext, id: NodeId, o
   begin(core, directory);
   out.handle = directory.handle;
   out.mode = "cached";
-  // The kernel knows of every change of the names, since each comes through it; but for those that others make.
+  // The kernel knows of every change of the names that comes through the mount, but not of changes by others.
   out.keepCache = core.config.entryTtlMs > 0 && !(core.config.sharedLower && isShared(node));
   out.backingId = 0;
   return 0;
@@ -62,7 +62,7 @@ export function readdir(core: OperationContext, call: CallContext, args: Readdir
   // Read from the kernel's own list so far, which it dropped meanwhile.
   directory.listing ??= core.recentListings.find(numberIn(cookie), directory.node);
   if (directory.listing !== undefined) return emit(core, { directory, cookie, plus }, out);
-  // What an earlier process listed to its end.
+  // An earlier process listed it to its end.
   if (directory.rows > 0 && rowAt(cookie) >= directory.rows) return 0;
   const listing = readListing(core, directory.node, call);
   const use = (read: Listing | number): number => {
@@ -208,8 +208,8 @@ function fillRow(core: OperationContext, node: Node, listing: Listing, index: nu
 }
 
 /**
- * d_ino has to equal st_ino: where that is not the layer's own number, the node knows. What is gone meanwhile keeps its own.
- * Whoever asks lets the node go again: the kernel may never look at it.
+ * d_ino has to equal st_ino. If that is not the layer's own number, the node knows it. An object that is gone meanwhile keeps its own.
+ * The caller lets the node go again, since the kernel may never look at it.
  */
 function knownChild(core: OperationContext, node: Node, which: { name: ByteName; differs: boolean }): Node | undefined {
   const child = core.nodes.child(node, which.name) ?? (which.differs ? childOf(core, node, which.name) : undefined);

@@ -49,7 +49,7 @@ function takeSuid(file: OpenFile, call: CallContext): void {
   if (call.uid !== 0) clearSuid(permitOf(file), file.fd, call);
 }
 
-/** One step of the pool at most; callers go on where it stopped, as copy_file_range(2) says. */
+/** At most one step of the pool. Callers continue at its end, as copy_file_range(2) says. */
 const STEP_BYTES = 64 << 20;
 
 export function copyFileRange(core: OperationContext, call: CallContext, args: CopyRangeArgs, out: { length: number }): Status {
@@ -79,7 +79,7 @@ interface CopiedFiles {
   args: CopyRangeArgs;
 }
 
-/** Read by one file and written by another: who watches either is asked. */
+/** A read by one file and a write by another: the watches of both are asked. */
 function watchedCopy(
   call: CallContext,
   files: CopiedFiles,

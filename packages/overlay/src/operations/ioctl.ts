@@ -95,8 +95,8 @@ const IMMUTABLE = 0x10;
 const XFLAG_IMMUTABLE = 0x8;
 
 /**
- * Nobody can write to an immutable file, not by what was open before either: what the kernel keeps of mappings would be lost
- * if it came later. File systems write it back before they set the flag (fs/ext4/ioctl.c ext4_ioctl_setflags).
+ * Nobody can write to an immutable file, not even by an open from before, so dirty pages of mappings would be lost if they came
+ * later. File systems write them back before they set the flag (fs/ext4/ioctl.c ext4_ioctl_setflags).
  */
 function writeBack(core: OperationContext, node: Node, wanted: Buffer): Status {
   const bit = wanted.length === FLAGS_BYTES ? IMMUTABLE : XFLAG_IMMUTABLE;
@@ -121,7 +121,7 @@ function changeNow(core: OperationContext, permit: Permit, { id, wanted }: { id:
   return -status || 0;
 }
 
-/** A directory gets a mark in the place of the flags that protect it, which are taken out of `wanted`. Extended flags are half as large. */
+/** Gives a directory a mark instead of the flags that protect it, and takes these out of `wanted`. Extended flags are half as large. */
 function markDirectory(core: OperationContext, id: NodeId, { fd, wanted }: { fd: number; wanted: Buffer }): number {
   const node = core.nodes.get(id);
   if (node?.isDirectory !== true) return 0;

@@ -1,8 +1,8 @@
 /**
- * Judges a rename: both ends, what it replaces, and every file that a directory takes along, since each gets another path.
+ * Judges a rename: both ends, the object that it replaces, and every file that a directory takes along, since each gets another path.
  *
- * A tree is judged name by name, which takes as long as it takes: other callers get their turns in between, and may give a
- * directory new names after it was read. Those are judged as well (arrivals.ts), so that in the end every name in the tree was.
+ * A tree is judged name by name, which may take long. Other callers get their turns in between, and may give a directory new
+ * names after it was read. Those are judged as well (arrivals.ts), so that in the end every name in the tree was.
  */
 import { andThen, type ByteName, type CallContext, andFinally, Errno, LoopTurn, type Status } from "@sluice/vfs";
 import type { OperationContext } from "./operation-context.js";
@@ -168,7 +168,7 @@ async function firstRefusal(asked: readonly Status[]): Promise<number> {
   return 0;
 }
 
-/** What gets another path: two objects where they are exchanged. */
+/** The objects that get another path: two if they are exchanged. */
 function movedBy(plan: RenamePlan): readonly MovedObject[] {
   const from = pathAt(plan.parent, plan.name);
   const to = pathAt(plan.newParent, plan.newName);

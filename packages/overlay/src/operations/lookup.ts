@@ -26,7 +26,7 @@ export function lookup(core: OperationContext, parentId: NodeId, name: ByteName,
   } else if (known !== undefined) {
     const status = statNode(core, known, out.attr);
     if (status === 0) return enter(core, known, out);
-    // Somebody changed the layer behind our back: what we knew is worth nothing.
+    // Somebody changed the layer behind our back: the known node is out of date.
     core.nodes.detach(known, parent, name);
   }
   const errno = find(core, parent, name, found);
@@ -111,7 +111,7 @@ export function directoryOf(core: OperationContext, id: NodeId): Node | number {
   return node.unlinked ? Errno.ENOENT : node;
 }
 
-/** A child by name, searched for where it is not known; the errno where there is none. Counts no reference. */
+/** A child by name, searched for if it is not known; the errno if there is none. Counts no reference. */
 export function childOf(core: OperationContext, parent: Node, name: ByteName): Node | number {
   if (name.length > NAME_MAX) return Errno.ENAMETOOLONG;
   const known = core.nodes.child(parent, name);

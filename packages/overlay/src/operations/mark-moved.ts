@@ -13,7 +13,7 @@ import type { Node } from "../node/node.js";
 import { aim } from "../node/open-node.js";
 import type { OperationContext } from "./operation-context.js";
 
-/** Bytes; what every reader of the mark has room for. */
+/** Bytes. Every reader of the mark has room for so many. */
 const REDIRECT_MAX = 4096;
 const marks: DirectoryMarks = { opaque: false, xattrWhiteouts: false, impure: false, redirect: undefined };
 

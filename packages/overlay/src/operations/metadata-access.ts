@@ -1,11 +1,11 @@
-/** What a change of attributes or flags by nodeId is judged by: every name of the object. */
+/** Describes a change of attributes or flags by nodeId for its judgement, by every name of the object. */
 import { Errno, type NodeId } from "@sluice/vfs";
 import type { OperationContext } from "./operation-context.js";
 import { intentOn } from "../gate/describe-access.js";
 import { governsAny } from "../gate/governs.js";
 import { type GovernedAccess, NO_ACCESS } from "../gate/judged-accesses.js";
 
-/** None where the policy does not govern it; the errno where it cannot happen. */
+/** No access if the policy does not govern it; the errno if it cannot happen. */
 export function metadataAccess(core: OperationContext, id: NodeId): readonly GovernedAccess[] | number {
   const node = core.nodes.get(id);
   if (node === undefined) return Errno.ESTALE;

@@ -1,4 +1,4 @@
-/** What the operations on names, attributes and directories work on. */
+/** The part of the overlay that operations on names, attributes and directories work on. */
 import type { IoContext } from "../io/io-context.js";
 import type { RecentListings } from "../merge/recent-listings.js";
 import type { SharedWhiteout } from "../marks/shared-whiteout.js";

@@ -1,6 +1,6 @@
 /**
- * A directory that is about to go has to be empty in the merged tree. It may hold very many whiteouts, so that looking takes
- * turns of the event loop; what comes into it meanwhile, or before the effect, spoils the proof.
+ * Proves that a directory that is about to go is empty in the merged tree. It may hold very many whiteouts, so the look takes
+ * turns of the event loop. A name that comes into it meanwhile, or before the effect, spoils the proof.
  */
 import { type CallContext, Errno, FsError, inTurns, type Status } from "@sluice/vfs";
 import type { OperationContext } from "./operation-context.js";

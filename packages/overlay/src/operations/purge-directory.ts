@@ -1,7 +1,7 @@
 /**
- * Removes directories of the upper file system that hold nothing but whiteouts, once they lie in the scratch directory, where
- * nobody sees them. Whiteouts may be many: what a first turn leaves is removed in further ones, after the reply. The next
- * mount removes what a crash leaves.
+ * Removes directories of the upper file system that hold nothing but whiteouts, once they lie hidden in the scratch directory.
+ * Whiteouts may be many: the rest of a first turn is removed in further turns, after the reply. The next mount removes the
+ * leftovers of a crash.
  */
 import { AT, Attr, inTurns, O } from "@sluice/vfs";
 import { parseDirents } from "../layer/dirents.js";
@@ -61,7 +61,7 @@ function* clearWhiteouts(fd: number, foreign: boolean): Generator<void> {
   }
 }
 
-/** Of a batch; none at the end of the directory, or where it cannot be read. */
+/** The names of a batch; none at the end of the directory, or if it cannot be read. */
 function nextNames(fd: number): string[] {
   const names: string[] = [];
   for (let length = 1; length > 0 && names.length === 0; ) {

@@ -1,4 +1,4 @@
-/** UNLINK and RMDIR. What lies in a lower layer cannot go away: a whiteout hides it. */
+/** UNLINK and RMDIR. An object of a lower layer cannot go away: a whiteout hides it. */
 import { AT, type ByteName, type CallContext, Errno, type NodeId, O, RENAME, type Status } from "@sluice/vfs";
 import { copyUp } from "../copy-up/copy-up.js";
 import { copyUpDirectory } from "../copy-up/copy-up-directory.js";
@@ -67,7 +67,7 @@ class Removing extends GovernedOperation<OperationContext> {
     if (core.linkIndex === undefined && !directory) return 0;
     const parent = directoryOf(core, parentId);
     const node = typeof parent === "number" ? parent : childOf(core, parent, name);
-    // What cannot be removed is found again by `commit`.
+    // `commit` finds out again if it cannot be removed.
     if (typeof node === "number" || typeof parent === "number") return 0;
     if (directory) return node.isDirectory && mayTake(core, parent, node) === 0 ? this.#proveEmpty(core, node) : 0;
     if (!losesItsCount(core, node)) return 0;
@@ -135,7 +135,7 @@ function removeDirectory(core: OperationContext, permit: Permit, node: Node, at:
   return status === -Errno.ENOTEMPTY ? takeAway(core, permit, { into, name: at.name }) : status;
 }
 
-/** Only whiteouts are left in it: they go where nobody sees that what they hid would show. */
+/** Only whiteouts are left in it. They go out of sight first, since without them the hidden entries would show. */
 function takeAway(core: OperationContext, permit: Permit, { into, name }: { into: number; name: ByteName }): number {
   const scratch = core.fds.of(core.scratch as RealDir);
   const away = core.scratchName();
@@ -145,7 +145,7 @@ function takeAway(core: OperationContext, permit: Permit, { into, name }: { into
 }
 
 /**
- * Puts a whiteout in an object's place in one step, so that what lies below never shows. A directory cannot be renamed
+ * Replaces an object by a whiteout in one step, so that the layers below never show. A directory cannot be renamed
  * over: it changes places with the whiteout and is cleared in the scratch directory.
  */
 function replaceByWhiteout(core: OperationContext, permit: Permit, target: { into: number; name: ByteName; exchange: boolean }): number {

@@ -1,6 +1,6 @@
 /**
- * RENAME in the upper layer, as overlayfs does it: both ends copied up first, a whiteout where something below would show
- * through, a redirect on a directory that takes its lower entries along. One rename(2) changes the merged tree.
+ * RENAME in the upper layer, as overlayfs does it: both ends are copied up first, a whiteout hides anything below that would show
+ * through, and a directory that takes its lower entries along gets a redirect. One rename(2) changes the merged tree.
  */
 import { type ByteName, type CallContext, Errno, NAME_MAX, O, RENAME, type RenameArgs, type Status } from "@sluice/vfs";
 import { copyUp } from "../copy-up/copy-up.js";

@@ -1,7 +1,7 @@
 /**
- * `--shared-lower`: others change the lower layers. What a name means is then searched anew whenever the kernel asks, which it
- * does once what it keeps is older than the mount's timeout, and a node stays only while its name leads to the same object.
- * What lies in the upper layer is ours alone.
+ * Revalidates names for `--shared-lower`: others change the lower layers. The kernel asks again once its dentry is older than the
+ * mount's timeout. The name is then searched again, and a node stays only while its name leads to the same object. The upper
+ * layer is ours alone.
  */
 import { type Attr, type ByteName, Errno, O } from "@sluice/vfs";
 import type { OperationContext } from "./operation-context.js";
@@ -17,7 +17,7 @@ const again = new Found();
 
 /** 0 where `known` is what `at` leads to, with its attributes in `found.attr`; else a negative errno. */
 export function revalidate(core: OperationContext, known: Node, at: Dentry, found: Found): number {
-  // Its place is not where its name is, or about to change by our own doing.
+  // Its object does not lie at its name, or is about to move to the upper layer.
   if (known.unlinked || known.indexed !== undefined || core.copyUpJobs.has(known)) return statNode(core, known, found.attr);
   const errno = find(core, at.parent, at.name, found);
   if (errno !== 0) return -errno;
@@ -45,7 +45,7 @@ function revalidateDirectory(core: OperationContext, known: Node, found: Found):
   return 0;
 }
 
-/** The one that is known, with its descriptor and what is known of it, where it is the same. */
+/** The known directory, with its descriptor and its marks, if it is the same as the one that was found. */
 function reuse(before: readonly RealDir[], dir: RealDir): RealDir {
   const known = before.find(({ layer }) => layer === dir.layer);
   if (known === undefined || !(dir.layer.writable || isSame(known, dir))) return dir;
@@ -65,12 +65,12 @@ function isSelf(core: OperationContext, node: Node, { words }: Attr): boolean {
   return words[0] === node.inoLo && mixDevice(core, words[1] as number, layer.deviceIndex) === node.inoHi;
 }
 
-/** Did others put something else in the place of a lower file? `attr` is of what was found there just now. */
+/** Did others replace a lower file? `attr` are the attributes of the object that lies there now. */
 export function isReplaced(core: OperationContext, node: Node, attr: Attr): boolean {
   return core.config.sharedLower && !node.isDirectory && !node.unlinked && node.indexed === undefined && !isSelf(core, node, attr);
 }
 
-/** Attributes of the node's own object, also where its name leads to another one by now. 0 or the negative errno. */
+/** Attributes of the node's own object, even if its name leads to another one by now. 0 or the negative errno. */
 export function statOwn(core: OperationContext, node: Node, attr: Attr): number {
   const status = statNode(core, node, attr);
   if (!core.config.sharedLower || node.parent === undefined || node.inUpper) return status;
@@ -79,14 +79,14 @@ export function statOwn(core: OperationContext, node: Node, attr: Attr): number 
   return statNode(core, node, attr);
 }
 
-/** Says that something else, or nothing, is there now; any other errno tells nothing of it. */
+/** Tells that another object, or none, is there now. Any other errno tells nothing about it. */
 export function isGone(status: number): boolean {
   return status === -Errno.ENOENT || status === -Errno.ESTALE || status === -Errno.ENOTDIR;
 }
 
 /**
- * A name does not lead to the node any more, and that was not our doing. What is open of it goes on; what is not can never be
- * had again, least of all as whatever else is at its place, which is judged by other paths. So with all that is below it.
+ * Drops a name that does not lead to its node any more, by nobody's operation on the mount, with all names below it. Open files of
+ * the node stay valid. Otherwise nothing reaches it again: an object that took its place is judged by itself.
  */
 export function dropDentry(core: OperationContext, node: Node, at: Dentry): void {
   const path = pathAt(at.parent, at.name);
@@ -109,7 +109,7 @@ export function dropDentry(core: OperationContext, node: Node, at: Dentry): void
   core.nodes.letGo(node);
 }
 
-/** It has another name, by which it may be reached. */
+/** The node has another name, by which it may be reached. */
 function revalidateNextName(core: OperationContext, node: Node): void {
   const at: { parent: Node | undefined; name: ByteName } = node;
   if (at.parent === undefined) return;

@@ -47,7 +47,7 @@ class Setting extends GovernedOperation<OperationContext> {
   ) {
     super(call);
     this.#id = id;
-    // The engine's object is used again for the next request; what waits keeps its own.
+    // The engine uses its object again for the next request, so an operation that waits keeps a copy.
     this.#set = { ...set };
   }
 
@@ -88,7 +88,7 @@ function fileOf(core: OperationContext, { handle }: SetAttr): OpenFile | undefin
   return handle === undefined ? undefined : core.handles.file(handle);
 }
 
-/** 0, or the errno of the refusal, which is told as what became of the change. */
+/** 0, or the errno of the refusal, which the watch is told as the result of the change. */
 function admitted(file: OpenFile, io: WatchedIo, call: CallContext): Status {
   const { watch } = file;
   if (watch === undefined) return 0;
@@ -150,7 +150,7 @@ function applyRest(core: OperationContext, permit: Permit, change: Change): numb
 function setOwner(core: OperationContext, permit: Permit, change: Change): number {
   const { node, set, call } = change;
   const given = set.uid !== undefined || set.gid !== undefined;
-  // Of root's the host's own chown takes what is to be taken: setgid without group execution stays with who has CAP_FSETID.
+  // For root, the host's own chown removes the right bits: setgid without group execution stays for a caller with CAP_FSETID.
   const kills = set.killSuidgid || (isEmpty(set) && !node.isDirectory && call.uid !== 0);
   if (!given && kills && set.size === undefined && set.mode === undefined) {
     const status = killSuid(core, permit, call, node);

@@ -1,4 +1,4 @@
-/** STATFS and SYNCFS, and what every kind of sync does on a volatile mount. */
+/** STATFS and SYNCFS. */
 import { Errno, type StatfsOut, type Status } from "@sluice/vfs";
 import type { OperationContext } from "./operation-context.js";
 import { syncVolatile } from "../io/data.js";

@@ -13,7 +13,7 @@ import type { Node } from "../node/node.js";
 import { aim } from "../node/open-node.js";
 import { metadataAccess } from "./metadata-access.js";
 
-/** Attributes that the mount itself answers, for people: which layer serves a file, how it is open, what was decided. */
+/** Attributes that the mount itself answers, for people: the layer that serves a file, the I/O modes of its opens, the decision. */
 const OWN_PREFIX = "user.sluice.";
 const XATTR_MAX = 65_536;
 const XATTR_NAME_MAX = 255;
@@ -69,8 +69,8 @@ function modeOf(node: Node): string {
 }
 
 /**
- * What the kernel has no handler for of the overlay's own namespace, its prefix alone, or finds too long once it is escaped
- * (fs/overlayfs/xattrs.c ovl_xattr_escape_name).
+ * Names in the overlay's own namespace that the kernel has no handler for: the prefix alone, and names that are too long once they
+ * are escaped (fs/overlayfs/xattrs.c ovl_xattr_escape_name).
  */
 function refusal(core: OperationContext, name: string): number {
   if (isBareNamespace(core.marks, name)) return Errno.EINVAL;
@@ -138,7 +138,7 @@ export function removexattr(core: OperationContext, call: CallContext, request: 
     const at = aim(core, node);
     return at.fd < 0 ? at.fd : removeOnce(core, permit, call, { fd: at.fd, file: at.name, attribute: name });
   };
-  // What is not there to be removed copies nothing up (fs/overlayfs/xattrs.c ovl_xattr_set).
+  // The removal of a missing attribute copies nothing up (fs/overlayfs/xattrs.c ovl_xattr_set).
   const refuse = (node: Node): number => {
     const at = aim(core, node);
     return at.fd < 0 ? at.fd : Math.min(0, readXattr(at.fd, at.name, name, NO_ROOM));
@@ -157,7 +157,7 @@ function madeBefore(core: OperationContext, call: CallContext, at: { fd: number;
   return 0;
 }
 
-/** Where an earlier process was about to take the attribute away, which was there then, it may be gone by now. */
+/** If an earlier process was about to remove the attribute, it may be gone by now. */
 function removeOnce(
   core: OperationContext,
   permit: Permit,

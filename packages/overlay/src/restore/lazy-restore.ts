@@ -1,7 +1,7 @@
 /**
- * Nodes that a process before this one knew, brought back when somebody asks for them: by id, by name, or as another name of
- * a file. A node is found again where its name leads to in the layers, after its directories; one without a name by its
- * descriptor, which was kept. What is not found any more is not there: ESTALE.
+ * Restores the nodes of an earlier process lazily, when somebody asks for them: by id, by name, or as another name of a file. A
+ * node's name leads to its object in the layers, after its directories are restored. A node without a name has a stored
+ * descriptor. A node that is not found any more is ESTALE.
  */
 import { NodeFlag, type NodeRecords, RecordKind } from "@sluice/journal";
 import { type Attr, type ByteName, type NodeId, S } from "@sluice/vfs";
@@ -42,12 +42,12 @@ export class LazyRestore implements RestorableNodes {
     for (let slot = 1; slot < records.mark; slot++) this.#note(slot);
   }
 
-  /** Nodes and further ids that nobody asked for yet. */
+  /** The number of nodes and aliases that are pending: nobody asked for them yet. */
   get size(): number {
     return this.#index.size;
   }
 
-  /** The root lives from the start. */
+  /** Takes the root over, which is in use from the start. */
   adoptRoot(root: Node): void {
     root.slot = this.#index.byId(root.id);
     this.#index.remove(root.slot);
@@ -74,7 +74,7 @@ export class LazyRestore implements RestorableNodes {
     return this.#index.byName(parent.slot, name);
   }
 
-  /** A pending node has lost a name, which was its last one where none is left: its object's layer is told then. */
+  /** A pending node lost a name. If it was the last one, the record gets the layer of its object. */
   dropName(slot: number, at: { parent: Node; name: ByteName }, layer: number): void {
     const records = this.#records;
     for (let ref = records.firstName(slot); ref !== 0; ref = records.nextName(ref)) {
@@ -122,7 +122,7 @@ export class LazyRestore implements RestorableNodes {
     }
   }
 
-  /** True where the id is known now. */
+  /** True if the id is known now. */
   restoreId(id: NodeId): boolean {
     const slot = this.#index.byId(id);
     if (slot === 0) return false;
@@ -158,7 +158,7 @@ export class LazyRestore implements RestorableNodes {
     else this.#records.setLookups(slot, 0);
   }
 
-  /** The node of a record, alive; undefined where its object is not there any more. */
+  /** Restores the node of a record; undefined if its object is not there any more. */
   restoreSlot(slot: number): Node | undefined {
     const chain: number[] = [];
     let at = slot;
@@ -241,7 +241,7 @@ export class LazyRestore implements RestorableNodes {
     return true;
   }
 
-  /** It was about to get one when the process ended: the request for that comes again, and books it anew. */
+  /** It was about to get a name when the process ended. The request comes again, and gives it the name. */
   #dropNames(slot: number): void {
     const records = this.#records;
     for (let ref = records.firstName(slot); ref !== 0; ref = records.firstName(slot)) {

@@ -46,7 +46,7 @@ export class PendingIndex {
     return this.#children[slot] as number;
   }
 
-  /** It lives from now on, or is gone. */
+  /** It is restored, or gone. */
   remove(slot: number): void {
     if (this.#pending[slot] !== 1) return;
     this.#pending[slot] = 0;
@@ -111,7 +111,7 @@ export class PendingIndex {
   }
 }
 
-/** In the place of a name that is not one any more. */
+/** Marks the entry of a name that is gone. */
 const LOST = 0xffff_ffff;
 
 /** A power of two, at least half of it empty. */

@@ -1,6 +1,6 @@
 /**
- * Requests that a process was killed over: what was begun of them is brought to an end or undone, before anything else is
- * looked at. The kernel sends them again, and finds them done, or not begun.
+ * Resolves the requests that an earlier process was killed over. Each is completed or undone before anything else is read. The
+ * kernel sends them again, and finds them done, or not begun.
  */
 import type { RequestIntent } from "@sluice/journal";
 import { AT, S } from "@sluice/vfs";
@@ -24,7 +24,7 @@ export function resolveRequests(restoring: Restoring): void {
   if (requests === undefined) return;
   const open = [...requests.all()].filter((request) => !request.answered);
   for (const { slot, opcode } of open) forgetOpened(restoring, slot, opcode === TMPFILE);
-  // What moved or went first: what was made may be in a directory that is found by its new name alone.
+  // Renames and removals first: a new object may lie in a directory that only its new name leads to.
   const moves = ({ intent }: { intent: RequestIntent | undefined }): boolean =>
     intent?.kind === IntentKind.rename || intent?.kind === IntentKind.remove;
   for (const { slot, intent } of [...open.filter(moves), ...open.filter((request) => !moves(request))]) {
@@ -51,7 +51,7 @@ function resolve(restoring: Restoring, intent: RequestIntent): "done" | "undone"
   }
 }
 
-/** What was opened, and the kernel was not told. */
+/** Closes files that were opened and that the kernel was not told of. */
 function forgetOpened({ core, restorable }: Restoring, request: number, nameless: boolean): void {
   const { handles, requests } = (core.journal as OverlayJournal).records;
   for (const slot of [...handles.slots()]) {
@@ -138,7 +138,7 @@ function resolveRename({ core, restorable }: Restoring, { numbers, names }: Requ
   return "done";
 }
 
-/** A whiteout that changed places with what was renamed, and hides nothing where it is now. */
+/** Removes a whiteout that changed places with a renamed object and hides nothing at its new place. */
 function clearSource(core: OpenContext, { parent, name }: Ends): void {
   const from = core.fds.of(parent.upperDir as RealDir);
   if (from < 0 || statName(from, name, core.scratchAttr) < 0 || !isWhiteout(core.scratchAttr)) return;

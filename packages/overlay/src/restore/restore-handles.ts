@@ -1,6 +1,6 @@
 /**
- * What was open goes on: files are opened anew by their nodes, in the mode that the kernel was told. A passthrough open needs
- * its backing id alone for reads and writes; the descriptor is for what still comes to the daemon.
+ * Restores open files and directories. A file is opened again by its node, in the mode that the kernel was told. A passthrough
+ * open needs only its backing id for reads and writes; the descriptor serves requests that still come to the daemon.
  */
 import type { DirectoryRecord, FileRecord, HandleRecords } from "@sluice/journal";
 import { O } from "@sluice/vfs";
@@ -63,7 +63,7 @@ function restoreFile(restoring: Restoring, was: Was<FileRecord>): void {
   restoreRuling(core, file);
 }
 
-/** What was decided of it holds on. */
+/** Restores the ruling of its open. */
 function restoreRuling(core: OpenContext, file: OpenFile): void {
   const { handles } = (core.journal as OverlayJournal).records;
   const kept = handles.attachedTo(file.slot);
@@ -106,7 +106,7 @@ function openBackingFile(restoring: Restoring, node: Node, at: { layer: HostLaye
   return { fd: openNode(core, node, writable ? O.RDWR : O.RDONLY), writable };
 }
 
-/** The server was killed between a copy-up and what it would have kept of the file below. */
+/** The server was killed after a copy-up, before it stored a descriptor of the lower file. */
 function openOrigin(core: OpenContext, node: Node): number {
   const dirFd = core.fds.of(node.top);
   return dirFd < 0 ? dirFd : followOriginOf(core, { dirFd, name: node.realName }, O.RDONLY);
@@ -130,7 +130,7 @@ function restoreDirectory({ core, stored }: Restoring, was: Was<DirectoryRecord>
   core.handles.adopt(directory);
 }
 
-/** Descriptors that nobody will come for: of what was let go just before the process ended. */
+/** Discards descriptors that nobody will ask for: their objects were let go just before the process ended. */
 export function discardStored({ core, restorable, stored }: Restoring): void {
   for (const [key, fd] of stored) {
     if (restorable.expects(key)) continue;

@@ -1,4 +1,4 @@
-/** Locks are held on; who waited for one waits again when his request comes again. Opens that were sent elsewhere go on there. */
+/** Restores locks, and opens that were sent to another nodeId. A waiter waits again when its request comes again. */
 import type { Journal } from "@sluice/journal";
 import type { Restoring } from "./restore-handles.js";
 

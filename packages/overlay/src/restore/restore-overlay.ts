@@ -1,4 +1,4 @@
-/** Takes over what a process before this one wrote down: ids and handles go on behind its own, what was open is opened again. */
+/** Takes over from an earlier process: continues its ids and handles, and opens again the files that it had open. */
 import type { OpenContext } from "../open/open-context.js";
 import type { Survival } from "../contract/survival.js";
 import { discardStored, restoreHandles } from "./restore-handles.js";
@@ -19,7 +19,7 @@ export function restoreOverlay(core: OpenContext, survival: Survival): void {
   restoreLocks(restoring, journal);
   restoreReroutes(restoring, journal);
   discardStored(restoring);
-  // Its descriptors are gone; what of it is opened again is registered again.
+  // Descriptors of cached backing files are gone. An open of one registers it again.
   for (const id of journal.nodes.takeKept()) core.port.closeBacking(id);
   restorable.sweep();
 }
