@@ -69,5 +69,5 @@ test("what leans on a lower layer is refused without it", async () => {
   plant(upper, { "moved/": directory({ xattrs: { "trusted.overlay.redirect": "/from" } }) });
   const { code, stderr } = await runSluice(["export", "--upper", upper]);
   expect(code).toBe(4);
-  expect(stderr).toMatch(/moved: what it was renamed from lies in no layer given: give all its layers with --lower/);
+  expect(stderr).toMatch(/moved: its origin before the rename is in none of the given layers: give all its layers with --lower/);
 });

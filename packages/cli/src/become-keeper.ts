@@ -1,6 +1,6 @@
 /**
- * `sluice mount` becomes the keeper: the same process, under the same pid, as a program of its own that has loaded
- * neither the overlay nor gRPC, and remembers nothing of what the command line or a policy file said.
+ * `sluice mount` becomes the keeper: the same process, with the same pid, runs a separate program that loads neither the overlay nor gRPC,
+ * and has nothing of the command line or a policy file in its memory.
  */
 import { fileURLToPath } from "node:url";
 import { CAP, capabilityMask, native } from "@sluice/native";
@@ -10,10 +10,10 @@ import { type AwaitedMount, type SupervisedMount, replaceProcess } from "@sluice
 
 const KEEPER_MAIN = fileURLToPath(new URL("./keeper-main.js", import.meta.url));
 const MAIN = fileURLToPath(new URL("./main.js", import.meta.url));
-/** Where the keeper finds its configuration, after standard input, output and error. */
+/** The keeper's configuration, after standard input, output and error. */
 const CONFIG_FD = 3;
 
-/** How this program is started as a mount's server. */
+/** The command line that starts this program as a mount's server. */
 export const serverProgram = { file: process.execPath, argv: [...process.execArgv, MAIN, "mount-server"] };
 
 function pass(config: KeeperConfig | AwaitingConfig): number {
@@ -24,7 +24,7 @@ function pass(config: KeeperConfig | AwaitingConfig): number {
   return native.dup2(fd, CONFIG_FD);
 }
 
-/** All threads are gone with the old program, so that what is dropped here is dropped for good. */
+/** No thread of the old program survives, so the capabilities are dropped for good. */
 function dropCapabilities(mask: bigint): void {
   const settable = (native.effectiveCapabilities() & capabilityMask(CAP.SETPCAP)) !== 0n;
   if (process.geteuid?.() === 0 && settable) native.limitCapabilities(mask);
@@ -35,7 +35,7 @@ function become(config: KeeperConfig | AwaitingConfig, capabilities: bigint, rem
   const { mountpoint } = config.plan;
   if (pass(config) >= 0) {
     dropCapabilities(capabilities);
-    // The mount point is for whoever lists processes.
+    // The mount point is for people who list processes.
     replaceProcess([KEEPER_MAIN, mountpoint], CONFIG_FD + 1);
   }
   throw new CliError({ object: mountpoint, problem: "the keeper cannot be started", remedy, exitCode: EXIT.FAILED });

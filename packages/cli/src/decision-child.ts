@@ -1,6 +1,6 @@
 /**
- * The embedded decision service's process. It starts with its parent's rights, so that its code may lie where nobody
- * else can read it, and gives all of them up before it looks at a policy, a socket or a question.
+ * The process of the embedded decision service. It starts with its parent's rights, so that its code may be readable by the parent alone,
+ * and gives all of them up before it reads a policy, a socket or a question.
  */
 import { getSystemErrorName } from "node:util";
 import { native } from "@sluice/native";
@@ -21,11 +21,11 @@ function refused(what: string, status: number): CliError {
 }
 
 /**
- * A process of root that has no other user to become keeps its uid and loses all capabilities. Those are a thread's own, and
- * Node has several by now: the program starts once more, and with no_new_privs it gets no more than this thread has left.
+ * A process of root without another user to become keeps its uid and drops all capabilities. Capabilities belong to a thread, and Node has
+ * several by now: so the program starts again, and with no_new_privs it gets no more than this thread has left.
  */
 function loseCapabilities(): void {
-  // -EPERM for the bounding set without CAP_SETPCAP; the other sets are limited then, too.
+  // -EPERM for the bounding set without CAP_SETPCAP; the other sets are limited even then.
   native.limitCapabilities(0n);
   const block = (strings: readonly string[]): Uint8Array => Buffer.from(strings.map((text) => `${text}\0`).join(""), "utf8");
   const [program = "", ...command] = process.argv.slice(1);
@@ -38,12 +38,12 @@ function dropPrivileges(): ChildUser {
   const user = readUser(process.argv.splice(2, 1)[0]);
   native.setNoNewPrivileges();
   if (user.kind === "own") {
-    // Takes every capability of every thread with it.
+    // This drops every capability of every thread.
     const status = native.becomeUser(user.uid, user.gid);
     if (status < 0) throw refused(`become the user ${user.uid}`, status);
   }
   if (user.kind === "shared" && native.effectiveCapabilities() !== 0n) loseCapabilities();
-  // It holds questions about everybody's files: only root may look into its memory.
+  // Its memory has questions about everybody's files: only root may read it.
   native.setDumpable(false);
   return user;
 }

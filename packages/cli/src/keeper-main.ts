@@ -1,4 +1,4 @@
-/** The keeper's program: `sluice mount` becomes it. What it is to keep is in a descriptor that it was started with. */
+/** The keeper's program: `sluice mount` becomes it. It reads its configuration from a descriptor that it was started with. */
 import { readFileSync } from "node:fs";
 import { native } from "@sluice/native";
 import { type AwaitingConfig, runKeeper, type KeeperConfig, runAwaitingKeeper, leave } from "@sluice/service-keeper";

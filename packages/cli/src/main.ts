@@ -2,14 +2,14 @@
 import { keepPausesShort, runCli } from "@sluice/runtime/cli";
 import { buildProgram } from "./program.js";
 
-/** These serve whether or not anybody reads what they say. */
+/** These commands serve, even if nobody reads their output. */
 const SERVING = new Set(["mount", "keeper", "mount-server", "decision", "volume-plugin"]);
-/** These answer the kernel. */
+/** These commands answer the kernel. */
 const SERVING_MOUNTS = new Set(["mount", "mount-server"]);
 
 if (!SERVING.has(process.argv[2] ?? "")) {
   process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-    // Whoever read has gone, or the terminal (EIO): there is nothing more to say, as with SIGPIPE.
+    // The reader is gone, or the terminal (EIO): the command ends, as with SIGPIPE.
     if (error.code === "EPIPE" || error.code === "EIO") process.exit(1);
     throw error;
   });
@@ -17,5 +17,5 @@ if (!SERVING.has(process.argv[2] ?? "")) {
 
 if (SERVING_MOUNTS.has(process.argv[2] ?? "")) keepPausesShort();
 const code = await runCli(await buildProgram(process.argv[2]));
-// What still holds the event loop (a gRPC channel that is closing) is of no use to anybody any more.
+// Nobody needs the handles that still hold the event loop, such as a gRPC channel that is closing.
 process.exit(code);

@@ -1,9 +1,9 @@
 /**
- * What a server has of its keeper: descriptors that it was given, and the few requests it may make. A mount without a
- * keeper has the same face, made in its own process (`openInProcess`); there nothing survives, and what is stored is lost.
+ * The server's view of its keeper: the descriptors that it got, and the few requests that it may make. A mount without a keeper has the
+ * same interface in its own process (`openInProcess`); there nothing survives, and stored descriptors are lost.
  *
- * For whoever restores: `restored` tells that a former server served this connection; then `connection.negotiated` is
- * what that one agreed with the kernel, `stored` holds its descriptors, and the journal its state. No INIT comes.
+ * For a restore: `restored` tells that a former server served this connection. Then `connection.negotiated` is its agreement with the
+ * kernel, `stored` has its descriptors, the journal has its state, and the kernel sends no INIT.
  */
 import type { KernelConnection } from "@sluice/vfs";
 
@@ -18,7 +18,7 @@ export interface OpenLayers {
   dataLowers: OpenLayer[];
   upper: OpenLayer | undefined;
   work: OpenLayer | undefined;
-  /** On a volatile mount: a descriptor whose fsync tells of writeback errors (acts/error-witness.ts), where there can be one. */
+  /** On a volatile mount: a descriptor whose fsync reports writeback errors (privileged/error-witness.ts), if there is one. */
   errorWitness: number | undefined;
 }
 
@@ -31,41 +31,40 @@ export interface KeeperInfo {
 }
 
 export interface KeeperLink {
-  /** Undefined where there is no keeper: then `store` and `drop` do nothing, and `journalFd` is undefined. */
+  /** Undefined without a keeper: then `store` and `drop` do nothing, and `journalFd` is undefined. */
   readonly keeper: KeeperInfo | undefined;
   readonly restored: boolean;
-  /** The layers; the descriptors are the server's. */
+  /** The layers; the server owns the descriptors. */
   readonly layers: OpenLayers;
   /** A memory file that outlives the server, all zero at first, of JOURNAL_LIMIT_BYTES: it neither grows nor shrinks. */
   readonly journalFd: number | undefined;
-  /** What former servers stored, by key. The descriptors are the server's: it closes or drops those it has no use for. */
+  /** Descriptors that former servers stored, by key. The server owns them, and closes or drops those that it does not need. */
   readonly stored: ReadonlyMap<bigint, number>;
   /**
-   * The connection: mounted now, where no former server had it. To be called once.
-   * @throws FsError where it cannot be mounted.
+   * Returns the connection, and mounts it unless a former server did. Call it once.
+   * @throws FsError if it cannot be mounted
    */
   connect(): KernelConnection;
   /**
-   * Keeps a duplicate of `fd` under `key`, 64 bits, until it is dropped; replaces what is there. Does not wait: when it
-   * returns, the keeper has it, whatever becomes of this process. Of a layer, or a memory file sealed against every change;
-   * what is neither is dropped.
-   * @returns 0, or the negative errno: -ENFILE where the store is full, -EPIPE where the keeper is gone.
+   * Stores a duplicate of `fd` under `key`, 64 bits, until it is dropped or replaced. It does not wait: when it returns, the keeper has the
+   * descriptor, even if this process dies. The keeper drops a descriptor that is neither of a layer nor a fully sealed memory file.
+   * @returns 0, or the negative errno: -ENFILE if the store is full, -EPIPE if the keeper is gone
    */
   store(key: bigint, fd: number): number;
   drop(key: bigint): void;
-  /** What a later server needs to go on with the connection: at most MAX_INIT_BYTES. */
+  /** Stores the result of INIT, which a later server needs: at most MAX_INIT_BYTES. */
   storeInit(negotiated: Uint8Array): void;
   /** Requests are served from now on. */
   ready(): void;
-  /** `drain` is called when the keeper wants to start another server: finish what is in flight, then `handOver` and exit with 0. */
+  /** The keeper calls `drain` to start another server: finish the requests in flight, then call `handOver` and exit with 0. */
   onDrain(drain: () => void): void;
   handOver(): void;
   /**
-   * Lets go of everything that holds the layers' file systems, the keeper's part too: to be called when the connection is over and
-   * the server has closed its own descriptors. Nothing of the layers is held any more when it returns.
+   * Releases everything that holds the layers' file systems, also in the keeper. Call it when the connection is over and the server has
+   * closed its own descriptors. When it returns, nothing holds the layers any more.
    */
   letGo(): void;
-  /** `stop` is called when the keeper wants the mount to end, by a keeper that cannot send a signal. */
+  /** A keeper that cannot send a signal calls `stop` to end the mount. */
   onStop(stop: () => void): void;
   close(): void;
 }

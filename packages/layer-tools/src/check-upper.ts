@@ -1,6 +1,6 @@
 /**
- * What is wrong with an upper layer over its lower ones: marks that say nothing or lead nowhere, copies without data, and what an
- * interrupted mount left in the work directory. Finds, and says how each may be mended; mends nothing by itself.
+ * Checks an upper layer over its lower layers: meaningless marks, marks that lead nowhere, and copies without data. It reports each problem
+ * with a way to mend it, and changes nothing.
  */
 import { native, openBeneath } from "@sluice/native";
 import { escapeName } from "@sluice/runtime/cli";
@@ -15,13 +15,13 @@ export type Mend =
   | { do: "whiteout"; at: string };
 
 export interface Problem {
-  /** Of the upper layer, or below "work/". */
+  /** Relative to the upper layer, or to the work directory. */
   path: string;
   in: "upper" | "work";
   what: string;
-  /** The merged tree shows something wrong, or something cannot be read; else it is only untidy. */
+  /** The merged tree is wrong, or an object cannot be read; otherwise the layer is only untidy. */
   damage: boolean;
-  /** Undefined: only people can. */
+  /** Undefined: only a person can mend it. */
   mend: Mend | undefined;
 }
 
@@ -35,10 +35,10 @@ const list = Buffer.alloc(65_536);
 export class UpperCheck {
   readonly #stack: LayerStack;
   readonly #prefix: string;
-  /** Where a redirect leads → the first directory that has it. */
+  /** The target of a redirect → the first directory that has it. */
   readonly #redirected = new Map<string, string>();
   readonly #problems: Problem[] = [];
-  /** Directories to look into, with what they merge with. A list: a tree's depth is its owner's choice. */
+  /** Directories to check, with the lower directories that they merge with. A list, not recursion: the owner chooses the depth of a tree. */
   readonly #left: (readonly [upper: LayerPath, below: readonly LayerPath[]])[] = [];
 
   constructor(stack: LayerStack) {
@@ -75,7 +75,7 @@ export class UpperCheck {
     this.#found(path, "a whiteout that hides nothing", false, { do: "remove" });
   }
 
-  /** True where its directory must be marked impure. */
+  /** @returns true if its directory must be marked impure */
   #object(hit: Hit, hits: readonly Hit[]): boolean {
     const marks = this.#marks(hit);
     for (const mark of marks) {
@@ -129,7 +129,7 @@ export class UpperCheck {
     return true;
   }
 
-  /** What was renamed away must be hidden where it was. */
+  /** The old path of a renamed directory must be hidden. */
   #seenTwice(hit: Hit, target: Hit, redirect: string): void {
     const slash = hit.path.lastIndexOf("/");
     const at = redirect.startsWith("/") ? redirect.slice(1) : join(slash < 0 ? "" : hit.path.slice(0, slash), redirect);
@@ -150,10 +150,10 @@ export class UpperCheck {
     else if (!hits.some(({ metacopy }) => !metacopy)) this.#found(hit.path, "a metadata-only copy whose data lies in no layer", true);
   }
 
-  /** True where the object has one. */
+  /** @returns true if the object has a valid origin */
   #origin(hit: Hit): boolean {
     const bytes = this.#stack.rawMark(hit, "origin") as Buffer;
-    // Empty: copied up where there are no file handles.
+    // Empty: copied up on a file system without file handles.
     if (bytes.length === 0) return true;
     const mend: Mend = { do: "remove-mark", mark: "origin" };
     if (bytes.length <= ORIGIN_HEADER || bytes[1] !== ORIGIN_MAGIC || bytes[2] !== bytes.length) {

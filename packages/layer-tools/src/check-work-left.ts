@@ -1,11 +1,11 @@
-/** What lies in a work directory that is not mounted: leftovers of an interrupted mount, and entries of the index without a file. */
+/** Checks a work directory that is not mounted, for leftovers of an interrupted mount, and entries of the index without a file. */
 import { escapeName } from "@sluice/runtime/cli";
 import { S } from "@sluice/vfs";
 import { type Found, find, join, namesIn, notDirectory, type Tree } from "./tree.js";
 import type { Problem } from "./check-upper.js";
 
 const INCOMPAT = "incompat";
-/** What nodeIds stood for, for file handles: every mount leaves it (packages/overlay/src/node/persisted-handles.ts). */
+/** The nodeIds behind file handles: every mount leaves this file (packages/overlay/src/node/persisted-handles.ts). */
 const HANDLES = "handles";
 /** struct ovl_fb in hexadecimal: version, magic, … */
 const INDEX_NAME = /^00fb[0-9a-f]+$/;
@@ -18,7 +18,7 @@ function forPeople(path: string, what: string, damage = false): Problem {
   return { ...left(path, what, damage), mend: undefined };
 }
 
-/** The kernel keeps one that it makes further links of, and leaves it there. */
+/** The kernel leaves one whiteout there, which it links for further ones. */
 function isSharedWhiteout({ attr }: Found): boolean {
   return (attr.mode & S.IFMT) === S.IFCHR && attr.rdev === 0;
 }
@@ -46,7 +46,7 @@ class WorkCheck {
     this.#each("", "index", (found, name) => this.#indexEntry(found, name));
   }
 
-  /** What lies in one of an overlay's own directories. The work directory may be a user's, who may put a link in its place. */
+  /** Visits the entries of one of an overlay's own directories. The work directory may belong to a user who puts a link in its place. */
   #each(directory: string, name: string, visit: (found: Found, name: string) => void): void {
     const path = join(directory, name);
     const problem = notDirectory(this.work, directory, name);
@@ -62,7 +62,7 @@ class WorkCheck {
   #indexEntry({ attr }: Found, name: string): void {
     const path = `index/${name}`;
     if (!INDEX_NAME.test(name)) this.problems.push(left(path, "its name is no file handle: it was not finished"));
-    // A whiteout stands for a file that is gone; a directory's entry belongs to nfs_export.
+    // A whiteout marks a deleted file; an entry of a directory belongs to nfs_export.
     else if ((attr.mode & S.IFMT) === S.IFREG && attr.nlink === 1)
       this.problems.push(left(path, "an entry of the index whose file has no name any more"));
   }

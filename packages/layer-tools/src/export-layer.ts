@@ -1,4 +1,4 @@
-/** An upper layer as a layer of an OCI image: whiteouts and opaque directories in that format's form, and everything else as it is. */
+/** Exports an upper layer as a layer of an OCI image: whiteouts and opaque directories in that format, and everything else unchanged. */
 import type { Writable } from "node:stream";
 import { type Attr, S } from "@sluice/vfs";
 import { unfit } from "@sluice/runtime/cli";
@@ -20,7 +20,7 @@ const types: ReadonlyMap<number, TarEntry["type"]> = new Map([
   [S.IFIFO, "fifo"],
 ]);
 
-/** Marks carry nothing of their own: the same for everybody. */
+/** Marks have fixed attributes, so that the archive is reproducible. */
 function markEntry(path: string): TarEntry {
   return { path, type: "file", mode: 0, uid: 0, gid: 0, mtimeSec: 0, mtimeNsec: 0, size: 0n };
 }
@@ -36,7 +36,7 @@ function splitPath(path: string): [directory: string, name: string] {
 
 export interface Exported {
   objects: number;
-  /** Sockets, which a tar cannot hold. */
+  /** Sockets, which a tar archive cannot hold. */
   left: string[];
 }
 
@@ -67,7 +67,7 @@ export class LayerExport {
       throw unfit(shownPath(item.path), `in an OCI layer a name that begins with "${WHITEOUT}" hides another one`, "rename it");
     }
     if (item.kind === "hard-link") {
-      // Attributes again: some set them anew by each name.
+      // Attributes again: some programs set them for each name.
       await this.#tar.add({ ...ownerAndTimes(item.object.attr), path: item.path, type: "link", linkTo: item.to, size: 0n });
       this.#exported.objects++;
       return;
@@ -91,7 +91,7 @@ export class LayerExport {
     this.#exported.objects++;
   }
 
-  /** What a metadata-only copy shows beyond the end of its data are zeroes. */
+  /** Beyond the end of its data, a metadata-only copy reads as zeroes. */
   async *#content(data: Hit, size: bigint): AsyncGenerator<Buffer> {
     const there = data.attr.sizeExact < size ? data.attr.sizeExact : size;
     yield* readContent(this.#stack, data, there);
@@ -103,7 +103,7 @@ export class LayerExport {
   }
 }
 
-/** glibc's layout of dev_t in 32 bits, as statx gives it to us. */
+/** glibc's layout of dev_t in 32 bits, as statx returns it. */
 export function deviceOf(rdev: number): [major: number, minor: number] {
   return [(rdev >>> 8) & 0xfff, (rdev & 0xff) | ((rdev >>> 12) & 0xfff00)];
 }

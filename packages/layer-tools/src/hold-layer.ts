@@ -1,4 +1,4 @@
-/** Keeps an upper layer and its work directory from being mounted while a command works on them, and sees that they are not. */
+/** Locks an upper layer and its work directory, so that no mount uses them while a command works on them. */
 import { fstatSync } from "node:fs";
 import { LOCK, native } from "@sluice/native";
 import { Errno, errnoName, O } from "@sluice/vfs";
@@ -6,7 +6,7 @@ import { unfit } from "@sluice/runtime/cli";
 import type { Tree } from "./tree.js";
 import { checkNoKernelOverlay, readMountTable } from "@sluice/mount-control";
 
-/** Locks the very directory that the tree stands for. */
+/** Locks the directory itself, by its descriptor. */
 function lock({ path, fd: root }: Tree, role: string): number {
   const fd = native.openat(root, ".", O.RDONLY | O.DIRECTORY | O.CLOEXEC, 0);
   const status = fd < 0 ? fd : native.flock(fd, LOCK.EX | LOCK.NB);
@@ -21,10 +21,10 @@ function keyOf(fd: number): string {
   return `${dev}:${ino}`;
 }
 
-/** Returns how to let go. @throws CliError, exit code 4, where one is mounted, by Sluice or by the kernel */
+/** @returns a function that unlocks them. @throws CliError, exit code 4, if one is mounted, by Sluice or by the kernel */
 export function holdUnmounted(upper: Tree, work: Tree | undefined): () => void {
   const held: number[] = [];
-  const letGo = (): void => {
+  const release = (): void => {
     for (const fd of held) native.close(fd);
   };
   try {
@@ -36,8 +36,8 @@ export function holdUnmounted(upper: Tree, work: Tree | undefined): () => void {
       readMountTable(),
     );
   } catch (error) {
-    letGo();
+    release();
     throw error;
   }
-  return letGo;
+  return release;
 }

@@ -1,13 +1,13 @@
 /**
- * Layers looked at from outside, top first: what a name of the merged tree is made of. By overlayfs' rules: whiteouts, opaque
- * directories, redirects and metadata-only copies. Nothing here writes, and no link is followed.
+ * Resolves names in a stack of layers, top first, by overlayfs' rules: whiteouts, opaque directories, redirects and metadata-only copies. It
+ * writes nothing and follows no link.
  */
 import { native, openBeneath } from "@sluice/native";
 import { AT, Attr, Errno, errnoName, O, S } from "@sluice/vfs";
 import { failed } from "@sluice/runtime/cli";
 import { isWhiteoutAt, join, lookUp, namesIn, shownIn, type Tree } from "./tree.js";
 
-/** A directory of one layer. */
+/** A path in one layer. */
 export interface LayerPath {
   /** Index into the stack. */
   layer: number;
@@ -18,7 +18,7 @@ export interface LayerPath {
 export interface Hit extends LayerPath {
   attr: Attr;
   opaque: boolean;
-  /** Regular files: the data lies further below. */
+  /** For regular files: the data is in a lower layer. */
   metacopy: boolean;
 }
 
@@ -28,14 +28,14 @@ const mark = Buffer.alloc(MAX_MARK_BYTES);
 export const isDirectory = (attr: Attr): boolean => (attr.mode & S.IFMT) === S.IFDIR;
 export const isRegular = (attr: Attr): boolean => (attr.mode & S.IFMT) === S.IFREG;
 
-/** Overlayfs takes an absolute path or a single name, without empty parts; and nothing may lead upwards. */
+/** Overlayfs takes an absolute path or a single name, without empty parts; no part may lead upwards. */
 export function isMalformed(redirect: string): boolean {
   const parts = (redirect.startsWith("/") ? redirect.slice(1) : redirect).split("/");
   return parts.some((part) => part === "" || part === "." || part === "..") || (!redirect.startsWith("/") && parts.length > 1);
 }
 
 export class LayerStack {
-  /** The upper layer first, where there is one. */
+  /** The upper layer first, if there is one. */
   constructor(readonly trees: readonly Tree[]) {}
 
   /** The roots of the layers from `top` on. */
@@ -47,19 +47,19 @@ export class LayerStack {
     return this.trees[place.layer] as Tree;
   }
 
-  /** A layer's file for messages. */
+  /** The path of an object, for messages. */
   shown({ layer, path }: LayerPath): string {
     return shownIn(this.tree({ layer, path }), path);
   }
 
-  /** Names in the merged directory, whited-out ones among them, sorted by their bytes. */
+  /** Names in the merged directory, including whited-out ones, sorted by bytes. */
   names(places: readonly LayerPath[]): string[] {
     const all = new Set<string>();
     for (const place of places) for (const name of namesIn(this.tree(place), place.path)) all.add(name);
     return [...all].sort();
   }
 
-  /** What lies at one name of one layer: "whiteout"; undefined where it is not there. */
+  /** The object at a name of one layer, or "whiteout"; undefined if there is none. */
   look({ layer, path }: LayerPath, name: string): Hit | "whiteout" | undefined {
     const tree = this.tree({ layer, path });
     return lookUp(tree, path, name, (fd, attr) => {
@@ -71,8 +71,8 @@ export class LayerStack {
   }
 
   /**
-   * The objects that make up `name` in the directory that `parents` merge into, topmost first: of a directory all that merge;
-   * of a metadata-only copy those down to the data. Empty where there is nothing.
+   * The objects behind `name` in the directory that `parents` merge into, topmost first: of a directory all that merge; of a metadata-only
+   * copy those down to the data. Empty if there is none.
    */
   resolve(parents: readonly LayerPath[], name: string): Hit[] {
     const hits: Hit[] = [];
@@ -80,7 +80,7 @@ export class LayerStack {
     for (let index = 0; index < at.length; index++) {
       const hit = this.look(at[index] as LayerPath, wanted);
       if (hit === undefined) continue;
-      if (hit === "whiteout" || (hits.length > 0 && !this.#goesOn(hits, hit))) break;
+      if (hit === "whiteout" || (hits.length > 0 && !this.#continues(hits, hit))) break;
       hits.push(hit);
       if (hit.opaque || !(isDirectory(hit.attr) || hit.metacopy)) break;
       const redirect = this.mark(hit, "redirect");
@@ -93,12 +93,12 @@ export class LayerStack {
     return hits;
   }
 
-  /** Under a directory only directories count, under a metadata-only copy only files. */
-  #goesOn(hits: readonly Hit[], hit: Hit): boolean {
+  /** Below a directory only directories count; below a metadata-only copy only files do. */
+  #continues(hits: readonly Hit[], hit: Hit): boolean {
     return isDirectory((hits[0] as Hit).attr) === isDirectory(hit.attr);
   }
 
-  /** An absolute redirect, from the roots of the layers below: the directory that it names, and the last name. */
+  /** Follows an absolute redirect from the roots of the layers below. @returns its directory, and the last name */
   #follow(top: number, redirect: string): [LayerPath[], string] {
     const names = redirect.slice(1).split("/");
     const last = names.pop() as string;
@@ -107,7 +107,7 @@ export class LayerStack {
     return [at, last];
   }
 
-  /** A mark as text; undefined where it has none. */
+  /** A mark as text; undefined if there is none. */
   mark(place: LayerPath, name: string): string | undefined {
     const bytes = this.rawMark(place, name);
     return bytes?.toString("latin1");
@@ -146,7 +146,7 @@ export class LayerStack {
 
   /** A descriptor for reading of a regular file. */
   openData(place: LayerPath): number {
-    // Its owner may put a FIFO in its place meanwhile, which keeps nobody waiting.
+    // The owner may put a FIFO in its place meanwhile: the open must not wait for a writer.
     const fd = openBeneath(this.tree(place).fd, place.path, O.RDONLY | O.NOFOLLOW | O.NONBLOCK, 0);
     if (fd < 0) throw failed(this.shown(place), `it cannot be read (${errnoName(-fd)})`, "check its permissions and its disk");
     return fd;

@@ -1,4 +1,4 @@
-/** Carries out what mends a problem, beneath the root of its layer or work directory. 0, or the negative errno. */
+/** Mends a problem, beneath the root of its layer or work directory. */
 import { inDirectory, native, removeTree } from "@sluice/native";
 import { escapeName } from "@sluice/runtime/cli";
 import { Errno, S } from "@sluice/vfs";
@@ -18,19 +18,20 @@ function mendUpper(tree: Tree, path: string, mend: Mend): number {
     case "whiteout":
       return inDirectory(tree.fd, mend.at, (directory, name) => {
         const made = native.mknodat(directory, name, S.IFCHR, 0, 0);
-        // Of two that came from one place the first one's is there.
+        // Of two directories with one origin, the first one has made it already.
         return made === -Errno.EEXIST ? 0 : made;
       });
   }
 }
 
+/** @returns 0, or the negative errno */
 export function mend(problem: Problem, upper: Tree, work: Tree | undefined): number {
   if (problem.mend === undefined) return -Errno.EOPNOTSUPP;
   if (problem.in === "upper") return mendUpper(upper, problem.path, problem.mend);
   return removeTree((work as Tree).fd, problem.path).status;
 }
 
-/** As it is said to people. */
+/** The change in words. */
 export function mendText(mend: Mend): string {
   switch (mend.do) {
     case "remove-mark":

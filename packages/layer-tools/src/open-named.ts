@@ -1,6 +1,6 @@
 /**
- * Opens a directory that a person named. A symbolic link on the way is followed if root or the caller made it: a command that
- * runs as root must not be led elsewhere by the owner of a layer, who may put a link in the place of any directory of theirs.
+ * Opens a directory that a person named. It follows a symbolic link on the path only if root or the caller owns it: the owner of a layer, who
+ * may replace a directory by a link, must not lead a command of root elsewhere.
  */
 import { native } from "@sluice/native";
 import { AT, Attr, Errno, O, S } from "@sluice/vfs";
@@ -13,14 +13,14 @@ function isTrusted(uid: number): boolean {
   return uid === 0 || uid === process.geteuid?.();
 }
 
-/** Where the link leads, as the names on the way; the negative errno if it may not be followed. */
+/** The target of the link, as names; the negative errno if the link may not be followed. */
 function namesOfLink(fd: number): string[] | number {
   if (!isTrusted(attr.uid)) return -Errno.ELOOP;
   const length = native.readlinkat(fd, "", target);
   return length < 0 ? length : target.toString("latin1", 0, length).split("/");
 }
 
-/** An O_PATH descriptor of what lies there, with `attr` filled; or the negative errno. */
+/** An O_PATH descriptor of the object there, with `attr` filled; or the negative errno. */
 function look(at: number, name: string): number {
   const fd = native.openat(at, name, O.PATH | O.NOFOLLOW | O.CLOEXEC, 0);
   const status = fd < 0 ? fd : native.statx(fd, "", AT.EMPTY_PATH, attr.words);

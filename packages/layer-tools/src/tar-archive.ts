@@ -1,6 +1,6 @@
 /**
- * A tar stream (POSIX pax) of objects with byte-string names and binary attributes. Ours, because the libraries there are take
- * PAX values as text, and capabilities and ACLs are none.
+ * Writes a tar stream (POSIX pax) of objects with byte-string names and binary attributes. The libraries for tar take PAX values as text,
+ * and capabilities and ACLs are binary.
  */
 import { once } from "node:events";
 import type { Writable } from "node:stream";
@@ -27,7 +27,7 @@ const MAX_ID = 0o7777777;
 const MAX_TIME = 0o77777777777;
 const MAX_SIZE = BigInt(MAX_TIME);
 const PLAIN = /^[\x21-\x7e ]*$/;
-/** What a header says of a name that stands in the PAX records. */
+/** The name in a header if the real name is in the PAX records. */
 const PLACEHOLDER = "pax";
 
 /** "LENGTH KEY=VALUE\n", where LENGTH counts itself. */
@@ -40,7 +40,7 @@ export function paxRecord(key: string, value: Buffer): Buffer {
 
 const fits = (name: string): boolean => name.length < MAX_NAME && PLAIN.test(name);
 
-/** In the order of their keys, so that the same tree gives the same bytes. */
+/** Sorted by key, so that the same tree gives the same bytes. */
 function paxRecords(entry: TarEntry, name: string): Buffer {
   const records: [string, Buffer][] = [];
   const add = (key: string, value: string): void => void records.push([key, Buffer.from(value, "latin1")]);
@@ -55,7 +55,7 @@ function paxRecords(entry: TarEntry, name: string): Buffer {
   return Buffer.concat(records.map(([key, value]) => paxRecord(key, value)));
 }
 
-/** Seconds since 1970 as a decimal fraction; nanoseconds count upwards, also before 1970. */
+/** Seconds since 1970 as a decimal fraction. Nanoseconds count upwards, also before 1970. */
 function decimalTime({ mtimeSec, mtimeNsec }: TarEntry): string {
   if (mtimeNsec === 0) return String(mtimeSec);
   if (mtimeSec >= 0) return `${mtimeSec}.${String(mtimeNsec).padStart(9, "0")}`;
@@ -81,7 +81,7 @@ interface Header extends Omit<TarEntry, "path" | "type" | "xattrs"> {
 
 const octal = (value: number | bigint, digits: number): string => value.toString(8).padStart(digits, "0");
 
-/** One block, as POSIX.1-1988 has it (ustar). */
+/** One header block of POSIX.1-1988 (ustar). */
 function headerBlock(header: Header): Buffer {
   const block = Buffer.alloc(BLOCK);
   const put = (at: number, text: string): void => void block.write(text, at, "latin1");
@@ -97,7 +97,7 @@ function headerBlock(header: Header): Buffer {
   put(257, "ustar\u000000");
   put(329, octal(header.major ?? 0, 7));
   put(337, octal(header.minor ?? 0, 7));
-  // The sum of the bytes, its own eight taken for spaces.
+  // The sum of the bytes, with its own eight bytes as spaces.
   const sum = block.reduce((total, byte) => total + byte, 8 * 0x20);
   put(148, `${octal(sum, 6)}\0 `);
   return block;
@@ -117,7 +117,7 @@ export class TarArchive {
     this.#failed.catch(() => undefined);
   }
 
-  /** `content` gives the bytes of a file, exactly as many as its size. */
+  /** `content` yields exactly as many bytes as the size of the file. */
   async add(entry: TarEntry, content?: AsyncIterable<Buffer>): Promise<void> {
     const name = entry.type === "directory" ? `${entry.path === "" ? "." : entry.path}/` : entry.path;
     const pax = paxRecords(entry, name);
@@ -130,7 +130,7 @@ export class TarArchive {
     await this.#write(padding(entry.size ?? 0n));
   }
 
-  /** Resolves when everything has gone to where it is written. */
+  /** Resolves when everything is written. */
   async end(): Promise<void> {
     await this.#write(Buffer.alloc(2 * BLOCK));
     const ended = new Promise<void>((resolve) => this.#into.end(resolve));

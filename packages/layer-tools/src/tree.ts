@@ -1,4 +1,4 @@
-/** Reading layers: beneath their roots, links never followed, at any depth. Nothing here writes. */
+/** Reads layers beneath their roots, at any depth, without following links. It writes nothing. */
 import { native, openBeneath, readNames, toBytes } from "@sluice/native";
 import { escapeName, failed, unfit } from "@sluice/runtime/cli";
 import { AT, Attr, Errno, errnoName, O, S } from "@sluice/vfs";
@@ -24,7 +24,7 @@ export function treeOf(path: string, fd: number, userXattr: boolean): Tree {
   return { path, fd, prefix: userXattr ? "user.overlay." : "trusted.overlay." };
 }
 
-/** A directory that was named on the command line. @throws CliError */
+/** Opens a directory that the command line names. @throws CliError */
 export function openTree(path: string, userXattr: boolean): Tree {
   const fd = openNamed(toBytes(path));
   if (fd === -Errno.ELOOP)
@@ -33,7 +33,7 @@ export function openTree(path: string, userXattr: boolean): Tree {
   return treeOf(path, fd, userXattr);
 }
 
-/** A layer's object for messages. */
+/** The path of an object, for messages. */
 export function shownIn(tree: Tree, path: string): string {
   return path === "" ? tree.path : `${tree.path}/${escapeName(path)}`;
 }
@@ -57,12 +57,12 @@ export function find(tree: Tree, directory: string, name: string): Found | undef
   return lookUp(tree, directory, name, (fd, attr) => ({ attr, whiteout: isWhiteoutAt(tree, fd, { name, attr }) }));
 }
 
-/** Nothing has that name, or what had it has made room meanwhile. */
+/** Nothing has that name, or it has been replaced meanwhile. */
 const ABSENT: readonly number[] = [-Errno.ENOENT, -Errno.ENOTDIR, -Errno.ELOOP];
 
 /**
- * Runs `use` on a descriptor of the directory and what lies there under `name`; undefined if nothing does. @throws CliError if it cannot
- * be found out
+ * Runs `use` on a descriptor of the directory and the attributes of `name` in it; undefined if there is no such name.
+ * @throws CliError if it cannot be read
  */
 export function lookUp<T>(tree: Tree, directory: string, name: string, use: (directoryFd: number, attr: Attr) => T): T | undefined {
   const fd = openBeneath(tree.fd, directory === "" ? "." : directory, O.PATH | O.DIRECTORY, 0);
@@ -71,27 +71,27 @@ export function lookUp<T>(tree: Tree, directory: string, name: string, use: (dir
     const status = fd < 0 ? fd : native.statx(fd, name, AT.SYMLINK_NOFOLLOW, attr.words);
     if (status >= 0) return use(fd, attr);
     if (ABSENT.includes(status)) return undefined;
-    throw failed(shownIn(tree, join(directory, name)), `it cannot be looked at (${errnoName(-status)})`, "check its permissions");
+    throw failed(shownIn(tree, join(directory, name)), `it cannot be read (${errnoName(-status)})`, "check its permissions");
   } finally {
     if (fd >= 0) native.close(fd);
   }
 }
 
-/** What keeps a name from being used as a directory: a link is never followed. Undefined if nothing does, or nothing is there. */
+/** The reason why a name is not a directory; links are not followed. Undefined if it is one, or if it does not exist. */
 export function notDirectory(tree: Tree, directory: string, name: string): string | undefined {
   const found = find(tree, directory, name);
   if (found === undefined || (found.attr.mode & S.IFMT) === S.IFDIR) return undefined;
   return (found.attr.mode & S.IFMT) === S.IFLNK ? "a symbolic link (ELOOP)" : "not a directory (ENOTDIR)";
 }
 
-/** Is the name, in the directory of the descriptor, a whiteout in one of the kernel's forms? */
+/** Whether the name in the directory of the descriptor is a whiteout, in one of the kernel's forms. */
 export function isWhiteoutAt(tree: Tree, dirFd: number, { name, attr }: { name: string; attr: Attr }): boolean {
   const kind = attr.mode & S.IFMT;
   if (kind === S.IFCHR) return attr.rdev === 0;
   return kind === S.IFREG && attr.size === 0 && native.getxattrat(dirFd, name, `${tree.prefix}whiteout`, new Uint8Array(0)) >= 0;
 }
 
-/** A mark of a directory: "opaque" or "redirect"; undefined where it has none. */
+/** A mark of a directory: "opaque" or "redirect"; undefined if it has none. */
 export function readMark(tree: Tree, path: string, name: "opaque" | "redirect"): string | undefined {
   const fd = openDirectory(tree, path);
   if (fd < 0) return undefined;

@@ -1,9 +1,9 @@
 /**
- * Walks of trees as generators that do not nest: a directory's generator gives those of its subdirectories to be run in its
- * place, so that the depth of a tree, which its owner chooses, needs no stack.
+ * Walks trees by generators that do not nest: the generator of a directory yields those of its subdirectories, which then run in its place.
+ * So the depth of a tree, which its owner chooses, needs no stack.
  */
 
-/** Runs to its end before the generator that gave it goes on. */
+/** Runs to its end before the generator that yielded it continues. */
 export class Deeper<T> {
   constructor(readonly items: Iterator<T | Deeper<T>>) {}
 }

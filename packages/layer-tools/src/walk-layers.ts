@@ -1,7 +1,7 @@
 /**
- * The content of layers in an order that can be written down again: a directory before what it holds, names sorted, the
- * first name of a file before its further ones. Either the whole merged tree, or what the upper layer alone says, with all
- * that it takes from below by redirects and metadata-only copies, so that the result leans on nothing but names.
+ * Walks the content of layers in an order for writing: a directory before its entries, names sorted, the first name of a file before its
+ * hard links. It gives either the whole merged tree, or the changes of the upper layer, with the lower content of redirects and
+ * metadata-only copies, so that the result needs no such marks.
  */
 import { escapeName, unfit } from "@sluice/runtime/cli";
 import { join } from "./tree.js";
@@ -9,14 +9,14 @@ import { Deeper, unnested } from "./unnested.js";
 import { type Hit, isDirectory, isRegular, type LayerStack, type LayerPath } from "./layer-stack.js";
 
 export type Item =
-  /** `opaque`: it hides what lies below it. */
+  /** `opaque`: it hides the lower directories. */
   | { kind: "directory"; path: string; object: Hit; opaque: boolean }
-  /** `data`: of a regular file, where its bytes are. */
+  /** `data`: the object with the bytes of a regular file. */
   | { kind: "object"; path: string; object: Hit; data: Hit }
   | { kind: "hard-link"; path: string; object: Hit; to: string }
   | { kind: "whiteout"; path: string };
 
-/** Of a file with several names: the first one that was met. */
+/** The first name of each file with several names. */
 class FirstNames {
   readonly #paths = new Map<string, string>();
 
@@ -53,7 +53,7 @@ class Walk {
     }
   }
 
-  /** An object with everything that merges into it. */
+  /** An object with all directories that merge into it. */
   *#whole(path: string, hits: readonly Hit[], opaque: boolean): Generator<Step> {
     const object = hits[0] as Hit;
     if (!isDirectory(object.attr)) {
@@ -64,7 +64,7 @@ class Walk {
     yield new Deeper(this.merged(path, hits));
   }
 
-  /** `below`: what the upper directory merges with. */
+  /** `below`: the directories that the upper one merges with. */
   *changes(directory: string, upper: LayerPath, below: readonly LayerPath[]): Generator<Step> {
     for (const name of this.stack.names([upper])) {
       const path = join(directory, name);
@@ -81,7 +81,11 @@ class Walk {
     }
     if (this.stack.mark(hit, "redirect") !== undefined) {
       if (hits.length < 2)
-        throw unfit(this.stack.shown(hit), "what it was renamed from lies in no layer given", "give all its layers with --lower");
+        throw unfit(
+          this.stack.shown(hit),
+          "its origin before the rename is in none of the given layers",
+          "give all its layers with --lower",
+        );
       yield* this.#whole(path, hits, true);
       return;
     }
@@ -101,7 +105,7 @@ export function* walkMerged(stack: LayerStack): Iterable<Item> {
   yield* unnested(new Walk(stack).merged("", stack.roots()));
 }
 
-/** What the topmost layer says, its root first. */
+/** The changes of the topmost layer, its root first. */
 export function* walkChanges(stack: LayerStack): Iterable<Item> {
   yield root(stack);
   const [upper, ...below] = stack.roots();

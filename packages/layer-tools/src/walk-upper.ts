@@ -1,4 +1,4 @@
-/** What an upper layer changed over its lowers: a walk over the upper alone, with a look below for each name in it. */
+/** Lists the changes of an upper layer: a walk over the upper layer, with a look into the lower layers for each name in it. */
 import { type Attr, S } from "@sluice/vfs";
 import { type Found, find, join, namesIn, readMark, type Tree } from "./tree.js";
 import { Deeper, unnested } from "./unnested.js";
@@ -9,13 +9,13 @@ export interface Change {
   kind: ChangeKind;
   /** A byte string, as `from` is. */
   path: string;
-  /** "regular", "directory", ... of what is there now, or was before a deletion. */
+  /** "regular", "directory", ...: the type now, or before a deletion. */
   type: string;
   /** Where a renamed directory came from. */
   from?: string;
 }
 
-/** A directory of a lower layer that shines through. */
+/** A visible directory of a lower layer. */
 interface Below {
   tree: Tree;
   path: string;
@@ -65,7 +65,7 @@ function sameOwnerAndMode(one: Attr, other: Attr): boolean {
   return one.mode === other.mode && one.uid === other.uid && one.gid === other.gid;
 }
 
-/** A copy-up keeps size and time of modification; whoever writes changes the latter. */
+/** A copy-up preserves size and modification time; a write changes the latter. */
 function sameContent(one: Attr, other: Attr): boolean {
   return one.size === other.size && one.mtimeSec === other.mtimeSec && one.mtimeNsec === other.mtimeNsec;
 }
@@ -131,7 +131,7 @@ class Walk {
   }
 }
 
-/** Changes in the order of their names, a directory before what it holds. */
+/** Changes in the order of their names, a directory before its entries. */
 export function walkUpper(upper: Tree, lowers: readonly Tree[]): Iterable<Change> {
   const roots = lowers.map((tree) => ({ tree, path: "" }));
   return unnested(new Walk(upper, roots).directory("", roots));

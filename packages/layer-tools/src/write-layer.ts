@@ -1,4 +1,4 @@
-/** Writes what a walk gives into a new directory: as a lower layer in the kernel's format, or as a plain tree. */
+/** Writes the items of a walk into a new directory: as a lower layer in the kernel's format, or as a plain tree. */
 import { inDirectory, native, openBeneath } from "@sluice/native";
 import { escapeName, failed } from "@sluice/runtime/cli";
 import { AT, Errno, errnoName, O, S, SEEK } from "@sluice/vfs";
@@ -11,7 +11,7 @@ const PIECE_BYTES = 8n << 20n;
 
 type Furnished = Extract<Item, { kind: "directory" | "object" }>;
 
-/** Where something is made: a descriptor of its directory, and its name. */
+/** The place of a new object: a descriptor of its directory, and its name. */
 interface Spot {
   directory: number;
   name: string;
@@ -31,12 +31,12 @@ export class LayerWriter {
   readonly #root: number;
   readonly #opaqueMark: string;
   /**
-   * Furnished last, the innermost first: until then they are ours alone, so that no owner of the layer changes what is made in them;
-   * and what is made in a directory moves its times.
+   * They get their attributes last, the innermost first. Until then they belong to this process alone, so that no owner of the layer can
+   * change new entries; and each new entry changes the times of its directory.
    */
   readonly #directories: Furnished[] = [];
 
-  /** `root` is an empty directory, open for reading; it is closed at the end. */
+  /** `root` is an empty directory, open for reading. It is closed at the end. */
   constructor(stack: LayerStack, root: number) {
     this.#stack = stack;
     this.#root = root;
@@ -129,7 +129,7 @@ export class LayerWriter {
     }
   }
 
-  /** Owner, attributes, mode and times, in the order in which none undoes another. */
+  /** Sets owner, attributes, mode and times, in an order in which none undoes another. */
   #furnish(item: Furnished, at: Spot): void {
     const { attr } = item.object;
     const { directory, name } = at;
@@ -148,7 +148,7 @@ export class LayerWriter {
   }
 }
 
-/** Data only: holes stay holes. */
+/** Copies only data: holes stay holes. */
 async function copyExtents(path: string, { source, target }: { source: number; target: number }, size: bigint): Promise<void> {
   for (let at = 0n; at < size; ) {
     const data = BigInt(native.lseek(source, at, SEEK.DATA));
@@ -165,7 +165,7 @@ async function copyExtents(path: string, { source, target }: { source: number; t
   }
 }
 
-/** By the kernel where it can between these two file systems, else by hand. */
+/** The kernel copies if it can between the two file systems; otherwise this process does. */
 async function copyPiece({ source, target }: { source: number; target: number }, at: bigint, length: number): Promise<number> {
   const copied = await native.copyFileRangeAsync(source, at, target, at, length);
   if (copied > 0 || ![Errno.EXDEV, Errno.EOPNOTSUPP, Errno.EINVAL, Errno.ENOSYS, 0].includes(-copied)) return copied;

@@ -1,6 +1,6 @@
 /**
- * The layers of a mount as the mount has them: descriptors of its own private clones, which no mount covers, not even the
- * mount itself. The server passes them to root alone.
+ * Gets the layers of a mount from its server: descriptors of its private clones, which no mount covers, not even the mount itself. The
+ * server passes them to root alone.
  */
 import type { Socket } from "node:net";
 import { native } from "@sluice/native";
@@ -18,7 +18,7 @@ const TRUNCATED = 2 ** 32;
 const PIECE_BYTES = 65_535;
 
 export interface MountLayers extends LayersItem {
-  /** Of the upper layer, if there is one, and of the lower ones, top first; empty if only their names are told. */
+  /** The upper layer, if there is one, then the lower ones, top first; empty if the server told only their names. */
   fds: readonly number[];
 }
 
@@ -27,7 +27,7 @@ interface Received {
   fds: number[];
 }
 
-/** One piece of the answer. False at the end of the connection. */
+/** Receives a piece of the answer. @returns false at the end of the connection */
 function receive(fd: number, into: Received, mountpoint: string): boolean {
   const bytes = Buffer.alloc(PIECE_BYTES);
   const fds = new Int32Array(FDS_PER_RECORD);
@@ -46,7 +46,7 @@ function linesOf({ text }: Received, mountpoint: string): ControlLine[] {
     const lines = Buffer.from(text, "latin1").toString("utf8").split("\n").slice(0, -1);
     return lines.map((line) => JSON.parse(line) as ControlLine);
   } catch {
-    throw failed(mountpoint, "what answers is no Sluice daemon (EPROTO)", "check --control");
+    throw failed(mountpoint, "the process that answers is not a Sluice daemon (EPROTO)", "check --control");
   }
 }
 
@@ -60,12 +60,12 @@ function converse(socket: Socket, mountpoint: string): MountLayers {
   const items = lines.flatMap((line) => ("item" in line ? [line.item as Partial<LayersItem>] : []));
   const item = items.find(({ lowers }) => lowers !== undefined);
   if (item === undefined || !lines.some((line) => "done" in line))
-    throw failed(mountpoint, "the daemon went away before it had answered (EPIPE)", "see its log");
+    throw failed(mountpoint, "the daemon ended before it answered (EPIPE)", "see its log");
   return { ...(item as LayersItem), fds: received.fds };
 }
 
 /**
- * Root takes no layers from a server of another user: root would open them with rights that the server lacks. @throws CliError
+ * Root takes no layers from another user's server, because root would open them with rights that the server lacks. @throws CliError
  */
 export async function askLayers(mountpoint: string, control: string | undefined): Promise<MountLayers> {
   const socket = await connectControl(mountpoint, control);

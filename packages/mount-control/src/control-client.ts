@@ -10,15 +10,15 @@ import { peerUid } from "./peer.js";
 import { CONTROL_SOCKET, KEEPER_SOCKET, realMountpoint, trustedRunDirectories } from "./run-directory.js";
 
 const ANSWER_TIMEOUT_MS = 30_000;
-/** How long a server may be gone whose keeper is there: another one goes on. */
+/** How long to wait for the next server while the keeper runs. */
 const SUCCESSION_MS = 20_000;
 const LOOK_MS = 50;
-/** More than two servers do not end one after the other. */
+/** No more than two servers in a row end during a request. */
 const ASK_AT_MOST = 3;
 
 function open(path: string): Promise<Socket> {
   return new Promise((resolve, reject) => {
-    // Node would read at once, and lose the descriptors that come with the bytes.
+    // Node would read at once, and lose the descriptors that arrive with the bytes.
     const socket = connect(path).pause();
     socket.once("error", reject);
     socket.once("connect", () => {
@@ -29,8 +29,7 @@ function open(path: string): Promise<Socket> {
 }
 
 /**
- * Waits where so many wait already that the kernel lets nobody else (EAGAIN): a daemon is there, and takes nobody just now. It is
- * stopped, mostly: then its mount waits, too.
+ * Waits while the daemon's queue is full (EAGAIN): the daemon exists, but accepts nobody now. Usually it is stopped, and its mount waits too.
  */
 async function openInTurn(path: string): Promise<Socket> {
   for (const deadlineMs = Date.now() + ANSWER_TIMEOUT_MS; ; await sleep(LOOK_MS)) {
@@ -43,7 +42,7 @@ async function openInTurn(path: string): Promise<Socket> {
   }
 }
 
-/** Undefined where no daemon answers for this mount point. Throws CliError where one is there, or may be, and may not be asked. */
+/** Undefined if no daemon answers for this mount point. @throws CliError if there is, or may be, one that this user may not ask */
 export async function connectControl(mountpoint: string, control: string | undefined): Promise<Socket | undefined> {
   const paths = control === undefined ? socketPaths(mountpoint, CONTROL_SOCKET) : [control];
   for (const deadlineMs = Date.now() + SUCCESSION_MS; ; await sleep(LOOK_MS)) {
@@ -59,27 +58,27 @@ async function hasKeeper(mountpoint: string): Promise<boolean> {
       return true;
     } catch (error) {
       if (codeOf(error) === "EAGAIN") return true;
-      // Nobody listens; else one is there that we may not ask.
+      // Nobody listens; otherwise there is one that this user may not ask.
       if (isDenied(error) && !isHidden(path)) return true;
     }
   }
   return false;
 }
 
-/** The same of a mount's keeper. */
+/** The same for a mount's keeper. */
 export async function connectKeeper(mountpoint: string): Promise<Socket | undefined> {
   return orDenial(await connectFirst(socketPaths(mountpoint, KEEPER_SOCKET), [0, ...ourselves()]));
 }
 
-/** Nobody needs to distrust their own processes. Root is left out: `serversOf` says why. */
+/** A user trusts their own processes. For root see `serversOf`. */
 function ourselves(): number[] {
   const uid = process.geteuid?.() ?? 0;
   return uid === 0 ? [] : [uid];
 }
 
 /**
- * The uids whose server may answer for a mount: its owner's, as the kernel knows it. The owner may put any socket in the run
- * directory, also a link to the socket of another mount, which root's server answers: so a server of root's is no exception.
+ * The uids whose server may answer for a mount: the owner of the mount, as the kernel knows it. The owner may put any socket into the run
+ * directory, even a link to the socket of another mount, which root's server answers. So root's servers are no exception.
  */
 function serversOf(mountpoint: string): number[] {
   const mount = mountAt(realMountpoint(mountpoint), readMountTable());
@@ -87,7 +86,7 @@ function serversOf(mountpoint: string): number[] {
   return [Number(owner ?? 0), ...ourselves()];
 }
 
-/** Refuses a process that is not the mount's: a command takes what it says for the mount's word. @throws CliError */
+/** Refuses a process that does not belong to the mount, since a command believes the answer. @throws CliError */
 function checkPeer(socket: Socket, path: string, trusted: readonly number[]): Socket {
   const uid = peerUid(socket);
   if (uid !== undefined && trusted.includes(uid)) return socket;
@@ -107,7 +106,7 @@ function isDenied(error: unknown): boolean {
   return ["EACCES", "EPERM"].includes(codeOf(error));
 }
 
-/** It lies in a directory of somebody else's that lets nobody see what is there: perhaps nothing. */
+/** It lies in a directory of another user that nobody else may search, so it may not exist at all. */
 function isHidden(path: string): boolean {
   try {
     lstatSync(path);
@@ -118,8 +117,8 @@ function isHidden(path: string): boolean {
 }
 
 /**
- * One that is hidden keeps nobody from looking on: where root has mounts, too, everybody else's are in a directory of their own behind
- * root's. Then why it may not be used is given instead of a socket, for whoever finds no other.
+ * A hidden socket does not end the search: if root has mounts too, other users' sockets are in directories that come later in the list. If
+ * there is no other socket, the result is the reason why the hidden one cannot be used.
  */
 async function connectFirst(paths: readonly string[], trusted: readonly number[]): Promise<Socket | Error | undefined> {
   let denial: Error | undefined;
@@ -141,7 +140,7 @@ function orDenial(found: Socket | Error | undefined): Socket | undefined {
   return found;
 }
 
-/** The server ended, or closed its socket while we were in its queue. */
+/** The server ended, or closed its socket while the request was in its queue. */
 function isLost(error: unknown): boolean {
   return ["EPIPE", "ECONNRESET"].includes(codeOf(error));
 }
@@ -150,7 +149,7 @@ function lineOf(text: string, path: string): ControlLine {
   try {
     return JSON.parse(text) as ControlLine;
   } catch {
-    throw failed(path, "what answers is no Sluice daemon (EPROTO)", "check --control");
+    throw failed(path, "the process that answers is not a Sluice daemon (EPROTO)", "check --control");
   }
 }
 
@@ -170,11 +169,11 @@ async function* linesOf(socket: Socket, path: string): AsyncGenerator<ControlLin
   }
 }
 
-/** A watch goes on for ever, and whatever a keeper is asked takes as long as a server needs to start and another one to end. */
+/** A watch never ends, and an upgrade takes as long as one server needs to start and another one to end. */
 const isWatch = (request: ControlRequest | KeeperRequest): boolean => request.method === "grants" && request.watch;
 const isPatient = (request: ControlRequest | KeeperRequest): boolean => request.method === "upgrade" || isWatch(request);
 
-/** Asks, and gives every item of the answer. @returns whether all of it came: else the connection was lost. */
+/** Asks, and yields every item of the answer. @returns whether the answer is complete; if not, the connection was lost */
 async function* converse(
   socket: Socket,
   request: ControlRequest | KeeperRequest,
@@ -206,10 +205,10 @@ async function* converse(
 }
 
 function lost(mountpoint: string): Error {
-  return failed(mountpoint, "the daemon went away before it had answered (EPIPE)", "see its log");
+  return failed(mountpoint, "the daemon ended before it answered (EPIPE)", "see its log");
 }
 
-/** Asks, and gives every item of the answer. Throws CliError where the daemon ends before it does, which ends a watch. */
+/** Asks, and yields every item of the answer. @throws CliError if the daemon ends before the answer does; that ends a watch normally */
 export async function* ask(
   socket: Socket,
   request: ControlRequest | KeeperRequest,
@@ -219,8 +218,8 @@ export async function* ask(
 }
 
 /**
- * The one item of an answer to a question that changes nothing. Who ends when it is asked is asked again: then the next server answers,
- * or nobody is there. Throws CliError where the mount has no daemon that answers.
+ * The only item of an answer, to a request that changes nothing. If the server ends meanwhile, it asks again: then the next server answers,
+ * or nobody does. @throws CliError if the mount has no daemon that answers
  */
 export async function askOnce(mountpoint: string, control: string | undefined, request: ControlRequest): Promise<unknown> {
   for (let asked = 0; asked < ASK_AT_MOST; asked++) {

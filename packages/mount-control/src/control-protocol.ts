@@ -1,6 +1,6 @@
 /**
- * What goes over a control socket: one JSON request on a line, then JSON lines back: items, and at last `done` or
- * `error`. Sizes are bounded on both sides.
+ * The protocol of a control socket: one JSON request on a line, then JSON lines in reply: items, and finally `done` or `error`. Sizes are
+ * bounded on both sides.
  */
 import {
   type Access,
@@ -32,25 +32,25 @@ export type ControlRequest =
   | { method: "activity" }
   | { method: "grants"; watch: boolean }
   | { method: "layers" }
-  /** Answered with Unmounted or Busy. Forced: whoever uses it is cut off. */
+  /** Answered with Unmounted or Busy. With `force` the users are cut off. */
   | { method: "unmount"; force: boolean }
-  /** Answered when the mount has ended and nothing of its layers is held any more. Asked by whoever unmounts by itself. */
+  /** Answered when the mount has ended and nothing holds its layers any more. For callers that unmount by themselves. */
   | { method: "freed" };
 export interface Unmounted {
   unmounted: string;
 }
 /** The mount goes on. */
 export interface Busy {
-  /** Why: "EBUSY" where it is in use. */
+  /** The reason: "EBUSY" if it is in use. */
   errno: string;
-  /** "major:minor", to find its users by. */
+  /** "major:minor", for finding its users. */
   device: string;
 }
-/** To the keeper's own socket. */
+/** For the keeper's own socket. */
 export type KeeperRequest = { method: "upgrade"; file: string; argv: readonly string[] };
 export type ControlLine = { item: unknown } | { done: true } | { error: string };
 
-/** Room for a path of any length that is asked about. */
+/** Room for a path of any length. */
 export const MAX_REQUEST_BYTES = 64 << 10;
 /** Of one line of an answer. */
 export const MAX_LINE_BYTES = 4 << 20;
@@ -91,7 +91,7 @@ export interface GrantItem {
   path: string;
   layer: string;
   mode: string;
-  /** As the kernel was told: passthrough, passthrough-direct (mediated, but mappings pass the daemon by), cached, direct. */
+  /** The I/O mode in the kernel: passthrough, passthrough-direct (mediated, but mappings bypass the daemon), cached, direct. */
   io: string;
   write: boolean;
   fallback: string | null;
@@ -103,8 +103,7 @@ export interface GrantItem {
   /** ISO 8601. */
   since: string | null;
   /**
-   * What the policy in force would say; null if it says the same. `passing`: how the open reaches the file all the same; null if
-   * it is refused.
+   * The answer of the policy in force; null if it is unchanged. `passing`: how the open still reaches the file; null if it is refused.
    */
   revoked: (Revoked & { passing: Passing | null }) | null;
 }
@@ -112,13 +111,13 @@ export interface GrantItem {
 /** The answer to `explain`. */
 export interface Explanation {
   path: string;
-  /** Every name that the mount knows of the file: the strictest answer over all of them holds. */
+  /** All names of the file that the mount knows: the strictest answer holds. */
   names: string[];
   accesses: readonly Access[];
   subject: { uid: number; gid: number; groups: number[]; executable: string | null; cgroup: string | null };
   missing: { name: string; reason: string }[];
   effect: Effect;
-  /** Of a denial. */
+  /** The errno of a denial. */
   errno: string | null;
   rule: string;
   reason: string;
@@ -127,13 +126,13 @@ export interface Explanation {
   revision: RevisionText;
   decision: string;
   source: DecisionSource;
-  /** For which other questions the answer holds; null: for none. */
+  /** The other questions that the answer holds for; null: none. */
   scope: (Omit<CacheScope, "subtree" | "ttlMs"> & { subtree: string | null; ttlMs: number | null }) | null;
   obligations: { name: string; value: string }[];
   layer: string;
-  /** Another one than `layer` where only metadata was copied up. */
+  /** Differs from `layer` if only metadata was copied up. */
   dataLayer: string;
-  /** Null where it is denied, or no regular file. */
+  /** Null if it is denied, or not a regular file. */
   opened: { flow: Flow; because: FallbackReason | null; copiesUp: boolean } | null;
 }
 
@@ -143,9 +142,9 @@ export interface PolicyStatus {
   unconditionalGrant: boolean;
   governs: string[];
   looksAt: string[];
-  /** What is wrong with the newest edit of the policy; the revision above stays in force. */
+  /** The error in the newest edit of the policy; the revision above stays in force. */
   refusedEdit: string | null;
-  /** "3 rules, default grant"; null: the service does not say. */
+  /** "3 rules, default grant"; null if the service does not tell. */
   summary: string | null;
 }
 
@@ -159,13 +158,13 @@ export interface MountStatus {
   mountpoint: string;
   version: string;
   pid: number;
-  /** Null where the server holds the mount itself. `restarts`: servers before this one that died. `restoredInMs`: null for the first server. */
+  /** Null if the server holds the mount itself. `restarts`: servers before this one that died. `restoredInMs`: null for the first server. */
   keeper: { pid: number; restarts: number; lastDeath: string | null; restoredInMs: number | null } | null;
   uptimeMs: number;
   state: "serving" | "draining";
   engine: {
     name: EngineKind["name"];
-    /** What it cannot give, with the reason. */
+    /** The capabilities that it lacks, with the reason. */
     limits: Record<string, string>;
     protocol: string;
     passthrough: boolean;
@@ -181,7 +180,7 @@ export interface MountStatus {
   userXattr: boolean;
   decider: Omit<DeciderStatus, "revision" | "split" | "cache"> & {
     revision: RevisionText | null;
-    /** Policies that decision services hold at once without an order; empty where they agree. */
+    /** Different policies that decision services hold at once; empty if they agree. */
     split: RevisionText[];
     cache: CacheStatus | null;
     onOutage: string;
@@ -195,13 +194,13 @@ export interface MountStatus {
   openFilesByMode: Record<string, number>;
   mediatedBytes: Record<string, number>;
   grants: number;
-  /** Opens that the policy in force would not give any more. */
+  /** Opens that the policy in force would not grant any more. */
   revocation: RevokedCounts & { onRevoke: OnRevoke; holdersUnseen: string | null; signalled: number };
   copyUps: { count: number; bytes: number };
   anomalies: number;
 }
 
-/** What was counted since the server started; two of them give rates. */
+/** Counts since the start of the server; two reports give rates. */
 export interface ActivityReport {
   mountpoint: string;
   /** Milliseconds since 1970. */
@@ -226,7 +225,7 @@ export interface ActivityReport {
   revoked: number;
 }
 
-/** The answer to `layers`. To root it comes after the descriptors of the upper layer and of the lower ones, top first. */
+/** The answer to `layers`. Root gets it after the descriptors of the upper layer and of the lower ones, top first. */
 export interface LayersItem {
   mountpoint: string;
   upper: string | null;
@@ -234,7 +233,7 @@ export interface LayersItem {
   userXattr: boolean;
 }
 
-/** Undefined where it is no request that this build knows. */
+/** Undefined if this build does not know the request. */
 export function parseRequest(line: string): ControlRequest | undefined {
   let value: unknown;
   try {

@@ -1,8 +1,8 @@
-/** Lists as overlayfs writes them: a separator inside a name is escaped by a backslash, and so is a backslash. */
+/** Lists in the form of overlayfs: a backslash escapes a separator inside a name, and another backslash. */
 
 /**
  * Splits at `separator`. With `unescape` false the escapes stay, for a list inside a list (`-o lowerdir=a\:b:c,upperdir=…`).
- * Empty pieces are kept: the caller says what they mean.
+ * Empty pieces stay: the caller decides on their meaning.
  */
 export function splitEscaped(text: string, separator: string, unescape: boolean): string[] {
   const pieces: string[] = [];

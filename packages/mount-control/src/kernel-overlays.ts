@@ -1,4 +1,4 @@
-/** Which directories do kernel overlays write to? */
+/** Finds the directories that kernel overlays write to. */
 import { statSync } from "node:fs";
 import { unfit } from "@sluice/runtime/cli";
 import { splitEscaped, unescapeName } from "./escaped-list.js";

@@ -1,4 +1,4 @@
-/** /proc/self/mountinfo as values: which mounts there are, and where on its own file system a path lies. */
+/** Parses /proc/self/mountinfo: the mounts, and the location of a path in its own file system. */
 import { readFileSync } from "node:fs";
 
 export interface MountRow {
@@ -14,7 +14,7 @@ export interface MountRow {
   superOptions: string;
 }
 
-/** A field as the kernel escapes it, as text. */
+/** A field without the kernel's escapes, as text. */
 export function decodeField(field: string): string {
   return Buffer.from(
     field.replace(/\\([0-7]{3})/g, (_all, octal: string) => String.fromCharCode(Number.parseInt(octal, 8))),
@@ -39,7 +39,7 @@ function parseRow(line: string): MountRow | undefined {
   };
 }
 
-/** In the order of mounting: of two at one place the later one covers the earlier. Read as latin1: names are bytes. */
+/** In the order of mounting: of two mounts at one mount point the later one covers the earlier. Read as latin1: names are bytes. */
 export function readMountTable(text: string = readFileSync("/proc/self/mountinfo", "latin1")): MountRow[] {
   return text
     .split("\n")
@@ -60,7 +60,7 @@ export function mountOf(path: string, table: readonly MountRow[]): MountRow | un
   return found;
 }
 
-/** The newest mount at exactly this place. */
+/** The newest mount at exactly this path. */
 export function mountAt(path: string, table: readonly MountRow[]): MountRow | undefined {
   return table.findLast((row) => row.mountpoint === path);
 }

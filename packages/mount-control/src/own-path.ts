@@ -1,6 +1,6 @@
 /**
- * Removes what this process made, and not what has taken its place since: the next mount at the same mount point may be
- * up before the last one has gone.
+ * Removes a path that this process created, but not a later one at the same place: the next mount at the same mount point may start before
+ * the last one has ended.
  */
 import { lstatSync } from "node:fs";
 
@@ -9,7 +9,7 @@ function identity(path: string): string | undefined {
   return stat === undefined ? undefined : `${stat.dev}:${stat.ino}:${stat.birthtimeNs}`;
 }
 
-/** To be called when `path` has just been made; returns how to remove it, by `remove`. */
+/** Call it right after creating `path`. @returns a function that removes it with `remove` */
 export function ownPath(path: string, remove: (path: string) => void): () => void {
   const made = identity(path);
   return () => {

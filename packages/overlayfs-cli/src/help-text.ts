@@ -1,4 +1,4 @@
-/** What --help says. */
+/** The text of --help. */
 export const HELP = `usage: sluice-overlayfs [-f] [-d] -o lowerdir=DIR[:DIR...][,upperdir=DIR,workdir=DIR][,OPTION...] [SOURCE] MOUNTPOINT
        mount -t fuse.sluice SOURCE MOUNTPOINT -o lowerdir=...
        umount MOUNTPOINT

@@ -1,4 +1,4 @@
-/** Puts the commands where mount(8), umount(8) and podman look for them, as symbolic links to this checkout. */
+/** Installs the commands for mount(8), umount(8) and podman, as symbolic links to this checkout. */
 import { lstatSync, mkdirSync, readlinkSync, symlinkSync, unlinkSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -11,10 +11,10 @@ const LINKS: readonly (readonly [link: string, program: string])[] = [
   ["sbin/mount.fuse.sluice", "mount.fuse.sluice.mjs"],
   ["sbin/umount.fuse.sluice", "umount.fuse.sluice.mjs"],
   ["usr/local/bin/sluice-overlayfs", "sluice-overlayfs.mjs"],
-  // What units and guides call.
+  // For units and guides.
   ["usr/local/bin/sluice", "../../cli/bin/sluice.mjs"],
 ];
-/** What a link of another checkout, or of an earlier version, leads to. */
+/** The target of a link of another checkout, or of an earlier version. */
 const OURS = /(?:overlayfs-cli\/bin\/[^/]+|\/cli\/bin\/sluice)\.mjs$/;
 
 function place(link: string, target: string): void {
@@ -33,7 +33,7 @@ function place(link: string, target: string): void {
   symlinkSync(target, link);
 }
 
-/** Lines that say what was done. `prefix` is "/" or a directory to be looked at first. */
+/** @param prefix "/", or a directory for a trial. @returns lines that report the changes */
 export function installLinks(prefix: string): string[] {
   return LINKS.map(([name, program]) => {
     const link = join(resolve(prefix), name);

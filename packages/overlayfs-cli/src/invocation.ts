@@ -1,18 +1,18 @@
-/** What was typed, in either of the two ways this command is called. Looks at no file. */
+/** Parses the command line, in both forms of this command. It reads no file. */
 import { CliError, EXIT } from "@sluice/runtime/cli";
 
 export interface MountInvocation {
   kind: "mount";
-  /** First column of /proc/mounts; fsname= goes before it. */
+  /** First column of /proc/mounts; fsname= overrides it. */
   source: string | undefined;
   mountpoint: string;
-  /** `-o` strings as they came. */
+  /** The `-o` strings, unparsed. */
   options: string[];
   foreground: boolean;
   debug: boolean;
-  /** Look, and do not mount. */
+  /** Check the options, and do not mount. */
   fake: boolean;
-  /** Called by mount(8), which stands for itself; else in the place of fuse-overlayfs, and behaves as that. */
+  /** mount(8) called it. Otherwise it replaces fuse-overlayfs, and behaves like it. */
   byMount: boolean;
 }
 export type Invocation = { kind: "help" } | { kind: "version" } | { kind: "install"; prefix: string } | MountInvocation;
@@ -21,7 +21,7 @@ function usage(object: string, problem: string): CliError {
   return new CliError({ object, problem, remedy: "see 'sluice-overlayfs --help'", exitCode: EXIT.USAGE });
 }
 
-/** The words that stand by themselves, and whatever followed -o. */
+/** The positional arguments, and the values of -o. */
 interface Words {
   plain: string[];
   options: string[];

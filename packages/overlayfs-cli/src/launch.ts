@@ -1,6 +1,6 @@
 /**
- * The first of the two processes of a mount in the background. It starts the second, which serves, and ends when that
- * one does: with its exit code, or with 0 as soon as it is live. Node cannot fork, so the second is a new process.
+ * The first of the two processes of a mount in the background. It starts the second, which serves, and ends with 0 once that one serves, or
+ * with its exit code. Node cannot fork, so the second is a new process.
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -11,10 +11,10 @@ const SERVE_MAIN = fileURLToPath(new URL("./serve-main.js", import.meta.url));
 const READY_FD = 3;
 const FAILED = 1;
 
-/** Resolves to the exit code. What goes wrong before the mount is live has been said on standard error. */
+/** Resolves to the exit code. Errors before the mount serves are on standard error. */
 export async function launch(argv: readonly string[], logFile: string): Promise<number> {
   const child = spawn(process.execPath, [SERVE_MAIN, logFile, ...argv], {
-    // A session of its own: the terminal's signals are not for it. Our standard error is its own until it is live.
+    // A session of its own: the terminal's signals are not for it. It shares our standard error until it serves.
     detached: true,
     stdio: ["ignore", "ignore", "inherit", "pipe"],
   });
@@ -29,7 +29,7 @@ export async function launch(argv: readonly string[], logFile: string): Promise<
   const outcome = await Promise.race([live, ended]);
   if (outcome === "live") return 0;
   if (outcome.code !== null && outcome.code !== 0) return outcome.code;
-  // A clean exit before it was live: it was told to stop.
+  // A clean exit before it served: it was told to stop.
   const how = outcome.signal === null ? "was told to stop" : `was ended (${outcome.signal})`;
   process.stderr.write(errorLine(`sluice-overlayfs: the server ${how} before it was live: see the messages above`));
   return FAILED;

@@ -1,4 +1,4 @@
-/** Where a daemon that nobody watches writes its log. */
+/** Chooses the log file of a daemon in the background. */
 import { accessSync, constants, mkdirSync } from "node:fs";
 import { homedir } from "node:os";
 import { dirname, join, resolve } from "node:path";
@@ -14,7 +14,7 @@ function canAppend(path: string): boolean {
   }
 }
 
-/** A place that can be written; /dev/null as the last. Throws CliError where the one asked for cannot. */
+/** A file that can be written, /dev/null as the last resort. @throws CliError if the requested file cannot be written */
 export function logPlace(asked: string | undefined): string {
   if (asked !== undefined) {
     const path = resolve(asked);

@@ -1,11 +1,11 @@
 /**
- * From options of fuse-overlayfs and mount(8) to the command line of `sluice mount`: what is this command's own is taken
- * out, what follows from being a drop-in is put in, and everything else is the option table's business.
+ * Translates options of fuse-overlayfs and mount(8) to the command line of `sluice mount`: it removes the options of this command itself,
+ * adds those that a drop-in needs, and leaves the rest to the option table.
  */
 import { CliError, EXIT } from "@sluice/runtime/cli";
 import type { MountInvocation } from "./invocation.js";
 
-/** Words of an option string; a backslash keeps a comma inside its word. */
+/** The options of an option string; a backslash escapes a comma. */
 function wordsOf(options: readonly string[]): string[] {
   return options.flatMap((text) => text.match(/(?:[^,\\]|\\.|\\$)+/gs) ?? []);
 }
@@ -21,14 +21,14 @@ const FLAGS: ReadonlyMap<string, string> = new Map(
 );
 
 export interface MountArguments {
-  /** Of `sluice mount`, the mount point at their end. */
+  /** The arguments of `sluice mount`, with the mount point last. */
   argv: string[];
   foreground: boolean;
-  /** Where the log goes once nobody looks any more. */
+  /** The log file in the background. */
   logFile: string | undefined;
-  /** The words of a remount; undefined where it is none. */
+  /** The options of a remount; undefined if it is not one. */
   remount: readonly string[] | undefined;
-  /** For people, on standard error: what was understood otherwise than it was said. */
+  /** Notices for people, on standard error, about options that have another effect here. */
   notices: string[];
 }
 
@@ -78,23 +78,22 @@ function sort(words: readonly string[]): Sorted {
   return sorted;
 }
 
-/** Everything that fuse-overlayfs does and `sluice mount` does not unless it is told to. */
+/** Options for behaviour that fuse-overlayfs has by default and `sluice mount` has not. */
 function asDropIn(given: readonly string[], caller: { initialNamespace: boolean; byMount: boolean }): string[] {
   const { initialNamespace, byMount } = caller;
   const names = new Set(given.map(nameOf));
   const words = ["nonempty", ...given];
-  // A caller of fuse-overlayfs takes what is in the upper layer for the whole of the difference (podman makes an image's
-  // layer of it), and that a renamed directory's contents are elsewhere would be lost on it. Whoever calls mount(8) wants a
-  // file system, in which directories can be renamed.
+  // A caller of fuse-overlayfs takes the upper layer for the whole difference (podman makes an image layer of it), and would miss the
+  // content of a renamed directory. A caller of mount(8) wants a file system that can rename directories.
   const saysHow = ["userxattr", "redirect_dir", "metacopy"].some((name) => names.has(name));
-  // In a user namespace marks are user.*, and there are no redirects.
+  // In a user namespace marks are user.* attributes, and there are no redirects.
   if (!byMount && initialNamespace && !saysHow) words.unshift("redirect_dir=off");
-  // What fuse-overlayfs and image layers left in them.
+  // For marks that fuse-overlayfs and image layers left.
   if (!names.has("foreign_marks")) words.unshift("foreign_marks=on");
   return words;
 }
 
-/** overlayfs and fuse-overlayfs take a work directory without an upper layer, and have no use for it. */
+/** overlayfs and fuse-overlayfs accept a work directory without an upper layer, and ignore it. */
 function withoutIdleWork(words: readonly string[], notices: string[]): string[] {
   if (words.some((word) => /^upperdir=./.test(word))) return words.slice();
   const left = words.filter((word) => !word.startsWith("workdir=") && word !== "upperdir=");

@@ -1,4 +1,4 @@
-/** `mount.fuse.sluice`: mount(8) hands on what it was told, and passes our exit code on as its own. */
+/** `mount.fuse.sluice`: mount(8) passes its arguments on to it, and returns its exit code. */
 import { EXIT } from "@sluice/runtime/cli";
 import { parseMountHelper } from "./invocation.js";
 import { run } from "./run.js";

@@ -1,6 +1,6 @@
 /**
- * `mount -o remount`: the flags that belong to the kernel's mount. Layers and their options do not change while it is there;
- * mount(8) repeats those of /etc/fstab, and they are passed over, as overlayfs does (fs/overlayfs/params.c).
+ * `mount -o remount`: changes the flags of the kernel's mount. Layers and their options cannot change meanwhile. mount(8) repeats those of
+ * /etc/fstab, and the command ignores them, as overlayfs does (fs/overlayfs/params.c).
  */
 import { getSystemErrorName } from "node:util";
 import { MS, native, toBytes } from "@sluice/native";
@@ -35,14 +35,14 @@ const CLEARED: Readonly<Record<string, number>> = {
   nolazytime: MS.LAZYTIME,
 };
 
-/** The later of two words that contradict each other holds. */
+/** The later of two contradicting options holds. */
 export function remountFlags(words: readonly string[]): number {
   return words.reduce((flags, word) => (flags | (SET[word] ?? 0)) & ~(CLEARED[word] ?? 0), 0);
 }
 
 /**
- * @throws CliError where the kernel refuses: files that are open for writing keep a mount from becoming read-only (EBUSY). And
- * where nothing could be written anyway (fs/overlayfs/params.c ovl_reconfigure).
+ * @throws CliError if the kernel refuses: files that are open for writing keep a mount from becoming read-only (EBUSY). Also if a mount
+ * without an upper layer should become writable (fs/overlayfs/params.c ovl_reconfigure).
  */
 export async function remount(mountpoint: string, words: readonly string[]): Promise<void> {
   const flags = remountFlags(words);

@@ -1,4 +1,4 @@
-/** What both ways of calling this command have in common: from an invocation to an exit code. */
+/** Runs an invocation of either form of this command, to an exit code. */
 import { CliError, EXIT, errorLine, inInitialNamespace, keepPausesShort, VERSION } from "@sluice/runtime/cli";
 import { HELP } from "./help-text.js";
 import { installLinks } from "./install-links.js";
@@ -20,7 +20,7 @@ async function mount(invocation: MountInvocation): Promise<number> {
   keepPausesShort();
   const { serve } = await import("./serve.js");
   const log = logFile === undefined ? [] : [`--log-file=${logPlace(logFile)}`];
-  // fuse-overlayfs says nothing when it is live.
+  // fuse-overlayfs prints nothing when it serves.
   return serve([...log, ...argv], () => undefined);
 }
 
@@ -40,7 +40,7 @@ async function dispatch(invocation: Invocation): Promise<number> {
   }
 }
 
-/** Ends the process. `exitCode` says what a failure is to whoever called. */
+/** Ends the process. `exitCode` translates our exit code for the caller. */
 export async function run(parse: () => Invocation, exitCode: (ours: number) => number): Promise<never> {
   try {
     process.exit(exitCode(await dispatch(parse())));

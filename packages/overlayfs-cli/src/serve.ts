@@ -3,7 +3,7 @@ import { addMountCommand, startEmbeddedDecision } from "@sluice/cli";
 import { runCli } from "@sluice/runtime";
 import { Command } from "commander";
 
-/** `announce` is told once requests are served. Resolves to the exit code when nothing of the mount is left. */
+/** Calls `announce` once the mount serves requests. Resolves to the exit code when nothing of the mount is left. */
 export function serve(argv: readonly string[], announce: (line: string) => void): Promise<number> {
   const program = new Command("sluice-overlayfs");
   addMountCommand(program, { startEmbeddedDecision, announce });

@@ -1,10 +1,10 @@
-/** One picture of what goes on, as lines for a terminal or a pipe. */
+/** One frame of activity, as lines for a terminal or a pipe. */
 import type { DurationCounts } from "@sluice/mount-control";
 import { escapeLine, escapeTextName, table } from "@sluice/runtime/cli";
 import { type Interval, percentileMs } from "./rates.js";
 import { FIRST_VIEW, keyLine, type Sort, type View } from "./view.js";
 
-/** Of each table, where nobody says how much room there is. */
+/** The rows of each table if the height is unknown. */
 const SHOWN_ROWS = 8;
 const UNITS = ["B", "kB", "MB", "GB", "TB"] as const;
 const BAR = 20;
@@ -23,14 +23,14 @@ export function bytes(count: number): string {
   return `${unit === 0 ? Math.round(value) : value.toFixed(1)} ${UNITS[unit]}`;
 }
 
-/** "0.25": none of that share took longer than this many ms. */
+/** "0.25": the share took at most this many ms. */
 function latency(durations: DurationCounts, share: number): string {
   const ms = percentileMs(durations, share);
   if (ms === undefined) return "-";
   return ms === Number.POSITIVE_INFINITY ? `>${durations.boundsMs.at(-1)}` : String(ms);
 }
 
-/** "96 % passthrough, 4 % mediated" of what there is; "none". */
+/** "96 % passthrough, 4 % mediated", or "none". */
 function shares(counts: Record<string, number>): string {
   const total = Object.values(counts).reduce((sum, count) => sum + count, 0);
   if (total === 0) return "none";
@@ -76,7 +76,7 @@ interface Section {
 
 type Numbers = readonly number[];
 
-/** Largest first, by the first of the numbers that differs. */
+/** Largest first, by the first number that differs. */
 function sortedBy<Each>(list: readonly Each[], numbersOf: (each: Each) => Numbers): Each[] {
   const difference = (one: Numbers, other: Numbers): number => {
     const at = one.findIndex((value, index) => value !== other[index]);
@@ -128,7 +128,7 @@ function copyUps({ now }: Interval, { filter }: View): Section {
   return { head: ["COPY-UP", "", "BYTES", "SINCE", "PATH"], rows };
 }
 
-/** The longest table gives a row up until all of them fit: on a small terminal each still says what is first. */
+/** Shortens the longest table until all of them fit: on a small terminal each still shows its first row. */
 function fitted(sections: readonly Section[], room: number): Section[] {
   const kept = sections.map(({ head, rows }) => ({ head, rows: rows.slice(0, Number.isFinite(room) ? undefined : SHOWN_ROWS) }));
   const taken = (): number => kept.reduce((sum, { rows }) => sum + 2 + rows.length, 0);
@@ -142,17 +142,17 @@ function fitted(sections: readonly Section[], room: number): Section[] {
 
 export interface Look {
   view: View;
-  /** Lines that there is room for. */
+  /** The height in lines. */
   rows: number;
-  /** There are keys to press, which are named. */
+  /** Shows the line of keys. */
   keys: boolean;
-  /** Why there is nobody to ask any more: the rest is the last that was heard. */
+  /** The reason why the mount does not answer. The rest of the frame shows the last report. */
   away?: string | undefined;
 }
 
 const PLAIN: Look = { view: FIRST_VIEW, rows: Number.POSITIVE_INFINITY, keys: false };
 
-/** `span` says over what time: "every 2 s". */
+/** `span` describes the period: "every 2 s". */
 export function frame(interval: Interval, span: string, { view, rows, keys, away }: Look = PLAIN): string[] {
   const { now } = interval;
   const how = away ?? `${now.state}, ${now.engine}, ${now.passthrough ? "passthrough on" : "passthrough off"}; ${span}`;

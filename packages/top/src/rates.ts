@@ -1,7 +1,7 @@
-/** From two reports of what was counted to what went on between them. */
+/** Computes the activity between two reports. */
 import type { ActivityReport, DurationCounts } from "@sluice/mount-control";
 
-/** What went on between two moments; a second's worth of each count is `count / seconds`. */
+/** The activity between two moments; the rate of each count is `count / seconds`. */
 export interface Interval {
   seconds: number;
   now: ActivityReport;
@@ -48,16 +48,16 @@ function rulesBetween(before: ActivityReport["rules"], now: ActivityReport["rule
 
 function pathsBetween(before: ActivityReport["paths"], now: ActivityReport["paths"]): Interval["paths"] {
   const was = new Map(before.map(({ path, count }) => [path, count]));
-  // One that came into the list since then took the count of the one that it drove out.
+  // A path that is new in the list inherited the count of the path that it replaced.
   const all = now.map(({ path, count, atMostOver }) => ({ path, count: count - (was.get(path) ?? atMostOver) }));
   return all.filter(({ count }) => count > 0).sort((one, other) => other.count - one.count);
 }
 
-/** Two of one server differ by what rounding makes of it. */
+/** Two reports of one server differ by rounding. */
 const SAME_START_MS = 5;
 const startedMs = ({ atMs, uptimeMs }: ActivityReport): number => atMs - uptimeMs;
 
-/** Without an earlier report, or with one of a server before this one: since the server started. */
+/** Without an earlier report of the same server, the interval begins at the start of the server. */
 export function between(earlier: ActivityReport | undefined, now: ActivityReport): Interval {
   const before = earlier !== undefined && Math.abs(startedMs(earlier) - startedMs(now)) <= SAME_START_MS ? earlier : undefined;
   const elapsedMs = before === undefined ? now.uptimeMs : now.atMs - before.atMs;
@@ -75,7 +75,7 @@ export function between(earlier: ActivityReport | undefined, now: ActivityReport
   };
 }
 
-/** The bound that the share of durations does not pass; Infinity past the last one, undefined where there are none. */
+/** The upper bound of that share of durations; Infinity past the last bound, undefined without durations. */
 export function percentileMs({ boundsMs, counts, count }: DurationCounts, share: number): number | undefined {
   if (count <= 0) return undefined;
   let seen = 0;

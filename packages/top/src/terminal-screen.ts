@@ -1,27 +1,26 @@
 /**
- * The terminal, taken over for pictures that follow each other, and given back as it was: at the end, on a signal, at an
- * exit that nobody foresaw, and while the job is stopped.
+ * Takes the terminal over for frames, and restores it: at the end, on a signal, at an unexpected exit, and while the job is stopped.
  */
 
-/** A screen of its own, no cursor, and no line that goes on in the next one: names may be wider than they are long. */
+/** The alternate screen, no cursor, and no line wrap: a name may be wider than its length. */
 const ALTERNATE = "\u001b[?1049h\u001b[?25l\u001b[?7l";
 const BACK = "\u001b[?7h\u001b[?25h\u001b[?1049l";
 const HOME = "\u001b[H";
 const CLEAR_LINE = "\u001b[K";
 const CLEAR_BELOW = "\u001b[J";
 
-/** SIGHUP: the terminal itself has gone. */
+/** SIGHUP: the terminal itself is gone. */
 const ENDING_SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT"] as const;
-/** Control-Z: in raw mode the terminal makes no signal of it. */
+/** Control-Z: in raw mode the terminal sends no signal for it. */
 const SUSPEND = "\u001a";
-/** Arrow and function keys: nothing here is moved by them. */
-// oxlint-disable-next-line no-control-regex -- that is what they begin with
+/** Arrow and function keys, which are ignored. */
+// oxlint-disable-next-line no-control-regex -- these keys begin with one
 const SEQUENCES = /\u001b(?:\[[0-9;]*[A-Za-z~]|O[A-Za-z])/g;
 
-/** Lines for so many rows. */
+/** Gives the lines for a number of rows. */
 type Picture = (rows: number) => readonly string[];
 
-/** Whether standard output is a terminal that understands more than lines. */
+/** Whether standard output is a terminal with cursor control. */
 export function isScreen(): boolean {
   return process.stdout.isTTY && !["", "dumb"].includes(process.env["TERM"] ?? "");
 }
@@ -50,7 +49,7 @@ export class TerminalScreen {
     process.once("exit", this.#giveBack);
     process.stdout.on("resize", this.#redraw);
     for (const signal of ENDING_SIGNALS) process.on(signal, this.end);
-    // Whoever stopped it from outside may have set the terminal meanwhile.
+    // Another program may have changed the terminal while the job was stopped.
     process.on("SIGCONT", this.#goOn);
     this.#enter();
     if (!this.hasKeys) return;
@@ -59,17 +58,17 @@ export class TerminalScreen {
     for (const gone of ["end", "error"]) process.stdin.on(gone, this.end);
   }
 
-  /** Whether somebody can press keys: standard input may be something else. */
+  /** Whether standard input is a terminal with keys. */
   get hasKeys(): boolean {
     return process.stdin.isTTY;
   }
 
-  /** Aborted when somebody wants to end. */
+  /** Aborted when the user quits. */
   get ended(): AbortSignal {
     return this.#over.signal;
   }
 
-  /** `pressed`: called with each key, whole characters. */
+  /** Calls `pressed` with each key, as a whole character. */
   onKey(keyPressed: (key: string) => void): void {
     this.#keyPressed = keyPressed;
   }
@@ -101,19 +100,19 @@ export class TerminalScreen {
     process.stdout.write(BACK);
   }
 
-  /** Returns when the job goes on; at once where nobody could make it go on, since the kernel then does not stop it. */
+  /** Returns when the job continues. The kernel does not stop a job that nobody could continue: then it returns at once. */
   #suspend(): void {
     this.#leave();
-    // The whole job, as the terminal does it: the shell waits for what started us, too.
+    // The whole job, as the terminal does it: the shell also waits for the parent of this process.
     process.kill(0, "SIGTSTP");
     this.#goOn();
   }
 
   #draw(): void {
     if (!this.#taken) return;
-    // Some terminals say that they have no size.
+    // Some terminals report no size.
     const columns = process.stdout.columns || 80;
-    // Never the last line's end: the terminal would scroll.
+    // Without a newline after the last line, which would scroll the terminal.
     const rows = (process.stdout.rows || 24) - 1;
     const shown = this.#picture(rows).slice(0, rows);
     const cut = shown.map((line) => (line.length > columns ? Array.from(line).slice(0, columns).join("") : line) + CLEAR_LINE);

@@ -1,21 +1,21 @@
-/** What of `sluice top`'s picture somebody at the keyboard wants to see. */
+/** The view of `sluice top`: sorting, filter and pause, as set by keys. */
 
-/** By what tables are sorted: how often, how often with an error or denied, how long it took. */
+/** The orders of tables: by count, by errors and denials, or by duration. */
 export const SORTS = ["most", "errors", "slowest"] as const;
 export type Sort = (typeof SORTS)[number];
 
 export interface View {
   sort: Sort;
-  /** Rules, paths and copy-ups whose name holds this; "": all. */
+  /** Shows rules, paths and copy-ups whose name contains this; "": all. */
   filter: string;
-  /** The filter is being typed. */
+  /** The user is typing the filter. */
   typing: boolean;
   paused: boolean;
 }
 
 export const FIRST_VIEW: View = { sort: "most", filter: "", typing: false, paused: false };
 
-/** Control-C, D and \: in raw mode the terminal makes no signals of them. */
+/** Control-C, D and \: in raw mode the terminal sends no signals for them. */
 const ENDING: readonly string[] = ["\u0003", "\u0004", "\u001c"];
 const ESCAPE = "\u001b";
 const RUBOUT: readonly string[] = ["\u007f", "\b"];
@@ -31,7 +31,7 @@ function typed(view: View, key: string): View {
   return /\p{Cc}/u.test(key) ? view : { ...view, filter: view.filter + key };
 }
 
-/** What a key makes of the view. A key that means nothing leaves it as it is. */
+/** Applies a key to the view. An unknown key changes nothing. */
 export function pressed(view: View, key: string): View | "end" {
   if (ENDING.includes(key)) return "end";
   if (view.typing) return typed(view, key);
@@ -52,7 +52,7 @@ export function pressed(view: View, key: string): View | "end" {
   }
 }
 
-/** The line that says which keys there are, and what is set by them. */
+/** The line of keys and their current settings. */
 export function keyLine({ sort, filter, typing, paused }: View): string {
   if (typing) return `filter: ${filter}_   (Enter keeps it, Esc takes it away)`;
   const filtering = filter === "" ? "/ filters" : `/ filters: "${filter}", Esc takes it away`;

@@ -1,4 +1,4 @@
-/** `sluice top` on a terminal: a picture every so often, keys that change it, and a mount that may go away and come back. */
+/** `sluice top` on a terminal: a frame at each interval, keys that change it, and a mount that may go away and come back. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { CliError } from "@sluice/runtime/cli";
 import type { ActivityReport } from "@sluice/mount-control";
@@ -13,10 +13,10 @@ export interface Live {
   screen: TerminalScreen;
 }
 
-/** A report, or why nobody gave one. */
+/** A report, or the reason why there is none. */
 type Look = { report: ActivityReport } | { gone: string };
 
-/** What the mount's end makes of the question is no end of ours: it may be mounted again. */
+/** The end of the mount does not end `top`: it may be mounted again. */
 async function lookOnce(look: () => Promise<ActivityReport>): Promise<Look> {
   try {
     return { report: await look() };
@@ -26,7 +26,7 @@ async function lookOnce(look: () => Promise<ActivityReport>): Promise<Look> {
   }
 }
 
-/** Resolves when somebody ends it. */
+/** Resolves when the user quits. */
 export async function watchLive(first: ActivityReport, { look, seconds, screen }: Live): Promise<void> {
   let view = FIRST_VIEW;
   let before = first;
@@ -48,7 +48,7 @@ export async function watchLive(first: ActivityReport, { look, seconds, screen }
   let goneSinceMs: number | undefined;
   for (;;) {
     await sleep(seconds * 1000, undefined, { signal: screen.ended }).catch(() => undefined);
-    // Whoever is asked may be stopped: nobody has to wait for that to end.
+    // The server may be stopped: quitting must not wait for its answer.
     const looked = view.paused ? undefined : await Promise.race([lookOnce(look), ended]);
     if (screen.ended.aborted) return;
     if (looked === undefined) continue;

@@ -1,6 +1,6 @@
 /**
- * Looks at a policy before a mount is begun, in a process without any rights, as the decision service itself will: so
- * mistakes are told at once and all together, and a file that only root may read is told as such.
+ * Checks a policy before the mount starts, in a process without any rights, like the decision service itself. So the user sees all mistakes
+ * at once, and learns if only root may read a file.
  */
 import { once } from "node:events";
 import type { Readable } from "node:stream";
@@ -37,7 +37,7 @@ function complaint(file: string, problem: Problem): CliError {
 
 interface Checked {
   problems: Problem[];
-  /** The policy file, or another one that it names. */
+  /** The policy file, or a file that it names. */
   problemFile: string;
 }
 
@@ -68,14 +68,14 @@ async function runCheck(file: string, user: OwnUser | SharedUser): Promise<Run> 
   }
 }
 
-/** What the process said of its end, without the name of an error's class. */
+/** The last words of the process, without the name of an error class. */
 function lastWord(stderr: string): string {
   const lines = stderr.trim().split("\n");
   const said = lines.find((line) => /^(?:sluice: |\w*Error\b)/.test(line)) ?? lines.at(-1) ?? "";
   return said.replace(/^(?:sluice: |\w*Error(?: \[\w+\])?: )/, "");
 }
 
-/** Rejects with CliError for the first mistake, having told the others on standard error. */
+/** Rejects with a CliError for the first mistake; the others are on standard error. */
 export async function checkPolicy(file: string, user: OwnUser | SharedUser): Promise<void> {
   const { code, stdout, stderr } = await runCheck(file, user);
   if (code === 0) return;

@@ -1,4 +1,4 @@
-/** How the embedded decision service's process is started: nothing of ours goes to it but what is named here. */
+/** Starts the process of the embedded decision service. It inherits only what is named here. */
 import { type ChildProcess, spawn, type StdioOptions } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { check, native } from "@sluice/native";
@@ -18,14 +18,14 @@ export interface ChildOptions {
 }
 
 /**
- * No variable of ours means anything to it, and some could change what it runs (NODE_OPTIONS). Without io_uring: a ring that
- * was set up before it gave up its rights would keep them (CVE-2024-22017).
+ * It needs no environment variable, and some could change the code that it runs (NODE_OPTIONS). It does not use io_uring: a ring from
+ * before it gave up its rights would keep them (CVE-2024-22017).
  */
 function childEnvironment(): NodeJS.ProcessEnv {
   return { PATH: "/usr/bin:/bin", NODE_ENV: "production", UV_USE_IO_URING: "0" };
 }
 
-/** How a collector is to be talked to, and nothing else: credentials, authorities, what the machine is called. */
+/** Variables for the connection to a collector: credentials, authorities, and the name of the machine. */
 function collectorEnvironment(): NodeJS.ProcessEnv {
   const wanted = /^OTEL_(EXPORTER_OTLP|RESOURCE_ATTRIBUTES|BSP)/;
   return Object.fromEntries(Object.entries(process.env).filter(([name]) => wanted.test(name)));
@@ -33,11 +33,11 @@ function collectorEnvironment(): NodeJS.ProcessEnv {
 
 export interface Spawned {
   child: ChildProcess;
-  /** Undefined: the child has our uid, and reads with our rights. */
+  /** Undefined: the child has our uid, and reads files with our rights. */
   files: PolicyFiles | undefined;
 }
 
-/** The child's program with these arguments. Its output comes by pipes: no file or terminal of ours goes to it. */
+/** Starts the child's program with these arguments. Its output comes through pipes: it gets no file or terminal of ours. */
 export function spawnChild(
   { user, policyFile }: Pick<ChildOptions, "user" | "policyFile">,
   argv: readonly string[],
@@ -51,7 +51,7 @@ export function spawnChild(
     cwd: "/",
     env: { ...childEnvironment(), ...env },
     stdio,
-    // A session of its own: Ctrl-C at our terminal is ours to handle, and questions are still answered while we drain.
+    // A session of its own: Ctrl-C at the terminal must not end it, since it answers questions while the mount drains.
     detached: true,
   });
   if (user.kind === "shared") return { child, files: undefined };
@@ -61,7 +61,7 @@ export function spawnChild(
   return { child, files };
 }
 
-/** Its standard output says one line when it serves. */
+/** It writes one line to standard output when it serves. */
 export function startChild(options: ChildOptions): Spawned {
   const argv = [
     "decision",

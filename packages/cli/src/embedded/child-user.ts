@@ -1,13 +1,13 @@
-/** What the decision service's process is given: descriptors, and the user that it becomes, as its first argument says it. */
+/** What the process of the decision service gets: descriptors, and, as its first argument, the user that it becomes. */
 
-/** After standard input, output and error: by which it gets the policy's files, if it has a user of its own. */
+/** Its socket for the files of the policy, if it has a user of its own. After standard input, output and error. */
 export const FILES_FD = 3;
 export const LISTEN_FD = 4;
 export const CHILD_DESCRIPTORS = LISTEN_FD + 1;
 
-/** The uid that it has; its capabilities go. */
+/** It keeps its uid and drops its capabilities. */
 export const SHARED = "shared";
-/** The same, and they are gone. */
+/** The same, after the capabilities are dropped. */
 export const DROPPED = "dropped";
 
 export type ChildUser = { kind: "own"; uid: number; gid: number } | { kind: "shared" } | { kind: "dropped" };
@@ -16,7 +16,7 @@ export function userArgument(user: { kind: "own"; uid: number; gid: number } | {
   return user.kind === "own" ? `${user.uid}:${user.gid}` : SHARED;
 }
 
-/** Throws for anything that `userArgument` does not write: the process must not go on with rights that it should have lost. */
+/** @throws for anything that `userArgument` does not write: the process must not continue with rights that it should have lost */
 export function readUser(argument: string | undefined): ChildUser {
   if (argument === SHARED || argument === DROPPED) return { kind: argument };
   const [, uid, gid] = /^([1-9]\d*):(\d+)$/.exec(argument ?? "") ?? [];

@@ -1,6 +1,6 @@
 /**
- * The user that an embedded decision service runs as. A process may signal and stop every other process of its own uid, so
- * the service has a uid that no other process has: the system user's, or one of a range that belongs to nobody.
+ * Chooses the user of an embedded decision service. A process may signal and stop every other process of its uid, so the service gets a uid
+ * that no other process has: that of the system user, or one of a range that belongs to nobody.
  */
 import { closeSync, constants, fstatSync, mkdirSync, openSync, readdirSync, readFileSync, statSync, unlinkSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -11,10 +11,10 @@ export interface OwnUser {
   kind: "own";
   uid: number;
   gid: number;
-  /** Lets another mount have the uid. */
+  /** Releases the uid for another mount. */
   release(): void;
 }
-/** There is no other uid to give to the service. */
+/** There is no separate uid for the service. */
 export interface SharedUser {
   kind: "shared";
   why: string;
@@ -85,12 +85,12 @@ function idsIn(files: readonly string[]): Set<number> {
   return new Set(files.flatMap(linesOf).flatMap(idsOf));
 }
 
-/** Real, effective, saved and file-system uid and gid of every process that can be seen. */
+/** Real, effective, saved and file-system uid and gid of every visible process. */
 async function idsOfProcesses(): Promise<Set<number>> {
   const ids = new Set<number>();
   const pids = readdirSync("/proc").filter((name) => /^\d+$/.test(name));
   for (const [at, pid] of pids.entries()) {
-    // A machine may have thousands, and a server that takes over answers the kernel meanwhile.
+    // A machine may have thousands of processes, and a server that takes over answers the kernel meanwhile.
     if (at % PROCESSES_A_TURN === 0) await turn();
     for (const line of linesOf(`/proc/${pid}/status`)) {
       if (!/^[UG]id:/.test(line)) continue;
@@ -128,7 +128,7 @@ function claim(directory: string, uid: number): (() => void) | undefined {
   };
 }
 
-/** From a random place on, so that mounts that cannot see each other's claims do not meet. */
+/** From a random start, so that mounts that cannot see each other's claims rarely choose the same uid. */
 function* candidates(): Iterable<number> {
   const count = RANGE.last - RANGE.first + 1;
   const start = Math.floor(Math.random() * count);
@@ -144,7 +144,7 @@ function whyNone(): string | undefined {
   return denied ? "its user namespace has no other user" : undefined;
 }
 
-/** `runDirectory` is the mount's own; claims of all mounts lie beside it. */
+/** `runDirectory` belongs to the mount; the claims of all mounts are beside it. */
 export async function chooseDecisionUser(runDirectory: string): Promise<OwnUser | SharedUser> {
   const why = whyNone();
   if (why !== undefined) return shared(why);

@@ -1,12 +1,13 @@
 /**
- * Whether a file may have been written since the last look: one short call, so that it can be asked before each open. It
- * asks no file system, so none of ours, whose answer this thread would have to give. The kernel has the new times before the write returns, which no notification can promise.
+ * Checks whether a file may have changed since the last check: one short call, so that it can run before each open. It asks no FUSE file
+ * system, which might be our own, since this thread would have to answer. The kernel has the new times before the write returns, which no
+ * notification can promise.
  */
 import { native, STAT_WORDS, StatWord, toBytes } from "@sluice/native";
 import type { FoundFile } from "./open-policy-file.js";
 import { AT_EMPTY_PATH, AT_FDCWD, AT_STATX_DONT_SYNC, AT_SYMLINK_NOFOLLOW, EAGAIN, O_CLOEXEC, O_PATH } from "./path-calls.js";
 
-/** Times may be this coarse: a second write within it could go unseen. */
+/** The resolution of file times may be this coarse: a second write within it could be invisible. */
 const SETTLED_MS = 200;
 const RESOLVE_CACHED = 0x20;
 const WATCHED = [
@@ -23,14 +24,14 @@ const WATCHED = [
   StatWord.devMinor,
 ] as const;
 
-/** ext2 to 4, XFS, Btrfs, tmpfs, overlayfs: the kernel knows what their files are without asking anybody. */
+/** ext2 to 4, XFS, Btrfs, tmpfs, overlayfs: the kernel answers for their files without asking anybody. */
 const LOCAL = new Set([0xef53, 0x58465342, 0x9123683e, 0x01021994, 0x794c7630]);
 const fileSystem = new Float64Array(12);
 
-/** Opens a path by steps that cannot wait for a file system of ours. */
+/** Opens a path in steps that cannot wait for a FUSE file system of our own. */
 export type OpenByStep = (path: string) => FoundFile;
 
-/** Compares each look with the one before. A file that is gone changed once. */
+/** Compares each check with the one before. A deleted file changes once. */
 export class FileWatch {
   readonly #now = new Uint32Array(STAT_WORDS);
   readonly #seen = new Uint32Array(STAT_WORDS);
@@ -48,14 +49,14 @@ export class FileWatch {
     this.touched();
   }
 
-  /** The file system of the last look may be asked: it was opened by steps. */
+  /** The file system of the last check may be asked, since the file was opened in steps. */
   #isKnownDevice(): boolean {
     const { devMajor, devMinor } = StatWord;
     return this.#seenStatus === 0 && this.#now[devMajor] === this.#seen[devMajor] && this.#now[devMinor] === this.#seen[devMinor];
   }
 
   #look(): number {
-    // A plain path leads elsewhere only if root has it do so: a link in the place of the file is seen, and not followed.
+    // Only root can redirect a plain path. A link in place of the file is noticed, and not followed.
     const plain = this.#isPlain && this.#isLocal;
     const status = plain ? native.statx(AT_FDCWD, this.#name, AT_SYMLINK_NOFOLLOW, this.#now) : native.statCached(this.#name, this.#now);
     if (status === -EAGAIN) return this.#lookByStep();
@@ -69,7 +70,7 @@ export class FileWatch {
     return this.#now[inoLo] !== this.#seen[inoLo] || this.#now[inoHi] !== this.#seen[inoHi];
   }
 
-  /** On a file system that others change, what the kernel remembers is not enough. */
+  /** On a file system that other machines change, the kernel's cache is not enough. */
   #ask(): number {
     const fd = native.openat2(AT_FDCWD, this.#name, O_PATH | O_CLOEXEC, 0, RESOLVE_CACHED);
     if (fd < 0) return this.#lookByStep();
@@ -96,7 +97,7 @@ export class FileWatch {
     return status === 0 ? seconds * 1_000 + (this.#now[StatWord.ctimeNsec] as number) / 1e6 : Date.now();
   }
 
-  /** True also for a moment after a change, in which a second one could go unseen. */
+  /** Also true for a moment after a change, because a second one could be invisible. */
   touched(): boolean {
     const status = this.#look();
     let same = status === this.#seenStatus;

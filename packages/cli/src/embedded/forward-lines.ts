@@ -1,6 +1,6 @@
 /**
- * Writes another process' lines into our log. It has a pipe and not the log itself: with a descriptor of the log it could
- * empty the file, or type at the terminal.
+ * Copies the lines of another process to our log. The process gets a pipe, not the log itself: with a descriptor of the log it could empty
+ * the file, or type at the terminal.
  */
 import type { Readable } from "node:stream";
 import { escapeLine } from "@sluice/runtime";
@@ -8,7 +8,7 @@ import { escapeLine } from "@sluice/runtime";
 /** A longer line is written in parts. */
 const MAX_LINE = 64 * 1024;
 
-/** Its log's lines go as they are, and what a runtime says at its end as text. */
+/** Lines of its log go through unchanged; other output, such as that of a crash, becomes text. */
 function asLine(line: string): string {
   try {
     JSON.parse(line);

@@ -1,7 +1,7 @@
 /**
- * Opens a policy's files for the decision service, which has no rights, with the rights of whoever decides what the path
- * means. Root named the policy, but where a directory, a link or a file on the way belongs to a user, that user decides what
- * comes next: from there on files are opened as that user, so that no link leads to what only root may read.
+ * Opens a policy's files for the decision service, which has no rights, with the rights of the user who controls the path. Root names the
+ * policy, but the owner of a directory, a link or a file on the path controls the rest of it. From there on files are opened as that user,
+ * so that no link leads to a file that only root may read.
  */
 import { readFileSync } from "node:fs";
 import { CAP, capabilityMask, native, STAT_WORDS, StatWord, toBytes, toText } from "@sluice/native";
@@ -22,7 +22,7 @@ import {
 } from "./path-calls.js";
 
 const ROOT = 0;
-/** Owns nothing: whom nobody can be named for. */
+/** The id of nobody, who owns nothing. */
 const NOBODY = 65_534;
 const S_IFMT = 0o170000;
 const S_IFDIR = 0o040000;
@@ -34,12 +34,12 @@ const MAX_LINKS = 40;
 const PATH_MAX = 4_096;
 const OVERRIDES = capabilityMask(CAP.DAC_OVERRIDE, CAP.DAC_READ_SEARCH, CAP.FOWNER);
 
-/** `owner`: with whose rights it was opened, and with whose rights the files that it names are. */
+/** `owner`: the user whose rights opened it, and whose rights open the files that it names. */
 export type Opened = { kind: "file"; fd: number; owner: number } | { kind: "directory" } | { kind: "failed"; errno: number };
 
 /**
- * What stands for a file on FUSE: whoever serves one may never answer, and this thread serves one itself. On a mount of
- * Sluice it is EACCES, elsewhere EREMOTE.
+ * The error for a file on FUSE: its server may never answer, and this thread serves one itself. EACCES on a mount of Sluice, EREMOTE on
+ * others.
  */
 function fuseErrnos(): Map<string, number> {
   const errnos = new Map<string, number>();
@@ -50,12 +50,12 @@ function fuseErrnos(): Map<string, number> {
   return errnos;
 }
 
-/** Outside of the first user namespace ids without a mapping show as nobody's: whoever they are, they rule over it. */
+/** Outside the initial user namespace, unmapped ids appear as nobody's: an unknown user controls such a file. */
 function nobodyIsRoot(): boolean {
   return !/^\s*0\s+0\s+4294967295\s*$/.test(readFileSync("/proc/self/uid_map", "latin1"));
 }
 
-/** Synchronous: whatever this thread does meanwhile is done as `owner`. */
+/** Synchronous: everything that this thread does meanwhile happens as `owner`. */
 function as(owner: number, act: () => number): number {
   if (owner === ROOT) return act();
   const capabilities = native.effectiveCapabilities();
@@ -111,7 +111,7 @@ class Walk {
     if (forAll && this.owner === ROOT) this.owner = NOBODY;
   }
 
-  /** 0, or a negative errno: on FUSE nothing is opened. */
+  /** @returns 0, or a negative errno: it opens nothing on FUSE */
   #refusal(): number {
     return -(this.#fuse.get(`${this.#words[StatWord.devMajor]}:${this.#words[StatWord.devMinor]}`) ?? 0);
   }
@@ -128,7 +128,7 @@ class Walk {
     return 0;
   }
 
-  /** One component: undefined to go on, else the O_PATH descriptor of the last one or a negative errno. */
+  /** Takes one component. @returns undefined to continue; otherwise the O_PATH descriptor of the last one, or a negative errno */
   #step(name: string): number | undefined {
     if (name === "..") {
       this.#backTo(Math.max(1, this.#directories.length - 1));
@@ -150,7 +150,7 @@ class Walk {
     return undefined;
   }
 
-  /** `use` gets the object's O_PATH descriptor and its name in `directory`, which are closed afterwards. */
+  /** Calls `use` with the object's O_PATH descriptor and its name in `directory`, which are closed afterwards. */
   end<Result>(use: (fd: number, name: string) => Result, failed: (errno: number) => Result): Result {
     this.#directories.push({ fd: native.openat(AT_FDCWD, "/", O_PATH | O_CLOEXEC, 0), name: "" });
     try {
@@ -186,7 +186,7 @@ class Walk {
         if (fd < 0) return { kind: "failed", errno: -fd };
         this.#mode(fd);
         if (this.#identity() === wanted) return { kind: "file", fd, owner: this.owner };
-        // Replaced just now: whoever asked asks again.
+        // It has just been replaced: the caller asks again.
         native.close(fd);
         return { kind: "failed", errno: ENOENT };
       },
@@ -194,7 +194,7 @@ class Walk {
     );
   }
 
-  /** Without links; "" if it leads nowhere. */
+  /** The path without links; "" if it leads nowhere. */
   resolve(): string {
     return this.end(
       (_fd, name) => toText([...this.#directories.map((directory) => directory.name), name].join("/")),
@@ -207,21 +207,21 @@ class Walk {
   }
 }
 
-/** For reading. `owner`: of the file that names this one; root for what the command line names. */
+/** Opens for reading. `owner`: of the file that names this one, or root for a file that the command line names. */
 export function openPolicyFile(path: string, owner: number): Opened {
   return new Walk(path, owner).read();
 }
 
-/** What the path of a policy file is without links; "" if it leads nowhere. */
+/** The path of a policy file without links; "" if it leads nowhere. */
 export function resolvePolicyFile(path: string): string {
   return new Walk(path, ROOT).resolve();
 }
 
-/** What a path leads to: to be looked at, not into. */
+/** The object of a path, for attributes, not for content. */
 export interface FoundFile {
-  /** With O_PATH; a negative errno if there is nothing, or it lies on FUSE. */
+  /** An O_PATH descriptor; a negative errno if there is nothing, or if it is on FUSE. */
   fd: number;
-  /** No link is on the way, and nobody but root can put one there. */
+  /** The path has no link, and only root can put one there. */
   isPlain: boolean;
 }
 

@@ -1,7 +1,7 @@
 /**
- * The mount's end of the pair of sockets by which the decision service gets the files of its policy, which may lie where it
- * cannot reach them. Opens the policy, and what the text of a file that was opened names, and nothing else: the service reads
- * what others wrote, and is not trusted with more. Watches what it opened, and says so before the next question is asked.
+ * The mount's end of the sockets through which the decision service gets the files of its policy, which may be out of its own reach. It opens
+ * the policy, and files that an opened file names, and nothing else: the service reads text of other users, so the mount does not trust it
+ * with more. It watches the opened files, and reports a change before the next question.
  */
 import { closeSync, fstatSync, readSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
@@ -13,25 +13,25 @@ import { openPolicyFile, openToWatch, resolvePolicyFile } from "./open-policy-fi
 import { ENTRY, type FileReply, type FileRequest, MAX_RECORD_BYTES } from "./policy-file-records.js";
 
 const ROOT = 0;
-/** A configuration is no larger, so nothing is named beyond it. */
+/** The limit of a configuration, so it names no file beyond it. */
 const MAX_NAMING_BYTES = 4 << 20;
 const NO_FDS = new Int32Array(0);
 
 export class PolicyFiles {
   readonly #socket: number;
   readonly #entries: readonly string[];
-  /** What the service has asked for since it last began to load a policy. */
+  /** The requests since the service last began to load a policy. */
   #watches = new Map<string, FileWatch>();
-  /** And since it began before: of the policy in force, while the next one is loaded. */
+  /** The requests of the load before: for the policy in force, while the next one loads. */
   #watchesBefore = new Map<string, FileWatch>();
-  /** The service was told of a change, and whoever keeps answers was not. */
+  /** The service knows of a change, but the cache does not yet. */
   #untold = false;
-  /** Files that were opened, with whose rights they began and ended: whoever owns a file decides what it names. */
+  /** Opened files, with the users whose rights were used: the owner of a file decides which files it names. */
   readonly #opened = new Map<string, { from: number; owner: number }>();
   readonly #poller: Poller;
   readonly #bytes = Buffer.alloc(MAX_RECORD_BYTES);
 
-  /** Takes `socket` over. `policyFile`: as the command line names it, a file or a directory with one. */
+  /** Takes `socket` over. `policyFile` is a file, or a directory with one, as on the command line. */
   constructor(
     socket: number,
     private readonly policyFile: string,
@@ -42,8 +42,8 @@ export class PolicyFiles {
   }
 
   /**
-   * Looks at all of them; true if one may have changed since the last call. The service knows by then, before a question that
-   * is asked afterwards.
+   * Checks all files. @returns true if one may have changed since the last call; the service then knows it before a question that is asked
+   * afterwards
    */
   touched(): boolean {
     const touched = this.#look() || this.#untold;
@@ -51,7 +51,7 @@ export class PolicyFiles {
     return touched;
   }
 
-  /** The same for the service alone, which may have nothing to answer just now. */
+  /** The same, only for the service, which may have no question to answer now. */
   hint(): void {
     if (this.#look()) this.#untold = true;
   }
@@ -60,7 +60,7 @@ export class PolicyFiles {
     let touched = false;
     for (const watch of this.#watches.values()) if (watch.touched()) touched = true;
     for (const [path, watch] of this.#watchesBefore) if (!this.#watches.has(path) && watch.touched()) touched = true;
-    // A full queue holds such a record already, and a service that is gone needs none.
+    // A full queue has such a record already, and a dead service needs none.
     if (touched) this.#send({ id: 0 }, NO_FDS);
     return touched;
   }
@@ -79,7 +79,7 @@ export class PolicyFiles {
     native.sendMessage(this.#socket, bytes, bytes.length, fds, fds.length, 0);
   }
 
-  /** One record a turn: whoever sends many keeps nobody else waiting. */
+  /** Takes one record per turn, so that many records delay nobody else. */
   #serve(status: number): void {
     const got = status < 0 ? 0 : native.receiveMessage(this.#socket, this.#bytes, NO_FDS, 0);
     if (got === 0) this.#poller.close();
@@ -105,7 +105,7 @@ export class PolicyFiles {
     } else this.#send({ id, own: true }, NO_FDS);
   }
 
-  /** Before it is opened: a change from here on is one that is seen. */
+  /** Called before the file is opened, so that every later change is noticed. */
   #watch(path: string): void {
     if (this.#watches.has(path)) return;
     this.#watches.set(path, this.#watchesBefore.get(path) ?? new FileWatch(path, openToWatch));
@@ -127,7 +127,7 @@ export class PolicyFiles {
     closeSync(opened.fd);
   }
 
-  /** With whose rights to begin; undefined: neither the command line nor a file names it. */
+  /** The user whose rights to begin with; undefined if neither the command line nor a file names the path. */
   #rightsFor(path: string): number | undefined {
     if (this.#entries.includes(path) || path === resolvePolicyFile(join(this.policyFile, ENTRY))) return ROOT;
     for (const [file, { from, owner }] of this.#opened) if (path === file || names(file, from, path)) return path === file ? from : owner;

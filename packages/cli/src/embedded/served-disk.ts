@@ -1,7 +1,7 @@
 /**
- * The decision service's end: reaches the files of its policy through the mount (policy-files.ts). What was looked at is kept
- * until the mount says that a file may have changed. It says so before it asks a question, so each look first takes in what
- * has come: one system call where nothing has.
+ * The decision service's end: it reads the files of its policy through the mount (policy-files.ts), and caches them until the mount reports
+ * a possible change. The mount does so before it asks a question, so each read first takes in waiting records: one system call if there
+ * are none.
  */
 import { closeSync, fstatSync, readSync } from "node:fs";
 import { native, type Poller } from "@sluice/native";
@@ -10,7 +10,7 @@ import { type FileReply, type FileRequest, MAX_RECORD_BYTES } from "./policy-fil
 
 /** The mount does nothing that takes long. */
 const PATIENCE_MS = 10_000;
-/** As `FileReader` has it: a larger file is refused by its size alone. */
+/** The limit of `FileReader`: a larger file is refused by its size alone. */
 const MAX_BYTES = 16 * 1024 * 1024;
 const NO_FDS = new Int32Array(0);
 const DIRECTORY: FileStats = { dev: 0, ino: 0, size: 0, mtimeMs: 0, ctimeMs: 0, isDirectory: () => true };
@@ -19,7 +19,7 @@ type Entry =
   | { kind: "own" }
   | { kind: "none"; error: string }
   | { kind: "directory" }
-  /** `bytes` until they are read: then they are asked for again. */
+  /** `bytes` are here until they are read; a later read asks again. */
   | { kind: "file"; stats: FileStats; bytes: Buffer | undefined };
 
 function failure(code: string, path: string): NodeJS.ErrnoException {
@@ -123,13 +123,13 @@ export class ServedDisk implements PolicyDisk {
 
   #changed(): void {
     this.#forget();
-    // Whoever looks just now sees it by itself; the others are told when that is done.
+    // A read in progress notices it by itself; the listeners hear of it afterwards.
     setImmediate(() => {
       for (const listener of this.#listeners) listener();
     });
   }
 
-  /** False where the mount is gone. */
+  /** False if the mount is gone. */
   #takeIn(): boolean {
     for (;;) {
       const got = native.receiveMessage(this.#socket, this.#bytes, NO_FDS, 0);
@@ -152,7 +152,7 @@ export class ServedDisk implements PolicyDisk {
       const reply = JSON.parse(this.#bytes.toString("utf8", 0, got % 65_536)) as FileReply;
       const fd = Math.floor(got / 65_536) % 65_536 === 1 ? (this.#fds[0] as number) : undefined;
       if (reply.id === id) return fd === undefined ? { reply } : { reply, fd };
-      // Late: of a question that was given up.
+      // A late reply to a request that was given up.
       if (fd !== undefined) closeSync(fd);
       if (reply.id === 0) this.#changed();
     }

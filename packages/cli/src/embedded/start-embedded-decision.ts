@@ -1,6 +1,6 @@
 /**
- * The embedded default: a decision service as a child process on a unix socket. The socket is ours and stays open, so
- * that a child that died can be replaced with no connection refused: callers wait in the socket's queue meanwhile.
+ * The embedded default: a decision service as a child process on a unix socket. The mount owns the socket and keeps it open, so that it can
+ * replace a dead child without a refused connection: callers wait in the socket's queue meanwhile.
  */
 import { rmSync, statSync } from "node:fs";
 import { join } from "node:path";
@@ -20,7 +20,7 @@ const BACKLOG = 64;
 
 function listen(path: string): number {
   rmSync(path, { force: true });
-  // The path is made of hexadecimal digits and the system's own directories, or checked where the directory was made.
+  // The path has only hexadecimal digits and system directories, or was checked when the directory was created.
   const fd = native.unixListen(toBytes(path), 0o600, BACKLOG);
   if (fd >= 0) return fd;
   throw new CliError({
@@ -31,12 +31,12 @@ function listen(path: string): number {
   });
 }
 
-/** Of a directory the file in it that a policy begins with. */
+/** The policy file; in a directory the file that a policy begins with. */
 function entryOf(policy: string): string {
   return statSync(policy, { throwIfNoEntry: false })?.isDirectory() === true ? join(policy, ENTRY) : policy;
 }
 
-/** Rejects with CliError where the policy does not check. Resolves when the child is started; it may not serve yet. */
+/** Rejects with a CliError if the policy is invalid. Resolves when the child is started; it may not serve yet. */
 export async function startEmbeddedDecision(options: EmbeddedDecisionOptions): Promise<DecisionHost> {
   const { policyFile, runDirectory, logLevel, logFile, logger, tracingEndpoint, takesOver } = options;
   const user = await chooseDecisionUser(runDirectory);
@@ -46,7 +46,7 @@ export async function startEmbeddedDecision(options: EmbeddedDecisionOptions): P
   const log = logDestination(logFile);
   const writeLine = (line: string): void => log.write(line);
   const child = new SupervisedChild({ policyFile, user, listenFd, logLevel, tracingEndpoint, takesOver, writeLine }, logger);
-  // A child with our uid reads and watches by itself.
+  // A child with our uid reads and watches the files itself.
   const ownWatch = user.kind === "shared" ? new FileWatch(entryOf(policyFile), openToWatch) : undefined;
   const watcher = watchPolicy(
     () => child.files?.directories() ?? [],
@@ -62,7 +62,7 @@ export async function startEmbeddedDecision(options: EmbeddedDecisionOptions): P
       await child.end();
       native.close(listenFd);
       if (user.kind === "own") user.release();
-      // The socket's file goes with the run directory: the next mount there may have one by now.
+      // The file of the socket goes with the run directory: the next mount there may have one by now.
     },
   };
 }

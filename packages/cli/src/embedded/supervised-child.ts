@@ -1,4 +1,4 @@
-/** One child process that is there as long as we are: started again, with a growing pause, whenever it ends. */
+/** A supervised child process: it is restarted whenever it ends, after a growing pause. */
 import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -8,22 +8,22 @@ import { forwardLines } from "./forward-lines.js";
 import type { PolicyFiles } from "./policy-files.js";
 
 export interface KeptChildOptions extends ChildOptions {
-  /** Others like it have served before: one that does not come to serve is followed by another one, too. */
+  /** An earlier one has served: then a child that fails to start is restarted too. */
   takesOver: boolean;
-  /** Where its log goes. */
+  /** Gets the lines of its log. */
   writeLine: (line: string) => void;
 }
 
 const FIRST_PAUSE_MS = 100;
 const LONGEST_PAUSE_MS = 5_000;
-/** A child that lived so long has earned a quick restart. */
+/** A child that lived this long restarts quickly. */
 const SETTLED_MS = 10_000;
 const GRACE_MS = 3_000;
 
 export class SupervisedChild {
-  /** Resolves if the first child ends before it has served anybody; never where it is to go on. */
+  /** Resolves if the first child ends before it has served; never with `takesOver`. */
   readonly failedToStart: Promise<Error>;
-  /** Of the child that runs now. */
+  /** Of the current child. */
   files: PolicyFiles | undefined;
   readonly #options: KeptChildOptions;
   readonly #logger: Logger;
@@ -57,7 +57,7 @@ export class SupervisedChild {
     child.once("error", (error) => {
       problem = `it cannot be started: ${error.message}`;
     });
-    // "close" comes when its last line has, also of a child that could not be started.
+    // "close" comes after its last line, also for a child that could not be started.
     child.once("close", (code, signal) => {
       this.#ended(problem ?? (signal === null ? `exit code ${code}` : `signal ${signal}`), startedMs);
     });
@@ -82,13 +82,13 @@ export class SupervisedChild {
     try {
       await sleep(pauseMs, undefined, { signal: this.#ending.signal });
     } catch {
-      // We are ending too.
+      // The mount is ending too.
       return;
     }
     this.#start();
   }
 
-  /** SIGTERM, and SIGKILL to one that does not heed it. */
+  /** Sends SIGTERM, then SIGKILL if that does not help. */
   async end(): Promise<void> {
     this.#ending.abort();
     const child = this.#child;

@@ -1,11 +1,11 @@
-/** Completion for shells: of commands, options, choices, and files where a file is asked for. */
+/** Completion for shells: commands, options, choices, and files. */
 import { type Completes, type DescribedCommand, type DescribedOption, everyCommand } from "./describe.js";
 
 export const SHELLS = ["bash", "zsh", "fish"] as const;
 export type Shell = (typeof SHELLS)[number];
 
 const quoted = (text: string): string => `'${text.replaceAll("'", "'\\''")}'`;
-/** Without what has a meaning in zsh's specifications and would need more than quoting. */
+/** Without characters that have a meaning in zsh's specifications. */
 const plain = (text: string): string => text.replace(/[[\]:'"\\`$]/g, " ");
 const firstLine = (text: string): string => text.split("\n", 1)[0] as string;
 const argumentChoices = ({ arguments: all }: DescribedCommand): string[] => all.flatMap(({ choices }) => choices);

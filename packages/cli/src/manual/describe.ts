@@ -1,4 +1,4 @@
-/** The commands as they are defined, read for manual pages and completion: nothing is written down twice. */
+/** Reads the definitions of commands, for manual pages and completion. */
 import type { Command, Option } from "commander";
 
 export type Completes = "file" | "directory" | "nothing";
@@ -10,7 +10,7 @@ export interface DescribedOption {
   names: string[];
   description: string;
   takesValue: boolean;
-  /** Values to choose from; empty where they are not closed. */
+  /** The possible values; empty if the set is open. */
   choices: readonly string[];
   completes: Completes;
 }
@@ -23,7 +23,7 @@ export interface DescribedCommand {
   arguments: { name: string; description: string; choices: readonly string[]; completes: Completes }[];
   options: DescribedOption[];
   commands: DescribedCommand[];
-  /** What its help says below the options. */
+  /** The help text below the options. */
   notes: string;
 }
 
@@ -32,7 +32,7 @@ function completesOf(words: string): Completes {
   return /file|log|socket|cases|path/.test(words) ? "file" : "nothing";
 }
 
-/** The defaults are a part of what the help says. */
+/** The description with the default value, as in the help. */
 function described(option: Option): string {
   const fallback: unknown = option.defaultValue;
   return typeof fallback === "string" ? `${option.description} (default: ${fallback})` : option.description;
@@ -51,7 +51,7 @@ function describeOption(option: Option): DescribedOption {
   };
 }
 
-/** What comes after the help proper, as its author wrote it. */
+/** The text after the generated help. */
 function notesOf(command: Command): string {
   let whole = "";
   command.configureOutput({ writeOut: (text) => (whole += text) });
@@ -79,7 +79,7 @@ export function describeCommand(command: Command, above: readonly string[] = [])
   };
 }
 
-/** Itself and everything below it. */
+/** The command and all its subcommands. */
 export function everyCommand(command: DescribedCommand): DescribedCommand[] {
   return [command, ...command.commands.flatMap(everyCommand)];
 }

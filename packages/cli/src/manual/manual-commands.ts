@@ -1,4 +1,4 @@
-/** `sluice man` and `sluice completion`: made of the commands' own definitions. */
+/** `sluice man` and `sluice completion`, generated from the definitions of the commands. */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { CliError, EXIT } from "@sluice/runtime/cli";

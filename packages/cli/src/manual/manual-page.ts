@@ -2,7 +2,7 @@
 import { VERSION } from "@sluice/runtime/cli";
 import type { DescribedCommand } from "./describe.js";
 
-/** A line that begins with a dot or a quote would be a request; a hyphen is one to copy. */
+/** Escapes a dot or a quote at the start of a line, which would be a request, and hyphens, so that they can be copied. */
 function roff(text: string): string {
   return text
     .replaceAll("\\", "\\e")

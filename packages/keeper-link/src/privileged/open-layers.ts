@@ -1,7 +1,7 @@
 /**
- * Opens every layer once, through a private detached clone of its mount. In a clone of a lower layer the kernel itself
- * refuses every write and moves no atime; and since the clone is older than our mount and not recursive, no path below
- * it can lead into the mount. What is not here: reading a layer.
+ * Opens every layer once, through a private detached clone of its mount. In the clone of a lower layer the kernel itself refuses every write
+ * and changes no atime. The clone is older than our mount and not recursive, so no path below it leads into the mount. This file does not
+ * read layers.
  */
 import { relative, sep } from "node:path";
 import { MOUNT_ATTR, MS, native, OPEN_TREE, openBeneath, openRealDirectory, toBytes } from "@sluice/native";
@@ -12,7 +12,7 @@ import { openErrorWitness } from "./error-witness.js";
 import { LayerError } from "./layer-error.js";
 
 export interface OpenedLayers extends OpenLayers {
-  /** Lets go of the clone that upper and work lie in; to be called when the overlay is gone. */
+  /** Releases the clone of upper and work. Call it when the overlay is gone. */
   release(): void;
 }
 
@@ -24,9 +24,9 @@ function must(result: number, path: string, what: string, remedy: string): numbe
 const ACCESS_TIMES = MOUNT_ATTR.ATIME_MASK | MOUNT_ATTR.NODIRATIME;
 
 /**
- * Only the rule of access times is ever replaced; every other flag is added to those of the mount below. A mount that a user
- * namespace got from its parent keeps its rule (fs/namespace.c can_change_locked_flags): there the others are set alone. A lower
- * layer loses nothing by that, as the kernel moves no access time through a read-only mount (fs/inode.c touch_atime).
+ * Replaces only the rule of access times; every other flag is added to the flags of the mount below. A mount that a user namespace
+ * inherited keeps its rule (fs/namespace.c can_change_locked_flags), so only the other flags are set there. A lower layer loses nothing:
+ * the kernel changes no access time through a read-only mount (fs/inode.c touch_atime).
  */
 function protect(fd: number, set: number): number {
   const status = native.mountSetattr(fd, "", AT.EMPTY_PATH, set, ACCESS_TIMES);
@@ -34,7 +34,7 @@ function protect(fd: number, set: number): number {
 }
 
 function cloneMount(path: string, set: number): number {
-  // Preflight has resolved the path: its owner may have put a link there since.
+  // Preflight has resolved the path, but its owner may have put a link there since.
   const place = must(openRealDirectory(toBytes(path), O.PATH), path, "it cannot be opened", "leave its path as it is, and try again");
   const cloned = native.openTree(place, "", OPEN_TREE.CLONE | AT.EMPTY_PATH | O.CLOEXEC);
   native.close(place);
@@ -47,7 +47,7 @@ function cloneMount(path: string, set: number): number {
   return fd;
 }
 
-/** EINVAL: an unbindable mount; or, in a user namespace, mounts below that would be uncovered (fs/namespace.c has_locked_children). */
+/** EINVAL: an unbindable mount, or in a user namespace a clone that would uncover mounts (fs/namespace.c has_locked_children). */
 function cloneRemedy(status: number): string {
   return status === -Errno.EINVAL
     ? "it must not lie on an unbindable mount nor, in a user namespace, have another mount below it: name a directory further down"
@@ -64,7 +64,7 @@ function openInClone(rootFd: number, root: string, path: string): number {
   );
 }
 
-/** The deepest directory above both: what is cloned, so that rename(2) works between the two. */
+/** The deepest common directory. It is cloned as one mount, so that rename(2) works between the two. */
 export function commonAncestor(one: string, other: string): string {
   const left = one.split(sep);
   const right = other.split(sep);
@@ -74,8 +74,8 @@ export function commonAncestor(one: string, other: string): string {
 }
 
 /**
- * When reading moves access times in the upper layer: as the flags of our mount say, by mount(2)'s rule, and not as those of
- * the mount that the layer lies on (fs/overlayfs/super.c does not inherit them either). FUSE leaves these times to us.
+ * The rule of access times in the upper layer: from the flags of our mount, by mount(2), and not from the mount that the layer lies on
+ * (fs/overlayfs/super.c does not inherit them either). FUSE leaves these times to the daemon.
  */
 function accessTimes(flags: number): number {
   const directories = (flags & MS.NODIRATIME) !== 0 ? MOUNT_ATTR.NODIRATIME : 0;
@@ -83,7 +83,7 @@ function accessTimes(flags: number): number {
   return ((flags & MS.NOATIME) !== 0 ? MOUNT_ATTR.NOATIME : MOUNT_ATTR.RELATIME) | directories;
 }
 
-/** Paths are real paths, as preflight leaves them. The descriptors belong to the caller. */
+/** The paths are real paths, from preflight. The caller owns the descriptors. */
 export function openLayers(config: Pick<MountPlan, "lowers" | "dataLowers" | "upper" | "work" | "flags" | "volatile">): OpenedLayers {
   const opened: number[] = [];
   const keep = (fd: number): number => {

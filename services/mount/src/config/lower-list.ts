@@ -1,8 +1,8 @@
-/** The value of `lowerdir=`: lower layers topmost first, and behind `::` data-only ones, by overlayfs' grammar (fs/overlayfs/params.c). */
+/** Parses the value of `lowerdir=`: lower layers, topmost first, then data-only layers behind `::`, as overlayfs does (fs/overlayfs/params.c). */
 import { wrong } from "@sluice/runtime/cli";
 import { splitEscaped } from "@sluice/mount-control";
 
-/** Lower layers of one mount, data-only ones among them: overlayfs' OVL_MAX_STACK. Each costs a mount and a descriptor. */
+/** The limit of lower layers of one mount, data-only layers included: OVL_MAX_STACK of overlayfs. Each costs a mount and a descriptor. */
 export const MAX_LOWERS = 500;
 
 export interface LowerList {
@@ -10,7 +10,7 @@ export interface LowerList {
   dataLowers: string[];
 }
 
-/** @throws CliError where the list is none. `option` is how the complaint calls it. */
+/** @throws CliError if the list is malformed; it names `option` */
 export function parseLowerList(text: string, option: string): LowerList {
   const pieces = splitEscaped(text, ":", true);
   const list: LowerList = { lowers: [], dataLowers: [] };
@@ -29,7 +29,7 @@ export function parseLowerList(text: string, option: string): LowerList {
   return list;
 }
 
-/** What follows the empty piece that `::` makes: never at an end, never two of them. */
+/** A layer follows the empty piece of `::`: that piece is never the last one, and never double. */
 function afterGap(pieces: readonly string[], at: number, option: string): string {
   const next = pieces[at + 1];
   if (at === 0 || next === undefined || next === "") {

@@ -1,4 +1,4 @@
-/** What one mount is made of, checked for form only: whether the machine and the paths fit is preflight's question. */
+/** The configuration of one mount. Its form is checked; preflight checks the machine and the paths. */
 
 import type { OnRevoke } from "@sluice/mount-control";
 import type { LogLevel, TracingOptions } from "@sluice/runtime";
@@ -7,18 +7,18 @@ import type { Shown } from "../shown/shown.js";
 import type { OverlayOptions } from "./overlay-options.js";
 
 export type OnOutage = "deny" | "mediate" | "stale";
-/** "auto": devfuse, and fuse-native where the machine does not let devfuse mount. */
+/** "auto": devfuse, or fuse-native if the machine does not let devfuse mount. */
 export type EngineChoice = "devfuse" | "fuse-native" | "auto";
 
-/** Who keeps advisory locks. "auto": the daemon where a file can have two nodeIds; see setup/choose-locks.ts. */
+/** The owner of advisory locks. "auto": the daemon if a file can have two nodeIds; see setup/choose-locks.ts. */
 export type LocksChoice = "kernel" | "daemon" | "auto";
 
-/** Whether another process holds the mount beyond the server's death. */
+/** Whether another process holds the mount, so that it survives its server. */
 export type KeeperChoice = "on" | "off";
 
 export type PrivilegeChoice = "auto" | "strict";
 
-/** What the kernel's requests come by; see setup/choose-transport.ts. */
+/** How the kernel's requests arrive; see setup/choose-transport.ts. */
 export type TransportChoice = "auto" | "uring" | "read";
 
 export interface UserIds {
@@ -32,7 +32,7 @@ export interface DecisionTlsFiles {
   keyFile: string | undefined;
 }
 
-/** Who decides. "none": no policy, everything is granted and nothing is asked. */
+/** The decision service. "none": no policy, so every open is granted without a question. */
 export type DecisionChoice =
   | { kind: "none" }
   | { kind: "embedded"; policyFile: string }
@@ -43,13 +43,13 @@ export interface MountConfig extends OverlayOptions {
   mountpoint: string;
   /** Top first, absolute. Never empty. */
   lowers: readonly string[];
-  /** Searched for the data of metadata-only files, in this order; absolute. Not part of the merged tree. */
+  /** Layers with the data of metadata-only files, in search order; absolute. They are not part of the merged tree. */
   dataLowers: readonly string[];
   upper: string | undefined;
   work: string | undefined;
   /** The mount point may hold files: the mount hides them. */
   nonEmpty: boolean;
-  /** Asked for by name: it is so anyway, but for a server without privilege. */
+  /** The option allow_other. It is always in force, except for a server without privilege. */
   allowOther: boolean;
   shown: Shown;
   /** First column of /proc/mounts. */
@@ -66,21 +66,21 @@ export interface MountConfig extends OverlayOptions {
   idlePolling: IdlePollingWish;
   locks: LocksChoice;
   keeper: KeeperChoice;
-  /** "strict": the server registers no backing file itself, even where it could. */
+  /** "strict": the server registers no backing file itself, even if it could. */
   privilege: PrivilegeChoice;
-  /** Whom the server runs as, without any capability; undefined: root, with those it needs. */
+  /** The user that the server runs as, without any capability; undefined: root, with the capabilities that it needs. */
   user: UserIds | undefined;
-  /** Nobody passes through to a lower file that can be copied up. */
+  /** Opens of lower files that can be copied up are mediated. */
   coherentReaders: boolean;
-  /** Others change lower layers while they are mounted. */
+  /** Other programs change the lower layers while they are mounted. */
   sharedLower: boolean;
   decision: DecisionChoice;
   onOutage: OnOutage;
   staleForMs: number;
   decisionTimeoutMs: number;
-  /** What happens to whoever holds a file open by passthrough that the policy in force would not pass through. */
+  /** What to do with holders of revoked passthrough opens. */
   onRevoke: OnRevoke;
-  /** How long a server that is told to stop waits for the mount's users, before it cuts them off. */
+  /** How long a stopping server waits for the users of the mount before it cuts them off. */
   graceMs: number;
   /** Name of the mount in questions, policies and logs. */
   name: string;
@@ -88,7 +88,7 @@ export interface MountConfig extends OverlayOptions {
   control: string | undefined;
   /** HOST:PORT of /metrics, /healthz and /readyz; undefined: none. */
   admin: string | undefined;
-  /** Where spans of opens go; undefined: nothing is traced. */
+  /** The collector for spans of opens; undefined: nothing is traced. */
   tracing: TracingOptions | undefined;
   logLevel: LogLevel;
   logFile: string | undefined;

@@ -1,4 +1,4 @@
-/** One row of the table of `-o` options, and what every row needs. */
+/** A row of the table of `-o` options, and the checks that rows share. */
 import { wrong } from "@sluice/runtime/cli";
 import type { OptionString } from "./option-values.js";
 
@@ -6,13 +6,13 @@ export type Apply = (into: OptionString, value: string | undefined, word: string
 
 export interface OptionRow {
   name: string;
-  /** Whose option it is. */
+  /** The program that the option comes from. */
   of: "overlayfs" | "fuse-overlayfs" | "mount" | "sluice";
-  /** The values that are taken: "on|off", or a word in capitals for any. Undefined: a word without a value. */
+  /** The accepted values: "on|off", or a word in capitals for any value. Undefined: the option takes no value. */
   values?: string;
-  /** Undefined: refused whatever its value. */
+  /** Undefined: the option is refused with every value. */
   apply?: Apply;
-  /** Why it, or its other values, are refused. */
+  /** The reason why the option, or its other values, are refused. */
   refused?: string;
 }
 

@@ -1,6 +1,6 @@
 /**
- * `-o OPTIONS`: the option strings of overlayfs, fuse-overlayfs and mount(8). Every word has a row in option-table.ts; one
- * that is unknown, or known and not supported, is an error that says so. Nothing is ignored.
+ * Parses `-o OPTIONS`: the option strings of overlayfs, fuse-overlayfs and mount(8). Every option has a row in option-table.ts. An unknown
+ * or unsupported option is an error; none is ignored.
  */
 import { wrong } from "@sluice/runtime/cli";
 import { splitEscaped } from "@sluice/mount-control";
@@ -12,7 +12,7 @@ const rows = new Map(optionTable.map((row) => [row.name, row]));
 
 const OPEN_QUOTE = /^(fs|def|root)?context="[^"]*$/;
 
-/** The words of one string. Of a label in quotes the commas are its own: `context="u:r:t:s0:c1,c2"`. */
+/** The options of one string. A comma inside a quoted label does not separate: `context="u:r:t:s0:c1,c2"`. */
 function wordsOf(text: string): string[] {
   const words: string[] = [];
   for (const piece of splitEscaped(text, ",", false)) {
@@ -23,11 +23,11 @@ function wordsOf(text: string): string[] {
   return words;
 }
 
-/** Parses one or more `-o` strings, later ones over earlier ones. Throws CliError. */
+/** Parses one or more `-o` strings; later ones override earlier ones. @throws CliError */
 export function parseOptionStrings(strings: readonly string[]): OptionString {
   const into = noOptions();
   for (const word of strings.flatMap(wordsOf)) {
-    // x-…: for whoever reads /etc/fstab.
+    // x-…: for programs that read /etc/fstab.
     if (word === "" || /^x-/i.test(word)) continue;
     const equals = word.indexOf("=");
     const row = rows.get(equals < 0 ? word : word.slice(0, equals));

@@ -1,6 +1,6 @@
 /**
- * The table of `-o` options: one row a word, with what it does or why it is refused. docs/overlay-options.md shows it to
- * people, and a test compares the two. Adding an option is adding a row.
+ * The table of `-o` options: one row per option, with its effect or the reason why it is refused. A test compares it with
+ * docs/overlay-options.md. To add an option, add a row.
  */
 import { MS } from "@sluice/native";
 import { wrong } from "@sluice/runtime/cli";
@@ -12,7 +12,7 @@ import { shownOptions } from "./shown-options.js";
 
 type Of = OptionRow["of"];
 
-/** A word of closed values. `refused` values are known ones that Sluice has no way to do. */
+/** An option with a closed set of values. Sluice knows `refused` values and does not support them. */
 function choice(
   of: Of,
   name: string,
@@ -59,7 +59,7 @@ function no(of: Of, refused: string, ...names: string[]): OptionRow[] {
   return names.map((name) => ({ of, name, refused }));
 }
 
-/** Words for others (mount(8), systemd), and those that would only make fuse-overlayfs faster. */
+/** Options for other programs (mount(8), systemd), and options that only make fuse-overlayfs faster. */
 function unneeded(of: Of, ...names: string[]): OptionRow[] {
   return names.map((name) => ({ of, name, values: "ANY", apply: () => undefined }));
 }
@@ -74,7 +74,7 @@ const lowerdir: Apply = (into, value, text) => {
   into.lowerList = true;
 };
 
-/** One layer more. The name is taken as it is, as the kernel takes it (ovl_mount_dir_noesc); `\\,` is the option string's own escape. */
+/** One more layer. The name is taken literally, as the kernel does (ovl_mount_dir_noesc); `\\,` is the option string's own escape. */
 function added(name: "lowerdir+" | "datadir+"): OptionRow {
   const apply: Apply = (into, value, text) => {
     const path = valueOf(value, text).replaceAll("\\,", ",");
@@ -99,12 +99,12 @@ const timeout: Apply = (into, value, text) => {
   into.cacheTtlMs = Math.min(seconds * 1000, 2 ** 31 - 1);
 };
 
-/** A label may hold commas, within quotes. They are the kernel's to see: its own parser needs them for that. */
+/** A label may contain commas inside quotes. The quotes stay: the kernel's own parser needs them. */
 function label(name: string): OptionRow {
   const apply: Apply = (into, given, text) => {
     const quoted = /^"(.*)"$/s.exec(unescapeName(valueOf(given, text)));
     const value = quoted?.[1] ?? unescapeName(given ?? "");
-    if (value === "" || /["\0\n]/.test(value)) throw wrong(`-o ${text}`, "value is no label", `write ${name}="user:role:type:level"`);
+    if (value === "" || /["\0\n]/.test(value)) throw wrong(`-o ${text}`, "value is not a label", `write ${name}="user:role:type:level"`);
     into.labels.set(name, value);
   };
   return { of: "mount", name, values: "LABEL", apply };
@@ -134,7 +134,7 @@ export const optionTable: readonly OptionRow[] = [
   choice("overlayfs", "verity", ["off"], { refusedValues: ["on", "require"], refused: "digests of data files are not checked" }),
   word("overlayfs", "userxattr", (into) => (into.userXattr = true)),
   word("overlayfs", "volatile", (into) => (into.volatile = true)),
-  // The credentials of whoever mounts, in the kernel: with either word, where mount(8) says it, and without.
+  // Overlayfs uses the credentials of the mounter with either word, and without both.
   word("overlayfs", "override_creds"),
   word("overlayfs", "nooverride_creds"),
   onOff("sluice", "foreign_marks", "foreignMarks"),
@@ -153,7 +153,7 @@ export const optionTable: readonly OptionRow[] = [
   ...unneeded("fuse-overlayfs", "clone_fd", "fast_ino", "writeback", "threaded", "max_idle_threads", "max_threads"),
   ...unneeded("fuse-overlayfs", "auto_unmount", "big_writes"),
   once("mount", "fsname", "source"),
-  // The commands know their mounts by the type: it stays.
+  // The commands recognize their mounts by the type, so it stays.
   ...unneeded("mount", "subtype"),
   flag("ro", MS.RDONLY, true),
   flag("rw", MS.RDONLY, false),

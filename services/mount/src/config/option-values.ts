@@ -1,4 +1,4 @@
-/** What option strings give, before anything is concluded from it: undefined is what was not given. */
+/** The values of option strings, before defaults: undefined means not given. */
 
 import { nothingShown, type ShownGiven } from "../shown/shown-given.js";
 
@@ -9,7 +9,7 @@ export type Uuid = "null" | "off" | "auto";
 export interface OptionString {
   lowers: string[] | undefined;
   dataLowers: string[];
-  /** `lowerdir=` was given, which is the whole list: nothing can be added to it. */
+  /** `lowerdir=` was given. It is the whole list, so no layer can be added. */
   lowerList: boolean;
   upper: string | undefined;
   work: string | undefined;

@@ -1,20 +1,20 @@
 /**
- * What the overlay's options come to together: defaults, what one brings along, and which exclude each other, as the
- * kernel has it (fs/overlayfs/params.c ovl_fs_params_verify).
+ * Resolves the overlay's options together: defaults, options that imply others, and options that exclude each other, as in the kernel
+ * (fs/overlayfs/params.c ovl_fs_params_verify).
  */
 import { wrong } from "@sluice/runtime/cli";
 import type { OptionString, Uuid, Xino } from "./option-values.js";
 
 export interface OverlayOptions {
   userXattr: boolean;
-  /** "follow": those that exist are followed, none is made. */
+  /** "follow": the overlay follows existing redirects and makes none. */
   redirectDir: "on" | "follow" | "nofollow";
   metacopy: boolean;
   /** "auto": see OverlayConfig. */
   index: "on" | "off" | "auto";
   xino: Xino;
   uuid: Uuid;
-  /** Whiteouts and opaque marks in the forms of fuse-overlayfs and OCI layers are read, too. */
+  /** The overlay also reads whiteouts and opaque marks in the forms of fuse-overlayfs and OCI layers. */
   foreignMarks: boolean;
   volatile: boolean;
 }
@@ -22,11 +22,11 @@ export interface OverlayOptions {
 type Given = Pick<OptionString, "userXattr" | "redirectDir" | "metacopy" | "index" | "xino" | "uuid" | "foreignMarks" | "volatile">;
 
 /**
- * @param trusted whether trusted.* attributes can be written: elsewhere marks are user.*, unless an option excludes them
- * @throws CliError where two options exclude each other
+ * @param trusted whether trusted.* attributes can be written; if not, marks are user.* attributes, unless an option excludes them
+ * @throws CliError if two options exclude each other
  */
 export function overlayOptions(given: Given, { writable, trusted }: { writable: boolean; trusted: boolean }): OverlayOptions {
-  // Where the kernel's redirect_always_follow is set, as by default, its "off" follows what exists.
+  // With redirect_always_follow, the kernel's default, "off" still follows existing redirects.
   const asked = given.redirectDir === "off" ? "follow" : given.redirectDir;
   const rest: Omit<OverlayOptions, "userXattr" | "redirectDir" | "metacopy"> = {
     index: writable ? (given.index ?? "auto") : "off",
@@ -40,7 +40,7 @@ export function overlayOptions(given: Given, { writable, trusted }: { writable: 
     return { userXattr: true, redirectDir: "nofollow", metacopy: false, ...rest };
   }
   const metacopy = given.metacopy === true;
-  // On a mount without an upper layer nothing is made, and "follow" is as good as "on".
+  // A mount without an upper layer makes no redirects, so "follow" equals "on".
   const enough = asked === undefined || asked === "on" || (asked === "follow" && !writable);
   if (metacopy && !enough) {
     throw wrong(
@@ -52,7 +52,7 @@ export function overlayOptions(given: Given, { writable, trusted }: { writable: 
   return { userXattr: false, redirectDir: asked ?? "on", metacopy, ...rest };
 }
 
-/** Whoever may write user.* could forge a redirect or a metadata-only copy, and read what they may not. */
+/** A user who may write user.* attributes could forge a redirect or a metadata-only copy, and read files without permission. */
 function refuseForgeable(given: Given): void {
   const why = (what: string): string => `not possible together with userxattr, as users could forge ${what}`;
   if (given.redirectDir !== undefined && given.redirectDir !== "nofollow") {

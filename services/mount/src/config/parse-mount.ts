@@ -1,4 +1,4 @@
-/** From what was typed to a MountConfig. Looks at no file but its own user namespace. Throws CliError with exit code 2. */
+/** Parses the options of `sluice mount` to a MountConfig. It reads no file except its own user namespace. @throws CliError, exit code 2 */
 import type { OnRevoke } from "@sluice/mount-control";
 import { resolve } from "node:path";
 import { DecisionError, parseDurationMs } from "@sluice/decision-api";
@@ -26,7 +26,7 @@ import { overlayOptions } from "./overlay-options.js";
 
 /** The options of `sluice mount` as commander collects them. */
 export interface MountArguments extends TracingArguments {
-  /** Seen to before the rest is read: config-file.ts, launch-background.ts. */
+  /** The command handles these two itself: see packages/cli/src/commands. */
   config?: string;
   background?: boolean;
   lower?: string[];
@@ -62,12 +62,12 @@ export interface MountArguments extends TracingArguments {
   logFile?: string;
 }
 
-/** One more is the id that means "none". */
+/** The id above it means "none". */
 const MAX_ID = 0xffff_fffe;
 const DEFAULT_CACHE_TTL_MS = 86_400_000;
-/** How late a change that others make in a lower layer may be seen, as with other network and FUSE file systems. */
+/** How late the mount may show a change of a shared lower layer, as other network and FUSE file systems do. */
 const SHARED_CACHE_TTL_MS = 1000;
-/** Some 12 days: timers take no more than twice that. */
+/** Some 12 days: timers take at most twice that. */
 const LONGEST_GRACE_MS = 2 ** 30;
 
 /** @throws CliError, exit code 2 */
@@ -91,7 +91,7 @@ function parseDecision(args: MountArguments): DecisionChoice {
     throw wrong("--policy", "cannot be combined with --decision", "give the policy to the decision service, or leave --decision out");
   }
   if (tlsGiven && args.decision === undefined) {
-    throw wrong("--decision-ca/-cert/-key", "they say how to reach a --decision target, and none is given", "add --decision TARGET");
+    throw wrong("--decision-ca/-cert/-key", "they need a --decision target, and none is given", "add --decision TARGET");
   }
   if ((decisionCert === undefined) !== (decisionKey === undefined)) {
     throw wrong("--decision-cert", "certificate and key go together", "give both --decision-cert and --decision-key");
@@ -113,7 +113,7 @@ function checkTarget(target: string): void {
   }
 }
 
-/** "UID" or "UID:GID", in numbers: names belong to whoever's user database that is. */
+/** "UID" or "UID:GID", as numbers: names depend on a user database. */
 function parseUser(text: string | undefined): UserIds | undefined {
   if (text === undefined) return undefined;
   const match = /^(\d{1,10})(?::(\d{1,10}))?$/.exec(text);
@@ -133,7 +133,7 @@ type LayerLists = LowerList & { upper: string | undefined; work: string | undefi
 function lowerLayers(args: MountArguments, options: OptionString): LowerList {
   const inOptions = options.lowers !== undefined || options.dataLowers.length > 0;
   if (args.lower !== undefined && inOptions) {
-    throw wrong("--lower", "lower layers are given by -o lowerdir= too", "give them once");
+    throw wrong("--lower", "-o lowerdir= names lower layers too", "give them once");
   }
   const lists = inOptions
     ? [{ lowers: options.lowers ?? [], dataLowers: options.dataLowers }]
@@ -143,7 +143,7 @@ function lowerLayers(args: MountArguments, options: OptionString): LowerList {
   if (lowers.length === 0) throw wrong("--lower", "no lower layer is given", "add --lower DIR");
   const count = lowers.length + dataLowers.length;
   if (count > MAX_LOWERS) {
-    throw wrong("--lower", `${count} lower layers are more than the ${MAX_LOWERS} that one mount takes`, "merge some of them into one");
+    throw wrong("--lower", `${count} lower layers are more than the limit of ${MAX_LOWERS}`, "merge some of them into one");
   }
   return { lowers, dataLowers };
 }
@@ -156,11 +156,7 @@ function layerLists(args: MountArguments, options: OptionString): LayerLists {
     throw wrong("--upper", "an upper layer needs a work directory", "add --work DIR, an empty directory on the same file system");
   }
   if (work !== undefined && upper === undefined) {
-    throw wrong(
-      "--work",
-      "a work directory is of use to an upper layer only",
-      "add --upper DIR, or leave --work out for a read-only mount",
-    );
+    throw wrong("--work", "a work directory needs an upper layer", "add --upper DIR, or leave --work out for a read-only mount");
   }
   return { ...lowers, upper: absolute(upper), work: absolute(work) };
 }
@@ -177,8 +173,7 @@ export function parseMount(mountpoint: string, args: MountArguments): MountConfi
   const options = parseOptionStrings(args.o ?? []);
   const layers = layerLists(args, options);
   for (const path of [mountpoint, ...layers.lowers, ...layers.dataLowers, layers.upper ?? "", layers.work ?? ""]) {
-    if (path.includes("\ufffd"))
-      throw wrong(path, "the name is not valid UTF-8, which the command line needs", "reach it by a symbolic link");
+    if (path.includes("\ufffd")) throw wrong(path, "the name is not valid UTF-8", "reach it by a symbolic link");
   }
   if (mountpoint === "") throw wrong("MOUNTPOINT", "the name is empty", "name an empty directory");
   const at = resolve(mountpoint);

@@ -1,10 +1,10 @@
-/** The rows of what the mount shows of its layers: owners, link counts, extended attributes. */
+/** The rows of options that change what the mount shows: owners, link counts, extended attributes. */
 import type { IdRange } from "@sluice/id-mapping";
 import { wrong } from "@sluice/runtime/cli";
 import type { OptionRow } from "./option-row.js";
 import type { OptionString } from "./option-values.js";
 
-/** The kernel's last id; one more is "no id". */
+/** The kernel's last id; the next one means "no id". */
 const MAX_ID = 0xffff_fffe;
 
 function parseId(text: string, word: string): number {
@@ -27,7 +27,11 @@ function parseRanges(value: string | undefined, word: string): IdRange[] {
     const [layer = 0, shown = 0, count = 0] = ids.slice(at, at + 3).map((text) => parseId(text, word));
     const range = { layer, shown, count };
     if (count === 0 || Math.max(layer, shown) + count - 1 > MAX_ID) {
-      throw wrong(`-o ${word}`, `${layer}:${shown}:${count} is no range of ids`, "let it count at least one, and end before the last id");
+      throw wrong(
+        `-o ${word}`,
+        `${layer}:${shown}:${count} is not a range of ids`,
+        "give it at least one id, and end it before the last id",
+      );
     }
     const other = ranges.find((each) => overlap(each, range, "layer") || overlap(each, range, "shown"));
     if (other !== undefined) throw wrong(`-o ${word}`, `${layer}:${shown}:${count} overlaps another range`, "give each id once");
@@ -89,7 +93,7 @@ export const shownOptions: readonly OptionRow[] = [
     name: "noxattrs",
     values: "0|1",
     apply: (into, value, word) => {
-      // fuse-overlayfs takes noxattrs=1; the bare word says the same.
+      // fuse-overlayfs takes noxattrs=1; the bare word means the same.
       if (value !== undefined && value !== "0" && value !== "1") throw wrong(`-o ${word}`, "value is none of 0, 1", "choose one of them");
       into.shown.xattrs = value === "0";
     },

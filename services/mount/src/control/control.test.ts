@@ -99,7 +99,7 @@ test("the socket file of a dead server is replaced, that of a living one is not"
   await again.close();
 });
 
-const ENDED = "/mnt: the daemon went away before it had answered (EPIPE): see its log";
+const ENDED = "/mnt: the daemon ended before it answered (EPIPE): see its log";
 
 /** In the queue of a server that ends before it looks there. */
 async function cutOff(): Promise<Socket> {
@@ -152,7 +152,7 @@ test("what answers in another language is told from a daemon", () =>
     0,
     (path) =>
       expect(askOnce("/mnt", path, { method: "status" })).rejects.toThrow(
-        "/mnt: what answers is no Sluice daemon (EPROTO): check --control",
+        "/mnt: the process that answers is not a Sluice daemon (EPROTO): check --control",
       ),
     "HTTP/1.1 400 Bad Request\r\n",
   ));

@@ -1,4 +1,4 @@
-/** Would files of this layer pass through? Tried with the first regular file found in it. */
+/** Checks whether files of a layer can pass through, with the first regular file in it. */
 import { type Dirent, opendirSync } from "node:fs";
 import { join } from "node:path";
 import { codeOf } from "@sluice/runtime/cli";

@@ -1,4 +1,4 @@
-/** What this machine allows, each result with the remedy for a lack. */
+/** Checks the machine. Each result has a remedy if something is missing. */
 import { release } from "node:os";
 import { whyNoIdlePolling, whyNoUring } from "@sluice/engine-devfuse";
 import { CliError, inInitialNamespace } from "@sluice/runtime";
@@ -8,7 +8,7 @@ import { type PassthroughProbe, withProbe, withTemporaryFile } from "./passthrou
 
 export interface CheckResult {
   name: string;
-  /** "lack": Sluice cannot mount. "limit": it can, and something is slower or missing. */
+  /** "lack": Sluice cannot mount. "limit": it can mount, but something is slower or missing. */
   state: "ok" | "limit" | "lack";
   detail: string;
   remedy?: string;
@@ -116,7 +116,7 @@ async function checkMount(lowers: readonly string[]): Promise<CheckResult[]> {
 
 export async function checkUp(lowers: readonly string[]): Promise<CheckResult[]> {
   const results = [checkKernel(), checkFuse(), checkCapabilities(), checkUserNamespace(), checkUring(), checkIdlePolling()];
-  // With a lack the mount would only say the same again.
+  // If something is missing, a mount would only report the same again.
   if (results.some((result) => result.state === "lack")) return results;
   return [...results, ...(await checkMount(lowers))];
 }

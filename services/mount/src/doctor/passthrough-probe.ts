@@ -1,6 +1,6 @@
 /**
- * Does passthrough work here? Asked of the kernel itself: a throw-away mount in a private directory, and a real file
- * registered with it. A configuration file or a version number would only be a guess.
+ * Checks whether passthrough works, by asking the kernel: it registers a real file with a temporary mount in a private directory. A
+ * configuration file or a version number would only be a guess.
  */
 import { closeSync, mkdtempSync, openSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -12,13 +12,13 @@ import { toBytes } from "@sluice/native";
 
 export interface PassthroughProbe {
   negotiated: Negotiated;
-  /** Registers the file as a backing file: undefined where that works, else the errno's name. */
+  /** Registers the file as a backing file. @returns undefined if that works, otherwise the name of the errno */
   register(path: string): string | undefined;
 }
 
 const READY_MS = 5_000;
 
-/** Knows no file: every request is refused. */
+/** A filesystem without files: it refuses every request. */
 const emptyFilesystem = new Proxy({} as Filesystem, {
   get: (_target, name) => (name === "forget" || name === "destroy" ? () => undefined : () => Errno.ENOSYS),
 });
@@ -40,7 +40,7 @@ async function takeDown(engine: Engine): Promise<void> {
   await Promise.race([engine.ended, sleep(READY_MS, undefined, { ref: false })]);
 }
 
-/** Throws where the mount itself does not work. The mount is gone when it returns. */
+/** The mount is gone when it returns. @throws if the mount itself does not work */
 export async function withProbe<T>(maxStackDepth: 1 | 2, use: (probe: PassthroughProbe) => T): Promise<T> {
   const directory = mkdtempSync(join(tmpdir(), "sluice-doctor-"));
   try {

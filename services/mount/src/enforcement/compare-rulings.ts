@@ -1,6 +1,6 @@
 /**
- * Is one answer laxer than another? For moves: whoever gets an object to a new path must not shed anything that the old one
- * imposes. An obligation that this build does not know is met by the same value alone.
+ * Compares two answers, for moves: a move to a new path must not remove anything that the answer for the old path imposes. Only the same
+ * value satisfies an obligation that this build does not know.
  */
 import { type Decision, type Effect, STRICTNESS } from "@sluice/decision-api";
 
@@ -9,14 +9,14 @@ export interface ComparedAnswer {
   readonly decision: Pick<Decision, "obligations"> | undefined;
 }
 
-/** Numbers of which a smaller one is stricter, and none is the laxest. */
+/** Obligations with a number: a smaller number is stricter, and no number is the laxest. */
 const LIMITS: ReadonlySet<string> = new Set(["readBytesPerSecond", "writeBytesPerSecond", "maxSizeBytes", "expiresAfterMs"]);
 /** From lax to strict: the more opens share one rate, the less each of them gets. */
 const SHARES: readonly string[] = ["handle", "subject", "rule"];
-/** What an answer without `ratePer` shares its rates by (obligations.ts). */
+/** The default of `ratePer` (obligations.ts). */
 const USUAL_SHARE = "subject";
 
-/** Would an open under `other` be free of something that `answer` imposes? */
+/** Whether an open under `other` would escape something that `answer` imposes. */
 export function isLaxer(other: ComparedAnswer, answer: ComparedAnswer): boolean {
   if (STRICTNESS[other.effect] < STRICTNESS[answer.effect]) return true;
   if (other.effect === "deny") return false;
@@ -30,7 +30,7 @@ function obligationsOf({ effect, decision }: ComparedAnswer): ReadonlyMap<string
   return new Map(effect === "deny" ? [] : decision?.obligations.map(({ name, value }) => [name, value]));
 }
 
-/** Without a rate there is nothing to share. */
+/** An answer without a rate shares nothing. */
 function sharesOf(obligations: ReadonlyMap<string, string>): number {
   const rated = obligations.has("readBytesPerSecond") || obligations.has("writeBytesPerSecond");
   return rated ? SHARES.indexOf(obligations.get("ratePer") ?? USUAL_SHARE) : -1;

@@ -1,6 +1,6 @@
 /**
- * What a policy may ask about the bytes of a file. They are looked at just before the question goes out, and once more when
- * the answer is there: what is let through holds what was judged. What is written to it after that nobody judged.
+ * Facts about the content of a file, for policies. They are read just before the question goes out, and again when the answer arrives, so
+ * that the file still has the content that the policy judged. The policy does not judge later writes.
  */
 import { type FactNeeds, type Head, headText, type MissingFact, QUESTION_LIMITS, type Resource } from "@sluice/decision-api";
 import { native } from "@sluice/native";
@@ -16,8 +16,8 @@ const CHANGED = "it was changed since it was read";
 const NOTHING = new Uint8Array(0);
 
 /**
- * Up to `bytes` of it, in a buffer that the next call uses again; or the negative errno. With RWF_NOWAIT -EAGAIN where a
- * disk would be waited for; file systems that do not know that (tmpfs) are read as they are, like all that is opened there.
+ * Up to `bytes` of it, in a buffer that the next call reuses; or the negative errno. With RWF_NOWAIT it returns -EAGAIN rather than wait for
+ * a disk. File systems without RWF_NOWAIT (tmpfs) are read directly: they do not wait.
  */
 function readHead(content: Content, bytes: number, flags: number): Uint8Array | number {
   return content.withDescriptor((fd) => {
@@ -28,7 +28,7 @@ function readHead(content: Content, bytes: number, flags: number): Uint8Array | 
   });
 }
 
-/** Has the disk bring it. What goes wrong shows when it is read. */
+/** Reads it from the disk into the page cache. An error appears at the later read. */
 async function fetchHead(content: Content, bytes: number): Promise<void> {
   const fd = content.withDescriptor((open) => native.dupfd(open));
   if (fd < 0) return;
@@ -39,7 +39,7 @@ async function fetchHead(content: Content, bytes: number): Promise<void> {
 export class ContentReader {
   readonly #digests = new FileDigests();
 
-  /** Resolves once `read` will wait for nothing, with the reason why there is no digest; undefined where that is so at once. */
+  /** Resolves once `read` need not wait, with the reason if there is no digest; undefined if that is so at once. */
   prepare(content: Content | undefined, needs: ContentNeeds): Promise<string | undefined> | undefined {
     if (content === undefined) return undefined;
     const { headBytes, needsDigest } = needs;
@@ -49,7 +49,7 @@ export class ContentReader {
     return fetched === undefined ? digested : fetched.then(() => digested);
   }
 
-  /** `noDigest`: the reason, where `prepare` gave one. What cannot be read is added to `missing`. */
+  /** `noDigest` is the reason that `prepare` gave, if any. Facts that cannot be read are added to `missing`. */
   read(
     content: Content | undefined,
     { headBytes, needsDigest }: ContentNeeds,
@@ -70,7 +70,7 @@ export class ContentReader {
     return facts;
   }
 
-  /** The head as a kept answer is compared by; undefined where it cannot be had, or changes. */
+  /** The head, for comparison with a cached answer; undefined if it cannot be read, or changes. */
   headText(content: Content | undefined, headBytes: number): string | undefined {
     if (content === undefined) return headText({ bytes: NOTHING, askedBytes: headBytes });
     if (content.beingWritten) return undefined;
@@ -82,7 +82,7 @@ export class ContentReader {
     return content === undefined ? "" : this.#digests.known(content);
   }
 
-  /** Whether what was looked at is there still. */
+  /** Whether the content is still the same. */
   holds(content: Content | undefined, { head, digest }: ContentFacts): boolean {
     if (content === undefined) return true;
     if (digest !== undefined && this.#digests.known(content) !== digest) return false;

@@ -1,23 +1,23 @@
-/** The thread that computes digests: started with the first, of bounded work, and never waited for for long. */
+/** The thread that computes digests. It starts with the first digest, its work is bounded, and nobody waits long for it. */
 import { closeSync } from "node:fs";
 import { Worker } from "node:worker_threads";
 import type { DigestResult, DigestTask } from "./digest-worker.js";
 
 const PROGRAM = new URL("../../dist/enforcement/digest-worker.js", import.meta.url);
-/** Files that are waited for at once. */
+/** The limit of files in progress at once. */
 const MAX_TASKS = 256;
-/** A larger file has none. */
+/** A larger file has no digest. */
 export const MAX_DIGEST_BYTES = 256 * 1024 * 1024;
-/** What lies on a file system that hangs is not waited for. */
-const PATIENCE_MS = 10_000;
+/** Bounds the wait for a file system that hangs. */
+const DIGEST_TIMEOUT_MS = 10_000;
 
-/** A digest, or why there is none. */
+/** A digest, or the reason why there is none. */
 export type Digested = { digest: string } | { problem: string };
 
 interface Waiting {
   fd: number;
   timer: NodeJS.Timeout;
-  settle(digested: Digested): void;
+  resolve(digested: Digested): void;
 }
 
 export class DigestThread {
@@ -25,16 +25,16 @@ export class DigestThread {
   private readonly waiting = new Map<number, Waiting>();
   private lastId = 0;
 
-  /** `fd` is used up. Never rejects. */
+  /** Takes over `fd`. Never rejects. */
   compute(fd: number): Promise<Digested> {
     if (this.waiting.size >= MAX_TASKS) {
       closeSync(fd);
       return Promise.resolve({ problem: `${MAX_TASKS} others are being computed` });
     }
     const id = ++this.lastId;
-    return new Promise((settle) => {
-      const timer = setTimeout(() => settle({ problem: `it takes longer than ${PATIENCE_MS} ms` }), PATIENCE_MS);
-      this.waiting.set(id, { fd, timer, settle });
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => resolve({ problem: `it takes longer than ${DIGEST_TIMEOUT_MS} ms` }), DIGEST_TIMEOUT_MS);
+      this.waiting.set(id, { fd, timer, resolve });
       this.running().postMessage({ id, fd, maxBytes: MAX_DIGEST_BYTES } satisfies DigestTask);
     });
   }
@@ -60,9 +60,9 @@ export class DigestThread {
     this.waiting.delete(result.id);
     clearTimeout(waiting.timer);
     closeSync(waiting.fd);
-    if ("error" in result) waiting.settle({ problem: `it cannot be read (${result.error})` });
-    else if (result.digest === undefined) waiting.settle({ problem: `it is larger than ${MAX_DIGEST_BYTES} bytes` });
-    else waiting.settle({ digest: result.digest });
+    if ("error" in result) waiting.resolve({ problem: `it cannot be read (${result.error})` });
+    else if (result.digest === undefined) waiting.resolve({ problem: `it is larger than ${MAX_DIGEST_BYTES} bytes` });
+    else waiting.resolve({ digest: result.digest });
   }
 
   async close(): Promise<void> {

@@ -1,15 +1,15 @@
-/** Computes digests in a thread of its own, one after the other: the event loop serves the file system meanwhile. */
+/** Computes digests one after another in its own thread, so that the event loop keeps serving the file system. */
 import { createHash } from "node:crypto";
 import { readSync } from "node:fs";
 import { parentPort } from "node:worker_threads";
 
 export interface DigestTask {
   id: number;
-  /** Open for reading until the answer: descriptors are the process's. */
+  /** Open for reading until the answer. Threads share the descriptors of the process. */
   fd: number;
   maxBytes: number;
 }
-/** Hexadecimal; undefined: it is longer than that. */
+/** Hexadecimal; undefined if the file is longer than the limit. */
 export type DigestResult = { id: number; digest: string | undefined } | { id: number; error: string };
 
 const CHUNK_BYTES = 1024 * 1024;

@@ -1,8 +1,8 @@
 /**
- * SHA-256 of what files hold, remembered by which file it is and when it was last changed. The kernel changes a file's ctime
- * with each write, so that the same inode, size, mtime and ctime are the same content, but for two traps: a second write
- * within one tick of a coarse clock shows nothing, so a file that was just changed is read a little later; and stores through
- * a mapping are not all stamped, so a file that is open for writing has no digest.
+ * A cache of the SHA-256 of file contents, by file and time of change. The kernel changes a file's ctime with each write, so the same
+ * inode, size, mtime and ctime mean the same content, with two exceptions. A second write within one tick of a coarse clock is invisible, so
+ * a file that has just changed is read a little later. Stores through a mapping do not all change the ctime, so a file that is open for
+ * writing has no digest.
  */
 import { fstatSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -12,9 +12,9 @@ import { errnoName } from "@sluice/vfs";
 import { type Digested, DigestThread, MAX_DIGEST_BYTES } from "./digest-thread.js";
 
 const REMEMBERED = 65_536;
-/** Two ticks of the slowest clock that kernels stamp files by (100 Hz). */
+/** Two ticks of the slowest clock for timestamps of files (100 Hz). */
 const SETTLED_MS = 20;
-/** How often a file that changes while it is read is read again. */
+/** How often to read a file again that changes during the read. */
 const MAX_READINGS = 3;
 
 export const WRITTEN = "somebody has it open for writing";
@@ -37,7 +37,7 @@ export class FileDigests {
   readonly #known = new Map<string, { state: string; digest: string }>();
   readonly #underWay = new Map<string, Promise<string | undefined>>();
 
-  /** Of the content as it is now; undefined where that is not known, or is being changed. */
+  /** The digest of the content now; undefined if it is unknown, or if the content is changing. */
   known(content: Content): string | undefined {
     if (content.beingWritten) return undefined;
     const found = content.withDescriptor((fd) => {
@@ -48,7 +48,7 @@ export class FileDigests {
     return typeof found === "number" ? undefined : found;
   }
 
-  /** Resolves once it is known, or with the reason why it will not be; undefined where that is so at once. Never rejects. */
+  /** Resolves once the digest is known, or with the reason why there is none; undefined if that is so at once. Never rejects. */
   prepare(content: Content): Promise<string | undefined> | undefined {
     if (content.beingWritten || this.known(content) !== undefined) return undefined;
     const begun = content.withDescriptor((fd) => this.#begin(fd));
@@ -59,7 +59,7 @@ export class FileDigests {
     return this.#thread.close();
   }
 
-  /** Opens of one file wait for the same reading. */
+  /** Opens of one file share a read. */
   #begin(fd: number): Promise<string | undefined> {
     const { file, sizeBytes } = identityOf(fd);
     if (sizeBytes > MAX_DIGEST_BYTES) return Promise.resolve(`it is larger than ${MAX_DIGEST_BYTES} bytes`);

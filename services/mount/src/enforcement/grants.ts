@@ -1,4 +1,4 @@
-/** The grants in force: one record an open file, from the open's reply to its release. Plain values, so that it can be journaled. */
+/** The grants in force: one record per open file, from the reply to its open until its release. */
 import type { Revoked } from "@sluice/mount-control";
 import { type Flow, IdPages, type OpenRecord } from "@sluice/overlay";
 import type { Decision } from "@sluice/decision-api";
@@ -13,14 +13,14 @@ export interface GrantRecord {
   mode: Flow;
   io: OpenRecord["io"];
   write: boolean;
-  /** Why it is mediated although it was granted. */
+  /** The reason why a granted open is mediated. */
   fallback: string | undefined;
   pid: number;
   uid: number;
   gid: number;
-  /** Under the policy in force now it would not have been given: see revocation.ts. */
+  /** The policy in force would not give this grant any more: see revocation.ts. */
   revoked: Revoked | undefined;
-  /** Undefined where there is no policy. */
+  /** Undefined without a policy. */
   decisionId: string | undefined;
   revision: string | undefined;
   rule: string | undefined;
@@ -66,7 +66,7 @@ export class Grants {
     return this.#byHandle.get(handle);
   }
 
-  /** One that a server before this one gave. */
+  /** Adds a grant that an earlier server gave. */
   restored(record: OpenRecord, kept: PersistedGrant): void {
     const { caller, obliged: _, ...rest } = kept;
     const { handle, nodeId, path, layer, mode, io, write } = record;
@@ -82,17 +82,17 @@ export class Grants {
     this.#tell("closed", grant);
   }
 
-  /** The policy in force says something else of it than before. */
+  /** The policy in force has revoked or restored it. */
   changed(change: "revoked" | "restored", grant: GrantRecord): void {
     this.#tell(change, grant);
   }
 
-  /** Oldest first, but for those of a server before this one. */
+  /** Oldest first, except for grants of an earlier server. */
   all(): IterableIterator<GrantRecord> {
     return this.#byHandle.values();
   }
 
-  /** The newest grant of an inode. A walk over all of them: people ask for it, not programs. */
+  /** The newest grant of an inode. It walks over all grants: only people ask for it. */
   newestOf(nodeId: number): GrantRecord | undefined {
     let newest: GrantRecord | undefined;
     for (const grant of this.#byHandle.values()) {
@@ -101,7 +101,7 @@ export class Grants {
     return newest;
   }
 
-  /** Returns how to stop listening. */
+  /** @returns a function that stops listening */
   listen(listener: GrantsListener): () => void {
     this.#listeners.add(listener);
     return () => void this.#listeners.delete(listener);

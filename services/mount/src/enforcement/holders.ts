@@ -1,6 +1,6 @@
 /**
- * Who holds files of this mount: found afresh in /proc, by open descriptors and by mappings. Whoever opened a file may have
- * handed it on, or ended; a mapping outlives its descriptor and the daemon is not told of it.
+ * Finds the processes that hold files of this mount, in /proc: by open descriptors and by mappings. The opener may have passed the
+ * descriptor on, or ended; a mapping outlives its descriptor, and the kernel does not tell the daemon of it.
  */
 import { readFileSync, readlinkSync } from "node:fs";
 import { readdir, readFile, readlink } from "node:fs/promises";
@@ -16,7 +16,7 @@ export interface Holder {
   ino: bigint;
   by: "descriptor" | "mapping";
   writes: boolean;
-  /** As the holder's namespace has it, as bytes. */
+  /** The path in the holder's mount namespace, as bytes. */
   path: string | undefined;
 }
 
@@ -24,7 +24,7 @@ export interface Holder {
 const INITIAL_PID_NAMESPACE = "pid:[4026531836]";
 const ACCMODE = 3;
 
-/** Why holders may be there that nobody sees from here; undefined: all are seen. */
+/** The reason why some holders may be invisible from here; undefined: none are. */
 export function holdersUnseen(): string | undefined {
   if (readlinkSync("/proc/self/ns/pid") !== INITIAL_PID_NAMESPACE) {
     return "this is a pid namespace of its own: processes outside of it do not show in /proc";
@@ -34,7 +34,7 @@ export function holdersUnseen(): string | undefined {
   return undefined;
 }
 
-/** Holders of files on `device` ("major:minor"), of these inodes or, undefined, of all. The daemon itself is left out. */
+/** Holders of files on `device` ("major:minor"), of these inodes, or of all if undefined. The daemon itself is left out. */
 export async function findHolders(device: string, inos: ReadonlySet<bigint> | undefined): Promise<Holder[]> {
   const found: Holder[] = [];
   for (const name of await readdir("/proc")) {
@@ -42,7 +42,7 @@ export async function findHolders(device: string, inos: ReadonlySet<bigint> | un
     try {
       found.push(...(await holdingsOf(Number(name), device, inos)));
     } catch (error) {
-      // It ended while it was looked at. Anything else is not for a whole look to fail by: it is a thread of the kernel, say.
+      // It ended meanwhile, or it is a kernel thread: neither may fail the whole search.
       if (!["ENOENT", "ESRCH", "EACCES", "EPERM", "EINVAL"].includes(codeOf(error))) throw error;
     }
   }
@@ -69,7 +69,7 @@ async function holdingsOf(pid: number, device: string, inos: ReadonlySet<bigint>
   for (const descriptor of await descriptorsOf(pid, device)) note(descriptor);
   if (held.size === 0) return [];
   const status = await readFile(`/proc/${pid}/status`, "latin1");
-  // The fourth of each is the one that file systems look at.
+  // The fourth number is the one that file systems check.
   const idOf = (name: string): number => Number(new RegExp(`^${name}:(?:\\t\\d+){3}\\t(\\d+)`, "m").exec(status)?.[1] ?? -1);
   const [uid, gid] = [idOf("Uid"), idOf("Gid")];
   return [...held.values()].map((holding) => ({ ...holding, uid, gid }));
@@ -84,8 +84,8 @@ function parseMapping(line: string, on: { major: number; minor: number }): Omit<
 }
 
 /**
- * Not by stat of /proc/PID/fd/N, which would ask this mount, and so this very process. What is mounted where is the
- * holder's namespace's business: the device of a mount's number is read from its own table.
+ * A stat of /proc/PID/fd/N would ask this mount, and so this very process. Instead the device comes from the mount's number, by the mount
+ * table of the holder's own namespace.
  */
 async function descriptorsOf(pid: number, device: string): Promise<Omit<Holder, "uid" | "gid" | "pid">[]> {
   const found: (Omit<Holder, "uid" | "gid" | "pid"> & { mountId: string; name: string })[] = [];
@@ -110,12 +110,12 @@ async function descriptorsOf(pid: number, device: string): Promise<Omit<Holder, 
   return Promise.all(held.map(async ({ mountId: _mountId, name, ...holding }) => ({ ...holding, path: await pathOf(pid, name) })));
 }
 
-/** The kernel knows it: the file system is not asked. */
+/** The kernel answers without asking the file system. */
 function pathOf(pid: number, fd: string): Promise<string | undefined> {
   return readlink(`/proc/${pid}/fd/${fd}`, "latin1").catch(() => undefined);
 }
 
-/** Looks once more with a pidfd in hand: the number may be another process' by now. 0, or the negative errno. */
+/** Checks again while it holds a pidfd: the pid may belong to another process by now. @returns 0, or the negative errno */
 export async function signalHolder(holder: Holder, device: string, signal: number): Promise<number> {
   const pidfd = native.pidfdOpen(holder.pid);
   if (pidfd < 0) return pidfd;

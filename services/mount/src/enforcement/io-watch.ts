@@ -1,4 +1,4 @@
-/** Honours a decision's obligations on one open file: slows down, keeps short, asks again, and tells of each transfer. */
+/** Fulfils a decision's obligations on one open file: rates, maximum size, expiry, and the audit of each transfer. */
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Decision } from "@sluice/decision-api";
 import type { IoWatch, OpenRecord, WatchedIo } from "@sluice/overlay";
@@ -6,7 +6,7 @@ import { type CallContext, Errno } from "@sluice/vfs";
 import type { IoTerms } from "./obligations.js";
 import type { RateLimits } from "./rate-limits.js";
 
-/** One read, write or change of size of a file whose opening obliged to tell of each. */
+/** One read, write or change of size, for the audit. */
 export interface AuditedIo {
   path: string;
   kind: WatchedIo["kind"];
@@ -19,7 +19,7 @@ export interface AuditedIo {
   rule: string;
 }
 
-/** What holds for a handle: by the decision it was opened by, or a later one to the same question. */
+/** The terms of a handle: from the decision of its open, or from a later answer to the same question. */
 export type Standing =
   | { readonly allowed: true; readonly decision: Decision; readonly terms: IoTerms }
   | { readonly allowed: false; readonly errno: number };
@@ -29,18 +29,18 @@ export interface IoWatchParts {
   readonly uid: number;
   readonly standing: Standing;
   readonly limits: RateLimits;
-  /** It was opened under an earlier server: what it took of its rates since is not known. */
+  /** It was opened under an earlier server: its use of the rates since then is unknown. */
   readonly goesOn: boolean;
-  /** Puts the question again; the caller's interruption rejects. */
+  /** Asks again. Rejects if the caller is interrupted. */
   askAgain(call: CallContext): Standing | Promise<Standing>;
   audited(io: AuditedIo): void;
 }
 
-/** Of the rates that hold for a handle. */
+/** The keys of a handle's rates. */
 interface Keys {
   readonly read: string | undefined;
   readonly write: string | undefined;
-  /** Nobody else's, now or later: numbers of handles come again. */
+  /** Unique for ever: handle numbers are reused. */
   readonly own: boolean;
 }
 
@@ -51,12 +51,12 @@ export class ObligedIo implements IoWatch {
   #standing: Standing;
   #asked: Promise<Standing> | undefined;
   #expiresMs = 0;
-  /** Changes with each renewal: what was asked before one does not hold after it. */
+  /** Changes with each renewal, which outdates earlier questions. */
   #renewals = 0;
   /** Transfers that wait for their rate. */
   readonly #waiting = new Set<AbortController>();
   #keys: Keys = NO_KEYS;
-  /** The rates that it joins begin with nothing. */
+  /** The rates that it joins start empty. */
   #spent: boolean;
 
   constructor(parts: IoWatchParts) {
@@ -81,8 +81,8 @@ export class ObligedIo implements IoWatch {
   }
 
   /**
-   * The policy changed: what it says now holds from here on, for transfers that wait already, too. Without a decision nothing
-   * was asked, as nothing is obliged to.
+   * The policy changed: its terms hold from now on, also for transfers that wait already. Without a decision there was no question, since
+   * there are no obligations.
    */
   renew(terms: IoTerms, decision: Decision | undefined): void {
     const before = this.#standing;
@@ -93,14 +93,14 @@ export class ObligedIo implements IoWatch {
     for (const transfer of this.#waiting) transfer.abort();
   }
 
-  /** Its open is not allowed any more: transfers that wait for their rate are answered. */
+  /** The open is revoked: transfers that wait for their rate get their answer. */
   refuse(errno: number): void {
     this.#renewals++;
     this.#enter({ allowed: false, errno });
     for (const transfer of this.#waiting) transfer.abort();
   }
 
-  /** The handle is closed: its rates are nobody's share any more. */
+  /** The handle is closed and leaves its rates. */
   close(): void {
     this.#leave(this.#keys);
     this.#keys = NO_KEYS;
@@ -116,13 +116,13 @@ export class ObligedIo implements IoWatch {
     return waitMs === 0 ? length : this.#wait(io, call, { key: key as string, length, waitMs });
   }
 
-  /** Space that is given counts as written; a change of size moves no bytes. */
+  /** Allocated space counts as written; a change of size transfers no bytes. */
   #rateOf(kind: WatchedIo["kind"]): string | undefined {
     if (kind === "truncate") return undefined;
     return kind === "read" ? this.#keys.read : this.#keys.write;
   }
 
-  /** Until it is its turn; or to be admitted anew, under terms that have changed. */
+  /** Waits for its turn, or until the terms change: then the transfer is admitted again. */
   async #wait(io: WatchedIo, call: CallContext, turn: { key: string; length: number; waitMs: number }): Promise<number> {
     const waking = new AbortController();
     const wake = (): void => waking.abort();
@@ -144,7 +144,7 @@ export class ObligedIo implements IoWatch {
     return this.#expiresMs !== 0 && performance.now() >= this.#expiresMs;
   }
 
-  /** One question however many wait for it. */
+  /** One question, however many transfers wait for it. */
   async #ask(call: CallContext): Promise<number> {
     this.#asked ??= Promise.resolve(this.#parts.askAgain(call)).finally(() => {
       this.#asked = undefined;
@@ -163,10 +163,10 @@ export class ObligedIo implements IoWatch {
   #enter(standing: Standing): void {
     const before = this.#keys;
     this.#standing = standing;
-    // Who was refused asks again with the next read or write: the policy may have changed.
+    // After a refusal the next read or write asks again: the policy may have changed.
     this.#expiresMs = standing.allowed ? expiryOf(standing.terms) : 1;
     this.#keys = standing.allowed ? this.#joinRates(standing.terms, standing.decision) : NO_KEYS;
-    // Only now: a rate that goes on keeps what was taken of it.
+    // Only now: a rate that continues keeps its debt.
     this.#leave(before);
   }
 
@@ -202,7 +202,7 @@ export class ObligedIo implements IoWatch {
   }
 }
 
-/** How many bytes keep the file within its size; -EFBIG where none do. */
+/** How many bytes fit below the maximum size; -EFBIG if none do. */
 function withinSize(io: WatchedIo, maxSizeBytes: number | undefined): number {
   if (maxSizeBytes === undefined || io.kind === "read") return io.length;
   const room = BigInt(maxSizeBytes) - io.offset;
@@ -210,7 +210,7 @@ function withinSize(io: WatchedIo, maxSizeBytes: number | undefined): number {
   return room < BigInt(io.length) ? Number(room) : io.length;
 }
 
-/** When it expires, on the clock of performance.now(); 0: never. */
+/** The time of expiry, on the clock of performance.now(); 0: never. */
 function expiryOf({ expiresAfterMs }: IoTerms): number {
   return expiresAfterMs === undefined ? 0 : performance.now() + expiresAfterMs;
 }

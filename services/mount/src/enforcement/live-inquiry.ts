@@ -1,6 +1,6 @@
 /**
- * What is about to be asked, fact by fact, each read when a kept answer depends on it: from the caller and the object as
- * they are now. One object for all inquiries of a gate, since a look at what is kept waits for nothing.
+ * The facts of a question, each read from the caller and the object only if a cached answer depends on it. A gate has one such object for
+ * all inquiries, since a look into the cache never waits.
  */
 import {
   type FactNeeds,
@@ -23,7 +23,7 @@ import { readSubject } from "./subject-facts.js";
 export class LiveInquiry implements Inquiry {
   #call: CallContext | undefined;
   #intent: Intent | undefined;
-  /** Read at most once for each inquiry. */
+  /** Each is read at most once per inquiry. */
   #subject: Subject | undefined;
   #wanted: FactNeeds = NO_FACTS;
   readonly #contents: ContentReader;
@@ -32,7 +32,7 @@ export class LiveInquiry implements Inquiry {
     this.#contents = contents;
   }
 
-  /** `wanted`: what the policy in force looks at. */
+  /** `wanted`: the facts that the policy in force looks at. */
   of(call: CallContext, intent: Intent, wanted: FactNeeds): this {
     this.#call = call;
     this.#intent = intent;

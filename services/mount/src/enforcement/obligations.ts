@@ -1,25 +1,25 @@
-/** What a decision obliges to, read: what can be honoured for which operation. One that cannot be, or is not known, denies. */
+/** Reads the obligations of a decision. An obligation that is unknown, or cannot be fulfilled for the operation, denies. */
 import { type Access, ALL_ACCESSES, type Decision, type Obligation, type Question } from "@sluice/decision-api";
 import { Errno } from "@sluice/vfs";
 
-/** Whose transfers count against one rate. */
+/** The opens whose transfers share one rate. */
 export type RateShare = "handle" | "subject" | "rule";
 
-/** What is to be done about each read and write of an open file. */
+/** The terms for each read and write of an open file. */
 export interface IoTerms {
   auditEach: boolean;
   readBytesPerSecond: number | undefined;
   writeBytesPerSecond: number | undefined;
   rateShare: RateShare;
-  /** The file may not become longer than this by the handle. */
+  /** The handle may not make the file longer than this. */
   maxSizeBytes: number | undefined;
-  /** After this the question is put again before the next read or write. */
+  /** After this time the next read or write asks again. */
   expiresAfterMs: number | undefined;
 }
 
 export interface Obligations {
   readOnly: boolean;
-  /** undefined: nothing has to be done about single reads and writes. */
+  /** Undefined: there are no terms for single reads and writes. */
   io: IoTerms | undefined;
 }
 
@@ -32,7 +32,7 @@ export const NO_TERMS: IoTerms = {
   expiresAfterMs: undefined,
 };
 
-/** Each reads its value into the terms; false where that makes no sense. */
+/** Each reads its value into the terms. @returns false if the value is invalid */
 const readers: Readonly<Record<string, (into: IoTerms & { readOnly: boolean }, value: string) => boolean>> = {
   audit: (into, value) => {
     into.auditEach = value === "each-io";
@@ -57,12 +57,12 @@ function isCount(value: number, least = 1): boolean {
   return Number.isSafeInteger(value) && value >= least;
 }
 
-/** Operations whose answer is an open file, on which something can be done about each read and write. */
+/** Operations that open a file, so that terms can hold for each read and write. */
 const OPENS: ReadonlySet<Question["operation"]> = new Set(["open", "create", "tmpfile"]);
-/** These move no bytes: with no file open there is nothing to count or to slow down. */
+/** These transfer no bytes, so there is nothing to count or to slow down. */
 const VACUOUS: ReadonlySet<string> = new Set(["readBytesPerSecond", "writeBytesPerSecond", "ratePer", "expiresAfterMs", "readOnly"]);
 
-/** The obligations of an answer, or the one that cannot be honoured. */
+/** The obligations of an answer, or the one that cannot be fulfilled. */
 function readObligations(decision: Decision, question: Question): Obligations | Obligation {
   const terms = { ...NO_TERMS, readOnly: false };
   const opens = OPENS.has(question.operation);
@@ -72,7 +72,7 @@ function readObligations(decision: Decision, question: Question): Obligations | 
   }
   const { readOnly, ...io } = terms;
   const watched = opens && decision.obligations.some(({ name }) => name !== "readOnly" && name !== "ratePer");
-  // Where the kernel does the I/O nothing can be done about it.
+  // The daemon cannot control I/O that the kernel does.
   if (watched && decision.effect === "grant") return decision.obligations.find(({ name }) => name !== "readOnly") as Obligation;
   return { readOnly, io: watched ? io : undefined };
 }
@@ -80,7 +80,7 @@ function readObligations(decision: Decision, question: Question): Obligations | 
 /** Accesses that a read-only answer refuses. */
 const CHANGING: ReadonlySet<Access> = new Set(ALL_ACCESSES.filter((access) => access !== "read" && access !== "execute"));
 
-/** An obligation that cannot be honoured turns the answer into a denial, and a read-only one refuses what changes. */
+/** An obligation that cannot be fulfilled turns the answer into a denial; a read-only obligation denies changes. */
 export function obliged(decision: Decision, question: Question): { enforced: Decision; terms?: IoTerms | undefined } {
   if (decision.effect === "deny" || decision.obligations.length === 0) return { enforced: decision };
   const obligations = readObligations(decision, question);

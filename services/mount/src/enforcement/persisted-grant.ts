@@ -1,11 +1,11 @@
 /**
- * What is kept of a decision in force, for a server that takes over: as text, one character a byte. Who opened it and when;
- * with obligations also the question and the answer, so that they hold on and the question can be put again.
+ * A grant as the journal holds it, for a server that takes over: text with one character per byte. It has the caller and the time of the
+ * open; with obligations also the question and the answer, so that the obligations stay in force and the next server can ask again.
  */
 import type { Decision, Question } from "@sluice/decision-api";
 import type { IoTerms } from "./obligations.js";
 
-/** Raised when an older build could not make sense of what this one keeps. */
+/** Raised when an older build could not read the new form. */
 const VERSION = 1;
 
 export interface PersistedGrant {
@@ -15,7 +15,7 @@ export interface PersistedGrant {
   decisionId: string | undefined;
   revision: string | undefined;
   rule: string | undefined;
-  /** What each read and write is held to; undefined where nothing is done about them. */
+  /** The terms for each read and write; undefined if there are none. */
   obliged: { question: Question; decision: Decision; terms: IoTerms } | undefined;
 }
 
@@ -23,7 +23,7 @@ export function encodeGrant(kept: PersistedGrant): string {
   return Buffer.from(JSON.stringify({ version: VERSION, ...kept }, pack), "utf8").toString("latin1");
 }
 
-/** Undefined where it is not understood: whoever opened it must not get more than it says. */
+/** Undefined if it cannot be read: then the holder of the open must not get more than it grants. */
 export function decodeGrant(text: string): PersistedGrant | undefined {
   try {
     const read = JSON.parse(Buffer.from(text, "latin1").toString("utf8"), unpack) as PersistedGrant & { version: number };
@@ -36,7 +36,7 @@ export function decodeGrant(text: string): PersistedGrant | undefined {
 function pack(_key: string, value: unknown): unknown {
   if (typeof value === "bigint") return { $integer: String(value) };
   if (value instanceof Uint8Array) return { $bytes: Buffer.from(value).toString("base64") };
-  // Buffer.toJSON was here before us.
+  // Buffer.toJSON has already run.
   if (isObject(value) && value["type"] === "Buffer" && Array.isArray(value["data"])) {
     return { $bytes: Buffer.from(value["data"] as number[]).toString("base64") };
   }

@@ -1,4 +1,4 @@
-/** Can the engine serve the policy? A policy that looks at the caller is nothing for an engine that does not know who asks. */
+/** Checks that the engine can serve the policy: an engine without caller identity cannot serve rules that look at the caller. */
 import type { PolicyCapabilities } from "@sluice/decision-api";
 import type { EngineKind } from "@sluice/vfs";
 import { wrong } from "@sluice/runtime/cli";
@@ -6,7 +6,7 @@ import type { DecisionChoice } from "../config/mount-config.js";
 
 const NAMED = 5;
 
-/** What the engine cannot give the policy, with the names of the rules; undefined where there is nothing. */
+/** The facts that the engine cannot give the policy, with the names of the rules; undefined if there are none. */
 export function unfitFor(kind: EngineKind, capabilities: PolicyCapabilities | undefined): string | undefined {
   const rules = capabilities?.callerRules ?? [];
   if (kind.capabilities.callerIdentity.has || rules.length === 0) return undefined;
@@ -15,7 +15,7 @@ export function unfitFor(kind: EngineKind, capabilities: PolicyCapabilities | un
   return `rule${rules.length === 1 ? "" : "s"} ${named.join(", ")}${more} look${rules.length === 1 ? "s" : ""} at who asks, which engine ${kind.name} does not know`;
 }
 
-/** @throws CliError, exit code 2. */
+/** @throws CliError, exit code 2 */
 export function refuseUnfit(kind: EngineKind, decision: DecisionChoice, capabilities: PolicyCapabilities | undefined): void {
   const problem = unfitFor(kind, capabilities);
   if (problem === undefined) return;

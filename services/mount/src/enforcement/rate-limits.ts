@@ -1,6 +1,6 @@
 /**
- * Bytes a second, shared by whoever has the same key: a bucket that fills with time and holds one second's worth. It stays
- * until it is full again when nobody shares it any more: who opens a file anew has what was left, not another second's worth.
+ * Rates in bytes per second, shared by all opens with the same key: a bucket that fills with time and holds one second's worth. An unused
+ * bucket stays until it is full, so that a new open gets the rest, not another second's worth.
  */
 
 interface Bucket {
@@ -12,7 +12,7 @@ interface Bucket {
 
 export class RateLimits {
   readonly #buckets = new Map<string, Bucket>();
-  /** Nobody's, and not known to be full. */
+  /** Unused buckets that may not be full yet. */
   readonly #left = new Set<string>();
   #sweptMs = Number.NEGATIVE_INFINITY;
   readonly #now: () => number;
@@ -26,8 +26,8 @@ export class RateLimits {
   }
 
   /**
-   * Of several rates under one key the newest holds, as the policy was changed. `spent`: what was taken of it before is not
-   * known, so that it begins with nothing; else with all.
+   * The newest of several rates under one key holds, since the policy has changed. `spent`: its earlier use is unknown, so the bucket starts
+   * empty; otherwise it starts full.
    */
   join(key: string, bytesPerSecond: number, spent = false): void {
     this.#sweep();
@@ -41,7 +41,7 @@ export class RateLimits {
     this.#left.delete(key);
   }
 
-  /** `forGood`: nobody can come to this key again. */
+  /** `forGood`: no open can have this key again. */
   leave(key: string, forGood: boolean): void {
     const bucket = this.#buckets.get(key);
     if (bucket === undefined || --bucket.users > 0) return;
@@ -51,8 +51,8 @@ export class RateLimits {
   }
 
   /**
-   * Takes bytes, at once, and returns how long to wait before they may move, in ms. The bucket goes into debt, so that who
-   * comes later waits behind who came before.
+   * Takes bytes at once. @returns the wait before they may move, in ms. The bucket goes into debt, so that later transfers wait behind
+   * earlier ones.
    */
   take(key: string, bytes: number): number {
     const bucket = this.#buckets.get(key);
@@ -62,13 +62,13 @@ export class RateLimits {
     return bucket.level >= 0 ? 0 : (-bucket.level / bucket.bytesPerSecond) * 1000;
   }
 
-  /** What was taken and did not move. */
+  /** Gives back bytes that were taken and did not move. */
   giveBack(key: string, bytes: number): void {
     const bucket = this.#buckets.get(key);
     if (bucket !== undefined) bucket.level += bytes;
   }
 
-  /** Once a second at most, so that it costs each who comes and goes next to nothing. */
+  /** At most once a second, so that it costs each open next to nothing. */
   #sweep(): void {
     const now = this.#now();
     if (this.#left.size === 0 || now - this.#sweptMs < SWEEP_MS) return;

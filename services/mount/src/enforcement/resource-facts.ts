@@ -1,4 +1,4 @@
-/** What is asked for: the overlay's intent as a policy sees it. */
+/** The resource of a question: the overlay's intent as a policy sees it. */
 import type { FileKind, MissingFact, Resource } from "@sluice/decision-api";
 import type { Intent } from "@sluice/overlay";
 import { errnoName, S } from "@sluice/vfs";
@@ -17,13 +17,13 @@ export function kindOf(mode: number): FileKind {
   return kinds.get(mode & S.IFMT) ?? "regular";
 }
 
-/** Attributes that the policy names and that cannot be read are added to `missing`; ones that are not there are left out. The content is content-facts.ts' work. */
+/** Attributes that cannot be read are added to `missing`; absent ones are left out. content-facts.ts reads the content. */
 export function readResource(mount: string, intent: Intent, xattrs: readonly string[], missing: MissingFact[]): Resource {
   const values = new Map<string, Uint8Array>();
   for (const name of xattrs) {
     const value = intent.readXattr(name);
     if (typeof value === "number") missing.push({ name: `resource.xattr.${name}`, reason: `it cannot be read (${errnoName(-value)})` });
-    // The overlay may use its buffer again while the question waits.
+    // The overlay may reuse its buffer while the question waits.
     else if (value !== undefined) values.set(name, value.slice());
   }
   const { attr } = intent;

@@ -1,4 +1,4 @@
-/** Was a question that was answered about the object as it is now? Compares the facts that the policy looked at; asks nobody. */
+/** Checks whether an answered question still describes the object: it compares the facts that the policy looked at, and asks nobody. */
 import { type Decision, type Question, xattrText } from "@sluice/decision-api";
 import type { Intent } from "@sluice/overlay";
 import type { ContentReader } from "./content-facts.js";
@@ -13,7 +13,7 @@ export interface AnsweredQuestion {
   contents: Pick<ContentReader, "holds">;
 }
 
-/** The caller has compared paths, owner and mode. The layer changes by copy-up alone, which is no other object. */
+/** The caller has compared paths, owner and mode. Only a copy-up changes the layer, and that is the same object. */
 export function isStillAsked({ question, decision, contents }: AnsweredQuestion, now: Intent): boolean {
   const { resource, lookedFor } = question;
   const names = lookedFor?.flatMap((fact) => (fact.startsWith(XATTR_FACT) ? [fact.slice(XATTR_FACT.length)] : [])) ?? [];
@@ -25,7 +25,7 @@ export function isStillAsked({ question, decision, contents }: AnsweredQuestion,
   return now.content === undefined || !looksInside(resource) || contents.holds(now.content, resource);
 }
 
-/** Does it carry anything of the content? */
+/** Whether it carries a fact of the content. */
 export function looksInside({ head, digest }: Question["resource"]): boolean {
   return head !== undefined || digest !== undefined;
 }

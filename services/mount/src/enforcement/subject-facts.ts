@@ -1,7 +1,7 @@
 /**
- * Who asks: facts about the caller that the kernel does not send, read from /proc. A pidfd held around the reading makes
- * sure that all of it is about the caller and not about a later process with the same number. Executable and cgroup are
- * hints for a policy, not a boundary.
+ * The subject of a question: facts about the caller that the kernel does not send, read from /proc. A pidfd, held during the read, makes
+ * sure that all facts belong to the caller and not to a later process with the same pid. Executable and cgroup are hints for a policy, not
+ * a boundary.
  */
 import { readFileSync, readlinkSync } from "node:fs";
 import type { MissingFact, PolicyCapabilities, Subject } from "@sluice/decision-api";
@@ -18,7 +18,7 @@ interface Caller {
   readonly anonymous?: boolean;
 }
 
-/** The parts of the system this file looks at; a test puts others in their place. */
+/** The parts of the system that this file reads. A test replaces them. */
 export interface ProcessTable {
   pidfdOpen(pid: number): number;
   pidfdAlive(pidfd: number): number;
@@ -114,7 +114,7 @@ export function readSubject(caller: Caller, wanted: Wanted, missing: MissingFact
   const found: Subject = { ...subject };
   const unread: MissingFact[] = [];
   readAll(table, found, names, unread);
-  // Alive after the reading: then /proc/PID was the caller's all along.
+  // The caller is still alive after the read, so /proc/PID belonged to it all along.
   const alive = table.pidfdAlive(pidfd);
   table.close(pidfd);
   if (alive < 0) {

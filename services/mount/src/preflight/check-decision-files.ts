@@ -1,4 +1,4 @@
-/** Can the files be read that say who decides? What they say is for the decision service and gRPC to judge. */
+/** Checks that the files of the decision options can be read. The decision service and gRPC judge their content. */
 import { accessSync, constants } from "node:fs";
 import { dirname } from "node:path";
 import { codeOf, wrong } from "@sluice/runtime/cli";
@@ -18,7 +18,7 @@ function checkDirectory(path: string | undefined, role: string): void {
   try {
     accessSync(dirname(path), constants.W_OK | constants.X_OK);
   } catch (error) {
-    throw wrong(path, `the ${role} cannot be made there (${codeOf(error)})`, "create its directory or choose another one");
+    throw wrong(path, `the ${role} cannot be created there (${codeOf(error)})`, "create its directory or choose another one");
   }
 }
 

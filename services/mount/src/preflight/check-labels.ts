@@ -1,9 +1,9 @@
-/** Labels of the whole mount are the kernel's: only one that runs SELinux has them, and only the engine that mounts by itself passes them on. */
+/** Checks SELinux labels of the whole mount: only a kernel with SELinux knows them, and only the engine devfuse passes them on. */
 import { readFileSync } from "node:fs";
 import { lacking, wrong } from "@sluice/runtime/cli";
 import type { EngineChoice, MountConfig } from "../config/mount-config.js";
 
-/** The engine that can be had with these labels. Throws CliError where there is none. */
+/** The engine that supports these labels. @throws CliError if there is none */
 export function checkLabels(
   { labels, engine }: Pick<MountConfig, "labels" | "engine">,
   fileSystems: string = readFileSync("/proc/filesystems", "latin1"),

@@ -1,4 +1,4 @@
-/** Do the layers exist, can they be read, and do they keep out of each other's way? */
+/** Checks that the layers exist, can be read, and do not overlap. */
 import { accessSync, constants, opendirSync, statSync } from "node:fs";
 import { codeOf, unfit } from "@sluice/runtime/cli";
 import type { MountConfig } from "../config/mount-config.js";
@@ -30,7 +30,7 @@ function problemOf(code: string): string {
   return `it cannot be read (${code})`;
 }
 
-/** A directory that can be listed. `role` is how the complaint calls it: "lower layer". */
+/** A directory that can be listed. An error names it by its `role`: "lower layer". @throws CliError */
 export function readableDirectory(path: string, role: string, table: readonly MountRow[]): LocatedDirectory {
   try {
     if (!statSync(path).isDirectory()) throw unfit(path, `this ${role} is not a directory (ENOTDIR)`, "name a directory");
@@ -54,7 +54,7 @@ function writableDirectory(path: string, role: string, table: readonly MountRow[
   return place;
 }
 
-/** None twice, and none inside another one. */
+/** No layer may appear twice or lie inside another one. */
 function checkLowers(lowers: readonly LocatedDirectory[]): void {
   const seen = new Map<string, LocatedDirectory>();
   for (const place of lowers) {

@@ -1,4 +1,4 @@
-/** Does this machine let us mount at all? `sluice doctor` looks deeper. */
+/** Checks that this machine lets the process mount. `sluice doctor` checks more. */
 import { closeSync, openSync, statSync } from "node:fs";
 import { CAP, native } from "@sluice/native";
 import { codeOf, lacking } from "@sluice/runtime/cli";
@@ -7,7 +7,7 @@ export type CapabilityName = keyof typeof CAP;
 
 const FUSE_RDEV_MAJOR = 10;
 const FUSE_RDEV_MINOR = 229;
-/** Writing means creating as others, with their modes, owners and attributes. */
+/** A writable mount creates files as other users, with their modes, owners and attributes. */
 const WRITING: readonly CapabilityName[] = ["CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "SETGID", "SETUID"];
 
 export function missingCapabilities(names: readonly CapabilityName[], held: bigint = native.effectiveCapabilities()): CapabilityName[] {
@@ -18,7 +18,7 @@ export function requiredCapabilities(writable: boolean): readonly CapabilityName
   return writable ? ["SYS_ADMIN", ...WRITING] : ["SYS_ADMIN"];
 }
 
-/** Throws what /dev/fuse lacks, with the remedy. */
+/** @throws CliError if /dev/fuse cannot be used */
 export function checkDevice(): void {
   try {
     const { rdev } = statSync("/dev/fuse");
@@ -40,13 +40,13 @@ export function checkDevice(): void {
   }
 }
 
-/** For a process that only keeps a mount, and starts no server: what writes for others is the servers'. */
+/** For a keeper that starts no server: only servers need the capabilities for writing. */
 export const KEEPING: readonly CapabilityName[] = ["SYS_ADMIN", "DAC_READ_SEARCH"];
 
-/** The same for one that starts its servers as another user, and ends them: those need none, and serve nobody else. */
+/** For a keeper that starts and ends its servers as another user: such a server needs no capability, and serves only that user. */
 export const KEEPING_FOR_A_USER: readonly CapabilityName[] = [...KEEPING, "DAC_OVERRIDE", "CHOWN", "SETGID", "SETUID", "KILL"];
 
-/** Of a server that joined a keeper, which has mounted: `trusted` marks are read by whoever has CAP_SYS_ADMIN alone. */
+/** For a server that joined a keeper, which has mounted already. Only CAP_SYS_ADMIN can read `trusted` marks. */
 export function servingCapabilities(writable: boolean, trusted: boolean): readonly CapabilityName[] {
   return [...(trusted ? (["SYS_ADMIN"] as const) : []), ...(writable ? WRITING : [])];
 }

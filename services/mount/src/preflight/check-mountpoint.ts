@@ -1,6 +1,6 @@
 /**
- * Is the mount point an empty directory that nothing of ours depends on? It may lie inside a layer: layers are opened
- * through private clones made before the mount, in which the mount is not there, so the daemon cannot walk into itself.
+ * Checks that the mount point is an empty directory on which the daemon does not depend. It may lie inside a layer: the daemon opens layers
+ * through private clones, made before the mount and without it, so it cannot walk into its own mount.
  */
 import { readdirSync, realpathSync, statSync } from "node:fs";
 import { dirname } from "node:path";
@@ -10,7 +10,7 @@ import type { MountConfig } from "../config/mount-config.js";
 import { isBeneath, mountAt, type MountRow, readMountTable, realMountpoint } from "@sluice/mount-control";
 import type { LayerPlaces } from "./check-layers.js";
 
-/** A mount of ours whose server and keeper have died: nobody can use it, and its last users know it. True where it is gone. */
+/** Removes a Sluice mount whose server and keeper have died, which nobody can use. @returns true if it is gone */
 function clearStale(mountpoint: string, table: readonly MountRow[]): boolean {
   const path = realMountpoint(mountpoint);
   if (mountAt(path, table)?.type !== "fuse.sluice" || native.umount2(toBytes(path), MNT.DETACH) < 0) return false;
@@ -18,7 +18,7 @@ function clearStale(mountpoint: string, table: readonly MountRow[]): boolean {
   return true;
 }
 
-/** The mount point without symbolic links. A stale mount of ours there is cleared away. */
+/** The mount point without symbolic links. Removes a stale Sluice mount there. @throws CliError */
 export function resolveMountpoint(mountpoint: string, table: readonly MountRow[]): string {
   try {
     const directory = statSync(mountpoint).isDirectory();
@@ -51,7 +51,7 @@ export function checkEmpty(mountpoint: string): void {
   }
 }
 
-/** The directory that holds `path`, without symbolic links, as far up as it exists. */
+/** The nearest existing directory above `path`, without symbolic links. */
 function realParent(path: string): string {
   for (let up = dirname(path); ; up = dirname(up)) {
     try {
@@ -77,7 +77,7 @@ function filesOf(config: MountConfig): [role: string, path: string | undefined][
   ];
 }
 
-/** Whatever the daemon needs must not be hidden by its own mount: reading it would wait for the daemon itself. */
+/** The mount must not hide files that the daemon needs: reading them would wait for the daemon itself. @throws CliError */
 export function checkNothingBeneath(config: MountConfig, mountpoint: string, layers: LayerPlaces): void {
   for (const [role, path] of filesOf(config)) {
     if (path !== undefined && isBeneath(realParent(path), mountpoint)) {

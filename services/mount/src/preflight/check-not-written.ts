@@ -1,7 +1,7 @@
 /**
- * Does another mount write to a layer, or to a directory that a layer lies in? As the kernel has it (fs/overlayfs/super.c
- * ovl_check_layer, ovl_report_in_use): whoever asks for an index relies on layers that do not change, and is refused; others are told.
- * The directories above the root of a bind mount cannot be looked at from here.
+ * Checks whether another mount writes to a layer, or to a directory above it. As in the kernel (fs/overlayfs/super.c ovl_check_layer,
+ * ovl_report_in_use), a mount with an index relies on unchanged layers and is refused; others get a warning. The check cannot see
+ * directories above the root of a bind mount.
  */
 import { statSync } from "node:fs";
 import { dirname } from "node:path";
@@ -12,11 +12,11 @@ import type { LocatedDirectory } from "./located-directory.js";
 
 export interface LayersToCheck {
   below: readonly LocatedDirectory[];
-  /** Nobody else has these themselves: that was checked. */
+  /** Another check has made sure that no other mount uses these directories. */
   writable: readonly LocatedDirectory[];
 }
 
-/** @throws CliError where one is written to and `index` is asked for */
+/** @throws CliError if another mount writes to one and the options ask for `index` */
 export function checkNotWritten({ below, writable }: LayersToCheck, table: readonly MountRow[], index: boolean): void {
   const writers = kernelWriters(table);
   const known = new Map<string, string | undefined>();
@@ -39,7 +39,7 @@ function claimer(path: string): string | undefined {
   return isClaimed(path) ? "another mount" : undefined;
 }
 
-/** A directory and those above it, as far as the file system goes, each with its key. */
+/** A directory and its parents on the same file system, each with its key. */
 function* upwards(from: string, dev: bigint): Generator<[path: string, key: string]> {
   for (let path = from; ; path = dirname(path)) {
     const stat = statSync(path, { bigint: true });

@@ -1,17 +1,18 @@
-/** Is the upper layer free, and did the last mount leave its work directory so that it may be used again? */
+/** Checks that the last mount left its work directory in a state that another mount can use. */
 import { native, openBeneath, openRealDirectory, readNames, toBytes, toText } from "@sluice/native";
 import { errnoName, O } from "@sluice/vfs";
 import { unfit } from "@sluice/runtime/cli";
 import { notDirectory, type Tree, treeOf } from "@sluice/layer-tools/tree";
 import type { LocatedDirectory } from "./located-directory.js";
 
-/** What an overlay leaves in its work directory, the kernel's and ours. */
+/** The entries that an overlay leaves in its work directory, the kernel's and ours. */
 const WORK_ENTRIES = new Set(["work", "index"]);
 
-/** The directory may be a user's, who may put links into it: it is looked at beneath its root alone. @throws CliError */
+/** The directory may belong to a user who puts links into it, so the check looks only beneath its root. @throws CliError */
 export function checkWork(work: LocatedDirectory, upper: LocatedDirectory): void {
   const fd = openRealDirectory(toBytes(work.real), O.PATH);
-  if (fd < 0) throw unfit(work.given, `the work directory cannot be opened (${errnoName(-fd)})`, "leave its path as it is, and try again");
+  if (fd < 0)
+    throw unfit(work.given, `the work directory cannot be opened (${errnoName(-fd)})`, "do not change its path meanwhile, and try again");
   try {
     const tree = treeOf(work.given, fd, false);
     checkWorkEmpty(tree);
@@ -46,8 +47,8 @@ function entriesOf(work: Tree, directory: string): string[] {
 }
 
 /**
- * A volatile mount marks its work directory, and nothing takes the mark away: whether what it wrote has reached the disk is
- * for people to say. Whatever else lies there is a feature that a later overlayfs may have introduced.
+ * A volatile mount marks its work directory, and only people remove the mark: they must decide whether its data has reached the disk. Other
+ * entries there are features of a later overlayfs.
  */
 function checkCompatible(work: Tree, upper: LocatedDirectory): void {
   const features = entriesOf(work, "work/incompat");

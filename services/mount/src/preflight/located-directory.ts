@@ -1,6 +1,6 @@
 /**
- * Where a directory lies, so that two can be compared: by (device, inode) up through its parents, and by its path
- * inside its own file system, since a bind mount hides the parents above its root.
+ * The location of a directory, for comparing two: by (device, inode) of its parents, and by its path inside its own file system, since a
+ * bind mount hides the parents above its root.
  */
 import { realpathSync, statSync } from "node:fs";
 import { dirname } from "node:path";
@@ -23,14 +23,14 @@ function keyOf(path: string): string {
   return `${stat.dev}:${stat.ino}`;
 }
 
-/** Throws the error of node:fs where the path cannot be resolved. */
+/** @throws the error of node:fs if the path cannot be resolved */
 export function locateDirectory(given: string, table: readonly MountRow[]): LocatedDirectory {
   const real = realpathSync.native(given);
   const stat = statSync(real, { bigint: true });
   return { given, real, key: `${stat.dev}:${stat.ino}`, dev: stat.dev, mount: mountOf(real, table) };
 }
 
-/** Path inside the file system that the place lies on. */
+/** The path inside the directory's own file system. */
 function innerPath(place: LocatedDirectory): string | undefined {
   if (place.mount === undefined) return undefined;
   const below = place.mount.mountpoint === "/" ? place.real : place.real.slice(place.mount.mountpoint.length);
@@ -38,7 +38,7 @@ function innerPath(place: LocatedDirectory): string | undefined {
   return root + (below === "/" ? "" : below) || "/";
 }
 
-/** How `place` lies to `other`: "inside" means below it. */
+/** The relation of `place` to `other`: "inside" means below it. */
 export function relationOf(place: LocatedDirectory, other: LocatedDirectory): Relation {
   if (place.key === other.key) return "same";
   for (let up = dirname(place.real); ; up = dirname(up)) {
@@ -52,8 +52,8 @@ export function relationOf(place: LocatedDirectory, other: LocatedDirectory): Re
 }
 
 /**
- * The first place that lies inside another one of the same file system. What is mounted below a place is not inside it, as for
- * the kernel (fs/overlayfs/super.c ovl_check_layer). Each place is looked up by its parents, since there may be hundreds.
+ * The first directory inside another one of the same file system. A mount below a directory is not inside it, as in the kernel
+ * (fs/overlayfs/super.c ovl_check_layer). The search looks up the parents of each directory, since there may be hundreds.
  */
 export function firstNested(places: readonly LocatedDirectory[]): { inner: LocatedDirectory; outer: LocatedDirectory } | undefined {
   const byPath = new Map<string, LocatedDirectory>();

@@ -1,4 +1,4 @@
-/** Every check that needs no mount, in the order in which a person would want to hear of it. */
+/** All checks that need no mount, in the order that is most useful to a person. */
 import type { MountConfig } from "../config/mount-config.js";
 import { checkDecisionFiles } from "./check-decision-files.js";
 import { checkLabels } from "./check-labels.js";
@@ -7,7 +7,7 @@ import { type CapabilityName, checkMachine, requiredCapabilities } from "./check
 import { checkEmpty, checkNothingBeneath, resolveMountpoint } from "./check-mountpoint.js";
 import { readMountTable } from "@sluice/mount-control";
 
-/** The configuration with every path resolved. `needed`: other capabilities than a whole mount needs. Throws the first complaint, a CliError. */
+/** @param needed capabilities, if not those of a whole mount. @returns the configuration with every path resolved. @throws CliError at the first problem */
 export function preflight(config: MountConfig, needed?: readonly CapabilityName[]): MountConfig {
   const engine = checkLabels(config);
   const table = readMountTable();

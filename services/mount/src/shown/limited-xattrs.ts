@@ -1,4 +1,4 @@
-/** A filesystem without extended attributes, or without ACLs alone. Those on the layers stay there. */
+/** A filesystem that hides extended attributes, or only ACLs. The layers keep them. */
 import {
   type CallContext,
   type DataOut,
@@ -21,8 +21,8 @@ export class LimitedXattrs extends FilesystemDecorator {
   }
 
   /**
-   * ENOSYS is for all of them: the kernel then never asks again, and callers see EOPNOTSUPP. An ACL is answered as absent
-   * where it is read, since the kernel itself asks, and any other error would be that of the access it checks.
+   * ENOSYS hides all of them: the kernel never asks again, and callers get EOPNOTSUPP. A read of an ACL gets "absent", because the kernel
+   * itself asks, and any other error would become the result of the access check.
    */
   #refusal(name: string, ofAcl: number): number {
     if (this.#none) return Errno.ENOSYS;

@@ -1,11 +1,17 @@
-/** The overlay as the mount shows it: with other owners, without link counts of directories, without ACLs or attributes. */
+/** The overlay as the mount shows it: with mapped owners, and without link counts of directories, ACLs or attributes. */
 import { IdMap, IdMappedFilesystem } from "@sluice/id-mapping";
-import type { Filesystem } from "@sluice/vfs";
+import { type Attr, type Filesystem, FilesystemDecorator, S } from "@sluice/vfs";
 import { LimitedXattrs } from "./limited-xattrs.js";
 import type { Shown } from "./shown.js";
-import { StaticNlink } from "./static-nlink.js";
 
-/** Without any of it the filesystem itself: nothing stands in the way of a request then. */
+/** Shows st_nlink 1 for every directory: find(1) takes that for "not counted". */
+class StaticNlink extends FilesystemDecorator {
+  protected override showAttr(attr: Attr): void {
+    if ((attr.mode & S.IFMT) === S.IFDIR) attr.nlink = 1;
+  }
+}
+
+/** Without any of these options it returns the filesystem itself, so that requests take no detour. */
 export function shownFilesystem(overlay: Filesystem, shown: Shown): Filesystem {
   const uids = new IdMap(shown.uids, shown.squashUid);
   const gids = new IdMap(shown.gids, shown.squashGid);

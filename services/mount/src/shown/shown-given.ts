@@ -1,8 +1,8 @@
-/** What was typed about the showing of layers, and what it comes to. */
+/** The options that change what the mount shows, as given and as resolved. */
 import type { IdRange } from "@sluice/id-mapping";
 import type { Shown } from "./shown.js";
 
-/** What was given, before squash_to_root gives way to the more exact words. */
+/** The options as given, before more exact options override squash_to_root. */
 export interface ShownGiven {
   uids: readonly IdRange[];
   gids: readonly IdRange[];

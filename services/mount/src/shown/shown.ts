@@ -1,11 +1,11 @@
-/** What a mount shows of its layers, as options of fuse-overlayfs say it. */
+/** How a mount shows its layers, by options of fuse-overlayfs. */
 import type { IdRange } from "@sluice/id-mapping";
 
 export interface Shown {
   /** Empty: ids are shown as they are. */
   uids: readonly IdRange[];
   gids: readonly IdRange[];
-  /** Everything is shown as this one's. */
+  /** Every file is shown with this owner. */
   squashUid: number | undefined;
   squashGid: number | undefined;
   /** st_nlink of every directory is 1. */

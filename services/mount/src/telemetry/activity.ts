@@ -1,11 +1,11 @@
-/** What is going on, for `sluice top`: by rule, by path, by how opens flow. Counts since the start; who looks takes differences. */
+/** Counts for `sluice top`: by rule, by path, and by I/O mode. They run from the start of the server; `top` takes differences. */
 import type { Decision, Effect } from "@sluice/decision-api";
 import type { Flow } from "@sluice/overlay";
 import { HotList } from "./hot-list.js";
 
-/** Of opens that are told apart; ten are shown. */
+/** How many paths are counted; `top` shows ten. */
 const HOT_PATHS = 64;
-/** A policy with more rules than this is counted for the first ones met. */
+/** Of a policy with more rules, only the first ones that occur are counted. */
 const MAX_RULES = 1024;
 
 export type RuleCounts = Record<Effect, number>;

@@ -1,11 +1,11 @@
 /**
- * The most frequent of many keys, in bounded room (the "space saving" count of Metwally, Agrawal and El Abbadi): whatever occurs
- * more than once in `size` times is in it, and its count is too high by no more than `atMostOver`.
+ * The most frequent keys, in bounded room (the "space saving" count of Metwally, Agrawal and El Abbadi): it holds every key that occurs more
+ * than once in `size` times, and a count is too high by at most `atMostOver`.
  */
 export interface HotKey {
   key: string;
   count: number;
-  /** By so much the count may be too high. */
+  /** The count may be too high by this much. */
   atMostOver: number;
 }
 
@@ -39,7 +39,7 @@ export class HotList {
     return least as HotKey;
   }
 
-  /** All, the hottest first: whoever compares two such lists must find a key in the earlier one wherever it stood. */
+  /** All entries, the hottest first. A comparison of two lists needs all of them, since a key may change its rank. */
   top(): HotKey[] {
     return [...this.#slots.values()].sort((one, other) => other.count - one.count || (one.key < other.key ? -1 : 1));
   }

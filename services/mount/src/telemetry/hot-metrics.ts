@@ -1,6 +1,6 @@
 /**
- * Counters and histograms for hot paths: plain arrays and maps that are written with no allocation, and read by a
- * Prometheus registry only when somebody scrapes. The shape of `get()` is the one prom-client's registry reads.
+ * Counters and histograms for hot paths: plain arrays and maps. Writing them allocates nothing, and a Prometheus registry reads them only at
+ * a scrape. `get()` has the shape that prom-client's registry reads.
  */
 import type { DurationCounts } from "@sluice/mount-control";
 export interface MetricValue {
@@ -23,7 +23,7 @@ export interface HotMetric {
 
 type Values = () => Iterable<MetricValue>;
 
-/** A metric that is computed from the owner's own state when it is asked for. */
+/** A metric that is computed from the owner's state at each scrape. */
 export function readMetric(name: string, help: string, type: "counter" | "gauge" | "histogram", values: Values): HotMetric {
   return {
     name,
@@ -33,7 +33,7 @@ export function readMetric(name: string, help: string, type: "counter" | "gauge"
   };
 }
 
-/** From a lookup in memory to a decision that is about to time out. */
+/** From a lookup in memory to a decision that nearly times out. */
 const BOUNDS_MS = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100, 500, 1000, 5000] as const;
 const BOUNDS_US = BOUNDS_MS.map((boundMs) => boundMs * 1000);
 
@@ -47,7 +47,7 @@ export class DurationSeries {
     this.observeUs(durationMs * 1000);
   }
 
-  /** Whole ones, which are no objects of their own. */
+  /** Takes whole microseconds, which need no heap object. */
   observeUs(durationUs: number): void {
     let bucket = 0;
     while (bucket < BOUNDS_US.length && durationUs > (BOUNDS_US[bucket] as number)) bucket++;
@@ -56,7 +56,7 @@ export class DurationSeries {
     this.#count++;
   }
 
-  /** For who compares two moments: what fell between the bounds, the last one open. */
+  /** For a comparison of two moments: the count between each two bounds; the last one is open. */
   snapshot(): DurationCounts {
     return { boundsMs: BOUNDS_MS, counts: [...this.#counts], sumMs: this.#sumUs / 1000, count: this.#count };
   }
@@ -73,7 +73,7 @@ export class DurationSeries {
   }
 }
 
-/** Counts by a small closed set of labels, read back as an object for `sluice status`. */
+/** Counts by a small closed set of labels. `sluice status` reads them as an object. */
 export class CountBy<Key extends string> {
   readonly #counts = new Map<Key, number>();
 

@@ -1,4 +1,4 @@
-/** What the mount service counts: one place for the numbers of /metrics and of `sluice status`. Logs nothing. */
+/** All counters of the mount service, for /metrics and `sluice status`. It logs nothing. */
 import type { DurationCounts, RevokedCounts } from "@sluice/mount-control";
 import type { CacheStatus, Decision, Effect } from "@sluice/decision-api";
 import type { FallbackReason, Flow } from "@sluice/overlay";
@@ -18,15 +18,15 @@ export class MountTelemetry {
   readonly mediatedBytes = new CountBy<"read" | "write">();
   readonly activity = new Activity();
   readonly startedMs = Date.now();
-  /** Of the decider, told by whoever puts the mount together. */
+  /** Of the decider; the setup of the mount sets it. */
   cacheStatus: () => CacheStatus | undefined = () => undefined;
-  /** Of the engine, told by the same. Milliseconds. */
+  /** Of the engine; the setup of the mount sets it. Milliseconds. */
   idlePolledMs: () => number = () => 0;
   revoked: () => RevokedCounts = () => ({ passing: 0, refused: 0 });
   anomalies = 0;
-  /** Servers of this mount that died before this one. */
+  /** How many servers of this mount died before this one. */
   restarts = 0;
-  /** What this server took to make itself at home in what one before it left, in milliseconds. */
+  /** How long this server took to restore the state of the one before, in milliseconds. */
   restoredInMs: number | undefined;
   copyUps = 0;
   copyUpBytes = 0;
@@ -51,7 +51,7 @@ export class MountTelemetry {
     this.#decisionDurations.observe(durationMs);
   }
 
-  /** A kept answer, enforced again. Its duration is nobody's wait: only what was asked is in the durations. */
+  /** A cached answer was enforced. Nobody waited for it, so the durations count only questions to the service. */
   recalled(decision: Decision): void {
     const { effect, source } = decision;
     this.activity.ruled(decision);
@@ -65,7 +65,7 @@ export class MountTelemetry {
     this.#copyUpDurations.observe(durationMs);
   }
 
-  /** By operation: how often, with which errno, and how long. */
+  /** Requests by operation: count, errno and duration. */
   requests(): Record<string, { errors: number; durations: DurationCounts }> {
     const all = [...this.#operations].map(([operation, { byErrno, durations }]) => {
       const taken = durations.snapshot();
@@ -108,7 +108,7 @@ export class MountTelemetry {
     ];
   }
 
-  /** Every decision by "effect/source", kept answers included. */
+  /** All decisions by "effect/source", including cached ones. */
   allDecisions(): Record<string, number> {
     const all = this.decisions.toObject();
     for (const [effect, count] of Object.entries(this.#recalled))
@@ -116,7 +116,7 @@ export class MountTelemetry {
     return all;
   }
 
-  /** Read when somebody scrapes. */
+  /** For a scrape. */
   #cacheMetrics(): HotMetric[] {
     const value = (name: keyof CacheStatus): (() => MetricValue[]) => {
       return () => [{ labels: {}, value: this.cacheStatus()?.[name] ?? 0 }];

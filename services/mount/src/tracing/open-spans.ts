@@ -1,10 +1,10 @@
-/** The spans of opens under way, found by the call that each belongs to. */
+/** The spans of opens in progress, by call. */
 import type { Span, Tracing } from "@sluice/runtime";
 import { type CallContext, errnoName } from "@sluice/vfs";
 import { toText } from "@sluice/native";
 
 export class OpenSpans {
-  /** A call is the engine's own object, used again for the next request of its slot: what has ended is taken out. */
+  /** The engine reuses the call object for the next request of its slot, so a finished span is removed. */
   readonly #spans = new WeakMap<CallContext, Span>();
 
   constructor(
@@ -18,12 +18,12 @@ export class OpenSpans {
     if (span !== undefined) this.#spans.set(call, span);
   }
 
-  /** Of the request that `call` belongs to; undefined where it is not traced. */
+  /** The span of the request of `call`; undefined if it is not traced. */
   of(call: CallContext): Span | undefined {
     return this.#spans.get(call.asker ?? call);
   }
 
-  /** What the request turned out to be about. */
+  /** Adds facts that became known later. */
   about(call: CallContext, path: string, kept: boolean): void {
     this.of(call)?.add({ "sluice.path": toText(path), "sluice.kept_answer": kept });
   }

@@ -1,4 +1,4 @@
-/** Tracing of one mount, where its configuration asks for it. */
+/** Tracing of one mount, if its configuration asks for it. */
 import type { Decider } from "@sluice/decision-api";
 import { type Logger, startTracing } from "@sluice/runtime";
 import type { MountConfig } from "../config/mount-config.js";
@@ -8,11 +8,11 @@ import { tracedDecider } from "./traced-decider.js";
 
 export interface MountTracing {
   spans: OpenSpans;
-  /** The same, and its questions are spans. */
+  /** The same decider, with a span for each question. */
   decider(inner: Decider): Decider;
 }
 
-/** Undefined: nothing is traced, and nothing stands in a request's way. */
+/** Undefined: nothing is traced, and requests take no detour. */
 export async function openTracing(config: MountConfig, logger: Logger, undo: UndoStack): Promise<MountTracing | undefined> {
   if (config.tracing === undefined) return undefined;
   const tracing = await startTracing("sluice-mount", config.tracing, logger);

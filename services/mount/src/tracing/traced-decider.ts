@@ -1,4 +1,4 @@
-/** A decider whose questions are spans, children of the open that asks; the service's own spans are theirs. */
+/** A decider with a span for each question: a child of the open's span, and the parent of the service's spans. */
 import type { Decider, Decision, Question } from "@sluice/decision-api";
 import type { Span, Tracing } from "@sluice/runtime";
 

@@ -1,4 +1,4 @@
-/** A filesystem whose opens are spans. It stands in a request's way only where opens are traced. */
+/** A filesystem with a span for each open. It is in the path of requests only if opens are traced. */
 import {
   type ByteName,
   type CallContext,
