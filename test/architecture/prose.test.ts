@@ -59,7 +59,7 @@ export const help = \`\${text("nonsense")} is made anew by the keeper\`;
 `;
     expect(await rulesBroken("packages/cli/src/a.ts", source)).toEqual(["4: headless", "7: headless", "9: words"]);
     const tests =
-      'test("it works, too", () => {});\ntest("keeps a lock across a copy-up", () => {});\nstream.on("data", () => "what is none");\n';
+      'test("it works, too", () => {});\ntest("keeps a lock across a copy-up", () => {});\nstream.on("data", () => "what is none");\nawait soon("that it ends at once", () => {});\n';
     expect(await rulesBroken("packages/cli/src/a.test.ts", tests)).toEqual(["1: test-names", "1: test-names"]);
     expect(await rulesBroken("packages/native/src/a.c", 'char *a = "/* anew";\n/* Opened\n * anew. */\n')).toEqual(["3: words"]);
     expect(await rulesBroken("deploy/a.yaml", "# What is mounted.\nkey: anew # anew\n")).toEqual(["1: headless"]);

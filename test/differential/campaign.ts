@@ -1,4 +1,4 @@
-/** Rounds until a budget is spent, with what was covered and what went apart, shrunk and kept as scripts. */
+/** Rounds until a budget is spent, with their coverage and their differences, shrunk and saved as scripts. */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { compareRound, describeFailure, type Failure } from "./compare/compare.js";
@@ -9,7 +9,7 @@ import { runRound } from "./run/round.js";
 import { formatScript } from "./script/script.js";
 import { shrink } from "./shrink/shrink.js";
 
-/** Where shrunk scripts go; replay.mjs runs one, and regressions/ is where it belongs once it is understood. */
+/** The folder of shrunk scripts; replay.mjs runs one, and regressions/ is its place once it is understood. */
 const FOUND = fileURLToPath(new URL("found/", import.meta.url));
 const TWO_NAMES = ["rename", "link", "linkfd"];
 /** Most that is spent on making scripts small: a look at the first ones tells most. */
@@ -17,7 +17,7 @@ const MOST_SHRUNK = Number(process.env["SLUICE_DIFFERENTIAL_SHRINK"] ?? 3);
 const SHRINK_ROUNDS = 24;
 
 export interface Report {
-  /** One text a failure: what differs, and the script. */
+  /** One text a failure: the difference, and the script. */
   failures: string[];
   coverage: Coverage;
   /** How often each intended difference was seen. */

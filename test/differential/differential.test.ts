@@ -60,7 +60,7 @@ function draw(one: number): Round {
 
 function fixedBudget(): void {
   for (const name of readdirSync(REGRESSIONS).filter((file) => file.endsWith(".script"))) {
-    test(`regression ${name}`, async () => expect(await replay(`${REGRESSIONS}${name}`, false)).toEqual([]), ROUND_MS);
+    test(`regression ${name} still passes`, async () => expect(await replay(`${REGRESSIONS}${name}`, false)).toEqual([]), ROUND_MS);
   }
 
   test(
@@ -81,7 +81,7 @@ describe("side by side with kernel overlayfs", () => {
   beforeAll(compilePrograms);
 
   if (script !== undefined) {
-    test(`replay ${script}`, async () => expect(await replay(script, true)).toEqual([]), ROUND_MS);
+    test(`replay of ${script} finds no difference`, async () => expect(await replay(script, true)).toEqual([]), ROUND_MS);
     return;
   }
 

@@ -1,4 +1,4 @@
-/** What the table of intended differences explains, and what it must not. */
+/** The differences that the table of intended ones explains, and those that it must not. */
 import { expect, test } from "vitest";
 import { explanationsOf, type Found } from "./compare/intended-differences.js";
 
@@ -32,7 +32,7 @@ test("setuid is cleared by a write that passes the daemon by, and by no other", 
   expect(names(found(LINE, LINE.replace("4755", "755"), { mode: "mediated" }))).toEqual([]);
 });
 
-test("what a refused call left is explained for the names it was about alone", () => {
+test("explains the leavings of a refused call for its own names alone", () => {
   const kernel = "directory 755 0:0 mtime=now";
   const sluice = "directory 755 0:0 mtime=950000000.000000000";
   expect(names(found(kernel, sluice))).toEqual([]);

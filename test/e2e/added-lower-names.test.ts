@@ -11,7 +11,7 @@ interface Mounted {
   stop(): Promise<unknown>;
 }
 
-/** Runs `before` in the mount, adds the names 2 and 3 to the lower file 0, and runs `after`. What was printed, and what the index holds after a remount. */
+/** Runs `before` in the mount, adds the names 2 and 3 to the lower file 0, and runs `after`. Returns the output, and the index after a remount. */
 async function run(how: "kernel" | "sluice", before: string, after: string): Promise<{ output: string; index: number }> {
   const lower = plant(scratch(), { "0": "old\n" });
   linkSync(join(lower, "0"), join(lower, "1"));

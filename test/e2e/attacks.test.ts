@@ -52,7 +52,7 @@ const everything = 'version: 1\ndefault: grant\nrules:\n  - { name: secrets, pat
 const reading = 'version: 1\ndefault: grant\nrules:\n  - { name: secrets, path: "secrets/**", access: [read], effect: deny }\n';
 const running = 'version: 1\ndefault: grant\nrules:\n  - { name: secrets, path: "secrets/**", access: [execute], effect: deny }\n';
 
-describe("where a rule denies everything below a directory", () => {
+describe("a rule that denies everything below a directory", () => {
   test("no other name is made for what is in it", async () => {
     const { mount, actor, at, lower, upper } = await staged(everything);
     const before = treeHash(lower);
@@ -107,7 +107,7 @@ describe("where a rule denies everything below a directory", () => {
     expect((await mount.stop()).code).toBe(0);
   });
 
-  test("the same is allowed beside it: the refusals above are the rule's", async () => {
+  test("allows all of this beside the directory: the refusals above are the rule's", async () => {
     const { mount, actor, at, upper } = await staged(everything, { lower: { ...tree, "public/dir/f": "f", "public/empty/": directory() } });
     const attempts: [string, number][] = [
       ["truncate", await actor.do("syscall", "truncate", at("public/p"), 3)],
@@ -131,7 +131,7 @@ describe("where a rule denies everything below a directory", () => {
   });
 });
 
-describe("where a rule names no more than one way of opening", () => {
+describe("a rule that names one way of opening", () => {
   test("a file that may not be read cannot be moved or linked to where it may", async () => {
     const { mount, actor, at } = await staged(reading);
     const attempts: [string, number][] = [
@@ -184,7 +184,7 @@ describe("a file with several names", () => {
     test(`of the ${layer} layer is judged under every one that the mount knows`, async () => {
       const linked = { ...tree, "public/same": hardLink("secrets/x") };
       const { mount, actor, at } = await staged(reading, { lower: {}, [layer]: linked });
-      // The lax name is known first; what is open the kernel cannot forget, whatever else goes on.
+      // The lax name is known first; the kernel cannot forget an open file, whatever else goes on.
       for (const name of ["public/same", "secrets/x"]) {
         expect(await actor.do("stat", at(name))).toMatchObject({ nlink: 2 });
         expect(await actor.do("open", at(name), O.PATH)).toBeGreaterThan(0);
@@ -195,7 +195,7 @@ describe("a file with several names", () => {
       expect((await mount.stop()).code).toBe(0);
     });
 
-  test("is judged under all of them where they are more than one question holds", async () => {
+  test("judges a file under all its names, even more than one question holds", async () => {
     const { mount, actor, at } = await staged(reading);
     expect(await actor.do("open", at("public/p"), O.PATH)).toBeGreaterThan(0);
     for (let index = 0; index < MORE_THAN_A_QUESTION; index++)

@@ -136,7 +136,7 @@ test("a work directory with somebody's files in it", async () => {
   expect(existsSync(join(g.work, "thesis.txt"))).toBe(true);
 });
 
-test("the same directory twice", async () => {
+test("refuses one directory as two layers", async () => {
   const g = ground();
   symlinkSync(g.lower, join(g.root, "again"));
   await complains(
@@ -273,7 +273,7 @@ test("a policy that is not there, or is no file", async () => {
   await complains([...full(g), "--policy", policy, g.mnt], 2, /policy\.yaml:1:1: policy cannot be read \(EINVAL\): /);
 });
 
-test("a decision target that is none", async () => {
+test("refuses a malformed decision target", async () => {
   const g = ground();
   await complains([...full(g), "--decision", "nowhere", g.mnt], 2, /--decision: 'nowhere' is not a target: /);
 });
@@ -295,13 +295,13 @@ test("a decision target that cannot be reached: the mount comes up and does as -
   }
 });
 
-requires("/dev/fuse", "CAP_SYS_ADMIN", "command unshare").test("no /dev/fuse", () => {
+requires("/dev/fuse", "CAP_SYS_ADMIN", "command unshare").test("says what to do without /dev/fuse", () => {
   const g = ground();
   const front = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs none /dev && exec "$@"', "sh"];
   expectComplaint(runChanged(front, [...full(g), g.mnt]), 3, /\/dev\/fuse: the device is not there \(ENOENT\): .*modprobe fuse/);
 });
 
-requires("/dev/fuse", "CAP_SYS_ADMIN", "command setpriv").test("no privilege", () => {
+requires("/dev/fuse", "CAP_SYS_ADMIN", "command setpriv").test("says what to do without privilege", () => {
   const g = ground();
   const front = ["setpriv", "--bounding-set", "-sys_admin", "--inh-caps", "-sys_admin"];
   expectComplaint(runChanged(front, [...full(g), g.mnt]), 3, /CAP_SYS_ADMIN: the process lacks this privilege \(EPERM\): run as root/);

@@ -1,4 +1,4 @@
-/** How a mount begins and ends: signals, busy users, an unmount from outside, `sluice unmount`, and what is left behind: nothing. */
+/** The beginning and end of a mount: signals, busy users, an unmount from outside, `sluice unmount`, and nothing left behind. */
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -120,7 +120,7 @@ test("diff of a mount and of its layers is the same", async () => {
   await mount.stop();
 });
 
-test("the log goes to a file where one is given, the child's too", async () => {
+test("writes its log, and the child's, to the file of --log-file", async () => {
   const log = join(scratch(), "mount.log");
   const mount = await mounted(["--log-file", log]);
   expect(mount.log()).toBe("");

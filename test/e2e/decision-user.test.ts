@@ -1,4 +1,4 @@
-/** The embedded decision service: whom it runs as, what it has open, and who may reach it. */
+/** The embedded decision service: its user, its open files, and its callers. */
 import { once } from "node:events";
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { connect } from "node:net";
@@ -68,7 +68,7 @@ test("no unprivileged user may stop, kill or look into the decision service", as
 test("the decision service has its socket and pipes open, not the log; its lines are in the log", async () => {
   const log = join(scratch(), "mount.log");
   const { mount, pid } = await mounted(["--log-file", log]);
-  // Pipes, sockets and what an event loop is made of have no path.
+  // Pipes, sockets and the parts of an event loop have no path.
   expect(openDescriptors(pid).filter((target) => target.startsWith("/") && target !== "/dev/null")).toEqual([]);
   expect(readFileSync(log, "utf8")).toMatch(/"name":"sluice-decision".*decision service listens/);
   expect((await mount.stop()).code).toBe(0);
@@ -84,7 +84,7 @@ test("the decision service answers its mount alone, not another process of root"
   expect((await mount.stop()).code).toBe(0);
 });
 
-/** A mount of what "$0" holds, in namespaces of its own: what its decision service is, and what status says. */
+/** A mount of the layers in "$0", in namespaces of its own: the user of its decision service, and its status. */
 const SCRIPT = `
 set -e
 mount -t tmpfs none /mnt && mkdir /mnt/l /mnt/m && echo low > /mnt/l/a
@@ -112,7 +112,7 @@ async function inNamespace(unshare: readonly string[], prepare = ""): Promise<st
 const { test: inUserNamespace } = requires("/dev/fuse", "user namespaces");
 
 inUserNamespace(
-  "where root is the only user, the service gives up its capabilities, and status says that it is unprotected",
+  "if root is the only user, the service gives up its capabilities, and status says that it is unprotected",
   async () => {
     const lines = await inNamespace(["-Urm"]);
     expect(lines).toEqual([

@@ -51,7 +51,7 @@ describe("a denied open", () => {
     ] as const) {
       const path = mount.path(`deny/${name}`);
       expect([name, await tries(actor, path)]).toEqual([name, [-errno, -errno, -errno, -errno]]);
-      // What can be seen follows permissions alone.
+      // Visibility follows permissions alone.
       expect(await actor.do("stat", path)).toMatchObject({ size: String(script.length) });
     }
     expect(await actor.do("readdir", mount.path("deny"))).toEqual(["eacces", "enoent", "eperm"]);
@@ -109,7 +109,7 @@ describe("a denied open", () => {
     expect((await mount.stop()).code).toBe(0);
   });
 
-  test("of an upper file leaves its bytes, too", async () => {
+  test("truncation of a denied upper file leaves its bytes", async () => {
     const { mount, actor, upper } = await mounted();
     expect(await actor.do("chmod", mount.path("only/nowrite"), 0o600)).toBe(0);
     expect(existsSync(join(upper, "only/nowrite"))).toBe(true);

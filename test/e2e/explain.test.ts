@@ -88,7 +88,7 @@ test("tells rule, revision, scope, source, layer, and how it would be opened", a
   expect(await mount.status()).toMatchObject({ decisions: {}, copyUps: { count: 0 }, overlay: { openFiles: 0 } });
 });
 
-test("what it says is what happens, before a copy-up and after", async () => {
+test("sluice explain predicts an open, before a copy-up and after", async () => {
   const { mount, explained } = await mounted();
   const said = await explained("a/b", { accesses: ["write"] });
   expect(said).toMatchObject({ layer: "lower0", opened: { flow: "passthrough", copiesUp: true } });

@@ -78,7 +78,7 @@ test("a handle opens its file after the kernel forgot it, and after its file was
   expect((await mount.stop()).code).toBe(0);
 });
 
-/** What is linked, forgotten, removed by the name that the handle was taken of, and forgotten again; prints what its handle leads to. */
+/** Links, forgets, removes the name that the handle was taken of, and forgets again; prints the content behind the handle. */
 const BY_ANOTHER_NAME = `
 import { fstatSync, linkSync, readFileSync, statSync, unlinkSync, writeFileSync } from "node:fs";
 import { native } from "@sluice/native";

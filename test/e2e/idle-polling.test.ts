@@ -1,6 +1,6 @@
 /**
- * Idle processors poll while requests follow one another and halt when they no longer do, whatever becomes of the server. What is
- * looked at is the kernel's own account of it: reading /dev/cpu_dma_latency gives the lowest latency that anybody asks for.
+ * Idle processors poll while requests follow one another, and halt when they no longer do, whatever happens to the server.
+ * The test reads the kernel's own account of it: /dev/cpu_dma_latency gives the lowest latency that anybody asks for.
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { latencyAskedFor, layers, mountSluice, requires, type RunningScript, type SluiceMount, startScript } from "@sluice/testkit";
@@ -40,7 +40,7 @@ test("in a burst they poll, and after it they halt again", async () => {
   expect((await mount.stop()).code).toBe(0);
 });
 
-test("they halt again when the server is killed in a burst", async () => {
+test("processors halt again when the server is killed in a burst", async () => {
   const mount = await mounted("on");
   const client = burst(mount);
   expect(await seen(() => latencyAskedFor() === 0)).toBe(true);
@@ -50,7 +50,7 @@ test("they halt again when the server is killed in a burst", async () => {
   await client.finished;
 });
 
-test("they halt again when the mount ends in a burst", async () => {
+test("processors halt again when the mount ends in a burst", async () => {
   const mount = await mounted("on");
   const client = burst(mount);
   expect(await seen(() => latencyAskedFor() === 0)).toBe(true);
@@ -61,7 +61,7 @@ test("they halt again when the mount ends in a burst", async () => {
   await client.finished;
 });
 
-test("they always halt where that is asked for", async () => {
+test("processors always halt with --idle-polling off", async () => {
   const mount = await mounted("off");
   const client = burst(mount);
   for (let look = 0; look < 200; look++) {

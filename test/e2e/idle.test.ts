@@ -1,4 +1,4 @@
-/** What nobody asks anything of sleeps: the mount service, and the decision service that it started. */
+/** An idle mount sleeps: the mount service, and the decision service that it started. */
 import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Actor, layers, mountSluice, requires } from "@sluice/testkit";
@@ -19,7 +19,7 @@ test("a mount with a policy that nobody uses sleeps, and so does its decision se
   const mount = await mountSluice({ lowers: [lower], upper, policy: "version: 1\ndefault: grant\nrules: []\n" });
   const actor = await Actor.start();
   expect(await actor.do("open", mount.path("file"), 0)).toBeGreaterThan(0);
-  // What follows an open (its statistics, what is given back) is over by then.
+  // Work after an open (its statistics, returned memory) is over by then.
   await sleep(WATCHED_MS);
   const pids = [mount.pid, mount.decisionPid as number];
   const before = pids.map(sleeps);

@@ -99,7 +99,7 @@ async function tried(mountpoint: string): Promise<string[]> {
 }
 
 for (const effect of ["grant", "mediate"]) {
-  test(`what the flags of a lower layer forbid is refused, and they stay with what is copied up: ${effect}`, async () => {
+  test(`refuses changes that a lower file's flags forbid, and keeps the flags across a copy-up: ${effect}`, async () => {
     const kernel = await tried(mountKernelOverlay({ ...flagged(), options: "index=on,redirect_dir=on" }));
     expect(kernel).toContain("i write: EPERM");
     const mount = await mountSluice({ ...flagged(), policy: `version: 1\ndefault: ${effect}\n` });

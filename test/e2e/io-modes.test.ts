@@ -1,6 +1,6 @@
 /**
  * The I/O modes that the kernel allows on one inode, in every order in which granted and mediated opens, readers and
- * writers can come: no application ever sees an error of ours. Who is granted and who mediated is told by the user id.
+ * writers can come: no application ever sees an error of ours. The user id tells which opens are granted or mediated.
  */
 import { readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
@@ -130,9 +130,9 @@ test("a reader that passes through to the lower file goes on with it while a wri
     ["upper", "passthrough", false],
   ]);
   expect(((await granted.do("stat", path)) as unknown as PlainStat).ino).toBe(seen.ino);
-  // On the descriptor of before, what the kernel asks us must still be answered.
+  // On the descriptor of before, the kernel's questions must still be answered.
   expect(await granted.do("fstat", reader)).toMatchObject({ ino: seen.ino });
-  // Without a name to look up again: what the kernel opens by itself for an ioctl, and a reader by the descriptor.
+  // Without a name to look up again: the kernel's own open for an ioctl, and a reader by the descriptor.
   expect(await granted.do("getFlags", reader)).toBeGreaterThanOrEqual(0);
   const again = await granted.do("open", `/proc/self/fd/${reader}`, O.RDONLY);
   expect(await granted.do("read", again, 32, 0)).toBe("NEW content");
@@ -150,7 +150,7 @@ test("a reader that passes through to the lower file goes on with it while a wri
   await mount.stop();
 });
 
-test("the same, where the first to open after the copy-up has no name to look up again", async () => {
+test("no application sees an error if the first open after the copy-up has no name to look up again", async () => {
   const { mount, granted, mediated } = await cast("lower", ["f"]);
   const path = mount.path("f");
   const reader = await granted.do("open", path, O.RDONLY);

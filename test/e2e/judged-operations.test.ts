@@ -1,5 +1,5 @@
 /**
- * An operation is carried out where it was judged, and nowhere else: whatever another caller does to the path, the object or
+ * An operation takes effect on the judged object, and nowhere else, whatever another caller does to the path, the object or
  * the policy while the answer is under way, or while a file is copied up.
  */
 import { existsSync, lstatSync, readFileSync, statSync, writeFileSync } from "node:fs";

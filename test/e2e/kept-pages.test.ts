@@ -50,7 +50,7 @@ test("opened again, a file that did not change is not asked for; each change sho
   await mount.stop();
 }, 60_000);
 
-test("what others wrote past the daemon, or under an obligation, is read by whoever is mediated", async () => {
+test("a mediated reader sees bytes that others wrote past the daemon, or under an obligation", async () => {
   const rules = [
     "  - { name: granted, subject: { uid: [2001] }, effect: grant }",
     "  - { name: observed, subject: { uid: [2002] }, effect: mediate, obligations: { audit: each-io } }",
@@ -71,7 +71,7 @@ test("what others wrote past the daemon, or under an obligation, is read by whoe
   await mount.stop();
 }, 60_000);
 
-test("what a mediated mapping beside a grant changes, closed long ago, is read by whoever is mediated after that", async () => {
+test("a later mediated reader sees the changes of a mediated mapping beside a grant, closed long ago", async () => {
   const { lower, upper } = layers({ upper: { g: publicFile("old content") } });
   const granted = "rules:\n  - { name: granted, subject: { uid: [2001] }, effect: grant }\n";
   const mount = await mountSluice({ lowers: [lower], upper, policy: `${MEDIATE}${granted}` });

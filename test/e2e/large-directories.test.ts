@@ -90,7 +90,7 @@ test("directories of very many whiteouts are removed and renamed over while othe
   expect(await readdir(mount.path("in"))).toEqual(["overwritten"]);
   expect(await readdir(mount.path("in/overwritten"))).toEqual([]);
   await mount.stop();
-  // What was still to be cleared away is gone with the mount.
+  // The rest of the clearing is done with the end of the mount.
   expect(await readdir(join(layers.work, "work"))).toEqual(["handles"]);
 });
 

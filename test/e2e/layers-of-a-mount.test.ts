@@ -1,4 +1,4 @@
-/** Where a command gets a mount's layers from, and whose word it takes for them. */
+/** The source of a mount's layers for a command, and the peers it trusts for them. */
 import { createHash } from "node:crypto";
 import { chmodSync, existsSync, mkdirSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

@@ -1,4 +1,4 @@
-/** What the server may do, thread by thread, is what the table says, and what it needs is still there. */
+/** The server's privileges, thread by thread, are those of the table, and its work still succeeds. */
 import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { CAP, capabilityMask } from "@sluice/native";
@@ -55,7 +55,7 @@ process.stdin.resume();
 `;
 
 for (const [name, shape] of shapes) {
-  withPassthrough(`a kept server, ${name}: what it holds, and that files pass through all the same`, () => expectShape(shape));
+  withPassthrough(`a server with a keeper, ${name}: holds these privileges, and files still pass through`, () => expectShape(shape));
 }
 
 async function expectShape({ args, held, owner }: Shape): Promise<void> {
@@ -80,7 +80,7 @@ async function expectShape({ args, held, owner }: Shape): Promise<void> {
     expect(status).toMatch(/^Seccomp:\s+2$/m);
     expect(status).toMatch(new RegExp(`^Uid:\\s+${owner?.uid ?? 0}\\s`, "m"));
   }
-  // What is undumpable belongs to root in /proc (man 5 proc), so that its own user reads nothing of it.
+  // An undumpable process belongs to root in /proc (man 5 proc), so that its own user reads nothing of it.
   expect(statSync(`/proc/${pid}/environ`).uid).toBe(0);
   reader.kill();
   await reader.finished;
@@ -109,7 +109,7 @@ test("a mount for one user takes no more privilege than its keeper needs", async
   expect(existsSync(join(upper, "h"))).toBe(true);
 });
 
-test("what does not go together with a server without privilege is refused", async () => {
+test("refuses options that a server without privilege cannot serve", async () => {
   const lower = plant(scratch(), { f: file("lower") });
   const refused = async (...args: readonly string[]): Promise<unknown> => {
     const { code, stderr } = await runSluice(["mount", "--lower", lower, ...args, scratch()]);

@@ -74,7 +74,7 @@ test("random reads, writes, truncations and mappings by three processes equal a 
       await actor.do("mapWrite", maps[who], at, text.slice(0, end - at));
       model.write(text.slice(0, end - at), at, "latin1");
     } else if (kind === 6) {
-      // Never shorter than what others have mapped and may touch next: that would be a SIGBUS of theirs.
+      // Never shorter than the mapped parts that others may touch next: that would be a SIGBUS of theirs.
       const size = MIB + below(MIB);
       await actor.do("ftruncate", fds[who], size);
       model = size <= model.length ? model.subarray(0, size) : Buffer.concat([model, Buffer.alloc(size - model.length)]);
@@ -174,7 +174,7 @@ test("the mount's own attributes tell layer, mode, decision and revision, and hi
   await done(stage);
 });
 
-test("what a mapping wrote before chattr +i is kept, and what it writes afterwards is not", async () => {
+test("keeps the writes of a mapping before chattr +i, and no later ones", async () => {
   const stage = await staged({ lower: { f: publicFile(Buffer.alloc(MIB, "lower ")) } }, 1);
   const [actor] = stage.actors as [Actor];
   const IMMUTABLE = 0x10;

@@ -27,7 +27,7 @@ async function attempt(mount: SluiceMount, script: string): Promise<string> {
   return `${code} ${stderr}`;
 }
 
-test("neither rename nor link takes a file away from an obligation", async () => {
+test("no rename or link takes a file away from an obligation", async () => {
   const rules = OBLIGATIONS.map(
     (one, at) => `  - { name: obliged${at}, path: "from${at}/**", access: [read, write], effect: mediate, obligations: { ${one} } }`,
   );

@@ -29,7 +29,7 @@ for (const { asked, to, flags } of [
   { asked: "d/sub/second", to: "e", flags: 0 },
   { asked: "x/last", to: "x", flags: RENAME.EXCHANGE },
 ]) {
-  test(`what comes into it while ${asked} is asked about is judged as well`, async () => {
+  test(`judges a name that comes into a moved tree while ${asked} is asked about`, async () => {
     const base = scratch();
     const lower = { "lower/d/sub/first": "first", "lower/d/sub/second": "second", "lower/x/last": "last" };
     plant(base, { ...lower, "upper/": directory(), "work/": directory() });

@@ -49,14 +49,14 @@ for (const [writer, mountFirst] of Object.entries(FIRST)) {
   }
 }
 
-test("the kernel refuses a lower layer inside the upper layer of another overlay with index=on, too", async () => {
+test("the kernel, like Sluice, refuses a lower layer inside the upper layer of another overlay with index=on", async () => {
   const at = places();
   mountKernelOverlay({ ...at.first, options: "index=on" });
   const { upper = "", work = "", lowers } = (SECOND["a lower layer"] as (typeof SECOND)[string])(at);
   expect(() => mountKernelOverlay({ lowers, upper, work, options: "index=on" })).toThrow("EBUSY");
 });
 
-/** What look-ups of moved layers say, through a mount over them; first the topmost, so that nothing of it is known. */
+/** The results of look-ups of moved layers, through a mount over them; first the topmost, so that nothing of it is known. */
 async function lookUps(mountpoint: string): Promise<string> {
   const script =
     'cd "$0"; for path in moved/u moved/w moved/l2 moved/u/f d/u; do stat -c %F $path 2>&1 | grep -o "directory$\\|Too many levels.*\\|No such.*"; done';

@@ -79,7 +79,7 @@ for (const layer of ["upper", "lower"] as const)
       expect((await mount.stop()).code).toBe(0);
     });
 
-    test("waits for the daemon in every read, write and fault where it is mediated", async () => {
+    test("a mediated file waits for the daemon in every read, write and fault", async () => {
       const { mount } = await mountWith(layer, "mediated");
       const actors = await Promise.all([Actor.start(), Actor.start(), Actor.start()]);
       const fds = await Promise.all(actors.map((actor) => actor.do("open", mount.path("mediated"), O.RDWR)));
@@ -101,7 +101,7 @@ for (const layer of ["upper", "lower"] as const)
     });
   });
 
-test("a lower file opened for reading alone is read by the kernel alone, too", async () => {
+test("the kernel alone reads a lower file that is opened for reading alone", async () => {
   const { mount } = await mountWith("lower", "granted");
   const actor = await Actor.start();
   const fd = await actor.do("open", mount.path("granted"), O.RDONLY);

@@ -40,7 +40,7 @@ for (const { options, names } of MODES) {
   });
 }
 
-test("a lower directory's mark of another overlay is not carried to its copy, where it would hide the directory itself", async () => {
+test("a copy-up drops another overlay's mark of a lower directory, which would hide the copy itself", async () => {
   const { lower, upper } = layers({
     lower: { "d/": directory({ xattrs: { "user.fuseoverlayfs.opaque": "y", "user.note": "kept" } }), "d/kept": publicFile("content") },
   });

@@ -30,14 +30,14 @@ async function outcome(mount: SluiceMount, actor: Actor): Promise<string> {
   return "grant";
 }
 
-/** What the next open meets after each step. */
+/** The outcome of the next open after each step. */
 async function afterEach(mount: SluiceMount, steps: readonly (() => void)[]): Promise<string[]> {
   const actor = await Actor.start();
   const seen = [await outcome(mount, actor)];
   for (const step of steps) {
     step();
     seen.push(await outcome(mount, actor));
-    // What was kept of the answer is not used either.
+    // The cached answer is not used either.
     seen.push(await outcome(mount, actor));
   }
   expect((await mount.stop()).code).toBe(0);
@@ -157,7 +157,7 @@ test("a policy in a user's home is read with the user's rights: it leads to noth
   writeAs(file, policy("deny"));
   expect(await afterEach(await mountWith(file), [(): void => writeAs(file, policy("grant"))])).toEqual(twice("deny", "grant"));
 
-  // A link in the place of the policy, the policy of root's in the user's directory, and a name in the user's text.
+  // A link instead of the policy, the policy of root's in the user's directory, and a name in the user's text.
   symlinkSync(secret, join(home, "link.yaml"));
   expect(await refusal(join(home, "link.yaml"))).toContain("(EACCES)");
   cpSync(secret, join(home, "moved.yaml"));
@@ -193,7 +193,7 @@ test("a policy that becomes a link into the mount itself does not stop the mount
   expect((await mount.stop()).code).toBe(0);
 });
 
-test("a file that was put in the place of another with its size and times is seen", async () => {
+test("notices a file that replaced another one of its size and times", async () => {
   const file = join(privateDirectory(), "policy.yaml");
   const place = (effect: string, name: string): void => {
     writeFileSync(name, policy(effect).replace("deny ", "deny  "));

@@ -1,4 +1,4 @@
-/** A policy is edited while files are open: what was mediated is refused, what passes through is told, and its holders are signalled if asked for. */
+/** A policy is edited while files are open: mediated opens are refused, passthrough opens are reported, and their holders signalled if asked for. */
 import { writeFileSync } from "node:fs";
 import { eventually, file, mountSluice, plant, requires, runScript, scratch, type SluiceMount, startScript } from "@sluice/testkit";
 import { expect } from "vitest";
@@ -36,7 +36,7 @@ for await (const line of (await import("node:readline")).createInterface({ input
 }
 `;
 
-/** A mount is taken down at once where nobody uses it, and waits for whoever does. */
+/** A mount is taken down at once if nobody uses it, and waits for its users otherwise. */
 async function ended(...scripts: ReturnType<typeof startScript>[]): Promise<void> {
   for (const script of scripts) script.kill();
   await Promise.all(scripts.map(({ finished }) => finished));
@@ -70,7 +70,7 @@ test("a mediated open is refused at its next read, also of what it has read befo
   await mount.stop();
 }, 120_000);
 
-test("what passes through cannot be taken back: it is counted and told, and so is a mapping whose descriptor is closed", async () => {
+test("a passthrough open cannot be taken back: it is counted and reported, and so is a mapping whose descriptor is closed", async () => {
   const mount = await mounted("grant");
   const holder = startScript(HOLDER, { args: [mount.path("f")] });
   await holder.waitFor("open");
@@ -89,9 +89,9 @@ test("what passes through cannot be taken back: it is counted and told, and so i
   await mount.stop();
 }, 120_000);
 
-test("with --on-revoke sigterm who holds it without a grant is ended, found by what it holds and not by who opened it", async () => {
+test("--on-revoke sigterm ends holders without a grant, found by their files and not by the opener", async () => {
   const mount = await mounted("grant", ["--on-revoke", "sigterm"]);
-  // The shell opens the file and is gone; what it leaves behind has the descriptor.
+  // The shell opens the file and is gone; its child has the descriptor.
   const heir = await runScript(["sh", "-c", "exec 3<> f; sleep 60 < /dev/null > /dev/null 2>&1 & echo $!"], { cwd: mount.mountpoint });
   const pid = Number(heir.stdout);
   const other = startScript(HOLDER, { args: [mount.path("g")] });
@@ -109,7 +109,7 @@ test("with --on-revoke sigterm who holds it without a grant is ended, found by w
   await mount.stop();
 }, 120_000);
 
-test("where not all holders can be seen, signalling them is refused at mount, and status says why", async () => {
+test("refuses to signal holders if it cannot see them all, and status says why", async () => {
   const script = `"$NODE" packages/cli/bin/sluice.mjs mount --on-revoke sigkill --lower "$1" "$2"; echo "exit $?"`;
   const [lower, at] = [plant(scratch(), {}), scratch()];
   const argv = ["unshare", "-p", "-f", "-m", "--mount-proc", "sh", "-c", script, "sh", lower, at];

@@ -1,4 +1,4 @@
-/** Lower layers that others change while they are mounted, with --shared-lower: what is seen of it, by whom, and how soon. */
+/** Lower layers that others change while they are mounted, with --shared-lower: the visible changes, their observers, and how soon. */
 import { appendFileSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import {
@@ -38,7 +38,7 @@ interface Stage {
   actor: Actor;
   lower: string;
   at(name: string): string;
-  /** What others do who never write to what is there: a new file in the place of the old one. */
+  /** Replaces a file as others do who never write in place: a new file is renamed over the old one. */
   replace(name: string, content: string): void;
 }
 
@@ -85,7 +85,7 @@ for (const [kind, policy] of Object.entries(POLICIES))
       expect(readdirSync(mount.mountpoint).sort()).toEqual(["added", "both", "d", "f", "kept"]);
       expect(await actor.do("open", at("gone"), O.RDONLY)).toBe(-Errno.ENOENT);
 
-      // What is written goes to the copy of what is there now.
+      // A write goes to a copy of the present file.
       appendFileSync(at("f"), " and written");
       expect(readFileSync(at("f"), "utf8")).toBe("replaced and written");
       expect(readFileSync(join(lower, "f"), "utf8")).toBe("replaced");
@@ -94,7 +94,7 @@ for (const [kind, policy] of Object.entries(POLICIES))
       expect((await mount.stop()).code).toBe(0);
     });
 
-    test("a directory that was replaced is another one, with all below it, and who is in it does not get at the new one's files", async () => {
+    test("a replaced directory is another one, with all below it, and a user inside does not reach the new one's files", async () => {
       const { mount, actor, lower, at } = await staged(policy);
       expect(readFileSync(at("d/sub/b"), "utf8")).toBe("b");
       const b = await actor.do("open", at("d/sub/b"), O.PATH);
@@ -117,7 +117,7 @@ for (const [kind, policy] of Object.entries(POLICIES))
       rmSync(join(lower, "both/lower"));
       await eventually("the new name", SOON_MS, reads(at("both/more"), "more"));
       await eventually("the list", SOON_MS, () => readdirSync(at("both")).sort().join() === "more,moved");
-      // The directory itself is made anew below the one in the upper layer.
+      // The directory itself is recreated below the one in the upper layer.
       rmSync(join(lower, "both"), { recursive: true });
       await eventually("the upper layer's alone", SOON_MS, () => readdirSync(at("both")).join() === "moved");
       mkdirSync(join(lower, "both"));
@@ -136,7 +136,7 @@ describe("a lower layer that others change, under a rule", () => {
     const before = await actor.do("open", at("d/sub/b"), O.PATH);
     const f = await actor.do("open", at("f"), O.PATH);
     expect(await actor.do("open", `/proc/self/fd/${before}`, O.RDONLY)).toBe(-Errno.EACCES);
-    // What is denied lies under another name now, and something else, which is not, in its directory's place.
+    // The denied file lies under another name now, and an allowed one in its directory's place.
     renameSync(join(lower, "d/sub/b"), join(lower, "b"));
     renameSync(join(lower, "d"), join(lower, "e"));
     renameSync(join(lower, "f"), join(lower, "f-old"));

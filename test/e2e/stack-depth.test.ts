@@ -1,4 +1,4 @@
-/** What lies on what: layers on an overlay or on Sluice itself, overlayfs on top, and a container with its root on it. */
+/** Stacked filesystems: layers on an overlay or on Sluice itself, overlayfs on top, and a container with its root on it. */
 import { execFileSync, spawnSync } from "node:child_process";
 import { copyFileSync, mkdirSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
@@ -59,7 +59,7 @@ test("depth 1: a layer on overlayfs is mediated, counted and explained; the othe
   await mount.stop();
 });
 
-test("depth 2: it passes through as well", async () => {
+test("depth 2: a granted open passes through", async () => {
   const { mount, actor } = await mounted(2);
   for (const name of ["deep", "flat"]) expect(await actor.do("open", mount.path(name), O.RDONLY)).toBeGreaterThan(0);
   expect((await grantsOf(mount)).map(({ mode }) => mode)).toEqual(["passthrough", "passthrough"]);
@@ -141,7 +141,7 @@ test("Sluice on Sluice: mediated at depth 1 with the reason told, passed through
   await below.stop();
 }, 60_000);
 
-/** A root file system of a few programs and what they load, in a mount namespace of its own whose root is the mount. */
+/** A root file system of a few programs and their libraries, in a mount namespace of its own whose root is the mount. */
 const CONTAINER = `
 set -e
 mount --make-rprivate /
@@ -154,7 +154,7 @@ rmdir /old
 exec /bin/sh -c 'cat /etc/motd; echo changed > /etc/motd; ln /etc/motd /etc/again; cat /etc/again; ls /; test -e /secret/key && cat /secret/key 2>&1 || true'
 `;
 
-test("as the root of a container: programs run from it, and the policy holds inside", async () => {
+test("serves as the root of a container: programs run from it, and the policy holds inside", async () => {
   const { lower, upper } = layers({ lower: { "etc/motd": publicFile("welcome\n"), "secret/key": publicFile("key"), "bin/": directory() } });
   const programs = ["sh", "cat", "ls", "ln", "mount", "umount", "rmdir"].map((name) =>
     execFileSync("which", [name], { encoding: "utf8" }).trim(),

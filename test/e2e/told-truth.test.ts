@@ -81,7 +81,7 @@ requires("/dev/fuse", "CAP_SYS_ADMIN", "loop devices", "command mkfs.ext4").test
   },
 );
 
-test("a mediated open beside a grant is shown as what it is: its mappings pass through", async () => {
+test("shows a mediated open beside a grant truly: its mappings pass through", async () => {
   const { lower, upper } = layers({ lower: { fast: publicFile("fast") } });
   const rules = `rules:\n  - { name: slow, subject: { uid: [${USER}] }, effect: mediate }\n`;
   const mount = await mountSluice({ lowers: [lower], upper, policy: `version: 1\ndefault: grant\n${rules}` });

@@ -1,4 +1,4 @@
-/** What the policy in force does not name costs no question: counted by the mount itself. */
+/** An operation that the policy in force does not name costs no question: counted by the mount itself. */
 import { O, RENAME } from "@sluice/vfs";
 import { Actor, decisionsOf, grantsOf, layers, mountSluice, requires, type SluiceMount } from "@sluice/testkit";
 import { expect } from "vitest";

@@ -1,4 +1,4 @@
-/** What an earlier mount or a crash left, who else has the layers, and marks of other overlays. */
+/** Leavings of an earlier mount or a crash, other users of the layers, and marks of other overlays. */
 import { chmodSync, existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import {
@@ -77,7 +77,7 @@ test("whatever a crash left in the work directory is gone after a mount, and not
   expect(readdirSync(join(outside, "keep"))).toEqual(["me"]);
 });
 
-test("a link in the place of an overlay's own directory is refused, and followed nowhere", async () => {
+test("refuses a link instead of an overlay's own directory, and follows it nowhere", async () => {
   for (const name of ["work", "index"]) {
     const paths = prepared();
     const outside = plant(scratch(), { "keep/me": "x" });
@@ -120,7 +120,7 @@ test("with index=on no lower layer may be one that another mount writes to, and 
   await (await mountSluice({ lowers: [upper], upper: scratch(), args: ["-o", "index=on"] })).stop();
 });
 
-test("marks of OCI layers and of fuse-overlayfs count where they are asked for, and are files where not", async () => {
+test("marks of OCI layers and of fuse-overlayfs count if they are asked for, and are files otherwise", async () => {
   const lower = plant(scratch(), { gone: "1", "dir/old": "1", "dir/both": "1", "a/x": "1", "b/x": "1", "c/x": "1", "d/x": "1" });
   const top = plant(scratch(), {
     ".wh.gone": "",

@@ -28,7 +28,7 @@ const NOBODY = 65_534;
 
 const NAMES = 90;
 
-/** What a file is exchanged for, by the program below and by name in the test beneath it. */
+/** The kinds of objects that replace a file, by the program below and by name in the test beneath it. */
 const KINDS = ["link", "relative", "magic", "fifo", "socket", "device", "directory"] as const;
 const MAKE = `
 const { lstatSync, mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } = await import("node:fs");
@@ -112,7 +112,7 @@ for (const effect of ["grant", "mediate"] as const) {
     }
     expect(readFileSync(join(outside, "secret"), "utf8")).toBe("OUTSIDE secret");
     expect(readFileSync(join(outside, "f"), "utf8")).toBe("OUTSIDE secret");
-    // It lives, and what is there now is served.
+    // The mount lives, and serves the present file.
     expect(await root.do("contents", mount.path("other"))).toMatch(/^inside/);
     expect((await statusOf(mount)).engine.inFlight).toBe(0);
     for (const actor of [reader, writer, root]) await actor.stop();
@@ -123,7 +123,7 @@ for (const effect of ["grant", "mediate"] as const) {
 /** Access times and links too: nobody may have touched anything. */
 const exactly = (directory: string) => snapshot(directory, { atime: true, hardLinks: true });
 
-test("what was a file when it was looked up, and is something else when it is used", async () => {
+test("serves no byte through a file that is something else by the time it is used", async () => {
   const names = KINDS.flatMap((kind) => ["read", "write", "change"].map((use) => `${kind}-${use}`));
   const { lower, upper, outside } = planted();
   for (const name of names) {
@@ -167,7 +167,7 @@ test("a lower full of links that lead out of it: followed by nobody but the call
   symlinkSync(outside, join(lower, "directory"));
   symlinkSync("/proc/self/root", join(lower, "magic"));
   symlinkSync("loop", join(lower, "loop"));
-  // What an upper layer says about the lower ones is followed below their roots alone.
+  // Marks of an upper layer about lower layers are followed below their roots alone.
   mkdirSync(join(upper, "escaping"));
   const redirect = await startScript(
     `const { native } = await import(process.env.SLUICE_NATIVE_URL);

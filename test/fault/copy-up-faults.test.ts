@@ -1,4 +1,4 @@
-/** What goes wrong in the middle of a copy-up leaves both layers as they were, and the scratch directory empty. */
+/** A fault in the middle of a copy-up leaves both layers as they were, and the scratch directory empty. */
 import { execFileSync, spawn } from "node:child_process";
 import { randomFillSync } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
@@ -38,7 +38,7 @@ function expectUntouched({ upper, scratchDirectory }: Stack): void {
   expect(readdirSync(scratchDirectory)).toEqual([]);
 }
 
-test("no space left: ENOSPC, and what fits still goes", async () => {
+test("without space a copy-up fails with ENOSPC, and smaller ones still succeed", async () => {
   const stack = await stackOn(scratch(), scratch({ on: "ext4-loop", sizeMb: 16 }), { large: random(48 * MIB), small: random(1000) });
   const before = treeHash(stack.lower);
   await expect(appendFile(stack.mount.path("large"), "+")).rejects.toThrow("ENOSPC");
@@ -111,7 +111,7 @@ test("one large file is copied once, whoever waits, and nobody else waits", asyn
 
 const LARGE = 400 * MIB;
 
-test("who is killed while waiting takes the copy along, unless somebody else waits", async () => {
+test("a killed waiter takes its copy along, unless somebody else waits", async () => {
   const base = scratch();
   const stack = await stackOn(base, base, { large: random(LARGE) });
   const { scratchDirectory, upper } = stack;

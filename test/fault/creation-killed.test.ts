@@ -1,4 +1,4 @@
-/** SIGKILL in the middle of creations: what is there afterwards is whole, and belongs to whoever made it. */
+/** SIGKILL in the middle of creations: the objects afterwards are whole, and belong to their creators. */
 import { execFileSync } from "node:child_process";
 import { chmodSync, chownSync, lstatSync, mkdirSync, readdirSync } from "node:fs";
 import { join } from "node:path";

@@ -1,4 +1,4 @@
-/** A decision service that answers nonsense: malformed, unspecified, for another question, with duties nobody knows, or late. */
+/** A decision service with bad answers: malformed, unspecified, for another question, with unknown obligations, or late. */
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { wire } from "@sluice/decision-api";

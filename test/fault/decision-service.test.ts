@@ -71,7 +71,7 @@ test("frozen: opens are denied after their deadline, none is granted, and it goe
   await mount.stop();
 });
 
-test("stale: what was decided is decided so again, what was never asked is denied", async () => {
+test("stale: repeats decided answers, and denies questions that were never asked", async () => {
   const mount = await mounted({ args: ["--on-outage", "stale", "--stale-for", "1h", "--decision-timeout", "300ms"] });
   const pid = await successor(mount, undefined);
   const before = await Opener.start([mount.path("plain"), mount.path("secret")]);

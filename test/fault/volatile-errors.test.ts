@@ -9,7 +9,7 @@ const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "kernel overlayfs", "loo
 const IMAGE_MB = 64;
 const MB = 1024 * 1024;
 
-/** An ext4 whose image lies in a memory file system with hardly any room: what is written to it fails when it is written back. */
+/** An ext4 whose image lies in a memory file system with hardly any room: writeback to it fails. */
 function narrowDisk(): { disk: string; fill(): void } {
   const base = scratch({ on: "tmpfs", sizeMb: 16 });
   const [image, disk] = [join(base, "image"), join(base, "disk")];

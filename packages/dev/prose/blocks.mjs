@@ -107,7 +107,11 @@ const readsLikeAName = (text) => /^[^\\{}\n]+ [^\\{}\n]+ [^\\{}\n]+$/.test(text)
 function testNames(program, source) {
   /** @type {Block[]} */
   const found = [];
+  // `await eventually("the file is gone", …)` names no test.
+  const awaited = new Set();
   walk(program, (node) => {
+    if (node.type === "AwaitExpression") awaited.add(node["argument"]);
+    if (awaited.has(node)) return true;
     const [name, ...others] = /** @type {SyntaxNode[]} */ (node.type === "CallExpression" ? node["arguments"] : []);
     if (!name || !others.some(({ type }) => /Function/.test(type))) return true;
     const pieces = piecesOf(name);

@@ -27,7 +27,7 @@ export interface RoundOutcome {
   intended: Map<string, number>;
 }
 
-/** The portable engine carries milliseconds: what lies below them is not compared there. */
+/** The portable engine carries milliseconds: smaller parts are not compared there. */
 function inMilliseconds(text: string | undefined): string | undefined {
   return text?.replace(/\b(\d+\.\d{3})\d{6}\b/g, "$1");
 }

@@ -1,4 +1,4 @@
-/** What happened in a sequence before, for entries whose difference shows later or elsewhere. */
+/** The earlier steps of a sequence, for entries whose difference shows later or elsewhere. */
 import type { NamedSequence, Step } from "../run/round.js";
 import { isError } from "../script/is-error.js";
 import { slotKey } from "../script/operation.js";

@@ -31,7 +31,7 @@ export interface Found {
         kind: "step";
         operation: Operation;
         facts: Facts;
-        /** Which of the values the call gave. */
+        /** The index of the call's value. */
         part: number;
         /** Its first name is one that a call which failed was about, or above one. */
         refused: boolean;
@@ -43,7 +43,7 @@ export interface Found {
         path: string;
         /** Names that calls which failed were about. */
         refused: ReadonlySet<string>;
-        /** The layer was the other implementation's before: what that left is still there. */
+        /** The layer was the other implementation's before: its leavings are still there. */
         swapped: boolean;
         /** The whole tree on Sluice, and on the kernel's overlayfs. */
         ours: Snapshot;
@@ -54,7 +54,7 @@ export interface Found {
   history: History;
 }
 
-/** What happened before, anywhere in the sequence. */
+/** The steps before, anywhere in the sequence. */
 export interface History {
   /** Somebody took an access ACL away, or tried to. */
   aclRemoved: boolean;
@@ -98,7 +98,7 @@ function factsOf({ place }: Found): Facts {
   return place.kind === "step" ? place.facts : { state: "absent" };
 }
 
-/** What the kernel did before it refused: a mark, a touched directory. */
+/** The kernel's changes before it refused: a mark, a touched directory. */
 function levelRefusal(lines: Lines): Lines {
   const unmarked = levelMarks(lines);
   return isDirectoryLine(lines[0]) ? levelTime(unmarked) : unmarked;
@@ -175,7 +175,7 @@ export const intendedDifferences: readonly IntendedDifference[] = [
     reason:
       "An open for reading is tied to the lower file until it is closed (fs/fuse/iomode.c). The size is that of the copy, so a mapping may reach beyond the end of the lower file (SIGBUS). Mediated readers follow a copy-up.",
     explains: (found) => READS.includes(callOf(found)) && factsOf(found).lowerReader === true,
-    // What it read is in another file from then on.
+    // From then on it reads another file.
     spoils: ({ operation, kernel: { facts, results } }) =>
       operation.call === "copyrange" && facts?.lowerReader === true && Number(results[0]) > 0,
   },

@@ -16,7 +16,7 @@ export function isObjectLine(result: unknown): result is string {
 
 export const isDirectoryLine = (line: string): boolean => line.startsWith("directory");
 
-/** 0 where none are told. */
+/** 0 if none are told. */
 export function linksOf(line: unknown): number {
   return typeof line === "string" ? Number(LINKS.exec(line)?.[1] ?? 0) : 0;
 }
@@ -29,7 +29,7 @@ function withMode(line: string, mode: number): string {
   return line.replace(MODE, `$1 ${mode.toString(8)} `);
 }
 
-/** The first line with the other's mode, where that is the same but for `bits`, of which only the first has some. */
+/** The first line with the other's mode, if that is the same except for `bits`, of which only the first has some. */
 function withoutBits(having: string, without: string, bits: number): string {
   const [had, has] = [modeOf(having), modeOf(without)];
   return had !== has && has === (had & ~bits) ? withMode(having, has) : having;

@@ -19,7 +19,7 @@ export interface RoundShape {
   operations: number;
   profile?: Profile;
   setting?: Partial<Setting>;
-  /** Remounts in between; drawn where not given. */
+  /** Remounts in between; drawn if not given. */
   controls?: readonly Control[];
 }
 

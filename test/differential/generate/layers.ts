@@ -10,7 +10,7 @@ const FILE_MODES = [0o644, 0o644, 0o666, 0o600, 0o640, 0o755, 0o444, 0o660, 0];
 const PRIVILEGED_MODES = [0o4755, 0o2755, 0o6777, 0o2644];
 const DIRECTORY_MODES = [0o755, 0o777, 0o777, 0o700, 0o1777, 0o2777, 0o2775, 0o555];
 const DEEPEST = 3;
-/** None leads out of the sequence's directory: what lies there is everybody's. */
+/** None leads out of the sequence's directory: other sequences share the place above it. */
 export const LINK_TARGETS = ["a", "b/c", "./d", "nowhere"];
 const PER_LAYER = 14;
 
@@ -39,7 +39,7 @@ function traits({ random }: Draw, modes: readonly number[]): Traits {
   };
 }
 
-/** What is neither file nor directory can have no user attributes. */
+/** Only files and directories can have user attributes. */
 function bareTraits(draw: Draw): Traits {
   const { mode, uid, gid } = { mode: 0o644, uid: 0, gid: 0, ...traits(draw, FILE_MODES) };
   return { mode, uid, gid };

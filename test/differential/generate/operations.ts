@@ -76,7 +76,7 @@ function fallocated({ random }: Draw): Args {
 const renameFlags = ({ random }: Draw): number =>
   random.of([0, 0, 0, 0, RENAME.NOREPLACE, RENAME.EXCHANGE, RENAME.EXCHANGE, RENAME.EXCHANGE | RENAME.NOREPLACE, 64]);
 
-/** One object of every kind of call, for who wants a call of a kind on a certain object. */
+/** One object of every kind of call, for callers that need a call of a kind on a certain object. */
 export function drawArguments(random: Random, names: Names, call: string): Args {
   const args = DRAWS[call]?.({ random, names, writes: random.below(1000), opened: [] });
   if (args === undefined) throw new Error(`no such call: ${call}`);
@@ -217,7 +217,7 @@ function moveDirectory(draw: Draw): Operation[] {
   ];
 }
 
-/** A directory in the place of what was there before. */
+/** A directory that replaces the object before. */
 function replaceByDirectory({ random, names }: Draw): Operation[] {
   const path = names.path();
   return [

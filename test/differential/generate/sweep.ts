@@ -16,7 +16,7 @@ const content = (text: string): Entry => file(text, { mode: 0o666 });
 const full = (): Entry => dir({}, { mode: 0o777 });
 const opaqueDirectory = (): Entry => dir({}, { mode: 0o777, xattrs: { "trusted.overlay.opaque": "y" } });
 
-/** An object at `path` in that state: what the layers hold, and the calls that bring it there. */
+/** An object at `path` in that state: the content of the layers, and the calls that bring it there. */
 interface Staging {
   plants: (path: string) => readonly Plant[];
   before?: (path: string) => readonly Operation[];
@@ -82,7 +82,7 @@ function opening(path: string, directory: boolean, random: Random): Operation {
   return root("open", { slot: SLOT, path, flags: flags | O.NONBLOCK, mode: 0 });
 }
 
-/** What shows what the call did. */
+/** Calls that show the effect of the call. */
 const looks = (path: string): Operation[] => [root("stat", { path }), root("read", { path }), root("list", { path })];
 
 interface Cell {

@@ -1,6 +1,6 @@
 /**
- * What the portable engine can be asked for: a drawn round without the calls and plants that would only show a limit it
- * declares (packages/engine-fuse-native/README.md). Each rule names the limit; test/portable shows the limits themselves.
+ * Fits a drawn round to the portable engine: leaves out the calls and plants that would only show a limit it declares
+ * (packages/engine-fuse-native/README.md). Each rule names the limit; test/portable shows the limits themselves.
  */
 import { type EngineCapabilityName, S, UTIME } from "@sluice/vfs";
 import type { Entry } from "../../conformance/tree/tree.js";
@@ -13,7 +13,7 @@ const PRIVILEGED = 0o6000;
 const MS = 1_000_000;
 const NOT_TEXT = /[\x80-\xff]/;
 
-/** What goes past a limit, by the limit's name. */
+/** Operations beyond a limit, by the limit's name. */
 const BEYOND: Partial<Record<EngineCapabilityName, (operation: Operation) => boolean>> = {
   // Whatever is made belongs to the daemon's user: everybody else would own other objects.
   callerIdentity: ({ actor, args }) => actor !== "root" || ((Number(args["mode"] ?? 0) & PRIVILEGED) !== 0 && args["path"] !== undefined),

@@ -6,7 +6,7 @@ import { createInterface } from "node:readline";
 import { type Actor, ACTORS, type Operation } from "../script/operation.js";
 import { Performer } from "./performer.js";
 
-/** Where the sequence's directory is, and the call; without a call, all descriptors of the sequence before are closed. */
+/** The sequence's directory, and the call; without a call, all descriptors of the sequence before are closed. */
 export interface Order {
   root: string;
   operation?: Operation;

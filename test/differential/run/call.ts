@@ -1,4 +1,4 @@
-/** What a call of a script is made of: a probe to make it with, open files in numbered slots, and named arguments. */
+/** The parts of a script's call: a probe to make it with, open files in numbered slots, and named arguments. */
 import type { Probe } from "../../conformance/probe/probe.js";
 import type { Args } from "../script/operation.js";
 

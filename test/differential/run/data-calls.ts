@@ -12,7 +12,7 @@ function open(hands: Hands, args: Args): void {
   hands.keep(number(args, "slot"), hands.probe.open(text(args, "path"), number(args, "flags"), number(args, "mode")));
 }
 
-/** All zeros where it cannot be had. */
+/** All zeros if it cannot be had. */
 function attrOf(fd: number): Attr {
   const attr = new Attr();
   native.statx(fd, "", AT.EMPTY_PATH, attr.words);
@@ -31,7 +31,7 @@ function isRemovedDirectory(fd: number): boolean {
   return (mode & S.IFMT) === S.IFDIR && nlink === 0;
 }
 
-/** Where data and holes lie may differ (copy-up preserves every hole): what comes after begins at the same place all the same. */
+/** Data and holes may lie elsewhere (copy-up keeps every hole): the next call still begins at the same offset. */
 function seek(hands: Hands, args: Args): void {
   const fd = fdOf(hands, args);
   const whence = number(args, "whence");
@@ -68,8 +68,8 @@ function mapped(hands: Hands, args: Args, use: ((bytes: Buffer) => void) | undef
 }
 
 /**
- * A private mapping that is written to, by a process that can make one: what is in it, and what the file holds
- * afterwards. The numbers are mmap, read and munmap of x86-64.
+ * A private mapping that is written to, by a process that can make one: its content, and the file's content afterwards.
+ * The numbers are mmap, read and munmap of x86-64.
  */
 const PRIVATE_MAPPING = `
 open(my $f, "<&=", 3) or die; open(my $z, "<", "/dev/zero") or die; my $l = $ARGV[0];

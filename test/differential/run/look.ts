@@ -15,7 +15,7 @@ export interface Tree {
   path: string;
 }
 
-/** In the order asked for. @throws where one cannot be read in time */
+/** In the order asked for. @throws if one cannot be read in time */
 export async function look(trees: readonly Tree[]): Promise<Snapshot[]> {
   const output = `${scratch()}/trees.json`;
   const args = trees.map(({ kind, path }) => `${kind}=${path}`);

@@ -12,13 +12,13 @@ export interface Mounted {
   stop(): Promise<void>;
 }
 
-/** By who opens, so that one file is open in several ways at once. */
+/** By the opener, so that one file is open in several ways at once. */
 const MIXED = `version: 1
 default: grant
 rules:
   - { name: alice, subject: { uid: 1000 }, effect: mediate }
 `;
-/** By name, so that what is renamed or made anew changes how it is opened. */
+/** By name, so that a renamed or recreated file is opened differently. */
 const NAMED = `version: 1
 default: grant
 rules:
@@ -62,7 +62,7 @@ export async function mountSide(side: Implementation, layers: Layers, setting: S
   const index = setting.index ? "on" : "off";
   const stack = setting.readOnly ? { lowers } : { lowers, upper, work };
   if (side === "kernel") {
-    // What makes the kernel do as Sluice does.
+    // Options that make the kernel do as Sluice does.
     const options = setting.readOnly ? "xino=off" : `redirect_dir=on,index=${index},metacopy=off,xino=off`;
     const mountpoint = await onceFree(() => mountKernelOverlay({ ...stack, options }));
     return { mountpoint, stop: () => onceFree(() => unmountKernelOverlay(mountpoint)) };

@@ -1,6 +1,6 @@
 /**
- * What an object is to an overlay, found out by looking at its layers as they lie on the disk: by a few rules of the
- * format written down once more, so that coverage does not depend on what is tested.
+ * The state of an object in an overlay, found by looking at its layers on the disk. A few rules of the format are written
+ * down here once more, so that coverage does not depend on the tested code.
  */
 import { native } from "@sluice/native";
 import { AT, Attr, S } from "@sluice/vfs";
@@ -35,7 +35,7 @@ function mark(path: string, name: string): string | undefined {
 const isDirectory = (attr: Attr): boolean => (attr.mode & S.IFMT) === S.IFDIR;
 const isWhiteout = (attr: Attr): boolean => (attr.mode & S.IFMT) === S.IFCHR && attr.rdev === 0;
 
-/** Where the layers below look for what a directory is merged with. */
+/** The places in the layers below that a directory is merged with. */
 function redirected(place: Place, below: readonly Place[], name: string): Place[] {
   const to = mark(place.path, "redirect");
   if (to === undefined) return below.map((one) => ({ ...one, path: `${one.path}/${name}` }));
@@ -62,7 +62,7 @@ function step(places: readonly Place[], name: string): Found {
   return { places: found, whiteout: false };
 }
 
-/** The roots, undefined where there is none. */
+/** The roots, undefined if there is none. */
 export interface Roots {
   upper: string | undefined;
   lowers: readonly string[];

@@ -29,7 +29,7 @@ export class OpenFiles {
     return this.#slots.get(slotKey(operation.actor, operation.args[name]));
   }
 
-  /** After a call that went well. `before`: what the path was; its names as they were then. */
+  /** After a successful call. `before`: the path's state; its names as they were then. */
   note(operation: Operation, before: State, { path, to }: RealNames): void {
     const { call, args } = operation;
     if (call === "open" || call === "tmpfile") this.#open(operation, path, before);

@@ -9,7 +9,7 @@ import { type Call, type Hands, text } from "./call.js";
 import { dataCalls } from "./data-calls.js";
 import { nameCalls } from "./name-calls.js";
 
-/** Longer values are shown by their hash: what matters is that they are equal. */
+/** Longer values are shown by their hash: they only have to be equal. */
 const LONGEST_SHOWN = 160;
 
 function shortened(value: unknown): unknown {
@@ -46,7 +46,7 @@ export class Performer implements Hands {
     for (const slot of this.#slots.keys()) this.drop(slot);
   }
 
-  /** What the call gave: one value for each thing that was looked at. */
+  /** The results of the call: one value for each thing that was looked at. */
   async perform({ call, args }: Operation): Promise<unknown[]> {
     const make = CALLS[call];
     if (make === undefined) throw new Error(`no such call: ${call}`);

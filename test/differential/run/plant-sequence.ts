@@ -16,7 +16,7 @@ function directoryIn(tree: Growing, name: string): Growing | undefined {
   return found.kind === "directory" ? (found.entries as Growing) : undefined;
 }
 
-/** What does not fit (a shrunk script's leavings) is left out. */
+/** Leaves out plants that do not fit (the leavings of a shrunk script). */
 function insert(tree: Growing, { path, entry }: Plant): void {
   const parts = path.split("/");
   const name = parts.pop() ?? "";
@@ -32,7 +32,7 @@ function plantLink(root: string, path: string, to: string): void {
   check(native.utimensat(AT.FDCWD, parent, OLD, AT.SYMLINK_NOFOLLOW), `set the times of ${parent}`);
 }
 
-/** `roots`: of the layers, by name. The directory itself is in every lower, and in upper where that holds something. */
+/** `roots`: of the layers, by name. The directory itself is in every lower, and in upper if that holds something. */
 export function plantSequence(roots: Readonly<Record<string, string>>, name: string, { plants }: Pick<Sequence, "plants">): void {
   for (const [layer, root] of Object.entries(roots) as [LayerName, string][]) {
     const own = plants.filter((plant) => plant.layer === layer);

@@ -1,4 +1,4 @@
-/** Sequences side by side: on the kernel's overlayfs and on Sluice, over equal layers, and all that came of it. */
+/** Sequences side by side: on the kernel's overlayfs and on Sluice, over equal layers, with all their results. */
 import { cleanedUp } from "@sluice/testkit";
 import type { Snapshot } from "../../conformance/tree/snapshot-tree.js";
 import { type Control, isControl, type Operation } from "../script/operation.js";
@@ -33,9 +33,9 @@ interface Trees {
 export interface RoundResult {
   /** By the sequence's name. */
   steps: ReadonlyMap<string, readonly Step[]>;
-  /** By who served last. */
+  /** By the implementation that served last. */
   trees: Readonly<Record<Implementation, Trees>>;
-  /** What did not come to an end. */
+  /** A part that did not come to an end. */
   trouble: string | undefined;
 }
 
@@ -84,7 +84,7 @@ async function prepare(setting: Setting, sequences: readonly NamedSequence[]): P
   ];
 }
 
-/** `again`: by the other implementation, where that is asked for. */
+/** `again`: by the other implementation, if that is asked for. */
 async function lookAround(half: Half, mounted: Mounted, setting: Setting, again: (() => Promise<Mounted>) | undefined): Promise<Trees> {
   const [merged = {}] = await look([{ kind: "merged", path: mounted.mountpoint }]);
   await mounted.stop();
@@ -100,7 +100,7 @@ async function lookAround(half: Half, mounted: Mounted, setting: Setting, again:
   return { merged, upper, remounted, lowersBefore: half.lowersBefore, lowersAfter };
 }
 
-/** Both halves through one phase; where it is the last, what they left. */
+/** Both halves through one phase; for the last one, their leavings. */
 class PhaseRun {
   readonly #setting: Setting;
   readonly #halves: Readonly<Record<Implementation, Half>>;
@@ -120,7 +120,7 @@ class PhaseRun {
     const { upper, lowers } = this.#halves[side].layers;
     return runSide({
       mountpoint: mounted.mountpoint,
-      // Only where the layers are the kernel's: there no bug of ours can show a state that is none.
+      // Only if the layers are the kernel's: there no bug of ours can show an impossible state.
       layers: side === "kernel" ? { upper: this.#setting.readOnly ? undefined : upper, lowers } : undefined,
       forgetful: this.#setting.forgetful,
       sequences: [...operations].map(([name, own]) => ({ name, operations: own })),
@@ -129,7 +129,7 @@ class PhaseRun {
 
   async look(side: Implementation, mounted: Mounted): Promise<Trees> {
     const half = this.#halves[side];
-    // What the kernel left is served by Sluice in the runs that swap; to mount it once more here would take as long as the run.
+    // In the runs that swap, Sluice serves the kernel's layers; to mount them once more here would take as long as the run.
     const again = side === "sluice" ? () => mountSide("kernel", half.layers, this.#setting, this.#options) : undefined;
     return lookAround(half, mounted, this.#setting, again);
   }

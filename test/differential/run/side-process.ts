@@ -17,13 +17,13 @@ import { realPath, type Roots, type State, stateOf } from "./object-state.js";
 
 export interface Assignment {
   mountpoint: string;
-  /** As they lie on the disk, to see what state an object is in; undefined where nobody needs to know. */
+  /** As they lie on the disk, to see an object's state; undefined if nobody needs to know. */
   layers: Roots | undefined;
   forgetful: boolean;
   sequences: readonly { name: string; operations: readonly Operation[] }[];
 }
 
-/** What was known of a call's objects before it was made. */
+/** The state of a call's objects before the call. */
 export interface Facts {
   state: State;
   /** Of the second name. */
@@ -124,7 +124,7 @@ for (const { name, operations } of assignment.sequences) {
   say({ began: name });
   say({ ended: name, outcomes: await run(name, operations) });
 }
-// What is open at the end keeps nobody from unmounting.
+// An open file keeps nobody from unmounting.
 for (const actor of actors.values()) {
   await actor.order({ root: "" });
   actor.end();

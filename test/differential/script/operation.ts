@@ -3,7 +3,7 @@
 export type ArgValue = string | number | boolean;
 export type Args = Readonly<Record<string, ArgValue>>;
 
-/** Who calls: processes of their own, each with its descriptors, ids and umask. */
+/** The callers: processes of their own, each with its descriptors, ids and umask. */
 export const ACTORS = {
   root: { uid: 0, gid: 0, groups: [0] },
   alice: { uid: 1000, gid: 1000, groups: [2000] },
@@ -19,7 +19,7 @@ export interface Operation {
   args: Args;
 }
 
-/** What is done to the mount, not in it: between calls. Descriptors do not outlive it. */
+/** Operations on the mount, not in it: between calls. Descriptors do not outlive them. */
 const CONTROLS = ["remount", "swap"] as const;
 /** "swap": the upper layers change hands: each implementation continues over what the other one left. */
 export type Control = (typeof CONTROLS)[number];
@@ -32,7 +32,7 @@ export function formatOperation({ actor, call, args }: Operation): string {
   return `${actor} ${call} ${JSON.stringify(args)}`;
 }
 
-/** @throws Error naming the line that is none */
+/** @throws Error naming the line that is no operation */
 export function parseOperation(line: string): Operation {
   const [, actor = "", call = "", args = "{}"] = /^(\w+) (\w+) ?(\{.*\})?$/.exec(line) ?? [];
   if (!(actor in ACTORS)) throw new Error(`no operation: ${line}`);

@@ -1,4 +1,4 @@
-/** A whole run as text that can be kept and replayed: how to mount, what the layers hold, and the calls in order. */
+/** A whole run as text that can be saved and replayed: how to mount, the content of the layers, and the calls in order. */
 import type { Entry } from "../../conformance/tree/tree.js";
 import { formatOperation, type Operation, parseOperation } from "./operation.js";
 
@@ -7,7 +7,7 @@ import { formatOperation, type Operation, parseOperation } from "./operation.js"
  * fuse-native.
  */
 export type Mode = "unruled" | "granted" | "mediated" | "mixed" | "named" | "portable";
-/** Where layers lie. "split": the lowers on a tmpfs each, the upper on an ext4 of its own; "small": the upper on a small ext4. */
+/** The storage of the layers. "split": the lowers on a tmpfs each, the upper on an ext4 of its own; "small": the upper on a small ext4. */
 export type Ground = "disk" | "split" | "small";
 
 export interface Setting {
@@ -66,7 +66,7 @@ export function parseSequence(text: string): Sequence {
   return { plants, operations: lines.filter((line) => !/^(set|plant) /.test(line)).map(parseOperation) };
 }
 
-/** @throws Error where a line is neither, or there is no setting */
+/** @throws Error if a line is neither, or there is no setting */
 export function parseScript(text: string): Script {
   const set = linesOf(text).find((line) => line.startsWith("set "));
   if (set === undefined) throw new Error('a script needs a line "set {...}": see test/differential/README.md');

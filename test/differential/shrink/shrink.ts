@@ -15,7 +15,7 @@ export interface ShrinkOptions extends MountOptions {
   rounds: number;
 }
 
-/** How it failed, whatever the names and numbers: what a candidate must still do. */
+/** The manner of the failure, whatever the names and numbers: a candidate must still fail so. */
 function manner({ where, kernel, sluice }: Failure): string {
   const place = /^\d+ \w+ (\w+)/.exec(where)?.[1] ?? where.split(" ")[0] ?? "";
   const value = (one: unknown): string =>

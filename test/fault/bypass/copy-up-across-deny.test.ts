@@ -34,7 +34,7 @@ async function edit(rule: string): Promise<void> {
 
 type Act = (actor: Actor, at: (name: string) => string) => Promise<number>;
 
-/** What the operation comes to whose copy-up stands still until `meanwhile` is done. */
+/** The result of the operation whose copy-up stands still until `meanwhile` is done. */
 async function copyUpStopped(here: string, run: { file: string; act: Act; meanwhile: () => Promise<unknown> }): Promise<number> {
   const { held, release } = await holdReads(join(stage.lower, here, run.file));
   const result = run.act(stage.actor, (name) => stage.at(`${here}/${name}`));

@@ -47,7 +47,7 @@ let decision: SlowDecision;
 let other: Actor;
 let races = 0;
 
-/** What the operation came to, after the rename has been done. */
+/** The result of the operation, after the rename has been done. */
 async function race({ waitsFor, act, moved }: Race): Promise<{ result: number; at: (name: string) => string; upper: string }> {
   const here = String(races++);
   const at = (name: string): string => stage.at(`${here}/${name}`);
@@ -79,7 +79,7 @@ describe("while an operation waits, a directory above it is renamed:", () => {
       });
   });
 
-  describe("nothing is made where nothing may be created now:", () => {
+  describe("creates nothing in a place that denies it by now:", () => {
     const made = ".git/new-hooks/pre-commit";
     const ways: Record<string, Act> = {
       create: (actor, at) => actor.do("open", at(made), CREATE, 0o755),
@@ -99,7 +99,7 @@ describe("while an operation waits, a directory above it is renamed:", () => {
       });
   });
 
-  describe("nothing is changed or taken away where that is denied now:", () => {
+  describe("changes and removes nothing that is denied by now:", () => {
     const file = "z/free/f";
     const ways: Record<string, [path: string, act: Act]> = {
       unlink: [file, (actor, at) => actor.do("unlink", at(file))],

@@ -9,7 +9,7 @@ const DENIED = -Errno.EACCES;
 
 const obliged = (obligations: string): string => `access: [read, write], effect: mediate, obligations: { ${obligations} }`;
 
-/** What each directory's rule says of the files below it. */
+/** Each directory's rule for the files below it. */
 const RULES = {
   truncate: "access: [truncate], effect: deny",
   delete: "access: [delete], effect: deny",
@@ -65,21 +65,21 @@ describe("a file whose rule is strict stays under it:", () => {
       expect(await stage.actor.do("link", at(`${name}/f`), at(`public-${name}/l`))).toBe(DENIED);
     });
 
-  test("but moves within it, and under it", async () => {
+  test("a governed file moves within its directory, and below it", async () => {
     expect(await rename("metadata/g", "metadata/h")).toBe(0);
     expect(await rename("rate/g", "rate/h")).toBe(0);
     expect(await rename("public-rate/p", "rate/p")).toBe(0);
     expect(await rename("public-delete/p", "delete/p")).toBe(0);
   });
 
-  test("but moves where an obligation of its kind is as strict or stricter, not where it is laxer", async () => {
+  test("a file moves to an obligation of its kind that is as strict or stricter, and to no laxer one", async () => {
     expect(await rename("slow/f", "slower/f-of-slow")).toBe(0);
     expect(await rename("slow/g", "faster/g-of-slow")).toBe(DENIED);
     expect(await rename("slow/g", "audit/g-of-slow")).toBe(DENIED);
   });
 });
 
-describe("what a rule denies is not done by a detour:", () => {
+describe("no detour leads round a denial:", () => {
   const LOGS = `version: 1
 default: grant
 rules:

@@ -18,7 +18,7 @@ const MEDIATED: Configuration = { name: "mediated", flow: "mediated", replicas: 
 const MIXED: Configuration = { name: "mixed", flow: "mixed", replicas: 1 };
 
 interface PlantedBug {
-  /** What goes wrong, as somebody would report it. */
+  /** The symptom, as somebody would report it. */
   name: string;
   patches: readonly Patch[];
   hunt(hunt: Hunt): Promise<string[]>;

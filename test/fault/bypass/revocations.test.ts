@@ -1,8 +1,8 @@
 /**
  * The hunter for revoked opens: processes of several users hold files open and mapped while the policy turns against some of
- * them. What `sluice grants` counts as refused gets no byte that came later, and gives none away; whatever else the policy
- * denies is counted as passing through. README.md tells when "later" begins. A fixed time in `npm test`;
- * `npm run test:soak bypass` for longer; SLUICE_SEED draws the same again.
+ * them. An open that `sluice grants` counts as refused gets no byte that came later, and gives none away; every other denied
+ * open is counted as passing through. README.md defines "later". A fixed time in `npm test`; `npm run test:soak bypass` for
+ * longer; SLUICE_SEED draws the same again.
  */
 import { requires } from "@sluice/testkit";
 import { expect } from "vitest";
@@ -16,7 +16,7 @@ const { describe, test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "FUSE passthro
 const MOUNTS = CONFIGURATIONS.filter(({ args }) => args === undefined);
 const leftMs = shareMs(4_000) / MOUNTS.length;
 
-describe("what is counted as refused is", () => {
+describe("an open that is counted as refused", () => {
   const seed = chooseSeed();
   for (const configuration of MOUNTS)
     test(

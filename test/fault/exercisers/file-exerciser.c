@@ -1,7 +1,7 @@
 // Random reads, writes, mappings, truncations and the like on one file, each checked against a model in memory: in the
-// manner of fsx. Several processes may each have their own file. What is done is in file-operations.c.
+// manner of fsx. Several processes may each have their own file. The operations are in file-operations.c.
 //
-//   file-exerciser PATH SEED SECONDS       the file is there already: what it holds is where the model begins
+//   file-exerciser PATH SEED SECONDS       the file exists already: the model begins with its content
 //
 // Prints "ok COUNT" and ends with 0, or tells of the first difference, with the last operations, and ends with 1.
 #include "file-exerciser.h"

@@ -12,7 +12,7 @@ struct exercise {
   const char *path;
   uint64_t random;
   uint64_t done;
-  // What the file must hold: `model` up to `size`, zeroes behind it.
+  // The expected content of the file: `model` up to `size`, zeroes behind it.
   unsigned char model[MAX_SIZE];
   off_t size;
   int fd;         // O_RDWR

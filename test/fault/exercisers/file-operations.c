@@ -1,4 +1,4 @@
-// What file-exerciser does to its file: one function an operation, each of which brings the model along.
+// The operations of file-exerciser on its file: one function each, which brings the model along.
 #include "file-exerciser.h"
 
 #include <errno.h>
@@ -33,7 +33,7 @@ static bool range_within(struct exercise *x, struct range *range) {
   return true;
 }
 
-// The text of the log's current line, kept while it is written anew.
+// The text of the log's current line, kept while it is rewritten.
 static void note(struct exercise *x, struct range range) {
   char name[64];
   snprintf(name, sizeof name, "%s", x->log[x->done % LOG_LINES]);
@@ -65,7 +65,7 @@ static void run_read(struct exercise *x) {
   read_by(x, x->fd);
 }
 
-// A second, read-only descriptor; opened only after the file was copied up, as readers in passthrough stay where they began.
+// A second, read-only descriptor; opened only after the file was copied up, as passthrough readers stay on their first file.
 static void run_reader(struct exercise *x) {
   if (x->reader < 0 && (x->reader = open(x->path, O_RDONLY | O_CLOEXEC)) < 0) exercise_fail(x, "open for reading");
   read_by(x, x->reader);
@@ -196,7 +196,7 @@ static void run_open_truncating(struct exercise *x) {
   resized(x, 0);
 }
 
-// True where it was done; not every file system below can do each.
+// True if it was done; not every file system below can do each.
 static bool allocate(struct exercise *x, int mode, struct range range) {
   note(x, range);
   if (fallocate(x->fd, mode, range.at, (off_t)range.length) == 0) return true;
@@ -258,8 +258,8 @@ static void run_splice(struct exercise *x) {
 }
 
 /*
- * What is called a hole must be zero in the model. Where something was allocated and never written, ext4 and others call it
- * data for as long as its page is in the cache: it may be a hole by the second look.
+ * A hole must be zero in the model. ext4 and others call an allocated, never written range data for as long as its page is in
+ * the cache: it may be a hole by the second look.
  */
 #define HOLES_BY_SECOND_LOOK 16
 static void run_seek(struct exercise *x) {

@@ -1,4 +1,4 @@
-/** What a mount service holds of the machine: memory, descriptors, and what it knows of files; before and after. */
+/** A mount service's use of the machine: memory, descriptors, and known files; before and after. */
 import { readFileSync, writeFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type SluiceMount, statusOf } from "@sluice/testkit";
@@ -6,7 +6,7 @@ import { expect } from "vitest";
 
 export interface Footprint {
   rssKib: number;
-  /** Of files without a name: what somebody forgot to close. */
+  /** Of files without a name: descriptors that somebody forgot to close. */
   nameless: readonly string[];
   descriptors: number;
   /** Files that are known, though the kernel was made to forget them. */
@@ -17,10 +17,10 @@ export interface Footprint {
 const NOISE_KIB = 160 * 1024;
 /** Descriptors of directories are kept on purpose, up to a bound. */
 const KEPT_DESCRIPTORS = 1100;
-/** The root, and what somebody else may be looking at just then. */
+/** The root, and nodes that somebody else may be looking at just then. */
 const MOST_NODES = 8;
 
-/** FORGET is told to the mount service after the fact, and by a queue: what nobody forgot to let go is gone within this. */
+/** FORGET reaches the mount service after the fact, and by a queue: every forgotten node is gone within this. */
 const FORGET_LOOKS = 50;
 const BETWEEN_LOOKS_MS = 100;
 

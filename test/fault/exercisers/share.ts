@@ -4,7 +4,7 @@ import { soakBudgetMs } from "@sluice/testkit";
 /** file-exerciser, tree-exerciser, stress-ng, fio, dbench. */
 const EXERCISERS = 5;
 
-/** What one exerciser may take over all its policies, in ms; `defaultMs` where nobody soaks. */
+/** The time of one exerciser over all its policies, in ms; `defaultMs` without a soak. */
 export function shareMs(defaultMs: number): number {
   return soakBudgetMs(defaultMs * EXERCISERS) / EXERCISERS;
 }

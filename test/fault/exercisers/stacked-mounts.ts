@@ -1,6 +1,6 @@
 /**
- * One set of layers that grows: what was the upper layer of one mount is the topmost lower one of the next, as deep as
- * unionmount-testsuite's --ov=10, and kernel overlayfs must see in them what the mount showed.
+ * One set of layers that grows: the upper layer of one mount is the topmost lower one of the next, as deep as
+ * unionmount-testsuite's --ov=10, and kernel overlayfs must see in them the tree that the mount showed.
  */
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";

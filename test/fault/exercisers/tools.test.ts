@@ -1,5 +1,5 @@
 /**
- * The exercisers of others, where they are installed: stress-ng's file system class, fio with verification, dbench. A few
+ * The exercisers of others, if they are installed: stress-ng's file system class, fio with verification, dbench. A few
  * seconds of the most telling ones; as long as SLUICE_SOAK_SECONDS says, all of them.
  */
 import { mkdirSync, readdirSync } from "node:fs";
@@ -28,7 +28,7 @@ const ALL = (
 const stressors: readonly string[] = soaking ? ALL : TELLING;
 
 interface Work {
-  /** Its last argument but for the directory, which is put in at "@". */
+  /** Its last argument except for the directory, which is put in at "@". */
   argv: readonly string[];
   seconds: number;
 }
@@ -85,7 +85,7 @@ for (const kind of KINDS) {
 
   const stressSeconds = seconds(stressors.length);
   stress.test(
-    `stress-ng, ${kind}`,
+    `stress-ng finds no fault, ${kind}`,
     () =>
       mounted(kind, async (mount) => {
         const argvs = stressors.map((name) => ["stress-ng", "--temp-path", "@", "--timeout", "SECONDSs", "--verify", `--${name}`, "2"]);
@@ -130,7 +130,7 @@ for (const kind of KINDS) {
 
   const dbenchSeconds = seconds(1);
   dbench.test(
-    `dbench, ${kind}`,
+    `dbench finds no fault, ${kind}`,
     () => mounted(kind, (mount) => twice(mount, each(dbenchSeconds, [["dbench", "-D", "@", "-t", "SECONDS", "2"]]))),
     dbenchSeconds * 2000 + SPARE_MS * 2,
   );

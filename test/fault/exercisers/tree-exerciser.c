@@ -1,10 +1,10 @@
-// Random operations on a tree of files, each of which must come to what a model in memory says: in the manner of fsstress,
-// but with a known outcome. Several processes may each have their own tree.
+// Random operations on a tree of files, each of which must have the outcome that a model in memory predicts: in the manner of
+// fsstress, but with a known outcome. Several processes may each have their own tree.
 //
 //   tree-exerciser DIRECTORY SEED FROM TO [OPTIONS]
 //
-// Does operations FROM to TO of the sequence that the seed stands for, then compares everything. What came before FROM
-// is taken as done, on whatever layers now lie below. With FROM = TO everything is only compared. Both are in rounds of
+// Does operations FROM to TO of the sequence that the seed stands for, then compares everything. The operations before FROM
+// are taken as done, on whatever layers now lie below. With FROM = TO everything is only compared. Both are in rounds of
 // ROUND operations. OPTIONS: u: without privilege, as 1000; n: a listing's inode numbers must be those of stat;
 // t: each operation is told on standard error.
 // Prints "ok" and ends with 0, or tells of the first difference, with the last operations, and ends with 1.

@@ -16,7 +16,7 @@ struct object {
   uid_t uid;
   gid_t gid;
   unsigned names, holders;
-  // 0 where it is not known: set by the file system itself.
+  // 0 if unknown: set by the file system itself.
   int64_t mtime_sec;
   unsigned mark;            // Value of user.mark; 0: there is none.
   struct object *parent;    // Of a directory.
@@ -29,7 +29,7 @@ struct object {
 struct tree {
   uint64_t random;
   uint64_t done;
-  bool dry;                 // Only the model moves: what was done already, by an earlier process.
+  bool dry;                 // Only the model moves: an earlier process did the operations already.
   bool privileged;
   bool check_numbers;       // A listing's inode numbers are stat's.
   bool trace;
@@ -69,7 +69,7 @@ unsigned tree_depth(const struct object *directory);
 void tree_write(struct tree *t, struct object *file, size_t offset, size_t length);
 void tree_resize(struct object *file, size_t size);
 
-// One operation after another, and what ends a round: descriptors are closed, and each file keeps one name.
+// One operation after another, and the end of a round: descriptors are closed, and each file keeps one name.
 void tree_operate(struct tree *t);
 void tree_end_round(struct tree *t);
 // Fails where the tree is not as in the model.

@@ -36,7 +36,7 @@ interface Stretch {
   options: string;
 }
 
-/** Has the kernel drop the inodes and names it can: what they were has to be found anew, and to be the same. */
+/** Makes the kernel drop the inodes and names it can: they have to be found again, and to be the same. */
 function forgetAgainAndAgain(): () => void {
   const timer = setInterval(() => writeFileSync("/proc/sys/vm/drop_caches", "2"), FORGET_EVERY_MS);
   return () => clearInterval(timer);

@@ -1,4 +1,4 @@
-// The tree in memory: objects, places, and what is chosen. No system call is made here.
+// The tree in memory: objects, places, and random choices. No system call is made here.
 #include "tree-exerciser.h"
 
 #include <stdio.h>

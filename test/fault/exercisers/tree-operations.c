@@ -1,4 +1,4 @@
-// What tree-exerciser does to its tree: each operation decides what must come of it, makes the call unless the run is
+// The operations of tree-exerciser on its tree: each predicts its outcome, makes the call unless the run is
 // dry, and brings the model along.
 #include "tree-exerciser.h"
 
@@ -159,7 +159,7 @@ static void run_rename(struct tree *t, struct place *to) {
   settle(source, to);
 }
 
-// What changes one file's data; `place` holds a file.
+// Changes one file's data; `place` holds a file.
 static void run_write(struct tree *t, struct place *place) {
   struct object *file = tree_at(place);
   size_t offset = tree_random(t, LONGEST_FILE / 2), length = 1 + tree_random(t, tree_random(t, 2) ? 100 : 20000);

@@ -1,4 +1,4 @@
-/** A process that opens files of a mount over and over, and counts what came of it: the load under which something breaks. */
+/** A process that opens files of a mount over and over, and counts the results: the load under which something breaks. */
 import { type RunningScript, startScript } from "@sluice/testkit";
 
 /** By path, then by outcome: "ok" or the errno's name. */

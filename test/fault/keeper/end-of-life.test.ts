@@ -80,7 +80,7 @@ describe("a kept mount ends", () => {
     }
   }, 120_000);
 
-  test("by umount", async () => {
+  test("the keeper ends after a umount", async () => {
     const it = await kept();
     expect((await runScript(["umount", it.mountpoint])).code).toBe(0);
     expect((await it.mount.exited).code).toBe(0);

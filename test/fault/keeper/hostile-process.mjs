@@ -1,5 +1,5 @@
-// A server that means harm: started by a keeper as any server is, it speaks the link's protocol as it likes. What it
-// does is named by its first argument; it answers with one line of JSON, and then stays until it is ended.
+// A malicious server: started by a keeper as any server is, it speaks the link's protocol as it likes. Its first argument
+// names its attack; it answers with one line of JSON, and then stays until it is ended.
 import { spawn } from "node:child_process";
 import { closeSync, openSync, renameSync, symlinkSync, unlinkSync, writeSync } from "node:fs";
 import { ServerRecord, LinkRecord, STORED_PER_RECORD, KeeperRecord } from "@sluice/keeper-link";

@@ -64,7 +64,7 @@ describe("a hostile server", () => {
     await expectSound(keeper);
   });
 
-  test("has it mounted where it was to be, or not at all", async () => {
+  test("mounts at the keeper's mount point, or not at all", async () => {
     const where = place();
     const other = `${where.at}/bound`;
     const keeper = new AttackedKeeper(where, ["elsewhere", where.mountpoint, other]);
@@ -96,7 +96,7 @@ describe("a hostile server", () => {
     await expectSound(keeper);
   });
 
-  withPassthrough("is ended where it gives many of those", async () => {
+  withPassthrough("is ended if it gives many of those", async () => {
     const where = place();
     const keeper = new AttackedKeeper(where, ["unclosable", where.mountpoint, "200"]);
     expect(await keeper.exited).toEqual([1, null]);
@@ -107,7 +107,7 @@ describe("a hostile server", () => {
   withPassthrough("finds it unmoved by garbage, and with no descriptor more than before", async () => {
     const keeper = new AttackedKeeper(place(), ["garbage"]);
     expect(await keeper.said()).toMatchObject({ afterAll: expect.toSatisfy((id: number) => id > 0) as number });
-    // What garbage stored by chance is bounded by the keys that it can hit.
+    // The number of descriptors that garbage stored by chance is bounded by the keys that it can hit.
     expect(keeper.descriptors().filter((name) => name.endsWith("/outside"))).toEqual([]);
     await expectSound(keeper);
   });
@@ -125,7 +125,7 @@ describe("a hostile server", () => {
     await expectSound(keeper);
   });
 
-  test("is ended where it does not read what it asked for", async () => {
+  test("is ended if it does not read its answers", async () => {
     const keeper = new AttackedKeeper(place(), ["deaf"]);
     expect(await keeper.exited).toEqual([1, null]);
     expect(keeper.log).toContain("the server ended before it served (signal SIGKILL");

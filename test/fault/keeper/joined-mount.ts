@@ -12,7 +12,7 @@ export interface JoinedPlaces {
   upper: string;
   work: string;
   mountpoint: string;
-  /** Where the keeper's socket is. */
+  /** The path of the keeper's socket. */
   socket: string;
 }
 

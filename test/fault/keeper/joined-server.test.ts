@@ -75,7 +75,7 @@ test("users wait for the next server as long as --wait says, and then are told",
   expect(mountsBelow(bytes(places.mountpoint))).toEqual([]);
 });
 
-test("who is not to serve is not let in, and is told why", async () => {
+test("a peer that is not to serve is not let in, and is told why", async () => {
   const places = joinedPlaces(plant(scratch(), { f: file("lower") }));
   const why = async (...given: Parameters<typeof tryToServe>): Promise<unknown> => {
     const { code, stderr } = await tryToServe(...given);
@@ -100,7 +100,7 @@ test("who is not to serve is not let in, and is told why", async () => {
   expect(mountsBelow(bytes(places.mountpoint))).toEqual([]);
 });
 
-/** Comes ten times, says nonsense each time, and tells how many of it were let in. */
+/** Connects ten times, sends malformed records each time, and tells how many connections were let in. */
 const NONSENSE = `
 const { native } = await import(process.env.SLUICE_NATIVE_URL);
 const bytes = Buffer.alloc(8192, 0xff);
@@ -121,7 +121,7 @@ for (const socket of sockets) {
 console.log("said");
 `;
 
-test("whoever comes and talks nonsense is one of a few, and in nobody's way once it is gone", async () => {
+test("a peer that sends malformed records is one of a few, and in nobody's way once it is gone", async () => {
   const places = joinedPlaces(plant(scratch(), { f: file("lower") }));
   await startKeeper(places);
   const nonsense = startScript(NONSENSE, { args: [places.socket], timeoutMs: 60_000 });

@@ -1,4 +1,4 @@
-/** What must be so when a kept mount has ended, and a way to end one. */
+/** The expected state after a mount with a keeper has ended, and a way to end one. */
 import { createHash } from "node:crypto";
 import { closeSync, existsSync, openSync } from "node:fs";
 import { join } from "node:path";
@@ -29,7 +29,7 @@ export async function expectNothingLeft({ mountpoint, family, upper, work }: End
   }
 }
 
-/** What /sys/fs/fuse/connections/N/abort does, which is not mounted everywhere: the kernel ends the connection, the mount stays. */
+/** Works like /sys/fs/fuse/connections/N/abort, which is not mounted everywhere: the kernel ends the connection, the mount stays. */
 export function abort(mountpoint: string, between: () => void = () => undefined): void {
   const fd = openSync(mountpoint, "r");
   between();

@@ -1,4 +1,4 @@
-/** Another server takes a mount over without a kill, and who works in it notices nothing; one that cannot serve is sent back. */
+/** Another server takes a mount over without a kill, and its users notice nothing; one that cannot serve is sent back. */
 import { connect } from "node:net";
 import { createHash } from "node:crypto";
 import { join } from "node:path";
@@ -127,7 +127,7 @@ print("locked", flush=True)
 sys.stdin.readline()
 `;
 
-withPython("an upgrade does not wait for who waits for a lock, and loses neither him nor the lock", async () => {
+withPython("an upgrade does not wait for a process that waits for a lock, and loses neither it nor the lock", async () => {
   const mount = await mountSluice({
     lowers: [plant(scratch(), { f: file("lower") })],
     upper: plant(scratch(), {}),

@@ -47,7 +47,7 @@ const LOWER: Tree = {
   "emptied/x": file("x"),
 };
 
-/** What is done first, without a kill, and what with one: source that runs in the directory. */
+/** The first calls, without a kill, and the call with one: source that runs in the directory. */
 interface Case {
   first?: string;
   call: string;
@@ -100,7 +100,7 @@ const CASES: Readonly<Record<string, Case>> = {
   "a lower file is emptied as it is opened": { call: 'close(fs.openSync("lo", "w"))' },
 };
 
-/** Does what it is told, line by line, in the directory that it is told, and ends where that fails. */
+/** Runs its orders, line by line, in the directory that it is told, and ends if one fails. */
 const ACTOR = `
 import fs from "node:fs";
 import { createInterface } from "node:readline";
@@ -142,7 +142,7 @@ class Actor {
 
 const FIRST = 'fs.writeFileSync("up", "upper"); fs.mkdirSync("updir")';
 
-/** What the same calls leave on a plain file system. */
+/** The result of the same calls on a plain file system. */
 async function expected({ first, call }: Case): Promise<Snapshot> {
   const at = plant(scratch(), LOWER);
   const actor = new Actor();

@@ -61,7 +61,7 @@ export class KeptMount {
     return true;
   }
 
-  /** The one that is to follow, where it has been started. */
+  /** The standby, if it has been started. */
   killStandby(): void {
     const { serverPid } = this.mount;
     const others = descendantsOf(this.mount.pid).filter(({ command }) => command.includes("mount-server"));

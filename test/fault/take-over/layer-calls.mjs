@@ -1,4 +1,4 @@
-/** Calls of the addon that change a layer, the keeper's store or what the kernel knows: where the two planters kill a server. */
+/** Calls of the addon that change a layer, the keeper's store or the kernel's state: the two planters kill a server at these. */
 export const LAYER_CALLS = [
   "renameat2",
   "mkdirat",

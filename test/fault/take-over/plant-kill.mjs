@@ -1,5 +1,5 @@
-// Loaded into a server by NODE_OPTIONS=--import: kills it at a named point, before or after one of the calls it makes. Which
-// is drawn from SLUICE_KILL_SEED and how often the server was started: a number in the file SLUICE_KILL_COUNT.
+// Loaded into a server by NODE_OPTIONS=--import: kills it at a named point, before or after one of its calls. The call is
+// drawn from SLUICE_KILL_SEED and the number of the server's starts: a number in the file SLUICE_KILL_COUNT.
 import { createHash } from "node:crypto";
 import { appendFileSync, readFileSync } from "node:fs";
 import { LAYER_CALLS } from "./layer-calls.mjs";

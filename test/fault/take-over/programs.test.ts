@@ -15,7 +15,7 @@ import { killsWanted, shareMs } from "./share.js";
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "command python3", "command git");
 const budgetMs = shareMs(8_000);
 const SPARE_MS = 180_000;
-/** Each open is asked for. What is renamed stays under its rule: git moves its files from names that it draws at random. */
+/** Each open is asked about. A renamed file stays under its rule: git moves its files from names that it draws at random. */
 const POLICY = `version: 1
 default: grant
 rules:
@@ -23,7 +23,7 @@ rules:
   - { name: trees, path: "{origin,clone*}/**", effect: mediate, ttl: 0ms }
 `;
 
-/** Commits rows one by one, and finds every one of them, once, when it opens the file anew. */
+/** Commits rows one by one, and finds every one of them, once, when it reopens the file. */
 const SQLITE = `
 import sqlite3, sys, time
 path, mode, until = sys.argv[1], sys.argv[2], float(sys.argv[3])

@@ -5,7 +5,7 @@ import { soakBudgetMs } from "@sluice/testkit";
 const WORKS = 3;
 const LONG_MS = 600_000;
 
-/** What one work may take, in ms; `defaultMs` where nobody soaks. */
+/** The time of one work, in ms; `defaultMs` without a soak. */
 export function shareMs(defaultMs: number): number {
   return soakBudgetMs(defaultMs * WORKS) / WORKS;
 }

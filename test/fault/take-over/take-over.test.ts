@@ -121,7 +121,7 @@ describe("a server that is killed is followed by one that goes on", () => {
     );
   }
 
-  test("often enough", () => {
+  test("servers were killed often enough", () => {
     process.stdout.write(`${killsInAll} kills in all\n`);
     expect(killsInAll).toBeGreaterThanOrEqual(killsWanted(100, 2));
   });

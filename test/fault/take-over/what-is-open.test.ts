@@ -1,4 +1,4 @@
-/** What a process has open, locked, half read or without a name goes on as it was when the server is killed under it. */
+/** Open files, locks, half-read listings and nameless files of a process go on as they were when the server is killed. */
 import { linkSync, mkdirSync, readFileSync, statfsSync, unlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { requires, runScript, runSluice, scratch, startScript, treeHash } from "@sluice/testkit";
@@ -103,7 +103,7 @@ async function afterKill(kept: KeptMount): Promise<void> {
   await expect.poll(() => kept.served, { timeout: 60_000 }).toBeGreaterThan(before);
 }
 
-test("what a process holds goes on when the server is killed", async () => {
+test("open files, locks and listings of a process survive the death of the server", async () => {
   const lower = plantLower();
   const before = treeHash(lower);
   const upper = join(scratch(), "upper");
@@ -175,7 +175,7 @@ except OSError:
     print("one file")
 `;
 
-test("a lower file of two names that was copied up is one file for the next server, too", async () => {
+test("a lower file of two names that was copied up is one file for the next server", async () => {
   const lower = scratch();
   writeFileSync(join(lower, "one"), "content");
   linkSync(join(lower, "one"), join(lower, "other"));
@@ -192,7 +192,7 @@ test("a lower file of two names that was copied up is one file for the next serv
 
 const KEPT_BYTES = 8 << 20;
 
-test("what an earlier server kept registered holds no file", async () => {
+test("a registration of an earlier server holds no file", async () => {
   const base = scratch({ on: "tmpfs", sizeMb: 32 });
   const upper = join(base, "upper");
   mkdirSync(upper);

@@ -65,7 +65,7 @@ export interface HuntedMount {
 
 export async function huntedMount({ configuration, seed, env = {} }: Hunt, { lower, upper }: Layers, policy: string): Promise<HuntedMount> {
   const { replicas, killed, args = [] } = configuration;
-  // Its own: what the hunter draws does not depend on how long anything takes.
+  // Its own: the hunter's draws do not depend on how long anything takes.
   const random = randomBy(seed + 1);
   const decision = replicas === 0 ? undefined : await SlowDecision.start({ policy, replicas, longestMs: LONGEST_ANSWER_MS, seed });
   const more = [...TIMEOUT, ...args, ...(decision === undefined ? [] : ["--decision", decision.target])];

@@ -1,4 +1,4 @@
-/** The hunter for names: plants what it races through, has its processes race, and looks what came of it. See README.md. */
+/** The hunter for names: plants its files, has its processes race through them, and looks at the result. See README.md. */
 import { spawnSync } from "node:child_process";
 import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -54,7 +54,7 @@ function duellingGround(random: () => number, number: number): Tree {
   };
 }
 
-/** What one round races through. At first no `.git` that has a secret in it can be moved, and one of the two has none. */
+/** The files of one round. At first no `.git` with a secret in it can be moved, and one of the two has none. */
 function arena(random: () => number): Tree {
   const secretIn = random() < 0.5 ? "p" : "q";
   const gitOf = (top: string): Tree =>
@@ -129,7 +129,7 @@ async function huntOnce(hunt: Hunt, program: string): Promise<string[]> {
   return leftIn(program, made.upper, rounds);
 }
 
-/** What was found until the time is up, on one mount after the other. It ends with the first mount on which something is found. */
+/** The violations until the time is up, on one mount after the other. It ends with the first mount that has one. */
 export async function huntNames(hunt: Hunt): Promise<string[]> {
   const program = compileProgram("name-hunter.c", "name-operations.c", "name-duels.c", "name-checks.c");
   const untilMs = Date.now() + hunt.leftMs;

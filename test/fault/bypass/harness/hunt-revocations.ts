@@ -45,7 +45,7 @@ interface Held {
 
 const below = (random: () => number, limit: number): number => Math.floor(random() * limit);
 
-/** Of every second file to all who can be denied something: what shares its inode with an open that is allowed passes through. */
+/** Of every second file to all who can be denied something: an open that shares its inode with an allowed one passes through. */
 function drawDenials(random: () => number): Denial[] {
   return Array.from({ length: FILES }, (_, file) => file).flatMap((file) => {
     const [toAll, access] = [random() < 0.5, 1 + below(random, 3)];
@@ -133,7 +133,7 @@ class Rounds {
     }
   }
 
-  /** What was found in it. */
+  /** Returns its violations. */
   async play(round: number): Promise<string[]> {
     const { random, configuration, hunted } = this.parts;
     const flows = flowRules(configuration, round, random);
@@ -182,7 +182,7 @@ class Rounds {
     }
   }
 
-  /** What the layer holds is looked at without the mount. */
+  /** Looks at the layer itself, without the mount. */
   #writtenForbidden(round: number): string[] {
     return Array.from({ length: FILES }, (_, file) => join(this.parts.made.upper, `${round}/f${file}`))
       .filter((path) => existsSync(path) && hasForbidden(readFileSync(path)))
@@ -223,7 +223,7 @@ async function huntOnce(hunt: Hunt, program: string): Promise<string[]> {
   return found;
 }
 
-/** What was found until the time is up, on one mount after the other. It ends with the first mount on which something is found. */
+/** The violations until the time is up, on one mount after the other. It ends with the first mount that has one. */
 export async function huntRevocations(hunt: Hunt): Promise<string[]> {
   const program = compileProgram("revocation-hunter.c", "revocation-holders.c");
   const untilMs = Date.now() + hunt.leftMs;

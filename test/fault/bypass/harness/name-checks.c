@@ -1,4 +1,4 @@
-// What root finds in a tree in which hunters were, by names and extended attributes alone: it opens no file.
+// Root's checks of a tree in which hunters were, by names and extended attributes alone: it opens no file.
 #define _GNU_SOURCE
 #include "name-hunter.h"
 #include <ftw.h>
@@ -34,7 +34,7 @@ static void check_locked(const char *path, const char *end, const char *mark, co
 // `path` begins with "./".
 static int check_entry(const char *path, const struct stat *found, int type, struct FTW *where) {
     const char *end = path + where->base, *hooks = strstr(path, "/.git/hooks/");
-    // In an upper layer: what is not there.
+    // In an upper layer: a whiteout.
     if (S_ISCHR(found->st_mode) && found->st_rdev == 0) return 0;
     if (hooks != NULL && strchr(hooks + strlen("/.git/hooks/"), '/') == NULL) violation("%s: nothing may be created there", path);
     if (type != FTW_F) return 0;

@@ -1,7 +1,7 @@
-// Unprivileged processes, every second of them on a ground of its own (w0, w1, ...), rename, exchange, link, make, remove, open and map at random among few names, in one directory of a
-// mount whose policy denies some of them; then root looks whether anything happened that the policy does not allow:
-// name-hunter DIRECTORY PROCESSES MILLISECONDS SEED LOCKED. Prints each violation, and how many operations there were.
-// `name-hunter check DIRECTORY LOCKED` only looks. Exit 1 where there was a violation. What is allowed is told in README.md.
+// Unprivileged processes rename, exchange, link, make, remove, open and map at random among few names, in one directory of a
+// mount whose policy denies some of them; every second process has a directory of its own (w0, w1, ...). Then root looks for
+// violations of the policy: name-hunter DIRECTORY PROCESSES MILLISECONDS SEED LOCKED. Prints each violation, and the number of
+// operations. `name-hunter check DIRECTORY LOCKED` only looks. Exit 1 if there was a violation. README.md defines one.
 #define _GNU_SOURCE
 #include "name-hunter.h"
 #include <errno.h>
@@ -52,7 +52,7 @@ static void fail(const char *what) {
     _exit(2);
 }
 
-// Takes the user's ids, and keeps no capability but the one that opens by handle, where it is wanted.
+// Takes the user's ids, and keeps no capability except the one that opens by handle, if it is wanted.
 static void become(unsigned uid, int by_handle) {
     struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
     struct __user_cap_data_struct data[2] = {{.effective = 1 << DAC_READ_SEARCH, .permitted = 1 << DAC_READ_SEARCH}, {0}};

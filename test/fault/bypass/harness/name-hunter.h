@@ -1,11 +1,11 @@
-// What the parts of the hunter for names share: see name-hunter.c.
+// Shared by the parts of the hunter for names: see name-hunter.c.
 #ifndef NAME_HUNTER_H
 #define NAME_HUNTER_H
 #include <stdint.h>
 
 enum { PATH_BYTES = 256, PLANTED_BYTES = 64, PLANTED_MODE = 0666, MAX_LOCKED = 64 };
 
-// The beginning of a planted file's content, and the value of its extended attribute MARK: what must hold of it is told by this.
+// The beginning of a planted file's content, and the value of its extended attribute MARK: tells the invariant of the file.
 #define MARK "user.hunter"
 #define SECRET "SECRET"
 #define LOCKED "LOCKED"

@@ -1,4 +1,4 @@
-// The operations of the hunter for names. Errors are no matter: most are refusals. What is read is.
+// The operations of the hunter for names. Errors do not matter: most are refusals. The bytes read do.
 #define _GNU_SOURCE
 #include "name-hunter.h"
 #include <dirent.h>
@@ -63,7 +63,7 @@ static void move(void) {
 
 static void fill(int fd) {
     if (fd < 0) return;
-    // Not shorter than what was planted: a file that is locked may be written, but not truncated.
+    // Not shorter than the planted file: a locked file may be written, but not truncated.
     char text[PLANTED_BYTES] = "PLAIN";
     if (pwrite(fd, text, sizeof text, 0) < 0) return;
 }

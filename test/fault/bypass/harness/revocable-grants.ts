@@ -1,4 +1,4 @@
-/** What a mount says of opens that its policy would not give any more. */
+/** A mount's report of opens that its policy would no longer grant. */
 import type { SluiceMount } from "@sluice/testkit";
 
 export interface RevocableGrant {

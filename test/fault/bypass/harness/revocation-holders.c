@@ -1,4 +1,4 @@
-// A holder: what it does with its descriptors and mappings, and what it must never see. Errors are no matter, bytes are.
+// A holder: its work with descriptors and mappings, and the bytes that it must never see. Errors do not matter, bytes do.
 #define _GNU_SOURCE
 #include "revocation-hunter.h"
 #include <errno.h>

@@ -1,12 +1,12 @@
-// Processes of several users open files of a mount, keep them open, and read, write and map them, while the policy turns against
-// some: revocation-hunter MOUNTPOINT SEED. The test says on standard input what it has found out, and when to go on:
-//   round N           files are N/f0, N/f1, ... from now on; opens begin, but for the large ones
+// Processes of several users open files of a mount, hold them open, and read, write and map them, while the policy turns against
+// some: revocation-hunter MOUNTPOINT SEED. The test reports its findings on standard input, and says when to go on:
+//   round N           files are N/f0, N/f1, ... from now on; opens begin, except of the large ones
 //   copy              large ones are opened for writing, too
 //   hold              nobody opens or closes; answers "held PID UID FILE ACCESS" for each descriptor (1 reading, 2 writing), "holding"
-//   denied UID FILE ACCESS, refused PID FILE      what the policy denies by now, and which descriptors are counted as refused
-//   attack            opens go on; what is written now belongs to a new era. Answers "attacking"
+//   denied UID FILE ACCESS, refused PID FILE      denials of the policy by now, and descriptors that are counted as refused
+//   attack            opens go on; words written from now on belong to a new era. Answers "attacking"
 //   close             all is closed. Answers "closed OPERATIONS"
-// It prints each violation. What is one is told in README.md.
+// It prints each violation. README.md defines one.
 #define _GNU_SOURCE
 #include "revocation-hunter.h"
 #include <errno.h>

@@ -1,4 +1,4 @@
-// What the parts of the hunter for revoked opens share: see revocation-hunter.c.
+// Shared by the parts of the hunter for revoked opens: see revocation-hunter.c.
 #ifndef REVOCATION_HUNTER_H
 #define REVOCATION_HUNTER_H
 #include <stdint.h>

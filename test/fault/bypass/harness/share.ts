@@ -4,7 +4,7 @@ import { soakBudgetMs } from "@sluice/testkit";
 /** For names, and for what is revoked. */
 const HUNTERS = 2;
 
-/** What one hunter may take over all its mounts, in ms; `defaultMs` where nobody soaks. */
+/** The time of one hunter over all its mounts, in ms; `defaultMs` without a soak. */
 export function shareMs(defaultMs: number): number {
   return soakBudgetMs(defaultMs * HUNTERS) / HUNTERS;
 }
