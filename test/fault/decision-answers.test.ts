@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { wire } from "@sluice/decision-api";
 import { cleanUp, mountSluice, requires, scratch, startScript, type SluiceMount } from "@sluice/testkit";
 import { expect } from "vitest";
-import { answer, grantFor, ScriptedService } from "../../packages/decision-client/src/scripted-service.js";
+import { answer, grantFor, ScriptedService } from "../../packages/decision-client/src/testing/scripted-service.js";
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
 

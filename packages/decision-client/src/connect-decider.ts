@@ -16,16 +16,16 @@ import {
   type PolicyCapabilities,
 } from "@sluice/decision-api";
 import { type CacheLimits, DecisionCache } from "./cache/decision-cache.js";
-import { makeDialer, type TlsFiles } from "./channel.js";
+import { makeDialer, type TlsFiles } from "./conversation/channel.js";
 import { type DecisionClientEvents, NO_EVENTS } from "./decision-client-events.js";
-import { HitReports } from "./hit-reports.js";
-import { inParts } from "./in-parts.js";
-import { ReplicaPool } from "./replica-pool.js";
-import { type RevisionView, sameRevision } from "./revision-view.js";
-import { parseTarget, type Target } from "./target.js";
-import { withCache } from "./with-cache.js";
-import { type Ask, withDeadline } from "./with-deadline.js";
-import { type OutageMode, withFailureMode } from "./with-failure-mode.js";
+import { HitReports } from "./conversation/hit-reports.js";
+import { inParts } from "./decorators/in-parts.js";
+import { ReplicaPool } from "./pool/replica-pool.js";
+import { type RevisionView, sameRevision } from "./pool/revision-view.js";
+import { parseTarget, type Target } from "./pool/target.js";
+import { withCache } from "./decorators/with-cache.js";
+import { type Ask, withDeadline } from "./decorators/with-deadline.js";
+import { type OutageMode, withFailureMode } from "./decorators/with-failure-mode.js";
 
 export interface DeciderOptions {
   /** `unix:///path`, `unix:///directory/*.sock`, `host:port` or `dns:///host:port` (one replica for each address of the name), or several with commas. */

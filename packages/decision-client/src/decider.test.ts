@@ -2,7 +2,7 @@ import { type Decider, type Decision, DecisionError, plainQuestion as question, 
 import { afterEach, describe, expect, it } from "vitest";
 import { NO_EVENTS } from "./decision-client-events.js";
 import { connectDecider, type DeciderOptions, whenReady } from "./connect.js";
-import { answer, CAPABILITIES, DIGEST, grantFor, ScriptedService, type Script } from "./scripted-service.js";
+import { answer, CAPABILITIES, DIGEST, grantFor, ScriptedService, type Script } from "./testing/scripted-service.js";
 
 const open: (() => Promise<void> | void)[] = [];
 afterEach(async () => {

@@ -1,5 +1,5 @@
 /** What a client tells of itself: services log and count, this library does neither. Every method returns at once. */
-import type { RevisionView } from "./revision-view.js";
+import type { RevisionView } from "./pool/revision-view.js";
 
 export interface DecisionClientEvents {
   connected(address: string): void;

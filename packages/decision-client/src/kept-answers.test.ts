@@ -3,7 +3,7 @@ import { type Decider, type Decision, inquiryOf, plainQuestion as question, type
 import { afterEach, describe, expect, it } from "vitest";
 import { NO_EVENTS } from "./decision-client-events.js";
 import { connectDecider, type DeciderOptions } from "./connect.js";
-import { answer, CAPABILITIES, DIGEST, grantFor, ScriptedService, type Stream } from "./scripted-service.js";
+import { answer, CAPABILITIES, DIGEST, grantFor, ScriptedService, type Stream } from "./testing/scripted-service.js";
 
 const open: (() => Promise<void> | void)[] = [];
 afterEach(async () => {

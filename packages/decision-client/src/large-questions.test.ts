@@ -3,7 +3,7 @@ import { plainQuestion as question, type Question } from "@sluice/decision-api";
 import { expect, it, onTestFinished } from "vitest";
 import { NO_EVENTS } from "./decision-client-events.js";
 import { connectDecider, whenReady } from "./connect.js";
-import { answer, grantFor, ScriptedService } from "./scripted-service.js";
+import { answer, grantFor, ScriptedService } from "./testing/scripted-service.js";
 
 function withAttributes(path: string, count: number): Question {
   const asked = question(path);

@@ -1,11 +1,11 @@
-export { Agreement } from "./agreement.js";
-export { engineCapabilities } from "./capabilities.js";
-export type { Channel } from "./channel.js";
+export { Agreement } from "./connection/agreement.js";
+export { engineCapabilities } from "./connection/capabilities.js";
+export type { Channel } from "./device/channel.js";
 export type { Engine, EngineEvents, MountOptions, StartEngine } from "./engine.js";
-export { whyNoIdlePolling } from "./idle-polling.js";
-export { negotiate } from "./init.js";
-export { InFlight } from "./interrupts.js";
-export { Replies } from "./replies.js";
+export { whyNoIdlePolling } from "./polling/idle-polling.js";
+export { negotiate } from "./connection/init.js";
+export { InFlight } from "./requests/interrupts.js";
+export { Replies } from "./requests/replies.js";
 export { type ServeParts, serveChannel } from "./serve-channel.js";
 export { startEngine } from "./start-engine.js";
 export { type UringLack, whyNoUring } from "./transport.js";

@@ -1,17 +1,17 @@
 /** Serves a filesystem on a channel: the engine without a mount, so that it runs on bytes of a test's own as well. */
 import type { Filesystem, FsError, Negotiated, RequestJournal } from "@sluice/vfs";
-import type { Agreement } from "./agreement.js";
-import { DataPool, RequestPool } from "./buffer-pools.js";
-import type { Channel } from "./channel.js";
-import { ConnectionRequests } from "./connection-requests.js";
+import type { Agreement } from "./connection/agreement.js";
+import { DataPool, RequestPool } from "./requests/buffer-pools.js";
+import type { Channel } from "./device/channel.js";
+import { ConnectionRequests } from "./connection/connection-requests.js";
 import type { EngineEvents } from "./engine.js";
-import { Forgets } from "./forgets.js";
-import type { HandlerContext } from "./handler.js";
-import type { IdlePolling } from "./idle-polling.js";
-import type { Wishes } from "./init.js";
-import type { InFlight } from "./interrupts.js";
-import { ReadLoop } from "./read-loop.js";
-import type { Replies } from "./replies.js";
+import { Forgets } from "./connection/forgets.js";
+import type { HandlerContext } from "./handlers/handler.js";
+import type { IdlePolling } from "./polling/idle-polling.js";
+import type { Wishes } from "./connection/init.js";
+import type { InFlight } from "./requests/interrupts.js";
+import { ReadLoop } from "./device/read-loop.js";
+import type { Replies } from "./requests/replies.js";
 import { Session } from "./session.js";
 
 /** A read's reply is never larger: the kernel asks for no more than max_pages. */

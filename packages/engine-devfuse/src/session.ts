@@ -4,17 +4,17 @@
  */
 import { opcodeName, RESEND_BIT_HI, type Request } from "@sluice/fuse-protocol";
 import { Errno, errnoName, type RequestJournal, type Status } from "@sluice/vfs";
-import { RequestPool } from "./buffer-pools.js";
-import { clock } from "./clock.js";
-import type { ConnectionRequests } from "./connection-requests.js";
-import { handlerOf, leftToKernel } from "./dispatch-table.js";
+import { RequestPool } from "./requests/buffer-pools.js";
+import { clock } from "./polling/clock.js";
+import type { ConnectionRequests } from "./connection/connection-requests.js";
+import { handlerOf, leftToKernel } from "./handlers/dispatch-table.js";
 import type { EngineEvents } from "./engine.js";
-import type { Handler, HandlerContext } from "./handler.js";
-import type { IdlePolling } from "./idle-polling.js";
-import type { InFlight } from "./interrupts.js";
-import type { Replies, ReplyOutcome } from "./replies.js";
-import { type Slot, SlotPool } from "./slots.js";
-import { statusOfError } from "./status-of-error.js";
+import type { Handler, HandlerContext } from "./handlers/handler.js";
+import type { IdlePolling } from "./polling/idle-polling.js";
+import type { InFlight } from "./requests/interrupts.js";
+import type { Replies, ReplyOutcome } from "./requests/replies.js";
+import { type Slot, SlotPool } from "./requests/slots.js";
+import { statusOfError } from "./handlers/status-of-error.js";
 
 /** Errnos that the kernel takes in a reply. */
 const ERRNO_LIMIT = 512;

@@ -12,17 +12,17 @@ import {
   type Negotiated,
   type TransportInUse,
 } from "@sluice/vfs";
-import { Agreement } from "./agreement.js";
-import { type Channel, deviceChannel } from "./channel.js";
+import { Agreement } from "./connection/agreement.js";
+import { type Channel, deviceChannel } from "./device/channel.js";
 import type { Engine, EngineEvents, MountOptions, StartEngine } from "./engine.js";
-import type { Forgets } from "./forgets.js";
-import { IdlePolling } from "./idle-polling.js";
-import { InFlight } from "./interrupts.js";
-import { Notifications } from "./notify.js";
-import type { ReadLoop } from "./read-loop.js";
-import { deviceRegistrar } from "./registrar.js";
-import { Replies } from "./replies.js";
-import type { RingServed } from "./ring-loop.js";
+import type { Forgets } from "./connection/forgets.js";
+import { IdlePolling } from "./polling/idle-polling.js";
+import { InFlight } from "./requests/interrupts.js";
+import { Notifications } from "./device/notify.js";
+import type { ReadLoop } from "./device/read-loop.js";
+import { deviceRegistrar } from "./device/registrar.js";
+import { Replies } from "./requests/replies.js";
+import type { RingServed } from "./uring/ring-loop.js";
 import { serveChannel } from "./serve-channel.js";
 import { Transport } from "./transport.js";
 

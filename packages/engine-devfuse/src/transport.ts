@@ -6,9 +6,9 @@ import { closeSync, openSync, readFileSync } from "node:fs";
 import { type FuseRing, native, type Poller } from "@sluice/native";
 import { Errno, errnoName, FsError, type TransportInUse, type TransportWish } from "@sluice/vfs";
 import type { EngineEvents } from "./engine.js";
-import { countProcessors } from "./processors.js";
-import { entriesOfQueue } from "./ring-entries.js";
-import { RingLoop, type RingServed } from "./ring-loop.js";
+import { countProcessors } from "./polling/processors.js";
+import { entriesOfQueue } from "./uring/ring-entries.js";
+import { RingLoop, type RingServed } from "./uring/ring-loop.js";
 
 const PARAMETER = "/sys/module/fuse/parameters/enable_uring";
 /** The largest request or reply: max_pages of init.ts, and no less than the largest write. */

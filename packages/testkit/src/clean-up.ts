@@ -1,5 +1,5 @@
-// What a test must undo: run when the test ends, or when its file ends if it was asked for outside a test (at the top
-// of the file or in beforeAll). The last promise is kept first, so that a mount goes before the directory it lies in.
+// Runs the clean-up of a test when the test ends, or when its file ends if it was registered outside a test (at the top of
+// the file or in beforeAll). The last one registered runs first, so that a mount goes before the directory it lies in.
 import { AsyncLocalStorage } from "node:async_hooks";
 import { afterAll, onTestFinished, TestRunner } from "vitest";
 
@@ -31,14 +31,14 @@ function undoAllOf(owner: unknown): Promise<void> {
   return undoAll(stack);
 }
 
-/** Does what was to be undone when the test file ends. */
+/** Runs the clean-up of the test file. */
 export function undoOfFile(): Promise<void> {
   return undoAllOf(undefined);
 }
 
 afterAll(undoOfFile);
 
-/** What `work` promises to undo is undone when it ends: for one part of many of a long test. */
+/** Runs the clean-up that `work` registers when `work` ends: for one of many parts of a long test. */
 export async function cleanedUp<Result>(work: () => Promise<Result>): Promise<Result> {
   const stack: Undo[] = [];
   try {

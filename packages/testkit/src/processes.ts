@@ -1,5 +1,5 @@
-// What /proc says of a process: alive, children, descriptors. A pid is held together with its start time, since the
-// number alone may belong to somebody else by the time it is looked at again.
+// Reads /proc: is a process alive, its children, its descriptors. A pid goes with its start time, since the kernel may have
+// given the number to another process meanwhile.
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 
 export interface ProcessIdentity {
@@ -51,7 +51,7 @@ function listOr(path: string): string[] {
   }
 }
 
-/** What each open descriptor of `pid` points at, as /proc names it, sorted: "/srv/a", "socket:[12]", "anon_inode:[eventpoll]". */
+/** The targets of all open descriptors of `pid`, as /proc names them, sorted: "/srv/a", "socket:[12]", "anon_inode:[eventpoll]". */
 export function openDescriptors(pid: number): string[] {
   const targets = listOr(`/proc/${pid}/fd`).flatMap((fd) => {
     try {

@@ -1,5 +1,5 @@
-// What a test may need of the machine. A test whose need is not met is skipped under a title that names it; `npm test`
-// counts skips by that name, and one without a name is a failure.
+// Requirements that a test may have of the machine. If one is not met, the test is skipped under a title that names it.
+// `npm test` counts skips by that name, and fails on a skip without one.
 import { spawnSync } from "node:child_process";
 import { accessSync, closeSync, constants, openSync, readFileSync, statfsSync } from "node:fs";
 import { release, tmpdir } from "node:os";
@@ -98,7 +98,7 @@ function commandOf(need: Need): string | undefined {
   return need.startsWith("command ") ? need.slice("command ".length) : undefined;
 }
 
-/** What a need may call, if it is installed. */
+/** Programs that a need may call, if they are installed. */
 const USED: Partial<Record<Need, readonly string[]>> = { "fuse-native": ["fusermount", "fusermount3"] };
 
 function programsFor(needs: readonly Need[]): string[] {

@@ -16,7 +16,7 @@ export interface ScratchOptions {
 const MKFS = { "ext4-loop": ["mkfs.ext4", "-q", "-F"], "btrfs-loop": ["mkfs.btrfs", "-q", "-f"] } as const;
 const DEFAULT_SIZE_MB = 256;
 
-/** What lies below is unmounted first: removing a directory must never empty somebody's mount. */
+/** Unmounts everything below first: removing a directory must never empty somebody's mount. */
 function removeTree(path: string): void {
   for (const { mountpoint } of mountsBelow(path)) spawnSync("umount", ["-l", mountpoint]);
   const left = mountsBelow(path);

@@ -233,7 +233,7 @@ function differences(path: string, a: EntrySnapshot, b: EntrySnapshot): string[]
     .map((field) => `${path || "."}: ${field} ${plain(a[field])} ≠ ${plain(b[field])}`);
 }
 
-/** What differs, a line each, in the order of names; empty where the trees are the same. */
+/** One line for each difference, in the order of names; empty if the trees are equal. */
 export function diffSnapshots(a: Snapshot, b: Snapshot): string[] {
   const paths = [...new Set([...a.keys(), ...b.keys()])].sort();
   return paths.flatMap((path) => {

@@ -12,7 +12,7 @@ import {
   QUESTION_LIMITS,
   type Question,
 } from "@sluice/decision-api";
-import { sameRevision } from "../revision-view.js";
+import { sameRevision } from "../pool/revision-view.js";
 import { HitCounts } from "./hit-counts.js";
 import { hashText, mix, PathHashes } from "./path-hashes.js";
 import { accessMask, MAX_SUBTREE_DEPTH, purposeOf, type ScopeShape, ScopeShapes } from "./scope-shape.js";

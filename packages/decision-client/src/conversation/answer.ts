@@ -1,0 +1,49 @@
+/** An answer off the wire → the fate of its question. Nothing of a malformed one is used. */
+import { type Decision, decisionFromProto, DecisionError, type ReceivedAnswer, wire } from "@sluice/decision-api";
+import type { ConversationListener } from "./conversation.js";
+import type { PendingQuestion } from "../pool/pending-question.js";
+
+function settleFailure(pending: PendingQuestion, failure: wire.Failure, listener: ConversationListener): void {
+  const message = failure.message.slice(0, 1024);
+  switch (failure.code) {
+    case wire.Failure_Code.OVERLOADED:
+      listener.returned(pending);
+      return;
+    case wire.Failure_Code.DEADLINE:
+      pending.reject(new DecisionError("deadline", `decision took too long: ${message}`));
+      return;
+    case wire.Failure_Code.INVALID_QUESTION:
+    case wire.Failure_Code.INTERNAL:
+    case wire.Failure_Code.UNSPECIFIED:
+    case wire.Failure_Code.UNRECOGNIZED:
+      pending.reject(new DecisionError("refused", `question was refused: ${message}`));
+  }
+}
+
+function judged(decision: wire.Decision | undefined): Decision | DecisionError {
+  try {
+    return decisionFromProto(decision);
+  } catch (error) {
+    if (error instanceof DecisionError) return error;
+    throw error;
+  }
+}
+
+function settle(pending: PendingQuestion, decision: Decision | DecisionError, listener: ConversationListener): void {
+  if (decision instanceof DecisionError) {
+    listener.malformed(decision.message);
+    pending.reject(decision);
+    return;
+  }
+  listener.answered();
+  pending.resolve(decision);
+}
+
+export function settleDecision(pending: PendingQuestion, decision: wire.Decision | undefined, listener: ConversationListener): void {
+  settle(pending, judged(decision), listener);
+}
+
+export function settleAnswer(pending: PendingQuestion, answer: ReceivedAnswer, listener: ConversationListener): void {
+  if ("failure" in answer) settleFailure(pending, answer.failure, listener);
+  else settle(pending, answer.decision, listener);
+}

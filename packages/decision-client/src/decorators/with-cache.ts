@@ -1,0 +1,80 @@
+/**
+ * Asks only what no kept answer holds for, and of equal questions only one: the others wait for its answer and take it
+ * where its scope covers them. An answer that cannot be kept makes its questions go alone from then on, so that nobody
+ * waits twice.
+ */
+import { type Decision, DecisionError, inquiryOf, type Question } from "@sluice/decision-api";
+import type { DecisionCache } from "../cache/decision-cache.js";
+import type { Ask } from "./with-deadline.js";
+
+const MAX_ALONE = 4_096;
+
+function nameOf({ operation, accesses, subject, resource }: Question): string {
+  return [operation, accesses.join(), subject.uid, subject.gid, resource.layer, ...resource.paths].join("\0");
+}
+
+/** Waits for another's answer, until the own asker is interrupted. */
+function join(flight: Promise<Decision>, signal: AbortSignal | undefined): Promise<Decision> {
+  if (signal === undefined) return flight;
+  return new Promise((resolve, reject) => {
+    const interrupt = (): void => reject(new DecisionError("cancelled", "the asker was interrupted"));
+    if (signal.aborted) {
+      interrupt();
+      return;
+    }
+    signal.addEventListener("abort", interrupt, { once: true });
+    flight.then(resolve, reject).finally(() => signal.removeEventListener("abort", interrupt));
+  });
+}
+
+export function withCache(ask: Ask, cache: DecisionCache, usable: () => boolean): Ask {
+  const flights = new Map<string, Promise<Decision>>();
+  const alone = new Set<string>();
+
+  function goAlone(name: string): void {
+    if (alone.size >= MAX_ALONE) alone.clear();
+    alone.add(name);
+  }
+
+  async function askAndKeep(question: Question, signal: AbortSignal | undefined, name: string): Promise<Decision> {
+    cache.missed();
+    const asked = { atMs: performance.now(), epoch: cache.epoch };
+    const decision = await ask(question, signal);
+    if (!cache.keep(question, decision, asked)) goAlone(name);
+    return decision;
+  }
+
+  function recall(question: Question): Decision | undefined {
+    return usable() ? cache.recall(inquiryOf(question), false) : undefined;
+  }
+
+  /** True where the flight ended without a failure that is everybody's. */
+  async function landed(flight: Promise<Decision>, signal: AbortSignal | undefined): Promise<void> {
+    try {
+      await join(flight, signal);
+    } catch (error) {
+      const theirs = error instanceof DecisionError && error.code === "cancelled" && signal?.aborted !== true;
+      if (!theirs) throw error;
+    }
+  }
+
+  return async (question, signal) => {
+    const known = recall(question);
+    if (known !== undefined) return known;
+    const name = nameOf(question);
+    for (let flight = flights.get(name); flight !== undefined && !alone.has(name); flight = flights.get(name)) {
+      await landed(flight, signal);
+      const kept = recall(question);
+      if (kept !== undefined) return kept;
+      if (flights.get(name) === flight) break;
+    }
+    if (alone.has(name) || flights.has(name)) return askAndKeep(question, signal, name);
+    const flight = askAndKeep(question, signal, name);
+    flights.set(name, flight);
+    try {
+      return await flight;
+    } finally {
+      flights.delete(name);
+    }
+  };
+}

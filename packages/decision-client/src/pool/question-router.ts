@@ -1,0 +1,244 @@
+/**
+ * Which replica each question is put to, and what its answers amount to. One whose replica breaks goes to another, or waits
+ * for one to come back; one that is late goes to a second, too; where replicas disagree it goes to one of each opinion.
+ * One whose deadline comes is told so; whoever asked gives up by `release`.
+ */
+import { type Decision, DecisionError, type PolicyRevision, STRICTNESS } from "@sluice/decision-api";
+import type { DecisionClientEvents } from "../decision-client-events.js";
+import { Latency } from "./latency.js";
+import { type AskedQuestion, type Carrier, type Fate, PendingQuestion } from "./pending-question.js";
+import { type Revisions, sameRevision } from "./revision-view.js";
+
+const OVERLOAD_PAUSE_MS = 20;
+/** Answers of one question that are malformed or of a policy that is not in force any more. */
+const MAX_USELESS = 8;
+/** Second questions are a part of all, so that slowness everywhere does not double the load. */
+const HEDGES_AT_ONCE = 256;
+const HEDGES_AN_ANSWER = 0.1;
+
+export interface Replicas {
+  readonly revisions: Revisions;
+  /** The less loaded of two that hold this revision. */
+  pick(revision: PolicyRevision, except?: Carrier): Carrier | undefined;
+}
+
+export class QuestionRouter implements Fate {
+  /** In the order they were asked. */
+  readonly #open = new Set<AskedQuestion>();
+  readonly #waiting = new Set<AskedQuestion>();
+  readonly #latency = new Latency();
+  #hedges = HEDGES_AT_ONCE;
+  #sweep: NodeJS.Timeout | undefined;
+  #expiry: NodeJS.Timeout | undefined;
+  /** When the next deadline is looked at, on the clock of performance.now(). */
+  #expiresAtMs = Number.POSITIVE_INFINITY;
+  #closed = false;
+
+  constructor(
+    private readonly replicas: Replicas,
+    private readonly events: DecisionClientEvents,
+  ) {}
+
+  ask(asked: AskedQuestion): void {
+    this.#open.add(asked);
+    if (asked.deadlineMs < this.#expiresAtMs) this.#expireAt(asked.deadlineMs);
+    this.#place(asked);
+    this.#sweep ??= this.#sweepIn(this.#latency.lateMs);
+  }
+
+  /** Settled or given up: in either case it is nobody's business any more. */
+  release(asked: AskedQuestion): void {
+    this.#open.delete(asked);
+    this.#waiting.delete(asked);
+    for (const pending of asked.legs) {
+      pending.settled = true;
+      pending.carrier.cancel(pending);
+    }
+    asked.legs.length = 0;
+  }
+
+  /** Somebody can be asked, or holds another policy now. */
+  wake(): void {
+    const waiting = [...this.#waiting];
+    this.#waiting.clear();
+    for (const asked of waiting) this.#place(asked);
+    if (this.replicas.revisions.view.kind !== "split") return;
+    // What was put to one of those who disagree is put to the others, too.
+    for (const asked of this.#open) if (asked.legs.length > 0) this.#place(asked);
+  }
+
+  /** Questions that a replica will not answer. */
+  orphaned(questions: readonly PendingQuestion[], why: "broken" | "overloaded"): void {
+    const again = questions.filter((pending) => {
+      pending.settled = true;
+      pending.asked.forget(pending);
+      return !pending.asked.settled && pending.asked.legs.length === 0;
+    });
+    if (this.#closed || again.length === 0) return;
+    for (const { asked } of again) this.#waiting.add(asked);
+    this.events.replayed(again.length);
+    // Not at once: the replica that let go of them is about to say that it is not ready any more.
+    const replay = (): void => {
+      for (const { asked } of again) if (this.#waiting.delete(asked)) this.#place(asked);
+    };
+    if (why === "broken") queueMicrotask(replay);
+    else setTimeout(replay, OVERLOAD_PAUSE_MS);
+  }
+
+  answered(pending: PendingQuestion, decision: Decision): void {
+    const { asked } = pending;
+    this.#leave(pending);
+    if (asked.settled) return;
+    this.#hedges = Math.min(HEDGES_AT_ONCE, this.#hedges + HEDGES_AN_ANSWER);
+    const given: Decision = pending.hedge ? { ...decision, source: "hedge" } : decision;
+    const { view } = this.replicas.revisions;
+    if (view.kind === "agreed" && sameRevision(view.revision, decision.revision)) {
+      this.#latency.observe(performance.now() - asked.askedMs);
+      asked.resolve(given);
+    } else if (this.replicas.revisions.outdated(decision.revision)) {
+      this.#useless(asked, "every answer is of a policy that is not in force any more");
+    } else {
+      asked.answers ??= new Map();
+      asked.answers.set(decision.revision.digest, given);
+      this.#weigh(asked);
+    }
+  }
+
+  failed(pending: PendingQuestion, error: DecisionError): void {
+    const { asked } = pending;
+    this.#leave(pending);
+    if (asked.settled) return;
+    if (error.code === "malformed") this.#askAnother(asked, pending.carrier, error);
+    else asked.reject(error);
+  }
+
+  close(): void {
+    this.#closed = true;
+    clearTimeout(this.#sweep);
+    clearTimeout(this.#expiry);
+    const left = [...this.#open];
+    this.#open.clear();
+    this.#waiting.clear();
+    for (const asked of left) asked.reject(new DecisionError("closed", "the connection to the decision service is closed"));
+  }
+
+  #leave(pending: PendingQuestion): void {
+    pending.asked.forget(pending);
+    pending.carrier.leaveIfIdle();
+  }
+
+  /** Nonsense from one is no answer from the others. */
+  #askAnother(asked: AskedQuestion, carrier: Carrier, error: DecisionError): void {
+    const revision = carrier.capabilities?.revision;
+    const other = revision === undefined || ++asked.useless >= MAX_USELESS ? undefined : this.replicas.pick(revision, carrier);
+    if (other !== undefined) this.#put(asked, other, false);
+    else if (asked.legs.length === 0) asked.reject(error);
+  }
+
+  #useless(asked: AskedQuestion, problem: string): void {
+    if (++asked.useless >= MAX_USELESS) asked.reject(new DecisionError("malformed", problem));
+    else if (asked.legs.length === 0) this.#later(asked);
+  }
+
+  #later(asked: AskedQuestion): void {
+    this.#waiting.add(asked);
+    queueMicrotask(() => {
+      if (this.#waiting.delete(asked)) this.#place(asked);
+    });
+  }
+
+  /** While replicas disagree: the strictest answer, once each opinion is heard. */
+  #weigh(asked: AskedQuestion): void {
+    const { view } = this.replicas.revisions;
+    const answers = asked.answers as Map<string, Decision>;
+    const wanted = view.kind === "split" ? view.revisions : view.kind === "agreed" ? [view.revision] : [];
+    if (wanted.every((revision) => answers.has(revision.digest))) {
+      const heard = view.kind === "none" ? [...answers.values()] : wanted.map(({ digest }) => answers.get(digest) as Decision);
+      asked.resolve(heard.reduce((one, other) => (STRICTNESS[other.effect] > STRICTNESS[one.effect] ? other : one)));
+    } else if (view.kind === "split") {
+      this.#place(asked);
+    } else if (asked.legs.length === 0) {
+      // It was the answer of somebody who has left those who agree now.
+      this.#useless(asked, "every answer is of a policy that is not in force any more");
+    }
+  }
+
+  #place(asked: AskedQuestion): void {
+    const { view } = this.replicas.revisions;
+    switch (view.kind) {
+      case "none":
+        if (asked.legs.length === 0) this.#waiting.add(asked);
+        return;
+      case "agreed":
+        if (asked.legs.length === 0) this.#put(asked, this.replicas.pick(view.revision), false);
+        return;
+      case "split":
+        for (const revision of view.revisions) {
+          if (asked.answers?.has(revision.digest) === true || isAskedOf(asked, revision)) continue;
+          this.#put(asked, this.replicas.pick(revision), false);
+        }
+    }
+  }
+
+  #put(asked: AskedQuestion, replica: Carrier | undefined, hedge: boolean): void {
+    if (replica === undefined) {
+      if (asked.legs.length === 0) this.#waiting.add(asked);
+      return;
+    }
+    const pending = new PendingQuestion(asked, replica, hedge, this);
+    asked.legs.push(pending);
+    replica.ask(pending);
+  }
+
+  /** One timer for all deadlines: each question having its own was a good part of what asking cost. */
+  #expireAt(deadlineMs: number): void {
+    clearTimeout(this.#expiry);
+    this.#expiresAtMs = deadlineMs;
+    this.#expiry = setTimeout(() => this.#expire(), Math.max(1, Math.ceil(deadlineMs - performance.now())));
+  }
+
+  #expire(): void {
+    const now = performance.now();
+    let next = Number.POSITIVE_INFINITY;
+    this.#expiresAtMs = next;
+    for (const asked of this.#open) {
+      if (asked.deadlineMs <= now) asked.expire();
+      else next = Math.min(next, asked.deadlineMs);
+    }
+    // Whoever asked meanwhile may have set it already.
+    if (next < this.#expiresAtMs) this.#expireAt(next);
+  }
+
+  /** Once what has arrived is read: an answer that waits for this very process is not late. */
+  #sweepIn(ms: number): NodeJS.Timeout {
+    return setTimeout(() => setImmediate(() => this.#hedgeLate()), ms);
+  }
+
+  /** One look at the oldest questions for all of them: a timer each would cost more than it brings. */
+  #hedgeLate(): void {
+    const { lateMs } = this.#latency;
+    const { view } = this.replicas.revisions;
+    const now = performance.now();
+    this.#sweep = this.#open.size === 0 ? undefined : this.#sweepIn(lateMs / 2);
+    if (view.kind !== "agreed") return;
+    for (const asked of this.#open) {
+      if (now - asked.askedMs < lateMs || this.#hedges < 1) return;
+      const [first] = asked.legs;
+      if (asked.hedged || first === undefined) continue;
+      const other = this.replicas.pick(view.revision, first.carrier);
+      if (other === undefined) return;
+      asked.hedged = true;
+      this.#hedges--;
+      this.events.hedged();
+      this.#put(asked, other, true);
+    }
+  }
+}
+
+function isAskedOf(asked: AskedQuestion, revision: PolicyRevision): boolean {
+  for (const { carrier } of asked.legs) {
+    const told = carrier.capabilities?.revision;
+    if (told !== undefined && sameRevision(told, revision)) return true;
+  }
+  return false;
+}

@@ -1,0 +1,164 @@
+/**
+ * All replicas behind one target: which there are, which can be asked, and which policy holds according to them. What each
+ * question is put to is question-router.ts' work.
+ */
+import type { MountReport, PolicyCapabilities, PolicyRevision, wire } from "@sluice/decision-api";
+import type { Dialer } from "../conversation/channel.js";
+import type { DecisionClientEvents } from "../decision-client-events.js";
+import { mergeCapabilities } from "./merge-capabilities.js";
+import type { AskedQuestion, Carrier } from "./pending-question.js";
+import { MountReports } from "../conversation/mount-reports.js";
+import { QuestionRouter, type Replicas } from "./question-router.js";
+import { Replica, type ReplicaListener } from "./replica.js";
+import { Revisions, type RevisionView, sameRevision } from "./revision-view.js";
+import type { Greeting } from "../conversation/session-conversation.js";
+import { resolveTarget, type Target } from "./target.js";
+
+/** A replica that is new is asked within a second. */
+const DISCOVERY_MIN_MS = 250;
+const DISCOVERY_SPREAD_MS = 250;
+
+/** Whether the addresses of a target can change. */
+function mayMove(target: Target): boolean {
+  return target.kind === "dns" || target.kind === "sockets" || (target.kind === "list" && target.targets.some(mayMove));
+}
+
+export interface PoolParts {
+  target: Target;
+  dialer: Dialer;
+  greeting: Greeting;
+  events: DecisionClientEvents;
+  /** Another policy holds, or replicas disagree now. Called before any answer of it is used. */
+  onView(view: RevisionView): void;
+  onPolicy(capabilities: PolicyCapabilities): void;
+  onInvalidation(directories: readonly string[]): void;
+  onHitsTaken(reportId: string): void;
+  /** What the mount is made of and has open; undefined while there is nothing to tell. */
+  describeMount?: (() => MountReport | undefined) | undefined;
+}
+
+export class ReplicaPool implements Replicas {
+  private readonly replicas = new Map<string, Replica>();
+  readonly revisions = new Revisions();
+  private readonly router: QuestionRouter;
+  private readonly mountReports: MountReports | undefined;
+  private discovery: NodeJS.Timeout | undefined;
+  private lastHeard: PolicyCapabilities | undefined;
+  private closed = false;
+  /** Since when nobody can be asked, on the clock of performance.now(); undefined while somebody can. */
+  private aloneSinceMs: number | undefined = performance.now();
+
+  constructor(private readonly parts: PoolParts) {
+    this.router = new QuestionRouter(this, parts.events);
+    if (parts.describeMount !== undefined) this.mountReports = new MountReports(parts.describeMount, () => this.replicas.values());
+    void this.discover();
+  }
+
+  get capabilities(): PolicyCapabilities | undefined {
+    if (this.lastHeard === undefined) return undefined;
+    const others = [...this.replicas.values()].flatMap((replica) =>
+      replica.ready && replica.capabilities !== undefined ? [replica.capabilities] : [],
+    );
+    return mergeCapabilities(this.lastHeard, others);
+  }
+
+  /** How long nobody could be asked; 0 while somebody can. */
+  aloneForMs(): number {
+    return this.aloneSinceMs === undefined ? 0 : performance.now() - this.aloneSinceMs;
+  }
+
+  describe(): { address: string; state: string; inFlight: number }[] {
+    return [...this.replicas.values()].map(({ address, stateName, inFlight }) => ({ address, state: stateName, inFlight }));
+  }
+
+  ask(asked: AskedQuestion): void {
+    this.router.ask(asked);
+  }
+
+  release(asked: AskedQuestion): void {
+    this.router.release(asked);
+  }
+
+  /** True where a replica has it; it may break before the report is taken. */
+  report(report: wire.HitReport): boolean {
+    for (const replica of this.replicas.values()) if (replica.report(report)) return true;
+    return false;
+  }
+
+  close(): void {
+    this.closed = true;
+    clearTimeout(this.discovery);
+    this.router.close();
+    this.mountReports?.close();
+    for (const replica of this.replicas.values()) replica.close();
+    this.replicas.clear();
+  }
+
+  pick(revision: PolicyRevision, except?: Carrier): Replica | undefined {
+    const able: Replica[] = [];
+    for (const replica of this.replicas.values()) {
+      const told = replica.capabilities?.revision;
+      if (replica !== except && replica.ready && told !== undefined && sameRevision(told, revision)) able.push(replica);
+    }
+    if (able.length < 2) return able[0];
+    const first = Math.floor(Math.random() * able.length);
+    const second = (first + 1 + Math.floor(Math.random() * (able.length - 1))) % able.length;
+    const one = able[first] as Replica;
+    const other = able[second] as Replica;
+    return other.inFlight < one.inFlight ? other : one;
+  }
+
+  private readonly listener: ReplicaListener = {
+    ready: () => this.look(),
+    policy: (capabilities) => {
+      this.lastHeard = capabilities;
+      this.revisions.told(capabilities.revision);
+      this.look();
+      this.parts.onPolicy(this.capabilities ?? capabilities);
+    },
+    invalidated: (directories) => this.parts.onInvalidation(directories),
+    hitsTaken: (reportId) => this.parts.onHitsTaken(reportId),
+    orphaned: (questions, why) => this.router.orphaned(questions, why),
+    changed: () => this.look(),
+  };
+
+  /** Who can be asked, or what they hold, may be different now. */
+  private look(): void {
+    if (this.closed) return;
+    const ready = [...this.replicas.values()].filter((replica) => replica.ready);
+    const changed = this.revisions.update(ready.flatMap(({ capabilities }) => (capabilities === undefined ? [] : [capabilities.revision])));
+    const { view } = this.revisions;
+    if (view.kind === "none") this.aloneSinceMs ??= performance.now();
+    else this.aloneSinceMs = undefined;
+    if (changed) {
+      this.parts.onView(view);
+      this.parts.events.revisions(view);
+    }
+    if (view.kind !== "none") this.router.wake();
+  }
+
+  private async discover(): Promise<void> {
+    try {
+      this.update(await resolveTarget(this.parts.target));
+    } catch {
+      // A name server that fails says nothing of the replicas: those that are known stay.
+    }
+    if (this.closed || (!mayMove(this.parts.target) && this.replicas.size > 0)) return;
+    this.discovery = setTimeout(() => void this.discover(), DISCOVERY_MIN_MS + Math.random() * DISCOVERY_SPREAD_MS);
+  }
+
+  private update(addresses: readonly string[]): void {
+    if (this.closed) return;
+    for (const address of addresses) {
+      if (this.replicas.has(address)) continue;
+      const { dialer, greeting, events } = this.parts;
+      this.replicas.set(address, new Replica(address, { dialer, greeting, events, listener: this.listener }));
+    }
+    for (const [address, replica] of this.replicas) {
+      if (addresses.includes(address)) continue;
+      this.replicas.delete(address);
+      replica.retire();
+      this.look();
+    }
+  }
+}

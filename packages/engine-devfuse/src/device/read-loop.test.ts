@@ -1,0 +1,30 @@
+/** What the loop leaves of the thread to others. The requests are a count: what is in them does not matter here. */
+import { expect, it } from "vitest";
+import { Errno } from "@sluice/vfs";
+import { RequestPool } from "../requests/buffer-pools.js";
+import { InFlight } from "../requests/interrupts.js";
+import { ReadLoop } from "./read-loop.js";
+import type { Session } from "../session.js";
+
+const REQUESTS = 20_000;
+
+it("lets timers and sockets come in, however many requests are answered by promises alone", async () => {
+  let left = REQUESTS;
+  const next = (): number => (left-- > 0 ? 40 : -Errno.EAGAIN);
+  const handle = (): boolean => {
+    void Promise.resolve().then(() => loop.linger());
+    return false;
+  };
+  const loop: ReadLoop = new ReadLoop({
+    channel: { read: next, readWithin: next, write: () => 0 },
+    session: { handle } as unknown as Session,
+    requests: new RequestPool(4096),
+    inFlight: new InFlight(),
+    onEnd: () => undefined,
+  });
+  loop.wake(false);
+  await new Promise((resolve) => {
+    setImmediate(resolve);
+  });
+  expect(left).toBeGreaterThan(REQUESTS / 2);
+});

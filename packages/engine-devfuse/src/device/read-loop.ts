@@ -1,0 +1,111 @@
+/**
+ * Reads requests as long as there are any, on the event loop's thread: read, dispatch, write, without a promise between.
+ * One turn is bounded, so that timers, decisions and other sockets get theirs; uv_poll is level-triggered and calls again.
+ */
+import type { Request } from "@sluice/fuse-protocol";
+import { Errno } from "@sluice/vfs";
+import type { RequestPool } from "../requests/buffer-pools.js";
+import type { Channel } from "./channel.js";
+import { clock } from "../polling/clock.js";
+import type { InFlight } from "../requests/interrupts.js";
+import { Patience } from "../polling/adaptive-busy-poll.js";
+import type { Session } from "../session.js";
+
+/** A few milliseconds of metadata operations, with the waiting for each. */
+const REQUESTS_PER_TURN = 128;
+
+export interface ReadLoopParts {
+  readonly channel: Channel;
+  readonly session: Session;
+  readonly requests: RequestPool;
+  readonly inFlight: InFlight;
+  /** The connection is over: with an errno that is not the usual end (ENODEV, ECONNABORTED) of one. */
+  onEnd(unusualErrno: number): void;
+}
+
+export class ReadLoop {
+  readonly #parts: ReadLoopParts;
+  readonly #patience = new Patience();
+  #request: Request;
+  #lingered = 0;
+  #over = false;
+
+  constructor(parts: ReadLoopParts) {
+    this.#parts = parts;
+    this.#request = parts.requests.take();
+  }
+
+  /**
+   * The descriptor became readable; `failed` where the poller gave up (it does so when the connection ends). How many
+   * requests there were.
+   */
+  wake(failed: boolean): number {
+    this.#lingered = 0;
+    const served = this.#turn(false);
+    if (failed) this.#end(0);
+    return served;
+  }
+
+  /**
+   * A request that waited was answered, outside of any turn: its client may be back at once. Bounded as a turn is, since what
+   * was waited for may have been promises alone, after which nothing but this comes again.
+   */
+  linger(): void {
+    if (this.#parts.inFlight.size === 0 && this.#lingered < REQUESTS_PER_TURN) this.#lingered += this.#turn(true);
+  }
+
+  /** Reads nothing any more: the channel's descriptor is somebody else's, or about to be closed. */
+  stop(): void {
+    this.#over = true;
+  }
+
+  #turn(answered: boolean): number {
+    let served = 0;
+    for (let i = 0; i < REQUESTS_PER_TURN && !this.#over; i++) {
+      const length = this.#next(answered || i > 0);
+      if (length > 0) {
+        this.#dispatch(length);
+        served += 1;
+      } else if (!this.#goesOn(length)) break;
+    }
+    return served;
+  }
+
+  /** After an answer the client's next request may be on its way; not waited for while something of our own may come in. */
+  #next(answered: boolean): number {
+    const { channel, inFlight } = this.#parts;
+    const { buffer } = this.#request;
+    const patience = this.#patience;
+    if (!answered || !patience.waits || channel.readWithin === undefined || inFlight.size > 0) {
+      const length = channel.read(buffer.bytes, buffer.sizeBytes);
+      clock.tick();
+      if (answered && length === -Errno.EAGAIN) patience.passedOver();
+      return length;
+    }
+    // As of the answer before.
+    const fromUs = clock.us;
+    const late = channel.readWithin(buffer.bytes, buffer.sizeBytes, patience.limitUs);
+    clock.tick();
+    patience.waited(clock.us - fromUs, late > 0);
+    return late;
+  }
+
+  #dispatch(length: number): void {
+    if (this.#parts.session.handle(this.#request, length)) this.#request = this.#parts.requests.take();
+  }
+
+  /** ENOENT: the request was withdrawn while it was read. */
+  #goesOn(result: number): boolean {
+    if (result === -Errno.EINTR || result === -Errno.ENOENT) return true;
+    if (result !== -Errno.EAGAIN) this.#end(result === -Errno.ENODEV || result === -ECONNABORTED ? 0 : -result);
+    return false;
+  }
+
+  #end(unusualErrno: number): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#parts.onEnd(unusualErrno);
+  }
+}
+
+const ECONNABORTED = 103;

@@ -1,0 +1,59 @@
+/**
+ * The memory that requests are read into and data replies are built in. Free lists, last in first out: while nothing
+ * waits, the same warm buffer serves every request; an operation that waits keeps its own and the next takes another.
+ */
+import { ByteBuffer, OUT_HEADER_BYTES, Request } from "@sluice/fuse-protocol";
+import { Errno, FsError } from "@sluice/vfs";
+import { MAX_BACKGROUND } from "../connection/init.js";
+
+/** Room of a request besides a WRITE's data: header, arguments, two names or a name and a link's target, extensions. */
+const REQUEST_HEAD_BYTES = 8192;
+/** fuse_ioctl_out, the one structure that stands between a reply's header and its data. */
+const REPLY_HEAD_BYTES = OUT_HEADER_BYTES + 16;
+const SMALL_BYTES = 64 * 1024;
+/**
+ * Free buffers that are kept. A new one is a mebibyte that counts as garbage until the next collection, and so many of them bring one
+ * about, however little is in each. Memory is taken by what was ever put into one: as many of those are kept as the kernel has requests
+ * under way in the background, and nearly any number of the others.
+ */
+const KEPT_FULL = MAX_BACKGROUND;
+const KEPT = 1024;
+/** Of those that answers are built in, which are filled as a rule: what has to wait is read from a disk, and that takes fewer at once. */
+const KEPT_SMALL = 256;
+const KEPT_LARGE = 16;
+
+export class RequestPool {
+  readonly #free: Request[] = [];
+  readonly #full: Request[] = [];
+  constructor(readonly maxWriteBytes: number) {}
+
+  take(): Request {
+    return this.#full.pop() ?? this.#free.pop() ?? Request.ofSize(Math.max(this.maxWriteBytes, SMALL_BYTES) + REQUEST_HEAD_BYTES);
+  }
+
+  give(request: Request): void {
+    request.filledBytes = Math.max(request.filledBytes, request.length);
+    const full = request.filledBytes > SMALL_BYTES;
+    const free = full ? this.#full : this.#free;
+    if (free.length < (full ? KEPT_FULL : KEPT)) free.push(request);
+  }
+}
+
+export class DataPool {
+  readonly #small: ByteBuffer[] = [];
+  readonly #large: ByteBuffer[] = [];
+  constructor(readonly maxDataBytes: number) {}
+
+  /** A buffer with room for a reply's head and so many bytes. EINVAL beyond what a reply may carry. */
+  take(sizeBytes: number): ByteBuffer {
+    if (sizeBytes <= SMALL_BYTES) return this.#small.pop() ?? new ByteBuffer(REPLY_HEAD_BYTES + SMALL_BYTES);
+    if (sizeBytes <= this.maxDataBytes) return this.#large.pop() ?? new ByteBuffer(REPLY_HEAD_BYTES + this.maxDataBytes);
+    throw new FsError(Errno.EINVAL, `cannot answer with ${sizeBytes} bytes: a reply holds ${this.maxDataBytes}`);
+  }
+
+  give(buffer: ByteBuffer): void {
+    const small = buffer.sizeBytes === REPLY_HEAD_BYTES + SMALL_BYTES;
+    const free = small ? this.#small : this.#large;
+    if (free.length < (small ? KEPT_SMALL : KEPT_LARGE)) free.push(buffer);
+  }
+}

@@ -1,0 +1,74 @@
+/** Hands replies to the kernel, and says what became of them. */
+import { ByteBuffer, encodeHeader, OUT_HEADER_BYTES, type ReplyAddress, type ReplyRoom } from "@sluice/fuse-protocol";
+import { Errno } from "@sluice/vfs";
+import type { Channel } from "../device/channel.js";
+import type { Handler } from "../handlers/handler.js";
+import type { RequestJournal } from "@sluice/vfs";
+import type { Slot } from "./slots.js";
+
+/** taken; gone: the request is not there any more; invalid: the kernel finds the reply wrong, and waits on; over: no connection. */
+export type ReplyOutcome = "taken" | "gone" | "invalid" | "over";
+
+export class Replies {
+  readonly #channel: Channel;
+  readonly #bare = new ByteBuffer(OUT_HEADER_BYTES);
+  readonly #requests: RequestJournal | undefined;
+  #closed = false;
+
+  /** `requests`: where answers are kept before they are written. */
+  constructor(channel: Channel, requests?: RequestJournal) {
+    this.#channel = channel;
+    this.#requests = requests;
+  }
+
+  /** From here on nothing is written: the descriptor's number may be somebody else's. */
+  close(): void {
+    this.#closed = true;
+  }
+
+  error(to: ReplyAddress, errno: number): ReplyOutcome {
+    const buffer = to.room?.buffer ?? this.#bare;
+    return this.#hand(to, buffer, encodeHeader(buffer.words, to, errno, 0));
+  }
+
+  success(slot: Slot, handler: Handler): ReplyOutcome {
+    const buffer = slot.data.buffer ?? slot.room?.buffer ?? slot.reply;
+    const length = encodeHeader(buffer.words, slot, 0, handler.encode(slot, buffer.words));
+    if (slot.journalSlot !== 0) this.#requests?.answer(slot.journalSlot, buffer.bytes, length);
+    return this.#hand(slot, buffer, length);
+  }
+
+  /** The answer that a process before this one kept and may not have written. */
+  again(to: ReplyAddress, answer: Uint8Array): ReplyOutcome {
+    const buffer = new ByteBuffer(answer.length);
+    buffer.bytes.set(answer);
+    buffer.words[2] = to.uniqueLo;
+    buffer.words[3] = to.uniqueHi;
+    return this.#hand(to, buffer, answer.length);
+  }
+
+  /** A reply whose body was written behind the header of `buffer` already. */
+  body(to: ReplyAddress, buffer: ByteBuffer, bodyBytes: number): ReplyOutcome {
+    return this.#hand(to, buffer, encodeHeader(buffer.words, to, 0, bodyBytes));
+  }
+
+  #hand(to: ReplyAddress, buffer: ByteBuffer, length: number): ReplyOutcome {
+    if (this.#closed) return "over";
+    return to.room === undefined ? this.#write(buffer, length) : this.#send(to.room, buffer, length);
+  }
+
+  /** What the kernel finds wrong there it tells the caller, not us. */
+  #send(room: ReplyRoom, buffer: ByteBuffer, length: number): ReplyOutcome {
+    if (buffer !== room.buffer) room.buffer.bytes.set(buffer.view(0, length));
+    room.send();
+    return "taken";
+  }
+
+  #write(buffer: ByteBuffer, length: number): ReplyOutcome {
+    let result = this.#channel.write(buffer.bytes, length);
+    while (result === -Errno.EINTR) result = this.#channel.write(buffer.bytes, length);
+    if (result >= 0) return "taken";
+    if (result === -Errno.ENOENT) return "gone";
+    return result === -Errno.ENODEV || result === -Errno.EPERM || result === -Errno.EBADF ? "over" : "invalid";
+  }
+}
