@@ -1,4 +1,5 @@
 /** The mounts that hunters run on: by how I/O flows, who decides, and what goes wrong with it meanwhile. */
+import { renameSync, writeFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Layers, mountSluice, type SluiceMount } from "@sluice/testkit";
 import { mountKept, randomBy } from "../../take-over/kept-mount.js";
@@ -58,7 +59,8 @@ export function huntBy(seed: number, hunt: Omit<Hunt, "seed" | "random">): Hunt 
 
 export interface HuntedMount {
   mount: SluiceMount;
-  policyFile: string;
+  /** Puts another policy in force. A replica that starts meanwhile never reads half a file. */
+  edit(policy: string): void;
   /** Stops and kills what decides at random moments until `work` is done, and what serves until `untilMs`. */
   disturbWhile(work: Promise<unknown>, untilMs: number): Promise<void>;
 }
@@ -72,9 +74,13 @@ export async function huntedMount({ configuration, seed, env = {} }: Hunt, { low
   const own = decision === undefined ? { policy } : {};
   const kept = killed === true ? await mountKept({ lower, upper, ...own, args: more }) : undefined;
   const mount = kept?.mount ?? (await mountSluice({ lowers: [lower], upper, ...own, args: more, env }));
+  const policyFile = decision?.policyFile ?? (mount.policyFile as string);
   return {
     mount,
-    policyFile: decision?.policyFile ?? (mount.policyFile as string),
+    edit: (edited) => {
+      writeFileSync(`${policyFile}.next`, edited);
+      renameSync(`${policyFile}.next`, policyFile);
+    },
     disturbWhile: async (work, untilMs) => {
       const disturbed = decision === undefined ? stopEmbedded(mount, work, random) : disturbReplicas(decision, { work, replicas, random });
       await Promise.all([disturbed, kept?.killingWhile(work, { random, pauseMs: PAUSE_MS, untilMs, alsoKill: () => kept.killDecision() })]);

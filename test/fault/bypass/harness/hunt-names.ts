@@ -1,6 +1,6 @@
 /** The hunter for names: plants its files, has its processes race through them, and looks at the result. See README.md. */
 import { spawnSync } from "node:child_process";
-import { existsSync, writeFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { cleanedUp, directory, file, type Layers, layers, runScript, type Tree } from "@sluice/testkit";
 import { expect } from "vitest";
@@ -120,7 +120,7 @@ async function huntOnce(hunt: Hunt, program: string): Promise<string[]> {
   const hunting = (async () => {
     for (let round = 0; round < rounds && found.length === 0 && (round === 0 || Date.now() < untilMs); round++) {
       found.push(...(await oneRound({ program, hunted, seed: Math.floor(random() * 1e9), round })));
-      writeFileSync(hunted.policyFile, policyOf(configuration, round + 1));
+      hunted.edit(policyOf(configuration, round + 1));
     }
   })();
   await hunted.disturbWhile(hunting, untilMs);

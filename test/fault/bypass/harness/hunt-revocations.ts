@@ -1,5 +1,5 @@
 /** The hunter for revoked opens: changes the policy, finds out how each open is counted, and has its processes go on. See README.md. */
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { cleanedUp, type Layers, layers, type Planted, publicFile, type RunningScript, startScript, type Tree } from "@sluice/testkit";
@@ -139,7 +139,7 @@ class Rounds {
     const flows = flowRules(configuration, round, random);
     const write = (denials: readonly Denial[]): number => {
       const revision = ++this.#revision;
-      writeFileSync(hunted.policyFile, policyOf(configuration, { revision, round, denials, flows }));
+      hunted.edit(policyOf(configuration, { revision, round, denials, flows }));
       return revision;
     };
     write([]);
