@@ -31,10 +31,12 @@ export interface Killing {
 export class KeptMount {
   readonly mount: SluiceMount;
   readonly #countFile: string;
+  readonly #decides: boolean;
 
-  constructor(mount: SluiceMount, countFile: string) {
+  constructor(mount: SluiceMount, { countFile, decides }: { countFile: string; decides: boolean }) {
     this.mount = mount;
     this.#countFile = countFile;
+    this.#decides = decides;
   }
 
   get mountpoint(): string {
@@ -49,6 +51,11 @@ export class KeptMount {
   /** Servers that came as far as to serve. */
   get served(): number {
     return this.mount.log().split('"msg":"mounted"').length - 1;
+  }
+
+  /** Servers whose decision service came as far as to answer. */
+  get decided(): number {
+    return this.mount.log().split('"msg":"a decision service answers"').length - 1;
   }
 
   /** The one that serves; else one that is about to, or to follow. */
@@ -84,11 +91,16 @@ export class KeptMount {
     done.catch(() => undefined);
     let killed = 0;
     let servedThen = 0;
+    let decidedThen = 0;
     for (let inRow = 0; !over && Date.now() < kills.untilMs; inRow = this.served > servedThen ? 0 : inRow + 1) {
       // Some are killed while they take over, but few in a row: the keeper gives up a server that never serves.
       const starting = inRow < 2 && kills.random() < 0.2;
-      while (!over && !starting && Date.now() < kills.untilMs && this.served <= servedThen) await sleep(POLL_MS);
+      // Half of them live until their decision service answers. Otherwise no open ends on a machine where it starts slowly.
+      const decides = this.#decides && kills.random() < 0.5;
+      const isDue = (): boolean => (starting || this.served > servedThen) && (!decides || this.decided > decidedThen);
+      while (!over && Date.now() < kills.untilMs && !isDue()) await sleep(POLL_MS);
       servedThen = this.served;
+      decidedThen = this.decided;
       await sleep(kills.pauseMs * kills.random());
       if (over) break;
       if (kills.random() < 0.3) kills.alsoKill?.();
@@ -119,7 +131,7 @@ export async function mountKept({ lower, upper, mountpoint, policy, plant, args 
     ...(mountpoint === undefined ? {} : { mountpoint }),
     ...(policy === undefined ? {} : { policy }),
   });
-  return new KeptMount(mount, countFile);
+  return new KeptMount(mount, { countFile, decides: policy !== undefined });
 }
 
 /** Numbers from 0 to 1 by a seed. */
