@@ -7,7 +7,7 @@
  */
 import { AT, type ByteName, type CallContext, Errno, NAME_MAX, O, RENAME, S } from "@sluice/vfs";
 import { copyUpDirectory } from "../copy-up/copy-up-directory.js";
-import type { OperationContext } from "./operation-context.js";
+import type { CopyUpContext } from "../copy-up/copy-up-context.js";
 import { intendToMake } from "../journal/intents.js";
 import { closeFd, effects, openName, readXattr, statFd, statName, sys } from "../layer/system-calls.js";
 import type { Permit } from "../layer/permit.js";
@@ -31,7 +31,7 @@ export interface Creation {
 }
 
 /** Gives the result of `make`, or the negative errno. */
-export function createObject(core: OperationContext, permit: Permit, creation: Creation): number {
+export function createObject(core: CopyUpContext, permit: Permit, creation: Creation): number {
   const { parent, name } = creation;
   if (name.length > NAME_MAX) return -Errno.ENAMETOOLONG;
   if (core.marks.foreign && isForeignMark(name)) return -Errno.EINVAL;
@@ -73,7 +73,7 @@ interface Place {
   overWhiteout: boolean;
 }
 
-function makeAside(core: OperationContext, permit: Permit, creation: Creation, place: Place): number {
+function makeAside(core: CopyUpContext, permit: Permit, creation: Creation, place: Place): number {
   const stage = openStage(core, permit, place.dirFd);
   if (stage.fd < 0) return stage.fd;
   const name = "new";
@@ -91,7 +91,7 @@ function makeAside(core: OperationContext, permit: Permit, creation: Creation, p
 }
 
 /** Without a mark, a directory over a whiteout would show the hidden lower entries. Elsewhere the mark is for names that come later. */
-function setApartFromBelow(core: OperationContext, creation: Creation, at: { fd: number; name: string; overWhiteout: boolean }): number {
+function setApartFromBelow(core: CopyUpContext, creation: Creation, at: { fd: number; name: string; overWhiteout: boolean }): number {
   if (!creation.directory) return 0;
   if (at.overWhiteout) return hideBelow(core.marks, at.fd, at.name);
   if (creation.parent.isMerged) writeOpaque(core.marks, at.fd, at.name);
@@ -126,7 +126,7 @@ const acl = Buffer.alloc(65_536);
 const DEFAULT_ACL = "system.posix_acl_default";
 
 /** A directory in the scratch area with the parent's group, setgid bit and default ACL. */
-function openStage(core: OperationContext, permit: Permit, dirFd: number): Stage {
+function openStage(core: CopyUpContext, permit: Permit, dirFd: number): Stage {
   const change = effects(permit);
   const name = core.scratchName();
   const scratch = core.fds.of(core.scratch as RealDir);
@@ -143,7 +143,7 @@ function openStage(core: OperationContext, permit: Permit, dirFd: number): Stage
   return { fd, name };
 }
 
-function closeStage(core: OperationContext, permit: Permit, stage: Stage): void {
+function closeStage(core: CopyUpContext, permit: Permit, stage: Stage): void {
   closeFd(stage.fd);
   effects(permit).unlinkat(core.fds.of(core.scratch as RealDir), stage.name, AT.REMOVEDIR);
 }

@@ -9,7 +9,7 @@ import {
   type FileOffset,
   type Status,
 } from "@sluice/vfs";
-import type { OperationContext } from "./operation-context.js";
+import type { IoContext } from "../io/io-context.js";
 import { clearSuid } from "../io/data.js";
 import type { OpenFile } from "../handles/handle-table.js";
 import { currentFd } from "../io/current-fd.js";
@@ -18,7 +18,7 @@ import type { WatchedIo } from "../contract/gate.js";
 import { permitOf } from "../gate/govern.js";
 import { effects, sys } from "../layer/system-calls.js";
 
-export function fallocate(core: OperationContext, call: CallContext, args: FallocateArgs): Status {
+export function fallocate(core: IoContext, call: CallContext, args: FallocateArgs): Status {
   const file = core.handles.file(args.handle);
   if (file === undefined || !file.write) return Errno.EBADF;
   const { mode, offset, length } = args;
@@ -32,7 +32,7 @@ export function fallocate(core: OperationContext, call: CallContext, args: Fallo
 }
 
 export function lseek(
-  core: OperationContext,
+  core: IoContext,
   args: { handle: FileHandle; offset: FileOffset; whence: number },
   out: { offset: FileOffset },
 ): number {
@@ -52,7 +52,7 @@ function takeSuid(file: OpenFile, call: CallContext): void {
 /** At most one step of the pool. Callers continue at its end, as copy_file_range(2) says. */
 const STEP_BYTES = 64 << 20;
 
-export function copyFileRange(core: OperationContext, call: CallContext, args: CopyRangeArgs, out: { length: number }): Status {
+export function copyFileRange(core: IoContext, call: CallContext, args: CopyRangeArgs, out: { length: number }): Status {
   const source = core.handles.file(args.handleIn);
   const target = core.handles.file(args.handleOut);
   if (source === undefined || target === undefined || !target.write) return Errno.EBADF;

@@ -1,13 +1,13 @@
 /** GETATTR, and how a node's attributes are presented to callers. */
 import { type Attr, type AttrOut, Errno, type NodeId } from "@sluice/vfs";
-import type { OperationContext } from "./operation-context.js";
+import type { IoContext } from "../io/io-context.js";
 import { countDirectories } from "../merge/listing.js";
 import { shownLinks } from "../node/link-index.js";
 import type { Node } from "../node/node.js";
 import { showBlocksOfData } from "../node/open-data.js";
 import { statOwn } from "./revalidate.js";
 
-export function getattr(core: OperationContext, id: NodeId, out: AttrOut): number {
+export function getattr(core: IoContext, id: NodeId, out: AttrOut): number {
   const node = core.nodes.get(id);
   if (node === undefined) return Errno.ESTALE;
   const status = statOwn(core, node, out.attr);
@@ -21,7 +21,7 @@ export function getattr(core: OperationContext, id: NodeId, out: AttrOut): numbe
  * directory (its layers' counts add up to nothing) unless its links are counted, the links of all layers for a file in the index.
  * Returns how long the kernel may keep them, in ms.
  */
-export function present(core: OperationContext, node: Node, attr: Attr): number {
+export function present(core: IoContext, node: Node, attr: Attr): number {
   attr.setIno(node.inoLo, node.inoHi);
   if (node.isMerged) attr.nlink = core.config.countsLinks ? linksOf(core, node) : 1;
   attr.nlink = shownLinks(node, attr.nlink);
@@ -30,7 +30,7 @@ export function present(core: OperationContext, node: Node, attr: Attr): number 
 }
 
 /** As on one file system: "." and the name of the directory, and ".." of each directory in it. 1 is "not counted". */
-function linksOf(core: OperationContext, node: Node): number {
+function linksOf(core: IoContext, node: Node): number {
   const directories = node.unlinked ? undefined : countDirectories(core, node);
   return directories === undefined ? 1 : 2 + directories;
 }
@@ -39,6 +39,6 @@ function linksOf(core: OperationContext, node: Node): number {
  * Not at all once the file was granted for reading and writing, since a mapping changes it without telling anybody, nor while
  * it has several ids, as the kernel does not know that they are one file.
  */
-export function attrTtlMs(core: OperationContext, node: Node): number {
+export function attrTtlMs(core: IoContext, node: Node): number {
   return node.writtenPastUs || node.aliases !== undefined ? 0 : core.config.attrTtlMs;
 }

@@ -1,7 +1,7 @@
 /** IOCTL: inode flags (lsattr, chattr) and their extended form (xfs_io, project ids). Nothing else is known. */
 import { andThen, type CallContext, type DataOut, Errno, type IoctlArgs, type NodeId, O, type Status } from "@sluice/vfs";
 import { copyUp } from "../copy-up/copy-up.js";
-import type { OperationContext } from "./operation-context.js";
+import type { IoContext } from "../io/io-context.js";
 import { govern } from "../gate/govern.js";
 import { GovernedOperation } from "../gate/governed-operation.js";
 import type { GovernedAccess } from "../gate/judged-accesses.js";
@@ -21,7 +21,7 @@ const FSXATTR_BYTES = 28;
 /** The commands' numbers say long, but the kernel moves an unsigned int (fs/fuse/ioctl.c) and refuses a longer answer. */
 const FLAGS_BYTES = 4;
 
-export function ioctl(core: OperationContext, call: CallContext, request: { id: NodeId; args: IoctlArgs }, out: DataOut): Status {
+export function ioctl(core: IoContext, call: CallContext, request: { id: NodeId; args: IoctlArgs }, out: DataOut): Status {
   const { id } = request;
   const { input } = request.args;
   switch (request.args.command >>> 0) {
@@ -42,7 +42,7 @@ export function ioctl(core: OperationContext, call: CallContext, request: { id: 
   }
 }
 
-function answer(core: OperationContext, id: NodeId, out: DataOut, sizeBytes: number): number {
+function answer(core: IoContext, id: NodeId, out: DataOut, sizeBytes: number): number {
   const fd = openReal(core, id);
   if (fd < 0) return -fd;
   const bytes = out.reserve(sizeBytes);
@@ -58,7 +58,7 @@ function answer(core: OperationContext, id: NodeId, out: DataOut, sizeBytes: num
   return 0;
 }
 
-class ChangingFlags extends GovernedOperation<OperationContext> {
+class ChangingFlags extends GovernedOperation<IoContext> {
   constructor(
     call: CallContext,
     private readonly id: NodeId,
@@ -67,18 +67,18 @@ class ChangingFlags extends GovernedOperation<OperationContext> {
     super(call);
   }
 
-  protected accesses(core: OperationContext): readonly GovernedAccess[] | number {
+  protected accesses(core: IoContext): readonly GovernedAccess[] | number {
     return foldsCase(this.wanted) ? Errno.EOPNOTSUPP : metadataAccess(core, this.id);
   }
 
-  override prepare(core: OperationContext, permit: Permit): Status {
+  override prepare(core: IoContext, permit: Permit): Status {
     const node = core.nodes.get(this.id);
     if (node === undefined) return Errno.ESTALE;
     const copied = copyUp(core, node, { permit, call: this.call, truncate: false, changesFlags: true });
     return andThen(copied, (status) => (status !== 0 ? status : writeBack(core, node, this.wanted)));
   }
 
-  commit(core: OperationContext, permit: Permit): number {
+  commit(core: IoContext, permit: Permit): number {
     return changeNow(core, permit, { id: this.id, wanted: this.wanted });
   }
 }
@@ -98,14 +98,14 @@ const XFLAG_IMMUTABLE = 0x8;
  * Nobody can write to an immutable file, not even by an open from before, so dirty pages of mappings would be lost if they came
  * later. File systems write them back before they set the flag (fs/ext4/ioctl.c ext4_ioctl_setflags).
  */
-function writeBack(core: OperationContext, node: Node, wanted: Buffer): Status {
+function writeBack(core: IoContext, node: Node, wanted: Buffer): Status {
   const bit = wanted.length === FLAGS_BYTES ? IMMUTABLE : XFLAG_IMMUTABLE;
   if (!node.isRegular || (wanted.readUInt32LE(0) & bit) === 0) return 0;
   const ids = [node.id, ...(node.aliases ?? []).map((alias) => alias.id)];
   return Promise.all(ids.map((one) => core.port.dropPages(one))).then(() => 0);
 }
 
-function changeNow(core: OperationContext, permit: Permit, { id, wanted }: { id: NodeId; wanted: Buffer }): number {
+function changeNow(core: IoContext, permit: Permit, { id, wanted }: { id: NodeId; wanted: Buffer }): number {
   const fd = openReal(core, id);
   if (fd < 0) return -fd;
   const marked = markDirectory(core, id, { fd, wanted });
@@ -122,7 +122,7 @@ function changeNow(core: OperationContext, permit: Permit, { id, wanted }: { id:
 }
 
 /** Gives a directory a mark instead of the flags that protect it, and takes these out of `wanted`. Extended flags are half as large. */
-function markDirectory(core: OperationContext, id: NodeId, { fd, wanted }: { fd: number; wanted: Buffer }): number {
+function markDirectory(core: IoContext, id: NodeId, { fd, wanted }: { fd: number; wanted: Buffer }): number {
   const node = core.nodes.get(id);
   if (node?.isDirectory !== true) return 0;
   const shift = wanted.length === FLAGS_BYTES ? 0 : 1;
@@ -134,7 +134,7 @@ function markDirectory(core: OperationContext, id: NodeId, { fd, wanted }: { fd:
   return status;
 }
 
-function openReal(core: OperationContext, id: NodeId): number {
+function openReal(core: IoContext, id: NodeId): number {
   const node = core.nodes.get(id);
   return node === undefined ? -Errno.ESTALE : openNode(core, node, O.RDONLY);
 }

@@ -1,6 +1,6 @@
 /** LOOKUP, and the one way every operation finds a child by name. */
 import { type ByteName, type EntryOut, Errno, NAME_MAX, type NodeId } from "@sluice/vfs";
-import type { OperationContext } from "./operation-context.js";
+import type { IoContext } from "../io/io-context.js";
 import { find } from "../merge/find.js";
 import { Found } from "../node/found.js";
 import { admit } from "../node/admit.js";
@@ -11,7 +11,7 @@ import { isGone, dropDentry, revalidate } from "./revalidate.js";
 
 const found = new Found();
 
-export function lookup(core: OperationContext, parentId: NodeId, name: ByteName, out: EntryOut): number {
+export function lookup(core: IoContext, parentId: NodeId, name: ByteName, out: EntryOut): number {
   if (name === "." || name === "..") return lookUpById(core, parentId, name, out);
   const parent = directoryOf(core, parentId);
   if (typeof parent === "number") return parent;
@@ -38,7 +38,7 @@ export function lookup(core: OperationContext, parentId: NodeId, name: ByteName,
 }
 
 /** "." and "..": the kernel has a file handle, or a directory that it reached by one. */
-function lookUpById(core: OperationContext, id: NodeId, name: "." | "..", out: EntryOut): number {
+function lookUpById(core: IoContext, id: NodeId, name: "." | "..", out: EntryOut): number {
   const node = recalled(core, id);
   const wanted = name === "." ? node : node?.parent;
   if (wanted === undefined) return Errno.ESTALE;
@@ -49,7 +49,7 @@ function lookUpById(core: OperationContext, id: NodeId, name: "." | "..", out: E
 }
 
 /** A node by its id, found again where the kernel forgot it, by any of the names it had; see ForgottenNodes. */
-function recalled(core: OperationContext, id: NodeId): Node | undefined {
+function recalled(core: IoContext, id: NodeId): Node | undefined {
   const known = core.nodes.get(id);
   if (known !== undefined) return known;
   for (const name of core.nodes.forgotten.get(id)?.names ?? []) {
@@ -61,7 +61,7 @@ function recalled(core: OperationContext, id: NodeId): Node | undefined {
 }
 
 /** The same of a directory, which has one name. No recursion, as trees can be deeper than the stack. */
-function recalledDirectory(core: OperationContext, id: NodeId): Node | undefined {
+function recalledDirectory(core: IoContext, id: NodeId): Node | undefined {
   const path: { id: NodeId; name: ByteName }[] = [];
   let at = core.nodes.get(id);
   for (let next: NodeId = id; at === undefined; at = core.nodes.get(next)) {
@@ -74,7 +74,7 @@ function recalledDirectory(core: OperationContext, id: NodeId): Node | undefined
   return at;
 }
 
-function recalledChild(core: OperationContext, parent: Node, wanted: { id: NodeId; name: ByteName }): Node | undefined {
+function recalledChild(core: IoContext, parent: Node, wanted: { id: NodeId; name: ByteName }): Node | undefined {
   if (!parent.isDirectory || parent.unlinked) return undefined;
   const child = childOf(core, parent, wanted.name);
   if (typeof child === "number") return undefined;
@@ -84,7 +84,7 @@ function recalledChild(core: OperationContext, parent: Node, wanted: { id: NodeI
 }
 
 /** Fills an entry for a node whose object's attributes are in `out.attr`, and counts the reference the kernel gets. */
-export function enter(core: OperationContext, node: Node, out: EntryOut): number {
+export function enter(core: IoContext, node: Node, out: EntryOut): number {
   core.nodes.enter(node);
   out.nodeId = node.id;
   out.generation = 0;
@@ -94,7 +94,7 @@ export function enter(core: OperationContext, node: Node, out: EntryOut): number
 }
 
 /** A name that is not there: the kernel may remember that. */
-function absent(core: OperationContext, out: EntryOut): number {
+function absent(core: IoContext, out: EntryOut): number {
   if (core.config.negativeTtlMs === 0) return Errno.ENOENT;
   out.nodeId = 0;
   out.generation = 0;
@@ -104,7 +104,7 @@ function absent(core: OperationContext, out: EntryOut): number {
 }
 
 /** The directory behind a nodeId, or the errno that says why it is none. */
-export function directoryOf(core: OperationContext, id: NodeId): Node | number {
+export function directoryOf(core: IoContext, id: NodeId): Node | number {
   const node = core.nodes.get(id);
   if (node === undefined) return Errno.ESTALE;
   if (!node.isDirectory) return Errno.ENOTDIR;
@@ -112,7 +112,7 @@ export function directoryOf(core: OperationContext, id: NodeId): Node | number {
 }
 
 /** A child by name, searched for if it is not known; the errno if there is none. Counts no reference. */
-export function childOf(core: OperationContext, parent: Node, name: ByteName): Node | number {
+export function childOf(core: IoContext, parent: Node, name: ByteName): Node | number {
   if (name.length > NAME_MAX) return Errno.ENAMETOOLONG;
   const known = core.nodes.child(parent, name);
   if (known !== undefined) return known;

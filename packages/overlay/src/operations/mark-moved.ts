@@ -11,14 +11,14 @@ import { type DirectoryMarks, readDirectoryMarks, writeOpaque } from "../marks/d
 import { readRedirect, writeRedirect } from "../marks/redirect.js";
 import type { Node } from "../node/node.js";
 import { aim } from "../node/open-node.js";
-import type { OperationContext } from "./operation-context.js";
+import type { CopyUpContext } from "../copy-up/copy-up-context.js";
 
 /** Bytes. Every reader of the mark has room for so many. */
 const REDIRECT_MAX = 4096;
 const marks: DirectoryMarks = { opaque: false, xattrWhiteouts: false, impure: false, redirect: undefined };
 
 /** 0 or a positive errno. */
-export function markMoved(core: OperationContext, plan: RenamePlan, node: Node): number {
+export function markMoved(core: CopyUpContext, plan: RenamePlan, node: Node): number {
   const into = node === plan.node ? plan.newParent : plan.parent;
   if (node.isDirectory) return markDirectory(core, { plan, into }, node);
   markImpure(core, into);
@@ -29,7 +29,7 @@ export function markMoved(core: OperationContext, plan: RenamePlan, node: Node):
  * A metadata-only copy is about to get another name; `samePlace`: in the same directory, and it loses the one that it has. A file of
  * several names, which may lie in several directories, needs a path that holds from all of them. 0 or a positive errno.
  */
-export function redirectData(core: OperationContext, node: Node, samePlace: boolean): number {
+export function redirectData(core: CopyUpContext, node: Node, samePlace: boolean): number {
   const { data, parent } = node;
   if (data === undefined || parent === undefined) return 0;
   const at = aim(core, node);
@@ -42,12 +42,12 @@ export function redirectData(core: OperationContext, node: Node, samePlace: bool
   return mark(core, { dirFd: at.fd, name: at.name }, relative ? name : pathInLowers(core, parent, `/${name}`));
 }
 
-function hasSeveralNames(core: OperationContext, { dir, name }: DataPlace): boolean {
+function hasSeveralNames(core: CopyUpContext, { dir, name }: DataPlace): boolean {
   const dirFd = dir === undefined ? -1 : core.fds.of(dir);
   return dirFd >= 0 && statName(dirFd, name, core.scratchAttr) === 0 && core.scratchAttr.nlink > 1;
 }
 
-function markDirectory(core: OperationContext, { plan, into }: { plan: RenamePlan; into: Node }, node: Node): number {
+function markDirectory(core: CopyUpContext, { plan, into }: { plan: RenamePlan; into: Node }, node: Node): number {
   const own = node.upperDir;
   if (own === undefined) return Errno.ESTALE;
   const fd = core.fds.of(own);
@@ -68,7 +68,7 @@ function markDirectory(core: OperationContext, { plan, into }: { plan: RenamePla
   return mark(core, { dirFd: fd, name: "" }, samePlace ? lower.name : pathInLowers(core, node, ""));
 }
 
-function mark(core: OperationContext, at: { dirFd: number; name: ByteName }, redirect: string | undefined): number {
+function mark(core: CopyUpContext, at: { dirFd: number; name: ByteName }, redirect: string | undefined): number {
   if (redirect === undefined) return Errno.EIO;
   if (redirect.length > REDIRECT_MAX) return Errno.EXDEV;
   return cannotRedirect(writeRedirect(core.marks, at, redirect));
@@ -80,7 +80,7 @@ function cannotRedirect(status: number): number {
   return noRoom ? Errno.EXDEV : -status || 0;
 }
 
-function hasMark(core: OperationContext, fd: number): boolean {
+function hasMark(core: CopyUpContext, fd: number): boolean {
   return readDirectoryMarks(core.marks, fd, "", marks) === 0 && marks.opaque;
 }
 
@@ -89,7 +89,7 @@ function hasMark(core: OperationContext, fd: number): boolean {
  * `rest`: a layer between may have moved a directory on the path, so it is not the path in the layer where the node lies
  * (ovl_get_redirect). Undefined if a mark cannot be read.
  */
-function pathInLowers(core: OperationContext, directory: Node, rest: string): string | undefined {
+function pathInLowers(core: CopyUpContext, directory: Node, rest: string): string | undefined {
   let path = rest;
   for (let at: Node = directory; at.parent !== undefined; at = at.parent) {
     const own = at.upperDir;

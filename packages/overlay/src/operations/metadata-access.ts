@@ -1,12 +1,12 @@
 /** Describes a change of attributes or flags by nodeId for its judgement, by every name of the object. */
 import { Errno, type NodeId } from "@sluice/vfs";
-import type { OperationContext } from "./operation-context.js";
+import type { IoContext } from "../io/io-context.js";
 import { intentOn } from "../gate/describe-access.js";
 import { governsAny } from "../gate/governs.js";
 import { type GovernedAccess, NO_ACCESS } from "../gate/judged-accesses.js";
 
 /** No access if the policy does not govern it; the errno if it cannot happen. */
-export function metadataAccess(core: OperationContext, id: NodeId): readonly GovernedAccess[] | number {
+export function metadataAccess(core: IoContext, id: NodeId): readonly GovernedAccess[] | number {
   const node = core.nodes.get(id);
   if (node === undefined) return Errno.ESTALE;
   if (core.upper === undefined) return Errno.EROFS;

@@ -1,12 +1,12 @@
 /** READLINK. */
 import { type DataOut, Errno, type NodeId, S } from "@sluice/vfs";
-import type { OperationContext } from "./operation-context.js";
+import type { NodeStore } from "../node/node-store.js";
 import { sys } from "../layer/system-calls.js";
 import { aim } from "../node/open-node.js";
 
 const PATH_MAX = 4096;
 
-export function readlink(core: OperationContext, id: NodeId, out: DataOut): number {
+export function readlink(core: NodeStore, id: NodeId, out: DataOut): number {
   const node = core.nodes.get(id);
   if (node === undefined) return Errno.ESTALE;
   if (node.kind !== S.IFLNK) return Errno.EINVAL;

@@ -4,7 +4,7 @@
  * layer is ours alone.
  */
 import { type Attr, type ByteName, Errno, O } from "@sluice/vfs";
-import type { OperationContext } from "./operation-context.js";
+import type { IoContext } from "../io/io-context.js";
 import { openDirectory, reopen } from "../layer/system-calls.js";
 import { RealDir } from "../layer/host-layer.js";
 import { find } from "../merge/find.js";
@@ -16,7 +16,7 @@ import { statNode } from "../node/open-node.js";
 const again = new Found();
 
 /** 0 where `known` is what `at` leads to, with its attributes in `found.attr`; else a negative errno. */
-export function revalidate(core: OperationContext, known: Node, at: Dentry, found: Found): number {
+export function revalidate(core: IoContext, known: Node, at: Dentry, found: Found): number {
   // Its object does not lie at its name, or is about to move to the upper layer.
   if (known.unlinked || known.indexed !== undefined || core.copyUpJobs.has(known)) return statNode(core, known, found.attr);
   const errno = find(core, at.parent, at.name, found);
@@ -26,7 +26,7 @@ export function revalidate(core: OperationContext, known: Node, at: Dentry, foun
   return known.isDirectory ? revalidateDirectory(core, known, found) : revalidateObject(core, known, at, found);
 }
 
-function revalidateObject(core: OperationContext, known: Node, at: Dentry, found: Found): number {
+function revalidateObject(core: IoContext, known: Node, at: Dentry, found: Found): number {
   const dir = found.dir as RealDir;
   if (dir.layer !== known.top.layer || !isSelf(core, known, found.attr)) return -Errno.ESTALE;
   // The directory may have become another one while the file in it is the same.
@@ -34,7 +34,7 @@ function revalidateObject(core: OperationContext, known: Node, at: Dentry, found
   return 0;
 }
 
-function revalidateDirectory(core: OperationContext, known: Node, found: Found): number {
+function revalidateDirectory(core: IoContext, known: Node, found: Found): number {
   const top = found.dirs[0] as RealDir;
   if (top.layer !== known.top.layer || !(top.layer.writable || isSame(top, known.top))) return -Errno.ESTALE;
   const before = known.dirs as RealDir[];
@@ -59,19 +59,19 @@ function isSame(one: RealDir, other: RealDir): boolean {
 }
 
 /** Is that what the node was made for? `attr` as the layer has it. */
-function isSelf(core: OperationContext, node: Node, { words }: Attr): boolean {
+function isSelf(core: IoContext, node: Node, { words }: Attr): boolean {
   const { layer } = node.top;
   if (layer.writable) return true;
   return words[0] === node.inoLo && mixDevice(core, words[1] as number, layer.deviceIndex) === node.inoHi;
 }
 
 /** Did others replace a lower file? `attr` are the attributes of the object that lies there now. */
-export function isReplaced(core: OperationContext, node: Node, attr: Attr): boolean {
+export function isReplaced(core: IoContext, node: Node, attr: Attr): boolean {
   return core.config.sharedLower && !node.isDirectory && !node.unlinked && node.indexed === undefined && !isSelf(core, node, attr);
 }
 
 /** Attributes of the node's own object, even if its name leads to another one by now. 0 or the negative errno. */
-export function statOwn(core: OperationContext, node: Node, attr: Attr): number {
+export function statOwn(core: IoContext, node: Node, attr: Attr): number {
   const status = statNode(core, node, attr);
   if (!core.config.sharedLower || node.parent === undefined || node.inUpper) return status;
   if (status === 0 ? !isReplaced(core, node, attr) : !isGone(status)) return status;
@@ -88,7 +88,7 @@ export function isGone(status: number): boolean {
  * Drops a name that does not lead to its node any more, by nobody's operation on the mount, with all names below it. Open files of
  * the node stay valid. Otherwise nothing reaches it again: an object that took its place is judged by itself.
  */
-export function dropDentry(core: OperationContext, node: Node, at: Dentry): void {
+export function dropDentry(core: IoContext, node: Node, at: Dentry): void {
   const path = pathAt(at.parent, at.name);
   for (const [name, child] of [...(node.children ?? [])]) dropDentry(core, child, { parent: node, name });
   node.version++;
@@ -110,7 +110,7 @@ export function dropDentry(core: OperationContext, node: Node, at: Dentry): void
 }
 
 /** The node has another name, by which it may be reached. */
-function revalidateNextName(core: OperationContext, node: Node): void {
+function revalidateNextName(core: IoContext, node: Node): void {
   const at: { parent: Node | undefined; name: ByteName } = node;
   if (at.parent === undefined) return;
   const other = { parent: at.parent, name: at.name };

@@ -14,7 +14,7 @@ import {
   UTIME,
 } from "@sluice/vfs";
 import { copyUp } from "../copy-up/copy-up.js";
-import type { OperationContext } from "./operation-context.js";
+import type { IoContext } from "../io/io-context.js";
 import { intentOn } from "../gate/describe-access.js";
 import type { Access, WatchedIo } from "../contract/gate.js";
 import { govern } from "../gate/govern.js";
@@ -30,11 +30,11 @@ import type { Node } from "../node/node.js";
 import { aim, openNode } from "../node/open-node.js";
 import { getattr } from "./getattr.js";
 
-export function setattr(core: OperationContext, call: CallContext, request: { id: NodeId; set: SetAttr }, out: AttrOut): Status {
+export function setattr(core: IoContext, call: CallContext, request: { id: NodeId; set: SetAttr }, out: AttrOut): Status {
   return govern(core, new Setting(call, request, out));
 }
 
-class Setting extends GovernedOperation<OperationContext> {
+class Setting extends GovernedOperation<IoContext> {
   readonly #id: NodeId;
   readonly #set: SetAttr;
   /** The handle that a size was given by, and whether it was asked for the change. */
@@ -51,7 +51,7 @@ class Setting extends GovernedOperation<OperationContext> {
     this.#set = { ...set };
   }
 
-  protected accesses(core: OperationContext): readonly GovernedAccess[] | number {
+  protected accesses(core: IoContext): readonly GovernedAccess[] | number {
     const node = core.nodes.get(this.#id);
     if (node === undefined) return Errno.ESTALE;
     if (core.upper === undefined) return Errno.EROFS;
@@ -60,7 +60,7 @@ class Setting extends GovernedOperation<OperationContext> {
     return [{ intent: intentOn(core, node, { operation: "setattr", accesses: [access] }), node }];
   }
 
-  override prepare(core: OperationContext, permit: Permit): Status {
+  override prepare(core: IoContext, permit: Permit): Status {
     const node = core.nodes.get(this.#id);
     if (node === undefined) return Errno.ESTALE;
     const { size } = this.#set;
@@ -74,7 +74,7 @@ class Setting extends GovernedOperation<OperationContext> {
     return andThen(copied, (status) => (status !== 0 ? status : admitted(file, this.#size as WatchedIo, this.call)));
   }
 
-  commit(core: OperationContext, permit: Permit): number {
+  commit(core: IoContext, permit: Permit): number {
     const node = core.nodes.get(this.#id);
     if (node === undefined) return Errno.ESTALE;
     const change: Change = { call: this.call, id: this.#id, node, set: this.#set };
@@ -84,7 +84,7 @@ class Setting extends GovernedOperation<OperationContext> {
   }
 }
 
-function fileOf(core: OperationContext, { handle }: SetAttr): OpenFile | undefined {
+function fileOf(core: IoContext, { handle }: SetAttr): OpenFile | undefined {
   return handle === undefined ? undefined : core.handles.file(handle);
 }
 
@@ -101,7 +101,7 @@ function admitted(file: OpenFile, io: WatchedIo, call: CallContext): Status {
 }
 
 /** A size given by path is an access of its own: an open was never asked about. */
-function governedAccess(core: OperationContext, set: SetAttr): Access | undefined {
+function governedAccess(core: IoContext, set: SetAttr): Access | undefined {
   if (set.size !== undefined) return set.handle === undefined && governsAny(core.gate, "truncate") ? "truncate" : undefined;
   return governsAny(core.gate, "metadata") ? "metadata" : undefined;
 }
@@ -119,7 +119,7 @@ function isTouch({ atime, mtime, size, mode, uid, gid }: SetAttr): boolean {
   return size === undefined && mode === undefined && uid === undefined && gid === undefined;
 }
 
-function apply(core: OperationContext, permit: Permit, change: Change): number {
+function apply(core: IoContext, permit: Permit, change: Change): number {
   const { node, set } = change;
   if (set.size === undefined) return applyRest(core, permit, change);
   if (!node.isRegular) return node.isDirectory ? Errno.EISDIR : Errno.EINVAL;
@@ -130,7 +130,7 @@ function apply(core: OperationContext, permit: Permit, change: Change): number {
   return truncateTo(core, permit, change, set.size) || applyRest(core, permit, change);
 }
 
-function truncateTo(core: OperationContext, permit: Permit, change: Change, size: FileOffset): number {
+function truncateTo(core: IoContext, permit: Permit, change: Change, size: FileOffset): number {
   const { node, set, call } = change;
   const file = fileOf(core, set);
   const own = file?.write === true ? -1 : openNode(core, node, O.RDWR);
@@ -142,12 +142,12 @@ function truncateTo(core: OperationContext, permit: Permit, change: Change, size
   return -status || 0;
 }
 
-function applyRest(core: OperationContext, permit: Permit, change: Change): number {
+function applyRest(core: IoContext, permit: Permit, change: Change): number {
   const { node, set } = change;
   return setOwner(core, permit, change) || setMode(core, permit, node, set) || setTimes(core, permit, node, set);
 }
 
-function setOwner(core: OperationContext, permit: Permit, change: Change): number {
+function setOwner(core: IoContext, permit: Permit, change: Change): number {
   const { node, set, call } = change;
   const given = set.uid !== undefined || set.gid !== undefined;
   // For root, the host's own chown removes the right bits: setgid without group execution stays for a caller with CAP_FSETID.
@@ -171,7 +171,7 @@ function isEmpty(set: SetAttr): boolean {
   return set.mode === undefined && set.size === undefined && set.atime === undefined && set.mtime === undefined;
 }
 
-function killSuid(core: OperationContext, permit: Permit, call: CallContext, node: Node): number {
+function killSuid(core: IoContext, permit: Permit, call: CallContext, node: Node): number {
   const fd = openNode(core, node, O.PATH | O.NOFOLLOW);
   if (fd < 0) return -fd;
   clearSuid(permit, fd, call);
@@ -179,13 +179,13 @@ function killSuid(core: OperationContext, permit: Permit, call: CallContext, nod
   return 0;
 }
 
-function setMode(core: OperationContext, permit: Permit, node: Node, set: SetAttr): number {
+function setMode(core: IoContext, permit: Permit, node: Node, set: SetAttr): number {
   if (set.mode === undefined || node.kind === S.IFLNK) return 0;
   const at = aim(core, node);
   return -effects(permit).fchmodat(at.fd, at.name, set.mode & 0o7777, at.name === "" ? AT.EMPTY_PATH : AT.SYMLINK_NOFOLLOW) || 0;
 }
 
-function setTimes(core: OperationContext, permit: Permit, node: Node, set: SetAttr): number {
+function setTimes(core: IoContext, permit: Permit, node: Node, set: SetAttr): number {
   if (set.atime === undefined && set.mtime === undefined) return 0;
   const at = aim(core, node);
   const times = {

@@ -1,13 +1,13 @@
 /** STATFS and SYNCFS. */
 import { Errno, type StatfsOut, type Status } from "@sluice/vfs";
-import type { OperationContext } from "./operation-context.js";
+import type { IoContext } from "../io/io-context.js";
 import { syncVolatile } from "../io/data.js";
 import { sys } from "../layer/system-calls.js";
 
 const numbers = new Float64Array(12);
 
 /** Of the upper layer; of the topmost lower on a read-only mount. */
-export function statfs(core: OperationContext, out: StatfsOut): number {
+export function statfs(core: IoContext, out: StatfsOut): number {
   const layer = core.layers[0];
   if (layer === undefined) return Errno.EIO;
   const status = sys.fstatfs(layer.root.fd, numbers);
@@ -17,7 +17,7 @@ export function statfs(core: OperationContext, out: StatfsOut): number {
   return 0;
 }
 
-export function syncfs(core: OperationContext): Status {
+export function syncfs(core: IoContext): Status {
   if (core.upper === undefined) return 0;
   if (core.config.volatile) return syncVolatile(core);
   const fd = core.upper.mountFd;

@@ -1,7 +1,7 @@
 /** GETXATTR, SETXATTR, LISTXATTR and REMOVEXATTR. Overlay marks stay out of sight; callers' own of that name are escaped. */
 import { AT, type CallContext, type DataOut, Errno, type NodeId, S, type Status, type XattrSetArgs } from "@sluice/vfs";
 import { copyUp } from "../copy-up/copy-up.js";
-import type { OperationContext } from "./operation-context.js";
+import type { IoContext } from "../io/io-context.js";
 import { govern } from "../gate/govern.js";
 import { GovernedOperation } from "../gate/governed-operation.js";
 import type { GovernedAccess } from "../gate/judged-accesses.js";
@@ -22,7 +22,7 @@ const value = Buffer.alloc(XATTR_MAX);
 /** Asks for a size alone. */
 const NO_ROOM = Buffer.alloc(0);
 
-export function getxattr(core: OperationContext, id: NodeId, args: { name: string; size: number }, out: DataOut): number {
+export function getxattr(core: IoContext, id: NodeId, args: { name: string; size: number }, out: DataOut): number {
   const node = core.nodes.get(id);
   if (node === undefined) return Errno.ESTALE;
   if (args.name.startsWith(OWN_PREFIX)) return answer(describe(core, node, args.name.slice(OWN_PREFIX.length)), args.size, out);
@@ -42,7 +42,7 @@ function answer(bytes: Uint8Array | undefined, size: number, out: DataOut): numb
   return 0;
 }
 
-function describe(core: OperationContext, node: Node, what: string): Uint8Array | undefined {
+function describe(core: IoContext, node: Node, what: string): Uint8Array | undefined {
   const text = (): string | undefined => {
     switch (what) {
       case "layer":
@@ -72,13 +72,13 @@ function modeOf(node: Node): string {
  * Names in the overlay's own namespace that the kernel has no handler for: the prefix alone, and names that are too long once they
  * are escaped (fs/overlayfs/xattrs.c ovl_xattr_escape_name).
  */
-function refusal(core: OperationContext, name: string): number {
+function refusal(core: IoContext, name: string): number {
   if (isBareNamespace(core.marks, name)) return Errno.EINVAL;
   const stored = storedName(core.marks, name);
   return stored !== name && stored.length > XATTR_NAME_MAX ? Errno.EOPNOTSUPP : 0;
 }
 
-export function listxattr(core: OperationContext, call: CallContext, request: { id: NodeId; size: number }, out: DataOut): number {
+export function listxattr(core: IoContext, call: CallContext, request: { id: NodeId; size: number }, out: DataOut): number {
   const { id, size } = request;
   const node = core.nodes.get(id);
   if (node === undefined) return Errno.ESTALE;
@@ -95,13 +95,13 @@ export function listxattr(core: OperationContext, call: CallContext, request: { 
 }
 
 /** The host lists trusted names to the daemon, which has CAP_SYS_ADMIN; callers see them only as root (fs/overlayfs/xattrs.c ovl_can_list). */
-function listedName(core: OperationContext, call: CallContext, name: string): string[] {
+function listedName(core: IoContext, call: CallContext, name: string): string[] {
   if (name === "" || (call.uid !== 0 && name.startsWith("trusted."))) return [];
   const shown = shownName(core.marks, name);
   return shown === undefined ? [] : [shown];
 }
 
-export function setxattr(core: OperationContext, call: CallContext, request: { id: NodeId; args: XattrSetArgs }): Status {
+export function setxattr(core: IoContext, call: CallContext, request: { id: NodeId; args: XattrSetArgs }): Status {
   const { name, flags, value: given, killSgid } = request.args;
   if (name.startsWith(OWN_PREFIX)) return Errno.EPERM;
   const refused = refusal(core, name);
@@ -122,14 +122,14 @@ export function setxattr(core: OperationContext, call: CallContext, request: { i
  * An ACL set by somebody outside the object's group takes setgid (FUSE_SETXATTR_ACL_KILL_SGID); the daemon's own would not. The
  * kernel asks for that of each ACL, but file systems do so only where it changes the mode.
  */
-function dropSgid(core: OperationContext, permit: Permit, at: { fd: number; name: string }): number {
+function dropSgid(core: IoContext, permit: Permit, at: { fd: number; name: string }): number {
   const attr = core.scratchAttr;
   const status = at.name === "" ? statFd(at.fd, attr) : statName(at.fd, at.name, attr);
   if (status < 0 || (attr.mode & S.ISGID) === 0) return status;
   return effects(permit).fchmodat(at.fd, at.name, attr.mode & 0o7777 & ~S.ISGID, at.name === "" ? AT.EMPTY_PATH : AT.SYMLINK_NOFOLLOW);
 }
 
-export function removexattr(core: OperationContext, call: CallContext, request: { id: NodeId; name: string }): Status {
+export function removexattr(core: IoContext, call: CallContext, request: { id: NodeId; name: string }): Status {
   if (request.name.startsWith(OWN_PREFIX)) return Errno.EPERM;
   const refused = refusal(core, request.name);
   if (refused !== 0) return refused;
@@ -150,7 +150,7 @@ const ACCESS_ACL = "system.posix_acl_access";
 const XATTR_CREATE = 1;
 
 /** XATTR_CREATE where an earlier process was about to make the attribute, which was not there then: it may be by now. */
-function madeBefore(core: OperationContext, call: CallContext, at: { fd: number; name: string; real: string; flags: number }): number {
+function madeBefore(core: IoContext, call: CallContext, at: { fd: number; name: string; real: string; flags: number }): number {
   if ((at.flags & XATTR_CREATE) === 0 || !isJournaled(core, call)) return 0;
   if (intentLeft(core, call, IntentKind.makeXattr) !== undefined) return XATTR_CREATE;
   if (readXattr(at.fd, at.name, at.real, NO_ROOM) === -Errno.ENODATA) intendXattr(core, call, IntentKind.makeXattr);
@@ -158,12 +158,7 @@ function madeBefore(core: OperationContext, call: CallContext, at: { fd: number;
 }
 
 /** If an earlier process was about to remove the attribute, it may be gone by now. */
-function removeOnce(
-  core: OperationContext,
-  permit: Permit,
-  call: CallContext,
-  at: { fd: number; file: string; attribute: string },
-): number {
+function removeOnce(core: IoContext, permit: Permit, call: CallContext, at: { fd: number; file: string; attribute: string }): number {
   const begun = intentLeft(core, call, IntentKind.removeXattr) !== undefined;
   if (!begun && isJournaled(core, call) && readXattr(at.fd, at.file, at.attribute, NO_ROOM) >= 0) {
     intendXattr(core, call, IntentKind.removeXattr);
@@ -178,7 +173,7 @@ interface Change {
   refuse: ((node: Node) => number) | undefined;
 }
 
-class ChangingXattr extends GovernedOperation<OperationContext> {
+class ChangingXattr extends GovernedOperation<IoContext> {
   constructor(
     call: CallContext,
     private readonly id: NodeId,
@@ -187,18 +182,18 @@ class ChangingXattr extends GovernedOperation<OperationContext> {
     super(call);
   }
 
-  protected accesses(core: OperationContext): readonly GovernedAccess[] | number {
+  protected accesses(core: IoContext): readonly GovernedAccess[] | number {
     return metadataAccess(core, this.id);
   }
 
-  override prepare(core: OperationContext, permit: Permit): Status {
+  override prepare(core: IoContext, permit: Permit): Status {
     const node = core.nodes.get(this.id);
     if (node === undefined) return Errno.ESTALE;
     const refused = node.inUpper ? 0 : (this.change.refuse?.(node) ?? 0);
     return refused < 0 ? -refused : copyUp(core, node, { permit, call: this.call, truncate: false, metadataOnly: true });
   }
 
-  commit(core: OperationContext, permit: Permit): number {
+  commit(core: IoContext, permit: Permit): number {
     const node = core.nodes.get(this.id);
     return node === undefined ? Errno.ESTALE : -this.change.act(permit, node) || 0;
   }
