@@ -71,7 +71,7 @@ test("each kind of damage is found, mended where it can be, and the kernel shows
       "damage empty: a metadata-only copy whose data lies in no layer -> null",
       "untidy index/#2: its name is no file handle: it was not finished -> remove it",
       `untidy index/00fb1d00${"11".repeat(20)}: an entry of the index whose file has no name any more -> remove it`,
-      "damage lost: its redirect leads nowhere: /was/never; what it had from below is missing -> remove its redirect mark",
+      "damage lost: its redirect leads nowhere: /was/never; its content from below is missing -> remove its redirect mark",
       'damage malformed: a redirect that is malformed: "/../up" -> remove its redirect mark',
       "untidy nothing: a whiteout that hides nothing -> remove it",
       'untidy opaque: an opaque mark that says "maybe", and hides nothing -> remove its opaque mark',

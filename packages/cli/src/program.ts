@@ -18,7 +18,7 @@ Exit codes: 0 done, 1 failed while running, 2 the command line or a file is wron
 
 type AddCommand = (program: Command) => Promise<void>;
 
-/** What this program supplies to the mount service: only here it meets the decision service and the keeper. */
+/** The host of the mount service: only here it meets the decision service and the keeper. */
 async function mountHost(): Promise<MountHost> {
   const keeper = await import("./become-keeper.js");
   return {

@@ -49,7 +49,7 @@ export function joinKeeper(path: string): { socket: number; offer: Offer } | num
     return -errno;
   };
   const peer = native.peerCredentials(socket);
-  // What comes from there is served as root's.
+  // This process trusts descriptors from there as root's.
   if (typeof peer === "number" || ![0, process.geteuid?.()].includes(peer.uid)) return refuse(Errno.EPERM);
   const record = new LinkRecord(1);
   const came = record.receive(socket, ANSWER_TIMEOUT_MS);
@@ -58,7 +58,7 @@ export function joinKeeper(path: string): { socket: number; offer: Offer } | num
   return { socket, offer: JSON.parse(readAll(record.fds[0] as number)) as Offer };
 }
 
-/** Resolves when the keeper begins to tell, or is gone: `openSocketLink` finds out which. `wait` is called where it is not our turn yet. */
+/** Resolves when the keeper greets, or is gone: `openSocketLink` tells which. Calls `wait` if another server has its turn first. */
 export async function untilGreeted(socket: number, wait: () => void): Promise<void> {
   const here = (): boolean => (native.pollNow(socket, POLL.IN, 0) & (POLL.IN | POLL.HUP)) !== 0;
   if (here()) return;

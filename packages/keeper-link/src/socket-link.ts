@@ -167,7 +167,7 @@ class SocketLink implements KeeperLink {
 
   storeInit(negotiated: Uint8Array): void {
     if (negotiated.length > MAX_INIT_BYTES)
-      throw new RangeError(`what is kept of INIT is ${negotiated.length} bytes long, at most ${MAX_INIT_BYTES}`);
+      throw new RangeError(`the result of INIT has ${negotiated.length} bytes, more than the limit of ${MAX_INIT_BYTES}`);
     this.#post(this.#request.begin(ServerRecord.storeInit, 0, 0n, 0).addPayload(negotiated));
   }
 
@@ -228,7 +228,7 @@ class SocketLink implements KeeperLink {
     return new Promise((resolve) => this.#waiting.set(sequence, resolve));
   }
 
-  /** What came without being waited for in place. Whoever it is for hears of it in a turn of its own. */
+  /** Handles records that nobody waits for in place. Their listeners run in a later turn. */
   #told(): void {
     this.#reply.closeFds();
     const { kind, sequence, value } = this.#reply;
@@ -252,12 +252,12 @@ class SocketLink implements KeeperLink {
   }
 }
 
-/** Says that this process waits for its turn: so long the one before goes on serving, where this is an upgrade. */
+/** Reports that this process waits for its turn. In an upgrade the old server serves until then. */
 export function tellLoaded(socket: number): void {
   new LinkRecord(0).begin(ServerRecord.loaded, 0, 0n, 0).send(socket, ANSWER_TIMEOUT_MS);
 }
 
-/** Takes over what the keeper sends over `socket`, which this process was started with. Throws where it is no keeper's. */
+/** Takes over the mount from the keeper at `socket`, which this process was started with. @throws if no keeper is at the other end */
 export function openSocketLink(socket: number, options: SocketLinkOptions): KeeperLink {
   return new SocketLink(socket, options);
 }

@@ -117,7 +117,7 @@ export class UpperCheck {
     }
     const [, target] = hits;
     if (target === undefined) {
-      const what = `its redirect leads nowhere: ${escapeName(value)}; what it had from below is missing`;
+      const what = `its redirect leads nowhere: ${escapeName(value)}; its content from below is missing`;
       this.#found(hit.path, what, true, { do: "remove-mark", mark: "redirect" });
       return false;
     }

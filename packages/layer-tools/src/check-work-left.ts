@@ -39,7 +39,7 @@ class WorkCheck {
     this.#each("work", INCOMPAT, (_found, name) => {
       const what =
         name === "volatile"
-          ? "an earlier mount was volatile and did not end in order: what the upper layer holds may be incomplete"
+          ? "an earlier mount was volatile and did not end in order: the upper layer may be incomplete"
           : `it was used with a feature that Sluice does not know: ${escapeName(name)}`;
       this.problems.push(forPeople(`work/${INCOMPAT}/${name}`, what, true));
     });

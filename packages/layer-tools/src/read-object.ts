@@ -9,7 +9,7 @@ const PIECE_BYTES = 1 << 20;
 const list = Buffer.alloc(MAX_BYTES);
 const value = Buffer.alloc(MAX_BYTES);
 
-/** Extended attributes without overlayfs' own marks, by name, sorted. What callers stored under the escaped prefix is theirs. */
+/** Extended attributes without overlayfs' own marks, by name, sorted. Attributes under the escaped prefix belong to callers. */
 export function readXattrs(stack: LayerStack, place: LayerPath): [name: string, value: Buffer][] {
   const { prefix } = stack.tree(place);
   return stack.withObject(place, (fd) => {

@@ -11,7 +11,7 @@ export interface Change {
   path: string;
   /** "regular", "directory", ...: the type now, or before a deletion. */
   type: string;
-  /** Where a renamed directory came from. */
+  /** The old path of a renamed directory. */
   from?: string;
 }
 

@@ -51,7 +51,7 @@ export class LayerWriter {
         count++;
       }
       for (const item of this.#directories.reverse()) this.#finish(item);
-      checked(await native.syncfsAsync(this.#root), "", "what was written cannot be synced");
+      checked(await native.syncfsAsync(this.#root), "", "the new layer cannot be synced");
       return count;
     } finally {
       native.close(this.#root);

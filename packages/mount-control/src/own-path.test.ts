@@ -4,7 +4,7 @@ import { scratch } from "@sluice/testkit";
 import { expect, test } from "vitest";
 import { ownPath } from "./own-path.js";
 
-test("what was made is removed", () => {
+test("removes the file that it created", () => {
   const path = join(scratch(), "run");
   mkdirSync(path);
   const remove = ownPath(path, rmdirSync);
@@ -12,7 +12,7 @@ test("what was made is removed", () => {
   expect(existsSync(path)).toBe(false);
 });
 
-test("what another process put in its place stays", () => {
+test("keeps the file that another process put in its place", () => {
   const path = join(scratch(), "run");
   mkdirSync(path);
   const remove = ownPath(path, rmdirSync);

@@ -1,4 +1,4 @@
-// What the commands in bin/ begin with, in a checkout: the same program joined into few files (packages/dev/bundle.mjs), which
+// The start of the commands in bin/, in a checkout: the same program joined into few files (packages/dev/bundle.mjs), which
 // starts in about half the time; or, where modules were compiled since, from dist/, as tests that look into modules ask for.
 import { existsSync, readFileSync, statSync } from "node:fs";
 import { fileURLToPath } from "node:url";

@@ -10,7 +10,7 @@ export interface AdminOptions {
   registry: Registry;
   /** undefined while the service can take work, else why not, for /readyz. */
   notReady(): string | undefined;
-  /** Asked first; true where it has answered. */
+  /** Gets each request first. @returns true if it has answered */
   also?: ((request: IncomingMessage, response: ServerResponse) => Promise<boolean>) | undefined;
 }
 export interface AdminServer {
@@ -19,7 +19,7 @@ export interface AdminServer {
   close(): Promise<void>;
 }
 
-/** Throws `CliError`: USAGE where it is no address. */
+/** @throws CliError, USAGE if it is not an address */
 export function parseHostPort(text: string, object: string): { host: string; port: number } {
   const match = /^(?:\[([0-9a-fA-F:]+)\]|([^:[\]]*)):(\d{1,5})$/.exec(text);
   const port = Number(match?.[3]);

@@ -15,11 +15,11 @@ export const EXIT = {
 export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
 
 export interface Complaint {
-  /** What it is about: a path, an option, a target. */
+  /** The object of the error: a path, an option, a target. */
   object: string;
-  /** What is wrong with it, lower case, without the errno. */
+  /** The problem, in lower case, without the errno. */
   problem: string;
-  /** Name of the errno, where there is one: "EACCES". */
+  /** The name of the errno, if there is one: "EACCES". */
   errno?: string | undefined;
   /** What to do about it. */
   remedy: string;

@@ -1,4 +1,4 @@
-/** What a command needs before it loads a service, or where it only starts another one: no logger, no metrics. */
+/** The part of this package that a command needs before it loads a service, without logger and metrics. */
 export { CliError, codeOf, EXIT, errorLine, failed, lacking, unfit, wrong } from "./cli-error.js";
 export { escapeLine, escapeName, escapeTextName } from "./escape-name.js";
 export { keepPausesShort } from "./keep-pauses-short.js";

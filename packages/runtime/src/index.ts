@@ -1,4 +1,4 @@
-/** What every service needs around its work: logger, metrics, admin port, exit codes. Only services import it. */
+/** The surroundings of a service: logger, metrics, admin port, exit codes. Only services import it. */
 export { type AdminOptions, type AdminServer, parseHostPort, startAdminServer } from "./admin-server.js";
 export { CliError, type Complaint, EXIT, type ExitCode, errorLine } from "./cli-error.js";
 export { escapeLine, escapeName, escapeTextName } from "./escape-name.js";

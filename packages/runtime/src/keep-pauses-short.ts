@@ -3,7 +3,7 @@ import { getHeapStatistics, setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 
 /**
- * What V8 moves in one pause is what survived in the young generation, and nodes do survive: grown to its 16 MiB it takes
+ * In one pause V8 moves the survivors of the young generation, and nodes do survive: grown to its 16 MiB it takes
  * several milliseconds while a tree is walked. It is kept from growing beyond what it starts with, and loading a service's modules
  * has it grow already: call this before they are imported.
  */
@@ -11,7 +11,7 @@ export function keepPausesShort(): void {
   setFlagsFromString("--semi-space-growth-factor=1");
 }
 
-/** Between two looks the heap grows by so much at most before it is collected: what survives of that is moved in less than half a millisecond. */
+/** The growth of the heap between two checks before it is collected: V8 moves the survivors in less than half a millisecond. */
 const YOUNG_BYTES = 256 << 10;
 
 /**

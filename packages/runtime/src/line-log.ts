@@ -1,4 +1,4 @@
-/** A file of JSON lines that are nobody's log messages: no level, no host, and written in the background. */
+/** A file of JSON lines without level and host, written in the background. */
 import { destination } from "pino";
 
 export type Destination = { fd: number } | { file: string };
@@ -8,10 +8,10 @@ export interface LineLog {
   close(): Promise<void>;
 }
 
-/** Throws where the file cannot be opened. */
+/** @throws if the file cannot be opened */
 export function openLineLog(to: Destination): LineLog {
   const sink = destination({ dest: "fd" in to ? to.fd : to.file, append: true, sync: false, minLength: 4096, periodicFlush: 1000 });
-  // A full disk must not end the service: what cannot be written is lost.
+  // A full disk must not end the service: lines that cannot be written are lost.
   sink.on("error", () => undefined);
   return {
     write: (line) => void sink.write(`${JSON.stringify(line)}\n`),

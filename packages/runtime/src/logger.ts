@@ -11,7 +11,7 @@ export interface LoggerConfig {
   /** Of the service, in each line. */
   name: string;
   level?: LogLevel | undefined;
-  /** A file to append to; standard error where there is none, since standard output belongs to the commands. */
+  /** A file to append to; by default standard error, since standard output belongs to the commands. */
   file?: string | undefined;
 }
 
@@ -29,7 +29,7 @@ function openLogFile(file: string): DestinationStream {
 }
 
 /**
- * Where a logger's lines go, and those of another process that belong into the same log. Lines are written at once: those
+ * The destination of a logger's lines, and of lines of another process for the same log. Lines are written at once: those
  * before a crash are the ones that matter. Throws CliError if the file cannot be opened.
  */
 export function logDestination(file: string | undefined): DestinationStream {

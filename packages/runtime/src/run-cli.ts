@@ -64,7 +64,7 @@ function complain(error: unknown, program: string): ExitCode {
 
 /**
  * Parses `argv` (as `process.argv`) and runs the command it names; the result is the exit code.
- * Actions throw `CliError`, or set `process.exitCode` where they have said what is wrong themselves.
+ * Actions throw `CliError`, or set `process.exitCode` after they have reported the error themselves.
  */
 export async function runCli(program: CommandLike, argv: readonly string[] = process.argv): Promise<number> {
   tame(program);

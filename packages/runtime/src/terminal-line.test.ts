@@ -4,7 +4,7 @@ import { terminalLine } from "./terminal-line.js";
 const line = (log: object): string =>
   terminalLine(JSON.stringify({ level: 30, time: "2026-01-02T03:04:05.678Z", name: "mount", pid: 1, ...log }));
 
-test("is one line: time, service, level unless it is usual, message, and what can be said in a few words", () => {
+test("a log line has time, service, level unless it is usual, message, and short values", () => {
   expect(line({ msg: "mounted", mountpoint: "/m", lowers: ["/a", "/b"], negotiated: { flags: [1] }, upper: null })).toMatch(
     /^\d\d:04:05 mount: mounted \(mountpoint \/m; lowers \/a, \/b\)\n$/,
   );

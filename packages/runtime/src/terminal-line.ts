@@ -25,7 +25,7 @@ function clock(time: string): string {
   return [at.getHours(), at.getMinutes(), at.getSeconds()].map((part) => String(part).padStart(2, "0")).join(":");
 }
 
-/** What every line has, as this package's logger writes it. */
+/** The fields of every line of this package's logger. */
 interface Log extends Readonly<Record<string, unknown>> {
   level: number;
   time: string;

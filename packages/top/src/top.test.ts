@@ -55,7 +55,7 @@ const now: ActivityReport = {
   },
 };
 
-test("what went on between two moments, as a picture", () => {
+test("shows the activity between two reports", () => {
   expect(frame(between(before, now), "every 2 s").join("\n")).toBe(
     `
 /mnt/view  serving, devfuse, passthrough on; every 2 s
@@ -83,7 +83,7 @@ OPENS  HOTTEST PATHS, A SECOND
   );
 });
 
-test("since the start, and where nothing went on", () => {
+test("shows the activity since the start, and an idle mount", () => {
   expect(between(undefined, now).seconds).toBe(12);
   const idle = frame(between(now, { ...now, atMs: 5000, uptimeMs: 14_000, copyUps: { count: 1, bytes: 2000, underWay: [] } }), "every 2 s");
   expect(idle).toHaveLength(8);
@@ -95,7 +95,7 @@ test("a percentile is the bound that so many did not pass", () => {
   expect(percentileMs(durations(0, 0, 0), 0.5)).toBeUndefined();
 });
 
-test("counts of another server begin anew", () => {
+test("counts of another server start from zero", () => {
   const restarted = { ...now, atMs: 9000, uptimeMs: 4000 };
   expect(between(now, restarted)).toMatchObject({ seconds: 4, decisions: { "grant/cache": 9 } });
 });

@@ -10,20 +10,20 @@ test("a server that is killed while it serves is replaced at once, as often as i
   for (let i = 0; i < 1000; i++) expect(rule.next(KILLED)).toEqual({ again: true, pauseMs: 0 });
 });
 
-test("one that cannot start is given up after five times, with growing pauses", () => {
+test("gives up a server that cannot start after five attempts, with growing pauses", () => {
   const rule = new RestartRule();
   const pauses = Array.from({ length: 4 }, () => rule.next(NEVER_SERVED));
   expect(pauses.map((each) => each.again && each.pauseMs)).toEqual([50, 100, 200, 400]);
   expect(rule.next(NEVER_SERVED)).toEqual({ again: false });
 });
 
-test("one that breaks as soon as it serves is given up too, since the request that breaks it comes again", () => {
+test("gives up a server that breaks as soon as it serves, since the request that breaks it comes again", () => {
   const rule = new RestartRule();
   for (let i = 0; i < 4; i++) expect(rule.next(BROKE).again).toBe(true);
   expect(rule.next(BROKE)).toEqual({ again: false });
 });
 
-test("progress forgives", () => {
+test("a server that served for a while resets the count", () => {
   const rule = new RestartRule();
   for (let i = 0; i < 100; i++) {
     for (let j = 0; j < 4; j++) expect(rule.next(i % 2 === 0 ? NEVER_SERVED : BROKE).again).toBe(true);

@@ -190,7 +190,7 @@ class Keeper {
   /** A server made room for another program. However it ended, the new one serves next, on trial. */
   #replaced(end: ServerEnd): undefined {
     const { mountpoint } = this.#config.plan;
-    if (!end.handedOver) say(mountpoint, `the server did not hand over (${describeEnd(end)}): a new one takes over all the same`);
+    if (!end.handedOver) say(mountpoint, `the server did not hand over (${describeEnd(end)}): a new one takes over anyway`);
     return undefined;
   }
 

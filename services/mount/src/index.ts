@@ -1,5 +1,5 @@
 /**
- * What a program needs before it loads the mount service: types, and how a process gives up privileges. The service itself is behind
+ * The light part of the mount service, for a program that has not loaded it yet: types, and the drop of privileges. The service is behind
  * the other entries of package.json, which commands load when they need them.
  */
 export type { AwaitedMount, SupervisedMount } from "./keeper/start-keeper.js";

@@ -1,4 +1,4 @@
-/** The program around the mount service: what it supplies, so that the service imports neither the decision service nor the keeper. */
+/** The program around the mount service. It supplies the decision service and the keeper, so that the service imports neither. */
 import type { Logger } from "@sluice/runtime";
 import type { AwaitedMount, SupervisedMount } from "./keeper/start-keeper.js";
 

@@ -64,7 +64,7 @@ export interface PluginServer {
   close(): Promise<void>;
 }
 
-/** Throws `CliError` where the socket cannot be had. What a dead plugin left is replaced. */
+/** Replaces the socket of a dead plugin. @throws CliError if the socket cannot be created */
 export async function startPluginServer(path: string, volumes: Volumes, log: Logger): Promise<PluginServer> {
   const fail = (problem: string, errno: string | undefined, remedy: string): CliError =>
     new CliError({ object: `--socket ${path}`, problem, errno, remedy, exitCode: EXIT.USAGE });
@@ -79,7 +79,7 @@ export async function startPluginServer(path: string, volumes: Volumes, log: Log
     rmSync(path, { force: true });
     await new Promise<void>((resolve, reject) => {
       server.once("error", reject);
-      // Who may write to it may have any directory mounted: Docker's own user alone.
+      // A user who may write to it can mount any directory, so it is for Docker's own user alone.
       const mask = process.umask(0o177);
       server.listen(path, resolve);
       process.umask(mask);

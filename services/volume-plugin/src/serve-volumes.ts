@@ -1,4 +1,4 @@
-/** What `sluice volume-plugin` does: serves Docker's volume plugin protocol until it is told to stop. Mounts outlive it. */
+/** `sluice volume-plugin`: serves Docker's volume plugin protocol until it is told to stop. Mounts outlive it. */
 import { CliError, createLogger, EXIT, type LogLevel } from "@sluice/runtime";
 import { startPluginServer } from "./plugin-server.js";
 import { MountCommand, type SluiceCommand } from "./sluice-command.js";

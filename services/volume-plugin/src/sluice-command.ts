@@ -63,7 +63,7 @@ function untilServing(child: ChildProcess): Promise<"ended" | "late" | undefined
   });
 }
 
-/** Without looking at it where it is there: a mount that died may lie on it. */
+/** Does not access the directory if it exists: a dead mount may be on it. */
 function makeDirectory(path: string): void {
   mkdirSync(dirname(path), { recursive: true });
   try {

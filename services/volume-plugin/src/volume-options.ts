@@ -1,4 +1,4 @@
-/** What `docker volume create -o KEY=VALUE` may say, and the command line of `sluice mount` that it becomes. */
+/** The options of `docker volume create -o KEY=VALUE`, and their translation to the command line of `sluice mount`. */
 import { statSync } from "node:fs";
 import { isAbsolute, join, normalize } from "node:path";
 
@@ -32,7 +32,7 @@ const ALL = ["lower", "upper", "work", ...FLAGS, ...PASSED_ON];
 /** As Docker itself has it. It becomes a directory's name. */
 const NAME = /^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,127}$/;
 
-/** Where the host's `path` is for us. `host`: where its root directory is; "/": that is ours, too. */
+/** The host's `path` as this process reaches it. `host`: the host's root directory; "/" if it is our own. */
 function onHost(host: string, path: string): string {
   return host === "/" ? path : join(host, normalize(path));
 }
@@ -78,12 +78,12 @@ function checkLayers({ lower, upper, work }: VolumeOptions, host: string): void 
 
 const nameOf = (part: string): string => part.replaceAll("\\:", ":");
 
-/** Where it is for us. */
+/** The path as this process reaches it. */
 export function topmostLower({ lower = "" }: VolumeOptions, host: string): string {
   return onHost(host, nameOf(lowersOf(lower)[0] ?? ""));
 }
 
-/** Throws `VolumeError`. `host` as in `onHost`. What only `sluice mount` can find out is told when the volume is first used. */
+/** `host` as in `onHost`. @throws VolumeError. Errors that only `sluice mount` can detect appear at the first use of the volume. */
 export function checkVolume(name: string, options: VolumeOptions, host: string): void {
   if (!NAME.test(name)) throw new VolumeError(`'${name}' is no name for a volume: letters, digits, '_', '.' and '-', at most 128`);
   for (const key of Object.keys(options)) {
@@ -100,7 +100,7 @@ export function checkVolume(name: string, options: VolumeOptions, host: string):
   }
 }
 
-/** Where a volume's own things lie, below the plugin's directory. */
+/** The paths of a volume, below the plugin's directory. */
 export interface VolumePlaces {
   mountpoint: string;
   upper: string;

@@ -1,4 +1,4 @@
-/** Which volumes there are and who uses them: in one file, so that a plugin that is started again knows. */
+/** The list of volumes and their users, in one file, so that a restarted plugin has it. */
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { CliError, EXIT } from "@sluice/runtime";
@@ -7,7 +7,7 @@ import type { VolumeOptions } from "./volume-options.js";
 export interface Volume {
   name: string;
   options: VolumeOptions;
-  /** What Docker calls each use: one for each container. */
+  /** Docker's id of each use: one for each container. */
   users: Set<string>;
   createdAt: string;
 }
@@ -21,7 +21,7 @@ export class VolumeStore {
   readonly volumes = new Map<string, Volume>();
   private readonly file: string;
 
-  /** Makes the directory. Throws `CliError` where it, or what it holds, cannot be used. */
+  /** Creates the directory. @throws CliError if it, or its content, cannot be used */
   constructor(root: string) {
     this.file = join(root, "volumes.json");
     try {

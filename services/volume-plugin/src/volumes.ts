@@ -1,6 +1,6 @@
 /**
- * What Docker asks of a volume. A volume is mounted while somebody uses it: at the first use, until the last one ends.
- * What is asked of one volume is done one after the other.
+ * Docker's requests for volumes. A volume is mounted from its first use until the last use ends.
+ * Requests for one volume run one after another.
  */
 import { chmodSync, chownSync, closeSync, constants, mkdirSync, openSync, rmdirSync, statSync } from "node:fs";
 import { getSystemErrorName } from "node:util";
@@ -21,7 +21,7 @@ import type { Volume, VolumeStore } from "./volume-store.js";
 
 export interface VolumesParts {
   root: string;
-  /** Where the host's root directory is: paths in options are those of the host. */
+  /** The host's root directory: paths in options are the host's. */
   host: string;
   store: VolumeStore;
   command: MountCommand;
@@ -39,7 +39,7 @@ const same = (one: VolumeOptions, other: VolumeOptions): boolean =>
   Object.keys(one).length === Object.keys(other).length && Object.entries(one).every(([key, value]) => other[key] === value);
 
 /**
- * What `upper=auto` means. The tree's root is the upper layer's: with the owner and mode of the layer below, whoever could write
+ * Creates the layers of `upper=auto`. The tree's root is the upper layer's: with the owner and mode of the layer below, whoever could write
  * there can write here.
  */
 function makeLayers({ upper, work }: VolumePlaces, lower: string): void {
@@ -91,7 +91,7 @@ export class Volumes {
       await this.freeMountpoint(placesOf(root, name).mountpoint);
       store.volumes.delete(name);
       store.save();
-      // The mount point, the log, and what upper=auto made; layers that the user named are the user's.
+      // The mount point, the log, and the layers of upper=auto. Layers that the user named belong to the user.
       discard(volumesDirectory(root), name);
     });
   }
@@ -145,7 +145,7 @@ export class Volumes {
   private async serve({ name, options, users }: Volume): Promise<string> {
     const { root, host, command, log } = this.parts;
     const places = placesOf(root, name);
-    // What died is replaced by the mount command itself; what serves is taken over.
+    // The mount command itself replaces a dead mount; the plugin takes over a live one.
     if ((users.size > 0 || isMounted(places.mountpoint)) && (await command.serves(places.mountpoint))) return places.mountpoint;
     if (options["upper"] === "auto") makeLayers(places, topmostLower(options, host));
     await command.mount(mountArguments(name, options, places, host), places);
@@ -153,7 +153,7 @@ export class Volumes {
     return places.mountpoint;
   }
 
-  /** A mount that nobody uses may still be there: what is removed below would be removed from its layers. */
+  /** An unused mount may still be there: a removal below it would remove files from its layers. */
   private async freeMountpoint(mountpoint: string): Promise<void> {
     const codeOfRemoval = (): string | undefined => {
       try {

@@ -55,7 +55,7 @@ function cacheLine({ decider: { cache } }: MountStatus): string {
 
 function revokedLine({ revocation }: MountStatus): string {
   const { passing, refused, onRevoke, holdersUnseen, signalled } = revocation;
-  const counted = `${passing} pass through all the same, ${refused} refused; on revoke: ${onRevoke}`;
+  const counted = `${passing} still passing through, ${refused} refused; on revoke: ${onRevoke}`;
   const signals = signalled > 0 ? `, ${signalled} holders signalled` : "";
   return `${counted}${signals}${holdersUnseen === null ? "" : ` (not all holders can be seen: ${holdersUnseen})`}`;
 }

@@ -1,4 +1,4 @@
-/** What the process of the decision service gets: descriptors, and, as its first argument, the user that it becomes. */
+/** The inheritance of the decision service's process: descriptors, and, as its first argument, the user that it becomes. */
 
 /** Its socket for the files of the policy, if it has a user of its own. After standard input, output and error. */
 export const FILES_FD = 3;

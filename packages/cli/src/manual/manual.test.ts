@@ -13,7 +13,7 @@ afterAll(() => rmSync(directory, { recursive: true }));
 const program = describeCommand(await buildProgram(undefined));
 const commands = everyCommand(program);
 
-test("every command has a page with every argument and option, and what its help says beyond them", () => {
+test("every command has a page with every argument and option, and the notes of its help", () => {
   expect(commands.length).toBeGreaterThan(20);
   for (const command of commands) {
     const page = manualPage(command);

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { mountData } from "./mount-device.js";
 
-test("the words of mount(2): who may come, and labels as they were given", () => {
+test("the data of mount(2) names the permitted users, and labels literally", () => {
   const words = "fd=7,rootmode=40000,user_id=0,group_id=0,default_permissions,allow_other";
   expect(mountData(7, { allowOther: true })).toBe(words);
   expect(mountData(7, { allowOther: true, labels: ['context="u:r:t:s0:c1,c2"', 'fscontext="x"'] })).toBe(

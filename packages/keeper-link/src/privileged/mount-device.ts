@@ -116,8 +116,8 @@ export async function unmountDevice(at: MountPoint, lazy: boolean): Promise<numb
 
 /**
  * Aborts the connection, so that every caller gets ENOTCONN at once: through sysfs, which names the connection and not a
- * path; where that is not there or read-only (containers), by a forced unmount, if the topmost mount there is ours.
- * False where neither is to be had (unmounted lazily, no sysfs): then only closing the descriptor ends it.
+ * path; if that is missing or read-only (containers), by a forced unmount, if the topmost mount there is ours.
+ * False if neither is possible (unmounted lazily, no sysfs): then only closing the descriptor ends it.
  */
 export function abortDevice(at: MountPoint): boolean {
   if (at.connection === undefined) return false;

@@ -105,7 +105,7 @@ function placesElsewhere(registers: Registry[]): Pick<DecisionMetrics, "sourceRe
   return {
     sourceResets: new Counter({
       name: "sluice_policy_source_resets_total",
-      help: "Buckets of policies that were made anew, and count from 1",
+      help: "Buckets of policies that were recreated, and count from 1",
       labelNames: ["source"],
       registers,
     }),
@@ -117,7 +117,7 @@ function placesElsewhere(registers: Registry[]): Pick<DecisionMetrics, "sourceRe
     }),
     logEvents: new Counter({
       name: "sluice_decision_log_events_total",
-      help: "Events of the decision log, by sink and what became of them: sent, dropped, or left out by a rule.",
+      help: "Events of the decision log, by sink and outcome: sent, dropped, or left out by a rule.",
       labelNames: ["sink", "result"],
       registers,
     }),

@@ -4,7 +4,7 @@ import { asTraceparent, tracingOptions } from "./tracing.js";
 const TRACES = { OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: "http://c:4318/own" };
 const BASE = { OTEL_EXPORTER_OTLP_ENDPOINT: "http://c:4318/prefix/" };
 
-describe("where spans go", () => {
+describe("the target of spans", () => {
   it("is nowhere unless it is said", () => expect(tracingOptions({}, {})).toBeUndefined());
   it.each([
     ["an address alone", { tracingEndpoint: "http://c:4318" }, {}, "http://c:4318/v1/traces"],

@@ -17,7 +17,7 @@ export interface Span {
 }
 
 export interface Tracing {
-  /** A trace of its own; undefined where it is not among those that are taken. */
+  /** A trace of its own; undefined if it is not sampled. */
   root(name: string, attributes: Attributes): Span | undefined;
   /** Undefined where the parent was not taken, or is none. */
   child(name: string, parent: string | undefined, attributes: Attributes): Span | undefined;
@@ -26,7 +26,7 @@ export interface Tracing {
 }
 
 export interface TracingOptions {
-  /** Where spans are posted: the whole URL. */
+  /** The whole URL that spans are posted to. */
   endpoint: string;
   /** Share of opens that are traced, 0 to 1. */
   ratio: number;
@@ -62,7 +62,7 @@ function tracesUrl(text: string, object: string): string {
 function endpointIn(env: NodeJS.ProcessEnv): string | undefined {
   const { OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: traces, OTEL_EXPORTER_OTLP_ENDPOINT: base } = env;
   const protocol = env["OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"] ?? env["OTEL_EXPORTER_OTLP_PROTOCOL"] ?? "http/json";
-  // Meant for others on the machine: what is sent here is JSON over HTTP.
+  // Variables for other programs on the machine: this exporter sends JSON over HTTP.
   if (env["OTEL_SDK_DISABLED"] === "true" || env["OTEL_TRACES_EXPORTER"] === "none" || protocol === "grpc") return undefined;
   if (traces !== undefined && traces !== "") return urlOf(traces, "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT").href;
   if (base === undefined || base === "") return undefined;
@@ -71,7 +71,7 @@ function endpointIn(env: NodeJS.ProcessEnv): string | undefined {
   return url.href;
 }
 
-/** What was typed goes before what the environment says. Undefined: nothing is traced. Throws `CliError`. */
+/** Options override the environment. Undefined: nothing is traced. @throws CliError */
 export function tracingOptions(args: TracingArguments, env: NodeJS.ProcessEnv = process.env): TracingOptions | undefined {
   const { tracingEndpoint, tracingRatio } = args;
   const text = tracingRatio ?? env["OTEL_TRACES_SAMPLER_ARG"] ?? String(DEFAULT_RATIO);
@@ -85,7 +85,7 @@ export function tracingOptions(args: TracingArguments, env: NodeJS.ProcessEnv = 
   return endpoint === undefined ? undefined : { endpoint, ratio: wellFormed ? ratio : DEFAULT_RATIO };
 }
 
-/** Undefined for text that is none: it may come from anybody. */
+/** Undefined for invalid text: it may come from anybody. */
 export function asTraceparent(text: string | undefined): string | undefined {
   return text !== undefined && text.length <= MAX_TRACEPARENT && /^[\da-f]{2}-[\da-f]{32}-[\da-f]{16}-[\da-f]{2}$/.test(text)
     ? text

@@ -34,7 +34,7 @@ test("each option says what it does, or why it is refused", () => {
   expect(rows(options).filter(([, , does, refused]) => does === "" && refused === "")).toEqual([]);
 });
 
-test("what the overlay is said to do is shown by a test that exists", () => {
+test("every documented feature of the overlay names a test that exists", () => {
   const shown = rows(features).map((row) => row[4] ?? "");
   expect(shown.length).toBeGreaterThan(20);
   const missing = shown.filter((cell) => cell !== "–" && !existsSync(fileURLToPath(new URL(cell.replaceAll("`", ""), ROOT))));

@@ -81,7 +81,7 @@ test.each(["context", "context=", 'context=""', 'context="a', 'context=a"b', 'co
   expect(() => parseOptionStrings([text])).toThrow(/-o context/);
 });
 
-test("layers one by one, whose names need no escape but for the comma", () => {
+test("takes layers one by one, whose names need no escape except for the comma", () => {
   const parsed = parseOptionStrings(["lowerdir+=/a:b,lowerdir+=/c\\,d,datadir+=/data"]);
   expect(parsed).toMatchObject({ lowers: ["/a:b", "/c,d"], dataLowers: ["/data"] });
 });

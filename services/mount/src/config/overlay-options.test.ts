@@ -13,7 +13,7 @@ test("marks are user.* where trusted.* cannot be written, unless an option exclu
   expect(settleUntrusted({ metacopy: true })).toBe(false);
 });
 
-test("what holds where nothing is said", () => {
+test("resolves the defaults", () => {
   expect(resolved({})).toEqual({
     userXattr: false,
     redirectDir: "on",

@@ -32,7 +32,7 @@ test("without an upper layer the mount is read-only", () => {
   expect(parse({ lower: ["/a"], upper: "/u", work: "/w" }).mountFlags & MS.RDONLY).toBe(0);
 });
 
-test("who decides", () => {
+test("parses the options of the decision service", () => {
   expect(parse({ lower: ["/a"] }).decision).toEqual({ kind: "none" });
   expect(parse({ lower: ["/a"], policy: "/p" }).decision).toEqual({ kind: "embedded", policyFile: "/p" });
   expect(parse({ lower: ["/a"], decision: "dns:///d:1" }).decision).toEqual({ kind: "remote", target: "dns:///d:1", tls: undefined });

@@ -62,7 +62,7 @@ test("a handler that fails is an error of the request alone", () =>
     },
   ));
 
-test("nonsense and endless requests are refused, and the server lives on", () =>
+test("refuses malformed and endless requests, and keeps serving", () =>
   served(
     async (_request, { send }) => send("ok"),
     async (path) => {
@@ -73,7 +73,7 @@ test("nonsense and endless requests are refused, and the server lives on", () =>
     },
   ));
 
-test("who finds the queue of a daemon full, which takes nobody just now, waits for a place in it", async () => {
+test("waits for a place in the full queue of a daemon that accepts nobody", async () => {
   const path = join(scratch(), "full.sock");
   const fd = native.unixListen(path, 0o600, 1);
   const isTaken = (socket: Socket): Promise<boolean> =>
@@ -137,7 +137,7 @@ async function answeringAfter(closed: number, use: (path: string) => Promise<voi
   }
 }
 
-test("a question that changes nothing is put to the next server where one ends over it", async () => {
+test("asks the next server if a server ends during a request that changes nothing", async () => {
   const status = { method: "status" } as const;
   await answeringAfter(2, async (path) => expect(await askOnce("/mnt", path, status)).toBe("there"));
   await answeringAfter(9, (path) => expect(askOnce("/mnt", path, status)).rejects.toThrow(ENDED));
@@ -147,7 +147,7 @@ test("a question that changes nothing is put to the next server where one ends o
   await expect(askOnce("/mnt", path, status)).rejects.toThrow("/mnt: no Sluice daemon answers for this mount point (ENOENT)");
 });
 
-test("what answers in another language is told from a daemon", () =>
+test("recognizes a process that is not a daemon", () =>
   answeringAfter(
     0,
     (path) =>

@@ -15,13 +15,13 @@ const grant: PersistedGrant = {
   },
 };
 
-test("what is kept comes back as it was, large numbers and bytes too, and is bytes", () => {
+test("a persisted grant is bytes, and reads back unchanged, with large numbers and bytes", () => {
   const text = encodeGrant(grant);
   expect(Buffer.from(text, "latin1").toString("latin1")).toBe(text);
   expect(decodeGrant(text)).toMatchObject(grant);
 });
 
-test("what another version kept, or nobody did, is not understood", () => {
+test("rejects the grant of another version, and other text", () => {
   expect(decodeGrant(encodeGrant(grant).replace('"version":1', '"version":2'))).toBeUndefined();
   expect(decodeGrant("{")).toBeUndefined();
   expect(decodeGrant("")).toBeUndefined();

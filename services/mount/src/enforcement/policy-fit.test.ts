@@ -16,7 +16,7 @@ test("a policy that looks at the caller needs an engine that knows it, and the r
   expect(unfitFor(portable, policyOf(["1", "2", "3", "4", "5", "6", "7"]))).toMatch(/^rules '1', .*'5' and 2 more look at who asks/);
 });
 
-test("it is the policy that is wrong: exit code 2, and its name", () => {
+test("blames the policy by its name, with exit code 2", () => {
   const refuse = (): void => refuseUnfit(portable, { kind: "embedded", policyFile: "/p.yaml" }, policyOf(["r"]));
   expect(refuse).toThrow(expect.objectContaining({ exitCode: 2, message: expect.stringContaining("/p.yaml") }));
 });

@@ -61,7 +61,7 @@ test("without a policy nothing is asked", () => {
   expect(decider.questions).toEqual([]);
 });
 
-test("an answer of an effect that is none is a denial", async () => {
+test("denies an unknown effect", async () => {
   const { gate, anomalies } = gateOf(new ScriptedDecider(() => ({ ...decisionOf("grant"), effect: "allow" as never })));
   expect(await gate.authorize(call(), intent())).toMatchObject({ effect: "deny", errno: EACCES });
   expect(anomalies).toHaveLength(1);
@@ -103,7 +103,7 @@ test("the caller's interruption rejects, and only that", async () => {
   expect(anomalies).toEqual([]);
 });
 
-test("what beside opens is governed follows the policy in force", () => {
+test("governs accesses besides opens by the policy in force", () => {
   const decider = new ScriptedDecider("grant", { accesses: new Set(["delete"]) });
   const { gate } = gateOf(decider);
   expect([gate.governs("delete"), gate.governs("rename")]).toEqual([true, false]);
@@ -158,7 +158,7 @@ const record = {
   fallback: undefined,
 } as const;
 
-test("what goes on after a take-over has not got its rate anew", async () => {
+test("a transfer after a take-over gets no fresh rate", async () => {
   const decider = new ScriptedDecider(() => decisionOf("mediate", { obligations: [{ name: "readBytesPerSecond", value: "1000" }] }));
   const { gate } = gateOf(decider);
   const ruling = await gate.authorize(call(), intent());

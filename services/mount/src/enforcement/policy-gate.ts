@@ -1,6 +1,6 @@
 /**
  * The policy enforcement point: turns what the overlay is about to do into a question, and the answer into a ruling.
- * It decides nothing itself, and it knows a Decider, not gRPC. What it cannot make sense of, it denies.
+ * It decides nothing itself, and it knows a Decider, not gRPC. It denies an answer that it cannot interpret.
  */
 import {
   type Access,
@@ -45,7 +45,7 @@ export interface PolicyGateEvents {
 /** A ruling that remembers the decision it came from. */
 interface DecidedRuling extends Ruling {
   readonly decision: Decision | undefined;
-  /** What was asked; absent for a cached answer, and where nobody answered. */
+  /** The question; absent for a cached answer, and if nobody answered. */
   readonly question?: Question;
   /** With `watch`. */
   readonly terms?: IoTerms;
@@ -65,7 +65,7 @@ interface Asking {
   readonly noDigest?: string | undefined;
 }
 
-/** Before the first word of the service: what can be read without knowing its name or how much of it. */
+/** The facts until the service names its policy: those that need neither a name nor a length. */
 const FIRST_FACTS: FactNeeds = { ...NO_FACTS, needsGroups: true, needsExecutable: true, needsCgroup: true };
 
 const UNASKED: DecidedRuling = { effect: "grant", errno: 0, decision: undefined };
@@ -177,7 +177,7 @@ export class PolicyGate implements Gate {
     return obliged(await this.#decider.decide(question, undefined), question).enforced;
   }
 
-  /** What `readContent` would wait for: as `ContentReader.prepare`. */
+  /** Waits for the facts that `readContent` needs, as `ContentReader.prepare`. */
   prepareContent(intent: Intent): Promise<string | undefined> | undefined {
     return this.#contents.prepare(intent.content, this.#capabilities ?? FIRST_FACTS);
   }
@@ -209,11 +209,11 @@ export class PolicyGate implements Gate {
     return encodeGrant({ caller: { pid, uid, gid }, sinceMs, fallback, decisionId, revision, rule, obliged: obligedBy });
   }
 
-  /** Its obligations hold on; one that expires is asked about before the next transfer. What is not understood is refused. */
+  /** Its obligations hold on; one that expires is asked about before the next transfer. The transfers of an unreadable grant are refused. */
   restored(record: OpenRecord, text: string): IoWatch | undefined {
     const kept = decodeGrant(text);
     if (kept === undefined) {
-      this.#events.anomaly("what an earlier server kept of an open file is not understood: its transfers are refused", {
+      this.#events.anomaly("an earlier server's grant of an open file cannot be read: its transfers are refused", {
         path: record.path,
       });
       return REFUSING;
@@ -242,7 +242,7 @@ export class PolicyGate implements Gate {
     return content === undefined ? this.#askNow(asking) : this.#askWith(asking, content);
   }
 
-  /** What the file holds takes a while to look at. */
+  /** Reading the content of the file takes a while. */
   async #askWith(asking: Asking, content: Promise<string | undefined>): Promise<DecidedRuling> {
     const { signal, settled } = untilAskedToEnd(asking.call);
     const ended = new Promise<never>((_, reject) => signal.addEventListener("abort", () => reject(interrupted()), { once: true }));

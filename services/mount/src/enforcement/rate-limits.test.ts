@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { RateLimits } from "./rate-limits.js";
 
-test("one second's worth goes at once, and who comes later waits behind who came before", () => {
+test("grants one second's worth at once, and queues later transfers behind earlier ones", () => {
   let now = 0;
   const limits = new RateLimits(() => now);
   limits.join("a", 1000);
@@ -34,7 +34,7 @@ test("a rate lasts as long as somebody shares it, the newest holds, and others a
   expect(limits.take("a", 1_000_000)).toBe(0);
 });
 
-test("who closes everything and comes again has what was left, until it is full again", () => {
+test("a bucket without opens keeps its rest until it is full again", () => {
   let now = 0;
   const limits = new RateLimits(() => now);
   for (let turn = 0; turn < 3; turn++) {
@@ -55,7 +55,7 @@ test("who closes everything and comes again has what was left, until it is full 
   expect(limits.take("a", 1000)).toBe(0);
 });
 
-test("one of which it is not known what was taken begins with nothing", () => {
+test("a bucket with unknown use starts empty", () => {
   let now = 0;
   const limits = new RateLimits(() => now);
   limits.join("a", 1000, true);

@@ -50,7 +50,7 @@ function callOf({ pid, uid, gid }: { pid: number; uid: number; gid: number }): C
 export class Revocation {
   readonly #parts: RevocationParts;
   readonly #stopListening: () => void;
-  /** What users were last told about a revoked open. */
+  /** The state of a revoked open that was last reported. */
   readonly #told = new WeakMap<GrantRecord, keyof RevokedCounts>();
   #running = false;
   #again = false;

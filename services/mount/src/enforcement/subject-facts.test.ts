@@ -25,7 +25,7 @@ function table(changes: Partial<ProcessTable> = {}): ProcessTable & { open: numb
   return state;
 }
 
-test("reads what is asked for, and nothing where nothing is", () => {
+test("reads only the facts that are asked for", () => {
   const missing: MissingFact[] = [];
   expect(readSubject(CALLER, EVERYTHING, missing, table())).toEqual({
     ...CALLER,
@@ -75,7 +75,7 @@ test.each([
   expect(missing[0]).toMatchObject({ name: "subject.cgroup", reason: expect.stringContaining(reason) });
 });
 
-test("this very process, through the real /proc", () => {
+test("reads the facts of its own process from the real /proc", () => {
   const missing: MissingFact[] = [];
   const subject = readSubject(
     { uid: 0, gid: 0, pid: process.pid },

@@ -1,4 +1,4 @@
-/** What the daemon does to its own process before it serves anybody. */
+/** Hardens the daemon's own process before it serves anybody. */
 import { closeSync, readdirSync, readFileSync } from "node:fs";
 import { native } from "@sluice/native";
 import type { Logger } from "@sluice/runtime";

@@ -1,4 +1,4 @@
-/** What the phases of one mount share, from its start to its end. */
+/** The context that the phases of one mount share, from its start to its end. */
 import type { MountReport } from "@sluice/decision-api";
 import type { KeeperLink } from "@sluice/keeper-link";
 import type { Logger } from "@sluice/runtime";

@@ -16,7 +16,7 @@ function choose(choice: "auto" | "devfuse" | "fuse-native", refusals: Record<str
   return { name: kind.name, told };
 }
 
-test("auto is devfuse, and silent, where that can run", () => {
+test("auto is devfuse, without a notice, if devfuse can run", () => {
   expect(choose("auto", {})).toEqual({ name: "devfuse", told: [] });
 });
 
@@ -26,11 +26,11 @@ test("auto goes on to the portable engine where the machine refuses devfuse, and
   expect(told).toEqual([expect.stringMatching(/fuse-native is used, as devfuse cannot run here: no devfuse \(EPERM\)/)]);
 });
 
-test("what the mount itself is refused for is no reason to try another engine", () => {
+test("tries no other engine if the kernel refuses the mount itself", () => {
   expect(() => choose("auto", { devfuse: Errno.EBUSY })).toThrow("no devfuse");
 });
 
-test("where both are refused, the first refusal is the error", () => {
+test("throws the first refusal if both engines are refused", () => {
   expect(() => choose("auto", { devfuse: Errno.EPERM, "fuse-native": Errno.ENOSYS })).toThrow("no devfuse");
 });
 
@@ -39,7 +39,7 @@ test("an engine that was named is the only one tried", () => {
   expect(choose("fuse-native", {}).name).toBe("fuse-native");
 });
 
-test("what an engine lacks is told at the mount and in the status", () => {
+test("reports the missing capabilities of an engine at the mount and in the status", () => {
   expect(engineNotice(ENGINES.devfuse)).toBeUndefined();
   expect(engineNotice(ENGINES["fuse-native"])).toContain("no keeper and no upgrade with this engine");
   expect(Object.keys(limitsOf(ENGINES["fuse-native"]))).toContain("callerIdentity");

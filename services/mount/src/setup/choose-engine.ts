@@ -62,7 +62,7 @@ export function engineNotice(kind: EngineKind): string | undefined {
   const lacks = (name: EngineCapabilityName): boolean => !kind.capabilities[name].has;
   const words: string[] = [];
   if (lacks("passthrough")) words.push("every open is mediated");
-  if (lacks("callerIdentity")) words.push("what is created belongs to the daemon's user");
+  if (lacks("callerIdentity")) words.push("new files belong to the daemon's user");
   if (lacks("keeper") && lacks("upgrade")) words.push("no keeper and no upgrade with this engine");
   return `engine ${kind.name}: ${words.join("; ")}; 'sluice status --json' lists all limits`;
 }

@@ -14,7 +14,7 @@ test.each([
   expect(daemonKeepsLocks({ ...config, locks: "daemon" }, () => true)).toBe(true);
 });
 
-test("where callers are not visible, every lock would be refused: they are left to the kernel", () => {
+test("leaves locks to the kernel if callers are invisible, since it would refuse every lock", () => {
   expect(daemonKeepsLocks({ upper: "/u", decision: policy, locks: "auto" }, () => false)).toBe(false);
   expect(daemonKeepsLocks({ upper: "/u", decision: policy, locks: "daemon" }, () => false)).toBe(true);
 });

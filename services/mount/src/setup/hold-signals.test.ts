@@ -14,7 +14,7 @@ test("the process' signals are held while it starts something, those of a thread
   expect(blocked()).toBe(before);
 });
 
-test("so it is where that fails", () => {
+test("signals are released if the start fails", () => {
   const before = blocked();
   expect(() =>
     holdingSignals(() => {

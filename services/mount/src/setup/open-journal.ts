@@ -1,4 +1,4 @@
-/** What a server takes over from the one before: the journal in the keeper's memory file, and the keeper's store of descriptors. */
+/** Opens the state that a server takes over: the journal in the keeper's memory file, and the keeper's store of descriptors. */
 import { fstatSync } from "node:fs";
 import { Journal, JOURNAL_BYTES, JournalError } from "@sluice/journal";
 import type { KeeperLink } from "@sluice/keeper-link";

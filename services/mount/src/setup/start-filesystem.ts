@@ -156,7 +156,7 @@ function startBest(context: MountContext, gate: PolicyGate, { decider }: OpenedD
 function watchPolicy({ undo, logger }: MountContext, kind: EngineKind, { decider }: OpenedDecider): void {
   const unlisten = decider.onPolicyChange((capabilities) => {
     const problem = unfitFor(kind, capabilities);
-    if (problem !== undefined) logger.warn({ revision: capabilities.revision.digest }, `${problem}: they hold where they are stricter`);
+    if (problem !== undefined) logger.warn({ revision: capabilities.revision.digest }, `${problem}: only their stricter outcome holds`);
   });
   undo.push("stop watching the policy", unlisten);
 }

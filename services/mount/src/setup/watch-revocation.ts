@@ -39,7 +39,7 @@ export function watchRevocation(
           { handle, mode, path: toText(path), pid, uid, effect, rule, reason, ...(passing === undefined ? {} : { passing }) },
           passing === undefined
             ? "an open is no longer allowed: its I/O is refused"
-            : "an open is no longer allowed, and passes through all the same",
+            : "an open is no longer allowed, and still passes through",
         ),
       signalled: ({ pid, uid, by }, status) =>
         logger.warn(

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { HotList } from "./hot-list.js";
 
-test("what is frequent is found among many that are rare, and is not counted lower than it was", () => {
+test("finds frequent keys among many rare ones, and never counts them too low", () => {
   const hot = new HotList(10);
   for (let round = 0; round < 1000; round++) {
     hot.add("hottest");

@@ -83,17 +83,15 @@ export class MountTelemetry {
       readMetric(name, help, "counter", values);
     const gauge = (name: string, help: string, values: () => Iterable<MetricValue>): HotMetric => readMetric(name, help, "gauge", values);
     return [
-      counter("sluice_decisions_total", "Decisions enforced, by effect and where they came from", () => this.#decisionValues()),
-      counter("sluice_passthrough_fallbacks_total", "Granted opens that were mediated all the same", () =>
-        byLabel("reason", this.fallbacks),
-      ),
+      counter("sluice_decisions_total", "Decisions enforced, by effect and source", () => this.#decisionValues()),
+      counter("sluice_passthrough_fallbacks_total", "Granted opens that were mediated", () => byLabel("reason", this.fallbacks)),
       gauge("sluice_open_files", "Open files by the way their I/O flows", () => byLabel("mode", this.openFiles)),
       gauge("sluice_revoked_opens", "Open files that the policy in force would not give any more", () =>
         Object.entries(this.revoked()).map(([how, value]) => ({ labels: { how }, value })),
       ),
       counter("sluice_mediated_bytes_total", "Bytes read and written by the daemon itself", () => byLabel("direction", this.mediatedBytes)),
       counter("sluice_copy_up_bytes_total", "Bytes copied up", () => [{ labels: {}, value: this.copyUpBytes }]),
-      counter("sluice_anomalies_total", "What should not have happened and was survived", () => [{ labels: {}, value: this.anomalies }]),
+      counter("sluice_anomalies_total", "Unexpected events that the mount survived", () => [{ labels: {}, value: this.anomalies }]),
       counter("sluice_server_restarts_total", "Servers of this mount that died and were replaced", () => [
         { labels: {}, value: this.restarts },
       ]),
@@ -128,7 +126,7 @@ export class MountTelemetry {
       readMetric("sluice_decision_cache_misses_total", "Questions that no kept answer held for", "counter", value("misses")),
       readMetric("sluice_decision_cache_uncacheable_total", "Answers that could not be kept", "counter", value("uncacheable")),
       readMetric("sluice_decision_cache_evictions_total", "Kept answers that went for want of room", "counter", value("evictions")),
-      readMetric("sluice_decision_cache_invalidations_total", "Times that what was kept was dropped", "counter", value("invalidations")),
+      readMetric("sluice_decision_cache_invalidations_total", "Times that cached answers were dropped", "counter", value("invalidations")),
     ];
   }
 
