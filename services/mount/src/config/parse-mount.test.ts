@@ -48,7 +48,7 @@ test.each<[string, Partial<MountArguments>, RegExp]>([
   ],
   ["no layer", {}, /--lower: no lower layer/],
   ["an empty name", { lower: ["/a:"] }, /--lower: a layer's name is empty/],
-  ["layers given twice", { lower: ["/a"], o: ["lowerdir=/b"] }, /--lower: .*given by -o lowerdir= too/],
+  ["layers given twice", { lower: ["/a"], o: ["lowerdir=/b"] }, /--lower: -o lowerdir= names lower layers too/],
   ["upper given twice", { lower: ["/a"], upper: "/u", work: "/w", o: ["upperdir=/v"] }, /--upper: -o upperdir= is given too/],
   ["work alone", { lower: ["/a"], work: "/w" }, /--work: a work directory needs an upper layer/],
   ["policy and target", { lower: ["/a"], policy: "/p", decision: "d:1" }, /--policy: cannot be combined/],
