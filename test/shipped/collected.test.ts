@@ -10,7 +10,7 @@ const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const WASM = join(ROOT, "packages/policy-backends/src/opa-wasm/fixture/standard.wasm");
 const LIMIT_MS = 120_000;
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "FUSE passthrough");
-const onTerminal = requires("/dev/fuse", "CAP_SYS_ADMIN", "FUSE passthrough", "command script").test;
+const onTerminal = requires("/dev/fuse", "CAP_SYS_ADMIN", "FUSE passthrough", "command script", "pseudo-terminals").test;
 const portable = requires("/dev/fuse", "CAP_SYS_ADMIN", "fuse-native").test;
 
 let tree = "";

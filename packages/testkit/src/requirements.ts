@@ -20,6 +20,7 @@ export type Need =
   | "user namespaces"
   | "memory cgroup"
   | "CPU latency requests"
+  | "pseudo-terminals"
   | "private scratch directory"
   | `command ${string}`;
 
@@ -90,6 +91,8 @@ const PROBES: Readonly<Record<string, () => boolean>> = {
   "memory cgroup": () => hasCapability(CAP.SYS_ADMIN) && canRead("/sys/fs/cgroup/memory/memory.stat"),
   // That of somebody else would hide what a test asks for.
   "CPU latency requests": () => canOpen("/dev/cpu_dma_latency") && latencyAskedFor() > 0,
+  // Without a mounted devpts the device exists, but cannot be opened (ENODEV).
+  "pseudo-terminals": () => canOpen("/dev/ptmx"),
   // `npm test` makes one where it may (packages/dev/tests/private-scratch.mjs).
   "private scratch directory": () => process.env["SLUICE_TEST_OUTSIDE"] !== undefined,
 };
