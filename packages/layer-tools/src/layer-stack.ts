@@ -35,12 +35,20 @@ export function isMalformed(redirect: string): boolean {
 }
 
 export class LayerStack {
-  /** The upper layer first, if there is one. */
-  constructor(readonly trees: readonly Tree[]) {}
+  readonly trees: readonly Tree[];
+  /** The number of layers that merge. The others are only searched for the data of metadata-only copies. */
+  readonly #merging: number;
 
-  /** The roots of the layers from `top` on. */
+  /** The upper layer first, if there is one. */
+  constructor(merging: readonly Tree[], dataOnly: readonly Tree[] = []) {
+    this.trees = [...merging, ...dataOnly];
+    this.#merging = merging.length;
+  }
+
+  /** The roots of the layers that merge, from `top` on. */
   roots(top = 0): LayerPath[] {
-    return this.trees.map((_tree, layer) => ({ layer, path: "" })).slice(top);
+    const merging = this.trees.slice(0, this.#merging);
+    return merging.map((_tree, layer) => ({ layer, path: "" })).slice(top);
   }
 
   tree(place: LayerPath): Tree {
@@ -90,7 +98,20 @@ export class LayerStack {
       [at, wanted] = redirect.startsWith("/") ? this.#follow(hit.layer + 1, redirect) : [below, redirect];
       index = -1;
     }
-    return hits;
+    const last = hits.at(-1);
+    return last?.metacopy === true ? [...hits, ...this.#dataOnly(last)] : hits;
+  }
+
+  /** An absolute redirect names the data in the first data-only layer that has it. */
+  #dataOnly(copy: Hit): Hit[] {
+    const redirect = this.#merging < this.trees.length ? this.mark(copy, "redirect") : undefined;
+    if (redirect?.startsWith("/") !== true || isMalformed(redirect)) return [];
+    const slash = redirect.lastIndexOf("/");
+    for (let layer = this.#merging; layer < this.trees.length; layer++) {
+      const hit = this.look({ layer, path: redirect.slice(1, Math.max(1, slash)) }, redirect.slice(slash + 1));
+      if (hit !== undefined && hit !== "whiteout" && isRegular(hit.attr)) return [{ ...hit, metacopy: false }];
+    }
+    return [];
   }
 
   /** Below a directory only directories count; below a metadata-only copy only files do. */

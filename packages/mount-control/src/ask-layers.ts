@@ -18,7 +18,7 @@ const TRUNCATED = 2 ** 32;
 const PIECE_BYTES = 65_535;
 
 export interface MountLayers extends LayersItem {
-  /** The upper layer, if there is one, then the lower ones, top first; empty if the server told only their names. */
+  /** The upper layer, if there is one, then the lower ones, top first, then data-only ones; empty if the server told only their names. */
   fds: readonly number[];
 }
 
@@ -61,7 +61,8 @@ function converse(socket: Socket, mountpoint: string): MountLayers {
   const item = items.find(({ lowers }) => lowers !== undefined);
   if (item === undefined || !lines.some((line) => "done" in line))
     throw failed(mountpoint, "the daemon ended before it answered (EPIPE)", "see its log");
-  return { ...(item as LayersItem), fds: received.fds };
+  // A server of an earlier version does not name data-only layers.
+  return { dataLowers: [], ...(item as Omit<LayersItem, "dataLowers">), fds: received.fds };
 }
 
 /**

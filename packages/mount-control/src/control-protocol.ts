@@ -225,11 +225,12 @@ export interface ActivityReport {
   revoked: number;
 }
 
-/** The answer to `layers`. Root gets it after the descriptors of the upper layer and of the lower ones, top first. */
+/** The answer to `layers`. Root gets it after the descriptors of the upper layer, the lower ones, top first, and the data-only ones. */
 export interface LayersItem {
   mountpoint: string;
   upper: string | null;
   lowers: readonly string[];
+  dataLowers: readonly string[];
   userXattr: boolean;
 }
 

@@ -67,9 +67,9 @@ export class Overlay implements Filesystem {
     return overlayStatus(this.#core);
   }
 
-  /** Descriptors of the layers that merge, the upper one first. They stay the overlay's. Empty after `destroy`. */
+  /** Descriptors of the layers, the upper one first, data-only ones last. They stay the overlay's. Empty after `destroy`. */
   layerRoots(): number[] {
-    return this.#core.layers.map(({ root }) => root.fd).filter((fd) => fd >= 0);
+    return [...this.#core.layers, ...this.#core.dataLayers].map(({ root }) => root.fd).filter((fd) => fd >= 0);
   }
 
   /** Reviews an open file as it is now; undefined if it is closed. */

@@ -18,7 +18,8 @@ async function commit(args: CommitArguments): Promise<void> {
   const release = holdUnmounted(layers.upper, undefined);
   try {
     const count = await commitLayer(stackOf(layers), into, flatten);
-    const mountedWith = flatten ? into : [into, ...layers.lowers.map(({ path }) => path)].join(":");
+    const below = [...layers.lowers.map(({ path }) => `:${path}`), ...layers.dataLowers.map(({ path }) => `::${path}`)];
+    const mountedWith = flatten ? into : [into, ...below].join("");
     process.stdout.write(`${escapeTextName(into)}: ${count} objects; mount it with --lower ${escapeTextName(mountedWith)}\n`);
   } finally {
     release();

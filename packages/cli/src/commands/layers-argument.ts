@@ -2,7 +2,7 @@
 import { resolve } from "node:path";
 import { type Command, Option } from "commander";
 import { failed, unfit, wrong } from "@sluice/runtime/cli";
-import { askLayers, isBeneath, type MountLayers, realMountpoint, splitEscaped } from "@sluice/mount-control";
+import { askLayers, isBeneath, type MountLayers, parseLowerList, realMountpoint } from "@sluice/mount-control";
 import { LayerStack, openTree, type Tree, treeOf } from "@sluice/layer-tools";
 import { collect } from "./shared-options.js";
 
@@ -19,13 +19,17 @@ export interface Layers {
   upper: Tree;
   /** Top first. */
   lowers: readonly Tree[];
+  /** Only searched for the data of metadata-only copies. */
+  dataLowers: readonly Tree[];
 }
 
 /** Options that name layers which are not mounted. */
 export function addLayerOptions(command: Command): Command {
   return command
     .option("--upper <dir>", "an upper layer that is not mounted")
-    .addOption(new Option("--lower <dirs>", "its lower layers, topmost first; may be repeated").argParser(collect))
+    .addOption(
+      new Option("--lower <dirs>", "its lower layers, topmost first, data-only ones behind ::; may be repeated").argParser(collect),
+    )
     .option("--userxattr", "its marks are in user.overlay.* attributes");
 }
 
@@ -34,7 +38,9 @@ export function namedLayers(command: string, args: LayersArguments, lowers: "nee
   if (args.upper === undefined || args.upper === "") throw wrong(command, "no upper layer is given", "add --upper DIR");
   if (lowers === "needed" && args.lower === undefined) throw wrong(command, "no lower layer is given", "add --lower DIR");
   const open = (path: string): Tree => openTree(resolve(path), args.userxattr === true);
-  return { upper: open(args.upper), lowers: (args.lower ?? []).flatMap((list) => splitEscaped(list, ":", true)).map(open) };
+  const lists = (args.lower ?? []).map((list) => parseLowerList(list, "--lower"));
+  const below = { lowers: lists.flatMap((list) => list.lowers.map(open)), dataLowers: lists.flatMap((list) => list.dataLowers.map(open)) };
+  return { upper: open(args.upper), ...below };
 }
 
 /** The work directory, if one is named. @throws CliError */
@@ -43,11 +49,12 @@ export function namedWork({ work }: LayersArguments, { upper }: Layers): Tree | 
 }
 
 /** For a user's own server, which passes descriptors to root alone: opens the layers that it names, with our own rights. @throws CliError */
-function openByName({ mountpoint, upper, lowers, userXattr }: MountLayers & { upper: string }): Layers {
-  const covered = [upper, ...lowers].find((path) => isBeneath(path, realMountpoint(mountpoint)));
+function openByName({ mountpoint, upper, lowers, dataLowers, userXattr }: MountLayers & { upper: string }): Layers {
+  const covered = [upper, ...lowers, ...dataLowers].find((path) => isBeneath(path, realMountpoint(mountpoint)));
   if (covered !== undefined)
     throw unfit(covered, "the mount itself covers this layer", "unmount it, and name the layers with --upper and --lower");
-  return { upper: openTree(upper, userXattr), lowers: lowers.map((path) => openTree(path, userXattr)) };
+  const open = (path: string): Tree => openTree(path, userXattr);
+  return { upper: open(upper), lowers: lowers.map(open), dataLowers: dataLowers.map(open) };
 }
 
 /** The layers of the mount if one is named, otherwise those of the options. @throws CliError */
@@ -60,16 +67,21 @@ export async function layersOf(command: string, mountpoint: string | undefined, 
   if (args.upper !== undefined || args.lower !== undefined)
     throw wrong(command, "a mount point and layers are given", "give one of the two");
   const layers = await askLayers(mountpoint, args.control);
-  const { upper, lowers, userXattr, fds } = layers;
+  const { upper, lowers, dataLowers, userXattr, fds } = layers;
   if (upper === null) throw unfit(mountpoint, "the mount is read-only: it has no upper layer", "nothing can have changed");
   const [first, ...others] = fds;
   if (first === undefined) return openByName({ ...layers, upper });
-  if (others.length !== lowers.length)
+  if (others.length !== lowers.length + dataLowers.length)
     throw failed(mountpoint, "the mount is about to end (ESTALE)", "name the layers with --upper and --lower");
-  return { upper: treeOf(upper, first, userXattr), lowers: lowers.map((path, index) => treeOf(path, others[index] as number, userXattr)) };
+  const trees = [...lowers, ...dataLowers].map((path, index) => treeOf(path, others[index] as number, userXattr));
+  return {
+    upper: treeOf(upper, first, userXattr),
+    lowers: trees.slice(0, lowers.length),
+    dataLowers: trees.slice(lowers.length),
+  };
 }
 
 /** Top first: the upper layer is number 0. */
-export function stackOf({ upper, lowers }: Layers): LayerStack {
-  return new LayerStack([upper, ...lowers]);
+export function stackOf({ upper, lowers, dataLowers }: Layers): LayerStack {
+  return new LayerStack([upper, ...lowers], dataLowers);
 }

@@ -4,8 +4,7 @@
  */
 import { MS } from "@sluice/native";
 import { wrong } from "@sluice/runtime/cli";
-import { unescapeName } from "@sluice/mount-control";
-import { parseLowerList } from "./lower-list.js";
+import { parseLowerList, unescapeName } from "@sluice/mount-control";
 import { type Apply, type OptionRow, refuse, valueOf, withoutValue } from "./option-row.js";
 import type { OptionString } from "./option-values.js";
 import { shownOptions } from "./shown-options.js";

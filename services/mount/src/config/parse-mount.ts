@@ -1,5 +1,4 @@
 /** Parses the options of `sluice mount` to a MountConfig. It reads no file except its own user namespace. @throws CliError, exit code 2 */
-import type { OnRevoke } from "@sluice/mount-control";
 import { resolve } from "node:path";
 import { DecisionError, parseDurationMs } from "@sluice/decision-api";
 import { parseTarget } from "@sluice/decision-client";
@@ -8,7 +7,7 @@ import { inInitialNamespace, LOG_LEVELS, type LogLevel, parseHostPort, type Trac
 import type { IdlePollingWish } from "@sluice/vfs";
 import { wrong } from "@sluice/runtime/cli";
 import { shownOf } from "../shown/shown-given.js";
-import { type LowerList, MAX_LOWERS, parseLowerList } from "./lower-list.js";
+import { type LowerList, MAX_LOWERS, type OnRevoke, parseLowerList } from "@sluice/mount-control";
 import type {
   DecisionChoice,
   EngineChoice,

@@ -24,8 +24,8 @@ async function mappingsOnly({ device }: MountParts): Promise<Holder[]> {
 }
 
 function layersItem({ config }: MountParts): LayersItem {
-  const { mountpoint, upper = null, lowers, userXattr } = config;
-  return { mountpoint, upper, lowers, userXattr };
+  const { mountpoint, upper = null, lowers, dataLowers, userXattr } = config;
+  return { mountpoint, upper, lowers, dataLowers, userXattr };
 }
 
 /** Sends all open files; then, to a watcher, every change from that moment on. */

@@ -1,6 +1,6 @@
 /** Parses the value of `lowerdir=`: lower layers, topmost first, then data-only layers behind `::`, as overlayfs does (fs/overlayfs/params.c). */
 import { wrong } from "@sluice/runtime/cli";
-import { splitEscaped } from "@sluice/mount-control";
+import { splitEscaped } from "./escaped-list.js";
 
 /** The limit of lower layers of one mount, data-only layers included: OVL_MAX_STACK of overlayfs. Each costs a mount and a descriptor. */
 export const MAX_LOWERS = 500;
