@@ -24,7 +24,7 @@ import { ReplicaPool } from "./pool/replica-pool.js";
 import { type RevisionView, sameRevision } from "./pool/revision-view.js";
 import { parseTarget, type Target } from "./pool/target.js";
 import { withCache } from "./decorators/with-cache.js";
-import { type Ask, withDeadline } from "./decorators/with-deadline.js";
+import { type Decide, withDeadline } from "./decorators/with-deadline.js";
 import { type OutageMode, withFailureMode } from "./decorators/with-failure-mode.js";
 
 export interface DeciderOptions {
@@ -56,7 +56,7 @@ const DEFAULT_CACHE: CacheLimits = { entries: 1_000_000, bytes: 300_000_000 };
 const OUTAGE_AFTER_MS = 1_000;
 
 class ConnectedDecider implements Decider {
-  readonly decide: Ask;
+  readonly decide: Decide;
   private readonly listeners = new Set<(capabilities: PolicyCapabilities) => void>();
   private readonly limits: CacheLimits;
   private readonly cache: DecisionCache;

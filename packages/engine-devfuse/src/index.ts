@@ -1,7 +1,7 @@
 export { Agreement } from "./connection/agreement.js";
 export { engineCapabilities } from "./connection/capabilities.js";
 export type { Channel } from "./device/channel.js";
-export type { Engine, EngineEvents, MountOptions, StartEngine } from "./engine.js";
+export type { Engine, EngineEvents, MountOptions, StartEngine } from "@sluice/vfs";
 export { whyNoIdlePolling } from "./polling/idle-polling.js";
 export { negotiate } from "./connection/init.js";
 export { InFlight } from "./requests/interrupts.js";

@@ -1,10 +1,9 @@
 /** Serves a filesystem on a channel: the engine without a mount, so that it runs on bytes of a test's own as well. */
-import type { Filesystem, FsError, Negotiated, RequestJournal } from "@sluice/vfs";
+import type { EngineEvents, Filesystem, FsError, Negotiated, RequestJournal } from "@sluice/vfs";
 import type { Agreement } from "./connection/agreement.js";
 import { DataPool, RequestPool } from "./requests/buffer-pools.js";
 import type { Channel } from "./device/channel.js";
 import { ConnectionRequests } from "./connection/connection-requests.js";
-import type { EngineEvents } from "./engine.js";
 import { Forgets } from "./connection/forgets.js";
 import type { HandlerContext } from "./handlers/handler.js";
 import type { IdlePolling } from "./polling/idle-polling.js";

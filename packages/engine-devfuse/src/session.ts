@@ -3,18 +3,16 @@
  * promise settles. It never throws: a bug in a filesystem is EIO and an event. It reads nothing; the read loop does.
  */
 import { opcodeName, RESEND_BIT_HI, type Request } from "@sluice/fuse-protocol";
-import { Errno, errnoName, type RequestJournal, type Status } from "@sluice/vfs";
+import { type EngineEvents, Errno, errnoName, FsError, type RequestJournal, type Status } from "@sluice/vfs";
 import { RequestPool } from "./requests/buffer-pools.js";
 import { clock } from "./polling/clock.js";
 import type { ConnectionRequests } from "./connection/connection-requests.js";
 import { handlerOf, leftToKernel } from "./handlers/dispatch-table.js";
-import type { EngineEvents } from "./engine.js";
 import type { Handler, HandlerContext } from "./handlers/handler.js";
 import type { IdlePolling } from "./polling/idle-polling.js";
 import type { InFlight } from "./requests/interrupts.js";
 import type { Replies, ReplyOutcome } from "./requests/replies.js";
 import { type Slot, SlotPool } from "./requests/slots.js";
-import { statusOfError } from "./handlers/status-of-error.js";
 
 /** Errnos that the kernel takes in a reply. */
 const ERRNO_LIMIT = 512;
@@ -217,4 +215,11 @@ export class Session {
     this.#parts.idlePolling?.answered();
     this.#parts.events.request(opcodeName(opcode), errno, Math.round(clock.us - started.startedUs));
   }
+}
+
+/** The errno that the caller gets, or undefined if the error is a bug. AbortError is an answer only to an interrupted caller. */
+function statusOfError(error: unknown, interrupted: boolean): number | undefined {
+  if (error instanceof FsError) return error.errno;
+  if (interrupted && error instanceof Error && error.name === "AbortError") return Errno.EINTR;
+  return undefined;
 }

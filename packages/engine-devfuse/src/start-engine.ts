@@ -3,18 +3,21 @@ import { connectHere } from "@sluice/keeper-link";
 import { ByteBuffer, encodeResend, OUT_HEADER_BYTES } from "@sluice/fuse-protocol";
 import { native, type Poller } from "@sluice/native";
 import {
+  type Engine,
+  type EngineEvents,
   Errno,
   type Filesystem,
   FsError,
   type IdlePollingInUse,
   type KernelConnection,
   type KernelPort,
+  type MountOptions,
   type Negotiated,
+  type StartEngine,
   type TransportInUse,
 } from "@sluice/vfs";
 import { Agreement } from "./connection/agreement.js";
 import { type Channel, deviceChannel } from "./device/channel.js";
-import type { Engine, EngineEvents, MountOptions, StartEngine } from "./engine.js";
 import type { Forgets } from "./connection/forgets.js";
 import { IdlePolling } from "./polling/idle-polling.js";
 import { InFlight } from "./requests/interrupts.js";

@@ -4,8 +4,7 @@
  */
 import { closeSync, openSync, readFileSync } from "node:fs";
 import { type FuseRing, native, type Poller } from "@sluice/native";
-import { Errno, errnoName, FsError, type TransportInUse, type TransportWish } from "@sluice/vfs";
-import type { EngineEvents } from "./engine.js";
+import { type EngineEvents, Errno, errnoName, FsError, type TransportInUse, type TransportWish } from "@sluice/vfs";
 import { countProcessors } from "./polling/processors.js";
 import { entriesOfQueue } from "./uring/ring-entries.js";
 import { RingLoop, type RingServed } from "./uring/ring-loop.js";

@@ -3,7 +3,7 @@
  * in one question, so that another hard link never makes an answer laxer, nor impossible to have.
  */
 import { type Decision, QUESTION_LIMITS, type Question, strictest } from "@sluice/decision-api";
-import type { Ask } from "./with-deadline.js";
+import type { Decide } from "./with-deadline.js";
 
 /** In the order of the names, each part within the limits; a single name over them is a part of its own, to be refused. */
 function partsOf(paths: readonly string[]): string[][] {
@@ -50,7 +50,7 @@ async function askParts(parts: readonly Question[], ask: (part: Question) => Pro
   return Promise.all(asked);
 }
 
-export function inParts(ask: Ask): Ask {
+export function inParts(ask: Decide): Decide {
   return (question: Question, signal) => {
     const { resource } = question;
     if (fits(resource.paths)) return ask(question, signal);

@@ -5,7 +5,7 @@
  */
 import { type Decision, DecisionError, inquiryOf, type Question } from "@sluice/decision-api";
 import type { DecisionCache } from "../cache/decision-cache.js";
-import type { Ask } from "./with-deadline.js";
+import type { Decide } from "./with-deadline.js";
 
 const MAX_ALONE = 4_096;
 
@@ -27,7 +27,7 @@ function join(flight: Promise<Decision>, signal: AbortSignal | undefined): Promi
   });
 }
 
-export function withCache(ask: Ask, cache: DecisionCache, usable: () => boolean): Ask {
+export function withCache(ask: Decide, cache: DecisionCache, usable: () => boolean): Decide {
   const flights = new Map<string, Promise<Decision>>();
   const alone = new Set<string>();
 

@@ -3,7 +3,7 @@ import { type Decision, DecisionError, factsLookedFor, type PolicyCapabilities, 
 import { AskedQuestion } from "../pool/pending-question.js";
 import type { ReplicaPool } from "../pool/replica-pool.js";
 
-export type Ask = (question: Question, signal: AbortSignal | undefined) => Promise<Decision>;
+export type Decide = (question: Question, signal: AbortSignal | undefined) => Promise<Decision>;
 
 /** What a question waits once an outage has lasted longer than a deadline: long enough for a service that comes back just now. */
 const OUTAGE_PATIENCE_MS = 250;
@@ -31,7 +31,7 @@ function lookedForMemo(): (capabilities: PolicyCapabilities | undefined) => read
   };
 }
 
-export function withDeadline(pool: ReplicaPool, timeoutMs: number, capabilities: () => PolicyCapabilities | undefined): Ask {
+export function withDeadline(pool: ReplicaPool, timeoutMs: number, capabilities: () => PolicyCapabilities | undefined): Decide {
   const lookedFor = lookedForMemo();
   return (question, signal) =>
     new Promise((resolve, reject) => {

@@ -12,7 +12,7 @@ import {
   type Question,
   questionExcess,
 } from "@sluice/decision-api";
-import type { Ask } from "./with-deadline.js";
+import type { Decide } from "./with-deadline.js";
 
 export type OutageMode = { kind: "deny" } | { kind: "mediate" } | { kind: "stale"; staleForMs: number };
 
@@ -54,7 +54,7 @@ export interface Before {
   recall(question: Question): { decision: Decision; unsureForMs: number } | undefined;
 }
 
-export function withFailureMode(ask: Ask, mode: OutageMode, before: Before): Ask {
+export function withFailureMode(ask: Decide, mode: OutageMode, before: Before): Decide {
   const mint = mintIds("o");
   const kept = new KeptDecisions();
 

@@ -1,6 +1,6 @@
 /**
- * One question on its way: what is asked, until when, and the promise of whoever asked. It may be put to several replicas
- * at once, when one is slow or when they disagree: each time is a `PendingQuestion`, and all of them share its id.
+ * One question under way: its content, its deadline and the caller's promise. If a replica is slow (a hedged request) or if
+ * replicas disagree, the question goes to several at once: each attempt is a `PendingQuestion`, and all share one id.
  */
 import {
   type Decision,
@@ -11,28 +11,28 @@ import {
   type wire,
 } from "@sluice/decision-api";
 
-/** Whom a question is put to. */
+/** The replica that an attempt goes to. */
 export interface Carrier {
-  /** Of the policy that it last told of. */
+  /** The capabilities of the policy that it reported last. */
   readonly capabilities: PolicyCapabilities | undefined;
   ask(pending: PendingQuestion): void;
-  /** The answer is not wanted any more. */
+  /** The answer is no longer wanted. */
   cancel(pending: PendingQuestion): void;
-  /** To be called after answers: one that is to be left is left with the last. */
+  /** Called after answers: a replica that is being removed ends with its last answer. */
   leaveIfIdle(): void;
 }
 
 export class AskedQuestion {
   private encoded: wire.Question | undefined;
-  /** Each time that it is being asked just now: one, but for the late and the disputed. */
-  readonly legs: PendingQuestion[] = [];
+  /** The attempts under way: one, unless the question is hedged or replicas disagree. */
+  readonly attempts: PendingQuestion[] = [];
   /** Answers of replicas that disagree, by the digest of their policy. */
   answers: Map<string, Decision> | undefined;
   /** Answers that could not be used. */
   useless = 0;
   hedged = false;
   settled = false;
-  /** What its deadline says where nothing came. */
+  /** Called when the deadline passes without an answer. */
   readonly expire: () => void;
   readonly askedMs = performance.now();
 
@@ -45,7 +45,7 @@ export class AskedQuestion {
     this.expire = settle.expire;
   }
 
-  /** The same at each repetition, so it is made once. */
+  /** Every attempt sends the same message, so it is encoded once. */
   wire(): wire.Question {
     this.encoded ??= questionToProto(this.question);
     return this.encoded;
@@ -68,8 +68,8 @@ export class AskedQuestion {
   }
 
   forget(pending: PendingQuestion): void {
-    const at = this.legs.indexOf(pending);
-    if (at >= 0) this.legs.splice(at, 1);
+    const at = this.attempts.indexOf(pending);
+    if (at >= 0) this.attempts.splice(at, 1);
   }
 }
 
@@ -78,10 +78,10 @@ export interface Fate {
   failed(pending: PendingQuestion, error: DecisionError): void;
 }
 
-/** A question as it is put to one replica. Settled once. */
+/** One attempt: the question as one replica gets it. Settled once. */
 export class PendingQuestion {
   settled = false;
-  /** What its conversation calls it. */
+  /** Its number in the conversation. */
   number: number | undefined;
 
   constructor(

@@ -1,7 +1,7 @@
 /**
- * Which replica each question is put to, and what its answers amount to. One whose replica breaks goes to another, or waits
- * for one to come back; one that is late goes to a second, too; where replicas disagree it goes to one of each opinion.
- * One whose deadline comes is told so; whoever asked gives up by `release`.
+ * Chooses the replica for each question, and weighs the answers. If a replica breaks, its questions go to another one, or wait
+ * for one to return. A slow question is hedged: a second replica gets it, too. If replicas disagree, one replica of each
+ * revision gets it. The router reports a passed deadline; the caller gives up by `release`.
  */
 import { type Decision, DecisionError, type PolicyRevision, STRICTNESS } from "@sluice/decision-api";
 import type { DecisionClientEvents } from "../decision-client-events.js";
@@ -10,9 +10,9 @@ import { type AskedQuestion, type Carrier, type Fate, PendingQuestion } from "./
 import { type Revisions, sameRevision } from "./revision-view.js";
 
 const OVERLOAD_PAUSE_MS = 20;
-/** Answers of one question that are malformed or of a policy that is not in force any more. */
+/** Answers to one question that are malformed, or of a policy that is no longer in force. */
 const MAX_USELESS = 8;
-/** Second questions are a part of all, so that slowness everywhere does not double the load. */
+/** Hedges are limited to a share of all questions, so that general slowness does not double the load. */
 const HEDGES_AT_ONCE = 256;
 const HEDGES_AN_ANSWER = 0.1;
 
@@ -46,38 +46,38 @@ export class QuestionRouter implements Fate {
     this.#sweep ??= this.#sweepIn(this.#latency.lateMs);
   }
 
-  /** Settled or given up: in either case it is nobody's business any more. */
+  /** The question is settled, or its caller gave up: cancels its attempts. */
   release(asked: AskedQuestion): void {
     this.#open.delete(asked);
     this.#waiting.delete(asked);
-    for (const pending of asked.legs) {
+    for (const pending of asked.attempts) {
       pending.settled = true;
       pending.carrier.cancel(pending);
     }
-    asked.legs.length = 0;
+    asked.attempts.length = 0;
   }
 
-  /** Somebody can be asked, or holds another policy now. */
+  /** A replica became ready, or has another policy now. */
   wake(): void {
     const waiting = [...this.#waiting];
     this.#waiting.clear();
     for (const asked of waiting) this.#place(asked);
     if (this.replicas.revisions.view.kind !== "split") return;
-    // What was put to one of those who disagree is put to the others, too.
-    for (const asked of this.#open) if (asked.legs.length > 0) this.#place(asked);
+    // Questions under way go to a replica of every revision.
+    for (const asked of this.#open) if (asked.attempts.length > 0) this.#place(asked);
   }
 
-  /** Questions that a replica will not answer. */
+  /** The replica will not answer these questions: they go to another one. */
   orphaned(questions: readonly PendingQuestion[], why: "broken" | "overloaded"): void {
     const again = questions.filter((pending) => {
       pending.settled = true;
       pending.asked.forget(pending);
-      return !pending.asked.settled && pending.asked.legs.length === 0;
+      return !pending.asked.settled && pending.asked.attempts.length === 0;
     });
     if (this.#closed || again.length === 0) return;
     for (const { asked } of again) this.#waiting.add(asked);
     this.events.replayed(again.length);
-    // Not at once: the replica that let go of them is about to say that it is not ready any more.
+    // Not at once: the replica that dropped them is about to report that it is not ready.
     const replay = (): void => {
       for (const { asked } of again) if (this.#waiting.delete(asked)) this.#place(asked);
     };
@@ -127,17 +127,17 @@ export class QuestionRouter implements Fate {
     pending.carrier.leaveIfIdle();
   }
 
-  /** Nonsense from one is no answer from the others. */
+  /** After a malformed answer, another replica of the same revision is asked. */
   #askAnother(asked: AskedQuestion, carrier: Carrier, error: DecisionError): void {
     const revision = carrier.capabilities?.revision;
     const other = revision === undefined || ++asked.useless >= MAX_USELESS ? undefined : this.replicas.pick(revision, carrier);
     if (other !== undefined) this.#put(asked, other, false);
-    else if (asked.legs.length === 0) asked.reject(error);
+    else if (asked.attempts.length === 0) asked.reject(error);
   }
 
   #useless(asked: AskedQuestion, problem: string): void {
     if (++asked.useless >= MAX_USELESS) asked.reject(new DecisionError("malformed", problem));
-    else if (asked.legs.length === 0) this.#later(asked);
+    else if (asked.attempts.length === 0) this.#later(asked);
   }
 
   #later(asked: AskedQuestion): void {
@@ -147,7 +147,7 @@ export class QuestionRouter implements Fate {
     });
   }
 
-  /** While replicas disagree: the strictest answer, once each opinion is heard. */
+  /** While replicas disagree: the strictest answer holds, once every revision has answered. */
   #weigh(asked: AskedQuestion): void {
     const { view } = this.replicas.revisions;
     const answers = asked.answers as Map<string, Decision>;
@@ -157,8 +157,8 @@ export class QuestionRouter implements Fate {
       asked.resolve(heard.reduce((one, other) => (STRICTNESS[other.effect] > STRICTNESS[one.effect] ? other : one)));
     } else if (view.kind === "split") {
       this.#place(asked);
-    } else if (asked.legs.length === 0) {
-      // It was the answer of somebody who has left those who agree now.
+    } else if (asked.attempts.length === 0) {
+      // A replica answered that has left, and the others agree now.
       this.#useless(asked, "every answer is of a policy that is not in force any more");
     }
   }
@@ -167,10 +167,10 @@ export class QuestionRouter implements Fate {
     const { view } = this.replicas.revisions;
     switch (view.kind) {
       case "none":
-        if (asked.legs.length === 0) this.#waiting.add(asked);
+        if (asked.attempts.length === 0) this.#waiting.add(asked);
         return;
       case "agreed":
-        if (asked.legs.length === 0) this.#put(asked, this.replicas.pick(view.revision), false);
+        if (asked.attempts.length === 0) this.#put(asked, this.replicas.pick(view.revision), false);
         return;
       case "split":
         for (const revision of view.revisions) {
@@ -182,15 +182,15 @@ export class QuestionRouter implements Fate {
 
   #put(asked: AskedQuestion, replica: Carrier | undefined, hedge: boolean): void {
     if (replica === undefined) {
-      if (asked.legs.length === 0) this.#waiting.add(asked);
+      if (asked.attempts.length === 0) this.#waiting.add(asked);
       return;
     }
     const pending = new PendingQuestion(asked, replica, hedge, this);
-    asked.legs.push(pending);
+    asked.attempts.push(pending);
     replica.ask(pending);
   }
 
-  /** One timer for all deadlines: each question having its own was a good part of what asking cost. */
+  /** One timer for all deadlines: a timer for each question was a good part of a question's cost. */
   #expireAt(deadlineMs: number): void {
     clearTimeout(this.#expiry);
     this.#expiresAtMs = deadlineMs;
@@ -205,11 +205,11 @@ export class QuestionRouter implements Fate {
       if (asked.deadlineMs <= now) asked.expire();
       else next = Math.min(next, asked.deadlineMs);
     }
-    // Whoever asked meanwhile may have set it already.
+    // A question that was asked meanwhile may have set it already.
     if (next < this.#expiresAtMs) this.#expireAt(next);
   }
 
-  /** Once what has arrived is read: an answer that waits for this very process is not late. */
+  /** After reading what has arrived: an answer that waits for this very process is not late. */
   #sweepIn(ms: number): NodeJS.Timeout {
     return setTimeout(() => setImmediate(() => this.#hedgeLate()), ms);
   }
@@ -223,7 +223,7 @@ export class QuestionRouter implements Fate {
     if (view.kind !== "agreed") return;
     for (const asked of this.#open) {
       if (now - asked.askedMs < lateMs || this.#hedges < 1) return;
-      const [first] = asked.legs;
+      const [first] = asked.attempts;
       if (asked.hedged || first === undefined) continue;
       const other = this.replicas.pick(view.revision, first.carrier);
       if (other === undefined) return;
@@ -236,7 +236,7 @@ export class QuestionRouter implements Fate {
 }
 
 function isAskedOf(asked: AskedQuestion, revision: PolicyRevision): boolean {
-  for (const { carrier } of asked.legs) {
+  for (const { carrier } of asked.attempts) {
     const told = carrier.capabilities?.revision;
     if (told !== undefined && sameRevision(told, revision)) return true;
   }

@@ -16,10 +16,9 @@ import {
   type Request,
   RESEND_BIT_HI,
 } from "@sluice/fuse-protocol";
-import { Errno, FsError, type Negotiated } from "@sluice/vfs";
+import { type EngineEvents, Errno, FsError, type Negotiated } from "@sluice/vfs";
 import type { Agreement } from "./agreement.js";
 import { unanswered } from "../handlers/dispatch-table.js";
-import type { EngineEvents } from "../engine.js";
 import type { Forgets } from "./forgets.js";
 import type { HandlerContext } from "../handlers/handler.js";
 import { type Handshake, negotiate, type Wishes } from "./init.js";

@@ -1,6 +1,6 @@
 /**
- * Reads requests as long as there are any, on the event loop's thread: read, dispatch, write, without a promise between.
- * One turn is bounded, so that timers, decisions and other sockets get theirs; uv_poll is level-triggered and calls again.
+ * Reads requests while there are any, on the event loop's thread: read, dispatch, write, without a promise in between.
+ * A turn is bounded, so that timers, decisions and other sockets get theirs; uv_poll is level-triggered and calls again.
  */
 import type { Request } from "@sluice/fuse-protocol";
 import { Errno } from "@sluice/vfs";
@@ -8,7 +8,7 @@ import type { RequestPool } from "../requests/buffer-pools.js";
 import type { Channel } from "./channel.js";
 import { clock } from "../polling/clock.js";
 import type { InFlight } from "../requests/interrupts.js";
-import { Patience } from "../polling/adaptive-busy-poll.js";
+import { AdaptiveBusyPoll } from "../polling/adaptive-busy-poll.js";
 import type { Session } from "../session.js";
 
 /** A few milliseconds of metadata operations, with the waiting for each. */
@@ -25,7 +25,7 @@ export interface ReadLoopParts {
 
 export class ReadLoop {
   readonly #parts: ReadLoopParts;
-  readonly #patience = new Patience();
+  readonly #busyPoll = new AdaptiveBusyPoll();
   #request: Request;
   #lingered = 0;
   #over = false;
@@ -36,8 +36,8 @@ export class ReadLoop {
   }
 
   /**
-   * The descriptor became readable; `failed` where the poller gave up (it does so when the connection ends). How many
-   * requests there were.
+   * The descriptor became readable, or the poller gave up (`failed`), as it does when the connection ends. Returns the number
+   * of requests.
    */
   wake(failed: boolean): number {
     this.#lingered = 0;
@@ -47,14 +47,14 @@ export class ReadLoop {
   }
 
   /**
-   * A request that waited was answered, outside of any turn: its client may be back at once. Bounded as a turn is, since what
-   * was waited for may have been promises alone, after which nothing but this comes again.
+   * A request that waited was answered, outside of any turn: its client may send the next one at once. Bounded as a turn is:
+   * if the requests wait for promises alone, the event loop gets no turn of its own in between.
    */
   linger(): void {
     if (this.#parts.inFlight.size === 0 && this.#lingered < REQUESTS_PER_TURN) this.#lingered += this.#turn(true);
   }
 
-  /** Reads nothing any more: the channel's descriptor is somebody else's, or about to be closed. */
+  /** Stops reading: the channel's descriptor belongs to another process, or is about to be closed. */
   stop(): void {
     this.#over = true;
   }
@@ -71,22 +71,22 @@ export class ReadLoop {
     return served;
   }
 
-  /** After an answer the client's next request may be on its way; not waited for while something of our own may come in. */
+  /** Polls after an answer, as the client's next request may be on its way, unless a request of ours waits for an answer. */
   #next(answered: boolean): number {
     const { channel, inFlight } = this.#parts;
     const { buffer } = this.#request;
-    const patience = this.#patience;
-    if (!answered || !patience.waits || channel.readWithin === undefined || inFlight.size > 0) {
+    const busyPoll = this.#busyPoll;
+    if (!answered || !busyPoll.due || channel.readWithin === undefined || inFlight.size > 0) {
       const length = channel.read(buffer.bytes, buffer.sizeBytes);
       clock.tick();
-      if (answered && length === -Errno.EAGAIN) patience.passedOver();
+      if (answered && length === -Errno.EAGAIN) busyPoll.skipped();
       return length;
     }
     // As of the answer before.
     const fromUs = clock.us;
-    const late = channel.readWithin(buffer.bytes, buffer.sizeBytes, patience.limitUs);
+    const late = channel.readWithin(buffer.bytes, buffer.sizeBytes, busyPoll.limitUs);
     clock.tick();
-    patience.waited(clock.us - fromUs, late > 0);
+    busyPoll.polled(clock.us - fromUs, late > 0);
     return late;
   }
 

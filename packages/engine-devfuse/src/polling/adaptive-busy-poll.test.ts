@@ -1,52 +1,52 @@
-/** When the server looks for the next request before it sleeps. */
+/** When the server polls for the next request before it sleeps. */
 import { describe, expect, it } from "vitest";
-import { Patience } from "./adaptive-busy-poll.js";
+import { AdaptiveBusyPoll } from "./adaptive-busy-poll.js";
 
-/** How many of so many ends of a burst are waited at, where each wait takes as long and comes to the same. */
-function waits(patience: Patience, ends: number, outcome: { elapsedUs: number; rewarded: boolean }): number {
-  let waited = 0;
+/** The number of polls at the ends of `ends` bursts, if each poll has the same outcome. */
+function polls(busyPoll: AdaptiveBusyPoll, ends: number, outcome: { elapsedUs: number; found: boolean }): number {
+  let polled = 0;
   for (let end = 0; end < ends; end++) {
-    if (!patience.waits) {
-      patience.passedOver();
+    if (!busyPoll.due) {
+      busyPoll.skipped();
       continue;
     }
-    waited++;
-    patience.waited(outcome.elapsedUs, outcome.rewarded);
+    polled++;
+    busyPoll.polled(outcome.elapsedUs, outcome.found);
   }
-  return waited;
+  return polled;
 }
 
-describe("patience", () => {
-  it("waits each time for a client that comes at once", () => {
-    expect(waits(new Patience(), 1000, { elapsedUs: 12, rewarded: true })).toBe(1000);
+describe("the adaptive busy poll", () => {
+  it("polls each time for a client that comes at once", () => {
+    expect(polls(new AdaptiveBusyPoll(), 1000, { elapsedUs: 12, found: true })).toBe(1000);
   });
 
-  it("hardly ever waits for nothing", () => {
-    expect(waits(new Patience(), 10_000, { elapsedUs: 40, rewarded: false })).toBeLessThan(60);
+  it("hardly ever polls in vain", () => {
+    expect(polls(new AdaptiveBusyPoll(), 10_000, { elapsedUs: 40, found: false })).toBeLessThan(60);
   });
 
-  it("hardly ever waits where others have the processor meanwhile, even if a request comes of it", () => {
-    expect(waits(new Patience(), 10_000, { elapsedUs: 3000, rewarded: true })).toBeLessThan(60);
+  it("hardly ever polls while other threads have the processor, even if a poll finds a request", () => {
+    expect(polls(new AdaptiveBusyPoll(), 10_000, { elapsedUs: 3000, found: true })).toBeLessThan(60);
   });
 
-  it("learns nothing from requests that were there already", () => {
-    const patience = new Patience();
+  it("learns nothing from requests that were there before the poll", () => {
+    const busyPoll = new AdaptiveBusyPoll();
     const outcomes = [1, 40, 1, 1, 40, 1].flatMap((elapsedUs) => new Array<number>(2000).fill(elapsedUs));
     let missed = 0;
     for (const elapsedUs of outcomes) {
-      if (!patience.waits) patience.passedOver();
-      else if (elapsedUs === 1) patience.waited(elapsedUs, true);
+      if (!busyPoll.due) busyPoll.skipped();
+      else if (elapsedUs === 1) busyPoll.polled(elapsedUs, true);
       else {
         missed++;
-        patience.waited(elapsedUs, false);
+        busyPoll.polled(elapsedUs, false);
       }
     }
     expect(missed).toBeLessThan(40);
   });
 
-  it("comes back to it after one wait that was worth it", () => {
-    const patience = new Patience();
-    waits(patience, 10_000, { elapsedUs: 40, rewarded: false });
-    expect(waits(patience, 1000, { elapsedUs: 12, rewarded: true })).toBeGreaterThan(740);
+  it("polls regularly again after one successful poll", () => {
+    const busyPoll = new AdaptiveBusyPoll();
+    polls(busyPoll, 10_000, { elapsedUs: 40, found: false });
+    expect(polls(busyPoll, 1000, { elapsedUs: 12, found: true })).toBeGreaterThan(740);
   });
 });

@@ -1,44 +1,44 @@
 /**
- * How long to look for the next request before going to sleep. Most of what a round trip costs on an idle machine is waking
- * the server up, so a client that asks again at once is waited for; one that does not must not cost anything.
+ * Decides whether to poll for the next request before the thread sleeps. On an idle machine waking the server is most of a
+ * round trip, so polling pays for a client that sends its next request at once. It must cost nothing for other clients.
  *
- * A wait that comes to nothing, or that took much longer than it was meant to because others wanted the processor, makes the
- * next ones rarer, twice as rare each time; one that is rewarded makes them regular again. So an idle server sleeps, and on
- * a machine that is busy it sleeps nearly always.
+ * A poll that finds nothing makes the next polls half as frequent. So does a poll that takes much longer than its limit,
+ * because other threads wanted the processor. One successful poll makes them regular again. So an idle server sleeps, and on
+ * a busy machine it nearly always sleeps.
  */
 
 /** A client's next request comes after 5 to 30 us. */
 const LIMIT_US = 40;
-/** Waking up takes as long where a core sleeps. More than that, and somebody else had the processor. */
+/** Waking up takes as long if a core sleeps. Beyond that, another thread had the processor. */
 const DISTURBED_US = 3 * LIMIT_US;
-/** At the rarest: a wait in so many ends of a burst. */
+/** At the rarest, the server polls once in so many ends of a burst. */
 const RAREST = 256;
 
-/** It was there already, and says nothing of waiting. */
+/** A request that is found so early was there before the poll, so it says nothing about polling. */
 const AT_ONCE_US = 3;
 
-export class Patience {
+export class AdaptiveBusyPoll {
   readonly limitUs = LIMIT_US;
-  #passOver = 0;
+  #skip = 0;
   #rarity = 0;
 
-  /** Is the next request to be waited for, where none is there? */
-  get waits(): boolean {
-    return this.#passOver === 0;
+  /** Poll for the next request, if none is there? */
+  get due(): boolean {
+    return this.#skip === 0;
   }
 
-  /** There was none, and it was not waited for. */
-  passedOver(): void {
-    if (this.#passOver > 0) this.#passOver--;
+  /** No request was there, and the thread did not poll for one. */
+  skipped(): void {
+    if (this.#skip > 0) this.#skip--;
   }
 
-  /** What a wait came to. */
-  waited(elapsedUs: number, rewarded: boolean): void {
-    if (rewarded && elapsedUs <= DISTURBED_US) {
+  /** Records a poll: how long it took, and whether it found a request. */
+  polled(elapsedUs: number, found: boolean): void {
+    if (found && elapsedUs <= DISTURBED_US) {
       if (elapsedUs > AT_ONCE_US) this.#rarity = 0;
       return;
     }
     this.#rarity = Math.min(RAREST, this.#rarity * 2 + 1);
-    this.#passOver = this.#rarity;
+    this.#skip = this.#rarity;
   }
 }

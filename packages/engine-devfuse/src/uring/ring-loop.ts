@@ -5,10 +5,9 @@
  */
 import { encodeHeader, Opcode } from "@sluice/fuse-protocol";
 import { type FuseRing, RING_LOOP_WORD, RING_LOST } from "@sluice/native";
-import { Errno, errnoName } from "@sluice/vfs";
+import { type EngineEvents, Errno, errnoName } from "@sluice/vfs";
 import { clock } from "../polling/clock.js";
-import type { EngineEvents } from "../engine.js";
-import { Patience } from "../polling/adaptive-busy-poll.js";
+import { AdaptiveBusyPoll } from "../polling/adaptive-busy-poll.js";
 import type { ReadLoop } from "../device/read-loop.js";
 import { RingEntries, type RingEntry } from "./ring-entries.js";
 import type { Session } from "../session.js";
@@ -32,7 +31,7 @@ export interface RingServed {
 export class RingLoop {
   readonly #parts: RingLoopParts;
   readonly #entries: RingEntries;
-  readonly #patience = new Patience();
+  readonly #busyPoll = new AdaptiveBusyPoll();
   #served: RingServed | undefined;
   #serving = false;
   #closed = false;
@@ -98,18 +97,18 @@ export class RingLoop {
     }
   }
 
-  /** The next request is looked for a moment before the thread sleeps, as the read loop does. */
+  /** Polls for the next request before the thread sleeps, as the read loop does. */
   #linger(): number {
-    const patience = this.#patience;
-    const lookUs = patience.waits ? patience.limitUs : 0;
+    const busyPoll = this.#busyPoll;
+    const lookUs = busyPoll.due ? busyPoll.limitUs : 0;
     const fromUs = clock.us;
     const count = this.#parts.ring.turn(true, lookUs);
     if (lookUs === 0) {
-      patience.passedOver();
+      busyPoll.skipped();
       return count;
     }
     clock.tick();
-    patience.waited(clock.us - fromUs, count > 0);
+    busyPoll.polled(clock.us - fromUs, count > 0);
     return count;
   }
 
