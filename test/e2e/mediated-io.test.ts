@@ -13,6 +13,7 @@ import {
   sparse,
   statusOf,
 } from "@sluice/testkit";
+import { seededRandom } from "@sluice/testkit/random";
 import { Errno, O } from "@sluice/vfs";
 import { expect } from "vitest";
 
@@ -38,19 +39,10 @@ async function done({ mount, actors }: Stage): Promise<void> {
   await mount.stop();
 }
 
-/** The same numbers in each run: a failure can be looked at. */
-function* numbers(seed: number): Generator<number, never> {
-  for (let state = seed; ; ) {
-    state = (Math.imul(state, 1_103_515_245) + 12_345) >>> 0;
-    yield state / 2 ** 32;
-  }
-}
-
 test("random reads, writes, truncations and mappings by three processes equal a model", async () => {
   const stage = await staged({ lower: { f: publicFile(Buffer.alloc(MIB, "lower ")) } }, 3);
   const path = stage.mount.path("f");
-  const random = numbers(20_240_229);
-  const below = (limit: number): number => Math.floor(random.next().value * limit);
+  const { below } = seededRandom(20_240_229);
   let model = Buffer.alloc(MIB, "lower ");
   const fds: number[] = [];
   for (const actor of stage.actors) fds.push(await actor.do("open", path, O.RDWR));

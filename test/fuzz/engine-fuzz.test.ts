@@ -1,22 +1,12 @@
 /** Random and mutated bytes through decode, dispatch and reply: nothing throws, and whatever can be answered is, once and well formed. */
 import { Opcode } from "@sluice/fuse-protocol";
+import { seededRandom } from "@sluice/testkit/random";
 import { type DataOut, type DirectoryOut, Errno, FsError } from "@sluice/vfs";
 import { describe, expect, it } from "vitest";
 import { FakeKernel, words } from "./fake-kernel.js";
 import { scriptedFilesystem, type Script } from "./scripted-filesystem.js";
 
 const UNANSWERED: ReadonlySet<number> = new Set([Opcode.FORGET, Opcode.BATCH_FORGET, Opcode.INTERRUPT, Opcode.NOTIFY_REPLY]);
-
-/** mulberry32: the same bytes for the same seed. */
-function randomOf(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
-  };
-}
 
 /** Answers in every way there is, right and wrong ones. */
 function moody(random: () => number): Script {
@@ -83,7 +73,7 @@ function message(random: () => number, id: number): Buffer {
 
 describe("the engine on bytes", () => {
   it.each([1, 2, 3, 4, 5])("answers whatever comes, once (seed %d)", async (seed) => {
-    const random = randomOf(seed);
+    const random = seededRandom(seed).fraction;
     const kernel = new FakeKernel(scriptedFilesystem(moody(random)));
     kernel.init();
     const expected = new Set<number>();

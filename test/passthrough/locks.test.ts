@@ -5,6 +5,7 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { eventually, layers, mountSluice, publicFile, requires, scratch, type SluiceMount, statusOf, within } from "@sluice/testkit";
+import { seededRandom } from "@sluice/testkit/random";
 import { Errno, O } from "@sluice/vfs";
 import { expect } from "vitest";
 import { requestsOf, WITH_METRICS } from "./harness/request-counts.js";
@@ -33,15 +34,6 @@ async function mountedMixed(): Promise<SluiceMount> {
   return mountSluice({ lowers: [lower], upper, policy });
 }
 
-/** Same numbers each run. */
-function random(seed: number): (below: number) => number {
-  let state = seed;
-  return (below) => {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    return Math.floor((state / 2 ** 32) * below);
-  };
-}
-
 interface Step {
   who: number;
   words: (string | number)[];
@@ -53,7 +45,7 @@ const FILES = 2;
 
 /** Steps that never wait: what each answers depends on all before it. */
 function steps(seed: number, count: number): Step[] {
-  const next = random(seed);
+  const next = seededRandom(seed).below;
   const made: Step[] = [];
   for (let who = 0; who < ACTORS; who++)
     for (let slot = 0; slot < SLOTS; slot++) made.push({ who, words: ["open", slot, O.RDWR, `FILE${slot % FILES}`] });

@@ -1,21 +1,11 @@
 /** Long sequences of calls, drawn by a seed: combinations of states that nobody thought of. */
+import { seededRandom } from "@sluice/testkit/random";
 import { O, RENAME } from "@sluice/vfs";
 import type { Probe } from "../probe/probe.js";
 import { dir, opaque, symlink, type Tree, whiteout } from "../tree/tree.js";
 import type { Case } from "./case.js";
 
 const STEPS = 250;
-
-/** Mulberry32: the same sequence everywhere. */
-function numbers(seed: number): (below: number) => number {
-  let state = seed;
-  return (below) => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) % below;
-  };
-}
 
 const NAMES = ["a", "b", "c", "d"];
 
@@ -82,7 +72,7 @@ function walk(seed: number): Case {
     top: { a: dir({ b: dir({ b: "top" }), d: whiteout() }), b: opaque(deep("top")) },
     upper: { a: dir({ b: dir({ a: whiteout(), d: "upper" }) }), c: dir({ b: opaque({ a: "upper" }), a: whiteout() }) },
     run(t) {
-      const pick = numbers(seed);
+      const pick = seededRandom(seed).below;
       for (let step = 0; step < STEPS; step++) (CALLS[pick(CALLS.length)] as Call)(t, draw(pick), () => draw(pick));
     },
   };

@@ -5,7 +5,7 @@ import type { Ground, Mode, Setting } from "../script/script.js";
 import { drawLayers } from "./layers.js";
 import { Names } from "./names.js";
 import { drawOperations, EVERYTHING, type Profile } from "./operations.js";
-import { randomFrom } from "./random.js";
+import { seededRandom } from "@sluice/testkit/random";
 import { drawSweep } from "./sweep.js";
 
 export interface Round {
@@ -52,7 +52,7 @@ export function sweepRound(seed: number, setting: Setting, calls?: readonly stri
 }
 
 export function drawRound(seed: number, shape: RoundShape): Round {
-  const random = randomFrom(seed);
+  const random = seededRandom(seed);
   const setting: Setting = {
     mode: random.weighted(MODES),
     ground: random.weighted(GROUNDS),
@@ -66,7 +66,7 @@ export function drawRound(seed: number, shape: RoundShape): Round {
   if (setting.readOnly) setting.lowers = Math.max(setting.lowers, 2);
   const controls = (shape.controls ?? random.of(REMOUNTS)).map((call) => ({ ...CONTROL, call }));
   const sequences = Array.from({ length: shape.sequences }, (_, index) => {
-    const own = randomFrom(seed * 1009 + index);
+    const own = seededRandom(seed * 1009 + index);
     const names = new Names(own);
     const plants = drawLayers(own, names, setting.lowers);
     names.planted = plants.map(({ path }) => path);

@@ -3,7 +3,7 @@ import { S } from "@sluice/vfs";
 import type { Entry, Traits } from "../../conformance/tree/tree.js";
 import type { LayerName, Plant } from "../script/script.js";
 import type { Names } from "./names.js";
-import type { Random } from "./random.js";
+import type { Random } from "@sluice/testkit/random";
 
 const OWNERS = [0, 0, 0, 1000, 1000, 2000];
 const FILE_MODES = [0o644, 0o644, 0o666, 0o600, 0o640, 0o755, 0o444, 0o660, 0];

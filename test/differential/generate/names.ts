@@ -1,5 +1,5 @@
 /** The few names that everything happens to: few, so that calls meet one another's objects. */
-import type { Random } from "./random.js";
+import type { Random } from "@sluice/testkit/random";
 
 const PLAIN = ["a", "b", "c", "d"];
 /** Each is legal; most have broken somebody's overlay. Byte strings. */

@@ -4,7 +4,7 @@ import { FALLOC, O, RENAME, SEEK, UTIME, XATTR } from "@sluice/vfs";
 import type { Actor, Args, Operation } from "../script/operation.js";
 import { ACL, LINK_TARGETS, SPECIAL_MODES } from "./layers.js";
 import type { Names } from "./names.js";
-import type { Random } from "./random.js";
+import type { Random } from "@sluice/testkit/random";
 
 const SLOTS = 3;
 const MODES = [0o644, 0o600, 0o666, 0o755, 0o777, 0o4755, 0o2755, 0o2644, 0o1644, 0o400, 0o640];

@@ -8,7 +8,7 @@ import type { Args, Operation } from "../script/operation.js";
 import type { Plant } from "../script/script.js";
 import { Names } from "./names.js";
 import { drawArguments, EVERYTHING } from "./operations.js";
-import { type Random, randomFrom } from "./random.js";
+import { type Random, seededRandom } from "@sluice/testkit/random";
 
 const SLOT = 0;
 const root = (call: string, args: Args): Operation => ({ actor: "root", call, args });
@@ -136,7 +136,7 @@ function sequenceOf(state: State, directory: boolean, { random, calls }: { rando
 
 /** Two sequences for the states that files and directories can have. */
 export function drawSweep(seed: number, calls: readonly string[] = Object.keys(EVERYTHING)): NamedSequence[] {
-  const draw = { random: randomFrom(seed), calls };
+  const draw = { random: seededRandom(seed), calls };
   return STATES.flatMap((state) => {
     if (DIRECTORY_STATES.includes(state)) return [sequenceOf(state, true, draw)];
     return state === "hard-linked" ? [sequenceOf(state, false, draw)] : [sequenceOf(state, false, draw), sequenceOf(state, true, draw)];

@@ -4,6 +4,7 @@ import { spawn } from "node:child_process";
 import { closeSync, openSync, renameSync, symlinkSync, unlinkSync, writeSync } from "node:fs";
 import { ServerRecord, LinkRecord, STORED_PER_RECORD, KeeperRecord } from "@sluice/keeper-link";
 import { native, SEAL } from "@sluice/native";
+import { seededRandom } from "@sluice/testkit/random";
 
 const LINK = 3;
 const PATIENCE_MS = 30_000;
@@ -59,12 +60,7 @@ const opened = (path, flags) => native.openat(-100, path, flags, 0);
 const inLayer = (name, flags) => native.openat(lowers[0] ?? -1, name, flags, 0);
 const register = (/** @type {number} */ fd) => ask(ServerRecord.register, { fds: [fd] });
 
-/** A deterministic stream of numbers below `limit`. */
-let state = 12345;
-function next(/** @type {number} */ limit) {
-  state = (Math.imul(state, 1103515245) + 12345) >>> 0;
-  return (state >>> 8) % limit;
-}
+const next = seededRandom(12_345).below;
 
 function garbage() {
   const file = inLayer("file", O_RDONLY);

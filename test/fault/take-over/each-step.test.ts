@@ -20,10 +20,10 @@ import {
   startScript,
   type Tree,
 } from "@sluice/testkit";
+import { seededRandom } from "@sluice/testkit/random";
 import { expect } from "vitest";
 import { chooseSeed } from "../exercisers/policies.js";
 import { withLog } from "../exercisers/with-log.js";
-import { randomBy } from "./kept-mount.js";
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "kernel overlayfs");
 
@@ -166,7 +166,7 @@ interface Trial {
 function trials(): Trial[] {
   const names = Object.keys(CASES);
   if (whole) return names.flatMap((name) => Array.from({ length: MOST_STEPS }, (_, step) => ({ name, step: step + 1 })));
-  const random = randomBy(chooseSeed());
+  const random = seededRandom(chooseSeed()).fraction;
   return Array.from({ length: FEW }, () => ({
     name: names[Math.floor(random() * names.length)] as string,
     step: 1 + Math.floor(random() * 12),

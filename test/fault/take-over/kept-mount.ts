@@ -133,12 +133,3 @@ export async function mountKept({ lower, upper, mountpoint, policy, plant, args 
   });
   return new KeptMount(mount, { countFile, decides: policy !== undefined });
 }
-
-/** Numbers from 0 to 1 by a seed. */
-export function randomBy(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    return state / 2 ** 32;
-  };
-}

@@ -5,11 +5,12 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { requires, runScript, scratch } from "@sluice/testkit";
+import { seededRandom } from "@sluice/testkit/random";
 import { expect } from "vitest";
 import { chooseSeed } from "../exercisers/policies.js";
 import { withLog } from "../exercisers/with-log.js";
 import { KilledDecision } from "./killed-decision.js";
-import { mountKept, randomBy } from "./kept-mount.js";
+import { mountKept } from "./kept-mount.js";
 import { killsWanted, shareMs } from "./share.js";
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "command python3", "command git");
@@ -70,7 +71,7 @@ async function runPrograms(decision: KilledDecision): Promise<void> {
   const git = runScript(["sh", "-c", GIT, "sh", kept.mountpoint, String(Math.ceil(untilMs / 1000))], options);
   const working = Promise.all([sqlite("delete"), sqlite("wal"), git]);
   await withLog(kept.mount, async () => {
-    const random = randomBy(chooseSeed());
+    const random = seededRandom(chooseSeed()).fraction;
     const kills = await kept.killingWhile(working, { random, pauseMs: 700, untilMs, alsoKill: () => decision.kill() });
     const results = await working;
     const said = results.map(({ stdout }) => stdout.trim()).join(", ");

@@ -6,11 +6,12 @@
 import { chownSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { diffSnapshots, mountKernelOverlay, requires, runScript, scratch, snapshot } from "@sluice/testkit";
+import { seededRandom } from "@sluice/testkit/random";
 import { beforeAll, expect } from "vitest";
 import { compileExerciser } from "../exercisers/compile-exerciser.js";
 import { chooseSeed, POLICIES } from "../exercisers/policies.js";
 import { withLog } from "../exercisers/with-log.js";
-import { type KeptMount, mountKept, randomBy } from "./kept-mount.js";
+import { type KeptMount, mountKept } from "./kept-mount.js";
 import { killsWanted, shareMs } from "./share.js";
 
 const { describe, test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "kernel overlayfs", "command cc");
@@ -103,7 +104,7 @@ describe("a server that is killed is followed by one that goes on", () => {
           const working = workOn(kept, programs, { seed, untilMs }).then((rounds) => {
             at = rounds;
           });
-          const random = randomBy(seed);
+          const random = seededRandom(seed).fraction;
           const alsoKill = planted ? { alsoKill: () => kept.killDecision() } : {};
           kills = await kept.killingWhile(working, { random, pauseMs: planted ? 4000 : 700, untilMs, ...alsoKill });
           if (planted) kills += kept.planted - 1;

@@ -1,4 +1,5 @@
 /** Compares the table with the plainest model: the holders of each byte. */
+import { seededRandom } from "@sluice/testkit/random";
 import { Errno } from "@sluice/vfs";
 import { expect, test } from "vitest";
 import { LockTable } from "./lock-table.js";
@@ -19,14 +20,6 @@ class Model {
       else byte.set(owner, how);
     }
   }
-}
-
-function random(seed: number): (below: number) => number {
-  let state = seed;
-  return (below) => {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    return Math.floor((state / 2 ** 32) * below);
-  };
 }
 
 /** One random step on both; the model's word is what must come out. */
@@ -53,7 +46,7 @@ function step(parts: { table: LockTable<object>; file: object; model: Model; nex
 
 test("random ranges equal a model of single bytes, and nothing is left behind", () => {
   for (let seed = 1; seed <= 60; seed++) {
-    const parts = { table: new LockTable<object>(), file: {}, model: new Model(), next: random(seed) };
+    const parts = { table: new LockTable<object>(), file: {}, model: new Model(), next: seededRandom(seed).below };
     for (let i = 0; i < 200; i++) step(parts);
     // Some go by closing a descriptor, some with the open file.
     parts.table.dropOwner(parts.file, 1n);

@@ -1,17 +1,10 @@
+import { seededRandom } from "@sluice/testkit/random";
 import { expect, test } from "vitest";
 import { type Range, RangeIndex } from "./range-index.js";
 
-function random(seed: number): (below: number) => number {
-  let state = seed;
-  return (below) => {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    return Math.floor((state / 2 ** 32) * below);
-  };
-}
-
 test("finds what a walk over all ranges finds, while ranges come and go one by one and many at once", () => {
   for (let seed = 1; seed <= 5; seed++) {
-    const next = random(seed);
+    const next = seededRandom(seed).below;
     const index = new RangeIndex<Range>();
     let all: Range[] = [];
     const check = (): void => {

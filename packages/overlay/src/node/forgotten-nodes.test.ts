@@ -1,3 +1,4 @@
+import { seededRandom } from "@sluice/testkit/random";
 import { S } from "@sluice/vfs";
 import { expect, test } from "vitest";
 import { MAX_SLOTS } from "./forgotten-names.js";
@@ -105,22 +106,17 @@ class Model {
 }
 
 test("equals a plain list of records, over random changes", () => {
-  let state = 20261126;
-  const below = (limit: number): number => {
-    state = (state * 1_103_515_245 + 12_345) % 2 ** 31;
-    return (state >> 8) % limit;
-  };
-  const oneIn = (count: number): boolean => below(count) === 0;
+  const { below, once } = seededRandom(20_261_126);
   const parents = [root, new Node(2 ** 31 + 5, S.IFDIR), new Node(2 ** 40 + 5, S.IFDIR)];
   const forgotten = new ForgottenNodes();
   const model = new Model();
   const place = (): { parent: Node; name: string } => ({ parent: parents[below(parents.length)] as Node, name: `n${below(40)}` });
   for (let turn = 0; turn < 20_000; turn++) {
     const { parent, name } = place();
-    if (oneIn(2)) {
-      const node = fileAt(10 + below(60) + (oneIn(10) ? 2 ** 33 : 0), name, parent);
-      node.inoLo = oneIn(2) ? 0xffff_ffff : 1;
-      const others = Array.from({ length: oneIn(5) ? below(4) : 0 }, place);
+    if (once(2)) {
+      const node = fileAt(10 + below(60) + (once(10) ? 2 ** 33 : 0), name, parent);
+      node.inoLo = once(2) ? 0xffff_ffff : 1;
+      const others = Array.from({ length: once(5) ? below(4) : 0 }, place);
       const all = [{ parent, name }, ...others].filter(
         (one, at, list) => list.findIndex((x) => x.parent === one.parent && x.name === one.name) === at,
       );

@@ -1,4 +1,5 @@
 /** The table of ids does what a Map does, and keeps nothing of what is gone. */
+import { seededRandom } from "@sluice/testkit/random";
 import { describe, expect, it } from "vitest";
 import { IdPages } from "./id-pages.js";
 
@@ -12,11 +13,10 @@ describe("id pages", () => {
   it("does what a map does, whatever the order", () => {
     const pages = new IdPages<Thing>();
     const map = new Map<number, Thing>();
-    let state = 7;
+    const { below, once } = seededRandom(7);
     for (let step = 0; step < 20_000; step++) {
-      state = (state * 1_103_515_245 + 12_345) % 2 ** 31;
-      const id = (state >> 8) % 500 < 250 ? (state >> 8) % 700 : FAR + ((state >> 8) % 700);
-      if (state % 3 === 0) {
+      const id = below(700) + (once(2) ? FAR : 0);
+      if (once(3)) {
         pages.delete(id);
         map.delete(id);
       } else {

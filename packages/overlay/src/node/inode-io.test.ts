@@ -1,4 +1,5 @@
 /** The list of the open files of an id does what a Set does. */
+import { seededRandom } from "@sluice/testkit/random";
 import { expect, it } from "vitest";
 import { OpenFile } from "../handles/handle-table.js";
 import { InodeIo } from "./inode-io.js";
@@ -9,12 +10,11 @@ it("holds each open file until it is closed, whatever the order", () => {
   const io = new InodeIo();
   const files = Array.from({ length: 200 }, (_, handle) => new OpenFile(handle, node, 1, io));
   const open = new Set<OpenFile>();
-  let state = 7;
+  const { below, of } = seededRandom(7);
   for (let step = 0; step < 20_000; step++) {
-    state = (state * 1_103_515_245 + 12_345) % 2 ** 31;
     // In turns mostly opened and mostly closed, so that it is empty now and then.
-    const file = files[(state >> 8) % files.length] as OpenFile;
-    if (open.has(file) && state % 3 < (step % 4_000 < 2_000 ? 1 : 3)) {
+    const file = of(files);
+    if (open.has(file) && below(3) < (step % 4_000 < 2_000 ? 1 : 3)) {
       open.delete(file);
       io.handles.delete(file);
     } else if (!open.has(file) && (step % 4_000 < 2_000 || open.size === 0)) {

@@ -1,4 +1,5 @@
 /** Cached paths are the present ones, whatever is renamed. */
+import { seededRandom } from "@sluice/testkit/random";
 import { S } from "@sluice/vfs";
 import { expect, it } from "vitest";
 import { KnownPaths } from "./known-paths.js";
@@ -13,11 +14,7 @@ it("gives the paths of a file after any change of names", () => {
   const core = { nodes };
   const known = new KnownPaths();
   const root = nodes.make(S.IFDIR);
-  let state = 7;
-  const random = (below: number): number => {
-    state = (state * 1_103_515_245 + 12_345) % 2 ** 31;
-    return (state >> 8) % below;
-  };
+  const { below: random, of: some } = seededRandom(7);
   let names = 0;
   const newName = (): string => `n${names++}`;
   const made = (kind: number, parent: Node): Node => {
@@ -26,10 +23,10 @@ it("gives the paths of a file after any change of names", () => {
     return node;
   };
   const directories = [root];
-  for (let at = 0; at < DIRECTORIES; at++) directories.push(made(S.IFDIR, directories[random(directories.length)] as Node));
-  const some = <Each>(list: readonly Each[]): Each => list[random(list.length)] as Each;
+  for (let at = 0; at < DIRECTORIES; at++) directories.push(made(S.IFDIR, some(directories)));
   const isBelow = (node: Node | undefined, above: Node): boolean => node !== undefined && (node === above || isBelow(node.parent, above));
   const files = Array.from({ length: FILES }, () => made(S.IFREG, some(directories)));
+  const expectTruth = (): void => expect(files.map((each) => known.of(core, each, undefined))).toEqual(files.map(pathsOf));
   let reused = 0;
   for (let step = 0; step < 5_000; step++) {
     const [file, target] = [some(files), some(directories)];
@@ -45,10 +42,10 @@ it("gives the paths of a file after any change of names", () => {
     // As a layer that others change makes it: lost, and found elsewhere.
     if (act === 4 && random(4) === 0 && directory.parent !== undefined && !isBelow(target, directory)) {
       nodes.detach(directory, directory.parent, directory.name);
-      for (const each of files) expect(known.of(core, each, undefined)).toEqual(pathsOf(each));
+      expectTruth();
       nodes.attach(directory, target, newName());
     }
-    for (const each of files) expect(known.of(core, each, undefined)).toEqual(pathsOf(each));
+    expectTruth();
     if (random(8) === 0) known.drop(some(files));
     const looked = some(files);
     if (looked.others === undefined && known.of(core, looked, undefined) === known.of(core, looked, undefined)) reused++;

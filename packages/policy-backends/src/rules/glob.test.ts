@@ -1,5 +1,6 @@
 // @ts-expect-error picomatch brings no types, and only this test uses it
 import picomatch from "picomatch";
+import { seededRandom } from "@sluice/testkit/random";
 import { describe, expect, it } from "vitest";
 import { compileGlob, namesOf } from "./glob.js";
 import { bytesOfText, textOfBytes } from "./name-bytes.js";
@@ -52,13 +53,13 @@ describe("a glob", () => {
     expect(() => compileGlob(pattern, false)).toThrow(message);
   });
 
-  it("means what picomatch means", () => {
+  // For picomatch `a/**` holds for `a` itself only in some places of a pattern; here it always does.
+  const byPicomatch = (pattern: string, path: string): boolean =>
+    [pattern, pattern.replace(/(\/\*\*)+$/, "")].some((each) => picomatch(each, { dot: true, noextglob: true, strictSlashes: true })(path));
+
+  it("matches as picomatch does", () => {
     const pieces = ["a", "b", "*", "?", "**", "/", "/", "[ab]", ".a"];
-    let state = 7;
-    const random = (below: number): number => {
-      state = (state * 1103515245 + 12345) & 0x7fffffff;
-      return (state >> 8) % below;
-    };
+    const random = seededRandom(7).below;
     let compared = 0;
     for (let round = 0; round < 4000; round++) {
       const pattern = Array.from({ length: 1 + random(6) }, () => pieces[random(pieces.length)]).join("");
@@ -71,7 +72,7 @@ describe("a glob", () => {
         continue;
       }
       compared++;
-      expect([pattern, path, ours]).toEqual([pattern, path, picomatch(pattern, { dot: true, noextglob: true, strictSlashes: true })(path)]);
+      expect([pattern, path, ours]).toEqual([pattern, path, byPicomatch(pattern, path)]);
     }
     expect(compared).toBeGreaterThan(300);
   });

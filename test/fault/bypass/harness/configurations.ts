@@ -2,7 +2,8 @@
 import { renameSync, writeFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Layers, mountSluice, type SluiceMount } from "@sluice/testkit";
-import { mountKept, randomBy } from "../../take-over/kept-mount.js";
+import { seededRandom } from "@sluice/testkit/random";
+import { mountKept } from "../../take-over/kept-mount.js";
 import { SlowDecision } from "./slow-decision.js";
 
 export interface Configuration {
@@ -54,7 +55,7 @@ export interface Hunt {
 export const SPARE_MS = 240_000;
 
 export function huntBy(seed: number, hunt: Omit<Hunt, "seed" | "random">): Hunt {
-  return { ...hunt, seed, random: randomBy(seed) };
+  return { ...hunt, seed, random: seededRandom(seed).fraction };
 }
 
 export interface HuntedMount {
@@ -68,7 +69,7 @@ export interface HuntedMount {
 export async function huntedMount({ configuration, seed, env = {} }: Hunt, { lower, upper }: Layers, policy: string): Promise<HuntedMount> {
   const { replicas, killed, args = [] } = configuration;
   // Its own: the hunter's draws do not depend on how long anything takes.
-  const random = randomBy(seed + 1);
+  const random = seededRandom(seed + 1).fraction;
   const decision = replicas === 0 ? undefined : await SlowDecision.start({ policy, replicas, longestMs: LONGEST_ANSWER_MS, seed });
   const more = [...TIMEOUT, ...args, ...(decision === undefined ? [] : ["--decision", decision.target])];
   const own = decision === undefined ? { policy } : {};

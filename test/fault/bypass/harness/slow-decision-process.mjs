@@ -9,16 +9,13 @@ import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
 import { rulesBackend } from "@sluice/policy-backends";
 import { parseListenTarget, startDecisionService } from "@sluice/service-decision";
+import { seededRandom } from "@sluice/testkit/random";
 
 const [socket = "", policyFile = "", longest = "0", seed = "1"] = process.argv.slice(2);
 const backend = rulesBackend(policyFile);
 
-let state = Number(seed) >>> 0;
 /** From 0 to 1. Most delays are short, some are long. */
-function draw() {
-  state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-  return state / 2 ** 32;
-}
+const draw = seededRandom(Number(seed)).fraction;
 
 /** @type {{ name: string, paths: RegExp } | undefined} */
 let holding;
