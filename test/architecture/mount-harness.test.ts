@@ -2,17 +2,18 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import {
   bytes,
+  diffSnapshots,
   identifyProcess,
   isAlive,
   MountFailure,
   mountKernelOverlay,
-  mountSluice,
   mountsBelow,
+  mountSluice,
   plant,
+  policyOf,
   requires,
   scratch,
   snapshot,
-  diffSnapshots,
   treeHash,
 } from "@sluice/testkit";
 import { expect } from "vitest";
@@ -38,7 +39,7 @@ describe("mountSluice", () => {
     const lower = plant(scratch(), { secret: "x", open: "y" });
     const mount = await mountSluice({
       lowers: [lower],
-      policy: "version: 1\ndefault: grant\nrules:\n  - { name: no, path: secret, effect: deny }\n",
+      policy: policyOf("grant", { name: "no", path: "secret", effect: "deny" }),
     });
     const decision = identifyProcess(mount.decisionPid ?? -1);
     expect(decision).toBeDefined();

@@ -2,7 +2,7 @@
  * Marks in the layers, and the options that govern them: each setting on kernel overlayfs and on Sluice, over equal layers
  * and with equal options. The output and the upper layer afterwards have to be the same.
  */
-import { directory, file, hardLink, plant, type Planted, requires, scratch, symlink, type Tree, whiteout } from "@sluice/testkit";
+import { directory, file, hardLink, plant, type Planted, policyOf, requires, scratch, symlink, type Tree, whiteout } from "@sluice/testkit";
 import { expect } from "vitest";
 import { onLayers } from "./formats/alternating.js";
 import { onKernel, onSluice, type Setting } from "./formats/side-by-side.js";
@@ -10,7 +10,7 @@ import { onKernel, onSluice, type Setting } from "./formats/side-by-side.js";
 const NEEDS = ["/dev/fuse", "CAP_SYS_ADMIN", "kernel overlayfs"] as const;
 const { test } = requires(...NEEDS);
 const withPython = requires(...NEEDS, "command python3");
-const MEDIATE = "version: 1\ndefault: mediate\n";
+const MEDIATE = policyOf("mediate");
 
 async function alike(setting: Setting): Promise<string> {
   const [kernel, granted, mediated] = await Promise.all([onKernel(setting), onSluice(setting), onSluice(setting, MEDIATE)]);

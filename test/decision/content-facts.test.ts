@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Errno, O } from "@sluice/vfs";
-import { Actor, eventually, layers, mountSluice, publicFile, requires, type SluiceMount, statusOf } from "@sluice/testkit";
+import { Actor, eventually, layers, mountSluice, policyOf, publicFile, requires, type SluiceMount, statusOf } from "@sluice/testkit";
 import { expect } from "vitest";
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "FUSE passthrough");
@@ -56,12 +56,8 @@ async function mounted(policy: (approved: string) => string): Promise<{ mount: S
 }
 
 test("the beginning of the content is judged, and an answer is kept for as long as it is the same", async () => {
-  const { mount, actor } = await mounted(
-    () => `version: 1
-default: grant
-rules:
-  - { name: no-programs, when: "resource.head.startsWith('\\\\x7fELF')", access: [read, rename], effect: deny }
-`,
+  const { mount, actor } = await mounted(() =>
+    policyOf("grant", { name: "no-programs", when: "resource.head.startsWith('\\x7fELF')", access: ["read", "rename"], effect: "deny" }),
   );
   expect(await reading(actor, mount, "elf")).toBe(Errno.EACCES);
   expect(await reading(actor, mount, "script")).toBe(0);

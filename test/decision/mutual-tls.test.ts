@@ -8,7 +8,7 @@ import { wire } from "@sluice/decision-api";
 import type { TlsFiles } from "@sluice/decision-client";
 import { connectDecider, whenReady } from "@sluice/decision-client/connect";
 import { type DecisionService, startDecisionService } from "@sluice/service-decision";
-import { cleanUp, requires, scratch } from "@sluice/testkit";
+import { cleanUp, policyOf, requires, scratch } from "@sluice/testkit";
 import { expect } from "vitest";
 
 const { test } = requires("command openssl");
@@ -67,7 +67,7 @@ class Authority {
 async function serve(ca: Authority, clientSans: readonly string[], authzen = false): Promise<DecisionService & { files: KeyPair }> {
   const files = ca.sign("service", `DNS:localhost,IP:127.0.0.1,${SERVICE}`);
   const policy = join(ca.directory, "policy.yaml");
-  writeFileSync(policy, "version: 1\ndefault: mediate\n");
+  writeFileSync(policy, policyOf("mediate"));
   const service = await startDecisionService({
     policy,
     listen: { kind: "tcp", host: "127.0.0.1", port: 0 },

@@ -1,7 +1,7 @@
 // sluice-overlayfs where fuse-overlayfs was: returns when live, leaves a server, and says what it cannot do.
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { requires, runScript, scratch } from "@sluice/testkit";
+import { policyOf, requires, runScript, scratch } from "@sluice/testkit";
 import { expect } from "vitest";
 import { dropIn, mountRow, PROGRAM, place, servers, serversGone, unmount } from "./drop-in.js";
 
@@ -109,7 +109,7 @@ test(
   "a policy can be given",
   async () => {
     const at = place({ open: "x", shut: "y" });
-    writeFileSync(join(at.directory, "p.yaml"), "version: 1\ndefault: grant\nrules:\n  - { name: shut, path: shut, effect: deny }\n");
+    writeFileSync(join(at.directory, "p.yaml"), policyOf("grant", { name: "shut", path: "shut", effect: "deny" }));
     expect(await dropIn(at, "-o", `${at.layers},policy=p.yaml`, "m")).toMatchObject({ code: 0 });
     expect(readFileSync(join(at.mountpoint, "open"), "utf8")).toBe("x");
     expect(() => readFileSync(join(at.mountpoint, "shut"))).toThrow("EACCES");

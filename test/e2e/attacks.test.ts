@@ -9,6 +9,7 @@ import {
   hardLink,
   layers,
   mountSluice,
+  policyOf,
   publicFile,
   requires,
   type SluiceMount,
@@ -48,9 +49,9 @@ async function staged(policy: string, planted: { lower?: Tree; upper?: Tree } = 
   return { mount, actor: await Actor.start(), lower, upper, at: (name) => mount.path(name) };
 }
 
-const everything = 'version: 1\ndefault: grant\nrules:\n  - { name: secrets, path: "secrets/**", effect: deny }\n';
-const reading = 'version: 1\ndefault: grant\nrules:\n  - { name: secrets, path: "secrets/**", access: [read], effect: deny }\n';
-const running = 'version: 1\ndefault: grant\nrules:\n  - { name: secrets, path: "secrets/**", access: [execute], effect: deny }\n';
+const everything = policyOf("grant", { name: "secrets", path: "secrets/**", effect: "deny" });
+const reading = policyOf("grant", { name: "secrets", path: "secrets/**", access: ["read"], effect: "deny" });
+const running = policyOf("grant", { name: "secrets", path: "secrets/**", access: ["execute"], effect: "deny" });
 
 describe("a rule that denies everything below a directory", () => {
   test("no other name is made for what is in it", async () => {
@@ -149,7 +150,7 @@ describe("a rule that names one way of opening", () => {
   });
 
   test("a directory that a rule does not name takes no file along that one names", async () => {
-    const key = 'version: 1\ndefault: grant\nrules:\n  - { name: key, path: "vault/in/key", access: [read], effect: deny }\n';
+    const key = policyOf("grant", { name: "key", path: "vault/in/key", access: ["read"], effect: "deny" });
     const lower = { "vault/in/key": publicFile("key"), "vault/free/f": publicFile("free"), "public/p": publicFile("p") };
     const { mount, actor, at } = await staged(key, { lower });
     expect(await actor.do("rename", at("vault"), at("public/vault"))).toBe(DENIED);

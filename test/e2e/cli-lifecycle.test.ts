@@ -2,11 +2,11 @@
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { mountSluice, mountsBelow, requires, runSluice, scratch, type SluiceMount, startScript } from "@sluice/testkit";
+import { mountsBelow, mountSluice, policyOf, requires, runSluice, scratch, type SluiceMount, startScript } from "@sluice/testkit";
 import { expect } from "vitest";
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
-const POLICY = "version: 1\ndefault: grant\nrules:\n  - { name: slow, path: metered, effect: mediate }\n";
+const POLICY = policyOf("grant", { name: "slow", path: "metered", effect: "mediate" });
 
 async function mounted(args: string[] = [], policy: string | undefined = POLICY): Promise<SluiceMount> {
   const root = scratch();

@@ -3,11 +3,11 @@ import { once } from "node:events";
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { connect } from "node:net";
 import { join } from "node:path";
-import { mountSluice, openDescriptors, plant, requires, runScript, scratch, type SluiceMount } from "@sluice/testkit";
+import { mountSluice, openDescriptors, plant, policyOf, requires, runScript, scratch, type SluiceMount } from "@sluice/testkit";
 import { expect } from "vitest";
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
-const POLICY = "version: 1\ndefault: grant\n";
+const POLICY = policyOf("grant");
 
 async function mounted(args: readonly string[] = []): Promise<{ mount: SluiceMount; pid: number }> {
   const mount = await mountSluice({ lowers: [plant(scratch(), { f: "lower" })], policy: POLICY, args });

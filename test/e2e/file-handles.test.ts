@@ -1,6 +1,6 @@
 /** Opens by file handle (open_by_handle_at(2)): they carry no path, are judged by the names the mount knows the file by, and outlive the kernel's caches. */
 import { renameSync, unlinkSync, writeFileSync } from "node:fs";
-import { directory, hardLink, mountSluice, plant, requires, runSluice, scratch, scriptOutput } from "@sluice/testkit";
+import { directory, hardLink, mountSluice, plant, policyOf, requires, runSluice, scratch, scriptOutput } from "@sluice/testkit";
 import { Errno } from "@sluice/vfs";
 import { expect } from "vitest";
 
@@ -23,7 +23,7 @@ console.log(JSON.stringify(results));
 
 test("a handle is no way round a rule", async () => {
   const lower = plant(scratch(), { open: "public", "secrets/key": "secret" });
-  const policy = "version: 1\ndefault: grant\nrules:\n  - { name: no, path: 'secrets/**', effect: deny }\n";
+  const policy = policyOf("grant", { name: "no", path: "secrets/**", effect: "deny" });
   const mount = await mountSluice({ lowers: [lower], policy });
   const paths = [mount.path("open"), mount.path("secrets/key")];
   const output = await scriptOutput([process.execPath, "--input-type=module", "-e", BY_HANDLE, mount.mountpoint, ...paths]);

@@ -1,13 +1,13 @@
 /** A mediated file that is opened again is read from the kernel's pages while it is what it was, and never when it is not. */
 import { closeSync, openSync, readSync, statSync, truncateSync, writeFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
-import { Actor, eventually, layers, mountSluice, publicFile, requires, type SluiceMount, statusOf } from "@sluice/testkit";
+import { Actor, eventually, layers, mountSluice, policyOf, publicFile, requires, type SluiceMount, statusOf } from "@sluice/testkit";
 import { O } from "@sluice/vfs";
 import { expect } from "vitest";
 import { requestsOf, WITH_METRICS } from "../passthrough/harness/request-counts.js";
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
-const MEDIATE = "version: 1\ndefault: mediate\n";
+const MEDIATE = policyOf("mediate");
 
 function mounted(policy: string): Promise<SluiceMount> {
   const { lower, upper } = layers({ lower: { f: publicFile("old content") }, upper: { g: publicFile("old content") } });

@@ -4,7 +4,7 @@ import { closeSync, constants, mkdirSync, openSync, readdirSync, readFileSync, s
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { bytes, cleanUp, mountSluice, mountsBelow, plant, requires, runScript, scratch, type SluiceMount } from "@sluice/testkit";
+import { bytes, cleanUp, mountsBelow, mountSluice, plant, policyOf, requires, runScript, scratch, type SluiceMount } from "@sluice/testkit";
 import { expect } from "vitest";
 
 const NEEDS = ["/dev/fuse", "CAP_SYS_ADMIN", "loop devices", "command losetup", "command mkfs.ext4"] as const;
@@ -41,7 +41,7 @@ function makeBase(): Base {
 async function used({ path }: Base, args: readonly string[]): Promise<SluiceMount> {
   for (const name of ["lower", "upper"]) mkdirSync(join(path, name));
   plant(join(path, "lower"), { "d/passed": "passed", "d/metered": "metered", "d/changed": "changed" });
-  const policy = "version: 1\ndefault: grant\nrules:\n  - { name: slow, path: d/metered, effect: mediate }\n";
+  const policy = policyOf("grant", { name: "slow", path: "d/metered", effect: "mediate" });
   const mount = await mountSluice({ lowers: [join(path, "lower")], upper: join(path, "upper"), policy, args });
   const work = "cat d/passed d/metered; echo more >> d/changed; mkdir new; echo made > new/file; ls -R > /dev/null; stat new d/*";
   await runScript(["sh", "-c", `cd "$0" && ${work}`, mount.mountpoint]);

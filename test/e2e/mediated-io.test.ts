@@ -7,6 +7,7 @@ import {
   layers,
   mountSluice,
   type PlainStat,
+  policyOf,
   publicFile,
   requires,
   type SluiceMount,
@@ -18,7 +19,7 @@ import { Errno, O } from "@sluice/vfs";
 import { expect } from "vitest";
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
-const policy = "version: 1\ndefault: mediate\n";
+const policy = policyOf("mediate");
 const MIB = 1 << 20;
 const GIB = 2 ** 30;
 

@@ -1,13 +1,13 @@
 /** A directory that is moved under a policy is judged with everything in it, also what the kernel has never looked at. */
 import { renameSync, rmSync, writeFileSync } from "node:fs";
 import type { Intent, Ruling } from "@sluice/overlay";
-import { directory, eventually, layers, mountSluice, plant, publicFile, requires, scratch, statusOf } from "@sluice/testkit";
+import { directory, eventually, layers, mountSluice, plant, policyOf, publicFile, requires, scratch, statusOf } from "@sluice/testkit";
 import { type CallContext, Errno, RENAME, S } from "@sluice/vfs";
 import { expect } from "vitest";
 import { entry, OPEN_GATE, overlayOver } from "./harness/bare-overlay.js";
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
-const policy = 'version: 1\ndefault: grant\nrules:\n  - { name: no, path: "a/**/secret", access: [read], effect: deny }\n';
+const policy = policyOf("grant", { name: "no", path: "a/**/secret", access: ["read"], effect: "deny" });
 const SOON_MS = 20_000;
 
 test("nothing is kept of what was in it, and no descriptor of what was removed since", async () => {

@@ -7,6 +7,7 @@ import {
   eventually,
   layers,
   mountSluice,
+  policyOf,
   publicFile,
   requires,
   type SluiceMount,
@@ -20,8 +21,8 @@ const { describe, test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
 /** The mount's timeout is a second; the rest is for a busy machine. */
 const SOON_MS = 20_000;
 const POLICIES = {
-  granted: "version: 1\ndefault: grant\n",
-  mediated: "version: 1\ndefault: mediate\n",
+  granted: policyOf("grant"),
+  mediated: policyOf("mediate"),
   nobody: undefined,
 } as const;
 const TREE: Tree = {
@@ -131,7 +132,7 @@ for (const [kind, policy] of Object.entries(POLICIES))
 
 describe("a lower layer that others change, under a rule", () => {
   test("is judged by the paths that things have now, also by a descriptor from before", async () => {
-    const policy = "version: 1\ndefault: grant\nrules:\n  - { name: no, path: 'd/sub/**', effect: deny }\n";
+    const policy = policyOf("grant", { name: "no", path: "d/sub/**", effect: "deny" });
     const { mount, actor, lower, at } = await staged(policy);
     const before = await actor.do("open", at("d/sub/b"), O.PATH);
     const f = await actor.do("open", at("f"), O.PATH);

@@ -1,5 +1,5 @@
 /** Names of files on a mount, as the commands show them to people. */
-import { bytes, mountSluice, nodePath, plant, requires, runSluice, scratch, startScript } from "@sluice/testkit";
+import { bytes, mountSluice, nodePath, plant, policyOf, requires, runSluice, scratch, startScript } from "@sluice/testkit";
 import { expect } from "vitest";
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
@@ -9,7 +9,7 @@ const SHOWN = "x\\n\\033[2J\\342\\200\\256";
 
 test("grants, explain and top show a name in a form that forges no line and commands no terminal", async () => {
   const lower = plant(scratch(), { [WILD]: "f" });
-  const mount = await mountSluice({ lowers: [lower], policy: "version: 1\ndefault: grant\n" });
+  const mount = await mountSluice({ lowers: [lower], policy: policyOf("grant") });
   const holder = startScript(["sh", "-c", 'exec 3< "$1"; echo open; read -r _', "sh", nodePath(`${mount.mountpoint}/${WILD}`).toString()]);
   await holder.waitFor("open");
   const grants = await mount.cli("grants");

@@ -11,6 +11,7 @@ import {
   mountKernelOverlay,
   mountSluice,
   plant,
+  policyOf,
   publicFile,
   requires,
   runScript,
@@ -165,7 +166,7 @@ test("serves as the root of a container: programs run from it, and the policy ho
     copyFileSync(path, join(lower, path));
   }
   for (const path of programs) copyFileSync(path, join(lower, "bin", basename(path)));
-  const policy = 'version: 1\ndefault: grant\nrules:\n  - { name: secrets, path: "secret/**", effect: deny }\n';
+  const policy = policyOf("grant", { name: "secrets", path: "secret/**", effect: "deny" });
   const mount = await mountSluice({ lowers: [lower], upper, policy });
   const env = { PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" };
   const { stdout, stderr } = await runScript(["unshare", "-m", "-p", "-f", "sh", "-c", CONTAINER, "sh", mount.mountpoint], { env });

@@ -6,9 +6,10 @@ import { fileURLToPath } from "node:url";
 import {
   bytes,
   cleanUp,
-  mountSluice,
   mountsBelow,
+  mountSluice,
   plant,
+  policyOf,
   requires,
   runScript,
   scratch,
@@ -25,7 +26,7 @@ async function mounted(args: readonly string[] = []): Promise<SluiceMount> {
   const root = scratch();
   for (const name of ["lower", "upper"]) mkdirSync(join(root, name));
   plant(join(root, "lower"), { file: "lower", "dir/f": "f" });
-  return mountSluice({ lowers: [join(root, "lower")], upper: join(root, "upper"), policy: "version: 1\ndefault: mediate\n", args });
+  return mountSluice({ lowers: [join(root, "lower")], upper: join(root, "upper"), policy: policyOf("mediate"), args });
 }
 
 interface User {

@@ -8,6 +8,7 @@ import {
   grantsOf,
   layers,
   mountSluice,
+  policyOf,
   publicFile,
   requires,
   type SluiceMount,
@@ -83,7 +84,7 @@ function planted(): { root: string; lower: string; upper: string; outside: strin
 for (const effect of ["grant", "mediate"] as const) {
   test(`files, links, FIFOs and devices swapped in the upper directory while files are opened (${effect})`, async () => {
     const { lower, upper, outside } = planted();
-    const policy = `version: 1\ndefault: grant\nrules:\n  - { name: all, path: "**", access: [read, write], effect: ${effect} }\n`;
+    const policy = policyOf("grant", { name: "all", path: "**", access: ["read", "write"], effect });
     const mount = await mountSluice({ lowers: [lower], upper, policy });
     // Known as files to the kernel and to the daemon, before they are something else.
     const first = await Actor.start();

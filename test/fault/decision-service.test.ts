@@ -2,18 +2,17 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { mountSluice, requires, scratch, type SluiceMount, type SluiceMountOptions } from "@sluice/testkit";
+import { mountSluice, policyOf, requires, scratch, type SluiceMount, type SluiceMountOptions } from "@sluice/testkit";
 import { expect } from "vitest";
 import { Opener } from "./harness/opener.js";
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
 /** Nothing may be kept: these tests are about asking. */
-const POLICY = `version: 1
-default: grant
-rules:
-  - { name: secrets, path: "secret", effect: deny, errno: EPERM, ttl: 0ms }
-  - { name: the-rest, path: "**", effect: grant, ttl: 0ms }
-`;
+const POLICY = policyOf(
+  "grant",
+  { name: "secrets", path: "secret", effect: "deny", errno: "EPERM", ttl: "0ms" },
+  { name: "the-rest", path: "**", effect: "grant", ttl: "0ms" },
+);
 const KILLS = 6;
 
 async function mounted(options: Partial<SluiceMountOptions> = {}): Promise<SluiceMount> {

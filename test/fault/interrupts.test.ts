@@ -5,6 +5,7 @@ import {
   grantsOf,
   layers,
   mountSluice,
+  policyOf,
   publicFile,
   requires,
   type SluiceMount,
@@ -16,7 +17,7 @@ import { Errno, O } from "@sluice/vfs";
 import { expect } from "vitest";
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "command perl");
-const policy = 'version: 1\ndefault: grant\nrules:\n  - { name: no, path: "denied", effect: deny }\n';
+const policy = policyOf("grant", { name: "no", path: "denied", effect: "deny" });
 const AMPLE_MS = 15_000;
 const WATCH_MS = 700;
 

@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { createRegistry } from "@sluice/runtime/metrics";
 import { startDecisionService } from "@sluice/service-decision";
-import { cleanUp, mountSluice, plant, requires, runScript, scratch } from "@sluice/testkit";
+import { cleanUp, mountSluice, plant, policyOf, requires, runScript, scratch } from "@sluice/testkit";
 import { expect, test } from "vitest";
 import { parse } from "yaml";
 
@@ -58,7 +58,7 @@ const { test: mounted } = requires("/dev/fuse", "CAP_SYS_ADMIN");
 
 mounted("every metric that is exported is shown and explained, and nothing else is", async () => {
   const policy = join(scratch(), "policy.yaml");
-  writeFileSync(policy, "version: 1\ndefault: grant\n");
+  writeFileSync(policy, policyOf("grant"));
   const listen = { kind: "tcp", host: "127.0.0.1", port: 0 } as const;
   const service = await startDecisionService({ policy, listen, admin: "127.0.0.1:0", registry: createRegistry(true) });
   cleanUp(() => service.drain(100));

@@ -4,6 +4,7 @@ import {
   descendantsOf,
   mountSluice,
   plant,
+  policyOf,
   publicFile,
   requires,
   type RunningScript,
@@ -19,12 +20,7 @@ const { test } = requires(...NEEDS, "pseudo-terminals");
 const unattended = requires(...NEEDS);
 const CLI = "packages/cli/bin/sluice.mjs";
 
-const POLICY = `version: 1
-default: grant
-rules:
-  - { name: keys, path: "**/*.pem", effect: deny }
-  - { name: metered, path: "m/**", effect: mediate }
-`;
+const POLICY = policyOf("grant", { name: "keys", path: "**/*.pem", effect: "deny" }, { name: "metered", path: "m/**", effect: "mediate" });
 
 interface Report {
   opens: Record<string, number>;

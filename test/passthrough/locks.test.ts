@@ -4,7 +4,18 @@
  */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { eventually, layers, mountSluice, publicFile, requires, scratch, type SluiceMount, statusOf, within } from "@sluice/testkit";
+import {
+  eventually,
+  layers,
+  mountSluice,
+  policyOf,
+  publicFile,
+  requires,
+  scratch,
+  type SluiceMount,
+  statusOf,
+  within,
+} from "@sluice/testkit";
 import { seededRandom } from "@sluice/testkit/random";
 import { Errno, O } from "@sluice/vfs";
 import { expect } from "vitest";
@@ -29,8 +40,13 @@ async function mounted(args: string[] = ["--locks", "daemon"], files: string[] =
 /** Whoever writes is observed, and so has a node of its own beside readers that pass through. */
 async function mountedMixed(): Promise<SluiceMount> {
   const { lower, upper } = layers({ upper: { f: publicFile("0123456789".repeat(20)) } });
-  const policy =
-    'version: 1\ndefault: grant\nrules:\n  - { name: writers, path: "**", access: [write], effect: mediate, obligations: { audit: each-io } }\n';
+  const policy = policyOf("grant", {
+    name: "writers",
+    path: "**",
+    access: ["write"],
+    effect: "mediate",
+    obligations: { audit: "each-io" },
+  });
   return mountSluice({ lowers: [lower], upper, policy });
 }
 

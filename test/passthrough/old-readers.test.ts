@@ -7,6 +7,7 @@ import {
   layers,
   mountKernelOverlay,
   mountSluice,
+  policyOf,
   publicFile,
   requires,
   scratch,
@@ -78,7 +79,7 @@ test("with coherent readers everybody sees what is written, mapped or not, and n
 
 test("a mediated reader of a lower file follows it to the upper layer", async () => {
   const { lower, upper } = layers({ lower: { f: publicFile(OLD) } });
-  const policy = "version: 1\ndefault: grant\nrules:\n  - { name: m, subject: { uid: [2001] }, effect: mediate }\n";
+  const policy = policyOf("grant", { name: "m", subject: { uid: [2001] }, effect: "mediate" });
   const mount = await mountSluice({ lowers: [lower], upper, policy });
   const [root, mediated] = [await Actor.start(), await Actor.start(2001)];
   const path = mount.path("f");
@@ -102,7 +103,7 @@ test("a mediated reader of a lower file follows it to the upper layer", async ()
 test("once the readers of a lower file are gone, all its names lead to the copy's one node", async () => {
   const { lower, upper } = layers({ lower: { x: publicFile(OLD) } });
   linkSync(join(lower, "x"), join(lower, "y"));
-  const policy = "version: 1\ndefault: grant\nrules:\n  - { name: m, subject: { uid: [2001] }, effect: mediate }\n";
+  const policy = policyOf("grant", { name: "m", subject: { uid: [2001] }, effect: "mediate" });
   const mount = await mountSluice({ lowers: [lower], upper, policy });
   const [root, mediated] = [await Actor.start(), await Actor.start(2001)];
   const [x, y] = [mount.path("x"), mount.path("y")];

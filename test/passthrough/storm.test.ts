@@ -7,7 +7,18 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { diffSnapshots, mountSluice, requires, scratch, snapshot, soakBudgetMs, startScript, type Status, statusOf } from "@sluice/testkit";
+import {
+  diffSnapshots,
+  mountSluice,
+  policyOf,
+  requires,
+  scratch,
+  snapshot,
+  soakBudgetMs,
+  startScript,
+  type Status,
+  statusOf,
+} from "@sluice/testkit";
 import { expect } from "vitest";
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "FUSE passthrough", "command cc");
@@ -21,11 +32,11 @@ const EXACT = { atime: true, hardLinks: true };
 const seed = Number(process.env["SLUICE_SEED"] ?? Date.now() % 1_000_000);
 
 const policies = [
-  "version: 1\ndefault: grant\n",
-  "version: 1\ndefault: mediate\n",
-  'version: 1\ndefault: grant\nrules:\n  - { name: some, path: "*[13579]", effect: mediate }\n',
-  'version: 1\ndefault: mediate\nrules:\n  - { name: readers, path: "**", access: [read], effect: grant }\n',
-  'version: 1\ndefault: grant\nrules:\n  - { name: writers, path: "**", access: [write], effect: mediate }\n',
+  policyOf("grant"),
+  policyOf("mediate"),
+  policyOf("grant", { name: "some", path: "*[13579]", effect: "mediate" }),
+  policyOf("mediate", { name: "readers", path: "**", access: ["read"], effect: "grant" }),
+  policyOf("grant", { name: "writers", path: "**", access: ["write"], effect: "mediate" }),
 ] as const;
 
 test(

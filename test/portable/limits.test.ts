@@ -1,6 +1,6 @@
 /** Each declared limit on a real mount, so that the table in the documentation is what is seen. */
 import { engineCapabilities } from "@sluice/engine-fuse-native";
-import { file, mountSluice, plant, requires, runScript, scratch, type SluiceMount } from "@sluice/testkit";
+import { file, mountSluice, plant, policyOf, requires, runScript, scratch, type SluiceMount } from "@sluice/testkit";
 import type { EngineCapabilityName } from "@sluice/vfs";
 import { expect, test as plainTest } from "vitest";
 import { excludedCases, knownDifferences } from "./known-differences.js";
@@ -26,7 +26,7 @@ interface Witness {
   policy?: string;
 }
 
-const NO_READING = "version: 1\ndefault: grant\nrules:\n  - {name: w, path: new, access: [read], effect: deny}\n";
+const NO_READING = policyOf("grant", { name: "w", path: "new", access: ["read"], effect: "deny" });
 const witnesses: Partial<Record<EngineCapabilityName, Witness>> = {
   passthrough: { script: "exec 3< f; getfattr -n user.sluice.mode --only-values f", portable: /^mediated$/, devfuse: /^passthrough$/ },
   callerIdentity: {

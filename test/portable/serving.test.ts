@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { constants } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import { engineCapabilities } from "@sluice/engine-fuse-native";
-import { file, mountSluice, mountTable, plant, requires, runScript, scratch, type SluiceMount, type Tree } from "@sluice/testkit";
+import { file, mountSluice, mountTable, plant, policyOf, requires, runScript, scratch, type SluiceMount, type Tree } from "@sluice/testkit";
 import { expect } from "vitest";
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "fuse-native", "command fusermount", "command getfattr");
@@ -102,7 +102,7 @@ test("a rename over an open file keeps what was open", async () => {
 });
 
 test("decisions hold as they do with the other engine", async () => {
-  const { mount } = await serve("version: 1\ndefault: grant\nrules:\n  - {name: no, path: secret, effect: deny, errno: EPERM}\n");
+  const { mount } = await serve(policyOf("grant", { name: "no", path: "secret", effect: "deny", errno: "EPERM" }));
   expect(await lines(mount, "cat a; echo; cat secret")).toEqual(["lower a", "cat: secret: Operation not permitted"]);
   const { decisions } = await status(mount);
   expect(decisions["deny/service"]).toBe(1);
@@ -110,8 +110,12 @@ test("decisions hold as they do with the other engine", async () => {
 
 test("a policy that looks at the caller is refused by the names of its rules", async () => {
   const { lower, upper } = layers();
-  const policy =
-    "version: 1\ndefault: grant\nrules:\n  - {name: plain, path: a, effect: deny}\n  - {name: alice, subject: {uid: [1]}, effect: deny}\n  - {name: who, when: 'subject.gid == 1', effect: deny}\n";
+  const policy = policyOf(
+    "grant",
+    { name: "plain", path: "a", effect: "deny" },
+    { name: "alice", subject: { uid: [1] }, effect: "deny" },
+    { name: "who", when: "subject.gid == 1", effect: "deny" },
+  );
   const failure = mountSluice({ lowers: [lower], upper, policy, args: ["--engine", "fuse-native"] });
   await expect(failure).rejects.toMatchObject({
     exit: { code: 2 },

@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { copyFileSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { file, plant, type RunningScript, requires, runScript, type ScriptResult, scratch, startScript } from "@sluice/testkit";
+import { file, plant, policyOf, requires, type RunningScript, runScript, scratch, type ScriptResult, startScript } from "@sluice/testkit";
 import { beforeAll, expect } from "vitest";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
@@ -89,10 +89,7 @@ test(
     writeFileSync(join(at, "p.cedar"), "permit(principal, action, resource);");
     writeFileSync(join(at, "cedar.yaml"), "kind: cedar\npolicies: p.cedar\n");
     writeFileSync(join(at, "opa.yaml"), "kind: opa-wasm\nbundle: standard.wasm\nneeds: {executable: true, xattrs: [user.class]}\n");
-    writeFileSync(
-      join(at, "rules.yaml"),
-      "version: 1\ndefault: deny\nrules:\n  - { name: own, when: 'subject.uid == 0', effect: grant }\n",
-    );
+    writeFileSync(join(at, "rules.yaml"), policyOf("deny", { name: "own", when: "subject.uid == 0", effect: "grant" }));
     for (const name of ["cedar.yaml", "opa.yaml", "rules.yaml"]) {
       const { code, stderr } = await sluice("policy", "explain", join(at, name), "some/file");
       expect([name, code, stderr]).toEqual([name, 0, ""]);
@@ -120,7 +117,7 @@ onTerminal(
   async () => {
     const [lower, mountpoint] = [plant(scratch(), { f: file("text") }), scratch()];
     const policy = join(scratch(), "p.yaml");
-    writeFileSync(policy, "version: 1\ndefault: mediate\nrules: [{ name: a, path: '**/*.pem', effect: deny }]\n");
+    writeFileSync(policy, policyOf("mediate", { name: "a", path: "**/*.pem", effect: "deny" }));
     const mount = `'${process.execPath}' '${cli}' mount --lower '${lower}'`;
     for (const [options, policyWords] of [
       ["", "no policy: everything is granted"],
@@ -154,7 +151,7 @@ test(
   "the health checks of both services, and what puts a policy into a bucket",
   async () => {
     const [at, lower, mountpoint] = [scratch(), plant(scratch(), { f: file("text") }), scratch()];
-    writeFileSync(join(at, "policy.yaml"), "version: 1\ndefault: grant\n");
+    writeFileSync(join(at, "policy.yaml"), policyOf("grant"));
     const target = `unix://${join(at, "socket")}`;
     const script = (name: string, ...args: readonly string[]): Promise<ScriptResult> =>
       runScript([process.execPath, join(tree, "deploy/docker", name), ...args], { timeoutMs: LIMIT_MS });

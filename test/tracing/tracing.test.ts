@@ -2,7 +2,7 @@
 import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
-import { cleanUp, describeResult, mountSluice, plant, requires, runScript, scratch } from "@sluice/testkit";
+import { cleanUp, describeResult, mountSluice, plant, policyOf, requires, runScript, scratch } from "@sluice/testkit";
 import { expect, test } from "vitest";
 
 interface Attribute {
@@ -54,11 +54,7 @@ async function collector(): Promise<{ url: string; spans: Seen[] }> {
   return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, spans };
 }
 
-const POLICY = `version: 1
-default: grant
-rules:
-  - { name: keys, path: "**/*.pem", effect: deny }
-`;
+const POLICY = policyOf("grant", { name: "keys", path: "**/*.pem", effect: "deny" });
 
 const { test: mounting } = requires("/dev/fuse", "CAP_SYS_ADMIN", "FUSE passthrough");
 

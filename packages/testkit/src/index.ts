@@ -28,6 +28,7 @@ export {
 } from "./plant.js";
 export { plantDeep } from "./plant-deep.js";
 export { asOrdinaryUser, ORDINARY_USER } from "./ordinary-user.js";
+export { policyOf, type PolicyRule } from "./policy-of.js";
 export { descendantsOf, identifyProcess, isAlive, killProcess, openDescriptors, type ProcessIdentity } from "./processes.js";
 export { type Gated, machineHas, type Need, requires } from "./requirements.js";
 export {

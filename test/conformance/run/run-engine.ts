@@ -3,7 +3,7 @@ import { execFile } from "node:child_process";
 import { mkdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { mountKernelOverlay, mountSluice, scratch, unmountKernelOverlay } from "@sluice/testkit";
+import { mountKernelOverlay, mountSluice, policyOf, scratch, unmountKernelOverlay } from "@sluice/testkit";
 import { allCases } from "../cases/all-cases.js";
 import { directoryName } from "../cases/case.js";
 import type { Snapshot } from "../tree/snapshot-tree.js";
@@ -28,7 +28,7 @@ export interface Outcome {
 
 /** The options that make the kernel do what Sluice does. */
 const KERNEL_OPTIONS = "redirect_dir=on,index=on,metacopy=off,xino=off";
-const POLICY = "version: 1\ndefault: mediate\n";
+const POLICY = policyOf("mediate");
 const SNAPSHOT_PROCESS = fileURLToPath(new URL("../dist/run/snapshot-process.js", import.meta.url));
 const SNAPSHOT_MS = 120_000;
 const run = promisify(execFile);

@@ -1,7 +1,7 @@
 /** Mounts layers by the kernel's overlayfs or by Sluice as the script asks, so that both should show and do the same. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { NativeError } from "@sluice/native";
-import { mountKernelOverlay, mountSluice, unmountKernelOverlay } from "@sluice/testkit";
+import { mountKernelOverlay, mountSluice, policyOf, unmountKernelOverlay } from "@sluice/testkit";
 import type { Mode, Setting } from "../script/script.js";
 import type { Layers } from "./layers.js";
 
@@ -13,22 +13,17 @@ export interface Mounted {
 }
 
 /** By the opener, so that one file is open in several ways at once. */
-const MIXED = `version: 1
-default: grant
-rules:
-  - { name: alice, subject: { uid: 1000 }, effect: mediate }
-`;
+const MIXED = policyOf("grant", { name: "alice", subject: { uid: 1000 }, effect: "mediate" });
 /** By name, so that a renamed or recreated file is opened differently. */
-const NAMED = `version: 1
-default: grant
-rules:
-  - { name: mediated, path: "**/a", effect: mediate }
-  - { name: below, path: "**/b/**", effect: mediate }
-`;
+const NAMED = policyOf(
+  "grant",
+  { name: "mediated", path: "**/a", effect: "mediate" },
+  { name: "below", path: "**/b/**", effect: "mediate" },
+);
 const POLICIES: Readonly<Record<Mode, string | undefined>> = {
   unruled: undefined,
-  granted: "version: 1\ndefault: grant\n",
-  mediated: "version: 1\ndefault: mediate\n",
+  granted: policyOf("grant"),
+  mediated: policyOf("mediate"),
   mixed: MIXED,
   named: NAMED,
   portable: undefined,

@@ -1,6 +1,6 @@
 /** A move or a link takes nothing away from what a rule says of the file: no denial of any access, and no obligation. */
 import { Errno, RENAME } from "@sluice/vfs";
-import { type Actor, publicFile, requires, type Tree } from "@sluice/testkit";
+import { type Actor, policyOf, publicFile, requires, type Tree } from "@sluice/testkit";
 import { beforeAll, expect } from "vitest";
 import { ownedLayers, setStage, type Stage } from "./harness/stage.js";
 
@@ -80,11 +80,7 @@ describe("a file whose rule is strict stays under it:", () => {
 });
 
 describe("no detour leads round a denial:", () => {
-  const LOGS = `version: 1
-default: grant
-rules:
-  - { name: logs, path: "*/logs/**", access: [truncate, delete, metadata], effect: deny }
-`;
+  const LOGS = policyOf("grant", { name: "logs", path: "*/logs/**", access: ["truncate", "delete", "metadata"], effect: "deny" });
   type Detour = (actor: Actor, at: (name: string) => string) => Promise<unknown>;
   const detours: Record<string, Detour> = {
     "a change of mode, by a move there and back": async (actor, at) => {

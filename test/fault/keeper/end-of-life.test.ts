@@ -11,6 +11,7 @@ import {
   mountsBelow,
   mountSluice,
   plant,
+  policyOf,
   type ProcessIdentity,
   requires,
   runScript,
@@ -60,7 +61,7 @@ const serverOf = (mount: SluiceMount): ProcessIdentity => {
   return server;
 };
 
-const POLICY = "version: 1\ndefault: grant\n";
+const POLICY = policyOf("grant");
 
 describe("a kept mount ends", () => {
   test("by SIGTERM, its decision service with it", async () => {

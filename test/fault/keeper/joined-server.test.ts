@@ -1,7 +1,7 @@
 /** Servers that come to a keeper which starts none: they see none of the layers, come and go, and nobody notices. */
 import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { bytes, file, mountsBelow, plant, requires, runScript, runSluice, scratch, startScript } from "@sluice/testkit";
+import { bytes, file, mountsBelow, plant, policyOf, requires, runScript, runSluice, scratch, startScript } from "@sluice/testkit";
 import { expect } from "vitest";
 import { joinedPlaces, startKeeper, startServer, tryToServe } from "./joined-mount.js";
 import { LOAD } from "./load.js";
@@ -9,7 +9,7 @@ import { LOAD } from "./load.js";
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "command unshare", "command pgrep");
 const { test: withPassthrough } = requires("/dev/fuse", "CAP_SYS_ADMIN", "command unshare", "command pgrep", "FUSE passthrough");
 
-const POLICY = 'version: 1\ndefault: grant\nrules:\n  - { name: metered, path: "log", effect: mediate }\n';
+const POLICY = policyOf("grant", { name: "metered", path: "log", effect: "mediate" });
 
 withPassthrough(
   "servers come and go under load, by SIGTERM and by SIGKILL, and one stands by",

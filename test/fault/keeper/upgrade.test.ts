@@ -7,10 +7,11 @@ import {
   file,
   mountSluice,
   plant,
+  policyOf,
   requires,
+  type RunningScript,
   runScript,
   runSluice,
-  type RunningScript,
   scratch,
   type SluiceMount,
   startScript,
@@ -40,7 +41,7 @@ function askKeeper(mount: SluiceMount, request: unknown): Promise<string> {
 }
 
 test("no upgrade is asked for by what a server has started", async () => {
-  const mount = await mountSluice({ lowers: [plant(scratch(), {})], args: ["--keeper", "on"], policy: "version: 1\ndefault: grant\n" });
+  const mount = await mountSluice({ lowers: [plant(scratch(), {})], args: ["--keeper", "on"], policy: policyOf("grant") });
   const before = await serverPid(mount);
   const addon = fileURLToPath(new URL("../../../packages/native/build/sluice_native.node", import.meta.url));
   const asker = (confined: boolean): string => `
@@ -71,7 +72,7 @@ test("an upgrade under load: by command, by SIGHUP, and to a program that does n
     lowers: [plant(scratch(), { f: file("lower") })],
     upper: plant(scratch(), {}),
     args: ["--keeper", "on"],
-    policy: "version: 1\ndefault: grant\n",
+    policy: policyOf("grant"),
   });
   const load = startScript(LOAD, { args: [mount.mountpoint], timeoutMs: 300_000 });
   await load.waitFor("works");

@@ -4,7 +4,7 @@
  */
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { requires, runScript, scratch } from "@sluice/testkit";
+import { policyOf, requires, runScript, scratch } from "@sluice/testkit";
 import { seededRandom } from "@sluice/testkit/random";
 import { expect } from "vitest";
 import { chooseSeed } from "../exercisers/policies.js";
@@ -17,12 +17,11 @@ const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "command python3", "comm
 const budgetMs = shareMs(8_000);
 const SPARE_MS = 180_000;
 /** Each open is asked about. A renamed file stays under its rule: git moves its files from names that it draws at random. */
-const POLICY = `version: 1
-default: grant
-rules:
-  - { name: databases, path: "*.db*", effect: grant, ttl: 0ms }
-  - { name: trees, path: "{origin,clone*}/**", effect: mediate, ttl: 0ms }
-`;
+const POLICY = policyOf(
+  "grant",
+  { name: "databases", path: "*.db*", effect: "grant", ttl: "0ms" },
+  { name: "trees", path: "{origin,clone*}/**", effect: "mediate", ttl: "0ms" },
+);
 
 /** Commits rows one by one, and finds every one of them, once, when it reopens the file. */
 const SQLITE = `

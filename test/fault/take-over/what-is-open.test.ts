@@ -1,18 +1,17 @@
 /** Open files, locks, half-read listings and nameless files of a process go on as they were when the server is killed. */
 import { linkSync, mkdirSync, readFileSync, statfsSync, unlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { requires, runScript, runSluice, scratch, startScript, treeHash } from "@sluice/testkit";
+import { policyOf, requires, runScript, runSluice, scratch, startScript, treeHash } from "@sluice/testkit";
 import { expect } from "vitest";
 import { type KeptMount, mountKept } from "./kept-mount.js";
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "command python3");
 
-const POLICY = `version: 1
-default: grant
-rules:
-  - { name: small, path: "small", effect: mediate, obligations: { maxSizeBytes: 10, audit: each-io } }
-  - { name: metered, path: "mediated*", effect: mediate }
-`;
+const POLICY = policyOf(
+  "grant",
+  { name: "small", path: "small", effect: "mediate", obligations: { maxSizeBytes: 10, audit: "each-io" } },
+  { name: "metered", path: "mediated*", effect: "mediate" },
+);
 
 /** Holds one of everything; looks at it again each time it is told to. */
 const HOLDER = `
