@@ -1,4 +1,4 @@
-/** A memory area seen as bytes and as words, with views of it that are made once. Not a pool: who owns it decides that. */
+/** A memory area seen as bytes and as words, with views of it that are made once. Not a pool: its owner pools it. */
 
 /** Node's own methods that its type declarations leave out: no look-up of an encoding by its name. */
 export interface Latin1Buffer extends Buffer {

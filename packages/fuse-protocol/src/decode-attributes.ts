@@ -9,7 +9,7 @@ import { BAD_ID, IN_HEADER_BYTES, IN_HEADER_WORDS as BODY, readId, readOffset } 
 const NSEC_PER_SEC = 1_000_000_000;
 const HI = 0x1_0000_0000;
 
-/** GETATTR (fuse_getattr_in) and the start of STATX (fuse_statx_in): `args.handle` where one was sent. */
+/** GETATTR (fuse_getattr_in) and the start of STATX (fuse_statx_in): `args.handle` if one was sent. */
 export function decodeGetattr(request: Request, args: RequestArgs): number {
   if (request.need(16) !== 0) return Errno.EIO;
   const given = ((request.words[BODY] as number) & RequestFlag.GETATTR_FH) !== 0;

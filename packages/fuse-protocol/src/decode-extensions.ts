@@ -1,6 +1,6 @@
 /**
  * The extensions behind a creation's arguments: supplementary groups (fuse_supp_groups), and the labels that a security
- * module wants on what is made (fuse_secctx; none where no module has any). Extensions are not aligned: the name before
+ * module wants on the new object (fuse_secctx; none if no module has any). Extensions are not aligned: the name before
  * them is not padded.
  */
 import { Errno } from "@sluice/vfs";
@@ -19,7 +19,7 @@ interface Frame {
   end: number;
 }
 
-/** Fills `args.groups` and `args.labels`: undefined where none were sent. EIO where an extension does not fit its frame. */
+/** Fills `args.groups` and `args.labels`: undefined if none were sent. EIO if an extension does not fit its frame. */
 export function decodeExtensions(request: Request, args: RequestArgs): number {
   args.groups = undefined;
   args.labels = undefined;

@@ -3,7 +3,7 @@ import { Errno } from "@sluice/vfs";
 import type { Request } from "./request.js";
 import { BAD_ID, IN_HEADER_WORDS as BODY, readId } from "./wire.js";
 
-/** What the kernel offers. Before INIT_EXT (7.36) there is no flags2. */
+/** The kernel's offer. Before INIT_EXT (7.36) there is no flags2. */
 export interface InitOffer {
   major: number;
   minor: number;
@@ -40,7 +40,7 @@ export function decodeForget(request: Request, sink: ForgetSink): number {
   return forgetOne(sink, request.nodeId, readId(request.words, BODY));
 }
 
-/** BATCH_FORGET: fuse_batch_forget_in, then pairs of node and count. What is well formed is forgotten. */
+/** BATCH_FORGET: fuse_batch_forget_in, then pairs of node and count. Forgets every well-formed pair. */
 export function decodeBatchForget(request: Request, sink: ForgetSink): number {
   if (request.need(8) !== 0) return Errno.EIO;
   const count = request.words[BODY] as number;

@@ -1,4 +1,4 @@
-/** Requests as annotated bytes: what the kernel puts on the wire, field by field, and what the decoders make of it. */
+/** Requests as annotated bytes: the kernel's wire format, field by field, and the decoders' reading of it. */
 import { Errno, UTIME } from "@sluice/vfs";
 import { describe, expect, it } from "vitest";
 import {
@@ -144,7 +144,7 @@ describe("creations", () => {
     expect(args.create).toEqual({ flags: 0o102, mode: 0o100644, umask: 0o27, killSuidgid: true });
     expect(args.groups).toEqual([2000]);
     expect(args.labels).toEqual([{ name: "security", value: new Uint8Array(Buffer.from("label_t\0")) }]);
-    // Where no module has any, an empty list comes all the same.
+    // If no module has any, an empty list still comes.
     expect(decodeCreate(request(Opcode.CREATE, create, [u32(8), u32(0)]), args)).toBe(0);
     expect(args.labels).toBeUndefined();
     expect(decodeMkdir(request(Opcode.MKDIR, [u32(0o755), u32(0o77), "d\0"], two), args)).toBe(0);
@@ -219,7 +219,7 @@ describe("attributes", () => {
     expect(decodeSetattr(request(Opcode.SETATTR, setattr(Fattr.SIZE, -1n)), args)).toBe(Errno.EINVAL);
   });
 
-  it("name a handle where one was sent", () => {
+  it("name a handle if one was sent", () => {
     expect(decodeGetattr(request(Opcode.GETATTR, [u32(1), u32(0), u64(9)]), args)).toBe(0);
     expect(args.handle).toBe(9);
     expect(decodeGetattr(request(Opcode.GETATTR, [u32(0), u32(0), u64(9)]), args)).toBe(0);

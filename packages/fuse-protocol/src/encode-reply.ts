@@ -2,11 +2,11 @@
 import type { ByteBuffer } from "./byte-buffer.js";
 import { OUT_HEADER_BYTES } from "./wire.js";
 
-/** Where a reply goes back to: the request's unique, bit 63 (a resent request) included. */
+/** The address of a reply: the request's unique, bit 63 (a resent request) included. */
 export interface ReplyAddress {
   uniqueLo: number;
   uniqueHi: number;
-  /** Where the transport has room for this very reply; undefined where it takes one from anywhere. */
+  /** The transport's room for this very reply; undefined if it takes one from anywhere. */
   readonly room?: ReplyRoom | undefined;
 }
 

@@ -52,7 +52,7 @@ describe("replies", () => {
     expect(words(buffer, 4, 6)).toEqual([0x7fff_ffff, 0, 0, 0, 0, 0]);
   });
 
-  it("hold a statx with the birth time where there is one", () => {
+  it("hold a statx with the birth time if there is one", () => {
     const buffer = fresh();
     const { attr } = entry(1);
     attr.words[19] = (0x12345 & 0xff) | (0x0fe << 8) | ((0x12345 & ~0xff) << 12);

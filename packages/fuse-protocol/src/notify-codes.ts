@@ -1,4 +1,4 @@
-/** What the server may tell the kernel of its own accord (fuse_notify_code of 7.45). */
+/** Messages that the server may send the kernel of its own accord (fuse_notify_code of 7.45). */
 export const NotifyCode = {
   POLL: 1,
   INVAL_INODE: 2,

@@ -1,5 +1,5 @@
 /**
- * The arguments of a request as the filesystem takes them, one object of each kind, filled anew for every request.
+ * The arguments of a request as the filesystem takes them, one object of each kind, refilled for every request.
  * One RequestArgs belongs to one request at a time: a method that waits keeps its arguments until its promise settles.
  */
 import type {
@@ -37,7 +37,7 @@ export class SetAttrArgs implements SetAttr {
   readonly ownMtime = { sec: 0, nsec: 0 };
 }
 
-/** FLUSH carries a lock owner each time: it becomes a bigint only where it is asked for. */
+/** FLUSH carries a lock owner each time: it becomes a bigint only on request. */
 export class ReleaseFields implements ReleaseArgs {
   handle = 0;
   flags = 0;
@@ -75,7 +75,7 @@ export class RequestArgs {
   readonly getxattr = { name: "", size: 0 };
   readonly ioctl: IoctlArgs = { handle: 0, command: 0, input: NOTHING };
   readonly lseek: { handle: number; offset: FileOffset; whence: number } = { handle: 0, offset: 0, whence: 0 };
-  /** Single values: a symlink's target; open flags; a handle, where one was sent; the room that the caller has for an answer. */
+  /** Single values: a symlink's target; open flags; a handle, if one was sent; the caller's room for an answer. */
   target = "";
   flags = 0;
   killSuidgid = false;

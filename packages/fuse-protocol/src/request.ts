@@ -1,6 +1,6 @@
 /**
  * One request as it lies in its buffer: the header by name, the body by word, strings checked. A Request belongs to
- * its buffer and is used again for every read; what must outlive the next read is copied out by the decoders.
+ * its buffer and is used again for every read; the decoders copy out everything that must outlive the next read.
  */
 import { Errno, NAME_MAX } from "@sluice/vfs";
 import { ByteBuffer } from "./byte-buffer.js";
@@ -43,7 +43,7 @@ export class Request {
   get uniqueHi(): number {
     return this.words[3] as number;
   }
-  /** BAD_ID where it is none of ours. */
+  /** BAD_ID if it is none of ours. */
   get nodeId(): number {
     return readId(this.words, 4);
   }

@@ -33,7 +33,7 @@ export function align8(sizeBytes: number): number {
   return (sizeBytes + 7) & ~7;
 }
 
-/** An id that we gave (nodeId, handle), or BAD_ID where it cannot be one of ours. */
+/** An id that we gave (nodeId, handle), or BAD_ID if it cannot be one of ours. */
 export function readId(words: Uint32Array, at: number): number {
   const hi = words[at + 1] as number;
   return hi < SAFE_HI ? hi * HI + (words[at] as number) : BAD_ID;

@@ -1,8 +1,8 @@
 /**
- * What has no fixed size: names, paths, whatever others attach. Chunks of some sizes, each used again for the same size: so
- * there is nothing to compact, and the arena never takes more than the most that was in use of each size.
+ * Holds everything without a fixed size: names, paths, attachments. Chunks of some sizes, each used again for the same size:
+ * so there is nothing to compact, and the arena never takes more than the peak use of each size.
  *
- * A chunk's size follows from what it holds. Which are free is not written down: it is what nobody refers to.
+ * A chunk's size follows from its content. Free chunks are not written down: they are those that nobody refers to.
  */
 import { damaged, Header, type JournalMemory, placeOf } from "./layout.js";
 
@@ -16,7 +16,7 @@ export class Arena {
   readonly bytes: Uint8Array;
   readonly #base: number;
   readonly #capacity: number;
-  /** By size in units: in a list where there are many of, in a map the larger ones. */
+  /** By size in units: in a list the frequent sizes, in a map the larger ones. */
   #free: number[][] = Array.from({ length: LINEAR + 1 }, () => []);
   #large = new Map<number, number[]>();
   /** Room between chunks that an earlier process left, of any size: it is cut up before more is taken. */
@@ -39,7 +39,7 @@ export class Arena {
     return this.words[Header.arenaMark] as number;
   }
 
-  /** A chunk of at least so many bytes, or 0 where there is no room. */
+  /** A chunk of at least so many bytes, or 0 if there is no room. */
   take(sizeBytes: number): number {
     const units = unitsOf(sizeBytes);
     const free = (units <= LINEAR ? this.#free[units] : this.#large.get(units))?.pop();
@@ -78,7 +78,7 @@ export class Arena {
 
   /**
    * Finds the free chunks again: `walk` tells of all that are in use, and goes on from one to the next only after that.
-   * @throws JournalError where one lies outside, or is told of twice: then it is in two lists, or its list is a circle
+   * @throws JournalError if one lies outside, or is told of twice: then it is in two lists, or its list is a circle
    */
   recover(walk: (used: (ref: number, sizeBytes: number) => void) => void): void {
     this.#free = Array.from({ length: LINEAR + 1 }, () => []);

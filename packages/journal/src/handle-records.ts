@@ -77,7 +77,7 @@ export class HandleRecords {
     return this.#table.used;
   }
 
-  /** Its slot, or 0 where there is no room. */
+  /** Its slot, or 0 if there is no room. */
   addFile(file: Omit<FileRecord, "kind">, by: OpenedBy): number {
     const slot = this.#table.take();
     if (slot === 0) return 0;
@@ -140,7 +140,7 @@ export class HandleRecords {
     this.#words[at] = ((this.#words[at] as number) & 0xffff) | (layer << LAYER_SHIFT);
   }
 
-  /** What belongs to an open file and is not the overlay's: a byte string. */
+  /** A byte string that belongs to an open file and is not the overlay's. */
   attach(slot: number, text: string): void {
     const at = this.#table.at(slot) + Word.attached;
     const former = this.#words[at] as number;

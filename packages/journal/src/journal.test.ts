@@ -77,7 +77,7 @@ const steps: readonly ((journal: Journal, slots: number[]) => void)[] = [
   ({ nodes }, slots) => void slots.push(nodes.addNode(file(9), 0, slots[0] as number, "in the place of what is gone")),
 ];
 
-/** Runs the steps until the writer is killed; what a reader sees then. */
+/** Runs the steps until the writer is killed; returns the state that a reader sees then. */
 function killedAfter(limit: number): { seen: Record<number, unknown>; done: number; over: boolean } {
   const memory = blank();
   const own = mortal(memory, Number.POSITIVE_INFINITY);
@@ -119,7 +119,7 @@ test("a writer that is killed between any two stores leaves each change done or 
   expect(limit).toBeGreaterThan(100);
 });
 
-test("what is given back is used again: the memory stays as large as the most that was in use", () => {
+test("reuses freed slots and chunks: the memory stays as large as its peak use", () => {
   const journal = new Journal(mortal(blank(), Number.POSITIVE_INFINITY));
   const { nodes } = journal;
   const root = nodes.addNode({ ...file(1), kind: 0o040000 }, 0, 0, "");
@@ -148,7 +148,7 @@ test("a process that takes over finds free what was free, and goes on behind the
   expect(second.arenaBytes).toBe(arenaBytes);
 });
 
-test("a request that comes again finds its answer, or what was intended", () => {
+test("finds the answer or the intent of a request that comes again", () => {
   const memory = blank();
   const first = new Journal(mortal(memory, Number.POSITIVE_INFINITY)).requests;
   const answered = first.begin(10, 0, 9);

@@ -1,6 +1,6 @@
 /**
  * State that outlives the process, in memory that somebody else holds. Writing to it is a few stores: no system call, no
- * allocation. It knows no file system and no kernel: what the records mean is their writers' business.
+ * allocation. It knows no file system and no kernel: only their writers know the meaning of the records.
  */
 import { Arena } from "./arena.js";
 import { HandleRecords } from "./handle-records.js";
@@ -24,7 +24,7 @@ export class Journal {
   readonly #words: Uint32Array;
   readonly #arena: Arena;
 
-  /** @throws JournalError where the memory holds what this build cannot read */
+  /** @throws JournalError if this build cannot read the memory */
   constructor(memory: JournalMemory) {
     if (isBlank(memory)) format(memory);
     checkFormat(memory);
@@ -66,7 +66,7 @@ export class Journal {
     return this.#reserve(Header.handleLo, from);
   }
 
-  /** What is above all that may have been given away. */
+  /** A number above all that may have been given away. */
   get nextId(): number {
     return this.#get(Header.idLo);
   }

@@ -7,12 +7,12 @@
  * so that a later one may make its tables larger, or add some, and still read what an older one left.
  */
 
-/** All that is mapped. Sparse: what was never written takes no memory. */
+/** The size of the mapping. Sparse: pages that were never written take no memory. */
 export const JOURNAL_BYTES = 0x5000_0000;
 
 const MAGIC_LO = 0x4955_4c53; // "SLUI"
 const MAGIC_HI = 0x4a45_4343; // "CCEJ"
-/** Raised when an older build could not read what this one writes; what is only added gets a table of its own. */
+/** Raised if an older build could not read this one's records; a mere addition gets a table of its own. */
 export const FORMAT_VERSION = 1;
 
 /** Words of the header. */
@@ -82,7 +82,7 @@ export function isBlank({ words }: JournalMemory): boolean {
   return words[Header.magicLo] === 0 && words[Header.magicHi] === 0;
 }
 
-/** Lays out fresh memory. What makes it a journal is written last. */
+/** Lays out fresh memory. The word that makes it a journal is written last. */
 export function format({ words }: JournalMemory): void {
   let page = 1;
   for (const name of Object.keys(TableId) as TableName[]) {
@@ -101,7 +101,7 @@ export function format({ words }: JournalMemory): void {
   words[Header.magicLo] = MAGIC_LO;
 }
 
-/** @throws JournalError where this build cannot make sense of it */
+/** @throws JournalError if this build cannot make sense of it */
 export function checkFormat({ words }: JournalMemory): void {
   if (words[Header.magicLo] !== MAGIC_LO || words[Header.magicHi] !== MAGIC_HI) {
     throw new JournalError("the state to take over is no journal of this program: unmount and mount again");
@@ -121,7 +121,7 @@ export function checkFormat({ words }: JournalMemory): void {
   for (const name of Object.keys(TableId) as TableName[]) checkPlace(words, name);
 }
 
-/** Whoever wrote it may have died of what it wrote: what would lead out of the memory, or in a circle, is not gone after. */
+/** The writer may have died of its own writing: a reference out of the memory, or in a circle, is not followed. */
 export function damaged(what: string): JournalError {
   return new JournalError(`the state to take over is damaged (${what}): unmount and mount again`);
 }

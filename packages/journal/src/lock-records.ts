@@ -1,4 +1,4 @@
-/** Locks that are held. Who waits for one comes again by himself: the kernel resends what was not answered. */
+/** Locks that are held. A waiter comes again by itself: the kernel resends unanswered requests. */
 import type { JournalMemory } from "./layout.js";
 import { SlotTable } from "./slot-table.js";
 

@@ -26,7 +26,7 @@ test("bytes are hashed as their text is", () => {
   }
 });
 
-test("names that meet by one table do not by another: who chooses them cannot know", () => {
+test("names that collide by one table do not by another: users, who choose names, cannot know the table", () => {
   const [one, other] = [new NameHash(), new NameHash()];
   const meeting: string[] = [];
   for (let at = 0; meeting.length < 200; at++) if (one.ofText(7, `n${at}`) % 256 === 0) meeting.push(`n${at}`);

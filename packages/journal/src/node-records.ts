@@ -1,6 +1,6 @@
 /**
- * What the kernel knows of nodes: their ids with its references, their names, and what cannot be found out by looking at the
- * layers again. Where a node's object lies is not here: its name leads there.
+ * The kernel's knowledge of nodes: their ids with its references, their names, and facts that another look at the layers
+ * cannot find. The place of a node's object is not here: its name leads there.
  */
 import { Arena } from "./arena.js";
 import { damaged, type JournalMemory } from "./layout.js";
@@ -91,7 +91,7 @@ export class NodeRecords {
     return this.#table.mark;
   }
 
-  /** Its slot, or 0 where there is no room. A name, where it has one, is that of `parent`'s slot. */
+  /** Its slot, or 0 if there is no room. A name, if it has one, is that of `parent`'s slot. */
   addNode(node: NewNode, flags: number, parent: number, name: string): number {
     const slot = this.#table.take();
     if (slot === 0) return 0;
@@ -262,7 +262,7 @@ export class NodeRecords {
   nodeOf(alias: number): number {
     return this.#words[this.#table.at(alias) + Word.names] as number;
   }
-  /** The first name's reference, 0 where there is none; then from one to the next. */
+  /** The first name's reference, or 0; then from one to the next. */
   firstName(slot: number): number {
     return this.#words[this.#table.at(slot) + Word.names] as number;
   }
@@ -275,7 +275,7 @@ export class NodeRecords {
   nameLength(ref: number): number {
     return this.#words[this.#arena.at(ref) + Name.length] as number;
   }
-  /** Where the name's bytes start. */
+  /** The start of the name's bytes. */
   nameAt(ref: number): number {
     return this.#arena.at(ref) * 4 + Name.head;
   }

@@ -1,9 +1,9 @@
 /**
  * Requests whose effect must not happen twice, from their beginning until the kernel has the answer.
  *
- * Before the effect an intent says what is about to happen, with enough to find out later whether it did; before the
- * answer is written, the answer itself is kept. A server that takes over finds requests that came to neither, which begin
- * anew; ones with an answer, which is given again; and ones with an intent alone, which have to be looked at.
+ * Before the effect an intent says what is about to happen, with enough detail to find out later whether it did. Before the
+ * answer is written, the answer itself is recorded. A server that takes over finds requests with neither, which begin again;
+ * requests with an answer, which it gives again; and requests with an intent alone, which it has to check.
  */
 import { damaged, type JournalMemory } from "./layout.js";
 import { SlotTable } from "./slot-table.js";
@@ -13,7 +13,7 @@ const Word = {
   uniqueLo: 1,
   uniqueHi: 2,
   opcode: 3,
-  /** What kind of effect; 0: none was begun. Written last of an intent. */
+  /** The kind of effect; 0: none was begun. Written last of an intent. */
   intent: 4,
   replyLength: 5,
   numbers: 6,
@@ -63,7 +63,7 @@ export class RequestRecords {
     this.#bytes = memory.bytes;
   }
 
-  /** Its slot, or 0 where there is no room: it goes unrecorded then. */
+  /** Its slot, or 0 if there is no room: it goes unrecorded then. */
   begin(uniqueLo: number, uniqueHi: number, opcode: number): number {
     if (this.#left.size > 0) {
       const left = this.#claim(uniqueLo, uniqueHi);
@@ -82,8 +82,8 @@ export class RequestRecords {
   }
 
   /**
-   * The slot of one that comes again. The kernel puts all that come again before any other: what did not come by then never
-   * does, since whoever waited for it was killed, or it had been answered.
+   * The slot of one that comes again. The kernel puts all that come again before any other: one that did not come by then never
+   * does, since its waiter was killed, or it had been answered.
    */
   #claim(uniqueLo: number, uniqueHi: number): number {
     const key = keyOf(uniqueLo, uniqueHi);
@@ -111,12 +111,12 @@ export class RequestRecords {
     words[at + Word.intent] = intent.kind | (intent.numbers.length << 8) | (intent.names.length << 16);
   }
 
-  /** What was intended did not happen. */
+  /** The intended effect did not happen. */
   withdraw(slot: number): void {
     this.#words[this.#table.at(slot) + Word.intent] = 0;
   }
 
-  /** The answer that is about to be written: its header, whose unique is put in anew, and its body. */
+  /** The answer that is about to be written: its header, whose unique is replaced, and its body. */
   answer(slot: number, bytes: Uint8Array, length: number): void {
     if (length > REPLY_BYTES) return;
     const at = this.#table.at(slot);
@@ -169,7 +169,7 @@ export class RequestRecords {
     for (let slot = 1; slot < this.#table.mark; slot++) if (this.#words[this.#table.at(slot)] !== 0) yield this.#read(slot);
   }
 
-  /** The low word of its unique, 0 where there is none. */
+  /** The low word of its unique, or 0. */
   uniqueOf(slot: number): number {
     return slot === 0 ? 0 : (this.#words[this.#table.at(slot) + Word.uniqueLo] as number);
   }

@@ -1,6 +1,6 @@
 /**
- * Slots of one size, used again when they are given back. Slot 0 is none. The first word of a slot is its state, 0 where it
- * is free: whoever fills a slot writes that word last, so that one that is half filled does not count.
+ * Slots of one size, used again when they are given back. Slot 0 is none. The first word of a slot is its state, 0 if it
+ * is free. The writer fills it last, so that a half-filled slot does not count.
  */
 import { type JournalMemory, placeOf, type TableName } from "./layout.js";
 
@@ -10,7 +10,7 @@ export class SlotTable {
   readonly #slotWords: number;
   readonly #capacity: number;
   readonly #markAt: number;
-  /** Last given back is first taken: what is in use stays close together. */
+  /** Last given back is first taken: used slots stay close together. */
   #free: number[] = [];
 
   constructor(memory: JournalMemory, name: TableName) {

@@ -1,7 +1,7 @@
 /**
- * State that another version of this program left. `fixtures/format-N.words` is what a build of format N wrote: checked in,
- * and never changed. A change of the format that this test notices is either undone, or raises FORMAT_VERSION and adds a
- * fixture, which `SLUICE_WRITE_FIXTURE=1 npx vitest run packages/journal/src/versions.test.ts` writes where there is none.
+ * State of another version of this program. A build of format N wrote `fixtures/format-N.words`: checked in, and never
+ * changed. If this test notices a change of the format, undo it, or raise FORMAT_VERSION and add a fixture:
+ * `SLUICE_WRITE_FIXTURE=1 npx vitest run packages/journal/src/versions.test.ts` writes a missing one.
  */
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
@@ -28,7 +28,7 @@ function blank(): JournalMemory & { touched: Set<number> } {
 
 const fixture = (version: number): string => fileURLToPath(new URL(`../fixtures/format-${version}.words`, import.meta.url));
 
-/** One line a run of words: where it begins, and the words, in hexadecimal. */
+/** One line a run of words: its beginning, and the words, in hexadecimal. */
 function textOf({ words, touched }: ReturnType<typeof blank>): string {
   const lines: string[] = [];
   let last = -2;
@@ -81,7 +81,7 @@ function writeSample(memory: JournalMemory): void {
   reroutes.setLookedUp(reroutes.add(77, file, true));
 }
 
-/** What a build of today makes of it. */
+/** Today's reading of it. */
 function readSample(memory: JournalMemory): unknown {
   const { nodes, handles, requests, locks, reroutes, takenOver } = new Journal(memory);
   const known = [];
@@ -113,7 +113,7 @@ const expected = (): unknown => {
   return readSample(memory);
 };
 
-test("this build writes what the fixture of its format holds, word for word", () => {
+test("writes the fixture of its format, word for word", () => {
   const memory = blank();
   writeSample(memory);
   const text = textOf(memory);
@@ -126,7 +126,7 @@ test.each(Array.from({ length: FORMAT_VERSION }, (_, index) => index + 1))("stat
   expect(readSample(memoryOf(readFileSync(fixture(version), "utf8")))).toEqual(expected());
 });
 
-test("what a later build of the same format added is left alone, by a build that does not know it", () => {
+test("a build that does not know a later addition of its format leaves it alone", () => {
   const memory = memoryOf(readFileSync(fixture(FORMAT_VERSION), "utf8"));
   // A table behind the last one that is known, described in the header, with something in it.
   const described = Header.tables + 7 * 4;

@@ -63,7 +63,7 @@ export class Attr {
     return this.words[23] as number;
   }
 
-  /** STATX_ATTR_ bits: what may not be changed, or only be added to. */
+  /** STATX_ATTR_ bits: immutable, append-only. */
   get attributes(): number {
     return this.words[29] as number;
   }
@@ -75,7 +75,7 @@ export class Attr {
     this.words[16] = value;
   }
 
-  /** The exact size where it may pass 2^53. */
+  /** The exact size if it may pass 2^53. */
   get sizeExact(): bigint {
     return (BigInt(this.words[3] as number) << 32n) | BigInt(this.words[2] as number);
   }

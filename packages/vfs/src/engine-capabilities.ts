@@ -1,12 +1,12 @@
-/** What an engine can and cannot give, as data: for choosing one, for refusing what it cannot serve, and for the documentation. */
+/** The capabilities of an engine and its limits, as data: for the choice, for refusals, and for the documentation. */
 
-/** `why`: the reason for a lack, and what is seen of it; for a thing that is there, what makes it so. One sentence or two. */
+/** `why`: the reason for a limit, and its visible effect. One sentence or two. */
 export type EngineCapability = { readonly has: true } | { readonly has: false; readonly why: string };
 
 export type EngineCapabilityName =
   /** The kernel does the I/O of granted opens. */
   | "passthrough"
-  /** uid, gid and pid of who asks. */
+  /** uid, gid and pid of the caller. */
   | "callerIdentity"
   /** Cached names, attributes and pages can be dropped, and watchers told. */
   | "notifications"

@@ -14,13 +14,13 @@ export interface EngineEvents {
 export interface KernelConnection {
   /** /dev/fuse, non-blocking. The engine closes it. */
   readonly fuseFd: number;
-  /** What a former server agreed with the kernel: no INIT comes, the engine goes on. Undefined: the handshake is to come. */
+  /** The agreement of a former server with the kernel: no INIT comes, the engine goes on. Undefined: the handshake is to come. */
   readonly negotiated: Negotiated | undefined;
-  /** Who registers backing files. Undefined: the engine itself. */
+  /** Registers backing files. Undefined: the engine does it itself. */
   readonly registrar: BackingRegistrar | undefined;
   /** As `Engine.unmount`. */
   unmount(lazy: boolean): Promise<number>;
-  /** Ends the connection at once. False where it cannot: then only closing the descriptor ends it. */
+  /** Ends the connection at once. False if it cannot: then only closing the descriptor ends it. */
   abort(): boolean;
   /** The filesystem could not be made: takes the mount away, before anybody was served. */
   giveUp(): void;
@@ -28,12 +28,12 @@ export interface KernelConnection {
 
 /** Requests whose effect must not happen twice, written down from their beginning until the kernel has the answer. */
 export interface RequestJournal {
-  /** The request's record, that of an earlier process where it comes again; 0 where there is no room. */
+  /** The request's record, that of an earlier process if it comes again; 0 if there is no room. */
   begin(uniqueLo: number, uniqueHi: number, opcode: number): number;
   /** Keeps the answer that is about to be written. */
   answer(record: number, bytes: Uint8Array, length: number): void;
   end(record: number): void;
-  /** The record of an earlier process, where one was left with an answer; 0 where there is none. */
+  /** The record of an earlier process, if one was left with an answer; else 0. */
   findAnswered(uniqueLo: number, uniqueHi: number): number;
   answerOf(record: number): Uint8Array;
 }
@@ -54,9 +54,9 @@ export interface MountOptions {
   locks?: boolean;
   /** Makes the connection. Without it the engine mounts by itself. The portable engine has no use for it. */
   connect?: () => KernelConnection;
-  /** Where requests are written down, so that a process that takes over does none of them twice. */
+  /** The record of requests, so that a process that takes over does none of them twice. */
   requests?: RequestJournal | undefined;
-  /** What requests are to come by, where the engine has a choice. Default: auto. */
+  /** The wanted transport of requests, if the engine has a choice. Default: auto. */
   transport?: TransportWish;
   /** Why io_uring must not be used for this mount, although it could be. */
   withoutUring?: string | undefined;
@@ -64,7 +64,7 @@ export interface MountOptions {
   idlePolling?: IdlePollingWish;
 }
 
-/** auto: io_uring where it can be had, else read(2); uring: that or an error. */
+/** auto: io_uring if it can be had, else read(2); uring: that or an error. */
 export type TransportWish = "auto" | "uring" | "read";
 
 export interface TransportInUse {
@@ -73,16 +73,16 @@ export interface TransportInUse {
   readonly why: string;
 }
 
-/** auto: on machines of few processors, where it was measured to help; on: whenever requests follow one another. */
+/** auto: on machines of few processors, if a gain was measured; on: whenever requests follow one another. */
 export type IdlePollingWish = "auto" | "on" | "off";
 
 export interface IdlePollingInUse {
   readonly wish: IdlePollingWish;
-  /** Why it cannot be; "" where it can. */
+  /** Why it cannot be; "" if it can. */
   readonly why: string;
   /** off: idle processors halt. trial: they poll, to measure it. held: they poll. */
   readonly phase: "off" | "trial" | "held";
-  /** What was last measured to be saved with each request, microseconds; 0 where nothing was. */
+  /** The last measured gain for each request, microseconds; 0 if none. */
   readonly gainUs: number;
   /** How often they began to poll, and how long they did in all, milliseconds. */
   readonly holds: number;
@@ -101,11 +101,11 @@ export interface Engine {
   /** Requests that wait for an answer. */
   inFlight(): number;
   /**
-   * Reads no request any more, so that another process may: resolves when those that were read are answered but for who waits
-   * for a lock (that one comes again), or after `limitMs` (false). Absent where no other process can go on with the connection.
+   * Reads no request any more, so that another process may: resolves when the read ones are answered, except those that wait
+   * for a lock (they come again), or after `limitMs` (false). Absent if no other process can go on with the connection.
    */
   drain?(limitMs: number): Promise<boolean>;
-  /** Unmounts, off the event loop; a positive errno where it fails (EBUSY). Lazily (MNT_DETACH) where asked. */
+  /** Unmounts, off the event loop; a positive errno if it fails (EBUSY). Lazily (MNT_DETACH) if asked. */
   unmount(lazy: boolean): Promise<number>;
   /** Ends the connection at once: every caller gets ENOTCONN. */
   abort(): void;

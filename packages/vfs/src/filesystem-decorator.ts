@@ -1,6 +1,6 @@
 /**
- * A filesystem around another one: hands everything on, and lets a subclass change what it must. What every decorator
- * would otherwise repeat is here: attributes come back by six ways, each at once or with a promise.
+ * A filesystem around another one: hands everything on, and lets a subclass change its part. It holds the code that every
+ * decorator would otherwise repeat: attributes come back by six ways, each at once or with a promise.
  */
 import type { Attr } from "./attr.js";
 import type {

@@ -28,11 +28,11 @@ export interface SecurityLabel {
   readonly value: Uint8Array;
 }
 
-/** Who asks. One per request; valid until its answer. */
+/** The caller. One per request; valid until its answer. */
 export interface CallContext {
   readonly uid: number;
   readonly gid: number;
-  /** The caller's thread id in our pid namespace; 0 where it is not visible from there. */
+  /** The caller's thread id in our pid namespace; 0 if it is not visible from there. */
   readonly pid: number;
   /** The engine does not know who asks: uid and gid are the daemon's own. */
   readonly anonymous?: boolean;
@@ -40,11 +40,11 @@ export interface CallContext {
   readonly asker?: CallContext;
   /** Supplementary groups where the kernel sent them with a creation, else undefined. */
   readonly groups: readonly number[] | undefined;
-  /** What a security module wants on what is created, else undefined: it has to be there from the beginning. */
+  /** Labels that a security module wants on a new object, else undefined: they have to be there from the beginning. */
   readonly labels?: readonly SecurityLabel[] | undefined;
   /** OPEN with O_TRUNC by a caller without CAP_FSETID: the truncation clears suid and sgid (FUSE_OPEN_KILL_SUIDGID). */
   readonly killSuidgid?: boolean;
-  /** Where the request is written down for a process to come: see RequestJournal. 0 or undefined: nowhere. */
+  /** The request's record for a later process: see RequestJournal. 0 or undefined: none. */
   readonly journalSlot?: number;
   /** Aborted when the caller was interrupted (FUSE_INTERRUPT). Made when first asked for. */
   readonly signal: AbortSignal;
@@ -76,7 +76,7 @@ export interface DataOut {
   length: number;
 }
 
-/** What a setattr changes; only the fields that are set. */
+/** The changes of a setattr; only the fields that are set. */
 export interface SetAttr {
   mode: number | undefined;
   uid: number | undefined;
@@ -170,9 +170,9 @@ export interface IoctlArgs {
   input: Uint8Array;
 }
 
-/** What a filesystem can do; an engine asks the kernel for no more than this. */
+/** The operations of a filesystem; an engine asks the kernel for no more than this. */
 export interface Filesystem {
-  /** `name` may be "." or "..": then `parent` is a node of a file handle, perhaps forgotten. ESTALE where it cannot be found. */
+  /** `name` may be "." or "..": then `parent` is a node of a file handle, perhaps forgotten. ESTALE if it cannot be found. */
   lookup(call: CallContext, parent: NodeId, name: ByteName, out: EntryOut): Status;
   /** The kernel dropped `count` references to `node`. No answer, and it never fails. */
   forget(node: NodeId, count: number): void;
@@ -218,7 +218,7 @@ export interface Filesystem {
   readdir(call: CallContext, node: NodeId, args: ReaddirArgs, out: DirectoryOut): Status;
   releasedir(call: CallContext, node: NodeId, handle: FileHandle): Status;
   fsyncdir(call: CallContext, node: NodeId, handle: FileHandle, dataOnly: boolean): Status;
-  /** size 0 asks how long the value is: set out.length and reserve nothing. ERANGE where it is longer than `size`. */
+  /** size 0 asks how long the value is: set out.length and reserve nothing. ERANGE if it is longer than `size`. */
   getxattr(call: CallContext, node: NodeId, args: { name: string; size: number }, out: DataOut): Status;
   setxattr(call: CallContext, node: NodeId, args: XattrSetArgs): Status;
   listxattr(call: CallContext, node: NodeId, size: number, out: DataOut): Status;

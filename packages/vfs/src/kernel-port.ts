@@ -1,10 +1,10 @@
-/** What a filesystem may ask of the kernel through its engine. */
+/** A filesystem's requests to the kernel, through its engine. */
 import type { ByteName, NodeId } from "./filesystem.js";
 
 /** Bytes from the start of a file: a number while it is a safe integer, else a bigint. */
 export type FileOffset = number | bigint;
 
-/** What was agreed with the kernel; a filesystem reads it in `Filesystem` calls only (never before the handshake). */
+/** The agreement with the kernel; a filesystem reads it in `Filesystem` calls only (never before the handshake). */
 export interface Negotiated {
   readonly protocol: { major: number; minor: number };
   /** 0: no passthrough (not offered, not asked for, or taken away); else max_stack_depth. */
