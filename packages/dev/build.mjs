@@ -21,7 +21,7 @@ export function runNode(argv) {
   return spawnSync(process.execPath, argv, { cwd: root, stdio: "inherit" }).status === 0;
 }
 
-/** The addon; its script does nothing where it is newer than its sources. */
+/** The addon; its script does nothing if it is newer than its sources. */
 export function buildNative() {
   return spawnSync(process.execPath, ["build.mjs"], { cwd: join(root, "packages/native"), stdio: "inherit" }).status === 0;
 }
@@ -32,7 +32,7 @@ export function buildTypescript() {
   return tsc !== undefined && runNode([tsc, "-b"]);
 }
 
-/** A process of its own, since what it joins modules with may have been installed a moment ago. */
+/** A process of its own, since its bundler may have been installed a moment ago. */
 export function buildBundle() {
   return runNode([join(root, "packages/dev/bundle.mjs")]);
 }

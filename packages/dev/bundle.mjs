@@ -1,7 +1,7 @@
-// Joins what `tsc -b` made into few files, below bundle/: Node reads and links hundreds of modules for longer than a mount takes.
-// bundle/ has the shape of the checkout (bundle/packages/cli/dist/main.js, …), so that what finds a file beside itself finds it
-// there, and is what is deployed: deploy/docker/collect-runtime.mjs copies it with the few packages that stay outside.
-// Does nothing where nothing changed. Run by itself, it is the second half of `npm run build`.
+// Joins the output of `tsc -b` into few files, below bundle/: Node reads and links hundreds of modules for longer than a mount takes.
+// bundle/ has the shape of the checkout (bundle/packages/cli/dist/main.js, …), so that a module finds a file beside itself
+// there, and it is deployed: deploy/docker/collect-runtime.mjs copies it with the few packages that stay outside.
+// Does nothing if nothing changed. Run by itself, it is the second half of `npm run build`.
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -9,7 +9,7 @@ import { rolldown } from "rolldown";
 import { root } from "./build.mjs";
 
 const OUT = join(root, "bundle");
-/** What it was made of, for the commands in bin/, which take dist/ where it has changed since. Written last: with it the bundle is whole. */
+/** Its inputs, for the commands in bin/, which take dist/ if one has changed since. Written last: with it the bundle is whole. */
 const INPUTS = join(OUT, "inputs.json");
 
 /** The programs, each started by path: by a name in bin/, by another program, as a worker, or in a container. */
@@ -32,7 +32,7 @@ const PROGRAMS = [
   "services/mount/dist/enforcement/digest-worker.js",
 ];
 
-/** What the commands in bin/ start. */
+/** The programs that the commands in bin/ start. */
 const COMMANDS = {
   "packages/cli/bin/sluice.mjs": "packages/cli/dist/main.js",
   "packages/overlayfs-cli/bin/mount.fuse.sluice.mjs": "packages/overlayfs-cli/dist/mount-helper-main.js",
@@ -44,7 +44,7 @@ const COMMANDS = {
 /** Found beside a module, and no module. */
 const BESIDE = ["packages/native/build", "services/decision/console"];
 
-/** Packages that stay outside: an addon, what finds files of its own by its place, and what is asked for by a name at run time. */
+/** Packages that stay outside: an addon, packages that find files by their own place, and packages that are loaded by name at run time. */
 export const OUTSIDE = ["@cedar-policy/cedar-wasm", "fuse-native", "grpc-health-check"];
 
 /** Packages that name their place, but only in functions that nobody here calls (channelz, ORCA, pino's transports). */
@@ -79,7 +79,7 @@ function changedAt(paths) {
   return Object.fromEntries([...paths].map((path) => [path, statSync(join(root, path), { throwIfNoEntry: false })?.mtimeMs ?? 0]));
 }
 
-/** Whatever it may be made of: what tsc made of a project is told by the one file that it writes with it. */
+/** Every possible input: the one file that tsc writes with a project tells of its output. */
 function candidates() {
   const projects = ["packages", "services"].flatMap((kind) => readdirSync(join(root, kind)).map((name) => `${kind}/${name}`));
   const scripts = PROGRAMS.filter((path) => path.startsWith("deploy/"));
@@ -97,7 +97,7 @@ function isUpToDate() {
   return Object.entries(changedAt(Object.keys(made))).every(([path, at]) => made[path] === at);
 }
 
-/** What a package says of its licence: a file, or else what stands at the beginning of its modules. @param {string} home @param {readonly string[]} ids */
+/** The licence of a package: a file, or else the beginning of its modules. @param {string} home @param {readonly string[]} ids */
 function licenceOf(home, ids) {
   const file = readdirSync(home).find((entry) => /^licen[cs]e/i.test(entry));
   if (file !== undefined) return readFileSync(join(home, file), "utf8");
@@ -129,7 +129,7 @@ function link(/** @type {string} */ path) {
   symlinkSync(relative(dirname(join(OUT, path)), join(root, path)), join(OUT, path));
 }
 
-/** Chunks are named without a digest: what is imported late by a program that runs is then there after a build, as in dist/. */
+/** Chunks are named without a digest: a running program's late import is then still there after a build, as in dist/. */
 async function joinModules() {
   const bundle = await rolldown({
     input: Object.fromEntries(PROGRAMS.map((path) => [path, join(root, path)])),
@@ -154,7 +154,7 @@ async function joinModules() {
 export async function buildBundle() {
   if (isUpToDate()) return;
   rmSync(INPUTS, { force: true });
-  // Before it is read: what changes meanwhile is newer than the bundle.
+  // Before it is read: a file that changes meanwhile is newer than the bundle.
   const before = changedAt(candidates());
   const output = await joinModules();
   const ids = output.flatMap((chunk) => (chunk.type === "chunk" ? chunk.moduleIds : []));

@@ -52,7 +52,7 @@ function isSame(wanted, found) {
 }
 
 /**
- * The first difference between what the lock file wants and what npm recorded as installed, or undefined.
+ * The first difference between the lock file and npm's record of installed packages, or undefined.
  * Workspace folders themselves ("packages/x") are sources, not installed things, so only node_modules/ entries count.
  * @param {LockedPackages} wanted
  * @param {LockedPackages} installed
@@ -71,7 +71,7 @@ export function firstDifference(wanted, installed, platform) {
 }
 
 /**
- * Why `npm ci` is needed in `root`, in a few words, or undefined where it is not.
+ * Why `npm ci` is needed in `root`, in a few words, or undefined if it is not.
  * @param {string} root
  * @returns {string | undefined}
  */

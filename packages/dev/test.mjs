@@ -1,4 +1,4 @@
-// What `npm test` runs: every test this machine can run, real mounts included, then a look for what they left behind.
+// Runs `npm test`: every test this machine can run, real mounts included, then a look for leavings.
 // Arguments are passed to vitest: `npm test -- packages/vfs`. Ends with `N passed, N failed, N skipped`.
 import { spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
@@ -13,16 +13,16 @@ import { runInPrivate } from "./tests/private-scratch.mjs";
 import { makePrograms } from "./tests/programs.mjs";
 import { describeSkips, summarize } from "./tests/summary.mjs";
 
-// Where everything is installed it takes about half an hour on two processors that have nothing else to do.
+// With everything installed it takes about half an hour on two processors that have nothing else to do.
 const LIMIT_MS = Number(process.env["SLUICE_TEST_LIMIT_SECONDS"] ?? 2700) * 1000;
 // A test blocked in a system call on a dead mount cannot time out by itself: after its mount is cut off, vitest gets
 // this long to report it.
 const GRACE_MS = 30_000;
 
-// What was told to end as the last test finished gets this long to be gone.
+// A process that was told to end as the last test finished gets this long to be gone.
 const SETTLE_MS = 3000;
 
-/** Where this script is started by itself, once more, in a mount namespace of its own: then all this is there. */
+/** Set if this script was started by itself, once more, in a mount namespace of its own: then all this is there. */
 const BASE = process.env["SLUICE_TEST_BASE"];
 
 /** A test file starts few programs: joining their modules takes longer than starting them from dist/. */

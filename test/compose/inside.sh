@@ -75,7 +75,7 @@ build_next_image() {
   next=$!
 }
 
-# Stand-ins for what a registry would have; what is not on this machine is left out, by name.
+# Stand-ins for a registry's images; a missing program of this machine is left out, by name.
 import_tools() {
   command -v prometheus >/dev/null || echo "left out: prometheus is not installed"
   ! command -v prometheus >/dev/null ||
@@ -189,7 +189,7 @@ mediated_source='const fs = require("fs"), dir = "/merged/tree/datasets/metered/
 healthy() { docker inspect -f '{{.State.Health.Status}}' "$($compose ps -q "$1")" | grep -qx healthy; }
 passes_on() { before=$(in_consumer cat /tmp/passes); sleep 0.5; [ "$(in_consumer cat /tmp/passes)" -gt "$before" ]; }
 
-# Consumers have files open, pass through and are mediated, while the server is made anew: by a version of another name in
+# Consumers have files open, pass through and are mediated, while the server is recreated: by a version of another name in
 # order, and by force.
 look_at_upgrade() {
   check "an image of the next version is there" wait "$next"
@@ -262,7 +262,7 @@ leave_volume() {
   expect "and nothing of it is mounted" "^0$" sh -c "grep -cE '$1.* fuse.sluice' /proc/self/mountinfo"
 }
 
-# The plugin runs beside the engine, on the host's side; its sockets lie where this engine looks for them.
+# The plugin runs beside the engine, on the host's side; its sockets lie in the engine's directory.
 look_at_volumes() {
   node "$repository/packages/cli/bin/sluice.mjs" volume-plugin --root "$scratch/volumes" >"$scratch/plugin.log" 2>&1 &
   plugin=$!

@@ -4,8 +4,8 @@
 # script: the end of the namespace's first process is the end of every process and mount in it.
 #
 # Usage: run-compose.sh [PART...]   (root; a built checkout)   exit 0: all checks passed, 1: one failed, 3: something is missing
-# PART: upgrade, restart, or another look_at_PART of inside.sh; all of them where none is named.
-# Prints `ok NAME` for each check. KEEP_LOGS=1 shows the services' logs even where all went well.
+# PART: upgrade, restart, or another look_at_PART of inside.sh; by default all of them.
+# Prints `ok NAME` for each check. KEEP_LOGS=1 shows the services' logs even if all went well.
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -37,7 +37,7 @@ clean() {
 trap clean EXIT
 trap 'clean; exit 130' INT TERM
 
-# What needs the network or is slow, outside; inside there is only loopback.
+# Work that needs the network or is slow, outside; inside there is only loopback.
 "$repository/deploy/docker/import-base-images.sh" --tar-only
 node "$repository/deploy/docker/collect-runtime.mjs" "$scratch/context"
 

@@ -184,7 +184,7 @@ test("a metadata-only file of several names has its data under each, whoever lef
   });
 });
 
-test("what one of the two renamed or linked metadata-only, the other reads, renames and completes", async () => {
+test("kernel overlayfs and Sluice read, rename and complete each other's renamed or linked metadata-only files", async () => {
   await onLayers({ "d/a": file("content a\n"), "d/b": file("content b\n"), "e/": directory() }, async (layers) => {
     await layers.kernel("metacopy=on", "mv d/a e/a; ln d/b e/b; mv d f");
     expect(await layers.sluice("metacopy=on", "cat e/a e/b f/b; mv e/a f/c; ln f/b g; mv f h; cat g h/c")).toBe(

@@ -1,4 +1,4 @@
-/** What callers bring to the console is worked on in a process of its own, within limits: no decision waits for it. */
+/** A process of its own works on callers' inputs to the console, within limits: no decision waits for it. */
 import { request } from "node:http";
 import type { Decider } from "@sluice/decision-api";
 import type { DecisionService } from "@sluice/service-decision";
@@ -56,7 +56,7 @@ describe("a candidate policy", () => {
     expect(JSON.parse(body)).toMatchObject({ inForce: { effect: "grant" }, candidate: { effect: "deny" } });
   });
 
-  test("that takes too long is cut off with a sentence, and decisions go on", { timeout: 120_000 }, async () => {
+  test("cuts work off that takes too long, with a sentence, and decisions go on", { timeout: 120_000 }, async () => {
     const { service, decider } = await serve({ consoleCallBudgetS: 4 });
     const pattern = "(a|b|c)*".repeat(480);
     const rules = Array.from(
@@ -73,7 +73,7 @@ describe("a candidate policy", () => {
     expect((await post(service, "ask", candidateCall("version: 1\ndefault: deny\n"))).status).toBe(200);
   });
 
-  test("that needs too much memory is cut off with a sentence, and decisions go on", { timeout: 120_000 }, async () => {
+  test("cuts work off that needs too much memory, with a sentence, and decisions go on", { timeout: 120_000 }, async () => {
     const { service, decider } = await serve();
     const answer = post(service, "replay", `{"log":"","candidate":[${"{},".repeat(10_000_000)}{}]}`);
     expect(await decisionsMeanwhile(decider, answer)).toBeGreaterThan(100);

@@ -66,7 +66,7 @@ describe("the doors of the console", () => {
     expect((await call(service, "/metrics")).status).toBe(200);
   });
 
-  test("beyond loopback: not at all without a token, and with it only for who has it", async () => {
+  test("beyond loopback: not at all without a token, and with it only for its holders", async () => {
     const open = await serve({ admin: "0.0.0.0:0" });
     expect((await call(open.service, "/console/")).status).toBe(404);
     expect((await call(open.service, "/console/api/state")).status).toBe(404);
@@ -79,7 +79,7 @@ describe("the doors of the console", () => {
     expect((await call(closed.service, "/metrics")).status).toBe(200);
   });
 
-  test("those who look on are bounded, and one that leaves makes room", async () => {
+  test("limits the number of watchers, and one that leaves makes room", async () => {
     const { service } = await serve();
     const watch = (): { status: Promise<number>; leave(): void } => {
       const [host, port] = (service.adminAddress as string).split(":");
@@ -228,7 +228,7 @@ describe("in Chromium", () => {
     const [lower, upper] = [scratch(), scratch()];
     plant(lower, { "a<i>b": "x", "datasets/table": "t" });
     const mount = await mountSluice({ lowers: [lower], upper, args: ["--decision", service.target, "--name", "a view"] });
-    // Not synchronously: who decides is this process.
+    // Not synchronously: this process decides.
     const files = [await open(mount.path("a<i>b")), await open(mount.path("datasets/table"))];
     const close = async (): Promise<void> => void (await Promise.all(files.splice(0).map((file) => file.close())));
     cleanUp(close);

@@ -1,4 +1,4 @@
-/** Mutual TLS between mount and decision service: who may ask, whom the mount believes, and certificates that are renewed. */
+/** Mutual TLS between mount and decision service: permitted clients, trusted services, and certificates that are renewed. */
 import { execFileSync } from "node:child_process";
 import { copyFileSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -21,7 +21,7 @@ interface KeyPair {
   keyFile: string;
 }
 
-/** An authority, and what it signs: NAME.pem and NAME.key in its directory. */
+/** An authority, and the certificates it signs: NAME.pem and NAME.key in its directory. */
 class Authority {
   constructor(
     readonly directory: string,
@@ -78,7 +78,7 @@ async function serve(ca: Authority, clientSans: readonly string[], authzen = fal
   return Object.assign(service, { files });
 }
 
-/** The code of a call, 0 where it is answered. */
+/** The code of a call, 0 if it is answered. */
 function callAs({ target }: DecisionService, tls: TlsFiles | undefined): Promise<number> {
   const read = (file: string | undefined): Buffer | null => (file === undefined ? null : readFileSync(file));
   const shown =
@@ -171,6 +171,6 @@ test("certificates are renewed on both sides without a restart, and a half that 
   expect(await serials()).toEqual([before, before]);
   renameSync(next.keyFile, service.files.keyFile);
   await expect.poll(serials, { timeout: 10_000 }).not.toContain(before);
-  // Who was connected stays so.
+  // An open connection stays.
   expect(decider.status().state).toBe("ready");
 });

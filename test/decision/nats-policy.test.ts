@@ -50,7 +50,7 @@ async function fleet(): Promise<Fleet> {
   };
 }
 
-/** What a replica says that it holds: the revision's number, its digest, and why the newest is not in force. */
+/** A replica's report of its policy: the revision's number, its digest, and why the newest is not in force. */
 async function held(replica: Replica): Promise<[bigint, string, string]> {
   const capabilities = await replica.capabilities();
   return [capabilities.revision?.sequence ?? -1n, capabilities.revision?.digest ?? "", capabilities.refusedEdit];
@@ -87,7 +87,7 @@ test("replicas come to one revision, and none to one that does not check", async
   expect((await Promise.all(all.map(held))).map(([, , refused]) => refused)).toEqual(["", "", "", ""]);
 });
 
-test("they go on without the server, and follow it when it is back", async () => {
+test("replicas go on without the server, and follow it when it is back", async () => {
   const { server, put, start, reconnect } = await fleet();
   const first = await put(rules("grant"));
   const replicas = await Promise.all(["a", "b"].map((name) => start(name)));
@@ -101,7 +101,7 @@ test("they go on without the server, and follow it when it is back", async () =>
   await expect.poll(() => sequences(replicas), { timeout: 20_000 }).toEqual([second, second]);
 });
 
-test("a bucket that was made anew is told of, and followed once it has caught up", async () => {
+test("a recreated bucket is reported, and followed once it has caught up", async () => {
   const { put, start, connection, reconnect, config, directory } = await fleet();
   let newest = 0n;
   for (const effect of ["grant", "mediate", "grant", "mediate"]) newest = await put(rules(effect));

@@ -1,6 +1,6 @@
 /**
- * Opens of 64 processes on a mount whose decision services come, go, freeze and talk nonsense while the policy changes ten
- * times: none is granted that the policy in force denies, none fails but while nobody at all could be asked.
+ * Opens of 64 processes on a mount whose decision services come, go, freeze and send malformed answers while the policy
+ * changes ten times: none is granted that the policy in force denies, and none fails unless nobody at all could be asked.
  */
 import { renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -18,7 +18,7 @@ const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
 const PROCESSES = 64;
 const FILES = 12;
 
-/** `turn` is denied by odd revisions. What is below `asked` is asked each time. */
+/** `turn` is denied by odd revisions. Files below `asked` are asked about each time. */
 const policyText = (revision: number): string => `version: 1
 revision: ${revision}
 default: grant
@@ -68,7 +68,7 @@ class Policy {
     this.reigns.push({ revision, fromMs: Date.now(), toMs: Number.POSITIVE_INFINITY });
   }
 
-  /** What each open got that the policy in force did not give. */
+  /** The opens whose result the policy in force did not give. */
   wrong(opens: readonly Open[], blackout: { fromMs: number; toMs: number }): string[] {
     return opens.flatMap((open) => {
       const nobody = open.endMs > blackout.fromMs && open.startMs < blackout.toMs;
@@ -115,7 +115,7 @@ async function mounted(policy: Policy, sockets: string, args: readonly string[] 
   return mount;
 }
 
-test("replicas come, go, freeze and talk nonsense while the policy changes", async () => {
+test("replicas come, go, freeze and send malformed answers while the policy changes", async () => {
   const sockets = scratch();
   const policy = new Policy();
   await policy.change();
@@ -176,7 +176,7 @@ test("replicas come, go, freeze and talk nonsense while the policy changes", asy
   for (const directory of ["open", "secret", "turn", "asked"]) {
     expect(opens.filter(({ file }) => file.includes(`/${directory}/`)).length).toBeGreaterThan(100);
   }
-  // One decision an open, wherever it came from; what was open as the policy changed was judged once more.
+  // One decision an open, wherever it came from; a file that was open when the policy changed was judged once more.
   expect(sum((await told(mount)).decisions)).toBeGreaterThanOrEqual(opens.length);
   expect((await mount.stop()).code).toBe(0);
 }, 300_000);
@@ -220,7 +220,7 @@ test("metrics and logs count every decision once, while services come and go", a
 
   const { decisions } = await told(mount);
   const of = (source: string): number => sum(Object.fromEntries(Object.entries(decisions).filter(([key]) => key.endsWith(`/${source}`))));
-  // One an open; what was open as a service came was judged once more.
+  // One an open; a file that was open when a service came was judged once more.
   expect(sum(decisions)).toBeGreaterThanOrEqual(opens);
   expect(of("service") + of("hedge") + of("cache")).toBe(sum(decisions));
   for (const source of ["service", "hedge", "cache"])

@@ -1,4 +1,4 @@
-/** What lies in deploy/ and cannot be run here fits together, and fits the command line: manifests and units, as data. */
+/** The files in deploy/ that cannot be run here fit together, and fit the command line: manifests and units, as data. */
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -68,7 +68,7 @@ test("mounts come to the keeper of their node, with the privileges that compose 
     const args = containers[0]?.args ?? [];
     return args[args.indexOf(option) + 1] ?? "";
   };
-  /** Where on the node the path in the container is. */
+  /** The node's path of the path in the container. */
   const onNode = ({ containers, volumes }: typeof mount, path: string): string => {
     const mounted = containers[0]?.volumeMounts.find(({ mountPath }) => path.startsWith(`${mountPath}/`));
     const volume = volumes.find(({ name }) => name === mounted?.name);
@@ -119,7 +119,7 @@ test("units of what mounts leave it the capabilities that it keeps, and the one 
   for (const unit of ["sluice@.service", "sluice-volume-plugin.service"]) {
     const [, left = ""] = /^CapabilityBoundingSet=(.*)$/m.exec(read(`systemd/${unit}`)) ?? [];
     expect(left.split(" ").sort()).toEqual([...kept, "CAP_SETPCAP"].sort());
-    // Each of these gives the unit a mount namespace of its own: what it mounts would be seen by nobody.
+    // Each of these gives the unit a mount namespace of its own: nobody would see its mounts.
     expect(read(`systemd/${unit}`)).not.toMatch(
       /^(?:Private(?:Tmp|Devices|Mounts)|Protect\w+|(?:ReadOnly|ReadWrite|Inaccessible|Bind)\w*Paths)=/m,
     );

@@ -9,7 +9,7 @@ const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
 const LIMIT_MS = 180_000;
 
 test(
-  "it returns when the mount is live, holds no output of its caller's, and ends with the mount",
+  "sluice-overlayfs returns when the mount is live, holds no output of its caller's, and ends with the mount",
   async () => {
     const at = place({ a: "upper one" }, { a: "hidden", b: "below" });
     expect(await dropIn(at, "-o", at.layers, "m")).toMatchObject({ code: 0, stdout: "", stderr: "" });
@@ -80,7 +80,7 @@ test(
 );
 
 test(
-  "where the layers were found can be unmounted as soon as the mount is",
+  "the layers' own file system can be unmounted as soon as the mount is",
   async () => {
     const disk = scratch({ on: "tmpfs" });
     const at = place({});

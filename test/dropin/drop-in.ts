@@ -1,4 +1,4 @@
-// sluice-overlayfs as its users call it: layers of its own, what it said, and its server gone when the test ends.
+// sluice-overlayfs as its users call it: layers of its own, its output, and its server gone when the test ends.
 import { spawnSync } from "node:child_process";
 import { mkdirSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";

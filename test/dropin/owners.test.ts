@@ -1,4 +1,4 @@
-// uidmapping, gidmapping, squashing, static_nlink, noacl, noxattrs: what is shown, and what is stored.
+// uidmapping, gidmapping, squashing, static_nlink, noacl, noxattrs: the shown attributes, and the stored ones.
 import { lstatSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { asUser, file, requires, runScript } from "@sluice/testkit";
@@ -14,7 +14,7 @@ function owner(path: string): number[] {
   return [uid, gid];
 }
 
-/** What a command says, without its trailing newline; or how it failed. */
+/** The output of a command, without its trailing newline; or how it failed. */
 async function said(...argv: string[]): Promise<string> {
   const { code, stdout, stderr } = await runScript(argv);
   return code === 0 ? stdout.trim() : stderr.trim();
@@ -107,7 +107,7 @@ test(
 );
 
 test(
-  "noxattrs: there are none, and files are used all the same",
+  "noxattrs: there are none, and files can still be used",
   async () => {
     const at = place({ a: file("x", { xattrs: { "user.a": "b" } }) });
     expect(await dropIn(at, "-o", `${at.layers},noxattrs=1`, "m")).toMatchObject({ code: 0 });

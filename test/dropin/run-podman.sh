@@ -15,7 +15,7 @@ if [ "${1:-}" = prepare ]; then
   fi
   exec "${@:3}" "$0" inside "$2"
 fi
-# In a mount namespace of its own: what it mounts is nobody else's, and goes with it.
+# In a mount namespace of its own: its mounts are nobody else's, and go with it.
 if [ "${1:-}" != inside ]; then
   scratch=$(mktemp -d)
   # A container whose ids are mapped must be able to walk in.
@@ -27,7 +27,7 @@ if [ "${1:-}" != inside ]; then
 fi
 scratch=$2
 failed=0
-# Where the image's ids are in a container that maps them: any, but in a user namespace those that it has.
+# The image's ids in a container that maps them: any, but in a user namespace only its own.
 mapping=(--uidmap 0:100000:65536 --gidmap 0:200000:65536)
 if [ "$(id -u)" != 0 ]; then
   scratch=$HOME/podman
@@ -42,7 +42,7 @@ bad() {
   echo "FAILED $1"
   failed=1
 }
-# check NAME COMMAND…: COMMAND must succeed; what it says is shown if it does not.
+# check NAME COMMAND…: COMMAND must succeed; its output is shown if it does not.
 check() {
   local name=$1
   shift

@@ -1,4 +1,4 @@
-// What callers see of the marks in the layers and of directories' links: as with fuse-overlayfs itself, where that is installed.
+// The marks in the layers and directories' links as callers see them: as with fuse-overlayfs itself, if that is installed.
 import { join } from "node:path";
 import { directory, requires, runScript, type Tree } from "@sluice/testkit";
 import { expect } from "vitest";

@@ -8,7 +8,7 @@ import { PROGRAM, place, serversGone } from "./drop-in.js";
 const LIMIT_MS = 180_000;
 
 /**
- * The helpers are linked into /sbin of a mount namespace of its own, where that is an overlay: nothing of the machine's
+ * Links the helpers into /sbin of a mount namespace of its own, which is an overlay there: nothing of the machine's
  * is changed.
  */
 const WITH_HELPERS = `

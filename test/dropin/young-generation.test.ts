@@ -1,4 +1,4 @@
-// What V8 has for new objects stays small, and so its pauses short, by whichever command a mount is served.
+// V8's room for new objects stays small, and so its pauses short, whatever command serves a mount.
 import { readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -9,7 +9,7 @@ import { mountRow, PROGRAM, place, type Place, serversGone, unmount } from "./dr
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
 const LIMIT_MS = 180_000;
 const GONE_MS = 20_000;
-/** Kept small it is 2 or 4 MiB, and 16 or more by the time that all modules are loaded where it may grow. */
+/** Held small it is 2 or 4 MiB; if it may grow, 16 or more by the time that all modules are loaded. */
 const MOST_BYTES = 8 << 20;
 
 /** Each process writes what it had to PID.young when it ends. */
@@ -31,7 +31,7 @@ function largest({ directory }: Place): number {
 }
 
 test(
-  "sluice mount",
+  "sluice mount keeps V8's young generation small",
   async () => {
     const at = place({ a: "" });
     const [lower, upper, work] = ["l0", "u", "w"].map((name) => join(at.directory, name)) as [string, string, string];
@@ -51,7 +51,7 @@ test(
     const at = place({ a: "" });
     const made = await runScript([PROGRAM, "-o", at.layers, "m"], { cwd: at.directory, env: environment(at) });
     expect(made).toMatchObject({ code: 0, stderr: "" });
-    // What started it, which serves nothing.
+    // The process that started it, which serves nothing.
     largest(at);
     expect(unmount(at)).toBe(0);
     expect(await serversGone(at)).toBe(true);

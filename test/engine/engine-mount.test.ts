@@ -128,7 +128,7 @@ describe("passthrough", () => {
     expect(m.counts.get("OPEN")).toBe(3);
   });
 
-  it("that the kernel refuses for the inode's I/O mode is released by a RELEASE of its own", async () => {
+  it("releases an open that the kernel refuses for the inode's I/O mode by a RELEASE of its own", async () => {
     const m = await mount();
     writeFileSync(join(m.backing, "f"), "x");
     const held = m.sh("exec 3< f; sleep 0.5; cat <&3");
@@ -139,7 +139,7 @@ describe("passthrough", () => {
     await m.until(() => m.mirror.handles.size === 0);
   });
 
-  it("is not to be had where it was not asked for", async () => {
+  it("is not to be had unless it was asked for", async () => {
     const m = await mount(0);
     writeFileSync(join(m.backing, "f"), "x");
     expect(m.engine.port.negotiated.maxStackDepth).toBe(0);
@@ -199,7 +199,7 @@ describe("the end", () => {
 });
 
 describe("the end, after a lazy unmount", () => {
-  it("comes by abort all the same, although no path leads to the mount", async () => {
+  it("comes by abort, although no path leads to the mount", async () => {
     const m = await mount();
     writeFileSync(join(m.backing, "f"), "x");
     const held = m.sh("exec 3< f; sleep 1; cat <&3");

@@ -41,7 +41,7 @@ export class MirrorFilesystem {
   destroyed = 0;
   ttlMs = 1000;
   mode: OpenOut["mode"] = "cached";
-  /** What an open in passthrough is answered with. A test puts something else in its place, as a confused server might. */
+  /** The backing id in the answer to a passthrough open. A test replaces it, as a confused server might. */
   register = (fd: number, _path: string): number => this.port.openBacking(fd);
   #byPath = new Map<string, number>();
   #nextNode = 2;

@@ -1,4 +1,4 @@
-/** What is registered with the kernel as a backing file, and what a confused or malicious server cannot do with what is. */
+/** Files that are registered with the kernel as backing files, and the limits of a confused or malicious server with them. */
 import { execFileSync } from "node:child_process";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";

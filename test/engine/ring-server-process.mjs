@@ -1,8 +1,8 @@
-// A FUSE server of a few lines on a connection that it was given as descriptor 3: what it is asked it writes to standard
-// output as JSON lines. It never answers a LOOKUP of a name that starts with "wait"; every other name is missing.
+// A FUSE server of a few lines on a connection that it was given as descriptor 3: it writes each request to standard
+// output as a JSON line. It never answers a LOOKUP of a name that starts with "wait"; every other name is missing.
 //
 //   handshake  answers INIT, asks for io_uring, and serves by a ring
-//   read       goes on with a connection: asks for what was not answered (FUSE_NOTIFY_RESEND), and reads /dev/fuse
+//   read       goes on with a connection: asks for unanswered requests (FUSE_NOTIFY_RESEND), and reads /dev/fuse
 //   register   the same, and gives the connection a ring of its own
 import { native } from "@sluice/native";
 import { readFileSync } from "node:fs";

@@ -1,5 +1,5 @@
 /**
- * What becomes of requests in rings when the server is killed while somebody else, a keeper, holds /dev/fuse: the reason
+ * The fate of requests in rings when the server is killed while somebody else, a keeper, holds /dev/fuse: the reason
  * why `--transport auto` stays with read(2) then. A kernel in which this fails has learned better.
  */
 import { MNT, native } from "@sluice/native";
@@ -82,7 +82,7 @@ async function kill(server: ChildProcess): Promise<void> {
 let held: HeldMount | undefined;
 afterEach(() => held?.end());
 
-test("what a killed server's ring held never comes again, and nothing comes before another ring is there", async () => {
+test("a killed server's ring loses its requests for good, and nothing comes before another ring is there", async () => {
   const putBack = switchUring(true);
   held = new HeldMount();
   const first = await held.server("handshake");
@@ -99,7 +99,7 @@ test("what a killed server's ring held never comes again, and nothing comes befo
   expect(held.told).toHaveLength(2);
   await kill(reader);
 
-  // What waits in a processor's queue comes with the answer to another request of the same processor.
+  // A request that waits in a processor's queue comes with the answer to another request of the same processor.
   await held.server("register");
   for (let i = 0; i < 200 && between.exitCode === null; i++) await once(held.ask(`after-${i}`), "exit");
   expect(between.exitCode).toBe(1);

@@ -1,4 +1,4 @@
-/** FUSE over io_uring where it differs from reading /dev/fuse: what waits, what is left behind, and what is done without it. */
+/** FUSE over io_uring in its differences from reading /dev/fuse: waiting requests, leavings, and the calls without it. */
 import { Errno } from "@sluice/vfs";
 import { requires, switchUring } from "@sluice/testkit";
 import { once } from "node:events";
@@ -37,7 +37,7 @@ function descriptors(kind: string): number {
   return links.filter((link) => link.includes(kind)).length;
 }
 
-test("auto takes it where it is switched on, and says so", async () => {
+test("--transport auto takes io_uring if it is switched on, and says so", async () => {
   const m = await mount("auto");
   expect(m.engine.transport).toEqual({ name: "uring", why: "" });
   expect(m.engine.port.negotiated.flags).toContain("OVER_IO_URING");
@@ -56,7 +56,7 @@ test("read does without it although it is there", async () => {
   expect(m.engine.port.negotiated.flags).not.toContain("OVER_IO_URING");
 });
 
-test("uring is an error where it cannot be had, and no mount stays behind", async () => {
+test("--transport uring is an error if it cannot be had, and no mount stays behind", async () => {
   const before = readFileSync("/proc/self/mountinfo", "latin1");
   await expect(mount("uring", false)).rejects.toThrow(expect.objectContaining({ errno: Errno.EOPNOTSUPP }) as Error);
   expect(readFileSync("/proc/self/mountinfo", "latin1")).toBe(before);
@@ -92,7 +92,7 @@ test("whoever waits in a ring is told of its end, and neither ring nor descripto
   expect(m.mirror.interrupted).toHaveLength(5);
 });
 
-test("the data of reads and writes of every size arrive, and the requests behind large ones too", async () => {
+test("the data of reads and writes of every size arrive, and so do the requests behind large ones", async () => {
   const m = await mount("uring");
   const out = await m.sh(`
     for size in 1 4095 4096 65536 1048575 1048576 3000000; do

@@ -1,4 +1,4 @@
-/** What a kernel does rarely, made to happen: refused replies, interrupts, resent and unknown requests. No kernel needed. */
+/** Rare acts of a kernel, made to happen: refused replies, interrupts, resent and unknown requests. No kernel needed. */
 import { Opcode } from "@sluice/fuse-protocol";
 import { type CallContext, type EntryOut, Errno, type OpenOut, type WriteArgs } from "@sluice/vfs";
 import { describe, expect, it } from "vitest";
@@ -72,7 +72,7 @@ describe("an interrupt", () => {
     expect(kernel.inFlight.size).toBe(0);
   });
 
-  it("that comes before the signal was asked for is not lost", async () => {
+  it("keeps an interrupt that comes before the signal was asked for", async () => {
     let resume: () => void = () => undefined;
     const { kernel } = served(async (_, args) => {
       await new Promise<void>((resolve) => (resume = resolve));
@@ -108,7 +108,7 @@ describe("a resent request", () => {
     expect(kernel.replies).toMatchObject([{ uniqueLo: 6, uniqueHi: 0x8000_0000, errno: 0 }]);
   });
 
-  it("that is new here is served", () => {
+  it("serves a resent request that is new here", () => {
     const { kernel } = served(() => 0);
     kernel.send(Opcode.OPEN, { uniqueLo: 8, uniqueHi: 0x8000_0000 }, words(0, 0));
     expect(kernel.replies).toMatchObject([{ uniqueLo: 8, uniqueHi: 0x8000_0000, errno: 0 }]);
@@ -130,8 +130,8 @@ describe("a write that waits", () => {
   });
 });
 
-describe("what is not served", () => {
-  it("gets ENOSYS, with an event only where it is unknown", () => {
+describe("an unserved request", () => {
+  it("gets ENOSYS, with an event only if it is unknown", () => {
     const { kernel } = served(() => 0);
     kernel.send(Opcode.ACCESS, {}, words(4, 0));
     expect(kernel.anomalies).toEqual([]);

@@ -13,7 +13,7 @@ export class FakeKernel {
   readonly replies: Reply[] = [];
   readonly anomalies: string[] = [];
   readonly inFlight = new InFlight();
-  /** What a write of a reply answers instead of its length, while it is set. */
+  /** The result of a write of a reply, instead of its length, while it is set. */
   refuseWith = 0;
   ended: number | undefined;
   #next: Uint8Array | undefined;

@@ -33,7 +33,7 @@ const strict = (script: string): string =>
     .replace(/^! (.*?)(\s+#.*)?$/gm, "if $1; then exit 9; fi")
     .replace(/^([^!\n]*?)\s+# Permission denied$/gm, "if $1; then exit 9; fi");
 
-/** With the commands of a checkout, where npx finds them and where it is not needed. */
+/** With the commands of a checkout, in reach of npx and without it. */
 async function follow(script: string, { inNamespace = false } = {}): Promise<ScriptResult> {
   const place = scratch();
   const bin = join(place, "bin");
@@ -47,7 +47,7 @@ async function follow(script: string, { inNamespace = false } = {}): Promise<Scr
   cleanUp(async () => {
     for (const { mountpoint } of mountsBelow(place)) await runSluice(["unmount", mountpoint]);
   });
-  // Where --install-helpers puts the commands.
+  // The directory of --install-helpers is in it.
   const env = { PATH: `${bin}:/usr/local/bin:${process.env["PATH"] ?? ""}`, TMPDIR: place, XDG_STATE_HOME: place };
   const own = inNamespace ? ["unshare", "--mount", "--propagation", "private"] : [];
   const result = await runScript([...own, "bash", "-euc", strict(script)], { cwd: place, env, timeoutMs: 100_000 });
@@ -57,7 +57,7 @@ async function follow(script: string, { inNamespace = false } = {}): Promise<Scr
 }
 
 requires("/dev/fuse", "CAP_SYS_ADMIN", "command git").test(
-  "what the guide for agents warns of is so, and its way to review runs nothing that the agent wrote",
+  "the guide for agents warns truly, and its way to review runs nothing that the agent wrote",
   async () => {
     const review = /^ {2}`(git --no-optional-locks .*)`$/m.exec(page("docs/guides.md"))?.[1] ?? "no review";
     const done = await follow(`D=$(mktemp -d) && chmod 755 "$D" && mkdir "$D/project" "$D/upper" "$D/work" "$D/tree" && cd "$D/project"
@@ -84,7 +84,7 @@ for (const { title, script } of guides) test(`how to: ${title}`, async () => voi
 
 test("the README's own mount", async () => {
   const [first, second] = blocksFrom("README.md", "npx sluice mount --lower /tmp/try/lower");
-  // The reader has another terminal, and /tmp for himself.
+  // The reader has another terminal, and a /tmp of their own.
   const script = `${first.trimEnd()} >try.out 2>&1 &\nuntil grep -q '^mounted' try.out; do sleep 0.2; done\n${second}wait $!`;
   const { stdout } = await follow(script.replaceAll("/tmp/try", "$PWD/try"));
   expect(stdout).toMatch(/^\S*policy.yaml: ok, 2 rules/);
@@ -119,7 +119,7 @@ inNamespace("the drop-in's command line, mount(8) and a line of /etc/fstab", asy
   expect(stdout).toMatch(/^\d+\.\d+\.\d+$/m);
 });
 
-/** An image of this machine's own shell and tools, in the place of a registry's; no network, no limits to set. */
+/** An image of this machine's own shell and tools, instead of a registry's; no network, no limits to set. */
 const PODMAN = `
 grep -q ' /sys/fs/cgroup cgroup2 ' /proc/mounts || { umount -l /sys/fs/cgroup; mount -t cgroup2 none /sys/fs/cgroup; }
 mkdir eu ew lib root root/bin root/etc root/tmp root/proc root/sys root/dev
@@ -156,7 +156,7 @@ withPodman(
   120_000,
 );
 
-inNamespace("what an agent did is looked at, taken, and left", async () => {
+inNamespace("an agent's changes are reviewed, taken, and left", async () => {
   const [commands] = blocksFrom("docs/changes.md", "/srv/try/tree");
   const { stdout } = await follow(
     `${OWN_MACHINE}

@@ -1,4 +1,4 @@
-/** Each planted bug is found by the run that is meant to find it, and the same runs find nothing where none is planted. */
+/** Each planted bug is found by the run that is meant to find it, and the same runs find nothing without a planted bug. */
 import { requires } from "@sluice/testkit";
 import { beforeAll, expect, test as plainTest } from "vitest";
 import { compareRound, describeFailure } from "../differential/compare/compare.js";

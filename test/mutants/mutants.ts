@@ -12,7 +12,7 @@ export interface Patch {
 }
 
 export interface Mutant {
-  /** What goes wrong, as somebody would report it. */
+  /** The symptom, as somebody would report it. */
   name: string;
   patches: readonly Patch[];
   run: Directed;

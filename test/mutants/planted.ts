@@ -1,4 +1,4 @@
-/** Puts bugs into a daemon: what its environment has to hold, and whether the changes fit the built code. */
+/** Puts bugs into a daemon: the variables of its environment, and whether the changes fit the built code. */
 import { existsSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import type { Patch } from "./mutants.js";

@@ -39,7 +39,7 @@ const ACL = Buffer.from(
 );
 export const MARKS = /^trusted\.overlay\./;
 
-/** What whoever looks at the merged tree sees of it. */
+/** The merged tree as a caller sees it. */
 export function seen(path: string): Snapshot {
   return snapshot(path, { hardLinks: true, ignoreXattrs: MARKS });
 }

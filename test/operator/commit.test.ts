@@ -47,7 +47,7 @@ test("reset shows what is lost, asks, and leaves nothing of it", async () => {
   );
 }, 60_000);
 
-test("what is mounted is neither committed nor reset, whoever mounted it", async () => {
+test("a mounted layer is neither committed nor reset, whoever mounted it", async () => {
   const root = scratch();
   const [lower, upper, work] = ["lower", "upper", "upper.work"].map((name) => join(root, name)) as [string, string, string];
   for (const path of [lower, upper, work]) mkdirSync(path);

@@ -40,7 +40,7 @@ background: true
 log-file: ROOT/log
 `;
 
-test("a mount from a file, in the background: it is live when the command ends, and what is typed goes before what is written", async () => {
+test("a mount from a file, in the background: it is live when the command ends, and command-line options override the file", async () => {
   const { root, at, config } = place();
   const file = config(WHOLE);
   cleanUp(async () => void (await runScript(["umount", "-l", at])));

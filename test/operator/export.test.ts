@@ -9,7 +9,7 @@ import { changedLayers, layersBelow } from "./changed-layers.js";
 
 const { test } = requires("CAP_SYS_ADMIN", "kernel overlayfs", "command tar", "command setfattr");
 
-/** What an image tool does with a layer: GNU tar, then the marks in the form of the file system. */
+/** Unpacks a layer as an image tool does: GNU tar, then the marks in the form of the file system. */
 function unpack(archive: string, into: string): void {
   mkdirSync(into);
   execFileSync("tar", ["--xattrs", "--xattrs-include=*", "--numeric-owner", "-xpf", archive, "-C", into]);
@@ -27,7 +27,7 @@ find . -depth -name '.wh.*' | while read -r mark; do
 done
 `;
 
-test("what is exported, unpacked as a lower layer, shows the same merged tree; and the same tree gives the same bytes", async () => {
+test("an exported layer, unpacked as a lower layer, shows the same merged tree; and the same tree gives the same bytes", async () => {
   const layers = changedLayers();
   const args = ["export", "--upper", layers.upper, "--lower", layers.lower, "--output"];
   const [one, other] = [join(layers.root, "one.tar"), join(layers.root, "other.tar")];
@@ -42,7 +42,7 @@ test("what is exported, unpacked as a lower layer, shows the same merged tree; a
   expect(names.filter((name) => /gone|tree/.test(name))).toEqual([".wh.gone", ".wh.tree"]);
 }, 60_000);
 
-test("to a pipe, and what cannot be in an archive is told", async () => {
+test("exports to a pipe, and names the objects that cannot be in an archive", async () => {
   const root = scratch();
   const upper = join(root, "upper");
   mkdirSync(upper);
@@ -58,13 +58,13 @@ test("to a pipe, and what cannot be in an archive is told", async () => {
     stderr: expect.stringMatching(/^sluice: \.wh\.taken: in an OCI layer a name that begins with/),
   });
   expect(() => readFileSync(join(root, "x.tar"))).toThrow();
-  // What fails takes its own file away, and no device.
+  // A failed export takes its own file away, and no device.
   plant(root, { device: charDevice(1, 3) });
   expect(await runSluice(["export", "--upper", upper, "--output", join(root, "device")])).toMatchObject({ code: 4 });
   expect(lstatSync(join(root, "device")).isCharacterDevice()).toBe(true);
 });
 
-test("what leans on a lower layer is refused without it", async () => {
+test("refuses to export an upper layer that leans on a lower layer without it", async () => {
   const upper = scratch();
   plant(upper, { "moved/": directory({ xattrs: { "trusted.overlay.redirect": "/from" } }) });
   const { code, stderr } = await runSluice(["export", "--upper", upper]);

@@ -1,4 +1,4 @@
-/** `sluice fsck`: silent about what the kernel leaves, and each kind of damage found, mended where it can be, and seen mended. */
+/** `sluice fsck`: silent about the kernel's own leavings, and each kind of damage found, repaired if it can be, and seen repaired. */
 import { mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { directory, file, plant, requires, runSluice, scratch, whiteout } from "@sluice/testkit";
@@ -16,7 +16,7 @@ interface Found {
   state: string;
 }
 
-test("what the kernel leaves behind is found in order", async () => {
+test("finds the kernel's own leavings in order", async () => {
   const { lower, upper, work } = changedLayers();
   const result = await runSluice(["fsck", "--upper", upper, "--lower", lower, "--work", work]);
   expect(result).toMatchObject({ code: 0, stdout: `${upper}: 0 found, 0 of them damage that is left\n`, stderr: "" });
@@ -53,7 +53,7 @@ function damaged(): { lower: string; upper: string; work: string } {
   return layers;
 }
 
-test("each kind of damage is found, mended where it can be, and the kernel shows what was meant", async () => {
+test("finds each kind of damage, repairs it if it can, and the kernel then shows the intended tree", async () => {
   const { lower, upper, work } = damaged();
   const args = ["fsck", "--json", "--upper", upper, "--lower", lower, "--work", work];
   const run = async (...more: string[]): Promise<{ code: number | null; found: Found[] }> => {

@@ -34,7 +34,7 @@ function linkOf(user: number, target: string, at: string): void {
   execFileSync("chown", ["-h", `${user}:${user}`, at]);
 }
 
-test("fsck --fix reports a link in the place of an overlay's own directory, and follows it nowhere", async () => {
+test("fsck --fix reports a link that replaces an overlay's own directory, and follows it nowhere", async () => {
   for (const name of ["work", "index"]) {
     const { work, args } = layers();
     const outside = secret();

@@ -107,7 +107,7 @@ test("while nobody writes, looking costs no request", async () => {
   await mount.stop();
 }, 60_000);
 
-test("a file that was made or written by who could not map it is asked for once, and no more", async () => {
+test("a file whose maker or writer could not map it is asked for once, and no more", async () => {
   const { lower, upper } = layers({ upper: { f: publicFile(OLD) } });
   const mount = await mountSluice({ lowers: [lower], upper, args: WITH_METRICS });
   const actor = await Actor.start();

@@ -1,4 +1,4 @@
-/** What was registered of a file outlives its last close, and yet every open is judged, and led to the file of that name. */
+/** A file's registration outlives its last close, and yet every open is judged, and led to the file of that name. */
 import { execFileSync } from "node:child_process";
 import { readFileSync, renameSync, unlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -12,7 +12,7 @@ function read(path: string): string {
   return execFileSync("cat", [path], { encoding: "latin1", timeout: 10_000 });
 }
 
-test("a closed file that was granted is judged anew for each caller", async () => {
+test("a closed file that was granted is judged again for each caller", async () => {
   const { lower, upper } = layers({ lower: { f: publicFile("content") } });
   const rules =
     "rules:\n  - { name: denied, subject: { uid: [2001] }, effect: deny }\n  - { name: by-us, subject: { uid: [2002] }, effect: mediate }\n";
@@ -47,14 +47,14 @@ test("a name leads to the file it stands for by now: changed below, renamed over
   writeFileSync(mount.path("low"), "upper");
   expect(all()).toBe("a c upper");
   expect(readFileSync(join(lower, "low"), "latin1")).toBe("lower");
-  // Behind the mount's back another file takes the name: what was registered is not it.
+  // Behind the mount's back another file takes the name: the registration is not its own.
   writeFileSync(join(upper, "new"), "C");
   renameSync(join(upper, "new"), join(upper, "c"));
   expect(all()).toBe("a C upper");
   await mount.stop();
 }, 60_000);
 
-test("what was removed is not held on to", async () => {
+test("a removed file's registration is given back", async () => {
   const { lower, upper } = layers({ upper: { gone: publicFile("content"), kept: publicFile("content") } });
   const mount = await mountSluice({ lowers: [lower], upper });
   for (const name of ["gone", "kept"]) expect(read(mount.path(name))).toBe("content");

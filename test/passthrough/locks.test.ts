@@ -59,7 +59,7 @@ const ACTORS = 3;
 const SLOTS = 3;
 const FILES = 2;
 
-/** Steps that never wait: what each answers depends on all before it. */
+/** Steps that never wait: the answer of each depends on all before it. */
 function steps(seed: number, count: number): Step[] {
   const next = seededRandom(seed).below;
   const made: Step[] = [];
@@ -106,7 +106,7 @@ async function play(directory: string, script: Step[]): Promise<string[]> {
   return answers;
 }
 
-/** Who holds a lock of an open file is told as -1 by the kernel and as its taker by us. */
+/** The kernel names the holder of an open file's lock as -1, and we name its taker. */
 function alike(a: string, b: string): boolean {
   return a === b || (a.endsWith(" by file") && a.replace(/ by file$/, "") === b.replace(/ by \d+$/, ""));
 }
@@ -180,7 +180,7 @@ describe("a wait", () => {
     await mount.stop();
   });
 
-  test("that would never end is EDEADLK, over two files and three processes", async () => {
+  test("a wait that would never end is EDEADLK, over two files and three processes", async () => {
     const mount = await mounted();
     const [a, b, c] = [new Locker(), new Locker(), new Locker()];
     for (const actor of [a, b, c]) {
@@ -216,12 +216,12 @@ describe("a wait", () => {
   });
 });
 
-describe("where the kernel has two nodes of a file", () => {
+describe("a file of which the kernel has two nodes", () => {
   const cases = (["copy-up", "mixed decision"] as const).flatMap((how) =>
     (["set", "ofd", "flock"] as const).map((kind) => ({ how, kind })),
   );
   for (const { how: parted, kind } of cases)
-    test(`a lock taken before the ${parted} shuts out who opened after it, and the other way round (${kind})`, async () => {
+    test(`a lock taken before the ${parted} excludes later openers, and the other way round (${kind})`, async () => {
       const mount = await (parted === "copy-up" ? mounted() : mountedMixed());
       const [a, b] = [new Locker(), new Locker()];
       const lock = (how: "r" | "w"): (string | number)[] =>

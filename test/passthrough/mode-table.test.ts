@@ -1,6 +1,6 @@
 /**
- * Every cell of the table of I/O modes, on a real mount: what is open of a file, what one more open asks and is granted,
- * and what comes of it. The table in docs/io-modes.md is the one that was seen here.
+ * Every cell of the table of I/O modes, on a real mount: the open files of a file, the access and the ruling of one more
+ * open, and its result. The table in docs/io-modes.md is the one that was seen here.
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
@@ -47,7 +47,7 @@ const cached = { grant: "cached (inode-cached)", mediate: "cached", observe: `di
 /** Nobody joins what is open. */
 const apart = { grant: `passthrough, ${NODE}`, mediate: `cached, ${NODE}`, observe: `direct, ${NODE}` } as const;
 
-/** What has to come of it in an upper layer, reading or writing. */
+/** The expected result in an upper layer, reading or writing. */
 const EXPECTED: Record<OpenNow, Record<RequestedMode, string>> = {
   nothing: free,
   cached,
@@ -181,7 +181,7 @@ function tableOf(cells: readonly { cell: Cell; got: string }[]): string {
   return `${lines.join("\n")}\n\n`;
 }
 
-test("every cell", async () => {
+test("every cell of the mode table holds on a real mount", async () => {
   const seen: { cell: Cell; got: string }[] = [];
   const wrong: string[] = [];
   for (const layer of ["upper", "lower"] as const) {

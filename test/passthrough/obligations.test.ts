@@ -92,7 +92,7 @@ withPython(
   60_000,
 );
 
-test("maxSizeBytes: nothing makes the file longer, and what fits is written", async () => {
+test("maxSizeBytes: nothing makes the file longer, and writes within the limit succeed", async () => {
   const { mount, actor, at, upper } = await staged();
   const path = at("short");
   const fd = await actor.do("open", path, O.RDWR);
@@ -125,7 +125,7 @@ test("readOnly: reading goes on, and every way of writing is EROFS", async () =>
   await mount.stop();
 }, 60_000);
 
-test("a rate: who reads past it waits, and can be interrupted", async () => {
+test("a rate: a reader beyond it waits, and can be interrupted", async () => {
   const { mount, actor, at } = await staged();
   expect(await actor.do("open", at("slow"), O.RDONLY)).toBeGreaterThan(0);
   expect(await actor.do("syscall", "truncate", at("slow"), 3_000_000)).toBe(0);
@@ -200,7 +200,7 @@ test("a rate binds copies at both ends, and space that is given; closing and ope
   await mount.stop();
 }, 60_000);
 
-test("expiresAfter: an open is judged anew, and refused or allowed again as the policy says by then", async () => {
+test("expiresAfter: an open is judged again, and refused or allowed as the policy says by then", async () => {
   const expiring = (effect: string): string =>
     `version: 1\ndefault: grant\nrules:\n  - { name: brief, path: "free/**", effect: ${effect} }\n`;
   const mediate = expiring("mediate, obligations: { expiresAfter: 50ms }");
@@ -216,7 +216,7 @@ test("expiresAfter: an open is judged anew, and refused or allowed again as the 
   await mount.stop();
 }, 60_000);
 
-test("terms that a policy edit changes hold for what is open at once, and for who waits already", async () => {
+test("new terms of a policy edit apply to open files at once, and to waiting requests", async () => {
   const logFile = join(scratch(), "log");
   const terms = (obligations: string): string =>
     `version: 1\ndefault: grant\nrules:\n  - { name: changing, path: "free/**", effect: mediate${obligations} }\n`;
@@ -270,7 +270,7 @@ test("a copy that waits for its target's rate is refused when its source is revo
   await mount.stop();
 }, 60_000);
 
-test("an obligation that cannot be kept denies: with a grant, and where no file is opened", async () => {
+test("an obligation that cannot be kept denies: with a grant, and for calls that open no file", async () => {
   const grant =
     'version: 1\ndefault: grant\nrules:\n  - { name: g, path: "free/**", effect: grant, obligations: { audit: each-io } }\n' +
     '  - { name: d, path: "slow/**", access: delete, effect: mediate, obligations: { audit: each-io } }\n';

@@ -1,4 +1,4 @@
-/** Who has a lower file open while somebody copies it up: what they can do beside kernel overlayfs, and what they see. */
+/** Readers that have a lower file open while somebody copies it up: their calls compared with kernel overlayfs, and the bytes they see. */
 import { linkSync, mkdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import {
@@ -21,7 +21,7 @@ const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "FUSE passthrough");
 const HOW = ["ftruncate", "fchmod", "fchown", "futimens", "fsetxattr", "fsync", "reopen-read", "reopen"];
 const OLD = "old content";
 
-test("what is done by an old descriptor comes to the same as with kernel overlayfs", async () => {
+test("calls by an old descriptor have the same results as with kernel overlayfs", async () => {
   const tree = Object.fromEntries(HOW.map((how) => [how, publicFile(OLD)]));
   const ours = layers({ lower: tree });
   const theirs = layers({ lower: tree }, scratch());
@@ -89,7 +89,7 @@ test("a mediated reader of a lower file follows it to the upper layer", async ()
   expect(await mediated.do("read", reader, 32, 0)).toBe("NEW content");
   expect(await root.do("ftruncate", writer, 3)).toBe(0);
   expect(await mediated.do("read", reader, 32, 0)).toBe("NEW");
-  // What is stored through a mapping by its other node reaches it when it is written back.
+  // Bytes stored through a mapping by its other node reach it when they are written back.
   const mapper = await mediated.do("open", path, O.RDWR);
   const map = await mediated.do("map", mapper, 3, true);
   expect(await mediated.do("mapWrite", map, 0, "MAP")).toBe(0);

@@ -1,6 +1,6 @@
 /**
- * After a change of policy an open is refused, pages and mappings included, or it is said to pass through. What it is said
- * to be is read from `sluice status` and `sluice grants`, and then tried.
+ * After a change of policy an open is refused, pages and mappings included, or it is reported as passing through. The test
+ * reads the report from `sluice status` and `sluice grants`, and then tries it.
  */
 import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -17,7 +17,7 @@ const PAGE = 4096;
 const OLD = "old ".repeat(PAGE / 4);
 const NEW = "new ".repeat(PAGE / 4);
 
-/** What becomes of the holder's opens; of everybody else's, `others`. */
+/** The ruling of the holder's opens; of everybody else's, `others`. */
 const policy = (holder: string, others = "mediate"): string =>
   `version: 1\ndefault: ${others}\nrules:\n  - { name: holder, subject: { uid: [${HOLDER}] }, effect: ${holder} }\n`;
 
@@ -149,7 +149,7 @@ test("an open that shares its pages with one that is allowed passes through, unt
   await stage.end();
 }, 60_000);
 
-test("what an allowed open stored through a mapping reaches the file, though the kernel writes it back by a refused one", async () => {
+test("bytes that an allowed open stored through a mapping reach the file, though the kernel writes them back by a refused one", async () => {
   const stage = await staged(policy("mediate"));
   const { holder, other, path, below } = stage;
   const shares = await other.do("open", path, O.RDWR);
@@ -217,7 +217,7 @@ test("an obligation that comes later is not missed by the page cache: the open i
   await stage.end();
 }, 60_000);
 
-test("once it is allowed again, an open reads and writes the file as it is by then, and what others write later", async () => {
+test("once it is allowed again, an open reads and writes the file as it is by then, and later writes of others", async () => {
   const stage = await staged(policy("mediate", "grant"));
   const { holder, path, other } = stage;
   const fd = await holder.do("open", path, O.RDWR);

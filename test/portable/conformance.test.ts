@@ -1,6 +1,6 @@
 /**
  * The cases of test/conformance on the portable engine: every call, the merged tree and the upper layer must be as on the
- * kernel, but for the lines that known-differences.ts lists with the limit of the engine that explains them.
+ * kernel, except for the lines that known-differences.ts lists with the limit of the engine that explains them.
  */
 import { execFileSync } from "node:child_process";
 import { writeFileSync } from "node:fs";

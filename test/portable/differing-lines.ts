@@ -1,4 +1,4 @@
-/** Where two outcomes of one case differ: by call, or by path of the merged tree or the upper layer. */
+/** The differences between two outcomes of one case: by call, or by path of the merged tree or the upper layer. */
 import type { CaseOutcome } from "../conformance/expected-outcome.js";
 
 export interface DifferingLine {
@@ -8,7 +8,7 @@ export interface DifferingLine {
   got: string;
 }
 
-/** Milliseconds are what the engine carries (the limit nanosecondTimes): what lies below them is not compared. */
+/** The engine carries milliseconds (the limit nanosecondTimes): smaller parts are not compared. */
 export function inMilliseconds(text: string | undefined): string {
   return (text ?? "nothing").replace(/\b(\d+\.\d{3})\d{6}\b/g, "$1");
 }

@@ -1,6 +1,6 @@
 /**
- * Where the portable engine differs from the kernel, with the declared limits that explain it: known-differences.json has
- * the lines of each case, as they are compared. To see what differs now: SLUICE_PORTABLE_REPORT=FILE.
+ * The portable engine's differences from the kernel, with the declared limits that explain them: known-differences.json has
+ * the lines of each case, as they are compared. SLUICE_PORTABLE_REPORT=FILE writes the present differences.
  */
 import { readFileSync } from "node:fs";
 import type { EngineCapabilityName } from "@sluice/vfs";

@@ -18,7 +18,7 @@ async function said(mount: SluiceMount, script: string): Promise<string> {
   return `${stdout}${stderr}`.trim();
 }
 
-/** What a script says on this engine, and on the one that has it. */
+/** A script's output on this engine, and on the one that has the capability. */
 interface Witness {
   script: string;
   portable: RegExp;
@@ -53,7 +53,7 @@ for (const [limit, { script, portable, devfuse, policy }] of Object.entries(witn
   });
 }
 
-/** What no program on the mount sees by itself, and why. */
+/** Limits that no program on the mount sees by itself, and why. */
 const unseen: Partial<Record<EngineCapabilityName, string>> = {
   notifications: "the port's methods do nothing: packages/engine-fuse-native/src/start-engine.ts",
   interrupt: "that a caller waits on cannot be told from one that was not interrupted in time",

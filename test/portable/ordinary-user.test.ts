@@ -37,7 +37,7 @@ umount m; grep -c " $PWD/m " /proc/self/mountinfo; cat err >&2
 `;
 const USED = ["low", "deep", "low", "more", "a dir e n :"];
 
-/** A directory of layers that belong to `caller`. What is in the lower one was last read before it was written. */
+/** A directory of layers that belong to `caller`. The lower files were last read before they were written. */
 function layersIn(root: string, caller: string, lowerIn = root): string {
   const directory = join(root, "own");
   const lower = join(lowerIn, "lower");

@@ -1,4 +1,4 @@
-/** Without privilege in the initial namespace: the kernel refuses passthrough, and both engines serve all the same. */
+/** Without privilege in the initial namespace: the kernel refuses passthrough, and both engines still serve. */
 import { fileURLToPath } from "node:url";
 import { requires, runScript } from "@sluice/testkit";
 import { expect } from "vitest";
@@ -6,7 +6,7 @@ import { expect } from "vitest";
 const { test } = requires("/dev/fuse", "fuse-native", "user namespaces");
 const CLI = fileURLToPath(new URL("../../packages/cli/bin/sluice.mjs", import.meta.url));
 
-/** In namespaces of its own: layers on a tmpfs, a mount, a read and a write, the status, the end, and what is left. */
+/** In namespaces of its own: layers on a tmpfs, a mount, a read and a write, the status, the end, and the leavings. */
 const SCRIPT = `
 mount -t tmpfs none /mnt && mkdir /mnt/l /mnt/u /mnt/w /mnt/m && echo low > /mnt/l/a
 "$NODE" "$CLI" mount --engine "$1" --lower /mnt/l --upper /mnt/u --work /mnt/w -o userxattr --control /mnt/ctl /mnt/m > /mnt/out 2> /mnt/err &

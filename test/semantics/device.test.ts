@@ -1,4 +1,4 @@
-/** What the backing device and the machine do shows through the mount as it is: a frozen file system, bad blocks, memory accounting, asynchronous I/O. */
+/** The state of the backing device and the machine shows through the mount: a frozen file system, bad blocks, memory accounting, asynchronous I/O. */
 import { execFileSync, spawnSync } from "node:child_process";
 import { mkdirSync, readFileSync, rmdirSync, statSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -110,7 +110,7 @@ const accounting = requires(...BASE, "memory cgroup");
 const GROUPS = "/sys/fs/cgroup/memory";
 for (const world of worlds.filter((name) => name !== "mediated")) {
   accounting.test(
-    `pages that are read are charged to who reads them (${world})`,
+    `charges pages to their reader (${world})`,
     async () => {
       const base = scratch({ on: "ext4-loop" });
       const place = await enter(world, base);

@@ -1,10 +1,10 @@
-/** Where the data path differs from the bare file system, line by line, and why. docs/data-path.md shows the same table. */
+/** The differences of the data path from the bare file system, line by line, and why. docs/data-path.md shows the same table. */
 import type { World } from "./worlds.js";
 
 export interface Difference {
   rule: string;
   worlds: readonly World[];
-  /** The probe's line on the bare file system, and what is said instead. */
+  /** The probe's line on the bare file system, and the line instead. */
   native: string;
   instead: string;
   why: string;

@@ -1,6 +1,6 @@
 /**
- * The data path, rule by rule: what a program sees through passthrough, and mediated, is what it sees on the bare file
- * system. Each rule runs there, on kernel overlayfs and on Sluice; differences.ts has what differs on purpose.
+ * The data path, rule by rule: a program sees the same through passthrough, and mediated, as on the bare file system. Each
+ * rule runs there, on kernel overlayfs and on Sluice; differences.ts has the intended differences.
  */
 import { mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -29,7 +29,7 @@ function expected(world: World, rule: string, native: readonly string[]): string
   return native.map((line) => known.find((difference) => difference.native === line)?.instead ?? line).filter((line) => line !== "");
 }
 
-/** Where one rule is for another file system, and what that has. */
+/** The rule that needs another file system, and the file system. */
 const ON_TMPFS = "offsets beyond 32 and 53 bits";
 
 for (const on of ["ext4-loop", "tmpfs"] as const)

@@ -1,4 +1,4 @@
-/** Where the probes run: the bare file system, kernel overlayfs, and Sluice with passthrough and without; each on layers of its own. */
+/** The worlds of the probes: the bare file system, kernel overlayfs, and Sluice with passthrough and without; each on layers of its own. */
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { mountKernelOverlay, mountSluice } from "@sluice/testkit";
@@ -9,9 +9,9 @@ export type World = (typeof worlds)[number];
 const policyOf = (effect: "grant" | "mediate"): string => `version: 1\ndefault: ${effect}\n`;
 
 export interface Place {
-  /** Where the files are used. */
+  /** The directory in which the files are used. */
   path: string;
-  /** Where they lie: below the mount, or the same. */
+  /** Their directory on disk: below the mount, or the same. */
   backing: string;
   end(): Promise<void>;
 }

@@ -1,4 +1,4 @@
-// What goes into an image: everything that a service starts or loads late is there, with no checkout around it.
+// The files of an image: everything that a service starts or loads late is there, with no checkout around it.
 import { createHash } from "node:crypto";
 import { copyFileSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -38,7 +38,7 @@ beforeAll(async () => {
   expect([code, stderr]).toEqual([0, ""]);
 }, LIMIT_MS);
 
-test("it is small, holds no link out of itself, and names the licences of what is inside", async () => {
+test("the image's files are small, hold no link out of themselves, and name the licences of their packages", async () => {
   const { stdout: links } = await runScript(["find", tree, "-type", "l", "-lname", "/*", "-o", "-type", "l", "-lname", "*../../../*"]);
   expect(links).toBe("");
   const { stdout: size } = await runScript(["du", "-s", "--apparent-size", "-B1M", tree]);
@@ -113,7 +113,7 @@ test("the commands are in bin/, which the image has in PATH", async () => {
 });
 
 onTerminal(
-  "lines for a person, where one looks on",
+  "a terminal gets log lines for a person",
   async () => {
     const [lower, mountpoint] = [plant(scratch(), { f: file("text") }), scratch()];
     const policy = join(scratch(), "p.yaml");

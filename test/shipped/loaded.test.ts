@@ -1,5 +1,5 @@
-// What programs load at once from the bundle: joining modules must not bring a keeper what it is to know nothing of, nor a mount
-// without a policy what takes longer to load than the mount takes to come up.
+// The modules that programs load at once from the bundle: joining them must not bring a keeper code that it should not know,
+// nor a mount without a policy modules that take longer to load than the mount takes to come up.
 import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
@@ -57,13 +57,13 @@ test("help, status and unmount: the definitions of commands, and nothing of what
   expect(installed(await loadedWhile("policy", "check", "/nowhere"))).toContain("yaml");
 });
 
-test("a keeper: what it holds mounts with, and no overlay, protocol or package of anybody else", () => {
+test("a keeper loads the code that it mounts with, and no overlay, protocol or other package", () => {
   const ours = ["packages/cli", "packages/keeper-link", "packages/native", "packages/vfs", "services/keeper"];
   expect([...loadedBy("packages/cli/dist/keeper-main.js")].sort()).toEqual(ours);
 });
 
-test("a mount: neither gRPC nor protobuf, which load where somebody is asked, nor YAML, metrics or tracing", () => {
-  // What `sluice mount` imports when it is about to serve.
+test("a mount loads neither gRPC nor protobuf before somebody is asked, nor YAML, metrics or tracing", () => {
+  // The imports of `sluice mount` when it is about to serve.
   const mount = loadedBy("chunks/run-mount.js");
   expect(mount).toContain("packages/overlay");
   const late = [

@@ -49,7 +49,7 @@ test("the bundle, while it is of what is compiled", async () => {
   expect(await tree.started()).toBe("bundle");
 });
 
-test("what is compiled: since the bundle was made, where it is not whole, and where somebody asks for it", async () => {
+test("compiled modules are started: since the bundle was made, if it is not whole, and on request", async () => {
   const tree = checkout();
   expect(await tree.started()).toBe("compiled");
   tree.record();

@@ -28,7 +28,7 @@ interface Body {
 const valuesOf = (attributes: Attribute[]): Record<string, unknown> =>
   Object.fromEntries(attributes.map(({ key, value }) => [key, Object.values(value)[0]]));
 
-/** What was posted to /v1/traces, as JSON. */
+/** The bodies that were posted to /v1/traces, as JSON. */
 async function collector(): Promise<{ url: string; spans: Seen[] }> {
   const spans: Seen[] = [];
   const server = createServer((request, response) => {
@@ -68,7 +68,7 @@ mounting("an open, its decision and the policy's evaluation are spans of one tra
   // A policy that was written just now is looked at once more.
   await expect.poll(() => readFile(mount.path("a/file")).then(kept), { timeout: 20_000, interval: 200 }).toBeDefined();
   await expect(readFile(mount.path("id.pem"))).rejects.toThrow("EACCES");
-  // What is not sent yet goes when it ends.
+  // Unsent spans go when it ends.
   await mount.stop();
   const childOf = ({ spanId, traceId }: Seen): Seen[] => spans.filter((span) => span.parentSpanId === spanId && span.traceId === traceId);
 
@@ -96,7 +96,7 @@ mounting("a collector that is not there costs no open, and is told of", async ()
   expect(await mount.stop()).toMatchObject({ code: 0 });
 });
 
-test("nothing of OpenTelemetry's SDK is loaded where nothing is traced", async () => {
+test("loads nothing of OpenTelemetry's SDK if nothing is traced", async () => {
   const script = `
     import { createRequire } from "node:module";
     import { createLogger, startTracing } from "@sluice/runtime";

@@ -22,8 +22,8 @@ const SPEAKS_OF_BANS = /^packages\/dev\/rules\/|^test\/architecture\//;
 const filesLike = (pattern) => (path) => pattern.test(path) && path !== "package-lock.json";
 
 const OVERLAY = /^packages\/overlay\/src\/(?!.*\.test\.ts$)/;
-// Where layers are changed without a caller's permit: copies in the scratch directory, marks, the index of hard links, and
-// what an earlier process began. None of it is a caller's operation.
+// Changes of layers without a caller's permit: copies in the scratch directory, marks, the index of hard links, and an
+// earlier process' unfinished work. None of it is a caller's operation.
 const UPKEEP =
   /^packages\/overlay\/src\/((copy-up|marks|node|journal|restore|layer)\/|open-(scratch|link-index)\.ts|operations\/(purge-directory|directories)\.ts)/;
 

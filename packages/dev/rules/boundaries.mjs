@@ -166,7 +166,7 @@ function packageOf(module) {
 }
 
 /**
- * What is wrong with one import, in a few words, or undefined.
+ * The fault of one import, in a few words, or undefined.
  * @param {string} home "packages/x"
  * @param {string} file relative to the repository
  * @param {string} module

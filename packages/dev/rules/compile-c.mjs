@@ -24,7 +24,7 @@ export function checkC(root, folder = "packages/native/cc") {
 
 /** @param {string} root @param {string} file @param {string[]} includes */
 function complaintsOf(root, file, includes) {
-  // Compiled in full: what flows into a return or is read before it is set is only seen when optimising.
+  // Compiled in full: the compiler sees values that flow into a return, or are read before they are set, only when optimising.
   const options = ["-std=gnu11", "-O2", "-c", "-o", "/dev/null", "-D_GNU_SOURCE", "-DNAPI_VERSION=8", ...WARNINGS, ...includes];
   const done = spawnSync(process.env["CC"] ?? "cc", [...options, join(root, file)], { encoding: "utf8" });
   if (done.error) return [`cc could not be started (${done.error.message}): install gcc and libc6-dev`];

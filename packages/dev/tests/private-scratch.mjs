@@ -48,7 +48,7 @@ async function untilApart(child) {
 }
 
 /**
- * Runs a Node script and resolves with its exit code. Where this user may not hide the directory, the script runs all the same,
+ * Runs a Node script and resolves with its exit code. If this user may not hide the directory, the script still runs,
  * without SLUICE_TEST_OUTSIDE: the pid of a process that does not see into it.
  * @param {string} directory @param {readonly string[]} argv @param {NodeJS.ProcessEnv} env
  */

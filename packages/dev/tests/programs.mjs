@@ -54,7 +54,7 @@ exit 127
 /**
  * Makes DIRECTORY/base with the programs of every machine, DIRECTORY/COMMAND with each other one that is installed, and
  * DIRECTORY/undeclared with a stand-in for each of these.
- * @param {string} directory @param {string} path where programs are looked for
+ * @param {string} directory @param {string} path to search for programs
  */
 export function makePrograms(directory, path) {
   for (const name of base) link(join(directory, "base"), name, path);

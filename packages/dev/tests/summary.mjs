@@ -70,8 +70,8 @@ function remedyOf(requirement) {
 }
 
 /**
- * What was skipped and why, as lines: a requirement, what to install for it, the number of tests it kept back, and the files they
- * are in.
+ * The skipped tests and why, as lines: a requirement, its packages to install, the number of tests it kept back, and their
+ * files.
  * @param {Summary} summary
  */
 export function describeSkips(summary) {

@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 
 const loader = new URL("../dist/addon.js", import.meta.url);
 
-/** In a process of its own: what a process has loaded it keeps. */
+/** In a process of its own: a process cannot unload an addon. */
 function loadIn(prelude: string): { status: number | null; stderr: string } {
   const script = `${prelude}; import(process.argv[1]).then(({ loadAddon }) => console.log(loadAddon().stateBytes > 0))`;
   const { status, stderr } = spawnSync(process.execPath, ["-e", script, loader.href], { encoding: "utf8" });

@@ -47,14 +47,14 @@ export type OperationName = (typeof OPERATIONS)[number];
 
 /** The addon's own record of one waiting thread of libfuse: handed back with the answer. */
 export type ThreadRecord = Buffer;
-/** `result`: 0 or a count of bytes, or a negative errno. What follows depends on the operation; see outcomes.ts. */
+/** `result`: 0 or a count of bytes, or a negative errno. The extras depend on the operation; see outcomes.ts. */
 export type Signal = (record: ThreadRecord, result: number, ...extras: unknown[]) => void;
 export type RawHandler = (record: ThreadRecord, opcode: number, ...args: unknown[]) => void;
 
 export interface Addon {
   /** Bytes of the state of one mount. */
   readonly stateBytes: number;
-  /** Throws where libfuse cannot mount. `state` and what `allocate` gave must live as long as the process. */
+  /** Throws if libfuse cannot mount. `state` and the result of `allocate` must live as long as the process. */
   mount(at: string, options: string, parts: MountParts): void;
   /** Lets the event loop end; unmounts nothing. */
   letGo(at: string, state: Buffer): void;
@@ -85,7 +85,7 @@ function load(): Binding {
   }
 }
 
-/** On the machine's own libfuse 2 where it has one, which gets its updates; else on the one that comes in the package. */
+/** Prefers the machine's own libfuse 2, which gets its updates; else the one that comes in the package. */
 function buildOn(home: string, build: () => Binding): Binding {
   try {
     return build();

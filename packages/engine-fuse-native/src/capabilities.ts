@@ -1,4 +1,4 @@
-/** What this engine can and cannot give. The table in README.md is made of this, and a test compares them. */
+/** The capabilities and limits of this engine. The table in README.md is made of this, and a test compares them. */
 import type { EngineCapabilities } from "@sluice/vfs";
 
 const NOT_IN_LIBFUSE = "libfuse 2.9 has no such callback";
@@ -8,7 +8,7 @@ export const engineCapabilities: EngineCapabilities = {
   passthrough: { has: false, why: "libfuse 2.9 does not agree on it: every granted open is mediated, counted as not-negotiated" },
   callerIdentity: {
     has: false,
-    why: "the addon passes on no uid, gid or pid: what is created belongs to the daemon's user, without setuid and setgid bits, and a policy that looks at the caller is refused",
+    why: "the addon passes on no uid, gid or pid: new objects belong to the daemon's user, without setuid and setgid bits, and a policy that looks at the caller is refused",
   },
   notifications: { has: false, why: `${NO_FD}: names live 1 s in the kernel's cache, attributes are asked for each time` },
   interrupt: { has: false, why: "the addon does not pass interrupts on: a caller waits until its answer is there" },
@@ -30,7 +30,7 @@ export const engineCapabilities: EngineCapabilities = {
   },
   hardLinksShareInode: {
     has: false,
-    why: "libfuse makes one inode a path: written data shows under another name once that is opened anew, locks do not meet",
+    why: "libfuse makes one inode a path: written data shows under another name once that is reopened, locks do not meet",
   },
   renameFlags: { has: false, why: "libfuse 2.9 does not know RENAME2: RENAME_NOREPLACE, EXCHANGE and WHITEOUT give EINVAL" },
   createFlags: {

@@ -9,11 +9,11 @@ const stat = { failed: () => [noStat()] };
 /** The addon takes the buffer back with every answer. */
 const buffer = (index: number) => ({ failed: (request: Request): unknown[] => [request.bytes(index).buffer] });
 const NO_ID = 0xffff_ffff;
-/** Where the addon's record has the two times of utimens, in milliseconds: of its arguments it makes both from the first. */
+/** The offset of utimens' two times in the addon's record, in milliseconds: of its arguments it makes both from the first. */
 const RECORD_ATIME = 104;
 const RECORD_MTIME = 112;
 
-/** libfuse takes one link off where it believes that the file has a hidden name left. */
+/** libfuse takes one link off if it believes that the file has a hidden name left. */
 function statOf(server: Server, request: Request): Uint32Array {
   const { attr } = request.attr;
   if (server.walk.hidden.get(request.text(0)) !== undefined) attr.nlink++;
@@ -170,7 +170,7 @@ export const statfs: Operation = {
   },
 };
 
-/** The kernel checks permissions on the attributes (default_permissions): what is there may be accessed. */
+/** The kernel checks permissions on the attributes (default_permissions): every existing object may be accessed. */
 export const access: Operation = { run: (server, request) => onNode(server, request, request.text(0), () => 0) };
 
 export const init: Operation = { run: () => 0 };

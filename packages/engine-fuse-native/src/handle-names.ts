@@ -11,7 +11,7 @@ import type { Request } from "./request.js";
 const UMASK = 0;
 const at = (place: Place): { parent: number; name: string } => ({ parent: place.parent.nodeId, name: place.name });
 
-/** What is created belongs to the daemon's user whoever asked, so it must not run as its owner or group. */
+/** A new file belongs to the daemon's user, whoever asked, so it must not run as its owner or group. */
 function creationMode(mode: number): number {
   return mode & (S.IFMT | 0o1777);
 }
@@ -90,7 +90,7 @@ export const rmdir: Operation = {
   },
 };
 
-/** libfuse wants an open file out of the way of an unlink or a rename. Undefined where it is something else after all. */
+/** libfuse wants an open file out of the way of an unlink or a rename. Undefined if it is something else after all. */
 async function hide(server: Server, request: Request, from: Place, to: string): Promise<number | undefined> {
   const node = await server.walk.child(request, from, request.entry);
   if (typeof node === "number") return node;

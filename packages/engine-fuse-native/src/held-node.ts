@@ -4,7 +4,7 @@ import { type Filesystem, type NodeId, ROOT_ID } from "@sluice/vfs";
 export class HeldNode {
   #users = 1;
 
-  /** Takes over one lookup count of `nodeId`, and has one user: who made it. The root's is nobody's. */
+  /** Takes over one lookup count of `nodeId`, and has one user: its maker. The root's is nobody's. */
   constructor(
     readonly nodeId: NodeId,
     readonly filesystem: Filesystem,

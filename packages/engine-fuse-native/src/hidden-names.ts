@@ -31,7 +31,7 @@ export class HiddenNames {
     this.#byPath.set(path, held);
   }
 
-  /** True where it was there. */
+  /** True if it was there. */
   remove(path: string): boolean {
     const held = this.#byPath.get(path);
     held?.letGo();

@@ -16,7 +16,7 @@ const words = (options: Partial<MountOptions>, how = { asRoot: true, autoUnmount
     .slice(2)
     .split(",");
 
-test("other users only with privilege, and fusermount's watch where it is there", () => {
+test("admits other users only with privilege, and uses fusermount's watch if it is there", () => {
   expect(words({})).toEqual(expect.arrayContaining(["allow_other", "auto_unmount", "default_permissions"]));
   expect(words({}, { asRoot: false, autoUnmount: false })).not.toEqual(expect.arrayContaining(["allow_other"]));
   expect(words({ allowOther: false })).not.toContain("allow_other");

@@ -1,4 +1,4 @@
-/** The option string for libfuse, and what of a mount's wishes it cannot have. */
+/** The option string for libfuse, and the mount options that it cannot have. */
 import { Errno, FsError, type MountOptions } from "@sluice/vfs";
 
 const MS = { RDONLY: 1, NOSUID: 2, NODEV: 4, NOEXEC: 8, SYNCHRONOUS: 16, DIRSYNC: 128, NOATIME: 1024, RELATIME: 1 << 21 } as const;
@@ -13,7 +13,7 @@ const WORDS: readonly (readonly [flag: number, word: string])[] = [
 ];
 const KNOWN = WORDS.reduce((all, [flag]) => all | flag, MS.NOSUID | MS.NODEV | MS.RELATIME);
 
-/** What one request carries at most: 32 pages. */
+/** The most that one request carries: 32 pages. */
 export const MAX_IO_BYTES = 128 << 10;
 /** The addon keeps the mount point and the options in fields of so many bytes. */
 const FIELD_BYTES = 1024;
@@ -22,7 +22,7 @@ function escaped(value: string): string {
   return value.replace(/[\\,]/g, "\\$&");
 }
 
-/** What the addon takes as a string must be UTF-8, and short enough for its field. `value` is a byte string. */
+/** A string for the addon must be UTF-8, and short enough for its field. `value` is a byte string. */
 export function textOf(value: string, object: string): string {
   const text = Buffer.from(value, "latin1").toString();
   if (text.includes("\ufffd") || Buffer.byteLength(text) >= FIELD_BYTES) {
@@ -32,7 +32,7 @@ export function textOf(value: string, object: string): string {
 }
 
 /**
- * The mount is nosuid and nodev in any case: fusermount has it so, and who created a file here is not known.
+ * The mount is nosuid and nodev in any case: fusermount has it so, and the creator of a file here is not known.
  * `asRoot` false: no access for other users, as fusermount has it.
  * `autoUnmount`: a process of fusermount's waits for ours to end, and unmounts then.
  * @throws FsError EINVAL for a mount flag that libfuse does not know.
@@ -49,7 +49,7 @@ export function optionString(options: MountOptions, how: { asRoot: boolean; auto
     `max_read=${MAX_IO_BYTES}`,
     "entry_timeout=1",
     "negative_timeout=0",
-    // What one name of a file does must show under its other names, each of which is an inode of its own to the kernel.
+    // A change under one name of a file must show under its other names, each of which is an inode of its own to the kernel.
     "attr_timeout=0",
     `fsname=${escaped(textOf(options.source, "the mount's source"))}`,
     `subtype=${options.subtype}`,

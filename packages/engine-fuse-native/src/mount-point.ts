@@ -6,7 +6,7 @@ import { Errno } from "@sluice/vfs";
 
 const COMMAND_TIMEOUT_MS = 20_000;
 
-/** Where a command lies in PATH; undefined where it does not. */
+/** The path of a command in PATH; undefined if it is missing. */
 export function findCommand(name: string): string | undefined {
   for (const directory of (process.env["PATH"] ?? "").split(delimiter)) {
     try {

@@ -9,7 +9,7 @@ export function bytesOf(text: string): ByteName | undefined {
   return text.includes("\ufffd") ? undefined : Buffer.from(text).toString("latin1");
 }
 
-/** The text of a byte string; undefined where it is not UTF-8. */
+/** The text of a byte string; undefined if it is not UTF-8. */
 export function textOfBytes(bytes: ByteName): string | undefined {
   if (ASCII.test(bytes)) return bytes;
   const text = Buffer.from(bytes, "latin1").toString();

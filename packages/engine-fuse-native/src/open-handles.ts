@@ -1,4 +1,4 @@
-/** What libfuse has open: its handles are 31 bits and never 0, the filesystem's are any safe integer. */
+/** libfuse's open handles: they are 31 bits and never 0, the filesystem's are any safe integer. */
 import type { FileHandle, NodeId } from "@sluice/vfs";
 import type { HeldNode } from "./held-node.js";
 
@@ -39,7 +39,7 @@ export class OpenHandles {
     return open;
   }
 
-  /** A walk over all: for unlinks, and few are open where this engine is used. */
+  /** A walk over all: for unlinks, and users of this engine have few files open. */
   hasNode(nodeId: NodeId): boolean {
     for (const open of this.#byNumber.values()) if (open.node.nodeId === nodeId && !open.directory) return true;
     return false;

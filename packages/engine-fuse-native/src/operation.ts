@@ -1,4 +1,4 @@
-/** What a row of the table of operations is, and how operations reach nodes. */
+/** The rows of the table of operations, and how operations reach nodes. */
 import { Errno, type Filesystem, type NodeId, type Status } from "@sluice/vfs";
 import type { HeldNode } from "./held-node.js";
 import type { OpenHandle, OpenHandles } from "./open-handles.js";
@@ -14,7 +14,7 @@ export interface Server {
 export interface Operation {
   /** A positive errno, or 0: then `request.count` and `request.extras` are the answer. May reject or throw. */
   run(server: Server, request: Request): Status;
-  /** What the addon takes besides an errno: it reads these in any case. */
+  /** The addon's further results besides an errno: it reads these in any case. */
   failed?(request: Request): readonly unknown[];
 }
 

@@ -43,7 +43,7 @@ export class PathWalk {
     return found;
   }
 
-  /** Where `path` is, or is to be. */
+  /** The place of `path`, present or future. */
   async place(call: CallContext, path: string, entry: EntryOut): Promise<Place | number> {
     const split = splitPath(path);
     const name = bytesOf(split.name);

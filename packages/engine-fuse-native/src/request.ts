@@ -2,7 +2,7 @@
 import { Attr, type AttrOut, type CallContext, type DataOut, type EntryOut, type OpenOut, type StatfsOut } from "@sluice/vfs";
 import type { ThreadRecord } from "./addon.js";
 
-/** Bytes into a buffer of libfuse's, where there is one and they fit. */
+/** Bytes into a buffer of libfuse's, if there is one and they fit. */
 export class DataInto implements DataOut {
   length = 0;
   readonly #into: Uint8Array | undefined;
@@ -21,7 +21,7 @@ export class DataInto implements DataOut {
     return this.#apart;
   }
 
-  /** The bytes where there is no buffer; also moves what was reserved larger than it became. False where it does not fit. */
+  /** The bytes if there is no buffer; also moves a block that was reserved larger than it became. False if it does not fit. */
   settle(): Uint8Array | false {
     const bytes = (this.#apart ?? this.#into ?? new Uint8Array(0)).subarray(0, this.length);
     if (this.#into === undefined || this.#apart === undefined) return bytes;
@@ -48,7 +48,7 @@ export class Request implements CallContext {
   readonly statfs: StatfsOut = { blocks: 0, bfree: 0, bavail: 0, files: 0, ffree: 0, bsize: 0, namelen: 0, frsize: 0 };
   /** A success that is a count: of bytes. */
   count = 0;
-  /** What a success is answered with besides. */
+  /** Further results of a success. */
   extras: readonly unknown[] = [];
   #abort: AbortController | undefined;
   #over = false;

@@ -76,7 +76,7 @@ test("a buffer of libfuse's is given back with every answer", async () => {
   expect(xattr).toEqual([{ name: "getxattr", result: -Errno.ENODATA, extras: [bytes.buffer] }]);
 });
 
-test("the modification time is read from the addon's record, where it is there", async () => {
+test("reads the modification time from the addon's record, if it is there", async () => {
   const times: unknown[] = [];
   const filesystem: Partial<Filesystem> = {
     setattr: (_call, _node, set) => {

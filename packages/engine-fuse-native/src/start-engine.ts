@@ -20,7 +20,7 @@ const LOOK_MS = 100;
 /** Memory that the addon and the event loop point into for good: its handles are never closed. */
 const lent = new Set<Buffer>();
 
-/** What libfuse 2.9 speaks whatever the kernel offers. */
+/** libfuse 2.9 agrees on this, whatever the kernel offers. */
 const NEGOTIATED: Negotiated = {
   protocol: { major: 7, minor: 19 },
   maxStackDepth: 0,

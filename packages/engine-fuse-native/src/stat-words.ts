@@ -8,7 +8,7 @@ const WORD = 0xffff_ffff;
 /** An odd number without pattern (2^32 divided by the golden ratio), so that high words spread over the low one. */
 const SPREAD = 0x9e3779b1;
 
-/** 64 bits of inode number in 32: itself where it is short, and never 0. */
+/** 64 bits of inode number in 32: itself if it is short, and never 0. */
 export function foldIno(lo: number, hi: number): number {
   return hi === 0 ? lo : (lo ^ Math.imul(hi, SPREAD)) >>> 0 || 1;
 }

@@ -185,7 +185,7 @@ const operations = {
   getFlags: (fd) => native.getFlags(fd),
   setFlags: (fd, flags) => native.setFlags(fd, flags),
   flock: (fd, operation) => native.flock(fd, operation),
-  /** What Node and the addon lack: see syscalls.c. */
+  /** Calls that Node and the addon lack: see syscalls.c. */
   syscall: (...args) => {
     const run = spawnSync(syscallsPath, args.map(String), { encoding: "utf8", timeout: ENDS_AFTER_MS });
     return run.error === undefined ? Number(run.stdout) : -(run.error.errno ?? 5);

@@ -59,7 +59,7 @@ static int copy(const char *from, const char *to) {
   return in < 0 || out < 0 ? -1 : (int)copy_file_range(in, &in_at, out, &out_at, 64, 0);
 }
 
-/* What is done to a descriptor for reading while its file is changed by name, beside what the same gives after it: argv = PATH HOW */
+/* Calls on a descriptor for reading while its file is changed by name, beside the same calls after it: argv = PATH HOW */
 static int by_old_descriptor(const char *path, const char *how) {
   char proc[64];
   struct timespec times[2] = {{1000, 1}, {2000, 2}};
@@ -92,7 +92,7 @@ static int by_aio(int fd) {
   return event.res == sizeof bytes ? 0 : -1;
 }
 
-/* One write by io_uring: what the submission says is done when the completion is there. */
+/* One write by io_uring: the submission's write is done when the completion is there. */
 static int by_uring(int fd) {
   static char bytes[512];
   struct io_uring_params at = {0};

@@ -1,6 +1,6 @@
 // Names as the code under test sees them: one character is one byte.
 
-/** The byte string of ordinary text: what `é` is called on disk. */
+/** The byte string of ordinary text: the name of `é` on disk. */
 export function bytes(text: string): string {
   return Buffer.from(text, "utf8").toString("latin1");
 }

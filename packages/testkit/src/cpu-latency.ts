@@ -1,4 +1,4 @@
-// What all processes together ask of idle processors (PM QoS).
+// The request of all processes together to idle processors (PM QoS).
 import { closeSync, openSync, readSync } from "node:fs";
 
 /** The lowest CPU latency that anybody asks the kernel for, in microseconds. 0: no processor halts. */

@@ -1,4 +1,4 @@
-// The kernel's own overlayfs over the same layers: what Sluice is compared with.
+// The kernel's own overlayfs over the same layers: tests compare Sluice with it.
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { check, MNT, native } from "@sluice/native";
@@ -36,7 +36,7 @@ export function mountKernelOverlay({ lowers, dataLowers = [], upper, work, optio
   return mountpoint;
 }
 
-/** At once: two mounts of one upper layer must never be in force together. Does nothing where it is not mounted. */
+/** At once: two mounts of one upper layer must never be in force together. Does nothing if it is not mounted. */
 export function unmountKernelOverlay(mountpoint: string): void {
   if (mountsBelow(bytes(mountpoint)).length === 0) return;
   check(native.umount2(bytes(mountpoint), MNT.UMOUNT_NOFOLLOW), `unmount ${mountpoint}`);

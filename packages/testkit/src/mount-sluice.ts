@@ -80,7 +80,7 @@ export class SluiceMount {
   readonly policyFile: string | undefined;
   /** The line it printed when it served. */
   readonly readyLine: string;
-  /** Of the process that was started: the keeper, where there is one. */
+  /** Of the process that was started: the keeper, if there is one. */
   readonly pid: number;
   readonly #daemon: Daemon;
 
@@ -97,7 +97,7 @@ export class SluiceMount {
     return this.#daemon.exited;
   }
 
-  /** Of the process that serves requests now: `pid` where there is no keeper, or nobody serves. */
+  /** Of the process that serves requests now: `pid` if there is no keeper, or nobody serves. */
   get serverPid(): number {
     return this.#daemon.server?.pid ?? this.pid;
   }
@@ -116,7 +116,7 @@ export class SluiceMount {
     return this.#daemon.output.stderr;
   }
 
-  /** What the server's descriptors point at; compare two moments to find a leak. */
+  /** The targets of the server's descriptors; compare two moments to find a leak. */
   descriptors(): string[] {
     return openDescriptors(this.serverPid);
   }
@@ -237,7 +237,7 @@ async function putAway(daemon: Daemon, mountpoint: string): Promise<void> {
   daemon.goOn();
   daemon.signal("SIGTERM");
   const orderly = await until(() => daemon.ended, STOP_MS);
-  // Where the test let it run, it must tidy up by itself; where the test killed it, what is left is the test's doing.
+  // If the test let it run, it must tidy up by itself; if the test killed it, the leavings are the test's doing.
   const leak = orderly && !endedBefore ? await assertNothingLeft(mountpoint, family).catch((error: Error) => error) : undefined;
   for (const process of family) killProcess(process);
   for (const entry of mountsBelow(bytes(mountpoint))) spawnSync("umount", ["-l", entry.mountpoint]);
@@ -274,7 +274,7 @@ function writePolicy(text: string): string {
 
 /**
  * Mounts and resolves once requests are served.
- * @throws MountFailure where it ended first, or did not serve in time
+ * @throws MountFailure if it ended first, or did not serve in time
  */
 export async function mountSluice(options: SluiceMountOptions): Promise<SluiceMount> {
   const mountpoint = options.mountpoint ?? newDirectory("merged");

@@ -17,7 +17,7 @@ export interface Attributes {
   xattrs?: Readonly<Record<string, string | Uint8Array>>;
 }
 
-/** Content at an offset; what is not covered is a hole. */
+/** Content at an offset; the rest is a hole. */
 export interface Extent {
   at: number;
   data: string | Uint8Array;

@@ -17,7 +17,7 @@ function readOr(path: string): string {
   }
 }
 
-/** Undefined where there is no such process, or only its zombie. */
+/** Undefined if there is no such process, or only its zombie. */
 export function identifyProcess(pid: number): ProcessIdentity | undefined {
   const stat = readOr(`/proc/${pid}/stat`);
   // The name in parentheses may itself contain blanks and parentheses.

@@ -1,5 +1,5 @@
-// The programs that a test may call: those of every machine, and what it declares ("command getfattr"). `npm test` makes the
-// directories (packages/dev/tests/programs.mjs); without them, as with vitest alone, PATH stays what it is.
+// The programs that a test may call: those of every machine, and those it declares ("command getfattr"). `npm test` makes the
+// directories (packages/dev/tests/programs.mjs); without them, as with vitest alone, PATH stays as it is.
 import { accessSync, constants, readFileSync, writeFileSync } from "node:fs";
 import { delimiter, join } from "node:path";
 import { afterEach } from "vitest";

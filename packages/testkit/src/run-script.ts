@@ -1,7 +1,7 @@
 // Small programs that work in a mount on a test's behalf.
 //
 // Why not in the test itself: a system call on a mount whose server hangs never returns, and a blocked test process can
-// neither time out nor clean up. A test may touch a mount served by *another* process where it is sure of the answer; a
+// neither time out nor clean up. A test may touch a mount served by *another* process if it is sure of the answer; a
 // file system served by the test process itself would wait for itself at the first call. A child can be killed, and when
 // even that is not enough (a FUSE request waits uninterruptibly once its server has read it) it can be left behind.
 import { spawn } from "node:child_process";

@@ -201,8 +201,8 @@ function openRoot(root: string, keepAtime: boolean): number {
 
 /**
  * Everything below (and including) the directory `root`. Mounts below it are entered, except with `atime`.
- * Synchronous: on a mount, call it through a child process where the server might hang.
- * @throws NativeError where anything cannot be read: a snapshot with holes in it would compare equal to too much.
+ * Synchronous: on a mount, call it through a child process if the server might hang.
+ * @throws NativeError if anything cannot be read: a snapshot with holes in it would compare equal to too much.
  */
 export function snapshot(root: string, options: SnapshotOptions = {}): Snapshot {
   const walk: Walk = { options, entries: new Map(), seen: new Map(), chunk: new Uint8Array(CHUNK_BYTES) };

@@ -133,7 +133,7 @@ class AwaitingKeeper {
     if (waitMs === null) return;
     this.#waitLimit ??= setTimeout(
       () => {
-        say(plan.mountpoint, `no server has come to serve it for ${waitMs / 1000} s: unmounted; start one and this keeper again`);
+        say(plan.mountpoint, `no server has connected for ${waitMs / 1000} s: unmounted; start one and this keeper again`);
         this.#end(FAILED);
       },
       Math.min(waitMs, LONGEST_TIMER_MS),

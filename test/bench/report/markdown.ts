@@ -1,4 +1,4 @@
-/** The marked parts of a page, written anew from a report: what the page says between them is left alone. */
+/** Rewrites the marked parts of a page from a report, and leaves the text between them alone. */
 import { BenchError } from "../bench-error.js";
 import type { BenchReport } from "./bench-report.js";
 import { judgeFigures } from "./figures.js";

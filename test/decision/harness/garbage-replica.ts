@@ -1,4 +1,4 @@
-/** Services beside the real ones that nothing may come of: one speaks no gRPC, one answers nonsense in the right form. */
+/** Useless services beside the real ones: one speaks no gRPC, one sends malformed answers in the right form. */
 import { createServer } from "node:net";
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";

@@ -1,4 +1,4 @@
-/** A load of opens from many processes, and what came of each. */
+/** A load of opens from many processes, and the result of each. */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";

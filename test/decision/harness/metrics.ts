@@ -1,4 +1,4 @@
-/** What a service's /metrics says, added up. */
+/** The values of a service's /metrics, added up. */
 import { createServer } from "node:net";
 
 export function freeAddress(): Promise<string> {

@@ -55,7 +55,7 @@ export class Replica {
     if (signal === "SIGKILL") rmSync(this.socket, { force: true });
   }
 
-  /** What it says of its policy. */
+  /** Its report of its policy. */
   async capabilities(): Promise<wire.Capabilities> {
     const { capabilities } = await this.call<wire.GetCapabilitiesResponse>((client, done) => client.getCapabilities({}, done));
     if (capabilities === undefined) throw new Error("it says nothing of its policy");

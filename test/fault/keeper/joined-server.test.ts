@@ -70,7 +70,7 @@ test("users wait for the next server as long as --wait says, and then are told",
   const waits = runScript(["cat", join(places.mountpoint, "f")]);
   const { code, stderr } = await keeper.finished;
   expect(code).toBe(1);
-  expect(stderr).toContain("no server has come to serve it for 8 s: unmounted");
+  expect(stderr).toContain("no server has connected for 8 s: unmounted");
   expect((await waits).code).toBe(1);
   expect(mountsBelow(bytes(places.mountpoint))).toEqual([]);
 });

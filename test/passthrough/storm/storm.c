@@ -20,8 +20,8 @@ enum { BLOCK = 4096, BLOCKS = 4, SIZE = BLOCK * BLOCKS, HELD = 12, WINDOW = 8, M
 enum { OPENS, READS, WRITES, MAPPED_READS, MAPPED_WRITES, STATS, KINDS };
 static const char *const kinds[KINDS] = {"opens", "reads", "writes", "mapped reads", "mapped writes", "stats"};
 
-// Shared by all processes. A reader who opened before the first writer was through may see what the file began with:
-// kernel overlayfs keeps such readers on the lower file, too. What is stored through a mediated mapping reaches it when it
+// Shared by all processes. A reader who opened before the first writer was through may see the file's first content:
+// kernel overlayfs keeps such readers on the lower file, too. A store through a mediated mapping reaches the file when it
 // is written back: see docs/io-modes.md. That may happen at any moment, also in the middle of a store or of such a read,
 // which then has words of both versions.
 struct file {

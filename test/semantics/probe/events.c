@@ -68,7 +68,7 @@ static void locks(void) {
     say("another's within", lock_in_child(record_locked));
 }
 
-// What a program does to a file that is watched.
+// A program's use of a watched file.
 static void use(const char *name) {
     char byte = 'x';
     int fd = open(name, O_RDWR | O_CLOEXEC);

@@ -1,4 +1,4 @@
-// Mappings: private, shared, executable; and what may not be written while it runs.
+// Mappings: private, shared, executable; and writes to a running program.
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>

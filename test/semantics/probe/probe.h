@@ -1,4 +1,4 @@
-// What the probes of the data path share. Each rule prints lines that are the same on every file system that keeps the
+// Shared by the probes of the data path. Each rule prints lines that are the same on every file system that keeps the
 // rule: no times, no addresses, no inode numbers.
 #pragma once
 
@@ -17,7 +17,7 @@ extern const struct rule data_rules[], pipe_rules[], map_rules[], limit_rules[],
 void say(const char *label, long value);
 // Ends the probe with a message: for what is no part of a rule.
 void broken(const char *what);
-// A new file of the rule, removed first where it is there.
+// A new file of the rule; an old one is removed first.
 int fresh(const char *name, int flags);
 // Bytes that tell their offset.
 void fill(unsigned char *buffer, size_t size, uint64_t offset);
