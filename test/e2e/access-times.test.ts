@@ -1,4 +1,6 @@
-/** When reading moves access times: as the flags of the mount say, whatever those of the mount below, as with kernel overlayfs. */
+/**
+ * Reads update access times as the flags of the mount say, whatever the flags of the mount below say, as with kernel overlayfs.
+ */
 import { mkdirSync, utimesSync } from "node:fs";
 import { join } from "node:path";
 import { check, MNT, MS, native } from "@sluice/native";
@@ -7,12 +9,12 @@ import { expect } from "vitest";
 
 const { test } = requires("/dev/fuse", "kernel overlayfs", "CAP_SYS_ADMIN");
 
-/** Before every other time, which relatime takes for a reason to move it, and after all of them. */
+/** Earlier than every other time, which makes relatime update it, and later than all of them. */
 const STALE = 1_000_000_000;
 const FRESH = 4_000_000_000;
 const OBJECTS = { "stale/f": STALE, "fresh/f": FRESH, stale: STALE, fresh: FRESH } as const;
 
-/** Reads each object and prints those whose access time moved. */
+/** Reads each object and prints those whose access time changed. */
 const READ = `
 import { readdirSync, readFileSync, statSync } from "node:fs";
 process.chdir(process.argv[1]);
@@ -25,7 +27,7 @@ const moved = process.argv.slice(2).filter((path) => {
 console.log(JSON.stringify(moved));
 `;
 
-/** Layers on a file system that records no reading by itself. */
+/** Layers on a file system that itself records no access times. */
 function layers(): { lowers: [string]; upper: string; work: string } {
   const base = scratch();
   check(native.mount("tmpfs", base, "tmpfs", MS.NOATIME, ""), "mount tmpfs");
@@ -61,4 +63,4 @@ async function compare(word: string, flags: number): Promise<void> {
   }
 }
 
-for (const [word, flags] of Object.entries(FLAGS)) test(`${word} holds for the upper layer`, () => compare(word, flags));
+for (const [word, flags] of Object.entries(FLAGS)) test(`${word} applies to the upper layer`, () => compare(word, flags));

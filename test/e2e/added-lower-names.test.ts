@@ -1,4 +1,6 @@
-/** Somebody gives a lower file more names while the mount is up (xfstests' overlay/034): counts come out as with kernel overlayfs. */
+/**
+ * A lower file gets more names from outside while the mount is up (xfstests' overlay/034): link counts match kernel overlayfs.
+ */
 import { linkSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { mountKernelOverlay, mountSluice, plant, requires, runScript, scratch, unmountKernelOverlay } from "@sluice/testkit";
@@ -11,7 +13,10 @@ interface Mounted {
   stop(): Promise<unknown>;
 }
 
-/** Runs `before` in the mount, adds the names 2 and 3 to the lower file 0, and runs `after`. Returns the output, and the index after a remount. */
+/**
+ * Runs `before` in the mount, adds the names 2 and 3 to the lower file 0, and runs `after`. Returns the output, and the index's
+ * entries after a remount.
+ */
 async function run(how: "kernel" | "sluice", before: string, after: string): Promise<{ output: string; index: number }> {
   const lower = plant(scratch(), { "0": "old\n" });
   linkSync(join(lower, "0"), join(lower, "1"));
@@ -36,7 +41,7 @@ async function run(how: "kernel" | "sluice", before: string, after: string): Pro
   return { output, index: readdirSync(join(layers.work, "index")).length };
 }
 
-test("a file whose uncounted names were removed can be linked, and leaves no entry in the index", async () => {
+test("links a file whose uncounted names were removed, and leaves no entry in the index", async () => {
   const after = "rm 2; rm 3; ln 0 4; rm 0; rm 1; rm 4; ls";
   const sluice = await run("sluice", "touch 0", after);
   expect(sluice).toEqual(await run("kernel", "touch 0", after));

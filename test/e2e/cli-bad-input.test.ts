@@ -1,4 +1,4 @@
-/** Every mistake a person can make with `sluice mount`: one line that says what is wrong and what to do, and the exit code. */
+/** Every mistake a user can make with `sluice mount`: one line says what is wrong and what to do, and the exit code fits. */
 import { spawnSync } from "node:child_process";
 import { chmodSync, existsSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
@@ -10,7 +10,7 @@ import { expect } from "vitest";
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
 const CLI = fileURLToPath(new URL("../../packages/cli/bin/sluice.mjs", import.meta.url));
 
-/** A scratch directory with everything a good command line names. */
+/** A scratch directory with everything that a correct command line names. */
 interface Ground {
   root: string;
   lower: string;
@@ -31,7 +31,7 @@ function ground(): Ground {
 
 const full = (g: Ground): string[] => ["mount", "--lower", g.lower, "--upper", g.upper, "--work", g.work];
 
-/** One line on standard error and nothing mounted. */
+/** Expects one line on standard error, and nothing mounted. */
 function expectComplaint(result: ScriptResult, code: number, pattern: RegExp): void {
   expect(result.stderr).toMatch(pattern);
   expect(result.stderr.trimEnd().split("\n")).toHaveLength(1);
@@ -43,51 +43,51 @@ async function complains(argv: string[], code: number, pattern: RegExp, options:
   expectComplaint(await runSluice(argv, options), code, pattern);
 }
 
-/** As the tests' user, but changed by a command in front: unshare, setpriv, a shell. */
+/** Runs as the tests' user, through a command in front: unshare, setpriv, a shell. */
 function runChanged(front: string[], argv: string[]): ScriptResult {
   const [command = "", ...rest] = [...front, process.execPath, CLI, ...argv];
   const done = spawnSync(command, rest, { encoding: "utf8", timeout: 30_000 });
   return { code: done.status, signal: done.signal, stdout: done.stdout, stderr: done.stderr, timedOut: false };
 }
 
-test("an unknown option", async () => {
+test("refuses an unknown option", async () => {
   const g = ground();
   await complains([...full(g), "--fast", g.mnt], 2, /--fast/);
 });
 
-test("an unknown -o option, and one that is known and not supported", async () => {
+test("refuses an unknown -o option, and a known one that is not supported", async () => {
   const g = ground();
   await complains([...full(g), "-o", "userxattr,fastest", g.mnt], 2, /-o fastest: unknown option: /);
   await complains([...full(g), "-o", "nfs_export=on", g.mnt], 2, /-o nfs_export=on: .*: /);
   await complains([...full(g), "-o", "redirect_dir=maybe", g.mnt], 2, /-o redirect_dir=maybe: value is none of on, off, follow/);
 });
 
-test("an engine that there is not", async () => {
+test("refuses an unknown engine", async () => {
   const g = ground();
   await complains([...full(g), "--engine", "fuse-naive", g.mnt], 2, /--engine: "fuse-naive" is none of auto, devfuse, fuse-native/);
 });
 
-test("no lower layer, and an upper layer without a work directory", async () => {
+test("refuses a missing lower layer, and an upper layer without a work directory", async () => {
   const g = ground();
   await complains(["mount", g.mnt], 2, /--lower: no lower layer is given/);
   await complains(["mount", "--lower", g.lower, "--upper", g.upper, g.mnt], 2, /--upper: an upper layer needs a work directory/);
 });
 
-test("a lower layer that is not there, and one that is not a directory", async () => {
+test("refuses a lower layer that does not exist or is not a directory", async () => {
   const g = ground();
   writeFileSync(join(g.root, "file"), "");
   await complains(["mount", "--lower", join(g.root, "none"), g.mnt], 4, /none: lower layer: there is no such directory \(ENOENT\): /);
   await complains(["mount", "--lower", join(g.root, "file"), g.mnt], 4, /file: this lower layer is not a directory \(ENOTDIR\): /);
 });
 
-requires("/dev/fuse", "CAP_SYS_ADMIN", "command setpriv").test("a lower layer that cannot be read", () => {
+requires("/dev/fuse", "CAP_SYS_ADMIN", "command setpriv").test("refuses an unreadable lower layer", () => {
   const g = ground();
   chmodSync(g.lower, 0o000);
   const front = ["setpriv", "--bounding-set", "-dac_override,-dac_read_search", "--inh-caps", "-dac_override,-dac_read_search"];
   expectComplaint(runChanged(front, ["mount", "--lower", g.lower, g.mnt]), 4, /lower: lower layer: it cannot be read \(EACCES\): /);
 });
 
-test("upper and work on different file systems", async () => {
+test("refuses upper and work on different file systems", async () => {
   const g = ground();
   await complains(
     ["mount", "--lower", g.lower, "--upper", g.upper, "--work", scratch({ on: "tmpfs" }), g.mnt],
@@ -96,7 +96,7 @@ test("upper and work on different file systems", async () => {
   );
 });
 
-test("upper and work on different mounts of one file system", async () => {
+test("refuses upper and work on different mounts of one file system", async () => {
   const g = ground();
   mkdirSync(join(g.root, "other"));
   spawnSync("mount", ["--bind", g.work, join(g.root, "other")]);
@@ -107,7 +107,7 @@ test("upper and work on different mounts of one file system", async () => {
   );
 });
 
-test("upper equal to, inside or around a lower layer, also behind a link or a bind mount", async () => {
+test("refuses an upper layer equal to, inside or around a lower one, also behind a link or a bind mount", async () => {
   const g = ground();
   mkdirSync(join(g.lower, "inner"));
   symlinkSync(join(g.lower, "inner"), join(g.root, "link"));
@@ -121,7 +121,7 @@ test("upper equal to, inside or around a lower layer, also behind a link or a bi
   await complains(withUpper(join(g.root, "bound")), 4, /this upper layer lies inside lower layer/);
 });
 
-test("work equal to or inside upper", async () => {
+test("refuses a work directory equal to or inside upper", async () => {
   const g = ground();
   mkdirSync(join(g.upper, "work"));
   const withWork = (work: string): string[] => ["mount", "--lower", g.lower, "--upper", g.upper, "--work", work, g.mnt];
@@ -129,7 +129,7 @@ test("work equal to or inside upper", async () => {
   await complains(withWork(join(g.upper, "work")), 4, /this work directory lies inside upper layer/);
 });
 
-test("a work directory with somebody's files in it", async () => {
+test("refuses a work directory that holds foreign files", async () => {
   const g = ground();
   writeFileSync(join(g.work, "thesis.txt"), "");
   await complains([...full(g), g.mnt], 4, /work: the work directory holds "thesis.txt" .*\(ENOTEMPTY\): /);
@@ -146,7 +146,7 @@ test("refuses one directory as two layers", async () => {
   );
 });
 
-test("a lower layer inside another one, as for the kernel", async () => {
+test("allows a lower layer inside another one, as the kernel does", async () => {
   const g = ground();
   mkdirSync(join(g.lower, "inner"));
   for (const list of [`${g.lower}:${join(g.lower, "inner")}`, `${join(g.lower, "inner")}:${g.lower}`]) {
@@ -154,7 +154,7 @@ test("a lower layer inside another one, as for the kernel", async () => {
   }
 });
 
-test("a mount point that is not there, no directory, or not empty", async () => {
+test("refuses a mount point that does not exist, is no directory, or is not empty", async () => {
   const g = ground();
   writeFileSync(join(g.root, "file"), "");
   await complains([...full(g), join(g.root, "none")], 4, /none: there is no such mount point \(ENOENT\): create it/);
@@ -163,7 +163,7 @@ test("a mount point that is not there, no directory, or not empty", async () => 
   await complains([...full(g), g.mnt], 4, /mnt: the mount point is not empty \(ENOTEMPTY\): .* -o nonempty /);
 });
 
-test("a mount point that is a Sluice mount already, and layers in use by one", async () => {
+test("refuses a mount point that is a Sluice mount, and layers that another mount uses", async () => {
   const g = ground();
   await mountSluice({ lowers: [g.lower], upper: g.upper, work: g.work, mountpoint: g.mnt });
   await complains(["mount", "--lower", g.lower, g.mnt], 4, /mnt: it is already a Sluice mount \(EBUSY\): run 'sluice unmount /);
@@ -171,7 +171,7 @@ test("a mount point that is a Sluice mount already, and layers in use by one", a
   await complains([...full(g), join(g.root, "mnt2")], 4, /upper: this upper layer is in use by another mount \(EBUSY\): /);
 });
 
-test("a stale mount: cleaned up by unmount, and by the next mount", async () => {
+test("cleans up a stale mount by unmount, and by the next mount", async () => {
   const g = ground();
   const first = await mountSluice({ lowers: [g.lower], upper: g.upper, work: g.work, mountpoint: g.mnt });
   await first.kill();
@@ -185,19 +185,19 @@ test("a stale mount: cleaned up by unmount, and by the next mount", async () => 
   expect(mountsBelow(g.mnt).length).toBe(1);
 });
 
-test("several stale mounts at one place are all cleared away by the next one", async () => {
+test("clears away several stale mounts at one place with the next mount", async () => {
   const g = ground();
   const options = { lowers: [g.lower], upper: g.upper, work: g.work, mountpoint: g.mnt };
   const first = await mountSluice(options);
   await first.kill();
-  // A second one on top, as a namespace that kept a copy of the first would have it.
+  // A second mount on top, as in a namespace that kept a copy of the first one.
   spawnSync("mount", ["--bind", g.mnt, g.mnt]);
   await mountSluice(options);
   expect(mountsBelow(g.mnt)).toHaveLength(1);
   expect((await runSluice(["status", g.mnt])).code).toBe(0);
 });
 
-test("a mount point inside a layer is fine: the layer is seen without the mount", async () => {
+test("allows a mount point inside a layer, and shows the layer without the mount", async () => {
   const g = ground();
   mkdirSync(join(g.lower, "view"));
   writeFileSync(join(g.lower, "file"), "content");
@@ -206,7 +206,7 @@ test("a mount point inside a layer is fine: the layer is seen without the mount"
   expect(listed.stdout).toBe(`${mount.mountpoint}:\nfile\nview\n\n${join(mount.mountpoint, "view")}:\n`);
 });
 
-test("a layer beneath the mount point", async () => {
+test("refuses a layer beneath the mount point", async () => {
   const g = ground();
   const inner = join(g.mnt, "upper");
   mkdirSync(inner);
@@ -217,7 +217,7 @@ test("a layer beneath the mount point", async () => {
   );
 });
 
-test("policy, certificate, log, socket or working directory beneath the mount point", async () => {
+test("refuses a policy, certificate, log, socket or work directory beneath the mount point", async () => {
   const g = ground();
   const inside = join(g.mnt, "x");
   writeFileSync(join(g.root, "policy.yaml"), "version: 1\ndefault: grant\n");
@@ -238,23 +238,26 @@ test("policy, certificate, log, socket or working directory beneath the mount po
   await complains([...full(g), g.mnt], 2, /the working directory lies beneath the mount point \(EBUSY\): cd /, { cwd: g.mnt });
 });
 
-requires("/dev/fuse", "CAP_SYS_ADMIN", "command unshare").test("a log file that is a directory, or that cannot be written", async () => {
-  const g = ground();
-  const policy = join(g.root, "policy.yaml");
-  writeFileSync(policy, "version: 1\ndefault: grant\n");
-  chmodSync(policy, 0o644);
-  const directory = /work: the log file cannot be written \(EISDIR\): name a file /;
-  await complains([...full(g), "--log-file", g.work, g.mnt], 2, directory);
-  await complains([...full(g), "--keeper", "on", "--log-file", g.work, g.mnt], 2, directory);
-  await complains([...full(g), "--background", "--log-file", g.work, g.mnt], 2, directory);
-  await complains(["decision", "--policy", policy, "--listen", `unix://${join(g.root, "s")}`, "--log-file", g.work], 2, directory);
-  const file = join(g.root, "log");
-  writeFileSync(file, "");
-  const front = ["unshare", "--mount", "sh", "-c", `mount --bind ${file} ${file} && mount -o remount,bind,ro ${file} && exec "$@"`, "sh"];
-  expectComplaint(runChanged(front, [...full(g), "--log-file", file, g.mnt]), 2, /log: the log file cannot be written \(EROFS\): /);
-});
+requires("/dev/fuse", "CAP_SYS_ADMIN", "command unshare").test(
+  "refuses a log file that is a directory, or that is not writable",
+  async () => {
+    const g = ground();
+    const policy = join(g.root, "policy.yaml");
+    writeFileSync(policy, "version: 1\ndefault: grant\n");
+    chmodSync(policy, 0o644);
+    const directory = /work: the log file cannot be written \(EISDIR\): name a file /;
+    await complains([...full(g), "--log-file", g.work, g.mnt], 2, directory);
+    await complains([...full(g), "--keeper", "on", "--log-file", g.work, g.mnt], 2, directory);
+    await complains([...full(g), "--background", "--log-file", g.work, g.mnt], 2, directory);
+    await complains(["decision", "--policy", policy, "--listen", `unix://${join(g.root, "s")}`, "--log-file", g.work], 2, directory);
+    const file = join(g.root, "log");
+    writeFileSync(file, "");
+    const front = ["unshare", "--mount", "sh", "-c", `mount --bind ${file} ${file} && mount -o remount,bind,ro ${file} && exec "$@"`, "sh"];
+    expectComplaint(runChanged(front, [...full(g), "--log-file", file, g.mnt]), 2, /log: the log file cannot be written \(EROFS\): /);
+  },
+);
 
-test("a policy with a mistake: file, line, column and remedy", async () => {
+test("names file, line, column and remedy for a mistake in the policy", async () => {
   const g = ground();
   const policy = join(g.root, "policy.yaml");
   writeFileSync(policy, "version: 1\ndefault: grant\nrules:\n  - name: a\n    path: 'x'\n    effect: dney\n");
@@ -265,7 +268,7 @@ test("a policy with a mistake: file, line, column and remedy", async () => {
   expect(both.stderr.split("\n").map((line) => /policy\.yaml:(\d+)/.exec(line)?.[1])).toEqual(expect.arrayContaining(["2", "6"]));
 });
 
-test("a policy that is not there, or is no file", async () => {
+test("refuses a policy that does not exist, or is no file", async () => {
   const g = ground();
   const policy = join(g.root, "policy.yaml");
   await complains([...full(g), "--policy", policy, g.mnt], 2, /policy\.yaml: the policy file cannot be read \(ENOENT\): /);
@@ -273,12 +276,12 @@ test("a policy that is not there, or is no file", async () => {
   await complains([...full(g), "--policy", policy, g.mnt], 2, /policy\.yaml:1:1: policy cannot be read \(EINVAL\): /);
 });
 
-test("refuses a malformed decision target", async () => {
+test("refuses an invalid decision target", async () => {
   const g = ground();
   await complains([...full(g), "--decision", "nowhere", g.mnt], 2, /--decision: 'nowhere' is not a target: /);
 });
 
-test("a decision target that cannot be reached: the mount comes up and does as --on-outage says", async () => {
+test("mounts with an unreachable decision target, and does as --on-outage says", async () => {
   const g = ground();
   writeFileSync(join(g.lower, "file"), "content");
   for (const [mode, expected] of [
@@ -295,19 +298,19 @@ test("a decision target that cannot be reached: the mount comes up and does as -
   }
 });
 
-requires("/dev/fuse", "CAP_SYS_ADMIN", "command unshare").test("says what to do without /dev/fuse", () => {
+requires("/dev/fuse", "CAP_SYS_ADMIN", "command unshare").test("names a missing /dev/fuse", () => {
   const g = ground();
   const front = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs none /dev && exec "$@"', "sh"];
   expectComplaint(runChanged(front, [...full(g), g.mnt]), 3, /\/dev\/fuse: the device is not there \(ENOENT\): .*modprobe fuse/);
 });
 
-requires("/dev/fuse", "CAP_SYS_ADMIN", "command setpriv").test("says what to do without privilege", () => {
+requires("/dev/fuse", "CAP_SYS_ADMIN", "command setpriv").test("names a missing privilege", () => {
   const g = ground();
   const front = ["setpriv", "--bounding-set", "-sys_admin", "--inh-caps", "-sys_admin"];
   expectComplaint(runChanged(front, [...full(g), g.mnt]), 3, /CAP_SYS_ADMIN: the process lacks this privilege \(EPERM\): run as root/);
 });
 
-test("a control socket that somebody listens on, or whose name is too long", async () => {
+test("refuses a control socket that another process listens on, or whose name is too long", async () => {
   const g = ground();
   const taken = join(g.root, "taken.sock");
   const server = createServer();
@@ -323,7 +326,7 @@ test("a control socket that somebody listens on, or whose name is too long", asy
   expect(mountsBelow(g.mnt)).toEqual([]);
 });
 
-test("unmount, status and grants of what is no Sluice mount", async () => {
+test("refuses unmount, status and grants on a path that is no Sluice mount", async () => {
   const g = ground();
   await complains(["unmount", g.mnt], 4, /mnt: nothing is mounted there \(EINVAL\): /);
   await complains(["status", g.mnt], 4, /mnt: no Sluice daemon answers /);

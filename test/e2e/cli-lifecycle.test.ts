@@ -1,4 +1,4 @@
-/** The beginning and end of a mount: signals, busy users, an unmount from outside, `sluice unmount`, and nothing left behind. */
+/** How a mount begins and ends: signals, busy users, an unmount from outside, `sluice unmount`. Nothing is left behind. */
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -16,7 +16,7 @@ async function mounted(args: string[] = [], policy: string | undefined = POLICY)
   return mountSluice({ lowers: [lower], upper: join(root, "upper"), args, ...(policy === undefined ? {} : { policy }) });
 }
 
-/** A process that holds a file open until it is told otherwise. */
+/** A process that holds a file open until it is told to close it. */
 async function holder(mount: SluiceMount, name: string): Promise<{ letGo(): Promise<unknown> }> {
   const program = `import { openSync } from "node:fs"; openSync(process.argv[1], "r"); console.log("open"); process.stdin.on("data", () => process.exit());`;
   const script = startScript(program, { args: [mount.path(name)], timeoutMs: 50_000 });
@@ -59,12 +59,12 @@ test("a second signal does not wait for the last user", async () => {
   await expect.poll(() => mount.log(), { timeout: 10_000 }).toContain("the mount is in use by");
   mount.signal("SIGTERM");
   expect(await mount.exited).toEqual({ code: 0, signal: null });
-  // Not because the wait for the last user was over.
+  // The reason is not that the wait for the last user was over.
   expect(mount.log()).toContain('"how":"forced"');
   await user.letGo();
 });
 
-test("status, grants and metrics tell the same truth", async () => {
+test("status, grants and metrics agree", async () => {
   const mount = await mounted(["--admin", "127.0.0.1:0", "--name", "truth"]);
   const port = /"admin":"127\.0\.0\.1:(\d+)"/.exec(mount.log())?.[1];
   const users = [await holder(mount, "file"), await holder(mount, "metered")];
@@ -91,12 +91,12 @@ test("status, grants and metrics tell the same truth", async () => {
   await mount.stop();
 });
 
-test("grants --watch shows opens as they come and go", async () => {
+test("grants --watch shows each open when it begins and when it ends", async () => {
   const mount = await mounted();
   const cli = join(import.meta.dirname, "../../packages/cli/bin/sluice.mjs");
   const watch = startScript([process.execPath, cli, "grants", "--watch", "--json", mount.mountpoint], { timeoutMs: 50_000 });
   const user = await holder(mount, "metered");
-  // It may have come too late for the first one; not for the second.
+  // The watcher may have started too late for the first open, but not for the second.
   await watch.waitFor('"path":"metered"');
   const second = await holder(mount, "file");
   await watch.waitFor('"change":"opened"');
@@ -107,7 +107,7 @@ test("grants --watch shows opens as they come and go", async () => {
   expect((await watch.finished).code).toBe(0);
 });
 
-test("diff of a mount and of its layers is the same", async () => {
+test("diff prints the same for a mount and for its layers", async () => {
   const mount = await mounted();
   const status = (await mount.status()) as { upper: string; lowers: string[] };
   writeFileSync(mount.path("new"), "n");
@@ -120,7 +120,7 @@ test("diff of a mount and of its layers is the same", async () => {
   await mount.stop();
 });
 
-test("writes its log, and the child's, to the file of --log-file", async () => {
+test("writes the log of the server and of its child to the file that --log names", async () => {
   const log = join(scratch(), "mount.log");
   const mount = await mounted(["--log-file", log]);
   expect(mount.log()).toBe("");
@@ -152,7 +152,7 @@ test("the decision child has a uid of its own, no capability, and no open file",
   await mount.stop();
 });
 
-test("a control socket of one's own is used, is found by the mount point too, and goes with the mount", async () => {
+test("uses a control socket given by name, finds it by the mount point, and removes it with the mount", async () => {
   const control = join(scratch(), "c.sock");
   const mount = await mounted(["--control", control], undefined);
   expect(await mount.cli("status", "--control", control)).toMatchObject({ code: 0 });
@@ -161,7 +161,7 @@ test("a control socket of one's own is used, is found by the mount point too, an
   expect(existsSync(control)).toBe(false);
 });
 
-test("sockets that a killed daemon left are no obstacle to the next mount", async () => {
+test("mounts again although a killed daemon left its sockets", async () => {
   const root = scratch();
   const [lower, mountpoint, control] = ["lower", "mnt", "c.sock"].map((name) => join(root, name)) as [string, string, string];
   for (const path of [lower, mountpoint]) mkdirSync(path);

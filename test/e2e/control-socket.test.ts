@@ -1,4 +1,4 @@
-/** Whose mount a command finds: where root has mounts, too, nobody else may look into the directory of root's sockets. */
+/** Whose mount a command finds. If root has mounts, nobody else may look into the directory of root's sockets. */
 import { requires, runScript, scratch } from "@sluice/testkit";
 import { chmodSync, chownSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
@@ -8,7 +8,10 @@ const { test } = requires("CAP_SYS_ADMIN");
 const USER = 1000;
 const built = (name: string): string => new URL(`../../packages/mount-control/dist/${name}.js`, import.meta.url).href;
 
-/** A mount's keeper and server, as far as their sockets go, and a command that looks for them before and while a server takes over. */
+/**
+ * The sockets of a mount's keeper and server, and a command that looks for them before and during a takeover by the next
+ * server.
+ */
 const LOOKS_FOR_ITS_OWN = `
 import { mkdirSync } from "node:fs";
 import { createServer } from "node:net";
@@ -19,7 +22,7 @@ const [roots, own] = runDirectories("/nowhere/of-this-test");
 mkdirSync(own, { recursive: true, mode: 0o700 });
 await connectControl("/nowhere/of-this-test").catch(({ message }) => console.log("none: " + message.replace(roots, "ROOTS")));
 createServer().listen(join(own, "keeper.sock"), () => {
-  // Its server is gone, and the next one not there yet.
+  // The old server has ended, and the next one is not ready yet.
   setTimeout(() => createServer().listen(join(own, "control.sock"), () => console.log("there")), 300);
 });
 setTimeout(async () => {
@@ -28,11 +31,11 @@ setTimeout(async () => {
   process.exit();
 }, 100);`;
 
-/** In a /run of its own, in which root's sockets are nobody's business. */
+/** Runs in a /run of its own, in which other users cannot see root's sockets. */
 const IN_ANOTHER_RUN = `mount -t tmpfs none /run && mkdir -m 700 /run/sluice &&
 exec setpriv --reuid=${USER} --regid=${USER} --clear-groups -- "$1" --input-type=module -e "$2"`;
 
-test("a user's own mount is found behind a directory of root's that is closed to them", async () => {
+test("finds a user's own mount behind root's socket directory, which is closed to them", async () => {
   const home = scratch();
   chmodSync(home, 0o755);
   const runtime = join(home, "runtime");

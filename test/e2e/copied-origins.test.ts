@@ -1,5 +1,6 @@
 /**
- * Copies that somebody made in the upper layer between two mounts (`cp -a`): they carry the marks of the originals. Two objects
+ * A user copies objects in the upper layer between two mounts (`cp -a`): the copies carry the marks of the originals. Two
+ * objects
  * with one inode number are one file to diff, tar and rsync. Kernel overlayfs does not show the second one (ESTALE).
  */
 import { execFileSync } from "node:child_process";
@@ -11,7 +12,10 @@ import { expect } from "vitest";
 const { test } = requires("/dev/fuse", "kernel overlayfs", "CAP_SYS_ADMIN");
 const NAMES = ["dir", "dir1", "dir2", "file", "file1", "file2", "dir/f", "dir1/f", "dir2/f"];
 
-/** The upper layer after renames in a kernel mount, each result copied once more. Lower names come back if their whiteouts go. */
+/**
+ * The upper layer after renames in a kernel mount, with each result copied once more. Lower names reappear if their whiteouts
+ * go.
+ */
 function copied(keep: { whiteouts: boolean }): { lowers: [string]; upper: string; work: string } {
   const layers = { lowers: [plant(scratch(), { "dir/f": "right\n", file: "right\n" })] as [string], upper: scratch(), work: scratch() };
   const { upper } = layers;
@@ -24,7 +28,7 @@ function copied(keep: { whiteouts: boolean }): { lowers: [string]; upper: string
   return layers;
 }
 
-/** Name → inode number, by a child, in the order of the names. */
+/** Name → inode number, read by a child in the order of the names. */
 async function numbers(mountpoint: string, names: readonly string[]): Promise<Map<string, string>> {
   const { stdout } = await runScript(["stat", "-c", "%n %i", ...names], { cwd: mountpoint, env: { LC_ALL: "C" } });
   return new Map(
@@ -38,7 +42,7 @@ async function numbers(mountpoint: string, names: readonly string[]): Promise<Ma
 for (const index of ["on", "off"]) {
   for (const whiteouts of [true, false]) {
     for (const order of ["forwards", "backwards"]) {
-      test(`copies of marked objects have numbers of their own: index=${index}, ${whiteouts ? "" : "without "}whiteouts, seen ${order}`, async () => {
+      test(`copies of marked objects have their own numbers: index=${index}, ${whiteouts ? "" : "without "}whiteouts, seen ${order}`, async () => {
         const layers = copied({ whiteouts });
         const there = whiteouts ? NAMES.filter((name) => !/^(dir|file)($|\/)/.test(name)) : NAMES;
         const mount = await mountSluice({ ...layers, args: ["-o", `redirect_dir=on,index=${index}`] });
@@ -56,7 +60,7 @@ for (const index of ["on", "off"]) {
   }
 }
 
-test("a copied-up file that has no copy keeps its number over a remount, renamed or not", async () => {
+test("a copied-up file without a copy keeps its number over a remount, renamed or not", async () => {
   const lower = plant(scratch(), { f: "1", g: "2" });
   const layers = { lowers: [lower] as [string], upper: scratch(), work: scratch() };
   const first = await mountSluice(layers);

@@ -1,4 +1,4 @@
-/** The embedded decision service: its user, its open files, and its callers. */
+/** The embedded decision service: its user, its open files, and the processes that may reach it. */
 import { once } from "node:events";
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { connect } from "node:net";
@@ -27,7 +27,7 @@ function othersWith(uid: number, pid: number): string[] {
     try {
       return idsOf(other, "Uid").includes(uid);
     } catch {
-      return false; // it ended
+      return false; // the process ended
     }
   });
 }
@@ -50,7 +50,7 @@ test("the decision service has a uid that no other process and no other mount ha
   }
 });
 
-test("no unprivileged user may stop, kill or look into the decision service", async () => {
+test("an unprivileged user cannot stop, kill or inspect the decision service", async () => {
   const { mount, pid } = await mounted();
   for (const id of [65_534, 1_000]) {
     for (const signal of ["STOP", "TERM", "0"]) {
@@ -60,21 +60,21 @@ test("no unprivileged user may stop, kill or look into the decision service", as
     const looked = await runScript(["cat", `/proc/${pid}/environ`], { as: { uid: id, gid: id } });
     expect(looked.code).toBe(1);
   }
-  // An undumpable process belongs to root in /proc, so its own user reads nothing of it.
+  // Root owns the /proc files of an undumpable process, so its own user reads nothing there.
   expect(statSync(`/proc/${pid}/environ`).uid).toBe(0);
   expect((await mount.stop()).code).toBe(0);
 });
 
-test("the decision service has its socket and pipes open, not the log; its lines are in the log", async () => {
+test("the decision service holds its socket and pipes, but not the log, and its lines are in the log", async () => {
   const log = join(scratch(), "mount.log");
   const { mount, pid } = await mounted(["--log-file", log]);
-  // Pipes, sockets and the parts of an event loop have no path.
+  // Pipes, sockets and the descriptors of an event loop have no path.
   expect(openDescriptors(pid).filter((target) => target.startsWith("/") && target !== "/dev/null")).toEqual([]);
   expect(readFileSync(log, "utf8")).toMatch(/"name":"sluice-decision".*decision service listens/);
   expect((await mount.stop()).code).toBe(0);
 });
 
-test("the decision service answers its mount alone, not another process of root", async () => {
+test("the decision service answers its own mount alone, not another process of root", async () => {
   const { mount } = await mounted();
   const { decider } = (await mount.status()) as { decider: { target: string } };
   const socket = connect(decider.target.replace("unix://", ""));
@@ -84,7 +84,7 @@ test("the decision service answers its mount alone, not another process of root"
   expect((await mount.stop()).code).toBe(0);
 });
 
-/** A mount of the layers in "$0", in namespaces of its own: the user of its decision service, and its status. */
+/** Mounts the layers of "$0" in namespaces of its own; prints the identity of its decision service, and its status. */
 const SCRIPT = `
 set -e
 mount -t tmpfs none /mnt && mkdir /mnt/l /mnt/m && echo low > /mnt/l/a
@@ -112,7 +112,7 @@ async function inNamespace(unshare: readonly string[], prepare = ""): Promise<st
 const { test: inUserNamespace } = requires("/dev/fuse", "user namespaces");
 
 inUserNamespace(
-  "if root is the only user, the service gives up its capabilities, and status says that it is unprotected",
+  "if root is the only user, the service drops its capabilities, and status says that it is unprotected",
   async () => {
     const lines = await inNamespace(["-Urm"]);
     expect(lines).toEqual([
@@ -130,7 +130,7 @@ inUserNamespace(
 );
 
 inUserNamespace(
-  "in a user namespace with a range of ids, the service has one of them",
+  "in a user namespace with a range of ids, the service has one of these ids",
   async () => {
     const lines = await inNamespace(["-Um", "--map-users", "0:0:65536", "--map-groups", "0:0:65536"]);
     const uid = Number(/^Uid:\t(\d+)/.exec(lines[2] ?? "")?.[1]);
@@ -141,7 +141,7 @@ inUserNamespace(
   90_000,
 );
 
-test("the system user is taken if there is one", async () => {
+test("uses the system user if it exists", async () => {
   const add =
     "cp /etc/passwd /mnt/passwd; echo sluice-decision:x:977:978::/:/bin/false >> /mnt/passwd; mount --bind /mnt/passwd /etc/passwd";
   const lines = await inNamespace(["-m"], add);

@@ -1,4 +1,4 @@
-/** A denial: the errno that was asked for, for the access that was named, and before anything has happened. */
+/** A denial returns the errno that the rule asks for, applies to the named access alone, and comes before any effect. */
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Errno, O } from "@sluice/vfs";
@@ -51,17 +51,17 @@ describe("a denied open", () => {
     ] as const) {
       const path = mount.path(`deny/${name}`);
       expect([name, await tries(actor, path)]).toEqual([name, [-errno, -errno, -errno, -errno]]);
-      // Visibility follows permissions alone.
+      // Permissions alone decide about visibility.
       expect(await actor.do("stat", path)).toMatchObject({ size: String(script.length) });
     }
     expect(await actor.do("readdir", mount.path("deny"))).toEqual(["eacces", "enoent", "eperm"]);
     expect((await mount.stop()).code).toBe(0);
   });
 
-  test("is denied for the access that the rule names, and for no other", async () => {
+  test("applies to the access that the rule names, and to no other", async () => {
     const { mount, actor } = await mounted();
     const denied = -Errno.EACCES;
-    // A script is opened once more for reading, by its interpreter: one that may not be read ends with an error of the shell.
+    // The interpreter opens a script once more for reading, so an unreadable script ends with an error of the shell.
     const noread = await tries(actor, mount.path("only/noread"));
     expect(noread.slice(0, 3)).toEqual([denied, 0, denied]);
     expect(await tries(actor, mount.path("only/nowrite"))).toEqual([0, denied, denied, 0]);
@@ -70,7 +70,7 @@ describe("a denied open", () => {
     expect((await mount.stop()).code).toBe(0);
   });
 
-  test("of attributes holds for a path and for a descriptor", async () => {
+  test("of attributes applies to a path and to a descriptor", async () => {
     const { mount, actor, upper } = await mounted();
     const path = mount.path("only/nometa");
     const fd = await actor.do("open", path, O.RDONLY);
@@ -98,7 +98,7 @@ describe("a denied open", () => {
       expect(await actor.do("open", mount.path("only/nowrite"), flags)).toBe(-Errno.EACCES);
       expect(await actor.do("open", mount.path("deny/eacces"), flags)).toBe(-Errno.EACCES);
     }
-    // O_TRUNC writes, whatever the access mode says.
+    // O_TRUNC writes, in every access mode.
     expect(await actor.do("open", mount.path("only/nowrite"), O.RDONLY | O.TRUNC)).toBe(-Errno.EACCES);
     expect(await actor.do("lstat", mount.path("fresh/new"))).toBe(-Errno.ENOENT);
     expect(await actor.do("readdir", mount.path("fresh"))).toEqual([]);
@@ -109,7 +109,7 @@ describe("a denied open", () => {
     expect((await mount.stop()).code).toBe(0);
   });
 
-  test("truncation of a denied upper file leaves its bytes", async () => {
+  test("leaves the bytes of an upper file", async () => {
     const { mount, actor, upper } = await mounted();
     expect(await actor.do("chmod", mount.path("only/nowrite"), 0o600)).toBe(0);
     expect(existsSync(join(upper, "only/nowrite"))).toBe(true);

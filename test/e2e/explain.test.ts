@@ -1,4 +1,4 @@
-/** `sluice explain` tells what opening does, and does nothing itself. */
+/** `sluice explain` tells how an open would be served, and changes nothing itself. */
 import { connect } from "node:net";
 import { join } from "node:path";
 import { mountSluice, plant, requires, runSluice, scratch, startScript, type SluiceMount, treeHash } from "@sluice/testkit";
@@ -32,7 +32,7 @@ interface Told {
 interface Served {
   mount: SluiceMount;
   layers: string[];
-  /** By the control socket, as the command does it; the command itself takes a second to start. */
+  /** Through the control socket, as the command does it; the command itself takes a second to start. */
   explained(path: string, change?: object): Promise<Told>;
 }
 
@@ -61,7 +61,7 @@ async function mounted(): Promise<Served> {
   return { mount, layers: [lower, upper], explained: (path, change = {}) => ask(socket, { ...asked, path, ...change }) };
 }
 
-test("tells rule, revision, scope, source, layer, and how it would be opened", async () => {
+test("tells rule, revision, scope, source and layer, and how the file would be opened", async () => {
   const { mount, layers, explained } = await mounted();
   const before = layers.map((layer) => treeHash(layer));
   expect(await explained("a/b")).toMatchObject({
@@ -83,12 +83,12 @@ test("tells rule, revision, scope, source, layer, and how it would be opened", a
   expect(await explained("tools/t", { executable: "/usr/bin/cat" })).toMatchObject({ effect: "grant", missing: [] });
   await expect(explained("a/nothing")).rejects.toThrow("'a/nothing' cannot be looked at (ENOENT)");
   await expect(explained("../etc/passwd")).rejects.toThrow("unknown request");
-  // Nothing was opened, copied up or counted.
+  // The call opened, copied up and counted nothing.
   expect(layers.map((layer) => treeHash(layer))).toEqual(before);
   expect(await mount.status()).toMatchObject({ decisions: {}, copyUps: { count: 0 }, overlay: { openFiles: 0 } });
 });
 
-test("sluice explain predicts an open, before a copy-up and after", async () => {
+test("explain predicts the open, before a copy-up and after it", async () => {
   const { mount, explained } = await mounted();
   const said = await explained("a/b", { accesses: ["write"] });
   expect(said).toMatchObject({ layer: "lower0", opened: { flow: "passthrough", copiesUp: true } });
@@ -102,7 +102,7 @@ test("sluice explain predicts an open, before a copy-up and after", async () => 
   await open.finished;
 });
 
-test("in words, and in one line where there is nothing to explain", async () => {
+test("explains in sentences, and in one line if there is nothing to explain", async () => {
   const { mount, explained } = await mounted();
   const words = await runSluice(["explain", mount.path("secret/key")]);
   expect(words.stdout).toMatch(/^effect {7}deny\nrule {9}secrets\n[^]*^opened {7}not at all: EPERM$/m);

@@ -1,4 +1,7 @@
-/** Opens by file handle (open_by_handle_at(2)): they carry no path, are judged by the names the mount knows the file by, and outlive the kernel's caches. */
+/**
+ * Opens by file handle (open_by_handle_at(2)). They carry no path, are judged by the names that the mount knows for the file,
+ * and outlive the kernel's caches.
+ */
 import { renameSync, unlinkSync, writeFileSync } from "node:fs";
 import { directory, hardLink, mountSluice, plant, policyOf, requires, runSluice, scratch, scriptOutput } from "@sluice/testkit";
 import { Errno } from "@sluice/vfs";
@@ -6,7 +9,7 @@ import { expect } from "vitest";
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
 
-/** Opens what the paths given name by their handles, in a process of its own; prints the results as JSON. */
+/** Takes a handle of each path and opens it, in a process of its own; prints the results as JSON. */
 const BY_HANDLE = `
 import { native } from "@sluice/native";
 const [mountpoint, ...paths] = process.argv.slice(1);
@@ -21,7 +24,7 @@ const results = paths.map((path) => {
 console.log(JSON.stringify(results));
 `;
 
-test("a handle is no way round a rule", async () => {
+test("a handle does not bypass a rule", async () => {
   const lower = plant(scratch(), { open: "public", "secrets/key": "secret" });
   const policy = policyOf("grant", { name: "no", path: "secrets/**", effect: "deny" });
   const mount = await mountSluice({ lowers: [lower], policy });
@@ -31,7 +34,7 @@ test("a handle is no way round a rule", async () => {
   expect((await mount.stop()).code).toBe(0);
 });
 
-/** Takes handles, has all forgotten, changes names, and opens by the handles; prints what each of them leads to. */
+/** Takes handles, has the kernel forget everything, changes names, and opens by the handles; prints the target of each. */
 const AFTER_FORGETTING = `
 import { appendFileSync, fstatSync, readFileSync, renameSync, statSync, unlinkSync, writeFileSync } from "node:fs";
 import { native } from "@sluice/native";
@@ -39,7 +42,7 @@ const [root] = process.argv.slice(1);
 const mount = native.openat(-100, root, 0o200000, 0);
 const forget = () => writeFileSync("/proc/sys/vm/drop_caches", "2");
 const results = {};
-// A directory first: to connect it, the kernel lists the directories above, which looks at all in them.
+// A directory comes first: to connect it, the kernel lists the directories above, which looks up every entry in them.
 const names = ["d/deep", "low", "d/deep/low", "up", "changed", "moved", "gone"];
 const handles = names.map((name) => {
   const handle = Buffer.alloc(128);
@@ -61,7 +64,7 @@ for (const { name, type, bytes, ino } of handles) {
 console.log(JSON.stringify(results));
 `;
 
-test("a handle opens its file after the kernel forgot it, and after its file was changed and renamed", async () => {
+test("a handle opens its file after the kernel forgot it, and after the file was changed and renamed", async () => {
   const lower = plant(scratch(), { low: "low", "d/deep/low": "deep", changed: "changed", moved: "moved", gone: "gone" });
   const mount = await mountSluice({ lowers: [lower], upper: scratch() });
   writeFileSync(mount.path("up"), "up");
@@ -78,7 +81,10 @@ test("a handle opens its file after the kernel forgot it, and after its file was
   expect((await mount.stop()).code).toBe(0);
 });
 
-/** Links, forgets, removes the name that the handle was taken of, and forgets again; prints the content behind the handle. */
+/**
+ * Links the file, has the kernel forget it, removes the name that the handle was taken from, and has it forgotten again; prints
+ * the target of the handle.
+ */
 const BY_ANOTHER_NAME = `
 import { fstatSync, linkSync, readFileSync, statSync, unlinkSync, writeFileSync } from "node:fs";
 import { native } from "@sluice/native";
@@ -99,7 +105,7 @@ const fd = handle();
 console.log(fd < 0 ? fd : fstatSync(fd).ino === ino && readFileSync(fd, "utf8"));
 native.close(fd);
 unlinkSync(root + "/d/link");
-// While others have the kernel forget, too, it may keep ours a little longer.
+// If another process makes the kernel drop caches, too, it may hold our entries a little longer.
 let last = 0;
 for (let i = 0; i < 200 && last >= 0; i++) {
   forget();
@@ -122,8 +128,7 @@ async function byAnotherName(name: string): Promise<void> {
   expect((await mount.stop()).code).toBe(0);
 }
 
-for (const name of ["low", "up", "lower link"])
-  test(`a handle opens its file by any name that is left: ${name}`, () => byAnotherName(name));
+for (const name of ["low", "up", "lower link"]) test(`a handle opens its file by any remaining name: ${name}`, () => byAnotherName(name));
 
 /** Prints a handle of each name, as JSON. */
 const TAKE = `
@@ -137,7 +142,7 @@ const handles = names.map((name) => {
 console.log(JSON.stringify(handles));
 `;
 
-/** Prints what each handle leads to. */
+/** Prints the target of each handle. */
 const OPEN = `
 import { fstatSync, readFileSync } from "node:fs";
 import { native } from "@sluice/native";
@@ -154,7 +159,7 @@ function node(code: string, ...args: string[]): Promise<string> {
   return scriptOutput([process.execPath, "--input-type=module", "-e", code, ...args]);
 }
 
-test("a handle outlives an unmount in order, and is stale after any other end", async () => {
+test("a handle outlives an orderly unmount, and is stale after any other end", async () => {
   const upper = scratch();
   const layers = { lowers: [plant(scratch(), { low: "low", "d/deep/low": "deep", gone: "gone", moved: "moved" })], upper, work: scratch() };
   const names = ["low", "d/deep", "d/deep/low", "moved", "gone", "up"];

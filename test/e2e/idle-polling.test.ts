@@ -1,6 +1,7 @@
 /**
- * Idle processors poll while requests follow one another, and halt when they no longer do, whatever happens to the server.
- * The test reads the kernel's own account of it: /dev/cpu_dma_latency gives the lowest latency that anybody asks for.
+ * Idle processors poll while requests follow one another, and halt when the requests end, even if the server dies. The test
+ * reads
+ * the kernel's own account: a read of /dev/cpu_dma_latency gives the lowest latency that any process requests.
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { latencyAskedFor, layers, mountSluice, requires, type RunningScript, type SluiceMount, startScript } from "@sluice/testkit";
@@ -20,7 +21,7 @@ async function mounted(wish: "on" | "off" | "auto"): Promise<SluiceMount> {
   return mountSluice({ lowers: [lower], upper, args: ["--idle-polling", wish, "--grace", "1s"] });
 }
 
-/** A client whose requests follow one another, until it is killed. */
+/** A client whose requests follow one another until it is killed. */
 const burst = (mount: SluiceMount): RunningScript =>
   startScript([process.execPath, "-e", BURST, mount.path("file")], { timeoutMs: 2 * DEADLINE_MS });
 
@@ -28,7 +29,7 @@ async function statusLine(mount: SluiceMount): Promise<string> {
   return /^idle polls.*$/m.exec((await mount.cli("status")).stdout)?.[0] ?? "";
 }
 
-test("in a burst they poll, and after it they halt again", async () => {
+test("idle processors poll in a burst of requests, and halt after it", async () => {
   const mount = await mounted("on");
   expect(latencyAskedFor()).toBeGreaterThan(0);
   const client = burst(mount);
@@ -40,7 +41,7 @@ test("in a burst they poll, and after it they halt again", async () => {
   expect((await mount.stop()).code).toBe(0);
 });
 
-test("processors halt again when the server is killed in a burst", async () => {
+test("idle processors halt again if the server is killed in a burst", async () => {
   const mount = await mounted("on");
   const client = burst(mount);
   expect(await seen(() => latencyAskedFor() === 0)).toBe(true);
@@ -50,18 +51,18 @@ test("processors halt again when the server is killed in a burst", async () => {
   await client.finished;
 });
 
-test("processors halt again when the mount ends in a burst", async () => {
+test("idle processors halt again if the mount ends in a burst", async () => {
   const mount = await mounted("on");
   const client = burst(mount);
   expect(await seen(() => latencyAskedFor() === 0)).toBe(true);
-  // It ends between two calls of its user, or cuts the user off after the grace.
+  // The mount ends between two calls of its user, or cuts the user off after the grace period.
   expect([0, 1]).toContain((await mount.stop()).code);
   expect(latencyAskedFor()).toBeGreaterThan(0);
   client.kill();
   await client.finished;
 });
 
-test("processors always halt with --idle-polling off", async () => {
+test("idle processors always halt if the option asks for it", async () => {
   const mount = await mounted("off");
   const client = burst(mount);
   for (let look = 0; look < 200; look++) {

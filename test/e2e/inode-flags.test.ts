@@ -1,4 +1,4 @@
-/** Files and directories of a lower layer that may not be changed, or only be added to (chattr +i, +a): as with kernel overlayfs. */
+/** Immutable and append-only files and directories of a lower layer (chattr +i, +a) behave as with kernel overlayfs. */
 import { closeSync, openSync } from "node:fs";
 import { join } from "node:path";
 import { native } from "@sluice/native";
@@ -16,7 +16,7 @@ function setFlags(path: string, flags: number): void {
   closeSync(fd);
 }
 
-/** Layers with a file and a directory of each kind; false where the file system has no such flags. */
+/** Layers with a file and a directory of each kind; false if the file system has no such flags. */
 function flagged(): { lowers: [string]; upper: string; work: string } {
   const lower = plant(scratch(), {
     ...Object.fromEntries(
@@ -37,14 +37,14 @@ function flagged(): { lowers: [string]; upper: string; work: string } {
       try {
         setFlags(join(upper, path), 0);
       } catch {
-        // It was never copied up.
+        // The file was never copied up.
       }
     }
   });
   return { lowers: [lower], upper, work: scratch() };
 }
 
-/** Prints what became of each call: its error, or nothing. */
+/** Prints the result of each call: its error, or nothing. */
 const TRY = `
 import * as fs from "node:fs";
 const { native } = await import(process.env.SLUICE_NATIVE_URL);
@@ -99,7 +99,7 @@ async function tried(mountpoint: string): Promise<string[]> {
 }
 
 for (const effect of ["grant", "mediate"]) {
-  test(`refuses changes that a lower file's flags forbid, and keeps the flags across a copy-up: ${effect}`, async () => {
+  test(`refuses operations that flags of a lower layer forbid, and keeps the flags across a copy-up: ${effect}`, async () => {
     const kernel = await tried(mountKernelOverlay({ ...flagged(), options: "index=on,redirect_dir=on" }));
     expect(kernel).toContain("i write: EPERM");
     const mount = await mountSluice({ ...flagged(), policy: `version: 1\ndefault: ${effect}\n` });
@@ -122,7 +122,7 @@ fs.appendFileSync("written", "+");
 console.log(JSON.stringify(Object.fromEntries(fs.readdirSync(".").sort().map((name) => [name, flags(name)]))));
 `;
 
-test("a copy keeps of the other flags what overlayfs keeps: synchronous, and no access times", async () => {
+test("a copy has the flags that overlayfs copies: synchronous, and no access times", async () => {
   const layers = (): { lowers: [string]; upper: string; work: string } => {
     const lower = plant(scratch(), { changed: "x", written: "x", undumped: "x", "d/": directory({}), plain: "x" });
     for (const name of ["changed", "written", "d"]) setFlags(join(lower, name), SYNC | NOATIME);

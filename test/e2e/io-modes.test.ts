@@ -1,6 +1,6 @@
 /**
- * The I/O modes that the kernel allows on one inode, in every order in which granted and mediated opens, readers and
- * writers can come: no application ever sees an error of ours. The user id tells which opens are granted or mediated.
+ * The I/O modes that the kernel allows on one inode, in every possible order of granted and mediated opens, readers and
+ * writers. No application ever sees an error of ours. The user id decides whether an open is granted or mediated.
  */
 import { readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
@@ -28,7 +28,7 @@ rules:
   - { name: one-user, subject: { uid: [${MEDIATED_UID}] }, effect: mediate }
 `;
 
-/** One open: by whom, and how. */
+/** One open: its user, and its access mode. */
 type Step = "granted read" | "granted write" | "mediated read" | "mediated write";
 const STEPS: Step[] = ["granted read", "granted write", "mediated read", "mediated write"];
 const sequences = STEPS.flatMap((a) => STEPS.flatMap((b) => STEPS.map((c) => [a, b, c] as const)));
@@ -54,11 +54,11 @@ interface Opened {
   step: Step;
   actor: Actor;
   fd: number;
-  /** In the layer that a later writer left behind: such a reader may go on with what was there. */
+  /** The layer is the one before a later writer's copy-up: such a reader may continue with the old data. */
   before: string;
 }
 
-/** Opens, writes or reads; then lets everybody who is still open do it again. Gives every result that is not as it should be. */
+/** Opens, writes or reads; then repeats the operation on every open descriptor. Returns every unexpected result. */
 async function play(scene: Cast, steps: readonly Step[]): Promise<string[]> {
   const wrong: string[] = [];
   const path = scene.mount.path(nameOf(steps));
@@ -108,7 +108,7 @@ for (const layer of ["lower", "upper"] as const) {
   }, 180_000);
 }
 
-test("a reader that passes through to the lower file goes on with it while a writer copies up", async () => {
+test("a passthrough reader of the lower file continues while a writer copies up", async () => {
   const scene = await cast("lower", ["f"]);
   const { mount, granted, mediated, upper } = scene;
   const before = treeHash(scene.lower);
@@ -130,16 +130,16 @@ test("a reader that passes through to the lower file goes on with it while a wri
     ["upper", "passthrough", false],
   ]);
   expect(((await granted.do("stat", path)) as unknown as PlainStat).ino).toBe(seen.ino);
-  // On the descriptor of before, the kernel's questions must still be answered.
+  // The mount must still answer requests on the descriptor from before the copy-up.
   expect(await granted.do("fstat", reader)).toMatchObject({ ino: seen.ino });
-  // Without a name to look up again: the kernel's own open for an ioctl, and a reader by the descriptor.
+  // Two opens have no name to look up again: the kernel's own open for an ioctl, and a reader's open by descriptor.
   expect(await granted.do("getFlags", reader)).toBeGreaterThanOrEqual(0);
   const again = await granted.do("open", `/proc/self/fd/${reader}`, O.RDONLY);
   expect(await granted.do("read", again, 32, 0)).toBe("NEW content");
   expect(await granted.do("close", again)).toBe(0);
-  // A writer by that descriptor is the one case that the kernel leaves no way for.
+  // A writer by that descriptor is the one case that the kernel makes impossible.
   expect(await granted.do("open", `/proc/self/fd/${reader}`, O.RDWR)).toBe(-Errno.ESTALE);
-  // By path, which the old node serves too: the kernel may find it by either id.
+  // An open by path works, which the old node serves, too: the kernel may find it by either id.
   expect(await granted.do("chmod", path, 0o640)).toBe(0);
   expect(await granted.do("syscall", "truncate", path, 5)).toBe(0);
   expect(await granted.do("read", late, 32, 0)).toBe("NEW c");
@@ -150,7 +150,7 @@ test("a reader that passes through to the lower file goes on with it while a wri
   await mount.stop();
 });
 
-test("no application sees an error if the first open after the copy-up has no name to look up again", async () => {
+test("a reader continues if the first open after the copy-up has no name to look up again", async () => {
   const { mount, granted, mediated } = await cast("lower", ["f"]);
   const path = mount.path("f");
   const reader = await granted.do("open", path, O.RDONLY);
@@ -174,7 +174,7 @@ test("no application sees an error if the first open after the copy-up has no na
   await mount.stop();
 });
 
-test("size and times are those of the upper file, to the nanosecond, after writes that passed us by", async () => {
+test("size and times are those of the upper file, to the nanosecond, after passthrough writes", async () => {
   const scene = await cast("upper", ["f"]);
   const { mount, granted, mediated, upper } = scene;
   const path = mount.path("f");
@@ -189,7 +189,7 @@ test("size and times are those of the upper file, to the nanosecond, after write
   expect(await granted.do("fill", fd, 0x61, 100_000, 50)).toBe(100_000);
   await same("written");
   const map = await granted.do("map", fd, 4096, true);
-  // Looked at before, so that the kernel has attributes that it could keep; it hears nothing of what follows.
+  // A stat before the writes gives the kernel attributes that it could cache; it does not hear of the writes.
   await same("mapped");
   await granted.do("mapWrite", map, 10, "through the mapping");
   expect(await granted.do("unmap", map)).toBe(0);
@@ -204,7 +204,7 @@ test("size and times are those of the upper file, to the nanosecond, after write
   await mount.stop();
 });
 
-test("a mapping alone, its descriptor closed, does not stop anybody from opening the file in another mode", async () => {
+test("a mapping whose descriptor is closed does not stop anybody from opening the file in another mode", async () => {
   const scene = await cast("upper", ["f"]);
   const { mount, granted, mediated } = scene;
   const path = mount.path("f");

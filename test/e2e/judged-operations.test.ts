@@ -1,6 +1,6 @@
 /**
- * An operation takes effect on the judged object, and nowhere else, whatever another caller does to the path, the object or
- * the policy while the answer is under way, or while a file is copied up.
+ * The mount carries out an operation exactly where it was judged, whatever another caller does to the path, the object or
+ * the policy before the answer comes, or while a file is copied up.
  */
 import { existsSync, lstatSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -23,7 +23,7 @@ interface Stage {
   idOf(path: string): number;
 }
 
-/** `judge` is asked about everything; `epoch` may be changed meanwhile. */
+/** `judge` answers every question; a test may change `epoch` meanwhile. */
 function stage(judge: (intent: Intent, on: Stage) => Promise<Ruling>): Stage & { gate: { epoch: number } } {
   const base = scratch();
   const lower = { "lower/open/file": "old", "lower/open/other": "other", "lower/open/sub/file": "deep", "lower/aside/file": "aside" };
@@ -68,7 +68,7 @@ const flags = (value: number): IoctlArgs => {
 };
 const SETFLAGS = 0x40086602;
 
-/** Each is asked for in the directory `open`, which is called `locked` when the answer comes. */
+/** Each operation works in the directory `open`, which is called `locked` when the answer comes. */
 const OPERATIONS: Readonly<Record<string, (on: Stage) => Status>> = {
   create: (on) => on.overlay.create(call, at(on, "open", "new"), create, { entry: entry(), open: opened() }),
   tmpfile: (on) => on.overlay.tmpfile(call, on.idOf("open"), create, { entry: entry(), open: opened() }),
@@ -106,7 +106,7 @@ for (const [name, run] of Object.entries(OPERATIONS)) {
   test(`${name} is denied if an ancestor gets a denied name while the answer is under way`, async () => {
     let [moved, moving] = [false, false];
     const on = stage(async (intent) => {
-      // The move of the directory is allowed with what lies in it.
+      // The rule allows the move of the directory with its contents.
       if (intent.paths.some((path) => path.startsWith("locked/"))) return moving ? GRANT : DENY;
       if (!moved && !moving) {
         moved = true;
@@ -146,7 +146,7 @@ test("an open that waits for its copy-up is judged again under another policy", 
   expect(await opening).toBe(Errno.EACCES);
 });
 
-test("an open that waits for its copy-up is judged again by another name", async () => {
+test("an open that waits for its copy-up is judged again by a new name", async () => {
   const on = stage(async ({ paths }) => (paths.some((path) => path.startsWith("locked/")) ? DENY : GRANT));
   plant(join(on.base, "lower/open"), { large: "x".repeat(1 << 20) });
   const opening = on.overlay.open(call, on.idOf("open/large"), O.RDWR, opened());
@@ -156,7 +156,7 @@ test("an open that waits for its copy-up is judged again by another name", async
   expect(await opening).toBe(Errno.EACCES);
 });
 
-test("the removal of a name is judged again if another object has it when the answer comes", async () => {
+test("a removal is judged again if the name has another object when the answer comes", async () => {
   let swapped = false;
   const on = stage(async ({ operation, attr }) => {
     if (operation !== "unlink") return GRANT;
@@ -172,7 +172,7 @@ test("the removal of a name is judged again if another object has it when the an
   expect(readFileSync(join(on.base, "upper/open/file"), "utf8")).toBe("aside");
 });
 
-test("a change of owner while the answer is under way has the operation judged again", async () => {
+test("an operation is judged again if the owner changes while the answer is under way", async () => {
   let changed = false;
   const on = stage(async ({ operation, attr }) => {
     if (operation !== "unlink") return GRANT;
@@ -186,7 +186,7 @@ test("a change of owner while the answer is under way has the operation judged a
   expect(statSync(join(on.base, "upper/open/file")).uid).toBe(4321);
 });
 
-test("a link fails if the last name of its file goes while the answer is under way", async () => {
+test("a link fails if the last name of its file is removed while the answer is under way", async () => {
   let removed = false;
   const on = stage(async ({ operation }) => {
     if (operation === "link" && !removed) {
@@ -199,7 +199,7 @@ test("a link fails if the last name of its file goes while the answer is under w
   expect(existsSync(join(on.base, "upper/aside/new"))).toBe(false);
 });
 
-test("an operation that is overtaken again and again fails after a bounded number of judgements", async () => {
+test("an operation that is overtaken repeatedly fails after a bounded number of judgements", async () => {
   let asked = 0;
   const on = stage(async () => {
     asked++;
@@ -210,7 +210,7 @@ test("an operation that is overtaken again and again fails after a bounded numbe
   expect(asked).toBe(16);
 });
 
-test("a directory's new name is judged for what comes into it between its judgement and the move", async () => {
+test("a directory's new name is judged with entries that arrive between its judgement and the move", async () => {
   const on = stage(async ({ operation, paths: [path = ""] }) => {
     if (operation === "open" && path === "open/late") return DENY;
     if (operation === "rename" && path === "open/sub" && !existsSync(join(on.base, "upper/open/late"))) {
@@ -223,7 +223,7 @@ test("a directory's new name is judged for what comes into it between its judgem
   expect(lstatSync(join(on.base, "upper/open")).isDirectory()).toBe(true);
 });
 
-test("a move of a tree asks about many of its names at the same time, and ends once all answers are there", async () => {
+test("a move of a tree asks about many of its names at the same time, and ends after all answers", async () => {
   const asked = new Map<string, number>();
   let most = 0;
   const on = stage(async ({ operation, paths: [path = ""] }) => {
@@ -247,7 +247,7 @@ test("a move of a tree asks about many of its names at the same time, and ends o
   expect(most).toBeLessThanOrEqual(64);
 });
 
-test("case folding cannot be switched on for a directory, whatever the policy says", async () => {
+test("refuses to switch on case folding for a directory, whatever the policy says", async () => {
   let asked = 0;
   const on = stage(async () => {
     asked++;

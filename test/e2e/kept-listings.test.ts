@@ -1,11 +1,13 @@
-/** The kernel keeps the listing of a directory: it is told of every change, and who is in the middle loses no name. */
+/**
+ * The kernel caches the listing of a directory: the mount tells it of every change, and a reader in the middle loses no name.
+ */
 import { mkdirSync, opendirSync, readdirSync, renameSync, rmSync, unlinkSync, writeFileSync } from "node:fs";
 import { Actor, eventually, layers, mountSluice, requires } from "@sluice/testkit";
 import { expect } from "vitest";
 import { requestsOf, WITH_METRICS } from "../passthrough/harness/request-counts.js";
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
-/** Several times what readdir(3) asks for at once. */
+/** Several times the size that readdir(3) asks for at once. */
 const NAMES = 4000;
 
 function named(prefix: string, count: number): Record<string, string> {
@@ -16,7 +18,7 @@ for (const [kind, tree] of [
   ["merged", { lower: named("low", NAMES / 2), upper: named("up", NAMES / 2) }],
   ["plain", { lower: named("low", NAMES) }],
 ] as const) {
-  test(`a ${kind} directory: each change shows in the next listing, and one that is under way goes on`, async () => {
+  test(`a ${kind} directory: each change shows in the next listing, and a running listing continues`, async () => {
     const { lower, upper } = layers(tree);
     const mount = await mountSluice({ lowers: [lower], upper });
     const d = mount.path("d");
@@ -29,7 +31,7 @@ for (const [kind, tree] of [
         seen.push(entry.name);
     };
     readOn(NAMES / 2);
-    // Some that were read, some that were not: both go, and whoever lists it now has the kernel drop what it kept.
+    // Removes some names that were read and some that were not. The next reader makes the kernel drop its cached listing.
     const unread = [...expected].filter((name) => !seen.includes(name));
     const gone = new Set([...seen.slice(0, 100), ...unread.slice(-100)]);
     for (const name of gone) unlinkSync(`${d}/${name}`);
@@ -43,7 +45,7 @@ for (const [kind, tree] of [
   }, 60_000);
 }
 
-test("makes, renames and removals show at once, and listing again asks for nothing", async () => {
+test("creations, renames and removals show at once, and another listing sends no request", async () => {
   const { lower, upper } = layers({ lower: { "d/a": "a", "d/b": "b" }, upper: { "d/c": "c" } });
   const mount = await mountSluice({ lowers: [lower], upper, args: WITH_METRICS });
   const d = mount.path("d");
@@ -66,7 +68,7 @@ test("makes, renames and removals show at once, and listing again asks for nothi
   await mount.stop();
 }, 60_000);
 
-test("a directory that was moved lists its new parent", async () => {
+test("a moved directory lists its new parent", async () => {
   const { lower, upper } = layers({ lower: { "a/d/low": "x" }, upper: { "a/d/up": "x", "b/y": "x" } });
   const mount = await mountSluice({ lowers: [lower], upper });
   const actor = await Actor.start();

@@ -1,4 +1,4 @@
-/** A mediated file that is opened again is read from the kernel's pages while it is what it was, and never when it is not. */
+/** A second open of a mediated file reads from the kernel's pages if the file is unchanged, and never if it changed. */
 import { closeSync, openSync, readSync, statSync, truncateSync, writeFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { Actor, eventually, layers, mountSluice, policyOf, publicFile, requires, type SluiceMount, statusOf } from "@sluice/testkit";
@@ -22,7 +22,7 @@ function read(path: string): string {
   return bytes.toString("latin1", 0, length);
 }
 
-test("opened again, a file that did not change is not asked for; each change shows at once", async () => {
+test("reads an unchanged file from cached pages after another open, and shows each change at once", async () => {
   const mount = await mounted(MEDIATE);
   for (const name of ["f", "g"]) {
     const path = mount.path(name);
@@ -32,9 +32,9 @@ test("opened again, a file that did not change is not asked for; each change sho
       for (let i = 0; i < 5; i++) expect(read(path)).toBe("old content");
       return (await requestsOf(mount, "READ")) - before;
     };
-    // Somebody else may have the machine drop its pages in between.
+    // Another process may make the kernel drop these pages in between.
     await expect.poll(asked, { timeout: 10_000 }).toBe(0);
-    // Many times within a tick of the clock that files have.
+    // The loop runs many times within one tick of the clock of file times.
     for (let i = 0; i < 200; i++) {
       writeFileSync(path, `content ${i}`);
       expect(read(path)).toBe(`content ${i}`);
@@ -50,7 +50,7 @@ test("opened again, a file that did not change is not asked for; each change sho
   await mount.stop();
 }, 60_000);
 
-test("a mediated reader sees bytes that others wrote past the daemon, or under an obligation", async () => {
+test("a mediated reader sees writes that passed the daemon by, and writes under an obligation", async () => {
   const rules = [
     "  - { name: granted, subject: { uid: [2001] }, effect: grant }",
     "  - { name: observed, subject: { uid: [2002] }, effect: mediate, obligations: { audit: each-io } }",
@@ -71,7 +71,7 @@ test("a mediated reader sees bytes that others wrote past the daemon, or under a
   await mount.stop();
 }, 60_000);
 
-test("a later mediated reader sees the changes of a mediated mapping beside a grant, closed long ago", async () => {
+test("a mediated reader sees the changes of a mediated mapping beside a grant, long after the mapping was closed", async () => {
   const { lower, upper } = layers({ upper: { g: publicFile("old content") } });
   const granted = "rules:\n  - { name: granted, subject: { uid: [2001] }, effect: grant }\n";
   const mount = await mountSluice({ lowers: [lower], upper, policy: `${MEDIATE}${granted}` });
@@ -84,7 +84,7 @@ test("a later mediated reader sees the changes of a mediated mapping beside a gr
   await writer.do("mapWrite", map, 0, "one");
   expect(await writer.do("close", fd)).toBe(0);
   expect(await other.do("close", reader)).toBe(0);
-  // The page is written to already: no time of the file moves any more.
+  // The page is dirty already: no time of the file changes any more.
   for (const text of ["two", "six"]) {
     await eventually("nobody has it open", 10_000, async () => (await statusOf(mount)).openFilesByMode["passthrough"] === 0);
     expect(read(path).slice(3)).toBe(" content");

@@ -1,4 +1,4 @@
-/** Directories of very many entries: listed whole, while everybody else is served. */
+/** Very large directories are listed whole, while other requests are served. */
 import { closeSync, linkSync, mkdirSync, openSync, readdirSync, readFileSync } from "node:fs";
 import { appendFile, opendir, readdir, rename, rmdir, stat, unlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -16,20 +16,20 @@ function fill(directory: string, prefix: string, count: number): void {
   for (let i = 0; i < count; i++) closeSync(openSync(join(directory, `${prefix}${i}`), "w"));
 }
 
-/** Makes a directory that holds nothing but whiteouts. */
+/** Makes a directory that holds only whiteouts. */
 function hide(at: string, count: number): void {
   mkdirSync(at);
   for (let i = 0; i < count; i++) check(native.mknodat(AT.FDCWD, join(at, `gone${i}`), S.IFCHR, 0, 0), "make a whiteout");
 }
 
-/** How many other requests were answered while `work` ran. */
+/** The number of other requests answered while `work` ran. */
 async function answeredDuring(path: string, work: Promise<unknown>): Promise<number> {
   let going = true;
   const done = work.finally(() => {
     going = false;
   });
   let answered = 0;
-  // Names that nobody asked for before: the kernel cannot answer for us.
+  // Nobody has looked these names up before, so the kernel cannot answer for the mount.
   for (; going; answered++) await stat(`${path}/missing${answered}`).catch(() => undefined);
   await done;
   return answered;
@@ -50,12 +50,12 @@ test("a large merged and a large plain directory are listed while others are ser
     expect(await answeredDuring(mount.mountpoint, listing)).toBeGreaterThan(20);
     expect(new Set(await listing).size).toBe(count);
   }
-  // Not empty: known from the first name on, whatever comes after.
+  // One name is enough to refuse: the mount stops at the first one.
   await expect(rmdir(mount.path("plain"))).rejects.toThrow("ENOTEMPTY");
   await mount.stop();
 });
 
-test("a directory kept open after it was read costs no descriptor, and removing what is listed empties it", async () => {
+test("an open directory holds no descriptor after it was read, and removing its listed names empties it", async () => {
   const lower = join(scratch(), "lower");
   fill(join(lower, "d"), "n", 3000);
   const upper = scratch();
@@ -73,7 +73,7 @@ test("a directory kept open after it was read costs no descriptor, and removing 
   await mount.stop();
 });
 
-test("directories of very many whiteouts are removed and renamed over while others are served", async () => {
+test("directories with very many whiteouts are removed and renamed over while others are served", async () => {
   const lower = plant(scratch(), {
     "in/removed/": directory(),
     "in/overwritten/": directory(),
@@ -83,18 +83,18 @@ test("directories of very many whiteouts are removed and renamed over while othe
   const layers = { lowers: [lower], upper: plant(scratch(), { "in/": directory() }), work: scratch() };
   for (const name of ["removed", "overwritten"]) hide(join(layers.upper, "in", name), MANY);
   const mount = await mountSluice(layers);
-  // The kernel lets nobody look at the directory that a name is taken from.
+  // The kernel blocks look-ups in the directory that a name is removed from.
   const other = mount.path("other");
   expect(await answeredDuring(other, rmdir(mount.path("in/removed")))).toBeGreaterThan(20);
   expect(await answeredDuring(other, rename(mount.path("in/moved"), mount.path("in/overwritten")))).toBeGreaterThan(20);
   expect(await readdir(mount.path("in"))).toEqual(["overwritten"]);
   expect(await readdir(mount.path("in/overwritten"))).toEqual([]);
   await mount.stop();
-  // The rest of the clearing is done with the end of the mount.
+  // The unmount also ends the clean-up that was still due.
   expect(await readdir(join(layers.work, "work"))).toEqual(["handles"]);
 });
 
-test("a directory of very many whiteouts is not removed once a name has come into it", async () => {
+test("refuses to remove a directory of very many whiteouts after a name has been added", async () => {
   const lower = plant(scratch(), { "d/": directory() });
   const layers = { lowers: [lower], upper: scratch(), work: scratch() };
   hide(join(layers.upper, "d"), MANY);
@@ -106,7 +106,7 @@ test("a directory of very many whiteouts is not removed once a name has come int
   await mount.stop();
 });
 
-test("a file of very many hard links is copied up, and each of its names linked, while others are served", async () => {
+test("a file with very many hard links is copied up, and each of its names linked, while others are served", async () => {
   const lower = plant(scratch(), { first: "old", "other/": directory() });
   mkdirSync(join(lower, "links"));
   for (let i = 0; i < MANY_LINKS; i++) linkSync(join(lower, "first"), join(lower, "links", `link${i}`));
@@ -115,7 +115,7 @@ test("a file of very many hard links is copied up, and each of its names linked,
   const links = mount.path("links");
   for (const name of await readdir(links)) await stat(join(links, name));
   const written = appendFile(mount.path("first"), "new");
-  // The kernel lets nobody look at the directory meanwhile.
+  // The kernel blocks look-ups in the directory meanwhile.
   const moved = rename(join(links, "link7"), join(links, "moved"));
   expect(await answeredDuring(mount.path("other"), Promise.all([written, moved]))).toBeGreaterThan(20);
   expect(readdirSync(join(upper, "links")).length).toBe(MANY_LINKS + 1);

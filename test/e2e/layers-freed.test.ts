@@ -1,4 +1,6 @@
-/** When an unmount returns, nothing of the mount holds the layers' file systems: their device can be had for itself at once. */
+/**
+ * When an unmount returns, nothing of the mount holds the layers' file systems: their device can be opened exclusively at once.
+ */
 import { execFileSync, spawn } from "node:child_process";
 import { closeSync, constants, mkdirSync, openSync, readdirSync, readFileSync, statSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -12,7 +14,7 @@ const { test } = requires(...NEEDS);
 const traced = requires(...NEEDS, "command strace");
 const HELPER = fileURLToPath(new URL("../../packages/overlayfs-cli/bin/umount.fuse.sluice.mjs", import.meta.url));
 const IMAGE_BYTES = 64 << 20;
-/** Not in node:fs: of a block device, that nobody else has it, no mounted file system either. */
+/** O_EXCL for a block device is not in node:fs: it means exclusive use, also against mounted file systems. */
 const O_EXCL = constants.O_EXCL;
 
 interface Base {
@@ -20,7 +22,7 @@ interface Base {
   path: string;
 }
 
-/** A file system of its own, on a loop device that stays when it is unmounted. */
+/** A file system of its own, on a loop device that outlives its unmount. */
 function makeBase(): Base {
   const directory = scratch();
   const [image, path] = [join(directory, "image"), join(directory, "base")];
@@ -37,7 +39,7 @@ function makeBase(): Base {
   return { device, path };
 }
 
-/** A mount of layers that lie there, used: files granted and mediated, copied up, and closed again. */
+/** A mount of these layers, used: files are granted and mediated, copied up, and closed again. */
 async function used({ path }: Base, args: readonly string[]): Promise<SluiceMount> {
   for (const name of ["lower", "upper"]) mkdirSync(join(path, name));
   plant(join(path, "lower"), { "d/passed": "passed", "d/metered": "metered", "d/changed": "changed" });
@@ -48,7 +50,7 @@ async function used({ path }: Base, args: readonly string[]): Promise<SluiceMoun
   return mount;
 }
 
-/** A mount namespace that was made meanwhile, by whatever else runs on the machine, has a copy of the mount. */
+/** A mount namespace that another program made meanwhile has a copy of the mount. */
 function isMountedElsewhere({ device }: Base): boolean {
   return readdirSync("/proc").some((pid) => {
     try {
@@ -76,7 +78,7 @@ for (const args of [[], ["--keeper", "on"], ["-o", "volatile"]]) {
       const base = makeBase();
       const mount = await used(base, args);
       expect(await unmount(mount)).toMatchObject({ code: 0, stderr: "" });
-      // No time between these: the server may still be ending.
+      // No wait between these steps: the server may still be ending.
       execFileSync("umount", [base.path]);
       while (isMountedElsewhere(base)) await sleep(100);
       closeSync(openSync(base.device, constants.O_RDWR | O_EXCL));
@@ -87,14 +89,14 @@ for (const args of [[], ["--keeper", "on"], ["-o", "volatile"]]) {
   }
 }
 
-/** The server's descriptors of files there. */
+/** The server's descriptors of files below that directory. */
 function descriptorsOf(pid: number, { path }: Base): number[] {
   const { dev } = statSync(path);
   const isThere = (fd: string): boolean => statSync(`/proc/${pid}/fd/${fd}`, { throwIfNoEntry: false })?.dev === dev;
   return readdirSync(`/proc/${pid}/fd`).filter(isThere).map(Number);
 }
 
-/** The server's system calls from the first that says that the connection has ended to its next wait for events. */
+/** The server's system calls from the first one that reports the end of the connection to its next wait for events. */
 async function callsOfTheLastTurn(mount: SluiceMount): Promise<string[]> {
   const trace = join(scratch(), "trace");
   const strace = spawn("strace", ["-p", String(mount.serverPid), "-o", trace], { stdio: ["ignore", "ignore", "pipe"] });
@@ -109,7 +111,7 @@ async function callsOfTheLastTurn(mount: SluiceMount): Promise<string[]> {
   );
 }
 
-/** Those that are not closed before the first call that begins like this; the end of the turn, if there is none. */
+/** Descriptors that stay open beyond the first call with this beginning; beyond the end of the turn if no call has it. */
 function stillOpen(descriptors: readonly number[], calls: readonly string[], call: string): number[] {
   const at = calls.findIndex((each) => each.startsWith(call));
   const before = at < 0 ? calls : calls.slice(0, at);
@@ -117,7 +119,7 @@ function stillOpen(descriptors: readonly number[], calls: readonly string[], cal
 }
 
 for (const args of [[], ["--keeper", "on"], ["-o", "volatile"]]) {
-  traced.test(`after a plain umount(2), a mount${["", ...args].join(" ")} lets go of the layers before it does anything else`, async () => {
+  traced.test(`after a plain umount(2), a mount${["", ...args].join(" ")} releases the layers before anything else`, async () => {
     const base = makeBase();
     const mount = await used(base, args);
     const held = descriptorsOf(mount.serverPid, base);
@@ -128,7 +130,7 @@ for (const args of [[], ["--keeper", "on"], ["-o", "volatile"]]) {
   });
 }
 
-traced.test("lower layers are free before anything is written to the upper one", async () => {
+traced.test("lower layers are free before the server writes to the upper one", async () => {
   const base = makeBase();
   plant(base.path, { f: "lower" });
   const mount = await mountSluice({ lowers: [base.path], upper: scratch() });

@@ -1,4 +1,4 @@
-/** The server's privileges, thread by thread, are those of the table, and its work still succeeds. */
+/** The server's threads have exactly the privileges of the table, and everything that the server needs still works. */
 import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { CAP, capabilityMask } from "@sluice/native";
@@ -16,7 +16,7 @@ function setsOf(status: string): bigint[] {
 
 test("no thread of the server holds, or can get, a capability beyond the table", async () => {
   const mount = await mountSluice({ lowers: [plant(scratch(), { f: file("lower") })], upper: plant(scratch(), {}) });
-  // The pool's threads, too: they are made when they are first needed.
+  // This includes the threads of the pool, which are created at their first use.
   await runScript(["sh", "-c", "cp f g; echo x >> f; sync -f ."], { cwd: mount.mountpoint });
   const tasks = readdirSync(`/proc/${mount.serverPid}/task`);
   expect(tasks.length).toBeGreaterThan(4);
@@ -43,7 +43,7 @@ const shapes: [string, Shape][] = [
   ["--user", { args: ["-o", "userxattr", "--user", "1000:1000"], held: 0n, owner: { uid: 1000, gid: 1000 } }],
 ];
 
-/** Opens, says so, and stays until it is told to go: it has passed through. */
+/** Opens a file, reports it, and stays until it is told to go: the open has passed through. */
 const READER = `
 import { openSync, readFileSync, appendFileSync } from "node:fs";
 process.chdir(process.argv[1]);
@@ -55,7 +55,7 @@ process.stdin.resume();
 `;
 
 for (const [name, shape] of shapes) {
-  withPassthrough(`a server with a keeper, ${name}: holds these privileges, and files still pass through`, () => expectShape(shape));
+  withPassthrough(`a supervised server, ${name}: holds exactly its descriptors, and still passes files through`, () => expectShape(shape));
 }
 
 async function expectShape({ args, held, owner }: Shape): Promise<void> {
@@ -80,14 +80,14 @@ async function expectShape({ args, held, owner }: Shape): Promise<void> {
     expect(status).toMatch(/^Seccomp:\s+2$/m);
     expect(status).toMatch(new RegExp(`^Uid:\\s+${owner?.uid ?? 0}\\s`, "m"));
   }
-  // An undumpable process belongs to root in /proc (man 5 proc), so that its own user reads nothing of it.
+  // Root owns the /proc files of an undumpable process (man 5 proc), so its own user reads nothing there.
   expect(statSync(`/proc/${pid}/environ`).uid).toBe(0);
   reader.kill();
   await reader.finished;
   expect((await mount.stop()).code).toBe(0);
 }
 
-test("a mount for one user takes no more privilege than its keeper needs", async () => {
+test("a mount for one user has no more privilege than its keeper needs", async () => {
   const root = scratch();
   chmodSync(root, 0o755);
   const lower = plant(join(root, "lower"), { f: file("lower") });
@@ -109,7 +109,7 @@ test("a mount for one user takes no more privilege than its keeper needs", async
   expect(existsSync(join(upper, "h"))).toBe(true);
 });
 
-test("refuses options that a server without privilege cannot serve", async () => {
+test("refuses options that conflict with a server without privilege", async () => {
   const lower = plant(scratch(), { f: file("lower") });
   const refused = async (...args: readonly string[]): Promise<unknown> => {
     const { code, stderr } = await runSluice(["mount", "--lower", lower, ...args, scratch()]);

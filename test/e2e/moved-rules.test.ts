@@ -1,4 +1,4 @@
-/** A rename or a link sheds nothing that governs a file: no obligation, and no denied access, also not by two moves. */
+/** A rename or a link, or two in a row, never removes an obligation or a denied access from a file. */
 import { readdirSync } from "node:fs";
 import { directory, layers, mountSluice, publicFile, requires, runScript, type SluiceMount, type Tree } from "@sluice/testkit";
 import { expect } from "vitest";
@@ -8,10 +8,10 @@ const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "command setpriv");
 const USER = { uid: 1000, gid: 1000 };
 const OBLIGATIONS = ["readBytesPerSecond: 1000", "writeBytesPerSecond: 1000", "audit: each-io", "maxSizeBytes: 100", "expiresAfter: 10s"];
 
-/** As strict an effect, and nothing obliged to. */
+/** An equally strict effect without obligations. */
 const PLAIN = `  - { name: plain, path: "to/**", access: [read, write], effect: mediate }`;
 
-/** A mount with a file for the user in each of `directories`, and a directory `to` where anything may be put. */
+/** A mount with a file for the user in each of `directories`, and a directory `to` where everything is allowed. */
 async function mounted(rules: string, directories: readonly string[] = ["from"]): Promise<SluiceMount> {
   const writable = directory({ mode: 0o777, ...USER });
   const files = directories.flatMap((name) => [
@@ -27,7 +27,7 @@ async function attempt(mount: SluiceMount, script: string): Promise<string> {
   return `${code} ${stderr}`;
 }
 
-test("no rename or link takes a file away from an obligation", async () => {
+test("a rename or a link does not take a file away from an obligation", async () => {
   const rules = OBLIGATIONS.map(
     (one, at) => `  - { name: obliged${at}, path: "from${at}/**", access: [read, write], effect: mediate, obligations: { ${one} } }`,
   );
@@ -41,7 +41,7 @@ test("no rename or link takes a file away from an obligation", async () => {
   await mount.stop();
 });
 
-test("a file may move to where more is imposed on it, and not back", async () => {
+test("a file may move to a place with more obligations, and not back", async () => {
   const mount = await mounted(
     `  - { name: slow, path: "from/**", access: [read, write], effect: mediate, obligations: { readBytesPerSecond: 1000 } }
   - { name: slower, path: "to/**", access: [read, write], effect: mediate, obligations: { readBytesPerSecond: 500, audit: each-io } }`,
@@ -51,14 +51,14 @@ test("a file may move to where more is imposed on it, and not back", async () =>
   await mount.stop();
 });
 
-test("a read-only obligation of a grant is not shed by a move", async () => {
+test("a move does not shed a grant's read-only obligation", async () => {
   const mount = await mounted(`  - { name: fixed, path: "from/**", effect: grant, obligations: { readOnly: true } }`);
   expect(await attempt(mount, "mv from/file to/file")).toMatch(/^1 .*(Read-only file system|Permission denied)/);
   expect(await attempt(mount, "ln from/file to/file")).toMatch(/^1 .*(Read-only file system|Permission denied)/);
   await mount.stop();
 });
 
-test("a denied access that is no open is not shed by a move, nor by one of the directory", async () => {
+test("a move of a file or its directory does not shed a denied access other than open", async () => {
   const accesses = ["truncate", "delete", "metadata"];
   const rules = accesses.map((access) => `  - { name: ${access}, path: "${access}/in/**", access: [${access}], effect: deny }`);
   const mount = await mounted(

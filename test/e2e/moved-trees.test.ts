@@ -1,4 +1,4 @@
-/** A directory that is moved under a policy is judged with everything in it, also what the kernel has never looked at. */
+/** The policy judges the move of a directory with everything in it, including names that the kernel has never looked up. */
 import { renameSync, rmSync, writeFileSync } from "node:fs";
 import type { Intent, Ruling } from "@sluice/overlay";
 import { directory, eventually, layers, mountSluice, plant, policyOf, publicFile, requires, scratch, statusOf } from "@sluice/testkit";
@@ -10,26 +10,26 @@ const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
 const policy = policyOf("grant", { name: "no", path: "a/**/secret", access: ["read"], effect: "deny" });
 const SOON_MS = 20_000;
 
-test("nothing is kept of what was in it, and no descriptor of what was removed since", async () => {
+test("keeps no node of a moved tree, and no descriptor of an entry that was removed since", async () => {
   const names = Array.from({ length: 400 }, (_, i) => `b/dir${i % 40}/f${i}`);
   const { lower, upper } = layers({ lower: Object.fromEntries(names.map((name) => [name, publicFile("content")])) });
   const mount = await mountSluice({ lowers: [lower], upper, policy });
   const before = (await statusOf(mount)).overlay.nodes;
   renameSync(mount.path("b"), mount.path("c"));
   writeFileSync("/proc/sys/vm/drop_caches", "2");
-  // The moved directory itself may stay: it was asked for.
-  await eventually("that the nodes are let go", SOON_MS, async () => (await statusOf(mount)).overlay.nodes <= before + 2);
+  // The node of the moved directory may stay: the test asked for it.
+  await eventually("the nodes are freed", SOON_MS, async () => (await statusOf(mount)).overlay.nodes <= before + 2);
   rmSync(mount.path("c"), { recursive: true });
-  await eventually("that what was removed is closed", SOON_MS, () => !mount.descriptors().some((one) => one.endsWith(" (deleted)")));
+  await eventually("the removed files are closed", SOON_MS, () => !mount.descriptors().some((one) => one.endsWith(" (deleted)")));
   expect((await mount.stop()).code).toBe(0);
 });
 
-/** `d` is exchanged with `x`, or moved to `e`; something comes into `d` while somebody is asked about `asked`. */
+/** `d` is exchanged with `x`, or moved to `e`; a name is added to `d` while the service is asked about `asked`. */
 for (const { asked, to, flags } of [
   { asked: "d/sub/second", to: "e", flags: 0 },
   { asked: "x/last", to: "x", flags: RENAME.EXCHANGE },
 ]) {
-  test(`judges a name that comes into a moved tree while ${asked} is asked about`, async () => {
+  test(`a moved directory is judged with a name added while ${asked} is asked about`, async () => {
     const base = scratch();
     const lower = { "lower/d/sub/first": "first", "lower/d/sub/second": "second", "lower/x/last": "last" };
     plant(base, { ...lower, "upper/": directory(), "work/": directory() });

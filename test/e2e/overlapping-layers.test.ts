@@ -1,4 +1,6 @@
-/** Layers that lie in what another mount writes to, and layers moved into the tree while it is mounted: as kernel overlayfs has it. */
+/**
+ * Layers inside the upper layer of another mount, and layers moved into the tree while it is mounted, as with kernel overlayfs.
+ */
 import { mkdirSync, renameSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { MountFailure, mountKernelOverlay, mountSluice, requires, runScript, scratch, type SluiceMountOptions } from "@sluice/testkit";
@@ -6,7 +8,7 @@ import { expect } from "vitest";
 
 const { describe, test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "kernel overlayfs");
 
-/** Layers of two mounts: those of the second may lie in the upper layer of the first. */
+/** Layers of two mounts: the layers of the second may lie in the upper layer of the first. */
 function places(): { first: Required<Pick<SluiceMountOptions, "lowers" | "upper" | "work">>; inUpper: string; apart: string } {
   const [root, apart] = [scratch(), scratch()];
   const [lower, upper, work] = ["l", "u", "w"].map((name) => join(root, name)) as [string, string, string];
@@ -38,7 +40,7 @@ for (const [writer, mountFirst] of Object.entries(FIRST)) {
         expect(stderr).toContain(`writes to ${at.first.upper} (EBUSY): unmount that one, or use index=off`);
       });
 
-      test("is mounted with index=off, and said to be undefined", async () => {
+      test("is mounted with index=off, with a warning that results are undefined", async () => {
         const at = places();
         await mountFirst(at.first);
         const mount = await mountSluice({ ...layers(at), args: ["-o", "index=off"] });
@@ -49,14 +51,14 @@ for (const [writer, mountFirst] of Object.entries(FIRST)) {
   }
 }
 
-test("the kernel, like Sluice, refuses a lower layer inside the upper layer of another overlay with index=on", async () => {
+test("the kernel also refuses a lower layer inside another overlay's upper layer with index=on", async () => {
   const at = places();
   mountKernelOverlay({ ...at.first, options: "index=on" });
   const { upper = "", work = "", lowers } = (SECOND["a lower layer"] as (typeof SECOND)[string])(at);
   expect(() => mountKernelOverlay({ lowers, upper, work, options: "index=on" })).toThrow("EBUSY");
 });
 
-/** The results of look-ups of moved layers, through a mount over them; first the topmost, so that nothing of it is known. */
+/** Results of look-ups of moved layers, through a mount over them; the topmost comes first, so that nothing in it is known. */
 async function lookUps(mountpoint: string): Promise<string> {
   const script =
     'cd "$0"; for path in moved/u moved/w moved/l2 moved/u/f d/u; do stat -c %F $path 2>&1 | grep -o "directory$\\|Too many levels.*\\|No such.*"; done';
@@ -70,13 +72,13 @@ function layersToMove(): { root: string; layers: { lowers: string[]; upper: stri
   return { root, layers: { lowers: [l1, l2], upper, work } };
 }
 
-/** Behind the mount's back. */
+/** Moves it without the mount's knowledge. */
 function moveIn({ lowers, upper, work }: { lowers: string[]; upper: string; work: string }): void {
   const [l1 = "", l2 = ""] = lowers;
   for (const path of [upper, work, l2]) renameSync(path, join(l1, "moved", path.slice(dirname(path).length + 1)));
 }
 
-test("a layer or work directory moved into a layer is ELOOP to whoever looks it up, as in kernel overlayfs", async () => {
+test("a layer or work directory moved into a layer is ELOOP to look-ups, as in kernel overlayfs", async () => {
   const ours = layersToMove();
   const mount = await mountSluice(ours.layers);
   moveIn(ours.layers);
@@ -86,7 +88,7 @@ test("a layer or work directory moved into a layer is ELOOP to whoever looks it 
   const expected = await lookUps(overlay);
   expect(expected).toBe("Too many levels of symbolic links\n".repeat(4) + "No such file or directory\n");
   expect(await lookUps(mount.mountpoint)).toBe(expected);
-  // A listing goes on.
+  // A listing continues.
   expect((await runScript(["ls", join(mount.mountpoint, "moved")])).stdout).toBe("l2\nu\nw\n");
   for (const name of ["u", "w", "l2"]) renameSync(join(ours.root, "l1/moved", name), join(ours.root, name));
   await mount.stop();

@@ -1,4 +1,4 @@
-/** Nobody can doubt the passthrough: with the daemon stopped, I/O on what it granted goes on, and on what it mediates it waits. */
+/** Proves the passthrough: while the daemon is stopped, I/O on granted files continues, and I/O on mediated files waits. */
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
@@ -11,7 +11,7 @@ const { describe, test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "FUSE passthro
 
 const MIB = 1 << 20;
 const AMPLE_MS = 20_000;
-/** How long something is watched not to happen. */
+/** How long the test watches that something does not happen. */
 const WATCH_MS = 1_000;
 
 const policy = `
@@ -34,7 +34,7 @@ async function stopped(mount: SluiceMount): Promise<void> {
 
 async function mountWith(layer: "upper" | "lower", name: string): Promise<{ mount: SluiceMount; host: string }> {
   const { lower, upper } = layers({ [layer]: { [name]: content() } });
-  // Out of the page cache, so that a read has to go all the way down.
+  // The file leaves the page cache, so a read must reach the disk.
   const real = join(layer === "upper" ? upper : lower, name);
   spawnSync("dd", [`if=${real}`, "iflag=nocache", "count=0", "conv=fdatasync", "status=none"]);
   const mount = await mountSluice({ lowers: [lower], upper, policy });
@@ -63,7 +63,7 @@ for (const layer of ["upper", "lower"] as const)
         expect(await within(AMPLE_MS, actor.do("mapWrite", map, 3 * MIB, "mapped"))).toBe(0);
         expect(await within(AMPLE_MS, actor.do<string>("mapRead", map, MIB - 2, 4))).toBe("aazz");
         expect(await within(AMPLE_MS, actor.do<string>("read", fd, 8, 3 * MIB))).toBe("mappedzz");
-        // On the host, where the daemon has no hand in it.
+        // On the host, without the daemon.
         const written = readFileSync(host, "latin1");
         expect([written.length, written.slice(0, 2), written.slice(3 * MIB, 3 * MIB + 6)]).toEqual([5 * MIB, "Xa", "mapped"]);
         // close waits for FLUSH, which the daemon answers.
@@ -74,12 +74,12 @@ for (const layer of ["upper", "lower"] as const)
       } finally {
         mount.signalServer("SIGCONT");
       }
-      // A mapping holds the mount like an open file does.
+      // A mapping holds the mount like an open file.
       await actor.stop();
       expect((await mount.stop()).code).toBe(0);
     });
 
-    test("a mediated file waits for the daemon in every read, write and fault", async () => {
+    test("waits for the daemon in every read, write and fault if it is mediated", async () => {
       const { mount } = await mountWith(layer, "mediated");
       const actors = await Promise.all([Actor.start(), Actor.start(), Actor.start()]);
       const fds = await Promise.all(actors.map((actor) => actor.do("open", mount.path("mediated"), O.RDWR)));
@@ -101,7 +101,7 @@ for (const layer of ["upper", "lower"] as const)
     });
   });
 
-test("the kernel alone reads a lower file that is opened for reading alone", async () => {
+test("the kernel alone reads a lower file opened only for reading", async () => {
   const { mount } = await mountWith("lower", "granted");
   const actor = await Actor.start();
   const fd = await actor.do("open", mount.path("granted"), O.RDONLY);

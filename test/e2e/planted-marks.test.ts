@@ -1,4 +1,4 @@
-/** A caller's attribute is never taken for a mark of the overlay, whatever name it has, and is there again after a remount. */
+/** A caller's attribute is never taken for a mark of the overlay, under any name, and survives a remount. */
 import { directory, layers, mountSluice, publicFile, requires, runScript, type Tree } from "@sluice/testkit";
 import { expect } from "vitest";
 
@@ -14,7 +14,7 @@ const MODES: readonly { options: string; names: readonly string[] }[] = [
 ];
 
 for (const { options, names } of MODES) {
-  test(`an attribute that a caller sets by the name of a mark hides nothing (-o ${options})`, async () => {
+  test(`an attribute that a caller sets under the name of a mark hides nothing (-o ${options})`, async () => {
     const directories = names.map((_, at) => [`d${at}/`, directory({ mode: 0o755, ...USER })]);
     const files = names.flatMap((_, at) => [
       [`d${at}/kept`, publicFile("content")],
@@ -40,7 +40,7 @@ for (const { options, names } of MODES) {
   });
 }
 
-test("a copy-up drops another overlay's mark of a lower directory, which would hide the copy itself", async () => {
+test("a copy-up does not copy another overlay's mark from a lower directory, since it would hide the copy", async () => {
   const { lower, upper } = layers({
     lower: { "d/": directory({ xattrs: { "user.fuseoverlayfs.opaque": "y", "user.note": "kept" } }), "d/kept": publicFile("content") },
   });

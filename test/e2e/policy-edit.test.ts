@@ -1,4 +1,7 @@
-/** The policy file is looked at before each decision: an edit holds for the very next open, a mistake changes nothing. */
+/**
+ * The mount looks at the policy file before each decision: an edit applies to the very next open, and a mistake changes
+ * nothing.
+ */
 import { Errno, O } from "@sluice/vfs";
 import { writeFileSync } from "node:fs";
 import { Actor, eventually, grantsOf, layers, mountSluice, requires, type SluiceMount, statusOf } from "@sluice/testkit";
@@ -20,7 +23,7 @@ async function mounted(): Promise<{ mount: SluiceMount; actor: Actor }> {
   return { mount, actor: await Actor.start() };
 }
 
-/** "denied", or the mode that the open has as `sluice grants` tells it. */
+/** "denied", or the open's mode as `sluice grants` tells it. */
 async function outcome(mount: SluiceMount, actor: Actor): Promise<string> {
   const fd = await actor.do("open", mount.path("file"), O.RDONLY);
   if (fd === -Errno.EACCES) return "denied";
@@ -30,7 +33,7 @@ async function outcome(mount: SluiceMount, actor: Actor): Promise<string> {
   return mode;
 }
 
-test("an edit holds for the very next open, without a restart", async () => {
+test("an edit applies to the very next open, without a restart", async () => {
   const { mount, actor } = await mounted();
   const child = mount.decisionPid;
   const seen: string[] = [];
@@ -45,7 +48,7 @@ test("an edit holds for the very next open, without a restart", async () => {
   expect((await mount.stop()).code).toBe(0);
 });
 
-test("an edit to a rule that was never there reaches accesses that nobody asked about before", async () => {
+test("a newly added rule reaches accesses that nobody asked about before", async () => {
   const { mount, actor } = await mounted();
   expect(await actor.do("syscall", "truncate", mount.path("file"), 3)).toBe(0);
   edit(mount, "version: 1\ndefault: grant\nrules:\n  - { name: no, path: file, access: [truncate], effect: deny }\n");
@@ -55,7 +58,7 @@ test("an edit to a rule that was never there reaches accesses that nobody asked 
   expect((await mount.stop()).code).toBe(0);
 });
 
-test("a mistake keeps the old policy in force, and says so", async () => {
+test("a mistake leaves the old policy in force, and is reported", async () => {
   const { mount, actor } = await mounted();
   edit(mount, policy("deny"));
   expect(await outcome(mount, actor)).toBe("denied");

@@ -1,4 +1,7 @@
-/** A policy that only root, or only its owner, may read: the mount opens it for the decision service, with whose rights it should. */
+/**
+ * A policy that only root, or only its owner, may read: the mount opens it for the decision service, with the rights of the
+ * right user.
+ */
 import { chmodSync, chownSync, cpSync, linkSync, mkdirSync, renameSync, symlinkSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Errno, O } from "@sluice/vfs";
@@ -12,7 +15,7 @@ function policy(effect: string): string {
   return `version: 1\ndefault: grant\nrules:\n  - { name: the-file, path: "file", effect: ${effect} }\n`;
 }
 
-/** A new directory of root's alone. */
+/** A new directory that only root may enter. */
 function privateDirectory(): string {
   const directory = join(scratch(), "private");
   mkdirSync(directory, { mode: 0o700 });
@@ -30,14 +33,14 @@ async function outcome(mount: SluiceMount, actor: Actor): Promise<string> {
   return "grant";
 }
 
-/** The outcome of the next open after each step. */
+/** The result of the next open after each step. */
 async function afterEach(mount: SluiceMount, steps: readonly (() => void)[]): Promise<string[]> {
   const actor = await Actor.start();
   const seen = [await outcome(mount, actor)];
   for (const step of steps) {
     step();
     seen.push(await outcome(mount, actor));
-    // The cached answer is not used either.
+    // Nor is a cached answer used.
     seen.push(await outcome(mount, actor));
   }
   expect((await mount.stop()).code).toBe(0);
@@ -46,7 +49,7 @@ async function afterEach(mount: SluiceMount, steps: readonly (() => void)[]): Pr
 
 const twice = (...effects: readonly string[]): string[] => effects.flatMap((effect, at) => (at === 0 ? [effect] : [effect, effect]));
 
-test("a policy in a directory of root's alone is read; writing it, and renaming another over it, holds for the very next open", async () => {
+test("reads a policy in a directory of root's alone; writing it, or renaming another over it, applies to the very next open", async () => {
   const file = join(privateDirectory(), "policy.yaml");
   writeFileSync(file, policy("deny"), { mode: 0o600 });
   const write = (effect: string) => (): void => writeFileSync(file, policy(effect));
@@ -58,7 +61,7 @@ test("a policy in a directory of root's alone is read; writing it, and renaming 
   expect(await afterEach(await mountWith(file), steps)).toEqual(twice("deny", "grant", "deny", "grant", "deny", "grant"));
 });
 
-test("a directory whose link is swapped, as a ConfigMap does it, holds for the very next open", async () => {
+test("swapping a directory's link, as a ConfigMap does it, applies to the very next open", async () => {
   const at = join(privateDirectory(), "mounted");
   mkdirSync(at);
   for (const [name, effect] of [
@@ -77,7 +80,7 @@ test("a directory whose link is swapped, as a ConfigMap does it, holds for the v
   expect(await afterEach(await mountWith(at), [swap("..2"), swap("..1"), swap("..2")])).toEqual(twice("deny", "grant", "deny", "grant"));
 });
 
-// sha256 of "content", and of nothing.
+// sha256 of "content", and of an empty file.
 const KNOWN = "ed7002b439e9ac845f22357d822bac1444730fbdb6016d3ec9432297b9ec9f73";
 const OTHER = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 const LISTED = `version: 1
@@ -92,7 +95,7 @@ function plantVersion(directory: string, digest: string): void {
   writeFileSync(join(directory, "lists/known.txt"), `${digest}\n`, { mode: 0o600 });
 }
 
-test("a link to a directory that is swapped is seen, although the first file of both is the same", async () => {
+test("sees a swapped directory link although the first file of both directories is the same", async () => {
   const root = privateDirectory();
   plantVersion(join(root, "one"), KNOWN);
   plantVersion(join(root, "two"), OTHER);
@@ -106,7 +109,7 @@ test("a link to a directory that is swapped is seen, although the first file of 
   expect(await afterEach(await mountWith(join(root, "current")), [swap])).toEqual(twice("deny", "grant"));
 });
 
-test("files that the policy names are read, too, and an edit of one holds for the very next open", async () => {
+test("reads files that the policy names, and an edit of one applies to the very next open", async () => {
   const root = privateDirectory();
   plantVersion(root, KNOWN);
   writeFileSync(join(root, "policy.yaml"), LISTED, { mode: 0o600 });
@@ -114,7 +117,7 @@ test("files that the policy names are read, too, and an edit of one holds for th
   expect(await afterEach(await mountWith(join(root, "policy.yaml")), steps)).toEqual(twice("deny", "grant", "deny"));
 });
 
-test("a mistake in a private policy is told with its place", async () => {
+test("names the place of a mistake in a private policy", async () => {
   const file = join(privateDirectory(), "policy.yaml");
   writeFileSync(file, "version: 1\ndefault: grnt\n", { mode: 0o600 });
   const { code, stderr } = await runSluice(["mount", "--lower", scratch(), "--policy", file, scratch()]);
@@ -122,9 +125,9 @@ test("a mistake in a private policy is told with its place", async () => {
 });
 
 interface Ground {
-  /** Of the user, readable to nobody else. */
+  /** Belongs to the user, readable to nobody else. */
   home: string;
-  /** Of root, readable to nobody else. */
+  /** Belongs to root, readable to nobody else. */
   secret: string;
 }
 
@@ -151,13 +154,13 @@ async function refusal(file: string): Promise<string> {
   return stderr;
 }
 
-test("a policy in a user's home is read with the user's rights: it leads to nothing that only root may read", async () => {
+test("a policy in a user's home is read with the user's rights, and leads to nothing that only root may read", async () => {
   const { home, secret } = ground();
   const file = join(home, "policy.yaml");
   writeAs(file, policy("deny"));
   expect(await afterEach(await mountWith(file), [(): void => writeAs(file, policy("grant"))])).toEqual(twice("deny", "grant"));
 
-  // A link instead of the policy, the policy of root's in the user's directory, and a name in the user's text.
+  // Three attacks: a link instead of the policy, root's policy moved into the user's directory, and a name in the user's text.
   symlinkSync(secret, join(home, "link.yaml"));
   expect(await refusal(join(home, "link.yaml"))).toContain("(EACCES)");
   cpSync(secret, join(home, "moved.yaml"));
@@ -167,7 +170,7 @@ test("a policy in a user's home is read with the user's rights: it leads to noth
   expect(await refusal(file)).toContain("(EACCES)");
 });
 
-test("a user's policy that becomes a link to a file of root's alone stays in force as it was", async () => {
+test("a user's policy that becomes a link to a file of root's alone stays in force unchanged", async () => {
   const { home, secret } = ground();
   const file = join(home, "policy.yaml");
   writeAs(file, policy("deny"));
@@ -193,7 +196,7 @@ test("a policy that becomes a link into the mount itself does not stop the mount
   expect((await mount.stop()).code).toBe(0);
 });
 
-test("notices a file that replaced another one of its size and times", async () => {
+test("sees a replaced file that has the size and times of the old one", async () => {
   const file = join(privateDirectory(), "policy.yaml");
   const place = (effect: string, name: string): void => {
     writeFileSync(name, policy(effect).replace("deny ", "deny  "));

@@ -1,4 +1,7 @@
-/** A removed lower device or FIFO stays removed, whatever its holders do. Kernel overlayfs puts it back, so the comparison ends there. */
+/**
+ * A removed lower device or FIFO stays removed, whatever a holder of an open descriptor does. Kernel overlayfs puts it back, so
+ * the comparison with it ends there.
+ */
 import {
   closeSync,
   constants,
@@ -23,7 +26,7 @@ const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
 const KINDS = { device: { mode: S.IFCHR | 0o666, major: 1, minor: 3 }, fifo: { mode: S.IFIFO | 0o666, major: 0, minor: 0 } } as const;
 
 for (const [kind, { mode, major, minor }] of Object.entries(KINDS)) {
-  test(`a removed lower ${kind} stays removed while somebody holds it open`, async () => {
+  test(`a removed lower ${kind} stays removed`, async () => {
     const lower = plant(scratch(), { other: "other" });
     for (const name of ["gone", "replaced"]) check(native.mknodat(AT.FDCWD, join(lower, name), mode, major, minor), "make it");
     const layers = { lowers: [lower], upper: scratch(), work: scratch() };

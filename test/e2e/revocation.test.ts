@@ -1,4 +1,7 @@
-/** A policy is edited while files are open: mediated opens are refused, passthrough opens are reported, and their holders signalled if asked for. */
+/**
+ * A policy is edited while files are open: the mount refuses mediated opens, reports passthrough opens, and signals their
+ * holders if asked to.
+ */
 import { writeFileSync } from "node:fs";
 import { eventually, file, mountSluice, plant, requires, runScript, scratch, type SluiceMount, startScript } from "@sluice/testkit";
 import { expect } from "vitest";
@@ -23,7 +26,7 @@ const allow = (effect: string): string => `version: 1\ndefault: ${effect}\n`;
 const refuse = (effect: string, subject = ""): string =>
   `version: 1\ndefault: ${effect}\nrules:\n  - { name: no more, path: "f"${subject}, effect: deny }\n`;
 
-/** Reads the first byte of the file whenever it is told to, by one descriptor; "map" maps it shared and closes it. */
+/** Reads the first byte of the file on each command, by one descriptor; "map" maps it shared and closes it. */
 const HOLDER = `
 const { openSync, readSync, closeSync } = await import("node:fs");
 const { native } = await import(process.env.SLUICE_NATIVE_URL);
@@ -36,7 +39,7 @@ for await (const line of (await import("node:readline")).createInterface({ input
 }
 `;
 
-/** A mount is taken down at once if nobody uses it, and waits for its users otherwise. */
+/** An unmount ends at once if nobody uses the mount, and waits for its users otherwise. */
 async function ended(...scripts: ReturnType<typeof startScript>[]): Promise<void> {
   for (const script of scripts) script.kill();
   await Promise.all(scripts.map(({ finished }) => finished));
@@ -47,7 +50,7 @@ async function mounted(effect: string, args: string[] = []): Promise<SluiceMount
   return mountSluice({ lowers: [lower], upper: plant(scratch(), {}), policy: allow(effect), args });
 }
 
-test("a mediated open is refused at its next read, also of what it has read before, until it is allowed again", async () => {
+test("a revoked mediated open is refused at its next read, cached data included, until it is allowed again", async () => {
   const mount = await mounted("mediate");
   const holder = startScript(HOLDER, { args: [mount.path("f")] });
   await holder.waitFor("open");
@@ -61,7 +64,7 @@ test("a mediated open is refused at its next read, also of what it has read befo
   await holder.waitFor("second EACCES");
   expect((await grants(mount))[0]).toMatchObject({ mode: "mediated", revoked: { effect: "deny", rule: "no more" } });
   writeFileSync(mount.policyFile as string, allow("mediate"));
-  await eventually("it is allowed again", AMPLE_MS, async () => (await status(mount)).refused === 0);
+  await eventually("the open is allowed again", AMPLE_MS, async () => (await status(mount)).refused === 0);
   holder.write("third\n");
   await holder.waitFor("third c");
   await watch.waitFor("revoked   f  ");
@@ -70,7 +73,7 @@ test("a mediated open is refused at its next read, also of what it has read befo
   await mount.stop();
 }, 120_000);
 
-test("a passthrough open cannot be taken back: it is counted and reported, and so is a mapping whose descriptor is closed", async () => {
+test("a passthrough open cannot be revoked: it is counted and reported, and so is a mapping whose descriptor is closed", async () => {
   const mount = await mounted("grant");
   const holder = startScript(HOLDER, { args: [mount.path("f")] });
   await holder.waitFor("open");
@@ -89,9 +92,9 @@ test("a passthrough open cannot be taken back: it is counted and reported, and s
   await mount.stop();
 }, 120_000);
 
-test("--on-revoke sigterm ends holders without a grant, found by their files and not by the opener", async () => {
+test("--on-revoke sigterm ends a holder without a grant, found by its descriptors and not by its open call", async () => {
   const mount = await mounted("grant", ["--on-revoke", "sigterm"]);
-  // The shell opens the file and is gone; its child has the descriptor.
+  // The shell opens the file and ends; its child inherits the descriptor.
   const heir = await runScript(["sh", "-c", "exec 3<> f; sleep 60 < /dev/null > /dev/null 2>&1 & echo $!"], { cwd: mount.mountpoint });
   const pid = Number(heir.stdout);
   const other = startScript(HOLDER, { args: [mount.path("g")] });
@@ -100,7 +103,7 @@ test("--on-revoke sigterm ends holders without a grant, found by their files and
   await allowed.waitFor("open");
   writeFileSync(mount.policyFile as string, refuse("grant", ", subject: { uid: [0] }"));
   await eventually("the heir is gone", AMPLE_MS, async () => (await runScript(["sh", "-c", `kill -0 ${pid}`])).code !== 0);
-  await eventually("it is counted", AMPLE_MS, async () => (await status(mount)).signalled === 1);
+  await eventually("the signal is counted", AMPLE_MS, async () => (await status(mount)).signalled === 1);
   for (const spared of [other, allowed]) {
     spared.write("spared\n");
     await spared.waitFor("spared ");
@@ -109,7 +112,7 @@ test("--on-revoke sigterm ends holders without a grant, found by their files and
   await mount.stop();
 }, 120_000);
 
-test("refuses to signal holders if it cannot see them all, and status says why", async () => {
+test("if not all holders are visible, the mount refuses to signal them, and status says why", async () => {
   const script = `"$NODE" packages/cli/bin/sluice.mjs mount --on-revoke sigkill --lower "$1" "$2"; echo "exit $?"`;
   const [lower, at] = [plant(scratch(), {}), scratch()];
   const argv = ["unshare", "-p", "-f", "-m", "--mount-proc", "sh", "-c", script, "sh", lower, at];

@@ -1,4 +1,7 @@
-/** The scratch directory is nobody's, the upper layer has to take whiteouts, and a directory's mark goes with its reason: as with kernel overlayfs. */
+/**
+ * The scratch directory has no inherited ACL, the upper layer must accept whiteouts, and a directory loses its mark with its
+ * reason, as with kernel overlayfs.
+ */
 import { execFileSync } from "node:child_process";
 import { mkdirSync, readdirSync, renameSync, statSync, unlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -19,7 +22,7 @@ function xattr(path: string, name: string): string | undefined {
   return length < 0 ? undefined : value.toString("latin1", 0, length);
 }
 
-test("the scratch directory inherits no ACL of the workdir, nor does what is made in it", async () => {
+test("the scratch directory and the objects in it inherit no ACL of the workdir", async () => {
   const lower = plant(scratch(), { "d/f": "f", gone: "gone" });
   for (const make of ["kernel", "sluice"]) {
     const [upper, work] = [scratch(), scratch()];
@@ -45,7 +48,7 @@ test("the scratch directory inherits no ACL of the workdir, nor does what is mad
   }
 });
 
-test("an upper layer on another overlay is refused, since that makes no whiteouts", async () => {
+test("refuses an upper layer on another overlay, which makes no whiteouts", async () => {
   const lower = plant(scratch(), { f: "f" });
   const [upper, mnt] = [scratch(), scratch()];
   for (const name of ["upper", "work"]) mkdirSync(join(upper, name));
@@ -72,14 +75,14 @@ function errorOf(call: () => unknown): string | undefined {
   return undefined;
 }
 
-test("over a file system that holds no marks no directory is made or moved to where what is hidden would show in it", async () => {
+test("without marks on the upper file system, no directory is made or moved to where hidden names would show in it", async () => {
   const lower = plant(scratch(), { "d/f": "f", "e/f": "f" });
   for (const make of ["kernel", "sluice"]) {
     const base = scratch();
     execFileSync("mount", ["-t", "ramfs", "none", base]);
     const layers = { lowers: [lower], upper: join(base, "upper"), work: join(base, "work") };
     for (const path of [layers.upper, layers.work]) mkdirSync(path);
-    // Removed at once: a merged directory needs a mark for that, too, with the kernel.
+    // The test removes it at once: a merged directory needs a mark for that, also with the kernel.
     check(native.mknodat(AT.FDCWD, join(layers.upper, "d"), 0o020000, 0, 0), "make a whiteout");
     const seen: unknown[] = [];
     const mounted = make === "kernel" ? undefined : await mountSluice(layers);
@@ -95,7 +98,7 @@ test("over a file system that holds no marks no directory is made or moved to wh
   }
 });
 
-test("a directory is marked impure while it holds what was copied up", async () => {
+test("a directory is marked impure while it holds copied-up objects", async () => {
   const lower = plant(scratch(), { f: "f", g: "g" });
   for (const make of ["kernel", "sluice"]) {
     const upper = scratch();

@@ -1,7 +1,7 @@
 /**
- * Labels that a security module wants on new objects (FUSE_SECURITY_CTX): on them before they have their name. The kernel
- * sends labels only if SELinux or Smack is in force, which no machine of ours has. So this asks the overlay as the engine
- * would, over real layers. The way from bytes to labels is in packages/fuse-protocol.
+ * Labels that a security module wants on new objects (FUSE_SECURITY_CTX) are set before the object has its name. The kernel
+ * sends them only if SELinux or Smack is in force, which is so on none of our machines. So this test calls the overlay as the
+ * engine would, over real layers. Tests in packages/fuse-protocol cover the way from bytes to labels.
  */
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
@@ -39,7 +39,7 @@ function labelOf(upper: string, name: string): string {
   return length < 0 ? `errno ${-length}` : bytes.toString("latin1", 0, length);
 }
 
-test("gives every kind of object its label, its owner and its directory's group, even over whiteouts", async () => {
+test("every kind of object has its label, its owner and its directory's group, also over whiteouts", async () => {
   const { overlay, upper } = planted();
   const call = caller([{ name: LABEL, value: Buffer.from("label") }]);
   const found = entry();
@@ -70,7 +70,7 @@ test("gives every kind of object its label, its owner and its directory's group,
   expect(bytes.toString("latin1", 0, value.length)).toBe("label");
 });
 
-test("creates no object that it cannot label", async () => {
+test("an object that cannot be labelled is not made", async () => {
   const { overlay, upper } = planted();
   const found = entry();
   const call = caller([{ name: "user.", value: Buffer.from("x") }]);

@@ -1,4 +1,6 @@
-/** Stacked filesystems: layers on an overlay or on Sluice itself, overlayfs on top, and a container with its root on it. */
+/**
+ * Stacked file systems: layers on an overlay or on Sluice itself, overlayfs on top, and a container with its root on the mount.
+ */
 import { execFileSync, spawnSync } from "node:child_process";
 import { copyFileSync, mkdirSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
@@ -52,7 +54,7 @@ test("depth 1: a layer on overlayfs is mediated, counted and explained; the othe
     ["lower0", false],
     ["lower1", true],
   ]);
-  // Copied up, it lies on a disk.
+  // Its copy lies on a disk.
   const writer = await actor.do("open", mount.path("deeper"), O.RDWR);
   expect((await grantsOf(mount)).at(-1)).toMatchObject({ layer: "upper", mode: "passthrough", fallback: null });
   expect(writer).toBeGreaterThan(0);
@@ -60,7 +62,7 @@ test("depth 1: a layer on overlayfs is mediated, counted and explained; the othe
   await mount.stop();
 });
 
-test("depth 2: a granted open passes through", async () => {
+test("depth 2: a layer on overlayfs passes through", async () => {
   const { mount, actor } = await mounted(2);
   for (const name of ["deep", "flat"]) expect(await actor.do("open", mount.path(name), O.RDONLY)).toBeGreaterThan(0);
   expect((await grantsOf(mount)).map(({ mode }) => mode)).toEqual(["passthrough", "passthrough"]);
@@ -69,12 +71,12 @@ test("depth 2: a granted open passes through", async () => {
   await mount.stop();
 });
 
-test("depth 1: overlayfs can be mounted on top, and reads what we grant", async () => {
+test("depth 1: overlayfs can be mounted on top, and reads granted files", async () => {
   const { root, lower, upper } = layers({ lower: { "d/f": publicFile("from below") } });
   const mount = await mountSluice({ lowers: [lower], upper });
   const [top, above, work] = ["top", "above", "above.work"].map((name) => join(root, name)) as [string, string, string];
   for (const path of [top, above, work]) mkdirSync(path);
-  // By a process of its own, which may hang where we must not.
+  // A process of its own does it: it may hang, and the test must not.
   execFileSync("mount", ["-t", "overlay", "-o", `lowerdir=${mount.mountpoint},upperdir=${above},workdir=${work}`, "top", top], {
     timeout: 20_000,
   });
@@ -103,7 +105,7 @@ test("depth 2: the kernel refuses overlayfs on top, and status says so beforehan
   await mount.stop();
 });
 
-test("overlayfs takes no upper layer on Sluice, as on no file system whose names are looked up again", async () => {
+test("overlayfs refuses an upper layer on Sluice, as on every file system that revalidates names", async () => {
   const { root, lower, upper } = layers({ lower: { "d/f": publicFile("from below"), "upper/": directory(), "work/": directory() } });
   const mount = await mountSluice({ lowers: [lower], upper });
   const top = join(root, "top");
@@ -116,7 +118,7 @@ test("overlayfs takes no upper layer on Sluice, as on no file system whose names
   await mount.stop();
 });
 
-test("Sluice on Sluice: mediated at depth 1 with the reason told, passed through at depth 2, and coherent either way", async () => {
+test("Sluice on Sluice is mediated at depth 1 with the reason told, passes through at depth 2, and is coherent in both cases", async () => {
   const { lower, upper } = layers({ lower: { "d/f": publicFile("from below") } });
   const below = await mountSluice({ lowers: [lower], upper });
   for (const [depth, mode, fallback] of [
@@ -155,7 +157,7 @@ rmdir /old
 exec /bin/sh -c 'cat /etc/motd; echo changed > /etc/motd; ln /etc/motd /etc/again; cat /etc/again; ls /; test -e /secret/key && cat /secret/key 2>&1 || true'
 `;
 
-test("serves as the root of a container: programs run from it, and the policy holds inside", async () => {
+test("a container with its root on the mount runs programs, and the policy applies inside", async () => {
   const { lower, upper } = layers({ lower: { "etc/motd": publicFile("welcome\n"), "secret/key": publicFile("key"), "bin/": directory() } });
   const programs = ["sh", "cat", "ls", "ln", "mount", "umount", "rmdir"].map((name) =>
     execFileSync("which", [name], { encoding: "utf8" }).trim(),

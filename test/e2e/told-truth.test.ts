@@ -1,4 +1,7 @@
-/** `sluice status` and `sluice grants` against what is really open, by whom and how; and layers that are free once the mount is gone. */
+/**
+ * `sluice status` and `sluice grants` agree with the real opens, their callers and modes, and layers are free after the mount
+ * ends.
+ */
 import { execFileSync } from "node:child_process";
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
@@ -45,14 +48,14 @@ test("every open is listed with its caller, mode and rule while it lasts, and no
   await user.do("close", reader);
   await root.do("close", slow);
   await expect.poll(async () => (await grantsOf(mount)).map(({ path }) => path)).toEqual(["made"]);
-  // A descriptor that somebody else holds, too, is one open still.
+  // A descriptor that another process shares is still one open.
   await root.do("close", created);
   await expect.poll(async () => (await statusOf(mount)).grants).toBe(0);
   expect((await statusOf(mount)).openFilesByMode).toMatchObject({ passthrough: 0, mediated: 0 });
   await mount.stop();
 });
 
-test("a killed caller's opens are off the list", async () => {
+test("a killed caller's opens leave the list", async () => {
   const { lower, upper } = layers({ lower: { fast: publicFile("fast"), slow: publicFile("slow") } });
   const mount = await mountSluice({ lowers: [lower], upper, policy });
   const actor = await Actor.start();
@@ -81,13 +84,13 @@ requires("/dev/fuse", "CAP_SYS_ADMIN", "loop devices", "command mkfs.ext4").test
   },
 );
 
-test("shows a mediated open beside a grant truly: its mappings pass through", async () => {
+test("a mediated open beside a grant is shown with its mappings passing through", async () => {
   const { lower, upper } = layers({ lower: { fast: publicFile("fast") } });
   const rules = `rules:\n  - { name: slow, subject: { uid: [${USER}] }, effect: mediate }\n`;
   const mount = await mountSluice({ lowers: [lower], upper, policy: `version: 1\ndefault: grant\n${rules}` });
   const [root, user] = [await Actor.start(), await Actor.start(USER)];
   for (const actor of [user, root, user]) expect(await actor.do("open", mount.path("fast"), O.RDONLY)).toBeGreaterThan(0);
-  // The first came before the grant, which is served as it is.
+  // The first one came before the grant, and keeps its mode.
   expect((await mount.cli("grants")).stdout).not.toContain("mappings pass through");
   await user.stop();
   await root.stop();

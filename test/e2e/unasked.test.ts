@@ -1,4 +1,4 @@
-/** An operation that the policy in force does not name costs no question: counted by the mount itself. */
+/** An access that the policy in force does not name costs no question, by the mount's own counters. */
 import { O, RENAME } from "@sluice/vfs";
 import { Actor, decisionsOf, grantsOf, layers, mountSluice, requires, type SluiceMount } from "@sluice/testkit";
 import { expect } from "vitest";
@@ -46,7 +46,7 @@ async function move(actor: Actor, at: (name: string) => string): Promise<number[
   ];
 }
 
-test("a policy about reading is asked about nothing that neither opens nor moves", async () => {
+test("a policy about reading is asked nothing about operations that neither open nor move", async () => {
   const { mount, actor, at } = await mounted(rule("read"));
   expect(await changeAttributes(actor, at)).toEqual([0, 0, 0, 0]);
   expect(await makeAndRemove(actor, at)).toEqual([0, 0, 0, 0, 0, 0]);
@@ -59,7 +59,7 @@ test("a policy about reading is asked about nothing that neither opens nor moves
   expect((await mount.stop()).code).toBe(0);
 });
 
-test("a policy about attributes is asked about them, and about no name", async () => {
+test("a policy about attributes is asked about attribute changes, and not about names", async () => {
   const { mount, actor, at } = await mounted(rule("metadata"));
   expect(await makeAndRemove(actor, at)).toEqual([0, 0, 0, 0, 0, 0]);
   expect(await move(actor, at)).toEqual([0, 0, 0, 0]);
@@ -86,7 +86,7 @@ for (const access of ["delete", "truncate", "create"])
     expect((await mount.stop()).code).toBe(0);
   });
 
-test("without a policy nothing is asked at all", async () => {
+test("without a policy the mount asks no questions", async () => {
   const { lower, upper } = layers({ lower: { "d/f": "content", "d/g": "other" } });
   const mount = await mountSluice({ lowers: [lower], upper });
   const actor = await Actor.start();

@@ -1,4 +1,7 @@
-/** A mount in use: `sluice unmount`, umount(8) and a stop leave its users alone, name them, wait for them, or cut them off and say so. */
+/**
+ * A mount in use: `sluice unmount`, umount(8) and a stop leave its users alone and name them, wait for them, or cut them off
+ * and say so.
+ */
 import { execFileSync } from "node:child_process";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -31,11 +34,11 @@ async function mounted(args: readonly string[] = []): Promise<SluiceMount> {
 
 interface User {
   pid: number;
-  /** Writes a line where it writes, and ends. Its exit code. */
+  /** Writes a line to its place of writing, and ends. Returns its exit code. */
   letGo(): Promise<number | null>;
 }
 
-/** A shell that uses the mount: `how` is run first. */
+/** A shell that uses the mount: it runs `how` first. */
 async function user(mount: SluiceMount, how: string, then = ":"): Promise<User> {
   const script = startScript(["sh", "-c", `${how}; echo ready; read line; ${then}`], {
     env: { M: mount.mountpoint },
@@ -65,7 +68,7 @@ for (const [keeper, args] of [
 ] as const) {
   describe(`sluice unmount, ${keeper}`, () => {
     for (const [name, { how, named }] of Object.entries(USES)) {
-      test(`is refused because of ${name}, which it names and does not disturb`, async () => {
+      test(`is refused because of ${name}, which is named and not disturbed`, async () => {
         const mount = await mounted(args);
         const holder = await user(mount, how, name === "a writer" ? "echo whole >&3" : "cat <&3");
         const refused = await mount.cli("unmount");
@@ -79,7 +82,7 @@ for (const [keeper, args] of [
       });
     }
 
-    test("waits with --wait, and loses nothing that is written meanwhile", async () => {
+    test("waits with --wait, and loses no write meanwhile", async () => {
       const mount = await mounted(args);
       const written = join(((await mount.status()) as { upper: string }).upper, "written");
       const holder = await writer(mount);
@@ -94,7 +97,7 @@ for (const [keeper, args] of [
       expect(await mount.exited).toEqual({ code: 0, signal: null });
     });
 
-    test("gives up after --wait DURATION, and the mount goes on", async () => {
+    test("gives up after --wait DURATION, and the mount continues", async () => {
       const mount = await mounted(args);
       const holder = await writer(mount);
       expect(await mount.cli("unmount", "--wait", "300ms")).toMatchObject({ code: 4, stdout: "" });
@@ -103,7 +106,7 @@ for (const [keeper, args] of [
       await mount.stop();
     });
 
-    test("cuts users off with --force, and says whom", async () => {
+    test("cuts users off with --force, and names them", async () => {
       const mount = await mounted(args);
       const holder = await writer(mount);
       const forced = await mount.cli("unmount", "--force");
@@ -124,7 +127,7 @@ for (const [keeper, args] of [
       await expect
         .poll(() => mount.log())
         .toContain(`in use by sh (pid ${holder.pid} writes ${mount.path("written")}): waiting up to 60 s`);
-      // Still there for whoever uses it.
+      // The mount is still there for its users.
       expect(readFileSync(mount.path("file"), "utf8")).toBe("lower");
       expect(await holder.letGo()).toBe(0);
       expect(await stopped).toEqual({ code: 0, signal: null });
@@ -141,7 +144,7 @@ for (const [keeper, args] of [
   });
 }
 
-test("names a mount below it, and leaves that alone", async () => {
+test("names a mount below it, and leaves that mount alone", async () => {
   const mount = await mounted();
   execFileSync("mount", ["-t", "tmpfs", "below", mount.path("dir")]);
   cleanUp(() => void runScript(["umount", mount.path("dir")]));

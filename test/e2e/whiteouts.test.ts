@@ -1,4 +1,7 @@
-/** Whiteouts are links of one inode, as with kernel overlayfs (xfstests' overlay/073): removing a tree costs no inodes of the upper file system. */
+/**
+ * Whiteouts are links of one inode, as with kernel overlayfs (xfstests' overlay/073): removing a tree costs no inodes of the
+ * upper file system.
+ */
 import { lstatSync, mkdirSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { native } from "@sluice/native";
@@ -7,7 +10,7 @@ import { AT } from "@sluice/vfs";
 import { expect } from "vitest";
 
 const { test } = requires("/dev/fuse", "kernel overlayfs", "CAP_SYS_ADMIN");
-/** Of ext4; other file systems allow more. */
+/** The limit of ext4; other file systems allow more. */
 const MOST_LINKS = 65_000;
 
 function layers(names: readonly string[]): { lowers: [string]; upper: string; work: string } {
@@ -30,7 +33,7 @@ async function run(script: string, cwd: string): Promise<string> {
   return (await runScript(["sh", "-c", `exec 2>&1; ${script}`], { cwd, env: { LC_ALL: "C" } })).stdout;
 }
 
-test("names that are removed share a whiteout with as many links as with kernel overlayfs", async () => {
+test("removed names share a whiteout with as many links as with kernel overlayfs", async () => {
   const names = ["a", "b", "d/x", "e/y", "moved"];
   const script = "rm a b; rm -r d e; mv moved away; ls";
   const [ours, theirs] = [layers(names), layers(names)];
@@ -46,7 +49,7 @@ test("names that are removed share a whiteout with as many links as with kernel 
   expect(readdirSync(join(ours.work, "work")).filter((name) => name.startsWith("#"))).toEqual([]);
 });
 
-test("a whiteout with as many links as the file system allows is followed by another", async () => {
+test("starts another whiteout when one has as many links as the file system allows", async () => {
   const { lowers, upper, work } = layers(["a", "b", "c", "d"]);
   const mount = await mountSluice({ lowers, upper, work });
   expect(await run("rm a", mount.mountpoint)).toBe("");
@@ -61,6 +64,6 @@ test("a whiteout with as many links as the file system allows is followed by ano
   await mount.stop();
   const left = whiteouts(upper);
   expect(left.map(({ name, rdev }) => [name, rdev])).toEqual(["a", "b", "c", "d"].map((name) => [name, 0]));
-  // The full one ends as b itself.
+  // The full one is renamed to b itself.
   expect(new Set(left.map(({ ino }) => ino)).size).toBe(full ? 2 : 1);
 });

@@ -1,4 +1,4 @@
-/** Leavings of an earlier mount or a crash, other users of the layers, and marks of other overlays. */
+/** Leftovers of an earlier mount or a crash, other users of the layers, and marks of other overlays. */
 import { chmodSync, existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import {
@@ -58,7 +58,7 @@ test("a volatile mount marks its work directory as the kernel does, and both ref
   await (await mountSluice({ lowers: [lower], upper, work })).stop();
 });
 
-test("whatever a crash left in the work directory is gone after a mount, and nothing else is", async () => {
+test("a mount removes the leftovers of a crash in the work directory, and nothing else", async () => {
   const { lower, upper, work } = prepared();
   const outside = plant(scratch(), { "keep/me": "x" });
   plant(work, {
@@ -77,7 +77,7 @@ test("whatever a crash left in the work directory is gone after a mount, and not
   expect(readdirSync(join(outside, "keep"))).toEqual(["me"]);
 });
 
-test("refuses a link instead of an overlay's own directory, and follows it nowhere", async () => {
+test("refuses a link that replaces an overlay's own directory, and follows it nowhere", async () => {
   for (const name of ["work", "index"]) {
     const paths = prepared();
     const outside = plant(scratch(), { "keep/me": "x" });
@@ -91,7 +91,7 @@ test("refuses a link instead of an overlay's own directory, and follows it nowhe
   }
 });
 
-test("layers that kernel overlayfs writes to are refused", async () => {
+test("refuses layers that kernel overlayfs writes to", async () => {
   const paths = prepared();
   const { lower, upper, work, mnt } = paths;
   const overlay = mountKernelOverlay({ lowers: [lower], upper, work });
@@ -102,7 +102,7 @@ test("layers that kernel overlayfs writes to are refused", async () => {
   await (await mountSluice({ lowers: [lower], upper, work })).stop();
 });
 
-test("with index=on no lower layer may be one that another mount writes to, and without it may", async () => {
+test("refuses a lower layer that another mount writes to with index=on, and allows it without", async () => {
   const { lower, upper, work, mnt } = prepared();
   const above = (index: string): string => optionsOf({ lower: upper, upper: scratch(), work: scratch(), mnt }) + index;
   const overlay = mountKernelOverlay({ lowers: [lower], upper, work });
@@ -120,7 +120,7 @@ test("with index=on no lower layer may be one that another mount writes to, and 
   await (await mountSluice({ lowers: [upper], upper: scratch(), args: ["-o", "index=on"] })).stop();
 });
 
-test("marks of OCI layers and of fuse-overlayfs count if they are asked for, and are files otherwise", async () => {
+test("marks of OCI layers and of fuse-overlayfs count if an option asks for them, and are files otherwise", async () => {
   const lower = plant(scratch(), { gone: "1", "dir/old": "1", "dir/both": "1", "a/x": "1", "b/x": "1", "c/x": "1", "d/x": "1" });
   const top = plant(scratch(), {
     ".wh.gone": "",
@@ -170,7 +170,7 @@ test("marks of OCI layers and of fuse-overlayfs count if they are asked for, and
   ]);
 });
 
-test("over several file systems xino=off is refused, as one mount has one device number", async () => {
+test("refuses xino=off over several file systems, as one mount has one device number", async () => {
   const { lower, mnt } = prepared();
   writeFileSync(join(lower, "g"), "x");
   const refused = await runSluice(["mount", "-o", `lowerdir=${lower}:/dev/shm,xino=off`, mnt]);
