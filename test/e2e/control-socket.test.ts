@@ -9,7 +9,7 @@ const USER = 1000;
 const built = (name: string): string => new URL(`../../packages/mount-control/dist/${name}.js`, import.meta.url).href;
 
 /**
- * The sockets of a mount's keeper and server, and a command that looks for them before and during a takeover by the next
+ * The sockets of a mount's keeper and server, and a command that looks for them before and during a take-over by the next
  * server.
  */
 const LOOKS_FOR_ITS_OWN = `

@@ -1,4 +1,7 @@
-/** Whoever can write to the layers' directories on the host still cannot make the daemon hang, follow a link out of them, or write a lower. */
+/**
+ * A process that can write to the layers' directories on the host cannot make the daemon hang, follow a link out of them, or
+ * write a lower layer.
+ */
 import { chmodSync, chownSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import {
@@ -24,12 +27,15 @@ import { expect } from "vitest";
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
 const STORM_MS = 2_500;
 const AMPLE_MS = 30_000;
-/** Somebody who may not read what lies outside, while the daemon may: if it shows, the daemon was led astray. */
+/**
+ * This user may not read files outside the layers, while the daemon may: if their content shows, an attacker has misled the
+ * daemon.
+ */
 const NOBODY = 65_534;
 
 const NAMES = 90;
 
-/** The kinds of objects that replace a file, by the program below and by name in the test beneath it. */
+/** The objects that replace a file, for the program below, and by name for the test beneath it. */
 const KINDS = ["link", "relative", "magic", "fifo", "socket", "device", "directory"] as const;
 const MAKE = `
 const { lstatSync, mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } = await import("node:fs");
@@ -57,10 +63,10 @@ const [upper, outside, kinds, names] = process.argv.slice(1);
 console.log("swapping");
 for (let round = 0; ; round++) {
   const name = upper + "/f" + (round % Number(names));
-  // Back to a file half of the time, so that opens succeed, too.
+  // Half of the time it is a file again, so that some opens succeed.
   const kind = Math.floor(round / Number(names)) % 2 === 0 ? kinds.split(",")[round % kinds.split(",").length] : "file";
   put(kind, name, outside);
-  // A directory on the way becomes a link out, and comes back.
+  // A directory on the way becomes a link that leads out, and comes back.
   if (round % 5 === 0) {
     renameSync(upper + "/d", upper + "/kept");
     symlinkSync(outside, upper + "/d");
@@ -82,11 +88,11 @@ function planted(): { root: string; lower: string; upper: string; outside: strin
 }
 
 for (const effect of ["grant", "mediate"] as const) {
-  test(`files, links, FIFOs and devices swapped in the upper directory while files are opened (${effect})`, async () => {
+  test(`survives files, links, FIFOs and devices swapped in the upper directory during opens (${effect})`, async () => {
     const { lower, upper, outside } = planted();
     const policy = policyOf("grant", { name: "all", path: "**", access: ["read", "write"], effect });
     const mount = await mountSluice({ lowers: [lower], upper, policy });
-    // Known as files to the kernel and to the daemon, before they are something else.
+    // The kernel and the daemon know them as files before they become something else.
     const first = await Actor.start();
     await first.do(
       "stormRead",
@@ -113,7 +119,7 @@ for (const effect of ["grant", "mediate"] as const) {
     }
     expect(readFileSync(join(outside, "secret"), "utf8")).toBe("OUTSIDE secret");
     expect(readFileSync(join(outside, "f"), "utf8")).toBe("OUTSIDE secret");
-    // The mount lives, and serves the present file.
+    // The daemon lives, and serves the current files.
     expect(await root.do("contents", mount.path("other"))).toMatch(/^inside/);
     expect((await statusOf(mount)).engine.inFlight).toBe(0);
     for (const actor of [reader, writer, root]) await actor.stop();
@@ -121,10 +127,10 @@ for (const effect of ["grant", "mediate"] as const) {
   });
 }
 
-/** Access times and links too: nobody may have touched anything. */
+/** Includes access times and links: no process may have touched any object. */
 const exactly = (directory: string) => snapshot(directory, { atime: true, hardLinks: true });
 
-test("serves no byte through a file that is something else by the time it is used", async () => {
+test("refuses an object that was a file at its look-up, and is another kind at its use", async () => {
   const names = KINDS.flatMap((kind) => ["read", "write", "change"].map((use) => `${kind}-${use}`));
   const { lower, upper, outside } = planted();
   for (const name of names) {
@@ -159,7 +165,7 @@ test("serves no byte through a file that is something else by the time it is use
   await mount.stop();
 });
 
-test("a lower full of links that lead out of it: followed by nobody but the caller", async () => {
+test("never follows a link that leads out of a lower layer; only the caller does", async () => {
   const { root, lower, upper, outside } = planted();
   rmSync(lower, { recursive: true });
   mkdirSync(lower);
@@ -168,7 +174,7 @@ test("a lower full of links that lead out of it: followed by nobody but the call
   symlinkSync(outside, join(lower, "directory"));
   symlinkSync("/proc/self/root", join(lower, "magic"));
   symlinkSync("loop", join(lower, "loop"));
-  // Marks of an upper layer about lower layers are followed below their roots alone.
+  // Pointers of an upper layer into the lower ones are followed only below the lower layers' roots.
   mkdirSync(join(upper, "escaping"));
   const redirect = await startScript(
     `const { native } = await import(process.env.SLUICE_NATIVE_URL);
@@ -184,7 +190,7 @@ test("a lower full of links that lead out of it: followed by nobody but the call
   const actor = await Actor.start(NOBODY);
   expect(await actor.do("readlink", mount.path("absolute"))).toBe(join(outside, "secret"));
   expect(await actor.do("open", mount.path("absolute"), O.RDONLY)).toBe(-Errno.EACCES);
-  // Relative to where the caller sees the link: beside the mount point.
+  // Relative to the caller's view of the link: beside the mount point.
   expect(await actor.do("open", mount.path("relative"), O.RDONLY)).toBe(-Errno.EACCES);
   expect(await actor.do("open", mount.path("directory/secret"), O.RDONLY)).toBe(-Errno.EACCES);
   expect(await actor.do("open", mount.path("loop"), O.RDONLY)).toBe(-Errno.ELOOP);
@@ -196,7 +202,7 @@ test("a lower full of links that lead out of it: followed by nobody but the call
   await mount.stop();
 });
 
-test("a lower file that passes through can be written by no descriptor and no mapping", async () => {
+test("no descriptor and no mapping can write a lower file that passes through", async () => {
   const { lower, upper } = layers({ lower: { f: publicFile("lower content"), link: symlink("f") } });
   const before = exactly(lower);
   const mount = await mountSluice({ lowers: [lower], upper });
@@ -224,7 +230,7 @@ test("a read-only mount passes through, and refuses every write", async () => {
   expect(await actor.do("unlink", mount.path("f"))).toBe(-Errno.EROFS);
   expect(await actor.do("chmod", mount.path("f"), 0o600)).toBe(-Errno.EROFS);
   expect(await actor.do("contents", mount.path("f"))).toBe("lower content");
-  await eventually("it is released", 10_000, async () => (await statusOf(mount)).grants === 0);
+  await eventually("the open is released", 10_000, async () => (await statusOf(mount)).grants === 0);
   await actor.stop();
   await mount.stop();
   expect(diffSnapshots(before, exactly(lower))).toEqual([]);

@@ -1,4 +1,4 @@
-/** A fault in the middle of a copy-up leaves both layers as they were, and the scratch directory empty. */
+/** An error in the middle of a copy-up leaves both layers unchanged, and the scratch directory empty. */
 import { execFileSync, spawn } from "node:child_process";
 import { randomFillSync } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
@@ -10,7 +10,7 @@ import { expect } from "vitest";
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "loop devices", "command mkfs.ext4");
 const withBtrfs = requires("/dev/fuse", "CAP_SYS_ADMIN", "loop devices", "command mkfs.btrfs", "command btrfs").test;
 const MIB = 1 << 20;
-/** Node has no name for it. */
+/** Node has no constant for it. */
 const EDQUOT = 122;
 
 function random(sizeBytes: number): Buffer {
@@ -24,7 +24,7 @@ interface Stack {
   mount: SluiceMount;
 }
 
-/** `lowerBase` and `upperBase`: where the layers lie. */
+/** `lowerBase` and `upperBase` are the places of the layers. */
 async function stackOn(lowerBase: string, upperBase: string, files: Record<string, Buffer>): Promise<Stack> {
   const [lower, upper, work] = [join(lowerBase, "lower"), join(upperBase, "upper"), join(upperBase, "work")] as [string, string, string];
   for (const path of [lower, upper, work]) mkdirSync(path);
@@ -38,7 +38,7 @@ function expectUntouched({ upper, scratchDirectory }: Stack): void {
   expect(readdirSync(scratchDirectory)).toEqual([]);
 }
 
-test("without space a copy-up fails with ENOSPC, and smaller ones still succeed", async () => {
+test("a full upper layer is ENOSPC, and smaller files are still copied up", async () => {
   const stack = await stackOn(scratch(), scratch({ on: "ext4-loop", sizeMb: 16 }), { large: random(48 * MIB), small: random(1000) });
   const before = treeHash(stack.lower);
   await expect(appendFile(stack.mount.path("large"), "+")).rejects.toThrow("ENOSPC");
@@ -61,7 +61,7 @@ withBtrfs("over quota: EDQUOT", async () => {
   await stack.mount.stop();
 });
 
-test("the lower file cannot be read: EIO", async () => {
+test("an unreadable lower file is EIO", async () => {
   const base = scratch({ on: "ext4-loop", sizeMb: 64 });
   const stack = await stackOn(base, scratch(), { large: random(40 * MIB) });
   execFileSync("sync", ["-f", base]);
@@ -72,7 +72,7 @@ test("the lower file cannot be read: EIO", async () => {
   await stack.mount.stop();
 });
 
-test("the upper file system became read-only: EROFS, until it is not", async () => {
+test("a read-only upper file system is EROFS until it is writable again", async () => {
   const base = scratch({ on: "ext4-loop", sizeMb: 32 });
   const stack = await stackOn(scratch(), base, { f: random(100), dir: random(1) });
   execFileSync("mount", ["-o", "remount,ro", base]);
@@ -92,7 +92,7 @@ withBtrfs("a reflink takes no space: a file is copied up that would not fit twic
   await stack.mount.stop();
 });
 
-test("one large file is copied once, whoever waits, and nobody else waits", async () => {
+test("one large file is copied once for all its waiters, and no other caller waits", async () => {
   const base = scratch({ on: "tmpfs", sizeMb: 1500 });
   const stack = await stackOn(base, base, { large: random(500 * MIB), small: random(1000) });
   const order: string[] = [];
@@ -111,7 +111,7 @@ test("one large file is copied once, whoever waits, and nobody else waits", asyn
 
 const LARGE = 400 * MIB;
 
-test("a killed waiter takes its copy along, unless somebody else waits", async () => {
+test("killing a waiting caller aborts the copy, unless another caller waits", async () => {
   const base = scratch();
   const stack = await stackOn(base, base, { large: random(LARGE) });
   const { scratchDirectory, upper } = stack;

@@ -1,4 +1,7 @@
-/** A copy-up is on the disk before it shows: the order of the system calls, since no crash of ours takes the page cache along. */
+/**
+ * A copy-up reaches the disk before it is visible. The test checks the order of the system calls, since a killed daemon does
+ * not lose the page cache.
+ */
 import { spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { appendFile } from "node:fs/promises";
@@ -8,7 +11,7 @@ import { expect } from "vitest";
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "command strace");
 
-/** The names of the calls of one copy-up, in order. */
+/** The names of the system calls of one copy-up, in order. */
 async function callsOfCopyUp(args: readonly string[]): Promise<string[]> {
   const lower = plant(scratch(), { f: "content" });
   const mount = await mountSluice({ lowers: [lower], upper: scratch(), args });
@@ -23,10 +26,10 @@ async function callsOfCopyUp(args: readonly string[]): Promise<string[]> {
   return [...readFileSync(trace, "utf8").matchAll(/^\d+ +(\w+)\(/gm)].map(([, call]) => call as string);
 }
 
-test("data and attributes are synced, then the file is renamed into place", async () => {
+test("syncs data and attributes before it renames the copy into place", async () => {
   expect(await callsOfCopyUp([])).toEqual(["fsync", "renameat2"]);
 });
 
-test("volatile does without", async () => {
+test("a volatile mount does not sync a copy", async () => {
   expect(await callsOfCopyUp(["-o", "volatile"])).toEqual(["renameat2"]);
 });

@@ -1,4 +1,4 @@
-/** SIGKILL in the middle of creations: the objects afterwards are whole, and belong to their creators. */
+/** SIGKILL in the middle of creations: every object that exists afterwards is complete, and belongs to its creator. */
 import { execFileSync } from "node:child_process";
 import { chmodSync, chownSync, lstatSync, mkdirSync, readdirSync } from "node:fs";
 import { join } from "node:path";
@@ -11,7 +11,7 @@ const UID = 1234;
 const GROUP = 77;
 const NAMES = 400;
 
-/** Over and over by another user: names that nobody had, and names that a whiteout covers. */
+/** Repeatedly, by another user: new names, and names that a whiteout covers. */
 const CREATOR = `
 import { closeSync, linkSync, mkdirSync, openSync, rmSync, symlinkSync } from "node:fs";
 process.chdir(process.argv[1]);
@@ -29,7 +29,7 @@ for (let i = 0; ; i++) {
 }
 `;
 
-test("no object is half made or the daemon's", async () => {
+test("leaves no incomplete object, and none that belongs to the daemon", async () => {
   const root = scratch();
   const lower = plant(join(root, "lower"), Object.fromEntries(Array.from({ length: NAMES }, (_, i) => [`d/low${i}`, "lower"])));
   const [upper, mountpoint] = [join(root, "upper"), join(root, "mnt")] as [string, string];
@@ -64,7 +64,7 @@ function existing(upper: string): string[] {
   }
 }
 
-/** Owner, group by setgid, mode by the default ACL: right from the first moment. */
+/** Owner, group by setgid and mode by the default ACL are right from the first moment. */
 function wrong(path: string): string | undefined {
   const { uid, gid, mode } = lstatSync(path);
   const kind = mode & 0o170000;

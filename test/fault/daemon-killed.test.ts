@@ -1,4 +1,4 @@
-/** SIGKILL in the middle of copy-ups: no lower layer is touched, and the upper layer mounts again with whole files only. */
+/** SIGKILL in the middle of copy-ups: no lower layer changes, and the upper layer mounts again with complete files only. */
 import { createHash } from "node:crypto";
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -18,7 +18,7 @@ for (const name of readdirSync(process.argv[1])) { try { appendFileSync(process.
 
 const sha = (data: Uint8Array): string => createHash("sha256").update(data).digest("hex");
 
-test("copy-ups cut off by SIGKILL", async () => {
+test("survives SIGKILL in the middle of copy-ups", async () => {
   const root = scratch();
   const [lower, upper, mountpoint] = ["lower", "upper", "mnt"].map((name) => join(root, name)) as [string, string, string];
   for (const path of [lower, upper, mountpoint]) mkdirSync(path);
@@ -33,7 +33,7 @@ test("copy-ups cut off by SIGKILL", async () => {
     const mount = await mountSluice({ lowers: [lower], upper, mountpoint });
     const appender = startScript(APPENDER, { args: [mountpoint] });
     await appender.waitFor("appending");
-    // Not when all is done: every round is cut off with copy-ups still to come.
+    // The kill must not come after the end of all work: every round has copy-ups left.
     await expect.poll(() => readdirSync(upper).length, { interval: 1, timeout: 20_000 }).toBeGreaterThan(10 * round);
     await mount.kill();
     expect(readdirSync(upper).length).toBeLessThan(FILES);

@@ -19,7 +19,7 @@ async function mountedWith(answers: Answer): Promise<SluiceMount> {
   return mountSluice({ lowers: [lower], args: ["--decision", service.target, "--decision-timeout", "500ms"] });
 }
 
-/** "ok" or the errno's name. Asynchronous: the scripted service lives in this process. */
+/** Returns "ok" or the errno's name. Asynchronous, since the scripted service lives in this process. */
 async function open(mount: SluiceMount, name: string): Promise<string> {
   const program = `import { openSync } from "node:fs";
     try { openSync(process.argv[1], "r"); console.log("ok"); } catch (error) { console.log(error.code); }`;
@@ -28,7 +28,7 @@ async function open(mount: SluiceMount, name: string): Promise<string> {
 
 const pathOf = (question: wire.PendingQuestion): string => Buffer.from(question.question?.resource?.paths[0] ?? []).toString();
 
-test("a proper grant opens: the harness works", async () => {
+test("a proper grant opens a file with this harness", async () => {
   const mount = await mountedWith(({ id }) => [grantFor(id)]);
   expect(await open(mount, "file")).toBe("ok");
 });

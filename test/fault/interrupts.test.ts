@@ -1,4 +1,4 @@
-/** A caller that waits for a decision can be killed at any time, and nothing of its request stays behind. */
+/** A caller that waits for a decision can be killed at any time, and no part of its request remains. */
 import {
   Actor,
   eventually,
@@ -26,7 +26,7 @@ async function frozen(timeout: string, ...args: string[]): Promise<{ mount: Slui
   const { lower, upper } = layers({ lower: tree });
   const mount = await mountSluice({ lowers: [lower], upper, policy, args: ["--decision-timeout", timeout, ...args] });
   const warm = await Actor.start();
-  // Until the first answer the client may still be connecting. That answer is cached, and holds for nothing else here.
+  // The client may still be connecting until the first answer. That answer is cached, and covers nothing else here.
   expect(await warm.do("open", mount.path("other/warm"), O.RDONLY)).toBeGreaterThan(0);
   await warm.stop();
   const pid = mount.decisionPid as number;
@@ -64,7 +64,7 @@ test("SIGINT and SIGKILL end callers that wait in open, create, rename and unlin
   await mount.stop();
 });
 
-test("a timer of its own does not end the wait of a caller: open, mkdir, rename and unlink are made in the end", async () => {
+test("a caller's own timer does not end its wait: open, mkdir, rename and unlink succeed in the end", async () => {
   const { mount, thaw } = await frozen("10m");
   const script = String.raw`
     use Time::HiRes; $| = 1; $SIG{ALRM} = sub { print "alarm\n" };
@@ -83,7 +83,7 @@ test("a timer of its own does not end the wait of a caller: open, mkdir, rename 
   await mount.stop();
 });
 
-test("a crowd of callers killed at once leaves nothing, and others go on", async () => {
+test("a crowd of callers killed at once leaves nothing, and other callers continue", async () => {
   const { mount, thaw } = await frozen("10m");
   const crowd = await Promise.all(Array.from({ length: 8 }, () => Actor.start()));
   const calls = crowd.map((actor) => actor.do("open", mount.path("f"), O.RDONLY));

@@ -1,4 +1,4 @@
-/** A volatile mount writes nothing back by itself, and yet whoever syncs learns that something could not be written. */
+/** A volatile mount writes nothing back by itself, but a sync reports that something could not be written. */
 import { execFileSync, spawnSync } from "node:child_process";
 import { mkdirSync, readdirSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -9,7 +9,7 @@ const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "kernel overlayfs", "loo
 const IMAGE_MB = 64;
 const MB = 1024 * 1024;
 
-/** An ext4 whose image lies in a memory file system with hardly any room: writeback to it fails. */
+/** An ext4 whose image lies in a memory file system with hardly any room: writes to it fail at their writeback. */
 function narrowDisk(): { disk: string; fill(): void } {
   const base = scratch({ on: "tmpfs", sizeMb: 16 });
   const [image, disk] = [join(base, "image"), join(base, "disk")];
@@ -30,7 +30,7 @@ function layersOn(disk: string, name: string): { lowers: string[]; upper: string
   return { lowers: [lower], upper, work };
 }
 
-/** fsync of a file, of a directory, and of a file that is made just then: the errno of each. */
+/** fsync of a file, of a directory, and of a file created just then: the errno of each. */
 const SYNCS = `
 use IO::Handle; use Fcntl;
 sub try { my ($path, $flags) = @_; sysopen(my $f, $path, $flags) or return "open " . ($!+0); return $f->sync ? 0 : $!+0 }
@@ -49,7 +49,7 @@ test("after a writeback error every fsync on a volatile mount fails, for good, a
   expect(mount.log()).not.toContain("cannot tell of writeback errors");
   expect([await syncs(kernel), await syncs(mount.mountpoint)]).toEqual(["0 0 0", "0 0 0"]);
   fill();
-  // Not through the mount, and whoever wrote it is told already.
+  // Not through the mount, and the writer has been told already.
   expect((await runScript(["sh", "-c", `head -c 12000000 /dev/urandom > ${disk}/lost; sync -f ${disk}`])).stderr).toContain(
     "error syncing",
   );

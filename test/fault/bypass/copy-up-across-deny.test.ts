@@ -8,11 +8,11 @@ import { holdReads } from "./harness/held-reads.js";
 import { ATTACKER, ownedLayers, setStage, type Stage } from "./harness/stage.js";
 
 const { describe, test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "command cc");
-/** More than is copied without waiting. */
+/** More than a copy-up copies without waiting. */
 const LARGE = Buffer.alloc(4 << 20, "large");
 const AMPLE_MS = 30_000;
 
-/** Of the directories in which the policy was edited so far: each test has one of its own. */
+/** The directories in which the policy was edited so far: each test has one of its own. */
 const edits: string[] = [];
 let stage: Stage;
 
@@ -22,7 +22,7 @@ rules:
   - { name: config, path: "**/.git/config", access: [read], effect: deny }
 ${rules.map((rule) => `  - { ${rule} }\n`).join("")}`;
 
-/** Adds a rule, and waits until the mount has it in force. */
+/** Adds a rule, and waits until it is in force in the mount. */
 async function edit(rule: string): Promise<void> {
   const { mount } = stage;
   const digest = async (): Promise<string | undefined> => (await statusOf(mount)).policy?.revision.digest;
@@ -34,7 +34,7 @@ async function edit(rule: string): Promise<void> {
 
 type Act = (actor: Actor, at: (name: string) => string) => Promise<number>;
 
-/** The result of the operation whose copy-up stands still until `meanwhile` is done. */
+/** The result of an operation whose copy-up stops until `meanwhile` is done. */
 async function copyUpStopped(here: string, run: { file: string; act: Act; meanwhile: () => Promise<unknown> }): Promise<number> {
   const { held, release } = await holdReads(join(stage.lower, here, run.file));
   const result = run.act(stage.actor, (name) => stage.at(`${here}/${name}`));
@@ -53,7 +53,7 @@ const WAYS: Record<string, Act> = {
   "a link": (actor, at) => actor.do("link", at("large"), at("x/other")),
 };
 
-describe("while it waits for its copy-up,", () => {
+describe("while an operation waits for its copy-up,", () => {
   beforeAll(async () => {
     const names = [...Object.keys(WAYS), "mediated"];
     const trees = names.map((name): Tree => ({ [`${name}/large`]: publicFile(LARGE), [`${name}/x/`]: directory() }));
@@ -66,7 +66,7 @@ describe("while it waits for its copy-up,", () => {
   });
 
   for (const [here, act] of Object.entries(WAYS))
-    test(`${here} is denied, and so refused`, async () => {
+    test(`${here} is refused if a new rule denies it`, async () => {
       const rule = `name: ${here}, path: "${here}/large", access: [write, truncate, metadata, rename, link], effect: deny`;
       const result = await copyUpStopped(here, { file: "large", act, meanwhile: () => edit(rule) });
       const { actor, at, mount } = stage;
@@ -77,7 +77,7 @@ describe("while it waits for its copy-up,", () => {
       expect(await actor.do("readdir", at(`${here}/x`))).toEqual([]);
     });
 
-  test("an open is to be mediated, and so is", async () => {
+  test("an open is mediated if a new rule mediates it", async () => {
     const act = WAYS["an open for writing"] as Act;
     const meanwhile = (): Promise<void> => edit('name: mediated, path: "mediated/large", effect: mediate');
     expect(await copyUpStopped("mediated", { file: "large", act, meanwhile })).toBeGreaterThan(0);
@@ -85,7 +85,7 @@ describe("while it waits for its copy-up,", () => {
     expect(grants.find(({ path }) => path === "mediated/large")).toMatchObject({ mode: "mediated", revoked: null });
   });
 
-  test("a rename gets a target with another name, and is judged by that", async () => {
+  test("a rename is judged by the new name of its target", async () => {
     const other = await Actor.start(ATTACKER);
     const act: Act = (actor, at) => actor.do("rename", at(".git/config"), at("x/.git/config"));
     const meanwhile = async (): Promise<void> => {

@@ -1,4 +1,4 @@
-/** An operation waits for its ruling while a directory above its name is renamed: it is judged by the name that it has then. */
+/** An operation waits for its ruling while a directory above its name is renamed: it is judged by the new name. */
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { Errno, RENAME } from "@sluice/vfs";
@@ -47,7 +47,7 @@ let decision: SlowDecision;
 let other: Actor;
 let races = 0;
 
-/** The result of the operation, after the rename has been done. */
+/** The result of the operation after the rename. */
 async function race({ waitsFor, act, moved }: Race): Promise<{ result: number; at: (name: string) => string; upper: string }> {
   const here = String(races++);
   const at = (name: string): string => stage.at(`${here}/${name}`);
@@ -68,7 +68,7 @@ describe("while an operation waits, a directory above it is renamed:", () => {
     other = await Actor.start(ATTACKER + 1);
   });
 
-  describe("a file that may not be read gets no name by which it may:", () => {
+  describe("no name that grants reading is given to a file that may not be read:", () => {
     for (const operation of ["rename", "link"] as const)
       test(operation, async () => {
         const act: Act = (actor, at) => actor.do(operation, at(".git/config"), at("x/.git/config"));
@@ -79,7 +79,7 @@ describe("while an operation waits, a directory above it is renamed:", () => {
       });
   });
 
-  describe("creates nothing in a place that denies it by now:", () => {
+  describe("nothing is created at a path that denies creation by then:", () => {
     const made = ".git/new-hooks/pre-commit";
     const ways: Record<string, Act> = {
       create: (actor, at) => actor.do("open", at(made), CREATE, 0o755),
@@ -99,7 +99,7 @@ describe("while an operation waits, a directory above it is renamed:", () => {
       });
   });
 
-  describe("changes and removes nothing that is denied by now:", () => {
+  describe("nothing is changed or removed at a path that denies it by then:", () => {
     const file = "z/free/f";
     const ways: Record<string, [path: string, act: Act]> = {
       unlink: [file, (actor, at) => actor.do("unlink", at(file))],

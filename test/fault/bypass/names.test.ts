@@ -1,7 +1,7 @@
 /**
- * The hunter for names: unprivileged processes race each other through a tree of which a policy denies parts, and root looks
- * afterwards whether anything came to be that no order of the operations allows. README.md tells what that is, and why nothing
- * else is counted. A fixed time in `npm test`; `npm run test:soak bypass` for longer; SLUICE_SEED draws the same again.
+ * The hunter for names: unprivileged processes race each other through a tree of which a policy denies parts. Root checks
+ * afterwards that every result is possible in some order of the operations. README.md defines a violation, and why nothing
+ * else counts. Runs for a fixed time in `npm test`, and longer in `npm run test:soak bypass`; SLUICE_SEED draws the same again.
  */
 import { requires } from "@sluice/testkit";
 import { expect } from "vitest";
@@ -13,7 +13,7 @@ import { shareMs } from "./harness/share.js";
 const { describe, test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "command cc");
 const leftMs = shareMs(6_000) / CONFIGURATIONS.length;
 
-describe("nobody gets round a rule by names", () => {
+describe("names never bypass a rule", () => {
   const seed = chooseSeed();
   for (const configuration of CONFIGURATIONS)
     test(

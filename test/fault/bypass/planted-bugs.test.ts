@@ -1,4 +1,4 @@
-/** The hunters find what they are for: each way round a rule that was there once, put back into the built code. */
+/** The hunters find the bugs that they are made for: each past bypass of a rule, put back into the built code. */
 import { requires } from "@sluice/testkit";
 import { expect, test as plainTest } from "vitest";
 import type { Patch } from "../../mutants/mutants.js";
@@ -9,7 +9,7 @@ import { huntNames } from "./harness/hunt-names.js";
 import { huntRevocations } from "./harness/hunt-revocations.js";
 
 const { describe, test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "FUSE passthrough", "command cc");
-/** It ends with the first thing that it finds. */
+/** A hunt ends with its first violation. */
 const LONGEST_MS = 60_000;
 const PATIENCE_MS = 6_000;
 
@@ -18,7 +18,7 @@ const MEDIATED: Configuration = { name: "mediated", flow: "mediated", replicas: 
 const MIXED: Configuration = { name: "mixed", flow: "mixed", replicas: 1 };
 
 interface PlantedBug {
-  /** The symptom, as somebody would report it. */
+  /** The symptom, as a user would report it. */
   name: string;
   patches: readonly Patch[];
   hunt(hunt: Hunt): Promise<string[]>;

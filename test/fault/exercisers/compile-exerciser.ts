@@ -1,4 +1,4 @@
-/** The exercisers are C, since Node maps no files: compiled when they are needed, and taken away with the test file. */
+/** The exercisers are written in C, since Node maps no files. They are compiled at need, and removed with the test file. */
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -9,7 +9,7 @@ const SOURCES = {
   "tree-exerciser": ["tree-exerciser.c", "tree-model.c", "tree-operations.c", "tree-verify.c"],
 } as const;
 
-/** Path of the program. */
+/** Returns the path of the program. */
 export function compileExerciser(name: keyof typeof SOURCES): string {
   const path = join(scratch(), name);
   const sources = SOURCES[name].map((source) => fileURLToPath(new URL(source, import.meta.url)));

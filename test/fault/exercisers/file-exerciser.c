@@ -1,9 +1,9 @@
-// Random reads, writes, mappings, truncations and the like on one file, each checked against a model in memory: in the
-// manner of fsx. Several processes may each have their own file. The operations are in file-operations.c.
+// Random reads, writes, mappings, truncations and the like on one file, each checked against a model in memory, as fsx does
+// it. Several processes may each have their own file. The operations are in file-operations.c.
 //
-//   file-exerciser PATH SEED SECONDS       the file exists already: the model begins with its content
+// file-exerciser PATH SEED SECONDS       the file exists already: the model begins with its content
 //
-// Prints "ok COUNT" and ends with 0, or tells of the first difference, with the last operations, and ends with 1.
+// Prints "ok COUNT" and exits with 0, or prints the first difference, with the last operations, and exits with 1.
 #include "file-exerciser.h"
 
 #include <errno.h>
@@ -65,7 +65,7 @@ static void check_size(struct exercise *x) {
                   (unsigned long long)by_name.st_ino, (unsigned long long)by_fd.st_ino);
 }
 
-// As it is found: read by a descriptor that cannot write, so from a lower layer if it lies there.
+// The file as it is, read by a descriptor that cannot write, and so from a lower layer if it lies there.
 static void load(struct exercise *x) {
   int fd = open(x->path, O_RDONLY | O_CLOEXEC);
   if (fd < 0) exercise_fail(x, "first open");

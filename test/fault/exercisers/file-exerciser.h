@@ -1,4 +1,4 @@
-// One file, its model in memory, and the log of what was done to both: shared by the parts of file-exerciser.
+// One file, its model in memory, and the log of operations on both: shared by the parts of file-exerciser.
 #pragma once
 
 #include <stdbool.h>
@@ -25,9 +25,9 @@ struct exercise {
 
 uint32_t exercise_random(struct exercise *x, uint32_t below);
 __attribute__((format(printf, 2, 3))) void exercise_log(struct exercise *x, const char *format, ...);
-// Says what went wrong and what was done before, and ends the process with 1.
+// Prints the error and the operations before it, and ends the process with 1.
 __attribute__((format(printf, 2, 3), noreturn)) void exercise_fail(struct exercise *x, const char *format, ...);
-// Fails where `length` bytes at `offset` are not as in the model.
+// Fails if `length` bytes at `offset` differ from the model.
 void exercise_compare(struct exercise *x, off_t offset, size_t length, const unsigned char *seen);
 
 typedef void operation(struct exercise *x);

@@ -1,4 +1,4 @@
-/** Several processes read, write, map, truncate and punch a file each, and know at all times what must be in it. */
+/** Several processes read, write, map, truncate and punch a file each, and always know its correct content. */
 import { layers, mountSluice, plant, publicFile, requires, runScript, scratch, treeHash } from "@sluice/testkit";
 import { beforeAll, expect } from "vitest";
 import { compileExerciser } from "./compile-exerciser.js";
@@ -11,11 +11,11 @@ const { describe, test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "command cc");
 const FILES = ["deep/er/a", "b", "empty"] as const;
 const SPARE_MS = 60_000;
 const budgetMs = shareMs(6000) / Object.keys(POLICIES).length;
-/** A short run first, after which nothing more may be taken. */
+/** A short run comes first; after it the mount service may hold nothing more. */
 const warmUpSeconds = 1;
 const seconds = Math.max(1, Math.round(budgetMs / 1000));
 
-describe("files exercised", () => {
+describe("file exercisers", () => {
   let program = "";
   const seed = chooseSeed();
   beforeAll(() => {
@@ -35,7 +35,7 @@ describe("files exercised", () => {
   const content = Buffer.from(Array.from({ length: 70_001 }, (_, i) => (i * 131) % 251));
   const tree = { "deep/er/a": publicFile(content), b: publicFile(content.subarray(0, 4096)), empty: publicFile("") };
 
-  test("the exerciser finds nothing on the host's own file system", async () => {
+  test("find nothing on the host's own file system", async () => {
     await exercise(plant(scratch(), tree), { seed, seconds: 1 });
   });
 

@@ -1,4 +1,4 @@
-// The operations of file-exerciser on its file: one function each, which brings the model along.
+// The operations of file-exerciser on its file: each function does one of them, and updates the model.
 #include "file-exerciser.h"
 
 #include <errno.h>
@@ -33,7 +33,7 @@ static bool range_within(struct exercise *x, struct range *range) {
   return true;
 }
 
-// The text of the log's current line, kept while it is rewritten.
+// The text of the log's current line, kept while the line is rewritten.
 static void note(struct exercise *x, struct range range) {
   char name[64];
   snprintf(name, sizeof name, "%s", x->log[x->done % LOG_LINES]);
@@ -65,7 +65,7 @@ static void run_read(struct exercise *x) {
   read_by(x, x->fd);
 }
 
-// A second, read-only descriptor; opened only after the file was copied up, as passthrough readers stay on their first file.
+// A second, read-only descriptor. It is opened after the file's copy-up, since passthrough readers keep the file of their open.
 static void run_reader(struct exercise *x) {
   if (x->reader < 0 && (x->reader = open(x->path, O_RDONLY | O_CLOEXEC)) < 0) exercise_fail(x, "open for reading");
   read_by(x, x->reader);
@@ -196,7 +196,7 @@ static void run_open_truncating(struct exercise *x) {
   resized(x, 0);
 }
 
-// True if it was done; not every file system below can do each.
+// True if the call succeeded; not every file system below supports each call.
 static bool allocate(struct exercise *x, int mode, struct range range) {
   note(x, range);
   if (fallocate(x->fd, mode, range.at, (off_t)range.length) == 0) return true;
@@ -258,8 +258,8 @@ static void run_splice(struct exercise *x) {
 }
 
 /*
- * A hole must be zero in the model. ext4 and others call an allocated, never written range data for as long as its page is in
- * the cache: it may be a hole by the second look.
+ * A reported hole must be zero in the model. ext4 and others report an allocated range that was never written as data while its
+ * page is in the cache: a second look may report a hole.
  */
 #define HOLES_BY_SECOND_LOOK 16
 static void run_seek(struct exercise *x) {

@@ -1,4 +1,4 @@
-/** A mount service's use of the machine: memory, descriptors, and known files; before and after. */
+/** The resources of a mount service before and after a run: memory, descriptors and nodes. */
 import { readFileSync, writeFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type SluiceMount, statusOf } from "@sluice/testkit";
@@ -6,25 +6,27 @@ import { expect } from "vitest";
 
 export interface Footprint {
   rssKib: number;
-  /** Of files without a name: descriptors that somebody forgot to close. */
+  /** Descriptors of files without a name, which a leak would leave open. */
   nameless: readonly string[];
   descriptors: number;
-  /** Files that are known, though the kernel was made to forget them. */
+  /** Files that the mount still knows after the kernel was made to forget them. */
   nodes: number;
 }
 
-/** V8 keeps what it once took, and the kernel keeps inodes: growth below this says nothing. */
+/** V8 holds memory that it once took, and the kernel holds inodes: growth below this is no evidence of a leak. */
 const NOISE_KIB = 160 * 1024;
-/** Descriptors of directories are kept on purpose, up to a bound. */
+/** Descriptors of directories are held on purpose, up to a bound. */
 const KEPT_DESCRIPTORS = 1100;
-/** The root, and nodes that somebody else may be looking at just then. */
+/** The root, and directories that another process may look at just then. */
 const MOST_NODES = 8;
 
-/** FORGET reaches the mount service after the fact, and by a queue: every forgotten node is gone within this. */
+/**
+ * The mount service hears of FORGET afterwards, and through a queue: within this time it frees everything that is not leaked.
+ */
 const FORGET_LOOKS = 50;
 const BETWEEN_LOOKS_MS = 100;
 
-/** After the kernel let go of what it can, and the mount service was told. */
+/** Taken after the kernel freed all it can, and told the mount service. */
 export async function footprintOf(mount: SluiceMount): Promise<Footprint> {
   let seen = await look(mount);
   for (let looks = 1; looks < FORGET_LOOKS && (seen.nameless.length > 0 || seen.nodes > MOST_NODES); looks++) {
@@ -43,13 +45,13 @@ async function look(mount: SluiceMount): Promise<Footprint> {
   return { rssKib: Number(rss), nameless, descriptors: descriptors.length, nodes };
 }
 
-/** Nobody has anything open any more. */
+/** No process has a file open any more. */
 export function expectForgotten(end: Footprint): void {
   expect(end.nameless).toEqual([]);
   expect(end.nodes).toBeLessThanOrEqual(MOST_NODES);
 }
 
-/** `warm` is taken when everything had been used once. */
+/** `warm` was taken after everything had been used once. */
 export function expectNoLeak(warm: Footprint, end: Footprint): void {
   expectForgotten(end);
   expect(end.descriptors).toBeLessThan(Math.max(warm.descriptors, KEPT_DESCRIPTORS) + 16);

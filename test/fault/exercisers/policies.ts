@@ -9,7 +9,7 @@ export const POLICIES = {
     '  - { name: readers, path: "**", access: [read], effect: grant }\n',
 } as const;
 
-/** The seed of each run's choices; SLUICE_SEED repeats a run. */
+/** The seed of each run; SLUICE_SEED repeats a run. */
 export function chooseSeed(): number {
   const given = Number(process.env["SLUICE_SEED"]);
   const seed = Number.isSafeInteger(given) && given > 0 ? given : Math.floor(Math.random() * 1_000_000_000) + 1;

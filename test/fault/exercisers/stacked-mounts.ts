@@ -1,6 +1,6 @@
 /**
- * One set of layers that grows: the upper layer of one mount is the topmost lower one of the next, as deep as
- * unionmount-testsuite's --ov=10, and kernel overlayfs must see in them the tree that the mount showed.
+ * One set of layers that grows: the upper layer of one mount is the topmost lower layer of the next one, as deep as
+ * unionmount-testsuite's --ov=10. Kernel overlayfs must show the same tree as the mount did.
  */
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
@@ -30,7 +30,10 @@ export class StackedMounts {
     return path;
   }
 
-  /** `onSluice` on a mount with a new upper layer, then `onKernel` over the same layers; the upper one then joins the lowers. */
+  /**
+   * Calls `onSluice` on a mount with a new upper layer, then `onKernel` over the same layers; then the upper layer joins the
+   * lower ones.
+   */
   async round(onSluice: (mount: SluiceMount) => Promise<void>, onKernel: (mountpoint: string) => Promise<void>): Promise<void> {
     const upper = this.#layer(`upper${++this.#count}`);
     const mount = await mountSluice({ lowers: this.#lowers, upper, policy: this.policy });

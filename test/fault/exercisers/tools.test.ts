@@ -1,6 +1,6 @@
 /**
- * The exercisers of others, if they are installed: stress-ng's file system class, fio with verification, dbench. A few
- * seconds of the most telling ones; as long as SLUICE_SOAK_SECONDS says, all of them.
+ * Exercisers of other projects, if they are installed: stress-ng's file system class, fio with verification, dbench. `npm test`
+ * runs the most useful ones for a few seconds, and a soak runs all of them for SLUICE_SOAK_SECONDS.
  */
 import { mkdirSync, readdirSync } from "node:fs";
 import { join } from "node:path";
@@ -13,12 +13,12 @@ import { shareMs } from "./share.js";
 const EXACT = { atime: true, hardLinks: true };
 const SPARE_MS = 90_000;
 const soaking = shareMs(0) > 0;
-/** How much of what was run before is run again, to see that nothing more is kept. */
+/** The part of the work that runs a second time, to see that the mount service holds nothing more. */
 const AGAIN = soaking ? 3 : 1;
-/** stress-ng's getdent lists /tmp, four directories deep, past the mount: access times of layers that lie there would move. */
+/** stress-ng's getdent lists /tmp, four directories deep, past the mount: the access times of layers there would change. */
 const OUT_OF_REACH = "out/of/reach";
 const KINDS = ["granted", "mediated"] as const;
-/** Names of stress-ng's stressors that use the directory they are given; others of the class need no file system. */
+/** Names of stress-ng's stressors that use the given directory; others of the class need no file system. */
 const TELLING = ["metamix", "link", "filename", "iomix"] as const;
 const ALL = (
   "access acl chattr chdir chmod chown copy-file dentry dir dirdeep dirmany dnotify dup fallocate fanotify fcntl file-ioctl filename " +
@@ -28,7 +28,7 @@ const ALL = (
 const stressors: readonly string[] = soaking ? ALL : TELLING;
 
 interface Work {
-  /** Its last argument except for the directory, which is put in at "@". */
+  /** The arguments without the directory, which replaces "@". */
   argv: readonly string[];
   seconds: number;
 }
@@ -56,15 +56,16 @@ async function run(mount: SluiceMount, work: Work): Promise<void> {
 }
 
 /**
- * It writes to a mapping while the file becomes immutable: a page that the layer does not take any more is lost, and whoever syncs
- * the mount first is told so (EPERM), however much later that is (errseq_sample in lib/errseq.c). Let it not be another tool.
+ * This stressor writes to a mapping while the file becomes immutable. The layer then refuses the page, which is lost, and the
+ * next
+ * sync of the mount fails with EPERM, however much later it comes (errseq_sample in lib/errseq.c). No other tool may meet that.
  */
 async function hearWhatIsLost(directory: string): Promise<void> {
   const { code, stderr } = await runScript(["sync", "-f", directory]);
   expect(code === 0 ? "" : stderr).toMatch(/^$|Operation not permitted/);
 }
 
-/** Once to warm up, once more to see that nothing is kept. */
+/** Runs once to warm up, and once more to see that the mount service holds nothing more. */
 async function twice(mount: SluiceMount, works: readonly Work[]): Promise<void> {
   for (const work of works) await run(mount, { ...work });
   const warm = await footprintOf(mount);
@@ -85,7 +86,7 @@ for (const kind of KINDS) {
 
   const stressSeconds = seconds(stressors.length);
   stress.test(
-    `stress-ng finds no fault, ${kind}`,
+    `stress-ng finds nothing, ${kind}`,
     () =>
       mounted(kind, async (mount) => {
         const argvs = stressors.map((name) => ["stress-ng", "--temp-path", "@", "--timeout", "SECONDSs", "--verify", `--${name}`, "2"]);
@@ -113,7 +114,7 @@ for (const kind of KINDS) {
     ...more,
   ];
   fio.test(
-    `fio --verify, ${kind}`,
+    `fio --verify finds nothing, ${kind}`,
     () =>
       mounted(kind, (mount) =>
         twice(
@@ -130,7 +131,7 @@ for (const kind of KINDS) {
 
   const dbenchSeconds = seconds(1);
   dbench.test(
-    `dbench finds no fault, ${kind}`,
+    `dbench finds nothing, ${kind}`,
     () => mounted(kind, (mount) => twice(mount, each(dbenchSeconds, [["dbench", "-D", "@", "-t", "SECONDS", "2"]]))),
     dbenchSeconds * 2000 + SPARE_MS * 2,
   );

@@ -1,13 +1,13 @@
-// Random operations on a tree of files, each of which must have the outcome that a model in memory predicts: in the manner of
-// fsstress, but with a known outcome. Several processes may each have their own tree.
+// Random operations on a tree of files, whose results a model in memory predicts, as fsstress does it, but with a known
+// outcome. Several processes may each have their own tree.
 //
 //   tree-exerciser DIRECTORY SEED FROM TO [OPTIONS]
 //
-// Does operations FROM to TO of the sequence that the seed stands for, then compares everything. The operations before FROM
-// are taken as done, on whatever layers now lie below. With FROM = TO everything is only compared. Both are in rounds of
+// Does operations FROM to TO of the sequence that the seed stands for, then compares everything. Operations before FROM
+// count as done, on whatever layers now lie below. With FROM = TO it only compares. Both are in rounds of
 // ROUND operations. OPTIONS: u: without privilege, as 1000; n: a listing's inode numbers must be those of stat;
-// t: each operation is told on standard error.
-// Prints "ok" and ends with 0, or tells of the first difference, with the last operations, and ends with 1.
+// t: prints each operation on standard error.
+// Prints "ok" and exits with 0, or prints the first difference, with the last operations, and exits with 1.
 #include "tree-exerciser.h"
 
 #include <errno.h>

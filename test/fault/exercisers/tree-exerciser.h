@@ -29,7 +29,7 @@ struct object {
 struct tree {
   uint64_t random;
   uint64_t done;
-  bool dry;                 // Only the model moves: an earlier process did the operations already.
+  bool dry;                 // Only the model changes: an earlier process did these operations already.
   bool privileged;
   bool check_numbers;       // A listing's inode numbers are stat's.
   bool trace;
@@ -39,7 +39,7 @@ struct tree {
   char log[LOG_LINES][256];
 };
 
-// A name in a directory; there need not be an object of it.
+// A name in a directory; it may have no object.
 struct place {
   struct object *directory;
   unsigned name;
@@ -50,13 +50,13 @@ extern const char *const tree_names[NAMES];
 
 uint32_t tree_random(struct tree *t, uint32_t below);
 __attribute__((format(printf, 2, 3))) void tree_log(struct tree *t, const char *format, ...);
-// Says what went wrong and what was done before, and ends the process with 1.
+// Prints the error and the operations before it, and ends the process with 1.
 __attribute__((format(printf, 2, 3), noreturn)) void tree_fail(struct tree *t, const char *format, ...);
-// Fails unless a call came to what the model says: 0, or an errno.
+// Fails unless the result of a call, 0 or an errno, is the model's.
 void tree_expect(struct tree *t, const struct place *place, long result, int expected);
 
 void tree_path(struct tree *t, const struct object *directory, char *path);
-// A place anywhere in the tree. `wanted` is tried for: a place that holds such an object, or -1 for any.
+// A place anywhere in the tree. It prefers a place that holds a `wanted` object; -1 for any.
 void tree_choose(struct tree *t, int wanted, struct place *place);
 struct object *tree_at(const struct place *place);
 struct object *tree_add(struct tree *t, const struct place *place, enum kind kind, mode_t mode);
@@ -65,13 +65,13 @@ void tree_release(struct object *object);
 bool tree_is_empty(const struct object *directory);
 bool tree_is_below(const struct object *directory, const struct object *ancestor);
 unsigned tree_depth(const struct object *directory);
-// A file's content from `offset`, grown as need be; new bytes are made up.
+// A file's content from `offset`, extended if needed with drawn bytes.
 void tree_write(struct tree *t, struct object *file, size_t offset, size_t length);
 void tree_resize(struct object *file, size_t size);
 
-// One operation after another, and the end of a round: descriptors are closed, and each file keeps one name.
+// Does one operation after another, and ends each round: descriptors are closed, and each file keeps one name.
 void tree_operate(struct tree *t);
 void tree_end_round(struct tree *t);
-// Fails where the tree is not as in the model.
+// Fails if the tree differs from the model.
 void tree_verify(struct tree *t);
 void tree_verify_object(struct tree *t, const struct place *place);

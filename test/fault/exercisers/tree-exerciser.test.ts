@@ -1,7 +1,7 @@
 /**
- * Several processes, one of them without privilege, make, move, link and remove what they like in a tree each; every call
- * must come to what a model says, every tree must be as in the model on Sluice and then on kernel overlayfs over the same
- * layers, and the layers pile up from mount to mount.
+ * Several processes, one of them without privilege, create, move, link and remove names in a tree each. A model predicts every
+ * result. Every tree must equal the model on Sluice, and then on kernel overlayfs over the same layers. Each mount adds a
+ * layer to the next one.
  */
 import { chownSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -21,7 +21,7 @@ const TREES = [
   { name: "root2", options: "" },
 ] as const;
 const USER = 1000;
-/** In rounds of the exerciser, 500 operations each. */
+/** Measured in rounds of the exerciser, 500 operations each. */
 const PLANTED = 2;
 const PER_MOUNT = shareMs(0) > 0 ? 2 : 1;
 const FORGET_EVERY_MS = 100;
@@ -36,13 +36,13 @@ interface Stretch {
   options: string;
 }
 
-/** Makes the kernel drop the inodes and names it can: they have to be found again, and to be the same. */
+/** Makes the kernel drop every inode and name that it can: all of them must be found again, unchanged. */
 function forgetAgainAndAgain(): () => void {
   const timer = setInterval(() => writeFileSync("/proc/sys/vm/drop_caches", "2"), FORGET_EVERY_MS);
   return () => clearInterval(timer);
 }
 
-describe("trees exercised", () => {
+describe("tree exercisers", () => {
   let program = "";
   const seed = chooseSeed();
   beforeAll(() => {
@@ -60,14 +60,14 @@ describe("trees exercised", () => {
     expect(results.map(({ code, stdout, stderr }) => (code === 0 ? "ok" : `${stderr}${stdout}`))).toEqual(TREES.map(() => "ok"));
   }
 
-  /** As many mounts as there may be layers, or until the time is up. */
+  /** Runs mounts up to the limit of layers, or until the time is up. */
   async function pile(policy: string, run: { seed: number; untilMs: number }): Promise<void> {
     const stack = new StackedMounts(policy);
     for (const { name } of TREES) mkdirSync(join(stack.bottom, name));
     chownSync(join(stack.bottom, "user"), USER, USER);
     let at = PLANTED;
     await exercise(stack.bottom, { seed: run.seed, from: 0, to: at, options: "n" });
-    // Two at least: the second stands on what the first one left.
+    // There are two at least: the second stands on the result of the first one.
     for (let mounts = 0; mounts < 2 || (Date.now() < run.untilMs && !stack.full); mounts++) {
       const to = at + PER_MOUNT;
       await stack.round(
@@ -76,7 +76,7 @@ describe("trees exercised", () => {
           await withLog(mount, () => exercise(mount.mountpoint, { seed: run.seed, from: at, to, options: "n" })).finally(stop);
           expectForgotten(await footprintOf(mount));
         },
-        // The kernel lists the upper number of a merged directory until something in its parent was copied up.
+        // The kernel lists a merged directory's upper inode number until an entry of its parent has been copied up.
         (mountpoint) => exercise(mountpoint, { seed: run.seed, from: to, to, options: "" }),
       );
       at = to;

@@ -1,4 +1,4 @@
-// The tree in memory: objects, places, and random choices. No system call is made here.
+// The tree in memory: objects, places, and random choices. Makes no system call.
 #include "tree-exerciser.h"
 
 #include <stdio.h>
@@ -10,7 +10,7 @@
 
 const char *const tree_names[NAMES] = {
     "a", "b", "file", "directory", ".hidden", "with space", "not utf-8 \xff\xfe", "new\nline", "\xc3\xb6\xc3\xa4", "d", "e",
-    // The longest there is.
+    // The longest name in use.
     LONG FILL FILL FILL FILL "0123456789012345678901234567890123456789",
 };
 
@@ -107,7 +107,7 @@ bool tree_is_empty(const struct object *directory) {
   return true;
 }
 
-// Itself counts as below itself.
+// An object counts as below itself.
 bool tree_is_below(const struct object *directory, const struct object *ancestor) {
   for (; directory; directory = directory->parent)
     if (directory == ancestor) return true;

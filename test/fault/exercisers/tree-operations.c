@@ -1,5 +1,5 @@
-// The operations of tree-exerciser on its tree: each predicts its outcome, makes the call unless the run is
-// dry, and brings the model along.
+// The operations of tree-exerciser on its tree: each predicts its result, makes the call unless the run is dry, and updates
+// the model.
 #include "tree-exerciser.h"
 
 #include <errno.h>
@@ -78,7 +78,7 @@ static void run_rmdir(struct tree *t, struct place *place) {
   if (expected == 0) tree_remove(place);
 }
 
-// As rm -r does it, all the way down.
+// Removes the whole tree, as rm -r does it.
 static void clear(struct tree *t, struct place *place) {
   struct object *object = tree_at(place);
   if (object->kind == A_DIRECTORY) {
@@ -256,7 +256,7 @@ static void run_look(struct tree *t, struct place *place) {
   if (!t->dry) tree_verify_object(t, place);
 }
 
-// A file is opened and kept, whatever becomes of its name.
+// Opens a file and holds it open, whatever happens to its name.
 static void run_hold(struct tree *t, struct place *place) {
   struct object *file = tree_at(place);
   unsigned slot = tree_random(t, HELD);

@@ -1,4 +1,4 @@
-/** A failure under a mount, with what the mount has to say about it, and whether it is still there. */
+/** Adds the mount's log to a failure under it, and says whether the mount still exists. */
 import { mountTable, type SluiceMount } from "@sluice/testkit";
 
 const LAST_CHARACTERS = 4000;
@@ -10,7 +10,7 @@ export async function withLog(mount: SluiceMount, work: () => Promise<void>): Pr
     const there = mountTable().some(({ mountpoint }) => mountpoint === mount.mountpoint);
     const state = `${mount.mountpoint} is ${there ? "mounted" : "no longer mounted"}; its log:\n${mount.log().slice(-LAST_CHARACTERS)}`;
     const said = `${error instanceof Error ? error.message : String(error)}\n${state}`;
-    // At once: a soak that takes too long would come to no report.
+    // Printed at once: a soak that takes too long would make no report.
     process.stdout.write(`${said}\n`);
     throw new Error(said, { cause: error });
   }

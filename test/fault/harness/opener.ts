@@ -1,7 +1,7 @@
-/** A process that opens files of a mount over and over, and counts the results: the load under which something breaks. */
+/** A process that opens files of a mount repeatedly, and counts the results: a load for the time of a failure. */
 import { type RunningScript, startScript } from "@sluice/testkit";
 
-/** By path, then by outcome: "ok" or the errno's name. */
+/** The counts by path, then by result: "ok" or the errno's name. */
 export type Outcomes = Record<string, Record<string, number>>;
 
 const PROGRAM = `

@@ -1,4 +1,4 @@
-/** However a kept mount ends, nothing of it is left: no process, no mount, no socket, and the layers are free. */
+/** However a mount with a keeper ends, nothing of it is left: no process, no mount, no socket, and the layers are free. */
 import { closeSync, mkdirSync, openSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -63,15 +63,15 @@ const serverOf = (mount: SluiceMount): ProcessIdentity => {
 
 const POLICY = policyOf("grant");
 
-describe("a kept mount ends", () => {
-  test("by SIGTERM, its decision service with it", async () => {
+describe("a mount with a keeper ends", () => {
+  test("by SIGTERM, together with its decision service", async () => {
     const it = await kept([], POLICY);
     expect(it.family.length).toBe(2);
     expect((await it.mount.stop()).code).toBe(0);
     await expectNothingLeft(it);
   });
 
-  test("by SIGTERM in the moments in which its server dies and the next one starts", async () => {
+  test("by SIGTERM at the moments when its server dies and the next one starts", async () => {
     for (const afterMs of [0, 0, 2, 10, 40, 100, 180, 260]) {
       const it = await kept();
       killProcess(serverOf(it.mount));
@@ -81,7 +81,7 @@ describe("a kept mount ends", () => {
     }
   }, 120_000);
 
-  test("the keeper ends after a umount", async () => {
+  test("by a plain umount", async () => {
     const it = await kept();
     expect((await runScript(["umount", it.mountpoint])).code).toBe(0);
     expect((await it.mount.exited).code).toBe(0);
@@ -115,14 +115,14 @@ describe("a kept mount ends", () => {
     await expectNothingLeft(it);
   });
 
-  test("by abort while the server is stopped: it is ended, not waited for", async () => {
+  test("by abort while the server is stopped: the keeper ends the server, and does not wait for it", async () => {
     const it = await kept();
     abort(it.mountpoint, () => process.kill(serverOf(it.mount).pid, "SIGSTOP"));
     await it.mount.exited;
     await expectNothingLeft(it);
   });
 
-  test("with its keeper: the server and the decision service go, and the next mount clears the dead one away", async () => {
+  test("if its keeper is killed: the server and the decision service end, and the next mount clears the dead one away", async () => {
     const it = await kept([], POLICY);
     await it.mount.kill();
     await expect.poll(() => it.family.filter(isAlive), { timeout: 20_000 }).toEqual([]);
@@ -140,7 +140,7 @@ describe("a kept mount ends", () => {
     await expectNothingLeft(it);
   });
 
-  test("when its servers die again and again", async () => {
+  test("if its servers die repeatedly", async () => {
     const keeper = new AttackedKeeper(place(), ["loop"]);
     await keeper.said();
     expect(await keeper.exited).toEqual([1, null]);

@@ -1,5 +1,5 @@
-// A malicious server: started by a keeper as any server is, it speaks the link's protocol as it likes. Its first argument
-// names its attack; it answers with one line of JSON, and then stays until it is ended.
+// A malicious server: a keeper starts it like any other server, and it speaks the link's protocol as it likes. Its first
+// argument names its attack; it answers with one line of JSON, and then stays until it is ended.
 import { spawn } from "node:child_process";
 import { closeSync, openSync, renameSync, symlinkSync, unlinkSync, writeSync } from "node:fs";
 import { ServerRecord, LinkRecord, STORED_PER_RECORD, KeeperRecord } from "@sluice/keeper-link";
@@ -67,7 +67,7 @@ function garbage() {
   for (let round = 0; round < 3000; round++) {
     // An empty record would be a hang-up.
     const bytes = Uint8Array.from({ length: 1 + next(200) }, () => next(256));
-    // Kinds that exist are the interesting ones; those that would end us are left out.
+    // Kinds that exist find the most; those that would end this process are left out.
     const kind = next(16);
     if (bytes.length >= 4)
       new DataView(bytes.buffer).setUint32(
@@ -107,7 +107,7 @@ const ATTACKS = {
     const foreign = native.backingOpen(fuse, inLayer("file", O_RDONLY));
     const own = Number(register(inLayer("file", O_RDONLY)));
     for (const value of [foreign, 0, -1, 2 ** 31, own]) post(ServerRecord.closeBacking, { value });
-    // An answer that comes after them: they have been looked at.
+    // An answer that comes after them shows that the keeper has looked at them.
     register(LINK);
     return { foreign: native.backingClose(fuse, foreign), own: native.backingClose(fuse, own) };
   },
@@ -184,7 +184,7 @@ function memoryOf(name, seals) {
   return fd;
 }
 
-/** In a process of its own, since its opens wait for ours. */
+/** Runs in a process of its own, since its opens wait for our answers. */
 function sendUnclosable(mountpoint = "", count = "") {
   const fds = Array.from({ length: Number(count) }, () => openSync(`${mountpoint}/file`, "r"));
   for (const fd of fds) post(ServerRecord.store, { key: 1n, fds: [fd] });
@@ -195,18 +195,18 @@ const [name = "", ...args] = process.argv.slice(2);
 if (name === "send-unclosable") {
   sendUnclosable(...args);
   writeSync(1, "sent");
-  // It cannot close them either.
+  // The process cannot close them either.
   process.kill(process.pid, "SIGKILL");
 }
 greeted();
 const ofItself = name === "stubborn" || name === "elsewhere";
 const mounted = ofItself ? 0 : ask(ServerRecord.mount);
-// Passthrough is asked for as the kernel offers it, so that files can be registered.
+// Requests passthrough as the kernel offers it, so that files can be registered.
 if (mounted === 0 && !ofItself) shakeHands();
 console.log(JSON.stringify((await ATTACKS[name]?.(...args)) ?? {}));
 setInterval(() => undefined, 1000);
 
-/** One file is there, which can be opened; whoever closes it waits for ever. */
+/** The mount has one file, which can be opened; a caller that closes it waits for ever. */
 function serveWithoutFlush() {
   const bytes = Buffer.alloc(1 << 21);
   native.poll(fuse, () => {

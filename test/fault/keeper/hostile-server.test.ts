@@ -1,4 +1,4 @@
-/** A server that means harm gets nothing out of its keeper, and does not keep it from its work. */
+/** A malicious server gets nothing out of its keeper, and does not keep it from its work. */
 import { spawnSync } from "node:child_process";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Errno } from "@sluice/vfs";
@@ -9,9 +9,9 @@ import { AttackedKeeper, type Place, place } from "./keeper-under-attack.js";
 const { describe, test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
 const { test: withPassthrough } = requires("/dev/fuse", "CAP_SYS_ADMIN", "FUSE passthrough");
 
-/** Still answers, and ends as it should, with nothing left. */
+/** The keeper still answers, and ends as it should, with nothing left. */
 async function expectSound(keeper: AttackedKeeper): Promise<void> {
-  // One after the other: signals that are not yet taken are one.
+  // The signals come one after the other: pending signals of one kind are merged.
   for (const ended = keeper.exited.then(() => true); !(await Promise.race([ended, sleep(100, false)])); ) keeper.signal("SIGTERM");
   expect(keeper.mounted()).toBe(false);
   expect(keeper.log).not.toContain("    at ");
@@ -53,7 +53,7 @@ describe("a hostile server", () => {
     await expectSound(keeper);
   });
 
-  test("mounts once, and unmounts that alone", async () => {
+  test("mounts once, and unmounts that mount alone", async () => {
     const keeper = new AttackedKeeper(place(), ["twice"]);
     expect(await keeper.said()).toEqual({
       again: -Errno.EBUSY,
@@ -64,7 +64,7 @@ describe("a hostile server", () => {
     await expectSound(keeper);
   });
 
-  test("mounts at the keeper's mount point, or not at all", async () => {
+  test("cannot mount in another place than the configured one", async () => {
     const where = place();
     const other = `${where.at}/bound`;
     const keeper = new AttackedKeeper(where, ["elsewhere", where.mountpoint, other]);
@@ -81,7 +81,7 @@ describe("a hostile server", () => {
     await expectSound(keeper);
   });
 
-  test("cannot have it hold memory without end", async () => {
+  test("cannot make the keeper hold memory without end", async () => {
     const keeper = new AttackedKeeper(place(), ["memory"]);
     expect(await keeper.said()).toEqual({ grown: [-Errno.EPERM, -Errno.EPERM], sealed: -Errno.EPERM, afterAll: -Errno.EINVAL });
     const held = keeper.descriptors().filter((name) => name.includes("hostile"));
@@ -89,14 +89,14 @@ describe("a hostile server", () => {
     await expectSound(keeper);
   });
 
-  withPassthrough("does not have it wait for descriptors that cannot be closed", async () => {
+  withPassthrough("does not make the keeper wait for descriptors that cannot be closed", async () => {
     const where = place();
     const keeper = new AttackedKeeper(where, ["unclosable", where.mountpoint, "20"]);
     expect(await keeper.said()).toEqual({ afterAll: true });
     await expectSound(keeper);
   });
 
-  withPassthrough("is ended if it gives many of those", async () => {
+  withPassthrough("is ended if it sends many descriptors that cannot be closed", async () => {
     const where = place();
     const keeper = new AttackedKeeper(where, ["unclosable", where.mountpoint, "200"]);
     expect(await keeper.exited).toEqual([1, null]);
@@ -104,15 +104,15 @@ describe("a hostile server", () => {
     expect(keeper.mounted()).toBe(false);
   });
 
-  withPassthrough("finds it unmoved by garbage, and with no descriptor more than before", async () => {
+  withPassthrough("does not disturb the keeper by garbage, and adds no descriptor to it", async () => {
     const keeper = new AttackedKeeper(place(), ["garbage"]);
     expect(await keeper.said()).toMatchObject({ afterAll: expect.toSatisfy((id: number) => id > 0) as number });
-    // The number of descriptors that garbage stored by chance is bounded by the keys that it can hit.
+    // Garbage stores few descriptors by chance, as many as there are keys that it can hit.
     expect(keeper.descriptors().filter((name) => name.endsWith("/outside"))).toEqual([]);
     await expectSound(keeper);
   });
 
-  withPassthrough("cannot fill its table of descriptors, nor have it hold a file of elsewhere", async () => {
+  withPassthrough("cannot fill the keeper's table of descriptors, nor make it hold a file outside the layers", async () => {
     const where = place();
     const keeper = new AttackedKeeper(where, ["store", where.outside], 600);
     const { storeLimit, afterAll } = (await keeper.said()) as { storeLimit: number; afterAll: boolean };

@@ -1,4 +1,4 @@
-/** However a mount ends whose keeper and server are nobody's children, nothing of it is left. */
+/** However a mount with an independently started keeper and server ends, nothing of it is left. */
 import { closeSync, existsSync, openSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { MNT, native } from "@sluice/native";
@@ -43,7 +43,7 @@ async function expectEnd(it: Joined): Promise<void> {
   await expectNothingLeft(it);
 }
 
-describe("a mount whose server came by itself ends", () => {
+describe("a mount whose server joined its keeper ends", () => {
   test("by umount -l, when the last file is closed", async () => {
     const it = await joined();
     const fd = openSync(join(it.mountpoint, "f"), "r");
@@ -68,7 +68,7 @@ describe("a mount whose server came by itself ends", () => {
     await expectEnd(it);
   });
 
-  test("by umount while nobody serves it", async () => {
+  test("by umount while there is no server", async () => {
     const it = await joined();
     it.server.kill("SIGTERM");
     expect((await it.server.finished).code).toBe(0);
@@ -76,7 +76,7 @@ describe("a mount whose server came by itself ends", () => {
     await expectEnd(it);
   });
 
-  test("by a keeper that is not to wait for a server that hangs", async () => {
+  test("by its keeper, which is told not to wait for a server that hangs", async () => {
     const it = await joined();
     process.kill(it.server.pid, "SIGSTOP");
     const waits = runScript(["cat", join(it.mountpoint, "f")]);
@@ -90,7 +90,7 @@ describe("a mount whose server came by itself ends", () => {
     expect(existsSync(it.socket)).toBe(false);
   });
 
-  test("with its keeper: the server goes, and the next keeper clears the dead mount away", async () => {
+  test("if its keeper is killed: the server ends, and the next keeper clears the dead mount away", async () => {
     const it = await joined();
     it.keeper.kill();
     expect((await it.server.finished).code).toBe(1);

@@ -1,4 +1,4 @@
-/** A keeper that starts no servers, and servers that come to it: as in two containers, without containers. */
+/** A keeper that starts no servers, and servers that join it: as in two containers, without containers. */
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -28,7 +28,7 @@ export function joinedPlaces(lower: string): JoinedPlaces {
   return { lower, upper, work, mountpoint, socket };
 }
 
-/** Resolves when it listens. */
+/** Resolves when the keeper listens. */
 export async function startKeeper(places: JoinedPlaces, args: readonly string[] = []): Promise<RunningScript> {
   const { lower, upper, work, mountpoint, socket } = places;
   const layers = ["--lower", lower, "--upper", upper, "--work", work];
@@ -42,14 +42,14 @@ export async function startKeeper(places: JoinedPlaces, args: readonly string[] 
   return keeper;
 }
 
-/** A server that sees none of the layers: in a mount namespace where something else lies over them. */
+/** A server that sees none of the layers: its mount namespace covers them with another mount. */
 export function startServer({ lower, upper, work, socket }: JoinedPlaces, args: readonly string[] = []): RunningScript {
   const hide = [lower, upper, work].map((path) => `mount -t tmpfs none '${path}'`).join(" && ");
   const serve = [...SLUICE, "mount", "--keeper-socket", socket, ...args];
   return startScript(["unshare", "--mount", "sh", "-c", `${hide} && exec "$@"`, "sh", ...serve], { timeoutMs: LIMIT_MS });
 }
 
-/** To its end, as it is refused. */
+/** Runs a server that is refused, to its end. */
 export function tryToServe(socket: string, args: readonly string[], before: readonly string[] = [], options: ScriptOptions = {}) {
   return runScript([...before, ...SLUICE, "mount", "--keeper-socket", socket, ...args], options);
 }

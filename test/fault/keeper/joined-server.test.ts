@@ -1,4 +1,4 @@
-/** Servers that come to a keeper which starts none: they see none of the layers, come and go, and nobody notices. */
+/** Servers that join a keeper which starts none: they see none of the layers, come and go, and no user notices. */
 import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { bytes, file, mountsBelow, plant, policyOf, requires, runScript, runSluice, scratch, startScript } from "@sluice/testkit";
@@ -27,13 +27,13 @@ withPassthrough(
     expect(Object.fromEntries(grants.map(({ path, mode }) => [path, mode]))).toMatchObject({ f: "passthrough", log: "mediated" });
     first.kill("SIGTERM");
     expect((await first.finished).code).toBe(0);
-    // Made where the server sees no layer: by what the keeper gave it.
+    // The object was created although the server sees no layer, through the descriptors that the keeper passed.
     const second = startServer(places, args);
     await second.waitFor("took over ");
     writeFileSync(join(places.mountpoint, "big"), "short", { flag: "r+" });
     expect(readFileSync(join(places.upper, "big"), "utf8").startsWith("shortxxx")).toBe(true);
     const third = startServer(places, args);
-    // Its configuration is read and it waits: so it is the next one.
+    // This server has read its configuration and waits: so it is the next one.
     await expect
       .poll(async () => (await runScript(["pgrep", "-f", `mount --keeper-socket ${places.socket}`])).stdout.trim(), { timeout: 20_000 })
       .toBe("");
@@ -60,9 +60,9 @@ withPassthrough(
   180_000,
 );
 
-test("users wait for the next server as long as --wait says, and then are told", async () => {
+test("users wait for the next server as long as --wait says, and then get an error", async () => {
   const places = joinedPlaces(plant(scratch(), { f: file("lower") }));
-  // Long enough for the first one to come, too, on a busy machine.
+  // Long enough that the first server can join, also on a busy machine.
   const keeper = await startKeeper(places, ["--wait", "8s"]);
   const server = startServer(places);
   await server.waitFor("mounted ");
@@ -75,7 +75,7 @@ test("users wait for the next server as long as --wait says, and then are told",
   expect(mountsBelow(bytes(places.mountpoint))).toEqual([]);
 });
 
-test("a peer that is not to serve is not let in, and is told why", async () => {
+test("a process that may not serve is not let in, and is told why", async () => {
   const places = joinedPlaces(plant(scratch(), { f: file("lower") }));
   const why = async (...given: Parameters<typeof tryToServe>): Promise<unknown> => {
     const { code, stderr } = await tryToServe(...given);
@@ -88,10 +88,10 @@ test("a peer that is not to serve is not let in, and is told why", async () => {
   expect(await why(places.socket, [places.mountpoint])).toEqual([2, says("belongs to the keeper")]);
   expect(await why(places.socket, [], ["unshare", "--pid", "--fork", "--mount-proc"])).toEqual([3, says("another pid namespace")]);
   expect(await why(places.socket, [], ["unshare", "--user", "--map-root-user"])).toEqual([3, says("another user namespace")]);
-  // It could neither copy owners nor make anything as its callers: such a server is for one user, and has to say so.
+  // Such a server could neither copy owners nor create objects as its callers. It can serve one user only, and has to say so.
   const without = ["setpriv", "--bounding-set=-chown,-setuid", "--"];
   expect(await why(places.socket, [], without)).toEqual([3, says("CAP_CHOWN, CAP_SETUID: the process lacks this privilege")]);
-  // As if its mode had been another: then the kernel's word on who connects is left.
+  // This acts as if the directory's mode had been different: then only the kernel's word on the peer's identity is left.
   chmodSync(join(places.socket, ".."), 0o755);
   const as = { uid: 1000, gid: 1000 };
   expect(await why(places.socket, [], [], { as })).toEqual([1, says("EACCES")]);
@@ -100,15 +100,15 @@ test("a peer that is not to serve is not let in, and is told why", async () => {
   expect(mountsBelow(bytes(places.mountpoint))).toEqual([]);
 });
 
-/** Connects ten times, sends malformed records each time, and tells how many connections were let in. */
+/** Joins ten times, sends malformed messages each time, and counts how many of the connections were let in. */
 const NONSENSE = `
 const { native } = await import(process.env.SLUICE_NATIVE_URL);
 const bytes = Buffer.alloc(8192, 0xff);
 const fds = new Int32Array(250);
 const come = () => native.seqpacketConnect(process.argv[1]);
 const isIn = (socket) => socket >= 0 && native.receiveMessage(socket, Buffer.alloc(8192), fds, 20_000) > 0;
-// One whose turn it is, before the others come: of those four may wait. Nobody says a word before all have come, since who is
-// sent away makes room for another.
+// One connection is let in before the others come: four of them may wait. None sends anything before all have come, since each
+// rejected one makes room for another.
 const first = come();
 console.log(isIn(first) ? "first" : "nobody");
 const sockets = [first, ...Array.from({ length: 9 }, come)];
@@ -121,7 +121,7 @@ for (const socket of sockets) {
 console.log("said");
 `;
 
-test("a peer that sends malformed records is one of a few, and in nobody's way once it is gone", async () => {
+test("peers that send malformed messages take only a few places, and free them when they leave", async () => {
   const places = joinedPlaces(plant(scratch(), { f: file("lower") }));
   await startKeeper(places);
   const nonsense = startScript(NONSENSE, { args: [places.socket], timeoutMs: 60_000 });

@@ -1,4 +1,4 @@
-// A keeper whose server is a script of ours.
+// A keeper whose server is a script of the test.
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { closeSync, mkdirSync, openSync, writeFileSync } from "node:fs";
@@ -72,7 +72,7 @@ export class AttackedKeeper {
     return mountsBelow(bytes(this.#mountpoint)).length > 0;
   }
 
-  /** The next line that a server says. */
+  /** The next line that a server prints. */
   async said(): Promise<unknown> {
     for (let waited = 0; this.#lines.length === 0; waited += 10) {
       if (waited > 20_000) throw new Error(`the server says nothing:\n${this.log}`);

@@ -1,6 +1,7 @@
 /**
- * A server is killed while the kernel has a thread of it waiting: it drops a page (FUSE_NOTIFY_INVAL_INODE) that waits for a read
- * which the server was to answer. That thread ends once the read is answered, so the keeper must not wait for it.
+ * A server is killed while one of its threads waits in the kernel: the thread drops a page (FUSE_NOTIFY_INVAL_INODE) and waits
+ * for
+ * a read that the server itself should answer. That thread ends once the read is answered, so the keeper must not wait for it.
  */
 import { existsSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -14,7 +15,7 @@ const AMPLE_MS = 30_000;
 const PAGE = 4096;
 const policy = (effect: string): string => `version: 1\ndefault: mediate\nrules:\n  - { name: f, path: f, effect: ${effect} }\n`;
 
-test("a server that is killed while it drops a page whose read waits is replaced", async () => {
+test("a server that is killed while it drops a page with a waiting read is replaced", async () => {
   const hold = join(scratch(), "hold");
   const plant = fileURLToPath(new URL("../../passthrough/harness/hold-reads.mjs", import.meta.url));
   const { lower, upper } = layers({ upper: { f: publicFile("x".repeat(PAGE)) } });

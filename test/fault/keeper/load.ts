@@ -1,6 +1,6 @@
-/** Programs that tests of a server's end have running meanwhile. */
+/** Programs that run during tests of a server's end. */
 
-/** Works until it is told to stop: names, content, an open file, and says what went wrong. */
+/** Works until it is told to stop, with names, content and an open file, and prints what went wrong. */
 export const LOAD = `
 import { closeSync, openSync, readFileSync, readSync, renameSync, rmSync, writeFileSync, writeSync } from "node:fs";
 process.chdir(process.argv[1]);

@@ -1,5 +1,5 @@
-// Makes of the program that loads it (--import) the next version: another version string, and a newer format of state
-// where it is loaded as next-version.mjs?format.
+// Turns the program that loads it (--import) into the next version: another version string, and a newer format of state
+// if it is loaded as next-version.mjs?format.
 import { register } from "node:module";
 
 const format = import.meta.url.endsWith("?format");

@@ -1,4 +1,4 @@
-/** The expected state after a mount with a keeper has ended, and a way to end one. */
+/** The state in which a mount with a keeper must end, and a way to end one. */
 import { createHash } from "node:crypto";
 import { closeSync, existsSync, openSync } from "node:fs";
 import { join } from "node:path";
@@ -11,7 +11,7 @@ export interface Ended {
   mountpoint: string;
   upper: string;
   work: string;
-  /** All of its processes. */
+  /** All processes of the mount. */
   family: readonly ProcessIdentity[];
 }
 
@@ -21,7 +21,7 @@ export async function expectNothingLeft({ mountpoint, family, upper, work }: End
   await expect.poll(() => family.filter(isAlive), { timeout: 20_000 }).toEqual([]);
   expect(mountsBelow(bytes(mountpoint))).toEqual([]);
   expect(existsSync(socketsOf(mountpoint))).toBe(false);
-  // Whoever had one of them open would keep its lock.
+  // A process that still has one of them open would hold its lock.
   for (const path of [upper, work]) {
     const fd = openSync(path, "r");
     expect(native.flock(fd, LOCK.EX | LOCK.NB)).toBe(0);
@@ -29,7 +29,10 @@ export async function expectNothingLeft({ mountpoint, family, upper, work }: End
   }
 }
 
-/** Works like /sys/fs/fuse/connections/N/abort, which is not mounted everywhere: the kernel ends the connection, the mount stays. */
+/**
+ * Acts as /sys/fs/fuse/connections/N/abort, which is not mounted everywhere: the kernel ends the connection, and the mount
+ * stays.
+ */
 export function abort(mountpoint: string, between: () => void = () => undefined): void {
   const fd = openSync(mountpoint, "r");
   between();

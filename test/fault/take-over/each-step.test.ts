@@ -1,6 +1,6 @@
 /**
  * Each call that changes names, with the server killed before each step of it: before and after each system call and each
- * record. Whoever called hears of success, and finds what the same call leaves on a plain file system.
+ * record. The caller's call succeeds, and leaves the same result as on a plain file system.
  */
 import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -28,14 +28,14 @@ import { withLog } from "../exercisers/with-log.js";
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "kernel overlayfs");
 
 const PLANT = fileURLToPath(new URL("./plant-step.mjs", import.meta.url));
-/** More than any of them has. */
+/** More steps than any call has. */
 const MOST_STEPS = 80;
-/** Without a soak: so many steps in all, drawn at random. */
+/** The total number of steps without a soak, drawn at random. */
 const FEW = 14;
 const LIFE_MS = 3_600_000;
 const whole = process.env["SLUICE_SOAK_SECONDS"] !== undefined;
 
-/** Below each directory that a call is tried in. */
+/** The contents of each directory that a call is tried in. */
 const LOWER: Tree = {
   lo: file("lower"),
   lo2: file("lower, too"),
@@ -47,7 +47,7 @@ const LOWER: Tree = {
   "emptied/x": file("x"),
 };
 
-/** The first calls, without a kill, and the call with one: source that runs in the directory. */
+/** The preparation, without a kill, and the call, with one: source that runs in the directory. */
 interface Case {
   first?: string;
   call: string;
@@ -100,7 +100,7 @@ const CASES: Readonly<Record<string, Case>> = {
   "a lower file is emptied as it is opened": { call: 'close(fs.openSync("lo", "w"))' },
 };
 
-/** Runs its orders, line by line, in the directory that it is told, and ends if one fails. */
+/** Runs commands, line by line, in the directory that each names, and ends at the first failure. */
 const ACTOR = `
 import fs from "node:fs";
 import { createInterface } from "node:readline";
@@ -152,7 +152,7 @@ async function expected({ first, call }: Case): Promise<Snapshot> {
   return comparable(at);
 }
 
-/** Without times, and sizes of directories. */
+/** Leaves out times, and sizes of directories. */
 function comparable(at: string): Snapshot {
   const options = { hardLinks: true, ignoreXattrs: /^(trusted|security)\./ };
   return new Map([...snapshot(at, options)].map(([path, entry]) => [path, { ...entry, mtimeNs: 0n }]));
@@ -178,7 +178,7 @@ function folderOf({ name, step }: Trial): string {
 }
 
 test(
-  "each call, killed before each of its steps",
+  "each call succeeds although the server is killed before each of its steps",
   async () => {
     const [lower, upper, work] = [join(scratch(), "lower"), join(scratch(), "upper"), scratch()];
     for (const path of [lower, upper]) mkdirSync(path);

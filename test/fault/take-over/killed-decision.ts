@@ -1,4 +1,4 @@
-/** A decision service of its own, apart from the mount, that is started again whenever it was killed. */
+/** A decision service apart from the mount, which is started again after each kill. */
 import { chmodSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -20,7 +20,7 @@ export class KilledDecision {
     this.#service = this.#start();
   }
 
-  /** Resolves when it serves. */
+  /** Resolves when the service is ready. */
   static async start(policy: string): Promise<KilledDecision> {
     const directory = scratch();
     chmodSync(directory, 0o755);

@@ -1,4 +1,6 @@
-/** Calls of the addon that change a layer, the keeper's store or the kernel's state: the two planters kill a server at these. */
+/**
+ * Calls of the addon that change a layer, the keeper's store or the kernel's caches: the two planters kill a server at these.
+ */
 export const LAYER_CALLS = [
   "renameat2",
   "mkdirat",

@@ -1,12 +1,12 @@
-// Loaded into a server by NODE_OPTIONS=--import: kills it at a named point, before or after one of its calls. The call is
-// drawn from SLUICE_KILL_SEED and the number of the server's starts: a number in the file SLUICE_KILL_COUNT.
+// Loaded into a server by NODE_OPTIONS=--import: kills it at a named point, before or after one of its calls. The point is
+// drawn from SLUICE_KILL_SEED and the number of server starts, which the file SLUICE_KILL_COUNT holds.
 import { createHash } from "node:crypto";
 import { appendFileSync, readFileSync } from "node:fs";
 import { LAYER_CALLS } from "./layer-calls.mjs";
 
-/** In the order of a request: written down, intended, done, answer kept, answer written, over. */
+/** In the order of a request: recorded, intended, done, answer recorded, answer sent, ended. */
 const REQUEST = ["begin", "intend", "answer", "end"];
-/** How many calls a server lives at most. */
+/** The largest number of calls in the life of a server. */
 const CALLS = { request: 150, layer: 15, write: 600, openat2: 250 };
 
 /** @returns {never} */

@@ -1,5 +1,5 @@
-// Loaded into a server by NODE_OPTIONS=--import: kills it within the next request that is to be done once, before the call
-// number N of those that it makes, where the file SLUICE_STEP_FILE says so; ".over" beside it says that there were fewer.
+// Loaded into a server by NODE_OPTIONS=--import: kills it within the next request that must be done exactly once, before call
+// number N of that request, as the file SLUICE_STEP_FILE says; ".over" beside that file says that there were fewer calls.
 import { readFileSync, unlinkSync, writeFileSync } from "node:fs";
 import { LAYER_CALLS } from "./layer-calls.mjs";
 
@@ -50,7 +50,7 @@ function arm() {
   } catch {
     return;
   }
-  // The next server is to live.
+  // The next server must live.
   unlinkSync(file);
   counting = true;
 }

@@ -1,7 +1,7 @@
 /**
  * The server is killed while processes work on the mount, at random moments and at planted ones (before and after each kind
- * of change in the layers, between an effect and its answer, while it takes over): every call of theirs comes to what a model
- * says, nothing is lost or done twice, and in the end the trees are as in the model, on the mount and on kernel overlayfs.
+ * of change in the layers, between an effect and its answer, during its take-over). A model predicts the result of every call.
+ * Nothing is lost or done twice, and in the end the trees equal the model, on the mount and on kernel overlayfs.
  */
 import { chownSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -25,7 +25,7 @@ const budgetMs = shareMs(8_000);
 const PLANTED_ROUNDS = 2;
 const START_MS = 2000;
 const EXACT = { atime: true, hardLinks: true };
-/** Others list /tmp, four directories deep: access times of what lies there would move. */
+/** Other programs list /tmp, four directories deep: access times of files there would change. */
 const OUT_OF_REACH = "out/of/reach/of/others";
 const CONTENT = Buffer.from(Array.from({ length: 70_001 }, (_, i) => (i * 131) % 251));
 
@@ -64,7 +64,7 @@ async function exerciseFile(program: string, path: string, run: { seed: number; 
   expect(code === 0 ? "ok" : `${stderr}${stdout}`).toBe("ok");
 }
 
-/** Round after round until the time is up; how far the trees came. */
+/** Runs rounds until the time is up; returns the progress of the trees. */
 async function workOn(kept: KeptMount, programs: Programs, run: { seed: number; untilMs: number }): Promise<number> {
   let at = PLANTED_ROUNDS;
   const trees = async (): Promise<void> => {
@@ -78,7 +78,7 @@ async function workOn(kept: KeptMount, programs: Programs, run: { seed: number; 
   return at;
 }
 
-describe("a server that is killed is followed by one that goes on", () => {
+describe("a killed server is followed by one that continues its work", () => {
   const programs: Programs = { tree: "", file: "" };
   const seed = chooseSeed();
   let killsInAll = 0;
@@ -122,7 +122,7 @@ describe("a server that is killed is followed by one that goes on", () => {
     );
   }
 
-  test("servers were killed often enough", () => {
+  test("the server is killed often enough", () => {
     process.stdout.write(`${killsInAll} kills in all\n`);
     expect(killsInAll).toBeGreaterThanOrEqual(killsWanted(100, 2));
   });

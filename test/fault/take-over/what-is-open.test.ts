@@ -1,4 +1,4 @@
-/** Open files, locks, half-read listings and nameless files of a process go on as they were when the server is killed. */
+/** Open files, locks, half-read listings and files without a name survive when the server is killed. */
 import { linkSync, mkdirSync, readFileSync, statfsSync, unlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { policyOf, requires, runScript, runSluice, scratch, startScript, treeHash } from "@sluice/testkit";
@@ -13,7 +13,7 @@ const POLICY = policyOf(
   { name: "metered", path: "mediated*", effect: "mediate" },
 );
 
-/** Holds one of everything; looks at it again each time it is told to. */
+/** Holds one object of each kind; checks all of them on each command. */
 const HOLDER = `
 import fcntl, os, sys
 root = sys.argv[1]
@@ -102,7 +102,7 @@ async function afterKill(kept: KeptMount): Promise<void> {
   await expect.poll(() => kept.served, { timeout: 60_000 }).toBeGreaterThan(before);
 }
 
-test("open files, locks and listings of a process survive the death of the server", async () => {
+test("open files and locks of a process survive when the server is killed", async () => {
   const lower = plantLower();
   const before = treeHash(lower);
   const upper = join(scratch(), "upper");
@@ -129,7 +129,7 @@ test("open files, locks and listings of a process survive the death of the serve
   expect(treeHash(lower)).toBe(before);
 }, 300_000);
 
-/** Lists half of a directory, takes names away that it has seen, and goes on when it is told to. */
+/** Lists half of a directory, removes names that it has seen, and continues when it is told to. */
 const LISTER = `
 import os, sys
 names = os.scandir(sys.argv[1])
@@ -141,7 +141,7 @@ seen += [entry.name for entry in names]
 print("names", len(seen), len(set(seen)), flush=True)
 `;
 
-test("a list that is half read goes on in the order that it had, whatever went meanwhile", async () => {
+test("a half-read listing continues in its order, whatever was removed meanwhile", async () => {
   const lower = plantLower();
   const upper = join(scratch(), "upper");
   mkdirSync(join(upper, "many"), { recursive: true });
@@ -174,7 +174,7 @@ except OSError:
     print("one file")
 `;
 
-test("a lower file of two names that was copied up is one file for the next server", async () => {
+test("a copied-up lower file of two names is one file for the next server", async () => {
   const lower = scratch();
   writeFileSync(join(lower, "one"), "content");
   linkSync(join(lower, "one"), join(lower, "other"));
@@ -191,7 +191,7 @@ test("a lower file of two names that was copied up is one file for the next serv
 
 const KEPT_BYTES = 8 << 20;
 
-test("a registration of an earlier server holds no file", async () => {
+test("a file that an earlier server registered is not held after it", async () => {
   const base = scratch({ on: "tmpfs", sizeMb: 32 });
   const upper = join(base, "upper");
   mkdirSync(upper);

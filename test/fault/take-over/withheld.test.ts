@@ -1,4 +1,4 @@
-/** An open that is refused by a change of policy is so under the next server, too, and by the policy of then. */
+/** An open that a policy change refuses stays refused under the next server, according to the policy in force by then. */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Actor, eventually, requires, scratch } from "@sluice/testkit";
@@ -29,11 +29,11 @@ async function staged(): Promise<{ kept: KeptMount; holder: Actor; fd: number; p
   return { kept, holder, fd, path, refused };
 }
 
-test("a refused open stays refused when the server is killed, whatever pages others bring then", async () => {
+test("a refused open stays refused when the server is killed, whatever pages other readers load", async () => {
   const { kept, holder, fd, path, refused } = await staged();
   const before = kept.served;
   expect(kept.killServer()).toBe(true);
-  // Asked for before anybody serves: whoever takes over has to know by then.
+  // Questions come before any server is ready: the next server has to know by then.
   expect(await holder.do("read", fd, 3, 0)).toBe(-Errno.EACCES);
   await eventually("the next server serves", AMPLE_MS, () => kept.served > before);
   const other = await Actor.start();
@@ -41,20 +41,20 @@ test("a refused open stays refused when the server is killed, whatever pages oth
   expect(await other.do("write", written, "new", 0)).toBe(3);
   expect(await other.do<unknown>("read", written, 3, 0)).toBe("new");
   expect(await holder.do("read", fd, 3, 0)).toBe(-Errno.EACCES);
-  await eventually("it is counted", AMPLE_MS, async () => (await refused()) === 1);
+  await eventually("the refused open is counted", AMPLE_MS, async () => (await refused()) === 1);
   await holder.stop();
   await other.stop();
   await kept.mount.stop();
 }, 120_000);
 
-test("a refused open that is allowed while no server is there works under the next one", async () => {
+test("a refused open that is allowed while there is no server works under the next one", async () => {
   const { kept, holder, fd, refused } = await staged();
-  // It must not see the edit.
+  // The old server must not see the edit.
   process.kill(kept.mount.serverPid, "SIGSTOP");
   writeFileSync(kept.mount.policyFile as string, policy("mediate"));
   expect(kept.killServer()).toBe(true);
-  await eventually("it reads again", AMPLE_MS, async () => (await holder.do<unknown>("read", fd, 3, 0)) === "old");
-  await eventually("it is not counted any more", AMPLE_MS, async () => (await refused()) === 0);
+  await eventually("the open reads again", AMPLE_MS, async () => (await holder.do<unknown>("read", fd, 3, 0)) === "old");
+  await eventually("the open is not counted any more", AMPLE_MS, async () => (await refused()) === 0);
   await holder.stop();
   await kept.mount.stop();
 }, 120_000);

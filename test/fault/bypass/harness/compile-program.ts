@@ -1,11 +1,11 @@
-/** Builds a C program of this folder for a test, as something that other users may run. */
+/** Builds a C program of this folder for a test, in a place where other users may run it. */
 import { spawnSync } from "node:child_process";
 import { chmodSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { scratch } from "@sluice/testkit";
 
-/** Its path; `sources` are relative to this folder, the program is named after the first. */
+/** Returns the program's path; `sources` are relative to this folder, and the first gives the program its name. */
 export function compileProgram(...sources: readonly [string, ...string[]]): string {
   const directory = scratch();
   chmodSync(directory, 0o755);

@@ -1,7 +1,7 @@
-// Holds reads of files back, whoever makes them, so that a copy-up stands still in its middle, or takes long. Only files opened
-// after "watching" are held: the kernel looks for watchers when a file is opened (fs/notify/fsnotify.c).
-//   hold-reads FILE              says "held" when somebody waits, and lets everybody go on at a line of standard input
-//   hold-reads -d MS FILE...     lets each go on after a random time of its own, MS at most
+// Holds back reads of files by any process, so that a copy-up stops in its middle, or takes long. Only files opened after
+// "watching" are held: the kernel looks for watchers when a file is opened (fs/notify/fsnotify.c).
+// hold-reads FILE              prints "held" when a reader waits, and lets all readers go on at a line of standard input
+// hold-reads -d MS FILE...     lets each reader go on after a random time of its own, MS at most
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -53,7 +53,7 @@ int main(int argc, char **argv) {
     while (poll(ready, 2, -1) > 0) {
         struct fanotify_event_metadata events[16];
         char line[64];
-        // With the test everything ends.
+        // Everything ends with the test.
         if (ready[1].revents != 0 && read(0, line, sizeof line) <= 0) return 0;
         if (ready[1].revents != 0) release();
         if ((ready[0].revents & POLLIN) == 0) continue;

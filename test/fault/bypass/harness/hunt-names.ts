@@ -1,4 +1,4 @@
-/** The hunter for names: plants its files, has its processes race through them, and looks at the result. See README.md. */
+/** The hunter for names: plants files, has its processes race, and checks the result. See README.md. */
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
@@ -9,11 +9,11 @@ import { type Configuration, FLOWS, type Hunt, huntedMount, type HuntedMount } f
 
 const PROCESSES = 8;
 const ROUND_MS = 500;
-/** More is a mount of its own: each round has a tree of its own in the lower layer. */
+/** A larger number needs another mount: each round has a tree of its own in the lower layer. */
 const MOST_ROUNDS = 40;
 const SPARE_MS = 120_000;
 const PLANTED_BYTES = 64;
-/** Copied up without, and with, a wait. */
+/** The first size is copied up at once, the second makes its caller wait. */
 const SIZES = [PLANTED_BYTES, 600_000];
 
 /** An `edit` is another revision of the same rules. */
@@ -30,7 +30,7 @@ ${rules}# edit ${edit}
 `;
 }
 
-/** The mark tells root what must hold of the file, and its content tells readers. */
+/** Root checks the file against its mark, and readers recognize the file by its content. */
 function planted(mark: string, random: () => number): ReturnType<typeof file> {
   const content = mark.padEnd(SIZES[Math.floor(random() * SIZES.length)] as number, ".");
   return file(content, { mode: 0o666, xattrs: { "user.hunter": mark } });
@@ -54,7 +54,9 @@ function duellingGround(random: () => number, number: number): Tree {
   };
 }
 
-/** The files of one round. At first no `.git` with a secret in it can be moved, and one of the two has none. */
+/**
+ * The tree for the race of one round. At first no `.git` with a secret in it can be moved, and one of the two has no secret.
+ */
 function arena(random: () => number): Tree {
   const secretIn = random() < 0.5 ? "p" : "q";
   const gitOf = (top: string): Tree =>
@@ -81,7 +83,7 @@ function plantArenas(rounds: number, random: () => number): Layers {
     return Object.entries(arena(random)).map(([name, what]) => [`${round}/${name}`, what]);
   });
   const made = layers({ lower: Object.fromEntries(trees.flat()) as Tree });
-  // Nobody but the policy stands in the way.
+  // Only the policy refuses.
   spawnSync("sh", ["-c", 'find "$1" -type d -exec chmod 0777 {} +', "sh", made.lower]);
   return made;
 }
@@ -95,7 +97,7 @@ interface Round {
 
 const violationsIn = (text: string): string[] => text.split("\n").filter((line) => line.startsWith("violation"));
 
-/** The violations of one round, or whatever else went wrong with it. */
+/** Returns the violations of one round, and every other failure in it. */
 async function oneRound({ program, hunted, seed, round }: Round): Promise<string[]> {
   const numbers = [PROCESSES, ROUND_MS, seed, LOCKED].map(String);
   const { code, stdout, stderr } = await runScript([program, hunted.mount.path(String(round)), ...numbers], { timeoutMs: SPARE_MS });
@@ -103,7 +105,7 @@ async function oneRound({ program, hunted, seed, round }: Round): Promise<string
   return [...found, ...(code === 0 || found.length > 0 ? [] : [`exit code ${code}: ${stderr}`])].map((line) => `round ${round}: ${line}`);
 }
 
-/** The same rules about names hold of what is left in the upper layer. */
+/** The files that remain in the upper layer obey the same rules about names. */
 async function leftIn(program: string, upper: string, rounds: number): Promise<string[]> {
   const touched = Array.from({ length: rounds }, (_, round) => join(upper, String(round))).filter((path) => existsSync(path));
   const results = await Promise.all(touched.map((path) => runScript([program, "check", path, "0"])));
@@ -129,7 +131,10 @@ async function huntOnce(hunt: Hunt, program: string): Promise<string[]> {
   return leftIn(program, made.upper, rounds);
 }
 
-/** The violations until the time is up, on one mount after the other. It ends with the first mount that has one. */
+/**
+ * Returns the violations found until the time is up, on one mount after the other. Ends with the first mount that has a
+ * violation.
+ */
 export async function huntNames(hunt: Hunt): Promise<string[]> {
   const program = compileProgram("name-hunter.c", "name-operations.c", "name-duels.c", "name-checks.c");
   const untilMs = Date.now() + hunt.leftMs;

@@ -1,5 +1,8 @@
-/** The hunter for revoked opens: changes the policy, finds out how each open is counted, and has its processes go on. See README.md. */
-import { existsSync, readFileSync } from "node:fs";
+/**
+ * The hunter for revoked opens: changes the policy, checks how each open is counted, and lets its processes continue. See
+ * README.md.
+ */
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { cleanedUp, type Layers, layers, type Planted, publicFile, type RunningScript, startScript, type Tree } from "@sluice/testkit";
@@ -18,13 +21,13 @@ const ANSWER_MS = 60_000;
 
 const FILES = 8;
 const PAGE = 4096;
-/** Of zeroes: words of the era before the first. */
+/** The size of a file of zeroes: words of the era before the first. */
 const SMALL = Buffer.alloc(4 * PAGE);
-/** Copied up with a wait. */
+/** Large enough that a copy-up makes its caller wait. */
 const LARGE = Buffer.alloc(4 << 20);
 const SLOW_READ_MS = 600;
 const EDIT_MS = 150;
-/** As in revocation-hunter.c: the last one is never denied anything. */
+/** As in revocation-hunter.c: the last user is never denied anything. */
 const USERS = [2001, 2002, 2003];
 const FORBIDDEN = 0x80;
 
@@ -45,7 +48,10 @@ interface Held {
 
 const below = (random: () => number, limit: number): number => Math.floor(random() * limit);
 
-/** Of every second file to all who can be denied something: an open that shares its inode with an allowed one passes through. */
+/**
+ * Rules for every second file, for all users that can be denied: an open that shares its inode with an allowed one passes
+ * through.
+ */
 function drawDenials(random: () => number): Denial[] {
   return Array.from({ length: FILES }, (_, file) => file).flatMap((file) => {
     const [toAll, access] = [random() < 0.5, 1 + below(random, 3)];
@@ -61,7 +67,10 @@ const MEDIATED = "effect: mediate";
 const GRANTED = "effect: grant";
 const OBSERVED = "effect: mediate, obligations: { audit: each-io }";
 
-/** Of a mixed mount: drawn for each user and file, so that opens of all kinds meet. Passthrough cannot be refused, so it is rarer. */
+/**
+ * Rules of a mixed mount, drawn for each user and file, so that opens of all kinds meet. A passthrough open cannot be refused,
+ * so it is rarer.
+ */
 function flowRules({ flow }: Configuration, round: number, random: () => number): string {
   if (flow !== "mixed") return FLOWS[flow].rules;
   const pairs = USERS.flatMap((uid) => Array.from({ length: FILES }, (_, file) => ({ uid, file })));
@@ -87,7 +96,10 @@ function policyOf({ flow }: Configuration, { revision, round, denials, flows }: 
   return `version: 1\nrevision: ${revision}\ndefault: ${FLOWS[flow].fallback}\nrules:\n  - { name: none, path: "none", effect: deny }\n${denied.join("")}${flows}`;
 }
 
-/** The first two files are copied up with a wait, the next ones without, and the last ones lie in the upper layer. */
+/**
+ * A copy-up of the first two files makes its caller wait, one of the next files does not, and the last files lie in the upper
+ * layer.
+ */
 function plantRounds(rounds: number): Layers {
   const all = Array.from({ length: rounds }, (_, round) => round);
   const file = (round: number, number: number): string => `${round}/f${number}`;
@@ -113,7 +125,7 @@ class Rounds {
     },
   ) {}
 
-  /** Tells the hunter something, and returns what it says until it says `answer`. */
+  /** Sends the hunter a command, and returns its lines up to the one that matches `answer`. */
   async #tell(line: string, answer: RegExp): Promise<string[]> {
     this.parts.hunter.write(`${line}\n`);
     return this.#until(answer);
@@ -133,7 +145,7 @@ class Rounds {
     }
   }
 
-  /** Returns its violations. */
+  /** The violations found in the round. */
   async play(round: number): Promise<string[]> {
     const { random, configuration, hunted } = this.parts;
     const flows = flowRules(configuration, round, random);
@@ -161,7 +173,7 @@ class Rounds {
     return this.#found.map((line) => `round ${round}: ${line}`);
   }
 
-  /** Waits until all that is denied is counted. Returns what is counted as refused. */
+  /** Waits until every denied descriptor is counted. Returns the descriptors that count as refused. */
   async #reviewed(of: { round: number; revision: number; held: readonly Held[]; denials: readonly Denial[] }): Promise<Held[]> {
     const { hunted, patienceMs } = this.parts;
     const denied = of.held.filter(({ uid, file, access }) =>
@@ -172,7 +184,7 @@ class Rounds {
       const rowsOf = ({ pid, file }: Held): RevocableGrant[] =>
         grants.filter((grant) => grant.pid === pid && grant.path === `${of.round}/f${file}`);
       const uncounted = denied.filter((one) => rowsOf(one).some(({ revoked }) => revoked === null) || rowsOf(one).length === 0);
-      // Closed a moment ago, and not released yet: the descriptor cannot be told from the one before.
+      // The descriptor was closed a moment ago and is not released yet: it cannot be told from the one before.
       const unclear = of.held.some((one) => rowsOf(one).length > 1);
       if (sequence === of.revision && uncounted.length === 0 && !unclear) return of.held.filter((one) => rowsOf(one).some(isRefused));
       if (Date.now() < deadlineMs) continue;
@@ -182,7 +194,7 @@ class Rounds {
     }
   }
 
-  /** Looks at the layer itself, without the mount. */
+  /** Reads the layer's content without the mount. */
   #writtenForbidden(round: number): string[] {
     return Array.from({ length: FILES }, (_, file) => join(this.parts.made.upper, `${round}/f${file}`))
       .filter((path) => existsSync(path) && hasForbidden(readFileSync(path)))
@@ -195,7 +207,7 @@ function heldOf(line: string): Held {
   return { pid, uid, file, access };
 }
 
-/** The highest byte of a word. */
+/** Returns the highest byte of a word. */
 function hasForbidden(content: Buffer): boolean {
   for (let at = 7; at < content.length; at += 8) if (((content[at] as number) & FORBIDDEN) !== 0) return true;
   return false;
@@ -223,7 +235,10 @@ async function huntOnce(hunt: Hunt, program: string): Promise<string[]> {
   return found;
 }
 
-/** The violations until the time is up, on one mount after the other. It ends with the first mount that has one. */
+/**
+ * Returns the violations found until the time is up, on one mount after the other. Ends with the first mount that has a
+ * violation.
+ */
 export async function huntRevocations(hunt: Hunt): Promise<string[]> {
   const program = compileProgram("revocation-hunter.c", "revocation-holders.c");
   const untilMs = Date.now() + hunt.leftMs;

@@ -1,4 +1,4 @@
-// Root's checks of a tree in which hunters were, by names and extended attributes alone: it opens no file.
+// Root's checks of a tree after the hunters, by names and extended attributes alone: they open no file.
 #define _GNU_SOURCE
 #include "name-hunter.h"
 #include <ftw.h>
@@ -10,7 +10,7 @@
 
 static int seen[MAX_LOCKED];
 
-// Is one of the directories of the path, which ends before `end`, called so?
+// Tells whether one of the directories of the path, which ends before `end`, has this name.
 static int is_below(const char *path, const char *end, const char *directory) {
     size_t length = strlen(directory);
     for (const char *at = strstr(path, directory); at != NULL && at < end; at = strstr(at + 1, directory))
@@ -34,7 +34,7 @@ static void check_locked(const char *path, const char *end, const char *mark, co
 // `path` begins with "./".
 static int check_entry(const char *path, const struct stat *found, int type, struct FTW *where) {
     const char *end = path + where->base, *hooks = strstr(path, "/.git/hooks/");
-    // In an upper layer: a whiteout.
+    // A whiteout of an upper layer.
     if (S_ISCHR(found->st_mode) && found->st_rdev == 0) return 0;
     if (hooks != NULL && strchr(hooks + strlen("/.git/hooks/"), '/') == NULL) violation("%s: nothing may be created there", path);
     if (type != FTW_F) return 0;

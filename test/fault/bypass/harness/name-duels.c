@@ -1,5 +1,5 @@
-// Two processes of one user against each other, on a ground that nobody else touches: one moves, links or makes something below a
-// directory while the other renames that directory from a governed name to one that is not, or the other way round.
+// Two processes of one user race, in a directory that nobody else touches: one moves, links or creates something below a
+// directory while the other renames that directory from a governed name to a free one, or the other way round.
 #define _GNU_SOURCE
 #include "name-hunter.h"
 #include <fcntl.h>
@@ -27,7 +27,7 @@ static void pause_a_little(void) {
     if (draw(4) != 0) usleep(draw(LONGEST_PAUSE_US));
 }
 
-// The directory that a file of one kind is about to come into is renamed. Nothing that was planted has its free name at any time.
+// The directory that will receive a file of one kind is renamed. No planted file ever has its free name.
 static void move_in(const char *ground) {
     unsigned kind = draw(sizeof kinds / sizeof *kinds), here = draw(2);
     char from[PATH_BYTES], to[PATH_BYTES], governed[PATH_BYTES], freed[PATH_BYTES], found[PATH_BYTES], mark[PLANTED_BYTES];
@@ -71,7 +71,7 @@ static void make_one(const char *path, const char *bait) {
     if (fd >= 0) close(fd);
 }
 
-// Something is made in a directory that comes to be one in which nothing may be made.
+// An object is created in a directory that is renamed to one that denies creation.
 static void make_in(const char *ground) {
     char before[PATH_BYTES], after[PATH_BYTES], made[PATH_BYTES], found[PATH_BYTES], bait[PATH_BYTES];
     snprintf(before, sizeof before, "%s/0/.git/new-hooks", ground);
@@ -83,7 +83,7 @@ static void make_in(const char *ground) {
     if (fd >= 0) close(fd);
     pid_t maker = fork();
     if (maker == 0) {
-        for (unsigned i = 0; i < 8 + (unsigned)getpid() % 8; i++) draw(2); // Else each of them made the same.
+        for (unsigned i = 0; i < 8 + (unsigned)getpid() % 8; i++) draw(2); // Without this, each process would draw the same.
         make_one(made, bait);
         _exit(0);
     }

@@ -1,7 +1,8 @@
-// Unprivileged processes rename, exchange, link, make, remove, open and map at random among few names, in one directory of a
-// mount whose policy denies some of them; every second process has a directory of its own (w0, w1, ...). Then root looks for
-// violations of the policy: name-hunter DIRECTORY PROCESSES MILLISECONDS SEED LOCKED. Prints each violation, and the number of
-// operations. `name-hunter check DIRECTORY LOCKED` only looks. Exit 1 if there was a violation. README.md defines one.
+// Unprivileged processes rename, exchange, link, create, remove, open and map files at random, with few names, in one directory
+// of a mount whose policy denies some of these operations. Every second process has a directory of its own (w0, w1, ...). Then
+// root checks whether anything happened that the policy does not allow:
+// name-hunter DIRECTORY PROCESSES MILLISECONDS SEED LOCKED. Prints each violation, and the number of operations.
+// `name-hunter check DIRECTORY LOCKED` only checks. Exits with 1 after a violation. README.md defines a violation.
 #define _GNU_SOURCE
 #include "name-hunter.h"
 #include <errno.h>
@@ -52,7 +53,7 @@ static void fail(const char *what) {
     _exit(2);
 }
 
-// Takes the user's ids, and keeps no capability except the one that opens by handle, if it is wanted.
+// Takes the user's ids, and holds no capability except the one for opens by handle, if asked to.
 static void become(unsigned uid, int by_handle) {
     struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
     struct __user_cap_data_struct data[2] = {{.effective = 1 << DAC_READ_SEARCH, .permitted = 1 << DAC_READ_SEARCH}, {0}};
@@ -68,7 +69,7 @@ static void work(int number, uint64_t seed) {
     state = (seed + 1) * 0x9e3779b97f4a7c15u + (uint64_t)number + 1;
     for (int i = 0; i < 8; i++) draw(2);
     become(FIRST_UID + (unsigned)number % UIDS, by_handle);
-    prctl(PR_SET_PDEATHSIG, SIGKILL); // Another user's process forgets it.
+    prctl(PR_SET_PDEATHSIG, SIGKILL); // The kernel drops this setting when a process changes its user.
     while (!__atomic_load_n(&shared->stop, __ATOMIC_RELAXED)) {
         if (duels) duel(ground);
         else if (by_handle && draw(2) == 0) act_by_handle();

@@ -1,4 +1,4 @@
-// The operations of the hunter for names. Errors do not matter: most are refusals. The bytes read do.
+// The operations of the hunter for names. Errors do not matter: most of them are refusals. The bytes that it reads do.
 #define _GNU_SOURCE
 #include "name-hunter.h"
 #include <dirent.h>
@@ -14,7 +14,7 @@
 
 #define PICK(list) (list[draw(sizeof list / sizeof *list)])
 static const char *const tops[] = {"p", "q", "p", "q", "."};
-// Pairs of a name that is governed and one that is not: between them directories are renamed.
+// Pairs of a governed name and a free one: directories are renamed between them.
 static const char *const directories[] = {".git", "plain", "logs", "free", "private", "open", "slow", "fast"};
 static const char *const entries[] = {"config", "config", "f", "g", "hooks", "new-hooks"};
 static const char *const hooks[] = {"hooks", "new-hooks"};
@@ -36,7 +36,7 @@ static unsigned rename_flags(void) {
     return PICK(flags);
 }
 
-// Within its parent, which the kernel does not lock against what goes on below the directory.
+// Within its parent: the kernel does not lock that against changes below the directory.
 static void rename_ancestor(void) {
     char from[PATH_BYTES], to[PATH_BYTES];
     const char *top = PICK(tops);
@@ -134,10 +134,10 @@ void scan(int fd, const char *how) {
         char text[PLANTED_BYTES] = "";
         if (draw(3) == 0) {
             char *mapping = mmap(NULL, PLANTED_BYTES, PROT_READ, draw(2) ? MAP_SHARED : MAP_PRIVATE, fd, 0);
-            // Not longer than the file, which others truncate: it may be gone by the time it is looked at.
+            // Not longer than the file, which others truncate: that part may be gone when it is read.
             if (mapping != MAP_FAILED) {
                 int copy = memfd_create("copy", MFD_CLOEXEC);
-                // write(2) says EFAULT where a look would be SIGBUS.
+                // write(2) reports EFAULT for a page whose direct access would raise SIGBUS.
                 if (write(copy, mapping, PLANTED_BYTES) > 0 && pread(copy, text, sizeof text, 0) < 0) text[0] = 0;
                 close(copy);
                 munmap(mapping, PLANTED_BYTES);
@@ -160,7 +160,7 @@ static void look(void) {
         scan(open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC), path);
         return;
     }
-    // The name is looked up first, and opened when it may be another.
+    // The name is looked up first, and opened after it may have changed.
     int fd = open(path, O_PATH | O_CLOEXEC);
     if (fd < 0) return;
     if (draw(2) == 0) rename_ancestor();

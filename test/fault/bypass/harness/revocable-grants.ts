@@ -1,4 +1,4 @@
-/** A mount's report of opens that its policy would no longer grant. */
+/** The mount's report about opens that its policy would no longer grant. */
 import type { SluiceMount } from "@sluice/testkit";
 
 export interface RevocableGrant {
@@ -6,23 +6,23 @@ export interface RevocableGrant {
   pid: number;
   mode: string;
   change: string;
-  /** null: the policy in force says the same as when it was opened. `passing` is null if it is refused. */
+  /** null: the policy in force rules as at the open. `passing` is null if the open is refused. */
   revoked: { effect: string; passing: string | null } | null;
 }
 
-/** The policy in force, and the opens after it, without the mappings that outlived theirs. */
+/** The policy in force, and the opens under it, without mappings that outlived their descriptors. */
 export async function revocableGrants(mount: SluiceMount): Promise<{ sequence: number; grants: RevocableGrant[] }> {
   try {
     const { policy } = (await mount.status()) as { policy: { revision: { sequence: string } } | null };
     const grants = (await mount.grants()) as RevocableGrant[];
     return { sequence: Number(policy?.revision.sequence), grants: grants.filter(({ change }) => change !== "mapped") };
   } catch {
-    // The server was killed before it answered: whoever asks again asks the next one.
+    // The server was killed before it answered: the next query reaches the next server.
     return { sequence: Number.NaN, grants: [] };
   }
 }
 
-/** Counted as refused, and not as passing through. */
+/** Counts as refused, and not as passing through. */
 export function isRefused({ revoked, mode }: RevocableGrant): boolean {
   if (revoked === null) return false;
   return revoked.passing === undefined ? mode === "mediated" : revoked.passing === null;

@@ -1,4 +1,5 @@
-// A holder: its work with descriptors and mappings, and the bytes that it must never see. Errors do not matter, bytes do.
+// A holder works with its descriptors and mappings, and checks for bytes that it must never see. Errors do not matter, bytes
+// do.
 #define _GNU_SOURCE
 #include "revocation-hunter.h"
 #include <errno.h>
@@ -12,7 +13,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-// A word tells when it was written: its upper half is the era. One that is written by a descriptor that is refused is marked.
+// A word tells when it was written: its upper half is the era. A word from a refused descriptor is marked.
 #define FORBIDDEN (1ull << 63)
 
 struct file {
@@ -33,7 +34,7 @@ static void faulted(int signal) {
 static struct held *held_of(int file) { return &shared->held[self][file]; }
 static uint32_t refused_since(int file) { return __atomic_load_n(&held_of(file)->refused_since, __ATOMIC_SEQ_CST); }
 
-// `since` was looked at before the bytes were.
+// `since` was read before the bytes were.
 static void check(int file, uint32_t since, const uint64_t *words, size_t count, const char *how) {
     for (size_t i = 0; i < count; i++) {
         if ((words[i] & FORBIDDEN) != 0 && since == 0) {
@@ -51,7 +52,7 @@ static void check(int file, uint32_t since, const uint64_t *words, size_t count,
 }
 
 static uint64_t word_for(int file) {
-    // The era first: it moves on after the descriptors are marked.
+    // The era comes first: it moves on after the descriptors are marked.
     uint32_t era = __atomic_load_n(&shared->era, __ATOMIC_SEQ_CST);
     return refused_since(file) != 0 ? FORBIDDEN | (uint32_t)getpid() : ((uint64_t)era << 32) | (uint32_t)getpid();
 }
@@ -85,7 +86,7 @@ static void write_one(int file) {
 }
 
 static void resize_one(int file) {
-    if (refused_since(file) == 0) return; // It would take bytes from the others.
+    if (refused_since(file) == 0) return; // It would take bytes from the other holders.
     int result = draw(2) ? ftruncate(files[file].fd, (off_t)PAGES * PAGE) : fallocate(files[file].fd, FALLOC_FL_KEEP_SIZE, 0, PAGE);
     if (result == 0) violation("process %d changed the size or the space of %d/f%d, which is counted as refused", getpid(), shared->round, file);
 }
@@ -152,7 +153,7 @@ static void close_one(int file) {
     held_of(file)->refused_since = 0;
 }
 
-// Once the policy is in force: by the name, or by a descriptor that the holder has.
+// After the policy is in force: by the name, or by a descriptor that the holder has.
 static void open_again(int file) {
     char name[64];
     int access = 1 + (int)draw(3), denied = shared->denied[self][file] & access;
@@ -160,7 +161,7 @@ static void open_again(int file) {
     else snprintf(name, sizeof name, "%d/f%d", shared->round, file);
     int fd = open(name, flags_of(access) | O_CLOEXEC);
     if (fd >= 0 && denied != 0) violation("uid %u opened %d/f%d, which is denied, by %s", getuid(), shared->round, file, name);
-    // Nobody but those who are allowed it brings pages back, and stores: for a moment, or to the end of the round.
+    // Only allowed users load pages again, and store: for a moment, or to the end of the round.
     if (fd >= 0 && files[file].fd < 0) {
         files[file].fd = fd;
         held_of(file)->access = access;

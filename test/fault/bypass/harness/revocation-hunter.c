@@ -1,11 +1,12 @@
-// Processes of several users open files of a mount, hold them open, and read, write and map them, while the policy turns against
-// some: revocation-hunter MOUNTPOINT SEED. The test reports its findings on standard input, and says when to go on:
-//   round N           files are N/f0, N/f1, ... from now on; opens begin, except of the large ones
-//   copy              large ones are opened for writing, too
+// Processes of several users open files of a mount, hold them open, and read, write and map them, while the policy turns
+// against
+// some of them: revocation-hunter MOUNTPOINT SEED. The test tells its findings, and when to continue, on standard input:
+// round N           files are N/f0, N/f1, ... from now on; opens begin, except for the large files
+// copy              large files are opened for writing, too
 //   hold              nobody opens or closes; answers "held PID UID FILE ACCESS" for each descriptor (1 reading, 2 writing), "holding"
-//   denied UID FILE ACCESS, refused PID FILE      denials of the policy by now, and descriptors that are counted as refused
-//   attack            opens go on; words written from now on belong to a new era. Answers "attacking"
-//   close             all is closed. Answers "closed OPERATIONS"
+// denied UID FILE ACCESS, refused PID FILE      accesses that the policy denies by now, and descriptors that count as refused
+// attack            opens continue; writes from now on belong to a new era. Answers "attacking"
+// close             closes everything. Answers "closed OPERATIONS"
 // It prints each violation. README.md defines one.
 #define _GNU_SOURCE
 #include "revocation-hunter.h"
@@ -21,7 +22,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-// The last of them is never denied anything.
+// The last user is never denied anything.
 static const unsigned users[HOLDERS] = {2001, 2001, 2002, 2002, 2003, 2003};
 
 struct shared *shared;
@@ -59,7 +60,7 @@ static void start_holder(int holder, uint64_t seed) {
     for (int i = 0; i < 8; i++) draw(2);
     unsigned uid = users[holder];
     if (setgroups(0, NULL) != 0 || setresgid(uid, uid, uid) != 0 || setresuid(uid, uid, uid) != 0) fail("setresuid");
-    prctl(PR_SET_PDEATHSIG, SIGKILL); // Another user's process forgets it.
+    prctl(PR_SET_PDEATHSIG, SIGKILL); // The kernel drops this setting when a process changes its user.
     hold_files(holder);
     _exit(0);
 }
@@ -108,7 +109,7 @@ static void obey(const char *line) {
     } else if (sscanf(line, "refused %d %d", &numbers[0], &numbers[1]) == 2) {
         refuse(numbers[0], numbers[1] % FILES);
     } else if (strncmp(line, "attack", 6) == 0) {
-        // Only after all of them are marked: whoever writes in the new era knows whether it may.
+        // Only after all of them are marked: a writer in the new era knows whether it may write.
         __atomic_fetch_add(&shared->era, 1, __ATOMIC_SEQ_CST);
         reach(ATTACKING);
         printf("attacking\n");

@@ -3,15 +3,16 @@
 #define REVOCATION_HUNTER_H
 #include <stdint.h>
 
-// The first files are LARGE: they are copied up with a wait.
-// The last holders keep little open before the policy changes: an open that shares its inode with one that is allowed passes through.
+// The first files are LARGE: their copy-up makes its caller wait.
+// The last holders hold little open before the policy changes: an open that shares its inode with an allowed one passes
+// through.
 enum { FILES = 8, LARGE = 2, HOLDERS = 6, VISITORS = 4, PAGE = 4096, PAGES = 4, READS = 1, WRITES = 2 };
 enum phase { OPENING, COPYING, HOLDING, ATTACKING, CLOSING, OVER };
 
-// One descriptor: each holder has one of each file at most.
+// One descriptor: each holder has at most one of each file.
 struct held {
-    int access; // READS | WRITES; 0: it is closed.
-    // Not 0: `sluice grants` says that it is refused, and bytes of this era or a later one were written after that.
+    int access; // READS | WRITES; 0: closed.
+    // Not 0: `sluice grants` reports it as refused, and bytes of this era or a later one were written after that.
     uint32_t refused_since;
 };
 

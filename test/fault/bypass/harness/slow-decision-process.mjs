@@ -1,9 +1,9 @@
 // @ts-check
 /**
- * A decision service over a real policy file whose answers come late: each after a random time of its own, so that answers
- * overtake each other, and each that a test holds back when the test lets it go. Started by slow-decision.ts:
+ * A decision service over a real policy file, with late answers. Each answer takes a random time of its own, so that answers
+ * overtake one another. A test can also hold an answer back until it releases it. Started by slow-decision.ts:
  * slow-decision-process.mjs SOCKET POLICY LONGEST_DELAY_MS SEED. Reads "hold NAME REGULAR-EXPRESSION" and "release" from
- * standard input; says "held NAME" when it holds back the next question that matches. The expression is of a path.
+ * standard input; prints "held NAME" when it holds back the next question whose path matches the expression.
  */
 import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -27,7 +27,7 @@ async function wait({ resource: { paths } }) {
   if (delayMs >= 1) await sleep(delayMs);
   if (holding === undefined || !paths.some((path) => holding?.paths.test(path))) return;
   process.stdout.write(`held ${holding.name}\n`);
-  // Others ask about the same file, and must get on.
+  // Other callers ask about the same file, and must not wait.
   holding = undefined;
   await /** @type {Promise<void>} */ (new Promise((resolve) => (release = resolve)));
 }
@@ -45,7 +45,7 @@ function policyInForce() {
     revision: policy.revision,
     capabilities: policy.capabilities,
     evaluate: async (question) => {
-      // The answer is of the moment when the question came.
+      // The answer is that of the moment when the question came.
       const ruling = await policy.evaluate(question);
       await wait(question);
       return ruling;

@@ -1,4 +1,4 @@
-/** Decision services whose answers come late, as processes of their own: see slow-decision-process.mjs. */
+/** Decision services with late answers, as processes of their own: see slow-decision-process.mjs. */
 import { chmodSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -31,7 +31,7 @@ export class SlowDecision {
     writeFileSync(this.policyFile, options.policy);
   }
 
-  /** Resolves when all replicas serve. */
+  /** Resolves when all replicas are ready. */
   static async start(options: SlowDecisionOptions): Promise<SlowDecision> {
     const decision = new SlowDecision(options);
     const { replicas = 1 } = options;
@@ -46,8 +46,8 @@ export class SlowDecision {
   }
 
   /**
-   * Holds the next answer back that is about such a path. `held` resolves when a replica has it. Whoever asks the very same
-   * question meanwhile waits for the same answer: let another user act.
+   * Holds back the next answer about such a path. `held` resolves when a replica holds it. A caller with the very same question
+   * meanwhile waits for the same answer: let another user act.
    */
   hold(paths: RegExp): { held: Promise<unknown> } {
     const name = `hold${++this.#holds}`;
@@ -59,7 +59,7 @@ export class SlowDecision {
     for (const service of this.#services) service.write("release\n");
   }
 
-  /** Ends one replica and starts another in its place. */
+  /** Ends one replica and starts another one instead. */
   async replace(index: number): Promise<void> {
     const old = this.#services[index];
     old?.kill();

@@ -1,4 +1,7 @@
-/** A mount for the directed tests: everything in it belongs to the user who attacks, and may be changed by others, so that only the policy stands in the way. */
+/**
+ * A mount for the directed tests: the attacking user owns everything in it, and others may change it, so that only the policy
+ * refuses.
+ */
 import { spawnSync } from "node:child_process";
 import { Actor, layers, type Layers, mountSluice, type SluiceMount, type SluiceMountOptions, type Tree } from "@sluice/testkit";
 
