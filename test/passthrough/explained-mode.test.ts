@@ -1,4 +1,4 @@
-/** `sluice explain` names the I/O mode that the next open gets, whatever is open of the file: both run the same plan. */
+/** `sluice explain` names the I/O mode of the next open, whatever opens the file has: both run the same plan. */
 import { connect } from "node:net";
 import { join } from "node:path";
 import { Actor, grantsOf, layers, mountSluice, publicFile, requires, scratch } from "@sluice/testkit";
@@ -39,7 +39,7 @@ function explained(socket: string, request: object): Promise<Opened> {
   });
 }
 
-/** One file for each state that the next open finds it in, and each kind of next open. */
+/** One file for each state that the next open can meet, and each kind of next open. */
 const cells = ["nothing", ...MODES].flatMap((held) =>
   MODES.flatMap((requested) => [false, true].map((write) => ({ held, requested, write, name: `${held}-${requested}-${write}` }))),
 );

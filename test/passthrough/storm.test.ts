@@ -1,6 +1,6 @@
 /**
- * Opens, closes, mappings, policy edits and copy-ups by many processes at random: no call fails, every read is what a model
- * says, and no lower layer changes. A fixed time; SLUICE_SOAK_SECONDS for longer; SLUICE_SEED draws the same again.
+ * Many processes open, close, map and copy up files at random while the policy is edited: no call fails, every read agrees
+ * with a model, and no lower layer changes. A fixed time; SLUICE_SOAK_SECONDS for longer; SLUICE_SEED draws the same again.
  */
 import { execFileSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
@@ -40,7 +40,7 @@ const policies = [
 ] as const;
 
 test(
-  `many processes at random while the policy changes (seed ${seed})`,
+  `many processes work at random while the policy changes (seed ${seed})`,
   async () => {
     const [lower, upper, tools] = [scratch(), scratch(), scratch()];
     const program = join(tools, "storm");
@@ -61,7 +61,7 @@ test(
     expect(code, `${stderr}\n${mount.log().slice(-4000)}`).toBe(0);
     const status: Status = await statusOf(mount);
     expect(status.anomalies).toBe(0);
-    // Nobody waits for a RELEASE.
+    // The kernel waits for no answer to RELEASE.
     await expect.poll(async () => (await statusOf(mount)).overlay.openFiles, { timeout: 30_000 }).toBe(0);
     await mount.stop();
     expect(diffSnapshots(before, snapshot(lower, EXACT))).toEqual([]);

@@ -1,4 +1,4 @@
-/** Builds a test's C program once a test file. */
+/** Builds a test's C program once for each test file. */
 import { spawnSync } from "node:child_process";
 import { chmodSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -11,7 +11,7 @@ cleanUp(() => {
   for (const path of built.values()) rmSync(dirname(path), { recursive: true, force: true });
 });
 
-/** The program's path; `name` is that of its source beside this file, without .c. */
+/** Returns the program's path; `name` is that of its source beside this file, without .c. */
 export function compiled(name: string, flags: readonly string[] = []): string {
   const known = built.get(name);
   if (known !== undefined) return known;

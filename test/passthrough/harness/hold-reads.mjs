@@ -1,4 +1,4 @@
-// Loaded into a daemon by NODE_OPTIONS=--import: while the file SLUICE_HOLD_READS is there, reads of layers wait for its end;
+// Loaded into a daemon by NODE_OPTIONS=--import: while the file SLUICE_HOLD_READS exists, reads of layers wait for its removal;
 // ".held" beside it has a character for each.
 import { appendFileSync, existsSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";

@@ -1,7 +1,7 @@
 /*
- * A process that takes locks on behalf of a test: one command a line on standard input, one answer a line. Descriptors are
- * known by small numbers of the test's own. Answers are results, or negative errnos. A blocking call ends with EINTR on
- * SIGUSR1. A test's tool, no part of the product.
+ * A process that takes locks on behalf of a test: one command a line on standard input, one answer a line. The test numbers
+ * its descriptors. Answers are results, or negative errnos. A blocking call ends with EINTR on
+ * SIGUSR1. A tool of the tests, not part of the product.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -33,7 +33,7 @@ static int range_lock(int command, const char *how, int slot, char **words) {
   return 0;
 }
 
-/* A child that shares all descriptors, closes one and ends: its locks, it has none, may take nobody's along. */
+/* A child that shares all descriptors, closes one and ends. It has no locks, so its end must release nobody's. */
 static int close_in_child(int slot) {
   pid_t child = fork();
   if (child == 0) {

@@ -1,4 +1,4 @@
-/** A process that takes locks for a test, since locks are a process' own and waiting for one hangs. */
+/** A process that takes locks for a test, since locks belong to a process, and waiting for one blocks it. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 import { cleanUp } from "@sluice/testkit";
@@ -26,7 +26,7 @@ export class Locker {
     return this.#process.pid as number;
   }
 
-  /** One command of locker.c; the answer, or "gone". Commands are carried out one after another. */
+  /** Sends one command of locker.c; returns the answer, or "gone". Commands are executed one after another. */
   do(...words: (string | number)[]): Promise<string> {
     const answered = new Promise<string>((resolve) => {
       this.#waiting.push(resolve);

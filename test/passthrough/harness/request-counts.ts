@@ -1,4 +1,6 @@
-/** How many requests of some kinds a mount has had, by its metrics. It must be mounted with --admin 127.0.0.1:0. */
+/**
+ * The number of requests of some kinds that a mount has received, by its metrics. It must be mounted with --admin 127.0.0.1:0.
+ */
 import { eventually, type SluiceMount } from "@sluice/testkit";
 
 export const WITH_METRICS = ["--admin", "127.0.0.1:0"] as const;
