@@ -1,4 +1,4 @@
-/** Rounds until a budget is spent, with their coverage and their differences, shrunk and saved as scripts. */
+/** Runs rounds until a budget is spent; reports the coverage and the differences, shrunk and saved as scripts. */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { compareRound, describeFailure, type Failure } from "./compare/compare.js";
@@ -9,18 +9,18 @@ import { runRound } from "./run/round.js";
 import { formatScript } from "./script/script.js";
 import { shrink } from "./shrink/shrink.js";
 
-/** The folder of shrunk scripts; replay.mjs runs one, and regressions/ is its place once it is understood. */
+/** The folder for shrunk scripts. replay.mjs runs one, and it moves to regressions/ once it is understood. */
 const FOUND = fileURLToPath(new URL("found/", import.meta.url));
 const TWO_NAMES = ["rename", "link", "linkfd"];
-/** Most that is spent on making scripts small: a look at the first ones tells most. */
+/** The longest time for making scripts small: the first ones tell most. */
 const MOST_SHRUNK = Number(process.env["SLUICE_DIFFERENTIAL_SHRINK"] ?? 3);
 const SHRINK_ROUNDS = 24;
 
 export interface Report {
-  /** One text a failure: the difference, and the script. */
+  /** One text for each failure: the difference, and the script. */
   failures: string[];
   coverage: Coverage;
-  /** How often each intended difference was seen. */
+  /** The count of each intended difference. */
   intended: Map<string, number>;
   operations: number;
 }
@@ -40,7 +40,7 @@ async function keep({ seed, setting }: Round, failure: Failure, number: number):
   return `${script}\nrepeat with: node test/differential/replay.mjs ${file}`;
 }
 
-/** One round, added to the report. */
+/** Runs one round, and adds it to the report. */
 export async function runAndReport(report: Report, round: Round): Promise<void> {
   const startedMs = Date.now();
   const result = await runRound(round.setting, round.sequences);

@@ -1,4 +1,4 @@
-/** Random sequences side by side on Sluice and on the kernel's overlayfs; see README.md beside. */
+/** Runs random sequences on Sluice and on the kernel's overlayfs; see README.md in this folder. */
 import { readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { requires, soakBudgetMs } from "@sluice/testkit";
@@ -46,7 +46,7 @@ async function replay(file: string, shown: boolean): Promise<string[]> {
   return compareRound(setting, sequences, result).failures.map(describeFailure);
 }
 
-/** Given seeds, or fresh ones until the budget is spent. */
+/** Returns the given seeds, or new ones until the budget is spent. */
 function* seeds(): Generator<number> {
   if (seed !== undefined) yield* seed.split(",").map(Number);
   else if (soakMs === 0) yield* CI_SEEDS;
@@ -60,11 +60,15 @@ function draw(one: number): Round {
 
 function fixedBudget(): void {
   for (const name of readdirSync(REGRESSIONS).filter((file) => file.endsWith(".script"))) {
-    test(`regression ${name} still passes`, async () => expect(await replay(`${REGRESSIONS}${name}`, false)).toEqual([]), ROUND_MS);
+    test(
+      `finds no difference in regression ${name}`,
+      async () => expect(await replay(`${REGRESSIONS}${name}`, false)).toEqual([]),
+      ROUND_MS,
+    );
   }
 
   test(
-    "every call does the same in every state of an object",
+    "every call has the same result in every state of an object",
     async () => {
       const report = newReport();
       for (const [index, setting] of SWEPT.entries()) await runAndReport(report, sweepRound(index + 1, setting));
@@ -81,15 +85,15 @@ describe("side by side with kernel overlayfs", () => {
   beforeAll(compilePrograms);
 
   if (script !== undefined) {
-    test(`replay of ${script} finds no difference`, async () => expect(await replay(script, true)).toEqual([]), ROUND_MS);
+    test(`finds no difference in script ${script}`, async () => expect(await replay(script, true)).toEqual([]), ROUND_MS);
     return;
   }
 
-  // A soak, or rounds by their seeds, is these alone.
+  // A soak, or a run with given seeds, runs only the test below.
   if (soakMs === 0 && seed === undefined) fixedBudget();
 
   test(
-    "random sequences do the same and leave the same",
+    "random sequences have the same results and leave the same trees",
     async () => {
       const report = newReport();
       for (const one of seeds()) await runAndReport(report, draw(one));

@@ -1,4 +1,4 @@
-/** The differences that the table of intended ones explains, and those that it must not. */
+/** The table of intended differences explains these lines, and must not explain others. */
 import { expect, test } from "vitest";
 import { explanationsOf, type Found } from "./compare/intended-differences.js";
 
@@ -11,28 +11,28 @@ function found(kernel: string, sluice: string, more: Partial<Found> = {}): Found
 
 const names = (one: Found): string[] => explanationsOf(one).map(({ name }) => name);
 
-test("a line in which two documented differences meet is explained by both", () => {
+test("two documented differences together explain a line in which both occur", () => {
   const both = found(LINE, LINE.replace("4755", "755").replace("nlink=2", "nlink=3"));
   expect(names(both)).toEqual(["every write clears setuid", "all names of a file are copied up together"]);
 });
 
-test("a line in which something else differs, too, is not explained", () => {
+test("a line with one more difference is not explained", () => {
   const strange = found(LINE, LINE.replace("4755", "755").replace("nlink=2", "nlink=3").replace("da39", "0beef"));
   expect(names(strange)).toEqual([]);
 });
 
-test("setuid that only Sluice's file still has is explained only where the layers changed hands", () => {
+test("setuid that only Sluice's file still has is explained only if the layers changed hands", () => {
   const turned = found(LINE.replace("4755", "755"), LINE);
   expect(names(turned)).toEqual([]);
   const place = { ...turned.place, swapped: true } as Found["place"];
   expect(names({ ...turned, place })).toEqual(["every write clears setuid"]);
 });
 
-test("setuid is cleared by a write that passes the daemon by, and by no other", () => {
+test("setuid cleared by a write that passes the daemon by is explained, and by no other call", () => {
   expect(names(found(LINE, LINE.replace("4755", "755"), { mode: "mediated" }))).toEqual([]);
 });
 
-test("explains the leavings of a refused call for its own names alone", () => {
+test("marks of a refused call are explained only for the names of that call", () => {
   const kernel = "directory 755 0:0 mtime=now";
   const sluice = "directory 755 0:0 mtime=950000000.000000000";
   expect(names(found(kernel, sluice))).toEqual([]);

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// Runs one script of the differential test and shows what each call gave: `node test/differential/replay.mjs FILE`.
+// Runs one script of the differential test and shows the result of each call: `node test/differential/replay.mjs FILE`.
 import { spawnSync } from "node:child_process";
 import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";

@@ -1,4 +1,4 @@
-/** Compares what came of a sequence on both, and tells where it first went apart without an intended reason. */
+/** Compares the results of a sequence on both sides, and reports the first difference that has no intended reason. */
 import type { Snapshot } from "../../conformance/tree/snapshot-tree.js";
 import type { NamedSequence, RoundResult, Step } from "../run/round.js";
 import { formatOperation } from "../script/operation.js";
@@ -23,11 +23,11 @@ export interface Failure {
 
 export interface RoundOutcome {
   failures: Failure[];
-  /** How often each intended difference was seen, by name. */
+  /** The count of each intended difference, by name. */
   intended: Map<string, number>;
 }
 
-/** The portable engine carries milliseconds: smaller parts are not compared there. */
+/** The portable engine transfers milliseconds: smaller units are not compared there. */
 function inMilliseconds(text: string | undefined): string | undefined {
   return text?.replace(/\b(\d+\.\d{3})\d{6}\b/g, "$1");
 }
@@ -117,7 +117,7 @@ class Comparison {
     return undefined;
   }
 
-  /** The lower layers are as they were, and the other implementation shows the same over what was left. */
+  /** The lower layers are unchanged, and the other implementation shows the same tree over the resulting layers. */
   #untouched(sequence: NamedSequence, trees: RoundResult["trees"]["kernel"], side: string): Failure | undefined {
     for (const [index, before] of trees.lowersBefore.entries()) {
       const after = trees.lowersAfter[index] ?? {};
@@ -137,7 +137,7 @@ function pathsBelow(name: string, ...snapshots: readonly Snapshot[]): string[] {
   return [...new Set(paths)].filter((path) => path === name || path.startsWith(`${name}/`)).sort();
 }
 
-/** The kernel moves access times of lower symbolic links and directories that are read; Sluice moves none. */
+/** The kernel updates access times of lower symbolic links and directories that are read; Sluice does not. */
 function lasting(line: string | undefined, byKernel: boolean): string | undefined {
   return byKernel ? line?.replace(/ atime=\S+/, "") : line;
 }

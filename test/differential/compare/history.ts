@@ -1,4 +1,4 @@
-/** The earlier steps of a sequence, for entries whose difference shows later or elsewhere. */
+/** The calls of a sequence before a difference, for entries whose difference shows later or elsewhere. */
 import type { NamedSequence, Step } from "../run/round.js";
 import { isError } from "../script/is-error.js";
 import { slotKey } from "../script/operation.js";
@@ -9,7 +9,7 @@ const LONG_REDIRECT = 250;
 
 export function historyOf({ plants }: NamedSequence, steps: readonly Step[]): History {
   return {
-    // Also in vain: setgid goes first.
+    // Also if the call fails: setgid is cleared first.
     aclRemoved: steps.some(({ operation: { call, args } }) => call === "removexattr" && args["name"] === "system.posix_acl_access"),
     far: plants.some(({ path }) => path.length > LONG_REDIRECT),
   };
@@ -17,10 +17,10 @@ export function historyOf({ plants }: NamedSequence, steps: readonly Step[]): Hi
 
 const OPENS: ReadonlySet<string> = new Set(["open", "tmpfile"]);
 
-/** Whatever comes of these, nothing is copied for them. */
+/** These calls copy nothing, whatever their result. */
 const LOOKS: ReadonlySet<string> = new Set(["stat", "read", "list", "readlink", "getxattr", "listxattr", "access", "statfs"]);
 
-/** The name that a call is about, without links on its way; of a call on what is open, the name it was opened by. */
+/** The name that a call is about, with the links on its way resolved; for a call on an open file, the name of its open. */
 export function nameOf({ operation: { actor, args }, kernel }: Step, before: readonly Step[]): string {
   if (args["path"] !== undefined) return kernel.facts?.realPath ?? String(args["path"]);
   const slot = slotKey(actor, args["slot"]);
@@ -30,7 +30,7 @@ export function nameOf({ operation: { actor, args }, kernel }: Step, before: rea
   return opening?.kernel.facts?.realPath ?? String(opening?.operation.args["path"]);
 }
 
-/** The names that calls which failed were about, and the directories above them, under whatever name they are at the end. */
+/** The names in failed calls, and the directories above them, under their names at the end. */
 export function refusedNames(directory: string, steps: readonly Step[]): Set<string> {
   const names = new Set<string>();
   for (const { operation, kernel } of steps) {
@@ -50,7 +50,7 @@ export function refusedNames(directory: string, steps: readonly Step[]): Set<str
   return names;
 }
 
-/** Either way, since the two may have changed places. */
+/** Both directions, since the two may have changed places. */
 function follow(names: Set<string>, one: string, other: string): void {
   for (const name of [...names]) {
     if (name === one || name.startsWith(`${one}/`)) names.add(`${other}${name.slice(one.length)}`);

@@ -22,7 +22,7 @@ import { SEEK } from "@sluice/vfs";
 import type { Step } from "../run/round.js";
 import type { Facts } from "../run/side-process.js";
 
-/** One value that is not the same on both. */
+/** One value that differs between the two. */
 export interface Found {
   mode: Mode;
   /** A call, or a path of a tree. */
@@ -31,19 +31,19 @@ export interface Found {
         kind: "step";
         operation: Operation;
         facts: Facts;
-        /** The index of the call's value. */
+        /** The index of the value among the values of the call. */
         part: number;
-        /** Its first name is one that a call which failed was about, or above one. */
+        /** Its first name is one of a failed call, or a directory above one. */
         refused: boolean;
-        /** The layers change hands, here or later. */
+        /** The layers change hands, at this step or later. */
         swapped: boolean;
       }
     | {
         kind: "merged" | "upper";
         path: string;
-        /** Names that calls which failed were about. */
+        /** Names in failed calls. */
         refused: ReadonlySet<string>;
-        /** The layer was the other implementation's before: its leavings are still there. */
+        /** The other implementation served the layer before: the objects it left are still there. */
         swapped: boolean;
         /** The whole tree on Sluice, and on the kernel's overlayfs. */
         ours: Snapshot;
@@ -54,11 +54,11 @@ export interface Found {
   history: History;
 }
 
-/** The steps before, anywhere in the sequence. */
+/** The calls before, anywhere in the sequence. */
 export interface History {
-  /** Somebody took an access ACL away, or tried to. */
+  /** A call removed an access ACL, or tried to. */
   aclRemoved: boolean;
-  /** The layers hold something at a name so long that a redirect to it is beyond what the kernel writes. */
+  /** The layers hold an object at a name so long that the kernel writes no redirect to it. */
   far: boolean;
 }
 
@@ -70,21 +70,22 @@ export interface IntendedDifference {
   reason: string;
   explains?(found: Found): boolean;
   /**
-   * Both lines with what differs for this reason made the same, so that several reasons can explain one line; undefined where the
-   * reason has nothing to do with it. In either half.
+   * Returns both lines without the parts that differ for this reason, so that several reasons can explain one line; undefined
+   * if
+   * the reason does not apply. Works in both halves.
    */
   levels?(found: Found): Level | undefined;
-  /** From this step on the kernel's tree is not what it should be: nothing that comes after in the same sequence can be compared. */
+  /** From this step on the kernel's tree is wrong: later steps of the same sequence cannot be compared. */
   spoils?(step: Step): boolean;
-  /** Nothing that comes after in the same sequence can be compared. */
+  /** Later steps of the same sequence cannot be compared. */
   ends?: true;
 }
 
-/** For which what is open is copied up. */
+/** Open flags that cause a copy-up. */
 const CHANGES: ReadonlySet<string> = new Set(["fchmod", "fchown", "futimes", "fsetxattr"]);
 
 const EVERY: readonly Mode[] = ["unruled", "granted", "mediated", "mixed", "named", "portable"];
-/** Reads and writes need not come to us. */
+/** These reads and writes may pass the daemon by. */
 const PASSED: readonly Mode[] = ["unruled", "granted", "mixed", "named"];
 
 const READS = ["pread", "fread", "mapread", "mapprivate", "seek", "copyrange", "fstat"];
@@ -98,13 +99,13 @@ function factsOf({ place }: Found): Facts {
   return place.kind === "step" ? place.facts : { state: "absent" };
 }
 
-/** The kernel's changes before it refused: a mark, a touched directory. */
+/** The kernel did this before it refused: a mark, a touched directory. */
 function levelRefusal(lines: Lines): Lines {
   const unmarked = levelMarks(lines);
   return isDirectoryLine(lines[0]) ? levelTime(unmarked) : unmarked;
 }
 
-/** One way for all, the other way also where the layers changed hands. */
+/** One direction always, the other one also if the layers changed hands. */
 function eitherWay(swapped: boolean, level: Level): Level {
   return swapped ? (lines) => turned(level)(level(lines)) : level;
 }
@@ -113,12 +114,12 @@ function isOneOfSeveral(there: unknown, other: unknown): boolean {
   return other === undefined && typeof there === "string" && !there.startsWith("directory") && linksOf(there) > 1;
 }
 
-/** A directory that is there for the sake of a name that went up. */
+/** A directory that was created only for a copied-up entry. */
 function leadsToLinks(directory: string, tree: Snapshot): boolean {
   return Object.entries(tree).some(([path, line]) => path.startsWith(`${directory}/`) && isOneOfSeveral(line, undefined));
 }
 
-/** Of a file's position, or beyond the largest there is. */
+/** A file's position, or one beyond the largest possible. */
 const isPlace = (result: unknown): boolean => typeof result === "number" || result === "EINVAL" || result === "EOVERFLOW";
 
 const isAcl = ({ args }: Operation): boolean => String(args["name"]).startsWith("system.posix_acl_");
@@ -175,7 +176,7 @@ export const intendedDifferences: readonly IntendedDifference[] = [
     reason:
       "An open for reading is tied to the lower file until it is closed (fs/fuse/iomode.c). The size is that of the copy, so a mapping may reach beyond the end of the lower file (SIGBUS). Mediated readers follow a copy-up.",
     explains: (found) => READS.includes(callOf(found)) && factsOf(found).lowerReader === true,
-    // From then on it reads another file.
+    // From then on its earlier data is in another file.
     spoils: ({ operation, kernel: { facts, results } }) =>
       operation.call === "copyrange" && facts?.lowerReader === true && Number(results[0]) > 0,
   },
@@ -231,7 +232,7 @@ export const intendedDifferences: readonly IntendedDifference[] = [
     modes: EVERY,
     reason:
       "In a directory, the kernel's overlayfs refuses SEEK_END (EINVAL) or asks the file system below. FUSE seeks by the size and does not ask the daemon (fs/fuse/dir.c); in a removed directory by its last size.",
-    // Whoever seeks on from there is elsewhere, too: the kernel reckons that without asking, whatever the file system.
+    // A later seek from there ends elsewhere, too: the kernel computes it without asking, whatever the file system.
     explains: ({ place, kernel, sluice }) =>
       place.kind === "step" &&
       place.operation.call === "seek" &&
@@ -342,12 +343,12 @@ function isInodePart({ operation, part }: { operation: Operation; part: number }
   return (operation.call === "list" && part === 1) || (operation.call === "relist" && part === 2);
 }
 
-/** The entry that a step calls for, from which on nothing can be compared. */
+/** Returns the entry that applies to a step, from which on nothing can be compared. */
 export function spoiltBy(step: Step, mode: Mode): IntendedDifference | undefined {
   return intendedDifferences.find(({ modes, spoils }) => modes.includes(mode) && spoils?.(step) === true);
 }
 
-/** The entries that explain a difference, one alone or several parts of a line; none: then it is a failure. */
+/** Returns the entries that explain a difference: one alone, or several for parts of a line. An empty result is a failure. */
 export function explanationsOf(found: Found): readonly IntendedDifference[] {
   const usable = intendedDifferences.filter(({ modes }) => modes.includes(found.mode));
   const whole = usable.find(({ explains }) => explains?.(found) === true);

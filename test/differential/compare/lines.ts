@@ -1,6 +1,9 @@
-/** Lines that tell of an object (`file 4755 0:0 mtime=now nlink=2 …`): a part of one that differs for a known reason, made as in the other. */
+/**
+ * Lines that describe an object (`file 4755 0:0 mtime=now nlink=2 …`). A part that differs for a known reason is copied from
+ * the other line.
+ */
 
-/** On the kernel's overlayfs, and on Sluice. */
+/** The line on the kernel's overlayfs, and on Sluice. */
 export type Lines = readonly [kernel: string, sluice: string];
 
 const LINKS = / nlink=(\d+)(?= |$)/;
@@ -16,7 +19,7 @@ export function isObjectLine(result: unknown): result is string {
 
 export const isDirectoryLine = (line: string): boolean => line.startsWith("directory");
 
-/** 0 if none are told. */
+/** 0 if the line has none. */
 export function linksOf(line: unknown): number {
   return typeof line === "string" ? Number(LINKS.exec(line)?.[1] ?? 0) : 0;
 }
@@ -29,20 +32,20 @@ function withMode(line: string, mode: number): string {
   return line.replace(MODE, `$1 ${mode.toString(8)} `);
 }
 
-/** The first line with the other's mode, if that is the same except for `bits`, of which only the first has some. */
+/** Returns the first line with the other's mode if the two differ only in `bits`, of which only the first has some. */
 function withoutBits(having: string, without: string, bits: number): string {
   const [had, has] = [modeOf(having), modeOf(without)];
   return had !== has && has === (had & ~bits) ? withMode(having, has) : having;
 }
 
-/** Only the kernel's file still is setuid or setgid. */
+/** Only the kernel's file is still setuid or setgid. */
 export function levelPrivilege([kernel, sluice]: Lines): Lines {
   return kernel.startsWith("file ") && sluice.startsWith("file ")
     ? [withoutBits(kernel, sluice, SETUID_AND_SETGID), sluice]
     : [kernel, sluice];
 }
 
-/** Only Sluice's object still is setgid. */
+/** Only Sluice's object is still setgid. */
 export function levelSetgid([kernel, sluice]: Lines): Lines {
   return [kernel, withoutBits(sluice, kernel, SETGID)];
 }
@@ -60,7 +63,7 @@ export function levelMarks([kernel, sluice]: Lines): Lines {
   return [kernel.replace(MARKS, ""), sluice.replace(MARKS, "")];
 }
 
-/** The same with the two in each other's place, as after the layers changed hands. */
+/** The same with the two exchanged, as after the layers changed hands. */
 export function turned(level: (lines: Lines) => Lines): (lines: Lines) => Lines {
   return ([kernel, sluice]) => {
     const [one, other] = level([sluice, kernel]);

@@ -1,9 +1,9 @@
-/** Which calls met which state of an object, as a table; an empty cell that is not declared impossible is a failure. */
+/** A table of the calls and the states of their objects; an empty cell that is not declared impossible is a failure. */
 import { STATES, type State } from "../run/object-state.js";
 import type { Step } from "../run/round.js";
 import { impossibleBecause } from "./impossible-cells.js";
 
-/** A call with two names has a row for each: "rename" for what is renamed, "rename to" for what it meets. */
+/** A call with two names has a row for each: "rename" for the source, "rename to" for the target. */
 export class Coverage {
   readonly #counts = new Map<string, Map<State, number>>();
 
@@ -34,7 +34,7 @@ export class Coverage {
     );
   }
 
-  /** Cells that happened although they are declared impossible. */
+  /** Cells that were filled although they are declared impossible. */
   unexpected(): string[] {
     return [...this.#counts].flatMap(([row, cells]) =>
       STATES.filter((state) => (cells.get(state) ?? 0) > 0 && impossibleBecause(row, state) !== undefined).map(

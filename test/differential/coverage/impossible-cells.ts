@@ -61,13 +61,13 @@ const IMPOSSIBLE: readonly Impossible[] = [
 const BY_NAME_ONLY: State = "unlinked-open";
 const DESCRIPTORS: ReadonlySet<string> = new Set(BY_DESCRIPTOR);
 
-/** The reason, or undefined where the cell must be filled. */
+/** Returns the reason, or undefined if the cell must be filled. */
 export function impossibleBecause(row: string, state: State): string | undefined {
   if (state === BY_NAME_ONLY && !DESCRIPTORS.has(row)) return "a removed name refers to nothing";
   return IMPOSSIBLE.find(({ rows, states }) => rows.includes(row) && states.includes(state))?.reason;
 }
 
-/** All of them, for the documentation. */
+/** Returns all of them, for the documentation. */
 export function impossibleReasons(): readonly Impossible[] {
   return [...IMPOSSIBLE, { rows: ["calls that take a name"], states: [BY_NAME_ONLY], reason: "a removed name refers to nothing" }];
 }

@@ -1,4 +1,4 @@
-/** A round by its seed: how to mount, and some sequences that share the mount, each in a directory of its own. */
+/** Draws a round by its seed: the mount options, and some sequences that share the mount, each in a directory of its own. */
 import type { NamedSequence } from "../run/round.js";
 import type { Control, Operation } from "../script/operation.js";
 import type { Ground, Mode, Setting } from "../script/script.js";
@@ -19,7 +19,7 @@ export interface RoundShape {
   operations: number;
   profile?: Profile;
   setting?: Partial<Setting>;
-  /** Remounts in between; drawn if not given. */
+  /** The number of remounts in between; drawn if omitted. */
   controls?: readonly Control[];
 }
 
@@ -46,7 +46,7 @@ function withControls(operations: readonly Operation[], controls: readonly Opera
   });
 }
 
-/** Every call, or these, in every state once. */
+/** Every call, or the given ones, once in every state. */
 export function sweepRound(seed: number, setting: Setting, calls?: readonly string[]): Round {
   return { seed, setting, sequences: drawSweep(seed, calls) };
 }
@@ -62,7 +62,7 @@ export function drawRound(seed: number, shape: RoundShape): Round {
     index: !random.once(3),
     ...shape.setting,
   };
-  // Without an upper layer the kernel wants two (fs/overlayfs/super.c); Sluice takes one.
+  // Without an upper layer the kernel needs two (fs/overlayfs/super.c); Sluice accepts one.
   if (setting.readOnly) setting.lowers = Math.max(setting.lowers, 2);
   const controls = (shape.controls ?? random.of(REMOUNTS)).map((call) => ({ ...CONTROL, call }));
   const sequences = Array.from({ length: shape.sequences }, (_, index) => {

@@ -1,4 +1,4 @@
-/** Draws what the layers of a sequence hold: the same few names in each, so that they hide, merge and cover one another. */
+/** Draws the contents of a sequence's layers: the same few names in each, so that they hide, merge and cover one another. */
 import { S } from "@sluice/vfs";
 import type { Entry, Traits } from "../../conformance/tree/tree.js";
 import type { LayerName, Plant } from "../script/script.js";
@@ -10,7 +10,7 @@ const FILE_MODES = [0o644, 0o644, 0o666, 0o600, 0o640, 0o755, 0o444, 0o660, 0];
 const PRIVILEGED_MODES = [0o4755, 0o2755, 0o6777, 0o2644];
 const DIRECTORY_MODES = [0o755, 0o777, 0o777, 0o700, 0o1777, 0o2777, 0o2775, 0o555];
 const DEEPEST = 3;
-/** None leads out of the sequence's directory: other sequences share the place above it. */
+/** No link leads out of the sequence's directory: the files outside are shared. */
 export const LINK_TARGETS = ["a", "b/c", "./d", "nowhere"];
 const PER_LAYER = 14;
 
@@ -23,7 +23,7 @@ interface Draw {
   random: Random;
   names: Names;
   layer: LayerName;
-  /** Whiteouts and marks are of no use in the lowest. */
+  /** Whiteouts and marks have no effect in the lowest layer. */
   lowest: boolean;
   plants: Plant[];
   files: string[];
@@ -39,7 +39,7 @@ function traits({ random }: Draw, modes: readonly number[]): Traits {
   };
 }
 
-/** Only files and directories can have user attributes. */
+/** An object that is neither file nor directory cannot have user attributes. */
 function bareTraits(draw: Draw): Traits {
   const { mode, uid, gid } = { mode: 0o644, uid: 0, gid: 0, ...traits(draw, FILE_MODES) };
   return { mode, uid, gid };
@@ -92,7 +92,7 @@ function drawBelow(draw: Draw, path: string, depth: number): void {
   }
 }
 
-/** Directories that come by themselves are plain. */
+/** Implied directories are plain. */
 function shutsOff(plants: readonly Plant[], layer: LayerName, path: string): boolean {
   const found = plants.find((plant) => plant.layer === layer && plant.path === path)?.entry;
   if (found === undefined) return false;
@@ -100,8 +100,9 @@ function shutsOff(plants: readonly Plant[], layer: LayerName, path: string): boo
 }
 
 /**
- * Whether a whiteout hides something in a directory that is merged. Elsewhere nobody makes one, and the kernel lists it
- * as a name that is not there.
+ * Tells whether a whiteout hides something in a merged directory. Nobody makes a whiteout elsewhere, and the kernel lists it
+ * there
+ * as a name that does not exist.
  */
 function hidesSomething(plants: readonly Plant[], layers: readonly LayerName[], { layer, path }: Plant): boolean {
   const parents = path.split("/").slice(0, -1);

@@ -1,4 +1,4 @@
-/** Draws calls: which, by whom, on what. Weights make a profile, for runs that look into one corner. */
+/** Draws calls: the kind, the caller and the object. Weights make a profile, for runs that test one area. */
 import { constants } from "node:fs";
 import { FALLOC, O, RENAME, SEEK, UTIME, XATTR } from "@sluice/vfs";
 import type { Actor, Args, Operation } from "../script/operation.js";
@@ -24,9 +24,9 @@ const SIZES = [0, 1, 5, 100, 4095, 4096, 4097, 100_000];
 interface Draw {
   random: Random;
   names: Names;
-  /** How many writes there were: each writes something else. */
+  /** The number of writes so far: each writes other data. */
   writes: number;
-  /** Slots that something may be open in, the latest last. */
+  /** Slots that may hold an open file, the latest last. */
   opened: { actor: Actor; slot: number; path: string }[];
 }
 
@@ -76,7 +76,7 @@ function fallocated({ random }: Draw): Args {
 const renameFlags = ({ random }: Draw): number =>
   random.of([0, 0, 0, 0, RENAME.NOREPLACE, RENAME.EXCHANGE, RENAME.EXCHANGE, RENAME.EXCHANGE | RENAME.NOREPLACE, 64]);
 
-/** One object of every kind of call, for callers that need a call of a kind on a certain object. */
+/** A sample of every kind of call, for tests that need a call of a kind on a certain object. */
 export function drawArguments(random: Random, names: Names, call: string): Args {
   const args = DRAWS[call]?.({ random, names, writes: random.below(1000), opened: [] });
   if (args === undefined) throw new Error(`no such call: ${call}`);
@@ -153,7 +153,7 @@ const DRAWS: Readonly<Record<string, (draw: Draw) => Args>> = {
 
 export type Profile = Readonly<Record<string, number>>;
 
-/** Of every call something; more of what changes names and of what opens, on which the rest depends. */
+/** Some of every call; more of the calls that change names or open files, on which the rest depends. */
 export const EVERYTHING: Profile = {
   ...Object.fromEntries(Object.keys(DRAWS).map((call) => [call, 4])),
   rename: 16,
@@ -164,7 +164,7 @@ export const EVERYTHING: Profile = {
   link: 8,
   list: 8,
   stat: 8,
-  // Programs of their own: slow.
+  // These run programs, and are slow.
   truncate: 2,
   mapprivate: 1,
   syncfs: 1,
@@ -179,7 +179,7 @@ const WHO: readonly (readonly [number, Actor])[] = [
   [1, "alice2"],
 ];
 
-/** A call on an open file is by whoever opened one, mostly. */
+/** A call on an open file is usually made by the process that opened one. */
 function drawOperation(draw: Draw, call: string): Operation {
   const { random, opened } = draw;
   const args = DRAWS[call]?.(draw);
@@ -193,7 +193,7 @@ function drawOperation(draw: Draw, call: string): Operation {
   return chosen === undefined ? { actor, call, args } : { actor: chosen.actor, call, args: { ...args, slot: chosen.slot } };
 }
 
-/** An object's name is gone while it is open. */
+/** Removes an object's name while it is open. */
 function removeOpened({ random, opened, names }: Draw): Operation[] {
   const path = opened.at(-1)?.path ?? names.path();
   return [
@@ -207,7 +207,7 @@ function removeOpened({ random, opened, names }: Draw): Operation[] {
   ];
 }
 
-/** A directory that is renamed, and something below it afterwards. */
+/** Renames a directory, and then uses a name below it. */
 function moveDirectory(draw: Draw): Operation[] {
   const [path, to] = [draw.random.of(draw.names.pool), draw.random.of(draw.names.pool)];
   const inside = { path: `${to}/${draw.names.name()}` };
@@ -217,7 +217,7 @@ function moveDirectory(draw: Draw): Operation[] {
   ];
 }
 
-/** A directory that replaces the object before. */
+/** Replaces an earlier object by a directory. */
 function replaceByDirectory({ random, names }: Draw): Operation[] {
   const path = names.path();
   return [

@@ -1,4 +1,6 @@
-/** Every call on an object in every state, whatever chance does: a sequence a state, and some calls before and after. */
+/**
+ * Every call on an object in every state, independent of chance: a sequence for each state, with some calls before and after.
+ */
 import { O } from "@sluice/vfs";
 import { dir, type Entry, file, hardLink, whiteout } from "../../conformance/tree/tree.js";
 import { DIRECTORY_STATES, impossibleBecause } from "../coverage/impossible-cells.js";
@@ -16,13 +18,13 @@ const content = (text: string): Entry => file(text, { mode: 0o666 });
 const full = (): Entry => dir({}, { mode: 0o777 });
 const opaqueDirectory = (): Entry => dir({}, { mode: 0o777, xattrs: { "trusted.overlay.opaque": "y" } });
 
-/** An object at `path` in that state: the content of the layers, and the calls that bring it there. */
+/** An object at `path` in that state: the contents of the layers, and the calls that bring it there. */
 interface Staging {
   plants: (path: string) => readonly Plant[];
   before?: (path: string) => readonly Operation[];
 }
 
-/** Either kind comes in the states that both can have. */
+/** Both kinds come in the states that both can have. */
 function fileOrDirectory(directory: boolean): { make: () => Entry; inside: (layer: Plant["layer"], path: string) => Plant[] } {
   return {
     make: () => (directory ? full() : content("content of a file")),

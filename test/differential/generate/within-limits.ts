@@ -1,6 +1,6 @@
 /**
- * Fits a drawn round to the portable engine: leaves out the calls and plants that would only show a limit it declares
- * (packages/engine-fuse-native/README.md). Each rule names the limit; test/portable shows the limits themselves.
+ * Fits a drawn round to the portable engine: leaves out the calls and plants that would only show a limit which the engine
+ * declares (packages/engine-fuse-native/README.md). Each rule names the limit; test/portable shows the limits themselves.
  */
 import { type EngineCapabilityName, S, UTIME } from "@sluice/vfs";
 import type { Entry } from "../../conformance/tree/tree.js";
@@ -13,9 +13,9 @@ const PRIVILEGED = 0o6000;
 const MS = 1_000_000;
 const NOT_TEXT = /[\x80-\xff]/;
 
-/** Operations beyond a limit, by the limit's name. */
+/** Tests for calls beyond a limit, by the limit's name. */
 const BEYOND: Partial<Record<EngineCapabilityName, (operation: Operation) => boolean>> = {
-  // Whatever is made belongs to the daemon's user: everybody else would own other objects.
+  // New objects belong to the daemon's user: every other user would own different objects.
   callerIdentity: ({ actor, args }) => actor !== "root" || ((Number(args["mode"] ?? 0) & PRIVILEGED) !== 0 && args["path"] !== undefined),
   nanosecondTimes: ({ args }) => Number(args["sec"] ?? 0) < 0 || (args["nsec"] !== UTIME.NOW && Number(args["nsec"] ?? 0) % MS !== 0),
   emptyChown: ({ call, args }) => /chown/.test(call) && args["uid"] === -1 && args["gid"] === -1,
@@ -34,7 +34,7 @@ function isWithin(operation: Operation): boolean {
   return isControl(operation.call) || !Object.values(BEYOND).some((goesPast) => goesPast(operation));
 }
 
-/** The entry without setuid, setgid and ACLs; undefined for the further name of a file, and for a device. */
+/** Returns the entry without setuid, setgid and ACLs; undefined for the further name of a file, and for a device. */
 function plain(entry: Entry): Entry | undefined {
   if (entry.kind === "hard-link" || entry.kind === "device") return undefined;
   if (!("traits" in entry)) return entry;

@@ -1,12 +1,12 @@
 /**
- * One of the processes that call: takes one call a line, answers one line. It has its own ids, umask and descriptors.
+ * One of the calling processes: reads one call a line, answers with one line. It has its own ids, umask and descriptors.
  * Arguments: the actor's name.
  */
 import { createInterface } from "node:readline";
 import { type Actor, ACTORS, type Operation } from "../script/operation.js";
 import { Performer } from "./performer.js";
 
-/** The sequence's directory, and the call; without a call, all descriptors of the sequence before are closed. */
+/** The sequence's directory, and the call; a message without a call closes all descriptors of the sequence before. */
 export interface Order {
   root: string;
   operation?: Operation;

@@ -1,4 +1,4 @@
-/** The processes that call know no TypeScript. */
+/** Compiles the test's modules, since the calling processes cannot load TypeScript. */
 import { execFileSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 

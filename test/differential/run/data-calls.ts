@@ -12,26 +12,29 @@ function open(hands: Hands, args: Args): void {
   hands.keep(number(args, "slot"), hands.probe.open(text(args, "path"), number(args, "flags"), number(args, "mode")));
 }
 
-/** All zeros if it cannot be had. */
+/** All zeros if it is unknown. */
 function attrOf(fd: number): Attr {
   const attr = new Attr();
   native.statx(fd, "", AT.EMPTY_PATH, attr.words);
   return attr;
 }
 
-/** Of a file: a removed directory's size is its file system's business. Beyond the file's end a mapping gives SIGBUS. */
+/** The size of a file; a removed directory's size is up to its file system. A mapping beyond the file's end gives SIGBUS. */
 function mappableBytes(fd: number, most: number): number {
   const { mode, size } = attrOf(fd);
   return (mode & S.IFMT) === S.IFREG ? Math.min(size, most) : 0;
 }
 
-/** Its size may be what it was, or 0. */
+/** The size may be the old one, or 0. */
 function isRemovedDirectory(fd: number): boolean {
   const { mode, nlink } = attrOf(fd);
   return (mode & S.IFMT) === S.IFDIR && nlink === 0;
 }
 
-/** Data and holes may lie elsewhere (copy-up keeps every hole): the next call still begins at the same offset. */
+/**
+ * Positions of data and holes may differ (copy-up preserves every hole), but later calls start at the same position on both
+ * sides.
+ */
 function seek(hands: Hands, args: Args): void {
   const fd = fdOf(hands, args);
   const whence = number(args, "whence");
@@ -59,7 +62,7 @@ function mapped(hands: Hands, args: Args, use: ((bytes: Buffer) => void) | undef
     return;
   }
   hands.probe.mapped(fd, length, use !== undefined, (bytes) => {
-    // While it is mapped, as nobody is told of a write: times that are kept are stale then.
+    // While the file is mapped, the kernel reports no write: cached times are stale then.
     if (use !== undefined) hands.probe.fstat(fd);
     use?.(bytes);
     if (use !== undefined) hands.probe.fstat(fd);
@@ -68,8 +71,8 @@ function mapped(hands: Hands, args: Args, use: ((bytes: Buffer) => void) | undef
 }
 
 /**
- * A private mapping that is written to, by a process that can make one: its content, and the file's content afterwards.
- * The numbers are mmap, read and munmap of x86-64.
+ * A private mapping that is written to, by a process that can make one: returns the mapping's content, and the file's content
+ * afterwards. The numbers are mmap, read and munmap of x86-64.
  */
 const PRIVATE_MAPPING = `
 open(my $f, "<&=", 3) or die; open(my $z, "<", "/dev/zero") or die; my $l = $ARGV[0];

@@ -1,17 +1,17 @@
-/** Equal layers for the two sides of a run, on the ground the script asks for. */
+/** Equal layers for the two sides of a run, on the file systems that the script asks for. */
 import { mkdirSync } from "node:fs";
 import { scratch } from "@sluice/testkit";
 import type { Sequence, Setting } from "../script/script.js";
 import { plantSequence } from "./plant-sequence.js";
 
 export interface Layers {
-  /** Top first. */
+  /** The top layer comes first. */
   lowers: readonly string[];
   upper: string;
   work: string;
 }
 
-/** Blocks and inodes are compared by statfs: the same size for both. */
+/** statfs compares blocks and inodes, so both have the same size. */
 const SMALL_MB = 16;
 const SPLIT_MB = 64;
 

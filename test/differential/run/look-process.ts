@@ -1,4 +1,7 @@
-/** Writes what trees hold as JSON: a process of its own, since a failing file system may never answer. Arguments: output, then KIND=PATH…. */
+/**
+ * Writes the content of trees as JSON. A process of its own, since a failing file system may never answer. Arguments: output,
+ * then KIND=PATH….
+ */
 import { writeFileSync } from "node:fs";
 import { native } from "@sluice/native";
 import { AT, O } from "@sluice/vfs";

@@ -1,4 +1,4 @@
-/** Has trees looked at by another process. */
+/** Reads trees through another process. */
 import { execFile } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
@@ -15,7 +15,7 @@ export interface Tree {
   path: string;
 }
 
-/** In the order asked for. @throws if one cannot be read in time */
+/** In the order of the arguments. @throws if one cannot be read in time */
 export async function look(trees: readonly Tree[]): Promise<Snapshot[]> {
   const output = `${scratch()}/trees.json`;
   const args = trees.map(({ kind, path }) => `${kind}=${path}`);

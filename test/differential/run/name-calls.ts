@@ -8,7 +8,7 @@ import { type Call, type Hands, number, text } from "./call.js";
 /** Small, so that a listing takes several reads. */
 const DIRENT_BYTES = 512;
 
-/** Names with their types, sorted, and those whose d_ino is not their st_ino. */
+/** Names with their types, sorted, and the names whose d_ino differs from their st_ino. */
 function listFd(hands: Hands, fd: number): void {
   const bytes = Buffer.alloc(DIRENT_BYTES);
   const shown: string[] = [];
@@ -44,7 +44,7 @@ function list(hands: Hands, args: Args): void {
   native.close(fd);
 }
 
-/** access(2): by the real ids, which are the caller's. */
+/** access(2) checks the real ids, which are the caller's. */
 function access({ probe }: Hands, args: Args): void {
   try {
     accessSync(Buffer.from(probe.at(text(args, "path")), "latin1"), number(args, "mode"));
@@ -54,7 +54,7 @@ function access({ probe }: Hands, args: Args): void {
   }
 }
 
-/** truncate(2), which Node makes out of an open and ftruncate(2). The path goes in hexadecimal, since it may be no text. */
+/** truncate(2); Node would use an open and ftruncate(2). The path is hexadecimal, since it may not be text. */
 function truncate({ probe }: Hands, args: Args): void {
   const path = Buffer.from(probe.at(text(args, "path")), "latin1").toString("hex");
   probe.perl("truncate", 'truncate(pack("H*", $ARGV[0]), $ARGV[1]) or print $!+0', path, String(number(args, "size")));

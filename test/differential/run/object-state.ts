@@ -1,17 +1,17 @@
 /**
- * The state of an object in an overlay, found by looking at its layers on the disk. A few rules of the format are written
- * down here once more, so that coverage does not depend on the tested code.
+ * The state of an object in the overlay, read from its layers on the disk by a few rules of the format. They are written down
+ * here once more, so that coverage does not depend on the tested code.
  */
 import { native } from "@sluice/native";
 import { AT, Attr, S } from "@sluice/vfs";
 
 export const STATES = ["lower", "upper", "merged", "whiteout", "opaque", "redirected", "hard-linked", "unlinked-open"] as const;
-/** "absent": no layer has anything of the name, nor a mark. */
+/** "absent": no layer has the name, nor a mark for it. */
 export type State = (typeof STATES)[number] | "absent";
 
 interface Place {
   upper: boolean;
-  /** Of the layer; redirects begin here. */
+  /** The root of the layer; redirects begin here. */
   root: string;
   path: string;
 }
@@ -87,7 +87,7 @@ export function stateOf(layers: Roots, directory: string, path: string): State {
   return describe(top, at.places.length);
 }
 
-/** As many links as the kernel follows. */
+/** The largest number of links that the kernel follows. */
 const MOST_LINKS = 40;
 
 function targetOf(top: Place | undefined): string | undefined {
@@ -97,7 +97,10 @@ function targetOf(top: Place | undefined): string | undefined {
   return bytes.toString("latin1", 0, Math.max(0, native.readlinkat(AT.FDCWD, top.path, bytes)));
 }
 
-/** The path without links on its way, nor at its end if `followLast`: by that name a thing can be followed through renames. */
+/**
+ * The path with the links on its way resolved, and the last one if `followLast`: by that name an object can be followed through
+ * renames.
+ */
 export function realPath(layers: Roots, directory: string, path: string, followLast: boolean): string {
   let left = partsOf(path);
   let real: string[] = [];

@@ -1,13 +1,13 @@
-/** Follows what a script's slots have open and whether it still has its name, for coverage and for what may differ. */
+/** Follows the open files of a script's slots and whether they still have a name, for coverage and for intended differences. */
 import { O } from "@sluice/vfs";
 import { type Operation, slotKey } from "../script/operation.js";
 import type { State } from "./object-state.js";
 
 interface Slot {
-  /** Without links on its way. */
+  /** Has the links on its way resolved. */
   path: string;
   gone: boolean;
-  /** Opened for reading alone while no layer but a lower had it: in passthrough it goes on showing that one. */
+  /** Opened only for reading while only a lower layer had it: in passthrough it continues to show the lower file. */
   lowerReader: boolean;
   /** Opened while a lower layer had it. */
   fromLower: boolean;
@@ -29,7 +29,7 @@ export class OpenFiles {
     return this.#slots.get(slotKey(operation.actor, operation.args[name]));
   }
 
-  /** After a successful call. `before`: the path's state; its names as they were then. */
+  /** Called after a successful call. `before`: the state of the path; its names as they were then. */
   note(operation: Operation, before: State, { path, to }: RealNames): void {
     const { call, args } = operation;
     if (call === "open" || call === "tmpfile") this.#open(operation, path, before);
@@ -38,7 +38,7 @@ export class OpenFiles {
     if (call === "rename") this.#renamed(path, to, Number(args["flags"]));
   }
 
-  /** An open that failed leaves its slot empty. */
+  /** A failed open leaves its slot empty. */
   failed(operation: Operation): void {
     if (operation.call === "open" || operation.call === "tmpfile") this.#slots.delete(slotKey(operation.actor, operation.args["slot"]));
   }

@@ -1,4 +1,4 @@
-/** Makes the calls of a script in one process, on one sequence's directory, with descriptors kept in numbered slots. */
+/** Makes the calls of a script in one process, in one sequence's directory, with descriptors in numbered slots. */
 import { createHash } from "node:crypto";
 import { native } from "@sluice/native";
 import { RENAME } from "@sluice/vfs";
@@ -9,7 +9,7 @@ import { type Call, type Hands, text } from "./call.js";
 import { dataCalls } from "./data-calls.js";
 import { nameCalls } from "./name-calls.js";
 
-/** Longer values are shown by their hash: they only have to be equal. */
+/** Longer values are shown by their hash, which is enough to compare them. */
 const LONGEST_SHOWN = 160;
 
 function shortened(value: unknown): unknown {
@@ -46,7 +46,7 @@ export class Performer implements Hands {
     for (const slot of this.#slots.keys()) this.drop(slot);
   }
 
-  /** The results of the call: one value for each thing that was looked at. */
+  /** The result of the call: one value for each thing that it looked at. */
   async perform({ call, args }: Operation): Promise<unknown[]> {
     const make = CALLS[call];
     if (make === undefined) throw new Error(`no such call: ${call}`);
@@ -59,8 +59,10 @@ export class Performer implements Hands {
   }
 
   /**
-   * Copy-up, rename and link must not change the number of what the path named. After one that failed the other name is of
-   * something else, as is the path after an exchange: that number is the same at most by chance, since the kernel's are not unique
+   * Copy-up, rename and link must not change the inode number of an object. After a failed call the other name belongs to
+   * another
+   * object, as does the path after an exchange. Such a number is equal at most by chance, since the kernel's numbers are not
+   * unique
    * over several file systems.
    */
   #compareInode(before: string, args: Args, failed: boolean): void {

@@ -1,11 +1,11 @@
-/** Makes the objects of a script's layers real, below a directory of the sequence's name in each layer. */
+/** Creates the objects of a script's layers, below a directory of the sequence's name in each layer. */
 import { check, native } from "@sluice/native";
 import { AT } from "@sluice/vfs";
 import { plantTree } from "../../conformance/tree/plant-tree.js";
 import { dir, type Entry, type Tree } from "../../conformance/tree/tree.js";
 import type { LayerName, Plant, Sequence } from "../script/script.js";
 
-/** Anybody may make something in it. */
+/** Everybody may create objects in it. */
 const TOP = { mode: 0o777 };
 const OLD = { atimeSec: 1_000_000_000, atimeNsec: 0, mtimeSec: 1_000_000_000, mtimeNsec: 123_456_789 };
 
@@ -16,7 +16,7 @@ function directoryIn(tree: Growing, name: string): Growing | undefined {
   return found.kind === "directory" ? (found.entries as Growing) : undefined;
 }
 
-/** Leaves out plants that do not fit (the leavings of a shrunk script). */
+/** Objects that do not fit (in a shrunk script) are left out. */
 function insert(tree: Growing, { path, entry }: Plant): void {
   const parts = path.split("/");
   const name = parts.pop() ?? "";
@@ -32,7 +32,7 @@ function plantLink(root: string, path: string, to: string): void {
   check(native.utimensat(AT.FDCWD, parent, OLD, AT.SYMLINK_NOFOLLOW), `set the times of ${parent}`);
 }
 
-/** `roots`: of the layers, by name. The directory itself is in every lower, and in upper if that holds something. */
+/** `roots`: the layers' roots by name. Every lower layer has the directory itself, and upper if it holds an object. */
 export function plantSequence(roots: Readonly<Record<string, string>>, name: string, { plants }: Pick<Sequence, "plants">): void {
   for (const [layer, root] of Object.entries(roots) as [LayerName, string][]) {
     const own = plants.filter((plant) => plant.layer === layer);

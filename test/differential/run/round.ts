@@ -1,4 +1,4 @@
-/** Sequences side by side: on the kernel's overlayfs and on Sluice, over equal layers, with all their results. */
+/** Runs sequences on the kernel's overlayfs and on Sluice, over equal layers, and collects all results. */
 import { cleanedUp } from "@sluice/testkit";
 import type { Snapshot } from "../../conformance/tree/snapshot-tree.js";
 import { type Control, isControl, type Operation } from "../script/operation.js";
@@ -13,7 +13,7 @@ export interface NamedSequence extends Sequence {
   name: string;
 }
 
-/** One call, as it went on both. */
+/** One call, with its results on both sides. */
 export interface Step {
   operation: Operation;
   kernel: Outcome;
@@ -24,7 +24,7 @@ export interface Step {
 interface Trees {
   merged: Snapshot;
   upper: Snapshot;
-  /** As the other implementation shows them afterwards. */
+  /** The trees as the other implementation shows them afterwards. */
   remounted: Snapshot;
   lowersBefore: readonly Snapshot[];
   lowersAfter: readonly Snapshot[];
@@ -33,9 +33,9 @@ interface Trees {
 export interface RoundResult {
   /** By the sequence's name. */
   steps: ReadonlyMap<string, readonly Step[]>;
-  /** By the implementation that served last. */
+  /** By the last implementation. */
   trees: Readonly<Record<Implementation, Trees>>;
-  /** A part that did not come to an end. */
+  /** The reason if a sequence did not end. */
   trouble: string | undefined;
 }
 
@@ -45,7 +45,7 @@ interface Phase {
   operations: Map<string, Operation[]>;
 }
 
-/** A sequence with fewer remounts than another does nothing in the phases that it does not have. */
+/** A sequence with fewer remounts than another one does nothing in the phases that it lacks. */
 function phasesOf(sequences: readonly NamedSequence[]): Phase[] {
   const controls: Control[] = [];
   const split = sequences.map(({ name, operations }) => {
@@ -84,7 +84,7 @@ async function prepare(setting: Setting, sequences: readonly NamedSequence[]): P
   ];
 }
 
-/** `again`: by the other implementation, if that is asked for. */
+/** `again`: the trees shown by the other implementation, if requested. */
 async function lookAround(half: Half, mounted: Mounted, setting: Setting, again: (() => Promise<Mounted>) | undefined): Promise<Trees> {
   const [merged = {}] = await look([{ kind: "merged", path: mounted.mountpoint }]);
   await mounted.stop();
@@ -100,7 +100,7 @@ async function lookAround(half: Half, mounted: Mounted, setting: Setting, again:
   return { merged, upper, remounted, lowersBefore: half.lowersBefore, lowersAfter };
 }
 
-/** Both halves through one phase; for the last one, their leavings. */
+/** Runs both halves through one phase; after the last one, returns the resulting trees. */
 class PhaseRun {
   readonly #setting: Setting;
   readonly #halves: Readonly<Record<Implementation, Half>>;
@@ -120,7 +120,7 @@ class PhaseRun {
     const { upper, lowers } = this.#halves[side].layers;
     return runSide({
       mountpoint: mounted.mountpoint,
-      // Only if the layers are the kernel's: there no bug of ours can show an impossible state.
+      // Only if the kernel made the layers: then no bug of Sluice can show an impossible state.
       layers: side === "kernel" ? { upper: this.#setting.readOnly ? undefined : upper, lowers } : undefined,
       forgetful: this.#setting.forgetful,
       sequences: [...operations].map(([name, own]) => ({ name, operations: own })),
@@ -129,7 +129,7 @@ class PhaseRun {
 
   async look(side: Implementation, mounted: Mounted): Promise<Trees> {
     const half = this.#halves[side];
-    // In the runs that swap, Sluice serves the kernel's layers; to mount them once more here would take as long as the run.
+    // Runs that swap have Sluice serve the kernel's layers; another mount of them here would take as long as the run.
     const again = side === "sluice" ? () => mountSide("kernel", half.layers, this.#setting, this.#options) : undefined;
     return lookAround(half, mounted, this.#setting, again);
   }
@@ -148,7 +148,7 @@ function collect(steps: Map<string, Step[]>, { kernel, sluice }: Sides, operatio
   }
 }
 
-/** Nothing of a round stays behind: a long run has hundreds of them, with mounts and images of their own. */
+/** Nothing of a round remains: a long run has hundreds of them, with mounts and images of their own. */
 export function runRound(setting: Setting, sequences: readonly NamedSequence[], options: MountOptions = {}): Promise<RoundResult> {
   return cleanedUp(() => runPhases(setting, sequences, options));
 }
@@ -159,7 +159,7 @@ async function runPhases(setting: Setting, sequences: readonly NamedSequence[], 
   const phases = phasesOf(sequences);
   for (const [index, { swapped, operations }] of phases.entries()) {
     const run = new PhaseRun(setting, halves, { swapped, options });
-    // Side by side in time too: each waits for its own calls most of the time.
+    // Both run at the same time: each waits for its own calls most of the time.
     const [kernel, sluice] = await Promise.all([run.mount("kernel"), run.mount("sluice")]);
     const [onKernel, onSluice] = await Promise.all([run.run("kernel", kernel, operations), run.run("sluice", sluice, operations)]);
     const sides = { kernel: onKernel, sluice: onSluice };

@@ -1,4 +1,4 @@
-/** Has a process run sequences on a mounted tree, and survives that one of them hangs or kills it. */
+/** Runs sequences on a mounted tree in another process, and survives if one of them hangs or kills it. */
 import { spawn } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { createInterface } from "node:readline";
@@ -7,13 +7,13 @@ import { scratch } from "@sluice/testkit";
 import type { Assignment, Line, Outcome } from "./side-process.js";
 
 const SIDE_PROCESS = fileURLToPath(new URL("../dist/differential/run/side-process.js", import.meta.url));
-/** Longest silence: a sequence is small. */
+/** The longest time without output: a sequence is small. */
 const SILENCE_MS = 40_000;
 
 export interface SideResult {
   /** By the sequence's name. */
   outcomes: Map<string, readonly Outcome[]>;
-  /** Why not all are there. */
+  /** The reason if some are missing. */
   trouble: string | undefined;
 }
 

@@ -1,6 +1,6 @@
 /**
- * Runs sequences of calls on one mounted tree, each call by the process it belongs to, one after the other, and prints
- * a line of JSON for each sequence. Its own process, since a call may hang for good where the file system fails.
+ * Runs sequences of calls on one mounted tree, each call by its process, one after the other, and prints
+ * a line of JSON for each sequence. A process of its own, since a call may hang for good if the file system fails.
  *
  * Arguments: a file with an `Assignment`.
  */
@@ -17,7 +17,7 @@ import { realPath, type Roots, type State, stateOf } from "./object-state.js";
 
 export interface Assignment {
   mountpoint: string;
-  /** As they lie on the disk, to see an object's state; undefined if nobody needs to know. */
+  /** The layers on the disk, for the states of objects; undefined if the states are not needed. */
   layers: Roots | undefined;
   forgetful: boolean;
   sequences: readonly { name: string; operations: readonly Operation[] }[];
@@ -26,11 +26,11 @@ export interface Assignment {
 /** The state of a call's objects before the call. */
 export interface Facts {
   state: State;
-  /** Of the second name. */
+  /** The state of the second name. */
   to?: State;
   lowerReader?: boolean;
   fromLower?: boolean;
-  /** The names that the call has, without links on their way. */
+  /** The names of the call, with the links on their way resolved. */
   realPath?: string;
   realTo?: string;
 }
@@ -85,7 +85,7 @@ function factsOf(operation: Operation, names: RealNames, open: OpenFiles, direct
   return { state, lowerReader, fromLower: slot.fromLower, ...second };
 }
 
-/** These go through the link that they name, an open unless it is told not to; other calls work on the link. */
+/** These calls follow a link as their last name, an open unless it is told not to; other calls work on the link. */
 const FOLLOW: ReadonlySet<string> = new Set(["open", "tmpfile", "create", "truncate"]);
 
 function realNamesOf({ call, args }: Operation, directory: string): RealNames {
@@ -115,7 +115,7 @@ async function run(name: string, operations: readonly Operation[]): Promise<Outc
 
 const assignment = JSON.parse(readFileSync(process.argv[2] ?? "", "utf8")) as Assignment;
 const dropCaches = assignment.forgetful ? openSync("/proc/sys/vm/drop_caches", "w") : -1;
-/** Only those that have something to do. */
+/** Only the processes that have something to do. */
 const busy = (Object.keys(ACTORS) as Actor[]).filter((name) =>
   assignment.sequences.some(({ operations }) => operations.some(({ actor }) => actor === name)),
 );
@@ -124,7 +124,7 @@ for (const { name, operations } of assignment.sequences) {
   say({ began: name });
   say({ ended: name, outcomes: await run(name, operations) });
 }
-// An open file keeps nobody from unmounting.
+// Closes the files that are still open, so that the mount can be unmounted.
 for (const actor of actors.values()) {
   await actor.order({ root: "" });
   actor.end();

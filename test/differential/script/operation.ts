@@ -1,4 +1,4 @@
-/** One call of one process, as a line of a script: `alice rename {"path":"a","to":"b"}`. Says nothing of how it is made. */
+/** One call of one process, as a line of a script: `alice rename {"path":"a","to":"b"}`. Does not know how it is made. */
 
 export type ArgValue = string | number | boolean;
 export type Args = Readonly<Record<string, ArgValue>>;
@@ -8,7 +8,7 @@ export const ACTORS = {
   root: { uid: 0, gid: 0, groups: [0] },
   alice: { uid: 1000, gid: 1000, groups: [2000] },
   bob: { uid: 2000, gid: 2000, groups: [1000] },
-  /** A second process of alice's. */
+  /** A second process of the user alice. */
   alice2: { uid: 1000, gid: 1000, groups: [2000] },
 } as const;
 export type Actor = keyof typeof ACTORS;
@@ -19,9 +19,9 @@ export interface Operation {
   args: Args;
 }
 
-/** Operations on the mount, not in it: between calls. Descriptors do not outlive them. */
+/** Operations on the mount itself, between calls. Descriptors do not outlive them. */
 const CONTROLS = ["remount", "swap"] as const;
-/** "swap": the upper layers change hands: each implementation continues over what the other one left. */
+/** "swap": the upper layers change hands, and each implementation continues over the other one's layer. */
 export type Control = (typeof CONTROLS)[number];
 
 export function isControl(call: string): call is Control {
@@ -32,14 +32,14 @@ export function formatOperation({ actor, call, args }: Operation): string {
   return `${actor} ${call} ${JSON.stringify(args)}`;
 }
 
-/** @throws Error naming the line that is no operation */
+/** @throws Error naming the invalid line */
 export function parseOperation(line: string): Operation {
   const [, actor = "", call = "", args = "{}"] = /^(\w+) (\w+) ?(\{.*\})?$/.exec(line) ?? [];
   if (!(actor in ACTORS)) throw new Error(`no operation: ${line}`);
   return { actor: actor as Actor, call, args: JSON.parse(args) as Args };
 }
 
-/** The slot's owner and number, which name an open file. */
+/** The slot's owner and number, which identify an open file. */
 export function slotKey(actor: Actor, slot: ArgValue | undefined): string {
   return `${actor}:${slot}`;
 }

@@ -1,19 +1,24 @@
-/** A whole run as text that can be saved and replayed: how to mount, the content of the layers, and the calls in order. */
+/**
+ * A whole run as text that can be saved and replayed: the mount options, the contents of the layers, and the calls in order.
+ */
 import type { Entry } from "../../conformance/tree/tree.js";
 import { formatOperation, type Operation, parseOperation } from "./operation.js";
 
 /**
- * How opens are decided: "mixed" by who calls, "named" by what the object is called; "portable" is the engine
+ * How opens are decided: "mixed" by the caller, "named" by the object's name; "portable" is the engine
  * fuse-native.
  */
 export type Mode = "unruled" | "granted" | "mediated" | "mixed" | "named" | "portable";
-/** The storage of the layers. "split": the lowers on a tmpfs each, the upper on an ext4 of its own; "small": the upper on a small ext4. */
+/**
+ * The file systems of the layers. "split": each lower on a tmpfs, the upper on an ext4 of its own; "small": the upper on a
+ * small ext4.
+ */
 export type Ground = "disk" | "split" | "small";
 
 export interface Setting {
   mode: Mode;
   ground: Ground;
-  /** 1 to 3. */
+  /** The number of lower layers, 1 to 3. */
   lowers: number;
   /** Without an upper layer. */
   readOnly: boolean;
@@ -25,7 +30,7 @@ export interface Setting {
 
 export type LayerName = "upper" | `lower${number}`;
 
-/** One object in one layer; directories above it come by themselves. lower0 is the top. */
+/** One object in one layer; directories above it are implied. lower0 is the top. */
 export interface Plant {
   layer: LayerName;
   path: string;
@@ -59,7 +64,7 @@ function linesOf(text: string): string[] {
   return text.split("\n").filter((line) => line !== "" && !line.startsWith("#"));
 }
 
-/** Plants and calls alone. @throws Error where a line is neither */
+/** Plants and calls alone. @throws Error if a line is neither */
 export function parseSequence(text: string): Sequence {
   const lines = linesOf(text);
   const plants = lines.filter((line) => line.startsWith("plant ")).map(parsePlant);

@@ -1,5 +1,5 @@
 /**
- * Makes a failing sequence small: parts are left out as long as it still fails in the same way (delta debugging). Many
+ * Makes a failing sequence small: leaves out parts as long as it still fails in the same way (delta debugging). Many
  * candidates share one mount, each in a directory of its own.
  */
 import { compareRound, type Failure } from "../compare/compare.js";
@@ -11,11 +11,11 @@ import type { Plant, Sequence, Setting } from "../script/script.js";
 type Element = { plant: Plant } | { operation: Operation };
 
 export interface ShrinkOptions extends MountOptions {
-  /** How often the whole of it may be mounted. */
+  /** How often the whole set may be mounted. */
   rounds: number;
 }
 
-/** The manner of the failure, whatever the names and numbers: a candidate must still fail so. */
+/** The kind of failure without names and numbers: a candidate must still fail in this way. */
 function manner({ where, kernel, sluice }: Failure): string {
   const place = /^\d+ \w+ (\w+)/.exec(where)?.[1] ?? where.split(" ")[0] ?? "";
   const value = (one: unknown): string =>
@@ -42,7 +42,7 @@ function controlsOf(elements: readonly Element[]): string {
     .join();
 }
 
-/** The first parts of its paths; nothing for calls on open files, which go with their opens. */
+/** The first parts of its paths; none for calls on open files, which go with their opens. */
 function namesIn(element: Element): string[] {
   if ("plant" in element) return [firstName(element.plant.path)];
   const { call, args } = element.operation;
@@ -83,7 +83,7 @@ class Shrinker {
     return this.#left <= 0;
   }
 
-  /** For each candidate whether it still fails. */
+  /** For each candidate, whether it still fails. */
   async #fails(candidates: readonly Element[][]): Promise<boolean[]> {
     const failing = new Set<Element[]>();
     for (const controls of new Set(candidates.map(controlsOf))) {
@@ -99,7 +99,7 @@ class Shrinker {
     return candidates.map((candidate) => failing.has(candidate));
   }
 
-  /** Those that have to do with what went apart alone, if that is enough. */
+  /** Keeps only the parts that concern the difference, if they suffice. */
   async narrow(elements: Element[], names: ReadonlySet<string>): Promise<Element[]> {
     const narrowed = elements.filter((element) => namesIn(element).some((name) => names.has(name)));
     if (narrowed.length === 0 || narrowed.length === elements.length) return elements;
@@ -107,7 +107,7 @@ class Shrinker {
     return still === true ? narrowed : elements;
   }
 
-  /** Leaves out chunks of one size, all that can go together if they can. */
+  /** Leaves out chunks of one size, all of them at once if possible. */
   async pass(elements: Element[], size: number): Promise<Element[]> {
     const chunks = Array.from({ length: Math.ceil(elements.length / size) }, (_, index) =>
       elements.slice(index * size, (index + 1) * size),
@@ -116,7 +116,7 @@ class Shrinker {
     const still = await this.#fails(chunks.map((chunk) => without([chunk])));
     const removable = chunks.filter((_, index) => still[index]);
     if (removable.length === 0) return elements;
-    // All of them, or the first half, quarter, …: one of them alone is known to go.
+    // All of them, or the first half, quarter, …: one of them alone can be left out, as is known.
     const guesses: Element[][] = [];
     for (let count = removable.length; count > 1; count = Math.floor(count / 2)) {
       guesses.push(without(removable.slice(0, count)), without(removable.slice(-count)));
@@ -126,12 +126,12 @@ class Shrinker {
   }
 }
 
-/** The smallest sequence found that fails in the same manner. */
+/** Returns the smallest sequence found that fails in the same way. */
 export async function shrink(setting: Setting, failure: Failure, options: ShrinkOptions): Promise<Sequence> {
   const shrinker = new Shrinker(setting, manner(failure), options);
   const at = Number.parseInt(failure.where, 10);
   const { plants, operations } = failure.sequence;
-  // Nothing after the call that went apart matters; its number does not count controls.
+  // Calls after the difference do not matter; its number does not count controls.
   let left = Number.isNaN(at) ? operations.length : at;
   const needed = operations.filter(({ call }) => isControl(call) || left-- > 0);
   let elements = await shrinker.narrow(elementsOf({ plants, operations: needed }), concerned(failure));
