@@ -1,4 +1,4 @@
-/** Makes the probe with the machine's C compiler, and knows its rules. */
+/** Compiles the probe with the machine's C compiler, and lists its rules. */
 import { execFileSync } from "node:child_process";
 import { readdirSync } from "node:fs";
 import { join } from "node:path";

@@ -60,7 +60,7 @@ static void direct_io(void) {
     say("read", pread(fd, block, 16 * BLOCK, 0));
     say("same", is_filled(block, 16 * BLOCK, 0));
     say("read past the end", pread(fd, block, BLOCK, 17 * BLOCK));
-    // A page cached by somebody else is not what is on the disk, unless both are kept together.
+    // A page that another process cached is not on the disk, unless the file system keeps the two coherent.
     int buffered = open("direct", O_RDWR | O_CLOEXEC);
     say("buffered write", pwrite(buffered, "buffered", 8, 0));
     say("direct read", pread(fd, block, BLOCK, 0));

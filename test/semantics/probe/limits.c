@@ -47,7 +47,7 @@ static void access_mode(void) {
     say("read from O_PATH", read(path, &byte, 1));
 }
 
-// Fills what there is, and says with which error it ends; nothing of what was written may be lost.
+// Fills the file system, and prints the error at its end; no written byte may be lost.
 static void no_space(void) {
     enum { BLOCK = 65536 };
     unsigned char *block = malloc(BLOCK);

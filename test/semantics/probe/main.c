@@ -1,4 +1,4 @@
-// Runs one rule in the working directory: probe RULE. Without an argument the names of all rules, one a line.
+// Runs one rule in the working directory: probe RULE. Without an argument it prints the names of all rules, one a line.
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>

@@ -1,4 +1,4 @@
-// Bytes that move without passing the program: splice, sendfile, copy_file_range; and asynchronous I/O at depth.
+// Bytes that do not pass through the program: splice, sendfile, copy_file_range; and asynchronous I/O at depth.
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/aio_abi.h>
@@ -87,7 +87,7 @@ static long submit_all(aio_context_t context, int fd, int opcode, unsigned char 
     return whole;
 }
 
-// Completion must not come before what it completes: the size after it is the last word.
+// Completion must not come before its effect: the size after it is final.
 static void asynchronous(int flags) {
     unsigned char *buffer;
     if (posix_memalign((void **)&buffer, BLOCK, DEPTH * BLOCK) != 0) broken("allocate");
