@@ -8,9 +8,9 @@ import { changedLayers, layersBelow, seen } from "./changed-layers.js";
 
 const { test } = requires("CAP_SYS_ADMIN", "kernel overlayfs", "command getfattr", "command setfattr");
 
-test("committed on top of its lower layer, or flattened into one directory, it shows the same merged tree", async () => {
+test("a committed layer shows the same merged tree, on top of its lower layer or flattened into one directory", async () => {
   const layers = changedLayers();
-  // Reading moves access times.
+  // Reads update access times.
   const hash = (path: string): string => treeHash(path, { hardLinks: true });
   const before = [hash(layers.lower), hash(layers.upper)];
   const [on, flat] = [join(layers.root, "on top"), join(layers.root, "flat")];
@@ -31,7 +31,7 @@ test("committed on top of its lower layer, or flattened into one directory, it s
   expect(readdirSync(layers.root).filter((name) => name.includes("partial"))).toEqual([]);
 }, 60_000);
 
-test("reset shows what is lost, asks, and leaves nothing of it", async () => {
+test("reset shows the changes that it will discard, asks, and leaves none of them", async () => {
   const layers = changedLayers();
   const args = ["reset", "--upper", layers.upper, "--work", layers.work, "--lower", layers.lower];
   const upper = treeHash(layers.upper);

@@ -1,4 +1,4 @@
-/** Layers of which somebody else is the owner: links in the way, trees as deep and names as wild as a file system takes them. */
+/** Layers of a hostile owner: links in the way, and the deepest trees and wildest names that a file system accepts. */
 import { execFileSync } from "node:child_process";
 import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, statSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
@@ -69,7 +69,7 @@ test("reset and fsck refuse a directory that another user's link leads to", asyn
   expect(await runSluice(["reset", "--yes", ...args, "--work", join(root, "link")])).toMatchObject({ code: 0 });
 });
 
-test("a tree deeper than a path is long is shown, exported, committed, checked and reset", async () => {
+test("shows, exports, commits, checks and resets a tree deeper than the longest path", async () => {
   const { root, lower, upper, work, args } = layers();
   const deep = plantDeep(upper);
   const innermost = deep.at(-1) as string;
@@ -101,7 +101,7 @@ test("a tree deeper than a path is long is shown, exported, committed, checked a
 
 const LOOK_IN = "until ls into 2>/dev/null || ls .into.sluice-partial 2>/dev/null; do :; done";
 
-test("nobody but root comes into what commit writes before all of it is there", async () => {
+test("only root can enter the output of commit before it is complete", async () => {
   const { root, upper, args } = layers(scratch({ on: "tmpfs" }));
   chmodSync(root, 0o755);
   const names = Array.from({ length: 3000 }, (_each, index) => `f${index}`);
@@ -113,7 +113,7 @@ test("nobody but root comes into what commit writes before all of it is there", 
   expect(statSync(join(root, "into")).uid).toBe(USER);
 }, 60_000);
 
-test("a deep leftover of a mount is removed by fsck --fix", async () => {
+test("fsck --fix removes a deep leftover of a mount", async () => {
   const { work, args } = layers();
   plant(work, { "work/#1/": { kind: "directory" } });
   plantDeep(join(work, "work/#1"));
@@ -128,7 +128,7 @@ const FORGED = "x\nD README.md";
 const RAW = ["\x1b[2Jred", bytes("a\u{202e}gpj.exe"), "\xff", "back\\slash", FORGED];
 const SHOWN = ["\\033[2Jred", "a\\342\\200\\256gpj.exe", "\\377", "back\\\\slash", "x\\nD README.md"];
 
-test("names are shown by diff, reset, fsck and export in a form that forges no line and commands no terminal", async () => {
+test("diff, reset, fsck and export show names in a form that forges no line and commands no terminal", async () => {
   const { root, upper, work, args } = layers();
   plant(upper, Object.fromEntries(RAW.map((name) => [name, file("f")])));
   plant(upper, { "not\nthere": whiteout(), "s\n\x1b": socket() });

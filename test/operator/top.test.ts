@@ -1,4 +1,4 @@
-/** `sluice top` beside a mount: the counts are those of what was done, in a pipe and on a terminal that is given back. */
+/** `sluice top` beside a mount: its counts match the work done, in a pipe and on a terminal, which it restores. */
 import {
   Actor,
   descendantsOf,
@@ -31,37 +31,33 @@ interface Report {
   grants: number;
 }
 
-unattended.test(
-  "what was opened is counted by how it flows, by rule and by path",
-  async () => {
-    const lower = plant(scratch(), { a: publicFile("a"), "m/b": publicFile("b"), "k.pem": publicFile("k") });
-    const mount = await mountSluice({ lowers: [lower], policy: POLICY });
-    const actor = await Actor.start();
-    for (let round = 0; round < 3; round++) await actor.do("contents", mount.path("a"));
-    await actor.do("contents", mount.path("m/b"));
-    await actor.do("contents", mount.path("k.pem"));
-    const held = await actor.do("open", mount.path("a"), 0);
-    const once = await mount.cli("top", "--once", "--json");
-    const report = JSON.parse(once.stdout) as Report;
-    expect(report).toMatchObject({ opens: { passthrough: 4, mediated: 1 }, grants: 1, requests: { OPEN: { errors: 1 } } });
-    expect(Object.fromEntries(report.rules)).toEqual({
-      default: { grant: 4, mediate: 0, deny: 0 },
-      metered: { grant: 0, mediate: 1, deny: 0 },
-      keys: { grant: 0, mediate: 0, deny: 1 },
-    });
-    expect(report.paths.map(({ path, count }) => `${path} ${count}`)).toEqual(["a 4", "m/b 1"]);
-    const told = await mount.cli("top", "--once");
-    expect(told.stdout).toMatch(/^opens .*80 % passthrough, 20 % mediated$/m);
-    expect(told.stdout).toMatch(/^open now {4}1 passthrough; 1 grants in force, 0 of them revoked$/m);
-    expect(told.stderr).toBe("");
-    expect(held).toBeGreaterThan(0);
-    await actor.stop();
-    await mount.stop();
-  },
-  60_000,
-);
+test("counts opens by I/O mode, by rule and by path", async () => {
+  const lower = plant(scratch(), { a: publicFile("a"), "m/b": publicFile("b"), "k.pem": publicFile("k") });
+  const mount = await mountSluice({ lowers: [lower], policy: POLICY });
+  const actor = await Actor.start();
+  for (let round = 0; round < 3; round++) await actor.do("contents", mount.path("a"));
+  await actor.do("contents", mount.path("m/b"));
+  await actor.do("contents", mount.path("k.pem"));
+  const held = await actor.do("open", mount.path("a"), 0);
+  const once = await mount.cli("top", "--once", "--json");
+  const report = JSON.parse(once.stdout) as Report;
+  expect(report).toMatchObject({ opens: { passthrough: 4, mediated: 1 }, grants: 1, requests: { OPEN: { errors: 1 } } });
+  expect(Object.fromEntries(report.rules)).toEqual({
+    default: { grant: 4, mediate: 0, deny: 0 },
+    metered: { grant: 0, mediate: 1, deny: 0 },
+    keys: { grant: 0, mediate: 0, deny: 1 },
+  });
+  expect(report.paths.map(({ path, count }) => `${path} ${count}`)).toEqual(["a 4", "m/b 1"]);
+  const told = await mount.cli("top", "--once");
+  expect(told.stdout).toMatch(/^opens .*80 % passthrough, 20 % mediated$/m);
+  expect(told.stdout).toMatch(/^open now {4}1 passthrough; 1 grants in force, 0 of them revoked$/m);
+  expect(told.stderr).toBe("");
+  expect(held).toBeGreaterThan(0);
+  await actor.stop();
+  await mount.stop();
+}, 60_000);
 
-test("in a pipe, and on a terminal that knows lines alone, one picture follows the other, and the mount's end is an error", async () => {
+test("in a pipe and on a terminal without cursor control, prints one picture after another, and fails at the mount's end", async () => {
   const mount = await mountSluice({ lowers: [plant(scratch(), { a: publicFile("a") })] });
   const piped = startScript([process.execPath, CLI, "top", "--interval", "0.1", mount.mountpoint]);
   await piped.waitFor("every 0.1 s");
@@ -83,7 +79,7 @@ test("in a pipe, and on a terminal that knows lines alone, one picture follows t
   ]);
 }, 60_000);
 
-/** In a terminal of 24 lines, with the terminal's settings before and after, and how it ended. */
+/** Runs top in a terminal of 24 lines; returns the terminal's settings before and after, and the exit. */
 function onTerminal(mountpoint: string, term = "xterm"): RunningScript {
   const command = `stty rows 24 cols 100; echo "before $(stty -g)"; "${process.execPath}" ${CLI} top --interval 0.1 ${mountpoint}; echo "code $?"; echo "after $(stty -g)"`;
   return startScript(["script", "-qec", command, "/dev/null"], { env: { TERM: term, SHELL: "/bin/sh" }, timeoutMs: 60_000 });
@@ -92,7 +88,7 @@ function onTerminal(mountpoint: string, term = "xterm"): RunningScript {
 const TAKEN = "\u001b[?1049h\u001b[?25l\u001b[?7l";
 const GIVEN_BACK = "\u001b[?7h\u001b[?25h\u001b[?1049l";
 
-/** Taken once, given back once, with the settings it had. */
+/** top takes the terminal once, and gives it back once with its old settings. */
 function expectGivenBack(stdout: string, code: number): void {
   const [, before, end, after] = /^before (\S+)\r\n[^]*code (\d+)\r\nafter (\S+)\r\n$/m.exec(stdout) ?? [];
   expect([end, after]).toEqual([String(code), before]);
@@ -101,7 +97,7 @@ function expectGivenBack(stdout: string, code: number): void {
   expect(stdout).toContain(`${GIVEN_BACK}code ${code}\r\n`);
 }
 
-test("on a terminal keys sort, filter and pause, and q gives the terminal back", async () => {
+test("on a terminal, keys sort, filter and pause, and q restores the terminal", async () => {
   const mount = await mountSluice({ lowers: [plant(scratch(), { a: publicFile("a"), other: publicFile("b") })], policy: POLICY });
   const actor = await Actor.start();
   const terminal = onTerminal(mount.mountpoint);
@@ -135,7 +131,7 @@ const ends: [how: string, end: (pid: number, terminal: RunningScript) => void][]
 ];
 
 for (const [how, end] of ends)
-  test(`${how} gives the terminal back`, async () => {
+  test(`${how} restores the terminal`, async () => {
     const mount = await mountSluice({ lowers: [plant(scratch(), { a: publicFile("a") })] });
     const terminal = onTerminal(mount.mountpoint);
     await terminal.waitFor("every 0.1 s");
@@ -146,7 +142,7 @@ for (const [how, end] of ends)
     await mount.stop();
   }, 60_000);
 
-test("on a terminal it waits for a mount that goes away, and counts anew when it is back", async () => {
+test("on a terminal, waits for a mount that goes away, and restarts its counts when the mount is back", async () => {
   const lower = plant(scratch(), { a: publicFile("a") });
   const mount = await mountSluice({ lowers: [lower] });
   const terminal = onTerminal(mount.mountpoint);
