@@ -1,6 +1,6 @@
 /**
- * The decision service as a point of AuthZEN 1.0: the cases of the specification's Basic and Batch profiles, and the shared
- * suite of all backends, asked through our own client of AuthZEN.
+ * The decision service as a PDP of AuthZEN 1.0: the cases of the specification's Basic and Batch profiles, and the shared
+ * suite of all backends, through our own client of AuthZEN.
  */
 import { request } from "node:http";
 import { writeFileSync } from "node:fs";
@@ -24,7 +24,7 @@ async function serve(policy: string, token?: string): Promise<DecisionService> {
   return service;
 }
 
-describe("asked by our own client", () => {
+describe("a PDP with our own client", () => {
   backendContract("authzen", async () => {
     const { authzenUrl } = await serve(STANDARD_POLICY);
     const file = join(scratch(), "client.yaml");
@@ -59,7 +59,7 @@ const record = { type: "file", id: "/records/1" };
 const read = { name: "read" };
 const write = { name: "write" };
 
-describe("a point", () => {
+describe("a PDP of AuthZEN", () => {
   let url: URL;
   beforeAll(async () => {
     url = new URL((await serve(POLICY)).authzenUrl as string);
@@ -135,7 +135,7 @@ describe("a point", () => {
       expect(await send({ body })).toMatchObject({ status: 200, body: { decision } });
     });
 
-    it("says why, by which rule and revision, and with what obligation", async () => {
+    it("tells the reason, the rule and the revision, and the obligation", async () => {
       const { body } = await send({ body: { subject: alice, action: { name: "open" }, resource: { type: "file", id: "/media/a" } } });
       expect(body).toMatchObject({
         decision: true,
@@ -176,7 +176,7 @@ describe("a point", () => {
       expect((await send({ body: { subject: alice, action: read, resource: record } })).status).toBe(200);
     });
 
-    it("gives the request's id back, and tells where it is", async () => {
+    it("returns the request's id, and tells its endpoints", async () => {
       const body = { subject: alice, action: read, resource: record };
       expect((await send({ body, headers: { "x-request-id": "r-1" } })).headers["x-request-id"]).toBe("r-1");
       const base = url.href.replace(/\/$/, "");
@@ -195,7 +195,7 @@ describe("a point", () => {
   describe("of the Batch profile", () => {
     const four = [{ subject: alice }, { subject: bob }, { subject: bob, action: read }, { subject: { type: "user" } }];
 
-    it("takes what is said once for all, in the order asked", async () => {
+    it("applies shared members to all evaluations, and answers in the order asked", async () => {
       const reply = await many({ action: write, resource: record, evaluations: four });
       expect(decisionsOf(reply)).toEqual([true, false, true, false]);
       expect(reply.body).toMatchObject({
@@ -207,13 +207,13 @@ describe("a point", () => {
       ["execute_all", [true, false, true, false]],
       ["deny_on_first_deny", [true, false]],
       ["permit_on_first_permit", [true]],
-    ])("goes as far as %s says", async (evaluations_semantic, expected) => {
+    ])("stops as %s says", async (evaluations_semantic, expected) => {
       expect(decisionsOf(await many({ action: write, resource: record, evaluations: four, options: { evaluations_semantic } }))).toEqual(
         expected,
       );
     });
 
-    it("is a single one without evaluations", async () => {
+    it("is a single evaluation if the list is missing or empty", async () => {
       for (const evaluations of [undefined, []])
         expect(await many({ subject: bob, action: write, resource: record, evaluations })).toMatchObject({
           status: 200,
@@ -230,7 +230,7 @@ describe("a point", () => {
       expect((await many(body)).status).toBe(400);
     });
 
-    it("answers what is no evaluation with an error of its own", async () => {
+    it("answers an invalid evaluation with an error of its own", async () => {
       expect(await many({ subject: alice, action: read, resource: record, evaluations: [null, 7, {}, { resource: null }] })).toMatchObject({
         status: 200,
         body: { evaluations: [{ decision: false }, { decision: false }, { decision: true }, { decision: false }] },
@@ -238,7 +238,7 @@ describe("a point", () => {
     });
   });
 
-  it("with a token answers nobody without it", async () => {
+  it("rejects requests without the configured token", async () => {
     const closed = new URL((await serve(POLICY, "s3cret")).authzenUrl as string);
     const body = { subject: alice, action: read, resource: record };
     expect((await send({ body }, closed)).status).toBe(401);

@@ -1,6 +1,6 @@
 /**
- * The cache is sound: an answer from it is the one that the policy gives to that very question at that revision. And the
- * property is alive: a scope that is one field, one fact or one directory too wide is found.
+ * The cache is sound: an answer from it is the policy's answer to that very question at that revision. And the test can
+ * fail: it finds a scope that is one field, one fact or one directory too wide.
  */
 import { type CacheScope, type Decision, inquiryOf, type Question } from "@sluice/decision-api";
 import { DecisionCache } from "@sluice/decision-client";
@@ -14,7 +14,7 @@ type Widen = (scope: CacheScope, question: Question) => CacheScope;
 const NAMED = new Map([["known.sha256", Buffer.from(KNOWN_DIGESTS)]]);
 const SEED = 20_250_807;
 const RUNS = 1_500;
-/** Of each fault, at most. */
+/** The largest number of cases for each fault. */
 const FAULT_RUNS = 3_000;
 
 function asDecision(question: Question, ruling: Ruling, policy: Policy, widen: Widen): Decision {
@@ -36,7 +36,7 @@ interface Counts {
   subtrees: number;
 }
 
-/** The first question that the cache answers otherwise than the policy. */
+/** The first question that the cache answers differently from the policy. */
 function firstWrong(text: string, asked: readonly Question[], widen: Widen, counts?: Counts): unknown {
   const { policy } = loadPolicy(Buffer.from(text), "p", "p", NAMED);
   const cache = new DecisionCache({ entries: 1000, bytes: 1e6 });
@@ -58,7 +58,7 @@ function firstWrong(text: string, asked: readonly Question[], widen: Widen, coun
 const sequences = fc.array(questions, { minLength: 30, maxLength: 60 });
 const asItIs: Widen = (scope) => scope;
 
-test("an answer from the cache is what the policy says now", () => {
+test("a cached answer is the policy's current answer", () => {
   const counts: Counts = { hits: 0, subtrees: 0 };
   fc.assert(
     fc.property(policies, sequences, (text, asked) => {
@@ -66,7 +66,7 @@ test("an answer from the cache is what the policy says now", () => {
     }),
     { seed: SEED, numRuns: RUNS },
   );
-  // Chance must have met the cache, or all of this says nothing.
+  // Chance must have met the cache, or the test proves nothing.
   expect(counts.hits).toBeGreaterThan(RUNS);
   expect(counts.subtrees).toBeGreaterThan(RUNS / 4);
 });

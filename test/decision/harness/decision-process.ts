@@ -1,4 +1,4 @@
-/** The decision service's command, run to its end. */
+/** Runs the decision service's command to its end. */
 import { execFile } from "node:child_process";
 import { fileURLToPath } from "node:url";
 

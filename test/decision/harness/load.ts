@@ -29,7 +29,7 @@ export class Load {
     mkdirSync(join(place, "out"));
     const child = spawn(program, [join(place, "out"), join(place, "stop"), String(processes), ...files], { stdio: "inherit" });
     const load = new Load(child, place, files);
-    // Before the mount goes, also where the test failed.
+    // Before the mount ends, also if the test failed.
     cleanUp(() => load.stop().then(() => undefined));
     return load;
   }

@@ -1,4 +1,4 @@
-/** Policies and questions by chance, from few words, so that questions meet rules and each other. */
+/** Random policies and questions, made of few words, so that questions match rules and one another. */
 import type { Access, Question } from "@sluice/decision-api";
 import fc from "fast-check";
 
@@ -35,7 +35,7 @@ const CONDITIONS = [
 ];
 
 const DIGEST = "a".repeat(64);
-/** Read as the file that a policy names `known`. */
+/** The content of the file that a policy names `known`. */
 export const KNOWN_DIGESTS = `${DIGEST}  a\n`;
 
 const accesses = fc.constantFrom<Access>("read", "write", "execute", "delete");
@@ -67,7 +67,7 @@ const rule = fc.record(
 export const policies = fc
   .record({
     default: fc.constantFrom("grant", "mediate", "deny"),
-    // More or less than the questions carry: a short head may be all of the content, or not.
+    // More or fewer bytes than the questions carry: a short head may be all of the content, or not.
     headBytes: fc.constantFrom(2, 4, 6),
     rules: fc.array(fc.tuple(rule, fc.constantFrom("grant", "mediate", "deny")), { minLength: 1, maxLength: 6 }),
   })
