@@ -1,4 +1,6 @@
-/** Mounts the mirror for one test, and runs what uses it in processes apart: this one serves, so it must never wait for itself. */
+/**
+ * Mounts the mirror for one test, and runs its users in other processes: this process serves, so it must never wait for itself.
+ */
 import { type Engine, startEngine } from "@sluice/engine-devfuse";
 import type { Filesystem, KernelPort, TransportWish } from "@sluice/vfs";
 import { execFile, spawn } from "node:child_process";
@@ -43,7 +45,7 @@ export class MountedMirror {
         anomaly: (message, detail) => this.anomalies.push([message, detail]),
       });
     } catch (error) {
-      // Nobody gets to dispose of what was not made.
+      // Objects that were never created are not disposed of.
       rmSync(this.scratch, { recursive: true, force: true });
       throw error;
     }
@@ -51,8 +53,9 @@ export class MountedMirror {
   }
 
   /**
-   * Runs a shell script in the mount; its standard output. The shell goes there itself: with `cwd`, node would wait for
-   * the child's chdir on the thread that is to answer it.
+   * Runs a shell script in the mount; returns its standard output. The shell itself changes to the mount: with `cwd`, node
+   * would
+   * wait for the child's chdir on the thread that has to answer it.
    */
   async sh(script: string): Promise<string> {
     const argv = ["-ec", `cd "$1"\n${script}`, "sh", this.mountpoint];
@@ -60,7 +63,7 @@ export class MountedMirror {
     return stdout;
   }
 
-  /** Runs a module's text in a node process of its own, with the mount point as argument; its standard output. */
+  /** Runs a module's text in a node process of its own, with the mount point as argument; returns its standard output. */
   async node(script: string): Promise<string> {
     const argv = ["--input-type=module", "-e", script, this.mountpoint];
     const { stdout } = await run(process.execPath, argv, { cwd: import.meta.dirname, timeout: 20_000 });
@@ -80,7 +83,7 @@ export class MountedMirror {
     }
   }
 
-  /** Unmounts lazily and waits for the end: always, also after a failure. */
+  /** Unmounts lazily and waits for the end, also after a failure. */
   async dispose(): Promise<void> {
     this.mirror.release();
     await this.engine.unmount(true);
