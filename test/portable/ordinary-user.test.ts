@@ -1,4 +1,4 @@
-// README's "Your own mount" in a user namespace: by an ordinary user with one id or a range of them, by root, and on each
+// README's "Your own mount" in a user namespace: for an ordinary user with one id or a range of ids, for root, and on each
 // kind of file system, through mounts that the namespace inherits and whose flags it may not change.
 import { execFileSync } from "node:child_process";
 import { chmodSync, mkdirSync, symlinkSync } from "node:fs";
@@ -18,7 +18,7 @@ const CALLERS: Readonly<Record<string, (argv: string[]) => string[]>> = {
   "an ordinary user with a range of ids": (argv) => asOrdinaryUser(["unshare", "-Ur", "--map-auto", ...NAMESPACE, ...argv]),
 };
 
-/** Changes of every kind that leave a mark, then what is left of the mount. */
+/** Changes of every kind that leave a mark, then everything that remains of the mount. */
 const USE = `
 cat m/a; cat m/dir/f; ls m/dir > /dev/null; echo new > m/n; echo more >> m/a; rm -r m/gone m/dir; mkdir m/dir m/d; mv m/d m/e
 cat m/a; echo $(ls m) : $(ls m/dir)
@@ -115,7 +115,7 @@ const USER = "an ordinary user with a range of ids";
 const PLACES: Readonly<Record<string, { gate: typeof test; make(): string }>> = {
   ext4: { gate: loop.test, make: () => layersIn(scratch({ on: "ext4-loop" }), USER) },
   tmpfs: { gate: test, make: () => layersIn(scratch({ on: "tmpfs" }), USER) },
-  // An upper layer cannot lie there: it takes no whiteouts. The user cannot see what this overlay writes to.
+  // An upper layer cannot lie there: it takes no whiteouts. The user cannot see the upper layer of this overlay.
   "kernel overlayfs": {
     gate: kernelOverlay.test,
     make: () => {
@@ -142,7 +142,7 @@ for (const [fileSystem, { gate, make }] of Object.entries(PLACES)) {
 }
 
 test(
-  "adds to the flags of an inherited mount and clears none, and status names those that hold",
+  "adds to the flags of an inherited mount and clears none, and status names the flags in force",
   async () => {
     const root = scratch({ on: "tmpfs" });
     execFileSync("mount", ["-o", "remount,noexec,relatime,nodiratime", root]);
@@ -155,14 +155,14 @@ test(
   LIMIT_MS,
 );
 
-test("without inherited flags, access times are those that the mount asks for", async () => {
+test("without inherited flags, access times follow the options of the mount", async () => {
   const directory = layersIn(scratch(), "root");
   const script = `mount -t tmpfs none /mnt && cp -aL l u w m /mnt && cd /mnt || exit; ${MOUNT}`;
   const { stdout } = await runScript(["unshare", "-Ur", ...NAMESPACE, "sh", "-c", script, "sh", "-o noatime"], { cwd: directory, env });
   expect(stdout).toMatch(/"name": "upper",[^}]*?"flags": \[\s*"nosuid",\s*"nodev",\s*"noatime"\s*\]/);
 });
 
-test("says what is in the way where an inherited mount lies below a layer", async () => {
+test("names the inherited mount if one lies below a layer", async () => {
   const directory = layersIn(scratch(), "root");
   execFileSync("mount", ["-t", "tmpfs", "none", join(directory, "l/dir")]);
   const argv = ["unshare", "-Ur", ...NAMESPACE, "sh", "-c", '"$CLI" mount --lower l m', "sh"];
