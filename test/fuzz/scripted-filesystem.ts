@@ -1,4 +1,4 @@
-/** A Filesystem whose every method calls one function of the test's: its name and arguments in, a status out. */
+/** A Filesystem whose every method calls one function of the test: its name and arguments in, a status out. */
 import type { Filesystem, Status } from "@sluice/vfs";
 
 const methods = [
