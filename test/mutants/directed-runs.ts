@@ -1,4 +1,4 @@
-/** Short runs that look into one corner each: the sweep of a few calls over every state, a random profile, or a script. */
+/** Short runs that test one area each: the sweep of a few calls over every state, a random profile, or a script. */
 import { drawRound, type Round, sweepRound } from "../differential/generate/draw-round.js";
 import { parseSequence, type Setting } from "../differential/script/script.js";
 
@@ -13,7 +13,7 @@ const sweep =
   () =>
     sweepRound(1, setting, calls);
 
-/** Random, of these calls alone. */
+/** Random sequences of these calls alone. */
 const random =
   (setting: Setting, ...calls: readonly string[]): Directed =>
   () =>
