@@ -6,13 +6,13 @@ import { describeResult, requires, runScript, scratch } from "@sluice/testkit";
 import { expect } from "vitest";
 
 const SCRIPT = fileURLToPath(new URL("./run-compose.sh", import.meta.url));
-// Some four minutes on a machine that has nothing else to do; eight were seen on a busy one.
+// Takes some four minutes on an idle machine, and took eight on a busy one.
 const LIMIT_MS = 12 * 60_000;
 
 const { test } = requires("CAP_SYS_ADMIN", "/dev/fuse", "command dockerd", "command docker", "command mmdebstrap", "command unshare");
 
 test(
-  "compose brings up two decision services and a mount that another container sees, and takes all of it down",
+  "compose starts two decision services and a mount that another container sees, and removes all of it",
   async () => {
     const temporary = join(scratch(), "t");
     mkdirSync(temporary);

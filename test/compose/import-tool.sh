@@ -1,14 +1,14 @@
 #!/bin/sh
 # Makes an image of one program of this machine, with the libraries it loads and nothing else: a stand-in for a registry's.
 #
-# Usage: import-tool.sh IMAGE PROGRAM [DIRECTORY...]   DIRECTORY: empty ones to be there, owned by 65534
+# Usage: import-tool.sh IMAGE PROGRAM [DIRECTORY...]   DIRECTORY: empty directories to create, owned by 65534
 set -eu
 
 image=$1 program=$2
 shift 2
 root=$(mktemp -d)
 trap 'rm -rf "$root"' EXIT
-# Made for us alone; the program runs as another user.
+# The directory was created for root alone; the program runs as another user.
 chmod 755 "$root"
 mkdir -p "$root/tmp" "$root/etc" "$root/bin"
 cp -L "$program" "$root/bin/program"
