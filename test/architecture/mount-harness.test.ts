@@ -1,4 +1,4 @@
-// The mount harness of the testkit on a real mount: it must serve, tell, and leave nothing behind, however it ends.
+// The mount harness of the testkit on a real mount: it must serve, report, and leave nothing behind, however it ends.
 import { readFileSync, writeFileSync } from "node:fs";
 import {
   bytes,
@@ -49,7 +49,7 @@ describe("mountSluice", () => {
     expect(decision && isAlive(decision)).toBe(false);
   });
 
-  test("puts a stopped server and a dead mount away", async () => {
+  test("clears away a stopped server and a dead mount", async () => {
     const stopped = await mountSluice({ lowers: [plant(scratch(), { a: "1" })] });
     stopped.signal("SIGSTOP");
     const killed = await mountSluice({ lowers: [plant(scratch(), { a: "1" })] });
@@ -59,7 +59,7 @@ describe("mountSluice", () => {
     expect(mountsBelow(bytes(killed.mountpoint))).toEqual([]);
   });
 
-  test("says why a mount did not come to be", async () => {
+  test("says why a mount failed", async () => {
     const failure = await mountSluice({ lowers: ["/no/such/layer"] }).catch((error: unknown) => error);
     expect(failure).toBeInstanceOf(MountFailure);
     expect(failure).toMatchObject({ stderr: expect.stringContaining("/no/such/layer") });

@@ -1,4 +1,4 @@
-// The page on security names the test that keeps each promise: each of them is there.
+// The page on security names a test for each promise: each of these tests exists.
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
