@@ -1,4 +1,7 @@
-/** Kernel overlayfs and Sluice by turns over the same layers, on a file system with a UUID: each goes on where the other stopped. */
+/**
+ * Kernel overlayfs and Sluice take turns over the same layers, on a file system with a UUID: each continues the other one's
+ * work.
+ */
 import { requires, scratch } from "@sluice/testkit";
 import { expect } from "vitest";
 import { onLayers } from "./formats/alternating.js";
@@ -7,7 +10,7 @@ const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "kernel overlayfs", "loo
 const TREE = { a: "a\n", b: "b\n", c: "c\n", "d/e": "e\n", "f/g": "g\n" };
 const NUMBERS = "stat -c '%n %i' a b c d d/e f f/g";
 
-test("inode numbers stay over copy-up and remount, whoever copied up and whoever mounts", async () => {
+test("inode numbers survive copy-up and remount, whichever implementation copies up and mounts", async () => {
   await onLayers(
     TREE,
     async (layers) => {
@@ -29,7 +32,7 @@ test("with uuid=off, marks carry no UUID, and only such marks are followed", asy
       expect(await layers.sluice("index=off,uuid=off", `echo x >> a; touch d/e; ${NUMBERS}`)).toBe(before);
       expect(await layers.kernel("index=off,uuid=off", `${NUMBERS}; echo x >> b`)).toBe(before);
       expect(await layers.sluice("index=off,uuid=off", NUMBERS)).toBe(before);
-      // Marks with a UUID lead nowhere then, in both.
+      // Both then follow no mark with a UUID.
       await layers.sluice("index=off", "echo x >> c");
       expect(await layers.kernel("index=off,uuid=off", NUMBERS)).not.toBe(before);
       expect(await layers.sluice("index=off,uuid=off", NUMBERS)).toBe(await layers.kernel("index=off,uuid=off", NUMBERS));

@@ -1,6 +1,6 @@
 /**
  * Intended differences from kernel overlayfs, each with its reason. Only this table has exceptions; a case has none.
- * An entry that does not hold any more, on either side, fails the suite.
+ * An entry that is no longer true, on either side, fails the suite.
  */
 import { directoryName } from "./cases/case.js";
 import { LONG } from "./cases/rename-directories.js";
@@ -11,10 +11,10 @@ export interface Difference {
   case: string;
   /** The step as recorded ("3 stat f"), or the path of a snapshot's line, from the case's directory. */
   at: { step: string } | { aspect: "merged" | "upper"; path: string };
-  /** undefined: no such line. */
+  /** undefined: the line is missing. */
   kernel: unknown;
   sluice: unknown;
-  /** On these alone; on all unless given. */
+  /** On these alone; on all if omitted. */
   on?: readonly Engine[];
   reason: string;
 }
@@ -23,14 +23,14 @@ interface Deviation {
   case: string;
   on?: readonly Engine[];
   reason: string;
-  /** Call → what the kernel and Sluice say. */
+  /** Call → results of the kernel and of Sluice. */
   steps?: Readonly<Record<string, readonly [kernel: unknown, sluice: unknown]>>;
   /** Path → lines. */
   merged?: Readonly<Record<string, readonly [kernel: string | undefined, sluice: string | undefined]>>;
   upper?: Readonly<Record<string, readonly [kernel: string | undefined, sluice: string | undefined]>>;
 }
 
-/** Passthrough is in force: reads and writes do not come to us. */
+/** Passthrough is in force: reads and writes do not reach the daemon. */
 const PASSED_THROUGH: readonly Engine[] = ["granted", "forgetful"];
 const OLD = "mtime=1000000000.123456789";
 const KILLS_ALWAYS =

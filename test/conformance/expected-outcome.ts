@@ -5,7 +5,7 @@ import type { Step } from "./probe/recorder.js";
 import type { Engine, Outcome } from "./run/run-engine.js";
 import type { Snapshot } from "./tree/snapshot-tree.js";
 
-/** Everything that is compared of one case. */
+/** The compared results of one case. */
 export interface CaseOutcome {
   steps: readonly Step[];
   merged: Snapshot;
@@ -25,7 +25,7 @@ function below(snapshot: Snapshot, name: string): Snapshot {
   return Object.fromEntries(Object.entries(snapshot).filter(([path]) => path === name || path.startsWith(`${name}/`)));
 }
 
-/** The kernel's outcome with each intended difference put in. Throws where the kernel does not do what the table says. */
+/** The kernel's result with each intended difference applied. Throws if the kernel does not do as the table says. */
 export function withDifferences(kernel: CaseOutcome, one: Case, engine: Engine): CaseOutcome {
   const table = differences.filter(({ case: name, on }) => name === one.name && (on === undefined || on.includes(engine)));
   const directory = directoryName(one.name);
@@ -50,7 +50,7 @@ export function withDifferences(kernel: CaseOutcome, one: Case, engine: Engine):
   return expected;
 }
 
-/** One line a fact, so that a failure shows just those that differ. */
+/** One line for each fact, so that a failure shows just those that differ. */
 export function asLines(outcome: CaseOutcome): string[] {
   const lines = outcome.steps.map(({ call, result }) => `${call} = ${JSON.stringify(result)}`);
   for (const aspect of ["merged", "upper"] as const) {

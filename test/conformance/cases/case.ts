@@ -1,4 +1,4 @@
-/** One rule of the file system, with what the layers hold before and the calls that show it. */
+/** One rule of the file system, with the layers beforehand and the calls that show it. */
 import type { Probe } from "../probe/probe.js";
 import type { Tree } from "../tree/tree.js";
 
@@ -12,9 +12,9 @@ export interface Case {
   /** The upper layer of an earlier mount. */
   upper?: Tree;
 
-  /** On a mount without an upper layer. */
+  /** Mounts without an upper layer. */
   readOnly?: boolean;
-  /** The upper layer on the disk may differ: for cases that are only about what is seen. */
+  /** The upper layer on the disk may differ: for cases that are only about the merged tree. */
   seenOnly?: boolean;
   /** Calls, each of which the probe records. */
   run(probe: Probe): void | Promise<void>;

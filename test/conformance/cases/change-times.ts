@@ -1,11 +1,11 @@
-/** Which times each call moves: of the object, and of the directory or directories that its name is in. */
+/** The times that each call updates: of the object, and of the directory or directories that hold its name. */
 import { native } from "@sluice/native";
 import { AT, Attr, O, RENAME, S } from "@sluice/vfs";
 import { dir, type Entry, fifo, file, symlink, type Tree } from "../tree/tree.js";
 import type { Probe } from "../probe/probe.js";
 import type { Case } from "./case.js";
 
-/** Longer than the clock of any file system is coarse. */
+/** Longer than the resolution of any file system's clock. */
 const TICK_MS = 12;
 const KINDS: Readonly<Record<string, () => Entry>> = {
   file: () => file("content", { uid: 1000 }),
@@ -25,8 +25,8 @@ function timesOf(t: Probe, path: string): { mtime: string; ctime: string } | und
 }
 
 /**
- * Notes which times of the first path `act` moved, and whether the modification time of the others. (Not their change time:
- * a copy-up of what lies in them moves that, and the kernel may have it for a while from before.)
+ * Records which times of the first path `act` updates, and whether it updates the modification time of the others. (Not their
+ * change time: a copy-up of their entries updates that, and the kernel may have an older value cached.)
  */
 function moved(t: Probe, paths: readonly string[], act: () => void): void {
   const before = paths.map((path) => timesOf(t, path));
@@ -44,7 +44,7 @@ function moved(t: Probe, paths: readonly string[], act: () => void): void {
 
 type Act = (t: Probe, path: string) => void;
 
-/** On what is there, of every kind, in the lower and in the upper layer, and once more on what was then copied up. */
+/** On existing objects of every kind, in the lower and in the upper layer, and once more on the copied-up ones. */
 const ON_OBJECTS: Readonly<Record<string, Act>> = {
   chmod: (t, path) => t.chmod(path, 0o640),
   "a chmod that is refused": (t, path) => t.as({ uid: 1001, gid: 1001 }, () => t.chmod(path, 0o600)),

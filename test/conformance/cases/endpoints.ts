@@ -1,8 +1,8 @@
-/** FIFOs, sockets and devices at work: processes go on talking through a name while it is copied up or moved. */
+/** FIFOs, sockets and devices at work: processes keep talking through a name while it is copied up or moved. */
 import { charDevice, dir, fifo, socket } from "../tree/tree.js";
 import type { Case } from "./case.js";
 
-/** A child that says all it reads, a line a time, on standard output. */
+/** A child that prints all it reads on standard output, line by line. */
 const READER =
   'sub reader { my ($path) = @_; my $pid = fork; if (!$pid) { open(my $in, "<", $path) or die $!; print while <$in>; exit 0 } return $pid }; $| = 1;';
 const SERVER =

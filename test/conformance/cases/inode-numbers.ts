@@ -1,4 +1,4 @@
-/** Inode numbers: the same for the same object, whatever happens to it, and the same in a listing as in a stat. */
+/** An object keeps its inode number through every operation, and listing and stat agree on it. */
 import { DirentCursor, native, parseDirents } from "@sluice/native";
 import { AT, type FileOffset, O, SEEK } from "@sluice/vfs";
 import { dir, fifo, symlink } from "../tree/tree.js";
@@ -22,7 +22,7 @@ function mismatches(t: Probe, path: string): string[] {
 interface Row {
   name: string;
   ino: string;
-  /** Position of what comes after it. */
+  /** The position of the next entry. */
   next: FileOffset;
 }
 
@@ -35,7 +35,10 @@ function rowsFrom(fd: number): Row[] {
   return rows;
 }
 
-/** Reads a directory, removes a name in the middle, and reads again from its place: does it have another number? Empties the directory. */
+/**
+ * Reads a directory, removes a name in the middle, and reads again from its place. Tells whether the number changed, and
+ * empties the directory.
+ */
 function readAgainWithout(t: Probe, path: string): void {
   const fd = native.openat(AT.FDCWD, t.at(path), O.RDONLY | O.DIRECTORY | O.CLOEXEC, 0);
   const before = rowsFrom(fd);
@@ -46,7 +49,7 @@ function readAgainWithout(t: Probe, path: string): void {
     native.lseek(fd, before[row - 1]?.next ?? 0, SEEK.SET);
     return rowsFrom(fd).find(({ name }) => name === gone?.name)?.ino;
   };
-  // A list that comes with attributes (FUSE_READDIRPLUS) leaves out what is gone; the kernel asks for one after a look-up.
+  // A list with attributes (FUSE_READDIRPLUS) leaves out removed names; the kernel requests one after a look-up.
   t.note(
     "numbers",
     [readAgain(), readAgain()].filter((ino) => ino !== undefined && ino !== gone?.ino),

@@ -1,4 +1,4 @@
-/** Arguments out of bounds, and calls that do not fit what they are made on. */
+/** Arguments out of bounds, and calls that do not fit their object. */
 import { O } from "@sluice/vfs";
 import { dir, fifo, file, symlink } from "../tree/tree.js";
 import type { Probe } from "../probe/probe.js";

@@ -107,7 +107,7 @@ export const linkCases: readonly Case[] = [
   },
   {
     name: "names of lower symlinks and fifos stay one",
-    // Sluice links all names that are known in the upper layer, the kernel the one that is used.
+    // Sluice links all known names in the upper layer, the kernel only the one in use.
     seenOnly: true,
     lower: { l: symlink("nowhere"), l2: hardLink("l"), p: fifo(), p2: hardLink("p") },
     run(t) {
@@ -141,7 +141,7 @@ export const linkCases: readonly Case[] = [
   },
   {
     name: "names of one lower file change places",
-    // Sluice links all names that are known in the upper layer, the kernel the one that is used.
+    // Sluice links all known names in the upper layer, the kernel only the one in use.
     seenOnly: true,
     lower: { a: "one file", b: hardLink("a"), x: "other", y: hardLink("x"), d: dir({ z: hardLink("x") }) },
     run(t) {

@@ -1,4 +1,4 @@
-/** Reading directories: large ones, while they change, again from the start. */
+/** Reads of directories: large ones, changing ones, and from the start again. */
 import { native, parseDirents } from "@sluice/native";
 import { AT, O, SEEK } from "@sluice/vfs";
 import type { Probe } from "../probe/probe.js";
@@ -120,7 +120,7 @@ export const listingCases: readonly Case[] = [
   },
 ];
 
-/** How many could not be removed. */
+/** The number of names that could not be removed. */
 function unlinkAll(t: Probe, names: readonly string[]): number {
   const entries = names.filter((name) => name !== "." && name !== "..");
   return entries.filter((name) => native.unlinkat(AT.FDCWD, t.at(`d/${name}`), 0) < 0).length;

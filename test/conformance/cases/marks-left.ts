@@ -1,8 +1,8 @@
-/** Marks of an earlier mount that mean nothing any more, since a lower layer is another one now. */
+/** Marks of an earlier mount that have lost their meaning, since a lower layer was replaced. */
 import { dir, file, opaque, whiteout } from "../tree/tree.js";
 import type { Case } from "./case.js";
 
-/** As the kernel marks what was copied up from where nobody can tell any more (fs/overlayfs/namei.c). */
+/** The kernel's mark on a copied-up object of unknown origin (fs/overlayfs/namei.c). */
 const ORIGIN_UNKNOWN = { xattrs: { "trusted.overlay.origin": "" } };
 
 export const marksLeftCases: readonly Case[] = [

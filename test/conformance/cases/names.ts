@@ -1,4 +1,4 @@
-/** Names: as long as may be, of any bytes, and paths longer than PATH_MAX. */
+/** Names of the largest length and of any bytes, and paths longer than PATH_MAX. */
 import { native } from "@sluice/native";
 import { AT, O } from "@sluice/vfs";
 import { dir } from "../tree/tree.js";
@@ -7,7 +7,7 @@ import { errorName } from "../probe/recorder.js";
 
 const LONG = "n".repeat(255);
 const TOO_LONG = "n".repeat(256);
-/** Not UTF-8, and all that a shell would stumble over. */
+/** Not UTF-8, and with everything that a shell would misread. */
 const ODD = [
   "\xff\xfe\x80",
   "caf\xe9",

@@ -50,7 +50,7 @@ function cases(layer: "lower" | "upper"): Case[] {
     ...(layer === "lower" ? { lower: tree } : { upper: tree }),
     run(t) {
       for (const [i, call] of CALLS.entries()) {
-        // A missing one is made by some, so it comes last.
+        // Some calls create a missing one, so it comes last.
         const paths = KINDS.map((kind) => `"${kind}${ending}"`).join(", ");
         t.perl(call, `chdir "${i}"; for (${paths}) { my $r = ${call}; print "$_ ", $r ? "ok" : $! + 0, "\\n" }`);
       }

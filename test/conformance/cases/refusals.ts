@@ -67,7 +67,7 @@ function along([what, path]: [string, string]): Case {
         t.as(OTHER, () => call(t, path));
         call(t, path);
         t.list();
-        // As it was, for the next.
+        // Restores the state for the next call.
         t.unlink(path);
         t.rmdir(path);
         t.unlink("linked");
@@ -178,7 +178,7 @@ export const refusalCases: readonly Case[] = [
     },
     run(t) {
       t.as(THIRD, () => {
-        // Its ".." changes, so it has to be writable itself; under another name in place it does not.
+        // Its ".." changes, so it must be writable itself; under another name in the same directory it need not.
         for (const name of ["theirs", "mine", "shared"]) t.rename(`from/${name}`, `to/${name}`);
         t.rename("from/theirs", "from/renamed");
         t.rename("to/mine", "locked/mine");

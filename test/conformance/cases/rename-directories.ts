@@ -1,4 +1,4 @@
-/** Renames of directories: their lower entries have to come along. */
+/** Renames of directories: their lower entries must move with them. */
 import { O } from "@sluice/vfs";
 import { dir, file, opaque, whiteout } from "../tree/tree.js";
 import type { Case } from "./case.js";

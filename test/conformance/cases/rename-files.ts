@@ -1,4 +1,4 @@
-/** Renames of what is no directory: every state of the source over every state of the target. */
+/** Renames of other objects than directories: every state of the source over every state of the target. */
 import { O } from "@sluice/vfs";
 import { dir, fifo, file, hardLink, symlink, whiteout } from "../tree/tree.js";
 import type { Case } from "./case.js";

@@ -1,4 +1,4 @@
-/** When a change takes the suid and sgid bits and file capabilities away. */
+/** Changes that clear the suid and sgid bits and file capabilities. */
 import { FALLOC, O } from "@sluice/vfs";
 import { dir, file } from "../tree/tree.js";
 import type { Probe } from "../probe/probe.js";
@@ -8,7 +8,7 @@ const STRANGER = { uid: 1001, gid: 1001 };
 const OWNER = { uid: 1000, gid: 1000 };
 export const CAPABILITY = Buffer.from("0100000200040000000000000000000000000000", "hex").toString("latin1");
 
-/** Descriptors are opened as that user; changes by descriptor then count as theirs. */
+/** Descriptors are opened as that user; changes by descriptor then count as that user's. */
 type Change = (t: Probe, name: string) => void | Promise<void>;
 
 const CHANGES: Readonly<Record<string, Change>> = {

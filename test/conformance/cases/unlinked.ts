@@ -1,4 +1,4 @@
-/** Files that are open and have lost their name. */
+/** Open files that have lost their name. */
 import { FALLOC, O } from "@sluice/vfs";
 import { dir, file, hardLink } from "../tree/tree.js";
 import type { Probe } from "../probe/probe.js";

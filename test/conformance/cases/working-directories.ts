@@ -1,4 +1,4 @@
-/** A process that works in a directory while that is copied up, moved or removed; and directories' counts of links. */
+/** A process works in a directory that is copied up, moved or removed; and link counts of directories. */
 import { dir, opaque, whiteout } from "../tree/tree.js";
 import type { Case } from "./case.js";
 

@@ -1,4 +1,4 @@
-/** The same layers mounted by turns by kernel overlayfs and by Sluice. */
+/** The same layers, mounted in turns by kernel overlayfs and by Sluice. */
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { mountKernelOverlay, mountSluice, plant, runScript, scratch, type Tree, unmountKernelOverlay } from "@sluice/testkit";

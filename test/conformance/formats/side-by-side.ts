@@ -27,7 +27,10 @@ interface Layers {
   work?: string;
 }
 
-/** Origins hold numbers of the layers' files, and the kernel adds them, with "impure", at a mere lookup; a FUSE mount has no id to keep. */
+/**
+ * Origins hold numbers of the layers' files, and the kernel adds them, with "impure", at a mere look-up; a FUSE mount has no id
+ * to store.
+ */
 const NAMES_THE_LAYERS = /\.overlay\.(origin|impure|uuid)$/;
 
 function plantLayers(setting: Setting): Layers {

@@ -4,7 +4,7 @@ import { AT, Attr, type FileOffset, O, RWF } from "@sluice/vfs";
 import { NameProbe, statText } from "./name-probe.js";
 
 export class DataProbe extends NameProbe {
-  /** The descriptor, or a negative errno, which every later call answers with EBADF. */
+  /** The descriptor, or a negative errno; every later call then answers EBADF. */
   open(path: string, flags: number, mode = 0o644): number {
     return this.record(`open ${path} 0${flags.toString(8)}`, native.openat(AT.FDCWD, this.at(path), flags | O.CLOEXEC, mode));
   }
@@ -18,7 +18,7 @@ export class DataProbe extends NameProbe {
     this.record("close", native.close(fd));
   }
 
-  /** The whole of a small file by its name. */
+  /** The whole content of a small file by its name. */
   read(path: string): void {
     const fd = native.openat(AT.FDCWD, this.at(path), O.RDONLY | O.CLOEXEC | O.NONBLOCK, 0);
     if (fd < 0) {
@@ -59,14 +59,14 @@ export class DataProbe extends NameProbe {
     this.record("fstat", native.statx(fd, "", AT.EMPTY_PATH, attr.words), statText(attr));
   }
 
-  /** Unrecorded, to be compared with another one. */
+  /** Not recorded, but compared with another result. */
   fino(fd: number): string {
     const attr = new Attr();
     native.statx(fd, "", AT.EMPTY_PATH, attr.words);
     return `${attr.words[1]}:${attr.words[0]}`;
   }
 
-  /** As blocks are allocated differently by file systems: only whether a file is smaller on disk than its size. */
+  /** File systems allocate blocks differently: tells only whether a file is smaller on disk than its size. */
   isSparse(path: string): void {
     const attr = new Attr();
     const status = native.statx(AT.FDCWD, this.at(path), AT.SYMLINK_NOFOLLOW, attr.words);
@@ -114,7 +114,7 @@ export class DataProbe extends NameProbe {
 
   /** Maps a file shared, hands the bytes over, unmaps. */
   mapped(fd: number, length: number, writable: boolean, use: (bytes: Buffer) => void): void {
-    // A reader in passthrough has the lower file's data, while the size is the upper one's by now: beyond it would be SIGBUS.
+    // A passthrough reader has the lower file's data, while the size is the upper file's by now: beyond it would be SIGBUS.
     const mapping = native.mapShared(fd, length, writable, !writable);
     if (typeof mapping === "number") {
       this.record("mmap", mapping);
@@ -129,7 +129,7 @@ export class DataProbe extends NameProbe {
   }
 
   statfs(path: string): void {
-    // O_NONBLOCK: a FIFO has nobody at its other end.
+    // O_NONBLOCK: a FIFO has no process at its other end.
     const fd = native.openat(AT.FDCWD, this.at(path), O.RDONLY | O.CLOEXEC | O.NONBLOCK, 0);
     const numbers = new Float64Array(12);
     const status = native.fstatfs(fd, numbers);

@@ -1,4 +1,4 @@
-/** Calls on names: making, removing, renaming, looking, attributes of objects. */
+/** Calls on names: create, remove, rename, look up, attributes of objects. */
 import { native } from "@sluice/native";
 import { AT, Attr, O, S, UTIME } from "@sluice/vfs";
 import { linkTarget, namesIn, timeText, typeName } from "../tree/snapshot-tree.js";
@@ -6,7 +6,10 @@ import { errorName, Recorder } from "./recorder.js";
 
 const FDCWD = AT.FDCWD;
 
-/** The result of a stat, without the fields that differ by nature: numbers of inodes and devices, block counts, sizes of directories. */
+/**
+ * The result of a stat, without the fields that always differ: numbers of inodes and devices, block counts, sizes of
+ * directories.
+ */
 export function statText(attr: Attr): string {
   const type = attr.mode & S.IFMT;
   const parts = [typeName(attr.mode), (attr.mode & 0o7777).toString(8), `${attr.uid}:${attr.gid}`];
@@ -51,7 +54,7 @@ export class NameProbe extends Recorder {
     this.record(`link ${from} ${to}`, native.linkat(FDCWD, this.at(from), FDCWD, this.at(to), flags));
   }
 
-  /** Gives an open file without a name one. */
+  /** Gives an open file without a name a name. */
   linkFd(fd: number, to: string): void {
     this.record(`link fd ${to}`, native.linkat(fd, "", FDCWD, this.at(to), AT.EMPTY_PATH));
   }
@@ -77,7 +80,7 @@ export class NameProbe extends Recorder {
     this.record(`chown ${path} ${uid}:${gid}`, native.fchownat(FDCWD, this.at(path), uid, gid, AT.SYMLINK_NOFOLLOW));
   }
 
-  /** Access and modification time alike; UTIME.NOW and UTIME.OMIT as `nsec`. */
+  /** Sets access and modification time to one value; UTIME.NOW and UTIME.OMIT as `nsec`. */
   utimes(path: string, sec: number, nsec = 0): void {
     const times = { atimeSec: sec, atimeNsec: nsec, mtimeSec: sec, mtimeNsec: nsec };
     this.record(`utimes ${path} ${sec}.${nsec}`, native.utimensat(FDCWD, this.at(path), times, AT.SYMLINK_NOFOLLOW));

@@ -1,4 +1,4 @@
-/** All calls a case can make. This file adds extended attributes. */
+/** All calls that a case can make. This file adds extended attributes. */
 import { native } from "@sluice/native";
 import { AT } from "@sluice/vfs";
 import { DataProbe } from "./data-probe.js";

@@ -1,4 +1,4 @@
-/** Runs calls in a case's directory and writes down what each gave: a value, or the name of its error. */
+/** Runs calls in a case's directory and records the result of each: a value, or the name of its error. */
 import { spawnSync } from "node:child_process";
 import { constants } from "node:os";
 import { getSystemErrorName } from "node:util";
@@ -19,7 +19,7 @@ export interface Identity {
 export function errorName(negative: number): string {
   const name = getSystemErrorName(negative);
   if (!name.startsWith("Unknown")) return name;
-  // libuv knows not all of them: ESTALE for one.
+  // libuv does not know all of them, such as ESTALE.
   return Object.entries(constants.errno).find(([, value]) => value === -negative)?.[0] ?? `errno ${-negative}`;
 }
 
@@ -41,7 +41,7 @@ export class Recorder {
     this.afterEach?.();
   }
 
-  /** Records a native result: the error's name, or `shown` of it ("ok" unless given). Returns the result. */
+  /** Records a native result: the error's name, or `shown` of it ("ok" if omitted). Returns the result. */
   protected record(call: string, result: number, shown: unknown = "ok"): number {
     this.note(call, result < 0 ? errorName(result) : shown);
     return result;

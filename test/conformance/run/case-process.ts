@@ -2,7 +2,8 @@
  * A process that runs cases in a mounted tree and prints a line of JSON before and after each. Its own process, since a
  * call may hang for good if the file system under test fails, and since it takes other users' identities.
  *
- * Arguments: perhaps --forgetful (the kernel drops cached inodes and names after each call), the mount point, then the names of the directories of the cases to run.
+ * Arguments: optionally --forgetful (the kernel drops cached inodes and names after each call), the mount point, then the names
+ * of the directories of the cases to run.
  */
 import { openSync, writeSync } from "node:fs";
 import { allCases } from "../cases/all-cases.js";
@@ -23,7 +24,7 @@ function say(line: unknown): void {
 const DROP_CACHES = "/proc/sys/vm/drop_caches";
 const INODES_AND_NAMES = "2";
 
-/** Only root may, and the call that was made may have been another user's. */
+/** Only root may do it, and the call before may have been another user's. */
 function forgetAll(): void {
   const uid = process.geteuid?.() ?? 0;
   process.seteuid?.(0);

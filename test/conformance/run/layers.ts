@@ -12,7 +12,7 @@ export interface Layers {
   work: string;
 }
 
-/** Makes equal layers below `base`, whatever machine and moment. `names`: of the directories of the cases that are planted. */
+/** Makes equal layers below `base`, on every machine and at every time. `names`: the directories of the planted cases. */
 export function plantLayers(base: string, names: readonly string[]): Layers {
   const layers: Layers = { lowers: [`${base}/top`, `${base}/bottom`], upper: `${base}/upper`, work: `${base}/work` };
   for (const path of [...layers.lowers, layers.upper, layers.work]) mkdirSync(path);

@@ -1,4 +1,4 @@
-/** Has the cases run in a mounted tree by child processes, and survives a case that hangs or kills its process. */
+/** Runs the cases in a mounted tree in child processes, and survives a case that hangs or kills its process. */
 import { spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
@@ -7,14 +7,14 @@ import type { Step } from "../probe/recorder.js";
 export type Results = Record<string, Step[]>;
 
 const CASE_PROCESS = fileURLToPath(new URL("../dist/run/case-process.js", import.meta.url));
-/** Longest silence: a case is small. */
+/** The longest time without output: a case is small. */
 const SILENCE_MS = 30_000;
 
 type Line = { began: string } | { ended: string; steps: Step[] };
 
 interface Round {
   results: Results;
-  /** The case that was under way when the process ended. */
+  /** The case that was running when the process ended. */
   unfinished: string | undefined;
   how: string;
 }
@@ -46,7 +46,7 @@ function runRound(mountpoint: string, names: readonly string[], forgetful: boole
       resolve({ results, unfinished, how });
     };
     const timer = setTimeout(() => {
-      // A call that waits for a hung server cannot be killed: the process is left behind for the mount's end.
+      // A call that waits for a hung server cannot be killed: the process stays until the mount ends.
       child.kill("SIGKILL");
       finish("it hung");
     }, SILENCE_MS);

@@ -1,4 +1,4 @@
-/** One engine's run: cases on a fresh mount, then what it left, seen by itself, on the disk, and by another engine. */
+/** One engine's run: cases on a new mount, then the resulting tree as shown by itself, on the disk, and by another engine. */
 import { execFile } from "node:child_process";
 import { mkdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
@@ -16,17 +16,17 @@ export type Engine = "kernel" | "granted" | "mediated" | "forgetful" | "portable
 
 export interface Outcome {
   results: Results;
-  /** The merged tree by the engine that made it. */
+  /** The merged tree from the engine that made it. */
   merged: Snapshot;
   /** The upper layer on the disk. */
   upper: Snapshot;
-  /** The merged tree by another engine over the same layers. */
+  /** The merged tree from another engine over the same layers. */
   remounted: Snapshot;
   lowersBefore: readonly Snapshot[];
   lowersAfter: readonly Snapshot[];
 }
 
-/** The options that make the kernel do what Sluice does. */
+/** Options that make the kernel do as Sluice does. */
 const KERNEL_OPTIONS = "redirect_dir=on,index=on,metacopy=off,xino=off";
 const POLICY = policyOf("mediate");
 const SNAPSHOT_PROCESS = fileURLToPath(new URL("../dist/run/snapshot-process.js", import.meta.url));
@@ -38,7 +38,7 @@ interface Mounted {
   stop(): Promise<void>;
 }
 
-/** Without `upper` a read-only mount. */
+/** A read-only mount without `upper`. */
 async function mount(engine: Engine, layers: Pick<Layers, "lowers"> & Partial<Layers>): Promise<Mounted> {
   if (engine === "kernel") {
     const mountpoint = mountKernelOverlay({ ...layers, options: KERNEL_OPTIONS });

@@ -1,4 +1,4 @@
-/** Prints what a tree holds as a line of JSON: a process of its own, since a failing file system may never answer. */
+/** Prints the content of a tree as a line of JSON. A process of its own, since a failing file system may never answer. */
 import { native } from "@sluice/native";
 import { AT, O } from "@sluice/vfs";
 import { writeFileSync } from "node:fs";

@@ -1,4 +1,4 @@
-/** Opens a layer's directory so that looking at it moves no access time. */
+/** Opens a layer's directory without changing its access time. */
 import { MOUNT_ATTR, native, OPEN_TREE } from "@sluice/native";
 import { AT, O } from "@sluice/vfs";
 

@@ -1,12 +1,12 @@
-/** Makes a tree literal real below a directory, with old, fixed times, so that a changed time shows. */
+/** Creates the objects of a tree literal below a directory, with old, fixed times, so that a changed time shows. */
 import { check, native } from "@sluice/native";
 import { AT, O, S } from "@sluice/vfs";
 import type { Entry, Traits, Tree } from "./tree.js";
 
-/** 2001-09-09: anything later than the run's eve was set while it ran. */
+/** 2001-09-09: any later time than the day before the run was set during the run. */
 const PLANTED_AT = [1_000_000_000, 123_456_789] as const;
 
-/** Each entry of `tree` is a directory of its own, which hard links in it are relative to. */
+/** Each entry of `tree` is a directory of its own; the paths of hard links in it are relative to it. */
 export function plantTree(root: string, tree: Tree): void {
   for (const [name, entry] of Object.entries(tree)) {
     if (typeof entry !== "string") plantEntry(`${root}/${name}`, `${root}/${name}`, entry);
@@ -19,7 +19,7 @@ function plantEntries(root: string, path: string, tree: Tree): void {
   }
 }
 
-/** Makes one object; `root` is what hard links are relative to. */
+/** Creates one object; paths of hard links are relative to `root`. */
 function plantEntry(root: string, path: string, entry: Entry): void {
   switch (entry.kind) {
     case "whiteout":

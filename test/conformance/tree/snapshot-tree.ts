@@ -1,12 +1,12 @@
-/** The content of a tree as plain values that can be compared: every object with all that a caller can see of it. */
+/** The content of a tree as plain values that can be compared: every object with everything that a caller can see of it. */
 import { createHash } from "node:crypto";
 import { check, NativeError, native, parseDirents } from "@sluice/native";
 import { AT, Attr, errnoName, O, S, SEEK } from "@sluice/vfs";
 
 export interface SnapshotOptions {
-  /** Also access and change times, exactly: for a layer that must not have been touched. */
+  /** Also exact access and change times: for a layer that must not have changed. */
   exact: boolean;
-  /** An upper layer as it lies on the disk: whiteouts are named, marks that tell nothing are left out. */
+  /** An upper layer as it lies on the disk: whiteouts are named, marks without information are left out. */
   upper: boolean;
 }
 
@@ -22,7 +22,7 @@ const TYPES: Readonly<Record<number, string>> = {
   [S.IFIFO]: "fifo",
   [S.IFSOCK]: "socket",
 };
-/** Marks whose presence differs for good reasons: caches of the implementation, not part of what is shown. */
+/** Marks whose presence differs for good reasons: caches of the implementation, not part of the merged tree. */
 const SILENT_MARKS = ["origin", "impure", "uuid", "nlink", "index", "upper", "protattr"].map((name) => `trusted.overlay.${name}`);
 const DAY_SEC = 86_400;
 const startedSec = Date.now() / 1000;
@@ -31,7 +31,7 @@ export function typeName(mode: number): string {
   return TYPES[mode & S.IFMT] ?? `mode ${mode.toString(8)}`;
 }
 
-/** A time set on purpose is exact; one that the run itself made is only "now". */
+/** A time that was set explicitly is exact; one that the run itself caused is only "now". */
 export function timeText(sec: number, nsec: number): string {
   return Math.abs(startedSec - sec) < DAY_SEC ? "now" : `${sec}.${String(nsec).padStart(9, "0")}`;
 }
@@ -45,7 +45,7 @@ export function snapshotTree(rootFd: number, options: SnapshotOptions): Snapshot
 
 function visitDirectory(fd: number, path: string, options: SnapshotOptions, snapshot: Snapshot): void {
   const names = readNames(fd);
-  // A merged directory whose lower part is gone; its remains elsewhere are still compared.
+  // A merged directory whose lower part is gone; its other parts are still compared.
   if (typeof names === "number") snapshot[`${path}/`] = `cannot be listed: ${errnoName(-names)}`;
   for (const name of typeof names === "number" ? [] : names) {
     const child = path === "" ? name : `${path}/${name}`;
@@ -116,7 +116,7 @@ function xattrsOf(fd: number, name: string, options: SnapshotOptions): string[] 
 const BLOCK = 4096;
 const ZEROES = Buffer.alloc(BLOCK);
 
-/** Short content as it is, else a hash of the blocks that are not zero, so that a hole and zeroes are the same and cost nothing. */
+/** Short content as it is, else a hash of the blocks that are not zero: a hole then equals zeroes, and costs nothing. */
 function contentOf(dirFd: number, name: string): string {
   const fd = native.openat(dirFd, name, O.RDONLY | O.NOFOLLOW | O.CLOEXEC | O.NOATIME, 0);
   if (fd < 0) return `open errno ${-fd}`;

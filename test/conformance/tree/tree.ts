@@ -1,6 +1,6 @@
-/** Literals for trees of files: the content of a layer before a case runs. Nothing is made here; see plant-tree.ts. */
+/** Literals for trees of files: the content of a layer before a case runs. This file creates nothing; see plant-tree.ts. */
 
-/** Settings of any object; owner root, a fixed old time and no attributes unless given. */
+/** Settings of any object; owner root, a fixed old time and no attributes if omitted. */
 export interface Traits {
   mode?: number;
   uid?: number;
@@ -19,7 +19,7 @@ export type Entry =
   | { kind: "fifo" | "socket"; traits: Traits }
   | { kind: "device"; character: boolean; major: number; minor: number; traits: Traits }
   | { kind: "whiteout" }
-  /** A further name of an object planted before it; the path is from the same layer's case directory. */
+  /** A further name of an object planted before it; the path is relative to the same layer's case directory. */
   | { kind: "hard-link"; to: string };
 
 /** Names are byte strings. A bare string is a file with that content, a bare tree a directory. */
