@@ -88,7 +88,8 @@ rules:
   expect(await recalled(actor, mount, "good")).toBe(0);
 
   // Open for writing, its content is the same, and it is still refused.
-  const released = (): Promise<void> => eventually("the file is closed", 10_000, async () => (await statusOf(mount)).overlay.openFiles === 0);
+  const released = (): Promise<void> =>
+    eventually("the file is closed", 10_000, async () => (await statusOf(mount)).overlay.openFiles === 0);
   const fd = await actor.do("open", mount.path("written"), O.WRONLY);
   expect(await reading(actor, mount, "written")).toBe(Errno.EACCES);
   await actor.do("close", fd);
