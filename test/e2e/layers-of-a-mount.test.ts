@@ -40,6 +40,37 @@ test("diff and export of a mount over its own lower layer show the changes", asy
   expect((await runSluice(["diff", "--upper", upper, "--lower", lower])).stdout).toBe(shown);
 });
 
+test("export, commit and fsck find the data of metadata-only files in data-only layers, of a mount or by name", async () => {
+  const root = scratch();
+  const lower = plant(join(root, "lower"), {
+    f: {
+      kind: "sparse",
+      sizeBytes: 5,
+      extents: [],
+      mode: 0o644,
+      xattrs: { "trusted.overlay.metacopy": "", "trusted.overlay.redirect": "/blobs/b" },
+    },
+  });
+  const data = plant(join(root, "data"), { "blobs/b": "DATA\n" });
+  const [upper, work] = [join(root, "upper"), join(root, "work")];
+  for (const path of [upper, work]) mkdirSync(path);
+  const mount = await mountSluice({ lowers: [lower], dataLowers: [data], upper, work, args: ["-o", "metacopy=on"] });
+  renameSync(mount.path("f"), mount.path("g"));
+  const archive = join(root, "layer.tar");
+  const content = async (): Promise<string> => (await runScript(["tar", "-xOf", archive, "g"])).stdout;
+  expect(await mount.cli("export", "--output", archive)).toMatchObject({ code: 0 });
+  expect(await content()).toBe("DATA\n");
+  await mount.stop();
+  const layers = ["--upper", upper, "--lower", `${lower}::${data}`];
+  expect(await runSluice(["export", ...layers, "--output", archive])).toMatchObject({ code: 0 });
+  expect(await content()).toBe("DATA\n");
+  expect(await runSluice(["fsck", ...layers, "--work", work])).toMatchObject({ code: 0, stdout: expect.stringContaining(": 0 found") });
+  const made = join(root, "made");
+  const hint = `${made}: 3 objects; mount it with --lower ${made}:${lower}::${data}\n`;
+  expect(await runSluice(["commit", ...layers, "--into", made])).toMatchObject({ code: 0, stdout: hint });
+  expect(readFileSync(join(made, "g"), "utf8")).toBe("DATA\n");
+});
+
 test("diff works on a mount with more layers than one record passes", async () => {
   const root = scratch();
   const lowers = Array.from({ length: 300 }, (_each, index) => plant(join(root, `l${index}`), { [`f${index}`]: "f" }));

@@ -31,31 +31,35 @@ interface Report {
   grants: number;
 }
 
-test("counts opens by I/O mode, by rule and by path", async () => {
-  const lower = plant(scratch(), { a: publicFile("a"), "m/b": publicFile("b"), "k.pem": publicFile("k") });
-  const mount = await mountSluice({ lowers: [lower], policy: POLICY });
-  const actor = await Actor.start();
-  for (let round = 0; round < 3; round++) await actor.do("contents", mount.path("a"));
-  await actor.do("contents", mount.path("m/b"));
-  await actor.do("contents", mount.path("k.pem"));
-  const held = await actor.do("open", mount.path("a"), 0);
-  const once = await mount.cli("top", "--once", "--json");
-  const report = JSON.parse(once.stdout) as Report;
-  expect(report).toMatchObject({ opens: { passthrough: 4, mediated: 1 }, grants: 1, requests: { OPEN: { errors: 1 } } });
-  expect(Object.fromEntries(report.rules)).toEqual({
-    default: { grant: 4, mediate: 0, deny: 0 },
-    metered: { grant: 0, mediate: 1, deny: 0 },
-    keys: { grant: 0, mediate: 0, deny: 1 },
-  });
-  expect(report.paths.map(({ path, count }) => `${path} ${count}`)).toEqual(["a 4", "m/b 1"]);
-  const told = await mount.cli("top", "--once");
-  expect(told.stdout).toMatch(/^opens .*80 % passthrough, 20 % mediated$/m);
-  expect(told.stdout).toMatch(/^open now {4}1 passthrough; 1 grants in force, 0 of them revoked$/m);
-  expect(told.stderr).toBe("");
-  expect(held).toBeGreaterThan(0);
-  await actor.stop();
-  await mount.stop();
-}, 60_000);
+unattended.test(
+  "counts opens by I/O mode, by rule and by path",
+  async () => {
+    const lower = plant(scratch(), { a: publicFile("a"), "m/b": publicFile("b"), "k.pem": publicFile("k") });
+    const mount = await mountSluice({ lowers: [lower], policy: POLICY });
+    const actor = await Actor.start();
+    for (let round = 0; round < 3; round++) await actor.do("contents", mount.path("a"));
+    await actor.do("contents", mount.path("m/b"));
+    await actor.do("contents", mount.path("k.pem"));
+    const held = await actor.do("open", mount.path("a"), 0);
+    const once = await mount.cli("top", "--once", "--json");
+    const report = JSON.parse(once.stdout) as Report;
+    expect(report).toMatchObject({ opens: { passthrough: 4, mediated: 1 }, grants: 1, requests: { OPEN: { errors: 1 } } });
+    expect(Object.fromEntries(report.rules)).toEqual({
+      default: { grant: 4, mediate: 0, deny: 0 },
+      metered: { grant: 0, mediate: 1, deny: 0 },
+      keys: { grant: 0, mediate: 0, deny: 1 },
+    });
+    expect(report.paths.map(({ path, count }) => `${path} ${count}`)).toEqual(["a 4", "m/b 1"]);
+    const told = await mount.cli("top", "--once");
+    expect(told.stdout).toMatch(/^opens .*80 % passthrough, 20 % mediated$/m);
+    expect(told.stdout).toMatch(/^open now {4}1 passthrough; 1 grants in force, 0 of them revoked$/m);
+    expect(told.stderr).toBe("");
+    expect(held).toBeGreaterThan(0);
+    await actor.stop();
+    await mount.stop();
+  },
+  60_000,
+);
 
 test("in a pipe and on a terminal without cursor control, prints one picture after another, and fails at the mount's end", async () => {
   const mount = await mountSluice({ lowers: [plant(scratch(), { a: publicFile("a") })] });

@@ -2,7 +2,7 @@
  * The hunter for revoked opens: changes the policy, checks how each open is counted, and lets its processes continue. See
  * README.md.
  */
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { cleanedUp, type Layers, layers, type Planted, publicFile, type RunningScript, startScript, type Tree } from "@sluice/testkit";
