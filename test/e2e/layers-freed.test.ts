@@ -96,36 +96,49 @@ function descriptorsOf(pid: number, { path }: Base): number[] {
   return readdirSync(`/proc/${pid}/fd`).filter(isThere).map(Number);
 }
 
-/** The server's system calls from the first one that reports the end of the connection to its next wait for events. */
-async function callsOfTheLastTurn(mount: SluiceMount): Promise<string[]> {
+interface LastTurn {
+  /** The server's descriptors of files of the base, as the mount ended. */
+  held: number[];
+  /** Its system calls from the first one that reports the end of the connection to its next wait for events. */
+  calls: string[];
+}
+
+async function lastTurn(mount: SluiceMount, base: Base): Promise<LastTurn> {
   const trace = join(scratch(), "trace");
-  const strace = spawn("strace", ["-p", String(mount.serverPid), "-o", trace], { stdio: ["ignore", "ignore", "pipe"] });
+  const pid = mount.serverPid;
+  const strace = spawn("strace", ["-p", String(pid), "-o", trace], { stdio: ["ignore", "ignore", "pipe"] });
   await new Promise((resolve) => strace.stderr.once("data", resolve));
+  const open = descriptorsOf(pid, base);
   await runScript(["umount", "-i", mount.mountpoint]);
   await new Promise((resolve) => strace.once("exit", resolve));
-  const calls = readFileSync(trace, "utf8").split("\n");
-  const turn = calls.slice(calls.findIndex((call) => call.startsWith("read(") && call.includes("= -1 ENODEV")));
-  return turn.slice(
+  const all = readFileSync(trace, "utf8").split("\n");
+  const from = all.findIndex((call) => call.startsWith("read(") && call.includes("= -1 ENODEV"));
+  const turn = all.slice(from);
+  const calls = turn.slice(
     0,
     turn.findIndex((call) => /^epoll_p?wait/.test(call)),
   );
+  // A file that was closed just before may be released only now.
+  return { held: open.filter((fd) => !isClosed(fd, all.slice(0, from))), calls };
+}
+
+function isClosed(fd: number, calls: readonly string[]): boolean {
+  return calls.some((call) => call.startsWith(`close(${fd})`));
 }
 
 /** Descriptors that stay open beyond the first call with this beginning; beyond the end of the turn if no call has it. */
-function stillOpen(descriptors: readonly number[], calls: readonly string[], call: string): number[] {
+function stillOpen({ held, calls }: LastTurn, call: string): number[] {
   const at = calls.findIndex((each) => each.startsWith(call));
-  const before = at < 0 ? calls : calls.slice(0, at);
-  return descriptors.filter((fd) => !before.some((each) => each.startsWith(`close(${fd})`)));
+  return held.filter((fd) => !isClosed(fd, at < 0 ? calls : calls.slice(0, at)));
 }
 
 for (const args of [[], ["--keeper", "on"], ["-o", "volatile"]]) {
   traced.test(`after a plain umount(2), a mount${["", ...args].join(" ")} releases the layers before anything else`, async () => {
     const base = makeBase();
     const mount = await used(base, args);
-    const held = descriptorsOf(mount.serverPid, base);
-    const calls = await callsOfTheLastTurn(mount);
-    expect(held.length).toBeGreaterThan(0);
-    expect(stillOpen(held, calls, "write(")).toEqual([]);
+    const turn = await lastTurn(mount, base);
+    expect(turn.held.length).toBeGreaterThan(0);
+    expect(stillOpen(turn, "write(")).toEqual([]);
     expect(await mount.exited).toEqual({ code: 0, signal: null });
   });
 }
@@ -135,9 +148,8 @@ traced.test("lower layers are free before the server writes to the upper one", a
   plant(base.path, { f: "lower" });
   const mount = await mountSluice({ lowers: [base.path], upper: scratch() });
   await runScript(["cat", mount.path("f")]);
-  const held = descriptorsOf(mount.serverPid, base);
-  const calls = await callsOfTheLastTurn(mount);
-  expect(held.length).toBeGreaterThan(0);
-  expect(calls.join("\n")).toContain("pwrite64(");
-  expect(stillOpen(held, calls, "pwrite64(")).toEqual([]);
+  const turn = await lastTurn(mount, base);
+  expect(turn.held.length).toBeGreaterThan(0);
+  expect(turn.calls.join("\n")).toContain("pwrite64(");
+  expect(stillOpen(turn, "pwrite64(")).toEqual([]);
 });
