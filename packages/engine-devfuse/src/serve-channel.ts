@@ -28,7 +28,7 @@ export interface ServeParts {
   readonly idlePolling?: IdlePolling | undefined;
   onReady(negotiated: Negotiated): void;
   onRefused(error: FsError): void;
-  /** The connection is over; an errno other than 0 where it did not end in the usual way. */
+  /** The connection is over; an errno other than 0 if it did not end in the usual way. */
   onEnd(unusualErrno: number): void;
 }
 

@@ -163,7 +163,7 @@ export class Session {
     return outcome === "gone" ? Errno.EINTR : Errno.EIO;
   }
 
-  /** What it starts may wait: it then works on a slot that is not used again. */
+  /** The handler may start work that waits: that work then has a slot that is not reused. */
   #giveBack(handler: Handler, slot: Slot): void {
     if (handler.refused === undefined) return;
     const apart = this.#slots.take();
@@ -209,7 +209,7 @@ export class Session {
     this.#parts.events.anomaly(message, { operation: opcodeName(slot.opcode), nodeId, pid, errno: errnoName(errno) });
   }
 
-  /** A number with a fraction that is passed is an object: it stays where it is. */
+  /** Passing a fractional number would make an object, so it stays in its slot. */
   #count(opcode: number, errno: number, started: Readonly<{ startedUs: number }>): void {
     clock.tick();
     this.#parts.idlePolling?.answered();

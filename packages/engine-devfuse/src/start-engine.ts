@@ -116,7 +116,7 @@ class DeviceEngine implements Engine {
     });
     this.#loop = loop;
     this.#forgets = forgets;
-    if (this.#at.negotiated !== undefined) this.#goOn(this.#at.negotiated);
+    if (this.#at.negotiated !== undefined) this.#resume(this.#at.negotiated);
     this.#poller = native.poll(this.#at.fuseFd, (status) => {
       this.#transport.wake();
       loop.wake(status < 0);
@@ -131,8 +131,8 @@ class DeviceEngine implements Engine {
     return this.#idlePolling.inUse;
   }
 
-  /** The connection was served by a process before this one: what that read and did not answer comes again, before anything is read. */
-  #goOn(negotiated: Negotiated): void {
+  /** A process before this one served the connection: the kernel first resends the requests that it read and did not answer. */
+  #resume(negotiated: Negotiated): void {
     if (negotiated.flags.includes("HAS_RESEND")) {
       const buffer = new ByteBuffer(OUT_HEADER_BYTES);
       const status = this.#channel.write(buffer.bytes, encodeResend(buffer));

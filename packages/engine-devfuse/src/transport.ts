@@ -1,5 +1,5 @@
 /**
- * What requests come by: read(2) on /dev/fuse, or io_uring beside it. The ring is made before the handshake, since from
+ * The transport of requests: read(2) on /dev/fuse, or io_uring beside it. The ring is made before the handshake, since from
  * the handshake's answer on the kernel holds requests back until the ring is in use; it takes requests after it.
  */
 import { closeSync, openSync, readFileSync } from "node:fs";
@@ -90,7 +90,7 @@ export interface UringLack {
   readonly remedy: string;
 }
 
-/** Why FUSE over io_uring cannot be had here, as far as that shows without a mount; undefined where it can. */
+/** The reason why FUSE over io_uring is unavailable, as far as that shows without a mount, or undefined. */
 export function whyNoUring(): UringLack | undefined {
   const parameter = enableUring();
   if (parameter === undefined)

@@ -148,7 +148,7 @@ export class SluiceMount {
    */
   async stop(signal: "SIGTERM" | "SIGINT" = "SIGTERM"): Promise<SluiceExit> {
     const family = this.#daemon.family();
-    this.#daemon.goOn();
+    this.#daemon.resume();
     this.#daemon.signal(signal);
     if (!(await until(() => this.#daemon.ended, STOP_MS))) {
       throw new Error(`sluice mount (pid ${this.pid}) did not end within ${STOP_MS} ms of ${signal}:\n${this.log()}`);
@@ -219,7 +219,7 @@ class Daemon {
   }
 
   /** Whatever a test has stopped. */
-  goOn(): void {
+  resume(): void {
     const { server } = this;
     this.signal("SIGCONT");
     if (server !== undefined && isAlive(server)) process.kill(server.pid, "SIGCONT");
@@ -234,7 +234,7 @@ class Daemon {
 async function putAway(daemon: Daemon, mountpoint: string): Promise<void> {
   const endedBefore = daemon.ended;
   const family = daemon.family();
-  daemon.goOn();
+  daemon.resume();
   daemon.signal("SIGTERM");
   const orderly = await until(() => daemon.ended, STOP_MS);
   // If the test let it run, it must tidy up by itself; if the test killed it, the leavings are the test's doing.

@@ -78,10 +78,10 @@ export class LoopTurn {
  */
 export function inTurns<T>(steps: Generator<void, T, boolean>, turn = new LoopTurn()): T | Promise<T> {
   const result = untilOver(steps, turn, false);
-  return result.done === true ? result.value : goOn(steps, turn);
+  return result.done === true ? result.value : inLaterTurns(steps, turn);
 }
 
-async function goOn<T>(steps: Generator<void, T, boolean>, turn: LoopTurn): Promise<T> {
+async function inLaterTurns<T>(steps: Generator<void, T, boolean>, turn: LoopTurn): Promise<T> {
   for (;;) {
     await turn.next();
     const result = untilOver(steps, turn, true);

@@ -1,4 +1,4 @@
-/** What was agreed with the kernel, once it was: the part of the engine's state that must survive a process. */
+/** The result of the handshake with the kernel: the part of the engine's state that must survive the process. */
 import type { Negotiated } from "@sluice/vfs";
 
 export class Agreement {

@@ -1,4 +1,4 @@
-/** What this engine gives. What is missing here is not built yet or not agreed with the kernel on purpose: see init.ts. */
+/** The capabilities of this engine. Missing ones are not built, or not negotiated on purpose: see init.ts. */
 import type { EngineCapabilities } from "@sluice/vfs";
 
 const has = { has: true } as const;

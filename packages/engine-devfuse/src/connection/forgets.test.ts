@@ -41,7 +41,7 @@ test("very many are let go in turns, with those that come meanwhile", async () =
   expect(sink.seen.size).toBe(MANY + 2);
 });
 
-test("what is left is let go at once for whoever serves next", () => {
+test("releases the remaining nodes at once for the next server", () => {
   const sink = slowSink();
   const forgets = new Forgets(sink);
   for (let node = 1; node <= MANY; node++) forgets.forget(node, node + 1);

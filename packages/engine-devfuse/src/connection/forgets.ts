@@ -5,7 +5,7 @@
 import type { ForgetSink } from "@sluice/fuse-protocol";
 import { inTurns } from "@sluice/vfs";
 
-/** What costs less than looking whether the turn is over. */
+/** So many cost less than a look at whether the turn is over. */
 const AT_ONCE = 16;
 
 export class Forgets implements ForgetSink {
@@ -34,7 +34,7 @@ export class Forgets implements ForgetSink {
       });
   }
 
-  /** Lets all go now: who serves next must not find references that the kernel has given back. */
+  /** Forgets all now: the next server must not find references that the kernel has given back. */
   finish(): void {
     for (const steps = this.#letGo(); steps.next().done !== true; );
   }

@@ -3,7 +3,7 @@ import { initFlagWords, type InitOffer } from "@sluice/fuse-protocol";
 import { describe, expect, it } from "vitest";
 import { negotiate } from "./init.js";
 
-/** What Linux 6.18 offers. */
+/** The offer of Linux 6.18. */
 const linux618: InitOffer = { major: 7, minor: 45, maxReadaheadBytes: 131072, flags: 0x73fffffb, flags2: 0x5fd };
 const wishes = { maxStackDepth: 1, maxWriteBytes: 1024 * 1024, locks: false, uring: false } as const;
 
@@ -54,7 +54,7 @@ describe("negotiate", () => {
     expect(handshake.reply.flags2 & never.flags2).toBe(0);
   });
 
-  it("asks for no passthrough where none is wanted or none is offered", () => {
+  it("asks for no passthrough if none is wanted or none is offered", () => {
     for (const [offer, depth] of [
       [linux618, 0],
       [{ ...linux618, flags2: 0 }, 2],

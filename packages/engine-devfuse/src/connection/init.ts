@@ -1,4 +1,4 @@
-/** What is agreed with the kernel in INIT: a pure function of what it offers and what the mount asks for. */
+/** Negotiates INIT: a pure function of the kernel's offer and the mount's wishes. */
 import {
   type InitFlag,
   type InitOffer,

@@ -1,10 +1,10 @@
-/** What the engine needs of /dev/fuse: one message a call. The real one is a descriptor; tests put bytes of their own here. */
+/** /dev/fuse as the engine uses it: one message a call. The real channel is a descriptor; tests supply bytes of their own. */
 import { native } from "@sluice/native";
 
 export interface Channel {
   /** The next request's length, or a negative errno (-EAGAIN: none now; -ENODEV: unmounted). */
   read(into: Uint8Array, length: number): number;
-  /** The same, waiting for one for so long; -EAGAIN where none came. */
+  /** The same, but waits up to `limitUs` for a message; -EAGAIN if none comes. */
   readWithin?(into: Uint8Array, length: number, limitUs: number): number;
   /** Hands a reply over: negative errno where the kernel does not take it. */
   write(bytes: Uint8Array, length: number): number;

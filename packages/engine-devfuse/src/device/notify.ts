@@ -5,8 +5,8 @@ import { type Notifier, native } from "@sluice/native";
 import { NAME_MAX } from "@sluice/vfs";
 import type { Agreement } from "../connection/agreement.js";
 
-/** How long a notification may wait for the kernel before who waits for it goes on without. */
-const PATIENCE_MS = 10_000;
+/** The time that a notification may wait for the kernel before its waiter gives up. */
+const LONGEST_WAIT_MS = 10_000;
 const LOOK_MS = 1;
 
 export class Notifications {
@@ -34,7 +34,7 @@ export class Notifications {
   async dropPages(node: number): Promise<boolean> {
     this.invalidateInode(node, 0, 0);
     const ours = this.#posted;
-    const untilMs = performance.now() + PATIENCE_MS;
+    const untilMs = performance.now() + LONGEST_WAIT_MS;
     while (this.#settled() < ours && performance.now() < untilMs) await sleep(LOOK_MS);
     return this.#settled() >= ours;
   }

@@ -1,4 +1,4 @@
-/** What the loop leaves of the thread to others. The requests are a count: what is in them does not matter here. */
+/** The loop yields the thread to others. The requests are a count here: their content does not matter. */
 import { expect, it } from "vitest";
 import { Errno } from "@sluice/vfs";
 import { RequestPool } from "../requests/buffer-pools.js";

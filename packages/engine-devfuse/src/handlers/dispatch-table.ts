@@ -1,4 +1,4 @@
-/** Opcode → handler, as data. What is not here is answered ENOSYS: expected for the operations in `leftToKernel`. */
+/** Opcode → handler, as data. Missing opcodes are answered ENOSYS, as expected for the operations in `leftToKernel`. */
 import { Opcode } from "@sluice/fuse-protocol";
 import * as attributes from "./handle-attributes.js";
 import * as directories from "./handle-directories.js";

@@ -1,11 +1,11 @@
-/** What the dispatch table holds for an operation that is answered. */
+/** One entry of the dispatch table: an operation that is answered. */
 import type { Request } from "@sluice/fuse-protocol";
 import { OUT_HEADER_WORDS } from "@sluice/fuse-protocol";
 import type { Filesystem, Status } from "@sluice/vfs";
 import type { DataPool } from "../requests/buffer-pools.js";
 import type { Slot } from "../requests/slots.js";
 
-/** What a handler may use besides its slot. */
+/** Everything that a handler may use besides its slot. */
 export interface HandlerContext {
   readonly filesystem: Filesystem;
   readonly data: DataPool;
@@ -14,7 +14,7 @@ export interface HandlerContext {
 }
 
 export interface Handler {
-  /** Decodes and calls the filesystem. What it returns is the reply's status. */
+  /** Decodes and calls the filesystem. Returns the reply's status. */
   readonly start: (context: HandlerContext, slot: Slot, request: Request) => Status;
   /** Writes the reply's body behind its header, for status 0; returns its length. */
   readonly encode: (slot: Slot, words: Uint32Array) => number;

@@ -1,27 +1,27 @@
 /**
- * When idle processors are to poll instead of halting. Where halting is dear (a virtual machine: each wake-up leaves the guest twice),
- * most of what a client waits for is its own processor waking up after our answer. The kernel can be asked to let no processor
- * halt (latency-request.ts), which costs nobody processor time, but power and, in a virtual machine, the host's time.
+ * Decides when idle processors poll instead of halting. If halting is expensive (in a virtual machine each wake-up leaves the
+ * guest twice), a client mostly waits for its own processor to wake up after our answer. The kernel can be asked to let no
+ * processor halt (latency-request.ts). That costs no processor time, but power and, in a virtual machine, the host's time.
  *
- * So it is asked only while requests follow one another, and only where that was seen to help: the gaps between an answer and the
- * next request, which are the client's time and its wake-up, are measured without it and with it. What was found holds
- * for a while; what was of no use is tried again more and more rarely. Each tick without enough requests ends it.
+ * So the engine asks only while requests follow one another, and only if polling was seen to help. It measures the gaps between
+ * an answer and the next request, which are the client's time and its wake-up, with and without polling. A result holds for a
+ * while; a mode that did not help is tried again more and more rarely. Each tick without enough requests ends polling.
  */
 
 /** Gaps that are measured before and with polling; the median counts. */
 const SAMPLES = 32;
-/** As many requests that follow one another are a burst, where polling is known to help. */
+/** So many consecutive requests are a burst, if polling is known to help. */
 const BURST = 8;
 /** A longer gap ends a burst: it is the client's own time, whatever its processor does. */
 export const LONGEST_GAP_US = 1000;
-/** It was there already when the answer before it was given, and says nothing of waking up. */
+/** A request that follows so soon was there before the answer, and says nothing about waking up. */
 const AT_ONCE_US = 3;
-/** Where a processor only waits in a shallow sleep the gain is a few microseconds, which is not worth its power. */
+/** In a shallow sleep the gain is a few microseconds, which is not worth the power. */
 const LEAST_GAIN_US = 10;
 const LEAST_GAIN_SHARE = 0.2;
-/** What is saved must be a twentieth of the time, or it is not worth it. */
+/** Polling must save a twentieth of the time, or it is not worth it. */
 const LEAST_SAVED_SHARE = 0.05;
-/** How long what was measured is taken for true. */
+/** How long a measurement counts. */
 const KNOWN_US = 2_000_000;
 const FIRST_BACKOFF_US = 50_000;
 /** A trial takes some milliseconds. */
@@ -55,7 +55,7 @@ export class IdlePollingRule {
     return this.#phase;
   }
 
-  /** What a request that follows another was last found to save, microseconds; 0 where nothing was found yet. */
+  /** The last measured gain of a request that follows another, in microseconds; 0 before the first measurement. */
   get gainUs(): number {
     return this.#gainUs;
   }

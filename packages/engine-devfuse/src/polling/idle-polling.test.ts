@@ -1,4 +1,4 @@
-/** What becomes of the kernel's request for a CPU latency, also where the kernel does not play along. */
+/** The request for a CPU latency to the kernel, also if the kernel refuses it. */
 import { afterEach, expect, test } from "vitest";
 import { clock } from "./clock.js";
 import { IdlePolling } from "./idle-polling.js";

@@ -18,7 +18,7 @@ export interface IdlePollingParts {
 
 const machine: IdlePollingParts = { open: openLatencyRequest, processors: () => countProcessors("online") };
 
-/** Why idle processors would not be asked to poll here; undefined where they may be. */
+/** The reason why idle processors cannot poll here, or undefined if they can. */
 export function whyNoIdlePolling(): string | undefined {
   const made = whyNot("auto", machine) ?? machine.open();
   if (typeof made === "string") return made;

@@ -8,7 +8,7 @@ import { errnoName } from "@sluice/vfs";
 const DEVICE = "/dev/cpu_dma_latency";
 /** A signed 32-bit number of microseconds. */
 const NO_LATENCY = new Uint8Array(new Int32Array([0]).buffer);
-/** include/linux/pm_qos.h PM_QOS_CPU_LATENCY_DEFAULT_VALUE: what it holds before anything is written. */
+/** include/linux/pm_qos.h PM_QOS_CPU_LATENCY_DEFAULT_VALUE: its value before anything is written. */
 const ANY_LATENCY = new Uint8Array(new Int32Array([2_000_000_000]).buffer);
 
 export interface LatencyRequest {

@@ -18,7 +18,7 @@ const SMALL_BYTES = 64 * 1024;
  */
 const KEPT_FULL = MAX_BACKGROUND;
 const KEPT = 1024;
-/** Of those that answers are built in, which are filled as a rule: what has to wait is read from a disk, and that takes fewer at once. */
+/** Buffers for answers, which are usually filled: requests that wait read from a disk, which takes fewer at once. */
 const KEPT_SMALL = 256;
 const KEPT_LARGE = 16;
 

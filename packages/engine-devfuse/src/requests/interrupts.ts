@@ -57,12 +57,12 @@ export class InFlight {
     for (const slot of this.#slots.values()) slot.interrupt();
   }
 
-  /** Resolves when nothing waits any more, or after `limitMs`: true where nothing waits. */
+  /** Resolves with true when no request waits, or with false after `limitMs`. */
   idle(limitMs: number): Promise<boolean> {
     return this.#until(() => this.#waiting === 0, limitMs);
   }
 
-  /** The same but for who waits for a lock, which may be for ever. */
+  /** The same without requests that wait for a lock, as they may wait for ever. */
   idleButForLocks(limitMs: number): Promise<boolean> {
     return this.#until(() => this.#waiting === this.#forLocks, limitMs);
   }

@@ -57,7 +57,7 @@ export class Replies {
     return to.room === undefined ? this.#write(buffer, length) : this.#send(to.room, buffer, length);
   }
 
-  /** What the kernel finds wrong there it tells the caller, not us. */
+  /** The kernel reports errors of the reply to the caller, not to us. */
   #send(room: ReplyRoom, buffer: ByteBuffer, length: number): ReplyOutcome {
     if (buffer !== room.buffer) room.buffer.bytes.set(buffer.view(0, length));
     room.send();

@@ -43,7 +43,7 @@ export class ReplyData implements DataOut {
     this.headBytes = 0;
   }
 
-  /** Where a structure stands before the data (IOCTL) they are not put into the room: the request's own data are there. */
+  /** If a structure precedes the data (IOCTL), they do not go into the room, which holds the request's own data. */
   #take(sizeBytes: number): ByteBuffer {
     const { room } = this;
     if (room !== undefined && this.headBytes === 0 && OUT_HEADER_BYTES + sizeBytes <= room.sizeBytes) return room;

@@ -44,14 +44,14 @@ export class Slot implements CallContext {
   uniqueHi = 0;
   /** By `clock`. */
   startedUs = 0;
-  /** Where the request is written down, or 0. */
+  /** The request's record in the journal, or 0. */
   journalSlot = 0;
   /** The decoder found bytes that the kernel does not send. */
   malformed = false;
   interrupted = false;
   /** The request whose bytes an argument still points into, while the method waits. */
   pinned: Request | undefined;
-  /** Where the request's own answer goes, on a transport that has such places: held until it is answered. */
+  /** The place for the request's answer, on a transport that has such places: held until it is answered. */
   room: ReplyRoom | undefined;
 
   readonly args = new RequestArgs();

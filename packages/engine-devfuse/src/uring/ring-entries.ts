@@ -1,9 +1,9 @@
 /**
  * The entries of a ring: each holds one request at a time, in memory that the kernel fills, and the room for its reply.
  *
- * A request that waits holds its entry until it is answered. What comes beyond a queue's entries waits in the kernel, and
- * is fetched by the next answer of that queue and by nothing else, not by further entries either: so all that a queue may
- * need are there from the start. They cost the kernel half a kilobyte each, and memory of ours only once they are used;
+ * A request that waits holds its entry until it is answered. Requests beyond a queue's entries wait in the kernel, and
+ * only the next answer of that queue fetches them, and further entries do not: so all entries that a queue may need
+ * exist from the start. They cost the kernel half a kilobyte each, and memory of ours only once they are used;
  * the kernel gives the entry that was used last to the next request.
  */
 import { ByteBuffer, OUT_HEADER_BYTES, type ReplyRoom, Request } from "@sluice/fuse-protocol";
@@ -82,7 +82,7 @@ export class RingEntries {
     return this.#queues.every((queue) => queue.entries > 0);
   }
 
-  /** So many requests of its queue wait that one more might be the last, and what ends the waiting would not come through. */
+  /** So many requests of its queue wait that one more might be the last, and the request that ends the wait would not get through. */
   crowded(entry: RingEntry): boolean {
     const queue = this.#queueOf(entry);
     return queue.held + KEPT_FREE >= queue.entries;

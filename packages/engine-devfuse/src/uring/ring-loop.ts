@@ -22,7 +22,7 @@ export interface RingLoopParts {
   readonly events: EngineEvents;
 }
 
-/** What requests are served by, and what else the same connection brings. */
+/** The session that serves requests, and the read loop of the same connection. */
 export interface RingServed {
   readonly session: Session;
   readonly loop: ReadLoop;
@@ -146,7 +146,7 @@ export class RingLoop {
     return false;
   }
 
-  /** What cannot be understood or takes no answer on /dev/fuse needs one here: the entry would never come back. */
+  /** Malformed requests, and requests without an answer on /dev/fuse, need one here: the entry would never come back. */
   #refuse(entry: RingEntry, errno: number): void {
     encodeHeader(entry.buffer.words, entry.request, errno, 0);
     entry.send();
