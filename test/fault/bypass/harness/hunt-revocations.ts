@@ -1,6 +1,5 @@
 /**
- * The hunter for revoked opens: changes the policy, checks how each open is counted, and lets its processes continue. See
- * README.md.
+ * The hunter for revoked opens: changes the policy, checks how each open is counted, and lets its processes continue. See README.md.
  */
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -68,8 +67,8 @@ const GRANTED = "effect: grant";
 const OBSERVED = "effect: mediate, obligations: { audit: each-io }";
 
 /**
- * Rules of a mixed mount, drawn for each user and file, so that opens of all kinds meet. A passthrough open cannot be refused,
- * so it is rarer.
+ * Rules of a mixed mount, drawn for each user and file, so that opens of all kinds meet. A passthrough open cannot be refused, so it
+ * is rarer.
  */
 function flowRules({ flow }: Configuration, round: number, random: () => number): string {
   if (flow !== "mixed") return FLOWS[flow].rules;
@@ -97,8 +96,7 @@ function policyOf({ flow }: Configuration, { revision, round, denials, flows }: 
 }
 
 /**
- * A copy-up of the first two files makes its caller wait, one of the next files does not, and the last files lie in the upper
- * layer.
+ * A copy-up of the first two files makes its caller wait, one of the next files does not, and the last files lie in the upper layer.
  */
 function plantRounds(rounds: number): Layers {
   const all = Array.from({ length: rounds }, (_, round) => round);
