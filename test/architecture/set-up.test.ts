@@ -1,4 +1,4 @@
-// The first steps of `npm start` and `npm test`, and how `npm test` reads the results.
+// The first steps of `npm start` and `npm test`, and the summary that `npm test` makes of the results.
 import { spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
@@ -102,7 +102,7 @@ describe("the exports of a package", () => {
   });
 });
 
-describe("the message before anything is installed", () => {
+describe("the messages before anything is installed", () => {
   test("names the Node that is needed, in one line", async () => {
     const source = `
       Object.defineProperty(process.versions, "node", { value: "20.18.3" });

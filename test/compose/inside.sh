@@ -75,7 +75,7 @@ build_next_image() {
   next=$!
 }
 
-# Stand-ins for a registry's images; a missing program of this machine is left out, by name.
+# Stand-ins for images of a registry. Programs that this machine lacks are left out, by name.
 import_tools() {
   command -v prometheus >/dev/null || echo "left out: prometheus is not installed"
   ! command -v prometheus >/dev/null ||
@@ -116,10 +116,10 @@ look_at_tree() {
   expect "with the consumer's uid" '"uid": ?1000' sluice grants /merged/tree --json
 }
 
-# The decider as a whole and each of its two replicas say so of themselves.
+# The decider as a whole and each of its two replicas report it.
 knows_both_replicas() { replicas_ready 2; }
 
-# Each replica alone carries the mount: so both are known to it and both are used.
+# Each replica alone carries the mount, which shows that the mount knows and uses both.
 look_at_replicas() {
   expect "there are two decision replicas" "^2$" sh -c "$compose ps -q decision | wc -l"
   eventually "the mount talks to both" 20 knows_both_replicas
@@ -148,9 +148,9 @@ look_at_scaling() {
   expect "who shows no certificate gets no answer" "decision-health: decision:50051" in_mount node /opt/sluice/deploy/docker/decision-health.mjs decision:50051
 }
 
-# Two programs of a consumer that run while servers come and go, until /tmp/stop is there; any error ends them with BAD.
-# The first has only what passes through: the same bytes again and again, and writes of its own. It says in /tmp/passes how
-# far it is, so that it can be seen to go on while nobody serves.
+# Two programs of a consumer that run while servers come and go, until /tmp/stop exists; any error ends them with BAD.
+# The first uses passthrough alone: the same bytes repeatedly, and writes of its own. It writes its progress to /tmp/passes,
+# to show that it continues while there is no server.
 passing_source='const fs = require("fs"), log = [], fd = fs.openSync("/merged/tree/big.bin"), out = fs.openSync("/merged/tree/passing", "w+");
   const [first, now] = [0, 0].map(() => Buffer.alloc(4194304));
   fs.readSync(fd, first, 0, first.length, 0);
@@ -166,7 +166,7 @@ passing_source='const fs = require("fs"), log = [], fd = fs.openSync("/merged/tr
     console.log([...text].every((byte, at) => byte === 48 + at % 10) ? "OK" : "BAD", count);
     process.exit(0);
   }, 50);'
-# The second has everything else: mediated reads and appends on open descriptors, and names made, renamed and removed.
+# The second uses everything else: mediated reads and appends on open descriptors, and names created, renamed and removed.
 mediated_source='const fs = require("fs"), dir = "/merged/tree/datasets/metered/", fd = fs.openSync(dir + "table.csv"), log = fs.openSync(dir + "log", "a+");
   let count = 0, longest = 0;
   setInterval(() => {
@@ -189,7 +189,7 @@ mediated_source='const fs = require("fs"), dir = "/merged/tree/datasets/metered/
 healthy() { docker inspect -f '{{.State.Health.Status}}' "$($compose ps -q "$1")" | grep -qx healthy; }
 passes_on() { before=$(in_consumer cat /tmp/passes); sleep 0.5; [ "$(in_consumer cat /tmp/passes)" -gt "$before" ]; }
 
-# Consumers have files open, pass through and are mediated, while the server is recreated: by a version of another name in
+# Consumers have files open, passthrough and mediated, while the server is recreated: by a version of another name in
 # order, and by force.
 look_at_upgrade() {
   check "an image of the next version is there" wait "$next"
@@ -215,7 +215,7 @@ look_at_upgrade() {
   echo "   $(cat "$scratch/mediated")"
 }
 
-# With its keeper the mount goes; a new one clears away what is left.
+# The mount ends with its keeper; a new keeper clears the remains away.
 look_at_restart() {
   keeper=$($compose ps -q keeper)
   check "the keeper is killed" docker kill -s KILL "$keeper"
@@ -235,7 +235,7 @@ look_at_backends() {
   look_at_nats
 }
 
-# No decision was to be had before, so each grant is one by the policy in the bucket.
+# No service could decide before, so each grant comes from the policy in the bucket.
 look_at_nats() {
   command -v nats-server >/dev/null || return 0
   nats="docker compose -f $repository/docker-compose.yml -f $repository/deploy/compose/backend-nats.yml"
@@ -248,7 +248,7 @@ look_at_nats() {
 }
 
 volumes="docker compose -p volumes -f $repository/test/compose/volume.yml"
-# A container with a volume, of whichever plugin; the places of its mounts match $1.
+# A container with a volume of either plugin; the places of its mounts match $1.
 use_volume() {
   check "compose brings up a container with a volume of the plugin" $volumes up -d --pull never
   expect "it reads the merged tree" "^from the lower layer" $volumes exec -T reader cat /gated/hello.txt
@@ -262,7 +262,7 @@ leave_volume() {
   expect "and nothing of it is mounted" "^0$" sh -c "grep -cE '$1.* fuse.sluice' /proc/self/mountinfo"
 }
 
-# The plugin runs beside the engine, on the host's side; its sockets lie in the engine's directory.
+# The plugin runs beside the engine, on the host's side; its sockets lie in the directory that this engine reads.
 look_at_volumes() {
   node "$repository/packages/cli/bin/sluice.mjs" volume-plugin --root "$scratch/volumes" >"$scratch/plugin.log" 2>&1 &
   plugin=$!
@@ -279,7 +279,7 @@ look_at_volumes() {
   wait "$plugin" || true
 }
 
-# The same as a plugin that Docker itself runs, made of the image.
+# The same as a plugin that Docker itself runs, made from the image.
 look_at_managed() {
   export VOLUME_DRIVER=sluice-managed
   check "a managed plugin is made of the image" env TMPDIR="$scratch" "$repository/deploy/volume-plugin/create.sh" sluice:local "$VOLUME_DRIVER"
@@ -294,7 +294,7 @@ look_at_managed() {
   unset VOLUME_DRIVER
 }
 
-# Grafana has no image here: its files are checked as data, in test/monitoring.
+# Grafana has no image here: test/monitoring checks its files as data.
 look_at_metrics() {
   command -v prometheus >/dev/null || return 0
   check "prometheus comes up" $all up -d --no-build --pull never prometheus
@@ -312,7 +312,7 @@ look_at_policy() {
 
 take_down() {
   check "compose goes down" $all down --volumes --remove-orphans --timeout 20
-  # Below our own directory: the namespace began with a copy of the machine's mounts, whatever they were.
+  # Below a directory of the test: the namespace began with a copy of the machine's mounts.
   expect "no FUSE mount is left" "^0$" sh -c "grep -c '$scratch.* - fuse' /proc/self/mountinfo"
   expect "no container is left" "^0$" sh -c "docker ps -aq | wc -l"
   expect "no network is left" "^0$" sh -c "docker network ls -q --filter name=sluice | wc -l"

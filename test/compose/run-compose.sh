@@ -1,11 +1,11 @@
 #!/bin/sh
-# Brings docker-compose.yml up on a Docker Engine of its own and looks at it from a second container. The engine lives in
-# its own network, mount and pid namespace, so it touches no engine of the machine, and nothing of it can outlive this
-# script: the end of the namespace's first process is the end of every process and mount in it.
+# Starts docker-compose.yml on a Docker Engine of its own, and checks it from a second container. The engine runs in its
+# own network, mount and pid namespace. So it touches no engine of the machine, and nothing of it can outlive this
+# script: the end of the namespace's first process ends every process and mount in it.
 #
 # Usage: run-compose.sh [PART...]   (root; a built checkout)   exit 0: all checks passed, 1: one failed, 3: something is missing
-# PART: upgrade, restart, or another look_at_PART of inside.sh; by default all of them.
-# Prints `ok NAME` for each check. KEEP_LOGS=1 shows the services' logs even if all went well.
+# PART: upgrade, restart, or another look_at_PART of inside.sh; all of them if omitted.
+# Prints `ok NAME` for each check. KEEP_LOGS=1 shows the services' logs even after success.
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -37,7 +37,7 @@ clean() {
 trap clean EXIT
 trap 'clean; exit 130' INT TERM
 
-# Work that needs the network or is slow, outside; inside there is only loopback.
+# Steps that need the network or are slow run outside; inside there is only loopback.
 "$repository/deploy/docker/import-base-images.sh" --tar-only
 node "$repository/deploy/docker/collect-runtime.mjs" "$scratch/context"
 

@@ -1,6 +1,6 @@
 /**
  * Marks in the layers, and the options that govern them: each setting on kernel overlayfs and on Sluice, over equal layers
- * and with equal options. The output and the upper layer afterwards have to be the same.
+ * and with equal options. The output and the resulting upper layer must be the same.
  */
 import { directory, file, hardLink, plant, type Planted, policyOf, requires, scratch, symlink, type Tree, whiteout } from "@sluice/testkit";
 import { expect } from "vitest";
@@ -96,7 +96,7 @@ test("a file over a data-only layer is renamed and linked without its data", asy
   expect(seen).toContain("3\nDATA\n1\n1\n");
 });
 
-test("metadata-only files without data, or over what is none, are refused", async () => {
+test("refuses metadata-only files without data, or over an object without any", async () => {
   const upper = {
     none: metacopy(4),
     over_dir: metacopy(4),
@@ -140,7 +140,7 @@ test("kernel overlayfs and Sluice complete each other's metadata-only copies", a
   });
 });
 
-/** Each is renamed or linked as a metadata-only copy, whatever its directories were called before. */
+/** Each is renamed or linked as a metadata-only copy, whatever the earlier names of its directories. */
 const MOVES: Readonly<Record<string, string>> = {
   "within its directory": "mv d/a d/b; mv d/b d/c; cat d/c; ls d",
   "into another directory": "mv d/a a; cat a; mv a e; cat e/a; mkdir n; mv e/a n/b; cat n/b",
@@ -174,7 +174,7 @@ for (const [what, script] of Object.entries(MOVES)) {
   }
 }
 
-test("a metadata-only file of several names has its data under each, whoever left it", async () => {
+test("a metadata-only file of several names has its data under each, whichever implementation left it", async () => {
   await onLayers({ h1: file("content\n"), h2: hardLink("h1"), "d/h3": hardLink("h1") }, async (layers) => {
     await layers.kernel("metacopy=on,index=on", "chmod 600 h1");
     expect(await layers.sluice("metacopy=on", "cat d/h3 h2 h1; mv h2 h4; cat h1")).toBe("content\n".repeat(4));
@@ -184,7 +184,7 @@ test("a metadata-only file of several names has its data under each, whoever lef
   });
 });
 
-test("kernel overlayfs and Sluice read, rename and complete each other's renamed or linked metadata-only files", async () => {
+test("each implementation reads, renames and completes the other one's metadata-only renames and links", async () => {
   await onLayers({ "d/a": file("content a\n"), "d/b": file("content b\n"), "e/": directory() }, async (layers) => {
     await layers.kernel("metacopy=on", "mv d/a e/a; ln d/b e/b; mv d f");
     expect(await layers.sluice("metacopy=on", "cat e/a e/b f/b; mv e/a f/c; ln f/b g; mv f h; cat g h/c")).toBe(
@@ -260,7 +260,7 @@ test("with userxattr marks are user.overlay.*, and neither redirects nor metadat
   });
 });
 
-test("whiteouts as attributes: looked up everywhere, listed by lower directories that say so", async () => {
+test("whiteouts as attributes are found by every look-up, and listed by lower directories that are marked for it", async () => {
   const hiding = file("", { xattrs: { "trusted.overlay.whiteout": "" } });
   const x = directory({ xattrs: { "trusted.overlay.opaque": "x" } });
   const kernel = await onKernel({

@@ -1,4 +1,4 @@
-/** A process of its own works on callers' inputs to the console, within limits: no decision waits for it. */
+/** A process of its own works on callers' input to the console, within limits: no decision waits for it. */
 import { request } from "node:http";
 import type { Decider } from "@sluice/decision-api";
 import type { DecisionService } from "@sluice/service-decision";
@@ -10,7 +10,7 @@ interface Answer {
   body: string;
 }
 
-/** A POST by hand; `sent` resolves when the last byte of its body is on its way. */
+/** A POST without a client library; `sent` resolves when the last byte of its body is on its way. */
 function post(
   service: DecisionService,
   call: string,
@@ -36,7 +36,7 @@ const candidateCall = (candidate: string, path = "a"): string => JSON.stringify(
 const padded = (bytes: number): string => `version: 1\ndefault: deny\n${"# x\n".repeat(bytes / 4)}`;
 const error = ({ body }: Answer): string => (JSON.parse(body) as { error: string }).error;
 
-/** How many decisions were made, one after the other, from when the whole body had been sent until it was answered. */
+/** The number of decisions, one after the other, between the end of the request's body and its answer. */
 async function decisionsMeanwhile(decider: Decider, answer: Promise<Answer> & { sent: Promise<void> }): Promise<number> {
   let answered = false;
   void answer.finally(() => (answered = true)).catch(() => undefined);
@@ -47,7 +47,7 @@ async function decisionsMeanwhile(decider: Decider, answer: Promise<Answer> & { 
 }
 
 describe("a candidate policy", () => {
-  test("of a megabyte is answered, and decisions are made while it is checked", { timeout: 120_000 }, async () => {
+  test("of a megabyte is answered, and decisions continue while it is checked", { timeout: 120_000 }, async () => {
     const { service, decider } = await serve();
     const answer = post(service, "ask", candidateCall(padded(1_000_000)));
     expect(await decisionsMeanwhile(decider, answer)).toBeGreaterThan(100);
@@ -56,7 +56,7 @@ describe("a candidate policy", () => {
     expect(JSON.parse(body)).toMatchObject({ inForce: { effect: "grant" }, candidate: { effect: "deny" } });
   });
 
-  test("cuts work off that takes too long, with a sentence, and decisions go on", { timeout: 120_000 }, async () => {
+  test("is cut off with a sentence if it takes too long, and decisions continue", { timeout: 120_000 }, async () => {
     const { service, decider } = await serve({ consoleCallBudgetS: 4 });
     const pattern = "(a|b|c)*".repeat(480);
     const rules = Array.from(
@@ -73,17 +73,17 @@ describe("a candidate policy", () => {
     expect((await post(service, "ask", candidateCall("version: 1\ndefault: deny\n"))).status).toBe(200);
   });
 
-  test("cuts work off that needs too much memory, with a sentence, and decisions go on", { timeout: 120_000 }, async () => {
+  test("is cut off with a sentence if it needs too much memory, and decisions continue", { timeout: 120_000 }, async () => {
     const { service, decider } = await serve();
     const answer = post(service, "replay", `{"log":"","candidate":[${"{},".repeat(10_000_000)}{}]}`);
     expect(await decisionsMeanwhile(decider, answer)).toBeGreaterThan(100);
     const said = await answer;
-    // On a machine that is busy its time may be up first.
+    // On a busy machine the time may be up first.
     expect([said.status, error(said)]).toEqual([422, expect.stringMatching(/needed more than \d+ MiB of memory|took more than \d+ s/)]);
   });
 });
 
-test("callers beyond a few are told to come again, and the others are answered one after the other", { timeout: 120_000 }, async () => {
+test("callers beyond a limit are told to try again, and the others are answered one after the other", { timeout: 120_000 }, async () => {
   const { service } = await serve();
   const answers = await Promise.all(Array.from({ length: 12 }, () => post(service, "ask", candidateCall(padded(400_000)))));
   const refused = answers.filter(({ status }) => status === 503);
@@ -93,7 +93,7 @@ test("callers beyond a few are told to come again, and the others are answered o
   expect((await post(service, "ask", candidateCall(padded(4)))).status).toBe(200);
 });
 
-test("a body that is too large, or does not say how large it is, is refused before it is read", async () => {
+test("a body that is too large, or without a size, is refused before it is read", async () => {
   const { service } = await serve();
   const large = await post(service, "ask", "{}", { "content-length": String(9 << 20) });
   expect([large.status, error(large)]).toEqual([413, "the request is larger than 8 MiB: send less"]);
@@ -101,7 +101,7 @@ test("a body that is too large, or does not say how large it is, is refused befo
   expect([unknown.status, error(unknown)]).toEqual([411, "the request does not say how long it is: send Content-Length"]);
 });
 
-test("the mistakes that a candidate is told are bounded", async () => {
+test("limits the mistakes that a candidate's answer lists", async () => {
   const { service } = await serve();
   const keys = Array.from({ length: 5_000 }, (_, i) => `wrong${i}: 1\n`).join("");
   const said = await post(service, "ask", candidateCall(`version: 1\ndefault: grant\n${keys}`));

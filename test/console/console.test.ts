@@ -1,4 +1,4 @@
-/** The web console in a real browser, in front of a real decision service; and its doors, by hand. */
+/** The web console in a real browser, in front of a real decision service; and its access checks, by plain requests. */
 import { mkdirSync, readFileSync } from "node:fs";
 import { open } from "node:fs/promises";
 import { request } from "node:http";
@@ -40,8 +40,8 @@ function call(service: DecisionService, path: string, headers: Record<string, st
   });
 }
 
-describe("the doors of the console", () => {
-  test("on loopback: by loopback's own names, from no other page", async () => {
+describe("access to the console", () => {
+  test("on loopback: by loopback's own names, and from no other page", async () => {
     const { service } = await serve();
     const port = service.adminAddress?.split(":")[1];
     const page = await call(service, "/console/");
@@ -66,7 +66,7 @@ describe("the doors of the console", () => {
     expect((await call(service, "/metrics")).status).toBe(200);
   });
 
-  test("beyond loopback: not at all without a token, and with it only for its holders", async () => {
+  test("beyond loopback: refused without a token, and with one only for callers that send it", async () => {
     const open = await serve({ admin: "0.0.0.0:0" });
     expect((await call(open.service, "/console/")).status).toBe(404);
     expect((await call(open.service, "/console/api/state")).status).toBe(404);
@@ -79,7 +79,7 @@ describe("the doors of the console", () => {
     expect((await call(closed.service, "/metrics")).status).toBe(200);
   });
 
-  test("limits the number of watchers, and one that leaves makes room", async () => {
+  test("limits the number of watching clients, and a client that leaves makes room", async () => {
     const { service } = await serve();
     const watch = (): { status: Promise<number>; leave(): void } => {
       const [host, port] = (service.adminAddress as string).split(":");
@@ -106,7 +106,7 @@ describe("the doors of the console", () => {
       .toBe(200);
   });
 
-  test("a replay of a long log keeps nobody waiting for a decision", async () => {
+  test("a replay of a long log delays no decision", async () => {
     const { service, decider } = await serve();
     const log = `${"x".repeat(20)}\n`.repeat(150_000);
     let done = false;
@@ -119,11 +119,11 @@ describe("the doors of the console", () => {
     let meanwhile = 0;
     for (; !done; meanwhile++) await ask(decider, "public/a");
     expect((await replayed).status).toBe(200);
-    // Each a round trip: they were answered between lines, not before and after.
+    // Each takes a round trip: the answers came between lines, not before and after.
     expect(meanwhile).toBeGreaterThan(100);
   });
 
-  test("a candidate is rules alone: it reaches no file and no server", async () => {
+  test("a candidate is only rules: it reaches no file and no server", async () => {
     const { service } = await serve();
     const send = async (body: object): Promise<{ error: string }> => {
       const response = await fetch(`http://${service.adminAddress}/console/api/replay`, { method: "POST", body: JSON.stringify(body) });
@@ -144,7 +144,7 @@ describe("in Chromium", () => {
   }, 60_000);
   afterAll(() => browser?.close());
 
-  /** A page that fails the test on an error in it, a refused resource, or a request to anywhere else. */
+  /** A page that fails the test on an error in it, a refused resource, or a request to another host. */
   async function openPage(service: DecisionService, part: string): Promise<{ page: Page; wrong: string[] }> {
     if (browser === undefined) throw new Error("Chromium does not start");
     const page = await browser.newPage({ viewport: { width: 1200, height: 800 } });
@@ -228,7 +228,7 @@ describe("in Chromium", () => {
     const [lower, upper] = [scratch(), scratch()];
     plant(lower, { "a<i>b": "x", "datasets/table": "t" });
     const mount = await mountSluice({ lowers: [lower], upper, args: ["--decision", service.target, "--name", "a view"] });
-    // Not synchronously: this process decides.
+    // Not synchronously: this process answers the questions.
     const files = [await open(mount.path("a<i>b")), await open(mount.path("datasets/table"))];
     const close = async (): Promise<void> => void (await Promise.all(files.splice(0).map((file) => file.close())));
     cleanUp(close);
@@ -243,7 +243,7 @@ describe("in Chromium", () => {
     const layers = part.getByRole("table", { name: /Layers/ }).locator("tbody tr");
     expect(await layers.nth(0).innerText()).toContain(upper);
     expect(await layers.nth(1).innerText()).toMatch(new RegExp(`lower0\\s${lower}\\s\\w+\\s0\\seligible`));
-    // The other end of the connection tells nothing of itself.
+    // The other end of the connection shows nothing by itself.
     expect(await page.locator("#mount-list details").filter({ hasText: "/srv/view" }).innerText()).toContain("has not told yet");
     await picture(page, "mounts");
     await close();

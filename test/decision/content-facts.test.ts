@@ -1,4 +1,4 @@
-/** Rules about what files hold, on a real mount: the beginning of the content and its digest, kept answers included. */
+/** Rules about the content of files, on a real mount: its beginning and its digest, with cached answers. */
 import { createHash } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -18,7 +18,7 @@ interface Looking {
 }
 const look = async (mount: SluiceMount): Promise<Looking> => (await statusOf(mount)) as unknown as Looking;
 
-/** 0, or the errno of the refusal. */
+/** Returns 0, or the errno of the refusal. */
 async function reading(actor: Actor, mount: SluiceMount, path: string): Promise<number> {
   const fd = await actor.do("open", mount.path(path), O.RDONLY);
   if (fd < 0) return -fd;
@@ -26,7 +26,7 @@ async function reading(actor: Actor, mount: SluiceMount, path: string): Promise<
   return 0;
 }
 
-/** The same, as a kept answer says it: none is kept while the policy file is as good as new. */
+/** The same from a cached answer: the mount caches none while the policy file is very new. */
 async function recalled(actor: Actor, mount: SluiceMount, path: string): Promise<number> {
   const hits = async (): Promise<number> => (await look(mount)).decider.cache?.hits ?? 0;
   const before = await hits();
@@ -55,7 +55,7 @@ async function mounted(policy: (approved: string) => string): Promise<{ mount: S
   return { mount: await mountSluice({ lowers: [lower], upper, policy: policy(approved) }), actor: await Actor.start() };
 }
 
-test("the beginning of the content is judged, and an answer is kept for as long as it is the same", async () => {
+test("judges the beginning of the content, and caches the answer while the content is the same", async () => {
   const { mount, actor } = await mounted(() =>
     policyOf("grant", { name: "no-programs", when: "resource.head.startsWith('\\x7fELF')", access: ["read", "rename"], effect: "deny" }),
   );
@@ -65,7 +65,7 @@ test("the beginning of the content is judged, and an answer is kept for as long 
   expect(await recalled(actor, mount, "script")).toBe(0);
   expect((await look(mount)).policy?.looksAt).toEqual(["head (512 bytes)"]);
   expect(await actor.do("rename", mount.path("elf"), mount.path("moved"))).toBe(-Errno.EACCES);
-  // Through the mount, while the answer about it is kept: the next open is judged by what it holds then.
+  // A change through the mount while the answer is cached: the next open is judged by the new content.
   const fd = await actor.do("open", mount.path("script"), O.WRONLY);
   await actor.do("write", fd, "\x7fELF", 0);
   expect(await reading(actor, mount, "script")).toBe(Errno.EACCES);
@@ -74,7 +74,7 @@ test("the beginning of the content is judged, and an answer is kept for as long 
   expect((await mount.stop()).code).toBe(0);
 });
 
-test("a digest is that of the content now, and a file that may be changing has none", async () => {
+test("a digest is that of the current content, and a file that may be changing has none", async () => {
   const { mount, actor } = await mounted(
     (approved) => `version: 1
 default: grant
@@ -96,7 +96,7 @@ rules:
   await released();
   expect(await reading(actor, mount, "written")).toBe(0);
 
-  // As long, and with its old times: only the content is another. And back.
+  // The same size and the old times: only the content differs. And back.
   for (const [content, outcome] of [
     [EVIL, Errno.EACCES],
     [GOOD, 0],
@@ -109,7 +109,7 @@ rules:
     expect(await reading(actor, mount, "written")).toBe(outcome);
   }
 
-  // A mapping outlives the descriptor that it was made by.
+  // A mapping outlives its descriptor.
   expect(await reading(actor, mount, "mapped")).toBe(0);
   const both = await actor.do("open", mount.path("mapped"), O.RDWR);
   const mapping = await actor.do("map", both, EVIL.length, true);

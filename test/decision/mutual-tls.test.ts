@@ -1,4 +1,7 @@
-/** Mutual TLS between mount and decision service: permitted clients, trusted services, and certificates that are renewed. */
+/**
+ * Mutual TLS between mount and decision service: the clients that may ask, the service that the mount believes, and renewed
+ * certificates.
+ */
 import { execFileSync } from "node:child_process";
 import { copyFileSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -21,7 +24,7 @@ interface KeyPair {
   keyFile: string;
 }
 
-/** An authority, and the certificates it signs: NAME.pem and NAME.key in its directory. */
+/** A certificate authority with its signed certificates: NAME.pem and NAME.key in its directory. */
 class Authority {
   constructor(
     readonly directory: string,
@@ -48,7 +51,7 @@ class Authority {
     return { certFile: join(this.directory, `${name}.pem`), keyFile: join(this.directory, `${name}.key`) };
   }
 
-  /** The same with names as openssl's configuration writes them. */
+  /** The same with names in the form of openssl's configuration. */
   signByConfig(name: string, sans: string): KeyPair {
     const config = join(this.directory, `${name}.cnf`);
     writeFileSync(config, `[req]\ndistinguished_name=dn\nx509_extensions=ext\n[dn]\n[ext]\nsubjectAltName=@san\n${sans}`);
@@ -78,7 +81,7 @@ async function serve(ca: Authority, clientSans: readonly string[], authzen = fal
   return Object.assign(service, { files });
 }
 
-/** The code of a call, 0 if it is answered. */
+/** The status code of a call, 0 if it is answered. */
 function callAs({ target }: DecisionService, tls: TlsFiles | undefined): Promise<number> {
   const read = (file: string | undefined): Buffer | null => (file === undefined ? null : readFileSync(file));
   const shown =
@@ -104,14 +107,14 @@ async function readies({ target }: DecisionService, tls: TlsFiles, ms: number): 
 const PERMISSION_DENIED = 7;
 const UNAVAILABLE = 14;
 
-test("only who is named by the authority is answered", async () => {
+test("answers only clients whose name the authority signed", async () => {
   const ca = new Authority(scratch(), "ca");
   const service = await serve(ca, [MOUNT]);
   const as = (name: string, san: string): TlsFiles => ({ caFile: ca.file, ...ca.sign(name, san) });
   expect(await callAs(service, as("mount", `DNS:x,${MOUNT}`))).toBe(0);
   expect(await callAs(service, as("other", "URI:spiffe://example.org/mount/ab"))).toBe(PERMISSION_DENIED);
   expect(await callAs(service, as("dns", "DNS:spiffe.example.org"))).toBe(PERMISSION_DENIED);
-  // One name that reads like two, as of the attack on careless parsers.
+  // One name that reads like two, as in attacks on careless parsers.
   expect(await callAs(service, { caFile: ca.file, ...ca.signByConfig("evil", `[san]\nDNS.1="x, ${MOUNT}"\n`) })).toBe(PERMISSION_DENIED);
   const stranger = new Authority(scratch(), "stranger");
   expect(await callAs(service, { caFile: ca.file, ...stranger.sign("mount", MOUNT) })).toBe(UNAVAILABLE);
@@ -119,7 +122,7 @@ test("only who is named by the authority is answered", async () => {
   expect(await callAs(service, undefined)).toBe(UNAVAILABLE);
 });
 
-test("a mount believes only the service that it means", async () => {
+test("a mount believes only the configured service", async () => {
   const ca = new Authority(scratch(), "ca");
   const service = await serve(ca, [MOUNT]);
   const mount: TlsFiles = { caFile: ca.file, ...ca.sign("mount", MOUNT) };
@@ -129,7 +132,7 @@ test("a mount believes only the service that it means", async () => {
   expect(await readies(service, { ...mount, caFile: stranger.file, serverSan: SERVICE }, 1_500)).toBe(false);
 });
 
-test("certificates are renewed on both sides without a restart, and a half that is written stays unused", async () => {
+test("both sides renew certificates without a restart, and ignore a half-written one", async () => {
   const ca = new Authority(scratch(), "ca");
   const service = await serve(ca, [MOUNT], true);
   const mount: TlsFiles = { caFile: ca.file, ...ca.sign("mount", "URI:spiffe://example.org/mount/other"), serverSan: SERVICE };
@@ -171,6 +174,6 @@ test("certificates are renewed on both sides without a restart, and a half that 
   expect(await serials()).toEqual([before, before]);
   renameSync(next.keyFile, service.files.keyFile);
   await expect.poll(serials, { timeout: 10_000 }).not.toContain(before);
-  // An open connection stays.
+  // Existing connections stay.
   expect(decider.status().state).toBe("ready");
 });

@@ -1,6 +1,6 @@
 /**
- * Decision services on one NATS server: an edit brings each of them to the same revision, one that does not check none of
- * them, whenever they started; and they go on with what they have while the server is away.
+ * Decision services on one NATS server: a valid edit brings all of them to the same revision, an invalid one brings none of
+ * them there, whenever they started. They continue with their policy while the server is away.
  */
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -21,7 +21,7 @@ interface Fleet {
   config: string;
   directory: string;
   put(text: string): Promise<bigint>;
-  /** Of the test itself, to a server that was restarted. */
+  /** The test's own client, for a server that was restarted. */
   reconnect(): Promise<void>;
   start(name: string, args?: readonly string[]): Promise<Replica>;
   connection(): NatsConnection;
@@ -50,7 +50,7 @@ async function fleet(): Promise<Fleet> {
   };
 }
 
-/** A replica's report of its policy: the revision's number, its digest, and why the newest is not in force. */
+/** A replica's report: the revision's number, its digest, and the reason why the newest one is not in force. */
 async function held(replica: Replica): Promise<[bigint, string, string]> {
   const capabilities = await replica.capabilities();
   return [capabilities.revision?.sequence ?? -1n, capabilities.revision?.digest ?? "", capabilities.refusedEdit];
@@ -58,7 +58,7 @@ async function held(replica: Replica): Promise<[bigint, string, string]> {
 const sequences = async (replicas: readonly Replica[]): Promise<bigint[]> =>
   Promise.all(replicas.map(async (replica) => (await held(replica))[0]));
 
-test("replicas come to one revision, and none to one that does not check", async () => {
+test("replicas reach one revision, and none reaches an invalid one", async () => {
   const { put, start } = await fleet();
   const first = await put(rules("grant"));
   const replicas = await Promise.all(["a", "b", "c"].map((name) => start(name)));
@@ -76,7 +76,7 @@ test("replicas come to one revision, and none to one that does not check", async
   await expect.poll(why, { timeout: 10_000 }).toEqual([true, true, true]);
   expect(await sequences(replicas)).toEqual([newest, newest, newest]);
 
-  // One that starts now comes to what the others hold, not to what is newest in the bucket.
+  // A replica that starts now reaches the others' revision, not the newest in the bucket.
   const late = await start("late");
   expect((await held(late)).slice(0, 2)).toEqual((await held(replicas[0] as Replica)).slice(0, 2));
   expect((await held(late))[2]).toContain("does not hold it");
@@ -87,7 +87,7 @@ test("replicas come to one revision, and none to one that does not check", async
   expect((await Promise.all(all.map(held))).map(([, , refused]) => refused)).toEqual(["", "", "", ""]);
 });
 
-test("replicas go on without the server, and follow it when it is back", async () => {
+test("replicas continue without the server, and follow it when it is back", async () => {
   const { server, put, start, reconnect } = await fleet();
   const first = await put(rules("grant"));
   const replicas = await Promise.all(["a", "b"].map((name) => start(name)));
@@ -101,7 +101,7 @@ test("replicas go on without the server, and follow it when it is back", async (
   await expect.poll(() => sequences(replicas), { timeout: 20_000 }).toEqual([second, second]);
 });
 
-test("a recreated bucket is reported, and followed once it has caught up", async () => {
+test("replicas report a recreated bucket, and follow it once it has caught up", async () => {
   const { put, start, connection, reconnect, config, directory } = await fleet();
   let newest = 0n;
   for (const effect of ["grant", "mediate", "grant", "mediate"]) newest = await put(rules(effect));
@@ -120,7 +120,7 @@ test("a recreated bucket is reported, and followed once it has caught up", async
   await expect.poll(() => held(replica), { timeout: 30_000 }).toEqual([5n, expect.any(String), ""]);
 }, 90_000);
 
-test("a policy is published once it checks", async () => {
+test("a policy is published once it is valid", async () => {
   const { server, config, directory, put } = await fleet();
   await put(rules("grant"));
   const edit = join(directory, "edit.yaml");
@@ -134,7 +134,7 @@ test("a policy is published once it checks", async () => {
   expect(await runDecision(["policy", "publish", edit, "--to", config])).toMatchObject({ code: 1 });
 });
 
-test("decisions stream into JetStream, each once, over a server that goes and comes", async () => {
+test("decisions stream into JetStream, each once, although the server restarts", async () => {
   const { server, directory, put, start, connection, reconnect } = await fleet();
   await put(rules("mediate"));
   const log = join(directory, "log.yaml");

@@ -1,6 +1,6 @@
 /**
- * Opens of 64 processes on a mount whose decision services come, go, freeze and send malformed answers while the policy
- * changes ten times: none is granted that the policy in force denies, and none fails unless nobody at all could be asked.
+ * 64 processes open files on a mount whose decision services come, go, freeze and send malformed replies while the policy
+ * changes ten times. No open is granted that the policy in force denies, and none fails unless no service at all could answer.
  */
 import { renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -18,7 +18,7 @@ const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
 const PROCESSES = 64;
 const FILES = 12;
 
-/** `turn` is denied by odd revisions. Files below `asked` are asked about each time. */
+/** Odd revisions deny `turn`. Each open below `asked` asks a question. */
 const policyText = (revision: number): string => `version: 1
 revision: ${revision}
 default: grant
@@ -35,7 +35,7 @@ interface Told {
 const told = async (mount: SluiceMount): Promise<Told> => (await mount.status()) as Told;
 const sum = (counts: Record<string, number>): number => Object.values(counts).reduce((one, other) => one + other, 0);
 
-/** How many services the mount can ask. */
+/** The number of services that the mount can ask. */
 const askable = async (mount: SluiceMount): Promise<number> =>
   (await told(mount)).decider.replicas.filter(({ state }) => state === "ready").length;
 const scaledTo = (mount: SluiceMount, count: number): Promise<unknown> =>
@@ -43,7 +43,7 @@ const scaledTo = (mount: SluiceMount, count: number): Promise<unknown> =>
 
 interface Reign {
   revision: number;
-  /** From when on the mount knew of it, and until when no newer one was written. */
+  /** From the time when the mount knew the revision to the time when a newer one was written. */
   fromMs: number;
   toMs: number;
 }
@@ -68,7 +68,7 @@ class Policy {
     this.reigns.push({ revision, fromMs: Date.now(), toMs: Number.POSITIVE_INFINITY });
   }
 
-  /** The opens whose result the policy in force did not give. */
+  /** Every open whose result the policy in force did not give. */
   wrong(opens: readonly Open[], blackout: { fromMs: number; toMs: number }): string[] {
     return opens.flatMap((open) => {
       const nobody = open.endMs > blackout.fromMs && open.startMs < blackout.toMs;
@@ -100,7 +100,7 @@ const filesOf = (mount: SluiceMount): string[] =>
     Array.from({ length: FILES }, (_, index) => mount.path(directory, `f${index}`)),
   );
 
-/** Questions and kept answers in the logs, each counted once however often it was put or told. */
+/** Questions and cached answers in the logs, each counted once however often it was sent or reported. */
 function logged(lines: readonly LogLine[]): { asked: number; kept: number } {
   const asked = new Set(lines.flatMap(({ question_id }) => question_id ?? []));
   const reports = new Map<string, number>();
@@ -115,7 +115,7 @@ async function mounted(policy: Policy, sockets: string, args: readonly string[] 
   return mount;
 }
 
-test("replicas come, go, freeze and send malformed answers while the policy changes", async () => {
+test("opens survive replicas that come, go, freeze and send malformed replies while the policy changes", async () => {
   const sockets = scratch();
   const policy = new Policy();
   await policy.change();
@@ -176,12 +176,12 @@ test("replicas come, go, freeze and send malformed answers while the policy chan
   for (const directory of ["open", "secret", "turn", "asked"]) {
     expect(opens.filter(({ file }) => file.includes(`/${directory}/`)).length).toBeGreaterThan(100);
   }
-  // One decision an open, wherever it came from; a file that was open when the policy changed was judged once more.
+  // One decision for each open, from any source; files that were open when the policy changed were judged once more.
   expect(sum((await told(mount)).decisions)).toBeGreaterThanOrEqual(opens.length);
   expect((await mount.stop()).code).toBe(0);
 }, 300_000);
 
-/** Its decisions, however often it was asked for each, and what it was told that a mount gave again. */
+/** Its decisions, counted once each, and the reports of repeated decisions by mounts. */
 async function itself(replica: Replica, address: string): Promise<Record<string, [number, number]>> {
   const lines = replica.log();
   const kept = lines.reduce((sum, { count = 0 }) => sum + count, 0);
@@ -193,7 +193,7 @@ async function itself(replica: Replica, address: string): Promise<Record<string,
   };
 }
 
-test("metrics and logs count every decision once, while services come and go", async () => {
+test("metrics and logs count every decision once while services come and go", async () => {
   const sockets = scratch();
   const policy = new Policy();
   await policy.change();
@@ -220,13 +220,13 @@ test("metrics and logs count every decision once, while services come and go", a
 
   const { decisions } = await told(mount);
   const of = (source: string): number => sum(Object.fromEntries(Object.entries(decisions).filter(([key]) => key.endsWith(`/${source}`))));
-  // One an open; a file that was open when a service came was judged once more.
+  // One for each open; files that were open when a service came were judged once more.
   expect(sum(decisions)).toBeGreaterThanOrEqual(opens);
   expect(of("service") + of("hedge") + of("cache")).toBe(sum(decisions));
   for (const source of ["service", "hedge", "cache"])
     expect(await metric(admin, "sluice_decisions_total", `source="${source}"`)).toBe(of(source));
   expect(await metric(admin, "sluice_decision_cache_hits_total")).toBe(of("cache"));
-  // Reports of hits go out by the second.
+  // Reports of cache hits are sent every second.
   const all = [...staying, ...leaving];
   await expect
     .poll(() => logged(all.flatMap((replica) => replica.log())), { timeout: 20_000, interval: 500 })

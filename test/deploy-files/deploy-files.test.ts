@@ -1,4 +1,6 @@
-/** The files in deploy/ that cannot be run here fit together, and fit the command line: manifests and units, as data. */
+/**
+ * Manifests and units in deploy/ that cannot run here are consistent, and fit the command line. The test reads them as data.
+ */
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -60,7 +62,7 @@ test("manifests name one another, and the command line knows their options", asy
   expect(manifests.some(({ kind, metadata }) => kind === "Deployment" && metadata.name === hpa.spec.scaleTargetRef?.name)).toBe(true);
 });
 
-test("mounts come to the keeper of their node, with the privileges that compose gives them", () => {
+test("mounts reach the keeper of their node, with the privileges that compose gives them", () => {
   const podOf = (name: string): NonNullable<Manifest["spec"]["template"]>["spec"] =>
     workloads.find(({ metadata }) => metadata.name === name)?.spec.template?.spec ?? { containers: [], volumes: [] };
   const [keeper, mount] = [podOf("keeper"), podOf("mount")];
@@ -68,7 +70,7 @@ test("mounts come to the keeper of their node, with the privileges that compose 
     const args = containers[0]?.args ?? [];
     return args[args.indexOf(option) + 1] ?? "";
   };
-  /** The node's path of the path in the container. */
+  /** The path on the node that the path in the container shows. */
   const onNode = ({ containers, volumes }: typeof mount, path: string): string => {
     const mounted = containers[0]?.volumeMounts.find(({ mountPath }) => path.startsWith(`${mountPath}/`));
     const volume = volumes.find(({ name }) => name === mounted?.name);
@@ -87,7 +89,7 @@ test("mounts come to the keeper of their node, with the privileges that compose 
   expect(keeper.containers[0]?.args).toEqual(compose.services["keeper"]?.command);
 });
 
-test("the managed volume plugin asks for what the mount and its keeper have in compose, and calls what there is", async () => {
+test("the managed volume plugin requests what compose gives the mount and its keeper, and calls existing programs", async () => {
   const config = JSON.parse(read("volume-plugin/config.json")) as {
     entrypoint: string[];
     propagatedMount: string;
@@ -100,7 +102,7 @@ test("the managed volume plugin asks for what the mount and its keeper have in c
   await checkOptions(command);
 });
 
-test("the policy that is shipped with them checks", async () => {
+test("the shipped policy is valid", async () => {
   for (const name of ["k8s/policy.yaml", "compose/policies/rules/policy.yaml"])
     expect(await runSluice(["policy", "check", place(name)])).toMatchObject({ code: 0 });
 });
@@ -112,14 +114,14 @@ test("units call the command with options that it knows", async () => {
   }
 });
 
-test("units of what mounts leave it the capabilities that it keeps, and the one to limit itself to them", () => {
+test("units of mounts leave the command the capabilities that it keeps, and the one to drop the others", () => {
   const table = readFileSync(fileURLToPath(new URL("../../docs/security.md", import.meta.url)), "utf8");
   const kept = [...table.matchAll(/^\| (CAP_\w+) \|/gm)].map(([, name = ""]) => name);
   expect(kept.length).toBeGreaterThan(10);
   for (const unit of ["sluice@.service", "sluice-volume-plugin.service"]) {
     const [, left = ""] = /^CapabilityBoundingSet=(.*)$/m.exec(read(`systemd/${unit}`)) ?? [];
     expect(left.split(" ").sort()).toEqual([...kept, "CAP_SETPCAP"].sort());
-    // Each of these gives the unit a mount namespace of its own: nobody would see its mounts.
+    // Each of these gives the unit a mount namespace of its own: nobody else would see its mounts.
     expect(read(`systemd/${unit}`)).not.toMatch(
       /^(?:Private(?:Tmp|Devices|Mounts)|Protect\w+|(?:ReadOnly|ReadWrite|Inaccessible|Bind)\w*Paths)=/m,
     );
@@ -131,7 +133,7 @@ const { test: verified } = requires("command systemd-analyze");
 verified("systemd reads the units", async () => {
   const directory = scratch();
   const units = readdirSync(place("systemd")).filter((file) => file.endsWith(".service"));
-  // The command is not installed on the machine that tests run on.
+  // The command is not installed on the test machine.
   for (const unit of units) writeFileSync(join(directory, unit), read(`systemd/${unit}`).replaceAll("/usr/local/bin/sluice", "/bin/true"));
   const result = await runScript(["systemd-analyze", "verify", ...units.map((unit) => join(directory, unit.replace("@.", "@x.")))]);
   expect(result.stdout + result.stderr).toBe("");

@@ -1,4 +1,4 @@
-// sluice-overlayfs where fuse-overlayfs was: returns when live, leaves a server, and says what it cannot do.
+// sluice-overlayfs instead of fuse-overlayfs: returns when the mount is live, leaves a server, and reports unsupported options.
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { policyOf, requires, runScript, scratch } from "@sluice/testkit";
@@ -9,7 +9,7 @@ const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
 const LIMIT_MS = 180_000;
 
 test(
-  "sluice-overlayfs returns when the mount is live, holds no output of its caller's, and ends with the mount",
+  "sluice-overlayfs returns when the mount is live, holds no output of its caller, and ends with the mount",
   async () => {
     const at = place({ a: "upper one" }, { a: "hidden", b: "below" });
     expect(await dropIn(at, "-o", at.layers, "m")).toMatchObject({ code: 0, stdout: "", stderr: "" });
@@ -63,7 +63,7 @@ for (const [name, options, code, message] of REFUSED) {
 }
 
 test(
-  "mounts follow one another at once, with other layers over the same upper, and each is the newest",
+  "mounts follow one another at once, with other layers over the same upper, and each shows the newest",
   async () => {
     const at = place({ zero: "" }, { one: "" });
     for (let round = 0; round < 8; round++) {
@@ -80,7 +80,7 @@ test(
 );
 
 test(
-  "the layers' own file system can be unmounted as soon as the mount is",
+  "the file system of the layers can be unmounted as soon as the mount is",
   async () => {
     const disk = scratch({ on: "tmpfs" });
     const at = place({});
@@ -93,7 +93,7 @@ test(
 );
 
 test(
-  "-f stays, and SIGTERM unmounts",
+  "-f stays in the foreground, and SIGTERM unmounts",
   async () => {
     const at = place({ a: "x" });
     const script = `"$1" -f -o ${at.layers} m & pid=$!
@@ -106,7 +106,7 @@ test(
 );
 
 test(
-  "a policy can be given",
+  "accepts a policy",
   async () => {
     const at = place({ open: "x", shut: "y" });
     writeFileSync(join(at.directory, "p.yaml"), policyOf("grant", { name: "shut", path: "shut", effect: "deny" }));
@@ -118,7 +118,7 @@ test(
 );
 
 test(
-  "without upper layer it is read-only, and an idle work directory is told of",
+  "mounts read-only without an upper layer, and reports an unused work directory",
   async () => {
     const at = place({ a: "x" });
     const result = await dropIn(at, "-o", "lowerdir=l0,workdir=w", "m");

@@ -1,4 +1,4 @@
-// sluice-overlayfs as its users call it: layers of its own, its output, and its server gone when the test ends.
+// sluice-overlayfs as its users call it: with layers of its own and its output, and its server ends with the test.
 import { spawnSync } from "node:child_process";
 import { mkdirSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -33,12 +33,12 @@ export function place(...lowers: readonly Tree[]): Place {
   return { directory, mountpoint, layers: `lowerdir=${names.join(":")},upperdir=u,workdir=w` };
 }
 
-/** In the place's directory. It returns when nobody holds its output any more. */
+/** Runs in the place's directory. Returns when no process holds its output any more. */
 export function dropIn(at: Place, ...args: readonly string[]): Promise<ScriptResult> {
   return runScript([PROGRAM, ...args], { cwd: at.directory, env: { XDG_STATE_HOME: at.directory }, timeoutMs: 60_000 });
 }
 
-/** Source, type and flags, as /proc/mounts has them. */
+/** Source, type and flags from /proc/mounts. */
 export function mountRow(at: Place): string[] | undefined {
   const rows = readFileSync("/proc/mounts", "latin1").split("\n");
   return rows.find((row) => row.split(" ")[1] === at.mountpoint)?.split(" ");

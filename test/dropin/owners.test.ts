@@ -1,4 +1,4 @@
-// uidmapping, gidmapping, squashing, static_nlink, noacl, noxattrs: the shown attributes, and the stored ones.
+// uidmapping, gidmapping, squashing, static_nlink, noacl, noxattrs: the attributes that are shown and stored.
 import { lstatSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { asUser, file, requires, runScript } from "@sluice/testkit";
@@ -14,7 +14,7 @@ function owner(path: string): number[] {
   return [uid, gid];
 }
 
-/** The output of a command, without its trailing newline; or how it failed. */
+/** A command's output without its trailing newline; or its failure. */
 async function said(...argv: string[]): Promise<string> {
   const { code, stdout, stderr } = await runScript(argv);
   return code === 0 ? stdout.trim() : stderr.trim();
@@ -49,7 +49,7 @@ test(
     expect(await said("chown", "110001:210002", merged("one"))).toBe("");
     expect(owner(upper("one"))).toEqual([2, 3]);
     expect(await said("chown", "5", merged("one"))).toMatch(/too large/);
-    // Whom the layers have no id for makes what is nobody's.
+    // A user for whom the layers have no id creates objects of the overflow user.
     writeFileSync(merged("by-root"), "");
     expect(owner(upper("by-root"))).toEqual([65_534, 65_534]);
 
@@ -72,7 +72,7 @@ for (const [option, expected] of SQUASHED) {
     async () => {
       const at = place({ a: file("", { uid: 5, gid: 6 }), "d/b": file("", { uid: 1, gid: 2 }) });
       expect(await dropIn(at, "-o", `${at.layers},${option}`, "m")).toMatchObject({ code: 0 });
-      // ls takes the attributes that come with the listing.
+      // ls uses the attributes that come with the listing.
       expect(new Set((await said("find", at.mountpoint, "-printf", "%U:%G\n")).split("\n"))).toEqual(new Set([expected.join(":")]));
       expect(owner(join(at.directory, "l0", "a"))).toEqual([5, 6]);
     },
@@ -81,7 +81,7 @@ for (const [option, expected] of SQUASHED) {
 }
 
 test(
-  "static_nlink: directories show one link, files theirs",
+  "static_nlink: directories show one link, files their own count",
   async () => {
     const at = place({ "d/e/": { kind: "directory" }, a: "", b: { kind: "hard-link", to: "a" } });
     expect(await dropIn(at, "-o", `${at.layers},static_nlink`, "m")).toMatchObject({ code: 0 });
@@ -92,7 +92,7 @@ test(
 );
 
 test(
-  "noacl: none is shown or set, and access goes by the mode",
+  "noacl: no ACL is shown or set, and the mode decides about access",
   async () => {
     const at = place({ a: file("x", { mode: 0o644 }) });
     await said("setfacl", "-m", "u:1000:0", join(at.directory, "l0", "a"));
@@ -107,7 +107,7 @@ test(
 );
 
 test(
-  "noxattrs: there are none, and files can still be used",
+  "noxattrs: no attributes exist, and files remain usable",
   async () => {
     const at = place({ a: file("x", { xattrs: { "user.a": "b" } }) });
     expect(await dropIn(at, "-o", `${at.layers},noxattrs=1`, "m")).toMatchObject({ code: 0 });

@@ -1,24 +1,24 @@
 #!/usr/bin/env bash
-# podman and buildah with sluice-overlayfs as their mount_program: imports an image, builds on it, runs what was built,
-# and looks at what is left. Names each check; ends with 0 if all of them held. Storage and mounts are its own.
+# podman and buildah with sluice-overlayfs as their mount_program: imports an image, builds on it, runs the result, and
+# checks for leftovers. Names each check; exits with 0 if all of them passed. Storage and mounts are its own.
 #
-#   run-podman.sh [COMMAND…]      as root; COMMAND… runs the rest as somebody else, who has a home directory
+#   run-podman.sh [COMMAND…]      as root; COMMAND… runs the rest as another user, who has a home directory
 set -uo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 program=$here/../../packages/overlayfs-cli/bin/sluice-overlayfs.mjs
 
 if [ "${1:-}" = prepare ]; then
-  # crun wants cgroup v2 alone, which a machine with both has beside the other.
+  # crun accepts only cgroup v2, which a machine with both has beside the other.
   if ! grep -q ' /sys/fs/cgroup cgroup2 ' /proc/mounts; then
     umount -l /sys/fs/cgroup
     mount -t cgroup2 none /sys/fs/cgroup
   fi
   exec "${@:3}" "$0" inside "$2"
 fi
-# In a mount namespace of its own: its mounts are nobody else's, and go with it.
+# Runs in a mount namespace of its own: nobody else sees its mounts, and they end with it.
 if [ "${1:-}" != inside ]; then
   scratch=$(mktemp -d)
-  # A container whose ids are mapped must be able to walk in.
+  # A container with mapped ids must be able to walk in.
   chmod 755 "$scratch"
   unshare --mount --propagation private "$0" prepare "$scratch" "$@"
   status=$?
@@ -27,12 +27,12 @@ if [ "${1:-}" != inside ]; then
 fi
 scratch=$2
 failed=0
-# The image's ids in a container that maps them: any, but in a user namespace only its own.
+# The start of the range for the image's ids in a container that maps them: any, but in a user namespace one of its own.
 mapping=(--uidmap 0:100000:65536 --gidmap 0:200000:65536)
 if [ "$(id -u)" != 0 ]; then
   scratch=$HOME/podman
   mkdir "$scratch"
-  # A container whose ids are mapped must be able to walk in.
+  # A container with mapped ids must be able to walk in.
   chmod 755 "$HOME"
   mapping=(--uidmap 0:1:5000 --gidmap 0:2:5000)
 fi
@@ -42,7 +42,7 @@ bad() {
   echo "FAILED $1"
   failed=1
 }
-# check NAME COMMAND…: COMMAND must succeed; its output is shown if it does not.
+# check NAME COMMAND…: COMMAND must succeed; its output is shown if it fails.
 check() {
   local name=$1
   shift
@@ -67,11 +67,11 @@ graphroot = "$scratch/graph"
 [storage.options.overlay]
 mount_program = "$scratch/mount-program"
 END
-# Its log beside the rest; its errors are podman's to show.
+# Its log lies beside the rest; podman shows its errors.
 printf '#!/bin/sh\nexec %s -o log=%s/log "$@"\n' "'$program'" "$scratch" >"$scratch/mount-program"
 chmod 755 "$scratch/mount-program"
 export CONTAINERS_STORAGE_CONF=$scratch/storage.conf PODMAN_IGNORE_CGROUPSV1_WARNING=1 TMPDIR=$scratch
-# Whoever lacks CAP_SYS_RESOURCE cannot raise them.
+# A user without CAP_SYS_RESOURCE cannot raise them.
 limits=(--ulimit "nofile=$(ulimit -Hn):$(ulimit -Hn)" --ulimit "nproc=$(ulimit -Hu):$(ulimit -Hu)")
 [[ ${limits[3]} == *unlimited* ]] && limits=("${limits[@]:0:2}")
 run=(podman run --rm --network=none --cgroups=disabled "${limits[@]}")

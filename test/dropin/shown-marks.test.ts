@@ -1,4 +1,4 @@
-// The marks in the layers and directories' links as callers see them: as with fuse-overlayfs itself, if that is installed.
+// Callers see the marks in the layers and the links of directories as with fuse-overlayfs itself, if that is installed.
 import { join } from "node:path";
 import { directory, requires, runScript, type Tree } from "@sluice/testkit";
 import { expect } from "vitest";
@@ -44,7 +44,7 @@ async function seen(how: "fuse-overlayfs" | "sluice-overlayfs", options: string)
 }
 
 test(
-  "marks are hidden and not copied up, and links are counted, as by fuse-overlayfs",
+  "hides marks, does not copy them up, and counts links as fuse-overlayfs does",
   async () => {
     const theirs = await seen("fuse-overlayfs", "");
     expect(await seen("sluice-overlayfs", "")).toBe(theirs);
@@ -55,7 +55,7 @@ test(
 );
 
 test(
-  "with static_nlink no link is counted",
+  "static_nlink: counts no links",
   async () => {
     const ours = await seen("sluice-overlayfs", ",static_nlink");
     expect(ours.match(/^(\.|merged|marked) \d$/gm)).toEqual(Array.from({ length: 3 }, () => [". 1", "merged 1", "marked 1"]).flat());

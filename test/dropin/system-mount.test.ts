@@ -8,8 +8,8 @@ import { PROGRAM, place, serversGone } from "./drop-in.js";
 const LIMIT_MS = 180_000;
 
 /**
- * Links the helpers into /sbin of a mount namespace of its own, which is an overlay there: nothing of the machine's
- * is changed.
+ * The helpers are linked into /sbin of their own mount namespace, where /sbin is an overlay: the machine's files do not
+ * change.
  */
 const WITH_HELPERS = `
 set -e
@@ -32,7 +32,7 @@ function inNamespace(directory: string, script: string): ReturnType<typeof runSc
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "kernel overlayfs", "command unshare");
 
 test(
-  "mount -t fuse.sluice, umount and mount again, as test suites do",
+  "mount -t fuse.sluice, umount and mount again work as in test suites",
   async () => {
     const at = place({ zero: "" }, { one: "" });
     const result = await inNamespace(
@@ -61,7 +61,7 @@ test(
 );
 
 test(
-  "a line of /etc/fstab, with words for others than the file system",
+  "a line of /etc/fstab works, with options that other programs interpret",
   async () => {
     const at = place({ a: "" });
     const result = await inNamespace(
@@ -103,7 +103,7 @@ test(
 
 const fuse3 = requires("/dev/fuse", "CAP_SYS_ADMIN", "kernel overlayfs", "command unshare", "command mount.fuse3");
 fuse3.test(
-  "mount.fuse3 runs it by its name",
+  "mount.fuse3 starts sluice-overlayfs by its name",
   async () => {
     const at = place({ a: "" });
     const result = await inNamespace(
@@ -120,7 +120,7 @@ fuse3.test(
 
 const rootless = requires("/dev/fuse", "user namespaces", "command getfattr", "command pgrep");
 rootless.test(
-  "in a user namespace: marks are user.*, opens are mediated, and everything works",
+  "in a user namespace marks are user.*, opens are mediated, and everything works",
   async () => {
     const at = place({});
     const script = `

@@ -1,4 +1,4 @@
-// V8's room for new objects stays small, and so its pauses short, whatever command serves a mount.
+// V8's space for new objects stays small, and so its pauses short, for each command that serves a mount.
 import { readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -9,10 +9,10 @@ import { mountRow, PROGRAM, place, type Place, serversGone, unmount } from "./dr
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
 const LIMIT_MS = 180_000;
 const GONE_MS = 20_000;
-/** Held small it is 2 or 4 MiB; if it may grow, 16 or more by the time that all modules are loaded. */
+/** If limited it is 2 or 4 MiB; if it may grow, it is 16 or more once all modules are loaded. */
 const MOST_BYTES = 8 << 20;
 
-/** Each process writes what it had to PID.young when it ends. */
+/** Each process writes its size to PID.young when it ends. */
 const TELLS = `import v8 from "node:v8"; import { writeFileSync } from "node:fs";
 process.on("exit", () => writeFileSync(process.env.TOLD_IN + "/" + process.pid + ".young",
   String(v8.getHeapSpaceStatistics().find((space) => space.space_name === "new_space").space_size)));`;
@@ -22,7 +22,7 @@ function environment(at: Place): Record<string, string> {
   return { NODE_OPTIONS: told, TOLD_IN: at.directory, XDG_STATE_HOME: at.directory };
 }
 
-/** The largest of the processes that have ended. */
+/** The largest size among the processes that have ended. */
 function largest({ directory }: Place): number {
   const files = readdirSync(directory).filter((name) => name.endsWith(".young"));
   const sizes = files.map((name) => Number(readFileSync(join(directory, name), "latin1")));
@@ -31,7 +31,7 @@ function largest({ directory }: Place): number {
 }
 
 test(
-  "sluice mount keeps V8's young generation small",
+  "sluice mount keeps V8's space for new objects small",
   async () => {
     const at = place({ a: "" });
     const [lower, upper, work] = ["l0", "u", "w"].map((name) => join(at.directory, name)) as [string, string, string];
@@ -46,12 +46,12 @@ test(
 );
 
 test(
-  "sluice-overlayfs, in the background",
+  "sluice-overlayfs keeps V8's space for new objects small in the background",
   async () => {
     const at = place({ a: "" });
     const made = await runScript([PROGRAM, "-o", at.layers, "m"], { cwd: at.directory, env: environment(at) });
     expect(made).toMatchObject({ code: 0, stderr: "" });
-    // The process that started it, which serves nothing.
+    // The launching process, which serves nothing.
     largest(at);
     expect(unmount(at)).toBe(0);
     expect(await serversGone(at)).toBe(true);
@@ -61,7 +61,7 @@ test(
 );
 
 test(
-  "sluice-overlayfs, in the foreground",
+  "sluice-overlayfs keeps V8's space for new objects small in the foreground",
   async () => {
     const at = place({ a: "" });
     const server = startScript([PROGRAM, "-f", "-o", at.layers, "m"], { cwd: at.directory, env: environment(at) });

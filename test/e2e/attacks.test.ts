@@ -1,4 +1,4 @@
-/** Ways round a rule that do not open the governed name: each is refused, and leaves both layers as they were. */
+/** Ways around a rule that do not open the governed name: each is refused, and leaves both layers unchanged. */
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Errno, O, RENAME } from "@sluice/vfs";
@@ -22,7 +22,7 @@ import { expect } from "vitest";
 const { describe, test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
 
 const DENIED = -Errno.EACCES;
-/** Names of one file; a question holds 256. */
+/** Names of one file; one question holds at most 256. */
 const MORE_THAN_A_QUESTION = 300;
 const S_IFIFO = 0o010000;
 const AT_SYMLINK_FOLLOW = 0x400;
@@ -54,7 +54,7 @@ const reading = policyOf("grant", { name: "secrets", path: "secrets/**", access:
 const running = policyOf("grant", { name: "secrets", path: "secrets/**", access: ["execute"], effect: "deny" });
 
 describe("a rule that denies everything below a directory", () => {
-  test("no other name is made for what is in it", async () => {
+  test("lets nobody make another name for a file in the directory", async () => {
     const { mount, actor, at, lower, upper } = await staged(everything);
     const before = treeHash(lower);
     const attempts: [string, number][] = [
@@ -76,7 +76,7 @@ describe("a rule that denies everything below a directory", () => {
     expect((await mount.stop()).code).toBe(0);
   });
 
-  test("nothing is put into it, over it or taken away", async () => {
+  test("lets nobody add, replace or remove anything in the directory", async () => {
     const { mount, actor, at, lower, upper } = await staged(everything);
     const before = treeHash(lower);
     const attempts: [string, number][] = [
@@ -133,7 +133,7 @@ describe("a rule that denies everything below a directory", () => {
 });
 
 describe("a rule that names one way of opening", () => {
-  test("a file that may not be read cannot be moved or linked to where it may", async () => {
+  test("keeps a file that may not be read from being moved or linked to where it may be read", async () => {
     const { mount, actor, at } = await staged(reading);
     const attempts: [string, number][] = [
       ["move", await actor.do("rename", at("secrets/x"), at("public/x"))],
@@ -142,14 +142,14 @@ describe("a rule that names one way of opening", () => {
       ["link", await actor.do("link", at("secrets/x"), at("public/x"))],
     ];
     expect(attempts).toEqual(attempts.map(([what]) => [what, DENIED]));
-    // From lax to strict is a way to lose a file, not to gain one; and within one rule nothing changes.
+    // A move from a lax place to a strict one loses access and never gains it. A move within one rule changes nothing.
     expect(await actor.do("rename", at("secrets/x"), at("secrets/deep/x"))).toBe(0);
     expect(await actor.do("rename", at("public/p"), at("secrets/p"))).toBe(0);
     expect(await actor.do("open", at("secrets/p"), O.RDONLY)).toBe(DENIED);
     expect((await mount.stop()).code).toBe(0);
   });
 
-  test("a directory that a rule does not name takes no file along that one names", async () => {
+  test("judges a directory's move by a rule that names a file in it", async () => {
     const key = policyOf("grant", { name: "key", path: "vault/in/key", access: ["read"], effect: "deny" });
     const lower = { "vault/in/key": publicFile("key"), "vault/free/f": publicFile("free"), "public/p": publicFile("p") };
     const { mount, actor, at } = await staged(key, { lower });
@@ -162,7 +162,7 @@ describe("a rule that names one way of opening", () => {
     expect((await mount.stop()).code).toBe(0);
   });
 
-  test("a program that may not be run cannot be moved to where it may", async () => {
+  test("keeps a program that may not be run from being moved to where it may be run", async () => {
     const program = file("#!/bin/sh\nexit 7\n", { mode: 0o755 });
     const { mount, actor, at } = await staged(running, { lower: { "secrets/x": program, "public/p": "p" } });
     expect(await actor.do("exec", at("secrets/x"))).toBe(DENIED);
@@ -171,7 +171,7 @@ describe("a rule that names one way of opening", () => {
     expect((await mount.stop()).code).toBe(0);
   });
 
-  test("an unlinked file is still judged under its last name", async () => {
+  test("judges an unlinked file by its last name", async () => {
     const { mount, actor, at } = await staged(reading);
     expect(await actor.do("syscall", "reopen-unlinked", at("public/p"), O.RDONLY)).toBe(0);
     expect(await actor.do("syscall", "reopen-unlinked", at("secrets/x"), O.RDONLY)).toBe(DENIED);
@@ -182,7 +182,7 @@ describe("a rule that names one way of opening", () => {
 
 describe("a file with several names", () => {
   for (const layer of ["lower", "upper"] as const)
-    test(`of the ${layer} layer is judged under every one that the mount knows`, async () => {
+    test(`of the ${layer} layer is judged by every name that the mount knows`, async () => {
       const linked = { ...tree, "public/same": hardLink("secrets/x") };
       const { mount, actor, at } = await staged(reading, { lower: {}, [layer]: linked });
       // The lax name is known first; the kernel cannot forget an open file, whatever else goes on.
@@ -202,7 +202,7 @@ describe("a file with several names", () => {
     for (let index = 0; index < MORE_THAN_A_QUESTION; index++)
       expect(await actor.do("link", at("public/p"), at(`public/l${index}`))).toBe(0);
     expect(await actor.do("open", at("public/l7"), O.RDONLY)).toBeGreaterThan(0);
-    // The strict name comes last, and so into another question than the name that is opened.
+    // The strict name comes last, so another question carries it than the one with the opened name.
     expect(await actor.do("link", at("public/p"), at("secrets/last"))).toBe(0);
     expect(await actor.do("open", at("public/l7"), O.RDONLY)).toBe(DENIED);
     expect(await actor.do("unlink", at("secrets/last"))).toBe(0);
@@ -211,7 +211,7 @@ describe("a file with several names", () => {
     expect((await mount.stop()).code).toBe(0);
   });
 
-  test("keeps the strictest of them when that name goes away", async () => {
+  test("keeps the strictest ruling when the strictest name is removed", async () => {
     const { mount, actor, at } = await staged(reading, { lower: {}, upper: { ...tree, "public/same": hardLink("secrets/x") } });
     const fd = await actor.do("open", at("public/same"), O.PATH);
     expect(await actor.do("stat", at("secrets/x"))).toMatchObject({ nlink: 2 });

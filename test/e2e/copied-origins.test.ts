@@ -1,7 +1,6 @@
 /**
  * A user copies objects in the upper layer between two mounts (`cp -a`): the copies carry the marks of the originals. Two
- * objects
- * with one inode number are one file to diff, tar and rsync. Kernel overlayfs does not show the second one (ESTALE).
+ * objects with one inode number are one file to diff, tar and rsync. Kernel overlayfs does not show the second one (ESTALE).
  */
 import { execFileSync } from "node:child_process";
 import { lstatSync, rmSync } from "node:fs";

@@ -1,7 +1,6 @@
 /**
  * Idle processors poll while requests follow one another, and halt when the requests end, even if the server dies. The test
- * reads
- * the kernel's own account: a read of /dev/cpu_dma_latency gives the lowest latency that any process requests.
+ * reads the kernel's own account: a read of /dev/cpu_dma_latency gives the lowest latency that any process requests.
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { latencyAskedFor, layers, mountSluice, requires, type RunningScript, type SluiceMount, startScript } from "@sluice/testkit";

@@ -1,4 +1,4 @@
-/** I/O that goes through the daemon is what it would be on the file itself, whoever does it and however. */
+/** I/O through the daemon behaves as I/O on the file itself, for every caller and every kind of call. */
 import { readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import {
@@ -88,7 +88,7 @@ test("random reads, writes, truncations and mappings by three processes equal a 
   await done(stage);
 });
 
-test("appends of several processes neither overwrite nor tear each other", async () => {
+test("appends of several processes neither overwrite nor tear one another", async () => {
   const stage = await staged({ upper: { log: publicFile("") } }, 3);
   const path = stage.mount.path("log");
   const LINES = 150;
@@ -101,14 +101,14 @@ test("appends of several processes neither overwrite nor tear each other", async
   const lines = readFileSync(join(stage.upper, "log"), "latin1").trimEnd().split("\n");
   const expected = [0, 1, 2].flatMap((who) => Array.from({ length: LINES }, (_, line) => `${who} ${line} ${"x".repeat(line)}`));
   expect(lines.toSorted()).toEqual(expected.toSorted());
-  // And each process' own in its own order.
+  // Each process' own appends are in order.
   expect(lines.filter((line) => line.startsWith("1 ")).map((line) => Number(line.split(" ")[1]))).toEqual(
     Array.from({ length: LINES }, (_, i) => i),
   );
   await done(stage);
 });
 
-test("O_DIRECT, and sizes that change under a reader", async () => {
+test("O_DIRECT works, and a reader sees size changes", async () => {
   const stage = await staged({ lower: { f: publicFile(Buffer.alloc(3 * 4096, "a")) } }, 2);
   const [one, other] = stage.actors as [Actor, Actor];
   const path = stage.mount.path("f");
@@ -128,7 +128,7 @@ test("O_DIRECT, and sizes that change under a reader", async () => {
   await done(stage);
 });
 
-test("beyond 4 GiB, holes stay holes", async () => {
+test("keeps holes beyond 4 GiB", async () => {
   const stage = await staged({ lower: { big: sparse(6 * GIB, [{ at: 5 * GIB + 3, data: "far away" }], { mode: 0o666 }) } }, 1);
   const [actor] = stage.actors as [Actor];
   const path = stage.mount.path("big");
@@ -143,7 +143,7 @@ test("beyond 4 GiB, holes stay holes", async () => {
   await done(stage);
 });
 
-test("the mount's own attributes tell layer, mode, decision and revision, and hide from lists", async () => {
+test("the mount's own attributes tell layer, mode, decision and revision, and are not listed", async () => {
   const stage = await staged({ lower: { "d/f": publicFile("f") } }, 1);
   const [actor] = stage.actors as [Actor];
   const path = stage.mount.path("d/f");
@@ -179,7 +179,7 @@ test("keeps the writes of a mapping before chattr +i, and no later ones", async 
   await actor.do("mapWrite", map, 9000, "after");
   const late = [await actor.do("write", fd, "x", 0), await actor.do("fsync", fd)];
   const kept = readFileSync(join(stage.upper, "f"), "latin1");
-  // Else nobody could remove it.
+  // Without this, nobody could remove the file.
   await actor.do("setFlags", fd, flags);
   expect([set, ...late]).toEqual([0, -Errno.EPERM, -Errno.EPERM]);
   expect([kept.slice(5000, 5006), kept.slice(9000, 9005)]).toEqual(["before", "lower"]);

@@ -65,7 +65,7 @@ function reads(path: string, content: string): () => boolean {
 
 for (const [kind, policy] of Object.entries(POLICIES))
   describe(`a lower layer that others change, ${kind}`, () => {
-    test("a file that was replaced, grown, added or removed is seen so, and who has it open keeps what was opened", async () => {
+    test("replaced, grown, added and removed files are seen, and an open descriptor keeps its old file", async () => {
       const { mount, actor, lower, at, replace } = await staged(policy);
       for (const name of ["f", "gone", "kept"]) expect(readFileSync(at(name), "utf8")).toBe("old");
       expect(await actor.do("open", at("added"), O.RDONLY)).toBe(-Errno.ENOENT);
@@ -110,7 +110,7 @@ for (const [kind, policy] of Object.entries(POLICIES))
       expect((await mount.stop()).code).toBe(0);
     });
 
-    test("names that come and go below a merged directory are merged, and changes in the upper layer stay", async () => {
+    test("merges names that come and go below a merged directory, and keeps changes of the upper layer", async () => {
       const { mount, actor, lower, at } = await staged(policy);
       expect(readdirSync(at("both")).sort()).toEqual(["lower", "upper"]);
       expect(await actor.do("rename", at("both/upper"), at("both/moved"))).toBe(0);
@@ -131,7 +131,7 @@ for (const [kind, policy] of Object.entries(POLICIES))
   });
 
 describe("a lower layer that others change, under a rule", () => {
-  test("is judged by the paths that things have now, also by a descriptor from before", async () => {
+  test("is judged by current paths, also through an older descriptor", async () => {
     const policy = policyOf("grant", { name: "no", path: "d/sub/**", effect: "deny" });
     const { mount, actor, lower, at } = await staged(policy);
     const before = await actor.do("open", at("d/sub/b"), O.PATH);
@@ -142,15 +142,15 @@ describe("a lower layer that others change, under a rule", () => {
     renameSync(join(lower, "d"), join(lower, "e"));
     renameSync(join(lower, "f"), join(lower, "f-old"));
     await eventually("the new name", SOON_MS, reads(at("b"), "b"));
-    await eventually("that the directory is gone", SOON_MS, () => statSync(at("d"), { throwIfNoEntry: false }) === undefined);
-    await eventually("that the file is gone", SOON_MS, () => statSync(at("f"), { throwIfNoEntry: false }) === undefined);
+    await eventually("the directory is gone", SOON_MS, () => statSync(at("d"), { throwIfNoEntry: false }) === undefined);
+    await eventually("the file is gone", SOON_MS, () => statSync(at("f"), { throwIfNoEntry: false }) === undefined);
     for (const fd of [before, f]) expect(await actor.do("open", `/proc/self/fd/${fd}`, O.RDONLY)).toBe(-Errno.ESTALE);
     await actor.stop();
     expect((await mount.stop()).code).toBe(0);
   });
 });
 
-test("nothing is kept of what was parted from its name once it is closed", async () => {
+test("frees a file that lost its name after its last close", async () => {
   const { mount, actor, at, replace } = await staged(undefined, ["--shared-lower", "-o", "timeout=0"]);
   const before = (await statusOf(mount)).overlay.nodes;
   for (let round = 0; round < 50; round++) {
@@ -162,7 +162,7 @@ test("nothing is kept of what was parted from its name once it is closed", async
     expect(await actor.do("close", fd)).toBe(0);
   }
   writeFileSync("/proc/sys/vm/drop_caches", "2");
-  await eventually("that the nodes are let go", SOON_MS, async () => (await statusOf(mount)).overlay.nodes <= before + 2);
+  await eventually("the nodes are freed", SOON_MS, async () => (await statusOf(mount)).overlay.nodes <= before + 2);
   await actor.stop();
   expect((await mount.stop()).code).toBe(0);
 });

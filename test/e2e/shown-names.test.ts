@@ -1,4 +1,4 @@
-/** Names of files on a mount, as the commands show them to people. */
+/** Names of files on a mount, as the commands show them to users. */
 import { bytes, mountSluice, nodePath, plant, policyOf, requires, runSluice, scratch, startScript } from "@sluice/testkit";
 import { expect } from "vitest";
 

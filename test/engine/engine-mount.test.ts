@@ -25,7 +25,7 @@ const mountLine = (path: string): string | undefined =>
     .find((line) => line.includes(path.replaceAll(" ", "\\040")));
 
 describe("a mount", () => {
-  it("shows its type and source, and what was agreed", async () => {
+  it("shows its type and source, and the negotiated settings", async () => {
     const { engine, mountpoint } = await mount();
     expect(mountLine(mountpoint)).toMatch(/ - fuse\.mirror mirror /);
     const negotiated = await engine.ready;
@@ -35,7 +35,7 @@ describe("a mount", () => {
     expect(engine.port.negotiated).toBe(negotiated);
   });
 
-  it("does what files and directories do", async () => {
+  it("supports the operations of files and directories", async () => {
     const m = await mount();
     const out = await m.sh(`
       umask 027
@@ -47,7 +47,7 @@ describe("a mount", () => {
     expect([...m.mirror.handles.values()].filter((handle) => handle.fd >= 0)).toEqual([]);
   });
 
-  it("lists a large directory whole, and forgets what it listed", async () => {
+  it("lists a large directory completely, and frees the listing", async () => {
     const m = await mount();
     for (let i = 0; i < 3000; i++) writeFileSync(join(m.backing, `file-${i}-${"x".repeat(i % 100)}`), "");
     expect((await m.sh("ls -l | wc -l")).trim()).toBe("3001");
@@ -57,7 +57,7 @@ describe("a mount", () => {
     await m.until(() => m.mirror.nodes.size === 1);
   });
 
-  it("moves large data both ways, by requests of a megabyte", async () => {
+  it("moves large data in both directions, by requests of a megabyte", async () => {
     const m = await mount();
     writeFileSync(join(m.backing, "big"), randomBytes(20_000_000));
     const out = await m.sh("cksum < big; dd if=big of=copy bs=1M oflag=direct status=none conv=fsync; cksum < copy");
@@ -68,7 +68,7 @@ describe("a mount", () => {
     expect(m.anomalies).toEqual([]);
   });
 
-  it("maps a file, shared", async () => {
+  it("maps a file shared", async () => {
     const m = await mount();
     writeFileSync(join(m.backing, "f"), Buffer.alloc(8192, 65));
     const out = await m.node(`
@@ -93,7 +93,7 @@ describe("a mount", () => {
 });
 
 describe("a waiting open", () => {
-  it("goes on when it is answered, while others are served", async () => {
+  it("continues when it is answered, while others are served", async () => {
     const m = await mount();
     writeFileSync(join(m.backing, "wait"), "x");
     const process = m.opener("wait");
@@ -118,7 +118,7 @@ describe("a waiting open", () => {
 });
 
 describe("passthrough", () => {
-  it("takes data past the engine, and attributes not", async () => {
+  it("moves data past the engine, and attributes through it", async () => {
     const m = await mount();
     m.mirror.mode = "passthrough";
     writeFileSync(join(m.backing, "f"), "before");
@@ -128,7 +128,7 @@ describe("passthrough", () => {
     expect(m.counts.get("OPEN")).toBe(3);
   });
 
-  it("releases an open that the kernel refuses for the inode's I/O mode by a RELEASE of its own", async () => {
+  it("frees a refused backing file by its own RELEASE if the kernel rejects the inode's I/O mode", async () => {
     const m = await mount();
     writeFileSync(join(m.backing, "f"), "x");
     const held = m.sh("exec 3< f; sleep 0.5; cat <&3");
@@ -139,7 +139,7 @@ describe("passthrough", () => {
     await m.until(() => m.mirror.handles.size === 0);
   });
 
-  it("is not to be had unless it was asked for", async () => {
+  it("is refused to an engine that did not request it", async () => {
     const m = await mount(0);
     writeFileSync(join(m.backing, "f"), "x");
     expect(m.engine.port.negotiated.maxStackDepth).toBe(0);
@@ -199,7 +199,7 @@ describe("the end", () => {
 });
 
 describe("the end, after a lazy unmount", () => {
-  it("comes by abort, although no path leads to the mount", async () => {
+  it("is reached by abort although no path leads to the mount", async () => {
     const m = await mount();
     writeFileSync(join(m.backing, "f"), "x");
     const held = m.sh("exec 3< f; sleep 1; cat <&3");
@@ -242,7 +242,7 @@ describe("a mount that cannot be", () => {
     expect(attempt).toThrow(expect.objectContaining({ errno }) as Error);
   });
 
-  it("for want of a filesystem is taken down again", async () => {
+  it("is taken down again if it gets no filesystem", async () => {
     const m = await mount();
     const mountpoint = join(m.scratch, "other");
     mkdirSync(mountpoint);

@@ -41,7 +41,7 @@ export class MirrorFilesystem {
   destroyed = 0;
   ttlMs = 1000;
   mode: OpenOut["mode"] = "cached";
-  /** The backing id in the answer to a passthrough open. A test replaces it, as a confused server might. */
+  /** The answer to an open in passthrough. A test replaces it, as a confused server might. */
   register = (fd: number, _path: string): number => this.port.openBacking(fd);
   #byPath = new Map<string, number>();
   #nextNode = 2;
@@ -56,12 +56,12 @@ export class MirrorFilesystem {
     this.#byPath.set(root, ROOT_ID);
   }
 
-  /** Lets every open that waits go on. */
+  /** Releases every open that waits. */
   release(): void {
     for (const go of this.#waiting.splice(0)) go();
   }
 
-  /** The operations this mirror has; the rest answer ENOSYS. */
+  /** The operations of this mirror; all others answer ENOSYS. */
   filesystem(): Filesystem {
     const own: Partial<Filesystem> = {
       lookup: (_, parent, name, out) => this.#entry(this.#child(parent, name), out),

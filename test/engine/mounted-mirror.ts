@@ -54,8 +54,7 @@ export class MountedMirror {
 
   /**
    * Runs a shell script in the mount; returns its standard output. The shell itself changes to the mount: with `cwd`, node
-   * would
-   * wait for the child's chdir on the thread that has to answer it.
+   * would wait for the child's chdir on the thread that has to answer it.
    */
   async sh(script: string): Promise<string> {
     const argv = ["-ec", `cd "$1"\n${script}`, "sh", this.mountpoint];

@@ -1,4 +1,7 @@
-/** Files that are registered with the kernel as backing files, and the limits of a confused or malicious server with them. */
+/**
+ * The files that are registered with the kernel as backing files, and the abuse of them that a confused or malicious server
+ * cannot commit.
+ */
 import { execFileSync } from "node:child_process";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
@@ -55,7 +58,7 @@ test("only a regular file that its caller has open is registered", async () => {
   server.close();
 });
 
-test("an open for writing that is answered with a lower file's id is EIO, and the file is as it was", async () => {
+test("an open for writing that is answered with a lower file's id is EIO, and the file is unchanged", async () => {
   const m = await start();
   writeFileSync(join(m.backing, "f"), "lower");
   const tree = native.openTree(AT.FDCWD, m.backing, OPEN_TREE.CLONE | O.CLOEXEC);

@@ -1,8 +1,8 @@
-// A FUSE server of a few lines on a connection that it was given as descriptor 3: it writes each request to standard
-// output as a JSON line. It never answers a LOOKUP of a name that starts with "wait"; every other name is missing.
+// A FUSE server of a few lines on a connection that it gets as descriptor 3. It writes its requests to standard
+// output as JSON lines. It never answers a LOOKUP of a name that starts with "wait"; every other name is missing.
 //
-//   handshake  answers INIT, asks for io_uring, and serves by a ring
-//   read       goes on with a connection: asks for unanswered requests (FUSE_NOTIFY_RESEND), and reads /dev/fuse
+//   handshake  answers INIT, requests io_uring, and serves by a ring
+//   read       continues on a connection: requests unanswered requests again (FUSE_NOTIFY_RESEND), and reads /dev/fuse
 //   register   the same, and gives the connection a ring of its own
 import { native } from "@sluice/native";
 import { readFileSync } from "node:fs";
@@ -67,7 +67,7 @@ function shakeHands(request) {
   reply.writeUInt32LE(7, 16);
   reply.writeUInt32LE(45, 20);
   reply.writeUInt32LE(131072, 24);
-  // INIT_EXT, MAX_PAGES, PARALLEL_DIROPS (else one look-up that waits holds up all others); HAS_RESEND, OVER_IO_URING
+  // INIT_EXT, MAX_PAGES, PARALLEL_DIROPS (without it one waiting look-up delays all others); HAS_RESEND, OVER_IO_URING
   reply.writeUInt32LE((2 ** 30 + 2 ** 22 + 2 ** 18) >>> 0, 28);
   reply.writeUInt32LE(PAYLOAD_BYTES, 36);
   reply.writeUInt16LE(PAYLOAD_BYTES / 4096, 44);

@@ -1,6 +1,6 @@
 /**
- * The fate of requests in rings when the server is killed while somebody else, a keeper, holds /dev/fuse: the reason
- * why `--transport auto` stays with read(2) then. A kernel in which this fails has learned better.
+ * The fate of requests in rings when the server is killed while another process, a keeper, holds /dev/fuse. It is the reason
+ * why `--transport auto` uses read(2) then. A kernel on which this test fails has been improved.
  */
 import { MNT, native } from "@sluice/native";
 import { requires, scratch, switchUring } from "@sluice/testkit";
@@ -18,7 +18,7 @@ interface Told {
   resent?: boolean;
 }
 
-/** A mount that no server's death ends: this process holds the descriptor, and never looks at the mount itself. */
+/** A mount that outlives its server: this process holds the descriptor, and never looks at the mount itself. */
 class HeldMount {
   readonly #path = scratch();
   readonly #fd = native.fuseOpen();
@@ -30,7 +30,7 @@ class HeldMount {
     expect(native.mount("held", this.#path, "fuse.held", 0, data)).toBe(0);
   }
 
-  /** See ring-server-process.mjs. Resolves when it serves. */
+  /** See ring-server-process.mjs. Resolves when it is ready. */
   async server(how: "handshake" | "read" | "register"): Promise<ChildProcess> {
     const program = join(import.meta.dirname, "ring-server-process.mjs");
     const child = spawn(process.execPath, [program, how], { stdio: ["ignore", "pipe", "inherit", this.#fd] });
@@ -45,7 +45,7 @@ class HeldMount {
     return child;
   }
 
-  /** Looks a name up, by another process. */
+  /** Looks a name up through another process. */
   ask(name: string): ChildProcess {
     const child = spawn("stat", [join(this.#path, name)], { stdio: "ignore" });
     this.#children.push(child);
@@ -62,7 +62,7 @@ class HeldMount {
     return true;
   }
 
-  /** Aborts the connection: whoever waits gets an error. */
+  /** Aborts the connection: every waiting caller gets an error. */
   async end(): Promise<void> {
     native.umount2(this.#path, MNT.FORCE);
     native.umount2(this.#path, MNT.DETACH);
@@ -82,7 +82,7 @@ async function kill(server: ChildProcess): Promise<void> {
 let held: HeldMount | undefined;
 afterEach(() => held?.end());
 
-test("a killed server's ring loses its requests for good, and nothing comes before another ring is there", async () => {
+test("requests in a killed server's ring are lost, and no request arrives before another ring exists", async () => {
   const putBack = switchUring(true);
   held = new HeldMount();
   const first = await held.server("handshake");
@@ -99,7 +99,7 @@ test("a killed server's ring loses its requests for good, and nothing comes befo
   expect(held.told).toHaveLength(2);
   await kill(reader);
 
-  // A request that waits in a processor's queue comes with the answer to another request of the same processor.
+  // A request that waits in a processor's queue arrives with the answer to another request of the same processor.
   await held.server("register");
   for (let i = 0; i < 200 && between.exitCode === null; i++) await once(held.ask(`after-${i}`), "exit");
   expect(between.exitCode).toBe(1);

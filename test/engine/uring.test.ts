@@ -1,4 +1,4 @@
-/** FUSE over io_uring in its differences from reading /dev/fuse: waiting requests, leavings, and the calls without it. */
+/** FUSE over io_uring compared with reading /dev/fuse: waiting requests, leftovers after the end, and machines without it. */
 import { Errno } from "@sluice/vfs";
 import { requires, switchUring } from "@sluice/testkit";
 import { once } from "node:events";
@@ -37,32 +37,32 @@ function descriptors(kind: string): number {
   return links.filter((link) => link.includes(kind)).length;
 }
 
-test("--transport auto takes io_uring if it is switched on, and says so", async () => {
+test("auto uses io_uring if it is enabled, and says so", async () => {
   const m = await mount("auto");
   expect(m.engine.transport).toEqual({ name: "uring", why: "" });
   expect(m.engine.port.negotiated.flags).toContain("OVER_IO_URING");
 });
 
-test("without it auto reads, and says why", async () => {
+test("auto reads /dev/fuse if io_uring is disabled, and says why", async () => {
   const m = await mount("auto", false);
   expect(m.engine.transport.name).toBe("read");
   expect(m.engine.transport.why).toMatch(/switched off.*echo Y > \/sys\/module\/fuse/);
   expect(await m.sh("echo x > f; cat f")).toBe("x\n");
 });
 
-test("read does without it although it is there", async () => {
+test("transport read does not use io_uring although it is available", async () => {
   const m = await mount("read");
   expect(m.engine.transport.name).toBe("read");
   expect(m.engine.port.negotiated.flags).not.toContain("OVER_IO_URING");
 });
 
-test("--transport uring is an error if it cannot be had, and no mount stays behind", async () => {
+test("transport uring is an error if io_uring is not available, and leaves no mount", async () => {
   const before = readFileSync("/proc/self/mountinfo", "latin1");
   await expect(mount("uring", false)).rejects.toThrow(expect.objectContaining({ errno: Errno.EOPNOTSUPP }) as Error);
   expect(readFileSync("/proc/self/mountinfo", "latin1")).toBe(before);
 });
 
-test("many requests that come at once may wait, while others are served", async () => {
+test("many simultaneous requests may wait while others are served", async () => {
   const m = await mount("uring");
   const waiters = 150;
   for (let i = 0; i < waiters; i++) writeFileSync(join(m.backing, `wait-${i}`), `${i}`);
@@ -76,7 +76,7 @@ test("many requests that come at once may wait, while others are served", async 
   expect(m.anomalies).toEqual([]);
 }, 90_000);
 
-test("whoever waits in a ring is told of its end, and neither ring nor descriptor stays", async () => {
+test("callers that wait in a ring are told of its end, and neither ring nor descriptor remains", async () => {
   const rings = descriptors("[io_uring]");
   const events = descriptors("[eventfd]");
   const m = await mount("uring");
@@ -92,7 +92,7 @@ test("whoever waits in a ring is told of its end, and neither ring nor descripto
   expect(m.mirror.interrupted).toHaveLength(5);
 });
 
-test("the data of reads and writes of every size arrive, and so do the requests behind large ones", async () => {
+test("data of reads and writes of every size arrive, and so do the requests behind large ones", async () => {
   const m = await mount("uring");
   const out = await m.sh(`
     for size in 1 4095 4096 65536 1048575 1048576 3000000; do
@@ -103,7 +103,7 @@ test("the data of reads and writes of every size arrive, and so do the requests 
   expect(m.anomalies).toEqual([]);
 });
 
-test("names and link targets of the largest size come as they were sent", async () => {
+test("names and link targets of the largest size arrive unchanged", async () => {
   const m = await mount("uring");
   const name = "n".repeat(255);
   const target = "t/".repeat(2047) + "t";

@@ -1,4 +1,7 @@
-/** The decision service killed, frozen and restarted under a load of opens: never a wrong grant, and a denial by policy stays one. */
+/**
+ * The decision service is killed, frozen and restarted under a load of opens: there is never a wrong grant, and the policy's denials
+ * remain.
+ */
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -7,7 +10,7 @@ import { expect } from "vitest";
 import { Opener } from "./harness/opener.js";
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
-/** Nothing may be kept: these tests are about asking. */
+/** No answer may be cached: these tests are about questions. */
 const POLICY = policyOf(
   "grant",
   { name: "secrets", path: "secret", effect: "deny", errno: "EPERM", ttl: "0ms" },
@@ -21,7 +24,7 @@ async function mounted(options: Partial<SluiceMountOptions> = {}): Promise<Sluic
   return mountSluice({ lowers: [lower], policy: POLICY, ...options });
 }
 
-/** Waits for another decision service than the one that was `before`. */
+/** Waits for a decision service other than `before`. */
 async function successor(mount: SluiceMount, before: number | undefined): Promise<number> {
   for (;;) {
     const pid = mount.decisionPid;
@@ -30,7 +33,7 @@ async function successor(mount: SluiceMount, before: number | undefined): Promis
   }
 }
 
-test("killed over and over: every open waits for the next one, and gets what the policy says", async () => {
+test("killed repeatedly: every open waits for the next service, and gets the policy's answer", async () => {
   const mount = await mounted({ args: ["--decision-timeout", "30s"] });
   const opener = await Opener.start([mount.path("plain"), mount.path("secret")]);
   let pid = await successor(mount, undefined);
@@ -47,7 +50,7 @@ test("killed over and over: every open waits for the next one, and gets what the
   await mount.stop();
 });
 
-test("frozen: opens are denied after their deadline, none is granted, and it goes on when it thaws", async () => {
+test("frozen: opens are denied after their deadline, none is granted, and the service continues after the thaw", async () => {
   const mount = await mounted({ args: ["--decision-timeout", "300ms"] });
   const pid = await successor(mount, undefined);
   const before = await Opener.start([mount.path("plain"), mount.path("secret")]);
@@ -89,7 +92,7 @@ test("stale: repeats decided answers, and denies questions that were never asked
   await mount.stop();
 });
 
-test("the daemon killed: its decision service ends with it", async () => {
+test("a killed daemon takes its decision service along", async () => {
   const mount = await mounted();
   const pid = await successor(mount, undefined);
   await mount.kill();

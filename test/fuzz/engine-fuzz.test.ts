@@ -1,4 +1,7 @@
-/** Random and mutated bytes through decode, dispatch and reply: nothing throws, and whatever can be answered is, once and well formed. */
+/**
+ * Random and mutated bytes through decode, dispatch and reply: nothing throws, and every answerable request is answered once and well
+ * formed.
+ */
 import { Opcode } from "@sluice/fuse-protocol";
 import { seededRandom } from "@sluice/testkit/random";
 import { type DataOut, type DirectoryOut, Errno, FsError } from "@sluice/vfs";
@@ -8,7 +11,7 @@ import { scriptedFilesystem, type Script } from "./scripted-filesystem.js";
 
 const UNANSWERED: ReadonlySet<number> = new Set([Opcode.FORGET, Opcode.BATCH_FORGET, Opcode.INTERRUPT, Opcode.NOTIFY_REPLY]);
 
-/** Answers in every way there is, right and wrong ones. */
+/** Answers in every possible way, right and wrong. */
 function moody(random: () => number): Script {
   return (method, args) => {
     const out = args.at(-1);
@@ -44,7 +47,7 @@ function seedBody(random: () => number): Buffer {
   return Buffer.concat([head, Buffer.from(tail, "latin1")]);
 }
 
-/** A request that is right in most places, or random bytes; the low word of its unique is `id` in any case. */
+/** A request that is mostly right, or random bytes; the low word of its unique is `id` in any case. */
 function message(random: () => number, id: number): Buffer {
   const body = seedBody(random);
   const opcode = random() < 0.95 ? Math.floor(random() * 56) : Math.floor(random() * 2 ** 32);
@@ -72,7 +75,7 @@ function message(random: () => number, id: number): Buffer {
 }
 
 describe("the engine on bytes", () => {
-  it.each([1, 2, 3, 4, 5])("answers whatever comes, once (seed %d)", async (seed) => {
+  it.each([1, 2, 3, 4, 5])("answers any bytes, once (seed %d)", async (seed) => {
     const random = seededRandom(seed).fraction;
     const kernel = new FakeKernel(scriptedFilesystem(moody(random)));
     kernel.init();

@@ -1,4 +1,4 @@
-/** Rare acts of a kernel, made to happen: refused replies, interrupts, resent and unknown requests. No kernel needed. */
+/** Provokes rare behaviour of a kernel: refused replies, interrupts, resent and unknown requests. Needs no kernel. */
 import { Opcode } from "@sluice/fuse-protocol";
 import { type CallContext, type EntryOut, Errno, type OpenOut, type WriteArgs } from "@sluice/vfs";
 import { describe, expect, it } from "vitest";
@@ -15,13 +15,13 @@ const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve)
 const name = Buffer.from("f\0");
 const createBody = Buffer.concat([words(0o102, 0o100644, 0, 0), name]);
 
-/** Waits for its caller's interruption, as a decision does. */
+/** Waits until its caller is interrupted, as a decision does. */
 function untilInterrupted(call: CallContext): Promise<number> {
   return new Promise((_, reject) => call.signal.addEventListener("abort", () => reject(call.signal.reason as Error)));
 }
 
-describe("a reply that the kernel does not take", () => {
-  it("gives a lookup count back", () => {
+describe("a reply that the kernel refuses", () => {
+  it("returns the lookup count", () => {
     const { kernel, forgotten } = served((_, args) => {
       (args[3] as EntryOut).nodeId = 55;
       return 0;
@@ -52,7 +52,7 @@ describe("a reply that the kernel does not take", () => {
     expect(kernel.anomalies).toEqual([]);
   });
 
-  it("is not undone when it only ends the connection", () => {
+  it("is not undone if it only ends the connection", () => {
     const calls: string[] = [];
     const { kernel } = served((method) => calls.push(method) && 0);
     kernel.refuseWith = Errno.ENODEV;
@@ -72,7 +72,7 @@ describe("an interrupt", () => {
     expect(kernel.inFlight.size).toBe(0);
   });
 
-  it("keeps an interrupt that comes before the signal was asked for", async () => {
+  it("is not lost if it comes before the signal is requested", async () => {
     let resume: () => void = () => undefined;
     const { kernel } = served(async (_, args) => {
       await new Promise<void>((resolve) => (resume = resolve));
@@ -93,7 +93,7 @@ describe("an interrupt", () => {
 });
 
 describe("a resent request", () => {
-  it("is started once, and answered under the unique it has now", async () => {
+  it("is started once, and answered under its current unique", async () => {
     let calls = 0;
     let finish: (status: number) => void = () => undefined;
     const { kernel } = served(() => {
@@ -108,7 +108,7 @@ describe("a resent request", () => {
     expect(kernel.replies).toMatchObject([{ uniqueLo: 6, uniqueHi: 0x8000_0000, errno: 0 }]);
   });
 
-  it("serves a resent request that is new here", () => {
+  it("is served if this server does not know it", () => {
     const { kernel } = served(() => 0);
     kernel.send(Opcode.OPEN, { uniqueLo: 8, uniqueHi: 0x8000_0000 }, words(0, 0));
     expect(kernel.replies).toMatchObject([{ uniqueLo: 8, uniqueHi: 0x8000_0000, errno: 0 }]);
@@ -116,7 +116,7 @@ describe("a resent request", () => {
 });
 
 describe("a write that waits", () => {
-  it("keeps its bytes while others come", async () => {
+  it("keeps its bytes while other writes come", async () => {
     const writes: { args: WriteArgs; finish: (status: number) => void }[] = [];
     const { kernel } = served((_, args) => new Promise((finish) => writes.push({ args: args[2] as WriteArgs, finish })));
     for (const [i, text] of ["first", "other", "third"].entries()) {
@@ -130,7 +130,7 @@ describe("a write that waits", () => {
   });
 });
 
-describe("an unserved request", () => {
+describe("a request that is not served", () => {
   it("gets ENOSYS, with an event only if it is unknown", () => {
     const { kernel } = served(() => 0);
     kernel.send(Opcode.ACCESS, {}, words(4, 0));
@@ -140,7 +140,7 @@ describe("an unserved request", () => {
     expect(kernel.anomalies).toHaveLength(1);
   });
 
-  it("includes names that are too long, without an event", () => {
+  it("gets ENAMETOOLONG without an event if its name is too long", () => {
     const { kernel } = served(() => 0);
     kernel.send(Opcode.LOOKUP, {}, Buffer.from(`${"x".repeat(256)}\0`));
     expect(kernel.replies).toMatchObject([{ errno: Errno.ENAMETOOLONG }]);

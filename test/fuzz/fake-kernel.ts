@@ -1,4 +1,4 @@
-/** The engine on a channel of a test's own: requests are bytes, replies are collected and checked for form. No kernel, no mount. */
+/** The engine on a test's own channel: requests are bytes, replies are collected and checked for form. No kernel, no mount. */
 import { Agreement, type Channel, InFlight, Replies, serveChannel } from "@sluice/engine-devfuse";
 import { Errno, type Filesystem } from "@sluice/vfs";
 
@@ -13,7 +13,7 @@ export class FakeKernel {
   readonly replies: Reply[] = [];
   readonly anomalies: string[] = [];
   readonly inFlight = new InFlight();
-  /** The result of a write of a reply, instead of its length, while it is set. */
+  /** Replaces the length as the result of writing a reply, while it is set. */
   refuseWith = 0;
   ended: number | undefined;
   #next: Uint8Array | undefined;
@@ -43,7 +43,7 @@ export class FakeKernel {
     this.#wake = () => loop.wake(false);
   }
 
-  /** Shakes hands as Linux 6.18 does, and forgets that reply. */
+  /** Does the handshake of Linux 6.18, and drops that reply. */
   init(): void {
     this.send(26, { nodeId: 0 }, words(7, 45, 131072, 0x73fffffb, 0x5fd, ...new Array<number>(11).fill(0)));
     this.replies.length = 0;

@@ -1,6 +1,6 @@
 /**
- * The pages for users do what they say: each block is run as it stands, and one that fails in the middle fails here. Left out:
- * Docker's (test/compose), systemd's and Kubernetes', which no machine of the tests runs, and those with an ellipsis.
+ * The pages for users work: the test runs each block as it stands, and an error in the middle of one fails the test. Left out
+ * are Docker's blocks (test/compose), systemd's and Kubernetes', which no test machine runs, and blocks with an ellipsis.
  */
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -19,7 +19,7 @@ const guides = [...page("docs/guides.md").matchAll(/^## (.+)$[^]*?^```sh\n([^]*?
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "command getfattr", "command curl");
 
-/** The block of a page that holds `text`, and the next one. */
+/** The block of a page that contains `text`, and the next one. */
 function blocksFrom(name: string, text: string): [string, string] {
   const blocks = [...page(name).matchAll(/^```\w*\n([^]*?)^```$/gm)].map(([, block = ""]) => block);
   const at = blocks.findIndex((block) => block.includes(text));
@@ -27,13 +27,15 @@ function blocksFrom(name: string, text: string): [string, string] {
   return [blocks[at] as string, blocks[at + 1] ?? ""];
 }
 
-/** `sh -e` lets a command after "!" pass either way: here it must fail, as one must that is said to be denied. */
+/**
+ * `sh -e` lets a command after "!" pass either way: here it must fail, as must a command whose comment says that it is denied.
+ */
 const strict = (script: string): string =>
   script
     .replace(/^! (.*?)(\s+#.*)?$/gm, "if $1; then exit 9; fi")
     .replace(/^([^!\n]*?)\s+# Permission denied$/gm, "if $1; then exit 9; fi");
 
-/** With the commands of a checkout, in reach of npx and without it. */
+/** Runs a script with the commands of a checkout, both through npx and directly. */
 async function follow(script: string, { inNamespace = false } = {}): Promise<ScriptResult> {
   const place = scratch();
   const bin = join(place, "bin");
@@ -47,7 +49,7 @@ async function follow(script: string, { inNamespace = false } = {}): Promise<Scr
   cleanUp(async () => {
     for (const { mountpoint } of mountsBelow(place)) await runSluice(["unmount", mountpoint]);
   });
-  // The directory of --install-helpers is in it.
+  // --install-helpers links the commands into this directory.
   const env = { PATH: `${bin}:/usr/local/bin:${process.env["PATH"] ?? ""}`, TMPDIR: place, XDG_STATE_HOME: place };
   const own = inNamespace ? ["unshare", "--mount", "--propagation", "private"] : [];
   const result = await runScript([...own, "bash", "-euc", strict(script)], { cwd: place, env, timeoutMs: 100_000 });
@@ -57,7 +59,7 @@ async function follow(script: string, { inNamespace = false } = {}): Promise<Scr
 }
 
 requires("/dev/fuse", "CAP_SYS_ADMIN", "command git").test(
-  "the guide for agents warns truly, and its way to review runs nothing that the agent wrote",
+  "the warnings of the guide for agents are true, and its way to review runs no code of the agent",
   async () => {
     const review = /^ {2}`(git --no-optional-locks .*)`$/m.exec(page("docs/guides.md"))?.[1] ?? "no review";
     const done = await follow(`D=$(mktemp -d) && chmod 755 "$D" && mkdir "$D/project" "$D/upper" "$D/work" "$D/tree" && cd "$D/project"
@@ -78,13 +80,13 @@ sluice unmount "$D/tree"
   100_000,
 );
 
-test("there are guides", () => expect(guides.length).toBeGreaterThanOrEqual(6));
+test("docs have at least six guides", () => expect(guides.length).toBeGreaterThanOrEqual(6));
 
 for (const { title, script } of guides) test(`how to: ${title}`, async () => void (await follow(script)));
 
-test("the README's own mount", async () => {
+test("the README's own mount works", async () => {
   const [first, second] = blocksFrom("README.md", "npx sluice mount --lower /tmp/try/lower");
-  // The reader has another terminal, and a /tmp of their own.
+  // The reader has another terminal, and an empty /tmp.
   const script = `${first.trimEnd()} >try.out 2>&1 &\nuntil grep -q '^mounted' try.out; do sleep 0.2; done\n${second}wait $!`;
   const { stdout } = await follow(script.replaceAll("/tmp/try", "$PWD/try"));
   expect(stdout).toMatch(/^\S*policy.yaml: ok, 2 rules/);
@@ -92,7 +94,7 @@ test("the README's own mount", async () => {
   expect(stdout).toMatch(/^rule +private-keys$/m);
 });
 
-/** /srv and /mnt of one's own, and places for commands that are the machine's no longer. */
+/** Namespaces with their own /srv and /mnt, and places for commands that belong to the test. */
 const OWN_MACHINE = `
 mkdir hu hw bu bw
 mount -t overlay none /usr/sbin -o lowerdir=/usr/sbin,upperdir=hu,workdir=hw
@@ -119,7 +121,7 @@ inNamespace("the drop-in's command line, mount(8) and a line of /etc/fstab", asy
   expect(stdout).toMatch(/^\d+\.\d+\.\d+$/m);
 });
 
-/** An image of this machine's own shell and tools, instead of a registry's; no network, no limits to set. */
+/** An image of this machine's own shell and tools, which replaces one from a registry; no network, no limits to set. */
 const PODMAN = `
 grep -q ' /sys/fs/cgroup cgroup2 ' /proc/mounts || { umount -l /sys/fs/cgroup; mount -t cgroup2 none /sys/fs/cgroup; }
 mkdir eu ew lib root root/bin root/etc root/tmp root/proc root/sys root/dev
@@ -156,7 +158,7 @@ withPodman(
   120_000,
 );
 
-inNamespace("an agent's changes are reviewed, taken, and left", async () => {
+inNamespace("changes of an agent can be reviewed, taken and discarded", async () => {
   const [commands] = blocksFrom("docs/changes.md", "/srv/try/tree");
   const { stdout } = await follow(
     `${OWN_MACHINE}

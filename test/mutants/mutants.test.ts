@@ -1,4 +1,4 @@
-/** Each planted bug is found by the run that is meant to find it, and the same runs find nothing without a planted bug. */
+/** The designated run finds each planted bug, and the same runs find nothing without one. */
 import { requires } from "@sluice/testkit";
 import { beforeAll, expect, test as plainTest } from "vitest";
 import { compareRound, describeFailure } from "../differential/compare/compare.js";
@@ -38,9 +38,9 @@ describe("planted bugs", () => {
     test(name, async () => expect(await failuresOf(run(), patches)).not.toEqual([]), LIMIT_MS);
   }
 
-  // All runs that mount alike share a mount.
+  // All runs with the same mount options share a mount.
   for (const [setting, sequences] of bySetting()) {
     const round: Round = { seed: 0, setting: JSON.parse(setting) as Round["setting"], sequences };
-    test(`nothing planted: ${setting}`, async () => expect(await failuresOf(round, [])).toEqual([]), LIMIT_MS);
+    test(`finds nothing without a planted bug: ${setting}`, async () => expect(await failuresOf(round, [])).toEqual([]), LIMIT_MS);
   }
 });

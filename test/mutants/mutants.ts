@@ -12,7 +12,7 @@ export interface Patch {
 }
 
 export interface Mutant {
-  /** The symptom, as somebody would report it. */
+  /** The symptom, as a user would report it. */
   name: string;
   patches: readonly Patch[];
   run: Directed;
@@ -111,7 +111,7 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: "a stranger's write leaves setuid",
-    // Two ways lead there: the flag of the write, and a request for nothing after it.
+    // Two paths lead there: the flag of the write, and a later request without it.
     patches: [
       { file: `${OVERLAY}/io/data.js`, find: "if (cleared !== mode)", replace: "if (cleared > mode)" },
       { file: `${OVERLAY}/operations/setattr.js`, find: "return set.mode === undefined", replace: "return set.mode === null" },

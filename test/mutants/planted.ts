@@ -1,4 +1,4 @@
-/** Puts bugs into a daemon: the variables of its environment, and whether the changes fit the built code. */
+/** Plants bugs in a daemon: builds its environment, and checks that the patches fit the built code. */
 import { existsSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import type { Patch } from "./mutants.js";
@@ -17,7 +17,7 @@ function textOf({ file }: Patch): string {
   return place === undefined ? "" : readFileSync(place, "utf8");
 }
 
-/** Each text that is not found, or not once, with the name of its bug. */
+/** Each text that is not found exactly once, with the name of its bug. */
 export function misfits(planted: readonly { name: string; patches: readonly Patch[] }[]): string[] {
   return planted.flatMap(({ name, patches }) =>
     patches.filter((patch) => textOf(patch).split(patch.find).length !== 2).map(({ file }) => `${name}: ${file}`),

@@ -1,4 +1,4 @@
-/** A lower layer and an upper one as the kernel's own overlayfs leaves it after changes of every kind. */
+/** A lower layer and an upper layer after changes of every kind by the kernel's own overlayfs. */
 import { execFileSync } from "node:child_process";
 import { mkdirSync, renameSync } from "node:fs";
 import { join } from "node:path";
@@ -25,7 +25,7 @@ export interface ChangedLayers {
   lower: string;
   upper: string;
   work: string;
-  /** As the kernel shows the two. */
+  /** The tree of the two layers as the kernel shows it. */
   merged: Snapshot;
 }
 
@@ -39,7 +39,7 @@ const ACL = Buffer.from(
 );
 export const MARKS = /^trusted\.overlay\./;
 
-/** The merged tree as a caller sees it. */
+/** The merged tree, with everything that a caller can see in it. */
 export function seen(path: string): Snapshot {
   return snapshot(path, { hardLinks: true, ignoreXattrs: MARKS });
 }

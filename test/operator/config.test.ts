@@ -1,4 +1,4 @@
-/** `sluice mount --config` and `--background`: the same keys in a file, and a mount that outlives the command. */
+/** `sluice mount --config` and `--background`: the same options in a file, and a mount that outlives its command. */
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { cleanUp, plant, requires, runScript, runSluice, scratch } from "@sluice/testkit";
@@ -40,7 +40,7 @@ background: true
 log-file: ROOT/log
 `;
 
-test("a mount from a file, in the background: it is live when the command ends, and command-line options override the file", async () => {
+test("a background mount from a file is live when the command ends, and command-line options override the file", async () => {
   const { root, at, config } = place();
   const file = config(WHOLE);
   cleanUp(async () => void (await runScript(["umount", "-l", at])));
@@ -53,7 +53,7 @@ test("a mount from a file, in the background: it is live when the command ends, 
   expect(await runSluice(["unmount", at])).toMatchObject({ code: 0 });
 }, 60_000);
 
-test("in the background a failure comes back with its line and its exit code", async () => {
+test("a failure in the background comes back with its line and its exit code", async () => {
   const { root, at } = place();
   const log = ["--background", "--log-file", join(root, "log")];
   const missing = await runSluice(["mount", ...log, "--lower", join(root, "none"), at]);
@@ -69,7 +69,7 @@ test("in the background a failure comes back with its line and its exit code", a
   });
 }, 60_000);
 
-test("a mistake in the file is told with its place", async () => {
+test("a mistake in the file is reported with its place", async () => {
   const { root, config } = place();
   const refused = async (text: string): Promise<string> => {
     const { code, stderr } = await runSluice(["mount", "--config", config(text)]);

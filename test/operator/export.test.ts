@@ -1,4 +1,6 @@
-/** The upper layer as an OCI layer: unpacked by somebody else's tar over the same lower layer, it shows what it showed before. */
+/**
+ * The upper layer as an OCI layer: after another program's tar unpacks it over the same lower layer, it shows the same tree.
+ */
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { lstatSync, mkdirSync, readFileSync } from "node:fs";
@@ -16,7 +18,7 @@ function unpack(archive: string, into: string): void {
   execFileSync("sh", ["-ec", CONVERT], { cwd: into });
 }
 
-/** Directories keep the times that the archive gave them. */
+/** Directories keep the times from the archive. */
 const CONVERT = `
 find . -depth -name '.wh.*' | while read -r mark; do
   dir=$(dirname "$mark"); name=$(basename "$mark")
@@ -27,7 +29,7 @@ find . -depth -name '.wh.*' | while read -r mark; do
 done
 `;
 
-test("an exported layer, unpacked as a lower layer, shows the same merged tree; and the same tree gives the same bytes", async () => {
+test("an exported layer, unpacked as a lower layer, shows the same merged tree, and the same tree gives the same bytes", async () => {
   const layers = changedLayers();
   const args = ["export", "--upper", layers.upper, "--lower", layers.lower, "--output"];
   const [one, other] = [join(layers.root, "one.tar"), join(layers.root, "other.tar")];
@@ -42,7 +44,7 @@ test("an exported layer, unpacked as a lower layer, shows the same merged tree; 
   expect(names.filter((name) => /gone|tree/.test(name))).toEqual([".wh.gone", ".wh.tree"]);
 }, 60_000);
 
-test("exports to a pipe, and names the objects that cannot be in an archive", async () => {
+test("exports to a pipe, and reports objects that an archive cannot hold", async () => {
   const root = scratch();
   const upper = join(root, "upper");
   mkdirSync(upper);
@@ -58,13 +60,13 @@ test("exports to a pipe, and names the objects that cannot be in an archive", as
     stderr: expect.stringMatching(/^sluice: \.wh\.taken: in an OCI layer a name that begins with/),
   });
   expect(() => readFileSync(join(root, "x.tar"))).toThrow();
-  // A failed export takes its own file away, and no device.
+  // A failed export removes its own file, and never a device.
   plant(root, { device: charDevice(1, 3) });
   expect(await runSluice(["export", "--upper", upper, "--output", join(root, "device")])).toMatchObject({ code: 4 });
   expect(lstatSync(join(root, "device")).isCharacterDevice()).toBe(true);
 });
 
-test("refuses to export an upper layer that leans on a lower layer without it", async () => {
+test("export refuses objects that depend on a lower layer which is not given", async () => {
   const upper = scratch();
   plant(upper, { "moved/": directory({ xattrs: { "trusted.overlay.redirect": "/from" } }) });
   const { code, stderr } = await runSluice(["export", "--upper", upper]);

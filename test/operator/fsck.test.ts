@@ -1,4 +1,7 @@
-/** `sluice fsck`: silent about the kernel's own leavings, and each kind of damage found, repaired if it can be, and seen repaired. */
+/**
+ * `sluice fsck` reports nothing on layers from the kernel. It finds each kind of damage, repairs it if possible, and finds
+ * nothing afterwards.
+ */
 import { mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { directory, file, plant, requires, runSluice, scratch, whiteout } from "@sluice/testkit";
@@ -16,7 +19,7 @@ interface Found {
   state: string;
 }
 
-test("finds the kernel's own leavings in order", async () => {
+test("finds layers from the kernel in order", async () => {
   const { lower, upper, work } = changedLayers();
   const result = await runSluice(["fsck", "--upper", upper, "--lower", lower, "--work", work]);
   expect(result).toMatchObject({ code: 0, stdout: `${upper}: 0 found, 0 of them damage that is left\n`, stderr: "" });
@@ -53,7 +56,7 @@ function damaged(): { lower: string; upper: string; work: string } {
   return layers;
 }
 
-test("finds each kind of damage, repairs it if it can, and the kernel then shows the intended tree", async () => {
+test("finds each kind of damage and repairs it if possible, and the kernel then shows the intended tree", async () => {
   const { lower, upper, work } = damaged();
   const args = ["fsck", "--json", "--upper", upper, "--lower", lower, "--work", work];
   const run = async (...more: string[]): Promise<{ code: number | null; found: Found[] }> => {
@@ -93,14 +96,14 @@ test("finds each kind of damage, repairs it if it can, and the kernel then shows
   ];
   expect(left.sort()).toEqual(stays);
   expect((await run()).found.map(({ path, what }) => `${path}: ${what}`).sort()).toEqual(stays);
-  // By hand, as it says: the kernel itself refuses to list a directory with two of one origin (ESTALE).
+  // By hand, as fsck says: the kernel itself refuses to list a directory with two entries of one origin (ESTALE).
   for (const name of ["empty", "twice again"]) rmSync(join(upper, name), { recursive: true });
   const merged = layersBelow([lower], { upper, work });
   expect([...merged.keys()]).toEqual(expect.arrayContaining(["renamed/inside", "lost/own", "twice/x"]));
   for (const name of ["from", "other", "nothing", "hidden"]) expect(merged.has(name), name).toBe(false);
 }, 60_000);
 
-test("a mount that was volatile, and one that is mounted, are told", async () => {
+test("reports a mount that was volatile, and a live mount", async () => {
   const { lower, upper, work } = damaged();
   mkdirSync(join(work, "work/incompat/volatile"), { recursive: true });
   const { stdout } = await runSluice(["fsck", "--upper", upper, "--lower", lower, "--work", work]);

@@ -1,6 +1,6 @@
 /**
- * Size, blocks and times are those of the layer's file, at once and to the nanosecond, for whoever looks, however the file
- * was changed or read; and while nobody writes, looking costs no request.
+ * Size, blocks and times are those of the layer's file, at once and to the nanosecond, for every caller, however the file was
+ * changed or read. While nobody writes, stat costs no request.
  */
 import { spawnSync } from "node:child_process";
 import { readFileSync, statSync, writeFileSync } from "node:fs";
@@ -29,7 +29,7 @@ const WAYS = [
   "maprd",
 ];
 
-/** Has `stat` of a path by the kernel's cache and by the layer be the same. */
+/** Makes `stat` of a path agree between the kernel's cache and the layer. */
 function same(ours: string, layer: string): string[] {
   const [a, b] = [statSync(ours, { bigint: true }), statSync(layer, { bigint: true })];
   const wrong: string[] = [];
@@ -38,13 +38,13 @@ function same(ours: string, layer: string): string[] {
   return wrong;
 }
 
-test("after each way to change or read a file that passes us by", async () => {
+test("attributes are current after each way to change or read a file past the daemon", async () => {
   const { lower, upper } = layers({ upper: Object.fromEntries(WAYS.map((way) => [way, publicFile("0123456789".repeat(2000))])) });
   const mount = await mountSluice({ lowers: [lower], upper });
   const [actor, other] = [await Actor.start(), await Actor.start(2001)];
   for (const way of WAYS) {
     const path = mount.path(way);
-    // Looked at before, so that there are attributes that could be kept.
+    // A stat beforehand gives the kernel attributes that it could cache.
     expect([way, same(path, join(upper, way))]).toEqual([way, []]);
     expect([way, await actor.do("syscall", "touch-by", way, path)]).toEqual([way, 0]);
     expect([way, same(path, join(upper, way))]).toEqual([way, []]);
@@ -56,7 +56,7 @@ test("after each way to change or read a file that passes us by", async () => {
   await mount.stop();
 }, 60_000);
 
-test("a file made and mapped at once, and one looked at before it was opened for writing", async () => {
+test("attributes are current for a new file that is mapped at once, and for a file with cached attributes that is opened for writing", async () => {
   const { lower, upper } = layers({ upper: { f: publicFile(OLD.repeat(1000)) } });
   const mount = await mountSluice({ lowers: [lower], upper });
   const actor = await Actor.start();
@@ -80,7 +80,7 @@ test("a file made and mapped at once, and one looked at before it was opened for
   await mount.stop();
 }, 60_000);
 
-test("under concurrent writers, whenever nobody is in the middle of a write", async () => {
+test("attributes are current under concurrent writers, whenever no write is under way", async () => {
   const { lower, upper } = layers({ upper: { f: publicFile("") } });
   const mount = await mountSluice({ lowers: [lower], upper });
   const writers = await Promise.all([1, 2, 3].map(() => Actor.start()));
@@ -94,7 +94,7 @@ test("under concurrent writers, whenever nobody is in the middle of a write", as
   await mount.stop();
 }, 60_000);
 
-test("while nobody writes, looking costs no request", async () => {
+test("a stat costs no request while nobody writes", async () => {
   const { lower, upper } = layers({ lower: { f: publicFile(OLD) }, upper: { g: publicFile(OLD) } });
   const mount = await mountSluice({ lowers: [lower], upper, args: WITH_METRICS });
   const actor = await Actor.start();
@@ -107,7 +107,7 @@ test("while nobody writes, looking costs no request", async () => {
   await mount.stop();
 }, 60_000);
 
-test("a file whose maker or writer could not map it is asked for once, and no more", async () => {
+test("a file that was created or written by an open that cannot map it is queried once only", async () => {
   const { lower, upper } = layers({ upper: { f: publicFile(OLD) } });
   const mount = await mountSluice({ lowers: [lower], upper, args: WITH_METRICS });
   const actor = await Actor.start();
@@ -134,7 +134,7 @@ test("a file whose maker or writer could not map it is asked for once, and no mo
   await mount.stop();
 }, 60_000);
 
-test("suid that a write past us took is gone for whoever looks or runs it, at once", async () => {
+test("suid is gone for stat and exec at once after a passthrough write clears it", async () => {
   const program = { mode: 0o4777, content: readFileSync("/usr/bin/id") };
   const names = ["write", "truncate", "again"];
   const { lower, upper } = layers({
@@ -142,7 +142,7 @@ test("suid that a write past us took is gone for whoever looks or runs it, at on
   });
   const mount = await mountSluice({ lowers: [lower], upper });
   const [owner, other] = [await Actor.start(), await Actor.start(2001)];
-  /** Whose rights the program runs with: looked at by running it alone, since stat(2) makes the kernel ask. */
+  /** The user whose rights the program runs with. Only running it tells, since stat(2) makes the kernel ask. */
   const runsAs = (path: string): string => spawnSync(path, ["-u"], { uid: 2001, gid: 2001, encoding: "latin1" }).stdout.trim();
   for (const name of names) {
     const path = mount.path(name);

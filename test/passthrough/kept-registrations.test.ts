@@ -1,4 +1,4 @@
-/** A file's registration outlives its last close, and yet every open is judged, and led to the file of that name. */
+/** A file's registration outlives its last close, but every open is judged, and reaches the current file of its name. */
 import { execFileSync } from "node:child_process";
 import { readFileSync, renameSync, unlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -12,7 +12,7 @@ function read(path: string): string {
   return execFileSync("cat", [path], { encoding: "latin1", timeout: 10_000 });
 }
 
-test("a closed file that was granted is judged again for each caller", async () => {
+test("judges a closed file again for each caller although it was granted before", async () => {
   const { lower, upper } = layers({ lower: { f: publicFile("content") } });
   const rules =
     "rules:\n  - { name: denied, subject: { uid: [2001] }, effect: deny }\n  - { name: by-us, subject: { uid: [2002] }, effect: mediate }\n";
@@ -32,7 +32,7 @@ test("a closed file that was granted is judged again for each caller", async () 
   await mount.stop();
 }, 60_000);
 
-test("a name leads to the file it stands for by now: changed below, renamed over, removed, copied up", async () => {
+test("a name leads to its current file: changed below, renamed over, removed, copied up", async () => {
   const { lower, upper } = layers({
     lower: { low: publicFile("lower") },
     upper: { a: publicFile("a"), b: publicFile("b"), c: publicFile("c") },
@@ -47,20 +47,20 @@ test("a name leads to the file it stands for by now: changed below, renamed over
   writeFileSync(mount.path("low"), "upper");
   expect(all()).toBe("a c upper");
   expect(readFileSync(join(lower, "low"), "latin1")).toBe("lower");
-  // Behind the mount's back another file takes the name: the registration is not its own.
+  // Another file takes the name without the mount's knowledge: the registration does not belong to it.
   writeFileSync(join(upper, "new"), "C");
   renameSync(join(upper, "new"), join(upper, "c"));
   expect(all()).toBe("a C upper");
   await mount.stop();
 }, 60_000);
 
-test("a removed file's registration is given back", async () => {
+test("a removed file is not held", async () => {
   const { lower, upper } = layers({ upper: { gone: publicFile("content"), kept: publicFile("content") } });
   const mount = await mountSluice({ lowers: [lower], upper });
   for (const name of ["gone", "kept"]) expect(read(mount.path(name))).toBe("content");
   const held = (): string => openDescriptors(mount.serverPid).join("\n");
   await eventually("both are kept", 10_000, () => held().includes("gone") && held().includes("kept"));
   unlinkSync(mount.path("gone"));
-  await eventually("one is let go", 10_000, () => !held().includes("gone") && held().includes("kept"));
+  await eventually("the removed file is closed", 10_000, () => !held().includes("gone") && held().includes("kept"));
   await mount.stop();
 }, 60_000);

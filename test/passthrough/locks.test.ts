@@ -1,6 +1,6 @@
 /**
- * Advisory locks that the daemon keeps: the same as on a local file system, and one table for a file however many nodes
- * the kernel has of it.
+ * Advisory locks in the daemon behave as on a local file system, and a file has one lock table, however many nodes the kernel
+ * has for it.
  */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -29,7 +29,7 @@ const LOCK_SH = 1;
 const LOCK_EX = 2;
 const LOCK_NB = 4;
 const LOCK_UN = 8;
-/** Long enough for an answer that must not come to be seen, where it would be wrong. */
+/** Long enough to see a wrong answer, which must not come. */
 const SETTLED_MS = 250;
 
 async function mounted(args: string[] = ["--locks", "daemon"], files: string[] = ["f", "g"]): Promise<SluiceMount> {
@@ -37,7 +37,7 @@ async function mounted(args: string[] = ["--locks", "daemon"], files: string[] =
   return mountSluice({ lowers: [lower], upper, args });
 }
 
-/** Whoever writes is observed, and so has a node of its own beside readers that pass through. */
+/** An audited writer has a node of its own beside passthrough readers. */
 async function mountedMixed(): Promise<SluiceMount> {
   const { lower, upper } = layers({ upper: { f: publicFile("0123456789".repeat(20)) } });
   const policy = policyOf("grant", {
@@ -85,7 +85,7 @@ function steps(seed: number, count: number): Step[] {
   return made;
 }
 
-/** Pids as numbers of actors, so that two runs compare; the owner of an open file's lock is not told apart (see lock-table.ts). */
+/** Replaces pids by numbers of actors, so that two runs compare; the owner of an open file's lock is left out (see lock-table.ts). */
 function normal(answer: string, actors: Locker[]): string {
   return answer.replace(
     / (-?\d+) 0$/,
@@ -128,7 +128,7 @@ test("random sequences of three processes answer as on a local file system", asy
 }, 120_000);
 
 describe("a wait", () => {
-  test("ends when the lock is let go, by unlocking, by closing and by dying", async () => {
+  test("ends when the holder unlocks, closes the file or dies", async () => {
     const mount = await mounted();
     const [a, b] = [new Locker(), new Locker()];
     const path = mount.path("f");
@@ -147,7 +147,7 @@ describe("a wait", () => {
     await mount.stop();
   });
 
-  test("of flock ends when the open file is closed for the last time", async () => {
+  test("for flock ends at the last close of the open file", async () => {
     const mount = await mounted();
     const [a, b] = [new Locker(), new Locker()];
     for (const actor of [a, b]) await actor.do("open", 0, O.RDONLY, mount.path("f"));
@@ -162,7 +162,7 @@ describe("a wait", () => {
     await mount.stop();
   });
 
-  test("ends with EINTR on a signal, and holds nothing up afterwards", async () => {
+  test("ends with EINTR on a signal, and delays nothing afterwards", async () => {
     const mount = await mounted();
     const [a, b, c] = [new Locker(), new Locker(), new Locker()];
     for (const actor of [a, b, c]) await actor.do("open", 0, O.RDWR, mount.path("f"));
@@ -203,7 +203,7 @@ describe("a wait", () => {
     await mount.stop();
   });
 
-  test("does not hold up the end of the mount", async () => {
+  test("does not delay the end of the mount", async () => {
     const mount = await mounted();
     const [a, b] = [new Locker(), new Locker()];
     for (const actor of [a, b]) await actor.do("open", 0, O.RDWR, mount.path("f"));
@@ -241,7 +241,7 @@ describe("a file of which the kernel has two nodes", () => {
     });
 });
 
-test("with the kernel's locks, closing is not told to the daemon", async () => {
+test("the kernel does not report a close to the daemon if the kernel manages locks", async () => {
   for (const [locks, told] of [
     ["kernel", false],
     ["daemon", true],

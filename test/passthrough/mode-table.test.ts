@@ -1,6 +1,6 @@
 /**
- * Every cell of the table of I/O modes, on a real mount: the open files of a file, the access and the ruling of one more
- * open, and its result. The table in docs/io-modes.md is the one that was seen here.
+ * Every cell of the table of I/O modes, on a real mount: the opens of a file, the mode that one more open requests and gets,
+ * and the effects. docs/io-modes.md shows the table that this test observed.
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
@@ -44,10 +44,10 @@ const NODE = "another node";
 const free = { grant: "passthrough", mediate: "cached", observe: "direct" } as const;
 const passing = { grant: "passthrough", mediate: "passthrough-direct", observe: `direct, ${NODE}` } as const;
 const cached = { grant: "cached (inode-cached)", mediate: "cached", observe: `direct, ${NODE}` } as const;
-/** Nobody joins what is open. */
+/** An open never joins the node of earlier opens. */
 const apart = { grant: `passthrough, ${NODE}`, mediate: `cached, ${NODE}`, observe: `direct, ${NODE}` } as const;
 
-/** The expected result in an upper layer, reading or writing. */
+/** The expected result for a file of an upper layer, opened for reading or writing. */
 const EXPECTED: Record<OpenNow, Record<RequestedMode, string>> = {
   nothing: free,
   cached,
@@ -71,7 +71,7 @@ function cellsOf(layer: Cell["layer"]): Cell[] {
     REQUESTED.flatMap((requested) =>
       [false, true].map((write) => {
         const parts = layer === "lower" && openNow === "passthrough, reading" && write;
-        // Of a lower file: a writer copies it up, and the readers of the lower one keep their node.
+        // A writer copies a lower file up, and the readers of the lower file keep their node.
         const expected = (parts ? apart : EXPECTED[openNow])[requested];
         return { layer, openNow, requested, write, expected, name: `${openNow} ${requested} ${write}`.replaceAll(/[ ,]+/g, "-") };
       }),
@@ -81,7 +81,7 @@ function cellsOf(layer: Cell["layer"]): Cell[] {
 
 type Cast = Record<RequestedMode, Actor>;
 
-/** Brings the file into its state: the actor and descriptor that keep it so, if any do. */
+/** Brings the file into its state; returns the actor and descriptor that keep it there, if any. */
 async function bring(cast: Cast, path: string, openNow: OpenNow): Promise<{ actor: Actor; fd: number } | undefined> {
   const by = async (requested: RequestedMode, flags: number): Promise<{ actor: Actor; fd: number }> => {
     const fd = await cast[requested].do("open", path, flags);
@@ -151,7 +151,7 @@ async function play(mount: SluiceMount, cast: Cast, cell: Cell): Promise<Played>
 
 type Told = Grant & { io: string; nodeId: number };
 
-/** As EXPECTED says it; the newest of the file's opens is the cell's. */
+/** The result in the words of EXPECTED; the newest open of the file is the cell's. */
 function outcome(cell: Cell, grants: Told[]): string {
   const of = grants.filter((grant) => grant.path === cell.name);
   const last = of.at(-1);
@@ -181,7 +181,7 @@ function tableOf(cells: readonly { cell: Cell; got: string }[]): string {
   return `${lines.join("\n")}\n\n`;
 }
 
-test("every cell of the mode table holds on a real mount", async () => {
+test("every cell of the table shows the expected mode", async () => {
   const seen: { cell: Cell; got: string }[] = [];
   const wrong: string[] = [];
   for (const layer of ["upper", "lower"] as const) {
@@ -212,7 +212,7 @@ test("every cell of the mode table holds on a real mount", async () => {
   else expect(shown.trim()).toBe(tableOf(seen).trim());
 }, 240_000);
 
-test("an open whose bytes must pass the daemon, on a file in passthrough and without a name, is refused, and never EIO or ESTALE", async () => {
+test("refuses a mediated open of a passthrough file without a name, and never with EIO or ESTALE", async () => {
   const { lower, upper } = layers({ upper: { f: publicFile(OLD) } });
   const mount = await mountSluice({ lowers: [lower], upper, policy });
   const [granted, observed] = [await Actor.start(), await Actor.start(UIDS.observe)];
@@ -222,7 +222,7 @@ test("an open whose bytes must pass the daemon, on a file in passthrough and wit
   expect(await observed.do("open", `/proc/self/fd/${own}`, O.RDONLY)).toBe(-Errno.EACCES);
   const apart = await observed.do("open", path, O.RDONLY);
   expect(apart).toBeGreaterThan(0);
-  // The other way round: a grant by a descriptor of the node that passes us.
+  // The opposite case: a grant by a descriptor of the passthrough node.
   expect(await observed.do("open", `/proc/self/fd/${apart}`, O.RDWR)).toBeGreaterThan(0);
   expect(await granted.do("write", fd, "NEW", 0)).toBe(3);
   expect(await observed.do("read", apart, 32, 0)).toBe("NEW content");
@@ -231,7 +231,7 @@ test("an open whose bytes must pass the daemon, on a file in passthrough and wit
   await mount.stop();
 });
 
-test("many who take turns at one file, granted, mediated and observed, never see an error", async () => {
+test("many actors that take turns at one file, granted, mediated and observed, never see an error", async () => {
   const { lower, upper } = layers({ lower: { f: publicFile(OLD) } });
   const before = treeHash(lower);
   const mount = await mountSluice({ lowers: [lower], upper, policy });

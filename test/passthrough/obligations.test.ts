@@ -1,4 +1,4 @@
-/** Obligations on a real mount: each is seen to hold where the rule says, and one that cannot be kept denies. */
+/** Obligations on a real mount: each is in force where the rule says, and an obligation that cannot be enforced denies. */
 import { readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Actor, eventually, grantsOf, layers, mountSluice, publicFile, requires, scratch, startScript, statusOf } from "@sluice/testkit";
@@ -23,7 +23,7 @@ async function staged(policy = POLICY, args: string[] = []) {
   return { mount, actor: await Actor.start(), at: (name: string) => mount.path(name, "f"), upper };
 }
 
-test("audit: each read and write is told, however it comes", async () => {
+test("audit: records each read and write, however it is made", async () => {
   const logFile = join(scratch(), "log");
   const { mount, actor, at } = await staged(POLICY, ["--log-file", logFile]);
   const fd = await actor.do("open", at("audited"), O.RDWR);
@@ -45,7 +45,7 @@ test("audit: each read and write is told, however it comes", async () => {
   expect(shown.at(-1)).toBe("read 5 at 0");
 }, 60_000);
 
-/** Opens the file, maps it, reads its first byte through the mapping whenever it is told to, and sends it by sendfile(2). */
+/** Opens the file, maps it, reads its first byte through the mapping on each command, and sends it by sendfile(2). */
 const MAPPER = `
 import mmap, os, sys
 os.setuid(int(sys.argv[2]))
@@ -59,7 +59,7 @@ for line in sys.stdin:
 `;
 
 withPython(
-  "audit: a private mapping and sendfile do not find pages that another open brought",
+  "audit: a private mapping and sendfile do not find pages that another open loaded",
   async () => {
     const logFile = join(scratch(), "log");
     const OBSERVED = 2002;
@@ -92,7 +92,7 @@ withPython(
   60_000,
 );
 
-test("maxSizeBytes: nothing makes the file longer, and writes within the limit succeed", async () => {
+test("maxSizeBytes: no call makes the file longer, and data within the limit is written", async () => {
   const { mount, actor, at, upper } = await staged();
   const path = at("short");
   const fd = await actor.do("open", path, O.RDWR);
@@ -107,13 +107,13 @@ test("maxSizeBytes: nothing makes the file longer, and writes within the limit s
   expect(await actor.do("append", appender, "6")).toBe(-Errno.EFBIG);
   expect(await actor.do("syscall", "copy", at("free"), path)).toBe(10);
   expect(statSync(join(upper, "short/f")).size).toBe(16);
-  // By the name alone there is nobody to hold to it: that is refused.
+  // A call by name has no handle to bind to the obligation: it is refused.
   expect(await actor.do("syscall", "truncate", path, 100)).toBe(-Errno.EACCES);
   await actor.stop();
   await mount.stop();
 }, 60_000);
 
-test("readOnly: reading goes on, and every way of writing is EROFS", async () => {
+test("readOnly: reads continue, and every way of writing is EROFS", async () => {
   const { mount, actor, at, upper } = await staged();
   const path = at("fixed");
   expect(await actor.do("contents", path)).toBe("0123456789");
@@ -132,7 +132,7 @@ test("a rate: a reader beyond it waits, and can be interrupted", async () => {
   const fd = await actor.do("open", at("slow"), O.RDONLY);
   const started = performance.now();
   expect(await actor.do("readHash", fd, 300_000, 0)).toMatch(/^[0-9a-f]{64}$/);
-  // One second's worth may go at once: 200,000 bytes more take two seconds. The bound is what the rule promises.
+  // One second's worth may pass at once: 200,000 bytes more take two seconds. The rule promises this bound.
   expect(performance.now() - started).toBeGreaterThan(1_900);
   const other = await Actor.start();
   const again = await other.do("open", at("slow"), O.RDONLY);
@@ -146,8 +146,11 @@ test("a rate: a reader beyond it waits, and can be interrupted", async () => {
   await mount.stop();
 }, 60_000);
 
-/** Tells apart who shares a rate: somebody owes more than anybody waits for, and who shares it waits behind that. */
-test("ratePer: a rate is one handle's, one user's or the whole rule's", async () => {
+/**
+ * Tells which handles share a rate: one of them owes more than anybody waits for, and every handle of that rate waits behind
+ * it.
+ */
+test("ratePer: a rate belongs to one handle, one user or the whole rule", async () => {
   const shares = ["handle", "subject", "rule"];
   const rules = shares.map((share) => rule(share, `readBytesPerSecond: 10, ratePer: ${share}`));
   const { lower, upper } = layers({ upper: Object.fromEntries(shares.map((share) => [`${share}/f`, publicFile("x".repeat(4_000))])) });
@@ -173,13 +176,13 @@ test("ratePer: a rate is one handle's, one user's or the whole rule's", async ()
     await (share === "handle" ? passes(same) : waits(same, 4));
     await (share === "rule" ? waits(other, 4) : passes(other));
   }
-  // Nobody got through meanwhile.
+  // Nothing got through meanwhile.
   expect((await statusOf(mount)).engine.inFlight).toBe(waiting);
   for (const actor of actors) await actor.stop();
   await mount.stop();
 }, 120_000);
 
-test("a rate binds copies at both ends, and space that is given; closing and opening again gives nothing back", async () => {
+test("a rate limits copies at both ends, and allocations; closing and reopening gains nothing", async () => {
   const rules = rule("from", "readBytesPerSecond: 64") + rule("to", "writeBytesPerSecond: 64");
   const { lower, upper } = layers({
     upper: Object.fromEntries(["from", "to", "free"].map((name) => [`${name}/f`, publicFile("x".repeat(64))])),
@@ -189,18 +192,18 @@ test("a rate binds copies at both ends, and space that is given; closing and ope
   const [from, to, free] = ["from", "to", "free"].map((name) => mount.path(name, "f")) as [string, string, string];
   const took = async (...commands: unknown[][]): Promise<number> => {
     const started = performance.now();
-    // Each opens and closes its files.
+    // Each process opens and closes its files.
     for (const command of commands) expect(await actor.do("syscall", ...command)).toBeGreaterThanOrEqual(0);
     return performance.now() - started;
   };
-  // 192 bytes, of which one second's worth goes at once. The bounds are what the rules promise.
+  // 192 bytes, of which one second's worth passes at once. The rules promise these bounds.
   expect(await took(["copy", from, free], ["copy", from, free], ["copy", from, free])).toBeGreaterThan(1_950);
   expect(await took(["copy", free, to], ["copy", free, to], ["fallocate", to, 0, 0, 64])).toBeGreaterThan(1_950);
   await actor.stop();
   await mount.stop();
 }, 60_000);
 
-test("expiresAfter: an open is judged again, and refused or allowed as the policy says by then", async () => {
+test("expiresAfter: judges an open again, and refuses or allows it as the policy says by then", async () => {
   const expiring = (effect: string): string =>
     `version: 1\ndefault: grant\nrules:\n  - { name: brief, path: "free/**", effect: ${effect} }\n`;
   const mediate = expiring("mediate, obligations: { expiresAfter: 50ms }");
@@ -209,14 +212,14 @@ test("expiresAfter: an open is judged again, and refused or allowed as the polic
   expect(await actor.do("read", fd, 4, 0)).toBe("0123");
   const edit = (text: string): void => writeFileSync(mount.policyFile as string, text);
   edit(expiring("deny"));
-  await eventually("it is refused", 10_000, async () => (await actor.do("read", fd, 4, 0)) === -Errno.EACCES);
+  await eventually("the read is refused", 10_000, async () => (await actor.do("read", fd, 4, 0)) === -Errno.EACCES);
   edit(mediate);
-  await eventually("it is allowed", 10_000, async () => (await actor.do<unknown>("read", fd, 4, 0)) === "0123");
+  await eventually("the read is allowed", 10_000, async () => (await actor.do<unknown>("read", fd, 4, 0)) === "0123");
   await actor.stop();
   await mount.stop();
 }, 60_000);
 
-test("new terms of a policy edit apply to open files at once, and to waiting requests", async () => {
+test("changed terms of a policy apply to open files at once, and to throttled requests", async () => {
   const logFile = join(scratch(), "log");
   const terms = (obligations: string): string =>
     `version: 1\ndefault: grant\nrules:\n  - { name: changing, path: "free/**", effect: mediate${obligations} }\n`;
@@ -229,11 +232,11 @@ test("new terms of a policy edit apply to open files at once, and to waiting req
   expect(await waits).toBe("0123456789");
   expect(readFileSync(logFile, "utf8")).toContain('"audit":true');
   edit(", obligations: { maxSizeBytes: 12 }");
-  await eventually("it may not grow", 10_000, async () => (await actor.do("write", fd, "x", 12)) === -Errno.EFBIG);
+  await eventually("the file may not grow", 10_000, async () => (await actor.do("write", fd, "x", 12)) === -Errno.EFBIG);
   const told = readFileSync(logFile, "utf8").split('"audit":true').length;
   expect(await actor.do("write", fd, "ab", 10)).toBe(2);
   edit("");
-  await eventually("it may grow again", 10_000, async () => (await actor.do("write", fd, "c", 12)) === 1);
+  await eventually("the file may grow again", 10_000, async () => (await actor.do("write", fd, "c", 12)) === 1);
   expect(readFileSync(logFile, "utf8").split('"audit":true').length).toBe(told);
   expect(await actor.do("read", fd, 20, 0)).toBe("0123456789abc");
   await actor.stop();
@@ -244,7 +247,7 @@ test("a transfer that waits for its rate is refused when its open is revoked", a
   const slow = (effect: string): string => `version: 1\ndefault: grant\nrules:\n  - { name: slow, path: "free/**", effect: ${effect} }\n`;
   const { mount, actor, at } = await staged(slow("mediate, obligations: { readBytesPerSecond: 1 }"));
   const fd = await actor.do("open", at("free"), O.RDONLY);
-  // More than anybody waits for.
+  // A longer time than anybody waits for.
   const waits = actor.do("read", fd, 10, 0);
   await eventually("it waits", 10_000, async () => (await statusOf(mount)).engine.inFlight > 0);
   writeFileSync(mount.policyFile as string, slow("deny"));
@@ -270,7 +273,7 @@ test("a copy that waits for its target's rate is refused when its source is revo
   await mount.stop();
 }, 60_000);
 
-test("an obligation that cannot be kept denies: with a grant, and for calls that open no file", async () => {
+test("denies a grant, and an access without an open, if an obligation cannot be enforced", async () => {
   const grant =
     'version: 1\ndefault: grant\nrules:\n  - { name: g, path: "free/**", effect: grant, obligations: { audit: each-io } }\n' +
     '  - { name: d, path: "slow/**", access: delete, effect: mediate, obligations: { audit: each-io } }\n';

@@ -1,4 +1,7 @@
-/** Readers that have a lower file open while somebody copies it up: their calls compared with kernel overlayfs, and the bytes they see. */
+/**
+ * Processes that have a lower file open during its copy-up, compared with kernel overlayfs: their calls, and the data that they
+ * see.
+ */
 import { linkSync, mkdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import {
@@ -21,7 +24,7 @@ const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "FUSE passthrough");
 const HOW = ["ftruncate", "fchmod", "fchown", "futimens", "fsetxattr", "fsync", "reopen-read", "reopen"];
 const OLD = "old content";
 
-test("calls by an old descriptor have the same results as with kernel overlayfs", async () => {
+test("calls on an old descriptor have the same results as with kernel overlayfs", async () => {
   const tree = Object.fromEntries(HOW.map((how) => [how, publicFile(OLD)]));
   const ours = layers({ lower: tree });
   const theirs = layers({ lower: tree }, scratch());
@@ -50,7 +53,7 @@ test("calls by an old descriptor have the same results as with kernel overlayfs"
   await mount.stop();
 }, 60_000);
 
-test("with coherent readers everybody sees what is written, mapped or not, and nothing in a lower layer is passed through", async () => {
+test("with coherent readers everybody sees current data, mapped or not, and no file of a lower layer passes through", async () => {
   const { lower, upper } = layers({ lower: { f: publicFile(OLD), g: publicFile(OLD), h: publicFile(OLD) } });
   const before = treeHash(lower);
   const mount = await mountSluice({ lowers: [lower], upper, args: ["--coherent-readers"] });
@@ -69,7 +72,7 @@ test("with coherent readers everybody sees what is written, mapped or not, and n
   expect(await actor.do("syscall", "old-descriptor", mount.path("h"), "reopen")).toBe(0);
   for (const fd of [reader, writer]) expect(await actor.do("close", fd)).toBe(0);
   expect(await actor.do("unmap", map)).toBe(0);
-  // In the upper layer there is nobody left behind: that passes through again.
+  // A file of the upper layer has no readers of an older file: it passes through again.
   expect(await actor.do("open", f, O.RDWR)).toBeGreaterThan(0);
   expect((await statusOf(mount)).openFilesByMode).toMatchObject({ passthrough: 1 });
   await actor.stop();
@@ -89,7 +92,7 @@ test("a mediated reader of a lower file follows it to the upper layer", async ()
   expect(await mediated.do("read", reader, 32, 0)).toBe("NEW content");
   expect(await root.do("ftruncate", writer, 3)).toBe(0);
   expect(await mediated.do("read", reader, 32, 0)).toBe("NEW");
-  // Bytes stored through a mapping by its other node reach it when they are written back.
+  // Data stored through a mapping of its other node arrives at the writeback.
   const mapper = await mediated.do("open", path, O.RDWR);
   const map = await mediated.do("map", mapper, 3, true);
   expect(await mediated.do("mapWrite", map, 0, "MAP")).toBe(0);
@@ -100,7 +103,7 @@ test("a mediated reader of a lower file follows it to the upper layer", async ()
   await mount.stop();
 }, 60_000);
 
-test("once the readers of a lower file are gone, all its names lead to the copy's one node", async () => {
+test("after the last reader of a lower file closed it, all its names lead to the copy's one node", async () => {
   const { lower, upper } = layers({ lower: { x: publicFile(OLD) } });
   linkSync(join(lower, "x"), join(lower, "y"));
   const policy = policyOf("grant", { name: "m", subject: { uid: [2001] }, effect: "mediate" });

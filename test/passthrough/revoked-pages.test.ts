@@ -1,6 +1,6 @@
 /**
- * After a change of policy an open is refused, pages and mappings included, or it is reported as passing through. The test
- * reads the report from `sluice status` and `sluice grants`, and then tries it.
+ * After a change of policy an open is refused, including its pages and mappings, or it is reported as passing through. The test
+ * reads the report from `sluice status` and `sluice grants`, and then checks it.
  */
 import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -17,7 +17,7 @@ const PAGE = 4096;
 const OLD = "old ".repeat(PAGE / 4);
 const NEW = "new ".repeat(PAGE / 4);
 
-/** The ruling of the holder's opens; of everybody else's, `others`. */
+/** The effect for the holder's opens; `others` is the effect for everybody else. */
 const policy = (holder: string, others = "mediate"): string =>
   `version: 1\ndefault: ${others}\nrules:\n  - { name: holder, subject: { uid: [${HOLDER}] }, effect: ${holder} }\n`;
 
@@ -43,7 +43,7 @@ interface Stage {
   other: Actor;
   edit(text: string): void;
   counts(): Promise<Revocation>;
-  /** Of the holder's open: null if it is refused. */
+  /** The state of the holder's open: null if it is refused. */
   passing(): Promise<string | null | undefined>;
   end(): Promise<void>;
 }
@@ -76,7 +76,7 @@ const refused = (stage: Stage, count = 1): Promise<void> =>
     return is === count && passing === 0;
   });
 
-/** Another user writes the file and reads it, so that it is in the page cache by that open. */
+/** Another user writes the file and reads it, so that the page cache holds it for that open. */
 async function bringPages({ other, path }: Stage): Promise<number> {
   const fd = await other.do("open", path, O.RDWR);
   expect(await other.do("write", fd, NEW, 0)).toBe(PAGE);
@@ -84,7 +84,7 @@ async function bringPages({ other, path }: Stage): Promise<number> {
   return fd;
 }
 
-test("a refused open does not read the pages that a later open brings", async () => {
+test("a refused open does not read the pages that a later open loads", async () => {
   const stage = await staged(policy("mediate"));
   const { holder, other, path } = stage;
   const fd = await holder.do("open", path, O.RDONLY);
@@ -96,14 +96,14 @@ test("a refused open does not read the pages that a later open brings", async ()
   await bringPages(stage);
   expect(await holder.do("read", fd, 4, 0)).toBe(-Errno.EACCES);
   expect((await other.do<{ ino: string }>("stat", path)).ino).toBe(ino.ino);
-  // The kernel maps it without asking us, and finds nothing to show.
+  // The kernel maps it without asking the daemon, and has no pages to show.
   const mapping = await holder.do("map", fd, PAGE, false);
   expect(mapping).toBeGreaterThan(0);
   expect(await holder.do("mapRead", mapping, 0, 4)).toEqual({ gone: "SIGBUS" });
   await stage.end();
 }, 60_000);
 
-test("a refused open stores nothing through a new mapping, nor is a store of it ever read", async () => {
+test("a refused open stores nothing through a new mapping, and nobody reads such a store", async () => {
   const stage = await staged(policy("mediate"));
   const { holder, other, path, below } = stage;
   const fd = await holder.do("open", path, O.RDWR);
@@ -126,13 +126,13 @@ test("a refused open stores nothing through a new mapping, nor is a store of it 
   await stage.end();
 }, 60_000);
 
-test("an open that shares its pages with one that is allowed passes through, until that one and its mappings are gone", async () => {
+test("an open that shares its pages with an allowed one passes through until that open and its mappings are gone", async () => {
   const stage = await staged(policy("mediate"));
   const { holder, other, path } = stage;
   const fd = await holder.do("open", path, O.RDONLY);
   const shares = await other.do("open", path, O.RDWR);
   stage.edit(policy("deny"));
-  await eventually("it passes through", AMPLE_MS, async () => (await stage.counts()).passing === 1);
+  await eventually("the open passes through", AMPLE_MS, async () => (await stage.counts()).passing === 1);
   expect(await stage.passing()).toBe("shared-pages");
   expect(await other.do("write", shares, NEW, 0)).toBe(PAGE);
   expect(await other.do<unknown>("read", shares, PAGE, 0)).toBe(NEW);
@@ -149,15 +149,15 @@ test("an open that shares its pages with one that is allowed passes through, unt
   await stage.end();
 }, 60_000);
 
-test("bytes that an allowed open stored through a mapping reach the file, though the kernel writes them back by a refused one", async () => {
+test("data that an allowed open stored through a mapping reaches the file although the kernel writes it back by a refused one", async () => {
   const stage = await staged(policy("mediate"));
   const { holder, other, path, below } = stage;
   const shares = await other.do("open", path, O.RDWR);
   const mapping = await other.do("map", shares, PAGE, true);
   const fd = await holder.do("open", path, O.RDWR);
   stage.edit(policy("deny"));
-  await eventually("it passes through", AMPLE_MS, async () => (await stage.counts()).passing === 1);
-  // The open that was mapped last is the one that the kernel names.
+  await eventually("the open passes through", AMPLE_MS, async () => (await stage.counts()).passing === 1);
+  // The kernel names the open that was mapped last.
   expect(await holder.do("map", fd, PAGE, true)).toBeGreaterThan(0);
   expect(await other.do("mapWrite", mapping, 0, "kept")).toBe(0);
   expect(await other.do("fsync", shares)).toBe(0);
@@ -166,13 +166,13 @@ test("bytes that an allowed open stored through a mapping reach the file, though
   await stage.end();
 }, 60_000);
 
-test("a mediated open beside a grant passes through as long as it can be mapped; one for writing alone is refused", async () => {
+test("a mediated open beside a grant passes through as long as it can be mapped; a write-only open is refused", async () => {
   const stage = await staged(policy("mediate", "grant"));
   const { holder, other, path, below } = stage;
   await other.do("open", path, O.RDONLY);
   const fd = await holder.do("open", path, O.RDWR);
   stage.edit(policy("deny", "grant"));
-  await eventually("it passes through", AMPLE_MS, async () => (await stage.counts()).passing === 1);
+  await eventually("the open passes through", AMPLE_MS, async () => (await stage.counts()).passing === 1);
   expect(await stage.passing()).toBe("mapping");
   expect(await holder.do("read", fd, 4, 0)).toBe(-Errno.EACCES);
   const mapping = await holder.do("map", fd, PAGE, true);
@@ -182,7 +182,7 @@ test("a mediated open beside a grant passes through as long as it can be mapped;
   await holder.do("close", fd);
   stage.edit(policy("mediate", "grant"));
   let writer = -1;
-  await eventually("it is allowed again", AMPLE_MS, async () => (writer = await holder.do("open", path, O.WRONLY)) > 0);
+  await eventually("the open is allowed again", AMPLE_MS, async () => (writer = await holder.do("open", path, O.WRONLY)) > 0);
   stage.edit(policy("deny", "grant"));
   await refused(stage);
   expect(await holder.do("write", writer, "evil", 0)).toBe(-Errno.EACCES);
@@ -190,19 +190,19 @@ test("a mediated open beside a grant passes through as long as it can be mapped;
   await stage.end();
 }, 60_000);
 
-test("with --on-revoke sigterm who holds a mediated open that passes through is ended", async () => {
+test("--on-revoke sigterm ends the holder of a mediated open that passes through", async () => {
   const stage = await staged(policy("mediate", "grant"), { args: ["--on-revoke", "sigterm"] });
   const { holder, other, path } = stage;
   await other.do("open", path, O.RDONLY);
   expect(await holder.do("open", path, O.RDONLY)).toBeGreaterThan(0);
   stage.edit(policy("deny", "grant"));
   expect(await holder.exit).toBe("SIGTERM");
-  await eventually("it is counted", AMPLE_MS, async () => (await stage.counts()).signalled === 1);
+  await eventually("the signal is counted", AMPLE_MS, async () => (await stage.counts()).signalled === 1);
   expect(other.alive).toBe(true);
   await stage.end();
 }, 60_000);
 
-test("an obligation that comes later is not missed by the page cache: the open is refused until it is opened again", async () => {
+test("a later obligation is not bypassed by the page cache: the open is refused until the file is opened again", async () => {
   const stage = await staged(policy("mediate"));
   const { holder, path } = stage;
   const fd = await holder.do("open", path, O.RDONLY);
@@ -217,7 +217,7 @@ test("an obligation that comes later is not missed by the page cache: the open i
   await stage.end();
 }, 60_000);
 
-test("once it is allowed again, an open reads and writes the file as it is by then, and later writes of others", async () => {
+test("an open that is allowed again reads and writes the current file, and sees later writes of others", async () => {
   const stage = await staged(policy("mediate", "grant"));
   const { holder, path, other } = stage;
   const fd = await holder.do("open", path, O.RDWR);
@@ -227,7 +227,7 @@ test("once it is allowed again, an open reads and writes the file as it is by th
   const written = await bringPages(stage);
   expect(await holder.do("read", fd, 4, 0)).toBe(-Errno.EACCES);
   stage.edit(policy("mediate", "grant"));
-  await eventually("it is allowed again", AMPLE_MS, async () => (await holder.do<unknown>("read", fd, 4, 0)) === "new ");
+  await eventually("the open is allowed again", AMPLE_MS, async () => (await holder.do<unknown>("read", fd, 4, 0)) === "new ");
   expect(await stage.counts()).toMatchObject({ passing: 0, refused: 0 });
   expect(await other.do("write", written, "more", 0)).toBe(4);
   expect(await holder.do<unknown>("read", fd, 8, 0)).toBe("morenew ");
@@ -236,7 +236,7 @@ test("once it is allowed again, an open reads and writes the file as it is by th
   await stage.end();
 }, 60_000);
 
-test("of two refused opens that share pages, one that is allowed again has the other pass through", async () => {
+test("of two refused opens that share pages, allowing one makes the other pass through", async () => {
   const stage = await staged(policy("mediate"));
   const { holder, other, path } = stage;
   const both = (effect: string): string => `version: 1\ndefault: ${effect}\n`;
@@ -244,8 +244,8 @@ test("of two refused opens that share pages, one that is allowed again has the o
   stage.edit(both("deny"));
   await refused(stage, 2);
   stage.edit(policy("deny"));
-  await eventually("the other reads", AMPLE_MS, async () => (await other.do<unknown>("read", second, 4, 0)) === "old ");
-  await eventually("it is said", AMPLE_MS, async () => (await stage.counts()).passing === 1);
+  await eventually("the second open reads", AMPLE_MS, async () => (await other.do<unknown>("read", second, 4, 0)) === "old ");
+  await eventually("status counts the open as passing through", AMPLE_MS, async () => (await stage.counts()).passing === 1);
   expect(await stage.passing()).toBe("shared-pages");
   stage.edit(both("deny"));
   await refused(stage, 2);
@@ -253,7 +253,7 @@ test("of two refused opens that share pages, one that is allowed again has the o
   await stage.end();
 }, 60_000);
 
-test("without a name an open cannot be sent away from a refused one: it is denied", async () => {
+test("an open without a name is denied if it would share pages with a refused open", async () => {
   const stage = await staged(policy("mediate"));
   const { holder, other, path } = stage;
   const fd = await holder.do("open", path, O.RDONLY);
@@ -267,7 +267,7 @@ test("without a name an open cannot be sent away from a refused one: it is denie
   await stage.end();
 }, 60_000);
 
-test("reads that were under way when their opens were revoked are refused, and bring no pages", async () => {
+test("reads that were under way when their opens were revoked are refused, and load no pages", async () => {
   const hold = join(scratch(), "hold");
   const plant = fileURLToPath(new URL("./harness/hold-reads.mjs", import.meta.url));
   const stage = await staged(policy("mediate"), {
@@ -282,7 +282,7 @@ test("reads that were under way when their opens were revoked are refused, and b
   await eventually("both reads are held", AMPLE_MS, () => existsSync(`${hold}.held`) && readFileSync(`${hold}.held`).length === 2);
   stage.edit(policy("deny"));
   await eventually("the opens are revoked", AMPLE_MS, async () => (await stage.counts()).passing === 2);
-  // The kernel waits for the answer with the page locked, and cannot drop it before.
+  // The kernel waits for the answer with the page locked, and cannot drop the page before.
   expect(await stage.passing()).toBe("kept-pages");
   const written = await other.do("open", path, O.WRONLY);
   expect(await other.do("write", written, NEW, 0)).toBe(PAGE);

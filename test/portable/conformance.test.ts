@@ -1,6 +1,6 @@
 /**
- * The cases of test/conformance on the portable engine: every call, the merged tree and the upper layer must be as on the
- * kernel, except for the lines that known-differences.ts lists with the limit of the engine that explains them.
+ * The cases of test/conformance on the portable engine: every call, the merged tree and the upper layer must agree with the
+ * kernel, except in the lines that known-differences.ts lists with the limit of the engine that explains them.
  */
 import { execFileSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
@@ -48,7 +48,7 @@ describe("conformance of the portable engine", () => {
     });
   }
 
-  test("every known difference is of a case that is there and of a limit that is declared", () => {
+  test("every known difference belongs to an existing case and a declared limit", () => {
     const names = allCases.map(({ name }) => name);
     for (const { case: name } of knownDifferences) expect(names).toContain(name);
     for (const { case: pattern } of excludedCases) expect(names.some((name) => pattern.test(name))).toBe(true);
@@ -61,7 +61,7 @@ describe("conformance of the portable engine", () => {
   // A case that differs by a limit (names that cannot be shown, times before 1970) shows another tree.
   const differing = new Set(knownDifferences.map(({ case: name }) => directoryName(name)));
 
-  test("the kernel shows the same tree over the same layers, and no lower layer was touched", () => {
+  test("the kernel shows the same tree over the same layers, and no lower layer changed", () => {
     const plain = (snapshot: Snapshot): [string, string][] =>
       Object.entries(snapshot)
         .filter(([path]) => !differing.has(path.split("/")[0] as string))

@@ -1,4 +1,4 @@
-/** The differences between two outcomes of one case: by call, or by path of the merged tree or the upper layer. */
+/** Differences between two results of one case: by call, or by path of the merged tree or the upper layer. */
 import type { CaseOutcome } from "../conformance/expected-outcome.js";
 
 export interface DifferingLine {
@@ -8,7 +8,7 @@ export interface DifferingLine {
   got: string;
 }
 
-/** The engine carries milliseconds (the limit nanosecondTimes): smaller parts are not compared. */
+/** The engine transfers milliseconds (the limit nanosecondTimes): smaller units are not compared. */
 export function inMilliseconds(text: string | undefined): string {
   return (text ?? "nothing").replace(/\b(\d+\.\d{3})\d{6}\b/g, "$1");
 }

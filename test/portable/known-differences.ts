@@ -1,6 +1,6 @@
 /**
- * The portable engine's differences from the kernel, with the declared limits that explain them: known-differences.json has
- * the lines of each case, as they are compared. SLUICE_PORTABLE_REPORT=FILE writes the present differences.
+ * Differences between the portable engine and the kernel, with the declared limits that explain them: known-differences.json
+ * has the compared lines of each case. To see the current differences, set SLUICE_PORTABLE_REPORT=FILE.
  */
 import { readFileSync } from "node:fs";
 import type { EngineCapabilityName } from "@sluice/vfs";
@@ -15,12 +15,12 @@ export const knownDifferences = JSON.parse(
   readFileSync(new URL("known-differences.json", import.meta.url), "utf8"),
 ) as readonly KnownDifference[];
 
-/** Cases of which nothing can be compared, and why. */
+/** Cases that cannot be compared at all, with the reason. */
 export const excludedCases: readonly { case: RegExp; limits: readonly EngineCapabilityName[] }[] = [
-  // Its content is compared by walking from data to data.
+  // Its content is compared by seeking from data to data.
   { case: /^a sparse file of a tebibyte$/, limits: ["seekHole"] },
-  // Flags of files are set by an ioctl.
+  // An ioctl sets flags of files.
   { case: /^((immutable|append only) files and directories of|the time of change moves when flags are set)/, limits: ["ioctl"] },
-  // From the first RENAME_EXCHANGE on the trees are others.
+  // From the first RENAME_EXCHANGE on, the trees differ.
   { case: /^random walk/, limits: ["renameFlags"] },
 ];

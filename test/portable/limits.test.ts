@@ -1,4 +1,4 @@
-/** Each declared limit on a real mount, so that the table in the documentation is what is seen. */
+/** Each declared limit on a real mount, so that the table in the documentation is true. */
 import { engineCapabilities } from "@sluice/engine-fuse-native";
 import { file, mountSluice, plant, policyOf, requires, runScript, scratch, type SluiceMount } from "@sluice/testkit";
 import type { EngineCapabilityName } from "@sluice/vfs";
@@ -18,7 +18,7 @@ async function said(mount: SluiceMount, script: string): Promise<string> {
   return `${stdout}${stderr}`.trim();
 }
 
-/** A script's output on this engine, and on the one that has the capability. */
+/** The output of a script on this engine, and on the one that has the capability. */
 interface Witness {
   script: string;
   portable: RegExp;
@@ -53,7 +53,7 @@ for (const [limit, { script, portable, devfuse, policy }] of Object.entries(witn
   });
 }
 
-/** Limits that no program on the mount sees by itself, and why. */
+/** Limits that no program on the mount can see by itself, with the reason. */
 const unseen: Partial<Record<EngineCapabilityName, string>> = {
   notifications: "the port's methods do nothing: packages/engine-fuse-native/src/start-engine.ts",
   interrupt: "that a caller waits on cannot be told from one that was not interrupted in time",

@@ -38,7 +38,7 @@ async function serve(policy?: string): Promise<Served> {
   return { mount, lower, upper };
 }
 
-/** Runs in the mount; each line of what it prints. */
+/** Runs a script in the mount; returns the lines of its output. */
 async function lines(mount: SluiceMount, script: string): Promise<string[]> {
   const result = await runScript(["sh", "-c", script], { cwd: mount.mountpoint });
   return `${result.stdout}${result.stderr}`.split("\n").filter((line) => line !== "");
@@ -54,7 +54,7 @@ async function gone(mountpoint: string): Promise<boolean> {
   return false;
 }
 
-test("reads, writes, names and attributes are the overlay's, and the lower layer is not touched", async () => {
+test("reads, writes, names and attributes are the overlay's, and the lower layer does not change", async () => {
   const { mount, lower, upper } = await serve();
   expect(mount.readyLine).toContain("passthrough off; engine fuse-native");
   expect(await lines(mount, "cat a d/f; echo more >> a; cat a; mv d/f e; cat e; ls d; ln e h; stat -c %h e h")).toEqual([
@@ -72,14 +72,14 @@ test("reads, writes, names and attributes are the overlay's, and the lower layer
   expect([anomalies, engine.inFlight]).toEqual([0, 0]);
 });
 
-test("large reads and writes arrive whole", async () => {
+test("large reads and writes arrive complete", async () => {
   const { mount } = await serve();
   const script = "head -c 9000001 /dev/urandom > big; sha1sum < big; cat big | sha1sum; dd if=big bs=1000003 status=none | sha1sum";
   const [one, ...others] = await lines(mount, script);
   expect(new Set([one, ...others]).size).toBe(1);
 });
 
-test("everything is mediated, each grant is counted with its reason, and the status has every limit", async () => {
+test("mediates everything, counts each grant with its reason, and lists every limit in status", async () => {
   const { mount } = await serve();
   expect(await lines(mount, "exec 3< a; cat d/g; getfattr -n user.sluice.mode --only-values a; echo")).toEqual(["gmediated"]);
   const { engine, fallbacks, openFilesByMode } = await status(mount);
@@ -90,25 +90,25 @@ test("everything is mediated, each grant is counted with its reason, and the sta
   expect(mount.log()).toContain("no keeper and no upgrade with this engine");
 });
 
-test("a file stays whole after its last name and its directory's entry are gone, and no listing shows a hidden name", async () => {
+test("a file stays complete after its last name and its directory's entry are removed, and no listing shows a hidden name", async () => {
   const { mount } = await serve();
   const script = "exec 3<> d/g; rm d/g d/f; ls -a d; echo late >&3; stat -Lc '%h %s' /proc/self/fd/3; cat /proc/self/fd/3; rmdir d; ls";
   expect(await lines(mount, script)).toEqual([".", "..", "0 5", "late", "a", "secret"]);
 });
 
-test("a rename over an open file keeps what was open", async () => {
+test("an open file survives a rename over it", async () => {
   const { mount } = await serve();
   expect(await lines(mount, "exec 3< a; mv d/f a; cat <&3; cat a; echo; ls -A")).toEqual(["lower adeep", "a", "d", "secret"]);
 });
 
-test("decisions hold as they do with the other engine", async () => {
+test("decisions are enforced as with the other engine", async () => {
   const { mount } = await serve(policyOf("grant", { name: "no", path: "secret", effect: "deny", errno: "EPERM" }));
   expect(await lines(mount, "cat a; echo; cat secret")).toEqual(["lower a", "cat: secret: Operation not permitted"]);
   const { decisions } = await status(mount);
   expect(decisions["deny/service"]).toBe(1);
 });
 
-test("a policy that looks at the caller is refused by the names of its rules", async () => {
+test("refuses a policy that looks at the caller, and names its rules", async () => {
   const { lower, upper } = layers();
   const policy = policyOf(
     "grant",
@@ -131,7 +131,7 @@ test("a killed server leaves no mount", async () => {
   expect(await gone(mount.mountpoint)).toBe(true);
 });
 
-test("libfuse's threads, which it cancels in the end, take no signal", async () => {
+test("libfuse's threads, which it cancels in the end, receive no signal", async () => {
   const { mount } = await serve();
   expect(await lines(mount, "cat a & cat d/f & cat d/g & wait; ls")).toContain("secret");
   const threads = `/proc/${mount.pid}/task`;
@@ -150,7 +150,7 @@ test("an unmount from outside ends the server", async () => {
   expect(await mount.exited).toEqual({ code: 0, signal: null });
 });
 
-test("a mount in use is ended after its grace, and its users are told", async () => {
+test("a mount in use ends after its grace, and its users get an error", async () => {
   const { mount } = await serve();
   const user = runScript(["sh", "-c", "exec 3< a; sleep 16; cat <&3"], { cwd: mount.mountpoint });
   await sleep(500);

@@ -1,4 +1,4 @@
-/** Without privilege in the initial namespace: the kernel refuses passthrough, and both engines still serve. */
+/** Without privilege in the initial namespace, the kernel refuses passthrough, and both engines still serve. */
 import { fileURLToPath } from "node:url";
 import { requires, runScript } from "@sluice/testkit";
 import { expect } from "vitest";
@@ -6,7 +6,7 @@ import { expect } from "vitest";
 const { test } = requires("/dev/fuse", "fuse-native", "user namespaces");
 const CLI = fileURLToPath(new URL("../../packages/cli/bin/sluice.mjs", import.meta.url));
 
-/** In namespaces of its own: layers on a tmpfs, a mount, a read and a write, the status, the end, and the leavings. */
+/** In namespaces of its own: layers on a tmpfs, a mount, a read and a write, the status, the end, and the leftovers. */
 const SCRIPT = `
 mount -t tmpfs none /mnt && mkdir /mnt/l /mnt/u /mnt/w /mnt/m && echo low > /mnt/l/a
 "$NODE" "$CLI" mount --engine "$1" --lower /mnt/l --upper /mnt/u --work /mnt/w -o userxattr --control /mnt/ctl /mnt/m > /mnt/out 2> /mnt/err &
@@ -44,7 +44,7 @@ async function inNamespace(engine: string): Promise<Outcome> {
 const reasons = (outcome: Outcome): string[] =>
   Object.entries(outcome.status.fallbacks).flatMap(([reason, count]) => (count > 0 ? [reason] : []));
 
-test("devfuse serves, and says that nothing passes through, which the kernel would refuse", async () => {
+test("devfuse serves, and reports that nothing passes through, which the kernel would refuse", async () => {
   const outcome = await inNamespace("devfuse");
   expect(outcome.words).toEqual(["low", "new", "exit 0", "0", "passthrough off"]);
   expect(outcome.status).toMatchObject({ engine: { name: "devfuse", passthrough: false }, anomalies: 0 });
@@ -62,7 +62,7 @@ requires("/dev/fuse", "fuse-native", "user namespaces", "command fusermount").te
   90_000,
 );
 
-test("auto stays with devfuse, which can mount here", async () => {
+test("auto uses devfuse, which can mount here", async () => {
   const outcome = await inNamespace("auto");
   expect(outcome.status.engine.name).toBe("devfuse");
 }, 90_000);

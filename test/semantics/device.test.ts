@@ -1,4 +1,7 @@
-/** The state of the backing device and the machine shows through the mount: a frozen file system, bad blocks, memory accounting, asynchronous I/O. */
+/**
+ * The mount shows the behaviour of the backing device and the machine: a frozen file system, bad blocks, memory accounting,
+ * asynchronous I/O.
+ */
 import { execFileSync, spawnSync } from "node:child_process";
 import { mkdirSync, readFileSync, rmdirSync, statSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -20,7 +23,7 @@ const RECORD = 4096;
 const STILL_MS = 500;
 const MIB = 1 << 20;
 
-/** Appends numbered records until told to stop; prints how many there are. */
+/** Appends numbered records until told to stop; prints their number. */
 const WRITER = `
 const { openSync, writeSync, closeSync } = await import("node:fs");
 let stop = false, count = 0;
@@ -57,11 +60,11 @@ for (const world of worlds) {
       await writer.waitFor("writing");
       while (!(await growsOver(backing, 20))) continue;
       execFileSync("fsfreeze", ["-f", base]);
-      // Also where the test fails in between: nothing else could be removed.
+      // Also if the test fails in between: nothing else could be removed.
       cleanUp(() => void spawnSync("fsfreeze", ["-u", base]));
       await sleep(STILL_MS);
       expect(await growsOver(backing, STILL_MS)).toBe(false);
-      // Whoever only looks is not held up: the daemon waits for no write.
+      // A reader of names is not delayed: the daemon waits for no write.
       const looked = await runScript(["stat", "-c", "%F", place.path], { timeoutMs: 10_000 });
       expect(looked.stdout.trim()).toBe("directory");
       if (world === "granted" || world === "mediated") {
@@ -84,11 +87,11 @@ for (const world of worlds) {
 
 const { test } = requires(...BASE);
 for (const world of worlds) {
-  test(`a device that ends before the file gives EIO, and only there (${world})`, async () => {
+  test(`a device that ends before the file gives EIO for the missing part alone (${world})`, async () => {
     const base = scratch({ on: "ext4-loop" });
     const place = await enter(world, base);
     writeFileSync(join(place.path, "large"), Buffer.alloc(32 * MIB, "x"));
-    // Only what is on the disk has a place there.
+    // Only data on the disk has a place there.
     execFileSync("sync");
     const extents = execFileSync("filefrag", ["-v", join(place.backing, "large")], { encoding: "utf8" });
     const last = Math.max(...[...extents.matchAll(/^\s*\d+:\s+\d+\.\.\s*\d+:\s+\d+\.\.\s*(\d+):/gm)].map((match) => Number(match[1])));
@@ -110,7 +113,7 @@ const accounting = requires(...BASE, "memory cgroup");
 const GROUPS = "/sys/fs/cgroup/memory";
 for (const world of worlds.filter((name) => name !== "mediated")) {
   accounting.test(
-    `charges pages to their reader (${world})`,
+    `charges pages to the process that reads them (${world})`,
     async () => {
       const base = scratch({ on: "ext4-loop" });
       const place = await enter(world, base);
@@ -133,7 +136,7 @@ const asynchronous = requires(...BASE, "command fio");
 for (const engine of ["libaio", "io_uring"]) {
   for (const world of worlds) {
     asynchronous.test(
-      `fio verifies what it wrote by ${engine} at depth 16 (${world})`,
+      `fio verifies its writes by ${engine} at depth 16 (${world})`,
       async () => {
         const place = await enter(world, scratch({ on: "ext4-loop" }));
         for (const direct of ["0", "1"]) {
@@ -153,7 +156,7 @@ for (const engine of ["libaio", "io_uring"]) {
 
 const watching = requires(...BASE);
 watching.test(
-  "whoever watches the backing file learns of a passthrough write",
+  "a watcher of the backing file learns of a passthrough write",
   async () => {
     const place = await enter("granted", scratch({ on: "ext4-loop" }));
     writeFileSync(join(place.path, "watched"), "before");

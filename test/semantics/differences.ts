@@ -1,10 +1,13 @@
-/** The differences of the data path from the bare file system, line by line, and why. docs/data-path.md shows the same table. */
+/**
+ * Differences between the data path and the bare file system, line by line, with reasons. docs/data-path.md shows the same
+ * table.
+ */
 import type { World } from "./worlds.js";
 
 export interface Difference {
   rule: string;
   worlds: readonly World[];
-  /** The probe's line on the bare file system, and the line instead. */
+  /** The probe's line on the bare file system, and the line that replaces it. */
   native: string;
   instead: string;
   why: string;

@@ -1,6 +1,6 @@
 /**
- * The data path, rule by rule: a program sees the same through passthrough, and mediated, as on the bare file system. Each
- * rule runs there, on kernel overlayfs and on Sluice; differences.ts has the intended differences.
+ * The data path, rule by rule: a program sees the same through passthrough, through a mediated open, and on the bare file
+ * system. Each rule runs there, on kernel overlayfs and on Sluice; differences.ts lists the intended differences.
  */
 import { mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -29,7 +29,7 @@ function expected(world: World, rule: string, native: readonly string[]): string
   return native.map((line) => known.find((difference) => difference.native === line)?.instead ?? line).filter((line) => line !== "");
 }
 
-/** The rule that needs another file system, and the file system. */
+/** The rule that needs another file system, one with such offsets. */
 const ON_TMPFS = "offsets beyond 32 and 53 bits";
 
 for (const on of ["ext4-loop", "tmpfs"] as const)
@@ -65,7 +65,7 @@ for (const on of ["ext4-loop", "tmpfs"] as const)
     }
   });
 
-test("docs/data-path.md shows the differences as they are", () => {
+test("docs/data-path.md shows the table of differences", () => {
   const rows = differences.map(
     ({ rule, worlds: where, native, instead, why }) => `| ${[rule, where.join(", "), native, instead, why].join(" | ")} |`,
   );

@@ -1,4 +1,7 @@
-/** The worlds of the probes: the bare file system, kernel overlayfs, and Sluice with passthrough and without; each on layers of its own. */
+/**
+ * The worlds of the probes: the bare file system, kernel overlayfs, and Sluice with passthrough and without, each on layers of
+ * its own.
+ */
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { mountKernelOverlay, mountSluice } from "@sluice/testkit";
@@ -9,9 +12,9 @@ export type World = (typeof worlds)[number];
 const policyOf = (effect: "grant" | "mediate"): string => `version: 1\ndefault: ${effect}\n`;
 
 export interface Place {
-  /** The directory in which the files are used. */
+  /** The directory in which the probe uses the files. */
   path: string;
-  /** Their directory on disk: below the mount, or the same. */
+  /** Their directory beneath the mount; equal to `path` without a mount. */
   backing: string;
   end(): Promise<void>;
 }

@@ -1,4 +1,4 @@
-// The files of an image: everything that a service starts or loads late is there, with no checkout around it.
+// The content of an image: every module that a service starts or loads late is there, with no checkout around it.
 import { createHash } from "node:crypto";
 import { copyFileSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -20,7 +20,7 @@ function sluice(...args: readonly string[]): Promise<ScriptResult> {
   return runScript([process.execPath, cli, ...args], { timeoutMs: LIMIT_MS });
 }
 
-/** Mounts by a program of the tree, looks at it, and unmounts; both have to end well. */
+/** Mounts by a program of the tree, reads the mount, and unmounts; both programs must succeed. */
 async function whileMounted(program: readonly string[], mountpoint: string, look: (mount: RunningScript) => Promise<void>): Promise<void> {
   const mount = startScript(program, { timeoutMs: LIMIT_MS });
   await mount.waitFor("mounted ");
@@ -38,20 +38,20 @@ beforeAll(async () => {
   expect([code, stderr]).toEqual([0, ""]);
 }, LIMIT_MS);
 
-test("the image's files are small, hold no link out of themselves, and name the licences of their packages", async () => {
+test("the tree is small, holds no link out of itself, and names the licences of its contents", async () => {
   const { stdout: links } = await runScript(["find", tree, "-type", "l", "-lname", "/*", "-o", "-type", "l", "-lname", "*../../../*"]);
   expect(links).toBe("");
   const { stdout: size } = await runScript(["du", "-s", "--apparent-size", "-B1M", tree]);
   expect(Number.parseInt(size, 10)).toBeLessThan(30);
   const licences = readFileSync(join(tree, "THIRD-PARTY-LICENSES"), "utf8");
   expect(licences).toMatch(/^@grpc\/grpc-js \d/m);
-  // Of a package whose notice is in its modules alone.
+  // From a package whose notice is only in its modules.
   expect(licences).toContain("Copyright 2008 Google Inc.");
   expect(readdirSync(tree)).not.toContain("inputs.json");
 });
 
 test(
-  "a mount with a keeper and a policy that looks into files: its service, its threads, its server killed and started again",
+  "a mount with a keeper and a policy about content works: its service, its threads, and its server, killed and started again",
   async () => {
     const [lower, mountpoint, policy] = [plant(scratch(), { good: file("good"), bad: file("bad") }), scratch(), scratch()];
     const digest = createHash("sha256").update("good").digest("hex");
@@ -82,7 +82,7 @@ rules:
 );
 
 test(
-  "policies of each kind that runs in threads or asks a module of its own",
+  "policies of each kind that runs in threads or in a module of its own work",
   async () => {
     const at = scratch();
     copyFileSync(WASM, join(at, "standard.wasm"));
@@ -113,7 +113,7 @@ test("the commands are in bin/, which the image has in PATH", async () => {
 });
 
 onTerminal(
-  "a terminal gets log lines for a person",
+  "prints lines for a person on a terminal",
   async () => {
     const [lower, mountpoint] = [plant(scratch(), { f: file("text") }), scratch()];
     const policy = join(scratch(), "p.yaml");
@@ -136,7 +136,7 @@ onTerminal(
 );
 
 portable(
-  "the portable engine, with its addon",
+  "the portable engine works, with its addon",
   async () => {
     const [lower, mountpoint] = [plant(scratch(), { f: file("text") }), scratch()];
     const args = ["mount", "--engine", "fuse-native", "--lower", lower, mountpoint];
@@ -148,7 +148,7 @@ portable(
 );
 
 test(
-  "the health checks of both services, and what puts a policy into a bucket",
+  "the health checks of both services work, and so does publishing a policy to a bucket",
   async () => {
     const [at, lower, mountpoint] = [scratch(), plant(scratch(), { f: file("text") }), scratch()];
     writeFileSync(join(at, "policy.yaml"), policyOf("grant"));
@@ -172,7 +172,7 @@ test(
   LIMIT_MS,
 );
 
-test("the drop-in and the decision service say who they are", async () => {
+test("the drop-in and the decision service tell their versions", async () => {
   const version = (JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8")) as { version: string }).version;
   for (const bin of ["packages/overlayfs-cli/bin/sluice-overlayfs.mjs", "services/decision/bin/sluice-decision.mjs"]) {
     const { code, stdout } = await runScript([process.execPath, join(tree, bin), "--version"]);

@@ -1,5 +1,5 @@
-// The modules that programs load at once from the bundle: joining them must not bring a keeper code that it should not know,
-// nor a mount without a policy modules that take longer to load than the mount takes to come up.
+// Modules that programs load at their start from the bundle. Joining modules must not load parts into a keeper that it does not
+// need, nor parts into a mount without a policy whose loading takes longer than its start.
 import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
@@ -9,18 +9,18 @@ import { buildBundle } from "../../packages/dev/build.mjs";
 
 const BUNDLE = fileURLToPath(new URL("../../bundle/", import.meta.url));
 const STATIC_IMPORT = /^(?:import|export)(?:[^;"]*? from)? "(\.[^"]+)"/gm;
-/** Before each module that a file holds stands its path. */
+/** Before each module in a file stands its path. */
 const MODULE = /^\/\/ (?:.*node_modules\/((?:@[^/\s]+\/)?[^/\s]+)|((?:packages|services)\/[^/\s]+))\/\S+$/gm;
 
 // `npm test -- FILE` makes no bundle.
 beforeAll(() => expect(buildBundle()).toBe(true));
 
-/** The packages, ours and others, of which a file holds modules. */
+/** The packages, ours and others, whose modules a file holds. */
 function packagesIn(file: string): string[] {
   return [...readFileSync(file, "utf8").matchAll(MODULE)].map(([, installed, ours]) => (installed ?? ours) as string);
 }
 
-/** The packages of which a file loads modules at once. */
+/** The packages whose modules a file loads at its start. */
 function loadedBy(path: string): Set<string> {
   const packages = new Set<string>();
   const seen = new Set<string>();
@@ -38,7 +38,7 @@ function loadedBy(path: string): Set<string> {
 const HOOK = `data:text/javascript,export async function load(url, context, next) { process._rawDebug(url); return next(url, context); }`;
 const REGISTER = `data:text/javascript,import { register } from "node:module"; register(${JSON.stringify(HOOK)});`;
 
-/** The packages of which a command loads modules until it ends. */
+/** The packages whose modules a command loads before it ends. */
 async function loadedWhile(...args: readonly string[]): Promise<string[]> {
   const main = join(BUNDLE, "packages/cli/dist/main.js");
   const { stderr } = await runScript([process.execPath, "--import", REGISTER, main, ...args]);
@@ -47,7 +47,7 @@ async function loadedWhile(...args: readonly string[]): Promise<string[]> {
   return [...new Set(files.flatMap((url) => packagesIn(fileURLToPath(url))))].sort();
 }
 
-test("help, status and unmount: the definitions of commands, and nothing of what the others need", async () => {
+test("help, status and unmount load the definitions of commands, and no module of other commands", async () => {
   const installed = (names: readonly string[]): string[] => names.filter((name) => !/^(packages|services)\//.test(name));
   for (const args of [["--help"], ["policy", "--help"], ["status", "/nowhere"], ["unmount", "/nowhere"]])
     expect(installed(await loadedWhile(...args)), args[0]).toEqual(["commander"]);
@@ -57,13 +57,13 @@ test("help, status and unmount: the definitions of commands, and nothing of what
   expect(installed(await loadedWhile("policy", "check", "/nowhere"))).toContain("yaml");
 });
 
-test("a keeper loads the code that it mounts with, and no overlay, protocol or other package", () => {
+test("a keeper loads modules for its mounts, and no overlay, protocol or foreign package", () => {
   const ours = ["packages/cli", "packages/keeper-link", "packages/native", "packages/vfs", "services/keeper"];
   expect([...loadedBy("packages/cli/dist/keeper-main.js")].sort()).toEqual(ours);
 });
 
-test("a mount loads neither gRPC nor protobuf before somebody is asked, nor YAML, metrics or tracing", () => {
-  // The imports of `sluice mount` when it is about to serve.
+test("a mount loads neither gRPC nor protobuf, which load with a decision service, nor YAML, metrics or tracing", () => {
+  // The imports of `sluice mount` shortly before it serves.
   const mount = loadedBy("chunks/run-mount.js");
   expect(mount).toContain("packages/overlay");
   const late = [

@@ -1,4 +1,4 @@
-// Which build of a program the commands in bin/ start, seen in a checkout of three files.
+// The build of a program that the commands in bin/ start, tested in a checkout of three files.
 import { copyFileSync, mkdirSync, readdirSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -12,7 +12,7 @@ const INPUT = "packages/x/dist/.tsbuildinfo";
 
 interface Checkout {
   at: string;
-  /** Notes in the bundle that it was made of what is there now. */
+  /** Records in the bundle that it was made from the current files. */
   record(): void;
   started(env?: Readonly<Record<string, string>>): Promise<string>;
 }
@@ -43,13 +43,13 @@ function checkout(): Checkout {
   };
 }
 
-test("the bundle, while it is of what is compiled", async () => {
+test("starts the bundle while it is newer than the compiled modules", async () => {
   const tree = checkout();
   tree.record();
   expect(await tree.started()).toBe("bundle");
 });
 
-test("compiled modules are started: since the bundle was made, if it is not whole, and on request", async () => {
+test("starts the compiled modules if they are newer, the bundle is incomplete, or the user asks for them", async () => {
   const tree = checkout();
   expect(await tree.started()).toBe("compiled");
   tree.record();
@@ -63,7 +63,7 @@ test("compiled modules are started: since the bundle was made, if it is not whol
   expect(await tree.started()).toBe("compiled");
 });
 
-test("a program that fails says so, whichever build it is: nothing is tried twice", async () => {
+test("a failing program reports its error in either build, and is not tried twice", async () => {
   const tree = checkout();
   tree.record();
   writeFileSync(join(tree.at, "bundle", COMPILED), 'console.error("broken"); process.exit(3);');
@@ -71,7 +71,7 @@ test("a program that fails says so, whichever build it is: nothing is tried twic
   expect([code, stdout, stderr]).toEqual([3, "", "broken\n"]);
 });
 
-test("a checkout in which nothing is built: one line that says what to run", async () => {
+test("a checkout without a build prints one line that says what to run", async () => {
   const tree = checkout();
   rmSync(join(tree.at, COMPILED));
   const { code, stdout, stderr } = await runScript([process.execPath, join(tree.at, "packages/x/bin/x.mjs")]);
@@ -79,7 +79,7 @@ test("a checkout in which nothing is built: one line that says what to run", asy
 });
 
 requires("command npm").test(
-  "npm install -g of the checkout gives the commands",
+  "npm install -g of the checkout installs the commands",
   async () => {
     const prefix = scratch();
     // npm expects it in a prefix.

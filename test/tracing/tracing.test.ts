@@ -1,4 +1,4 @@
-/** Opens as spans: three services' worth of one trace, at a collector that only listens. */
+/** Opens as spans: one trace of three services, at a collector that only listens. */
 import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -28,7 +28,7 @@ interface Body {
 const valuesOf = (attributes: Attribute[]): Record<string, unknown> =>
   Object.fromEntries(attributes.map(({ key, value }) => [key, Object.values(value)[0]]));
 
-/** The bodies that were posted to /v1/traces, as JSON. */
+/** The bodies of requests to /v1/traces, as JSON. */
 async function collector(): Promise<{ url: string; spans: Seen[] }> {
   const spans: Seen[] = [];
   const server = createServer((request, response) => {
@@ -65,10 +65,10 @@ mounting("an open, its decision and the policy's evaluation are spans of one tra
   const named = (name: string, path: string): Seen[] =>
     spans.filter((span) => span.name === name && span.attributes["sluice.path"] === path);
   const kept = (): Seen | undefined => named("fuse.open", "a/file").find(({ attributes }) => attributes["sluice.kept_answer"] === true);
-  // A policy that was written just now is looked at once more.
+  // A policy file that was written just now is read once more.
   await expect.poll(() => readFile(mount.path("a/file")).then(kept), { timeout: 20_000, interval: 200 }).toBeDefined();
   await expect(readFile(mount.path("id.pem"))).rejects.toThrow("EACCES");
-  // Unsent spans go when it ends.
+  // The mount sends the remaining spans when it ends.
   await mount.stop();
   const childOf = ({ spanId, traceId }: Seen): Seen[] => spans.filter((span) => span.parentSpanId === spanId && span.traceId === traceId);
 
@@ -81,7 +81,7 @@ mounting("an open, its decision and the policy's evaluation are spans of one tra
   const [evaluation] = childOf(decision as Seen);
   expect(evaluation).toMatchObject({ name: "evaluation", service: "sluice-decision", attributes: { "sluice.rule": "default" } });
   expect(evaluation?.attributes["sluice.decision_id"]).toBe(decision?.attributes["sluice.decision_id"]);
-  // The answer was kept: nobody was asked.
+  // The answer was cached, so the mount asked no service.
   expect(childOf(kept() as Seen)).toEqual([]);
   const [denied] = named("fuse.open", "id.pem");
   expect(denied).toMatchObject({ status: { code: 2, message: "EACCES" } });
@@ -96,7 +96,7 @@ mounting("a collector that is not there costs no open, and is told of", async ()
   expect(await mount.stop()).toMatchObject({ code: 0 });
 });
 
-test("loads nothing of OpenTelemetry's SDK if nothing is traced", async () => {
+test("loads no module of OpenTelemetry's SDK if tracing is off", async () => {
   const script = `
     import { createRequire } from "node:module";
     import { createLogger, startTracing } from "@sluice/runtime";

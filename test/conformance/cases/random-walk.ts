@@ -66,7 +66,7 @@ const deep = (text: string): Tree => ({
 function walk(seed: number): Case {
   return {
     name: `random walk ${seed}`,
-    // A rename that is refused leaves copies in the kernel's upper layer, which makes nothing look different.
+    // A refused rename leaves copies in the kernel's upper layer, which are not visible in the merged tree.
     seenOnly: true,
     lower: { a: dir(deep("lower")), b: dir(deep("lower")), c: dir(deep("lower")), d: "lower" },
     top: { a: dir({ b: dir({ b: "top" }), d: whiteout() }), b: opaque(deep("top")) },

@@ -1,4 +1,7 @@
-/** Useless services beside the real ones: one speaks no gRPC, one sends malformed answers in the right form. */
+/**
+ * Services beside the real ones that must have no effect: one speaks no gRPC, one sends malformed answers in well-formed
+ * messages.
+ */
 import { createServer } from "node:net";
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
@@ -27,7 +30,7 @@ const NONSENSE: wire.Decision = {
   onOutage: wire.OutageMode.UNSPECIFIED,
 };
 
-/** Claims to hold the policy in force. */
+/** Claims to have the policy in force. */
 export async function startNonsense(directory: string, revision: { sequence: bigint; digest: string }): Promise<() => void> {
   const capabilities = wire.Capabilities.fromPartial({ revision, policyId: "nonsense" });
   const session = (stream: Stream): void => {

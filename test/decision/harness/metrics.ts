@@ -1,4 +1,4 @@
-/** The values of a service's /metrics, added up. */
+/** Sums of a service's /metrics. */
 import { createServer } from "node:net";
 
 export function freeAddress(): Promise<string> {
@@ -10,7 +10,7 @@ export function freeAddress(): Promise<string> {
   });
 }
 
-/** The sum over the series of `name` whose labels hold `label` (`source="cache"`); of all of them without one. */
+/** The sum over the series of `name` whose labels contain `label` (`source="cache"`); over all of them without a label. */
 export async function metric(address: string, name: string, label = ""): Promise<number> {
   const text = await (await fetch(`http://${address}/metrics`)).text();
   return text

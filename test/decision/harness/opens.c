@@ -1,4 +1,4 @@
-/* Many processes that open files until they are told to stop, each telling of every open: its time, its file, its result. */
+/* Many processes that open files until they are told to stop. Each reports every open: time, file and result. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>

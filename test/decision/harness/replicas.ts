@@ -1,4 +1,4 @@
-/** Decision services as processes of their own, beside each other in one directory of sockets. */
+/** Decision services as processes of their own, with their sockets in one directory. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, readFileSync, rmSync } from "node:fs";
@@ -24,11 +24,11 @@ export class Replica {
     private readonly child: ChildProcess,
     readonly socket: string,
     private readonly logFile: string,
-    /** When it said that it listens, in milliseconds since 1970. */
+    /** The time when it reported that it listens, in milliseconds since 1970. */
     readonly listensMs: number,
   ) {}
 
-  /** With a decision log in a file, but where `more` has one. */
+  /** Writes a decision log to a file, unless `more` names one. */
   static async start(directory: string, name: string, policyFile: string, more: readonly string[] = []): Promise<Replica> {
     const socket = join(directory, `${name}.sock`);
     const logFile = join(directory, `${name}-${Date.now()}.log`);
@@ -51,11 +51,11 @@ export class Replica {
     const ended = this.child.exitCode === null && this.child.signalCode === null ? once(this.child, "exit") : undefined;
     this.child.kill(signal);
     await ended;
-    // Whoever is killed leaves its socket behind: the next at the same place puts it away.
+    // A killed service leaves its socket behind: the next one at the same place removes it.
     if (signal === "SIGKILL") rmSync(this.socket, { force: true });
   }
 
-  /** Its report of its policy. */
+  /** Its report about its policy. */
   async capabilities(): Promise<wire.Capabilities> {
     const { capabilities } = await this.call<wire.GetCapabilitiesResponse>((client, done) => client.getCapabilities({}, done));
     if (capabilities === undefined) throw new Error("it says nothing of its policy");

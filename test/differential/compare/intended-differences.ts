@@ -71,8 +71,7 @@ export interface IntendedDifference {
   explains?(found: Found): boolean;
   /**
    * Returns both lines without the parts that differ for this reason, so that several reasons can explain one line; undefined
-   * if
-   * the reason does not apply. Works in both halves.
+   * if the reason does not apply. Works in both halves.
    */
   levels?(found: Found): Level | undefined;
   /** From this step on the kernel's tree is wrong: later steps of the same sequence cannot be compared. */

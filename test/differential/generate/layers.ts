@@ -101,8 +101,7 @@ function shutsOff(plants: readonly Plant[], layer: LayerName, path: string): boo
 
 /**
  * Tells whether a whiteout hides something in a merged directory. Nobody makes a whiteout elsewhere, and the kernel lists it
- * there
- * as a name that does not exist.
+ * there as a name that does not exist.
  */
 function hidesSomething(plants: readonly Plant[], layers: readonly LayerName[], { layer, path }: Plant): boolean {
   const parents = path.split("/").slice(0, -1);

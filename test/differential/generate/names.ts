@@ -1,8 +1,8 @@
-/** The few names that everything happens to: few, so that calls meet one another's objects. */
+/** The few names of all calls, so that calls meet one another's objects. */
 import type { Random } from "@sluice/testkit/random";
 
 const PLAIN = ["a", "b", "c", "d"];
-/** Each is legal; most have broken somebody's overlay. Byte strings. */
+/** Each name is legal; most have broken some overlay. Byte strings. */
 const EXOTIC = [
   "\xff\xfe",
   "new\nline",
@@ -17,13 +17,13 @@ const EXOTIC = [
   ".hidden",
   "%2e",
 ];
-/** Refused: ENAMETOOLONG whatever stands before it. */
+/** Refused with ENAMETOOLONG, after any prefix. */
 const TOO_LONG = "y".repeat(256);
 const DEEPEST = 3;
 
 export class Names {
   readonly pool: readonly string[];
-  /** Paths at which the layers hold something. */
+  /** Paths at which the layers hold an object. */
   planted: readonly string[] = [];
   readonly #random: Random;
 

@@ -1,4 +1,4 @@
-/** Mounts layers by the kernel's overlayfs or by Sluice as the script asks, so that both should show and do the same. */
+/** Mounts layers by the kernel's overlayfs or by Sluice as the script asks, so that both should behave the same. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { NativeError } from "@sluice/native";
 import { mountKernelOverlay, mountSluice, policyOf, unmountKernelOverlay } from "@sluice/testkit";
@@ -38,8 +38,8 @@ export interface MountOptions {
 }
 
 /**
- * Again while it is busy: whoever looks through /proc at what others have open keeps a mount busy for a moment, and a mount namespace
- * that another test made keeps what was mounted then, and so its upper layer in use, for as long as it lives.
+ * Retries while the mount is busy. A process that reads other processes' descriptors in /proc keeps a mount busy for a moment. A
+ * mount namespace that another test created holds a copy of the mount, and so its upper layer in use, as long as it lives.
  */
 async function onceFree<Value>(work: () => Value): Promise<Value> {
   for (let tries = 1; ; tries++) {

@@ -60,10 +60,8 @@ export class Performer implements Hands {
 
   /**
    * Copy-up, rename and link must not change the inode number of an object. After a failed call the other name belongs to
-   * another
-   * object, as does the path after an exchange. Such a number is equal at most by chance, since the kernel's numbers are not
-   * unique
-   * over several file systems.
+   * another object, as does the path after an exchange. Such a number is equal at most by chance, since the kernel's numbers are not
+   * unique over several file systems.
    */
   #compareInode(before: string, args: Args, failed: boolean): void {
     const exchanged = !failed && args["flags"] === RENAME.EXCHANGE && text(args, "to") !== "";

@@ -1,4 +1,4 @@
-/** A move or a link takes nothing away from what a rule says of the file: no denial of any access, and no obligation. */
+/** A move or a link never removes a rule's effect on a file: no denial of any access, and no obligation. */
 import { Errno, RENAME } from "@sluice/vfs";
 import { type Actor, policyOf, publicFile, requires, type Tree } from "@sluice/testkit";
 import { beforeAll, expect } from "vitest";
@@ -22,14 +22,14 @@ const RULES = {
   expiry: obliged("expiresAfter: 30s"),
   "read-only": obliged("readOnly: true"),
 };
-/** Of one kind with another directory's, but stricter or laxer. */
+/** Obligations of one kind, stricter or laxer than another directory's. */
 const DEGREES = {
   slow: obliged("readBytesPerSecond: 1000"),
   slower: obliged("readBytesPerSecond: 500"),
   faster: obliged("readBytesPerSecond: 2000"),
 };
 
-/** Each directory's rule holds at any depth, so that directories can be moved with what is in them. */
+/** Each directory's rule applies at any depth, so that directories can be moved with their contents. */
 const POLICY = [
   "version: 1",
   "default: mediate",
@@ -44,7 +44,7 @@ const tree = (name: string): Tree => ({
   [`public-${name}/p`]: publicFile("public"),
 });
 
-describe("a file whose rule is strict stays under it:", () => {
+describe("a file with a strict rule stays under it:", () => {
   let stage: Stage;
   const at = (name: string): string => stage.at(name);
   const rename = (from: string, to: string, flags = 0): Promise<number> => stage.actor.do("rename", at(from), at(to), flags);

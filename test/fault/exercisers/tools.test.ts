@@ -57,8 +57,7 @@ async function run(mount: SluiceMount, work: Work): Promise<void> {
 
 /**
  * This stressor writes to a mapping while the file becomes immutable. The layer then refuses the page, which is lost, and the
- * next
- * sync of the mount fails with EPERM, however much later it comes (errseq_sample in lib/errseq.c). No other tool may meet that.
+ * next sync of the mount fails with EPERM, however much later it comes (errseq_sample in lib/errseq.c). No other tool may meet that.
  */
 async function hearWhatIsLost(directory: string): Promise<void> {
   const { code, stderr } = await runScript(["sync", "-f", directory]);

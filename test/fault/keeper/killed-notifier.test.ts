@@ -1,7 +1,6 @@
 /**
  * A server is killed while one of its threads waits in the kernel: the thread drops a page (FUSE_NOTIFY_INVAL_INODE) and waits
- * for
- * a read that the server itself should answer. That thread ends once the read is answered, so the keeper must not wait for it.
+ * for a read that the server itself should answer. That thread ends once the read is answered, so the keeper must not wait for it.
  */
 import { existsSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

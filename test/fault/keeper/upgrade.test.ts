@@ -40,7 +40,7 @@ function askKeeper(mount: SluiceMount, request: unknown): Promise<string> {
   });
 }
 
-test("no upgrade is asked for by what a server has started", async () => {
+test("a program that a server started cannot request an upgrade", async () => {
   const mount = await mountSluice({ lowers: [plant(scratch(), {})], args: ["--keeper", "on"], policy: policyOf("grant") });
   const before = await serverPid(mount);
   const addon = fileURLToPath(new URL("../../../packages/native/build/sluice_native.node", import.meta.url));
@@ -58,7 +58,7 @@ test("no upgrade is asked for by what a server has started", async () => {
   expect((await mount.stop()).code).toBe(0);
 });
 
-/** The command of this checkout as the next version: see next-version.mjs, which looks into modules (SLUICE_BUNDLE=off). */
+/** The command of this checkout as the next version: see next-version.mjs, which patches single modules (SLUICE_BUNDLE=off). */
 const NEXT = new URL("next-version.mjs", import.meta.url).href;
 const MAIN = fileURLToPath(new URL("../../../packages/cli/dist/main.js", import.meta.url));
 const CLI = fileURLToPath(new URL("../../../packages/cli/bin/sluice.mjs", import.meta.url));
@@ -67,7 +67,7 @@ async function versionOf(mountpoint: string): Promise<unknown> {
   return (JSON.parse((await runSluice(["status", "--json", mountpoint])).stdout) as { version: string }).version;
 }
 
-test("an upgrade under load: by command, by SIGHUP, and to a program that does not serve", async () => {
+test("an upgrade works under load: by command, by SIGHUP, and not to a program that does not serve", async () => {
   const mount = await mountSluice({
     lowers: [plant(scratch(), { f: file("lower") })],
     upper: plant(scratch(), {}),
@@ -86,10 +86,10 @@ test("an upgrade under load: by command, by SIGHUP, and to a program that does n
     "the new server does not serve (exit code 1)",
   );
   await expect.poll(async () => (await mount.cli("status", "--json")).code, { timeout: 30_000 }).toBe(0);
-  // It was not even asked to make room.
+  // The old server was not even asked to make room.
   expect(await serverPid(mount)).toBe(pids.at(-1));
   expect(new Set(pids).size).toBe(3);
-  // To the next version, and back: each goes on in the format that it finds.
+  // Upgrades to the next version, and back: each continues in the format that it finds.
   const present = await versionOf(mount.mountpoint);
   const next = { method: "upgrade", file: process.execPath, argv: ["--import", `${NEXT}?format`, MAIN, "mount-server"] };
   expect(await askKeeper(mount, next)).toContain('"upgraded":true');
@@ -105,7 +105,7 @@ test("an upgrade under load: by command, by SIGHUP, and to a program that does n
   expect((await mount.stop()).code).toBe(0);
 });
 
-test("an older version refuses state of a newer format with a sentence, and the newer one goes on", async () => {
+test("an older version refuses state of a newer format with a sentence, and the newer version continues", async () => {
   const [lower, mountpoint] = [plant(scratch(), { f: file("lower") }), scratch()];
   const newer = [process.execPath, "--import", `${NEXT}?format`, CLI, "mount", "--keeper", "on", "--lower", lower, mountpoint];
   const mount = startScript(newer, { env: { SLUICE_BUNDLE: "off" }, timeoutMs: 120_000 });
@@ -151,7 +151,7 @@ withPython("an upgrade does not wait for a process that waits for a lock, and lo
   expect((await mount.stop()).code).toBe(0);
 });
 
-test("a mount without a keeper says so", async () => {
+test("an upgrade of a mount without a keeper is refused with the reason", async () => {
   const mount = await mountSluice({ lowers: [plant(scratch(), { f: file("lower") })], args: ["--keeper", "off"] });
   expect(await mount.cli("upgrade")).toMatchObject({ code: 4, stderr: expect.stringContaining("no keeper holds this mount") as string });
 });

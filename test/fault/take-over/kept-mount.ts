@@ -1,4 +1,4 @@
-/** A mount with a keeper, whose server is killed again and again while something works on it. */
+/** A mount with a keeper, whose server is killed repeatedly while a load runs on it. */
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -14,17 +14,17 @@ export interface KeptMountOptions {
   /** A new directory by default. */
   mountpoint?: string;
   policy?: string;
-  /** Has every server kill itself at a point that is drawn from this. */
+  /** Makes every server kill itself at a point that is drawn from this seed. */
   plant?: { seed: number; untilMs: number };
   args?: readonly string[];
 }
 
 export interface Killing {
   random: () => number;
-  /** Longest time that a server is let live. */
+  /** Longest life of a server. */
   pauseMs: number;
   untilMs: number;
-  /** Kills the decision service: now and then at the same moment. */
+  /** Kills the decision service, too, sometimes at the same moment. */
   alsoKill?: () => void;
 }
 
@@ -43,12 +43,12 @@ export class KeptMount {
     return this.mount.mountpoint;
   }
 
-  /** Servers that were started with a point to die at, the first included. */
+  /** Servers that were started with a point of death, the first included. */
   get planted(): number {
     return readFileSync(this.#countFile).length;
   }
 
-  /** Servers that came as far as to serve. */
+  /** Servers that became ready. */
   get served(): number {
     return this.mount.log().split('"msg":"mounted"').length - 1;
   }
@@ -58,7 +58,7 @@ export class KeptMount {
     return this.mount.log().split('"msg":"a decision service answers"').length - 1;
   }
 
-  /** The one that serves; else one that is about to, or to follow. */
+  /** The current server; if there is none, the one that will be next. */
   killServer(): boolean {
     const servers = descendantsOf(this.mount.pid).filter(({ command }) => command.includes("mount-server"));
     const { serverPid } = this.mount;
@@ -76,13 +76,13 @@ export class KeptMount {
     if (standby !== undefined && serverPid !== this.mount.pid) killProcess(standby);
   }
 
-  /** The decision service of the mount's own: a process below the server. */
+  /** The mount's own decision service: a process below the server. */
   killDecision(): void {
     const service = descendantsOf(this.mount.pid).find(({ command }) => command.includes("decision"));
     if (service !== undefined) killProcess(service);
   }
 
-  /** Kills the server at random moments until `work` is done or the time is up; how often it was. */
+  /** Kills the server at random moments until `work` is done or the time is up; returns the number of kills. */
   async killingWhile(work: Promise<unknown>, kills: Killing): Promise<number> {
     let over = false;
     const done = work.finally(() => {
@@ -93,7 +93,7 @@ export class KeptMount {
     let servedThen = 0;
     let decidedThen = 0;
     for (let inRow = 0; !over && Date.now() < kills.untilMs; inRow = this.served > servedThen ? 0 : inRow + 1) {
-      // Some are killed while they take over, but few in a row: the keeper gives up a server that never serves.
+      // Some die during their takeover, but few in a row: the keeper gives up if no server ever becomes ready.
       const starting = inRow < 2 && kills.random() < 0.2;
       // Half of them live until their decision service answers. Otherwise no open ends on a machine where it starts slowly.
       const decides = this.#decides && kills.random() < 0.5;

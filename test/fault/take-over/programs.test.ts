@@ -1,6 +1,6 @@
 /**
- * Programs that mind what they wrote, while the server is killed again and again, and the decision service that it asks with it:
- * SQLite in both of its journal modes, and git.
+ * Programs that check what they wrote, while the server is killed repeatedly, and its decision service with it: SQLite in both
+ * of its journal modes, and git.
  */
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";

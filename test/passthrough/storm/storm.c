@@ -1,6 +1,6 @@
-// Many processes open, read, write, map and close files at random while the policy changes under them, and know at every
-// moment what each block must hold: storm DIRECTORY FILES PROCESSES SECONDS SEED. Prints what was done; exit 1 with the
-// first thing that was wrong. Any error of any call is wrong.
+// Many processes open, read, write, map and close files at random while the policy changes, and always know the valid content
+// of each block: storm DIRECTORY FILES PROCESSES SECONDS SEED. Prints the operations; exits with 1 and the first error.
+// An error of any call is an error of the run.
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -20,15 +20,15 @@ enum { BLOCK = 4096, BLOCKS = 4, SIZE = BLOCK * BLOCKS, HELD = 12, WINDOW = 8, M
 enum { OPENS, READS, WRITES, MAPPED_READS, MAPPED_WRITES, STATS, KINDS };
 static const char *const kinds[KINDS] = {"opens", "reads", "writes", "mapped reads", "mapped writes", "stats"};
 
-// Shared by all processes. A reader who opened before the first writer was through may see the file's first content:
-// kernel overlayfs keeps such readers on the lower file, too. A store through a mediated mapping reaches the file when it
-// is written back: see docs/io-modes.md. That may happen at any moment, also in the middle of a store or of such a read,
+// Shared by all processes. A reader who opened before the first writer was through may see the initial content:
+// kernel overlayfs keeps such readers on the lower file, too. Data stored through a mediated mapping arrives at its
+// writeback: see docs/io-modes.md. That may happen at any moment, also in the middle of a store or of such a read,
 // which then has words of both versions.
 struct file {
     pthread_mutex_t mutex;
     uint32_t version[BLOCKS];
-    uint32_t synced[BLOCKS]; // The newest one that was written, or stored and synced.
-    int written_open; // An open for writing came back: opens from here on see the upper file.
+    uint32_t synced[BLOCKS]; // The newest version that was written, or stored and synced.
+    int written_open; // An open for writing has returned: later opens see the upper file.
 };
 struct shared {
     uint64_t done[KINDS];
@@ -65,13 +65,13 @@ static uint32_t draw(uint32_t below) {
 
 static void count(int kind) { __atomic_fetch_add(&shared->done[kind], 1, __ATOMIC_RELAXED); }
 
-// A block tells the file, the block and how often it was written, in every word.
+// Every word of a block tells the file, the block and its version.
 static void make_block(unsigned char *block, int file, int index, uint32_t version) {
     uint64_t word = ((uint64_t)file << 40) | ((uint64_t)index << 32) | version;
     for (size_t i = 0; i < BLOCK; i += sizeof word) memcpy(block + i, &word, sizeof word);
 }
 
-// The first word that is of no version from `oldest` to `newest`; a block's worth of words where each is.
+// Returns the first word whose version is not from `oldest` to `newest`; the number of words in a block if all are.
 static size_t first_other(const unsigned char *block, int file, int index, uint32_t oldest, uint32_t newest) {
     uint64_t word, place = ((uint64_t)file << 40) | ((uint64_t)index << 32);
     size_t at = 0;
@@ -166,7 +166,7 @@ static void work(int number, uint64_t seed) {
         if (one->fd < 0) { open_one(one); continue; }
         uint32_t what = draw(10);
         if (what == 0) { close_one(one); continue; }
-        // Whoever found something wrong ended with the lock in its hands.
+        // A process that found an error ended while it held the lock.
         while (pthread_mutex_trylock(&shared->files[one->file].mutex) != 0) {
             if (shared->stop) goto over;
             usleep(20);
@@ -193,7 +193,7 @@ static void share(void) {
     for (int i = 0; i < file_count; i++) pthread_mutex_init(&shared->files[i].mutex, &attributes);
 }
 
-// FILES and nothing else: makes what the storm begins with.
+// FILES and no other argument: creates the initial files of the storm.
 static void plant(void) {
     unsigned char block[BLOCK];
     char name[32];

@@ -1,4 +1,4 @@
-// Who else learns of what happens to a file: leases, locks, inotify, fanotify.
+// Other ways to learn of changes to a file: leases, locks, inotify, fanotify.
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -60,7 +60,7 @@ static void locks(void) {
     say("another's within", lock_in_child(record_locked));
     say("another's beside", lock_in_child(other_range));
     int second = open("locked", O_RDONLY | O_CLOEXEC);
-    close(second); // POSIX: closing any descriptor of the file gives the locks up.
+    close(second); // POSIX: closing any descriptor of the file releases the locks.
     say("another's after a close", lock_in_child(record_locked));
     range.l_type = F_WRLCK;
     say("OFD lock", fcntl(fd, F_OFD_SETLK, &range));
@@ -68,7 +68,7 @@ static void locks(void) {
     say("another's within", lock_in_child(record_locked));
 }
 
-// A program's use of a watched file.
+// The operations of a program on a watched file.
 static void use(const char *name) {
     char byte = 'x';
     int fd = open(name, O_RDWR | O_CLOEXEC);

@@ -1,4 +1,4 @@
-// Mappings: private, shared, executable; and writes to a running program.
+// Mappings: private, shared, executable; and a program that may not be written while it runs.
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -64,7 +64,7 @@ static void read_only_mapping(void) {
     munmap(at, SIZE);
 }
 
-// A program of its own, so that writing to it hurts nobody.
+// A program of its own, so that a write to it hurts nobody.
 static void install(const char *name) {
     int in = open("/bin/sleep", O_RDONLY | O_CLOEXEC), out = fresh(name, O_WRONLY);
     struct stat found;

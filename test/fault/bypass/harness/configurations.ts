@@ -1,4 +1,4 @@
-/** The mounts that hunters run on: by how I/O flows, who decides, and what goes wrong with it meanwhile. */
+/** The mounts that hunters run on: how I/O flows, which service decides, and which failures happen meanwhile. */
 import { renameSync, writeFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Layers, mountSluice, type SluiceMount } from "@sluice/testkit";
@@ -11,7 +11,7 @@ export interface Configuration {
   flow: "granted" | "mediated" | "mixed";
   /** Decision services apart from the mount, with answers that come late; 0: the embedded one, which is stopped now and then. */
   replicas: 0 | 1 | 2;
-  /** A keeper, whose servers are killed. */
+  /** A keeper whose servers are killed. */
   killed?: boolean;
   args?: readonly string[];
 }
@@ -24,7 +24,7 @@ export const CONFIGURATIONS: readonly Configuration[] = [
   { name: "granted, two replicas, foreign marks", flow: "granted", replicas: 2, args: ["-o", "foreign_marks=on"] },
 ];
 
-/** Below the rules that a hunter adds. */
+/** Comes below the rules that a hunter adds. */
 export const FLOWS: Record<Configuration["flow"], { fallback: string; rules: string }> = {
   granted: { fallback: "grant", rules: "" },
   mediated: { fallback: "mediate", rules: "" },
@@ -33,9 +33,9 @@ export const FLOWS: Record<Configuration["flow"], { fallback: string; rules: str
 
 const LONGEST_ANSWER_MS = 40;
 const LONGEST_STOP_MS = 20;
-/** Longest life of a server after it began to serve. */
+/** Longest life of a server from the moment it is ready. */
 const PAUSE_MS = 1_200;
-/** Fails open nowhere: whoever waits so long is denied. */
+/** Never fails open: a caller that waits so long is denied. */
 const TIMEOUT = ["--decision-timeout", "30s"];
 
 /** One hunt on mounts of one kind. */
@@ -43,15 +43,15 @@ export interface Hunt {
   configuration: Configuration;
   seed: number;
   random: () => number;
-  /** How long it may go on; it ends after its first round at the earliest. */
+  /** The longest time of a hunt; it ends after its first round at the earliest. */
   leftMs: number;
-  /** How long a revoked open may stay uncounted; 20 s by default. */
+  /** The longest time that a revoked open may stay uncounted; 20 s by default. */
   patienceMs?: number;
-  /** Of the mount, for planted bugs. */
+  /** The mount's environment, for planted bugs. */
   env?: Readonly<Record<string, string>>;
 }
 
-/** Mounting, reviews and taking down, on a machine that has other work. */
+/** Time for mounts, reviews and clean-up on a machine that has other work. */
 export const SPARE_MS = 240_000;
 
 export function huntBy(seed: number, hunt: Omit<Hunt, "seed" | "random">): Hunt {
@@ -62,7 +62,7 @@ export interface HuntedMount {
   mount: SluiceMount;
   /** Puts another policy in force. A replica that starts meanwhile never reads half a file. */
   edit(policy: string): void;
-  /** Stops and kills what decides at random moments until `work` is done, and what serves until `untilMs`. */
+  /** Stops and kills decision services at random moments until `work` is done, and servers until `untilMs`. */
   disturbWhile(work: Promise<unknown>, untilMs: number): Promise<void>;
 }
 
@@ -107,7 +107,7 @@ function stopEmbedded(mount: SluiceMount, work: Promise<unknown>, random: () => 
   });
 }
 
-/** It may have ended with the server that started it. */
+/** The process may have ended with the server that started it. */
 function signal(pid: number | undefined, name: "SIGSTOP" | "SIGCONT"): void {
   try {
     if (pid !== undefined) process.kill(pid, name);

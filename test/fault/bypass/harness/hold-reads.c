@@ -1,7 +1,7 @@
 // Holds back reads of files by any process, so that a copy-up stops in its middle, or takes long. Only files opened after
 // "watching" are held: the kernel looks for watchers when a file is opened (fs/notify/fsnotify.c).
-// hold-reads FILE              prints "held" when a reader waits, and lets all readers go on at a line of standard input
-// hold-reads -d MS FILE...     lets each reader go on after a random time of its own, MS at most
+//   hold-reads FILE              prints "held" when a reader waits, and lets all readers go on at a line of standard input
+//   hold-reads -d MS FILE...     lets each reader go on after a random time of its own, MS at most
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>

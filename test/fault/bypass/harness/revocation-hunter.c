@@ -1,12 +1,11 @@
 // Processes of several users open files of a mount, hold them open, and read, write and map them, while the policy turns
-// against
-// some of them: revocation-hunter MOUNTPOINT SEED. The test tells its findings, and when to continue, on standard input:
-// round N           files are N/f0, N/f1, ... from now on; opens begin, except for the large files
-// copy              large files are opened for writing, too
+// against some of them: revocation-hunter MOUNTPOINT SEED. The test tells its findings, and when to continue, on standard input:
+//   round N           files are N/f0, N/f1, ... from now on; opens begin, except for the large files
+//   copy              large files are opened for writing, too
 //   hold              nobody opens or closes; answers "held PID UID FILE ACCESS" for each descriptor (1 reading, 2 writing), "holding"
-// denied UID FILE ACCESS, refused PID FILE      accesses that the policy denies by now, and descriptors that count as refused
-// attack            opens continue; writes from now on belong to a new era. Answers "attacking"
-// close             closes everything. Answers "closed OPERATIONS"
+//   denied UID FILE ACCESS, refused PID FILE      accesses that the policy denies by now, and descriptors that count as refused
+//   attack            opens continue; writes from now on belong to a new era. Answers "attacking"
+//   close             closes everything. Answers "closed OPERATIONS"
 // It prints each violation. README.md defines one.
 #define _GNU_SOURCE
 #include "revocation-hunter.h"
