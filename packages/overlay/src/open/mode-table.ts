@@ -1,5 +1,5 @@
 /**
- * Which I/O mode an open gets, from what is open of the inode and what the ruling asks for: a total function, as data.
+ * The I/O mode of an open, by the inode's other opens and the ruling: a total function, as data.
  *
  * The kernel (fs/fuse/iomode.c) holds an inode in one mode at a time: cached, or tied to one backing file. A reply that does
  * not fit is EIO for the application. The kernel would take a direct open beside either, but here each has an inode of its own:
@@ -14,7 +14,7 @@ import type { Node } from "../node/node.js";
 
 /** The mode that the opens of one nodeId hold its inode in. A mapping that outlived its descriptor does not count: it needs no reply. */
 export type InodeMode = "nothing" | "cached" | "direct" | "passthrough";
-/** What a ruling asks for: granted; mediated; mediated and observed, so that no byte may bypass the daemon, not even by a mapping. */
+/** The request of a ruling: granted; mediated; mediated and observed, so that no byte may bypass the daemon, not even by a mapping. */
 export type RequestedMode = "grant" | "mediate" | "observe";
 
 export type ModeOutcome =

@@ -2,7 +2,7 @@
  * OPEN: orders its steps. Only the decision and the copy-up may wait; gate/govern.ts does the waiting.
  *
  * The model. An open is described before anything is done: `reach` opens the object without side effect, and open-intent.ts
- * describes that very descriptor to the gate. The ruling, and what the kernel has open of the file, make a plan (plan-open.ts,
+ * describes that very descriptor to the gate. The ruling and the kernel's other opens of the file make a plan (plan-open.ts,
  * pure). The plan says by which nodeId the open is served, in which I/O mode, and whether the file is copied up and truncated
  * first. execute-plan.ts carries it out in one turn of the event loop, and fills the reply in.
  *
@@ -25,9 +25,9 @@
  *
  * Three things are tried again, each by another loop with a bound of its own:
  *
- * | what is tried again | by whom | how often | and then |
+ * | repeated step | by whom | how often | and then |
  * |---|---|---|---|
- * | the judgement, if what was judged changed | gate/govern.ts | 16 times for each operation | EACCES |
+ * | the judgement, if the judged state changed | gate/govern.ts | 16 times for each operation | EACCES |
  * | the question, if it lacked facts or the content changed | the policy gate | 3 times for each judgement | EACCES, or the answer |
  * | OPEN, by another nodeId | the kernel | once, and only with a name | ESTALE, or the mode that fits |
  *

@@ -12,7 +12,7 @@ const layerOf = (writable: boolean): HostLayer => ({ writable, eligibility: { st
 const [upper, lower] = [layerOf(true), layerOf(false)];
 const count = fc.integer({ min: 0, max: 2 });
 
-/** What is open by one nodeId: never cached and passthrough opens at once. */
+/** The opens of one nodeId: never cached and passthrough ones at once. */
 const someIo = fc
   .record({
     shared: fc.constantFrom("cached", "passthrough"),

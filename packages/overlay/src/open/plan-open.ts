@@ -1,9 +1,9 @@
 /**
- * What an OPEN comes to: by which nodeId, from which layer, in which I/O mode, after which copy-up and truncation.
+ * The outcome of an OPEN: its nodeId, layer and I/O mode, and the copy-up and truncation before it.
  *
  * `planOpen` is the only place that decides this. It changes nothing and asks nobody, so three callers share it: open-file.ts,
- * which has execute-plan.ts carry the plan out; explain-open.ts, which tells it; and review-open.ts, which compares a file that
- * is open already with what a new ruling asks for.
+ * which has execute-plan.ts carry the plan out; explain-open.ts, which tells it; and review-open.ts, which compares an open
+ * file with the mode that a new ruling requires.
  */
 import { Errno, type KernelPort, type NodeId, O, type OpenOut } from "@sluice/vfs";
 import type { OverlayConfig } from "../contract/config.js";
@@ -16,7 +16,7 @@ import type { Node } from "../node/node.js";
 import { inodeMode, type ModeOutcome, outcomeOf, type RequestedMode } from "./mode-table.js";
 import type { Arrival, Reroutes } from "./reroutes.js";
 
-/** What a plan depends on besides the open itself. */
+/** The facts besides the open itself that a plan depends on. */
 export interface PlanContext {
   readonly config: Pick<OverlayConfig, "coherentReaders">;
   readonly port: Pick<KernelPort, "separatesOpens" | "negotiated">;
@@ -27,7 +27,7 @@ export interface PlanContext {
 /** An open that is to be planned. */
 export interface OpenToPlan {
   readonly node: Node;
-  /** The nodeId that it comes by, and what is open by it; undefined: nothing ever was. */
+  /** The nodeId that it comes by, and the opens of that id; undefined: there never were any. */
   readonly nodeId: NodeId;
   readonly io: InodeIo | undefined;
   /** The nodeId is an alias, not the node's own. */
@@ -46,7 +46,7 @@ export interface OpenToPlan {
 /**
  * By which nodeId an open is served. If the one that it comes by is in a mode that does not fit, the answer is ESTALE: the
  * kernel looks the name up again (fs/namei.c do_filp_open, once), finds another nodeId of the node with the same inode number,
- * and opens that one. What is open already stays as it is.
+ * and opens that one. Files that are open already stay as they are.
  *
  * A node has its own nodeId, and may have aliases:
  * - one that readers of the lower file hold, who pass through to it after the file was copied up;

@@ -1,4 +1,4 @@
-/** What an open becomes if the kernel does not take its file, by the kernel's errno. */
+/** The outcome of an open if the kernel does not register its file, by the kernel's errno. */
 import { closeSync, openSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { Errno, type KernelPort, S } from "@sluice/vfs";

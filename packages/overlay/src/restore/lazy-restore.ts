@@ -181,7 +181,7 @@ export class LazyRestore implements RestorableNodes {
     const names: string[] = [];
     for (let ref = records.firstName(slot); ref !== 0; ref = records.nextName(ref)) names.push(records.nameText(ref));
     const detail = { nodeId: records.idOf(slot), names, nameless: records.has(slot, NodeFlag.nameless) };
-    this.#core.events.anomaly("a node that the kernel knows is not where it was", detail);
+    this.#core.events.anomaly("a node that the kernel knows is gone from its place", detail);
   }
 
   #note(slot: number): void {

@@ -30,7 +30,7 @@ export function restoreHandles(restoring: Restoring, records: HandleRecords): vo
     const record = records.read(slot);
     const node = restoring.restorable.restoreSlot(record.node);
     if (node === undefined) {
-      restoring.core.events.anomaly("what was open is not there any more", { handle: record.handle });
+      restoring.core.events.anomaly("an open file is not there any more", { handle: record.handle });
       records.remove(slot);
     } else if (record.kind === "file") restoreFile(restoring, { slot, node, record });
     else restoreDirectory(restoring, { slot, node, record });
