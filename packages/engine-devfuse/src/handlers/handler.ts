@@ -26,7 +26,7 @@ export interface Handler {
   readonly pinsRequest?: true;
 }
 
-/** Where a body starts, in words. */
+/** Offset of a body, in words. */
 export const BODY = OUT_HEADER_WORDS;
 
 export const noBody = (): number => 0;

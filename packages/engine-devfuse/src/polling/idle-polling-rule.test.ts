@@ -1,4 +1,4 @@
-/** When idle processors poll: a client is played by the gaps between its requests, which are shorter where that helps. */
+/** The rule for idle polling. The gaps between requests play the client: they are shorter if polling helps. */
 import { describe, expect, it } from "vitest";
 import { IdlePollingRule } from "./idle-polling-rule.js";
 
@@ -60,7 +60,7 @@ class Machine {
 }
 
 describe("idle polling", () => {
-  it("is held where it shortens the gaps, and ends with the requests", () => {
+  it("polling goes on while it shortens the gaps, and ends with the requests", () => {
     const machine = new Machine();
     machine.serve({ halting: 60, polling: 12 }, { us: 500_000 });
     expect(machine.rule.phase).toBe("held");
@@ -72,7 +72,7 @@ describe("idle polling", () => {
     expect(machine.pollingUs - before).toBeLessThanOrEqual(2 * TICK_US);
   });
 
-  it("is hardly ever tried where it shortens nothing", () => {
+  it("polling is hardly ever tried if it shortens nothing", () => {
     const machine = new Machine();
     machine.serve({ halting: 40, polling: 38 }, { us: 20_000_000 });
     expect(machine.rule.gainUs).toBe(0);
@@ -93,7 +93,7 @@ describe("idle polling", () => {
     machine.serve({ halting: 900, polling: 850 }, { us: 10_000_000 });
     // Each trial takes 30 ms here, at most every half second.
     expect(machine.pollingUs).toBeLessThan(700_000);
-    // One in ten milliseconds: what is saved is less than a twentieth of the time.
+    // One in ten milliseconds: it saves less than a twentieth of the time.
     const rare = new Machine();
     rare.serve({ halting: 60, polling: 12 }, { requests: 100 });
     const before = rare.pollingUs;
@@ -104,7 +104,7 @@ describe("idle polling", () => {
     expect(rare.pollingUs - before).toBeLessThan(10 * TICK_US);
   });
 
-  it("begins with the next burst at once where it was found to help a moment ago", () => {
+  it("polling begins with the next burst at once if it helped a moment ago", () => {
     const machine = new Machine();
     machine.serve({ halting: 60, polling: 12 }, { us: 100_000 });
     machine.pass(100_000);
@@ -114,7 +114,7 @@ describe("idle polling", () => {
     expect(machine.rule.phase).toBe("held");
   });
 
-  it("is measured again and again, and ends where it no longer helps", () => {
+  it("polling is measured repeatedly, and ends when it no longer helps", () => {
     const machine = new Machine();
     machine.serve({ halting: 60, polling: 12 }, { us: 500_000 });
     machine.serve({ halting: 12, polling: 12 }, { us: 4_000_000 });
@@ -133,7 +133,7 @@ describe("idle polling", () => {
     expect(machine.rule.gainUs).toBe(48);
   });
 
-  it("is held in every burst where that is asked for", () => {
+  it("polling goes on in every burst if it is set to on", () => {
     const machine = new Machine(true);
     machine.serve({ halting: 20, polling: 20 }, { us: 3_000_000 });
     expect(machine.rule.phase).toBe("held");

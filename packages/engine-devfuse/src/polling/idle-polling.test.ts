@@ -65,7 +65,7 @@ test("a kernel that refuses it is not asked again, and the status says so", () =
   expect(polling.inUse).toMatchObject({ why: REFUSED, holds: 0 });
 });
 
-test("what cannot be taken back by writing is taken back by closing", async () => {
+test("closing takes a request back that a write cannot", async () => {
   const request = new Request();
   const polling = idlePolling("on", request);
   burst(polling);
@@ -84,7 +84,7 @@ test("auto leaves a machine of many processors alone, and says so; on does not",
   expect(request.calls).toEqual(["hold"]);
 });
 
-test("without the device, or where it is not wanted, nothing is asked", () => {
+test("without the device, or if polling is off, nothing is requested", () => {
   expect(idlePolling("on", "the device cannot be opened (ENOENT)").inUse.why).toMatch(/ENOENT/);
   const request = new Request();
   const off = idlePolling("off", request);

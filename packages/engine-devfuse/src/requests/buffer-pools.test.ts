@@ -17,14 +17,14 @@ function burst(pool: RequestPool, bytes: number): Set<unknown> {
 }
 
 describe("requests", () => {
-  it("that are small are served from the same buffers each time, however many come at once", () => {
+  it("small requests use the same buffers each time, however many come at once", () => {
     const pool = new RequestPool(MEBIBYTE);
     const first = burst(pool, 4096);
     expect(first.size).toBe(AT_ONCE);
     expect([...burst(pool, 4096)].every((request) => first.has(request))).toBe(true);
   });
 
-  it("that were large leave no more of their buffers than are under way in the background", () => {
+  it("large requests leave only as many buffers as are under way in the background", () => {
     const pool = new RequestPool(MEBIBYTE);
     const first = burst(pool, MEBIBYTE);
     const again = [...burst(pool, 4096)].filter((request) => first.has(request));
