@@ -39,14 +39,14 @@ export interface DeciderOptions {
   /** Of one question, retries included. Default 5000. */
   timeoutMs?: number | undefined;
   events?: DecisionClientEvents | undefined;
-  /** What may be kept: answers, and an estimate of their bytes. Default 1,000,000 and 300 MB; 0 entries: nothing is kept. */
+  /** The cache's limits: answers, and an estimate of their bytes. Default 1,000,000 and 300 MB; 0 entries: nothing is cached. */
   cache?: Partial<CacheLimits> | undefined;
   /**
-   * True where the policy may have been edited since the last call: what is kept is then dropped before it is used. For
-   * whoever can see the policy itself; everybody else hears of a change from the service. Called before each use: cheap.
+   * True if the policy may have been edited since the last call: cached answers are then dropped before they are used. For
+   * callers that can see the policy itself; all others hear of a change from the service. Called before each use: cheap.
    */
   policyTouched?: (() => boolean) | undefined;
-  /** What the mount is made of and has open, for services with a console. Called every few seconds while one wants it. */
+  /** Describes the mount's layers and open files, for services with a console. Called every few seconds while one wants it. */
   describeMount?: (() => MountReport | undefined) | undefined;
 }
 
@@ -161,7 +161,7 @@ export function connectDecider(options: DeciderOptions): Decider {
   return new ConnectedDecider(options);
 }
 
-/** True as soon as a service has told its policy; false where none has within `timeoutMs`. */
+/** True as soon as a service has told its policy; false if none has within `timeoutMs`. */
 export function whenReady(decider: Decider, timeoutMs: number): Promise<boolean> {
   if (decider.capabilities() !== undefined) return Promise.resolve(true);
   return new Promise((resolve) => {

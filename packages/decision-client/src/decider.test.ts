@@ -144,7 +144,7 @@ describe("a hostile service", () => {
     expect(counts).toMatchObject({ stray: 3, malformed: 1 });
   });
 
-  it("that answers late or twice is not heard", async () => {
+  it("ignores a service's late or repeated answer", async () => {
     const late: (() => void)[] = [];
     const service = await serve({
       batch: (stream, questions) => {
@@ -162,11 +162,11 @@ describe("a hostile service", () => {
     expect(await effectOf(decider.decide(question("slow"), undefined))).toBe("deny outage 13");
     for (const send of late) send();
     expect(await effectOf(decider.decide(question("twice"), undefined))).toBe("deny service 13");
-    // What was given up may still be answered: only the second answer to one question is strange.
+    // An abandoned question may still be answered: only the second answer to one question is strange.
     expect(counts.stray).toBe(1);
   });
 
-  it("that closes in the middle of a batch is asked again, with the same question id", async () => {
+  it("asks again, with the same question id, if a service closes in the middle of a batch", async () => {
     const asked: string[] = [];
     let breaks = 2;
     const service = await serve({
@@ -189,7 +189,7 @@ describe("a hostile service", () => {
     expect(counts.replayed).toBe(3);
   });
 
-  it("that sends a message without end, or no Welcome, is left and does no harm", async () => {
+  it("leaves a service that sends a message without end, or no Welcome, without harm", async () => {
     const service = await serve({
       batch: (stream, questions) => answer(stream, [grantFor(questions[0]?.id ?? 0n, { reason: "x".repeat(6_000_000) })]),
     });
@@ -201,7 +201,7 @@ describe("a hostile service", () => {
     await expect.poll(() => other.counts.malformed).toBeGreaterThan(0);
   });
 
-  it("that speaks no gRPC at all leaves an outage", async () => {
+  it("counts a service that speaks no gRPC as an outage", async () => {
     const { createServer } = await import("node:net");
     const server = createServer((socket) => socket.on("error", () => undefined).end("HTTP/1.1 200 OK\r\n\r\n"));
     await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
@@ -212,7 +212,7 @@ describe("a hostile service", () => {
     expect(await effectOf(decider.decide(question(), undefined))).toBe("deny outage 13");
   });
 
-  it("that refuses a question denies it, in every outage mode", async () => {
+  it("denies a question that a service refuses, in every outage mode", async () => {
     const service = await serve({
       batch: (stream, questions) =>
         answer(
@@ -228,7 +228,7 @@ describe("a hostile service", () => {
     expect(await effectOf(decider.decide(question("a".repeat(20_000)), undefined))).toBe("deny outage 13");
   });
 
-  it("that is overloaded is asked again", async () => {
+  it("asks an overloaded service again", async () => {
     let refusals = 2;
     const service = await serve({
       batch: (stream, questions) => {

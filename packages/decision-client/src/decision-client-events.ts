@@ -1,4 +1,4 @@
-/** What a client tells of itself: services log and count, this library does neither. Every method returns at once. */
+/** A client's reports about itself: services log and count, this library does neither. Every method returns at once. */
 import type { RevisionView } from "./pool/revision-view.js";
 
 export interface DecisionClientEvents {

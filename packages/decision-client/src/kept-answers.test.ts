@@ -1,4 +1,4 @@
-/** What is kept and for how long, who is asked where several can be, and what holds when they disagree, over real gRPC. */
+/** Cached answers and their lifetime, the choice among replicas, and their disagreements, over real gRPC. */
 import { type Decider, type Decision, inquiryOf, plainQuestion as question, type Question, wire } from "@sluice/decision-api";
 import { afterEach, describe, expect, it } from "vitest";
 import { NO_EVENTS } from "./decision-client-events.js";
@@ -157,7 +157,7 @@ describe("in an outage", () => {
 });
 
 describe("replicas", () => {
-  it("that hold different policies without an order are all asked: the stricter answer holds and is not kept", async () => {
+  it("asks all replicas that hold different policies without an order: the stricter answer holds and is not cached", async () => {
     const lax = await serve({ scope: READ }, { digest: DIGEST, sequence: 0n });
     const strict = await serve({ scope: READ, effect: wire.Effect.DENY }, { digest: OTHER_DIGEST, sequence: 0n });
     const views: string[] = [];
@@ -171,7 +171,7 @@ describe("replicas", () => {
     expect(views).toContain("split");
   });
 
-  it("that hold an older policy than one that was told of are not asked", async () => {
+  it("does not ask replicas that hold an older policy than a known one", async () => {
     const newer = await serve({ effect: wire.Effect.DENY }, { digest: OTHER_DIGEST, sequence: 2n });
     const older = await serve({}, { digest: DIGEST, sequence: 1n });
     const decider = await connect([newer.service, older.service], { timeoutMs: 300 });
@@ -193,7 +193,7 @@ describe("replicas", () => {
     expect(fast.asked).toEqual(expect.arrayContaining(slow.asked));
   });
 
-  it("of which one answers nonsense: another is asked", async () => {
+  it("asks another replica if one sends malformed answers", async () => {
     const nonsense = await serve({ decisionId: "" });
     const sane = await serve({});
     const decider = await connect([nonsense.service, sane.service]);

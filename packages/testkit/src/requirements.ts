@@ -93,7 +93,7 @@ const PROBES: Readonly<Record<string, () => boolean>> = {
   "CPU latency requests": () => canOpen("/dev/cpu_dma_latency") && latencyAskedFor() > 0,
   // Without a mounted devpts the device exists, but cannot be opened (ENODEV).
   "pseudo-terminals": () => canOpen("/dev/ptmx"),
-  // `npm test` makes one where it may (packages/dev/tests/private-scratch.mjs).
+  // `npm test` makes one if it may (packages/dev/tests/private-scratch.mjs).
   "private scratch directory": () => process.env["SLUICE_TEST_OUTSIDE"] !== undefined,
 };
 

@@ -1,7 +1,7 @@
 /**
- * Answers kept by their scope, for one revision at a time. The values that a scope depends on are part of the key and are
- * taken afresh at each hit, from the inquiry; a fact that cannot be read is a miss. Whether anything may be used at all
- * (somebody can be asked, replicas agree) is for whoever asks to know.
+ * Answers cached by their scope, for one revision at a time. The values that a scope depends on are part of the key, and the
+ * inquiry reads them again at each hit; a fact that cannot be read is a miss. The caller knows whether any answer may be used
+ * at all (somebody can be asked, replicas agree).
  */
 import {
   type CacheStatus,
@@ -57,7 +57,7 @@ export class DecisionCache {
     return this.#revision;
   }
 
-  /** Drops everything and keeps answers of `revision` alone from now on; of none where it is undefined. */
+  /** Drops everything and caches answers of `revision` alone from now on; of none if it is undefined. */
   begin(revision: PolicyRevision | undefined): void {
     this.#revision = revision;
     this.drop();
@@ -83,7 +83,7 @@ export class DecisionCache {
     for (const entry of this.#table.entries().filter(touched)) this.#table.remove(entry);
   }
 
-  /** The kept answer that holds for this, counted as a hit. `plain`: only one without obligations, for who reads it and makes nothing of it. */
+  /** The cached answer that holds for this, counted as a hit. `plain`: only one without obligations, for a caller that only reads it. */
   recall(inquiry: Inquiry, plain: boolean): Decision | undefined {
     const entry = this.#find(inquiry);
     if (entry === undefined || (plain && entry.shared.obligations.length > 0)) return undefined;
@@ -103,7 +103,7 @@ export class DecisionCache {
     return this.#searchPaths(inquiry)?.answer();
   }
 
-  /** True where it is kept. `askedMs` on the clock of performance.now(); `epoch` as it was then. */
+  /** True if it is cached. `askedMs` on the clock of performance.now(); `epoch` as it was then. */
   keep(question: Question, decision: Decision, asked: { atMs: number; epoch: number }): boolean {
     const kept = asked.epoch === this.#epoch && this.#revision !== undefined && sameRevision(decision.revision, this.#revision);
     if (kept && this.#add(question, decision, asked.atMs)) return true;
@@ -230,7 +230,7 @@ function compact(text: string): string {
   return Buffer.from(text, "latin1").toString("latin1");
 }
 
-/** Where the answer is kept; undefined where the scope does not hold the question it is for. */
+/** The place of the answer; undefined if the scope does not hold its own question. */
 function placeOf(question: Question, subtree: string | undefined): { path: string; depth: number } | undefined {
   const { paths } = question.resource;
   if (subtree === undefined) return { path: paths.join(BETWEEN_PATHS), depth: EXACT };

@@ -40,7 +40,7 @@ export class ScopeShape {
     this.xattrs = xattrs;
   }
 
-  /** The other facts' values as one text; undefined where one cannot be read. "" where there are none. */
+  /** The other facts' values as one text; undefined if one cannot be read. "" if there are none. */
   values(inquiry: Inquiry): string | undefined {
     let text = "";
     for (const fact of this.facts) {

@@ -1,11 +1,11 @@
 /**
- * Kept answers by scope: a hash table whose look-up allocates nothing. Bounded in number and in bytes; what was not used
- * since the hand last came by goes first (CLOCK). No entry outlives its revision: `clear` drops all of them.
+ * Cached answers by scope: a hash table whose look-up allocates nothing. Bounded in number and in bytes; an entry that was not
+ * used since the hand last passed goes first (CLOCK). No entry outlives its revision: `clear` drops all of them.
  */
 import type { Decision, DecisionSource } from "@sluice/decision-api";
 import type { ScopeShape } from "./scope-shape.js";
 
-/** What answers of one rule have in common, so that a million of them hold it once. */
+/** The common part of all answers of one rule, so that a million of them hold it once. */
 export type SharedAnswer = Omit<Decision, "decisionId" | "source" | "scope">;
 
 export interface ScopeEntryParts {
@@ -24,7 +24,7 @@ export interface ScopeEntryParts {
   expiresMs: number;
 }
 
-/** An answer by itself, for who only reads what it says: its properties are not its own. */
+/** An answer by itself, for readers only: its properties are not its own. */
 export class ScopeEntry implements Decision {
   next: ScopeEntry | undefined = undefined;
   /** Place in the ring. */
@@ -86,7 +86,7 @@ export class ScopeEntry implements Decision {
     return "cache";
   }
 
-  /** Made each time: a million of them would take more than what they are made of. */
+  /** Made each time: a million of them would take more than their parts. */
   answer(): Decision {
     const { effect, errno, policyId, rule, revision, reason, obligations, onOutage } = this.shared;
     return {
@@ -109,7 +109,7 @@ export class ScopeEntry implements Decision {
   }
 }
 
-/** What an entry is found by. Reused for each look-up. */
+/** The key of an entry. Reused for each look-up. */
 export interface ScopeKey {
   hash: number;
   shape: ScopeShape;
@@ -151,7 +151,7 @@ export class ScopeTable {
     return this.#ring;
   }
 
-  /** `end`: of `path`, what the subtree's name is; undefined: all of it, as the path itself. */
+  /** `end`: the length of the subtree's name in `path`; undefined: all of it, as the path itself. */
   find(key: ScopeKey, path: string, end: number | undefined): ScopeEntry | undefined {
     let entry = this.#buckets[key.hash & (this.#buckets.length - 1)];
     for (; entry !== undefined; entry = entry.next) {

@@ -1,4 +1,4 @@
-/** The HTTP/2 stream below a client's call, by what grpc-js 1.14 is made of inside; undefined where it is made otherwise. */
+/** The HTTP/2 stream below a client's call, by the internals of grpc-js 1.14; undefined if they differ. */
 import type { Duplex } from "node:stream";
 import type { Below } from "@sluice/decision-api";
 

@@ -65,7 +65,7 @@ class FollowedCredentials {
       try {
         this.made = { stamp, credentials: channelCredentials(this.tls) };
       } catch {
-        // Half of it is written: what was before is as good as anything until the next attempt.
+        // Half of it is written: the file before is as good as any until the next attempt.
       }
     }
     return this.made.credentials;

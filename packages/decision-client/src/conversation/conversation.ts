@@ -1,6 +1,6 @@
 /**
- * What a replica and its way of talking (a Session stream, or unary calls) say to each other.
- * A conversation ends once, by `ended`; what it had not answered then is the replica's to give elsewhere.
+ * The contract of a replica and its way of talking (a Session stream, or unary calls).
+ * A conversation ends once, by `ended`; the replica then gives its unanswered questions elsewhere.
  */
 import type { PolicyCapabilities, wire } from "@sluice/decision-api";
 import type { PendingQuestion } from "../pool/pending-question.js";
@@ -12,7 +12,7 @@ export interface ConversationListener {
   goAway(): void;
   /** A question was answered as it should be. */
   answered(): void;
-  /** Answers of before are not to be used any more, in these directories or, where there are none, anywhere. */
+  /** Earlier answers are not to be used any more, in these directories or, if there are none, anywhere. */
   invalidated(directories: readonly string[]): void;
   /** A report of hits is in the log. */
   hitsTaken(reportId: string): void;
@@ -30,14 +30,14 @@ export interface Conversation {
   ask(pending: PendingQuestion): void;
   /** The answer is not wanted any more. */
   cancel(pending: PendingQuestion): void;
-  /** Tells of kept answers that were given again. False where it has no way to. */
+  /** Tells of hits of cached answers. False if it has no way to. */
   report(report: wire.HitReport): boolean;
   /** Whether somebody there can look at `tell`. */
   readonly wantsReports: boolean;
-  /** What the mount is made of and has open just now. */
+  /** The mount's layers and open files just now. */
   tell(report: wire.MountReport): void;
   /** Everything not answered yet, forgotten here. */
   takeUnanswered(): PendingQuestion[];
-  /** Politely where nothing is in flight. */
+  /** Politely if nothing is in flight. */
   close(): void;
 }

@@ -1,4 +1,4 @@
-/** Tells services that have a console, every few seconds, what the mount is made of and has open. Costs a timer where none has. */
+/** Describes the mount's layers and open files to services with a console, every few seconds. Costs a timer if none has one. */
 import { type MountReport, mountReportToProto, type wire } from "@sluice/decision-api";
 
 const EVERY_MS = 2_000;

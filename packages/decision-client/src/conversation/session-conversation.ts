@@ -34,7 +34,7 @@ function sizeEstimate({ question: { resource, subject } }: PendingQuestion): num
   return bytes;
 }
 
-/** One for all conversations: what it holds is taken before anything else runs. */
+/** One for all conversations: its content is taken before anything else runs. */
 const writer = new MessageWriter();
 
 export class SessionConversation implements Conversation {
@@ -106,7 +106,7 @@ export class SessionConversation implements Conversation {
   }
 
   tell(report: wire.MountReport): void {
-    // Who does not read is not told: the next one says all.
+    // A service that does not read is not told: the next report says all.
     if (this.state === "open" && !this.stream.needsDrain) this.write({ $case: "report", value: report });
   }
 
@@ -135,7 +135,7 @@ export class SessionConversation implements Conversation {
     const questions = this.batch;
     this.batch = [];
     this.batchBytes = 0;
-    // What piles up before a slow service is bounded by the deadlines of those who ask.
+    // The deadlines of the askers bound the queue before a slow service.
     if (this.state !== "ended") this.stream.write(encodeQuestions(writer, questions));
   }
 

@@ -56,7 +56,7 @@ it("hears of it when the service breaks off, refuses, or sends what is too large
   }
 });
 
-it("leaves a service that may compress to grpc-js, and is answered all the same", async () => {
+it("talks to a service that may compress by grpc-js, and gets its answers", async () => {
   const { stream, ids } = await converse({
     welcome: (by) => {
       const headers = new Metadata();

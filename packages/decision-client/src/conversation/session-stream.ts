@@ -30,7 +30,7 @@ export class SessionStream {
   ) {
     this.call = client.makeBidiStreamRequest(path, serialize, (bytes) => this.parse(bytes));
     this.call.on("data", (response: FromService) => {
-      // First, so that what this message leads to goes out that way.
+      // First, so that replies to this message go out that way.
       this.direct ??= this.goDirect();
       listener.received(response);
     });
@@ -43,7 +43,7 @@ export class SessionStream {
     return this.direct !== undefined;
   }
 
-  /** What was written waits for a service that does not read. */
+  /** Written messages wait for a service that does not read. */
   get needsDrain(): boolean {
     return this.direct?.needsDrain ?? this.call.writableNeedDrain;
   }

@@ -76,7 +76,7 @@ export class UnaryConversation implements Conversation {
     } else if (response.decision?.revision?.digest === this.knownDigest) {
       settle();
     } else {
-      // The policy changed: what it looks at is to be known before its first answer is used.
+      // The policy changed: its facts have to be known before its first answer is used.
       this.learnPolicy(settle);
     }
   }

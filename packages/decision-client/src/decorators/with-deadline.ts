@@ -5,7 +5,7 @@ import type { ReplicaPool } from "../pool/replica-pool.js";
 
 export type Decide = (question: Question, signal: AbortSignal | undefined) => Promise<Decision>;
 
-/** What a question waits once an outage has lasted longer than a deadline: long enough for a service that comes back just now. */
+/** The wait of a question once an outage has lasted longer than a deadline: long enough for a service that comes back just now. */
 const OUTAGE_PATIENCE_MS = 250;
 
 function cancelled(): DecisionError {
@@ -18,7 +18,7 @@ function tooLate(pool: ReplicaPool, patienceMs: number): DecisionError {
   return new DecisionError(reached ? "deadline" : "unreachable", message);
 }
 
-/** What is looked for changes with the policy alone, so the list is made once for each. */
+/** The facts to look for change with the policy alone, so the list is made once for each. */
 function lookedForMemo(): (capabilities: PolicyCapabilities | undefined) => readonly string[] {
   let of: PolicyCapabilities | undefined;
   let facts: readonly string[] = [];

@@ -1,6 +1,6 @@
 /**
- * What holds when no decision can be had. A guess is a decision for the one who asked and for nobody else: it is never
- * kept. A question that was refused, or that cannot be asked at all, is a denial in every mode: otherwise a caller could
+ * The effect when no decision can be had. A guess is a decision for its own caller and for nobody else: it is never
+ * cached. A question that was refused, or that cannot be asked at all, is a denial in every mode: otherwise a caller could
  * choose the outage mode for itself.
  */
 import {
@@ -47,7 +47,7 @@ class KeptDecisions {
   }
 }
 
-/** What is known of the time before the outage. */
+/** The knowledge from before the outage. */
 export interface Before {
   revision(): PolicyRevision | undefined;
   /** A kept answer whose scope covers the question, and how long nobody has been able to say that it still holds. */

@@ -1,4 +1,4 @@
-/** What all replicas' policies together look at: while they differ, any of them may be the one that is asked. */
+/** The facts of all replicas' policies together: while they differ, any of them may be the one that is asked. */
 import { type PolicyCapabilities, uniteFactNeeds } from "@sluice/decision-api";
 
 /** Identity is `last`'s, needs are everybody's. */

@@ -1,6 +1,6 @@
 /**
- * All replicas behind one target: which there are, which can be asked, and which policy holds according to them. What each
- * question is put to is question-router.ts' work.
+ * All replicas behind one target: the present ones, the ready ones, and the policy that holds according to them.
+ * question-router.ts chooses the replica of each question.
  */
 import type { MountReport, PolicyCapabilities, PolicyRevision, wire } from "@sluice/decision-api";
 import type { Dialer } from "../conversation/channel.js";
@@ -33,7 +33,7 @@ export interface PoolParts {
   onPolicy(capabilities: PolicyCapabilities): void;
   onInvalidation(directories: readonly string[]): void;
   onHitsTaken(reportId: string): void;
-  /** What the mount is made of and has open; undefined while there is nothing to tell. */
+  /** Describes the mount's layers and open files; undefined while there is nothing to tell. */
   describeMount?: (() => MountReport | undefined) | undefined;
 }
 
@@ -122,7 +122,7 @@ export class ReplicaPool implements Replicas {
     changed: () => this.look(),
   };
 
-  /** Who can be asked, or what they hold, may be different now. */
+  /** The ready replicas, or their policies, may be different now. */
   private look(): void {
     if (this.closed) return;
     const ready = [...this.replicas.values()].filter((replica) => replica.ready);

@@ -172,7 +172,7 @@ export class Replica implements Carrier {
     this.leaveIfIdle();
   }
 
-  /** Who answers nothing but nonsense is not asked for a while. Once is no reason: whoever asks might provoke it. */
+  /** A replica that answers only malformed messages is not asked for a while. Once is no reason: a caller might provoke it. */
   private distrust(problem: string): void {
     if (++this.nonsense < MAX_NONSENSE) return;
     this.backoffMs = LAST_BACKOFF_MS;

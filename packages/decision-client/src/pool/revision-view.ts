@@ -1,6 +1,6 @@
 /**
- * Which revision holds, from what each replica that can be asked last told. Sequences order revisions; where there is none
- * (0), or where it is the same for two policies, nobody can say which is newer.
+ * The revision that holds, by the last report of each ready replica. Sequences order revisions; without one
+ * (0), or with the same one for two policies, nobody can say which is newer.
  */
 import type { PolicyRevision } from "@sluice/decision-api";
 

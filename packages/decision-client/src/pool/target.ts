@@ -1,4 +1,4 @@
-/** Where decision services are: the forms of a target, and the addresses behind it at a given moment. */
+/** The addresses of decision services: the forms of a target, and the addresses behind it at a given moment. */
 import { lookup } from "node:dns/promises";
 import { readdir } from "node:fs/promises";
 import { isIP } from "node:net";

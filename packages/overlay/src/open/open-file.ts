@@ -32,7 +32,7 @@
  * | OPEN, by another nodeId | the kernel | once, and only with a name | ESTALE, or the mode that fits |
  *
  * They cannot share a bound. The second lies in the gate, since reviews of open files ask it without govern.ts; the third is
- * the kernel's. Running out of descriptors is no loop: `reach` closes cached ones once, and opens with what that leaves.
+ * the kernel's. Running out of descriptors is no loop: `reach` closes cached ones once, and opens with the freed ones.
  */
 import { andThen, Attr, type CallContext, Errno, type NodeId, O, type OpenOut, S, type Status } from "@sluice/vfs";
 import { type CopyUpOptions, copyUp } from "../copy-up/copy-up.js";
