@@ -50,8 +50,6 @@ export default defineConfig({
         },
       },
       {
-        resolve: FROM_SOURCES,
-        ssr: { resolve: FROM_SOURCES },
         test: {
           name: "processes",
           include: NEED_PROCESSES,
