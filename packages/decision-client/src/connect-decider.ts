@@ -1,10 +1,10 @@
 /**
- * A `Decider` that asks decision services, made of decorators. Their order is here and nowhere else, from the outside in:
+ * A `Decider` that asks decision services, built from decorators. Only this file knows their order, from the outside in:
  *   in parts       a file of more names than one question holds
  *   failure mode   no decision becomes the one the operator chose, for the mount or for a rule
- *   cache          an answer whose scope covers the question; of equal questions one is asked
- *   deadline       one question has one deadline, whatever is retried inside it
- *   replica pool   which replica, by Session or by unary calls, again after a break, a second time when it is late
+ *   cache          an answer whose scope covers the question; equal questions are asked once
+ *   deadline       one question has one deadline, for all its retries
+ *   replica pool   chooses a replica, by Session or by unary calls; retries after a break, and hedges slow questions
  */
 import {
   type Decider,
@@ -36,23 +36,23 @@ export interface DeciderOptions {
   tls?: TlsFiles | undefined;
   /** Default: deny. */
   onOutage?: OutageMode | undefined;
-  /** Of one question, retries included. Default 5000. */
+  /** The limit for one question with its retries. Default 5000. */
   timeoutMs?: number | undefined;
   events?: DecisionClientEvents | undefined;
-  /** The cache's limits: answers, and an estimate of their bytes. Default 1,000,000 and 300 MB; 0 entries: nothing is cached. */
+  /** Limits of the cache: answers, and an estimate of their bytes. Default 1,000,000 and 300 MB; 0 entries: no cache. */
   cache?: Partial<CacheLimits> | undefined;
   /**
-   * True if the policy may have been edited since the last call: cached answers are then dropped before they are used. For
-   * callers that can see the policy itself; all others hear of a change from the service. Called before each use: cheap.
+   * True if the policy may have been edited since the last call: the cached answers are then dropped before use. For clients
+   * that can see the policy itself; all others hear of a change from the service. Called before each use, so it must be cheap.
    */
   policyTouched?: (() => boolean) | undefined;
-  /** Describes the mount's layers and open files, for services with a console. Called every few seconds while one wants it. */
+  /** The mount's layers and open files, for services with a console. Called every few seconds while a service wants the report. */
   describeMount?: (() => MountReport | undefined) | undefined;
 }
 
 const DEFAULT_TIMEOUT_MS = 5_000;
 const DEFAULT_CACHE: CacheLimits = { entries: 1_000_000, bytes: 300_000_000 };
-/** Shorter, and it is a reconnect. */
+/** A shorter outage is a reconnect. */
 const OUTAGE_AFTER_MS = 1_000;
 
 class ConnectedDecider implements Decider {
@@ -135,7 +135,7 @@ class ConnectedDecider implements Decider {
     });
   }
 
-  /** While nobody can be asked nothing is used, and nothing is known to be wrong. */
+  /** During an outage no cached answer is used, although none is known to be wrong. */
   private see(view: RevisionView): void {
     const { cache } = this;
     if (view.kind === "split") cache.begin(undefined);
@@ -156,12 +156,12 @@ class ConnectedDecider implements Decider {
   }
 }
 
-/** Throws `DecisionError` "unreachable" where the target is none or a certificate cannot be read. Connects in the background. */
+/** Throws `DecisionError` "unreachable" if the target is invalid or a certificate is unreadable. Connects in the background. */
 export function connectDecider(options: DeciderOptions): Decider {
   return new ConnectedDecider(options);
 }
 
-/** True as soon as a service has told its policy; false if none has within `timeoutMs`. */
+/** True as soon as a service has reported its policy; false if none has within `timeoutMs`. */
 export function whenReady(decider: Decider, timeoutMs: number): Promise<boolean> {
   if (decider.capabilities() !== undefined) return Promise.resolve(true);
   return new Promise((resolve) => {

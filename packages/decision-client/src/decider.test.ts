@@ -50,7 +50,7 @@ async function ask(service: ScriptedService, options: Partial<DeciderOptions> = 
 }
 
 describe("a decider", () => {
-  it("asks at once what was asked within a turn, in one message, and tells what it looked for", async () => {
+  it("asks all questions of one turn at once, in one message, and tells the facts it looked for", async () => {
     const batches: wire.PendingQuestion[][] = [];
     const service = await serve({
       batch: (stream, questions) => {
@@ -72,7 +72,7 @@ describe("a decider", () => {
     });
   });
 
-  it("waits for a service that comes later", async () => {
+  it("waits for a service that starts later", async () => {
     const service = new ScriptedService(grantAll);
     open.push(() => service.end());
     const { decider } = await ask(service);
@@ -82,7 +82,7 @@ describe("a decider", () => {
     expect((await decision).effect).toBe("grant");
   });
 
-  it("hears of a change of policy before the answers that come of it", async () => {
+  it("hears of a change of policy before the answers of the new policy", async () => {
     const digest = "cd".repeat(32);
     const service = await serve({
       batch: (stream, questions) => {
@@ -133,7 +133,7 @@ describe("a hostile service", () => {
     expect(await effectOf(decider.decide(question(), undefined))).toBe(expected);
   });
 
-  it("gets nothing believed that is not an answer to what was asked", async () => {
+  it("is not believed if it answers another question", async () => {
     const service = await serve({
       batch: (stream, questions) => {
         for (const { id } of questions) answer(stream, [grantFor(id + 1000n), grantFor(0n), { id, result: undefined }, grantFor(id)]);
@@ -144,7 +144,7 @@ describe("a hostile service", () => {
     expect(counts).toMatchObject({ stray: 3, malformed: 1 });
   });
 
-  it("ignores a service's late or repeated answer", async () => {
+  it("is ignored if it answers late or twice", async () => {
     const late: (() => void)[] = [];
     const service = await serve({
       batch: (stream, questions) => {
@@ -162,11 +162,11 @@ describe("a hostile service", () => {
     expect(await effectOf(decider.decide(question("slow"), undefined))).toBe("deny outage 13");
     for (const send of late) send();
     expect(await effectOf(decider.decide(question("twice"), undefined))).toBe("deny service 13");
-    // An abandoned question may still be answered: only the second answer to one question is strange.
+    // An abandoned question may still be answered: only a second answer to one question is an anomaly.
     expect(counts.stray).toBe(1);
   });
 
-  it("asks again, with the same question id, if a service closes in the middle of a batch", async () => {
+  it("is asked again with the same question id if it closes in the middle of a batch", async () => {
     const asked: string[] = [];
     let breaks = 2;
     const service = await serve({
@@ -189,7 +189,7 @@ describe("a hostile service", () => {
     expect(counts.replayed).toBe(3);
   });
 
-  it("leaves a service that sends a message without end, or no Welcome, without harm", async () => {
+  it("is left without harm if it sends an endless message, or no Welcome", async () => {
     const service = await serve({
       batch: (stream, questions) => answer(stream, [grantFor(questions[0]?.id ?? 0n, { reason: "x".repeat(6_000_000) })]),
     });
@@ -201,7 +201,7 @@ describe("a hostile service", () => {
     await expect.poll(() => other.counts.malformed).toBeGreaterThan(0);
   });
 
-  it("counts a service that speaks no gRPC as an outage", async () => {
+  it("counts as an outage if it speaks no gRPC at all", async () => {
     const { createServer } = await import("node:net");
     const server = createServer((socket) => socket.on("error", () => undefined).end("HTTP/1.1 200 OK\r\n\r\n"));
     await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
@@ -212,7 +212,7 @@ describe("a hostile service", () => {
     expect(await effectOf(decider.decide(question(), undefined))).toBe("deny outage 13");
   });
 
-  it("denies a question that a service refuses, in every outage mode", async () => {
+  it("denies a question that it refuses, in every outage mode", async () => {
     const service = await serve({
       batch: (stream, questions) =>
         answer(
@@ -228,7 +228,7 @@ describe("a hostile service", () => {
     expect(await effectOf(decider.decide(question("a".repeat(20_000)), undefined))).toBe("deny outage 13");
   });
 
-  it("asks an overloaded service again", async () => {
+  it("is asked again if it is overloaded", async () => {
     let refusals = 2;
     const service = await serve({
       batch: (stream, questions) => {
@@ -246,7 +246,7 @@ describe("a hostile service", () => {
 });
 
 describe("an interruption", () => {
-  it("rejects, and the service is told", async () => {
+  it("rejects the call, and tells the service", async () => {
     const told: bigint[] = [];
     const asked: bigint[] = [];
     const service = await serve({
@@ -270,7 +270,7 @@ describe("an interruption", () => {
 });
 
 describe("an outage", () => {
-  it("ends as the operator chose, and a guess is never kept", async () => {
+  it("ends as the operator chose, and a guess is never cached", async () => {
     const service = await serve(grantAll);
     const { decider } = await ask(service, { timeoutMs: 300, onOutage: { kind: "stale", staleForMs: 60_000 } });
     expect(await decider.decide(question("known"), undefined)).toMatchObject({ effect: "grant", source: "service" });
@@ -283,7 +283,7 @@ describe("an outage", () => {
     await expect.poll(async () => (await decider.decide(question("unknown"), undefined)).source).toBe("service");
   });
 
-  it("does not keep what is older than it may be", async () => {
+  it("does not use cached answers beyond their largest age", async () => {
     const service = await serve(grantAll);
     const { decider } = await ask(service, { timeoutMs: 100, onOutage: { kind: "stale", staleForMs: 0 } });
     await decider.decide(question(), undefined);
@@ -291,7 +291,7 @@ describe("an outage", () => {
     expect(await decider.decide(question(), undefined)).toMatchObject({ effect: "deny", source: "outage" });
   });
 
-  it("is told by status", async () => {
+  it("is reported in status", async () => {
     const service = await serve(grantAll);
     const { decider } = await ask(service, { timeoutMs: 100 });
     await decider.decide(question(), undefined);
@@ -302,7 +302,7 @@ describe("an outage", () => {
     expect(await decider.decide(question(), undefined)).toMatchObject({ effect: "deny", source: "outage" });
   });
 
-  it("under load costs no question and no wrong answer while the service comes back", async () => {
+  it("under load costs no question and no wrong answer while the service restarts", async () => {
     const service = await serve({
       batch: (stream, questions) =>
         answer(
@@ -338,7 +338,7 @@ describe("an outage", () => {
 });
 
 describe("a service that drains", () => {
-  it("answers what it was asked, and is left for the next", async () => {
+  it("answers its open questions, and its successor gets the next ones", async () => {
     const service = await serve({
       batch: (stream, questions) => {
         stream.write({ message: { $case: "goAway", value: { reason: "stopping" } } });
@@ -355,7 +355,7 @@ describe("a service that drains", () => {
 });
 
 describe("two replicas", () => {
-  it("share the questions, and one takes over what the other leaves unanswered", async () => {
+  it("share the questions, and one takes over the unanswered questions of the other", async () => {
     const seen = { one: 0, other: 0 };
     const one = await serve({
       batch: (stream, questions) => {
@@ -374,13 +374,13 @@ describe("two replicas", () => {
     const many = (): Promise<Decision[]> =>
       Promise.all(Array.from({ length: 100 }, async (_, i) => decider.decide(question(`f${i}`), undefined)));
     await many();
-    // How they share depends on which answers first.
+    // Their shares depend on which one answers first.
     expect(Math.min(seen.one, seen.other)).toBeGreaterThan(0);
     other.script = { batch: () => other.kill() };
     const before = counts.hedged;
     const decisions = await many();
     expect(decisions.every(({ source }) => source === "service" || source === "hedge")).toBe(true);
-    // Taken over when the other was gone, or already when it was late, as everything is on a machine that is busy.
+    // Taken over when the other ended, or already when it was late, as every answer is on a busy machine.
     expect(counts.replayed + counts.hedged - before).toBeGreaterThan(0);
     expect(decider.status().state).toBe("ready");
   });

@@ -1,4 +1,4 @@
-/** The decider of a mount without a policy: everything is granted, nothing is asked. */
+/** The decider of a mount without a policy: it grants everything, and asks no service. */
 import { type Decider, type Decision, NO_FACTS, type PolicyCapabilities } from "@sluice/decision-api";
 
 const REVISION = { sequence: 0n, digest: "" };

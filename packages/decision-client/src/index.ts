@@ -1,4 +1,7 @@
-/** The mount service's way to decisions, except the part that loads gRPC, which is in connect.ts: the decider of a mount without a policy, and types. */
+/**
+ * The mount service's way to decisions, without the modules that load gRPC (those are in connect.ts): the decider of a mount without
+ * a policy, and types.
+ */
 export type { TlsFiles } from "./conversation/channel.js";
 export { type CacheLimits, DecisionCache } from "./cache/decision-cache.js";
 export type { DeciderOptions } from "./connect-decider.js";

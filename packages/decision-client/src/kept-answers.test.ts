@@ -1,4 +1,4 @@
-/** Cached answers and their lifetime, the choice among replicas, and their disagreements, over real gRPC. */
+/** The cached answers and their lifetime, the replica that is asked, and the answer if replicas disagree, over real gRPC. */
 import { type Decider, type Decision, inquiryOf, plainQuestion as question, type Question, wire } from "@sluice/decision-api";
 import { afterEach, describe, expect, it } from "vitest";
 import { NO_EVENTS } from "./decision-client-events.js";
@@ -64,7 +64,7 @@ async function connect(services: readonly ScriptedService[], options: Partial<De
 const kept = (decider: Decider, asked: Question): Decision | undefined => decider.recall?.(inquiryOf(asked));
 
 describe("an answer", () => {
-  it("with a scope is given again without a question, a denial too, to whom it covers", async () => {
+  it("with a scope is reused without a question for all that it covers, also a denial", async () => {
     const { service, asked } = await serve({ scope: READ, effect: wire.Effect.DENY });
     const decider = await connect([service]);
     expect(kept(decider, question())).toBeUndefined();
@@ -84,14 +84,14 @@ describe("an answer", () => {
     ["whose scope is not understood", { scope: { ...READ, subjectFields: [77 as wire.SubjectField] } }],
     ["for a subtree that does not hold the path", { scope: { ...READ, subtree: Buffer.from("z") } }],
     ["for other accesses than were asked for", { scope: { ...READ, accesses: [wire.Access.READ, wire.Access.WRITE] } }],
-  ])("%s is not", async (_name, change) => {
+  ])("%s is not cached", async (_name, change) => {
     const { service } = await serve(change);
     const decider = await connect([service]);
     await decider.decide(question("d/a"), undefined);
     expect(kept(decider, question("d/a"))).toBeUndefined();
   });
 
-  it("is asked for once by many who want the same, and told of as often as it was given", async () => {
+  it("is asked for once by many equal questions, and reported as often as it was used", async () => {
     const { service, asked } = await serve({ scope: { ...READ, subtree: Buffer.from("") } });
     const decider = await connect([service]);
     const all = await Promise.all(Array.from({ length: 10 }, async (_, i) => decider.decide(question("d/a", `q-${i}`), undefined)));
@@ -101,7 +101,7 @@ describe("an answer", () => {
     await expect.poll(() => service.hits, { timeout: 5000 }).toEqual([{ decisionId: all[0]?.decisionId, count: 10n }]);
   });
 
-  it("with obligations takes a question, and is counted once each time that it is given again", async () => {
+  it("with obligations needs a question to find it, and each reuse is counted once", async () => {
     const obligations = [{ name: "audit", value: "each-io" }];
     const { service, asked } = await serve({ scope: READ, effect: wire.Effect.MEDIATE, obligations });
     const decider = await connect([service]);
@@ -115,7 +115,7 @@ describe("an answer", () => {
     await expect.poll(() => service.hits, { timeout: 5000 }).toEqual([{ decisionId: first.decisionId, count: 3n }]);
   });
 
-  it("is dropped with its revision, before the first of the next is used, and where the policy itself was seen to change", async () => {
+  it("is dropped with its revision, before the first answer of the next one is used, and if the policy file was seen to change", async () => {
     let touched = false;
     const { service } = await serve({ scope: READ });
     const decider = await connect([service], { policyTouched: () => touched });
@@ -133,7 +133,7 @@ describe("an answer", () => {
     expect(await heard).toBeUndefined();
   });
 
-  it("is dropped where the service says so, below the directories that it names", async () => {
+  it("is dropped if the service says so, below the directories that it names", async () => {
     const { service } = await serve({ scope: READ });
     const decider = await connect([service]);
     for (const path of ["a/x", "b/x"]) await decider.decide(question(path), undefined);
@@ -144,7 +144,7 @@ describe("an answer", () => {
 });
 
 describe("in an outage", () => {
-  it("nothing kept is used as if it held, and the rule that decided says what is", async () => {
+  it("uses no cached answer as valid, and the rule that decided chooses the outage mode", async () => {
     const { service } = await serve({ scope: READ, onOutage: wire.OutageMode.MEDIATE });
     const decider = await connect([service], { timeoutMs: 200 });
     await decider.decide(question(), undefined);
@@ -157,7 +157,7 @@ describe("in an outage", () => {
 });
 
 describe("replicas", () => {
-  it("asks all replicas that hold different policies without an order: the stricter answer holds and is not cached", async () => {
+  it("with different policies and no order are all asked: the stricter answer holds and is not cached", async () => {
     const lax = await serve({ scope: READ }, { digest: DIGEST, sequence: 0n });
     const strict = await serve({ scope: READ, effect: wire.Effect.DENY }, { digest: OTHER_DIGEST, sequence: 0n });
     const views: string[] = [];
@@ -171,7 +171,7 @@ describe("replicas", () => {
     expect(views).toContain("split");
   });
 
-  it("does not ask replicas that hold an older policy than a known one", async () => {
+  it("with an older policy than a reported one are not asked", async () => {
     const newer = await serve({ effect: wire.Effect.DENY }, { digest: OTHER_DIGEST, sequence: 2n });
     const older = await serve({}, { digest: DIGEST, sequence: 1n });
     const decider = await connect([newer.service, older.service], { timeoutMs: 300 });
@@ -183,7 +183,7 @@ describe("replicas", () => {
     expect(older.asked).toEqual([]);
   });
 
-  it("of which one is slow: the other is asked too, under the same id, and the first answer holds", async () => {
+  it("hedge a slow question: the other one is asked, too, under the same id, and the first answer holds", async () => {
     const slow = await serve({}, undefined, 60_000);
     const fast = await serve({});
     const decider = await connect([slow.service, fast.service]);
@@ -193,13 +193,13 @@ describe("replicas", () => {
     expect(fast.asked).toEqual(expect.arrayContaining(slow.asked));
   });
 
-  it("asks another replica if one sends malformed answers", async () => {
+  it("replace one another: if one sends malformed answers, the other is asked", async () => {
     const nonsense = await serve({ decisionId: "" });
     const sane = await serve({});
     const decider = await connect([nonsense.service, sane.service]);
     for (let turn = 0; turn < 30; turn++) {
       const { effect, source } = await decider.decide(question(`f${turn}`), undefined);
-      // On a busy machine an answer may be late, and the other asked because of that.
+      // On a busy machine an answer may be late, and the other replica asked because of that.
       expect({ effect, known: source === "service" || source === "hedge" }).toEqual({ effect: "grant", known: true });
     }
     expect(nonsense.asked.length).toBeGreaterThan(0);

@@ -1,4 +1,4 @@
-// Questions whose size somebody chose who may set attributes: they are denied here, and those beside them never notice.
+// A user who may set attributes chooses the size of a question. An oversized question is denied, and other questions do not notice.
 import { plainQuestion as question, type Question } from "@sluice/decision-api";
 import { expect, it, onTestFinished } from "vitest";
 import { NO_EVENTS } from "./decision-client-events.js";
@@ -11,7 +11,7 @@ function withAttributes(path: string, count: number): Question {
   return { ...asked, resource: { ...asked.resource, xattrs } };
 }
 
-it("a question that no message holds is denied, and costs those beside it nothing", async () => {
+it("denies a question that no message holds, without a cost to other questions", async () => {
   const batches: number[] = [];
   const service = new ScriptedService({
     batch: (stream, questions) => {
@@ -40,7 +40,7 @@ it("a question that no message holds is denied, and costs those beside it nothin
   ]);
   expect(refused).toMatchObject({ effect: "deny", rule: "refused", reason: expect.stringContaining("extended attributes") as string });
   expect(other).toMatchObject({ effect: "grant", source: "service" });
-  // As much as a question may hold goes out, each in a message of its own.
+  // Questions of the largest size are sent, each in a message of its own.
   const most = await Promise.all(["a", "b", "c"].map(async (path) => decider.decide(withAttributes(path, 16), undefined)));
   expect(most.map(({ effect }) => effect)).toEqual(["grant", "grant", "grant"]);
   expect(batches).toEqual([1, 1, 1, 1]);

@@ -1,4 +1,4 @@
-/** The real service, as a process of its own, killed and started again under load. */
+/** The real service, as a process of its own, killed and restarted under load. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
@@ -13,7 +13,7 @@ const MAIN = fileURLToPath(new URL("../../../services/decision/bin/sluice-decisi
 const policy = (revision: number, effect: string): string =>
   `version: 1\nrevision: ${revision}\ndefault: mediate\nrules:\n  - {name: odd, path: '*[13579]', effect: ${effect}}\n  - {name: even, path: '*[02468]', effect: grant}\n`;
 
-it("costs no wrong grant and loses no question, and an edit holds from the next question on", { timeout: 60_000 }, async () => {
+it("costs no wrong grant and loses no question, and an edit applies from the next question on", { timeout: 60_000 }, async () => {
   const directory = mkdtempSync(join(tmpdir(), "sluice-restart-"));
   const file = join(directory, "policy.yaml");
   const socket = join(directory, "d.sock");
@@ -44,7 +44,7 @@ it("costs no wrong grant and loses no question, and an edit holds from the next 
         const atLeast = newest;
         const decision = await decider.decide(question(`f${number}`), undefined);
         const revision = Number(decision.revision.sequence);
-        // Odd files are denied by odd revisions and mediated by even ones; no revision grants them.
+        // Odd revisions deny odd files and mediate even ones; no revision grants them.
         const expected = number % 2 === 0 ? "grant" : revision % 2 === 0 ? "mediate" : "deny";
         if (decision.source !== "service" || decision.effect !== expected || revision < atLeast)
           wrong.push(`${number} at ${atLeast}: ${JSON.stringify({ ...decision, revision })}`);

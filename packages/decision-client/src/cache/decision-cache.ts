@@ -1,7 +1,7 @@
 /**
- * Answers cached by their scope, for one revision at a time. The values that a scope depends on are part of the key, and the
- * inquiry reads them again at each hit; a fact that cannot be read is a miss. The caller knows whether any answer may be used
- * at all (somebody can be asked, replicas agree).
+ * Answers cached by their scope, for one revision at a time. The values that a scope depends on are part of the key, and the cache
+ * reads them again from the inquiry at each look-up; an unreadable fact is a miss. The caller knows whether cached answers may be
+ * used at all (a service is reachable, replicas agree).
  */
 import {
   type CacheStatus,
@@ -23,9 +23,9 @@ export interface CacheLimits {
   bytes: number;
 }
 
-/** Answers whose reasons are all different are kept with their own. */
+/** Answers whose reasons are all different are cached with their own reason. */
 const MAX_SHARED = 4_096;
-/** Between names of one file. No path holds it. */
+/** Separates the names of one file. No path contains it. */
 const BETWEEN_PATHS = "\0";
 const EXACT = -1;
 
@@ -47,17 +47,17 @@ export class DecisionCache {
     this.#table = new ScopeTable(limits);
   }
 
-  /** Changes whenever what was kept is dropped: an answer to a question of before is not kept. */
+  /** Changes whenever the cached answers are dropped: an answer to an earlier question is not cached. */
   get epoch(): number {
     return this.#epoch;
   }
 
-  /** Of the answers that are kept. */
+  /** An estimate for the cached answers. */
   get revision(): PolicyRevision | undefined {
     return this.#revision;
   }
 
-  /** Drops everything and caches answers of `revision` alone from now on; of none if it is undefined. */
+  /** Drops everything, and caches only answers of `revision` from now on; none if it is undefined. */
   begin(revision: PolicyRevision | undefined): void {
     this.#revision = revision;
     this.drop();
@@ -83,7 +83,10 @@ export class DecisionCache {
     for (const entry of this.#table.entries().filter(touched)) this.#table.remove(entry);
   }
 
-  /** The cached answer that holds for this, counted as a hit. `plain`: only one without obligations, for a caller that only reads it. */
+  /**
+   * The cached answer that covers this question, counted as a hit. `plain`: only one without obligations, for callers that read it
+   * and build nothing from it.
+   */
   recall(inquiry: Inquiry, plain: boolean): Decision | undefined {
     const entry = this.#find(inquiry);
     if (entry === undefined || (plain && entry.shared.obligations.length > 0)) return undefined;
@@ -131,7 +134,7 @@ export class DecisionCache {
     return undefined;
   }
 
-  /** Answers about more names than a question holds are not kept, and a file may have 65,000. */
+  /** Answers about more names than one question holds are not cached, and a file may have 65,000. */
   #searchPaths(inquiry: Inquiry): ScopeEntry | undefined {
     const { paths } = inquiry;
     if (paths.length > QUESTION_LIMITS.paths) return undefined;
@@ -225,12 +228,12 @@ export class DecisionCache {
   }
 }
 
-/** Its own copy, so that it holds on to nothing that it was cut or joined from. */
+/** A copy, so that it does not hold the string that it was cut or joined from. */
 function compact(text: string): string {
   return Buffer.from(text, "latin1").toString("latin1");
 }
 
-/** The place of the answer; undefined if the scope does not hold its own question. */
+/** The slot for the answer; undefined if the scope does not cover its own question. */
 function placeOf(question: Question, subtree: string | undefined): { path: string; depth: number } | undefined {
   const { paths } = question.resource;
   if (subtree === undefined) return { path: paths.join(BETWEEN_PATHS), depth: EXACT };
@@ -238,6 +241,6 @@ function placeOf(question: Question, subtree: string | undefined): { path: strin
   if (path === undefined || paths.length !== 1) return undefined;
   if (subtree === "" ? path === "" : !path.startsWith(`${subtree}/`)) return undefined;
   const depth = subtree === "" ? 0 : subtree.split("/").length;
-  // A narrower scope is as true.
+  // A narrower scope is also true.
   return depth > MAX_SUBTREE_DEPTH ? { path, depth: EXACT } : { path: subtree, depth };
 }

@@ -1,4 +1,4 @@
-/** How often kept answers were given again, by reference, until somebody takes the counts. */
+/** Counts repeated cached answers, by reference, until the counts are taken. */
 import type { ScopeEntry } from "./scope-table.js";
 
 export interface HitCount {
@@ -14,7 +14,7 @@ export class HitCounts {
     entry.hits++;
   }
 
-  /** At most `most`; they are the taker's now. */
+  /** At most `most`; they belong to the caller now. */
   take(most: number): HitCount[] {
     const taken = this.#touched.splice(0, most);
     return taken.map((entry) => {

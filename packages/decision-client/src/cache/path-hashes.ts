@@ -3,7 +3,7 @@ import { randomInt } from "node:crypto";
 import { MAX_SUBTREE_DEPTH } from "./scope-shape.js";
 
 const PRIME = 16_777_619;
-/** Of this process: names are chosen by others, who must not know which ones meet. */
+/** Random for this process: others choose the names, and must not know which ones collide. */
 const SEED = randomInt(0x7fff_ffff);
 
 export function hashText(text: string, seed: number = SEED): number {
@@ -20,10 +20,10 @@ export function mix(hash: number, value: number): number {
 const SLASH = 0x2f;
 
 export class PathHashes {
-  /** Hash and length of the directory of that many names. */
+  /** Hash and length of the directory with that many names. */
   readonly hashes = new Int32Array(MAX_SUBTREE_DEPTH + 1);
   readonly ends = new Int32Array(MAX_SUBTREE_DEPTH + 1);
-  /** How many directories are above the path, its root included; 0 for the root itself. */
+  /** The number of directories above the path, the root included; 0 for the root itself. */
   directories = 0;
   whole = SEED;
 

@@ -1,6 +1,6 @@
 /**
- * Which facts a scope names, apart from their values. Policies have few of these, so that a look-up tries each shape that
- * is in use and reads only the facts that it names.
+ * The set of facts that a scope names, without their values. Policies have few shapes, so a look-up tries each shape in use, and
+ * reads only the facts that it names.
  */
 import {
   type Access,
@@ -12,9 +12,9 @@ import {
   type TextFact,
 } from "@sluice/decision-api";
 
-/** More than a policy has; beyond it answers are not kept. */
+/** More than any policy has; answers of further shapes are not cached. */
 const MAX_SHAPES = 128;
-/** Deeper subtrees are kept as the path alone. */
+/** Deeper subtrees are cached for the path alone. */
 export const MAX_SUBTREE_DEPTH = 64;
 
 export class ScopeShape {
@@ -40,7 +40,7 @@ export class ScopeShape {
     this.xattrs = xattrs;
   }
 
-  /** The other facts' values as one text; undefined if one cannot be read. "" if there are none. */
+  /** The other facts' values as one text; undefined if one is unreadable. "" if there are none. */
   values(inquiry: Inquiry): string | undefined {
     let text = "";
     for (const fact of this.facts) {
@@ -59,10 +59,10 @@ export class ScopeShape {
 
 export class ScopeShapes {
   readonly #byNames = new Map<string, ScopeShape>();
-  /** All that were made since the last `clear`. */
+  /** All shapes since the last `clear`. */
   readonly all: ScopeShape[] = [];
 
-  /** undefined: an answer with this scope cannot be kept. */
+  /** undefined: an answer with this scope cannot be cached. */
   of(scope: CacheScope): ScopeShape | undefined {
     const names = `${scope.subject.join()}|${scope.resource.join()}|${scope.xattrs.join("\0")}`;
     const known = this.#byNames.get(names);

@@ -1,6 +1,6 @@
 /**
- * Cached answers by scope: a hash table whose look-up allocates nothing. Bounded in number and in bytes; an entry that was not
- * used since the hand last passed goes first (CLOCK). No entry outlives its revision: `clear` drops all of them.
+ * Cached answers by scope: a hash table whose look-up allocates nothing. It is bounded in number and in bytes, and evicts the
+ * entry that was not used since the clock hand last passed it (CLOCK). No entry outlives its revision: `clear` drops all.
  */
 import type { Decision, DecisionSource } from "@sluice/decision-api";
 import type { ScopeShape } from "./scope-shape.js";
@@ -11,7 +11,7 @@ export type SharedAnswer = Omit<Decision, "decisionId" | "source" | "scope">;
 export interface ScopeEntryParts {
   hash: number;
   shape: ScopeShape;
-  /** Number of names of the subtree; -1: the path itself. */
+  /** The number of names of the subtree; -1: the path itself. */
   depth: number;
   path: string;
   purpose: number;
@@ -20,16 +20,16 @@ export interface ScopeEntryParts {
   values: string;
   shared: SharedAnswer;
   decisionId: string;
-  /** On the clock of performance.now(), whole; 0: as long as the revision. */
+  /** On the clock of performance.now(), rounded; 0: as long as the revision. */
   expiresMs: number;
 }
 
-/** An answer by itself, for readers only: its properties are not its own. */
+/** An answer by itself, for callers that only read it: its properties are not its own. */
 export class ScopeEntry implements Decision {
   next: ScopeEntry | undefined = undefined;
-  /** Place in the ring. */
+  /** The place in the ring. */
   place = 0;
-  /** Given again since the hits were last told of. */
+  /** The hits since the last report. */
   hits = 0;
   used = false;
   readonly hash: number;
@@ -86,7 +86,7 @@ export class ScopeEntry implements Decision {
     return "cache";
   }
 
-  /** Made each time: a million of them would take more than their parts. */
+  /** Created at each call: a million stored answers would take more memory than their parts. */
   answer(): Decision {
     const { effect, errno, policyId, rule, revision, reason, obligations, onOutage } = this.shared;
     return {
@@ -103,13 +103,13 @@ export class ScopeEntry implements Decision {
     };
   }
 
-  /** An estimate of what it takes, from the sizes of V8's objects. */
+  /** An estimate of its memory, from the sizes of V8's objects. */
   get bytes(): number {
     return 205 + this.path.length + this.values.length + this.decisionId.length;
   }
 }
 
-/** The key of an entry. Reused for each look-up. */
+/** The search key of an entry. Reused for each look-up. */
 export interface ScopeKey {
   hash: number;
   shape: ScopeShape;
@@ -119,7 +119,7 @@ export interface ScopeKey {
   values: string;
 }
 
-/** Longer chains come of names that were chosen to meet: their oldest goes. */
+/** A longer chain comes from names that were chosen to collide: its oldest entry is evicted. */
 const MAX_CHAIN = 24;
 const FIRST_BUCKETS = 1024;
 
@@ -151,7 +151,7 @@ export class ScopeTable {
     return this.#ring;
   }
 
-  /** `end`: the length of the subtree's name in `path`; undefined: all of it, as the path itself. */
+  /** `end`: the length of the subtree's name in `path`; undefined: all of it, for the path itself. */
   find(key: ScopeKey, path: string, end: number | undefined): ScopeEntry | undefined {
     let entry = this.#buckets[key.hash & (this.#buckets.length - 1)];
     for (; entry !== undefined; entry = entry.next) {
@@ -163,7 +163,7 @@ export class ScopeTable {
     return undefined;
   }
 
-  /** There is no entry with the same key. */
+  /** There must be no entry with the same key. */
   add(entry: ScopeEntry): void {
     while (this.#ring.length > 0 && (this.#ring.length >= this.limits.entries || this.bytes + entry.bytes > this.limits.bytes))
       this.#evict();

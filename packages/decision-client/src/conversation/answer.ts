@@ -1,4 +1,4 @@
-/** An answer off the wire → the fate of its question. Nothing of a malformed one is used. */
+/** Turns an answer from the wire into the fate of its question. A malformed answer is not used at all. */
 import { type Decision, decisionFromProto, DecisionError, type ReceivedAnswer, wire } from "@sluice/decision-api";
 import type { ConversationListener } from "./conversation.js";
 import type { PendingQuestion } from "../pool/pending-question.js";

@@ -1,4 +1,4 @@
-/** The HTTP/2 stream below a client's call, by the internals of grpc-js 1.14; undefined if they differ. */
+/** The HTTP/2 stream below a client's call, by the internals of grpc-js 1.14; undefined if another version has others. */
 import type { Duplex } from "node:stream";
 import type { Below } from "@sluice/decision-api";
 

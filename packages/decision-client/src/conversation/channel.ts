@@ -8,7 +8,7 @@ export interface TlsFiles {
   caFile?: string | undefined;
   certFile?: string | undefined;
   keyFile?: string | undefined;
-  /** A name that the service's certificate must hold, such as "URI:spiffe://example.org/decision", instead of the host's. */
+  /** A name that the service's certificate must have, such as "URI:spiffe://example.org/decision", instead of the host's. */
   serverSan?: string | undefined;
 }
 
@@ -29,7 +29,7 @@ function read(file: string | undefined): Buffer | null {
   }
 }
 
-/** Node puts a name with anything unusual into quotes, so that no name looks like two. */
+/** Node quotes a name with unusual characters, so that no name looks like two. */
 const ENTRY = /(?:^|, )([^:,"]+):("(?:[^"\\]|\\.)*"|[^,]*)/gy;
 
 function holdsName(subjectAltName: string, name: string): boolean {
@@ -51,7 +51,7 @@ function channelCredentials(tls: TlsFiles): ChannelCredentials {
   });
 }
 
-/** Credentials as the files are now, so that a renewed certificate is used from the next connection on. */
+/** Credentials from the current files, so that the next connection uses a renewed certificate. */
 class FollowedCredentials {
   private made: { stamp: string; credentials: ChannelCredentials };
 
@@ -65,7 +65,7 @@ class FollowedCredentials {
       try {
         this.made = { stamp, credentials: channelCredentials(this.tls) };
       } catch {
-        // Half of it is written: the file before is as good as any until the next attempt.
+        // A file is half written: the old credentials serve until the next attempt.
       }
     }
     return this.made.credentials;
@@ -78,15 +78,15 @@ class FollowedCredentials {
   }
 }
 
-/** Throws `DecisionError` "unreachable" where a certificate cannot be read. `host`: the name that certificates are for. */
+/** Throws `DecisionError` "unreachable" if a certificate is unreadable. `host`: the name that certificates are for. */
 export function makeDialer(tls: TlsFiles | undefined, host: string | undefined): Dialer {
   const followed = tls === undefined ? undefined : new FollowedCredentials(tls);
   const options: ClientOptions = {
     "grpc.max_receive_message_length": MAX_MESSAGE_BYTES,
-    // A frozen replica answers no ping: known within a second and a half.
+    // A frozen replica answers no ping: the client notices within a second and a half.
     "grpc.keepalive_time_ms": 1_000,
     "grpc.keepalive_timeout_ms": 500,
-    // Each attempt is a channel of its own, so that when to try again is decided in one place: the replica.
+    // Each attempt is a channel of its own, so that only the replica decides when to try again.
     "grpc.use_local_subchannel_pool": 1,
     "grpc.enable_retries": 0,
     ...(tls !== undefined && host !== undefined ? { "grpc.ssl_target_name_override": host, "grpc.default_authority": host } : {}),

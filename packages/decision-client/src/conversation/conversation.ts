@@ -1,22 +1,22 @@
 /**
- * The contract of a replica and its way of talking (a Session stream, or unary calls).
- * A conversation ends once, by `ended`; the replica then gives its unanswered questions elsewhere.
+ * The interface between a replica and its conversation (a Session stream, or unary calls).
+ * A conversation ends once, by `ended`; the replica then gives its unanswered questions to another one.
  */
 import type { PolicyCapabilities, wire } from "@sluice/decision-api";
 import type { PendingQuestion } from "../pool/pending-question.js";
 
 export interface ConversationListener {
-  /** The first word, and each change of policy. */
+  /** The first message, and each change of policy. */
   policy(capabilities: PolicyCapabilities): void;
-  /** No further questions, please. */
+  /** The service accepts no further questions. */
   goAway(): void;
-  /** A question was answered as it should be. */
+  /** A question got a well-formed answer. */
   answered(): void;
-  /** Earlier answers are not to be used any more, in these directories or, if there are none, anywhere. */
+  /** Earlier answers must not be used any more, in these directories or, if there are none, anywhere. */
   invalidated(directories: readonly string[]): void;
   /** A report of hits is in the log. */
   hitsTaken(reportId: string): void;
-  /** Cannot be answered just now: to be asked again. */
+  /** The service cannot answer just now: ask again. */
   returned(pending: PendingQuestion): void;
   ended(end: ConversationEnd): void;
   stray(): void;
@@ -28,16 +28,16 @@ export type ConversationEnd = { kind: "no-sessions" } | { kind: "broken"; reason
 export interface Conversation {
   readonly inFlight: number;
   ask(pending: PendingQuestion): void;
-  /** The answer is not wanted any more. */
+  /** The answer is no longer needed. */
   cancel(pending: PendingQuestion): void;
-  /** Tells of hits of cached answers. False if it has no way to. */
+  /** Reports hits of cached answers. False if the conversation has no way to. */
   report(report: wire.HitReport): boolean;
-  /** Whether somebody there can look at `tell`. */
+  /** Tells whether the service wants `tell`. */
   readonly wantsReports: boolean;
-  /** The mount's layers and open files just now. */
+  /** The current layers and open files of the mount. */
   tell(report: wire.MountReport): void;
-  /** Everything not answered yet, forgotten here. */
+  /** Returns every unanswered question, and forgets it here. */
   takeUnanswered(): PendingQuestion[];
-  /** Politely if nothing is in flight. */
+  /** Ends gracefully if nothing is in flight. */
   close(): void;
 }

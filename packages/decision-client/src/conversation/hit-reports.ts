@@ -1,6 +1,6 @@
 /**
- * Tells the services how often cached answers were used, once a second, so that their logs hold every decision by
- * reference. A report is sent until somebody says it is in the log; a report that nobody takes for long is counted as lost.
+ * Reports to the services how often cached answers were used, once a second, so that their logs hold every decision by
+ * reference. A report is sent until a service confirms that it is in the log; after a long time without one it counts as lost.
  */
 import { mintIds, type wire } from "@sluice/decision-api";
 import type { HitCounts } from "../cache/hit-counts.js";

@@ -1,4 +1,4 @@
-/** Describes the mount's layers and open files to services with a console, every few seconds. Costs a timer if none has one. */
+/** Reports the mount's layers and open files to services with a console, every few seconds. Costs a timer if no service has one. */
 import { type MountReport, mountReportToProto, type wire } from "@sluice/decision-api";
 
 const EVERY_MS = 2_000;

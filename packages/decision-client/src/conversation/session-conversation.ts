@@ -1,4 +1,4 @@
-/** One Session stream: questions of a turn of the event loop go out in one message, answers come back by their number. */
+/** One Session stream: the questions of one turn of the event loop leave in one message, and answers return by their number. */
 import { status } from "@grpc/grpc-js";
 import {
   capabilitiesFromProto,
@@ -16,7 +16,7 @@ import type { Conversation, ConversationEnd, ConversationListener } from "./conv
 import type { PendingQuestion } from "../pool/pending-question.js";
 import { type FromService, SessionStream } from "./session-stream.js";
 
-/** A service that accepts a connection and then says nothing is none. */
+/** A service that accepts a connection and then sends nothing counts as unreachable. */
 const WELCOME_MS = 2_000;
 const MAX_CANCELLED = 4_096;
 const MAX_BATCH_BYTES = MAX_MESSAGE_BYTES / 2;
@@ -34,7 +34,7 @@ function sizeEstimate({ question: { resource, subject } }: PendingQuestion): num
   return bytes;
 }
 
-/** One for all conversations: its content is taken before anything else runs. */
+/** Shared by all conversations: its content is taken before anything else runs. */
 const writer = new MessageWriter();
 
 export class SessionConversation implements Conversation {
@@ -81,7 +81,7 @@ export class SessionConversation implements Conversation {
     this.batchBytes += bytes;
     if (this.flushing) return;
     this.flushing = true;
-    // After everything of this turn has asked, but within the turn: a lone question waits for nothing.
+    // After everything of this turn has asked, but within the turn: a lone question is not delayed.
     queueMicrotask(this.flushAfterTurn);
   }
 
@@ -106,7 +106,7 @@ export class SessionConversation implements Conversation {
   }
 
   tell(report: wire.MountReport): void {
-    // A service that does not read is not told: the next report says all.
+    // A service that does not read gets no report: the next one covers it.
     if (this.state === "open" && !this.stream.needsDrain) this.write({ $case: "report", value: report });
   }
 
@@ -135,7 +135,7 @@ export class SessionConversation implements Conversation {
     const questions = this.batch;
     this.batch = [];
     this.batchBytes = 0;
-    // The deadlines of the askers bound the queue before a slow service.
+    // The deadlines of the questions bound the backlog before a slow service.
     if (this.state !== "ended") this.stream.write(encodeQuestions(writer, questions));
   }
 

@@ -1,4 +1,4 @@
-// A Session goes past the layers of grpc-js once it is under way, with whoever speaks gRPC as it is written, and else does not.
+// A running Session bypasses the layers of grpc-js if the peer speaks plain gRPC, and does not otherwise.
 import { credentials, Metadata, status } from "@grpc/grpc-js";
 import { encodeQuestions, MessageWriter, plainQuestion, wire } from "@sluice/decision-api";
 import { expect, it, onTestFinished } from "vitest";
@@ -35,7 +35,7 @@ const grantAll: Script["batch"] = (stream, questions) =>
     questions.map(({ id }) => grantFor(id)),
   );
 
-it("is direct from its first answer on, and ends as any call does", async () => {
+it("is direct from its first answer on, and ends like any call", async () => {
   const { stream, ends, ids } = await converse({ batch: grantAll });
   expect(stream.isDirect).toBe(true);
   for (let id = 1; id <= 200; id++) stream.write(question(id));
@@ -45,7 +45,7 @@ it("is direct from its first answer on, and ends as any call does", async () => 
   await expect.poll(() => ends).toContain("ended");
 });
 
-it("hears of it when the service breaks off, refuses, or sends what is too large or no message", async () => {
+it("reports it if the service breaks off, refuses, or sends an oversized or invalid message", async () => {
   for (const [batch, end] of [
     [(stream: Stream) => stream.emit("error", { code: status.FAILED_PRECONDITION, details: "no" }), "FAILED_PRECONDITION"],
     [(stream: Stream) => answer(stream, [grantFor(1n, { reason: "x".repeat(5_000_000) })]), "RESOURCE_EXHAUSTED"],
@@ -56,7 +56,7 @@ it("hears of it when the service breaks off, refuses, or sends what is too large
   }
 });
 
-it("talks to a service that may compress by grpc-js, and gets its answers", async () => {
+it("leaves a service that may compress to grpc-js, and still gets answers", async () => {
   const { stream, ids } = await converse({
     welcome: (by) => {
       const headers = new Metadata();

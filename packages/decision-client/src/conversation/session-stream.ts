@@ -1,4 +1,4 @@
-/** The Session stream of a client, with batches as bytes: questions are written as such, and answers read off them. */
+/** The Session stream of a client, with batches as bytes: it writes questions as bytes, and decodes answers from bytes. */
 import { type ClientDuplexStream, type ServiceError, status } from "@grpc/grpc-js";
 import { AnswerReader, DirectStream, frame, type ReceivedAnswer, unframed, wire } from "@sluice/decision-api";
 import { belowCall } from "./below-call.js";
@@ -30,7 +30,7 @@ export class SessionStream {
   ) {
     this.call = client.makeBidiStreamRequest(path, serialize, (bytes) => this.parse(bytes));
     this.call.on("data", (response: FromService) => {
-      // First, so that replies to this message go out that way.
+      // Comes first, so that replies to this message take the direct way.
       this.direct ??= this.goDirect();
       listener.received(response);
     });
@@ -38,12 +38,12 @@ export class SessionStream {
     this.call.on("end", () => listener.ended());
   }
 
-  /** Past the layers of grpc-js. */
+  /** Bypasses the layers of grpc-js. */
   get isDirect(): boolean {
     return this.direct !== undefined;
   }
 
-  /** Written messages wait for a service that does not read. */
+  /** The written data wait for a service that does not read. */
   get needsDrain(): boolean {
     return this.direct?.needsDrain ?? this.call.writableNeedDrain;
   }
@@ -81,7 +81,7 @@ export class SessionStream {
     const answers = this.reader.decode(bytes);
     if (answers !== undefined) return { answers };
     const response = wire.SessionResponse.decode(bytes);
-    // Several batches in one message, or fields of a newer contract beside one: read once more, as a batch alone.
+    // Several batches in one message, or fields of a newer contract beside one: decode it once more, as a batch alone.
     if (response.message?.$case !== "batch") return response;
     const alone = wire.SessionResponse.encode({ message: response.message }).finish();
     return { answers: this.reader.decode(Buffer.from(alone)) ?? [] };

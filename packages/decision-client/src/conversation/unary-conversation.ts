@@ -5,7 +5,7 @@ import { settleDecision } from "./answer.js";
 import type { Conversation, ConversationEnd, ConversationListener } from "./conversation.js";
 import type { PendingQuestion } from "../pool/pending-question.js";
 
-/** Nobody tells of a change of policy here, so it is asked for. */
+/** No message reports a change of policy here, so the client polls for it. */
 const CAPABILITIES_MS = 1_000;
 
 export class UnaryConversation implements Conversation {
@@ -49,7 +49,7 @@ export class UnaryConversation implements Conversation {
   }
 
   tell(): void {
-    // There is no call for it: a console shows who has a session.
+    // There is no call for it: a console shows only mounts with a session.
   }
 
   takeUnanswered(): PendingQuestion[] {
@@ -76,7 +76,7 @@ export class UnaryConversation implements Conversation {
     } else if (response.decision?.revision?.digest === this.knownDigest) {
       settle();
     } else {
-      // The policy changed: its facts have to be known before its first answer is used.
+      // The policy changed: the facts that it needs must be known before its first answer is used.
       this.learnPolicy(settle);
     }
   }

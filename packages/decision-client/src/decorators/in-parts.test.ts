@@ -32,14 +32,14 @@ function asker(say: (path: string) => Partial<Decision> = () => ({})): { asked: 
   return { asked, ask };
 }
 
-it("asks as it is what one question holds", async () => {
+it("asks a question unchanged if it is within the limits", async () => {
   const { asked, ask } = asker();
   const question = of(names(QUESTION_LIMITS.paths));
   expect((await ask(question, undefined)).scope).toBeDefined();
   expect(asked).toEqual([question]);
 });
 
-it("asks about every name once, in questions that hold, each with an id of its own", async () => {
+it("asks about every name once, in questions within the limits, each with an id of its own", async () => {
   for (const paths of [names(1_000), names(200, 3_000), [...names(40, 8_000), ...names(700)]]) {
     const { asked, ask } = asker();
     const question = of(paths);
@@ -54,7 +54,7 @@ it("asks about every name once, in questions that hold, each with an id of its o
   }
 });
 
-it("takes the strictest answer, whichever part it is of, with the obligations of all, and keeps nothing of the whole", async () => {
+it("takes the strictest answer of all parts, with the obligations of all, and caches nothing for the whole", async () => {
   const paths = names(600);
   for (const index of [0, 300, 599]) {
     const { ask } = asker((path) => (path === paths[index] ? { effect: "deny", errno: 13, rule: "strict" } : {}));
@@ -78,7 +78,7 @@ it("leaves a name that no question can hold to be refused", async () => {
   expect(asked.map(({ resource }) => resource.paths)).toEqual([["a"], [dear], ["b"]]);
 });
 
-it("asks about a file of very many names in turns of the event loop, each part once", async () => {
+it("asks about a file of very many names in several turns of the event loop, each part once", async () => {
   const { asked, ask } = asker();
   const answer = ask(of(names(65_000)), undefined);
   const atOnce = asked.length;

@@ -1,7 +1,7 @@
 /**
- * Asks only what no kept answer holds for, and of equal questions only one: the others wait for its answer and take it
- * where its scope covers them. An answer that cannot be kept makes its questions go alone from then on, so that nobody
- * waits twice.
+ * Asks only questions that no cached answer covers, and equal questions once: the others wait for the answer, and take it if
+ * its scope covers them. If an answer cannot be cached, its questions go alone from then on, so that no caller waits
+ * twice.
  */
 import { type Decision, DecisionError, inquiryOf, type Question } from "@sluice/decision-api";
 import type { DecisionCache } from "../cache/decision-cache.js";
@@ -13,7 +13,7 @@ function nameOf({ operation, accesses, subject, resource }: Question): string {
   return [operation, accesses.join(), subject.uid, subject.gid, resource.layer, ...resource.paths].join("\0");
 }
 
-/** Waits for another's answer, until the own asker is interrupted. */
+/** Waits for another caller's answer, until its own caller is interrupted. */
 function join(flight: Promise<Decision>, signal: AbortSignal | undefined): Promise<Decision> {
   if (signal === undefined) return flight;
   return new Promise((resolve, reject) => {
@@ -48,7 +48,7 @@ export function withCache(ask: Decide, cache: DecisionCache, usable: () => boole
     return usable() ? cache.recall(inquiryOf(question), false) : undefined;
   }
 
-  /** True where the flight ended without a failure that is everybody's. */
+  /** True if the flight ended without a failure that concerns everybody. */
   async function landed(flight: Promise<Decision>, signal: AbortSignal | undefined): Promise<void> {
     try {
       await join(flight, signal);

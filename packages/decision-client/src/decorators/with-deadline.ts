@@ -5,7 +5,7 @@ import type { ReplicaPool } from "../pool/replica-pool.js";
 
 export type Decide = (question: Question, signal: AbortSignal | undefined) => Promise<Decision>;
 
-/** The wait of a question once an outage has lasted longer than a deadline: long enough for a service that comes back just now. */
+/** The wait of a question after an outage longer than a deadline: long enough for a service that returns just now. */
 const OUTAGE_PATIENCE_MS = 250;
 
 function cancelled(): DecisionError {
@@ -18,7 +18,7 @@ function tooLate(pool: ReplicaPool, patienceMs: number): DecisionError {
   return new DecisionError(reached ? "deadline" : "unreachable", message);
 }
 
-/** The facts to look for change with the policy alone, so the list is made once for each. */
+/** The facts to look for change only with the policy, so the list is built once for each policy. */
 function lookedForMemo(): (capabilities: PolicyCapabilities | undefined) => readonly string[] {
   let of: PolicyCapabilities | undefined;
   let facts: readonly string[] = [];

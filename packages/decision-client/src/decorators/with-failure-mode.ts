@@ -1,7 +1,7 @@
 /**
- * The effect when no decision can be had. A guess is a decision for its own caller and for nobody else: it is never
+ * The result if no decision can be had. A guess is a decision for the caller who asked and for nobody else: it is never
  * cached. A question that was refused, or that cannot be asked at all, is a denial in every mode: otherwise a caller could
- * choose the outage mode for itself.
+ * choose the outage mode.
  */
 import {
   type Decision,
@@ -18,7 +18,7 @@ export type OutageMode = { kind: "deny" } | { kind: "mediate" } | { kind: "stale
 
 const NO_REVISION: PolicyRevision = { sequence: 0n, digest: "" };
 const MAX_KEPT = 10_000;
-/** For a rule that wants it, where the mount says nothing of it. */
+/** For a rule with its own mode, if the mount sets none. */
 const DEFAULT_STALE_MS = 60_000;
 
 function keyOf({ operation, accesses, subject, resource }: Question): string {
@@ -30,7 +30,7 @@ interface Kept {
   atMs: number;
 }
 
-/** The last decision for each question; the oldest goes first. */
+/** The last decision for each question; the oldest is dropped first. */
 class KeptDecisions {
   private readonly kept = new Map<string, Kept>();
 
@@ -47,10 +47,10 @@ class KeptDecisions {
   }
 }
 
-/** The knowledge from before the outage. */
+/** The decisions from the time before the outage. */
 export interface Before {
   revision(): PolicyRevision | undefined;
-  /** A kept answer whose scope covers the question, and how long nobody has been able to say that it still holds. */
+  /** A cached answer whose scope covers the question, and how long no service has been able to confirm it. */
   recall(question: Question): { decision: Decision; unsureForMs: number } | undefined;
 }
 
@@ -72,7 +72,7 @@ export function withFailureMode(ask: Decide, mode: OutageMode, before: Before): 
     };
   }
 
-  /** A rule that decided this question before may want something else than the mount. */
+  /** The rule that decided this question before may have another mode than the mount. */
   function without(question: Question, error: DecisionError): Decision {
     if (error.code === "refused") return guess("deny", "refused", error.message);
     const recalled = before.recall(question);

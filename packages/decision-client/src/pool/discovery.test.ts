@@ -1,4 +1,4 @@
-// Replicas that come and go behind one target: each is found by the next look, and there are two looks a second.
+// Replicas behind one target come and go: the next look finds each of them, and there are two looks a second.
 import { mkdtempSync, rmSync } from "node:fs";
 import { createServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
@@ -9,7 +9,7 @@ import { connectDecider } from "../connect.js";
 
 const LOOK_MS = 500;
 
-/** Not expect.poll, which moves the clock that the client goes by. */
+/** Not expect.poll, which advances the client's clock. */
 async function until(holds: () => boolean): Promise<void> {
   for (let turn = 0; turn < 500 && !holds(); turn++) await sleep(10);
 }
@@ -19,16 +19,16 @@ function listen(path: string): Promise<Server> {
   return new Promise((resolve) => server.listen(path, () => resolve(server)));
 }
 
-it("a replica is dialled within half a second, and left within half a second when it is gone", async () => {
+it("dials a new replica within half a second, and leaves a removed one within half a second", async () => {
   const directory = mkdtempSync(join(tmpdir(), "sluice-discovery-"));
   onTestFinished(() => rmSync(directory, { recursive: true }));
-  // Only what is waited for on purpose: however slow the machine is, these are the times that the client means.
+  // The clock counts only intended waits: these are the client's own times, however slow the machine is.
   vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
   onTestFinished(() => void vi.useRealTimers());
   const decider = connectDecider({ target: `unix://${directory}/*.sock`, mount: "m", clientVersion: "0" });
   onTestFinished(() => decider.close());
   const addresses = (): string[] => decider.status().replicas.map(({ address }) => address);
-  // The first look, which found nothing.
+  // The first look found nothing.
   await until(() => vi.getTimerCount() > 0);
   expect(addresses()).toEqual([]);
   const servers = [await listen(join(directory, "a.sock")), await listen(join(directory, "b.sock"))];

@@ -1,8 +1,8 @@
-/** When an answer is late: after the time within which 99 of the last hundred came. */
+/** The time after which an answer is late: 99 of the last hundred answers came within it. */
 
 const SAMPLES = 512;
 const AGAIN_EVERY = 128;
-/** Fewer answers say nothing. */
+/** Fewer answers are not enough. */
 const ENOUGH = 64;
 const UNKNOWN_MS = 50;
 const LEAST_MS = 5;

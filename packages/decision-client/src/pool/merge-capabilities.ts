@@ -1,7 +1,7 @@
-/** The facts of all replicas' policies together: while they differ, any of them may be the one that is asked. */
+/** The facts that the policies of all replicas need together: while they differ, any replica may be the one that is asked. */
 import { type PolicyCapabilities, uniteFactNeeds } from "@sluice/decision-api";
 
-/** Identity is `last`'s, needs are everybody's. */
+/** The identity comes from `last`, the needs from all. */
 export function mergeCapabilities(last: PolicyCapabilities, others: readonly PolicyCapabilities[]): PolicyCapabilities {
   const all = [last, ...others.filter((other) => other.revision.digest !== last.revision.digest)];
   if (all.length === 1) return last;

@@ -1,6 +1,6 @@
 /**
- * All replicas behind one target: the present ones, the ready ones, and the policy that holds according to them.
- * question-router.ts chooses the replica of each question.
+ * All replicas behind one target: the known ones, the reachable ones, and the policy in force according to them. question-router.ts
+ * chooses the replica for each question.
  */
 import type { MountReport, PolicyCapabilities, PolicyRevision, wire } from "@sluice/decision-api";
 import type { Dialer } from "../conversation/channel.js";
@@ -14,11 +14,11 @@ import { Revisions, type RevisionView, sameRevision } from "./revision-view.js";
 import type { Greeting } from "../conversation/session-conversation.js";
 import { resolveTarget, type Target } from "./target.js";
 
-/** A replica that is new is asked within a second. */
+/** A new replica is asked within a second. */
 const DISCOVERY_MIN_MS = 250;
 const DISCOVERY_SPREAD_MS = 250;
 
-/** Whether the addresses of a target can change. */
+/** Tells whether the addresses of a target can change. */
 function mayMove(target: Target): boolean {
   return target.kind === "dns" || target.kind === "sockets" || (target.kind === "list" && target.targets.some(mayMove));
 }
@@ -28,12 +28,12 @@ export interface PoolParts {
   dialer: Dialer;
   greeting: Greeting;
   events: DecisionClientEvents;
-  /** Another policy holds, or replicas disagree now. Called before any answer of it is used. */
+  /** Another policy is in force, or replicas disagree now. Called before any answer of it is used. */
   onView(view: RevisionView): void;
   onPolicy(capabilities: PolicyCapabilities): void;
   onInvalidation(directories: readonly string[]): void;
   onHitsTaken(reportId: string): void;
-  /** Describes the mount's layers and open files; undefined while there is nothing to tell. */
+  /** The mount's layers and open files; undefined while there is nothing to report. */
   describeMount?: (() => MountReport | undefined) | undefined;
 }
 
@@ -45,7 +45,7 @@ export class ReplicaPool implements Replicas {
   private discovery: NodeJS.Timeout | undefined;
   private lastHeard: PolicyCapabilities | undefined;
   private closed = false;
-  /** Since when nobody can be asked, on the clock of performance.now(); undefined while somebody can. */
+  /** The start of the outage, on the clock of performance.now(); undefined while a replica is reachable. */
   private aloneSinceMs: number | undefined = performance.now();
 
   constructor(private readonly parts: PoolParts) {
@@ -62,7 +62,7 @@ export class ReplicaPool implements Replicas {
     return mergeCapabilities(this.lastHeard, others);
   }
 
-  /** How long nobody could be asked; 0 while somebody can. */
+  /** The duration of the outage; 0 while a replica is reachable. */
   aloneForMs(): number {
     return this.aloneSinceMs === undefined ? 0 : performance.now() - this.aloneSinceMs;
   }
@@ -79,7 +79,7 @@ export class ReplicaPool implements Replicas {
     this.router.release(asked);
   }
 
-  /** True where a replica has it; it may break before the report is taken. */
+  /** True if a replica has it; that replica may break before it processes the report. */
   report(report: wire.HitReport): boolean {
     for (const replica of this.replicas.values()) if (replica.report(report)) return true;
     return false;
@@ -122,7 +122,7 @@ export class ReplicaPool implements Replicas {
     changed: () => this.look(),
   };
 
-  /** The ready replicas, or their policies, may be different now. */
+  /** The reachable replicas, or their policies, may have changed. */
   private look(): void {
     if (this.closed) return;
     const ready = [...this.replicas.values()].filter((replica) => replica.ready);
@@ -141,7 +141,7 @@ export class ReplicaPool implements Replicas {
     try {
       this.update(await resolveTarget(this.parts.target));
     } catch {
-      // A name server that fails says nothing of the replicas: those that are known stay.
+      // A failing name server says nothing about the replicas: the known ones stay.
     }
     if (this.closed || (!mayMove(this.parts.target) && this.replicas.size > 0)) return;
     this.discovery = setTimeout(() => void this.discover(), DISCOVERY_MIN_MS + Math.random() * DISCOVERY_SPREAD_MS);

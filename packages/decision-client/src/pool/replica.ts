@@ -1,4 +1,4 @@
-/** One address: keeps a conversation with it going, for as long as the pool wants it. */
+/** One address: keeps a conversation with it going as long as the pool wants it. */
 import type { PolicyCapabilities, wire } from "@sluice/decision-api";
 import type { Dialer } from "../conversation/channel.js";
 import type { Conversation, ConversationEnd, ConversationListener } from "../conversation/conversation.js";
@@ -7,7 +7,7 @@ import type { Carrier, PendingQuestion } from "./pending-question.js";
 import { type Greeting, SessionConversation } from "../conversation/session-conversation.js";
 import { UnaryConversation } from "../conversation/unary-conversation.js";
 
-/** The first attempts come fast: a service that is restarted is back within milliseconds. */
+/** The first attempts follow quickly: a restarted service is back within milliseconds. */
 const FIRST_BACKOFF_MS = 10;
 const LAST_BACKOFF_MS = 1_000;
 const MAX_NONSENSE = 8;
@@ -15,7 +15,7 @@ const MAX_NONSENSE = 8;
 type State =
   | { kind: "connecting"; conversation: Conversation; client: wire.DecisionServiceClient }
   | { kind: "ready"; conversation: Conversation; client: wire.DecisionServiceClient; capabilities: PolicyCapabilities }
-  /** Answers what it was asked and takes no more. */
+  /** Answers its open questions, and accepts no more. */
   | { kind: "draining"; conversation: Conversation; client: wire.DecisionServiceClient; capabilities: PolicyCapabilities | undefined }
   | { kind: "backoff"; timer: NodeJS.Timeout }
   | { kind: "closed" };
@@ -84,13 +84,13 @@ export class Replica implements Carrier {
     if (this.ready && "conversation" in this.state) this.state.conversation.tell(report);
   }
 
-  /** The address is gone from the name: answers what it was asked, then closes. */
+  /** The address is gone from the name: the replica answers its open questions, then closes. */
   retire(): void {
     this.retired = true;
     this.leaveIfIdle();
   }
 
-  /** Called after answers, too: a replica that is to be left is left with the last one. */
+  /** Called after answers, too: a replica that is being removed ends with its last answer. */
   leaveIfIdle(): void {
     if (this.inFlight > 0) return;
     if (this.retired) this.close();
@@ -111,7 +111,7 @@ export class Replica implements Carrier {
   private connect(): void {
     const client = this.parts.dialer.dial(this.address);
     const attempt = ++this.attempts;
-    // A conversation that has been left may still speak: nobody listens then.
+    // A conversation that has been left may still send messages: they are ignored.
     const ifCurrent = (act: () => void): void => {
       if ("conversation" in this.state && this.attempts === attempt) act();
     };
@@ -172,11 +172,13 @@ export class Replica implements Carrier {
     this.leaveIfIdle();
   }
 
-  /** A replica that answers only malformed messages is not asked for a while. Once is no reason: a caller might provoke it. */
+  /**
+   * A replica that sends only malformed answers gets no question for a while. One answer is no reason: its asker might provoke it.
+   */
   private distrust(problem: string): void {
     if (++this.nonsense < MAX_NONSENSE) return;
     this.backoffMs = LAST_BACKOFF_MS;
-    // Not from within: the answers that came with this one are still being read.
+    // Not within this call: the answers that came with this one are still being read.
     queueMicrotask(() => this.hangUp({ kind: "broken", reason: problem }));
   }
 

@@ -1,11 +1,11 @@
 /**
- * The revision that holds, by the last report of each ready replica. Sequences order revisions; without one
- * (0), or with the same one for two policies, nobody can say which is newer.
+ * Computes the revision in force from the last report of each reachable replica. Sequences order revisions. If a sequence is
+ * missing (0), or equal for two policies, nobody can say which is newer.
  */
 import type { PolicyRevision } from "@sluice/decision-api";
 
 export type RevisionView =
-  /** Nobody can be asked whose policy is not known to be older than one that was told. */
+  /** Every reachable replica has a policy that is known to be older than a reported one. */
   | { kind: "none" }
   | { kind: "agreed"; revision: PolicyRevision }
   /** Different policies without an order between them: all are asked, and the strictest answer holds. */
@@ -32,7 +32,7 @@ export class Revisions {
     return this.#view;
   }
 
-  /** Older than one that was told: not to be used any more. */
+  /** Older than a reported one: it must not be used any more. */
   outdated(revision: PolicyRevision): boolean {
     return revision.sequence !== 0n && revision.sequence < this.#newest;
   }
@@ -41,7 +41,7 @@ export class Revisions {
     if (revision.sequence > this.#newest) this.#newest = revision.sequence;
   }
 
-  /** From the revisions of all that can be asked. True where the view is another than before. */
+  /** Takes the revisions of all reachable replicas. True if the view has changed. */
   update(held: Iterable<PolicyRevision>): boolean {
     const current: PolicyRevision[] = [];
     for (const revision of held) {

@@ -22,7 +22,7 @@ describe("targets", () => {
     ],
   ])("%s", (text, expected) => expect(parseTarget(text)).toEqual(expected));
 
-  it.each(["", "unix:", "decision", "decision:0", "decision:99999", "http://x:1", "a b:1"])("%j is none", (text) => {
+  it.each(["", "unix:", "decision", "decision:0", "decision:99999", "http://x:1", "a b:1"])("rejects the target %j", (text) => {
     expect(() => parseTarget(text)).toThrow(DecisionError);
   });
 });

@@ -7,7 +7,7 @@ import { DecisionError } from "@sluice/decision-api";
 
 export type Target =
   | { kind: "unix"; path: string }
-  /** Every socket of a directory whose name ends so. */
+  /** Every socket of a directory whose name has this ending. */
   | { kind: "sockets"; directory: string; suffix: string }
   | { kind: "fixed"; address: string }
   | { kind: "dns"; host: string; port: number }
@@ -15,7 +15,7 @@ export type Target =
 
 const HOST_PORT = /^(?:\[([0-9a-fA-F:]+)\]|([^:[\]/\s]+)):(\d{1,5})$/;
 
-/** A comma before something that begins a target: a socket's path may hold commas, too. */
+/** A comma before the start of another target: a socket's path may contain commas, too. */
 const SEPARATOR = /,(?=unix:|dns:|[^,/]+:\d+(?:,|$))/;
 
 /** `unix:///path`, `unix:///directory/*.sock` (every such socket), `unix:path`, `dns:///host:port` or `host:port`, or several with commas between. Throws `DecisionError` "unreachable". */
@@ -40,7 +40,7 @@ function hostPort(host: string, port: number): string {
   return isIP(host) === 6 ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
-/** The addresses of every replica, as grpc-js dials them. Rejects where the name cannot be resolved. */
+/** The addresses of every replica, as grpc-js dials them. Rejects if the name cannot be resolved. */
 export async function resolveTarget(target: Target): Promise<string[]> {
   switch (target.kind) {
     case "unix":

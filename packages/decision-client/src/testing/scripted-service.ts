@@ -1,4 +1,4 @@
-/** A decision service that says what a test wants it to say, over real gRPC. For tests alone. */
+/** A decision service that answers as a test says, over real gRPC. Only for tests. */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -53,7 +53,7 @@ export function answer(stream: Stream, answers: wire.Answer[]): void {
 export class ScriptedService {
   readonly path: string;
   streams: Stream[] = [];
-  /** Everything that was reported, one after the other. */
+  /** Everything that was reported, in order. */
   hits: wire.Hits[] = [];
   private server: Server | undefined;
   private readonly directory = mkdtempSync(join(tmpdir(), "sluice-client-"));
@@ -104,7 +104,7 @@ export class ScriptedService {
     );
   }
 
-  /** Gone at once, as by SIGKILL. */
+  /** Ends at once, as by SIGKILL. */
   kill(): void {
     this.server?.forceShutdown();
     this.streams = [];
