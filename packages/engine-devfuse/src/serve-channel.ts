@@ -1,4 +1,4 @@
-/** Serves a filesystem on a channel: the engine without a mount, so that it runs on bytes of a test's own as well. */
+/** Serves a filesystem on a channel: the engine without a mount, so that it also runs on a test's own bytes. */
 import type { EngineEvents, Filesystem, FsError, Negotiated, RequestJournal } from "@sluice/vfs";
 import type { Agreement } from "./connection/agreement.js";
 import { DataPool, RequestPool } from "./requests/buffer-pools.js";
@@ -13,7 +13,7 @@ import { ReadLoop } from "./device/read-loop.js";
 import type { Replies } from "./requests/replies.js";
 import { Session } from "./session.js";
 
-/** A read's reply is never larger: the kernel asks for no more than max_pages. */
+/** A read's reply is never larger: the kernel requests no more than max_pages. */
 const MAX_DATA_BYTES = 1024 * 1024;
 
 export interface ServeParts {
@@ -33,7 +33,7 @@ export interface ServeParts {
 }
 
 export interface Served {
-  /** To wake whenever the channel has requests. */
+  /** Must be woken whenever the channel has requests. */
   readonly loop: ReadLoop;
   readonly session: Session;
   readonly forgets: Forgets;
@@ -60,7 +60,7 @@ export function serveChannel(parts: ServeParts): Served {
   return { loop, session, forgets };
 }
 
-/** Of a connection that was agreed on before. */
+/** For a connection that was negotiated before. */
 function takesLongSetxattr(agreement: Agreement): boolean {
   return agreement.reached && agreement.negotiated.flags.includes("SETXATTR_EXT");
 }

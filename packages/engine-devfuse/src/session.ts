@@ -1,5 +1,5 @@
 /**
- * A connection's requests from bytes to answer: looks the handler up, calls the filesystem, answers at once or when the
+ * A connection's requests from bytes to reply: finds the handler, calls the filesystem, and replies at once or when the
  * promise settles. It never throws: a bug in a filesystem is EIO and an event. It reads nothing; the read loop does.
  */
 import { opcodeName, RESEND_BIT_HI, type Request } from "@sluice/fuse-protocol";
@@ -14,12 +14,12 @@ import type { InFlight } from "./requests/interrupts.js";
 import type { Replies, ReplyOutcome } from "./requests/replies.js";
 import { type Slot, SlotPool } from "./requests/slots.js";
 
-/** Errnos that the kernel takes in a reply. */
+/** Errnos that the kernel accepts in a reply. */
 const ERRNO_LIMIT = 512;
 /** Bytes of a header up to the unique: from there on an answer can be addressed. */
 const ADDRESSABLE_BYTES = 16;
 
-/** When a request began that has no slot: one that is answered at once. */
+/** The start of a request without a slot: one that is answered at once. */
 const started = { startedUs: 0 };
 
 export interface SessionParts {
@@ -45,8 +45,8 @@ export class Session {
   }
 
   /**
-   * Handles one message of `readBytes` bytes; whoever calls has just looked at the clock. True where the request's buffer is still
-   * needed: read the next into another.
+   * Handles one message of `readBytes` bytes; the caller has just read the clock. True if the request's buffer is still
+   * needed: read the next message into another one.
    */
   handle(request: Request, readBytes: number): boolean {
     this.#parts.idlePolling?.arrived();
@@ -84,7 +84,7 @@ export class Session {
     return this.#wait(handler, slot, { status, request });
   }
 
-  /** A request that comes again: it waits here, or was answered by a process before this one. */
+  /** A request that comes again: it waits here, or an earlier process answered it. */
   #isKnown(request: Request): boolean {
     const { connection, journal, replies } = this.#parts;
     if (connection.adoptResent(request)) return true;
@@ -107,7 +107,7 @@ export class Session {
     }
   }
 
-  /** Only here, on a request that waits, are there closures. */
+  /** Closures are created only here, for a request that waits. */
   #wait(handler: Handler, slot: Slot, waiting: { status: Promise<number>; request: Request }): boolean {
     this.#parts.inFlight.add(slot);
     if (handler.pinsRequest && slot.room === undefined) slot.pinned = waiting.request;
@@ -143,7 +143,7 @@ export class Session {
     return this.#notTaken(handler, slot, outcome);
   }
 
-  /** A status or a length that the kernel would not take is a bug: EIO. */
+  /** A status or a length that the kernel would refuse is a bug: EIO. */
   #checked(slot: Slot, status: number): number {
     const { data } = slot;
     if (status === 0 && (data.buffer === undefined || (data.length >= 0 && data.length <= data.reservedBytes))) return 0;

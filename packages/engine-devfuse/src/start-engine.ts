@@ -1,4 +1,4 @@
-/** Puts the engine together, in the order of its life: connection, handshake, serve, end. */
+/** Assembles the engine, in the order of its life: connection, handshake, serve, end. */
 import { connectHere } from "@sluice/keeper-link";
 import { ByteBuffer, encodeResend, OUT_HEADER_BYTES } from "@sluice/fuse-protocol";
 import { native, type Poller } from "@sluice/native";
@@ -162,7 +162,7 @@ class DeviceEngine implements Engine {
     if (!this.#ending && !this.#at.abort()) this.#onEnd(0);
   }
 
-  /** The filesystem could not be made: nobody was served yet. */
+  /** The filesystem could not be created: no request was served yet. */
   giveUp(): void {
     this.#ending = true;
     this.#transport.close();
@@ -171,7 +171,7 @@ class DeviceEngine implements Engine {
     this.#at.giveUp();
   }
 
-  /** Requests come from here on, by the transport that could be had. */
+  /** Requests come from here on, by the available transport. */
   #settle(negotiated: Negotiated, served: RingServed): void {
     try {
       this.#transport.settle(negotiated.flags.includes("OVER_IO_URING"), served);
@@ -182,7 +182,7 @@ class DeviceEngine implements Engine {
     this.#resolveReady(negotiated);
   }
 
-  /** Whoever came in meanwhile must not wait for a server that will not serve. */
+  /** A caller that came meanwhile must not wait for a server that will not serve. */
   #refused(error: FsError): void {
     this.#rejectReady(error);
     const end = (): void => this.abort();

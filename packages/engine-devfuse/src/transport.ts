@@ -16,7 +16,7 @@ const PAYLOAD_BYTES = 1024 * 1024;
 export interface TransportChoice {
   readonly fuseFd: number;
   readonly wish: TransportWish;
-  /** Why io_uring must not be used, although it could be. */
+  /** The reason why io_uring must not be used, although it is available. */
   readonly without: string | undefined;
 }
 
@@ -26,7 +26,7 @@ export class Transport {
   #why = "";
   readonly #wish: TransportWish;
 
-  /** FsError where io_uring alone will do and cannot be had. */
+  /** FsError if io_uring is required and not available. */
   constructor({ fuseFd, wish, without }: TransportChoice, events: EngineEvents) {
     this.#wish = wish;
     const reason = wish === "read" ? "--transport read was asked for" : without;
@@ -40,7 +40,7 @@ export class Transport {
     this.#poller = native.poll(made.ring.eventFd, () => loop.wake());
   }
 
-  /** A ring is there: ask the kernel for it. */
+  /** A ring exists: request it from the kernel. */
   get wanted(): boolean {
     return this.#loop !== undefined;
   }
@@ -50,8 +50,8 @@ export class Transport {
   }
 
   /**
-   * The handshake was answered. FsError as above, and where the ring was agreed on but cannot be started (root switched it
-   * off meanwhile): the kernel holds all requests back for it then, so nobody could ever be served by read(2).
+   * The handshake was answered. FsError as above, and if the ring was negotiated but cannot be started (root switched it
+   * off meanwhile): the kernel then holds all requests back for the ring, so read(2) could never serve any.
    */
   settle(agreed: boolean, served: RingServed): void {
     if (this.#loop === undefined) return;
@@ -100,7 +100,7 @@ export function whyNoUring(): UringLack | undefined {
   return whyNoRing();
 }
 
-/** Makes one, on any file. */
+/** Creates one, on any file. */
 function whyNoRing(): UringLack | undefined {
   const fd = openSync("/dev/null", "r");
   const probe = native.fuseRing(fd, 1, 1);

@@ -29,7 +29,7 @@ export const engineCapabilities: EngineCapabilities = {
   clearsPrivileges: has,
   byteNames: has,
   cachePerOpen: has,
-  // With --keeper on; whether a mount has one is in its status.
+  // With --keeper on; the status of a mount tells whether it has one.
   keeper: has,
   upgrade: has,
 };

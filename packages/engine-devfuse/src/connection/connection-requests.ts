@@ -52,7 +52,7 @@ export class ConnectionRequests {
     return unanswered.has(opcode);
   }
 
-  /** The errno it came to (0: fine), or undefined where the request is none of these. */
+  /** The resulting errno (0: fine), or undefined if the request is none of these. */
   handle(request: Request): number | undefined {
     switch (request.opcode) {
       case Opcode.FORGET:

@@ -17,7 +17,7 @@ function slowSink(): { seen: Set<number>; forget(node: number, count: number): v
   return { seen, forget };
 }
 
-test("a few are let go at once", () => {
+test("forgets a few nodes at once", () => {
   const sink = slowSink();
   const forgets = new Forgets(sink);
   for (let node = 1; node <= 3; node++) forgets.forget(node, node + 1);
@@ -25,7 +25,7 @@ test("a few are let go at once", () => {
   expect(sink.seen).toEqual(new Set([1, 2, 3]));
 });
 
-test("very many are let go in turns, with those that come meanwhile", async () => {
+test("forgets very many nodes in several turns, with the requests that come meanwhile", async () => {
   const sink = slowSink();
   const forgets = new Forgets(sink);
   for (let node = 1; node <= MANY; node++) forgets.forget(node, node + 1);

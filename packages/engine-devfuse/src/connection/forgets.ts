@@ -1,6 +1,6 @@
 /**
- * The kernel forgets up to 65,536 nodes by one request. They are let go in turns of the event loop: nobody waits for it, and
- * their order does not matter, since each only takes back references that answers gave.
+ * The kernel forgets up to 65,536 nodes by one request. The engine releases them in several turns of the event loop: no caller
+ * waits for it, and the order does not matter, since each only returns references that replies gave.
  */
 import type { ForgetSink } from "@sluice/fuse-protocol";
 import { inTurns } from "@sluice/vfs";
@@ -18,7 +18,7 @@ export class Forgets implements ForgetSink {
     this.#filesystem = filesystem;
   }
 
-  /** To be followed by `begin`. */
+  /** The caller calls `begin` afterwards. */
   forget(node: number, count: number): void {
     this.#pending.push(node, count);
   }

@@ -8,7 +8,7 @@ const linux618: InitOffer = { major: 7, minor: 45, maxReadaheadBytes: 131072, fl
 const wishes = { maxStackDepth: 1, maxWriteBytes: 1024 * 1024, locks: false, uring: false } as const;
 
 describe("negotiate", () => {
-  it("takes both kinds of locks, or leaves both to the kernel", () => {
+  it("accepts both kinds of locks, or leaves both to the kernel", () => {
     const taken = (locks: boolean, offer: InitOffer): unknown => {
       const handshake = negotiate(offer, { ...wishes, locks });
       if (handshake.kind !== "agreed") throw new Error(handshake.kind);
@@ -21,7 +21,7 @@ describe("negotiate", () => {
     expect(taken(true, noFlock)).toEqual([false, false, false, false]);
   });
 
-  it("takes what Linux 6.18 offers, and never what would break passthrough or hide callers", () => {
+  it("accepts the offer of Linux 6.18, except flags that would break passthrough or hide callers", () => {
     const handshake = negotiate(linux618, wishes);
     if (handshake.kind !== "agreed") throw new Error(handshake.kind);
     expect(handshake.reply).toMatchObject({
@@ -67,13 +67,13 @@ describe("negotiate", () => {
     }
   });
 
-  it("takes an old kernel with what it has, and asks for nothing it did not offer", () => {
+  it("accepts an old kernel with its features, and requests nothing that it did not offer", () => {
     const handshake = negotiate({ ...linux618, minor: 31, flags: 0x0001_0001, flags2: 0 }, wishes);
     if (handshake.kind !== "agreed") throw new Error(handshake.kind);
     expect(handshake.reply).toMatchObject({ minor: 31, flags: 1, flags2: 0, maxWriteBytes: 131072 });
   });
 
-  it("refuses what is too old, lets a newer major ask again, and caps a newer minor", () => {
+  it("refuses too old versions, lets a newer major ask again, and caps a newer minor", () => {
     const refused = negotiate({ ...linux618, minor: 30 }, wishes);
     expect(refused).toMatchObject({ kind: "refused", error: { message: expect.stringContaining("use Linux 5.4 or later") } });
     expect(negotiate({ ...linux618, major: 8, minor: 0 }, wishes).kind).toBe("ask-again");

@@ -14,22 +14,22 @@ import { Errno, FsError, type Negotiated } from "@sluice/vfs";
 const PAGE_BYTES = 4096;
 /** max_pages' own limit in the kernel (fs.fuse.max_pages_limit) is 256 by default; it lowers a larger one silently. */
 const MAX_PAGES = 256;
-/** Readahead and direct I/O requests in flight; two thirds of them make the device count as congested, as libfuse has it. */
+/** Readahead and direct I/O requests in flight; at two thirds of them the device counts as congested, as in libfuse. */
 export const MAX_BACKGROUND = 64;
 const CONGESTION_THRESHOLD = 48;
 
 /**
- * Asked for where offered. Deliberately absent:
+ * Requested if offered. Deliberately absent:
  * - WRITEBACK_CACHE: the kernel then refuses passthrough without a word.
  * - EXPLICIT_INVAL_DATA: files change below the page cache (passthrough writes by another node, shared mappings); the
  *   kernel notices by mtime and size with AUTO_INVAL_DATA, while the explicit kind would need a notification for each.
  * - DIRECT_IO_ALLOW_MMAP: a shared mapping of a direct handle silently makes the inode cached, and the next passthrough
  *   open of it fails with EIO.
- * - ASYNC_DIO: an asynchronous direct write (io_submit) then ends without the kernel dropping the pages and attributes that others
- *   read while it was under way (fs/fuse/file.c fuse_aio_complete): they would read old data for good. Without it such requests are
+ * - ASYNC_DIO: an asynchronous direct write (io_submit) then ends without the kernel dropping the pages and attributes that other
+ *   readers loaded meanwhile (fs/fuse/file.c fuse_aio_complete): they would read old data for good. Without it such requests are
  *   served one after another; so are the parts of a direct transfer that is larger than one request.
  * - ALLOW_IDMAP: uid and gid then arrive as -1 on everything but creations.
- * - NO_OPEN_SUPPORT and NO_OPENDIR_SUPPORT need no asking.
+ * - NO_OPEN_SUPPORT and NO_OPENDIR_SUPPORT need no request.
  * - SPLICE_*: replies are written from memory.
  */
 const WANTED: readonly InitFlag[] = [
@@ -57,16 +57,16 @@ const WANTED: readonly InitFlag[] = [
 
 export type Handshake =
   | { readonly kind: "agreed"; readonly reply: InitReply; readonly negotiated: Negotiated }
-  /** The kernel speaks a newer major: it is told ours and asks again. */
+  /** The kernel speaks a newer major: it gets ours, and asks again. */
   | { readonly kind: "ask-again" }
   | { readonly kind: "refused"; readonly error: FsError };
 
 export interface Wishes {
   maxStackDepth: 0 | 1 | 2;
   maxWriteBytes: number;
-  /** Ask for POSIX_LOCKS and FLOCK_LOCKS, both or none: a close has to be told for the first anyway. */
+  /** Request POSIX_LOCKS and FLOCK_LOCKS, both or none: the first needs a request at each close anyway. */
   locks: boolean;
-  /** A ring is ready to take requests: ask for OVER_IO_URING. The kernel then holds every request back until it is in use. */
+  /** A ring is ready for requests: request OVER_IO_URING. The kernel then holds every request back until the ring is in use. */
   uring: boolean;
 }
 

@@ -6,7 +6,7 @@ export interface Channel {
   read(into: Uint8Array, length: number): number;
   /** The same, but waits up to `limitUs` for a message; -EAGAIN if none comes. */
   readWithin?(into: Uint8Array, length: number, limitUs: number): number;
-  /** Hands a reply over: negative errno where the kernel does not take it. */
+  /** Hands a reply over: a negative errno if the kernel refuses it. */
   write(bytes: Uint8Array, length: number): number;
 }
 

@@ -1,4 +1,4 @@
-/** Notifications to the kernel. They go out on the notifier's own thread: see `Native.notifier`. */
+/** Notifications to the kernel. The notifier's own thread sends them: see `Native.notifier`. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { ByteBuffer, encodeDelete, encodeInvalidateEntry, encodeInvalidateInode, NOTIFICATION_BYTES } from "@sluice/fuse-protocol";
 import { type Notifier, native } from "@sluice/native";
@@ -44,12 +44,12 @@ export class Notifications {
     return counts === undefined ? Number.POSITIVE_INFINITY : counts.written + counts.refused;
   }
 
-  /** By the calling thread: see `KernelPort.dropAttributes`. A node that the kernel does not know has none (ENOENT). */
+  /** On the calling thread: see `KernelPort.dropAttributes`. A node that the kernel does not know has none (ENOENT). */
   dropAttributes(node: number): void {
     if (!this.#closed) native.write(this.#fuseFd, this.#buffer.bytes, 0, encodeInvalidateInode(this.#buffer, node, -1, -1));
   }
 
-  /** A kernel that cannot expire an entry drops it: more than was asked, never less. */
+  /** A kernel that cannot expire an entry drops it: more than requested, never less. */
   invalidateEntry(parent: number, name: string, expireOnly: boolean): void {
     if (name.length > NAME_MAX) return;
     const expire = expireOnly && this.#agreement.negotiated.flags.includes("HAS_EXPIRE_ONLY");

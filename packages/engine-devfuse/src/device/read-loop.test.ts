@@ -8,7 +8,7 @@ import type { Session } from "../session.js";
 
 const REQUESTS = 20_000;
 
-it("lets timers and sockets come in, however many requests are answered by promises alone", async () => {
+it("lets timers and sockets run, however many requests are answered by promises alone", async () => {
   let left = REQUESTS;
   const next = (): number => (left-- > 0 ? 40 : -Errno.EAGAIN);
   const handle = (): boolean => {

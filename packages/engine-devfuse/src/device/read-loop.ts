@@ -1,6 +1,6 @@
 /**
  * Reads requests while there are any, on the event loop's thread: read, dispatch, write, without a promise in between.
- * A turn is bounded, so that timers, decisions and other sockets get theirs; uv_poll is level-triggered and calls again.
+ * A turn is bounded, so that timers, decisions and other sockets get their turn; uv_poll is level-triggered and calls again.
  */
 import type { Request } from "@sluice/fuse-protocol";
 import { Errno } from "@sluice/vfs";
@@ -11,7 +11,7 @@ import type { InFlight } from "../requests/interrupts.js";
 import { AdaptiveBusyPoll } from "../polling/adaptive-busy-poll.js";
 import type { Session } from "../session.js";
 
-/** A few milliseconds of metadata operations, with the waiting for each. */
+/** A few milliseconds of metadata operations, including their waits. */
 const REQUESTS_PER_TURN = 128;
 
 export interface ReadLoopParts {
@@ -19,7 +19,7 @@ export interface ReadLoopParts {
   readonly session: Session;
   readonly requests: RequestPool;
   readonly inFlight: InFlight;
-  /** The connection is over: with an errno that is not the usual end (ENODEV, ECONNABORTED) of one. */
+  /** The connection is over; the errno is set if this is not its usual end (ENODEV, ECONNABORTED). */
   onEnd(unusualErrno: number): void;
 }
 
@@ -82,7 +82,7 @@ export class ReadLoop {
       if (answered && length === -Errno.EAGAIN) busyPoll.skipped();
       return length;
     }
-    // As of the answer before.
+    // The time of the last reply.
     const fromUs = clock.us;
     const late = channel.readWithin(buffer.bytes, buffer.sizeBytes, busyPoll.limitUs);
     clock.tick();

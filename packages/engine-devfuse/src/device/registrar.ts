@@ -1,8 +1,8 @@
 /**
- * Backing ids of this connection. The only place that registers files with the kernel: a keeper can take it over as it is.
+ * Backing ids of this connection. The only place that registers files with the kernel: a keeper can use it unchanged.
  *
- * It trusts nobody above it: only a regular file that its caller has open is registered. The kernel would take an O_PATH
- * descriptor too, which whoever may look a name up gets without being allowed to open the file.
+ * It does not trust its callers: it registers only a regular file that the caller has open. The kernel would accept an O_PATH
+ * descriptor, too, which needs only the right to look up a name, not the right to open the file.
  */
 import { native } from "@sluice/native";
 import { type BackingRegistrar, Errno } from "@sluice/vfs";

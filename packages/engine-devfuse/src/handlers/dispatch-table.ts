@@ -58,5 +58,5 @@ export function handlerOf(opcode: number): Handler | undefined {
  */
 export const leftToKernel: ReadonlySet<number> = new Set([Opcode.ACCESS, Opcode.BMAP, Opcode.POLL]);
 
-/** Requests that take no answer, whatever they hold. */
+/** Requests that take no reply, whatever their content. */
 export const unanswered: ReadonlySet<number> = new Set([Opcode.FORGET, Opcode.BATCH_FORGET, Opcode.INTERRUPT, Opcode.NOTIFY_REPLY]);

@@ -17,10 +17,10 @@ import { BODY, type Handler, noBody } from "./handler.js";
 import { dataBody } from "./handle-files.js";
 import type { Slot } from "../requests/slots.js";
 
-/** Attribute names may be too long by a user's doing. */
+/** A user can make an attribute name too long. */
 const TOO_LONG = Errno.ERANGE;
 
-/** The value, or its size where the caller asked for that with size 0 (then nothing was reserved). */
+/** The value, or its size if the caller asked for that with size 0 (then nothing was reserved). */
 function sizeOrData(slot: Slot, words: Uint32Array, askedBytes: number): number {
   return askedBytes === 0 ? encodeSize(words, BODY, slot.data.length) : slot.data.length;
 }

@@ -28,7 +28,7 @@ export function dataBody(slot: Slot): number {
   return slot.data.length;
 }
 
-/** Closes the handle of an open whose reply the kernel did not take: it will send no RELEASE for it. */
+/** Closes the handle of an open whose reply the kernel refused: no RELEASE will come for it. */
 export function releaseUnused({ filesystem }: HandlerContext, slot: Slot, node: number): Status {
   const { release } = slot.args;
   release.handle = slot.open.handle;
@@ -109,7 +109,7 @@ export const lseek: Handler = {
 const startCopy: Handler["start"] = ({ filesystem }, slot, request) =>
   slot.check(decodeCopyFileRange(request, slot.args)) || filesystem.copyFileRange(slot, slot.nodeId, slot.args.copy, slot.count);
 
-/** Answers in 32 bits: the kernel asks for no more than that at a time. */
+/** The reply has 32 bits: the kernel requests no more at a time. */
 export const copyFileRange: Handler = {
   start: startCopy,
   encode: (slot, words) => encodeSize(words, BODY, slot.count.length),

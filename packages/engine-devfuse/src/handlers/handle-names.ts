@@ -19,7 +19,7 @@ import { BODY, type Handler, type HandlerContext, noBody } from "./handler.js";
 import { releaseUnused } from "./handle-files.js";
 import type { Slot } from "../requests/slots.js";
 
-/** The kernel lets names of up to 1,024 bytes through: refusing one is an answer, not an anomaly. */
+/** The kernel passes names of up to 1,024 bytes: refusing one is a reply, not an anomaly. */
 const TOO_LONG = Errno.ENAMETOOLONG;
 
 function entryBody(slot: Slot, words: Uint32Array): number {

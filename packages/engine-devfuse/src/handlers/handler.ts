@@ -9,7 +9,7 @@ import type { Slot } from "../requests/slots.js";
 export interface HandlerContext {
   readonly filesystem: Filesystem;
   readonly data: DataPool;
-  /** SETXATTR_EXT was agreed on: SETXATTR has the long form. */
+  /** SETXATTR_EXT was negotiated: SETXATTR has the long form. */
   setxattrExtended: boolean;
 }
 
@@ -18,15 +18,15 @@ export interface Handler {
   readonly start: (context: HandlerContext, slot: Slot, request: Request) => Status;
   /** Writes the reply's body behind its header, for status 0; returns its length. */
   readonly encode: (slot: Slot, words: Uint32Array) => number;
-  /** The kernel did not take the reply: give back what it would have held (a lookup count, a handle). */
+  /** The kernel refused the reply: return the references in it (a lookup count, a handle). */
   readonly refused?: (context: HandlerContext, slot: Slot) => Status;
-  /** Its effect must not happen twice: written down until it is answered. */
+  /** Its effect must not happen twice: it is recorded until it is answered. */
   readonly once?: true;
-  /** An argument points into the request's bytes: they must live until the answer. */
+  /** An argument points into the request's bytes: they must live until the reply. */
   readonly pinsRequest?: true;
 }
 
-/** Offset of a body, in words. */
+/** The offset of a body, in words. */
 export const BODY = OUT_HEADER_WORDS;
 
 export const noBody = (): number => 0;

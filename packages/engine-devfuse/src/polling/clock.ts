@@ -1,18 +1,18 @@
 /**
- * The time, for measuring how long requests take: each call of performance.now() leaves an object for its number behind, of which
- * a server of many requests has several for each.
+ * The time, for measuring the duration of requests. Each call of performance.now() allocates an object for its number, and a server
+ * of many requests needs several for each.
  */
 import { native } from "@sluice/native";
 
 class Clock {
   readonly #us = new Float64Array(1);
 
-  /** Looks. */
+  /** Reads the time. */
   tick(): void {
     native.monotonicClock(this.#us);
   }
 
-  /** When it was looked at last: microseconds since some moment. */
+  /** The last time read: microseconds since some moment. */
   get us(): number {
     return this.#us[0] as number;
   }

@@ -1,4 +1,4 @@
-/** The rule for idle polling. The gaps between requests play the client: they are shorter if polling helps. */
+/** The rule for polling of idle processors. The gaps between its requests stand for a client; polling shortens them if it helps. */
 import { describe, expect, it } from "vitest";
 import { IdlePollingRule } from "./idle-polling-rule.js";
 
@@ -35,7 +35,7 @@ class Machine {
     }
   }
 
-  /** For so long, or so many requests. */
+  /** For that long, or for that many requests. */
   serve({ halting, polling }: Client, until: { us?: number; requests?: number }): number {
     const endUs = this.nowUs + (until.us ?? Number.POSITIVE_INFINITY);
     let served = 0;
@@ -60,7 +60,7 @@ class Machine {
 }
 
 describe("idle polling", () => {
-  it("polling goes on while it shortens the gaps, and ends with the requests", () => {
+  it("is held if it shortens the gaps, and ends with the requests", () => {
     const machine = new Machine();
     machine.serve({ halting: 60, polling: 12 }, { us: 500_000 });
     expect(machine.rule.phase).toBe("held");
@@ -72,7 +72,7 @@ describe("idle polling", () => {
     expect(machine.pollingUs - before).toBeLessThanOrEqual(2 * TICK_US);
   });
 
-  it("polling is hardly ever tried if it shortens nothing", () => {
+  it("is hardly ever tried if it shortens nothing", () => {
     const machine = new Machine();
     machine.serve({ halting: 40, polling: 38 }, { us: 20_000_000 });
     expect(machine.rule.gainUs).toBe(0);
@@ -80,7 +80,7 @@ describe("idle polling", () => {
     expect(machine.pollingUs).toBeLessThan(100_000);
   });
 
-  it("is not even tried where gaps are short, and by requests that were there already", () => {
+  it("is not tried if gaps are short, or if the requests were there already", () => {
     for (const halting of [1, 9]) {
       const machine = new Machine();
       machine.serve({ halting, polling: 1 }, { us: 5_000_000 });
@@ -93,7 +93,7 @@ describe("idle polling", () => {
     machine.serve({ halting: 900, polling: 850 }, { us: 10_000_000 });
     // Each trial takes 30 ms here, at most every half second.
     expect(machine.pollingUs).toBeLessThan(700_000);
-    // One in ten milliseconds: it saves less than a twentieth of the time.
+    // One in ten milliseconds: it would save less than a twentieth of the time.
     const rare = new Machine();
     rare.serve({ halting: 60, polling: 12 }, { requests: 100 });
     const before = rare.pollingUs;
@@ -104,17 +104,17 @@ describe("idle polling", () => {
     expect(rare.pollingUs - before).toBeLessThan(10 * TICK_US);
   });
 
-  it("polling begins with the next burst at once if it helped a moment ago", () => {
+  it("begins with the next burst at once if it helped a moment ago", () => {
     const machine = new Machine();
     machine.serve({ halting: 60, polling: 12 }, { us: 100_000 });
     machine.pass(100_000);
     expect(machine.rule.phase).toBe("off");
-    // The first of them follows nothing.
+    // The first of them follows no other request.
     machine.serve({ halting: 60, polling: 12 }, { requests: 9 });
     expect(machine.rule.phase).toBe("held");
   });
 
-  it("polling is measured repeatedly, and ends when it no longer helps", () => {
+  it("is measured repeatedly, and ends when it no longer helps", () => {
     const machine = new Machine();
     machine.serve({ halting: 60, polling: 12 }, { us: 500_000 });
     machine.serve({ halting: 12, polling: 12 }, { us: 4_000_000 });
@@ -124,7 +124,7 @@ describe("idle polling", () => {
     expect(machine.pollingUs - before).toBeLessThan(10 * TICK_US);
   });
 
-  it("does not lose its judgement to a few long pauses", () => {
+  it("is not switched off by a few long pauses", () => {
     const machine = new Machine();
     for (let i = 0; i < 200; i++) {
       machine.serve({ halting: 60, polling: 12 }, { requests: 6 });
@@ -133,7 +133,7 @@ describe("idle polling", () => {
     expect(machine.rule.gainUs).toBe(48);
   });
 
-  it("polling goes on in every burst if it is set to on", () => {
+  it("is held in every burst if an option asks for it", () => {
     const machine = new Machine(true);
     machine.serve({ halting: 20, polling: 20 }, { us: 3_000_000 });
     expect(machine.rule.phase).toBe("held");

@@ -8,7 +8,7 @@
  * while; a mode that did not help is tried again more and more rarely. Each tick without enough requests ends polling.
  */
 
-/** Gaps that are measured before and with polling; the median counts. */
+/** The number of gaps that are measured before and with polling; the median counts. */
 const SAMPLES = 32;
 /** So many consecutive requests are a burst, if polling is known to help. */
 const BURST = 8;
@@ -27,16 +27,16 @@ const FIRST_BACKOFF_US = 50_000;
 /** A trial takes some milliseconds. */
 const LAST_BACKOFF_US = 500_000;
 
-/** off: not asked. trial: asked, to measure it. held: asked, since it helps. */
+/** off: not requested. trial: requested, to measure it. held: requested, since it helps. */
 export type IdlePollingPhase = "off" | "trial" | "held";
 
 export class IdlePollingRule {
   readonly #always: boolean;
   readonly #gapsUs = new Float64Array(SAMPLES);
   #phase: IdlePollingPhase = "off";
-  /** Gaps kept. */
+  /** The gaps in store. */
   #count = 0;
-  /** Requests that followed one another. */
+  /** The number of requests in a row. */
   #run = 0;
   #sinceTick = 0;
   #tickedUs = 0;
@@ -61,7 +61,7 @@ export class IdlePollingRule {
   }
 
   /**
-   * A request came so many whole microseconds after the answer before it. True where the phase is another one now. Called for each
+   * A request came that many whole microseconds after the last reply. True if the phase has changed. Called for each
    * request: the time comes as a clock, since a number with a fraction would be an object for every call.
    */
   gap(gapUs: number, now: Readonly<{ us: number }>): boolean {
@@ -76,7 +76,7 @@ export class IdlePollingRule {
     return this.#phase === "trial" && this.#seenWith(gapUs, now.us);
   }
 
-  /** To be called every few milliseconds in any phase but "off". True where the phase is "off" now. */
+  /** Must be called every few milliseconds in any phase except "off". True if the phase is "off" now. */
   tick(nowUs: number): boolean {
     const elapsedUs = nowUs - this.#tickedUs;
     const requests = this.#sinceTick;

@@ -31,7 +31,7 @@ function idlePolling(wish: "auto" | "on" | "off", request: LatencyRequest | stri
   return polling;
 }
 
-/** Requests that follow one another, each some microseconds after the answer before it. */
+/** Requests in a row, each some microseconds after the last reply. */
 function burst(polling: IdlePolling): void {
   for (let request = 0; request < 20; request++) {
     clock.tick();
@@ -41,7 +41,7 @@ function burst(polling: IdlePolling): void {
   }
 }
 
-test("a burst holds the request until it is over, and closing lets go of it", async () => {
+test("a burst holds the request until it is over, and closing releases it", async () => {
   const request = new Request();
   const polling = idlePolling("on", request);
   burst(polling);
@@ -65,7 +65,7 @@ test("a kernel that refuses it is not asked again, and the status says so", () =
   expect(polling.inUse).toMatchObject({ why: REFUSED, holds: 0 });
 });
 
-test("closing takes a request back that a write cannot", async () => {
+test("a request that cannot be reset by a write is reset by closing its descriptor", async () => {
   const request = new Request();
   const polling = idlePolling("on", request);
   burst(polling);
@@ -74,7 +74,7 @@ test("closing takes a request back that a write cannot", async () => {
   expect(polling.inUse.why).toBe(REFUSED);
 });
 
-test("auto leaves a machine of many processors alone, and says so; on does not", () => {
+test("auto requests nothing on a machine of many processors, and says so; on does", () => {
   const request = new Request();
   const auto = idlePolling("auto", request, 8);
   burst(auto);
@@ -84,7 +84,7 @@ test("auto leaves a machine of many processors alone, and says so; on does not",
   expect(request.calls).toEqual(["hold"]);
 });
 
-test("without the device, or if polling is off, nothing is requested", () => {
+test("nothing is requested without the device, or if the option is off", () => {
   expect(idlePolling("on", "the device cannot be opened (ENOENT)").inUse.why).toMatch(/ENOENT/);
   const request = new Request();
   const off = idlePolling("off", request);

@@ -1,17 +1,17 @@
-/** Has idle processors poll while requests follow one another: the rule's hand, and its account. */
+/** Makes idle processors poll while requests follow one another: carries out the rule, and reports it. */
 import type { IdlePollingInUse, IdlePollingWish } from "@sluice/vfs";
 import { clock } from "./clock.js";
 import { IdlePollingRule, LONGEST_GAP_US } from "./idle-polling-rule.js";
 import { type LatencyRequest, openLatencyRequest } from "./latency-request.js";
 import { countProcessors } from "./processors.js";
 
-/** Every processor polls that has nothing to do, not only those of the server and its client. */
+/** Every idle processor polls, not only those of the server and its client. */
 const MOST_PROCESSORS = 4;
 /** The end of a burst is noticed within two of them. */
 const TICK_MS = 4;
 
 export interface IdlePollingParts {
-  /** Makes the request, which asks for nothing yet; a text says why there is none. */
+  /** Creates the request, which asks for nothing yet; a text gives the reason if there is none. */
   open(): LatencyRequest | string;
   processors(): number;
 }
@@ -38,7 +38,7 @@ export class IdlePolling {
   #why: string;
   #request: LatencyRequest | undefined;
   #ticks: NodeJS.Timeout | undefined;
-  /** In an array, as the clock has its own: see there. */
+  /** In an array, as in clock.ts, for the same reason. */
   readonly #answeredUs = new Float64Array(1);
   #heldSinceUs = 0;
   #heldUs = 0;
@@ -58,14 +58,14 @@ export class IdlePolling {
     return { wish: this.#wish, why: this.#why, phase: this.#rule.phase, gainUs, holds: this.#holds, heldMs: Math.round(heldUs / 1000) };
   }
 
-  /** A request was read; whoever calls has just looked at the clock. */
+  /** A request was read; the caller has just read the clock. */
   arrived(): void {
     if (this.#request === undefined) return;
     const gapUs = Math.min(clock.us - (this.#answeredUs[0] as number), LONGEST_GAP_US + 1) | 0;
     if (this.#rule.gap(gapUs, clock)) this.#follow();
   }
 
-  /** It was answered; whoever calls has just looked at the clock. */
+  /** The request was answered; the caller has just read the clock. */
   answered(): void {
     this.#answeredUs[0] = clock.us;
   }
@@ -101,7 +101,7 @@ export class IdlePolling {
     this.#refused(this.#request?.release());
   }
 
-  /** Without its descriptor nothing is asked any more, whatever was asked before. */
+  /** Without its descriptor no request is in force any more. */
   #refused(why: string | undefined): boolean {
     if (why === undefined || why === "") return false;
     this.#why = why;

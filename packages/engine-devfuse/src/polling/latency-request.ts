@@ -1,6 +1,6 @@
 /**
  * The kernel's request for a CPU latency (Documentation/power/pm_qos_interface.rst): as long as some process holds it at 0
- * microseconds no processor halts when it is idle, it polls. The descriptor is the request: it ends with the process, however that ends.
+ * microseconds, idle processors do not halt, they poll. The descriptor is the request: it ends with the process, however that ends.
  */
 import { closeSync, openSync, writeSync } from "node:fs";
 import { errnoName } from "@sluice/vfs";
@@ -12,13 +12,13 @@ const NO_LATENCY = new Uint8Array(new Int32Array([0]).buffer);
 const ANY_LATENCY = new Uint8Array(new Int32Array([2_000_000_000]).buffer);
 
 export interface LatencyRequest {
-  /** "" or why it cannot be. */
+  /** "" or the reason why it is impossible. */
   hold(): string;
   release(): string;
   close(): void;
 }
 
-/** Asks for nothing yet. A text says why there is none. */
+/** Asks for nothing yet. A text gives the reason if there is none. */
 export function openLatencyRequest(): LatencyRequest | string {
   let fd: number;
   try {

@@ -1,7 +1,7 @@
-/** How many processors the machine has, whatever of them this process may run on. */
+/** The number of processors of the machine, whichever of them this process may run on. */
 import { readFileSync } from "node:fs";
 
-/** possible: those that may ever come, for which the kernel makes its tables. */
+/** possible: processors that may ever come, for which the kernel sizes its tables. */
 export function countProcessors(which: "possible" | "online"): number {
   const ranges = readFileSync(`/sys/devices/system/cpu/${which}`, "latin1").trim().split(",");
   return ranges.reduce((sum, range) => {

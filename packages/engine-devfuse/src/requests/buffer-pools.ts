@@ -1,20 +1,20 @@
 /**
  * The memory that requests are read into and data replies are built in. Free lists, last in first out: while nothing
- * waits, the same warm buffer serves every request; an operation that waits keeps its own and the next takes another.
+ * waits, the same warm buffer serves every request; an operation that waits holds its own, and the next one takes another.
  */
 import { ByteBuffer, OUT_HEADER_BYTES, Request } from "@sluice/fuse-protocol";
 import { Errno, FsError } from "@sluice/vfs";
 import { MAX_BACKGROUND } from "../connection/init.js";
 
-/** Room of a request besides a WRITE's data: header, arguments, two names or a name and a link's target, extensions. */
+/** Room for a request besides a WRITE's data: header, arguments, two names or a name and a link's target, extensions. */
 const REQUEST_HEAD_BYTES = 8192;
-/** fuse_ioctl_out, the one structure that stands between a reply's header and its data. */
+/** fuse_ioctl_out, the one structure between a reply's header and its data. */
 const REPLY_HEAD_BYTES = OUT_HEADER_BYTES + 16;
 const SMALL_BYTES = 64 * 1024;
 /**
- * Free buffers that are kept. A new one is a mebibyte that counts as garbage until the next collection, and so many of them bring one
- * about, however little is in each. Memory is taken by what was ever put into one: as many of those are kept as the kernel has requests
- * under way in the background, and nearly any number of the others.
+ * The number of free buffers in the pool. A new buffer is a mebibyte that counts as garbage until the next collection, and many of
+ * them trigger one, however little is in each. A page takes memory once it was written: so the pool holds as many filled buffers as
+ * the kernel has background requests, and nearly any number of the others.
  */
 const KEPT_FULL = MAX_BACKGROUND;
 const KEPT = 1024;
@@ -44,7 +44,7 @@ export class DataPool {
   readonly #large: ByteBuffer[] = [];
   constructor(readonly maxDataBytes: number) {}
 
-  /** A buffer with room for a reply's head and so many bytes. EINVAL beyond what a reply may carry. */
+  /** A buffer with room for a reply's head and that many bytes. EINVAL beyond the limit of a reply. */
   take(sizeBytes: number): ByteBuffer {
     if (sizeBytes <= SMALL_BYTES) return this.#small.pop() ?? new ByteBuffer(REPLY_HEAD_BYTES + SMALL_BYTES);
     if (sizeBytes <= this.maxDataBytes) return this.#large.pop() ?? new ByteBuffer(REPLY_HEAD_BYTES + this.maxDataBytes);

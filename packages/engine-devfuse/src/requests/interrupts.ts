@@ -1,11 +1,11 @@
-/** The requests that wait for an answer, found by their unique: for INTERRUPT, for resent requests, and at the connection's end. */
+/** The requests that wait for an answer, by their unique: for INTERRUPT, for resent requests, and for the connection's end. */
 import { Opcode, RESEND_BIT_HI } from "@sluice/fuse-protocol";
 import type { Slot } from "./slots.js";
 
-/** Whoever is interrupted again and again while unknown is told to come back this often, then no more: see `answerUnknown`. */
+/** An unknown request that is interrupted repeatedly gets EAGAIN this often, then no more: see `answerUnknown`. */
 const UNKNOWN_ANSWERS = 3;
 
-/** Uniques count up from 2 in steps of 2: they stay far below 2^53. The resend bit is no part of the identity. */
+/** Uniques count up from 2 in steps of 2: they stay far below 2^53. The resend bit is not part of the identity. */
 function keyOf(lo: number, hi: number): number {
   return (hi & ~RESEND_BIT_HI) * 0x1_0000_0000 + lo;
 }
@@ -13,7 +13,7 @@ function keyOf(lo: number, hi: number): number {
 export class InFlight {
   readonly #slots = new Map<number, Slot>();
   #waiting = 0;
-  /** Of those: for a lock that somebody else holds. */
+  /** The waiting requests for a lock that another owner holds. */
   #forLocks = 0;
   #onFewer: (() => void) | undefined;
   #unknown = { key: -1, times: 0 };

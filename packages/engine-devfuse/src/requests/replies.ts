@@ -1,4 +1,4 @@
-/** Hands replies to the kernel, and says what became of them. */
+/** Hands replies to the kernel, and reports the results. */
 import { ByteBuffer, encodeHeader, OUT_HEADER_BYTES, type ReplyAddress, type ReplyRoom } from "@sluice/fuse-protocol";
 import { Errno } from "@sluice/vfs";
 import type { Channel } from "../device/channel.js";
@@ -6,7 +6,7 @@ import type { Handler } from "../handlers/handler.js";
 import type { RequestJournal } from "@sluice/vfs";
 import type { Slot } from "./slots.js";
 
-/** taken; gone: the request is not there any more; invalid: the kernel finds the reply wrong, and waits on; over: no connection. */
+/** taken; gone: the request does not exist any more; invalid: the kernel rejects the reply, and waits on; over: no connection. */
 export type ReplyOutcome = "taken" | "gone" | "invalid" | "over";
 
 export class Replies {
@@ -15,13 +15,13 @@ export class Replies {
   readonly #requests: RequestJournal | undefined;
   #closed = false;
 
-  /** `requests`: where answers are kept before they are written. */
+  /** `requests`: the store for replies before they are written. */
   constructor(channel: Channel, requests?: RequestJournal) {
     this.#channel = channel;
     this.#requests = requests;
   }
 
-  /** From here on nothing is written: the descriptor's number may be somebody else's. */
+  /** From here on nothing is written: the descriptor's number may belong to another file. */
   close(): void {
     this.#closed = true;
   }
@@ -38,7 +38,7 @@ export class Replies {
     return this.#hand(slot, buffer, length);
   }
 
-  /** The answer that a process before this one kept and may not have written. */
+  /** The reply that an earlier process stored and may not have written. */
   again(to: ReplyAddress, answer: Uint8Array): ReplyOutcome {
     const buffer = new ByteBuffer(answer.length);
     buffer.bytes.set(answer);
@@ -47,7 +47,7 @@ export class Replies {
     return this.#hand(to, buffer, answer.length);
   }
 
-  /** A reply whose body was written behind the header of `buffer` already. */
+  /** A reply whose body is already behind the header of `buffer`. */
   body(to: ReplyAddress, buffer: ByteBuffer, bodyBytes: number): ReplyOutcome {
     return this.#hand(to, buffer, encodeHeader(buffer.words, to, 0, bodyBytes));
   }

@@ -1,4 +1,6 @@
-/** A slot's `DataOut`: takes a buffer when bytes are reserved, before or after the method began to wait, and keeps it until the reply. */
+/**
+ * A slot's `DataOut`: takes a buffer when bytes are reserved, before or after the method began to wait, and holds it until the reply.
+ */
 import { type ByteBuffer, OUT_HEADER_BYTES } from "@sluice/fuse-protocol";
 import type { DataOut } from "@sluice/vfs";
 import type { DataPool } from "./buffer-pools.js";
@@ -9,7 +11,7 @@ export class ReplyData implements DataOut {
   reservedBytes = 0;
   /** Bytes of a structure between the reply's header and the data. */
   headBytes = 0;
-  /** The reply's own room, where the transport has one: data are put there right away. */
+  /** The reply's own room, if the transport has one: data go there directly. */
   room: ByteBuffer | undefined;
   readonly #pool: DataPool;
 
@@ -27,7 +29,7 @@ export class ReplyData implements DataOut {
     return (this.buffer as ByteBuffer).view(OUT_HEADER_BYTES + this.headBytes, sizeBytes);
   }
 
-  /** Takes the other's buffer over. */
+  /** Takes over the other's buffer. */
   adopt(other: ReplyData): void {
     this.buffer = other.buffer;
     this.length = other.length;

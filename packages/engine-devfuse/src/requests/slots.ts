@@ -1,6 +1,6 @@
 /**
- * A slot is all that one request needs until its answer: the caller's context, the arguments, the objects that results
- * are written into and a small reply. Slots are used again; only a request that waits keeps one beyond its turn.
+ * A slot is all that one request needs until its reply: the caller's context, the arguments, the objects that results
+ * are written into, and a small reply. Slots are reused; only a request that waits holds one beyond its turn.
  */
 import {
   ByteBuffer,
@@ -113,13 +113,15 @@ export class Slot implements CallContext {
     this.args.killSuidgid = false;
   }
 
-  /** Notes that the request's bytes are wrong and passes the errno on; a name that is too long is a user's mistake, no malformed request. */
+  /**
+   * Records that the request is malformed, and passes the errno on. A name that is too long is a user's mistake, and not malformed.
+   */
   check(errno: number, tolerated = 0): number {
     if (errno !== 0 && errno !== tolerated) this.malformed = true;
     return errno;
   }
 
-  /** Takes over what an answer that the kernel refused would have given it, to give it back. */
+  /** Takes over the references that a refused reply would have given, to return them. */
   adopt(other: Slot): void {
     this.uid = other.uid;
     this.gid = other.gid;

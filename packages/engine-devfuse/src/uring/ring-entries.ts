@@ -10,7 +10,7 @@ import { ByteBuffer, OUT_HEADER_BYTES, type ReplyRoom, Request } from "@sluice/f
 import { Errno } from "@sluice/vfs";
 import type { RingLoopParts } from "./ring-loop.js";
 
-/** As many threads may wait at once for each processor that they asked from. */
+/** That many threads may wait at once for each processor that they called from. */
 const OF_QUEUE = { most: 512, least: 8 } as const;
 const OF_ALL = 8192;
 /** The last entries of a queue are for requests that do not wait for another one: see `crowded`. */
@@ -38,7 +38,7 @@ export class RingEntry implements ReplyRoom {
   }
 }
 
-/** How many entries each of so many queues has. */
+/** The number of entries of each queue, for that many queues. */
 export function entriesOfQueue(queues: number): number {
   return Math.max(OF_QUEUE.least, Math.min(OF_QUEUE.most, Math.floor(OF_ALL / queues)));
 }
@@ -52,7 +52,7 @@ interface Queue {
 export class RingEntries {
   readonly #parts: RingLoopParts;
   readonly #onAnswer: (entry: RingEntry) => void;
-  /** Made when they are first used. */
+  /** Created at their first use. */
   readonly #entries: (RingEntry | undefined)[] = [];
   readonly #queues: Queue[] = [];
   #ofQueue: number;
@@ -63,7 +63,7 @@ export class RingEntries {
     this.#ofQueue = entriesOfQueue(parts.queues);
   }
 
-  /** 0 or a negative errno. With less where so much address space is not to be had. */
+  /** 0 or a negative errno. Uses less if so much address space is not available. */
   start(): number {
     let failure = this.#add();
     while (failure === -Errno.ENOMEM && this.#queues.length === 0 && this.#ofQueue > OF_QUEUE.least) {
@@ -99,7 +99,7 @@ export class RingEntries {
     entry.held = false;
   }
 
-  /** The kernel took it back: the connection is over, or it was never taken. */
+  /** The kernel took it back: the connection is over, or the entry was never taken. */
   lose(entry: RingEntry): void {
     this.free(entry);
     this.#queueOf(entry).entries -= 1;

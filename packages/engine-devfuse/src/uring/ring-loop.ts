@@ -1,7 +1,7 @@
 /**
  * Serves the requests that come by io_uring, on the event loop's thread: all that are ready, then one system call that
- * hands over the answers and fetches what came meanwhile, or sleeps a moment for it. Not the handshake, FORGET, INTERRUPT
- * and notifications: those go by /dev/fuse, which the read loop goes on reading.
+ * hands over the replies and fetches new requests, or sleeps a moment for them. The handshake, FORGET, INTERRUPT
+ * and notifications use /dev/fuse, which the read loop still reads.
  */
 import { encodeHeader, Opcode } from "@sluice/fuse-protocol";
 import { type FuseRing, RING_LOOP_WORD, RING_LOST } from "@sluice/native";
@@ -41,7 +41,7 @@ export class RingLoop {
     this.#entries = new RingEntries(parts, (entry) => this.#answered(entry));
   }
 
-  /** Hands entries over for every queue: from the last of them on the kernel sends requests here. 0 or a negative errno. */
+  /** Hands over entries for every queue: from the last of them on the kernel sends requests here. 0 or a negative errno. */
   start(served: RingServed): number {
     this.#served = served;
     const failure = this.#entries.start();
@@ -75,8 +75,8 @@ export class RingLoop {
   }
 
   /**
-   * While all are answered at once, the next is waited for within the system call that answers. One that waits has
-   * promises to go on, which run when the event loop has its turn again.
+   * While all requests are answered at once, the system call that replies also waits for the next one. A request that waits has
+   * promises to continue, which run in the event loop's next turn.
    */
   #turns(mayLinger: boolean): void {
     const { ring } = this.#parts;
@@ -112,12 +112,12 @@ export class RingLoop {
     return count;
   }
 
-  /** FORGET and the like: most of what makes the event loop ready between requests. How many there were. */
+  /** FORGET and the like: most events of the event loop between requests. Returns their number. */
   #readDevice(): number {
     return this.#served?.loop.wake(false) ?? 0;
   }
 
-  /** True where all were answered at once. */
+  /** True if all were answered at once. */
   #serve(count: number): boolean {
     const { ready } = this.#parts.ring;
     let allAnswered = true;
