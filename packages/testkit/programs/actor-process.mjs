@@ -41,7 +41,7 @@ function stat(dirfd, name, flags) {
   return plainStat(native.statx(dirfd, name, flags, words), words);
 }
 
-/** A result of node:fs, in the addon's way of speaking. */
+/** A result of node:fs, in the form of the addon's results. */
 function attempt(work) {
   try {
     return work();
@@ -65,7 +65,7 @@ function whole(length, step) {
 
 const ENDS_AFTER_MS = 20_000;
 
-/** Opens each path again and again for a time: how often each result came, by path. A descriptor counts as "opened". */
+/** Opens each path repeatedly for a time; counts each result by path. A descriptor counts as "opened". */
 function storm(paths, flags, durationMs) {
   const counts = {};
   const end = Date.now() + durationMs;
@@ -81,7 +81,7 @@ function storm(paths, flags, durationMs) {
   return counts;
 }
 
-/** The first word of a file, or the negative errno; overwrites its start where `write`. */
+/** The first word of a file, or the negative errno; overwrites its start if `write`. */
 function firstWord(path, write) {
   const fd = native.openat(CWD, path, (write ? 2 : 0) | 0o4000, 0);
   if (fd < 0) return String(fd);
@@ -92,7 +92,7 @@ function firstWord(path, write) {
   return read < 0 ? `read ${read}` : text(buffer, read).split(" ")[0];
 }
 
-/** Looks at the paths again and again for a time: how often what was found in them. */
+/** Looks at the paths repeatedly for a time; counts the results. */
 function stormRead(paths, durationMs, write) {
   const seen = {};
   const end = Date.now() + durationMs;

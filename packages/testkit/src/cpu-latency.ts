@@ -1,7 +1,7 @@
 // The request of all processes together to idle processors (PM QoS).
 import { closeSync, openSync, readSync } from "node:fs";
 
-/** The lowest CPU latency that anybody asks the kernel for, in microseconds. 0: no processor halts. */
+/** The lowest CPU latency that any process requests from the kernel, in microseconds. 0: no processor halts. */
 export function latencyAskedFor(): number {
   const fd = openSync("/dev/cpu_dma_latency", "r");
   const value = new Int32Array(1);

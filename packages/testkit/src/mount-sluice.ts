@@ -1,5 +1,5 @@
-// A mount as a user makes it: `sluice mount` as a child process, waited for, talked to by the command line, and gone at
-// the end of the test whatever happened to it. Imports nothing of what it drives.
+// A mount as a user makes it: `sluice mount` as a child process, which the test waits for and talks to by the command line. It is
+// gone at the end of the test, whatever happened to it. Imports nothing of the code that it drives.
 import { spawn, spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
@@ -36,7 +36,7 @@ export interface SluiceExit {
   signal: NodeJS.Signals | null;
 }
 
-/** `sluice mount` ended, or said nothing, before it served. */
+/** `sluice mount` ended, or printed nothing, before it served. */
 export class MountFailure extends Error {
   override readonly name = "MountFailure";
   constructor(
@@ -78,9 +78,9 @@ async function until(condition: () => boolean, ms: number): Promise<boolean> {
 export class SluiceMount {
   readonly mountpoint: string;
   readonly policyFile: string | undefined;
-  /** The line it printed when it served. */
+  /** The line that it printed when it was ready. */
   readonly readyLine: string;
-  /** Of the process that was started: the keeper, if there is one. */
+  /** The pid of the process that was started: the keeper, if there is one. */
   readonly pid: number;
   readonly #daemon: Daemon;
 
@@ -92,17 +92,17 @@ export class SluiceMount {
     this.pid = daemon.pid;
   }
 
-  /** How it ended, once it has. */
+  /** Its end, once it has ended. */
   get exited(): Promise<SluiceExit> {
     return this.#daemon.exited;
   }
 
-  /** Of the process that serves requests now: `pid` if there is no keeper, or nobody serves. */
+  /** The pid of the process that serves requests now: `pid` if there is no keeper, or no server. */
   get serverPid(): number {
     return this.#daemon.server?.pid ?? this.pid;
   }
 
-  /** Of the embedded decision service, while there is one. */
+  /** The pid of the embedded decision service, while there is one. */
   get decisionPid(): number | undefined {
     return descendantsOf(this.pid).find(({ command }) => command.includes("decision"))?.pid;
   }
@@ -144,7 +144,7 @@ export class SluiceMount {
 
   /**
    * Ends it as a user would and waits until nothing is left.
-   * @throws where it does not end, or leaves a mount or a process behind
+   * @throws if it does not end, or leaves a mount or a process behind
    */
   async stop(signal: "SIGTERM" | "SIGINT" = "SIGTERM"): Promise<SluiceExit> {
     const family = this.#daemon.family();
@@ -212,13 +212,13 @@ class Daemon {
     if (!this.ended && this.#identity && isAlive(this.#identity)) process.kill(this.pid, signal);
   }
 
-  /** Of the processes that a keeper has started as servers the one that has the mount's device; others wait for its end. */
+  /** The server among the keeper's children that has the mount's device; others wait for its end. */
   get server(): ProcessIdentity | undefined {
     const servers = descendantsOf(this.pid).filter(({ command }) => command.includes("mount-server"));
     return servers.find(({ pid }) => openDescriptors(pid).includes("/dev/fuse"));
   }
 
-  /** Whatever a test has stopped. */
+  /** Continues whatever a test has stopped. */
   resume(): void {
     const { server } = this;
     this.signal("SIGCONT");
@@ -230,14 +230,14 @@ class Daemon {
   }
 }
 
-/** Whatever the test did to it: nothing of it may be there afterwards. Orderly if it can be had, by force if not. */
+/** Whatever the test did to it, nothing of it may remain. It ends in order if possible, by force if not. */
 async function putAway(daemon: Daemon, mountpoint: string): Promise<void> {
   const endedBefore = daemon.ended;
   const family = daemon.family();
   daemon.resume();
   daemon.signal("SIGTERM");
   const orderly = await until(() => daemon.ended, STOP_MS);
-  // If the test let it run, it must tidy up by itself; if the test killed it, the leavings are the test's doing.
+  // If the test let it run, it must clean up by itself; if the test killed it, the test caused the leftovers.
   const leak = orderly && !endedBefore ? await assertNothingLeft(mountpoint, family).catch((error: Error) => error) : undefined;
   for (const process of family) killProcess(process);
   for (const entry of mountsBelow(bytes(mountpoint))) spawnSync("umount", ["-l", entry.mountpoint]);

@@ -27,7 +27,7 @@ export class NatsServer {
     return `nats://127.0.0.1:${this.port}`;
   }
 
-  /** `directory`: where its streams are kept, over a restart too. */
+  /** `directory`: holds its streams, over a restart, too. */
   static async start(directory: string): Promise<NatsServer> {
     const server = new NatsServer(directory, await freePort());
     cleanUp(() => server.stop("SIGKILL"));
@@ -35,7 +35,7 @@ export class NatsServer {
     return server;
   }
 
-  /** At the same address, with what it kept. */
+  /** At the same address, with its stored streams. */
   async restart(): Promise<void> {
     const child = spawn("nats-server", ["-js", "-sd", this.directory, "-a", "127.0.0.1", "-p", String(this.port)], {
       stdio: ["ignore", "ignore", "pipe"],

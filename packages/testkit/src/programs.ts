@@ -13,10 +13,10 @@ interface SystemPackages {
 const list = JSON.parse(readFileSync(new URL("../system-packages.json", import.meta.url), "utf8")) as SystemPackages;
 const DIRECTORY = process.env["SLUICE_TEST_PROGRAMS"];
 const WHOLE_PATH = process.env["SLUICE_TEST_PATH"] ?? process.env["PATH"] ?? "";
-/** Programs of these call many others. */
+/** These programs call many others. */
 const WITH_EVERYTHING = ["podman", "compose", "console"];
 
-/** By every test file together, for what runs outside of a test. */
+/** For all test files together, for code that runs outside of a test. */
 const declared = new Set<string>();
 
 export function hasCommand(name: string): boolean {
@@ -43,7 +43,7 @@ function pathWith(commands: readonly string[]): string {
   return [join(DIRECTORY, "base"), ...commands.map((command) => join(DIRECTORY, command)), others].join(delimiter);
 }
 
-/** Of the file that is being loaded. Throws where the list of packages does not know one. */
+/** For the file that is being loaded. Throws if the list of packages does not know a program. */
 export function declarePrograms(commands: readonly string[]): void {
   for (const command of commands) {
     setOf(command);

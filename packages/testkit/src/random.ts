@@ -1,14 +1,17 @@
-/** Random numbers by a seed: the same sequence everywhere, so that a run can be repeated. Imports nothing, so that programs can. */
+/**
+ * Random numbers by a seed: the same sequence on every machine, so that a run can be repeated. Imports nothing, so that programs can
+ * import it.
+ */
 
 export interface Random {
   /** An integer from 0 to `limit` - 1. */
   below(limit: number): number;
   /** From 0 to 1, without 1. */
   fraction(): number;
-  /** True once in `times`. */
+  /** True once in `times` on average. */
   once(times: number): boolean;
   of<T>(items: readonly T[]): T;
-  /** By weight. */
+  /** Draws by weight. */
   weighted<T>(items: readonly (readonly [weight: number, item: T])[]): T;
 }
 

@@ -49,7 +49,7 @@ function hasCapability(capability: number): boolean {
   return (native.effectiveCapabilities() & capabilityMask(capability)) !== 0n;
 }
 
-/** Also true where the kernel could load it as a module. */
+/** True also if the kernel could load it as a module. */
 function knowsFileSystem(name: string): boolean {
   if (new RegExp(`\\b${name}$`, "m").test(readFileSync("/proc/filesystems", "utf8"))) return true;
   return spawnSync("modprobe", ["-n", "-q", name]).status === 0;
@@ -89,11 +89,11 @@ const PROBES: Readonly<Record<string, () => boolean>> = {
   "user namespaces": () =>
     spawnSync("unshare", ["-Ur", "-m", "-p", "-f", "--mount-proc", "mount", "-t", "tmpfs", "none", "/mnt"]).status === 0,
   "memory cgroup": () => hasCapability(CAP.SYS_ADMIN) && canRead("/sys/fs/cgroup/memory/memory.stat"),
-  // That of somebody else would hide what a test asks for.
+  // Another user's one would hide the one that a test asks for.
   "CPU latency requests": () => canOpen("/dev/cpu_dma_latency") && latencyAskedFor() > 0,
   // Without a mounted devpts the device exists, but cannot be opened (ENODEV).
   "pseudo-terminals": () => canOpen("/dev/ptmx"),
-  // `npm test` makes one if it may (packages/dev/tests/private-scratch.mjs).
+  // `npm test` creates one if it may (packages/dev/tests/private-scratch.mjs).
   "private scratch directory": () => process.env["SLUICE_TEST_OUTSIDE"] !== undefined,
 };
 
@@ -110,7 +110,7 @@ function programsFor(needs: readonly Need[]): string[] {
 
 const answers = new Map<Need, boolean>();
 
-/** Whether this machine has it; probed once a test file. */
+/** Tells whether this machine has it; probed once for each test file. */
 export function machineHas(need: Need): boolean {
   const known = answers.get(need);
   if (known !== undefined) return known;

@@ -1,4 +1,4 @@
-// Directories for one test, on the file system it asks for, gone when it ends.
+// Directories for one test, on the file system it asks for, gone when the test ends.
 import { execFileSync, spawnSync } from "node:child_process";
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -9,14 +9,14 @@ import { mountsBelow } from "./mount-table.js";
 export interface ScratchOptions {
   /** "disk" (default) is wherever SLUICE_TEST_ROOT or the temporary directory lies. */
   on?: "disk" | "tmpfs" | "ext4-loop" | "btrfs-loop";
-  /** Size of the file system made; images are sparse. Default 256; btrfs wants at least 128. */
+  /** The size of the created file system; images are sparse. Default 256; btrfs wants at least 128. */
   sizeMb?: number;
 }
 
 const MKFS = { "ext4-loop": ["mkfs.ext4", "-q", "-F"], "btrfs-loop": ["mkfs.btrfs", "-q", "-f"] } as const;
 const DEFAULT_SIZE_MB = 256;
 
-/** Unmounts everything below first: removing a directory must never empty somebody's mount. */
+/** Unmounts everything below first: removing a directory must never empty another process' mount. */
 function removeTree(path: string): void {
   for (const { mountpoint } of mountsBelow(path)) spawnSync("umount", ["-l", mountpoint]);
   const left = mountsBelow(path);

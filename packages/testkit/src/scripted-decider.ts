@@ -1,4 +1,4 @@
-// A decider that answers as a test says and remembers what it was asked. Speaks no gRPC: for tests of what asks.
+// A decider that answers as a test says, and remembers its questions. Speaks no gRPC: for tests of its callers.
 import {
   type Decider,
   type DeciderStatus,
@@ -32,7 +32,7 @@ export function decisionOf(effect: Effect, rest: Partial<Decision> = {}): Decisi
 }
 
 export class ScriptedDecider implements Decider {
-  /** In the order they came. */
+  /** In the order of arrival. */
   readonly questions: Question[] = [];
   readonly #script: Script;
   readonly #listeners = new Set<(capabilities: PolicyCapabilities) => void>();

@@ -1,4 +1,4 @@
-// How long a test that gets better with time may take.
+// The time for a test that finds more the longer it runs.
 
 /** SLUICE_SOAK_SECONDS if it is set, else `defaultMs`: for fuzzing and stress loops that run until a budget is spent. */
 export function soakBudgetMs(defaultMs: number): number {

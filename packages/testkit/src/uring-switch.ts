@@ -1,11 +1,11 @@
-// FUSE over io_uring is off in a kernel until root turns it on, for all mounts made from then on: tests that need it do, for
-// as short as they can, and put back what was there.
+// FUSE over io_uring is off in a kernel until root turns it on, for all later mounts. Tests that need it turn it on for as
+// short as they can, and restore the setting.
 import { readFileSync, writeFileSync } from "node:fs";
 import { native } from "@sluice/native";
 
 const PARAMETER = "/sys/module/fuse/parameters/enable_uring";
 
-/** Whether tests can have it: a kernel that knows it, the right to turn it on, and to make rings. */
+/** Tells whether tests can use it: a kernel that knows it, the right to turn it on, and to create rings. */
 export function uringCanBeHad(): boolean {
   try {
     writeFileSync(PARAMETER, readFileSync(PARAMETER, "latin1"));
@@ -20,7 +20,7 @@ export function uringCanBeHad(): boolean {
   return true;
 }
 
-/** Turns it on or off; the result puts back what was there. */
+/** Turns it on or off; the result restores the old setting. */
 export function switchUring(on: boolean): () => void {
   const before = readFileSync(PARAMETER, "latin1");
   writeFileSync(PARAMETER, on ? "Y" : "N");
