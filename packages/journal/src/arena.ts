@@ -2,13 +2,13 @@
  * Holds everything without a fixed size: names, paths, attachments. Chunks of some sizes, each used again for the same size:
  * so there is nothing to compact, and the arena never takes more than the peak use of each size.
  *
- * A chunk's size follows from its content. Free chunks are not written down: they are those that nobody refers to.
+ * A chunk's size follows from its content. Free chunks are not recorded: they are those that no record refers to.
  */
 import { damaged, Header, type JournalMemory, placeOf } from "./layout.js";
 
-/** Bytes of a unit; a reference counts units. 0 is none. */
+/** Bytes of a unit; a reference counts units. 0 means none. */
 const UNIT = 16;
-/** Up to so many units there is a size for each, beyond for each power of two. */
+/** Up to that many units there is a size for each, beyond for each power of two. */
 const LINEAR = 20;
 
 export class Arena {
@@ -19,7 +19,7 @@ export class Arena {
   /** By size in units: in a list the frequent sizes, in a map the larger ones. */
   #free: number[][] = Array.from({ length: LINEAR + 1 }, () => []);
   #large = new Map<number, number[]>();
-  /** Room between chunks that an earlier process left, of any size: it is cut up before more is taken. */
+  /** Room between chunks of an earlier process, of any size: it is cut up before more memory is taken. */
   #gaps: { at: number; units: number }[] = [];
 
   constructor(memory: JournalMemory) {
@@ -39,7 +39,7 @@ export class Arena {
     return this.words[Header.arenaMark] as number;
   }
 
-  /** A chunk of at least so many bytes, or 0 if there is no room. */
+  /** A chunk of at least that many bytes, or 0 if there is no room. */
   take(sizeBytes: number): number {
     const units = unitsOf(sizeBytes);
     const free = (units <= LINEAR ? this.#free[units] : this.#large.get(units))?.pop();
@@ -77,8 +77,8 @@ export class Arena {
   }
 
   /**
-   * Finds the free chunks again: `walk` tells of all that are in use, and goes on from one to the next only after that.
-   * @throws JournalError if one lies outside, or is told of twice: then it is in two lists, or its list is a circle
+   * Finds the free chunks again: `walk` reports all chunks in use, and continues from one to the next only after that.
+   * @throws JournalError if one lies outside, or is reported twice: then it is in two lists, or its list is a circle
    */
   recover(walk: (used: (ref: number, sizeBytes: number) => void) => void): void {
     this.#free = Array.from({ length: LINEAR + 1 }, () => []);
@@ -115,7 +115,7 @@ export class Arena {
     }
   }
 
-  /** A byte string with its length before it. */
+  /** A byte string, preceded by its length. */
   store(text: string): number {
     const ref = this.take(4 + text.length);
     if (ref === 0) return 0;

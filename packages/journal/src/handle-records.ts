@@ -1,4 +1,4 @@
-/** Open files and directories, as the kernel was told of them, and what somebody else attached to them. */
+/** Open files and directories as the kernel knows them, and the attachments of other packages to them. */
 import type { Arena } from "./arena.js";
 import type { JournalMemory } from "./layout.js";
 import { SlotTable } from "./slot-table.js";
@@ -13,13 +13,13 @@ const Word = {
   flags: 6,
   backing: 7,
   attached: 8,
-  /** Of a directory: how its names are read (see `Reading`), and how many there are. */
+  /** Of a directory: the way its names are read (see `Reading`), and their number. */
   reading: 9,
   rows: 10,
-  /** Slot of the request that it was opened by, and the low word of that one's unique. */
+  /** The slot of the request that opened it, and the low word of that request's unique. */
   request: 11,
   unique: 12,
-  /** Errno that its transfers are refused with, or 0. */
+  /** The errno for its refused transfers, or 0. */
   refused: 13,
 } as const;
 
@@ -30,7 +30,7 @@ const MODE_SHIFT = 4;
 const LAYER_SHIFT = 16;
 const HI = 2 ** 32;
 
-/** The request that the kernel learns of it by: its slot, and the low word of its unique. */
+/** The request whose answer tells the kernel of it: its slot, and the low word of its unique. */
 export interface OpenedBy {
   slot: number;
   unique: number;
@@ -39,7 +39,7 @@ export interface OpenedBy {
 export interface FileRecord {
   kind: "file";
   handle: number;
-  /** Slot of its node, and the id it was opened by. */
+  /** The slot of its node, and the id by which it was opened. */
   node: number;
   nodeId: number;
   /** Index of the mode in the caller's list. */
@@ -47,7 +47,7 @@ export interface FileRecord {
   write: boolean;
   /** O_ flags of its open. */
   flags: number;
-  /** Index of the layer that its file lies in. */
+  /** The index of the layer of its file. */
   layer: number;
   /** 0: none. */
   backingId: number;
@@ -115,7 +115,7 @@ export class HandleRecords {
     return slot;
   }
 
-  /** How an open directory's names are read from now on: see DirectoryRecord. */
+  /** Changes the way an open directory's names are read: see DirectoryRecord. */
   setReading(slot: number, reading: number, rows: number): void {
     const at = this.#table.at(slot);
     this.#words[at + Word.rows] = rows;
@@ -140,7 +140,7 @@ export class HandleRecords {
     this.#words[at] = ((this.#words[at] as number) & 0xffff) | (layer << LAYER_SHIFT);
   }
 
-  /** A byte string that belongs to an open file and is not the overlay's. */
+  /** A byte string that belongs to an open file, and not to the overlay. */
   attach(slot: number, text: string): void {
     const at = this.#table.at(slot) + Word.attached;
     const former = this.#words[at] as number;

@@ -1,15 +1,15 @@
-/** The journal as a process finds it that takes over from one that was killed: after each single store, and from other versions. */
+/** The journal for a process that takes over from a killed one: after each single store, and from other versions. */
 import { expect, test } from "vitest";
 import { Journal } from "./journal.js";
 import { FORMAT_VERSION, Header, JOURNAL_BYTES, JournalError, type JournalMemory, placeOf } from "./layout.js";
 import { type NodeRecords, RecordKind } from "./node-records.js";
 
-/** Sparse: pages are made when they are first written. */
+/** Sparse: pages are allocated at their first write. */
 const buffer = new ArrayBuffer(JOURNAL_BYTES);
 
 function blank(): JournalMemory {
   const memory = { words: new Uint32Array(buffer), bytes: new Uint8Array(buffer) };
-  // Only what was written is to be undone: a fill of it all would make every page.
+  // Only the written part is undone: filling all of it would allocate every page.
   for (const place of written) memory.words[place] = 0;
   written.clear();
   return memory;
@@ -42,7 +42,7 @@ function mortal(memory: JournalMemory, limit: number): JournalMemory & { stores:
   };
 }
 
-/** All that a reader sees of the nodes, by id. */
+/** Everything that a reader sees of the nodes, by id. */
 function nodesOf({ nodes }: Journal): Record<number, unknown> {
   const seen: Record<number, unknown> = {};
   for (let slot = 1; slot < nodes.mark; slot++) {
@@ -60,7 +60,7 @@ function describe(nodes: NodeRecords, slot: number): object {
 
 const file = (id: number) => ({ id, kind: 0o100000, lookups: 1, inoLo: id, inoHi: 0 });
 
-/** One change a step; each must be there as a whole or not at all. */
+/** One change for each step; each must be there completely or not at all. */
 const steps: readonly ((journal: Journal, slots: number[]) => void)[] = [
   ({ nodes }, slots) => void slots.push(nodes.addNode({ ...file(1), kind: 0o040000 }, 0, 0, "")),
   ({ nodes }, slots) => void slots.push(nodes.addNode(file(2), 0, slots[0] as number, "first name")),
@@ -87,7 +87,7 @@ function killedAfter(limit: number): { seen: Record<number, unknown>; done: numb
   let done = 0;
   let over = true;
   try {
-    // The constructor stores one word: that this process began.
+    // The constructor stores one word: the number of processes that have begun.
     const journal = new Journal(dying);
     const slots: number[] = [];
     for (const step of steps) {
@@ -133,7 +133,7 @@ test("reuses freed slots and chunks: the memory stays as large as its peak use",
   expect({ mark: nodes.mark, arena: journal.arenaBytes }).toEqual(before);
 });
 
-test("a process that takes over finds free what was free, and goes on behind the ids that were given away", () => {
+test("a process that takes over finds free slots free, and continues behind the ids that were given away", () => {
   const memory = blank();
   const first = new Journal(mortal(memory, Number.POSITIVE_INFINITY));
   expect(first.takenOver).toBe(false);
@@ -167,7 +167,7 @@ test("finds the answer or the intent of a request that comes again", () => {
   expect(second.findAnswered(10, RESENT)).toBe(0);
 });
 
-test("requests that do not come again are forgotten with the first that is new, and no sooner", () => {
+test("requests that do not come again are forgotten with the first new request, and no sooner", () => {
   const memory = blank();
   const first = new Journal(mortal(memory, Number.POSITIVE_INFINITY)).requests;
   for (const unique of [10, 12, 14, 16]) first.begin(unique, 0, 9);
@@ -224,7 +224,7 @@ test.each<[string, (words: Uint32Array, base: number) => void]>([
   ["a name in no directory", (words, node) => void (words[arenaOf(words) + (words[node + 4] as number) * 4] = 0x100_0000)],
   ["a request with more names than there is room for", (words) => void (words[requestOf(words) + 4] = 0xffff_0001)],
   ["an answer that is too long", (words) => words.set([2, 0, 0, 0, 0, 0xffff_ffff], requestOf(words))],
-])("a journal with %s is refused, and neither gone after nor waited for", (_, damage) => {
+])("a journal with %s is refused, and causes no endless walk", (_, damage) => {
   const memory = blank();
   const journal = new Journal(mortal(memory, Number.POSITIVE_INFINITY));
   const root = journal.nodes.addNode({ ...file(1), kind: 0o040000 }, 0, 0, "");

@@ -1,6 +1,6 @@
 /**
- * State that outlives the process, in memory that somebody else holds. Writing to it is a few stores: no system call, no
- * allocation. It knows no file system and no kernel: only their writers know the meaning of the records.
+ * State that outlives the process, in memory that another process holds. A write is a few stores: no system call, no
+ * allocation. The journal knows no file system and no kernel: only their writers know the meaning of the records.
  */
 import { Arena } from "./arena.js";
 import { HandleRecords } from "./handle-records.js";
@@ -10,7 +10,7 @@ import { NodeRecords } from "./node-records.js";
 import { RequestRecords } from "./request-records.js";
 import { RerouteRecords } from "./reroute-records.js";
 
-/** Ids are set apart so many at a time: a server that takes over goes on behind them. */
+/** Ids are reserved in batches of this size: a server that takes over continues behind them. */
 const RESERVE = 4096;
 
 export class Journal {
@@ -19,7 +19,7 @@ export class Journal {
   readonly requests: RequestRecords;
   readonly locks: LockRecords;
   readonly reroutes: RerouteRecords;
-  /** A server before this one wrote to it. */
+  /** An earlier server wrote to it. */
   readonly takenOver: boolean;
   readonly #words: Uint32Array;
   readonly #arena: Arena;
@@ -45,7 +45,7 @@ export class Journal {
     return this.#words[Header.starts] as number;
   }
 
-  /** Bytes of the arena that were ever used. */
+  /** The number of bytes of the arena that were ever used. */
   get arenaBytes(): number {
     return this.#arena.mark * 16;
   }
@@ -57,7 +57,7 @@ export class Journal {
     this.#words[Header.listing] = number;
   }
 
-  /** The first node id that was never given away; tells that those up to the next such number may be. */
+  /** The first node id that was never given away; records that ids up to the next such number may be given away. */
   reserveIds(from: number): number {
     return this.#reserve(Header.idLo, from);
   }

@@ -1,10 +1,10 @@
 /**
- * How the journal's memory is divided, and which of it this build can read.
+ * The division of the journal's memory, and the parts that this build can read.
  *
- * The memory outlives the process that writes it, and nothing else: it need not be ordered against a power cut. So a
- * record is written word by word, and the word that makes it count is written last; a process that is killed between
- * leaves the record as it was before. Sizes and places of all tables stand in the header: a build reads them from there,
- * so that a later one may make its tables larger, or add some, and still read what an older one left.
+ * The memory outlives the process that writes it, and nothing else: its order need not survive a power cut. So a
+ * record is written word by word, and the word that makes it valid is written last; a process that is killed between
+ * leaves the record as it was before. The header has sizes and places of all tables, and a build reads them from there.
+ * So a later build may make its tables larger, or add some, and still read the memory of an earlier one.
  */
 
 /** The size of the mapping. Sparse: pages that were never written take no memory. */
@@ -12,7 +12,7 @@ export const JOURNAL_BYTES = 0x5000_0000;
 
 const MAGIC_LO = 0x4955_4c53; // "SLUI"
 const MAGIC_HI = 0x4a45_4343; // "CCEJ"
-/** Raised if an older build could not read this one's records; a mere addition gets a table of its own. */
+/** Raised if an older build could not read this one's records; an addition gets a table of its own. */
 export const FORMAT_VERSION = 1;
 
 /** Words of the header. */
@@ -20,7 +20,7 @@ export const Header = {
   magicLo: 0,
   magicHi: 1,
   version: 2,
-  /** Bits of what a reader must know: an unknown one makes the journal unreadable. */
+  /** Features that a reader must know, as bits: an unknown one makes the journal unreadable. */
   features: 3,
   /** Ids up to here may have been given away. */
   idLo: 4,
@@ -31,13 +31,13 @@ export const Header = {
   starts: 8,
   /** Units of the arena that were ever used. */
   arenaMark: 9,
-  /** The last number that was given to a directory's list, or 0: cookies of it are with the kernel. */
+  /** The last number that was given to a directory's list, or 0: the kernel has cookies of it. */
   listing: 10,
-  /** First of the table descriptions: four words each. */
+  /** The first of the table descriptions, with four words each. */
   tables: 16,
 } as const;
 
-/** Of a table's description. */
+/** The words of a table's description. */
 const Described = { page: 0, slotWords: 1, capacity: 2, mark: 3, words: 4 } as const;
 
 export const TableId = { nodes: 0, handles: 1, requests: 2, locks: 3, reroutes: 4, arena: 5, agreement: 6 } as const;
@@ -60,20 +60,20 @@ const SHAPES: Readonly<Record<TableName, Shape>> = {
   agreement: { slotWords: 1, capacity: 1024 },
 };
 
-/** Both views are of the same bytes. */
+/** Both views cover the same bytes. */
 export interface JournalMemory {
   readonly words: Uint32Array;
   readonly bytes: Uint8Array;
 }
 
 export interface Place extends Shape {
-  /** Word at which it starts. */
+  /** The word at which it starts. */
   base: number;
-  /** Word that holds how many of its slots were ever used. */
+  /** The word that holds the number of its slots that were ever used. */
   markAt: number;
 }
 
-/** Why a journal cannot be restored, for people. */
+/** The reason why a journal cannot be restored, for people. */
 export class JournalError extends Error {
   override readonly name = "JournalError";
 }
@@ -101,7 +101,7 @@ export function format({ words }: JournalMemory): void {
   words[Header.magicLo] = MAGIC_LO;
 }
 
-/** @throws JournalError if this build cannot make sense of it */
+/** @throws JournalError if this build cannot read it */
 export function checkFormat({ words }: JournalMemory): void {
   if (words[Header.magicLo] !== MAGIC_LO || words[Header.magicHi] !== MAGIC_HI) {
     throw new JournalError("the state to take over is no journal of this program: unmount and mount again");
@@ -121,7 +121,7 @@ export function checkFormat({ words }: JournalMemory): void {
   for (const name of Object.keys(TableId) as TableName[]) checkPlace(words, name);
 }
 
-/** The writer may have died of its own writing: a reference out of the memory, or in a circle, is not followed. */
+/** The writer may have died of its own writing: a reference that leaves the memory, or leads into a circle, is not followed. */
 export function damaged(what: string): JournalError {
   return new JournalError(`the state to take over is damaged (${what}): unmount and mount again`);
 }

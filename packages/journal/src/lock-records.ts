@@ -1,4 +1,4 @@
-/** Locks that are held. A waiter comes again by itself: the kernel resends unanswered requests. */
+/** Held locks. A waiter comes again by itself: the kernel resends unanswered requests. */
 import type { JournalMemory } from "./layout.js";
 import { SlotTable } from "./slot-table.js";
 

@@ -3,17 +3,17 @@ import { NameHash } from "./name-hash.js";
 
 const BUCKETS = 1 << 16;
 
-test("the names of a directory, and one name in many, come into all buckets", () => {
+test("spreads the names of a directory, and one name in many directories, over all buckets", () => {
   const hash = new NameHash();
   const many = Array.from({ length: BUCKETS }, (_, at) => at);
   const filled = (hashes: readonly number[]): number => new Set(hashes.map((one) => one % BUCKETS)).size / BUCKETS;
-  // Of as many throws as there are buckets 63 % are hit.
+  // If there are as many throws as buckets, 63 % of the buckets are hit.
   expect(filled(many.map((at) => hash.ofText(7, `file-${at}.ts`)))).toBeGreaterThan(0.6);
   expect(filled(many.map((at) => hash.ofText(2 + at, "index.ts")))).toBeGreaterThan(0.6);
   expect(filled(many.map((at) => hash.ofText(2 ** 32 * at, "index.ts")))).toBeGreaterThan(0.6);
 });
 
-test("bytes are hashed as their text is", () => {
+test("hashes bytes as their text", () => {
   const hash = new NameHash();
   for (const [parent, name] of [
     [1, ""],

@@ -1,20 +1,20 @@
 /**
- * Hashes of a name in a directory. Names are chosen by users, who must not know which ones meet: many that did would make each
- * look into a table a walk over all of them. So the table that bytes are mixed by is a random one, another for each object of this.
+ * Hashes of a name in a directory. Users choose names, and must not know which ones collide: each look-up would then walk over
+ * all colliding names. So the table that mixes the bytes is random, and each object of this class has another one.
  */
 import { randomFillSync } from "node:crypto";
 
 export class NameHash {
   readonly #mixed = randomFillSync(new Uint32Array(256));
 
-  /** 32 bits. `parent` is a whole number of up to 53; `name` is a string of bytes. */
+  /** 32 bits. `parent` is an integer of up to 53 bits; `name` is a byte string. */
   ofText(parent: number, name: string): number {
     let hash = this.#ofParent(parent);
     for (let at = 0; at < name.length; at++) hash = this.#with(hash, name.charCodeAt(at));
     return hash >>> 0;
   }
 
-  /** The same of the name that is `bytes[start, end)`. */
+  /** The same for the name `bytes[start, end)`. */
   ofBytes(parent: number, bytes: Uint8Array, start: number, end: number): number {
     let hash = this.#ofParent(parent);
     for (let at = start; at < end; at++) hash = this.#with(hash, bytes[at] as number);

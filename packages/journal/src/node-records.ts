@@ -20,14 +20,14 @@ export const RecordKind = {
 export const NodeFlag = {
   shown: 1 << 8,
   writtenPastUs: 1 << 9,
-  /** It has no name: its descriptor is in the keeper's store. */
+  /** It has no name: the keeper's store has its descriptor. */
   nameless: 1 << 10,
   /** An alias for opens whose bytes must pass the daemon. */
   apart: 1 << 11,
   /** Its file has several names, in the upper layer; in a lower one. */
   linked: 1 << 12,
   lowerLinked: 1 << 13,
-  /** The alias that opens are sent to which must pass the daemon. */
+  /** The alias for opens that must pass the daemon. */
   current: 1 << 14,
 } as const;
 
@@ -36,19 +36,19 @@ const Word = {
   idLo: 1,
   idHi: 2,
   lookups: 3,
-  /** First name; of an alias: its node's slot. */
+  /** The first name; of an alias: its node's slot. */
   names: 4,
   inoLo: 5,
   inoHi: 6,
   linkLo: 7,
   linkHi: 8,
   linkDevice: 9,
-  /** The path that it was last known by, in the arena. */
+  /** Its last known path, in the arena. */
   lastPath: 10,
   /** Of a forgotten node: its directory's id. */
   parentLo: 11,
   parentHi: 12,
-  /** A backing id that is kept for its next open, or 0, as also in a free slot. */
+  /** A cached backing id for its next open, or 0, as also in a free slot. */
   kept: 13,
 } as const;
 
@@ -91,7 +91,7 @@ export class NodeRecords {
     return this.#table.mark;
   }
 
-  /** Its slot, or 0 if there is no room. A name, if it has one, is that of `parent`'s slot. */
+  /** Returns its slot, or 0 if there is no room. A name, if it has one, belongs to the directory in `parent`'s slot. */
   addNode(node: NewNode, flags: number, parent: number, name: string): number {
     const slot = this.#table.take();
     if (slot === 0) return 0;
@@ -128,7 +128,7 @@ export class NodeRecords {
     this.#words[this.#table.at(slot) + Word.lookups] = lookups;
   }
 
-  /** Only between two ids of the same half of the number space does a process that is killed see one or the other. */
+  /** Only if both ids are in the same half of the number space, a killed process leaves one or the other. */
   setId(slot: number, id: number): void {
     const at = this.#table.at(slot);
     this.#words[at + Word.idHi] = Math.floor(id / HI);
@@ -162,7 +162,7 @@ export class NodeRecords {
     this.#words[this.#table.at(slot) + Word.kept] = backingId;
   }
 
-  /** Takes the backing ids that were kept out of the records. */
+  /** Removes the cached backing ids from the records. */
   *takeKept(): IterableIterator<number> {
     for (let slot = 1; slot < this.mark; slot++) {
       const at = this.#table.at(slot);
@@ -173,7 +173,7 @@ export class NodeRecords {
     }
   }
 
-  /** Its object is held by a descriptor from now on; of which layer, and by which path it was last known. */
+  /** A descriptor holds its object from now on; records the layer, and the last known path. */
   setNameless(slot: number, layer: number, lastPath: string): void {
     const at = this.#table.at(slot);
     const words = this.#words;
@@ -196,7 +196,7 @@ export class NodeRecords {
     this.#freeName(ref);
   }
 
-  /** One name becomes another, in one step. */
+  /** Replaces one name by another, in one step. */
   changeName(slot: number, from: { parent: number; name: string }, to: { parent: number; name: string }): void {
     const before = this.#find(slot, from.parent, from.name);
     if (before < 0) return this.addName(slot, to.parent, to.name);
@@ -258,11 +258,11 @@ export class NodeRecords {
     const ref = this.#words[this.#table.at(slot) + Word.lastPath] as number;
     return ref === 0 ? undefined : this.#arena.load(ref);
   }
-  /** An alias' node. */
+  /** The node of an alias. */
   nodeOf(alias: number): number {
     return this.#words[this.#table.at(alias) + Word.names] as number;
   }
-  /** The first name's reference, or 0; then from one to the next. */
+  /** The reference to the first name, or 0; then from one to the next. */
   firstName(slot: number): number {
     return this.#words[this.#table.at(slot) + Word.names] as number;
   }
@@ -283,13 +283,13 @@ export class NodeRecords {
     return this.#arena.readText(this.nameAt(ref), this.nameLength(ref));
   }
 
-  /** Of a name and the directory that it is in: as NameHash.ofText of both. */
+  /** The hash of a name and its directory: as NameHash.ofText of both. */
   hashName(ref: number, parent: number, by: NameHash): number {
     const start = this.nameAt(ref);
     return by.ofBytes(parent, this.#arena.bytes, start, start + this.nameLength(ref));
   }
 
-  /** Finds what is free again, after a restart. */
+  /** Finds the free slots and chunks after a restart. */
   recover(): void {
     this.#table.recover();
   }

@@ -1,5 +1,5 @@
 /**
- * Requests whose effect must not happen twice, from their beginning until the kernel has the answer.
+ * Requests whose effect must not happen twice, from their start until the kernel has the answer.
  *
  * Before the effect an intent says what is about to happen, with enough detail to find out later whether it did. Before the
  * answer is written, the answer itself is recorded. A server that takes over finds requests with neither, which begin again;
@@ -13,7 +13,7 @@ const Word = {
   uniqueLo: 1,
   uniqueHi: 2,
   opcode: 3,
-  /** The kind of effect; 0: none was begun. Written last of an intent. */
+  /** The kind of effect; 0: none was begun. The last word of an intent. */
   intent: 4,
   replyLength: 5,
   numbers: 6,
@@ -54,7 +54,7 @@ export class RequestRecords {
   readonly #table: SlotTable;
   readonly #words: Uint32Array;
   readonly #bytes: Uint8Array;
-  /** Of the process before this one, by unique. */
+  /** Requests of the earlier process, by unique. */
   readonly #left = new Map<number, number>();
 
   constructor(memory: JournalMemory) {
@@ -63,7 +63,7 @@ export class RequestRecords {
     this.#bytes = memory.bytes;
   }
 
-  /** Its slot, or 0 if there is no room: it goes unrecorded then. */
+  /** Returns its slot, or 0 if there is no room: it goes unrecorded then. */
   begin(uniqueLo: number, uniqueHi: number, opcode: number): number {
     if (this.#left.size > 0) {
       const left = this.#claim(uniqueLo, uniqueHi);
@@ -82,8 +82,8 @@ export class RequestRecords {
   }
 
   /**
-   * The slot of one that comes again. The kernel puts all that come again before any other: one that did not come by then never
-   * does, since its waiter was killed, or it had been answered.
+   * Returns the slot of a repeated request. The kernel sends all repeated requests before any other: one that has not come by then
+   * never comes, since its waiter was killed, or it was answered.
    */
   #claim(uniqueLo: number, uniqueHi: number): number {
     const key = keyOf(uniqueLo, uniqueHi);
@@ -131,7 +131,7 @@ export class RequestRecords {
     return slot !== 0 && this.#words[this.#table.at(slot)] === ANSWERED ? slot : 0;
   }
 
-  /** It was done: the answer is success without a body. */
+  /** The effect is done: the answer is success without a body. */
   answerDone(slot: number): void {
     const header = new Uint8Array(16);
     header[0] = header.length;
@@ -153,7 +153,7 @@ export class RequestRecords {
     for (const { slot, uniqueLo, uniqueHi } of this.all()) this.#left.set(keyOf(uniqueLo, uniqueHi), slot);
   }
 
-  /** It says of nothing in it that it is larger than there is room for; a free one says nothing. */
+  /** No length in it is larger than its room; a free one has none. */
   #fits(at: number): boolean {
     const words = this.#words;
     if (words[at] === 0) return true;
@@ -174,7 +174,7 @@ export class RequestRecords {
     return slot === 0 ? 0 : (this.#words[this.#table.at(slot) + Word.uniqueLo] as number);
   }
 
-  /** It is under way, by the process before this one, and was not answered. */
+  /** It is under way, from the earlier process, and was not answered. */
   isOpen(slot: number): boolean {
     return slot !== 0 && this.#words[this.#table.at(slot)] === BEGUN;
   }
@@ -193,7 +193,7 @@ export class RequestRecords {
     return { kind: what & 0xff, numbers, names };
   }
 
-  /** The bytes of the answer that was kept. */
+  /** The bytes of the stored answer. */
   answerOf(slot: number): Uint8Array {
     const at = this.#table.at(slot);
     const start = (at + Word.reply) * 4;

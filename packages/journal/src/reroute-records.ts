@@ -1,4 +1,4 @@
-/** Opens that were sent to come again by another node id, by the thread that is to come. */
+/** Opens that must come again by another node id, by the thread that will come. */
 import type { JournalMemory } from "./layout.js";
 import { SlotTable } from "./slot-table.js";
 

@@ -10,7 +10,7 @@ export class SlotTable {
   readonly #slotWords: number;
   readonly #capacity: number;
   readonly #markAt: number;
-  /** Last given back is first taken: used slots stay close together. */
+  /** The slot that was freed last is taken first: used slots stay close together. */
   #free: number[] = [];
 
   constructor(memory: JournalMemory, name: TableName) {
@@ -36,7 +36,7 @@ export class SlotTable {
     return this.mark - 1 - this.#free.length;
   }
 
-  /** A free slot, or 0 where all are taken. */
+  /** A free slot, or 0 if all are taken. */
   take(): number {
     const free = this.#free.pop();
     if (free !== undefined) return free;

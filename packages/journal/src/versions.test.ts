@@ -10,7 +10,7 @@ import { Journal } from "./journal.js";
 import { FORMAT_VERSION, Header, JOURNAL_BYTES, type JournalMemory } from "./layout.js";
 import { NodeFlag, RecordKind } from "./node-records.js";
 
-/** Sparse: pages are made when they are first written. */
+/** Sparse: pages are allocated at their first write. */
 function blank(): JournalMemory & { touched: Set<number> } {
   const buffer = new ArrayBuffer(JOURNAL_BYTES);
   const touched = new Set<number>();
@@ -28,7 +28,7 @@ function blank(): JournalMemory & { touched: Set<number> } {
 
 const fixture = (version: number): string => fileURLToPath(new URL(`../fixtures/format-${version}.words`, import.meta.url));
 
-/** One line a run of words: its beginning, and the words, in hexadecimal. */
+/** One line for each run of words: its start, and the words, in hexadecimal. */
 function textOf({ words, touched }: ReturnType<typeof blank>): string {
   const lines: string[] = [];
   let last = -2;
@@ -53,7 +53,7 @@ function memoryOf(text: string): ReturnType<typeof blank> {
 const DIRECTORY = 0o040000;
 const FILE = 0o100000;
 
-/** One of everything that is ever written. */
+/** One of each kind of record. */
 function writeSample(memory: JournalMemory): void {
   const { nodes, handles, requests, locks, reroutes, ...journal } = new Journal(memory);
   void journal;
@@ -81,7 +81,7 @@ function writeSample(memory: JournalMemory): void {
   reroutes.setLookedUp(reroutes.add(77, file, true));
 }
 
-/** Today's reading of it. */
+/** The current build's reading of it. */
 function readSample(memory: JournalMemory): unknown {
   const { nodes, handles, requests, locks, reroutes, takenOver } = new Journal(memory);
   const known = [];
@@ -122,13 +122,13 @@ test("writes the fixture of its format, word for word", () => {
   expect(text).toBe(readFileSync(fixture(FORMAT_VERSION), "utf8"));
 });
 
-test.each(Array.from({ length: FORMAT_VERSION }, (_, index) => index + 1))("state of format %i is read", (version) => {
+test.each(Array.from({ length: FORMAT_VERSION }, (_, index) => index + 1))("reads state of format %i", (version) => {
   expect(readSample(memoryOf(readFileSync(fixture(version), "utf8")))).toEqual(expected());
 });
 
-test("a build that does not know a later addition of its format leaves it alone", () => {
+test("a build leaves an unknown later addition of its format alone", () => {
   const memory = memoryOf(readFileSync(fixture(FORMAT_VERSION), "utf8"));
-  // A table behind the last one that is known, described in the header, with something in it.
+  // A table behind the last known one, described in the header, with content.
   const described = Header.tables + 7 * 4;
   const page = JOURNAL_BYTES / 4096 - 1;
   const added: [number, number][] = [
