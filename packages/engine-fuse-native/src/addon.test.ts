@@ -10,7 +10,7 @@ function loadIn(prelude: string): { status: number | null; stderr: string } {
   return { status, stderr };
 }
 
-/** The package has builds for these; elsewhere it has to be built, or is refused as below. */
+/** The package has builds for these; on other machines it must be built, or is refused as below. */
 const built = process.platform === "linux" && process.arch === "x64";
 
 test("loads with what the package brings, without an install script", () => {

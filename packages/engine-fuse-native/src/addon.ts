@@ -100,8 +100,8 @@ function buildOn(home: string, build: () => Binding): Binding {
 const RTLD_NODELETE = 0x1000;
 
 /**
- * Into the process, for the addon to find by its soname: the package's install script would copy it beside the addon for
- * that. It is no addon itself, which is all that can be said against it here; whether it is there is seen by who needs it.
+ * Loads the library into the process, where the addon finds it by its soname; the package's install script would copy it beside the
+ * addon for that. It is not an addon itself, and that is the only possible complaint here; a missing library shows at its first use.
  */
 function bringLibfuse(path: string): void {
   try {
@@ -111,7 +111,7 @@ function bringLibfuse(path: string): void {
   }
 }
 
-/** @throws FsError ENOSYS where the optional package is not installed or has no build for this machine. */
+/** @throws FsError ENOSYS if the optional package is not installed or has no build for this machine. */
 export function loadAddon(): Addon {
   const binding = load();
   const call = (name: string, ...args: unknown[]): void => void (binding[name] as (...args: unknown[]) => unknown)(...args);
@@ -128,7 +128,7 @@ export function loadAddon(): Addon {
   };
 }
 
-/** A table in which every slot is filled, as the addon refers to each. */
+/** A table with every slot filled, since the addon refers to each. */
 export function emptyTable(): RawHandler[] {
   return Array.from({ length: TABLE_LENGTH }, () => () => undefined);
 }

@@ -1,4 +1,4 @@
-/** The capabilities and limits of this engine. The table in README.md is made of this, and a test compares them. */
+/** The capabilities and limits of this engine. The table in README.md is generated from this, and a test compares them. */
 import type { EngineCapabilities } from "@sluice/vfs";
 
 const NOT_IN_LIBFUSE = "libfuse 2.9 has no such callback";

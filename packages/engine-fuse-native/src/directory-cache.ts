@@ -1,6 +1,6 @@
 /**
- * Directories by path, so that an operation need not walk from the root. Names change through this engine alone, so an
- * entry holds until a rename or a removal at or above it. Bounded: the least used goes first.
+ * Directories by path, so that an operation need not walk from the root. Names change only through this engine, so an
+ * entry is valid until a rename or a removal at or above it. Bounded: the least used entry is dropped first.
  */
 import type { HeldNode } from "./held-node.js";
 import { isAtOrBelow } from "./names.js";
@@ -17,7 +17,7 @@ export class DirectoryCache {
     return this.#byPath.size;
   }
 
-  /** With one more user. */
+  /** Adds a user. */
   get(path: string): HeldNode | undefined {
     const held = this.#byPath.get(path);
     if (held === undefined) return undefined;

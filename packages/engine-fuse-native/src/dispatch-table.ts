@@ -1,4 +1,4 @@
-/** Callback → what answers it, as data. */
+/** Callback → handler, as data. */
 import type { OperationName } from "./addon.js";
 import * as attributes from "./handle-attributes.js";
 import * as directories from "./handle-directories.js";

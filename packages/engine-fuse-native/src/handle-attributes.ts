@@ -13,7 +13,7 @@ const NO_ID = 0xffff_ffff;
 const RECORD_ATIME = 104;
 const RECORD_MTIME = 112;
 
-/** libfuse takes one link off if it believes that the file has a hidden name left. */
+/** libfuse subtracts one link if it believes that the file has a hidden name left. */
 function statOf(server: Server, request: Request): Uint32Array {
   const { attr } = request.attr;
   if (server.walk.hidden.get(request.text(0)) !== undefined) attr.nlink++;
@@ -26,7 +26,7 @@ async function getattrOf(server: Server, request: Request, node: number): Promis
   return errno;
 }
 
-/** A lookup of the last name has the attributes: no second call. */
+/** A lookup of the last name returns the attributes: no second call. */
 export const getattr: Operation = {
   ...stat,
   async run(server, request) {
@@ -55,7 +55,7 @@ export const fgetattr: Operation = {
 
 function change(what: Partial<SetAttr>): SetAttr {
   const none = { mode: undefined, uid: undefined, gid: undefined, size: undefined, atime: undefined, mtime: undefined };
-  // The kernel clears suid and sgid itself with this version of the protocol, by a chmod of its own.
+  // With this version of the protocol, the kernel itself clears suid and sgid, by a chmod.
   return { ...none, handle: undefined, killSuidgid: false, ...what };
 }
 
@@ -112,7 +112,7 @@ export const readlink: Operation = {
   },
 };
 
-/** Into the addon's buffer; an empty buffer asks for the size. */
+/** Writes into the addon's buffer; an empty buffer asks for the size. */
 async function sized(server: Server, request: Request, into: Buffer, read: (node: number, data: DataInto) => Status): Promise<number> {
   const data = new DataInto(into);
   const errno = await onNode(server, request, request.text(0), (node) => read(node.nodeId, data));

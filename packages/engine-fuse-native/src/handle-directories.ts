@@ -1,4 +1,4 @@
-/** Open directories. The addon's readdir names no handle and wants the whole listing at once, so it opens one for itself. */
+/** Open directories. The addon's readdir names no handle and needs the whole listing at once, so it opens one for itself. */
 import { type DirectoryEntry, type DirectoryOut, Errno, type FileOffset, O } from "@sluice/vfs";
 import { textOfBytes } from "./names.js";
 import { onNode, type Operation, type Server, withHandle } from "./operation.js";

@@ -44,7 +44,7 @@ export const write: Operation = {
     withHandle(server, request, 1, async ({ node, handle, flags }) => {
       const bytes = request.bytes(2);
       const written = { length: 0 };
-      // The kernel has found the end if it appends; a page that it writes back belongs to its own offset.
+      // For an append, the kernel has found the end of the file; a page that it writes back has its own offset.
       const placed = flags & ~O.APPEND;
       const args = {
         handle,

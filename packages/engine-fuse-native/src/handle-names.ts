@@ -11,7 +11,7 @@ import type { Request } from "./request.js";
 const UMASK = 0;
 const at = (place: Place): { parent: number; name: string } => ({ parent: place.parent.nodeId, name: place.name });
 
-/** A new file belongs to the daemon's user, whoever asked, so it must not run as its owner or group. */
+/** A new file belongs to the daemon's user, whoever the caller is, so it must not run as its owner or group. */
 function creationMode(mode: number): number {
   return mode & (S.IFMT | 0o1777);
 }
@@ -56,7 +56,7 @@ export const link: Operation = {
     ),
 };
 
-/** The flags that the caller gave do not come here: its handle can do all that flags could have asked for. */
+/** The caller's flags do not arrive here: its handle can do everything that flags could have asked for. */
 const CREATE_FLAGS = O.RDWR | O.CREAT;
 
 export const create: Operation = {
@@ -90,7 +90,7 @@ export const rmdir: Operation = {
   },
 };
 
-/** libfuse wants an open file out of the way of an unlink or a rename. Undefined if it is something else after all. */
+/** libfuse moves an open file out of the way of an unlink or a rename. Undefined if it is another operation. */
 async function hide(server: Server, request: Request, from: Place, to: string): Promise<number | undefined> {
   const node = await server.walk.child(request, from, request.entry);
   if (typeof node === "number") return node;

@@ -1,10 +1,10 @@
-/** A node with the one lookup count that we owe for it, given back when nobody uses it any more. */
+/** A node with the one lookup count that we owe for it, returned when it has no users any more. */
 import { type Filesystem, type NodeId, ROOT_ID } from "@sluice/vfs";
 
 export class HeldNode {
   #users = 1;
 
-  /** Takes over one lookup count of `nodeId`, and has one user: its maker. The root's is nobody's. */
+  /** Takes over one lookup count of `nodeId`, and has one user: its creator. The root's count belongs to nobody. */
   constructor(
     readonly nodeId: NodeId,
     readonly filesystem: Filesystem,

@@ -25,20 +25,20 @@ export class HiddenNames {
     return this.#byPath.get(path);
   }
 
-  /** Takes the caller's use of `held` over. */
+  /** Takes over the caller's use of `held`. */
   add(path: string, held: HeldNode): void {
     this.remove(path);
     this.#byPath.set(path, held);
   }
 
-  /** True if it was there. */
+  /** True if it existed. */
   remove(path: string): boolean {
     const held = this.#byPath.get(path);
     held?.letGo();
     return this.#byPath.delete(path);
   }
 
-  /** The last handle is gone. libfuse asks for the removal too, but not where the directory went before it. */
+  /** The last handle is closed. libfuse also requests the removal, unless the directory was removed before. */
   removeNode(nodeId: number): void {
     for (const [path, held] of [...this.#byPath]) if (held.nodeId === nodeId) this.remove(path);
   }

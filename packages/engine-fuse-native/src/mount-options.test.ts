@@ -22,7 +22,7 @@ test("admits other users only with privilege, and uses fusermount's watch if it 
   expect(words({ allowOther: false })).not.toContain("allow_other");
 });
 
-test("mount flags become words, and one that libfuse does not know is refused", () => {
+test("mount flags become words, and a flag that libfuse does not know is refused", () => {
   expect(words({ flags: 1 | 8 | 1024 })).toEqual(expect.arrayContaining(["ro", "noexec", "noatime"]));
   expect(() => words({ flags: 2048 })).toThrow(/0x800: leave the option out/);
 });

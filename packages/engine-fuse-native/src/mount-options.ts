@@ -3,7 +3,7 @@ import { Errno, FsError, type MountOptions } from "@sluice/vfs";
 
 const MS = { RDONLY: 1, NOSUID: 2, NODEV: 4, NOEXEC: 8, SYNCHRONOUS: 16, DIRSYNC: 128, NOATIME: 1024, RELATIME: 1 << 21 } as const;
 
-/** libfuse would leave the others out in silence. */
+/** libfuse would silently ignore the others. */
 const WORDS: readonly (readonly [flag: number, word: string])[] = [
   [MS.RDONLY, "ro"],
   [MS.NOEXEC, "noexec"],
@@ -15,7 +15,7 @@ const KNOWN = WORDS.reduce((all, [flag]) => all | flag, MS.NOSUID | MS.NODEV | M
 
 /** The most that one request carries: 32 pages. */
 export const MAX_IO_BYTES = 128 << 10;
-/** The addon keeps the mount point and the options in fields of so many bytes. */
+/** The addon stores the mount point and the options in fields of this size. */
 const FIELD_BYTES = 1024;
 
 function escaped(value: string): string {
@@ -33,8 +33,8 @@ export function textOf(value: string, object: string): string {
 
 /**
  * The mount is nosuid and nodev in any case: fusermount has it so, and the creator of a file here is not known.
- * `asRoot` false: no access for other users, as fusermount has it.
- * `autoUnmount`: a process of fusermount's waits for ours to end, and unmounts then.
+ * `asRoot` false: no access for other users, as with fusermount.
+ * `autoUnmount`: a process of fusermount waits for ours to end, and then unmounts.
  * @throws FsError EINVAL for a mount flag that libfuse does not know.
  */
 export function optionString(options: MountOptions, how: { asRoot: boolean; autoUnmount: boolean }): string {

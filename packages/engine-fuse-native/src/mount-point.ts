@@ -14,7 +14,7 @@ export function findCommand(name: string): string | undefined {
       accessSync(path, constants.X_OK);
       return path;
     } catch {
-      // Not here: the next one.
+      // Not in this directory: try the next one.
     }
   }
   return undefined;
@@ -31,7 +31,7 @@ export function connectionAt(path: string): string | undefined {
   return found;
 }
 
-/** Descriptors of ours on /dev/fuse. */
+/** Our descriptors on /dev/fuse. */
 export function fuseDescriptors(): Set<number> {
   return new Set(
     readdirSync("/proc/self/fd")
@@ -66,7 +66,7 @@ function run(command: string, argv: string[]): Promise<number> {
 export async function unmountAt(path: string, lazy: boolean): Promise<number> {
   const umount = findCommand("umount");
   if (process.geteuid?.() === 0 && umount !== undefined) {
-    // -i: no helper of the file system's name is asked for.
+    // -i: no helper of the file system is called.
     return run(umount, ["-i", ...(lazy ? ["-l"] : []), "--", path]);
   }
   const fusermount = findCommand("fusermount") ?? findCommand("fusermount3");
@@ -74,7 +74,10 @@ export async function unmountAt(path: string, lazy: boolean): Promise<number> {
   return run(fusermount, ["-u", ...(lazy ? ["-z"] : []), "--", path]);
 }
 
-/** Every caller gets ENOTCONN: through sysfs, else by a forced unmount. Both take privilege; else detached at least. */
+/**
+ * Every caller gets ENOTCONN: through sysfs, else by a forced unmount. Both need privilege; without it the mount is at least
+ * detached.
+ */
 export async function abortConnection(connection: string | undefined, path: string): Promise<void> {
   try {
     if (connection !== undefined) {

@@ -3,7 +3,7 @@ import type { ByteName } from "@sluice/vfs";
 
 const ASCII = /^[ -~]*$/;
 
-/** The bytes of a name; undefined where the addon lost them in decoding, as they were not UTF-8. */
+/** The bytes of a name; undefined if the addon lost them in decoding, since they were not UTF-8. */
 export function bytesOf(text: string): ByteName | undefined {
   if (ASCII.test(text)) return text;
   return text.includes("\ufffd") ? undefined : Buffer.from(text).toString("latin1");

@@ -19,7 +19,7 @@ export class OpenHandles {
     return this.#byNumber.size;
   }
 
-  /** Takes the caller's use of the node over. */
+  /** Takes over the caller's use of the node. */
   add(open: OpenHandle): number {
     do {
       this.#last = this.#last === LARGEST ? 1 : this.#last + 1;
@@ -32,14 +32,14 @@ export class OpenHandles {
     return this.#byNumber.get(number);
   }
 
-  /** Its node is the caller's to let go. */
+  /** The caller releases its node. */
   take(number: number): OpenHandle | undefined {
     const open = this.#byNumber.get(number);
     this.#byNumber.delete(number);
     return open;
   }
 
-  /** A walk over all: for unlinks, and users of this engine have few files open. */
+  /** Searches all of them: only unlinks need it, and users of this engine have few files open. */
   hasNode(nodeId: NodeId): boolean {
     for (const open of this.#byNumber.values()) if (open.node.nodeId === nodeId && !open.directory) return true;
     return false;

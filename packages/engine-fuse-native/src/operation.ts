@@ -1,4 +1,4 @@
-/** The rows of the table of operations, and how operations reach nodes. */
+/** The rows of the table of operations, and their way to nodes. */
 import { Errno, type Filesystem, type NodeId, type Status } from "@sluice/vfs";
 import type { HeldNode } from "./held-node.js";
 import type { OpenHandle, OpenHandles } from "./open-handles.js";
@@ -18,7 +18,7 @@ export interface Operation {
   failed?(request: Request): readonly unknown[];
 }
 
-/** Runs `use` on the node of `path`; once more where the filesystem gave the node a new id meanwhile (ESTALE), as the kernel does. */
+/** Runs `use` on the node of `path`; once more if the filesystem gave the node a new id meanwhile (ESTALE), as the kernel does. */
 export async function onNode(server: Server, request: Request, path: string, use: (node: HeldNode) => Status): Promise<number> {
   const first = await onNodeOnce(server, request, path, use);
   if (first !== Errno.ESTALE) return first;
@@ -53,7 +53,7 @@ export function withHandle(server: Server, request: Request, index: number, use:
   return open === undefined ? Errno.EBADF : use(open);
 }
 
-/** The entry that an operation made counts a lookup that nobody needs. */
+/** The entry of a new object counts a lookup that nobody needs. */
 export function forgetEntry(server: Server, request: Request): void {
   const made: NodeId = request.entry.nodeId;
   if (made !== 0) server.filesystem.forget(made, 1);

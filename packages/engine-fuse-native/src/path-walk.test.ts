@@ -6,7 +6,7 @@ import { Request } from "./request.js";
 
 const request = (): Request => new Request([], Buffer.alloc(0));
 
-/** A tree from paths; directories end with "/". Counts what is looked up and not forgotten. */
+/** A tree from paths; directories end with "/". Counts look-ups that were not forgotten. */
 function treeOf(...paths: string[]): { filesystem: Filesystem; owed: () => number; lookups: string[] } {
   const ids = new Map<string, number>([["", 1]]);
   const kinds = new Map<number, number>();
@@ -34,7 +34,7 @@ function treeOf(...paths: string[]): { filesystem: Filesystem; owed: () => numbe
   return { filesystem, lookups, owed: () => [...counts.values()].reduce((sum, count) => sum + Math.abs(count), 0) };
 }
 
-test("every lookup is forgotten once nobody uses the node", async () => {
+test("forgets every lookup once nobody uses the node", async () => {
   const { filesystem, owed } = treeOf("a/", "a/b/", "a/b/f");
   const walk = new PathWalk(filesystem);
   const call = request();
@@ -47,7 +47,7 @@ test("every lookup is forgotten once nobody uses the node", async () => {
   expect(owed()).toBe(0);
 });
 
-test("directories are remembered until they move, also below the one that moved", async () => {
+test("caches directories until they move, also below the moved one", async () => {
   const { filesystem, owed, lookups } = treeOf("a/", "a/b/", "a/b/f", "ab/");
   const walk = new PathWalk(filesystem);
   const call = request();
@@ -67,7 +67,7 @@ test("directories are remembered until they move, also below the one that moved"
   expect(owed()).toBe(0);
 });
 
-test("a name that was not UTF-8 is refused and not taken for another", async () => {
+test("refuses a name that was not UTF-8, and does not take it for another", async () => {
   const { filesystem } = treeOf("a/");
   const walk = new PathWalk(filesystem);
   const call = request();
@@ -90,7 +90,7 @@ test("a hidden name leads to its node and moves with its directory", async () =>
   expect(owed()).toBe(0);
 });
 
-test("only libfuse's own names in the same directory hide", () => {
+test("only libfuse's own names in the same directory are hidden names", () => {
   expect(isHiding("/d/f", "/d/.fuse_hidden0000000200000001")).toBe(true);
   expect(isHiding("/d/f", "/e/.fuse_hidden0000000200000001")).toBe(false);
   expect(isHiding("/d/f", "/d/.fuse_hidden")).toBe(false);

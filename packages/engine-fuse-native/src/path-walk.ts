@@ -22,7 +22,10 @@ export class PathWalk {
     this.#root = new HeldNode(ROOT_ID, filesystem);
   }
 
-  /** The node, to be let go, or a positive errno. `entry` is scratch; it has the attributes afterwards, except for the root. */
+  /**
+   * The node, which the caller releases, or a positive errno. `entry` is scratch; it has the attributes afterwards, except for the
+   * root.
+   */
   async node(call: CallContext, path: string, entry: EntryOut): Promise<HeldNode | number> {
     const hidden = this.hidden.get(path);
     if (hidden !== undefined) return hidden.use();
@@ -32,7 +35,7 @@ export class PathWalk {
     return this.fresh(call, path, entry);
   }
 
-  /** As `node`, but looked up now, so that `entry` has the attributes of now. */
+  /** As `node`, but looked up now, so that `entry` has the current attributes. */
   async fresh(call: CallContext, path: string, entry: EntryOut): Promise<HeldNode | number> {
     const place = await this.place(call, path, entry);
     if (typeof place === "number") return place;
@@ -60,7 +63,7 @@ export class PathWalk {
     return entry.nodeId === 0 ? Errno.ENOENT : new HeldNode(entry.nodeId, this.filesystem);
   }
 
-  /** Names at and below both paths are not what they were. */
+  /** The names at and below both paths have changed. */
   moved(from: string, to: string): void {
     this.directories.invalidate(from);
     this.directories.invalidate(to);
@@ -76,7 +79,7 @@ export class PathWalk {
     this.hidden.clear();
   }
 
-  /** Recursive from the nearest directory that is known. */
+  /** Recursive from the nearest known directory. */
   async #directory(call: CallContext, path: string, entry: EntryOut): Promise<HeldNode | number> {
     if (path === "/") return this.#root.use();
     return this.directories.get(path) ?? this.fresh(call, path, entry);

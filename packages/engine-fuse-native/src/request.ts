@@ -1,4 +1,4 @@
-/** All that one callback needs until its answer: the caller as far as it is known, and the objects that results are written into. */
+/** Everything that one callback needs until its answer: the caller as far as it is known, and the objects for the results. */
 import { Attr, type AttrOut, type CallContext, type DataOut, type EntryOut, type OpenOut, type StatfsOut } from "@sluice/vfs";
 import type { ThreadRecord } from "./addon.js";
 
@@ -21,7 +21,7 @@ export class DataInto implements DataOut {
     return this.#apart;
   }
 
-  /** The bytes if there is no buffer; also moves a block that was reserved larger than it became. False if it does not fit. */
+  /** The bytes if there is no buffer; also moves a block whose reserved size was too large. False if it does not fit. */
   settle(): Uint8Array | false {
     const bytes = (this.#apart ?? this.#into ?? new Uint8Array(0)).subarray(0, this.length);
     if (this.#into === undefined || this.#apart === undefined) return bytes;
@@ -31,7 +31,7 @@ export class DataInto implements DataOut {
   }
 }
 
-/** Whom the addon does not name: the daemon's own user stands for all. */
+/** For a caller that the addon does not name, the daemon's own user stands in. */
 function daemonUser(): { uid: number; gid: number } {
   return { uid: process.geteuid?.() ?? 0, gid: process.getegid?.() ?? 0 };
 }

@@ -9,7 +9,7 @@ interface Answer {
   extras: unknown[];
 }
 
-/** An addon that only writes down the answers. */
+/** An addon that only records the answers. */
 function listening(): { addon: Addon; answers: Answer[] } {
   const answers: Answer[] = [];
   const addon: Addon = {
@@ -41,7 +41,7 @@ async function answersOf(
   return { answers, anomalies };
 }
 
-test("errors are answered as errnos, with what the addon reads besides", async () => {
+test("answers errors as errnos, with the further values that the addon reads", async () => {
   const thrown = (): never => {
     throw new FsError(Errno.ENOSPC, "full");
   };
@@ -68,7 +68,7 @@ test("a bug in the filesystem is EIO and an event, thrown or rejected, and answe
   }
 });
 
-test("a buffer of libfuse's is given back with every answer", async () => {
+test("returns libfuse's buffer with every answer", async () => {
   const bytes = Buffer.alloc(8);
   const { answers } = await answersOf({}, "read", "/f", 99, bytes, 8, 0, 0);
   expect(answers).toEqual([{ name: "read", result: -Errno.EBADF, extras: [0, bytes.buffer] }]);

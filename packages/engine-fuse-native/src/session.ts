@@ -7,7 +7,7 @@ import type { Operation, Server } from "./operation.js";
 import { PathWalk } from "./path-walk.js";
 import { Request } from "./request.js";
 
-/** Errnos that the kernel takes in a reply. */
+/** Errnos that the kernel accepts in a reply. */
 const ERRNO_LIMIT = 512;
 
 /** A callback's fixed parts. */
@@ -32,7 +32,7 @@ export class Session {
     return this.#waiting.size;
   }
 
-  /** Callers that wait, wait no more: as far as the filesystem listens. */
+  /** Ends the waits of callers, as far as the filesystem listens. */
   interruptAll(): void {
     for (const request of this.#waiting) request.abort();
   }
@@ -69,7 +69,7 @@ export class Session {
     if (row.name === "init") this.#onInit();
   }
 
-  /** A status that the kernel would not take is a bug: EIO. */
+  /** A status that the kernel would refuse is a bug: EIO. */
   #checked(name: OperationName, status: number): number {
     if (Number.isInteger(status) && status >= 0 && status < ERRNO_LIMIT) return status;
     this.#events.anomaly(`an answer is impossible: status ${status}`, { operation: name });

@@ -1,4 +1,4 @@
-/** Puts the engine together, in the order of its life: addon, filesystem, mount, serve, end. */
+/** Assembles the engine, in the order of its life: addon, filesystem, mount, serve, end. */
 import {
   type Engine,
   type EngineEvents,
@@ -15,12 +15,12 @@ import { abortConnection, connectionAt, findCommand, fuseDescriptors, isFuseDesc
 import { MAX_IO_BYTES, optionString, textOf } from "./mount-options.js";
 import { Session } from "./session.js";
 
-/** How often to look whether libfuse has closed the connection: nobody tells of it. */
+/** How often to check whether libfuse has closed the connection: no event reports it. */
 const LOOK_MS = 100;
 /** Memory that the addon and the event loop point into for good: its handles are never closed. */
 const lent = new Set<Buffer>();
 
-/** libfuse 2.9 agrees on this, whatever the kernel offers. */
+/** libfuse 2.9 negotiates this, whatever the kernel offers. */
 const NEGOTIATED: Negotiated = {
   protocol: { major: 7, minor: 19 },
   maxStackDepth: 0,
@@ -32,7 +32,7 @@ const NEGOTIATED: Negotiated = {
   flags: ["ASYNC_READ", "BIG_WRITES"],
 };
 
-/** Passthrough and notifications cannot be had: the first is refused as the kernel would, the second need not fail. */
+/** Passthrough and notifications are not available: the first is refused as the kernel would, the second need not fail. */
 const port: KernelPort = {
   negotiated: NEGOTIATED,
   separatesOpens: false,

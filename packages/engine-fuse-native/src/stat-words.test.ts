@@ -2,13 +2,13 @@ import { Attr, type StatfsOut } from "@sluice/vfs";
 import { expect, test } from "vitest";
 import { foldIno, statfsWords, statWords } from "./stat-words.js";
 
-test("short inode numbers are themselves, long ones are folded and never 0", () => {
+test("keeps short inode numbers, and folds long ones to a number that is never 0", () => {
   expect(foldIno(12, 0)).toBe(12);
   expect(foldIno(12, 1)).not.toBe(foldIno(12, 2));
   expect(foldIno(0x9e3779b1, 1)).toBe(1);
 });
 
-test("times are milliseconds, and none lies before 1970", () => {
+test("times are milliseconds, and never before 1970", () => {
   const attr = new Attr();
   attr.words[6] = 1_000_000_000;
   attr.words[12] = 123_999_999;
@@ -19,7 +19,7 @@ test("times are milliseconds, and none lies before 1970", () => {
   expect([words[14], words[15]]).toEqual([0, 0]);
 });
 
-test("a file system of more blocks than 32 bits say keeps its size", () => {
+test("a file system with more blocks than 32 bits can count keeps its size", () => {
   const large: StatfsOut = {
     blocks: 2 ** 35,
     bfree: 2 ** 34,

@@ -1,4 +1,4 @@
-/** Attributes and statistics as the addon takes them: 32-bit words, times in milliseconds. */
+/** Attributes and statistics in the addon's form: 32-bit words, times in milliseconds. */
 import type { Attr, StatfsOut } from "@sluice/vfs";
 
 const STAT_WORDS = 18;
@@ -56,7 +56,7 @@ export function noStatfs(): Uint32Array {
   return new Uint32Array(STATFS_WORDS);
 }
 
-/** Counts that do not fit are of larger blocks: the sizes stay right. */
+/** If counts do not fit, they count larger blocks: the sizes stay right. */
 export function statfsWords(of: StatfsOut): Uint32Array {
   let scale = 1;
   while (of.blocks / scale > WORD) scale *= 2;
