@@ -1,15 +1,15 @@
-/** A memory area seen as bytes and as words, with views of it that are made once. Not a pool: its owner pools it. */
+/** A memory area as bytes and as words, with views of it that are created once. Not a pool: its owner pools it. */
 
-/** Node's own methods that its type declarations leave out: no look-up of an encoding by its name. */
+/** Node's own methods that its type declarations omit: they do not look up an encoding by its name. */
 export interface Latin1Buffer extends Buffer {
   latin1Slice(start: number, end: number): string;
   latin1Write(text: string, offset: number, length: number): number;
 }
 
-/** How many views of different lengths are kept: readers ask for few sizes, again and again. */
+/** The number of cached views of different lengths: readers ask for few sizes, repeatedly. */
 const KEPT_VIEWS = 32;
 
-/** A piece of memory that somebody else made: `offset` is a multiple of 4. */
+/** A piece of memory from another owner: `offset` is a multiple of 4. */
 export interface MemoryPiece {
   readonly memory: ArrayBuffer;
   readonly offset: number;
@@ -29,7 +29,7 @@ export class ByteBuffer {
     this.words = new Uint32Array(at.memory, at.offset, Math.ceil(sizeBytes / 4));
   }
 
-  /** The `length` bytes from `start`: exactly so many, and usually without an allocation. */
+  /** The `length` bytes from `start`: exactly that many, and usually without an allocation. */
   view(start: number, length: number): Uint8Array {
     if (start !== this.#viewsAt || this.#views.size > KEPT_VIEWS) {
       this.#views.clear();
@@ -43,7 +43,7 @@ export class ByteBuffer {
   }
 }
 
-/** Writes a byte string. A loop wins over the call into Node for the usual name. */
+/** Writes a byte string. For a usual name, a loop is faster than the call into Node. */
 export function writeLatin1(bytes: Latin1Buffer, text: string, offset: number): void {
   if (text.length > 32) {
     bytes.latin1Write(text, offset, text.length);

@@ -11,7 +11,7 @@ import type { RequestArgs } from "./request-args.js";
 const LABELS_MAX = 31;
 const EXT_GROUPS = 32;
 const HEADER_BYTES = 8;
-/** More than the kernel sends (one), less than would hurt. */
+/** More than the kernel sends (one), and few enough to be harmless. */
 const GROUPS_MAX = 65536;
 
 interface Frame {

@@ -91,7 +91,7 @@ export function decodeFallocate(request: Request, args: RequestArgs): number {
   return checkRange(fallocate.handle, fallocate.offset) || (fallocate.length <= 0 ? Errno.EINVAL : Errno.OK);
 }
 
-/** LSEEK: fuse_lseek_in. ENXIO for a place before the file's start, as lseek(2) has it for SEEK_DATA. */
+/** LSEEK: fuse_lseek_in. ENXIO for an offset before the file's start, as lseek(2) returns for SEEK_DATA. */
 export function decodeLseek(request: Request, args: RequestArgs): number {
   if (request.need(24) !== 0) return Errno.EIO;
   const { lseek } = args;
@@ -133,7 +133,7 @@ export function decodeLock(request: Request, args: RequestArgs, wait: boolean): 
   return checkHandle(lock.handle);
 }
 
-/** IOCTL: fuse_ioctl_in, input. Only restricted ones come (unrestricted is CUSE's): sizes are those of the command. */
+/** IOCTL: fuse_ioctl_in, input. Only restricted ones arrive (unrestricted ones belong to CUSE): the command defines the sizes. */
 export function decodeIoctl(request: Request, args: RequestArgs): number {
   if (request.need(32) !== 0) return Errno.EIO;
   const { words } = request;

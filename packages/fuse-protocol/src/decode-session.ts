@@ -14,7 +14,7 @@ export interface InitOffer {
 
 const INIT_EXT = 1 << 30;
 
-/** The offer, or undefined where the request is too short to hold one. */
+/** The offer, or undefined if the request is too short for one. */
 export function decodeInit(request: Request): InitOffer | undefined {
   if (request.need(8) !== 0) return undefined;
   const { words } = request;
@@ -59,7 +59,7 @@ function forgetOne(sink: ForgetSink, node: number, count: number): number {
   return Errno.OK;
 }
 
-/** INTERRUPT: where in the words the unique of the request to interrupt lies (lo, hi), or -1. */
+/** INTERRUPT: the index in the words at which the unique of the request to interrupt lies (lo, hi), or -1. */
 export function decodeInterrupt(request: Request): number {
   return request.need(8) === 0 ? BODY : -1;
 }

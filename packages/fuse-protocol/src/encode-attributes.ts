@@ -26,7 +26,7 @@ export function encodeAttr(words: Uint32Array, at: number, out: AttrOut): number
   return ATTR_OUT_BYTES;
 }
 
-/** fuse_statx_out at word `at`: the basic fields, and the birth time where the attributes hold one. */
+/** fuse_statx_out at word `at`: the basic fields, and the birth time if the attributes have one. */
 export function encodeStatx(words: Uint32Array, at: number, out: AttrOut): number {
   words.fill(0, at, at + STATX_OUT_BYTES / 4);
   writeTtl(words, out.attrTtlMs, at, at + 2);
@@ -59,7 +59,7 @@ function writeAttr(words: Uint32Array, at: number, from: Uint32Array): void {
   words[at + ATTR_FLAGS] = 0;
 }
 
-/** Seconds (64 bits) at one place, nanoseconds at another. */
+/** Writes seconds (64 bits) at one place, nanoseconds at another. */
 function writeTtl(words: Uint32Array, ttlMs: number, secAt: number, nsecAt: number): void {
   const ms = ttlMs > 0 ? ttlMs : 0;
   const sec = Math.min(Math.floor(ms / 1000), TTL_MAX_SEC);

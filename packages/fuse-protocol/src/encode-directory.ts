@@ -67,7 +67,7 @@ export class DirectoryEncoder implements DirectoryOut {
   }
 }
 
-/** Calls `each` for every node that a READDIRPLUS body of `length` bytes counted a lookup of: to take them back. */
+/** Calls `each` for every node whose lookup a READDIRPLUS body of `length` bytes counted, so that the counts can be taken back. */
 export function eachListedNode(buffer: ByteBuffer, length: number, each: (node: number) => void): void {
   let at = OUT_HEADER_BYTES;
   while (at + ENTRY_OUT_BYTES + DIRENT_BYTES <= OUT_HEADER_BYTES + length) {

@@ -1,9 +1,12 @@
-/** Notifications: messages with unique 0 and the notification's code where a reply has its error. Each returns the message's length. */
+/**
+ * Notifications: messages with unique 0, and with the notification's code in the error field of a reply. Each returns the message's
+ * length.
+ */
 import { type ByteBuffer, writeLatin1 } from "./byte-buffer.js";
 import { EXPIRE_ONLY, NotifyCode } from "./notify-codes.js";
 import { OUT_HEADER_BYTES, OUT_HEADER_WORDS as BODY, writeU64 } from "./wire.js";
 
-/** Room that every notification here fits into: header, body, a name of NAME_MAX bytes and its NUL. */
+/** Every notification here fits into this: header, body, a name of NAME_MAX bytes and its NUL. */
 export const NOTIFICATION_BYTES = OUT_HEADER_BYTES + 24 + 256;
 
 export function encodeInvalidateInode(into: ByteBuffer, node: number, offset: number, length: number): number {
@@ -28,7 +31,7 @@ export function encodeDelete(into: ByteBuffer, of: { parent: number; child: numb
   return frame(into, NotifyCode.DELETE, 24 + writeName(into, 24, name));
 }
 
-/** Asks for every request again that was read and not answered. */
+/** Requests every request again that was read and not answered. */
 export function encodeResend(into: ByteBuffer): number {
   return frame(into, NotifyCode.RESEND, 0);
 }

@@ -1,4 +1,4 @@
-/** The header of a reply, and where a reply goes. */
+/** The header of a reply, and its destination. */
 import type { ByteBuffer } from "./byte-buffer.js";
 import { OUT_HEADER_BYTES } from "./wire.js";
 
@@ -6,17 +6,17 @@ import { OUT_HEADER_BYTES } from "./wire.js";
 export interface ReplyAddress {
   uniqueLo: number;
   uniqueHi: number;
-  /** The transport's room for this very reply; undefined if it takes one from anywhere. */
+  /** The transport's room for this very reply; undefined if it accepts one from any memory. */
   readonly room?: ReplyRoom | undefined;
 }
 
-/** Memory that one reply is built in, header first, and handed over from. It overlaps the request's: decode that before. */
+/** The memory that one reply is built in, header first, and sent from. It overlaps the request's: decode that before. */
 export interface ReplyRoom {
   readonly buffer: ByteBuffer;
   send(): void;
 }
 
-/** fuse_out_header for a body of `bodyBytes`; `errno` is positive here and negative on the wire. Returns the length of it all. */
+/** fuse_out_header for a body of `bodyBytes`; `errno` is positive here and negative on the wire. Returns the total length. */
 export function encodeHeader(words: Uint32Array, to: ReplyAddress, errno: number, bodyBytes: number): number {
   const length = OUT_HEADER_BYTES + bodyBytes;
   words[0] = length;

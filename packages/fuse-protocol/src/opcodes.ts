@@ -61,7 +61,7 @@ export const OPCODE_LIMIT = 54;
 const names: string[] = [];
 for (const [name, opcode] of Object.entries(Opcode)) names[opcode] = name;
 
-/** "LOOKUP" for 1; "opcode 999" for one that is not known. */
+/** "LOOKUP" for 1; "opcode 999" for an unknown one. */
 export function opcodeName(opcode: number): string {
   return names[opcode] ?? `opcode ${opcode}`;
 }

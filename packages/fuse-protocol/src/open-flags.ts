@@ -1,4 +1,4 @@
-/** FOPEN_ flags of an open's reply: how the kernel is to do I/O on the handle. */
+/** FOPEN_ flags of an open's reply: they tell the kernel how to do I/O on the handle. */
 export const Fopen = {
   DIRECT_IO: 1,
   KEEP_CACHE: 2,

@@ -1,5 +1,5 @@
 /**
- * The arguments of a request as the filesystem takes them, one object of each kind, refilled for every request.
+ * The arguments of a request in the filesystem's form, one object of each kind, refilled for every request.
  * One RequestArgs belongs to one request at a time: a method that waits keeps its arguments until its promise settles.
  */
 import type {

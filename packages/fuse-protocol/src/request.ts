@@ -8,7 +8,7 @@ import type { ReplyRoom } from "./encode-reply.js";
 import { IN_HEADER_BYTES, readId } from "./wire.js";
 
 const SLASH = 0x2f;
-/** PATH_MAX without its NUL: a longer link target cannot be made on Linux. */
+/** PATH_MAX without its NUL: Linux creates no longer link target. */
 const TARGET_MAX = 4095;
 
 export class Request {
@@ -16,7 +16,7 @@ export class Request {
   /** Bytes of the whole request, and where its arguments end: extensions lie from there. */
   length = 0;
   argsEnd = 0;
-  /** The most that was ever in its buffer, as far as whoever keeps it for later knows. */
+  /** The largest amount of data that was ever in its buffer, as far as the owner of the buffer knows. */
   filledBytes = 0;
   /** The string last taken, and the offset behind its NUL. */
   text = "";
@@ -29,7 +29,7 @@ export class Request {
     this.words = buffer.words;
   }
 
-  /** One with memory of its own. */
+  /** A request with memory of its own. */
   static ofSize(sizeBytes: number): Request {
     return new Request(new ByteBuffer(sizeBytes));
   }
@@ -43,7 +43,7 @@ export class Request {
   get uniqueHi(): number {
     return this.words[3] as number;
   }
-  /** BAD_ID if it is none of ours. */
+  /** BAD_ID if it is not one of ours. */
   get nodeId(): number {
     return readId(this.words, 4);
   }
@@ -57,7 +57,7 @@ export class Request {
     return this.words[8] as number;
   }
 
-  /** Takes what was read: 0, or EIO where the header cannot be trusted (then nothing else may be read from here). */
+  /** Accepts the received bytes: 0, or EIO if the header cannot be trusted (then nothing else may be read from here). */
   load(readBytes: number): number {
     this.length = readBytes;
     this.argsEnd = readBytes;
@@ -66,7 +66,7 @@ export class Request {
     return this.argsEnd < IN_HEADER_BYTES ? Errno.EIO : Errno.OK;
   }
 
-  /** 0 where the body has at least so many bytes before its extensions, else EIO. */
+  /** 0 if the body has at least that many bytes before its extensions, else EIO. */
   need(bodyBytes: number): number {
     return this.argsEnd - IN_HEADER_BYTES >= bodyBytes ? Errno.OK : Errno.EIO;
   }
@@ -77,7 +77,7 @@ export class Request {
     return status === 0 && (this.text === "." || this.text === "..") ? Errno.EINVAL : status;
   }
 
-  /** The same where "." and ".." mean something, too. */
+  /** The same for a place in which "." and ".." are valid. */
   takeNameOrDots(at: number): number {
     const start = IN_HEADER_BYTES + at;
     const end = this.#endOfString(start);
@@ -99,7 +99,7 @@ export class Request {
     return end - start > NAME_MAX ? Errno.ERANGE : this.#take(start, end);
   }
 
-  /** Takes a link's target: ENOENT if empty, as symlink(2) has it. */
+  /** Takes a link's target: ENOENT if empty, as symlink(2) returns. */
   takeTarget(at: number): number {
     const start = IN_HEADER_BYTES + at;
     const end = this.#endOfString(start);

@@ -1,4 +1,4 @@
-/** FATTR_ bits of fuse_setattr_in.valid: which fields are meant. */
+/** FATTR_ bits of fuse_setattr_in.valid: the fields that are set. */
 export const Fattr = {
   MODE: 1,
   UID: 2,
