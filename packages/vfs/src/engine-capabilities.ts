@@ -20,7 +20,7 @@ export type EngineCapabilityName =
   | "emptyChown"
   /** An open file without a name stays whole. */
   | "handleSurvivesUnlink"
-  /** … also where its directory is removed after it. */
+  /** … also if its directory is removed after it. */
   | "handleSurvivesDirectory"
   /** A rename over an open file is one step on the layer: a crash leaves the one or the other. */
   | "atomicReplace"
@@ -41,11 +41,11 @@ export type EngineCapabilityName =
   | "posixAcl"
   /** Programs with setuid run as their owner, and device files work. */
   | "suidAndDevices"
-  /** Writing clears setuid, setgid and capabilities just as on the layers' file system. */
+  /** A write clears setuid, setgid and capabilities just as on the layers' file system. */
   | "clearsPrivileges"
   /** Names that are not UTF-8. */
   | "byteNames"
-  /** Pages are kept, or not, as each open asks. */
+  /** Pages are cached, or not, as each open asks. */
   | "cachePerOpen"
   /** A privileged process that holds the mount while the server is exchanged. */
   | "keeper"

@@ -1,4 +1,4 @@
-/** The face that every engine shows to the mount service. See ARCHITECTURE.md for a request's way through it. */
+/** The interface of every engine to the mount service. See ARCHITECTURE.md for a request's way through it. */
 import type { EngineCapabilities } from "./engine-capabilities.js";
 import type { Filesystem } from "./filesystem.js";
 import type { BackingRegistrar, KernelPort, Negotiated } from "./kernel-port.js";
@@ -6,15 +6,18 @@ import type { BackingRegistrar, KernelPort, Negotiated } from "./kernel-port.js"
 export interface EngineEvents {
   /** A request's end, for metrics: opcode name, positive errno (0: fine), and how long it took in whole microseconds. */
   request(operation: string, errno: number, durationUs: number): void;
-  /** A request that was malformed or unknown, or a bug in a filesystem; survived. */
+  /** A malformed or unknown request, or a bug in a filesystem, which the engine survived. */
   anomaly(message: string, detail: Record<string, unknown>): void;
 }
 
-/** A connection to the kernel that somebody else mounted and may hold beyond the engine's end: the keeper. */
+/** A connection to the kernel that another process mounted and may hold beyond the engine's end: the keeper. */
 export interface KernelConnection {
   /** /dev/fuse, non-blocking. The engine closes it. */
   readonly fuseFd: number;
-  /** The agreement of a former server with the kernel: no INIT comes, the engine goes on. Undefined: the handshake is to come. */
+  /**
+   * The agreement of a former server with the kernel: no INIT comes, and the engine continues. Undefined: the handshake is still to
+   * come.
+   */
   readonly negotiated: Negotiated | undefined;
   /** Registers backing files. Undefined: the engine does it itself. */
   readonly registrar: BackingRegistrar | undefined;
@@ -22,15 +25,15 @@ export interface KernelConnection {
   unmount(lazy: boolean): Promise<number>;
   /** Ends the connection at once. False if it cannot: then only closing the descriptor ends it. */
   abort(): boolean;
-  /** The filesystem could not be made: takes the mount away, before anybody was served. */
+  /** The filesystem could not be created: unmounts before any request is served. */
   giveUp(): void;
 }
 
-/** Requests whose effect must not happen twice, written down from their beginning until the kernel has the answer. */
+/** Requests whose effect must not happen twice, recorded from their beginning until the kernel has the answer. */
 export interface RequestJournal {
   /** The request's record, that of an earlier process if it comes again; 0 if there is no room. */
   begin(uniqueLo: number, uniqueHi: number, opcode: number): number;
-  /** Keeps the answer that is about to be written. */
+  /** Stores the answer that is about to be written. */
   answer(record: number, bytes: Uint8Array, length: number): void;
   end(record: number): void;
   /** The record of an earlier process, if one was left with an answer; else 0. */
@@ -47,29 +50,29 @@ export interface MountOptions {
   /** MS_ flags of mount(2). */
   flags: number;
   allowOther: boolean;
-  /** What to ask for: 1 or 2; 0 asks for no passthrough. */
+  /** The stack depth to request: 1 or 2; 0 requests no passthrough. */
   maxStackDepth: 0 | 1 | 2;
   maxWriteBytes: number;
-  /** Locks are the filesystem's: it has `getlk` and `setlk`. Default: the kernel's own. */
+  /** The filesystem manages locks: it has `getlk` and `setlk`. Default: the kernel's own. */
   locks?: boolean;
-  /** Makes the connection. Without it the engine mounts by itself. The portable engine has no use for it. */
+  /** Makes the connection. Without it the engine mounts by itself. The portable engine ignores it. */
   connect?: () => KernelConnection;
   /** The record of requests, so that a process that takes over does none of them twice. */
   requests?: RequestJournal | undefined;
   /** The wanted transport of requests, if the engine has a choice. Default: auto. */
   transport?: TransportWish;
-  /** Why io_uring must not be used for this mount, although it could be. */
+  /** The reason why io_uring must not be used for this mount, although it is available. */
   withoutUring?: string | undefined;
   /** Whether idle processors poll while requests follow one another. Default: off. */
   idlePolling?: IdlePollingWish;
 }
 
-/** auto: io_uring if it can be had, else read(2); uring: that or an error. */
+/** auto: io_uring if it is available, else read(2); uring: io_uring or an error. */
 export type TransportWish = "auto" | "uring" | "read";
 
 export interface TransportInUse {
   readonly name: "uring" | "read";
-  /** Why not io_uring; "" with it. */
+  /** The reason for not using io_uring; "" with it. */
   readonly why: string;
 }
 
@@ -78,13 +81,13 @@ export type IdlePollingWish = "auto" | "on" | "off";
 
 export interface IdlePollingInUse {
   readonly wish: IdlePollingWish;
-  /** Why it cannot be; "" if it can. */
+  /** The reason why it is impossible; "" if it is possible. */
   readonly why: string;
   /** off: idle processors halt. trial: they poll, to measure it. held: they poll. */
   readonly phase: "off" | "trial" | "held";
   /** The last measured gain for each request, microseconds; 0 if none. */
   readonly gainUs: number;
-  /** How often they began to poll, and how long they did in all, milliseconds. */
+  /** How often they began to poll, and for how long in total, in milliseconds. */
   readonly holds: number;
   readonly heldMs: number;
 }
@@ -101,8 +104,8 @@ export interface Engine {
   /** Requests that wait for an answer. */
   inFlight(): number;
   /**
-   * Reads no request any more, so that another process may: resolves when the read ones are answered, except those that wait
-   * for a lock (they come again), or after `limitMs` (false). Absent if no other process can go on with the connection.
+   * Reads no more requests, so that another process can: resolves when the read ones are answered, except those that wait
+   * for a lock (they come again), or after `limitMs` (false). Absent if no other process can continue the connection.
    */
   drain?(limitMs: number): Promise<boolean>;
   /** Unmounts, off the event loop; a positive errno if it fails (EBUSY). Lazily (MNT_DETACH) if asked. */

@@ -1,6 +1,6 @@
 /**
- * A filesystem around another one: hands everything on, and lets a subclass change its part. It holds the code that every
- * decorator would otherwise repeat: attributes come back by six ways, each at once or with a promise.
+ * A filesystem around another one: passes everything on, and lets a subclass change its part. It has the code that every
+ * decorator would otherwise repeat: attributes return in six ways, each at once or with a promise.
  */
 import type { Attr } from "./attr.js";
 import type {
@@ -73,9 +73,9 @@ export class FilesystemDecorator implements Filesystem {
     this.inner = inner;
   }
 
-  /** Changes, in place, the attributes that the kernel is told. */
+  /** Changes the attributes for the kernel, in place. */
   protected showAttr(_attr: Attr): void {
-    // As they are.
+    // Unchanged by default.
   }
 
   /** Shows `attr` once the call it comes from has succeeded. */

@@ -1,5 +1,5 @@
 /**
- * The contract between an engine (what brings requests) and a filesystem (what answers them).
+ * The contract between an engine (which brings requests) and a filesystem (which answers them).
  *
  * - A method answers with a status: 0, or a positive errno. It may throw `FsError`, which the engine turns into its
  *   errno. It answers at once, or with a promise where the operation has to wait; an engine must take both, and must
@@ -22,7 +22,7 @@ export type ByteName = string;
 
 export const ROOT_ID: NodeId = 1;
 
-/** An extended attribute, "security.selinux" say. */
+/** An extended attribute, such as "security.selinux". */
 export interface SecurityLabel {
   readonly name: ByteName;
   readonly value: Uint8Array;
@@ -34,19 +34,19 @@ export interface CallContext {
   readonly gid: number;
   /** The caller's thread id in our pid namespace; 0 if it is not visible from there. */
   readonly pid: number;
-  /** The engine does not know who asks: uid and gid are the daemon's own. */
+  /** The engine does not know the caller: uid and gid are the daemon's own. */
   readonly anonymous?: boolean;
-  /** Whom a policy is to see, where this is the caller as the layers know them. Undefined: this one. */
+  /** The caller that policies see, if this one has the ids that the layers know. Undefined: this one. */
   readonly asker?: CallContext;
-  /** Supplementary groups where the kernel sent them with a creation, else undefined. */
+  /** Supplementary groups if the kernel sent them with a creation, else undefined. */
   readonly groups: readonly number[] | undefined;
-  /** Labels that a security module wants on a new object, else undefined: they have to be there from the beginning. */
+  /** Labels that a security module wants on a new object, else undefined: the object must have them from its first moment. */
   readonly labels?: readonly SecurityLabel[] | undefined;
   /** OPEN with O_TRUNC by a caller without CAP_FSETID: the truncation clears suid and sgid (FUSE_OPEN_KILL_SUIDGID). */
   readonly killSuidgid?: boolean;
   /** The request's record for a later process: see RequestJournal. 0 or undefined: none. */
   readonly journalSlot?: number;
-  /** Aborted when the caller was interrupted (FUSE_INTERRUPT). Made when first asked for. */
+  /** Aborted when the caller was interrupted (FUSE_INTERRUPT). Created when first requested. */
   readonly signal: AbortSignal;
 }
 
@@ -63,7 +63,7 @@ export interface AttrOut {
 }
 export interface OpenOut {
   handle: FileHandle;
-  /** How the kernel is to do I/O on this handle. */
+  /** How the kernel does I/O on this handle. */
   mode: "cached" | "direct" | "passthrough" | "passthrough-direct";
   /** Pages of earlier opens may stay (only with mode cached); directories: listing may be cached. */
   keepCache: boolean;
@@ -174,7 +174,7 @@ export interface IoctlArgs {
 export interface Filesystem {
   /** `name` may be "." or "..": then `parent` is a node of a file handle, perhaps forgotten. ESTALE if it cannot be found. */
   lookup(call: CallContext, parent: NodeId, name: ByteName, out: EntryOut): Status;
-  /** The kernel dropped `count` references to `node`. No answer, and it never fails. */
+  /** The kernel dropped `count` references to `node`. Gets no answer, and never fails. */
   forget(node: NodeId, count: number): void;
   getattr(call: CallContext, node: NodeId, handle: FileHandle | undefined, out: AttrOut): Status;
   setattr(call: CallContext, node: NodeId, set: SetAttr, out: AttrOut): Status;
@@ -193,16 +193,16 @@ export interface Filesystem {
   read(call: CallContext, node: NodeId, args: IoArgs, out: DataOut): Status;
   /** `out.length` is the count of bytes written. */
   write(call: CallContext, node: NodeId, args: WriteArgs, out: { length: number }): Status;
-  /** close(2) of one descriptor of the handle: POSIX locks of `args.lockOwner` end. ENOSYS: nothing is ever to do here. */
+  /** close(2) of one descriptor of the handle: POSIX locks of `args.lockOwner` end. ENOSYS: a close never needs work here. */
   flush(call: CallContext, node: NodeId, args: ReleaseArgs): Status;
   /** Last close. The kernel ignores the status. */
   release(call: CallContext, node: NodeId, args: ReleaseArgs): Status;
   /**
-   * F_GETLK: fills `args` with a lock that is in the way of the one it describes, or makes its type UNLCK. This and `setlk`
-   * come only where `Negotiated.posixLocks`.
+   * F_GETLK: fills `args` with a lock that conflicts with the described one, or makes its type UNLCK. This and `setlk`
+   * come only with `Negotiated.posixLocks`.
    */
   getlk(call: CallContext, node: NodeId, args: LockArgs): Status;
-  /** F_SETLK, F_SETLKW (`args.wait`) and flock(2) (`args.flock`). EAGAIN where a lock is in the way, EDEADLK, EINTR. */
+  /** F_SETLK, F_SETLKW (`args.wait`) and flock(2) (`args.flock`). EAGAIN if a lock conflicts, EDEADLK, EINTR. */
   setlk(call: CallContext, node: NodeId, args: LockArgs): Status;
   fsync(call: CallContext, node: NodeId, handle: FileHandle, dataOnly: boolean): Status;
   fallocate(call: CallContext, node: NodeId, args: FallocateArgs): Status;
@@ -225,7 +225,7 @@ export interface Filesystem {
   removexattr(call: CallContext, node: NodeId, name: string): Status;
   statfs(call: CallContext, node: NodeId, out: StatfsOut): Status;
   syncfs(call: CallContext, node: NodeId): Status;
-  /** FS_IOC_GETFLAGS and the like: `out` is the ioctl's output. ENOTTY for one that is not known. */
+  /** FS_IOC_GETFLAGS and the like: `out` is the ioctl's output. ENOTTY for an unknown one. */
   ioctl(call: CallContext, node: NodeId, args: IoctlArgs, out: DataOut): Status;
   /** The connection ended: close everything, keep no descriptor. */
   destroy(): void;

@@ -49,7 +49,7 @@ export const XATTR = { CREATE: 1, REPLACE: 2 } as const;
 export const SEEK = { SET: 0, CUR: 1, END: 2, DATA: 3, HOLE: 4 } as const;
 export const RESOLVE = { NO_XDEV: 1, NO_MAGICLINKS: 2, NO_SYMLINKS: 4, BENEATH: 8, IN_ROOT: 16 } as const;
 export const RWF = { HIPRI: 1, DSYNC: 2, SYNC: 4, NOWAIT: 8, APPEND: 16 } as const;
-/** Types of a lock, as fcntl(2) has them. */
+/** Types of a lock, as in fcntl(2). */
 export const LOCK = { RDLCK: 0, WRLCK: 1, UNLCK: 2 } as const;
 export const UTIME = { NOW: 0x3fffffff, OMIT: 0x3ffffffe } as const;
 export const NAME_MAX = 255;

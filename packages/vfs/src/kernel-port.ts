@@ -7,7 +7,7 @@ export type FileOffset = number | bigint;
 /** The agreement with the kernel; a filesystem reads it in `Filesystem` calls only (never before the handshake). */
 export interface Negotiated {
   readonly protocol: { major: number; minor: number };
-  /** 0: no passthrough (not offered, not asked for, or taken away); else max_stack_depth. */
+  /** 0: no passthrough (not offered, not requested, or removed); else max_stack_depth. */
   readonly maxStackDepth: number;
   readonly maxWriteBytes: number;
   readonly posixAcl: boolean;
@@ -25,32 +25,32 @@ export interface BackingRegistrar {
    * @returns an id > 0, or the negative errno (-ELOOP: stacked too deep; -EPERM: no privilege or not agreed).
    */
   openBacking(fd: number): number;
-  /** Opens that already use the id go on. */
+  /** Opens that already use the id continue. */
   closeBacking(backingId: number): void;
 }
 
 export interface KernelPort extends BackingRegistrar {
   readonly negotiated: Negotiated;
   /**
-   * Opens of one file can be kept apart: the kernel drops pages when it is told to, and looks a name up again where an open is
+   * The opens of one file can be kept apart: the kernel drops pages when told to, and looks a name up again if an open is
    * answered ESTALE.
    */
   readonly separatesOpens: boolean;
   /** Drops cached attributes (length < 0 or offset < 0: attributes only) or pages. Never waits. */
   invalidateInode(node: NodeId, offset: number, length: number): void;
   /**
-   * Has the kernel write back, to us, the dirty pages of an inode, and drop all its pages; pages that wait for a READ are
+   * Makes the kernel write the dirty pages of an inode back to us, and drop all its pages; pages that wait for a READ are
    * dropped after its answer. Resolves to true when that is done, to false if it takes longer than a bounded time. Never
-   * wait for it within an answer that is waited for with a page locked.
+   * wait for it in an answer that the kernel awaits with a locked page.
    */
   dropPages(node: NodeId): Promise<boolean>;
   /**
-   * Drops cached attributes at once. Only of a node that the request being answered is about: the kernel holds that one, and so
-   * has nothing to wait for us with.
+   * Drops cached attributes at once. Only for a node of the request that is being answered: the kernel holds that node, so it
+   * cannot make us wait.
    */
   dropAttributes(node: NodeId): void;
-  /** Drops a cached name. `expireOnly` lets it live on until it is used next. */
+  /** Drops a cached name. `expireOnly` keeps it until its next use. */
   invalidateEntry(parent: NodeId, name: ByteName, expireOnly: boolean): void;
-  /** Tells of a deletion, so that watchers hear of it. */
+  /** Reports a deletion, so that watchers hear of it. */
   notifyDelete(parent: NodeId, child: NodeId, name: ByteName): void;
 }

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { inTurns, type Loop, LoopTurn, TurnQueue } from "./loop-turn.js";
 
-/** A clock that stands still and rounds that the test begins. */
+/** A clock that stands still, and rounds that the test begins. */
 class PlayedLoop implements Loop {
   time = 0;
   readonly #tasks: (() => void)[] = [];
@@ -12,7 +12,7 @@ class PlayedLoop implements Loop {
   nextRound(task: () => void): void {
     this.#tasks.push(task);
   }
-  /** One round, and all that follows from it by promises alone. */
+  /** One round, and everything that follows from it by promises alone. */
   async round(): Promise<void> {
     for (const task of this.#tasks.splice(0)) task();
     await new Promise((resolve) => {
@@ -36,7 +36,7 @@ test("ends at once if it ends within its first turn, without a promise", () => {
   expect(inTurns(work(loop, [], { name: "a", steps: 2 }), new LoopTurn(new TurnQueue(loop)))).toBe("a");
 });
 
-test("gives way after a turn and goes on in the next round", async () => {
+test("yields after a turn, and continues in the next round", async () => {
   const loop = new PlayedLoop();
   const log: string[] = [];
   const result = inTurns(work(loop, log, { name: "a", steps: 7 }), new LoopTurn(new TurnQueue(loop)));
@@ -47,7 +47,7 @@ test("gives way after a turn and goes on in the next round", async () => {
   expect(await result).toBe("a");
 });
 
-test("gives one of several works a turn in each round, and one that comes later no first turn", async () => {
+test("gives one of several works a turn in each round, and no first turn to one that comes later", async () => {
   const loop = new PlayedLoop();
   const queue = new TurnQueue(loop);
   const log: string[] = [];
@@ -63,7 +63,7 @@ test("gives one of several works a turn in each round, and one that comes later 
   expect(await Promise.all(all)).toEqual(["a", "b", "c"]);
 });
 
-test("a turn that ended while its work waited for something else is over", async () => {
+test("ends a turn while its work waits for something else", async () => {
   const loop = new PlayedLoop();
   const turn = new LoopTurn(new TurnQueue(loop));
   expect(turn.isOver).toBe(false);

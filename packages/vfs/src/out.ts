@@ -15,11 +15,13 @@ export interface DirectoryEntry {
 
 /** Collects entries until the reply is full. */
 export interface DirectoryOut {
-  /** False when the entry does not fit: it was not taken, stop and answer. */
+  /** False if the entry does not fit: it was not added, so stop and answer. */
   add(entry: DirectoryEntry): boolean;
-  /** True when an entry with a name of so many bytes would still fit with attributes: ask before a lookup that counts. */
+  /** True if an entry with a name of that many bytes would still fit with attributes: ask before a lookup that counts. */
   fitsPlus(nameBytes: number): boolean;
-  /** READDIRPLUS: the entry and its attributes. With `found` undefined only the entry (nodeId 0: the kernel looks up later). */
+  /**
+   * READDIRPLUS: adds the entry and its attributes. If `found` is undefined, only the entry (nodeId 0: the kernel looks it up later).
+   */
   addPlus(entry: DirectoryEntry, found: EntryOut | undefined): boolean;
   /** An EntryOut to look up into, for addPlus. */
   readonly scratch: EntryOut & { readonly attr: Attr };
