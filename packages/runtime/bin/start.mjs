@@ -1,5 +1,5 @@
-// The start of the commands in bin/, in a checkout: the same program joined into few files (packages/dev/bundle.mjs), which
-// starts in about half the time; or, where modules were compiled since, from dist/, as tests that look into modules ask for.
+// The start of the commands in bin/, in a checkout. It loads the bundle (packages/dev/bundle.mjs), which starts in about half the
+// time, or dist/ if modules were compiled later, as tests that look into modules require.
 import { existsSync, readFileSync, statSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
@@ -13,12 +13,12 @@ function hasBundle() {
     const inputs = JSON.parse(readFileSync(new URL("bundle/inputs.json", ROOT), "utf8"));
     return Object.entries(inputs).every(([path, changedAt]) => statSync(new URL(path, ROOT)).mtimeMs === changedAt);
   } catch {
-    // None was made, or it is being made.
+    // There is no bundle, or it is being made.
     return false;
   }
 }
 
-/** A checkout in which nothing was built yet, npm's global link to it included. */
+/** A checkout without a build, npm's global link to it included. */
 function refuseUnbuilt(/** @type {string} */ path) {
   if (existsSync(new URL(path, ROOT))) return;
   const checkout = fileURLToPath(ROOT);

@@ -1,4 +1,4 @@
-/** The admin port of a service: /metrics, /healthz and /readyz over plain HTTP, which tell no file names; and what the service adds. */
+/** The admin port of a service: /metrics, /healthz and /readyz over plain HTTP, without file names, and the pages of the service. */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { Registry } from "prom-client";
@@ -8,13 +8,13 @@ export interface AdminOptions {
   /** HOST:PORT, :PORT (loopback) or [IPv6]:PORT; port 0 picks one. */
   address: string;
   registry: Registry;
-  /** undefined while the service can take work, else why not, for /readyz. */
+  /** undefined while the service accepts work, else the reason for /readyz. */
   notReady(): string | undefined;
   /** Gets each request first. @returns true if it has answered */
   also?: ((request: IncomingMessage, response: ServerResponse) => Promise<boolean>) | undefined;
 }
 export interface AdminServer {
-  /** HOST:PORT it listens on. */
+  /** The HOST:PORT that it listens on. */
   address: string;
   close(): Promise<void>;
 }
@@ -67,7 +67,7 @@ function listen(server: Server, host: string, port: number): Promise<void> {
   });
 }
 
-/** Throws `CliError` where the address cannot be used. */
+/** Throws `CliError` if the address cannot be used. */
 export async function startAdminServer(options: AdminOptions): Promise<AdminServer> {
   const { host, port } = parseHostPort(options.address, "--admin");
   const server = createServer((request, response) => {

@@ -1,13 +1,13 @@
 /**
- * File names as people see them. A name is bytes that anybody may choose: a newline forges a line, an escape sequence commands
- * the terminal, a mark of text direction shows one name as another. Such bytes are written as in a C string, a backslash
- * doubled; nothing is lost, and a shell reads the form back as $'...'.
+ * File names for people. A name is bytes that anybody may choose: a newline forges a line, an escape sequence commands
+ * the terminal, a mark of text direction shows one name as another. Such bytes are written as in a C string, with a doubled
+ * backslash; nothing is lost, and a shell reads the form back as $'...'.
  */
 
 /** One character of UTF-8, or a byte that belongs to none. */
 const PIECES =
   /[\xc2-\xdf][\x80-\xbf]|\xe0[\xa0-\xbf][\x80-\xbf]|[\xe1-\xec\xee\xef][\x80-\xbf]{2}|\xed[\x80-\x9f][\x80-\xbf]|\xf0[\x90-\xbf][\x80-\xbf]{2}|[\xf1-\xf3][\x80-\xbf]{3}|\xf4[\x80-\x8f][\x80-\xbf]{2}|[^]/g;
-/** Characters that a terminal obeys, shows as nothing, or shows as a space though they are another one. */
+/** Characters that a terminal obeys, hides, or shows as a space though they are different. */
 const UNSAFE = String.raw`[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]|(?! )\p{Zs}`;
 const unsafe = new RegExp(UNSAFE, "u");
 const everyUnsafe = new RegExp(UNSAFE, "gu");
@@ -41,12 +41,12 @@ export function escapeName(bytes: string): string {
   return PLAIN.test(bytes) ? bytes : bytes.replace(PIECES, shownPiece).replace(EDGE_SPACE, "\\040");
 }
 
-/** The same for a name that is text already, and has lost its bytes that were not UTF-8. */
+/** The same for a name that is already text, and has lost the bytes that were not UTF-8. */
 export function escapeTextName(text: string): string {
   return escapeName(Buffer.from(text, "utf8").toString("latin1"));
 }
 
-/** A whole line for a terminal, which may hold names: unsafe characters get the same form, backslashes stay. */
+/** A whole line for a terminal, which may contain names: unsafe characters get the same form, backslashes stay. */
 export function escapeLine(text: string): string {
   return text.replace(everyUnsafe, (character) => octal(Buffer.from(character, "utf8").toString("latin1")));
 }

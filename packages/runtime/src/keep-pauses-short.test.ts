@@ -4,7 +4,7 @@ import { YoungCollector } from "./keep-pauses-short.js";
 
 const usedByYoung = (): number => getHeapSpaceStatistics().find(({ space_name: name }) => name === "new_space")?.space_used_size ?? 0;
 
-/** The most that was in the young generation while 2,000 times some 5 KB were made. */
+/** The largest size of the young generation while some 5 KB were allocated 2,000 times. */
 function mostWhileMaking(look: () => void): number {
   let most = 0;
   let kept: unknown[] = [];
@@ -17,7 +17,7 @@ function mostWhileMaking(look: () => void): number {
   return most;
 }
 
-it("lets little gather in the young generation, where V8 would let much", () => {
+it("keeps the young generation small if V8 would let it grow", () => {
   const young = new YoungCollector();
   young.look();
   const collected = mostWhileMaking(() => young.look());

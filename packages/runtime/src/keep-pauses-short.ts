@@ -1,22 +1,22 @@
-/** Pauses for garbage, during which no request is answered: many short ones instead of few long ones. */
+/** Pauses for garbage collection answer no request: this makes many short ones instead of few long ones. */
 import { getHeapStatistics, setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 
 /**
- * In one pause V8 moves the survivors of the young generation, and nodes do survive: grown to its 16 MiB it takes
- * several milliseconds while a tree is walked. It is kept from growing beyond what it starts with, and loading a service's modules
- * has it grow already: call this before they are imported.
+ * In one pause V8 moves the survivors of the young generation, and nodes do survive: at its full 16 MiB that takes
+ * several milliseconds while a tree is walked. This limits it to its initial size. Loading a service's modules already
+ * makes it grow: call this before they are imported.
  */
 export function keepPausesShort(): void {
   setFlagsFromString("--semi-space-growth-factor=1");
 }
 
-/** The growth of the heap between two checks before it is collected: V8 moves the survivors in less than half a millisecond. */
+/** The growth of the heap between two checks that triggers a collection: V8 moves the survivors in less than half a millisecond. */
 const YOUNG_BYTES = 256 << 10;
 
 /**
- * Collects the young generation before V8 would by itself, and so has less to move in each pause. Whoever makes much looks now and
- * then, after some dozen requests. V8 shows its own function for it (--expose-gc) to contexts that are made from then on.
+ * Collects the young generation before V8 would by itself, so each pause has less to move. Code that allocates much calls this
+ * now and then, after some dozen requests. V8 shows its own function for it (--expose-gc) to contexts that are created afterwards.
  */
 export class YoungCollector {
   readonly #collect: (how: { type: "minor" }) => void;

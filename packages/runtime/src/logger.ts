@@ -8,7 +8,7 @@ import { terminalLine } from "./terminal-line.js";
 export type { Logger } from "pino";
 
 export interface LoggerConfig {
-  /** Of the service, in each line. */
+  /** The name of the service, in each line. */
   name: string;
   level?: LogLevel | undefined;
   /** A file to append to; by default standard error, since standard output belongs to the commands. */
@@ -47,7 +47,7 @@ export function createLogger(config: LoggerConfig): Logger {
   return pino(options, logDestination(config.file));
 }
 
-/** A logger that says nothing. */
+/** A logger that logs nothing. */
 export function silentLogger(): Logger {
   return pino({ level: "silent" });
 }

@@ -1,7 +1,7 @@
-/** Runs a command line to its exit code, and says every failure in the one format of `errorLine`. */
+/** Runs a command line to its exit code, and reports every failure in the one format of `errorLine`. */
 import { CliError, EXIT, type ExitCode, errorLine } from "./cli-error.js";
 
-/** As much of a commander `Command` as is needed here. */
+/** The part of a commander `Command` that is needed here. */
 export interface CommandLike {
   readonly commands: readonly CommandLike[];
   name(): string;
@@ -23,7 +23,7 @@ function isCommanderError(error: unknown): error is CommanderError {
   );
 }
 
-/** Commander would print in a format of its own and exit by itself: both are ours, on each level of the command. */
+/** Commander would print in its own format and exit by itself: this replaces both, on each level of the command. */
 function tame(command: CommandLike): void {
   command.exitOverride((error) => {
     throw error;

@@ -18,7 +18,7 @@ describe("runCli", () => {
     return [await runCli(command(run)), text];
   }
 
-  it("says a complaint in one line, whatever the name holds, and exits with its code", async () => {
+  it("reports an error in one line, whatever the name contains, and exits with its code", async () => {
     const complaint = { object: "/a\nb", problem: "layer is missing", errno: "ENOENT", remedy: "create it", exitCode: EXIT.UNFIT };
     expect(await said(() => Promise.reject(new CliError(complaint)))).toEqual([
       4,
@@ -35,7 +35,7 @@ describe("runCli", () => {
     expect((await said(() => Promise.reject(error("commander.helpDisplayed", 0))))[0]).toBe(0);
   });
 
-  it("exits 1 on a defect", async () => {
+  it("exits with 1 on a defect", async () => {
     expect((await said(() => Promise.reject(new TypeError("x is undefined"))))[0]).toBe(1);
   });
 });
@@ -61,7 +61,7 @@ describe("the admin server", () => {
     }
   });
 
-  it("says what an address is", () => {
+  it("parses an address", () => {
     expect(parseHostPort(":90", "--admin")).toEqual({ host: "127.0.0.1", port: 90 });
     expect(parseHostPort("[::1]:90", "--admin")).toEqual({ host: "::1", port: 90 });
     expect(() => parseHostPort("90", "--admin")).toThrow("--admin: '90' is not an address");

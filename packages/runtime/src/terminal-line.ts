@@ -1,9 +1,9 @@
-/** Log lines for a person at a terminal, made of the JSON that goes to files and pipes: one line each, without what has many parts. */
+/** Log lines for a person at a terminal, made from the JSON for files and pipes: one line each, without values of many parts. */
 import { escapeLine } from "./escape-name.js";
 
 const LEVELS: Readonly<Record<number, string>> = { 10: "trace: ", 20: "debug: ", 30: "", 40: "warning: ", 50: "error: ", 60: "fatal: " };
 const ERROR = 50;
-/** Said at the beginning of the line, or of no use to a person. */
+/** Shown at the beginning of the line, or of no use to a person. */
 const TOLD = new Set(["level", "time", "pid", "hostname", "name", "msg", "err"]);
 
 function wordsOf(value: unknown): string | undefined {
@@ -42,7 +42,7 @@ function parsed(json: string): Log | undefined {
   }
 }
 
-/** "12:34:56 mount: warning: the decision service cannot be reached (target …)", and of an error its stack below. */
+/** "12:34:56 mount: warning: the decision service cannot be reached (target …)"; an error has its stack below. */
 export function terminalLine(json: string): string {
   const log = parsed(json);
   // Another process' last words.

@@ -1,7 +1,10 @@
-/** Whether this process is in the initial user namespace: only there are trusted.* attributes written and backing files registered. */
+/**
+ * Tells whether this process is in the initial user namespace: only there it can write trusted.* attributes and register backing
+ * files.
+ */
 import { readFileSync } from "node:fs";
 
-/** Of a process that no user namespace holds: every id is itself. */
+/** The map of the initial user namespace: every id is itself. */
 const WHOLE_MAP = /^\s*0\s+0\s+4294967295\s*$/;
 
 export function inInitialNamespace(): boolean {

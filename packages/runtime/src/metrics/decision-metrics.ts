@@ -1,29 +1,31 @@
-/** The metrics of a decision service. Names and labels are part of what users see: extend them, do not rename. */
+/** The metrics of a decision service. Names and labels are visible to users: extend them, do not rename. */
 import { Counter, Gauge, Histogram, type Registry } from "prom-client";
 
 export interface DecisionMetrics {
   evaluations: Counter<"backend" | "effect" | "rule">;
   evaluationDuration: Histogram<"backend">;
-  /** Called before evaluations are told of, by whoever gathers some before it counts them. */
+  /** Called before evaluations are reported, by code that collects some before it counts them. */
   beforeTold: Set<() => void>;
   /** 1 for the policy in force; its identity is in the labels. */
   revisionInfo: Gauge<"backend" | "policy" | "sequence" | "digest">;
   reloadFailures: Counter;
-  /** 1 while the policy file on disk does not check and the one before is in force. */
+  /** 1 while the policy file on disk is invalid and the one before is in force. */
   reloadFailing: Gauge;
   /** 1 while a source that delivers policies answers, 0 while it does not. */
   sourceReachable: Gauge<"source">;
   sourceResets: Counter<"source">;
-  /** Events of the decision log: sent, dropped (no room, or refused by the sink), and by sink "-" those that a rule leaves out. */
+  /**
+   * Events of the decision log: sent, dropped (no room, or refused by the sink), and with sink "-" the events that a rule leaves out.
+   */
   logEvents: Counter<"sink" | "result">;
   /** Questions refused, by failure code. */
   refused: Counter<"code">;
   sessions: Gauge;
-  /** Answers that mounts gave again from what they keep, as they reported them. */
+  /** Cached answers that mounts used again, as they reported them. */
   keptHits: Counter;
-  /** Questions put to a candidate policy beside the one in force: same, different, failed, skipped. */
+  /** Questions that a candidate policy answered beside the one in force: same, different, failed, skipped. */
   shadowCompared: Counter<"outcome">;
-  /** Those of them that it decides differently, by both effects. */
+  /** The questions that it decides differently, by both effects. */
   shadowDifferences: Counter<"in_force" | "candidate">;
 }
 
@@ -100,7 +102,7 @@ function ofEvaluations(registers: Registry[]): Pick<DecisionMetrics, "evaluation
   };
 }
 
-/** Of what a service takes its policy from and sends its log to. */
+/** The state of the policy's source and of the log's sink. */
 function placesElsewhere(registers: Registry[]): Pick<DecisionMetrics, "sourceReachable" | "sourceResets" | "logEvents"> {
   return {
     sourceResets: new Counter({

@@ -1,4 +1,4 @@
-/** Tracing by OpenTelemetry's SDK: OTLP over HTTP, as JSON. Loaded only where tracing is asked for. */
+/** Tracing by OpenTelemetry's SDK: OTLP over HTTP, as JSON. Loaded only if tracing is on. */
 import { type Context, ROOT_CONTEXT, SpanStatusCode, trace, type Span as SdkSpan, type Tracer } from "@opentelemetry/api";
 import { type ExportResult, ExportResultCode, parseTraceParent } from "@opentelemetry/core";
 import { OTLPTraceExporter } from "@opentelemetry/exporter-trace-otlp-http";
@@ -19,7 +19,7 @@ const CLOSE_MS = 1_500;
 const EXPORT_MS = 5_000;
 const EVERY_MS = 1_000;
 
-/** Tells once that spans cannot be sent, and once that they can be again. */
+/** Reports once that spans cannot be sent, and once that they can be sent again. */
 class ToldExporter implements SpanExporter {
   private failing = false;
 
@@ -94,7 +94,7 @@ export class OtlpTracing implements Tracing {
     const late = new Promise<void>((resolve) => {
       timer = setTimeout(resolve, CLOSE_MS);
     });
-    // A collector that is gone has been told of.
+    // A missing collector was already reported.
     await Promise.race([this.provider.shutdown().catch(() => undefined), late]);
     clearTimeout(timer);
   }

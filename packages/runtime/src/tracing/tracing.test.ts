@@ -5,7 +5,7 @@ const TRACES = { OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: "http://c:4318/own" };
 const BASE = { OTEL_EXPORTER_OTLP_ENDPOINT: "http://c:4318/prefix/" };
 
 describe("the target of spans", () => {
-  it("is nowhere unless it is said", () => expect(tracingOptions({}, {})).toBeUndefined());
+  it("is nowhere if omitted", () => expect(tracingOptions({}, {})).toBeUndefined());
   it.each([
     ["an address alone", { tracingEndpoint: "http://c:4318" }, {}, "http://c:4318/v1/traces"],
     ["a path is taken as it is", { tracingEndpoint: "https://c/otlp/t" }, {}, "https://c/otlp/t"],
@@ -17,7 +17,7 @@ describe("the target of spans", () => {
     ["no exporter", {}, { ...TRACES, OTEL_TRACES_EXPORTER: "none" }, undefined],
     ["empty", {}, { OTEL_EXPORTER_OTLP_ENDPOINT: "" }, undefined],
   ])("%s", (_what, args, env, endpoint) => expect(tracingOptions(args, env)?.endpoint).toBe(endpoint));
-  it("takes one open in a hundred, or as many as is said", () => {
+  it("samples one open in a hundred, or the given share", () => {
     expect(tracingOptions({}, TRACES)?.ratio).toBe(0.01);
     expect(tracingOptions({}, { ...TRACES, OTEL_TRACES_SAMPLER_ARG: "0.5" })?.ratio).toBe(0.5);
     expect(tracingOptions({}, { ...TRACES, OTEL_TRACES_SAMPLER_ARG: "endpoint=x" })?.ratio).toBe(0.01);
@@ -31,7 +31,7 @@ describe("the target of spans", () => {
   ])("%j is refused", (args, message) => expect(() => tracingOptions(args, {})).toThrow(message));
 });
 
-it("a traceparent is one, or nothing", () => {
+it("parses a traceparent, and rejects invalid text", () => {
   const good = `00-${"a".repeat(32)}-${"b".repeat(16)}-01`;
   expect(asTraceparent(good)).toBe(good);
   for (const bad of [undefined, "", `${good}-more`, good.toUpperCase(), `${good}\n`, "x".repeat(1e6)])

@@ -1,6 +1,6 @@
 /**
- * Spans of what a service does, sent to an OpenTelemetry collector. Off unless asked for, and then nothing of OpenTelemetry
- * is loaded: the only import of it is in otlp-tracing.ts, which is loaded here. A span's place in a trace travels as text
+ * Spans of a service's work, sent to an OpenTelemetry collector. Off by default, and then no module of OpenTelemetry is
+ * loaded: only otlp-tracing.ts imports it, and this file loads that one. A span's place in a trace travels as text
  * (W3C traceparent), between services and within one.
  */
 import { CliError, EXIT } from "../cli-error.js";
@@ -12,16 +12,16 @@ export interface Span {
   /** For its children, here or elsewhere. */
   readonly traceparent: string;
   add(attributes: Attributes): void;
-  /** Once. With `failure` the span counts as failed. */
+  /** Called once. With `failure` the span counts as failed. */
   end(failure?: string): void;
 }
 
 export interface Tracing {
   /** A trace of its own; undefined if it is not sampled. */
   root(name: string, attributes: Attributes): Span | undefined;
-  /** Undefined where the parent was not taken, or is none. */
+  /** Undefined if the parent was not sampled, or is invalid. */
   child(name: string, parent: string | undefined, attributes: Attributes): Span | undefined;
-  /** Sends what is left, for a moment at most. */
+  /** Sends the remaining spans, for a moment at most. */
   close(): Promise<void>;
 }
 
@@ -38,7 +38,7 @@ export interface TracingArguments {
 }
 
 const TRACES_PATH = "v1/traces";
-/** Opens come by the ten thousand a second: one in a hundred shows where time goes. */
+/** Opens come by the ten thousand a second: one in a hundred shows where the time goes. */
 const DEFAULT_RATIO = 0.01;
 const MAX_TRACEPARENT = 64;
 
@@ -52,7 +52,7 @@ function urlOf(text: string, object: string): URL {
   throw complaint(object, `'${text}' is no http or https URL`, "write for instance http://127.0.0.1:4318");
 }
 
-/** A collector is named by its address alone; a path that is given is taken as it is. */
+/** A collector is named by its address alone; a given path is used as it is. */
 function tracesUrl(text: string, object: string): string {
   const url = urlOf(text, object);
   if (url.pathname === "/") url.pathname = `/${TRACES_PATH}`;
@@ -71,7 +71,7 @@ function endpointIn(env: NodeJS.ProcessEnv): string | undefined {
   return url.href;
 }
 
-/** Options override the environment. Undefined: nothing is traced. @throws CliError */
+/** Options override the environment. Undefined: tracing is off. @throws CliError */
 export function tracingOptions(args: TracingArguments, env: NodeJS.ProcessEnv = process.env): TracingOptions | undefined {
   const { tracingEndpoint, tracingRatio } = args;
   const text = tracingRatio ?? env["OTEL_TRACES_SAMPLER_ARG"] ?? String(DEFAULT_RATIO);
@@ -85,7 +85,7 @@ export function tracingOptions(args: TracingArguments, env: NodeJS.ProcessEnv = 
   return endpoint === undefined ? undefined : { endpoint, ratio: wellFormed ? ratio : DEFAULT_RATIO };
 }
 
-/** Undefined for invalid text: it may come from anybody. */
+/** Undefined for invalid text: anybody may send it. */
 export function asTraceparent(text: string | undefined): string | undefined {
   return text !== undefined && text.length <= MAX_TRACEPARENT && /^[\da-f]{2}-[\da-f]{32}-[\da-f]{16}-[\da-f]{2}$/.test(text)
     ? text
