@@ -78,7 +78,7 @@ export class Session {
     if (handler.once === true) this.#writeDown(slot);
     const status = this.#start(handler, slot, request);
     if (typeof status === "number") {
-      this.#settle(handler, slot, status);
+      this.#complete(handler, slot, status);
       return false;
     }
     return this.#wait(handler, slot, { status, request });
@@ -111,16 +111,16 @@ export class Session {
   #wait(handler: Handler, slot: Slot, waiting: { status: Promise<number>; request: Request }): boolean {
     this.#parts.inFlight.add(slot);
     if (handler.pinsRequest && slot.room === undefined) slot.pinned = waiting.request;
-    const settle = (status: number): void => {
+    const complete = (status: number): void => {
       this.#parts.inFlight.remove(slot);
-      this.#settle(handler, slot, status);
+      this.#complete(handler, slot, status);
       this.onLateAnswer();
     };
-    waiting.status.then(settle, (error: unknown) => settle(this.#statusOf(error, slot)));
+    waiting.status.then(complete, (error: unknown) => complete(this.#statusOf(error, slot)));
     return slot.pinned !== undefined || slot.room !== undefined;
   }
 
-  #settle(handler: Handler, slot: Slot, status: number): void {
+  #complete(handler: Handler, slot: Slot, status: number): void {
     const errno = this.#reply(handler, slot, status);
     if (slot.journalSlot !== 0) this.#parts.journal?.end(slot.journalSlot);
     slot.journalSlot = 0;
@@ -166,18 +166,18 @@ export class Session {
   /** The handler may start work that waits: that work then has a slot that is not reused. */
   #giveBack(handler: Handler, slot: Slot): void {
     if (handler.refused === undefined) return;
-    const apart = this.#slots.take();
-    apart.adopt(slot);
+    const laterSlot = this.#slots.take();
+    laterSlot.adopt(slot);
     try {
-      const status = handler.refused(this.#parts.context, apart);
-      if (typeof status === "number") this.#slots.give(apart);
+      const status = handler.refused(this.#parts.context, laterSlot);
+      if (typeof status === "number") this.#slots.give(laterSlot);
       else
         status.then(
-          () => this.#slots.give(apart),
-          (error: unknown) => this.#statusOf(error, apart),
+          () => this.#slots.give(laterSlot),
+          (error: unknown) => this.#statusOf(error, laterSlot),
         );
     } catch (error) {
-      this.#statusOf(error, apart);
+      this.#statusOf(error, laterSlot);
     }
   }
 

@@ -85,7 +85,7 @@ class DeviceEngine implements Engine {
     this.#replies = new Replies(this.#channel, options.requests);
     this.#transport = transport;
     this.#idlePolling = new IdlePolling(options.idlePolling ?? "off");
-    if (at.negotiated !== undefined) this.#agreement.settle(at.negotiated);
+    if (at.negotiated !== undefined) this.#agreement.record(at.negotiated);
     this.port = makePort(at, this.#agreement, this.#notifications, () => this.#ending);
     this.ready = new Promise((resolve, reject) => {
       this.#resolveReady = resolve;
@@ -110,7 +110,7 @@ class DeviceEngine implements Engine {
       events: this.#events,
       journal: this.#options.requests,
       idlePolling: this.#idlePolling,
-      onReady: (negotiated) => this.#settle(negotiated, { session, loop }),
+      onReady: (negotiated) => this.#begin(negotiated, { session, loop }),
       onRefused: (error) => this.#refused(error),
       onEnd: (errno) => this.#onEnd(errno),
     });
@@ -172,9 +172,9 @@ class DeviceEngine implements Engine {
   }
 
   /** Requests come from here on, by the available transport. */
-  #settle(negotiated: Negotiated, served: RingServed): void {
+  #begin(negotiated: Negotiated, served: RingServed): void {
     try {
-      this.#transport.settle(negotiated.flags.includes("OVER_IO_URING"), served);
+      this.#transport.begin(negotiated.flags.includes("OVER_IO_URING"), served);
     } catch (error) {
       this.#refused(error instanceof FsError ? error : new FsError(Errno.EIO, "the ring cannot be started", { cause: error }));
       return;

@@ -53,7 +53,7 @@ export class Transport {
    * The handshake was answered. FsError as above, and if the ring was negotiated but cannot be started (root switched it
    * off meanwhile): the kernel then holds all requests back for the ring, so read(2) could never serve any.
    */
-  settle(agreed: boolean, served: RingServed): void {
+  begin(agreed: boolean, served: RingServed): void {
     if (this.#loop === undefined) return;
     if (!agreed) {
       this.#without("the kernel does not offer it to this mount");

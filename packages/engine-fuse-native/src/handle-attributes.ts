@@ -105,7 +105,7 @@ export const readlink: Operation = {
     const data = new DataInto(undefined);
     const errno = await onNode(server, request, request.text(0), (node) => server.filesystem.readlink(request, node.nodeId, data));
     if (errno !== 0) return errno;
-    const target = textOfBytes(Buffer.from(data.settle() || []).toString("latin1"));
+    const target = textOfBytes(Buffer.from(data.finish() || []).toString("latin1"));
     if (target === undefined) return Errno.EILSEQ;
     request.extras = [target];
     return 0;
@@ -117,7 +117,7 @@ async function sized(server: Server, request: Request, into: Buffer, read: (node
   const data = new DataInto(into);
   const errno = await onNode(server, request, request.text(0), (node) => read(node.nodeId, data));
   if (errno !== 0) return errno;
-  if (into.length > 0 && data.settle() === false) return Errno.ERANGE;
+  if (into.length > 0 && data.finish() === false) return Errno.ERANGE;
   request.count = data.length;
   request.extras = [into.buffer];
   return 0;

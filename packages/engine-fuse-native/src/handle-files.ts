@@ -31,7 +31,7 @@ export const read: Operation = {
       const args = { handle, offset: request.offset(4), size: request.number(3), flags };
       const errno = await server.filesystem.read(request, node.nodeId, args, data);
       if (errno !== 0) return errno;
-      if (data.settle() === false) return Errno.EIO;
+      if (data.finish() === false) return Errno.EIO;
       request.count = data.length;
       request.extras = [0, request.bytes(2).buffer];
       return 0;

@@ -3,13 +3,13 @@ import { Errno, O, S } from "@sluice/vfs";
 import { HeldNode } from "./held-node.js";
 import { isHiding } from "./hidden-names.js";
 import { bytesOf } from "./names.js";
-import { atPlace, forgetEntry, onNode, type Operation, type Server } from "./operation.js";
-import type { Place } from "./path-walk.js";
+import { atName, forgetEntry, onNode, type Operation, type Server } from "./operation.js";
+import type { LocatedName } from "./path-walk.js";
 import type { Request } from "./request.js";
 
 /** The kernel has applied the umask already. */
 const UMASK = 0;
-const at = (place: Place): { parent: number; name: string } => ({ parent: place.parent.nodeId, name: place.name });
+const at = (located: LocatedName): { parent: number; name: string } => ({ parent: located.parent.nodeId, name: located.name });
 
 /** A new file belongs to the daemon's user, whoever the caller is, so it must not run as its owner or group. */
 function creationMode(mode: number): number {
@@ -24,34 +24,34 @@ async function made(server: Server, request: Request, status: number | Promise<n
 
 export const mknod: Operation = {
   run: (server, request) =>
-    atPlace(server, request, request.text(0), (place) => {
+    atName(server, request, request.text(0), (located) => {
       const args = { mode: creationMode(request.number(1)), umask: UMASK, rdev: request.number(2) };
-      return made(server, request, server.filesystem.mknod(request, at(place), args, request.entry));
+      return made(server, request, server.filesystem.mknod(request, at(located), args, request.entry));
     }),
 };
 
 export const mkdir: Operation = {
   run: (server, request) =>
-    atPlace(server, request, request.text(0), (place) => {
+    atName(server, request, request.text(0), (located) => {
       const args = { mode: S.IFDIR | creationMode(request.number(1)), umask: UMASK, rdev: 0 };
-      return made(server, request, server.filesystem.mkdir(request, at(place), args, request.entry));
+      return made(server, request, server.filesystem.mkdir(request, at(located), args, request.entry));
     }),
 };
 
 export const symlink: Operation = {
   run: (server, request) =>
-    atPlace(server, request, request.text(1), (place) => {
+    atName(server, request, request.text(1), (located) => {
       const target = bytesOf(request.text(0));
       if (target === undefined) return Errno.EILSEQ;
-      return made(server, request, server.filesystem.symlink(request, at(place), target, request.entry));
+      return made(server, request, server.filesystem.symlink(request, at(located), target, request.entry));
     }),
 };
 
 export const link: Operation = {
   run: (server, request) =>
     onNode(server, request, request.text(0), (node) =>
-      atPlace(server, request, request.text(1), (place) =>
-        made(server, request, server.filesystem.link(request, node.nodeId, at(place), request.entry)),
+      atName(server, request, request.text(1), (located) =>
+        made(server, request, server.filesystem.link(request, node.nodeId, at(located), request.entry)),
       ),
     ),
 };
@@ -62,10 +62,10 @@ const CREATE_FLAGS = O.RDWR | O.CREAT;
 export const create: Operation = {
   failed: () => [0],
   run: (server, request) =>
-    atPlace(server, request, request.text(0), async (place) => {
+    atName(server, request, request.text(0), async (located) => {
       const args = { mode: S.IFREG | creationMode(request.number(1)), umask: UMASK, flags: CREATE_FLAGS, killSuidgid: false };
       const out = { entry: request.entry, open: request.open };
-      const errno = await server.filesystem.create(request, at(place), args, out);
+      const errno = await server.filesystem.create(request, at(located), args, out);
       if (errno !== 0) return errno;
       const node = new HeldNode(request.entry.nodeId, server.filesystem);
       request.extras = [server.handles.add({ node, handle: request.open.handle, flags: O.RDWR, directory: false })];
@@ -77,21 +77,21 @@ export const unlink: Operation = {
   async run(server, request) {
     const path = request.text(0);
     if (server.walk.hidden.remove(path)) return 0;
-    return atPlace(server, request, path, (place) => server.filesystem.unlink(request, place.parent.nodeId, place.name));
+    return atName(server, request, path, (located) => server.filesystem.unlink(request, located.parent.nodeId, located.name));
   },
 };
 
 export const rmdir: Operation = {
   async run(server, request) {
     const path = request.text(0);
-    const errno = await atPlace(server, request, path, (place) => server.filesystem.rmdir(request, place.parent.nodeId, place.name));
+    const errno = await atName(server, request, path, (located) => server.filesystem.rmdir(request, located.parent.nodeId, located.name));
     if (errno === 0) server.walk.removed(path);
     return errno;
   },
 };
 
 /** libfuse moves an open file out of the way of an unlink or a rename. Undefined if it is another operation. */
-async function hide(server: Server, request: Request, from: Place, to: string): Promise<number | undefined> {
+async function hide(server: Server, request: Request, from: LocatedName, to: string): Promise<number | undefined> {
   const node = await server.walk.child(request, from, request.entry);
   if (typeof node === "number") return node;
   if (!server.handles.hasNode(node.nodeId)) {
@@ -104,7 +104,7 @@ async function hide(server: Server, request: Request, from: Place, to: string): 
   return errno;
 }
 
-async function move(server: Server, request: Request, from: Place, to: Place): Promise<number> {
+async function move(server: Server, request: Request, from: LocatedName, to: LocatedName): Promise<number> {
   const names = { parent: from.parent.nodeId, name: from.name, newParent: to.parent.nodeId, newName: to.name };
   const errno = await server.filesystem.rename(request, { ...names, flags: 0 });
   if (errno === 0) server.walk.moved(request.text(0), request.text(1));
@@ -113,11 +113,11 @@ async function move(server: Server, request: Request, from: Place, to: Place): P
 
 export const rename: Operation = {
   run: (server, request) =>
-    atPlace(server, request, request.text(0), async (from) => {
+    atName(server, request, request.text(0), async (from) => {
       if (isHiding(request.text(0), request.text(1))) {
         const hidden = await hide(server, request, from, request.text(1));
         if (hidden !== undefined) return hidden;
       }
-      return atPlace(server, request, request.text(1), (to) => move(server, request, from, to));
+      return atName(server, request, request.text(1), (to) => move(server, request, from, to));
     }),
 };

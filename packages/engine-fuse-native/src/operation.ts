@@ -2,7 +2,7 @@
 import { Errno, type Filesystem, type NodeId, type Status } from "@sluice/vfs";
 import type { HeldNode } from "./held-node.js";
 import type { OpenHandle, OpenHandles } from "./open-handles.js";
-import type { PathWalk, Place } from "./path-walk.js";
+import type { PathWalk, LocatedName } from "./path-walk.js";
 import type { Request } from "./request.js";
 
 export interface Server {
@@ -37,13 +37,13 @@ async function onNodeOnce(server: Server, request: Request, path: string, use: (
 }
 
 /** Runs `use` on the directory and name of `path`. */
-export async function atPlace(server: Server, request: Request, path: string, use: (place: Place) => Status): Promise<number> {
-  const place = await server.walk.place(request, path, request.entry);
-  if (typeof place === "number") return place;
+export async function atName(server: Server, request: Request, path: string, use: (located: LocatedName) => Status): Promise<number> {
+  const located = await server.walk.locate(request, path, request.entry);
+  if (typeof located === "number") return located;
   try {
-    return await use(place);
+    return await use(located);
   } finally {
-    place.parent.letGo();
+    located.parent.letGo();
   }
 }
 

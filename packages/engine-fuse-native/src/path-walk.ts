@@ -8,7 +8,7 @@ import { bytesOf, splitPath } from "./names.js";
 const CACHED_DIRECTORIES = 1024;
 
 /** A name in a directory that is held until `parent.letGo()`. */
-export interface Place {
+export interface LocatedName {
   parent: HeldNode;
   name: ByteName;
 }
@@ -37,17 +37,17 @@ export class PathWalk {
 
   /** As `node`, but looked up now, so that `entry` has the current attributes. */
   async fresh(call: CallContext, path: string, entry: EntryOut): Promise<HeldNode | number> {
-    const place = await this.place(call, path, entry);
-    if (typeof place === "number") return place;
-    const found = await this.child(call, place, entry);
-    place.parent.letGo();
+    const located = await this.locate(call, path, entry);
+    if (typeof located === "number") return located;
+    const found = await this.child(call, located, entry);
+    located.parent.letGo();
     if (typeof found === "number") return found;
     if ((entry.attr.mode & S.IFMT) === S.IFDIR) this.directories.set(path, found);
     return found;
   }
 
-  /** The place of `path`, present or future. */
-  async place(call: CallContext, path: string, entry: EntryOut): Promise<Place | number> {
+  /** The directory and name of `path`; the name need not exist. */
+  async locate(call: CallContext, path: string, entry: EntryOut): Promise<LocatedName | number> {
     const split = splitPath(path);
     const name = bytesOf(split.name);
     if (name === undefined) return Errno.EILSEQ;
@@ -56,8 +56,8 @@ export class PathWalk {
   }
 
   /** The child by its name, counted once. */
-  async child(call: CallContext, place: Place, entry: EntryOut): Promise<HeldNode | number> {
-    const status = this.filesystem.lookup(call, place.parent.nodeId, place.name, entry);
+  async child(call: CallContext, located: LocatedName, entry: EntryOut): Promise<HeldNode | number> {
+    const status = this.filesystem.lookup(call, located.parent.nodeId, located.name, entry);
     const errno = typeof status === "number" ? status : await status;
     if (errno !== 0) return errno;
     return entry.nodeId === 0 ? Errno.ENOENT : new HeldNode(entry.nodeId, this.filesystem);

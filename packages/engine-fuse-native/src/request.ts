@@ -6,7 +6,7 @@ import type { ThreadRecord } from "./addon.js";
 export class DataInto implements DataOut {
   length = 0;
   readonly #into: Uint8Array | undefined;
-  #apart: Uint8Array | undefined;
+  #separate: Uint8Array | undefined;
 
   constructor(into: Uint8Array | undefined) {
     this.#into = into;
@@ -14,17 +14,17 @@ export class DataInto implements DataOut {
 
   reserve(sizeBytes: number): Uint8Array {
     if (this.#into !== undefined && sizeBytes <= this.#into.length) {
-      this.#apart = undefined;
+      this.#separate = undefined;
       return this.#into.subarray(0, sizeBytes);
     }
-    this.#apart = new Uint8Array(sizeBytes);
-    return this.#apart;
+    this.#separate = new Uint8Array(sizeBytes);
+    return this.#separate;
   }
 
   /** The bytes if there is no buffer; also moves a block whose reserved size was too large. False if it does not fit. */
-  settle(): Uint8Array | false {
-    const bytes = (this.#apart ?? this.#into ?? new Uint8Array(0)).subarray(0, this.length);
-    if (this.#into === undefined || this.#apart === undefined) return bytes;
+  finish(): Uint8Array | false {
+    const bytes = (this.#separate ?? this.#into ?? new Uint8Array(0)).subarray(0, this.length);
+    if (this.#into === undefined || this.#separate === undefined) return bytes;
     if (this.length > this.#into.length) return false;
     this.#into.set(bytes);
     return bytes;

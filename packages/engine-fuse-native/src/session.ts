@@ -50,13 +50,13 @@ export class Session {
   #serve(row: Row, request: Request): void {
     const startedMs = performance.now();
     this.#waiting.add(request);
-    const settle = (errno: number): void => this.#answer(row, request, { errno, startedMs });
+    const answer = (errno: number): void => this.#answer(row, request, { errno, startedMs });
     try {
       const status = row.operation.run(this.server, request);
-      if (typeof status === "number") settle(status);
-      else status.then(settle, (error: unknown) => settle(this.#errnoOf(row.name, error)));
+      if (typeof status === "number") answer(status);
+      else status.then(answer, (error: unknown) => answer(this.#errnoOf(row.name, error)));
     } catch (error) {
-      settle(this.#errnoOf(row.name, error));
+      answer(this.#errnoOf(row.name, error));
     }
   }
 

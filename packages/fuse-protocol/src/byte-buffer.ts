@@ -7,7 +7,7 @@ export interface Latin1Buffer extends Buffer {
 }
 
 /** The number of cached views of different lengths: readers ask for few sizes, repeatedly. */
-const KEPT_VIEWS = 32;
+const CACHED_VIEWS = 32;
 
 /** A piece of memory from another owner: `offset` is a multiple of 4. */
 export interface MemoryPiece {
@@ -31,7 +31,7 @@ export class ByteBuffer {
 
   /** The `length` bytes from `start`: exactly that many, and usually without an allocation. */
   view(start: number, length: number): Uint8Array {
-    if (start !== this.#viewsAt || this.#views.size > KEPT_VIEWS) {
+    if (start !== this.#viewsAt || this.#views.size > CACHED_VIEWS) {
       this.#views.clear();
       this.#viewsAt = start;
     }

@@ -98,7 +98,7 @@ export interface Engine {
   readonly ready: Promise<Negotiated>;
   /** Resolves when the connection has ended (unmounted, aborted), after Filesystem.destroy. */
   readonly ended: Promise<void>;
-  /** Settled once `ready` has resolved. */
+  /** Final once `ready` has resolved. */
   readonly transport: TransportInUse;
   readonly idlePolling: IdlePollingInUse;
   /** Requests that wait for an answer. */

@@ -84,9 +84,9 @@ export class FilesystemDecorator implements Filesystem {
       if (status === 0) this.showAttr(attr);
       return status;
     }
-    return status.then((settled) => {
-      if (settled === 0) this.showAttr(attr);
-      return settled;
+    return status.then((resolved) => {
+      if (resolved === 0) this.showAttr(attr);
+      return resolved;
     });
   }
 

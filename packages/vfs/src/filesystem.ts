@@ -13,7 +13,7 @@ import type { FileOffset } from "./kernel-port.js";
 import type { DirectoryOut, StatfsOut } from "./out.js";
 
 export type Status = number | Promise<number>;
-/** Our handle for an inode in the protocol; kept apart from `ino`. A safe integer; 1 is the root. */
+/** Our handle for an inode in the protocol, separate from `ino`. A safe integer; 1 is the root. */
 export type NodeId = number;
 /** One open file description. A safe integer. */
 export type FileHandle = number;

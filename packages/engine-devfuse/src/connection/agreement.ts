@@ -13,7 +13,7 @@ export class Agreement {
     return this.#value;
   }
 
-  settle(negotiated: Negotiated): void {
+  record(negotiated: Negotiated): void {
     this.#value = negotiated;
   }
 }

@@ -142,7 +142,7 @@ export class ConnectionRequests {
         return Errno.OK;
       case "agreed":
         this.#parts.context.setxattrExtended = handshake.negotiated.flags.includes("SETXATTR_EXT");
-        this.agreement.settle(handshake.negotiated);
+        this.agreement.record(handshake.negotiated);
         encodeInit(buffer.words, OUT_HEADER_WORDS, handshake.reply);
         if (this.#parts.replies.body(request, buffer, INIT_OUT_BYTES) === "taken") this.#parts.onReady(handshake.negotiated);
         else this.#parts.onRefused(new FsError(Errno.EPROTO, "the kernel does not take the handshake's answer"));

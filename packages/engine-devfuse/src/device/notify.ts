@@ -35,11 +35,11 @@ export class Notifications {
     this.invalidateInode(node, 0, 0);
     const ours = this.#posted;
     const untilMs = performance.now() + LONGEST_WAIT_MS;
-    while (this.#settled() < ours && performance.now() < untilMs) await sleep(LOOK_MS);
-    return this.#settled() >= ours;
+    while (this.#completed() < ours && performance.now() < untilMs) await sleep(LOOK_MS);
+    return this.#completed() >= ours;
   }
 
-  #settled(): number {
+  #completed(): number {
     const counts = this.#notifier?.counts();
     return counts === undefined ? Number.POSITIVE_INFINITY : counts.written + counts.refused;
   }

@@ -16,11 +16,11 @@ const SMALL_BYTES = 64 * 1024;
  * them trigger one, however little is in each. A page takes memory once it was written: so the pool holds as many filled buffers as
  * the kernel has background requests, and nearly any number of the others.
  */
-const KEPT_FULL = MAX_BACKGROUND;
-const KEPT = 1024;
+const FREE_FULL = MAX_BACKGROUND;
+const FREE_UNFILLED = 1024;
 /** Buffers for answers, which are usually filled: requests that wait read from a disk, which takes fewer at once. */
-const KEPT_SMALL = 256;
-const KEPT_LARGE = 16;
+const FREE_SMALL = 256;
+const FREE_LARGE = 16;
 
 export class RequestPool {
   readonly #free: Request[] = [];
@@ -35,7 +35,7 @@ export class RequestPool {
     request.filledBytes = Math.max(request.filledBytes, request.length);
     const full = request.filledBytes > SMALL_BYTES;
     const free = full ? this.#full : this.#free;
-    if (free.length < (full ? KEPT_FULL : KEPT)) free.push(request);
+    if (free.length < (full ? FREE_FULL : FREE_UNFILLED)) free.push(request);
   }
 }
 
@@ -54,6 +54,6 @@ export class DataPool {
   give(buffer: ByteBuffer): void {
     const small = buffer.sizeBytes === REPLY_HEAD_BYTES + SMALL_BYTES;
     const free = small ? this.#small : this.#large;
-    if (free.length < (small ? KEPT_SMALL : KEPT_LARGE)) free.push(buffer);
+    if (free.length < (small ? FREE_SMALL : FREE_LARGE)) free.push(buffer);
   }
 }

@@ -25,7 +25,7 @@ import type { DataPool } from "./buffer-pools.js";
 import { clock } from "../polling/clock.js";
 import { ReplyData } from "./reply-data.js";
 
-const KEPT = 256;
+const FREE_SLOTS = 256;
 
 function newEntry(): EntryOut {
   return { nodeId: 0, generation: 0, entryTtlMs: 0, attrTtlMs: 0, attr: new Attr() };
@@ -159,6 +159,6 @@ export class SlotPool {
 
   give(slot: Slot): void {
     slot.end();
-    if (this.#free.length < KEPT) this.#free.push(slot);
+    if (this.#free.length < FREE_SLOTS) this.#free.push(slot);
   }
 }

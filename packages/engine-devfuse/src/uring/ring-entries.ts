@@ -14,7 +14,7 @@ import type { RingLoopParts } from "./ring-loop.js";
 const OF_QUEUE = { most: 512, least: 8 } as const;
 const OF_ALL = 8192;
 /** The last entries of a queue are for requests that do not wait for another one: see `crowded`. */
-const KEPT_FREE = 4;
+const RESERVED = 4;
 
 export class RingEntry implements ReplyRoom {
   readonly request: Request;
@@ -85,7 +85,7 @@ export class RingEntries {
   /** So many requests of its queue wait that one more might be the last, and the request that ends the wait would not get through. */
   crowded(entry: RingEntry): boolean {
     const queue = this.#queueOf(entry);
-    return queue.held + KEPT_FREE >= queue.entries;
+    return queue.held + RESERVED >= queue.entries;
   }
 
   hold(entry: RingEntry): void {
