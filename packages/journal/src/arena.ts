@@ -4,7 +4,7 @@
  *
  * A chunk's size follows from its content. Free chunks are not recorded: they are those that no record refers to.
  */
-import { damaged, Header, type JournalMemory, placeOf } from "./layout.js";
+import { damaged, Header, type JournalMemory, tableLayout } from "./layout.js";
 
 /** Bytes of a unit; a reference counts units. 0 means none. */
 const UNIT = 16;
@@ -23,11 +23,11 @@ export class Arena {
   #gaps: { at: number; units: number }[] = [];
 
   constructor(memory: JournalMemory) {
-    const place = placeOf(memory.words, "arena");
+    const layout = tableLayout(memory.words, "arena");
     this.words = memory.words;
     this.bytes = memory.bytes;
-    this.#base = place.base;
-    this.#capacity = place.capacity;
+    this.#base = layout.base;
+    this.#capacity = layout.capacity;
   }
 
   /** The word at which a chunk starts. */
@@ -53,7 +53,7 @@ export class Arena {
   }
 
   give(ref: number, sizeBytes: number): void {
-    this.#keep(ref, unitsOf(sizeBytes));
+    this.#addFree(ref, unitsOf(sizeBytes));
   }
 
   /** From the last gap that is large enough; smaller ones before it become chunks of their size. */
@@ -70,10 +70,10 @@ export class Arena {
     return 0;
   }
 
-  #keep(ref: number, units: number): void {
-    const kept = units <= LINEAR ? this.#free[units] : this.#large.get(units);
-    if (kept === undefined) this.#large.set(units, [ref]);
-    else kept.push(ref);
+  #addFree(ref: number, units: number): void {
+    const list = units <= LINEAR ? this.#free[units] : this.#large.get(units);
+    if (list === undefined) this.#large.set(units, [ref]);
+    else list.push(ref);
   }
 
   /**
@@ -109,7 +109,7 @@ export class Arena {
   #fill(from: number, length: number): void {
     for (let at = from, left = length; left > 0; ) {
       const size = left <= LINEAR ? left : Math.max(LINEAR, 2 ** Math.floor(Math.log2(left)));
-      this.#keep(at, size);
+      this.#addFree(at, size);
       at += size;
       left -= size;
     }

@@ -1,7 +1,7 @@
 /** The journal for a process that takes over from a killed one: after each single store, and from other versions. */
 import { expect, test } from "vitest";
 import { Journal } from "./journal.js";
-import { FORMAT_VERSION, Header, JOURNAL_BYTES, JournalError, type JournalMemory, placeOf } from "./layout.js";
+import { FORMAT_VERSION, Header, JOURNAL_BYTES, JournalError, type JournalMemory, tableLayout } from "./layout.js";
 import { type NodeRecords, RecordKind } from "./node-records.js";
 
 /** Sparse: pages are allocated at their first write. */
@@ -230,10 +230,10 @@ test.each<[string, (words: Uint32Array, base: number) => void]>([
   const root = journal.nodes.addNode({ ...file(1), kind: 0o040000 }, 0, 0, "");
   const slot = journal.nodes.addNode(file(2), 0, root, "name");
   journal.requests.begin(10, 0, 9);
-  damage(memory.words, placeOf(memory.words, "nodes").base + slot * 16);
+  damage(memory.words, tableLayout(memory.words, "nodes").base + slot * 16);
   for (const place of [requestOf(memory.words) + 4, requestOf(memory.words) + 5]) written.add(place);
   expect(() => new Journal(mortal(memory, Number.POSITIVE_INFINITY))).toThrow(JournalError);
 });
 
-const arenaOf = (words: Uint32Array): number => placeOf(words, "arena").base;
-const requestOf = (words: Uint32Array): number => placeOf(words, "requests").base + 256;
+const arenaOf = (words: Uint32Array): number => tableLayout(words, "arena").base;
+const requestOf = (words: Uint32Array): number => tableLayout(words, "requests").base + 256;

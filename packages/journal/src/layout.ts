@@ -66,7 +66,7 @@ export interface JournalMemory {
   readonly bytes: Uint8Array;
 }
 
-export interface Place extends Shape {
+export interface TableLayout extends Shape {
   /** The word at which it starts. */
   base: number;
   /** The word that holds the number of its slots that were ever used. */
@@ -118,7 +118,7 @@ export function checkFormat({ words }: JournalMemory): void {
       `the state to take over needs features (0x${features.toString(16)}) that this version does not have: start a newer version, or unmount and mount again`,
     );
   }
-  for (const name of Object.keys(TableId) as TableName[]) checkPlace(words, name);
+  for (const name of Object.keys(TableId) as TableName[]) checkTable(words, name);
 }
 
 /** The writer may have died of its own writing: a reference that leaves the memory, or leads into a circle, is not followed. */
@@ -126,15 +126,15 @@ export function damaged(what: string): JournalError {
   return new JournalError(`the state to take over is damaged (${what}): unmount and mount again`);
 }
 
-function checkPlace(words: Uint32Array, name: TableName): void {
-  const { base, slotWords, capacity, markAt } = placeOf(words, name);
+function checkTable(words: Uint32Array, name: TableName): void {
+  const { base, slotWords, capacity, markAt } = tableLayout(words, name);
   const known = SHAPES[name].slotWords;
   const mark = words[name === "arena" ? Header.arenaMark : markAt] as number;
   const lies = base >= PAGE_WORDS && slotWords >= known && base + slotWords * capacity <= words.length;
   if (!lies || mark < 1 || mark > capacity) throw damaged(`table ${name}`);
 }
 
-export function placeOf(words: Uint32Array, name: TableName): Place {
+export function tableLayout(words: Uint32Array, name: TableName): TableLayout {
   const at = Header.tables + TableId[name] * Described.words;
   return {
     base: (words[at + Described.page] as number) * PAGE_WORDS,

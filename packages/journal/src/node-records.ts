@@ -23,7 +23,7 @@ export const NodeFlag = {
   /** It has no name: the keeper's store has its descriptor. */
   nameless: 1 << 10,
   /** An alias for opens whose bytes must pass the daemon. */
-  apart: 1 << 11,
+  observedOnly: 1 << 11,
   /** Its file has several names, in the upper layer; in a lower one. */
   linked: 1 << 12,
   lowerLinked: 1 << 13,
@@ -49,7 +49,7 @@ const Word = {
   parentLo: 11,
   parentHi: 12,
   /** A cached backing id for its next open, or 0, as also in a free slot. */
-  kept: 13,
+  cachedBacking: 13,
 } as const;
 
 /** Of a name in the arena, in words; then its bytes. */
@@ -158,17 +158,17 @@ export class NodeRecords {
     this.#words[at] = on ? was | flag : was & ~flag;
   }
 
-  setKept(slot: number, backingId: number): void {
-    this.#words[this.#table.at(slot) + Word.kept] = backingId;
+  setCachedBacking(slot: number, backingId: number): void {
+    this.#words[this.#table.at(slot) + Word.cachedBacking] = backingId;
   }
 
   /** Removes the cached backing ids from the records. */
-  *takeKept(): IterableIterator<number> {
+  *takeCachedBackings(): IterableIterator<number> {
     for (let slot = 1; slot < this.mark; slot++) {
       const at = this.#table.at(slot);
-      const id = this.#words[at + Word.kept] as number;
+      const id = this.#words[at + Word.cachedBacking] as number;
       if (id === 0 || this.#words[at] === 0) continue;
-      this.#words[at + Word.kept] = 0;
+      this.#words[at + Word.cachedBacking] = 0;
       yield id;
     }
   }
@@ -211,7 +211,7 @@ export class NodeRecords {
     const isAlias = ((words[at] as number) & 3) === RecordKind.alias;
     let name = isAlias ? 0 : (words[at + Word.names] as number);
     const path = words[at + Word.lastPath] as number;
-    if (words[at + Word.kept] !== 0) words[at + Word.kept] = 0;
+    if (words[at + Word.cachedBacking] !== 0) words[at + Word.cachedBacking] = 0;
     this.#table.give(slot);
     while (name !== 0) {
       const next = words[this.#arena.at(name) + Name.next] as number;

@@ -3,14 +3,14 @@ import type { JournalMemory } from "./layout.js";
 import { SlotTable } from "./slot-table.js";
 
 const HERE = 1;
-const APART = 1 << 8;
+const OBSERVED = 1 << 8;
 const LOOKED_UP = 1 << 9;
 
 export interface RerouteRecord {
   pid: number;
   /** Slot of the node. */
   node: number;
-  apart: boolean;
+  observed: boolean;
   lookedUp: boolean;
 }
 
@@ -23,13 +23,13 @@ export class RerouteRecords {
     this.#words = memory.words;
   }
 
-  add(pid: number, node: number, apart: boolean): number {
+  add(pid: number, node: number, observed: boolean): number {
     const slot = this.#table.take();
     if (slot === 0) return 0;
     const at = this.#table.at(slot);
     this.#words[at + 1] = pid;
     this.#words[at + 2] = node;
-    this.#words[at] = HERE | (apart ? APART : 0);
+    this.#words[at] = HERE | (observed ? OBSERVED : 0);
     return slot;
   }
 
@@ -52,7 +52,7 @@ export class RerouteRecords {
       const state = this.#words[at] as number;
       if (state === 0) continue;
       const [pid, node] = [this.#words[at + 1] as number, this.#words[at + 2] as number];
-      yield { slot, pid, node, apart: (state & APART) !== 0, lookedUp: (state & LOOKED_UP) !== 0 };
+      yield { slot, pid, node, observed: (state & OBSERVED) !== 0, lookedUp: (state & LOOKED_UP) !== 0 };
     }
   }
 }

@@ -2,7 +2,7 @@
  * Slots of one size, used again when they are given back. Slot 0 is none. The first word of a slot is its state, 0 if it
  * is free. The writer fills it last, so that a half-filled slot does not count.
  */
-import { type JournalMemory, placeOf, type TableName } from "./layout.js";
+import { type JournalMemory, tableLayout, type TableName } from "./layout.js";
 
 export class SlotTable {
   readonly words: Uint32Array;
@@ -14,12 +14,12 @@ export class SlotTable {
   #free: number[] = [];
 
   constructor(memory: JournalMemory, name: TableName) {
-    const place = placeOf(memory.words, name);
+    const layout = tableLayout(memory.words, name);
     this.words = memory.words;
-    this.#base = place.base;
-    this.#slotWords = place.slotWords;
-    this.#capacity = place.capacity;
-    this.#markAt = place.markAt;
+    this.#base = layout.base;
+    this.#slotWords = layout.slotWords;
+    this.#capacity = layout.capacity;
+    this.#markAt = layout.markAt;
   }
 
   /** The word at which a slot starts. */

@@ -62,7 +62,7 @@ function writeSample(memory: JournalMemory): void {
   const file = nodes.addNode(of(2, FILE), NodeFlag.shown, root, "file");
   nodes.addName(file, root, "its second name, \xff\x01");
   nodes.setLink(file, NodeFlag.linked, { lo: 7, hi: 8, device: 9 });
-  nodes.addAlias(3, file, { lookups: 4, flags: NodeFlag.apart | NodeFlag.current });
+  nodes.addAlias(3, file, { lookups: 4, flags: NodeFlag.observedOnly | NodeFlag.current });
   const gone = nodes.addNode(of(2 ** 40 + 5, FILE), 0, root, "gone");
   nodes.removeName(gone, root, "gone");
   nodes.setNameless(gone, 1, "where/it/was");

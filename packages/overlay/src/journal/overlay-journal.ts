@@ -135,7 +135,7 @@ export class OverlayJournal {
   /** The node has one more id. */
   aliased(alias: NodeAlias): void {
     const { node } = alias;
-    const flags = (alias.io.observedOnly ? NodeFlag.apart : 0) | (node.observedAlias === alias ? NodeFlag.current : 0);
+    const flags = (alias.io.observedOnly ? NodeFlag.observedOnly : 0) | (node.observedAlias === alias ? NodeFlag.current : 0);
     alias.slot = this.records.nodes.addAlias(alias.id, this.slotOf(node), { lookups: alias.lookups, flags });
   }
 
@@ -148,7 +148,7 @@ export class OverlayJournal {
 
   aliasChanged(alias: NodeAlias | undefined): void {
     if (alias === undefined || alias.slot === 0) return;
-    this.records.nodes.flag(alias.slot, NodeFlag.apart, alias.io.observedOnly);
+    this.records.nodes.flag(alias.slot, NodeFlag.observedOnly, alias.io.observedOnly);
     this.records.nodes.flag(alias.slot, NodeFlag.current, alias.node.observedAlias === alias);
   }
 
@@ -165,8 +165,8 @@ export class OverlayJournal {
   }
 
   /** Attaches opaque state of the gate to an open file. */
-  attach(file: OpenFile, kept: string): void {
-    if (file.slot !== 0) this.records.handles.attach(file.slot, kept);
+  attach(file: OpenFile, persisted: string): void {
+    if (file.slot !== 0) this.records.handles.attach(file.slot, persisted);
   }
 
   /** Its transfers are refused from now on; undefined: no more. */
@@ -220,7 +220,7 @@ export class OverlayJournal {
 
   /** A registration outlives the last close of the node's file; 0: none does. Nobody else could end it. */
   backingCached(node: Node, id: number): void {
-    if (node.slot !== 0) this.records.nodes.setKept(node.slot, id);
+    if (node.slot !== 0) this.records.nodes.setCachedBacking(node.slot, id);
   }
 
   /** It is stored already, by the process before. */

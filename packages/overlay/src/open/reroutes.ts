@@ -39,11 +39,11 @@ export class Reroutes {
   }
 
   begin(pid: number, node: Node, observed: boolean): void {
-    this.restore(pid, node, { apart: observed, lookedUp: false });
+    this.restore(pid, node, { observed, lookedUp: false });
   }
 
   /** Takes over a reroute that an earlier server began. */
-  restore(pid: number, node: Node, { apart: observed, lookedUp }: { apart: boolean; lookedUp: boolean }): void {
+  restore(pid: number, node: Node, { observed, lookedUp }: { observed: boolean; lookedUp: boolean }): void {
     this.end(pid);
     // If the kernel forgot the node before it looks again, the look-up would find another one.
     this.#nodes.hold(node);

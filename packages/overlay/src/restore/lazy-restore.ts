@@ -323,7 +323,7 @@ export class LazyRestore implements RestorableNodes {
     if (records.idOf(slot) === node.id) return records.remove(slot);
     const alias = new NodeAlias(records.idOf(slot), node, new InodeIo(), records.lookupsOf(slot));
     alias.slot = slot;
-    alias.io.observedOnly = records.has(slot, NodeFlag.apart);
+    alias.io.observedOnly = records.has(slot, NodeFlag.observedOnly);
     this.#core.nodes.adoptAlias(alias);
     if (records.has(slot, NodeFlag.current)) node.observedAlias = alias;
   }

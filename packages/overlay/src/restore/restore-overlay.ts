@@ -20,6 +20,6 @@ export function restoreOverlay(core: OpenContext, survival: Survival): void {
   restoreReroutes(restoring, journal);
   discardStored(restoring);
   // Descriptors of cached backing files are gone. An open of one registers it again.
-  for (const id of journal.nodes.takeKept()) core.port.closeBacking(id);
+  for (const id of journal.nodes.takeCachedBackings()) core.port.closeBacking(id);
   restorable.sweep();
 }
