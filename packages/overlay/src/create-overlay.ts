@@ -102,7 +102,7 @@ function lookAtDirectories(core: OverlayContext): void {
 }
 
 function backingCache(config: OverlayConfig, port: KernelPort, journal: OverlayJournal | undefined): BackingCache {
-  return new BackingCache(config.maxKeptBackings, {
+  return new BackingCache(config.maxCachedBackings, {
     unregister: (id) => {
       port.closeBacking(id);
       journal?.backingClosed(id);

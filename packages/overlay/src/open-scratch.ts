@@ -53,7 +53,7 @@ function prepare(fd: number, work: LayerSpec, { volatile, goesOn }: { volatile: 
   const handles = readHandles(fd);
   const purged = emptyDirectory(fd).status;
   if (purged < 0) throw new FsError(-purged, `workdir ${work.path}: cannot be cleared of what an earlier mount left`);
-  setApart(fd, work);
+  secureScratch(fd, work);
   const marked = volatile ? markVolatile(fd) : 0;
   if (marked < 0) throw new FsError(-marked, `workdir ${work.path}: the mark of a volatile mount cannot be made`);
   return handles;
@@ -64,7 +64,7 @@ function prepare(fd: number, work: LayerSpec, { volatile, goesOn }: { volatile: 
  * CAP_DAC_OVERRIDE opens it, as overlayfs leaves it (fs/overlayfs/super.c ovl_workdir_create). Without that capability, it stays ours.
  * @throws FsError if the file system holds no whiteouts, such as another overlay.
  */
-function setApart(fd: number, work: LayerSpec): void {
+function secureScratch(fd: number, work: LayerSpec): void {
   for (const acl of ["system.posix_acl_default", "system.posix_acl_access"]) upkeep.removexattrat(fd, "", acl);
   let made = -Errno.EACCES;
   for (let mode = 0; made === -Errno.EACCES && mode <= 0o700; mode += 0o700) {

@@ -57,7 +57,7 @@ const SETTINGS: Omit<OverlayConfig, "gate" | "lowers" | "dataLowers" | "upper" |
   negativeTtlMs: 1000,
   inlineCopyBytes: 4096,
   maxDirectoryFds: 64,
-  maxKeptBackings: 0,
+  maxCachedBackings: 0,
 };
 
 /** Over `lower`, `upper` and `work` below `base`; it goes with the test. */

@@ -63,7 +63,7 @@ export interface OverlayConfig {
   /** The journal and the descriptors that outlive this process, with the state that an earlier one left there. */
   survival?: Survival | undefined;
   /** Bound of the registrations that outlive the last close of their file, a descriptor each. */
-  maxKeptBackings: number;
+  maxCachedBackings: number;
 }
 
 /** Libraries emit, services log and count. Every method returns at once and never throws. */

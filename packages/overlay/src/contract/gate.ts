@@ -117,9 +117,9 @@ export interface Gate {
   opened(call: CallContext, ruling: Ruling, record: OpenRecord): void;
   closed(handle: number): void;
   /** State of an open file that a process that takes over needs, as a byte string; undefined if it needs none. */
-  keep?(handle: number): string | undefined;
-  /** Restores an open file of an earlier process from the state that `keep` gave there. Gives the duties of its transfers. */
-  restored?(record: OpenRecord, kept: string): IoWatch | undefined;
+  persist?(handle: number): string | undefined;
+  /** Restores an open file of an earlier process from the state that `persist` gave there. Gives the duties of its transfers. */
+  restored?(record: OpenRecord, persisted: string): IoWatch | undefined;
   /** Extended attribute user.sluice.decision|revision of a path's newest decision, for people; undefined: none known. */
   describe(nodeId: number, what: "decision" | "revision"): string | undefined;
 }

@@ -4,7 +4,7 @@
  */
 import { AT, Attr, Errno, O } from "@sluice/vfs";
 import type { CopyUpContext } from "./copy-up-context.js";
-import type { DataPlace } from "../layer/data-place.js";
+import type { DataLocation } from "../layer/data-place.js";
 import { syncIn } from "../layer/host-layer.js";
 import { closeFd, readXattr, statFd, upkeep } from "../layer/system-calls.js";
 import { clearMetacopy } from "../marks/metacopy.js";
@@ -24,7 +24,7 @@ interface Completion {
 /** 0 or a positive errno. */
 export async function completeMetacopy(core: CopyUpContext, job: CopyUpJob): Promise<number> {
   const { node } = job;
-  const source = openData(core, node.data as DataPlace, O.RDONLY);
+  const source = openData(core, node.data as DataLocation, O.RDONLY);
   if (source < 0) return -source;
   const target = openObject(core, node, O.RDWR);
   let status: number = Errno.EIO;

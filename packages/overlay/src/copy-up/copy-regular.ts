@@ -1,7 +1,7 @@
 /** Copy-up of a regular file: data, then attributes, made durable under a name in the scratch directory, then published. */
 import { andThen, Attr, andFinally, Errno, O, type Status } from "@sluice/vfs";
 import type { CopyUpContext } from "./copy-up-context.js";
-import { DataPlace } from "../layer/data-place.js";
+import { DataLocation } from "../layer/data-place.js";
 import { type HostLayer, type RealDir, syncIn } from "../layer/host-layer.js";
 import { closeFd, openName, statFd, upkeep } from "../layer/system-calls.js";
 import { writeMetacopy } from "../marks/metacopy.js";
@@ -93,7 +93,7 @@ function publishWhole(core: CopyUpContext, job: CopyUpJob, copy: FinishedCopy): 
   const { node } = job;
   const { target, attr } = copy;
   const { data } = node;
-  const stays = data ?? new DataPlace(node.dir, node.realName);
+  const stays = data ?? new DataLocation(node.dir, node.realName);
   node.data = job.metadataOnly ? stays : undefined;
   const published = publish(core, node, copy);
   if (published !== 0) node.data = data;

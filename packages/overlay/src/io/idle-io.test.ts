@@ -40,7 +40,7 @@ test("state in use stays: an open file, a count, a registration, pages that the 
   const idle = new IdleIo();
   const backing = { id: 1, fd: 3, layer: {} as never, writable: false, identity: undefined };
   const reopened = closedFile(idle, 1);
-  const kept = [
+  const inUse = [
     closedFile(idle, 2, (io) => void io.cached++),
     closedFile(idle, 3, (io) => void io.direct++),
     closedFile(idle, 4, (io) => void io.passthrough++),
@@ -50,7 +50,7 @@ test("state in use stays: an open file, a count, a registration, pages that the 
   ];
   reopened.io?.handles.add(new OpenFile(1, reopened, 1, reopened.io));
   closeOthers(idle, 3 * IDLE_PLACES);
-  expect([reopened, ...kept].every(({ io }) => io !== undefined)).toBe(true);
+  expect([reopened, ...inUse].every(({ io }) => io !== undefined)).toBe(true);
 });
 
 test("a file that is still open takes no place, and no alias does", () => {

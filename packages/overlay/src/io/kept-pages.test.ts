@@ -7,7 +7,7 @@ import { afterAll, expect, test } from "vitest";
 import { Node } from "../node/node.js";
 import { OpenFile } from "../handles/handle-table.js";
 import { InodeIo } from "../node/inode-io.js";
-import { mayKeepPages, pagesDropped, pagesWritten } from "./kept-pages.js";
+import { mayCachePages, pagesDropped, pagesWritten } from "./kept-pages.js";
 
 const directory = mkdtempSync(join(tmpdir(), "sluice-kept-pages-"));
 const path = join(directory, "f");
@@ -32,31 +32,31 @@ function opens(): () => OpenFile {
 test("pages may stay only after an open that drops them has shown that it is through", () => {
   const open = opens();
   const [first, second] = [open(), open()];
-  expect(mayKeepPages(first)).toBe(false);
+  expect(mayCachePages(first)).toBe(false);
   // The kernel may not have dropped anything yet.
-  expect(mayKeepPages(second)).toBe(false);
+  expect(mayCachePages(second)).toBe(false);
   pagesDropped(second);
-  expect(mayKeepPages(open())).toBe(true);
+  expect(mayCachePages(open())).toBe(true);
   appendFileSync(path, "more");
   const third = open();
-  expect(mayKeepPages(third)).toBe(false);
+  expect(mayCachePages(third)).toBe(false);
   // By one that dropped what was there before the change.
   pagesDropped(first);
-  expect(mayKeepPages(open())).toBe(false);
+  expect(mayCachePages(open())).toBe(false);
   pagesDropped(third);
-  expect(mayKeepPages(open())).toBe(true);
+  expect(mayCachePages(open())).toBe(true);
 });
 
 test("a writer's last close vouches for what it wrote, if nobody else wrote past the pages", () => {
   const open = opens();
   for (const past of [false, true]) {
     const writer = open();
-    expect(mayKeepPages(writer)).toBe(false);
+    expect(mayCachePages(writer)).toBe(false);
     pagesDropped(writer);
     appendFileSync(path, "more");
     if (past) writer.io.pagesOf = undefined;
     pagesWritten(writer);
-    expect(mayKeepPages(open())).toBe(!past);
+    expect(mayCachePages(open())).toBe(!past);
     writer.io.pagesOf = undefined;
   }
 });

@@ -16,7 +16,7 @@ const WORDS = [0, 1, 2, 3, 8, 9, 10, 11, 13, 14, 22, 23] as const;
  * time after our reply (fs/fuse/file.c fuse_open), and until then another open would find them. So a later open may let pages
  * stay only after a transfer by this open, which proves that they were dropped.
  */
-export function mayKeepPages(file: OpenFile): boolean {
+export function mayCachePages(file: OpenFile): boolean {
   const { io, node } = file;
   if (node.writtenPastUs || node.aliases !== undefined || statFd(file.fd, attr) < 0) return forgetPages(file);
   if (io.pagesOf !== undefined && WORDS.every((word, index) => io.pagesOf?.[index] === attr.words[word])) return true;

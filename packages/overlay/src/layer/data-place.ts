@@ -2,7 +2,7 @@
 import type { ByteName } from "@sluice/vfs";
 import type { HostLayer, RealDir } from "./host-layer.js";
 
-export class DataPlace {
+export class DataLocation {
   /** Undefined: in a data-only layer, which is found out when it is first opened, as overlayfs does. */
   layer: HostLayer | undefined;
 

@@ -7,7 +7,7 @@
  */
 import { Attr, type ByteName, Errno, S } from "@sluice/vfs";
 import type { MergedLayers } from "./merged-layers.js";
-import { DataPlace } from "../layer/data-place.js";
+import { DataLocation } from "../layer/data-place.js";
 import { statName } from "../layer/system-calls.js";
 import { RealDir } from "../layer/host-layer.js";
 import { type DirectoryMarks, readDirectoryMarks } from "../marks/directory-marks.js";
@@ -125,7 +125,7 @@ function addFile(search: Search, at: Hit): number {
   if (metacopy < 0) return -metacopy;
   if (found.dir === undefined) found.dir = at.dir;
   if (metacopy === 0) {
-    if (search.wantsData) found.data = new DataPlace(at.dir, at.name);
+    if (search.wantsData) found.data = new DataLocation(at.dir, at.name);
     search.wantsData = false;
     search.stop = true;
     return 0;
@@ -148,7 +148,7 @@ function isLast(core: MergedLayers, dir: RealDir): boolean {
 function findDataOnly(search: Search): number {
   const { core, found } = search;
   if (search.absolute && core.dataLayers.length > 0) {
-    found.data = new DataPlace(undefined, (search.path as ByteName[]).join("/"));
+    found.data = new DataLocation(undefined, (search.path as ByteName[]).join("/"));
     return 0;
   }
   return mayGoOn(search) || Errno.EIO;

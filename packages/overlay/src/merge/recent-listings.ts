@@ -11,7 +11,7 @@ const ROWS = 2 ** 20;
 const NUMBERS = 2 ** 10 - 1;
 /** From here on cookies are of lists without a number. */
 const UNNUMBERED = 2 ** 30;
-/** Rows in all that are kept. */
+/** The most rows of all remembered listings. */
 const MAX_ROWS = 2 ** 16;
 
 interface Recent {

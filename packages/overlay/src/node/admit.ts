@@ -2,7 +2,7 @@
 import type { Attr, ByteName } from "@sluice/vfs";
 import { S } from "@sluice/vfs";
 import type { OverlayConfig } from "../contract/config.js";
-import { DataPlace } from "../layer/data-place.js";
+import { DataLocation } from "../layer/data-place.js";
 import type { HostLayer, RealDir } from "../layer/host-layer.js";
 import type { LayerStack } from "../layer/layer-stack.js";
 import { closeFd } from "../layer/system-calls.js";
@@ -112,11 +112,11 @@ export function placeInIndex(core: Admission, node: Node, what: InIndex): void {
 }
 
 /** The entry may be a metadata-only copy: the data is that of any of the lower file's names. */
-function dataOf(core: Admission, { found, indexed, name }: InIndex): DataPlace | undefined {
+function dataOf(core: Admission, { found, indexed, name }: InIndex): DataLocation | undefined {
   const { dir, data } = found;
   if (dir === undefined || dir.layer.writable || found.kind !== S.IFREG) return data;
   if (isMetacopy(core.marks, (core.linkIndex as RealDir).fd, indexed.name) === 0) return undefined;
-  return data ?? new DataPlace(dir, name);
+  return data ?? new DataLocation(dir, name);
 }
 
 /** Sets the place of the node's object, and its inode number. */
@@ -163,12 +163,12 @@ function isShownAt(core: Admission, node: Node, path: readonly ByteName[]): bool
 }
 
 /** A bit that inode numbers do not use, below those of the device (DEVICE_SHIFT). */
-const APART = 0x0080_0000;
+const DISPLACED_BIT = 0x0080_0000;
 
 /** A lower object gets another number if a copy in the upper layer shows its own. With `sharedLower` that recognizes the object. */
 function stepAside(core: Admission, node: Node): void {
   if (core.config.sharedLower || core.claims.ownerOf(node.inoLo, node.inoHi) === undefined) return;
-  node.inoHi = (node.inoHi ^ APART) >>> 0;
+  node.inoHi = (node.inoHi ^ DISPLACED_BIT) >>> 0;
 }
 
 export function setIno(core: Pick<LayerStack, "severalDevices">, node: Node, ino: Ino): void {

@@ -1,6 +1,6 @@
 /** The result of a search in the layers. A node is made of it. */
 import { Attr, type ByteName } from "@sluice/vfs";
-import type { DataPlace } from "../layer/data-place.js";
+import type { DataLocation } from "../layer/data-place.js";
 import type { RealDir } from "../layer/host-layer.js";
 
 /** One object serves many searches. */
@@ -12,7 +12,7 @@ export class Found {
   /** Not a directory: the directory that it lies in. */
   dir: RealDir | undefined = undefined;
   /** A metadata-only copy: the place of its data. */
-  data: DataPlace | undefined = undefined;
+  data: DataLocation | undefined = undefined;
   /** A directory: the real directories that it is merged from, top first. */
   dirs: RealDir[] = [];
   /** Of the topmost lower directory, where `dirs` has one: the origin of the inode number. */

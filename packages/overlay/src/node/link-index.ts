@@ -3,7 +3,7 @@
  *
  * A lower file with several names is copied up once, to an entry named by the lower file's handle; its names in the upper
  * layer are further links of that entry. So each name finds the same file, whether it has been copied up or not.
- * The count of links that callers see is the entry's own plus a difference that is kept in an attribute of the file: names
+ * The count of links that callers see is the entry's own plus a difference that is stored in an attribute of the file: names
  * that are still only in a lower layer count, the entry itself does not.
  */
 import { Attr, type ByteName, S } from "@sluice/vfs";
@@ -42,13 +42,13 @@ export function lookUpIndex(core: LinkIndex, found: Found, name: ByteName): Inde
   return found.dir.layer.writable ? indexedUpper(core, dir, { fd, name, found }) : indexedLower(core, dir, { fd, name, found });
 }
 
-interface Place {
+interface FoundEntry {
   fd: number;
   name: ByteName;
   found: Found;
 }
 
-function indexedUpper(core: LinkIndex, dir: RealDir, at: Place): Indexed | undefined {
+function indexedUpper(core: LinkIndex, dir: RealDir, at: FoundEntry): Indexed | undefined {
   const mark = readOriginMark(core, at.fd, at.name);
   if (mark === undefined) return undefined;
   const name = mark.toString("hex");
@@ -57,9 +57,9 @@ function indexedUpper(core: LinkIndex, dir: RealDir, at: Place): Indexed | undef
   return lower === undefined ? undefined : { name, attr: entry, lower };
 }
 
-function indexedLower(core: LinkIndex, dir: RealDir, at: Place): Indexed | undefined {
-  const { attr, dir: place } = at.found;
-  const layer = (place as RealDir).layer;
+function indexedLower(core: LinkIndex, dir: RealDir, at: FoundEntry): Indexed | undefined {
+  const { attr, dir: foundDir } = at.found;
+  const layer = (foundDir as RealDir).layer;
   const name = encodeOrigin(layer, at.fd, at.name)?.toString("hex");
   if (name === undefined || statName(dir.fd, name, entry) < 0) return undefined;
   if ((entry.mode & S.IFMT) !== at.found.kind || isWhiteout(entry)) {

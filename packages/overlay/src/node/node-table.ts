@@ -310,7 +310,7 @@ export class NodeTable {
     this.letGo(node);
   }
 
-  /** Frees a node nobody refers to, and the parents of each of its names that were only kept for it. */
+  /** Frees a node nobody refers to, and the parents of each of its names that were held only for it. */
   letGo(node: Node): void {
     let next: Node | undefined = node;
     while (next !== undefined && next.lookups <= 0 && next.id !== ROOT_ID && !this.#inUse(next)) {

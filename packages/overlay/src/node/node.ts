@@ -1,6 +1,6 @@
 /** An overlay inode as we know it: its names in the merged tree, where its object lies in the layers, what is open of it. */
 import { type ByteName, type NodeId, S } from "@sluice/vfs";
-import type { DataPlace } from "../layer/data-place.js";
+import type { DataLocation } from "../layer/data-place.js";
 import type { HostLayer, RealDir } from "../layer/host-layer.js";
 import type { ForgottenName } from "./forgotten-names.js";
 import type { InodeIo } from "./inode-io.js";
@@ -55,7 +55,7 @@ class ColdFields {
   /** Names it had when the kernel forgot it, not looked at since: see forgotten-nodes.ts. */
   unseenNames: readonly ForgottenName[] | undefined = undefined;
   /** A metadata-only copy: the place of its data. */
-  data: DataPlace | undefined = undefined;
+  data: DataLocation | undefined = undefined;
   /** O_PATH descriptor of an object without a name, or -1. */
   fd = -1;
   /** The path it was last known by, once it has no name. */
@@ -184,10 +184,10 @@ export class Node {
     if (value !== this.#cold.unseenNames) this.#own().unseenNames = value;
   }
 
-  get data(): DataPlace | undefined {
+  get data(): DataLocation | undefined {
     return this.#cold.data;
   }
-  set data(value: DataPlace | undefined) {
+  set data(value: DataLocation | undefined) {
     if (value !== this.#cold.data) this.#own().data = value;
   }
 

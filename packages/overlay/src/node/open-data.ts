@@ -1,7 +1,7 @@
 /** The data of a metadata-only copy: in a layer of the tree, or where a path leads in the data-only layers. */
 import { Attr, Errno, O, RESOLVE, S } from "@sluice/vfs";
 import type { DataAccess, DirectoryAccess } from "../layer/layer-stack.js";
-import type { DataPlace } from "../layer/data-place.js";
+import type { DataLocation } from "../layer/data-place.js";
 import { closeFd, openName, statFd, statName, sys } from "../layer/system-calls.js";
 
 /** Whatever a mark says: not out of the layer, through no link, into no other mount. */
@@ -9,7 +9,7 @@ const PATH_RESOLVE = RESOLVE.BENEATH | RESOLVE.NO_MAGICLINKS | RESOLVE.NO_SYMLIN
 const attr = new Attr();
 
 /** For reading, whatever access the flags ask for. A descriptor or the negative errno: ENOENT if no layer has it. */
-export function openData(core: DataAccess, place: DataPlace, flags: number): number {
+export function openData(core: DataAccess, place: DataLocation, flags: number): number {
   const reading = (flags & ~O.ACCMODE) | O.RDONLY;
   if (place.dir !== undefined) {
     const dirFd = core.fds.of(place.dir);
@@ -31,7 +31,7 @@ const BLOCK_BYTES = 512;
 const PAGE_BYTES = 4096;
 
 /** Shows the blocks of the data, as a metadata-only copy takes none. As in overlayfs, they are guessed from the size if a look is work. */
-export function showBlocksOfData(core: DirectoryAccess, place: DataPlace, shown: Attr): void {
+export function showBlocksOfData(core: DirectoryAccess, place: DataLocation, shown: Attr): void {
   const dirFd = place.dir === undefined ? -1 : core.fds.of(place.dir);
   let blocks = Math.ceil(shown.size / PAGE_BYTES) * (PAGE_BYTES / BLOCK_BYTES);
   if (dirFd >= 0 && statName(dirFd, place.name, attr) === 0) blocks = attr.blocks;

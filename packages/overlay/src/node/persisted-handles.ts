@@ -58,9 +58,9 @@ export function readHandles(scratchFd: number): string {
 }
 
 export function loadHandles(nodes: NodeTable, left: string): void {
-  const kept = decodeHandles(left);
-  nodes.skipIds(kept?.nextId ?? randomInt(2, MAX_FIRST_ID));
-  nodes.forgotten.restore(kept?.records ?? []);
+  const persisted = decodeHandles(left);
+  nodes.skipIds(persisted?.nextId ?? randomInt(2, MAX_FIRST_ID));
+  nodes.forgotten.restore(persisted?.records ?? []);
 }
 
 /** At the end of a mount. A failure costs nothing but the handles. */

@@ -8,7 +8,7 @@ import type { FallbackReason, OpenRecord, Ruling } from "../contract/gate.js";
 import { clearSuid } from "../io/data.js";
 import type { OpenFile } from "../handles/handle-table.js";
 import { type Backing, InodeIo } from "../node/inode-io.js";
-import { mayKeepPages } from "../io/kept-pages.js";
+import { mayCachePages } from "../io/kept-pages.js";
 import type { HostLayer } from "../layer/host-layer.js";
 import { effects, sys } from "../layer/system-calls.js";
 import type { Permit } from "../layer/permit.js";
@@ -103,7 +103,7 @@ function finish(core: OpenContext, open: PlannedOpen, file: OpenFile, out: OpenO
   core.journal?.opened(file, open.call.journalSlot ?? 0);
   out.handle = file.handle;
   out.mode = file.mode;
-  out.keepCache = file.mode === "cached" && mayKeepPages(file);
+  out.keepCache = file.mode === "cached" && mayCachePages(file);
   out.backingId = file.backing?.id ?? 0;
 }
 
@@ -156,6 +156,6 @@ function tell(core: OpenContext, open: PlannedOpen, file: OpenFile, fallback: Fa
   // The watch keeps its record as long as the file is open.
   if (ruling.watch !== undefined) file.watch = ruling.watch({ ...record });
   core.gate.opened(call, ruling, record);
-  const persisted = core.journal === undefined ? undefined : core.gate.keep?.(file.handle);
+  const persisted = core.journal === undefined ? undefined : core.gate.persist?.(file.handle);
   if (persisted !== undefined) core.journal?.attach(file, persisted);
 }

@@ -1,5 +1,5 @@
 /**
- * Further nodeIds of a node, by which opens are kept apart: the alias for an observed open, and the LOOKUP that leads an open
+ * Further nodeIds of a node, by which opens are separated: the alias for an observed open, and the LOOKUP that leads an open
  * there. plan-open.ts decides which open goes by which.
  */
 import type { CallContext, EntryOut, NodeId, Status } from "@sluice/vfs";

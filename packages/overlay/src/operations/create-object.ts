@@ -68,21 +68,21 @@ function makeAs(permit: Permit, creation: Creation, at: { dirFd: number; name: B
   }
 }
 
-interface Place {
+interface Destination {
   dirFd: number;
   overWhiteout: boolean;
 }
 
-function makeAside(core: CopyUpContext, permit: Permit, creation: Creation, place: Place): number {
-  const stage = openStage(core, permit, place.dirFd);
+function makeAside(core: CopyUpContext, permit: Permit, creation: Creation, destination: Destination): number {
+  const stage = openStage(core, permit, destination.dirFd);
   if (stage.fd < 0) return stage.fd;
   const name = "new";
   const made = makeAs(permit, creation, { dirFd: stage.fd, name });
   let status = made;
   if (made >= 0) {
-    status = setApartFromBelow(core, creation, { fd: stage.fd, name, overWhiteout: place.overWhiteout });
+    status = hideLayersBelow(core, creation, { fd: stage.fd, name, overWhiteout: destination.overWhiteout });
     if (status >= 0) status = writeLabels(permit, creation.call, { dirFd: stage.fd, name });
-    if (status >= 0) status = putInPlace(permit, creation, place, { fd: stage.fd, name });
+    if (status >= 0) status = putInPlace(permit, creation, destination, { fd: stage.fd, name });
     if (status < 0) effects(permit).unlinkat(stage.fd, name, creation.directory ? AT.REMOVEDIR : 0);
   }
   closeStage(core, permit, stage);
@@ -91,14 +91,14 @@ function makeAside(core: CopyUpContext, permit: Permit, creation: Creation, plac
 }
 
 /** Without a mark, a directory over a whiteout would show the hidden lower entries. Elsewhere the mark is for names that come later. */
-function setApartFromBelow(core: CopyUpContext, creation: Creation, at: { fd: number; name: string; overWhiteout: boolean }): number {
+function hideLayersBelow(core: CopyUpContext, creation: Creation, at: { fd: number; name: string; overWhiteout: boolean }): number {
   if (!creation.directory) return 0;
   if (at.overWhiteout) return hideBelow(core.marks, at.fd, at.name);
   if (creation.parent.isMerged) writeOpaque(core.marks, at.fd, at.name);
   return 0;
 }
 
-function putInPlace(permit: Permit, creation: Creation, { dirFd, overWhiteout }: Place, from: { fd: number; name: string }): number {
+function putInPlace(permit: Permit, creation: Creation, { dirFd, overWhiteout }: Destination, from: { fd: number; name: string }): number {
   const { renameat2, unlinkat } = effects(permit);
   if (!overWhiteout) return renameat2(from.fd, from.name, dirFd, creation.name, RENAME.NOREPLACE);
   if (!creation.directory) return renameat2(from.fd, from.name, dirFd, creation.name, 0);

@@ -5,7 +5,7 @@
 import { type ByteName, Errno } from "@sluice/vfs";
 import { markImpure } from "../copy-up/touched-parent.js";
 import type { RenamePlan } from "../journal/intents.js";
-import type { DataPlace } from "../layer/data-place.js";
+import type { DataLocation } from "../layer/data-place.js";
 import { statName } from "../layer/system-calls.js";
 import { type DirectoryMarks, readDirectoryMarks, writeOpaque } from "../marks/directory-marks.js";
 import { readRedirect, writeRedirect } from "../marks/redirect.js";
@@ -42,7 +42,7 @@ export function redirectData(core: CopyUpContext, node: Node, samePlace: boolean
   return mark(core, { dirFd: at.fd, name: at.name }, relative ? name : pathInLowers(core, parent, `/${name}`));
 }
 
-function hasSeveralNames(core: CopyUpContext, { dir, name }: DataPlace): boolean {
+function hasSeveralNames(core: CopyUpContext, { dir, name }: DataLocation): boolean {
   const dirFd = dir === undefined ? -1 : core.fds.of(dir);
   return dirFd >= 0 && statName(dirFd, name, core.scratchAttr) === 0 && core.scratchAttr.nlink > 1;
 }

@@ -61,7 +61,7 @@ class Removing extends GovernedOperation<OperationContext> {
     return this.#isEmpty?.holds !== false && super.holds(core);
   }
 
-  /** A name among several in a lower layer: copied up first, since only there the count of the others can be kept (ovl_nlink_start). */
+  /** A name among several in a lower layer: copied up first, since only there the count of the others can be stored (ovl_nlink_start). */
   override prepare(core: OperationContext, permit: Permit): Status {
     const { parentId, name, directory } = this.removed;
     if (core.linkIndex === undefined && !directory) return 0;
@@ -98,27 +98,27 @@ class Removing extends GovernedOperation<OperationContext> {
   }
 }
 
-function removeNow(core: OperationContext, permit: Permit, call: CallContext, which: Place & { node: Node }): number {
+function removeNow(core: OperationContext, permit: Permit, call: CallContext, which: NameInParent & { node: Node }): number {
   const { node } = which;
-  const kept = openNode(core, node, O.PATH | O.NOFOLLOW);
-  if (kept < 0) return -kept;
-  if (node.others === undefined) core.journal?.storeFd(node, kept);
+  const heldFd = openNode(core, node, O.PATH | O.NOFOLLOW);
+  if (heldFd < 0) return -heldFd;
+  if (node.others === undefined) core.journal?.storeFd(node, heldFd);
   intendToRemove(core, call, which);
   const status = node.isDirectory ? removeDirectory(core, permit, node, which) : removeFile(core, permit, node, which);
   if (status < 0) {
-    sys.close(kept);
+    sys.close(heldFd);
     return -status;
   }
-  forgetName(core, node, { parent: which.parent, name: which.name, kept });
+  forgetName(core, node, { parent: which.parent, name: which.name, heldFd });
   return 0;
 }
 
-interface Place {
+interface NameInParent {
   parent: Node;
   name: ByteName;
 }
 
-function removeFile(core: OperationContext, permit: Permit, node: Node, at: Place): number {
+function removeFile(core: OperationContext, permit: Permit, node: Node, at: NameInParent): number {
   const into = core.fds.of(at.parent.upperDir as RealDir);
   if (into < 0) return into;
   if (!node.inUpper) return putWhiteout(core, into, at.name);
@@ -126,7 +126,7 @@ function removeFile(core: OperationContext, permit: Permit, node: Node, at: Plac
   return replaceByWhiteout(core, permit, { into, name: at.name, exchange: false });
 }
 
-function removeDirectory(core: OperationContext, permit: Permit, node: Node, at: Place): number {
+function removeDirectory(core: OperationContext, permit: Permit, node: Node, at: NameInParent): number {
   const into = core.fds.of(at.parent.upperDir as RealDir);
   if (into < 0) return into;
   if (node.upperDir === undefined) return putWhiteout(core, into, at.name);
@@ -160,12 +160,12 @@ function replaceByWhiteout(core: OperationContext, permit: Permit, target: { int
 }
 
 /** The name is gone. A node without any name left lives by its descriptor until the kernel forgets it. */
-export function forgetName(core: OperationContext, node: Node, gone: Place & { kept: number }): void {
+export function forgetName(core: OperationContext, node: Node, gone: NameInParent & { heldFd: number }): void {
   const path = pathAt(gone.parent, gone.name);
   node.version++;
   dropLastIndexed(core, node);
   if (core.nodes.detach(node, gone.parent, gone.name)) {
-    sys.close(gone.kept);
+    sys.close(gone.heldFd);
     if (node.dirs === undefined && node.inUpper && node.indexed === undefined) {
       node.dir = node.parent?.upperDir;
       node.realName = node.name;
@@ -175,7 +175,7 @@ export function forgetName(core: OperationContext, node: Node, gone: Place & { k
   core.backings.drop(node);
   node.lastPath = path;
   if (node.fd >= 0) sys.close(node.fd);
-  node.fd = gone.kept;
+  node.fd = gone.heldFd;
   core.journal?.nameless(node);
   for (const dir of node.dirs ?? []) core.fds.drop(dir);
   core.nodes.letGo(node);

@@ -170,23 +170,23 @@ function execute(core: OperationContext, permit: Permit, call: CallContext, plan
   const marked = markMoved(core, plan, node) || (plan.exchange ? markMoved(core, plan, target as Node) : 0);
   if (marked !== 0) return marked;
   const overwritten = plan.exchange ? undefined : target;
-  const kept = overwritten === undefined ? NOTHING_KEPT : keep(core, overwritten);
-  if (kept < 0 && overwritten !== undefined) return -kept;
+  const heldFd = overwritten === undefined ? NO_FD : holdTarget(core, overwritten);
+  if (heldFd < 0 && overwritten !== undefined) return -heldFd;
   const cleared = clearForOverwrite(core, permit, plan);
   if (cleared === 0) intendToRename(core, call, plan);
   const status = cleared !== 0 ? cleared : renameReal(core, permit, plan);
   if (status !== 0) {
-    if (kept >= 0) sys.close(kept);
+    if (heldFd >= 0) sys.close(heldFd);
     return status;
   }
-  rebook(core, plan, kept);
+  rebook(core, plan, heldFd);
   return 0;
 }
 
-const NOTHING_KEPT = -1;
+const NO_FD = -1;
 
 /** The object that is renamed over may be open: a descriptor of it, or the negative errno. */
-function keep(core: OperationContext, target: Node): number {
+function holdTarget(core: OperationContext, target: Node): number {
   const fd = openNode(core, target, O.PATH | O.NOFOLLOW);
   if (fd >= 0 && target.others === undefined) core.journal?.storeFd(target, fd);
   return fd;
@@ -210,7 +210,7 @@ function renameReal(core: OperationContext, permit: Permit, plan: RenamePlan): n
   return -renameat2(from, plan.name, into, plan.newName, hidesSource ? RENAME.WHITEOUT : 0) || 0;
 }
 
-function rebook(core: OperationContext, plan: RenamePlan, kept: number): void {
+function rebook(core: OperationContext, plan: RenamePlan, heldFd: number): void {
   const { node, target, parent, newParent } = plan;
   if (target !== undefined && plan.exchange) {
     move(core, target, { parent: newParent, name: plan.newName }, { parent, name: plan.name });
@@ -218,16 +218,16 @@ function rebook(core: OperationContext, plan: RenamePlan, kept: number): void {
     parent.children?.set(plan.name, target);
     return;
   }
-  if (target !== undefined) forgetName(core, target, { parent: newParent, name: plan.newName, kept });
+  if (target !== undefined) forgetName(core, target, { parent: newParent, name: plan.newName, heldFd });
   move(core, node, { parent, name: plan.name }, { parent: newParent, name: plan.newName });
 }
 
-interface Place {
+interface NameInParent {
   parent: Node;
   name: ByteName;
 }
 
-function move(core: OperationContext, node: Node, from: Place, to: Place): void {
+function move(core: OperationContext, node: Node, from: NameInParent, to: NameInParent): void {
   core.nodes.rename(node, from, to);
   arrived(core, to.parent, to.name);
   node.version++;

@@ -66,10 +66,10 @@ function restoreFile(restoring: Restoring, was: Was<FileRecord>): void {
 /** Restores the ruling of its open. */
 function restoreRuling(core: OpenContext, file: OpenFile): void {
   const { handles } = (core.journal as OverlayJournal).records;
-  const kept = handles.attachedTo(file.slot);
+  const persisted = handles.attachedTo(file.slot);
   const { handle, nodeId, node, write, mode: io, flow: mode } = file;
   const record = { handle, nodeId, path: pathOf(node), layer: node.dataLayer.name, mode, io, write, fallback: undefined };
-  if (kept !== undefined) file.watch = core.gate.restored?.(record, kept);
+  if (persisted !== undefined) file.watch = core.gate.restored?.(record, persisted);
   const refused = handles.refusedBy(file.slot);
   if (refused !== 0) void withhold(core, handle, refused);
 }
@@ -95,11 +95,11 @@ function joinBacking(restoring: Restoring, file: OpenFile, record: FileRecord): 
 /** The file that the kernel has: the node's own, or the lower one that it was copied from since. */
 function openBackingFile(restoring: Restoring, node: Node, at: { layer: HostLayer; id: number }): { fd: number; writable: boolean } {
   const { core, stored } = restoring;
-  const kept = stored.get(storeKey.backing(at.id));
-  if (kept !== undefined) {
+  const fd = stored.get(storeKey.backing(at.id));
+  if (fd !== undefined) {
     stored.delete(storeKey.backing(at.id));
     core.journal?.backingIsStored(at.id);
-    return { fd: kept, writable: false };
+    return { fd, writable: false };
   }
   if (at.layer !== node.dataLayer) return { fd: openOrigin(core, node), writable: false };
   const writable = at.layer.writable;

@@ -67,8 +67,8 @@ export class Grants {
   }
 
   /** Adds a grant that an earlier server gave. */
-  restored(record: OpenRecord, kept: PersistedGrant): void {
-    const { caller, obliged: _, ...rest } = kept;
+  restored(record: OpenRecord, persisted: PersistedGrant): void {
+    const { caller, obliged: _, ...rest } = persisted;
     const { handle, nodeId, path, layer, mode, io, write } = record;
     const grant: GrantRecord = { handle, nodeId, path, layer, mode, io, write, ...caller, revoked: undefined, ...rest };
     this.#byHandle.set(handle, grant);

@@ -20,19 +20,19 @@ export interface AuditedIo {
 }
 
 /** The terms of a handle: from the decision of its open, or from a later answer to the same question. */
-export type Standing =
+export type HandleRuling =
   | { readonly allowed: true; readonly decision: Decision; readonly terms: IoTerms }
   | { readonly allowed: false; readonly errno: number };
 
 export interface IoWatchParts {
   readonly opened: OpenRecord;
   readonly uid: number;
-  readonly standing: Standing;
+  readonly ruling: HandleRuling;
   readonly limits: RateLimits;
   /** It was opened under an earlier server: its use of the rates since then is unknown. */
   readonly goesOn: boolean;
   /** Asks again. Rejects if the caller is interrupted. */
-  askAgain(call: CallContext): Standing | Promise<Standing>;
+  askAgain(call: CallContext): HandleRuling | Promise<HandleRuling>;
   audited(io: AuditedIo): void;
 }
 
@@ -48,8 +48,8 @@ const NO_KEYS: Keys = { read: undefined, write: undefined, own: true };
 
 export class ObligedIo implements IoWatch {
   readonly #parts: IoWatchParts;
-  #standing: Standing;
-  #asked: Promise<Standing> | undefined;
+  #ruling: HandleRuling;
+  #asked: Promise<HandleRuling> | undefined;
   #expiresMs = 0;
   /** Changes with each renewal, which outdates earlier questions. */
   #renewals = 0;
@@ -61,9 +61,9 @@ export class ObligedIo implements IoWatch {
 
   constructor(parts: IoWatchParts) {
     this.#parts = parts;
-    this.#standing = parts.standing;
+    this.#ruling = parts.ruling;
     this.#spent = parts.goesOn;
-    this.#enter(parts.standing);
+    this.#enter(parts.ruling);
     this.#spent = false;
   }
 
@@ -73,10 +73,10 @@ export class ObligedIo implements IoWatch {
   }
 
   after(io: WatchedIo, result: number, call: CallContext): void {
-    const standing = this.#standing;
-    if (!standing.allowed || !standing.terms.auditEach) return;
+    const ruling = this.#ruling;
+    if (!ruling.allowed || !ruling.terms.auditEach) return;
     const { opened } = this.#parts;
-    const { decisionId, rule } = standing.decision;
+    const { decisionId, rule } = ruling.decision;
     this.#parts.audited({ path: opened.path, kind: io.kind, offset: io.offset, result, pid: call.pid, uid: call.uid, decisionId, rule });
   }
 
@@ -85,7 +85,7 @@ export class ObligedIo implements IoWatch {
    * there are no obligations.
    */
   renew(terms: IoTerms, decision: Decision | undefined): void {
-    const before = this.#standing;
+    const before = this.#ruling;
     const holds = decision ?? (before.allowed ? before.decision : undefined);
     if (holds === undefined) return;
     this.#renewals++;
@@ -107,9 +107,9 @@ export class ObligedIo implements IoWatch {
   }
 
   #admit(io: WatchedIo, call: CallContext): number | Promise<number> {
-    const standing = this.#standing;
-    if (!standing.allowed) return -standing.errno;
-    const length = withinSize(io, standing.terms.maxSizeBytes);
+    const ruling = this.#ruling;
+    if (!ruling.allowed) return -ruling.errno;
+    const length = withinSize(io, ruling.terms.maxSizeBytes);
     if (length < 0) return length;
     const key = this.#rateOf(io.kind);
     const waitMs = key === undefined ? 0 : this.#parts.limits.take(key, length);
@@ -151,21 +151,21 @@ export class ObligedIo implements IoWatch {
     });
     const renewals = this.#renewals;
     try {
-      const standing = await this.#asked;
+      const ruling = await this.#asked;
       if (renewals !== this.#renewals) return 0;
-      if (standing !== this.#standing) this.#enter(standing);
-      return standing.allowed ? 0 : standing.errno;
+      if (ruling !== this.#ruling) this.#enter(ruling);
+      return ruling.allowed ? 0 : ruling.errno;
     } catch {
       return Errno.EINTR;
     }
   }
 
-  #enter(standing: Standing): void {
+  #enter(ruling: HandleRuling): void {
     const before = this.#keys;
-    this.#standing = standing;
+    this.#ruling = ruling;
     // After a refusal the next read or write asks again: the policy may have changed.
-    this.#expiresMs = standing.allowed ? expiryOf(standing.terms) : 1;
-    this.#keys = standing.allowed ? this.#joinRates(standing.terms, standing.decision) : NO_KEYS;
+    this.#expiresMs = ruling.allowed ? expiryOf(ruling.terms) : 1;
+    this.#keys = ruling.allowed ? this.#joinRates(ruling.terms, ruling.decision) : NO_KEYS;
     // Only now: a rate that continues keeps its debt.
     this.#leave(before);
   }

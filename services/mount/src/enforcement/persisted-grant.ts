@@ -19,8 +19,8 @@ export interface PersistedGrant {
   obliged: { question: Question; decision: Decision; terms: IoTerms } | undefined;
 }
 
-export function encodeGrant(kept: PersistedGrant): string {
-  return Buffer.from(JSON.stringify({ version: VERSION, ...kept }, pack), "utf8").toString("latin1");
+export function encodeGrant(persisted: PersistedGrant): string {
+  return Buffer.from(JSON.stringify({ version: VERSION, ...persisted }, pack), "utf8").toString("latin1");
 }
 
 /** Undefined if it cannot be read: then the holder of the open must not get more than it grants. */

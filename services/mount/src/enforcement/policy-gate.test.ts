@@ -167,7 +167,7 @@ test("a transfer after a take-over gets no fresh rate", async () => {
   gate.opened(call(), ruling, record);
   const impatient = new AbortController();
   const waits = gateOf(decider)
-    .gate.restored(record, gate.keep(7) ?? "")
+    .gate.restored(record, gate.persist(7) ?? "")
     ?.before(read, call(impatient.signal));
   impatient.abort();
   // It waited until it was interrupted.

@@ -20,7 +20,7 @@ import { type Gate, type Intent, type IoWatch, type OpenRecord, type Ruling, whe
 import { type CallContext, Errno } from "@sluice/vfs";
 import { isLaxer } from "./compare-rulings.js";
 import { ContentReader } from "./content-facts.js";
-import { type AuditedIo, ObligedIo, type Standing } from "./io-watch.js";
+import { type AuditedIo, ObligedIo, type HandleRuling } from "./io-watch.js";
 import type { Grants } from "./grants.js";
 import { decodeGrant, encodeGrant, type PersistedGrant } from "./persisted-grant.js";
 import { LiveInquiry } from "./live-inquiry.js";
@@ -34,7 +34,7 @@ import type { OpenSpans } from "../tracing/open-spans.js";
 
 export interface PolicyGateEvents {
   decided(decision: Decision, question: Question, durationMs: number): void;
-  /** A kept answer was enforced again: nothing was asked. */
+  /** A cached answer was enforced again: no question was asked. */
   recalled(decision: Decision): void;
   /** A transfer that an obligation wants told. */
   audited(io: AuditedIo): void;
@@ -52,7 +52,7 @@ interface DecidedRuling extends Ruling {
 }
 
 /** The ruling of a review. */
-export type Review = Pick<DecidedRuling, "effect" | "errno" | "watch" | "decision" | "terms">;
+export type ReviewedRuling = Pick<DecidedRuling, "effect" | "errno" | "watch" | "decision" | "terms">;
 
 /** One access on its way to a ruling. */
 interface Asking {
@@ -85,10 +85,10 @@ function interrupted(): DOMException {
  * The wait for a decision ends early only for a caller who shall end: on a disk's file system open(2) never fails with EINTR,
  * and programs with timers do not expect it. The decision's deadline bounds the wait of all others.
  */
-function untilAskedToEnd(call: CallContext): { signal: AbortSignal; settled(): void } {
+function untilAskedToEnd(call: CallContext): { signal: AbortSignal; stop(): void } {
   const ending = new AbortController();
   const watch = whenAskedToEnd(call, () => ending.abort());
-  return { signal: ending.signal, settled: watch.stop };
+  return { signal: ending.signal, stop: watch.stop };
 }
 
 export class PolicyGate implements Gate {
@@ -142,9 +142,9 @@ export class PolicyGate implements Gate {
 
   authorize(call: CallContext, intent: Intent): Ruling | Promise<Ruling> {
     if (!this.active) return UNASKED;
-    const kept = this.#recall(call, intent);
-    this.#spans?.about(call, intent.paths[0] ?? "", kept !== undefined);
-    if (kept !== undefined) return kept;
+    const cached = this.#recall(call, intent);
+    this.#spans?.about(call, intent.paths[0] ?? "", cached !== undefined);
+    if (cached !== undefined) return cached;
     return this.#ask({ call, intent, startedMs: performance.now(), carried: this.#capabilities ?? FIRST_FACTS, attempt: 1 });
   }
 
@@ -159,14 +159,14 @@ export class PolicyGate implements Gate {
   }
 
   /** Judges an access by the policy in force, and uses no cached answer. Rejects if nobody can decide. */
-  async review(call: CallContext, intent: Intent): Promise<Review> {
+  async review(call: CallContext, intent: Intent): Promise<ReviewedRuling> {
     if (!this.active) return UNASKED;
     const carried = this.#capabilities ?? FIRST_FACTS;
     return this.#ask({ call, intent, startedMs: performance.now(), carried, attempt: 1 });
   }
 
   /** The ruling of a review holds for the open file from now on, if something is done about its transfers. */
-  renew(handle: number, { effect, decision, terms }: Review): void {
+  renew(handle: number, { effect, decision, terms }: ReviewedRuling): void {
     const io = this.#obliged.get(handle);
     if (effect === "deny") io?.refuse(decision?.errno || Errno.EACCES);
     else io?.renew(terms ?? NO_TERMS, decision);
@@ -201,7 +201,7 @@ export class PolicyGate implements Gate {
     this.#grants.closed(handle);
   }
 
-  keep(handle: number): string | undefined {
+  persist(handle: number): string | undefined {
     const grant = this.#grants.get(handle);
     if (grant === undefined) return undefined;
     const { pid, uid, gid, sinceMs, fallback, decisionId, revision, rule } = grant;
@@ -211,16 +211,16 @@ export class PolicyGate implements Gate {
 
   /** Its obligations hold on; one that expires is asked about before the next transfer. The transfers of an unreadable grant are refused. */
   restored(record: OpenRecord, text: string): IoWatch | undefined {
-    const kept = decodeGrant(text);
-    if (kept === undefined) {
+    const persisted = decodeGrant(text);
+    if (persisted === undefined) {
       this.#events.anomaly("an earlier server's grant of an open file cannot be read: its transfers are refused", {
         path: record.path,
       });
       return REFUSING;
     }
-    this.#grants.restored(record, kept);
-    if (kept.obliged === undefined) return undefined;
-    const { question, decision, terms } = kept.obliged;
+    this.#grants.restored(record, persisted);
+    if (persisted.obliged === undefined) return undefined;
+    const { question, decision, terms } = persisted.obliged;
     const again = terms.expiresAfterMs === undefined ? terms : { ...terms, expiresAfterMs: 1 };
     return this.#watched({ allowed: true, decision, terms: again }, question, true).watch?.(record);
   }
@@ -244,30 +244,30 @@ export class PolicyGate implements Gate {
 
   /** Reading the content of the file takes a while. */
   async #askWith(asking: Asking, content: Promise<string | undefined>): Promise<DecidedRuling> {
-    const { signal, settled } = untilAskedToEnd(asking.call);
+    const { signal, stop } = untilAskedToEnd(asking.call);
     const ended = new Promise<never>((_, reject) => signal.addEventListener("abort", () => reject(interrupted()), { once: true }));
     try {
       return await this.#askNow({ ...asking, noDigest: await Promise.race([content, ended]) });
     } finally {
-      settled();
+      stop();
     }
   }
 
   #askNow(asking: Asking): DecidedRuling | Promise<DecidedRuling> {
-    const { signal, settled } = untilAskedToEnd(asking.call);
+    const { signal, stop } = untilAskedToEnd(asking.call);
     try {
       const question = this.#question(asking);
       const answer = this.#decider.decide(question, signal);
       if (!(answer instanceof Promise)) {
-        settled();
+        stop();
         return this.#weigh(answer, question, asking);
       }
       return answer
-        .finally(settled)
+        .finally(stop)
         .then((decision) => this.#weighLater(decision, question, asking))
         .catch((error: unknown) => this.#noAnswer(error, signal));
     } catch (error) {
-      settled();
+      stop();
       return signal.aborted ? Promise.reject(interrupted()) : this.#noAnswer(error, signal);
     }
   }
@@ -284,7 +284,7 @@ export class PolicyGate implements Gate {
     if (this.#capabilities === undefined || this.#decider.recall === undefined) return undefined;
     try {
       const decision = this.#decider.recall(this.#inquiry.of(call, intent, this.#capabilities));
-      // Obligations are kept with the question that they came by.
+      // Obligations are stored with the question that they came by.
       return decision === undefined || decision.obligations.length > 0 ? undefined : decision;
     } catch (error) {
       this.#events.anomaly("a cached answer cannot be looked up: the question is asked", { error });
@@ -345,24 +345,24 @@ export class PolicyGate implements Gate {
     }
   }
 
-  #watched(standing: Standing & { allowed: true }, question: Question, goesOn = false): DecidedRuling {
+  #watched(ruling: HandleRuling & { allowed: true }, question: Question, goesOn = false): DecidedRuling {
     const watch = (opened: OpenRecord): ObligedIo => {
-      const askAgain = (call: CallContext): Promise<Standing> => this.#askAgain(question, call);
+      const askAgain = (call: CallContext): Promise<HandleRuling> => this.#askAgain(question, call);
       const audited = (io: AuditedIo): void => this.#events.audited(io);
-      const io = new ObligedIo({ opened, uid: question.subject.uid, standing, limits: this.#limits, goesOn, askAgain, audited });
+      const io = new ObligedIo({ opened, uid: question.subject.uid, ruling, limits: this.#limits, goesOn, askAgain, audited });
       this.#obliged.set(opened.handle, io);
-      this.#questions.set(opened.handle, { question, decision: standing.decision, terms: standing.terms });
+      this.#questions.set(opened.handle, { question, decision: ruling.decision, terms: ruling.terms });
       return io;
     };
-    return { effect: "mediate", errno: 0, decision: standing.decision, question, terms: standing.terms, watch };
+    return { effect: "mediate", errno: 0, decision: ruling.decision, question, terms: ruling.terms, watch };
   }
 
   /** The same question under the policy in force now, with the facts of the opening. */
-  async #askAgain(question: Question, call: CallContext): Promise<Standing> {
+  async #askAgain(question: Question, call: CallContext): Promise<HandleRuling> {
     // The open that it came from is over, and so is its trace.
     const again = { ...question, id: newQuestionId(), traceparent: undefined };
     const startedMs = performance.now();
-    const { signal, settled } = untilAskedToEnd(call);
+    const { signal, stop } = untilAskedToEnd(call);
     try {
       const { enforced, terms } = obliged(await this.#decider.decide(again, signal), again);
       this.#events.decided(enforced, again, performance.now() - startedMs);
@@ -372,7 +372,7 @@ export class PolicyGate implements Gate {
     } catch (error) {
       return { allowed: false, errno: this.#noAnswer(error, signal).errno };
     } finally {
-      settled();
+      stop();
     }
   }
 

@@ -16,7 +16,7 @@ import type { OpenReview, Overlay, Passing } from "@sluice/overlay";
 import { type CallContext, Errno, LoopTurn } from "@sluice/vfs";
 import type { GrantRecord, Grants } from "./grants.js";
 import type { Holder } from "./holders.js";
-import type { PolicyGate, Review } from "./policy-gate.js";
+import type { PolicyGate, ReviewedRuling } from "./policy-gate.js";
 
 export interface RevocationEvents {
   /** `passing`: how the open still reaches the file. Undefined: it is refused. */
@@ -170,7 +170,7 @@ export class Revocation {
 }
 
 /** Undefined if the open, as it is, meets the ruling. */
-function revokedBy(open: OpenReview, review: Review): Revoked | undefined {
+function revokedBy(open: OpenReview, review: ReviewedRuling): Revoked | undefined {
   const { decision } = review;
   const revoked = (effect: Revoked["effect"], reason: string): Revoked => {
     return { effect, rule: decision?.rule, revision: decision?.revision.digest, reason };

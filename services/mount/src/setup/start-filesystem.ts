@@ -26,9 +26,9 @@ import { watchRevocation } from "./watch-revocation.js";
 
 const INLINE_COPY_BYTES = 256 << 10;
 const MAX_DIRECTORY_FDS = 2048;
-const MAX_KEPT_BACKINGS = 4096;
+const MAX_CACHED_BACKINGS = 4096;
 /** Of the limit of open files: most descriptors are for open files. */
-const KEPT_SHARE = 1 / 8;
+const CACHED_SHARE = 1 / 8;
 const MAX_WRITE_BYTES = 1 << 20;
 const NEGATIVE_TTL_MS = 10_000;
 const BLIND_VOLATILE =
@@ -75,7 +75,7 @@ function overlayConfig(context: MountContext, link: KeeperLink, gate: PolicyGate
     negativeTtlMs: Math.min(config.cacheTtlMs, NEGATIVE_TTL_MS),
     inlineCopyBytes: INLINE_COPY_BYTES,
     maxDirectoryFds: MAX_DIRECTORY_FDS,
-    maxKeptBackings: Math.min(MAX_KEPT_BACKINGS, Math.floor(native.nofileLimit().soft * KEPT_SHARE)),
+    maxCachedBackings: Math.min(MAX_CACHED_BACKINGS, Math.floor(native.nofileLimit().soft * CACHED_SHARE)),
   };
 }
 
