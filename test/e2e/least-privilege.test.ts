@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { CAP, capabilityMask } from "@sluice/native";
 import { file, mountSluice, plant, requires, runScript, runSluice, scratch, startScript } from "@sluice/testkit";
 import { expect, test as plainTest } from "vitest";
-import { KEPT_CAPABILITIES, keptMask } from "../../services/mount/dist/privilege/least-privilege.js";
+import { SERVER_CAPABILITIES, serverMask } from "../../services/mount/dist/privilege/least-privilege.js";
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
 const { test: withPassthrough } = requires("/dev/fuse", "CAP_SYS_ADMIN", "FUSE passthrough");
@@ -22,10 +22,10 @@ test("no thread of the server holds, or can get, a capability beyond the table",
   expect(tasks.length).toBeGreaterThan(4);
   for (const task of tasks) {
     const status = readFileSync(`/proc/${mount.serverPid}/task/${task}/status`, "utf8");
-    for (const held of setsOf(status)) expect(held & ~keptMask).toBe(0n);
+    for (const held of setsOf(status)) expect(held & ~serverMask).toBe(0n);
     expect(status).toMatch(/^NoNewPrivs:\s+1$/m);
   }
-  expect(Object.keys(KEPT_CAPABILITIES)).not.toContain("NET_ADMIN");
+  expect(Object.keys(SERVER_CAPABILITIES)).not.toContain("NET_ADMIN");
   await mount.stop();
 });
 
@@ -37,9 +37,9 @@ interface Shape {
 
 const admin = capabilityMask(CAP.SYS_ADMIN);
 const shapes: [string, Shape][] = [
-  ["the default", { args: [], held: keptMask }],
-  ["--privilege strict", { args: ["--privilege", "strict"], held: keptMask }],
-  ["userxattr", { args: ["-o", "userxattr"], held: keptMask & ~admin }],
+  ["the default", { args: [], held: serverMask }],
+  ["--privilege strict", { args: ["--privilege", "strict"], held: serverMask }],
+  ["userxattr", { args: ["-o", "userxattr"], held: serverMask & ~admin }],
   ["--user", { args: ["-o", "userxattr", "--user", "1000:1000"], held: 0n, owner: { uid: 1000, gid: 1000 } }],
 ];
 
@@ -126,6 +126,6 @@ test("refuses options that conflict with a server without privilege", async () =
 plainTest("docs/security.md has the table", () => {
   const page = readFileSync(new URL("../../docs/security.md", import.meta.url), "utf8");
   const rows = page.split("\n").filter((line) => line.startsWith("| CAP_"));
-  expect(rows).toEqual(Object.entries(KEPT_CAPABILITIES).map(([name, why]) => `| CAP_${name} | ${why} |`));
-  for (const name of Object.keys(KEPT_CAPABILITIES)) expect(CAP).toHaveProperty(name);
+  expect(rows).toEqual(Object.entries(SERVER_CAPABILITIES).map(([name, why]) => `| CAP_${name} | ${why} |`));
+  for (const name of Object.keys(SERVER_CAPABILITIES)) expect(CAP).toHaveProperty(name);
 });

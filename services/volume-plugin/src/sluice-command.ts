@@ -53,13 +53,13 @@ function complaintIn(log: string, fromByte: number): string {
 function untilServing(child: ChildProcess): Promise<"ended" | "late" | undefined> {
   return new Promise((resolve) => {
     const timer = setTimeout(() => resolve("late"), READY_MS);
-    const settle = (outcome: "ended" | undefined): void => {
+    const finish = (outcome: "ended" | undefined): void => {
       clearTimeout(timer);
       resolve(outcome);
     };
-    child.stdout?.on("data", (chunk: Buffer) => chunk.toString().startsWith("mounted ") && settle(undefined));
-    child.once("error", () => settle("ended"));
-    child.once("exit", () => settle("ended"));
+    child.stdout?.on("data", (chunk: Buffer) => chunk.toString().startsWith("mounted ") && finish(undefined));
+    child.once("error", () => finish("ended"));
+    child.once("exit", () => finish("ended"));
   });
 }
 

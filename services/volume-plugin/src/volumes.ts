@@ -130,13 +130,13 @@ export class Volumes {
    */
   async recover(): Promise<void> {
     for (const volume of this.parts.store.volumes.values()) {
-      await this.inTurn(volume.name, () => this.settle(volume)).catch((error: unknown) =>
+      await this.inTurn(volume.name, () => this.reconcile(volume)).catch((error: unknown) =>
         this.parts.log.error({ err: error, volume: volume.name }, "a volume cannot be brought into order"),
       );
     }
   }
 
-  private async settle(volume: Volume): Promise<void> {
+  private async reconcile(volume: Volume): Promise<void> {
     const { mountpoint } = placesOf(this.parts.root, volume.name);
     if (volume.users.size > 0) await this.serve(volume);
     else if (isMounted(mountpoint)) await this.parts.command.unmount(mountpoint);
@@ -182,14 +182,14 @@ export class Volumes {
   private inTurn<Result>(name: string, work: () => Promise<Result>): Promise<Result> {
     const before = this.queues.get(name) ?? Promise.resolve();
     const result = before.then(work, work);
-    const settled: Promise<void> = result.then(
+    const finished: Promise<void> = result.then(
       () => undefined,
       () => undefined,
     );
-    void settled.then(() => {
-      if (this.queues.get(name) === settled) this.queues.delete(name);
+    void finished.then(() => {
+      if (this.queues.get(name) === finished) this.queues.delete(name);
     });
-    this.queues.set(name, settled);
+    this.queues.set(name, finished);
     return result;
   }
 }

@@ -86,21 +86,21 @@ function accessTimes(flags: number): number {
 /** The paths are real paths, from preflight. The caller owns the descriptors. */
 export function openLayers(config: Pick<MountPlan, "lowers" | "dataLowers" | "upper" | "work" | "flags" | "volatile">): OpenedLayers {
   const opened: number[] = [];
-  const keep = (fd: number): number => {
+  const held = (fd: number): number => {
     opened.push(fd);
     return fd;
   };
   try {
     const lowerFlags = MOUNT_ATTR.RDONLY | MOUNT_ATTR.NOATIME | MOUNT_ATTR.NOSUID | MOUNT_ATTR.NODEV;
-    const openLower = (path: string): OpenLayer => ({ path, rootFd: keep(cloneMount(path, lowerFlags)) });
+    const openLower = (path: string): OpenLayer => ({ path, rootFd: held(cloneMount(path, lowerFlags)) });
     const lowers = config.lowers.map(openLower);
     const dataLowers = config.dataLowers.map(openLower);
     if (config.upper === undefined || config.work === undefined)
       return { lowers, dataLowers, upper: undefined, work: undefined, errorWitness: undefined, release: () => undefined };
     const root = commonAncestor(config.upper, config.work);
-    const clone = keep(cloneMount(root, MOUNT_ATTR.NOSUID | MOUNT_ATTR.NODEV | accessTimes(config.flags)));
-    const upper = { path: config.upper, rootFd: keep(openInClone(clone, root, config.upper)) };
-    const work = { path: config.work, rootFd: keep(openInClone(clone, root, config.work)) };
+    const clone = held(cloneMount(root, MOUNT_ATTR.NOSUID | MOUNT_ATTR.NODEV | accessTimes(config.flags)));
+    const upper = { path: config.upper, rootFd: held(openInClone(clone, root, config.upper)) };
+    const work = { path: config.work, rootFd: held(openInClone(clone, root, config.work)) };
     const witness = config.volatile ? openErrorWitness(work) : -1;
     return { lowers, dataLowers, upper, work, errorWitness: witness < 0 ? undefined : witness, release: () => void native.close(clone) };
   } catch (error) {

@@ -4,7 +4,7 @@
  */
 import type { Effect } from "@sluice/decision-api";
 import type { Policy } from "@sluice/policy-backends";
-import { KeptModel, purposeOf } from "./kept-model.js";
+import { KeptModel, purposeOf } from "./cache-model.js";
 import { type LogLine, readLogLine } from "./read-decision-log.js";
 
 type Recorded = Extract<LogLine, { kind: "decision" }>;

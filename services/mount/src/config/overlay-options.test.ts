@@ -6,11 +6,11 @@ const resolved = (given: Partial<OptionString>, writable = true): ReturnType<typ
   overlayOptions({ ...noOptions(), ...given }, { writable, trusted: true });
 
 test("marks are user.* where trusted.* cannot be written, unless an option excludes that", () => {
-  const settleUntrusted = (given: Partial<OptionString>): boolean =>
+  const usesUserXattrs = (given: Partial<OptionString>): boolean =>
     overlayOptions({ ...noOptions(), ...given }, { writable: true, trusted: false }).userXattr;
-  expect(settleUntrusted({})).toBe(true);
-  expect(settleUntrusted({ redirectDir: "on" })).toBe(false);
-  expect(settleUntrusted({ metacopy: true })).toBe(false);
+  expect(usesUserXattrs({})).toBe(true);
+  expect(usesUserXattrs({ redirectDir: "on" })).toBe(false);
+  expect(usesUserXattrs({ metacopy: true })).toBe(false);
 });
 
 test("resolves the defaults", () => {

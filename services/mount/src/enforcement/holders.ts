@@ -40,7 +40,7 @@ export async function findHolders(device: string, inos: ReadonlySet<bigint> | un
   for (const name of await readdir("/proc")) {
     if (!/^\d+$/.test(name) || Number(name) === process.pid) continue;
     try {
-      found.push(...(await holdingsOf(Number(name), device, inos)));
+      found.push(...(await holdersIn(Number(name), device, inos)));
     } catch (error) {
       // It ended meanwhile, or it is a kernel thread: neither may fail the whole search.
       if (!["ENOENT", "ESRCH", "EACCES", "EPERM", "EINVAL"].includes(codeOf(error))) throw error;
@@ -49,7 +49,7 @@ export async function findHolders(device: string, inos: ReadonlySet<bigint> | un
   return found;
 }
 
-async function holdingsOf(pid: number, device: string, inos: ReadonlySet<bigint> | undefined): Promise<Holder[]> {
+async function holdersIn(pid: number, device: string, inos: ReadonlySet<bigint> | undefined): Promise<Holder[]> {
   const held = new Map<string, Omit<Holder, "uid" | "gid">>();
   const note = (holding: Omit<Holder, "uid" | "gid" | "pid">): void => {
     if (inos !== undefined && !inos.has(holding.ino)) return;
@@ -120,7 +120,7 @@ export async function signalHolder(holder: Holder, device: string, signal: numbe
   const pidfd = native.pidfdOpen(holder.pid);
   if (pidfd < 0) return pidfd;
   try {
-    const still = await holdingsOf(holder.pid, device, new Set([holder.ino]));
+    const still = await holdersIn(holder.pid, device, new Set([holder.ino]));
     return still.length === 0 ? -Errno.ESRCH : native.pidfdSendSignal(pidfd, signal);
   } catch {
     return -Errno.ESRCH;

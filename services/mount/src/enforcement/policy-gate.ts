@@ -23,7 +23,7 @@ import { ContentReader } from "./content-facts.js";
 import { type AuditedIo, ObligedIo, type HandleRuling } from "./io-watch.js";
 import type { Grants } from "./grants.js";
 import { decodeGrant, encodeGrant, type PersistedGrant } from "./persisted-grant.js";
-import { LiveInquiry } from "./live-inquiry.js";
+import { CallInquiry } from "./call-inquiry.js";
 import { type GovernedAccesses, governedAccesses, KnownPolicies } from "./known-policies.js";
 import { type IoTerms, NO_TERMS, obliged } from "./obligations.js";
 import { RateLimits } from "./rate-limits.js";
@@ -98,7 +98,7 @@ export class PolicyGate implements Gate {
   readonly #events: PolicyGateEvents;
   readonly #known = new KnownPolicies();
   readonly #contents = new ContentReader();
-  readonly #inquiry = new LiveInquiry(this.#contents);
+  readonly #inquiry = new CallInquiry(this.#contents);
   readonly #limits = new RateLimits();
   /** Open files that obligations hold for. */
   readonly #obliged = new Map<number, ObligedIo>();

@@ -4,7 +4,7 @@ import { openSocketLink, tellLoaded, untilGreeted } from "@sluice/keeper-link";
 import { native } from "@sluice/native";
 import { failed } from "@sluice/runtime/cli";
 import { mountPlan, readServerConfig } from "./start-keeper.js";
-import { keepOnly } from "../privilege/least-privilege.js";
+import { dropOtherCapabilities } from "../privilege/least-privilege.js";
 import type { MountHost } from "../mount-host.js";
 
 /** As services/keeper starts it: after standard input, output and error. */
@@ -14,7 +14,7 @@ const CONFIG_FD = 4;
 export async function serveForKeeper(host: MountHost): Promise<void> {
   const keeper = process.ppid;
   const { config, runDirectory, capabilities, registerByKeeper, joined } = readServerConfig(CONFIG_FD);
-  keepOnly(BigInt(capabilities), CONFIG_FD + 1);
+  dropOtherCapabilities(BigInt(capabilities), CONFIG_FD + 1);
   native.close(CONFIG_FD);
   if (!joined && native.dieWithParent(constants.signals.SIGKILL, keeper) < 0)
     throw failed(config.mountpoint, "the keeper is gone", "mount again");

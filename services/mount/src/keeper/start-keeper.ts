@@ -7,7 +7,7 @@ import { giveRunDirectory, makeRunDirectory } from "@sluice/mount-control";
 import { KEEPING, KEEPING_FOR_A_USER } from "../preflight/check-machine.js";
 import { preflight } from "../preflight/preflight.js";
 import { refuseImpossibleTransport } from "../setup/choose-transport.js";
-import { keptMask } from "../privilege/least-privilege.js";
+import { serverMask } from "../privilege/least-privilege.js";
 import { serverPrivilege } from "../privilege/server-privilege.js";
 import { refuseUnseenHolders } from "../setup/watch-revocation.js";
 
@@ -77,7 +77,7 @@ export function startKeeper(given: MountConfig, become: (mount: SupervisedMount)
     runDirectory,
     user,
     graceMs: config.graceMs,
-    capabilities: keptMask,
+    capabilities: serverMask,
   });
 }
 
@@ -91,7 +91,7 @@ export function startAwaitingKeeper(
   const plan = mountPlan(config);
   const offer: Offer = { version: OFFER_VERSION, namespaces: namespacesHere(), plan, options };
   const { user, graceMs } = config;
-  return become({ plan, socket, waitMs, offer: JSON.stringify(offer), user, graceMs, capabilities: keptMask });
+  return become({ plan, socket, waitMs, offer: JSON.stringify(offer), user, graceMs, capabilities: serverMask });
 }
 
 /** From a descriptor that this process was started with; it stays open. @throws CliError */

@@ -1,8 +1,8 @@
-/** The capabilities that the server keeps, and how it drops the others: once, before it does anything else. */
+/** The capabilities of the server, and how it drops the others: once, before it does anything else. */
 import { CAP, capabilityMask, native } from "@sluice/native";
 
 /** The reason for each one. A test compares this table with docs/security.md. */
-export const KEPT_CAPABILITIES: Readonly<Partial<Record<keyof typeof CAP, string>>> = {
+export const SERVER_CAPABILITIES: Readonly<Partial<Record<keyof typeof CAP, string>>> = {
   SYS_ADMIN: "mount(2) and private mount clones, registration of backing files, trusted.* and security.* attributes",
   CHOWN: "copy-up keeps the owner; chown by callers whom the kernel let pass",
   DAC_OVERRIDE: "files of every user, in layers; callers are checked by the kernel before they reach the daemon",
@@ -18,7 +18,7 @@ export const KEPT_CAPABILITIES: Readonly<Partial<Record<keyof typeof CAP, string
   KILL: "signals to the holders of a revoked grant, if that is requested",
 };
 
-export const keptMask: bigint = capabilityMask(...Object.keys(KEPT_CAPABILITIES).map((name) => CAP[name as keyof typeof CAP]));
+export const serverMask: bigint = capabilityMask(...Object.keys(SERVER_CAPABILITIES).map((name) => CAP[name as keyof typeof CAP]));
 
 function block(strings: readonly string[]): Uint8Array {
   return Buffer.from(strings.map((text) => `${text}\0`).join(""), "utf8");
@@ -28,16 +28,16 @@ function block(strings: readonly string[]): Uint8Array {
 const STDIO = 3;
 
 /**
- * Capabilities belong to a thread, and Node has several threads before our first line runs: the others would keep what this one drops. So
- * the process limits its bounding set and starts its own program again; after that no thread has more than the table, nor can get more. It
- * does nothing if there is nothing to drop (in a container that adds only what it needs), or without CAP_SETPCAP: there the container
- * decides. Descriptors below `descriptors` stay open.
+ * Capabilities belong to a thread, and Node has several threads before our first line runs: the others would retain the
+ * ones that this one drops. So the process limits its bounding set and starts its own program again; after that no
+ * thread has more than the table, nor can get more. It does nothing if there is nothing to drop (in a container that
+ * adds only what it needs), or without CAP_SETPCAP: there the container decides. Descriptors below `descriptors` stay open.
  */
 export function keepLeastPrivilege(descriptors = STDIO): void {
-  const beyond = native.boundingCapabilities() & ~keptMask;
+  const beyond = native.boundingCapabilities() & ~serverMask;
   const isRoot = process.geteuid?.() === 0;
   if (!isRoot || beyond === 0n || (native.effectiveCapabilities() & capabilityMask(CAP.SETPCAP)) === 0n) return;
-  if (native.limitCapabilities(keptMask) < 0) return;
+  if (native.limitCapabilities(serverMask) < 0) return;
   // no_new_privs belongs to a thread, and the new program inherits it.
   native.setNoNewPrivileges();
   replaceProcess(process.argv.slice(1), descriptors);
@@ -45,10 +45,10 @@ export function keepLeastPrivilege(descriptors = STDIO): void {
 }
 
 /**
- * Keeps only `mask`, for a process with no_new_privs: its own program, started again, gets no more than this thread has left, whatever the
+ * Drops all capabilities but `mask`, for a process with no_new_privs: its own program, started again, gets no more than this thread has left, whatever the
  * bounding set holds. It does nothing if there is nothing to drop.
  */
-export function keepOnly(mask: bigint, descriptors: number): void {
+export function dropOtherCapabilities(mask: bigint, descriptors: number): void {
   if ((native.effectiveCapabilities() & ~mask) === 0n) return;
   // -EPERM for the bounding set without CAP_SETPCAP; the other sets are limited even then.
   native.limitCapabilities(mask);

@@ -5,7 +5,7 @@
 import { CAP, capabilityMask } from "@sluice/native";
 import { wrong } from "@sluice/runtime/cli";
 import type { MountConfig, UserIds } from "../config/mount-config.js";
-import { keptMask } from "./least-privilege.js";
+import { serverMask } from "./least-privilege.js";
 
 export interface ServerPrivilege {
   capabilities: bigint;
@@ -18,7 +18,7 @@ export interface ServerPrivilege {
 
 type AskedPrivilege = Pick<MountConfig, "userXattr" | "privilege" | "user" | "allowOther" | "keeper">;
 
-const withoutAdmin = keptMask & ~capabilityMask(CAP.SYS_ADMIN);
+const withoutAdmin = serverMask & ~capabilityMask(CAP.SYS_ADMIN);
 
 function privilegeForUser({ userXattr, allowOther }: AskedPrivilege, user: UserIds): ServerPrivilege {
   if (!userXattr) {
@@ -39,5 +39,5 @@ export function serverPrivilege(asked: AskedPrivilege): ServerPrivilege {
   }
   if (asked.user !== undefined) return privilegeForUser(asked, asked.user);
   const registerByKeeper = asked.userXattr || asked.privilege === "strict";
-  return { capabilities: asked.userXattr ? withoutAdmin : keptMask, user: undefined, registerByKeeper, allowOther: true };
+  return { capabilities: asked.userXattr ? withoutAdmin : serverMask, user: undefined, registerByKeeper, allowOther: true };
 }

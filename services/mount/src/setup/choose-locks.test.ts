@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { daemonKeepsLocks } from "./choose-locks.js";
+import { daemonHoldsLocks } from "./choose-locks.js";
 
 const none = { kind: "none" } as const;
 const policy = { kind: "embedded", policyFile: "/p" } as const;
@@ -9,12 +9,12 @@ test.each([
   ["a policy", { upper: undefined, decision: policy }, true],
   ["neither", { upper: undefined, decision: none }, false],
 ] as const)("with %s a file can have two inodes: %s", (_what, config, expected) => {
-  expect(daemonKeepsLocks({ ...config, locks: "auto" }, () => true)).toBe(expected);
-  expect(daemonKeepsLocks({ ...config, locks: "kernel" }, () => true)).toBe(false);
-  expect(daemonKeepsLocks({ ...config, locks: "daemon" }, () => true)).toBe(true);
+  expect(daemonHoldsLocks({ ...config, locks: "auto" }, () => true)).toBe(expected);
+  expect(daemonHoldsLocks({ ...config, locks: "kernel" }, () => true)).toBe(false);
+  expect(daemonHoldsLocks({ ...config, locks: "daemon" }, () => true)).toBe(true);
 });
 
 test("leaves locks to the kernel if callers are invisible, since it would refuse every lock", () => {
-  expect(daemonKeepsLocks({ upper: "/u", decision: policy, locks: "auto" }, () => false)).toBe(false);
-  expect(daemonKeepsLocks({ upper: "/u", decision: policy, locks: "daemon" }, () => false)).toBe(true);
+  expect(daemonHoldsLocks({ upper: "/u", decision: policy, locks: "auto" }, () => false)).toBe(false);
+  expect(daemonHoldsLocks({ upper: "/u", decision: policy, locks: "daemon" }, () => false)).toBe(true);
 });

@@ -22,7 +22,7 @@ function seesAllProcesses(): boolean {
   }
 }
 
-export function daemonKeepsLocks(
+export function daemonHoldsLocks(
   config: Pick<MountConfig, "locks" | "upper" | "decision">,
   allVisible: () => boolean = seesAllProcesses,
 ): boolean {

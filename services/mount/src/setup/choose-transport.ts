@@ -10,20 +10,20 @@ import { lacking, wrong } from "@sluice/runtime/cli";
 import type { MountConfig } from "../config/mount-config.js";
 
 const NOT_ASKED = "--transport uring was not asked for, and was measured to be no faster";
-const KEPT = "a keeper holds the mount, and requests in rings would not outlive the server";
+const SUPERVISED = "a keeper holds the mount, and requests in rings would not outlive the server";
 
 /** @throws CliError if the options ask for io_uring and the mount cannot use it */
 export function refuseImpossibleTransport({ transport, keeper, engine }: Pick<MountConfig, "transport" | "keeper" | "engine">): void {
   if (transport !== "uring") return;
-  if (keeper === "on") throw wrong("--transport uring", KEPT, "use --transport auto, or --keeper off");
+  if (keeper === "on") throw wrong("--transport uring", SUPERVISED, "use --transport auto, or --keeper off");
   if (engine === "fuse-native") throw wrong("--transport uring", "the engine fuse-native has no rings", "use --engine devfuse");
   const why = whyNoUring();
   if (why !== undefined) throw lacking("--transport uring", why.problem, why.remedy);
 }
 
 /** The reason not to use io_uring for a mount that could use it. */
-export function withoutUring({ transport }: Pick<MountConfig, "transport">, kept: boolean): string | undefined {
-  if (kept) return KEPT;
+export function withoutUring({ transport }: Pick<MountConfig, "transport">, supervised: boolean): string | undefined {
+  if (supervised) return SUPERVISED;
   return transport === "auto" ? NOT_ASKED : undefined;
 }
 

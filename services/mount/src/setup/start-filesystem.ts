@@ -18,7 +18,7 @@ import type { MountContext } from "../serve/mount-context.js";
 import { shownFilesystem } from "../shown/shown-filesystem.js";
 import { TracedFilesystem } from "../tracing/traced-filesystem.js";
 import { engineNotice, type StartedEngine, startChosen } from "./choose-engine.js";
-import { daemonKeepsLocks } from "./choose-locks.js";
+import { daemonHoldsLocks } from "./choose-locks.js";
 import { withoutUring } from "./choose-transport.js";
 import type { OpenedDecider } from "./open-decider.js";
 import { openJournal } from "./open-journal.js";
@@ -106,7 +106,7 @@ function startEngine(context: MountContext, kind: EngineKind, { link, overlay }:
     allowOther: true,
     maxStackDepth: mayRegister(context) ? config.maxStackDepth : (0 as const),
     maxWriteBytes: MAX_WRITE_BYTES,
-    locks: daemonKeepsLocks(config),
+    locks: daemonHoldsLocks(config),
     connect: () => link.connect(),
     transport: config.transport,
     idlePolling: config.idlePolling,

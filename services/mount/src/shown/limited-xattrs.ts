@@ -15,9 +15,9 @@ const ACL_PREFIX = "system.posix_acl_";
 export class LimitedXattrs extends FilesystemDecorator {
   readonly #none: boolean;
 
-  constructor(inner: Filesystem, keep: "no-acl" | "none") {
+  constructor(inner: Filesystem, shown: "no-acl" | "none") {
     super(inner);
-    this.#none = keep === "none";
+    this.#none = shown === "none";
   }
 
   /**

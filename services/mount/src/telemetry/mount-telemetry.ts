@@ -120,12 +120,12 @@ export class MountTelemetry {
       return () => [{ labels: {}, value: this.cacheStatus()?.[name] ?? 0 }];
     };
     return [
-      readMetric("sluice_decision_cache_entries", "Answers kept now", "gauge", value("entries")),
+      readMetric("sluice_decision_cache_entries", "Cached answers now", "gauge", value("entries")),
       readMetric("sluice_decision_cache_bytes", "What they take, estimated", "gauge", value("bytes")),
-      readMetric("sluice_decision_cache_hits_total", "Kept answers that were given again", "counter", value("hits")),
-      readMetric("sluice_decision_cache_misses_total", "Questions that no kept answer held for", "counter", value("misses")),
-      readMetric("sluice_decision_cache_uncacheable_total", "Answers that could not be kept", "counter", value("uncacheable")),
-      readMetric("sluice_decision_cache_evictions_total", "Kept answers that went for want of room", "counter", value("evictions")),
+      readMetric("sluice_decision_cache_hits_total", "Cached answers that were given again", "counter", value("hits")),
+      readMetric("sluice_decision_cache_misses_total", "Questions that no cached answer held for", "counter", value("misses")),
+      readMetric("sluice_decision_cache_uncacheable_total", "Answers that could not be cached", "counter", value("uncacheable")),
+      readMetric("sluice_decision_cache_evictions_total", "Cached answers dropped for lack of room", "counter", value("evictions")),
       readMetric("sluice_decision_cache_invalidations_total", "Times that cached answers were dropped", "counter", value("invalidations")),
     ];
   }

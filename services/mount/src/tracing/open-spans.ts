@@ -24,8 +24,8 @@ export class OpenSpans {
   }
 
   /** Adds facts that became known later. */
-  about(call: CallContext, path: string, kept: boolean): void {
-    this.of(call)?.add({ "sluice.path": toText(path), "sluice.kept_answer": kept });
+  about(call: CallContext, path: string, cached: boolean): void {
+    this.of(call)?.add({ "sluice.path": toText(path), "sluice.kept_answer": cached });
   }
 
   /** `status`: 0 or an errno. */

@@ -46,9 +46,9 @@ export class TracedFilesystem extends FilesystemDecorator {
       return status;
     }
     return status.then(
-      (settled) => {
-        this.spans.end(call, settled, out.mode);
-        return settled;
+      (late) => {
+        this.spans.end(call, late, out.mode);
+        return late;
       },
       (error: unknown) => {
         this.spans.end(call, Errno.EIO, out.mode);

@@ -20,7 +20,7 @@ import type { ContentReader } from "./content-facts.js";
 import { kindOf } from "./resource-facts.js";
 import { readSubject } from "./subject-facts.js";
 
-export class LiveInquiry implements Inquiry {
+export class CallInquiry implements Inquiry {
   #call: CallContext | undefined;
   #intent: Intent | undefined;
   /** Each is read at most once per inquiry. */
