@@ -7,13 +7,13 @@ const usedByYoung = (): number => getHeapSpaceStatistics().find(({ space_name: n
 /** The largest size of the young generation while some 5 KB were allocated 2,000 times. */
 function mostWhileMaking(look: () => void): number {
   let most = 0;
-  let kept: unknown[] = [];
+  let retained: unknown[] = [];
   for (let turn = 0; turn < 2_000; turn++) {
-    kept = Array.from({ length: 64 }, (_, at) => ({ turn, at }));
+    retained = Array.from({ length: 64 }, (_, at) => ({ turn, at }));
     look();
     most = Math.max(most, usedByYoung());
   }
-  expect(kept).toHaveLength(64);
+  expect(retained).toHaveLength(64);
   return most;
 }
 

@@ -76,10 +76,10 @@ export class JsonClient {
 
   constructor(private readonly options: JsonClientOptions) {
     this.endpoint = endpointOf(options.url);
-    const keep = { keepAlive: true, maxSockets: MAX_SOCKETS, maxFreeSockets: MAX_SOCKETS, scheduling: "fifo" as const };
+    const agentOptions = { keepAlive: true, maxSockets: MAX_SOCKETS, maxFreeSockets: MAX_SOCKETS, scheduling: "fifo" as const };
     this.agent = this.endpoint.secure
-      ? new HttpsAgent({ ...keep, minVersion: "TLSv1.2", ...(options.ca && { ca: options.ca }) })
-      : new HttpAgent(keep);
+      ? new HttpsAgent({ ...agentOptions, minVersion: "TLSv1.2", ...(options.ca && { ca: options.ca }) })
+      : new HttpAgent(agentOptions);
   }
 
   /** Rejects if no whole answer comes in time. `path` starts with a slash; without a body it is fetched. */

@@ -22,7 +22,7 @@ export interface DecisionMetrics {
   refused: Counter<"code">;
   sessions: Gauge;
   /** Cached answers that mounts used again, as they reported them. */
-  keptHits: Counter;
+  cacheHits: Counter;
   /** Questions that a candidate policy answered beside the one in force: same, different, failed, skipped. */
   shadowCompared: Counter<"outcome">;
   /** The questions that it decides differently, by both effects. */
@@ -56,7 +56,7 @@ export function decisionMetrics(registry: Registry): DecisionMetrics {
       labelNames: ["code"],
       registers,
     }),
-    keptHits: new Counter({
+    cacheHits: new Counter({
       name: "sluice_cache_hits_reported_total",
       help: "Decisions that mounts gave again from their caches.",
       registers,
@@ -80,7 +80,7 @@ export function decisionMetrics(registry: Registry): DecisionMetrics {
 function ofEvaluations(registers: Registry[]): Pick<DecisionMetrics, "evaluations" | "evaluationDuration" | "beforeTold"> {
   const beforeTold = new Set<() => void>();
   const collect = (): void => {
-    for (const settle of beforeTold) settle();
+    for (const publish of beforeTold) publish();
   };
   return {
     beforeTold,

@@ -1,6 +1,6 @@
 /**
- * Which questions a mount would not have asked, since an answer that it kept holds for them: its cache, as a model without
- * limits. Each mount keeps its own; a fact that the question does not carry is a miss.
+ * Which questions a mount would not have asked, since a cached answer holds for them: its cache, as a model without
+ * limits. Each mount has its own; a fact that the question does not carry is a miss.
  */
 import { type CacheScope, type Inquiry, inquiryOf, type Question, type TextFact } from "@sluice/decision-api";
 import type { Ruling } from "@sluice/policy-backends";
@@ -31,45 +31,45 @@ function factsOf({ subject, resource, xattrs }: CacheScope, inquiry: Inquiry): s
   return facts.includes(undefined) ? undefined : JSON.stringify(facts);
 }
 
-/** The path itself and, where the file has one name, the directories above it: all that an answer for it may be kept by. */
-function placesOf({ resource: { paths } }: Question): string[] {
-  const places = [`file ${paths.join(BETWEEN)}`];
+/** The path itself and, where the file has one name, the directories above it: all that may be the key of an answer for it. */
+function keysOf({ resource: { paths } }: Question): string[] {
+  const keys = [`file ${paths.join(BETWEEN)}`];
   const [path] = paths;
-  if (path === undefined || paths.length !== 1) return places;
-  for (let end = path.lastIndexOf("/"); end > 0; end = path.lastIndexOf("/", end - 1)) places.push(`below ${path.slice(0, end)}`);
-  return [...places, "below "];
+  if (path === undefined || paths.length !== 1) return keys;
+  for (let end = path.lastIndexOf("/"); end > 0; end = path.lastIndexOf("/", end - 1)) keys.push(`below ${path.slice(0, end)}`);
+  return [...keys, "below "];
 }
 
-export class KeptModel {
+export class CacheModel {
   readonly #shapes = new Map<string, Shape>();
 
-  /** Whether a mount gives an answer again that it keeps. `atMs` since 1970. */
+  /** Does a mount give a cached answer again? `atMs` since 1970. */
   holds(question: Question, atMs: number): boolean {
     const inquiry = inquiryOf(question);
-    const places = placesOf(question);
+    const keys = keysOf(question);
     for (const { scope, entries } of this.#shapes.values()) {
       const facts = factsOf(scope, inquiry);
       if (facts === undefined) continue;
-      if (places.some((place) => (entries.get(keyOf(question, place, facts)) ?? 0) > atMs)) return true;
+      if (keys.some((key) => (entries.get(keyOf(question, key, facts)) ?? 0) > atMs)) return true;
     }
     return false;
   }
 
-  keep(question: Question, { scope }: Ruling, atMs: number): void {
+  store(question: Question, { scope }: Ruling, atMs: number): void {
     if (scope === undefined) return;
     const facts = factsOf(scope, inquiryOf(question));
-    const place = scope.subtree === undefined ? placesOf(question)[0] : `below ${scope.subtree}`;
-    if (facts === undefined || place === undefined || !placesOf(question).includes(place)) return;
+    const key = scope.subtree === undefined ? keysOf(question)[0] : `below ${scope.subtree}`;
+    if (facts === undefined || key === undefined || !keysOf(question).includes(key)) return;
     const name = JSON.stringify([scope.subject, scope.resource, scope.xattrs]);
     let shape = this.#shapes.get(name);
     if (shape === undefined) {
       shape = { scope, entries: new Map() };
       this.#shapes.set(name, shape);
     }
-    shape.entries.set(keyOf(question, place, facts), scope.ttlMs === undefined ? Number.POSITIVE_INFINITY : atMs + scope.ttlMs);
+    shape.entries.set(keyOf(question, key, facts), scope.ttlMs === undefined ? Number.POSITIVE_INFINITY : atMs + scope.ttlMs);
   }
 }
 
-function keyOf(question: Question, place: string, facts: string): string {
-  return [question.resource.mount, purposeOf(question), place, facts].join(BETWEEN);
+function keyOf(question: Question, scopeKey: string, facts: string): string {
+  return [question.resource.mount, purposeOf(question), scopeKey, facts].join(BETWEEN);
 }

@@ -61,10 +61,10 @@ class Counts {
   readonly troubles: string[] = [];
   readonly reports = {
     ...SILENT_REPORTS,
-    settled: (sink: string, outcome: string, lines: number): void => {
+    finished: (sink: string, outcome: string, lines: number): void => {
       this.outcomes[`${sink} ${outcome}`] = (this.outcomes[`${sink} ${outcome}`] ?? 0) + lines;
     },
-    ruledOut: (): void => this.reports.settled("-", "ruled-out", 1),
+    ruledOut: (): void => this.reports.finished("-", "ruled-out", 1),
     warned: ({ message }: Error): void => void this.troubles.push(message),
     failing: (sink: string, error: Error): void => void this.troubles.push(`${sink}: ${error.message}`),
     working: (sink: string): void => void this.troubles.push(`${sink} works`),

@@ -10,8 +10,8 @@ import { compileDrops, compileMasks } from "./redact.js";
 
 export type { DecisionLogTarget } from "./log-plan.js";
 
-/** How often one decision was given again by a mount that keeps it. */
-export interface KeptHits {
+/** How often a mount gave one cached decision again. */
+export interface CacheHits {
   decisionId: string;
   count: bigint;
 }
@@ -26,13 +26,13 @@ export interface DecisionLog {
   room(): Promise<void> | undefined;
   record(question: Question, decision: Decision, tookNs: bigint): void;
   /** Decisions given again, by reference. `reportId` repeats where a report came twice. False: it has no room for them now. */
-  recordHits(mount: string, reportId: string, hits: readonly KeptHits[]): boolean;
+  recordHits(mount: string, reportId: string, hits: readonly CacheHits[]): boolean;
   /** Resolves when everything recorded is written, or as much of it as could be. */
   close(): Promise<void>;
 }
 
 export const SILENT_REPORTS: QueueReports & { ruledOut(): void; warned(warning: Error): void } = {
-  settled: () => undefined,
+  finished: () => undefined,
   failing: () => undefined,
   working: () => undefined,
   ruledOut: () => undefined,
@@ -84,7 +84,7 @@ class QueuedLog implements DecisionLog {
     this.push(decision.decisionId, event);
   }
 
-  recordHits(mount: string, reportId: string, hits: readonly KeptHits[]): boolean {
+  recordHits(mount: string, reportId: string, hits: readonly CacheHits[]): boolean {
     if (this.fullQueues().length > 0) return false;
     const timestamp = new Date().toISOString();
     for (const { decisionId, count } of hits) {

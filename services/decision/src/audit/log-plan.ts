@@ -130,10 +130,10 @@ function bytesOf(text: number | string): number {
   return Number(count) * (unit === undefined ? 1 : (UNITS[unit] as number));
 }
 
-type Place = Parameters<typeof natsServers>[1];
+type ConfigReader = Parameters<typeof natsServers>[1];
 type Warned = (warning: Error) => void;
 
-function httpSinkOf(config: z.infer<typeof http>, reader: Place, warned: Warned): HttpSink {
+function httpSinkOf(config: z.infer<typeof http>, reader: ConfigReader, warned: Warned): HttpSink {
   const { url, timeout, tokenFile, caFile } = config;
   if (tokenFile !== undefined && isExposedUrl(url))
     warned(reader.problem(["tokenFile"], "the token goes over plain HTTP: whoever is on the way reads it", "write an https:// url"));
@@ -146,7 +146,7 @@ function httpSinkOf(config: z.infer<typeof http>, reader: Place, warned: Warned)
 }
 
 /** `home`: the directory of the configuration. */
-function sinkOf(config: SinkConfig, home: string, reader: Place, warned: Warned): LogSink {
+function sinkOf(config: SinkConfig, home: string, reader: ConfigReader, warned: Warned): LogSink {
   switch (config.kind) {
     case "stdout":
       return new StdoutSink();
@@ -175,7 +175,7 @@ function checkedDrops(rules: readonly DropRule[], problem: (path: readonly Prope
 }
 
 /** A message about a part of the document has the place of that part. */
-function placeOf(whole: Place, at: readonly PropertyKey[]): Place {
+function readerAt(whole: ConfigReader, at: readonly PropertyKey[]): ConfigReader {
   return {
     read: (name, path, maxBytes) => whole.read(name, [...at, ...path], maxBytes),
     problem: (path, message, remedy) => whole.problem([...at, ...path], message, remedy),
@@ -190,7 +190,7 @@ function readPlan(configFile: string): LogPlan {
   const home = dirname(resolve(configFile));
   const warnings: Error[] = [];
   return {
-    sinks: sinks.map((sink, index) => sinkOf(sink, home, placeOf(context, ["sinks", index]), (warning) => void warnings.push(warning))),
+    sinks: sinks.map((sink, index) => sinkOf(sink, home, readerAt(context, ["sinks", index]), (warning) => void warnings.push(warning))),
     heads,
     masks: masks.map((each): Mask => (typeof each === "string" ? { path: each, op: "remove" } : each)),
     drops,

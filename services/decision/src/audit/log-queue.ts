@@ -12,7 +12,7 @@ export interface QueueLimits {
 
 /** The fate of lines, for metrics and messages. */
 export interface QueueReports {
-  settled(sink: string, outcome: "sent" | "dropped", lines: number): void;
+  finished(sink: string, outcome: "sent" | "dropped", lines: number): void;
   /** Told at the first failure, and when it is over. */
   failing(sink: string, error: Error): void;
   working(sink: string): void;
@@ -51,7 +51,7 @@ export class LogQueue {
   /** `must`: room was waited for before, so that it may go a little over. */
   push(entry: LogEntry, must: boolean): void {
     if (this.full && !must) {
-      this.reports.settled(this.sink.name, "dropped", 1);
+      this.reports.finished(this.sink.name, "dropped", 1);
       return;
     }
     this.waiting.push(entry);
@@ -100,7 +100,7 @@ export class LogQueue {
         await this.sink.write(batch);
         if (this.failures > 0) this.reports.working(name);
         this.failures = 0;
-        this.reports.settled(name, "sent", batch.length);
+        this.reports.finished(name, "sent", batch.length);
         return;
       } catch (error) {
         if (this.failures++ === 0) this.reports.failing(name, error as Error);
@@ -109,6 +109,6 @@ export class LogQueue {
       const pauseMs = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** Math.min(this.failures - 1, 16)) * (0.5 + Math.random() / 2);
       await sleep(pauseMs, undefined, { signal: this.closing.signal, ref: false }).catch(() => undefined);
     }
-    this.reports.settled(name, "dropped", batch.length);
+    this.reports.finished(name, "dropped", batch.length);
   }
 }

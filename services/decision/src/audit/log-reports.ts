@@ -4,7 +4,7 @@ import type { LogReports } from "./decision-log.js";
 
 export function logReports({ log, metrics }: Refusals): LogReports {
   return {
-    settled: (sink, result, lines) => metrics.logEvents.inc({ sink, result }, lines),
+    finished: (sink, result, lines) => metrics.logEvents.inc({ sink, result }, lines),
     ruledOut: () => metrics.logEvents.inc({ sink: "-", result: "ruled-out" }),
     failing: (sink, error) => log.error({ sink, err: error }, "the decision log cannot be written: it is tried again"),
     warned: (warning) => log.warn(warning.message),

@@ -4,7 +4,7 @@
  */
 import type { Effect } from "@sluice/decision-api";
 import type { Policy } from "@sluice/policy-backends";
-import { KeptModel, purposeOf } from "./cache-model.js";
+import { CacheModel, purposeOf } from "./cache-model.js";
 import { type LogLine, readLogLine } from "./read-decision-log.js";
 
 type Recorded = Extract<LogLine, { kind: "decision" }>;
@@ -21,7 +21,7 @@ export interface Share {
   again: number;
   /** Of those asked: what would have been asked under the candidate. Undefined without one. */
   would: number | undefined;
-  /** Given again by mounts from what they keep. */
+  /** Given again by mounts from their caches. */
   kept: number;
   effects: Record<Effect, number>;
   /** Time in the service, of those whose line says it. `saved`: of what would not have been asked under the candidate. */
@@ -94,7 +94,7 @@ class Profile {
   /** For the hits that name a decision. */
   readonly #shares = new Map<string, Sharer[]>();
   readonly #asked = new Set<string>();
-  readonly #model = new KeptModel();
+  readonly #model = new CacheModel();
   #failed = 0;
   #firstFailure: string | undefined;
   #unreadable = 0;
@@ -167,7 +167,7 @@ class Profile {
     const atMs = timestamp === undefined ? 0 : Date.parse(timestamp);
     if (this.#model.holds(question, atMs)) return false;
     try {
-      this.#model.keep(question, await this.candidate.evaluate(question), atMs);
+      this.#model.store(question, await this.candidate.evaluate(question), atMs);
     } catch (error) {
       this.#failed++;
       this.#firstFailure ??= error instanceof Error ? error.message : String(error);

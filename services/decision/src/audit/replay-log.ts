@@ -9,7 +9,7 @@ type Recorded = Extract<LogLine, { kind: "decision" }>;
 export interface Change {
   was: { effect: Effect; rule: string };
   now: { effect: Effect; rule: string };
-  /** Decisions, with those that mounts gave again from what they keep. */
+  /** Decisions, with those that mounts gave again from their caches. */
   count: number;
 }
 
@@ -23,7 +23,7 @@ export interface Counts {
 }
 
 export interface Replay extends Counts {
-  /** The same, with what mounts gave again from what they keep. */
+  /** The same, with those that mounts gave again from their caches. */
   given: Counts;
   /** Lines that belong to no decision log, or are cut off. */
   unreadable: number;
@@ -64,7 +64,7 @@ class Tally {
     this.count(decisionId, { kind: "failed", changes: [] });
   }
 
-  settle({ decisionId, question, result }: Recorded, ruling: Ruling): void {
+  record({ decisionId, question, result }: Recorded, ruling: Ruling): void {
     if (ruling.effect === result.effect && ruling.errno === result.errno) {
       this.count(decisionId, { kind: "same", changes: [] });
       return;
@@ -121,7 +121,7 @@ export async function replayLog(lines: AsyncIterable<string>, policy: Policy): P
   let together: Recorded[] = [];
   const ask = async (recorded: Recorded): Promise<void> => {
     try {
-      tally.settle(recorded, await policy.evaluate(recorded.question));
+      tally.record(recorded, await policy.evaluate(recorded.question));
     } catch (error) {
       tally.failed(recorded, error);
     }

@@ -52,9 +52,9 @@ function savings({ all, failed, firstFailure }: LogProfile, candidate: string | 
 function render(profile: LogProfile, candidate: string | undefined): string {
   const { all, from, to, unreadable } = profile;
   const total = all.asked + all.kept;
-  const kept = total === 0 ? 0 : Math.round((all.kept / total) * 100);
+  const sharePercent = total === 0 ? 0 : Math.round((all.kept / total) * 100);
   const lines = [
-    `${total} decisions${from === undefined ? "" : `, from ${from} to ${to}`}: ${all.asked} asked, ${kept} % given again by mounts`,
+    `${total} decisions${from === undefined ? "" : `, from ${from} to ${to}`}: ${all.asked} asked, ${sharePercent} % given again by mounts`,
   ];
   lines.push(...savings(profile, candidate));
   if (unreadable > 0) lines.push(`${unreadable} lines are not of a decision log`);

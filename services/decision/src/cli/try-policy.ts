@@ -177,7 +177,7 @@ function explanation(
   ruling: Awaited<ReturnType<Policy["evaluate"]>> & { policy: string; revision: { sequence: string; digest: string } },
 ): string {
   const { scope, revision } = ruling;
-  const kept =
+  const scopeText =
     scope === undefined
       ? "for this question alone"
       : [
@@ -193,7 +193,7 @@ function explanation(
     `reason       ${ruling.reason}`,
     ...(obligations === "" ? [] : [`obligations  ${obligations}`]),
     `policy       ${ruling.policy}, revision ${revision.sequence} ${revision.digest.slice(0, 12)}`,
-    `holds        ${kept}`,
+    `holds        ${scopeText}`,
     "",
   ].join("\n");
 }

@@ -26,7 +26,7 @@ export interface Batch {
   missed: number;
 }
 
-const KEPT = 200;
+const MAX_DECISIONS = 200;
 const MAX_BATCH = 200;
 const FLUSH_MS = 250;
 const MAX_TEXT = 1_024;
@@ -83,7 +83,7 @@ export class DecisionFeed {
 
   /** Calls at once with the last decisions, then four times a second if there are any. Returns how to stop. */
   watch(watcher: (batch: Batch) => void): () => void {
-    watcher({ decisions: this.last(KEPT), missed: 0 });
+    watcher({ decisions: this.last(MAX_DECISIONS), missed: 0 });
     if (this.watchers.size === 0) this.told = this.made;
     this.watchers.add(watcher);
     this.timer ??= setInterval(() => this.flush(), FLUSH_MS).unref();
@@ -97,12 +97,12 @@ export class DecisionFeed {
 
   private record(raw: Raw): void {
     this.ring[this.next] = raw;
-    this.next = (this.next + 1) % KEPT;
+    this.next = (this.next + 1) % MAX_DECISIONS;
     this.made++;
   }
 
   private last(count: number): SeenDecision[] {
-    const inOrder = this.ring.length < KEPT ? this.ring : [...this.ring.slice(this.next), ...this.ring.slice(0, this.next)];
+    const inOrder = this.ring.length < MAX_DECISIONS ? this.ring : [...this.ring.slice(this.next), ...this.ring.slice(0, this.next)];
     return (count === 0 ? [] : inOrder.slice(-count)).map(seen);
   }
 

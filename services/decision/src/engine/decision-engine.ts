@@ -3,7 +3,7 @@ import { type Decision, mintIds, type PolicyCapabilities, type Question } from "
 import type { Policy, PolicyBackend, Refresh, Ruling } from "@sluice/policy-backends";
 import type { Logger, Span, Tracing } from "@sluice/runtime";
 import type { DecisionMetrics } from "@sluice/runtime/metrics";
-import type { DecisionLog, KeptHits } from "../audit/decision-log.js";
+import type { DecisionLog, CacheHits } from "../audit/decision-log.js";
 
 export interface EngineParts {
   backend: PolicyBackend;
@@ -146,12 +146,12 @@ export class DecisionEngine {
     return this.evaluate(question);
   }
 
-  /** Decisions that a mount kept and gave again: logged and counted here, where the decisions are. False: not now. */
-  recordHits(mount: string, reportId: string, hits: readonly KeptHits[]): boolean {
+  /** Cached decisions that a mount gave again: logged and counted here, where the decisions are. False: not now. */
+  recordHits(mount: string, reportId: string, hits: readonly CacheHits[]): boolean {
     if (!this.parts.decisionLog.recordHits(mount, reportId, hits)) return false;
     let sum = 0;
     for (const { count } of hits) sum += Number(count);
-    this.parts.metrics.keptHits.inc(sum);
+    this.parts.metrics.cacheHits.inc(sum);
     return true;
   }
 

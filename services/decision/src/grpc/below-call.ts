@@ -17,7 +17,7 @@ export function belowCall(call: { writableLength: number }): Below | undefined {
   while (at?.nextCall !== undefined) at = at.nextCall;
   if (at?.stream === undefined) return undefined;
   const { stream, readQueue, incomingEncoding, metadataSent, decoder } = at;
-  const settled = metadataSent === true && incomingEncoding === "identity";
-  const quiet = settled && readQueue?.length === 0 && decoder?.readState === 0 && call.writableLength === 0;
+  const established = metadataSent === true && incomingEncoding === "identity";
+  const quiet = established && readQueue?.length === 0 && decoder?.readState === 0 && call.writableLength === 0;
   return { stream, quiet };
 }

@@ -120,7 +120,7 @@ export class Session {
         // The stream has read it.
         return;
       case "cancel":
-        for (const id of message.value.ids) this.settle(Number(id));
+        for (const id of message.value.ids) this.complete(Number(id));
         return;
       case "hits":
         this.takeHits(message.value);
@@ -198,15 +198,15 @@ export class Session {
 
   private wait(pending: ReceivedQuestion, decision: Promise<Decision>): void {
     const { id } = pending;
-    this.settle(id);
+    this.complete(id);
     const timer = setTimeout(
       () => {
-        if (this.settle(id)) this.refuse(id, failure("DEADLINE", "the policy took longer than the asker waits", this.refusals));
+        if (this.complete(id)) this.refuse(id, failure("DEADLINE", "the policy took longer than the asker waits", this.refusals));
       },
       Math.min(Math.max(pending.timeoutMs ?? MAX_TIMEOUT_MS, 0), MAX_TIMEOUT_MS),
     );
     this.waiting.set(id, timer);
-    const mine = (): boolean => this.waiting.get(id) === timer && this.settle(id);
+    const mine = (): boolean => this.waiting.get(id) === timer && this.complete(id);
     decision.then(
       (value) => {
         if (mine()) this.reply(id, value);
@@ -217,8 +217,8 @@ export class Session {
     );
   }
 
-  /** True where the question was still waited for. */
-  private settle(id: number): boolean {
+  /** True if the question still waited for its answer. */
+  private complete(id: number): boolean {
     const timer = this.waiting.get(id);
     clearTimeout(timer);
     return this.waiting.delete(id);

@@ -1,4 +1,4 @@
-/** Watch: the policy in force and each change of it, for whoever keeps answers without a Session. Transport only. */
+/** Watch: the policy in force and each change of it, for clients that cache answers without a Session. Transport only. */
 import type { handleServerStreamingCall } from "@grpc/grpc-js";
 import { capabilitiesToProto, type PolicyCapabilities, type wire } from "@sluice/decision-api";
 import type { DecisionEngine } from "../engine/decision-engine.js";

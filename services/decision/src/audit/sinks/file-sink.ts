@@ -9,7 +9,7 @@ export interface FileSinkOptions {
   /** undefined: it grows as it will. */
   maxSizeBytes: number | undefined;
   maxAgeMs: number | undefined;
-  /** How many of those put aside are kept. */
+  /** The number of rotated files that stay. */
   keep: number;
 }
 

@@ -24,10 +24,10 @@ export class HttpSink implements LogSink {
 
   constructor(private readonly options: HttpSinkOptions) {
     this.secure = options.url.startsWith("https:");
-    const keep = { keepAlive: true, maxSockets: 1 };
+    const agentOptions = { keepAlive: true, maxSockets: 1 };
     this.agent = this.secure
-      ? new HttpsAgent({ ...keep, minVersion: "TLSv1.2", ...(options.ca && { ca: options.ca }) })
-      : new HttpAgent(keep);
+      ? new HttpsAgent({ ...agentOptions, minVersion: "TLSv1.2", ...(options.ca && { ca: options.ca }) })
+      : new HttpAgent(agentOptions);
   }
 
   async write(lines: readonly LogEntry[]): Promise<void> {
