@@ -7,7 +7,7 @@ import { FileReader } from "./document/file-reader.js";
 import { OWN_DISK, type PolicyDisk } from "./document/policy-disk.js";
 import { beginLoad, loadLocated, policyOf } from "./load-file.js";
 import { type BackendEvents, type LoadedPolicy, NO_BACKEND_EVENTS } from "./policy-kind.js";
-import { type PolicyPlace, policyPlace } from "./source/policy-place.js";
+import { type PolicyPlace, policyPlace } from "./source/policy-location.js";
 import { PolicyError } from "./rules/problem.js";
 
 /** The policy, or the failure, since the last refresh. */

@@ -24,7 +24,7 @@ import {
 import { checkAside } from "./rules/check-aside.js";
 import { checkRules, rulesEngine } from "./rules/load-policy.js";
 import { didYouMean, PolicyError } from "./rules/problem.js";
-import { policyPlace } from "./source/policy-place.js";
+import { policyPlace } from "./source/policy-location.js";
 
 /** The state of loading: most policies are there at once. */
 export type Load = { state: "done"; loaded: LoadedPolicy } | { state: "later"; finish: () => Promise<LoadedPolicy> };

@@ -10,7 +10,7 @@ import { expect } from "vitest";
 import { chooseSeed } from "../exercisers/policies.js";
 import { withLog } from "../exercisers/with-log.js";
 import { KilledDecision } from "./killed-decision.js";
-import { mountKept } from "./kept-mount.js";
+import { mountKept } from "./supervised-mount.js";
 import { killsWanted, shareMs } from "./share.js";
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "command python3", "command git");

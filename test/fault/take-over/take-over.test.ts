@@ -11,7 +11,7 @@ import { beforeAll, expect } from "vitest";
 import { compileExerciser } from "../exercisers/compile-exerciser.js";
 import { chooseSeed, POLICIES } from "../exercisers/policies.js";
 import { withLog } from "../exercisers/with-log.js";
-import { type KeptMount, mountKept } from "./kept-mount.js";
+import { type KeptMount, mountKept } from "./supervised-mount.js";
 import { killsWanted, shareMs } from "./share.js";
 
 const { describe, test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "kernel overlayfs", "command cc");

@@ -3,7 +3,7 @@ import { linkSync, mkdirSync, readFileSync, statfsSync, unlinkSync, writeFileSyn
 import { join } from "node:path";
 import { policyOf, requires, runScript, runSluice, scratch, startScript, treeHash } from "@sluice/testkit";
 import { expect } from "vitest";
-import { type KeptMount, mountKept } from "./kept-mount.js";
+import { type KeptMount, mountKept } from "./supervised-mount.js";
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "command python3");
 

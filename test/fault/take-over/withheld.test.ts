@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { Actor, eventually, requires, scratch } from "@sluice/testkit";
 import { Errno, O } from "@sluice/vfs";
 import { expect } from "vitest";
-import { type KeptMount, mountKept } from "./kept-mount.js";
+import { type KeptMount, mountKept } from "./supervised-mount.js";
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
 

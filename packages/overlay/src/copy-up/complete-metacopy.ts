@@ -4,7 +4,7 @@
  */
 import { AT, Attr, Errno, O } from "@sluice/vfs";
 import type { CopyUpContext } from "./copy-up-context.js";
-import type { DataLocation } from "../layer/data-place.js";
+import type { DataLocation } from "../layer/data-location.js";
 import { syncIn } from "../layer/host-layer.js";
 import { closeFd, readXattr, statFd, upkeep } from "../layer/system-calls.js";
 import { clearMetacopy } from "../marks/metacopy.js";

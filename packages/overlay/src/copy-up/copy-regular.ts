@@ -1,7 +1,7 @@
 /** Copy-up of a regular file: data, then attributes, made durable under a name in the scratch directory, then published. */
 import { andThen, Attr, andFinally, Errno, O, type Status } from "@sluice/vfs";
 import type { CopyUpContext } from "./copy-up-context.js";
-import { DataLocation } from "../layer/data-place.js";
+import { DataLocation } from "../layer/data-location.js";
 import { type HostLayer, type RealDir, syncIn } from "../layer/host-layer.js";
 import { closeFd, openName, statFd, upkeep } from "../layer/system-calls.js";
 import { writeMetacopy } from "../marks/metacopy.js";

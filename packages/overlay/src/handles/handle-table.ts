@@ -37,7 +37,7 @@ export class OpenFile implements OpenOfInode {
   layer: HostLayer | undefined = undefined;
   /** The descriptors from before a copy-up; reads may still be under way on them. */
   formerFds: number[] | undefined = undefined;
-  /** The state of the file at an open that made the kernel drop its pages, until they are known to be dropped: see io/kept-pages.ts. */
+  /** The state of the file at an open that made the kernel drop its pages, until they are known to be dropped: see io/cached-pages.ts. */
   pagesFrom: Uint32Array | undefined = undefined;
   /** Observes each of its reads and writes; all of them come to the daemon then. */
   watch: IoWatch | undefined = undefined;

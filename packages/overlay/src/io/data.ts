@@ -24,7 +24,7 @@ import { appendBegun } from "./append-once.js";
 import { currentFd } from "./current-fd.js";
 import type { OpenFile } from "../handles/handle-table.js";
 import type { InodeIo } from "../node/inode-io.js";
-import { pagesDropped } from "./kept-pages.js";
+import { pagesDropped } from "./cached-pages.js";
 import { transfer } from "./watched-io.js";
 
 const attr = new Attr();

@@ -4,7 +4,7 @@ import type { IoContext } from "./io-context.js";
 import { closeFd } from "../layer/system-calls.js";
 import { releaseLocks } from "../locks/lock-file.js";
 import type { OpenFile } from "../handles/handle-table.js";
-import { pagesWritten } from "./kept-pages.js";
+import { pagesWritten } from "./cached-pages.js";
 import { leaveWithheld } from "./withhold-open.js";
 
 export function releaseFile(core: IoContext, handle: FileHandle): number {

@@ -7,7 +7,7 @@
  */
 import { Attr, type ByteName, Errno, S } from "@sluice/vfs";
 import type { MergedLayers } from "./merged-layers.js";
-import { DataLocation } from "../layer/data-place.js";
+import { DataLocation } from "../layer/data-location.js";
 import { statName } from "../layer/system-calls.js";
 import { RealDir } from "../layer/host-layer.js";
 import { type DirectoryMarks, readDirectoryMarks } from "../marks/directory-marks.js";

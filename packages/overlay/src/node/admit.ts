@@ -2,7 +2,7 @@
 import type { Attr, ByteName } from "@sluice/vfs";
 import { S } from "@sluice/vfs";
 import type { OverlayConfig } from "../contract/config.js";
-import { DataLocation } from "../layer/data-place.js";
+import { DataLocation } from "../layer/data-location.js";
 import type { HostLayer, RealDir } from "../layer/host-layer.js";
 import type { LayerStack } from "../layer/layer-stack.js";
 import { closeFd } from "../layer/system-calls.js";

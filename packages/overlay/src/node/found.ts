@@ -1,6 +1,6 @@
 /** The result of a search in the layers. A node is made of it. */
 import { Attr, type ByteName } from "@sluice/vfs";
-import type { DataLocation } from "../layer/data-place.js";
+import type { DataLocation } from "../layer/data-location.js";
 import type { RealDir } from "../layer/host-layer.js";
 
 /** One object serves many searches. */

@@ -97,7 +97,7 @@ export class InodeIo {
   backing: Backing | undefined = undefined;
   /** Its place among the files that were closed last; see idle-io.ts. */
   idlePlace = -1;
-  /** The state of the file that the kernel's pages are of, if they may stay; see kept-pages.ts. */
+  /** The state of the file that the kernel's pages are of, if they may stay; see cached-pages.ts. */
   pagesOf: Uint32Array | undefined = undefined;
 
   /** Counts an open in its mode: `by` 1, or -1 when it is closed. */

@@ -1,6 +1,6 @@
 /** An overlay inode as we know it: its names in the merged tree, where its object lies in the layers, what is open of it. */
 import { type ByteName, type NodeId, S } from "@sluice/vfs";
-import type { DataLocation } from "../layer/data-place.js";
+import type { DataLocation } from "../layer/data-location.js";
 import type { HostLayer, RealDir } from "../layer/host-layer.js";
 import type { ForgottenName } from "./forgotten-names.js";
 import type { InodeIo } from "./inode-io.js";

@@ -1,7 +1,7 @@
 /** The data of a metadata-only copy: in a layer of the tree, or where a path leads in the data-only layers. */
 import { Attr, Errno, O, RESOLVE, S } from "@sluice/vfs";
 import type { DataAccess, DirectoryAccess } from "../layer/layer-stack.js";
-import type { DataLocation } from "../layer/data-place.js";
+import type { DataLocation } from "../layer/data-location.js";
 import { closeFd, openName, statFd, statName, sys } from "../layer/system-calls.js";
 
 /** Whatever a mark says: not out of the layer, through no link, into no other mount. */

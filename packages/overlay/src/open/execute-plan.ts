@@ -8,7 +8,7 @@ import type { FallbackReason, OpenRecord, Ruling } from "../contract/gate.js";
 import { clearSuid } from "../io/data.js";
 import type { OpenFile } from "../handles/handle-table.js";
 import { type Backing, InodeIo } from "../node/inode-io.js";
-import { mayCachePages } from "../io/kept-pages.js";
+import { mayCachePages } from "../io/cached-pages.js";
 import type { HostLayer } from "../layer/host-layer.js";
 import { effects, sys } from "../layer/system-calls.js";
 import type { Permit } from "../layer/permit.js";

@@ -5,7 +5,7 @@
 import { type ByteName, Errno } from "@sluice/vfs";
 import { markImpure } from "../copy-up/touched-parent.js";
 import type { RenamePlan } from "../journal/intents.js";
-import type { DataLocation } from "../layer/data-place.js";
+import type { DataLocation } from "../layer/data-location.js";
 import { statName } from "../layer/system-calls.js";
 import { type DirectoryMarks, readDirectoryMarks, writeOpaque } from "../marks/directory-marks.js";
 import { readRedirect, writeRedirect } from "../marks/redirect.js";

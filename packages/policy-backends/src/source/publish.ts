@@ -7,7 +7,7 @@ import { type LoadedPolicy, NO_BACKEND_EVENTS } from "../policy-kind.js";
 import { PolicyError } from "../rules/problem.js";
 import { readDelivered } from "./delivered.js";
 import { natsKind, type NatsPolicyOptions, publishToNats } from "./nats-kind.js";
-import { ENTRY } from "./policy-place.js";
+import { ENTRY } from "./policy-location.js";
 
 function mistake(file: string, message: string, remedy: string): PolicyError {
   return new PolicyError(file, [{ severity: "error", line: 1, column: 1, message, remedy }]);

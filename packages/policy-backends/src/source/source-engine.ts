@@ -7,7 +7,7 @@ import type { Ruling } from "../backend.js";
 import type { Engine, LoadContext, LoadedPolicy, LooksAt } from "../policy-kind.js";
 import { PolicyError } from "../rules/problem.js";
 import { readDelivered } from "./delivered.js";
-import { ENTRY } from "./policy-place.js";
+import { ENTRY } from "./policy-location.js";
 
 export interface Delivery {
   bytes: Buffer;

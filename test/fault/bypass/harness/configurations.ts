@@ -3,7 +3,7 @@ import { renameSync, writeFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Layers, mountSluice, type SluiceMount } from "@sluice/testkit";
 import { seededRandom } from "@sluice/testkit/random";
-import { mountKept } from "../../take-over/kept-mount.js";
+import { mountKept } from "../../take-over/supervised-mount.js";
 import { SlowDecision } from "./slow-decision.js";
 
 export interface Configuration {

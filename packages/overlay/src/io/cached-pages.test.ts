@@ -7,7 +7,7 @@ import { afterAll, expect, test } from "vitest";
 import { Node } from "../node/node.js";
 import { OpenFile } from "../handles/handle-table.js";
 import { InodeIo } from "../node/inode-io.js";
-import { mayCachePages, pagesDropped, pagesWritten } from "./kept-pages.js";
+import { mayCachePages, pagesDropped, pagesWritten } from "./cached-pages.js";
 
 const directory = mkdtempSync(join(tmpdir(), "sluice-kept-pages-"));
 const path = join(directory, "f");
