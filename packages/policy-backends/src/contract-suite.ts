@@ -19,10 +19,10 @@ const HOSTILE_NAMES = [
   "__proto__/constructor",
 ];
 
-type Ask = (question: Question) => Promise<Ruling>;
+type Evaluate = (question: Question) => Promise<Ruling>;
 
 /** The form of every answer. */
-function answersContract(ask: Ask): void {
+function answersContract(ask: Evaluate): void {
   it("answers every access to every hostile name with a whole answer", async () => {
     for (const path of HOSTILE_NAMES) {
       for (const access of ALL_ACCESSES) {
@@ -60,7 +60,7 @@ function answersContract(ask: Ask): void {
 }
 
 /** The scopes of answers. */
-function scopesContract(ask: Ask): void {
+function scopesContract(ask: Evaluate): void {
   it("keeps nothing of an answer for which a fact was missing, and is not laxer for it", async () => {
     const missing = [{ name: "subject.executable", reason: "the caller is gone" }];
     const { executable: _, ...unknown } = anybody;

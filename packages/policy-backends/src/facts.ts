@@ -1,6 +1,6 @@
 /** A question as the engines of others get it: plain values, each under a name that a configuration can write. */
 import type { FactNeeds, Question } from "@sluice/decision-api";
-import type { Ask } from "./two-questions.js";
+import type { BooleanQuestion } from "./two-questions.js";
 import { codePointAt, sequenceLength } from "./rules/name-bytes.js";
 import { headOf } from "./unknown-facts.js";
 
@@ -79,7 +79,7 @@ export function contentFacts(question: Question, { headBytes, needsDigest }: Con
 type ContentNeeds = Pick<FactNeeds, "headBytes" | "needsDigest">;
 
 /** Builds the facts that all accesses of a question share once. Of the content no more than the engine looks at. */
-export function factsOf(question: Question, needs: ContentNeeds): (ask: Ask) => Facts {
+export function factsOf(question: Question, needs: ContentNeeds): (ask: BooleanQuestion) => Facts {
   const { resource } = question;
   const subject = subjectFacts(question);
   const missing = question.missing.map(({ name }) => name);

@@ -7,7 +7,7 @@ import { FileReader } from "./document/file-reader.js";
 import { OWN_DISK, type PolicyDisk } from "./document/policy-disk.js";
 import { beginLoad, loadLocated, policyOf } from "./load-file.js";
 import { type BackendEvents, type LoadedPolicy, NO_BACKEND_EVENTS } from "./policy-kind.js";
-import { type PolicyPlace, policyPlace } from "./source/policy-location.js";
+import { type PolicyLocation, policyLocation } from "./source/policy-location.js";
 import { PolicyError } from "./rules/problem.js";
 
 /** The policy, or the failure, since the last refresh. */
@@ -29,7 +29,7 @@ class FileBackend implements PolicyBackend {
   private retiring: Promise<void>[] = [];
 
   constructor(
-    private readonly source: { place: PolicyPlace; disk: PolicyDisk; events: BackendEvents },
+    private readonly source: { location: PolicyLocation; disk: PolicyDisk; events: BackendEvents },
     private inForce: LoadedPolicy,
     private reader: FileReader,
   ) {
@@ -50,7 +50,7 @@ class FileBackend implements PolicyBackend {
   }
 
   get watchedDirectories(): readonly string[] {
-    return [...this.source.place.directories, ...this.reader.directories()];
+    return [...this.source.location.directories, ...this.reader.directories()];
   }
 
   onHint(listener: () => void): void {
@@ -58,7 +58,7 @@ class FileBackend implements PolicyBackend {
   }
 
   refresh(): Refresh {
-    if (this.source.place.moved() || this.reader.changed()) this.load();
+    if (this.source.location.moved() || this.reader.changed()) this.load();
     const { outcome } = this;
     this.outcome = undefined;
     if (outcome !== undefined) return this.conclude(outcome);
@@ -66,14 +66,14 @@ class FileBackend implements PolicyBackend {
   }
 
   private load(): void {
-    const { place, disk, events } = this.source;
+    const { location, disk, events } = this.source;
     disk.begin();
     const reader = new FileReader(disk);
     const turn = ++this.turn;
     // From here on these files are watched, whether they make a policy or not.
     this.reader = reader;
     try {
-      const load = beginLoad({ file: place.locate(), reader, events, depth: 0, busy: true });
+      const load = beginLoad({ file: location.locate(), reader, events, depth: 0, busy: true });
       if (load.state === "done") this.outcome = { reader, result: { ok: true, loaded: load.loaded } };
       else this.await(load.finish(), { reader, turn });
     } catch (error) {
@@ -114,7 +114,7 @@ class FileBackend implements PolicyBackend {
     if (!result.ok) return this.refused(result.error);
     const { loaded } = result;
     const same = loaded.policy.revision.digest === this.inForce.policy.revision.digest;
-    const refusal = same ? undefined : olderThan(this.inForce, loaded, this.source.place.name);
+    const refusal = same ? undefined : olderThan(this.inForce, loaded, this.source.location.name);
     if (refusal !== undefined || same) this.retire(loaded);
     if (refusal !== undefined) return this.refused(refusal);
     this.refusedEdit = undefined;
@@ -184,17 +184,17 @@ export async function openPolicyFile(
   events: BackendEvents = NO_BACKEND_EVENTS,
   disk: PolicyDisk = OWN_DISK,
 ): Promise<PolicyBackend> {
-  const place = policyPlace(file, disk);
+  const location = policyLocation(file, disk);
   const reader = new FileReader(disk);
-  return new FileBackend({ place, disk, events }, await loadLocated(place.locate(), events, reader), reader);
+  return new FileBackend({ location, disk, events }, await loadLocated(location.locate(), events, reader), reader);
 }
 
 /** The same at once, for a file of rules. Throws `PolicyError`. */
 export function rulesBackend(file: string): PolicyBackend {
-  const place = policyPlace(file);
+  const location = policyLocation(file);
   const reader = new FileReader();
-  const load = beginLoad({ file: place.locate(), reader, events: NO_BACKEND_EVENTS, depth: 0, busy: false });
-  if (load.state === "done") return new FileBackend({ place, disk: OWN_DISK, events: NO_BACKEND_EVENTS }, load.loaded, reader);
+  const load = beginLoad({ file: location.locate(), reader, events: NO_BACKEND_EVENTS, depth: 0, busy: false });
+  if (load.state === "done") return new FileBackend({ location, disk: OWN_DISK, events: NO_BACKEND_EVENTS }, load.loaded, reader);
   const problem = { severity: "error" as const, line: 1, column: 1, message: "it holds no rules", remedy: "write version: 1 and rules" };
   throw new PolicyError(file, [problem]);
 }

@@ -24,7 +24,7 @@ import {
 import { checkAside } from "./rules/check-aside.js";
 import { checkRules, rulesEngine } from "./rules/load-policy.js";
 import { didYouMean, PolicyError } from "./rules/problem.js";
-import { policyPlace } from "./source/policy-location.js";
+import { policyLocation } from "./source/policy-location.js";
 
 /** The state of loading: most policies are there at once. */
 export type Load = { state: "done"; loaded: LoadedPolicy } | { state: "later"; finish: () => Promise<LoadedPolicy> };
@@ -55,7 +55,7 @@ function kindOf({ value }: ParsedYaml): unknown {
   return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as { kind?: unknown }).kind : undefined;
 }
 
-interface Place {
+interface DocumentOrigin {
   file: string;
   reader: PolicyFiles;
   events: BackendEvents;
@@ -69,7 +69,7 @@ function partOf(parsed: ParsedYaml, path: readonly PropertyKey[], value: unknown
 }
 
 /** The files that a document names. */
-function filesOf(locate: ParsedYaml["locate"], { file, reader }: Place): Pick<LoadContext, "resolve" | "problem" | "read"> {
+function filesOf(locate: ParsedYaml["locate"], { file, reader }: DocumentOrigin): Pick<LoadContext, "resolve" | "problem" | "read"> {
   const problem = (path: readonly PropertyKey[], message: string, remedy: string): PolicyError =>
     mistake(file, locate(path), message, remedy);
   const fromHere = (name: string): string => resolve(dirname(file), name);
@@ -88,9 +88,9 @@ function filesOf(locate: ParsedYaml["locate"], { file, reader }: Place): Pick<Lo
 }
 
 /** How an engine gets at what the document names. */
-export function loadContext(parsed: ParsedYaml, place: Place): LoadContext {
-  const { file, reader, events, depth } = place;
-  const files = filesOf(parsed.locate, place);
+export function loadContext(parsed: ParsedYaml, origin: DocumentOrigin): LoadContext {
+  const { file, reader, events, depth } = origin;
+  const files = filesOf(parsed.locate, origin);
   const { problem, resolve: fromHere } = files;
   return {
     file,
@@ -105,10 +105,10 @@ export function loadContext(parsed: ParsedYaml, place: Place): LoadContext {
     },
     async loadPart(part, path): Promise<NamedEngine> {
       if (depth >= MAX_DEPTH) throw problem(path, `policies name policies more than ${MAX_DEPTH} deep`, "let none name itself");
-      if (typeof part !== "string") return loadParsed(partOf(parsed, path, part), { ...place, depth: depth + 1 });
+      if (typeof part !== "string") return loadParsed(partOf(parsed, path, part), { ...origin, depth: depth + 1 });
       const partFile = fromHere(part);
       return {
-        ...(await loadParsed(parse(readText(reader, partFile), partFile), { ...place, file: partFile, depth: depth + 1 })),
+        ...(await loadParsed(parse(readText(reader, partFile), partFile), { ...origin, file: partFile, depth: depth + 1 })),
         name: basename(part),
       };
     },
@@ -149,10 +149,10 @@ export function openDocument<Document>(
   return { document: checked.result, context: loadContext(parsed, { file, reader, events: NO_BACKEND_EVENTS, depth: 0 }) };
 }
 
-async function loadParsed(parsed: ParsedYaml, place: Place): Promise<NamedEngine> {
-  const kind = kindFor(parsed, place.file);
-  if (kind === undefined) return { name: "rules", engine: rulesEngine(checkRules(parsed, place.file), filesOf(parsed.locate, place)) };
-  const engine = await kind.load(checkedOptions(parsed, kind, place.file), loadContext(parsed, place));
+async function loadParsed(parsed: ParsedYaml, origin: DocumentOrigin): Promise<NamedEngine> {
+  const kind = kindFor(parsed, origin.file);
+  if (kind === undefined) return { name: "rules", engine: rulesEngine(checkRules(parsed, origin.file), filesOf(parsed.locate, origin)) };
+  const engine = await kind.load(checkedOptions(parsed, kind, origin.file), loadContext(parsed, origin));
   return { name: kind.name, engine };
 }
 
@@ -186,7 +186,7 @@ export function policyOf(engine: Engine, identity: PolicyIdentity): LoadedPolicy
 /** A larger file is read aside while others are being answered. */
 const MAX_AT_ONCE = 64 * 1024;
 
-interface Source extends Place {
+interface Source extends DocumentOrigin {
   /** Others are being answered meanwhile: nothing that takes long may be done at once. */
   busy: boolean;
 }
@@ -231,7 +231,7 @@ export function beginLoad(source: Source): Load {
 
 /** Both in one, of a file or of a directory with one. Rejects with `PolicyError`. */
 export async function loadPolicyFile(file: string, events: BackendEvents, disk: PolicyDisk = OWN_DISK): Promise<LoadedPolicy> {
-  return loadLocated(policyPlace(file, disk).locate(), events, new FileReader(disk));
+  return loadLocated(policyLocation(file, disk).locate(), events, new FileReader(disk));
 }
 
 /** Of a file alone. `reader` is new. */

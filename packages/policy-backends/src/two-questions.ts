@@ -6,7 +6,7 @@ import { type Access, ALL_ACCESSES, DENIAL_ERRNO, type Effect, type Obligation, 
 import type { Ruling } from "./backend.js";
 
 /** One question for yes or no. `path` is a byte string. */
-export interface Ask {
+export interface BooleanQuestion {
   action: "open" | "passthrough";
   access: Access;
   path: string;
@@ -27,7 +27,7 @@ export type Reply =
   | { kind: "none"; reason: string };
 
 /** Answers in the order of the questions. */
-export type AskAll = (asks: readonly Ask[]) => Promise<readonly Reply[]>;
+export type AskAll = (asks: readonly BooleanQuestion[]) => Promise<readonly Reply[]>;
 
 /** Names of rules become labels of metrics: short, and in one line. */
 const MAX_RULE = 100;
@@ -91,7 +91,7 @@ export function pairsOf(question: Question): { access: Access; path: string }[] 
 /** The strictest over all pairs. Rejects if the engine does. The answer has no scope: callers that know more add it. */
 export async function askTwoQuestions(question: Question, askAll: AskAll): Promise<Ruling> {
   const pairs = pairsOf(question);
-  const asks = pairs.flatMap((pair): Ask[] => [
+  const asks = pairs.flatMap((pair): BooleanQuestion[] => [
     { action: "open", ...pair },
     { action: "passthrough", ...pair },
   ]);

@@ -7,7 +7,7 @@ import { positionAt } from "../document/position.js";
 import { durationMs, durationSchema } from "../document/duration.js";
 import type { Engine, LoadContext, LooksAt, PolicyKind } from "../policy-kind.js";
 import { PolicyError, type PolicyProblem } from "../rules/problem.js";
-import { type Ask, askTwoQuestions, type Reply } from "../two-questions.js";
+import { type BooleanQuestion, askTwoQuestions, type Reply } from "../two-questions.js";
 import { WorkerError, WorkerPool } from "../worker/worker-pool.js";
 import { builtInSchema } from "./built-in-schema.js";
 import { type Entity, requestsOf } from "./cedar-request.js";
@@ -160,7 +160,7 @@ class CedarEngine implements Engine {
     return { ...ruling, scope: { subtree: undefined, ...this.scope, accesses: question.accesses, ttlMs: undefined } };
   }
 
-  private async askAll(question: Question, asks: readonly Ask[], unknown: readonly UnknownFact[]): Promise<readonly Reply[]> {
+  private async askAll(question: Question, asks: readonly BooleanQuestion[], unknown: readonly UnknownFact[]): Promise<readonly Reply[]> {
     const requests = requestsOf(question, asks, { directories: this.directories, groups: this.uses.groups, content: this.looksAt });
     const answers = (await this.pool.run(requests)) as CedarAnswer[];
     return answers.map((answer) => this.forWantOf(unknown, answer) ?? this.replyOf(answer));

@@ -1,7 +1,7 @@
 /** A question in Cedar's words: the subject and the resource as entities, with the ancestors that some policy names. */
 import type { FactNeeds, Question } from "@sluice/decision-api";
 import { factsOf } from "../facts.js";
-import type { Ask } from "../two-questions.js";
+import type { BooleanQuestion } from "../two-questions.js";
 
 export interface EntityId {
   type: string;
@@ -37,7 +37,7 @@ function above(path: string, directories: ReadonlySet<string>): EntityId[] {
 /** `directories` and `groups` as in `CedarUses`. */
 export function requestsOf(
   question: Question,
-  asks: readonly Ask[],
+  asks: readonly BooleanQuestion[],
   {
     directories,
     groups,

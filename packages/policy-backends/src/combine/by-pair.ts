@@ -13,7 +13,7 @@ export function byPair(question: Question, evaluate: (question: Question) => Rul
   );
   const several = question.resource.paths.length > 1;
   if (rulings.every((ruling): ruling is Ruling => !(ruling instanceof Promise))) return whole(rulings, several);
-  return Promise.all(rulings.map((ruling) => Promise.resolve(ruling))).then((settled) => whole(settled, several));
+  return Promise.all(rulings.map((ruling) => Promise.resolve(ruling))).then((resolved) => whole(resolved, several));
 }
 
 /** Of several names no subtree holds all. */

@@ -138,7 +138,7 @@ describe("shadow", () => {
     events: BackendEvents;
     told: string[];
     differences: ShadowDifference[];
-    settled: (count: number) => Promise<void>;
+    compared: (count: number) => Promise<void>;
   } {
     const told: string[] = [];
     const differences: ShadowDifference[] = [];
@@ -160,21 +160,21 @@ describe("shadow", () => {
         shadowFailed: () => tell("failed"),
         shadowSkipped: () => tell("skipped"),
       },
-      async settled(count) {
+      async compared(count) {
         while (told.length < count) await new Promise<void>((resolve) => (wake = resolve));
       },
     };
   }
 
   it("tells every difference and changes no answer", async () => {
-    const { events, told, differences, settled } = listener();
+    const { events, told, differences, compared } = listener();
     await withPolicy(
       `kind: shadow\nenforce: ${rules("  - {name: a, path: 'x/**', effect: mediate}\n")}\ncandidate: ${rules("  - {name: b, path: 'x/y', effect: deny}\n")}\n`,
       async (ask) => {
         expect((await ask({ paths: ["x/y"] })).effect).toBe("mediate");
         expect((await ask({ paths: ["x/z"] })).effect).toBe("mediate");
         expect((await ask({ paths: ["q"] })).effect).toBe("grant");
-        await settled(3);
+        await compared(3);
       },
       events,
     );
@@ -186,14 +186,14 @@ describe("shadow", () => {
   });
 
   it("is not disturbed by a candidate that cannot be asked, nor by one that is too slow", async () => {
-    const { events, told, settled } = listener();
+    const { events, told, compared } = listener();
     const gone = "{kind: authzen, url: 'unix:///nowhere/pdp.sock', timeout: 20ms}";
     await withPolicy(
       `kind: shadow\nenforce: ${half(0, 99)}\ncandidate: ${gone}\n`,
       async (ask) => {
         const answers = await Promise.all(Array.from({ length: 3_000 }, (_, i) => ask({ paths: [`secret/${i}`] })));
         expect(new Set(answers.map(({ effect }) => effect))).toEqual(new Set(["deny"]));
-        await settled(3_000);
+        await compared(3_000);
       },
       events,
     );

@@ -6,22 +6,22 @@ import { dirname, resolve } from "node:path";
 import { type FileStats, OWN_DISK, type PolicyDisk } from "./policy-disk.js";
 import { type PolicyFiles, sha256, tooLarge, UnreadableFile } from "./policy-files.js";
 
-/** A file that was written this shortly before it was read could be written again with the same times. */
-const SETTLED_MS = 200;
+/** A file that was written this shortly before it was read could be written again with the same times: it is not stable yet. */
+const STABLE_MS = 200;
 
 /** No file of a policy is larger. */
 export const MAX_POLICY_BYTES = 16 * 1024 * 1024;
 
 interface SeenFile {
   stats: FileStats | undefined;
-  settled: boolean;
+  stable: boolean;
   /** undefined: it could not be read. */
   digest: string | undefined;
 }
 
-const isSettled = (stats: FileStats | undefined): boolean => stats === undefined || Date.now() - stats.ctimeMs > SETTLED_MS;
+const isStable = (stats: FileStats | undefined): boolean => stats === undefined || Date.now() - stats.ctimeMs > STABLE_MS;
 
-/** Numbers hold times to a quarter of a microsecond, which is enough for a file that has settled: a change of it is later by far. */
+/** Numbers hold times to a quarter of a microsecond, which is enough for a stable file: a change of it is later by far. */
 function sameFile(a: FileStats | undefined, b: FileStats | undefined): boolean {
   if (a === undefined || b === undefined) return a === b;
   return a.ino === b.ino && a.dev === b.dev && a.size === b.size && a.mtimeMs === b.mtimeMs && a.ctimeMs === b.ctimeMs;
@@ -49,7 +49,7 @@ export class FileReader implements PolicyFiles {
   read(file: string, maxBytes: number): Buffer {
     const path = resolve(file);
     const stats = this.#disk.stat(path);
-    const seen: SeenFile = { stats, settled: isSettled(stats), digest: undefined };
+    const seen: SeenFile = { stats, stable: isStable(stats), digest: undefined };
     this.#seen.set(path, seen);
     if (stats !== undefined && stats.size > maxBytes) throw tooLarge(maxBytes);
     let bytes: Buffer;
@@ -71,14 +71,14 @@ export class FileReader implements PolicyFiles {
     return this.#digests.length === 1 && only !== undefined ? only : sha256(this.#digests.join("\n"));
   }
 
-  /** Whether a file holds something else than was read of it. One stat each, microseconds, once they have settled. */
+  /** Whether a file holds something else than was read of it. One stat each, microseconds, if all files are stable. */
   changed(): boolean {
     for (const [path, seen] of this.#seen) {
       const stats = this.#disk.stat(path);
-      if (seen.settled && sameFile(seen.stats, stats)) continue;
+      if (seen.stable && sameFile(seen.stats, stats)) continue;
       if (seen.digest === undefined ? !sameFile(seen.stats, stats) : seen.digest !== digestOf(this.#disk, path, stats)) return true;
       seen.stats = stats;
-      seen.settled = isSettled(stats);
+      seen.stable = isStable(stats);
     }
     return false;
   }

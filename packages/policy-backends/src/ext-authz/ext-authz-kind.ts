@@ -6,7 +6,7 @@ import { contentFacts } from "../facts.js";
 import type { LoadContext, LooksAt, PolicyKind } from "../policy-kind.js";
 import { remoteEngine } from "../remote/remote-engine.js";
 import { looksAtOf, NEEDS_KEYS, REMOTE_REMEDIES, REMOTE_SHAPE, timeoutMsOf } from "../remote/remote-options.js";
-import type { Ask, Reply } from "../two-questions.js";
+import type { BooleanQuestion, Reply } from "../two-questions.js";
 import { type CheckRequest, type CheckResponse, decodeCheckResponse, encodeCheckRequest } from "./check-messages.js";
 
 const schema = z.strictObject({
@@ -33,7 +33,7 @@ function escaped(bytes: string): string {
     .join("");
 }
 
-function requestOf(question: Question, { action, access, path }: Ask, looksAt: LooksAt): CheckRequest {
+function requestOf(question: Question, { action, access, path }: BooleanQuestion, looksAt: LooksAt): CheckRequest {
   const { subject, resource, operation } = question;
   const headers: Record<string, string> = {
     "x-sluice-access": access,

@@ -2,12 +2,12 @@
 import type { Question } from "@sluice/decision-api";
 import type { Ruling } from "../backend.js";
 import type { Engine, LooksAt } from "../policy-kind.js";
-import { type Ask, askTwoQuestions, type Reply } from "../two-questions.js";
+import { type BooleanQuestion, askTwoQuestions, type Reply } from "../two-questions.js";
 import { unknownFacts } from "../unknown-facts.js";
 
 export interface RemoteParts {
   looksAt: LooksAt;
-  askAll(question: Question, asks: readonly Ask[]): Promise<readonly Reply[]>;
+  askAll(question: Question, asks: readonly BooleanQuestion[]): Promise<readonly Reply[]>;
   close(): Promise<void>;
 }
 

@@ -21,7 +21,7 @@ export interface RuleSet extends ConditionContext {
 }
 
 /** One access under one name, decided. */
-interface Finding {
+interface AccessRuling {
   effect: Effect;
   errno: number;
   /** undefined: no rule matched. */
@@ -31,7 +31,7 @@ interface Finding {
 }
 
 const EACCES = 13;
-const DEFAULTS: Readonly<Record<Effect, Finding>> = {
+const DEFAULTS: Readonly<Record<Effect, AccessRuling>> = {
   grant: { effect: "grant", errno: 0, rule: undefined, missing: undefined },
   mediate: { effect: "mediate", errno: 0, rule: undefined, missing: undefined },
   deny: { effect: "deny", errno: EACCES, rule: undefined, missing: undefined },
@@ -147,10 +147,10 @@ class Evaluation {
   }
 
   /** The first rule that matches. An undecidable one counts only if it is stricter than the rules behind it. */
-  find(access: Access): Finding {
+  find(access: Access): AccessRuling {
     this.access = access;
     const open: { rule: CompiledRule; fact: string }[] = [];
-    let finding: Finding = impliedAccesses(this.set.default).has(access) ? DEFAULTS[this.set.default] : DEFAULTS.grant;
+    let ruling: AccessRuling = impliedAccesses(this.set.default).has(access) ? DEFAULTS[this.set.default] : DEFAULTS.grant;
     const walk = this.walk as RuleWalk;
     walk.restart();
     let tried = -1;
@@ -162,17 +162,17 @@ class Evaluation {
       const matched = this.match(rule);
       if (matched === false) continue;
       if (matched === true) {
-        finding = { effect: rule.effect, errno: rule.errno, rule, missing: undefined };
+        ruling = { effect: rule.effect, errno: rule.errno, rule, missing: undefined };
         break;
       }
       open.push({ rule, fact: matched });
     }
     this.lookedAt.atLeast(walk.branchDepth(next < 0 ? this.set.rules.length : next));
     for (const { rule, fact } of open.reverse()) {
-      if (STRICTNESS[rule.effect] > STRICTNESS[finding.effect]) finding = { effect: rule.effect, errno: rule.errno, rule, missing: fact };
+      if (STRICTNESS[rule.effect] > STRICTNESS[ruling.effect]) ruling = { effect: rule.effect, errno: rule.errno, rule, missing: fact };
     }
-    if (finding.rule !== undefined) narrow(this.lookedAt, finding.rule);
-    return finding;
+    if (ruling.rule !== undefined) narrow(this.lookedAt, ruling.rule);
+    return ruling;
   }
 }
 
@@ -199,10 +199,10 @@ function addObligations(into: Map<string, string>, obligations: readonly Obligat
   }
 }
 
-function reasonOf(finding: Finding, evaluation: Evaluation, access: Access): string {
-  if (finding.rule === undefined) return "no rule matches";
-  if (finding.missing === undefined) return `rule '${finding.rule.name}' matches for ${access}`;
-  return `rule '${finding.rule.name}' is taken for ${access}, since ${finding.missing} is missing: ${evaluation.whyMissing(finding.missing)}`;
+function reasonOf(ruling: AccessRuling, evaluation: Evaluation, access: Access): string {
+  if (ruling.rule === undefined) return "no rule matches";
+  if (ruling.missing === undefined) return `rule '${ruling.rule.name}' matches for ${access}`;
+  return `rule '${ruling.rule.name}' is taken for ${access}, since ${ruling.missing} is missing: ${evaluation.whyMissing(ruling.missing)}`;
 }
 
 /** In which order they were asked for must not matter: the answer is for the set of them. */
@@ -214,15 +214,15 @@ export function evaluateRules(set: RuleSet, question: Question): Ruling {
   const accesses = inOrder(question.accesses);
   const evaluation = new Evaluation(set, question);
   const obligations = new Map<string, string>();
-  let worst: Finding | undefined;
+  let worst: AccessRuling | undefined;
   let worstAccess: Access = "read";
   for (const path of question.resource.paths) {
     evaluation.under(path);
     for (const access of accesses) {
-      const finding = evaluation.find(access);
-      if (finding.rule !== undefined) addObligations(obligations, finding.rule.obligations);
-      if (worst === undefined || STRICTNESS[finding.effect] > STRICTNESS[worst.effect]) {
-        worst = finding;
+      const ruling = evaluation.find(access);
+      if (ruling.rule !== undefined) addObligations(obligations, ruling.rule.obligations);
+      if (worst === undefined || STRICTNESS[ruling.effect] > STRICTNESS[worst.effect]) {
+        worst = ruling;
         worstAccess = access;
       }
     }

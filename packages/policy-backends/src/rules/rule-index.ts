@@ -11,12 +11,12 @@ interface Candidate {
 }
 
 export const EVERYTHING: readonly Segment[] = ["globstar"];
-const NO_CHILDREN = new Map<string, Place>();
+const NO_CHILDREN = new Map<string, PathNode>();
 const NO_CANDIDATES: Candidate[] = [];
 
-class Place {
-  /** Shared by all that have none: of ten thousand places most are the last of their path. */
-  children: Map<string, Place> = NO_CHILDREN;
+class PathNode {
+  /** Shared by all that have none: of ten thousand nodes most are the last of their path. */
+  children: Map<string, PathNode> = NO_CHILDREN;
   /** The first candidate is here itself, and nearly always the only one; -1: none. */
   rule = -1;
   rest: readonly Segment[] = EVERYTHING;
@@ -46,9 +46,9 @@ function literalName(segment: Segment | undefined): string | undefined {
   return part?.kind === "literal" ? part.bytes : undefined;
 }
 
-/** The places along one path, and where rules for other paths branch off. */
+/** The nodes along one path, and where rules for other paths branch off. */
 export class RuleWalk {
-  readonly #places: Place[] = [];
+  readonly #nodes: PathNode[] = [];
   readonly #depths: number[] = [];
   readonly #next: number[] = [];
   readonly #branchDepths: number[] = [];
@@ -57,23 +57,23 @@ export class RuleWalk {
   rest: readonly Segment[] = EVERYTHING;
   depth = 0;
 
-  constructor(root: Place, names: readonly string[]) {
-    let place: Place | undefined = root;
-    for (let depth = 0; place !== undefined; depth++) {
-      if (place.rule >= 0) {
-        this.#places.push(place);
+  constructor(root: PathNode, names: readonly string[]) {
+    let node: PathNode | undefined = root;
+    for (let depth = 0; node !== undefined; depth++) {
+      if (node.rule >= 0) {
+        this.#nodes.push(node);
         this.#depths.push(depth);
       }
       const name = depth < names.length ? (names[depth] as string) : undefined;
-      const child: Place | undefined = name === undefined ? undefined : place.children.get(name);
-      if (place.children.size > (child === undefined ? 0 : 1)) this.#branch(place, { child, depth });
-      place = child;
+      const child: PathNode | undefined = name === undefined ? undefined : node.children.get(name);
+      if (node.children.size > (child === undefined ? 0 : 1)) this.#branch(node, { child, depth });
+      node = child;
     }
   }
 
   /** A subtree that begins here or above holds paths that other rules may match. */
-  #branch(place: Place, { child, depth }: { child: Place | undefined; depth: number }): void {
-    for (const other of place.children.values()) {
+  #branch(node: PathNode, { child, depth }: { child: PathNode | undefined; depth: number }): void {
+    for (const other of node.children.values()) {
       if (other === child) continue;
       // Children are there in the order of their first rules, as rules were added in theirs.
       this.#branchDepths.push(depth + 1);
@@ -84,15 +84,15 @@ export class RuleWalk {
 
   /** From the first rule on again. */
   restart(): void {
-    for (let at = 0; at < this.#places.length; at++) this.#next[at] = 0;
+    for (let at = 0; at < this.#nodes.length; at++) this.#next[at] = 0;
   }
 
   /** The next rule that may match, or -1; `rest` and `depth` say how. One rule may come several times in a row. */
   next(): number {
     let best = -1;
     let rule = Number.POSITIVE_INFINITY;
-    for (let at = 0; at < this.#places.length; at++) {
-      const candidate = (this.#places[at] as Place).candidate(this.#next[at] as number);
+    for (let at = 0; at < this.#nodes.length; at++) {
+      const candidate = (this.#nodes[at] as PathNode).candidate(this.#next[at] as number);
       if (candidate === undefined || candidate.rule >= rule) continue;
       best = at;
       rule = candidate.rule;
@@ -100,7 +100,7 @@ export class RuleWalk {
     if (best < 0) return -1;
     const index = this.#next[best] as number;
     this.#next[best] = index + 1;
-    this.rest = ((this.#places[best] as Place).candidate(index) as Candidate).rest;
+    this.rest = ((this.#nodes[best] as PathNode).candidate(index) as Candidate).rest;
     this.depth = this.#depths[best] as number;
     return rule;
   }
@@ -116,7 +116,7 @@ export class RuleWalk {
 }
 
 export class RuleIndex {
-  readonly #root = new Place(0);
+  readonly #root = new PathNode(0);
 
   /** `globs[i]` are the alternatives of rule i; none: it has no path. */
   constructor(globs: readonly (readonly (readonly Segment[])[])[]) {
@@ -131,22 +131,22 @@ export class RuleIndex {
   }
 
   #add(rule: number, pattern: readonly Segment[]): void {
-    let place = this.#root;
+    let node = this.#root;
     for (const [depth, segment] of pattern.entries()) {
       const name = literalName(segment);
       if (name === undefined) {
         const rest = pattern.slice(depth);
-        place.add(rule, rest.length === 1 && rest[0] === "globstar" ? EVERYTHING : rest);
+        node.add(rule, rest.length === 1 && rest[0] === "globstar" ? EVERYTHING : rest);
         return;
       }
-      let child = place.children.get(name);
+      let child = node.children.get(name);
       if (child === undefined) {
-        child = new Place(rule);
-        if (place.children === NO_CHILDREN) place.children = new Map();
-        place.children.set(name, child);
+        child = new PathNode(rule);
+        if (node.children === NO_CHILDREN) node.children = new Map();
+        node.children.set(name, child);
       }
-      place = child;
+      node = child;
     }
-    place.add(rule, []);
+    node.add(rule, []);
   }
 }

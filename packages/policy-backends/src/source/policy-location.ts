@@ -1,5 +1,5 @@
 /**
- * The place of a policy on disk at a given moment. A directory is swapped as a whole: its names resolve through a link
+ * The location of a policy on disk at a given moment. A directory is swapped as a whole: its names resolve through a link
  * that is renamed over another, as a ConfigMap does it. So no policy is made of the files of two versions.
  */
 import { dirname, join } from "node:path";
@@ -8,7 +8,7 @@ import { OWN_DISK, type PolicyDisk } from "../document/policy-disk.js";
 /** In a directory. */
 export const ENTRY = "policy.yaml";
 
-export interface PolicyPlace {
+export interface PolicyLocation {
   /** As the user wrote it. */
   readonly name: string;
   /** Directories beside those of the files that were read. */
@@ -27,7 +27,7 @@ function resolved(entry: string, disk: PolicyDisk): string {
   }
 }
 
-class DirectoryPlace implements PolicyPlace {
+class DirectoryLocation implements PolicyLocation {
   readonly directories: readonly string[];
   private located: string | undefined;
 
@@ -50,7 +50,7 @@ class DirectoryPlace implements PolicyPlace {
 }
 
 /** `name`: a policy file, or a directory with one. */
-export function policyPlace(name: string, disk: PolicyDisk = OWN_DISK): PolicyPlace {
-  if (disk.stat(name)?.isDirectory() === true) return new DirectoryPlace(name, disk);
+export function policyLocation(name: string, disk: PolicyDisk = OWN_DISK): PolicyLocation {
+  if (disk.stat(name)?.isDirectory() === true) return new DirectoryLocation(name, disk);
   return { name, directories: [], locate: () => name, moved: () => false };
 }

@@ -164,11 +164,11 @@ export class WorkerPool {
 
   /** Resolves with what the first thread says of its setup. Rejects with `WorkerError`, and holds no thread then. */
   static async open(options: WorkerPoolOptions): Promise<{ pool: WorkerPool; output: unknown }> {
-    let settle: (result: FromWorker) => void = () => undefined;
+    let resolveFirst: (result: FromWorker) => void = () => undefined;
     const first = new Promise<FromWorker>((resolve) => {
-      settle = resolve;
+      resolveFirst = resolve;
     });
-    const pool = new WorkerPool(options, (result) => settle(result));
+    const pool = new WorkerPool(options, (result) => resolveFirst(result));
     const [lane, ...others] = pool.lanes;
     lane?.start();
     // The thread is nobody's reason to stay, but whoever opens a policy waits for it.
