@@ -30,7 +30,7 @@ const LOCK_EX = 2;
 const LOCK_NB = 4;
 const LOCK_UN = 8;
 /** Long enough to see a wrong answer, which must not come. */
-const SETTLED_MS = 250;
+const STILL_WAITING_MS = 250;
 
 async function mounted(args: string[] = ["--locks", "daemon"], files: string[] = ["f", "g"]): Promise<SluiceMount> {
   const { lower, upper } = layers({ lower: Object.fromEntries(files.map((name) => [name, publicFile("0123456789".repeat(20))])) });
@@ -137,7 +137,7 @@ describe("a wait", () => {
       expect(await b.do("open", 0, O.RDWR, path)).toBe("0");
       expect(await a.do("set", 0, "w", 0, 0)).toBe("0");
       const waits = b.do("wait", 0, "w", 5, 5);
-      expect(await within(SETTLED_MS, waits)).toBe("pending");
+      expect(await within(STILL_WAITING_MS, waits)).toBe("pending");
       if (letGo === "end") await a.end();
       else expect(await a.do(...letGo)).toBe("0");
       expect(await within(5_000, waits)).toBe("0");
@@ -155,7 +155,7 @@ describe("a wait", () => {
     await a.do("dup", 0, 1);
     const waits = b.do("flock", 0, LOCK_SH);
     expect(await a.do("close", 0)).toBe("0");
-    expect(await within(SETTLED_MS, waits)).toBe("pending");
+    expect(await within(STILL_WAITING_MS, waits)).toBe("pending");
     expect(await a.do("close", 1)).toBe("0");
     expect(await within(5_000, waits)).toBe("0");
     await Promise.all([a.end(), b.end()]);
@@ -169,7 +169,7 @@ describe("a wait", () => {
     expect(await a.do("set", 0, "r", 0, 10)).toBe("0");
     for (const command of ["wait", "ofdwait"]) {
       const waits = b.do(command, 0, "w", 0, 10);
-      expect(await within(SETTLED_MS, waits)).toBe("pending");
+      expect(await within(STILL_WAITING_MS, waits)).toBe("pending");
       b.interrupt();
       expect(await within(5_000, waits)).toBe(String(-Errno.EINTR));
     }
@@ -191,9 +191,9 @@ describe("a wait", () => {
     expect(await b.do("set", 0, "w", 1, 1)).toBe("0");
     expect(await c.do("set", 1, "w", 0, 1)).toBe("0");
     const first = a.do("wait", 0, "w", 1, 1);
-    expect(await within(SETTLED_MS, first)).toBe("pending");
+    expect(await within(STILL_WAITING_MS, first)).toBe("pending");
     const second = b.do("wait", 1, "r", 0, 1);
-    expect(await within(SETTLED_MS, second)).toBe("pending");
+    expect(await within(STILL_WAITING_MS, second)).toBe("pending");
     expect(await within(5_000, c.do("wait", 0, "r", 0, 1))).toBe(String(-Errno.EDEADLK));
     expect(await c.do("close", 1)).toBe("0");
     expect(await within(5_000, second)).toBe("0");
@@ -209,7 +209,7 @@ describe("a wait", () => {
     for (const actor of [a, b]) await actor.do("open", 0, O.RDWR, mount.path("f"));
     expect(await a.do("set", 0, "w", 0, 0)).toBe("0");
     const waits = b.do("wait", 0, "w", 0, 0);
-    expect(await within(SETTLED_MS, waits)).toBe("pending");
+    expect(await within(STILL_WAITING_MS, waits)).toBe("pending");
     await Promise.all([a.end(), b.end()]);
     expect((await mount.stop()).code).toBe(0);
     await waits;

@@ -41,8 +41,8 @@ function become(config: KeeperConfig | AwaitingConfig, capabilities: bigint, rem
   throw new CliError({ object: mountpoint, problem: "the keeper cannot be started", remedy, exitCode: EXIT.FAILED });
 }
 
-export function becomeKeeper({ capabilities, ...kept }: SupervisedMount): never {
-  return become({ ...kept, server: serverProgram }, capabilities, "free memory, or use --keeper off");
+export function becomeKeeper({ capabilities, ...mount }: SupervisedMount): never {
+  return become({ ...mount, server: serverProgram }, capabilities, "free memory, or use --keeper off");
 }
 
 export function becomeAwaitingKeeper({ capabilities, ...config }: AwaitedMount): never {

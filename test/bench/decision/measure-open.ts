@@ -10,7 +10,7 @@ import { compare, timed } from "./rounds.js";
 const CLI = fileURLToPath(new URL("../../../../packages/cli/bin/sluice.mjs", import.meta.url));
 const FILES = 64;
 const TURNS = 4_000;
-const SETTLED_MS = 1_000;
+const WARM_UP_MS = 1_000;
 
 async function mount(directory: string, name: string, args: readonly string[], undo: (undo: () => void) => void): Promise<string> {
   const mountpoint = join(directory, name);
@@ -36,7 +36,7 @@ export async function measureOpen(directory: string, undo: (undo: () => void) =>
   const gated = await mount(directory, "gated", [...locks, "--policy", policy], undo);
   const free = await mount(directory, "free", locks, undo);
   // A policy that was written just now could be written again with the same times: until then it is asked each time.
-  await new Promise((resolve) => setTimeout(resolve, SETTLED_MS));
+  await new Promise((resolve) => setTimeout(resolve, WARM_UP_MS));
   const opening = (place: string) => (): number =>
     timed(TURNS, (turn) => closeSync(openSync(join(place, "data", `f${turn % FILES}`), "r")));
   const opens = await compare(opening(gated), opening(free), 15);

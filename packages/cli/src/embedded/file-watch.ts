@@ -8,7 +8,7 @@ import type { FoundFile } from "./open-policy-file.js";
 import { AT_EMPTY_PATH, AT_FDCWD, AT_STATX_DONT_SYNC, AT_SYMLINK_NOFOLLOW, EAGAIN, O_CLOEXEC, O_PATH } from "./path-calls.js";
 
 /** The resolution of file times may be this coarse: a second write within it could be invisible. */
-const SETTLED_MS = 200;
+const STABLE_MS = 200;
 const RESOLVE_CACHED = 0x20;
 const WATCHED = [
   StatWord.inoLo,
@@ -37,7 +37,7 @@ export class FileWatch {
   readonly #seen = new Uint32Array(STAT_WORDS);
   readonly #name: string;
   #seenStatus = 1;
-  #settlesAtMs = 0;
+  #stableAtMs = 0;
   #isLocal = false;
   #isPlain = false;
 
@@ -105,12 +105,12 @@ export class FileWatch {
     if (!same) {
       this.#seen.set(this.#now);
       this.#seenStatus = status;
-      this.#settlesAtMs = this.#changedMs(status) + SETTLED_MS;
-      if (Date.now() >= this.#settlesAtMs) this.#settlesAtMs = 0;
+      this.#stableAtMs = this.#changedMs(status) + STABLE_MS;
+      if (Date.now() >= this.#stableAtMs) this.#stableAtMs = 0;
       return true;
     }
-    if (this.#settlesAtMs === 0) return false;
-    if (Date.now() >= this.#settlesAtMs) this.#settlesAtMs = 0;
+    if (this.#stableAtMs === 0) return false;
+    if (Date.now() >= this.#stableAtMs) this.#stableAtMs = 0;
     return true;
   }
 }

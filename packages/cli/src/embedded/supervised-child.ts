@@ -7,7 +7,7 @@ import { type ChildOptions, startChild } from "./child-process.js";
 import { forwardLines } from "./forward-lines.js";
 import type { PolicyFiles } from "./policy-files.js";
 
-export interface KeptChildOptions extends ChildOptions {
+export interface SupervisedChildOptions extends ChildOptions {
   /** An earlier one has served: then a child that fails to start is restarted too. */
   takesOver: boolean;
   /** Gets the lines of its log. */
@@ -17,7 +17,7 @@ export interface KeptChildOptions extends ChildOptions {
 const FIRST_PAUSE_MS = 100;
 const LONGEST_PAUSE_MS = 5_000;
 /** A child that lived this long restarts quickly. */
-const SETTLED_MS = 10_000;
+const STABLE_MS = 10_000;
 const GRACE_MS = 3_000;
 
 export class SupervisedChild {
@@ -25,7 +25,7 @@ export class SupervisedChild {
   readonly failedToStart: Promise<Error>;
   /** Of the current child. */
   files: PolicyFiles | undefined;
-  readonly #options: KeptChildOptions;
+  readonly #options: SupervisedChildOptions;
   readonly #logger: Logger;
   readonly #ending = new AbortController();
   #child: ChildProcess | undefined;
@@ -33,7 +33,7 @@ export class SupervisedChild {
   #pauseMs = FIRST_PAUSE_MS;
   #tellFailure: (error: Error) => void = () => undefined;
 
-  constructor(options: KeptChildOptions, logger: Logger) {
+  constructor(options: SupervisedChildOptions, logger: Logger) {
     this.#options = options;
     this.#everServed = options.takesOver;
     this.#logger = logger;
@@ -72,7 +72,7 @@ export class SupervisedChild {
       this.#tellFailure(new CliError({ object: "decision service", problem, remedy: "its own message is above", exitCode: EXIT.FAILED }));
       return;
     }
-    if (Date.now() - startedMs > SETTLED_MS) this.#pauseMs = FIRST_PAUSE_MS;
+    if (Date.now() - startedMs > STABLE_MS) this.#pauseMs = FIRST_PAUSE_MS;
     this.#logger.warn({ how, pauseMs: this.#pauseMs }, "the decision service ended: it is started again");
     void this.#restart(this.#pauseMs);
     this.#pauseMs = Math.min(this.#pauseMs * 2, LONGEST_PAUSE_MS);

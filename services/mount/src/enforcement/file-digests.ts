@@ -13,7 +13,7 @@ import { type Digested, DigestThread, MAX_DIGEST_BYTES } from "./digest-thread.j
 
 const REMEMBERED = 65_536;
 /** Two ticks of the slowest clock for timestamps of files (100 Hz). */
-const SETTLED_MS = 20;
+const STABLE_MS = 20;
 /** How often to read a file again that changes during the read. */
 const MAX_READINGS = 3;
 
@@ -78,8 +78,8 @@ export class FileDigests {
   async #read(fd: number): Promise<string | undefined> {
     for (let reading = 0; reading < MAX_READINGS; reading++) {
       const before = identityOf(fd);
-      if (Date.now() - before.changedMs < SETTLED_MS) {
-        await sleep(SETTLED_MS);
+      if (Date.now() - before.changedMs < STABLE_MS) {
+        await sleep(STABLE_MS);
         if (identityOf(fd).state !== before.state) continue;
       }
       const copy = native.dupfd(fd);
