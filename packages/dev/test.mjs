@@ -85,7 +85,7 @@ function cutOff(child) {
   setTimeout(() => child.kill("SIGKILL"), GRACE_MS).unref();
 }
 
-async function settledLeaks() {
+async function lastingLeaks() {
   const deadlineMs = Date.now() + SETTLE_MS;
   let leaks = findLeaks(run);
   while (leaks.length > 0 && Date.now() < deadlineMs) {
@@ -111,7 +111,7 @@ function print(heading, lines) {
 
 const exitCode = await runVitest();
 const summary = readSummary();
-const leaks = await settledLeaks();
+const leaks = await lastingLeaks();
 // Both are the time of its making until somebody reads it.
 const { atimeMs, mtimeMs } = statSync(witness);
 const outsiders = atimeMs === mtimeMs ? [] : [`${scratchBase}: have searches, indexers and backups leave it alone`];

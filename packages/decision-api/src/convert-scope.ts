@@ -1,6 +1,6 @@
 /**
  * The scope of an answer between domain and wire. On the way in, a scope that is not understood in full is none: the answer
- * holds for its own question and is not kept.
+ * holds for its own question and is not cached.
  */
 import type { Access, CacheScope, ResourceFact, SubjectField } from "./domain.js";
 import type * as wire from "./gen/sluice/decision/v1/decision.js";

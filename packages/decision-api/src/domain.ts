@@ -137,7 +137,7 @@ export interface Decision {
   reason: string;
   obligations: readonly Obligation[];
   source: DecisionSource;
-  /** Absent: for this question alone, never to be kept. */
+  /** Absent: for this question alone, never to be cached. */
   scope?: CacheScope | undefined;
   /** The rule's effect in an outage; absent: the mount's own outage mode. */
   onOutage?: OutageEffect | undefined;
@@ -220,8 +220,8 @@ export interface Decider {
   /** At once unless something has to be waited for. `signal` is the caller's interruption. */
   decide(question: Question, signal: AbortSignal | undefined): Decision | Promise<Decision>;
   /**
-   * A kept answer that holds for this, at once and without a question; undefined where one must be asked, and for an answer with
-   * obligations, which hold for an open file that can ask again. Absent: nothing is kept.
+   * A cached answer that holds for this, at once and without a question; undefined if a question must be asked, and for an answer with
+   * obligations, which hold for an open file that can ask again. Absent: no answer is cached.
    */
   recall?(inquiry: Inquiry): Decision | undefined;
   /** Of the policy in force as last heard; undefined before the first word of the service. */

@@ -3,7 +3,7 @@
 /** A digest, of a policy or of a file. */
 export const SHA256_HEX = /^[0-9a-f]{64}$/;
 
-/** Bounds that a question must keep. A question over them is a denial: it cannot be judged whole. */
+/** Bounds of a question. A question over them is a denial: it cannot be judged whole. */
 export const QUESTION_LIMITS = {
   /** Longer than PATH_MAX, since the tree may be deeper than one path can say. */
   pathBytes: 16_384,
@@ -24,7 +24,7 @@ export const QUESTION_LIMITS = {
   idLength: 128,
 } as const;
 
-/** Bounds that an answer must keep. */
+/** Bounds of an answer. */
 export const ANSWER_LIMITS = {
   idLength: 128,
   nameLength: 256,

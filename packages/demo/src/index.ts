@@ -4,7 +4,7 @@ export {
   digestSnapshot,
   type Entry,
   type SnapshotOptions,
-  settleAccessTimes,
+  primeAccessTimes,
   takeSnapshot,
   type TreeSnapshot,
 } from "./tree-snapshot.js";

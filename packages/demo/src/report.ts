@@ -12,7 +12,7 @@ export interface PolicyFacts {
   granted: number;
   mediated: number;
   denied: number;
-  /** How many of these the decision service was asked about, and where: the others are by answers that were kept. */
+  /** How many of these the decision service was asked about, and where: cached answers decided the others. */
   asked: number;
   target: string;
   /** Granted opens that were still mediated, by reason. */
@@ -76,7 +76,7 @@ function policyLines({ policy, denied, decisionPid, frozen }: ReportData): strin
     line(
       "asked",
       policy.asked,
-      `over gRPC, of the decision service (process ${decisionPid ?? "unknown"}, ${policy.target}); the rest by kept answers`,
+      `over gRPC, of the decision service (process ${decisionPid ?? "unknown"}, ${policy.target}); the rest by cached answers`,
     ),
     ...fallbacks,
     ...policy.layers.map((layer) => `  ${layer.name.padEnd(9)} ${layer.path}: ${layer.passthrough}`),

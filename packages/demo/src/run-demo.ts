@@ -55,7 +55,7 @@ export class DemoRun {
       const seconds = (performance.now() - this.#start) / 1000;
       this.progress.output.write(formatReport({ ...facts, upper: { changes, kernel }, lower, seconds }));
       if (lower.differences.length > 0) throw new DemoError(1, "a lower layer changed while it was mounted, by us or by somebody else");
-      if (keep) this.#keep();
+      if (keep) this.#leaveMounted();
     } catch (error) {
       // A task killed by an interruption fails of that; the interruption is the reason.
       this.signal.throwIfAborted();
@@ -96,12 +96,12 @@ export class DemoRun {
     return this.#recordLowers("Record both lower layers", "before", true);
   }
 
-  #recordLowers(title: string, name: string, settle: boolean): Promise<SnapshotOutput> {
+  #recordLowers(title: string, name: string, primeTimes: boolean): Promise<SnapshotOutput> {
     const trees = [
       { name: "data", root: this.places.lowerData },
       { name: "node_modules", root: this.places.lowerTree },
     ];
-    const input = { trees, options: { times: "all" }, settle, output: join(this.places.snapshots, name) } as const;
+    const input = { trees, options: { times: "all" }, primeTimes, output: join(this.places.snapshots, name) } as const;
     return this.#task(title, "snapshot", input, ({ objects }) => `${formatCount(objects)} objects with their content`);
   }
 
@@ -209,7 +209,7 @@ export class DemoRun {
     }
     const [ours, kernels] = [join(places.snapshots, "merged"), join(places.snapshots, "kernel")];
     const record = (root: string, output: string) =>
-      this.#tasks.run("snapshot", { trees: [{ name: "", root }], options: { times: "modified" }, settle: false, output }, TASK_MS);
+      this.#tasks.run("snapshot", { trees: [{ name: "", root }], options: { times: "modified" }, primeTimes: false, output }, TASK_MS);
     const { objects, differences } = await this.#step(
       "Unmount; let kernel overlayfs mount it",
       async () => {
@@ -241,7 +241,7 @@ export class DemoRun {
     return { objects, differences, digest: before.digest };
   }
 
-  #keep(): void {
+  #leaveMounted(): void {
     const { pid } = this.#daemon;
     this.#daemon.letGo();
     this.progress.output.write(formatKeepHints(this.places, pid));

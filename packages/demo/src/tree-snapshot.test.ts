@@ -18,7 +18,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { compareSnapshots, digestSnapshot, settleAccessTimes, takeSnapshot } from "./tree-snapshot.js";
+import { compareSnapshots, digestSnapshot, primeAccessTimes, takeSnapshot } from "./tree-snapshot.js";
 
 let root: string;
 beforeEach(() => {
@@ -37,7 +37,7 @@ const changesOf = (change: () => void): string[] => {
 };
 
 test("an untouched tree compares equal and has the same digest", () => {
-  settleAccessTimes(root);
+  primeAccessTimes(root);
   const before = snapshot();
   expect(Object.keys(before).sort()).toEqual(["", "sub", "sub/file", "sub/link"]);
   expect(compareSnapshots(before, snapshot())).toEqual([]);
@@ -75,10 +75,10 @@ test("taking a snapshot moves no access time of a file, even one that a plain re
   expect(accessed()).toBe(1000);
 });
 
-test("settled access times stand still when others read", async () => {
+test("primed access times stand still when others read", async () => {
   // Longer than a tick of the clock that timestamps come from.
   await sleep(50);
-  settleAccessTimes(root);
+  primeAccessTimes(root);
   const plainReads = (): void => {
     readFileSync(join(root, "sub/file"));
     readlinkSync(join(root, "sub/link"));

@@ -1,6 +1,6 @@
 /**
  * A record of everything that can be seen of a tree: names, types, modes, owners, sizes, times, link targets, extended
- * attributes, content. Reading it moves no access time of a file, and none of a directory or link once `settleAccessTimes`
+ * attributes, content. Reading it moves no access time of a file, and none of a directory or link once `primeAccessTimes`
  * has run on a relatime mount.
  */
 import { createHash } from "node:crypto";
@@ -101,7 +101,7 @@ export function takeSnapshot(root: string, options: SnapshotOptions): TreeSnapsh
  * Reads a byte of every file, every directory and every link once. Under relatime an access time moves only if it is not
  * younger than the last change, or older than a day: afterwards it stands still for a day, whoever reads.
  */
-export function settleAccessTimes(root: string): void {
+export function primeAccessTimes(root: string): void {
   walk(Buffer.from(root).toString("latin1"), (_, path, stat) => {
     if (stat.isSymbolicLink()) readlinkSync(raw(path), "latin1");
     if (!stat.isFile() || stat.size === 0n) return;

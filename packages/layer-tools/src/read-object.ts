@@ -17,8 +17,8 @@ export function readXattrs(stack: LayerStack, place: LayerPath): [name: string, 
     if (length === -Errno.EOPNOTSUPP) return [];
     if (length < 0) throw failed(stack.shown(place), `its attributes cannot be listed (${errnoName(-length)})`, "run as root");
     const names = list.toString("latin1", 0, length).split("\0");
-    const kept = names.filter((name) => name !== "" && (!name.startsWith(prefix) || name.startsWith(`${prefix}overlay.`)));
-    return kept.sort().map((name): [string, Buffer] => [name, readXattr(stack, place, { fd, name })]);
+    const shown = names.filter((name) => name !== "" && (!name.startsWith(prefix) || name.startsWith(`${prefix}overlay.`)));
+    return shown.sort().map((name): [string, Buffer] => [name, readXattr(stack, place, { fd, name })]);
   });
 }
 

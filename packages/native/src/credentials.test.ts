@@ -147,13 +147,13 @@ describe.each(Object.entries(places))("acting as the caller on %s", (_, place) =
 
 describe("limits of a process", () => {
   it("keeps only the given capabilities in every set", () => {
-    const kept = capabilityMask(CAP.SYS_ADMIN, CAP.CHOWN);
+    const mask = capabilityMask(CAP.SYS_ADMIN, CAP.CHOWN);
     const seen =
-      inChild(`print([native.limitCapabilities(${kept}n), status("CapPrm"), status("CapEff"), status("CapBnd"), status("CapInh"), status("CapAmb"),
+      inChild(`print([native.limitCapabilities(${mask}n), status("CapPrm"), status("CapEff"), status("CapBnd"), status("CapInh"), status("CapAmb"),
       native.setEffectiveCapabilities(1n << 4n), native.effectiveCapabilities()])`);
-    const hex = kept.toString(16).padStart(16, "0");
+    const hex = mask.toString(16).padStart(16, "0");
     const zero = "0".repeat(16);
-    expect(seen).toEqual([0, hex, hex, hex, zero, zero, -errno.EPERM, kept.toString(16)]);
+    expect(seen).toEqual([0, hex, hex, hex, zero, zero, -errno.EPERM, mask.toString(16)]);
   });
 
   it("says so where the bounding set cannot be limited", () => {

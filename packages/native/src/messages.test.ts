@@ -10,7 +10,7 @@ const O_CLOEXEC_BIT = 0o2000000;
 const none = new Int32Array(0);
 
 const opened: number[] = [];
-const keep = (fd: number): number => {
+const closeLater = (fd: number): number => {
   expect(fd).toBeGreaterThan(2);
   opened.push(fd);
   return fd;
@@ -23,7 +23,7 @@ const close = (fd: number): void => {
 function pair(): [number, number] {
   const out = new Int32Array(2);
   expect(native.seqpacketPair(out)).toBe(0);
-  return [keep(out[0] as number), keep(out[1] as number)];
+  return [closeLater(out[0] as number), closeLater(out[1] as number)];
 }
 
 const TRUNCATED = 2 ** 32;
@@ -37,7 +37,7 @@ afterEach(() => {
 describe("records over a socket", () => {
   it("keeps records whole, and brings descriptors along close-on-exec", () => {
     const [a, b] = pair();
-    const file = keep(native.memoryFile("sluice-test"));
+    const file = closeLater(native.memoryFile("sluice-test"));
     native.pwrite(file, Buffer.from("content"), { offset: 0, length: 7, position: 0 }, 0);
     expect(native.sendMessage(a, Buffer.from("firstXX"), 5, new Int32Array([file, file, 99]), 2, 0)).toBe(5);
     expect(native.sendMessage(a, Buffer.from("second"), 6, none, 0, 0)).toBe(6);
@@ -46,8 +46,8 @@ describe("records over a socket", () => {
     const first = native.receiveMessage(b, bytes, fds, 0);
     expect([length(first), count(first), bytes.toString("latin1", 0, 5)]).toEqual([5, 2, "first"]);
     expect([...fds.slice(2)]).toEqual([-1, -1]);
-    const got = keep(fds[0] as number);
-    keep(fds[1] as number);
+    const got = closeLater(fds[0] as number);
+    closeLater(fds[1] as number);
     native.pread(got, bytes, { offset: 0, length: 7, position: 0 }, 0);
     expect(bytes.toString("latin1", 0, 7)).toBe("content");
     const second = native.receiveMessage(b, bytes, fds, 0);
@@ -57,7 +57,7 @@ describe("records over a socket", () => {
 
   it("tells that more came than there was room for, and leaks no descriptor of it", () => {
     const [a, b] = pair();
-    const file = keep(native.memoryFile("sluice-test"));
+    const file = closeLater(native.memoryFile("sluice-test"));
     const highest = native.dupfd(file);
     native.close(highest);
     native.sendMessage(a, Buffer.from("x"), 1, new Int32Array([file, file, file]), 3, 0);
@@ -70,7 +70,7 @@ describe("records over a socket", () => {
     }
     native.sendMessage(a, Buffer.from("x"), 1, new Int32Array([file]), 1, 0);
     expect(native.receiveMessage(b, Buffer.alloc(64), none, 0)).toBe(TRUNCATED + 1);
-    const next = keep(native.dupfd(file));
+    const next = closeLater(native.dupfd(file));
     expect(next).toBe(highest);
   });
 
@@ -109,14 +109,14 @@ describe("descriptors", () => {
   });
 
   it("gives the flags a descriptor was opened with", () => {
-    const fd = keep(native.openat(AT_FDCWD, "/", O_PATH, 0));
+    const fd = closeLater(native.openat(AT_FDCWD, "/", O_PATH, 0));
     expect(native.statusFlags(fd) & O_PATH).toBe(O_PATH);
-    expect(native.statusFlags(keep(native.openat(AT_FDCWD, "/", O_RDONLY, 0))) & (O_PATH | O_CLOEXEC_BIT)).toBe(0);
+    expect(native.statusFlags(closeLater(native.openat(AT_FDCWD, "/", O_RDONLY, 0))) & (O_PATH | O_CLOEXEC_BIT)).toBe(0);
     expect(native.statusFlags(-1)).toBe(-errno.EBADF);
   });
 
   it("shares memory by a descriptor, sealed against shrinking", () => {
-    const fd = keep(native.memoryFile("sluice-test"));
+    const fd = closeLater(native.memoryFile("sluice-test"));
     native.ftruncate(fd, 8192);
     expect(native.addSeals(fd, SEAL.SHRINK | SEAL.SEAL)).toBe(0);
     expect(native.ftruncate(fd, 4096)).toBe(-errno.EPERM);

@@ -7,7 +7,7 @@ import { mountsBelow } from "./mount-table.js";
 import { requires } from "./requirements.js";
 import { type ScratchOptions, scratch } from "./scratch.js";
 
-const kept = scratch();
+const held = scratch();
 const made: string[] = [];
 const order: string[] = [];
 const MAGIC = { tmpfs: 0x01021994, "ext4-loop": 0xef53, "btrfs-loop": 0x9123683e } as const;
@@ -21,7 +21,7 @@ describe("scratch", () => {
   });
 
   test("kept one that was asked for outside a test, and removed the other", () => {
-    expect(existsSync(kept)).toBe(true);
+    expect(existsSync(held)).toBe(true);
     expect(made.map((path) => existsSync(path))).toEqual([false]);
   });
 
@@ -47,8 +47,8 @@ describe("scratch", () => {
   btrfs.test("makes a btrfs", onFileSystem("btrfs-loop", {}));
 
   requires("kernel overlayfs").test("lets an overlay go with its directory", () => {
-    writeFileSync(join(kept, "f"), "x");
-    const overlay = mountKernelOverlay({ lowers: [kept, scratch()] });
+    writeFileSync(join(held, "f"), "x");
+    const overlay = mountKernelOverlay({ lowers: [held, scratch()] });
     made.push(overlay);
     expect(existsSync(join(overlay, "f"))).toBe(true);
   });

@@ -93,9 +93,9 @@ function xattrsOf(fd: number, path: string, ignore: RegExp | undefined): Record<
   check(length, `list the attributes of ${path}`);
   const names = Buffer.from(list.buffer, 0, length).toString("latin1").split("\0").filter(Boolean).sort();
   const value = new Uint8Array(XATTR_BYTES);
-  const kept = names.filter((name) => !ignore?.test(name));
+  const compared = names.filter((name) => !ignore?.test(name));
   return Object.fromEntries(
-    kept.map((name) => {
+    compared.map((name) => {
       const size = check(native.getxattrat(fd, "", name, value), `read ${name} of ${path}`);
       return [name, Buffer.from(value.buffer, 0, size).toString("hex")];
     }),
@@ -145,13 +145,13 @@ function deviceFact(type: EntrySnapshot["type"], words: Uint32Array): Pick<Entry
   return type === "character-device" || type === "block-device" ? { device: word(words, StatWord.rdev).toString(16) } : {};
 }
 
-interface Place {
+interface LocatedEntry {
   directoryFd: number;
   name: string;
   path: string;
 }
 
-function entryOf(walk: Walk, { directoryFd, name, path }: Place, fd: number): EntrySnapshot {
+function entryOf(walk: Walk, { directoryFd, name, path }: LocatedEntry, fd: number): EntrySnapshot {
   const words = statOf(fd, path);
   const mode = word(words, StatWord.mode);
   const type = TYPES.get(mode & S.IFMT) ?? "file";
@@ -170,11 +170,11 @@ function entryOf(walk: Walk, { directoryFd, name, path }: Place, fd: number): En
   };
 }
 
-function visit(walk: Walk, place: Place): void {
-  const { directoryFd, name, path } = place;
+function visit(walk: Walk, located: LocatedEntry): void {
+  const { directoryFd, name, path } = located;
   const fd = check(native.openat(directoryFd, name, O.PATH | O.NOFOLLOW | O.CLOEXEC, 0), `open ${path}`);
   try {
-    const entry = entryOf(walk, place, fd);
+    const entry = entryOf(walk, located, fd);
     walk.entries.set(path, entry);
     if (entry.type === "directory") visitChildren(walk, fd, path);
   } finally {
@@ -191,9 +191,9 @@ function visitChildren(walk: Walk, directoryFd: number, path: string): void {
   }
 }
 
-function openRoot(root: string, keepAtime: boolean): number {
+function openRoot(root: string, preservesAtime: boolean): number {
   const path = bytes(root);
-  if (!keepAtime) return check(native.openat(AT.FDCWD, path, O.PATH | O.DIRECTORY | O.CLOEXEC, 0), `open ${root}`);
+  if (!preservesAtime) return check(native.openat(AT.FDCWD, path, O.PATH | O.DIRECTORY | O.CLOEXEC, 0), `open ${root}`);
   const fd = check(native.openTree(AT.FDCWD, path, OPEN_TREE.CLONE | O.CLOEXEC), `clone the mount of ${root}`);
   check(native.mountSetattr(fd, "", AT.EMPTY_PATH, MOUNT_ATTR.NOATIME, MOUNT_ATTR.ATIME_MASK), `set noatime for ${root}`);
   return fd;

@@ -130,14 +130,14 @@ function copyUps({ now }: Interval, { filter }: View): Section {
 
 /** Shortens the longest table until all of them fit: on a small terminal each still shows its first row. */
 function fitted(sections: readonly Section[], room: number): Section[] {
-  const kept = sections.map(({ head, rows }) => ({ head, rows: rows.slice(0, Number.isFinite(room) ? undefined : SHOWN_ROWS) }));
-  const taken = (): number => kept.reduce((sum, { rows }) => sum + 2 + rows.length, 0);
+  const fitted = sections.map(({ head, rows }) => ({ head, rows: rows.slice(0, Number.isFinite(room) ? undefined : SHOWN_ROWS) }));
+  const taken = (): number => fitted.reduce((sum, { rows }) => sum + 2 + rows.length, 0);
   while (taken() > room) {
-    const longest = kept.reduce((one, other) => (other.rows.length > one.rows.length ? other : one));
+    const longest = fitted.reduce((one, other) => (other.rows.length > one.rows.length ? other : one));
     if (longest.rows.length <= 1) break;
     longest.rows.pop();
   }
-  return kept;
+  return fitted;
 }
 
 export interface Look {

@@ -35,6 +35,6 @@ it("a message that is too large or compressed ends it, after those before it", (
   const packed = Buffer.concat([Buffer.from([1]), good.subarray(1)]);
   expect(readAll(Buffer.concat([good, large]), [])).toEqual({ messages: ["good"], problem: "a message of 1001 bytes is larger than 1000" });
   expect(readAll(Buffer.concat([good, packed, good]), [11])).toEqual({ messages: ["good"], problem: "a message is compressed" });
-  // Known by its first five bytes: nothing of it is kept.
+  // Known by its first five bytes: none of it is buffered.
   expect(readAll(large.subarray(0, 5), [3]).problem).toMatch(/larger/);
 });

@@ -51,14 +51,14 @@ export class FrameReader {
       at = end;
       this.onMessage(message);
     }
-    if (at < data.length) this.#keep(data.subarray(at));
+    if (at < data.length) this.#buffer(data.subarray(at));
     return undefined;
   }
 
   /** Joined once there is enough: a message in many parts is copied twice, however many they are. */
   #with(chunk: Buffer): Buffer | undefined {
     if (this.#have === 0) return chunk;
-    this.#keep(chunk);
+    this.#buffer(chunk);
     if (this.#have < this.#need) return undefined;
     const data = Buffer.concat(this.#parts, this.#have);
     this.#parts = [];
@@ -66,7 +66,7 @@ export class FrameReader {
     return data;
   }
 
-  #keep(part: Buffer): void {
+  #buffer(part: Buffer): void {
     this.#parts.push(part);
     this.#have += part.length;
   }

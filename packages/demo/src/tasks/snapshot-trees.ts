@@ -1,16 +1,16 @@
 /** Records trees to a file, and compares two such records. */
 import { readFileSync, writeFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
-import { compareSnapshots, digestSnapshot, settleAccessTimes, takeSnapshot, type TreeSnapshot } from "../tree-snapshot.js";
+import { compareSnapshots, digestSnapshot, primeAccessTimes, takeSnapshot, type TreeSnapshot } from "../tree-snapshot.js";
 import type { CompareOutput, SnapshotInput, SnapshotOutput } from "./task-table.js";
 
 /** Longer than the kernel's clock of timestamps ticks, so that a file just written is older than its first access. */
 const CLOCK_TICK_MS = 50;
 
-export async function recordTrees({ trees, options, settle, output }: SnapshotInput): Promise<SnapshotOutput> {
-  if (settle) {
+export async function recordTrees({ trees, options, primeTimes, output }: SnapshotInput): Promise<SnapshotOutput> {
+  if (primeTimes) {
     await sleep(CLOCK_TICK_MS);
-    for (const tree of trees) settleAccessTimes(tree.root);
+    for (const tree of trees) primeAccessTimes(tree.root);
   }
   const entries: Record<string, TreeSnapshot[string]> = {};
   for (const tree of trees)

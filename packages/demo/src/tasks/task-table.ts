@@ -9,7 +9,7 @@ export interface SnapshotInput {
   trees: readonly Tree[];
   options: SnapshotOptions;
   /** Read everything once before, so that access times stand still. */
-  settle: boolean;
+  primeTimes: boolean;
   /** The path of the record, as JSON. */
   output: string;
 }

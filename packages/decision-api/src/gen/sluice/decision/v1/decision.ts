@@ -335,7 +335,7 @@ export function fileKindToJSON(object: FileKind): string {
 }
 
 export enum SubjectField {
-  /** UNSPECIFIED - like one that is unknown: the answer is not kept */
+  /** UNSPECIFIED - like one that is unknown: the answer is not cached */
   UNSPECIFIED = 0,
   UID = 1,
   GID = 2,
@@ -393,7 +393,7 @@ export function subjectFieldToJSON(object: SubjectField): string {
 }
 
 export enum ResourceFact {
-  /** UNSPECIFIED - like one that is unknown: the answer is not kept */
+  /** UNSPECIFIED - like one that is unknown: the answer is not cached */
   UNSPECIFIED = 0,
   LAYER = 1,
   KIND = 2,
@@ -654,7 +654,7 @@ export interface Decision {
   /** For a person; names the fact if one was missing. */
   reason: string;
   obligations: Obligation[];
-  /** Absent: the answer is for this question alone and must not be kept. */
+  /** Absent: the answer is for this question alone and must not be cached. */
   scope:
     | Scope
     | undefined;
@@ -813,7 +813,7 @@ export interface Cancel {
   ids: bigint[];
 }
 
-/** How often kept answers were given again, for the decision log. */
+/** How often cached answers were given again, for the decision log. */
 export interface Hits {
   decisionId: string;
   count: bigint;
@@ -5609,8 +5609,8 @@ export const DecisionServiceService = {
     responseDeserialize: (value: Buffer): SessionResponse => SessionResponse.decode(value),
   },
   /**
-   * For whoever keeps answers without a Session: the policy in force, then each change of it, then invalidations. An
-   * answer kept from a revision that is not the newest told here is not used any more.
+   * For clients that cache answers without a Session: the policy in force, then each change of it, then invalidations. A
+   * cached answer of a revision that is not the newest told here is not used any more.
    */
   watch: {
     path: "/sluice.decision.v1.DecisionService/Watch" as const,
@@ -5644,8 +5644,8 @@ export interface DecisionServiceServer extends UntypedServiceImplementation {
    */
   session: handleBidiStreamingCall<SessionRequest, SessionResponse>;
   /**
-   * For whoever keeps answers without a Session: the policy in force, then each change of it, then invalidations. An
-   * answer kept from a revision that is not the newest told here is not used any more.
+   * For clients that cache answers without a Session: the policy in force, then each change of it, then invalidations. A
+   * cached answer of a revision that is not the newest told here is not used any more.
    */
   watch: handleServerStreamingCall<WatchRequest, WatchResponse>;
   /** Which accesses and facts the policy in force looks at, so that a mount service asks and sends no more than that. */
@@ -5677,8 +5677,8 @@ export interface DecisionServiceClient extends Client {
   session(options: Partial<CallOptions>): ClientDuplexStream<SessionRequest, SessionResponse>;
   session(metadata: Metadata, options?: Partial<CallOptions>): ClientDuplexStream<SessionRequest, SessionResponse>;
   /**
-   * For whoever keeps answers without a Session: the policy in force, then each change of it, then invalidations. An
-   * answer kept from a revision that is not the newest told here is not used any more.
+   * For clients that cache answers without a Session: the policy in force, then each change of it, then invalidations. A
+   * cached answer of a revision that is not the newest told here is not used any more.
    */
   watch(request: WatchRequest, options?: Partial<CallOptions>): ClientReadableStream<WatchResponse>;
   watch(
