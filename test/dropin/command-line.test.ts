@@ -3,7 +3,7 @@ import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { policyOf, requires, runScript, scratch } from "@sluice/testkit";
 import { expect } from "vitest";
-import { dropIn, mountRow, PROGRAM, place, servers, serversGone, unmount } from "./drop-in.js";
+import { dropIn, mountRow, PROGRAM, directories, servers, serversGone, unmount } from "./drop-in.js";
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
 const LIMIT_MS = 180_000;
@@ -11,7 +11,7 @@ const LIMIT_MS = 180_000;
 test(
   "sluice-overlayfs returns when the mount is live, holds no output of its caller, and ends with the mount",
   async () => {
-    const at = place({ a: "upper one" }, { a: "hidden", b: "below" });
+    const at = directories({ a: "upper one" }, { a: "hidden", b: "below" });
     expect(await dropIn(at, "-o", at.layers, "m")).toMatchObject({ code: 0, stdout: "", stderr: "" });
     expect(readFileSync(join(at.mountpoint, "a"), "utf8")).toBe("upper one");
     expect(readFileSync(join(at.mountpoint, "b"), "utf8")).toBe("below");
@@ -27,7 +27,7 @@ test(
 test(
   "source and flags are those of the command line, as mount.fuse3 gives them",
   async () => {
-    const at = place({ a: "" });
+    const at = directories({ a: "" });
     expect(await dropIn(at, "layers", at.mountpoint, "-o", `rw,noatime,nodev,${at.layers},dev,suid`)).toMatchObject({ code: 0 });
     const [source, , type, flags] = mountRow(at) ?? [];
     expect([source, type]).toEqual(["layers", "fuse.sluice"]);
@@ -51,7 +51,7 @@ for (const [name, options, code, message] of REFUSED) {
   test(
     `${name} is an error, and nothing is mounted`,
     async () => {
-      const at = place({ a: "" });
+      const at = directories({ a: "" });
       const result = await dropIn(at, "-o", options, "m");
       expect(result).toMatchObject({ code, stdout: "" });
       expect(result.stderr).toMatch(message);
@@ -65,7 +65,7 @@ for (const [name, options, code, message] of REFUSED) {
 test(
   "mounts follow one another at once, with other layers over the same upper, and each shows the newest",
   async () => {
-    const at = place({ zero: "" }, { one: "" });
+    const at = directories({ zero: "" }, { one: "" });
     for (let round = 0; round < 8; round++) {
       const options = `lowerdir=l${round % 2},upperdir=u,workdir=w`;
       expect(await dropIn(at, "-o", options, "m"), `round ${round}`).toMatchObject({ code: 0 });
@@ -83,7 +83,7 @@ test(
   "the file system of the layers can be unmounted as soon as the mount is",
   async () => {
     const disk = scratch({ on: "tmpfs" });
-    const at = place({});
+    const at = directories({});
     for (const name of ["l", "u", "w"]) mkdirSync(join(disk, name));
     expect(await dropIn(at, "-o", `lowerdir=${disk}/l,upperdir=${disk}/u,workdir=${disk}/w`, "m")).toMatchObject({ code: 0 });
     writeFileSync(join(at.mountpoint, "a"), "x");
@@ -95,7 +95,7 @@ test(
 test(
   "-f stays in the foreground, and SIGTERM unmounts",
   async () => {
-    const at = place({ a: "x" });
+    const at = directories({ a: "x" });
     const script = `"$1" -f -o ${at.layers} m & pid=$!
       for try in $(seq 600); do grep -q "$2" /proc/mounts && break; kill -0 $pid || exit 9; sleep 0.1; done
       cat m/a; kill -TERM $pid; wait $pid; echo " $?"; grep -c "$2" /proc/mounts`;
@@ -108,7 +108,7 @@ test(
 test(
   "accepts a policy",
   async () => {
-    const at = place({ open: "x", shut: "y" });
+    const at = directories({ open: "x", shut: "y" });
     writeFileSync(join(at.directory, "p.yaml"), policyOf("grant", { name: "shut", path: "shut", effect: "deny" }));
     expect(await dropIn(at, "-o", `${at.layers},policy=p.yaml`, "m")).toMatchObject({ code: 0 });
     expect(readFileSync(join(at.mountpoint, "open"), "utf8")).toBe("x");
@@ -120,7 +120,7 @@ test(
 test(
   "mounts read-only without an upper layer, and reports an unused work directory",
   async () => {
-    const at = place({ a: "x" });
+    const at = directories({ a: "x" });
     const result = await dropIn(at, "-o", "lowerdir=l0,workdir=w", "m");
     expect(result.code).toBe(0);
     expect(result.stderr).toMatch(/workdir= is of no use/);

@@ -10,7 +10,7 @@ export const PROGRAM = fileURLToPath(new URL("../../packages/overlayfs-cli/bin/s
 const GONE_MS = 20_000;
 const POLL_MS = 20;
 
-export interface Place {
+export interface MountDirectories {
   directory: string;
   mountpoint: string;
   /** The layers' part of an option string, relative to `directory`. */
@@ -18,7 +18,7 @@ export interface Place {
 }
 
 /** A directory with lower layers l0, l1, …, an upper and a work directory, and a mount point. */
-export function place(...lowers: readonly Tree[]): Place {
+export function directories(...lowers: readonly Tree[]): MountDirectories {
   const directory = scratch();
   for (const name of ["u", "w", "m"]) mkdirSync(join(directory, name));
   const names = lowers.map((tree, index) => {
@@ -33,19 +33,19 @@ export function place(...lowers: readonly Tree[]): Place {
   return { directory, mountpoint, layers: `lowerdir=${names.join(":")},upperdir=u,workdir=w` };
 }
 
-/** Runs in the place's directory. Returns when no process holds its output any more. */
-export function dropIn(at: Place, ...args: readonly string[]): Promise<ScriptResult> {
+/** Runs in `directory`. Returns when no process holds its output any more. */
+export function dropIn(at: MountDirectories, ...args: readonly string[]): Promise<ScriptResult> {
   return runScript([PROGRAM, ...args], { cwd: at.directory, env: { XDG_STATE_HOME: at.directory }, timeoutMs: 60_000 });
 }
 
 /** Source, type and flags from /proc/mounts. */
-export function mountRow(at: Place): string[] | undefined {
+export function mountRow(at: MountDirectories): string[] | undefined {
   const rows = readFileSync("/proc/mounts", "latin1").split("\n");
   return rows.find((row) => row.split(" ")[1] === at.mountpoint)?.split(" ");
 }
 
 /** The servers of this mount point. */
-export function servers(at: Place): number[] {
+export function servers(at: MountDirectories): number[] {
   return readdirSync("/proc")
     .filter((name) => /^\d+$/.test(name))
     .filter((pid) => {
@@ -61,11 +61,11 @@ export function servers(at: Place): number[] {
     .map(Number);
 }
 
-export async function serversGone(at: Place): Promise<boolean> {
+export async function serversGone(at: MountDirectories): Promise<boolean> {
   for (const untilMs = Date.now() + GONE_MS; servers(at).length > 0; await sleep(POLL_MS)) if (Date.now() > untilMs) return false;
   return true;
 }
 
-export function unmount(at: Place): number | null {
+export function unmount(at: MountDirectories): number | null {
   return spawnSync("umount", ["-i", at.mountpoint]).status;
 }

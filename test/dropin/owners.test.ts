@@ -3,7 +3,7 @@ import { lstatSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { asUser, file, requires, runScript } from "@sluice/testkit";
 import { expect } from "vitest";
-import { dropIn, place } from "./drop-in.js";
+import { dropIn, directories } from "./drop-in.js";
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "command getfacl", "command setfacl", "command getfattr", "command setfattr");
 const LIMIT_MS = 120_000;
@@ -23,7 +23,7 @@ async function said(...argv: string[]): Promise<string> {
 test(
   "owners are mapped both ways, with those of ACLs",
   async () => {
-    const at = place({
+    const at = directories({
       "open/": { kind: "directory", mode: 0o777 },
       zero: file("", { uid: 0, gid: 0 }),
       one: file("", { uid: 1, gid: 1 }),
@@ -70,7 +70,7 @@ for (const [option, expected] of SQUASHED) {
   test(
     `${option} shows one owner for everything, and listings agree`,
     async () => {
-      const at = place({ a: file("", { uid: 5, gid: 6 }), "d/b": file("", { uid: 1, gid: 2 }) });
+      const at = directories({ a: file("", { uid: 5, gid: 6 }), "d/b": file("", { uid: 1, gid: 2 }) });
       expect(await dropIn(at, "-o", `${at.layers},${option}`, "m")).toMatchObject({ code: 0 });
       // ls uses the attributes that come with the listing.
       expect(new Set((await said("find", at.mountpoint, "-printf", "%U:%G\n")).split("\n"))).toEqual(new Set([expected.join(":")]));
@@ -83,7 +83,7 @@ for (const [option, expected] of SQUASHED) {
 test(
   "static_nlink: directories show one link, files their own count",
   async () => {
-    const at = place({ "d/e/": { kind: "directory" }, a: "", b: { kind: "hard-link", to: "a" } });
+    const at = directories({ "d/e/": { kind: "directory" }, a: "", b: { kind: "hard-link", to: "a" } });
     expect(await dropIn(at, "-o", `${at.layers},static_nlink`, "m")).toMatchObject({ code: 0 });
     expect(statSync(join(at.mountpoint, "d")).nlink).toBe(1);
     expect(statSync(join(at.mountpoint, "a")).nlink).toBe(2);
@@ -94,7 +94,7 @@ test(
 test(
   "noacl: no ACL is shown or set, and the mode decides about access",
   async () => {
-    const at = place({ a: file("x", { mode: 0o644 }) });
+    const at = directories({ a: file("x", { mode: 0o644 }) });
     await said("setfacl", "-m", "u:1000:0", join(at.directory, "l0", "a"));
     expect(await dropIn(at, "-o", `${at.layers},noacl`, "m")).toMatchObject({ code: 0 });
     const path = join(at.mountpoint, "a");
@@ -109,7 +109,7 @@ test(
 test(
   "noxattrs: no attributes exist, and files remain usable",
   async () => {
-    const at = place({ a: file("x", { xattrs: { "user.a": "b" } }) });
+    const at = directories({ a: file("x", { xattrs: { "user.a": "b" } }) });
     expect(await dropIn(at, "-o", `${at.layers},noxattrs=1`, "m")).toMatchObject({ code: 0 });
     const path = join(at.mountpoint, "a");
     expect(await said("getfattr", "-n", "user.a", path)).toMatch(/not supported/);

@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import { directory, requires, runScript, type Tree } from "@sluice/testkit";
 import { expect } from "vitest";
-import { dropIn, place } from "./drop-in.js";
+import { dropIn, directories } from "./drop-in.js";
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "command fuse-overlayfs", "command getfattr");
 const LIMIT_MS = 60_000;
@@ -28,7 +28,7 @@ getfattr -m - -d marked merged`;
 type Tool = (options: string) => Promise<{ code: number | null; stderr: string }>;
 
 async function seen(how: "fuse-overlayfs" | "sluice-overlayfs", options: string): Promise<string> {
-  const at = place(MARKED, BELOW);
+  const at = directories(MARKED, BELOW);
   const run: Tool =
     how === "sluice-overlayfs"
       ? (words) => dropIn(at, "-o", words, "m")

@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { requires, runScript } from "@sluice/testkit";
 import { expect } from "vitest";
-import { PROGRAM, place, serversGone } from "./drop-in.js";
+import { PROGRAM, directories, serversGone } from "./drop-in.js";
 
 const LIMIT_MS = 180_000;
 
@@ -34,7 +34,7 @@ const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "kernel overlayfs", "com
 test(
   "mount -t fuse.sluice, umount and mount again work as in test suites",
   async () => {
-    const at = place({ zero: "" }, { one: "" });
+    const at = directories({ zero: "" }, { one: "" });
     const result = await inNamespace(
       at.directory,
       `
@@ -63,7 +63,7 @@ test(
 test(
   "a line of /etc/fstab works, with options that other programs interpret",
   async () => {
-    const at = place({ a: "" });
+    const at = directories({ a: "" });
     const result = await inNamespace(
       at.directory,
       `
@@ -105,7 +105,7 @@ const fuse3 = requires("/dev/fuse", "CAP_SYS_ADMIN", "kernel overlayfs", "comman
 fuse3.test(
   "mount.fuse3 starts sluice-overlayfs by its name",
   async () => {
-    const at = place({ a: "" });
+    const at = directories({ a: "" });
     const result = await inNamespace(
       at.directory,
       `
@@ -122,7 +122,7 @@ const rootless = requires("/dev/fuse", "user namespaces", "command getfattr", "c
 rootless.test(
   "in a user namespace marks are user.*, opens are mediated, and everything works",
   async () => {
-    const at = place({});
+    const at = directories({});
     const script = `
       mount -t tmpfs none /mnt && cd /mnt && mkdir -p l/gone l/dir u w m && echo low > l/a && echo deep > l/dir/f
       "$PROGRAM" -o lowerdir=l,upperdir=u,workdir=w,log=/mnt/log m; echo $?

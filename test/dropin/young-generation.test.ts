@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { requires, runScript, runSluice, startScript } from "@sluice/testkit";
 import { expect } from "vitest";
-import { mountRow, PROGRAM, place, type Place, serversGone, unmount } from "./drop-in.js";
+import { mountRow, PROGRAM, directories, type MountDirectories, serversGone, unmount } from "./drop-in.js";
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
 const LIMIT_MS = 180_000;
@@ -17,13 +17,13 @@ const TELLS = `import v8 from "node:v8"; import { writeFileSync } from "node:fs"
 process.on("exit", () => writeFileSync(process.env.TOLD_IN + "/" + process.pid + ".young",
   String(v8.getHeapSpaceStatistics().find((space) => space.space_name === "new_space").space_size)));`;
 
-function environment(at: Place): Record<string, string> {
+function environment(at: MountDirectories): Record<string, string> {
   const told = `--import=data:text/javascript,${encodeURIComponent(TELLS)}`;
   return { NODE_OPTIONS: told, TOLD_IN: at.directory, XDG_STATE_HOME: at.directory };
 }
 
 /** The largest size among the processes that have ended. */
-function largest({ directory }: Place): number {
+function largest({ directory }: MountDirectories): number {
   const files = readdirSync(directory).filter((name) => name.endsWith(".young"));
   const sizes = files.map((name) => Number(readFileSync(join(directory, name), "latin1")));
   for (const name of files) rmSync(join(directory, name));
@@ -33,7 +33,7 @@ function largest({ directory }: Place): number {
 test(
   "sluice mount keeps V8's space for new objects small",
   async () => {
-    const at = place({ a: "" });
+    const at = directories({ a: "" });
     const [lower, upper, work] = ["l0", "u", "w"].map((name) => join(at.directory, name)) as [string, string, string];
     const args = ["mount", "--lower", lower, "--upper", upper, "--work", work, at.mountpoint];
     const server = startScript([process.execPath, join(PROGRAM, "../../../cli/bin/sluice.mjs"), ...args], { env: environment(at) });
@@ -48,7 +48,7 @@ test(
 test(
   "sluice-overlayfs keeps V8's space for new objects small in the background",
   async () => {
-    const at = place({ a: "" });
+    const at = directories({ a: "" });
     const made = await runScript([PROGRAM, "-o", at.layers, "m"], { cwd: at.directory, env: environment(at) });
     expect(made).toMatchObject({ code: 0, stderr: "" });
     // The launching process, which serves nothing.
@@ -63,7 +63,7 @@ test(
 test(
   "sluice-overlayfs keeps V8's space for new objects small in the foreground",
   async () => {
-    const at = place({ a: "" });
+    const at = directories({ a: "" });
     const server = startScript([PROGRAM, "-f", "-o", at.layers, "m"], { cwd: at.directory, env: environment(at) });
     for (const untilMs = Date.now() + GONE_MS; mountRow(at) === undefined && Date.now() < untilMs; ) await sleep(20);
     expect(unmount(at)).toBe(0);

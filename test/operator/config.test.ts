@@ -6,13 +6,13 @@ import { expect } from "vitest";
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
 
-interface Place {
+interface ConfigDirectory {
   root: string;
   at: string;
   config(text: string): string;
 }
 
-function place(): Place {
+function configDirectory(): ConfigDirectory {
   const root = scratch();
   const names = ["lower", "with:colon", "upper", "work", "merged"].map((name) => join(root, name));
   for (const path of names) mkdirSync(path);
@@ -41,7 +41,7 @@ log-file: ROOT/log
 `;
 
 test("a background mount from a file is live when the command ends, and command-line options override the file", async () => {
-  const { root, at, config } = place();
+  const { root, at, config } = configDirectory();
   const file = config(WHOLE);
   cleanUp(async () => void (await runScript(["umount", "-l", at])));
   const started = await runSluice(["mount", "--config", file, "--name", "typed"]);
@@ -54,7 +54,7 @@ test("a background mount from a file is live when the command ends, and command-
 }, 60_000);
 
 test("a failure in the background comes back with its line and its exit code", async () => {
-  const { root, at } = place();
+  const { root, at } = configDirectory();
   const log = ["--background", "--log-file", join(root, "log")];
   const missing = await runSluice(["mount", ...log, "--lower", join(root, "none"), at]);
   expect(missing).toMatchObject({
@@ -70,7 +70,7 @@ test("a failure in the background comes back with its line and its exit code", a
 }, 60_000);
 
 test("a mistake in the file is reported with its place", async () => {
-  const { root, config } = place();
+  const { root, config } = configDirectory();
   const refused = async (text: string): Promise<string> => {
     const { code, stderr } = await runSluice(["mount", "--config", config(text)]);
     expect(code, stderr).toBe(2);

@@ -8,7 +8,7 @@ import { requires, runScript, scratch } from "@sluice/testkit";
 import { afterAll, beforeAll, expect } from "vitest";
 import { compileProbe } from "./compile-probe.js";
 import { differences } from "./differences.js";
-import { enter, type Place, type World, worlds } from "./worlds.js";
+import { enter, type WorldDirectory, type World, worlds } from "./worlds.js";
 
 const { describe, test } = requires(
   "/dev/fuse",
@@ -34,11 +34,11 @@ const ON_TMPFS = "offsets beyond 32 and 53 bits";
 
 for (const on of ["ext4-loop", "tmpfs"] as const)
   describe(`the data path on ${on}`, () => {
-    const places = new Map<World, Place>();
+    const places = new Map<World, WorldDirectory>();
     const native = new Map<string, string[]>();
 
     async function outcome(world: World, rule: string): Promise<string[]> {
-      const cwd = (places.get(world) as Place).path;
+      const cwd = (places.get(world) as WorldDirectory).path;
       const { code, stdout, stderr } = await runScript([program, rule], { cwd, timeoutMs: 60_000 });
       return [...stdout.trim().split("\n"), ...(code === 0 ? [] : [`exit ${code} ${stderr.trim()}`])];
     }

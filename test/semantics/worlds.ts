@@ -11,7 +11,7 @@ export type World = (typeof worlds)[number];
 
 const policyOf = (effect: "grant" | "mediate"): string => `version: 1\ndefault: ${effect}\n`;
 
-export interface Place {
+export interface WorldDirectory {
   /** The directory in which the probe uses the files. */
   path: string;
   /** Their directory beneath the mount; equal to `path` without a mount. */
@@ -20,7 +20,7 @@ export interface Place {
 }
 
 /** `base`: an empty directory on the file system of the layers. */
-export async function enter(world: World, base: string): Promise<Place> {
+export async function enter(world: World, base: string): Promise<WorldDirectory> {
   const [lower, upper, work] = ["lower", "upper", "work"].map((name) => {
     mkdirSync(join(base, world, name), { recursive: true });
     return join(base, world, name);

@@ -63,13 +63,13 @@ function growth(run: CostsRun, subject: Subject, { tree }: Ground): Promise<Cost
   const { load, sizes } = run.bench;
   return withSession(run, { subject, tree }, async (session) => {
     const startedMs = Date.now();
-    let settledBytes = 0;
-    for (let turn = 0; Date.now() - startedMs < sizes.churnMs || settledBytes === 0; turn++) {
+    let steadyBytes = 0;
+    for (let turn = 0; Date.now() - startedMs < sizes.churnMs || steadyBytes === 0; turn++) {
       run.signal.throwIfAborted();
       await runLoad(load, "create-write", { directory: join(session.root, "scratch"), files: sizes.changeFiles, tag: `c${turn}` });
-      if (settledBytes === 0 && Date.now() - startedMs > sizes.churnMs / 3) settledBytes = session.residentBytes();
+      if (steadyBytes === 0 && Date.now() - startedMs > sizes.churnMs / 3) steadyBytes = session.residentBytes();
     }
-    const values = [(session.residentBytes() / settledBytes - 1) * 100];
+    const values = [(session.residentBytes() / steadyBytes - 1) * 100];
     return { cost: "growth under churn", subject: subject.name, unit: "%", values };
   });
 }

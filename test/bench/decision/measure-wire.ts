@@ -18,7 +18,7 @@ import { compare, timedAtOnce } from "./rounds.js";
 const SERVICE = fileURLToPath(new URL("../../../../services/decision/bin/sluice-decision.mjs", import.meta.url));
 const RAW = fileURLToPath(new URL("./raw-server.js", import.meta.url));
 const CONCURRENCY = 256;
-const KEPT = 10_000;
+const CACHED = 10_000;
 const LONE = 3_000;
 
 export const POLICY = `version: 1
@@ -57,12 +57,12 @@ async function rawAsker(path: string, undo: Undo): Promise<() => Promise<void>> 
   const socket = connect(path);
   undo(() => socket.destroy());
   await once(socket, "connect");
-  let settle: () => void = () => undefined;
+  let finish: () => void = () => undefined;
   socket.on(
     "data",
     unframe((message) => {
       wire.DecideResponse.decode(message);
-      settle();
+      finish();
     }),
   );
   let asked = 0;
@@ -70,7 +70,7 @@ async function rawAsker(path: string, undo: Undo): Promise<() => Promise<void>> 
     const request = { questionId: `q-${asked}`, question: questionToProto(questionFor(pathOf(asked++))) };
     socket.write(frame(wire.DecideRequest.encode(request).finish()));
     return new Promise((resolve) => {
-      settle = resolve;
+      finish = resolve;
     });
   };
 }
@@ -115,7 +115,7 @@ export async function measureWire(directory: string, undo: Undo): Promise<Figure
     async () => evaluation + (await processorTime(floor, LONE, () => timedAtOnce(LONE, 1, askRaw))),
     5,
   );
-  const hit = hitUs(filledCache(KEPT), KEPT);
+  const hit = hitUs(filledCache(CACHED), CACHED);
   return [
     {
       name: `Session, of single calls, ${CONCURRENCY} at once`,

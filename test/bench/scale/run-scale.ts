@@ -32,14 +32,14 @@ export function chooseExperiments(quantities: readonly string[]): readonly Exper
   return quantities.length === 0 ? experiments : experiments.filter(({ quantity }) => quantities.includes(quantity));
 }
 
-interface Place {
+interface MeasuringPoint {
   experiment: Experiment;
   at: number;
   tree: Tree;
 }
 
 /** Empty where the subject breaks. */
-async function readOnce(run: ScaleRun, subject: Subject, { experiment, at, tree }: Place): Promise<readonly Reading[]> {
+async function readOnce(run: ScaleRun, subject: Subject, { experiment, at, tree }: MeasuringPoint): Promise<readonly Reading[]> {
   run.signal.throwIfAborted();
   try {
     const session = await openSession(subject, tree, { storage: run.bench.storage, cleanUp: run.cleanUp });

@@ -57,7 +57,7 @@ async function makeGround(subject: Subject, tree: Tree, storage: Storage): Promi
   return ground;
 }
 
-export interface Place {
+export interface SessionMachine {
   storage: Storage;
   cleanUp: CleanUp;
   /** For the daemon. */
@@ -65,7 +65,7 @@ export interface Place {
 }
 
 /** @throws BenchError if the subject does not mount */
-export async function openSession(subject: Subject, tree: Tree, machine: Place): Promise<Session> {
+export async function openSession(subject: Subject, tree: Tree, machine: SessionMachine): Promise<Session> {
   const ground = { ...(await makeGround(subject, tree, machine.storage)), environment: machine.environment ?? {} };
   const own = placeOf(subject, machine.storage);
   const stop = machine.cleanUp.add(async () => {

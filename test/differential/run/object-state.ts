@@ -9,7 +9,7 @@ export const STATES = ["lower", "upper", "merged", "whiteout", "opaque", "redire
 /** "absent": no layer has the name, nor a mark for it. */
 export type State = (typeof STATES)[number] | "absent";
 
-interface Place {
+interface LayerPath {
   upper: boolean;
   /** The root of the layer; redirects begin here. */
   root: string;
@@ -17,7 +17,7 @@ interface Place {
 }
 
 interface Found {
-  places: readonly Place[];
+  places: readonly LayerPath[];
   whiteout: boolean;
 }
 
@@ -36,17 +36,17 @@ const isDirectory = (attr: Attr): boolean => (attr.mode & S.IFMT) === S.IFDIR;
 const isWhiteout = (attr: Attr): boolean => (attr.mode & S.IFMT) === S.IFCHR && attr.rdev === 0;
 
 /** The places in the layers below that a directory is merged with. */
-function redirected(place: Place, below: readonly Place[], name: string): Place[] {
-  const to = mark(place.path, "redirect");
+function redirected(at: LayerPath, below: readonly LayerPath[], name: string): LayerPath[] {
+  const to = mark(at.path, "redirect");
   if (to === undefined) return below.map((one) => ({ ...one, path: `${one.path}/${name}` }));
   if (to.startsWith("/")) return below.map((one) => ({ ...one, path: `${one.root}${to}` }));
   return below.map((one) => ({ ...one, path: `${one.path}/${to}` }));
 }
 
 /** One name below a merged directory. */
-function step(places: readonly Place[], name: string): Found {
-  const found: Place[] = [];
-  let left = places.map((place) => ({ ...place, path: `${place.path}/${name}` }));
+function step(places: readonly LayerPath[], name: string): Found {
+  const found: LayerPath[] = [];
+  let left = places.map((at) => ({ ...at, path: `${at.path}/${name}` }));
   let parents = [...places];
   for (let at = left[0]; at !== undefined; at = left[0]) {
     left = left.slice(1);
@@ -90,7 +90,7 @@ export function stateOf(layers: Roots, directory: string, path: string): State {
 /** The largest number of links that the kernel follows. */
 const MOST_LINKS = 40;
 
-function targetOf(top: Place | undefined): string | undefined {
+function targetOf(top: LayerPath | undefined): string | undefined {
   const attr = top === undefined ? undefined : look(top.path);
   if (top === undefined || attr === undefined || (attr.mode & S.IFMT) !== S.IFLNK) return undefined;
   const bytes = Buffer.alloc(4096);
@@ -116,7 +116,7 @@ export function realPath(layers: Roots, directory: string, path: string, followL
   return real.join("/");
 }
 
-function describe(top: Place, depth: number): State {
+function describe(top: LayerPath, depth: number): State {
   const attr = look(top.path);
   if (attr === undefined) return "absent";
   if (!isDirectory(attr)) return attr.nlink > 1 ? "hard-linked" : top.upper ? "upper" : "lower";

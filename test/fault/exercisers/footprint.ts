@@ -16,7 +16,7 @@ export interface Footprint {
 /** V8 holds memory that it once took, and the kernel holds inodes: growth below this is no evidence of a leak. */
 const NOISE_KIB = 160 * 1024;
 /** Descriptors of directories are held on purpose, up to a bound. */
-const KEPT_DESCRIPTORS = 1100;
+const HELD_DESCRIPTORS = 1100;
 /** The root, and directories that another process may look at just then. */
 const MOST_NODES = 8;
 
@@ -54,6 +54,6 @@ export function expectForgotten(end: Footprint): void {
 /** `warm` was taken after everything had been used once. */
 export function expectNoLeak(warm: Footprint, end: Footprint): void {
   expectForgotten(end);
-  expect(end.descriptors).toBeLessThan(Math.max(warm.descriptors, KEPT_DESCRIPTORS) + 16);
+  expect(end.descriptors).toBeLessThan(Math.max(warm.descriptors, HELD_DESCRIPTORS) + 16);
   expect(end.rssKib).toBeLessThan(warm.rssKib + NOISE_KIB);
 }

@@ -20,12 +20,12 @@ import {
   type SluiceMount,
 } from "@sluice/testkit";
 import { expect } from "vitest";
-import { AttackedKeeper, place } from "./keeper-under-attack.js";
+import { AttackedKeeper, attackPaths } from "./keeper-under-attack.js";
 import { abort, expectNothingLeft } from "./nothing-left.js";
 
 const { describe, test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
 
-interface Kept {
+interface SupervisedMount {
   mount: SluiceMount;
   lower: string;
   upper: string;
@@ -34,7 +34,7 @@ interface Kept {
   family: ProcessIdentity[];
 }
 
-async function kept(args: readonly string[] = [], policy?: string): Promise<Kept> {
+async function supervised(args: readonly string[] = [], policy?: string): Promise<SupervisedMount> {
   const root = scratch();
   const [lower, upper, work, mountpoint] = ["lower", "upper", "work", "mnt"].map((name) => join(root, name)) as [
     string,
@@ -65,7 +65,7 @@ const POLICY = policyOf("grant");
 
 describe("a mount with a keeper ends", () => {
   test("by SIGTERM, together with its decision service", async () => {
-    const it = await kept([], POLICY);
+    const it = await supervised([], POLICY);
     expect(it.family.length).toBe(2);
     expect((await it.mount.stop()).code).toBe(0);
     await expectNothingLeft(it);
@@ -73,7 +73,7 @@ describe("a mount with a keeper ends", () => {
 
   test("by SIGTERM at the moments when its server dies and the next one starts", async () => {
     for (const afterMs of [0, 0, 2, 10, 40, 100, 180, 260]) {
-      const it = await kept();
+      const it = await supervised();
       killProcess(serverOf(it.mount));
       if (afterMs > 0) await sleep(afterMs);
       expect([afterMs, (await it.mount.stop()).code]).toEqual([afterMs, 0]);
@@ -82,14 +82,14 @@ describe("a mount with a keeper ends", () => {
   }, 120_000);
 
   test("by a plain umount", async () => {
-    const it = await kept();
+    const it = await supervised();
     expect((await runScript(["umount", it.mountpoint])).code).toBe(0);
     expect((await it.mount.exited).code).toBe(0);
     await expectNothingLeft(it);
   });
 
   test("by umount -l, when the last file is closed", async () => {
-    const it = await kept();
+    const it = await supervised();
     const fd = openSync(join(it.mountpoint, "f"), "r");
     expect((await runScript(["umount", "-l", it.mountpoint])).code).toBe(0);
     expect(readFileSync(fd, "utf8")).toBe("lower");
@@ -100,7 +100,7 @@ describe("a mount with a keeper ends", () => {
   });
 
   test("by sluice unmount --force, with files still open", async () => {
-    const it = await kept();
+    const it = await supervised();
     const fd = openSync(join(it.mountpoint, "f"), "r");
     expect((await it.mount.cli("unmount", "--force")).code).toBe(0);
     expect(() => closeSync(fd)).toThrow("ENOTCONN");
@@ -109,21 +109,21 @@ describe("a mount with a keeper ends", () => {
   });
 
   test("by abort of the connection", async () => {
-    const it = await kept();
+    const it = await supervised();
     abort(it.mountpoint);
     await it.mount.exited;
     await expectNothingLeft(it);
   });
 
   test("by abort while the server is stopped: the keeper ends the server, and does not wait for it", async () => {
-    const it = await kept();
+    const it = await supervised();
     abort(it.mountpoint, () => process.kill(serverOf(it.mount).pid, "SIGSTOP"));
     await it.mount.exited;
     await expectNothingLeft(it);
   });
 
   test("if its keeper is killed: the server and the decision service end, and the next mount clears the dead one away", async () => {
-    const it = await kept([], POLICY);
+    const it = await supervised([], POLICY);
     await it.mount.kill();
     await expect.poll(() => it.family.filter(isAlive), { timeout: 20_000 }).toEqual([]);
     expect((await runScript(["stat", it.mountpoint])).stderr).toContain("not connected");
@@ -141,7 +141,7 @@ describe("a mount with a keeper ends", () => {
   });
 
   test("if its servers die repeatedly", async () => {
-    const keeper = new AttackedKeeper(place(), ["loop"]);
+    const keeper = new AttackedKeeper(attackPaths(), ["loop"]);
     await keeper.said();
     expect(await keeper.exited).toEqual([1, null]);
     expect(keeper.log).toContain("the server dies again and again (exit code 3)");
@@ -152,7 +152,7 @@ describe("a mount with a keeper ends", () => {
 
 describe("a killed server", () => {
   test("is replaced, and status and metrics say so", async () => {
-    const it = await kept();
+    const it = await supervised();
     for (let kills = 1; kills <= 3; kills++) {
       const server = serverOf(it.mount);
       killProcess(server);

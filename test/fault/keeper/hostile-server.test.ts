@@ -4,7 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { Errno } from "@sluice/vfs";
 import { bytes, cleanUp, mountsBelow, requires } from "@sluice/testkit";
 import { expect } from "vitest";
-import { AttackedKeeper, type Place, place } from "./keeper-under-attack.js";
+import { AttackedKeeper, type AttackPaths, attackPaths } from "./keeper-under-attack.js";
 
 const { describe, test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
 const { test: withPassthrough } = requires("/dev/fuse", "CAP_SYS_ADMIN", "FUSE passthrough");
@@ -17,7 +17,7 @@ async function expectSound(keeper: AttackedKeeper): Promise<void> {
   expect(keeper.log).not.toContain("    at ");
 }
 
-function bindLower({ at, lower }: Place): string {
+function bindLower({ at, lower }: AttackPaths): string {
   const bound = `${at}/bound`;
   expect(spawnSync("mount", ["--bind", lower, bound]).status).toBe(0);
   cleanUp(() => void spawnSync("umount", [bound]));
@@ -26,7 +26,7 @@ function bindLower({ at, lower }: Place): string {
 
 describe("a hostile server", () => {
   withPassthrough("has registered what it opened in a layer, and nothing else", async () => {
-    const where = place();
+    const where = attackPaths();
     const keeper = new AttackedKeeper(where, ["register", where.outside, bindLower(where)]);
     expect(await keeper.said()).toEqual({
       honest: true,
@@ -48,13 +48,13 @@ describe("a hostile server", () => {
   });
 
   withPassthrough("cannot take back what the keeper did not register", async () => {
-    const keeper = new AttackedKeeper(place(), ["ids"]);
+    const keeper = new AttackedKeeper(attackPaths(), ["ids"]);
     expect(await keeper.said()).toEqual({ foreign: 0, own: -Errno.ENOENT });
     await expectSound(keeper);
   });
 
   test("mounts once, and unmounts that mount alone", async () => {
-    const keeper = new AttackedKeeper(place(), ["twice"]);
+    const keeper = new AttackedKeeper(attackPaths(), ["twice"]);
     expect(await keeper.said()).toEqual({
       again: -Errno.EBUSY,
       unmount: 0,
@@ -65,7 +65,7 @@ describe("a hostile server", () => {
   });
 
   test("cannot mount in another place than the configured one", async () => {
-    const where = place();
+    const where = attackPaths();
     const other = `${where.at}/bound`;
     const keeper = new AttackedKeeper(where, ["elsewhere", where.mountpoint, other]);
     expect(await keeper.said()).toEqual({ led: -Errno.ESTALE, gone: -Errno.ENOENT, back: 0 });
@@ -74,7 +74,7 @@ describe("a hostile server", () => {
   });
 
   withPassthrough("cannot register files without end", async () => {
-    const keeper = new AttackedKeeper(place(), ["endless"]);
+    const keeper = new AttackedKeeper(attackPaths(), ["endless"]);
     const { registered, ...rest } = (await keeper.said()) as { registered: number };
     expect(rest).toEqual({ refused: -Errno.ENFILE, afterAll: true });
     expect(registered).toBeLessThan(10_000);
@@ -82,7 +82,7 @@ describe("a hostile server", () => {
   });
 
   test("cannot make the keeper hold memory without end", async () => {
-    const keeper = new AttackedKeeper(place(), ["memory"]);
+    const keeper = new AttackedKeeper(attackPaths(), ["memory"]);
     expect(await keeper.said()).toEqual({ grown: [-Errno.EPERM, -Errno.EPERM], sealed: -Errno.EPERM, afterAll: -Errno.EINVAL });
     const held = keeper.descriptors().filter((name) => name.includes("hostile"));
     expect(held.map((name) => name.replace(/ .*/, ""))).toEqual(["/memfd:hostile-sealed", "/memfd:hostile-sealed"]);
@@ -90,14 +90,14 @@ describe("a hostile server", () => {
   });
 
   withPassthrough("does not make the keeper wait for descriptors that cannot be closed", async () => {
-    const where = place();
+    const where = attackPaths();
     const keeper = new AttackedKeeper(where, ["unclosable", where.mountpoint, "20"]);
     expect(await keeper.said()).toEqual({ afterAll: true });
     await expectSound(keeper);
   });
 
   withPassthrough("is ended if it sends many descriptors that cannot be closed", async () => {
-    const where = place();
+    const where = attackPaths();
     const keeper = new AttackedKeeper(where, ["unclosable", where.mountpoint, "200"]);
     expect(await keeper.exited).toEqual([1, null]);
     expect(keeper.log).toContain("the server ended before it served (signal SIGKILL");
@@ -105,7 +105,7 @@ describe("a hostile server", () => {
   });
 
   withPassthrough("does not disturb the keeper by garbage, and adds no descriptor to it", async () => {
-    const keeper = new AttackedKeeper(place(), ["garbage"]);
+    const keeper = new AttackedKeeper(attackPaths(), ["garbage"]);
     expect(await keeper.said()).toMatchObject({ afterAll: expect.toSatisfy((id: number) => id > 0) as number });
     // Garbage stores few descriptors by chance, as many as there are keys that it can hit.
     expect(keeper.descriptors().filter((name) => name.endsWith("/outside"))).toEqual([]);
@@ -113,7 +113,7 @@ describe("a hostile server", () => {
   });
 
   withPassthrough("cannot fill the keeper's table of descriptors, nor make it hold a file outside the layers", async () => {
-    const where = place();
+    const where = attackPaths();
     const keeper = new AttackedKeeper(where, ["store", where.outside], 600);
     const { storeLimit, afterAll } = (await keeper.said()) as { storeLimit: number; afterAll: boolean };
     expect(afterAll).toBe(true);
@@ -126,14 +126,14 @@ describe("a hostile server", () => {
   });
 
   test("is ended if it does not read its answers", async () => {
-    const keeper = new AttackedKeeper(place(), ["deaf"]);
+    const keeper = new AttackedKeeper(attackPaths(), ["deaf"]);
     expect(await keeper.exited).toEqual([1, null]);
     expect(keeper.log).toContain("the server ended before it served (signal SIGKILL");
     expect(keeper.mounted()).toBe(false);
   });
 
   test("does not outlast three signals to its keeper", async () => {
-    const keeper = new AttackedKeeper(place(), ["stubborn"]);
+    const keeper = new AttackedKeeper(attackPaths(), ["stubborn"]);
     await keeper.said();
     await expectSound(keeper);
   });

@@ -9,14 +9,14 @@ import { cleanUp, descendantsOf, mountsBelow, openDescriptors, plant, fifo, file
 const KEEPER_MAIN = fileURLToPath(new URL("../../../packages/cli/dist/keeper-main.js", import.meta.url));
 const HOSTILE = fileURLToPath(new URL("hostile-process.mjs", import.meta.url));
 
-export interface Place {
+export interface AttackPaths {
   at: string;
   lower: string;
   mountpoint: string;
   outside: string;
 }
 
-export function place(): Place {
+export function attackPaths(): AttackPaths {
   const at = scratch();
   const lower = join(at, "lower");
   plant(at, { lower: directory(), mountpoint: directory(), run: directory(), bound: directory(), outside: file("not yours") });
@@ -33,7 +33,7 @@ export class AttackedKeeper {
   readonly #mountpoint: string;
 
   /** `nofile`: its limit of descriptors. */
-  constructor(where: Place, attack: readonly string[], nofile = 1024) {
+  constructor(where: AttackPaths, attack: readonly string[], nofile = 1024) {
     const { at, lower, mountpoint } = where;
     this.#mountpoint = mountpoint;
     const plan = {

@@ -10,7 +10,7 @@ import { expect } from "vitest";
 import { chooseSeed } from "../exercisers/policies.js";
 import { withLog } from "../exercisers/with-log.js";
 import { KilledDecision } from "./killed-decision.js";
-import { mountKept } from "./supervised-mount.js";
+import { mountSupervised } from "./supervised-mount.js";
 import { killsWanted, shareMs } from "./share.js";
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "command python3", "command git");
@@ -62,22 +62,22 @@ echo "commits $n"
 async function runPrograms(decision: KilledDecision): Promise<void> {
   const upper = join(scratch(), "upper");
   mkdirSync(upper);
-  const kept = await mountKept({ lower: scratch(), upper, args: ["--decision", decision.target, "--decision-timeout", "60s"] });
+  const supervised = await mountSupervised({ lower: scratch(), upper, args: ["--decision", decision.target, "--decision-timeout", "60s"] });
   const untilMs = Date.now() + budgetMs;
   const options = { timeoutMs: budgetMs + SPARE_MS };
   const sqlite = (mode: string) =>
-    runScript(["python3", "-c", SQLITE, kept.mount.path(`${mode}.db`), mode, String(untilMs / 1000)], options);
-  const git = runScript(["sh", "-c", GIT, "sh", kept.mountpoint, String(Math.ceil(untilMs / 1000))], options);
+    runScript(["python3", "-c", SQLITE, supervised.mount.path(`${mode}.db`), mode, String(untilMs / 1000)], options);
+  const git = runScript(["sh", "-c", GIT, "sh", supervised.mountpoint, String(Math.ceil(untilMs / 1000))], options);
   const working = Promise.all([sqlite("delete"), sqlite("wal"), git]);
-  await withLog(kept.mount, async () => {
+  await withLog(supervised.mount, async () => {
     const random = seededRandom(chooseSeed()).fraction;
-    const kills = await kept.killingWhile(working, { random, pauseMs: 700, untilMs, alsoKill: () => decision.kill() });
+    const kills = await supervised.killingWhile(working, { random, pauseMs: 700, untilMs, alsoKill: () => decision.kill() });
     const results = await working;
     const said = results.map(({ stdout }) => stdout.trim()).join(", ");
     process.stdout.write(`${kills} kills, ${decision.kills} of the decision service with it: ${said}\n`);
     expect(results.map(({ code, stdout, stderr }) => (code === 0 ? "ok" : `${stderr}${stdout}`))).toEqual(["ok", "ok", "ok"]);
     expect(kills).toBeGreaterThanOrEqual(killsWanted(30, 1));
-    expect((await kept.mount.stop()).code).toBe(0);
+    expect((await supervised.mount.stop()).code).toBe(0);
   });
 }
 

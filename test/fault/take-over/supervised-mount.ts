@@ -8,7 +8,7 @@ import { descendantsOf, killProcess, mountSluice, scratch, type SluiceMount } fr
 const POLL_MS = 10;
 const PLANT = fileURLToPath(new URL("./plant-kill.mjs", import.meta.url));
 
-export interface KeptMountOptions {
+export interface SupervisedMountOptions {
   lower: string;
   upper: string;
   /** A new directory by default. */
@@ -28,7 +28,7 @@ export interface Killing {
   alsoKill?: () => void;
 }
 
-export class KeptMount {
+export class SupervisedMount {
   readonly mount: SluiceMount;
   readonly #countFile: string;
   readonly #decides: boolean;
@@ -112,7 +112,14 @@ export class KeptMount {
   }
 }
 
-export async function mountKept({ lower, upper, mountpoint, policy, plant, args = [] }: KeptMountOptions): Promise<KeptMount> {
+export async function mountSupervised({
+  lower,
+  upper,
+  mountpoint,
+  policy,
+  plant,
+  args = [],
+}: SupervisedMountOptions): Promise<SupervisedMount> {
   const countFile = join(scratch(), "starts");
   writeFileSync(countFile, "");
   const planted = {
@@ -131,5 +138,5 @@ export async function mountKept({ lower, upper, mountpoint, policy, plant, args 
     ...(mountpoint === undefined ? {} : { mountpoint }),
     ...(policy === undefined ? {} : { policy }),
   });
-  return new KeptMount(mount, { countFile, decides: policy !== undefined });
+  return new SupervisedMount(mount, { countFile, decides: policy !== undefined });
 }

@@ -11,7 +11,7 @@ import { beforeAll, expect } from "vitest";
 import { compileExerciser } from "../exercisers/compile-exerciser.js";
 import { chooseSeed, POLICIES } from "../exercisers/policies.js";
 import { withLog } from "../exercisers/with-log.js";
-import { type KeptMount, mountKept } from "./supervised-mount.js";
+import { type SupervisedMount, mountSupervised } from "./supervised-mount.js";
 import { killsWanted, shareMs } from "./share.js";
 
 const { describe, test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "kernel overlayfs", "command cc");
@@ -65,16 +65,16 @@ async function exerciseFile(program: string, path: string, run: { seed: number; 
 }
 
 /** Runs rounds until the time is up; returns the progress of the trees. */
-async function workOn(kept: KeptMount, programs: Programs, run: { seed: number; untilMs: number }): Promise<number> {
+async function workOn(supervised: SupervisedMount, programs: Programs, run: { seed: number; untilMs: number }): Promise<number> {
   let at = PLANTED_ROUNDS;
   const trees = async (): Promise<void> => {
     while (Date.now() < run.untilMs) {
-      await exerciseTrees(programs.tree, kept.mountpoint, { seed: run.seed, from: at, to: at + 1, options: "n" });
+      await exerciseTrees(programs.tree, supervised.mountpoint, { seed: run.seed, from: at, to: at + 1, options: "n" });
       at++;
     }
   };
   const seconds = Math.max(2, Math.round((run.untilMs - Date.now()) / 1000));
-  await Promise.all([trees(), exerciseFile(programs.file, join(kept.mountpoint, "file"), { seed: run.seed, seconds })]);
+  await Promise.all([trees(), exerciseFile(programs.file, join(supervised.mountpoint, "file"), { seed: run.seed, seconds })]);
   return at;
 }
 
@@ -97,23 +97,29 @@ describe("a killed server is followed by one that continues its work", () => {
         mkdirSync(upper);
         const untilMs = Date.now() + START_MS + budgetMs;
         const plant = planted ? { plant: { seed, untilMs } } : {};
-        const kept = await mountKept({ lower, upper, args: ["--work", work], ...(policy === undefined ? {} : { policy }), ...plant });
+        const supervised = await mountSupervised({
+          lower,
+          upper,
+          args: ["--work", work],
+          ...(policy === undefined ? {} : { policy }),
+          ...plant,
+        });
         let at = 0;
         let kills = 0;
-        await withLog(kept.mount, async () => {
-          const working = workOn(kept, programs, { seed, untilMs }).then((rounds) => {
+        await withLog(supervised.mount, async () => {
+          const working = workOn(supervised, programs, { seed, untilMs }).then((rounds) => {
             at = rounds;
           });
           const random = seededRandom(seed).fraction;
-          const alsoKill = planted ? { alsoKill: () => kept.killDecision() } : {};
-          kills = await kept.killingWhile(working, { random, pauseMs: planted ? 4000 : 700, untilMs, ...alsoKill });
-          if (planted) kills += kept.planted - 1;
-          await exerciseTrees(programs.tree, kept.mountpoint, { seed, from: at, to: at, options: "n" });
+          const alsoKill = planted ? { alsoKill: () => supervised.killDecision() } : {};
+          kills = await supervised.killingWhile(working, { random, pauseMs: planted ? 4000 : 700, untilMs, ...alsoKill });
+          if (planted) kills += supervised.planted - 1;
+          await exerciseTrees(programs.tree, supervised.mountpoint, { seed, from: at, to: at, options: "n" });
         });
         process.stdout.write(`${name}: ${kills} kills, ${at - PLANTED_ROUNDS} rounds of two trees\n`);
         expect(kills).toBeGreaterThan(0);
         killsInAll += kills;
-        expect((await kept.mount.stop()).code).toBe(0);
+        expect((await supervised.mount.stop()).code).toBe(0);
         expect(diffSnapshots(before, snapshot(lower, EXACT))).toEqual([]);
         const overlay = mountKernelOverlay({ lowers: [lower], upper, work, options: "redirect_dir=on,index=on,metacopy=off" });
         await exerciseTrees(programs.tree, overlay, { seed, from: at, to: at, options: "" });

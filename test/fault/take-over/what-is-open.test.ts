@@ -3,7 +3,7 @@ import { linkSync, mkdirSync, readFileSync, statfsSync, unlinkSync, writeFileSyn
 import { join } from "node:path";
 import { policyOf, requires, runScript, runSluice, scratch, startScript, treeHash } from "@sluice/testkit";
 import { expect } from "vitest";
-import { type KeptMount, mountKept } from "./supervised-mount.js";
+import { type SupervisedMount, mountSupervised } from "./supervised-mount.js";
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "command python3");
 
@@ -96,10 +96,10 @@ function plantLower(): string {
   return lower;
 }
 
-async function afterKill(kept: KeptMount): Promise<void> {
-  const before = kept.served;
-  expect(kept.killServer()).toBe(true);
-  await expect.poll(() => kept.served, { timeout: 60_000 }).toBeGreaterThan(before);
+async function afterKill(supervised: SupervisedMount): Promise<void> {
+  const before = supervised.served;
+  expect(supervised.killServer()).toBe(true);
+  await expect.poll(() => supervised.served, { timeout: 60_000 }).toBeGreaterThan(before);
 }
 
 test("open files and locks of a process survive when the server is killed", async () => {
@@ -108,24 +108,24 @@ test("open files and locks of a process survive when the server is killed", asyn
   const upper = join(scratch(), "upper");
   mkdirSync(join(upper, "many"), { recursive: true });
   for (let i = 0; i < MANY / 2; i++) writeFileSync(join(upper, "many", `upper-${i}`), "");
-  const kept = await mountKept({ lower, upper, policy: POLICY });
+  const supervised = await mountSupervised({ lower, upper, policy: POLICY });
   const program = join(scratch(), "holder.py");
   writeFileSync(program, HOLDER);
   const rival = join(scratch(), "rival.py");
   writeFileSync(rival, RIVAL);
-  const holder = startScript(["python3", program, kept.mountpoint], { timeoutMs: 280_000 });
+  const holder = startScript(["python3", program, supervised.mountpoint], { timeoutMs: 280_000 });
   await holder.waitFor("holding");
   for (let i = 1; i <= KILLS; i++) {
-    await afterKill(kept);
+    await afterKill(supervised);
     holder.write(`${i}\n`);
     await holder.waitFor(`fine ${i}`);
-    expect((await runScript(["python3", rival, kept.mountpoint])).stdout.trim()).toBe("made,mediated");
-    const { stdout } = await runSluice(["grants", "--json", kept.mountpoint]);
+    expect((await runScript(["python3", rival, supervised.mountpoint])).stdout.trim()).toBe("made,mediated");
+    const { stdout } = await runSluice(["grants", "--json", supervised.mountpoint]);
     expect(stdout).toContain('"small"');
   }
   holder.write("end\n");
   expect((await holder.finished).stdout).toContain(`names ${MANY} ${MANY}`);
-  expect((await kept.mount.stop()).code).toBe(0);
+  expect((await supervised.mount.stop()).code).toBe(0);
   expect(treeHash(lower)).toBe(before);
 }, 300_000);
 
@@ -146,15 +146,15 @@ test("a half-read listing continues in its order, whatever was removed meanwhile
   const upper = join(scratch(), "upper");
   mkdirSync(join(upper, "many"), { recursive: true });
   for (let i = 0; i < MANY / 2; i++) writeFileSync(join(upper, "many", `upper-${i}`), "");
-  const kept = await mountKept({ lower, upper });
+  const supervised = await mountSupervised({ lower, upper });
   const program = join(scratch(), "lister.py");
   writeFileSync(program, LISTER);
-  const lister = startScript(["python3", program, kept.mount.path("many")], { timeoutMs: 120_000 });
+  const lister = startScript(["python3", program, supervised.mount.path("many")], { timeoutMs: 120_000 });
   await lister.waitFor("half");
-  await afterKill(kept);
+  await afterKill(supervised);
   lister.write("\n");
   expect((await lister.finished).stdout).toContain(`names ${MANY} ${MANY}`);
-  expect((await kept.mount.stop()).code).toBe(0);
+  expect((await supervised.mount.stop()).code).toBe(0);
 }, 180_000);
 
 /** Knows a file by one of its names, and by the other after the kill. */
@@ -180,31 +180,31 @@ test("a copied-up lower file of two names is one file for the next server", asyn
   linkSync(join(lower, "one"), join(lower, "other"));
   const upper = join(scratch(), "upper");
   mkdirSync(upper);
-  const kept = await mountKept({ lower, upper, args: ["--locks", "daemon"] });
-  const writer = startScript(["python3", "-c", TWO_NAMES, kept.mountpoint], { timeoutMs: 120_000 });
+  const supervised = await mountSupervised({ lower, upper, args: ["--locks", "daemon"] });
+  const writer = startScript(["python3", "-c", TWO_NAMES, supervised.mountpoint], { timeoutMs: 120_000 });
   await writer.waitFor("written");
-  await afterKill(kept);
+  await afterKill(supervised);
   writer.write("\n");
   expect((await writer.finished).stdout).toContain("one file");
-  expect((await kept.mount.stop()).code).toBe(0);
+  expect((await supervised.mount.stop()).code).toBe(0);
 }, 180_000);
 
-const KEPT_BYTES = 8 << 20;
+const HELD_BYTES = 8 << 20;
 
 test("a file that an earlier server registered is not held after it", async () => {
   const base = scratch({ on: "tmpfs", sizeMb: 32 });
   const upper = join(base, "upper");
   mkdirSync(upper);
-  writeFileSync(join(upper, "f"), Buffer.alloc(KEPT_BYTES));
-  const kept = await mountKept({ lower: scratch(), upper, args: ["--work", scratchBeside(base)] });
-  const file = kept.mount.path("f");
-  for (let i = 0; i < 2; i++) expect(readFileSync(file)).toHaveLength(KEPT_BYTES);
-  await afterKill(kept);
+  writeFileSync(join(upper, "f"), Buffer.alloc(HELD_BYTES));
+  const supervised = await mountSupervised({ lower: scratch(), upper, args: ["--work", scratchBeside(base)] });
+  const file = supervised.mount.path("f");
+  for (let i = 0; i < 2; i++) expect(readFileSync(file)).toHaveLength(HELD_BYTES);
+  await afterKill(supervised);
   const free = (): number => statfsSync(base).bavail * statfsSync(base).bsize;
   const before = free();
   unlinkSync(file);
-  await expect.poll(() => free() - before, { timeout: 20_000 }).toBeGreaterThanOrEqual(KEPT_BYTES);
-  expect((await kept.mount.stop()).code).toBe(0);
+  await expect.poll(() => free() - before, { timeout: 20_000 }).toBeGreaterThanOrEqual(HELD_BYTES);
+  expect((await supervised.mount.stop()).code).toBe(0);
 }, 120_000);
 
 function scratchBeside(base: string): string {

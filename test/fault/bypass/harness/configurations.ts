@@ -3,7 +3,7 @@ import { renameSync, writeFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Layers, mountSluice, type SluiceMount } from "@sluice/testkit";
 import { seededRandom } from "@sluice/testkit/random";
-import { mountKept } from "../../take-over/supervised-mount.js";
+import { mountSupervised } from "../../take-over/supervised-mount.js";
 import { SlowDecision } from "./slow-decision.js";
 
 export interface Configuration {
@@ -73,8 +73,8 @@ export async function huntedMount({ configuration, seed, env = {} }: Hunt, { low
   const decision = replicas === 0 ? undefined : await SlowDecision.start({ policy, replicas, longestMs: LONGEST_ANSWER_MS, seed });
   const more = [...TIMEOUT, ...args, ...(decision === undefined ? [] : ["--decision", decision.target])];
   const own = decision === undefined ? { policy } : {};
-  const kept = killed === true ? await mountKept({ lower, upper, ...own, args: more }) : undefined;
-  const mount = kept?.mount ?? (await mountSluice({ lowers: [lower], upper, ...own, args: more, env }));
+  const supervised = killed === true ? await mountSupervised({ lower, upper, ...own, args: more }) : undefined;
+  const mount = supervised?.mount ?? (await mountSluice({ lowers: [lower], upper, ...own, args: more, env }));
   const policyFile = decision?.policyFile ?? (mount.policyFile as string);
   return {
     mount,
@@ -84,7 +84,10 @@ export async function huntedMount({ configuration, seed, env = {} }: Hunt, { low
     },
     disturbWhile: async (work, untilMs) => {
       const disturbed = decision === undefined ? stopEmbedded(mount, work, random) : disturbReplicas(decision, { work, replicas, random });
-      await Promise.all([disturbed, kept?.killingWhile(work, { random, pauseMs: PAUSE_MS, untilMs, alsoKill: () => kept.killDecision() })]);
+      await Promise.all([
+        disturbed,
+        supervised?.killingWhile(work, { random, pauseMs: PAUSE_MS, untilMs, alsoKill: () => supervised.killDecision() }),
+      ]);
     },
   };
 }
