@@ -46,7 +46,7 @@ function firstWrong(text: string, asked: readonly Question[], widen: Widen, coun
     const kept = cache.recall(inquiryOf(question), false);
     if (kept === undefined) {
       if (now.scope?.subtree !== undefined && counts !== undefined) counts.subtrees++;
-      cache.keep(question, asDecision(question, now, policy, widen), { atMs: performance.now(), epoch: cache.epoch });
+      cache.store(question, asDecision(question, now, policy, widen), { atMs: performance.now(), epoch: cache.epoch });
       continue;
     }
     if (counts !== undefined) counts.hits++;

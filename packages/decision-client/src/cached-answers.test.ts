@@ -61,18 +61,18 @@ async function connect(services: readonly ScriptedService[], options: Partial<De
   return decider;
 }
 
-const kept = (decider: Decider, asked: Question): Decision | undefined => decider.recall?.(inquiryOf(asked));
+const cached = (decider: Decider, asked: Question): Decision | undefined => decider.recall?.(inquiryOf(asked));
 
 describe("an answer", () => {
   it("with a scope is reused without a question for all that it covers, also a denial", async () => {
     const { service, asked } = await serve({ scope: READ, effect: wire.Effect.DENY });
     const decider = await connect([service]);
-    expect(kept(decider, question())).toBeUndefined();
+    expect(cached(decider, question())).toBeUndefined();
     const first = await decider.decide(question(), undefined);
-    expect(kept(decider, question())).toMatchObject({ effect: "deny", source: "cache", decisionId: first.decisionId });
-    expect(kept(decider, { ...question(), subject: { uid: 2, gid: 1, pid: 1 } })).toBeUndefined();
-    expect(kept(decider, { ...question(), accesses: ["write"] })).toBeUndefined();
-    expect(kept(decider, question("b"))).toBeUndefined();
+    expect(cached(decider, question())).toMatchObject({ effect: "deny", source: "cache", decisionId: first.decisionId });
+    expect(cached(decider, { ...question(), subject: { uid: 2, gid: 1, pid: 1 } })).toBeUndefined();
+    expect(cached(decider, { ...question(), accesses: ["write"] })).toBeUndefined();
+    expect(cached(decider, question("b"))).toBeUndefined();
     expect(asked).toHaveLength(1);
     expect(decider.status().cache).toMatchObject({ entries: 1, hits: 1, misses: 1 });
   });
@@ -88,7 +88,7 @@ describe("an answer", () => {
     const { service } = await serve(change);
     const decider = await connect([service]);
     await decider.decide(question("d/a"), undefined);
-    expect(kept(decider, question("d/a"))).toBeUndefined();
+    expect(cached(decider, question("d/a"))).toBeUndefined();
   });
 
   it("is asked for once by many equal questions, and reported as often as it was used", async () => {
@@ -97,7 +97,7 @@ describe("an answer", () => {
     const all = await Promise.all(Array.from({ length: 10 }, async (_, i) => decider.decide(question("d/a", `q-${i}`), undefined)));
     expect(all.map(({ source }) => source).sort()).toEqual([...Array<string>(9).fill("cache"), "service"]);
     expect(asked).toHaveLength(1);
-    expect(kept(decider, question("e/f/g"))).toMatchObject({ source: "cache" });
+    expect(cached(decider, question("e/f/g"))).toMatchObject({ source: "cache" });
     await expect.poll(() => service.hits, { timeout: 5000 }).toEqual([{ decisionId: all[0]?.decisionId, count: 10n }]);
   });
 
@@ -107,7 +107,7 @@ describe("an answer", () => {
     const decider = await connect([service]);
     const first = await decider.decide(question(), undefined);
     for (let turn = 0; turn < 3; turn++) {
-      expect(kept(decider, question())).toBeUndefined();
+      expect(cached(decider, question())).toBeUndefined();
       expect(await decider.decide(question(), undefined)).toMatchObject({ source: "cache", obligations });
     }
     expect(asked).toHaveLength(1);
@@ -120,14 +120,14 @@ describe("an answer", () => {
     const { service } = await serve({ scope: READ });
     const decider = await connect([service], { policyTouched: () => touched });
     await decider.decide(question(), undefined);
-    expect(kept(decider, question())).toBeDefined();
+    expect(cached(decider, question())).toBeDefined();
     touched = true;
-    expect(kept(decider, question())).toBeUndefined();
+    expect(cached(decider, question())).toBeUndefined();
     touched = false;
-    expect(kept(decider, question())).toBeUndefined();
+    expect(cached(decider, question())).toBeUndefined();
     await decider.decide(question(), undefined);
-    expect(kept(decider, question())).toBeDefined();
-    const heard = new Promise((resolve) => decider.onPolicyChange(() => resolve(kept(decider, question()))));
+    expect(cached(decider, question())).toBeDefined();
+    const heard = new Promise((resolve) => decider.onPolicyChange(() => resolve(cached(decider, question()))));
     const capabilities = { ...CAPABILITIES, revision: { sequence: 2n, digest: OTHER_DIGEST } };
     service.streams[0]?.write({ message: { $case: "policyChanged", value: { capabilities } } });
     expect(await heard).toBeUndefined();
@@ -138,8 +138,8 @@ describe("an answer", () => {
     const decider = await connect([service]);
     for (const path of ["a/x", "b/x"]) await decider.decide(question(path), undefined);
     service.streams[0]?.write({ message: { $case: "invalidation", value: { subtrees: [Buffer.from("a")] } } });
-    await expect.poll(() => kept(decider, question("a/x"))).toBeUndefined();
-    expect(kept(decider, question("b/x"))).toBeDefined();
+    await expect.poll(() => cached(decider, question("a/x"))).toBeUndefined();
+    expect(cached(decider, question("b/x"))).toBeDefined();
   });
 });
 
@@ -150,7 +150,7 @@ describe("in an outage", () => {
     await decider.decide(question(), undefined);
     service.kill();
     await expect.poll(() => decider.status().replicas[0]?.state).not.toBe("ready");
-    expect(kept(decider, question())).toBeUndefined();
+    expect(cached(decider, question())).toBeUndefined();
     expect(await decider.decide(question(), undefined)).toMatchObject({ effect: "mediate", source: "outage" });
     expect(await decider.decide(question("b"), undefined)).toMatchObject({ effect: "deny", source: "outage" });
   });
@@ -166,7 +166,7 @@ describe("replicas", () => {
     for (let turn = 0; turn < 5; turn++)
       expect(await decider.decide(question(`f${turn}`), undefined)).toMatchObject({ effect: "deny", source: "service" });
     expect([lax.asked.length, strict.asked.length]).toEqual([5, 5]);
-    expect(kept(decider, question("f1"))).toBeUndefined();
+    expect(cached(decider, question("f1"))).toBeUndefined();
     expect(decider.status().split).toHaveLength(2);
     expect(views).toContain("split");
   });
@@ -194,14 +194,14 @@ describe("replicas", () => {
   });
 
   it("replace one another: if one sends malformed answers, the other is asked", async () => {
-    const nonsense = await serve({ decisionId: "" });
+    const malformed = await serve({ decisionId: "" });
     const sane = await serve({});
-    const decider = await connect([nonsense.service, sane.service]);
+    const decider = await connect([malformed.service, sane.service]);
     for (let turn = 0; turn < 30; turn++) {
       const { effect, source } = await decider.decide(question(`f${turn}`), undefined);
       // On a busy machine an answer may be late, and the other replica asked because of that.
       expect({ effect, known: source === "service" || source === "hedge" }).toEqual({ effect: "grant", known: true });
     }
-    expect(nonsense.asked.length).toBeGreaterThan(0);
+    expect(malformed.asked.length).toBeGreaterThan(0);
   });
 });

@@ -12,7 +12,7 @@ export function filledCache(entries: number): DecisionCache {
   const cache = new DecisionCache({ entries: 2 * MILLION, bytes: Number.MAX_SAFE_INTEGER });
   cache.begin(REVISION);
   for (let index = 0; index < entries; index++) {
-    cache.keep(questionFor(pathOf(index), 1000 + (index % 50)), grantOf(index), { atMs: 0, epoch: cache.epoch });
+    cache.store(questionFor(pathOf(index), 1000 + (index % 50)), grantOf(index), { atMs: 0, epoch: cache.epoch });
   }
   return cache;
 }

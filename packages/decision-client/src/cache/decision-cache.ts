@@ -107,9 +107,9 @@ export class DecisionCache {
   }
 
   /** True if it is cached. `askedMs` on the clock of performance.now(); `epoch` as it was then. */
-  keep(question: Question, decision: Decision, asked: { atMs: number; epoch: number }): boolean {
-    const kept = asked.epoch === this.#epoch && this.#revision !== undefined && sameRevision(decision.revision, this.#revision);
-    if (kept && this.#add(question, decision, asked.atMs)) return true;
+  store(question: Question, decision: Decision, asked: { atMs: number; epoch: number }): boolean {
+    const isCurrent = asked.epoch === this.#epoch && this.#revision !== undefined && sameRevision(decision.revision, this.#revision);
+    if (isCurrent && this.#add(question, decision, asked.atMs)) return true;
     this.#uncacheable++;
     return false;
   }

@@ -3,7 +3,7 @@ import { type Decision, decisionFromProto, DecisionError, type ReceivedAnswer, w
 import type { ConversationListener } from "./conversation.js";
 import type { PendingQuestion } from "../pool/pending-question.js";
 
-function settleFailure(pending: PendingQuestion, failure: wire.Failure, listener: ConversationListener): void {
+function completeWithFailure(pending: PendingQuestion, failure: wire.Failure, listener: ConversationListener): void {
   const message = failure.message.slice(0, 1024);
   switch (failure.code) {
     case wire.Failure_Code.OVERLOADED:
@@ -29,7 +29,7 @@ function judged(decision: wire.Decision | undefined): Decision | DecisionError {
   }
 }
 
-function settle(pending: PendingQuestion, decision: Decision | DecisionError, listener: ConversationListener): void {
+function complete(pending: PendingQuestion, decision: Decision | DecisionError, listener: ConversationListener): void {
   if (decision instanceof DecisionError) {
     listener.malformed(decision.message);
     pending.reject(decision);
@@ -39,11 +39,11 @@ function settle(pending: PendingQuestion, decision: Decision | DecisionError, li
   pending.resolve(decision);
 }
 
-export function settleDecision(pending: PendingQuestion, decision: wire.Decision | undefined, listener: ConversationListener): void {
-  settle(pending, judged(decision), listener);
+export function completeWithDecision(pending: PendingQuestion, decision: wire.Decision | undefined, listener: ConversationListener): void {
+  complete(pending, judged(decision), listener);
 }
 
-export function settleAnswer(pending: PendingQuestion, answer: ReceivedAnswer, listener: ConversationListener): void {
-  if ("failure" in answer) settleFailure(pending, answer.failure, listener);
-  else settle(pending, answer.decision, listener);
+export function completeWithAnswer(pending: PendingQuestion, answer: ReceivedAnswer, listener: ConversationListener): void {
+  if ("failure" in answer) completeWithFailure(pending, answer.failure, listener);
+  else complete(pending, answer.decision, listener);
 }

@@ -11,7 +11,7 @@ import {
   type SentQuestion,
   type wire,
 } from "@sluice/decision-api";
-import { settleAnswer } from "./answer.js";
+import { completeWithAnswer } from "./answer.js";
 import type { Conversation, ConversationEnd, ConversationListener } from "./conversation.js";
 import type { PendingQuestion } from "../pool/pending-question.js";
 import { type FromService, SessionStream } from "./session-stream.js";
@@ -114,7 +114,7 @@ export class SessionConversation implements Conversation {
     const unanswered = [...this.asked.values()];
     this.asked.clear();
     this.batch = [];
-    return unanswered.filter((pending) => !pending.settled);
+    return unanswered.filter((pending) => !pending.completed);
   }
 
   close(): void {
@@ -196,8 +196,8 @@ export class SessionConversation implements Conversation {
   private take(answer: ReceivedAnswer): void {
     const pending = this.forget(answer.id);
     if (pending === undefined && this.cancelled.delete(answer.id)) return;
-    if (pending === undefined || pending.settled) this.listener.stray();
-    else settleAnswer(pending, answer, this.listener);
+    if (pending === undefined || pending.completed) this.listener.stray();
+    else completeWithAnswer(pending, answer, this.listener);
   }
 
   private end(end: ConversationEnd): void {

@@ -1,7 +1,7 @@
 /** The fallback for a service without Session: one call for each question. */
 import { type ClientUnaryCall, type ServiceError, status } from "@grpc/grpc-js";
 import { capabilitiesFromProto, DecisionError, type wire } from "@sluice/decision-api";
-import { settleDecision } from "./answer.js";
+import { completeWithDecision } from "./answer.js";
 import type { Conversation, ConversationEnd, ConversationListener } from "./conversation.js";
 import type { PendingQuestion } from "../pool/pending-question.js";
 
@@ -53,7 +53,7 @@ export class UnaryConversation implements Conversation {
   }
 
   takeUnanswered(): PendingQuestion[] {
-    const unanswered = [...this.calls.keys()].filter((pending) => !pending.settled);
+    const unanswered = [...this.calls.keys()].filter((pending) => !pending.completed);
     this.calls.clear();
     return unanswered;
   }
@@ -65,19 +65,19 @@ export class UnaryConversation implements Conversation {
   }
 
   private answered(pending: PendingQuestion, response: wire.DecideResponse): void {
-    const settle = (): void => {
+    const complete = (): void => {
       this.calls.delete(pending);
-      settleDecision(pending, response.decision, this.listener);
+      completeWithDecision(pending, response.decision, this.listener);
     };
     if (response.questionId !== pending.question.id) {
       this.calls.delete(pending);
       this.listener.malformed("answer is for another question");
       pending.reject(new DecisionError("malformed", "answer is for another question"));
     } else if (response.decision?.revision?.digest === this.knownDigest) {
-      settle();
+      complete();
     } else {
       // The policy changed: the facts that it needs must be known before its first answer is used.
-      this.learnPolicy(settle);
+      this.learnPolicy(complete);
     }
   }
 

@@ -36,11 +36,11 @@ export function withCache(ask: Decide, cache: DecisionCache, usable: () => boole
     alone.add(name);
   }
 
-  async function askAndKeep(question: Question, signal: AbortSignal | undefined, name: string): Promise<Decision> {
+  async function askAndStore(question: Question, signal: AbortSignal | undefined, name: string): Promise<Decision> {
     cache.missed();
     const asked = { atMs: performance.now(), epoch: cache.epoch };
     const decision = await ask(question, signal);
-    if (!cache.keep(question, decision, asked)) goAlone(name);
+    if (!cache.store(question, decision, asked)) goAlone(name);
     return decision;
   }
 
@@ -64,12 +64,12 @@ export function withCache(ask: Decide, cache: DecisionCache, usable: () => boole
     const name = nameOf(question);
     for (let flight = flights.get(name); flight !== undefined && !alone.has(name); flight = flights.get(name)) {
       await landed(flight, signal);
-      const kept = recall(question);
-      if (kept !== undefined) return kept;
+      const cached = recall(question);
+      if (cached !== undefined) return cached;
       if (flights.get(name) === flight) break;
     }
-    if (alone.has(name) || flights.has(name)) return askAndKeep(question, signal, name);
-    const flight = askAndKeep(question, signal, name);
+    if (alone.has(name) || flights.has(name)) return askAndStore(question, signal, name);
+    const flight = askAndStore(question, signal, name);
     flights.set(name, flight);
     try {
       return await flight;

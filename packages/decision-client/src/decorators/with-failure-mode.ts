@@ -17,7 +17,7 @@ import type { Decide } from "./with-deadline.js";
 export type OutageMode = { kind: "deny" } | { kind: "mediate" } | { kind: "stale"; staleForMs: number };
 
 const NO_REVISION: PolicyRevision = { sequence: 0n, digest: "" };
-const MAX_KEPT = 10_000;
+const MAX_LAST_DECISIONS = 10_000;
 /** For a rule with its own mode, if the mount sets none. */
 const DEFAULT_STALE_MS = 60_000;
 
@@ -25,25 +25,25 @@ function keyOf({ operation, accesses, subject, resource }: Question): string {
   return [operation, accesses.join(), subject.uid, subject.gid, resource.layer, ...resource.paths].join("\0");
 }
 
-interface Kept {
+interface TimedDecision {
   decision: Decision;
   atMs: number;
 }
 
 /** The last decision for each question; the oldest is dropped first. */
-class KeptDecisions {
-  private readonly kept = new Map<string, Kept>();
+class LastDecisions {
+  private readonly byQuestion = new Map<string, TimedDecision>();
 
-  keep(question: Question, decision: Decision): void {
+  record(question: Question, decision: Decision): void {
     const key = keyOf(question);
-    this.kept.delete(key);
-    this.kept.set(key, { decision, atMs: performance.now() });
-    if (this.kept.size > MAX_KEPT) this.kept.delete(this.kept.keys().next().value as string);
+    this.byQuestion.delete(key);
+    this.byQuestion.set(key, { decision, atMs: performance.now() });
+    if (this.byQuestion.size > MAX_LAST_DECISIONS) this.byQuestion.delete(this.byQuestion.keys().next().value as string);
   }
 
   find(question: Question, forMs: number): Decision | undefined {
-    const kept = this.kept.get(keyOf(question));
-    return kept !== undefined && performance.now() - kept.atMs <= forMs ? kept.decision : undefined;
+    const last = this.byQuestion.get(keyOf(question));
+    return last !== undefined && performance.now() - last.atMs <= forMs ? last.decision : undefined;
   }
 }
 
@@ -56,7 +56,7 @@ export interface Before {
 
 export function withFailureMode(ask: Decide, mode: OutageMode, before: Before): Decide {
   const mint = mintIds("o");
-  const kept = new KeptDecisions();
+  const lastDecisions = new LastDecisions();
 
   function guess(effect: "deny" | "mediate", rule: string, reason: string): Decision {
     return {
@@ -77,8 +77,9 @@ export function withFailureMode(ask: Decide, mode: OutageMode, before: Before): 
     if (error.code === "refused") return guess("deny", "refused", error.message);
     const recalled = before.recall(question);
     const staleForMs = mode.kind === "stale" ? mode.staleForMs : DEFAULT_STALE_MS;
-    const last = recalled !== undefined && recalled.unsureForMs <= staleForMs ? recalled.decision : kept.find(question, staleForMs);
-    const wanted = (recalled?.decision ?? kept.find(question, Number.POSITIVE_INFINITY))?.onOutage ?? mode.kind;
+    const last =
+      recalled !== undefined && recalled.unsureForMs <= staleForMs ? recalled.decision : lastDecisions.find(question, staleForMs);
+    const wanted = (recalled?.decision ?? lastDecisions.find(question, Number.POSITIVE_INFINITY))?.onOutage ?? mode.kind;
     switch (wanted) {
       case "deny":
       case "mediate":
@@ -93,7 +94,7 @@ export function withFailureMode(ask: Decide, mode: OutageMode, before: Before): 
     if (excess !== undefined) return guess("deny", "refused", excess);
     try {
       const decision = await ask(question, signal);
-      if (mode.kind === "stale" || decision.onOutage !== undefined) kept.keep(question, decision);
+      if (mode.kind === "stale" || decision.onOutage !== undefined) lastDecisions.record(question, decision);
       return decision;
     } catch (error) {
       if (!(error instanceof DecisionError) || error.code === "cancelled") throw error;

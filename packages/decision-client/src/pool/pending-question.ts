@@ -31,7 +31,7 @@ export class AskedQuestion {
   /** Answers that could not be used. */
   useless = 0;
   hedged = false;
-  settled = false;
+  completed = false;
   /** Called when the deadline passes without an answer. */
   readonly expire: () => void;
   readonly askedMs = performance.now();
@@ -40,9 +40,9 @@ export class AskedQuestion {
     readonly question: Question,
     /** On the clock of performance.now(). */
     readonly deadlineMs: number,
-    private readonly settle: { resolve(decision: Decision): void; reject(error: DecisionError): void; expire(): void },
+    private readonly outcome: { resolve(decision: Decision): void; reject(error: DecisionError): void; expire(): void },
   ) {
-    this.expire = settle.expire;
+    this.expire = outcome.expire;
   }
 
   /** Every attempt sends the same message, so it is encoded once. */
@@ -56,15 +56,15 @@ export class AskedQuestion {
   }
 
   resolve(decision: Decision): void {
-    if (this.settled) return;
-    this.settled = true;
-    this.settle.resolve(decision);
+    if (this.completed) return;
+    this.completed = true;
+    this.outcome.resolve(decision);
   }
 
   reject(error: DecisionError): void {
-    if (this.settled) return;
-    this.settled = true;
-    this.settle.reject(error);
+    if (this.completed) return;
+    this.completed = true;
+    this.outcome.reject(error);
   }
 
   forget(pending: PendingQuestion): void {
@@ -78,9 +78,9 @@ export interface Fate {
   failed(pending: PendingQuestion, error: DecisionError): void;
 }
 
-/** One attempt: the question as one replica gets it. Settled once. */
+/** One attempt: the question as one replica gets it. Completed once. */
 export class PendingQuestion {
-  settled = false;
+  completed = false;
   /** Its number in the conversation. */
   number: number | undefined;
 
@@ -104,14 +104,14 @@ export class PendingQuestion {
   }
 
   resolve(decision: Decision): void {
-    if (this.settled) return;
-    this.settled = true;
+    if (this.completed) return;
+    this.completed = true;
     this.fate.answered(this, decision);
   }
 
   reject(error: DecisionError): void {
-    if (this.settled) return;
-    this.settled = true;
+    if (this.completed) return;
+    this.completed = true;
     this.fate.failed(this, error);
   }
 }

@@ -46,12 +46,12 @@ export class QuestionRouter implements Fate {
     this.#sweep ??= this.#sweepIn(this.#latency.lateMs);
   }
 
-  /** The question is settled, or its caller gave up: cancels its attempts. */
+  /** The question is completed, or its caller gave up: cancels its attempts. */
   release(asked: AskedQuestion): void {
     this.#open.delete(asked);
     this.#waiting.delete(asked);
     for (const pending of asked.attempts) {
-      pending.settled = true;
+      pending.completed = true;
       pending.carrier.cancel(pending);
     }
     asked.attempts.length = 0;
@@ -70,9 +70,9 @@ export class QuestionRouter implements Fate {
   /** The replica will not answer these questions: they go to another one. */
   orphaned(questions: readonly PendingQuestion[], why: "broken" | "overloaded"): void {
     const again = questions.filter((pending) => {
-      pending.settled = true;
+      pending.completed = true;
       pending.asked.forget(pending);
-      return !pending.asked.settled && pending.asked.attempts.length === 0;
+      return !pending.asked.completed && pending.asked.attempts.length === 0;
     });
     if (this.#closed || again.length === 0) return;
     for (const { asked } of again) this.#waiting.add(asked);
@@ -88,7 +88,7 @@ export class QuestionRouter implements Fate {
   answered(pending: PendingQuestion, decision: Decision): void {
     const { asked } = pending;
     this.#leave(pending);
-    if (asked.settled) return;
+    if (asked.completed) return;
     this.#hedges = Math.min(HEDGES_AT_ONCE, this.#hedges + HEDGES_AN_ANSWER);
     const given: Decision = pending.hedge ? { ...decision, source: "hedge" } : decision;
     const { view } = this.replicas.revisions;
@@ -107,7 +107,7 @@ export class QuestionRouter implements Fate {
   failed(pending: PendingQuestion, error: DecisionError): void {
     const { asked } = pending;
     this.#leave(pending);
-    if (asked.settled) return;
+    if (asked.completed) return;
     if (error.code === "malformed") this.#askAnother(asked, pending.carrier, error);
     else asked.reject(error);
   }

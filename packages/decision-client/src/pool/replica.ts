@@ -10,7 +10,7 @@ import { UnaryConversation } from "../conversation/unary-conversation.js";
 /** The first attempts follow quickly: a restarted service is back within milliseconds. */
 const FIRST_BACKOFF_MS = 10;
 const LAST_BACKOFF_MS = 1_000;
-const MAX_NONSENSE = 8;
+const MAX_MALFORMED = 8;
 
 type State =
   | { kind: "connecting"; conversation: Conversation; client: wire.DecisionServiceClient }
@@ -37,7 +37,7 @@ export class Replica implements Carrier {
   private retired = false;
   private attempts = 0;
   /** Malformed answers since the last good one. */
-  private nonsense = 0;
+  private malformed = 0;
 
   constructor(
     readonly address: string,
@@ -120,7 +120,7 @@ export class Replica implements Carrier {
       goAway: () => ifCurrent(() => this.drain()),
       answered: () => {
         this.backoffMs = FIRST_BACKOFF_MS;
-        this.nonsense = 0;
+        this.malformed = 0;
       },
       invalidated: (directories) => ifCurrent(() => this.parts.listener.invalidated(directories)),
       hitsTaken: (reportId) => this.parts.listener.hitsTaken(reportId),
@@ -176,7 +176,7 @@ export class Replica implements Carrier {
    * A replica that sends only malformed answers gets no question for a while. One answer is no reason: its asker might provoke it.
    */
   private distrust(problem: string): void {
-    if (++this.nonsense < MAX_NONSENSE) return;
+    if (++this.malformed < MAX_MALFORMED) return;
     this.backoffMs = LAST_BACKOFF_MS;
     // Not within this call: the answers that came with this one are still being read.
     queueMicrotask(() => this.hangUp({ kind: "broken", reason: problem }));
