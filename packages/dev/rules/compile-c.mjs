@@ -1,4 +1,4 @@
-// Compiles the addon's sources for their warnings alone: no object file is kept.
+// Compiles the addon's sources for their warnings alone: no object file stays.
 import { spawnSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";

@@ -41,7 +41,7 @@ function exitCodeOf(child) {
 }
 
 /** Resolves when `child` has a namespace of its own, or has ended. @param {import("node:child_process").ChildProcess} child */
-async function untilApart(child) {
+async function untilUnshared(child) {
   const ours = mountNamespace("self");
   while (child.exitCode === null && child.signalCode === null && child.pid !== undefined && mountNamespace(child.pid) === ours)
     await sleep(LOOK_MS);
@@ -57,7 +57,7 @@ export async function runInPrivate(directory, argv, env) {
   const unshare = ["--mount", "--propagation", "unchanged", process.execPath, ...argv];
   const child = spawn("unshare", unshare, { env: { ...env, SLUICE_TEST_OUTSIDE: String(process.pid) }, stdio: "inherit" });
   const ended = exitCodeOf(child);
-  await untilApart(child);
+  await untilUnshared(child);
   const hidden = run(["mount", "-t", "tmpfs", "-o", "size=4k,mode=755", "sluice-tests", directory]);
   try {
     return await ended;

@@ -34,7 +34,7 @@ export class TerminalScreen {
   readonly end = (): void => this.#over.abort();
   readonly #redraw = (): void => this.#draw();
   readonly #giveBack = (): void => this.#leave();
-  readonly #goOn = (): void => {
+  readonly #resume = (): void => {
     this.#enter();
     this.#draw();
   };
@@ -50,7 +50,7 @@ export class TerminalScreen {
     process.stdout.on("resize", this.#redraw);
     for (const signal of ENDING_SIGNALS) process.on(signal, this.end);
     // Another program may have changed the terminal while the job was stopped.
-    process.on("SIGCONT", this.#goOn);
+    process.on("SIGCONT", this.#resume);
     this.#enter();
     if (!this.hasKeys) return;
     process.stdin.setEncoding("utf8");
@@ -80,7 +80,7 @@ export class TerminalScreen {
 
   close(): void {
     process.stdout.off("resize", this.#redraw);
-    process.off("SIGCONT", this.#goOn);
+    process.off("SIGCONT", this.#resume);
     for (const signal of ENDING_SIGNALS) process.off(signal, this.end);
     if (this.hasKeys) process.stdin.pause();
     this.#leave();
@@ -105,7 +105,7 @@ export class TerminalScreen {
     this.#leave();
     // The whole job, as the terminal does it: the shell also waits for the parent of this process.
     process.kill(0, "SIGTSTP");
-    this.#goOn();
+    this.#resume();
   }
 
   #draw(): void {

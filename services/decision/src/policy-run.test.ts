@@ -89,7 +89,7 @@ describe("a decision log", () => {
 });
 
 describe("sluice policy replay", () => {
-  it("shows what would change by rule and by path, counting a question once and kept answers with it", { timeout: 60_000 }, async () => {
+  it("shows what would change by rule and by path, counting a question once and cached answers with it", { timeout: 60_000 }, async () => {
     const log = await writeLog("replay.jsonl");
     writeFileSync(log, "nonsense\n", { flag: "a" });
     const policy = file("new.yaml", "version: 1\ndefault: grant\nrules:\n  - {name: keys, path: '**/*.pem', effect: deny}\n");
@@ -143,7 +143,7 @@ describe("a file that is no decision log", () => {
 });
 
 describe("sluice profile", () => {
-  it("shows where decisions and their time went, counting a question once and kept answers with it", { timeout: 60_000 }, async () => {
+  it("shows where decisions and their time went, counting a question once and cached answers with it", { timeout: 60_000 }, async () => {
     const log = await writeLog("profile.jsonl");
     writeFileSync(log, "nonsense\n", { flag: "a" });
     const { status, stdout } = sluice("profile", log, "--json");

@@ -38,7 +38,7 @@ export function find(core: MergedLayers, parent: Node, name: ByteName, found: Fo
 function walk(search: Search, dirs: readonly RealDir[]): number {
   for (let i = 0; i < dirs.length; i++) {
     const dir = dirs[i] as RealDir;
-    const errno = mayGoOn(search) || step(search, dir, search.name);
+    const errno = followRefusal(search) || step(search, dir, search.name);
     if (errno !== 0 || search.stop) return errno;
     if (search.path !== undefined) return followPath(search, dir.layer.index + 1);
   }
@@ -61,8 +61,8 @@ function isHiding(core: MergedLayers, at: { dirFd: number; name: ByteName }, att
   return isWhiteout(attr) || isXattrWhiteout(core.marks, at, attr);
 }
 
-/** Following a redirect or a metadata-only copy is refused where the mount does not want it, as overlayfs refuses it. */
-function mayGoOn(search: Search): number {
+/** EPERM if the mount follows no redirect or no metadata-only copy, as in overlayfs; else 0. */
+function followRefusal(search: Search): number {
   const { config } = search.core;
   if (search.wantsData && !config.metacopy) return Errno.EPERM;
   return search.redirected && config.redirectDir === "nofollow" ? Errno.EPERM : 0;
@@ -151,7 +151,7 @@ function findDataOnly(search: Search): number {
     found.data = new DataLocation(undefined, (search.path as ByteName[]).join("/"));
     return 0;
   }
-  return mayGoOn(search) || Errno.EIO;
+  return followRefusal(search) || Errno.EIO;
 }
 
 function addDirectory(search: Search, at: Hit): number {
@@ -184,7 +184,7 @@ function addDirectory(search: Search, at: Hit): number {
 function followPath(search: Search, first: number): number {
   const { core } = search;
   for (let index = first; index < core.layers.length && !search.stop; index++) {
-    const refused = mayGoOn(search);
+    const refused = followRefusal(search);
     if (refused !== 0) return refused;
     const path = search.path as ByteName[];
     let dir: RealDir | undefined | number = core.layers[index]?.root;

@@ -1,4 +1,4 @@
-/** `kind: grpc`: another decision service of Sluice. It says itself what it looked at, so its answers are kept like ours. */
+/** `kind: grpc`: another decision service of Sluice. It says itself what it looked at, so its answers are cached like ours. */
 import { type Decision, factNeedsOf, type Question } from "@sluice/decision-api";
 import type { TlsFiles } from "@sluice/decision-client";
 import { connectDecider, whenReady } from "@sluice/decision-client/connect";

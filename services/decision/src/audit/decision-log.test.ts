@@ -204,7 +204,7 @@ drop: [{ effect: grant, path: "public/**" }, { rule: noise }]
 });
 
 describe("a file", () => {
-  it("is put aside as it grows, and only so many are kept", async () => {
+  it("is put aside as it grows, and only so many files stay", async () => {
     const { log, counts } = open("sinks: [{ kind: file, path: rotated.log, maxSize: 4kB, keep: 2 }]\n");
     for (let n = 0; n < 40; n++) {
       log.record(question, decision(`d${n}`), 0n);
@@ -212,8 +212,8 @@ describe("a file", () => {
       while ((counts.outcomes["file sent"] ?? 0) <= n) await new Promise((resolve) => setTimeout(resolve, 1));
     }
     await log.close();
-    const kept = ["rotated.log.2", "rotated.log.1", "rotated.log"].flatMap(eventsIn).map((event) => event.decision_id);
-    expect(kept).toEqual(Array.from({ length: kept.length }, (_, n) => `d${40 - kept.length + n}`));
+    const ids = ["rotated.log.2", "rotated.log.1", "rotated.log"].flatMap(eventsIn).map((event) => event.decision_id);
+    expect(ids).toEqual(Array.from({ length: ids.length }, (_, n) => `d${40 - ids.length + n}`));
     expect(existsSync(join(directory, "rotated.log.3"))).toBe(false);
     for (const file of ["rotated.log.1", "rotated.log.2"]) expect(readFileSync(join(directory, file)).length).toBeLessThanOrEqual(4_000);
   });

@@ -1,4 +1,4 @@
-/** How the decision log is kept, read from `--decision-log` or from the file that `--decision-log-config` names. */
+/** How the decision log is written, read from `--decision-log` or from the file that `--decision-log-config` names. */
 import { dirname, resolve } from "node:path";
 import {
   durationMs,

@@ -22,7 +22,7 @@ const remedies: Readonly<Record<string, string>> = {
   ELOOP: "its symbolic links go in a circle: name the directory itself",
 };
 
-const APART = "choose directories of which none lies in another";
+const DISJOINT = "choose directories of which none lies in another";
 
 function problemOf(code: string): string {
   if (code === "ENOENT") return "there is no such directory (ENOENT)";
@@ -67,15 +67,15 @@ function checkLowers(lowers: readonly LocatedDirectory[]): void {
   const nested = firstNested(lowers);
   if (nested === undefined) return;
   const { inner, outer } = nested;
-  throw unfit(inner.given, `this lower layer lies inside lower layer ${outer.given} (ELOOP)`, APART);
+  throw unfit(inner.given, `this lower layer lies inside lower layer ${outer.given} (ELOOP)`, DISJOINT);
 }
 
-function checkApart(place: LocatedDirectory, role: string, other: LocatedDirectory, otherRole: string): void {
+function checkDisjoint(place: LocatedDirectory, role: string, other: LocatedDirectory, otherRole: string): void {
   const relation = relationOf(place, other);
-  if (relation === "same") throw unfit(place.given, `this ${role} is the same directory as ${otherRole} ${other.given} (ELOOP)`, APART);
-  if (relation === "inside") throw unfit(place.given, `this ${role} lies inside ${otherRole} ${other.given} (ELOOP)`, APART);
+  if (relation === "same") throw unfit(place.given, `this ${role} is the same directory as ${otherRole} ${other.given} (ELOOP)`, DISJOINT);
+  if (relation === "inside") throw unfit(place.given, `this ${role} lies inside ${otherRole} ${other.given} (ELOOP)`, DISJOINT);
   if (relationOf(other, place) === "inside") {
-    throw unfit(place.given, `this ${role} contains ${otherRole} ${other.given} (ELOOP)`, APART);
+    throw unfit(place.given, `this ${role} contains ${otherRole} ${other.given} (ELOOP)`, DISJOINT);
   }
 }
 
@@ -100,10 +100,10 @@ export function checkLayers(config: MountConfig, table: readonly MountRow[]): La
   }
   const upper = writableDirectory(config.upper, "upper layer", table);
   const work = writableDirectory(config.work, "work directory", table);
-  checkApart(work, "work directory", upper, "upper layer");
+  checkDisjoint(work, "work directory", upper, "upper layer");
   for (const lower of below) {
-    checkApart(upper, "upper layer", lower, "lower layer");
-    checkApart(work, "work directory", lower, "lower layer");
+    checkDisjoint(upper, "upper layer", lower, "lower layer");
+    checkDisjoint(work, "work directory", lower, "lower layer");
   }
   checkOneFileSystem(upper, work);
   checkWork(work, upper);

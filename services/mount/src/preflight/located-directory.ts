@@ -16,7 +16,7 @@ export interface LocatedDirectory {
   mount: MountRow | undefined;
 }
 
-export type Relation = "apart" | "same" | "inside";
+export type Relation = "disjoint" | "same" | "inside";
 
 function keyOf(path: string): string {
   const stat = statSync(path, { bigint: true });
@@ -47,8 +47,8 @@ export function relationOf(place: LocatedDirectory, other: LocatedDirectory): Re
   }
   const inner = innerPath(place);
   const outer = innerPath(other);
-  if (inner === undefined || outer === undefined || place.mount?.device !== other.mount?.device) return "apart";
-  return isBeneath(inner, outer) ? "inside" : "apart";
+  if (inner === undefined || outer === undefined || place.mount?.device !== other.mount?.device) return "disjoint";
+  return isBeneath(inner, outer) ? "inside" : "disjoint";
 }
 
 /**
