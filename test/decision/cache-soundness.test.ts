@@ -43,14 +43,14 @@ function firstWrong(text: string, asked: readonly Question[], widen: Widen, coun
   cache.begin(policy.revision);
   for (const question of asked) {
     const now = policy.evaluate(question) as Ruling;
-    const kept = cache.recall(inquiryOf(question), false);
-    if (kept === undefined) {
+    const cached = cache.recall(inquiryOf(question), false);
+    if (cached === undefined) {
       if (now.scope?.subtree !== undefined && counts !== undefined) counts.subtrees++;
       cache.store(question, asDecision(question, now, policy, widen), { atMs: performance.now(), epoch: cache.epoch });
       continue;
     }
     if (counts !== undefined) counts.hits++;
-    if (JSON.stringify(whatHolds(kept)) !== JSON.stringify(whatHolds(now))) return { question, kept, now };
+    if (JSON.stringify(whatHolds(cached)) !== JSON.stringify(whatHolds(now))) return { question, cached, now };
   }
   return undefined;
 }

@@ -101,11 +101,11 @@ const filesOf = (mount: SluiceMount): string[] =>
   );
 
 /** Questions and cached answers in the logs, each counted once however often it was sent or reported. */
-function logged(lines: readonly LogLine[]): { asked: number; kept: number } {
+function logged(lines: readonly LogLine[]): { asked: number; cached: number } {
   const asked = new Set(lines.flatMap(({ question_id }) => question_id ?? []));
   const reports = new Map<string, number>();
   for (const { report_id, decision_id, count } of lines) if (count !== undefined) reports.set(`${report_id} ${decision_id}`, count);
-  return { asked: asked.size, kept: [...reports.values()].reduce((one, other) => one + other, 0) };
+  return { asked: asked.size, cached: [...reports.values()].reduce((one, other) => one + other, 0) };
 }
 
 async function mounted(policy: Policy, sockets: string, args: readonly string[] = []): Promise<SluiceMount> {
@@ -184,10 +184,10 @@ test("opens survive replicas that come, go, freeze and send malformed replies wh
 /** Its decisions, counted once each, and the reports of repeated decisions by mounts. */
 async function itself(replica: Replica, address: string): Promise<Record<string, [number, number]>> {
   const lines = replica.log();
-  const kept = lines.reduce((sum, { count = 0 }) => sum + count, 0);
+  const cached = lines.reduce((sum, { count = 0 }) => sum + count, 0);
   return {
     decisions: [await metric(address, "sluice_evaluations_total"), lines.filter(({ cached }) => cached !== true).length],
-    kept: [await metric(address, "sluice_cache_hits_reported_total"), kept],
+    cached: [await metric(address, "sluice_cache_hits_reported_total"), cached],
     events: [await metric(address, "sluice_decision_log_events_total", 'result="sent"'), lines.length],
     lost: [await metric(address, "sluice_decision_log_events_total", 'result="dropped"'), 0],
   };
@@ -230,7 +230,7 @@ test("metrics and logs count every decision once while services come and go", as
   const all = [...staying, ...leaving];
   await expect
     .poll(() => logged(all.flatMap((replica) => replica.log())), { timeout: 20_000, interval: 500 })
-    .toEqual({ asked: of("service") + of("hedge"), kept: of("cache") });
+    .toEqual({ asked: of("service") + of("hedge"), cached: of("cache") });
   for (const replica of leaving) expect(replica.log().length).toBeGreaterThan(0);
   for (const [index, replica] of staying.entries())
     for (const [counted, written] of Object.values(await itself(replica, admins[index] as string))) expect(counted).toBe(written);

@@ -11,7 +11,7 @@ const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
 const CLI = fileURLToPath(new URL("../../packages/cli/bin/sluice.mjs", import.meta.url));
 
 /** A scratch directory with everything that a correct command line names. */
-interface Ground {
+interface TestLayers {
   root: string;
   lower: string;
   upper: string;
@@ -19,7 +19,7 @@ interface Ground {
   mnt: string;
 }
 
-function ground(): Ground {
+function testLayers(): TestLayers {
   const root = scratch();
   const at = (name: string): string => {
     const path = join(root, name);
@@ -29,7 +29,7 @@ function ground(): Ground {
   return { root, lower: at("lower"), upper: at("upper"), work: at("work"), mnt: at("mnt") };
 }
 
-const full = (g: Ground): string[] => ["mount", "--lower", g.lower, "--upper", g.upper, "--work", g.work];
+const full = (g: TestLayers): string[] => ["mount", "--lower", g.lower, "--upper", g.upper, "--work", g.work];
 
 /** Expects one line on standard error, and nothing mounted. */
 function expectComplaint(result: ScriptResult, code: number, pattern: RegExp): void {
@@ -51,44 +51,44 @@ function runChanged(front: string[], argv: string[]): ScriptResult {
 }
 
 test("refuses an unknown option", async () => {
-  const g = ground();
+  const g = testLayers();
   await complains([...full(g), "--fast", g.mnt], 2, /--fast/);
 });
 
 test("refuses an unknown -o option, and a known one that is not supported", async () => {
-  const g = ground();
+  const g = testLayers();
   await complains([...full(g), "-o", "userxattr,fastest", g.mnt], 2, /-o fastest: unknown option: /);
   await complains([...full(g), "-o", "nfs_export=on", g.mnt], 2, /-o nfs_export=on: .*: /);
   await complains([...full(g), "-o", "redirect_dir=maybe", g.mnt], 2, /-o redirect_dir=maybe: value is none of on, off, follow/);
 });
 
 test("refuses an unknown engine", async () => {
-  const g = ground();
+  const g = testLayers();
   await complains([...full(g), "--engine", "fuse-naive", g.mnt], 2, /--engine: "fuse-naive" is none of auto, devfuse, fuse-native/);
 });
 
 test("refuses a missing lower layer, and an upper layer without a work directory", async () => {
-  const g = ground();
+  const g = testLayers();
   await complains(["mount", g.mnt], 2, /--lower: no lower layer is given/);
   await complains(["mount", "--lower", g.lower, "--upper", g.upper, g.mnt], 2, /--upper: an upper layer needs a work directory/);
 });
 
 test("refuses a lower layer that does not exist or is not a directory", async () => {
-  const g = ground();
+  const g = testLayers();
   writeFileSync(join(g.root, "file"), "");
   await complains(["mount", "--lower", join(g.root, "none"), g.mnt], 4, /none: lower layer: there is no such directory \(ENOENT\): /);
   await complains(["mount", "--lower", join(g.root, "file"), g.mnt], 4, /file: this lower layer is not a directory \(ENOTDIR\): /);
 });
 
 requires("/dev/fuse", "CAP_SYS_ADMIN", "command setpriv").test("refuses an unreadable lower layer", () => {
-  const g = ground();
+  const g = testLayers();
   chmodSync(g.lower, 0o000);
   const front = ["setpriv", "--bounding-set", "-dac_override,-dac_read_search", "--inh-caps", "-dac_override,-dac_read_search"];
   expectComplaint(runChanged(front, ["mount", "--lower", g.lower, g.mnt]), 4, /lower: lower layer: it cannot be read \(EACCES\): /);
 });
 
 test("refuses upper and work on different file systems", async () => {
-  const g = ground();
+  const g = testLayers();
   await complains(
     ["mount", "--lower", g.lower, "--upper", g.upper, "--work", scratch({ on: "tmpfs" }), g.mnt],
     4,
@@ -97,7 +97,7 @@ test("refuses upper and work on different file systems", async () => {
 });
 
 test("refuses upper and work on different mounts of one file system", async () => {
-  const g = ground();
+  const g = testLayers();
   mkdirSync(join(g.root, "other"));
   spawnSync("mount", ["--bind", g.work, join(g.root, "other")]);
   await complains(
@@ -108,7 +108,7 @@ test("refuses upper and work on different mounts of one file system", async () =
 });
 
 test("refuses an upper layer equal to, inside or around a lower one, also behind a link or a bind mount", async () => {
-  const g = ground();
+  const g = testLayers();
   mkdirSync(join(g.lower, "inner"));
   symlinkSync(join(g.lower, "inner"), join(g.root, "link"));
   const withUpper = (upper: string): string[] => ["mount", "--lower", g.lower, "--upper", upper, "--work", g.work, g.mnt];
@@ -122,7 +122,7 @@ test("refuses an upper layer equal to, inside or around a lower one, also behind
 });
 
 test("refuses a work directory equal to or inside upper", async () => {
-  const g = ground();
+  const g = testLayers();
   mkdirSync(join(g.upper, "work"));
   const withWork = (work: string): string[] => ["mount", "--lower", g.lower, "--upper", g.upper, "--work", work, g.mnt];
   await complains(withWork(g.upper), 4, /this work directory is the same directory as upper layer/);
@@ -130,14 +130,14 @@ test("refuses a work directory equal to or inside upper", async () => {
 });
 
 test("refuses a work directory that holds foreign files", async () => {
-  const g = ground();
+  const g = testLayers();
   writeFileSync(join(g.work, "thesis.txt"), "");
   await complains([...full(g), g.mnt], 4, /work: the work directory holds "thesis.txt" .*\(ENOTEMPTY\): /);
   expect(existsSync(join(g.work, "thesis.txt"))).toBe(true);
 });
 
 test("refuses one directory as two layers", async () => {
-  const g = ground();
+  const g = testLayers();
   symlinkSync(g.lower, join(g.root, "again"));
   await complains(
     ["mount", "--lower", `${g.lower}:${join(g.root, "again")}`, g.mnt],
@@ -147,7 +147,7 @@ test("refuses one directory as two layers", async () => {
 });
 
 test("allows a lower layer inside another one, as the kernel does", async () => {
-  const g = ground();
+  const g = testLayers();
   mkdirSync(join(g.lower, "inner"));
   for (const list of [`${g.lower}:${join(g.lower, "inner")}`, `${join(g.lower, "inner")}:${g.lower}`]) {
     await complains(["mount", "--lower", list, g.mnt], 4, /inner: this lower layer lies inside lower layer .*\(ELOOP\): /);
@@ -155,7 +155,7 @@ test("allows a lower layer inside another one, as the kernel does", async () => 
 });
 
 test("refuses a mount point that does not exist, is no directory, or is not empty", async () => {
-  const g = ground();
+  const g = testLayers();
   writeFileSync(join(g.root, "file"), "");
   await complains([...full(g), join(g.root, "none")], 4, /none: there is no such mount point \(ENOENT\): create it/);
   await complains([...full(g), join(g.root, "file")], 4, /file: the mount point is not a directory \(ENOTDIR\): /);
@@ -164,7 +164,7 @@ test("refuses a mount point that does not exist, is no directory, or is not empt
 });
 
 test("refuses a mount point that is a Sluice mount, and layers that another mount uses", async () => {
-  const g = ground();
+  const g = testLayers();
   await mountSluice({ lowers: [g.lower], upper: g.upper, work: g.work, mountpoint: g.mnt });
   await complains(["mount", "--lower", g.lower, g.mnt], 4, /mnt: it is already a Sluice mount \(EBUSY\): run 'sluice unmount /);
   mkdirSync(join(g.root, "mnt2"));
@@ -172,7 +172,7 @@ test("refuses a mount point that is a Sluice mount, and layers that another moun
 });
 
 test("cleans up a stale mount by unmount, and by the next mount", async () => {
-  const g = ground();
+  const g = testLayers();
   const first = await mountSluice({ lowers: [g.lower], upper: g.upper, work: g.work, mountpoint: g.mnt });
   await first.kill();
   const cleaned = await runSluice(["unmount", g.mnt]);
@@ -186,7 +186,7 @@ test("cleans up a stale mount by unmount, and by the next mount", async () => {
 });
 
 test("clears away several stale mounts at one place with the next mount", async () => {
-  const g = ground();
+  const g = testLayers();
   const options = { lowers: [g.lower], upper: g.upper, work: g.work, mountpoint: g.mnt };
   const first = await mountSluice(options);
   await first.kill();
@@ -198,7 +198,7 @@ test("clears away several stale mounts at one place with the next mount", async 
 });
 
 test("allows a mount point inside a layer, and shows the layer without the mount", async () => {
-  const g = ground();
+  const g = testLayers();
   mkdirSync(join(g.lower, "view"));
   writeFileSync(join(g.lower, "file"), "content");
   const mount = await mountSluice({ lowers: [g.lower], upper: g.upper, work: g.work, mountpoint: join(g.lower, "view") });
@@ -207,7 +207,7 @@ test("allows a mount point inside a layer, and shows the layer without the mount
 });
 
 test("refuses a layer beneath the mount point", async () => {
-  const g = ground();
+  const g = testLayers();
   const inner = join(g.mnt, "upper");
   mkdirSync(inner);
   await complains(
@@ -218,7 +218,7 @@ test("refuses a layer beneath the mount point", async () => {
 });
 
 test("refuses a policy, certificate, log, socket or work directory beneath the mount point", async () => {
-  const g = ground();
+  const g = testLayers();
   const inside = join(g.mnt, "x");
   writeFileSync(join(g.root, "policy.yaml"), "version: 1\ndefault: grant\n");
   for (const [option, role] of [
@@ -241,7 +241,7 @@ test("refuses a policy, certificate, log, socket or work directory beneath the m
 requires("/dev/fuse", "CAP_SYS_ADMIN", "command unshare").test(
   "refuses a log file that is a directory, or that is not writable",
   async () => {
-    const g = ground();
+    const g = testLayers();
     const policy = join(g.root, "policy.yaml");
     writeFileSync(policy, "version: 1\ndefault: grant\n");
     chmodSync(policy, 0o644);
@@ -258,7 +258,7 @@ requires("/dev/fuse", "CAP_SYS_ADMIN", "command unshare").test(
 );
 
 test("names file, line, column and remedy for a mistake in the policy", async () => {
-  const g = ground();
+  const g = testLayers();
   const policy = join(g.root, "policy.yaml");
   writeFileSync(policy, "version: 1\ndefault: grant\nrules:\n  - name: a\n    path: 'x'\n    effect: dney\n");
   chmodSync(policy, 0o644);
@@ -269,7 +269,7 @@ test("names file, line, column and remedy for a mistake in the policy", async ()
 });
 
 test("refuses a policy that does not exist, or is no file", async () => {
-  const g = ground();
+  const g = testLayers();
   const policy = join(g.root, "policy.yaml");
   await complains([...full(g), "--policy", policy, g.mnt], 2, /policy\.yaml: the policy file cannot be read \(ENOENT\): /);
   await runScript(["mkfifo", policy]);
@@ -277,12 +277,12 @@ test("refuses a policy that does not exist, or is no file", async () => {
 });
 
 test("refuses an invalid decision target", async () => {
-  const g = ground();
+  const g = testLayers();
   await complains([...full(g), "--decision", "nowhere", g.mnt], 2, /--decision: 'nowhere' is not a target: /);
 });
 
 test("mounts with an unreachable decision target, and does as --on-outage says", async () => {
-  const g = ground();
+  const g = testLayers();
   writeFileSync(join(g.lower, "file"), "content");
   for (const [mode, expected] of [
     ["deny", "cat: FILE: Permission denied\n"],
@@ -299,19 +299,19 @@ test("mounts with an unreachable decision target, and does as --on-outage says",
 });
 
 requires("/dev/fuse", "CAP_SYS_ADMIN", "command unshare").test("names a missing /dev/fuse", () => {
-  const g = ground();
+  const g = testLayers();
   const front = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs none /dev && exec "$@"', "sh"];
   expectComplaint(runChanged(front, [...full(g), g.mnt]), 3, /\/dev\/fuse: the device is not there \(ENOENT\): .*modprobe fuse/);
 });
 
 requires("/dev/fuse", "CAP_SYS_ADMIN", "command setpriv").test("names a missing privilege", () => {
-  const g = ground();
+  const g = testLayers();
   const front = ["setpriv", "--bounding-set", "-sys_admin", "--inh-caps", "-sys_admin"];
   expectComplaint(runChanged(front, [...full(g), g.mnt]), 3, /CAP_SYS_ADMIN: the process lacks this privilege \(EPERM\): run as root/);
 });
 
 test("refuses a control socket that another process listens on, or whose name is too long", async () => {
-  const g = ground();
+  const g = testLayers();
   const taken = join(g.root, "taken.sock");
   const server = createServer();
   await new Promise<void>((resolve) => server.listen(taken, resolve));
@@ -327,7 +327,7 @@ test("refuses a control socket that another process listens on, or whose name is
 });
 
 test("refuses unmount, status and grants on a path that is no Sluice mount", async () => {
-  const g = ground();
+  const g = testLayers();
   await complains(["unmount", g.mnt], 4, /mnt: nothing is mounted there \(EINVAL\): /);
   await complains(["status", g.mnt], 4, /mnt: no Sluice daemon answers /);
   await complains(["grants", g.mnt], 4, /mnt: no Sluice daemon answers /);

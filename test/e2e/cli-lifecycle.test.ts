@@ -115,8 +115,8 @@ test("diff prints the same for a mount and for its layers", async () => {
   spawnSync("rm", [mount.path("metered")]);
   const live = await mount.cli("diff");
   expect(live.stdout).toBe("M file\nD metered\nA new\n");
-  const apart = await runSluice(["diff", "--upper", status.upper, "--lower", status.lowers.join(":")]);
-  expect(apart.stdout).toBe(live.stdout);
+  const offline = await runSluice(["diff", "--upper", status.upper, "--lower", status.lowers.join(":")]);
+  expect(offline.stdout).toBe(live.stdout);
   await mount.stop();
 });
 

@@ -107,8 +107,8 @@ test("explains in sentences, and in one line if there is nothing to explain", as
   const words = await runSluice(["explain", mount.path("secret/key")]);
   expect(words.stdout).toMatch(/^effect {7}deny\nrule {9}secrets\n[^]*^opened {7}not at all: EPERM$/m);
   await expect.poll(async () => (await explained("a/b")).source).toBe("cache");
-  const kept = await runSluice(["explain", mount.path("a/b")]);
-  expect(kept.stdout).toMatch(/^source {7}cache .*\nscope {8}holds for this file: an answer from the mount's cache/m);
+  const cached = await runSluice(["explain", mount.path("a/b")]);
+  expect(cached.stdout).toMatch(/^source {7}cache .*\nscope {8}holds for this file: an answer from the mount's cache/m);
   const nowhere = await runSluice(["explain", join(scratch(), "x")]);
   expect(nowhere).toMatchObject({
     code: 4,

@@ -130,9 +130,9 @@ test("a copy has the flags that overlayfs copies: synchronous, and no access tim
     return { lowers: [lower], upper: scratch(), work: scratch() };
   };
   const flagsAfter = async (mountpoint: string): Promise<unknown> => JSON.parse(await scriptOutput(COPY_UP, { args: [mountpoint] }));
-  const kept = SYNC | NOATIME;
+  const retained = SYNC | NOATIME;
   const kernel = await flagsAfter(mountKernelOverlay(layers()));
-  expect(kernel).toEqual({ changed: kept, d: kept, plain: 0, undumped: 0, written: kept });
+  expect(kernel).toEqual({ changed: retained, d: retained, plain: 0, undumped: 0, written: retained });
   const mount = await mountSluice(layers());
   expect(await flagsAfter(mount.mountpoint)).toEqual(kernel);
   expect((await mount.stop()).code).toBe(0);

@@ -9,13 +9,13 @@ import { expect } from "vitest";
 const { describe, test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "kernel overlayfs");
 
 /** Layers of two mounts: the layers of the second may lie in the upper layer of the first. */
-function places(): { first: Required<Pick<SluiceMountOptions, "lowers" | "upper" | "work">>; inUpper: string; apart: string } {
-  const [root, apart] = [scratch(), scratch()];
+function places(): { first: Required<Pick<SluiceMountOptions, "lowers" | "upper" | "work">>; inUpper: string; disjoint: string } {
+  const [root, disjoint] = [scratch(), scratch()];
   const [lower, upper, work] = ["l", "u", "w"].map((name) => join(root, name)) as [string, string, string];
   for (const path of [lower, upper, work, join(upper, "in/deep"), join(upper, "in/u"), join(upper, "in/w")])
     mkdirSync(path, { recursive: true });
-  for (const name of ["l", "u", "w"]) mkdirSync(join(apart, name));
-  return { first: { lowers: [lower], upper, work }, inUpper: join(upper, "in"), apart };
+  for (const name of ["l", "u", "w"]) mkdirSync(join(disjoint, name));
+  return { first: { lowers: [lower], upper, work }, inUpper: join(upper, "in"), disjoint };
 }
 
 const FIRST: Readonly<Record<string, (first: ReturnType<typeof places>["first"]) => Promise<unknown>>> = {
@@ -23,8 +23,8 @@ const FIRST: Readonly<Record<string, (first: ReturnType<typeof places>["first"])
   "kernel overlayfs": (first) => Promise.resolve(mountKernelOverlay(first)),
 };
 const SECOND: Readonly<Record<string, (at: ReturnType<typeof places>) => SluiceMountOptions>> = {
-  "a lower layer": ({ inUpper, apart }) => ({ lowers: [join(inUpper, "deep")], upper: join(apart, "u"), work: join(apart, "w") }),
-  "an upper layer": ({ inUpper, apart }) => ({ lowers: [join(apart, "l")], upper: join(inUpper, "u"), work: join(inUpper, "w") }),
+  "a lower layer": ({ inUpper, disjoint }) => ({ lowers: [join(inUpper, "deep")], upper: join(disjoint, "u"), work: join(disjoint, "w") }),
+  "an upper layer": ({ inUpper, disjoint }) => ({ lowers: [join(disjoint, "l")], upper: join(inUpper, "u"), work: join(inUpper, "w") }),
 };
 
 for (const [writer, mountFirst] of Object.entries(FIRST)) {

@@ -124,14 +124,14 @@ test("names the place of a mistake in a private policy", async () => {
   expect([code, stderr]).toEqual([2, expect.stringMatching(/policy\.yaml:2:10: 'default' is none of .*did you mean 'grant'/)]);
 });
 
-interface Ground {
+interface PrivateFiles {
   /** Belongs to the user, readable to nobody else. */
   home: string;
   /** Belongs to root, readable to nobody else. */
   secret: string;
 }
 
-function ground(): Ground {
+function privateFiles(): PrivateFiles {
   const root = scratch();
   chmodSync(root, 0o755);
   const [home, secret] = [join(root, "home"), join(root, "secret.yaml")];
@@ -155,7 +155,7 @@ async function refusal(file: string): Promise<string> {
 }
 
 test("a policy in a user's home is read with the user's rights, and leads to nothing that only root may read", async () => {
-  const { home, secret } = ground();
+  const { home, secret } = privateFiles();
   const file = join(home, "policy.yaml");
   writeAs(file, policy("deny"));
   expect(await afterEach(await mountWith(file), [(): void => writeAs(file, policy("grant"))])).toEqual(twice("deny", "grant"));
@@ -171,7 +171,7 @@ test("a policy in a user's home is read with the user's rights, and leads to not
 });
 
 test("a user's policy that becomes a link to a file of root's alone stays in force unchanged", async () => {
-  const { home, secret } = ground();
+  const { home, secret } = privateFiles();
   const file = join(home, "policy.yaml");
   writeAs(file, policy("deny"));
   const mount = await mountWith(file);

@@ -64,9 +64,9 @@ mounting("an open, its decision and the policy's evaluation are spans of one tra
   const mount = await mountSluice({ lowers: [lower], policy: POLICY, args: ["--tracing-endpoint", url, "--tracing-ratio", "1"] });
   const named = (name: string, path: string): Seen[] =>
     spans.filter((span) => span.name === name && span.attributes["sluice.path"] === path);
-  const kept = (): Seen | undefined => named("fuse.open", "a/file").find(({ attributes }) => attributes["sluice.kept_answer"] === true);
+  const cached = (): Seen | undefined => named("fuse.open", "a/file").find(({ attributes }) => attributes["sluice.kept_answer"] === true);
   // A policy file that was written just now is read once more.
-  await expect.poll(() => readFile(mount.path("a/file")).then(kept), { timeout: 20_000, interval: 200 }).toBeDefined();
+  await expect.poll(() => readFile(mount.path("a/file")).then(cached), { timeout: 20_000, interval: 200 }).toBeDefined();
   await expect(readFile(mount.path("id.pem"))).rejects.toThrow("EACCES");
   // The mount sends the remaining spans when it ends.
   await mount.stop();
@@ -82,7 +82,7 @@ mounting("an open, its decision and the policy's evaluation are spans of one tra
   expect(evaluation).toMatchObject({ name: "evaluation", service: "sluice-decision", attributes: { "sluice.rule": "default" } });
   expect(evaluation?.attributes["sluice.decision_id"]).toBe(decision?.attributes["sluice.decision_id"]);
   // The answer was cached, so the mount asked no service.
-  expect(childOf(kept() as Seen)).toEqual([]);
+  expect(childOf(cached() as Seen)).toEqual([]);
   const [denied] = named("fuse.open", "id.pem");
   expect(denied).toMatchObject({ status: { code: 2, message: "EACCES" } });
   expect(childOf(denied as Seen)).toMatchObject([{ name: "decision", attributes: { "sluice.effect": "deny", "sluice.rule": "keys" } }]);

@@ -20,14 +20,14 @@ export interface CostsRun {
   progress(line: string): void;
 }
 
-interface Ground {
+interface PlantedLayers {
   tree: Tree;
   files: number;
 }
 
 const MOUNTS = 3;
 
-async function plant({ bench }: CostsRun): Promise<Ground> {
+async function plant({ bench }: CostsRun): Promise<PlantedLayers> {
   const folder = join(bench.storage.layers, "costs");
   mkdirSync(join(folder, "tree"), { recursive: true });
   mkdirSync(join(folder, "scratch"));
@@ -52,14 +52,14 @@ async function withSession<Value>(
   }
 }
 
-async function timeToMount(run: CostsRun, subject: Subject, { tree }: Ground): Promise<CostPoint> {
+async function timeToMount(run: CostsRun, subject: Subject, { tree }: PlantedLayers): Promise<CostPoint> {
   const values: number[] = [];
   for (let mount = 0; mount < MOUNTS; mount++) values.push(await withSession(run, { subject, tree }, async ({ mountMs }) => mountMs));
   return { cost: "time to mount", subject: subject.name, unit: "ms", values };
 }
 
 /** Files come and go; the first third brings the daemon to its working size, and anything on top is growth. */
-function growth(run: CostsRun, subject: Subject, { tree }: Ground): Promise<CostPoint> {
+function growth(run: CostsRun, subject: Subject, { tree }: PlantedLayers): Promise<CostPoint> {
   const { load, sizes } = run.bench;
   return withSession(run, { subject, tree }, async (session) => {
     const startedMs = Date.now();
@@ -98,7 +98,7 @@ interface Pauses {
 }
 
 /** The pauses of the one that served, which had most to do. */
-async function pausesOf(run: CostsRun, subject: Subject, { tree, files }: Ground, how: "first" | "equal"): Promise<Pauses> {
+async function pausesOf(run: CostsRun, subject: Subject, { tree, files }: PlantedLayers, how: "first" | "equal"): Promise<Pauses> {
   const folder = join(run.bench.storage.outside, "pauses", `${subject.name}-${how}`);
   mkdirSync(folder, { recursive: true });
   const first = how === "first" ? { WATCH_PAUSES_FIRST: "1" } : {};
@@ -117,9 +117,9 @@ async function pausesOf(run: CostsRun, subject: Subject, { tree, files }: Ground
 }
 
 /** With a processor whenever the server wants one, which is what collecting takes; and as long as it may be kept waiting for one. */
-async function pauses(run: CostsRun, subject: Subject, ground: Ground): Promise<CostPoint[]> {
-  const first = await pausesOf(run, subject, ground, "first");
-  const equal = await pausesOf(run, subject, ground, "equal");
+async function pauses(run: CostsRun, subject: Subject, planted: PlantedLayers): Promise<CostPoint[]> {
+  const first = await pausesOf(run, subject, planted, "first");
+  const equal = await pausesOf(run, subject, planted, "equal");
   // NaN is the median of no pauses at all.
   const point = (cost: string, unit: string, value: number): CostPoint => ({ cost, subject: subject.name, unit, values: [value || 0] });
   const sum = first.all.reduce((total, one) => total + one, 0);
@@ -153,14 +153,14 @@ export async function measureCosts(run: CostsRun): Promise<CostPoint[]> {
     }
     run.progress(`costs: ${what}`);
   };
-  const ground = await plant(run);
+  const planted = await plant(run);
   for (const subject of run.subjects.filter(({ kind }) => kind !== "native" && kind !== "kernel")) {
-    await attempt(`time to mount, ${subject.name}`, () => timeToMount(run, subject, ground));
-    if (subject.kind !== "sluice" || subject.kept === true) continue;
-    await attempt(`growth under churn, ${subject.name}`, () => growth(run, subject, ground));
-    await attempt(`pauses, ${subject.name}`, () => pauses(run, subject, ground));
+    await attempt(`time to mount, ${subject.name}`, () => timeToMount(run, subject, planted));
+    if (subject.kind !== "sluice" || subject.supervised === true) continue;
+    await attempt(`growth under churn, ${subject.name}`, () => growth(run, subject, planted));
+    await attempt(`pauses, ${subject.name}`, () => pauses(run, subject, planted));
   }
   await attempt("size on disk", () => sizeOnDisk(run));
-  for (const lower of ground.tree.lowers) await runCommand("rm", ["-rf", "--", lower]);
+  for (const lower of planted.tree.lowers) await runCommand("rm", ["-rf", "--", lower]);
   return found;
 }

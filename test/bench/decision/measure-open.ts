@@ -1,4 +1,4 @@
-/** Open and close of a file whose grant is kept, beside the same on a mount with no policy at all. */
+/** Open and close of a file whose grant is cached, beside the same on a mount with no policy at all. */
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { closeSync, mkdirSync, openSync, writeFileSync } from "node:fs";

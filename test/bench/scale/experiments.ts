@@ -125,15 +125,15 @@ const files: Experiment = {
 
 const knownFiles: Experiment = {
   quantity: "known files",
-  concerns: ({ name, kept }) => name === "sluice" || kept === true,
+  concerns: ({ name, supervised }) => name === "sluice" || supervised === true,
   points: ({ mostKnown }) => upTo(mostKnown, [100, 10_000, 100_000, 1_000_000]),
   plant: (folder, at, bench) => plantFiles(bench, folder, at),
   async measure(session, at, bench) {
-    const { kept } = session.subject;
+    const { supervised } = session.subject;
     // The same for a mount with a keeper and for one without: the difference is what writing it down costs.
     const lookups = await runLoad(bench.load, "stat", { directory: join(session.root, "tree"), files: at });
     const lookup = { name: "lookup of a file that was not known", unit: "ns/op", value: lookups.elapsedNs / lookups.operations };
-    return kept === true ? [lookup, ...(await takeOvers(session.root))] : [lookup];
+    return supervised === true ? [lookup, ...(await takeOvers(session.root))] : [lookup];
   },
 };
 

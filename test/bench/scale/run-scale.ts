@@ -61,7 +61,7 @@ async function runPoint(run: ScaleRun, experiment: Experiment, at: number): Prom
   const points = new Map<string, ScalePoint & { values: number[] }>();
   const passedOver = experiment.stacks === true || at >= ONCE_FROM;
   const subjects = run.subjects.filter(
-    (subject) => !(passedOver && subject.mirrors) && (experiment.concerns?.(subject) ?? subject.kept !== true),
+    (subject) => !(passedOver && subject.mirrors) && (experiment.concerns?.(subject) ?? subject.supervised !== true),
   );
   const take = (subject: string, { name, unit, value }: Reading): void => {
     const point = points.get(`${name} ${subject}`) ?? { experiment: name, subject, quantity: experiment.quantity, at, unit, values: [] };

@@ -3,9 +3,9 @@ import { BenchError } from "../bench-error.js";
 import { findProgram } from "../machine/find-program.js";
 import type { NamedBinary } from "../options.js";
 import { startDaemon } from "./daemon.js";
-import { escapeLayer, type Ground, type Subject } from "./subject.js";
+import { escapeLayer, type SubjectDirectories, type Subject } from "./subject.js";
 
-function overlayOptions({ lowers, upper, work }: Ground): string {
+function overlayOptions({ lowers, upper, work }: SubjectDirectories): string {
   return `lowerdir=${lowers.map(escapeLayer).join(":")},upperdir=${escapeLayer(upper)},workdir=${escapeLayer(work)}`;
 }
 
@@ -15,12 +15,12 @@ export const fuseOverlayfsSubject: Subject = {
   about: "fuse-overlayfs, default options",
   mirrors: false,
   missing: () => (findProgram("fuse-overlayfs") ? undefined : "fuse-overlayfs is not installed"),
-  start: (ground) =>
+  start: (directories) =>
     startDaemon({
       name: "fuse-overlayfs",
       file: "fuse-overlayfs",
-      args: ["-f", "-o", overlayOptions(ground), ground.mountpoint],
-      ...ground,
+      args: ["-f", "-o", overlayOptions(directories), directories.mountpoint],
+      ...directories,
     }),
 };
 
@@ -30,9 +30,15 @@ export const mergerfsSubject: Subject = {
   about: "mergerfs over a writable copy of the tree (it does no copy-up), cache.files=auto-full, category.create=ff",
   mirrors: true,
   missing: () => (findProgram("mergerfs") ? undefined : "mergerfs is not installed"),
-  start: (ground) => {
-    const args = ["-f", "-o", "cache.files=auto-full,category.create=ff", `${ground.upper}=RW:${ground.source}=RW`, ground.mountpoint];
-    return startDaemon({ name: "mergerfs", file: "mergerfs", args, ...ground });
+  start: (directories) => {
+    const args = [
+      "-f",
+      "-o",
+      "cache.files=auto-full,category.create=ff",
+      `${directories.upper}=RW:${directories.source}=RW`,
+      directories.mountpoint,
+    ];
+    return startDaemon({ name: "mergerfs", file: "mergerfs", args, ...directories });
   },
 };
 
@@ -46,19 +52,19 @@ export const passthroughHpSubject: Subject = {
   about: "libfuse's passthrough_hp over a writable copy of the tree (it mirrors one directory), default options",
   mirrors: true,
   missing: () => (findProgram(PASSTHROUGH_HP) ? undefined : `${PASSTHROUGH_HP} is not in PATH`),
-  start: (ground) => {
-    const args = ["--foreground", ground.source, ground.mountpoint];
-    return startDaemon({ name: PASSTHROUGH_HP, file: PASSTHROUGH_HP, args, ...ground });
+  start: (directories) => {
+    const args = ["--foreground", directories.source, directories.mountpoint];
+    return startDaemon({ name: PASSTHROUGH_HP, file: PASSTHROUGH_HP, args, ...directories });
   },
 };
 
-function fillIn(word: string, ground: Ground): string {
+function fillIn(word: string, directories: SubjectDirectories): string {
   const values: Record<string, string> = {
-    lower: ground.lowers.map(escapeLayer).join(":"),
-    upper: escapeLayer(ground.upper),
-    work: escapeLayer(ground.work),
-    source: ground.source,
-    mountpoint: ground.mountpoint,
+    lower: directories.lowers.map(escapeLayer).join(":"),
+    upper: escapeLayer(directories.upper),
+    work: escapeLayer(directories.work),
+    source: directories.source,
+    mountpoint: directories.mountpoint,
   };
   return word.replace(/\{(\w+)\}/g, (whole, name: string) => values[name] ?? whole);
 }
@@ -75,6 +81,6 @@ export function binarySubject({ name, command }: NamedBinary): Subject {
     about: template.join(" "),
     mirrors: template.some((word) => word.includes("{source}")),
     missing: () => (findProgram(file) ? undefined : `${file} cannot be run`),
-    start: (ground) => startDaemon({ name, file, args: args.map((word) => fillIn(word, ground)), ...ground }),
+    start: (directories) => startDaemon({ name, file, args: args.map((word) => fillIn(word, directories)), ...directories }),
   };
 }

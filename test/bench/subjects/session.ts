@@ -6,7 +6,7 @@ import { type ProcessorTime, processesNaming, processorTime, residentBytes } fro
 import { runCommand } from "../machine/run-command.js";
 import type { Storage } from "../machine/storage.js";
 import { stopDaemon } from "./daemon.js";
-import type { Ground, Subject } from "./subject.js";
+import type { SubjectDirectories, Subject } from "./subject.js";
 
 export interface Session {
   subject: Subject;
@@ -41,9 +41,9 @@ function placeOf({ name }: Subject, { layers }: Storage): string {
   return join(layers, "subjects", name);
 }
 
-async function makeGround(subject: Subject, tree: Tree, storage: Storage): Promise<Ground> {
+async function makeDirectories(subject: Subject, tree: Tree, storage: Storage): Promise<SubjectDirectories> {
   const own = placeOf(subject, storage);
-  const ground: Ground = {
+  const directories: SubjectDirectories = {
     lowers: tree.lowers,
     upper: join(own, "upper"),
     work: join(own, "work"),
@@ -52,9 +52,10 @@ async function makeGround(subject: Subject, tree: Tree, storage: Storage): Promi
     layersRoot: storage.layers,
     log: join(storage.outside, `${subject.name}.log`),
   };
-  for (const path of [ground.upper, ground.work, ground.source, ground.mountpoint]) mkdirSync(path, { recursive: true });
-  if (subject.mirrors) await copyMerged(tree, ground.source);
-  return ground;
+  for (const path of [directories.upper, directories.work, directories.source, directories.mountpoint])
+    mkdirSync(path, { recursive: true });
+  if (subject.mirrors) await copyMerged(tree, directories.source);
+  return directories;
 }
 
 export interface SessionMachine {
@@ -66,20 +67,20 @@ export interface SessionMachine {
 
 /** @throws BenchError if the subject does not mount */
 export async function openSession(subject: Subject, tree: Tree, machine: SessionMachine): Promise<Session> {
-  const ground = { ...(await makeGround(subject, tree, machine.storage)), environment: machine.environment ?? {} };
+  const directories = { ...(await makeDirectories(subject, tree, machine.storage)), environment: machine.environment ?? {} };
   const own = placeOf(subject, machine.storage);
   const stop = machine.cleanUp.add(async () => {
-    await stopDaemon(ground.mountpoint);
+    await stopDaemon(directories.mountpoint);
     await runCommand("rm", ["-rf", "--", own]);
   });
   const startedMs = performance.now();
-  await subject.start(ground);
+  await subject.start(directories);
   const mountMs = performance.now() - startedMs;
   // Looked for once: walking /proc around every measurement would be load of our own.
-  const family = processesNaming(ground.mountpoint);
+  const family = processesNaming(directories.mountpoint);
   return {
     subject,
-    root: ground.mountpoint,
+    root: directories.mountpoint,
     mountMs,
     residentBytes: () => residentBytes(family),
     processorTime: () => processorTime(family),

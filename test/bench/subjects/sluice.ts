@@ -3,7 +3,7 @@ import { spawnSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { SLUICE_CLI } from "../places.js";
 import { startDaemon } from "./daemon.js";
-import type { Ground, Subject } from "./subject.js";
+import type { SubjectDirectories, Subject } from "./subject.js";
 
 interface Variant {
   name: string;
@@ -18,7 +18,7 @@ interface Variant {
   /** Nobody is asked to poll. */
   halting?: true;
   /** A keeper starts the server again. */
-  kept?: true;
+  supervised?: true;
   mostRounds?: number;
   slow?: true;
   phasesOnly?: true;
@@ -58,7 +58,7 @@ const VARIANTS: readonly Variant[] = [
     name: "sluice-kept",
     about: "Sluice with a keeper, without a policy: its server may be killed",
     engine: "devfuse",
-    kept: true,
+    supervised: true,
     mostRounds: 1,
   },
   {
@@ -71,9 +71,9 @@ const VARIANTS: readonly Variant[] = [
   },
 ];
 
-function policyArguments(variant: Variant, ground: Ground): string[] {
+function policyArguments(variant: Variant, directories: SubjectDirectories): string[] {
   if (variant.effect === undefined) return [];
-  const file = `${ground.log}.policy.yaml`;
+  const file = `${directories.log}.policy.yaml`;
   const rules = variant.judgesMoves === true ? 'rules:\n  - { name: moves, path: "**/none", access: [read, rename], effect: deny }\n' : "";
   writeFileSync(file, `version: 1\ndefault: ${variant.effect}\n${rules}`, { mode: 0o644 });
   return ["--policy", file];
@@ -104,15 +104,16 @@ function whyMissing({ engine, transport }: Variant): string | undefined {
   return transport === "uring" ? whyNoUring() : undefined;
 }
 
-function start(variant: Variant, ground: Ground): Promise<void> {
-  const lowers = ground.lowers.map((path) => path.replace(/[\\:]/g, "\\$&")).join(":");
-  const layers = ["--lower", lowers, "--upper", ground.upper, "--work", ground.work];
-  const keeper = variant.engine === "devfuse" ? ["--keeper", variant.kept === true ? "on" : "off"] : [];
+function start(variant: Variant, directories: SubjectDirectories): Promise<void> {
+  const lowers = directories.lowers.map((path) => path.replace(/[\\:]/g, "\\$&")).join(":");
+  const layers = ["--lower", lowers, "--upper", directories.upper, "--work", directories.work];
+  const keeper = variant.engine === "devfuse" ? ["--keeper", variant.supervised === true ? "on" : "off"] : [];
   const serving = ["--engine", variant.engine, "--transport", variant.transport ?? "read", ...keeper];
   const idle = variant.halting === true ? ["--idle-polling", "off"] : [];
-  const rest = [...serving, ...idle, "--log-level", "warn", ...policyArguments(variant, ground)];
-  const args = [SLUICE_CLI, "mount", ...layers, ...rest, ground.mountpoint];
-  const daemon = (): Promise<void> => startDaemon({ name: variant.name, file: process.execPath, args, readyText: "mounted ", ...ground });
+  const rest = [...serving, ...idle, "--log-level", "warn", ...policyArguments(variant, directories)];
+  const args = [SLUICE_CLI, "mount", ...layers, ...rest, directories.mountpoint];
+  const daemon = (): Promise<void> =>
+    startDaemon({ name: variant.name, file: process.execPath, args, readyText: "mounted ", ...directories });
   return variant.transport === "uring" ? whileUringIsOn(daemon) : daemon();
 }
 
@@ -129,11 +130,11 @@ export const sluiceSubjects: readonly Subject[] = VARIANTS.map((variant) => ({
   kind: "sluice",
   about: variant.about,
   mirrors: false,
-  kept: variant.kept === true,
+  supervised: variant.supervised === true,
   phasesOnly: variant.phasesOnly === true,
   slow: variant.slow === true,
   onlyNamed: variant.named === true,
   ...(variant.mostRounds === undefined ? {} : { mostRounds: variant.mostRounds }),
   missing: () => whyMissing(variant),
-  start: (ground) => start(variant, ground),
+  start: (directories) => start(variant, directories),
 }));

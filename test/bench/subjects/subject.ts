@@ -1,6 +1,6 @@
 /** A measured subject, and the directories it stands on. Each subject has its own start; all share one way to stop. */
 
-export interface Ground {
+export interface SubjectDirectories {
   /** Topmost first, absolute. */
   lowers: readonly string[];
   upper: string;
@@ -22,7 +22,7 @@ export interface Subject {
   kind: "native" | "kernel" | "peer" | "floor" | "sluice";
   /** The program and its version, for the record. */
   about: string;
-  /** It shows `ground.source` and does no copy-up: phases that need one pass it over. */
+  /** It shows `directories.source` and does no copy-up: phases that need one pass it over. */
   mirrors: boolean;
   /** It is slow, and measured to be named: no more rounds than these count, and there is no warm-up. */
   mostRounds?: number;
@@ -33,11 +33,11 @@ export interface Subject {
   /** Measured only if it is asked for by name. */
   onlyNamed?: boolean;
   /** Another server goes on when its server is killed. */
-  kept?: boolean;
+  supervised?: boolean;
   /** The lack of the machine that prevents it, or undefined. */
   missing(): string | undefined;
-  /** Resolves when it serves at `ground.mountpoint`. @throws BenchError */
-  start(ground: Ground): Promise<void>;
+  /** Resolves when it serves at `directories.mountpoint`. @throws BenchError */
+  start(directories: SubjectDirectories): Promise<void>;
 }
 
 /** As in overlayfs: escapes the characters that the option string itself uses. */

@@ -1,7 +1,7 @@
 /** Draws a round by its seed: the mount options, and some sequences that share the mount, each in a directory of its own. */
 import type { NamedSequence } from "../run/round.js";
 import type { Control, Operation } from "../script/operation.js";
-import type { Ground, Mode, Setting } from "../script/script.js";
+import type { LayerStorage, Mode, Setting } from "../script/script.js";
 import { drawLayers } from "./layers.js";
 import { Names } from "./names.js";
 import { drawOperations, EVERYTHING, type Profile } from "./operations.js";
@@ -30,7 +30,7 @@ const MODES: readonly (readonly [number, Mode])[] = [
   [3, "mixed"],
   [1, "named"],
 ];
-const GROUNDS: readonly (readonly [number, Ground])[] = [
+const STORAGES: readonly (readonly [number, LayerStorage])[] = [
   [4, "disk"],
   [1, "split"],
 ];
@@ -55,7 +55,7 @@ export function drawRound(seed: number, shape: RoundShape): Round {
   const random = seededRandom(seed);
   const setting: Setting = {
     mode: random.weighted(MODES),
-    ground: random.weighted(GROUNDS),
+    ground: random.weighted(STORAGES),
     lowers: 1 + random.below(3),
     readOnly: random.once(12),
     forgetful: random.once(4),

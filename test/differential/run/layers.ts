@@ -20,7 +20,7 @@ function directory(path: string): string {
   return path;
 }
 
-function grounds({ ground }: Setting): { upper: string; lower(): string } {
+function storageOf({ ground }: Setting): { upper: string; lower(): string } {
   if (ground === "disk") {
     const base = scratch();
     return { upper: base, lower: () => base };
@@ -34,7 +34,7 @@ function grounds({ ground }: Setting): { upper: string; lower(): string } {
 }
 
 export function plantLayers(setting: Setting, sequences: readonly (Sequence & { name: string })[]): Layers {
-  const { upper, lower } = grounds(setting);
+  const { upper, lower } = storageOf(setting);
   const roots: Record<string, string> = { upper: directory(`${upper}/upper`) };
   for (let index = 0; index < setting.lowers; index++) roots[`lower${index}`] = directory(`${lower()}/lower${index}`);
   for (const sequence of sequences) plantSequence(roots, sequence.name, sequence);

@@ -13,11 +13,11 @@ export type Mode = "unruled" | "granted" | "mediated" | "mixed" | "named" | "por
  * The file systems of the layers. "split": each lower on a tmpfs, the upper on an ext4 of its own; "small": the upper on a
  * small ext4.
  */
-export type Ground = "disk" | "split" | "small";
+export type LayerStorage = "disk" | "split" | "small";
 
 export interface Setting {
   mode: Mode;
-  ground: Ground;
+  ground: LayerStorage;
   /** The number of lower layers, 1 to 3. */
   lowers: number;
   /** Without an upper layer. */

@@ -39,7 +39,7 @@ function planted(mark: string, random: () => number): ReturnType<typeof file> {
 const open = directory();
 
 /** For two processes that race each other: a file of each rule on one side, and a directory for it on the other. */
-function duellingGround(random: () => number, number: number): Tree {
+function duellingTree(random: () => number, number: number): Tree {
   const at = `w${number}`;
   return {
     [`${at}/0/.git/config`]: planted("SECRET", random),
@@ -61,9 +61,9 @@ function arena(random: () => number): Tree {
   const secretIn = random() < 0.5 ? "p" : "q";
   const gitOf = (top: string): Tree =>
     top === secretIn ? { [`${top}/.git/config`]: planted("SECRET", random) } : { [`${top}/.git/`]: open };
-  const grounds = Array.from({ length: PROCESSES / 2 }, (_, number) => duellingGround(random, number));
+  const trees = Array.from({ length: PROCESSES / 2 }, (_, number) => duellingTree(random, number));
   return {
-    ...Object.assign({}, ...grounds),
+    ...Object.assign({}, ...trees),
     ...gitOf("p"),
     ...gitOf("q"),
     "p/.git/new-hooks/": open,
