@@ -2,7 +2,7 @@
  * Mounts the mirror for one test, and runs its users in other processes: this process serves, so it must never wait for itself.
  */
 import { type Engine, startEngine } from "@sluice/engine-devfuse";
-import type { Filesystem, KernelPort, TransportWish } from "@sluice/vfs";
+import type { Filesystem, KernelPort, RequestedTransport } from "@sluice/vfs";
 import { execFile, spawn } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -21,7 +21,7 @@ export class MountedMirror {
   readonly engine: Engine;
   readonly mirror: MirrorFilesystem;
 
-  constructor(maxStackDepth: 0 | 1 | 2 = 1, transport = (process.env["SLUICE_TRANSPORT"] ?? "auto") as TransportWish) {
+  constructor(maxStackDepth: 0 | 1 | 2 = 1, transport = (process.env["SLUICE_TRANSPORT"] ?? "auto") as RequestedTransport) {
     mkdirSync(this.backing);
     mkdirSync(this.mountpoint);
     const options = {

@@ -46,7 +46,7 @@ export const startEngine: StartEngine = (options, makeFilesystem, events) => {
 
 function makeTransport(at: KernelConnection, { transport, withoutUring }: MountOptions, events: EngineEvents): Transport {
   try {
-    return new Transport({ fuseFd: at.fuseFd, wish: transport ?? "auto", without: withoutUring }, events);
+    return new Transport({ fuseFd: at.fuseFd, requested: transport ?? "auto", without: withoutUring }, events);
   } catch (error) {
     at.giveUp();
     throw error;

@@ -4,7 +4,7 @@
  */
 import { closeSync, openSync, readFileSync } from "node:fs";
 import { type FuseRing, native, type Poller } from "@sluice/native";
-import { type EngineEvents, Errno, errnoName, FsError, type TransportInUse, type TransportWish } from "@sluice/vfs";
+import { type EngineEvents, Errno, errnoName, FsError, type TransportInUse, type RequestedTransport } from "@sluice/vfs";
 import { countProcessors } from "./polling/processors.js";
 import { entriesOfQueue } from "./uring/ring-entries.js";
 import { RingLoop, type RingServed } from "./uring/ring-loop.js";
@@ -15,7 +15,7 @@ const PAYLOAD_BYTES = 1024 * 1024;
 
 export interface TransportChoice {
   readonly fuseFd: number;
-  readonly wish: TransportWish;
+  readonly requested: RequestedTransport;
   /** The reason why io_uring must not be used, although it is available. */
   readonly without: string | undefined;
 }
@@ -24,12 +24,12 @@ export class Transport {
   #loop: RingLoop | undefined;
   #poller: Poller | undefined;
   #why = "";
-  readonly #wish: TransportWish;
+  readonly #requested: RequestedTransport;
 
   /** FsError if io_uring is required and not available. */
-  constructor({ fuseFd, wish, without }: TransportChoice, events: EngineEvents) {
-    this.#wish = wish;
-    const reason = wish === "read" ? "--transport read was asked for" : without;
+  constructor({ fuseFd, requested, without }: TransportChoice, events: EngineEvents) {
+    this.#requested = requested;
+    const reason = requested === "read" ? "--transport read was asked for" : without;
     const made = reason === undefined ? makeRing(fuseFd) : { problem: reason, remedy: "" };
     if ("problem" in made) {
       this.#without(made.remedy === "" ? made.problem : `${made.problem}: ${made.remedy}`);
@@ -81,7 +81,7 @@ export class Transport {
     this.close();
     this.#loop = undefined;
     this.#why = why;
-    if (this.#wish === "uring") throw new FsError(Errno.EOPNOTSUPP, `no FUSE over io_uring: ${why}`);
+    if (this.#requested === "uring") throw new FsError(Errno.EOPNOTSUPP, `no FUSE over io_uring: ${why}`);
   }
 }
 

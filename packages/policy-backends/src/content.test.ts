@@ -99,7 +99,7 @@ describe("rules", () => {
 });
 
 describe("cedar", () => {
-  it("asks for what its policies mention, and keeps answers by it", async () => {
+  it("asks for the content that its policies mention, and caches answers by it", async () => {
     writeFileSync(
       join(directory, "content.cedar"),
       `permit(principal, action, resource);

@@ -61,7 +61,7 @@ function answersContract(ask: Evaluate): void {
 
 /** The scopes of answers. */
 function scopesContract(ask: Evaluate): void {
-  it("keeps nothing of an answer for which a fact was missing, and is not laxer for it", async () => {
+  it("caches no answer for which a fact was missing, and is not laxer for it", async () => {
     const missing = [{ name: "subject.executable", reason: "the caller is gone" }];
     const { executable: _, ...unknown } = anybody;
     const ruling = await ask(wholeQuestion({ subject: unknown, missing }));

@@ -20,7 +20,7 @@ describe("scratch", () => {
     expect(existsSync(path)).toBe(true);
   });
 
-  test("kept one that was asked for outside a test, and removed the other", () => {
+  test("retains a directory that was made outside a test, and removes the other", () => {
     expect(existsSync(held)).toBe(true);
     expect(made.map((path) => existsSync(path))).toEqual([false]);
   });

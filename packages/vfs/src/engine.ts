@@ -60,15 +60,15 @@ export interface MountOptions {
   /** The record of requests, so that a process that takes over does none of them twice. */
   requests?: RequestJournal | undefined;
   /** The wanted transport of requests, if the engine has a choice. Default: auto. */
-  transport?: TransportWish;
+  transport?: RequestedTransport;
   /** The reason why io_uring must not be used for this mount, although it is available. */
   withoutUring?: string | undefined;
   /** Whether idle processors poll while requests follow one another. Default: off. */
-  idlePolling?: IdlePollingWish;
+  idlePolling?: RequestedIdlePolling;
 }
 
 /** auto: io_uring if it is available, else read(2); uring: io_uring or an error. */
-export type TransportWish = "auto" | "uring" | "read";
+export type RequestedTransport = "auto" | "uring" | "read";
 
 export interface TransportInUse {
   readonly name: "uring" | "read";
@@ -77,10 +77,10 @@ export interface TransportInUse {
 }
 
 /** auto: on machines of few processors, if a gain was measured; on: whenever requests follow one another. */
-export type IdlePollingWish = "auto" | "on" | "off";
+export type RequestedIdlePolling = "auto" | "on" | "off";
 
 export interface IdlePollingInUse {
-  readonly wish: IdlePollingWish;
+  readonly wish: RequestedIdlePolling;
   /** The reason why it is impossible; "" if it is possible. */
   readonly why: string;
   /** off: idle processors halt. trial: they poll, to measure it. held: they poll. */

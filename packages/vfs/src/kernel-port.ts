@@ -32,7 +32,7 @@ export interface BackingRegistrar {
 export interface KernelPort extends BackingRegistrar {
   readonly negotiated: Negotiated;
   /**
-   * The opens of one file can be kept apart: the kernel drops pages when told to, and looks a name up again if an open is
+   * Node aliases can separate opens of one file: the kernel drops pages when told to, and looks a name up again if an open is
    * answered ESTALE.
    */
   readonly separatesOpens: boolean;

@@ -1,5 +1,5 @@
 /** Makes idle processors poll while requests follow one another: carries out the rule, and reports it. */
-import type { IdlePollingInUse, IdlePollingWish } from "@sluice/vfs";
+import type { IdlePollingInUse, RequestedIdlePolling } from "@sluice/vfs";
 import { clock } from "./clock.js";
 import { IdlePollingRule, LONGEST_GAP_US } from "./idle-polling-rule.js";
 import { type LatencyRequest, openLatencyRequest } from "./latency-request.js";
@@ -26,15 +26,15 @@ export function whyNoIdlePolling(): string | undefined {
   return undefined;
 }
 
-function whyNot(wish: IdlePollingWish, { processors }: IdlePollingParts): string | undefined {
-  if (wish === "off") return "--idle-polling off was asked for";
-  if (wish === "on" || processors() <= MOST_PROCESSORS) return undefined;
+function whyNot(requested: RequestedIdlePolling, { processors }: IdlePollingParts): string | undefined {
+  if (requested === "off") return "--idle-polling off was asked for";
+  if (requested === "on" || processors() <= MOST_PROCESSORS) return undefined;
   return `auto is for machines of up to ${MOST_PROCESSORS} processors: all that are idle would poll`;
 }
 
 export class IdlePolling {
   readonly #rule: IdlePollingRule;
-  readonly #wish: IdlePollingWish;
+  readonly #requested: RequestedIdlePolling;
   #why: string;
   #request: LatencyRequest | undefined;
   #ticks: NodeJS.Timeout | undefined;
@@ -44,10 +44,10 @@ export class IdlePolling {
   #heldUs = 0;
   #holds = 0;
 
-  constructor(wish: IdlePollingWish, parts: IdlePollingParts = machine) {
-    this.#wish = wish;
-    this.#rule = new IdlePollingRule(wish === "on");
-    const made = whyNot(wish, parts) ?? parts.open();
+  constructor(requested: RequestedIdlePolling, parts: IdlePollingParts = machine) {
+    this.#requested = requested;
+    this.#rule = new IdlePollingRule(requested === "on");
+    const made = whyNot(requested, parts) ?? parts.open();
     this.#request = typeof made === "string" ? undefined : made;
     this.#why = typeof made === "string" ? made : "";
   }
@@ -55,7 +55,14 @@ export class IdlePolling {
   get inUse(): IdlePollingInUse {
     const heldUs = this.#heldUs + (this.#ticks === undefined ? 0 : clock.us - this.#heldSinceUs);
     const gainUs = Math.round(this.#rule.gainUs);
-    return { wish: this.#wish, why: this.#why, phase: this.#rule.phase, gainUs, holds: this.#holds, heldMs: Math.round(heldUs / 1000) };
+    return {
+      wish: this.#requested,
+      why: this.#why,
+      phase: this.#rule.phase,
+      gainUs,
+      holds: this.#holds,
+      heldMs: Math.round(heldUs / 1000),
+    };
   }
 
   /** A request was read; the caller has just read the clock. */

@@ -1,4 +1,4 @@
-/** By which opens the kernel may keep the pages it has, and by which not yet. */
+/** The opens at which the kernel may retain cached pages, and at which not yet. */
 import { appendFileSync, closeSync, mkdtempSync, openSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -9,7 +9,7 @@ import { OpenFile } from "../handles/handle-table.js";
 import { InodeIo } from "../node/inode-io.js";
 import { mayCachePages, pagesDropped, pagesWritten } from "./cached-pages.js";
 
-const directory = mkdtempSync(join(tmpdir(), "sluice-kept-pages-"));
+const directory = mkdtempSync(join(tmpdir(), "sluice-cached-pages-"));
 const path = join(directory, "f");
 writeFileSync(path, "content");
 const fd = openSync(path, "r");

@@ -146,8 +146,8 @@ export class LockTable<File extends object> {
     if (weaker || taken) tell(locked, { span: lock, whole: false, taken });
   }
 
-  #wait(file: File, locked: Locked, wish: { wanted: Wanted; signal: AbortSignal }): Promise<number> {
-    const { wanted, signal } = wish;
+  #wait(file: File, locked: Locked, request: { wanted: Wanted; signal: AbortSignal }): Promise<number> {
+    const { wanted, signal } = request;
     const { start, end } = wanted.kind === "range" ? wanted.lock : { start: 0n, end: 0n };
     return new Promise((resolve) => {
       const waiter: Waiter = {

@@ -40,31 +40,31 @@ class Linking implements Governed<OperationContext> {
   ) {}
 
   judge(core: OperationContext): Status {
-    const wish = this.#wish(core);
-    if (typeof wish === "number") return wish;
-    this.#comparison = governsMove(core.gate) ? compare(core, wish) : undefined;
+    const newName = this.#newName(core);
+    if (typeof newName === "number") return newName;
+    this.#comparison = governsMove(core.gate) ? compare(core, newName) : undefined;
     return this.#comparison?.judge(core, this.call) ?? 0;
   }
 
   holds(core: OperationContext): boolean {
-    const wish = this.#wish(core);
-    return typeof wish !== "number" && this.#comparison?.holds(core, this.call, compare(core, wish)) !== false;
+    const newName = this.#newName(core);
+    return typeof newName !== "number" && this.#comparison?.holds(core, this.call, compare(core, newName)) !== false;
   }
 
   prepare(core: OperationContext, permit: Permit): Status {
-    const wish = this.#wish(core);
-    if (typeof wish === "number") return wish;
+    const newName = this.#newName(core);
+    if (typeof newName === "number") return newName;
     // Data is found by a name of its file.
-    return copyUp(core, wish.node, { permit, call: this.call, truncate: false, metadataOnly: wish.node.parent !== undefined });
+    return copyUp(core, newName.node, { permit, call: this.call, truncate: false, metadataOnly: newName.node.parent !== undefined });
   }
 
   commit(core: OperationContext, permit: Permit): number {
-    const wish = this.#wish(core);
-    return typeof wish === "number" ? wish : linkNow(core, permit, { ...wish, call: this.call }, this.out);
+    const newName = this.#newName(core);
+    return typeof newName === "number" ? newName : linkNow(core, permit, { ...newName, call: this.call }, this.out);
   }
 
   /** The name that led to the object may go while somebody is asked: there is nothing to link then (fs/namei.c vfs_link). */
-  #wish(core: OperationContext): NewName | number {
+  #newName(core: OperationContext): NewName | number {
     const { at } = this.request;
     const node = core.nodes.get(this.request.node);
     const parent = directoryOf(core, at.parent);
@@ -90,17 +90,17 @@ function isThere(core: OperationContext, { node, parent, name }: NewName): boole
   return statNode(core, node, core.scratchAttr) === 0 && core.scratchAttr.ino === ino;
 }
 
-function linkNow(core: OperationContext, permit: Permit, wish: NewName & { call: CallContext }, out: EntryOut): number {
-  const { call, node, parent, name } = wish;
-  const make = (by: Permit, dirFd: number, newName: string): number => {
+function linkNow(core: OperationContext, permit: Permit, newName: NewName & { call: CallContext }, out: EntryOut): number {
+  const { call, node, parent, name } = newName;
+  const make = (by: Permit, dirFd: number, linkName: string): number => {
     const from = aim(core, node);
     if (from.fd < 0) return from.fd;
-    return effects(by).linkat(from.fd, from.name, dirFd, newName, from.name === "" ? AT.EMPTY_PATH : 0);
+    return effects(by).linkat(from.fd, from.name, dirFd, linkName, from.name === "" ? AT.EMPTY_PATH : 0);
   };
   const redirected = redirectData(core, node, false);
   if (redirected !== 0) return redirected;
-  const begun = intentLeft(core, call, IntentKind.link) !== undefined && isThere(core, wish);
-  intendToLink(core, call, wish);
+  const begun = intentLeft(core, call, IntentKind.link) !== undefined && isThere(core, newName);
+  intendToLink(core, call, newName);
   const made = begun ? 0 : createObject(core, permit, { call, parent, name, umask: 0, directory: false, asDaemon: true, make });
   if (made < 0) return -made;
   markImpure(core, parent);

@@ -125,7 +125,7 @@ describe("authzen", () => {
     expect(asked.filter(({ path }) => path === "/access/v1/evaluations")).toHaveLength(1);
   });
 
-  it("never keeps an answer, and gives the obligations and reasons of the point", async () => {
+  it("never caches an answer, and gives the obligations and reasons of the point", async () => {
     point = {
       "/access/v1/evaluations": () => ({
         body: {

@@ -91,7 +91,7 @@ describe("cedar", () => {
     expect(await blind(unknown)).toMatchObject({ effect: "grant" });
   });
 
-  it("keeps an answer for what the policies mention, and for no more", async () => {
+  it("caches an answer by the facts that the policies mention, and by no others", async () => {
     const ask = await open("permit(principal, action, resource) when { resource.size < 100 };");
     expect((await ask(wholeQuestion())).scope).toEqual({
       subtree: undefined,

@@ -58,7 +58,7 @@ describe("chain", () => {
       },
     ));
 
-  it("keeps an answer only for what all that were tried looked at", () =>
+  it("caches an answer only by the facts of all policies that were tried", () =>
     withPolicy(
       `kind: chain\npolicies: [${rules("  - {name: a, path: 'x/**', subject: {uid: 5}, effect: deny}\n")}, ${rules("  - {name: b, when: 'resource.size > 1', effect: mediate, ttl: 5s}\n")}]\n`,
       async (ask) => {

@@ -302,9 +302,9 @@ rules:
       "a.txt",
     ])
       expect(warned(glob), glob).toBe("");
-    const apart =
+    const separate =
       "version: 1\ndefault: grant\nrules:\n  - {name: a, path: keys, effect: deny}\n  - {name: b, path: 'keys/**', effect: mediate}\n";
-    expect(problems(apart)).toEqual([]);
+    expect(problems(separate)).toEqual([]);
   });
 });
 

@@ -2,7 +2,7 @@
 
 import type { OnRevoke } from "@sluice/mount-control";
 import type { LogLevel, TracingOptions } from "@sluice/runtime";
-import type { IdlePollingWish } from "@sluice/vfs";
+import type { RequestedIdlePolling } from "@sluice/vfs";
 import type { Shown } from "../shown/shown.js";
 import type { OverlayOptions } from "./overlay-options.js";
 
@@ -63,7 +63,7 @@ export interface MountConfig extends OverlayOptions {
   maxStackDepth: 1 | 2;
   engine: EngineChoice;
   transport: TransportChoice;
-  idlePolling: IdlePollingWish;
+  idlePolling: RequestedIdlePolling;
   locks: LocksChoice;
   keeper: KeeperChoice;
   /** "strict": the server registers no backing file itself, even if it could. */

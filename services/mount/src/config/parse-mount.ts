@@ -4,7 +4,7 @@ import { DecisionError, parseDurationMs } from "@sluice/decision-api";
 import { parseTarget } from "@sluice/decision-client";
 import { MS } from "@sluice/native";
 import { inInitialNamespace, LOG_LEVELS, type LogLevel, parseHostPort, type TracingArguments, tracingOptions } from "@sluice/runtime";
-import type { IdlePollingWish } from "@sluice/vfs";
+import type { RequestedIdlePolling } from "@sluice/vfs";
 import { wrong } from "@sluice/runtime/cli";
 import { shownOf } from "../shown/shown-given.js";
 import { type LowerList, MAX_LOWERS, type OnRevoke, parseLowerList } from "@sluice/mount-control";
@@ -192,7 +192,7 @@ export function parseMount(mountpoint: string, args: MountArguments): MountConfi
     maxStackDepth: oneOf(args.maxStackDepth, ["1", "2"], "--max-stack-depth") === "1" ? 1 : 2,
     engine: oneOf<EngineChoice>(args.engine, ["auto", "devfuse", "fuse-native"], "--engine"),
     transport: oneOf<TransportChoice>(args.transport, ["auto", "uring", "read"], "--transport"),
-    idlePolling: oneOf<IdlePollingWish>(args.idlePolling, ["auto", "on", "off"], "--idle-polling"),
+    idlePolling: oneOf<RequestedIdlePolling>(args.idlePolling, ["auto", "on", "off"], "--idle-polling"),
     locks: oneOf<LocksChoice>(args.locks, ["auto", "kernel", "daemon"], "--locks"),
     keeper: oneOf<KeeperChoice>(args.keeper, ["on", "off"], "--keeper"),
     privilege: oneOf<PrivilegeChoice>(args.privilege, ["auto", "strict"], "--privilege"),
