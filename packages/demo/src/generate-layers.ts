@@ -2,7 +2,7 @@
 import { randomBytes } from "node:crypto";
 import { chmod, mkdir, open, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { FILES, MIB, type Places, PRIVATE_KEY, SECRET } from "./places.js";
+import { FILES, MIB, type Places, PRIVATE_KEY, SECRET } from "./demo-paths.js";
 import { POLICY } from "./policy.js";
 
 /** Incompressible bytes in which no two blocks are alike, so that a block read from the wrong offset cannot pass. */

@@ -1,5 +1,5 @@
 /** What to try with a mount that was left up: commands with this run's paths. */
-import { FILES, type Places, SECRET } from "./places.js";
+import { FILES, type Places, SECRET } from "./demo-paths.js";
 
 const quote = (path: string): string => (/^[\w@%+=:,./-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`);
 

@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { MNT, MS, native } from "@sluice/native";
 import { DemoError } from "./demo-error.js";
-import type { Places } from "./places.js";
+import type { Places } from "./demo-paths.js";
 
 const bytes = (path: string): string => Buffer.from(path).toString("latin1");
 const escape = (path: string): string => bytes(path).replace(/[\\:,]/g, "\\$&");

@@ -1,7 +1,7 @@
 /** Main file of `npm start`: arguments, signals, exit status. */
 import { DemoError, type ExitStatus } from "./demo-error.js";
 import { type DemoOptions, parseOptions, USAGE } from "./options.js";
-import { placesBelow } from "./places.js";
+import { placesBelow } from "./demo-paths.js";
 import { preflight } from "./preflight.js";
 import { Progress } from "./progress.js";
 import { DemoRun } from "./run-demo.js";

@@ -8,7 +8,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { MNT, native } from "@sluice/native";
 import { DemoError } from "./demo-error.js";
 import { mountsBelow } from "./mount-table.js";
-import { CLI, type Places } from "./places.js";
+import { CLI, type Places } from "./demo-paths.js";
 import { killGroup } from "./task-process.js";
 
 const START_MS = 30_000;

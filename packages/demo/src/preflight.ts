@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { delimiter, join, resolve } from "node:path";
 import { native } from "@sluice/native";
 import { DemoError } from "./demo-error.js";
-import { CLI, MIB, NEEDED_BYTES } from "./places.js";
+import { CLI, MIB, NEEDED_BYTES } from "./demo-paths.js";
 
 const CAP_SYS_ADMIN = 21n;
 const OVERLAYFS_MAGIC = 0x794c7630;

@@ -11,7 +11,7 @@ import { formatKeepHints } from "./keep-hints.js";
 import { kernelHasOverlayfs, mountKernelOverlay, unmountKernelOverlay } from "./kernel-overlay.js";
 import { MountDaemon } from "./mount-daemon.js";
 import { mountsBelow } from "./mount-table.js";
-import { FILES, type Places } from "./places.js";
+import { FILES, type Places } from "./demo-paths.js";
 import type { Progress } from "./progress.js";
 import { hasExactTimes, hasPassthrough, readChanges, readPolicyFacts } from "./read-status.js";
 import { formatReport, type FrozenFacts, type KernelCheck, type ReportData } from "./report.js";

@@ -6,7 +6,7 @@
 import { createHash } from "node:crypto";
 import { type BigIntStats, closeSync, constants, lstatSync, openSync, readdirSync, readlinkSync, readSync } from "node:fs";
 import { native } from "@sluice/native";
-import { MIB } from "./places.js";
+import { MIB } from "./demo-paths.js";
 
 export interface SnapshotOptions {
   /** "all" adds the times of change and access, which two views of one tree need not share. */

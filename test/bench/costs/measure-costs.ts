@@ -6,7 +6,7 @@ import type { CleanUp } from "../clean-up.js";
 import { runCommand } from "../machine/run-command.js";
 import { runLoad } from "../phases/load-generator.js";
 import type { Bench } from "../phases/phase.js";
-import { COLLECT_RUNTIME, WATCH_PAUSES } from "../places.js";
+import { COLLECT_RUNTIME, WATCH_PAUSES } from "../program-paths.js";
 import { quantile } from "../run/statistics.js";
 import { openSession, type Session, type Tree } from "../subjects/session.js";
 import type { Subject } from "../subjects/subject.js";

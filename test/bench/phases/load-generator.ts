@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { BenchError } from "../bench-error.js";
 import { findProgram } from "../machine/find-program.js";
 import { runCommand } from "../machine/run-command.js";
-import { LOAD_SOURCES } from "../places.js";
+import { LOAD_SOURCES } from "../program-paths.js";
 
 export interface LoadOptions {
   directory: string;

@@ -3,7 +3,7 @@ import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { processesNaming, processWith } from "../machine/processes.js";
 import { runCommand } from "../machine/run-command.js";
-import { SLUICE_CLI } from "../places.js";
+import { SLUICE_CLI } from "../program-paths.js";
 import type { Reading } from "./experiments.js";
 
 /** Without a wait between two: a pause is seen whole. */

@@ -1,7 +1,7 @@
 /** Sluice as users start it: without a policy, by either transport, with a policy that grants or mediates, and by the portable engine. */
 import { spawnSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
-import { SLUICE_CLI } from "../places.js";
+import { SLUICE_CLI } from "../program-paths.js";
 import { startDaemon } from "./daemon.js";
 import type { SubjectDirectories, Subject } from "./subject.js";
 

@@ -5,7 +5,7 @@
 import { constants, openSync, readSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { performance } from "node:perf_hooks";
-import { FILES, MIB } from "../places.js";
+import { FILES, MIB } from "../demo-paths.js";
 import type { BlockedOutput, FrozenOutput, TaskContext, ViewInput } from "./task-table.js";
 
 const READ_BYTES = FILES.large.sizeBytes;

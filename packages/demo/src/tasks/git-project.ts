@@ -1,7 +1,7 @@
 /** A git repository made, filled and committed in the merged view, with sources of this repository and a vendored package. */
 import { appendFileSync, cpSync, existsSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { REPOSITORY } from "../places.js";
+import { REPOSITORY } from "../demo-paths.js";
 import { runCommand } from "./run-command.js";
 import type { ProjectOutput, ViewInput } from "./task-table.js";
 

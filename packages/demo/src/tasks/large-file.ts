@@ -4,7 +4,7 @@ import { closeSync, constants, fsyncSync, openSync, readSync, writeSync } from "
 import { join } from "node:path";
 import { performance } from "node:perf_hooks";
 import { type Mapping, native } from "@sluice/native";
-import { FILES, MIB } from "../places.js";
+import { FILES, MIB } from "../demo-paths.js";
 import type { LargeFileOutput, ViewInput } from "./task-table.js";
 
 const seconds = (since: number): number => (performance.now() - since) / 1000;

@@ -4,7 +4,7 @@
  */
 import { closeSync, constants, openSync, readSync, rmSync, writeSync } from "node:fs";
 import { performance } from "node:perf_hooks";
-import { MIB } from "../places.js";
+import { MIB } from "../demo-paths.js";
 import type { Mode, ThroughputInput, ThroughputOutput, Workload } from "./task-table.js";
 
 const MODES: readonly Mode[] = ["native", "passthrough", "mediated"];

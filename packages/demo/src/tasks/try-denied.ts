@@ -1,7 +1,7 @@
 /** Every way to a denied file that a program might take. Each must fail with EACCES; looking at its attributes must not. */
 import { closeSync, linkSync, openSync, renameSync, statSync, truncateSync } from "node:fs";
 import { join } from "node:path";
-import { PRIVATE_KEY, SECRET } from "../places.js";
+import { PRIVATE_KEY, SECRET } from "../demo-paths.js";
 import type { DeniedOutput, ViewInput } from "./task-table.js";
 
 function outcome(attempt: () => void): string {
