@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 export const REPOSITORY = fileURLToPath(new URL("../../..", import.meta.url)).replace(/\/$/, "");
 export const CLI = join(REPOSITORY, "packages/cli/bin/sluice.mjs");
 
-export interface Places {
+export interface DemoPaths {
   /** Holds all the others but `lowerTree`; removed at the end. */
   scratch: string;
   /** The real tree: this repository's node_modules, used in place. */
@@ -26,7 +26,7 @@ export interface Places {
   snapshots: string;
 }
 
-export function placesBelow(scratch: string): Places {
+export function pathsBelow(scratch: string): DemoPaths {
   return {
     scratch,
     lowerTree: join(REPOSITORY, "node_modules"),

@@ -2,7 +2,7 @@
 import { randomBytes } from "node:crypto";
 import { chmod, mkdir, open, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { FILES, MIB, type Places, PRIVATE_KEY, SECRET } from "./demo-paths.js";
+import { FILES, MIB, type DemoPaths, PRIVATE_KEY, SECRET } from "./demo-paths.js";
 import { POLICY } from "./policy.js";
 
 /** Incompressible bytes in which no two blocks are alike, so that a block read from the wrong offset cannot pass. */
@@ -20,19 +20,11 @@ async function writeBlocks(path: string, sizeBytes: number, signal: AbortSignal)
   }
 }
 
-export async function generateLayers(places: Places, signal: AbortSignal): Promise<void> {
-  for (const directory of [
-    places.upper,
-    places.work,
-    places.kernelWork,
-    places.kernelMount,
-    places.mountPoint,
-    places.native,
-    places.snapshots,
-  ])
+export async function generateLayers(paths: DemoPaths, signal: AbortSignal): Promise<void> {
+  for (const directory of [paths.upper, paths.work, paths.kernelWork, paths.kernelMount, paths.mountPoint, paths.native, paths.snapshots])
     await mkdir(directory, { recursive: true });
   for (const file of Object.values(FILES)) {
-    const path = join(places.lowerData, file.path);
+    const path = join(paths.lowerData, file.path);
     await mkdir(dirname(path), { recursive: true });
     await writeBlocks(path, file.sizeBytes, signal);
   }
@@ -40,9 +32,9 @@ export async function generateLayers(places: Places, signal: AbortSignal): Promi
     [SECRET, "the token nobody reads\n"],
     [PRIVATE_KEY, "not really a private key\n"],
   ] as const) {
-    await mkdir(dirname(join(places.lowerData, path)), { recursive: true });
-    await writeFile(join(places.lowerData, path), text);
+    await mkdir(dirname(join(paths.lowerData, path)), { recursive: true });
+    await writeFile(join(paths.lowerData, path), text);
   }
-  await chmod(places.scratch, 0o755);
-  await writeFile(places.policy, POLICY);
+  await chmod(paths.scratch, 0o755);
+  await writeFile(paths.policy, POLICY);
 }

@@ -1,13 +1,13 @@
 /** What to try with a mount that was left up: commands with this run's paths. */
-import { FILES, type Places, SECRET } from "./demo-paths.js";
+import { FILES, type DemoPaths, SECRET } from "./demo-paths.js";
 
 const quote = (path: string): string => (/^[\w@%+=:,./-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`);
 
-export function formatKeepHints(places: Places, pid: number | undefined): string {
-  const mount = quote(places.mountPoint);
-  const lower = `${quote(places.lowerData)}:${quote(places.lowerTree)}`;
+export function formatKeepHints(paths: DemoPaths, pid: number | undefined): string {
+  const mount = quote(paths.mountPoint);
+  const lower = `${quote(paths.lowerData)}:${quote(paths.lowerTree)}`;
   return `
-The mount is still up (process ${pid ?? "unknown"}, log ${places.log}). What to try, from the root of the repository:
+The mount is still up (process ${pid ?? "unknown"}, log ${paths.log}). What to try, from the root of the repository:
 
   ls -l ${mount}
   cat ${mount}/project/.gitignore
@@ -18,13 +18,13 @@ The mount is still up (process ${pid ?? "unknown"}, log ${places.log}). What to 
   npx sluice status ${mount}
   npx sluice grants ${mount}
   npx sluice diff ${mount}
-  $EDITOR ${quote(places.policy)}               # takes effect at the next open
+  $EDITOR ${quote(paths.policy)}               # takes effect at the next open
 
 When you have seen enough:
 
   npx sluice unmount ${mount}
-  mount -t overlay overlay -o ro,lowerdir=${lower},upperdir=${quote(places.upper)},workdir=${quote(places.kernelWork)},redirect_dir=follow ${quote(places.kernelMount)}
-  ls ${quote(places.kernelMount)}                                  # the same tree, by kernel overlayfs
-  umount ${quote(places.kernelMount)}; rm -r --one-file-system ${quote(places.scratch)}
+  mount -t overlay overlay -o ro,lowerdir=${lower},upperdir=${quote(paths.upper)},workdir=${quote(paths.kernelWork)},redirect_dir=follow ${quote(paths.kernelMount)}
+  ls ${quote(paths.kernelMount)}                                  # the same tree, by kernel overlayfs
+  umount ${quote(paths.kernelMount)}; rm -r --one-file-system ${quote(paths.scratch)}
 `;
 }

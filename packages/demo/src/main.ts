@@ -1,7 +1,7 @@
 /** Main file of `npm start`: arguments, signals, exit status. */
 import { DemoError, type ExitStatus } from "./demo-error.js";
 import { type DemoOptions, parseOptions, USAGE } from "./options.js";
-import { placesBelow } from "./demo-paths.js";
+import { pathsBelow } from "./demo-paths.js";
 import { preflight } from "./preflight.js";
 import { Progress } from "./progress.js";
 import { DemoRun } from "./run-demo.js";
@@ -34,7 +34,7 @@ function abortOnSignal(): AbortSignal {
 async function demonstrate(options: DemoOptions): Promise<number> {
   const signal = abortOnSignal();
   const scratch = preflight(options.scratch);
-  const run = new DemoRun({ places: placesBelow(scratch), engine: options.engine }, new Progress(process.stdout), signal);
+  const run = new DemoRun({ paths: pathsBelow(scratch), engine: options.engine }, new Progress(process.stdout), signal);
   process.stdout.write(`Sluice demo, working in ${scratch}\n\n`);
   let failure: { error: unknown } | undefined;
   try {

@@ -8,7 +8,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { MNT, native } from "@sluice/native";
 import { DemoError } from "./demo-error.js";
 import { mountsBelow } from "./mount-table.js";
-import { CLI, type Places } from "./demo-paths.js";
+import { CLI, type DemoPaths } from "./demo-paths.js";
 import { killGroup } from "./task-process.js";
 
 const START_MS = 30_000;
@@ -40,16 +40,16 @@ export class MountDaemon {
   #frozen: number | undefined;
 
   constructor(
-    readonly places: Places,
+    readonly paths: DemoPaths,
     readonly engine: string | undefined,
   ) {}
 
   /** Resolves when the mount serves. Throws DemoError 1 if it does not come about. */
   async start(signal: AbortSignal): Promise<void> {
-    const { places } = this;
+    const { paths } = this;
     // Files, not pipes: the daemon may outlive the demo, and must not die of a pipe that nobody reads.
-    const [out, log] = [openSync(`${places.log}.out`, "w"), openSync(places.log, "a")];
-    const lower = [places.lowerData, places.lowerTree].map(escapeLayer).join(":");
+    const [out, log] = [openSync(`${paths.log}.out`, "w"), openSync(paths.log, "a")];
+    const lower = [paths.lowerData, paths.lowerTree].map(escapeLayer).join(":");
     const engine = this.engine === undefined ? [] : ["--engine", this.engine];
     const args = [
       "mount",
@@ -57,12 +57,12 @@ export class MountDaemon {
       "--lower",
       lower,
       "--upper",
-      places.upper,
+      paths.upper,
       "--work",
-      places.work,
+      paths.work,
       "--policy",
-      places.policy,
-      places.mountPoint,
+      paths.policy,
+      paths.mountPoint,
     ];
     const child = spawn(process.execPath, [CLI, ...args], { detached: true, stdio: ["ignore", out, log], cwd: "/" });
     this.#child = child;
@@ -71,7 +71,7 @@ export class MountDaemon {
     closeSync(log);
     for (let waitedMs = 0; ; waitedMs += POLL_MS) {
       signal.throwIfAborted();
-      if (readFileSync(`${places.log}.out`, "utf8").includes("mounted ")) return;
+      if (readFileSync(`${paths.log}.out`, "utf8").includes("mounted ")) return;
       if (child.exitCode !== null || child.signalCode !== null || child.pid === undefined || waitedMs > START_MS)
         throw new DemoError(1, `the mount did not come up: ${this.lastWords()}`);
       await sleep(POLL_MS);
@@ -102,7 +102,7 @@ export class MountDaemon {
   }
 
   async statusJson(): Promise<unknown> {
-    return JSON.parse(await runSluice(["status", this.places.mountPoint, "--json"]));
+    return JSON.parse(await runSluice(["status", this.paths.mountPoint, "--json"]));
   }
 
   /** The process that decides: a child of the one that serves. Undefined if there is none. */
@@ -113,7 +113,7 @@ export class MountDaemon {
   }
 
   async diffJson(): Promise<unknown> {
-    return JSON.parse(await runSluice(["diff", this.places.mountPoint, "--json"]));
+    return JSON.parse(await runSluice(["diff", this.paths.mountPoint, "--json"]));
   }
 
   /** Unmounts, whatever state the daemon is in. Returns false if it had to be killed. */
@@ -129,10 +129,10 @@ export class MountDaemon {
       killGroup(child.pid);
       await exited(child, STOP_MS);
     }
-    if (mountsBelow(this.places.mountPoint).length === 0) return clean;
+    if (mountsBelow(this.paths.mountPoint).length === 0) return clean;
     // The command also clears the leftovers of a killed daemon beside its mount; if it fails, the mount still goes.
-    await runSluice(["unmount", this.places.mountPoint]).catch(() => "");
-    for (const point of mountsBelow(this.places.mountPoint)) await native.umount2Async(Buffer.from(point).toString("latin1"), MNT.DETACH);
+    await runSluice(["unmount", this.paths.mountPoint]).catch(() => "");
+    for (const point of mountsBelow(this.paths.mountPoint)) await native.umount2Async(Buffer.from(point).toString("latin1"), MNT.DETACH);
     return clean;
   }
 
@@ -144,7 +144,7 @@ export class MountDaemon {
 
   /** The end of the log, for the message of a failure. */
   lastWords(): string {
-    return readFileSync(this.places.log, "utf8").trim().split("\n").slice(-5).join("\n");
+    return readFileSync(this.paths.log, "utf8").trim().split("\n").slice(-5).join("\n");
   }
 }
 

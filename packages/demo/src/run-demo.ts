@@ -11,7 +11,7 @@ import { formatKeepHints } from "./keep-hints.js";
 import { kernelHasOverlayfs, mountKernelOverlay, unmountKernelOverlay } from "./kernel-overlay.js";
 import { MountDaemon } from "./mount-daemon.js";
 import { mountsBelow } from "./mount-table.js";
-import { FILES, type Places } from "./demo-paths.js";
+import { FILES, type DemoPaths } from "./demo-paths.js";
 import type { Progress } from "./progress.js";
 import { hasExactTimes, hasPassthrough, readChanges, readPolicyFacts } from "./read-status.js";
 import { formatReport, type FrozenFacts, type KernelCheck, type ReportData } from "./report.js";
@@ -29,15 +29,15 @@ export class DemoRun {
   readonly #daemon: MountDaemon;
   readonly #start = performance.now();
 
-  readonly places: Places;
+  readonly paths: DemoPaths;
 
   constructor(
-    setting: { places: Places; engine: string | undefined },
+    setting: { paths: DemoPaths; engine: string | undefined },
     readonly progress: Progress,
     readonly signal: AbortSignal,
   ) {
-    this.places = setting.places;
-    this.#daemon = new MountDaemon(setting.places, setting.engine);
+    this.paths = setting.paths;
+    this.#daemon = new MountDaemon(setting.paths, setting.engine);
     signal.addEventListener("abort", () => this.#tasks.killAll());
   }
 
@@ -70,10 +70,10 @@ export class DemoRun {
     this.#tasks.killAll();
     const clean = await this.#daemon.stop();
     if (!clean) this.progress.output.write("  the daemon did not answer SIGTERM and was killed\n");
-    unmountKernelOverlay(this.places);
-    const left = mountsBelow(this.places.scratch);
-    if (left.length > 0) throw new DemoError(1, `${left.join(", ")}: still mounted: unmount it, then remove ${this.places.scratch}`);
-    if (existsSync(this.places.scratch)) await rm(this.places.scratch, { recursive: true });
+    unmountKernelOverlay(this.paths);
+    const left = mountsBelow(this.paths.scratch);
+    if (left.length > 0) throw new DemoError(1, `${left.join(", ")}: still mounted: unmount it, then remove ${this.paths.scratch}`);
+    if (existsSync(this.paths.scratch)) await rm(this.paths.scratch, { recursive: true });
   }
 
   #step<T>(name: string, action: () => Promise<T>, detail: (result: T) => string): Promise<T> {
@@ -86,11 +86,11 @@ export class DemoRun {
   }
 
   async #makeLayers(): Promise<SnapshotOutput> {
-    const { places } = this;
+    const { paths } = this;
     const size = Object.values(FILES).reduce((sum, file) => sum + file.sizeBytes, 0);
     await this.#step(
       "Make a lower layer of large files",
-      () => generateLayers(places, this.signal),
+      () => generateLayers(paths, this.signal),
       () => formatBytes(size),
     );
     return this.#recordLowers("Record both lower layers", "before", true);
@@ -98,10 +98,10 @@ export class DemoRun {
 
   #recordLowers(title: string, name: string, primeTimes: boolean): Promise<SnapshotOutput> {
     const trees = [
-      { name: "data", root: this.places.lowerData },
-      { name: "node_modules", root: this.places.lowerTree },
+      { name: "data", root: this.paths.lowerData },
+      { name: "node_modules", root: this.paths.lowerTree },
     ];
-    const input = { trees, options: { times: "all" }, primeTimes, output: join(this.places.snapshots, name) } as const;
+    const input = { trees, options: { times: "all" }, primeTimes, output: join(this.paths.snapshots, name) } as const;
     return this.#task(title, "snapshot", input, ({ objects }) => `${formatCount(objects)} objects with their content`);
   }
 
@@ -109,12 +109,12 @@ export class DemoRun {
     await this.#step(
       title,
       () => this.#daemon.start(this.signal),
-      () => this.places.mountPoint,
+      () => this.paths.mountPoint,
     );
   }
 
   async #work(): Promise<Pick<ReportData, "largeFile" | "denied" | "frozen" | "throughput">> {
-    const view = { mountPoint: this.places.mountPoint };
+    const view = { mountPoint: this.paths.mountPoint };
     await this.#task(
       "Commit a project to git",
       "gitProject",
@@ -134,7 +134,7 @@ export class DemoRun {
       view,
       ({ removed, renamed, appended }) => `${removed}, ${renamed}, ${appended}`,
     );
-    const original = join(this.places.lowerData, FILES.large.path);
+    const original = join(this.paths.lowerData, FILES.large.path);
     const largeFile = await this.#task(
       "Read, write and map large files",
       "largeFile",
@@ -158,7 +158,7 @@ export class DemoRun {
   }
 
   async #freeze(): Promise<FrozenFacts> {
-    const view = { mountPoint: this.places.mountPoint };
+    const view = { mountPoint: this.paths.mountPoint };
     const frozen = this.#tasks.start("frozen", view, TASK_MS);
     const blocked = this.#tasks.start("blocked", view, TASK_MS);
     try {
@@ -178,7 +178,7 @@ export class DemoRun {
   }
 
   #measure(): Promise<TaskTable["throughput"]["output"]> {
-    const { lowerData, mountPoint, native } = this.places;
+    const { lowerData, mountPoint, native } = this.paths;
     const files = {
       native: { read: join(lowerData, FILES.large.path), write: join(native, "measured.bin") },
       passthrough: { read: join(mountPoint, FILES.large.path), write: join(mountPoint, "measured.bin") },
@@ -201,23 +201,23 @@ export class DemoRun {
 
   /** The merged view as we show it, then as kernel overlayfs shows the same layers; we are unmounted in between. */
   async #compareWithKernel(): Promise<KernelCheck> {
-    const { places } = this;
+    const { paths } = this;
     const reason = await this.#incomparable();
     if (reason !== undefined) {
       await this.#daemon.stop();
       return { kind: "skipped", reason };
     }
-    const [ours, kernels] = [join(places.snapshots, "merged"), join(places.snapshots, "kernel")];
+    const [ours, kernels] = [join(paths.snapshots, "merged"), join(paths.snapshots, "kernel")];
     const record = (root: string, output: string) =>
       this.#tasks.run("snapshot", { trees: [{ name: "", root }], options: { times: "modified" }, primeTimes: false, output }, TASK_MS);
     const { objects, differences } = await this.#step(
       "Unmount; let kernel overlayfs mount it",
       async () => {
-        await record(places.mountPoint, ours);
+        await record(paths.mountPoint, ours);
         if (!(await this.#daemon.stop())) throw new DemoError(1, "the daemon did not end by itself at SIGTERM");
-        mountKernelOverlay(places);
-        await record(places.kernelMount, kernels);
-        unmountKernelOverlay(places);
+        mountKernelOverlay(paths);
+        await record(paths.kernelMount, kernels);
+        unmountKernelOverlay(paths);
         return this.#tasks.run("compare", { before: ours, after: kernels }, TASK_MS);
       },
       (result) =>
@@ -236,7 +236,7 @@ export class DemoRun {
 
   async #compareLowers(before: SnapshotOutput): Promise<ReportData["lower"]> {
     await this.#recordLowers("Record both lower layers again", "after", false);
-    const at = (name: string): string => join(this.places.snapshots, name);
+    const at = (name: string): string => join(this.paths.snapshots, name);
     const { objects, differences } = await this.#tasks.run("compare", { before: at("before"), after: at("after") }, TASK_MS);
     return { objects, differences, digest: before.digest };
   }
@@ -244,6 +244,6 @@ export class DemoRun {
   #leaveMounted(): void {
     const { pid } = this.#daemon;
     this.#daemon.letGo();
-    this.progress.output.write(formatKeepHints(this.places, pid));
+    this.progress.output.write(formatKeepHints(this.paths, pid));
   }
 }

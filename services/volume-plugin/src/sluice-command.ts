@@ -2,7 +2,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, fstatSync, mkdirSync, openSync, readFileSync, readSync } from "node:fs";
 import { dirname } from "node:path";
-import { VolumeError, type VolumePlaces } from "./volume-options.js";
+import { VolumeError, type VolumePaths } from "./volume-options.js";
 
 const READY_MS = 30_000;
 const ASK_MS = 10_000;
@@ -91,18 +91,18 @@ export class MountCommand {
   }
 
   /** Resolves when it serves. Rejects with `VolumeError`. */
-  async mount(args: readonly string[], places: VolumePlaces): Promise<void> {
-    makeDirectory(places.mountpoint);
+  async mount(args: readonly string[], paths: VolumePaths): Promise<void> {
+    makeDirectory(paths.mountpoint);
     const [program, ...before] = this.command;
-    const log = openSync(places.log, "a", 0o600);
+    const log = openSync(paths.log, "a", 0o600);
     const fromByte = fstatSync(log).size;
     // A session of its own: a signal to the plugin is none to the mount.
     const child = spawn(program, [...before, ...args], { detached: true, stdio: ["ignore", "pipe", log] });
     closeSync(log);
     const outcome = await untilServing(child);
     if (outcome === "late") child.kill("SIGTERM");
-    if (outcome === "ended") throw new VolumeError(complaintIn(places.log, fromByte));
-    if (outcome === "late") throw new VolumeError(`the mount did not serve within ${READY_MS / 1000} s: see ${places.log}`);
+    if (outcome === "ended") throw new VolumeError(complaintIn(paths.log, fromByte));
+    if (outcome === "late") throw new VolumeError(`the mount did not serve within ${READY_MS / 1000} s: see ${paths.log}`);
     // It has said what it says there.
     child.stdout?.destroy();
     child.unref();

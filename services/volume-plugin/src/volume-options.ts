@@ -101,7 +101,7 @@ export function checkVolume(name: string, options: VolumeOptions, host: string):
 }
 
 /** The paths of a volume, below the plugin's directory. */
-export interface VolumePlaces {
+export interface VolumePaths {
   mountpoint: string;
   upper: string;
   work: string;
@@ -110,17 +110,17 @@ export interface VolumePlaces {
 
 export const volumesDirectory = (root: string): string => join(root, "volumes");
 
-export function placesOf(root: string, name: string): VolumePlaces {
+export function pathsOf(root: string, name: string): VolumePaths {
   const own = join(volumesDirectory(root), name);
   return { mountpoint: join(own, "merged"), upper: join(own, "upper"), work: join(own, "work"), log: join(own, "log") };
 }
 
-/** Arguments of `sluice`. `host` as in `onHost`; the places are ours. */
-export function mountArguments(name: string, options: VolumeOptions, places: VolumePlaces, host: string): string[] {
+/** Arguments of `sluice`. `host` as in `onHost`; the paths are ours. */
+export function mountArguments(name: string, options: VolumeOptions, paths: VolumePaths, host: string): string[] {
   const here = (path: string): string => onHost(host, path);
   const own = options["upper"] === "auto";
-  const upper = own ? places.upper : options["upper"] && here(options["upper"]);
-  const work = own ? places.work : options["work"] && here(options["work"]);
+  const upper = own ? paths.upper : options["upper"] && here(options["upper"]);
+  const work = own ? paths.work : options["work"] && here(options["work"]);
   const layers = upper === undefined || work === undefined ? [] : ["--upper", upper, "--work", work];
   const valueOf = (key: string, value: string): string => {
     if (key === "decision") return targetOnHost(host, value);
@@ -131,5 +131,5 @@ export function mountArguments(name: string, options: VolumeOptions, places: Vol
   const lowers = lowersOf(options["lower"] ?? "")
     .map(here)
     .join(":");
-  return ["mount", "--name", name, "--lower", lowers, ...layers, ...passed, ...flags, places.mountpoint];
+  return ["mount", "--name", name, "--lower", lowers, ...layers, ...passed, ...flags, paths.mountpoint];
 }

@@ -10,11 +10,11 @@ import { isMounted, type MountCommand } from "./sluice-command.js";
 import {
   checkVolume,
   mountArguments,
-  placesOf,
+  pathsOf,
   topmostLower,
   VolumeError,
   type VolumeOptions,
-  type VolumePlaces,
+  type VolumePaths,
   volumesDirectory,
 } from "./volume-options.js";
 import type { Volume, VolumeStore } from "./volume-store.js";
@@ -42,7 +42,7 @@ const same = (one: VolumeOptions, other: VolumeOptions): boolean =>
  * Creates the layers of `upper=auto`. The tree's root is the upper layer's: with the owner and mode of the layer below, whoever could write
  * there can write here.
  */
-function makeLayers({ upper, work }: VolumePlaces, lower: string): void {
+function makeLayers({ upper, work }: VolumePaths, lower: string): void {
   mkdirSync(work, { recursive: true, mode: 0o755 });
   if (mkdirSync(upper, { recursive: true, mode: 0o700 }) === undefined) return;
   const { uid, gid, mode } = statSync(lower);
@@ -88,7 +88,7 @@ export class Volumes {
       const { store, root } = this.parts;
       const volume = this.known(name);
       if (volume.users.size > 0) throw new VolumeError(`volume ${name} is in use by ${volume.users.size} containers`);
-      await this.freeMountpoint(placesOf(root, name).mountpoint);
+      await this.freeMountpoint(pathsOf(root, name).mountpoint);
       store.volumes.delete(name);
       store.save();
       // The mount point, the log, and the layers of upper=auto. Layers that the user named belong to the user.
@@ -112,7 +112,7 @@ export class Volumes {
       const { root, store, command } = this.parts;
       if (!volume.users.delete(user)) return;
       store.save();
-      if (volume.users.size === 0) await command.unmount(placesOf(root, name).mountpoint);
+      if (volume.users.size === 0) await command.unmount(pathsOf(root, name).mountpoint);
     });
   }
 
@@ -137,20 +137,20 @@ export class Volumes {
   }
 
   private async reconcile(volume: Volume): Promise<void> {
-    const { mountpoint } = placesOf(this.parts.root, volume.name);
+    const { mountpoint } = pathsOf(this.parts.root, volume.name);
     if (volume.users.size > 0) await this.serve(volume);
     else if (isMounted(mountpoint)) await this.parts.command.unmount(mountpoint);
   }
 
   private async serve({ name, options, users }: Volume): Promise<string> {
     const { root, host, command, log } = this.parts;
-    const places = placesOf(root, name);
+    const paths = pathsOf(root, name);
     // The mount command itself replaces a dead mount; the plugin takes over a live one.
-    if ((users.size > 0 || isMounted(places.mountpoint)) && (await command.serves(places.mountpoint))) return places.mountpoint;
-    if (options["upper"] === "auto") makeLayers(places, topmostLower(options, host));
-    await command.mount(mountArguments(name, options, places, host), places);
-    log.info({ volume: name, mountpoint: places.mountpoint }, "volume is mounted");
-    return places.mountpoint;
+    if ((users.size > 0 || isMounted(paths.mountpoint)) && (await command.serves(paths.mountpoint))) return paths.mountpoint;
+    if (options["upper"] === "auto") makeLayers(paths, topmostLower(options, host));
+    await command.mount(mountArguments(name, options, paths, host), paths);
+    log.info({ volume: name, mountpoint: paths.mountpoint }, "volume is mounted");
+    return paths.mountpoint;
   }
 
   /** An unused mount may still be there: a removal below it would remove files from its layers. */
@@ -175,7 +175,7 @@ export class Volumes {
   }
 
   private shown({ name, options, users, createdAt }: Volume): ShownVolume {
-    const { mountpoint, log } = placesOf(this.parts.root, name);
+    const { mountpoint, log } = pathsOf(this.parts.root, name);
     return { Name: name, Mountpoint: mountpoint, CreatedAt: createdAt, Status: { options, users: users.size, log } };
   }
 
