@@ -18,7 +18,7 @@ export interface BackendEvents {
   shadowAgreed(): void;
   shadowDiffered(difference: ShadowDifference): void;
   shadowFailed(error: Error): void;
-  /** The candidate was not asked: it is behind by more questions than wait for it at most. */
+  /** The candidate was not asked: too many questions already wait for it. */
   shadowSkipped(): void;
   /** A source of policies elsewhere answers again, or for the first time. */
   sourceReached(source: string): void;

@@ -45,8 +45,8 @@ export function keepLeastPrivilege(descriptors = STDIO): void {
 }
 
 /**
- * Drops all capabilities but `mask`, for a process with no_new_privs: its own program, started again, gets no more than this thread has left, whatever the
- * bounding set holds. It does nothing if there is nothing to drop.
+ * Drops all capabilities but `mask`, for a process with no_new_privs: its own program, started again, gets no more than
+ * this thread has left, whatever the bounding set holds. It does nothing if there is nothing to drop.
  */
 export function dropOtherCapabilities(mask: bigint, descriptors: number): void {
   if ((native.effectiveCapabilities() & ~mask) === 0n) return;
