@@ -116,11 +116,11 @@ test("units call the command with options that it knows", async () => {
 
 test("units of mounts leave the command the capabilities that it keeps, and the one to drop the others", () => {
   const table = readFileSync(fileURLToPath(new URL("../../docs/security.md", import.meta.url)), "utf8");
-  const kept = [...table.matchAll(/^\| (CAP_\w+) \|/gm)].map(([, name = ""]) => name);
-  expect(kept.length).toBeGreaterThan(10);
+  const listed = [...table.matchAll(/^\| (CAP_\w+) \|/gm)].map(([, name = ""]) => name);
+  expect(listed.length).toBeGreaterThan(10);
   for (const unit of ["sluice@.service", "sluice-volume-plugin.service"]) {
     const [, left = ""] = /^CapabilityBoundingSet=(.*)$/m.exec(read(`systemd/${unit}`)) ?? [];
-    expect(left.split(" ").sort()).toEqual([...kept, "CAP_SETPCAP"].sort());
+    expect(left.split(" ").sort()).toEqual([...listed, "CAP_SETPCAP"].sort());
     // Each of these gives the unit a mount namespace of its own: nobody else would see its mounts.
     expect(read(`systemd/${unit}`)).not.toMatch(
       /^(?:Private(?:Tmp|Devices|Mounts)|Protect\w+|(?:ReadOnly|ReadWrite|Inaccessible|Bind)\w*Paths)=/m,

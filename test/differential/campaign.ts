@@ -30,7 +30,7 @@ export function newReport(): Report {
   return { failures: [], coverage: new Coverage(rows), intended: new Map(), operations: 0 };
 }
 
-async function keep({ seed, setting }: Round, failure: Failure, number: number): Promise<string> {
+async function saveFailure({ seed, setting }: Round, failure: Failure, number: number): Promise<string> {
   const sequence = number < MOST_SHRUNK ? await shrink(setting, failure, { rounds: SHRINK_ROUNDS }) : failure.sequence;
   mkdirSync(FOUND, { recursive: true });
   const file = `${FOUND}${seed}-${failure.sequence.name}.script`;
@@ -55,6 +55,6 @@ export async function runAndReport(report: Report, round: Round): Promise<void> 
   );
   for (const failure of outcome.failures) {
     console.log(describeFailure(failure));
-    report.failures.push(await keep(round, failure, report.failures.length));
+    report.failures.push(await saveFailure(round, failure, report.failures.length));
   }
 }

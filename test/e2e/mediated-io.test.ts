@@ -178,10 +178,10 @@ test("keeps the writes of a mapping before chattr +i, and no later ones", async 
   const set = await actor.do("setFlags", fd, flags | IMMUTABLE);
   await actor.do("mapWrite", map, 9000, "after");
   const late = [await actor.do("write", fd, "x", 0), await actor.do("fsync", fd)];
-  const kept = readFileSync(join(stage.upper, "f"), "latin1");
+  const written = readFileSync(join(stage.upper, "f"), "latin1");
   // Without this, nobody could remove the file.
   await actor.do("setFlags", fd, flags);
   expect([set, ...late]).toEqual([0, -Errno.EPERM, -Errno.EPERM]);
-  expect([kept.slice(5000, 5006), kept.slice(9000, 9005)]).toEqual(["before", "lower"]);
+  expect([written.slice(5000, 5006), written.slice(9000, 9005)]).toEqual(["before", "lower"]);
   await done(stage);
 });

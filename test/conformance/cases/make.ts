@@ -141,9 +141,9 @@ export const makeCases: readonly Case[] = [
       t.nlink("gone");
       t.linkFd(fd, "d/a");
       t.list("d");
-      const kept = t.open("d", O.TMPFILE | O.EXCL | O.RDWR, 0o600);
-      t.linkFd(kept, "never");
-      t.close(kept);
+      const nameless = t.open("d", O.TMPFILE | O.EXCL | O.RDWR, 0o600);
+      t.linkFd(nameless, "never");
+      t.close(nameless);
       const readOnly = t.open("d", O.TMPFILE | O.RDONLY, 0o600);
       t.note("fd", readOnly < 0);
       t.link("d/named", "again");

@@ -39,8 +39,8 @@ function plain(entry: Entry): Entry | undefined {
   if (entry.kind === "hard-link" || entry.kind === "device") return undefined;
   if (!("traits" in entry)) return entry;
   const { mode, xattrs = {}, ...rest } = entry.traits;
-  const kept = Object.entries(xattrs).filter(([name]) => !name.startsWith("system."));
-  const traits = { ...rest, ...(mode === undefined ? {} : { mode: mode & ~PRIVILEGED }), xattrs: Object.fromEntries(kept) };
+  const ordinary = Object.entries(xattrs).filter(([name]) => !name.startsWith("system."));
+  const traits = { ...rest, ...(mode === undefined ? {} : { mode: mode & ~PRIVILEGED }), xattrs: Object.fromEntries(ordinary) };
   return { ...entry, traits } as Entry;
 }
 

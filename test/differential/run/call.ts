@@ -6,7 +6,7 @@ export interface Hands {
   readonly probe: Probe;
   /** A slot's descriptor, or one that is not open: every call then answers EBADF. */
   fd(slot: number): number;
-  keep(slot: number, fd: number): void;
+  holdFd(slot: number, fd: number): void;
   drop(slot: number): void;
 }
 

@@ -9,7 +9,7 @@ function fdOf(hands: Hands, args: Args): number {
 }
 
 function open(hands: Hands, args: Args): void {
-  hands.keep(number(args, "slot"), hands.probe.open(text(args, "path"), number(args, "flags"), number(args, "mode")));
+  hands.holdFd(number(args, "slot"), hands.probe.open(text(args, "path"), number(args, "flags"), number(args, "mode")));
 }
 
 /** All zeros if it is unknown. */

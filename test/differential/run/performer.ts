@@ -31,7 +31,7 @@ export class Performer implements Hands {
     return this.#slots.get(slot) ?? -1;
   }
 
-  keep(slot: number, fd: number): void {
+  holdFd(slot: number, fd: number): void {
     this.drop(slot);
     if (fd >= 0) this.#slots.set(slot, fd);
   }
