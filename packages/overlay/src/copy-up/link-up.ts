@@ -27,15 +27,17 @@ export function linkUp(core: CopyUpContext, node: Node): Status {
 function* linkNames(core: CopyUpContext, node: Node, indexed: IndexEntry): Generator<void, number> {
   const done = new Map<Node, Set<ByteName>>();
   for (let names = unlinkedNames(node, done); names.length > 0; names = unlinkedNames(node, done)) {
+    const { parent: firstParent, name: firstName, others } = node;
     for (const { parent, name } of names) {
-      if (node.indexed !== indexed) return 0;
-      const still = parent.children?.get(name) === node;
-      const status = still ? copyUpDirectory(core, parent) || linkName(core, node, { parent, name }) : 0;
+      const status = copyUpDirectory(core, parent) || linkName(core, node, { parent, name });
       if (status !== 0) return status;
       const inParent = done.get(parent);
       if (inParent === undefined) done.set(parent, new Set([name]));
       else inParent.add(name);
       yield;
+      // The last name went meanwhile, or the list of names is another one.
+      if (node.indexed !== indexed) return 0;
+      if (node.parent !== firstParent || node.name !== firstName || node.others !== others) break;
     }
   }
   indexed.bareNames = false;
