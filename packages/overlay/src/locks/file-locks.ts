@@ -127,9 +127,17 @@ export class FileLocks {
     return this.#replace(range.owner, owned, gone, made);
   }
 
-  dropOwner(owner: bigint): Span | undefined {
+  hasRanges(owner: bigint): boolean {
+    return this.#owned.has(owner);
+  }
+
+  /** Drops the owner's first ranges, at most so many. */
+  dropOwner(owner: bigint, most: number): Span | undefined {
     const owned = this.#owned.get(owner);
-    return owned === undefined ? undefined : this.#replace(owner, owned, [...owned.ranges.all()], []);
+    if (owned === undefined) return undefined;
+    const gone: HeldRange[] = [];
+    for (const held of owned.ranges.all()) if (gone.push(held) === most) break;
+    return this.#replace(owner, owned, gone, []);
   }
 
   /** Removes the remaining locks of an open file that is closed: its flock, and ranges of its own (F_OFD_SETLK). */

@@ -53,12 +53,11 @@ function rangeOf(args: LockArgs): Parameters<LockTable<Node>["lockRange"]>[1] {
  * FLUSH: a process closed one descriptor. With locks of the kernel's own there is nothing to do, and ENOSYS tells it to
  * send no more of these: one round trip less with each close.
  */
-export function flushFile(core: LockContext, args: ReleaseArgs): number {
+export function flushFile(core: LockContext, args: ReleaseArgs): Status {
   if (!core.port.negotiated.posixLocks) return Errno.ENOSYS;
   if (core.locks.size === 0) return 0;
   const file = core.handles.file(args.handle);
-  if (file !== undefined) core.locks.dropOwner(file.node, args.lockOwner);
-  return 0;
+  return file === undefined ? 0 : core.locks.dropOwner(file.node, args.lockOwner);
 }
 
 /** RELEASE: the open file is gone. Every process that had ranges by it has closed it before, so what is left is the file's own. */

@@ -63,6 +63,24 @@ const caller = () => {
   return { abort, signal: abort.signal };
 };
 
+test("a close that ends very many ranges gives way to others, and ends all of them", async () => {
+  const table = new LockTable<object>();
+  const file = {};
+  const COUNT = 100_000;
+  const one = (owner: bigint, at: number) => ({ owner, handle: 1, pid: 1, write: true, start: BigInt(2 * at), end: BigInt(2 * at) });
+  for (let at = 0; at < COUNT; at++) expect(table.lockRange(file, one(1n, at), undefined)).toBe(0);
+  const last = Promise.resolve(table.lockRange(file, one(2n, COUNT - 1), caller()));
+  const closed = table.dropOwner(file, 1n);
+  expect(closed).toBeInstanceOf(Promise);
+  expect(table.lockRange(file, one(2n, 0), undefined)).toBe(0);
+  expect(table.lockRange(file, one(2n, COUNT - 2), undefined)).toBe(Errno.EAGAIN);
+  expect(await closed).toBe(0);
+  expect(await last).toBe(0);
+  expect(table.lockRange(file, one(2n, COUNT - 2), undefined)).toBe(0);
+  expect(table.dropOwner(file, 2n)).toBe(0);
+  expect(table.size).toBe(0);
+});
+
 test("serves waiters in the order of arrival, readers together", async () => {
   const table = new LockTable<object>();
   const file = {};

@@ -5,7 +5,7 @@
  * POSIX waits are looked at for deadlocks, over all files, as in fs/locks.c posix_locks_deadlock. The kernel does not say
  * whether a range is the process' or the open file's (F_OFD_SETLK): unlike there, waits of open files are looked at too.
  */
-import { type CallContext, Errno, inTurns } from "@sluice/vfs";
+import { type CallContext, Errno, inTurns, type Status } from "@sluice/vfs";
 import { around, FileLocks, type LockNotes, type RangeLock, type Span, type WholeLock } from "./file-locks.js";
 import { type Range, RangeIndex } from "./range-index.js";
 
@@ -46,6 +46,8 @@ const MAX_LOOKS = 4096;
 const MAX_WAITS = 256;
 /** Waiters: a few are woken in the very turn in which a lock is let go. */
 const LOOKED_AT_ONCE = 16;
+/** Ranges of one owner that are dropped before anybody else gets a turn. */
+const DROPPED_AT_ONCE = 4096;
 
 /** `File` stands for a file: whatever object is the same for all of its nodeIds. */
 export class LockTable<File extends object> {
@@ -109,10 +111,23 @@ export class LockTable<File extends object> {
     if (locked?.locks.dropWhole(owner) === true) this.#freed(file, locked, undefined, true);
   }
 
-  /** A process closed one of its descriptors of the file: that ends all its ranges, by whichever it took them. */
-  dropOwner(file: File, owner: bigint): void {
+  /**
+   * A process closed one of its descriptors of the file: that ends all its ranges, by whichever it took them. 0; a promise if
+   * there are very many.
+   */
+  dropOwner(file: File, owner: bigint): Status {
     const locked = this.#files.get(file);
-    if (locked !== undefined) this.#freed(file, locked, locked.locks.dropOwner(owner));
+    if (locked === undefined) return 0;
+    this.#freed(file, locked, locked.locks.dropOwner(owner, DROPPED_AT_ONCE));
+    return locked.locks.hasRanges(owner) ? inTurns(this.#dropRest(file, locked, owner)) : 0;
+  }
+
+  *#dropRest(file: File, locked: Locked, owner: bigint): Generator<void, number> {
+    while (locked.locks.hasRanges(owner)) {
+      yield;
+      this.#freed(file, locked, locked.locks.dropOwner(owner, DROPPED_AT_ONCE));
+    }
+    return 0;
   }
 
   dropHandle(file: File, handle: number): void {
