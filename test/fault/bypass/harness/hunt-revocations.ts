@@ -187,7 +187,11 @@ class Rounds {
       if (sequence === of.revision && uncounted.length === 0 && !unclear) return of.held.filter((one) => rowsOf(one).some(isRefused));
       if (Date.now() < deadlineMs) continue;
       const text = uncounted.map((one) => `${JSON.stringify(one)} ${JSON.stringify(rowsOf(one))}`).join("; ");
-      this.#found.push(`violation: denied, and counted neither as refused nor as passing through: ${text || "revision not in force"}`);
+      this.#found.push(
+        uncounted.length > 0
+          ? `violation: denied, and counted neither as refused nor as passing through: ${text}`
+          : `stalled: revision ${of.revision} is not in force after ${patienceMs / 1000} s, but ${sequence}`,
+      );
       return [];
     }
   }
