@@ -47,7 +47,7 @@ const MAX_WAITS = 256;
 /** Waiters: a few are woken in the very turn in which a lock is let go. */
 const LOOKED_AT_ONCE = 16;
 /** Ranges of one owner that are dropped before anybody else gets a turn. */
-const DROPPED_AT_ONCE = 4096;
+const DROPPED_AT_ONCE = 1024;
 
 /** `File` stands for a file: whatever object is the same for all of its nodeIds. */
 export class LockTable<File extends object> {

@@ -66,9 +66,12 @@ export class RangeIndex<R extends Range> {
     for (const range of gone) range.leaves = true;
     const left: Chunk<R>[] = [];
     for (const chunk of this.#chunks) {
-      const rest = chunk.ranges.filter((range) => !range.leaves);
-      if (rest.length === chunk.ranges.length) left.push(chunk);
-      else if (rest.length > 0) left.push(toChunk(rest));
+      if (!chunk.ranges.some(({ leaves }) => leaves)) {
+        left.push(chunk);
+        continue;
+      }
+      const rest = chunk.ranges.filter(({ leaves }) => !leaves);
+      if (rest.length > 0) left.push(toChunk(rest));
     }
     this.#chunks = left;
     for (let at = 0; at < left.length; at++) this.#reachFrom(at);
