@@ -195,7 +195,7 @@ export class MirrorFilesystem {
     return new Promise((resolve, reject) => {
       call.signal.addEventListener("abort", () => {
         this.interrupted.push(path);
-        reject(call.signal.reason as Error);
+        reject(new DOMException("the caller was interrupted", "AbortError"));
       });
       this.#waiting.push(() => resolve(this.#openNow(path, flags, out, 0)));
     });

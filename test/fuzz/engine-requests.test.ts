@@ -17,7 +17,9 @@ const createBody = Buffer.concat([words(0o102, 0o100644, 0, 0), name]);
 
 /** Waits until its caller is interrupted, as a decision does. */
 function untilInterrupted(call: CallContext): Promise<number> {
-  return new Promise((_, reject) => call.signal.addEventListener("abort", () => reject(call.signal.reason as Error)));
+  return new Promise((_, reject) =>
+    call.signal.addEventListener("abort", () => reject(new DOMException("the caller was interrupted", "AbortError"))),
+  );
 }
 
 describe("a reply that the kernel refuses", () => {

@@ -215,10 +215,17 @@ export interface DeciderStatus {
   cache?: CacheStatus;
 }
 
+/** The part of an AbortSignal that a wait needs; an AbortSignal fits. */
+export interface CancelSignal {
+  readonly aborted: boolean;
+  addEventListener(type: "abort", listener: () => void, options?: { once?: boolean }): void;
+  removeEventListener(type: "abort", listener: () => void): void;
+}
+
 /** Answers questions. A promise rejects with `DecisionError` only. */
 export interface Decider {
   /** At once unless something has to be waited for. `signal` is the caller's interruption. */
-  decide(question: Question, signal: AbortSignal | undefined): Decision | Promise<Decision>;
+  decide(question: Question, signal: CancelSignal | undefined): Decision | Promise<Decision>;
   /**
    * A cached answer that holds for this, at once and without a question; undefined if a question must be asked, and for an answer with
    * obligations, which hold for an open file that can ask again. Absent: no answer is cached.

@@ -58,6 +58,7 @@ export class Session {
     if (handler !== undefined) return this.#serve(handler, request);
     started.startedUs = clock.us;
     const status = this.#parts.connection.handle(request);
+    clock.tick();
     if (status !== undefined) this.#count(request.opcode, status, started);
     else this.#unknown(request);
     return false;
@@ -211,7 +212,6 @@ export class Session {
 
   /** Passing a fractional number would make an object, so it stays in its slot. */
   #count(opcode: number, errno: number, started: Readonly<{ startedUs: number }>): void {
-    clock.tick();
     this.#parts.idlePolling?.answered();
     this.#parts.events.request(opcodeName(opcode), errno, Math.round(clock.us - started.startedUs));
   }

@@ -1,5 +1,15 @@
 /** Everything that one callback needs until its answer: the caller as far as it is known, and the objects for the results. */
-import { Attr, type AttrOut, type CallContext, type DataOut, type EntryOut, type OpenOut, type StatfsOut } from "@sluice/vfs";
+import {
+  Attr,
+  type AttrOut,
+  type CallContext,
+  Cancellation,
+  type CancelSignal,
+  type DataOut,
+  type EntryOut,
+  type OpenOut,
+  type StatfsOut,
+} from "@sluice/vfs";
 import type { ThreadRecord } from "./addon.js";
 
 /** Bytes into a buffer of libfuse's, if there is one and they fit. */
@@ -50,7 +60,7 @@ export class Request implements CallContext {
   count = 0;
   /** Further results of a success. */
   extras: readonly unknown[] = [];
-  #abort: AbortController | undefined;
+  #cancellation: Cancellation | undefined;
   #over = false;
 
   constructor(
@@ -62,16 +72,16 @@ export class Request implements CallContext {
     this.gid = user.gid;
   }
 
-  get signal(): AbortSignal {
-    this.#abort ??= new AbortController();
-    if (this.#over) this.#abort.abort();
-    return this.#abort.signal;
+  get signal(): CancelSignal {
+    this.#cancellation ??= new Cancellation();
+    if (this.#over) this.#cancellation.abort();
+    return this.#cancellation;
   }
 
   /** The connection ends. */
   abort(): void {
     this.#over = true;
-    this.#abort?.abort();
+    this.#cancellation?.abort();
   }
 
   text(index: number): string {

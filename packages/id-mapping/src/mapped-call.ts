@@ -1,5 +1,5 @@
 /** A caller as the layers know them. The engine uses its contexts again and again, so one of these is made for each, once. */
-import type { CallContext, SecurityLabel } from "@sluice/vfs";
+import type { CallContext, CancelSignal, SecurityLabel } from "@sluice/vfs";
 import { type IdMapping, OVERFLOW_ID } from "./id-map.js";
 
 /** For creations: the owner on the layers, or nobody if those have no id for the caller (podman's root, say). */
@@ -36,7 +36,7 @@ class OwnerCall implements CallContext {
   get journalSlot(): number {
     return this.asker.journalSlot ?? 0;
   }
-  get signal(): AbortSignal {
+  get signal(): CancelSignal {
     return this.asker.signal;
   }
 }

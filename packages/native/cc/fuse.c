@@ -72,15 +72,24 @@ static napi_value fd_read(napi_env env, napi_callback_info info) {
 }
 
 /* Into the caller's memory: a number that is returned is an object of its own, but for small ones. */
-static napi_value monotonic_clock(napi_env env, napi_callback_info info) {
-  struct args args = args_read(env, info, 1);
-  struct slice into = arg_typed(&args, 0, napi_float64_array);
+static void tell_time(struct slice clock) {
   struct timespec now;
-  if (args.failure) return args_failed(&args);
-  if (into.length == 0) return result_number(env, -EINVAL);
   clock_gettime(CLOCK_MONOTONIC, &now);
   double us = (double)now.tv_sec * 1e6 + (double)now.tv_nsec / 1e3;
-  memcpy(into.data, &us, sizeof us);
+  memcpy(clock.data, &us, sizeof us);
+}
+
+static struct slice arg_clock(struct args *args, size_t index) {
+  struct slice clock = arg_typed(args, index, napi_float64_array);
+  if (!args->failure && clock.length == 0) args_throw_range(args, "the clock must hold a number");
+  return clock;
+}
+
+static napi_value monotonic_clock(napi_env env, napi_callback_info info) {
+  struct args args = args_read(env, info, 1);
+  struct slice clock = arg_clock(&args, 0);
+  if (args.failure) return args_failed(&args);
+  tell_time(clock);
   return result_number(env, 0);
 }
 
@@ -88,19 +97,38 @@ static napi_value monotonic_clock(napi_env env, napi_callback_info info) {
  * Reads as soon as there is something, for so long. It never yields the processor in between: on a busy machine it would
  * come back after milliseconds, while a sleeper is woken up at once.
  */
-static napi_value fd_read_within(napi_env env, napi_callback_info info) {
-  struct args args = args_read(env, info, 5);
+static napi_value read_request(napi_env env, napi_callback_info info) {
+  struct args args = args_read(env, info, 6);
   int fd = arg_int(&args, 0);
   struct slice piece = arg_piece(&args, 1);
   int64_t limit_us = arg_int64(&args, 4);
+  struct slice clock = arg_clock(&args, 5);
   if (args.failure) return args_failed(&args);
-  int64_t until = monotonic_us() + limit_us;
+  int64_t until = limit_us == 0 ? 0 : monotonic_us() + limit_us;
   ssize_t count;
   for (;;) {
     count = read(fd, piece.data, piece.length);
     if (count >= 0 || (errno != EAGAIN && errno != EINTR)) break;
-    if (monotonic_us() >= until) break;
+    if (limit_us == 0 ? errno == EAGAIN : monotonic_us() >= until) break;
   }
+  int failure = errno;
+  tell_time(clock);
+  errno = failure;
+  return result(env, count);
+}
+
+static napi_value write_reply(napi_env env, napi_callback_info info) {
+  struct args args = args_read(env, info, 5);
+  int fd = arg_int(&args, 0);
+  struct slice piece = arg_piece(&args, 1);
+  struct slice clock = arg_clock(&args, 4);
+  if (args.failure) return args_failed(&args);
+  ssize_t count;
+  do count = write(fd, piece.data, piece.length);
+  while (count < 0 && errno == EINTR);
+  int failure = errno;
+  tell_time(clock);
+  errno = failure;
   return result(env, count);
 }
 
@@ -134,7 +162,7 @@ static napi_value fd_write2(napi_env env, napi_callback_info info) {
 
 const struct exported fuse_functions[] = {
   {"fuseOpen", fuse_open},   {"backingOpen", backing_open}, {"backingClose", backing_close}, {"fuseClone", fuse_clone},
-  {"read", fd_read},         {"readWithin", fd_read_within},
-  {"write", fd_write},       {"write2", fd_write2},         {"monotonicClock", monotonic_clock},
+  {"read", fd_read},         {"readRequest", read_request},
+  {"write", fd_write},       {"write2", fd_write2}, {"writeReply", write_reply},        {"monotonicClock", monotonic_clock},
   {NULL, NULL},
 };

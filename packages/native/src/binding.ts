@@ -124,11 +124,13 @@ export interface Native {
   fuseClone(cloneFd: number, fuseFd: number): number;
   /** read(2) and write(2) into and out of `bytes[offset, offset + length)`; -EAGAIN if nothing is there. */
   read(fd: number, bytes: Uint8Array, offset: number, length: number): number;
-  /** The same, trying again for up to `limitUs` if nothing is there. */
-  readWithin(fd: number, bytes: Uint8Array, offset: number, length: number, limitUs: number): number;
   write(fd: number, bytes: Uint8Array, offset: number, length: number): number;
-  /** CLOCK_MONOTONIC in microseconds, as the first of `into`. */
-  monotonicClock(into: Float64Array): number;
+  /** As read, trying again for up to `limitUs` if nothing is there. Leaves the time in `clock`, as monotonicClock does. */
+  readRequest(fd: number, bytes: Uint8Array, offset: number, length: number, limitUs: number, clock: Float64Array): number;
+  /** As write. Leaves the time in `clock`. */
+  writeReply(fd: number, bytes: Uint8Array, offset: number, length: number, clock: Float64Array): number;
+  /** CLOCK_MONOTONIC in microseconds, as the first of `clock`. */
+  monotonicClock(clock: Float64Array): number;
   /** writev(2) of two pieces: a reply's header and its data. */
   write2(fd: number, head: Uint8Array, headLength: number, body: Uint8Array, bodyOffset: number, bodyLength: number): number;
   /**

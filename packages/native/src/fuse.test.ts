@@ -57,6 +57,11 @@ describe("a request loop on /dev/fuse", () => {
     expect((await readFile(file)).toString()).toBe("mediated");
     expect(server.seen).toContain(READ);
     expect(native.read(server.fd, new Uint8Array(1 << 17), 0, 1 << 17)).toBe(-errno.EAGAIN);
+    const clock = new Float64Array(1);
+    native.monotonicClock(clock);
+    const before = clock[0] as number;
+    expect(native.readRequest(server.fd, new Uint8Array(1 << 17), 0, 1 << 17, 2000, clock)).toBe(-errno.EAGAIN);
+    expect((clock[0] as number) - before).toBeGreaterThanOrEqual(2000);
     expect(await native.umount2Async(`${scratch.path}/m`, 0)).toBe(0);
     expect(await server.ended).toBe(POLL_STATUS_ENDED);
     expect(native.read(server.fd, new Uint8Array(1 << 17), 0, 1 << 17)).toBe(-errno.ENODEV);

@@ -1,5 +1,6 @@
 // A decider that answers as a test says, and remembers its questions. Speaks no gRPC: for tests of its callers.
 import {
+  type CancelSignal,
   type Decider,
   type DeciderStatus,
   type Decision,
@@ -10,7 +11,7 @@ import {
   type Question,
 } from "@sluice/decision-api";
 
-export type Script = (question: Question, signal: AbortSignal | undefined) => Effect | Decision | Promise<Effect | Decision>;
+export type Script = (question: Question, signal: CancelSignal | undefined) => Effect | Decision | Promise<Effect | Decision>;
 
 const REVISION: PolicyRevision = { sequence: 1n, digest: "0".repeat(64) };
 const EACCES = 13;
@@ -51,7 +52,7 @@ export class ScriptedDecider implements Decider {
     };
   }
 
-  decide(question: Question, signal: AbortSignal | undefined): Decision | Promise<Decision> {
+  decide(question: Question, signal: CancelSignal | undefined): Decision | Promise<Decision> {
     this.questions.push(question);
     const answer = this.#script(question, signal);
     return answer instanceof Promise ? answer.then(complete) : complete(answer);

@@ -9,6 +9,7 @@
  * - The kernel checks permissions on the attributes it was given (default_permissions), so methods do not.
  */
 import type { Attr } from "./attr.js";
+import type { CancelSignal } from "./cancellation.js";
 import type { FileOffset } from "./kernel-port.js";
 import type { DirectoryOut, StatfsOut } from "./out.js";
 
@@ -47,7 +48,7 @@ export interface CallContext {
   /** The request's record for a later process: see RequestJournal. 0 or undefined: none. */
   readonly journalSlot?: number;
   /** Aborted when the caller was interrupted (FUSE_INTERRUPT). Created when first requested. */
-  readonly signal: AbortSignal;
+  readonly signal: CancelSignal;
 }
 
 export interface EntryOut {

@@ -1,4 +1,5 @@
 export * from "./attr.js";
+export * from "./cancellation.js";
 export * from "./engine.js";
 export * from "./engine-capabilities.js";
 export * from "./errno.js";

@@ -3,7 +3,7 @@
  * its scope covers them. If an answer cannot be cached, its questions go alone from then on, so that no caller waits
  * twice.
  */
-import { type Decision, DecisionError, inquiryOf, type Question } from "@sluice/decision-api";
+import { type CancelSignal, type Decision, DecisionError, inquiryOf, type Question } from "@sluice/decision-api";
 import type { DecisionCache } from "../cache/decision-cache.js";
 import type { Decide } from "./with-deadline.js";
 
@@ -14,7 +14,7 @@ function nameOf({ operation, accesses, subject, resource }: Question): string {
 }
 
 /** Waits for another caller's answer, until its own caller is interrupted. */
-function join(flight: Promise<Decision>, signal: AbortSignal | undefined): Promise<Decision> {
+function join(flight: Promise<Decision>, signal: CancelSignal | undefined): Promise<Decision> {
   if (signal === undefined) return flight;
   return new Promise((resolve, reject) => {
     const interrupt = (): void => reject(new DecisionError("cancelled", "the asker was interrupted"));
@@ -36,7 +36,7 @@ export function withCache(ask: Decide, cache: DecisionCache, usable: () => boole
     alone.add(name);
   }
 
-  async function askAndStore(question: Question, signal: AbortSignal | undefined, name: string): Promise<Decision> {
+  async function askAndStore(question: Question, signal: CancelSignal | undefined, name: string): Promise<Decision> {
     cache.missed();
     const asked = { atMs: performance.now(), epoch: cache.epoch };
     const decision = await ask(question, signal);
@@ -49,7 +49,7 @@ export function withCache(ask: Decide, cache: DecisionCache, usable: () => boole
   }
 
   /** True if the flight ended without a failure that concerns everybody. */
-  async function landed(flight: Promise<Decision>, signal: AbortSignal | undefined): Promise<void> {
+  async function landed(flight: Promise<Decision>, signal: CancelSignal | undefined): Promise<void> {
     try {
       await join(flight, signal);
     } catch (error) {

@@ -1,9 +1,16 @@
 /** Asks the pool, until the deadline or until the asker is interrupted, whichever comes first. */
-import { type Decision, DecisionError, factsLookedFor, type PolicyCapabilities, type Question } from "@sluice/decision-api";
+import {
+  type CancelSignal,
+  type Decision,
+  DecisionError,
+  factsLookedFor,
+  type PolicyCapabilities,
+  type Question,
+} from "@sluice/decision-api";
 import { AskedQuestion } from "../pool/pending-question.js";
 import type { ReplicaPool } from "../pool/replica-pool.js";
 
-export type Decide = (question: Question, signal: AbortSignal | undefined) => Promise<Decision>;
+export type Decide = (question: Question, signal: CancelSignal | undefined) => Promise<Decision>;
 
 /** The wait of a question after an outage longer than a deadline: long enough for a service that returns just now. */
 const OUTAGE_PATIENCE_MS = 250;

@@ -1,5 +1,9 @@
-/** /dev/fuse as the engine uses it: one message a call. The real channel is a descriptor; tests supply bytes of their own. */
+/**
+ * /dev/fuse as the engine uses it: one message a call, and the time after it in `clock`. The real channel is a descriptor; tests
+ * supply bytes of their own.
+ */
 import { native } from "@sluice/native";
+import { clock } from "../polling/clock.js";
 
 export interface Channel {
   /** The next request's length, or a negative errno (-EAGAIN: none now; -ENODEV: unmounted). */
@@ -13,8 +17,8 @@ export interface Channel {
 /** The channel on an open /dev/fuse descriptor. It does not own the descriptor. */
 export function deviceChannel(fd: number): Channel {
   return {
-    read: (into, length) => native.read(fd, into, 0, length),
-    readWithin: (into, length, limitUs) => native.readWithin(fd, into, 0, length, limitUs),
-    write: (bytes, length) => native.write(fd, bytes, 0, length),
+    read: (into, length) => native.readRequest(fd, into, 0, length, 0, clock.memory),
+    readWithin: (into, length, limitUs) => native.readRequest(fd, into, 0, length, limitUs, clock.memory),
+    write: (bytes, length) => native.writeReply(fd, bytes, 0, length, clock.memory),
   };
 }

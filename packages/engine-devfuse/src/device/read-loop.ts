@@ -78,14 +78,12 @@ export class ReadLoop {
     const busyPoll = this.#busyPoll;
     if (!answered || !busyPoll.due || channel.readWithin === undefined || inFlight.size > 0) {
       const length = channel.read(buffer.bytes, buffer.sizeBytes);
-      clock.tick();
       if (answered && length === -Errno.EAGAIN) busyPoll.skipped();
       return length;
     }
     // The time of the last reply.
     const fromUs = clock.us;
     const late = channel.readWithin(buffer.bytes, buffer.sizeBytes, busyPoll.limitUs);
-    clock.tick();
     busyPoll.polled(clock.us - fromUs, late > 0);
     return late;
   }

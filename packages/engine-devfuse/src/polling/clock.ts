@@ -1,20 +1,21 @@
 /**
  * The time, for measuring the duration of requests. Each call of performance.now() allocates an object for its number, and a server
- * of many requests needs several for each.
+ * of many requests needs several for each. Reads and writes of the device leave the time here themselves (device/channel.ts).
  */
 import { native } from "@sluice/native";
 
 class Clock {
-  readonly #us = new Float64Array(1);
+  /** One number: the time. */
+  readonly memory = new Float64Array(1);
 
   /** Reads the time. */
   tick(): void {
-    native.monotonicClock(this.#us);
+    native.monotonicClock(this.memory);
   }
 
   /** The last time read: microseconds since some moment. */
   get us(): number {
-    return this.#us[0] as number;
+    return this.memory[0] as number;
   }
 }
 

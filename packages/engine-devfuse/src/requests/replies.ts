@@ -3,6 +3,7 @@ import { ByteBuffer, encodeHeader, OUT_HEADER_BYTES, type ReplyAddress, type Rep
 import { Errno } from "@sluice/vfs";
 import type { Channel } from "../device/channel.js";
 import type { Handler } from "../handlers/handler.js";
+import { clock } from "../polling/clock.js";
 import type { RequestJournal } from "@sluice/vfs";
 import type { Slot } from "./slots.js";
 
@@ -61,6 +62,7 @@ export class Replies {
   #send(room: ReplyRoom, buffer: ByteBuffer, length: number): ReplyOutcome {
     if (buffer !== room.buffer) room.buffer.bytes.set(buffer.view(0, length));
     room.send();
+    clock.tick();
     return "taken";
   }
 

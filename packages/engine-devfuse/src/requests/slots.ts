@@ -15,6 +15,8 @@ import {
   Attr,
   type AttrOut,
   type CallContext,
+  Cancellation,
+  type CancelSignal,
   type EntryOut,
   type FileOffset,
   type OpenOut,
@@ -65,7 +67,7 @@ export class Slot implements CallContext {
   readonly directory = new DirectoryEncoder();
   readonly data: ReplyData;
   readonly reply = new ByteBuffer(OUT_HEADER_BYTES + STATX_OUT_BYTES);
-  #abort: AbortController | undefined;
+  #cancellation: Cancellation | undefined;
 
   constructor(pool: DataPool) {
     this.data = new ReplyData(pool);
@@ -81,18 +83,18 @@ export class Slot implements CallContext {
     return this.args.killSuidgid;
   }
 
-  get signal(): AbortSignal {
-    if (this.#abort === undefined) {
-      this.#abort = new AbortController();
-      if (this.interrupted) this.#abort.abort();
+  get signal(): CancelSignal {
+    if (this.#cancellation === undefined) {
+      this.#cancellation = new Cancellation();
+      if (this.interrupted) this.#cancellation.abort();
     }
-    return this.#abort.signal;
+    return this.#cancellation;
   }
 
   /** The caller was interrupted, or the connection is over. */
   interrupt(): void {
     this.interrupted = true;
-    this.#abort?.abort();
+    this.#cancellation?.abort();
   }
 
   begin(request: Request): void {
@@ -141,7 +143,7 @@ export class Slot implements CallContext {
     this.data.clear();
     this.room = undefined;
     this.directory.end();
-    this.#abort = undefined;
+    this.#cancellation = undefined;
   }
 }
 

@@ -7,6 +7,8 @@ import type { Attr, CallContext, OpenOut } from "@sluice/vfs";
 export type Access = "read" | "write" | "execute" | "create" | "delete" | "link" | "rename" | "truncate" | "metadata";
 export type Operation = "open" | "create" | "tmpfile" | "mknod" | "mkdir" | "symlink" | "link" | "rename" | "unlink" | "rmdir" | "setattr";
 
+export type IntentAttr = Readonly<Pick<Attr, "mode" | "uid" | "gid" | "sizeExact">>;
+
 /** An access that is about to happen, before any side effect. */
 export interface Intent {
   operation: Operation;
@@ -16,7 +18,7 @@ export interface Intent {
   /** "upper", "lower0", ...; for a creation the layer it will lie in. */
   layer: string;
   /** Attributes now; for a creation the ones it will have, as far as they are known. */
-  attr: Attr;
+  attr: IntentAttr;
   openFlags: number;
   /** Reads an extended attribute of the object: undefined if it has none, a negative errno if it cannot be read. */
   readXattr(name: string): Uint8Array | undefined | number;

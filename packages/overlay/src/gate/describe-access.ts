@@ -7,20 +7,22 @@ import { readXattrOf } from "../node/node-xattr.js";
 import { statNode } from "../node/open-node.js";
 import type { Access, Intent, Operation } from "../contract/gate.js";
 
+const attr = new Attr();
+
 /** An access to an object that exists, by `path` where the operation names one, else by all its names. */
 export function intentOn(
   core: DescribedObjects,
   node: Node,
   what: { operation: Operation; accesses: readonly Access[]; path?: string },
 ): Intent {
-  const attr = new Attr();
-  statNode(core, node, attr);
+  if (statNode(core, node, attr) < 0) attr.words.fill(0);
+  const { mode, uid, gid, sizeExact } = attr;
   return {
     operation: what.operation,
     accesses: what.accesses,
     paths: what.path === undefined ? core.paths.of(core, node, attr) : [what.path],
     layer: node.top.layer.name,
-    attr,
+    attr: { mode, uid, gid, sizeExact },
     openFlags: 0,
     readXattr: (name) => withDescriptor(core, node, { flags: O.PATH | O.NOFOLLOW, use: (fd) => readXattrOf(fd, name) }),
     content: contentOf(core, node),
@@ -29,16 +31,12 @@ export function intentOn(
 
 /** A creation, as far as the object is known before it exists. */
 export function creationIntent(operation: Operation, made: { call: CallContext; parent: Node; name: ByteName; mode: number }): Intent {
-  const attr = new Attr();
-  attr.mode = made.mode;
-  attr.words[17] = made.call.uid;
-  attr.words[18] = made.call.gid;
   return {
     operation,
     accesses: ["create"],
     paths: [pathAt(made.parent, made.name)],
     layer: "upper",
-    attr,
+    attr: { mode: made.mode, uid: made.call.uid, gid: made.call.gid, sizeExact: 0n },
     openFlags: 0,
     readXattr: () => undefined,
     content: undefined,

@@ -5,7 +5,7 @@
  * POSIX waits are looked at for deadlocks, over all files, as in fs/locks.c posix_locks_deadlock. The kernel does not say
  * whether a range is the process' or the open file's (F_OFD_SETLK): unlike there, waits of open files are looked at too.
  */
-import { type CallContext, Errno, inTurns, type Status } from "@sluice/vfs";
+import { type CallContext, type CancelSignal, Errno, inTurns, type Status } from "@sluice/vfs";
 import { around, FileLocks, type LockNotes, type RangeLock, type Span, type WholeLock } from "./file-locks.js";
 import { type Range, RangeIndex } from "./range-index.js";
 
@@ -161,7 +161,7 @@ export class LockTable<File extends object> {
     if (weaker || taken) tell(locked, { span: lock, whole: false, taken });
   }
 
-  #wait(file: File, locked: Locked, request: { wanted: Wanted; signal: AbortSignal }): Promise<number> {
+  #wait(file: File, locked: Locked, request: { wanted: Wanted; signal: CancelSignal }): Promise<number> {
     const { wanted, signal } = request;
     const { start, end } = wanted.kind === "range" ? wanted.lock : { start: 0n, end: 0n };
     return new Promise((resolve) => {

@@ -1,5 +1,5 @@
 /** CREATE and TMPFILE: makes a file and opens it. Both are judged together, before either exists; open-new-file.ts opens it. */
-import { type CallContext, type CreateArgs, type EntryOut, Errno, O, type OpenOut, S, type Status } from "@sluice/vfs";
+import { Attr, type CallContext, type CreateArgs, type EntryOut, Errno, O, type OpenOut, S, type Status } from "@sluice/vfs";
 import { copyUpDirectory } from "../copy-up/copy-up-directory.js";
 import type { OpenContext } from "./open-context.js";
 import { creationIntent } from "../gate/describe-access.js";
@@ -21,6 +21,9 @@ import { directoryOf, enter } from "../operations/lookup.js";
 import type { At } from "../operations/make.js";
 import { accessesOf } from "./open-intent.js";
 import { type NewFile, openNewFile } from "./open-new-file.js";
+
+/** Attributes of the file that was just made. */
+const seen = new Attr();
 
 interface CreateOut {
   entry: EntryOut;
@@ -119,12 +122,12 @@ function makeNamed(core: OpenContext, permit: Permit, made: Made, out: CreateOut
   const make = (by: Permit, dirFd: number, as: string): number => makeFile(by, { dirFd, name: as }, O.RDWR | O.EXCL, args.mode & 0o7777);
   const fd = createObject(core, permit, { call, parent, name, umask: args.umask, directory: false, make });
   if (fd < 0) return -fd;
-  const status = admitNew(core, parent, name, out.entry);
+  const status = -statFd(fd, seen) || admitNew(core, { parent, name }, out.entry, seen);
   if (status !== 0) {
     sys.close(fd);
     return status;
   }
-  open(core, permit, { call, fd, ruling, node: core.nodes.get(out.entry.nodeId) as Node, flags: args.flags }, out);
+  open(core, permit, { call, fd, seen, ruling, node: core.nodes.get(out.entry.nodeId) as Node, flags: args.flags }, out);
   return 0;
 }
 
@@ -138,17 +141,18 @@ function makeNameless(core: OpenContext, permit: Permit, made: Made, out: Create
   node.dir = parent.upperDir;
   node.lastPath = pathAt(parent, "#tmpfile");
   node.fd = sys.openat(-100, `/proc/self/fd/${fd}`, O.PATH | O.CLOEXEC, 0);
-  const status = node.fd < 0 ? node.fd : statFd(fd, out.entry.attr);
+  const status = node.fd < 0 ? node.fd : statFd(fd, seen);
   if (status < 0) {
     sys.close(fd);
     core.nodes.letGo(node);
     return -status;
   }
-  const words = out.entry.attr.words;
+  out.entry.attr.copyFrom(seen);
+  const { words } = seen;
   setIno(core, node, { lo: words[0] as number, hi: words[1] as number, device: node.top.layer.deviceIndex });
   intendToMakeNameless(core, call, node);
   enter(core, node, out.entry);
-  open(core, permit, { call, fd, ruling, node, flags: args.flags }, out);
+  open(core, permit, { call, fd, seen, ruling, node, flags: args.flags }, out);
   return 0;
 }
 

@@ -2,7 +2,7 @@
  * Carries out what plan-open.ts decided: from a ruling and a descriptor to the reply. Everything happens in one turn of the
  * event loop, so the plan still fits what is open of the file.
  */
-import { type CallContext, Errno, O, type OpenOut } from "@sluice/vfs";
+import { type Attr, type CallContext, Errno, O, type OpenOut } from "@sluice/vfs";
 import type { OpenContext } from "./open-context.js";
 import type { FallbackReason, OpenRecord, Ruling } from "../contract/gate.js";
 import { clearSuid } from "../io/data.js";
@@ -24,6 +24,8 @@ export interface PlannedOpen extends OpenToPlan {
   readonly plan: OpenPlan;
   /** Open on the file that the plan names, for writing too if `write`. `executePlan` takes it over when it answers 0. */
   readonly fd: number;
+  /** Attributes of `fd`'s file, at whatever time since it was opened; undefined if nobody has looked. */
+  readonly seen: Attr | undefined;
   /** A registration of `fd`'s file that an earlier open left: taken over with `fd`, and ended if the plan does not use it. */
   readonly cachedBacking: Backing | undefined;
   /** A path of the file, if one is known already. */
@@ -71,7 +73,7 @@ function enterMode(core: OpenContext, open: PlannedOpen, file: OpenFile): Fallba
   const { io } = file;
   let { mode, fallback } = plan;
   if (plan.registers) {
-    const backing = open.cachedBacking ?? registerBacking(core, file, fd, plan.layer as HostLayer);
+    const backing = open.cachedBacking ?? registerBacking(core, file, { fd, layer: plan.layer as HostLayer, seen: open.seen });
     if (typeof backing === "string") {
       mode = "cached";
       fallback = backing;

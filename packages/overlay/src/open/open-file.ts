@@ -66,6 +66,7 @@ class OpenRequest implements PlannedOpen, Governed<OpenContext> {
   readonly isNew = false;
   /** Described to the gate; -1 once somebody else owns it. */
   fd = -1;
+  seen: Attr | undefined = undefined;
   /** A registration that an earlier open left: `fd` is its descriptor. */
   cachedBacking: Backing | undefined = undefined;
   /** The attributes that were described, if the gate's answer did not come at once. */
@@ -97,6 +98,7 @@ class OpenRequest implements PlannedOpen, Governed<OpenContext> {
     // A 64-bit caller of open(2) comes with O_LARGEFILE.
     this.nameless = (at.flags & O.LARGEFILE) === 0 && !this.write;
     this.fd = -1;
+    this.seen = undefined;
     this.cachedBacking = undefined;
     return this;
   }
@@ -106,7 +108,7 @@ class OpenRequest implements PlannedOpen, Governed<OpenContext> {
   }
 
   judge(core: OpenContext): Status {
-    this.described = this.paths = undefined;
+    this.seen = this.described = this.paths = undefined;
     this.ruling = GRANTED;
     this.version = this.node.version;
     this.copied = false;
@@ -172,6 +174,7 @@ class OpenRequest implements PlannedOpen, Governed<OpenContext> {
   /** `fd`: the copy's own, open for writing, if it was made in this very call. */
   #reopen(core: OpenContext, fd: number | undefined): number {
     giveBack(core, this);
+    this.seen = undefined;
     this.fd = fd ?? openWritable(core, this.node, this.flags);
     this.version = this.node.version;
     this.copied = true;
@@ -227,6 +230,7 @@ function reach(core: OpenContext, request: OpenRequest, attr: Attr): number {
   if (!core.gate.active && !core.config.sharedLower) return 0;
   const status = statFd(request.fd, attr);
   if (status < 0) return -status;
+  request.seen = attr;
   // After ESTALE the kernel looks the name up again, and finds what is there now.
   return (attr.mode & S.IFMT) === S.IFREG && !isReplaced(core, node, attr) ? 0 : Errno.ESTALE;
 }

@@ -1,5 +1,5 @@
 /** CREATE's and TMPFILE's half of an open: the first open of a file that was made just now. */
-import type { CallContext, OpenOut } from "@sluice/vfs";
+import type { Attr, CallContext, OpenOut } from "@sluice/vfs";
 import type { OpenContext } from "./open-context.js";
 import type { Ruling } from "../contract/gate.js";
 import type { Permit } from "../layer/permit.js";
@@ -13,6 +13,7 @@ export interface NewFile {
   readonly node: Node;
   /** Open for reading and writing; the open file takes it over. */
   readonly fd: number;
+  readonly seen: Attr;
   readonly flags: number;
 }
 
@@ -21,7 +22,7 @@ const plan = new OpenPlan();
 
 /** Nothing else is open of the file, so its open is always served by the node's own nodeId. */
 export function openNewFile(core: OpenContext, permit: Permit, file: NewFile, out: OpenOut): void {
-  const { call, ruling, node, fd, flags } = file;
+  const { call, ruling, node, fd, seen, flags } = file;
   const open: PlannedOpen = {
     call,
     ruling,
@@ -37,6 +38,7 @@ export function openNewFile(core: OpenContext, permit: Permit, file: NewFile, ou
     isNew: true,
     plan,
     fd,
+    seen,
     cachedBacking: undefined,
     path: undefined,
   };

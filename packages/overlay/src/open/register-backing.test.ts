@@ -21,7 +21,8 @@ function registrar(): { answers: number[]; layer: HostLayer; register: () => unk
   const port = { openBacking: () => answers.shift() ?? 1 } as unknown as KernelPort;
   const backings = new BackingCache(0, { unregister: () => undefined, cached: () => undefined });
   const register = (): unknown => {
-    const backing = registerBacking({ port, backings } as OpenContext, new OpenFile(1, new Node(2, S.IFREG), 2, new InodeIo()), fd, layer);
+    const file = new OpenFile(1, new Node(2, S.IFREG), 2, new InodeIo());
+    const backing = registerBacking({ port, backings } as OpenContext, file, { fd, layer, seen: undefined });
     return typeof backing === "string" ? backing : backing.id;
   };
   return { answers, layer, register };

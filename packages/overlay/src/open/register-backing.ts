@@ -12,16 +12,20 @@ import type { Backing, Identity } from "../node/inode-io.js";
 import type { HostLayer } from "../layer/host-layer.js";
 import { statFd } from "../layer/system-calls.js";
 
-const attr = new Attr();
+const own = new Attr();
 
-/** Registers the very descriptor that was described to the policy, after one more look at its type. Or says why it cannot. */
+/**
+ * Registers the very descriptor that was described to the policy, if it is of a regular file. Or says why it cannot.
+ * `seen`: attributes of the descriptor's file, if somebody looked: its type, inode and device never change.
+ */
 export function registerBacking(
   core: Pick<OpenContext, "port" | "backings">,
   file: OpenFile,
-  fd: number,
-  layer: HostLayer,
+  { fd, layer, seen }: { fd: number; layer: HostLayer; seen: Attr | undefined },
 ): Backing | FallbackReason {
-  if (statFd(fd, attr) < 0 || (attr.mode & S.IFMT) !== S.IFREG) return "not-regular";
+  if (seen === undefined && statFd(fd, own) < 0) return "not-regular";
+  const attr = seen ?? own;
+  if ((attr.mode & S.IFMT) !== S.IFREG) return "not-regular";
   const cached = core.backings.match(file.node, attr);
   if (cached !== undefined) return cached;
   const id = core.port.openBacking(fd);

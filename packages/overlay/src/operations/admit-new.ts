@@ -1,19 +1,21 @@
 /** The node of an object that was just made in the upper layer. */
-import { type EntryOut, type ByteName, S } from "@sluice/vfs";
+import { type Attr, type EntryOut, S } from "@sluice/vfs";
 import type { OperationContext } from "./operation-context.js";
 import { statName } from "../layer/system-calls.js";
 import { RealDir } from "../layer/host-layer.js";
 import { setIno } from "../node/admit.js";
-import type { Node } from "../node/node.js";
+import type { Dentry } from "../node/node.js";
 import { arrived } from "./arrivals.js";
 import { enter } from "./lookup.js";
 
-export function admitNew(core: OperationContext, parent: Node, name: ByteName, out: EntryOut): number {
+/** `seen`: its attributes, if the caller has them. 0 or the errno. */
+export function admitNew(core: OperationContext, { parent, name }: Dentry, out: EntryOut, seen?: Attr): number {
   const upperDir = parent.upperDir as RealDir;
-  const dirFd = core.fds.of(upperDir);
-  if (dirFd < 0) return -dirFd;
-  const status = statName(dirFd, name, out.attr);
-  if (status < 0) return -status;
+  if (seen === undefined) {
+    const dirFd = core.fds.of(upperDir);
+    const status = dirFd < 0 ? dirFd : statName(dirFd, name, out.attr);
+    if (status < 0) return -status;
+  } else out.attr.copyFrom(seen);
   const kind = out.attr.mode & S.IFMT;
   const node = core.nodes.make(kind);
   if (kind === S.IFDIR) {

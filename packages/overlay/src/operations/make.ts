@@ -70,6 +70,6 @@ class Making extends GovernedOperation<OperationContext> {
     if (typeof parent === "number") return parent;
     const creation = { call: this.call, parent, name: at.name, umask, directory: operation === "mkdir", make };
     const made = createObject(core, permit, creation);
-    return made < 0 ? -made : admitNew(core, parent, at.name, this.out);
+    return made < 0 ? -made : admitNew(core, { parent, name: at.name }, this.out);
   }
 }

@@ -63,15 +63,17 @@ class Setting extends GovernedOperation<IoContext> {
   override prepare(core: IoContext, permit: Permit): Status {
     const node = core.nodes.get(this.#id);
     if (node === undefined) return Errno.ESTALE;
+    const { call } = this;
     const { size } = this.#set;
-    const truncate = size !== undefined && BigInt(size) === 0n;
-    const what = { truncate, metadataOnly: size === undefined, touches: isTouch(this.#set) };
-    const copied = copyUp(core, node, { permit, call: this.call, ...what });
+    if (size === undefined) {
+      return copyUp(core, node, { permit, call, truncate: false, metadataOnly: true, touches: isTouch(this.#set) });
+    }
+    const copied = copyUp(core, node, { permit, call, truncate: BigInt(size) === 0n });
     const file = fileOf(core, this.#set);
-    if (size === undefined || file?.watch === undefined) return copied;
+    if (file?.watch === undefined) return copied;
     // The open file's obligations may have it wait.
     this.#size = { kind: "truncate", offset: BigInt(size), length: 0 };
-    return andThen(copied, (status) => (status !== 0 ? status : admitted(file, this.#size as WatchedIo, this.call)));
+    return andThen(copied, (status) => (status !== 0 ? status : admitted(file, this.#size as WatchedIo, call)));
   }
 
   commit(core: IoContext, permit: Permit): number {

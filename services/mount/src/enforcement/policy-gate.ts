@@ -17,7 +17,7 @@ import {
   uniteFactNeeds,
 } from "@sluice/decision-api";
 import { type Gate, type Intent, type IoWatch, type OpenRecord, type Ruling, whenAskedToEnd } from "@sluice/overlay";
-import { type CallContext, Errno } from "@sluice/vfs";
+import { type CallContext, Cancellation, type CancelSignal, Errno } from "@sluice/vfs";
 import { isLaxer } from "./compare-rulings.js";
 import { ContentReader } from "./content-facts.js";
 import { type AuditedIo, ObligedIo, type HandleRuling } from "./io-watch.js";
@@ -85,10 +85,10 @@ function interrupted(): DOMException {
  * The wait for a decision ends early only for a caller who shall end: on a disk's file system open(2) never fails with EINTR,
  * and programs with timers do not expect it. The decision's deadline bounds the wait of all others.
  */
-function untilAskedToEnd(call: CallContext): { signal: AbortSignal; stop(): void } {
-  const ending = new AbortController();
+function untilAskedToEnd(call: CallContext): { signal: CancelSignal; stop(): void } {
+  const ending = new Cancellation();
   const watch = whenAskedToEnd(call, () => ending.abort());
-  return { signal: ending.signal, stop: watch.stop };
+  return { signal: ending, stop: watch.stop };
 }
 
 export class PolicyGate implements Gate {
@@ -382,7 +382,7 @@ export class PolicyGate implements Gate {
     return DENIED;
   }
 
-  #noAnswer(error: unknown, signal: AbortSignal): DecidedRuling {
+  #noAnswer(error: unknown, signal: CancelSignal): DecidedRuling {
     if (signal.aborted) throw interrupted();
     const code = error instanceof DecisionError ? error.code : "bug";
     this.#events.anomaly("no decision could be had: denied", { code, error });

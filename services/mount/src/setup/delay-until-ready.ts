@@ -2,11 +2,11 @@
  * A decider that is used before its service answers: questions wait until it is ready, and everything that needs no decision goes on
  * meanwhile. It is for a server that takes over, whose callers do not expect a start.
  */
-import type { Decider } from "@sluice/decision-api";
+import type { CancelSignal, Decider } from "@sluice/decision-api";
 
-function readyOrAborted(ready: Promise<unknown>, signal: AbortSignal | undefined): Promise<unknown> {
+function readyOrAborted(ready: Promise<unknown>, signal: CancelSignal | undefined): Promise<unknown> {
   if (signal === undefined) return ready;
-  const aborted = new Promise((resolve) => signal.addEventListener("abort", resolve, { once: true }));
+  const aborted = new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
   return signal.aborted ? Promise.resolve() : Promise.race([ready, aborted]);
 }
 

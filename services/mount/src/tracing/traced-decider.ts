@@ -1,5 +1,5 @@
 /** A decider with a span for each question: a child of the open's span, and the parent of the service's spans. */
-import type { Decider, Decision, Question } from "@sluice/decision-api";
+import type { CancelSignal, Decider, Decision, Question } from "@sluice/decision-api";
 import type { Span, Tracing } from "@sluice/runtime";
 
 function answered(span: Span, { effect, source, rule, decisionId }: Decision): void {
@@ -8,7 +8,7 @@ function answered(span: Span, { effect, source, rule, decisionId }: Decision): v
 }
 
 export function tracedDecider(decider: Decider, tracing: Tracing): Decider {
-  const decide = (question: Question, signal: AbortSignal | undefined): Decision | Promise<Decision> => {
+  const decide = (question: Question, signal: CancelSignal | undefined): Decision | Promise<Decision> => {
     const span = tracing.child("decision", question.traceparent, { "sluice.operation": question.operation });
     if (span === undefined) return decider.decide(question, signal);
     const decision = decider.decide({ ...question, traceparent: span.traceparent }, signal);
