@@ -35,7 +35,7 @@ import { type Explained, explainOpen } from "./open/explain-open.js";
 import { openFile } from "./open/open-file.js";
 import { followReroute } from "./open/observed-ids.js";
 import { type OpenReview, reviewOpen } from "./open/review-open.js";
-import { releaseFile } from "./io/release-file.js";
+import { closeFile, releaseFile } from "./io/release-file.js";
 import { type Passing, passingOf, withhold } from "./io/withhold-open.js";
 import { closeFd } from "./layer/system-calls.js";
 import { dropSharedWhiteout } from "./marks/shared-whiteout.js";
@@ -214,7 +214,7 @@ export class Overlay implements Filesystem {
  * record of handles in the scratch directory needs the upper layer alone, and takes the longer the more names are known.
  */
 function destroy(core: OverlayContext): void {
-  for (const file of core.handles.allFiles()) releaseFile(core, file.handle);
+  for (const file of core.handles.allFiles()) closeFile(core, file);
   core.handles.closeDirectories();
   core.backings.clear();
   core.nodes.closeNameless();

@@ -1,5 +1,5 @@
 /** RELEASE: the last close of an open file. */
-import type { FileHandle } from "@sluice/vfs";
+import { andThen, type FileHandle, type Status } from "@sluice/vfs";
 import type { IoContext } from "./io-context.js";
 import { closeFd } from "../layer/system-calls.js";
 import { releaseLocks } from "../locks/lock-file.js";
@@ -7,12 +7,17 @@ import type { OpenFile } from "../handles/handle-table.js";
 import { pagesWritten } from "./cached-pages.js";
 import { leaveWithheld } from "./withhold-open.js";
 
-export function releaseFile(core: IoContext, handle: FileHandle): number {
+/** The file stays in the table until its locks are gone: if the server ends meanwhile, the kernel sends the request to the next one. */
+export function releaseFile(core: IoContext, handle: FileHandle): Status {
   const file = core.handles.file(handle);
   if (file === undefined) return 0;
+  const unlocked = releaseLocks(core, file);
+  return unlocked === 0 ? closeFile(core, file) : andThen(unlocked, () => closeFile(core, file));
+}
+
+export function closeFile(core: IoContext, file: OpenFile): number {
+  const { handle, io } = file;
   core.handles.remove(handle);
-  releaseLocks(core, file, handle);
-  const { io } = file;
   if (file.write && file.mode === "cached") pagesWritten(file);
   io.handles.delete(file);
   // A mediated open has a descriptor of its own; a passthrough open shares the backing file's.

@@ -25,6 +25,10 @@ export interface WholeLock {
 }
 
 export type Span = Pick<RangeLock, "start" | "end">;
+export type OwnedSpan = Pick<RangeLock, "owner" | "start" | "end">;
+
+/** Of the largest file. */
+export const LAST_BYTE = (1n << 63n) - 1n;
 
 /** Is told what is held from now on, each before what it takes the place of is let go. */
 export interface LockNotes {
@@ -118,41 +122,30 @@ export class FileLocks {
     return !write && gone.some((held) => held.write);
   }
 
-  /** The range that the owner's locks there span; undefined if it had none. */
-  drop(range: Pick<RangeLock, "owner" | "start" | "end">): Span | undefined {
+  /** Drops the owner's locks there, the first `most` of them. Gives the range that they span; undefined if there are none. */
+  drop(range: OwnedSpan, most: number): Span | undefined {
     const owned = this.#owned.get(range.owner);
     if (owned === undefined) return undefined;
-    const gone = [...owned.ranges.overlapping(range)];
+    const gone = first(most, owned.ranges.overlapping(range));
     const made = [...new Set([gone[0], gone[gone.length - 1]])].flatMap((held) => (held === undefined ? [] : cut(held, range)));
     return this.#replace(range.owner, owned, gone, made);
   }
 
-  hasRanges(owner: bigint): boolean {
-    return this.#owned.has(owner);
+  /** Drops the flock that was taken by an open file. True if there was one. */
+  dropWholeBy(handle: number): boolean {
+    for (const owner of this.#byHandle.get(handle) ?? []) if (this.#whole.get(owner)?.handle === handle) return this.dropWhole(owner);
+    return false;
   }
 
-  /** Drops the owner's first ranges, at most so many. */
-  dropOwner(owner: bigint, most: number): Span | undefined {
-    const owned = this.#owned.get(owner);
-    if (owned === undefined) return undefined;
-    const gone: HeldRange[] = [];
-    for (const held of owned.ranges.all()) if (gone.push(held) === most) break;
-    return this.#replace(owner, owned, gone, []);
-  }
-
-  /** Removes the remaining locks of an open file that is closed: its flock, and ranges of its own (F_OFD_SETLK). */
-  dropHandle(handle: number): { whole: boolean; ranges: Span | undefined } {
-    const dropped: { whole: boolean; ranges: Span | undefined } = { whole: false, ranges: undefined };
+  /** Drops ranges that were taken by an open file, `most` of one owner. Gives the range that they span; undefined if there are none. */
+  dropRangesBy(handle: number, most: number): Span | undefined {
     for (const owner of this.#byHandle.get(handle) ?? []) {
-      if (this.#whole.get(owner)?.handle === handle) dropped.whole = this.dropWhole(owner) || dropped.whole;
       const owned = this.#owned.get(owner);
-      if (owned === undefined) continue;
-      const gone = [...owned.ranges.all()].filter((held) => held.handle === handle);
-      const span = this.#replace(owner, owned, gone, []);
-      if (span !== undefined) dropped.ranges = dropped.ranges === undefined ? span : around(dropped.ranges, span);
+      const gone = owned === undefined ? [] : first(most, takenBy(handle, owned.ranges.all()));
+      if (owned !== undefined && gone.length > 0) return this.#replace(owner, owned, gone, []);
     }
     this.#byHandle.delete(handle);
-    return dropped;
+    return undefined;
   }
 
   whole(owner: bigint): WholeLock | undefined {
@@ -225,9 +218,24 @@ export class FileLocks {
       this.#leaves(owner, owned.handles);
     }
     if (this.#notes !== undefined) for (const held of gone) this.#notes.gone(held.note);
-    const [first, last] = [gone[0], gone[gone.length - 1]];
-    return first === undefined || last === undefined ? undefined : { start: first.start, end: last.end };
+    return spanOf(gone);
   }
+}
+
+function* takenBy(handle: number, ranges: Iterable<HeldRange>): Generator<HeldRange, void> {
+  for (const held of ranges) if (held.handle === handle) yield held;
+}
+
+function first<T>(most: number, items: Iterable<T>): T[] {
+  const some: T[] = [];
+  for (const item of items) if (some.push(item) === most) break;
+  return some;
+}
+
+/** From the first byte of the first to the last byte of the last. */
+function spanOf(ranges: readonly Span[]): Span | undefined {
+  const [from, to] = [ranges[0], ranges[ranges.length - 1]];
+  return from === undefined || to === undefined ? undefined : { start: from.start, end: to.end };
 }
 
 function isEnd(ranges: readonly unknown[], at: number): boolean {

@@ -1,5 +1,5 @@
 /** GETLK, SETLK and SETLKW of an open file, and the release of its locks when it is closed. */
-import { type CallContext, Errno, type FileHandle, type KernelPort, LOCK, type LockArgs, type ReleaseArgs, type Status } from "@sluice/vfs";
+import { type CallContext, Errno, type KernelPort, LOCK, type LockArgs, type ReleaseArgs, type Status } from "@sluice/vfs";
 import type { HandleTable, OpenFile } from "../handles/handle-table.js";
 import type { Node } from "../node/node.js";
 import type { LockTable } from "./lock-table.js";
@@ -38,9 +38,10 @@ export function setLock(core: LockContext, call: CallContext, args: LockArgs): S
   return core.locks.lockRange(file.node, rangeOf(args), caller);
 }
 
-function unlock(core: LockContext, file: OpenFile, args: LockArgs): number {
-  if (args.flock) core.locks.unlockWhole(file.node, args.owner);
-  else core.locks.unlockRange(file.node, args);
+function unlock(core: LockContext, file: OpenFile, args: LockArgs): Status {
+  const { owner, start, end } = args;
+  if (!args.flock) return core.locks.unlockRange(file.node, { owner, start, end });
+  core.locks.unlockWhole(file.node, owner);
   return 0;
 }
 
@@ -60,7 +61,10 @@ export function flushFile(core: LockContext, args: ReleaseArgs): Status {
   return file === undefined ? 0 : core.locks.dropOwner(file.node, args.lockOwner);
 }
 
-/** RELEASE: the open file is gone. Every process that had ranges by it has closed it before, so what is left is the file's own. */
-export function releaseLocks(core: LockContext, file: OpenFile, handle: FileHandle): void {
-  if (core.locks.size > 0) core.locks.dropHandle(file.node, handle);
+/**
+ * RELEASE: the open file is gone. Every process that had ranges by it has closed it before, so what is left is the file's own.
+ * 0; a promise if there are very many.
+ */
+export function releaseLocks(core: LockContext, file: OpenFile): Status {
+  return core.locks.size === 0 ? 0 : core.locks.dropHandle(file.node, file.handle);
 }

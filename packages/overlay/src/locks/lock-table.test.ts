@@ -1,6 +1,6 @@
 /** Compares the table with the plainest model: the holders of each byte. */
 import { seededRandom } from "@sluice/testkit/random";
-import { Errno } from "@sluice/vfs";
+import { Errno, type Status } from "@sluice/vfs";
 import { expect, test } from "vitest";
 import { LockTable } from "./lock-table.js";
 
@@ -63,18 +63,26 @@ const caller = () => {
   return { abort, signal: abort.signal };
 };
 
-test("a close that ends very many ranges gives way to others, and ends all of them", async () => {
+const WAYS_TO_END: Readonly<Record<string, (table: LockTable<object>, file: object) => Status>> = {
+  "a close by the process": (table, file) => table.dropOwner(file, 1n),
+  "the last close of the open file": (table, file) => table.dropHandle(file, 1),
+  "an unlock of the whole file": (table, file) => table.unlockRange(file, { owner: 1n, start: 0n, end: 1n << 62n }),
+};
+
+test.each(Object.keys(WAYS_TO_END))("%s that ends very many ranges gives way to others, and ends all of them", async (way) => {
   const table = new LockTable<object>();
   const file = {};
   const COUNT = 100_000;
-  const one = (owner: bigint, at: number) => ({ owner, handle: 1, pid: 1, write: true, start: BigInt(2 * at), end: BigInt(2 * at) });
+  const one = (owner: bigint, at: number) => {
+    return { owner, handle: Number(owner), pid: 1, write: true, start: BigInt(2 * at), end: BigInt(2 * at) };
+  };
   for (let at = 0; at < COUNT; at++) expect(table.lockRange(file, one(1n, at), undefined)).toBe(0);
   const last = Promise.resolve(table.lockRange(file, one(2n, COUNT - 1), caller()));
-  const closed = table.dropOwner(file, 1n);
-  expect(closed).toBeInstanceOf(Promise);
+  const ended = WAYS_TO_END[way]?.(table, file);
+  expect(ended).toBeInstanceOf(Promise);
   expect(table.lockRange(file, one(2n, 0), undefined)).toBe(0);
   expect(table.lockRange(file, one(2n, COUNT - 2), undefined)).toBe(Errno.EAGAIN);
-  expect(await closed).toBe(0);
+  expect(await ended).toBe(0);
   expect(await last).toBe(0);
   expect(table.lockRange(file, one(2n, COUNT - 2), undefined)).toBe(0);
   expect(table.dropOwner(file, 2n)).toBe(0);
