@@ -4,12 +4,13 @@ import { appendFile, opendir, readdir, rename, rmdir, stat, unlink, writeFile } 
 import { join } from "node:path";
 import { check, native } from "@sluice/native";
 import { directory, mountSluice, plant, requires, scratch } from "@sluice/testkit";
-import { AT, S } from "@sluice/vfs";
+import { AT, O, S } from "@sluice/vfs";
 import { expect } from "vitest";
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
 const MANY = 40_000;
 const MANY_LINKS = 20_000;
+const LEVELS = 1_500;
 
 function fill(directory: string, prefix: string, count: number): void {
   mkdirSync(directory, { recursive: true });
@@ -122,5 +123,30 @@ test("a file with very many hard links is copied up, and each of its names linke
   expect((await stat(join(links, "moved"))).nlink).toBe(MANY_LINKS + 1);
   expect(readFileSync(join(upper, "links", "moved"), "utf8")).toBe("oldnew");
   expect(readFileSync(join(upper, "links", "link8"), "utf8")).toBe("oldnew");
+  await mount.stop();
+});
+
+test("the directories above a very deep file are copied up while others are served", async () => {
+  const [lower, upper] = [scratch(), scratch()];
+  const fds: number[] = [];
+  const enter = (top: string, make: boolean): number => {
+    let fd = check(native.openat(AT.FDCWD, top, O.PATH | O.DIRECTORY, 0), "open the top");
+    for (let level = 0; level < LEVELS; level++) {
+      if (make) check(native.mkdirat(fd, "d", 0o755), "make a directory");
+      const next = check(native.openat(fd, "d", O.PATH | O.DIRECTORY, 0), "enter a directory");
+      native.close(fd);
+      fd = next;
+    }
+    fds.push(fd);
+    return fd;
+  };
+  closeSync(openSync(`/proc/self/fd/${enter(lower, true)}/file`, "w"));
+  const mount = await mountSluice({ lowers: [lower], upper });
+  const bottom = `/proc/self/fd/${enter(mount.mountpoint, false)}`;
+  // The kernel blocks look-ups in the bottom directory meanwhile.
+  expect(await answeredDuring(mount.mountpoint, writeFile(`${bottom}/new`, "made"))).toBeGreaterThan(10);
+  await appendFile(`${bottom}/file`, "more");
+  expect(readFileSync(`/proc/self/fd/${enter(upper, false)}/new`, "utf8")).toBe("made");
+  for (const fd of fds) native.close(fd);
   await mount.stop();
 });

@@ -1,5 +1,5 @@
 /** Copy-up of directories. A directory is copied alone, after its ancestors; its entries stay in their layers. */
-import { Attr, Errno, O } from "@sluice/vfs";
+import { andFinally, Attr, Errno, inTurns, O, type Status } from "@sluice/vfs";
 import type { CopyUpContext } from "./copy-up-context.js";
 import { type HostLayer, RealDir } from "../layer/host-layer.js";
 import { closeFd, openName, statFd, upkeep } from "../layer/system-calls.js";
@@ -25,6 +25,36 @@ export function copyUpDirectory(core: CopyUpContext, node: Node): number {
     if (status !== 0) return status;
   }
   return 0;
+}
+
+/** Directories that are copied up in one go. */
+const LEVELS_AT_ONCE = 16;
+
+/**
+ * Copies `node` and all above it up in turns of the event loop, if very many of them are missing in the upper layer. Else it does
+ * nothing and gives 0: copyUpDirectory is for these. Directories may be moved between two turns.
+ */
+export function copyUpDeep(core: CopyUpContext, node: Node | undefined): Status {
+  let levels = 0;
+  for (let at = node; at !== undefined && at.upperDir === undefined && levels <= LEVELS_AT_ONCE; at = at.parent) levels++;
+  if (node === undefined || levels <= LEVELS_AT_ONCE) return 0;
+  core.nodes.hold(node);
+  return andFinally(
+    () => inTurns(copyChain(core, node)),
+    () => core.nodes.release(node),
+  );
+}
+
+function* copyChain(core: CopyUpContext, node: Node): Generator<void, number> {
+  for (;;) {
+    let top: Node | undefined;
+    for (let at: Node | undefined = node; at !== undefined && at.upperDir === undefined; at = at.parent) top = at;
+    if (top === undefined) return 0;
+    if (top.parent === undefined || top.unlinked) return Errno.ENOENT;
+    const status = copyOne(core, top);
+    if (status !== 0) return status;
+    yield;
+  }
 }
 
 function copyOne(core: CopyUpContext, node: Node): number {

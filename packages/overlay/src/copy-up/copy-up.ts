@@ -13,7 +13,7 @@ import type { Node } from "../node/node.js";
 import { APPEND_ONLY, PROTECTING, protectionOf } from "../node/protection.js";
 import { CopyUpJob } from "./copy-up-job.js";
 import { completeMetacopy } from "./complete-metacopy.js";
-import { copyUpDirectory } from "./copy-up-directory.js";
+import { copyUpDeep, copyUpDirectory } from "./copy-up-directory.js";
 import { copyRegular } from "./copy-regular.js";
 import { copySpecial } from "./copy-special.js";
 import { linkUp } from "./link-up.js";
@@ -43,6 +43,8 @@ export function copyUp(core: CopyUpContext, node: Node, options: CopyUpOptions):
   const incomplete = node.inUpper && node.data !== undefined && options.metadataOnly !== true;
   if (node.inUpper && !incomplete) return linkUp(core, node);
   if (core.upper === undefined) return Errno.EROFS;
+  const above = copyUpDeep(core, node.isDirectory ? node : node.parent);
+  if (above !== 0) return andThen(above, (status) => (status !== 0 ? status : copyUp(core, node, options)));
   if (node.isDirectory) return copyUpDirectory(core, node);
   // The last waiter left, and the copy is about to stop: a caller that comes now begins another one.
   let job = core.copyUpJobs.get(node);

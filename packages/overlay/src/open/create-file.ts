@@ -1,6 +1,6 @@
 /** CREATE and TMPFILE: makes a file and opens it. Both are judged together, before either exists; open-new-file.ts opens it. */
 import { Attr, type CallContext, type CreateArgs, type EntryOut, Errno, O, type OpenOut, S, type Status } from "@sluice/vfs";
-import { copyUpDirectory } from "../copy-up/copy-up-directory.js";
+import { copyUpDeep, copyUpDirectory } from "../copy-up/copy-up-directory.js";
 import type { OpenContext } from "./open-context.js";
 import { creationIntent } from "../gate/describe-access.js";
 import type { Intent, Ruling } from "../contract/gate.js";
@@ -79,8 +79,8 @@ class Creating implements Governed<OpenContext> {
     return this.#judged === undefined ? accesses.length === 0 : this.#judged.hold(core, this.call, accesses);
   }
 
-  prepare(): number {
-    return 0;
+  prepare(core: OpenContext): Status {
+    return copyUpDeep(core, core.nodes.get(this.file.parentId));
   }
 
   commit(core: OpenContext, permit: Permit): number {

@@ -1,5 +1,6 @@
 /** LINK: one more name for an object of the upper layer. */
-import { AT, type CallContext, type EntryOut, Errno, type NodeId, type Status } from "@sluice/vfs";
+import { andThen, AT, type CallContext, type EntryOut, Errno, type NodeId, type Status } from "@sluice/vfs";
+import { copyUpDeep } from "../copy-up/copy-up-directory.js";
 import { copyUp } from "../copy-up/copy-up.js";
 import { markImpure } from "../copy-up/touched-parent.js";
 import type { OperationContext } from "./operation-context.js";
@@ -54,8 +55,10 @@ class Linking implements Governed<OperationContext> {
   prepare(core: OperationContext, permit: Permit): Status {
     const newName = this.#newName(core);
     if (typeof newName === "number") return newName;
+    const { node, parent } = newName;
     // Data is found by a name of its file.
-    return copyUp(core, newName.node, { permit, call: this.call, truncate: false, metadataOnly: newName.node.parent !== undefined });
+    const copied = copyUp(core, node, { permit, call: this.call, truncate: false, metadataOnly: node.parent !== undefined });
+    return andThen(copied, (status) => (status !== 0 ? status : copyUpDeep(core, parent)));
   }
 
   commit(core: OperationContext, permit: Permit): number {

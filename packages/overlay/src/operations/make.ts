@@ -1,5 +1,6 @@
 /** MKNOD, MKDIR and SYMLINK. */
 import { type ByteName, type CallContext, type EntryOut, Errno, type NodeArgs, type NodeId, S, type Status } from "@sluice/vfs";
+import { copyUpDeep } from "../copy-up/copy-up-directory.js";
 import type { OperationContext } from "./operation-context.js";
 import { creationIntent } from "../gate/describe-access.js";
 import { govern } from "../gate/govern.js";
@@ -62,6 +63,10 @@ class Making extends GovernedOperation<OperationContext> {
     if (core.upper === undefined) return Errno.EROFS;
     if (!governsAny(core.gate, "create")) return NO_ACCESS;
     return [{ intent: creationIntent(operation, { call: this.call, parent, name: at.name, mode: mode & ~umask }), node: undefined }];
+  }
+
+  override prepare(core: OperationContext): Status {
+    return copyUpDeep(core, core.nodes.get(this.made.at.parent));
   }
 
   commit(core: OperationContext, permit: Permit): number {

@@ -1,7 +1,7 @@
 /** UNLINK and RMDIR. An object of a lower layer cannot go away: a whiteout hides it. */
-import { AT, type ByteName, type CallContext, Errno, type NodeId, O, RENAME, type Status } from "@sluice/vfs";
+import { andThen, AT, type ByteName, type CallContext, Errno, type NodeId, O, RENAME, type Status } from "@sluice/vfs";
 import { copyUp } from "../copy-up/copy-up.js";
-import { copyUpDirectory } from "../copy-up/copy-up-directory.js";
+import { copyUpDeep, copyUpDirectory } from "../copy-up/copy-up-directory.js";
 import type { OperationContext } from "./operation-context.js";
 import { intentOn } from "../gate/describe-access.js";
 import { govern } from "../gate/govern.js";
@@ -64,8 +64,10 @@ class Removing extends GovernedOperation<OperationContext> {
   /** A name among several in a lower layer: copied up first, since only there the count of the others can be stored (ovl_nlink_start). */
   override prepare(core: OperationContext, permit: Permit): Status {
     const { parentId, name, directory } = this.removed;
-    if (core.linkIndex === undefined && !directory) return 0;
     const parent = directoryOf(core, parentId);
+    const above = typeof parent === "number" ? 0 : copyUpDeep(core, parent);
+    if (above !== 0) return andThen(above, (status) => (status !== 0 ? status : this.prepare(core, permit)));
+    if (core.linkIndex === undefined && !directory) return 0;
     const node = typeof parent === "number" ? parent : childOf(core, parent, name);
     // `commit` finds out again if it cannot be removed.
     if (typeof node === "number" || typeof parent === "number") return 0;

@@ -4,7 +4,7 @@
  */
 import { type ByteName, type CallContext, Errno, NAME_MAX, O, RENAME, type RenameArgs, type Status } from "@sluice/vfs";
 import { copyUp } from "../copy-up/copy-up.js";
-import { copyUpDirectory } from "../copy-up/copy-up-directory.js";
+import { copyUpDeep, copyUpDirectory } from "../copy-up/copy-up-directory.js";
 import type { OperationContext } from "./operation-context.js";
 import { govern, type Governed } from "../gate/govern.js";
 import { governsMove } from "../gate/governs.js";
@@ -74,7 +74,10 @@ class Renaming implements Governed<OperationContext> {
       if (typeof empty !== "number") return empty.then((status) => this.#prepareOn(core, permit, status));
       if (empty !== 0) return empty;
       const missing = needsCopyUp(core, plan);
-      if (missing === undefined) return 0;
+      if (missing === undefined) {
+        const above = copyUpDeep(core, plan.newParent);
+        return typeof above === "number" ? above : above.then((status) => this.#prepareOn(core, permit, status));
+      }
       // The node contradicts itself: one rename fails, and the mount does not stand still.
       if (missing === copiedBefore) return Errno.EIO;
       copiedBefore = missing;
