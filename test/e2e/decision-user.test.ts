@@ -147,3 +147,12 @@ test("uses the system user if it exists", async () => {
   const lines = await inNamespace(["-m"], add);
   expect(lines[2]).toBe("Uid:\t977\t977\t977\t977");
 }, 90_000);
+
+test("serves from a program below a directory that only root may enter", async () => {
+  const repository = new URL("../..", import.meta.url).pathname;
+  const home = `mkdir -m 700 /mnt/home && mkdir /mnt/home/sluice && mount --bind ${repository} /mnt/home/sluice`;
+  const lines = await inNamespace(["-m"], `${home} && CLI=/mnt/home/sluice/packages/cli/bin/sluice.mjs`);
+  expect(lines.slice(0, 2)).toEqual(["low", "denied"]);
+  expect(Number(/^Uid:\t(\d+)/.exec(lines[2] ?? "")?.[1])).toBeGreaterThanOrEqual(61_184);
+  expect(lines.slice(-2)).toEqual(["protected", "exit 0"]);
+}, 90_000);

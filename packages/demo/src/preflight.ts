@@ -30,7 +30,7 @@ function requireFuse(): void {
   }
 }
 
-function onPath(name: string): boolean {
+export function isOnPath(name: string): boolean {
   return (process.env["PATH"] ?? "").split(delimiter).some((directory) => {
     try {
       accessSync(join(directory, name), constants.X_OK);
@@ -42,7 +42,7 @@ function onPath(name: string): boolean {
 }
 
 function requirePrograms(): void {
-  for (const program of ["git", "grep"]) if (!onPath(program)) throw lack(`${program}: not installed: apt-get install ${program}`);
+  if (!isOnPath("grep")) throw lack("grep: not installed: apt-get install grep");
   if (!existsSync(CLI)) throw lack(`${CLI}: not there: run npm ci`);
 }
 

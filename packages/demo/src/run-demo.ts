@@ -13,6 +13,7 @@ import { MountDaemon } from "./mount-daemon.js";
 import { mountsBelow } from "./mount-table.js";
 import { FILES, type DemoPaths } from "./demo-paths.js";
 import type { Progress } from "./progress.js";
+import { isOnPath } from "./preflight.js";
 import { hasExactTimes, hasPassthrough, readChanges, readPolicyFacts } from "./read-status.js";
 import { formatReport, type FrozenFacts, type KernelCheck, type ReportData } from "./report.js";
 import { TaskRunner } from "./task-process.js";
@@ -115,11 +116,9 @@ export class DemoRun {
 
   async #work(): Promise<Pick<ReportData, "largeFile" | "denied" | "frozen" | "throughput">> {
     const view = { mountPoint: this.paths.mountPoint };
-    await this.#task(
-      "Commit a project to git",
-      "gitProject",
-      view,
-      ({ files, commits }) => `${files} files, ${commits} commits, fsck clean`,
+    const git = isOnPath("git");
+    await this.#task(git ? "Commit a project to git" : "Copy a project", "project", { ...view, git }, ({ files, commits }) =>
+      commits === undefined ? `${files} names; not committed: apt-get install git` : `${files} files, ${commits} commits, fsck clean`,
     );
     await this.#task("Build it with TypeScript", "typescriptBuild", view, ({ outputs, answer }) => `${outputs} files written, ${answer}`);
     await this.#task(

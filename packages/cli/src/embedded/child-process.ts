@@ -2,6 +2,7 @@
 import { type ChildProcess, spawn, type StdioOptions } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { check, native } from "@sluice/native";
+import { childCode } from "./child-code.js";
 import { LISTEN_FD, userArgument } from "./child-user.js";
 import type { OwnUser, SharedUser } from "./decision-user.js";
 import { PolicyFiles } from "./policy-files.js";
@@ -43,17 +44,20 @@ export function spawnChild(
   argv: readonly string[],
   { env = {}, listenFd }: { env?: NodeJS.ProcessEnv; listenFd?: number } = {},
 ): Spawned {
+  const code = childCode(CHILD_MAIN, user);
   const pair = new Int32Array(2);
   if (user.kind === "own") check(native.seqpacketPair(pair), "make a pair of sockets for the decision service");
   const [ours, theirs] = pair as unknown as [number, number];
   const stdio: StdioOptions = ["ignore", "pipe", "pipe", user.kind === "own" ? theirs : "ignore", listenFd ?? "ignore"];
-  const child = spawn(process.execPath, [CHILD_MAIN, userArgument(user), ...argv], {
+  if (code.fd !== undefined) stdio.push(code.fd);
+  const child = spawn(process.execPath, [...code.argv, userArgument(user), ...argv], {
     cwd: "/",
     env: { ...childEnvironment(), ...env },
     stdio,
     // A session of its own: Ctrl-C at the terminal must not end it, since it answers questions while the mount drains.
     detached: true,
   });
+  if (code.fd !== undefined) native.close(code.fd);
   if (user.kind === "shared") return { child, files: undefined };
   native.close(theirs);
   const files = new PolicyFiles(ours, policyFile);

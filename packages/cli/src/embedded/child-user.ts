@@ -4,6 +4,8 @@
 export const FILES_FD = 3;
 export const LISTEN_FD = 4;
 export const CHILD_DESCRIPTORS = LISTEN_FD + 1;
+/** The directory that its code is below, if it has a user of its own who cannot reach that by its path. */
+export const CODE_FD = LISTEN_FD + 1;
 
 /** It keeps its uid and drops its capabilities. */
 export const SHARED = "shared";

@@ -1,5 +1,5 @@
-/** A git repository made, filled and committed in the merged view, with sources of this repository and a vendored package. */
-import { appendFileSync, cpSync, existsSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
+/** A project in the merged view, of sources of this repository and a vendored package; if there is git, it is committed. */
+import { appendFileSync, cpSync, existsSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { REPOSITORY } from "../demo-paths.js";
 import { runCommand } from "./run-command.js";
@@ -35,9 +35,13 @@ function fillProject(mountPoint: string, project: string): void {
   writeFileSync(join(project, ".gitignore"), "node_modules/\n/packages/*/dist/\n");
 }
 
-export function commitProject({ mountPoint }: ViewInput): ProjectOutput {
+export function makeProject({ mountPoint, git }: ViewInput & { git: boolean }): ProjectOutput {
   const project = join(mountPoint, PROJECT);
   fillProject(mountPoint, project);
+  return git ? commit(project) : { files: readdirSync(project, { recursive: true }).length, commits: undefined };
+}
+
+function commit(project: string): ProjectOutput {
   const git = (...args: string[]): string => runCommand("git", args, { cwd: project, env: GIT_ENVIRONMENT });
   git("init", "--quiet", "--initial-branch", "main");
   git("add", "--all");

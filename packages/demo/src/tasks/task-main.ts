@@ -5,7 +5,7 @@
 import { buildTypescript } from "./build-typescript.js";
 import { editTree } from "./edit-tree.js";
 import { readBlocked, readFrozen } from "./frozen-daemon.js";
-import { commitProject } from "./git-project.js";
+import { makeProject } from "./git-project.js";
 import { useLargeFile } from "./large-file.js";
 import { measureThroughput } from "./measure-throughput.js";
 import { searchTree } from "./search-tree.js";
@@ -16,7 +16,7 @@ import { tryDenied } from "./try-denied.js";
 const TASKS: { readonly [N in TaskName]: TaskFunction<N> } = {
   snapshot: recordTrees,
   compare: compareRecords,
-  gitProject: commitProject,
+  project: makeProject,
   typescriptBuild: buildTypescript,
   search: searchTree,
   editTree,

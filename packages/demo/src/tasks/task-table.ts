@@ -27,7 +27,8 @@ export interface ViewInput {
 }
 export interface ProjectOutput {
   files: number;
-  commits: number;
+  /** Undefined: there is no git. */
+  commits: number | undefined;
 }
 export interface BuildOutput {
   outputs: number;
@@ -77,7 +78,7 @@ export type ThroughputOutput = Readonly<Record<Workload, Readonly<Record<Mode, n
 export interface TaskTable {
   snapshot: { input: SnapshotInput; output: SnapshotOutput };
   compare: { input: { before: string; after: string }; output: CompareOutput };
-  gitProject: { input: ViewInput; output: ProjectOutput };
+  project: { input: ViewInput & { git: boolean }; output: ProjectOutput };
   typescriptBuild: { input: ViewInput; output: BuildOutput };
   search: { input: ViewInput; output: SearchOutput };
   editTree: { input: ViewInput; output: EditOutput };
