@@ -86,6 +86,11 @@ export const BOUNDARIES = {
     external: [],
     reason: "a command that asks a running mount loads neither the server nor what it is made of; of the overlay it takes types alone",
   },
+  "packages/sessions": {
+    may: ["layer-tools", "native", "runtime", "vfs"],
+    external: [],
+    reason: "what a session is on disk: it is found, locked and removed without a mount, a policy or the program that ran in it",
+  },
   "packages/top": {
     may: ["mount-control", "runtime"],
     external: [],

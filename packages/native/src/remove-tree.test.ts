@@ -1,6 +1,6 @@
-/** One test mounts: needs CAP_SYS_ADMIN. */
+/** One test mounts, and one acts as another user: needs root. */
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { chmodSync, chownSync, existsSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import { errno, makeScratch, O_DIRECTORY, O_PATH, type Scratch } from "../test/scratch.js";
@@ -28,6 +28,29 @@ function makeDeep(): string {
   native.close(at);
   return Array<string>(DEPTH).fill(NAME).join("/");
 }
+
+function asUser<T>(uid: number, run: () => T): T {
+  process.seteuid?.(uid);
+  try {
+    return run();
+  } finally {
+    process.seteuid?.(0);
+  }
+}
+
+it("removes directories that an ordinary user has closed to itself", () => {
+  chownSync(scratch.path, 12_345, 12_345);
+  chmodSync(scratch.path, 0o755);
+  const removal = asUser(12_345, () => {
+    mkdirSync(join(scratch.path, "a/b/c"), { recursive: true });
+    writeFileSync(join(scratch.path, "a/b/file"), "");
+    chmodSync(join(scratch.path, "a/b"), 0);
+    chmodSync(join(scratch.path, "a"), 0o500);
+    return removeTree(scratch.dir, "a");
+  });
+  expect(removal).toEqual({ status: 0, path: "a" });
+  expect(existsSync(join(scratch.path, "a"))).toBe(false);
+});
 
 it("opens and removes files deeper than a path is long, and leaks no descriptor", () => {
   const deep = makeDeep();

@@ -8,6 +8,7 @@ import { inDirectory, openBeneath } from "./open-beneath.js";
 
 const O_DIRECTORY = process.arch === "arm64" ? 0o40000 : 0o200000;
 const AT_REMOVEDIR = 0x200;
+const AT_SYMLINK_NOFOLLOW = 0x100;
 const ENOENT = 2;
 const EISDIR = 21;
 const ENOTEMPTY = 39;
@@ -26,6 +27,11 @@ function unlink(rootFd: number, path: string): number {
   });
 }
 
+/** Its owner may have closed a directory to itself, which holds for everybody but root. */
+function openUp(rootFd: number, path: string): void {
+  inDirectory(rootFd, path, (directory, name) => native.fchmodat(directory, name, 0o700, AT_SYMLINK_NOFOLLOW));
+}
+
 function namesIn(rootFd: number, path: string): string[] | number {
   const fd = openBeneath(rootFd, path, O_DIRECTORY, 0);
   if (fd < 0) return fd;
@@ -36,6 +42,7 @@ function namesIn(rootFd: number, path: string): string[] | number {
 
 /** Removes an object with all that is in it. Stops at the first object that stays. One that is gone already is no error. */
 export function removeTree(rootFd: number, path: string): Removal {
+  const privileged = process.geteuid?.() === 0;
   const left = [{ path, listed: false }];
   for (let last = left.at(-1); last !== undefined; last = left.at(-1)) {
     const status = unlink(rootFd, last.path);
@@ -45,6 +52,7 @@ export function removeTree(rootFd: number, path: string): Removal {
     }
     // A second try would let somebody who adds names keep us here.
     if (status !== -ENOTEMPTY || last.listed) return { status, path: last.path };
+    if (!privileged) openUp(rootFd, last.path);
     const names = namesIn(rootFd, last.path);
     if (typeof names === "number") return { status: names, path: last.path };
     last.listed = true;

@@ -1,0 +1,95 @@
+/** session.json: the record of a session. It is replaced as a whole, so that a reader finds the old content or the new one. */
+import { fstatSync, readFileSync, writeFileSync } from "node:fs";
+import { native, openBeneath } from "@sluice/native";
+import { failed, unfit } from "@sluice/runtime/cli";
+import { Errno, errnoName, O } from "@sluice/vfs";
+import { below, type Place } from "./state-directory.js";
+
+const FILE = "session.json";
+const NEXT = "session.json.next";
+const VERSION = 1;
+/** A command line has at most 2 MiB. */
+const MAX_BYTES = 16 * 1024 * 1024;
+
+export interface SessionRecord {
+  readonly version: typeof VERSION;
+  readonly name: string;
+  /** The directory that the session works on: an absolute path. */
+  readonly base: string;
+  readonly ownerUid: number;
+  /** The marks of its layers are user.overlay.* attributes. */
+  readonly userXattr: boolean;
+  /** ISO 8601. */
+  readonly created: string;
+  /** The last command. */
+  readonly command: readonly string[];
+  /** The name of a preset, or the path of a policy. */
+  readonly policy: string;
+  /** The process that ran a command last; the lock says whether it still does. `startTime` is as in /proc/PID/stat. */
+  readonly runner: { readonly pid: number; readonly startTime: string } | null;
+}
+
+/** The type of each field, and whether a value has it. */
+const FIELDS: { readonly [Field in keyof SessionRecord]: (value: unknown) => boolean } = {
+  version: (value) => value === VERSION,
+  name: (value) => typeof value === "string",
+  base: (value) => typeof value === "string" && value.startsWith("/"),
+  ownerUid: Number.isSafeInteger,
+  userXattr: (value) => typeof value === "boolean",
+  created: (value) => typeof value === "string" && !Number.isNaN(Date.parse(value)),
+  command: (value) => Array.isArray(value) && value.every((word) => typeof word === "string"),
+  policy: (value) => typeof value === "string",
+  runner: (value) => value === null || typeof value === "object",
+};
+
+function parse(text: string, path: string): SessionRecord {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    value = undefined;
+  }
+  const record = (typeof value === "object" && value !== null ? value : {}) as Record<string, unknown>;
+  const bad = Object.entries(FIELDS).find(([field, fits]) => !fits(record[field]))?.[0];
+  if (bad === undefined) return value as SessionRecord; // each field has been looked at
+  if (bad === "version" && typeof record["version"] === "number")
+    throw unfit(path, `it has version ${record["version"]}, and this program knows version ${VERSION}`, "use the program that wrote it");
+  throw unfit(path, `the record of this session is damaged (${bad})`, "remove the directory of the session");
+}
+
+/** @param directory of the session. @throws CliError */
+export function readRecord(directory: Place): SessionRecord {
+  const { path } = below(directory, FILE);
+  // Not a wait for the other end of a FIFO.
+  const fd = openBeneath(directory.fd, FILE, O.RDONLY | O.NONBLOCK, 0);
+  if (fd < 0) throw unfit(path, `the record of this session cannot be read (${errnoName(-fd)})`, "remove the directory of the session");
+  try {
+    const stat = fstatSync(fd);
+    if (!stat.isFile() || stat.uid !== process.geteuid?.() || (stat.mode & 0o077) !== 0 || stat.size > MAX_BYTES)
+      throw unfit(path, "it is not a file that its owner alone can reach (EPERM)", "remove the directory of the session");
+    return parse(readFileSync(fd, "utf8"), path);
+  } finally {
+    native.close(fd);
+  }
+}
+
+/** @param directory of the session. @throws CliError */
+export function writeRecord(directory: Place, record: SessionRecord): void {
+  const { path } = below(directory, FILE);
+  const cannot = (status: number): never => {
+    throw failed(path, `the record of the session cannot be written (${errnoName(-status)})`, "make room on its disk");
+  };
+  const gone = native.unlinkat(directory.fd, NEXT, 0);
+  if (gone < 0 && gone !== -Errno.ENOENT) cannot(gone);
+  const fd = openBeneath(directory.fd, NEXT, O.WRONLY | O.CREAT | O.EXCL, 0o600);
+  if (fd < 0) return cannot(fd);
+  try {
+    writeFileSync(fd, `${JSON.stringify(record, null, 2)}\n`);
+    const status = native.fsync(fd);
+    if (status < 0) cannot(status);
+  } finally {
+    native.close(fd);
+  }
+  const status = native.renameat2(directory.fd, NEXT, directory.fd, FILE, 0);
+  if (status < 0) cannot(status);
+}

@@ -1,0 +1,134 @@
+/** One session: its record, its layers by descriptor, and its lock. */
+import { readFileSync } from "node:fs";
+import { type Tree, treeOf } from "@sluice/layer-tools/tree";
+import { LOCK, native, openBeneath } from "@sluice/native";
+import { failed, unfit } from "@sluice/runtime/cli";
+import { Errno, errnoName, O } from "@sluice/vfs";
+import { readRecord, type SessionRecord, writeRecord } from "./record.js";
+import { below, type Place } from "./state-directory.js";
+
+/** The two layers of the view of the directory, and the two of the view of $HOME. */
+export const LAYERS = ["upper", "work", "home/upper", "home/work"] as const;
+export type LayerName = (typeof LAYERS)[number];
+
+/** A look at the lock holds it for a moment. */
+const LOCK_ATTEMPTS = 20;
+const PAUSE_MS = 5;
+const pause = new Int32Array(new SharedArrayBuffer(4));
+
+/** Takes the lock by a description of its own, so that it can be released alone. @returns a descriptor, or the negative errno */
+function lock(directoryFd: number, kind: number): number {
+  const fd = openBeneath(directoryFd, ".", O.RDONLY | O.DIRECTORY, 0);
+  if (fd < 0) return fd;
+  const status = native.flock(fd, kind | LOCK.NB);
+  if (status >= 0) return fd;
+  native.close(fd);
+  return status;
+}
+
+function runnerNow(): { pid: number; startTime: string } {
+  // The second field is the program's name in parentheses, and may contain anything.
+  const fields = readFileSync("/proc/self/stat", "latin1").split(") ").at(-1)?.split(" ") ?? [];
+  return { pid: process.pid, startTime: fields[19] ?? "" };
+}
+
+/** Whether a command runs in the session of this directory, or another one works on it. */
+export function isRunning(directoryFd: number): boolean {
+  const fd = lock(directoryFd, LOCK.SH);
+  if (fd >= 0) native.close(fd);
+  return fd === -Errno.EAGAIN;
+}
+
+export class Session {
+  readonly #place: Place;
+  #record: SessionRecord;
+  #lock: number | undefined;
+
+  /** @throws CliError if the record is damaged */
+  constructor(place: Place) {
+    this.#place = place;
+    this.#record = readRecord(place);
+  }
+
+  get record(): SessionRecord {
+    return this.#record;
+  }
+  get name(): string {
+    return this.#record.name;
+  }
+  get base(): string {
+    return this.#record.base;
+  }
+  get ownerUid(): number {
+    return this.#record.ownerUid;
+  }
+  /** The path of its directory, for messages and for programs that take no descriptor. */
+  get directory(): string {
+    return this.#place.path;
+  }
+  get upper(): string {
+    return this.path("upper");
+  }
+  get work(): string {
+    return this.path("work");
+  }
+  /** Of its directory; it is closed with the session. */
+  get fd(): number {
+    return this.#place.fd;
+  }
+
+  path(layer: LayerName): string {
+    return below(this.#place, layer).path;
+  }
+
+  /** Opens a layer, whose owner and mode are those of the directory in the view. The caller closes the descriptor. @throws CliError */
+  openLayer(layer: LayerName): Tree {
+    const fd = openBeneath(this.fd, layer, O.RDONLY | O.DIRECTORY, 0);
+    if (fd < 0) throw unfit(this.path(layer), `this layer of the session cannot be opened (${errnoName(-fd)})`, "discard the session");
+    return treeOf(this.path(layer), fd, this.#record.userXattr);
+  }
+
+  isRunning(): boolean {
+    return this.#lock !== undefined || isRunning(this.fd);
+  }
+
+  /** Keeps every other command from working on the session until it is closed, or this process ends. @throws CliError, exit code 4 */
+  lock(): void {
+    let fd = lock(this.fd, LOCK.EX);
+    for (let attempt = 1; fd === -Errno.EAGAIN && attempt < LOCK_ATTEMPTS; attempt++) {
+      Atomics.wait(pause, 0, 0, PAUSE_MS);
+      fd = lock(this.fd, LOCK.EX);
+    }
+    if (fd === -Errno.EAGAIN) throw unfit(this.name, `a command works in this session${this.#runner()} (EBUSY)`, "wait until it ends");
+    if (fd < 0) throw failed(this.directory, `the session cannot be locked (${errnoName(-fd)})`, "move it to a file system with locks");
+    this.#lock = fd;
+    // It may have been replaced before the lock was ours.
+    this.#record = readRecord(this.#place);
+  }
+
+  #runner(): string {
+    const pid = readRecord(this.#place).runner?.pid;
+    return pid === undefined ? "" : `: process ${pid}`;
+  }
+
+  /** Notes that this process runs a command. The session is locked. @throws CliError */
+  begin(command: readonly string[], policy: string): void {
+    this.#write({ ...this.#record, command, policy, runner: runnerNow() });
+  }
+
+  /** Notes that the command has ended. @throws CliError */
+  end(): void {
+    this.#write({ ...this.#record, runner: null });
+  }
+
+  #write(record: SessionRecord): void {
+    writeRecord(this.#place, record);
+    this.#record = record;
+  }
+
+  close(): void {
+    if (this.#lock !== undefined) native.close(this.#lock);
+    this.#lock = undefined;
+    native.close(this.#place.fd);
+  }
+}

@@ -1,0 +1,96 @@
+/**
+ * The directory of all sessions, $XDG_STATE_HOME/sluice/sessions, and directories in it. Everything in there decides what a person takes
+ * over into their files. So each directory from `sluice` on belongs to the caller, is closed to everybody else, and is reached through no
+ * symbolic link.
+ */
+import { existsSync, mkdirSync } from "node:fs";
+import { homedir } from "node:os";
+import { isAbsolute, join } from "node:path";
+import { openTree } from "@sluice/layer-tools/tree";
+import { native, openBeneath, toBytes } from "@sluice/native";
+import { codeOf, failed, unfit } from "@sluice/runtime/cli";
+import { AT, Attr, Errno, errnoName, O } from "@sluice/vfs";
+
+const PRIVATE = 0o700;
+const FOR_OTHERS = 0o077;
+
+/** A directory that is open. */
+export interface Place {
+  readonly fd: number;
+  /** For messages, and for programs that take no descriptor. */
+  readonly path: string;
+}
+
+export function below({ fd, path }: Place, name: string): Place {
+  return { fd, path: join(path, name) };
+}
+
+function stateHome(): string {
+  const given = process.env["XDG_STATE_HOME"];
+  return given !== undefined && isAbsolute(given) ? given : join(homedir(), ".local/state");
+}
+
+/** @throws CliError if another user could have made the directory, or can look or write into it */
+function checkPrivate({ fd, path }: Place): void {
+  const attr = new Attr();
+  const status = native.statx(fd, "", AT.EMPTY_PATH, attr.words);
+  if (status < 0) throw failed(path, `the directory cannot be read (${errnoName(-status)})`, "check its disk");
+  if (attr.uid !== process.geteuid?.())
+    throw unfit(path, `the directory belongs to the user with the uid ${attr.uid} (EPERM)`, "run the command as that user");
+  if ((attr.mode & FOR_OTHERS) !== 0)
+    throw unfit(
+      path,
+      `other users can reach into the directory (mode 0${(attr.mode & 0o7777).toString(8)}, EPERM)`,
+      "look at its content, then chmod 700 it",
+    );
+}
+
+/** Opens a directory of the caller alone. @returns undefined if it does not exist. @throws CliError */
+export function openPrivate(at: Place, name: string): Place | undefined {
+  const { path } = below(at, name);
+  const fd = openBeneath(at.fd, toBytes(name), O.RDONLY | O.DIRECTORY, 0);
+  if (fd === -Errno.ENOENT) return undefined;
+  if (fd === -Errno.ELOOP || fd === -Errno.ENOTDIR)
+    throw unfit(path, `it is a symbolic link, or not a directory (${errnoName(-fd)})`, "move it out of the way");
+  if (fd < 0) throw failed(path, `the directory cannot be opened (${errnoName(-fd)})`, "check its owner and mode");
+  const place = { fd, path };
+  try {
+    checkPrivate(place);
+    return place;
+  } catch (error) {
+    native.close(fd);
+    throw error;
+  }
+}
+
+/** Creates a directory of the caller alone. @returns whether the name was free. @throws CliError */
+export function makePrivate(at: Place, name: string): boolean {
+  const status = native.mkdirat(at.fd, toBytes(name), PRIVATE);
+  if (status === -Errno.EEXIST) return false;
+  if (status < 0)
+    throw failed(below(at, name).path, `the directory cannot be created (${errnoName(-status)})`, "make room, or set XDG_STATE_HOME");
+  return true;
+}
+
+/** @returns undefined if there is none, and none is to be made. @throws CliError */
+function descend(at: Place, name: string, make: boolean): Place | undefined {
+  try {
+    if (make) makePrivate(at, name);
+    return openPrivate(at, name);
+  } finally {
+    native.close(at.fd);
+  }
+}
+
+/** The directory of all sessions. The caller closes it. @returns undefined if there is none, and none is to be made. @throws CliError */
+export function openSessions(make: boolean): Place | undefined {
+  const home = stateHome();
+  if (!make && !existsSync(home)) return undefined;
+  try {
+    mkdirSync(home, { recursive: true, mode: PRIVATE });
+  } catch (error) {
+    throw failed(home, `the directory for sessions cannot be created (${codeOf(error)})`, "set XDG_STATE_HOME to a directory of yours");
+  }
+  const sluice = descend(openTree(home, false), "sluice", make);
+  return sluice === undefined ? undefined : descend(sluice, "sessions", make);
+}

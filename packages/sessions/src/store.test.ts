@@ -1,0 +1,179 @@
+import {
+  chmodSync,
+  existsSync,
+  lchownSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  statSync,
+  symlinkSync,
+  unlinkSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
+import { join } from "node:path";
+import { requires, scratch } from "@sluice/testkit";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { createSession, listSessions, openSession, removeSession, type Session } from "./index.js";
+
+let base: string;
+let sessions: string;
+const open: Session[] = [];
+const before = process.env["XDG_STATE_HOME"];
+
+beforeEach(() => {
+  const state = join(scratch(), "state");
+  base = scratch();
+  process.env["XDG_STATE_HOME"] = state;
+  sessions = join(state, "sluice/sessions");
+});
+afterEach(() => {
+  for (const session of open.splice(0)) session.close();
+  if (before === undefined) delete process.env["XDG_STATE_HOME"];
+  else process.env["XDG_STATE_HOME"] = before;
+});
+
+function make(name?: string): Session {
+  const session = createSession(base, { name, command: ["true", "it"], policy: "agent" });
+  open.push(session);
+  return session;
+}
+
+function reopen(name: string): Session {
+  const session = openSession(name);
+  open.push(session);
+  return session;
+}
+
+test("a new session is found by its name, with the directory it works on and layers of its own", () => {
+  const made = make("one");
+  const found = reopen("one");
+  expect(found.record).toEqual(made.record);
+  expect(found).toMatchObject({ name: "one", base, upper: join(sessions, "one/upper"), work: join(sessions, "one/work") });
+  expect(found.record).toMatchObject({ command: ["true", "it"], policy: "agent", runner: null, ownerUid: process.geteuid?.() });
+  expect(readdirSync(join(sessions, "one")).sort()).toEqual(["home", "session.json", "upper", "work"]);
+  for (const path of ["", "one", "one/session.json", "one/work"]) expect(statSync(join(sessions, path)).mode & 0o077).toBe(0);
+});
+
+test("the upper layer of a session has the mode of the directory", () => {
+  chmodSync(base, 0o751);
+  const { upper } = make();
+  expect(statSync(upper).mode & 0o7777).toBe(0o751);
+});
+
+test("sessions get different names of two words", () => {
+  const names = Array.from({ length: 20 }, () => make().name);
+  expect(new Set(names).size).toBe(20);
+  for (const name of names) expect(name).toMatch(/^[a-z]+-[a-z]+$/);
+  expect(
+    listSessions()
+      .map(({ name, session }) => {
+        if (!(session instanceof Error)) open.push(session);
+        return name;
+      })
+      .sort(),
+  ).toEqual([...names].sort());
+});
+
+test("refuses a name that is taken, and names that lead elsewhere", () => {
+  make("taken");
+  expect(() => make("taken")).toThrow(/a session with this name exists \(EEXIST\)/);
+  for (const name of ["", ".", "..", "../x", "a/b", ".hidden", "-x", "a\n", "x".repeat(65)]) {
+    expect(() => make(name)).toThrow(/cannot have this name/);
+    expect(() => openSession(name)).toThrow(/cannot have this name/);
+  }
+  expect(readdirSync(sessions)).toEqual(["taken"]);
+});
+
+test("says that a session does not exist, and creates nothing by looking", () => {
+  expect(() => openSession("none")).toThrow("none: there is no session with this name (ENOENT)");
+  expect(listSessions()).toEqual([]);
+  expect(existsSync(sessions)).toBe(false);
+});
+
+test("one command at a time works in a session", () => {
+  const session = make("one");
+  const other = reopen("one");
+  expect(other.isRunning()).toBe(false);
+  session.lock();
+  session.begin(["sleep"], "install");
+  expect(other.isRunning()).toBe(true);
+  expect(() => other.lock()).toThrow(`one: a command works in this session: process ${process.pid} (EBUSY)`);
+  session.end();
+  open.shift()?.close();
+  expect(other.isRunning()).toBe(false);
+  other.lock();
+  expect(other.record).toMatchObject({ command: ["sleep"], policy: "install", runner: null });
+});
+
+test("refuses state that other users can reach into, at every level", () => {
+  make("one");
+  for (const path of [join(sessions, ".."), sessions, join(sessions, "one")]) {
+    chmodSync(path, 0o710);
+    expect(() => openSession("one")).toThrow(
+      `${path.endsWith("..") ? join(path) : path}: other users can reach into the directory (mode 0710, EPERM)`,
+    );
+    chmodSync(path, 0o700);
+  }
+  chmodSync(join(sessions, "one/session.json"), 0o604);
+  expect(() => openSession("one")).toThrow(/not a file that its owner alone can reach/);
+});
+
+test("refuses state behind a symbolic link, at every level", () => {
+  make("one");
+  for (const path of [join(sessions, "one/session.json"), join(sessions, "one"), sessions, join(sessions, "..")]) {
+    renameSync(path, `${join(path)}.real`);
+    symlinkSync(`${join(path)}.real`, join(path));
+    expect(() => openSession("one")).toThrow(/symbolic link|ELOOP/);
+    unlinkSync(join(path));
+    renameSync(`${join(path)}.real`, join(path));
+  }
+});
+
+requires("CAP_SYS_ADMIN").test("refuses state of another user", () => {
+  make("one");
+  lchownSync(join(sessions, "one"), 12_345, 12_345);
+  expect(() => openSession("one")).toThrow(/belongs to the user with the uid 12345 \(EPERM\)/);
+  expect(listSessions()).toMatchObject([{ name: "one", session: { name: "CliError" } }]);
+});
+
+test("refuses a damaged record, a record of a later version and the record of another session", () => {
+  const { record } = make("one");
+  const write = (text: string): void => writeFileSync(join(sessions, "one/session.json"), text);
+  write("{");
+  expect(() => openSession("one")).toThrow(/record of this session is damaged/);
+  write(JSON.stringify({ ...record, base: "relative" }));
+  expect(() => openSession("one")).toThrow(/damaged \(base\)/);
+  write(JSON.stringify({ ...record, version: 2 }));
+  expect(() => openSession("one")).toThrow(/it has version 2/);
+  write(JSON.stringify({ ...record, name: "two" }));
+  expect(() => openSession("one")).toThrow(/record is that of another session/);
+});
+
+test("opens no layer through a symbolic link", () => {
+  const session = make("one");
+  renameSync(session.upper, `${session.upper}.real`);
+  symlinkSync("/", session.upper);
+  expect(() => session.openLayer("upper")).toThrow(/this layer of the session cannot be opened/);
+});
+
+test("removes a session with its changes", () => {
+  const session = make("one");
+  mkdirSync(join(session.upper, "a/b"), { recursive: true });
+  writeFileSync(join(session.upper, "a/b/file"), "");
+  session.lock();
+  removeSession(session);
+  expect(readdirSync(sessions)).toEqual([]);
+});
+
+test("the next session removes the remains of one that was half made long ago", () => {
+  make("one");
+  mkdirSync(join(sessions, ".remains"));
+  make("two");
+  expect(readdirSync(sessions)).toContain(".remains");
+  expect(readFileSync(join(sessions, "two/session.json"), "utf8")).toContain('"name": "two"');
+  utimesSync(join(sessions, ".remains"), 1, 1);
+  make("three");
+  expect(readdirSync(sessions).sort()).toEqual(["one", "three", "two"]);
+});

@@ -1,0 +1,157 @@
+/** All sessions of the caller: making, finding, listing and removing them. A session appears, and goes, by one rename. */
+import { randomBytes } from "node:crypto";
+import { native, readNames, removeTree, toBytes, toText } from "@sluice/native";
+import { inInitialNamespace, failed, unfit } from "@sluice/runtime/cli";
+import { AT, Attr, Errno, errnoName, RENAME } from "@sluice/vfs";
+import { checkName, drawName, isName } from "./names.js";
+import { type SessionRecord, writeRecord } from "./record.js";
+import { LAYERS, Session } from "./session.js";
+import { below, makePrivate, openPrivate, openSessions, type Place } from "./state-directory.js";
+
+const MAX_DRAWS = 64;
+/** Nobody takes so long to make a session, and two may remove the same one. */
+const REMAINS_AFTER_S = 3600;
+/** In front of the name of one that is half made or half removed. */
+const HIDDEN = ".";
+
+function inSessions<T>(make: boolean, use: (sessions: Place) => T): T | undefined {
+  const sessions = openSessions(make);
+  if (sessions === undefined) return undefined;
+  try {
+    return use(sessions);
+  } finally {
+    native.close(sessions.fd);
+  }
+}
+
+function openAt(sessions: Place, name: string): Session | undefined {
+  const place = openPrivate(sessions, name);
+  if (place === undefined) return undefined;
+  try {
+    const session = new Session(place);
+    if (session.name === name && session.ownerUid === process.geteuid?.()) return session;
+    throw unfit(place.path, "the record is that of another session", "remove the directory of the session");
+  } catch (error) {
+    native.close(place.fd);
+    throw error;
+  }
+}
+
+/** @throws CliError if there is no such session, or if somebody else could have changed it */
+export function openSession(name: string): Session {
+  checkName(name);
+  const session = inSessions(false, (sessions) => openAt(sessions, name));
+  if (session === undefined) throw unfit(name, "there is no session with this name (ENOENT)", "see 'sluice sessions'");
+  return session;
+}
+
+function namesOf({ fd, path }: Place): string[] {
+  const names = readNames(fd);
+  if (typeof names === "number") throw failed(path, `the directory cannot be read (${errnoName(-names)})`, "check its disk");
+  return names.map(toText).sort();
+}
+
+/** Every session; the reason instead of one that cannot be used. The caller closes them. */
+export function listSessions(): { name: string; session: Session | Error }[] {
+  const open = (sessions: Place, name: string): { name: string; session: Session | Error }[] => {
+    try {
+      const session = openAt(sessions, name);
+      return session === undefined ? [] : [{ name, session }];
+    } catch (error) {
+      return [{ name, session: error as Error }];
+    }
+  };
+  return (
+    inSessions(false, (sessions) =>
+      namesOf(sessions)
+        .filter(isName)
+        .flatMap((name) => open(sessions, name)),
+    ) ?? []
+  );
+}
+
+/** The root of an upper layer is that of the view: it looks like the directory itself. */
+function likeBase(fd: number, name: string, base: string): void {
+  const attr = new Attr();
+  const status = native.statx(AT.FDCWD, toBytes(base), 0, attr.words);
+  if (status < 0) throw unfit(base, `the directory cannot be read (${errnoName(-status)})`, "name a directory that can be read");
+  // An ordinary user cannot give it away, and needs not.
+  native.fchownat(fd, name, attr.uid, attr.gid, AT.SYMLINK_NOFOLLOW);
+  native.fchmodat(fd, name, attr.mode & 0o7777, AT.SYMLINK_NOFOLLOW);
+}
+
+/** Removes the remains of sessions that were half made or half removed when a program was killed. */
+function sweep(sessions: Place): void {
+  const attr = new Attr();
+  for (const name of namesOf(sessions)) {
+    if (!name.startsWith(HIDDEN) || native.statx(sessions.fd, toBytes(name), AT.SYMLINK_NOFOLLOW, attr.words) < 0) continue;
+    if (attr.mtimeSec < Date.now() / 1000 - REMAINS_AFTER_S) removeTree(sessions.fd, toBytes(name));
+  }
+}
+
+function fill(place: Place, record: SessionRecord): void {
+  makePrivate(place, "home");
+  for (const layer of LAYERS) makePrivate(place, layer);
+  likeBase(place.fd, "upper", record.base);
+  writeRecord(place, record);
+}
+
+/** Renames a hidden directory to the wanted name, or to one that is drawn. @returns it. @throws CliError if it is taken */
+function publish(sessions: Place, hidden: string, { wanted, record }: { wanted: string | undefined; record: SessionRecord }): string {
+  const place = openPrivate(sessions, hidden);
+  if (place === undefined) throw failed(sessions.path, "a new session vanished (ENOENT)", "run the command again");
+  try {
+    for (let draw = 1; draw <= MAX_DRAWS; draw++) {
+      const name = wanted ?? drawName();
+      if (draw === 1) fill(place, { ...record, name });
+      else writeRecord(place, { ...record, name });
+      const status = native.renameat2(sessions.fd, hidden, sessions.fd, name, RENAME.NOREPLACE);
+      if (status >= 0) return name;
+      if (status !== -Errno.EEXIST)
+        throw failed(below(sessions, name).path, `the session cannot be created (${errnoName(-status)})`, "make room");
+      if (wanted !== undefined) throw unfit(wanted, "a session with this name exists (EEXIST)", "give another name, or --resume it");
+    }
+  } finally {
+    native.close(place.fd);
+  }
+  throw failed(sessions.path, "every name that was drawn is taken (EEXIST)", "discard sessions, or give one a name with --name");
+}
+
+/** @param base an absolute path of a directory; `name`: drawn if it is undefined. @throws CliError */
+export function createSession(
+  base: string,
+  { name, command, policy }: { name: string | undefined; command: readonly string[]; policy: string },
+): Session {
+  if (name !== undefined) checkName(name);
+  const ownerUid = process.geteuid?.() ?? 0;
+  const userXattr = ownerUid !== 0 || !inInitialNamespace();
+  const record: SessionRecord = {
+    ...{ version: 1, name: "", base, ownerUid, userXattr, created: new Date().toISOString() },
+    ...{ command, policy, runner: null },
+  };
+  const made = inSessions(true, (sessions) => {
+    sweep(sessions);
+    const hidden = `${HIDDEN}${randomBytes(12).toString("hex")}`;
+    if (!makePrivate(sessions, hidden))
+      throw failed(sessions.path, "the name of a new directory is taken (EEXIST)", "run the command again");
+    try {
+      return openAt(sessions, publish(sessions, hidden, { wanted: name, record }));
+    } finally {
+      removeTree(sessions.fd, hidden);
+    }
+  });
+  if (made === undefined) throw failed("sessions", "the new session vanished (ENOENT)", "run the command again");
+  return made;
+}
+
+/** Removes a session that this process has locked, with its changes, at any depth. @throws CliError */
+export function removeSession(session: Session): void {
+  inSessions(false, (sessions) => {
+    const hidden = `${HIDDEN}${randomBytes(12).toString("hex")}`;
+    const status = native.renameat2(sessions.fd, session.name, sessions.fd, hidden, RENAME.NOREPLACE);
+    if (status < 0) throw failed(session.directory, `the session cannot be removed (${errnoName(-status)})`, "check its disk");
+    const removal = removeTree(sessions.fd, hidden);
+    if (removal.status < 0)
+      throw failed(below(sessions, removal.path).path, `it cannot be removed (${errnoName(-removal.status)})`, "remove it by hand");
+  });
+}
