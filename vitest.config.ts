@@ -7,7 +7,8 @@ import { defineConfig } from "vitest/config";
 const PAIRED = [
   "test/conformance/**/*.test.ts",
   "test/dropin/{command-line,owners}.test.ts",
-  "test/e2e/{attacks,cli-bad-input,cli-lifecycle,denials,explain,policy-edit,unasked}.test.ts",
+  "test/e2e/commands/{cli-bad-input,cli-lifecycle}.test.ts",
+  "test/e2e/policy/{attacks,denials,explain,policy-edit,unasked}.test.ts",
   "test/fault/bypass/**/*.test.ts",
   "test/mutants/**/*.test.ts",
   "test/portable/conformance.test.ts",
@@ -87,7 +88,7 @@ export default defineConfig({
       {
         test: {
           name: "uring",
-          include: ["test/engine/engine-mount.test.ts", "test/e2e/mediated-io.test.ts", "test/fault/interrupts.test.ts"],
+          include: ["test/engine/engine-mount.test.ts", "test/e2e/io/mediated-io.test.ts", "test/fault/interrupts.test.ts"],
           env: { SLUICE_TRANSPORT: "uring" },
           fileParallelism: false,
           maxWorkers: 1,

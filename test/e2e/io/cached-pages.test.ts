@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { Actor, eventually, layers, mountSluice, policyOf, publicFile, requires, type SluiceMount, statusOf } from "@sluice/testkit";
 import { O } from "@sluice/vfs";
 import { expect } from "vitest";
-import { requestsOf, WITH_METRICS } from "../passthrough/harness/request-counts.js";
+import { requestsOf, WITH_METRICS } from "../../passthrough/harness/request-counts.js";
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
 const MEDIATE = policyOf("mediate");

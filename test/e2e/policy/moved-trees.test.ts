@@ -4,7 +4,7 @@ import type { Intent, Ruling } from "@sluice/overlay";
 import { directory, eventually, layers, mountSluice, plant, policyOf, publicFile, requires, scratch, statusOf } from "@sluice/testkit";
 import { type CallContext, Errno, RENAME, S } from "@sluice/vfs";
 import { expect } from "vitest";
-import { entry, OPEN_GATE, overlayOver } from "./harness/bare-overlay.js";
+import { entry, OPEN_GATE, overlayOver } from "../harness/bare-overlay.js";
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
 const policy = policyOf("grant", { name: "no", path: "a/**/secret", access: ["read"], effect: "deny" });

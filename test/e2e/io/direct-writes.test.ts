@@ -6,7 +6,7 @@ import { mountSluice, requires, scratch, scriptOutput } from "@sluice/testkit";
 import { expect } from "vitest";
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "command cc");
-const SOURCE = fileURLToPath(new URL("./harness/direct-writes.c", import.meta.url));
+const SOURCE = fileURLToPath(new URL("../harness/direct-writes.c", import.meta.url));
 const ROUNDS = "300";
 
 for (const effect of ["grant", "mediate"]) {

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { CAP, capabilityMask } from "@sluice/native";
 import { file, mountSluice, plant, requires, runScript, runSluice, scratch, startScript } from "@sluice/testkit";
 import { expect, test as plainTest } from "vitest";
-import { SERVER_CAPABILITIES, serverMask } from "../../services/mount/dist/privilege/least-privilege.js";
+import { SERVER_CAPABILITIES, serverMask } from "../../../services/mount/dist/privilege/least-privilege.js";
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
 const { test: withPassthrough } = requires("/dev/fuse", "CAP_SYS_ADMIN", "FUSE passthrough");
@@ -124,7 +124,7 @@ test("refuses options that conflict with a server without privilege", async () =
 });
 
 plainTest("docs/security.md has the table", () => {
-  const page = readFileSync(new URL("../../docs/security.md", import.meta.url), "utf8");
+  const page = readFileSync(new URL("../../../docs/security.md", import.meta.url), "utf8");
   const rows = page.split("\n").filter((line) => line.startsWith("| CAP_"));
   expect(rows).toEqual(Object.entries(SERVER_CAPABILITIES).map(([name, why]) => `| CAP_${name} | ${why} |`));
   for (const name of Object.keys(SERVER_CAPABILITIES)) expect(CAP).toHaveProperty(name);

@@ -10,7 +10,7 @@ import type { Overlay } from "@sluice/overlay";
 import { directory, plant, requires, scratch, whiteout } from "@sluice/testkit";
 import { AT, Attr, type CallContext, Errno, O, S, type SecurityLabel } from "@sluice/vfs";
 import { expect } from "vitest";
-import { entry, opened, overlayOver } from "./harness/bare-overlay.js";
+import { entry, opened, overlayOver } from "../harness/bare-overlay.js";
 
 const { test } = requires("CAP_SYS_ADMIN");
 const LABEL = "security.sluice-test";

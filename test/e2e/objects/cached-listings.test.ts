@@ -4,7 +4,7 @@
 import { mkdirSync, opendirSync, readdirSync, renameSync, rmSync, unlinkSync, writeFileSync } from "node:fs";
 import { Actor, eventually, layers, mountSluice, requires } from "@sluice/testkit";
 import { expect } from "vitest";
-import { requestsOf, WITH_METRICS } from "../passthrough/harness/request-counts.js";
+import { requestsOf, WITH_METRICS } from "../../passthrough/harness/request-counts.js";
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
 /** Several times the size that readdir(3) asks for at once. */

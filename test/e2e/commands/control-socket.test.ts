@@ -6,7 +6,7 @@ import { expect } from "vitest";
 
 const { test } = requires("CAP_SYS_ADMIN");
 const USER = 1000;
-const built = (name: string): string => new URL(`../../packages/mount-control/dist/${name}.js`, import.meta.url).href;
+const built = (name: string): string => new URL(`../../../packages/mount-control/dist/${name}.js`, import.meta.url).href;
 
 /**
  * The sockets of a mount's keeper and server, and a command that looks for them before and during a take-over by the next

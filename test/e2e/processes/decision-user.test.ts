@@ -103,7 +103,7 @@ kill -TERM $pid; wait $pid; echo "exit $?"
 `;
 
 async function inNamespace(unshare: readonly string[], prepare = ""): Promise<string[]> {
-  const env = { NODE: process.execPath, CLI: new URL("../../packages/cli/bin/sluice.mjs", import.meta.url).pathname, PREPARE: prepare };
+  const env = { NODE: process.execPath, CLI: new URL("../../../packages/cli/bin/sluice.mjs", import.meta.url).pathname, PREPARE: prepare };
   const result = await runScript(["unshare", ...unshare, "sh", "-c", SCRIPT], { env, timeoutMs: 60_000 });
   if (result.code !== 0) throw new Error(`${result.stdout}\n${result.stderr}`);
   return result.stdout.trim().split("\n");

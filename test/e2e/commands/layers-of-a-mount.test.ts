@@ -19,7 +19,7 @@ import { expect } from "vitest";
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
 const USER = { uid: 1000, gid: 1000 };
-const CLI = new URL("../../packages/cli/bin/sluice.mjs", import.meta.url).pathname;
+const CLI = new URL("../../../packages/cli/bin/sluice.mjs", import.meta.url).pathname;
 
 test("diff and export of a mount over its own lower layer show the changes", async () => {
   const root = scratch();

@@ -8,7 +8,7 @@ import type { Intent, Ruling } from "@sluice/overlay";
 import { directory, plant, requires, scratch } from "@sluice/testkit";
 import { Attr, type CallContext, type DataOut, Errno, type IoctlArgs, O, RENAME, S, type SetAttr, type Status } from "@sluice/vfs";
 import { expect } from "vitest";
-import { entry, OPEN_GATE, opened, overlayOver } from "./harness/bare-overlay.js";
+import { entry, OPEN_GATE, opened, overlayOver } from "../harness/bare-overlay.js";
 
 const { test } = requires("CAP_SYS_ADMIN");
 
