@@ -3,8 +3,8 @@
  * An entry that is no longer true, on either side, fails the suite.
  */
 import { directoryName } from "./cases/case.js";
-import { LONG } from "./cases/rename-directories.js";
-import { CAPABILITY } from "./cases/suid.js";
+import { LONG } from "./cases/names/rename-directories.js";
+import { CAPABILITY } from "./cases/attributes/suid.js";
 import type { Engine } from "./run/run-engine.js";
 
 export interface Difference {

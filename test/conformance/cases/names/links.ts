@@ -1,6 +1,6 @@
 /** Hard links: of lower, upper, copied-up objects; into and over every kind of place. */
-import { dir, fifo, hardLink, symlink, whiteout } from "../tree/tree.js";
-import type { Case } from "./case.js";
+import { dir, fifo, hardLink, symlink, whiteout } from "../../tree/tree.js";
+import type { Case } from "../case.js";
 
 export const linkCases: readonly Case[] = [
   {

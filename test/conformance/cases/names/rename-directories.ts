@@ -1,7 +1,7 @@
 /** Renames of directories: their lower entries must move with them. */
 import { O } from "@sluice/vfs";
-import { dir, file, opaque, whiteout } from "../tree/tree.js";
-import type { Case } from "./case.js";
+import { dir, file, opaque, whiteout } from "../../tree/tree.js";
+import type { Case } from "../case.js";
 
 /** A name that makes a redirect longer than the kernel's default redirect_max. */
 export const LONG = "m".repeat(250);

@@ -1,9 +1,9 @@
 /** The times that each call updates: of the object, and of the directory or directories that hold its name. */
 import { native } from "@sluice/native";
 import { AT, Attr, O, RENAME, S } from "@sluice/vfs";
-import { dir, type Entry, fifo, file, symlink, type Tree } from "../tree/tree.js";
-import type { Probe } from "../probe/probe.js";
-import type { Case } from "./case.js";
+import { dir, type Entry, fifo, file, symlink, type Tree } from "../../tree/tree.js";
+import type { Probe } from "../../probe/probe.js";
+import type { Case } from "../case.js";
 
 /** Longer than the resolution of any file system's clock. */
 const TICK_MS = 12;

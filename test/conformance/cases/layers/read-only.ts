@@ -1,7 +1,7 @@
 /** A mount without an upper layer: everything can be read, nothing changed. */
 import { O, S } from "@sluice/vfs";
-import { dir, file, symlink, whiteout } from "../tree/tree.js";
-import type { Case } from "./case.js";
+import { dir, file, symlink, whiteout } from "../../tree/tree.js";
+import type { Case } from "../case.js";
 
 export const readOnlyCases: readonly Case[] = [
   {

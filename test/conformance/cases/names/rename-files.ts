@@ -1,7 +1,7 @@
 /** Renames of other objects than directories: every state of the source over every state of the target. */
 import { O } from "@sluice/vfs";
-import { dir, fifo, file, hardLink, symlink, whiteout } from "../tree/tree.js";
-import type { Case } from "./case.js";
+import { dir, fifo, file, hardLink, symlink, whiteout } from "../../tree/tree.js";
+import type { Case } from "../case.js";
 
 const SOURCES = ["low", "both", "up", "link", "pipe"];
 const TARGETS = ["none", "tlow", "tboth", "tup", "tgone", "tdir", "tlink"];

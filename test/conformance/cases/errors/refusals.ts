@@ -1,8 +1,8 @@
 /** Refused calls with their errors: by ownership, by the target of a path, by the kind of an object. */
 import { O, RENAME, S, UTIME } from "@sluice/vfs";
-import { dir, file, symlink } from "../tree/tree.js";
-import type { Probe } from "../probe/probe.js";
-import type { Case } from "./case.js";
+import { dir, file, symlink } from "../../tree/tree.js";
+import type { Probe } from "../../probe/probe.js";
+import type { Case } from "../case.js";
 
 const OWNER = { uid: 1000, gid: 1000 };
 const OTHER = { uid: 65_534, gid: 65_534 };

@@ -1,6 +1,6 @@
 /** A process works in a directory that is copied up, moved or removed; and link counts of directories. */
-import { dir, opaque, whiteout } from "../tree/tree.js";
-import type { Case } from "./case.js";
+import { dir, opaque, whiteout } from "../../tree/tree.js";
+import type { Case } from "../case.js";
 
 export const workingDirectoryCases: readonly Case[] = [
   {

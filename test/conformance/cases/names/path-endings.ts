@@ -1,6 +1,6 @@
 /** Paths that end with a slash or go through links and dots: each call on each kind of object. */
-import { dir, fifo, symlink, type Tree } from "../tree/tree.js";
-import type { Case } from "./case.js";
+import { dir, fifo, symlink, type Tree } from "../../tree/tree.js";
+import type { Case } from "../case.js";
 
 const CALLS = [
   'open(my $f, "<", $_)',

@@ -1,7 +1,7 @@
 /** Layers that were upper layers once: a later mount must find the objects that earlier mounts moved there. */
-import { dir, opaque, whiteout } from "../tree/tree.js";
-import type { Probe } from "../probe/probe.js";
-import { type Case, directoryName } from "./case.js";
+import { dir, opaque, whiteout } from "../../tree/tree.js";
+import type { Probe } from "../../probe/probe.js";
+import { type Case, directoryName } from "../case.js";
 
 /** A directory that an earlier mount moved from `path` in the layers below. */
 function movedFrom(caseName: string, path: string, entries = {}): ReturnType<typeof dir> {

@@ -1,6 +1,6 @@
 /** Marks of an earlier mount that have lost their meaning, since a lower layer was replaced. */
-import { dir, file, opaque, whiteout } from "../tree/tree.js";
-import type { Case } from "./case.js";
+import { dir, file, opaque, whiteout } from "../../tree/tree.js";
+import type { Case } from "../case.js";
 
 /** The kernel's mark on a copied-up object of unknown origin (fs/overlayfs/namei.c). */
 const ORIGIN_UNKNOWN = { xattrs: { "trusted.overlay.origin": "" } };

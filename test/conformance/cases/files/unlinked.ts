@@ -1,8 +1,8 @@
 /** Open files that have lost their name. */
 import { FALLOC, O } from "@sluice/vfs";
-import { dir, file, hardLink } from "../tree/tree.js";
-import type { Probe } from "../probe/probe.js";
-import type { Case } from "./case.js";
+import { dir, file, hardLink } from "../../tree/tree.js";
+import type { Probe } from "../../probe/probe.js";
+import type { Case } from "../case.js";
 
 async function exercise(t: Probe, fd: number, writable: boolean): Promise<void> {
   t.fstat(fd);

@@ -1,6 +1,6 @@
 /** Removing objects, in every state they can be in. */
-import { charDevice, dir, fifo, opaque, symlink, whiteout } from "../tree/tree.js";
-import type { Case } from "./case.js";
+import { charDevice, dir, fifo, opaque, symlink, whiteout } from "../../tree/tree.js";
+import type { Case } from "../case.js";
 
 export const removeCases: readonly Case[] = [
   {

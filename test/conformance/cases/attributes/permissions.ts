@@ -1,7 +1,7 @@
 /** Permissions, and the attributes that new objects inherit: other users, umask, setgid directories, sticky ones, default ACLs. */
 import { O, S } from "@sluice/vfs";
-import { dir, file, whiteout } from "../tree/tree.js";
-import type { Case } from "./case.js";
+import { dir, file, whiteout } from "../../tree/tree.js";
+import type { Case } from "../case.js";
 
 const USER = { uid: 1000, gid: 1000 };
 const MEMBER = { uid: 1001, gid: 1001, groups: [2000] };

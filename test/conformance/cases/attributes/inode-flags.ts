@@ -1,7 +1,7 @@
 /** Files and directories that may not be changed, or only be added to (chattr +i, +a), in each layer. */
-import { dir } from "../tree/tree.js";
-import type { Probe } from "../probe/probe.js";
-import type { Case } from "./case.js";
+import { dir } from "../../tree/tree.js";
+import type { Probe } from "../../probe/probe.js";
+import type { Case } from "../case.js";
 
 const IMMUTABLE = 0x8;
 const APPEND = 0x10;

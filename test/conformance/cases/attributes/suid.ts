@@ -1,8 +1,8 @@
 /** Changes that clear the suid and sgid bits and file capabilities. */
 import { FALLOC, O } from "@sluice/vfs";
-import { dir, file } from "../tree/tree.js";
-import type { Probe } from "../probe/probe.js";
-import type { Case } from "./case.js";
+import { dir, file } from "../../tree/tree.js";
+import type { Probe } from "../../probe/probe.js";
+import type { Case } from "../case.js";
 
 const STRANGER = { uid: 1001, gid: 1001 };
 const OWNER = { uid: 1000, gid: 1000 };

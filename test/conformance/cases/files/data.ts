@@ -1,7 +1,7 @@
 /** Reading and writing: several descriptors, appending, mappings, sizes. */
 import { O } from "@sluice/vfs";
-import { file } from "../tree/tree.js";
-import type { Case } from "./case.js";
+import { file } from "../../tree/tree.js";
+import type { Case } from "../case.js";
 
 export const dataCases: readonly Case[] = [
   {

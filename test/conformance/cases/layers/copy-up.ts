@@ -1,8 +1,8 @@
 /** A change of a lower object first copies it up, with everything that belongs to it. */
 import { O, S } from "@sluice/vfs";
-import { charDevice, dir, fifo, file, hardLink, socket, sparse, symlink } from "../tree/tree.js";
-import type { Probe } from "../probe/probe.js";
-import type { Case } from "./case.js";
+import { charDevice, dir, fifo, file, hardLink, socket, sparse, symlink } from "../../tree/tree.js";
+import type { Probe } from "../../probe/probe.js";
+import type { Case } from "../case.js";
 
 const OLD = { mtime: [900_000_000, 987_654_321], atime: [800_000_000, 1] } as const;
 /** user_obj rw, user 1000 r, group_obj r, mask rw, other r: the kernel's binary form. */

@@ -1,6 +1,6 @@
 /** FIFOs, sockets and devices at work: processes keep talking through a name while it is copied up or moved. */
-import { charDevice, dir, fifo, socket } from "../tree/tree.js";
-import type { Case } from "./case.js";
+import { charDevice, dir, fifo, socket } from "../../tree/tree.js";
+import type { Case } from "../case.js";
 
 /** A child that prints all it reads on standard output, line by line. */
 const READER =

@@ -1,7 +1,7 @@
 /** Times, also before 1970 and with their nanoseconds. */
 import { O, UTIME } from "@sluice/vfs";
-import { dir, file, symlink } from "../tree/tree.js";
-import type { Case } from "./case.js";
+import { dir, file, symlink } from "../../tree/tree.js";
+import type { Case } from "../case.js";
 
 export const timeCases: readonly Case[] = [
   {

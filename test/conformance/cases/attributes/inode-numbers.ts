@@ -1,9 +1,9 @@
 /** An object keeps its inode number through every operation, and listing and stat agree on it. */
 import { DirentCursor, native, parseDirents } from "@sluice/native";
 import { AT, type FileOffset, O, SEEK } from "@sluice/vfs";
-import { dir, fifo, symlink } from "../tree/tree.js";
-import type { Probe } from "../probe/probe.js";
-import type { Case } from "./case.js";
+import { dir, fifo, symlink } from "../../tree/tree.js";
+import type { Probe } from "../../probe/probe.js";
+import type { Case } from "../case.js";
 
 /** Names whose number in the listing is not that of stat. */
 function mismatches(t: Probe, path: string): string[] {

@@ -1,6 +1,6 @@
 /** The merged tree of two lower layers and an upper one. */
-import { blockDevice, charDevice, dir, fifo, file, opaque, socket, symlink, whiteout } from "../tree/tree.js";
-import type { Case } from "./case.js";
+import { blockDevice, charDevice, dir, fifo, file, opaque, socket, symlink, whiteout } from "../../tree/tree.js";
+import type { Case } from "../case.js";
 
 export const lookupCases: readonly Case[] = [
   {

@@ -1,7 +1,7 @@
 /** Extended attributes. */
 import { XATTR } from "@sluice/vfs";
-import { dir, file, symlink } from "../tree/tree.js";
-import type { Case } from "./case.js";
+import { dir, file, symlink } from "../../tree/tree.js";
+import type { Case } from "../case.js";
 
 export const xattrCases: readonly Case[] = [
   {

@@ -1,7 +1,7 @@
 /** Space in files: fallocate, holes, large offsets, copy_file_range, statfs. */
 import { FALLOC, O, SEEK } from "@sluice/vfs";
-import { file, sparse } from "../tree/tree.js";
-import type { Case } from "./case.js";
+import { file, sparse } from "../../tree/tree.js";
+import type { Case } from "../case.js";
 
 const TIB = 2 ** 40;
 

@@ -1,9 +1,9 @@
 /** Reads of directories: large ones, changing ones, and from the start again. */
 import { native, parseDirents } from "@sluice/native";
 import { AT, O, SEEK } from "@sluice/vfs";
-import type { Probe } from "../probe/probe.js";
-import { dir, file, type Tree, whiteout } from "../tree/tree.js";
-import type { Case } from "./case.js";
+import type { Probe } from "../../probe/probe.js";
+import { dir, file, type Tree, whiteout } from "../../tree/tree.js";
+import type { Case } from "../case.js";
 
 const MANY = 20_000;
 

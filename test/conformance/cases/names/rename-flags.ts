@@ -1,7 +1,7 @@
 /** renameat2(2) with flags. */
 import { RENAME } from "@sluice/vfs";
-import { dir, symlink, whiteout } from "../tree/tree.js";
-import type { Case } from "./case.js";
+import { dir, symlink, whiteout } from "../../tree/tree.js";
+import type { Case } from "../case.js";
 
 const { NOREPLACE, EXCHANGE, WHITEOUT } = RENAME;
 

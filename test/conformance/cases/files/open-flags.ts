@@ -1,8 +1,8 @@
 /** Every combination of open flags on every kind of object, by root and by another user, with the reads and writes that follow. */
 import { O } from "@sluice/vfs";
-import { charDevice, dir, type Entry, fifo, file, socket, symlink, type Tree, whiteout } from "../tree/tree.js";
-import type { Probe } from "../probe/probe.js";
-import type { Case } from "./case.js";
+import { charDevice, dir, type Entry, fifo, file, socket, symlink, type Tree, whiteout } from "../../tree/tree.js";
+import type { Probe } from "../../probe/probe.js";
+import type { Case } from "../case.js";
 
 const ACCESS: Readonly<Record<string, number>> = { r: O.RDONLY, w: O.WRONLY, rw: O.RDWR };
 const FLAGS: Readonly<Record<string, number>> = {

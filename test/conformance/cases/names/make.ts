@@ -1,8 +1,8 @@
 /** Making objects, in every kind of directory and over every kind of hidden name. */
 import { O, S } from "@sluice/vfs";
-import { dir, file, opaque, symlink, whiteout } from "../tree/tree.js";
-import type { Probe } from "../probe/probe.js";
-import type { Case } from "./case.js";
+import { dir, file, opaque, symlink, whiteout } from "../../tree/tree.js";
+import type { Probe } from "../../probe/probe.js";
+import type { Case } from "../case.js";
 
 function makeOne(t: Probe, path: string, kind: string): void {
   switch (kind) {

@@ -1,8 +1,8 @@
 /** Arguments out of bounds, and calls that do not fit their object. */
 import { O } from "@sluice/vfs";
-import { dir, fifo, file, symlink } from "../tree/tree.js";
-import type { Probe } from "../probe/probe.js";
-import type { Case } from "./case.js";
+import { dir, fifo, file, symlink } from "../../tree/tree.js";
+import type { Probe } from "../../probe/probe.js";
+import type { Case } from "../case.js";
 
 const OBJECTS = { low: file("content", { mode: 0o666 }), d: dir({ x: "1" }), l: symlink("low"), p: fifo() };
 const EXABYTES = 1n << 62n;

@@ -1,9 +1,9 @@
 /** Names of the largest length and of any bytes, and paths longer than PATH_MAX. */
 import { native } from "@sluice/native";
 import { AT, O } from "@sluice/vfs";
-import { dir } from "../tree/tree.js";
-import type { Case } from "./case.js";
-import { errorName } from "../probe/recorder.js";
+import { dir } from "../../tree/tree.js";
+import type { Case } from "../case.js";
+import { errorName } from "../../probe/recorder.js";
 
 const LONG = "n".repeat(255);
 const TOO_LONG = "n".repeat(256);
