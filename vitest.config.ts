@@ -21,7 +21,7 @@ const NEED_PROCESSES = [
   "packages/policy-backends/src/{content,hostile}.test.ts",
   "packages/policy-backends/src/{cedar,combine,opa-wasm}/*.test.ts",
   "packages/policy-backends/src/source/bundle.test.ts",
-  "packages/testkit/src/run-script.test.ts",
+  "packages/testkit/src/processes/run-script.test.ts",
   "services/decision/src/{decision-service,hostile-policies,hot-swap,policy-run}.test.ts",
   "packages/runtime/src/keep-pauses-short.test.ts",
 ];

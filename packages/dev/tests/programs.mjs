@@ -44,7 +44,7 @@ function link(directory, name, path) {
   return true;
 }
 
-/** Stands in for a command that the test did not declare. It notes its name, which fails the test (packages/testkit/src/programs.ts). */
+/** Stands in for a command that the test did not declare. It notes its name, which fails the test (machine/programs.ts of the testkit). */
 const STAND_IN = `#!/bin/sh
 echo "\${0##*/}" >>"\${SLUICE_TEST_UNDECLARED:-/dev/null}"
 echo "\${0##*/}: the test did not declare this program: requires(\\"command \${0##*/}\\")" >&2

@@ -1,14 +1,14 @@
-export { Actor, eventually, type PlainStat, within } from "./actor.js";
+export { Actor, eventually, type PlainStat, within } from "./processes/actor.js";
 export { bytes, nodePath } from "./byte-string.js";
-export { type Cerbos, cerbosPolicyFile, STANDARD_CERBOS, startCerbos } from "./cerbos.js";
+export { type Cerbos, cerbosPolicyFile, STANDARD_CERBOS, startCerbos } from "./policies/cerbos.js";
 export { cleanedUp, cleanUp } from "./clean-up.js";
-export { latencyAskedFor } from "./cpu-latency.js";
-export { type Layers, layers, publicFile, unread } from "./layers.js";
-export { type KernelOverlayOptions, mountKernelOverlay, unmountKernelOverlay } from "./mount-kernel-overlay.js";
-export { MountFailure, mountSluice, runSluice, type SluiceExit, SluiceMount, type SluiceMountOptions } from "./mount-sluice.js";
-export { decisionsOf, type Grant, grantsOf, type Status, statusOf } from "./mount-status.js";
-export { type MountEntry, mountsBelow, mountTable } from "./mount-table.js";
-export { NatsServer } from "./nats.js";
+export { latencyAskedFor } from "./machine/cpu-latency.js";
+export { type Layers, layers, publicFile, unread } from "./trees/layers.js";
+export { type KernelOverlayOptions, mountKernelOverlay, unmountKernelOverlay } from "./mounts/mount-kernel-overlay.js";
+export { MountFailure, mountSluice, runSluice, type SluiceExit, SluiceMount, type SluiceMountOptions } from "./mounts/mount-sluice.js";
+export { decisionsOf, type Grant, grantsOf, type Status, statusOf } from "./mounts/mount-status.js";
+export { type MountEntry, mountsBelow, mountTable } from "./mounts/mount-table.js";
+export { NatsServer } from "./policies/nats.js";
 export {
   type Attributes,
   blockDevice,
@@ -25,12 +25,12 @@ export {
   symlink,
   type Tree,
   whiteout,
-} from "./plant.js";
-export { plantDeep } from "./plant-deep.js";
-export { asOrdinaryUser, ORDINARY_USER } from "./ordinary-user.js";
-export { policyOf, type PolicyRule } from "./policy-of.js";
-export { descendantsOf, identifyProcess, isAlive, killProcess, openDescriptors, type ProcessIdentity } from "./processes.js";
-export { type Gated, machineHas, type Need, requires } from "./requirements.js";
+} from "./trees/plant.js";
+export { plantDeep } from "./trees/plant-deep.js";
+export { asOrdinaryUser, ORDINARY_USER } from "./machine/ordinary-user.js";
+export { policyOf, type PolicyRule } from "./policies/policy-of.js";
+export { descendantsOf, identifyProcess, isAlive, killProcess, openDescriptors, type ProcessIdentity } from "./processes/processes.js";
+export { type Gated, machineHas, type Need, requires } from "./machine/requirements.js";
 export {
   asUser,
   type Credentials,
@@ -41,10 +41,10 @@ export {
   scriptOutput,
   type ScriptResult,
   startScript,
-} from "./run-script.js";
-export { type ScratchOptions, scratch } from "./scratch.js";
-export { decisionOf, type Script, ScriptedDecider } from "./scripted-decider.js";
-export { diffSnapshots, type EntrySnapshot, type Snapshot, type SnapshotOptions, snapshot, treeHash } from "./snapshot.js";
+} from "./processes/run-script.js";
+export { type ScratchOptions, scratch } from "./trees/scratch.js";
+export { decisionOf, type Script, ScriptedDecider } from "./policies/scripted-decider.js";
+export { diffSnapshots, type EntrySnapshot, type Snapshot, type SnapshotOptions, snapshot, treeHash } from "./trees/snapshot.js";
 export { soakBudgetMs } from "./soak.js";
-export { tarGz } from "./tar.js";
-export { switchUring, uringCanBeHad } from "./uring-switch.js";
+export { tarGz } from "./policies/tar.js";
+export { switchUring, uringCanBeHad } from "./machine/uring-switch.js";

@@ -1,9 +1,9 @@
 import { lstatSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { bytes, nodePath } from "./byte-string.js";
+import { bytes, nodePath } from "../byte-string.js";
 import { charDevice, directory, fifo, file, hardLink, plant, sparse, symlink, whiteout } from "./plant.js";
-import { requires } from "./requirements.js";
+import { requires } from "../machine/requirements.js";
 import { scratch } from "./scratch.js";
 import { snapshot } from "./snapshot.js";
 

@@ -2,7 +2,7 @@
 import { spawnSync } from "node:child_process";
 import { check, native } from "@sluice/native";
 import { AT, O } from "@sluice/vfs";
-import { cleanUp } from "./clean-up.js";
+import { cleanUp } from "../clean-up.js";
 
 const DEPTH = 25;
 const NAME = "n".repeat(200);

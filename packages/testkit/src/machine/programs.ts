@@ -10,7 +10,7 @@ interface SystemPackages {
   base: readonly string[];
 }
 
-const list = JSON.parse(readFileSync(new URL("../system-packages.json", import.meta.url), "utf8")) as SystemPackages;
+const list = JSON.parse(readFileSync(new URL("../../system-packages.json", import.meta.url), "utf8")) as SystemPackages;
 const DIRECTORY = process.env["SLUICE_TEST_PROGRAMS"];
 const WHOLE_PATH = process.env["SLUICE_TEST_PATH"] ?? process.env["PATH"] ?? "";
 /** These programs call many others. */

@@ -2,7 +2,7 @@ import { readdirSync, readFileSync, readlinkSync, utimesSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { directory, file, plant, symlink, type Tree } from "./plant.js";
-import { requires } from "./requirements.js";
+import { requires } from "../machine/requirements.js";
 import { scratch } from "./scratch.js";
 import { diffSnapshots, snapshot, treeHash } from "./snapshot.js";
 

@@ -3,8 +3,8 @@ import { execFileSync, spawnSync } from "node:child_process";
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { cleanUp } from "./clean-up.js";
-import { mountsBelow } from "./mount-table.js";
+import { cleanUp } from "../clean-up.js";
+import { mountsBelow } from "../mounts/mount-table.js";
 
 export interface ScratchOptions {
   /** "disk" (default) is wherever SLUICE_TEST_ROOT or the temporary directory lies. */

@@ -1,10 +1,10 @@
 import { existsSync, mkdirSync, statfsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
-import { cleanUp } from "./clean-up.js";
-import { mountKernelOverlay } from "./mount-kernel-overlay.js";
-import { mountsBelow } from "./mount-table.js";
-import { requires } from "./requirements.js";
+import { cleanUp } from "../clean-up.js";
+import { mountKernelOverlay } from "../mounts/mount-kernel-overlay.js";
+import { mountsBelow } from "../mounts/mount-table.js";
+import { requires } from "../machine/requirements.js";
 import { type ScratchOptions, scratch } from "./scratch.js";
 
 const held = scratch();

@@ -1,6 +1,6 @@
 // A user who is not root, as a machine with rootless containers has them: in /etc/passwd, with a range of subordinate ids,
 // and with /dev/fuse open to everybody (udev's rule). All of it in a mount namespace of its own: the machine stays as it is.
-import { scratch } from "./scratch.js";
+import { scratch } from "../trees/scratch.js";
 
 export const ORDINARY_USER = { name: "sluicer", uid: 12_345, gid: 12_345 } as const;
 /** The first of 65,536 subordinate ids. */

@@ -5,12 +5,12 @@ import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { bytes } from "./byte-string.js";
-import { cleanUp } from "./clean-up.js";
+import { bytes } from "../byte-string.js";
+import { cleanUp } from "../clean-up.js";
 import { mountsBelow } from "./mount-table.js";
-import { descendantsOf, identifyProcess, isAlive, killProcess, openDescriptors, type ProcessIdentity } from "./processes.js";
-import { describeResult, runScript, type ScriptOptions, type ScriptResult } from "./run-script.js";
-import { scratch } from "./scratch.js";
+import { descendantsOf, identifyProcess, isAlive, killProcess, openDescriptors, type ProcessIdentity } from "../processes/processes.js";
+import { describeResult, runScript, type ScriptOptions, type ScriptResult } from "../processes/run-script.js";
+import { scratch } from "../trees/scratch.js";
 
 export interface SluiceMountOptions {
   /** Topmost first. */
@@ -48,7 +48,7 @@ export class MountFailure extends Error {
   }
 }
 
-const CLI = fileURLToPath(new URL("../../cli/bin/sluice.mjs", import.meta.url));
+const CLI = fileURLToPath(new URL("../../../cli/bin/sluice.mjs", import.meta.url));
 const READY_MS = 30_000;
 const STOP_MS = 20_000;
 const SETTLE_MS = 5_000;

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { requires } from "./requirements.js";
+import { requires } from "../machine/requirements.js";
 import { asUser, runScript, scriptOutput, startScript } from "./run-script.js";
 
 describe("runScript", () => {

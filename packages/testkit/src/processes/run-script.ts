@@ -6,7 +6,7 @@
 // even that is not enough (a FUSE request waits uninterruptibly once its server has read it) it can be left behind.
 import { spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
-import { cleanUp } from "./clean-up.js";
+import { cleanUp } from "../clean-up.js";
 
 export interface Credentials {
   uid: number;
@@ -48,8 +48,8 @@ export interface RunningScript {
 }
 
 const DEFAULT_TIMEOUT_MS = 30_000;
-const NATIVE_URL = new URL("../../native/dist/index.js", import.meta.url).href;
-const REPOSITORY = fileURLToPath(new URL("../../..", import.meta.url));
+const NATIVE_URL = new URL("../../../native/dist/index.js", import.meta.url).href;
+const REPOSITORY = fileURLToPath(new URL("../../../..", import.meta.url));
 
 function argvOf(script: string | readonly string[], { args = [], as }: ScriptOptions): string[] {
   const argv = typeof script === "string" ? [process.execPath, "--input-type=module", "-e", script, ...args] : [...script, ...args];

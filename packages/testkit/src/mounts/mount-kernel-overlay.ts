@@ -2,10 +2,10 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { check, MNT, native } from "@sluice/native";
-import { bytes } from "./byte-string.js";
-import { cleanUp } from "./clean-up.js";
+import { bytes } from "../byte-string.js";
+import { cleanUp } from "../clean-up.js";
 import { mountsBelow } from "./mount-table.js";
-import { scratch } from "./scratch.js";
+import { scratch } from "../trees/scratch.js";
 
 export interface KernelOverlayOptions {
   /** Topmost first. */

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
-import { cleanUp } from "./clean-up.js";
+import { cleanUp } from "../clean-up.js";
 
 export interface PlainStat {
   ino: string;
@@ -20,7 +20,7 @@ export interface PlainStat {
   ctime: string;
 }
 
-const program = fileURLToPath(new URL("../programs/actor-process.mjs", import.meta.url));
+const program = fileURLToPath(new URL("../../programs/actor-process.mjs", import.meta.url));
 /** An actor that hangs in a request of a stopped daemon ends only with the mount, which is unmounted after it. */
 const LET_GO_MS = 2_000;
 let syscalls: string | undefined;
@@ -35,7 +35,9 @@ function syscallsProgram(): string {
   const directory = mkdtempSync(join(process.env["SLUICE_TEST_ROOT"] ?? tmpdir(), "sluice-e2e-cc-"));
   chmodSync(directory, 0o755);
   const path = join(directory, "syscalls");
-  const run = spawnSync("cc", ["-O1", "-o", path, fileURLToPath(new URL("../programs/syscalls.c", import.meta.url))], { encoding: "utf8" });
+  const run = spawnSync("cc", ["-O1", "-o", path, fileURLToPath(new URL("../../programs/syscalls.c", import.meta.url))], {
+    encoding: "utf8",
+  });
   if (run.status !== 0) throw new Error(`cannot compile syscalls.c: ${run.stderr}`);
   syscalls = path;
   return path;

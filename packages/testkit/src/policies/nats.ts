@@ -2,7 +2,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { createServer } from "node:net";
-import { cleanUp } from "./clean-up.js";
+import { cleanUp } from "../clean-up.js";
 
 const START_MS = 20_000;
 

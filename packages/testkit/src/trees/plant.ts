@@ -3,7 +3,7 @@ import { chmodSync, closeSync, ftruncateSync, linkSync, mkdirSync, openSync, sym
 import { dirname } from "node:path";
 import { check, native } from "@sluice/native";
 import { AT, S, UTIME } from "@sluice/vfs";
-import { bytes, nodePath } from "./byte-string.js";
+import { bytes, nodePath } from "../byte-string.js";
 
 export interface Attributes {
   /** Permission bits; 0644 for files, 0755 for directories by default. */

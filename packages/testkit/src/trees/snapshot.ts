@@ -4,7 +4,7 @@
 import { createHash, type Hash } from "node:crypto";
 import { check, MOUNT_ATTR, native, OPEN_TREE, parseDirents, STAT_WORDS, StatWord } from "@sluice/native";
 import { AT, O, S } from "@sluice/vfs";
-import { bytes } from "./byte-string.js";
+import { bytes } from "../byte-string.js";
 
 export interface SnapshotOptions {
   /** Records access times, and reads the tree through a private noatime mount so as not to move them. Needs CAP_SYS_ADMIN. */
