@@ -17,7 +17,7 @@ const PAIRED = [
 /** They start our programs or workers, and so need a build; the last one needs a heap of its own. */
 const NEED_PROCESSES = [
   "packages/decision-client/src/restart.test.ts",
-  "packages/engine-fuse-native/src/addon.test.ts",
+  "packages/engine-fuse-native/src/addon/addon.test.ts",
   "packages/policy-backends/src/{content,hostile}.test.ts",
   "packages/policy-backends/src/{cedar,combine,opa-wasm}/*.test.ts",
   "packages/policy-backends/src/source/bundle.test.ts",

@@ -10,10 +10,10 @@ import {
   type Negotiated,
   type StartEngine,
 } from "@sluice/vfs";
-import { type Addon, loadAddon } from "./addon.js";
-import { abortConnection, connectionAt, findCommand, fuseDescriptors, isFuseDescriptor, unmountAt } from "./mount-point.js";
-import { MAX_IO_BYTES, optionString, textOf } from "./mount-options.js";
-import { Session } from "./session.js";
+import { type Addon, loadAddon } from "./addon/addon.js";
+import { abortConnection, connectionAt, findCommand, fuseDescriptors, isFuseDescriptor, unmountAt } from "./mount/mount-point.js";
+import { MAX_IO_BYTES, optionString, textOf } from "./mount/mount-options.js";
+import { Session } from "./requests/session.js";
 
 /** How often to check whether libfuse has closed the connection: no event reports it. */
 const LOOK_MS = 100;

@@ -119,7 +119,7 @@ function start(variant: Variant, directories: SubjectDirectories): Promise<void>
 
 /** Loaded by another process, as it may bring that down. */
 function whyNoPortableEngine(): string | undefined {
-  const loader = new URL("../../../../packages/engine-fuse-native/dist/addon.js", import.meta.url);
+  const loader = new URL("../../../../packages/engine-fuse-native/dist/addon/addon.js", import.meta.url);
   const load = "import(process.argv[1]).then(({ loadAddon }) => loadAddon())";
   const loaded = spawnSync(process.execPath, ["-e", load, loader.href], { stdio: "ignore" }).status === 0;
   return loaded ? undefined : "the optional package fuse-native does not load on this machine";

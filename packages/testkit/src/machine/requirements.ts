@@ -69,7 +69,7 @@ function kernelSince([major, minor]: readonly [number, number]): boolean {
 
 /** The optional package, with a build for this machine; loaded by another process, as it may bring that down. */
 function hasPortableEngine(): boolean {
-  const loader = new URL("../../../engine-fuse-native/dist/addon.js", import.meta.url);
+  const loader = new URL("../../../engine-fuse-native/dist/addon/addon.js", import.meta.url);
   const load = "import(process.argv[1]).then(({ loadAddon }) => loadAddon())";
   return spawnSync(process.execPath, ["-e", load, loader.href]).status === 0;
 }

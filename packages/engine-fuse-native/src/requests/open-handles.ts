@@ -1,6 +1,6 @@
 /** libfuse's open handles: they are 31 bits and never 0, the filesystem's are any safe integer. */
 import type { FileHandle, NodeId } from "@sluice/vfs";
-import type { HeldNode } from "./held-node.js";
+import type { HeldNode } from "../paths/held-node.js";
 
 export interface OpenHandle {
   readonly node: HeldNode;

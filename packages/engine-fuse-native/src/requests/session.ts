@@ -1,10 +1,10 @@
 /** One callback from beginning to answer. It never throws, and it answers exactly once: a thread of libfuse waits for it. */
 import { Errno, type EngineEvents, type Filesystem, FsError } from "@sluice/vfs";
-import { type Addon, emptyTable, OPERATIONS, type OperationName, type RawHandler, type Signal } from "./addon.js";
-import { dispatchTable } from "./dispatch-table.js";
+import { type Addon, emptyTable, OPERATIONS, type OperationName, type RawHandler, type Signal } from "../addon/addon.js";
+import { dispatchTable } from "../handlers/dispatch-table.js";
 import { OpenHandles } from "./open-handles.js";
-import type { Operation, Server } from "./operation.js";
-import { PathWalk } from "./path-walk.js";
+import type { Operation, Server } from "../handlers/operation.js";
+import { PathWalk } from "../paths/path-walk.js";
 import { Request } from "./request.js";
 
 /** Errnos that the kernel accepts in a reply. */

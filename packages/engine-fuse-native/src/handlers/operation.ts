@@ -1,9 +1,9 @@
 /** The rows of the table of operations, and their way to nodes. */
 import { Errno, type Filesystem, type NodeId, type Status } from "@sluice/vfs";
-import type { HeldNode } from "./held-node.js";
-import type { OpenHandle, OpenHandles } from "./open-handles.js";
-import type { PathWalk, LocatedName } from "./path-walk.js";
-import type { Request } from "./request.js";
+import type { HeldNode } from "../paths/held-node.js";
+import type { OpenHandle, OpenHandles } from "../requests/open-handles.js";
+import type { PathWalk, LocatedName } from "../paths/path-walk.js";
+import type { Request } from "../requests/request.js";
 
 export interface Server {
   readonly filesystem: Filesystem;

@@ -1,9 +1,9 @@
 /** Open directories. The addon's readdir names no handle and needs the whole listing at once, so it opens one for itself. */
 import { type DirectoryEntry, type DirectoryOut, Errno, type FileOffset, O } from "@sluice/vfs";
-import { textOfBytes } from "./names.js";
+import { textOfBytes } from "../paths/names.js";
 import { onNode, type Operation, type Server, withHandle } from "./operation.js";
-import { Request } from "./request.js";
-import { entryStat } from "./stat-words.js";
+import { Request } from "../requests/request.js";
+import { entryStat } from "../addon/stat-words.js";
 
 /** Takes every entry. Names that the addon cannot carry are left out: see capabilities.ts, byteNames. */
 class WholeListing implements DirectoryOut {

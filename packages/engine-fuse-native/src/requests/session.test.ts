@@ -1,6 +1,6 @@
 import { type EngineEvents, Errno, type Filesystem, FsError } from "@sluice/vfs";
 import { expect, test } from "vitest";
-import { type Addon, OPERATIONS, type OperationName, type Signal } from "./addon.js";
+import { type Addon, OPERATIONS, type OperationName, type Signal } from "../addon/addon.js";
 import { Session } from "./session.js";
 
 interface Answer {

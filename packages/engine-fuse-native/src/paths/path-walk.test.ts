@@ -2,7 +2,7 @@ import { type CallContext, type EntryOut, Errno, type Filesystem, S } from "@slu
 import { expect, test } from "vitest";
 import { isHiding } from "./hidden-names.js";
 import { PathWalk } from "./path-walk.js";
-import { Request } from "./request.js";
+import { Request } from "../requests/request.js";
 
 const request = (): Request => new Request([], Buffer.alloc(0));
 

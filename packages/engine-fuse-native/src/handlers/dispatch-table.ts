@@ -1,5 +1,5 @@
 /** Callback → handler, as data. */
-import type { OperationName } from "./addon.js";
+import type { OperationName } from "../addon/addon.js";
 import * as attributes from "./handle-attributes.js";
 import * as directories from "./handle-directories.js";
 import * as files from "./handle-files.js";

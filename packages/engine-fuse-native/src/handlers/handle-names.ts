@@ -1,11 +1,11 @@
 /** Creations, removals, rename and link. */
 import { Errno, O, S } from "@sluice/vfs";
-import { HeldNode } from "./held-node.js";
-import { isHiding } from "./hidden-names.js";
-import { bytesOf } from "./names.js";
+import { HeldNode } from "../paths/held-node.js";
+import { isHiding } from "../paths/hidden-names.js";
+import { bytesOf } from "../paths/names.js";
 import { atName, forgetEntry, onNode, type Operation, type Server } from "./operation.js";
-import type { LocatedName } from "./path-walk.js";
-import type { Request } from "./request.js";
+import type { LocatedName } from "../paths/path-walk.js";
+import type { Request } from "../requests/request.js";
 
 /** The kernel has applied the umask already. */
 const UMASK = 0;

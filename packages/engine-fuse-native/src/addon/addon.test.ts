@@ -1,7 +1,7 @@
 import { spawnSync } from "node:child_process";
 import { expect, test } from "vitest";
 
-const loader = new URL("../dist/addon.js", import.meta.url);
+const loader = new URL("../../dist/addon/addon.js", import.meta.url);
 
 /** In a process of its own: a process cannot unload an addon. */
 function loadIn(prelude: string): { status: number | null; stderr: string } {

@@ -1,9 +1,9 @@
 /** Attributes, link targets, extended attributes, and the file system as a whole. */
 import { Errno, type SetAttr, type Status } from "@sluice/vfs";
-import { bytesOf, textOfBytes } from "./names.js";
+import { bytesOf, textOfBytes } from "../paths/names.js";
 import { onNode, type Operation, type Server, withHandle } from "./operation.js";
-import { DataInto, type Request } from "./request.js";
-import { noStat, noStatfs, statfsWords, statWords } from "./stat-words.js";
+import { DataInto, type Request } from "../requests/request.js";
+import { noStat, noStatfs, statfsWords, statWords } from "../addon/stat-words.js";
 
 const stat = { failed: () => [noStat()] };
 /** The addon takes the buffer back with every answer. */

@@ -1,8 +1,8 @@
 /** Open files. */
 import { type ReleaseArgs, Errno, O } from "@sluice/vfs";
-import type { OpenHandle } from "./open-handles.js";
+import type { OpenHandle } from "../requests/open-handles.js";
 import { onNode, type Operation, type Server, withHandle } from "./operation.js";
-import { DataInto, type Request } from "./request.js";
+import { DataInto, type Request } from "../requests/request.js";
 
 /** After the count comes the buffer, which the addon takes back with every answer. */
 const dataBuffer = { failed: (request: Request): unknown[] => [0, request.bytes(2).buffer] };

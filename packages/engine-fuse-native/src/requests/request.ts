@@ -10,7 +10,7 @@ import {
   type OpenOut,
   type StatfsOut,
 } from "@sluice/vfs";
-import type { ThreadRecord } from "./addon.js";
+import type { ThreadRecord } from "../addon/addon.js";
 
 /** Bytes into a buffer of libfuse's, if there is one and they fit. */
 export class DataInto implements DataOut {
