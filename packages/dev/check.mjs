@@ -6,6 +6,7 @@ import { root } from "./build.mjs";
 import { checkBans } from "./rules/bans.mjs";
 import { checkBoundaries } from "./rules/boundaries.mjs";
 import { checkC } from "./rules/compile-c.mjs";
+import { checkFolderSizes } from "./rules/folder-sizes.mjs";
 import { checkOverlayFloors } from "./rules/overlay-floors.mjs";
 
 /**
@@ -83,6 +84,12 @@ const STEPS = [
     run: () => listed(checkOverlayFloors(root)),
     reason: "the folders of the overlay lie on each other; the order is packages/dev/rules/overlay-floors.mjs",
     remedy: "move the code to the floor that it belongs to, or let the lower folder declare an interface of what it calls",
+  },
+  {
+    name: "folder sizes",
+    run: () => listed(checkFolderSizes(root)),
+    reason: "a folder of very many files hides what it holds; the limit is packages/dev/rules/folder-sizes.mjs",
+    remedy: "move files that belong together into a subfolder that a reader would guess",
   },
   {
     name: "bans",

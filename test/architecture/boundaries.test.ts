@@ -7,6 +7,7 @@ import { scratch } from "@sluice/testkit";
 import { describe, expect, test } from "vitest";
 import { BANS, checkBans } from "../../packages/dev/rules/bans.mjs";
 import { BOUNDARIES, checkBoundaries } from "../../packages/dev/rules/boundaries.mjs";
+import { checkFolderSizes, MOST_FILES } from "../../packages/dev/rules/folder-sizes.mjs";
 import { checkOverlayFloors, FLOORS } from "../../packages/dev/rules/overlay-floors.mjs";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
@@ -137,6 +138,26 @@ describe("floors of the overlay", () => {
     expect(checkOverlayFloors(root)).toEqual([]);
     const folders = readdirSync(join(root, source("")), { withFileTypes: true }).filter((entry) => entry.isDirectory());
     expect(folders.map(({ name }) => name).sort()).toEqual(FLOORS.map(({ folder }) => folder).sort());
+  });
+});
+
+describe("folder sizes", () => {
+  const folderOf = (count: number): Record<string, string> =>
+    Object.fromEntries(Array.from({ length: count }, (_, at) => [`packages/vfs/src/file-${at}.ts`, ""]));
+
+  test("refuse a folder of too many files", () => {
+    const violations = checkFolderSizes(treeOf(folderOf(MOST_FILES + 1)));
+    expect(violations).toHaveLength(1);
+    expect(violations[0]).toContain(`packages/vfs/src: ${MOST_FILES + 1} files`);
+  });
+
+  test("accept subfolders, pages and generated code", () => {
+    const tree = { ...folderOf(MOST_FILES), "packages/vfs/src/a/b.ts": "", "packages/vfs/src/a.md": "", "packages/vfs/src/gen/c.ts": "" };
+    expect(checkFolderSizes(treeOf(tree))).toEqual([]);
+  });
+
+  test("hold in this repository", () => {
+    expect(checkFolderSizes(root)).toEqual([]);
   });
 });
 
