@@ -48,13 +48,13 @@ export interface DecisionServiceOptions {
   admin?: string | undefined;
   /** Its holder may use the web console at the admin address; without one the console is on loopback alone. */
   adminToken?: string | undefined;
-  /** How long a call to the console may work on what its caller brought, in seconds; 20 by default. */
+  /** How long a call to the console may work on its input, in seconds; 20 by default. */
   consoleCallBudgetS?: number | undefined;
   /** Serve AuthZEN 1.0, with the certificates of `tls` if there are any. */
   authzen?: { address: string; url?: string | undefined; token?: string | undefined } | undefined;
   /** Default "off". */
   decisionLog?: DecisionLogTarget | undefined;
-  /** Spans of questions that are traced by who asks them. */
+  /** Spans of the questions whose askers trace them. */
   tracing?: TracingOptions | undefined;
   log?: Logger | undefined;
   registry?: Registry | undefined;
@@ -256,7 +256,7 @@ class RunningService implements DecisionService {
   }
 }
 
-/** Throws `CliError` where the policy does not check or it cannot listen. */
+/** Throws `CliError` if the policy has mistakes or the service cannot listen. */
 export function startDecisionService(options: DecisionServiceOptions): Promise<DecisionService> {
   return RunningService.start(options);
 }

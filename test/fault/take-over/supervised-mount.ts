@@ -26,6 +26,8 @@ export interface Killing {
   untilMs: number;
   /** Kills the decision service, too, sometimes at the same moment. */
   alsoKill?: () => void;
+  /** While it gives true, nothing is killed. */
+  isCalm?: () => boolean;
 }
 
 export class SupervisedMount {
@@ -102,6 +104,7 @@ export class SupervisedMount {
       servedThen = this.served;
       decidedThen = this.decided;
       await sleep(kills.pauseMs * kills.random());
+      while (!over && kills.isCalm?.() === true) await sleep(POLL_MS);
       if (over) break;
       if (kills.random() < 0.3) kills.alsoKill?.();
       if (kills.random() < 0.1) this.killStandby();

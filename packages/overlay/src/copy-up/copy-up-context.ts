@@ -17,7 +17,7 @@ export interface CopyUpContext extends NodeStore, ScratchDirectory {
   readonly journal: OverlayJournal | undefined;
   /** For objects that nobody needs for longer than one operation. */
   readonly scratchAttr: Attr;
-  /** Copies of file data under way. All who wait for a node's copy wait for the same one. */
+  /** Copies of file data under way. All callers that wait for a node's copy wait for the same one. */
   readonly copyUpJobs: Map<Node, CopyUpJob>;
   /** Counts the copies that were made. */
   copyUps: number;

@@ -16,7 +16,7 @@ export interface FinishedCopy {
   name: string;
   /** Descriptor of the copy. */
   target: number;
-  /** The lower object's handle, where its file system has any. */
+  /** The lower object's handle, if its file system has any. */
   origin: Buffer | undefined;
   /** The lower object's. */
   attr: Attr;

@@ -155,7 +155,7 @@ function claim(core: Admission, node: Node, { origin, ino }: { origin: Ino; ino:
   return true;
 }
 
-/** Does the lower object show its number itself, under its own name? Looks at nodes in use only: one that is being revived asks, too. */
+/** Does the lower object show its number itself, under its own name? Looks at nodes in use only: a node that is being restored asks, too. */
 function isShownAt(core: Admission, node: Node, path: readonly ByteName[]): boolean {
   let at: Node | undefined = core.root;
   for (const name of path) at = at?.children?.get(name);

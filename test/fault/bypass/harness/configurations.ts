@@ -62,6 +62,8 @@ export interface HuntedMount {
   mount: SluiceMount;
   /** Puts another policy in force. A replica that starts meanwhile never reads half a file. */
   edit(policy: string): void;
+  /** While true, no server is killed. */
+  calm: boolean;
   /** Stops and kills decision services at random moments until `work` is done, and servers until `untilMs`. */
   disturbWhile(work: Promise<unknown>, untilMs: number): Promise<void>;
 }
@@ -76,8 +78,9 @@ export async function huntedMount({ configuration, seed, env = {} }: Hunt, { low
   const supervised = killed === true ? await mountSupervised({ lower, upper, ...own, args: more }) : undefined;
   const mount = supervised?.mount ?? (await mountSluice({ lowers: [lower], upper, ...own, args: more, env }));
   const policyFile = decision?.policyFile ?? (mount.policyFile as string);
-  return {
+  const hunted: HuntedMount = {
     mount,
+    calm: false,
     edit: (edited) => {
       writeFileSync(`${policyFile}.next`, edited);
       renameSync(`${policyFile}.next`, policyFile);
@@ -86,10 +89,17 @@ export async function huntedMount({ configuration, seed, env = {} }: Hunt, { low
       const disturbed = decision === undefined ? stopEmbedded(mount, work, random) : disturbReplicas(decision, { work, replicas, random });
       await Promise.all([
         disturbed,
-        supervised?.killingWhile(work, { random, pauseMs: PAUSE_MS, untilMs, alsoKill: () => supervised.killDecision() }),
+        supervised?.killingWhile(work, {
+          random,
+          pauseMs: PAUSE_MS,
+          untilMs,
+          alsoKill: () => supervised.killDecision(),
+          isCalm: () => hunted.calm,
+        }),
       ]);
     },
   };
+  return hunted;
 }
 
 async function until(work: Promise<unknown>, disturb: () => Promise<void>): Promise<void> {
