@@ -40,7 +40,7 @@ test("leaves no incomplete object, and none that belongs to the daemon", async (
   let made = 0;
   for (let round = 0; round < ROUNDS; round++) {
     const mount = await mountSluice({ lowers: [lower], upper, mountpoint });
-    const creator = startScript(CREATOR, { args: [join(mountpoint, "d")] });
+    const creator = startScript(CREATOR, { args: [join(mountpoint, "d")], env: { UV_USE_IO_URING: "0" } });
     await creator.waitFor("creating");
     await expect.poll(() => existing(upper).length, { interval: 1, timeout: 20_000 }).toBeGreaterThan(made + 50);
     await mount.kill();
