@@ -86,7 +86,7 @@ function candidates() {
   return [...projects.map((project) => `${project}/dist/.tsbuildinfo`), ...scripts, "package-lock.json", "packages/dev/bundle.mjs"];
 }
 
-/** @param {string} path of a candidate @param {readonly string[]} ids of what is inside */
+/** @param {string} path of a candidate @param {readonly string[]} ids of the modules inside */
 function isInput(path, ids) {
   return !path.endsWith("/dist/.tsbuildinfo") || ids.some((id) => relative(root, id).startsWith(dirname(path)));
 }
@@ -107,7 +107,7 @@ function licenceOf(home, ids) {
   return [...new Set(heads.filter((head) => /copyright/i.test(head)))].join("\n\n");
 }
 
-/** The licences of what is inside, as their packages have them. @param {readonly string[]} ids */
+/** The licences of the packages inside, as these have them. @param {readonly string[]} ids */
 function licences(ids) {
   const homes = new Set(ids.flatMap((id) => /.*\/node_modules\/(?:@[^/]+\/)?[^/]+/.exec(id)?.[0] ?? []));
   const texts = [...homes].sort().map((home) => {

@@ -20,6 +20,8 @@ describe("the prose check", () => {
     ["headless", "It is shown to others: what was removed stays removed."],
     ["headless", "The reply is held back for who asks later."],
     ["headless", "If the file is gone, who waits for it goes on."],
+    ["headless", "It is an estimate of what they take."],
+    ["headless", "The message is for whoever brought it."],
     ["where", "Where no service answers, the open fails."],
     ["where", "The mount reads /dev/fuse where there is no ring."],
     ["where", "The listing is merged, but where it is not needed."],

@@ -17,7 +17,7 @@ export class CleanUp {
     };
   }
 
-  /** Everything is tried. Resolves to what went wrong, one line each. */
+  /** Everything is tried. Resolves to the failures, one line each. */
   async run(): Promise<string[]> {
     const complaints: string[] = [];
     for (let undo = this.#pending.pop(); undo !== undefined; undo = this.#pending.pop()) {

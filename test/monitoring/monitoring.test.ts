@@ -1,5 +1,5 @@
 /**
- * Dashboards, alert rules and the reference of metrics speak of what the services export, and of all of it: names are
+ * Dashboards, alert rules and the reference of metrics name all that the services export, and nothing else: names are
  * scraped from a real decision service and a real mount. Prometheus' own tool reads the rules.
  */
 import { readFileSync, writeFileSync } from "node:fs";

@@ -81,7 +81,7 @@ test("finds each kind of damage and repairs it if possible, and the kernel then 
       "damage renamed: it was renamed from from, which still shows what it had -> hide from by a whiteout",
       "untidy stray: its origin lies in none of the lower layers: its inode number is another one than before -> remove its origin mark",
       "damage twice: it was renamed from other, which still shows what it had -> hide other by a whiteout",
-      "damage twice again: it is redirected to what twice is redirected to: one of the two is a copy -> null",
+      "damage twice again: it and twice are redirected to one place: one of the two is a copy -> null",
       "damage twice again: it was renamed from other, which still shows what it had -> hide other by a whiteout",
       "untidy : it holds what was copied up or renamed, and is not marked impure: readdir may give other inode numbers than stat -> mark it impure",
       "untidy work/#1f: left by a mount that was interrupted -> remove it",
@@ -92,7 +92,7 @@ test("finds each kind of damage and repairs it if possible, and the kernel then 
   const left = mended.found.filter(({ state }) => state !== "mended").map(({ path, what }) => `${path}: ${what}`);
   const stays = [
     "empty: a metadata-only copy whose data lies in no layer",
-    "twice again: it is redirected to what twice is redirected to: one of the two is a copy",
+    "twice again: it and twice are redirected to one place: one of the two is a copy",
   ];
   expect(left.sort()).toEqual(stays);
   expect((await run()).found.map(({ path, what }) => `${path}: ${what}`).sort()).toEqual(stays);

@@ -194,7 +194,7 @@ export class DecisionError extends Error {
 /** Counts since the start, and the present size. */
 export interface CacheStatus {
   entries: number;
-  /** An estimate of what they take. */
+  /** An estimate of their size. */
   bytes: number;
   hits: number;
   misses: number;

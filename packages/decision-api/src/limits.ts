@@ -36,7 +36,7 @@ export const ANSWER_LIMITS = {
   callerRules: 64,
 } as const;
 
-/** Bounds of what a mount tells a console of itself. */
+/** Bounds of a mount's report to a console. */
 export const REPORT_LIMITS = {
   layers: 64,
   grants: 100,

@@ -1,4 +1,4 @@
-/** Several answers as one: the strictest holds, with the obligations of all, and for what all of them looked at. */
+/** Several answers as one: the strictest holds, with the obligations of all, and in the scope that all of them share. */
 import { type CacheScope, type Effect, type Obligation, STRICTNESS } from "./domain.js";
 
 /** The common part of a policy's answer and a service's decision. */

@@ -19,7 +19,7 @@ const POLL_MS = 20;
 /** As in overlayfs: a colon within a name is escaped. */
 const escapeLayer = (path: string): string => path.replace(/[\\:]/g, "\\$&");
 
-/** Runs `sluice` with `args`; its standard output. Throws DemoError 1 with what it complained. */
+/** Runs `sluice` with `args`; its standard output. Throws DemoError 1 with its complaint. */
 export function runSluice(args: readonly string[]): Promise<string> {
   return new Promise((resolve, reject) => {
     execFile(

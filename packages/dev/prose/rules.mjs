@@ -35,13 +35,15 @@ const AFTER_A_BREAK = /([,;:(–—]|\b(?:and|or|but|nor))\s+(who|what)\b(?!\s+(
 const AFTER_A_CONJUNCTION = /\b(than|if|since|because|unless|while|until|as|when|that)\s+(who|what)\b/gi;
 const OBJECT_WHO =
   /\b(of|for|by|to|from|with|before|after|beside|against|without|like|lets?|keeps?|stops?|wakes?|shuts? out|spares?)\s+who\b/gi;
+const OBJECT_WHAT =
+  /\b(of|for|by|to|from|with|before|after|beside|against|without|like|on|in|than|as)\s+(what(?!\s+(to|if|else|about)\b)|whoever)\b/gi;
 const NOUN_FIRST = "start with a noun: a cached answer, a caller that …";
 
 /** @type {Finder} */
 function headlessClauses(block) {
   return sentencesOf(block).flatMap((sentence) => {
     if (/\?\W*$/.test(sentence.text)) return [];
-    const found = [AFTER_A_BREAK, AFTER_A_CONJUNCTION, OBJECT_WHO].flatMap((opening) =>
+    const found = [AFTER_A_BREAK, AFTER_A_CONJUNCTION, OBJECT_WHO, OBJECT_WHAT].flatMap((opening) =>
       [...sentence.text.matchAll(opening)].filter((match) => !isIndirect(sentence.text, match, opening)),
     );
     const first = isTitle(block) ? null : START.exec(sentence.text);
@@ -69,7 +71,7 @@ function isIndirect(sentence, { index, 0: match }, opening) {
     return true;
   if (opening === AFTER_A_CONJUNCTION) return pronoun && /^that\s/i.test(match) ? ASKING.test(before.slice(-30)) : false;
   if (/^[;:]/.test(match)) return ASKING.test(/\S+\s*$/.exec(before)?.[0] ?? "");
-  return ASKING.test(opening === OBJECT_WHO ? before.slice(-30) : before);
+  return ASKING.test(opening === OBJECT_WHO || opening === OBJECT_WHAT ? before.slice(-30) : before);
 }
 
 /** @param {string} text @param {number} index */

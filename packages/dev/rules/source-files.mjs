@@ -5,7 +5,7 @@ import { join, relative } from "node:path";
 const SKIPPED_FOLDERS = new Set(["node_modules", "dist", "build", "bundle", ".git", "gen"]);
 
 /**
- * Every file below `folder`, as paths relative to `root`, without what is generated or installed.
+ * Every file below `folder`, as paths relative to `root`, without generated and installed files.
  * @param {string} root
  * @param {string} folder
  * @returns {string[]}

@@ -41,7 +41,7 @@ class OwnerCall implements CallContext {
   }
 }
 
-/** For what writes: the caller's group is held against the file's, but privilege stays what it is. */
+/** For operations that write: the caller's group is held against the file's, but privilege stays what it is. */
 class WriterCall extends OwnerCall {
   override get uid(): number {
     return this.asker.uid;

@@ -124,7 +124,7 @@ export class UpperCheck {
     const key = `${target.layer} ${target.path}`;
     const before = this.#redirected.get(key);
     if (before === undefined) this.#redirected.set(key, hit.path);
-    else this.#found(hit.path, `it is redirected to what ${escapeName(before)} is redirected to: one of the two is a copy`, true);
+    else this.#found(hit.path, `it and ${escapeName(before)} are redirected to one place: one of the two is a copy`, true);
     this.#seenTwice(hit, target, value);
     return true;
   }

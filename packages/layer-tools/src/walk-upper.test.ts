@@ -8,7 +8,7 @@ import { walkUpper } from "./walk-upper.js";
 const { test } = requires("CAP_SYS_ADMIN");
 const OLD = { mtimeNs: 1_000_000_000n };
 
-test("added, modified, deleted, opaque, metadata, copied, renamed: and nothing for what only shines through", () => {
+test("added, modified, deleted, opaque, metadata, copied, renamed: and nothing for entries that only shine through", () => {
   const root = scratch();
   const at = (name: string): string => {
     const path = join(root, name);

@@ -41,7 +41,7 @@ extern int uv_backend_timeout(const uv_loop_t *loop);
  */
 #define LINGER_OVER (UINT64_MAX - 1)
 #define LINGER_NS 2000000
-/* user_data of what takes those two back. */
+/* user_data of the cancellation of those two. */
 #define TAKEN_BACK (UINT64_MAX - 2)
 #define SUBMISSIONS 256
 #define LOOKS_BETWEEN_CLOCKS 32

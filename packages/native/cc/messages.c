@@ -1,6 +1,6 @@
 /*
  * Records over a unix SOCK_SEQPACKET, with descriptors: one call sends or receives one whole record, and waits a bounded
- * time at most. Nothing is closed here: closing may wait for whoever serves the file, and that could be the peer.
+ * time at most. Nothing is closed here: closing may wait for the server of the file, which could be the peer.
  */
 #include "native.h"
 

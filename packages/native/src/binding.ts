@@ -246,7 +246,7 @@ export interface Native {
   /**
    * Makes this thread create as the caller: raw setfsgid(gid), setfsuid(uid), re-raises the file-system capabilities
    * that setfsuid dropped (so that the layer's own permissions never get in the way; the caller's were checked by the
-   * kernel on the merged inode), and umask(mask). For a uid other than 0 CAP_FSETID stays out, so that sgid on what is
+   * kernel on the merged inode), and umask(mask). For a uid other than 0 CAP_FSETID stays out, so that sgid on objects that are
    * made or chmoded follows an unprivileged caller, and that a write, truncate or chown clears suid. `groups`, where
    * given (CallContext.groups), are the thread's supplementary groups meanwhile; without them they stay the daemon's,
    * which should have emptied its own. `asDaemon` undoes all of it. Not for use across an await: the umask is that of
@@ -278,7 +278,7 @@ export interface Native {
   execve(path: string, argv: Uint8Array, env: Uint8Array, descriptors: number): number;
   /**
    * Supplementary groups: none, in every thread. Node's own process.setgroups and setuid throw where its libuv may use
-   * io_uring, whose requests keep the rights of whoever set the ring up: start such a process with UV_USE_IO_URING=0.
+   * io_uring, whose requests keep the rights of the thread that set the ring up: start such a process with UV_USE_IO_URING=0.
    */
   dropGroups(): number;
   /** No supplementary groups, then all gids, then all uids, in every thread: there is no way back. Stops at what fails. */
@@ -336,7 +336,7 @@ export interface Native {
   memoryFile(name: string): number;
   /** F_ADD_SEALS: SEAL flags. */
   addSeals(fd: number, seals: number): number;
-  /** F_GET_SEALS; -EINVAL of what is no memory file. */
+  /** F_GET_SEALS; -EINVAL if it is no memory file. */
   sealsOf(fd: number): number;
   /**
    * Maps `length` bytes of `fd` shared. A file truncated below the mapping ends the process at the next access. `populated`: all of it

@@ -11,7 +11,7 @@ const ALIGNMENT = 8;
 const HI = 0x1_0000_0000;
 const SAFE_HI = 0x20_0000;
 
-/** `name` is a byte string; `type` a DT value; `offset` the cookie to seek to for what comes after this entry. */
+/** `name` is a byte string; `type` a DT value; `offset` the cookie to seek to for the entries after this one. */
 export interface VisitDirent {
   (name: string, inoLo: number, inoHi: number, type: number, offset: FileOffset): void;
 }
@@ -27,7 +27,7 @@ export class DirentCursor {
   inoHi = 0;
   /** A DT value. */
   type = 0;
-  /** The cookie to seek to for what comes after this entry. */
+  /** The cookie to seek to for the entries after this one. */
   offset: FileOffset = 0;
   readonly #buffer: Buffer;
   #at = 0;

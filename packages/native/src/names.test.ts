@@ -107,7 +107,7 @@ describe.each(Object.entries(places))("names on %s", (_, place) => {
     expect(() => native.statx(scratch.dir, "f", 0, new Uint32Array(31))).toThrow(RangeError);
   });
 
-  it("stats a path by what the kernel knows of it", () => {
+  it("stats a path from the kernel's caches", () => {
     make("f", 0o640);
     const [cached, asked] = [new Uint32Array(32), new Uint32Array(32)];
     expect(native.statx(AT_FDCWD, `${scratch.path}/f`, 0, asked)).toBe(0);

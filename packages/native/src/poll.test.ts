@@ -64,7 +64,7 @@ describe("poll", () => {
     native.close(second);
   });
 
-  it("throws for what cannot be polled", () => {
+  it("throws for a file that cannot be polled", () => {
     const file = createFile(scratch.dir, "f");
     expect(() => native.poll(file, () => {})).toThrow(/cannot watch/);
     expect(() => native.poll(987_654, () => {})).toThrow(/cannot watch/);

@@ -1,5 +1,5 @@
 /**
- * The directory `work` in the workdir, where overlayfs has it too: emptied of what a crash left, and locked as long as this
+ * The directory `work` in the workdir, where overlayfs has it too: emptied of the leftovers of a crash, and locked as long as this
  * overlay lives, so that no second one uses the same upper layer. Holds the mark of a volatile mount, which outlives it.
  */
 import { AT, Errno, errnoName, FsError, O } from "@sluice/vfs";
@@ -52,7 +52,7 @@ function prepare(fd: number, work: LayerSpec, { volatile, goesOn }: { volatile: 
   }
   const handles = readHandles(fd);
   const purged = emptyDirectory(fd).status;
-  if (purged < 0) throw new FsError(-purged, `workdir ${work.path}: cannot be cleared of what an earlier mount left`);
+  if (purged < 0) throw new FsError(-purged, `workdir ${work.path}: cannot be cleared of the leftovers of an earlier mount`);
   secureScratch(fd, work);
   const marked = volatile ? markVolatile(fd) : 0;
   if (marked < 0) throw new FsError(-marked, `workdir ${work.path}: the mark of a volatile mount cannot be made`);

@@ -175,7 +175,7 @@ static int allocate(const char *path, int mode, off_t offset, off_t length) {
   return fd < 0 ? -1 : fallocate(fd, mode, offset, length);
 }
 
-/* Is ".." listed by the inode number of what it leads to, in a list that is read to its end: argv = PATH */
+/* Is ".." listed by the inode number of the directory that it leads to, in a list that is read to its end: argv = PATH */
 static int parent_listed(const char *path) {
   struct stat parent;
   DIR *directory = opendir(path);

@@ -3,15 +3,15 @@
  * milliseconds and waits for its next turn; requests are read and answered in between. All long works of the process share
  * one queue: one of them gets one turn in each round of the event loop, however many there are.
  *
- * State may change between two turns. Work that acts on what it found looks again, synchronously, before it acts.
+ * State may change between two turns. Work that acts on an earlier result looks again, synchronously, before it acts.
  */
-/** Half of what a request may wait for work of others, so that the step that overruns a turn has room. */
+/** Half of the time that a request may wait for work of others, so that the step that overruns a turn has room. */
 const TURN_MS = 2.5;
 
 /** The clock and the event loop; a test plays both. */
 export interface Loop {
   nowMs(): number;
-  /** Runs `task` in the next round, after what came in meanwhile. */
+  /** Runs `task` in the next round, after the requests that came in meanwhile. */
   nextRound(task: () => void): void;
 }
 

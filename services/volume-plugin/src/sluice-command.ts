@@ -35,7 +35,7 @@ function run([program, ...before]: SluiceCommand, args: readonly string[], limit
   });
 }
 
-/** The last complaint of the command, from what it wrote after `fromByte`. */
+/** The last complaint of the command in its output after `fromByte`. */
 function complaintIn(log: string, fromByte: number): string {
   const fd = openSync(log, "r");
   try {
@@ -108,7 +108,7 @@ export class MountCommand {
     child.unref();
   }
 
-  /** Waits a while for whoever still uses it, and unmounts. Nothing there is no error. Rejects with `VolumeError`. */
+  /** Waits a while for its last users, and unmounts. Nothing there is no error. Rejects with `VolumeError`. */
   async unmount(mountpoint: string): Promise<void> {
     const { code, output } = await run(this.command, ["unmount", "--wait", "10s", mountpoint], UNMOUNT_MS);
     if (code !== 0 && !output.includes("nothing is mounted there")) {

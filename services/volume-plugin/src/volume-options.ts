@@ -4,7 +4,7 @@ import { isAbsolute, join, normalize } from "node:path";
 
 export type VolumeOptions = Readonly<Record<string, string>>;
 
-/** An error for whoever typed the option: Docker shows it as it is. */
+/** An error for the user who typed the option: Docker shows it as it is. */
 export class VolumeError extends Error {
   override readonly name = "VolumeError";
 }

@@ -19,7 +19,7 @@ const PARTS: Readonly<Record<string, (directory: string, undo: Undo) => Figure[]
   memory: measureMemory,
 };
 
-/** One part after the other, each on what it started itself. */
+/** One part after the other, each on services that it started itself. */
 async function measure(parts: readonly string[]): Promise<void> {
   const directory = mkdtempSync(join(tmpdir(), "sluice-bench-decision-"));
   // The embedded decision service is nobody.

@@ -1,4 +1,4 @@
-/** On what the figures were taken: without it a ratio cannot be judged or repeated. */
+/** The machine that the figures are from: without it a ratio cannot be judged or repeated. */
 import { existsSync, readFileSync } from "node:fs";
 import { cpus, loadavg, release, totalmem } from "node:os";
 import { describeIdle } from "./idle-processors.js";
@@ -13,7 +13,7 @@ export interface Machine {
   loadAverage: number;
   node: string;
   fuseOverUring: string;
-  /** Absent in what older runs wrote. */
+  /** Absent in files of older runs. */
   idle?: string;
   versions: Record<string, string>;
 }

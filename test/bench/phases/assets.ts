@@ -12,7 +12,7 @@ export interface Assets {
   sql: string;
   npmProject: string;
   npmCache: string;
-  /** The interpreter itself: a version switcher in front of it would be most of what is measured. */
+  /** The interpreter itself: a version switcher in front of it would take most of the measured time. */
   python(): string;
 }
 

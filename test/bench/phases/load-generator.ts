@@ -1,4 +1,4 @@
-/** Compiles and runs the load generator, which keeps its own clock: nothing of this process is in what it reports. */
+/** Compiles and runs the load generator, which keeps its own clock: its report includes nothing of this process. */
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { BenchError } from "../bench-error.js";

@@ -16,7 +16,7 @@ export interface FigureOutcome {
   outcome: "met" | "short" | "told" | "not measured";
   /** Short by its median, where the upper quartile reaches what is wanted. */
   withinSpread?: boolean;
-  /** Of what is short. */
+  /** The reason, if a goal is missed. */
   cause: string;
 }
 

@@ -31,7 +31,7 @@ function serves(command: DaemonCommand): boolean {
   return said && isMountpoint(command.mountpoint);
 }
 
-/** @throws BenchError with the end of what it said */
+/** @throws BenchError with the end of its output */
 export async function startDaemon(command: DaemonCommand): Promise<void> {
   const log = openSync(command.log, "w");
   // A file of certificates that Node reads at each start, where a machine names one: nothing that is measured asks anybody outside.

@@ -16,7 +16,7 @@ const bytesField = (number: number): number => (number << 3) | 2;
 const numberField = (number: number): number => number << 3;
 const MAX_EXACT = BigInt(Number.MAX_SAFE_INTEGER);
 
-/** The bytes of what many answers have in common. */
+/** The bytes that many answers have in common. */
 let revisionBytes: { of: PolicyRevision; bytes: Uint8Array } | undefined;
 
 function bytesOfRevision(revision: PolicyRevision): Uint8Array {

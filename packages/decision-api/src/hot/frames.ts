@@ -26,7 +26,7 @@ export class FrameReader {
   /** Bytes with which it goes on. */
   #need = PREFIX_BYTES;
 
-  /** `onMessage` gets a view of what was read. */
+  /** `onMessage` gets a view of the bytes that were read. */
   constructor(
     private readonly maxBytes: number,
     private readonly onMessage: (message: Buffer) => void,

@@ -1,4 +1,4 @@
-/** Changes to what the lower layer brought: a directory removed, one renamed, a file appended to. */
+/** Changes to entries of the lower layer: a directory removed, one renamed, a file appended to. */
 import { appendFileSync, chmodSync, existsSync, readdirSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type { EditOutput, ViewInput } from "./task-table.js";

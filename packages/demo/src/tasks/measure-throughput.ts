@@ -72,7 +72,7 @@ export function measureThroughput({ files, rounds }: ThroughputInput): Throughpu
     const rates: Record<Mode, number[]> = { native: [], passthrough: [], mediated: [] };
     for (let round = 0; round < rounds; round++) {
       const turn = [...MODES.slice(round % MODES.length), ...MODES.slice(0, round % MODES.length)];
-      // Forwards and backwards, since each leaves the caches to whoever comes next.
+      // Forwards and backwards, since each leaves the caches to the next one.
       if (round % 2 === 1) turn.reverse();
       for (const mode of turn) rates[mode].push(WORKLOADS[workload](files[mode]));
     }

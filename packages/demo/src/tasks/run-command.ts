@@ -20,7 +20,7 @@ export function tryCommand(command: string, args: readonly string[], options: { 
   return { status: done.status, stdout: done.stdout, stderr: done.stderr };
 }
 
-/** Like `tryCommand`; a status other than 0 throws with what the command said. Returns its output. */
+/** Like `tryCommand`; a status other than 0 throws with the command's output. Returns its output. */
 export function runCommand(command: string, args: readonly string[], options: { cwd: string; env?: NodeJS.ProcessEnv }): string {
   const { status, stdout, stderr } = tryCommand(command, args, options);
   if (status !== 0) throw new Error(`${command} ${args.join(" ")}: status ${status}: ${(stderr || stdout).trim().slice(-2000)}`);

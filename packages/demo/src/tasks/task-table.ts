@@ -1,4 +1,4 @@
-/** The tasks that run in processes of their own, with what each takes and gives. Plain data: it crosses a pipe. */
+/** The tasks that run in processes of their own, with the input and output of each. Plain data: it crosses a pipe. */
 import type { SnapshotOptions } from "../tree-snapshot.js";
 
 export interface Tree {

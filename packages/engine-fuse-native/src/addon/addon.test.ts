@@ -13,7 +13,7 @@ function loadIn(prelude: string): { status: number | null; stderr: string } {
 /** The package has builds for these; on other machines it must be built, or is refused as below. */
 const built = process.platform === "linux" && process.arch === "x64";
 
-test("loads with what the package brings, without an install script", () => {
+test("loads with the files of the package, without an install script", () => {
   const { status, stderr } = loadIn("");
   expect(built ? stderr : "").toBe("");
   expect(status).toBe(built ? 0 : 1);

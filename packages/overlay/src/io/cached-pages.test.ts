@@ -47,7 +47,7 @@ test("pages may stay only after an open that drops them has shown that it is thr
   expect(mayCachePages(open())).toBe(true);
 });
 
-test("a writer's last close vouches for what it wrote, if nobody else wrote past the pages", () => {
+test("a writer's last close vouches for its writes, if nobody else wrote past the pages", () => {
   const open = opens();
   for (const past of [false, true]) {
     const writer = open();

@@ -21,7 +21,7 @@ export const IntentKind = {
   link: 2,
   /** A name is taken: [directory's id, node's id, index of the layer the object lies in], [name]. */
   remove: 3,
-  /** [directory's id, other directory's id, node's id, id of what is there or 0, exchange, ino of the object, layer of what is there], [name, new name]. */
+  /** [directory's id, other directory's id, node's id, id of the target or 0, exchange, ino of the object, layer of the target], [name, new name]. */
   rename: 4,
   /** Bytes are added to a file: [its end before]. */
   append: 5,

@@ -39,12 +39,12 @@ function mask(text: string, name: string): bigint {
   return BigInt(`0x${new RegExp(`^${name}:\\s*([0-9a-f]+)$`, "m").exec(text)?.[1] ?? "0"}`);
 }
 
-/** Calls `act` once, when the caller was interrupted by what will kill it. */
+/** Calls `act` once, when the caller was interrupted by a signal that will kill it. */
 export function whenDying(call: CallContext, act: () => void): { stop(): void } {
   return whenMet(call, KILLING, act);
 }
 
-/** Calls `act` once, when the caller was interrupted by what asks a program to end. */
+/** Calls `act` once, when the caller was interrupted by a signal that asks a program to end. */
 export function whenAskedToEnd(call: CallContext, act: () => void): { stop(): void } {
   return whenMet(call, ENDING, act);
 }

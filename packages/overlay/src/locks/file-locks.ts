@@ -30,7 +30,7 @@ export type OwnedSpan = Pick<RangeLock, "owner" | "start" | "end">;
 /** Of the largest file. */
 export const LAST_BYTE = (1n << 63n) - 1n;
 
-/** Is told what is held from now on, each before what it takes the place of is let go. */
+/** Is told of each lock that is held from now on, before the locks that it replaces are dropped. */
 export interface LockNotes {
   /** The number of the note, for `gone`. */
   range(lock: RangeLock): number;
@@ -87,7 +87,7 @@ export class FileLocks {
     return this.inTheWay(wanted).next().done === true;
   }
 
-  /** The range in the way of whoever came first. */
+  /** The range in the way whose owner came first. */
   firstInTheWay(wanted: RangeLock): RangeLock | undefined {
     let first: HeldRange | undefined;
     let compared = 0;
@@ -203,7 +203,7 @@ export class FileLocks {
     }
   }
 
-  /** From the first byte of what is gone to its last. */
+  /** Gives the range from the first byte of the gone locks to their last. */
   #replace(owner: bigint, owned: Owned, gone: readonly HeldRange[], made: readonly HeldRange[]): Span | undefined {
     for (const held of made) held.note = this.#notes?.range(held) ?? 0;
     owned.ranges.remove(gone);

@@ -126,7 +126,7 @@ test("a wait that is interrupted leaves nothing, and a write lock that becomes a
   expect(table.size).toBe(0);
 });
 
-test("a circle of waits is refused to whoever would close it, also when it closes as a lock changes hands", async () => {
+test("a circle of waits is refused to the caller that would close it, also when it closes as a lock changes hands", async () => {
   const table = new LockTable<object>();
   const [f, g] = [{}, {}];
   expect(table.lockRange(f, by(1n, true), undefined)).toBe(0);

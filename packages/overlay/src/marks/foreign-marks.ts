@@ -18,7 +18,7 @@ export function isForeignMark(name: ByteName): boolean {
   return name.startsWith(PREFIX);
 }
 
-/** The name that a mark of this name hides; undefined for the opaque mark, and for what is no mark. */
+/** The name that a mark of this name hides; undefined for the opaque mark, and for a name that is no mark. */
 export function hiddenBy(mark: ByteName): ByteName | undefined {
   return mark === OPAQUE_FILE || !isForeignMark(mark) ? undefined : mark.slice(PREFIX.length);
 }

@@ -13,7 +13,7 @@ import { judgeEntry } from "./judge-entry.js";
 const bytes = Buffer.alloc(65_536);
 const records = new DirentCursor(bytes);
 
-/** `offset` is the cookie of what comes after. */
+/** `offset` is the cookie of the next entry. */
 export interface StreamedEntry {
   readonly name: ByteName;
   readonly inoLo: number;
@@ -57,7 +57,7 @@ export class DirectoryStream {
     return length;
   }
 
-  /** Cookie of what comes after the newest batch; -1 where an entry of it was not taken. */
+  /** Cookie of the entry after the newest batch; -1 if an entry of it was not taken. */
   get position(): FileOffset {
     return this.#position;
   }

@@ -61,7 +61,7 @@ export class RecentListings {
   }
 }
 
-/** The cookie of what comes after row `row` of a list. It tells the row by itself, also to another process. */
+/** The cookie of the entry after row `row` of a list. It tells the row by itself, also to another process. */
 export function cookieOf(number: number, row: number): number {
   return (number === 0 ? UNNUMBERED : number * ROWS) + row + 1;
 }

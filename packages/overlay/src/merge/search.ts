@@ -10,7 +10,7 @@ export class Search {
   path: ByteName[] | undefined = undefined;
   /** A redirect was met: going on follows it. */
   redirected = false;
-  /** The newest redirect, of what was looked at last, is an absolute one. */
+  /** The redirect that was read last is an absolute one. */
   absolute = false;
   /** The object is a metadata-only copy whose data was not found yet. */
   wantsData = false;

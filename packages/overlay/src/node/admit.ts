@@ -1,4 +1,4 @@
-/** From what a search found to a node: the known one, or a new one, with its inode number. */
+/** From the result of a search to a node: the known one, or a new one, with its inode number. */
 import type { Attr, ByteName } from "@sluice/vfs";
 import { S } from "@sluice/vfs";
 import type { OverlayConfig } from "../contract/config.js";

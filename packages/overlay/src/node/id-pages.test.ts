@@ -1,4 +1,4 @@
-/** The table of ids does what a Map does, and keeps nothing of what is gone. */
+/** The table of ids behaves as a Map does, and holds nothing of removed entries. */
 import { seededRandom } from "@sluice/testkit/random";
 import { describe, expect, it } from "vitest";
 import { IdPages } from "./id-pages.js";

@@ -1,5 +1,5 @@
 /**
- * A map from numbers that are given away in sequence (nodeIds, handles), in pages of neighbours: a third of what a Map takes for
+ * A map from numbers that are given away in sequence (nodeIds, handles), in pages of neighbours: a third of the memory that a Map takes for
  * each, and it never stops to move a million entries into a larger table. A page goes with the last of its entries, except
  * the newest: if one file is open at a time, each open would fill an empty table again and allocate a page.
  */

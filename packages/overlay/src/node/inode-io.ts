@@ -1,5 +1,5 @@
 /**
- * The I/O modes of what the kernel has open by one nodeId.
+ * The I/O modes of the open files of one nodeId.
  *
  * The kernel (fs/fuse/iomode.c) holds an inode in one mode at a time: cached, or passthrough to one backing file. A reply that
  * does not fit is EIO for the application, so every new open is planned against this state (open/plan-open.ts). It counts an

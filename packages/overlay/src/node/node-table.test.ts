@@ -22,7 +22,7 @@ test("a file with names in several directories keeps each of them, and lets go o
   expect(new Set(released)).toEqual(new Set([...directories.map(({ id }) => id), file.id]));
 });
 
-test("whoever looks after memory hears of what stays: nodes that are made, and those that are forgotten", () => {
+test("the memory watch hears of nodes that stay: those that are made, and those that are forgotten", () => {
   let heard = 0;
   const nodes = new NodeTable(
     () => undefined,

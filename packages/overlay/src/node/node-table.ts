@@ -169,7 +169,7 @@ export class NodeTable {
     return found instanceof NodeAlias ? found : undefined;
   }
 
-  /** Gives a node a new id; the kernel goes on with the old one for what it has open. */
+  /** Gives a node a new id; the kernel continues with the old one for its open files. */
   renumber(node: Node, io: InodeIo): void {
     const alias = new NodeAlias(node.id, node, io, node.lookups);
     this.#addAlias(alias);

@@ -18,7 +18,7 @@ const LETTERS: Readonly<Record<string, number>> = { i: IMMUTABLE, a: APPEND_ONLY
 const value = Buffer.alloc(64);
 const attr = new Attr();
 
-/** Of what has these attributes, as its layer gave them; 0 if its file system has no such flags. */
+/** The protection of an object with these attributes, as its layer gave them; 0 if its file system has no such flags. */
 export function protectionIn({ attributes }: Attr): number {
   return attributes & PROTECTING;
 }

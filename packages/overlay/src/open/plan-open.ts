@@ -75,7 +75,7 @@ export class OpenPlan {
   /** The layer whose file serves the open. */
   layer: HostLayer | undefined = undefined;
   placement: Placement = "here";
-  /** The node gets a new own nodeId first, and the old one becomes an alias for what is open by it. */
+  /** The node gets a new own nodeId first, and the old one becomes an alias for the opens by it. */
   renumbers = false;
   /** The nodeId that the open comes by serves observed opens alone from then on. */
   parts = false;

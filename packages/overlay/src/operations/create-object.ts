@@ -3,7 +3,7 @@
  *
  * The object is made straight in the upper directory, as the caller (so that the host applies owner, umask, setgid and
  * default ACL as it does for everybody). Only where a whiteout is in the way, or where a security module wants a label on it
- * from the beginning, it is made aside and renamed into place, in a staging directory that passes on what the real parent would.
+ * from the beginning, it is made aside and renamed into place, in a staging directory that passes on the same attributes as the real parent.
  */
 import { AT, type ByteName, type CallContext, Errno, NAME_MAX, O, RENAME, S } from "@sluice/vfs";
 import { copyUpDirectory } from "../copy-up/copy-up-directory.js";

@@ -197,7 +197,7 @@ function fillRow(core: OperationContext, node: Node, listing: Listing, index: nu
   const differs = listing.upper[index] === true && (node.isMerged || node.top.impure);
   const child = knownChild(core, node, { name, differs });
   if (child !== undefined) {
-    // For whoever reads this row again once the name is gone.
+    // For a reader of this row after the name is gone.
     listing.inoLo[index] = child.inoLo;
     listing.inoHi[index] = child.inoHi;
     core.nodes.letGo(child);

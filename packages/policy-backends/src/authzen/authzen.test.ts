@@ -186,7 +186,7 @@ describe("authzen", () => {
     await expect(open("discover: true\n")).rejects.toThrow(/:3:11: it says that it is 'http:\/\/evil'/);
   });
 
-  it("names the place of a mistake, with what may have been meant", async () => {
+  it("names the place of a mistake, with the likely intention", async () => {
     await expect(open('subject: { id: "${subject.udi}" }\n')).rejects.toThrow(
       /:3:10: '\$\{subject.udi\}' is no fact: did you mean 'subject.uid'\?/,
     );

@@ -1,4 +1,4 @@
-/** The Cedar schema of what Sluice asks: what a policy may look at, and so what a mistake in one is held against. */
+/** The Cedar schema of Sluice's questions: the facts that a policy may look at. Mistakes in policies are found by it. */
 
 const xattrAttributes = (xattrs: readonly string[]): string => xattrs.map((name) => `${JSON.stringify(name)}?: String`).join(", ");
 

@@ -29,7 +29,7 @@ export interface CedarReady {
   uses: CedarUses;
   warnings: CedarMistake[];
 }
-/** `reason`: ids of the policies that decided. `errors`: of those that could not be evaluated, with what was wrong. */
+/** `reason`: ids of the policies that decided. `errors`: of those that could not be evaluated, with the reason. */
 export interface CedarAnswer {
   allowed: boolean;
   reason: string[];

@@ -40,7 +40,7 @@ const refusal = (policies: string, options?: string): Promise<string> =>
 backendContract("cedar", () => openPolicyFile(file(STANDARD_CEDAR)));
 
 describe("cedar", () => {
-  it("names the place of what does not parse, and of what does not fit the schema", async () => {
+  it("names the place of text that does not parse, and of text that does not fit the schema", async () => {
     expect(await refusal("permit(principal, action, resource)\n  wen { true };")).toMatch(/^\/p\d+\.cedar:2:3: /);
     expect(await refusal('permit(principal, action, resource)\n  when { resource.pth == "a" };')).toMatch(
       /^\/p\d+\.cedar:2:10: .*`pth`.*: did you mean `path`\?/,

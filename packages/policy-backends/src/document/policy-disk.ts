@@ -7,7 +7,7 @@ import { readFileSync, realpathSync, type Stats, statSync } from "node:fs";
 export type FileStats = Pick<Stats, "dev" | "ino" | "size" | "mtimeMs" | "ctimeMs"> & { isDirectory(): boolean };
 
 export interface PolicyDisk {
-  /** Of what the path leads to, links followed. Undefined: nothing, or nothing that can be reached. */
+  /** Of the object that the path leads to, links followed. Undefined: nothing, or nothing that can be reached. */
   stat(path: string): FileStats | undefined;
   /** Throws as `readFileSync`. */
   read(path: string): Buffer;
@@ -15,7 +15,7 @@ export interface PolicyDisk {
   resolve(path: string): string;
   /** A policy is loaded from here on: files that were looked at before no longer matter. */
   begin(): void;
-  /** Calls when a file may have changed, for whoever does not ask. */
+  /** Calls when a file may have changed, for readers that do not ask. */
   onChange(listener: () => void): void;
 }
 

@@ -29,7 +29,7 @@ export function tooLarge(maxBytes: number): UnreadableFile {
   return new UnreadableFile(`it is larger than ${maxBytes} bytes`, "make it smaller, or split it");
 }
 
-/** Files by their path from the root of what was delivered. Nothing outside of it can be named. */
+/** Files by their path from the root of the delivery. Nothing outside of it can be named. */
 export class DeliveredFiles implements PolicyFiles {
   constructor(private readonly files: ReadonlyMap<string, Buffer>) {}
 

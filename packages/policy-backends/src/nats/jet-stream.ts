@@ -1,4 +1,4 @@
-/** Messages to a stream of JetStream, for what streams there beside policies. */
+/** Messages to a stream of JetStream, such as decision logs. */
 import { connectNats, type NatsServers } from "./connect-nats.js";
 
 export interface JetStreamPublisher {

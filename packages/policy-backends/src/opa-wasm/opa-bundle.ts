@@ -7,7 +7,7 @@ export interface OpaBundle {
   data: string;
 }
 
-/** Throws with what is wrong and what to do. */
+/** Throws with the mistake and the remedy. */
 export function readBundle(bytes: Buffer): OpaBundle {
   if (!isGzip(bytes)) return { module: bytes, data: "{}" };
   const files = untar(unpackAtOnce(bytes));

@@ -1,5 +1,5 @@
 /**
- * JSON over HTTP/1.1 with connections that stay: posts, with a deadline, and bounds on what waits and on what comes back.
+ * JSON over HTTP/1.1 with connections that stay: posts, with a deadline, and bounds on waiting requests and on replies.
  * A connection that the other side closed while it was idle is no failure: the request is put once more.
  */
 import {

@@ -38,7 +38,7 @@ function factNamed(name: string): Fill {
   return (facts) => (facts[whose] as unknown as Record<string, unknown>)[key];
 }
 
-/** Of a fact, or of what a template made of one. */
+/** Of a fact, or of the text that a template made of one. */
 export const textOf = (value: unknown): string => (typeof value === "string" ? value : value === undefined ? "" : JSON.stringify(value));
 
 function compileText(text: string): Fill {

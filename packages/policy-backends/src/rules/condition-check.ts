@@ -1,6 +1,6 @@
 /**
  * Looks over a condition's syntax tree before it may be used: which facts it reads, and everything in it that cannot
- * hold or that could be made dear by whoever chooses file names. Sees names, not types: those are tried in condition.ts.
+ * hold or that the choice of file names could make expensive. Sees names, not types: those are tried in condition.ts.
  */
 import type { parse } from "@bufbuild/cel";
 import { CONDITION_FUNCTIONS, PLAIN_FACTS, RESOURCE_FACTS, SUBJECT_FACTS } from "./condition-facts.js";

@@ -14,7 +14,7 @@ import { uniformDepth } from "./uniform-depth.js";
 
 export interface RuleSet extends ConditionContext {
   rules: readonly CompiledRule[];
-  /** The same rules by what their globs begin with. */
+  /** The same rules by the beginning of their globs. */
   index: RuleIndex;
   default: Effect;
   needsDigest: boolean;
@@ -102,7 +102,7 @@ class Evaluation {
     return condition === true ? caller : condition;
   }
 
-  /** The same for what the rule asks of the caller. One fact that is known and does not match decides. */
+  /** The same for the rule's conditions on the caller. One fact that is known and does not match decides. */
   private matchCaller(rule: CompiledRule): boolean | string {
     if (!asksOfCaller(rule)) return true;
     const { subject } = this.question;

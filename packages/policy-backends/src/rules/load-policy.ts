@@ -54,7 +54,7 @@ function callerRulesOf(rules: readonly CompiledRule[]): { callerRules?: readonly
   return names.length === 0 ? {} : { callerRules: names };
 }
 
-/** A document that has been found right, with what is worth a warning in it. Plain values: it goes from thread to thread. */
+/** A document without mistakes, with warnings. Plain values: it goes from thread to thread. */
 export interface CheckedRules {
   document: PolicyDocument;
   warnings: PolicyProblem[];

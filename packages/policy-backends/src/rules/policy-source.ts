@@ -36,7 +36,7 @@ const REMEDIES: Readonly<Record<string, string>> = {
   expiresAfter: "write a whole number and ms, s, m or h, such as 30s",
   readOnly: "write readOnly: true, or leave it out",
   ttl: "write a whole number and ms, s, m or h, such as 30s",
-  onOutage: "write onOutage: deny, mediate or stale, or leave it out for what the mount is configured to",
+  onOutage: "write onOutage: deny, mediate or stale, or leave it out: then the setting of the mount applies",
   scope: "write scope: this, or leave it out: the engine computes the scope",
 };
 

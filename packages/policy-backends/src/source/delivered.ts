@@ -31,7 +31,7 @@ export function tooMuchDelivered(): Error {
   return new Error(`the source's policy is larger than ${MAX_DELIVERED_BYTES} bytes: make it smaller`);
 }
 
-/** Rejects with what is wrong and what to do. `entry`: the name that a lone policy file is given. */
+/** Rejects with the mistake and the remedy. `entry`: the name that a lone policy file is given. */
 export async function readDelivered(bytes: Buffer, entry: string): Promise<Delivered> {
   if (bytes.length > MAX_DELIVERED_BYTES) throw tooMuchDelivered();
   if (!isGzip(bytes)) return { files: new Map([[entry, bytes]]), sequence: undefined };

@@ -1,4 +1,4 @@
-/** One HTTP GET of what a server has, unless it still has what was fetched before. Bounded in time and size. */
+/** One HTTP GET of a document, unless the server still has the one that was fetched before. Bounded in time and size. */
 import { type IncomingMessage, request as httpRequest, type RequestOptions } from "node:http";
 import { request as httpsRequest } from "node:https";
 import { MAX_DELIVERED_BYTES, tooMuchDelivered } from "./delivered.js";

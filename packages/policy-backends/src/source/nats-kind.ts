@@ -29,7 +29,7 @@ const WATCH_AGAIN_MS = 500;
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
-/** The bucket, which must be there: to make it is for whoever knows how many copies it shall have. */
+/** The bucket, which must be there: its administrator makes it, who knows how many copies it needs. */
 export async function openBucket(connection: NatsConnection, bucket: string): Promise<KV> {
   const { Kvm } = await import("@nats-io/kv");
   const kv = await new Kvm(connection).open(bucket);

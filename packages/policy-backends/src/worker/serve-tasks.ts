@@ -2,7 +2,7 @@
 import { parentPort } from "node:worker_threads";
 import type { FromWorker, ToWorker } from "./worker-pool.js";
 
-/** A setup that is refused, with what the other side needs to tell it well. */
+/** A setup that is refused, with the facts for a good error message. */
 export class Refusal extends Error {
   override readonly name = "Refusal";
   constructor(

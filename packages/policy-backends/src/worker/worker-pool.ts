@@ -5,7 +5,7 @@
  */
 import { Worker } from "node:worker_threads";
 
-/** To a thread. `task` is 0 for what it is made of. */
+/** To a thread. `task` is 0 for its setup. */
 export interface ToWorker {
   task: number;
   input: unknown;
@@ -162,7 +162,7 @@ export class WorkerPool {
     this.lanes = Array.from({ length: options.threads }, () => new Lane(options, this.queue, onSetup, idle));
   }
 
-  /** Resolves with what the first thread says of its setup. Rejects with `WorkerError`, and holds no thread then. */
+  /** Resolves with the output of the setup in the first thread. Rejects with `WorkerError`, and holds no thread then. */
   static async open(options: WorkerPoolOptions): Promise<{ pool: WorkerPool; output: unknown }> {
     let resolveFirst: (result: FromWorker) => void = () => undefined;
     const first = new Promise<FromWorker>((resolve) => {

@@ -1,4 +1,4 @@
-/** One decision as an event of OPA's decision log, with what Sluice says beyond that. */
+/** One decision as an event of OPA's decision log, with further fields of Sluice's own. */
 import type { Decision, Head, Question } from "@sluice/decision-api";
 
 const isText = (bytes: Uint8Array): boolean => Buffer.from(bytes).equals(Buffer.from(Buffer.from(bytes).toString("utf8"), "utf8"));
@@ -46,11 +46,11 @@ export interface Made {
   question: Question;
   decision: Decision;
   tookNs: bigint;
-  /** With what heads of files hold. */
+  /** With the content of heads of files. */
   heads: boolean;
 }
 
-/** In OPA's words for what a mask took. */
+/** In OPA's words for a field that a mask removed. */
 const NO_HEAD = { erased: ["/input/resource/head/base64"] };
 
 export function decisionEvent({ question, decision, tookNs, heads }: Made): Record<string, unknown> {

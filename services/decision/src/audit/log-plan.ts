@@ -23,7 +23,7 @@ export type DecisionLogTarget = "off" | "stdout" | { file: string } | { config: 
 
 export interface LogPlan {
   sinks: LogSink[];
-  /** The beginning of what files hold is in the log, where the policy looks at it. */
+  /** The log holds the beginning of files, if the policy looks at it. */
   heads: boolean;
   masks: readonly Mask[];
   drops: readonly DropRule[];

@@ -24,7 +24,7 @@ export interface Share {
   /** Given again by mounts from their caches. */
   kept: number;
   effects: Record<Effect, number>;
-  /** Time in the service, of those whose line says it. `saved`: of what would not have been asked under the candidate. */
+  /** Time in the service, of those whose line says it. `saved`: of questions that would not have been asked under the candidate. */
   tookMs: { saved: number; sum: number; p50: number; p99: number; max: number } | undefined;
 }
 

@@ -31,7 +31,7 @@ const has = (value: Json, key: string): boolean => Object.hasOwn(value, key);
 
 type Masked = { erased: string[]; masked: string[] };
 
-/** Changes `event`, which must be the caller's own all the way down to what the masks name. */
+/** Changes `event`, which must be the caller's own all the way down to the fields that the masks name. */
 function apply(event: Json, { path, op, value }: Mask, done: Masked): void {
   const steps = stepsOf(path);
   const last = steps.pop() as string;
@@ -50,7 +50,7 @@ function apply(event: Json, { path, op, value }: Mask, done: Masked): void {
   done.erased.push(path);
 }
 
-/** Names and values that are no UTF-8 stand in the event once more, in base64 (log-event.ts): they go with what was masked. */
+/** Names and values that are no UTF-8 stand in the event once more, in base64 (log-event.ts): they go with the masked field. */
 function withRaw(mask: Mask): Mask[] {
   const [, beside = ""] = /^\/input\/resource\/(xattrs(?:\/.*)?|paths)/s.exec(mask.path) ?? [];
   const raw = beside === "paths" ? "rawPaths" : beside.replace("xattrs", "rawXattrs");
@@ -59,7 +59,7 @@ function withRaw(mask: Mask): Mask[] {
 
 const erasedBefore = ({ erased }: Json): string[] => (Array.isArray(erased) ? erased.map(String) : []);
 
-/** Makes a function that gives the event without what the masks name, and with their names in `erased` and `masked`. */
+/** Makes a function that gives the event without the fields that the masks name, and with their names in `erased` and `masked`. */
 export function compileMasks(masks: readonly Mask[]): (event: Json) => Json {
   if (masks.length === 0) return (event) => event;
   const all = masks.flatMap(withRaw);

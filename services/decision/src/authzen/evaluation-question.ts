@@ -26,7 +26,7 @@ export class BadRequest extends Error {
 /** A question in a form that yes or no answers. */
 export type Asked =
   | { kind: "question"; question: Question; passthrough: boolean }
-  /** It speaks of what this service decides nothing about: no is the answer. */
+  /** Its subject is outside of this service: the answer is no. */
   | { kind: "foreign"; reason: string };
 
 type Json = Record<string, unknown>;

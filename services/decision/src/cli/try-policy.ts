@@ -72,7 +72,7 @@ function report(replay: Replay): string {
     lines.push("", title, ...changes.slice(0, SHOWN).map((change) => `${String(change.count).padStart(8)}  ${name(change as never)}`));
     if (changes.length > SHOWN) lines.push(`          and ${changes.length - SHOWN} more: see --json`);
   };
-  list("by rule (times, with what mounts gave again from their caches):", replay.byRule, arrow);
+  list("by rule (times, with repetitions from the caches of mounts):", replay.byRule, arrow);
   list("by path:", replay.byPath, (change: Change & { path: string }) => `${escapeTextName(change.path)}: ${arrow(change)}`);
   return `${lines.map(escapeLine).join("\n")}\n`;
 }

@@ -12,7 +12,7 @@ export interface ConsoleParts {
   /** The policy file, if there is one. */
   policyFile: string | undefined;
   mounts(): Peer[];
-  /** How long a call may work on what its caller brought, in seconds. */
+  /** How long a call may work on its input, in seconds. */
   callBudgetS?: number | undefined;
 }
 

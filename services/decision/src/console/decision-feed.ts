@@ -1,6 +1,6 @@
 /**
- * Decisions as they are made, for whoever looks at them now; and the last few, for whoever comes. Costs nothing while
- * nobody looks but a slot in a ring. A watcher that is slow misses decisions, and is told how many.
+ * Decisions as they are made, for watchers; and the last few, for a watcher that comes later. While nobody watches, a
+ * decision costs a slot in a ring. A watcher that is slow misses decisions, and is told how many.
  */
 import type { Decision, Question } from "@sluice/decision-api";
 import type { DecisionLog } from "../audit/decision-log.js";

@@ -8,7 +8,7 @@ import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
 import { type CallName, REFUSED } from "./caller-work.js";
 
-/** The work could not be done; the message is for whoever brought it. */
+/** The work could not be done; the message is for its caller. */
 export class WorkFailure extends Error {
   override readonly name = "WorkFailure";
   constructor(

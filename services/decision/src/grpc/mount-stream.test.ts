@@ -1,4 +1,4 @@
-// The server's end of a Session goes past the layers of grpc-js, for whoever asks in plain gRPC and in any order.
+// The server's end of a Session goes past the layers of grpc-js, for clients that ask in plain gRPC and in any order.
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

@@ -103,7 +103,7 @@ export class PolicyGate implements Gate {
   readonly #limits = new RateLimits();
   /** Open files that obligations hold for. */
   readonly #obliged = new Map<number, ObligedIo>();
-  /** By what question and answer they came to. */
+  /** The question and the answer that obliged them. */
   readonly #questions = new Map<number, NonNullable<PersistedGrant["obliged"]>>();
   #capabilities: PolicyCapabilities | undefined;
   #epoch = 0;

@@ -181,7 +181,7 @@ function revokedBy(open: OpenReview, review: ReviewedRuling): Revoked | undefine
       return revoked("mediate", decision?.reason ?? "mediated");
     case "unobserved":
       // The page cache holds what it has read, and nothing can be done about that: an obligation that cannot be met denies.
-      return revoked("deny", "its obligations cannot be kept by what is open already: open it again");
+      return revoked("deny", "its obligations cannot be kept by a descriptor that is open already: open it again");
     case undefined:
       return undefined;
   }

@@ -64,7 +64,7 @@ function checkCompatible(work: Tree, upper: LocatedDirectory): void {
     throw unfit(
       work.path,
       `it was used with the feature "${toText(feature)}" that Sluice does not know (EINVAL)`,
-      "mount it with what made it",
+      "mount it with the program that made it",
     );
   }
 }
