@@ -1,7 +1,6 @@
 /** An overlay filesystem over host directories, in kernel overlayfs' on-disk format. */
 export type { LayerSpec, LayerStatus, OverlayConfig, OverlayEvents, OverlayStatus } from "./contract/config.js";
 export { createOverlay } from "./create-overlay.js";
-export { MAX_INTENT_PATHS } from "./contract/gate.js";
 export type {
   Access,
   Content,

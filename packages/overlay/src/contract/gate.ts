@@ -7,19 +7,13 @@ import type { Attr, CallContext, OpenOut } from "@sluice/vfs";
 export type Access = "read" | "write" | "execute" | "create" | "delete" | "link" | "rename" | "truncate" | "metadata";
 export type Operation = "open" | "create" | "tmpfile" | "mknod" | "mkdir" | "symlink" | "link" | "rename" | "unlink" | "rmdir" | "setattr";
 
-/**
- * An intent names a file by so many of its hard links and one more. If it has more than these, some may be missing, and the
- * gate must deny the access: it cannot be judged whole.
- */
-export const MAX_INTENT_PATHS = 256;
-
 export type IntentAttr = Readonly<Pick<Attr, "mode" | "uid" | "gid" | "sizeExact">>;
 
 /** An access that is about to happen, before any side effect. */
 export interface Intent {
   operation: Operation;
   accesses: readonly Access[];
-  /** Every name the object is known by (or will get), below the mount, no leading slash, as byte strings. Never empty; see MAX_INTENT_PATHS. */
+  /** Every name the object is known by (or will get), below the mount, no leading slash, as byte strings. Never empty. */
   paths: readonly string[];
   /** "upper", "lower0", ...; for a creation the layer it will lie in. */
   layer: string;

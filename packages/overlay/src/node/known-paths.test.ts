@@ -2,7 +2,6 @@
 import { seededRandom } from "@sluice/testkit/random";
 import { S } from "@sluice/vfs";
 import { expect, it } from "vitest";
-import { MAX_INTENT_PATHS } from "../contract/gate.js";
 import { KnownPaths } from "./known-paths.js";
 import { type Node, pathsOf } from "./node.js";
 import { NodeTable } from "./node-table.js";
@@ -27,8 +26,7 @@ it("gives the paths of a file after any change of names", () => {
   for (let at = 0; at < DIRECTORIES; at++) directories.push(made(S.IFDIR, some(directories)));
   const isBelow = (node: Node | undefined, above: Node): boolean => node !== undefined && (node === above || isBelow(node.parent, above));
   const files = Array.from({ length: FILES }, () => made(S.IFREG, some(directories)));
-  const expectTruth = (): void =>
-    expect(files.map((each) => known.of(core, each, undefined))).toEqual(files.map((each) => pathsOf(each, FILES * 1_000)));
+  const expectTruth = (): void => expect(files.map((each) => known.of(core, each, undefined))).toEqual(files.map(pathsOf));
   let reused = 0;
   for (let step = 0; step < 5_000; step++) {
     const [file, target] = [some(files), some(directories)];
@@ -53,14 +51,4 @@ it("gives the paths of a file after any change of names", () => {
     if (looked.others === undefined && known.of(core, looked, undefined) === known.of(core, looked, undefined)) reused++;
   }
   expect(reused).toBeGreaterThan(1_000);
-});
-
-it("gives one path more than an intent may have, of a file with very many hard links", () => {
-  const nodes = new NodeTable(() => undefined, undefined);
-  const root = nodes.make(S.IFDIR);
-  const file = nodes.make(S.IFREG);
-  for (let i = 0; i < 10_000; i++) nodes.attach(file, root, `n${i}`);
-  const paths = new KnownPaths().of({ nodes }, file, undefined);
-  expect(paths).toHaveLength(MAX_INTENT_PATHS + 1);
-  expect(paths).toContain("n0");
 });

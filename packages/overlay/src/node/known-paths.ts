@@ -3,7 +3,6 @@
  * again, so the path of a file with one name is cached in a table of a fixed size, until something on it changes.
  */
 import type { Attr, ByteName } from "@sluice/vfs";
-import { MAX_INTENT_PATHS } from "../contract/gate.js";
 import { lowerLinkKey } from "./admit.js";
 import type { NodeTable } from "./node-table.js";
 import { type Node, pathAt, pathsOf } from "./node.js";
@@ -30,18 +29,13 @@ interface LinkedNodes {
 export class KnownPaths {
   readonly #cached = new Array<CachedPath | undefined>(PLACES).fill(undefined);
 
-  /**
-   * The node's paths; with `attr` also those of the other nodes that share its lower inode. Never empty, the node's own first. Of very
-   * many paths, one more than an intent may have: a file can have millions of hard links.
-   */
+  /** The node's paths; with `attr` also those of the other nodes that share its lower inode. Never empty, the node's own first. */
   of(core: LinkedNodes, node: Node, attr: Attr | undefined): readonly string[] {
-    const paths =
-      node.parent === undefined || node.others !== undefined ? pathsOf(node, MAX_INTENT_PATHS + 1) : this.#single(core, node, node.parent);
+    const paths = node.parent === undefined || node.others !== undefined ? pathsOf(node) : this.#single(core, node, node.parent);
     if (attr === undefined || attr.nlink < 2 || node.inUpper) return paths;
     const all = [...paths];
     for (const other of core.nodes.lowerLinks(lowerLinkKey(node.top.layer, attr)) ?? []) {
-      if (all.length > MAX_INTENT_PATHS) break;
-      if (other !== node && !other.inUpper) all.push(...pathsOf(other, MAX_INTENT_PATHS + 1));
+      if (other !== node && !other.inUpper) all.push(...pathsOf(other));
     }
     return all;
   }

@@ -307,12 +307,9 @@ export function pathOf(node: Node): string {
   return node.lastPath ?? "";
 }
 
-/** Every path the node is known by, `most` of them: never empty. */
-export function pathsOf(node: Node, most: number): string[] {
+/** Every path the node is known by: never empty. */
+export function pathsOf(node: Node): string[] {
   const paths = [pathOf(node)];
-  for (const other of node.others ?? []) {
-    if (paths.length >= most) break;
-    paths.push(pathAt(other.parent, other.name));
-  }
+  for (const other of node.others ?? []) paths.push(pathAt(other.parent, other.name));
   return paths;
 }

@@ -1,5 +1,5 @@
-import { type Decision, DecisionError, type PolicyCapabilities, QUESTION_LIMITS } from "@sluice/decision-api";
-import { type Intent, MAX_INTENT_PATHS, type Ruling } from "@sluice/overlay";
+import { type Decision, DecisionError, type PolicyCapabilities } from "@sluice/decision-api";
+import type { Intent, Ruling } from "@sluice/overlay";
 import { decisionOf, ScriptedDecider } from "@sluice/testkit";
 import { Attr, type CallContext } from "@sluice/vfs";
 import { expect, test } from "vitest";
@@ -65,14 +65,6 @@ test("denies an unknown effect", async () => {
   const { gate, anomalies } = gateOf(new ScriptedDecider(() => ({ ...decisionOf("grant"), effect: "allow" as never })));
   expect(await gate.authorize(call(), intent())).toMatchObject({ effect: "deny", errno: EACCES });
   expect(anomalies).toHaveLength(1);
-});
-
-test("a file with more names than a question may have gets no cached answer, as some of its names may be missing", async () => {
-  expect(MAX_INTENT_PATHS).toBe(QUESTION_LIMITS.paths);
-  const names = (count: number): string[] => Array.from({ length: count }, (_, i) => `n${i}`);
-  const decider = Object.assign(new ScriptedDecider("deny"), { recall: () => decisionOf("grant") });
-  expect(await ask(decider, intent({ paths: names(MAX_INTENT_PATHS) }))).toMatchObject({ effect: "grant" });
-  expect(await ask(decider, intent({ paths: names(MAX_INTENT_PATHS + 1) }))).toMatchObject({ effect: "deny" });
 });
 
 test("an obligation that cannot be honoured is a denial, and says so", async () => {

@@ -13,7 +13,6 @@ import {
   newQuestionId,
   NO_FACTS,
   type PolicyCapabilities,
-  QUESTION_LIMITS,
   type Question,
   uniteFactNeeds,
 } from "@sluice/decision-api";
@@ -283,8 +282,6 @@ export class PolicyGate implements Gate {
 
   #recallable(call: CallContext, intent: Intent): Decision | undefined {
     if (this.#capabilities === undefined || this.#decider.recall === undefined) return undefined;
-    // Some names may be missing. A question with so many is denied.
-    if (intent.paths.length > QUESTION_LIMITS.paths) return undefined;
     try {
       const decision = this.#decider.recall(this.#inquiry.of(call, intent, this.#capabilities));
       // Obligations are stored with the question that they came by.
