@@ -107,6 +107,13 @@ export class SluiceMount {
     return descendantsOf(this.pid).find(({ command }) => command.includes("decision"))?.pid;
   }
 
+  /** Paths that the embedded decision service has open, apart from the directory of its program (cli/src/embedded/child-code.ts). */
+  get decisionFiles(): readonly string[] {
+    const targets = this.decisionPid === undefined ? [] : openDescriptors(this.decisionPid);
+    // Pipes, sockets and the descriptors of an event loop have no path.
+    return targets.filter((target) => target.startsWith("/") && target !== "/dev/null" && !CLI.startsWith(`${target}/`));
+  }
+
   path(...names: readonly string[]): string {
     return join(this.mountpoint, ...names);
   }
