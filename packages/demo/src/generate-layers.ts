@@ -3,7 +3,21 @@ import { randomBytes } from "node:crypto";
 import { chmod, mkdir, open, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { FILES, MIB, type DemoPaths, PRIVATE_KEY, SECRET } from "./demo-paths.js";
-import { POLICY } from "./policy.js";
+
+/** The policy of the demo: grants by default, mediates what is metered, denies what is secret. */
+const POLICY = `version: 1
+default: grant
+rules:
+  - name: private-keys
+    path: ["**/*.pem"]
+    effect: deny
+  - name: secrets
+    path: "secrets/**"
+    effect: deny
+  - name: metered-datasets
+    path: "datasets/metered/**"
+    effect: mediate
+`;
 
 /** Incompressible bytes in which no two blocks are alike, so that a block read from the wrong offset cannot pass. */
 async function writeBlocks(path: string, sizeBytes: number, signal: AbortSignal): Promise<void> {

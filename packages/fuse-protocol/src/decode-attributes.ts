@@ -2,8 +2,7 @@
 import { Errno, UTIME } from "@sluice/vfs";
 import type { Request } from "./request.js";
 import type { RequestArgs, SetAttrArgs } from "./request-args.js";
-import { RequestFlag } from "./request-flags.js";
-import { Fattr } from "./setattr-flags.js";
+import { Fattr, RequestFlag } from "./message-flags.js";
 import { BAD_ID, IN_HEADER_BYTES, IN_HEADER_WORDS as BODY, readId, readOffset } from "./wire.js";
 
 const NSEC_PER_SEC = 1_000_000_000;

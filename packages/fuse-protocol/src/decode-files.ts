@@ -2,7 +2,7 @@
 import { Errno } from "@sluice/vfs";
 import type { Request } from "./request.js";
 import type { RequestArgs } from "./request-args.js";
-import { RequestFlag } from "./request-flags.js";
+import { RequestFlag } from "./message-flags.js";
 import { BAD_ID, IN_HEADER_BYTES, IN_HEADER_WORDS as BODY, readId, readOffset, readU64, WRITE_DATA_OFFSET } from "./wire.js";
 
 /** OPEN and OPENDIR: fuse_open_in. */

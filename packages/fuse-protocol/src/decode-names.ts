@@ -3,7 +3,7 @@ import { Errno } from "@sluice/vfs";
 import { decodeExtensions } from "./decode-extensions.js";
 import type { Request } from "./request.js";
 import type { RequestArgs } from "./request-args.js";
-import { RequestFlag } from "./request-flags.js";
+import { RequestFlag } from "./message-flags.js";
 import { BAD_ID, IN_HEADER_WORDS as BODY, readId } from "./wire.js";
 
 /** LOOKUP: a name in the request's directory, or "." or ".." of a node that the kernel has the handle of (EXPORT_SUPPORT). */

@@ -1,6 +1,6 @@
 /** Bodies of replies about open files and the file system: fuse_open_out and the small ones. Each returns the body's length. */
 import type { FileOffset, LockArgs, OpenOut, StatfsOut } from "@sluice/vfs";
-import { Fopen } from "./open-flags.js";
+import { Fopen } from "./message-flags.js";
 import { LK_OUT_BYTES, OPEN_OUT_BYTES, STATFS_OUT_BYTES, writeU64 } from "./wire.js";
 
 const MODE_FLAGS = {

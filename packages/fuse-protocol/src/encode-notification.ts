@@ -3,7 +3,7 @@
  * length.
  */
 import { type ByteBuffer, writeLatin1 } from "./byte-buffer.js";
-import { EXPIRE_ONLY, NotifyCode } from "./notify-codes.js";
+import { EXPIRE_ONLY, NotifyCode } from "./message-flags.js";
 import { OUT_HEADER_BYTES, OUT_HEADER_WORDS as BODY, writeU64 } from "./wire.js";
 
 /** Every notification here fits into this: header, body, a name of NAME_MAX bytes and its NUL. */

@@ -2,5 +2,17 @@
  * Prometheus metrics, in a module of their own: the library loads as long as a mount takes to start, and most mounts are never
  * scraped.
  */
-export { type DecisionMetrics, decisionMetrics } from "./metrics/decision-metrics.js";
-export { Counter, createRegistry, Gauge, Histogram, Registry } from "./metrics/registry.js";
+import { collectDefaultMetrics, Registry } from "prom-client";
+
+export { Counter, Gauge, Histogram, Registry } from "prom-client";
+export { type DecisionMetrics, decisionMetrics } from "./decision-metrics.js";
+
+/**
+ * One registry for a process, never prom-client's global one, so that two services fit in a test. `withProcess` adds memory, event loop and
+ * garbage collection of this process.
+ */
+export function createRegistry(withProcess: boolean): Registry {
+  const registry = new Registry();
+  if (withProcess) collectDefaultMetrics({ register: registry });
+  return registry;
+}

@@ -38,6 +38,7 @@ export const Errno = {
   ENOTEMPTY: 39,
   ELOOP: 40,
   ENODATA: 61,
+  EREMOTE: 66,
   EPROTO: 71,
   EOVERFLOW: 75,
   EILSEQ: 84,

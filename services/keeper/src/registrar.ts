@@ -6,7 +6,6 @@ import { native, StatWord } from "@sluice/native";
 import { AT, Attr, Errno, O, S } from "@sluice/vfs";
 
 /** Does not ask the server of a FUSE file: it could be the very server that the keeper checks. */
-const AT_STATX_DONT_SYNC = 0x4000;
 /** The id is the unique one, which the kernel never reuses. */
 const STATX_MNT_ID_UNIQUE = 0x4000;
 
@@ -15,7 +14,7 @@ const BLOCK_BYTES = 512;
 const attr = new Attr();
 
 function look(fd: number): number {
-  return native.statx(fd, "", AT.EMPTY_PATH | AT.SYMLINK_NOFOLLOW | AT_STATX_DONT_SYNC, attr.words);
+  return native.statx(fd, "", AT.EMPTY_PATH | AT.SYMLINK_NOFOLLOW | AT.STATX_DONT_SYNC, attr.words);
 }
 
 function mountId(): bigint {

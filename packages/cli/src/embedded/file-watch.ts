@@ -4,8 +4,8 @@
  * notification can promise.
  */
 import { native, STAT_WORDS, StatWord, toBytes } from "@sluice/native";
+import { AT, Errno, O } from "@sluice/vfs";
 import type { FoundFile } from "./open-policy-file.js";
-import { AT_EMPTY_PATH, AT_FDCWD, AT_STATX_DONT_SYNC, AT_SYMLINK_NOFOLLOW, EAGAIN, O_CLOEXEC, O_PATH } from "./path-calls.js";
 
 /** The resolution of file times may be this coarse: a second write within it could be invisible. */
 const STABLE_MS = 200;
@@ -58,8 +58,8 @@ export class FileWatch {
   #look(): number {
     // Only root can redirect a plain path. A link in place of the file is noticed, and not followed.
     const plain = this.#isPlain && this.#isLocal;
-    const status = plain ? native.statx(AT_FDCWD, this.#name, AT_SYMLINK_NOFOLLOW, this.#now) : native.statCached(this.#name, this.#now);
-    if (status === -EAGAIN) return this.#lookByStep();
+    const status = plain ? native.statx(AT.FDCWD, this.#name, AT.SYMLINK_NOFOLLOW, this.#now) : native.statCached(this.#name, this.#now);
+    if (status === -Errno.EAGAIN) return this.#lookByStep();
     if (status < 0) return status;
     if (!this.#isKnownDevice() || (plain && this.#isAnother())) return this.#lookByStep();
     return this.#isLocal ? 0 : this.#ask();
@@ -72,10 +72,10 @@ export class FileWatch {
 
   /** On a file system that other machines change, the kernel's cache is not enough. */
   #ask(): number {
-    const fd = native.openat2(AT_FDCWD, this.#name, O_PATH | O_CLOEXEC, 0, RESOLVE_CACHED);
+    const fd = native.openat2(AT.FDCWD, this.#name, O.PATH | O.CLOEXEC, 0, RESOLVE_CACHED);
     if (fd < 0) return this.#lookByStep();
-    native.statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, this.#now);
-    const status = this.#isKnownDevice() ? native.statx(fd, "", AT_EMPTY_PATH, this.#now) : undefined;
+    native.statx(fd, "", AT.EMPTY_PATH | AT.STATX_DONT_SYNC, this.#now);
+    const status = this.#isKnownDevice() ? native.statx(fd, "", AT.EMPTY_PATH, this.#now) : undefined;
     native.close(fd);
     return status ?? this.#lookByStep();
   }
@@ -84,7 +84,7 @@ export class FileWatch {
     const { fd, isPlain } = this.openByStep(this.path);
     this.#isPlain = isPlain;
     if (fd < 0) return fd;
-    const status = native.statx(fd, "", AT_EMPTY_PATH, this.#now);
+    const status = native.statx(fd, "", AT.EMPTY_PATH, this.#now);
     native.fstatfs(fd, fileSystem);
     this.#isLocal = LOCAL.has(fileSystem[0] as number);
     native.close(fd);

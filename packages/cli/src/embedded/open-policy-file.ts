@@ -5,30 +5,11 @@
  */
 import { readFileSync } from "node:fs";
 import { CAP, capabilityMask, native, STAT_WORDS, StatWord, toBytes, toText } from "@sluice/native";
-import {
-  AT_EMPTY_PATH,
-  AT_FDCWD,
-  AT_STATX_DONT_SYNC,
-  EACCES,
-  EINVAL,
-  EISDIR,
-  ELOOP,
-  ENOENT,
-  EREMOTE,
-  O_CLOEXEC,
-  O_NOFOLLOW,
-  O_NONBLOCK,
-  O_PATH,
-} from "./path-calls.js";
+import { AT, Errno, O, S } from "@sluice/vfs";
 
 const ROOT = 0;
 /** The id of nobody, who owns nothing. */
 const NOBODY = 65_534;
-const S_IFMT = 0o170000;
-const S_IFDIR = 0o040000;
-const S_IFLNK = 0o120000;
-const S_IFREG = 0o100000;
-const STICKY = 0o1000;
 const WRITABLE_BY_ALL = 0o002;
 const MAX_LINKS = 40;
 const PATH_MAX = 4_096;
@@ -45,7 +26,7 @@ function fuseErrnos(): Map<string, number> {
   const errnos = new Map<string, number>();
   for (const line of readFileSync("/proc/self/mountinfo", "latin1").split("\n")) {
     const type = / - (fuse(?:blk|\.\S*)?) /.exec(line)?.[1];
-    if (type !== undefined) errnos.set(line.split(" ", 3)[2] as string, type === "fuse.sluice" ? EACCES : EREMOTE);
+    if (type !== undefined) errnos.set(line.split(" ", 3)[2] as string, type === "fuse.sluice" ? Errno.EACCES : Errno.EREMOTE);
   }
   return errnos;
 }
@@ -92,7 +73,7 @@ class Walk {
 
   #open(name: string, flags: number): number {
     const directory = this.#directories.at(-1)?.fd ?? -1;
-    return as(this.owner, () => native.openat(directory, name, flags | O_NOFOLLOW | O_CLOEXEC, 0));
+    return as(this.owner, () => native.openat(directory, name, flags | O.NOFOLLOW | O.CLOEXEC, 0));
   }
 
   #backTo(depth: number): void {
@@ -100,14 +81,14 @@ class Walk {
   }
 
   #mode(fd: number): number {
-    native.statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, this.#words);
+    native.statx(fd, "", AT.EMPTY_PATH | AT.STATX_DONT_SYNC, this.#words);
     return this.#words[StatWord.mode] as number;
   }
 
   #takeOwner(mode: number): void {
     const uid = this.#words[StatWord.uid] as number;
     if (uid !== ROOT && uid !== this.owner && !(this.#trustNobody && uid === NOBODY)) this.owner = this.owner === ROOT ? uid : NOBODY;
-    const forAll = (mode & S_IFMT) === S_IFDIR && (mode & WRITABLE_BY_ALL) !== 0 && (mode & STICKY) === 0;
+    const forAll = (mode & S.IFMT) === S.IFDIR && (mode & WRITABLE_BY_ALL) !== 0 && (mode & S.ISVTX) === 0;
     if (forAll && this.owner === ROOT) this.owner = NOBODY;
   }
 
@@ -118,7 +99,7 @@ class Walk {
 
   /** 0, or a negative errno. */
   #follow(fd: number): number {
-    if (++this.#links > MAX_LINKS) return -ELOOP;
+    if (++this.#links > MAX_LINKS) return -Errno.ELOOP;
     const target = Buffer.alloc(PATH_MAX);
     const length = native.readlinkat(fd, "", target);
     if (length < 0) return length;
@@ -134,12 +115,12 @@ class Walk {
       this.#backTo(Math.max(1, this.#directories.length - 1));
       return undefined;
     }
-    const fd = this.#open(name, O_PATH);
+    const fd = this.#open(name, O.PATH);
     if (fd < 0) return fd;
     const mode = this.#mode(fd);
     let status = this.#refusal();
     if (status === 0) this.#takeOwner(mode);
-    const isLink = (mode & S_IFMT) === S_IFLNK;
+    const isLink = (mode & S.IFMT) === S.IFLNK;
     if (status === 0 && isLink) status = this.#follow(fd);
     if (status < 0 || isLink) {
       native.close(fd);
@@ -152,12 +133,12 @@ class Walk {
 
   /** Calls `use` with the object's O_PATH descriptor and its name in `directory`, which are closed afterwards. */
   end<Result>(use: (fd: number, name: string) => Result, failed: (errno: number) => Result): Result {
-    this.#directories.push({ fd: native.openat(AT_FDCWD, "/", O_PATH | O_CLOEXEC, 0), name: "" });
+    this.#directories.push({ fd: native.openat(AT.FDCWD, "/", O.PATH | O.CLOEXEC, 0), name: "" });
     try {
       for (;;) {
         this.#rest = this.#rest.filter((name) => name !== "" && name !== ".");
         const name = this.#rest.shift();
-        if (name === undefined) return failed(EISDIR);
+        if (name === undefined) return failed(Errno.EISDIR);
         const fd = this.#step(name);
         if (fd === undefined) continue;
         return fd < 0 ? failed(-fd) : this.#used(fd, name, use);
@@ -178,17 +159,17 @@ class Walk {
   read(): Opened {
     return this.end(
       (found, name): Opened => {
-        const kind = this.#mode(found) & S_IFMT;
-        if (kind === S_IFDIR) return { kind: "directory" };
-        if (kind !== S_IFREG) return { kind: "failed", errno: EINVAL };
+        const kind = this.#mode(found) & S.IFMT;
+        if (kind === S.IFDIR) return { kind: "directory" };
+        if (kind !== S.IFREG) return { kind: "failed", errno: Errno.EINVAL };
         const wanted = this.#identity();
-        const fd = this.#open(name, O_NONBLOCK);
+        const fd = this.#open(name, O.NONBLOCK);
         if (fd < 0) return { kind: "failed", errno: -fd };
         this.#mode(fd);
         if (this.#identity() === wanted) return { kind: "file", fd, owner: this.owner };
         // It has just been replaced: the caller asks again.
         native.close(fd);
-        return { kind: "failed", errno: ENOENT };
+        return { kind: "failed", errno: Errno.ENOENT };
       },
       (errno) => ({ kind: "failed", errno }),
     );

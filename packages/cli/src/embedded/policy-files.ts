@@ -7,8 +7,8 @@ import { closeSync, fstatSync, readSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { getSystemErrorName } from "node:util";
 import { native, type Poller } from "@sluice/native";
+import { Errno } from "@sluice/vfs";
 import { FileWatch } from "./file-watch.js";
-import { EREMOTE } from "./path-calls.js";
 import { openPolicyFile, openToWatch, resolvePolicyFile } from "./open-policy-file.js";
 import { ENTRY, type FileReply, type FileRequest, MAX_RECORD_BYTES } from "./policy-file-records.js";
 
@@ -136,7 +136,7 @@ export class PolicyFiles {
 }
 
 function failed(id: number, errno: number): FileReply {
-  return errno === EREMOTE ? { id, own: true } : { id, error: getSystemErrorName(-errno) };
+  return errno === Errno.EREMOTE ? { id, own: true } : { id, error: getSystemErrorName(-errno) };
 }
 
 function parsed(text: string): FileRequest | undefined {

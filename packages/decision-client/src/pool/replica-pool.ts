@@ -2,10 +2,9 @@
  * All replicas behind one target: the known ones, the reachable ones, and the policy in force according to them. question-router.ts
  * chooses the replica for each question.
  */
-import type { MountReport, PolicyCapabilities, PolicyRevision, wire } from "@sluice/decision-api";
+import { type MountReport, type PolicyCapabilities, type PolicyRevision, uniteFactNeeds, type wire } from "@sluice/decision-api";
 import type { Dialer } from "../conversation/channel.js";
 import type { DecisionClientEvents } from "../decision-client-events.js";
-import { mergeCapabilities } from "./merge-capabilities.js";
 import type { AskedQuestion, Carrier } from "./pending-question.js";
 import { MountReports } from "../conversation/mount-reports.js";
 import { QuestionRouter, type Replicas } from "./question-router.js";
@@ -161,4 +160,24 @@ export class ReplicaPool implements Replicas {
       this.look();
     }
   }
+}
+
+/**
+ * The facts that the policies of all replicas need together: while they differ, any replica may be the one that is asked. The identity
+ * comes from `last`, the needs from all.
+ */
+function mergeCapabilities(last: PolicyCapabilities, others: readonly PolicyCapabilities[]): PolicyCapabilities {
+  const all = [last, ...others.filter((other) => other.revision.digest !== last.revision.digest)];
+  if (all.length === 1) return last;
+  const refused = all.find((each) => each.refusedEdit !== undefined)?.refusedEdit;
+  return {
+    ...(refused === undefined ? {} : { refusedEdit: refused }),
+    ...(last.summary === undefined ? {} : { summary: last.summary }),
+    revision: last.revision,
+    policyId: last.policyId,
+    accesses: new Set(all.flatMap((each) => [...each.accesses])),
+    ...uniteFactNeeds(all),
+    unconditionalGrant: all.every((each) => each.unconditionalGrant),
+    callerRules: [...new Set(all.flatMap((each) => each.callerRules ?? []))],
+  };
 }

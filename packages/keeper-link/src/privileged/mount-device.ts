@@ -5,7 +5,6 @@ import { AT, Attr, Errno, FsError, O } from "@sluice/vfs";
 import type { MountPlan } from "../mount-plan.js";
 
 const AT_NO_AUTOMOUNT = 0x800;
-const AT_STATX_DONT_SYNC = 0x4000;
 /** Of the mask that came: the mount's id is the unique one. */
 const STATX_MNT_ID_UNIQUE = 0x4000;
 const attr = new Attr();
@@ -66,9 +65,9 @@ export function mountData(
 
 function isSame(fd: number, path: string): boolean {
   const { words } = attr;
-  if (native.statx(fd, "", AT.EMPTY_PATH | AT_STATX_DONT_SYNC, words) < 0) return false;
+  if (native.statx(fd, "", AT.EMPTY_PATH | AT.STATX_DONT_SYNC, words) < 0) return false;
   const opened = idOf(words);
-  return native.statx(AT.FDCWD, path, AT.SYMLINK_NOFOLLOW | AT_STATX_DONT_SYNC, words) === 0 && idOf(words) === opened;
+  return native.statx(AT.FDCWD, path, AT.SYMLINK_NOFOLLOW | AT.STATX_DONT_SYNC, words) === 0 && idOf(words) === opened;
 }
 
 /** Device and inode number, and the mount that it lies in. */
@@ -79,7 +78,7 @@ function idOf(words: Uint32Array): string {
 /** Of the mount on `path`. The filesystem itself is not asked. */
 function uniqueMountId(path: string): bigint | undefined {
   const { words } = attr;
-  const status = native.statx(AT.FDCWD, path, AT.SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC, words);
+  const status = native.statx(AT.FDCWD, path, AT.SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT.STATX_DONT_SYNC, words);
   if (status < 0 || ((words[StatWord.mask] as number) & STATX_MNT_ID_UNIQUE) === 0) return undefined;
   return (BigInt(words[StatWord.mountIdHi] as number) << 32n) | BigInt(words[StatWord.mountIdLo] as number);
 }

@@ -1,8 +1,8 @@
 /** Takes over from an earlier process: continues its ids and handles, and opens again the files that it had open. */
+import type { Journal } from "@sluice/journal";
 import type { OpenContext } from "../open/open-context.js";
 import type { Survival } from "../contract/survival.js";
-import { discardStored, restoreHandles } from "./restore-handles.js";
-import { restoreLocks, restoreReroutes } from "./restore-locks.js";
+import { discardStored, type Restoring, restoreHandles } from "./restore-handles.js";
 import { LazyRestore } from "./lazy-restore.js";
 import { resolveRequests } from "./resolve-requests.js";
 
@@ -22,4 +22,22 @@ export function restoreOverlay(core: OpenContext, survival: Survival): void {
   // Descriptors of cached backing files are gone. An open of one registers it again.
   for (const id of journal.nodes.takeCachedBackings()) core.port.closeBacking(id);
   restorable.sweep();
+}
+
+/** A waiter waits again when its request comes again. */
+function restoreLocks({ core, restorable }: Restoring, { locks }: Journal): void {
+  for (const record of [...locks.all()]) {
+    const node = restorable.restoreSlot(record.node);
+    if (node !== undefined) core.locks.restore(node, record);
+    locks.remove(record.slot);
+  }
+}
+
+/** Opens that were sent to another nodeId. */
+function restoreReroutes({ core, restorable }: Restoring, { reroutes }: Journal): void {
+  for (const record of [...reroutes.all()]) {
+    const node = restorable.restoreSlot(record.node);
+    reroutes.remove(record.slot);
+    if (node !== undefined) core.reroutes.restore(record.pid, node, record);
+  }
 }

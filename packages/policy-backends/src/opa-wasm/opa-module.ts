@@ -2,7 +2,20 @@
  * A policy that OPA compiled to WebAssembly, by OPA's published ABI (1.2 and later of 1): one module, its data, one entry
  * point. It knows nothing of what is asked. Runs in a thread that may be ended: a module may do anything but come back.
  */
-import { type WasmMemory, webAssembly } from "./web-assembly.js";
+
+/** The part of the WebAssembly interface that is used here: Node's types leave it to those of browsers. */
+interface WasmMemory {
+  readonly buffer: ArrayBuffer;
+  grow(pages: number): number;
+}
+
+interface WebAssemblyFace {
+  Memory: new (limits: { initial: number; maximum: number }) => WasmMemory;
+  Module: new (bytes: Uint8Array) => object;
+  Instance: new (module: object, imports: object) => { readonly exports: unknown };
+}
+
+const webAssembly = (globalThis as unknown as { WebAssembly: WebAssemblyFace }).WebAssembly;
 
 /** The part of the ABI that is used here. */
 interface Exports {

@@ -1,6 +1,6 @@
 /** A compiled OPA policy in a thread of its own. The program of the thread. */
+import { isGzip, unpackAtOnce, untar } from "../document/tar.js";
 import { serveTasks } from "../worker/serve-tasks.js";
-import { readBundle } from "./opa-bundle.js";
 import { OpaModule } from "./opa-module.js";
 
 export interface OpaWasmSetup {
@@ -17,3 +17,15 @@ serveTasks<OpaWasmSetup, unknown[]>({
   },
   run: (inputs) => inputs.map((input) => policy?.evaluate(input)),
 });
+
+/**
+ * The module and the data (JSON) in a bundle of OPA (.tar.gz), or a bare module. Refuses a bundle that unpacks to too much. Throws the
+ * mistake and the remedy.
+ */
+function readBundle(bytes: Buffer): { module: Uint8Array; data: string } {
+  if (!isGzip(bytes)) return { module: bytes, data: "{}" };
+  const files = untar(unpackAtOnce(bytes));
+  const module = files.get("policy.wasm");
+  if (module === undefined) throw new Error("the bundle holds no policy.wasm: make it with 'opa build -t wasm'");
+  return { module, data: files.get("data.json")?.toString("utf8") ?? "{}" };
+}
