@@ -3,7 +3,7 @@
  * and has nothing of the command line or a policy file in its memory.
  */
 import { fileURLToPath } from "node:url";
-import { CAP, capabilityMask, native } from "@sluice/native";
+import { CAP, capabilityMask, memoryFileOf, native } from "@sluice/native";
 import { CliError, EXIT } from "@sluice/runtime/cli";
 import type { AwaitingConfig, KeeperConfig } from "@sluice/service-keeper";
 import { type AwaitedMount, type SupervisedMount, replaceProcess } from "@sluice/service-mount";
@@ -17,11 +17,8 @@ const CONFIG_FD = 3;
 export const serverProgram = { file: process.execPath, argv: [...process.execArgv, MAIN, "mount-server"] };
 
 function pass(config: KeeperConfig | AwaitingConfig): number {
-  const bytes = Buffer.from(JSON.stringify(config));
-  const fd = native.memoryFile("sluice-keeper");
-  if (fd < 0) return fd;
-  native.pwrite(fd, bytes, { offset: 0, length: bytes.length, position: 0 }, 0);
-  return native.dup2(fd, CONFIG_FD);
+  const fd = memoryFileOf("sluice-keeper", JSON.stringify(config));
+  return fd < 0 ? fd : native.dup2(fd, CONFIG_FD);
 }
 
 /** No thread of the old program survives, so the capabilities are dropped for good. */

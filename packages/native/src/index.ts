@@ -4,6 +4,7 @@ export * from "./constants.js";
 export { DirentCursor, parseDirents, readNames, type VisitDirent } from "./dirents.js";
 export { Fd } from "./fd.js";
 export { native } from "./native.js";
+export { memoryFileOf } from "./memory-file.js";
 export { check, NativeError } from "./native-error.js";
 export { inDirectory, openBeneath, openRealDirectory } from "./open-beneath.js";
 export { emptyDirectory, type Removal, removeTree } from "./remove-tree.js";

@@ -4,11 +4,10 @@
  */
 import { lchownSync, lstatSync, unlinkSync } from "node:fs";
 import { LinkRecord, KeeperRecord } from "@sluice/keeper-link";
-import { native, POLL, type Poller, SEAL, toBytes } from "@sluice/native";
+import { memoryFileOf, native, POLL, type Poller, SEAL, toBytes } from "@sluice/native";
 import { Errno, FsError } from "@sluice/vfs";
 import { discard } from "./discard.js";
 import type { AwaitingConfig } from "./keeper-config.js";
-import { memoryOf } from "./server-process.js";
 
 const BACKLOG = 8;
 /** Each waiting server costs a descriptor. */
@@ -51,7 +50,7 @@ export class ServerListener {
   constructor(config: AwaitingConfig, come: () => void) {
     this.#config = config;
     this.#come = come;
-    this.#offer = memoryOf(config.offer);
+    this.#offer = memoryFileOf("sluice-config", config.offer);
     if (this.#offer < 0) throw new FsError(-this.#offer, "no memory for the offer to servers: free memory");
     // No server can change the offer for the next one.
     native.addSeals(this.#offer, SEAL.WRITE | SEAL.GROW | SEAL.SHRINK | SEAL.SEAL);

@@ -6,7 +6,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { constants } from "node:os";
 import type { KeeperInfo } from "@sluice/keeper-link";
-import { native } from "@sluice/native";
+import { memoryFileOf, native } from "@sluice/native";
 import type { MountResources } from "./mount-resources.js";
 import { type KeeperConfig, SERVER_FDS, type ServerProgram } from "./keeper-config.js";
 import { ServerLink } from "./server-link.js";
@@ -33,14 +33,6 @@ interface Parts {
   config: KeeperConfig;
   program: ServerProgram;
   resources: MountResources;
-}
-
-/** A memory file; or the negative errno. */
-export function memoryOf(text: string): number {
-  const bytes = Buffer.from(text);
-  const fd = native.memoryFile("sluice-config");
-  if (fd >= 0) native.pwrite(fd, bytes, { offset: 0, length: bytes.length, position: 0 }, 0);
-  return fd;
 }
 
 function launch({ config, program }: Parts, linkFd: number, configFd: number): ChildProcess {
@@ -90,7 +82,7 @@ export class ServerProcess {
   constructor(parts: Parts) {
     const pair = new Int32Array(2);
     const made = native.seqpacketPair(pair);
-    const configFd = memoryOf(parts.config.serverConfig);
+    const configFd = memoryFileOf("sluice-config", parts.config.serverConfig);
     if (made < 0 || configFd < 0) throw new Error(`no socket or memory for a server (errno ${-Math.min(made, configFd)})`);
     const [ours, theirs] = pair as unknown as [number, number];
     this.program = parts.program;

@@ -1,7 +1,7 @@
 /** `sluice mount --keeper-socket`: this process becomes the server of a keeper that runs already. */
 import { resolve } from "node:path";
 import { joinKeeper, type Namespaces, namespacesHere, OFFER_VERSION, type Offer } from "@sluice/keeper-link";
-import { native } from "@sluice/native";
+import { memoryFileOf, native } from "@sluice/native";
 import { Errno, errnoName } from "@sluice/vfs";
 import { failed, lacking, unfit, wrong } from "@sluice/runtime/cli";
 import type { MountConfig } from "../config/mount-config.js";
@@ -66,13 +66,6 @@ function configBy({ plan, options }: Offer, args: MountArguments): MountConfig {
   return { ...asked, mountpoint, lowers, dataLowers, upper, work };
 }
 
-function memoryOf(server: ServerConfig): number {
-  const bytes = Buffer.from(JSON.stringify(server));
-  const fd = native.memoryFile("sluice-config");
-  if (fd >= 0) native.pwrite(fd, bytes, { offset: 0, length: bytes.length, position: 0 }, 0);
-  return fd;
-}
-
 /** Moves the two descriptors to 3 and 4. */
 function moveDescriptors(link: number, config: number): void {
   const spare = native.dup2(config, Math.max(link, config, CONFIG_FD) + 1);
@@ -96,7 +89,8 @@ export function joinMount(mountpoint: string | undefined, args: MountArguments, 
   if (config.user === undefined) checkCapabilities(servingCapabilities(config.upper !== undefined, !config.userXattr));
   refuseUnseenHolders(config);
   const { capabilities, registerByKeeper } = serverPrivilege(config);
-  const memory = memoryOf({ config, runDirectory: undefined, capabilities: String(capabilities), registerByKeeper, joined: true });
+  const server: ServerConfig = { config, runDirectory: undefined, capabilities: String(capabilities), registerByKeeper, joined: true };
+  const memory = memoryFileOf("sluice-config", JSON.stringify(server));
   if (memory >= 0) {
     moveDescriptors(socket, memory);
     native.setNoNewPrivileges();
