@@ -29,7 +29,7 @@ const PROGRAMS = [
   "packages/policy-backends/dist/rules/rules-worker.js",
   "services/decision/dist/console/caller-worker.js",
   "services/decision/dist/main.js",
-  "services/mount/dist/enforcement/digest-worker.js",
+  "services/mount/dist/enforcement/facts/digest-worker.js",
 ];
 
 /** The programs that the commands in bin/ start. */

@@ -16,9 +16,9 @@ import {
 } from "@sluice/decision-api";
 import type { Intent } from "@sluice/overlay";
 import type { CallContext } from "@sluice/vfs";
-import type { ContentReader } from "./content-facts.js";
-import { kindOf } from "./resource-facts.js";
-import { readSubject } from "./subject-facts.js";
+import type { ContentReader } from "./facts/content-facts.js";
+import { kindOf } from "./facts/resource-facts.js";
+import { readSubject } from "./facts/subject-facts.js";
 
 export class CallInquiry implements Inquiry {
   #call: CallContext | undefined;

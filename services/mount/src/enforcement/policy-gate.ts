@@ -19,7 +19,7 @@ import {
 import { type Gate, type Intent, type IoWatch, type OpenRecord, type Ruling, whenAskedToEnd } from "@sluice/overlay";
 import { type CallContext, Cancellation, type CancelSignal, Errno } from "@sluice/vfs";
 import { isLaxer } from "./compare-rulings.js";
-import { ContentReader } from "./content-facts.js";
+import { ContentReader } from "./facts/content-facts.js";
 import { type AuditedIo, ObligedIo, type HandleRuling } from "./io-watch.js";
 import type { Grants } from "./grants.js";
 import { decodeGrant, encodeGrant, type PersistedGrant } from "./persisted-grant.js";
@@ -27,8 +27,8 @@ import { CallInquiry } from "./call-inquiry.js";
 import { type GovernedAccesses, governedAccesses, KnownPolicies } from "./known-policies.js";
 import { type IoTerms, NO_TERMS, obliged } from "./obligations.js";
 import { RateLimits } from "./rate-limits.js";
-import { readResource } from "./resource-facts.js";
-import { readSubject } from "./subject-facts.js";
+import { readResource } from "./facts/resource-facts.js";
+import { readSubject } from "./facts/subject-facts.js";
 import { isStillAsked, looksInside } from "./still-asked.js";
 import type { OpenSpans } from "../tracing/open-spans.js";
 

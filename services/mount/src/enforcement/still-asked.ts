@@ -1,8 +1,8 @@
 /** Checks whether an answered question still describes the object: it compares the facts that the policy looked at, and asks nobody. */
 import { type Decision, type Question, xattrText } from "@sluice/decision-api";
 import type { Intent } from "@sluice/overlay";
-import type { ContentReader } from "./content-facts.js";
-import { readResource } from "./resource-facts.js";
+import type { ContentReader } from "./facts/content-facts.js";
+import { readResource } from "./facts/resource-facts.js";
 
 /** How `Question.lookedFor` names an extended attribute. */
 const XATTR_FACT = "resource.xattr.";

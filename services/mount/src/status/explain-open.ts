@@ -2,7 +2,7 @@
 import { factsLookedFor, type MissingFact, newQuestionId, type Question, type Subject } from "@sluice/decision-api";
 import { errnoName } from "@sluice/vfs";
 import type { Explanation, ExplainRequest } from "@sluice/mount-control";
-import { readResource } from "../enforcement/resource-facts.js";
+import { readResource } from "../enforcement/facts/resource-facts.js";
 import { toText } from "@sluice/native";
 import type { MountParts } from "./mount-status.js";
 

@@ -3,7 +3,7 @@ import { closeSync } from "node:fs";
 import { Worker } from "node:worker_threads";
 import type { DigestResult, DigestTask } from "./digest-worker.js";
 
-const PROGRAM = new URL("../../dist/enforcement/digest-worker.js", import.meta.url);
+const PROGRAM = new URL("../../../dist/enforcement/facts/digest-worker.js", import.meta.url);
 /** The limit of files in progress at once. */
 const MAX_TASKS = 256;
 /** A larger file has no digest. */
