@@ -30,7 +30,7 @@ export class FakeKernel {
       agreement: new Agreement(),
       inFlight: this.inFlight,
       replies: new Replies(channel),
-      wishes: { maxStackDepth: 1, maxWriteBytes: 128 * 1024, locks: true, uring: false },
+      requested: { maxStackDepth: 1, maxWriteBytes: 128 * 1024, locks: true, uring: false },
       events: { request: () => undefined, anomaly: (message) => this.anomalies.push(message) },
       onReady: () => undefined,
       onRefused: (error) => {

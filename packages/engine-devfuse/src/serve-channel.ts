@@ -7,7 +7,7 @@ import { ConnectionRequests } from "./connection/connection-requests.js";
 import { Forgets } from "./connection/forgets.js";
 import type { HandlerContext } from "./handlers/handler.js";
 import type { IdlePolling } from "./polling/idle-polling.js";
-import type { Wishes } from "./connection/init.js";
+import type { RequestedFeatures } from "./connection/init.js";
 import type { InFlight } from "./requests/interrupts.js";
 import { ReadLoop } from "./device/read-loop.js";
 import type { Replies } from "./requests/replies.js";
@@ -22,7 +22,7 @@ export interface ServeParts {
   readonly agreement: Agreement;
   readonly inFlight: InFlight;
   readonly replies: Replies;
-  readonly wishes: Wishes;
+  readonly requested: RequestedFeatures;
   readonly events: EngineEvents;
   readonly journal?: RequestJournal | undefined;
   readonly idlePolling?: IdlePolling | undefined;
@@ -42,7 +42,7 @@ export interface Served {
 export function serveChannel(parts: ServeParts): Served {
   const { filesystem, replies, inFlight, events, channel } = parts;
   const context: HandlerContext = { filesystem, data: new DataPool(MAX_DATA_BYTES), setxattrExtended: takesLongSetxattr(parts.agreement) };
-  const requests = new RequestPool(Math.max(parts.wishes.maxWriteBytes, MAX_DATA_BYTES));
+  const requests = new RequestPool(Math.max(parts.requested.maxWriteBytes, MAX_DATA_BYTES));
   const forgets = new Forgets(filesystem);
   const connection = new ConnectionRequests({ ...parts, context, forgets });
   const session = new Session({

@@ -106,7 +106,7 @@ class DeviceEngine implements Engine {
       agreement: this.#agreement,
       inFlight: this.#inFlight,
       replies: this.#replies,
-      wishes: { maxStackDepth, maxWriteBytes, locks, uring: this.#transport.wanted },
+      requested: { maxStackDepth, maxWriteBytes, locks, uring: this.#transport.wanted },
       events: this.#events,
       journal: this.#options.requests,
       idlePolling: this.#idlePolling,

@@ -19,7 +19,7 @@ export function encodeOpen(words: Uint32Array, at: number, out: OpenOut): number
   return OPEN_OUT_BYTES;
 }
 
-/** fuse_open_out of a directory. KEEP_CACHE too: without it the kernel drops the listing that CACHE_DIR lets it keep. */
+/** fuse_open_out of a directory. KEEP_CACHE too: without it the kernel drops the listing that CACHE_DIR lets it cache. */
 export function encodeOpendir(words: Uint32Array, at: number, out: OpenOut): number {
   writeU64(words, at, out.handle);
   words[at + 2] = out.keepCache ? Fopen.CACHE_DIR | Fopen.KEEP_CACHE : 0;

@@ -29,7 +29,7 @@ What is shown
     squash_to_root, squash_to_uid=ID, squash_to_gid=ID   one owner for everything
     static_nlink    st_nlink of directories is 1
     noacl, noxattrs=1             no access control lists, no extended attributes at all
-    timeout=SECONDS               how long the kernel keeps names and attributes
+    timeout=SECONDS               how long the kernel caches names and attributes
 
 Sluice's own
     policy=FILE, decision=TARGET, on_outage=, engine=, max_stack_depth=, name=, control=, admin=   as 'sluice mount' has them

@@ -42,7 +42,7 @@ function described(title, ruling) {
   say("Rule", ruling.rule);
   say("Reason", ruling.reason);
   for (const { name, value } of ruling.obligations) say("Obligation", `${name}: ${value}`);
-  say("A mount may keep it", ruling.kept);
+  say("A mount may cache it", ruling.cachedFor);
   part.append(element("h3", title), list);
   return part;
 }

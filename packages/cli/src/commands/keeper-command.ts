@@ -44,7 +44,7 @@ function waitOf(text: string, parse: (text: string, option: string) => number): 
   return text === "forever" ? null : parse(text, "--wait");
 }
 
-async function keepFor(mountpoint: string, args: KeeperArguments, host: MountHost): Promise<void> {
+async function startKeeperFor(mountpoint: string, args: KeeperArguments, host: MountHost): Promise<void> {
   if (host.becomeAwaitingKeeper === undefined) throw failed("keeper", "this command has no keeper", "use 'sluice keeper'");
   const { socket, wait, ...options } = args;
   if (socket === "") throw wrong("--socket", "the name is empty", "name a socket to make");
@@ -70,5 +70,5 @@ export function addKeeperCommand(program: Command, host: MountHost): void {
     .option("--locks <who>", "owner of fcntl and flock locks: kernel, daemon, or auto", "auto")
     .option("--user <uid:gid>", "run servers as this user without any capability, and serve this user alone; needs -o userxattr")
     .addHelpText("after", HELP)
-    .action((mountpoint: string, args: KeeperArguments) => keepFor(mountpoint, args, host));
+    .action((mountpoint: string, args: KeeperArguments) => startKeeperFor(mountpoint, args, host));
 }

@@ -50,7 +50,7 @@ function replicasWord({ decider: { replicas } }: MountStatus): string {
 
 function cacheLine({ decider: { cache } }: MountStatus): string {
   if (cache === null) return "none";
-  return `${cache.entries} answers kept, ${cache.hits} hits, ${cache.misses} asked, ${cache.uncacheable} that could not be kept`;
+  return `${cache.entries} answers cached, ${cache.hits} hits, ${cache.misses} asked, ${cache.uncacheable} that could not be cached`;
 }
 
 function revokedLine({ revocation }: MountStatus): string {

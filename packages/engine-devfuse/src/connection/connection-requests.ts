@@ -21,7 +21,7 @@ import type { Agreement } from "./agreement.js";
 import { unanswered } from "../handlers/dispatch-table.js";
 import type { Forgets } from "./forgets.js";
 import type { HandlerContext } from "../handlers/handler.js";
-import { type Handshake, negotiate, type Wishes } from "./init.js";
+import { type Handshake, negotiate, type RequestedFeatures } from "./init.js";
 import type { InFlight } from "../requests/interrupts.js";
 import type { Replies } from "../requests/replies.js";
 
@@ -31,7 +31,7 @@ export interface ConnectionParts {
   readonly replies: Replies;
   readonly inFlight: InFlight;
   readonly agreement: Agreement;
-  readonly wishes: Wishes;
+  readonly requested: RequestedFeatures;
   readonly events: EngineEvents;
   onReady(negotiated: Negotiated): void;
   onRefused(error: FsError): void;
@@ -125,7 +125,7 @@ export class ConnectionRequests {
       this.#parts.replies.error(request, Errno.EIO);
       return Errno.EIO;
     }
-    return this.#answerInit(request, negotiate(offer, this.#parts.wishes), offer.maxReadaheadBytes);
+    return this.#answerInit(request, negotiate(offer, this.#parts.requested), offer.maxReadaheadBytes);
   }
 
   #answerInit(request: Request, handshake: Handshake, maxReadaheadBytes: number): number {

@@ -5,12 +5,12 @@ import { negotiate } from "./init.js";
 
 /** The offer of Linux 6.18. */
 const linux618: InitOffer = { major: 7, minor: 45, maxReadaheadBytes: 131072, flags: 0x73fffffb, flags2: 0x5fd };
-const wishes = { maxStackDepth: 1, maxWriteBytes: 1024 * 1024, locks: false, uring: false } as const;
+const requested = { maxStackDepth: 1, maxWriteBytes: 1024 * 1024, locks: false, uring: false } as const;
 
 describe("negotiate", () => {
   it("accepts both kinds of locks, or leaves both to the kernel", () => {
     const taken = (locks: boolean, offer: InitOffer): unknown => {
-      const handshake = negotiate(offer, { ...wishes, locks });
+      const handshake = negotiate(offer, { ...requested, locks });
       if (handshake.kind !== "agreed") throw new Error(handshake.kind);
       const { posixLocks, flockLocks, flags } = handshake.negotiated;
       return [posixLocks, flockLocks, flags.includes("POSIX_LOCKS"), flags.includes("FLOCK_LOCKS")];
@@ -22,7 +22,7 @@ describe("negotiate", () => {
   });
 
   it("accepts the offer of Linux 6.18, except flags that would break passthrough or hide callers", () => {
-    const handshake = negotiate(linux618, wishes);
+    const handshake = negotiate(linux618, requested);
     if (handshake.kind !== "agreed") throw new Error(handshake.kind);
     expect(handshake.reply).toMatchObject({
       major: 7,
@@ -59,7 +59,7 @@ describe("negotiate", () => {
       [linux618, 0],
       [{ ...linux618, flags2: 0 }, 2],
     ] as const) {
-      const handshake = negotiate(offer, { ...wishes, maxStackDepth: depth });
+      const handshake = negotiate(offer, { ...requested, maxStackDepth: depth });
       if (handshake.kind !== "agreed") throw new Error(handshake.kind);
       expect(handshake.reply.maxStackDepth).toBe(0);
       expect(handshake.negotiated.maxStackDepth).toBe(0);
@@ -68,15 +68,15 @@ describe("negotiate", () => {
   });
 
   it("accepts an old kernel with its features, and requests nothing that it did not offer", () => {
-    const handshake = negotiate({ ...linux618, minor: 31, flags: 0x0001_0001, flags2: 0 }, wishes);
+    const handshake = negotiate({ ...linux618, minor: 31, flags: 0x0001_0001, flags2: 0 }, requested);
     if (handshake.kind !== "agreed") throw new Error(handshake.kind);
     expect(handshake.reply).toMatchObject({ minor: 31, flags: 1, flags2: 0, maxWriteBytes: 131072 });
   });
 
   it("refuses too old versions, lets a newer major ask again, and caps a newer minor", () => {
-    const refused = negotiate({ ...linux618, minor: 30 }, wishes);
+    const refused = negotiate({ ...linux618, minor: 30 }, requested);
     expect(refused).toMatchObject({ kind: "refused", error: { message: expect.stringContaining("use Linux 5.4 or later") } });
-    expect(negotiate({ ...linux618, major: 8, minor: 0 }, wishes).kind).toBe("ask-again");
-    expect(negotiate({ ...linux618, minor: 99 }, wishes)).toMatchObject({ reply: { minor: 45 } });
+    expect(negotiate({ ...linux618, major: 8, minor: 0 }, requested).kind).toBe("ask-again");
+    expect(negotiate({ ...linux618, minor: 99 }, requested)).toMatchObject({ reply: { minor: 45 } });
   });
 });

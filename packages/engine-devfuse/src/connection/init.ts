@@ -1,4 +1,4 @@
-/** Negotiates INIT: a pure function of the kernel's offer and the mount's wishes. */
+/** Negotiates INIT: a pure function of the kernel's offer and the features that the mount requests. */
 import {
   type InitFlag,
   type InitOffer,
@@ -61,7 +61,7 @@ export type Handshake =
   | { readonly kind: "ask-again" }
   | { readonly kind: "refused"; readonly error: FsError };
 
-export interface Wishes {
+export interface RequestedFeatures {
   maxStackDepth: 0 | 1 | 2;
   maxWriteBytes: number;
   /** Request POSIX_LOCKS and FLOCK_LOCKS, both or none: the first needs a request at each close anyway. */
@@ -70,27 +70,27 @@ export interface Wishes {
   uring: boolean;
 }
 
-export function negotiate(offer: InitOffer, wishes: Wishes): Handshake {
+export function negotiate(offer: InitOffer, requested: RequestedFeatures): Handshake {
   if (offer.major > PROTOCOL_MAJOR) return { kind: "ask-again" };
   if (offer.major < PROTOCOL_MAJOR || offer.minor < OLDEST_MINOR) {
     const spoken = `${offer.major}.${offer.minor}`;
     const message = `the kernel speaks fuse protocol ${spoken}, too old: use Linux 5.4 or later (protocol ${PROTOCOL_MAJOR}.${OLDEST_MINOR})`;
     return { kind: "refused", error: new FsError(Errno.EPROTO, message) };
   }
-  return agree(offer, wishes);
+  return agree(offer, requested);
 }
 
-function agree(offer: InitOffer, wishes: Wishes): Handshake {
+function agree(offer: InitOffer, requested: RequestedFeatures): Handshake {
   const offered = new Set(initFlagNames(offer.flags, offer.flags2));
   const flags = WANTED.filter((flag) => offered.has(flag));
-  const passthrough = wishes.maxStackDepth > 0 && offered.has("PASSTHROUGH");
+  const passthrough = requested.maxStackDepth > 0 && offered.has("PASSTHROUGH");
   if (passthrough) flags.push("PASSTHROUGH");
-  const locks = wishes.locks && offered.has("POSIX_LOCKS") && offered.has("FLOCK_LOCKS");
+  const locks = requested.locks && offered.has("POSIX_LOCKS") && offered.has("FLOCK_LOCKS");
   if (locks) flags.push("POSIX_LOCKS", "FLOCK_LOCKS");
-  if (wishes.uring && offered.has("OVER_IO_URING")) flags.push("OVER_IO_URING");
-  const maxStackDepth = passthrough ? wishes.maxStackDepth : 0;
-  const maxPages = Math.min(MAX_PAGES, Math.max(1, Math.ceil(wishes.maxWriteBytes / PAGE_BYTES)));
-  const maxWriteBytes = offered.has("MAX_PAGES") ? maxPages * PAGE_BYTES : Math.min(wishes.maxWriteBytes, 32 * PAGE_BYTES);
+  if (requested.uring && offered.has("OVER_IO_URING")) flags.push("OVER_IO_URING");
+  const maxStackDepth = passthrough ? requested.maxStackDepth : 0;
+  const maxPages = Math.min(MAX_PAGES, Math.max(1, Math.ceil(requested.maxWriteBytes / PAGE_BYTES)));
+  const maxWriteBytes = offered.has("MAX_PAGES") ? maxPages * PAGE_BYTES : Math.min(requested.maxWriteBytes, 32 * PAGE_BYTES);
   const minor = Math.min(PROTOCOL_MINOR, offer.minor);
   const reply: InitReply = {
     major: PROTOCOL_MAJOR,

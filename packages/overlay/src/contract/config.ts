@@ -52,7 +52,7 @@ export interface OverlayConfig {
   coherentReaders: boolean;
   /** Others change lower layers, so each look-up searches them again. */
   sharedLower: boolean;
-  /** How long the kernel may keep names and attributes, in ms. The layers are ours alone, but for `sharedLower`. */
+  /** How long the kernel may cache names and attributes, in ms. The layers are ours alone, but for `sharedLower`. */
   entryTtlMs: number;
   attrTtlMs: number;
   negativeTtlMs: number;

@@ -107,6 +107,6 @@ function partFromLinks(core: CopyUpContext, node: Node, target: number): void {
   const { words } = core.scratchAttr;
   if (statFd(target, core.scratchAttr) < 0) return;
   setIno(core, node, { lo: words[0] as number, hi: words[1] as number, device: node.top.layer.deviceIndex });
-  // Lists that the kernel keeps show the old one.
+  // Listings that the kernel caches show the old one.
   if (node.parent !== undefined) core.port.invalidateInode(node.parent.id, 0, 0);
 }

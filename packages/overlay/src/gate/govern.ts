@@ -13,7 +13,7 @@ import type { OpenFile } from "../handles/handle-table.js";
 import type { GateContext } from "./gate-context.js";
 import { issuePermit, type Permit } from "../layer/permit.js";
 
-/** An operation that policy governs. The object keeps what was judged. */
+/** An operation that policy governs. The object holds what was judged. */
 export interface Governed<Context> {
   readonly call: CallContext;
   /** Judges the operation as things are now: 0 if it is allowed. Rejects only if the caller is interrupted. */

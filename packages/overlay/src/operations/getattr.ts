@@ -19,7 +19,7 @@ export function getattr(core: IoContext, id: NodeId, out: AttrOut): number {
 /**
  * Turns a layer object's attributes into the node's: the inode number that stays over copy-up, 1 link for a merged
  * directory (its layers' counts add up to nothing) unless its links are counted, the links of all layers for a file in the index.
- * Returns how long the kernel may keep them, in ms.
+ * Returns how long the kernel may cache them, in ms.
  */
 export function present(core: IoContext, node: Node, attr: Attr): number {
   attr.setIno(node.inoLo, node.inoHi);

@@ -234,7 +234,7 @@ function move(core: OperationContext, node: Node, from: NameInParent, to: NameIn
   core.nodes.rename(node, from, to);
   arrived(core, to.parent, to.name);
   node.version++;
-  // The list that the kernel keeps of a directory says what ".." was.
+  // The listing of a directory that the kernel caches says what ".." was.
   if (node.isDirectory && from.parent !== to.parent) core.port.invalidateInode(node.id, 0, 0);
   const upperDir = to.parent.upperDir as RealDir;
   const own = node.upperDir;

@@ -76,7 +76,7 @@ const shown = ({ effect, errno, rule, reason, obligations, scope }: Ruling): obj
   rule,
   reason,
   obligations,
-  kept: scope === undefined ? "for this question alone" : scope.subtree === undefined ? "for this file" : `below '${scope.subtree}/'`,
+  cachedFor: scope === undefined ? "for this question alone" : scope.subtree === undefined ? "for this file" : `below '${scope.subtree}/'`,
 });
 
 async function ask(body: unknown): Promise<Asked> {

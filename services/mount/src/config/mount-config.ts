@@ -58,7 +58,7 @@ export interface MountConfig extends OverlayOptions {
   mountFlags: number;
   /** SELinux labels of the whole mount, as words for mount(2). */
   labels: readonly string[];
-  /** How long the kernel may keep names and attributes. */
+  /** How long the kernel may cache names and attributes. */
   cacheTtlMs: number;
   maxStackDepth: 1 | 2;
   engine: EngineChoice;

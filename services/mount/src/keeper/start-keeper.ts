@@ -4,7 +4,7 @@ import { type MountPlan, namespacesHere, OFFER_VERSION, type Offer } from "@slui
 import { failed, wrong } from "@sluice/runtime/cli";
 import type { MountConfig, UserIds } from "../config/mount-config.js";
 import { giveRunDirectory, makeRunDirectory } from "@sluice/mount-control";
-import { KEEPING, KEEPING_FOR_A_USER } from "../preflight/check-machine.js";
+import { KEEPER_CAPABILITIES, KEEPER_CAPABILITIES_FOR_A_USER } from "../preflight/check-machine.js";
 import { preflight } from "../preflight/preflight.js";
 import { refuseImpossibleTransport } from "../setup/choose-transport.js";
 import { serverMask } from "../privilege/least-privilege.js";
@@ -67,7 +67,7 @@ export function startKeeper(given: MountConfig, become: (mount: SupervisedMount)
   }
   refuseImpossibleTransport(given);
   const { user, capabilities, registerByKeeper } = serverPrivilege(given);
-  const config = { ...preflight(given, user === undefined ? undefined : KEEPING_FOR_A_USER), engine: "devfuse" as const };
+  const config = { ...preflight(given, user === undefined ? undefined : KEEPER_CAPABILITIES_FOR_A_USER), engine: "devfuse" as const };
   refuseUnseenHolders(config);
   const runDirectory = ownedRunDirectory(config.mountpoint, user);
   const server: ServerConfig = { config, runDirectory, capabilities: String(capabilities), registerByKeeper, joined: false };
@@ -87,7 +87,7 @@ export function startAwaitingKeeper(
   become: (mount: AwaitedMount) => never,
   { socket, waitMs, options }: Pick<AwaitedMount, "socket" | "waitMs"> & Pick<Offer, "options">,
 ): never {
-  const config = preflight(given, KEEPING);
+  const config = preflight(given, KEEPER_CAPABILITIES);
   const plan = mountPlan(config);
   const offer: Offer = { version: OFFER_VERSION, namespaces: namespacesHere(), plan, options };
   const { user, graceMs } = config;

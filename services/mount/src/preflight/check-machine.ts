@@ -41,10 +41,17 @@ export function checkDevice(): void {
 }
 
 /** For a keeper that starts no server: only servers need the capabilities for writing. */
-export const KEEPING: readonly CapabilityName[] = ["SYS_ADMIN", "DAC_READ_SEARCH"];
+export const KEEPER_CAPABILITIES: readonly CapabilityName[] = ["SYS_ADMIN", "DAC_READ_SEARCH"];
 
 /** For a keeper that starts and ends its servers as another user: such a server needs no capability, and serves only that user. */
-export const KEEPING_FOR_A_USER: readonly CapabilityName[] = [...KEEPING, "DAC_OVERRIDE", "CHOWN", "SETGID", "SETUID", "KILL"];
+export const KEEPER_CAPABILITIES_FOR_A_USER: readonly CapabilityName[] = [
+  ...KEEPER_CAPABILITIES,
+  "DAC_OVERRIDE",
+  "CHOWN",
+  "SETGID",
+  "SETUID",
+  "KILL",
+];
 
 /** For a server that joined a keeper, which has mounted already. Only CAP_SYS_ADMIN can read `trusted` marks. */
 export function servingCapabilities(writable: boolean, trusted: boolean): readonly CapabilityName[] {

@@ -38,7 +38,7 @@ function logRevisions(logger: Logger, view: RevisionView): void {
       return;
     case "split": {
       const revisions = view.revisions.map(({ sequence, digest }) => `${sequence} ${digest}`);
-      logger.warn({ revisions }, "decision services hold different policies: the stricter answer holds, and none is kept");
+      logger.warn({ revisions }, "decision services hold different policies: the stricter answer holds, and none is cached");
     }
   }
 }
