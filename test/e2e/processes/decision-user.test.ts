@@ -148,7 +148,7 @@ test("uses the system user if it exists", async () => {
 }, 90_000);
 
 test("serves from a program below a directory that only root may enter", async () => {
-  const repository = new URL("../..", import.meta.url).pathname;
+  const repository = new URL("../../..", import.meta.url).pathname;
   const home = `mkdir -m 700 /mnt/home && mkdir /mnt/home/sluice && mount --bind ${repository} /mnt/home/sluice`;
   const lines = await inNamespace(["-m"], `${home} && CLI=/mnt/home/sluice/packages/cli/bin/sluice.mjs`);
   expect(lines.slice(0, 2)).toEqual(["low", "denied"]);
