@@ -1,11 +1,11 @@
 /** System calls that Node lacks. See binding.ts for the conventions of results, names and offsets. */
 export * from "./binding.js";
 export * from "./constants.js";
-export { DirentCursor, parseDirents, readNames, type VisitDirent } from "./dirents.js";
+export { DirentCursor, parseDirents, readNames, type VisitDirent } from "./paths/dirents.js";
 export { Fd } from "./fd.js";
 export { native } from "./native.js";
 export { memoryFileOf } from "./memory-file.js";
 export { check, NativeError } from "./native-error.js";
-export { inDirectory, openBeneath, openRealDirectory } from "./open-beneath.js";
-export { emptyDirectory, type Removal, removeTree } from "./remove-tree.js";
-export { toBytes, toText } from "./path-bytes.js";
+export { inDirectory, openBeneath, openRealDirectory } from "./paths/open-beneath.js";
+export { emptyDirectory, type Removal, removeTree } from "./paths/remove-tree.js";
+export { toBytes, toText } from "./paths/path-bytes.js";

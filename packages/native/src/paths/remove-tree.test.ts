@@ -3,8 +3,8 @@ import { execFileSync } from "node:child_process";
 import { chmodSync, chownSync, existsSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, it } from "vitest";
-import { errno, makeScratch, O_DIRECTORY, O_PATH, type Scratch } from "../test/scratch.js";
-import { emptyDirectory, inDirectory, native, openBeneath, openRealDirectory, removeTree } from "./index.js";
+import { errno, makeScratch, O_DIRECTORY, O_PATH, type Scratch } from "../../test/scratch.js";
+import { emptyDirectory, inDirectory, native, openBeneath, openRealDirectory, removeTree } from "../index.js";
 
 let scratch: Scratch;
 beforeEach(() => {

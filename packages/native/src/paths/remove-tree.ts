@@ -3,7 +3,7 @@
  * descriptors. Owners may rename directories and put links in their place meanwhile, and lead nobody elsewhere by it.
  */
 import { readNames } from "./dirents.js";
-import { native } from "./native.js";
+import { native } from "../native.js";
 import { inDirectory, openBeneath } from "./open-beneath.js";
 
 const O_DIRECTORY = process.arch === "arm64" ? 0o40000 : 0o200000;

@@ -1,6 +1,6 @@
 /** Reads what getdents64 filled a buffer with. */
-import type { FileOffset } from "./binding.js";
-import { native } from "./native.js";
+import type { FileOffset } from "../binding.js";
+import { native } from "../native.js";
 
 const INO = 0;
 const OFFSET = 8;

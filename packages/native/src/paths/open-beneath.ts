@@ -2,7 +2,7 @@
  * The ways to open a path that others may change meanwhile. Below a layer's root no component may be a symlink, a magic
  * link or another mount, and nothing leads above the root, whoever renames directories meanwhile.
  */
-import { native } from "./native.js";
+import { native } from "../native.js";
 
 const RESOLVE_NO_XDEV = 1;
 const RESOLVE_NO_MAGICLINKS = 2;
