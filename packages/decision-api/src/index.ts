@@ -4,6 +4,9 @@ export { questionExcess, questionFromProto, questionToProto } from "./convert-qu
 export * from "./domain.js";
 export { parseDurationMs } from "./duration.js";
 export * from "./fact-needs.js";
+export * from "./glob/glob.js";
+export * from "./glob/glob-pattern.js";
+export * from "./glob/name-bytes.js";
 export * as wire from "./gen/sluice/decision/v1/decision.js";
 export { AnswerReader, encodeAnswers, type ReceivedAnswer, type SentAnswer } from "./hot/answer-codec.js";
 export { type Below, DirectStream } from "./hot/direct-stream.js";

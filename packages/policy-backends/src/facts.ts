@@ -1,7 +1,6 @@
 /** A question as the engines of others get it: plain values, each under a name that a configuration can write. */
-import type { FactNeeds, Question } from "@sluice/decision-api";
+import { codePointAt, type FactNeeds, type Question, sequenceLength } from "@sluice/decision-api";
 import type { BooleanQuestion } from "./two-questions.js";
-import { codePointAt, sequenceLength } from "./rules/name-bytes.js";
 import { headOf } from "./unknown-facts.js";
 
 const ASCII = /^\p{ASCII}*$/u;

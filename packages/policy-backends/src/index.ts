@@ -16,6 +16,5 @@ export { connectJetStream, type JetStreamPublisher } from "./nats/jet-stream.js"
 export type { NatsServers } from "./nats/connect-nats.js";
 export { isExposedUrl } from "./remote/remote-options.js";
 export { NATS_REMEDIES, NATS_SHAPE, natsServers } from "./nats/nats-options.js";
-export { compileGlob, namesOf } from "./rules/glob.js";
 export { CONDITION_FUNCTIONS, type FactText, PLAIN_FACTS, RESOURCE_FACTS, SUBJECT_FACTS } from "./rules/condition-facts.js";
 export { type JsonSchema, rulesJsonSchema } from "./rules/rules-json-schema.js";

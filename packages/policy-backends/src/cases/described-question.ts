@@ -1,7 +1,6 @@
 /** A question as a person writes it: only what matters, the rest as of an ordinary user reading an ordinary file. */
-import { ALL_ACCESSES, ALL_KINDS, type FactNeeds, type Question, QUESTION_LIMITS, usualOperation } from "@sluice/decision-api";
+import { ALL_ACCESSES, ALL_KINDS, bytesOfText, type FactNeeds, type Question, QUESTION_LIMITS, usualOperation } from "@sluice/decision-api";
 import { z } from "zod";
-import { bytesOfText } from "../rules/name-bytes.js";
 
 const oneOrMany = <T extends z.ZodType>(item: T) => z.preprocess((value) => (Array.isArray(value) ? value : [value]), z.array(item).min(1));
 const id = z.number().int().min(0).max(4_294_967_295);

@@ -1,10 +1,21 @@
 /** A policy document → rules that can be evaluated, and every mistake that its shape does not show. */
-import { type Access, ALL_ACCESSES, DENIAL_ERRNO, type Effect, type Obligation, type OutageEffect } from "@sluice/decision-api";
+import {
+  type Access,
+  ALL_ACCESSES,
+  compileGlob,
+  DENIAL_ERRNO,
+  type Effect,
+  expandBraces,
+  GlobError,
+  type Matcher,
+  type Obligation,
+  type OutageEffect,
+  parseGlob,
+  type Segment,
+} from "@sluice/decision-api";
 import { durationMs } from "../document/duration.js";
 import { type Condition, compileCondition } from "./condition.js";
-import { compileGlob, type Matcher } from "./glob.js";
 import { doubtfulGlob } from "./doubtful-glob.js";
-import { expandBraces, GlobError, parseGlob, type Segment } from "./glob-pattern.js";
 import type { PolicyDocument, RuleDocument } from "./policy-schema.js";
 import type { Locate } from "./policy-source.js";
 import { byPlace, type PolicyProblem } from "./problem.js";

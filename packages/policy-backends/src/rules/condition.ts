@@ -1,11 +1,10 @@
 /** A rule's `when`: a CEL expression, checked at load and evaluated against the facts of one question. */
 import { celEnv, isCelError, parse, plan } from "@bufbuild/cel";
-import { type Access, type FileKind, plainQuestion, type Question } from "@sluice/decision-api";
+import { type Access, type FileKind, plainQuestion, type Question, textOfBytes } from "@sluice/decision-api";
 import { type ConditionFacts, type Expr, inspectCondition, XATTR_OR_EMPTY } from "./condition-check.js";
 import type { DigestLists } from "./digest-lists.js";
 import { headOf } from "../unknown-facts.js";
 import { type LookedAt, RESOURCE_BIT, SUBJECT_BIT } from "./looked-at.js";
-import { textOfBytes } from "./name-bytes.js";
 
 /** undefined: the expression failed on these facts. */
 export type ConditionResult = boolean | undefined;

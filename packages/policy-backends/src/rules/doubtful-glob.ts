@@ -1,5 +1,5 @@
 /** Globs that are right by their form, and that probably do not match what their author means. Each is worth a warning. */
-import { expandBraces } from "./glob-pattern.js";
+import { expandBraces } from "@sluice/decision-api";
 
 export interface Doubt {
   message: string;

@@ -2,12 +2,21 @@
  * Evaluates rules: for each access under each name the first rule that matches holds, and of all of those the strictest.
  * So an open for reading and writing needs both, and a hard link is no way round a rule on the other name.
  */
-import { type Access, ALL_ACCESSES, type Effect, type Obligation, type Question, STRICTNESS } from "@sluice/decision-api";
+import {
+  type Access,
+  ALL_ACCESSES,
+  type Effect,
+  type Matcher,
+  namesOf,
+  type Obligation,
+  pathMatches,
+  type Question,
+  STRICTNESS,
+} from "@sluice/decision-api";
 import type { Ruling } from "../backend.js";
 import { type CompiledRule, impliedAccesses } from "./compile-rules.js";
 import { unknownContent } from "../unknown-facts.js";
 import { type Bindings, bindingsOf, bindTo, type ConditionContext } from "./condition.js";
-import { type Matcher, namesOf, pathMatches } from "./glob.js";
 import { LookedAt, SUBJECT_BIT } from "./looked-at.js";
 import { EVERYTHING, type RuleIndex, type RuleWalk } from "./rule-index.js";
 import { uniformDepth } from "./uniform-depth.js";

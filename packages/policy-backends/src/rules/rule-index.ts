@@ -2,7 +2,7 @@
  * Rules by the names that their globs begin with, so that a question meets only rules that may match its path, however
  * many there are for other places. Order stays that of the policy. A rule without a path is at the root.
  */
-import type { Segment } from "./glob-pattern.js";
+import type { Segment } from "@sluice/decision-api";
 
 /** One alternative of one glob of a rule: its rest behind the names that led here. */
 interface Candidate {

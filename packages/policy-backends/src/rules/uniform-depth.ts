@@ -2,8 +2,7 @@
  * From which directory of a path on a glob says the same of everything below: that all of it matches, or nothing.
  * The glob is followed along the path as the set of places it can stand at, which never backtracks.
  */
-import { nameMatches } from "./glob.js";
-import type { Segment } from "./glob-pattern.js";
+import { nameMatches, type Segment } from "@sluice/decision-api";
 
 /** Places are bits of a number; a longer glob is taken for one that says the same of nothing. */
 const MAX_SEGMENTS = 30;

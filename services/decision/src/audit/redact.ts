@@ -1,6 +1,5 @@
 /** The parts of an event that the log does not get: masks, as OPA has them, and rules for events that are left out. */
-import type { Effect } from "@sluice/decision-api";
-import { compileGlob, namesOf } from "@sluice/policy-backends";
+import { compileGlob, type Effect, namesOf } from "@sluice/decision-api";
 
 export interface Mask {
   /** A JSON pointer (RFC 6901) below /input or /result. */
