@@ -4,6 +4,8 @@
  */
 import { type Access, type Decision, DecisionError, type Obligation, type PolicyCapabilities, type PolicyRevision } from "./domain.js";
 import { scopeFromProto, scopeToProto } from "./convert-scope.js";
+import { GlobError } from "./glob/glob-pattern.js";
+import { HiddenNames } from "./glob/hidden-names.js";
 import * as wire from "./gen/sluice/decision/v1/decision.js";
 import { ANSWER_LIMITS, QUESTION_LIMITS, SHA256_HEX } from "./limits.js";
 import { ACCESS_OF, EFFECT_OF, OUTAGE_OF, WIRE_ACCESS, WIRE_EFFECT, WIRE_OUTAGE } from "./wire-names.js";
@@ -102,8 +104,9 @@ export function capabilitiesFromProto(capabilities: wire.Capabilities | undefine
     xattrs: capabilities.xattrs.map((name) => bounded(name, ANSWER_LIMITS.nameLength, "the name of an extended attribute")),
     headBytes: headBytesFromProto(capabilities.headBytes),
     needsDigest: capabilities.needsDigest,
-    unconditionalGrant: capabilities.unconditionalGrant && capabilities.accesses.length === 0,
+    unconditionalGrant: capabilities.unconditionalGrant && capabilities.accesses.length === 0 && capabilities.hiddenNames.length === 0,
     ...callerRulesFromProto(capabilities.callerRules),
+    ...hiddenNamesFromProto(capabilities.hiddenNames),
     ...(capabilities.refusedEdit === ""
       ? {}
       : { refusedEdit: bounded(capabilities.refusedEdit, ANSWER_LIMITS.reasonLength, "the refused edit") }),
@@ -114,6 +117,17 @@ export function capabilitiesFromProto(capabilities: wire.Capabilities | undefine
 function headBytesFromProto(bytes: number): number {
   if (bytes > QUESTION_LIMITS.headBytes) throw malformed(`it asks for more than ${QUESTION_LIMITS.headBytes} bytes of a file`);
   return bytes;
+}
+
+/** A pattern that cannot be understood hides nothing: capabilities with one are none. */
+function hiddenNamesFromProto(globs: readonly string[]): { hiddenNames?: readonly string[] } {
+  if (globs.length === 0) return {};
+  try {
+    return { hiddenNames: HiddenNames.ofPolicy(globs).globs };
+  } catch (error) {
+    if (error instanceof GlobError) throw malformed(`a pattern of hidden names: ${error.message}`);
+    throw error;
+  }
 }
 
 function callerRulesFromProto(names: readonly string[]): { callerRules?: readonly string[] } {
@@ -136,6 +150,7 @@ export function capabilitiesToProto(capabilities: PolicyCapabilities): wire.Capa
     needsDigest: capabilities.needsDigest,
     unconditionalGrant: capabilities.unconditionalGrant,
     callerRules: (capabilities.callerRules ?? []).slice(0, ANSWER_LIMITS.callerRules),
+    hiddenNames: [...(capabilities.hiddenNames ?? [])],
     refusedEdit: (capabilities.refusedEdit ?? "").slice(0, ANSWER_LIMITS.reasonLength),
     summary: (capabilities.summary ?? "").slice(0, ANSWER_LIMITS.nameLength),
   };

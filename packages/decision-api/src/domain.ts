@@ -171,6 +171,8 @@ export interface PolicyCapabilities extends FactNeeds {
   unconditionalGrant: boolean;
   /** Names of rules that look at who asks, for an engine that does not know it. Absent: none. */
   callerRules?: readonly string[];
+  /** Globs of names that the mount hides by itself, with everything below them; see `HiddenNames`. Absent: none. */
+  hiddenNames?: readonly string[];
   /** The mistake in the newest edit of the policy, which is therefore not in force. Absent: the newest edit is in force. */
   refusedEdit?: string;
   /** The policy in a few words, for people: "3 rules, default grant". Absent: the service does not say. */

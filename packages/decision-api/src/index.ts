@@ -6,6 +6,7 @@ export { parseDurationMs } from "./duration.js";
 export * from "./fact-needs.js";
 export * from "./glob/glob.js";
 export * from "./glob/glob-pattern.js";
+export * from "./glob/hidden-names.js";
 export * from "./glob/name-bytes.js";
 export * as wire from "./gen/sluice/decision/v1/decision.js";
 export { AnswerReader, encodeAnswers, type ReceivedAnswer, type SentAnswer } from "./hot/answer-codec.js";

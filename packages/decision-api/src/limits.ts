@@ -34,6 +34,8 @@ export const ANSWER_LIMITS = {
   xattrs: 64,
   /** Some of the names are enough: one is all that it takes. */
   callerRules: 64,
+  /** Alternatives of all patterns of hidden names: each look-up of a name may try them all. */
+  hiddenNames: 1024,
 } as const;
 
 /** Bounds of a mount's report to a console. */

@@ -18,6 +18,8 @@ export interface Ruling {
   scope?: CacheScope | undefined;
   /** The rule's effect while no decision can be had. */
   onOutage?: OutageEffect | undefined;
+  /** The denial of a hidden name. */
+  hides?: true;
 }
 
 /** One policy, never changing once it is made: whoever holds it gets answers of one revision only. */

@@ -21,6 +21,7 @@ import {
   type PolicyIdentity,
   type PolicyKind,
 } from "./policy-kind.js";
+import { withHiddenNames } from "./hidden-names.js";
 import { checkAside } from "./rules/check-aside.js";
 import { checkRules, rulesEngine } from "./rules/load-policy.js";
 import { didYouMean, PolicyError } from "./rules/problem.js";
@@ -172,14 +173,15 @@ function summaryOf({ ruleCount }: Engine, kind: string): string {
 export function policyOf(engine: Engine, identity: PolicyIdentity): LoadedPolicy {
   const { kind, id } = identity;
   const revision = revisionOf(engine, identity);
+  const { looksAt, evaluate } = withHiddenNames(engine);
   const capabilities: PolicyCapabilities = {
     revision,
     policyId: id,
     unconditionalGrant: false,
     summary: summaryOf(engine, kind),
-    ...engine.looksAt,
+    ...looksAt,
   };
-  const policy = { id, revision, capabilities, evaluate: (question: Parameters<Engine["evaluate"]>[0]) => engine.evaluate(question) };
+  const policy = { id, revision, capabilities, evaluate };
   return { kind, policy, warnings: engine.warnings, ruleCount: engine.ruleCount, engine, base: identity };
 }
 

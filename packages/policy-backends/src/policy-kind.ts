@@ -47,10 +47,18 @@ export type LooksAt = FactNeeds &
     accesses: ReadonlySet<Access>;
   };
 
+/** A rule that hides names: globs below the mount, which `HiddenNames` takes. */
+export interface HideRule {
+  rule: string;
+  globs: readonly string[];
+}
+
 /** Answers questions, without a name or a revision of its own. */
 export interface Engine {
   evaluate(question: Question): Ruling | Promise<Ruling>;
   readonly looksAt: LooksAt;
+  /** The names that it hides; nobody asks it about these. Absent: none, or it cannot express that. */
+  readonly hides?: readonly HideRule[] | undefined;
   readonly ruleCount: number;
   readonly warnings: readonly PolicyProblem[];
   /** Of a policy that lives elsewhere: changes with it. */

@@ -179,5 +179,12 @@ function mergeCapabilities(last: PolicyCapabilities, others: readonly PolicyCapa
     ...uniteFactNeeds(all),
     unconditionalGrant: all.every((each) => each.unconditionalGrant),
     callerRules: [...new Set(all.flatMap((each) => each.callerRules ?? []))],
+    ...mergeHidden(all),
   };
+}
+
+/** Hidden by any of them. */
+function mergeHidden(all: readonly PolicyCapabilities[]): { hiddenNames?: readonly string[] } {
+  const hiddenNames = [...new Set(all.flatMap((each) => each.hiddenNames ?? []))];
+  return hiddenNames.length === 0 ? {} : { hiddenNames };
 }

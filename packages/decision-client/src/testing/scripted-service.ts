@@ -19,6 +19,7 @@ export const CAPABILITIES: wire.Capabilities = {
   needsDigest: false,
   unconditionalGrant: false,
   callerRules: [],
+  hiddenNames: [],
   refusedEdit: "",
   summary: "",
 };

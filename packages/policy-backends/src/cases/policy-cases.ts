@@ -6,7 +6,7 @@ import { type DocumentWords, parseYaml, validateYaml } from "../document/yaml-do
 import { PolicyError } from "../rules/problem.js";
 import { DESCRIBED_SHAPE, questionOf } from "./described-question.js";
 
-const effect = z.enum(["grant", "mediate", "deny"]);
+const effect = z.enum(["grant", "mediate", "deny", "hide"]);
 const expected = z.strictObject({
   effect: effect.optional(),
   rule: z.string().optional(),
@@ -39,8 +39,8 @@ const WORDS: DocumentWords = {
     cases: "write a list of cases",
     path: "write a path below the mount, without a leading slash, or a list of paths",
     access: "write read, write, execute, create, delete, link, rename, truncate or metadata, or a list of them",
-    expect: "write grant, mediate or deny, or { effect: …, rule: …, errno: …, obligations: { … } }",
-    effect: "write grant, mediate or deny",
+    expect: "write grant, mediate, deny or hide, or { effect: …, rule: …, errno: …, obligations: { … } }",
+    effect: "write grant, mediate, deny or hide",
     uid: "write a number",
     gid: "write a number",
     groups: "write a list of numbers",
@@ -82,11 +82,13 @@ function differencesOf(ruling: Ruling, { expect }: PolicyCase): string[] {
     if (wanted !== undefined && wanted !== found)
       differences.push(`${what} is ${JSON.stringify(found ?? "none")}, not ${JSON.stringify(wanted)}`);
   };
-  compare("effect", expect.effect satisfies Effect | undefined, ruling.effect);
+  // A hidden name is denied, too.
+  const found: Effect | "hide" = ruling.hides === true && expect.effect !== "deny" ? "hide" : ruling.effect;
+  compare("effect", expect.effect satisfies Effect | "hide" | undefined, found);
   compare("rule", expect.rule, ruling.rule);
   compare("errno", expect.errno === undefined ? undefined : DENIAL_ERRNO[expect.errno], ruling.errno);
-  const found = new Map(ruling.obligations.map(({ name, value }) => [name, value]));
-  for (const [name, value] of Object.entries(expect.obligations ?? {})) compare(`obligation ${name}`, String(value), found.get(name));
+  const obligations = new Map(ruling.obligations.map(({ name, value }) => [name, value]));
+  for (const [name, value] of Object.entries(expect.obligations ?? {})) compare(`obligation ${name}`, String(value), obligations.get(name));
   return differences;
 }
 

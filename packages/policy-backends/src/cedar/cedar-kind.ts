@@ -5,7 +5,7 @@ import type { Ruling } from "../backend.js";
 import { DEFAULT_HEAD_BYTES, HEAD_BYTES_REMEDY, headBytesSchema } from "../document/head-bytes.js";
 import { positionAt } from "../document/position.js";
 import { durationMs, durationSchema } from "../document/duration.js";
-import type { Engine, LoadContext, LooksAt, PolicyKind } from "../policy-kind.js";
+import type { Engine, HideRule, LoadContext, LooksAt, PolicyKind } from "../policy-kind.js";
 import { PolicyError, type PolicyProblem } from "../rules/problem.js";
 import { type BooleanQuestion, askTwoQuestions, type Reply } from "../two-questions.js";
 import { WorkerError, WorkerPool } from "../worker/worker-pool.js";
@@ -136,21 +136,25 @@ function unknownFact(name: string): UnknownFact {
 class CedarEngine implements Engine {
   readonly looksAt: LooksAt;
   readonly ruleCount: number;
+  readonly hides: readonly HideRule[];
+  private readonly uses: CedarUses;
   private readonly directories: ReadonlySet<string>;
   private readonly policies: ReadonlyMap<string, CedarUses["policies"][number]>;
   private readonly scope: Pick<CacheScope, "subject" | "resource" | "xattrs">;
 
   constructor(
     private readonly pool: WorkerPool,
-    private readonly uses: CedarUses,
+    { uses, hides }: CedarReady,
     options: CedarOptions,
     readonly warnings: readonly PolicyProblem[],
   ) {
+    this.uses = uses;
+    this.hides = hides;
     this.directories = new Set(uses.directories);
     this.policies = new Map(uses.policies.map((policy) => [policy.id, policy]));
     this.looksAt = looksAtOf(uses, options);
     this.scope = scopePartsOf(uses, this.looksAt.xattrs);
-    this.ruleCount = uses.policies.length;
+    this.ruleCount = uses.policies.length + hides.length;
   }
 
   async evaluate(question: Question): Promise<Ruling> {
@@ -220,7 +224,7 @@ export const cedarKind: PolicyKind<CedarOptions> = {
     try {
       const { pool, output } = await WorkerPool.open({ program: PROGRAM, setup, threads, budgetMs, setupBudgetMs: SETUP_BUDGET_MS });
       const ready = output as CedarReady;
-      return new CedarEngine(pool, ready.uses, options, problemsOf(ready.warnings, setup, "warning"));
+      return new CedarEngine(pool, ready, options, problemsOf(ready.warnings, setup, "warning"));
     } catch (error) {
       throw refusal(error, setup, context);
     }

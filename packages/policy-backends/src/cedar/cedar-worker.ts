@@ -1,6 +1,7 @@
 /** The Cedar engine in a thread of its own: policies are parsed and validated once, then asked. The program of the thread. */
 import {
   type DetailedError,
+  type PolicyJson,
   policySetTextToParts,
   policyToJson,
   preparsePolicySet,
@@ -9,6 +10,8 @@ import {
   templateToJson,
   validate,
 } from "@cedar-policy/cedar-wasm/nodejs";
+import { GlobError, HiddenNames } from "@sluice/decision-api";
+import type { HideRule } from "../policy-kind.js";
 import { Refusal, serveTasks } from "../worker/serve-tasks.js";
 import type { CedarRequest, Entity } from "./cedar-request.js";
 import { type CedarUses, usesOf } from "./cedar-uses.js";
@@ -27,6 +30,8 @@ export interface CedarMistake {
 }
 export interface CedarReady {
   uses: CedarUses;
+  /** Of policies with the annotation `@hide`. */
+  hides: HideRule[];
   warnings: CedarMistake[];
 }
 /** `reason`: ids of the policies that decided. `errors`: of those that could not be evaluated, with the reason. */
@@ -52,9 +57,27 @@ function mistakeOf({ message, help, sourceLocations, related }: DetailedError, f
   };
 }
 
+const HIDE_HELP = 'write @hide("GLOB") forbid (principal, action, resource);';
+
+/** The glob of a policy that hides names: it has no more than that, since the kernel caches one list of names for all callers. */
+function hiddenBy(glob: string, { effect, principal, action, resource, conditions }: PolicyJson, file: string): string {
+  const refuse = (message: string): Refusal =>
+    new Refusal("policies hide names that they cannot hide", [{ file, offset: undefined, message, help: HIDE_HELP }]);
+  const plain = effect === "forbid" && conditions.length === 0 && [principal, action, resource].every(({ op }) => op === "All");
+  if (!plain) throw refuse("a policy with @hide hides names from every caller: it forbids, and tests nothing");
+  try {
+    HiddenNames.ofPolicy([glob]);
+    return glob;
+  } catch (error) {
+    if (error instanceof GlobError) throw refuse(`@hide("${glob.slice(0, 80)}"): ${error.message}: ${error.remedy}`);
+    throw error;
+  }
+}
+
 /** Every policy under a name that is its own: that of its `@id`, or its file and number. */
-function collect(setup: CedarSetup): { policies: Map<string, string>; json: Map<string, unknown> } {
+function collect(setup: CedarSetup): { policies: Map<string, string>; json: Map<string, unknown>; hides: HideRule[] } {
   const policies = new Map<string, string>();
+  const hides: HideRule[] = [];
   const json = new Map<string, unknown>();
   for (const { name, text } of setup.files) {
     const parts = policySetTextToParts(text);
@@ -77,11 +100,16 @@ function collect(setup: CedarSetup): { policies: Map<string, string>; json: Map<
         );
       const named = parsed.json.annotations?.["id"] ?? `${name}#${index + 1}`;
       const id = policies.has(named) ? `${named} (${name}#${index + 1})` : named;
+      const glob = parsed.json.annotations?.["hide"];
+      if (glob !== undefined) {
+        hides.push({ rule: id, globs: [hiddenBy(glob ?? "", parsed.json, name)] });
+        return;
+      }
       policies.set(id, policy);
       json.set(id, parsed.json);
     });
   }
-  return { policies, json };
+  return { policies, json, hides };
 }
 
 function check(setup: CedarSetup): CedarMistake[] {
@@ -126,7 +154,7 @@ function actionsOf(schema: string): Map<string, Entity[]> {
 const keyOf = ({ type, id }: Entity["uid"]): string => `${type}::${JSON.stringify(id)}`;
 
 function setUp(setup: CedarSetup): CedarReady {
-  const { policies, json } = collect(setup);
+  const { policies, json, hides } = collect(setup);
   const warnings = check(setup);
   const prepared = preparsePolicySet(SET, { staticPolicies: Object.fromEntries(policies) });
   if (prepared.type === "failure")
@@ -136,7 +164,7 @@ function setUp(setup: CedarSetup): CedarReady {
     );
   actions = actionsOf(setup.schema);
   entities = new Map(setup.entities.map((entity) => [keyOf(entity.uid), entity]));
-  return { uses: usesOf(json, setup.entities), warnings };
+  return { uses: usesOf(json, setup.entities), hides, warnings };
 }
 
 /** The question's attributes of an entity override the configuration's; it is below the parents of both. */

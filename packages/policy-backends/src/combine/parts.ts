@@ -1,6 +1,7 @@
 /** The parts of combinators: other policies, loaded together and disposed of together. */
 import { type Access, type Question, uniteFactNeeds } from "@sluice/decision-api";
 import type { Ruling } from "../backend.js";
+import { hidesTooMuch } from "../hidden-names.js";
 import type { Engine, LoadContext, LooksAt, NamedEngine } from "../policy-kind.js";
 
 /** Rejects with `PolicyError` of the first that does not check, and holds none of the others then. */
@@ -11,6 +12,8 @@ export async function loadParts(
   const loaded: NamedEngine[] = [];
   try {
     for (const { part, path } of parts) loaded.push(await context.loadPart(part, path));
+    const tooMuch = hidesTooMuch(loaded.flatMap(({ engine }) => engine.hides ?? []));
+    if (tooMuch !== undefined) throw context.problem([], tooMuch, "hide directories instead of each name in them");
   } catch (error) {
     await Promise.all(loaded.map(({ engine }) => engine.dispose()));
     throw error;
@@ -40,6 +43,9 @@ export function combined(parts: readonly NamedEngine[], evaluate: (question: Que
     evaluate,
     get looksAt() {
       return looksAtAll(engines);
+    },
+    get hides() {
+      return engines.flatMap(({ hides = [] }) => hides);
     },
     ruleCount: engines.reduce((sum, { ruleCount }) => sum + ruleCount, 0),
     warnings: engines.flatMap(({ warnings }) => warnings),

@@ -95,6 +95,10 @@ export const shadowKind: PolicyKind<z.infer<typeof schema>> = {
       get looksAt() {
         return all.looksAt;
       },
+      // The names that the candidate hides are hidden once it is in force.
+      get hides() {
+        return inForce.hides;
+      },
       // A change of the candidate is none of the policy in force.
       remoteRevision: inForce.remoteRevision,
       onChange: (listener) => inForce.onChange?.(listener),

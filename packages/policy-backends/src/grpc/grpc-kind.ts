@@ -4,7 +4,7 @@ import type { TlsFiles } from "@sluice/decision-client";
 import { connectDecider, whenReady } from "@sluice/decision-client/connect";
 import { z } from "zod";
 import type { Ruling } from "../backend.js";
-import type { Engine, LoadContext, LooksAt, PolicyKind } from "../policy-kind.js";
+import type { Engine, HideRule, LoadContext, LooksAt, PolicyKind } from "../policy-kind.js";
 import { looksAtOf, REMOTE_REMEDIES, REMOTE_SHAPE, timeoutMsOf } from "../remote/remote-options.js";
 
 const schema = z.strictObject({
@@ -63,6 +63,12 @@ class GrpcEngine implements Engine {
     if (known === undefined) return looksAtOf({}, "grpc");
     const { accesses, callerRules } = known;
     return { accesses, ...factNeedsOf(known), ...(callerRules === undefined ? {} : { callerRules }) };
+  }
+
+  /** The other service names no rules with its patterns. */
+  get hides(): readonly HideRule[] {
+    const globs = this.decider.capabilities()?.hiddenNames ?? [];
+    return globs.length === 0 ? [] : [{ rule: "grpc", globs }];
   }
 
   remoteRevision = (): string => {

@@ -7,6 +7,7 @@ import {
   type Effect,
   expandBraces,
   GlobError,
+  HiddenNames,
   type Matcher,
   type Obligation,
   type OutageEffect,
@@ -14,6 +15,8 @@ import {
   type Segment,
 } from "@sluice/decision-api";
 import { durationMs } from "../document/duration.js";
+import { hidesTooMuch } from "../hidden-names.js";
+import type { HideRule } from "../policy-kind.js";
 import { type Condition, compileCondition } from "./condition.js";
 import { doubtfulGlob } from "./doubtful-glob.js";
 import type { PolicyDocument, RuleDocument } from "./policy-schema.js";
@@ -48,6 +51,18 @@ export function impliedAccesses(effect: Effect): ReadonlySet<Access> {
   return effect === "deny" ? ANY : USE;
 }
 
+/** A rule that says how an access is decided. */
+type PermittingOrDenying = RuleDocument & { effect: Effect };
+
+function judges(rule: RuleDocument): rule is PermittingOrDenying {
+  return rule.effect !== "hide";
+}
+
+/** Of a document without mistakes. */
+export function hideRulesOf({ rules = [] }: PolicyDocument): readonly HideRule[] {
+  return rules.flatMap(({ name, path = [], effect }) => (effect === "hide" ? [{ rule: name, globs: path }] : []));
+}
+
 const NO_OBLIGATIONS: readonly Obligation[] = [];
 
 /** Equal parts of rules are one object: a question over ten thousand rules touches less memory then. */
@@ -64,7 +79,7 @@ class Shared<Value> {
   }
 }
 
-function accessesOf(rule: RuleDocument): ReadonlySet<Access> {
+function accessesOf(rule: PermittingOrDenying): ReadonlySet<Access> {
   if (rule.access === undefined) return impliedAccesses(rule.effect);
   const accesses = new Set(rule.access);
   if (accesses.has("write")) accesses.add("truncate");
@@ -114,7 +129,7 @@ class Compiler {
     return undefined;
   }
 
-  obligations(rule: RuleDocument, path: readonly PropertyKey[]): readonly Obligation[] {
+  obligations(rule: PermittingOrDenying, path: readonly PropertyKey[]): readonly Obligation[] {
     const wanted = Object.entries(rule.obligations ?? {}).filter(([, value]) => value !== undefined);
     if (wanted.length > 0 && rule.effect === "deny") {
       this.problem([...path, "obligations"], {
@@ -136,7 +151,31 @@ class Compiler {
     );
   }
 
-  rule(rule: RuleDocument, index: number): CompiledRule {
+  /** A rule that hides names has globs alone: the kernel caches one list of names for all callers. */
+  hiding(rule: RuleDocument, index: number): void {
+    const path = ["rules", index];
+    for (const key of Object.keys(rule)) {
+      if (key === "name" || key === "path" || key === "effect") continue;
+      this.problem([...path, key], {
+        message: `'${key}' cannot go with effect: hide: names are the same for every caller and every access`,
+        remedy: "leave it out, or write effect: deny with errno: ENOENT",
+      });
+    }
+    if (rule.path === undefined) {
+      this.problem(path, { message: "a rule that hides names needs a path", remedy: "write path: with the names to hide" });
+    }
+    this.each(rule.path ?? [], [...path, "path"], (pattern) => HiddenNames.ofPolicy([pattern]).globs);
+  }
+
+  hidesTooMuch(document: PolicyDocument): void {
+    const hides = hideRulesOf(document);
+    const index = (document.rules ?? []).findIndex(({ effect }) => effect === "hide");
+    const problem = index < 0 || this.problems.length > 0 ? undefined : hidesTooMuch(hides);
+    if (problem !== undefined)
+      this.problem(["rules", index], { message: problem, remedy: "hide a directory instead of each name in it" });
+  }
+
+  rule(rule: PermittingOrDenying, index: number): CompiledRule {
     const path = ["rules", index];
     if (rule.errno !== undefined && rule.effect !== "deny") {
       this.problem([...path, "errno"], { message: "'errno' belongs to a denial", remedy: "leave it out, or write effect: deny" });
@@ -183,6 +222,7 @@ class Compiler {
   unreachable(rules: readonly RuleDocument[]): void {
     const takers = new Takers();
     for (const [index, rule] of rules.entries()) {
+      if (!judges(rule)) continue;
       const taker = takers.of(rule);
       if (rule.subject === undefined && rule.when === undefined) takers.add(rule);
       if (taker === undefined) continue;
@@ -196,9 +236,11 @@ class Compiler {
 
   doubtfulGlobs(rules: readonly RuleDocument[]): void {
     const all = new Set(rules.flatMap(({ path = [] }) => path.flatMap(expandBraces)));
-    for (const [index, { path = [] }] of rules.entries()) {
+    for (const [index, { path = [], effect }] of rules.entries()) {
       for (const [at, glob] of path.entries()) {
-        const doubt = doubtfulGlob(glob, all);
+        // What lies below a hidden name is hidden.
+        const known = effect === "hide" ? new Set([...all, ...expandBraces(glob).map((one) => `${one}/**`)]) : all;
+        const doubt = doubtfulGlob(glob, known);
         if (doubt === undefined) continue;
         this.problem(["rules", index, "path", at], {
           message: `glob '${glob.slice(0, 80)}' ${doubt.message}`,
@@ -211,7 +253,7 @@ class Compiler {
 
   narrowGrants(document: PolicyDocument): void {
     if (document.default !== "deny") return;
-    const index = (document.rules ?? []).findIndex((rule) => rule.effect !== "deny" && rule.access === undefined);
+    const index = (document.rules ?? []).findIndex((rule) => rule.effect !== "deny" && rule.effect !== "hide" && rule.access === undefined);
     if (index < 0) return;
     this.problem(["rules", index], {
       message: "with default: deny, a rule that names no access lets nobody delete or change metadata",
@@ -223,10 +265,10 @@ class Compiler {
 
 /** The rules so far that could take all of another, by a glob that both have: of ten thousand few are looked at. */
 class Takers {
-  private readonly everywhere: RuleDocument[] = [];
-  private readonly byGlob = new Map<string, RuleDocument[]>();
+  private readonly everywhere: PermittingOrDenying[] = [];
+  private readonly byGlob = new Map<string, PermittingOrDenying[]>();
 
-  add(rule: RuleDocument): void {
+  add(rule: PermittingOrDenying): void {
     if (rule.path === undefined || rule.path.includes("**")) {
       this.everywhere.push(rule);
       return;
@@ -238,13 +280,13 @@ class Takers {
     }
   }
 
-  of(rule: RuleDocument): RuleDocument | undefined {
+  of(rule: PermittingOrDenying): RuleDocument | undefined {
     const same = rule.path === undefined ? undefined : this.byGlob.get(rule.path[0] as string);
     return this.everywhere.find((taker) => covers(taker, rule)) ?? same?.find((taker) => covers(taker, rule));
   }
 }
 
-function covers(taker: RuleDocument, rule: RuleDocument): boolean {
+function covers(taker: PermittingOrDenying, rule: PermittingOrDenying): boolean {
   const accesses = accessesOf(taker);
   for (const access of accessesOf(rule)) if (!accesses.has(access)) return false;
   if (taker.path === undefined || taker.path.includes("**")) return true;
@@ -254,7 +296,12 @@ function covers(taker: RuleDocument, rule: RuleDocument): boolean {
 export function compileRules(document: PolicyDocument, locate: Locate): { rules: CompiledRule[]; problems: PolicyProblem[] } {
   const compiler = new Compiler(locate, Object.keys(document.digests ?? {}));
   const documents = document.rules ?? [];
-  const rules = documents.map((rule, index) => compiler.rule(rule, index));
+  const rules = documents.flatMap((rule, index) => {
+    if (judges(rule)) return [compiler.rule(rule, index)];
+    compiler.hiding(rule, index);
+    return [];
+  });
+  compiler.hidesTooMuch(document);
   compiler.duplicates(documents);
   compiler.unreachable(documents);
   compiler.narrowGrants(document);

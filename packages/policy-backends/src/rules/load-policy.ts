@@ -3,9 +3,10 @@ import { createHash } from "node:crypto";
 import { type Access, ALL_ACCESSES, factNeedsOf, type PolicyCapabilities } from "@sluice/decision-api";
 import type { Policy } from "../backend.js";
 import { DEFAULT_HEAD_BYTES } from "../document/head-bytes.js";
+import { withHiddenNames } from "../hidden-names.js";
 import { type ParsedYaml, parseYaml } from "../document/yaml-document.js";
 import type { Engine, LooksAt } from "../policy-kind.js";
-import { type CompiledRule, compileRules, impliedAccesses } from "./compile-rules.js";
+import { type CompiledRule, compileRules, hideRulesOf, impliedAccesses } from "./compile-rules.js";
 import { type ListFiles, readDigestLists } from "./digest-lists.js";
 import { evaluateRules, type RuleSet } from "./evaluate.js";
 import type { PolicyDocument } from "./policy-schema.js";
@@ -29,7 +30,7 @@ function governedAccesses(document: PolicyDocument, rules: readonly CompiledRule
   return new Set(ALL_ACCESSES.filter(governs));
 }
 
-function looksAtOf(document: PolicyDocument, rules: readonly CompiledRule[]): LooksAt {
+function looksAtOf(document: PolicyDocument, { rules, ruleCount }: { rules: readonly CompiledRule[]; ruleCount: number }): LooksAt {
   const facts = (name: string): boolean => rules.some((rule) => rule.condition?.facts.names.has(name));
   return {
     accesses: governedAccesses(document, rules),
@@ -39,7 +40,7 @@ function looksAtOf(document: PolicyDocument, rules: readonly CompiledRule[]): Lo
     xattrs: [...new Set(rules.flatMap((rule) => [...(rule.condition?.facts.xattrs ?? [])]))],
     headBytes: facts("resource.head") ? (document.headBytes ?? DEFAULT_HEAD_BYTES) : 0,
     needsDigest: facts("resource.digest"),
-    summary: `${rules.length} ${rules.length === 1 ? "rule" : "rules"}, default ${document.default}`,
+    summary: `${ruleCount} ${ruleCount === 1 ? "rule" : "rules"}, default ${document.default}`,
     ...callerRulesOf(rules),
   };
 }
@@ -77,13 +78,15 @@ export function checkRules(parsed: ParsedYaml, file: string): CheckedRules & { r
 export function rulesEngine({ document, warnings, rules }: CheckedRules & { rules?: CompiledRule[] }, files: ListFiles): Engine {
   const digests = readDigestLists(document, files);
   const compiled = rules ?? compileRules(document, () => ({ line: 1, column: 1 })).rules;
-  const looksAt = looksAtOf(document, compiled);
+  const hides = hideRulesOf(document);
+  const looksAt = looksAtOf(document, { rules: compiled, ruleCount: compiled.length + hides.length });
   const index = new RuleIndex(compiled.map((rule) => rule.paths));
   const set: RuleSet = { rules: compiled, index, default: document.default, digests, ...factNeedsOf(looksAt) };
   return {
     evaluate: (question) => evaluateRules(set, question),
     looksAt,
-    ruleCount: compiled.length,
+    hides,
+    ruleCount: compiled.length + hides.length,
     warnings,
     dispose: () => Promise.resolve(),
   };
@@ -103,9 +106,10 @@ export function loadPolicy(bytes: Uint8Array, file: string, id: string, named: R
   };
   const engine = rulesEngine(checked, { problem, read });
   const revision = { sequence: BigInt(checked.document.revision ?? 0), digest: createHash("sha256").update(bytes).digest("hex") };
-  const capabilities: PolicyCapabilities = { revision, policyId: id, unconditionalGrant: false, ...engine.looksAt };
+  const { looksAt, evaluate } = withHiddenNames(engine);
+  const capabilities: PolicyCapabilities = { revision, policyId: id, unconditionalGrant: false, ...looksAt };
   return {
-    policy: { id, revision, capabilities, evaluate: (question) => engine.evaluate(question) },
+    policy: { id, revision, capabilities, evaluate },
     warnings: engine.warnings,
     ruleCount: engine.ruleCount,
   };

@@ -10,6 +10,7 @@ import { headBytesSchema } from "../document/head-bytes.js";
 const oneOrMany = <T extends z.ZodType>(item: T) => z.preprocess((value) => (Array.isArray(value) ? value : [value]), z.array(item).min(1));
 
 const effect = z.enum(["grant", "mediate", "deny"]);
+const ruleEffect = z.enum([...effect.options, "hide"]);
 const id = z.number().int().min(0).max(4_294_967_295);
 const bytesPerSecond = z.number().int().min(1).max(Number.MAX_SAFE_INTEGER);
 const wholeNumber = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER);
@@ -106,8 +107,10 @@ export const ruleSchema = z.strictObject({
       description: "A CEL condition on the facts of the question.",
       examples: ["resource.size > 1000000 && !(0 in subject.groups)"],
     }),
-  effect: effect.meta({
-    description: "`grant`: the kernel does the I/O (passthrough). `mediate`: the mount does the I/O. `deny`: the operation fails.",
+  effect: ruleEffect.meta({
+    description:
+      "`grant`: the kernel does the I/O (passthrough). `mediate`: the mount does the I/O. `deny`: the operation fails. " +
+      "`hide`: the name does not exist and cannot be made, for anybody; such a rule has a `path` and nothing else.",
     examples: ["mediate"],
   }),
   errno: z

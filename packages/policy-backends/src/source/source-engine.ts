@@ -47,6 +47,9 @@ export class SourceEngine implements Engine {
   get looksAt(): LooksAt {
     return this.engine.looksAt;
   }
+  get hides(): Engine["hides"] {
+    return this.engine.hides;
+  }
   get ruleCount(): number {
     return this.engine.ruleCount;
   }

@@ -599,6 +599,8 @@ export interface Question {
   /**
    * Facts that were looked for, named as in MissingFact. One that is absent, not in here and needed by the policy that
    * decides counts as missing: the policy may have changed after the facts were gathered, or at another replica first.
+   * "resource.hidden" says that the mount hides the names of Capabilities.hidden_names by itself. Without it no answer is
+   * for a subtree, which might hold such a name.
    */
   lookedFor: string[];
 }
@@ -746,6 +748,11 @@ export interface Capabilities {
   needsDigest: boolean;
   /** The policy in a few words, for people: "3 rules, default grant". Empty where the service does not say. */
   summary: string;
+  /**
+   * Globs of names that nobody sees, as rules write them: the mount hides them and everything below them by itself, and
+   * refuses to make them. At most 1024 alternatives in all. A mount that does not know this field is denied what it would open.
+   */
+  hiddenNames: string[];
 }
 
 export interface DecideRequest {
@@ -2547,6 +2554,7 @@ function createBaseCapabilities(): Capabilities {
     headBytes: 0,
     needsDigest: false,
     summary: "",
+    hiddenNames: [],
   };
 }
 
@@ -2594,6 +2602,9 @@ export const Capabilities: MessageFns<Capabilities> = {
     }
     if (message.summary !== "") {
       writer.uint32(106).string(message.summary);
+    }
+    for (const v of message.hiddenNames) {
+      writer.uint32(114).string(v!);
     }
     return writer;
   },
@@ -2725,6 +2736,14 @@ export const Capabilities: MessageFns<Capabilities> = {
             message.summary = reader.string();
             continue;
           }
+          case 14: {
+            if (tag !== 114) {
+              break;
+            }
+
+            message.hiddenNames.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2788,6 +2807,11 @@ export const Capabilities: MessageFns<Capabilities> = {
         ? globalThis.Boolean(object.needs_digest)
         : false,
       summary: isSet(object.summary) ? globalThis.String(object.summary) : "",
+      hiddenNames: globalThis.Array.isArray(object?.hiddenNames)
+        ? object.hiddenNames.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.hidden_names)
+        ? object.hidden_names.map((e: any) => globalThis.String(e))
+        : [],
     };
   },
 
@@ -2832,6 +2856,9 @@ export const Capabilities: MessageFns<Capabilities> = {
     if (message.summary !== "") {
       obj.summary = message.summary;
     }
+    if (message.hiddenNames?.length) {
+      obj.hiddenNames = message.hiddenNames;
+    }
     return obj;
   },
 
@@ -2855,6 +2882,7 @@ export const Capabilities: MessageFns<Capabilities> = {
     message.headBytes = object.headBytes ?? 0;
     message.needsDigest = object.needsDigest ?? false;
     message.summary = object.summary ?? "";
+    message.hiddenNames = object.hiddenNames?.map((e) => e) || [];
     return message;
   },
 };
