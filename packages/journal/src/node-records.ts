@@ -29,6 +29,8 @@ export const NodeFlag = {
   lowerLinked: 1 << 13,
   /** The alias for opens that must pass the daemon. */
   current: 1 << 14,
+  /** Of the root: names below it are hidden, so the kernel's listings lack them. */
+  hidesNames: 1 << 15,
 } as const;
 
 const Word = {

@@ -42,6 +42,7 @@ import { dropSharedWhiteout } from "./marks/shared-whiteout.js";
 import { saveHandles } from "./node/persisted-handles.js";
 import { flushFile, getLock, setLock } from "./locks/lock-file.js";
 import { fsyncdir, opendir, readdir, releasedir } from "./operations/directories.js";
+import { dropHiddenNames } from "./operations/drop-hidden-names.js";
 import { copyFileRange, fallocate, lseek } from "./operations/file-space.js";
 import { getattr } from "./operations/getattr.js";
 import { ioctl } from "./operations/ioctl.js";
@@ -83,6 +84,11 @@ export class Overlay implements Filesystem {
   /** How a withheld open still reaches the file; undefined: it does not. */
   passing(handle: FileHandle): Passing | undefined {
     return passingOf(this.#core, handle);
+  }
+
+  /** The gate hides other names than before: the kernel drops what it cached of them. */
+  dropHiddenNames(): Promise<void> {
+    return dropHiddenNames(this.#core);
   }
 
   /** Explains an open of a path without opening it. Gives the result of `use`, or the errno. */

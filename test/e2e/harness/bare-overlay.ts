@@ -30,6 +30,8 @@ const nothing = (): void => undefined;
 /** Grants everything, and has nothing to ask. */
 export const OPEN_GATE: Gate = {
   active: false,
+  hidesNames: false,
+  hides: () => false,
   epoch: 0,
   governs: () => false,
   holds: () => true,

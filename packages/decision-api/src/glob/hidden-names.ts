@@ -10,7 +10,7 @@ import { GlobError, type Part, parseGlob, type Segment } from "./glob-pattern.js
 /** Directories whose patterns are known. */
 const MAX_DIRECTORIES = 1024;
 
-/** What the patterns say of the names in one directory. */
+/** The patterns, applied to one directory. */
 interface InDirectory {
   /** The directory is hidden itself, or lies below a hidden one. */
   whole: boolean;
@@ -31,7 +31,10 @@ export class HiddenNames {
   static ofPolicy(globs: readonly string[]): HiddenNames {
     const hidden = new HiddenNames(globs);
     if (hidden.#patterns.length <= ANSWER_LIMITS.hiddenNames) return hidden;
-    throw new GlobError(`hidden names have more than ${ANSWER_LIMITS.hiddenNames} alternatives`, "hide a directory instead of each name in it");
+    throw new GlobError(
+      `hidden names have more than ${ANSWER_LIMITS.hiddenNames} alternatives`,
+      "hide a directory instead of each name in it",
+    );
   }
 
   get any(): boolean {

@@ -101,6 +101,10 @@ export interface Gate {
   governs(access: Access): boolean;
   /** False if there is no policy at all: then the overlay asks nothing, and every ruling is a grant. */
   readonly active: boolean;
+  /** Does the policy in force hide names? A cheap test: the overlay compares no name if it does not. */
+  readonly hidesNames: boolean;
+  /** Is a name of a directory hidden, or the directory itself? The directory as a path below the mount. */
+  hides(directory: string, name: string): boolean;
   /** Counts the changes of the policy in force: a ruling of another epoch is worth nothing. */
   readonly epoch: number;
   /**

@@ -33,6 +33,17 @@ export class OverlayJournal {
     this.#store = survival;
   }
 
+  // --- hidden names ----------------------------------------------------------------------------------------------
+
+  /** Listings that the kernel caches may lack hidden names. */
+  mayHaveHidden(root: Node): boolean {
+    return this.records.nodes.has(root.slot, NodeFlag.hidesNames);
+  }
+
+  hidesNames(root: Node, hides: boolean): void {
+    this.records.nodes.flag(root.slot, NodeFlag.hidesNames, hides);
+  }
+
   // --- nodes -----------------------------------------------------------------------------------------------------
 
   /** The kernel is about to be told of the node once more. */

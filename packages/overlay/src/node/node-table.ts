@@ -28,6 +28,7 @@ export interface NodeJournal {
 /** Nodes that an earlier process knew: they are restored when somebody asks for them. See restore/lazy-restore.ts. */
 export interface RestorableNodes {
   readonly size: number;
+  ids(): IterableIterator<NodeId>;
   restoreId(id: NodeId): boolean;
   restoreChild(parent: Node, name: ByteName): Node | undefined;
   restoreLinked(ino: number): Node | undefined;

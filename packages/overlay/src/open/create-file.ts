@@ -2,6 +2,7 @@
 import { Attr, type CallContext, type CreateArgs, type EntryOut, Errno, O, type OpenOut, S, type Status } from "@sluice/vfs";
 import { copyUpDeep, copyUpDirectory } from "../copy-up/copy-up-directory.js";
 import type { OpenContext } from "./open-context.js";
+import { hidesName, hidesNode } from "../gate/hidden.js";
 import { creationIntent } from "../gate/describe-access.js";
 import type { Intent, Ruling } from "../contract/gate.js";
 import { govern, type Governed } from "../gate/govern.js";
@@ -95,6 +96,8 @@ class Creating implements Governed<OpenContext> {
     const parent = directoryOf(core, this.file.parentId);
     if (typeof parent === "number") return parent;
     if (core.upper === undefined) return Errno.EROFS;
+    const { name } = this.file;
+    if (name === undefined ? hidesNode(core, parent) : hidesName(core, parent, name)) return Errno.EACCES;
     return core.gate.active ? [{ intent: intentOf(this.call, parent, this.file), node: undefined }] : NO_ACCESS;
   }
 }

@@ -40,6 +40,7 @@ import type { OpenContext } from "./open-context.js";
 import type { Ruling } from "../contract/gate.js";
 import { govern, type Governed } from "../gate/govern.js";
 import { GRANTED } from "../gate/governs.js";
+import { hidesNode } from "../gate/hidden.js";
 import { statFd, sys } from "../layer/system-calls.js";
 import type { Permit } from "../layer/permit.js";
 import type { Node } from "../node/node.js";
@@ -108,6 +109,7 @@ class OpenRequest implements PlannedOpen, Governed<OpenContext> {
   }
 
   judge(core: OpenContext): Status {
+    if (hidesNode(core, this.node)) return Errno.ENOENT;
     this.seen = this.described = this.paths = undefined;
     this.ruling = GRANTED;
     this.version = this.node.version;

@@ -8,6 +8,7 @@ import {
   Errno,
   type FileHandle,
   type FileOffset,
+  LoopTurn,
   type NodeId,
   O,
   type OpenOut,
@@ -15,6 +16,7 @@ import {
   type Status,
 } from "@sluice/vfs";
 import type { OperationContext } from "./operation-context.js";
+import { visibleNode } from "../gate/hidden.js";
 import type { OpenDirectory } from "../handles/handle-table.js";
 import { syncIn } from "../layer/host-layer.js";
 import { closeFd, upkeep } from "../layer/system-calls.js";
@@ -22,14 +24,14 @@ import { DirectoryStream, type StreamedEntry } from "../merge/directory-stream.j
 import { type Listing, readListing } from "../merge/listing.js";
 import { cookieOf, numberIn, rowAt } from "../merge/recent-listings.js";
 import { mixDevice } from "../node/admit.js";
-import type { Node } from "../node/node.js";
+import { type Node, pathOf } from "../node/node.js";
 import { openNode } from "../node/open-node.js";
 import { childOf, lookup } from "./lookup.js";
 import { syncVolatile } from "../io/data.js";
 
 export function opendir(core: OperationContext, call: CallContext, id: NodeId, out: OpenOut): number {
-  const node = core.nodes.get(id);
-  if (node === undefined) return Errno.ESTALE;
+  const node = visibleNode(core, id);
+  if (typeof node === "number") return node;
   if (!node.isDirectory) return Errno.ENOTDIR;
   const directory = core.handles.addDirectory(node);
   core.journal?.openedDirectory(directory, call.journalSlot ?? 0);
@@ -61,16 +63,16 @@ export function readdir(core: OperationContext, call: CallContext, args: Readdir
   const cookie = Number(args.offset);
   // Read from the kernel's own list so far, which it dropped meanwhile.
   directory.listing ??= core.recentListings.find(numberIn(cookie), directory.node);
-  if (directory.listing !== undefined) return emit(core, { directory, cookie, plus }, out);
+  if (directory.listing !== undefined) return emit(core, { directory, listing: directory.listing, cookie, plus }, out);
   // An earlier process listed it to its end.
   if (directory.rows > 0 && rowAt(cookie) >= directory.rows) return 0;
   const listing = readListing(core, directory.node, call);
-  const use = (read: Listing | number): number => {
+  const use = (read: Listing | number): Status => {
     if (typeof read === "number") return read;
     read.number = core.recentListings.add(directory.node, read);
     directory.listing = read;
     core.journal?.reads(directory, read.names.length + 2);
-    return emit(core, { directory, cookie, plus }, out);
+    return emit(core, { directory, listing: read, cookie, plus }, out);
   };
   return listing instanceof Promise ? listing.then(use) : use(listing);
 }
@@ -93,18 +95,32 @@ const BATCH_PLUS_BYTES = 7168;
 /** Rows of one reply whose node has to be looked up, at some system calls each: the reader asks for the others. */
 const MAX_LOOKUPS = 128;
 
+/** The directory's path if its names may be hidden; else undefined. */
+function hiddenIn({ gate }: OperationContext, node: Node): string | undefined {
+  return gate.hidesNames ? pathOf(node) : undefined;
+}
+
+/** So many batches that hold hidden names alone, and so many rows of a list, are passed over in one turn. */
+const MAX_HIDDEN_BATCHES = 4;
+const MAX_HIDDEN_ROWS = 4096;
+
 /** An empty answer is the end, so it goes on where a batch held nothing to show. */
 function emitStream(
   core: OperationContext,
   stream: DirectoryStream,
   request: { from: FileOffset; plus: boolean },
   out: DirectoryOut,
-): number {
+): Status {
+  const path = hiddenIn(core, stream.node);
   let { from } = request;
   let given = 0;
-  for (;;) {
+  for (let batches = 0; ; batches++) {
+    if (path !== undefined && batches === MAX_HIDDEN_BATCHES) {
+      return new LoopTurn().next().then(() => emitStream(core, stream, { ...request, from }, out));
+    }
     let full = false;
     const length = stream.read(from, request.plus || stream.dir.impure ? BATCH_PLUS_BYTES : BATCH_BYTES, (row) => {
+      if (path !== undefined && !isDot(row.name) && core.gate.hides(path, row.name)) return true;
       fillStreamed(core, stream, row);
       full = !give(core, { node: stream.node, plus: request.plus }, isDot(row.name), out);
       if (!full) given++;
@@ -157,6 +173,7 @@ function fillStreamed(core: OperationContext, stream: DirectoryStream, row: Stre
 
 interface Emission {
   directory: OpenDirectory;
+  listing: Listing;
   cookie: number;
   plus: boolean;
 }
@@ -164,12 +181,21 @@ interface Emission {
 const entry: DirectoryEntry = { name: "", inoLo: 0, inoHi: 0, type: 0, offset: 0 };
 
 /** Rows 0 and 1 are "." and "..". */
-function emit(core: OperationContext, emission: Emission, out: DirectoryOut): number {
+function emit(core: OperationContext, emission: Emission, out: DirectoryOut): Status {
+  const { listing } = emission;
   const { node } = emission.directory;
-  const listing = emission.directory.listing as Listing;
+  const path = hiddenIn(core, node);
   const rows = listing.names.length + 2;
   let lookups = 0;
+  let given = 0;
+  let hidden = 0;
   for (let row = rowAt(emission.cookie); row < rows; row++) {
+    if (path !== undefined && row >= 2 && core.gate.hides(path, listing.names[row - 2] as string)) {
+      if (++hidden < MAX_HIDDEN_ROWS) continue;
+      // The reader asks for the rest, unless there is nothing for it so far: that would be the end.
+      if (given > 0) break;
+      return new LoopTurn().next().then(() => emit(core, { ...emission, cookie: cookieOf(listing.number, row + 1) }, out));
+    }
     if (row < 2) dot(node, row);
     else if (fillRow(core, node, listing, row - 2)) lookups++;
     entry.offset = cookieOf(listing.number, row);
@@ -177,6 +203,7 @@ function emit(core: OperationContext, emission: Emission, out: DirectoryOut): nu
       core.journal?.storeListing(emission.directory);
       break;
     }
+    given++;
   }
   return 0;
 }

@@ -1,15 +1,16 @@
 /** GETATTR, and how a node's attributes are presented to callers. */
-import { type Attr, type AttrOut, Errno, type NodeId } from "@sluice/vfs";
+import type { Attr, AttrOut, NodeId } from "@sluice/vfs";
 import type { IoContext } from "../io/io-context.js";
 import { countDirectories } from "../merge/listing.js";
 import { shownLinks } from "../node/link-index.js";
+import { visibleNode } from "../gate/hidden.js";
 import type { Node } from "../node/node.js";
 import { showBlocksOfData } from "../node/open-data.js";
 import { statOwn } from "./revalidate.js";
 
 export function getattr(core: IoContext, id: NodeId, out: AttrOut): number {
-  const node = core.nodes.get(id);
-  if (node === undefined) return Errno.ESTALE;
+  const node = visibleNode(core, id);
+  if (typeof node === "number") return node;
   const status = statOwn(core, node, out.attr);
   if (status < 0) return -status;
   out.attrTtlMs = present(core, node, out.attr);

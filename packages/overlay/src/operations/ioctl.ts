@@ -4,6 +4,7 @@ import { copyUp } from "../copy-up/copy-up.js";
 import type { IoContext } from "../io/io-context.js";
 import { govern } from "../gate/govern.js";
 import { GovernedOperation } from "../gate/governed-operation.js";
+import { visibleNode } from "../gate/hidden.js";
 import type { GovernedAccess } from "../gate/judged-accesses.js";
 import { closeFd, effects, sys } from "../layer/system-calls.js";
 import type { Permit } from "../layer/permit.js";
@@ -135,6 +136,6 @@ function markDirectory(core: IoContext, id: NodeId, { fd, wanted }: { fd: number
 }
 
 function openReal(core: IoContext, id: NodeId): number {
-  const node = core.nodes.get(id);
-  return node === undefined ? -Errno.ESTALE : openNode(core, node, O.RDONLY);
+  const node = visibleNode(core, id);
+  return typeof node === "number" ? -node : openNode(core, node, O.RDONLY);
 }

@@ -140,6 +140,9 @@ export class RenameJudgement implements ArrivalWatch {
   #judgeName({ directory, name }: NameIn, unread: MovedObject[]): Status {
     const { core, call } = this;
     const above = this.#directories.get(directory);
+    // A hidden name would be moved unseen, and might be seen at its new path; and the other way round.
+    const { gate } = core;
+    if (gate.hidesNames && (gate.hides(above?.from ?? "", name) || gate.hides(above?.to ?? "", name))) return Errno.EACCES;
     const node = childOf(core, directory, name);
     if (typeof node === "number") return node === Errno.ENOENT ? 0 : node;
     const moved = { node, from: `${above?.from}/${name}`, to: `${above?.to}/${name}` };

@@ -7,6 +7,7 @@ import type { OperationContext } from "./operation-context.js";
 import { intentOn } from "../gate/describe-access.js";
 import { govern, type Governed } from "../gate/govern.js";
 import { governsMove } from "../gate/governs.js";
+import { hidesName, visibleNode } from "../gate/hidden.js";
 import { MoveComparison } from "../gate/move-comparison.js";
 import { IntentKind, intendToLink, intentLeft } from "../journal/intents.js";
 import { effects, statName, sys } from "../layer/system-calls.js";
@@ -69,11 +70,12 @@ class Linking implements Governed<OperationContext> {
   /** The name that led to the object may go while somebody is asked: there is nothing to link then (fs/namei.c vfs_link). */
   #newName(core: OperationContext): NewName | number {
     const { at } = this.request;
-    const node = core.nodes.get(this.request.node);
+    const node = visibleNode(core, this.request.node);
     const parent = directoryOf(core, at.parent);
-    if (node === undefined) return Errno.ESTALE;
+    if (typeof node === "number") return node;
     if (typeof parent === "number") return parent;
     if (core.upper === undefined) return Errno.EROFS;
+    if (hidesName(core, parent, at.name)) return Errno.EACCES;
     if (node.isDirectory) return Errno.EPERM;
     this.#named ??= !node.unlinked;
     return this.#named && node.unlinked ? Errno.ENOENT : { node, parent, name: at.name };

@@ -1,6 +1,7 @@
 /** LOOKUP, and the one way every operation finds a child by name. */
 import { type ByteName, type EntryOut, Errno, NAME_MAX, type NodeId } from "@sluice/vfs";
 import type { IoContext } from "../io/io-context.js";
+import { hidesName, hidesNode } from "../gate/hidden.js";
 import { find } from "../merge/find.js";
 import { Found } from "../node/found.js";
 import { admit } from "../node/admit.js";
@@ -16,6 +17,8 @@ export function lookup(core: IoContext, parentId: NodeId, name: ByteName, out: E
   const parent = directoryOf(core, parentId);
   if (typeof parent === "number") return parent;
   if (name.length > NAME_MAX) return Errno.ENAMETOOLONG;
+  // The kernel does not remember it, since it may be shown by the next policy.
+  if (hidesName(core, parent, name)) return Errno.ENOENT;
   const known = core.nodes.child(parent, name);
   if (known !== undefined && core.config.sharedLower) {
     const status = revalidate(core, known, { parent, name }, found);
@@ -41,7 +44,7 @@ export function lookup(core: IoContext, parentId: NodeId, name: ByteName, out: E
 function lookUpById(core: IoContext, id: NodeId, name: "." | "..", out: EntryOut): number {
   const node = recalled(core, id);
   const wanted = name === "." ? node : node?.parent;
-  if (wanted === undefined) return Errno.ESTALE;
+  if (wanted === undefined || hidesNode(core, wanted)) return Errno.ESTALE;
   const status = statNode(core, wanted, out.attr);
   if (status === 0) return enter(core, wanted, out);
   core.nodes.letGo(wanted);

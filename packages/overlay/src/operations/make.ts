@@ -7,6 +7,7 @@ import { govern } from "../gate/govern.js";
 import { GovernedOperation } from "../gate/governed-operation.js";
 import { governsAny } from "../gate/governs.js";
 import { type GovernedAccess, NO_ACCESS } from "../gate/judged-accesses.js";
+import { hidesName } from "../gate/hidden.js";
 import { effects } from "../layer/system-calls.js";
 import type { Permit } from "../layer/permit.js";
 import { admitNew } from "./admit-new.js";
@@ -61,6 +62,7 @@ class Making extends GovernedOperation<OperationContext> {
     const parent = directoryOf(core, at.parent);
     if (typeof parent === "number") return parent;
     if (core.upper === undefined) return Errno.EROFS;
+    if (hidesName(core, parent, at.name)) return Errno.EACCES;
     if (!governsAny(core.gate, "create")) return NO_ACCESS;
     return [{ intent: creationIntent(operation, { call: this.call, parent, name: at.name, mode: mode & ~umask }), node: undefined }];
   }

@@ -8,6 +8,7 @@ import { govern } from "../gate/govern.js";
 import { GovernedOperation } from "../gate/governed-operation.js";
 import { governsAny } from "../gate/governs.js";
 import { type GovernedAccess, NO_ACCESS } from "../gate/judged-accesses.js";
+import { hidesName } from "../gate/hidden.js";
 import { intendToRemove } from "../journal/intents.js";
 import { effects, sys } from "../layer/system-calls.js";
 import type { Permit } from "../layer/permit.js";
@@ -50,6 +51,7 @@ class Removing extends GovernedOperation<OperationContext> {
     const parent = directoryOf(core, parentId);
     if (typeof parent === "number") return parent;
     if (core.upper === undefined) return Errno.EROFS;
+    if (hidesName(core, parent, name)) return Errno.ENOENT;
     if (!governsAny(core.gate, "delete")) return NO_ACCESS;
     const node = childOf(core, parent, name);
     if (typeof node === "number") return node;

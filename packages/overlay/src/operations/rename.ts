@@ -8,6 +8,7 @@ import { copyUpDeep, copyUpDirectory } from "../copy-up/copy-up-directory.js";
 import type { OperationContext } from "./operation-context.js";
 import { govern, type Governed } from "../gate/govern.js";
 import { governsMove } from "../gate/governs.js";
+import { hidesName } from "../gate/hidden.js";
 import { intendToRename, type RenamePlan } from "../journal/intents.js";
 import { effects, statName, sys } from "../layer/system-calls.js";
 import type { Permit } from "../layer/permit.js";
@@ -52,7 +53,7 @@ class Renaming implements Governed<OperationContext> {
   judge(core: OperationContext): Status {
     const plan = this.#planAgain(core);
     if (typeof plan === "number") return plan;
-    if (!governsMove(core.gate)) return 0;
+    if (!governsMove(core.gate) && !core.gate.hidesNames) return 0;
     this.#judgement = new RenameJudgement(core, this.call);
     return this.#judgement.judge(plan);
   }
@@ -128,6 +129,8 @@ function makePlan(core: OperationContext, args: RenameArgs): RenamePlan | number
   if (typeof parent === "number") return parent;
   const newParent = directoryOf(core, args.newParent);
   if (typeof newParent === "number") return newParent;
+  if (hidesName(core, parent, args.name)) return Errno.ENOENT;
+  if (hidesName(core, newParent, args.newName)) return Errno.EACCES;
   const node = childOf(core, parent, args.name);
   if (typeof node === "number") return node;
   const target = childOf(core, newParent, args.newName);

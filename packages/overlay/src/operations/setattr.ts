@@ -20,6 +20,7 @@ import type { Access, WatchedIo } from "../contract/gate.js";
 import { govern } from "../gate/govern.js";
 import { GovernedOperation } from "../gate/governed-operation.js";
 import { governsAny } from "../gate/governs.js";
+import { visibleNode } from "../gate/hidden.js";
 import { type GovernedAccess, NO_ACCESS } from "../gate/judged-accesses.js";
 import { clearSuid } from "../io/data.js";
 import type { OpenFile } from "../handles/handle-table.js";
@@ -52,8 +53,8 @@ class Setting extends GovernedOperation<IoContext> {
   }
 
   protected accesses(core: IoContext): readonly GovernedAccess[] | number {
-    const node = core.nodes.get(this.#id);
-    if (node === undefined) return Errno.ESTALE;
+    const node = visibleNode(core, this.#id);
+    if (typeof node === "number") return node;
     if (core.upper === undefined) return Errno.EROFS;
     const access = governedAccess(core, this.#set);
     if (access === undefined) return NO_ACCESS;

@@ -4,6 +4,7 @@ import { copyUp } from "../copy-up/copy-up.js";
 import type { IoContext } from "../io/io-context.js";
 import { govern } from "../gate/govern.js";
 import { GovernedOperation } from "../gate/governed-operation.js";
+import { visibleNode } from "../gate/hidden.js";
 import type { GovernedAccess } from "../gate/judged-accesses.js";
 import { IntentKind, intendXattr, intentLeft, isJournaled } from "../journal/intents.js";
 import { effects, readXattr, statFd, statName, sys } from "../layer/system-calls.js";
@@ -23,8 +24,8 @@ const value = Buffer.alloc(XATTR_MAX);
 const NO_ROOM = Buffer.alloc(0);
 
 export function getxattr(core: IoContext, id: NodeId, args: { name: string; size: number }, out: DataOut): number {
-  const node = core.nodes.get(id);
-  if (node === undefined) return Errno.ESTALE;
+  const node = visibleNode(core, id);
+  if (typeof node === "number") return node;
   if (args.name.startsWith(OWN_PREFIX)) return answer(describe(core, node, args.name.slice(OWN_PREFIX.length)), args.size, out);
   const refused = refusal(core, args.name);
   if (refused !== 0) return refused;
@@ -80,8 +81,8 @@ function refusal(core: IoContext, name: string): number {
 
 export function listxattr(core: IoContext, call: CallContext, request: { id: NodeId; size: number }, out: DataOut): number {
   const { id, size } = request;
-  const node = core.nodes.get(id);
-  if (node === undefined) return Errno.ESTALE;
+  const node = visibleNode(core, id);
+  if (typeof node === "number") return node;
   const at = aim(core, node);
   const length = at.fd < 0 ? at.fd : sys.listxattrat(at.fd, at.name, list);
   if (length < 0) return -length;

@@ -47,6 +47,12 @@ export class LazyRestore implements RestorableNodes {
     return this.#index.size;
   }
 
+  /** Of the pending nodes. Some may be restored meanwhile. */
+  *ids(): IterableIterator<NodeId> {
+    const records = this.#records;
+    for (let slot = 1; slot < records.mark; slot++) if (this.#index.isPending(slot)) yield records.idOf(slot);
+  }
+
   /** Takes the root over, which is in use from the start. */
   adoptRoot(root: Node): void {
     root.slot = this.#index.byId(root.id);

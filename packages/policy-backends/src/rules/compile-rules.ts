@@ -171,8 +171,7 @@ class Compiler {
     const hides = hideRulesOf(document);
     const index = (document.rules ?? []).findIndex(({ effect }) => effect === "hide");
     const problem = index < 0 || this.problems.length > 0 ? undefined : hidesTooMuch(hides);
-    if (problem !== undefined)
-      this.problem(["rules", index], { message: problem, remedy: "hide a directory instead of each name in it" });
+    if (problem !== undefined) this.problem(["rules", index], { message: problem, remedy: "hide a directory instead of each name in it" });
   }
 
   rule(rule: PermittingOrDenying, index: number): CompiledRule {
@@ -238,7 +237,7 @@ class Compiler {
     const all = new Set(rules.flatMap(({ path = [] }) => path.flatMap(expandBraces)));
     for (const [index, { path = [], effect }] of rules.entries()) {
       for (const [at, glob] of path.entries()) {
-        // What lies below a hidden name is hidden.
+        // A hidden directory hides everything below it.
         const known = effect === "hide" ? new Set([...all, ...expandBraces(glob).map((one) => `${one}/**`)]) : all;
         const doubt = doubtfulGlob(glob, known);
         if (doubt === undefined) continue;

@@ -15,10 +15,16 @@ export function unfitFor(kind: EngineKind, capabilities: PolicyCapabilities | un
   return `rule${rules.length === 1 ? "" : "s"} ${named.join(", ")}${more} look${rules.length === 1 ? "s" : ""} at who asks, which engine ${kind.name} does not know`;
 }
 
+/** Why the engine cannot hide names; undefined if it can, or need not. */
+export function cannotHide(kind: EngineKind, capabilities: PolicyCapabilities | undefined): string | undefined {
+  if (kind.capabilities.notifications.has || (capabilities?.hiddenNames ?? []).length === 0) return undefined;
+  return `it hides names, which engine ${kind.name} cannot take back from the kernel's cache`;
+}
+
 /** @throws CliError, exit code 2 */
 export function refuseUnfit(kind: EngineKind, decision: DecisionChoice, capabilities: PolicyCapabilities | undefined): void {
-  const problem = unfitFor(kind, capabilities);
+  const problem = unfitFor(kind, capabilities) ?? cannotHide(kind, capabilities);
   if (problem === undefined) return;
   const object = decision.kind === "embedded" ? decision.policyFile : decision.kind === "remote" ? decision.target : "the policy";
-  throw wrong(object, problem, "use --engine devfuse, or a policy without them");
+  throw wrong(object, problem, "use --engine devfuse, or a policy without that");
 }

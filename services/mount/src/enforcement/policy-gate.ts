@@ -9,6 +9,7 @@ import {
   DecisionError,
   type FactNeeds,
   factsLookedFor,
+  HIDES_NAMES,
   type MissingFact,
   newQuestionId,
   NO_FACTS,
@@ -20,6 +21,7 @@ import { type Gate, type Intent, type IoWatch, type OpenRecord, type Ruling, whe
 import { type CallContext, Cancellation, type CancelSignal, Errno } from "@sluice/vfs";
 import { isLaxer } from "./compare-rulings.js";
 import { ContentReader } from "./facts/content-facts.js";
+import { HiddenByPolicy } from "./hidden-by-policy.js";
 import { type AuditedIo, ObligedIo, type HandleRuling } from "./io-watch.js";
 import type { Grants } from "./grants.js";
 import { decodeGrant, encodeGrant, type PersistedGrant } from "./persisted-grant.js";
@@ -100,6 +102,7 @@ export class PolicyGate implements Gate {
   readonly #contents = new ContentReader();
   readonly #inquiry = new CallInquiry(this.#contents);
   readonly #limits = new RateLimits();
+  readonly hidden = new HiddenByPolicy();
   /** Open files that obligations hold for. */
   readonly #obliged = new Map<number, ObligedIo>();
   /** The question and the answer that obliged them. */
@@ -118,13 +121,17 @@ export class PolicyGate implements Gate {
     this.#grants = parts.grants;
     this.#events = parts.events;
     this.#capabilities = parts.decider.capabilities();
-    if (this.#capabilities !== undefined) this.#known.learn(this.#capabilities);
+    if (this.#capabilities !== undefined) {
+      this.#known.learn(this.#capabilities);
+      this.hidden.learn(this.#capabilities);
+    }
     this.#governed = governedAccesses(this.#capabilities);
     this.#stopListening = parts.decider.onPolicyChange((capabilities) => {
       this.#known.learn(capabilities);
       this.#capabilities = capabilities;
       this.#governed = governedAccesses(capabilities);
       this.#epoch++;
+      this.hidden.learn(capabilities);
     });
   }
 
@@ -134,6 +141,14 @@ export class PolicyGate implements Gate {
 
   get active(): boolean {
     return this.#capabilities?.unconditionalGrant !== true;
+  }
+
+  get hidesNames(): boolean {
+    return this.hidden.any;
+  }
+
+  hides(directory: string, name: string): boolean {
+    return this.hidden.hides(directory, name);
   }
 
   governs(access: Access): boolean {
@@ -304,7 +319,7 @@ export class PolicyGate implements Gate {
       resource: { ...resource, ...this.#contents.read(intent.content, carried, { missing, noDigest }) },
       openFlags: intent.openFlags,
       missing,
-      lookedFor: factsLookedFor(carried),
+      lookedFor: this.hidden.any ? [...factsLookedFor(carried), HIDES_NAMES] : factsLookedFor(carried),
     };
     if (this.#spans !== undefined) question.traceparent = this.#spans.of(call)?.traceparent;
     return question;

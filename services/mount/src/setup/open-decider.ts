@@ -88,6 +88,8 @@ export interface OpenedDecider {
   decider: Decider;
   /** As of `DecisionHost`. */
   unprotected: string | undefined;
+  /** Resolves when the first policy is known, or when the wait for it is over. */
+  firstPolicy: Promise<unknown>;
 }
 
 export interface DeciderParts {
@@ -134,9 +136,9 @@ async function connectService(decision: ServiceChoice, context: MountContext, pa
   });
   const unprotected = host?.unprotected;
   // Such a service is started again rather than failing for good, so `ready` does not reject.
-  if (takesOver(context)) return { decider: delayUntilReady(decider, ready), unprotected };
+  if (takesOver(context)) return { decider: delayUntilReady(decider, ready), unprotected, firstPolicy: ready };
   await ready;
-  return { decider, unprotected };
+  return { decider, unprotected, firstPolicy: ready };
 }
 
 /** Traces the questions if the mount is traced. @throws CliError if the decision service cannot be used */
@@ -146,6 +148,8 @@ export async function openDecider(context: MountContext, parts: DeciderParts): P
   context.spans = traced?.spans;
   const { decision } = config;
   const opened: OpenedDecider =
-    decision.kind === "none" ? { decider: grantAllDecider(), unprotected: undefined } : await connectService(decision, context, parts);
+    decision.kind === "none"
+      ? { decider: grantAllDecider(), unprotected: undefined, firstPolicy: Promise.resolve() }
+      : await connectService(decision, context, parts);
   return traced === undefined ? opened : { ...opened, decider: traced.decider(opened.decider) };
 }

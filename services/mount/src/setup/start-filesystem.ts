@@ -8,9 +8,9 @@ import { MNT, native, toBytes } from "@sluice/native";
 import { createOverlay, type Overlay, type OverlayConfig } from "@sluice/overlay";
 import { inInitialNamespace } from "@sluice/runtime";
 import { failed, unfit } from "@sluice/runtime/cli";
-import { type Engine, type EngineKind, FsError } from "@sluice/vfs";
+import { type Engine, type EngineKind, type Filesystem, FsError } from "@sluice/vfs";
 import { Grants } from "../enforcement/grants.js";
-import { refuseUnfit, unfitFor } from "../enforcement/policy-fit.js";
+import { cannotHide, refuseUnfit, unfitFor } from "../enforcement/policy-fit.js";
 import { PolicyGate } from "../enforcement/policy-gate.js";
 import type { Revocation } from "../enforcement/revocation.js";
 import { mountPlan } from "../keeper/start-keeper.js";
@@ -22,7 +22,9 @@ import { daemonHoldsLocks } from "./choose-locks.js";
 import { withoutUring } from "./choose-transport.js";
 import type { OpenedDecider } from "./open-decider.js";
 import { openJournal } from "./open-journal.js";
+import { watchHiddenNames } from "./watch-hidden-names.js";
 import { watchRevocation } from "./watch-revocation.js";
+import { WithheldNames } from "./withheld-names.js";
 
 const INLINE_COPY_BYTES = 256 << 10;
 const MAX_DIRECTORY_FDS = 2048;
@@ -83,11 +85,14 @@ function overlayConfig(context: MountContext, link: KeeperLink, gate: PolicyGate
 interface Prepared {
   link: KeeperLink;
   overlay: OverlayConfig;
+  /** Undefined if the first policy is known already. */
+  withholds: ((inner: Filesystem) => Filesystem) | undefined;
 }
 
-function prepareLayers(context: MountContext, gate: PolicyGate): Prepared {
+function prepareLayers(context: MountContext, gate: PolicyGate, { firstPolicy }: OpenedDecider): Prepared {
   const link = openLink(context);
-  return { link, overlay: overlayConfig(context, link, gate) };
+  const withholds = (inner: Filesystem): Filesystem => new WithheldNames(inner, () => gate.hidden.unknown, firstPolicy);
+  return { link, overlay: overlayConfig(context, link, gate), withholds: gate.hidden.unknown ? withholds : undefined };
 }
 
 /** The kernel requires CAP_SYS_ADMIN in the initial user namespace (fs/fuse/backing.c); a keeper that was joined may be in another one. */
@@ -95,7 +100,11 @@ function mayRegister({ keeper }: MountContext): boolean {
   return keeper?.joined === true || inInitialNamespace();
 }
 
-function startEngine(context: MountContext, kind: EngineKind, { link, overlay }: Prepared): { engine: Engine; overlay: Overlay } {
+function startEngine(
+  context: MountContext,
+  kind: EngineKind,
+  { link, overlay, withholds }: Prepared,
+): { engine: Engine; overlay: Overlay } {
   const { config } = context;
   let made: Overlay | undefined;
   const options = {
@@ -118,7 +127,8 @@ function startEngine(context: MountContext, kind: EngineKind, { link, overlay }:
     (port) => {
       made = createOverlay(overlay, port);
       const shown = shownFilesystem(made, config.shown);
-      return context.spans === undefined ? shown : new TracedFilesystem(shown, context.spans);
+      const seen = withholds === undefined ? shown : withholds(shown);
+      return context.spans === undefined ? seen : new TracedFilesystem(seen, context.spans);
     },
     context.events.engine,
   );
@@ -132,12 +142,12 @@ interface Running {
 }
 
 /** Starts the chosen engine, or with "auto" the first one that the machine lets mount. @throws CliError */
-function startBest(context: MountContext, gate: PolicyGate, { decider }: OpenedDecider): StartedEngine<Running> {
+function startBest(context: MountContext, gate: PolicyGate, opened: OpenedDecider): StartedEngine<Running> {
   const { config, tell } = context;
   let prepared: Prepared | undefined;
   const begin = (kind: EngineKind): Running => {
-    refuseUnfit(kind, config.decision, decider.capabilities());
-    prepared ??= prepareLayers(context, gate);
+    refuseUnfit(kind, config.decision, opened.decider.capabilities());
+    prepared ??= prepareLayers(context, gate, opened);
     return startEngine(context, kind, prepared);
   };
   try {
@@ -156,7 +166,10 @@ function startBest(context: MountContext, gate: PolicyGate, { decider }: OpenedD
 function watchPolicy({ undo, logger }: MountContext, kind: EngineKind, { decider }: OpenedDecider): void {
   const unlisten = decider.onPolicyChange((capabilities) => {
     const problem = unfitFor(kind, capabilities);
-    if (problem !== undefined) logger.warn({ revision: capabilities.revision.digest }, `${problem}: only their stricter outcome holds`);
+    const revision = capabilities.revision.digest;
+    if (problem !== undefined) logger.warn({ revision }, `${problem}: only their stricter outcome holds`);
+    const shows = cannotHide(kind, capabilities);
+    if (shows !== undefined) logger.warn({ revision }, `${shows}: they vanish once it forgets them`);
   });
   undo.push("stop watching the policy", unlisten);
 }
@@ -214,6 +227,7 @@ export function startFilesystem(context: MountContext, opened: OpenedDecider): S
   if (keeper === undefined) neverLeaveMount(context, engine);
   const revocation = watchRevocation(context, { decider: opened.decider, gate, grants, overlay });
   undo.push("stop judging open files", () => revocation.close());
+  watchHiddenNames(context, gate, overlay);
   if (restored && grants.size > 0) revocation.judgeAll();
   return { ...opened, kind, engine, overlay, gate, grants, revocation };
 }

@@ -1,9 +1,8 @@
 // @ts-expect-error picomatch brings no types, and only this test uses it
 import picomatch from "picomatch";
+import { bytesOfText, compileGlob, namesOf, textOfBytes } from "@sluice/decision-api";
 import { seededRandom } from "@sluice/testkit/random";
 import { describe, expect, it } from "vitest";
-import { compileGlob, namesOf } from "./glob.js";
-import { bytesOfText, textOfBytes } from "./name-bytes.js";
 
 const matches = (pattern: string, path: string): boolean => compileGlob(pattern, false)(namesOf(bytesOfText(path)));
 
