@@ -27,11 +27,17 @@ function realPath(path: string): string {
   } catch {
     // A dangling link, or a missing file: the daemon says so.
   }
-  try {
-    return full === "/" ? full : join(realpathSync.native(dirname(full)), basename(full));
-  } catch (error) {
-    throw unfit(path, `it cannot be reached (${codeOf(error)})`, "correct the path");
+  // A policy may hide a directory above it: the daemon knows it all the same.
+  const names: string[] = [];
+  for (let at = full; at !== "/"; at = dirname(at)) {
+    names.unshift(basename(at));
+    try {
+      return join(realpathSync.native(dirname(at)), ...names);
+    } catch (error) {
+      if (codeOf(error) !== "ENOENT") throw unfit(path, `it cannot be reached (${codeOf(error)})`, "correct the path");
+    }
   }
+  return full;
 }
 
 function locate(path: string): { mountpoint: string; below: string } {
@@ -40,10 +46,21 @@ function locate(path: string): { mountpoint: string; below: string } {
   if (row === undefined || !row.type.startsWith("fuse")) {
     throw unfit(path, "it is not on a mount of Sluice", "name a file below one: see 'findmnt -t fuse.sluice'");
   }
-  if (lstatSync(real, { throwIfNoEntry: false }) === undefined) {
+  return { mountpoint: row.mountpoint, below: relative(row.mountpoint, real) };
+}
+
+/** A file that is not to be seen may be hidden by the policy: only the daemon knows. */
+async function ask(
+  path: string,
+  mountpoint: string,
+  { control, request }: { control: string | undefined; request: ExplainRequest },
+): Promise<Explanation> {
+  try {
+    return (await askOnce(mountpoint, control, request)) as Explanation;
+  } catch (error) {
+    if (lstatSync(path, { throwIfNoEntry: false }) !== undefined) throw error;
     throw unfit(path, "there is no such file (ENOENT)", "name a file that exists, or use 'sluice policy explain', which needs no file");
   }
-  return { mountpoint: row.mountpoint, below: relative(row.mountpoint, real) };
 }
 
 function id(text: string | undefined, option: string): number | undefined {
@@ -109,7 +126,7 @@ async function show(path: string, args: ExplainArguments): Promise<void> {
     executable: args.executable,
     cgroup: args.cgroup,
   };
-  const explained = (await askOnce(mountpoint, args.control, request)) as Explanation;
+  const explained = await ask(path, mountpoint, { control: args.control, request });
   process.stdout.write(args.json === true ? `${JSON.stringify(explained, null, 2)}\n` : renderExplanation(explained));
 }
 
