@@ -53,6 +53,20 @@ describe("cedar", () => {
     );
   });
 
+  it("hides the names of a policy with @hide, and refuses one that tests something", async () => {
+    const ask = await open(
+      'permit(principal, action, resource);\n@id("env") @hide("{**/.env,keys}")\nforbid(principal, action, resource);',
+    );
+    expect(opened[0]?.policy.capabilities.hiddenNames).toEqual(["{**/.env,keys}"]);
+    expect(await ask(wholeQuestion({ paths: ["keys/a"] }))).toMatchObject({ effect: "deny", errno: 2, rule: "env" });
+    expect(await ask(wholeQuestion({ paths: ["other"] }))).toMatchObject({ effect: "grant" });
+    const conditional = '@hide("a") forbid(principal, action, resource) when { resource.size > 1 };';
+    expect(await refusal(conditional)).toMatch(/a policy with @hide hides names from every caller: it forbids, and tests nothing/);
+    expect(await refusal('@hide("a") permit(principal, action, resource);')).toMatch(/it forbids, and tests nothing/);
+    expect(await refusal('@hide("a") forbid(principal == User::"1", action, resource);')).toMatch(/it forbids, and tests nothing/);
+    expect(await refusal('@hide("/a") forbid(principal, action, resource);')).toMatch(/@hide\("\/a"\): it has a leading slash/);
+  });
+
   it("says nothing where no policy permits, so that a chain may go on", async () => {
     const ask = await open('permit(principal == User::"7", action, resource);');
     expect(await ask(wholeQuestion())).toMatchObject({ effect: "deny", rule: "default" });

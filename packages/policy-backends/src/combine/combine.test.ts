@@ -46,6 +46,32 @@ backendContract("deny-overrides", () =>
 );
 backendContract("shadow", () => openPolicyFile(file(`kind: shadow\nenforce: ${half(0, 99)}\ncandidate: ${cedar}\n`)));
 
+describe("hidden names", () => {
+  writeFileSync(
+    join(directory, "hide.cedar"),
+    '@hide("**/*.pem")\nforbid (principal, action, resource);\npermit (principal, action, resource);',
+  );
+  const hides = rules("  - {name: env, path: '**/.env', effect: hide}\n");
+
+  it.each(["chain", "deny-overrides"])("are those of every part of a %s, whichever part decides", (kind) =>
+    withPolicy(
+      `kind: ${kind}\npolicies: [${rules("  - {name: all, path: '**', effect: grant}\n")}, ${hides}, {kind: cedar, policies: hide.cedar, threads: 1}]\n`,
+      async (ask, { policy }) => {
+        expect(policy.capabilities.hiddenNames).toEqual(["**/.env", "**/*.pem"]);
+        expect(await ask({ paths: ["a/.env"] })).toMatchObject({ effect: "deny", errno: 2, rule: "env" });
+        expect(await ask({ paths: ["a/x.pem"] })).toMatchObject({ effect: "deny", errno: 2, rule: "hide.cedar#1" });
+        expect(await ask({ paths: ["a/x"] })).toMatchObject({ effect: "grant" });
+      },
+    ),
+  );
+
+  it("of a shadow are those of the policy in force", () =>
+    withPolicy(`kind: shadow\nenforce: ${file("version: 1\ndefault: grant\n")}\ncandidate: ${hides}\n`, async (ask, { policy }) => {
+      expect(policy.capabilities.hiddenNames).toBeUndefined();
+      expect(await ask({ paths: ["a/.env"] })).toMatchObject({ effect: "grant" });
+    }));
+});
+
 describe("chain", () => {
   const part = file("version: 1\ndefault: grant\n");
 

@@ -1,7 +1,7 @@
 import { ScriptedDecider } from "@sluice/testkit";
 import { expect, test } from "vitest";
 import { ENGINES } from "../setup/choose-engine.js";
-import { refuseUnfit, unfitFor } from "./policy-fit.js";
+import { cannotHide, refuseUnfit, unfitFor } from "./policy-fit.js";
 
 const { devfuse } = ENGINES;
 const portable = ENGINES["fuse-native"];
@@ -14,6 +14,15 @@ test("a policy that looks at the caller needs an engine that knows it, and the r
   expect(unfitFor(portable, undefined)).toBeUndefined();
   expect(unfitFor(portable, policyOf(["only-alice"]))).toBe("rule 'only-alice' looks at who asks, which engine fuse-native does not know");
   expect(unfitFor(portable, policyOf(["1", "2", "3", "4", "5", "6", "7"]))).toMatch(/^rules '1', .*'5' and 2 more look at who asks/);
+});
+
+test("a policy that hides names needs an engine that can take names back from the kernel's cache", () => {
+  const hiding = new ScriptedDecider("grant", { hiddenNames: ["**/.env"] }).capabilities();
+  expect(cannotHide(devfuse, hiding)).toBeUndefined();
+  expect(cannotHide(portable, policyOf([]))).toBeUndefined();
+  expect(cannotHide(portable, hiding)).toBe("it hides names, which engine fuse-native cannot take back from the kernel's cache");
+  const refuse = (): void => refuseUnfit(portable, { kind: "embedded", policyFile: "/p.yaml" }, hiding);
+  expect(refuse).toThrow(/hides names.*use --engine devfuse/);
 });
 
 test("blames the policy by its name, with exit code 2", () => {
