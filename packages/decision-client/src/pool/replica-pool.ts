@@ -118,7 +118,7 @@ export class ReplicaPool implements Replicas {
     invalidated: (directories) => this.parts.onInvalidation(directories),
     hitsTaken: (reportId) => this.parts.onHitsTaken(reportId),
     orphaned: (questions, why) => this.router.orphaned(questions, why),
-    changed: () => this.look(),
+    changed: () => this.lookAfterLoss(),
   };
 
   /** The reachable replicas, or their policies, may have changed. */
@@ -134,6 +134,18 @@ export class ReplicaPool implements Replicas {
       this.parts.events.revisions(view);
     }
     if (view.kind !== "none") this.router.wake();
+  }
+
+  /** A replica went away: the needs and hidden names of its policy are not those of the others any more. */
+  private lookAfterLoss(): void {
+    const before = this.revisions.view;
+    this.look();
+    const { view } = this.revisions;
+    if (view === before || view.kind !== "agreed") return;
+    const left = this.pick(view.revision)?.capabilities;
+    if (left === undefined) return;
+    this.lastHeard = left;
+    this.parts.onPolicy(this.capabilities ?? left);
   }
 
   private async discover(): Promise<void> {
@@ -157,7 +169,7 @@ export class ReplicaPool implements Replicas {
       if (addresses.includes(address)) continue;
       this.replicas.delete(address);
       replica.retire();
-      this.look();
+      this.lookAfterLoss();
     }
   }
 }

@@ -1,0 +1,51 @@
+import { type Decider, wire } from "@sluice/decision-api";
+import { afterEach, expect, it } from "vitest";
+import { connectDecider } from "./connect.js";
+import { CAPABILITIES, ScriptedService } from "./testing/scripted-service.js";
+
+const open: (() => Promise<void> | void)[] = [];
+afterEach(async () => {
+  for (const close of open.splice(0).reverse()) await close();
+});
+
+async function hiding(digit: string, hiddenNames: string[]): Promise<ScriptedService> {
+  const capabilities: wire.Capabilities = { ...CAPABILITIES, revision: { sequence: 0n, digest: digit.repeat(64) }, hiddenNames };
+  const service = new ScriptedService({
+    welcome: (stream) => void stream.write({ message: { $case: "welcome", value: { serverVersion: "t", capabilities } } }),
+    batch: () => undefined,
+  });
+  open.push(() => service.end());
+  await service.start();
+  return service;
+}
+
+function connect(...services: readonly ScriptedService[]): Decider {
+  const decider = connectDecider({ target: services.map(({ target }) => target).join(","), mount: "m", clientVersion: "0" });
+  open.push(() => decider.close());
+  return decider;
+}
+
+const hidden = (decider: Decider): string[] | undefined => {
+  const names = decider.capabilities()?.hiddenNames;
+  return names === undefined ? undefined : [...names].sort();
+};
+
+it("hides what any replica hides, and no more of a replica that is gone", async () => {
+  const [one, other] = [await hiding("a", ["**/.env"]), await hiding("b", ["**/*.key"])];
+  const decider = connect(one, other);
+  await expect.poll(() => hidden(decider)).toEqual(["**/*.key", "**/.env"]);
+  const told: unknown[] = [];
+  decider.onPolicyChange((capabilities) => told.push(capabilities.hiddenNames));
+  one.kill();
+  await expect.poll(() => hidden(decider)).toEqual(["**/*.key"]);
+  expect(told).toEqual([["**/*.key"]]);
+  other.kill();
+  await expect.poll(() => decider.status().replicas.every(({ state }) => state !== "ready")).toBe(true);
+  expect(hidden(decider)).toEqual(["**/*.key"]);
+});
+
+it("takes no policy with a pattern that it does not understand", async () => {
+  const decider = connect(await hiding("c", ["a/**b"]));
+  await expect.poll(() => decider.status().replicas[0]?.state).toBe("backoff");
+  expect(decider.capabilities()).toBeUndefined();
+});

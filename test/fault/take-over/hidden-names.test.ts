@@ -1,0 +1,37 @@
+/** The policy hides other names while no server is there: the next one drops what the kernel cached under the server before. */
+import { existsSync, readdirSync, statSync, writeFileSync } from "node:fs";
+import { eventually, layers, policyOf, requires } from "@sluice/testkit";
+import { expect } from "vitest";
+import { mountSupervised } from "./supervised-mount.js";
+
+const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
+
+const HIDING = policyOf("grant", { name: "secrets", path: ["**/.env", "secrets"], effect: "hide" });
+const SHOWING = policyOf("grant");
+const SHOWN = [".env", "main"];
+
+for (const [was, is, before, after] of [
+  ["shows", SHOWING, SHOWN, ["main"]],
+  ["hides", HIDING, ["main"], SHOWN],
+] as const) {
+  test(`a server that takes over applies an edit of a policy that ${was} names`, async () => {
+    const { lower, upper } = layers({ lower: { "app/.env": "key", "app/main": "code", "secrets/inner/key": "key" }, upper: {} });
+    const supervised = await mountSupervised({ lower, upper, policy: is });
+    const { mount } = supervised;
+    const list = (): string[] => readdirSync(mount.path("app")).sort();
+    expect(list()).toEqual(before);
+    expect(list()).toEqual(before);
+    statSync(mount.path("app"));
+    if (is === SHOWING) statSync(mount.path("secrets/inner/key"));
+    const served = supervised.served;
+    // The server is stopped first, so that it sees nothing of the edit.
+    mount.signalServer("SIGSTOP");
+    writeFileSync(mount.policyFile as string, is === SHOWING ? HIDING : SHOWING);
+    supervised.killServer();
+    await eventually("another server serves", 30_000, () => supervised.served > served);
+    await eventually("the edit holds", 30_000, () => list().join() === after.join());
+    expect(existsSync(mount.path("secrets/inner/key"))).toBe(is === HIDING);
+    expect(existsSync(mount.path("app/.env"))).toBe(is === HIDING);
+    expect((await mount.stop()).code).toBe(0);
+  }, 120_000);
+}
