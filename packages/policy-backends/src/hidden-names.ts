@@ -79,13 +79,13 @@ export const CANNOT_HIDE =
   "it answers 'hide', but an answer about one open cannot hide a name: " +
   "write the rule in a policy of kind rules or cedar, and put both into a chain";
 
-/** The limit of what a policy may hide, for messages. */
+/** The message if the rules together hide more names than a policy may; else undefined. */
 export function hidesTooMuch(rules: readonly HideRule[]): string | undefined {
   try {
     HiddenNames.ofPolicy(rules.flatMap(({ globs }) => globs));
     return undefined;
   } catch (error) {
-    if (error instanceof GlobError) return `its policies together hide more than ${ANSWER_LIMITS.hiddenNames} names`;
+    if (error instanceof GlobError) return `the policy hides more than ${ANSWER_LIMITS.hiddenNames} names`;
     throw error;
   }
 }

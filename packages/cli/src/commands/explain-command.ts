@@ -27,7 +27,7 @@ function realPath(path: string): string {
   } catch {
     // A dangling link, or a missing file: the daemon says so.
   }
-  // A policy may hide a directory above it: the daemon knows it all the same.
+  // The policy may hide a directory above it, which the daemon knows.
   const names: string[] = [];
   for (let at = full; at !== "/"; at = dirname(at)) {
     names.unshift(basename(at));
