@@ -10,10 +10,12 @@ import {
   type Decider,
   type DeciderStatus,
   type Decision,
+  HiddenNames,
   type Inquiry,
   inquiryOf,
   type MountReport,
   type PolicyCapabilities,
+  type Question,
 } from "@sluice/decision-api";
 import { type CacheLimits, DecisionCache } from "./cache/decision-cache.js";
 import { makeDialer, type TlsFiles } from "./conversation/channel.js";
@@ -63,6 +65,7 @@ class ConnectedDecider implements Decider {
   private readonly pool: ReplicaPool;
   private readonly reports: HitReports;
   private latest: PolicyCapabilities | undefined;
+  private hidden = new HiddenNames([]);
   private closed = false;
 
   constructor(private readonly options: DeciderOptions) {
@@ -72,7 +75,10 @@ class ConnectedDecider implements Decider {
     this.pool = this.openPool(parseTarget(options.target), events);
     this.reports = new HitReports(this.cache.hits, (report) => this.pool.report(report), events.hitsLost);
     const asked = withDeadline(this.pool, options.timeoutMs ?? DEFAULT_TIMEOUT_MS, () => this.latest);
-    const thrifty = this.limits.entries > 0 ? withCache(asked, this.cache, () => this.usable()) : asked;
+    const cached = withCache(asked, this.cache, () => this.usable());
+    // A cached answer for a subtree is not for the hidden names in it.
+    const thrifty: Decide = (question, signal) =>
+      this.limits.entries > 0 && !this.isHidden(question) ? cached(question, signal) : asked(question, signal);
     const answered = withFailureMode(thrifty, options.onOutage ?? { kind: "deny" }, {
       revision: () => this.latest?.revision,
       recall: (question) => {
@@ -128,6 +134,7 @@ class ConnectedDecider implements Decider {
       onView: (view) => this.see(view),
       onPolicy: (capabilities) => {
         this.latest = capabilities;
+        this.hidden = new HiddenNames(capabilities.hiddenNames ?? []);
         for (const listener of this.listeners) listener(capabilities);
       },
       onInvalidation: (directories) => (directories.length === 0 ? this.cache.drop() : this.cache.dropBelow(directories)),
@@ -141,6 +148,10 @@ class ConnectedDecider implements Decider {
     if (view.kind === "split") cache.begin(undefined);
     else if (view.kind === "agreed" && (cache.revision === undefined || !sameRevision(cache.revision, view.revision)))
       cache.begin(view.revision);
+  }
+
+  private isHidden({ resource }: Question): boolean {
+    return this.hidden.any && resource.paths.some((path) => this.hidden.hides(path));
   }
 
   private usable(): boolean {

@@ -1,18 +1,18 @@
-import { type Decider, wire } from "@sluice/decision-api";
+import { type Decider, plainQuestion, wire } from "@sluice/decision-api";
 import { afterEach, expect, it } from "vitest";
-import { connectDecider } from "./connect.js";
-import { CAPABILITIES, ScriptedService } from "./testing/scripted-service.js";
+import { connectDecider, whenReady } from "./connect.js";
+import { answer, CAPABILITIES, grantFor, type Script, ScriptedService } from "./testing/scripted-service.js";
 
 const open: (() => Promise<void> | void)[] = [];
 afterEach(async () => {
   for (const close of open.splice(0).reverse()) await close();
 });
 
-async function hiding(digit: string, hiddenNames: string[]): Promise<ScriptedService> {
+async function hiding(digit: string, hiddenNames: string[], batch: Script["batch"] = () => undefined): Promise<ScriptedService> {
   const capabilities: wire.Capabilities = { ...CAPABILITIES, revision: { sequence: 0n, digest: digit.repeat(64) }, hiddenNames };
   const service = new ScriptedService({
     welcome: (stream) => void stream.write({ message: { $case: "welcome", value: { serverVersion: "t", capabilities } } }),
-    batch: () => undefined,
+    batch,
   });
   open.push(() => service.end());
   await service.start();
@@ -42,6 +42,29 @@ it("hides what any replica hides, and no more of a replica that is gone", async 
   other.kill();
   await expect.poll(() => decider.status().replicas.every(({ state }) => state !== "ready")).toBe(true);
   expect(hidden(decider)).toEqual(["**/*.key"]);
+});
+
+it("asks about a hidden name in spite of a cached answer for the directory", async () => {
+  const asked: string[] = [];
+  const service = await hiding("d", ["**/.env"], (stream, questions) => {
+    asked.push(...questions.map(({ question }) => Buffer.from(question?.resource?.paths[0] ?? []).toString()));
+    const scope = {
+      subtree: Buffer.alloc(0),
+      subjectFields: [],
+      resourceFacts: [],
+      xattrs: [],
+      accesses: [wire.Access.READ],
+      ttl: undefined,
+    };
+    answer(
+      stream,
+      questions.map(({ id }) => grantFor(id, { scope, revision: { sequence: 0n, digest: "d".repeat(64) } })),
+    );
+  });
+  const decider = connect(service);
+  await whenReady(decider, 5000);
+  for (const path of ["a/x", "a/y", "a/.env", "a/.env"]) await decider.decide(plainQuestion(path), undefined);
+  expect(asked).toEqual(["a/x", "a/.env", "a/.env"]);
 });
 
 it("takes no policy with a pattern that it does not understand", async () => {

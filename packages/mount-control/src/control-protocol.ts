@@ -141,6 +141,8 @@ export interface PolicyStatus {
   revision: { sequence: string; digest: string };
   unconditionalGrant: boolean;
   governs: string[];
+  /** Globs of names that do not exist for callers. */
+  hides: string[];
   looksAt: string[];
   /** The error in the newest edit of the policy; the revision above stays in force. */
   refusedEdit: string | null;

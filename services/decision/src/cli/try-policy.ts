@@ -188,7 +188,7 @@ function explanation(
         ].join(", ");
   const obligations = ruling.obligations.map(({ name, value }) => `${name}: ${value}`).join(", ");
   return [
-    `effect       ${ruling.effect}${ruling.errno === 0 ? "" : ` (errno ${ruling.errno})`}`,
+    `effect       ${ruling.hides === true ? "hide" : ruling.effect}${ruling.errno === 0 ? "" : ` (errno ${ruling.errno})`}`,
     `rule         ${ruling.rule}`,
     `reason       ${ruling.reason}`,
     ...(obligations === "" ? [] : [`obligations  ${obligations}`]),

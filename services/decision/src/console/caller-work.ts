@@ -70,8 +70,8 @@ export async function rulingOf(policy: Policy, { path, ...described }: Described
   return shown(await policy.evaluate(question));
 }
 
-const shown = ({ effect, errno, rule, reason, obligations, scope }: Ruling): object => ({
-  effect,
+const shown = ({ effect, errno, rule, reason, obligations, scope, hides }: Ruling): object => ({
+  effect: hides === true ? "hide" : effect,
   errno,
   rule,
   reason,

@@ -47,6 +47,7 @@ function policyStatus(decider: Decider): PolicyStatus | null {
     revision: revisionText(capabilities.revision),
     unconditionalGrant: capabilities.unconditionalGrant,
     governs: [...capabilities.accesses],
+    hides: [...(capabilities.hiddenNames ?? [])],
     looksAt,
     refusedEdit: capabilities.refusedEdit ?? null,
     summary: capabilities.summary ?? null,
