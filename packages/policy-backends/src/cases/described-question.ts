@@ -1,5 +1,14 @@
 /** A question as a person writes it: only what matters, the rest as of an ordinary user reading an ordinary file. */
-import { ALL_ACCESSES, ALL_KINDS, bytesOfText, type FactNeeds, HIDES_NAMES, type Question, QUESTION_LIMITS, usualOperation } from "@sluice/decision-api";
+import {
+  ALL_ACCESSES,
+  ALL_KINDS,
+  bytesOfText,
+  type FactNeeds,
+  HIDES_NAMES,
+  type Question,
+  QUESTION_LIMITS,
+  usualOperation,
+} from "@sluice/decision-api";
 import { z } from "zod";
 
 const oneOrMany = <T extends z.ZodType>(item: T) => z.preprocess((value) => (Array.isArray(value) ? value : [value]), z.array(item).min(1));
@@ -76,6 +85,12 @@ export function questionOf(description: DescribedQuestion, id: string, { xattrs,
     },
     openFlags: 0,
     missing: missing.map((name) => ({ name, reason: "the case says so" })),
-    lookedFor: [HIDES_NAMES, "subject.groups", "subject.executable", "subject.cgroup", ...xattrs.map((name) => `resource.xattr.${name}`)].filter(known),
+    lookedFor: [
+      HIDES_NAMES,
+      "subject.groups",
+      "subject.executable",
+      "subject.cgroup",
+      ...xattrs.map((name) => `resource.xattr.${name}`),
+    ].filter(known),
   };
 }
