@@ -15,7 +15,9 @@ const NAMES = 400;
 const CREATOR = `
 import { closeSync, linkSync, mkdirSync, openSync, rmSync, symlinkSync } from "node:fs";
 process.chdir(process.argv[1]);
-process.setgroups([]); process.setgid(${UID}); process.setuid(${UID}); process.umask(0o027);
+const { native } = await import(process.env.SLUICE_NATIVE_URL);
+if (native.becomeUser(${UID}, ${UID}) < 0) throw new Error("cannot become the user");
+process.umask(0o027);
 console.log("creating");
 for (let i = 0; ; i++) {
   try {
@@ -40,7 +42,7 @@ test("leaves no incomplete object, and none that belongs to the daemon", async (
   let made = 0;
   for (let round = 0; round < ROUNDS; round++) {
     const mount = await mountSluice({ lowers: [lower], upper, mountpoint });
-    const creator = startScript(CREATOR, { args: [join(mountpoint, "d")], env: { UV_USE_IO_URING: "0" } });
+    const creator = startScript(CREATOR, { args: [join(mountpoint, "d")] });
     await creator.waitFor("creating");
     await expect.poll(() => existing(upper).length, { interval: 1, timeout: 20_000 }).toBeGreaterThan(made + 50);
     await mount.kill();

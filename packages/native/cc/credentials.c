@@ -9,7 +9,6 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 
-#define GROUPS_MAX_GIVEN 32
 #define GROUPS_MAX_KEPT 256
 #ifndef PR_CAP_AMBIENT
 #define PR_CAP_AMBIENT 47
@@ -113,7 +112,7 @@ static int64_t become(uint32_t uid, uint32_t gid) {
   return effective_take(effective);
 }
 
-static int groups_argument(struct args *args, size_t index, gid_t groups[GROUPS_MAX_GIVEN]) {
+int arg_groups(struct args *args, size_t index, gid_t groups[GROUPS_MAX_GIVEN]) {
   napi_valuetype kind = napi_undefined;
   uint32_t count = 0;
   if (args->failure || args->count <= index) return -1;
@@ -140,7 +139,7 @@ static napi_value as_caller(napi_env env, napi_callback_info info) {
   uint32_t uid = arg_uint(&args, 0);
   uint32_t gid = arg_uint(&args, 1);
   uint32_t mask = arg_uint(&args, 2);
-  int group_count = groups_argument(&args, 3, groups);
+  int group_count = arg_groups(&args, 3, groups);
   if (args.failure) return args_failed(&args);
   if (daemon_self.active) restore();
   daemon_self.active = true;

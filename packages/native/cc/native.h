@@ -146,6 +146,10 @@ struct transfer {
 };
 struct transfer data_arguments(struct args *args, bool writing);
 int64_t data_transfer(const struct transfer *transfer);
+#define GROUPS_MAX_GIVEN 32
+/* The number of groups in an array of at most GROUPS_MAX_GIVEN; -1 if the argument is absent or undefined. */
+int arg_groups(struct args *args, size_t index, gid_t groups[GROUPS_MAX_GIVEN]);
+
 int64_t fuse_backing_refuse(int fd);
 int64_t fuse_backing_open(int fuse_fd, int fd);
 int64_t names_fchmodat(int dirfd, const char *name, mode_t mode, int flags);

@@ -23,8 +23,10 @@ static napi_value become_user(napi_env env, napi_callback_info info) {
   struct args args = args_read(env, info, 2);
   uid_t uid = (uid_t)arg_int64(&args, 0);
   gid_t gid = (gid_t)arg_int64(&args, 1);
+  gid_t groups[GROUPS_MAX_GIVEN];
+  int count = arg_groups(&args, 2, groups);
   if (args.failure) return args_failed(&args);
-  if (setgroups(0, NULL) < 0 || setresgid(gid, gid, gid) < 0) return result(env, -1);
+  if (setgroups(count < 0 ? 0 : (size_t)count, groups) < 0 || setresgid(gid, gid, gid) < 0) return result(env, -1);
   return result(env, setresuid(uid, uid, uid));
 }
 

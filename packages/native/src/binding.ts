@@ -281,8 +281,11 @@ export interface Native {
    * io_uring, whose requests keep the rights of the thread that set the ring up: start such a process with UV_USE_IO_URING=0.
    */
   dropGroups(): number;
-  /** No supplementary groups, then all gids, then all uids, in every thread: there is no way back. Stops at what fails. */
-  becomeUser(uid: number, gid: number): number;
+  /**
+   * Supplementary groups (none by default), then all gids, then all uids, in every thread: there is no way back. Stops at the
+   * first failure.
+   */
+  becomeUser(uid: number, gid: number, groups?: readonly number[]): number;
   /** PR_SET_NO_NEW_PRIVS, PR_SET_DUMPABLE 0, PR_SET_PDEATHSIG. */
   setNoNewPrivileges(): number;
   setDumpable(on: boolean): number;

@@ -200,9 +200,9 @@ const operations = {
 
 // After everything is loaded: the user may be unable to read the program.
 if (uid !== 0 || gid !== 0) {
-  process.setgroups([]);
-  process.setgid(gid);
-  process.setuid(uid);
+  // Node of Debian refuses process.setuid().
+  const status = native.becomeUser(uid, gid);
+  if (status < 0) throw new Error(`cannot become user ${uid} (errno ${-status})`);
 }
 process.umask(0o022);
 process.stdout.write(`${JSON.stringify([0, process.pid])}\n`);

@@ -3,6 +3,7 @@
  * Arguments: the actor's name.
  */
 import { createInterface } from "node:readline";
+import { check, native } from "@sluice/native";
 import { type Actor, ACTORS, type Operation } from "../script/operation.js";
 import { Performer } from "./performer.js";
 
@@ -13,9 +14,7 @@ export interface Order {
 }
 
 const { uid, gid, groups } = ACTORS[process.argv[2] as Actor];
-process.setgroups?.([...groups]);
-process.setgid?.(gid);
-process.setuid?.(uid);
+check(native.becomeUser(uid, gid, groups), `become ${process.argv[2]}`);
 process.umask(0o022);
 
 let performer = new Performer("");

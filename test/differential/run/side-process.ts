@@ -49,9 +49,7 @@ class ActorProcess {
   readonly #lines: AsyncIterator<string>;
 
   constructor(name: Actor) {
-    // Node refuses process.setuid() in a process that may have set up an io_uring (CVE-2024-22017).
-    const env = { ...process.env, UV_USE_IO_URING: "0" };
-    this.#child = spawn(process.execPath, [ACTOR_PROCESS, name], { stdio: ["pipe", "pipe", "inherit"], env });
+    this.#child = spawn(process.execPath, [ACTOR_PROCESS, name], { stdio: ["pipe", "pipe", "inherit"] });
     if (this.#child.stdout === null) throw new Error("a child without output");
     this.#lines = createInterface(this.#child.stdout)[Symbol.asyncIterator]();
   }

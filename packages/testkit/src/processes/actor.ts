@@ -67,9 +67,7 @@ export class Actor {
 
   /** Resolves when the process has loaded everything it needs and acts as `uid`. */
   static async start(uid = 0, gid = uid): Promise<Actor> {
-    // Node refuses process.setuid() in a process that may have set up an io_uring (CVE-2024-22017).
-    const env = { ...process.env, UV_USE_IO_URING: "0" };
-    const child = spawn(process.execPath, [program, String(uid), String(gid), syscallsProgram()], { stdio: ["pipe", "pipe", "pipe"], env });
+    const child = spawn(process.execPath, [program, String(uid), String(gid), syscallsProgram()], { stdio: ["pipe", "pipe", "pipe"] });
     const actor = new Actor(child);
     cleanUp(async () => {
       actor.kill("SIGKILL");
