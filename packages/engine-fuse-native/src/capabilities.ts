@@ -10,7 +10,10 @@ export const engineCapabilities: EngineCapabilities = {
     has: false,
     why: "the addon passes on no uid, gid or pid: new objects belong to the daemon's user, without setuid and setgid bits, and a policy that looks at the caller is refused",
   },
-  notifications: { has: false, why: `${NO_FD}: names live 1 s in the kernel's cache, attributes are asked for each time` },
+  notifications: {
+    has: false,
+    why: `${NO_FD}: names live 1 s in the kernel's cache, attributes are asked for each time, and a policy that hides names is refused`,
+  },
   interrupt: { has: false, why: "the addon does not pass interrupts on: a caller waits until its answer is there" },
   inode64: { has: false, why: "the addon passes on 32 bits: longer inode numbers are folded, so two files may have the same" },
   nanosecondTimes: { has: false, why: "the addon carries milliseconds, none before 1970" },

@@ -22,19 +22,18 @@ export async function dropHiddenNames(core: OperationContext): Promise<void> {
 
 async function dropAll(core: OperationContext): Promise<void> {
   const turn = new LoopTurn();
-  for (const node of core.nodes.all()) {
-    dropNames(core, node);
+  // Those of an earlier process first, since calls restore some of them meanwhile.
+  for (const id of core.nodes.restorable?.ids() ?? []) {
+    core.nodes.get(id);
     if (turn.isOver) await turn.next();
   }
-  for (const id of core.nodes.restorable?.ids() ?? []) {
-    const node = core.nodes.get(id);
-    if (node !== undefined) dropNames(core, node);
+  for (const node of core.nodes.all()) {
+    dropNames(core, node);
     if (turn.isOver) await turn.next();
   }
 }
 
 function dropNames(core: OperationContext, node: Node): void {
-  if (node.lookups <= 0) return;
   if (node.parent !== undefined) dropIfHidden(core, node.parent, node.name);
   for (const other of node.others ?? []) dropIfHidden(core, other.parent, other.name);
   if (!node.isDirectory) return;
