@@ -42,7 +42,7 @@ const COMMANDS = {
 };
 
 /** Found beside a module, and no module. */
-const BESIDE = ["packages/native/build", "services/decision/console"];
+const BESIDE = ["packages/native/build", "services/decision/console", "services/decision/presets"];
 
 /** Packages that stay outside: an addon, packages that find files by their own place, and packages that are loaded by name at run time. */
 export const OUTSIDE = ["@cedar-policy/cedar-wasm", "fuse-native", "grpc-health-check"];

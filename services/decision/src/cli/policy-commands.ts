@@ -16,6 +16,12 @@ export function addPolicyCommands(program: Command, disk?: PolicyDisk): void {
     .option("--json", "one JSON object on standard output")
     .action(async (file: string, flags: { json?: true }) => (await import("./check-policy.js")).checkPolicy(file, flags, disk));
   policy
+    .command("init")
+    .description("write a policy to start from: agent, install or readonly (see 'sluice run --help')")
+    .argument("<preset>", "the policy to copy")
+    .argument("[file]", "the new file", "policy.yaml")
+    .action(async (preset: string, file: string) => (await import("./presets.js")).writePreset(preset, file));
+  policy
     .command("schema")
     .description("print the JSON schema of a rules policy, for editors")
     .action(async () => (await import("./print-schema.js")).printSchema());
